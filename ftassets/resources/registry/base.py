@@ -1,0 +1,49 @@
+"""Versions by name, with aliases; and the metrics of the runs that made them."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class RegisteredVersion:
+    """One version of a loop in the registry."""
+
+    loop: str
+    number: str
+    name: str  # {base_model}-{dataset_version}-{date}-{digest}
+    digest: str
+    tags: Mapping[str, str]
+    aliases: tuple[str, ...]
+
+
+class Registry(ABC):
+    """Model registry. An alias is a label for people; what may take traffic is decided by attestations, never by an alias."""
+
+    @abstractmethod
+    def log_training(
+        self, loop: str, run_name: str, params: Mapping[str, object], metrics: Mapping[str, float],
+        curve: Sequence[tuple[int, float]], tags: Mapping[str, str], artifacts: Path | None,
+    ) -> str:
+        """Record one training: returns the tracker's run id. `curve` is (step, loss). `tags["digest"]` makes it idempotent."""
+
+    @abstractmethod
+    def log_metrics(self, run_id: str, metrics: Mapping[str, float]) -> None:
+        """Add metrics to a recorded run."""
+
+    @abstractmethod
+    def register(self, loop: str, name: str, digest: str, run_id: str | None, tags: Mapping[str, str]) -> RegisteredVersion:
+        """Register a version once per digest: a second call returns the first's version."""
+
+    @abstractmethod
+    def versions(self, loop: str) -> list[RegisteredVersion]:
+        """All versions of a loop, newest first."""
+
+    @abstractmethod
+    def set_alias(self, loop: str, alias: str, digest: str) -> None:
+        """Move an alias (candidate, production). Raises KeyError for an unknown digest."""
+
+    @abstractmethod
+    def deprecate(self, loop: str, digest: str, reason: str) -> None:
+        """Tag a version deprecated. Raises KeyError for an unknown digest."""
