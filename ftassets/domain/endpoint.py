@@ -1,6 +1,7 @@
 """Which version of a loop gets which share of traffic: state and the transitions between states, without I/O."""
 
 import hashlib
+from collections.abc import Collection
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -58,8 +59,14 @@ class EndpointState(BaseModel):
             raise NotPossible(f"a share of {weight} % is not between 1 and 100")
         if weight == 100:
             return self.model_copy(
-                update={"production": self.candidate, "standby": self.production, "candidate": None, "weight": 0,
-                        "lease_until": None, "since": now}
+                update={
+                    "production": self.candidate,
+                    "standby": self.production,
+                    "candidate": None,
+                    "weight": 0,
+                    "lease_until": None,
+                    "since": now,
+                }
             )
         return self.model_copy(update={"weight": weight, "lease_until": now + lease, "since": now})
 
@@ -73,13 +80,11 @@ class EndpointState(BaseModel):
         """Candidate out; with no candidate, standby and production change places."""
         if self.candidate:
             return self.model_copy(
-                update={"candidate": None, "weight": 0, "lease_until": None, "since": now,
-                        "refused": (*self.refused, self.candidate)}
+                update={"candidate": None, "weight": 0, "lease_until": None, "since": now, "refused": (*self.refused, self.candidate)}
             )
         if self.standby and self.production:
             return self.model_copy(
-                update={"production": self.standby, "standby": None, "since": now,
-                        "refused": (*self.refused, self.production)}
+                update={"production": self.standby, "standby": None, "since": now, "refused": (*self.refused, self.production)}
             )
         raise NotPossible("nothing to roll back to: there is neither a candidate nor a standby version")
 
@@ -90,6 +95,22 @@ class EndpointState(BaseModel):
             state = state.model_copy(update={"candidate": None, "weight": 0, "lease_until": None, "since": now})
         staged = {version: until for version, until in state.staged.items() if now < until}
         return state if staged == state.staged else state.model_copy(update={"staged": staged})
+
+    def without(self, damaged: Collection[str], now: float) -> "EndpointState":
+        """What is left when these versions must not serve: standby takes production's place, the others lose theirs.
+
+        With no sound standby, a damaged production stays in its place: whoever routes must then refuse to answer.
+        """
+        sound: dict[str, str | None] = {
+            role: None if version in damaged else version for role, version in (("candidate", self.candidate), ("standby", self.standby))
+        }
+        if self.production in damaged and sound["standby"]:
+            sound = {"production": sound["standby"], "candidate": None, "standby": None}
+        update: dict[str, object] = {**sound, "staged": {v: until for v, until in self.staged.items() if v not in damaged}}
+        if not sound["candidate"]:
+            update |= {"weight": 0, "lease_until": None}
+        state = self.model_copy(update=update)
+        return state if state == self else state.model_copy(update={"since": now})
 
     def stage(self, digest: str, until: float) -> "EndpointState":
         """A version runs without traffic until then."""

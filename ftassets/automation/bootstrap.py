@@ -1,0 +1,42 @@
+"""The first version: a loop without production trains one from its seed examples."""
+
+import dagster as dg
+
+from ftassets.automation import runs
+from ftassets.automation.jobs import TRIGGER, retrain_job_name
+from ftassets.domain.loop import LoopConfig
+from ftassets.home import Home
+from ftassets.lineage.events import newest, node
+from ftassets.resources.serving.base import Serving, ServingError
+
+
+def build(loop: LoopConfig) -> dg.SensorDefinition:
+    """A sensor that requests one retrain while nothing was ever released; a refused one is not repeated by itself."""
+
+    @dg.sensor(
+        name=f"{loop.name}__bootstrap",
+        job_name=retrain_job_name(loop.name),
+        minimum_interval_seconds=int(loop.sensor_interval),
+        default_status=runs.status(loop),
+        description="Trains the first version of a loop that has none.",
+    )
+    def bootstrap(
+        context: dg.SensorEvaluationContext, home: dg.ResourceParam[Home], serving: dg.ResourceParam[Serving]
+    ) -> dg.SensorResult | dg.SkipReason:
+        try:
+            if serving.state(loop.name).production:
+                return dg.SkipReason("a version is in production")
+        except ServingError as error:
+            return dg.SkipReason(str(error))
+        if newest(context.instance, node(loop.name, "release")):
+            return dg.SkipReason("a release exists and waits for its rollout")
+        if paused := runs.pause_reason(home, loop.name):
+            return dg.SkipReason(f"the loop is paused: {paused}")
+        if loop.mode == "observe":
+            return dg.SkipReason("would train a first version, but the loop only observes: set mode to propose or auto")
+        if runs.retrain_running(context.instance, loop.name):
+            return dg.SkipReason("a retrain of this loop is under way")
+        number = runs.attempt(context.instance, loop.name, **{TRIGGER: "bootstrap"})
+        return dg.SensorResult(run_requests=[dg.RunRequest(run_key=f"bootstrap:{number}", tags={TRIGGER: "bootstrap"})])
+
+    return bootstrap

@@ -1,0 +1,54 @@
+"""The jobs of a loop: watch the traffic, train again, move traffic."""
+
+from typing import Any
+
+import dagster as dg
+
+from ftassets.automation.mlflow_bridge import end_mlflow_run
+from ftassets.domain.loop import LoopConfig
+from ftassets.lineage.events import node
+
+LOOP, TRIGGER = "ftassets/loop", "ftassets/trigger"
+RETRAIN_LOCK = "ftassets/retrain"  # at most one run per value of this tag, see dagster.yaml
+
+
+def watch_job_name(loop: str) -> str:
+    return f"{loop}__watch"
+
+
+def retrain_job_name(loop: str) -> str:
+    return f"{loop}__retrain"
+
+
+def endpoint_job_name(loop: str) -> str:
+    return f"{loop}__move_traffic"
+
+
+def build(loop: LoopConfig) -> list[Any]:
+    """Watch (embeddings, drift report), retrain (examples to release), and the endpoint's own job."""
+
+    def keys(*names: str) -> list[dg.AssetKey]:
+        return [node(loop.name, name) for name in names]
+
+    tags = {LOOP: loop.name}
+    return [
+        dg.define_asset_job(
+            watch_job_name(loop.name),
+            selection=keys("query_embeddings", "drift_report"),
+            tags=tags,
+            description="Embed new queries and compare the last window with what production knows.",
+        ),
+        dg.define_asset_job(
+            retrain_job_name(loop.name),
+            selection=keys("seed_examples", "golden_set", "curated_dataset", "adapter", "eval_report", "release"),
+            tags={**tags, RETRAIN_LOCK: loop.name},
+            hooks={end_mlflow_run},
+            description="Curate, train, evaluate, and release what passes every gate.",
+        ),
+        dg.define_asset_job(
+            endpoint_job_name(loop.name),
+            selection=keys("endpoint"),
+            tags={**tags, "ftassets/rollout": loop.name},
+            description="Start, ramp or roll back a release, or report where traffic goes.",
+        ),
+    ]

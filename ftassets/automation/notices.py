@@ -1,0 +1,41 @@
+"""Telling people: a run that failed, and a promotion that was refused, which is not the same."""
+
+import dagster as dg
+
+from ftassets.automation import runs
+from ftassets.automation.jobs import LOOP
+from ftassets.domain.loop import LoopConfig
+from ftassets.resources.notifier.base import Notifier
+
+
+def build(loop: LoopConfig) -> dg.SensorDefinition:
+    """A sensor on failed runs of the loop; a red gate is reported as a refusal with its evidence."""
+
+    @dg.run_failure_sensor(
+        name=f"{loop.name}__notices",
+        default_status=runs.status(loop),
+        minimum_interval_seconds=int(loop.sensor_interval),
+        description="Reports failed runs and refused promotions.",
+    )
+    def notices(context: dg.RunFailureSensorContext, notifier: dg.ResourceParam[Notifier]) -> dg.SkipReason | None:
+        run = context.dagster_run
+        if run.tags.get(LOOP) != loop.name:
+            return dg.SkipReason(f"run {run.run_id[:8]} is not of loop {loop.name}")
+        if refused := refusals(context.instance, run.run_id):
+            notifier.notify(loop.name, "promotion refused", "; ".join(refused), severity="ticket")
+        else:
+            notifier.notify(loop.name, f"{run.job_name} failed", f"run {run.run_id}: {context.failure_event.message}", severity="page")
+        return None
+
+    return notices
+
+
+def refusals(instance: dg.DagsterInstance, run_id: str) -> list[str]:
+    """Failed blocking checks of a run, each with the reason it gave."""
+    records = instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION).records
+    evaluations = [r.event_log_entry.dagster_event.event_specific_data for r in records if r.event_log_entry.dagster_event]
+    return [
+        f"{e.check_name}: {e.description or 'failed'}"
+        for e in evaluations
+        if isinstance(e, dg.AssetCheckEvaluation) and e.blocking and not e.passed
+    ]

@@ -1,0 +1,95 @@
+"""From a release to all of its traffic, or back: one look at a time."""
+
+import time
+
+import dagster as dg
+
+from ftassets.automation import runs
+from ftassets.automation.jobs import endpoint_job_name
+from ftassets.domain.endpoint import EndpointState
+from ftassets.domain.loop import LoopConfig
+from ftassets.domain.rollout import Move, Outcome, decide
+from ftassets.domain.scoring import parse_call
+from ftassets.home import Home
+from ftassets.lineage.events import data_version, newest, node
+from ftassets.resources.serving.base import Serving, ServingError, Shift
+from ftassets.resources.traffic_log.base import TrafficLog
+
+
+def build(loop: LoopConfig) -> dg.SensorDefinition:
+    """A sensor that starts releases, renews the canary's lease, asks `decide` and has its moves made.
+
+    A rollback is made by this look itself, before the run that records it: traffic must not wait for a run to start.
+    """
+
+    @dg.sensor(
+        name=f"{loop.name}__rollout",
+        job_name=endpoint_job_name(loop.name),
+        minimum_interval_seconds=int(min(loop.sensor_interval, loop.rollout.interval)),
+        default_status=runs.status(loop),
+        description="Starts, ramps and rolls back releases.",
+    )
+    def rollout(
+        context: dg.SensorEvaluationContext,
+        home: dg.ResourceParam[Home],
+        traffic_log: dg.ResourceParam[TrafficLog],
+        serving: dg.ResourceParam[Serving],
+    ) -> dg.SensorResult | dg.SkipReason:
+        try:
+            state = serving.state(loop.name)
+            shifts = [shift for shift in serving.journal() if shift.loop == loop.name]
+            paused = runs.pause_reason(home, loop.name)
+            if state.candidate:
+                return _look(loop, state, shifts, traffic_log, serving, paused)
+        except ServingError as error:
+            return dg.SkipReason(str(error))
+        release = newest(context.instance, node(loop.name, "release"))
+        if release is None:
+            return dg.SkipReason("nothing was released yet")
+        digest = data_version(release)
+        if digest == state.production:
+            return dg.SkipReason("the newest release is in production")
+        if digest in state.refused:
+            return dg.SkipReason(f"release {digest[:12]} was rolled back: start it by hand, or release another")
+        if paused:
+            return dg.SkipReason(f"the loop is paused: {paused}")
+        if loop.mode != "auto":
+            return dg.SkipReason(f"release {digest[:12]} waits for a yes: materialize endpoint with action start")
+        if runs.move_running(context.instance, loop.name):
+            return dg.SkipReason("a run is moving traffic already")
+        return _request(loop.name, f"start:{digest}:{len(shifts)}", "start", loop.rollout.steps[0], "a new release passed its gates")
+
+    return rollout
+
+
+def _look(
+    loop: LoopConfig, state: EndpointState, shifts: list[Shift], traffic_log: TrafficLog, serving: Serving, paused: str | None
+) -> dg.SensorResult | dg.SkipReason:
+    decision = decide(state, outcomes(traffic_log, loop.name, state, shifts), loop.rollout, time.time())
+    if decision.move is Move.ROLLBACK:
+        serving.rollback(loop.name, "sensor:rollout", decision.reason)
+        return _request(loop.name, f"rollback:{len(shifts)}", "report", None, f"rolled back: {decision.reason}")
+    serving.renew(loop.name, loop.rollout.lease)
+    if paused:
+        return dg.SkipReason(f"holding at {state.weight} %, the loop is paused: {paused}")
+    if decision.move is Move.HOLD:
+        return dg.SkipReason(f"HOLD: {decision.reason}")
+    return _request(loop.name, f"ramp:{state.candidate}:{decision.weight}:{len(shifts)}", "ramp", decision.weight, decision.reason)
+
+
+def outcomes(traffic_log: TrafficLog, loop: str, state: EndpointState, shifts: list[Shift]) -> list[Outcome]:
+    """Answers of candidate and production since the candidate's first share; an answer that is no call is a failure."""
+    started = max((s.at for s in shifts if s.action == "start" and s.state.candidate == state.candidate), default=state.since)
+    result = []
+    for exchange in traffic_log.exchanges(loop, since=started):
+        if exchange.version not in (state.candidate, state.production):
+            continue
+        mine = exchange.version == state.candidate
+        failed = exchange.status >= 500 or (exchange.status == 200 and parse_call(exchange.answer) is None)
+        result.append(Outcome(mine, exchange.share if mine else 1 - exchange.share, failed))
+    return result
+
+
+def _request(loop: str, run_key: str, action: str, weight: int | None, reason: str) -> dg.SensorResult:
+    config = {"action": action, "reason": reason} | ({"weight": weight} if weight else {})
+    return dg.SensorResult(run_requests=[dg.RunRequest(run_key=run_key, run_config={"ops": {f"{loop}__endpoint": {"config": config}}})])

@@ -1,0 +1,50 @@
+"""What the sensors of a loop need to know about its runs."""
+
+import dagster as dg
+
+from ftassets.automation.jobs import LOOP, endpoint_job_name, retrain_job_name
+from ftassets.domain.loop import LoopConfig
+from ftassets.home import Home
+
+UNFINISHED = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+DIED = "ftassets/died"  # set by the reconcile sensor on runs whose process is gone
+
+
+def status(loop: LoopConfig) -> dg.DefaultSensorStatus:
+    """Sensors start switched on unless the loop's automation is off."""
+    return dg.DefaultSensorStatus.RUNNING if loop.automation else dg.DefaultSensorStatus.STOPPED
+
+
+def retrains(instance: dg.DagsterInstance, loop: str, **tags: str) -> list[dg.RunRecord]:
+    """Retrain runs of a loop, newest first."""
+    return list(instance.get_run_records(dg.RunsFilter(job_name=retrain_job_name(loop), tags={LOOP: loop, **tags}), limit=20))
+
+
+def unfinished(instance: dg.DagsterInstance, job_name: str) -> bool:
+    """Whether a run of the job is queued or running."""
+    return bool(instance.get_run_records(dg.RunsFilter(job_name=job_name, statuses=UNFINISHED), limit=1))
+
+
+def retrain_running(instance: dg.DagsterInstance, loop: str) -> bool:
+    return unfinished(instance, retrain_job_name(loop))
+
+
+def move_running(instance: dg.DagsterInstance, loop: str) -> bool:
+    return unfinished(instance, endpoint_job_name(loop))
+
+
+def attempt(instance: dg.DagsterInstance, loop: str, **tags: str) -> int:
+    """Number of the next attempt with these tags: only runs whose process died are tried again."""
+    return sum(DIED in record.dagster_run.tags for record in retrains(instance, loop, **tags))
+
+
+def pause_reason(home: Home, loop: str) -> str | None:
+    """Why a loop is paused, None when it is not."""
+    path = home.pauses / f"{loop}.txt"
+    return path.read_text().strip() if path.exists() else None

@@ -1,0 +1,26 @@
+"""When a loop looks at its traffic."""
+
+import dagster as dg
+
+from ftassets.automation.jobs import watch_job_name
+from ftassets.domain.loop import LoopConfig
+from ftassets.lineage.drift_report import WINDOW_END
+
+
+def build(loop: LoopConfig) -> dg.ScheduleDefinition:
+    """Embeddings and drift report on the loop's cron; the window ends at the scheduled time, whenever the run starts."""
+
+    @dg.schedule(
+        name=f"{loop.name}__watch_schedule",
+        cron_schedule=loop.retrain_on.drift.every,
+        job_name=watch_job_name(loop.name),
+        default_status=_status(loop),
+    )
+    def watch(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+        return dg.RunRequest(tags={WINDOW_END: str(context.scheduled_execution_time.timestamp())})
+
+    return watch
+
+
+def _status(loop: LoopConfig) -> dg.DefaultScheduleStatus:
+    return dg.DefaultScheduleStatus.RUNNING if loop.automation else dg.DefaultScheduleStatus.STOPPED

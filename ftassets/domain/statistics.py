@@ -1,0 +1,78 @@
+"""The few tests and intervals that verdicts rest on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import sqrt
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Paired right-or-wrong outcomes: rows only the candidate got right, only production got right, and all rows."""
+
+    only_candidate: int
+    only_production: int
+    n: int
+
+    @classmethod
+    def of(cls, candidate: Sequence[bool], production: Sequence[bool]) -> "Pairs":
+        """Counts over rows in the same order. Raises ValueError when the lengths differ."""
+        wins = sum(c and not p for c, p in zip(candidate, production, strict=True))
+        losses = sum(p and not c for c, p in zip(candidate, production, strict=True))
+        return cls(wins, losses, len(candidate))
+
+    @property
+    def difference(self) -> float:
+        """Candidate's accuracy minus production's; 0 without rows."""
+        return (self.only_candidate - self.only_production) / self.n if self.n else 0.0
+
+
+def mcnemar_p(pairs: Pairs) -> float:
+    """One-sided exact McNemar p-value for "the candidate is better": a sign test on the discordant rows (McNemar 1947)."""
+    from scipy.stats import binomtest
+
+    discordant = pairs.only_candidate + pairs.only_production
+    return float(binomtest(pairs.only_candidate, discordant, 0.5, "greater").pvalue) if discordant else 1.0
+
+
+def paired_lower_bound(pairs: Pairs, confidence: float) -> float:
+    """One-sided lower bound of the paired difference: Wald with half a row added to each cell (Agresti and Min 2005)."""
+    from scipy.stats import norm
+
+    wins, losses, n = pairs.only_candidate + 0.5, pairs.only_production + 0.5, pairs.n + 2
+    difference = (wins - losses) / n
+    error = sqrt(max(wins + losses - (wins - losses) ** 2 / n, 0.0)) / n
+    return difference - float(norm.ppf(confidence)) * error
+
+
+def bootstrap_lower_bound(differences: Sequence[float], confidence: float, draws: int = 9999, seed: int = 0) -> float:
+    """One-sided percentile bootstrap bound of the mean of per-row differences (Efron 1979)."""
+    values = np.asarray(differences, dtype=float)
+    picks = np.random.default_rng(seed).integers(0, len(values), size=(draws, len(values)))
+    return float(np.quantile(values[picks].mean(axis=1), 1 - confidence))
+
+
+def p95_ratio(candidate: Sequence[float], production: Sequence[float]) -> float:
+    """95th percentile of the candidate's times over production's."""
+    return float(np.quantile(candidate, 0.95) / np.quantile(production, 0.95))
+
+
+def p95_ratio_upper_bound(
+    candidate: Sequence[float], production: Sequence[float], confidence: float, draws: int = 4999, seed: int = 0
+) -> float:
+    """One-sided bootstrap bound of `p95_ratio`, resampling the interleaved pairs together."""
+    times = np.stack([np.asarray(candidate, dtype=float), np.asarray(production, dtype=float)])
+    picks = np.random.default_rng(seed).integers(0, times.shape[1], size=(draws, times.shape[1]))
+    quantiles = np.quantile(times[:, picks], 0.95, axis=2)
+    return float(np.quantile(quantiles[0] / quantiles[1], confidence))
+
+
+def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Two-sided interval of a proportion (Wilson 1927); (0, 1) without rows."""
+    from scipy.stats import binomtest
+
+    if n == 0:
+        return 0.0, 1.0
+    interval = binomtest(successes, n).proportion_ci(confidence, method="wilson")
+    return float(interval.low), float(interval.high)

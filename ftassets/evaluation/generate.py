@@ -1,0 +1,82 @@
+"""Greedy answers of a model to many prompts: batched, bucketed by length, written as one Parquet file a model."""
+
+import json
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ftassets.domain.answers import AnswerJob
+from ftassets.domain.chat import chat
+from ftassets.resources.child import Report
+
+_SAY_EVERY = 5.0  # seconds between progress reports
+
+
+def answer(job: AnswerJob, report: Report) -> None:
+    """Write every output file of the job that does not exist yet. Raises ValueError on a prompts file that has no prompts."""
+    prompts = [json.loads(line) for line in job.prompts_file.read_text(encoding="utf-8").splitlines() if line.strip()]
+    if not prompts:
+        raise ValueError(f"{job.prompts_file.name} has no prompts")
+    for output, folder in job.models.items():
+        target = Path(output)
+        if target.exists():
+            report(f"{target.name}: kept, answered before")
+            continue
+        rows = generate(folder, job.system_prompt, prompts, job.max_tokens, job.batch_size, lambda text, name=target.name: report(f"{name}: {text}"))
+        _write(rows, target)
+
+
+def generate(
+    folder: Path, system_prompt: str, prompts: Sequence[dict[str, str]], max_tokens: int, batch_size: int, report: Report
+) -> list[dict[str, Any]]:
+    """Rows {id, answer, tokens_out, truncated} for prompts {id, prompt}, in their order; the model of a folder with merged weights.
+
+    `truncated` says that the answer had no end within `max_tokens`.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left", trust_remote_code=False)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype="auto", use_safetensors=True, trust_remote_code=False).to(device).eval()
+    texts = [
+        tokenizer.apply_chat_template(chat(system_prompt, prompt["prompt"]), tokenize=False, add_generation_prompt=True) for prompt in prompts
+    ]
+    lengths = [len(ids) for ids in tokenizer(texts, add_special_tokens=False)["input_ids"]]
+    order = sorted(range(len(texts)), key=lengths.__getitem__)
+    rows: list[dict[str, Any]] = [{} for _ in prompts]
+    started = said = time.monotonic()
+    for first in range(0, len(order), batch_size):
+        batch = order[first : first + batch_size]
+        inputs = tokenizer([texts[i] for i in batch], add_special_tokens=False, padding=True, return_tensors="pt").to(device)
+        with torch.inference_mode():
+            written = model.generate(
+                **inputs, max_new_tokens=max_tokens, do_sample=False, pad_token_id=tokenizer.pad_token_id, eos_token_id=tokenizer.eos_token_id
+            )
+        for index, tokens in zip(batch, written[:, inputs["input_ids"].shape[1] :].tolist(), strict=True):
+            ended = tokenizer.eos_token_id in tokens
+            kept = tokens[: tokens.index(tokenizer.eos_token_id)] if ended else tokens
+            rows[index] = {
+                "id": prompts[index]["id"],
+                "answer": tokenizer.decode(kept, skip_special_tokens=True).strip(),
+                "tokens_out": len(kept),
+                "truncated": not ended,
+            }
+        now, done = time.monotonic(), first + len(batch)
+        if now - said >= _SAY_EVERY or done == len(order):
+            said = now
+            report(f"{done}/{len(order)} answers, {(now - started) / done * (len(order) - done):.0f} s left")
+    return rows
+
+
+def _write(rows: Sequence[dict[str, Any]], target: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = pa.schema([("id", pa.string()), ("answer", pa.string()), ("tokens_out", pa.int64()), ("truncated", pa.bool_())])
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    pq.write_table(pa.Table.from_pylist(list(rows), schema=schema), temporary)
+    temporary.replace(target)

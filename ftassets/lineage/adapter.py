@@ -1,0 +1,134 @@
+"""A LoRA adapter, trained in a process of its own on the newest dataset commit."""
+
+import shutil
+
+import dagster as dg
+
+from ftassets.domain.curation import training_rows
+from ftassets.domain.loop import LoopConfig
+from ftassets.domain.rows import to_jsonl
+from ftassets.domain.training import TrainingJob, TrainingResult
+from ftassets.home import Home
+from ftassets.lineage.dataset_files import read_splits
+from ftassets.lineage.events import node, required
+from ftassets.lineage.node import describe
+from ftassets.reporting.plots import loss_curve
+from ftassets.resources.dataset_store.base import DatasetStore
+from ftassets.resources.registry.base import Registry
+from ftassets.resources.serving.base import Serving
+from ftassets.resources.trainer.base import Trainer, TrainingFailed
+from ftassets.resources.versions import ADAPTER, VersionDamaged, load_manifest, verify
+
+LEARNED, COMPLETE = "loss_fell", "artefact_complete"
+
+
+def build(loop: LoopConfig) -> dg.AssetsDefinition:
+    """The asset; its data version is the digest that names the version everywhere else."""
+    key = node(loop.name, "adapter")
+
+    @dg.asset(
+        key=key,
+        deps=[node(loop.name, "curated_dataset")],
+        check_specs=[dg.AssetCheckSpec(LEARNED, asset=key, blocking=True), dg.AssetCheckSpec(COMPLETE, asset=key, blocking=True)],
+        pool="trainer",
+        **describe(loop, __doc__, {"huggingface", "pytorch"}),
+    )
+    def adapter(
+        context: dg.AssetExecutionContext,
+        home: dg.ResourceParam[Home],
+        dataset_store: dg.ResourceParam[DatasetStore],
+        serving: dg.ResourceParam[Serving],
+        trainer: dg.ResourceParam[Trainer],
+        registry: dg.ResourceParam[Registry],
+    ) -> dg.MaterializeResult:
+        commit = required(context.instance, node(loop.name, "curated_dataset"))
+        splits = read_splits(dataset_store, commit, loop.name)
+        production = serving.state(loop.name).production
+        known: set[str] = set()
+        if production and (trained_on := load_manifest(home.versions, production).dataset_commit):
+            known = {row.id for row in read_splits(dataset_store, trained_on, loop.name)["train"]}
+        rows = training_rows(splits["train"], known, loop.train.replay, loop.train.seed)
+        work = home.root / "work" / context.run_id
+        shutil.rmtree(work, ignore_errors=True)  # an earlier attempt of this run died here
+        work.mkdir(parents=True)
+        (work / "train.jsonl").write_text(to_jsonl(rows))
+        (work / "validation.jsonl").write_text(to_jsonl(splits["validation"]))
+        job = TrainingJob(
+            loop=loop.name,
+            base_model=loop.base_model,
+            task=loop.task,
+            train=loop.train,
+            dataset_commit=commit,
+            train_file=work / "train.jsonl",
+            validation_file=work / "validation.jsonl",
+            start_from=home.versions / production / ADAPTER if production else None,
+            work=work,
+            versions=home.versions,
+        )
+        context.log.info(f"training on {len(rows)} rows, {sum(row.id not in known for row in rows)} of them new to production")
+        try:
+            result = trainer.train(job, context)
+        except TrainingFailed as error:
+            raise dg.Failure(str(error), allow_retries=False) from error
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+        tracked = registry.log_training(
+            loop.name,
+            f"adapter-{result.digest[:12]}",
+            {**loop.train.model_dump(), "base_model": loop.base_model, "dataset_commit": commit, "start_from": production or "base"},
+            {name: value for name, value in _numbers(result).items() if value is not None},
+            result.losses,
+            {"digest": result.digest, "dagster_run_id": context.run_id, "loop": loop.name},
+            home.versions / result.digest / ADAPTER,
+        )
+        return dg.MaterializeResult(
+            data_version=dg.DataVersion(result.digest),
+            metadata={
+                "digest": result.digest,
+                "dataset_commit": commit,
+                "start_from": production or "the untuned base",
+                "mlflow_run": tracked,
+                "folder": dg.MetadataValue.path(home.versions / result.digest),
+                "loss": dg.MetadataValue.md(loss_curve(result.losses)),
+                **{name: value for name, value in _numbers(result).items() if value is not None},
+            },
+            check_results=[
+                dg.AssetCheckResult(
+                    check_name=LEARNED,
+                    passed=result.last_loss < result.first_loss or production is not None and result.last_loss <= 2 * result.first_loss,
+                    description=f"loss {result.first_loss:.3f} at the start, {result.last_loss:.3f} at the end",
+                ),
+                _complete(home, result.digest),
+            ],
+        )
+
+    return adapter
+
+
+def _numbers(result: TrainingResult) -> dict[str, float | None]:
+    return {
+        "rows": result.rows,
+        "steps": result.steps,
+        "train_seconds": result.train_seconds,
+        "tokens_per_second": result.tokens_per_second,
+        "trainable_parameters": result.trainable_parameters,
+        "first_loss": result.first_loss,
+        "last_loss": result.last_loss,
+        "validation_loss": result.validation_loss,
+    }
+
+
+def _complete(home: Home, digest: str) -> dg.AssetCheckResult:
+    wanted = {f"{ADAPTER}/adapter_config.json", f"{ADAPTER}/adapter_model.safetensors", "merged/config.json"}
+    try:
+        manifest = verify(home.versions, digest)
+    except VersionDamaged as error:
+        return dg.AssetCheckResult(check_name=COMPLETE, passed=False, description=str(error))
+    missing = sorted(wanted - manifest.files.keys())
+    return dg.AssetCheckResult(
+        check_name=COMPLETE,
+        passed=not missing,
+        description=f"missing: {', '.join(missing)}"
+        if missing
+        else "adapter and merged copy as safetensors, every byte as in the manifest",
+    )

@@ -1,0 +1,263 @@
+"""Candidate, production and untuned base on the same rows: what the promotion gates decide on."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import dagster as dg
+
+from ftassets.domain.answers import AnswerJob
+from ftassets.domain.canonical import canonical_json, digest_of
+from ftassets.domain.gates import HELD_OUT, EvalReport, GateResult, Verdict, in_slice, judge
+from ftassets.domain.loop import LoopConfig
+from ftassets.domain.rows import Example
+from ftassets.domain.scoring import Score, score
+from ftassets.domain.statistics import wilson_interval
+from ftassets.home import Home
+from ftassets.lineage.dataset_files import from_parquet, golden_path, read_splits
+from ftassets.lineage.events import node, required
+from ftassets.lineage.node import describe
+from ftassets.reporting.plots import accuracy_bars
+from ftassets.reporting.tables import markdown_table
+from ftassets.resources.dataset_store.base import DatasetStore
+from ftassets.resources.evaluator.base import EvaluationFailed, Evaluator
+from ftassets.resources.latency import interleaved_latency
+from ftassets.resources.serving.base import Serving
+from ftassets.resources.versions import MERGED, load_manifest
+
+STAGED = 900.0  # seconds a version may be staged for the latency comparison
+PAIRS = 40  # interleaved requests to each version
+ROLES = ("base", "production", "candidate")
+
+
+def build(loop: LoopConfig) -> tuple[dg.AssetsDefinition, dg.AssetChecksDefinition]:
+    """The asset and the one blocking check set that holds all gates."""
+    key = node(loop.name, "eval_report")
+
+    @dg.asset(
+        key=key,
+        deps=[node(loop.name, name) for name in ("adapter", "golden_set", "curated_dataset")],
+        **describe(loop, __doc__, {"python"}),
+    )
+    def eval_report(
+        context: dg.AssetExecutionContext,
+        home: dg.ResourceParam[Home],
+        dataset_store: dg.ResourceParam[DatasetStore],
+        evaluator: dg.ResourceParam[Evaluator],
+        serving: dg.ResourceParam[Serving],
+    ) -> dg.MaterializeResult:
+        candidate = required(context.instance, node(loop.name, "adapter"))
+        golden_commit = required(context.instance, node(loop.name, "golden_set"))
+        manifest = load_manifest(home.versions, candidate)
+        base, commit = manifest.base_digest, manifest.dataset_commit
+        if base is None or commit is None:
+            raise dg.Failure(f"version {candidate[:12]} names no base model or dataset: train it again", allow_retries=False)
+        serving_now = serving.state(loop.name).production
+        versions = {"base": base, "production": serving_now or base, "candidate": candidate}
+        golden = from_parquet(dataset_store.read(golden_commit, golden_path(loop.name)))
+        held_out = read_splits(dataset_store, commit, loop.name)["test"]
+
+        answers = {role: _answer_files(home, loop, digest, [golden, held_out]) for role, digest in versions.items()}
+        try:
+            for rows, column in ((golden, 0), (held_out, 1)):
+                _answer(context, home, loop, evaluator, rows, {role: answers[role][column] for role in ROLES}, versions)
+        except EvaluationFailed as error:
+            raise dg.Failure(str(error), allow_retries=False) from error
+        scores = {role: _scores(answers[role], golden, held_out) for role in ROLES}
+        context.log.info("comparing latency on the real server")
+        latency = _latency(context, loop, serving, golden, candidate, versions["production"])
+        report = EvalReport(
+            loop=loop.name,
+            run_id=context.run_id,
+            candidate=candidate,
+            production=versions["production"],
+            production_is_base=serving_now is None,
+            base=base,
+            dataset_commit=commit,
+            golden_commit=golden_commit,
+            policy_digest=policy_digest(loop),
+            generation={"temperature": loop.task.temperature, "max_tokens": loop.task.max_tokens},
+            scores=scores,
+            latency_ms=latency,
+            answers={role: [path.name for path in paths] for role, paths in answers.items()},
+        )
+        digest = store_report(home, report)
+        return dg.MaterializeResult(
+            data_version=dg.DataVersion(digest),
+            metadata=_metadata(loop, home, report, digest, answers, golden),
+        )
+
+    @dg.multi_asset_check(
+        name=f"{loop.name}__promotion_gates",
+        specs=[dg.AssetCheckSpec(gate.name, asset=key, blocking=True, description=gate.sentence) for gate in loop.gates],
+        can_subset=True,
+    )
+    def promotion_gates(context: dg.AssetCheckExecutionContext, home: dg.ResourceParam[Home]):  # noqa: ANN202 - dagster inspects it
+        report = read_report(home, loop, required(context.instance, key))
+        for result in judge(loop.gates, report):
+            if dg.AssetCheckKey(key, result.name) in context.selected_asset_check_keys:
+                yield dg.AssetCheckResult(
+                    asset_key=key,
+                    check_name=result.name,
+                    passed=result.verdict is Verdict.PASS,
+                    severity=dg.AssetCheckSeverity.ERROR,
+                    description=f"{result.verdict.value}: {result.sentence}",
+                    metadata=_evidence(result),
+                )
+
+    return eval_report, promotion_gates
+
+
+def policy_digest(loop: LoopConfig) -> str:
+    """Digest of the gates a report was made for; another policy needs another report."""
+    return digest_of([gate.model_dump() for gate in loop.gates])
+
+
+def store_report(home: Home, report: EvalReport) -> str:
+    """Write a report under the digest of its bytes, which is returned."""
+    content = canonical_json(report.model_dump(mode="json"))
+    digest = digest_of(json.loads(content))
+    folder = home.reports / report.loop
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"eval-{digest}.json").write_bytes(content)
+    return digest
+
+
+def read_report(home: Home, loop: LoopConfig, digest: str) -> EvalReport:
+    """A stored report whose bytes still have the digest. Raises dg.Failure."""
+    path = home.reports / loop.name / f"eval-{digest}.json"
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise dg.Failure(f"the report {digest[:12]} cannot be read: {error}; materialize eval_report again", allow_retries=False) from error
+    if digest_of(content) != digest:
+        raise dg.Failure(f"the report {digest[:12]} was changed after it was written; materialize eval_report again", allow_retries=False)
+    return EvalReport.model_validate(content)
+
+
+def _answer_files(home: Home, loop: LoopConfig, digest: str, sets: Sequence[Sequence[Example]]) -> list[Path]:
+    """Where a model's answers to each set lie: the same model, prompts and generation settings are asked once."""
+    keys = [
+        digest_of(
+            {"model": digest, "prompts": [[row.id, row.prompt] for row in rows], "system": loop.task.system_prompt,
+             "max_tokens": loop.task.max_tokens}
+        )
+        for rows in sets
+    ]  # fmt: skip
+    return [home.answers / f"{key}.parquet" for key in keys]
+
+
+def _answer(
+    context: dg.AssetExecutionContext,
+    home: Home,
+    loop: LoopConfig,
+    evaluator: Evaluator,
+    rows: Sequence[Example],
+    files: dict[str, Path],
+    versions: dict[str, str],
+) -> None:
+    missing = {path: home.versions / versions[role] / MERGED for role, path in files.items() if not path.exists()}
+    if not missing or not rows:
+        return
+    home.answers.mkdir(parents=True, exist_ok=True)
+    prompts = home.answers / f"prompts-{context.run_id}.jsonl"
+    prompts.write_text("".join(json.dumps({"id": row.id, "prompt": row.prompt}) + "\n" for row in rows))
+    try:
+        job = AnswerJob(
+            prompts_file=prompts,
+            system_prompt=loop.task.system_prompt,
+            max_tokens=loop.task.max_tokens,
+            models={str(path): folder for path, folder in missing.items()},
+        )
+        evaluator.answer(job, context)
+    finally:
+        prompts.unlink(missing_ok=True)
+
+
+def _scores(files: Sequence[Path], golden: Sequence[Example], held_out: Sequence[Example]) -> list[Score]:
+    found = read_answers(files)
+    scores = [score(row.id, row.slice or "golden", found[row.id], row.completion) for row in golden]
+    return scores + [score(f"{HELD_OUT}:{row.id}", HELD_OUT, found[row.id], row.completion) for row in held_out]
+
+
+def read_answers(files: Sequence[Path]) -> dict[str, str]:
+    """Answers by row id, of all files that exist (an empty set has none)."""
+    import pyarrow.parquet as pq
+
+    found: dict[str, str] = {}
+    for path in files:
+        if path.exists():
+            table = pq.read_table(path, columns=["id", "answer"]).to_pydict()
+            found |= dict(zip(table["id"], table["answer"], strict=True))
+    return found
+
+
+def _latency(
+    context: dg.AssetExecutionContext, loop: LoopConfig, serving: Serving, golden: Sequence[Example], candidate: str, production: str
+) -> dict[str, list[float]]:
+    urls = {"candidate": serving.stage(loop.name, candidate, STAGED), "production": serving.stage(loop.name, production, STAGED)}
+    try:
+        stride = max(1, len(golden) // PAIRS)
+        prompts = [row.prompt for row in golden[::stride]][:PAIRS]
+        return interleaved_latency(urls, prompts, loop.task)
+    finally:
+        serving.unstage(loop.name, production)  # the candidate stays staged: its rollout is near, and the lease ends it
+
+
+def _evidence(result: GateResult) -> dict[str, float | int | str]:
+    values = {
+        "verdict": result.verdict.value,
+        "estimate": result.value,
+        "bound": result.bound,
+        "threshold": result.threshold,
+        "rows": result.n,
+    }
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def gate_table(results: Sequence[GateResult]) -> str:
+    """All gates of a report as a Markdown table."""
+    return markdown_table(["gate", "verdict", "evidence"], [(r.name, r.verdict.value, r.sentence) for r in results])
+
+
+def accuracies(report: EvalReport) -> dict[str, dict[str, tuple[float, float, float]]]:
+    """Exact match per slice and role: (share, low, high) with the 95 % Wilson interval."""
+    slices = sorted({s.slice for s in report.scores["candidate"]})
+    table: dict[str, dict[str, tuple[float, float, float]]] = {}
+    for name in slices:
+        for role in ROLES:
+            rows = in_slice(report.scores[role], name)
+            right = sum(s.exact for s in rows)
+            table.setdefault(name, {})[role] = (right / len(rows), *wilson_interval(right, len(rows)))
+    return table
+
+
+def _metadata(
+    loop: LoopConfig, home: Home, report: EvalReport, digest: str, answers: dict[str, list[Path]], golden: Sequence[Example]
+) -> dict[str, dg.MetadataValue | str | float | int]:
+    shares = accuracies(report)
+    rows = [
+        (name, *(f"{share:.3f} ({low:.3f} to {high:.3f})" for share, low, high in (shares[name][role] for role in ROLES)))
+        for name in shares
+    ]
+    said = {role: read_answers(answers[role]) for role in ROLES}
+    right = {role: {s.id: s.exact for s in report.scores[role]} for role in ROLES}
+    worse = [row for row in golden if right["production"][row.id] and not right["candidate"][row.id]][:10]
+    return {
+        "candidate": report.candidate,
+        "production": report.production,
+        "production_is_base": str(report.production_is_base),
+        "gates": dg.MetadataValue.md(gate_table(judge(loop.gates, report))),
+        "exact_match": dg.MetadataValue.md(markdown_table(["slice", *ROLES], rows)),
+        "accuracy": dg.MetadataValue.md(accuracy_bars(shares)),
+        "worse_than_production": dg.MetadataValue.md(
+            markdown_table(
+                ["request", "expected", "production", "candidate"],
+                [(row.prompt, row.completion, said["production"][row.id], said["candidate"][row.id]) for row in worse],
+            )
+        ),
+        "report": dg.MetadataValue.path(home.reports / loop.name / f"eval-{digest}.json"),
+        "dataset_commit": report.dataset_commit,
+        "golden_commit": report.golden_commit,
+        **{f"{role}_exact_match_{name}": shares[name][role][0] for name in shares for role in ROLES},
+    }

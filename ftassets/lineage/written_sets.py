@@ -1,0 +1,90 @@
+"""Examples people wrote, versioned: `seed_examples` to train on, `golden_set` to be judged by."""
+
+from pathlib import Path
+
+import dagster as dg
+
+from ftassets.domain.loop import LoopConfig
+from ftassets.domain.rows import Example, parse_jsonl
+from ftassets.domain.scoring import parse_call
+from ftassets.lineage.dataset_files import golden_path, seed_path, to_parquet
+from ftassets.lineage.events import node
+from ftassets.lineage.node import describe
+from ftassets.reporting.tables import markdown_table
+from ftassets.resources.dataset_store.base import DatasetStore
+
+
+def build_seed_examples(loop: LoopConfig) -> dg.AssetsDefinition:
+    """The asset of the loop's seed file."""
+
+    @dg.asset(
+        key=node(loop.name, "seed_examples"),
+        check_specs=[dg.AssetCheckSpec("every_line_is_an_example", asset=node(loop.name, "seed_examples"))],
+        **describe(loop, "Examples people wrote before there was traffic, versioned from the loop's seed file.", {"lakefs"}),
+    )
+    def seed_examples(context: dg.AssetExecutionContext, dataset_store: dg.ResourceParam[DatasetStore]) -> dg.MaterializeResult:
+        return _commit(context, dataset_store, loop, loop.dataset.seed, seed_path(loop.name), "seed")
+
+    return seed_examples
+
+
+def build_golden_set(loop: LoopConfig) -> dg.AssetsDefinition:
+    """The asset of the loop's golden set."""
+
+    @dg.asset(
+        key=node(loop.name, "golden_set"),
+        check_specs=[dg.AssetCheckSpec("every_line_is_an_example", asset=node(loop.name, "golden_set"))],
+        **describe(loop, "Rows no model is trained on, versioned from the loop's golden file: they decide promotions.", {"lakefs"}),
+    )
+    def golden_set(context: dg.AssetExecutionContext, dataset_store: dg.ResourceParam[DatasetStore]) -> dg.MaterializeResult:
+        return _commit(context, dataset_store, loop, loop.golden_set, golden_path(loop.name), "golden")
+
+    return golden_set
+
+
+def _commit(
+    context: dg.AssetExecutionContext, store: DatasetStore, loop: LoopConfig, file: Path, path: str, source: str
+) -> dg.MaterializeResult:
+    rows, bad = _read(file, source)
+    publication = store.publish(
+        f"{context.run_id}-{source}", {path: to_parquet(rows)}, f"{loop.name}: {source} set", {"loop": loop.name, "rows": str(len(rows))}
+    )
+    slices = {name: sum(row.slice == name for row in rows) for name in sorted({row.slice for row in rows if row.slice})}
+    return dg.MaterializeResult(
+        data_version=dg.DataVersion(publication.commit),
+        metadata={
+            "commit": publication.commit,
+            "rows": len(rows),
+            "quarantined": len(bad),
+            "slices": slices,
+            "examples": dg.MetadataValue.md(markdown_table(["request", "answer"], [(r.prompt, r.completion) for r in rows[:10]])),
+        },
+        check_results=[
+            dg.AssetCheckResult(
+                check_name="every_line_is_an_example",
+                passed=not bad,
+                severity=dg.AssetCheckSeverity.WARN,
+                metadata={"quarantined": dg.MetadataValue.md(markdown_table(["line", "reason"], [(b.where, b.reason) for b in bad[:50]]))},
+            )
+        ],
+    )
+
+
+def _read(file: Path, source: str) -> tuple[list[Example], list]:
+    try:
+        text = file.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise dg.Failure(f"the {source} file {file.name} cannot be read: {error}", allow_retries=False) from error
+    rows, bad = parse_jsonl(text, source)
+    if not rows:
+        raise dg.Failure(
+            f"{file.name} has no usable line of {len(bad)}: each line is "
+            '{"messages": [{"role": "user", ...}, {"role": "assistant", ...}]}',
+            metadata={"reasons": [f"{b.where}: {b.reason}" for b in bad[:20]]},
+            allow_retries=False,
+        )
+    if twice := sorted({row.id for row in rows if sum(other.id == row.id for other in rows) > 1}):
+        raise dg.Failure(f"{file.name} has the same id on several lines: {', '.join(twice[:5])}", allow_retries=False)
+    if wrong := [row.id for row in rows if source == "golden" and parse_call(row.completion) is None]:
+        raise dg.Failure(f"{file.name}: the expected answer of {', '.join(wrong[:5])} is not a JSON object", allow_retries=False)
+    return rows, bad

@@ -1,0 +1,38 @@
+"""Reading loop files without Dagster, for the processes that serve."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
+
+from ftassets.domain.loop import LoopConfig
+
+COMPONENT = "ftassets.components.FineTuneLoop"
+LOOPS = Path(__file__).parent / "loops"
+
+
+def read_loops(folder: Path = LOOPS) -> dict[str, LoopConfig]:
+    """All loops below a folder, by name; relative paths in them are made absolute. Raises ValueError on a bad file."""
+    loops: dict[str, LoopConfig] = {}
+    for path, attributes in _documents(folder):
+        try:
+            loop = LoopConfig.model_validate(attributes)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
+        if loop.name in loops:
+            raise ValueError(f"{path}: there are two loops named {loop.name}")
+        loops[loop.name] = located(loop, path.parent)
+    return loops
+
+
+def located(loop: LoopConfig, folder: Path) -> LoopConfig:
+    """The loop with its data files relative to the folder of its YAML file."""
+    dataset = loop.dataset.model_copy(update={"seed": folder / loop.dataset.seed})
+    return loop.model_copy(update={"dataset": dataset, "golden_set": folder / loop.golden_set})
+
+
+def _documents(folder: Path) -> Iterator[tuple[Path, object]]:
+    for path in sorted(folder.rglob("defs.yaml")):
+        for document in yaml.safe_load_all(path.read_text()):
+            if isinstance(document, dict) and document.get("type") == COMPONENT:
+                yield path, document.get("attributes")

@@ -1,0 +1,107 @@
+"""Which backend serves which capability. The only place that picks one."""
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import dagster as dg
+
+from ftassets.automation import ownership
+from ftassets.automation.mlflow_bridge import mlflow_run
+from ftassets.home import Home
+
+
+def embedded(home: Home) -> dict[str, Callable[[], Any]]:
+    """Everything on one machine, state below one folder; nothing is opened before it is used."""
+
+    def dataset_store() -> Any:
+        from ftassets.resources.dataset_store.embedded import GitDatasetStore
+
+        return GitDatasetStore(home.datasets)
+
+    def vector_store() -> Any:
+        from ftassets.resources.vector_store.embedded import QdrantVectorStore
+
+        return QdrantVectorStore(home.vectors)
+
+    def embedder() -> Any:
+        from ftassets.resources.embedder.embedded import MiniLmEmbedder
+
+        return MiniLmEmbedder()
+
+    def traffic_log() -> Any:
+        from ftassets.resources.traffic_log.embedded import SqliteTrafficLog
+
+        return SqliteTrafficLog(home.traffic_db)
+
+    def registry() -> Any:
+        from ftassets.resources.registry.embedded import MlflowRegistry
+
+        return MlflowRegistry(home.mlflow_uri, home.mlflow_artifacts)
+
+    def signer() -> Any:
+        from ftassets.resources.signer.embedded import Ed25519Signer
+
+        return Ed25519Signer(home.keys)
+
+    def trainer() -> Any:
+        from ftassets.resources.trainer.embedded import SubprocessTrainer
+
+        return SubprocessTrainer()
+
+    def evaluator() -> Any:
+        from ftassets.resources.evaluator.embedded import SubprocessEvaluator
+
+        return SubprocessEvaluator()
+
+    def serving() -> Any:
+        from ftassets.resources.serving.embedded import GatewayServing
+
+        return GatewayServing(home)
+
+    def notifier() -> Any:
+        from ftassets.resources.notifier.console import ConsoleNotifier
+
+        return ConsoleNotifier()
+
+    return {
+        "dataset_store": dataset_store,
+        "vector_store": vector_store,
+        "embedder": embedder,
+        "traffic_log": traffic_log,
+        "registry": registry,
+        "signer": signer,
+        "trainer": trainer,
+        "evaluator": evaluator,
+        "serving": serving,
+        "notifier": notifier,
+    }
+
+
+PROFILES = {"embedded": embedded}
+
+
+def backends(home: Home) -> dict[str, Callable[[], Any]]:
+    """Backend of each capability for the profile FTASSETS_PROFILE names. Raises ValueError for an unknown one."""
+    profile = os.environ.get("FTASSETS_PROFILE", "embedded")
+    if profile not in PROFILES:
+        raise ValueError(f"FTASSETS_PROFILE is {profile!r}; there is: {', '.join(PROFILES)}")
+    return PROFILES[profile](home)
+
+
+def resources(home: Home | None = None) -> dict[str, dg.ResourceDefinition]:
+    """The backends as Dagster resources, for `Definitions(resources=...)`."""
+    where = home or Home.from_env()
+
+    made = {name: _lazily(make) for name, make in backends(where).items()}
+    return {**made, "home": _lazily(lambda: where), "mlflow": mlflow_run}
+
+
+def _lazily(make: Callable[[], Any]) -> dg.ResourceDefinition:
+    def create(context: dg.InitResourceContext) -> Any:
+        # whatever a run does, it opens a resource: here it names the process that executes it
+        if context.instance and context.dagster_run:
+            ownership.claim(context.instance, context.dagster_run.run_id)
+        return make()
+
+    return dg.ResourceDefinition(create)

@@ -1,0 +1,98 @@
+"""Plots as Markdown images for asset metadata: small PNGs, since they are kept in the event log."""
+
+import base64
+import io
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+INK, CALM, ALERT, PALE = "#1f2a44", "#2a7f9e", "#c8553d", "#b9c3cf"
+
+
+def _image(alt: str, draw: Callable[[Any], None], size: tuple[float, float] = (6.0, 2.8)) -> str:
+    from matplotlib.figure import Figure  # no pyplot: no global state, no display
+
+    figure = Figure(figsize=size, layout="constrained")
+    axes = figure.add_subplot()
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(labelsize=8, colors=INK)
+    draw(axes)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=90)
+    return f"![{alt}](data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()})"
+
+
+def loss_curve(losses: Sequence[tuple[int, float]]) -> str:
+    """Training loss over steps."""
+
+    def draw(axes: Any) -> None:
+        axes.plot(*zip(*losses, strict=True), color=CALM)
+        axes.set_xlabel("step", fontsize=8)
+        axes.set_ylabel("loss", fontsize=8)
+        axes.set_ylim(bottom=0)
+
+    return _image("training loss", draw)
+
+
+def funnel(steps: Sequence[tuple[str, int]]) -> str:
+    """Rows left after each curation step."""
+
+    def draw(axes: Any) -> None:
+        names, counts = zip(*steps, strict=True)
+        bars = axes.barh(names, counts, color=CALM)
+        axes.bar_label(bars, fontsize=8, padding=3)
+        axes.invert_yaxis()
+
+    return _image("rows per curation step", draw)
+
+
+def drift_map(reference: np.ndarray, window: np.ndarray, novel: np.ndarray) -> str:
+    """Reference (m, d), window (n, d) and its novel queries (n, bool) on the two main axes of both together."""
+
+    def draw(axes: Any) -> None:
+        both = np.concatenate([reference, window])
+        centred = both - both.mean(axis=0)
+        _, _, directions = np.linalg.svd(centred, full_matrices=False)
+        flat = centred @ directions[:2].T
+        old, new = flat[: len(reference)], flat[len(reference) :]
+        axes.scatter(*old.T, s=6, color=PALE, label="reference")
+        axes.scatter(*new[~novel].T, s=12, color=CALM, label="window")
+        axes.scatter(*new[novel].T, s=12, color=ALERT, label="window, new")
+        axes.set_xticks([])
+        axes.set_yticks([])
+        axes.legend(fontsize=7, frameon=False)
+
+    return _image("map of reference and window", draw, (6.0, 3.6))
+
+
+def accuracy_bars(shares: Mapping[str, Mapping[str, tuple[float, float, float]]]) -> str:
+    """Accuracy with interval: slice -> model -> (share, low, high)."""
+
+    def draw(axes: Any) -> None:
+        models = list(next(iter(shares.values())))
+        width = 0.8 / len(models)
+        for number, (model, colour) in enumerate(zip(models, (PALE, CALM, ALERT), strict=False)):
+            values = [shares[name][model] for name in shares]
+            share = np.array([v[0] for v in values])
+            errors = np.abs(np.array([[v[0] - v[1], v[2] - v[0]] for v in values]).T)
+            axes.bar(np.arange(len(values)) + number * width, share, width, yerr=errors, color=colour, label=model, capsize=2, ecolor=INK)
+        axes.set_xticks(np.arange(len(shares)) + width * (len(models) - 1) / 2, list(shares))
+        axes.set_ylim(0, 1)
+        axes.set_ylabel("exact match", fontsize=8)
+        axes.legend(fontsize=7, frameon=False)
+
+    return _image("exact match per slice and model", draw)
+
+
+def rollout_steps(shifts: Sequence[tuple[float, int]]) -> str:
+    """The newest version's share of traffic (percent) over time: (epoch seconds, share)."""
+
+    def draw(axes: Any) -> None:
+        start = shifts[0][0]
+        axes.step([(at - start) for at, _ in shifts], [share for _, share in shifts], where="post", color=CALM, marker="o", markersize=4)
+        axes.set_ylim(-5, 105)
+        axes.set_xlabel("seconds since the start of the rollout", fontsize=8)
+        axes.set_ylabel("candidate, % of traffic", fontsize=8)
+
+    return _image("share of the candidate over time", draw)

@@ -1,0 +1,65 @@
+"""What every working process we start does: say how far it is, end with its parent, leave one sentence when it fails."""
+
+import ctypes
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+Report = Callable[[str], None]
+_PR_SET_PDEATHSIG = 1
+
+
+def die_with_parent(look_every: float = 2.0) -> None:
+    """End this process when the one that started it is gone: at once on Linux, else within `look_every` seconds."""
+    parent = os.getppid()
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+    def watch() -> None:
+        # also covers a parent that died before prctl took effect
+        while os.getppid() == parent and parent != 1:
+            time.sleep(look_every)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    if parent != 1:
+        threading.Thread(target=watch, name="parent-watch", daemon=True).start()
+
+
+@contextmanager
+def reporting() -> Iterator[tuple[Report, Callable[[dict], None]]]:
+    """Two functions: one that reports progress, one that reports a result; to Dagster when it launched us, else to the terminal."""
+    from dagster_pipes import PipesEnvVarParamsLoader, open_dagster_pipes
+
+    if not PipesEnvVarParamsLoader().is_dagster_pipes_process():
+        yield lambda text: print(text, flush=True), lambda result: None
+        return
+    with open_dagster_pipes() as pipes:
+        yield pipes.log.info, pipes.report_custom_message
+
+
+def failure_file(job_file: Path) -> Path:
+    """Where a process leaves the sentence that says why it failed."""
+    return job_file.with_suffix(".failed")
+
+
+def write_atomically(path: Path, content: str) -> None:
+    """Replace a file's content in one step."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(content, encoding="utf-8")
+    temporary.replace(path)
+
+
+def quiet_libraries() -> None:
+    """Keep progress bars and telemetry of the model libraries out of a process's output. Slow: imports them."""
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    import datasets
+    import transformers
+
+    transformers.utils.logging.disable_progress_bar()
+    datasets.disable_progress_bars()

@@ -1,0 +1,135 @@
+"""Runs and versions in MLflow on SQLite, artefacts in a folder. Only MlflowClient is used: nothing global is set or left active."""
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from filelock import FileLock
+
+from ftassets.resources.registry.base import RegisteredVersion, Registry
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+ADAPTER = "adapter"  # artefact path of a run's files
+_BATCH = {"metrics": 1000, "params": 100, "tags": 100}  # MLflow's limits of one call
+
+
+class MlflowRegistry(Registry):
+    """One experiment and one registered model for each loop, both under the loop's name.
+
+    `tracking_uri` is `sqlite:///...`; its tables are made at first use, which takes a few seconds.
+    """
+
+    def __init__(self, tracking_uri: str, artifacts: Path) -> None:
+        self._tracking_uri = tracking_uri
+        self._artifacts = artifacts
+        self._opened: MlflowClient | None = None
+
+    def log_training(
+        self, loop: str, run_name: str, params: Mapping[str, object], metrics: Mapping[str, float],
+        curve: Sequence[tuple[int, float]], tags: Mapping[str, str], artifacts: Path | None,
+    ) -> str:
+        from mlflow.entities import Metric, Param, RunTag
+
+        client, digest = self._client(), tags["digest"]
+        with self._lock():
+            experiment = self._experiment(loop)
+            for run in client.search_runs([experiment], f"tags.digest = '{digest}'"):
+                if run.info.status == "FINISHED":
+                    return run.info.run_id
+                client.delete_run(run.info.run_id)  # its recording was cut off
+            run_id = client.create_run(experiment, run_name=run_name, tags=dict(tags)).info.run_id
+            now = int(time.time() * 1000)
+            points = [Metric(name, float(value), now, 0) for name, value in metrics.items()]
+            points += [Metric("loss", float(loss), now, step) for step, loss in curve]
+            for start in range(0, len(points), _BATCH["metrics"]):
+                client.log_batch(run_id, metrics=points[start : start + _BATCH["metrics"]])
+            settings = [Param(name, str(value)) for name, value in params.items()]
+            for start in range(0, len(settings), _BATCH["params"]):
+                client.log_batch(run_id, params=settings[start : start + _BATCH["params"]])
+            if artifacts is not None:
+                client.log_artifacts(run_id, str(artifacts), ADAPTER)
+                client.log_batch(run_id, tags=[RunTag("artifact_path", ADAPTER)])
+            client.set_terminated(run_id, "FINISHED")
+        return run_id
+
+    def log_metrics(self, run_id: str, metrics: Mapping[str, float]) -> None:
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        self._client().log_batch(run_id, metrics=[Metric(name, float(value), now, 0) for name, value in metrics.items()])
+
+    def register(self, loop: str, name: str, digest: str, run_id: str | None, tags: Mapping[str, str]) -> RegisteredVersion:
+        client = self._client()
+        with self._lock():
+            try:
+                return self._version(loop, digest)
+            except KeyError:
+                pass
+            if not client.search_registered_models(f"name = '{loop}'"):
+                client.create_registered_model(loop)
+            source = f"runs:/{run_id}/{ADAPTER}" if run_id else f"urn:sha256:{digest}"
+            client.create_model_version(loop, source, run_id=run_id, tags={**tags, "name": name, "digest": digest}, description=name)
+            return self._version(loop, digest)
+
+    def versions(self, loop: str) -> list[RegisteredVersion]:
+        """All versions of a loop that carry a digest, newest first: one made by hand without it is none of ours."""
+        client = self._client()
+        if not client.search_registered_models(f"name = '{loop}'"):
+            return []
+        aliases = client.get_registered_model(loop).aliases  # alias -> version; a search for versions leaves aliases out
+        found = []
+        token = None
+        while True:
+            page = client.search_model_versions(f"name = '{loop}'", page_token=token)
+            found += [version for version in page if "digest" in version.tags]
+            token = page.token
+            if not token:
+                break
+        return [
+            RegisteredVersion(
+                loop=loop,
+                number=str(version.version),
+                name=version.tags.get("name", ""),
+                digest=version.tags["digest"],
+                tags=dict(version.tags),
+                aliases=tuple(sorted(alias for alias, number in aliases.items() if int(number) == int(version.version))),
+            )
+            for version in sorted(found, key=lambda version: int(version.version), reverse=True)
+        ]
+
+    def set_alias(self, loop: str, alias: str, digest: str) -> None:
+        self._client().set_registered_model_alias(loop, alias, self._version(loop, digest).number)
+
+    def deprecate(self, loop: str, digest: str, reason: str) -> None:
+        self._client().set_model_version_tag(loop, self._version(loop, digest).number, "deprecated", reason)
+
+    def _version(self, loop: str, digest: str) -> RegisteredVersion:
+        for version in reversed(self.versions(loop)):
+            if version.digest == digest:
+                return version
+        raise KeyError(f"{loop} has no registered version {digest[:12]}")
+
+    def _experiment(self, loop: str) -> str:
+        known = self._client().get_experiment_by_name(loop)
+        if known is not None:
+            return known.experiment_id
+        return self._client().create_experiment(loop, artifact_location=(self._artifacts.resolve() / loop).as_uri())
+
+    def _client(self) -> "MlflowClient":
+        if self._opened is None:
+            os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read at import: nothing leaves the machine unasked
+            from mlflow import MlflowClient
+
+            client = MlflowClient(tracking_uri=self._tracking_uri, registry_uri=self._tracking_uri)
+            with self._lock():  # two processes must not make the tables at once
+                client.search_experiments(max_results=1)
+            self._opened = client
+        return self._opened
+
+    def _lock(self) -> FileLock:
+        self._artifacts.mkdir(parents=True, exist_ok=True)
+        return FileLock(self._artifacts / "registry.lock")

@@ -1,0 +1,102 @@
+"""The traffic log in one SQLite file, shared by the processes of one machine."""
+
+import os
+import sqlite3
+import threading
+from collections.abc import Sequence
+from dataclasses import astuple, fields
+from pathlib import Path
+
+from filelock import FileLock
+
+from ftassets.resources.traffic_log.base import Exchange, Feedback, Reviewed, TrafficLog, UnknownAnswer
+
+BUSY_SECONDS = 30.0
+SCHEMA_VERSION = 1
+SCHEMA = """
+CREATE TABLE exchange (
+    id TEXT PRIMARY KEY, loop TEXT NOT NULL, version TEXT NOT NULL, user TEXT NOT NULL, prompt TEXT NOT NULL, messages TEXT NOT NULL,
+    answer TEXT NOT NULL, status INTEGER NOT NULL, at REAL NOT NULL, latency_ms REAL NOT NULL, first_token_ms REAL,
+    tokens_in INTEGER, tokens_out INTEGER, share REAL NOT NULL, error TEXT
+);
+CREATE INDEX exchange_by_time ON exchange (loop, at);
+CREATE TABLE feedback (
+    number INTEGER PRIMARY KEY, request_id TEXT NOT NULL REFERENCES exchange (id), at REAL NOT NULL, rating TEXT, correction TEXT
+);
+CREATE INDEX feedback_by_request ON feedback (request_id, at);
+"""
+_COLUMNS = [field.name for field in fields(Exchange)]
+_SELECTED = ", ".join(f"e.{name}" for name in _COLUMNS)
+
+
+class SqliteTrafficLog(TrafficLog):
+    """Rows outlive a kill of any process; a power cut may take the last ones (WAL with synchronous=NORMAL)."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._local = threading.local()
+
+    def append(self, exchanges: Sequence[Exchange]) -> None:
+        marks = ", ".join("?" * len(_COLUMNS))
+        with self._connection() as connection:
+            connection.executemany(
+                f"INSERT INTO exchange ({', '.join(_COLUMNS)}) VALUES ({marks}) ON CONFLICT (id) DO NOTHING",
+                [tuple(map(_storable, astuple(exchange))) for exchange in exchanges],
+            )
+
+    def add_feedback(self, feedback: Feedback) -> None:
+        row = tuple(map(_storable, astuple(feedback)))
+        with self._connection() as connection:
+            stored = connection.execute(
+                "INSERT INTO feedback (request_id, at, rating, correction) SELECT ?, ?, ?, ? WHERE EXISTS (SELECT 1 FROM exchange WHERE id = ?)",
+                (*row, row[0]),
+            )
+        if stored.rowcount != 1:
+            raise UnknownAnswer(f"there is no answer {feedback.request_id!r} in the log")
+
+    def exchanges(self, loop: str, since: float = 0.0, until: float = float("inf"), limit: int | None = None) -> list[Exchange]:
+        rows = self._connection().execute(
+            f"SELECT {_SELECTED} FROM exchange e WHERE loop = ? AND at >= ? AND at < ? ORDER BY at, rowid LIMIT ?",
+            (loop, since, until, -1 if limit is None else limit),
+        )
+        return [Exchange(*row) for row in rows]
+
+    def reviewed(self, loop: str, since: float = 0.0) -> list[Reviewed]:
+        rows = self._connection().execute(
+            f"""SELECT {_SELECTED}, f.request_id, f.at, f.rating, f.correction FROM exchange e
+                JOIN feedback f ON f.number = (SELECT number FROM feedback WHERE request_id = e.id ORDER BY at DESC, number DESC LIMIT 1)
+                WHERE e.loop = ? AND e.at >= ? ORDER BY e.at, e.rowid""",
+            (loop, since),
+        )
+        width = len(_COLUMNS)
+        return [Reviewed(Exchange(*row[:width]), Feedback(*row[width:])) for row in rows]
+
+    def count(self, loop: str, since: float = 0.0) -> int:
+        return self._connection().execute("SELECT count(*) FROM exchange WHERE loop = ? AND at >= ?", (loop, since)).fetchone()[0]
+
+    def _connection(self) -> sqlite3.Connection:
+        """This thread's connection: SQLite's must not be shared between threads nor carried over a fork."""
+        if getattr(self._local, "pid", None) != os.getpid():
+            self._local.connection = self._open()
+            self._local.pid = os.getpid()
+        return self._local.connection
+
+    def _open(self) -> sqlite3.Connection:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        # the busy timeout does not cover the switch to WAL, so processes that start together take turns
+        with FileLock(f"{self._path}.lock"):
+            connection = sqlite3.connect(self._path, timeout=BUSY_SECONDS)
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
+            if version == 0:
+                connection.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+            elif version != SCHEMA_VERSION:
+                connection.close()
+                raise RuntimeError(f"{self._path} has schema {version}, this release reads {SCHEMA_VERSION}: move the file away or upgrade")
+        return connection
+
+
+def _storable(value: object) -> object:
+    """Half of a surrogate pair is valid in JSON but not in UTF-8; one such request must not fail a batch."""
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value

@@ -1,0 +1,73 @@
+"""Errors as the OpenAI API words them, and bodies that must fit."""
+
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import from_json
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+
+MAX_BODY = 1_000_000  # bytes
+
+_Body = TypeVar("_Body", bound=BaseModel)
+
+
+class Problem(Exception):
+    """What a client is told: HTTP status, a sentence, and a code for programs."""
+
+    def __init__(self, status: int, message: str, code: str, retry_after: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.retry_after = retry_after
+
+    def body(self) -> dict:
+        """`{"error": {...}}`"""
+        kind = "invalid_request_error" if self.status < 500 else "server_error"
+        return {"error": {"message": str(self), "type": kind, "param": None, "code": self.code}}
+
+    def response(self) -> JSONResponse:
+        """The answer to the request."""
+        headers = {"retry-after": str(self.retry_after)} if self.retry_after is not None else None
+        return JSONResponse(self.body(), self.status, headers)
+
+
+async def on_problem(request: Request, error: Exception) -> JSONResponse:
+    """Exception handler for Problem and for what Starlette raises itself."""
+    if isinstance(error, HTTPException):
+        error = Problem(error.status_code, f"{error.detail}: {request.method} {request.url.path}", "not_found")
+    assert isinstance(error, Problem)
+    return error.response()
+
+
+async def on_error(request: Request, error: Exception) -> JSONResponse:
+    """Exception handler for what nobody foresaw; Starlette logs the traceback."""
+    return Problem(500, f"the gateway failed ({type(error).__name__}); its log has the details", "internal_error").response()
+
+
+async def read(request: Request) -> bytes:
+    """The body. Raises Problem 413."""
+    body = bytearray()
+    if int(request.headers.get("content-length", "0") or 0) <= MAX_BODY:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > MAX_BODY:
+                break
+        else:
+            return bytes(body)
+    raise Problem(413, f"the body is larger than {MAX_BODY:,} bytes: send a shorter conversation", "request_too_large")
+
+
+def parse(body: bytes, model: type[_Body]) -> tuple[_Body, dict]:
+    """The body as a model and as the dict it came from. Raises Problem: 400 for what is not JSON, 422 for what does not fit."""
+    try:
+        content = from_json(body, allow_inf_nan=False)
+    except ValueError as error:
+        raise Problem(400, f"the body is not JSON: {error}", "invalid_json") from error
+    try:
+        return model.model_validate(content), content
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"])) or "body"
+        raise Problem(422, f"{where}: {first['msg']}", "invalid_request") from error

@@ -1,0 +1,243 @@
+"""Who answers a request, and the few verbs that change it: admission, transitions, leases."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+
+from ftassets.domain.attestation import objections
+from ftassets.domain.endpoint import EndpointState, NotPossible
+from ftassets.domain.loop import LoopConfig
+from ftassets.domain.versions import VersionManifest
+from ftassets.home import Home
+from ftassets.resources.serving.base import Refused, Shift
+from ftassets.resources.signer.base import SignatureInvalid, Signer
+from ftassets.resources.versions import VersionDamaged, load_manifest, verify
+from ftassets.serving.fleet import Fleet
+from ftassets.serving.journal import Journal
+
+log = logging.getLogger(__name__)
+
+
+class UnknownLoop(Exception):
+    """No loop has this name."""
+
+
+class Unavailable(Exception):
+    """Nobody can answer now; the message says what to do. `route` is set when a version was to answer."""
+
+    def __init__(self, message: str, route: "Route | None" = None) -> None:
+        super().__init__(message)
+        self.route = route
+
+
+@dataclass(frozen=True)
+class Route:
+    """The version that answers a request: base URL of its server and the probability (0..1) it was chosen with."""
+
+    loop: str
+    version: str
+    url: str
+    share: float
+
+
+class Router:
+    """Desired state of all loops. Reading is synchronous; every change is on disk before its verb returns."""
+
+    def __init__(
+        self, home: Home, loops: Mapping[str, LoopConfig], fleet: Fleet, signer: Signer, clock: Callable[[], float] = time.time
+    ) -> None:
+        self.loops = loops
+        self.fleet = fleet
+        self._home = home
+        self._signer = signer
+        self._clock = clock
+        self._journal = Journal(home.gateway)
+        self._states = {loop: self._journal.state(loop) for loop in loops}
+        self._blocked: dict[tuple[str, str], str] = {}
+        self._lock = asyncio.Lock()
+        self.generation = lru_cache(maxsize=64)(lambda digest: load_manifest(home.versions, digest).generation)
+
+    async def open(self) -> None:
+        """Check files and signature of every version that has or may get traffic: a damaged one gets none."""
+        for loop, state in self._states.items():
+            for digest in filter(None, (state.production, state.candidate, state.standby)):
+                try:
+                    await asyncio.to_thread(self._check, loop, digest)
+                except Refused as error:
+                    log.error("%s: %s", loop, error)
+                    self._blocked[loop, digest] = str(error)
+            damaged = {digest: why for (name, digest), why in self._blocked.items() if name == loop}
+            sound = state.without(damaged, self._clock())
+            if sound != state:
+                await self._move_first(loop, "rollback", "gateway", "; ".join(damaged.values()), sound)
+
+    async def run(self) -> None:
+        """Expire leases each second, for ever."""
+        while True:
+            await asyncio.sleep(1.0)
+            try:
+                await self._expire()
+            except OSError:
+                log.exception("an expired lease took effect but could not be written down")
+
+    # reading
+
+    def state(self, loop: str) -> EndpointState:
+        """Raises UnknownLoop."""
+        if loop not in self._states:
+            raise UnknownLoop(f"there is no loop {loop!r}; there are {', '.join(sorted(self._states)) or 'none'}")
+        return self._states[loop]
+
+    def states(self) -> dict[str, EndpointState]:
+        """State of every loop."""
+        return dict(self._states)
+
+    def journal(self, after: int) -> list[Shift]:
+        """Changes with a number above `after`."""
+        return self._journal.entries(after)
+
+    def wanted(self) -> set[str]:
+        """Versions whose server must be up."""
+        return {v for loop, state in self._states.items() for v in state.running if (loop, v) not in self._blocked}
+
+    def route(self, loop: str, key: str) -> Route:
+        """Who answers. Raises UnknownLoop, Unavailable."""
+        state = self.state(loop)
+        version = state.choose(loop, key)
+        if version is None:
+            raise Unavailable(f"loop {loop} has no production version yet: release one, then start it")
+        route = Route(loop, version, self.fleet.ready.get(version, ""), state.weights[version] / 100)
+        if (loop, version) in self._blocked or not route.url:
+            raise Unavailable(f"version {version[:12]} of {loop} cannot answer now: {self.why_not(loop, version)}", route)
+        return route
+
+    def why_not(self, loop: str, digest: str) -> str:
+        """Why a version does not answer."""
+        if why := self._blocked.get((loop, digest)):
+            return f"{why} (looked at when the gateway starts)"
+        return self.fleet.failures.get(digest, "its server is starting")
+
+    # changing
+
+    async def stage(self, loop: str, digest: str, seconds: float) -> str:
+        """Bring a version up without traffic; its base URL. Raises UnknownLoop, Refused, HostError."""
+        self.state(loop)
+        await asyncio.to_thread(self._verified, digest)
+        async with self.fleet.up(digest) as url, self._changing(loop) as state:
+            await self._write_first(loop, "stage", "admin", f"for {seconds:.0f} s", state.stage(digest, self._clock() + seconds))
+        return f"{url}/v1"
+
+    async def unstage(self, loop: str, digest: str) -> EndpointState:
+        """End staging. Raises UnknownLoop."""
+        async with self._changing(loop) as state:
+            if digest not in state.staged:
+                return state
+            return await self._write_first(loop, "unstage", "admin", "", state.unstage(digest))
+
+    async def start(self, loop: str, digest: str, weight: int, lease: float, by: str, reason: str) -> EndpointState:
+        """Give a checked version its first share. Raises UnknownLoop, NotPossible, Refused, HostError."""
+        self.state(loop).start(digest, weight, lease, self._clock())  # say what is impossible before hashing and waiting
+        await asyncio.to_thread(self._check, loop, digest)
+        async with self.fleet.up(digest), self._changing(loop) as state:
+            self._blocked.pop((loop, digest), None)
+            return await self._write_first(loop, "start", by, reason, state.start(digest, weight, lease, self._clock()))
+
+    async def ramp(self, loop: str, weight: int, lease: float, by: str, reason: str) -> EndpointState:
+        """Another share for the candidate. Raises UnknownLoop, NotPossible, Refused, HostError."""
+        before = self.state(loop)
+        before.ramp(weight, lease, self._clock())
+        digest = before.candidate or ""
+        if weight > before.weight:
+            await asyncio.to_thread(self._check, loop, digest)
+        else:
+            await asyncio.to_thread(self._check_signature, loop, digest)
+        async with self.fleet.up(digest), self._changing(loop) as state:
+            if state.candidate != digest:
+                raise NotPossible(f"{digest[:12]} is no longer the candidate")
+            action = "promote" if weight == 100 else "ramp"
+            return await self._write_first(loop, action, by, reason, state.ramp(weight, lease, self._clock()))
+
+    async def renew(self, loop: str, lease: float) -> EndpointState:
+        """Keep the candidate's share; no journal entry. Raises UnknownLoop, NotPossible."""
+        async with self._changing(loop) as state:
+            renewed = state.renew(lease, self._clock())
+            await asyncio.to_thread(self._journal.keep, loop, renewed)
+            self._states[loop] = renewed
+            return renewed
+
+    async def rollback(self, loop: str, by: str, reason: str) -> EndpointState:
+        """Candidate out, or back to the standby. Raises UnknownLoop, NotPossible, Refused (the standby is not what was signed)."""
+        async with self._changing(loop) as state:
+            back = state.rollback(self._clock())
+            if back.production != state.production:
+                # its server checked every byte when it started; reading them all again would take longer than a rollback may
+                await asyncio.to_thread(self._check_signature, loop, back.production or "")
+            return await self._move_first(loop, "rollback", by, reason, back)
+
+    async def _expire(self) -> None:
+        now = self._clock()
+        for loop in [name for name, state in self._states.items() if state.expire(now) != state]:
+            async with self._changing(loop) as state:
+                expired = state.expire(now)
+                if expired != state:
+                    reason = "nobody renewed the candidate's lease" if expired.candidate != state.candidate else "time of staged versions is up"
+                    await self._move_first(loop, "expire", "lease", reason, expired)
+
+    @asynccontextmanager
+    async def _changing(self, loop: str) -> AsyncIterator[EndpointState]:
+        """The state as it is now, while nobody else changes it. Held for a file write, never for a model server."""
+        self.state(loop)
+        async with self._lock:
+            yield self._states[loop]
+
+    async def _write_first(self, loop: str, action: str, by: str, reason: str, state: EndpointState) -> EndpointState:
+        """For changes that give traffic: not on disk, not in effect."""
+        await asyncio.to_thread(self._journal.record, loop, action, by, reason, state, self._clock())
+        return self._put(loop, action, by, reason, state)
+
+    async def _move_first(self, loop: str, action: str, by: str, reason: str, state: EndpointState) -> EndpointState:
+        """For changes that take traffic away: in effect at once, even on a full disk."""
+        self._put(loop, action, by, reason, state)
+        await asyncio.to_thread(self._journal.record, loop, action, by, reason, state, self._clock())
+        return state
+
+    def _put(self, loop: str, action: str, by: str, reason: str, state: EndpointState) -> EndpointState:
+        self._states[loop] = state
+        self.fleet.wake()
+        log.info("%s: %s by %s (%s): %s", loop, action, by, reason, {version[:12]: share for version, share in state.weights.items()})
+        return state
+
+    # checks (blocking: call in a thread)
+
+    def _verified(self, digest: str) -> VersionManifest:
+        try:
+            return verify(self._home.versions, digest)
+        except (VersionDamaged, OSError) as error:
+            raise Refused(str(error)) from error
+
+    def _check(self, loop: str, digest: str) -> None:
+        self._check_attested(loop, self._verified(digest))
+
+    def _check_signature(self, loop: str, digest: str) -> None:
+        if why := self._blocked.get((loop, digest)):
+            raise Refused(why)
+        try:
+            manifest = load_manifest(self._home.versions, digest)
+        except VersionDamaged as error:
+            raise Refused(str(error)) from error
+        self._check_attested(loop, manifest)
+
+    def _check_attested(self, loop: str, manifest: VersionManifest) -> None:
+        digest = manifest.digest
+        try:
+            payload = self._signer.verify((self._home.releases / loop / f"{digest}.dsse.json").read_bytes())
+        except OSError as error:
+            raise Refused(f"version {digest[:12]} has no release attestation for loop {loop}: materialize its eval_report and release") from error
+        except SignatureInvalid as error:
+            raise Refused(f"version {digest[:12]}: {error}") from error
+        if why := objections(payload, loop, digest, manifest.files):
+            raise Refused(f"version {digest[:12]}: {'; '.join(why)}")

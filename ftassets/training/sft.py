@@ -1,0 +1,257 @@
+"""LoRA and QLoRA fine-tuning of one loop: from rows to a published version with adapter and merged weights."""
+
+import json
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ftassets.domain.chat import chat
+from ftassets.domain.loop import Train
+from ftassets.domain.rows import Example
+from ftassets.domain.training import TrainingJob, TrainingResult
+from ftassets.domain.versions import VersionManifest
+from ftassets.home import Home
+from ftassets.resources.base_models import copy_tokenizer, ensure_base, tokenizer_digest
+from ftassets.resources.child import Report, write_atomically
+from ftassets.resources.versions import ADAPTER, MANIFEST, MERGED, file_digests, publish
+from ftassets.training.guard import TrainingStopped, objection
+
+RESULT = "result.json"
+_SAY_EVERY = 5.0  # seconds between progress reports
+
+
+def train(job: TrainingJob, report: Report) -> TrainingResult:
+    """Fine-tune, merge, reload, publish below `job.versions`; also writes `job.work/result.json`.
+
+    Raises TrainingStopped (loss guard, nothing to train, an adapter that does not fit) and BaseModelMissing.
+    """
+    import torch
+    from transformers import AutoTokenizer, set_seed
+
+    rows, validation = _rows(job.train_file), _rows(job.validation_file)
+    if not rows:
+        raise TrainingStopped(f"{job.train_file.name} has no rows: the dataset's train split is empty")
+    base_digest = ensure_base(job.base_model, job.versions, Home.from_env().cache)
+    base = job.versions / base_digest / MERGED
+    _fits(job, base_digest)
+    set_seed(job.train.seed)
+    tokenizer = AutoTokenizer.from_pretrained(base, trust_remote_code=False)
+    bf16 = computes_bf16()
+    model = _model(job, base, torch.bfloat16 if bf16 else torch.float32)
+    trainable = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    if trainable == 0:
+        raise TrainingStopped("the model has no trainable parameters: the adapter was loaded frozen or has no target modules")
+    going_on = f", going on from {job.start_from.parent.name[:12]}" if job.start_from else ""
+    report(f"training on {len(rows)} rows, {trainable / 1e6:.2f}M parameters, {'bf16' if bf16 else 'fp32'}{going_on}")
+
+    trainer, losses = _trainer(job, model, tokenizer, rows, validation, bf16, report)
+    started = time.monotonic()
+    trainer.train()
+    seconds = time.monotonic() - started
+    tokens = trainer.state.num_input_tokens_seen
+    validation_loss = trainer.evaluate()["eval_loss"] if validation else None
+    report(f"trained {len(losses)} steps in {seconds:.0f} s, last loss {losses[-1]:.3f}; merging and reloading")
+
+    staging = job.work / "version"
+    shutil.rmtree(staging, ignore_errors=True)
+    _save_adapter(model, job, staging / ADAPTER)
+    del trainer, model
+    _merge(base, staging / ADAPTER, staging / MERGED)
+    _prove_it_loads(staging / MERGED)
+    files = file_digests(staging)
+    metrics = {"train_seconds": seconds, "tokens_per_second": tokens / seconds, "first_loss": losses[0], "last_loss": losses[-1]}
+    manifest = VersionManifest(
+        kind="adapter",
+        base_model=job.base_model,
+        base_digest=base_digest,
+        files=files,
+        tokenizer_digest=tokenizer_digest(files),
+        generation={"temperature": job.task.temperature, "max_tokens": job.task.max_tokens},
+        dataset_commit=job.dataset_commit,
+        recipe={**job.train.model_dump(mode="json"), "system_prompt": job.task.system_prompt, "start_from": job.start_from and job.start_from.parent.name},
+        metrics=metrics if validation_loss is None else {**metrics, "validation_loss": validation_loss},
+    )
+    result = TrainingResult(
+        digest=publish(staging, manifest, job.versions),
+        base_digest=base_digest,
+        steps=len(losses),
+        rows=len(rows),
+        train_seconds=seconds,
+        tokens_per_second=tokens / seconds,
+        trainable_parameters=trainable,
+        first_loss=losses[0],
+        last_loss=losses[-1],
+        validation_loss=validation_loss,
+        losses=list(enumerate(losses, start=1)),
+    )
+    write_atomically(job.work / RESULT, result.model_dump_json(indent=2))
+    return result
+
+
+def computes_bf16() -> bool:
+    """Whether this machine multiplies bf16 faster than fp32."""
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported()
+    return bool(torch.cpu.get_capabilities().get("avx512_bf16") or torch.cpu.get_capabilities().get("amx_bf16"))
+
+
+def _rows(path: Path) -> list[Example]:
+    return [Example.model_validate_json(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+
+
+def _fits(job: TrainingJob, base_digest: str) -> None:
+    """Raise TrainingStopped when the adapter to go on from is of another base or shape."""
+    if job.start_from is None:
+        return
+    manifest_file = job.start_from.parent / MANIFEST
+    if manifest_file.exists():
+        of = VersionManifest.model_validate_json(manifest_file.read_bytes()).base_digest
+        if of != base_digest:
+            raise TrainingStopped(f"production's adapter is of base {str(of)[:12]}, base_model is now {base_digest[:12]}: train from the base instead")
+    config = json.loads((job.start_from / "adapter_config.json").read_text())
+    if (config["r"], config["lora_alpha"]) != (job.train.rank, job.train.alpha):
+        raise TrainingStopped(
+            f"production's adapter has rank {config['r']} and alpha {config['lora_alpha']}, train asks for {job.train.rank} and {job.train.alpha}: "
+            "set them back, or train from the base"
+        )
+
+
+def _model(job: TrainingJob, base: Path, dtype: Any) -> Any:
+    """The base with a trainable adapter on it: a new one, or the one to go on from."""
+    from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_training
+    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+
+    quantization = None
+    if job.train.method == "qlora":
+        quantization = BitsAndBytesConfig(
+            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype
+        )
+    model = AutoModelForCausalLM.from_pretrained(
+        base, dtype=dtype, quantization_config=quantization, use_safetensors=True, trust_remote_code=False
+    )
+    if quantization:
+        model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
+    if job.start_from:
+        return PeftModel.from_pretrained(model, job.start_from, is_trainable=True)
+    lora = LoraConfig(
+        r=job.train.rank, lora_alpha=job.train.alpha, lora_dropout=job.train.dropout, target_modules="all-linear", task_type="CAUSAL_LM"
+    )
+    return get_peft_model(model, lora)
+
+
+def _trainer(
+    job: TrainingJob, model: Any, tokenizer: Any, rows: Sequence[Example], validation: Sequence[Example], bf16: bool, report: Report
+) -> tuple[Any, list[float]]:
+    """A TRL trainer, and the list its losses go to, one a step."""
+    import torch
+    from transformers import TrainerCallback
+    from trl import SFTConfig, SFTTrainer
+
+    losses: list[float] = []
+
+    class Watch(TrainerCallback):
+        """Collects losses, stops a hopeless training, says how far it is."""
+
+        def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            self.started = self.said = time.monotonic()
+
+        def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
+            if not logs or "loss" not in logs:
+                return
+            losses.append(float(logs["loss"]))
+            if why := objection(losses, job.train.loss_limit):
+                raise TrainingStopped(why)
+            now = time.monotonic()
+            if now - self.said >= _SAY_EVERY or state.global_step == state.max_steps:
+                self.said = now
+                spent = now - self.started
+                left = spent / state.global_step * (state.max_steps - state.global_step)
+                report(
+                    f"step {state.global_step}/{state.max_steps}, loss {losses[-1]:.3f}, "
+                    f"{state.num_input_tokens_seen / spent:.0f} tokens/s, {left:.0f} s left"
+                )
+
+    arguments = SFTConfig(output_dir=str(job.work / "trainer"), **_settings(job.train, bf16, torch.cuda.is_available()))
+    trainer = SFTTrainer(
+        model=model,
+        args=arguments,
+        train_dataset=_dataset(rows, job.task.system_prompt),
+        eval_dataset=_dataset(validation, job.task.system_prompt) if validation else None,
+        processing_class=tokenizer,
+        callbacks=[Watch()],
+    )
+    return trainer, losses
+
+
+def _settings(train: Train, bf16: bool, cuda: bool) -> dict[str, Any]:
+    return {
+        "num_train_epochs": train.epochs,
+        "learning_rate": train.learning_rate,
+        "per_device_train_batch_size": train.batch_size,
+        "per_device_eval_batch_size": train.batch_size,
+        "gradient_accumulation_steps": train.accumulation,
+        "warmup_steps": train.warmup,  # below 1 it is a share of all steps
+        "lr_scheduler_type": "cosine",
+        "max_grad_norm": train.max_grad_norm,
+        "max_length": train.max_length,
+        "seed": train.seed,
+        "data_seed": train.seed,
+        "train_sampling_strategy": "group_by_length",
+        "completion_only_loss": True,
+        "bf16": bf16,
+        "use_cpu": not cuda,
+        "gradient_checkpointing": cuda,
+        "dataloader_pin_memory": cuda,
+        "include_num_input_tokens_seen": "non_padding",
+        "logging_steps": 1,
+        "logging_nan_inf_filter": False,  # the guard has to see it
+        "save_strategy": "no",
+        "report_to": "none",
+        "disable_tqdm": True,
+    }
+
+
+def _dataset(rows: Sequence[Example], system_prompt: str) -> Any:
+    from datasets import Dataset
+
+    return Dataset.from_list(
+        [{"prompt": chat(system_prompt, row.prompt), "completion": [{"role": "assistant", "content": row.completion}]} for row in rows]
+    )
+
+
+def _save_adapter(model: Any, job: TrainingJob, target: Path) -> None:
+    # the base by its name, not by where it lies here: the config is part of the version's identity
+    model.peft_config["default"].base_model_name_or_path = job.base_model
+    model.save_pretrained(target, safe_serialization=True)
+    (target / "README.md").unlink(missing_ok=True)
+
+
+def _merge(base: Path, adapter: Path, target: Path) -> None:
+    """Write base plus adapter as bf16 weights. Also after QLoRA into the full base: the 4-bit copy would lose precision."""
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.bfloat16, use_safetensors=True, trust_remote_code=False)
+    merged = PeftModel.from_pretrained(model, adapter).merge_and_unload()
+    merged.config._name_or_path = ""
+    merged.save_pretrained(target)
+    copy_tokenizer(base, target)
+
+
+def _prove_it_loads(folder: Path) -> None:
+    """Load the copy that will be served and let it write one token."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16, use_safetensors=True, trust_remote_code=False)
+    tokens = tokenizer.apply_chat_template(chat("", "hello"), add_generation_prompt=True, return_tensors="pt", return_dict=True)
+    with torch.inference_mode():
+        written = model.generate(**tokens, max_new_tokens=1, do_sample=False)
+    if written.shape[1] <= tokens["input_ids"].shape[1]:
+        raise TrainingStopped("the merged copy was reloaded but generates nothing")
