@@ -34,7 +34,8 @@ def objections(payload: bytes, loop: str, version: str, files: Mapping[str, str]
     """
     try:
         content = json.loads(payload)
-        predicate = content["predicate"]
+        predicate = dict(content["predicate"])
+        verdicts = dict(predicate["verdicts"])
         attested = {s["name"]: s["digest"]["sha256"] for s in content["subject"]}
     except (ValueError, KeyError, TypeError) as error:
         return [f"the attestation is not a release statement ({error!r})"]
@@ -45,7 +46,9 @@ def objections(payload: bytes, loop: str, version: str, files: Mapping[str, str]
         why.append(f"the attestation is for loop {predicate.get('loop')!r}, not {loop!r}")
     if predicate.get("version") != version:
         why.append(f"the attestation is for version {str(predicate.get('version'))[:12]}, not {version[:12]}")
-    if any(verdict != "PASS" for verdict in predicate.get("verdicts", {"missing": "FAIL"}).values()):
+    if not verdicts:
+        why.append("the attestation holds no verdict")
+    if any(verdict != "PASS" for verdict in verdicts.values()):
         why.append("the attestation holds a verdict other than PASS")
     for name in sorted(attested.keys() | files.keys()):
         if attested.get(name) != files.get(name):

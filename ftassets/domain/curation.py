@@ -84,12 +84,12 @@ def _duplicates(rows: Sequence[Example], index: Sequence[int]) -> dict[int, str]
         index,
         key=lambda i: (("seed", "correction").index(rows[i].source) if rows[i].source in ("seed", "correction") else 2, -(rows[i].at or 0)),
     )
-    first: dict[str, str] = {}
+    first: dict[str, int] = {}
     reasons = {}
     for i in order:
-        kept = first.setdefault(normalised(rows[i].prompt), rows[i].id)
-        if kept != rows[i].id:
-            reasons[i] = f"same prompt as {kept}"
+        kept = first.setdefault(normalised(rows[i].prompt), i)
+        if kept != i:
+            reasons[i] = f"same prompt as {rows[kept].id}"
     return reasons
 
 
@@ -152,11 +152,9 @@ def _split(
     want = dict(zip(SPLITS, loop.dataset.split, strict=True))
     # largest first, each to the split that lacks most; a hash breaks ties so that order of arrival does not matter
     for group in sorted(members.values(), key=lambda g: (-len(g), _hash(min(rows[i].id for i in g)))):
-        kept = Counter(previous[rows[i].id] for i in group if rows[i].id in previous)
-        if kept:
-            target = kept.most_common(1)[0][0]
-        else:
-            target = max(SPLITS, key=lambda name: want[name] * len(index) - len(splits[name]))
+        kept = {previous[rows[i].id] for i in group if rows[i].id in previous}
+        # a new row may link rows of two splits: what a model was trained on must not become what it is tested on
+        target = min(kept, key=SPLITS.index) if kept else max(SPLITS, key=lambda name: want[name] * len(index) - len(splits[name]))
         splits[target].extend(rows[i] for i in group)
     return {name: sorted(split, key=lambda row: row.id) for name, split in splits.items()}
 

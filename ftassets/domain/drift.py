@@ -101,7 +101,7 @@ def null_distribution(reference: Reference, n: int, draws: int, seed: int = 0) -
 def compare(reference: Reference, window: np.ndarray, rate: float, draws: int, smallest: int, seed: int = 0) -> Comparison:
     """Compare a window's unit vectors (n, d) at a false-alarm rate shared evenly by the two statistics.
 
-    Fewer than `smallest` queries, or a reference under ten windows of that size, is NOT ENOUGH DATA.
+    Fewer than `smallest` queries are NOT ENOUGH DATA. Whether the reference is large enough (`reference_windows`) is the caller's to ask.
     """
     n = len(window)
     if n < smallest:

@@ -9,11 +9,11 @@ from ftassets.domain.loop import Gate
 from ftassets.domain.scoring import Score
 from ftassets.domain.statistics import (
     Pairs,
-    bootstrap_lower_bound,
     mcnemar_p,
     p95_ratio,
     p95_ratio_upper_bound,
     paired_lower_bound,
+    paired_mean_lower_bound,
 )
 
 HELD_OUT = "held_out"
@@ -108,7 +108,7 @@ def _non_inferiority(gate: Gate, candidate: list[Score], production: list[Score]
         value, bound = pairs.difference, paired_lower_bound(pairs, gate.confidence)
     else:
         differences = [c.fields - p.fields for c, p in zip(candidate, production, strict=True)]
-        value, bound = sum(differences) / len(differences), bootstrap_lower_bound(differences, gate.confidence)
+        value, bound = sum(differences) / len(differences), paired_mean_lower_bound(differences, gate.confidence)
     verdict = Verdict.PASS if bound > -margin else Verdict.FAIL if value <= -margin else Verdict.NOT_ENOUGH_DATA
     text = f"difference to production {value:+.3f} on {len(candidate)} rows, surely above {bound:+.3f}, needs above {-margin:+.3f}"
     return _result(gate, verdict, value, bound, -margin, len(candidate), text)
@@ -120,7 +120,7 @@ def _latency(gate: Gate, candidate: list[float], production: list[float]) -> Gat
         return _result(gate, Verdict.NOT_ENOUGH_DATA, None, None, limit, len(candidate), "fewer than 20 interleaved requests")
     value, bound = p95_ratio(candidate, production), p95_ratio_upper_bound(candidate, production, gate.confidence)
     verdict = Verdict.PASS if bound < limit else Verdict.FAIL if value >= limit else Verdict.NOT_ENOUGH_DATA
-    text = f"p95 is {value:.2f} times production's over {len(candidate)} interleaved requests, surely below {bound:.2f}, needs below {limit:.2f}"
+    text = f"p95 {value:.2f} times production's over {len(candidate)} interleaved requests, surely below {bound:.2f}, needs below {limit:.2f}"
     return _result(gate, verdict, value, bound, limit, len(candidate), text)
 
 

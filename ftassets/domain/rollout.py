@@ -9,6 +9,7 @@ from ftassets.domain.endpoint import EndpointState
 from ftassets.domain.loop import Rollout
 
 RATIOS = (1.5, 2.0, 3.0, 5.0, 10.0, 30.0)
+COLLAPSE = 10  # failures in a row: at an equal failure rate of 30 % six of a million windows
 
 
 class Move(StrEnum):
@@ -71,25 +72,40 @@ def decide(state: EndpointState, outcomes: Sequence[Outcome], policy: Rollout, n
             f"the candidate fails more than production: e-value {evidence:.0f}, limit {1 / policy.false_rollback:.0f}",
             evidence,
         )
-    mine = [o for o in outcomes if o.candidate]
-    # a collapse needs no comparison: stop at once
-    last = mine[-10:]
-    if sum(o.failed for o in mine) >= 5 and sum(o.failed for o in last) > len(last) / 2:
+    if _collapsed(outcomes):  # a long quiet past must not hide it from the e-value
         return RolloutDecision(
-            Move.ROLLBACK, 0, f"{sum(o.failed for o in last)} of the candidate's last {len(last)} answers failed", evidence
+            Move.ROLLBACK, 0, f"the candidate's last {COLLAPSE} answers all failed, most of production's meanwhile did not", evidence
         )
     waited = now - state.since
     if waited < policy.interval:
         return RolloutDecision(
             Move.HOLD, state.weight, f"{waited:.0f} s at {state.weight} %, the step lasts {policy.interval:.0f} s", evidence
         )
-    if len(mine) < policy.min_requests:
-        reason = f"not enough data: {len(mine)} answers of the candidate, {policy.min_requests} are needed"
+    # only good answers at this share count: neither traffic that stops after a step nor an outage may carry it through the next
+    here = [o for o in outcomes if o.candidate and round(100 * o.share) == state.weight]
+    failed = sum(o.failed for o in here)
+    good = len(here) - failed
+    if good < policy.min_requests:
+        reason = f"not enough data: {good} good answers of the candidate at {state.weight} %, {policy.min_requests} are needed"
         if policy.on_not_enough_data == "rollback":
             return RolloutDecision(Move.ROLLBACK, 0, reason, evidence)
         return RolloutDecision(Move.HOLD, state.weight, reason, evidence)
     step = next(step for step in policy.steps if step > state.weight)
-    failed = sum(o.failed for o in mine)
-    return RolloutDecision(
-        Move.RAMP, step, f"{len(mine)} answers of the candidate, {failed} failed, e-value {evidence:.2g}: next step {step} %", evidence
-    )
+    reason = f"{len(here)} answers of the candidate at {state.weight} %, {failed} failed, e-value {evidence:.2g}: next step {step} %"
+    return RolloutDecision(Move.RAMP, step, reason, evidence)
+
+
+def _collapsed(outcomes: Sequence[Outcome]) -> bool:
+    """Whether the candidate's last answers all failed, and most of production's in the same span did not."""
+    theirs: list[bool] = []
+    mine = 0
+    for outcome in reversed(outcomes):
+        if not outcome.candidate:
+            theirs.append(outcome.failed)
+        elif not outcome.failed:
+            return False
+        else:
+            mine += 1
+            if mine == COLLAPSE:
+                return 2 * sum(theirs) <= len(theirs)
+    return False

@@ -44,7 +44,8 @@ def parse_jsonl(text: str, source: str) -> tuple[list[Example], list[Quarantined
     """
     examples: list[Example] = []
     bad: list[Quarantined] = []
-    for number, line in enumerate(text.removeprefix("\ufeff").splitlines(), start=1):
+    # not splitlines(): a JSON string may hold U+2028 and its like as they are
+    for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), start=1):
         if not line.strip():
             continue
         try:

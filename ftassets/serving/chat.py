@@ -107,9 +107,9 @@ class Call:
 
     def finished(self, status: int, error: str | None = None) -> Exchange:
         return Exchange(
-            id=self.id, loop=self.loop, version=self.version, user=self.user, prompt=self.prompt, messages=self.messages, answer=self.answer,
-            status=status, at=self.at, latency_ms=self.elapsed_ms, first_token_ms=self.first_token_ms, tokens_in=self.tokens_in,
-            tokens_out=self.tokens_out, share=self.share, error=error,
+            id=self.id, loop=self.loop, version=self.version, user=self.user, prompt=self.prompt, messages=self.messages,
+            answer=self.answer, status=status, at=self.at, latency_ms=self.elapsed_ms, first_token_ms=self.first_token_ms,
+            tokens_in=self.tokens_in, tokens_out=self.tokens_out, share=self.share, error=error,
         )
 
 
@@ -189,8 +189,10 @@ class Chat:
             except (TimeoutError, aiohttp.ClientError) as error:
                 detail = repr(error)
         if 400 <= reply.status < 500:
-            raise await self._failed(call, Problem(reply.status, f"the model server does not take this request: {detail}", "refused_by_engine"))
-        raise await self._failed(call, Problem(502, f"the model server answered {reply.status}: {detail}", "engine_error"))
+            problem = Problem(reply.status, f"the model server does not take this request: {detail}", "refused_by_engine")
+        else:
+            problem = Problem(502, f"the model server answered {reply.status}: {detail}", "engine_error")
+        raise await self._failed(call, problem)
 
     async def _whole(self, call: Call, route: Route, body: bytes) -> Response:
         reply = await self._ask(call, route, body)
@@ -203,13 +205,15 @@ class Chat:
         except (TimeoutError, aiohttp.ClientError) as error:
             raise await self._failed(call, _engine_problem(error)) from error
         except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
-            raise await self._failed(call, Problem(502, f"the model server's answer is no completion ({error!r})", "engine_error")) from error
+            problem = Problem(502, f"the model server's answer is no completion ({error!r})", "engine_error")
+            raise await self._failed(call, problem) from error
         await self.record(call.finished(200))
         return Response(to_json({**answer, "id": call.id, "model": call.loop}), 200, call.headers, "application/json")
 
     async def _failed(self, call: Call, problem: Problem) -> Problem:
         """The problem, once it is on record."""
         await self.record(call.finished(problem.status, str(problem)))
+        problem.headers |= call.headers
         return problem
 
     async def record(self, exchange: Exchange) -> None:
@@ -263,7 +267,7 @@ class _Relay:
 
     async def _pump(self, send: Send) -> Problem | None:
         """Pass the engine's events on; what went wrong on its side, if anything."""
-        headers = {**self._call.headers, "content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache", "x-accel-buffering": "no"}
+        headers = {**self._call.headers, "content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}
         raw = [(name.encode(), value.encode()) for name, value in headers.items()]
         await send({"type": "http.response.start", "status": 200, "headers": raw})
         events = Events()

@@ -5,7 +5,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import aiohttp
@@ -75,10 +75,8 @@ class Fleet:
             except (HostError, OSError) as error:
                 log.error("model servers: %s", error)
                 self.failures |= {digest: str(error) for digest in self._needed(wanted()) - self.ready.keys()}
-            try:
+            with suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), TICK_WHILE_WAITING if waiting else TICK)
-            except TimeoutError:
-                pass
             self._wake.clear()
 
     def _needed(self, wanted: set[str]) -> set[str]:
@@ -106,14 +104,19 @@ class Fleet:
         if now < self._try_at.get(digest, 0.0):
             return
         if digest not in self.failures and (failure := await self._host.failure(digest)):
-            log.error("version %s: %s", digest[:12], failure)
             await self._host.stop(digest)
-            self.failures[digest] = failure
-            self._try_at[digest] = now + TRY_AGAIN
-            return
+            return self._give_up(digest, failure)
         log.info("starting the server of %s", digest[:12])
+        try:
+            await self._host.start(digest, self._versions / digest)
+        except (HostError, OSError) as error:  # the other versions' servers must not suffer
+            return self._give_up(digest, str(error))
         self.failures.pop(digest, None)
-        await self._host.start(digest, self._versions / digest)
+
+    def _give_up(self, digest: str, why: str) -> None:
+        log.error("version %s: %s", digest[:12], why)
+        self.failures[digest] = why
+        self._try_at[digest] = time.monotonic() + TRY_AGAIN
 
     async def _look(self, digest: str, url: str) -> None:
         try:

@@ -70,7 +70,7 @@ class SupervisorHost:
         command = [sys.executable, "-P", "-m", "ftassets.serving.model_server", str(folder), "--port", str(port),
                    "--cache", str(self._processes / "hf-cache")]
         # a version that fails its check (exit code 3) is not tried again and again; a server that crashes is
-        text = program(name, command, self._processes, autorestart="unexpected", exitcodes=3, startsecs=1, startretries=3, stopsignal="KILL")
+        text = program(name, command, self._processes, autorestart="unexpected", exitcodes=3, startretries=3, stopsignal="KILL")
         with self._lock:
             (self._processes / "programs" / f"{name}.conf").write_text(text)
             self._call("reloadConfig")

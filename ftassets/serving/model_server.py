@@ -32,8 +32,8 @@ def main() -> int:
     }
     os.chdir(args.folder)  # the start argument is the model's name: every version answers to the same
     # -P: a file in the version's folder must never be imported
-    command = [sys.executable, "-P", "-m", "transformers.cli.transformers", "serve", MERGED, "--host", "127.0.0.1", "--port", str(args.port),
-               "--device", "cpu", "--continuous-batching", "--attn-implementation", "sdpa",
+    command = [sys.executable, "-P", "-m", "transformers.cli.transformers", "serve", MERGED,
+               "--host", "127.0.0.1", "--port", str(args.port), "--device", "cpu", "--continuous-batching", "--attn-implementation", "sdpa",
                "--cb-num-blocks", "64", "--cb-block-size", "64", "--cb-max-batch-tokens", "512"]
     os.execv(command[0], command)
 

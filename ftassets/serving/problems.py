@@ -20,7 +20,7 @@ class Problem(Exception):
         super().__init__(message)
         self.status = status
         self.code = code
-        self.retry_after = retry_after
+        self.headers = {} if retry_after is None else {"retry-after": str(retry_after)}
 
     def body(self) -> dict:
         """`{"error": {...}}`"""
@@ -29,8 +29,7 @@ class Problem(Exception):
 
     def response(self) -> JSONResponse:
         """The answer to the request."""
-        headers = {"retry-after": str(self.retry_after)} if self.retry_after is not None else None
-        return JSONResponse(self.body(), self.status, headers)
+        return JSONResponse(self.body(), self.status, self.headers)
 
 
 async def on_problem(request: Request, error: Exception) -> JSONResponse:

@@ -184,7 +184,8 @@ class Router:
             async with self._changing(loop) as state:
                 expired = state.expire(now)
                 if expired != state:
-                    reason = "nobody renewed the candidate's lease" if expired.candidate != state.candidate else "time of staged versions is up"
+                    lost = expired.candidate != state.candidate
+                    reason = "nobody renewed the candidate's lease" if lost else "time of staged versions is up"
                     await self._move_first(loop, "expire", "lease", reason, expired)
 
     @asynccontextmanager
@@ -236,7 +237,7 @@ class Router:
         try:
             payload = self._signer.verify((self._home.releases / loop / f"{digest}.dsse.json").read_bytes())
         except OSError as error:
-            raise Refused(f"version {digest[:12]} has no release attestation for loop {loop}: materialize its eval_report and release") from error
+            raise Refused(f"version {digest[:12]} has no release attestation for loop {loop}: materialize its release first") from error
         except SignatureInvalid as error:
             raise Refused(f"version {digest[:12]}: {error}") from error
         if why := objections(payload, loop, digest, manifest.files):

@@ -1,6 +1,7 @@
 """What every signer must do; another backend joins by a line in BACKENDS."""
 
 import base64
+import contextlib
 import json
 import os
 import stat
@@ -88,10 +89,8 @@ def test_what_is_no_envelope_is_refused(signer: Signer, envelope: bytes) -> None
 def test_a_flipped_bit_never_changes_what_verifies(signer: Signer, position: int, bit: int) -> None:
     envelope = bytearray(signer.sign(PAYLOAD))
     envelope[position % len(envelope)] ^= 1 << bit
-    try:
+    with contextlib.suppress(SignatureInvalid):
         assert signer.verify(bytes(envelope)) == PAYLOAD  # a change outside payload and signature may pass
-    except SignatureInvalid:
-        pass
 
 
 def test_embedded_private_key_is_the_owners_alone(tmp_path: Path) -> None:

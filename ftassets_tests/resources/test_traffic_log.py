@@ -25,8 +25,9 @@ def log(request: pytest.FixtureRequest, tmp_path: Path) -> TrafficLog:
 
 def exchange(number: int, loop: str = "voice", **changes: object) -> Exchange:
     fixed = Exchange(
-        id=f"{loop}-{number}", loop=loop, version="v1", user="u", prompt="lights on", messages='[{"role": "user"}]', answer='{"intent": "on"}',
-        status=200, at=float(number), latency_ms=12.5, first_token_ms=3.25, tokens_in=7, tokens_out=9, share=0.05,
+        id=f"{loop}-{number}", loop=loop, version="v1", user="u", prompt="lights on", messages='[{"role": "user"}]',
+        answer='{"intent": "on"}', status=200, at=float(number), latency_ms=12.5, first_token_ms=3.25,
+        tokens_in=7, tokens_out=9, share=0.05,
     )
     return replace(fixed, **changes)  # type: ignore[arg-type]
 
@@ -75,7 +76,8 @@ def test_feedback_needs_an_answer(log: TrafficLog) -> None:
 def test_the_newest_feedback_counts(log: TrafficLog) -> None:
     log.append([exchange(1), exchange(2), exchange(3)])
     newest = Feedback("voice-2", 9.0, None, '{"intent": "off"}')
-    for feedback in (Feedback("voice-2", 5.0, "up", None), newest, Feedback("voice-2", 7.0, "down", None), Feedback("voice-1", 5.0, "down", None)):
+    older, late = Feedback("voice-2", 5.0, "up", None), Feedback("voice-2", 7.0, "down", None)
+    for feedback in (older, newest, late, Feedback("voice-1", 5.0, "down", None)):
         log.add_feedback(feedback)
     assert [(r.exchange, r.feedback) for r in log.reviewed("voice")] == [
         (exchange(1), Feedback("voice-1", 5.0, "down", None)),

@@ -137,9 +137,9 @@ class GitDatasetStore(DatasetStore):
 
     def diff(self, left: str, right: str) -> Changes:
         with self._reading() as repo:
-            trees = [_tree(repo, _resolve(repo, ref)) for ref in (left, right)]
+            before, after = _tree(repo, _resolve(repo, left)), _tree(repo, _resolve(repo, right))
             changes = []
-            for (old, new), _, _ in repo.object_store.tree_changes(*trees):
+            for (old, new), _, _ in repo.object_store.tree_changes(before, after):
                 path = new if new is not None else old
                 assert path is not None
                 changes.append(Change(path.decode(), "added" if old is None else "removed" if new is None else "changed"))
@@ -323,7 +323,7 @@ def _merged_tree(repo: Repo, ours: ObjectID, theirs: ObjectID) -> ObjectID:
     conflicts = {path for path in our_changes.keys() & their_changes.keys() if our_changes[path] != their_changes[path]}
     new = {path: blob for path, blob in their_changes.items() if path not in our_changes}
     tree = _apply(store, _tree(repo, ours), {path: None for path, blob in new.items() if blob is None})
-    added = {path: blob for path, blob in new.items() if blob is not None}
+    added: PathChanges = {path: blob for path, blob in new.items() if blob is not None}
     conflicts.update(path for path in added if _clash(store, tree, path))
     if conflicts:
         raise MergeConflict(sorted(conflicts))

@@ -36,7 +36,8 @@ class MiniLmEmbedder(Embedder):
         model = _model()
         if not texts:
             return np.empty((0, model.get_embedding_dimension() or 0), dtype=np.float32)
-        return model.encode(list(texts), normalize_embeddings=True, convert_to_numpy=True, show_progress_bar=False).astype(np.float32, copy=False)
+        vectors = model.encode(list(texts), normalize_embeddings=True, convert_to_numpy=True, show_progress_bar=False)
+        return vectors.astype(np.float32, copy=False)
 
 
 def _folder() -> Path:

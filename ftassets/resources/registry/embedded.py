@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 ADAPTER = "adapter"  # artefact path of a run's files
-_BATCH = {"metrics": 1000, "params": 100, "tags": 100}  # MLflow's limits of one call
+_BATCH = {"metrics": 1000, "params": 100}  # MLflow's limits of one call
 
 
 class MlflowRegistry(Registry):
@@ -32,7 +32,7 @@ class MlflowRegistry(Registry):
         self, loop: str, run_name: str, params: Mapping[str, object], metrics: Mapping[str, float],
         curve: Sequence[tuple[int, float]], tags: Mapping[str, str], artifacts: Path | None,
     ) -> str:
-        from mlflow.entities import Metric, Param, RunTag
+        from mlflow.entities import Metric, Param
 
         client, digest = self._client(), tags["digest"]
         with self._lock():
@@ -52,7 +52,6 @@ class MlflowRegistry(Registry):
                 client.log_batch(run_id, params=settings[start : start + _BATCH["params"]])
             if artifacts is not None:
                 client.log_artifacts(run_id, str(artifacts), ADAPTER)
-                client.log_batch(run_id, tags=[RunTag("artifact_path", ADAPTER)])
             client.set_terminated(run_id, "FINISHED")
         return run_id
 

@@ -48,7 +48,8 @@ class SqliteTrafficLog(TrafficLog):
         row = tuple(map(_storable, astuple(feedback)))
         with self._connection() as connection:
             stored = connection.execute(
-                "INSERT INTO feedback (request_id, at, rating, correction) SELECT ?, ?, ?, ? WHERE EXISTS (SELECT 1 FROM exchange WHERE id = ?)",
+                "INSERT INTO feedback (request_id, at, rating, correction) SELECT ?, ?, ?, ? "
+                "WHERE EXISTS (SELECT 1 FROM exchange WHERE id = ?)",
                 (*row, row[0]),
             )
         if stored.rowcount != 1:

@@ -131,7 +131,8 @@ class QdrantVectorStore(VectorStore):
             with FileLock(self._path / f"{loop}.lock", timeout=LOCK_SECONDS):
                 yield
         except Timeout as error:
-            raise StoreBusy(f"another process has had the vectors of {loop} open for {LOCK_SECONDS:.0f} s; try again when it is done") from error
+            message = f"another process has had the vectors of {loop} open for {LOCK_SECONDS:.0f} s; try again when it is done"
+            raise StoreBusy(message) from error
 
     @contextmanager
     def _client(self, loop: str) -> Iterator["QdrantClient"]:

@@ -1,0 +1,78 @@
+"""Users of the demo: they send commands to the gateway and correct some of the answers."""
+
+import random
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import requests
+
+from ftassets.demo.voice_commands import Utterance
+from ftassets.domain.scoring import parse_call
+
+USERS = 60
+CLIENTS = 6
+WRONG = 0.08  # share of corrections that name another command
+
+
+@dataclass
+class Users:
+    """Some people with one account each. `sent` and `answered` count requests over the demo's life."""
+
+    url: str
+    loop: str
+    seed: int = 0
+    sent: int = 0
+    answered: int = 0
+    corrected: int = 0
+    wrong: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def say(self, utterances: Sequence[Utterance], correct: float = 0.0, others: Sequence[str] = ()) -> None:
+        """Send all utterances with a few at a time; users correct `correct` of the wrong answers, a few of them wrongly.
+
+        A wrong correction is the answer to something else, taken from `others`.
+        """
+        with ThreadPoolExecutor(CLIENTS) as pool:
+            list(pool.map(lambda pair: self._say(*pair, correct, others), enumerate(utterances, start=self.sent)))
+
+    def trickle(self, utterances: Sequence[Utterance], until: threading.Event, every: float) -> None:
+        """Send one utterance after the other until told to stop; `every` is the least time between two in seconds."""
+        number = 0
+        while not until.is_set():
+            begin = time.monotonic()
+            self._say(self.sent, utterances[number % len(utterances)], 0.0, ())
+            number += 1
+            until.wait(max(0.0, every - (time.monotonic() - begin)))
+
+    def _say(self, number: int, utterance: Utterance, correct: float, others: Sequence[str]) -> None:
+        rng = random.Random(self.seed * 1_000_003 + number)
+        body = {
+            "model": self.loop,
+            "messages": [{"role": "user", "content": utterance.text}],
+            "user": f"user-{rng.randrange(USERS)}",
+        }
+        with self._lock:
+            self.sent += 1
+        response = requests.post(f"{self.url}/v1/chat/completions", json=body, timeout=120)
+        if response.status_code != 200:
+            return
+        answer = response.json()
+        with self._lock:
+            self.answered += 1
+        said = answer["choices"][0]["message"]["content"]
+        right = parse_call(said) == parse_call(utterance.answer)
+        if right and rng.random() < 0.2:
+            self._feedback({"id": answer["id"], "rating": "up"})
+        elif not right and rng.random() < correct:
+            mistaken = bool(others) and rng.random() < WRONG
+            correction = rng.choice([other for other in others if other != utterance.answer]) if mistaken else utterance.answer
+            with self._lock:
+                self.corrected += 1
+                self.wrong += mistaken
+            self._feedback({"id": answer["id"], "rating": "down", "correction": correction})
+
+    def _feedback(self, body: dict) -> None:
+        requests.post(f"{self.url}/v1/feedback", json=body, timeout=30).raise_for_status()

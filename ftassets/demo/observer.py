@@ -1,0 +1,94 @@
+"""Reading what a loop did from Dagster's storage, the gateway and the reports: the demo only watches."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from ftassets.domain.endpoint import EndpointState
+from ftassets.home import Home
+from ftassets.lineage.events import data_version, history, metadata_value, newest, node
+from ftassets.resources.serving.base import Shift
+from ftassets.resources.serving.embedded import GatewayServing
+
+
+@dataclass(frozen=True)
+class DriftVerdictSeen:
+    """One drift report: when it was recorded, the end of its window, its verdict and its reason."""
+
+    at: float
+    window_end: float
+    verdict: str
+    reason: str
+    metadata: dict[str, Any]
+
+
+class Observer:
+    """Read-only view of one loop."""
+
+    def __init__(self, home: Home, loop: str) -> None:
+        self.home = home
+        self.loop = loop
+        self.instance = dg.DagsterInstance.get()
+        self.serving = GatewayServing(home)
+
+    def state(self) -> EndpointState:
+        return self.serving.state(self.loop)
+
+    def shifts(self) -> list[Shift]:
+        """Shifts of traffic, without staging."""
+        return [s for s in self.serving.journal() if s.loop == self.loop and s.action not in ("stage", "unstage")]
+
+    def runs(self) -> list[dg.RunRecord]:
+        """All runs of the loop, oldest first."""
+        return list(self.instance.get_run_records(dg.RunsFilter(tags={"ftassets/loop": self.loop}), ascending=True))
+
+    def drift_reports(self) -> list[DriftVerdictSeen]:
+        """All drift reports, oldest first."""
+        seen = []
+        for at, event in history(self.instance, node(self.loop, "drift_report"), limit=200):
+            values = {name: entry.value for name, entry in event.metadata.items()}
+            seen.append(DriftVerdictSeen(at, float(values["window_end"]), str(values["verdict"]), str(values["reason"]), values))
+        return seen[::-1]
+
+    def newest(self, name: str) -> dg.AssetMaterialization | None:
+        return newest(self.instance, node(self.loop, name))
+
+    def eval_report(self, index: int = 0) -> dict[str, Any]:
+        """The content of the newest evaluation report but `index`. Raises LookupError when there is none."""
+        events = [event for _, event in history(self.instance, node(self.loop, "eval_report"))]
+        if len(events) <= index:
+            raise LookupError(f"there are only {len(events)} evaluation reports")
+        path = self.home.reports / self.loop / f"eval-{data_version(events[index])}.json"
+        return json.loads(path.read_bytes())
+
+    def value(self, name: str, field: str) -> Any:
+        """One metadata value of a node's newest materialization; None without."""
+        event = self.newest(name)
+        return metadata_value(event, field) if event else None
+
+    def steps(self, run_id: str) -> dict[str, tuple[float, float | None]]:
+        """Begin and end (epoch seconds) of each finished or running step of a run."""
+        found: dict[str, tuple[float, float | None]] = {}
+        for stats in self.instance.get_run_step_stats(run_id):
+            if stats.start_time:
+                found[stats.step_key] = (stats.start_time, stats.end_time)
+        return found
+
+
+def launched_by(run: dg.DagsterRun) -> str:
+    """`sensor:NAME`, `schedule:NAME` or `hand`, from the tags Dagster gives a run."""
+    for kind in ("sensor", "schedule"):
+        if name := run.tags.get(f"dagster/{kind}_name"):
+            return f"{kind}:{name}"
+    return "hand"
+
+
+def write_atomically(path: Path, content: str) -> None:
+    """Write a file in one step."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(content)
+    temporary.replace(path)

@@ -1,0 +1,240 @@
+"""The demo: users talk to a loop, their topics change, and the loop takes it from there."""
+
+import json
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ftassets.demo.client import Users
+from ftassets.demo.memory import MemoryWatch
+from ftassets.demo.observer import Observer, launched_by, write_atomically
+from ftassets.demo.screen import Screen, final_tables
+from ftassets.demo.summary import collect, side_by_side
+from ftassets.demo.voice_commands import DRIFTED, ESTABLISHED, Utterance, draw
+from ftassets.domain.loop import LoopConfig
+from ftassets.home import Home
+from ftassets.loop_files import read_loops
+from ftassets.processes import Ports, running
+from ftassets.resources.dataset_store.embedded import GitDatasetStore
+from ftassets.resources.serving.base import ServingError
+from ftassets.resources.traffic_log.embedded import SqliteTrafficLog
+
+LOOP = "voice_commands"
+BOOTSTRAP_LIMIT = 1500.0  # seconds until the demo gives up on a stage
+RETRAIN_LIMIT = 1800.0
+DRIFTED_REQUESTS = 160  # per window; most of them are corrected
+DRIFTED_SHARE = 0.85
+MIX = {"LightSet": 0.6, "TurnOn": 0.3, "ClimateGetTemperature": 0.1}  # the benign change: known commands in another mix
+
+
+class DemoFailed(Exception):
+    """The story did not go on; the message says where to look."""
+
+
+def run(home: Home, ports: Ports, keep_open: bool) -> None:
+    """Tell the story in a fresh home. Raises DemoFailed, ProcessError."""
+    loop = read_loops()[LOOP]
+    begin = time.time()
+    stages: dict[str, float] = {}
+    with Screen() as screen, fresh(home), MemoryWatch(str(home.root)) as memory:
+        screen.now("starting gateway, code server, daemon and UI")
+        with running(home, ports):
+            stages["start"] = time.time() - begin
+            screen.line(f"Dagster UI at http://127.0.0.1:{ports.webserver}/locations/ftassets/asset-groups/{LOOP}/lineage")
+            screen.settings(loop)
+            teller = _Teller(home, loop, screen, stages)
+            teller.tell()
+            users = teller.users
+            stages["total"] = time.time() - begin
+            summary = collect(
+                teller.observer, loop, users, SqliteTrafficLog(home.traffic_db), teller.quiet, teller.drifted, stages, memory.peak_mb
+            )
+            path = home.root / "summary.json"
+            write_atomically(path, json.dumps(summary, indent=2))
+            screen.__exit__()
+            final_tables(screen.console, summary, side_by_side(teller.observer, GitDatasetStore(home.datasets)))
+            screen.console.print(
+                f"{stages['total'] / 60:.1f} minutes, {summary['requests']['sent']} requests sent, {summary['requests']['answered']} answered, "
+                f"{summary['requests']['logged']} logged, peak memory {summary['peak_memory_mb']} MB. All figures: {path}"
+            )
+            if keep_open:
+                screen.console.print(f"The UI stays at http://127.0.0.1:{ports.webserver} until Ctrl-C.")
+                with _quiet_interrupt():
+                    threading.Event().wait()
+
+
+@contextmanager
+def fresh(home: Home) -> Iterator[None]:
+    """An empty home for a new story; the home of an earlier demo is marked, so that nothing else is ever removed."""
+    marker = home.root / "demo-home"
+    if home.root.exists() and any(home.root.iterdir()) and not marker.exists():
+        raise DemoFailed(f"{home.root} holds something else than a demo: set FTASSETS_HOME to another folder, or unset it")
+    from ftassets.processes import end_strays
+
+    end_strays(home)
+    shutil.rmtree(home.root, ignore_errors=True)
+    home.root.mkdir(parents=True)
+    marker.touch()
+    yield
+
+
+@contextmanager
+def _quiet_interrupt() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        return
+
+
+class _Teller:
+    """Sends the traffic of each chapter and waits for what the loop makes of it."""
+
+    def __init__(self, home: Home, loop: LoopConfig, screen: Screen, stages: dict[str, float]) -> None:
+        self.home, self.loop, self.screen, self.stages = home, loop, screen, stages
+        self.observer = Observer(home, loop.name)
+        self.users = Users(self.observer.serving.public_url, loop.name)
+        self.quiet: list[float] = []
+        self.drifted: list[float] = []
+        self._told: set[str] = set()
+
+    def tell(self) -> None:
+        with self._stage("first version"):
+            self._wait("the first version: seed examples, training, gates, release", lambda: bool(self.observer.state().production), BOOTSTRAP_LIMIT)
+        first = self.observer.state().production
+        with self._stage("quiet windows"):
+            known = draw(ESTABLISHED, 120 + 3 * 60, seed=11, withheld=False)
+            self.screen.line("users say what production knows")
+            self.users.say(known[:120])
+            for number in range(3):
+                self._window(self.quiet, known[120 + 60 * number :][:60])
+            self.screen.line("a harmless change: known commands in another mix")
+            self._window(self.quiet, mixed(60, seed=12))
+        with self._stage("drifted windows"):
+            self.screen.line("timers, media, vacuum and lists arrive; users correct the answers, some of them wrongly", "bold")
+            new = draw(DRIFTED, int(2 * DRIFTED_REQUESTS * DRIFTED_SHARE), seed=13, withheld=False)
+            old = draw(ESTABLISHED, 2 * DRIFTED_REQUESTS - len(new), seed=14, withheld=False)
+            others = [utterance.answer for utterance in draw(ESTABLISHED + DRIFTED, 80, seed=15, withheld=False)]
+            for part in range(2):
+                self._window(self.drifted, [*new[part::2], *old[part::2]], correct=0.9, others=others)
+            self._wait("the drift report on the second window", lambda: self._reported(self.drifted[-1]), 180)
+        with self._stage("retrain"):
+            self._wait("a retrain, started by the drift sensor", lambda: self._released(first), RETRAIN_LIMIT)
+        with self._stage("rollout"):
+            everyday = draw(ESTABLISHED + DRIFTED, 400, seed=16, withheld=False)
+            done = threading.Event()
+            talking = [threading.Thread(target=self.users.trickle, args=(everyday[i::4], done, 0.4), daemon=True) for i in range(4)]
+            for thread in talking:
+                thread.start()
+            try:
+                self._wait("canary, ramp, production", lambda: self.observer.state().production not in (first, None), 600)
+            finally:
+                done.set()
+                for thread in talking:
+                    thread.join()
+        self._news()
+
+    def _released(self, first: str | None) -> bool:
+        release = self.observer.value("release", "digest")
+        return release is not None and release != first
+
+    def _reported(self, end: float) -> bool:
+        return any(seen.window_end == end for seen in self.observer.drift_reports())
+
+    def _window(self, kind: list[float], utterances: list[Utterance], **how: object) -> None:
+        """Send one window's queries within one minute of the clock, and wait for that minute's end."""
+        now = time.time()
+        if now % 60 > 25:  # too late for this minute: the window would fall apart into two
+            self._pause_until(now - now % 60 + 60)
+        end = time.time() // 60 * 60 + 60
+        kind.append(end)
+        self.users.say(utterances, **how)  # type: ignore[arg-type]
+        if time.time() > end:
+            raise DemoFailed("this machine answers too slowly for the demo's one-minute windows: close other programs and run it again")
+        self._pause_until(end)
+
+    def _pause_until(self, moment: float) -> None:
+        while (left := moment - time.time()) > 0:
+            self.screen.now(f"waiting for the minute to end, {left:.0f} s: drift reports run on a cron")
+            self._news()
+            time.sleep(min(1.0, left))
+
+    def _wait(self, what: str, done: Callable[[], bool], limit: float) -> None:
+        end = time.time() + limit
+        while True:
+            try:
+                self._news()
+                if done():
+                    return
+            except ServingError as error:  # the gateway may be starting again
+                self.screen.now(str(error))
+            if refused := self._failed():
+                raise DemoFailed(refused)
+            if time.time() > end:
+                raise DemoFailed(f"waited {limit:.0f} s for {what}: look at the runs in the UI")
+            self.screen.now(f"waiting for {what}{self._progress()}")
+            time.sleep(1.0)
+
+    def _failed(self) -> str | None:
+        for record in self.observer.runs():
+            run = record.dagster_run
+            if run.job_name.endswith("__retrain") and run.is_failure and "ftassets/died" not in run.tags:
+                from ftassets.automation.notices import refusals
+
+                why = "; ".join(refusals(self.observer.instance, run.run_id)) or "see the run in the UI"
+                return f"the retrain {run.run_id[:8]} ended without a release: {why}"
+        return None
+
+    def _progress(self) -> str:
+        for record in reversed(self.observer.runs()):
+            run = record.dagster_run
+            if not run.is_finished and run.job_name.endswith("__retrain"):
+                open_steps = [step for step, (_, end) in self.observer.steps(run.run_id).items() if end is None]
+                return f" ({', '.join(step.removeprefix(LOOP + '__') for step in open_steps) or 'starting'})"
+        return ""
+
+    def _news(self) -> None:
+        """Tell what has happened since the last look."""
+        for seen in self.observer.drift_reports():
+            style = "bold red" if seen.verdict == "ALARM" else ""
+            if seen.verdict != "NOT ENOUGH DATA":
+                self._once(f"drift:{seen.window_end}", f"drift report: {seen.verdict}, {seen.reason}", style)
+        for record in self.observer.runs():
+            run = record.dagster_run
+            if run.job_name.endswith("__watch"):
+                continue
+            self._once(f"run:{run.run_id}", f"run {run.job_name.removeprefix(LOOP + '__')} started by {launched_by(run)}")
+        if (commit := self.observer.value("curated_dataset", "commit")) and (rows := self.observer.value("curated_dataset", "rows")):
+            dropped = self.observer.value("curated_dataset", "quarantined")
+            self._once(f"dataset:{commit}", f"dataset committed: {rows} rows, {dropped} quarantined, commit {str(commit)[:10]}")
+        if digest := self.observer.value("adapter", "digest"):
+            seconds = self.observer.value("adapter", "train_seconds")
+            self._once(f"adapter:{digest}", f"adapter {str(digest)[:12]} trained in {seconds:.0f} s")
+        if digest := self.observer.value("release", "digest"):
+            self._once(f"release:{digest}", f"release {str(digest)[:12]}: every gate passed, attested and signed", "green")
+        for shift in self.observer.shifts():
+            shares = ", ".join(f"{version[:12]} {share} %" for version, share in shift.state.weights.items())
+            self._once(f"shift:{shift.number}", f"traffic: {shift.action}, {shares}", "green")
+
+    def _once(self, key: str, text: str, style: str = "") -> None:
+        if key not in self._told:
+            self._told.add(key)
+            self.screen.line(text, style)
+
+    @contextmanager
+    def _stage(self, name: str) -> Iterator[None]:
+        begin = time.time()
+        yield
+        self.stages[name] = time.time() - begin
+
+
+def mixed(count: int, seed: int) -> list[Utterance]:
+    """Known commands in the mix of MIX."""
+    return [u for intent, share in MIX.items() for u in draw((intent,), round(share * count), seed, withheld=False)]
+
+
+def default_home() -> Path:
+    """Where the demo lives unless FTASSETS_HOME says otherwise."""
+    return Path(".ftassets/demo").resolve()

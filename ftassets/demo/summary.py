@@ -1,0 +1,86 @@
+"""What the demo measured, as one object; every figure is read from what the loop recorded."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from ftassets.demo.client import Users
+from ftassets.demo.observer import Observer, launched_by
+from ftassets.domain.gates import EvalReport, in_slice, judge
+from ftassets.domain.loop import LoopConfig
+from ftassets.domain.statistics import wilson_interval
+from ftassets.lineage.eval_report import ROLES, read_answers
+from ftassets.lineage.events import required
+from ftassets.resources.dataset_store.base import DatasetStore
+from ftassets.resources.traffic_log.base import TrafficLog
+
+
+def collect(
+    observer: Observer,
+    loop: LoopConfig,
+    users: Users,
+    traffic_log: TrafficLog,
+    quiet: Sequence[float],
+    drifted: Sequence[float],
+    stages: dict[str, float],
+    peak_memory_mb: float,
+) -> dict[str, Any]:
+    """The summary. `quiet` and `drifted` are the window ends (epoch seconds) of the windows of each kind."""
+    report = EvalReport.model_validate(observer.eval_report())
+    reports = {seen.window_end: seen for seen in observer.drift_reports()}
+    alarm = reports[drifted[-1]]
+    return {
+        "accuracy": {role: {name: _share(report, role, name) for name in ("established", "drifted")} for role in ROLES},
+        "quiet_windows": [{"alarm": reports[end].verdict == "ALARM", "verdict": reports[end].verdict} for end in quiet],
+        "drift": {
+            "statistic": "novelty_mean",
+            "value": alarm.metadata.get("novelty_mean"),
+            "threshold": alarm.metadata.get("novelty_mean_threshold"),
+            "alarm": alarm.verdict == "ALARM",
+            "windows": [{"alarm": reports[end].verdict == "ALARM"} for end in drifted],
+        },
+        "dataset": {"commit": observer.value("curated_dataset", "commit"), "rows": observer.value("curated_dataset", "rows")},
+        "adapter": {name: observer.value("adapter", name) for name in ("digest", "train_seconds", "tokens_per_second")},
+        "gates": [
+            {"name": r.name, "value": r.value, "bound": r.bound, "threshold": r.threshold, "verdict": r.verdict.value}
+            for r in judge(loop.gates, report)
+        ],
+        "shifts": [
+            {"at": s.at, "weights": {v[:12]: w for v, w in s.state.weights.items()}, "reason": s.reason} for s in observer.shifts()
+        ],
+        "runs": [
+            {"id": r.dagster_run.run_id, "job": r.dagster_run.job_name, "launched_by": launched_by(r.dagster_run)} for r in observer.runs()
+        ],
+        "stages": {name: round(seconds, 1) for name, seconds in stages.items()},
+        "requests": {"sent": users.sent, "answered": users.answered, "logged": traffic_log.count(loop.name)},
+        "corrections": {"sent": users.corrected, "wrong": users.wrong},
+        "peak_memory_mb": round(peak_memory_mb),
+        "settings": loop.model_dump(mode="json", exclude={"dataset": {"seed"}, "golden_set": True}),
+    }
+
+
+def side_by_side(observer: Observer, store: DatasetStore, count: int = 10) -> list[tuple[str, str, dict[str, str]]]:
+    """Request, expected answer and each model's raw answer, half of them from each slice."""
+    from ftassets.lineage.dataset_files import from_parquet, golden_path
+
+    report = EvalReport.model_validate(observer.eval_report())
+    commit = required(observer.instance, _golden(observer))
+    golden = from_parquet(store.read(commit, golden_path(observer.loop)))
+    said = {role: read_answers([observer.home.answers / name for name in report.answers[role]]) for role in ROLES}
+    rows = []
+    for name in ("drifted", "established"):
+        chosen = [row for row in golden if row.slice == name]
+        rows += chosen[:: max(1, len(chosen) // (count // 2))][: count // 2]
+    return [(row.prompt, row.completion, {role: said[role][row.id] for role in ROLES}) for row in rows]
+
+
+def _golden(observer: Observer) -> Any:
+    from ftassets.lineage.events import node
+
+    return node(observer.loop, "golden_set")
+
+
+def _share(report: EvalReport, role: str, name: str) -> dict[str, float | int]:
+    rows = in_slice(report.scores[role], name)
+    right = sum(row.exact for row in rows)
+    low, high = wilson_interval(right, len(rows))
+    return {"share": right / len(rows), "low": low, "high": high, "n": len(rows)}

@@ -1,0 +1,110 @@
+"""The tests and intervals, against brute force, hand computation and simulation."""
+
+from math import comb, sqrt
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ftassets.domain.statistics import (
+    Pairs,
+    mcnemar_p,
+    p95_ratio,
+    p95_ratio_upper_bound,
+    paired_lower_bound,
+    paired_mean_lower_bound,
+    wilson_interval,
+)
+
+Z95 = 1.6448536269514722
+
+counts = st.integers(0, 60)
+
+
+def test_pairs_count_who_alone_was_right() -> None:
+    pairs = Pairs.of([True, True, False, False, True], [True, False, True, False, False])
+    assert (pairs.only_candidate, pairs.only_production, pairs.n) == (2, 1, 5)
+    assert pairs.difference == pytest.approx(0.2)
+
+
+def test_pairs_refuse_lists_of_different_length() -> None:
+    with pytest.raises(ValueError, match="shorter"):
+        Pairs.of([True, False], [True])
+
+
+def test_no_rows_are_no_difference() -> None:
+    assert Pairs(0, 0, 0).difference == 0.0
+    assert mcnemar_p(Pairs(0, 0, 0)) == 1.0
+
+
+@given(counts, counts)
+def test_exact_mcnemar_is_the_binomial_tail(wins: int, losses: int) -> None:
+    total = wins + losses
+    tail = sum(comb(total, k) for k in range(wins, total + 1)) / 2**total
+    assert mcnemar_p(Pairs(wins, losses, total + 7)) == pytest.approx(tail, rel=1e-9)
+
+
+@given(counts, counts, st.integers(0, 500))
+def test_mcnemar_looks_at_discordant_rows_only(wins: int, losses: int, others: int) -> None:
+    assert mcnemar_p(Pairs(wins, losses, wins + losses)) == mcnemar_p(Pairs(wins, losses, wins + losses + others))
+
+
+def test_agresti_min_by_hand() -> None:
+    # 12 wins, 5 losses, 100 rows: (12.5 - 5.5) / 102, variance (18 - 49 / 102) / 102**2
+    expected = 7 / 102 - Z95 * sqrt(18 - 49 / 102) / 102
+    assert paired_lower_bound(Pairs(12, 5, 100), 0.95) == pytest.approx(expected, abs=1e-9)
+
+
+@given(st.lists(st.sampled_from([-1, 0, 1]), min_size=1, max_size=80), st.sampled_from([0.8, 0.95, 0.99]))
+def test_mean_bound_of_right_and_wrong_is_agresti_min(differences: list[int], confidence: float) -> None:
+    pairs = Pairs(differences.count(1), differences.count(-1), len(differences))
+    assert paired_mean_lower_bound(differences, confidence) == pytest.approx(paired_lower_bound(pairs, confidence), abs=1e-12)
+
+
+@given(st.lists(st.floats(-1, 1), min_size=1, max_size=60))
+def test_mean_bound_lies_below_the_mean_and_falls_with_confidence(differences: list[float]) -> None:
+    low, lower = paired_mean_lower_bound(differences, 0.9), paired_mean_lower_bound(differences, 0.99)
+    # two added rows draw the estimate towards 0: a mean below 0 may be overtaken, never by more than that
+    assert lower < low < max(sum(differences) / len(differences), 0.0) + 1e-9 or sum(differences) < 0
+    assert lower < low
+
+
+def test_few_equal_rows_are_no_certainty() -> None:
+    assert paired_mean_lower_bound([0.0] * 10, 0.95) < -0.1
+    assert paired_mean_lower_bound([0.0] * 10_000, 0.95) > -0.001
+
+
+def test_mean_bound_covers_graded_differences() -> None:
+    rng = np.random.default_rng(3)
+    values, shares = [-1, -0.5, 0, 0.5, 1], [0.05, 0.15, 0.675, 0.075, 0.05]
+    mean = float(np.dot(values, shares))
+    wrong = sum(paired_mean_lower_bound(rng.choice(values, 200, p=shares), 0.95) > mean for _ in range(1000))
+    assert 0.02 < wrong / 1000 < 0.075
+
+
+def test_p95_ratio_is_one_for_the_same_times() -> None:
+    times = list(range(1, 101))
+    assert p95_ratio(times, times) == 1.0
+    assert p95_ratio_upper_bound(times, times, 0.95, draws=200) == 1.0
+
+
+def test_p95_bound_lies_above_the_ratio_and_repeats() -> None:
+    rng = np.random.default_rng(0)
+    production, candidate = rng.lognormal(3, 0.3, 60), rng.lognormal(3.1, 0.3, 60)
+    bound = p95_ratio_upper_bound(candidate, production, 0.95)
+    assert bound > p95_ratio(candidate, production)
+    assert bound == p95_ratio_upper_bound(candidate, production, 0.95)
+
+
+# Newcombe (1998), Statistics in Medicine 17:857, table I, method 3
+@pytest.mark.parametrize(
+    ("successes", "n", "low", "high"),
+    [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)],
+)
+def test_wilson_as_published(successes: int, n: int, low: float, high: float) -> None:
+    assert wilson_interval(successes, n) == pytest.approx((low, high), abs=5e-5)
+
+
+def test_wilson_without_rows_knows_nothing() -> None:
+    assert wilson_interval(0, 0) == (0.0, 1.0)

@@ -1,0 +1,48 @@
+"""Versions and attestations for tests that need no model."""
+
+from pathlib import Path
+
+from ftassets.domain.attestation import statement
+from ftassets.domain.loop import LoopConfig
+from ftassets.domain.versions import VersionManifest
+from ftassets.home import Home
+from ftassets.resources.signer.embedded import Ed25519Signer
+from ftassets.resources.versions import file_digests, publish
+
+
+def loop_config(name: str = "support") -> LoopConfig:
+    return LoopConfig.model_validate(
+        {
+            "name": name, "base_model": "tiny", "golden_set": "golden.jsonl", "dataset": {"seed": "seed.jsonl"},
+            "task": {"system_prompt": "Answer with the tool call.", "max_tokens": 48},
+            "gates": [{"metric": "exact_match", "better_than": "production"}],
+        }
+    )
+
+
+def make_version(home: Home, content: str) -> str:
+    """A published version whose weights are `content`; its digest."""
+    staging = home.root / f"staging-{content}"
+    (staging / "merged").mkdir(parents=True)
+    (staging / "merged" / "model.safetensors").write_text(content)
+    manifest = VersionManifest(
+        kind="adapter", base_model="tiny", files=file_digests(staging), tokenizer_digest="0" * 64,
+        generation={"temperature": 0.0, "max_tokens": 32},
+    )
+    return publish(staging, manifest, home.versions)
+
+
+def attest(home: Home, loop: str, digest: str, keys: Path | None = None, verdict: str = "PASS") -> Path:
+    """Sign a release of the version as it lies on disk; the envelope's path."""
+    payload = statement(loop, digest, file_digests(home.versions / digest), {"verdicts": {"exact_match_better": verdict}})
+    path = home.releases / loop / f"{digest}.dsse.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(Ed25519Signer(keys or home.keys).sign(payload))
+    return path
+
+
+def released(home: Home, content: str, loop: str = "support") -> str:
+    """A version that may take traffic."""
+    digest = make_version(home, content)
+    attest(home, loop, digest)
+    return digest

@@ -1,0 +1,139 @@
+"""A whole loop in one process: a tiny random-weight model, real gateway, real stores, real training, no subprocess."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from ftassets.components.fine_tune_loop import build_loop
+from ftassets.domain.answers import AnswerJob
+from ftassets.domain.loop import LoopConfig
+from ftassets.domain.training import TrainingJob, TrainingResult
+from ftassets.evaluation.generate import answer
+from ftassets.home import Home
+from ftassets.lineage.events import node
+from ftassets.profiles import resources
+from ftassets.resources.evaluator.base import Evaluator
+from ftassets.resources.serving.embedded import GatewayServing
+from ftassets.resources.trainer.base import Trainer, TrainingFailed
+from ftassets.training.guard import TrainingStopped
+from ftassets.training.sft import train
+from ftassets_tests.hash_embedder import HashEmbedder
+from ftassets_tests.serving.thread_host import ThreadHost, run_gateway_in_thread
+from ftassets_tests.tiny_model import make_tiny_model
+
+LOOP = "tiny"
+COLOURS = ("red", "green", "blue", "white", "amber", "violet")
+ROOMS = ("kitchen", "hall", "attic", "garage", "office", "cellar", "porch", "study")
+
+
+class TrainerHere(Trainer):
+    """Trains in this process: saves the import of a second one."""
+
+    def train(self, job: TrainingJob, context: Any) -> TrainingResult:
+        try:
+            return train(job, context.log.info)
+        except TrainingStopped as error:
+            raise TrainingFailed(str(error)) from error
+
+
+class EvaluatorHere(Evaluator):
+    """Answers in this process."""
+
+    def answer(self, job: AnswerJob, context: Any) -> None:
+        answer(job, context.log.info)
+
+
+def rows(verbs: tuple[str, ...], prefix: str, slice_name: str | None = None) -> str:
+    """JSONL of one row per verb, colour and room."""
+    lines = []
+    for verb in verbs:
+        for number, (colour, room) in enumerate((c, r) for c in COLOURS for r in ROOMS):
+            call = json.dumps({"intent": verb, "area": room})
+            row: dict[str, Any] = {
+                "id": f"{prefix}-{verb}-{number}",
+                "messages": [{"role": "user", "content": f"{verb} the {colour} lamp in the {room} {prefix}"}, {"role": "assistant", "content": call}],
+            }
+            if slice_name:
+                row["slice"] = slice_name
+            lines.append(json.dumps(row) + "\n")
+    return "".join(lines)
+
+
+def tiny_config(folder: Path, base: Path, **changes: Any) -> LoopConfig:
+    """A loop over made-up commands; its gates can be met by an untrained model, for it is the mechanics that are tested."""
+    (folder / "seed.jsonl").write_text(rows(("dim", "light"), "please"))
+    (folder / "golden.jsonl").write_text(rows(("dim",), "now", "established") + rows(("open",), "soon", "drifted"))
+    settings: dict[str, Any] = {
+        "name": LOOP,
+        "mode": "auto",
+        "base_model": str(base),
+        "task": {"system_prompt": "Answer as JSON.", "max_tokens": 8},
+        "dataset": {"seed": str(folder / "seed.jsonl"), "min_rows": 10, "near_duplicate": 0.999},
+        "golden_set": str(folder / "golden.jsonl"),
+        "train": {"epochs": 1, "batch_size": 16, "accumulation": 1, "learning_rate": 1e-3, "rank": 4, "max_length": 128, "loss_limit": 10},
+        "gates": [
+            {"metric": "exact_match", "slice": "established", "no_worse_than": "production", "margin": 0.5},
+            {"metric": "latency_p95", "no_worse_than": "production", "margin": 100},
+        ],
+        "retrain_on": {
+            "drift": {"window": "1h", "sample": 20, "min_sample": 10, "reference_requests": 20, "reference_windows": 10, "consecutive": 1,
+                      "draws": 400},
+            "cooldown": "1s",
+            "min_new_labels": 5,
+        },
+        "rollout": {"steps": [50, 100], "interval": "1s", "min_requests": 3},
+    }  # fmt: skip
+    return LoopConfig.model_validate({**settings, **changes})
+
+
+@dataclass
+class TinyLoop:
+    """The pieces a test works with."""
+
+    home: Home
+    loop: LoopConfig
+    instance: dg.DagsterInstance
+    serving: GatewayServing
+    url: str
+    host: ThreadHost
+    resources: dict[str, Any]
+
+    def definitions(self) -> dg.Definitions:
+        return dg.Definitions.merge(build_loop(self.loop), dg.Definitions(resources=self.resources, executor=dg.in_process_executor))
+
+    def run(self, job: str, run_config: dict | None = None, tags: dict[str, str] | None = None) -> dg.ExecuteInProcessResult:
+        """Execute one of the loop's jobs here; a failed run is returned, not raised."""
+        definition = self.definitions().get_job_def(f"{LOOP}__{job}")
+        return definition.execute_in_process(run_config=run_config, instance=self.instance, tags=tags, raise_on_error=False)
+
+    def move(self, action: str, **config: Any) -> dg.ExecuteInProcessResult:
+        return self.run("move_traffic", {"ops": {f"{LOOP}__endpoint": {"config": {"action": action, **config}}}})
+
+    def materialize(self, *names: str, checks: bool = True) -> dg.ExecuteInProcessResult:
+        """Materialize chosen nodes only, as from the UI."""
+        selection = dg.AssetSelection.assets(*(node(LOOP, name) for name in names))
+        job = dg.define_asset_job("by_hand", selection=selection if checks else selection.without_checks())
+        definitions = dg.Definitions.merge(self.definitions(), dg.Definitions(jobs=[job]))
+        return definitions.get_job_def("by_hand").execute_in_process(instance=self.instance, raise_on_error=False)
+
+
+@contextmanager
+def tiny_loop(folder: Path, **changes: Any) -> Iterator[TinyLoop]:
+    """A loop with its own home, gateway and Dagster instance."""
+    home = Home(folder / "home")
+    home.root.mkdir()
+    loop = tiny_config(folder, make_tiny_model(folder / "base"), **changes)
+    host = ThreadHost()
+    try:
+        with run_gateway_in_thread(home, {LOOP: loop}, host) as (serving, url), dg.instance_for_test() as instance:
+            parts = resources(home) | {
+                "trainer": TrainerHere(), "evaluator": EvaluatorHere(), "embedder": HashEmbedder(), "serving": serving,
+            }  # fmt: skip
+            yield TinyLoop(home, loop, instance, serving, url, host, parts)
+    finally:
+        host.close()
