@@ -48,6 +48,30 @@ class EvaluatorHere(Evaluator):
         answer(job, context.log.info)
 
 
+def teach(folder: Path, answer: str) -> Path:
+    """Train the whole tiny model to say one thing whatever it is asked, so that its answers can be parsed."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
+    texts = [f"{verb} the {colour} lamp in the {room}" for verb in ("dim", "open", "light") for colour in COLOURS for room in ROOMS]
+    for step in range(40):
+        chats = [[{"role": "system", "content": "Answer as JSON."}, {"role": "user", "content": text}] for text in texts[step % 8 :: 8]]
+        prompts = [tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True) for chat in chats]
+        batch = tokenizer([f"{prompt}{answer}{tokenizer.eos_token}" for prompt in prompts], padding=True, padding_side="left", return_tensors="pt")
+        said = len(tokenizer(f"{answer}{tokenizer.eos_token}")["input_ids"])
+        labels = batch["input_ids"].clone()
+        labels[:, :-said] = -100
+        loss = model(**batch, labels=labels).loss
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    model.to(torch.bfloat16).save_pretrained(folder)
+    return folder
+
+
 def rows(verbs: tuple[str, ...], prefix: str, slice_name: str | None = None) -> str:
     """JSONL of one row per verb, colour and room."""
     lines = []
@@ -108,7 +132,7 @@ class TinyLoop:
 
     def run(self, job: str, run_config: dict | None = None, tags: dict[str, str] | None = None) -> dg.ExecuteInProcessResult:
         """Execute one of the loop's jobs here; a failed run is returned, not raised."""
-        definition = self.definitions().get_job_def(f"{LOOP}__{job}")
+        definition = self.definitions().resolve_job_def(f"{LOOP}__{job}")
         return definition.execute_in_process(run_config=run_config, instance=self.instance, tags=tags, raise_on_error=False)
 
     def move(self, action: str, **config: Any) -> dg.ExecuteInProcessResult:
@@ -119,7 +143,7 @@ class TinyLoop:
         selection = dg.AssetSelection.assets(*(node(LOOP, name) for name in names))
         job = dg.define_asset_job("by_hand", selection=selection if checks else selection.without_checks())
         definitions = dg.Definitions.merge(self.definitions(), dg.Definitions(jobs=[job]))
-        return definitions.get_job_def("by_hand").execute_in_process(instance=self.instance, raise_on_error=False)
+        return definitions.resolve_job_def("by_hand").execute_in_process(instance=self.instance, raise_on_error=False)
 
 
 @contextmanager
@@ -127,7 +151,7 @@ def tiny_loop(folder: Path, **changes: Any) -> Iterator[TinyLoop]:
     """A loop with its own home, gateway and Dagster instance."""
     home = Home(folder / "home")
     home.root.mkdir()
-    loop = tiny_config(folder, make_tiny_model(folder / "base"), **changes)
+    loop = tiny_config(folder, teach(make_tiny_model(folder / "base"), "{}"), **changes)
     host = ThreadHost()
     try:
         with run_gateway_in_thread(home, {LOOP: loop}, host) as (serving, url), dg.instance_for_test() as instance:

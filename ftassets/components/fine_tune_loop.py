@@ -1,14 +1,47 @@
 """FineTuneLoop: one YAML file in, the lineage graph and automation of one loop out."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, get_args
 
 import dagster as dg
 from dagster.components import Component, ComponentLoadContext
-from pydantic import BaseModel
+from pydantic import BaseModel, ModelWrapValidatorHandler, ValidationError, model_validator
+from pydantic_core import InitErrorDetails
 
 from ftassets import automation, lineage
 from ftassets.domain.loop import LoopConfig
 from ftassets.loop_files import located
+
+
+class LoopAttributes(LoopConfig):
+    """The attributes of a FineTuneLoop; an unknown field's error names the fields there are."""
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _name_allowed_fields(cls, data: Any, handler: ModelWrapValidatorHandler["LoopAttributes"]) -> "LoopAttributes":
+        try:
+            return handler(data)
+        except ValidationError as error:
+            details: list[InitErrorDetails] = []
+            for found in error.errors():
+                kind, context = found["type"], found.get("ctx", {})
+                if kind == "extra_forbidden":
+                    # Dagster words the errors again by type: only a value_error keeps its text
+                    names = ", ".join(_fields(found["loc"][:-1]))
+                    kind, context = "value_error", {"error": ValueError(f"no such field; there are {names}")}
+                details.append({"type": kind, "loc": found["loc"], "input": found["input"], "ctx": context})
+            raise ValidationError.from_exception_data(error.title, details) from error
+
+
+def _fields(place: Sequence[int | str]) -> list[str]:
+    """Fields of the model at a place in the attributes, for example ("gates", 0)."""
+    model: type[BaseModel] = LoopConfig
+    for part in place:
+        if isinstance(part, str):
+            annotation: Any = model.model_fields[part].annotation
+            model = next(iter(get_args(annotation)), annotation)  # list[Gate] holds Gate
+    return sorted(model.model_fields)
 
 
 class FineTuneLoop(Component):
@@ -20,7 +53,7 @@ class FineTuneLoop(Component):
     @classmethod
     def get_model_cls(cls) -> type[BaseModel]:
         """The schema of the YAML's attributes."""
-        return LoopConfig
+        return LoopAttributes
 
     @classmethod
     def load(cls, attributes: BaseModel | None, context: ComponentLoadContext) -> "FineTuneLoop":

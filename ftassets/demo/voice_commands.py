@@ -8,6 +8,7 @@ not the task.
 import hashlib
 import json
 import random
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from hassil.expression import Alternative, Expression, Group, ListReference, Permutation, RuleReference, Sentence, TextChunk
-from hassil.intents import Intents, TextSlotList
+from hassil.intents import IntentData, Intents, TextSlotList
 from hassil.recognize import recognize_best
 
 ESTABLISHED = ("TurnOn", "TurnOff", "LightSet", "FanSetSpeed", "ClimateGetTemperature", "ClimateSetTemperature")
@@ -32,14 +33,13 @@ GOLDEN_DRIFTED = 150
 DATA = Path(__file__).parent.parent / "loops" / "voice_commands"
 
 _SLOT_ORDER = (
-    "domain", "name", "area", "floor", "item", "hours", "minutes", "seconds", "start_hours", "start_minutes", "start_seconds",
+    "domain", "name", "area", "item", "hours", "minutes", "seconds", "start_hours", "start_minutes", "start_seconds",
     "brightness", "color", "temperature", "percentage", "volume_level",
 )  # fmt: skip
 _HERE = "here"  # the area of a speaker who names none; left out of the answer
 _MISSES = 300  # draws in a row without a new sentence after which an intent counts as exhausted
 
 _AREAS = ("kitchen", "living room", "bedroom", "bathroom", "hallway", "office", "garage", "dining room", "nursery", "basement", "attic", "laundry room")
-_FLOORS = ("ground", "first", "second", "upper")
 _NAMES = {
     "light": ("desk lamp", "floor lamp", "chandelier", "lantern", "spotlight", "sconce"),
     "switch": ("coffee maker", "christmas tree", "water pump", "space heater", "humidifier"),
@@ -51,6 +51,8 @@ _NAMES = {
 }
 # rules whose every branch parses, cut down to what people say most
 _PLAIN = {"the": ("the", "the", "the", "my"), "in": ("in", "in", "at"), "turn": ("turn", "turn", "switch"), "here": ("here", "in here", "in this room")}
+# a home with one floor, without blinds and colour temperatures: a small model has enough to learn
+_LEFT_OUT = {"floor", "cover_classes", "color_temperature", "color_temperature_names"}
 _TIMER_NAMES = ("pizza", "tea", "laundry", "egg", "pasta", "workout", "homework", "nap")
 _ITEMS = (
     "milk", "eggs", "bread", "coffee beans", "dish soap", "batteries", "apples", "olive oil", "light bulbs", "paper towels",
@@ -86,16 +88,12 @@ class _Template:
     domains: tuple[str, ...]
 
 
-class _Unusable(Exception):
-    """The template refers to a list we have no values for."""
-
-
 @cache
 def _intents() -> Intents:
     data = json.loads((files("home_assistant_intents") / "data" / "en.json").read_text(encoding="utf-8"))
     lists = data["lists"]
     lists["area"] = {"values": [{"in": area, "out": area} for area in _AREAS]}
-    lists["floor"] = {"values": [{"in": floor, "out": floor} for floor in _FLOORS]}
+    lists["floor"] = {"values": []}
     lists["name"] = {
         "values": [{"in": name, "out": name, "context": {"domain": domain}} for domain, names in _NAMES.items() for name in names]
     }
@@ -113,31 +111,41 @@ def _intents() -> Intents:
 @cache
 def templates(intent: str, withheld: bool) -> tuple[_Template, ...]:
     """Sentence templates of an intent (without "Hass"), either the withheld fifth or the rest. Raises ValueError for an unknown intent."""
-    found: dict[str, _Template] = {}
     if f"Hass{intent}" not in _intents().intents:
         raise ValueError(f"unknown intent {intent!r}: the established are {', '.join(ESTABLISHED)}; the drifted {', '.join(DRIFTED)}")
-    for block in _intents().intents[f"Hass{intent}"].data:
-        if block.slots.get("domain") == "cover":  # doors and blinds are not among what this home does
+    blocks = [_block(intent, block) for block in _intents().intents[f"Hass{intent}"].data]
+    chosen = _withheld(blocks)
+    return tuple(template for block in blocks for template in block if (template.id in chosen) == withheld)
+
+
+def _block(intent: str, block: IntentData) -> list[_Template]:
+    """The usable templates of a block: sentences for the same slots."""
+    wanted = block.requires_context.get("domain") or ()
+    domains = tuple(domain for domain in ([wanted] if isinstance(wanted, str) else wanted) if domain in _NAMES)
+    found = []
+    for sentence in block.sentences:
+        lists = set(sentence.list_names(_intents().expansion_rules))
+        if lists & _LEFT_OUT or ("name" in lists and not domains):
             continue
-        domains = block.requires_context.get("domain") or ()
-        domains = tuple(domain for domain in ([domains] if isinstance(domains, str) else domains) if domain in _NAMES)
-        if "domain" in block.requires_context and not domains:
-            continue
-        for sentence in block.sentences:
-            key = hashlib.sha256(f"{intent}:{sorted(domains)}:{sentence.text}".encode()).hexdigest()[:10]
-            template = _Template(f"{intent}-{key}", sentence, domains)
-            try:
-                _walk(sentence.expression, domains, random.Random(0))
-            except _Unusable:
-                continue
-            found[template.id] = template
-    ordered = [found[key] for key in sorted(found)]
-    cut = max(1, round(WITHHELD_SHARE * len(ordered)))
-    return tuple(ordered[:cut] if withheld else ordered[cut:])
+        key = hashlib.sha256(f"{intent}:{sorted(domains)}:{sentence.text}".encode()).hexdigest()[:10]
+        found.append(_Template(f"{intent}-{key}", sentence, domains))
+    return found
+
+
+def _withheld(blocks: Sequence[Sequence[_Template]]) -> set[str]:
+    """Ids of a fifth of an intent's templates, in order of their hash; every block keeps one, so what is new is the wording, not the slots."""
+    block_of = {template.id: number for number, block in enumerate(blocks) for template in block}
+    kept = Counter(block_of.values())
+    chosen: set[str] = set()
+    for template_id in sorted(block_of):
+        if len(chosen) < max(1, round(WITHHELD_SHARE * len(block_of))) and kept[block_of[template_id]] > 1:
+            kept[block_of[template_id]] -= 1
+            chosen.add(template_id)
+    return chosen
 
 
 def _walk(expression: Expression, domains: tuple[str, ...], rng: random.Random) -> str:
-    """One random sentence of a grammar. Raises _Unusable."""
+    """One random sentence of a grammar. Raises ValueError on a part we have no rule or values for."""
     if isinstance(expression, TextChunk):
         return expression.original_text
     if isinstance(expression, RuleReference):
@@ -152,20 +160,17 @@ def _walk(expression: Expression, domains: tuple[str, ...], rng: random.Random) 
         return " ".join(_walk(item, domains, rng) for item in rng.sample(expression.items, len(expression.items)))
     if isinstance(expression, Group):
         return "".join(_walk(item, domains, rng) for item in expression.items)
-    raise _Unusable(f"no rule for {expression!r}")
+    raise ValueError(f"no rule for {expression!r}")
 
 
 def _value(name: str, domains: tuple[str, ...], rng: random.Random) -> str:
     if name == "name":
-        names = [value for domain in domains for value in _NAMES[domain]]
-        if not names:
-            raise _Unusable("a name of no known domain")
-        return rng.choice(names)
+        return rng.choice([value for domain in domains for value in _NAMES[domain]])
     if name in _NUMBERS:
         return f"{rng.choice(_NUMBERS[name]):g}"
     values = _intents().slot_lists.get(name)
     if not isinstance(values, TextSlotList):
-        raise _Unusable(f"no values for list {name}")
+        raise ValueError(f"no values for list {name}")
     return _walk(rng.choice(values.values).text_in, domains, rng)
 
 
@@ -233,11 +238,10 @@ def seed_lines(count: int = SEED_ROWS) -> list[str]:
     return [_line(n, "seed", utterance, "established") for n, utterance in enumerate(draw(ESTABLISHED, count, 1, withheld=False))]
 
 
-def golden_lines() -> list[str]:
-    """Lines of golden.jsonl: sentences of withheld templates, none of them in the seed."""
-    taken = {json.loads(line)["messages"][0]["content"] for line in seed_lines()}
+def golden_lines(taken: set[str], established: int = GOLDEN_ESTABLISHED, drifted: int = GOLDEN_DRIFTED) -> list[str]:
+    """Lines of golden.jsonl: sentences of withheld templates, none of them among `taken` (those of the seed)."""
     lines = []
-    for slice_name, intents, count in (("established", ESTABLISHED, GOLDEN_ESTABLISHED), ("drifted", DRIFTED, GOLDEN_DRIFTED)):
+    for slice_name, intents, count in (("established", ESTABLISHED, established), ("drifted", DRIFTED, drifted)):
         fresh = [u for u in draw(intents, count + 20, 2, withheld=True) if u.text not in taken][:count]
         lines += [_line(n, f"golden-{slice_name}", utterance, slice_name) for n, utterance in enumerate(fresh)]
     return lines
@@ -246,7 +250,9 @@ def golden_lines() -> list[str]:
 def main() -> None:
     """Write seed.jsonl and golden.jsonl beside the loop's definition."""
     DATA.mkdir(parents=True, exist_ok=True)
-    for name, lines in (("seed.jsonl", seed_lines()), ("golden.jsonl", golden_lines())):
+    seed = seed_lines()
+    taken = {json.loads(line)["messages"][0]["content"] for line in seed}
+    for name, lines in (("seed.jsonl", seed), ("golden.jsonl", golden_lines(taken))):
         (DATA / name).write_text("".join(lines), encoding="utf-8")
         print(f"{name}: {len(lines)} rows")
 

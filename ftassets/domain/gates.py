@@ -120,7 +120,7 @@ def _latency(gate: Gate, candidate: list[float], production: list[float]) -> Gat
         return _result(gate, Verdict.NOT_ENOUGH_DATA, None, None, limit, len(candidate), "fewer than 20 interleaved requests")
     value, bound = p95_ratio(candidate, production), p95_ratio_upper_bound(candidate, production, gate.confidence)
     verdict = Verdict.PASS if bound < limit else Verdict.FAIL if value >= limit else Verdict.NOT_ENOUGH_DATA
-    text = f"p95 {value:.2f} times production's over {len(candidate)} interleaved requests, surely below {bound:.2f}, needs below {limit:.2f}"
+    text = f"p95 {value:.2f} times production's over {len(candidate)} interleaved pairs, surely below {bound:.2f}, needs below {limit:.2f}"
     return _result(gate, verdict, value, bound, limit, len(candidate), text)
 
 

@@ -76,7 +76,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
                     f"the reference has {len(known.vectors)} queries, {smallest} are needed: lower sample or add training rows"
                 )
             else:
-                vectors = np.array([point.vector for point in window]).reshape(len(window), -1)
+                vectors = np.array([point.vector for point in window]).reshape(len(window), known.vectors.shape[1])
                 result = compare(build_reference(known.vectors), vectors, rate, policy.draws, policy.min_sample)
         return _materialize(loop, context, home, result, production, known, window, end, rate)
 

@@ -2,13 +2,16 @@
 
 import ctypes
 import os
+import re
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 Report = Callable[[str], None]
 _PR_SET_PDEATHSIG = 1
@@ -63,3 +66,43 @@ def quiet_libraries() -> None:
 
     transformers.utils.logging.disable_progress_bar()
     datasets.disable_progress_bars()
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a process we waited for came to its end: messages it reported, exit code, and its own words if it failed."""
+
+    messages: Sequence[Any]
+    code: int
+    said: str | None
+
+
+def run_child(module: Sequence[str], job_file: Path, context: Any, python: str = sys.executable) -> Ended:
+    """Run `python -m MODULE JOB` over Dagster Pipes and wait; `context` is the Dagster execution context.
+
+    The process gets all cores, no hub, and ends with this one.
+    """
+    from dagster import PipesSubprocessClient
+
+    failure_file(job_file).unlink(missing_ok=True)
+    environment = {
+        "HF_HUB_OFFLINE": os.environ.get("HF_HUB_OFFLINE", "1"),
+        "OMP_NUM_THREADS": str(cores()),
+        # threads that spin while they wait slow a training down eightfold when anything else wants the cores
+        "OMP_WAIT_POLICY": "PASSIVE",
+    }
+    try:
+        done = PipesSubprocessClient().run(context=context, command=[python, *module, str(job_file)], env=environment)
+    except Exception as error:
+        # the class Dagster raises is private; its message is the only place that has the exit code
+        code = re.search(r"process failed with code (-?\d+)", str(error))
+        if code is None:
+            raise
+        said = failure_file(job_file).read_text(encoding="utf-8") if failure_file(job_file).exists() else None
+        return Ended((), int(code[1]), said)
+    return Ended(done.get_custom_messages(), 0, None)
+
+
+def cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

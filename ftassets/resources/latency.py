@@ -10,7 +10,7 @@ TIMEOUT = 120.0  # seconds
 
 
 def interleaved_latency(urls: Mapping[str, str], prompts: Sequence[str], task: Task) -> dict[str, list[float]]:
-    """Milliseconds each server takes for each prompt, by role: the same prompt goes to all of them at the same moment.
+    """Milliseconds each server takes for each prompt, by role; URLs end in /v1. The same prompt goes to all of them at the same moment.
 
     Raises requests.RequestException when a server does not answer.
     """
@@ -32,6 +32,6 @@ def _ask(url: str, prompt: str, task: Task) -> float:
         "temperature": task.temperature,
     }
     begin = time.perf_counter()
-    response = requests.post(f"{url}/v1/chat/completions", json=body, timeout=TIMEOUT)
+    response = requests.post(f"{url}/chat/completions", json=body, timeout=TIMEOUT)
     response.raise_for_status()
     return (time.perf_counter() - begin) * 1000

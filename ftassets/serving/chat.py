@@ -19,6 +19,7 @@ from starlette.types import Receive, Scope, Send
 
 from ftassets.domain.loop import LoopConfig
 from ftassets.resources.traffic_log.base import Exchange
+from ftassets.serving.context import Context
 from ftassets.serving.hosts import MODEL_NAME
 from ftassets.serving.metrics import Metrics
 from ftassets.serving.problems import Problem, parse, read
@@ -28,8 +29,16 @@ from ftassets.serving.sse import Events, event
 
 log = logging.getLogger(__name__)
 
+_FORWARDED = ("messages", "temperature", "top_p", "frequency_penalty", "seed", "stop", "tools", "stream")
 CLIENT_GONE = 499  # as nginx logs it: nobody got this status
 TIMEOUT = aiohttp.ClientTimeout(total=120, sock_connect=5)
+
+
+class TextPart(BaseModel):
+    """A piece of a message; the models we serve read text."""
+
+    type: Literal["text"]
+    text: str
 
 
 class Message(BaseModel):
@@ -38,19 +47,17 @@ class Message(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: str | list[dict[str, Any]] | None = None
+    content: str | list[TextPart] | None = None
 
     @property
     def text(self) -> str:
         if isinstance(self.content, list):
-            return "\n".join(str(part["text"]) for part in self.content if part.get("type") == "text" and "text" in part)
+            return "\n".join(part.text for part in self.content)
         return self.content or ""
 
 
 class ChatRequest(BaseModel):
-    """The fields the gateway reads; all others go to the engine as they are."""
-
-    model_config = ConfigDict(extra="allow")
+    """The fields that count. Others of the OpenAI API are accepted and have no effect, as `transformers serve` has it."""
 
     model: str = Field(max_length=100)
     messages: list[Message] = Field(min_length=1)
@@ -60,6 +67,11 @@ class ChatRequest(BaseModel):
     temperature: float | None = Field(None, ge=0, le=2)
     max_tokens: int | None = Field(None, ge=1)
     max_completion_tokens: int | None = Field(None, ge=1)
+    top_p: float | None = Field(None, gt=0, le=1)
+    frequency_penalty: float | None = Field(None, ge=-2, le=2)
+    seed: int | None = None
+    stop: str | list[str] | None = None
+    tools: list[dict[str, Any]] | None = None
     n: Literal[1] | None = None
 
     @model_validator(mode="after")
@@ -117,13 +129,14 @@ class Chat:
     """The endpoint."""
 
     def __init__(
-        self, router: Router, recorder: Recorder, metrics: Metrics, session: aiohttp.ClientSession, salt: str,
+        self, router: Router, recorder: Recorder, metrics: Metrics, session: aiohttp.ClientSession, context: Context, salt: str,
         timeout: aiohttp.ClientTimeout = TIMEOUT,
     ) -> None:
         self._router = router
         self._recorder = recorder
         self._metrics = metrics
         self._session = session
+        self._context = context
         self._salt = salt.encode()
         self._timeout = timeout
 
@@ -148,7 +161,7 @@ class Chat:
         self._router.fleet.enter(route.version)
         leave = True
         try:
-            body = self._payload(ask, content, self._router.loops[ask.model], route)
+            body = await self._payload(ask, content, self._router.loops[ask.model], route)
             if not ask.stream:
                 return await self._whole(call, route, body)
             reply = await self._ask(call, route, body)
@@ -158,17 +171,22 @@ class Chat:
             if leave:
                 self._router.fleet.leave(route.version)
 
-    def _payload(self, ask: ChatRequest, content: dict, loop: LoopConfig, route: Route) -> bytes:
-        """What the engine gets: the loop's system prompt and the version's settings where the request has none."""
-        body = {key: value for key, value in content.items() if key not in ("user", "n") and value is not None}
+    async def _payload(self, ask: ChatRequest, content: dict, loop: LoopConfig, route: Route) -> bytes:
+        """What the engine gets: the loop's system prompt and the version's settings where the request has none.
+
+        An answer that would not fit into the engine is cut shorter; a prompt that does not fit raises Problem 400.
+        """
+        body = {key: content[key] for key in _FORWARDED if content.get(key) is not None}
         body["model"] = MODEL_NAME
         if not any(message.role in ("system", "developer") for message in ask.messages):
             body["messages"] = [{"role": "system", "content": loop.task.system_prompt}, *content["messages"]]
         generation = self._router.generation(route.version)
         if ask.temperature is None:
             body["temperature"] = generation.get("temperature", loop.task.temperature)
-        if ask.max_tokens is None and ask.max_completion_tokens is None:
-            body["max_tokens"] = generation.get("max_tokens", loop.task.max_tokens)
+        wanted = int(ask.max_completion_tokens or ask.max_tokens or generation.get("max_tokens", loop.task.max_tokens))
+        body["max_tokens"] = await self._context.room(route.version, to_json([body["messages"], body.get("tools", [])]), wanted)
+        if body["max_tokens"] < 1:
+            raise Problem(400, f"the conversation is {1 - body['max_tokens']} tokens too long for the model", "context_length_exceeded")
         if ask.stream:
             body["stream_options"] = {**(ask.stream_options or {}), "include_usage": True}
         return to_json(body)

@@ -11,6 +11,7 @@ from typing import Protocol
 from xmlrpc.client import Fault, ServerProxy
 
 from ftassets.serving.conf import program, supervisor_socket
+from ftassets.serving.model_server import CONTEXT
 
 MODEL_NAME = "merged"  # every server knows its model by this name
 _ALIVE = {"STARTING", "RUNNING", "BACKOFF"}
@@ -24,6 +25,8 @@ class HostError(Exception):
 
 class ModelHost(Protocol):
     """Runs one OpenAI-compatible server a version; a server that dies is started again, until it is stopped."""
+
+    context: int  # tokens, prompt and answer, that one request may have
 
     async def start(self, digest: str, folder: Path) -> None:
         """Begin to start the server of the version in `folder`. Raises HostError."""
@@ -43,6 +46,8 @@ class SupervisorHost:
 
     The servers belong to supervisord: a gateway that comes back finds them by the names of their programs.
     """
+
+    context = CONTEXT
 
     def __init__(self, processes: Path, versions: Path) -> None:
         self._processes = processes

@@ -11,6 +11,9 @@ from pathlib import Path
 from ftassets.resources.versions import MERGED, VersionDamaged, verify
 
 DAMAGED = 3
+_BLOCK = 64  # tokens
+_BLOCKS = 64
+CONTEXT = _BLOCK * _BLOCKS  # the cache all requests share; one that alone is larger ends the engine
 
 
 def main() -> int:
@@ -34,7 +37,7 @@ def main() -> int:
     # -P: a file in the version's folder must never be imported
     command = [sys.executable, "-P", "-m", "transformers.cli.transformers", "serve", MERGED,
                "--host", "127.0.0.1", "--port", str(args.port), "--device", "cpu", "--continuous-batching", "--attn-implementation", "sdpa",
-               "--cb-num-blocks", "64", "--cb-block-size", "64", "--cb-max-batch-tokens", "512"]
+               "--cb-num-blocks", str(_BLOCKS), "--cb-block-size", str(_BLOCK), "--cb-max-batch-tokens", "512"]
     os.execv(command[0], command)
 
 

@@ -63,7 +63,8 @@ class Router:
 
     async def open(self) -> None:
         """Check files and signature of every version that has or may get traffic: a damaged one gets none."""
-        for loop, state in self._states.items():
+        await self._expire()  # a lease may have run out while nobody looked
+        for loop, state in self.states().items():
             for digest in filter(None, (state.production, state.candidate, state.standby)):
                 try:
                     await asyncio.to_thread(self._check, loop, digest)

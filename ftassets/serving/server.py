@@ -21,6 +21,7 @@ from ftassets.resources.traffic_log.embedded import SqliteTrafficLog
 from ftassets.serving.admin import admin_app
 from ftassets.serving.app import public_app
 from ftassets.serving.chat import Chat
+from ftassets.serving.context import Context
 from ftassets.serving.files import secret, write_durably
 from ftassets.serving.fleet import Fleet
 from ftassets.serving.hosts import ModelHost
@@ -67,7 +68,7 @@ async def serve(
                 router = Router(home, loops, fleet, Ed25519Signer(home.keys), clock)
                 await router.open()
                 metrics = Metrics()
-                chat = Chat(router, recorder, metrics, session, secret(home.keys / USER_SALT))
+                chat = Chat(router, recorder, metrics, session, Context(home.versions, host.context), secret(home.keys / USER_SALT))
                 servers = [
                     _Server(_config(public_app(router, recorder, metrics, chat, clock))),
                     _Server(_config(admin_app(router, secret(home.keys / ADMIN_TOKEN)))),

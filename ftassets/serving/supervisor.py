@@ -284,7 +284,8 @@ def _answers(url: str) -> bool:
 def _signals() -> Iterator[list[int]]:
     """Signals that asked to stop, as they come."""
     came: list[int] = []
-    old = {number: signal.signal(number, lambda number, _: came.append(number)) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    old = {number: signal.signal(number, lambda number, _: came.append(number)) for number in numbers}
     try:
         yield came
     finally:

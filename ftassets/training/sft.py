@@ -151,7 +151,7 @@ def _trainer(
 ) -> tuple[Any, list[float]]:
     """A TRL trainer, and the list its losses go to, one a step."""
     import torch
-    from transformers import TrainerCallback
+    from transformers import PrinterCallback, TrainerCallback
     from trl import SFTConfig, SFTTrainer
 
     losses: list[float] = []
@@ -201,6 +201,7 @@ def _trainer(
         processing_class=tokenizer,
         callbacks=[Watch()],
     )
+    trainer.remove_callback(PrinterCallback)
     return trainer, losses
 
 
@@ -220,7 +221,7 @@ def _settings(train: Train, bf16: bool, cuda: bool) -> dict[str, Any]:
         "completion_only_loss": True,
         "bf16": bf16,
         "use_cpu": not cuda,
-        "gradient_checkpointing": cuda,
+        "activation_checkpointing": cuda,
         "prediction_loss_only": True,
         "dataloader_pin_memory": cuda,
         "include_num_input_tokens_seen": "non_padding",
@@ -243,7 +244,7 @@ def _dataset(rows: Sequence[Example], system_prompt: str) -> Any:
 def _save_adapter(model: Any, job: TrainingJob, target: Path) -> None:
     # the base by its name, not by where it lies here: the config is part of the version's identity
     model.peft_config["default"].base_model_name_or_path = job.base_model
-    model.save_pretrained(target, safe_serialization=True)
+    model.save_pretrained(target, safe_serialization=True, save_embedding_layers=False)
     (target / "README.md").unlink(missing_ok=True)
 
 

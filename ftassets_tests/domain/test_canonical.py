@@ -47,7 +47,9 @@ def test_not_a_number_has_no_digest(value: object) -> None:
 
 def test_another_process_computes_the_same() -> None:
     code = "from ftassets.domain.canonical import digest_of; print(digest_of({'x': {'b': 1, 'a': 'é'}, 'y': [0.1]}))"
-    other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env={"PYTHONHASHSEED": "7"}, timeout=60)
+    other = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={"PYTHONHASHSEED": "7"}, timeout=60
+    )
     assert other.stdout.strip() == digest_of({"y": [0.1], "x": {"a": "é", "b": 1}})
 
 

@@ -24,7 +24,7 @@ def rows(right: list[bool] | np.ndarray, name: str = "golden", fields: list[floa
     ]
 
 
-def report(candidate: list[Score], production: list[Score], **latency: list[float]) -> EvalReport:
+def report(candidate: list[Score], production: list[Score], /, **latency: list[float]) -> EvalReport:
     fixed: dict[str, Any] = {name: name for name in ("loop", "run_id", "candidate", "production", "base")}
     fixed |= {name: name for name in ("dataset_commit", "golden_commit", "policy_digest")}
     scores = {"candidate": candidate, "production": production, "base": production}

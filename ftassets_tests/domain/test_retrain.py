@@ -88,7 +88,7 @@ def test_nothing_is_trained_against_an_objection(state: Situation, mode: str) ->
         assert mode != "observe"
         assert state.alarms >= 2
         assert state.new_labels >= 100
-        assert not (state.retrain_running or state.rollout_running or state.paused)
+        assert not any((state.retrain_running, state.rollout_running, state.paused))
         assert state.last_retrain_at is None or state.now - state.last_retrain_at >= 6 * HOUR
     if decision.action is Action.WAIT:
         assert state.alarms >= 2

@@ -9,6 +9,7 @@ import requests
 
 from ftassets.automation.drift import build as build_drift_sensor
 from ftassets.automation.rollout import build as build_rollout_sensor
+from ftassets.lineage.drift_report import WINDOW_END
 from ftassets.lineage.events import data_version, metadata_value, newest, node
 from ftassets_tests.tiny_loop import COLOURS, LOOP, ROOMS, TinyLoop, tiny_loop
 
@@ -54,13 +55,13 @@ def test_the_loop_closes(tiny: TinyLoop) -> None:
     assert tiny.run("watch").success
     assert value(tiny, "drift_report", "verdict") == "QUIET", value(tiny, "drift_report", "reason")
 
-    # the reference may not grow with the drifted queries: a second report starts after the quiet ones
     begin = time.time()
     for number, room in enumerate(ROOMS * 4):
         ask(tiny, f"open curtain number {number} facing the {room} window", '{"intent":"open","area":"%s"}' % room)
-    tiny_window = tiny.loop.retrain_on.drift.model_copy(update={"window": time.time() - begin})
-    tiny.loop = tiny.loop.model_copy(update={"retrain_on": tiny.loop.retrain_on.model_copy(update={"drift": tiny_window})})
-    assert tiny.run("watch").success
+    end = time.time()
+    drift = tiny.loop.retrain_on.drift.model_copy(update={"window": end - begin})
+    tiny.loop = tiny.loop.model_copy(update={"retrain_on": tiny.loop.retrain_on.model_copy(update={"drift": drift})})
+    assert tiny.run("watch", tags={WINDOW_END: str(end)}).success
     assert value(tiny, "drift_report", "verdict") == "ALARM", value(tiny, "drift_report", "reason")
 
     result = build_drift_sensor(tiny.loop)(sensor_context(tiny))

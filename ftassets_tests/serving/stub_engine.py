@@ -35,7 +35,8 @@ def _app(digest: str, delay: float) -> ASGIApp:
         text = json.dumps(body) if prompt == "echo" else f"{digest} {prompt}"
         if not body.get("stream"):
             return JSONResponse(_whole(text))
-        return StreamingResponse(_chunks(text, 0.2 if prompt.startswith("slow") else 0.0, breaks=prompt == "break"), media_type="text/event-stream")
+        chunks = _chunks(text, 0.2 if prompt.startswith("slow") else 0.0, breaks=prompt == "break")
+        return StreamingResponse(chunks, media_type="text/event-stream")
 
     async def health(request: Request) -> Response:
         return JSONResponse({"status": "ok"})

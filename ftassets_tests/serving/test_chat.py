@@ -9,6 +9,7 @@ import pytest
 
 from ftassets.resources.traffic_log.embedded import SqliteTrafficLog
 
+
 def content(reply: httpx.Response) -> str:
     return reply.json()["choices"][0]["message"]["content"]
 
@@ -34,8 +35,8 @@ def test_engine_gets_system_prompt_and_settings_of_the_version_where_the_request
         "messages": [{"role": "system", "content": "Answer with the tool call."}, {"role": "user", "content": "echo"}],
     }
     messages = [{"role": "system", "content": "mine"}, {"role": "user", "content": "echo"}]
-    sent = json.loads(content(serving_a.ask(messages=messages, temperature=0.5, max_completion_tokens=9, seed=3)))
-    assert sent == {"model": "merged", "temperature": 0.5, "max_completion_tokens": 9, "seed": 3, "messages": messages}
+    sent = json.loads(content(serving_a.ask(messages=messages, temperature=0.5, max_completion_tokens=9, seed=3, metadata={"a": 1})))
+    assert sent == {"model": "merged", "temperature": 0.5, "max_tokens": 9, "seed": 3, "messages": messages}
 
 
 def test_user_is_kept_as_salted_hash_and_header_counts_too(serving_a):
@@ -104,6 +105,9 @@ def test_stream_is_passed_on_chunk_by_chunk_and_its_end_waits_for_the_row(servin
         (b'{"model": 3, "messages": [{"role": "user", "content": "x"}]}', 422, "model"),
         (b'{"model": "support", "n": 2, "messages": [{"role": "user", "content": "x"}]}', 422, "n"),
         (b'{"model": "support", "max_tokens": -1, "messages": [{"role": "user", "content": "x"}]}', 422, "max_tokens"),
+        (b'{"model": "support", "tools": "x", "messages": [{"role": "user", "content": "x"}]}', 422, "tools"),
+        (b'{"model": "support", "messages": [{"role": "user", "content": [{"type": "image_url"}]}]}', 422, "messages.0.content"),
+        (b'{"model": "support", "messages": [{"role": "user", "content": "' + b"x" * 5000 + b'"}]}', 400, "tokens too long for the model"),
         (b'{"model": "nobody", "messages": [{"role": "user", "content": "x"}]}', 404, "no loop 'nobody'; there are other, support"),
         (b'{"model": "other", "messages": [{"role": "user", "content": "x"}]}', 503, "no production version yet"),
         (b'{"model": "support", "messages": [{"role": "user", "content": "' + b"x" * 1_000_000 + b'"}]}', 413, "1,000,000 bytes"),
@@ -195,8 +199,9 @@ def test_feedback(serving_a):
         return serving_a.client.post("/v1/feedback", json=body)
 
     assert say({"id": given, "rating": "down", "correction": " {} "}).status_code == 200
-    for bad in ({"id": given}, {"id": given, "rating": "meh"}, {"id": given, "correction": "  "}, {"rating": "up"}, {"id": given, "x": 1}, []):
-        assert say(bad).status_code == 422
+    for bad in ({}, {"rating": "meh"}, {"correction": "  "}, {"rating": "up", "x": 1}):
+        assert say({"id": given, **bad}).status_code == 422
+    assert say({"rating": "up"}).status_code == say([]).status_code == 422
     unknown = say({"id": "chatcmpl-nobody", "rating": "up"})
     assert unknown.status_code == 404
     assert "chatcmpl-nobody" in unknown.json()["error"]["message"]

@@ -49,8 +49,8 @@ def sign_for_other_loop(home, digest):
 
 
 def sign_another_version(home, digest):
-    other = released(home, "another")
-    home.releases.joinpath("support", f"{digest}.dsse.json").write_bytes(home.releases.joinpath("support", f"{other}.dsse.json").read_bytes())
+    envelope = attest(home, "support", make_version(home, "another"))
+    envelope.replace(home.releases / "support" / f"{digest}.dsse.json")
 
 
 def sign_failed_verdict(home, digest):
@@ -80,7 +80,7 @@ def remove_version(home, digest):
 TAMPERINGS = [
     (edit_weights, "model.safetensors is missing or was changed"), (add_file, "generation_config.json is missing or was changed"),
     (edit_manifest, "changed"), (sign_with_foreign_key, "not signed by the release key"), (sign_for_other_loop, "for loop 'other'"),
-    (sign_another_version, "is for version"), (sign_failed_verdict, "other than PASS"), (sign_without_verdicts, "is not the attested file"),
+    (sign_another_version, "is for version"), (sign_failed_verdict, "other than PASS"), (sign_without_verdicts, "not a release statement"),
     (edit_envelope, "was changed afterwards"), (remove_envelope, "no release attestation"), (remove_version, "no readable manifest"),
 ]
 

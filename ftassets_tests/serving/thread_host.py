@@ -25,6 +25,8 @@ from ftassets.serving.sse import event
 class ThreadHost:
     """Serves each version in a uvicorn thread; `make_app` gets the version's folder."""
 
+    context = 4096
+
     def __init__(self, make_app: Callable[[Path], ASGIApp] | None = None) -> None:
         self.make_app = make_app or transformers_app
         self.stopped: list[tuple[str, float]] = []

@@ -24,7 +24,7 @@ class MlflowRegistry(Registry):
     """
 
     def __init__(self, tracking_uri: str, artifacts: Path) -> None:
-        self._tracking_uri = tracking_uri
+        self.tracking_uri = tracking_uri
         self._artifacts = artifacts
         self._opened: MlflowClient | None = None
 
@@ -36,7 +36,7 @@ class MlflowRegistry(Registry):
 
         client, digest = self._client(), tags["digest"]
         with self._lock():
-            experiment = self._experiment(loop)
+            experiment = self.experiment(loop)
             for run in client.search_runs([experiment], f"tags.digest = '{digest}'"):
                 if run.info.status == "FINISHED":
                     return run.info.run_id
@@ -112,7 +112,8 @@ class MlflowRegistry(Registry):
                 return version
         raise KeyError(f"{loop} has no registered version {digest[:12]}")
 
-    def _experiment(self, loop: str) -> str:
+    def experiment(self, loop: str) -> str:
+        """Id of the loop's experiment, created with its artefacts below this home when it is new."""
         known = self._client().get_experiment_by_name(loop)
         if known is not None:
             return known.experiment_id
@@ -123,7 +124,7 @@ class MlflowRegistry(Registry):
             os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read at import: nothing leaves the machine unasked
             from mlflow import MlflowClient
 
-            client = MlflowClient(tracking_uri=self._tracking_uri, registry_uri=self._tracking_uri)
+            client = MlflowClient(tracking_uri=self.tracking_uri, registry_uri=self.tracking_uri)
             with self._lock():  # two processes must not make the tables at once
                 client.search_experiments(max_results=1)
             self._opened = client

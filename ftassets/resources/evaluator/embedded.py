@@ -1,0 +1,33 @@
+"""Answers from a process of its own on this machine, started through Dagster Pipes."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ftassets.domain.answers import AnswerJob
+from ftassets.resources.child import run_child, write_atomically
+from ftassets.resources.evaluator.base import EvaluationFailed, Evaluator
+
+_KILLED = {-9, 137}
+
+
+class SubprocessEvaluator(Evaluator):
+    """Runs `python -m ftassets.evaluation` and checks that every file it owes is there."""
+
+    def __init__(self, command: Sequence[str] = ("-m", "ftassets.evaluation"), python: str = sys.executable) -> None:
+        self._command, self._python = command, python
+
+    def answer(self, job: AnswerJob, context: Any) -> None:
+        """Write the answers that are not there yet. Raises EvaluationFailed."""
+        if all(Path(output).exists() for output in job.models):
+            return
+        job_file = job.prompts_file.with_suffix(".job.json")
+        write_atomically(job_file, job.model_dump_json(indent=2))
+        ended = run_child(self._command, job_file, context, self._python)
+        if ended.code in _KILLED:
+            raise EvaluationFailed(f"the evaluation process was killed, most likely because memory ran out: a batch of {job.batch_size} may be too large")
+        if ended.code != 0:
+            raise EvaluationFailed(ended.said or f"the evaluation process ended with exit code {ended.code}: look at the run's compute logs")
+        if missing := [Path(output).name for output in job.models if not Path(output).exists()]:
+            raise EvaluationFailed(f"the evaluation process ended well but did not write {', '.join(missing)}")

@@ -1,0 +1,52 @@
+"""Training in a process of its own on this machine, started through Dagster Pipes."""
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import ValidationError
+
+from ftassets.domain.training import TrainingJob, TrainingResult
+from ftassets.resources.child import Ended, run_child, write_atomically
+from ftassets.resources.trainer.base import Trainer, TrainingFailed
+from ftassets.resources.versions import VersionDamaged, load_manifest
+
+_KILLED = {-9, 137}
+
+
+class SubprocessTrainer(Trainer):
+    """Runs `python -m ftassets.training` and takes its word only when the published version is there."""
+
+    def __init__(self, command: Sequence[str] = ("-m", "ftassets.training"), python: str = sys.executable) -> None:
+        self._command, self._python = command, python
+
+    def train(self, job: TrainingJob, context: Any) -> TrainingResult:
+        """Write the job beside its data, run it, and return its result. Raises TrainingFailed."""
+        job.work.mkdir(parents=True, exist_ok=True)
+        job_file = job.work / "job.json"
+        write_atomically(job_file, job.model_dump_json(indent=2))
+        ended = run_child(self._command, job_file, context, self._python)
+        if ended.code != 0:
+            raise TrainingFailed(_why(ended, job))
+        try:
+            result = TrainingResult.model_validate(ended.messages[-1])
+            load_manifest(job.versions, result.digest)
+        except IndexError:
+            raise TrainingFailed("the training process ended well but reported no result: look at its output in the run's compute logs") from None
+        except ValidationError as error:
+            fields = ", ".join(sorted({".".join(map(str, e["loc"])) for e in error.errors()}))
+            raise TrainingFailed(f"the training process reported an incomplete result (missing or wrong: {fields})") from error
+        except VersionDamaged as error:
+            raise TrainingFailed(f"the training process reported a version that is not there: {error}") from error
+        return result
+
+
+def _why(ended: Ended, job: TrainingJob) -> str:
+    out_of_memory = ended.said is not None and "out of memory" in ended.said.lower()
+    if ended.code in _KILLED or out_of_memory:
+        kept = job.train.batch_size * job.train.accumulation
+        smaller = min(2, max(1, job.train.batch_size // 2))
+        advice = f"set train.batch_size to {smaller} and train.accumulation to {-(-kept // smaller)}, or lower train.max_length"
+        what = "ran out of memory" if out_of_memory else "was killed, most likely because memory ran out"
+        return f"the training process {what}: {advice}"
+    return ended.said or f"the training process ended with exit code {ended.code} and said nothing: look at the run's compute logs"

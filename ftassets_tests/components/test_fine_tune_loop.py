@@ -1,0 +1,167 @@
+"""FineTuneLoop in somebody else's Dagster project, and what it says about a YAML that is wrong."""
+
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+import yaml
+from dagster.components.testing import create_defs_folder_sandbox
+from pydantic import ValidationError
+
+from ftassets.components import FineTuneLoop
+from ftassets.domain.loop import LoopConfig
+from ftassets.loop_files import LOOPS, read_loops
+from ftassets.profiles import resources
+
+SHIPPED = LOOPS / "voice_commands"
+
+
+@contextmanager
+def project(change: Callable[[dict[str, Any]], None], files: tuple[str, ...] = ("seed.jsonl", "golden.jsonl")) -> Iterator[Any]:
+    """Component and definitions of a copy of a shipped loop in a project of its own."""
+    body = yaml.safe_load((SHIPPED / "defs.yaml").read_text())
+    change(body["attributes"])
+    with create_defs_folder_sandbox() as sandbox:
+        path = sandbox.scaffold_component(component_cls=FineTuneLoop, defs_path="commands", defs_yaml_contents=body)
+        for name in files:
+            shutil.copy(SHIPPED / name, path / name)
+        with sandbox.load_component_and_build_defs(path) as loaded:
+            yield loaded
+
+
+def refusal(change: Callable[[dict[str, Any]], None], **options: Any) -> BaseException:
+    """What lies below the exception with which loading fails."""
+    with pytest.raises(Exception, match="Error while loading component commands") as raised, project(change, **options):
+        pass
+    error: BaseException = raised.value
+    while error.__cause__:
+        error = error.__cause__
+    return error
+
+
+def refused_value(change: Callable[[dict[str, Any]], None]) -> tuple[str, str]:
+    """Place (dotted, with file and line) and message of the one error there must be."""
+    raised: BaseException | None = refusal(change)
+    while not isinstance(raised, ValidationError):
+        assert raised is not None
+        raised = raised.__context__
+    [found] = raised.errors()
+    return ".".join(map(str, found["loc"])), found["msg"]
+
+
+def line_of(text: str, change: Callable[[dict[str, Any]], None]) -> int:
+    """Line of the sandbox's YAML that starts with a key."""
+    body = yaml.safe_load((SHIPPED / "defs.yaml").read_text())
+    change(body["attributes"])
+    lines = yaml.safe_dump(body).splitlines()
+    return next(number for number, line in enumerate(lines, start=1) if re.match(rf"[\s-]*{text}:", line))
+
+
+def test_builds_a_whole_loop_in_another_project() -> None:
+    with project(lambda attributes: attributes.update(name="kitchen")) as (component, defs):
+        assert isinstance(component, FineTuneLoop)
+        assert component.loop.dataset.seed.is_file()
+        everything = dg.Definitions.merge(defs, dg.Definitions(resources=resources()))
+        dg.Definitions.validate_loadable(everything)
+        keys = {key.to_user_string() for key in everything.resolve_asset_graph().get_all_asset_keys()}
+        assert {"kitchen/traffic", "kitchen/drift_report", "kitchen/release", "kitchen/endpoint"} <= keys
+        assert everything.resolve_job_def("kitchen__retrain")
+
+
+def test_says_the_same_as_reading_the_file_without_dagster() -> None:
+    with project(lambda attributes: None) as (component, _):
+        there = read_loops(LOOPS)["voice_commands"].model_dump(exclude={"dataset": {"seed"}, "golden_set": True})
+        assert component.loop.model_dump(exclude={"dataset": {"seed"}, "golden_set": True}) == there
+
+
+def test_two_loops_live_in_one_project() -> None:
+    with create_defs_folder_sandbox() as sandbox:
+        for name in ("kitchen", "office"):
+            body = yaml.safe_load((SHIPPED / "defs.yaml").read_text())
+            body["attributes"]["name"] = name
+            path = sandbox.scaffold_component(component_cls=FineTuneLoop, defs_path=name, defs_yaml_contents=body)
+            for file in ("seed.jsonl", "golden.jsonl"):
+                shutil.copy(SHIPPED / file, path / file)
+        with sandbox.build_all_defs() as defs:
+            everything = dg.Definitions.merge(defs, dg.Definitions(resources=resources()))
+            dg.Definitions.validate_loadable(everything)
+            assert {key.path[0] for key in everything.resolve_asset_graph().get_all_asset_keys()} == {"kitchen", "office"}
+
+
+@pytest.mark.parametrize(
+    ("place", "field", "known"),
+    [
+        ((), "base_modle", "automation, base_model, dataset"),
+        (("retrain_on", "drift"), "treshold", "consecutive, draws, every"),
+        (("train",), "epoch", "accumulation, alpha, batch_size"),
+        (("gates", 0), "marign", "better_than, confidence, margin"),
+    ],
+)
+def test_an_unknown_field_names_its_line_and_the_fields_there_are(place: tuple[str | int, ...], field: str, known: str) -> None:
+    def change(attributes: dict[str, Any]) -> None:
+        target: Any = attributes
+        for part in place:
+            target = target[part]
+        target[field] = 1
+
+    where, message = refused_value(change)
+    dotted = ".".join(map(str, ("attributes", *place, field)))
+    assert where.startswith(f"{dotted} at ")
+    assert where.endswith(f"commands/defs.yaml:{line_of(field, change)}")
+    assert f"no such field; there are {known}" in message
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value", "message"),
+    [
+        ("rollout", "interval", "5 minutes", "'5 minutes' is not a duration: write a number and s, m, h or d, for example 5m or 24h"),
+        ("rollout", "steps", [50, 20, 100], "steps [50, 20, 100] must rise and end at 100"),
+        ("rollout", "steps", [5, 20], "steps [5, 20] must rise and end at 100"),
+        ("dataset", "split", [0.9, 0.2, 0.1], "split [0.9, 0.2, 0.1] must be three shares that add up to 1, the first above 0"),
+    ],
+)
+def test_a_bad_value_is_one_clear_message_with_its_line(section: str, key: str, value: Any, message: str) -> None:
+    def change(attributes: dict[str, Any]) -> None:
+        attributes[section][key] = value
+
+    where, said = refused_value(change)
+    assert said == f"Value error, {message}"
+    # a rule over several fields names their section
+    line = line_of(key if key == "interval" else section, change)
+    assert re.fullmatch(rf"attributes\.{section}(\.{key})? at \S+/commands/defs\.yaml:{line}", where)
+
+
+def test_several_errors_are_all_told() -> None:
+    def change(attributes: dict[str, Any]) -> None:
+        attributes["rollout"]["interval"] = "soon"
+        attributes["train"]["epoch"] = 3
+        del attributes["golden_set"]
+
+    raised: BaseException | None = refusal(change)
+    while not isinstance(raised, ValidationError):
+        assert raised is not None
+        raised = raised.__context__
+    assert sorted(error["type"] for error in raised.errors()) == ["missing", "value_error", "value_error"]
+
+
+@pytest.mark.parametrize(("missing", "field"), [("seed.jsonl", "dataset.seed"), ("golden.jsonl", "golden_set")])
+def test_a_missing_file_is_named_with_its_field(missing: str, field: str) -> None:
+    error = refusal(lambda attributes: None, files=tuple({"seed.jsonl", "golden.jsonl"} - {missing}))
+    assert isinstance(error, FileNotFoundError)
+    assert str(error).startswith(f"loop voice_commands: {field} names ")
+    assert str(error).endswith(f"{missing}, which is not there")
+
+
+def test_the_schema_offers_every_field_of_a_loop() -> None:
+    schema = FineTuneLoop.get_model_cls().model_json_schema()
+    assert set(schema["properties"]) == set(LoopConfig.model_fields)
+    assert not schema["additionalProperties"]
+
+
+def test_shipped_loops_are_in_their_folders() -> None:
+    assert {path.parent.name for path in Path(LOOPS).glob("*/defs.yaml")} == set(read_loops())

@@ -1,0 +1,42 @@
+"""`python -m ftassets_tests.serving.gateway_process URLS`: a gateway process whose engines run elsewhere; for tests that kill it."""
+
+import asyncio
+import json
+import signal
+import sys
+from pathlib import Path
+
+from ftassets.home import Home
+from ftassets.serving.server import serve
+from ftassets_tests.serving.releases import loop_config
+
+
+class ElsewhereHost:
+    """Servers that somebody else runs: `urls` by digest."""
+
+    context = 4096
+
+    def __init__(self, urls: dict[str, str]) -> None:
+        self._urls = urls
+
+    async def start(self, digest: str, folder: Path) -> None:
+        """They run already."""
+
+    async def stop(self, digest: str) -> None:
+        """They go on."""
+
+    async def running(self) -> dict[str, str]:
+        return self._urls
+
+    async def failure(self, digest: str) -> str | None:
+        return None
+
+
+async def main() -> None:
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    await serve(Home.from_env(), {"support": loop_config()}, ElsewhereHost(json.loads(sys.argv[1])), stop, port=int(sys.argv[2]))
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

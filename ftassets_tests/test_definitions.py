@@ -1,0 +1,94 @@
+"""The lineage graph and its automation as a snapshot, reviewed like code; and that loading them stays light."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from syrupy.assertion import SnapshotAssertion
+
+from ftassets.definitions import defs as build_definitions
+
+HEAVY = {
+    "bitsandbytes", "dagster_k8s", "dagster_mlflow", "datasets", "evaluate", "lakefs_client", "mlflow", "peft", "qdrant_client",
+    "sentence_transformers", "sklearn", "torch", "transformers", "trl",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def defs(tmp_path_factory: pytest.TempPathFactory) -> dg.Definitions:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FTASSETS_HOME", str(tmp_path_factory.mktemp("home")))
+        return build_definitions()
+
+
+def _assets(defs: dg.Definitions) -> dict[str, Any]:
+    graph = defs.resolve_asset_graph()
+    return {
+        key.to_user_string(): {
+            "deps": sorted(parent.to_user_string() for parent in graph.get(key).parent_keys),
+            "kinds": sorted(graph.get(key).kinds),
+            "owners": sorted(graph.get(key).owners),
+            "group": graph.get(key).group_name,
+            "external": graph.get(key).is_external,
+            "says": (graph.get(key).description or "").split("\n")[0],
+            "checks": {
+                check.name: "blocking" if graph.get_check_spec(check).blocking else "informs" for check in sorted(graph.get(key).check_keys)
+            },
+        }
+        for key in sorted(graph.get_all_asset_keys())
+    }
+
+
+def test_lineage(defs: dg.Definitions, snapshot: SnapshotAssertion) -> None:
+    assert _assets(defs) == snapshot
+
+
+def test_automation(defs: dg.Definitions, snapshot: SnapshotAssertion) -> None:
+    repository = defs.get_repository_def()
+    jobs = {
+        job.name: {"assets": sorted(key.to_user_string() for key in job.asset_layer.executable_asset_keys), "tags": dict(job.tags)}
+        for job in repository.get_all_jobs()
+        if not job.name.startswith("__")
+    }
+    sensors = {
+        sensor.name: {
+            "targets": sorted(target.job_name for target in sensor.targets),
+            "every": sensor.minimum_interval_seconds,
+            "starts": sensor.default_status.value,
+        }
+        for sensor in repository.sensor_defs
+    }
+    schedules = {
+        schedule.name: {"job": schedule.job_name, "cron": schedule.cron_schedule, "starts": schedule.default_status.value}
+        for schedule in repository.schedule_defs
+    }
+    assert {"jobs": jobs, "sensors": sensors, "schedules": schedules} == snapshot
+
+
+def test_definitions_are_valid(defs: dg.Definitions) -> None:
+    dg.Definitions.validate_loadable(defs)
+
+
+def test_every_gate_blocks_and_sits_on_the_report(defs: dg.Definitions) -> None:
+    for name, asset in _assets(defs).items():
+        if name.endswith("/eval_report"):
+            assert asset["checks"]
+            assert set(asset["checks"].values()) == {"blocking"}
+
+
+def test_every_node_says_what_it_is(defs: dg.Definitions) -> None:
+    for name, asset in _assets(defs).items():
+        assert asset["says"].endswith((".", "?")), f"{name} lacks a sentence"
+
+
+def test_loading_imports_nothing_heavy_and_writes_nothing(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    code = f"import sys; from ftassets.definitions import defs; defs().get_repository_def(); print(*({HEAVY!r} & sys.modules.keys()))"
+    environment = {**os.environ, "FTASSETS_HOME": str(home), "HF_HUB_OFFLINE": "1"}
+    loaded = subprocess.check_output([sys.executable, "-W", "ignore", "-c", code], text=True, env=environment, timeout=120)
+    assert loaded.split() == []
+    assert not home.exists()
