@@ -34,36 +34,31 @@ def _stop(message: str) -> None:
 
 
 @app.command()
-def up(port: Port = 3000, gateway_port: GatewayPort = 8400) -> None:
+def up(port: Port = 3000, gateway_port: GatewayPort = 8100) -> None:
     """Start gateway, code server, daemon and UI for the home, until Ctrl-C."""
-    from ftassets.processes import Ports, ProcessError, run_until_interrupted
+    from ftassets.serving.supervisor import Ports, UpFailed
+    from ftassets.serving.supervisor import up as run
 
     try:
-        run_until_interrupted(Home.from_env(), Ports(webserver=port, gateway=gateway_port), _say_where)
-    except ProcessError as error:
+        run(Home.from_env(), Ports(ui=port, gateway=gateway_port, admin=gateway_port + 1))
+    except UpFailed as error:
         _stop(str(error))
-
-
-def _say_where(ports: "object") -> None:
-    typer.echo(f"Dagster UI  http://127.0.0.1:{ports.webserver}")  # type: ignore[attr-defined]
-    typer.echo(f"Gateway     http://127.0.0.1:{ports.gateway}/v1  (OpenAI-compatible; model = name of the loop)")  # type: ignore[attr-defined]
-    typer.echo("Ctrl-C ends everything.")
 
 
 @app.command()
 def demo(
     exit_after: Annotated[bool, typer.Option("--exit", help="End when the story is told instead of keeping the UI open.")] = False,
     port: Port = 3000,
-    gateway_port: GatewayPort = 8400,
+    gateway_port: GatewayPort = 8100,
 ) -> None:
     """Run the whole loop once with a real model: drift, retrain, gates, rollout."""
     os.environ.setdefault("FTASSETS_HOME", str(Path(".ftassets/demo").resolve()))
     from ftassets.demo.story import DemoFailed, run
-    from ftassets.processes import Ports, ProcessError
+    from ftassets.serving.supervisor import Ports, UpFailed
 
     try:
-        run(Home.from_env(), Ports(webserver=port, gateway=gateway_port), keep_open=not exit_after)
-    except (DemoFailed, ProcessError) as error:
+        run(Home.from_env(), Ports(ui=port, gateway=gateway_port, admin=gateway_port + 1), keep_open=not exit_after)
+    except (DemoFailed, UpFailed) as error:
         _stop(str(error))
 
 

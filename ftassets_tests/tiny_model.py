@@ -1,6 +1,7 @@
 """A chat model small enough to train within a test: random weights, two layers, a tokenizer made on the spot."""
 
 from pathlib import Path
+from typing import Any
 
 TEMPLATE = (
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' }}{% endfor %}"
@@ -21,7 +22,8 @@ def make_tiny_model(folder: Path) -> Path:
     trainer = trainers.BpeTrainer(
         vocab_size=400, special_tokens=special, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
     )
-    tokenizer.train_from_iterator(["system user assistant", "turn on the kitchen light", '{"intent": "TurnOn", "area": "kitchen"}'] * 3, trainer)
+    texts = ["system user assistant", "turn on the kitchen light", '{"intent": "TurnOn", "area": "kitchen"}']
+    tokenizer.train_from_iterator(texts * 3, trainer)
     fast = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, bos_token="<|im_start|>", eos_token="<|im_end|>", pad_token="<|im_end|>", unk_token="<|endoftext|>"
     )
@@ -42,6 +44,7 @@ def make_tiny_model(folder: Path) -> Path:
         pad_token_id=fast.pad_token_id,
     )
     folder.mkdir(parents=True, exist_ok=True)
-    LlamaForCausalLM(config).to(torch.bfloat16).save_pretrained(folder)
+    model: Any = LlamaForCausalLM(config)
+    model.to(torch.bfloat16).save_pretrained(folder)
     fast.save_pretrained(folder)
     return folder

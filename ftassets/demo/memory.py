@@ -1,5 +1,6 @@
 """How much memory all processes of a home use together."""
 
+import os
 import threading
 
 import psutil
@@ -31,7 +32,7 @@ class MemoryWatch:
         total = 0
         for process in psutil.process_iter():
             try:
-                if process.environ().get("FTASSETS_HOME") == self._home:
+                if process.pid == os.getpid() or process.environ().get("FTASSETS_HOME") == self._home:
                     total += process.memory_full_info().pss
             except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
                 continue

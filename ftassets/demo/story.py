@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from ftassets.demo.client import Users
 from ftassets.demo.memory import MemoryWatch
@@ -17,10 +16,10 @@ from ftassets.demo.voice_commands import DRIFTED, ESTABLISHED, Utterance, draw
 from ftassets.domain.loop import LoopConfig
 from ftassets.home import Home
 from ftassets.loop_files import read_loops
-from ftassets.processes import Ports, running
 from ftassets.resources.dataset_store.embedded import GitDatasetStore
 from ftassets.resources.serving.base import ServingError
 from ftassets.resources.traffic_log.embedded import SqliteTrafficLog
+from ftassets.serving.supervisor import Ports, down, up
 
 LOOP = "voice_commands"
 BOOTSTRAP_LIMIT = 1500.0  # seconds until the demo gives up on a stage
@@ -35,15 +34,15 @@ class DemoFailed(Exception):
 
 
 def run(home: Home, ports: Ports, keep_open: bool) -> None:
-    """Tell the story in a fresh home. Raises DemoFailed, ProcessError."""
+    """Tell the story in a fresh home. Raises DemoFailed, UpFailed."""
     loop = read_loops()[LOOP]
     begin = time.time()
     stages: dict[str, float] = {}
     with Screen() as screen, fresh(home), MemoryWatch(str(home.root)) as memory:
         screen.now("starting gateway, code server, daemon and UI")
-        with running(home, ports):
+        with processes(home, ports):
             stages["start"] = time.time() - begin
-            screen.line(f"Dagster UI at http://127.0.0.1:{ports.webserver}/locations/ftassets/asset-groups/{LOOP}/lineage")
+            screen.line(f"Dagster UI at http://127.0.0.1:{ports.ui}/locations/ftassets/asset-groups/{LOOP}/lineage")
             screen.settings(loop)
             teller = _Teller(home, loop, screen, stages)
             teller.tell()
@@ -61,7 +60,7 @@ def run(home: Home, ports: Ports, keep_open: bool) -> None:
                 f"{summary['requests']['logged']} logged, peak memory {summary['peak_memory_mb']} MB. All figures: {path}"
             )
             if keep_open:
-                screen.console.print(f"The UI stays at http://127.0.0.1:{ports.webserver} until Ctrl-C.")
+                screen.console.print(f"The UI stays at http://127.0.0.1:{ports.ui} until Ctrl-C.")
                 with _quiet_interrupt():
                     threading.Event().wait()
 
@@ -72,13 +71,21 @@ def fresh(home: Home) -> Iterator[None]:
     marker = home.root / "demo-home"
     if home.root.exists() and any(home.root.iterdir()) and not marker.exists():
         raise DemoFailed(f"{home.root} holds something else than a demo: set FTASSETS_HOME to another folder, or unset it")
-    from ftassets.processes import end_strays
-
-    end_strays(home)
+    down(home)
     shutil.rmtree(home.root, ignore_errors=True)
     home.root.mkdir(parents=True)
     marker.touch()
     yield
+
+
+@contextmanager
+def processes(home: Home, ports: Ports) -> Iterator[None]:
+    """Everything `ftassets up` starts, in the background, ended afterwards. Raises UpFailed."""
+    up(home, ports, foreground=False)
+    try:
+        yield
+    finally:
+        down(home)
 
 
 @contextmanager
@@ -233,8 +240,3 @@ class _Teller:
 def mixed(count: int, seed: int) -> list[Utterance]:
     """Known commands in the mix of MIX."""
     return [u for intent, share in MIX.items() for u in draw((intent,), round(share * count), seed, withheld=False)]
-
-
-def default_home() -> Path:
-    """Where the demo lives unless FTASSETS_HOME says otherwise."""
-    return Path(".ftassets/demo").resolve()

@@ -39,7 +39,10 @@ _SLOT_ORDER = (
 _HERE = "here"  # the area of a speaker who names none; left out of the answer
 _MISSES = 300  # draws in a row without a new sentence after which an intent counts as exhausted
 
-_AREAS = ("kitchen", "living room", "bedroom", "bathroom", "hallway", "office", "garage", "dining room", "nursery", "basement", "attic", "laundry room")
+_AREAS = (
+    "kitchen", "living room", "bedroom", "bathroom", "hallway", "office", "garage", "dining room", "nursery", "basement", "attic",
+    "laundry room",
+)  # fmt: skip
 _NAMES = {
     "light": ("desk lamp", "floor lamp", "chandelier", "lantern", "spotlight", "sconce"),
     "switch": ("coffee maker", "christmas tree", "water pump", "space heater", "humidifier"),
@@ -50,7 +53,12 @@ _NAMES = {
     "todo": ("groceries", "chores", "packing", "hardware store", "party"),
 }
 # rules whose every branch parses, cut down to what people say most
-_PLAIN = {"the": ("the", "the", "the", "my"), "in": ("in", "in", "at"), "turn": ("turn", "turn", "switch"), "here": ("here", "in here", "in this room")}
+_PLAIN = {
+    "the": ("the", "the", "the", "my"),
+    "in": ("in", "in", "at"),
+    "turn": ("turn", "turn", "switch"),
+    "here": ("here", "in here", "in this room"),
+}
 # a home with one floor, without blinds and colour temperatures: a small model has enough to learn
 _LEFT_OUT = {"floor", "cover_classes", "color_temperature", "color_temperature_names"}
 _TIMER_NAMES = ("pizza", "tea", "laundry", "egg", "pasta", "workout", "homework", "nap")
@@ -133,7 +141,7 @@ def _block(intent: str, block: IntentData) -> list[_Template]:
 
 
 def _withheld(blocks: Sequence[Sequence[_Template]]) -> set[str]:
-    """Ids of a fifth of an intent's templates, in order of their hash; every block keeps one, so what is new is the wording, not the slots."""
+    """Ids of a fifth of an intent's templates, in order of their hash; every block keeps one: the wording is new, not the slots."""
     block_of = {template.id: number for number, block in enumerate(blocks) for template in block}
     kept = Counter(block_of.values())
     chosen: set[str] = set()

@@ -24,8 +24,8 @@ def answer(job: AnswerJob, report: Report) -> None:
         if target.exists():
             report(f"{target.name}: kept, answered before")
             continue
-        rows = generate(folder, job.system_prompt, prompts, job.max_tokens, job.batch_size, lambda text, name=target.name: report(f"{name}: {text}"))
-        _write(rows, target)
+        report(f"{target.name}: {len(prompts)} prompts")
+        _write(generate(folder, job.system_prompt, prompts, job.max_tokens, job.batch_size, report), target)
 
 
 def generate(
@@ -38,14 +38,15 @@ def generate(
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left", trust_remote_code=False)
+    tokenizer: Any = AutoTokenizer.from_pretrained(folder, padding_side="left", trust_remote_code=False)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype="auto", use_safetensors=True, trust_remote_code=False).to(device).eval()
-    texts = [
-        tokenizer.apply_chat_template(chat(system_prompt, prompt["prompt"]), tokenize=False, add_generation_prompt=True) for prompt in prompts
-    ]
+    model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype="auto", use_safetensors=True, trust_remote_code=False)
+    model.to(device).eval()
+    chats = [chat(system_prompt, prompt["prompt"]) for prompt in prompts]
+    texts = [tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True) for messages in chats]
     lengths = [len(ids) for ids in tokenizer(texts, add_special_tokens=False)["input_ids"]]
     order = sorted(range(len(texts)), key=lengths.__getitem__)
+    end = tokenizer.eos_token_id
     rows: list[dict[str, Any]] = [{} for _ in prompts]
     started = said = time.monotonic()
     for first in range(0, len(order), batch_size):
@@ -53,11 +54,11 @@ def generate(
         inputs = tokenizer([texts[i] for i in batch], add_special_tokens=False, padding=True, return_tensors="pt").to(device)
         with torch.inference_mode():
             written = model.generate(
-                **inputs, max_new_tokens=max_tokens, do_sample=False, pad_token_id=tokenizer.pad_token_id, eos_token_id=tokenizer.eos_token_id
+                **inputs, max_new_tokens=max_tokens, do_sample=False, pad_token_id=tokenizer.pad_token_id, eos_token_id=end
             )
         for index, tokens in zip(batch, written[:, inputs["input_ids"].shape[1] :].tolist(), strict=True):
-            ended = tokenizer.eos_token_id in tokens
-            kept = tokens[: tokens.index(tokenizer.eos_token_id)] if ended else tokens
+            ended = end in tokens
+            kept = tokens[: tokens.index(end)] if ended else tokens
             rows[index] = {
                 "id": prompts[index]["id"],
                 "answer": tokenizer.decode(kept, skip_special_tokens=True).strip(),

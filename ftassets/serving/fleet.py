@@ -69,7 +69,7 @@ class Fleet:
     async def run(self, wanted: Callable[[], set[str]]) -> None:
         """Keep the servers as wanted, for ever. What goes wrong is logged and tried again."""
         while True:
-            waiting = True
+            waiting = False
             try:
                 waiting = await self._reconcile(wanted)
             except (HostError, OSError) as error:

@@ -17,7 +17,7 @@ def objection(losses: Sequence[float], limit: float) -> str | None:
     The mean of the last GRACE losses is held against `limit` times the mean of the first GRACE.
     """
     if losses and not math.isfinite(losses[-1]):
-        return f"the loss became {losses[-1]} at step {len(losses)}: lower train.learning_rate (a tenth of it is a good next try) or train.max_grad_norm"
+        return f"the loss became {losses[-1]} at step {len(losses)}: lower train.learning_rate (try a tenth) or train.max_grad_norm"
     if len(losses) <= GRACE:
         return None
     start = max(sum(losses[:GRACE]) / GRACE, FLOOR)

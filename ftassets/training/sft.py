@@ -70,7 +70,11 @@ def train(job: TrainingJob, report: Report) -> TrainingResult:
         tokenizer_digest=tokenizer_digest(files),
         generation={"temperature": job.task.temperature, "max_tokens": job.task.max_tokens},
         dataset_commit=job.dataset_commit,
-        recipe={**job.train.model_dump(mode="json"), "system_prompt": job.task.system_prompt, "start_from": job.start_from and job.start_from.parent.name},
+        recipe={
+            **job.train.model_dump(mode="json"),
+            "system_prompt": job.task.system_prompt,
+            "start_from": job.start_from.parent.name if job.start_from else None,
+        },
         metrics=metrics if validation_loss is None else {**metrics, "validation_loss": validation_loss},
     )
     result = TrainingResult(
@@ -111,12 +115,14 @@ def _fits(job: TrainingJob, base_digest: str) -> None:
     if manifest_file.exists():
         of = VersionManifest.model_validate_json(manifest_file.read_bytes()).base_digest
         if of != base_digest:
-            raise TrainingStopped(f"production's adapter is of base {str(of)[:12]}, base_model is now {base_digest[:12]}: train from the base instead")
+            raise TrainingStopped(
+                f"production's adapter is of base {str(of)[:12]}, base_model is now {base_digest[:12]}: train from the base instead"
+            )
     config = json.loads((job.start_from / "adapter_config.json").read_text())
     if (config["r"], config["lora_alpha"]) != (job.train.rank, job.train.alpha):
         raise TrainingStopped(
-            f"production's adapter has rank {config['r']} and alpha {config['lora_alpha']}, train asks for {job.train.rank} and {job.train.alpha}: "
-            "set them back, or train from the base"
+            f"production's adapter has rank {config['r']} and alpha {config['lora_alpha']}, train asks for {job.train.rank} and "
+            f"{job.train.alpha}: set them back, or train from the base"
         )
 
 
@@ -266,8 +272,8 @@ def _prove_it_loads(folder: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16, use_safetensors=True, trust_remote_code=False)
+    tokenizer: Any = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16, use_safetensors=True, trust_remote_code=False)
     tokens = tokenizer.apply_chat_template(chat("", "hello"), add_generation_prompt=True, return_tensors="pt", return_dict=True)
     with torch.inference_mode():
         written = model.generate(**tokens, max_new_tokens=1, do_sample=False)

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ftassets.domain.canonical import canonical_json, digest_of, file_digest
@@ -19,6 +19,7 @@ values = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text(max_size=6), values, max_size=6), st.randoms())
 def test_key_order_does_not_matter(value: dict, random) -> None:
     items = list(value.items())
@@ -26,6 +27,7 @@ def test_key_order_does_not_matter(value: dict, random) -> None:
     assert digest_of(dict(items)) == digest_of(value)
 
 
+@settings(deadline=None)
 @given(values)
 def test_what_is_written_reads_back_and_repeats(value: object) -> None:
     content = canonical_json(value)

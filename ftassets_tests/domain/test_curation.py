@@ -267,6 +267,7 @@ def test_a_new_row_between_two_splits_does_not_move_training_rows_into_the_test(
 # What to train on
 
 
+@settings(deadline=None)
 @given(st.sets(st.integers(0, 80)), st.integers(0, 80), st.floats(0, 3), st.integers(0, 5))
 def test_training_rows_are_all_new_ones_and_a_share_of_the_known(known: set[int], total: int, replay: float, seed: int) -> None:
     train = [row(i) for i in range(total)]

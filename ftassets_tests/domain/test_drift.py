@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import poisson
 
@@ -117,6 +117,7 @@ def test_alarm_rate_of_one_a_quarter() -> None:
     assert alarm_rate(1, 91) == pytest.approx(0.0039, abs=5e-5)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 20), st.floats(1, 5000))
 def test_budget_is_overspent_with_the_stated_risk(false_alarms: int, reports: float) -> None:
     rate = alarm_rate(false_alarms, reports)

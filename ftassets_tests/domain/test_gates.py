@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ftassets.domain.gates import HELD_OUT, EvalReport, GateResult, Verdict, in_slice, judge, passed
@@ -141,12 +141,14 @@ def test_a_gate_without_slice_leaves_the_held_out_rows_out() -> None:
     assert judge([BETTER], report(better, rows([True] * 5) + rows([False] * 9, HELD_OUT)))[0].verdict is Verdict.FAIL
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(list(Verdict)), max_size=5))
 def test_only_all_passes_promote(verdicts: list[Verdict]) -> None:
     results = [GateResult(name="g", verdict=v, value=None, bound=None, threshold=0.0, n=1, sentence="") for v in verdicts]
     assert passed(results) == (len(verdicts) > 0 and set(verdicts) == {Verdict.PASS})
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=60))
 def test_a_judgement_can_be_repeated_from_the_stored_report(pairs: list[tuple[bool, bool]]) -> None:
     made = report(rows([c for c, _ in pairs]), rows([p for _, p in pairs]), candidate=[1.0] * 30, production=[1.0] * 30)

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ftassets.domain.loop import LoopConfig
@@ -68,6 +68,7 @@ def test_propose_trains_since_only_traffic_waits_for_a_yes() -> None:
     assert should_retrain(situation(), LOOP.model_copy(update={"mode": "propose"})).action is Action.RETRAIN
 
 
+@settings(deadline=None)
 @given(
     st.builds(
         Situation,

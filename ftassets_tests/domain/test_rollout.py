@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ftassets.domain.endpoint import EndpointState
@@ -40,6 +40,7 @@ def rolled_back_at(outcomes: list[Outcome], every: int) -> int | None:
 # The e-value
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.booleans(), st.floats(0.01, 0.99)), max_size=50))
 def test_without_failures_there_is_no_evidence(seen: list[tuple[bool, float]]) -> None:
     assert e_value([Outcome(mine, share, False) for mine, share in seen]) == pytest.approx(1.0)
@@ -55,7 +56,8 @@ def test_one_failure_by_hand() -> None:
     assert share * mine + (1 - share) * theirs == pytest.approx(1.0)
 
 
-@given(st.lists(st.floats(0.02, 0.98), max_size=8))
+@settings(deadline=None, max_examples=40)
+@given(st.lists(st.floats(0.02, 0.98), max_size=7))
 def test_worth_one_on_average_under_equal_rates(shares: list[float]) -> None:
     total = 0.0
     for cell in range(2 ** len(shares)):
@@ -158,6 +160,7 @@ def test_a_rollback_does_not_wait_for_the_step() -> None:
     assert (decision.move, decision.weight) == (Move.ROLLBACK, 0)
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_any_past_gives_a_sound_move(data: Any) -> None:
     weight = data.draw(st.integers(1, 99))

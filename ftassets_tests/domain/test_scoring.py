@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ftassets.domain.scoring import label_of, parse_call, score
@@ -35,6 +35,7 @@ def test_answers(answer: str, exact: bool, fields: float, valid: bool) -> None:
     assert (result.id, result.slice) == ("r1", "golden")
 
 
+@settings(deadline=None)
 @given(calls)
 def test_a_call_matches_itself_in_any_layout(call: dict) -> None:
     result = score("r", "s", json.dumps(call, indent=2), json.dumps(call, sort_keys=True))
@@ -42,6 +43,7 @@ def test_a_call_matches_itself_in_any_layout(call: dict) -> None:
     assert result.fields == 1.0
 
 
+@settings(deadline=None)
 @given(calls, calls)
 def test_exact_is_all_fields_and_never_more(answer: dict, wanted: dict) -> None:
     result = score("r", "s", json.dumps(answer), json.dumps(wanted))
@@ -49,6 +51,7 @@ def test_exact_is_all_fields_and_never_more(answer: dict, wanted: dict) -> None:
     assert 0.0 <= result.fields <= 1.0
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_any_text_can_be_scored(answer: str) -> None:
     assert score("r", "s", answer, WANTED).valid == (parse_call(answer) is not None)

@@ -4,7 +4,7 @@ from math import comb, sqrt
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ftassets.domain.statistics import (
@@ -38,6 +38,7 @@ def test_no_rows_are_no_difference() -> None:
     assert mcnemar_p(Pairs(0, 0, 0)) == 1.0
 
 
+@settings(deadline=None)
 @given(counts, counts)
 def test_exact_mcnemar_is_the_binomial_tail(wins: int, losses: int) -> None:
     total = wins + losses
@@ -45,6 +46,7 @@ def test_exact_mcnemar_is_the_binomial_tail(wins: int, losses: int) -> None:
     assert mcnemar_p(Pairs(wins, losses, total + 7)) == pytest.approx(tail, rel=1e-9)
 
 
+@settings(deadline=None)
 @given(counts, counts, st.integers(0, 500))
 def test_mcnemar_looks_at_discordant_rows_only(wins: int, losses: int, others: int) -> None:
     assert mcnemar_p(Pairs(wins, losses, wins + losses)) == mcnemar_p(Pairs(wins, losses, wins + losses + others))
@@ -56,12 +58,14 @@ def test_agresti_min_by_hand() -> None:
     assert paired_lower_bound(Pairs(12, 5, 100), 0.95) == pytest.approx(expected, abs=1e-9)
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from([-1, 0, 1]), min_size=1, max_size=80), st.sampled_from([0.8, 0.95, 0.99]))
 def test_mean_bound_of_right_and_wrong_is_agresti_min(differences: list[int], confidence: float) -> None:
     pairs = Pairs(differences.count(1), differences.count(-1), len(differences))
     assert paired_mean_lower_bound(differences, confidence) == pytest.approx(paired_lower_bound(pairs, confidence), abs=1e-12)
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(-1, 1), min_size=1, max_size=60))
 def test_mean_bound_lies_below_the_mean_and_falls_with_confidence(differences: list[float]) -> None:
     low, lower = paired_mean_lower_bound(differences, 0.9), paired_mean_lower_bound(differences, 0.99)

@@ -13,7 +13,7 @@ ROOT = str(Path(__file__).parents[2])
 
 @pytest.mark.skipif(sys.platform != "linux", reason="prctl is Linux's")
 def test_a_process_ends_when_its_parent_is_killed():
-    child = "from ftassets.resources.child import die_with_parent; die_with_parent(); print('ready', flush=True); import time; time.sleep(60)"
+    child = "import time; from ftassets.resources.child import die_with_parent; die_with_parent(); print('up', flush=True); time.sleep(60)"
     parent = (
         f"import subprocess, sys; p = subprocess.Popen([sys.executable, '-c', {child!r}], stdout=subprocess.PIPE, text=True);"
         "p.stdout.readline(); print(p.pid, flush=True); p.wait()"

@@ -63,5 +63,5 @@ def test_a_killed_process_is_named(tmp_path):
 
 def test_the_sentence_of_the_process_is_passed_on(tmp_path):
     body = "pathlib.Path(sys.argv[1]).with_suffix('.failed').write_text('no such model')\nsys.exit(1)\n"
-    with pytest.raises(EvaluationFailed, match="^no such model$"):
+    with pytest.raises(EvaluationFailed, match="failed: no such model$"):
         run(stand_in(tmp_path, body), a_job(tmp_path, tmp_path))

@@ -66,9 +66,9 @@ def host() -> Iterator[ThreadHost]:
 def gateway(home, host) -> Iterator[Running]:
     """A gateway in which nothing serves yet."""
     clock = Clock()
-    with run_gateway_in_thread(home, LOOPS, host, clock) as (serving, url):
-        with httpx.Client(base_url=url, timeout=30, trust_env=False) as client:
-            yield Running(home, serving, url, host, client, clock)
+    running = run_gateway_in_thread(home, LOOPS, host, clock)
+    with running as (serving, url), httpx.Client(base_url=url, timeout=30, trust_env=False) as client:
+        yield Running(home, serving, url, host, client, clock)
 
 
 @pytest.fixture

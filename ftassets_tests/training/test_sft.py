@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 from safetensors import safe_open
@@ -42,9 +43,11 @@ def test_the_merged_weights_are_bf16_and_not_the_base(tmp_path, tiny_base):
     job = tiny_job(tmp_path / "first", tiny_base)
     result = train(job, lambda _: None)
     name = "model.layers.0.mlp.down_proj.weight"
-    with safe_open(job.versions / result.digest / MERGED / "model.safetensors", "pt") as merged, safe_open(tiny_base / "model.safetensors", "pt") as base:
-        assert str(merged.get_tensor(name).dtype) == "torch.bfloat16"
-        assert not merged.get_tensor(name).equal(base.get_tensor(name))
+    with safe_open(job.versions / result.digest / MERGED / "model.safetensors", "pt") as file:
+        merged = file.get_tensor(name)
+    with safe_open(tiny_base / "model.safetensors", "pt") as file:
+        assert not merged.equal(file.get_tensor(name))
+    assert str(merged.dtype) == "torch.bfloat16"
 
 
 def test_the_same_job_gives_the_same_version(tmp_path, tiny_base):
@@ -71,8 +74,11 @@ def test_an_adapter_of_another_rank_is_refused(tmp_path, tiny_base):
 
 
 def test_a_learning_rate_far_too_high_is_stopped_with_advice(tmp_path, tiny_base):
-    job = tiny_job(tmp_path / "first", tiny_base, learning_rate=0.9, epochs=8, max_grad_norm=1000, loss_limit=1.05)
-    with pytest.raises(TrainingStopped, match="learning_rate"):
+    learned = train(tiny_job(tmp_path / "first", tiny_base, epochs=6), lambda _: None)
+    start = tmp_path / "versions" / learned.digest / ADAPTER
+    wild = {"learning_rate": 0.9, "warmup": 0.6, "epochs": 12, "max_grad_norm": 1000, "loss_limit": 1.2}
+    job = tiny_job(tmp_path / "second", tiny_base, start_from=start, **wild)
+    with pytest.raises(TrainingStopped, match=r"the loss rose to .* lower train\.learning_rate"):
         train(job, lambda _: None)
     assert not (job.work / RESULT).exists()
 
@@ -91,7 +97,7 @@ def test_only_the_completion_is_taught_and_the_prompt_is_the_one_evaluation_uses
 
     rows = example_rows(("dim",))
     job = tiny_job(tmp_path / "first", tiny_base)
-    tokenizer = AutoTokenizer.from_pretrained(tiny_base)
+    tokenizer: Any = AutoTokenizer.from_pretrained(tiny_base)
     trainer, _ = _trainer(job, AutoModelForCausalLM.from_pretrained(tiny_base), tokenizer, rows, [], False, lambda _: None)
     batch = next(iter(trainer.get_train_dataloader()))
     seen = set()

@@ -26,8 +26,11 @@ class SubprocessEvaluator(Evaluator):
         write_atomically(job_file, job.model_dump_json(indent=2))
         ended = run_child(self._command, job_file, context, self._python)
         if ended.code in _KILLED:
-            raise EvaluationFailed(f"the evaluation process was killed, most likely because memory ran out: a batch of {job.batch_size} may be too large")
+            raise EvaluationFailed(
+                f"the evaluation process was killed, most likely because memory ran out: a batch of {job.batch_size} may be too large"
+            )
         if ended.code != 0:
-            raise EvaluationFailed(ended.said or f"the evaluation process ended with exit code {ended.code}: look at the run's compute logs")
+            said = ended.said or f"ended with exit code {ended.code} and said nothing: look at the run's compute logs"
+            raise EvaluationFailed(f"the evaluation process failed: {said}")
         if missing := [Path(output).name for output in job.models if not Path(output).exists()]:
             raise EvaluationFailed(f"the evaluation process ended well but did not write {', '.join(missing)}")

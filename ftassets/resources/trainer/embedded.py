@@ -32,7 +32,7 @@ class SubprocessTrainer(Trainer):
             result = TrainingResult.model_validate(ended.messages[-1])
             load_manifest(job.versions, result.digest)
         except IndexError:
-            raise TrainingFailed("the training process ended well but reported no result: look at its output in the run's compute logs") from None
+            raise TrainingFailed("the training process ended well but reported no result: look at the run's compute logs") from None
         except ValidationError as error:
             fields = ", ".join(sorted({".".join(map(str, e["loc"])) for e in error.errors()}))
             raise TrainingFailed(f"the training process reported an incomplete result (missing or wrong: {fields})") from error
