@@ -105,8 +105,7 @@ def tiny_config(folder: Path, base: Path, **changes: Any) -> LoopConfig:
             {"metric": "latency_p95", "no_worse_than": "production", "margin": 100},
         ],
         "retrain_on": {
-            "drift": {"window": "1h", "sample": 20, "min_sample": 10, "reference_requests": 20, "reference_windows": 10, "consecutive": 1,
-                      "draws": 400},
+            "drift": {"window": "1h", "sample": 20, "min_sample": 10, "reference_requests": 20, "reference_windows": 10, "consecutive": 1},
             "cooldown": "1s",
             "min_new_labels": 5,
         },

@@ -42,7 +42,8 @@ def build(loop: LoopConfig) -> dg.SensorDefinition:
             rollout_running = serving.state(loop.name).phase == "canary"
         except ServingError as error:
             return dg.SkipReason(str(error))
-        earlier = runs.retrains(instance, loop.name)
+        # a run whose process died decided nothing: its alarm and labels still stand
+        earlier = [record for record in runs.retrains(instance, loop.name) if runs.DIED not in record.dagster_run.tags]
         last = earlier[0].create_timestamp.timestamp() if earlier else None
         situation = Situation(
             now=time.time(),

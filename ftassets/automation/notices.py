@@ -5,6 +5,7 @@ import dagster as dg
 from ftassets.automation import runs
 from ftassets.automation.jobs import LOOP
 from ftassets.domain.loop import LoopConfig
+from ftassets.lineage.release import REFUSED
 from ftassets.resources.notifier.base import Notifier
 
 
@@ -31,11 +32,20 @@ def build(loop: LoopConfig) -> dg.SensorDefinition:
 
 
 def refusals(instance: dg.DagsterInstance, run_id: str) -> list[str]:
-    """Failed blocking checks of a run, each with the reason it gave."""
+    """Failed blocking checks of a run, each with the reason it gave, and a release that refused to be made."""
+    failures = instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.STEP_FAILURE).records
+    refused = [why for record in failures if (why := _user_words(record)) and why.startswith(REFUSED)]
     records = instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION).records
     evaluations = [r.event_log_entry.dagster_event.event_specific_data for r in records if r.event_log_entry.dagster_event]
-    return [
+    return refused + [
         f"{e.check_name}: {e.description or 'failed'}"
         for e in evaluations
         if isinstance(e, dg.AssetCheckEvaluation) and e.blocking and not e.passed
     ]
+
+
+def _user_words(record: dg.EventLogRecord) -> str | None:
+    """What a step's own dg.Failure said."""
+    event = record.event_log_entry.dagster_event
+    failure = event.step_failure_data.user_failure_data if event else None
+    return failure.description if failure else None

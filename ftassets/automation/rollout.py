@@ -39,8 +39,9 @@ def build(loop: LoopConfig) -> dg.SensorDefinition:
             state = serving.state(loop.name)
             shifts = [shift for shift in serving.journal() if shift.loop == loop.name]
             paused = runs.pause_reason(home, loop.name)
+            attempt = f"{len(shifts)}:{runs.moves_died(context.instance, loop.name)}"
             if state.candidate:
-                return _look(loop, state, shifts, traffic_log, serving, paused)
+                return _look(loop, state, shifts, traffic_log, serving, paused, attempt)
         except ServingError as error:
             return dg.SkipReason(str(error))
         release = newest(context.instance, node(loop.name, "release"))
@@ -57,24 +58,24 @@ def build(loop: LoopConfig) -> dg.SensorDefinition:
             return dg.SkipReason(f"release {digest[:12]} waits for a yes: materialize endpoint with action start")
         if runs.move_running(context.instance, loop.name):
             return dg.SkipReason("a run is moving traffic already")
-        return _request(loop.name, f"start:{digest}:{len(shifts)}", "start", loop.rollout.steps[0], "a new release passed its gates")
+        return _request(loop.name, f"start:{digest}:{attempt}", "start", loop.rollout.steps[0], "a new release passed its gates")
 
     return rollout
 
 
 def _look(
-    loop: LoopConfig, state: EndpointState, shifts: list[Shift], traffic_log: TrafficLog, serving: Serving, paused: str | None
+    loop: LoopConfig, state: EndpointState, shifts: list[Shift], traffic_log: TrafficLog, serving: Serving, paused: str | None, attempt: str
 ) -> dg.SensorResult | dg.SkipReason:
     decision = decide(state, outcomes(traffic_log, loop.name, state, shifts), loop.rollout, time.time())
     if decision.move is Move.ROLLBACK:
         serving.rollback(loop.name, "sensor:rollout", decision.reason)
-        return _request(loop.name, f"rollback:{len(shifts)}", "report", None, f"rolled back: {decision.reason}")
+        return _request(loop.name, f"rollback:{attempt}", "report", None, f"rolled back: {decision.reason}")
     serving.renew(loop.name, loop.rollout.lease)
     if paused:
         return dg.SkipReason(f"holding at {state.weight} %, the loop is paused: {paused}")
     if decision.move is Move.HOLD:
         return dg.SkipReason(f"HOLD: {decision.reason}")
-    return _request(loop.name, f"ramp:{state.candidate}:{decision.weight}:{len(shifts)}", "ramp", decision.weight, decision.reason)
+    return _request(loop.name, f"ramp:{state.candidate}:{decision.weight}:{attempt}", "ramp", decision.weight, decision.reason)
 
 
 def outcomes(traffic_log: TrafficLog, loop: str, state: EndpointState, shifts: list[Shift]) -> list[Outcome]:

@@ -44,6 +44,11 @@ def attempt(instance: dg.DagsterInstance, loop: str, **tags: str) -> int:
     return sum(DIED in record.dagster_run.tags for record in retrains(instance, loop, **tags))
 
 
+def moves_died(instance: dg.DagsterInstance, loop: str) -> int:
+    """Runs of the endpoint's job whose process died: part of the next one's key, or it would never be tried again."""
+    return instance.get_runs_count(dg.RunsFilter(job_name=endpoint_job_name(loop), tags={LOOP: loop, DIED: "true"}))
+
+
 def pause_reason(home: Home, loop: str) -> str | None:
     """Why a loop is paused, None when it is not."""
     path = home.pauses / f"{loop}.txt"

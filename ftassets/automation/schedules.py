@@ -5,6 +5,7 @@ import dagster as dg
 from ftassets.automation.jobs import watch_job_name
 from ftassets.domain.loop import LoopConfig
 from ftassets.lineage.drift_report import WINDOW_END
+from ftassets.resources.serving.base import Serving, ServingError
 
 
 def build(loop: LoopConfig) -> dg.ScheduleDefinition:
@@ -16,7 +17,12 @@ def build(loop: LoopConfig) -> dg.ScheduleDefinition:
         job_name=watch_job_name(loop.name),
         default_status=_status(loop),
     )
-    def watch(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+    def watch(context: dg.ScheduleEvaluationContext, serving: dg.ResourceParam[Serving]) -> dg.RunRequest | dg.SkipReason:
+        try:
+            if serving.state(loop.name).production is None:
+                return dg.SkipReason("no version is in production: there is no traffic to look at")
+        except ServingError as error:
+            return dg.SkipReason(str(error))
         return dg.RunRequest(tags={WINDOW_END: str(context.scheduled_execution_time.timestamp())})
 
     return watch

@@ -166,7 +166,7 @@ class _Teller:
         while (left := moment - time.time()) > 0:
             self.screen.now(f"waiting for the minute to end, {left:.0f} s: drift reports run on a cron")
             self._news()
-            time.sleep(min(1.0, left))
+            time.sleep(min(2.0, left))
 
     def _wait(self, what: str, done: Callable[[], bool], limit: float) -> None:
         end = time.time() + limit
@@ -182,7 +182,7 @@ class _Teller:
             if time.time() > end:
                 raise DemoFailed(f"waited {limit:.0f} s for {what}: look at the runs in the UI")
             self.screen.now(f"waiting for {what}{self._progress()}")
-            time.sleep(1.0)
+            time.sleep(2.0)
 
     def _failed(self) -> str | None:
         for record in self.observer.runs():

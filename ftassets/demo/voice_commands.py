@@ -22,7 +22,7 @@ from hassil.recognize import recognize_best
 
 ESTABLISHED = ("TurnOn", "TurnOff", "LightSet", "FanSetSpeed", "ClimateGetTemperature", "ClimateSetTemperature")
 DRIFTED = (
-    "StartTimer", "CancelTimer", "PauseTimer", "TimerStatus", "MediaNext", "MediaPause", "SetVolume",
+    "StartTimer", "CancelTimer", "PauseTimer", "TimerStatus", "MediaNext", "MediaPrevious", "SetVolume",
     "VacuumCleanArea", "ListAddItem", "ListCompleteItem",
 )  # fmt: skip
 

@@ -84,21 +84,26 @@ def build_reference(vectors: np.ndarray, seed: int = 0) -> Reference:
 def null_distribution(reference: Reference, n: int, draws: int, seed: int = 0) -> np.ndarray:
     """Both statistics, shape (draws, 2), of windows of n queries that only differ in their mix of the reference's clusters."""
     rng = np.random.default_rng(seed)
-    labels, counts = np.unique(reference.clusters, return_counts=True)
-    members = [np.flatnonzero(reference.clusters == label) for label in labels]
-    shares = counts / counts.sum()
-    limit = reference.q95
-    result = np.empty((draws, 2))
-    for draw in range(draws):
-        weights = rng.dirichlet(JITTER * len(labels) * shares)
+    order = np.argsort(reference.clusters, kind="stable")
+    _, starts, counts = np.unique(reference.clusters[order], return_index=True, return_counts=True)
+    distances, limit = reference.distances[order], reference.q95
+    parts = []
+    for block in np.array_split(np.arange(draws), max(1, draws * n // 2_000_000)):  # bounds the memory
+        weights = rng.dirichlet(JITTER * len(counts) * counts / counts.sum(), size=len(block))
         sizes = rng.multinomial(n, weights)
-        rows = np.concatenate([rng.choice(rows, size) for rows, size in zip(members, sizes, strict=True) if size])
-        distances = reference.distances[rows]
-        result[draw] = distances.mean(), (distances > limit).mean()
-    return result
+        clusters = np.repeat(np.tile(np.arange(len(counts)), len(block)), sizes.ravel())
+        rows = starts[clusters] + (rng.random(len(clusters)) * counts[clusters]).astype(int)
+        drawn = distances[rows].reshape(len(block), n)
+        parts.append(np.stack([drawn.mean(axis=1), (drawn > limit).mean(axis=1)], axis=1))
+    return np.concatenate(parts)
 
 
-def compare(reference: Reference, window: np.ndarray, rate: float, draws: int, smallest: int, seed: int = 0) -> Comparison:
+def draws_needed(rate: float) -> int:
+    """Draws for a threshold at half of `rate`: about ten of them lie above it."""
+    return int(min(max(np.ceil(20 / rate), 4000), 200_000))
+
+
+def compare(reference: Reference, window: np.ndarray, rate: float, smallest: int, seed: int = 0) -> Comparison:
     """Compare a window's unit vectors (n, d) at a false-alarm rate shared evenly by the two statistics.
 
     Fewer than `smallest` queries are NOT ENOUGH DATA. Whether the reference is large enough (`reference_windows`) is the caller's to ask.
@@ -107,7 +112,7 @@ def compare(reference: Reference, window: np.ndarray, rate: float, draws: int, s
     if n < smallest:
         return Comparison(DriftVerdict.NOT_ENOUGH_DATA, f"{n} queries in the window, {smallest} are needed", (), np.empty(0), None)
     distances = 1.0 - (window @ reference.vectors.T).max(axis=1)
-    null = null_distribution(reference, n, draws, seed)
+    null = null_distribution(reference, n, draws_needed(rate), seed)
     values = distances.mean(), (distances > reference.q95).mean()
     statistics = tuple(
         Statistic(name, float(value), float(np.quantile(column, 1 - rate / 2)), float((column >= value).mean()))

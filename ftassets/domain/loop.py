@@ -134,7 +134,6 @@ class Drift(_Strict):
     consecutive: int = Field(2, ge=1, description="Alarms in a row before training starts.")
     reference_requests: int = Field(2000, ge=0, description="First answers of a new production version that widen its reference.")
     reference_windows: int = Field(10, ge=1, description="Reference size in samples, below which the verdict is NOT ENOUGH DATA.")
-    draws: int = Field(4000, ge=200)
 
     @model_validator(mode="after")
     def _sample_fits(self) -> "Drift":
@@ -181,12 +180,6 @@ class Rollout(_Strict):
         return max(2 * self.interval, 30.0)
 
 
-class Notify(_Strict):
-    """Where notices go besides the log."""
-
-    console: bool = True
-
-
 class LoopConfig(_Strict):
     """One closed fine-tune loop: from production traffic to a gated, attested release and back."""
 
@@ -203,7 +196,6 @@ class LoopConfig(_Strict):
     gates: list[Gate] = Field(min_length=1)
     retrain_on: RetrainOn = RetrainOn()
     rollout: Rollout = Rollout()
-    notify: Notify = Notify()
     sensor_interval: Seconds = Field(30, description="Seconds between looks of the loop's sensors.")
 
     @model_validator(mode="after")

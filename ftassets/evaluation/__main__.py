@@ -17,7 +17,7 @@ def main(job_file: Path) -> int:
             job = AnswerJob.model_validate_json(job_file.read_bytes())
             quiet_libraries()
             answer(job, report)
-            deliver({"outputs": sorted(job.models)})
+            deliver({"outputs": [str(ask.output) for ask in job.asks]})
         except Exception as error:
             traceback.print_exc()
             write_atomically(failure_file(job_file), f"{type(error).__name__}: {error}")

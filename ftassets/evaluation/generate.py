@@ -4,6 +4,7 @@ import json
 import os
 import time
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +17,25 @@ _SAY_EVERY = 5.0  # seconds between progress reports
 
 def answer(job: AnswerJob, report: Report) -> None:
     """Write every output file of the job that does not exist yet. Raises ValueError on a prompts file that has no prompts."""
-    prompts = [json.loads(line) for line in job.prompts_file.read_text(encoding="utf-8").splitlines() if line.strip()]
-    if not prompts:
-        raise ValueError(f"{job.prompts_file.name} has no prompts")
-    for output, folder in job.models.items():
-        target = Path(output)
-        if target.exists():
-            report(f"{target.name}: kept, answered before")
+    for ask in job.asks:
+        if ask.output.exists():
+            report(f"{ask.output.name}: kept, answered before")
             continue
-        report(f"{target.name}: {len(prompts)} prompts")
-        _write(generate(folder, job.system_prompt, prompts, job.max_tokens, job.batch_size, report), target)
+        prompts = [json.loads(line) for line in ask.prompts_file.read_text(encoding="utf-8").split("\n") if line.strip()]
+        if not prompts:
+            raise ValueError(f"{ask.prompts_file.name} has no prompts")
+        report(f"{ask.output.name}: {len(prompts)} prompts")
+        _write(generate(ask.model, job.system_prompt, prompts, job.max_tokens, job.batch_size, report), ask.output)
+
+
+@lru_cache(maxsize=1)
+def _load(folder: Path) -> tuple[Any, Any]:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left", trust_remote_code=False)
+    model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype="auto", use_safetensors=True, trust_remote_code=False)
+    return tokenizer, model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
 
 
 def generate(
@@ -36,12 +46,8 @@ def generate(
     `truncated` says that the answer had no end within `max_tokens`.
     """
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    tokenizer: Any = AutoTokenizer.from_pretrained(folder, padding_side="left", trust_remote_code=False)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype="auto", use_safetensors=True, trust_remote_code=False)
-    model.to(device).eval()
+    tokenizer, model = _load(folder)
     chats = [chat(system_prompt, prompt["prompt"]) for prompt in prompts]
     texts = [tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True) for messages in chats]
     lengths = [len(ids) for ids in tokenizer(texts, add_special_tokens=False)["input_ids"]]
@@ -51,7 +57,7 @@ def generate(
     started = said = time.monotonic()
     for first in range(0, len(order), batch_size):
         batch = order[first : first + batch_size]
-        inputs = tokenizer([texts[i] for i in batch], add_special_tokens=False, padding=True, return_tensors="pt").to(device)
+        inputs = tokenizer([texts[i] for i in batch], add_special_tokens=False, padding=True, return_tensors="pt").to(model.device)
         with torch.inference_mode():
             written = model.generate(
                 **inputs, max_new_tokens=max_tokens, do_sample=False, pad_token_id=tokenizer.pad_token_id, eos_token_id=end

@@ -77,7 +77,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
                 )
             else:
                 vectors = np.array([point.vector for point in window]).reshape(len(window), known.vectors.shape[1])
-                result = compare(build_reference(known.vectors), vectors, rate, policy.draws, policy.min_sample)
+                result = compare(build_reference(known.vectors), vectors, rate, policy.min_sample)
         return _materialize(loop, context, home, result, production, known, window, end, rate)
 
     return drift_report

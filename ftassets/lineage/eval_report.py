@@ -1,12 +1,13 @@
 """Candidate, production and untuned base on the same rows: what the promotion gates decide on."""
 
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 import dagster as dg
 
-from ftassets.domain.answers import AnswerJob
+from ftassets.domain.answers import AnswerJob, Ask
 from ftassets.domain.canonical import canonical_json, digest_of
 from ftassets.domain.gates import HELD_OUT, EvalReport, GateResult, Verdict, in_slice, judge
 from ftassets.domain.loop import LoopConfig
@@ -59,8 +60,7 @@ def build(loop: LoopConfig) -> tuple[dg.AssetsDefinition, dg.AssetChecksDefiniti
 
         answers = {role: _answer_files(home, loop, digest, [golden, held_out]) for role, digest in versions.items()}
         try:
-            for rows, column in ((golden, 0), (held_out, 1)):
-                _answer(context, home, loop, evaluator, rows, {role: answers[role][column] for role in ROLES}, versions)
+            _answer(context, home, loop, evaluator, [golden, held_out], answers, versions)
         except EvaluationFailed as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         scores = {role: _scores(answers[role], golden, held_out) for role in ROLES}
@@ -152,26 +152,29 @@ def _answer(
     home: Home,
     loop: LoopConfig,
     evaluator: Evaluator,
-    rows: Sequence[Example],
-    files: dict[str, Path],
+    sets: Sequence[Sequence[Example]],
+    answers: dict[str, list[Path]],
     versions: dict[str, str],
 ) -> None:
-    missing = {path: home.versions / versions[role] / MERGED for role, path in files.items() if not path.exists()}
-    if not missing or not rows:
-        return
+    """Have every role's model answer every set, in one process; what was answered for an earlier report is kept."""
+    work = home.root / "work" / context.run_id
+    work.mkdir(parents=True, exist_ok=True)
     home.answers.mkdir(parents=True, exist_ok=True)
-    prompts = home.answers / f"prompts-{context.run_id}.jsonl"
-    prompts.write_text("".join(json.dumps({"id": row.id, "prompt": row.prompt}) + "\n" for row in rows))
     try:
-        job = AnswerJob(
-            prompts_file=prompts,
-            system_prompt=loop.task.system_prompt,
-            max_tokens=loop.task.max_tokens,
-            models={str(path): folder for path, folder in missing.items()},
-        )
-        evaluator.answer(job, context)
+        asks: dict[Path, Ask] = {}  # production may be the base: the same file is asked for once
+        for role, files in answers.items():
+            for number, (rows, output) in enumerate(zip(sets, files, strict=True)):
+                prompts = work / f"prompts-{number}.jsonl"
+                prompts.write_text("".join(json.dumps({"id": row.id, "prompt": row.prompt}) + "\n" for row in rows))
+                if rows and not output.exists():
+                    asks[output] = Ask(model=home.versions / versions[role] / MERGED, prompts_file=prompts, output=output)
+        if asks:
+            job = AnswerJob(
+                system_prompt=loop.task.system_prompt, max_tokens=loop.task.max_tokens, asks=list(asks.values()), work=work
+            )
+            evaluator.answer(job, context)
     finally:
-        prompts.unlink(missing_ok=True)
+        shutil.rmtree(work, ignore_errors=True)
 
 
 def _scores(files: Sequence[Path], golden: Sequence[Example], held_out: Sequence[Example]) -> list[Score]:

@@ -19,6 +19,8 @@ from ftassets.resources.serving.base import Serving
 from ftassets.resources.signer.base import Signer
 from ftassets.resources.versions import VersionDamaged, verify
 
+REFUSED = "release refused"
+
 
 def build(loop: LoopConfig) -> dg.AssetsDefinition:
     """The asset; its data version is the released version's digest."""
@@ -122,4 +124,4 @@ def _predicate(loop: LoopConfig, report: EvalReport, digest: str, tokenizer: str
 
 
 def _refused(reason: str, details: dict) -> dg.Failure:
-    return dg.Failure(f"release refused: {reason}", metadata={"reasons": {str(k): v for k, v in details.items()}}, allow_retries=False)
+    return dg.Failure(f"{REFUSED}: {reason}", metadata={"reasons": {str(k): v for k, v in details.items()}}, allow_retries=False)

@@ -104,7 +104,7 @@ def computes_bf16() -> bool:
 
 
 def _rows(path: Path) -> list[Example]:
-    return [Example.model_validate_json(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    return [Example.model_validate_json(line) for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
 
 
 def _fits(job: TrainingJob, base_digest: str) -> None:

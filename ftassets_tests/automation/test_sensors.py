@@ -335,7 +335,6 @@ class TestDrift:
         bench.serving.error = "the gateway does not answer"
         assert skipped(bench.drift()) == "the gateway does not answer"
 
-    @pytest.mark.xfail(strict=True, reason="a dead run still counts as the last retrain")
     def test_a_retrain_whose_process_died_is_tried_again(self, bench: Bench) -> None:
         bench.reports("ALARM", "ALARM")
         bench.traffic.correct(3)
@@ -353,7 +352,7 @@ class TestRollout:
         bench.materialize("release", C)
         request = requested(bench.rollout())
         assert config_of(request) == {"action": "start", "weight": 20, "reason": "a new release passed its gates"}
-        assert request.run_key == f"start:{C}:0"
+        assert request.run_key == f"start:{C}:0:0"
         assert requested(bench.rollout()).run_key == request.run_key
 
     def test_propose_waits_for_a_yes(self, bench: Bench) -> None:
@@ -371,6 +370,13 @@ class TestRollout:
         assert skipped(bench.rollout()) == "the loop is paused: freeze"
         bench.serving.now = EndpointState(production=P, refused=(C,))
         assert "was rolled back" in skipped(bench.rollout())
+
+    def test_a_move_whose_process_died_is_tried_again(self, bench: Bench) -> None:
+        bench.materialize("release", C)
+        bench.run(endpoint_job_name(NAME), S.FAILURE)  # refused: not repeated by itself
+        assert requested(bench.rollout()).run_key == f"start:{C}:0:0"
+        bench.run(endpoint_job_name(NAME), S.FAILURE, {runs.DIED: "true"})
+        assert requested(bench.rollout()).run_key == f"start:{C}:0:1"
 
     def test_holds_and_renews_the_lease_until_the_step_has_lasted(self, bench: Bench) -> None:
         bench.canary(age=10)
@@ -390,7 +396,7 @@ class TestRollout:
             bench.traffic.answer(C)
         request = requested(bench.rollout())
         assert (config_of(request)["action"], config_of(request)["weight"]) == ("ramp", 50)
-        assert request.run_key == f"ramp:{C}:50:1"
+        assert request.run_key == f"ramp:{C}:50:1:0"
         assert bench.serving.renewed == [AUTO.rollout.lease]
 
     @pytest.mark.parametrize(("answer", "status"), [("I cannot do that", 200), ("", 500)])

@@ -97,7 +97,7 @@ def test_two_loops_live_in_one_project() -> None:
     ("place", "field", "known"),
     [
         ((), "base_modle", "automation, base_model, dataset"),
-        (("retrain_on", "drift"), "treshold", "consecutive, draws, every"),
+        (("retrain_on", "drift"), "treshold", "consecutive, every"),
         (("train",), "epoch", "accumulation, alpha, batch_size"),
         (("gates", 0), "marign", "better_than, confidence, margin"),
     ],

@@ -35,7 +35,7 @@ def reference() -> Reference:
 
 
 def verdict(reference: Reference, window: np.ndarray) -> DriftVerdict:
-    return compare(reference, window, RATE, draws=400, smallest=50).verdict
+    return compare(reference, window, RATE, smallest=50).verdict
 
 
 def test_quiet_on_more_of_the_same(reference: Reference) -> None:
@@ -52,7 +52,7 @@ def test_quiet_when_only_the_mix_changes(reference: Reference) -> None:
 @pytest.mark.parametrize("n", [50, 200])
 def test_alarm_when_half_the_queries_are_new(reference: Reference, n: int) -> None:
     for seed in range(5):
-        result = compare(reference, queries(n, np.ones(ALL), seed), RATE, draws=400, smallest=50)
+        result = compare(reference, queries(n, np.ones(ALL), seed), RATE, smallest=50)
         assert result.verdict is DriftVerdict.ALARM
         assert "is above" in result.reason
         assert [s.name for s in result.statistics if s.alarm] == ["novelty_mean", "novelty_share"]
@@ -61,14 +61,14 @@ def test_alarm_when_half_the_queries_are_new(reference: Reference, n: int) -> No
 
 def test_distances_tell_which_queries_are_new(reference: Reference) -> None:
     old, new = queries(60, EVEN, seed=3), queries(40, np.where(np.arange(ALL) < KNOWN, 0.0, 1.0), seed=4)
-    result = compare(reference, np.concatenate([old, new]), RATE, draws=400, smallest=50)
+    result = compare(reference, np.concatenate([old, new]), RATE, smallest=50)
     assert result.distances.shape == (100,)
     assert set(np.argsort(-result.distances)[:40]) == set(range(60, 100))
 
 
 def test_too_few_queries_are_not_enough_data(reference: Reference) -> None:
     new = np.where(np.arange(ALL) < KNOWN, 0.0, 1.0)
-    result = compare(reference, queries(49, new, seed=1), RATE, draws=400, smallest=50)
+    result = compare(reference, queries(49, new, seed=1), RATE, smallest=50)
     assert result.verdict is DriftVerdict.NOT_ENOUGH_DATA
     assert result.reason == "49 queries in the window, 50 are needed"
     assert (result.statistics, len(result.distances), result.mix_shift) == ((), 0, None)
@@ -76,14 +76,14 @@ def test_too_few_queries_are_not_enough_data(reference: Reference) -> None:
 
 def test_a_comparison_can_be_repeated(reference: Reference) -> None:
     window = queries(100, EVEN, seed=9)
-    first, second = (compare(reference, window, RATE, draws=300, smallest=50, seed=5) for _ in range(2))
+    first, second = (compare(reference, window, RATE, smallest=50, seed=5) for _ in range(2))
     assert first.statistics == second.statistics
     assert first.reason == second.reason
 
 
 def test_mix_shift_informs(reference: Reference) -> None:
-    same = compare(reference, queries(400, EVEN, 2), RATE, draws=300, smallest=50).mix_shift
-    tilted = compare(reference, queries(400, np.where(np.arange(KNOWN) < 5, 5.0, 1.0), 2), RATE, draws=300, smallest=50).mix_shift
+    same = compare(reference, queries(400, EVEN, 2), RATE, smallest=50).mix_shift
+    tilted = compare(reference, queries(400, np.where(np.arange(KNOWN) < 5, 5.0, 1.0), 2), RATE, smallest=50).mix_shift
     assert same is not None
     assert tilted is not None
     assert tilted > 2 * same >= 0

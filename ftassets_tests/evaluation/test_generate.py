@@ -4,7 +4,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from ftassets.domain.answers import AnswerJob
+from ftassets.domain.answers import AnswerJob, Ask
 from ftassets.evaluation.generate import answer, generate
 from ftassets_tests.tiny_model import make_tiny_model
 
@@ -19,11 +19,11 @@ def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def a_job(folder: Path, base: Path, *outputs: str) -> AnswerJob:
     (folder / "prompts.jsonl").write_text("".join(json.dumps(prompt) + "\n" for prompt in PROMPTS))
     return AnswerJob(
-        prompts_file=folder / "prompts.jsonl",
         system_prompt="Answer as JSON.",
         max_tokens=4,
         batch_size=4,
-        models={str(folder / "answers" / name): base for name in outputs},
+        asks=[Ask(model=base, prompts_file=folder / "prompts.jsonl", output=folder / "answers" / name) for name in outputs],
+        work=folder,
     )
 
 
@@ -60,6 +60,6 @@ def test_an_answer_without_an_end_is_marked_truncated(tiny_base):
 
 def test_no_prompts_is_an_error(tmp_path, tiny_base):
     job = a_job(tmp_path, tiny_base, "one.parquet")
-    job.prompts_file.write_text("\n")
+    job.asks[0].prompts_file.write_text("\n")
     with pytest.raises(ValueError, match="no prompts"):
         answer(job, lambda _: None)

@@ -6,7 +6,7 @@ import dagster as dg
 import pyarrow.parquet as pq
 import pytest
 
-from ftassets.domain.answers import AnswerJob
+from ftassets.domain.answers import AnswerJob, Ask
 from ftassets.resources.evaluator.base import EvaluationFailed
 from ftassets.resources.evaluator.embedded import SubprocessEvaluator
 from ftassets_tests.tiny_model import make_tiny_model
@@ -35,9 +35,8 @@ def stand_in(folder: Path, body: str) -> SubprocessEvaluator:
 
 def a_job(folder: Path, model: Path) -> AnswerJob:
     (folder / "prompts.jsonl").write_text("".join(json.dumps({"id": f"p{n}", "prompt": "open the door"}) + "\n" for n in range(3)))
-    return AnswerJob(
-        prompts_file=folder / "prompts.jsonl", system_prompt="Answer as JSON.", max_tokens=3, models={str(folder / "out.parquet"): model}
-    )
+    ask = Ask(model=model, prompts_file=folder / "prompts.jsonl", output=folder / "out.parquet")
+    return AnswerJob(system_prompt="Answer as JSON.", max_tokens=3, asks=[ask], work=folder)
 
 
 def test_a_real_evaluation_writes_its_file(tmp_path, monkeypatch):

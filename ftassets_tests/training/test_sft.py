@@ -66,6 +66,14 @@ def test_going_on_from_an_adapter_starts_where_it_ended(tmp_path, tiny_base):
     assert load_manifest(job.versions, second.digest).recipe["start_from"] == first.digest
 
 
+def test_qlora_trains_on_a_4_bit_base_and_is_merged_into_the_whole_one(tmp_path, tiny_base):
+    job = tiny_job(tmp_path / "first", tiny_base, method="qlora")
+    result = train(job, lambda _: None)
+    assert result.last_loss < result.first_loss
+    with safe_open(job.versions / result.digest / MERGED / "model.safetensors", "pt") as file:
+        assert {file.get_slice(name).get_dtype() for name in file.keys()} == {"BF16"}  # noqa: SIM118
+
+
 def test_an_adapter_of_another_rank_is_refused(tmp_path, tiny_base):
     job = tiny_job(tmp_path / "first", tiny_base, epochs=1)
     first = train(job, lambda _: None)
@@ -76,7 +84,7 @@ def test_an_adapter_of_another_rank_is_refused(tmp_path, tiny_base):
 def test_a_learning_rate_far_too_high_is_stopped_with_advice(tmp_path, tiny_base):
     learned = train(tiny_job(tmp_path / "first", tiny_base, epochs=6), lambda _: None)
     start = tmp_path / "versions" / learned.digest / ADAPTER
-    wild = {"learning_rate": 0.9, "warmup": 0.6, "epochs": 12, "max_grad_norm": 1000, "loss_limit": 1.2}
+    wild: dict[str, Any] = {"learning_rate": 0.9, "warmup": 0.6, "epochs": 12, "max_grad_norm": 1000, "loss_limit": 1.2}
     job = tiny_job(tmp_path / "second", tiny_base, start_from=start, **wild)
     with pytest.raises(TrainingStopped, match=r"the loss rose to .* lower train\.learning_rate"):
         train(job, lambda _: None)

@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from ftassets.domain.answers import AnswerJob
@@ -20,9 +19,9 @@ class SubprocessEvaluator(Evaluator):
 
     def answer(self, job: AnswerJob, context: Any) -> None:
         """Write the answers that are not there yet. Raises EvaluationFailed."""
-        if all(Path(output).exists() for output in job.models):
+        if all(ask.output.exists() for ask in job.asks):
             return
-        job_file = job.prompts_file.with_suffix(".job.json")
+        job_file = job.work / "answers.json"
         write_atomically(job_file, job.model_dump_json(indent=2))
         ended = run_child(self._command, job_file, context, self._python)
         if ended.code in _KILLED:
@@ -32,5 +31,5 @@ class SubprocessEvaluator(Evaluator):
         if ended.code != 0:
             said = ended.said or f"ended with exit code {ended.code} and said nothing: look at the run's compute logs"
             raise EvaluationFailed(f"the evaluation process failed: {said}")
-        if missing := [Path(output).name for output in job.models if not Path(output).exists()]:
+        if missing := [ask.output.name for ask in job.asks if not ask.output.exists()]:
             raise EvaluationFailed(f"the evaluation process ended well but did not write {', '.join(missing)}")

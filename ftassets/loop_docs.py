@@ -1,0 +1,46 @@
+"""`python -m ftassets.loop_docs`: every field of a loop file with its default, as Markdown, from the schema itself."""
+
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from ftassets.domain.loop import Dataset, Drift, Gate, LoopConfig, RetrainOn, Rollout, Task, Train
+from ftassets.reporting.tables import markdown_table
+
+SECTIONS: dict[str, type[BaseModel]] = {
+    "attributes": LoopConfig,
+    "task": Task,
+    "dataset": Dataset,
+    "train": Train,
+    "gates (a list)": Gate,
+    "retrain_on": RetrainOn,
+    "retrain_on.drift": Drift,
+    "rollout": Rollout,
+}
+
+
+def loop_file_page() -> str:
+    """The page `docs/loop-file.md`."""
+    parts = [
+        "# The loop file\n",
+        "Every field and its default. Durations are numbers of seconds or `30s`, `5m`, `24h`, `7d`; margins are numbers or `20%`.",
+        "A field that is not listed is refused with file and line. This page is written by `python -m ftassets.loop_docs`.",
+    ]
+    for name, model in SECTIONS.items():
+        parts.append(f"\n## {name}\n\n{(model.__doc__ or '').strip()}\n")
+        rows = [(f"`{field}`", _default(info), info.description or "") for field, info in model.model_fields.items()]
+        parts.append(markdown_table(["field", "default", "meaning"], rows))
+    return "\n".join(parts) + "\n"
+
+
+def _default(info: Any) -> str:
+    if info.default is PydanticUndefined:
+        return "required"
+    if isinstance(info.default, BaseModel):
+        return "see below"
+    return f"`{info.default}`" if info.default not in (None, "") else ""
+
+
+if __name__ == "__main__":
+    print(loop_file_page(), end="")
