@@ -1,6 +1,7 @@
 """The demo: users talk to a loop, their topics change, and the loop takes it from there."""
 
 import json
+import random
 import shutil
 import threading
 import time
@@ -24,8 +25,9 @@ from ftassets.serving.supervisor import Ports, down, up
 LOOP = "voice_commands"
 BOOTSTRAP_LIMIT = 1500.0  # seconds until the demo gives up on a stage
 RETRAIN_LIMIT = 1800.0
-DRIFTED_REQUESTS = 160  # per window; most of them are corrected
-DRIFTED_SHARE = 0.85
+DRIFTED_REQUESTS = 240  # most of them are corrected
+DRIFTED_SHARE = 0.9
+WINDOW_SECONDS = 25  # of the clock's minute that must be left to begin a quiet window
 MIX = {"LightSet": 0.6, "TurnOn": 0.3, "ClimateGetTemperature": 0.1}  # the benign change: known commands in another mix
 
 
@@ -121,12 +123,13 @@ class _Teller:
             self._window(self.quiet, mixed(60, seed=12))
         with self._stage("drifted windows"):
             self.screen.line("timers, media, vacuum and lists arrive; users correct the answers, some of them wrongly", "bold")
-            new = draw(DRIFTED, int(2 * DRIFTED_REQUESTS * DRIFTED_SHARE), seed=13, withheld=False)
-            old = draw(ESTABLISHED, 2 * DRIFTED_REQUESTS - len(new), seed=14, withheld=False)
+            new = draw(DRIFTED, int(DRIFTED_REQUESTS * DRIFTED_SHARE), seed=13, withheld=False)
+            old = draw(ESTABLISHED, DRIFTED_REQUESTS - len(new), seed=14, withheld=False)
             others = [utterance.answer for utterance in draw(ESTABLISHED + DRIFTED, 80, seed=15, withheld=False)]
-            for part in range(2):
-                self._window(self.drifted, [*new[part::2], *old[part::2]], correct=0.9, others=others)
-            self._wait("the drift report on the second window", lambda: self._reported(self.drifted[-1]), 180)
+            talk = [*new, *old]
+            random.Random(17).shuffle(talk)
+            self._window(self.drifted, talk, correct=0.95, others=others)
+            self._wait("the drift report", lambda: self._reported(self.drifted[-1]), 180)
         with self._stage("retrain"):
             self._wait("a retrain, started by the drift sensor", lambda: self._released(first), RETRAIN_LIMIT)
         with self._stage("rollout"):
@@ -153,7 +156,7 @@ class _Teller:
     def _window(self, kind: list[float], utterances: list[Utterance], **how: object) -> None:
         """Send one window's queries within one minute of the clock, and wait for that minute's end."""
         now = time.time()
-        if now % 60 > 25:  # too late for this minute: the window would fall apart into two
+        if now % 60 > 60 - WINDOW_SECONDS:  # too late for this minute: the window would fall apart into two
             self._pause_until(now - now % 60 + 60)
         end = time.time() // 60 * 60 + 60
         kind.append(end)

@@ -22,6 +22,6 @@ class AnswerJob(BaseModel):
 
     system_prompt: str
     max_tokens: int
-    batch_size: int = 32
+    batch_size: int = 128
     asks: list[Ask]
     work: Path  # folder for the job's own file

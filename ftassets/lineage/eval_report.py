@@ -27,7 +27,7 @@ from ftassets.resources.serving.base import Serving
 from ftassets.resources.versions import MERGED, load_manifest
 
 STAGED = 900.0  # seconds a version may be staged for the latency comparison
-PAIRS = 40  # interleaved requests to each version
+PAIRS = 32  # interleaved requests to each version
 ROLES = ("base", "production", "candidate")
 
 

@@ -6,21 +6,27 @@ from concurrent.futures import ThreadPoolExecutor
 
 from ftassets.domain.loop import Task
 
+CLIENTS = 8
 TIMEOUT = 120.0  # seconds
 
 
 def interleaved_latency(urls: Mapping[str, str], prompts: Sequence[str], task: Task) -> dict[str, list[float]]:
-    """Milliseconds each server takes for each prompt, by role; URLs end in /v1. The same prompt goes to all of them at the same moment.
+    """Milliseconds each server takes for each prompt, by role, in the order of the prompts; URLs end in /v1.
 
+    A prompt goes to all servers at the same moment, and a few prompts are under way at once, as from users.
     Raises requests.RequestException when a server does not answer.
     """
-    times: dict[str, list[float]] = {role: [] for role in urls}
-    with ThreadPoolExecutor(len(urls)) as pool:
-        for prompt in [prompts[0], *prompts] if prompts else []:  # the first is asked twice: a warm-up for all
-            pending = {role: pool.submit(_ask, url, prompt, task) for role, url in urls.items()}
-            for role, future in pending.items():
-                times[role].append(future.result())
-    return {role: values[1:] for role, values in times.items()}
+    roles = list(urls)
+
+    with ThreadPoolExecutor(CLIENTS * len(roles)) as asking, ThreadPoolExecutor(CLIENTS) as users:
+
+        def both(prompt: str) -> list[float]:
+            return [pending.result() for pending in [asking.submit(_ask, urls[role], prompt, task) for role in roles]]
+
+        for prompt in prompts[:2]:
+            both(prompt)  # warm-up
+        pairs = list(users.map(both, prompts))
+    return {role: [pair[number] for pair in pairs] for number, role in enumerate(roles)}
 
 
 def _ask(url: str, prompt: str, task: Task) -> float:
