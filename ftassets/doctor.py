@@ -57,7 +57,9 @@ def _loops() -> Iterator[Finding]:
         return
     for name, loop in loops.items():
         missing = [str(path) for path in (loop.dataset.seed, loop.golden_set) if not path.is_file()]
-        yield Finding(f"loop {name}", not missing, f"missing: {', '.join(missing)}" if missing else f"mode {loop.mode}, {len(loop.gates)} gates")
+        yield Finding(
+            f"loop {name}", not missing, f"missing: {', '.join(missing)}" if missing else f"mode {loop.mode}, {len(loop.gates)} gates"
+        )
 
 
 def _home(home: Home) -> Iterator[Finding]:

@@ -60,7 +60,9 @@ def teach(folder: Path, answer: str) -> Path:
     for step in range(40):
         chats = [[{"role": "system", "content": "Answer as JSON."}, {"role": "user", "content": text}] for text in texts[step % 8 :: 8]]
         prompts = [tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True) for chat in chats]
-        batch = tokenizer([f"{prompt}{answer}{tokenizer.eos_token}" for prompt in prompts], padding=True, padding_side="left", return_tensors="pt")
+        batch = tokenizer(
+            [f"{prompt}{answer}{tokenizer.eos_token}" for prompt in prompts], padding=True, padding_side="left", return_tensors="pt"
+        )
         said = len(tokenizer(f"{answer}{tokenizer.eos_token}")["input_ids"])
         labels = batch["input_ids"].clone()
         labels[:, :-said] = -100
@@ -80,7 +82,10 @@ def rows(verbs: tuple[str, ...], prefix: str, slice_name: str | None = None) -> 
             call = json.dumps({"intent": verb, "area": room})
             row: dict[str, Any] = {
                 "id": f"{prefix}-{verb}-{number}",
-                "messages": [{"role": "user", "content": f"{verb} the {colour} lamp in the {room} {prefix}"}, {"role": "assistant", "content": call}],
+                "messages": [
+                    {"role": "user", "content": f"{verb} the {colour} lamp in the {room} {prefix}"},
+                    {"role": "assistant", "content": call},
+                ],
             }
             if slice_name:
                 row["slice"] = slice_name

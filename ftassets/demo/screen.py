@@ -1,8 +1,10 @@
 """What the demo shows in the terminal while the loop works: one line per thing that happened, one line for now."""
 
 import time
+from collections.abc import Iterator
 from typing import Any
 
+from pydantic import BaseModel
 from rich.console import Console
 from rich.table import Table
 
@@ -27,20 +29,30 @@ class Screen:
     def line(self, text: str, style: str = "") -> None:
         """Something happened."""
         seconds = int(time.monotonic() - self._begin)
-        self.console.print(f"[dim]{seconds // 60:2d}:{seconds % 60:02d}[/dim]  [{style}]{text}[/{style}]" if style else f"[dim]{seconds // 60:2d}:{seconds % 60:02d}[/dim]  {text}")
+        self.console.print(
+            f"[dim]{seconds // 60:2d}:{seconds % 60:02d}[/dim]  [{style}]{text}[/{style}]"
+            if style
+            else f"[dim]{seconds // 60:2d}:{seconds % 60:02d}[/dim]  {text}"
+        )
 
     def now(self, text: str) -> None:
         """Something is going on."""
         self._status.update(f"[dim]{text}[/dim]")
 
     def settings(self, loop: LoopConfig) -> None:
-        """The demo's clock and sizes, which differ from the defaults."""
-        drift = loop.retrain_on.drift
-        self.line(
-            f"demo clock: drift report every minute on {drift.sample} queries (default: daily on 500), {loop.rollout.interval:.0f} s per rollout "
-            f"step (5 min), {loop.train.epochs:g} epoch on ~{loop.dataset.min_rows}+ rows; each is in the loop's file beside its default",
-            "dim",
-        )
+        """The demo's clock and sizes: every setting that differs from its default."""
+        changed = [f"{name} {value} (default {default})" for name, value, default in differences(loop)]
+        self.line(f"the demo's own settings: {'; '.join(changed)}", "dim")
+
+
+def differences(settings: BaseModel, prefix: str = "") -> Iterator[tuple[str, object, object]]:
+    """(name, value, default) of every field below that has a default and another value."""
+    for name, info in type(settings).model_fields.items():
+        value = getattr(settings, name)
+        if isinstance(value, BaseModel):
+            yield from differences(value, f"{prefix}{name}.")
+        elif not info.is_required() and value != info.default and name not in ("description", "owners"):
+            yield f"{prefix}{name}", value, info.default
 
 
 def final_tables(console: Console, summary: dict[str, Any], answers: list[tuple[str, str, dict[str, str]]]) -> None:
@@ -52,9 +64,13 @@ def final_tables(console: Console, summary: dict[str, Any], answers: list[tuple[
     console.print(accuracy)
     gates = Table("gate", "value", "bound", "needs", "verdict", title="Promotion gates")
     for gate in summary["gates"]:
-        gates.add_row(gate["name"], *(f"{gate[k]:.3g}" if gate[k] is not None else "-" for k in ("value", "bound", "threshold")), gate["verdict"])
+        gates.add_row(
+            gate["name"], *(f"{gate[k]:.3g}" if gate[k] is not None else "-" for k in ("value", "bound", "threshold")), gate["verdict"]
+        )
     console.print(gates)
     raw = Table("request", "expected", "untuned base", "production", "candidate", title="Ten raw answers", show_lines=True)
     for prompt, expected, said in answers:
-        raw.add_row(prompt, expected, *((said[role][:90] + ("..." if len(said[role]) > 90 else "")) for role in ("base", "production", "candidate")))
+        raw.add_row(
+            prompt, expected, *((said[role][:90] + ("..." if len(said[role]) > 90 else "")) for role in ("base", "production", "candidate"))
+        )
     console.print(raw, markup=False)

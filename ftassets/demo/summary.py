@@ -44,9 +44,7 @@ def collect(
             {"name": r.name, "value": r.value, "bound": r.bound, "threshold": r.threshold, "verdict": r.verdict.value}
             for r in judge(loop.gates, report)
         ],
-        "shifts": [
-            {"at": s.at, "weights": {v[:12]: w for v, w in s.state.weights.items()}, "reason": s.reason} for s in observer.shifts()
-        ],
+        "shifts": [{"at": s.at, "weights": {v[:12]: w for v, w in s.state.weights.items()}, "reason": s.reason} for s in observer.shifts()],
         "runs": [
             {"id": r.dagster_run.run_id, "job": r.dagster_run.job_name, "launched_by": launched_by(r.dagster_run)} for r in observer.runs()
         ],

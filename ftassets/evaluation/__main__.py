@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ftassets.domain.answers import AnswerJob
 from ftassets.evaluation.generate import answer
-from ftassets.resources.child import die_with_parent, failure_file, quiet_libraries, reporting, write_atomically
+from ftassets.resources.child import cores, die_with_parent, failure_file, quiet_libraries, reporting, write_atomically
 
 
 def main(job_file: Path) -> int:
@@ -16,7 +16,7 @@ def main(job_file: Path) -> int:
         try:
             job = AnswerJob.model_validate_json(job_file.read_bytes())
             quiet_libraries()
-            answer(job, report)
+            answer(job, report, cores())
             deliver({"outputs": [str(ask.output) for ask in job.asks]})
         except Exception as error:
             traceback.print_exc()

@@ -1,22 +1,27 @@
 """Greedy answers of a model to many prompts: batched, bucketed by length, written as one Parquet file a model."""
 
 import json
+import multiprocessing
 import os
 import time
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 from ftassets.domain.answers import AnswerJob
 from ftassets.domain.chat import chat
-from ftassets.resources.child import Report
+from ftassets.resources.child import Report, die_with_parent
 
 _SAY_EVERY = 5.0  # seconds between progress reports
 
 
-def answer(job: AnswerJob, report: Report) -> None:
-    """Write every output file of the job that does not exist yet. Raises ValueError on a prompts file that has no prompts."""
+def answer(job: AnswerJob, report: Report, cores: int = 1) -> None:
+    """Write every output file of the job that does not exist yet. Raises ValueError on a prompts file that has no prompts.
+
+    With more than one core and no GPU, forked processes share the prompts: not for a process that has threads.
+    """
     for ask in job.asks:
         if ask.output.exists():
             report(f"{ask.output.name}: kept, answered before")
@@ -25,7 +30,7 @@ def answer(job: AnswerJob, report: Report) -> None:
         if not prompts:
             raise ValueError(f"{ask.prompts_file.name} has no prompts")
         report(f"{ask.output.name}: {len(prompts)} prompts")
-        _write(generate(ask.model, job.system_prompt, prompts, job.max_tokens, job.batch_size, report), ask.output)
+        _write(generate(ask.model, job.system_prompt, prompts, job.max_tokens, job.batch_size, report, cores), ask.output)
 
 
 @lru_cache(maxsize=1)
@@ -39,43 +44,61 @@ def _load(folder: Path) -> tuple[Any, Any]:
 
 
 def generate(
-    folder: Path, system_prompt: str, prompts: Sequence[dict[str, str]], max_tokens: int, batch_size: int, report: Report
+    folder: Path, system_prompt: str, prompts: Sequence[dict[str, str]], max_tokens: int, batch_size: int, report: Report, cores: int = 1
 ) -> list[dict[str, Any]]:
     """Rows {id, answer, tokens_out, truncated} for prompts {id, prompt}, in their order; the model of a folder with merged weights.
 
     `truncated` says that the answer had no end within `max_tokens`.
     """
-    import torch
-
     tokenizer, model = _load(folder)
     chats = [chat(system_prompt, prompt["prompt"]) for prompt in prompts]
     texts = [tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True) for messages in chats]
     lengths = [len(ids) for ids in tokenizer(texts, add_special_tokens=False)["input_ids"]]
     order = sorted(range(len(texts)), key=lengths.__getitem__)
-    end = tokenizer.eos_token_id
+    workers = 1 if model.device.type == "cuda" else min(cores, len(texts))
+    size = min(batch_size, -(-len(texts) // (2 * workers))) if workers > 1 else batch_size
+    batches = [order[first : first + size] for first in range(0, len(order), size)]
     rows: list[dict[str, Any]] = [{} for _ in prompts]
     started = said = time.monotonic()
-    for first in range(0, len(order), batch_size):
-        batch = order[first : first + batch_size]
-        inputs = tokenizer([texts[i] for i in batch], add_special_tokens=False, padding=True, return_tensors="pt").to(model.device)
-        with torch.inference_mode():
-            written = model.generate(
-                **inputs, max_new_tokens=max_tokens, do_sample=False, pad_token_id=tokenizer.pad_token_id, eos_token_id=end
-            )
-        for index, tokens in zip(batch, written[:, inputs["input_ids"].shape[1] :].tolist(), strict=True):
-            ended = end in tokens
-            kept = tokens[: tokens.index(end)] if ended else tokens
-            rows[index] = {
-                "id": prompts[index]["id"],
-                "answer": tokenizer.decode(kept, skip_special_tokens=True).strip(),
-                "tokens_out": len(kept),
-                "truncated": not ended,
-            }
-        now, done = time.monotonic(), first + len(batch)
-        if now - said >= _SAY_EVERY or done == len(order):
-            said = now
-            report(f"{done}/{len(order)} answers, {(now - started) / done * (len(order) - done):.0f} s left")
+    done = 0
+    with _spread(partial(_say, folder, texts, max_tokens), batches, workers) as answered:
+        for batch, answers in answered:
+            for index, row in zip(batch, answers, strict=True):
+                rows[index] = {"id": prompts[index]["id"], **row}
+            now, done = time.monotonic(), done + len(batch)
+            if now - said >= _SAY_EVERY or done == len(order):
+                said = now
+                report(f"{done}/{len(order)} answers, {(now - started) / done * (len(order) - done):.0f} s left")
     return rows
+
+
+@contextmanager
+def _spread(say: Callable[[list[int]], Any], batches: list[list[int]], workers: int) -> Iterator[Iterator[Any]]:
+    """Results for all batches, from forked processes that share the loaded model when there is more than one worker."""
+    if workers == 1:
+        yield map(say, batches)
+        return
+    with multiprocessing.get_context("fork").Pool(workers, initializer=die_with_parent) as pool:
+        yield pool.imap_unordered(say, batches)
+
+
+def _say(folder: Path, texts: Sequence[str], max_tokens: int, batch: list[int]) -> tuple[list[int], list[dict[str, Any]]]:
+    import torch
+
+    tokenizer, model = _load(folder)
+    end = tokenizer.eos_token_id
+    inputs = tokenizer([texts[i] for i in batch], add_special_tokens=False, padding=True, return_tensors="pt").to(model.device)
+    with torch.inference_mode():
+        written = model.generate(
+            **inputs, max_new_tokens=max_tokens, do_sample=False, pad_token_id=tokenizer.pad_token_id, eos_token_id=end
+        )
+    rows = []
+    for tokens in written[:, inputs["input_ids"].shape[1] :].tolist():
+        ended = end in tokens
+        kept = tokens[: tokens.index(end)] if ended else tokens
+        text = tokenizer.decode(kept, skip_special_tokens=True).strip()
+        rows.append({"answer": text, "tokens_out": len(kept), "truncated": not ended})
+    return batch, rows
 
 
 def _write(rows: Sequence[dict[str, Any]], target: Path) -> None:

@@ -16,7 +16,7 @@ from ftassets.reporting.plots import loss_curve
 from ftassets.resources.dataset_store.base import DatasetStore
 from ftassets.resources.registry.base import Registry
 from ftassets.resources.serving.base import Serving
-from ftassets.resources.trainer.base import Trainer, TrainingFailed
+from ftassets.resources.trainer.base import Trainer, TrainingFailed, TrainingKilled
 from ftassets.resources.versions import ADAPTER, VersionDamaged, load_manifest, verify
 
 LEARNED, COMPLETE = "loss_fell", "artefact_complete"
@@ -68,6 +68,8 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         context.log.info(f"training on {len(rows)} rows, {sum(row.id not in known for row in rows)} of them new to production")
         try:
             result = trainer.train(job, context)
+        except TrainingKilled as error:
+            raise dg.RetryRequested(max_retries=1, seconds_to_wait=1) from error
         except TrainingFailed as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         finally:

@@ -77,7 +77,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
                     check_name=SIZE,
                     passed=curated.rows >= loop.dataset.min_rows,
                     severity=dg.AssetCheckSeverity.WARN,
-                    description=f"{curated.rows} rows, {loop.dataset.min_rows} are asked for; a task of this kind usually needs 1,000 to 5,000",
+                    description=f"{curated.rows} rows, {loop.dataset.min_rows} are asked for; such a task usually needs 1,000 to 5,000",
                 ),
                 dg.AssetCheckResult(
                     check_name=SUM,

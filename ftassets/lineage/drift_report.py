@@ -105,8 +105,8 @@ def _reference(
     else:
         if str(stored["embedder"]) != embedder.id:
             raise dg.Failure(
-                f"the reference was embedded by {stored['embedder']}, queries are by {embedder.id}: vectors of two models are not compared. "
-                "Go back to that embedder, or release a version with the new one",
+                f"the reference was embedded by {stored['embedder']}, queries are by {embedder.id}: vectors of two models are "
+                "not compared. Go back to that embedder, or release a version with the new one",
                 allow_retries=False,
             )
         return _Known(stored["vectors"], float(stored["until"]), store.last_change("main", path))

@@ -21,7 +21,7 @@ from ftassets.lineage.node import describe
 from ftassets.reporting.plots import accuracy_bars
 from ftassets.reporting.tables import markdown_table
 from ftassets.resources.dataset_store.base import DatasetStore
-from ftassets.resources.evaluator.base import EvaluationFailed, Evaluator
+from ftassets.resources.evaluator.base import EvaluationFailed, EvaluationKilled, Evaluator
 from ftassets.resources.latency import interleaved_latency
 from ftassets.resources.serving.base import Serving
 from ftassets.resources.versions import MERGED, load_manifest
@@ -61,6 +61,8 @@ def build(loop: LoopConfig) -> tuple[dg.AssetsDefinition, dg.AssetChecksDefiniti
         answers = {role: _answer_files(home, loop, digest, [golden, held_out]) for role, digest in versions.items()}
         try:
             _answer(context, home, loop, evaluator, [golden, held_out], answers, versions)
+        except EvaluationKilled as error:
+            raise dg.RetryRequested(max_retries=1, seconds_to_wait=1) from error
         except EvaluationFailed as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         scores = {role: _scores(answers[role], golden, held_out) for role in ROLES}
@@ -169,9 +171,7 @@ def _answer(
                 if rows and not output.exists():
                     asks[output] = Ask(model=home.versions / versions[role] / MERGED, prompts_file=prompts, output=output)
         if asks:
-            job = AnswerJob(
-                system_prompt=loop.task.system_prompt, max_tokens=loop.task.max_tokens, asks=list(asks.values()), work=work
-            )
+            job = AnswerJob(system_prompt=loop.task.system_prompt, max_tokens=loop.task.max_tokens, asks=list(asks.values()), work=work)
             evaluator.answer(job, context)
     finally:
         shutil.rmtree(work, ignore_errors=True)

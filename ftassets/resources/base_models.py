@@ -143,4 +143,3 @@ def copy_tokenizer(base: Path, target: Path) -> None:
     for name in TOKENIZER_FILES:
         if (base / name).exists():
             shutil.copyfile(base / name, target / name)
-

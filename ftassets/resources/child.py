@@ -80,16 +80,14 @@ class Ended:
 def run_child(module: Sequence[str], job_file: Path, context: Any, python: str = sys.executable) -> Ended:
     """Run `python -m MODULE JOB` over Dagster Pipes and wait; `context` is the Dagster execution context.
 
-    The process gets all cores, no hub, and ends with this one.
+    The process gets no hub and ends with this one.
     """
     from dagster import PipesSubprocessClient
 
     failure_file(job_file).unlink(missing_ok=True)
     environment = {
         "HF_HUB_OFFLINE": os.environ.get("HF_HUB_OFFLINE", "1"),
-        "OMP_NUM_THREADS": str(cores()),
-        # threads that spin while they wait slow a training down eightfold when anything else wants the cores
-        "OMP_WAIT_POLICY": "PASSIVE",
+        "OMP_NUM_THREADS": "1",  # the work is shared out to processes: threads of one gain nothing with a small model
     }
     try:
         done = PipesSubprocessClient().run(context=context, command=[python, *module, str(job_file)], env=environment)

@@ -24,9 +24,7 @@ def file_digests(folder: Path) -> dict[str, str]:
     if refused := sorted(str(path.relative_to(folder)) for path in paths if path.suffix in FORBIDDEN):
         raise VersionDamaged(f"{', '.join(refused)}: only safetensors weights are taken")
     return {
-        path.relative_to(folder).as_posix(): file_digest(path)
-        for path in sorted(paths)
-        if path.relative_to(folder).as_posix() != MANIFEST
+        path.relative_to(folder).as_posix(): file_digest(path) for path in sorted(paths) if path.relative_to(folder).as_posix() != MANIFEST
     }
 
 

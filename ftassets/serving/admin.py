@@ -112,8 +112,13 @@ def admin_app(router: Router, token: str) -> ASGIApp:
             Route("/health", show_health),
         ],
         exception_handlers={
-            Problem: on_problem, HTTPException: on_problem, Exception: on_error,
-            Refused: refused, NotPossible: refused, UnknownLoop: unknown, HostError: no_server,
+            Problem: on_problem,
+            HTTPException: on_problem,
+            Exception: on_error,
+            Refused: refused,
+            NotPossible: refused,
+            UnknownLoop: unknown,
+            HostError: no_server,
         },
     )
     return _WithToken(app, token)

@@ -119,9 +119,21 @@ class Call:
 
     def finished(self, status: int, error: str | None = None) -> Exchange:
         return Exchange(
-            id=self.id, loop=self.loop, version=self.version, user=self.user, prompt=self.prompt, messages=self.messages,
-            answer=self.answer, status=status, at=self.at, latency_ms=self.elapsed_ms, first_token_ms=self.first_token_ms,
-            tokens_in=self.tokens_in, tokens_out=self.tokens_out, share=self.share, error=error,
+            id=self.id,
+            loop=self.loop,
+            version=self.version,
+            user=self.user,
+            prompt=self.prompt,
+            messages=self.messages,
+            answer=self.answer,
+            status=status,
+            at=self.at,
+            latency_ms=self.elapsed_ms,
+            first_token_ms=self.first_token_ms,
+            tokens_in=self.tokens_in,
+            tokens_out=self.tokens_out,
+            share=self.share,
+            error=error,
         )
 
 
@@ -129,7 +141,13 @@ class Chat:
     """The endpoint."""
 
     def __init__(
-        self, router: Router, recorder: Recorder, metrics: Metrics, session: aiohttp.ClientSession, context: Context, salt: str,
+        self,
+        router: Router,
+        recorder: Recorder,
+        metrics: Metrics,
+        session: aiohttp.ClientSession,
+        context: Context,
+        salt: str,
         timeout: aiohttp.ClientTimeout = TIMEOUT,
     ) -> None:
         self._router = router
@@ -154,8 +172,17 @@ class Chat:
                 raise Problem(503, str(error), "no_production_version", retry_after=5) from error
             route, unavailable = error.route, str(error)
         user = hmac.new(self._salt, key.encode("utf-8", "replace"), hashlib.sha256).hexdigest()[:32]
-        call = Call(f"chatcmpl-{uuid.uuid4().hex}", route.loop, route.version, route.share, user, ask.prompt,
-                    to_json(content["messages"]).decode(), at, began)
+        call = Call(
+            f"chatcmpl-{uuid.uuid4().hex}",
+            route.loop,
+            route.version,
+            route.share,
+            user,
+            ask.prompt,
+            to_json(content["messages"]).decode(),
+            at,
+            began,
+        )
         if unavailable:
             raise await self._failed(call, Problem(503, unavailable, "version_unavailable", retry_after=2))
         self._router.fleet.enter(route.version)

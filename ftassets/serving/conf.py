@@ -25,8 +25,13 @@ def supervisord(processes: Path) -> str:
     return _sections(
         {
             "supervisord": {
-                "nodaemon": "true", "silent": "true", "logfile": processes / "logs" / "supervisord.log", "logfile_maxbytes": "5MB",
-                "logfile_backups": 1, "pidfile": processes / "supervisord.pid", "childlogdir": processes / "logs",
+                "nodaemon": "true",
+                "silent": "true",
+                "logfile": processes / "logs" / "supervisord.log",
+                "logfile_maxbytes": "5MB",
+                "logfile_backups": 1,
+                "pidfile": processes / "supervisord.pid",
+                "childlogdir": processes / "logs",
             },
             "unix_http_server": {"file": supervisor_socket(processes), "chmod": "0700"},
             "rpcinterface:supervisor": {"supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface"},
@@ -39,9 +44,17 @@ def program(name: str, command: Sequence[str], processes: Path, **options: objec
     """Section of a program that is restarted when it ends and is killed by the system when supervisord dies."""
     guard = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
     defaults = {
-        "command": shlex.join([*guard, *command]), "autorestart": "true", "startsecs": 1, "startretries": 20, "stopwaitsecs": 10,
-        "stopasgroup": "true", "killasgroup": "true", "redirect_stderr": "true", "stdout_logfile": processes / "logs" / f"{name}.log",
-        "stdout_logfile_maxbytes": "5MB", "stdout_logfile_backups": 1,
+        "command": shlex.join([*guard, *command]),
+        "autorestart": "true",
+        "startsecs": 1,
+        "startretries": 20,
+        "stopwaitsecs": 10,
+        "stopasgroup": "true",
+        "killasgroup": "true",
+        "redirect_stderr": "true",
+        "stdout_logfile": processes / "logs" / f"{name}.log",
+        "stdout_logfile_maxbytes": "5MB",
+        "stdout_logfile_backups": 1,
     }
     return _sections({f"program:{name}": {**defaults, **options}})
 

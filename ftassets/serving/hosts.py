@@ -72,8 +72,17 @@ class SupervisorHost:
         self._stop(digest)
         port = _free_port()
         name = f"model_{digest}_{port}"
-        command = [sys.executable, "-P", "-m", "ftassets.serving.model_server", str(folder), "--port", str(port),
-                   "--cache", str(self._processes / "hf-cache")]
+        command = [
+            sys.executable,
+            "-P",
+            "-m",
+            "ftassets.serving.model_server",
+            str(folder),
+            "--port",
+            str(port),
+            "--cache",
+            str(self._processes / "hf-cache"),
+        ]
         # a version that fails its check (exit code 3) is not tried again and again; a server that crashes is
         text = program(name, command, self._processes, autorestart="unexpected", exitcodes=3, startretries=3, stopsignal="KILL")
         with self._lock:

@@ -30,14 +30,37 @@ def main() -> int:
         return DAMAGED
     args.cache.mkdir(parents=True, exist_ok=True)
     os.environ |= {
-        "HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(args.cache), "HF_HUB_DISABLE_UPDATE_CHECK": "1",
-        "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false",
+        "HF_HUB_OFFLINE": "1",
+        "HF_HUB_CACHE": str(args.cache),
+        "HF_HUB_DISABLE_UPDATE_CHECK": "1",
+        "OMP_NUM_THREADS": "1",
+        "TOKENIZERS_PARALLELISM": "false",
     }
     os.chdir(args.folder)  # the start argument is the model's name: every version answers to the same
     # -P: a file in the version's folder must never be imported
-    command = [sys.executable, "-P", "-m", "transformers.cli.transformers", "serve", MERGED,
-               "--host", "127.0.0.1", "--port", str(args.port), "--device", "cpu", "--continuous-batching", "--attn-implementation", "sdpa",
-               "--cb-num-blocks", str(_BLOCKS), "--cb-block-size", str(_BLOCK), "--cb-max-batch-tokens", "512"]
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "transformers.cli.transformers",
+        "serve",
+        MERGED,
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(args.port),
+        "--device",
+        "cpu",
+        "--continuous-batching",
+        "--attn-implementation",
+        "sdpa",
+        "--cb-num-blocks",
+        str(_BLOCKS),
+        "--cb-block-size",
+        str(_BLOCK),
+        "--cb-max-batch-tokens",
+        "512",
+    ]
     os.execv(command[0], command)
 
 

@@ -48,8 +48,16 @@ class Address:
 
 
 async def serve(
-    home: Home, loops: Mapping[str, LoopConfig], host: ModelHost, stop: asyncio.Event, *, bind: str = "127.0.0.1", port: int = 0,
-    admin_port: int = 0, started: Callable[[Address], None] = lambda _: None, clock: Callable[[], float] = time.time,
+    home: Home,
+    loops: Mapping[str, LoopConfig],
+    host: ModelHost,
+    stop: asyncio.Event,
+    *,
+    bind: str = "127.0.0.1",
+    port: int = 0,
+    admin_port: int = 0,
+    started: Callable[[Address], None] = lambda _: None,
+    clock: Callable[[], float] = time.time,
 ) -> None:
     """Serve until `stop` is set; port 0 takes a free one. The admin API is on loopback whatever `bind` is. Raises CannotServe."""
     home.gateway.mkdir(parents=True, exist_ok=True)

@@ -55,8 +55,15 @@ class Running:
 
 
 def up(
-    home: Home, ports: Ports = Ports(), *, definitions: str | None = DEFINITIONS, loops: Path = LOOPS, bind: str = "127.0.0.1",
-    dagster_home: Path | None = None, foreground: bool = True, say: Callable[[str], None] = print,
+    home: Home,
+    ports: Ports = Ports(),
+    *,
+    definitions: str | None = DEFINITIONS,
+    loops: Path = LOOPS,
+    bind: str = "127.0.0.1",
+    dagster_home: Path | None = None,
+    foreground: bool = True,
+    say: Callable[[str], None] = print,
 ) -> None:
     """Run all processes of a home. Raises UpFailed: it runs already, a port is taken, a process does not come up.
 
@@ -157,9 +164,7 @@ def _supervise(home: Home, ports: Ports, dagster: bool, environment: dict[str, s
             end_strays(home)
 
 
-def _watch(
-    child: subprocess.Popen, stop: list[int], home: Home, ports: Ports, dagster: bool, say: Callable[[str], None]
-) -> None:
+def _watch(child: subprocess.Popen, stop: list[int], home: Home, ports: Ports, dagster: bool, say: Callable[[str], None]) -> None:
     """Wait for the end of supervisord or a signal; say once what runs where."""
     silent = _addresses(ports, dagster)
     give_up = time.monotonic() + READY_SECONDS
@@ -188,7 +193,11 @@ def _background(home: Home, ports: Ports, definitions: str | None, loops: Path, 
     command += ["--dagster-home", str(dagster_home)] if dagster_home else []
     with (logs / "up.log").open("wb") as log:
         child = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
             env={**os.environ, "FTASSETS_HOME": str(home.root)},
         )
     give_up = time.monotonic() + READY_SECONDS
@@ -223,16 +232,39 @@ def _write_conf(home: Home, ports: Ports, definitions: str | None, loops: Path, 
     if socket_folder.stat().st_uid != os.getuid():
         raise UpFailed(f"{socket_folder} belongs to another user: remove it or set XDG_RUNTIME_DIR")
     commands = {
-        "gateway": ["-m", "ftassets.serving", "--host", bind, "--port", str(ports.gateway), "--admin-port", str(ports.admin),
-                    "--loops", str(loops)],
+        "gateway": [
+            "-m",
+            "ftassets.serving",
+            "--host",
+            bind,
+            "--port",
+            str(ports.gateway),
+            "--admin-port",
+            str(ports.admin),
+            "--loops",
+            str(loops),
+        ],
     }
     if definitions:
         workspace = processes / "workspace.yaml"
         location = {"host": "127.0.0.1", "port": ports.code, "location_name": "ftassets"}
         workspace.write_text(json.dumps({"load_from": [{"grpc_server": location}]}))  # JSON is YAML
         commands |= {
-            "code": ["-m", "dagster", "code-server", "start", "-m", definitions, "-h", "127.0.0.1", "-p", str(ports.code),
-                     "--use-python-environment-entry-point", "--location-name", "ftassets"],
+            "code": [
+                "-m",
+                "dagster",
+                "code-server",
+                "start",
+                "-m",
+                definitions,
+                "-h",
+                "127.0.0.1",
+                "-p",
+                str(ports.code),
+                "--use-python-environment-entry-point",
+                "--location-name",
+                "ftassets",
+            ],
             "ui": ["-m", "dagster_webserver", "-h", "127.0.0.1", "-p", str(ports.ui), "-w", str(workspace)],
             "daemon": ["-m", "dagster._daemon", "run", "-w", str(workspace)],
         }
@@ -246,8 +278,12 @@ def _environment(home: Home, dagster_home: Path | None, needed: bool) -> dict[st
     if needed and not (folder / "dagster.yaml").exists():
         raise UpFailed(f"there is no dagster.yaml in {folder}: set DAGSTER_HOME to the folder that has it")
     return {
-        **os.environ, "FTASSETS_HOME": str(home.root), "DAGSTER_HOME": str(folder.resolve()), "PYTHONUNBUFFERED": "1",
-        "FTASSETS_DAGSTER_STORAGE": str(home.dagster_storage), MARK: str(home.root.resolve()),
+        **os.environ,
+        "FTASSETS_HOME": str(home.root),
+        "DAGSTER_HOME": str(folder.resolve()),
+        "PYTHONUNBUFFERED": "1",
+        "FTASSETS_DAGSTER_STORAGE": str(home.dagster_storage),
+        MARK: str(home.root.resolve()),
     }
 
 

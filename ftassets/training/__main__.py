@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ftassets.domain.training import TrainingJob
 from ftassets.resources.base_models import BaseModelMissing
-from ftassets.resources.child import die_with_parent, failure_file, quiet_libraries, reporting, write_atomically
+from ftassets.resources.child import cores, die_with_parent, failure_file, quiet_libraries, reporting, write_atomically
 from ftassets.training.guard import TrainingStopped
 from ftassets.training.sft import train
 
@@ -18,7 +18,7 @@ def main(job_file: Path) -> int:
         try:
             job = TrainingJob.model_validate_json(job_file.read_bytes())
             quiet_libraries()
-            deliver(train(job, report).model_dump(mode="json"))
+            deliver(train(job, report, cores()).model_dump(mode="json"))
         except (TrainingStopped, BaseModelMissing) as error:
             write_atomically(failure_file(job_file), str(error))
             print(f"training failed: {error}", file=sys.stderr)

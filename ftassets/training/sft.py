@@ -16,14 +16,17 @@ from ftassets.home import Home
 from ftassets.resources.base_models import copy_tokenizer, ensure_base, tokenizer_digest
 from ftassets.resources.child import Report, write_atomically
 from ftassets.resources.versions import ADAPTER, MANIFEST, MERGED, file_digests, publish
+from ftassets.training import replicas
 from ftassets.training.guard import TrainingStopped, objection
 
 RESULT = "result.json"
 _SAY_EVERY = 5.0  # seconds between progress reports
 
 
-def train(job: TrainingJob, report: Report) -> TrainingResult:
+def train(job: TrainingJob, report: Report, cores: int = 1) -> TrainingResult:
     """Fine-tune, merge, reload, publish below `job.versions`; also writes `job.work/result.json`.
+
+    With more than one core and no GPU, forked replicas share the batches: not for a process that has threads.
 
     Raises TrainingStopped (loss guard, nothing to train, an adapter that does not fit) and BaseModelMissing.
     """
@@ -46,11 +49,15 @@ def train(job: TrainingJob, report: Report) -> TrainingResult:
     going_on = f", going on from {job.start_from.parent.name[:12]}" if job.start_from else ""
     report(f"training on {len(rows)} rows, {trainable / 1e6:.2f}M parameters, {'bf16' if bf16 else 'fp32'}{going_on}")
 
-    trainer, losses = _trainer(job, model, tokenizer, rows, validation, bf16, report)
+    count = 1 if torch.cuda.is_available() else replicas.fitting(job.train.batch_size, min(cores, len(rows)))
+    rank = replicas.fork(count)
+    mine = replicas.part(rows, rank, count, job.train.seed)
+    trainer, losses = _trainer(job, model, tokenizer, mine, validation, bf16, count, report if rank == 0 else lambda _: None)
     started = time.monotonic()
-    trainer.train()
+    with replicas.joined(rank, count, job.work):
+        trainer.train()
+        tokens = replicas.total(trainer.state.num_input_tokens_seen)
     seconds = time.monotonic() - started
-    tokens = trainer.state.num_input_tokens_seen
     validation_loss = trainer.evaluate()["eval_loss"] if validation else None
     report(f"trained {len(losses)} steps in {seconds:.0f} s, last loss {losses[-1]:.3f}; merging and reloading")
 
@@ -153,7 +160,14 @@ def _model(job: TrainingJob, base: Path, dtype: Any) -> Any:
 
 
 def _trainer(
-    job: TrainingJob, model: Any, tokenizer: Any, rows: Sequence[Example], validation: Sequence[Example], bf16: bool, report: Report
+    job: TrainingJob,
+    model: Any,
+    tokenizer: Any,
+    rows: Sequence[Example],
+    validation: Sequence[Example],
+    bf16: bool,
+    count: int,
+    report: Report,
 ) -> tuple[Any, list[float]]:
     """A TRL trainer, and the list its losses go to, one a step."""
     import torch
@@ -171,7 +185,7 @@ def _trainer(
         def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
             if not logs or "loss" not in logs:
                 return
-            losses.append(float(logs["loss"]))
+            losses.append(replicas.total(float(logs["loss"])) / count)
             if why := objection(losses, job.train.loss_limit):
                 raise TrainingStopped(why)
             now = time.monotonic()
@@ -181,8 +195,11 @@ def _trainer(
                 left = spent / state.global_step * (state.max_steps - state.global_step)
                 report(
                     f"step {state.global_step}/{state.max_steps}, loss {losses[-1]:.3f}, "
-                    f"{state.num_input_tokens_seen / spent:.0f} tokens/s, {left:.0f} s left"
+                    f"{count * state.num_input_tokens_seen / spent:.0f} tokens/s, {left:.0f} s left"
                 )
+
+        def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
+            replicas.agree(model)
 
     class CompletionTrainer(SFTTrainer):
         """TRL's loss without the entropy and accuracy computed beside it: with them the loss is a third of a step on CPU."""
@@ -198,7 +215,7 @@ def _trainer(
             loss = loss / (taught.sum() if num_items_in_batch is None else num_items_in_batch)
             return (loss, {"logits": logits.detach()}) if return_outputs else loss
 
-    arguments = SFTConfig(output_dir=str(job.work / "trainer"), **_settings(job.train, bf16, torch.cuda.is_available()))
+    arguments = SFTConfig(output_dir=str(job.work / "trainer"), **_settings(job.train, count, bf16, torch.cuda.is_available()))
     trainer = CompletionTrainer(
         model=model,
         args=arguments,
@@ -211,11 +228,11 @@ def _trainer(
     return trainer, losses
 
 
-def _settings(train: Train, bf16: bool, cuda: bool) -> dict[str, Any]:
+def _settings(train: Train, count: int, bf16: bool, cuda: bool) -> dict[str, Any]:
     return {
         "num_train_epochs": train.epochs,
         "learning_rate": train.learning_rate,
-        "per_device_train_batch_size": train.batch_size,
+        "per_device_train_batch_size": train.batch_size // count,
         "per_device_eval_batch_size": train.batch_size,
         "gradient_accumulation_steps": train.accumulation,
         "warmup_steps": train.warmup,  # below 1 it is a share of all steps

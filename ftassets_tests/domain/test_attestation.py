@@ -85,9 +85,18 @@ def test_another_kind_of_statement_is_refused() -> None:
 
 @pytest.mark.parametrize(
     "payload",
-    [b"", b"\xff", b"null", b"[]", b"{}", b'{"predicate": [], "subject": []}', b'{"predicate": {"verdicts": ["PASS"]}, "subject": []}',
-     b'{"predicate": {"verdicts": {}}, "subject": [{"name": "x"}]}', b'{"predicate": null, "subject": null}',
-     b'{"predicate": {"verdicts": 7}, "subject": []}'],
+    [
+        b"",
+        b"\xff",
+        b"null",
+        b"[]",
+        b"{}",
+        b'{"predicate": [], "subject": []}',
+        b'{"predicate": {"verdicts": ["PASS"]}, "subject": []}',
+        b'{"predicate": {"verdicts": {}}, "subject": [{"name": "x"}]}',
+        b'{"predicate": null, "subject": null}',
+        b'{"predicate": {"verdicts": 7}, "subject": []}',
+    ],
 )
 def test_what_is_no_statement_is_refused_not_raised(payload: bytes) -> None:
     (reason,) = objections(payload, "voice", VERSION, {})

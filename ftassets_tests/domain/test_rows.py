@@ -25,8 +25,11 @@ def test_a_line_becomes_an_example() -> None:
 
 def test_the_last_question_and_answer_count() -> None:
     messages = [
-        {"role": "system", "content": "s"}, {"role": "user", "content": "first"}, {"role": "assistant", "content": "one"},
-        {"role": "user", "content": "second"}, {"role": "assistant", "content": "two"},
+        {"role": "system", "content": "s"},
+        {"role": "user", "content": "first"},
+        {"role": "assistant", "content": "one"},
+        {"role": "user", "content": "second"},
+        {"role": "assistant", "content": "two"},
     ]
     (example,), _ = parse_jsonl(json.dumps({"messages": messages}), "seed")
     assert (example.prompt, example.completion) == ("second", "two")

@@ -1,5 +1,6 @@
 """The loop once round, in one process: first version, traffic, drift, retrain, canary, promotion, rollback."""
 
+import json
 import time
 from collections.abc import Iterator
 
@@ -57,7 +58,7 @@ def test_the_loop_closes(tiny: TinyLoop) -> None:
 
     begin = time.time()
     for number, room in enumerate(ROOMS * 4):
-        ask(tiny, f"open curtain number {number} facing the {room} window", '{"intent":"open","area":"%s"}' % room)
+        ask(tiny, f"open curtain number {number} facing the {room} window", json.dumps({"intent": "open", "area": room}))
     end = time.time()
     drift = tiny.loop.retrain_on.drift.model_copy(update={"window": end - begin})
     tiny.loop = tiny.loop.model_copy(update={"retrain_on": tiny.loop.retrain_on.model_copy(update={"drift": drift})})
@@ -89,7 +90,10 @@ def test_the_loop_closes(tiny: TinyLoop) -> None:
     state = tiny.serving.state(LOOP)
     assert (state.production, state.standby, state.candidate) == (second, first, None)
 
-    aliases = {version.digest: version.aliases for version in tiny.resources["registry"].resource_fn(dg.build_init_resource_context()).versions(LOOP)}
+    aliases = {
+        version.digest: version.aliases
+        for version in tiny.resources["registry"].resource_fn(dg.build_init_resource_context()).versions(LOOP)
+    }
     assert "production" in aliases[second]
     assert tiny.move("rollback", reason="drill").success
     assert tiny.serving.state(LOOP).production == first

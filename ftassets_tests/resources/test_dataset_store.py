@@ -177,11 +177,21 @@ def test_main_stays(store: DatasetStore) -> None:
 def test_unknown_refs(store: DatasetStore, ref: str) -> None:
     head = land(store, "main", {"a": b"1"})
     calls: list[Callable[[], object]] = [
-        lambda: store.resolve(ref), lambda: store.get_commit(ref), lambda: store.log(ref), lambda: store.list(ref),
-        lambda: store.read(ref, "a"), lambda: store.diff("main", ref), lambda: store.diff(ref, "main"),
-        lambda: store.branch("new", ref), lambda: store.tag("new", ref), lambda: store.delete_branch(ref),
-        lambda: store.put(ref, "b", b"1"), lambda: store.delete(ref, "a"), lambda: store.commit(ref, "m", {}),
-        lambda: store.merge(ref, "main", "m", {}), lambda: store.merge("main", ref, "m", {}),
+        lambda: store.resolve(ref),
+        lambda: store.get_commit(ref),
+        lambda: store.log(ref),
+        lambda: store.list(ref),
+        lambda: store.read(ref, "a"),
+        lambda: store.diff("main", ref),
+        lambda: store.diff(ref, "main"),
+        lambda: store.branch("new", ref),
+        lambda: store.tag("new", ref),
+        lambda: store.delete_branch(ref),
+        lambda: store.put(ref, "b", b"1"),
+        lambda: store.delete(ref, "a"),
+        lambda: store.commit(ref, "m", {}),
+        lambda: store.merge(ref, "main", "m", {}),
+        lambda: store.merge("main", ref, "m", {}),
     ]
     for call in calls:
         with pytest.raises(RefNotFound):

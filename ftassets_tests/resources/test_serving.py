@@ -42,7 +42,11 @@ def test_a_loop_from_its_first_version_to_a_rollback(backend):
     journal = serving.journal()
     assert [shift.number for shift in journal] == [1, 2, 3, 4, 5]
     assert [(shift.action, shift.by) for shift in journal] == [
-        ("start", "run:1"), ("start", "run:2"), ("ramp", "run:3"), ("promote", "run:4"), ("rollback", "cli")
+        ("start", "run:1"),
+        ("start", "run:2"),
+        ("ramp", "run:3"),
+        ("promote", "run:4"),
+        ("rollback", "cli"),
     ]
     assert journal[-1].state == serving.state("support")
     assert serving.journal(4) == journal[4:]

@@ -75,8 +75,17 @@ def test_a_foreign_key_is_refused_even_under_our_key_id(signer: Signer, make: Ma
 
 @pytest.mark.parametrize(
     "envelope",
-    [b"", b"null", b"[]", b"\xff\xfe", b'{"payload": 1}', b'{"payload": "!", "payloadType": "x", "signatures": []}',
-     b'{"payload": "", "payloadType": "x", "signatures": []}', b'{"payload": "", "payloadType": "x", "signatures": [7]}', b"[" * 100_000],
+    [
+        b"",
+        b"null",
+        b"[]",
+        b"\xff\xfe",
+        b'{"payload": 1}',
+        b'{"payload": "!", "payloadType": "x", "signatures": []}',
+        b'{"payload": "", "payloadType": "x", "signatures": []}',
+        b'{"payload": "", "payloadType": "x", "signatures": [7]}',
+        b"[" * 100_000,
+    ],
 )
 def test_what_is_no_envelope_is_refused(signer: Signer, envelope: bytes) -> None:
     signer.sign(PAYLOAD)

@@ -25,9 +25,20 @@ def log(request: pytest.FixtureRequest, tmp_path: Path) -> TrafficLog:
 
 def exchange(number: int, loop: str = "voice", **changes: object) -> Exchange:
     fixed = Exchange(
-        id=f"{loop}-{number}", loop=loop, version="v1", user="u", prompt="lights on", messages='[{"role": "user"}]',
-        answer='{"intent": "on"}', status=200, at=float(number), latency_ms=12.5, first_token_ms=3.25,
-        tokens_in=7, tokens_out=9, share=0.05,
+        id=f"{loop}-{number}",
+        loop=loop,
+        version="v1",
+        user="u",
+        prompt="lights on",
+        messages='[{"role": "user"}]',
+        answer='{"intent": "on"}',
+        status=200,
+        at=float(number),
+        latency_ms=12.5,
+        first_token_ms=3.25,
+        tokens_in=7,
+        tokens_out=9,
+        share=0.05,
     )
     return replace(fixed, **changes)  # type: ignore[arg-type]
 
@@ -35,8 +46,16 @@ def exchange(number: int, loop: str = "voice", **changes: object) -> Exchange:
 def test_rows_come_back_as_they_went_in(log: TrafficLog) -> None:
     rows = [
         exchange(1),
-        exchange(2, prompt="h\u00e9 \U0001f4a1 \x00 '; DROP TABLE", answer="", status=502, first_token_ms=None, tokens_in=None,
-                 tokens_out=None, error="upstream\nclosed"),
+        exchange(
+            2,
+            prompt="h\u00e9 \U0001f4a1 \x00 '; DROP TABLE",
+            answer="",
+            status=502,
+            first_token_ms=None,
+            tokens_in=None,
+            tokens_out=None,
+            error="upstream\nclosed",
+        ),
     ]
     log.append(rows)
     assert log.exchanges("voice") == rows

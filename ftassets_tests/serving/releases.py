@@ -13,7 +13,10 @@ from ftassets.resources.versions import file_digests, publish
 def loop_config(name: str = "support") -> LoopConfig:
     return LoopConfig.model_validate(
         {
-            "name": name, "base_model": "tiny", "golden_set": "golden.jsonl", "dataset": {"seed": "seed.jsonl"},
+            "name": name,
+            "base_model": "tiny",
+            "golden_set": "golden.jsonl",
+            "dataset": {"seed": "seed.jsonl"},
             "task": {"system_prompt": "Answer with the tool call.", "max_tokens": 48},
             "gates": [{"metric": "exact_match", "better_than": "production"}],
         }
@@ -26,7 +29,10 @@ def make_version(home: Home, content: str) -> str:
     (staging / "merged").mkdir(parents=True)
     (staging / "merged" / "model.safetensors").write_text(content)
     manifest = VersionManifest(
-        kind="adapter", base_model="tiny", files=file_digests(staging), tokenizer_digest="0" * 64,
+        kind="adapter",
+        base_model="tiny",
+        files=file_digests(staging),
+        tokenizer_digest="0" * 64,
         generation={"temperature": 0.0, "max_tokens": 32},
     )
     return publish(staging, manifest, home.versions)

@@ -46,7 +46,10 @@ def _app(digest: str, delay: float) -> ASGIApp:
 
 def _whole(text: str) -> dict:
     return {
-        "id": "engine-1", "object": "chat.completion", "created": 1, "model": "merged",
+        "id": "engine-1",
+        "object": "chat.completion",
+        "created": 1,
+        "model": "merged",
         "choices": [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}],
         "usage": {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10},
     }

@@ -31,7 +31,9 @@ def test_answer_carries_version_and_our_id_and_is_on_record(serving_a):
 def test_engine_gets_system_prompt_and_settings_of_the_version_where_the_request_has_none(serving_a):
     sent = json.loads(content(serving_a.ask("echo", user="u1")))
     assert sent == {
-        "model": "merged", "temperature": 0.0, "max_tokens": 32,
+        "model": "merged",
+        "temperature": 0.0,
+        "max_tokens": 32,
         "messages": [{"role": "system", "content": "Answer with the tool call."}, {"role": "user", "content": "echo"}],
     }
     messages = [{"role": "system", "content": "mine"}, {"role": "user", "content": "echo"}]
@@ -139,8 +141,11 @@ def test_unknown_path_and_method_are_answered_as_json(serving_a):
 @pytest.mark.parametrize(
     ("prompt", "stream", "status", "error"),
     [
-        ("fail", False, 502, "answered 500"), ("fail", True, 502, "answered 500"), ("garbage", False, 502, "no completion"),
-        ("refuse", False, 422, "unexpected field"), ("refuse", True, 422, "unexpected field"),
+        ("fail", False, 502, "answered 500"),
+        ("fail", True, 502, "answered 500"),
+        ("garbage", False, 502, "no completion"),
+        ("refuse", False, 422, "unexpected field"),
+        ("refuse", True, 422, "unexpected field"),
     ],
 )
 def test_failure_of_the_engine_reaches_client_and_log(serving_a, prompt, stream, status, error):

@@ -49,8 +49,14 @@ def tree(home: Home) -> dict[str, psutil.Process]:
             line = " ".join(process.cmdline())
         except psutil.Error:
             continue
-        for name, sign in (("supervisord", "supervisor.supervisord"), ("gateway", "-m ftassets.serving "), ("model", "serve merged"),
-                           ("code", "code-server start"), ("ui", "dagster_webserver"), ("daemon", "dagster._daemon")):
+        for name, sign in (
+            ("supervisord", "supervisor.supervisord"),
+            ("gateway", "-m ftassets.serving "),
+            ("model", "serve merged"),
+            ("code", "code-server start"),
+            ("ui", "dagster_webserver"),
+            ("daemon", "dagster._daemon"),
+        ):
             if sign in line:
                 found[name] = process
     return found
@@ -78,7 +84,10 @@ def tiny_release(home: Home) -> str:
     staging = home.root / "staging"
     make_tiny_model(staging / "merged")
     manifest = VersionManifest(
-        kind="base", base_model="tiny", files=file_digests(staging), tokenizer_digest="0" * 64,
+        kind="base",
+        base_model="tiny",
+        files=file_digests(staging),
+        tokenizer_digest="0" * 64,
         generation={"temperature": 0.0, "max_tokens": 8},
     )
     digest = publish(staging, manifest, home.versions)

@@ -78,10 +78,17 @@ def remove_version(home, digest):
 
 
 TAMPERINGS = [
-    (edit_weights, "model.safetensors is missing or was changed"), (add_file, "generation_config.json is missing or was changed"),
-    (edit_manifest, "changed"), (sign_with_foreign_key, "not signed by the release key"), (sign_for_other_loop, "for loop 'other'"),
-    (sign_another_version, "is for version"), (sign_failed_verdict, "other than PASS"), (sign_without_verdicts, "not a release statement"),
-    (edit_envelope, "was changed afterwards"), (remove_envelope, "no release attestation"), (remove_version, "no readable manifest"),
+    (edit_weights, "model.safetensors is missing or was changed"),
+    (add_file, "generation_config.json is missing or was changed"),
+    (edit_manifest, "changed"),
+    (sign_with_foreign_key, "not signed by the release key"),
+    (sign_for_other_loop, "for loop 'other'"),
+    (sign_another_version, "is for version"),
+    (sign_failed_verdict, "other than PASS"),
+    (sign_without_verdicts, "not a release statement"),
+    (edit_envelope, "was changed afterwards"),
+    (remove_envelope, "no release attestation"),
+    (remove_version, "no readable manifest"),
 ]
 
 

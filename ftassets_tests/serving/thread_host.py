@@ -97,8 +97,12 @@ def transformers_app(folder: Path) -> ASGIApp:
             choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
             return JSONResponse({**head, "object": "chat.completion", "choices": [choice], "usage": usage})
         chunk = JSONResponse(
-            {**head, "object": "chat.completion.chunk", "usage": usage,
-             "choices": [{"index": 0, "delta": {"role": "assistant", "content": text}, "finish_reason": "stop"}]}
+            {
+                **head,
+                "object": "chat.completion.chunk",
+                "usage": usage,
+                "choices": [{"index": 0, "delta": {"role": "assistant", "content": text}, "finish_reason": "stop"}],
+            }
         )
         return StreamingResponse(iter([event(bytes(chunk.body))]), media_type="text/event-stream")
 

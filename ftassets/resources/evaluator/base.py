@@ -10,6 +10,10 @@ class EvaluationFailed(Exception):
     """The evaluation process ended without all answers."""
 
 
+class EvaluationKilled(EvaluationFailed):
+    """The process was killed from outside: worth one more try."""
+
+
 class Evaluator(ABC):
     """Runs an answer job: afterwards every output file of the job exists, or EvaluationFailed is raised.
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from ftassets.domain.answers import AnswerJob
 from ftassets.resources.child import run_child, write_atomically
-from ftassets.resources.evaluator.base import EvaluationFailed, Evaluator
+from ftassets.resources.evaluator.base import EvaluationFailed, EvaluationKilled, Evaluator
 
 _KILLED = {-9, 137}
 
@@ -25,7 +25,7 @@ class SubprocessEvaluator(Evaluator):
         write_atomically(job_file, job.model_dump_json(indent=2))
         ended = run_child(self._command, job_file, context, self._python)
         if ended.code in _KILLED:
-            raise EvaluationFailed(
+            raise EvaluationKilled(
                 f"the evaluation process was killed, most likely because memory ran out: a batch of {job.batch_size} may be too large"
             )
         if ended.code != 0:

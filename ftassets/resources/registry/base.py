@@ -23,8 +23,14 @@ class Registry(ABC):
 
     @abstractmethod
     def log_training(
-        self, loop: str, run_name: str, params: Mapping[str, object], metrics: Mapping[str, float],
-        curve: Sequence[tuple[int, float]], tags: Mapping[str, str], artifacts: Path | None,
+        self,
+        loop: str,
+        run_name: str,
+        params: Mapping[str, object],
+        metrics: Mapping[str, float],
+        curve: Sequence[tuple[int, float]],
+        tags: Mapping[str, str],
+        artifacts: Path | None,
     ) -> str:
         """Record one training: returns the tracker's run id. `curve` is (step, loss). `tags["digest"]` makes it idempotent."""
 

@@ -29,8 +29,14 @@ class MlflowRegistry(Registry):
         self._opened: MlflowClient | None = None
 
     def log_training(
-        self, loop: str, run_name: str, params: Mapping[str, object], metrics: Mapping[str, float],
-        curve: Sequence[tuple[int, float]], tags: Mapping[str, str], artifacts: Path | None,
+        self,
+        loop: str,
+        run_name: str,
+        params: Mapping[str, object],
+        metrics: Mapping[str, float],
+        curve: Sequence[tuple[int, float]],
+        tags: Mapping[str, str],
+        artifacts: Path | None,
     ) -> str:
         from mlflow.entities import Metric, Param
 

@@ -10,6 +10,10 @@ class TrainingFailed(Exception):
     """Training ended without a complete result; the message says what to change."""
 
 
+class TrainingKilled(TrainingFailed):
+    """The process was killed from outside: worth one more try."""
+
+
 class Trainer(ABC):
     """Runs a training job; heavy libraries stay out of the calling process."""
 

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from ftassets.domain.training import TrainingJob, TrainingResult
 from ftassets.resources.child import Ended, run_child, write_atomically
-from ftassets.resources.trainer.base import Trainer, TrainingFailed
+from ftassets.resources.trainer.base import Trainer, TrainingFailed, TrainingKilled
 from ftassets.resources.versions import VersionDamaged, load_manifest
 
 _KILLED = {-9, 137}
@@ -27,7 +27,7 @@ class SubprocessTrainer(Trainer):
         write_atomically(job_file, job.model_dump_json(indent=2))
         ended = run_child(self._command, job_file, context, self._python)
         if ended.code != 0:
-            raise TrainingFailed(_why(ended, job))
+            raise (TrainingKilled if ended.code in _KILLED else TrainingFailed)(_why(ended, job))
         try:
             result = TrainingResult.model_validate(ended.messages[-1])
             load_manifest(job.versions, result.digest)

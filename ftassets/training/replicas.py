@@ -1,0 +1,85 @@
+"""Training on the cores of a CPU: forked copies that each take a part of every batch and agree on every gradient.
+
+Two threads in one process are no faster than one for a small model, two processes nearly twice as fast (docs/spike.md).
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from ftassets.resources.child import die_with_parent
+
+T = TypeVar("T")
+
+
+def fitting(batch_size: int, cores: int) -> int:
+    """The most replicas that split a batch evenly."""
+    return max(count for count in range(1, max(cores, 1) + 1) if batch_size % count == 0)
+
+
+def fork(count: int) -> int:
+    """Make `count` copies of this process; returns 0 in the original, else the copy's number. Torch must not have started threads."""
+    for rank in range(1, count):
+        if os.fork() == 0:
+            die_with_parent()
+            return rank
+    return 0
+
+
+def part(rows: Sequence[T], rank: int, count: int, seed: int) -> list[T]:
+    """This replica's rows, as many as every other's; up to count - 1 rows are left out."""
+    if count == 1:
+        return list(rows)
+    order = np.random.default_rng(seed).permutation(len(rows))[: len(rows) // count * count]
+    return [rows[i] for i in order[rank::count]]
+
+
+@contextmanager
+def joined(rank: int, count: int, work: Path) -> Iterator[None]:
+    """The time in which replicas can agree; a copy does not come out of it."""
+    if count == 1:
+        yield
+        return
+    import torch.distributed as dist
+
+    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+    code = 1
+    try:
+        dist.init_process_group("gloo", init_method=f"file://{work.resolve()}/replicas", rank=rank, world_size=count)
+        yield
+        dist.destroy_process_group()
+        code = 0
+    finally:
+        if rank:
+            os._exit(code)
+
+
+def agree(model: Any) -> None:
+    """Replace every gradient by the mean over all replicas."""
+    import torch
+    import torch.distributed as dist
+
+    if not dist.is_initialized():
+        return
+    gradients = [p.grad for p in model.parameters() if p.grad is not None]
+    flat = torch.cat([g.flatten() for g in gradients])
+    dist.all_reduce(flat)
+    flat /= dist.get_world_size()
+    for gradient, mean in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+        gradient.copy_(mean.view_as(gradient))
+
+
+def total(value: float) -> float:
+    """Sum of a number over all replicas."""
+    import torch
+    import torch.distributed as dist
+
+    if not dist.is_initialized():
+        return value
+    number = torch.tensor([value], dtype=torch.float64)
+    dist.all_reduce(number)
+    return float(number)
