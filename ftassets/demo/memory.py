@@ -9,7 +9,7 @@ import psutil
 class MemoryWatch:
     """Samples the proportional set size (shared pages counted once) of all processes of a home; `peak_mb` is the highest sum."""
 
-    def __init__(self, home: str, every: float = 3.0) -> None:
+    def __init__(self, home: str, every: float = 10.0) -> None:
         self.peak_mb = 0.0
         self._home = home
         self._every = every

@@ -5,11 +5,13 @@ from typing import Any
 
 from ftassets.demo.client import Users
 from ftassets.demo.observer import Observer, launched_by
+from ftassets.domain.drift import DriftVerdict
 from ftassets.domain.gates import EvalReport, in_slice, judge
 from ftassets.domain.loop import LoopConfig
 from ftassets.domain.statistics import wilson_interval
+from ftassets.lineage.dataset_files import from_parquet, golden_path
 from ftassets.lineage.eval_report import ROLES, read_answers
-from ftassets.lineage.events import required
+from ftassets.lineage.events import node, required
 from ftassets.resources.dataset_store.base import DatasetStore
 from ftassets.resources.traffic_log.base import TrafficLog
 
@@ -26,17 +28,23 @@ def collect(
 ) -> dict[str, Any]:
     """The summary. `quiet` and `drifted` are the window ends (epoch seconds) of the windows of each kind."""
     report = EvalReport.model_validate(observer.eval_report())
-    reports = {seen.window_end: seen for seen in observer.drift_reports()}
-    alarm = reports[drifted[-1]]
+    judged = {seen.window_end: seen for seen in observer.drift_reports() if seen.verdict != DriftVerdict.NOT_ENOUGH_DATA}
+    new = [judged[end] for end in drifted if end in judged]
+    alarm = next(seen for seen in new if seen.verdict == DriftVerdict.ALARM)
     return {
         "accuracy": {role: {name: _share(report, role, name) for name in ("established", "drifted")} for role in ROLES},
-        "quiet_windows": [{"alarm": reports[end].verdict == "ALARM", "verdict": reports[end].verdict} for end in quiet],
+        "quiet_windows": [
+            {"alarm": seen.verdict == DriftVerdict.ALARM, "value": seen.metadata["novelty_mean"]}
+            for end in quiet
+            if (seen := judged.get(end))
+        ],
         "drift": {
             "statistic": "novelty_mean",
             "value": alarm.metadata.get("novelty_mean"),
             "threshold": alarm.metadata.get("novelty_mean_threshold"),
-            "alarm": alarm.verdict == "ALARM",
-            "windows": [{"alarm": reports[end].verdict == "ALARM"} for end in drifted],
+            "alarm": alarm.verdict == DriftVerdict.ALARM,
+            "seconds_to_retrain": _reaction(observer, alarm.at),
+            "windows": [{"alarm": seen.verdict == DriftVerdict.ALARM} for seen in new],
         },
         "dataset": {"commit": observer.value("curated_dataset", "commit"), "rows": observer.value("curated_dataset", "rows")},
         "adapter": {name: observer.value("adapter", name) for name in ("digest", "train_seconds", "tokens_per_second")},
@@ -56,12 +64,16 @@ def collect(
     }
 
 
+def _reaction(observer: Observer, alarm_at: float) -> float | None:
+    """Seconds from the alarming report to the retrain run it led to."""
+    begun = [r.create_timestamp.timestamp() for r in observer.runs() if launched_by(r.dagster_run) == f"sensor:{observer.loop}__drift"]
+    return round(begun[0] - alarm_at, 1) if begun else None
+
+
 def side_by_side(observer: Observer, store: DatasetStore, count: int = 10) -> list[tuple[str, str, dict[str, str]]]:
     """Request, expected answer and each model's raw answer, half of them from each slice."""
-    from ftassets.lineage.dataset_files import from_parquet, golden_path
-
     report = EvalReport.model_validate(observer.eval_report())
-    commit = required(observer.instance, _golden(observer))
+    commit = required(observer.instance, node(observer.loop, "golden_set"))
     golden = from_parquet(store.read(commit, golden_path(observer.loop)))
     said = {role: read_answers([observer.home.answers / name for name in report.answers[role]]) for role in ROLES}
     rows = []
@@ -69,12 +81,6 @@ def side_by_side(observer: Observer, store: DatasetStore, count: int = 10) -> li
         chosen = [row for row in golden if row.slice == name]
         rows += chosen[:: max(1, len(chosen) // (count // 2))][: count // 2]
     return [(row.prompt, row.completion, {role: said[role][row.id] for role in ROLES}) for row in rows]
-
-
-def _golden(observer: Observer) -> Any:
-    from ftassets.lineage.events import node
-
-    return node(observer.loop, "golden_set")
 
 
 def _share(report: EvalReport, role: str, name: str) -> dict[str, float | int]:

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import dagster as dg
@@ -27,7 +28,7 @@ from ftassets.resources.serving.base import Serving
 from ftassets.resources.versions import MERGED, load_manifest
 
 STAGED = 900.0  # seconds a version may be staged for the latency comparison
-PAIRS = 32  # interleaved requests to each version
+PAIRS = 24  # interleaved requests to each version
 ROLES = ("base", "production", "candidate")
 
 
@@ -198,7 +199,9 @@ def read_answers(files: Sequence[Path]) -> dict[str, str]:
 def _latency(
     context: dg.AssetExecutionContext, loop: LoopConfig, serving: Serving, golden: Sequence[Example], candidate: str, production: str
 ) -> dict[str, list[float]]:
-    urls = {"candidate": serving.stage(loop.name, candidate, STAGED), "production": serving.stage(loop.name, production, STAGED)}
+    versions = {"candidate": candidate, "production": production}
+    with ThreadPoolExecutor() as pool:  # both servers start at the same time
+        urls = dict(zip(versions, pool.map(lambda digest: serving.stage(loop.name, digest, STAGED), versions.values()), strict=True))
     try:
         stride = max(1, len(golden) // PAIRS)
         prompts = [row.prompt for row in golden[::stride]][:PAIRS]

@@ -106,7 +106,7 @@ def test_only_the_completion_is_taught_and_the_prompt_is_the_one_evaluation_uses
     rows = example_rows(("dim",))
     job = tiny_job(tmp_path / "first", tiny_base)
     tokenizer: Any = AutoTokenizer.from_pretrained(tiny_base)
-    trainer, _ = _trainer(job, AutoModelForCausalLM.from_pretrained(tiny_base), tokenizer, rows, [], False, lambda _: None)
+    trainer, _ = _trainer(job, AutoModelForCausalLM.from_pretrained(tiny_base), tokenizer, rows, [], False, 1, lambda _: None)
     batch = next(iter(trainer.get_train_dataloader()))
     seen = set()
     for ids, labels in zip(batch["input_ids"], batch["labels"], strict=True):

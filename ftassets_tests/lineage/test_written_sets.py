@@ -1,0 +1,56 @@
+"""Files people wrote: what is wrong with a line is said, and a file without a usable line stops the run."""
+
+import json
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from ftassets.components.fine_tune_loop import build_loop
+from ftassets.lineage.dataset_files import from_parquet, golden_path, seed_path
+from ftassets.lineage.events import node
+from ftassets.resources.dataset_store.embedded import GitDatasetStore
+from ftassets_tests.tiny_loop import LOOP, tiny_config
+
+GOOD = json.dumps({"messages": [{"role": "user", "content": "dim it"}, {"role": "assistant", "content": '{"intent": "dim"}'}]})
+
+
+def materialize(tmp_path: Path, name: str, text: str, file: str) -> tuple[dg.ExecuteInProcessResult, GitDatasetStore]:
+    loop = tiny_config(tmp_path, tmp_path)
+    (tmp_path / file).write_text(text)
+    store = GitDatasetStore(tmp_path / "store.git")
+    assets = [a for a in build_loop(loop).assets or [] if isinstance(a, dg.AssetsDefinition) and node(LOOP, name) in a.keys]
+    return dg.materialize(assets, resources={"dataset_store": store}, raise_on_error=False), store
+
+
+def test_a_bad_line_is_quarantined_with_its_number_and_the_rest_is_committed(tmp_path: Path) -> None:
+    result, store = materialize(tmp_path, "seed_examples", f"{GOOD}\nnot json\n" + '{"messages": []}\n', "seed.jsonl")
+    assert result.success
+    assert [row.prompt for row in from_parquet(store.read("main", seed_path(LOOP)))] == ["dim it"]
+    check = result.get_asset_check_evaluations()[0]
+    assert not check.passed
+    assert "seed:2" in str(check.metadata["quarantined"].value)
+    assert "seed:3" in str(check.metadata["quarantined"].value)
+
+
+@pytest.mark.parametrize("text", ["", "\n\n", "not json\n", "[1, 2]\n"])
+def test_a_file_without_a_usable_line_fails_and_says_what_a_line_looks_like(tmp_path: Path, text: str) -> None:
+    result, store = materialize(tmp_path, "seed_examples", text, "seed.jsonl")
+    assert not result.success
+    assert '"role": "assistant"' in str(result.failure_data_for_node(f"{LOOP}__seed_examples"))
+    assert store.list("main") == []
+
+
+def test_a_golden_answer_that_is_no_call_is_refused(tmp_path: Path) -> None:
+    bad = json.dumps({"id": "g1", "messages": [{"role": "user", "content": "dim"}, {"role": "assistant", "content": "sure"}]})
+    result, store = materialize(tmp_path, "golden_set", f"{GOOD}\n{bad}\n", "golden.jsonl")
+    assert not result.success
+    assert "g1" in str(result.failure_data_for_node(f"{LOOP}__golden_set"))
+    assert golden_path(LOOP) not in store.list("main")
+
+
+def test_the_same_file_again_makes_no_new_commit(tmp_path: Path) -> None:
+    _, store = materialize(tmp_path, "seed_examples", GOOD, "seed.jsonl")
+    before = store.resolve("main")
+    materialize(tmp_path, "seed_examples", GOOD, "seed.jsonl")
+    assert store.resolve("main") == before
