@@ -23,14 +23,14 @@ demo: install
 
 test: install
 	@command -v chromium >/dev/null || { echo "the browser test needs Debian's chromium, installing it"; apt-get update -qq && apt-get install -qq -y chromium >/dev/null; } || echo "no chromium: apt-get install chromium (the browser test is skipped without it)"
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 check: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/dg check defs
+	FTASSETS_DAGSTER_STORAGE=$$(mktemp -d) $(BIN)/dg check defs
 
 ui: install
 	FTASSETS_HOME=$${FTASSETS_HOME:-.ftassets/demo} $(BIN)/ftassets up

@@ -9,8 +9,7 @@ from playwright.sync_api import sync_playwright
 LOOP = "voice_commands"
 PAGES = {
     "lineage": (f"/locations/ftassets/asset-groups/{LOOP}/lineage", "endpoint", (1500, 900)),
-    "eval_report": (f"/assets/{LOOP}/eval_report?view=overview", "worse_than_production", (1500, 1600)),
-    "drift_report": (f"/assets/{LOOP}/drift_report?view=overview", "within_drift_budget", (1500, 1100)),
+    "eval_report": (f"/assets/{LOOP}/eval_report?view=overview", "worse_than_production", (1500, 1000)),
 }
 
 

@@ -36,8 +36,8 @@ from ftassets.profiles import resources
 from ftassets_tests.hash_embedder import HashEmbedder
 
 loops = [build_loop(loop) for loop in read_loops(Path(__file__).parent / "loops").values()]
-backends = dg.Definitions(resources=resources() | {"embedder": HashEmbedder()}, executor=dg.in_process_executor)
-defs = dg.Definitions.merge(*loops, backends)
+backends = resources() | {"embedder": HashEmbedder()}
+defs = dg.Definitions.merge(*loops, dg.Definitions(resources=backends, executor=dg.in_process_executor))
 """
 
 

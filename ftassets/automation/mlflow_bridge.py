@@ -19,7 +19,7 @@ def mlflow_run(context: dg.InitResourceContext) -> Iterator[Any]:
     registry = context.resources.registry
     registry.experiment(loop)  # created here, so that its artefacts lie below the home
     config = {"experiment_name": loop, "mlflow_tracking_uri": registry.tracking_uri, "extra_tags": {"loop": loop}}
-    bridge = mlflow_tracking.resource_fn(context.replace_config(config))
+    bridge: Any = mlflow_tracking.resource_fn(context.replace_config(config))  # type: ignore[call-arg]
     mlflow = next(bridge)
     try:
         yield mlflow

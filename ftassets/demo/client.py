@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Any
 
 import requests
 
@@ -36,7 +37,7 @@ class Users:
         A wrong correction is the answer to something else, taken from `others`.
         """
         with ThreadPoolExecutor(CLIENTS) as pool:
-            list(pool.map(lambda pair: self._say(*pair, correct, others), enumerate(utterances, start=self.sent)))
+            list(pool.map(lambda pair: self._say(pair[0], pair[1], correct, others), enumerate(utterances, start=self.sent)))
 
     def trickle(self, utterances: Sequence[Utterance], until: threading.Event, every: float) -> None:
         """Send one utterance after the other until told to stop; `every` is the least time between two in seconds."""
@@ -49,7 +50,7 @@ class Users:
 
     def _say(self, number: int, utterance: Utterance, correct: float, others: Sequence[str]) -> None:
         rng = random.Random(self.seed * 1_000_003 + number)
-        body = {
+        body: Any = {
             "model": self.loop,
             "messages": [{"role": "user", "content": utterance.text}],
             "user": f"user-{rng.randrange(USERS)}",

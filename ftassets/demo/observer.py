@@ -53,7 +53,7 @@ class Observer:
         """All drift reports, oldest first."""
         seen = []
         for at, event in history(self.instance, node(self.loop, "drift_report"), limit=200):
-            values = {name: entry.value for name, entry in event.metadata.items()}
+            values: dict[str, Any] = {name: entry.value for name, entry in event.metadata.items()}
             seen.append(DriftVerdictSeen(at, float(values["window_end"]), str(values["verdict"]), str(values["reason"]), values))
         return seen[::-1]
 

@@ -1,6 +1,7 @@
 """The demo: users talk to a loop, their topics change, and the loop takes it from there."""
 
 import json
+import os
 import random
 import shutil
 import threading
@@ -61,7 +62,7 @@ def run(home: Home, ports: Ports, keep_open: bool) -> None:
             final_tables(screen.console, summary, side_by_side(teller.observer, GitDatasetStore(home.datasets)))
             screen.console.print(
                 f"{stages['total'] / 60:.1f} minutes; {requests['sent']} requests sent, {requests['answered']} answered, "
-                f"{requests['logged']} logged; peak memory {summary['peak_memory_mb']} MB. All figures: {path}"
+                f"{requests['logged']} logged; peak memory {summary['peak_memory_mb']} MB. All figures: {os.path.relpath(path)}"
             )
             if keep_open:
                 screen.console.print(f"The UI stays at http://127.0.0.1:{ports.ui} until Ctrl-C.")

@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections import Counter
 
 import dagster as dg
 
@@ -112,15 +113,13 @@ def from_feedback(reviewed: list[Reviewed]) -> list[Example]:
 
 def _metadata(loop: LoopConfig, curated: Curated, commit: str, previous: dict[str, str]) -> dict:
     rows = [row for members in curated.splits.values() for row in members]
-    labels = [label_of(row.completion, loop.task.label) for row in rows]
-    by_label = markdown_table(["class", "rows"], sorted(((name, labels.count(name)) for name in set(labels)), key=lambda x: -x[1]))
-    sources = [row.source for row in rows]
+    by_label = markdown_table(["class", "rows"], Counter(label_of(row.completion, loop.task.label) for row in rows).most_common())
     return {
         "commit": commit,
         "rows": len(rows),
         "new_rows": sum(row.id not in previous for row in rows),
         "splits": {split: len(members) for split, members in curated.splits.items()},
-        "sources": {name: sources.count(name) for name in sorted(set(sources))},
+        "sources": dict(Counter(row.source for row in rows)),
         "quarantined": len(curated.dropped),
         "funnel": dg.MetadataValue.md(funnel(curated.funnel)),
         "classes": dg.MetadataValue.md(by_label),

@@ -168,7 +168,9 @@ def _materialize(
     if result.statistics and known:
         metadata |= {s.name: s.value for s in result.statistics}
         metadata |= {f"{s.name}_threshold": s.threshold for s in result.statistics}
-        rows = [(s.name, s.value, s.threshold, f"{s.p_value:.4f}", "ALARM" if s.alarm else "quiet") for s in result.statistics]
+        rows: list[tuple[object, ...]] = [
+            (s.name, s.value, s.threshold, f"{s.p_value:.4f}", "ALARM" if s.alarm else "quiet") for s in result.statistics
+        ]
         if result.mix_shift is not None:
             metadata["mix_shift"] = result.mix_shift
             rows.append(("mix_shift (informs only)", result.mix_shift, "", "", ""))

@@ -59,7 +59,7 @@ def refused_gates(instance: dg.DagsterInstance, report: dg.AssetKey, names: Iter
         found = event.event_specific_data if event else None
         if not isinstance(found, dg.AssetCheckEvaluation):
             why[name] = "not evaluated"
-        elif found.target_materialization_data is None or not record.run_id:
+        elif found.target_materialization_data is None or record is None or not record.run_id:
             why[name] = "the verdict was not produced by a run"
         elif found.target_materialization_data.storage_id != records[0].storage_id:
             why[name] = "the verdict belongs to an older report"

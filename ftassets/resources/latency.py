@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from ftassets.domain.loop import Task
 
@@ -32,7 +33,7 @@ def interleaved_latency(urls: Mapping[str, str], prompts: Sequence[str], task: T
 def _ask(url: str, prompt: str, task: Task) -> float:
     import requests
 
-    body = {
+    body: Any = {
         "messages": [{"role": "system", "content": task.system_prompt}, {"role": "user", "content": prompt}],
         "max_tokens": task.max_tokens,
         "temperature": task.temperature,
