@@ -37,6 +37,8 @@ def build(loop: LoopConfig) -> dg.SensorDefinition:
         if runs.retrain_running(context.instance, loop.name):
             return dg.SkipReason("a retrain of this loop is under way")
         number = runs.attempt(context.instance, loop.name, **{TRIGGER: "bootstrap"})
+        if number >= runs.ATTEMPTS:
+            return dg.SkipReason(f"the run's process died {number} times: look at the runs, then start the retrain job by hand")
         return dg.SensorResult(run_requests=[dg.RunRequest(run_key=f"bootstrap:{number}", tags={TRIGGER: "bootstrap"})])
 
     return bootstrap

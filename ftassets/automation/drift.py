@@ -59,6 +59,8 @@ def build(loop: LoopConfig) -> dg.SensorDefinition:
             return dg.SkipReason(f"{decision.action.value}: {decision.reason}")
         digest = data_version(report)
         number = runs.attempt(instance, loop.name, **{REPORT: digest})
+        if number >= runs.ATTEMPTS:
+            return dg.SkipReason(f"the run's process died {number} times: look at the runs, then start the retrain job by hand")
         tags = {TRIGGER: "drift", REPORT: digest, "ftassets/reason": decision.reason}
         return dg.SensorResult(run_requests=[dg.RunRequest(run_key=f"{digest}:{number}", tags=tags)])
 

@@ -68,6 +68,14 @@ def end_dead_runs(instance: dg.DagsterInstance, loop: str) -> list[str]:
             instance.add_run_tags(run.run_id, {runs.DIED: "true"})
             instance.report_run_failed(run, "the process that executed this run is gone; the loop tries again by itself")
             ended.append(run.run_id)
+    for record in instance.get_run_records(dg.RunsFilter(tags={LOOP: loop}, statuses=[dg.DagsterRunStatus.FAILURE]), limit=10):
+        run = record.dagster_run
+        # a code server that saw its worker die fails the run itself: no step of such a run says why
+        if runs.DIED not in run.tags and not instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE).records:
+            for process in ownership.children_left(run.run_id):
+                process.kill()
+            instance.add_run_tags(run.run_id, {runs.DIED: "true"})
+            ended.append(run.run_id)
     return ended
 
 

@@ -13,6 +13,7 @@ UNFINISHED = [
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
+ATTEMPTS = 5  # a run whose process dies this often needs a person
 DIED = "ftassets/died"  # set by the reconcile sensor on runs whose process is gone
 
 
