@@ -187,8 +187,9 @@ def _materialize(
         check_results=[
             dg.AssetCheckResult(
                 check_name=CHECK,
-                passed=result.verdict is not DriftVerdict.ALARM,
-                severity=dg.AssetCheckSeverity.ERROR,
+                passed=result.verdict is DriftVerdict.QUIET,
+                # too little data is neither red nor green
+                severity=dg.AssetCheckSeverity.ERROR if result.verdict is DriftVerdict.ALARM else dg.AssetCheckSeverity.WARN,
                 metadata={"verdict": result.verdict.value, "reason": result.reason},
             )
         ],
