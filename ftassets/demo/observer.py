@@ -88,11 +88,3 @@ def launched_by(run: dg.DagsterRun) -> str:
         if name := run.tags.get(f"dagster/{kind}_name"):
             return f"{kind}:{name}"
     return "hand"
-
-
-def write_atomically(path: Path, content: str) -> None:
-    """Write a file in one step."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(content)
-    temporary.replace(path)

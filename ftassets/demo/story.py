@@ -13,13 +13,14 @@ import numpy as np
 
 from ftassets.demo.client import Users
 from ftassets.demo.memory import MemoryWatch
-from ftassets.demo.observer import Observer, launched_by, write_atomically
+from ftassets.demo.observer import Observer, launched_by
 from ftassets.demo.screen import Screen, final_tables
 from ftassets.demo.summary import collect, side_by_side
 from ftassets.demo.voice_commands import DRIFTED, ESTABLISHED, Utterance, draw
 from ftassets.domain.loop import LoopConfig
 from ftassets.home import Home
 from ftassets.loop_files import read_loops
+from ftassets.resources.child import write_atomically
 from ftassets.resources.dataset_store.embedded import GitDatasetStore
 from ftassets.resources.serving.base import ServingError
 from ftassets.resources.traffic_log.embedded import SqliteTrafficLog
