@@ -9,9 +9,11 @@ from typing import Annotated
 
 import typer
 
+from ftassets import data_commands
 from ftassets.home import Home
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Keep a fine-tuned model good in production.")
+app.add_typer(data_commands.app)
 
 Loop = Annotated[str, typer.Argument(help="Name of the loop.")]
 Reason = Annotated[str, typer.Option("--reason", help="Kept in the journal.")]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ftassets.home import Home
 from ftassets.loop_files import LOOPS, read_loops
-from ftassets.profiles import PROFILES
+from ftassets.profiles import PROFILES, VARIABLES, backends
 from ftassets.resources.serving.base import ServingError
 from ftassets.resources.serving.embedded import GatewayServing
 
@@ -26,13 +26,28 @@ class Finding:
 
 def findings(home: Home) -> list[Finding]:
     """All findings, good and bad, for the profile FTASSETS_PROFILE names."""
-    return [*_profile(), *_packages(), *_loops(), *_home(home), *_gateway(home)]
+    return [*_profile(), *_servers(home), *_packages(), *_loops(), *_home(home), *_gateway(home)]
 
 
 def _profile() -> Iterator[Finding]:
     profile = os.environ.get("FTASSETS_PROFILE", "embedded")
     known = ", ".join(PROFILES)
     yield Finding("profile", profile in PROFILES, profile if profile in PROFILES else f"{profile} is not known; there is: {known}")
+
+
+def _servers(home: Home) -> Iterator[Finding]:
+    profile = os.environ.get("FTASSETS_PROFILE", "embedded")
+    servers = VARIABLES.get(profile, {})
+    complete = True
+    for variable in (variable for variables in servers.values() for variable in variables):
+        there = bool(os.environ.get(variable))
+        complete &= there
+        yield Finding(variable, there, "set" if there else f"missing: FTASSETS_PROFILE={profile} needs it, see deploy/README.md")
+    for capability in servers if complete else ():
+        try:
+            yield Finding(capability, True, backends(home)[capability]().check())
+        except Exception as error:  # whatever is wrong with a server is what we are here to say
+            yield Finding(capability, False, str(error))
 
 
 def _packages() -> Iterator[Finding]:

@@ -5,18 +5,22 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from ftassets.domain.loop import Dataset, Drift, Gate, LoopConfig, RetrainOn, Rollout, Task, Train
+from ftassets.domain.loop import Dataset, Drift, Gate, Judge, LoopConfig, Monitors, Notify, RetrainOn, Rollout, Task, Teacher, Train
 from ftassets.reporting.tables import markdown_table
 
 SECTIONS: dict[str, type[BaseModel]] = {
     "attributes": LoopConfig,
     "task": Task,
     "dataset": Dataset,
+    "dataset.teacher": Teacher,
     "train": Train,
     "gates (a list)": Gate,
     "retrain_on": RetrainOn,
     "retrain_on.drift": Drift,
     "rollout": Rollout,
+    "monitors": Monitors,
+    "monitors.judge": Judge,
+    "notify": Notify,
 }
 
 

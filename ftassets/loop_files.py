@@ -1,9 +1,12 @@
 """Reading loop files without Dagster, for the processes that serve."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import yaml
+from jinja2.sandbox import SandboxedEnvironment
 
 from ftassets.domain.loop import LoopConfig
 
@@ -16,13 +19,32 @@ def read_loops(folder: Path = LOOPS) -> dict[str, LoopConfig]:
     loops: dict[str, LoopConfig] = {}
     for path, attributes in _documents(folder):
         try:
-            loop = LoopConfig.model_validate(attributes)
+            loop = LoopConfig.model_validate(rendered(attributes))
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
         if loop.name in loops:
             raise ValueError(f"{path}: there are two loops named {loop.name}")
         loops[loop.name] = located(loop, path.parent)
     return loops
+
+
+def rendered(attributes: Any) -> Any:
+    """Attributes with `{{ env.NAME }}` replaced by that environment variable. Raises ValueError naming one that is not set."""
+    if isinstance(attributes, dict):
+        return {key: rendered(value) for key, value in attributes.items()}
+    if isinstance(attributes, list):
+        return [rendered(value) for value in attributes]
+    if isinstance(attributes, str) and "{{" in attributes:
+        return SandboxedEnvironment().from_string(attributes).render(env=_Environment())
+    return attributes
+
+
+class _Environment:
+    def __getattr__(self, name: str) -> str:
+        try:
+            return os.environ[name]
+        except KeyError:
+            raise ValueError(f"the loop file names the environment variable {name}, which is not set") from None
 
 
 def located(loop: LoopConfig, folder: Path) -> LoopConfig:

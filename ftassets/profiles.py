@@ -78,14 +78,57 @@ def embedded(home: Home) -> dict[str, Callable[[], Any]]:
     }
 
 
-PROFILES = {"embedded": embedded}
+def production(home: Home) -> dict[str, Callable[[], Any]]:
+    """Datasets in lakeFS, vectors in a Qdrant server, runs and versions on an MLflow server, for machines that share them.
+
+    The rest is as in `embedded` and stays on this machine: there is no server yet for traffic log, signer, trainer and serving.
+    """
+
+    def dataset_store() -> Any:
+        from ftassets.resources.dataset_store.lakefs import LakeFsDatasetStore
+
+        return LakeFsDatasetStore(
+            os.environ["LAKEFS_ENDPOINT"],
+            os.environ["LAKEFS_ACCESS_KEY"],
+            os.environ["LAKEFS_SECRET_KEY"],
+            os.environ["LAKEFS_REPOSITORY"],
+            os.environ.get("LAKEFS_STORAGE_NAMESPACE") or None,
+        )
+
+    def vector_store() -> Any:
+        from ftassets.resources.vector_store.embedded import QdrantServerVectorStore
+
+        return QdrantServerVectorStore(os.environ["QDRANT_URL"], os.environ.get("QDRANT_API_KEY") or None)
+
+    def registry() -> Any:
+        from ftassets.resources.registry.server import MlflowServerRegistry
+
+        return MlflowServerRegistry(os.environ["MLFLOW_TRACKING_URI"], home.mlflow_artifacts)
+
+    return {**embedded(home), "dataset_store": dataset_store, "vector_store": vector_store, "registry": registry}
+
+
+PROFILES = {"embedded": embedded, "production": production}
+
+# profile -> capability on a server -> environment variables without which it cannot be reached
+VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
+    "embedded": {},
+    "production": {
+        "dataset_store": ("LAKEFS_ENDPOINT", "LAKEFS_ACCESS_KEY", "LAKEFS_SECRET_KEY", "LAKEFS_REPOSITORY"),
+        "vector_store": ("QDRANT_URL",),
+        "registry": ("MLFLOW_TRACKING_URI",),
+    },
+}
 
 
 def backends(home: Home) -> dict[str, Callable[[], Any]]:
-    """Backend of each capability for the profile FTASSETS_PROFILE names. Raises ValueError for an unknown one."""
+    """Backend of each capability for the profile FTASSETS_PROFILE names. Raises ValueError for an unknown one, or what it lacks."""
     profile = os.environ.get("FTASSETS_PROFILE", "embedded")
     if profile not in PROFILES:
         raise ValueError(f"FTASSETS_PROFILE is {profile!r}; there is: {', '.join(PROFILES)}")
+    missing = [name for names in VARIABLES[profile].values() for name in names if not os.environ.get(name)]
+    if missing:
+        raise ValueError(f"FTASSETS_PROFILE={profile} needs {', '.join(missing)} in the environment; deploy/README.md says what they are")
     return PROFILES[profile](home)
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from ftassets.automation.runs import pause_reason
 from ftassets.domain.endpoint import EndpointState
 from ftassets.home import Home
 from ftassets.loop_files import read_loops
@@ -20,7 +21,6 @@ def describe(home: Home) -> dict[str, Any]:
     loops = {}
     for name, loop in read_loops().items():
         state = serving.state(name) if gateway == "up" else EndpointState()
-        pause = home.pauses / f"{name}.txt"
         loops[name] = {
             "phase": state.phase if gateway == "up" else "unknown",
             "weights": state.weights,
@@ -28,7 +28,7 @@ def describe(home: Home) -> dict[str, Any]:
             "candidate": state.candidate,
             "standby": state.standby,
             "mode": loop.mode,
-            "paused": pause.read_text() if pause.exists() else None,
+            "paused": pause_reason(home, name),
             "journal": [
                 {"at": shift.at, "action": shift.action, "by": shift.by, "weights": shift.state.weights, "reason": shift.reason}
                 for shift in journal

@@ -102,7 +102,7 @@ def tiny_config(folder: Path, base: Path, **changes: Any) -> LoopConfig:
         "mode": "auto",
         "base_model": str(base),
         "task": {"system_prompt": "Answer as JSON.", "max_tokens": 8},
-        "dataset": {"seed": str(folder / "seed.jsonl"), "min_rows": 10, "near_duplicate": 0.999},
+        "dataset": {"seed": str(folder / "seed.jsonl"), "min_rows": 10, "near_duplicate": 0.999, "skip": ["near", "semantic"]},
         "golden_set": str(folder / "golden.jsonl"),
         "train": {"epochs": 1, "batch_size": 16, "accumulation": 1, "learning_rate": 1e-3, "rank": 4, "max_length": 128, "loss_limit": 10},
         "gates": [
@@ -110,7 +110,7 @@ def tiny_config(folder: Path, base: Path, **changes: Any) -> LoopConfig:
             {"metric": "latency_p95", "no_worse_than": "production", "margin": 100},
         ],
         "retrain_on": {
-            "drift": {"window": "1h", "sample": 20, "min_sample": 10, "reference_requests": 20, "reference_windows": 10, "consecutive": 1},
+            "drift": {"window": "1h", "sample": 60, "min_sample": 50, "reference_requests": 20, "reference_windows": 2, "consecutive": 1},
             "cooldown": "1s",
             "min_new_labels": 5,
         },

@@ -5,6 +5,7 @@ import dagster as dg
 from ftassets.automation import runs
 from ftassets.automation.jobs import TRIGGER, retrain_job_name
 from ftassets.domain.loop import LoopConfig
+from ftassets.domain.retrain import ATTEMPTS
 from ftassets.home import Home
 from ftassets.lineage.events import newest, node
 from ftassets.resources.serving.base import Serving, ServingError
@@ -36,9 +37,9 @@ def build(loop: LoopConfig) -> dg.SensorDefinition:
             return dg.SkipReason("would train a first version, but the loop only observes: set mode to propose or auto")
         if runs.retrain_running(context.instance, loop.name):
             return dg.SkipReason("a retrain of this loop is under way")
-        number = runs.attempt(context.instance, loop.name, **{TRIGGER: "bootstrap"})
-        if number >= runs.ATTEMPTS:
-            return dg.SkipReason(f"the run's process died {number} times: look at the runs, then start the retrain job by hand")
-        return dg.SensorResult(run_requests=[dg.RunRequest(run_key=f"bootstrap:{number}", tags={TRIGGER: "bootstrap"})])
+        _, died = runs.last_retrain(runs.retrains(context.instance, loop.name))
+        if died >= ATTEMPTS:
+            return dg.SkipReason(f"the run's process died {died} times: look at the runs, then start the retrain job by hand")
+        return dg.SensorResult(run_requests=[dg.RunRequest(run_key=f"bootstrap:{died}", tags={TRIGGER: "bootstrap"})])
 
     return bootstrap

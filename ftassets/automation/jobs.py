@@ -31,6 +31,7 @@ def build(loop: LoopConfig) -> list[Any]:
         return [node(loop.name, name) for name in names]
 
     tags = {LOOP: loop.name}
+    teacher = ["synthetic_examples"] if loop.dataset.teacher else []
     return [
         dg.define_asset_job(
             watch_job_name(loop.name),
@@ -40,7 +41,7 @@ def build(loop: LoopConfig) -> list[Any]:
         ),
         dg.define_asset_job(
             retrain_job_name(loop.name),
-            selection=keys("seed_examples", "golden_set", "curated_dataset", "adapter", "eval_report", "release"),
+            selection=keys("seed_examples", "golden_set", *teacher, "curated_dataset", "preference_pairs", "adapter", "eval_report", "release"),
             tags={**tags, RETRAIN_LOCK: loop.name},
             hooks={end_mlflow_run},
             description="Curate, train, evaluate, and release what passes every gate.",

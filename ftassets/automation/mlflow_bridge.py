@@ -17,7 +17,7 @@ def mlflow_run(context: dg.InitResourceContext) -> Iterator[Any]:
     run = context.dagster_run
     loop = run.tags.get("ftassets/loop", "by_hand") if run else "by_hand"
     registry = context.resources.registry
-    registry.experiment(loop)  # created here, so that its artefacts lie below the home
+    registry.experiment(loop)  # created here, so that its artefacts lie where the registry keeps them
     config = {"experiment_name": loop, "mlflow_tracking_uri": registry.tracking_uri, "extra_tags": {"loop": loop}}
     bridge: Any = mlflow_tracking.resource_fn(context.replace_config(config))  # type: ignore[call-arg]
     mlflow = next(bridge)

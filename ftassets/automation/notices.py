@@ -5,8 +5,10 @@ import dagster as dg
 from ftassets.automation import runs
 from ftassets.automation.jobs import LOOP
 from ftassets.domain.loop import LoopConfig
+from ftassets.home import Home
 from ftassets.lineage.release import REFUSED
 from ftassets.resources.notifier.base import Notifier
+from ftassets.resources.notifier.routing import alert_about, routed
 
 
 def build(loop: LoopConfig) -> dg.SensorDefinition:
@@ -18,14 +20,19 @@ def build(loop: LoopConfig) -> dg.SensorDefinition:
         minimum_interval_seconds=int(loop.sensor_interval),
         description="Reports failed runs and refused promotions.",
     )
-    def notices(context: dg.RunFailureSensorContext, notifier: dg.ResourceParam[Notifier]) -> dg.SkipReason | None:
+    def notices(
+        context: dg.RunFailureSensorContext, home: dg.ResourceParam[Home], notifier: dg.ResourceParam[Notifier]
+    ) -> dg.SkipReason | None:
         run = context.dagster_run
         if run.tags.get(LOOP) != loop.name:
             return dg.SkipReason(f"run {run.run_id[:8]} is not of loop {loop.name}")
+        tell = routed(home, loop, notifier)
         if refused := refusals(context.instance, run.run_id):
-            notifier.notify(loop.name, "promotion refused", "; ".join(refused), severity="ticket")
+            # each refusal is news: no key of an earlier one keeps it quiet
+            tell.notify(alert_about(loop, "promotion-refused", "promotion refused", "; ".join(refused), "ticket", run.run_id))
         else:
-            notifier.notify(loop.name, f"{run.job_name} failed", f"run {run.run_id}: {context.failure_event.message}", severity="page")
+            text = f"run {run.run_id}: {context.failure_event.message}"
+            tell.notify(alert_about(loop, "run-failed", f"{run.job_name} failed", text, "page", run.job_name))
         return None
 
     return notices

@@ -9,7 +9,7 @@ from ftassets.automation.jobs import endpoint_job_name
 from ftassets.domain.endpoint import EndpointState
 from ftassets.domain.loop import LoopConfig
 from ftassets.domain.rollout import Move, Outcome, decide
-from ftassets.domain.scoring import parse_call
+from ftassets.domain.scoring import well_formed
 from ftassets.home import Home
 from ftassets.lineage.events import data_version, newest, node
 from ftassets.resources.serving.base import Serving, ServingError, Shift
@@ -66,7 +66,7 @@ def build(loop: LoopConfig) -> dg.SensorDefinition:
 def _look(
     loop: LoopConfig, state: EndpointState, shifts: list[Shift], traffic_log: TrafficLog, serving: Serving, paused: str | None, attempt: str
 ) -> dg.SensorResult | dg.SkipReason:
-    decision = decide(state, outcomes(traffic_log, loop.name, state, shifts), loop.rollout, time.time())
+    decision = decide(state, outcomes(traffic_log, loop, state, shifts), loop.rollout, time.time())
     if decision.move is Move.ROLLBACK:
         serving.rollback(loop.name, "sensor:rollout", decision.reason)
         return _request(loop.name, f"rollback:{attempt}", "report", None, f"rolled back: {decision.reason}")
@@ -78,15 +78,15 @@ def _look(
     return _request(loop.name, f"ramp:{state.candidate}:{decision.weight}:{attempt}", "ramp", decision.weight, decision.reason)
 
 
-def outcomes(traffic_log: TrafficLog, loop: str, state: EndpointState, shifts: list[Shift]) -> list[Outcome]:
-    """Answers of candidate and production since the candidate's first share; an answer that is no call is a failure."""
+def outcomes(traffic_log: TrafficLog, loop: LoopConfig, state: EndpointState, shifts: list[Shift]) -> list[Outcome]:
+    """Answers of candidate and production since the candidate's first share; an answer without the task's form is a failure."""
     started = max((s.at for s in shifts if s.action == "start" and s.state.candidate == state.candidate), default=state.since)
     result = []
-    for exchange in traffic_log.exchanges(loop, since=started):
+    for exchange in traffic_log.exchanges(loop.name, since=started):
         if exchange.version not in (state.candidate, state.production):
             continue
         mine = exchange.version == state.candidate
-        failed = exchange.status >= 500 or (exchange.status == 200 and parse_call(exchange.answer) is None)
+        failed = exchange.status >= 500 or (exchange.status == 200 and not well_formed(exchange.answer, loop.task.type))
         result.append(Outcome(mine, exchange.share if mine else 1 - exchange.share, failed))
     return result
 

@@ -1,5 +1,7 @@
 """What the sensors of a loop need to know about its runs."""
 
+from datetime import datetime
+
 import dagster as dg
 
 from ftassets.automation.jobs import LOOP, endpoint_job_name, retrain_job_name
@@ -13,7 +15,6 @@ UNFINISHED = [
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
-ATTEMPTS = 5  # a run whose process dies this often needs a person
 DIED = "ftassets/died"  # set by the reconcile sensor on runs whose process is gone
 
 
@@ -22,9 +23,10 @@ def status(loop: LoopConfig) -> dg.DefaultSensorStatus:
     return dg.DefaultSensorStatus.RUNNING if loop.automation else dg.DefaultSensorStatus.STOPPED
 
 
-def retrains(instance: dg.DagsterInstance, loop: str, **tags: str) -> list[dg.RunRecord]:
-    """Retrain runs of a loop, newest first."""
-    return list(instance.get_run_records(dg.RunsFilter(job_name=retrain_job_name(loop), tags={LOOP: loop, **tags}), limit=20))
+def retrains(instance: dg.DagsterInstance, loop: str, since: datetime | None = None) -> list[dg.RunRecord]:
+    """Retrain runs of a loop, newest first: those created since then, or the newest 20."""
+    runs = dg.RunsFilter(job_name=retrain_job_name(loop), tags={LOOP: loop}, created_after=since)
+    return list(instance.get_run_records(runs, limit=None if since else 20))
 
 
 def unfinished(instance: dg.DagsterInstance, job_name: str) -> bool:
@@ -40,9 +42,15 @@ def move_running(instance: dg.DagsterInstance, loop: str) -> bool:
     return unfinished(instance, endpoint_job_name(loop))
 
 
-def attempt(instance: dg.DagsterInstance, loop: str, **tags: str) -> int:
-    """Number of the next attempt with these tags: only runs whose process died are tried again."""
-    return sum(DIED in record.dagster_run.tags for record in retrains(instance, loop, **tags))
+def last_retrain(records: list[dg.RunRecord]) -> tuple[dg.RunRecord | None, int]:
+    """The newest of these runs (newest first) that ran its course, and how many since died with their process.
+
+    A run whose process died decided nothing: alarms and labels still stand, and only it is tried again.
+    """
+    for died, record in enumerate(records):
+        if DIED not in record.dagster_run.tags:
+            return record, died
+    return None, len(records)
 
 
 def moves_died(instance: dg.DagsterInstance, loop: str) -> int:

@@ -1,15 +1,23 @@
-"""When a loop looks at its traffic."""
+"""When a loop looks at its traffic, and when a scheduled retrain falls due."""
+
+from datetime import UTC, datetime
 
 import dagster as dg
+from dagster._utils.schedules import get_next_cron_tick
 
 from ftassets.automation.jobs import watch_job_name
 from ftassets.domain.loop import LoopConfig
 from ftassets.lineage.drift_report import WINDOW_END
 from ftassets.resources.serving.base import Serving, ServingError
 
+PERIODS = {"weekly": 7 * 86400.0, "biweekly": 14 * 86400.0}  # seconds
+
 
 def build(loop: LoopConfig) -> dg.ScheduleDefinition:
-    """Embeddings and drift report on the loop's cron; the window ends at the scheduled time, whenever the run starts."""
+    """Embeddings and drift report on the loop's cron; the window ends at the scheduled time, whenever the run starts.
+
+    Times that passed while the scheduler was down are not made up for, the newest one aside: Dagster does so only with partitions.
+    """
 
     @dg.schedule(
         name=f"{loop.name}__watch_schedule",
@@ -26,6 +34,21 @@ def build(loop: LoopConfig) -> dg.ScheduleDefinition:
         return dg.RunRequest(tags={WINDOW_END: str(context.scheduled_execution_time.timestamp())})
 
     return watch
+
+
+def next_retrain(schedule: str, since: float) -> float:
+    """When a retrain falls due (epoch seconds) after one at `since`: `weekly`, `biweekly`, or the next time of a cron, in UTC.
+
+    Raises ValueError when the schedule is none of these.
+    """
+    if schedule in PERIODS:
+        return since + PERIODS[schedule]
+    try:
+        return get_next_cron_tick(schedule, datetime.fromtimestamp(since, UTC), "UTC").timestamp()
+    except ValueError as error:
+        raise ValueError(
+            f"retrain_on.schedule is {schedule!r}: write weekly, biweekly or a cron expression such as 0 4 * * 1 ({error})"
+        ) from error
 
 
 def _status(loop: LoopConfig) -> dg.DefaultScheduleStatus:

@@ -11,7 +11,7 @@ from pydantic_core import InitErrorDetails
 
 from ftassets import automation, lineage
 from ftassets.domain.loop import LoopConfig
-from ftassets.loop_files import located
+from ftassets.loop_files import located, rendered
 
 
 class LoopAttributes(LoopConfig):
@@ -21,7 +21,7 @@ class LoopAttributes(LoopConfig):
     @classmethod
     def _name_allowed_fields(cls, data: Any, handler: ModelWrapValidatorHandler["LoopAttributes"]) -> "LoopAttributes":
         try:
-            return handler(data)
+            return handler(rendered(data))
         except ValidationError as error:
             details: list[InitErrorDetails] = []
             for found in error.errors():

@@ -20,8 +20,8 @@ from ftassets.demo.voice_commands import DRIFTED, ESTABLISHED, Utterance, draw
 from ftassets.domain.loop import LoopConfig
 from ftassets.home import Home
 from ftassets.loop_files import read_loops
-from ftassets.resources.child import write_atomically
 from ftassets.resources.dataset_store.embedded import GitDatasetStore
+from ftassets.resources.files import write_durably
 from ftassets.resources.serving.base import ServingError
 from ftassets.resources.traffic_log.embedded import SqliteTrafficLog
 from ftassets.serving.supervisor import Ports, down, up
@@ -29,6 +29,7 @@ from ftassets.serving.supervisor import Ports, down, up
 LOOP = "voice_commands"
 BOOTSTRAP_LIMIT = 1500.0  # seconds until the demo gives up on a stage
 RETRAIN_LIMIT = 1800.0
+FIRST = 100  # requests that complete the reference
 DRIFTED_REQUESTS = 225  # most of them are corrected
 DRIFTED_SHARE = 0.9
 WINDOW_SECONDS = 25  # of the clock's minute that must be left to begin a quiet window
@@ -58,7 +59,7 @@ def run(home: Home, ports: Ports, keep_open: bool) -> None:
                 teller.observer, loop, users, SqliteTrafficLog(home.traffic_db), teller.quiet, teller.drifted, stages, memory.peak_mb
             )
             path, requests = home.root / "summary.json", summary["requests"]
-            write_atomically(path, json.dumps(summary, indent=2))
+            write_durably(path, json.dumps(summary, indent=2))
             screen.__exit__()
             final_tables(screen.console, summary, side_by_side(teller.observer, GitDatasetStore(home.datasets)))
             screen.console.print(
@@ -122,11 +123,11 @@ class _Teller:
             )
         first = self.observer.state().production
         with self._stage("quiet windows"):
-            known = draw(ESTABLISHED, 120 + 3 * 60, seed=11, withheld=False)
+            known = draw(ESTABLISHED, FIRST + 3 * 60, seed=11, withheld=False)
             self.screen.line("users say what production knows")
-            self.users.say(known[:120])
+            self.users.say(known[:FIRST])
             for number in range(3):
-                self._window(self.quiet, known[120 + 60 * number :][:60])
+                self._window(self.quiet, known[FIRST + 60 * number :][:60])
             self.screen.line("a harmless change: known commands in another mix")
             self._window(self.quiet, mixed(60, seed=12))
         with self._stage("drifted windows"):

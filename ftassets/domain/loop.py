@@ -42,27 +42,58 @@ class _Strict(BaseModel):
 class Task(_Strict):
     """What the model is asked and what an answer looks like."""
 
-    type: Literal["tool_call"] = "tool_call"
+    type: Literal["tool_call", "text"] = Field("tool_call", description="The answer is a JSON object, or free text.")
     system_prompt: str
     label: str = Field("intent", description="Field of the answer that names its class: used for slices, balance and label checks.")
     max_tokens: int = Field(512, ge=1, le=4096)
     temperature: float = Field(0.0, ge=0, le=2)
 
 
+StepName = Literal[
+    "normalise", "pii", "language", "quality", "length", "user_cap", "exact", "near", "semantic", "label_disagreement", "poisoning",
+    "contamination", "balance",
+]  # fmt: skip
+
+
+class Teacher(_Strict):
+    """A larger model that writes examples for rare classes, behind any OpenAI-compatible endpoint."""
+
+    url: str = Field(description="Base URL, for example https://api.example.com/v1.")
+    model: str
+    api_key_env: str | None = Field(None, description="Environment variable that holds the key; the key itself is never written down.")
+    rare_below: int = Field(50, ge=1, description="Classes with fewer rows get synthetic ones.")
+    rows_per_class: int = Field(20, ge=1)
+
+
 class Dataset(_Strict):
     """Where the examples come from and how they are cleaned and split."""
 
     seed: Path
+    goal: Literal["style", "vocabulary", "task", "instruction"] = Field("task", description="What is taught: sets how many rows are needed.")
+    min_rows: int | None = Field(None, ge=1, description="Lowers the rows the goal needs; the dataset's check then says so.")
     production_window: Seconds = Field(timedelta(days=30).total_seconds(), description="How far back feedback is taken.")
-    near_duplicate: float = Field(0.95, gt=0, le=1, description="Cosine from which a row counts as a copy of a golden or held-out row.")
-    split: list[float] = Field([0.8, 0.1, 0.1], min_length=3, max_length=3, description="Shares of train, validation and test.")
+    skip: list[StepName] = Field([], description="Curation steps this loop leaves out.")
+    pii: Literal["redact", "drop"] = Field("redact", description="What happens to a row with personal data.")
+    pii_names: bool = Field(False, description="Look for people's names too; needs the extra `pii` and finds about 60 % of them.")
+    languages: list[Annotated[str, Field(pattern="^[a-z]{2,3}$")]] = Field(
+        [], description="Languages kept, as ISO 639-1 codes such as en; empty keeps all."
+    )
+    min_chars: int = Field(20, ge=1, description="Shortest request and answer together, in characters.")
+    max_chars: int = Field(2048, ge=1, description="Longest request and answer together, in characters.")
+    quality_score: float = Field(0.8, ge=0, le=1, description="Rows that carry a lower quality score are dropped; without one they stay.")
+    jaccard: float = Field(0.6, gt=0, le=1, description="Share of common character 5-grams from which two texts are near duplicates.")
+    near_duplicate: float = Field(0.95, gt=0, le=1, description="Cosine from which a row counts as a copy of another one.")
     max_rows_per_user: int = Field(50, ge=1, description="Cap on feedback rows of one user: a flood is not a majority.")
-    min_rows: int = Field(1000, ge=1, description="A task needs 1,000 to 5,000 examples; lower it and the dataset's check says so.")
+    max_class_share: float | None = Field(None, gt=0, le=1, description="Largest share of one class that is trained on.")
+    split: list[float] = Field([0.8, 0.1, 0.1], min_length=3, max_length=3, description="Shares of train, validation and test.")
+    teacher: Teacher | None = None
 
     @model_validator(mode="after")
     def _split_adds_up(self) -> "Dataset":
         if abs(sum(self.split) - 1) > 1e-6 or min(self.split) < 0 or self.split[0] == 0:
             raise ValueError(f"split {self.split} must be three shares that add up to 1, the first above 0")
+        if self.min_chars > self.max_chars:
+            raise ValueError(f"min_chars {self.min_chars} is larger than max_chars {self.max_chars}")
         return self
 
 
@@ -155,8 +186,12 @@ class RetrainOn(_Strict):
     """What starts a retrain and what holds it back."""
 
     drift: Drift = Drift()
+    schedule: str | None = Field(None, description="Cron of retrains on recent labels, drift or not; weekly, biweekly or a cron expression.")
+    feedback: int | None = Field(None, ge=1, description="New labelled answers that start a retrain by themselves.")
+    quality_drop: Fraction | None = Field(None, description="Drop of live quality below its baseline that starts a retrain, for example 5%.")
     cooldown: Seconds = timedelta(days=7).total_seconds()
     min_new_labels: int = Field(200, ge=0)
+    max_retrains: int | None = Field(None, ge=1, description="Retrains a quarter; above it a person starts them.")
 
 
 class Rollout(_Strict):
@@ -180,6 +215,34 @@ class Rollout(_Strict):
         return max(2 * self.interval, 30.0)
 
 
+class Judge(_Strict):
+    """A model that scores answers, behind any OpenAI-compatible endpoint."""
+
+    url: str = Field(description="Base URL, for example https://api.example.com/v1.")
+    model: str
+    api_key_env: str | None = Field(None, description="Environment variable that holds the key; the key itself is never written down.")
+    rubric: str = Field("The answer does what the request asks for.", description="What a good answer is.")
+
+
+class Monitors(_Strict):
+    """What is looked at while a version serves."""
+
+    every: str = Field("0 7 * * *", description="Cron of the live reports; they are also made at each new production version.")
+    golden_floor: Fraction = Field(0.85, description="Share of golden rows right on the live endpoint, below which a person is called.")
+    sample: int = Field(200, ge=1, description="Live answers a report looks at.")
+    quality_drop: Fraction = Field(0.05, description="Sustained drop of quality below its baseline that alerts.")
+    judge: Judge | None = None
+
+
+class Notify(_Strict):
+    """Where alerts go besides the log; URLs that are secrets come from environment variables."""
+
+    slack_webhook_env: str | None = Field(None, description="Environment variable with a Slack incoming-webhook URL.")
+    webhook_env: str | None = Field(None, description="Environment variable with a URL that gets each alert as JSON.")
+    alertmanager: str | None = Field(None, description="Base URL of an Alertmanager.")
+    runbook: str | None = Field(None, description="Link put into each alert.")
+
+
 class LoopConfig(_Strict):
     """One closed fine-tune loop: from production traffic to a gated, attested release and back."""
 
@@ -196,6 +259,8 @@ class LoopConfig(_Strict):
     gates: list[Gate] = Field(min_length=1)
     retrain_on: RetrainOn = RetrainOn()
     rollout: Rollout = Rollout()
+    monitors: Monitors = Monitors()
+    notify: Notify = Notify()
     sensor_interval: Seconds = Field(30, description="Seconds between looks of the loop's sensors.")
 
     @model_validator(mode="after")

@@ -1,10 +1,15 @@
-"""What a training process is told and what it must tell back."""
+"""What a training process is told, which rows it trains on, and what it must tell back."""
 
+import hashlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from ftassets.domain.loop import Task, Train
+from ftassets.domain.rows import Example
+from ftassets.domain.scoring import label_of
 
 
 class TrainingJob(BaseModel):
@@ -40,3 +45,40 @@ class TrainingResult(BaseModel):
     last_loss: float
     validation_loss: float | None
     losses: list[tuple[int, float]]  # (step, training loss)
+
+
+def training_rows(
+    train: Sequence[Example],
+    known: set[str],
+    replay: float,
+    seed: int,
+    balance: Mapping[str, float] | None = None,
+    label: str = "intent",
+) -> list[Example]:
+    """Rows to train on when going on from production: all it has not seen, and `replay` known ones for each of them.
+
+    With no new row, or nothing known, it is the whole set. `balance` maps classes, named by the answer's field `label`, to the
+    share of their rows that is used; the row's hash picks them, so that the same rows come back as the set grows.
+    """
+    if balance:
+        train = _balanced(train, balance, label)
+    new = [row for row in train if row.id not in known]
+    old = [row for row in train if row.id in known]
+    if not new or not old:
+        return list(train)
+    count = min(len(old), round(replay * len(new)))
+    picks = np.random.default_rng(seed).choice(len(old), count, replace=False)
+    return new + [old[i] for i in sorted(picks)]
+
+
+def _balanced(rows: Sequence[Example], shares: Mapping[str, float], label: str) -> list[Example]:
+    members: dict[str, list[int]] = {}
+    for position, row in enumerate(rows):
+        members.setdefault(label_of(row.completion, label), []).append(position)
+    kept: list[int] = []
+    for name, positions in members.items():
+        share = shares.get(name, 1.0)
+        # rows, not chance, decide how many: at least one, so that no class is lost
+        count = max(1, round(share * len(positions)))
+        kept += sorted(positions, key=lambda position: hashlib.blake2b(rows[position].id.encode(), digest_size=8).digest())[:count]
+    return [rows[position] for position in sorted(kept)]

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache, partial
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +23,26 @@ def answer(job: AnswerJob, report: Report, cores: int = 1) -> None:
 
     With more than one core and no GPU, forked processes share the prompts: not for a process that has threads.
     """
+    missing = []
     for ask in job.asks:
         if ask.output.exists():
             report(f"{ask.output.name}: kept, answered before")
-            continue
-        prompts = [json.loads(line) for line in ask.prompts_file.read_text(encoding="utf-8").split("\n") if line.strip()]
-        if not prompts:
-            raise ValueError(f"{ask.prompts_file.name} has no prompts")
-        report(f"{ask.output.name}: {len(prompts)} prompts")
-        _write(generate(ask.model, job.system_prompt, prompts, job.max_tokens, job.batch_size, report, cores), ask.output)
+        else:
+            missing.append(ask)
+    for model, asks in groupby(missing, key=lambda ask: ask.model):
+        files = [(ask.output, _prompts(ask.prompts_file)) for ask in asks]
+        together = [prompt for _, prompts in files for prompt in prompts]  # one stream: small sets would leave batches half empty
+        report(f"model {model.parent.name[:12]}: {len(together)} prompts")
+        rows = iter(generate(model, job.system_prompt, together, job.max_tokens, job.batch_size, report, cores))
+        for output, prompts in files:
+            _write(list(islice(rows, len(prompts))), output)
+
+
+def _prompts(file: Path) -> list[dict[str, str]]:
+    prompts = [json.loads(line) for line in file.read_text(encoding="utf-8").split("\n") if line.strip()]
+    if not prompts:
+        raise ValueError(f"{file.name} has no prompts")
+    return prompts
 
 
 @lru_cache(maxsize=1)

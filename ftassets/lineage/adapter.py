@@ -4,12 +4,11 @@ import shutil
 
 import dagster as dg
 
-from ftassets.domain.curation import training_rows
 from ftassets.domain.loop import LoopConfig
 from ftassets.domain.rows import to_jsonl
-from ftassets.domain.training import TrainingJob, TrainingResult
+from ftassets.domain.training import TrainingJob, TrainingResult, training_rows
 from ftassets.home import Home
-from ftassets.lineage.dataset_files import read_splits
+from ftassets.lineage.dataset_files import read_index, read_splits
 from ftassets.lineage.events import node, required
 from ftassets.lineage.node import describe
 from ftassets.reporting.plots import loss_curve
@@ -47,7 +46,8 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         known: set[str] = set()
         if production and (trained_on := load_manifest(home.versions, production).dataset_commit):
             known = {row.id for row in read_splits(dataset_store, trained_on, loop.name)["train"]}
-        rows = training_rows(splits["train"], known, loop.train.replay, loop.train.seed)
+        balance = read_index(dataset_store, commit, loop.name).balance
+        rows = training_rows(splits["train"], known, loop.train.replay, loop.train.seed, balance, loop.task.label)
         work = home.root / "work" / context.run_id
         shutil.rmtree(work, ignore_errors=True)  # an earlier attempt of this run died here
         work.mkdir(parents=True)

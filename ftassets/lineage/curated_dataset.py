@@ -1,97 +1,109 @@
-"""Seed examples, corrections and liked answers, cleaned, split without leaks, and committed."""
+"""Seed, labels, corrections, liked answers and synthetic rows, curated, split without leaks, and committed."""
 
-import json
 import time
 from collections import Counter
+from collections.abc import Sequence
 
 import dagster as dg
+import numpy as np
 
+from ftassets.domain.canonical import digest_of
 from ftassets.domain.curation import Curated, curate
 from ftassets.domain.loop import LoopConfig
 from ftassets.domain.rows import Example
 from ftassets.domain.scoring import label_of
-from ftassets.lineage.dataset_files import from_parquet, golden_path, quarantine_path, read_splits, seed_path, split_path, to_parquet
+from ftassets.domain.shards import content_hash
+from ftassets.domain.traffic import Reviewed
+from ftassets.lineage import dataset_checks
+from ftassets.lineage.dataset_files import (
+    dataset_objects,
+    from_parquet,
+    golden_path,
+    labels_folder,
+    read_splits,
+    seed_path,
+    synthetic_path,
+)
 from ftassets.lineage.events import node, required
 from ftassets.lineage.node import describe
-from ftassets.reporting.plots import funnel
+from ftassets.reporting.plots import bars, funnel, histogram
 from ftassets.reporting.tables import markdown_table
 from ftassets.resources.dataset_store.base import DatasetStore, ObjectNotFound
 from ftassets.resources.embedder.base import Embedder
-from ftassets.resources.traffic_log.base import Reviewed, TrafficLog
-
-SIZE, SUM = "enough_rows", "rows_add_up"
+from ftassets.resources.traffic_log.base import TrafficLog
+from ftassets.resources.vector_store.base import VectorStore
 
 
 def build(loop: LoopConfig) -> dg.AssetsDefinition:
     """The asset: a branch of its own, one commit, a merge; the commit is its data version."""
     key = node(loop.name, "curated_dataset")
+    upstream = ["seed_examples", "golden_set", "traffic", "drift_report", *(["synthetic_examples"] if loop.dataset.teacher else [])]
 
     @dg.asset(
         key=key,
-        deps=[node(loop.name, name) for name in ("seed_examples", "golden_set", "traffic", "drift_report")],
-        check_specs=[dg.AssetCheckSpec(SIZE, asset=key), dg.AssetCheckSpec(SUM, asset=key)],
+        deps=[node(loop.name, name) for name in upstream],
+        check_specs=dataset_checks.specs(key),
         **describe(loop, __doc__, {"lakefs"}),
     )
     def curated_dataset(
         context: dg.AssetExecutionContext,
         traffic_log: dg.ResourceParam[TrafficLog],
+        vector_store: dg.ResourceParam[VectorStore],
         dataset_store: dg.ResourceParam[DatasetStore],
         embedder: dg.ResourceParam[Embedder],
     ) -> dg.MaterializeResult:
         seed_commit = required(context.instance, node(loop.name, "seed_examples"))
         golden_commit = required(context.instance, node(loop.name, "golden_set"))
         golden = from_parquet(dataset_store.read(golden_commit, golden_path(loop.name)))
-        since = time.time() - loop.dataset.production_window
         rows = from_parquet(dataset_store.read(seed_commit, seed_path(loop.name)))
+        rows += _stored_rows(dataset_store, loop, traffic_log.forgotten())
+        since = time.time() - loop.dataset.production_window
         rows += from_feedback(traffic_log.reviewed(loop.name, since))
-        try:
-            previous = {row.id: split for split, members in read_splits(dataset_store, "main", loop.name).items() for row in members}
-        except ObjectNotFound:
-            previous = {}
-        vectors = embedder.embed([row.prompt for row in [*rows, *golden]])
-        curated = curate(rows, vectors[: len(rows)], golden, vectors[len(rows) :], previous, loop)
+        before = _previous(dataset_store, loop)
+        known = {point.request_id: point.vector for point in vector_store.window(loop.name, since, float("inf"), 10**9)}
+        vectors = _vectors(embedder, [*rows, *golden], known)
+        curated = curate(
+            rows,
+            vectors[: len(rows)],
+            golden,
+            vectors[len(rows) :],
+            {row.id: split for split, members in before.items() for row in members},
+            loop,
+            names=_name_finder(loop),
+            progress=lambda step, number, of: context.log.info(f"curation step {number} of {of}: {step}"),
+        )
         if not curated.splits["train"]:
             raise dg.Failure(
                 f"no row is left to train on of {len(rows)} collected",
-                metadata={"dropped": dg.MetadataValue.md(_dropped_table(curated))},
+                metadata={"funnel": dg.MetadataValue.md(_funnel_table(curated)), "dropped": dg.MetadataValue.md(_dropped_table(curated))},
                 allow_retries=False,
             )
-        files = {split_path(loop.name, split): to_parquet(members) for split, members in curated.splits.items()}
-        files[quarantine_path(loop.name)] = json.dumps([vars(row) for row in curated.dropped], indent=1).encode()
+        shard = f"{int(time.time())}-{context.run_id[:8]}"
+        recipe = loop.dataset.model_dump(mode="json", exclude={"seed", "teacher"})
         publication = dataset_store.publish(
             context.run_id,
-            files,
+            dataset_objects(dataset_store, loop.name, curated.splits, curated.dropped, curated.balance, recipe, shard),
             f"{loop.name}: dataset of {curated.rows} rows",
             {
                 "loop": loop.name,
                 "seed_commit": seed_commit,
                 "golden_commit": golden_commit,
+                "content_hash": content_hash(curated.splits),
+                "recipe": digest_of(recipe),
                 **{split: str(len(members)) for split, members in curated.splits.items()},
                 "dropped": str(len(curated.dropped)),
             },
         )
         return dg.MaterializeResult(
             data_version=dg.DataVersion(publication.commit),
-            metadata=_metadata(loop, curated, publication.commit, previous),
-            check_results=[
-                dg.AssetCheckResult(
-                    check_name=SIZE,
-                    passed=curated.rows >= loop.dataset.min_rows,
-                    severity=dg.AssetCheckSeverity.WARN,
-                    description=f"{curated.rows} rows, {loop.dataset.min_rows} are asked for; such a task usually needs 1,000 to 5,000",
-                ),
-                dg.AssetCheckResult(
-                    check_name=SUM,
-                    passed=len(rows) == curated.rows + len(curated.dropped),
-                    description=f"{len(rows)} collected = {curated.rows} kept + {len(curated.dropped)} quarantined",
-                ),
-            ],
+            metadata=_metadata(loop, curated, publication.commit, before),
+            check_results=dataset_checks.results(loop, curated, len(rows), _by_row(rows, vectors), golden, vectors[len(rows) :]),
         )
 
     return curated_dataset
 
 
-def from_feedback(reviewed: list[Reviewed]) -> list[Example]:
+def from_feedback(reviewed: Sequence[Reviewed]) -> list[Example]:
     """Corrections and liked answers as examples; a thumb down without a correction teaches nothing here."""
     rows = []
     for item in reviewed:
@@ -111,21 +123,91 @@ def from_feedback(reviewed: list[Reviewed]) -> list[Example]:
     return rows
 
 
-def _metadata(loop: LoopConfig, curated: Curated, commit: str, previous: dict[str, str]) -> dict:
+def _stored_rows(store: DatasetStore, loop: LoopConfig, forgotten: set[str]) -> list[Example]:
+    """Labelled batches and synthetic rows on main, without what users asked to have forgotten."""
+    paths = [*store.list("main", labels_folder(loop.name)), *store.list("main", synthetic_path(loop.name))]
+    rows = [row for path in paths for row in from_parquet(store.read("main", path))]
+    return [row for row in rows if row.request_id not in forgotten]
+
+
+def _previous(store: DatasetStore, loop: LoopConfig) -> dict[str, list[Example]]:
+    try:
+        return read_splits(store, "main", loop.name)
+    except ObjectNotFound:
+        return {}
+
+
+def _vectors(embedder: Embedder, rows: Sequence[Example], known: dict[str, np.ndarray]) -> np.ndarray:
+    """Unit vectors of the prompts (n, d); those of requests that were embedded as traffic are not computed again."""
+    missing = [i for i, row in enumerate(rows) if row.request_id not in known]
+    fresh = embedder.embed([rows[i].prompt for i in missing])
+    vectors = np.empty((len(rows), fresh.shape[1] if len(fresh) else len(next(iter(known.values())))), dtype=np.float32)
+    vectors[missing] = fresh
+    for i, row in enumerate(rows):
+        if row.request_id in known:
+            vectors[i] = known[row.request_id]
+    return vectors
+
+
+def _by_row(rows: Sequence[Example], vectors: np.ndarray) -> dict[str, np.ndarray]:
+    return {row.id: vector for row, vector in zip(rows, vectors, strict=False)}
+
+
+def _name_finder(loop: LoopConfig):  # noqa: ANN202 - the type comes with the optional import
+    if not loop.dataset.pii_names:
+        return None
+    from ftassets.resources.pii_names import name_finder
+
+    return name_finder()
+
+
+def _metadata(loop: LoopConfig, curated: Curated, commit: str, before: dict[str, list[Example]]) -> dict:
     rows = [row for members in curated.splits.values() for row in members]
-    by_label = markdown_table(["class", "rows"], Counter(label_of(row.completion, loop.task.label) for row in rows).most_common())
+    old = {row.id: row for members in before.values() for row in members}
+    new = [row for row in rows if row.id not in old]
+    gone = [row for row in old.values() if row.id not in {row.id for row in rows}]
+    changed = [row for row in rows if row.id in old and old[row.id] != row]
+    sources = [(name, count, f"{count / len(rows):.0%}") for name, count in Counter(row.source for row in rows).most_common()]
+    classes = Counter(label_of(row.completion, loop.task.label) for row in rows).most_common(30)
+    lengths = [len(row.prompt) + len(row.completion) for row in rows]
+    diff = [("new", row.prompt, row.completion) for row in new[:10]] + [("changed", row.prompt, row.completion) for row in changed[:5]]
+    diff += [("gone", row.prompt, row.completion) for row in gone[:5]]
     return {
         "commit": commit,
         "rows": len(rows),
-        "new_rows": sum(row.id not in previous for row in rows),
+        "new_rows": len(new),
+        "changed_rows": len(changed),
+        "gone_rows": len(gone),
         "splits": {split: len(members) for split, members in curated.splits.items()},
         "sources": dict(Counter(row.source for row in rows)),
         "quarantined": len(curated.dropped),
-        "funnel": dg.MetadataValue.md(funnel(curated.funnel)),
-        "classes": dg.MetadataValue.md(by_label),
+        "pre_flight": f"{curated.preflight.verdict.value}: {curated.preflight.sentence}",
+        "funnel": dg.MetadataValue.md(funnel([(step.name, step.kept) for step in curated.funnel])),
+        "steps": dg.MetadataValue.md(_funnel_table(curated)),
         "dropped": dg.MetadataValue.md(_dropped_table(curated)),
+        "diff": dg.MetadataValue.md(markdown_table(["since the last dataset", "request", "answer"], diff)),
+        "provenance": dg.MetadataValue.md(markdown_table(["source", "rows", "share"], sources)),
+        "classes": dg.MetadataValue.md(bars("rows per class", classes)),
+        "lengths": dg.MetadataValue.md(histogram("characters of request and answer", lengths)),
     }
 
 
+def _funnel_table(curated: Curated) -> str:
+    head = ["step", "rows left", "quarantined", "changed", "counted"]
+    lines = [
+        (step.name, step.kept, step.dropped, step.changed, step.skipped or ", ".join(f"{name} {n}" for name, n in step.counts.items()))
+        for step in curated.funnel
+    ]
+    return markdown_table(head, lines)
+
+
 def _dropped_table(curated: Curated) -> str:
-    return markdown_table(["step and row", "reason", "request"], [(d.where, d.reason, d.content) for d in curated.dropped[:30]])
+    """Up to five examples of each step that dropped rows."""
+    shown: Counter[str] = Counter()
+    lines = []
+    for item in curated.dropped:
+        step = item.where.split(":")[0]
+        shown[step] += 1
+        if shown[step] <= 5:
+            lines.append((item.where, item.reason, item.content[:200]))
+    return markdown_table(["step and row", "reason", "request"], lines)

@@ -1,21 +1,25 @@
 """Are the queries of the last window new to the model in production?"""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import dagster as dg
 import numpy as np
 
 from ftassets.domain.canonical import canonical_json, digest_of
-from ftassets.domain.drift import Comparison, DriftVerdict, alarm_rate, build_reference, compare
+from ftassets.domain.drift import Comparison, DriftVerdict, Explanation, alarm_rate, compare, explain, not_enough_data
 from ftassets.domain.loop import LoopConfig
+from ftassets.domain.monitoring import LatestReport
+from ftassets.domain.traffic import Reviewed
 from ftassets.home import Home
-from ftassets.lineage.dataset_files import pack_arrays, read_splits, reference_path, unpack_arrays
+from ftassets.lineage import drift_reference, latest
+from ftassets.lineage.drift_reference import Known
 from ftassets.lineage.events import node
 from ftassets.lineage.node import describe
 from ftassets.reporting.plots import drift_map
 from ftassets.reporting.tables import markdown_table
-from ftassets.resources.dataset_store.base import DatasetStore, ObjectNotFound
+from ftassets.resources.dataset_store.base import DatasetStore
 from ftassets.resources.embedder.base import Embedder
 from ftassets.resources.serving.base import Serving
 from ftassets.resources.traffic_log.base import TrafficLog
@@ -27,18 +31,21 @@ WINDOW_END = "ftassets/window_end"  # run tag: the schedule's time, so that wind
 
 
 @dataclass(frozen=True)
-class _Known:
-    """Vectors of what production knows, and until when traffic went into them (epoch seconds)."""
+class Measured:
+    """A window's comparison with what production knows, and what went into it."""
 
-    vectors: np.ndarray
-    until: float
-    commit: str | None
+    production: str | None
+    known: Known | None
+    end: float
+    window: Sequence[QueryVector]
+    rate: float
+    comparison: Comparison
+    explanation: Explanation
 
 
 def build(loop: LoopConfig) -> dg.AssetsDefinition:
     """The asset: one report a run, with the check `within_drift_budget`."""
     key = node(loop.name, "drift_report")
-    policy = loop.retrain_on.drift
 
     @dg.asset(
         key=key,
@@ -56,130 +63,114 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         serving: dg.ResourceParam[Serving],
     ) -> dg.MaterializeResult:
         end = float(context.run.tags.get(WINDOW_END) or time.time())
-        rate = alarm_rate(policy.false_alarms, policy.budget_reports)
-        known: _Known | None = None
-        window: list[QueryVector] = []
         production = serving.state(loop.name).production
-        if production is None:
-            result = _not_enough(
-                "no version is in production yet: the bootstrap sensor, or a materialization of adapter to release, makes one"
-            )
-        else:
-            known = _reference(context, loop, production, home, traffic_log, dataset_store, embedder)
-            begin = max(end - policy.window, known.until)
-            window = vector_store.window(loop.name, begin, end, policy.sample, seed=int(end))
-            smallest = policy.reference_windows * policy.min_sample
-            if known.commit is None:
-                result = _not_enough(f"the reference waits for production's first {policy.reference_requests} answers")
-            elif len(known.vectors) < smallest:
-                result = _not_enough(
-                    f"the reference has {len(known.vectors)} queries, {smallest} are needed: lower sample or add training rows"
-                )
-            else:
-                vectors = np.array([point.vector for point in window]).reshape(len(window), known.vectors.shape[1])
-                result = compare(build_reference(known.vectors), vectors, rate, policy.min_sample)
-        return _materialize(loop, context, home, result, production, known, window, end, rate)
+        known = drift_reference.stored(dataset_store, loop.name, production, embedder) if production else None
+        if production and known is None:
+            rate = false_alarm_rate(loop)
+            known = drift_reference.made(context.run_id, loop, production, home, traffic_log, dataset_store, embedder, rate)
+        length = loop.retrain_on.drift.window
+        measured = measure(loop, end, length, production, known, vector_store, dataset_store, home)
+        return _materialize(loop, context, home, measured, traffic_log.reviewed(loop.name, end - length))
 
     return drift_report
 
 
-def _not_enough(reason: str) -> Comparison:
-    return Comparison(DriftVerdict.NOT_ENOUGH_DATA, reason, (), np.empty(0), None)
+def false_alarm_rate(loop: LoopConfig) -> float:
+    """Rate of one report that keeps the loop's budget of false retrains."""
+    policy = loop.retrain_on.drift
+    return alarm_rate(policy.false_alarms, policy.budget_reports, consecutive=policy.consecutive)
 
 
-def _reference(
-    context: dg.AssetExecutionContext,
+def measure(
+    loop: LoopConfig,
+    end: float,
+    length: float,
+    production: str | None,
+    known: Known | None,
+    vector_store: VectorStore,
+    dataset_store: DatasetStore,
+    home: Home,
+) -> Measured:
+    """Compare the queries of the `length` seconds before `end` (epoch seconds) with what production knows."""
+    policy, rate = loop.retrain_on.drift, false_alarm_rate(loop)
+    window: list[QueryVector] = []
+    if production is None:
+        why = "no version is in production yet: the bootstrap sensor, or a materialization of adapter to release, makes one"
+    elif known is None:
+        why = f"the reference waits for production's first {policy.reference_requests} answers"
+    else:
+        # what widened the reference is no evidence against it
+        window = vector_store.window(loop.name, max(end - length, known.until), end, policy.sample, seed=int(end))
+        smallest = policy.reference_windows * policy.min_sample
+        why = f"the reference has {known.reference.count} queries, {smallest} are needed: lower sample or add training rows"
+        if known.reference.count >= smallest:
+            vectors = np.array([point.vector for point in window]).reshape(len(window), known.reference.vectors.shape[1])
+            comparison = compare(known.reference, vectors, rate, policy.min_sample)
+            explanation = _explained(loop, production, known, comparison, vectors, window, dataset_store, home)
+            return Measured(production, known, end, window, rate, comparison, explanation)
+    return Measured(production, known, end, window, rate, not_enough_data(why), Explanation((), 0.0, ()))
+
+
+def _explained(
     loop: LoopConfig,
     production: str,
-    home: Home,
-    traffic_log: TrafficLog,
+    known: Known,
+    comparison: Comparison,
+    vectors: np.ndarray,
+    window: Sequence[QueryVector],
     store: DatasetStore,
-    embedder: Embedder,
-) -> _Known:
-    """Training queries of production, widened by its first answers; committed once those have come."""
-    path = reference_path(loop.name, production)
-    try:
-        stored = unpack_arrays(store.read("main", path))
-    except ObjectNotFound:
-        pass
-    else:
-        if str(stored["embedder"]) != embedder.id:
-            raise dg.Failure(
-                f"the reference was embedded by {stored['embedder']}, queries are by {embedder.id}: vectors of two models are "
-                "not compared. Go back to that embedder, or release a version with the new one",
-                allow_retries=False,
-            )
-        return _Known(stored["vectors"], float(stored["until"]), store.last_change("main", path))
-    wanted = loop.retrain_on.drift.reference_requests
-    first = [e for e in traffic_log.exchanges(loop.name) if e.version == production and e.status == 200][:wanted]
-    if len(first) < wanted:
-        return _Known(np.empty((0, 0)), 0.0, None)
-    commit = load_manifest(home.versions, production).dataset_commit
-    trained = [row.prompt for rows in read_splits(store, commit, loop.name).values() for row in rows] if commit else []
-    vectors = embedder.embed([*trained, *(e.prompt for e in first)])
-    until = max((e.at for e in first), default=0.0) + 1e-3
-    content = pack_arrays(vectors=vectors, until=np.array(until), embedder=np.array(embedder.id))
-    metadata = {"loop": loop.name, "version": production, "trained": str(len(trained)), "traffic": str(len(first))}
-    publication = store.publish(f"{context.run_id}-reference", {path: content}, f"{loop.name}: drift reference", metadata)
-    return _Known(vectors, until, publication.commit)
+    home: Home,
+) -> Explanation:
+    if comparison.limit is None:
+        return Explanation((), 0.0, ())
+    texts = None
+    if comparison.moved:  # else no cluster needs a name
+        trained = drift_reference.training_queries(store, loop.name, load_manifest(home.versions, production).dataset_commit)
+        texts = drift_reference.texts_by_cluster(known.reference, trained)
+    return explain(known.reference, comparison, vectors, [point.text for point in window], texts)
 
 
 def _materialize(
-    loop: LoopConfig,
-    context: dg.AssetExecutionContext,
-    home: Home,
-    result: Comparison,
-    production: str | None,
-    known: _Known | None,
-    window: list[QueryVector],
-    end: float,
-    rate: float,
+    loop: LoopConfig, context: dg.AssetExecutionContext, home: Home, measured: Measured, reviewed: Sequence[Reviewed]
 ) -> dg.MaterializeResult:
-    report = {
-        "loop": loop.name,
-        "production": production,
-        "reference_commit": known.commit if known else None,
-        "reference_queries": len(known.vectors) if known else 0,
-        "window_end": end,
-        "window_queries": len(window),
-        "false_alarm_rate": rate,
-        "verdict": result.verdict.value,
-        "reason": result.reason,
-        "statistics": [{"name": s.name, "value": s.value, "threshold": s.threshold, "p_value": s.p_value} for s in result.statistics],
-        "mix_shift": result.mix_shift,
-        "requests": [point.request_id for point in window],
-        "run_id": context.run_id,
-    }
+    result = measured.comparison
+    report = report_of(loop, measured) | {"run_id": context.run_id}
     digest = digest_of(report)
     folder = home.reports / loop.name
     folder.mkdir(parents=True, exist_ok=True)
     artefact = folder / f"drift-{digest}.json"
     artefact.write_bytes(canonical_json(report))
-
+    values = {s.name: s.value for s in result.statistics} | {f"{s.name}_threshold": s.threshold for s in result.statistics}
+    newest = LatestReport(
+        at=measured.end,
+        version=measured.production,
+        verdict=result.verdict.value,
+        values={s.name: s.value for s in result.statistics},
+        limits={s.name: s.threshold for s in result.statistics},
+    )
+    latest.record(home, loop.name, "drift_report", newest)
     metadata: dict[str, dg.MetadataValue | str | float | int] = {
         "verdict": result.verdict.value,
         "reason": result.reason,
-        "window_queries": len(window),
-        "reference_queries": len(known.vectors) if known else 0,
-        "window_end": dg.MetadataValue.timestamp(end),
-        "false_alarm_rate": rate,
+        "is_it_new": result.is_new,
+        "did_the_mix_change": result.mix_changed,
+        "production": measured.production or "",
+        "window_queries": len(measured.window),
+        "reference_queries": measured.known.reference.count if measured.known else 0,
+        "window_end": dg.MetadataValue.timestamp(measured.end),
+        "false_alarm_rate": measured.rate,
         "report": dg.MetadataValue.path(artefact),
+        **values,
     }
-    if result.statistics and known:
-        metadata |= {s.name: s.value for s in result.statistics}
-        metadata |= {f"{s.name}_threshold": s.threshold for s in result.statistics}
-        rows: list[tuple[object, ...]] = [
-            (s.name, s.value, s.threshold, f"{s.p_value:.4f}", "ALARM" if s.alarm else "quiet") for s in result.statistics
-        ]
-        if result.mix_shift is not None:
-            metadata["mix_shift"] = result.mix_shift
-            rows.append(("mix_shift (informs only)", result.mix_shift, "", "", ""))
-        metadata["statistics"] = dg.MetadataValue.md(markdown_table(["statistic", "value", "threshold", "p", "verdict"], rows))
-        limit = float(np.quantile(build_reference(known.vectors).distances, 0.95))
-        vectors = np.array([point.vector for point in window])
-        metadata["map"] = dg.MetadataValue.md(drift_map(known.vectors, vectors, result.distances > limit))
+    if result.statistics and measured.known:
+        metadata["statistics"] = dg.MetadataValue.md(_statistics_table(result))
+        metadata["new_topics"] = dg.MetadataValue.md(_new_topics_table(measured, reviewed))
+        metadata["moved_topics"] = dg.MetadataValue.md(_moved_topics_table(measured))
+        metadata["map"] = dg.MetadataValue.md(_map(measured, measured.known))
+        if measured.known.sensitivity:
+            metadata["what_it_can_see"] = dg.MetadataValue.md("\n".join(f"- {sentence}" for sentence in measured.known.sensitivity))
         farthest = np.argsort(-result.distances)[:10]
-        table = markdown_table(["query", "distance"], [(window[i].text, float(result.distances[i])) for i in farthest])
+        table = markdown_table(["query", "distance"], [(measured.window[i].text, float(result.distances[i])) for i in farthest])
         metadata["farthest_queries"] = dg.MetadataValue.md(table)
     return dg.MaterializeResult(
         data_version=dg.DataVersion(digest),
@@ -194,3 +185,76 @@ def _materialize(
             )
         ],
     )
+
+
+def report_of(loop: LoopConfig, measured: Measured) -> dict:
+    """A report as plain JSON."""
+    result = measured.comparison
+    return {
+        "loop": loop.name,
+        "production": measured.production,
+        "reference_commit": measured.known.commit if measured.known else None,
+        "reference_queries": measured.known.reference.count if measured.known else 0,
+        "window_end": measured.end,
+        "window_queries": len(measured.window),
+        "false_alarm_rate": measured.rate,
+        "verdict": result.verdict.value,
+        "reason": result.reason,
+        "is_it_new": result.is_new,
+        "did_the_mix_change": result.mix_changed,
+        "statistics": [
+            {"name": s.name, "value": s.value, "threshold": s.threshold, "p_value": s.p_value, "informs_only": s.informs_only}
+            for s in (*result.statistics, *result.informing)
+        ],
+        "new_topics": [
+            {"share": topic.share, "keywords": list(topic.keywords), "examples": list(topic.examples)} for topic in measured.explanation.new
+        ],
+        "requests": [point.request_id for point in measured.window],
+    }
+
+
+def _statistics_table(result: Comparison) -> str:
+    rows = [(s.name, s.value, s.threshold, f"{s.p_value:.4f}", "ALARM" if s.alarm else "quiet") for s in result.statistics]
+    rows += [
+        (s.name, s.value, s.threshold, f"{s.p_value:.4f}", "above usual, informs only" if s.above else "usual, informs only")
+        for s in result.informing
+    ]
+    return markdown_table(["statistic", "value", "threshold", "p", "verdict"], rows)
+
+
+def _new_topics_table(measured: Measured, reviewed: Sequence[Reviewed]) -> str:
+    """New topics with what users said of the answers there, beside what they said elsewhere."""
+    unhappy = {item.exchange.id for item in reviewed if item.feedback.correction or item.feedback.rating == "down"}
+
+    def doubted(members: Sequence[int]) -> str:
+        hit = sum(measured.window[i].request_id in unhappy for i in members)
+        return f"{hit / len(members):.0%} of {len(members)}" if members else "-"
+
+    topics = measured.explanation.new
+    inside = {i for topic in topics for i in topic.members}
+    rows: list[tuple[object, ...]] = [
+        (", ".join(topic.keywords), f"{topic.share:.0%}", doubted(topic.members), " / ".join(topic.examples)) for topic in topics
+    ]
+    others = [i for i in range(len(measured.window)) if i not in inside]
+    rows.append(("(all other queries)", f"{len(others) / max(len(measured.window), 1):.0%}", doubted(others), ""))
+    return markdown_table(["new topic", "share of the window", "answers corrected or disliked", "for example"], rows)
+
+
+def _moved_topics_table(measured: Measured) -> str:
+    rows = [
+        (
+            ", ".join(topic.keywords),
+            f"{topic.cluster.reference_share:.1%}",
+            f"{topic.cluster.window_share:.1%}",
+            topic.cluster.contribution,
+            " / ".join(topic.examples),
+        )
+        for topic in measured.explanation.moved[:10]
+    ]
+    return markdown_table(["known topic", "share in the reference", "share in the window", "part of the PSI", "for example"], rows)
+
+
+def _map(measured: Measured, known: Known) -> str:
+    vectors = np.array([point.vector for point in measured.window])
+    limit = measured.comparison.limit
+    return drift_map(known.reference.vectors, vectors, measured.comparison.distances > (np.inf if limit is None else limit))

@@ -28,7 +28,7 @@ from ftassets.resources.serving.base import Serving
 from ftassets.resources.versions import MERGED, load_manifest
 
 STAGED = 900.0  # seconds a version may be staged for the latency comparison
-PAIRS = 24  # interleaved requests to each version
+PAIRS = 20  # interleaved requests to each version
 ROLES = ("base", "production", "candidate")
 
 
@@ -66,7 +66,7 @@ def build(loop: LoopConfig) -> tuple[dg.AssetsDefinition, dg.AssetChecksDefiniti
             raise dg.RetryRequested(max_retries=1, seconds_to_wait=1) from error
         except EvaluationFailed as error:
             raise dg.Failure(str(error), allow_retries=False) from error
-        scores = {role: _scores(answers[role], golden, held_out) for role in ROLES}
+        scores = {role: _scores(answers[role], golden, held_out, loop.task.type) for role in ROLES}
         context.log.info("comparing latency on the real server")
         latency = _latency(context, loop, serving, golden, candidate, versions["production"])
         report = EvalReport(
@@ -178,10 +178,10 @@ def _answer(
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _scores(files: Sequence[Path], golden: Sequence[Example], held_out: Sequence[Example]) -> list[Score]:
+def _scores(files: Sequence[Path], golden: Sequence[Example], held_out: Sequence[Example], task: str) -> list[Score]:
     found = read_answers(files)
-    scores = [score(row.id, row.slice or "golden", found[row.id], row.completion) for row in golden]
-    return scores + [score(f"{HELD_OUT}:{row.id}", HELD_OUT, found[row.id], row.completion) for row in held_out]
+    scores = [score(row.id, row.slice or "golden", found[row.id], row.completion, task) for row in golden]
+    return scores + [score(f"{HELD_OUT}:{row.id}", HELD_OUT, found[row.id], row.completion, task) for row in held_out]
 
 
 def read_answers(files: Sequence[Path]) -> dict[str, str]:

@@ -1,7 +1,6 @@
 """A candidate that passed every gate, signed and registered: only what is attested here may take traffic."""
 
 import importlib.metadata
-import os
 import time
 from datetime import UTC, datetime
 
@@ -14,6 +13,7 @@ from ftassets.home import Home
 from ftassets.lineage.eval_report import gate_table, policy_digest, read_report
 from ftassets.lineage.events import node, refused_gates, required
 from ftassets.lineage.node import describe
+from ftassets.resources.files import write_durably
 from ftassets.resources.registry.base import Registry
 from ftassets.resources.serving.base import Serving
 from ftassets.resources.signer.base import Signer
@@ -62,10 +62,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
             payload = statement(
                 loop.name, report.candidate, manifest.files, _predicate(loop, report, digest, manifest.tokenizer_digest, results)
             )
-            path.parent.mkdir(parents=True, exist_ok=True)
-            temporary = path.with_suffix(".tmp")
-            temporary.write_bytes(signer.sign(payload))
-            os.replace(temporary, path)
+            write_durably(path, signer.sign(payload))
         if why_not := objections(signer.verify(path.read_bytes()), loop.name, report.candidate, manifest.files):
             raise _refused("the attestation on disk is not this version's", dict(enumerate(why_not)))
         name = version_name(loop, report)

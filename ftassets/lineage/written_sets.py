@@ -6,7 +6,7 @@ import dagster as dg
 
 from ftassets.domain.loop import LoopConfig
 from ftassets.domain.rows import Example, parse_jsonl
-from ftassets.domain.scoring import parse_call
+from ftassets.domain.scoring import well_formed
 from ftassets.lineage.dataset_files import golden_path, seed_path, to_parquet
 from ftassets.lineage.events import node
 from ftassets.lineage.node import describe
@@ -45,7 +45,7 @@ def build_golden_set(loop: LoopConfig) -> dg.AssetsDefinition:
 def _commit(
     context: dg.AssetExecutionContext, store: DatasetStore, loop: LoopConfig, file: Path, path: str, source: str
 ) -> dg.MaterializeResult:
-    rows, bad = _read(file, source)
+    rows, bad = _read(file, source, loop.task.type)
     publication = store.publish(
         f"{context.run_id}-{source}", {path: to_parquet(rows)}, f"{loop.name}: {source} set", {"loop": loop.name, "rows": str(len(rows))}
     )
@@ -70,7 +70,7 @@ def _commit(
     )
 
 
-def _read(file: Path, source: str) -> tuple[list[Example], list]:
+def _read(file: Path, source: str, task: str) -> tuple[list[Example], list]:
     try:
         text = file.read_text()
     except (OSError, UnicodeDecodeError) as error:
@@ -85,6 +85,6 @@ def _read(file: Path, source: str) -> tuple[list[Example], list]:
         )
     if twice := sorted({row.id for row in rows if sum(other.id == row.id for other in rows) > 1}):
         raise dg.Failure(f"{file.name} has the same id on several lines: {', '.join(twice[:5])}", allow_retries=False)
-    if wrong := [row.id for row in rows if source == "golden" and parse_call(row.completion) is None]:
+    if wrong := [row.id for row in rows if source == "golden" and not well_formed(row.completion, task)]:
         raise dg.Failure(f"{file.name}: the expected answer of {', '.join(wrong[:5])} is not a JSON object", allow_retries=False)
     return rows, bad

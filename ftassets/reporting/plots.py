@@ -37,14 +37,29 @@ def loss_curve(losses: Sequence[tuple[int, float]]) -> str:
 
 def funnel(steps: Sequence[tuple[str, int]]) -> str:
     """Rows left after each curation step."""
+    return bars("rows per curation step", steps)
+
+
+def bars(title: str, counts: Sequence[tuple[str, int]]) -> str:
+    """One horizontal bar per name."""
 
     def draw(axes: Any) -> None:
-        names, counts = zip(*steps, strict=True)
-        bars = axes.barh(names, counts, color=CALM)
-        axes.bar_label(bars, fontsize=8, padding=3)
+        names, values = zip(*counts, strict=True)
+        axes.bar_label(axes.barh(names, values, color=CALM), fontsize=8, padding=3)
         axes.invert_yaxis()
 
-    return _image("rows per curation step", draw)
+    return _image(title, draw, (6.0, 0.9 + 0.22 * len(counts)))
+
+
+def histogram(title: str, values: Sequence[float]) -> str:
+    """How often each size occurs."""
+
+    def draw(axes: Any) -> None:
+        axes.hist(values, bins=30, color=CALM)
+        axes.set_xlabel(title, fontsize=8)
+        axes.set_ylabel("rows", fontsize=8)
+
+    return _image(title, draw)
 
 
 def drift_map(reference: np.ndarray, window: np.ndarray, novel: np.ndarray) -> str:

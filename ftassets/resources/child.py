@@ -7,11 +7,18 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+
+from ftassets.resources.files import write_durably
+
+Job = TypeVar("Job", bound=BaseModel)
 
 Report = Callable[[str], None]
 _PR_SET_PDEATHSIG = 1
@@ -50,13 +57,6 @@ def failure_file(job_file: Path) -> Path:
     return job_file.with_suffix(".failed")
 
 
-def write_atomically(path: Path, content: str) -> None:
-    """Replace a file's content in one step."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(content, encoding="utf-8")
-    temporary.replace(path)
-
-
 def quiet_libraries() -> None:
     """Keep progress bars and telemetry of the model libraries out of a process's output. Slow: imports them."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
@@ -66,6 +66,30 @@ def quiet_libraries() -> None:
 
     transformers.utils.logging.disable_progress_bar()
     datasets.disable_progress_bars()
+
+
+def work_off(
+    job_file: Path, kind: type[Job], do: Callable[[Job, Report], dict], foreseen: tuple[type[Exception], ...] = ()
+) -> int:
+    """Body of a working process: reads its job, does it, reports the result.
+
+    Exit code: 0 when done, 2 for a foreseen error, 1 for any other; both leave a sentence in the failure file.
+    """
+    die_with_parent()
+    with reporting() as (report, deliver):
+        try:
+            job = kind.model_validate_json(job_file.read_bytes())
+            quiet_libraries()
+            deliver(do(job, report))
+        except foreseen as error:
+            write_durably(failure_file(job_file), str(error))
+            print(f"failed: {error}", file=sys.stderr)
+            return 2
+        except Exception as error:
+            traceback.print_exc()
+            write_durably(failure_file(job_file), f"{type(error).__name__}: {error}")
+            return 1
+    return 0
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ftassets.domain.endpoint import EndpointState
 from ftassets.resources.serving.base import Shift
-from ftassets.serving.files import sync_folder, write_durably
+from ftassets.resources.files import sync_folder, write_durably
 
 log = logging.getLogger(__name__)
 

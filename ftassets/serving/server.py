@@ -22,7 +22,7 @@ from ftassets.serving.admin import admin_app
 from ftassets.serving.app import public_app
 from ftassets.serving.chat import Chat
 from ftassets.serving.context import Context
-from ftassets.serving.files import secret, write_durably
+from ftassets.resources.files import secret, write_durably
 from ftassets.serving.fleet import Fleet
 from ftassets.serving.hosts import ModelHost
 from ftassets.serving.metrics import Metrics

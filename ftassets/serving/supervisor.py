@@ -23,7 +23,7 @@ import ftassets
 from ftassets.home import Home
 from ftassets.loop_files import LOOPS
 from ftassets.serving.conf import group, program, supervisor_socket, supervisord
-from ftassets.serving.files import write_durably
+from ftassets.resources.files import write_durably
 
 MARK = "FTASSETS_SUPERVISED"  # in the environment of every process below supervisord: its home
 READY_SECONDS = 120.0

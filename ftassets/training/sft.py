@@ -14,7 +14,8 @@ from ftassets.domain.training import TrainingJob, TrainingResult
 from ftassets.domain.versions import VersionManifest
 from ftassets.home import Home
 from ftassets.resources.base_models import copy_tokenizer, ensure_base, tokenizer_digest
-from ftassets.resources.child import Report, write_atomically
+from ftassets.resources.child import Report
+from ftassets.resources.files import write_durably
 from ftassets.resources.versions import ADAPTER, MANIFEST, MERGED, file_digests, publish
 from ftassets.training import replicas
 from ftassets.training.guard import TrainingStopped, objection
@@ -97,7 +98,7 @@ def train(job: TrainingJob, report: Report, cores: int = 1) -> TrainingResult:
         validation_loss=validation_loss,
         losses=list(enumerate(losses, start=1)),
     )
-    write_atomically(job.work / RESULT, result.model_dump_json(indent=2))
+    write_durably(job.work / RESULT, result.model_dump_json(indent=2))
     return result
 
 

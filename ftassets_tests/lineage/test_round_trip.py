@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 import requests
 
-from ftassets.automation.drift import build as build_drift_sensor
+from ftassets.automation.retrain import build as build_drift_sensor
 from ftassets.automation.rollout import build as build_rollout_sensor
 from ftassets.lineage.drift_report import WINDOW_END
 from ftassets.lineage.events import data_version, metadata_value, newest, node
@@ -38,7 +38,7 @@ def value(tiny: TinyLoop, name: str, field: str) -> object:
 
 
 def sensor_context(tiny: TinyLoop) -> dg.SensorEvaluationContext:
-    parts = {name: tiny.resources[name] for name in ("home", "traffic_log", "serving")}
+    parts = {name: tiny.resources[name] for name in ("home", "traffic_log", "dataset_store", "serving")}
     return dg.build_sensor_context(instance=tiny.instance, resources=parts)
 
 
@@ -50,14 +50,14 @@ def test_the_loop_closes(tiny: TinyLoop) -> None:
     assert tiny.move("start").success
     assert tiny.serving.state(LOOP).production == first
 
-    known = [f"dim the {colour} lamp in the {room} kindly" for colour in COLOURS for room in ROOMS]
-    for text in known[:40]:
+    known = [f"{verb} the {colour} lamp in the {room} kindly" for colour in COLOURS for room in ROOMS for verb in ("dim", "light")][:72]
+    for text in known:
         assert ask(tiny, text) == first
     assert tiny.run("watch").success
     assert value(tiny, "drift_report", "verdict") == "QUIET", value(tiny, "drift_report", "reason")
 
     begin = time.time()
-    for number, room in enumerate(ROOMS * 4):
+    for number, room in enumerate(ROOMS * 7):
         ask(tiny, f"open curtain number {number} facing the {room} window", json.dumps({"intent": "open", "area": room}))
     end = time.time()
     drift = tiny.loop.retrain_on.drift.model_copy(update={"window": end - begin})

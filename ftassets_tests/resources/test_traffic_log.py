@@ -1,5 +1,6 @@
 """What every traffic log must do; another backend joins by a line in BACKENDS."""
 
+import random
 import signal
 import sqlite3
 import subprocess
@@ -11,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from ftassets.resources.traffic_log.base import Exchange, Feedback, TrafficLog, UnknownAnswer
+from ftassets.resources.traffic_log import embedded
+from ftassets.resources.traffic_log.base import Exchange, Feedback, StillReadable, TrafficLog, UnknownAnswer
 from ftassets.resources.traffic_log.embedded import SqliteTrafficLog
 
 MakeLog = Callable[[Path], TrafficLog]
@@ -67,8 +69,8 @@ def test_an_empty_log_answers(log: TrafficLog) -> None:
 
 
 def test_an_id_is_stored_once_and_never_changed(log: TrafficLog) -> None:
-    log.append([exchange(1)])
-    log.append([exchange(1, answer="other"), exchange(2)])
+    assert log.append([exchange(1)]) == 1
+    assert log.append([exchange(1, answer="other"), exchange(2)]) == 1
     assert log.exchanges("voice") == [exchange(1), exchange(2)]
 
 
@@ -140,6 +142,46 @@ def test_threads_write_and_read_at_once(log: TrafficLog) -> None:
     assert (errors, log.count("voice"), len(log.reviewed("voice"))) == ([], 80, 80)
 
 
+def test_a_forgotten_user_is_gone_from_every_loop_and_nobody_else_is(log: TrafficLog) -> None:
+    rows = [exchange(1, user="a"), exchange(2, user="b"), exchange(3, user="a", loop="triage")]
+    log.append(rows)
+    for row in rows:
+        log.add_feedback(Feedback(row.id, 9.0, "up", None))
+    assert log.forget(user="a") == ["triage-3", "voice-1"]
+    assert (log.exchanges("voice"), log.exchanges("triage"), log.reviewed("triage")) == ([rows[1]], [], [])
+    assert [r.exchange.id for r in log.reviewed("voice")] == ["voice-2"]
+    assert log.forgotten() == {"triage-3", "voice-1"}
+    assert log.forget(user="a") == []
+
+
+def test_forgetting_in_one_loop_leaves_the_other_alone(log: TrafficLog) -> None:
+    log.append([exchange(1, user="a"), exchange(2, user="a", loop="triage")])
+    assert log.forget("voice", "a", ["triage-2", "voice-7"]) == ["voice-1", "voice-7"]
+    assert (log.count("voice"), log.count("triage")) == (0, 1)
+
+
+def test_named_requests_are_forgotten_whoever_sent_them(log: TrafficLog) -> None:
+    log.append([exchange(n) for n in range(5)])
+    assert log.forget(request_ids=["voice-1", "voice-3"]) == ["voice-1", "voice-3"]
+    assert [e.id for e in log.exchanges("voice")] == ["voice-0", "voice-2", "voice-4"]
+
+
+def test_what_was_forgotten_does_not_come_back(log: TrafficLog) -> None:
+    log.append([exchange(1)])
+    log.forget(request_ids=["voice-1", "voice-2"])  # the second is still on its way
+    assert log.append([exchange(1), exchange(2), exchange(3)]) == 1
+    assert [e.id for e in log.exchanges("voice")] == ["voice-3"]
+    with pytest.raises(UnknownAnswer):
+        log.add_feedback(Feedback("voice-1", 1.0, "up", None))
+
+
+def test_forgetting_nobody_is_a_mistake(log: TrafficLog) -> None:
+    log.append([exchange(1)])
+    with pytest.raises(ValueError, match="nothing to forget"):
+        log.forget("voice")
+    assert (log.count("voice"), log.forgotten()) == (1, set())
+
+
 WRITER = """
 import sys
 from pathlib import Path
@@ -181,3 +223,67 @@ def test_embedded_file_of_another_release_is_left_alone(tmp_path: Path) -> None:
         connection.execute("PRAGMA user_version = 99")
     with pytest.raises(RuntimeError, match="schema 99"):
         SqliteTrafficLog(path).count("voice")
+
+
+def bytes_on_disk(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in sorted(folder.iterdir()))
+
+
+def test_embedded_files_hold_no_text_that_was_forgotten(tmp_path: Path) -> None:
+    log, chance = SqliteTrafficLog(tmp_path / "traffic.db"), random.Random(2)
+    for start in range(0, 1500, 50):  # rows of all sizes in random order of ids: pages are split while it grows
+        rows = []
+        for number in range(start, start + 50):
+            user = chance.choice("ab")
+            text = f"{'forget me' if user == 'a' else 'keep me'} {number} " * chance.choice([1, 5, 50, 300])
+            rows.append(exchange(number, id=f"{chance.random()}", user=user, prompt=text, messages=text, answer=text))
+        log.append(rows)
+        for row in rows[::2]:
+            log.add_feedback(Feedback(row.id, 1.0, None, row.prompt))
+    assert b"forget me" in bytes_on_disk(tmp_path)
+    log.forget(user="a")
+    assert b"forget me" not in bytes_on_disk(tmp_path)
+    assert b"keep me" in bytes_on_disk(tmp_path)
+
+
+def test_embedded_reader_that_holds_forgotten_text_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded, "BUSY_SECONDS", 0.1)
+    log = SqliteTrafficLog(tmp_path / "traffic.db")
+    log.append([exchange(1, prompt="forget me")])
+    reader = sqlite3.connect(tmp_path / "traffic.db")
+    reader.execute("BEGIN")
+    reader.execute("SELECT * FROM exchange").fetchall()
+    with pytest.raises(StillReadable, match="once more"):
+        log.forget(request_ids=["voice-1"])
+    assert (log.count("voice"), log.forgotten()) == (0, {"voice-1"})
+    reader.close()
+    log.forget(request_ids=["voice-1"])
+    assert b"forget me" not in bytes_on_disk(tmp_path)
+
+
+VERSION_1 = """
+CREATE TABLE exchange (
+    id TEXT PRIMARY KEY, loop TEXT NOT NULL, version TEXT NOT NULL, user TEXT NOT NULL, prompt TEXT NOT NULL, messages TEXT NOT NULL,
+    answer TEXT NOT NULL, status INTEGER NOT NULL, at REAL NOT NULL, latency_ms REAL NOT NULL, first_token_ms REAL,
+    tokens_in INTEGER, tokens_out INTEGER, share REAL NOT NULL, error TEXT
+);
+CREATE INDEX exchange_by_time ON exchange (loop, at);
+CREATE TABLE feedback (
+    number INTEGER PRIMARY KEY, request_id TEXT NOT NULL REFERENCES exchange (id), at REAL NOT NULL, rating TEXT, correction TEXT
+);
+CREATE INDEX feedback_by_request ON feedback (request_id, at);
+INSERT INTO exchange VALUES ('voice-1', 'voice', 'v1', 'u', 'lights on', '[{"role": "user"}]', '{"intent": "on"}', 200, 1.0, 12.5, 3.25,
+    7, 9, 0.05, NULL);
+INSERT INTO feedback VALUES (1, 'voice-1', 2.0, 'up', NULL);
+PRAGMA user_version = 1;
+"""
+
+
+def test_embedded_file_of_the_first_schema_is_migrated_and_keeps_its_rows(tmp_path: Path) -> None:
+    path = tmp_path / "traffic.db"
+    with sqlite3.connect(path) as connection:
+        connection.executescript(VERSION_1)
+    log = SqliteTrafficLog(path)
+    assert [(r.exchange, r.feedback.rating) for r in log.reviewed("voice")] == [(exchange(1), "up")]
+    assert log.forget(user="u") == ["voice-1"]
+    assert (SqliteTrafficLog(path).forgotten(), SqliteTrafficLog(path).count("voice")) == ({"voice-1"}, 0)

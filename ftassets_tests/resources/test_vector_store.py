@@ -1,9 +1,14 @@
 """What every vector store must do; another backend joins by a line in BACKENDS."""
 
+import os
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+import uuid
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cache
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +17,16 @@ from filelock import FileLock
 
 from ftassets.resources.vector_store import embedded
 from ftassets.resources.vector_store.base import QueryVector, VectorStore
-from ftassets.resources.vector_store.embedded import QdrantVectorStore, StoreBusy
+from ftassets.resources.vector_store.embedded import QdrantServerVectorStore, QdrantVectorStore, StoreBusy, StoreUnreachable
 
 MakeStore = Callable[[Path], VectorStore]
-BACKENDS: dict[str, MakeStore] = {"embedded": lambda folder: QdrantVectorStore(folder / "vectors")}
+BACKENDS: dict[str, MakeStore] = {
+    "embedded": lambda folder: QdrantVectorStore(folder / "vectors"),
+    "memory": cache(lambda folder: QdrantServerVectorStore(":memory:")),  # the server's code over the client's own engine
+}
+if "QDRANT_TEST_URL" in os.environ:
+    url, key, run = os.environ["QDRANT_TEST_URL"], os.environ.get("QDRANT_TEST_API_KEY"), uuid.uuid4().hex
+    BACKENDS["server"] = lambda folder: QdrantServerVectorStore(url, key, f"test-{run}-{folder.name}")
 
 
 @pytest.fixture(params=BACKENDS)
@@ -114,6 +125,13 @@ def test_vectors_of_another_embedder_are_refused(store: VectorStore) -> None:
     assert ids(store.window("voice", 0, 9, 9)) == ["req-1"]
 
 
+def test_more_points_than_one_request_and_one_answer_hold(store: VectorStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded, "_BATCH", 3)
+    monkeypatch.setattr(embedded, "_PAGE", 4)
+    store.add("voice", "e", [point(n) for n in range(10)])
+    assert ids(store.window("voice", 1, 10, 20)) == [f"req-{n}" for n in range(1, 10)]
+
+
 ADDER = """
 import sys
 from pathlib import Path
@@ -143,3 +161,57 @@ def test_embedded_half_made_collection_is_made_again(tmp_path: Path) -> None:
     store = QdrantVectorStore(tmp_path)
     store.add("voice", "e", [point(1)])
     assert store.count("voice") == 1
+
+
+def test_server_collection_half_made_is_finished() -> None:
+    store = QdrantServerVectorStore(":memory:")
+    from qdrant_client import models
+
+    store._connection.create_collection("ftassets-voice", models.VectorParams(size=8, distance=models.Distance.DOT))
+    assert (store.count("voice"), store.watermark("voice")) == (0, 0.0)
+    store.add("voice", "e", [point(1)])
+    with pytest.raises(ValueError, match="by e, these by f.*Remove collection ftassets-voice at"):
+        store.add("voice", "f", [point(2)])
+    assert store.check() == "1 collections at :memory:"
+
+
+def test_server_that_is_not_there_is_named() -> None:
+    store = QdrantServerVectorStore("http://127.0.0.1:9")
+    calls: list[Callable[[], object]] = [store.check, lambda: store.count("voice"), lambda: store.add("voice", "e", [point(1)])]
+    for call in calls:
+        with pytest.raises(StoreUnreachable, match="127.0.0.1:9.*QDRANT_URL"):
+            call()
+
+
+@pytest.fixture
+def locked_server() -> Iterator[str]:
+    """A server that takes no key."""
+
+    class Refuse(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_error(401 if self.headers.get("api-key") else 403)
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refuse) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.filterwarnings("ignore:Api key is used with an insecure connection")
+@pytest.mark.parametrize("key", [None, "s3cr3t"])
+def test_server_that_refuses_the_key_is_told_apart(locked_server: str, key: str | None) -> None:
+    with pytest.raises(StoreUnreachable, match="QDRANT_API_KEY") as refused:
+        QdrantServerVectorStore(locked_server, key).watermark("voice")
+    assert "s3cr3t" not in f"{refused.value} {refused.value.__cause__}"
+
+
+@pytest.mark.parametrize("url", ["qdrant:6333", "ftp://x", "https://user:s3cr3t@qdrant.example.com"])
+def test_server_url_has_no_password(url: str) -> None:
+    with pytest.raises(ValueError, match="QDRANT_URL") as refused:
+        QdrantServerVectorStore(url)
+    assert "s3cr3t" not in str(refused.value)

@@ -1,8 +1,13 @@
 """Datasets under version control: branches, commits, merges, tags; lakeFS's model, one object a path."""
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+
+RETRY_PAUSES = (0.5, 2.0, 8.0)  # seconds
+LOOK_BACK = 1000  # commits in which a publication looks for its own run
 
 
 class DatasetError(Exception):
@@ -37,6 +42,10 @@ class Busy(DatasetError):
     """Another writer holds the store; try again."""
 
 
+class Unreachable(DatasetError):
+    """No answer from the store; whether a commit or merge happened is unknown."""
+
+
 @dataclass(frozen=True)
 class Commit:
     """One commit: opaque id, metadata str -> str, time in epoch seconds."""
@@ -68,6 +77,12 @@ class Publication:
 Paths = list[str]
 Commits = list[Commit]
 Changes = list[Change]
+Files = Mapping[str, bytes | None]  # path -> content, None removes
+
+
+def run_branch(run_id: str) -> str:
+    """The branch on which a run's publication is made."""
+    return f"run/{run_id}"
 
 
 class DatasetStore(ABC):
@@ -125,26 +140,45 @@ class DatasetStore(ABC):
     def diff(self, left: str, right: str) -> Changes:
         """How committed `right` differs from committed `left`, by path."""
 
-    def publish(self, run_id: str, files: Mapping[str, bytes], message: str, metadata: Mapping[str, str]) -> Publication:
-        """Land files on main as one commit of a branch of their own; calling it again for the same run changes nothing.
+    @abstractmethod
+    def checksum(self, ref: str, path: str) -> str:
+        """Opaque; the same for the same bytes within one store. Raises RefNotFound, ObjectNotFound."""
+
+    def publish(self, run_id: str, files: Files, message: str, metadata: Mapping[str, str]) -> Publication:
+        """Land files on main as one commit of a branch of their own (None removes); doing it again for the same run changes nothing.
 
         The commit carries `run_id` in its metadata. When main already has these bytes at these paths, the newest
-        commit that touched them is returned instead. Raises MergeConflict when main moved on the same paths meanwhile.
+        commit that touched them is returned instead. A store that is busy or does not answer is asked again, after a look at
+        what landed. Raises MergeConflict when main moved on the same paths meanwhile, Busy and Unreachable after several tries.
         """
-        paths = tuple(sorted(files))
-        for commit in self.log("main"):
+        for pause in RETRY_PAUSES:
+            try:
+                return self._land(run_id, files, message, metadata)
+            except (Busy, Unreachable):
+                time.sleep(pause)
+        return self._land(run_id, files, message, metadata)
+
+    def last_change(self, ref: str, path: str) -> str:
+        """The newest commit on the first-parent history of `ref` whose object at `path` is today's. Raises ObjectNotFound."""
+        self.checksum(ref, path)
+        return self._held_since(ref, [path])
+
+    def _land(self, run_id: str, files: Files, message: str, metadata: Mapping[str, str]) -> Publication:
+        paths, branch = tuple(sorted(files)), run_branch(run_id)
+        for commit in self.log("main", limit=LOOK_BACK):
             if commit.metadata.get("run_id") == run_id:
+                self._drop(branch)
                 return Publication(commit.id, paths)
         if same := self._unchanged(files):
             return Publication(same, paths)
-        branch = f"run/{run_id}"
-        try:
-            self.branch(branch)
-        except AlreadyExists:  # an earlier attempt died here: begin again from today's main
-            self.delete_branch(branch)
-            self.branch(branch)
+        self._drop(branch)  # an earlier attempt died here: begin again from today's main
+        self.branch(branch)
         for path in paths:
-            self.put(branch, path, files[path])
+            content = files[path]
+            if content is not None:
+                self.put(branch, path, content)
+            elif self._checksum(branch, path) is not None:
+                self.delete(branch, path)
         marked = {**metadata, "run_id": run_id}
         try:
             self.commit(branch, message, marked)
@@ -154,24 +188,32 @@ class DatasetStore(ABC):
             if landed is None:
                 raise
             commit_id = landed
-        self.delete_branch(branch)
+        self._drop(branch)
         return Publication(commit_id, paths)
 
-    def last_change(self, ref: str, path: str) -> str:
-        """The newest commit on the first-parent history of `ref` whose object at `path` is today's. Raises ObjectNotFound."""
-        return self._held_since(ref, {path: self.read(ref, path)})
+    def _drop(self, branch: str) -> None:
+        with suppress(RefNotFound):
+            self.delete_branch(branch)
 
-    def _unchanged(self, files: Mapping[str, bytes]) -> str | None:
-        return self._held_since("main", files) if self._holds("main", files) else None
+    def _unchanged(self, files: Files) -> str | None:
+        for path, content in files.items():
+            try:
+                if self.read("main", path) != content:
+                    return None
+            except ObjectNotFound:
+                if content is not None:
+                    return None
+        return self._held_since("main", list(files))
 
-    def _held_since(self, ref: str, files: Mapping[str, bytes]) -> str:
+    def _held_since(self, ref: str, paths: Paths) -> str:
         newest = self.resolve(ref)
-        while (parents := self.get_commit(newest).parents) and self._holds(parents[0], files):
+        today = [self._checksum(newest, path) for path in paths]
+        while (parents := self.get_commit(newest).parents) and [self._checksum(parents[0], path) for path in paths] == today:
             newest = parents[0]
         return newest
 
-    def _holds(self, ref: str, files: Mapping[str, bytes]) -> bool:
+    def _checksum(self, ref: str, path: str) -> str | None:
         try:
-            return all(self.read(ref, path) == content for path, content in files.items())
+            return self.checksum(ref, path)
         except ObjectNotFound:
-            return False
+            return None

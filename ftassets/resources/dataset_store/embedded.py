@@ -1,6 +1,8 @@
 """Datasets in a bare git repository on this machine: git's objects and refs, lakeFS's rules.
 
 Every write holds one lock file beside the repository, so git's own lock files can only be leftovers of a killed writer.
+A publication also holds a lock file of its own while it runs; the next write removes the branch of one that is dead.
+Objects that a killed writer finished but nothing names stay: they cost space and harm nothing.
 What is staged on a branch is a tree under `refs/staging/<branch>`; commit metadata is the last line of the commit message.
 """
 
@@ -10,6 +12,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import quote, unquote
 
 from dulwich.errors import NotTreeError
 from dulwich.graph import find_merge_base
@@ -30,11 +33,14 @@ from ftassets.resources.dataset_store.base import (
     Commits,
     DatasetError,
     DatasetStore,
+    Files,
     MergeConflict,
     NothingToCommit,
     ObjectNotFound,
     Paths,
+    Publication,
     RefNotFound,
+    run_branch,
 )
 
 LOCK_SECONDS = 60.0
@@ -42,6 +48,7 @@ _AUTHOR = b"ftassets <ftassets@localhost>"
 _METADATA = "\n\nftassets-metadata: "
 _FILE_MODE = 0o100644
 _WRITING = "ftassets-writing"  # there while a write is under way, or after one that did not end
+_PUBLISHING = "ftassets-publishing"  # folder with a file for each publication; locked while it runs
 
 PathChanges = dict[str, ObjectID | None]  # path -> blob, None for removed
 
@@ -135,6 +142,10 @@ class GitDatasetStore(DatasetStore):
             assert isinstance(blob, Blob)
             return blob.data
 
+    def checksum(self, ref: str, path: str) -> str:
+        with self._reading() as repo:
+            return _lookup(repo, _tree(repo, _resolve(repo, ref)), path).decode()
+
     def diff(self, left: str, right: str) -> Changes:
         with self._reading() as repo:
             before, after = _tree(repo, _resolve(repo, left)), _tree(repo, _resolve(repo, right))
@@ -144,6 +155,25 @@ class GitDatasetStore(DatasetStore):
                 assert path is not None
                 changes.append(Change(path.decode(), "added" if old is None else "removed" if new is None else "changed"))
         return sorted(changes, key=lambda change: change.path)
+
+    def _land(self, run_id: str, files: Files, message: str, metadata: Mapping[str, str]) -> Publication:
+        with self._publishing(run_id):
+            return super()._land(run_id, files, message, metadata)
+
+    @contextmanager
+    def _publishing(self, run_id: str) -> Iterator[None]:
+        """Show that the branch of a run has a living owner. Raises Busy when another process publishes the same run."""
+        _ref("heads", run_branch(run_id))
+        with self._lock():  # only under it does such a file appear, get locked, or go
+            self._create()
+            folder = self._path / _PUBLISHING
+            folder.mkdir(exist_ok=True)
+            try:
+                alive = FileLock(folder / quote(run_branch(run_id), safe="")).acquire(timeout=0)
+            except Timeout as error:
+                raise Busy(f"another process is publishing run {run_id}") from error
+        with alive:
+            yield
 
     @contextmanager
     def _reading(self) -> Iterator[Repo]:
@@ -162,7 +192,12 @@ class GitDatasetStore(DatasetStore):
                 self._sweep()
             marker.touch()
             with Repo(str(self._path)) as repo:
-                yield repo
+                self._sweep_publications(repo)
+                try:
+                    yield repo
+                except DatasetError:  # a refusal, not an end half-way
+                    marker.unlink()
+                    raise
             marker.unlink()
 
     @contextmanager
@@ -196,6 +231,19 @@ class GitDatasetStore(DatasetStore):
         for pattern in ("*.lock", "objects/**/tmp_*"):
             for leftover in self._path.rglob(pattern):
                 leftover.unlink()
+
+    def _sweep_publications(self, repo: Repo) -> None:
+        """Remove the branches of publications that ended without doing so. Our lock is held."""
+        for file in sorted((self._path / _PUBLISHING).glob("*")):
+            try:
+                with FileLock(file, timeout=0):  # what can be locked has no living owner
+                    for kind in ("staging", "heads"):
+                        ref = _ref(kind, unquote(file.name))
+                        if ref in repo.refs:
+                            _move(repo, ref, None, None)
+                    file.unlink()
+            except Timeout:
+                continue
 
 
 def _ref(kind: str, name: str) -> Ref:

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from ftassets.domain.answers import AnswerJob
-from ftassets.resources.child import run_child, write_atomically
+from ftassets.resources.child import run_child
 from ftassets.resources.evaluator.base import EvaluationFailed, EvaluationKilled, Evaluator
+from ftassets.resources.files import write_durably
 
 _KILLED = {-9, 137}
 
@@ -22,7 +23,7 @@ class SubprocessEvaluator(Evaluator):
         if all(ask.output.exists() for ask in job.asks):
             return
         job_file = job.work / "answers.json"
-        write_atomically(job_file, job.model_dump_json(indent=2))
+        write_durably(job_file, job.model_dump_json(indent=2))
         ended = run_child(self._command, job_file, context, self._python)
         if ended.code in _KILLED:
             raise EvaluationKilled(

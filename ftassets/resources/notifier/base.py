@@ -1,11 +1,33 @@
 """Short messages to people."""
 
+import json
 from abc import ABC, abstractmethod
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+Severity = Literal["info", "ticket", "page"]
+RANK = {"info": 0, "ticket": 1, "page": 2}
+
+
+@dataclass(frozen=True)
+class Alert:
+    """What to tell: alerts with the same `key` are about the same thing; `runbook` is a link to what to do."""
+
+    loop: str
+    title: str
+    text: str
+    severity: Severity
+    runbook: str | None
+    key: str
+
+    def to_json(self) -> str:
+        """One line of JSON; half a surrogate pair becomes a question mark, since no receiver could read it."""
+        return json.dumps(asdict(self), sort_keys=True, ensure_ascii=False).encode(errors="replace").decode()
 
 
 class Notifier(ABC):
     """One way to tell people something."""
 
     @abstractmethod
-    def notify(self, loop: str, title: str, text: str, severity: str = "info") -> None:
-        """Tell; severity is info, ticket or page. Never raises: a notice that fails is logged."""
+    def notify(self, alert: Alert) -> bool:
+        """Whether it was told. Never raises: what cannot be told is logged, without the address it was for."""

@@ -1,21 +1,21 @@
-"""Notices as one log line each."""
+"""Alerts as one log line each."""
 
 import logging
 
-from ftassets.domain.canonical import canonical_json
-from ftassets.resources.notifier.base import Notifier
+from ftassets.resources.notifier.base import Alert, Notifier
 
 _LOG = logging.getLogger("ftassets.notices")
 _LEVELS = {"info": logging.INFO, "ticket": logging.WARNING, "page": logging.ERROR}
 
 
 class ConsoleNotifier(Notifier):
-    """Writes `notice {"loop": ..., "severity": ..., "text": ..., "title": ...}` to the logger `ftassets.notices`."""
+    """Writes `notice {"key": ..., "loop": ..., "severity": ..., ...}` to the logger `ftassets.notices`."""
 
-    def notify(self, loop: str, title: str, text: str, severity: str = "info") -> None:
+    def notify(self, alert: Alert) -> bool:
         try:
-            line = canonical_json({"loop": loop, "title": title, "text": text, "severity": severity}).decode()
             # an unknown severity is a mistake of the caller: shown, not lost
-            _LOG.log(_LEVELS.get(severity, logging.WARNING), "notice %s", line)
+            _LOG.log(_LEVELS.get(alert.severity, logging.WARNING), "notice %s", alert.to_json())
         except Exception:  # the contract: a notice that fails never fails what it is about
             _LOG.exception("a notice could not be written")
+            return False
+        return True

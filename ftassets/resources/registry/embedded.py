@@ -76,7 +76,7 @@ class MlflowRegistry(Registry):
                 pass
             if not client.search_registered_models(f"name = '{loop}'"):
                 client.create_registered_model(loop)
-            source = f"runs:/{run_id}/{ADAPTER}" if run_id else f"urn:sha256:{digest}"
+            source = f"runs:/{run_id}/{ADAPTER}" if run_id else f"urn:/sha256/{digest}"  # a server takes no source without an absolute path
             client.create_model_version(loop, source, run_id=run_id, tags={**tags, "name": name, "digest": digest}, description=name)
             return self._version(loop, digest)
 

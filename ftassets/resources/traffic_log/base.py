@@ -2,58 +2,26 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from ftassets.domain.traffic import Exchange, Feedback, Reviewed
+
+__all__ = ["Exchange", "Feedback", "Reviewed", "StillReadable", "TrafficLog", "UnknownAnswer"]
 
 
 class UnknownAnswer(Exception):
     """Feedback names an answer that the log does not have."""
 
 
-@dataclass(frozen=True)
-class Exchange:
-    """One request and its answer. Times in epoch seconds, durations in milliseconds, tokens as the engine counted them."""
-
-    id: str
-    loop: str
-    version: str
-    user: str  # salted hash of the sticky key; never the key itself
-    prompt: str  # text of the last user message
-    messages: str  # JSON of the request's messages
-    answer: str
-    status: int  # HTTP status the client got
-    at: float
-    latency_ms: float
-    first_token_ms: float | None
-    tokens_in: int | None
-    tokens_out: int | None
-    share: float  # probability, 0..1, with which this version was to answer
-    error: str | None = None
-
-
-@dataclass(frozen=True)
-class Feedback:
-    """What a user said of an answer: rating is up or down, correction the answer it should have been."""
-
-    request_id: str
-    at: float
-    rating: str | None
-    correction: str | None
-
-
-@dataclass(frozen=True)
-class Reviewed:
-    """An exchange with the newest feedback on it."""
-
-    exchange: Exchange
-    feedback: Feedback
+class StillReadable(Exception):
+    """Rows are deleted, but their bytes could not be wiped yet; the message says what to do."""
 
 
 class TrafficLog(ABC):
-    """Append-only log; a row is durable when the call returns."""
+    """A row is durable when the call returns, and never changed; only `forget` takes rows away."""
 
     @abstractmethod
-    def append(self, exchanges: Sequence[Exchange]) -> None:
-        """Store finished exchanges; an id that is there already is ignored."""
+    def append(self, exchanges: Sequence[Exchange]) -> int:
+        """Store finished exchanges; an id that is there already or was forgotten is ignored. Returns how many are new."""
 
     @abstractmethod
     def add_feedback(self, feedback: Feedback) -> None:
@@ -70,3 +38,17 @@ class TrafficLog(ABC):
     @abstractmethod
     def count(self, loop: str, since: float = 0.0) -> int:
         """Exchanges since then."""
+
+    @abstractmethod
+    def forget(self, loop: str | None = None, user: str | None = None, request_ids: Sequence[str] = ()) -> list[str]:
+        """Delete exchanges with their feedback for good: those of a user (as hashed in the log) and those named, of one loop or of all.
+
+        Nothing of their text stays in the log's files. The ids are remembered, so that neither an import nor a late append
+        brings them back; a named id that the log does not have is remembered too, one of another loop is left alone.
+        Returns the ids it deleted or was named, sorted. Doing it again is safe. Raises ValueError when neither a user nor an
+        id is given, StillReadable when the rows are gone (their ids in `forgotten`) but their bytes could not be wiped.
+        """
+
+    @abstractmethod
+    def forgotten(self) -> set[str]:
+        """Ids of all loops that were forgotten."""

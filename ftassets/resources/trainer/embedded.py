@@ -7,7 +7,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from ftassets.domain.training import TrainingJob, TrainingResult
-from ftassets.resources.child import Ended, run_child, write_atomically
+from ftassets.resources.child import Ended, run_child
+from ftassets.resources.files import write_durably
 from ftassets.resources.trainer.base import Trainer, TrainingFailed, TrainingKilled
 from ftassets.resources.versions import VersionDamaged, load_manifest
 
@@ -24,7 +25,7 @@ class SubprocessTrainer(Trainer):
         """Write the job beside its data, run it, and return its result. Raises TrainingFailed."""
         job.work.mkdir(parents=True, exist_ok=True)
         job_file = job.work / "job.json"
-        write_atomically(job_file, job.model_dump_json(indent=2))
+        write_durably(job_file, job.model_dump_json(indent=2))
         ended = run_child(self._command, job_file, context, self._python)
         if ended.code != 0:
             raise (TrainingKilled if ended.code in _KILLED else TrainingFailed)(_why(ended, job))

@@ -1,0 +1,319 @@
+"""Drift alarms on CLINC150: false alarms, power, CPU and memory, beside fixed rules and (with --peers) Evidently.
+
+Prints one JSON line per row and exits 1 when a row does not hold. Two thirds of the intents of every domain are known to production,
+the others are new but near. The data set is looked for under FTASSETS_BENCH_DATA; without it only the memory rows are measured.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import venv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ftassets.domain.drift import Reference, alarm_rate, build_reference, compare, novelty_statistics, power
+from ftassets.domain.drift.mix import centroid_distance
+from ftassets.domain.drift.novelty import nearest_distances, novelty
+from ftassets.domain.drift.occupancy import assign, fit_centres, psi
+
+ROOT = Path(__file__).parents[1]
+CACHE = ROOT / ".bench"
+DATA = Path(os.environ.get("FTASSETS_BENCH_DATA", ROOT.parent / "shared" / "data" / "clinc150"))
+EVIDENTLY = CACHE / "evidently"
+PER_INTENT, REFERENCE, RATE = 80, 5000, 0.01
+SIZES = (100, 200, 500)
+HARMLESS = {"same mix": 0.02, "mix Dirichlet(5)": 0.07, "mix Dirichlet(1)": 0.07, "one domain x3": 0.07}
+GOALS = {("25 % new intents", 200): 0.95, ("10 % new intents", 500): 0.75}
+PEER_CELLS = ("same mix", "mix Dirichlet(1)", "25 % new intents")
+QUARTERS, WEEKS, VOLUMES = 500, 13, (300, 300, 300, 300, 300, 120, 100)  # queries a day, Monday to Sunday
+
+PEER = """
+import json, sys, time
+import numpy as np, pandas as pd
+from evidently.legacy.metrics.data_drift import embedding_drift_methods as methods
+arrays = np.load(sys.argv[1])
+reference = arrays["reference"]
+found = {}
+for key in arrays.files:
+    if key == "reference":
+        continue
+    method, cell = key.split("/")
+    found[key] = []
+    for window in arrays[key]:
+        frames = pd.DataFrame(window), pd.DataFrame(reference)
+        started = time.process_time()
+        _, alarm, _ = getattr(methods, method)()(*frames)
+        found[key].append([bool(alarm), time.process_time() - started])
+print(json.dumps(found))
+"""
+
+REBUILD = """
+import json, resource, sys, time
+import numpy as np
+from ftassets.domain.drift import build_reference
+rng, rows = np.random.default_rng(0), int(sys.argv[1])
+vectors = np.empty((rows, 384), dtype=np.float32)
+for start in range(0, rows, 10_000):
+    part = vectors[start : start + 10_000]
+    rng.standard_normal(out=part, dtype=np.float32)
+    part /= np.linalg.norm(part, axis=1, keepdims=True)
+seconds = []
+for part in (vectors[: rows // 2], vectors):
+    started = time.process_time()
+    build_reference(part, "bench")
+    seconds.append(time.process_time() - started)
+print(json.dumps([resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, *seconds]))
+"""
+
+
+def main() -> int:
+    """Measure every row that can be measured here."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--full", action="store_true", help="more splits and windows: the figures of bench/README.md")
+    parser.add_argument("--peers", action="store_true", help="install Evidently in an environment of its own under .bench/")
+    parser.add_argument("--rows", type=int, default=1_000_000, help="vectors of the largest reference")
+    options = parser.parse_args()
+    if options.peers and not EVIDENTLY.exists():
+        venv.create(EVIDENTLY, with_pip=True)
+        subprocess.check_call([EVIDENTLY / "bin" / "pip", "install", "-q", "evidently==0.7.23", "pandas<3"])
+    held = [report(**row) for row in memory(options.rows)]
+    if (DATA / "data_full.json").exists():
+        splits, windows, peer_windows = (10, 1000, 24) if options.full else (3, 400, 8)
+        held += [report(**row) for row in on_clinc(splits, windows, peer_windows)]
+    else:
+        reason = f"no data_full.json in {DATA}: set FTASSETS_BENCH_DATA to a folder with CLINC150"
+        print(json.dumps({"bench": "drift", "what": "alarms and CPU on CLINC150", "skipped": reason}))
+    return 0 if all(held) else 1
+
+
+def report(
+    what: str, ours: float, unit: str, goal: str, holds: bool, peer: float | None = None, peer_name: str = "", **more: object
+) -> bool:
+    """Print one row; returns whether it holds."""
+    ratio = round(peer / ours, 2) if peer is not None and ours else None
+    peer = None if peer is None else round(peer, 4)
+    row = {"bench": "drift", "what": what, "ours": round(ours, 4), "peer": peer, "peer_name": peer_name, "unit": unit, "ratio": ratio}
+    print(json.dumps({**row, "goal": goal, "holds": bool(holds), **more}), flush=True)
+    return bool(holds)
+
+
+def memory(rows: int) -> Iterator[dict]:
+    """A reference of many vectors: resident memory, and time against half as many."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    output = subprocess.check_output([sys.executable, "-c", REBUILD, str(rows)], text=True, env=environment)
+    peak, half, whole = json.loads(output)
+    vectors = rows * 384 * 4 / 2**20
+    what = f"reference of {rows:,} x 384 vectors"
+    yield {
+        "what": what,
+        "ours": peak,
+        "peer": vectors,
+        "peer_name": "the vectors alone",
+        "unit": "MiB RSS",
+        "goal": "< 2000",
+        "holds": peak < 2000,
+    }
+    yield {
+        "what": f"{what}: CPU, {whole:.1f} s, over that of half of them",
+        "ours": whole / half,
+        "unit": "ratio",
+        "goal": "<= 2.2",
+        "holds": whole <= 2.2 * half,
+    }
+
+
+@dataclass(frozen=True)
+class Split:
+    """One choice of known intents: the reference, and per row of all queries its intent, domain, distance and cluster of 20."""
+
+    reference: Reference
+    vectors: np.ndarray
+    intents: np.ndarray
+    domains: np.ndarray
+    held: np.ndarray
+    new: np.ndarray
+    distances: np.ndarray
+    clusters: np.ndarray
+
+    def window(self, cell: str, n: int, rng: np.random.Generator) -> np.ndarray:
+        """Rows of one window: held-out queries of known intents, in some cells mixed otherwise or with new ones."""
+        weights = np.ones(len(np.unique(self.intents)))
+        if cell.startswith("mix"):
+            weights = rng.dirichlet(np.full(len(weights), 5.0 if "(5)" in cell else 1.0))
+        elif cell == "one domain x3":
+            weights = np.where(self.domains == rng.integers(self.domains.max() + 1), 3.0, 1.0)[::PER_INTENT]
+        p = weights[self.intents[self.held]]
+        rows = rng.choice(self.held, n, replace=cell != "same mix", p=p / p.sum())
+        if "new" in cell:
+            rows = np.where(rng.random(n) < float(cell.split()[0]) / 100, rng.choice(self.new, n), rows)
+        return rows
+
+
+def on_clinc(splits: int, windows: int, peer_windows: int) -> Iterator[dict]:
+    """Every row that needs queries."""
+    vectors, intents, domains = queries()
+    made = [split(vectors, intents, domains, seed) for seed in range(splits)]
+    peer = evidently(made[0], peer_windows)
+    yield from cpu(made[0], peer)
+    yield from alarms(made, windows, peer)
+    yield from foretold(made, windows)
+    yield from quarters(made)
+
+
+def queries() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Vectors (12000, 384), intent and domain of the first `PER_INTENT` training queries of each intent; embedded once."""
+    by_intent: dict[str, list[str]] = {}
+    for text, intent in json.loads((DATA / "data_full.json").read_text())["train"]:
+        by_intent.setdefault(intent, []).append(text)
+    names = sorted(by_intent)
+    texts = [text for name in names for text in by_intent[name][:PER_INTENT]]
+    domain_of = {intent: number for number, of in enumerate(json.loads((DATA / "domains.json").read_text()).values()) for intent in of}
+    intents = np.repeat(np.arange(len(names)), PER_INTENT)
+    domains = np.array([domain_of[name] for name in names])[intents]
+
+    from ftassets.resources.embedder.embedded import MiniLmEmbedder
+
+    embedder = MiniLmEmbedder()
+    digest = hashlib.sha256("\n".join([embedder.id, *texts]).encode()).hexdigest()[:16]
+    file = CACHE / f"clinc150-{digest}.npy"
+    if not file.exists():
+        CACHE.mkdir(exist_ok=True)
+        np.save(file, embedder.embed(texts))
+    return np.load(file), intents, domains
+
+
+def split(vectors: np.ndarray, intents: np.ndarray, domains: np.ndarray, seed: int) -> Split:
+    """Ten intents of each domain are known: 5,000 of their queries are the reference, the other 3,000 held out."""
+    rng = np.random.default_rng(seed)
+    known = np.concatenate([rng.choice(np.unique(intents[domains == d]), 10, replace=False) for d in np.unique(domains)])
+    rows = rng.permutation(np.flatnonzero(np.isin(intents, known)))
+    reference = build_reference(vectors[rows[:REFERENCE]], "bench", seed=seed)
+    clusters = assign(vectors, fit_centres(reference.vectors, 20, seed))
+    new = np.flatnonzero(~np.isin(intents, known))
+    distances = nearest_distances(vectors, reference.vectors)
+    return Split(reference, vectors, intents, domains, rows[REFERENCE:], new, distances, clusters)
+
+
+def alarms(splits: list[Split], windows: int, peer: dict) -> Iterator[dict]:
+    """Share of windows that alarm, ours and the fixed rules', on harmless windows and on new intents."""
+    rng = np.random.default_rng(1)
+    for cell in (*HARMLESS, "10 % new intents", "25 % new intents"):
+        for n in SIZES:
+            goal = HARMLESS.get(cell, GOALS.get((cell, n)))
+            if goal is None:
+                continue
+            ours, by_psi, by_centroid = [], [], []
+            for one in splits:
+                usual = np.bincount(assign(one.reference.vectors, fit_centres(one.reference.vectors, 20, one.reference.seed)), minlength=20)
+                for _ in range(windows):
+                    rows = one.window(cell, n, rng)
+                    ours.append(any(s.alarm for s in novelty_statistics(one.reference, one.distances[rows], RATE)))
+                    by_psi.append(psi(np.bincount(one.clusters[rows], minlength=20), usual) > 0.2)
+                    by_centroid.append(centroid_distance(one.vectors[rows].mean(axis=0), one.reference.mean) > 0.15)
+            harmless, rate = cell in HARMLESS, float(np.mean(ours))
+            others = {"centroid cosine > 0.15": round(float(np.mean(by_centroid)), 4)}
+            if n == 200:
+                others |= {
+                    f"evidently {key.split('/')[0]}": float(np.mean([a for a, _ in found]))
+                    for key, found in peer.items()
+                    if key.endswith(f"/{cell}")
+                }
+            yield {
+                "what": f"alarms: {cell}, n = {n}", "ours": rate, "peer": float(np.mean(by_psi)), "peer_name": "PSI > 0.2, 20 clusters",
+                "unit": f"share of {len(ours)} windows", "goal": f"<= {goal}" if harmless else f">= {goal}",
+                "holds": rate <= goal if harmless else rate >= goal, "others": others,
+            }  # fmt: skip
+
+
+def foretold(splits: list[Split], windows: int) -> Iterator[dict]:
+    """The power that a reference foretells of itself, and the power measured on intents it has never seen."""
+    rng, told, seen = np.random.default_rng(2), [], []
+    for one in splits:
+        told.append(power(one.reference, 200, RATE, 0.1).probability)
+        drawn = (one.distances[one.window("10 % new intents", 200, rng)] for _ in range(windows))
+        seen.append(float(np.mean([any(s.alarm for s in novelty_statistics(one.reference, d, RATE)) for d in drawn])))
+    error = float(np.mean(told) - np.mean(seen))
+    yield {
+        "what": "power foretold from the reference alone, 10 % new, n = 200", "ours": float(np.mean(told)), "peer": float(np.mean(seen)),
+        "peer_name": "measured on new intents", "unit": "probability", "goal": "within 0.15", "holds": abs(error) <= 0.15,
+    }  # fmt: skip
+
+
+def quarters(splits: list[Split]) -> Iterator[dict]:
+    """Quarters of daily reports, weekends with fewer queries and another mix, nothing new: how many keep to one false retrain."""
+    for consecutive in (1, 2):
+        rng, rate, within = np.random.default_rng(3), alarm_rate(1, 7 * WEEKS, consecutive=consecutive), []
+        for part, one in zip(np.array_split(np.arange(QUARTERS), len(splits)), splits, strict=True):
+            by_weekday = []
+            for weekday, volume in enumerate(VOLUMES):
+                busy = np.where(one.domains[one.held] % 7 == weekday, 2.0, 1.0)
+                p = busy * np.where((weekday > 4) & (one.domains[one.held] < 3), 0.4, 1.0)
+                drawn = one.distances[rng.choice(one.held, (len(part) * WEEKS, volume), p=p / p.sum())]
+                thresholds = [s.threshold for s in novelty_statistics(one.reference, drawn[0], rate)]
+                by_weekday.append((novelty(drawn, one.reference.q95) > thresholds).any(axis=1))
+            in_a_row, retrains = np.zeros(len(part), int), np.zeros(len(part), int)
+            for day in np.stack(by_weekday, axis=1).reshape(len(part), -1).T:
+                in_a_row = np.where(day, in_a_row + 1, 0)
+                retrains += in_a_row == consecutive
+                in_a_row[in_a_row == consecutive] = 0
+            within.append(retrains <= 1)
+        share = float(np.concatenate(within).mean())
+        what = f"quarters with at most 1 false retrain, {consecutive} alarms in a row, rate {rate:.4f}"
+        yield {"what": what, "ours": share, "unit": f"share of {QUARTERS} quarters", "goal": ">= 0.95", "holds": share >= 0.95}
+
+
+def cpu(one: Split, peer: dict) -> Iterator[dict]:
+    """CPU of one whole report of 500 queries, without embedding, beside one statistic of Evidently."""
+    window, seconds = one.vectors[one.held[:500]], []
+    compare(one.reference, window, RATE, 100)
+    for _ in range(9):
+        started = time.process_time()
+        compare(one.reference, window, RATE, 100)
+        seconds.append(time.process_time() - started)
+    ours = statistics.median(seconds)
+    for method, times in (("model", 3), ("mmd", 30), ("ratio", 30)):
+        if found := peer.get(f"{method}/cpu"):
+            theirs = statistics.median(seconds for _, seconds in found)
+            yield {
+                "what": f"one report, 500 against {REFERENCE} queries", "ours": ours, "peer": theirs, "peer_name": f"evidently {method}",
+                "unit": "CPU-s", "goal": f"x{times} less", "holds": times * ours <= theirs,
+            }  # fmt: skip
+    if not peer:
+        yield {
+            "what": f"one report, 500 against {REFERENCE} queries",
+            "ours": ours,
+            "unit": "CPU-s",
+            "goal": "<= 0.25",
+            "holds": ours <= 0.25,
+        }
+
+
+def evidently(one: Split, windows: int) -> dict[str, list[tuple[bool, float]]]:
+    """Alarm and CPU seconds of its methods at their defaults, by "method/cell"; empty where its environment is missing."""
+    if not EVIDENTLY.exists():
+        print("no figures of Evidently: run with --peers once to install it under .bench/", file=sys.stderr)
+        return {}
+    rng = np.random.default_rng(4)
+    arrays = {"reference": one.reference.vectors}
+    for method, number in (("model", windows), ("distance", windows), ("ratio", windows // 2), ("mmd", windows // 2)):
+        for cell in PEER_CELLS:
+            arrays[f"{method}/{cell}"] = np.stack([one.vectors[one.window(cell, 200, rng)] for _ in range(number)])
+        arrays[f"{method}/cpu"] = np.stack([one.vectors[one.held[:500]]] * 3)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "arrays.npz"
+        np.savez(file, **arrays)
+        output = subprocess.check_output([EVIDENTLY / "bin" / "python", "-W", "ignore", "-c", PEER, file], text=True)
+    return json.loads(output.splitlines()[-1])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

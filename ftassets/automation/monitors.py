@@ -1,0 +1,80 @@
+"""When a loop looks at the version in service: on its schedule, and at each new production version."""
+
+from typing import Any
+
+import dagster as dg
+
+from ftassets.automation import runs
+from ftassets.automation.jobs import LOOP, TRIGGER
+from ftassets.domain.loop import LoopConfig
+from ftassets.lineage.drift_report import WINDOW_END
+from ftassets.lineage.events import node
+from ftassets.resources.serving.base import Serving, ServingError, Shift
+
+REPORTS = ("live_golden_report", "quality_report", "behaviour_report")
+
+
+def monitor_job_name(loop: str) -> str:
+    return f"{loop}__monitor"
+
+
+def build(loop: LoopConfig) -> tuple[Any, dg.ScheduleDefinition, dg.SensorDefinition]:
+    """The job of the three live reports, its schedule, and the sensor that runs it after a deployment."""
+    job = dg.define_asset_job(
+        monitor_job_name(loop.name),
+        selection=[node(loop.name, name) for name in REPORTS],
+        tags={LOOP: loop.name},
+        description="Ask the live version the golden set, and look at what it answered users.",
+    )
+    return job, _schedule(loop), _sensor(loop)
+
+
+def _schedule(loop: LoopConfig) -> dg.ScheduleDefinition:
+    @dg.schedule(
+        name=f"{loop.name}__monitor_schedule",
+        cron_schedule=loop.monitors.every,
+        job_name=monitor_job_name(loop.name),
+        default_status=dg.DefaultScheduleStatus.RUNNING if loop.automation else dg.DefaultScheduleStatus.STOPPED,
+    )
+    def monitor(context: dg.ScheduleEvaluationContext, serving: dg.ResourceParam[Serving]) -> dg.RunRequest | dg.SkipReason:
+        try:
+            if serving.state(loop.name).production is None:
+                return dg.SkipReason("no version is in production: there is nothing to look at")
+        except ServingError as error:
+            return dg.SkipReason(str(error))
+        return dg.RunRequest(tags={TRIGGER: "schedule", WINDOW_END: str(context.scheduled_execution_time.timestamp())})
+
+    return monitor
+
+
+def _sensor(loop: LoopConfig) -> dg.SensorDefinition:
+    @dg.sensor(
+        name=f"{loop.name}__monitor_deployment",
+        job_name=monitor_job_name(loop.name),
+        minimum_interval_seconds=int(loop.sensor_interval),
+        default_status=runs.status(loop),
+        description="Looks at each new production version at once.",
+    )
+    def monitor_deployment(context: dg.SensorEvaluationContext, serving: dg.ResourceParam[Serving]) -> dg.SensorResult | dg.SkipReason:
+        try:
+            production = serving.state(loop.name).production
+            if production is None:
+                return dg.SkipReason("no version is in production")
+            number = deployment(serving.journal(), loop.name, production)
+        except ServingError as error:
+            return dg.SkipReason(str(error))
+        # the same key at each look: Dagster makes one run of it
+        return dg.SensorResult(run_requests=[dg.RunRequest(run_key=f"{production}:{number}", tags={TRIGGER: "deployment"})])
+
+    return monitor_deployment
+
+
+def deployment(journal: list[Shift], loop: str, production: str) -> int:
+    """Number of the journal's entry that made this version production last: going back to a version is a deployment too."""
+    before, number = None, 0
+    for shift in journal:
+        if shift.loop == loop:
+            if shift.state.production != before and shift.state.production == production:
+                number = shift.number
+            before = shift.state.production
+    return number

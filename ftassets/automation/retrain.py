@@ -1,0 +1,167 @@
+"""From a drift alarm, a date, feedback or a fall of quality to a retrain, when nothing speaks against it."""
+
+import hashlib
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import dagster as dg
+
+from ftassets.automation import runs
+from ftassets.automation.jobs import TRIGGER, retrain_job_name
+from ftassets.automation.schedules import next_retrain
+from ftassets.domain import retrain
+from ftassets.domain.drift import DriftVerdict
+from ftassets.domain.endpoint import EndpointState
+from ftassets.domain.loop import LoopConfig
+from ftassets.domain.retrain import QUARTER, Action, Situation, should_retrain
+from ftassets.home import Home
+from ftassets.lineage.events import data_version, history, metadata_value, newest, node
+from ftassets.resources.dataset_store.base import LOOK_BACK, Commit, DatasetError, DatasetStore
+from ftassets.resources.files import write_durably
+from ftassets.resources.serving.base import Serving, ServingError
+from ftassets.resources.traffic_log.base import TrafficLog
+
+REPORT, REASON, DECISION = "ftassets/drift_report", "ftassets/reason", "ftassets/decision"
+
+
+def build(loop: LoopConfig) -> dg.SensorDefinition:
+    """A sensor that asks `should_retrain` at each look, so that what is pending is asked again, and keeps each new kind of decision.
+
+    Raises ValueError on a schedule that is none: a mistake in the loop file, not to be met at every look.
+    """
+    if loop.retrain_on.schedule is not None:
+        next_retrain(loop.retrain_on.schedule, 0.0)
+
+    @dg.sensor(
+        name=f"{loop.name}__drift",
+        job_name=retrain_job_name(loop.name),
+        minimum_interval_seconds=int(loop.sensor_interval),
+        default_status=runs.status(loop),
+        description="Starts a retrain on drift alarms, feedback, a fall of quality or by schedule, or says why not.",
+    )
+    def drift(
+        context: dg.SensorEvaluationContext,
+        home: dg.ResourceParam[Home],
+        traffic_log: dg.ResourceParam[TrafficLog],
+        dataset_store: dg.ResourceParam[DatasetStore],
+        serving: dg.ResourceParam[Serving],
+    ) -> dg.SensorResult | dg.SkipReason:
+        instance = context.instance
+        last, died = runs.last_retrain(runs.retrains(instance, loop.name))
+        since = last.create_timestamp.timestamp() if last else None
+        try:
+            state = serving.state(loop.name)
+            labels = new_labels(loop, traffic_log, dataset_store, since or 0.0)
+        except (ServingError, DatasetError) as error:
+            return dg.SkipReason(str(error))
+        if state.production is None:
+            return dg.SkipReason("no version is in production: the bootstrap sensor makes the first one")
+        situation = observe(instance, loop, state, labels, since, died, runs.pause_reason(home, loop.name))
+        decision = should_retrain(situation, loop)
+        # after a retrain that ran its course there is one more that starts by itself, tried again while its process dies
+        run_key = f"{last.dagster_run.run_id if last else 'first'}:{died}"
+        kind = f"{decision.action}:{decision.cause}:{decision.trigger}" + (f":{run_key}" if decision.action is Action.RETRAIN else "")
+        content = retrain.record(situation, loop)
+        digest = hashlib.sha256(content).hexdigest()
+        if kind != context.cursor:
+            write_durably(home.reports / loop.name / f"decision-{digest}.json", content)
+        if decision.action is not Action.RETRAIN:
+            trigger = f" ({decision.trigger})" if decision.trigger else ""
+            return dg.SensorResult(skip_reason=dg.SkipReason(f"{decision.action}{trigger}: {decision.reason}"), cursor=kind)
+        tags = {TRIGGER: str(decision.trigger), REASON: decision.reason, DECISION: digest}
+        if report := newest(instance, node(loop.name, "drift_report")):
+            tags[REPORT] = data_version(report)
+        return dg.SensorResult(run_requests=[dg.RunRequest(run_key=run_key, tags=tags)], cursor=kind)
+
+    return drift
+
+
+def observe(
+    instance: dg.DagsterInstance, loop: LoopConfig, state: EndpointState, labels: int, since: float | None, died: int, paused: str | None
+) -> Situation:
+    """What the events of a loop say since its newest retrain (epoch seconds, None: there was none)."""
+    now, name = time.time(), loop.name
+    in_quarter = runs.retrains(instance, name, since=datetime.fromtimestamp(now - QUARTER, UTC))
+    report = newest(instance, node(name, "drift_report"))
+    about_production = report is not None and metadata_value(report, "production") == state.production
+    first = since or next((at for at, _ in history(instance, node(name, "release"), limit=1)), None)
+    schedule = loop.retrain_on.schedule
+    quality = _quality(instance, name, state.production, since or 0.0)
+    trained = newest(instance, node(name, "adapter"))
+    seconds, rows = _number(trained, "train_seconds"), _number(trained, "rows")
+    return Situation(
+        now=now,
+        alarms=alarms_in_a_row(instance, name, state.production, since or 0.0) if report else None,
+        novelty_share=_number(report, "novelty_share") if about_production else None,
+        new_labels=labels,
+        schedule_due_at=next_retrain(schedule, first) if schedule and first else None,
+        quality=_number(quality, "quality"),
+        quality_baseline=_number(quality, "baseline"),
+        last_retrain_at=since,
+        retrains_in_quarter=sum(
+            runs.DIED not in run.dagster_run.tags and run.dagster_run.tags.get(TRIGGER) != "bootstrap" for run in in_quarter
+        ),
+        died=died,
+        retrain_running=runs.retrain_running(instance, name),
+        rollout_running=state.phase == "canary" or runs.move_running(instance, name),
+        paused=paused,
+        seconds_per_row=seconds / rows if seconds is not None and rows else None,
+        expected_rows=retrain.expected_rows(labels, loop),
+    )
+
+
+def alarms_in_a_row(instance: dg.DagsterInstance, loop: str, production: str | None, since: float) -> int:
+    """Alarms among the newest drift reports after `since` (epoch seconds) until one is quiet; reports without data do not count.
+
+    A report about an earlier production version ends the row: its alarm was answered by the version that serves now.
+    """
+    count = 0
+    for at, report in history(instance, node(loop, "drift_report")):
+        verdict = metadata_value(report, "verdict")
+        if at < since or verdict == DriftVerdict.QUIET.value or metadata_value(report, "production") != (production or ""):
+            break
+        count += verdict == DriftVerdict.ALARM.value
+    return count
+
+
+def new_labels(loop: LoopConfig, traffic_log: TrafficLog, store: DatasetStore, since: float) -> int:
+    """Corrections that came since then (epoch seconds) to answers a dataset would still take, and rows of labelled batches.
+
+    Raises DatasetError when the store cannot be asked.
+    """
+    reviewed = traffic_log.reviewed(loop.name, time.time() - loop.dataset.production_window)
+    corrected = sum(bool(item.feedback.correction) and item.feedback.at >= since for item in reviewed)
+    batches: dict[str, int] = {}  # a batch that was imported again counts as it is now; branch and merge commit carry the same
+    for commit in _commits(store, since):
+        if commit.created_at >= since and commit.metadata.get("loop") == loop.name and "batch" in commit.metadata:
+            batches.setdefault(commit.metadata["batch"], int(commit.metadata["labels"]))
+    return corrected + sum(batches.values())
+
+
+def _commits(store: DatasetStore, since: float) -> list[Commit]:
+    """Commits of main, newest first, at least all since then; a long history is not read at each look."""
+    limit = 64
+    while True:
+        commits = store.log("main", limit)
+        if len(commits) < limit or commits[-1].created_at < since or limit >= LOOK_BACK:
+            return commits
+        limit *= 4
+
+
+def replay(path: Path) -> bytes:
+    """A stored decision made again from its inputs: the file's bytes, unless the rule has changed since. Raises OSError, ValueError."""
+    return retrain.replay(path.read_bytes())
+
+
+def _quality(instance: dg.DagsterInstance, loop: str, production: str | None, since: float) -> dg.AssetMaterialization | None:
+    """The newest quality report, unless it is about an earlier version or was answered by a retrain already."""
+    for at, report in history(instance, node(loop, "quality_report"), limit=1):
+        if at >= since and metadata_value(report, "production") in (None, production):
+            return report
+    return None
+
+
+def _number(event: dg.AssetMaterialization | None, name: str) -> float | None:
+    value = metadata_value(event, name) if event else None
+    return float(value) if isinstance(value, int | float) else None

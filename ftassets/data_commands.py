@@ -1,0 +1,214 @@
+"""Commands on a loop's data: curate a file, bring rows in, hand rows out for labelling, export a dataset, forget a user."""
+
+import json
+import os
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ftassets.home import Home
+
+app = typer.Typer()
+label = typer.Typer(no_args_is_help=True, help="Hand requests to annotators and take their answers back.")
+app.add_typer(label, name="label")
+
+Loop = Annotated[str, typer.Argument(help="Name of the loop.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object instead of text.")]
+
+
+@app.command()
+def curate(
+    source: Annotated[Path, typer.Argument(help="JSONL of chat messages or of instruction and response.", exists=True, dir_okay=False)],
+    out: Annotated[Path, typer.Option("--out", help="Folder for the splits, the quarantine and the report.")],
+    config: Annotated[Path | None, typer.Option("--config", help="A loop file; without one: free text and every default.")] = None,
+    vectors: Annotated[bool, typer.Option(help="Embed the requests for the steps that compare meaning.")] = True,
+    as_json: AsJson = False,
+) -> None:
+    """Clean, split and check a file of examples, without Dagster."""
+    os.environ.setdefault("TQDM_DISABLE", "1")  # the embedder's own bars would tear ours
+    from ftassets.curate_files import curate_file
+    from ftassets.resources.embedder.embedded import MiniLmEmbedder
+
+    with _refusing(ValueError, OSError), _progress(not as_json) as progress:
+        report = curate_file(source, out, config, MiniLmEmbedder() if vectors else None, progress)
+    if as_json:
+        typer.echo(json.dumps(report, indent=2))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("step", "rows left", "quarantined", "changed", "counted")
+    for step in report["steps"]:
+        counted = step["skipped"] or ", ".join(f"{name} {count}" for name, count in step["counts"].items())
+        table.add_row(step["step"], str(step["kept"]), str(step["quarantined"]), str(step["changed"]), counted)
+    Console().print(table)
+    typer.echo(f"{report['kept']} of {report['collected']} rows kept; {report['pre_flight']['verdict']}: {report['pre_flight']['reason']}")
+    splits = ", ".join(f"{name} {count}" for name, count in report["splits"].items())
+    typer.echo(f"written to {out}: {splits}, quarantine.jsonl, report.json")
+
+
+@app.command("import-traffic")
+def import_traffic(
+    loop: Loop,
+    path: Annotated[Path, typer.Argument(help="The log.", exists=True, dir_okay=False)],
+    format: Annotated[str, typer.Option("--format", help="chat, otel, langfuse or litellm.")] = "chat",
+    version: Annotated[str | None, typer.Option(help="Who answered; without it the model each row names.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take requests and answers logged elsewhere into a loop's traffic; doing it again changes nothing."""
+    from ftassets import flywheel
+
+    with _refusing(ValueError, OSError):
+        report = flywheel.import_traffic(_backend("traffic_log"), _known(loop).name, path, format, version)
+    bad = [asdict(item) for item in report.quarantined]
+    if as_json:
+        typer.echo(json.dumps({**asdict(report), "quarantined": bad}, indent=2))
+        return
+    typer.echo(f"{report.read} rows read, {report.stored} stored, {report.already} there already, {len(bad)} lines were no rows")
+    for item in bad[:20]:
+        typer.echo(f"  {item['where']}: {item['reason']}")
+
+
+@label.command("export")
+def label_export(
+    loop: Loop,
+    out: Annotated[Path, typer.Option("--out", help="File to write.")],
+    format: Annotated[str, typer.Option("--format", help="jsonl, argilla or label_studio.")] = "jsonl",
+    limit: Annotated[int, typer.Option(help="Requests in the batch.")] = 200,
+) -> None:
+    """Write a batch for people to label: failed canary requests first, then what is new to production."""
+    from ftassets import flywheel
+    from ftassets.resources.serving.base import ServingError
+
+    config, log, store = _known(loop), _backend("traffic_log"), _backend("dataset_store")
+    since = time.time() - config.dataset.production_window
+    try:
+        serving = _backend("serving")
+        shifts = [shift for shift in serving.journal() if shift.loop == loop]
+        canaries = {shift.state.candidate for shift in shifts if shift.state.candidate}
+        production = serving.state(loop).production
+    except ServingError as error:
+        typer.echo(f"{error}: failed canary requests and new topics cannot be told apart from others", err=True)
+        canaries, production = set(), None
+    with _refusing(ValueError, OSError):
+        new = flywheel.novelty(_backend("vector_store"), store, loop, production, since) if production else None
+        text = flywheel.label_export(log, store, config, format, limit, since, canaries, new)
+        out.write_text(text, encoding="utf-8")
+    typer.echo(f"written to {out}; take the answers back with: ftassets label import {loop} FILE --format {format}")
+
+
+@label.command("import")
+def label_import(
+    loop: Loop,
+    path: Annotated[Path, typer.Argument(help="The annotators' file.", exists=True, dir_okay=False)],
+    format: Annotated[str, typer.Option("--format", help="jsonl, argilla or label_studio.")] = "jsonl",
+    batch: Annotated[str | None, typer.Option(help="Name of the batch; without it the file's.")] = None,
+) -> None:
+    """Commit annotators' answers; the next dataset takes them in."""
+    from ftassets import flywheel
+
+    with _refusing(ValueError, OSError):
+        report = flywheel.label_import(
+            _backend("dataset_store"),
+            _known(loop),
+            path.read_text(encoding="utf-8"),
+            format,
+            batch or path.stem,
+            f"labels-{uuid.uuid4().hex[:12]}",
+            _backend("traffic_log").forgotten(),
+        )
+    typer.echo(f"{report.rows} labels committed as {report.commit[:12]}, {len(report.quarantined)} not usable")
+    for item in report.quarantined[:20]:
+        typer.echo(f"  {item.where}: {item.reason}")
+
+
+@app.command("export")
+def export_dataset(
+    loop: Loop,
+    out: Annotated[Path, typer.Option("--out", help="New or empty folder.")],
+    commit: Annotated[str, typer.Option(help="Commit, tag or branch.")] = "main",
+) -> None:
+    """Write a dataset as Parquet, as `datasets.load_dataset` opens it."""
+    from ftassets.lineage.dataset_files import export
+    from ftassets.resources.dataset_store.base import DatasetError
+
+    with _refusing(DatasetError, OSError):
+        files = export(_backend("dataset_store"), commit, _known(loop).name, out)
+    typer.echo(f'load_dataset("parquet", data_files={files!r})')
+
+
+@app.command()
+def forget(
+    user: Annotated[str | None, typer.Option(help="Hash of the user, as the traffic log has it.")] = None,
+    request: Annotated[str | None, typer.Option(help="Id of one request.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Remove what a user said from the log, the vectors and the next dataset; says which commits and versions hold it."""
+    from ftassets.forget import forget as run
+    from ftassets.loop_files import read_loops
+    from ftassets.resources.dataset_store.base import DatasetError
+    from ftassets.resources.traffic_log.base import StillReadable
+
+    with _refusing(ValueError, DatasetError, StillReadable):
+        report = run(
+            list(read_loops().values()),
+            _backend("traffic_log"),
+            _backend("vector_store"),
+            _backend("dataset_store"),
+            Home.from_env().versions,
+            user,
+            request,
+        )
+    if as_json:
+        typer.echo(json.dumps(asdict(report), indent=2))
+        return
+    typer.echo(f"{len(report.requests)} requests removed from the log and from the vectors")
+    for commit in report.commits:
+        typer.echo(f"  dataset commit {str(commit['commit'])[:12]} of {commit['loop']} holds {commit['rows']} rows")
+    for version in report.versions:
+        typer.echo(f"  version {version['version'][:12]} was trained on commit {version['dataset_commit'][:12]}")
+    typer.echo(report.stays)
+
+
+def _backend(name: str) -> Any:
+    from ftassets.profiles import backends
+
+    return backends(Home.from_env())[name]()
+
+
+def _known(loop: str) -> Any:
+    from ftassets.loop_files import read_loops
+
+    loops = read_loops()
+    if loop not in loops:
+        raise typer.BadParameter(f"there is no loop {loop!r}; there is: {', '.join(loops)}")
+    return loops[loop]
+
+
+@contextmanager
+def _refusing(*errors: type[Exception]) -> Iterator[None]:
+    """What a command cannot do, as one sentence and exit code 1."""
+    try:
+        yield
+    except errors as error:
+        typer.secho(str(error), err=True, fg=typer.colors.RED)
+        raise typer.Exit(1) from error
+
+
+@contextmanager
+def _progress(shown: bool) -> Iterator[Callable[[str, int, int], None]]:
+    from rich.progress import Progress
+
+    with Progress(transient=True, disable=not shown) as bar:
+        task = bar.add_task("")
+
+        def step(name: str, number: int, of: int) -> None:
+            bar.update(task, description=name, completed=number, total=of)
+
+        yield step

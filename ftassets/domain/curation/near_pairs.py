@@ -1,0 +1,226 @@
+"""Pairs of texts that share most of their character 5-grams: MinHash finds candidates, the exact Jaccard index decides."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+
+import numpy as np
+
+GRAM = 5
+PERMUTATIONS = 128
+# 42 bands of 3 find a pair of Jaccard .6 with probability .99996 (1 - (1 - .6^3)^42), 32 of 4 with .988: a miss is a leak
+BANDS, BAND_ROWS = 42, 3
+BUCKET = 64  # texts of one band compared all with all; a larger bucket is told apart by further hashes first
+DEPTH = 12
+_ROWS = 1_000  # texts hashed at a time: what they take fits into the processor's cache
+_PAIRS = 1 << 17  # pairs compared at a time
+_CLOSE = 1 << 12  # of which the signatures fit into the processor's cache
+_GRAMS = 1 << 22  # 5-grams compared at a time
+_MIX = np.uint64(0x9E3779B97F4A7C15)
+
+Filter = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Fingerprints:
+    """What near pairs of n texts are found by.
+
+    `hashes` are those of the 5-grams of each text, each once and in order, one text behind the other, `sizes` (n,) their numbers;
+    `signatures` (n, 128) are MinHash signatures, of which 16 bits are kept: chance agreement is 1 in 65,536.
+    """
+
+    hashes: np.ndarray
+    sizes: np.ndarray
+    signatures: np.ndarray
+
+    @cached_property
+    def begins(self) -> np.ndarray:
+        """Where the hashes of each text begin (n,)."""
+        return np.cumsum(self.sizes) - self.sizes
+
+    def take(self, positions: Sequence[int] | np.ndarray) -> "Fingerprints":
+        """Those of the texts at these positions."""
+        chosen = np.asarray(positions, dtype=np.int64)
+        sizes = self.sizes[chosen]
+        return Fingerprints(self.hashes[_ranges(self.begins[chosen], sizes)], sizes, self.signatures[chosen])
+
+    def __add__(self, other: "Fingerprints") -> "Fingerprints":
+        return Fingerprints(
+            np.concatenate([self.hashes, other.hashes]),
+            np.concatenate([self.sizes, other.sizes]),
+            np.concatenate([self.signatures, other.signatures]),
+        )
+
+    def may_reach(self, limit: float, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+        """Whether the sizes of each pair (k,) allow a Jaccard index of at least `limit`."""
+        one, other = self.sizes[left], self.sizes[right]
+        return np.minimum(one, other) >= limit * np.maximum(one, other)
+
+    def jaccard(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+        """Jaccard index of each pair (k,)."""
+        total = self.sizes[left] + self.sizes[right]
+        common = np.zeros(len(left), dtype=np.int64)
+        for begin, end in _parts(total, _GRAMS):
+            pair = np.arange(end - begin, dtype=np.uint64) << np.uint64(32)
+            sides = left[begin:end], right[begin:end]
+            grams = np.sort(
+                np.concatenate(
+                    [np.repeat(pair, self.sizes[side]) | self.hashes[_ranges(self.begins[side], self.sizes[side])] for side in sides]
+                )
+            )
+            twice = grams[1:][grams[1:] == grams[:-1]]
+            common[begin:end] = np.bincount((twice >> np.uint64(32)).astype(np.int64), minlength=end - begin)
+        return common / (total - common)
+
+
+def fingerprints(texts: Sequence[str]) -> Fingerprints:
+    """Fingerprints of the texts; those shorter than five characters have no 5-gram and are near to none."""
+    random = np.random.default_rng(0)
+    # linear permutations of 32-bit hashes: odd factor, then a mask
+    factors, masks = random.integers(0, 2**32, (2, PERMUTATIONS), dtype=np.uint32) | np.array([[1], [0]], dtype=np.uint32)
+    signatures = np.zeros((len(texts), PERMUTATIONS), dtype=np.uint16)
+    sizes = np.zeros(len(texts), dtype=np.int64)
+    hashes = [np.empty(0, dtype=np.uint32)]
+    chosen = np.flatnonzero(np.fromiter(map(len, texts), dtype=np.int64, count=len(texts)) >= GRAM)
+    for start in range(0, len(chosen), _ROWS):
+        rows = chosen[start : start + _ROWS]
+        part = [texts[i] for i in rows.tolist()]
+        characters = np.frombuffer("".join(part).encode("utf-32-le"), dtype=np.uint32).astype(np.uint64)
+        rolling = np.zeros(len(characters) - GRAM + 1, dtype=np.uint64)
+        for offset in range(GRAM):
+            rolling = _mixed(rolling, characters[offset : offset + len(rolling)])
+        lengths = np.fromiter(map(len, part), dtype=np.int64, count=len(part))
+        counts = lengths - GRAM + 1  # grams within one text
+        text = np.repeat(np.arange(len(part), dtype=np.uint64), counts)
+        tagged = np.sort(text << np.uint64(32) | rolling[_ranges(np.cumsum(lengths) - lengths, counts)] >> np.uint64(32))
+        tagged = tagged[np.concatenate([[True], tagged[1:] != tagged[:-1]])]
+        sizes[rows] = counts = np.bincount((tagged >> np.uint64(32)).astype(np.int64), minlength=len(part))
+        hashes.append(tagged.astype(np.uint32))
+        least = np.empty((PERMUTATIONS, len(part)), dtype=np.uint32)
+        for factor, mask, row in zip(factors, masks, least, strict=True):
+            np.minimum.reduceat(hashes[-1] * factor ^ mask, np.cumsum(counts) - counts, out=row)
+        signatures[rows] = least.T & 0xFFFF
+    return Fingerprints(np.concatenate(hashes), sizes, signatures)
+
+
+def near_pairs(
+    prints: Fingerprints, limit: float, keys: np.ndarray | None = None, wanted: Filter | None = None
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Positions (left, right), left < right, of texts whose sets of 5-grams have a Jaccard index of at least `limit`, and that index.
+
+    Each pair comes once. With `keys` (n,) uint64 only texts of the same key are compared. `wanted(left, right)` may say, for
+    candidates, which ones still matter (bool array): the others are not looked at. MinHash and banding: Broder 1997; Leskovec,
+    Rajaraman and Ullman, Mining of Massive Datasets, section 3.4.
+    """
+    texts = np.flatnonzero(prints.sizes)
+    if len(texts) < 2:
+        return
+    signatures = prints.signatures[texts]
+    # an estimate four standard errors below the limit leaves the pair to the exact comparison
+    least = (limit - 4 * np.sqrt(limit * (1 - limit) / PERMUTATIONS)) * PERMUTATIONS
+    seen = np.empty(0, dtype=np.int64)
+    for codes in _batches(prints, signatures, texts, limit, None if keys is None else keys[texts], wanted):
+        codes = codes[~_among(codes, seen)]
+        left, right = np.divmod(codes, len(prints.sizes))
+        alike = _agreement(prints.signatures, left, right) >= least
+        left, right = left[alike], right[alike]
+        seen = np.sort(np.concatenate([seen, codes[alike]]), kind="stable")
+        index = prints.jaccard(left, right)
+        near = index >= limit
+        yield left[near], right[near], index[near]
+
+
+def _batches(
+    prints: Fingerprints, signatures: np.ndarray, texts: np.ndarray, limit: float, keys: np.ndarray | None, wanted: Filter | None
+) -> Iterator[np.ndarray]:
+    """Candidates as left * n + right, sorted, no pair twice in a batch."""
+    batch: list[np.ndarray] = []
+    size = 0
+    for band in range(BANDS):
+        for one, other in _candidates(signatures, band, keys):
+            left, right = texts[np.minimum(one, other)], texts[np.maximum(one, other)]
+            mask = prints.may_reach(limit, left, right)
+            if wanted is not None:
+                mask &= wanted(left, right)
+            batch.append(left[mask] * len(prints.sizes) + right[mask])
+            size += len(batch[-1])
+            if size >= _PAIRS:
+                yield _distinct(batch)
+                batch, size = [], 0
+    if batch:
+        yield _distinct(batch)
+
+
+def _distinct(batch: list[np.ndarray]) -> np.ndarray:
+    codes = np.sort(np.concatenate(batch))
+    return codes[np.concatenate([[True], codes[1:] != codes[:-1]])] if len(codes) else codes
+
+
+def _candidates(signatures: np.ndarray, band: int, keys: np.ndarray | None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Pairs that agree in the band's hashes (and in their key)."""
+    members = np.arange(len(signatures))
+    key = np.zeros(len(signatures), dtype=np.uint64) if keys is None else keys
+    for depth in range(BAND_ROWS):
+        key = _mixed(key, signatures[:, band * BAND_ROWS + depth])
+    for depth in range(BAND_ROWS, DEPTH + 1):
+        order = np.argsort(key)
+        members, key = members[order], key[order]
+        edges = np.flatnonzero(np.concatenate([[True], key[1:] != key[:-1], [True]]))
+        sizes = np.diff(edges)
+        after = np.repeat(edges[1:], sizes) - np.arange(len(key)) - 1  # members of the bucket behind each one
+        large = np.repeat(sizes > BUCKET, sizes)
+        if depth == DEPTH:  # alike in all that was looked at: the next ones will do
+            after, large = np.minimum(after, BUCKET), np.zeros_like(large)
+        yield from _pairs(members[~large], after[~large])
+        if not large.any():
+            return
+        members = members[large]
+        key = _mixed(key[large], signatures[members, (band * BAND_ROWS + depth) % PERMUTATIONS])
+
+
+def _mixed(key: np.ndarray, values: np.ndarray) -> np.ndarray:
+    mixed = (key ^ values.astype(np.uint64)) * _MIX
+    return mixed ^ (mixed >> np.uint64(29))
+
+
+def _pairs(members: np.ndarray, after: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Each member with as many of those behind it as `after` says: first all neighbours, so that the rest of a chain can be passed over."""
+    first = np.flatnonzero(after > 0)
+    if len(first):
+        yield members[first], members[first + 1]
+    more = np.flatnonzero(after > 1)
+    for begin, end in _parts(after[more] - 1, _PAIRS):
+        part, counts = more[begin:end], after[more[begin:end]] - 1
+        yield np.repeat(members[part], counts), members[_ranges(part + 2, counts)]
+
+
+def _agreement(signatures: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Number of equal hashes of each pair: 128 times the estimate of its Jaccard index."""
+    equal = np.empty(len(left), dtype=np.int64)
+    for start in range(0, len(left), _CLOSE):
+        part = slice(start, start + _CLOSE)
+        same = signatures[left[part]] == signatures[right[part]]
+        # eight truth values a word: the bytes of the words' sum hold at most 16 each
+        words = same.view(np.uint64).sum(axis=1)
+        equal[part] = (words * np.uint64(0x0101010101010101)) >> np.uint64(56)
+    return equal
+
+
+def _ranges(begins: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """begins[0], begins[0] + 1, ... `counts[0]` numbers, then those of begins[1], and so on."""
+    return np.arange(counts.sum()) + np.repeat(begins - np.cumsum(counts) + counts, counts)
+
+
+def _parts(sizes: np.ndarray, most: int) -> Iterator[tuple[int, int]]:
+    """Borders that cut items into parts of a total size of about `most`."""
+    total = np.cumsum(sizes)
+    cuts = np.searchsorted(total, np.arange(0, total[-1] if len(total) else 0, most)).tolist()
+    return pairwise(dict.fromkeys([*cuts, len(sizes)]))
+
+
+def _among(codes: np.ndarray, known: np.ndarray) -> np.ndarray:
+    if not len(known):
+        return np.zeros(len(codes), dtype=bool)
+    place = np.minimum(np.searchsorted(known, codes), len(known) - 1)
+    return known[place] == codes

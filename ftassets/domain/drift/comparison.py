@@ -1,0 +1,209 @@
+"""A window of queries against the reference: is it new, and did the mix change?"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+
+from ftassets.domain.drift.calibration import JITTER, NOVELTY, SIZES
+from ftassets.domain.drift.energy import energy_distance, energy_rows
+from ftassets.domain.drift.mix import centroid_distance, pairwise_distance
+from ftassets.domain.drift.mmd import fourier_features, mmd
+from ftassets.domain.drift.novelty import nearest_distances, novelty_scores
+from ftassets.domain.drift.occupancy import assign, jensen_shannon, psi, psi_contributions
+from ftassets.domain.drift.reference import Reference, calibrated_for, check_unit
+
+INFORM_RATE = 0.01  # false-alarm rate of a statistic that only informs
+MIN_FACTOR = 1.1
+MIN_SHARE = 0.075
+
+
+class DriftVerdict(StrEnum):
+    """What a drift report says."""
+
+    ALARM = "ALARM"
+    QUIET = "QUIET"
+    NOT_ENOUGH_DATA = "NOT ENOUGH DATA"
+
+
+@dataclass(frozen=True)
+class Statistic:
+    """One statistic of a window, its threshold, and the share of harmless windows at or above its value (rounded up)."""
+
+    name: str
+    value: float
+    threshold: float
+    p_value: float
+    informs_only: bool = False
+
+    @property
+    def above(self) -> bool:
+        return self.value > self.threshold
+
+    @property
+    def alarm(self) -> bool:
+        return self.above and not self.informs_only
+
+
+@dataclass(frozen=True)
+class MovedCluster:
+    """A cluster whose share changed by more than harmless mixes do, with its part of the PSI and its p-value."""
+
+    cluster: int
+    reference_share: float
+    window_share: float
+    contribution: float
+    p_value: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A window against the reference. Only `statistics` can alarm; `informing` ones never do.
+
+    `distances` (n,) and `clusters` (n,) belong to the window's queries in their order; a query is new when its distance is above
+    `limit`. `moved` are the clusters that gained or lost, the largest contribution first. `is_new` and `mix_changed` are the answers
+    in words.
+    """
+
+    verdict: DriftVerdict
+    reason: str
+    statistics: tuple[Statistic, ...] = ()
+    informing: tuple[Statistic, ...] = ()
+    distances: np.ndarray = field(default_factory=lambda: np.empty(0))
+    limit: float | None = None
+    clusters: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    moved: tuple[MovedCluster, ...] = ()
+    is_new: str = "Not known."
+    mix_changed: str = "Not known."
+
+
+def not_enough_data(reason: str) -> Comparison:
+    """The comparison that could not be made."""
+    return Comparison(DriftVerdict.NOT_ENOUGH_DATA, reason)
+
+
+def novelty_thresholds(
+    reference: Reference, n: int, rate: float, min_factor: float = MIN_FACTOR, min_share: float = MIN_SHARE
+) -> tuple[float, float]:
+    """Thresholds of both novelty statistics for windows of n queries, at a false-alarm rate shared evenly by the two.
+
+    Never below the smallest effect that matters: `min_factor` times the reference's own mean distance, `min_share` of the queries.
+    Otherwise a very large window would alarm on a difference nobody cares about.
+    """
+    nulls = calibrated_for(reference, rate).nulls
+    mean, share = (nulls[name].threshold(n, rate / 2) for name in NOVELTY)
+    return max(mean, min_factor * float(reference.usual.overall[0])), max(share, min_share)
+
+
+def novelty_statistics(
+    reference: Reference,
+    distances: np.ndarray,
+    clusters: np.ndarray,
+    rate: float,
+    min_factor: float = MIN_FACTOR,
+    min_share: float = MIN_SHARE,
+) -> tuple[Statistic, ...]:
+    """Both novelty statistics of a window's distances (n,) and clusters (n,), standardised to the reference's mix of clusters.
+
+    A standardised share can be below zero: fewer queries are new than is usual in these clusters.
+    """
+    n = len(distances)
+    values = novelty_scores(reference.usual, distances, clusters).mean(axis=0)
+    thresholds = novelty_thresholds(reference, n, rate, min_factor, min_share)
+    nulls = calibrated_for(reference, rate).nulls
+    return tuple(
+        Statistic(name, float(value), threshold, nulls[name].p_value(n, float(value)))
+        for name, value, threshold in zip(NOVELTY, values, thresholds, strict=True)
+    )
+
+
+def mix_statistics(reference: Reference, window: np.ndarray, clusters: np.ndarray) -> tuple[Statistic, ...]:
+    """The statistics that only inform, of a window's vectors (n, d) and clusters (n,). Energy only where the reference is large enough."""
+    n, mean = len(window), window.mean(axis=0, dtype=np.float64)
+    features = fourier_features(window, reference.bandwidth, reference.seed).mean(axis=0, dtype=np.float64)
+    counts = np.bincount(clusters, minlength=len(reference.centres))
+    values = {
+        "centroid_cosine": float(centroid_distance(mean, reference.mean)),
+        "mean_pairwise": float(pairwise_distance(mean, reference.mean)),
+        "mmd": float(mmd(features, reference.feature_mean)),
+        "psi": float(psi(counts, reference.occupancy)),
+        "jensen_shannon": float(jensen_shannon(counts, reference.occupancy)),
+    }
+    if "energy" in reference.nulls:
+        compared = reference.vectors[energy_rows(len(reference.vectors), reference.seed)]
+        values["energy"] = energy_distance(window, compared, reference.energy_spread)
+    nulls = reference.nulls
+    return tuple(
+        Statistic(name, value, nulls[name].threshold(n, INFORM_RATE), nulls[name].p_value(n, value), informs_only=True)
+        for name, value in values.items()
+    )
+
+
+def moved_clusters(reference: Reference, clusters: np.ndarray) -> tuple[MovedCluster, ...]:
+    """Clusters whose count in a window, with queries' clusters (n,), is out of the ordinary; the largest part of the PSI first.
+
+    A harmless window's count of a cluster with share s is beta-binomial with parameters 5 k s and 5 k (1 - s), since its shares are
+    Dirichlet(5 k s); two-sided, at 1 % over all clusters (Bonferroni).
+    """
+    from scipy.stats import betabinom
+
+    n, k = len(clusters), len(reference.centres)
+    if k < 2:
+        return ()
+    counts = np.bincount(clusters, minlength=k)
+    usual = (reference.occupancy + 0.5) / (reference.occupancy + 0.5).sum()
+    a, b = JITTER * k * usual, JITTER * k * (1 - usual)
+    p = np.minimum(1.0, 2 * np.minimum(betabinom.cdf(counts, n, a, b), betabinom.sf(counts - 1, n, a, b)))
+    parts = psi_contributions(counts, reference.occupancy)
+    order = [int(c) for c in np.argsort(-parts, kind="stable") if p[c] <= INFORM_RATE / k]
+    return tuple(MovedCluster(c, float(usual[c]), float(counts[c] / n), float(parts[c]), float(p[c])) for c in order)
+
+
+def compare(
+    reference: Reference,
+    window: np.ndarray,
+    rate: float,
+    smallest: int,
+    min_factor: float = MIN_FACTOR,
+    min_share: float = MIN_SHARE,
+) -> Comparison:
+    """Compare a window's unit vectors (n, d) with the reference, at a false-alarm rate a report.
+
+    Fewer than `smallest` queries, or a reference too small to calibrate on, are NOT ENOUGH DATA; whether the reference is ten windows
+    large is the caller's to ask. Raises ValueError when the vectors are not of length 1 or not of the reference's dimension.
+    """
+    n, needed = len(window), max(smallest, SIZES[0])
+    if n < needed:
+        return not_enough_data(f"{n} queries in the window, {needed} are needed")
+    if NOVELTY[0] not in reference.nulls:
+        return not_enough_data(f"the reference has {len(reference.vectors)} queries, at least {2 * SIZES[0]} are needed to calibrate")
+    check_unit(window, "the window")
+    if window.shape[1] != reference.vectors.shape[1]:
+        raise ValueError(f"the window's vectors have {window.shape[1]} dimensions, the reference's {reference.vectors.shape[1]}")
+    window = window.astype(np.float32, copy=False)
+    distances, clusters = nearest_distances(window, reference.vectors), assign(window, reference.centres)
+    statistics = novelty_statistics(reference, distances, clusters, rate, min_factor, min_share)
+    informing = mix_statistics(reference, window, clusters)
+    moved = moved_clusters(reference, clusters)
+    alarms = [s for s in statistics if s.alarm]
+    if alarms:
+        verdict, reason = DriftVerdict.ALARM, "; ".join(f"{s.name} {s.value:.3f} is above {s.threshold:.3f}" for s in alarms)
+    else:
+        verdict, reason = DriftVerdict.QUIET, "; ".join(f"{s.name} {s.value:.3f}, threshold {s.threshold:.3f}" for s in statistics)
+    return Comparison(
+        verdict, reason, statistics, informing, distances, reference.q95, clusters, moved,
+        _is_new(bool(alarms), float((distances > reference.q95).mean())), _mix_changed(informing, moved),
+    )  # fmt: skip
+
+
+def _is_new(alarm: bool, share: float) -> str:
+    found = f"{share:.1%} of the queries are farther from the reference than 95 % of the reference is from itself"
+    return f"Yes: {found}, more than windows of known topics show." if alarm else f"No: {found}, as windows of known topics show too."
+
+
+def _mix_changed(informing: tuple[Statistic, ...], moved: tuple[MovedCluster, ...]) -> str:
+    above = [s.name for s in informing if s.above]
+    if not above and not moved:
+        return "No: topics are mixed as harmless windows mix them."
+    clusters = f"{len(moved)} {'cluster' if len(moved) == 1 else 'clusters'} gained or lost share"
+    return f"Yes: {', '.join(above) or 'no overall statistic'} above usual, {clusters}. By itself this asks for no training."

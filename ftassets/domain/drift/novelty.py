@@ -1,0 +1,55 @@
+"""Novelty: how far queries are from the nearest one that production knows."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ftassets.domain.drift.blocks import row_blocks
+
+QUANTILE = 0.95  # of the reference's own distances: beyond it a query counts as new
+PRIOR = 5  # rows of the whole reference that each cluster is mixed with
+
+
+def nearest_distances(queries: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """Cosine distance (n,) of each unit query (n, d) to its nearest unit reference vector (m, d)."""
+    parts = [1.0 - (block @ reference.T).max(axis=1) for block in row_blocks(queries, len(reference))]
+    return np.concatenate(parts) if parts else np.empty(0, dtype=np.float32)
+
+
+def leave_one_out_distances(vectors: np.ndarray) -> np.ndarray:
+    """Cosine distance (m,) of each unit vector (m, d) to its nearest other one; m >= 2."""
+    parts, start = [], 0
+    for block in row_blocks(vectors, len(vectors)):
+        similarity = block @ vectors.T
+        similarity[np.arange(len(block)), np.arange(start, start + len(block))] = -1.0
+        parts.append(1.0 - similarity.max(axis=1))
+        start += len(block)
+    return np.concatenate(parts)
+
+
+@dataclass(frozen=True)
+class Usual:
+    """What known queries show: mean distance and share beyond `limit`, overall (2,) and by cluster (k, 2)."""
+
+    limit: float
+    overall: np.ndarray
+    by_cluster: np.ndarray
+
+
+def usual(distances: np.ndarray, clusters: np.ndarray, k: int) -> Usual:
+    """From leave-one-out distances (m,) and clusters (m,), of k in all; small clusters lean towards the whole, by `PRIOR` rows."""
+    limit = float(np.quantile(distances, QUANTILE))
+    each = np.stack([distances, distances > limit], axis=-1)
+    overall = each.mean(axis=0, dtype=np.float64)
+    sums = np.stack([np.bincount(clusters, column, k) for column in each.T], axis=-1)
+    counts = np.bincount(clusters, minlength=k)[:, None]
+    return Usual(limit, overall, (sums + PRIOR * overall) / (counts + PRIOR))
+
+
+def novelty_scores(known: Usual, distances: np.ndarray, clusters: np.ndarray) -> np.ndarray:
+    """Distance and whether beyond the limit of queries (...), as scores (..., 2) whose mean over a window is its novelty.
+
+    Each is what it would be in the reference's own mix of clusters: less what is expected in the query's cluster, plus what is
+    expected overall (direct standardisation). So a window rich in topics that were always diverse is not taken for new.
+    """
+    return np.stack([distances, distances > known.limit], axis=-1) - known.by_cluster[clusters] + known.overall

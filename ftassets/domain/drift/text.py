@@ -1,0 +1,62 @@
+"""What can be said of texts without embeddings: length, vocabulary, refusals; of queries as of answers."""
+
+import math
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from ftassets.domain.drift.comparison import INFORM_RATE, Statistic
+
+# How instruction-tuned models begin to decline. English only: answers in other languages count as no refusal.
+REFUSALS = (
+    "i'm sorry", "i am sorry", "i apologize", "sorry, but", "i can't", "i cannot", "i can not", "i won't", "i will not", "i'm unable",
+    "i am unable", "i'm not able", "i am not able", "unable to assist", "unable to help", "as an ai", "as a language model",
+    "i must decline",
+)  # fmt: skip
+SMALLEST = 10
+_BEGINNING = 150  # characters in which a refusal shows
+_WORD = re.compile(r"\w+")
+
+
+def lengths(texts: Sequence[str]) -> np.ndarray:
+    """Length (n,) of each text in characters."""
+    return np.array([len(text) for text in texts], dtype=np.float64)
+
+
+def diversity(texts: Sequence[str]) -> np.ndarray:
+    """Root type-token ratio (n,) of each text: different words over the square root of all words (Guiraud 1954); 0 without words.
+
+    Falls when answers repeat themselves; the root takes out most of the dependence on length.
+    """
+    words = [_WORD.findall(text.lower()) for text in texts]
+    return np.array([len(set(each)) / math.sqrt(len(each)) if each else 0.0 for each in words])
+
+
+def refusals(texts: Sequence[str]) -> np.ndarray:
+    """Whether each text (n,) begins as a refusal does: one of `REFUSALS` in its first 150 characters."""
+    beginnings = [text[:_BEGINNING].lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'") for text in texts]
+    return np.array([any(phrase in beginning for phrase in REFUSALS) for beginning in beginnings], dtype=bool)
+
+
+def text_statistics(reference: Sequence[str], window: Sequence[str], rate: float = INFORM_RATE) -> tuple[Statistic, ...]:
+    """Length, diversity and refusals of a window's texts against a reference's, at a false-alarm rate shared evenly by the three.
+
+    Length and diversity: two-sample Kolmogorov-Smirnov distance, with the asymptotic critical value. Refusals: their share, above what
+    the beta-binomial prediction from the reference's count (Jeffreys prior) allows. Empty with fewer than `SMALLEST`
+    texts on either side.
+    """
+    from scipy.stats import betabinom, ks_2samp
+
+    m, n, each = len(reference), len(window), rate / 3
+    if min(m, n) < SMALLEST:
+        return ()
+    critical = math.sqrt(-math.log(each / 2) / 2 * (m + n) / (m * n))
+    found = []
+    for name, measure in (("text_length", lengths), ("text_diversity", diversity)):
+        result = ks_2samp(measure(reference), measure(window), method="asymp")
+        found.append(Statistic(name, float(result.statistic), critical, float(result.pvalue), informs_only=True))
+    known, seen = int(refusals(reference).sum()), int(refusals(window).sum())
+    expected = betabinom(n, known + 0.5, m - known + 0.5)
+    p_value, limit = float(expected.sf(seen - 1)), float(expected.isf(each)) / n
+    return (*found, Statistic("refusal_share", seen / n, limit, p_value, informs_only=True))

@@ -1,0 +1,206 @@
+"""What brings rows into a loop from outside: imported logs, labelling batches, a teacher's examples.
+
+Assets call this module, so that it imports what lies below them, `ftassets.lineage.dataset_files`, only where it is used.
+"""
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ftassets.domain import imports, labelling, synthesis
+from ftassets.domain.curation.text import normalised
+from ftassets.domain.labelling.label import to_examples
+from ftassets.domain.labelling.select import Item, candidates, select
+from ftassets.domain.loop import LoopConfig
+from ftassets.domain.rows import Example, Quarantined
+from ftassets.domain.traffic import Exchange
+from ftassets.resources.dataset_store.base import DatasetStore, ObjectNotFound
+from ftassets.resources.teacher.base import Teacher, TeacherError, TeacherRefused
+from ftassets.resources.traffic_log.base import TrafficLog
+from ftassets.resources.vector_store.base import VectorStore
+
+_BATCH = 1000  # rows stored at a time
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+
+
+@dataclass(frozen=True)
+class ImportReport:
+    """Rows of an imported log: read = stored + already (in the log, or forgotten). What was no row is in `quarantined`."""
+
+    read: int
+    stored: int
+    already: int
+    quarantined: list[Quarantined]
+
+
+@dataclass(frozen=True)
+class LabelReport:
+    """An imported labelling batch: its commit, how many rows it has, and what of the file made none."""
+
+    commit: str
+    rows: int
+    quarantined: list[Quarantined]
+
+
+@dataclass(frozen=True)
+class Novelty:
+    """Cosine distance of requests, by id, to what production knows, and the distance from which one counts as novel."""
+
+    distances: Mapping[str, float]
+    novel_above: float
+
+
+def import_traffic(traffic_log: TrafficLog, loop: str, path: Path, format: str, version: str | None = None) -> ImportReport:
+    """Take a log of another system into the loop's traffic; doing it again changes nothing.
+
+    `version` is who answered, without it the model each row names. Rows without a time get the file's modification time.
+    Bad lines are in the report and nowhere else. Raises ValueError for an unknown format, OSError when the file cannot be read.
+    """
+    read = stored = 0
+    bad: list[Quarantined] = []
+    batch: list[Exchange] = []
+    with path.open("rb") as file:
+        for found in imports.read(file, format, loop, version, at=path.stat().st_mtime):
+            if isinstance(found, Quarantined):
+                bad.append(found)
+                continue
+            read += 1
+            batch.append(found)
+            if len(batch) == _BATCH:
+                stored += traffic_log.append(batch)
+                batch = []
+    stored += traffic_log.append(batch)
+    return ImportReport(read, stored, read - stored, bad)
+
+
+def novelty(vector_store: VectorStore, dataset_store: DatasetStore, loop: str, production: str, since: float) -> Novelty | None:
+    """How far requests since then are from production's drift reference; None while there is no reference.
+
+    Novel is what is farther away than 95 % of the reference is from itself. Raises ValueError when queries and reference were
+    embedded by different models.
+    """
+    from ftassets.domain.drift import Reference
+    from ftassets.domain.drift.novelty import nearest_distances
+    from ftassets.lineage.dataset_files import reference_path, unpack_arrays
+
+    try:
+        reference = Reference.from_arrays(unpack_arrays(dataset_store.read("main", reference_path(loop, production))))
+    except ObjectNotFound:
+        return None
+    points = vector_store.window(loop, since, float("inf"), limit=10**9)
+    if not points:
+        return Novelty({}, reference.q95)
+    vectors = np.array([point.vector for point in points])
+    if vectors.shape[1] != reference.vectors.shape[1]:
+        raise ValueError(
+            f"queries have {vectors.shape[1]} dimensions, the reference of {production[:12]} has {reference.vectors.shape[1]}: they "
+            "are by different embedders. Go back to that embedder, or release a version with the new one"
+        )
+    distances = nearest_distances(vectors, reference.vectors)
+    return Novelty({point.request_id: float(distance) for point, distance in zip(points, distances, strict=True)}, reference.q95)
+
+
+def label_export(
+    traffic_log: TrafficLog,
+    dataset_store: DatasetStore,
+    loop: LoopConfig,
+    format: str,
+    limit: int,
+    since: float,
+    canaries: Collection[str] = (),
+    novelty: Novelty | None = None,
+    seed: int = 0,
+) -> str:
+    """A batch of at most `limit` requests since then for people to label, in their tool's format.
+
+    First what `canaries` (versions that were candidates) failed on, then novel requests, then a random sample; requests with a
+    label, a correction or a thumb up are left out. Raises ValueError for an unknown format.
+    """
+    chosen = label_batch(traffic_log, dataset_store, loop, limit, since, canaries, novelty, seed)
+    return labelling.to_text(chosen, format)
+
+
+def label_batch(
+    traffic_log: TrafficLog,
+    dataset_store: DatasetStore,
+    loop: LoopConfig,
+    limit: int,
+    since: float,
+    canaries: Collection[str] = (),
+    novelty: Novelty | None = None,
+    seed: int = 0,
+) -> list[Item]:
+    """The requests `label_export` writes down, with why each was chosen."""
+    feedback = {item.exchange.id: item.feedback for item in traffic_log.reviewed(loop.name, since)}
+    labelled = {row.request_id for row in labels(dataset_store, "main", loop.name) if row.request_id}
+    known = novelty or Novelty({}, 0.0)
+    exchanges = traffic_log.exchanges(loop.name, since)
+    found = candidates(exchanges, feedback, labelled, canaries, known.distances, known.novel_above, loop.task.type)
+    return select(found, limit, loop.dataset.jaccard, seed)
+
+
+def label_import(
+    dataset_store: DatasetStore, loop: LoopConfig, text: str, format: str, batch: str, run_id: str, forgotten: Collection[str] = ()
+) -> LabelReport:
+    """Commit what annotators answered as rows of source `label`, at `{loop}/labels/{batch}.parquet`; the same text again is no new commit.
+
+    `forgotten` are request ids that must not come back. Raises ValueError for an unknown format, a batch name that is no file
+    name, or when not one label is usable.
+    """
+    from ftassets.lineage.dataset_files import labels_path, to_parquet
+
+    if not _NAME.fullmatch(batch):
+        raise ValueError(f"{batch!r} is no name for a batch: letters, digits, - and _")
+    answers, bad = labelling.parse(text, format)
+    gone = [label for label in answers if label.request_id in forgotten]
+    bad += [Quarantined(f"label:{batch}:{label.request_id}", "this request was forgotten", "") for label in gone]
+    rows, more = to_examples([label for label in answers if label.request_id not in forgotten], batch, loop.task.type)
+    bad += more
+    if not rows:
+        reasons = "; ".join(sorted({row.reason for row in bad})[:5]) or "the file is empty"
+        raise ValueError(f"no usable label in the batch {batch}: {reasons}")
+    publication = dataset_store.publish(
+        run_id,
+        {labels_path(loop.name, batch): to_parquet(rows)},
+        f"{loop.name}: {len(rows)} labels of batch {batch}",
+        {"loop": loop.name, "batch": batch, "labels": str(len(rows)), "quarantined": str(len(bad))},
+    )
+    return LabelReport(publication.commit, len(rows), bad)
+
+
+def labels(dataset_store: DatasetStore, ref: str, loop: str) -> list[Example]:
+    """Rows of all labelling batches at a ref. Raises RefNotFound."""
+    from ftassets.lineage.dataset_files import from_parquet, labels_folder
+
+    return [row for path in dataset_store.list(ref, labels_folder(loop)) for row in from_parquet(dataset_store.read(ref, path))]
+
+
+def synthesise(teacher: Teacher, rows: Sequence[Example], loop: LoopConfig) -> tuple[list[Example], list[Quarantined]]:
+    """Rows a teacher writes for the rare classes of curated rows, and everything of its replies that is not usable.
+
+    A class it refuses is quarantined. When it cannot be asked any more, what it has written is kept and the classes left are
+    quarantined. Raises TeacherError when it wrote nothing at all for that reason, ValueError when the loop names no teacher.
+    """
+    known = {normalised(row.prompt) for row in rows}
+    written: list[Example] = []
+    bad: list[Quarantined] = []
+    asked = synthesis.requests(rows, loop)
+    for number, request in enumerate(asked):
+        try:
+            reply = teacher.ask(synthesis.prompt_for(request, loop))
+        except TeacherRefused as error:
+            bad.append(Quarantined(f"teacher:{request.label}", str(error), ""))
+            continue
+        except TeacherError as error:
+            if not written:
+                raise
+            bad += [Quarantined(f"teacher:{left.label}", f"not asked: {error}", "") for left in asked[number:]]
+            break
+        usable, rest = synthesis.parse_reply(reply, request, loop, known)
+        known |= {normalised(row.prompt) for row in usable}
+        written += usable
+        bad += rest
+    return written, bad

@@ -1,0 +1,11 @@
+"""Where a server of the production profile is, as a setting names it."""
+
+from urllib.parse import urlsplit
+
+
+def server_url(setting: str, url: str) -> str:
+    """The URL without a slash at its end. Raises ValueError when it is none, or has a password in it: URLs are logged and shown."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
+        raise ValueError(f"{setting} is not a URL such as https://host.example.com:1234, without user or password in it")
+    return url.rstrip("/")

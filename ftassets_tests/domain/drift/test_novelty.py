@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+
+from ftassets.domain.drift import blocks
+from ftassets.domain.drift.novelty import PRIOR, leave_one_out_distances, nearest_distances, novelty_scores, usual
+from ftassets_tests.domain.drift.topics import EVEN, queries
+
+HAND = np.array([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0]])
+
+
+def test_leave_one_out_distances_by_hand() -> None:
+    assert leave_one_out_distances(HAND) == pytest.approx([0.2, 0.2, 0.4])
+
+
+def test_nearest_distances_by_hand() -> None:
+    assert nearest_distances(np.array([[0.6, 0.8], [-1.0, 0.0]]), HAND) == pytest.approx([0.04, 1.0])
+
+
+def test_copies_are_at_no_distance_from_each_other() -> None:
+    assert leave_one_out_distances(np.repeat(HAND, 2, axis=0)) == pytest.approx(0, abs=1e-12)
+
+
+def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors = queries(300, EVEN, seed=1)
+    whole = nearest_distances(vectors[:70], vectors[70:]), leave_one_out_distances(vectors)
+    monkeypatch.setattr(blocks, "BLOCK_FLOATS", 4000)
+    assert nearest_distances(vectors[:70], vectors[70:]) == pytest.approx(whole[0], abs=1e-6)
+    assert leave_one_out_distances(vectors) == pytest.approx(whole[1], abs=1e-6)
+
+
+def test_scores_are_what_the_references_own_mix_would_show() -> None:
+    """One cluster always far, one always near: a window of the far one only is no news."""
+    rng = np.random.default_rng(0)
+    clusters = np.repeat([0, 1], [300, 700])
+    distances = np.where(clusters == 0, 0.6, 0.2) + 0.05 * rng.normal(size=1000)
+    known = usual(distances, clusters, k=3)
+    assert known.limit == pytest.approx(np.quantile(distances, 0.95))
+    assert known.overall == pytest.approx([distances.mean(), 0.05])
+    for window in (clusters == 0, clusters == 1, clusters >= 0):
+        assert novelty_scores(known, distances[window], clusters[window]).mean(axis=0) == pytest.approx(known.overall, abs=0.01)
+    moved = novelty_scores(known, distances + 0.1, clusters).mean(axis=0)
+    assert moved[0] == pytest.approx(known.overall[0] + 0.1, abs=0.01)
+    assert moved[1] > 0.2
+
+
+def test_a_cluster_without_rows_expects_what_the_whole_does() -> None:
+    known = usual(np.array([0.1, 0.3]), np.array([0, 0]), k=2)
+    assert known.by_cluster[1] == pytest.approx(known.overall)
+    alone = usual(np.array([0.1, 0.3, 0.8]), np.array([0, 0, 1]), k=2)
+    assert alone.by_cluster[1, 0] == pytest.approx((0.8 + PRIOR * 0.4) / (1 + PRIOR))
+
+
+def test_scores_of_several_windows_at_once() -> None:
+    known = usual(np.array([0.1, 0.2, 0.3]), np.array([0, 0, 1]), k=2)
+    distances, clusters = np.array([[0.1, 0.5], [0.2, 0.2]]), np.array([[0, 1], [1, 0]])
+    assert novelty_scores(known, distances, clusters).shape == (2, 2, 2)
+    assert novelty_scores(known, distances, clusters)[1] == pytest.approx(novelty_scores(known, distances[1], clusters[1]))

@@ -1,0 +1,87 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ftassets.domain.drift import Statistic, text_statistics
+from ftassets.domain.drift.text import diversity, lengths, refusals
+
+
+def answers(n: int, seed: int, words: int = 12, refused: float = 0.02, repeated: bool = False) -> list[str]:
+    rng = np.random.default_rng(seed)
+    made = []
+    for _ in range(n):
+        count = 1 + rng.poisson(words)
+        text = " ".join(f"w{rng.integers(3 if repeated else 400)}" for _ in range(count))
+        made.append("I'm sorry, but I can't help with that." if rng.random() < refused else text)
+    return made
+
+
+def above(reference: list[str], window: list[str]) -> set[str]:
+    return {s.name for s in text_statistics(reference, window) if s.above}
+
+
+REFERENCE = answers(3000, seed=0)
+
+
+def test_texts_that_hold_stay_below_their_thresholds() -> None:
+    false = sum(bool(above(REFERENCE, answers(200, seed))) for seed in range(1, 41))
+    assert false <= 3  # 1 % expected
+
+
+@pytest.mark.parametrize(
+    ("window", "name"),
+    [
+        (answers(200, 1, words=18), "text_length"),
+        (answers(200, 2, repeated=True), "text_diversity"),
+        (answers(200, 3, refused=0.2), "refusal_share"),
+    ],
+)
+def test_each_change_is_seen_by_its_statistic(window: list[str], name: str) -> None:
+    assert name in above(REFERENCE, window)
+
+
+def test_statistics_only_inform_and_agree_with_their_p_values() -> None:
+    for seed in range(20):
+        for s in text_statistics(REFERENCE, answers(150, seed, words=12 + seed % 3, refused=0.02 * (seed % 4))):
+            assert isinstance(s, Statistic)
+            assert s.informs_only
+            assert not s.alarm
+            assert s.above == pytest.approx(s.p_value <= 0.01 / 3) or abs(s.p_value - 0.01 / 3) < 1e-3
+
+
+def test_refusals_that_fall_away_are_no_alarm() -> None:
+    many = answers(1000, 0, refused=0.5)
+    share = next(s for s in text_statistics(many, answers(200, 1, refused=0.0)) if s.name == "refusal_share")
+    assert not share.above
+    assert share.p_value > 0.9
+
+
+@pytest.mark.parametrize(
+    ("text", "refused"),
+    [
+        ("I'm sorry, I can't do that.", True),
+        ("I\N{RIGHT SINGLE QUOTATION MARK}m unable to open the garage.", True),
+        ("As an AI, I have no garage.", True),
+        ('{"intent": "StartTimer", "minutes": 5}', False),
+        ("Your order is on its way." + " It comes soon." * 20 + " I cannot say when.", False),
+        ("", False),
+    ],
+)
+def test_refusals_show_at_the_beginning(text: str, refused: bool) -> None:
+    assert refusals([text]).tolist() == [refused]
+
+
+def test_diversity_by_hand() -> None:
+    assert diversity(["one two Two one", "a b c d", "", "!"]) == pytest.approx([1.0, 2.0, 0.0, 0.0])
+
+
+def test_length_is_in_characters() -> None:
+    assert lengths(["", "abc"]).tolist() == [0, 3]
+
+
+@given(st.lists(st.text(max_size=30), max_size=25), st.lists(st.text(max_size=30), max_size=25))
+def test_any_texts_can_be_measured(reference: list[str], window: list[str]) -> None:
+    found = text_statistics(reference, window)
+    assert len(found) == (3 if min(len(reference), len(window)) >= 10 else 0)
+    assert all(0 <= s.p_value <= 1 and np.isfinite(s.value) and np.isfinite(s.threshold) for s in found)

@@ -1,0 +1,86 @@
+"""Which backends a profile gives, and what it says when it cannot."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ftassets.home import Home
+from ftassets.profiles import PROFILES, VARIABLES, backends
+from ftassets.resources.dataset_store.embedded import GitDatasetStore
+from ftassets.resources.dataset_store.lakefs import LakeFsDatasetStore
+from ftassets.resources.registry.server import MlflowServerRegistry
+from ftassets.resources.vector_store.embedded import QdrantServerVectorStore, QdrantVectorStore
+from ftassets_tests.resources.lakefs_double import ACCESS_KEY, SECRET_KEY, LakeFsDouble
+
+SETTINGS = {
+    "LAKEFS_ENDPOINT": "http://127.0.0.1:9",
+    "LAKEFS_ACCESS_KEY": ACCESS_KEY,
+    "LAKEFS_SECRET_KEY": SECRET_KEY,
+    "LAKEFS_REPOSITORY": "datasets",
+    "QDRANT_URL": "http://127.0.0.1:9",
+    "MLFLOW_TRACKING_URI": "http://127.0.0.1:9",
+}
+
+
+@pytest.fixture
+def production(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FTASSETS_PROFILE", "production")
+    for name, value in SETTINGS.items():
+        monkeypatch.setenv(name, value)
+
+
+def test_every_variable_a_profile_needs_is_listed() -> None:
+    assert {name for names in VARIABLES["production"].values() for name in names} == set(SETTINGS)
+    assert VARIABLES.keys() == PROFILES.keys()
+
+
+def test_embedded_is_the_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FTASSETS_PROFILE", raising=False)
+    made = backends(Home(tmp_path))
+    assert type(made["dataset_store"]()) is GitDatasetStore
+    assert type(made["vector_store"]()) is QdrantVectorStore
+
+
+def test_production_has_servers_for_what_is_shared(tmp_path: Path, production: None) -> None:
+    made, embedded = backends(Home(tmp_path)), PROFILES["embedded"](Home(tmp_path))
+    assert made.keys() == embedded.keys()
+    assert type(made["dataset_store"]()) is LakeFsDatasetStore
+    assert type(made["vector_store"]()) is QdrantServerVectorStore
+    assert type(made["registry"]()) is MlflowServerRegistry
+    assert type(made["traffic_log"]()) is type(embedded["traffic_log"]())
+    assert not list(tmp_path.iterdir())  # nothing is opened before it is used
+
+
+def test_the_dataset_store_of_production_works(tmp_path: Path, production: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    double = LakeFsDouble()
+    monkeypatch.setenv("LAKEFS_ENDPOINT", double.url)
+    monkeypatch.setenv("LAKEFS_STORAGE_NAMESPACE", f"local://{tmp_path}")
+    store = backends(Home(tmp_path))["dataset_store"]()
+    commit = store.publish("r1", {"a": b"1"}, "m", {}).commit
+    double.close()
+    assert GitDatasetStore(tmp_path / "datasets.git").read(commit, "a") == b"1"
+
+
+def test_all_variables_that_miss_are_named_at_once(tmp_path: Path, production: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("QDRANT_URL")
+    monkeypatch.setenv("LAKEFS_SECRET_KEY", "")
+    with pytest.raises(ValueError, match="FTASSETS_PROFILE=production needs LAKEFS_SECRET_KEY, QDRANT_URL in the environment"):
+        backends(Home(tmp_path))
+
+
+def test_an_unknown_profile_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FTASSETS_PROFILE", "moon")
+    with pytest.raises(ValueError, match="'moon'; there is: embedded, production"):
+        backends(Home(tmp_path))
+
+
+def test_production_loads_no_client_before_it_is_used(tmp_path: Path, production: None) -> None:
+    code = (
+        "import sys; from pathlib import Path; from ftassets.home import Home; from ftassets.profiles import backends\n"
+        "made = backends(Home(Path('.'))); [made[name]() for name in ('dataset_store', 'vector_store', 'registry')]\n"
+        "sys.exit(', '.join({'lakefs_client', 'qdrant_client', 'mlflow'} & sys.modules.keys()) or 0)"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
