@@ -16,6 +16,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -122,8 +123,10 @@ def near_rows() -> Iterator[dict[str, Any]]:
         labels.append(labels[n])
     rows = [example(n, text, label) for n, (text, label) in enumerate(zip(texts, labels, strict=True))]
     drop_near(Pool(rows[:100], list(range(100))), config())
-    seconds, outcome = timed(lambda: drop_near(Pool(rows, list(range(len(rows)))), config()))
-    peer_seconds, pairs = datasketch([normalised(text) for text in texts], config().dataset.jaccard)
+    # the quicker of three each: the machine may be shared
+    seconds, outcome = min((timed(lambda: drop_near(Pool(rows, list(range(len(rows)))), config())) for _ in range(3)), key=itemgetter(0))
+    asked = [normalised(text) for text in texts]
+    peer_seconds, pairs = min((datasketch(asked, config().dataset.jaccard) for _ in range(3)), key=itemgetter(0))
     dropped: set[int] = set()
     for a, b in pairs:  # the same rule: of two near requests with the same answer one goes
         if labels[a] == labels[b] and a not in dropped:
@@ -283,9 +286,11 @@ def written(count: int) -> list[Example]:
 def clustered(count: int) -> np.ndarray:
     """Unit vectors (count, 384) around 150 centres, as far from each other as queries of one intent are."""
     rng = np.random.default_rng(count)
-    centres = rng.normal(size=(150, 384)).astype(np.float32)
-    vectors = centres[rng.integers(0, 150, count)] + 0.6 * rng.normal(size=(count, 384)).astype(np.float32)
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    centres = rng.standard_normal((150, 384), dtype=np.float32)
+    vectors = 0.6 * rng.standard_normal((count, 384), dtype=np.float32)
+    vectors += centres[rng.integers(0, 150, count)]
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors
 
 
 def edited(text: str, words: list[str], rng: random.Random) -> str:

@@ -88,7 +88,7 @@ def write_project(folder: Path, loops: int) -> Path:
 
 
 def cpu_seconds(code: list[str], environment: dict[str, str], expect: int | None = None) -> float:
-    """User and system time of a fresh interpreter from its start to the end of the code. Raises RuntimeError when it loaded something else."""
+    """User and system time of a fresh interpreter up to the end of the code. Raises RuntimeError when it loaded something else."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     output = subprocess.check_output([sys.executable, "-W", "ignore", "-c", *code], text=True, env=environment)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -21,10 +21,10 @@ def run(path: Path, circumstances: Circumstances | None = None, label: str | Non
                 (rows if isinstance(item, Example) else bad).append(item)  # type: ignore[arg-type]
     if not rows:
         first = f", first {bad[0].where}: {bad[0].reason}" if bad else ""
-        raise ValueError(f"{path} has no example in {len(files)} .jsonl files, {len(bad)} lines are none{first}")
+        raise ValueError(f"{path} has no example (.jsonl files: {len(files)}, other lines: {len(bad)}{first})")
     advice = advise(rows, circumstances, label)
     shown = "; ".join(f"{item.where}: {item.reason}" for item in bad[:3])
-    text = f"{len(rows):,} examples in {len(files)} files, {len(bad):,} lines that are none" + (f" ({shown})." if bad else ".")
+    text = f"Examples read: {len(rows):,}; files: {len(files)}; lines that are no example: {len(bad):,}" + (f" ({shown})." if bad else ".")
     return replace(advice, findings=(Finding("unusable_lines", len(bad), text), *advice.findings))
 
 

@@ -32,7 +32,6 @@ class Forgotten:
     """What was removed, and what still holds it: commits with the number of rows in each, versions trained on such a commit."""
 
     requests: list[str]
-    vectors_removed_from: list[str] = field(default_factory=list)
     commits: list[dict[str, object]] = field(default_factory=list)
     versions: list[dict[str, str]] = field(default_factory=list)
     stays: str = STAYS
@@ -52,14 +51,13 @@ def forget(
     Removes log rows, vectors, labels and preference pairs now; the rows leave the dataset with its next commit. Raises
     ValueError when neither is given.
     """
-    # what the datasets hold is looked up first: afterwards a user's request ids can no longer be told from the log
     ids = set(traffic_log.forget(user=user, request_ids=[request] if request else []))
+    gone = ids | traffic_log.forgotten()  # what an earlier call may have been interrupted before
     report = Forgotten(sorted(ids))
     for loop in loops:
-        if ids:
-            vector_store.remove(loop.name, sorted(ids))
-            report.vectors_removed_from.append(loop.name)
-        _clean_written(dataset_store, loop.name, ids, user)
+        if gone:
+            vector_store.remove(loop.name, sorted(gone))
+        _clean_written(dataset_store, loop.name, gone, user)
         holding = _commits_holding(dataset_store, loop.name, ids, user)
         report.commits += holding
         report.versions += _versions_of(versions, {str(item["commit"]) for item in holding})

@@ -22,7 +22,8 @@ from ftassets.resources.vector_store.base import QueryVector
 from ftassets.resources.versions import MANIFEST
 from ftassets_tests.hash_embedder import HashEmbedder
 
-P = "a" * 64
+VERSION = VersionManifest(kind="adapter", base_model="b", files={}, tokenizer_digest="c" * 64, generation={})
+P = VERSION.digest
 NOW = 1_763_942_400.0
 EMBEDDER = HashEmbedder()
 ROOMS = ("kitchen", "hall", "attic", "garage", "office", "cellar", "porch", "study")
@@ -70,8 +71,7 @@ class Bench:
         content = pack_arrays(**made.to_arrays(), until=NOW - 10 * 3600, sensitivity=[])  # type: ignore[arg-type]
         self.store.publish("r0", {reference_path("triage", P): content}, "reference", {"loop": "triage"})
         (self.home.versions / P).mkdir(parents=True)
-        manifest = VersionManifest(kind="adapter", base_model="b", files={}, tokenizer_digest="c" * 64, generation={})
-        (self.home.versions / P / MANIFEST).write_text(manifest.model_dump_json())
+        (self.home.versions / P / MANIFEST).write_text(VERSION.model_dump_json())
 
     def asked(self, texts: list[str], before: float, embedded: bool = True) -> None:
         """Queries one second apart, the last of them `before` seconds before NOW."""

@@ -41,7 +41,9 @@ def build(loop: LoopConfig) -> list[Any]:
         ),
         dg.define_asset_job(
             retrain_job_name(loop.name),
-            selection=keys("seed_examples", "golden_set", *teacher, "curated_dataset", "preference_pairs", "adapter", "eval_report", "release"),
+            selection=keys(
+                "seed_examples", "golden_set", *teacher, "curated_dataset", "preference_pairs", "adapter", "eval_report", "release"
+            ),
             tags={**tags, RETRAIN_LOCK: loop.name},
             hooks={end_mlflow_run},
             description="Curate, train, evaluate, and release what passes every gate.",

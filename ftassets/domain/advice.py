@@ -128,7 +128,9 @@ def _structure(rows: Sequence[Example]) -> list[Finding]:
     if calls:
         shapes = Counter(", ".join(sorted(call)) for call in calls)
         fields, count = shapes.most_common(1)[0]
-        text = f"The objects have {len(shapes):,} different sets of fields; the commonest ({fields}) is that of {count / len(calls):.0%}."
+        text = (
+            f"The commonest set of fields, {fields or 'none'}, is that of {count / len(calls):.0%} of them; there are {len(shapes):,} sets."
+        )
         findings.append(Finding("answer_shapes", len(shapes), text))
     return findings
 
@@ -144,7 +146,9 @@ def _classes(rows: Sequence[Example], label: str | None) -> list[Finding]:
     rare = [name for name, count in counts if count < PER_CLASS]
     (largest, most), (smallest, least) = counts[0], counts[-1]
     return [
-        Finding("classes", len(counts), f"{len(counts):,} classes ({where}): more than a prompt explains well is a task for training."),
+        Finding(
+            "classes", len(counts), f"{len(counts):,} classes ({where}) with {median(n for _, n in counts):g} rows each in the median."
+        ),
         Finding(
             "largest_class",
             most / len(rows),

@@ -1,8 +1,11 @@
-"""What an evaluation process is told: which models answer which prompts."""
+"""What an evaluation process is told: which models answer which prompts, and which metrics are taken of the answers."""
 
 from pathlib import Path
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
+
+Measurements = dict[str, dict[str, dict[str, dict[str, float]]]]  # metric -> role -> slice -> value name -> number
 
 
 class Ask(BaseModel):
@@ -11,7 +14,7 @@ class Ask(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     model: Path  # folder with merged weights, tokenizer and template
-    prompts_file: Path  # JSONL of {"id", "prompt"}
+    prompts_file: Path  # JSONL of {"id", "prompt"}, and what `ExpectedAnswer` has
     output: Path
 
 
@@ -25,3 +28,36 @@ class AnswerJob(BaseModel):
     batch_size: int = 128
     asks: list[Ask]
     work: Path  # folder for the job's own file
+
+
+class ExpectedAnswer(BaseModel):
+    """What a metric needs of one line of a prompts file; the prompt may stand beside it."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    id: str
+    expected: str
+    slice: str
+
+
+class Answered(BaseModel):
+    """One set of prompts as one role answered it; a role may have several, with slices in common."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    role: str
+    prompts_file: Path  # JSONL of `ExpectedAnswer`
+    answers: Path  # Parquet of an `Ask`, one row a prompt
+
+
+class MetricsJob(BaseModel):
+    """Metrics to take of stored answers; all roles must have answered the same rows."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    metrics: list[str] = Field(min_length=1)  # names of ours, or module:Class
+    task: Literal["tool_call", "text"]
+    label: str  # field of the answer that names its class
+    answered: list[Answered] = Field(min_length=1)
+    output: Path  # JSON of `Measurements`
+    work: Path  # folder for the job's own files

@@ -64,13 +64,13 @@ def without_facts(answer: str) -> str:
 def _new(row: Example) -> dict[str, set[str]]:
     text = _LIST_MARK.sub("", _text(row.completion))
     asked = row.prompt.lower()
-    words = set(re.findall(r"[\w'’-]+", asked))
+    words = {_bare(word) for word in re.findall(r"[\w'’-]+", asked)}
     numbers = {_plain(n) for n in re.findall(_NUMBER, asked)} | _spelled(asked)
     found: dict[str, set[str]] = {}
     for kind, pattern in _PATTERNS.items():
         for match in pattern.findall(text):
             if kind == "name":
-                known = match.lower().removesuffix("'s").removesuffix("’s") in words or match == "I"
+                known = match == "I" or _bare(match.lower()) in words
             else:  # a date or a price is known when its numbers are
                 known = {_plain(n) for n in re.findall(_NUMBER, match)} <= numbers
             if not known:
@@ -90,6 +90,10 @@ def _values(value: Any) -> list[str]:
     if isinstance(value, list):
         return [text for part in value for text in _values(part)]
     return [] if value is None or isinstance(value, bool) else [str(value)]
+
+
+def _bare(word: str) -> str:
+    return word.removesuffix("'s").removesuffix("’s")
 
 
 def _plain(number: str) -> str:

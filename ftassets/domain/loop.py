@@ -256,6 +256,7 @@ class LoopConfig(_Strict):
     dataset: Dataset
     golden_set: Path
     train: Train = Train()
+    metrics: list[str] = Field([], description="Further metrics of the eval report: names of ours, or module:Class of your own.")
     gates: list[Gate] = Field(min_length=1)
     retrain_on: RetrainOn = RetrainOn()
     rollout: Rollout = Rollout()

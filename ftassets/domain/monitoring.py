@@ -174,8 +174,8 @@ def follow(name: str, earlier: Sequence[Measured], now: Estimate, wanted: int, d
     """Put a report's estimate in line with the earlier ones of the same version, oldest first, and say whether quality dropped.
 
     FAIL when the last `IN_A_ROW` rolling means (of up to `ROLLING` reports each, weighted by their answers, at least
-    `ROLLING_ANSWERS` together) all lie more than `drop` below the baseline: the version's first `wanted` answers.
-    NOT ENOUGH DATA until there are as many.
+    `ROLLING_ANSWERS` together) all lie more than `drop` below the baseline, the version's first `wanted` answers, and so does
+    the newest report: one bad day stays in the means for a week, and is over. NOT ENOUGH DATA until there are as many.
     """
     known = earlier[-1] if earlier else None
     if known is None or known.baseline_n < wanted:
@@ -196,7 +196,7 @@ def follow(name: str, earlier: Sequence[Measured], now: Estimate, wanted: int, d
     while low < len(rolling) and rolling[-1 - low] < limit:
         low += 1
     text = f"{name} {now}: rolling mean {rolling[-1]:.3f}, baseline {known.baseline:.3f}, below {limit:.3f} in {low} reports in a row"
-    return measured, Finding(Verdict.FAIL if low >= IN_A_ROW else Verdict.PASS, text)
+    return measured, Finding(Verdict.FAIL if low >= IN_A_ROW and now.value < limit else Verdict.PASS, text)
 
 
 def fallen_most(measures: Mapping[str, Measured]) -> str | None:

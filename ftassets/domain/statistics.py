@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from math import sqrt
 
 import numpy as np
+from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -36,10 +37,30 @@ def mcnemar_p(pairs: Pairs) -> float:
     return float(binomtest(pairs.only_candidate, discordant, 0.5, "greater").pvalue) if discordant else 1.0
 
 
+def mcnemar_p_values(only_candidate: NDArray[np.int64], only_production: NDArray[np.int64]) -> NDArray[np.float64]:
+    """`mcnemar_p` of many comparisons at once; the two shapes broadcast."""
+    from scipy.stats import binom
+
+    values: NDArray[np.float64] = binom.sf(only_candidate - 1, only_candidate + only_production, 0.5)
+    return values
+
+
 def paired_lower_bound(pairs: Pairs, confidence: float) -> float:
     """One-sided lower bound of the paired difference: Wald with half a row added to each cell (Agresti and Min 2005)."""
     wins, losses = pairs.only_candidate, pairs.only_production
     return _wald(wins - losses, wins + losses, pairs.n, confidence)
+
+
+def paired_lower_bounds(
+    only_candidate: NDArray[np.int64], only_production: NDArray[np.int64], n: int, confidence: float
+) -> NDArray[np.float64]:
+    """`paired_lower_bound` of many comparisons over n rows at once; the two shapes broadcast."""
+    from scipy.stats import norm
+
+    mean = (only_candidate - only_production) / (n + 2)
+    variance = np.maximum((only_candidate + only_production + 1) / (n + 2) - mean**2, 0.0)
+    bounds: NDArray[np.float64] = mean - float(norm.ppf(confidence)) * np.sqrt(variance / (n + 2))
+    return bounds
 
 
 def paired_mean_lower_bound(differences: Sequence[float], confidence: float) -> float:

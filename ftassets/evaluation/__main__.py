@@ -1,19 +1,34 @@
-"""Run one answer job in a process of its own: `python -m ftassets.evaluation JOB.json`."""
+"""Run one answer or metrics job in a process of its own: `python -m ftassets.evaluation JOB.json`."""
 
+import os
 import sys
 from pathlib import Path
 
-from ftassets.domain.answers import AnswerJob
+from pydantic import RootModel
+
+from ftassets.domain.answers import AnswerJob, MetricsJob
 from ftassets.evaluation.generate import answer
+from ftassets.evaluation.measure import measure
+from ftassets.evaluation.metrics.registry import MetricFailed
 from ftassets.resources.child import Report, cores, work_off
 
 
-def _answer(job: AnswerJob, report: Report) -> dict:
-    answer(job, report, cores())
-    return {"outputs": [str(ask.output) for ask in job.asks]}
+class _Job(RootModel[AnswerJob | MetricsJob]):
+    pass
+
+
+def _do(job: _Job, report: Report) -> dict:
+    if isinstance(job.root, MetricsJob):
+        measure(job.root, report)
+        return {"outputs": [str(job.root.output)]}
+    answer(job.root, report, cores())
+    return {"outputs": [str(ask.output) for ask in job.root.asks]}
 
 
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit("usage: python -m ftassets.evaluation JOB.json")
-    sys.exit(work_off(Path(sys.argv[1]), AnswerJob, _answer))
+    job_file = Path(sys.argv[1])
+    # before the libraries that read them come in: models come from folders, and the user's home stays as it is
+    os.environ |= {"HF_HOME": str(job_file.parent / "huggingface"), "MPLCONFIGDIR": str(job_file.parent / "matplotlib")}
+    sys.exit(work_off(job_file, _Job, _do, (MetricFailed,)))

@@ -62,8 +62,11 @@ def answers_of(log: TrafficLog, loop: str, version: str, since: float, until: fl
         if len(page) < size:
             return
         last = page[-1].at
-        size = 2 * size if last == since else PAGE  # a page of one moment only would come again and again
-        seen, since = {e.id for e in page if e.at == last}, last
+        at_last = {e.id for e in page if e.at == last}
+        if last > since:
+            since, seen, size = last, at_last, PAGE
+        else:
+            seen, size = seen | at_last, 2 * size  # a page of one moment only would come again and again
 
 
 def first_served(serving: Serving, loop: str, version: str) -> float:

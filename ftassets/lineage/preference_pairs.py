@@ -35,7 +35,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         golden_commit = required(context.instance, node(loop.name, "golden_set"))
         golden = from_parquet(dataset_store.read(golden_commit, golden_path(loop.name)))
         reviewed = traffic_log.reviewed(loop.name, time.time() - loop.dataset.production_window)
-        pairs, dropped = build_pairs(reviewed, [row.prompt for row in golden], loop.dataset.max_rows_per_user)
+        pairs, dropped = build_pairs(reviewed, [row.prompt for row in golden], loop.dataset.max_rows_per_user, loop.task.type)
         pairs = [_scrubbed(pair) for pair in pairs]
         publication = dataset_store.publish(
             f"{context.run_id}-pairs",

@@ -72,7 +72,7 @@ class Recorder:
         return errors
 
     @staticmethod
-    def _try(write: Callable[[], None]) -> Exception | None:
+    def _try(write: Callable[[], object]) -> Exception | None:
         try:
             write()
         except Exception as error:  # the thread must outlive any row

@@ -6,15 +6,19 @@ import dagster as dg
 
 from ftassets.automation import notices
 from ftassets.automation.jobs import LOOP
-from ftassets_tests.automation.conftest import AUTO, NAME, Bench
+from ftassets.domain.loop import LoopConfig
+from ftassets.resources.notifier.base import Alert, Notifier
+from ftassets_tests.automation.conftest import AUTO, NAME, Bench, loop_of
+from ftassets_tests.resources.http_double import receiver
 
 
-class Told:
+class Told(Notifier):
     def __init__(self) -> None:
-        self.notes: list[tuple[str, str, str, str]] = []
+        self.alerts: list[Alert] = []
 
-    def notify(self, loop: str, title: str, text: str, severity: str = "info") -> None:
-        self.notes.append((loop, title, text, severity))
+    def notify(self, alert: Alert) -> bool:
+        self.alerts.append(alert)
+        return True
 
 
 def failed_run(instance: dg.DagsterInstance, passed: bool | None, loop: str = NAME) -> tuple[dg.DagsterRun, Any]:
@@ -39,26 +43,37 @@ def failed_run(instance: dg.DagsterInstance, passed: bool | None, loop: str = NA
     return result.dagster_run, result.get_run_failure_event()
 
 
-def tell(instance: dg.DagsterInstance, run: dg.DagsterRun, event: Any) -> Told:
+def tell(bench: Bench, run: dg.DagsterRun, event: Any, loop: LoopConfig = AUTO) -> list[Alert]:
     told = Told()
-    sensor = notices.build(AUTO)
-    context = dg.build_run_status_sensor_context(sensor.name, event, instance, run, resources={"notifier": told})
+    sensor = notices.build(loop)
+    context = dg.build_run_status_sensor_context(sensor.name, event, bench.instance, run, resources={"notifier": told, "home": bench.home})
     sensor(context.for_run_failure())
-    return told
+    return told.alerts
 
 
 def test_a_refused_promotion_is_a_ticket_with_its_evidence(bench: Bench) -> None:
     run, event = failed_run(bench.instance, passed=False)
-    assert tell(bench.instance, run, event).notes == [(NAME, "promotion refused", "better: FAIL: candidate 0.5, production 0.7", "ticket")]
+    [alert] = tell(bench, run, event)
+    assert (alert.loop, alert.title, alert.severity) == (NAME, "promotion refused", "ticket")
+    assert alert.text == "better: FAIL: candidate 0.5, production 0.7"
 
 
 def test_a_crash_is_a_page(bench: Bench) -> None:
     run, event = failed_run(bench.instance, passed=None)
-    [(loop, title, text, severity)] = tell(bench.instance, run, event).notes
-    assert (loop, title, severity) == (NAME, "job failed", "page")
-    assert run.run_id in text
+    [alert] = tell(bench, run, event)
+    assert (alert.loop, alert.title, alert.severity) == (NAME, "job failed", "page")
+    assert run.run_id in alert.text
 
 
 def test_runs_of_other_loops_are_not_told(bench: Bench) -> None:
     run, event = failed_run(bench.instance, passed=False, loop="other")
-    assert tell(bench.instance, run, event).notes == []
+    assert tell(bench, run, event) == []
+
+
+def test_alerts_go_where_the_loop_says_crashes_of_a_job_once_and_each_refusal(bench: Bench) -> None:
+    with receiver() as there:
+        loop = loop_of(notify={"alertmanager": there.url, "runbook": "https://wiki/runbook"})
+        for passed in (None, None, False, False):
+            assert len(tell(bench, *failed_run(bench.instance, passed), loop)) == 1
+        sent = [alert for request in there.received for alert in request.body]
+    assert [alert["annotations"]["runbook_url"].partition("#")[2] for alert in sent] == ["run-failed"] + ["promotion-refused"] * 2

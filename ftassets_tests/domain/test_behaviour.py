@@ -7,7 +7,7 @@ from ftassets.domain.behaviour import behaviour_statistics, class_shares, origin
 from ftassets.domain.drift import DriftOrigin, Statistic
 
 RNG = np.random.default_rng(3)
-WORDS = "the lamp in kitchen is now on and fan off while door stays open".split()
+WORDS = ["the", "lamp", "in", "kitchen", "is", "now", "on", "and", "fan", "off", "while", "door", "stays", "open"]
 
 
 def answers(count: int, length: int = 8, prefix: str = "") -> list[str]:
@@ -35,7 +35,9 @@ def test_hedging_moves_the_uncertainty_and_refusing_the_refusals() -> None:
     assert "refusal_share" in moved(answers(200), refused)
 
 
-@pytest.mark.parametrize(("text", "hedges"), [("It is PROBABLY on.", True), ("The lamp is on.", False), ("", False), ("I don't know", True)])
+@pytest.mark.parametrize(
+    ("text", "hedges"), [("It is PROBABLY on.", True), ("The lamp is on.", False), ("", False), ("I don't know", True)]
+)
 def test_uncertainty_is_found_by_its_phrases(text: str, hedges: bool) -> None:
     assert bool(uncertain([text])[0]) is hedges
 

@@ -2,7 +2,7 @@
 
 from ftassets.domain.curation.near_pairs import near_pairs
 from ftassets.domain.curation.step import Outcome, Pool
-from ftassets.domain.curation.text import answer_keys, precedence
+from ftassets.domain.curation.text import answer_keys, ranked
 from ftassets.domain.loop import LoopConfig
 
 
@@ -12,7 +12,7 @@ def drop_near(pool: Pool, loop: LoopConfig) -> Outcome:
     Near is a Jaccard index of character 5-grams of at least `dataset.jaccard`. Chains do not collapse: a row that is near a
     dropped row only stays.
     """
-    order = sorted(pool.index, key=lambda i: (*precedence(pool.rows[i]), pool.rows[i].id))
+    order = ranked(pool.rows, pool.index)
     better: dict[int, list[tuple[int, float]]] = {}  # position in order -> near ones that rank higher
     for left, right, shares in near_pairs(pool.prints(order), loop.dataset.jaccard, answer_keys([pool.rows[i] for i in order])):
         for one, other, share in zip(left.tolist(), right.tolist(), shares.tolist(), strict=True):

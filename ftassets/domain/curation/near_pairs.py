@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -13,7 +12,7 @@ PERMUTATIONS = 128
 BANDS, BAND_ROWS = 42, 3
 BUCKET = 64  # texts of one band compared all with all; a larger bucket is told apart by further hashes first
 DEPTH = 12
-_ROWS = 1_000  # texts hashed at a time: what they take fits into the processor's cache
+_CHARACTERS = 1 << 15  # hashed at a time: what they take fits into the processor's cache
 _PAIRS = 1 << 17  # pairs compared at a time
 _CLOSE = 1 << 12  # of which the signatures fit into the processor's cache
 _GRAMS = 1 << 22  # 5-grams compared at a time
@@ -26,28 +25,24 @@ Filter = Callable[[np.ndarray, np.ndarray], np.ndarray]
 class Fingerprints:
     """What near pairs of n texts are found by.
 
-    `hashes` are those of the 5-grams of each text, each once and in order, one text behind the other, `sizes` (n,) their numbers;
+    The hashes of a text's 5-grams, each once, are `hashes[begin : begin + size]`, with `begins` (n,) and `sizes` (n,);
     `signatures` (n, 128) are MinHash signatures, of which 16 bits are kept: chance agreement is 1 in 65,536.
     """
 
     hashes: np.ndarray
+    begins: np.ndarray
     sizes: np.ndarray
     signatures: np.ndarray
-
-    @cached_property
-    def begins(self) -> np.ndarray:
-        """Where the hashes of each text begin (n,)."""
-        return np.cumsum(self.sizes) - self.sizes
 
     def take(self, positions: Sequence[int] | np.ndarray) -> "Fingerprints":
         """Those of the texts at these positions."""
         chosen = np.asarray(positions, dtype=np.int64)
-        sizes = self.sizes[chosen]
-        return Fingerprints(self.hashes[_ranges(self.begins[chosen], sizes)], sizes, self.signatures[chosen])
+        return Fingerprints(self.hashes, self.begins[chosen], self.sizes[chosen], self.signatures[chosen])
 
     def __add__(self, other: "Fingerprints") -> "Fingerprints":
         return Fingerprints(
             np.concatenate([self.hashes, other.hashes]),
+            np.concatenate([self.begins, other.begins + len(self.hashes)]),
             np.concatenate([self.sizes, other.sizes]),
             np.concatenate([self.signatures, other.signatures]),
         )
@@ -76,32 +71,40 @@ class Fingerprints:
 
 def fingerprints(texts: Sequence[str]) -> Fingerprints:
     """Fingerprints of the texts; those shorter than five characters have no 5-gram and are near to none."""
-    random = np.random.default_rng(0)
-    # linear permutations of 32-bit hashes: odd factor, then a mask
-    factors, masks = random.integers(0, 2**32, (2, PERMUTATIONS), dtype=np.uint32) | np.array([[1], [0]], dtype=np.uint32)
+    # an odd factor permutes the 32-bit hashes
+    factors = np.random.default_rng(0).integers(0, 2**32, PERMUTATIONS, dtype=np.uint32) | np.uint32(1)
     signatures = np.zeros((len(texts), PERMUTATIONS), dtype=np.uint16)
-    sizes = np.zeros(len(texts), dtype=np.int64)
+    begins, sizes = np.zeros((2, len(texts)), dtype=np.int64)
     hashes = [np.empty(0, dtype=np.uint32)]
-    chosen = np.flatnonzero(np.fromiter(map(len, texts), dtype=np.int64, count=len(texts)) >= GRAM)
-    for start in range(0, len(chosen), _ROWS):
-        rows = chosen[start : start + _ROWS]
+    lengths = np.fromiter(map(len, texts), dtype=np.int64, count=len(texts))
+    order = np.argsort(lengths, kind="stable")  # texts of one length make a grid without much padding
+    order = order[lengths[order] >= GRAM]
+    done = 0
+    for first, last in _parts(lengths[order], _CHARACTERS):
+        rows = order[first:last]
         part = [texts[i] for i in rows.tolist()]
         characters = np.frombuffer("".join(part).encode("utf-32-le"), dtype=np.uint32).astype(np.uint64)
         rolling = np.zeros(len(characters) - GRAM + 1, dtype=np.uint64)
         for offset in range(GRAM):
             rolling = _mixed(rolling, characters[offset : offset + len(rolling)])
-        lengths = np.fromiter(map(len, part), dtype=np.int64, count=len(part))
-        counts = lengths - GRAM + 1  # grams within one text
+        counts = lengths[rows] - GRAM + 1  # grams within one text
         text = np.repeat(np.arange(len(part), dtype=np.uint64), counts)
-        tagged = np.sort(text << np.uint64(32) | rolling[_ranges(np.cumsum(lengths) - lengths, counts)] >> np.uint64(32))
+        inside = _ranges(np.cumsum(lengths[rows]) - lengths[rows], counts)
+        tagged = np.sort(text << np.uint64(32) | rolling[inside] >> np.uint64(32))
         tagged = tagged[np.concatenate([[True], tagged[1:] != tagged[:-1]])]
+        distinct = tagged.astype(np.uint32)
         sizes[rows] = counts = np.bincount((tagged >> np.uint64(32)).astype(np.int64), minlength=len(part))
-        hashes.append(tagged.astype(np.uint32))
+        starts = np.cumsum(counts) - counts
+        grid = distinct[starts + np.minimum(np.arange(counts.max())[:, None], counts - 1)]  # (grams, texts), the last one repeated
         least = np.empty((PERMUTATIONS, len(part)), dtype=np.uint32)
-        for factor, mask, row in zip(factors, masks, least, strict=True):
-            np.minimum.reduceat(hashes[-1] * factor ^ mask, np.cumsum(counts) - counts, out=row)
+        permuted = np.empty_like(grid)
+        for factor, row in zip(factors, least, strict=True):
+            np.multiply(grid, factor, out=permuted).min(axis=0, out=row)
         signatures[rows] = least.T & 0xFFFF
-    return Fingerprints(np.concatenate(hashes), sizes, signatures)
+        begins[rows] = starts + done
+        done += len(distinct)
+        hashes.append(distinct)
+    return Fingerprints(np.concatenate(hashes), begins, sizes, signatures)
 
 
 def near_pairs(
@@ -139,11 +142,12 @@ def _batches(
     size = 0
     for band in range(BANDS):
         for one, other in _candidates(signatures, band, keys):
-            left, right = texts[np.minimum(one, other)], texts[np.maximum(one, other)]
+            left, right = texts[one], texts[other]
             mask = prints.may_reach(limit, left, right)
             if wanted is not None:
-                mask &= wanted(left, right)
-            batch.append(left[mask] * len(prints.sizes) + right[mask])
+                mask &= wanted(np.minimum(left, right), np.maximum(left, right))
+            left, right = left[mask], right[mask]
+            batch.append(np.minimum(left, right) * len(prints.sizes) + np.maximum(left, right))
             size += len(batch[-1])
             if size >= _PAIRS:
                 yield _distinct(batch)

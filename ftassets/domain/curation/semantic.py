@@ -4,7 +4,7 @@ import numpy as np
 
 from ftassets.domain.curation.cosine import TILE, alike
 from ftassets.domain.curation.step import Outcome, Pool
-from ftassets.domain.curation.text import answer_keys, precedence
+from ftassets.domain.curation.text import answer_keys, ranked
 from ftassets.domain.loop import LoopConfig
 
 
@@ -13,7 +13,7 @@ def drop_semantic(pool: Pool, loop: LoopConfig) -> Outcome:
     if pool.vectors is None:
         return Outcome(skipped="the rows have no vectors")
     limit = loop.dataset.near_duplicate
-    order = np.array(sorted(pool.index, key=lambda i: (*precedence(pool.rows[i]), pool.rows[i].id)), dtype=np.int64)
+    order = np.array(ranked(pool.rows, pool.index), dtype=np.int64)
     answers = answer_keys([pool.rows[i] for i in order])
     vectors = pool.vectors[order]
     kept: list[int] = []  # positions in order

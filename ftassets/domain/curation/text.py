@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -47,3 +47,10 @@ def _answer(completion: str) -> str:
 def precedence(row: Example) -> tuple[int, float]:
     """Sort key by which the first of several copies is kept: what people wrote before what a model wrote, then the newest."""
     return _SOURCES.get(row.source, 2), -(row.at or 0)
+
+
+def ranked(rows: Sequence[Example], positions: Iterable[int]) -> list[int]:
+    """The positions by precedence of their rows, equals by id, so that the order of arrival does not matter."""
+    keys = [(*precedence(row), row.id, i) for i, row in ((i, rows[i]) for i in positions)]
+    keys.sort()
+    return [key[-1] for key in keys]

@@ -107,12 +107,11 @@ def novelty_statistics(
 
     A standardised share can be below zero: fewer queries are new than is usual in these clusters.
     """
-    n = len(distances)
+    reference, n = calibrated_for(reference, rate), len(distances)
     values = novelty_scores(reference.usual, distances, clusters).mean(axis=0)
     thresholds = novelty_thresholds(reference, n, rate, min_factor, min_share)
-    nulls = calibrated_for(reference, rate).nulls
     return tuple(
-        Statistic(name, float(value), threshold, nulls[name].p_value(n, float(value)))
+        Statistic(name, float(value), threshold, reference.nulls[name].p_value(n, float(value)))
         for name, value, threshold in zip(NOVELTY, values, thresholds, strict=True)
     )
 

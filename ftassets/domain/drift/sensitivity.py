@@ -6,14 +6,14 @@ import numpy as np
 
 from ftassets.domain.drift.blocks import row_blocks
 from ftassets.domain.drift.budget import reports_until
-from ftassets.domain.drift.calibration import JITTER, MIX, SIZES, draws_needed, harmless_windows, mix_draws, novelty_draws
-from ftassets.domain.drift.comparison import MIN_FACTOR, MIN_SHARE
+from ftassets.domain.drift.calibration import JITTER, MIX, SIZES, harmless_windows, mix_draws
+from ftassets.domain.drift.comparison import MIN_FACTOR, MIN_SHARE, novelty_thresholds
 from ftassets.domain.drift.mmd import fourier_features
-from ftassets.domain.drift.novelty import novelty_scores, usual
+from ftassets.domain.drift.novelty import novelty_scores
 from ftassets.domain.drift.occupancy import assign, fit_centres
 from ftassets.domain.drift.reference import Reference
 
-FOLDS = 10
+NEW_TOPICS = 10
 PRESETS = {"centroid_cosine": 0.15, "psi": 0.2}
 PRESET_CLUSTERS = 20
 
@@ -57,34 +57,27 @@ def power(
 ) -> Power:
     """Power of the alarm at windows of n queries, of which `unseen_share` are new, and the expected reports until `consecutive` alarms.
 
-    New topics are played by whole clusters left out of the reference, each once; what is left is calibrated anew. So the figure is
-    for topics as far from known ones as the reference's clusters are from each other; where it has fewer topics than clusters, parts
-    of a topic play new ones and the power is understated.
-    Raises ValueError when the reference has fewer than two clusters or n is below the smallest calibrated size.
+    New topics are played by the reference's own clusters: each window takes a tenth of them (`NEW_TOPICS`), with the distances their
+    queries would have if their cluster were unknown. So the figure is for topics as far from known ones as the reference's clusters
+    are from each other; where it has fewer topics than clusters, parts of a topic play new ones and the power is understated.
+    Raises ValueError when the reference has fewer than two clusters, is too small to calibrate on, or n is below the smallest size.
     """
-    nearest, names = _nearest_by_cluster(reference)
-    if len(names) < 2 or n < SIZES[0]:
-        raise ValueError(f"power needs two clusters or more, and windows of at least {SIZES[0]} queries")
+    names, distances, clusters = _as_if_unknown(reference)
+    if len(names) < 2 or n < SIZES[0] or not reference.nulls:
+        raise ValueError(f"power needs two clusters or more, a calibrated reference and windows of at least {SIZES[0]} queries")
     rng = np.random.default_rng(seed)
-    folds = np.array_split(rng.permutation(len(names)), min(FOLDS, len(names)))
+    known = novelty_scores(reference.usual, reference.distances, reference.clusters)
+    unknown = novelty_scores(reference.usual, distances, clusters)
+    members = [np.flatnonzero(reference.clusters == name) for name in names]
+    thresholds = novelty_thresholds(reference, n, rate, min_factor, min_share)
     seen = 0
-    per_fold = -(-draws // len(folds))
-    for fold in folds:
-        distances = 1.0 - np.delete(nearest, fold, axis=1).max(axis=1)
-        left_out = np.isin(reference.clusters, names[fold])
-        kept = np.delete(names, fold)  # a query about a left-out topic falls into the nearest cluster that is left
-        clusters = np.where(left_out, kept[assign(reference.vectors, reference.centres[kept])], reference.clusters)
-        known = usual(distances[~left_out], clusters[~left_out], len(reference.centres))
-        scores = novelty_scores(known, distances, clusters)
-        old, new, mix = scores[~left_out], scores[left_out], clusters[~left_out]
-        null = novelty_draws(old, mix, n, draws_needed(rate), rng)
-        floors = min_factor * known.overall[0], min_share
-        thresholds = np.maximum(np.quantile(null, 1 - rate / 2, axis=0, method="higher"), floors)
-        for rows in harmless_windows(mix, n, per_fold, rng):
-            unseen = rng.random(rows.shape)[..., None] < unseen_share
-            window = np.where(unseen, new[rng.integers(len(new), size=rows.shape)], old[rows])
-            seen += int((window.mean(axis=1) > thresholds).any(axis=1).sum())
-    probability = seen / (per_fold * len(folds))
+    for rows in harmless_windows(reference.clusters, n, draws, rng):
+        for row in rows:
+            topics = rng.choice(len(names), -(-len(names) // NEW_TOPICS), replace=False)
+            new = rng.choice(np.concatenate([members[topic] for topic in topics]), rng.binomial(n, unseen_share))
+            window = np.concatenate([unknown[new], known[row[len(new) :]]])
+            seen += bool((window.mean(axis=0) > thresholds).any())
+    probability = seen / draws
     return Power(n, unseen_share, probability, reports_until(probability, consecutive))
 
 
@@ -108,14 +101,17 @@ def preset_false_alarm_rates(reference: Reference, n: int, draws: int = 1000, se
     )
 
 
-def _nearest_by_cluster(reference: Reference) -> tuple[np.ndarray, np.ndarray]:
-    """Largest cosine (m, k) of each row to the other rows of each occupied cluster (k,)."""
-    order = np.argsort(reference.clusters, kind="stable")
-    names, starts = np.unique(reference.clusters[order], return_index=True)
-    ranked, place, start, parts = reference.vectors[order], np.argsort(order), 0, []
-    for block in row_blocks(reference.vectors, len(ranked)):
+def _as_if_unknown(reference: Reference) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Occupied clusters, and of each row (m,) its distance to the rows of other clusters and the nearest other cluster."""
+    own = reference.clusters
+    names = np.unique(own)
+    order, start, distances = np.argsort(own, kind="stable"), 0, np.empty(len(own))
+    ranked, labels = reference.vectors[order], own[order]
+    for block in row_blocks(ranked, len(ranked)):
         similarity = block @ ranked.T
-        similarity[np.arange(len(block)), place[start : start + len(block)]] = -1.0
-        parts.append(np.maximum.reduceat(similarity, starts, axis=1))
+        similarity[labels[start : start + len(block), None] == labels] = -1.0
+        distances[order[start : start + len(block)]] = 1.0 - similarity.max(axis=1)
         start += len(block)
-    return np.concatenate(parts), names
+    to_centres = reference.vectors @ reference.centres.T - (reference.centres**2).sum(axis=1) / 2
+    to_centres[np.arange(len(own)), own] = -np.inf
+    return names, distances, to_centres.argmax(axis=1)

@@ -14,6 +14,7 @@ from ftassets.domain.traffic import Exchange
 
 _CALLS = ("chat", "text_completion", "generate_content")
 _LEVELS = ("resourceSpans", "scopeSpans", "instrumentationLibrarySpans", "spans")
+_FIELDS = {"role", "content", "tool_calls", "refusal", "name"}  # of a message
 _ERROR = (2, "STATUS_CODE_ERROR")
 _NUMBERED = {"gen_ai.prompt": "prompt", "gen_ai.completion": "completion"}
 
@@ -125,9 +126,10 @@ def _from_events(span: Mapping[str, Any]) -> tuple[Any, Any]:
         elif name == "gen_ai.content.completion":
             response = attributes.get("gen_ai.completion")
         elif name == "gen_ai.choice" and response is None:
-            said = body.get("message", body) if isinstance(body, Mapping) else body
+            said = body.get("message", body.get("content")) if isinstance(body, Mapping) else body
             message = mapping(loads(said))
-            response = {"role": "assistant", **message} if "content" in message or "tool_calls" in message else said
+            # a text may be the answer itself, and that be JSON
+            response = {"role": "assistant", **message} if message and message.keys() <= _FIELDS else said
         elif name.startswith("gen_ai.") and name.endswith(".message"):
             content = body.get("content") if isinstance(body, Mapping) else body
             request.append({"role": name.split(".")[1], "content": content})

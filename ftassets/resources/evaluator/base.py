@@ -1,13 +1,13 @@
-"""Getting a model's answers to a set of prompts, outside the calling process."""
+"""Getting a model's answers to a set of prompts, and metrics of them, outside the calling process."""
 
 from abc import ABC, abstractmethod
 from typing import Any
 
-from ftassets.domain.answers import AnswerJob
+from ftassets.domain.answers import AnswerJob, Measurements, MetricsJob
 
 
 class EvaluationFailed(Exception):
-    """The evaluation process ended without all answers."""
+    """The evaluation process ended without all answers or metrics."""
 
 
 class EvaluationKilled(EvaluationFailed):
@@ -15,11 +15,15 @@ class EvaluationKilled(EvaluationFailed):
 
 
 class Evaluator(ABC):
-    """Runs an answer job: afterwards every output file of the job exists, or EvaluationFailed is raised.
+    """Runs answer and metrics jobs: afterwards every output file of the job exists, or EvaluationFailed is raised.
 
-    Each file is Parquet with columns id (string), answer (string), tokens_out (int64), truncated (bool), one row a prompt.
+    A file of answers is Parquet with columns id (string), answer (string), tokens_out (int64), truncated (bool), one row a prompt.
     """
 
     @abstractmethod
     def answer(self, job: AnswerJob, context: Any) -> None:
         """Write the answers; files that exist already are kept. Raises EvaluationFailed."""
+
+    def measure(self, job: MetricsJob, context: Any) -> Measurements:
+        """Write the metrics, anew when the file exists already, and return them. Raises EvaluationFailed."""
+        raise NotImplementedError

@@ -1,10 +1,12 @@
-"""Answers from a process of its own on this machine, started through Dagster Pipes."""
+"""Answers and metrics from a process of its own on this machine, started through Dagster Pipes."""
 
+import json
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-from ftassets.domain.answers import AnswerJob
+from ftassets.domain.answers import AnswerJob, Measurements, MetricsJob
 from ftassets.resources.child import run_child
 from ftassets.resources.evaluator.base import EvaluationFailed, EvaluationKilled, Evaluator
 from ftassets.resources.files import write_durably
@@ -22,15 +24,22 @@ class SubprocessEvaluator(Evaluator):
         """Write the answers that are not there yet. Raises EvaluationFailed."""
         if all(ask.output.exists() for ask in job.asks):
             return
-        job_file = job.work / "answers.json"
+        self._run(job, "answers.json", [ask.output for ask in job.asks], f": a batch of {job.batch_size} may be too large", context)
+
+    def measure(self, job: MetricsJob, context: Any) -> Measurements:
+        """Write the metrics and return them. Raises EvaluationFailed."""
+        job.output.unlink(missing_ok=True)  # one of an earlier attempt must not pass for this one's
+        self._run(job, "metrics-job.json", [job.output], "", context)
+        return json.loads(job.output.read_bytes())
+
+    def _run(self, job: AnswerJob | MetricsJob, name: str, owed: Sequence[Path], advice: str, context: Any) -> None:
+        job_file = job.work / name
         write_durably(job_file, job.model_dump_json(indent=2))
         ended = run_child(self._command, job_file, context, self._python)
         if ended.code in _KILLED:
-            raise EvaluationKilled(
-                f"the evaluation process was killed, most likely because memory ran out: a batch of {job.batch_size} may be too large"
-            )
+            raise EvaluationKilled(f"the evaluation process was killed, most likely because memory ran out{advice}")
         if ended.code != 0:
             said = ended.said or f"ended with exit code {ended.code} and said nothing: look at the run's compute logs"
             raise EvaluationFailed(f"the evaluation process failed: {said}")
-        if missing := [ask.output.name for ask in job.asks if not ask.output.exists()]:
+        if missing := [path.name for path in owed if not path.exists()]:
             raise EvaluationFailed(f"the evaluation process ended well but did not write {', '.join(missing)}")

@@ -46,27 +46,27 @@ class HttpNotifier(Notifier):
                 raise ValueError
             content = json.dumps(self.body(alert), ensure_ascii=False).encode(errors="replace")
             for number in range(TRIES):
-                problem = self._post(content)
+                if number:
+                    time.sleep(self._pause * 2 ** (number - 1))
+                problem, again = self._post(content)
                 if not problem:
                     return True
-                if problem.startswith("HTTP 4") and problem not in ("HTTP 408", "HTTP 429"):
+                if not again:
                     break
-                if number < TRIES - 1:
-                    time.sleep(self._pause * 2**number)
         except Exception as error:  # the contract; the error's own words may hold the address
             problem = f"{type(error).__name__}: is the address http(s)://host/...?"
         _LOG.error("an alert could not be sent to %s (%s): %s", self.name, problem, alert.to_json())
         return False
 
-    def _post(self, content: bytes) -> str:
-        """What went wrong, empty when it was taken."""
+    def _post(self, content: bytes) -> tuple[str, bool]:
+        """What went wrong, empty when it was taken; and whether another try may help."""
         request = Request(self._url, data=content, headers={"Content-Type": "application/json"}, method="POST")
         try:
             with self._opener.open(request, timeout=TIMEOUT) as answer:
                 answer.read(1000)
         except HTTPError as error:
             error.close()
-            return f"HTTP {error.code}"
+            return f"HTTP {error.code}", error.code in (408, 429) or error.code >= 500
         except OSError as error:
-            return f"{type(error).__name__}: it does not answer"
-        return ""
+            return f"{type(error).__name__}: it does not answer", True
+        return "", False

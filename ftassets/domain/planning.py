@@ -1,0 +1,264 @@
+"""What a loop's gates and rollout steps can prove with the rows and the traffic there are, before anything is trained."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import ceil, log, sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ftassets.domain.loop import Gate, Rollout
+from ftassets.domain.rollout import RATIOS
+from ftassets.domain.statistics import mcnemar_p_values, p95_ratio_upper_bound, paired_lower_bounds
+
+POWER = 0.8  # the usual chance a plan asks for (Cohen 1988)
+ROWS_LIMIT = 100_000  # golden rows nobody writes: a gate that needs more practically never passes
+LATENCY_MINIMUM = 20  # pairs the latency gate asks for
+WORSE = 3.0  # how many times production's error rate a candidate fails that a canary should catch
+RUNS = 2000  # simulated rollouts: a share of 0.8 within 0.018, 95 times of 100
+FAILURES_LIMIT = 5000  # failures simulated per step; a canary that needs more is called unable to see it
+_LARGE = 60
+_LATENCY_RUNS = 300
+_BLOCK = 100
+_TAIL = 1e-10
+_DAY = 86_400.0
+
+
+@dataclass(frozen=True)
+class GatePlan:
+    """Chance that a gate passes a model whose true difference to production is `effect`, with `rows` rows, and rows for power 0.8.
+
+    `needed` is None above `ROWS_LIMIT`. For a latency gate rows are interleaved pairs of requests and the effect is 0.
+    """
+
+    name: str
+    effect: float
+    rows: int
+    needed: int | None
+    power: float
+    sentence: str
+
+
+@dataclass(frozen=True)
+class StepPlan:
+    """One canary step at `weight` percent. Requests are the candidate's, and hold for 8 of 10 rollouts, as do the days.
+
+    `rollback_*`: until a candidate that fails `WORSE` times as often is rolled back, if it stayed at this step; None when that takes
+    more failures than were simulated. `promote_*`: until a candidate as good as production may take the next step.
+    `caught`: share of the failing candidates that are rolled back before the step ends, evidence of the steps before included.
+    """
+
+    weight: int
+    rollback_requests: int | None
+    rollback_days: float | None
+    promote_requests: int
+    promote_days: float
+    caught: float
+
+
+def passes(gate: Gate, only_candidate: NDArray[np.int64], only_production: NDArray[np.int64], n: int) -> NDArray[np.bool_]:
+    """Whether the gate passes each pair of counts of discordant rows among n; latency is not right or wrong: ValueError."""
+    if gate.metric == "latency_p95":
+        raise ValueError("a latency gate does not count rows: see latency_power")
+    if gate.better_than:
+        return mcnemar_p_values(only_candidate, only_production) < 1 - gate.confidence
+    return paired_lower_bounds(only_candidate, only_production, n, gate.confidence) > -(gate.margin or 0.0)
+
+
+def power(gate: Gate, n: int, effect: float, discordance: float) -> float:
+    """Chance that the gate passes on n independent rows when the true difference to production is `effect`.
+
+    `discordance` is the share of rows that only one of the two models gets right. Exact: summed over the discordant rows and the
+    candidate's among them. `field_accuracy` is taken as right or wrong, its widest spread, so its power is at least this.
+    Raises ValueError unless |effect| <= discordance <= 1.
+    """
+    from scipy.stats import binom
+
+    if not abs(effect) <= discordance <= 1:
+        raise ValueError(f"a difference of {effect:g} needs a discordance between {abs(effect):g} and 1, not {discordance:g}")
+    if n == 0:
+        return 0.0
+    wins = _likely(n, (discordance + effect) / 2)[None, :]
+    discordant = _likely(n, discordance)[:, None]
+    chance = (discordance + effect) / (2 * discordance) if discordance else 0.5
+    weights = binom.pmf(discordant, n, discordance) * binom.pmf(wins, discordant, chance)
+    return float(weights[passes(gate, wins, discordant - wins, n)].sum())
+
+
+def rows_needed(gate: Gate, effect: float, discordance: float, wanted: float = POWER) -> int | None:
+    """Golden rows from which the gate passes that model with the wanted power; None above `ROWS_LIMIT`."""
+    return _smallest(lambda n: power(gate, n, effect, discordance) >= wanted)
+
+
+def latency_power(gate: Gate, n: int, spread: float) -> float:
+    """Chance that a latency gate passes an equally fast model on n interleaved pairs.
+
+    `spread` is the standard deviation of log response times, which are taken as lognormal and independent; pairs that are slow
+    together make the chance larger. From `_LARGE` pairs the normal limit of sample quantiles (Mosteller 1946), below it the gate's own
+    bound on simulated times. Raises ValueError on a spread that is not above 0.
+    """
+    from scipy.stats import norm
+
+    if not spread > 0:
+        raise ValueError(f"a spread of {spread:g} is none: give the standard deviation of log response times, for example 0.3")
+    if n < LATENCY_MINIMUM:
+        return 0.0
+    limit = 1 + (gate.margin or 0.0)
+    if n < _LARGE:
+        times = np.random.default_rng(n).lognormal(0.0, spread, (_LATENCY_RUNS, 2, n))
+        return float(np.mean([p95_ratio_upper_bound(mine, theirs, gate.confidence, draws=499) < limit for mine, theirs in times]))
+    error = spread * sqrt(2 * 0.95 * 0.05 / n) / norm.pdf(norm.ppf(0.95))
+    return float(norm.cdf(log(limit) / error - norm.ppf(gate.confidence)))
+
+
+def plan_gate(gate: Gate, rows: int, effect: float, discordance: float, spread: float) -> GatePlan:
+    """The plan of one gate: better_than at a true gain of `effect`, no_worse_than for an equal model.
+
+    `rows` are golden rows of the gate's slice, or pairs of requests for a latency gate. Raises ValueError as `power` does.
+    """
+    if gate.metric == "latency_p95":
+        now, needed = latency_power(gate, rows, spread), _smallest(lambda n: latency_power(gate, n, spread) >= POWER)
+        return GatePlan(gate.name, 0.0, rows, needed, now, _sentence(gate, 0.0, rows, needed, now))
+    assumed = effect if gate.better_than else 0.0
+    now, needed = power(gate, rows, assumed, discordance), rows_needed(gate, assumed, discordance)
+    return GatePlan(gate.name, assumed, rows, needed, now, _sentence(gate, assumed, rows, needed, now))
+
+
+def e_paths(
+    candidate: NDArray[np.bool_], failed: NDArray[np.bool_], share: float, start: NDArray[np.float64] | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """`rollout.e_value` after each answer of many canaries at once, and the logarithms to go on with at another share.
+
+    `candidate` and `failed` (runs, answers) are those of `Outcome`, `share` lies between 0 and 1; `start` and the logarithms
+    returned are (runs, ratios).
+    """
+    values, logs = np.zeros(candidate.shape), []
+    for number, ratio in enumerate(RATIOS):
+        chance = ratio * share / (ratio * share + 1 - share)
+        steps = np.where(candidate, log(chance / share), log((1 - chance) / (1 - share)))
+        path = np.where(failed, steps, 0.0).cumsum(axis=1) + (0.0 if start is None else start[:, number, None])
+        values += np.exp(np.minimum(path, 700.0))
+        logs.append(path[:, -1])
+    return values / len(RATIOS), np.stack(logs, axis=1)
+
+
+def plan_rollout(policy: Rollout, traffic_per_day: float, error_rate: float = 0.01, seed: int = 0) -> list[StepPlan]:
+    """One plan a canary step (all but the last, which ends the canary), at production's error rate and the loop's requests a day.
+
+    By simulation with a fixed seed; a look after every failure, as often as a rollout can be looked at. The collapse rule is left
+    out: it only shortens. Raises ValueError without traffic, or on an error rate that is none or cannot be `WORSE` times as large.
+    """
+    if not 0 < traffic_per_day < float("inf"):
+        raise ValueError(f"{traffic_per_day:g} requests a day are no traffic: give the requests the loop gets in a day")
+    if not 0 < error_rate * WORSE < 1:
+        raise ValueError(f"an error rate of {error_rate:g} cannot be planned with: it lies between 0 and {1 / WORSE:.2g}")
+    weights = policy.steps[:-1]
+    shares = _caught(policy, weights, traffic_per_day, error_rate, np.random.default_rng(seed))
+    return [_plan_step(policy, weight, traffic_per_day, error_rate, caught, seed) for weight, caught in zip(weights, shares, strict=True)]
+
+
+def _plan_step(policy: Rollout, weight: int, traffic: float, error_rate: float, caught: float, seed: int) -> StepPlan:
+    from scipy.stats import nbinom
+
+    share = weight / 100
+    total = _requests_to_rollback(policy, share, error_rate, np.random.default_rng([seed, weight]))
+    good = share * (1 - error_rate)
+    waits = policy.min_requests + float(nbinom.ppf(POWER, policy.min_requests, good))
+    return StepPlan(
+        weight,
+        None if total is None else ceil(total * share),
+        None if total is None else total / traffic,
+        policy.min_requests + int(nbinom.ppf(POWER, policy.min_requests, 1 - error_rate)),
+        max(waits / traffic, policy.interval / _DAY),
+        caught,
+    )
+
+
+def _requests_to_rollback(policy: Rollout, share: float, error_rate: float, rng: np.random.Generator) -> float | None:
+    """Requests of both versions until 8 of 10 canaries that fail `WORSE` times as often are rolled back at this share."""
+    mine, failing = _failing(share, error_rate)
+    limit, logs = 1 / policy.false_rollback, np.zeros((RUNS, len(RATIOS)))
+    crossed = np.full(RUNS, np.inf)
+    for seen in range(0, FAILURES_LIMIT, _BLOCK):
+        open_runs = np.flatnonzero(np.isinf(crossed))
+        failed = np.ones((len(open_runs), _BLOCK), dtype=bool)
+        values, logs[open_runs] = e_paths(rng.random((len(open_runs), _BLOCK)) < mine, failed, share, logs[open_runs])
+        over = values >= limit
+        crossed[open_runs] = np.where(over.any(axis=1), seen + 1 + over.argmax(axis=1), np.inf)
+        if np.isfinite(crossed).mean() > 0.95:  # the others cannot come before the 80 % asked for
+            break
+    found = crossed[np.isfinite(crossed)]
+    if len(found) < POWER * RUNS:
+        return None
+    requests = np.full(RUNS, np.inf)
+    requests[: len(found)] = found + rng.negative_binomial(found, failing)
+    return float(np.sort(requests)[ceil(POWER * RUNS) - 1])
+
+
+def _caught(policy: Rollout, weights: Sequence[int], traffic: float, error_rate: float, rng: np.random.Generator) -> list[float]:
+    """Share of the failing candidates rolled back by the end of each step, over whole rollouts."""
+    logs, gone, result = np.zeros((RUNS, len(RATIOS))), np.zeros(RUNS, dtype=bool), []
+    asked = int(traffic * policy.interval / _DAY)
+    for weight in weights:
+        share = weight / 100
+        mine, failing = _failing(share, error_rate)
+        good = share * (1 - WORSE * error_rate)
+        counts = rng.multinomial(asked, [good, failing, 1 - good - failing], size=RUNS)
+        missing = np.maximum(policy.min_requests - counts[:, 0], 0)
+        failures = counts[:, 1]
+        if policy.on_not_enough_data == "rollback":
+            gone |= missing > 0
+        else:  # the step goes on until the good answers are there
+            failures = failures + np.where(missing > 0, rng.negative_binomial(np.maximum(missing, 1), good / (good + failing)), 0)
+        for seen in range(0, min(int(failures.max()), FAILURES_LIMIT), _BLOCK):
+            runs = np.flatnonzero(~gone & (failures > seen))
+            failed = seen + np.arange(_BLOCK) < failures[runs, None]
+            values, logs[runs] = e_paths(rng.random(failed.shape) < mine, failed, share, logs[runs])
+            gone[runs] = (values >= 1 / policy.false_rollback).any(axis=1)
+        result.append(float(gone.mean()))
+    return result
+
+
+def _failing(share: float, error_rate: float) -> tuple[float, float]:
+    """When the candidate fails `WORSE` times as often: chance that a failure is its own, and failures per request."""
+    own, others = share * WORSE * error_rate, (1 - share) * error_rate
+    return own / (own + others), own + others
+
+
+def _likely(n: int, chance: float) -> NDArray[np.int64]:
+    """Counts of a binomial, without the tails that no sum feels."""
+    from scipy.stats import binom
+
+    return np.arange(int(binom.ppf(_TAIL, n, chance)), int(binom.isf(_TAIL, n, chance)) + 1)
+
+
+def _smallest(enough: Callable[[int], bool]) -> int | None:
+    """The number from which `enough` holds, None above `ROWS_LIMIT`; it may waver by a row or two, as exact tests do."""
+    high = 1
+    while not enough(high):
+        if high >= ROWS_LIMIT:
+            return None
+        high = min(2 * high, ROWS_LIMIT)
+    low = high // 2
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if enough(middle) else (middle, high)
+    return high
+
+
+def _sentence(gate: Gate, effect: float, rows: int, needed: int | None, now: float) -> str:
+    unit = "pairs of requests" if gate.metric == "latency_p95" else "rows"
+    model = f"a model better by {100 * effect:g} points" if gate.better_than else "an equal model"
+    test = "superiority" if gate.better_than else f"non-inferiority with margin {gate.margin:g}"
+    if needed is None:
+        return f"{test} cannot pass {model} reliably with fewer than {ROWS_LIMIT:,} {unit}: widen the margin or look for a larger effect"
+    if not rows:
+        return f"{test} has no {unit}: it never passes, and needs about {_about(needed)}"
+    verb = "passes" if now >= POWER else "passes only"
+    return f"{test} on {rows:,} {unit} {verb} {model} with {now:.0%}" + ("" if now >= POWER else f": it needs about {_about(needed)}")
+
+
+def _about(rows: int) -> str:
+    """Two figures are as much as assumptions carry; rounded up."""
+    size = 10 ** max(len(str(rows)) - 2, 0)
+    return f"{-(-rows // size) * size:,}"

