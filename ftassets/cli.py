@@ -9,11 +9,11 @@ from typing import Annotated
 
 import typer
 
-from ftassets import data_commands
+from ftassets import cli_data
 from ftassets.home import Home
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Keep a fine-tuned model good in production.")
-app.add_typer(data_commands.app)
+app.add_typer(cli_data.app)
 
 Loop = Annotated[str, typer.Argument(help="Name of the loop.")]
 Reason = Annotated[str, typer.Option("--reason", help="Kept in the journal.")]
@@ -67,7 +67,7 @@ def demo(
 @app.command()
 def status(as_json: AsJson = False) -> None:
     """Where the traffic of each loop goes, and what its newest reports said."""
-    from ftassets.status import describe
+    from ftassets.commands.status import describe
 
     found = describe(Home.from_env())
     if as_json:
@@ -123,7 +123,7 @@ def resume(loop: Loop, reason: Reason) -> None:
 @app.command()
 def doctor() -> None:
     """Say what is missing or misconfigured."""
-    from ftassets.doctor import findings
+    from ftassets.commands.doctor import findings
 
     found = findings(Home.from_env())
     for finding in found:

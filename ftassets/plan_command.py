@@ -61,7 +61,7 @@ def describe(plan: dict[str, Any]) -> str:
             f"rollout at {assumed['traffic_per_day']:,.0f} requests a day, production fails {assumed['error_rate']:.2%} of them; requests of the "
             f"candidate and time, enough for {assumed['power']:.0%} of rollouts",
             "",
-            f"{'step':>5}  {'rolls back ' + worse:>24}  {'may go on':>20}  {worse + ' caught by then':>24}",
+            f"{'step':>5}  {'rolls back ' + worse:>24}  {'may go on':>20}  {'of these, back by then':>24}",
         ]
         for step in plan["rollout"]:
             back = "-" if step["rollback_days"] is None else f"{step['rollback_requests']:,} in {_time(step['rollback_days'])}"

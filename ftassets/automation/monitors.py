@@ -51,7 +51,7 @@ def _sensor(loop: LoopConfig) -> dg.SensorDefinition:
     @dg.sensor(
         name=f"{loop.name}__monitor_deployment",
         job_name=monitor_job_name(loop.name),
-        minimum_interval_seconds=int(loop.sensor_interval),
+        minimum_interval_seconds=max(int(loop.sensor_interval), 30),
         default_status=runs.status(loop),
         description="Looks at each new production version at once.",
     )

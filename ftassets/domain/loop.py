@@ -13,7 +13,8 @@ _BUDGET = re.compile(r"^(\d{1,4})/(quarter|month|week|day)$")
 _PERIOD_DAYS = {"quarter": 91, "month": 30, "week": 7, "day": 1}
 
 
-def _seconds(value: Any) -> Any:
+def seconds(value: Any) -> Any:
+    """Seconds of a duration such as 5m or 24h; a number is taken as it is. Raises ValueError."""
     if isinstance(value, str):
         match = _DURATION.fullmatch(value.strip())
         if match is None:
@@ -31,7 +32,7 @@ def _fraction(value: Any) -> Any:
     return value
 
 
-Seconds = Annotated[float, BeforeValidator(_seconds, json_schema_input_type=str | float), Field(gt=0, allow_inf_nan=False)]
+Seconds = Annotated[float, BeforeValidator(seconds, json_schema_input_type=str | float), Field(gt=0, allow_inf_nan=False)]
 Fraction = Annotated[float, BeforeValidator(_fraction, json_schema_input_type=str | float), Field(ge=0, allow_inf_nan=False)]
 
 
@@ -69,7 +70,9 @@ class Dataset(_Strict):
     """Where the examples come from and how they are cleaned and split."""
 
     seed: Path
-    goal: Literal["style", "vocabulary", "task", "instruction"] = Field("task", description="What is taught: sets how many rows are needed.")
+    goal: Literal["style", "vocabulary", "task", "instruction"] = Field(
+        "task", description="What is taught: sets how many rows are needed."
+    )
     min_rows: int | None = Field(None, ge=1, description="Lowers the rows the goal needs; the dataset's check then says so.")
     production_window: Seconds = Field(timedelta(days=30).total_seconds(), description="How far back feedback is taken.")
     skip: list[StepName] = Field([], description="Curation steps this loop leaves out.")
@@ -186,9 +189,13 @@ class RetrainOn(_Strict):
     """What starts a retrain and what holds it back."""
 
     drift: Drift = Drift()
-    schedule: str | None = Field(None, description="Cron of retrains on recent labels, drift or not; weekly, biweekly or a cron expression.")
+    schedule: str | None = Field(
+        None, description="Cron of retrains on recent labels, drift or not; weekly, biweekly or a cron expression."
+    )
     feedback: int | None = Field(None, ge=1, description="New labelled answers that start a retrain by themselves.")
-    quality_drop: Fraction | None = Field(None, description="Drop of live quality below its baseline that starts a retrain, for example 5%.")
+    quality_drop: Fraction | None = Field(
+        None, description="Drop of live quality below its baseline that starts a retrain, for example 5%."
+    )
     cooldown: Seconds = timedelta(days=7).total_seconds()
     min_new_labels: int = Field(200, ge=0)
     max_retrains: int | None = Field(None, ge=1, description="Retrains a quarter; above it a person starts them.")

@@ -45,7 +45,8 @@ class StepPlan:
 
     `rollback_*`: until a candidate that fails `WORSE` times as often is rolled back, if it stayed at this step; None when that takes
     more failures than were simulated. `promote_*`: until a candidate as good as production may take the next step.
-    `caught`: share of the failing candidates that are rolled back before the step ends, evidence of the steps before included.
+    `caught`: share of the failing candidates that are rolled back before the step ends, evidence of the steps before included (and
+    want of data, where the policy rolls back for it).
     """
 
     weight: int
@@ -254,8 +255,9 @@ def _sentence(gate: Gate, effect: float, rows: int, needed: int | None, now: flo
         return f"{test} cannot pass {model} reliably with fewer than {ROWS_LIMIT:,} {unit}: widen the margin or look for a larger effect"
     if not rows:
         return f"{test} has no {unit}: it never passes, and needs about {_about(needed)}"
-    verb = "passes" if now >= POWER else "passes only"
-    return f"{test} on {rows:,} {unit} {verb} {model} with {now:.0%}" + ("" if now >= POWER else f": it needs about {_about(needed)}")
+    if now >= POWER:
+        return f"{test} on {rows:,} {unit} passes {model} with {now:.0%}"
+    return f"{test} on {rows:,} {unit} passes {model} with only {now:.0%}: it needs about {_about(needed)}"
 
 
 def _about(rows: int) -> str:

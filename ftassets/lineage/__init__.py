@@ -7,12 +7,15 @@ import dagster as dg
 from ftassets.domain.loop import LoopConfig
 from ftassets.lineage import (
     adapter,
+    behaviour_report,
     curated_dataset,
     drift_report,
     endpoint,
     eval_report,
-    query_embeddings,
+    live_golden_report,
     preference_pairs,
+    quality_report,
+    query_embeddings,
     release,
     synthetic_examples,
     traffic,
@@ -36,5 +39,8 @@ def build(loop: LoopConfig) -> tuple[list[Any], list[dg.AssetChecksDefinition]]:
         report,
         release.build(loop),
         endpoint.build(loop),
+        live_golden_report.build(loop),
+        quality_report.build(loop),
+        behaviour_report.build(loop),
     ]
     return assets, [gates]

@@ -3,13 +3,13 @@
 import dagster as dg
 
 from ftassets.domain.loop import LoopConfig
-from ftassets.flywheel import synthesise
 from ftassets.lineage.dataset_files import from_parquet, seed_path, synthetic_path, to_parquet
 from ftassets.lineage.events import node, required
 from ftassets.lineage.node import describe
 from ftassets.reporting.tables import markdown_table
 from ftassets.resources.dataset_store.base import DatasetStore
 from ftassets.resources.teacher.base import TeacherError
+from ftassets.resources.teacher.synthesise import synthesise
 
 
 def build(loop: LoopConfig) -> dg.AssetsDefinition:

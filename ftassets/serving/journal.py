@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 
 from ftassets.domain.endpoint import EndpointState
-from ftassets.resources.serving.base import Shift
 from ftassets.resources.files import sync_folder, write_durably
+from ftassets.resources.serving.base import Shift
 
 log = logging.getLogger(__name__)
 

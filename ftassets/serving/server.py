@@ -16,13 +16,13 @@ from starlette.types import ASGIApp
 
 from ftassets.domain.loop import LoopConfig
 from ftassets.home import Home
+from ftassets.resources.files import secret, write_durably
 from ftassets.resources.signer.embedded import Ed25519Signer
 from ftassets.resources.traffic_log.embedded import SqliteTrafficLog
 from ftassets.serving.admin import admin_app
 from ftassets.serving.app import public_app
 from ftassets.serving.chat import Chat
 from ftassets.serving.context import Context
-from ftassets.resources.files import secret, write_durably
 from ftassets.serving.fleet import Fleet
 from ftassets.serving.hosts import ModelHost
 from ftassets.serving.metrics import Metrics

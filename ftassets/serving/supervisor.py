@@ -22,8 +22,8 @@ from filelock import FileLock, Timeout
 import ftassets
 from ftassets.home import Home
 from ftassets.loop_files import LOOPS
-from ftassets.serving.conf import group, program, supervisor_socket, supervisord
 from ftassets.resources.files import write_durably
+from ftassets.serving.conf import group, program, supervisor_socket, supervisord
 
 MARK = "FTASSETS_SUPERVISED"  # in the environment of every process below supervisord: its home
 READY_SECONDS = 120.0

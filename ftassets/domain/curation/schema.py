@@ -1,5 +1,7 @@
 """Answers must have the form the task's type asks for: a tool call is a JSON object."""
 
+import json
+
 from ftassets.domain.curation.step import Outcome, Pool
 from ftassets.domain.loop import LoopConfig
 from ftassets.domain.scoring import parse_call, well_formed
@@ -27,7 +29,7 @@ def check_answers(pool: Pool, loop: LoopConfig) -> Outcome:
 
 def _encodable(call: dict) -> bool:
     try:
-        str(call).encode()
+        json.dumps(call, ensure_ascii=False).encode()
     except (UnicodeEncodeError, RecursionError):
         return False
     return True

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ftassets.commands.forget import forget
 from ftassets.domain.canonical import canonical_json
 from ftassets.domain.preferences import Pair
 from ftassets.domain.rows import Example
 from ftassets.domain.traffic import Exchange, Feedback
 from ftassets.domain.versions import VersionManifest
-from ftassets.forget import forget
 from ftassets.lineage.dataset_files import (
     dataset_objects,
     from_parquet,
@@ -56,9 +56,14 @@ def parts(tmp_path: Path) -> dict:
         Pair(prompt="p", chosen="{}", rejected="x", source="correction", request_id=f"r{n}", user=user, at=1.0, version="v", share=1.0)
         for n, user in ((1, "ann"), (4, "bob"))
     ]
-    written = {labels_path(NAME, "b"): to_parquet([example(n, "annotator", "label") for n in (2, 5)]), pairs_path(NAME): pairs_to_parquet(pairs)}
+    written = {
+        labels_path(NAME, "b"): to_parquet([example(n, "annotator", "label") for n in (2, 5)]),
+        pairs_path(NAME): pairs_to_parquet(pairs),
+    }
     store.publish("run2", written, "labels and pairs", {"loop": NAME})
-    manifest = VersionManifest(kind="adapter", base_model="b", files={"a": "0"}, tokenizer_digest="t", generation={}, dataset_commit=dataset)
+    manifest = VersionManifest(
+        kind="adapter", base_model="b", files={"a": "0"}, tokenizer_digest="t", generation={}, dataset_commit=dataset
+    )
     folder = tmp_path / "versions" / manifest.digest
     folder.mkdir(parents=True)
     (folder / MANIFEST).write_bytes(canonical_json(manifest.model_dump()))

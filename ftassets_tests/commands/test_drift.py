@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ftassets import drift_command
+from ftassets.commands import drift
 from ftassets.domain.drift import build_reference
 from ftassets.domain.endpoint import EndpointState
 from ftassets.domain.loop import LoopConfig
@@ -52,7 +52,7 @@ class Bench:
     def __init__(self, home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
         self.home, self.serving = home, Serving()
         parts: dict[str, Callable[[], Any]] = {**embedded(home), "embedder": lambda: EMBEDDER, "serving": lambda: self.serving}
-        monkeypatch.setattr(drift_command, "backends", lambda where: parts)
+        monkeypatch.setattr(drift, "backends", lambda where: parts)
         self.store, self.vectors, self.log = (parts[name]() for name in ("dataset_store", "vector_store", "traffic_log"))
         self.loop = LoopConfig.model_validate(
             {
@@ -102,41 +102,41 @@ def test_any_window_is_measured_and_nothing_is_written(bench: Bench) -> None:
     bench.asked(NEW[:60], before=100)
     bench.asked(KNOWN[::3][:60], before=5000)
     commit, files = bench.store.resolve("main"), sorted(bench.home.root.rglob("*.json"))
-    alarm = drift_command.run(bench.home, bench.loop)
+    alarm = drift.run(bench.home, bench.loop)
     assert (alarm["verdict"], alarm["window_queries"], alarm["window_end"]) == ("ALARM", 60, NOW)
     assert alarm["window_begin"] == NOW - 3600
-    quiet = drift_command.run(bench.home, bench.loop, window=1800.0, until=NOW - 4000)
+    quiet = drift.run(bench.home, bench.loop, window=1800.0, until=NOW - 4000)
     assert (quiet["verdict"], quiet["window_queries"]) == ("QUIET", 60)
     assert alarm["not_embedded"] == quiet["not_embedded"] == 0
     assert (bench.store.resolve("main"), sorted(bench.home.root.rglob("*.json"))) == (commit, files)
     assert json.loads(json.dumps(alarm)) == alarm
 
-    text = drift_command.describe(alarm)
+    text = drift.describe(alarm)
     assert text.startswith("ALARM: novelty_mean")
     assert "2025-11-23 23:00:00 to 2025-11-24 00:00:00 UTC: 60 queries against a reference of 192" in text
     assert "ALARM" in next(line for line in text.splitlines() if line.startswith("novelty_share"))
     assert "song" in text[text.index("new topics") :]
-    assert "ALARM" not in drift_command.describe(quiet)
+    assert "ALARM" not in drift.describe(quiet)
 
 
 def test_queries_without_a_vector_are_counted_not_left_out_in_silence(bench: Bench) -> None:
     bench.reference()
     bench.asked(KNOWN[:60], before=100)
     bench.asked(NEW[:7], before=300, embedded=False)
-    report = drift_command.run(bench.home, bench.loop)
+    report = drift.run(bench.home, bench.loop)
     assert report["not_embedded"] == 7
-    assert "7 answered queries of this window have no vector yet: run the job triage__watch first" in drift_command.describe(report)
+    assert "7 answered queries of this window have no vector yet: run the job triage__watch first" in drift.describe(report)
 
 
 def test_without_a_version_or_a_reference_it_says_what_is_missing(bench: Bench) -> None:
-    report = drift_command.run(bench.home, bench.loop)
+    report = drift.run(bench.home, bench.loop)
     assert report["verdict"] == "NOT ENOUGH DATA"
-    assert "the job triage__watch makes it" in drift_command.describe(report)
+    assert "the job triage__watch makes it" in drift.describe(report)
     bench.serving.production = None
-    assert "no version is in production" in drift_command.describe(drift_command.run(bench.home, bench.loop))
+    assert "no version is in production" in drift.describe(drift.run(bench.home, bench.loop))
 
 
 @pytest.mark.parametrize("window", [0.0, -5.0, float("inf"), float("nan")])
 def test_a_window_that_is_none_is_refused(bench: Bench, window: float) -> None:
     with pytest.raises(ValueError, match="is none"):
-        drift_command.run(bench.home, bench.loop, window=window)
+        drift.run(bench.home, bench.loop, window=window)

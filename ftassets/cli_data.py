@@ -32,7 +32,7 @@ def curate(
 ) -> None:
     """Clean, split and check a file of examples, without Dagster."""
     os.environ.setdefault("TQDM_DISABLE", "1")  # the embedder's own bars would tear ours
-    from ftassets.curate_files import curate_file
+    from ftassets.commands.curate import curate_file
     from ftassets.resources.embedder.embedded import MiniLmEmbedder
 
     with _refusing(ValueError, OSError), _progress(not as_json) as progress:
@@ -62,7 +62,7 @@ def import_traffic(
     as_json: AsJson = False,
 ) -> None:
     """Take requests and answers logged elsewhere into a loop's traffic; doing it again changes nothing."""
-    from ftassets import flywheel
+    from ftassets.commands import flywheel
 
     with _refusing(ValueError, OSError):
         report = flywheel.import_traffic(_backend("traffic_log"), _known(loop).name, path, format, version)
@@ -83,7 +83,7 @@ def label_export(
     limit: Annotated[int, typer.Option(help="Requests in the batch.")] = 200,
 ) -> None:
     """Write a batch for people to label: failed canary requests first, then what is new to production."""
-    from ftassets import flywheel
+    from ftassets.commands import flywheel
     from ftassets.resources.serving.base import ServingError
 
     config, log, store = _known(loop), _backend("traffic_log"), _backend("dataset_store")
@@ -111,7 +111,7 @@ def label_import(
     batch: Annotated[str | None, typer.Option(help="Name of the batch; without it the file's.")] = None,
 ) -> None:
     """Commit annotators' answers; the next dataset takes them in."""
-    from ftassets import flywheel
+    from ftassets.commands import flywheel
 
     with _refusing(ValueError, OSError):
         report = flywheel.label_import(
@@ -126,6 +126,42 @@ def label_import(
     typer.echo(f"{report.rows} labels committed as {report.commit[:12]}, {len(report.quarantined)} not usable")
     for item in report.quarantined[:20]:
         typer.echo(f"  {item.where}: {item.reason}")
+
+
+@app.command()
+def drift(
+    loop: Loop,
+    window: Annotated[str | None, typer.Option(help="Length, for example 24h; without it the loop's own.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare the newest queries with what production knows, now; nothing is stored."""
+    import dagster as dg
+
+    from ftassets.commands import drift as command
+    from ftassets.domain.loop import seconds
+    from ftassets.resources.dataset_store.base import DatasetError
+    from ftassets.resources.serving.base import ServingError
+
+    with _refusing(ValueError, ServingError, DatasetError, dg.Failure):
+        report = command.run(Home.from_env(), _known(loop), None if window is None else seconds(window))
+    typer.echo(json.dumps(report, indent=2) if as_json else command.describe(report))
+
+
+@app.command()
+def advise(
+    path: Annotated[Path, typer.Argument(help="JSONL file of examples, or a folder of them.", exists=True)],
+    changes: Annotated[float | None, typer.Option(help="Days between changes of what answers must say.")] = None,
+    requests: Annotated[float | None, typer.Option(help="Requests a day.")] = None,
+    maintained: Annotated[bool | None, typer.Option(help="Whether somebody keeps a tuned model up.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Prompt, retrieve or fine-tune? What the examples say, with the numbers behind it."""
+    from ftassets.commands import advise as command
+    from ftassets.domain.advice import Circumstances
+
+    with _refusing(ValueError, OSError):
+        advice = command.run(path, Circumstances(changes, requests, maintained))
+    typer.echo(json.dumps(asdict(advice), indent=2) if as_json else command.describe(advice))
 
 
 @app.command("export")
@@ -150,7 +186,7 @@ def forget(
     as_json: AsJson = False,
 ) -> None:
     """Remove what a user said from the log, the vectors and the next dataset; says which commits and versions hold it."""
-    from ftassets.forget import forget as run
+    from ftassets.commands.forget import forget as run
     from ftassets.loop_files import read_loops
     from ftassets.resources.dataset_store.base import DatasetError
     from ftassets.resources.traffic_log.base import StillReadable

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
-from ftassets import flywheel
+from ftassets.commands import flywheel
 from ftassets.domain.drift import build_reference
 from ftassets.domain.loop import LoopConfig
 from ftassets.domain.rows import Example
@@ -17,6 +17,7 @@ from ftassets.lineage.dataset_files import from_parquet, labels_path, pack_array
 from ftassets.resources.dataset_store.embedded import GitDatasetStore
 from ftassets.resources.teacher.base import TeacherError
 from ftassets.resources.teacher.openai import OpenAITeacher
+from ftassets.resources.teacher.synthesise import synthesise as ask_teacher
 from ftassets.resources.traffic_log.embedded import SqliteTrafficLog
 from ftassets.resources.vector_store.base import QueryVector
 from ftassets.resources.vector_store.embedded import QdrantVectorStore
@@ -168,7 +169,7 @@ def synthesise(*script: Response) -> tuple[list[Example], list[Any], int]:
     with scripted_teacher(*script) as server:
         config = loop(server.url)
         assert config.dataset.teacher is not None
-        rows, bad = flywheel.synthesise(OpenAITeacher(config.dataset.teacher, backoff=0.01), ROWS, config)
+        rows, bad = ask_teacher(OpenAITeacher(config.dataset.teacher, backoff=0.01), ROWS, config)
         return rows, bad, len(server.asked)
 
 

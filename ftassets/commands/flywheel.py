@@ -1,24 +1,20 @@
-"""What brings rows into a loop from outside: imported logs, labelling batches, a teacher's examples.
-
-Assets call this module, so that it imports what lies below them, `ftassets.lineage.dataset_files`, only where it is used.
-"""
+"""What brings rows into a loop from outside: imported logs and labelling batches."""
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from ftassets.domain import imports, labelling, synthesis
-from ftassets.domain.curation.text import normalised
+from ftassets.domain import imports, labelling
 from ftassets.domain.labelling.label import to_examples
 from ftassets.domain.labelling.select import Item, candidates, select
 from ftassets.domain.loop import LoopConfig
 from ftassets.domain.rows import Example, Quarantined
 from ftassets.domain.traffic import Exchange
+from ftassets.lineage.dataset_files import from_parquet, labels_folder, labels_path, reference_path, to_parquet, unpack_arrays
 from ftassets.resources.dataset_store.base import DatasetStore, ObjectNotFound
-from ftassets.resources.teacher.base import Teacher, TeacherError, TeacherRefused
 from ftassets.resources.traffic_log.base import TrafficLog
 from ftassets.resources.vector_store.base import VectorStore
 
@@ -84,7 +80,6 @@ def novelty(vector_store: VectorStore, dataset_store: DatasetStore, loop: str, p
     """
     from ftassets.domain.drift import Reference
     from ftassets.domain.drift.novelty import nearest_distances
-    from ftassets.lineage.dataset_files import reference_path, unpack_arrays
 
     try:
         reference = Reference.from_arrays(unpack_arrays(dataset_store.read("main", reference_path(loop, production))))
@@ -150,8 +145,6 @@ def label_import(
     `forgotten` are request ids that must not come back. Raises ValueError for an unknown format, a batch name that is no file
     name, or when not one label is usable.
     """
-    from ftassets.lineage.dataset_files import labels_path, to_parquet
-
     if not _NAME.fullmatch(batch):
         raise ValueError(f"{batch!r} is no name for a batch: letters, digits, - and _")
     answers, bad = labelling.parse(text, format)
@@ -173,34 +166,4 @@ def label_import(
 
 def labels(dataset_store: DatasetStore, ref: str, loop: str) -> list[Example]:
     """Rows of all labelling batches at a ref. Raises RefNotFound."""
-    from ftassets.lineage.dataset_files import from_parquet, labels_folder
-
     return [row for path in dataset_store.list(ref, labels_folder(loop)) for row in from_parquet(dataset_store.read(ref, path))]
-
-
-def synthesise(teacher: Teacher, rows: Sequence[Example], loop: LoopConfig) -> tuple[list[Example], list[Quarantined]]:
-    """Rows a teacher writes for the rare classes of curated rows, and everything of its replies that is not usable.
-
-    A class it refuses is quarantined. When it cannot be asked any more, what it has written is kept and the classes left are
-    quarantined. Raises TeacherError when it wrote nothing at all for that reason, ValueError when the loop names no teacher.
-    """
-    known = {normalised(row.prompt) for row in rows}
-    written: list[Example] = []
-    bad: list[Quarantined] = []
-    asked = synthesis.requests(rows, loop)
-    for number, request in enumerate(asked):
-        try:
-            reply = teacher.ask(synthesis.prompt_for(request, loop))
-        except TeacherRefused as error:
-            bad.append(Quarantined(f"teacher:{request.label}", str(error), ""))
-            continue
-        except TeacherError as error:
-            if not written:
-                raise
-            bad += [Quarantined(f"teacher:{left.label}", f"not asked: {error}", "") for left in asked[number:]]
-            break
-        usable, rest = synthesis.parse_reply(reply, request, loop, known)
-        known |= {normalised(row.prompt) for row in usable}
-        written += usable
-        bad += rest
-    return written, bad

@@ -8,7 +8,7 @@ from threading import Thread
 
 import pytest
 
-from ftassets.doctor import Finding, _servers
+from ftassets.commands.doctor import Finding, _servers
 from ftassets.home import Home
 from ftassets_tests.resources.lakefs_double import ACCESS_KEY, SECRET_KEY, LakeFsDouble
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ftassets.advise import describe, run
+from ftassets.commands.advise import describe, run
 from ftassets.domain.advice import Choice, Circumstances
 from ftassets.loop_files import LOOPS
 

@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from ftassets.cli import app
-from ftassets.curate_files import curate_file, settings
+from ftassets.commands.curate import curate_file, settings
 from ftassets_tests.hash_embedder import HashEmbedder
 
 LOOP = """
@@ -40,7 +40,12 @@ def source(tmp_path: Path) -> Path:
     rooms = ("kitchen", "hall", "attic", "cellar", "garage", "porch")
     rows = [chat(f"please dim the lamp in the {room} a little", json.dumps({"intent": "Dim", "area": room})) for room in rooms]
     rows += [chat("write to jo@example.com about the lamp", '{"intent": "Mail", "to": "jo@example.com"}')]
-    rows += ["no json\n", chat("light the lamp in the study now", "Sure, I will do that."), rows[0], chat("golden request about the lamp", "{}")]
+    rows += [
+        "no json\n",
+        chat("light the lamp in the study now", "Sure, I will do that."),
+        rows[0],
+        chat("golden request about the lamp", "{}"),
+    ]
     path.write_text("".join(rows))
     (tmp_path / "golden.jsonl").write_text(chat("golden request about the lamp", '{"intent": "Golden"}'))
     (tmp_path / "loop.yaml").write_text(LOOP)

@@ -1,0 +1,141 @@
+"""How often gates and canary are wrong, by simulation through the functions that decide, beside rules that just compare two numbers.
+
+Prints one JSON line per row and exits 1 when one does not hold. Golden rows are right by one model only in 10 % of cases.
+"""
+
+import argparse
+import json
+import sys
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ftassets.domain.endpoint import EndpointState
+from ftassets.domain.gates import EvalReport, Verdict, judge
+from ftassets.domain.loop import Gate, Rollout
+from ftassets.domain.planning import WORSE, e_paths, plan_rollout, power
+from ftassets.domain.presets import RULES, Rule, naive
+from ftassets.domain.rollout import Move, Outcome, decide
+from ftassets.domain.scoring import Score
+
+BETTER = Gate(metric="exact_match", better_than="production")
+NO_WORSE = Gate(metric="exact_match", no_worse_than="production", margin=0.02)
+HIGHER, TWO_POINTS = RULES["task_accuracy"], RULES["rouge_l"]
+DISCORDANCE, ROWS = 0.10, 500
+CELLS = [(gate, n, effect) for gate in (BETTER, NO_WORSE) for n in (100, 300, 500, 1000) for effect in (-0.02, 0.0, 0.02, 0.04)]
+POLICY = Rollout()
+REQUESTS_PER_HOUR, LOOKS_PER_HOUR, SHARE, ERRORS = 1000, 12, 0.05, 0.01
+RIGHT, WRONG = ([Score(id=str(i), slice="golden", exact=e, fields=float(e), valid=True) for i in range(1000)] for e in (True, False))
+
+
+def main() -> int:
+    """Simulate every row."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--comparisons", type=int, default=10_000, help="simulated comparisons a cell, and canaries")
+    parser.add_argument("--hours", type=int, default=168, help="length of a canary that is as good as production")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    rng, runs = np.random.default_rng(options.seed), options.comparisons
+
+    equal, better, worse = (draw(rng, runs, ROWS, effect) for effect in (0.0, 0.04, -0.02))
+    ours, higher, two = passing(BETTER, equal, ROWS), naive_share(HIGHER, equal), naive_share(TWO_POINTS, equal)
+    what = f"superiority passes an equal model, {ROWS} rows"
+    held = [
+        report(what, ours, "share", "<= 0.06", ours <= 0.06, higher, "the higher mean wins"),
+        report(what, ours, "share", "<= 0.06", ours <= 0.06, two, "more than 2 points higher wins"),
+    ]
+    ours, two = passing(BETTER, better, ROWS), naive_share(TWO_POINTS, better)
+    what = f"superiority passes a model better by 4 points, {ROWS} rows"
+    held.append(report(what, ours, "share", ">= 0.85", ours >= 0.85, two, "more than 2 points higher wins"))
+    ours, points = passing(NO_WORSE, worse, ROWS), float(np.mean(worse[:, 0] - worse[:, 1] >= -0.02 * ROWS))
+    what = f"non-inferiority passes a model worse by the margin of 2 points, {ROWS} rows"
+    held.append(report(what, ours, "share", "<= 0.06", ours <= 0.06, points, "at most 2 points lower"))
+
+    apart = [abs(power(gate, n, effect, DISCORDANCE) - passing(gate, draw(rng, runs, n, effect), n)) for gate, n, effect in CELLS]
+    what = f"planned against simulated power, largest distance of {len(CELLS)} cells"
+    held.append(report(what, max(apart), "share", "<= 0.03", max(apart) <= 0.03))
+
+    ours, peer, looks = quiet_canaries(rng, runs, options.hours)
+    what = f"canary as good as production rolled back, {looks} looks"
+    held.append(report(what, ours, "share", f"<= {POLICY.false_rollback:g}", ours <= POLICY.false_rollback, peer, "> 2 % in the last look"))
+
+    ours = failing_canaries(rng, runs // 10)
+    what = f"canary that fails {WORSE:g} times as often rolled back within the planned requests, at 50 %"
+    held.append(report(what, ours, "share", "0.75 to 0.85", 0.75 <= ours <= 0.85, 0.8, "the plan"))
+    return 0 if all(held) else 1
+
+
+def report(what: str, ours: float, unit: str, goal: str, holds: bool, peer: float | None = None, peer_name: str = "") -> bool:
+    """Print one row; returns whether it holds."""
+    ratio = round(peer / ours, 2) if peer is not None and ours else None
+    row = {"bench": "gates", "what": what, "ours": round(ours, 4), "peer": None if peer is None else round(peer, 4)}
+    row |= {"peer_name": peer_name, "unit": unit, "ratio": ratio, "goal": goal, "holds": bool(holds)}
+    print(json.dumps(row), flush=True)
+    return bool(holds)
+
+
+def draw(rng: np.random.Generator, runs: int, n: int, effect: float) -> NDArray[np.int64]:
+    """Rows only the candidate and rows only production gets right, (runs, 2)."""
+    wins, losses = (DISCORDANCE + effect) / 2, (DISCORDANCE - effect) / 2
+    return rng.multinomial(n, [wins, losses, 1 - wins - losses], size=runs)[:, :2]
+
+
+def passing(gate: Gate, counts: NDArray[np.int64], n: int) -> float:
+    """Share of comparisons the gate passes; equal counts are judged once."""
+    different, often = np.unique(counts, axis=0, return_counts=True)
+    passed = [gate_passes(gate, int(wins), int(losses), n) for wins, losses in different]
+    return float(np.dot(passed, often) / often.sum())
+
+
+def gate_passes(gate: Gate, wins: int, losses: int, n: int) -> bool:
+    """Verdict of a report with these counts of discordant rows; both models are right on the others."""
+    candidate = RIGHT[:wins] + WRONG[wins : wins + losses] + RIGHT[wins + losses : n]
+    production = WRONG[:wins] + RIGHT[wins:n]
+    made = EvalReport.model_construct(scores={"candidate": candidate, "production": production}, latency_ms={})
+    return judge([gate], made)[0].verdict is Verdict.PASS
+
+
+def naive_share(rule: Rule, counts: NDArray[np.int64]) -> float:
+    """Share of comparisons the rule's usual reading passes."""
+
+    @cache
+    def says(wins: int, losses: int) -> bool:
+        return naive(rule, [1.0] * wins + [0.0] * losses + [1.0] * (ROWS - wins - losses), [0.0] * wins + [1.0] * (ROWS - wins))
+
+    return float(np.mean([says(int(wins), int(losses)) for wins, losses in counts]))
+
+
+def quiet_canaries(rng: np.random.Generator, runs: int, hours: int) -> tuple[float, float, int]:
+    """Share of canaries as good as production that are ever rolled back: by the e-process, and by the last look's error share."""
+    per_look = REQUESTS_PER_HOUR // LOOKS_PER_HOUR
+    looks = hours * LOOKS_PER_HOUR
+    limit, back, jumpy, done = 1 / POLICY.false_rollback, 0, 0, 0
+    while done < runs:
+        count = min(200, runs - done)
+        failures = rng.binomial(looks * per_look, ERRORS, size=count)
+        failed = np.arange(failures.max()) < failures[:, None]
+        mine = rng.random(failed.shape) < SHARE
+        back += int((e_paths(mine, failed, SHARE)[0] >= limit).any(axis=1).sum())
+        requests = rng.binomial(per_look, SHARE, size=(count, looks))
+        jumpy += int((rng.binomial(requests, ERRORS) > 0.02 * requests).any(axis=1).sum())
+        done += count
+    return back / runs, jumpy / runs, looks
+
+
+def failing_canaries(rng: np.random.Generator, runs: int) -> float:
+    """Share of failing canaries at 50 % that `decide` rolls back within the requests of the plan, asked every 50 requests."""
+    step = next(step for step in plan_rollout(POLICY, 24.0 * REQUESTS_PER_HOUR, ERRORS) if step.weight == 50)
+    assert step.rollback_requests is not None
+    state = EndpointState(production="p", candidate="c", weight=50, since=0.0)
+    total, back = 2 * step.rollback_requests, 0
+    for _ in range(runs):
+        mine = rng.random(total) < 0.5
+        failed = rng.random(total) < np.where(mine, WORSE * ERRORS, ERRORS)
+        outcomes = [Outcome(bool(m), 0.5, bool(f)) for m, f in zip(mine, failed, strict=True)]
+        back += any(decide(state, outcomes[:seen], POLICY, 0.0).move is Move.ROLLBACK for seen in [*range(50, total, 50), total])
+    return back / runs
+
+
+if __name__ == "__main__":
+    sys.exit(main())
