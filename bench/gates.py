@@ -27,6 +27,10 @@ CELLS = [(gate, n, effect) for gate in (BETTER, NO_WORSE) for n in (100, 300, 50
 POLICY = Rollout()
 REQUESTS_PER_HOUR, LOOKS_PER_HOUR, SHARE, ERRORS = 1000, 12, 0.05, 0.01
 RIGHT, WRONG = ([Score(id=str(i), slice="golden", exact=e, fields=float(e), valid=True) for i in range(1000)] for e in (True, False))
+REPORT = EvalReport(
+    loop="l", run_id="r", candidate="c", production="p", production_is_base=False, base="b", dataset_commit="d", golden_commit="g",
+    policy_digest="o", generation={}, scores={}, latency_ms={}, answers={},
+)  # fmt: skip
 
 
 def main() -> int:
@@ -92,7 +96,7 @@ def gate_passes(gate: Gate, wins: int, losses: int, n: int) -> bool:
     """Verdict of a report with these counts of discordant rows; both models are right on the others."""
     candidate = RIGHT[:wins] + WRONG[wins : wins + losses] + RIGHT[wins + losses : n]
     production = WRONG[:wins] + RIGHT[wins:n]
-    made = EvalReport.model_construct(scores={"candidate": candidate, "production": production}, latency_ms={})
+    made = REPORT.model_copy(update={"scores": {"candidate": candidate, "production": production}})
     return judge([gate], made)[0].verdict is Verdict.PASS
 
 

@@ -45,8 +45,8 @@ def describe(plan: dict[str, Any]) -> str:
     assumed = plan["assumed"]
     width = max(len("gate"), *(len(gate["name"]) for gate in plan["gates"]))
     lines = [
-        f"{plan['loop']}: power with the golden rows there are, and rows for {assumed['power']:.0%}; assumed: only one of the two models is "
-        f"right on {assumed['discordance']:.0%} of rows, log response times spread by {assumed['latency_spread']:g}",
+        f"{plan['loop']}: power with the golden rows there are, and rows for {assumed['power']:.0%}; assumed: only one of the two models "
+        f"is right on {assumed['discordance']:.0%} of rows, log response times spread by {assumed['latency_spread']:g}",
         "",
         f"{'gate':<{width}}  {'true gain':>9}  {'rows':>7}  {'needed':>7}  {'power':>5}",
     ]
@@ -58,8 +58,8 @@ def describe(plan: dict[str, Any]) -> str:
         worse = f"{assumed['worse']:g}x errors"
         lines += [
             "",
-            f"rollout at {assumed['traffic_per_day']:,.0f} requests a day, production fails {assumed['error_rate']:.2%} of them; requests of the "
-            f"candidate and time, enough for {assumed['power']:.0%} of rollouts",
+            f"rollout at {assumed['traffic_per_day']:,.0f} requests a day, production fails {assumed['error_rate']:.2%} of them; "
+            f"requests of the candidate and time, enough for {assumed['power']:.0%} of rollouts",
             "",
             f"{'step':>5}  {'rolls back ' + worse:>24}  {'may go on':>20}  {'of these, back by then':>24}",
         ]
@@ -90,8 +90,8 @@ def _about_rollout(policy: Rollout, steps: list[StepPlan]) -> list[str]:
     if policy.on_not_enough_data == "rollback":
         interval = policy.interval / 86_400
         sentences += [
-            f"at {step.weight} % a good candidate goes back for want of data: {policy.min_requests} answers take {_time(step.promote_days)}, the "
-            f"step lasts {_time(interval)}"
+            f"at {step.weight} % a good candidate goes back for want of data: {policy.min_requests} answers take "
+            f"{_time(step.promote_days)}, the step lasts {_time(interval)}"
             for step in steps
             if step.promote_days > interval
         ]

@@ -17,8 +17,8 @@ LATENCY_MINIMUM = 20  # pairs the latency gate asks for
 WORSE = 3.0  # how many times production's error rate a candidate fails that a canary should catch
 RUNS = 2000  # simulated rollouts: a share of 0.8 within 0.018, 95 times of 100
 FAILURES_LIMIT = 5000  # failures simulated per step; a canary that needs more is called unable to see it
-_LARGE = 60
-_LATENCY_RUNS = 300
+_LARGE = 100
+_LATENCY_RUNS = 200
 _BLOCK = 100
 _TAIL = 1e-10
 _DAY = 86_400.0
@@ -107,7 +107,7 @@ def latency_power(gate: Gate, n: int, spread: float) -> float:
     limit = 1 + (gate.margin or 0.0)
     if n < _LARGE:
         times = np.random.default_rng(n).lognormal(0.0, spread, (_LATENCY_RUNS, 2, n))
-        return float(np.mean([p95_ratio_upper_bound(mine, theirs, gate.confidence, draws=499) < limit for mine, theirs in times]))
+        return float(np.mean([p95_ratio_upper_bound(mine, theirs, gate.confidence, draws=199) < limit for mine, theirs in times]))
     error = spread * sqrt(2 * 0.95 * 0.05 / n) / norm.pdf(norm.ppf(0.95))
     return float(norm.cdf(log(limit) / error - norm.ppf(gate.confidence)))
 

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ftassets.domain.gates import Verdict
+from ftassets.domain.planning import LATENCY_MINIMUM
 from ftassets.domain.statistics import Pairs, mcnemar_p, p95_ratio, p95_ratio_upper_bound, paired_mean_lower_bound
-
-LATENCY_MINIMUM = 20
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ def naive(rule: Rule, candidate: Sequence[float], production: Sequence[float]) -
         return False
     if rule.bar is not None:
         return bool(np.quantile(candidate, 0.95) < rule.bar) if rule.lower_is_better else bool(np.mean(candidate) > rule.bar)
-    # the mean of differences: production + 0.05 may round to more than the candidate's equal mean
+    # rounded: whether a gain of exactly the effect passes must not hang on the last bit of a sum
     gain = round(float(np.mean(np.subtract(candidate, production))) - rule.effect, 12)
     return gain >= 0 if rule.at_least else gain > 0
 

@@ -95,9 +95,7 @@ def _inputs(instance: dg.DagsterInstance, home: Home, loop: LoopConfig, version:
         report = json.loads((home.reports / loop.name / f"drift-{(event.tags or {})['dagster/data_version']}.json").read_bytes())
         if report["verdict"] == DriftVerdict.NOT_ENOUGH_DATA.value:
             return None
-        return [
-            Statistic(s["name"], s["value"], s["threshold"], s["p_value"]) for s in [*report["statistics"], *report.get("informing", [])]
-        ]
+        return [Statistic(s["name"], s["value"], s["threshold"], s["p_value"]) for s in report["statistics"]]
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

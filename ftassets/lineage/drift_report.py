@@ -145,8 +145,8 @@ def _materialize(
         at=measured.end,
         version=measured.production,
         verdict=result.verdict.value,
-        values={s.name: s.value for s in result.statistics},
-        limits={s.name: s.threshold for s in result.statistics},
+        values={s.name: s.value for s in (*result.statistics, *result.informing)},
+        limits={s.name: s.threshold for s in (*result.statistics, *result.informing)},
     )
     latest.record(home, loop.name, "drift_report", newest)
     metadata: dict[str, dg.MetadataValue | str | float | int] = {

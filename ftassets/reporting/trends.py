@@ -32,10 +32,10 @@ def trend(title: str, points: Sequence[Point], limit: float | None = None, limit
         for number, point in enumerate(points):
             if number == 0 or point.version != points[number - 1].version:
                 axes.axvline(times[number], color=PALE, linewidth=0.8, linestyle=":")
-                axes.text(times[number], 1.0, point.version[:8], fontsize=6, rotation=90, va="top", ha="right")
+                axes.annotate(point.version[:8], (times[number], 0.02), (3, 0), textcoords="offset points", fontsize=7)
         if limit is not None:
             axes.axhline(limit, color=ALERT, linewidth=1, linestyle="--")
-            axes.text(0.01, limit, limit_name, fontsize=7, color=ALERT, va="bottom", transform=axes.get_yaxis_transform())
+            axes.text(1.0, limit, limit_name, fontsize=7, color=ALERT, ha="right", va="bottom", transform=axes.get_yaxis_transform())
         axes.set_ylim(0, 1.02)
         axes.set_ylabel(title, fontsize=8)
         axes.tick_params(axis="x", labelrotation=20, labelsize=7)

@@ -21,7 +21,7 @@ _BY = ("loop", "version")
 class Metrics:
     """Prometheus metrics of one gateway; without a home there are none of the loops' reports."""
 
-    def __init__(self, home: Home | None = None) -> None:
+    def __init__(self, home: Home) -> None:
         self._registry = CollectorRegistry()
         self._requests = Counter("ftassets_requests", "Requests that a version was to answer.", (*_BY, "status"), registry=self._registry)
         self._rejected = Counter("ftassets_rejected", "Requests no version was asked for.", ("status",), registry=self._registry)
@@ -29,9 +29,8 @@ class Metrics:
         self._first = Histogram("ftassets_first_token_seconds", "Time to first token.", _BY, buckets=_SECONDS, registry=self._registry)
         self._tokens = Counter("ftassets_tokens", "Tokens as the engine counted them.", (*_BY, "direction"), registry=self._registry)
         self._weight = Gauge("ftassets_weight_percent", "Share of traffic.", _BY, registry=self._registry)
-        self._loops = LoopCollector(home) if home else None
-        if self._loops:
-            self._registry.register(self._loops)
+        self._loops = LoopCollector(home)
+        self._registry.register(self._loops)
 
     def observe(self, exchange: Exchange) -> None:
         """Count a finished request."""
@@ -53,8 +52,7 @@ class Metrics:
         for loop, state in states.items():
             for version, share in state.weights.items():
                 self._weight.labels(loop, version[:12]).set(share)
-        if self._loops:
-            self._loops.states = states
+        self._loops.states = states
         return generate_latest(self._registry)
 
 

@@ -75,7 +75,7 @@ async def serve(
                 fleet = Fleet(host, home.versions, session)
                 router = Router(home, loops, fleet, Ed25519Signer(home.keys), clock)
                 await router.open()
-                metrics = Metrics()
+                metrics = Metrics(home)
                 chat = Chat(router, recorder, metrics, session, Context(home.versions, host.context), secret(home.keys / USER_SALT))
                 servers = [
                     _Server(_config(public_app(router, recorder, metrics, chat, clock))),

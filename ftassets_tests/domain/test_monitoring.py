@@ -171,7 +171,7 @@ def test_a_drop_that_ends_stops_failing_when_the_rolling_mean_is_back() -> None:
 
 def test_a_drop_within_the_allowance_passes() -> None:
     assert series(0.9, 0.9, *[0.86] * 6)[1][-1] is PASS
-    assert series(0.9, 0.9, *[0.84] * 6)[1][-1] is FAIL
+    assert series(0.9, 0.9, *[0.84] * 6, n=1000, wanted=2000)[1][-1] is FAIL
 
 
 def test_too_few_answers_for_a_rolling_mean_are_not_enough_data() -> None:
@@ -188,10 +188,20 @@ def test_a_slow_fall_does_not_take_the_baseline_with_it() -> None:
     assert verdicts[-1] is FAIL
 
 
-def test_a_steady_quality_rarely_alerts() -> None:
+@pytest.mark.parametrize("n", [20, 200])
+def test_a_steady_quality_rarely_alerts_in_a_quarter_and_a_fall_by_ten_points_is_found(n: int) -> None:
     rng = np.random.default_rng(1)
-    alerted = sum(FAIL in series(*(rng.binomial(200, 0.9, 60) / 200).tolist(), n=200)[1] for _ in range(100))
-    assert alerted <= 8
+
+    def shares(share: float, reports: int) -> list[float]:
+        return (rng.binomial(n, share, reports) / n).tolist()
+
+    assert sum(FAIL in series(*shares(0.9, 91), n=n)[1] for _ in range(60)) <= (12 if n == 20 else 3)
+    assert sum(FAIL in series(*shares(0.9, 17), *shares(0.8, 30), n=n)[1] for _ in range(60)) >= 48
+
+
+def test_a_fall_that_chance_may_explain_is_not_enough_data() -> None:
+    assert series(0.9, *[0.83] * 4, n=20, wanted=20)[1][-1] is NOT_ENOUGH
+    assert series(0.9, *[0.83] * 4, n=2000, wanted=2000)[1][-1] is FAIL
 
 
 def test_the_measure_that_fell_most_is_the_headline() -> None:

@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 from ftassets.domain.statistics import (
     Pairs,
     mcnemar_p,
+    mcnemar_p_values,
     p95_ratio,
     p95_ratio_upper_bound,
     paired_lower_bound,
+    paired_lower_bounds,
     paired_mean_lower_bound,
     wilson_interval,
 )
@@ -50,6 +52,21 @@ def test_exact_mcnemar_is_the_binomial_tail(wins: int, losses: int) -> None:
 @given(counts, counts, st.integers(0, 500))
 def test_mcnemar_looks_at_discordant_rows_only(wins: int, losses: int, others: int) -> None:
     assert mcnemar_p(Pairs(wins, losses, wins + losses)) == mcnemar_p(Pairs(wins, losses, wins + losses + others))
+
+
+def test_many_p_values_at_once_are_the_single_ones_to_the_bit() -> None:
+    wins, losses = np.arange(41)[:, None], np.arange(41)[None, :]
+    single = [[mcnemar_p(Pairs(w, x, 100)) for x in range(41)] for w in range(41)]
+    assert np.array_equal(mcnemar_p_values(wins, losses), single)
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(counts, counts), min_size=1, max_size=20), st.integers(0, 500), st.sampled_from([0.8, 0.95, 0.99]))
+def test_many_bounds_at_once_are_the_single_ones(pairs: list[tuple[int, int]], others: int, confidence: float) -> None:
+    n = 120 + others
+    wins, losses = np.array(pairs).T
+    single = [paired_lower_bound(Pairs(w, x, n), confidence) for w, x in pairs]
+    assert paired_lower_bounds(wins, losses, n, confidence) == pytest.approx(single, abs=1e-14)
 
 
 def test_agresti_min_by_hand() -> None:

@@ -113,8 +113,3 @@ def test_counters_end_in_total_times_are_in_seconds_and_every_metric_says_what_i
                 assert len(sample.labels.get("version", "")) in (0, 12)
         if family.name.endswith("_ratio"):
             assert all(0 <= sample.value <= 1 for sample in family.samples)
-
-
-def test_without_a_home_there_are_only_requests() -> None:
-    names = {name for name, _, _ in samples(Metrics().render(STATES))}
-    assert names == {"ftassets_weight_percent"}

@@ -41,7 +41,9 @@ def _near(pool: Pool, positions: Sequence[int], limit: float) -> dict[int, str]:
     count = len(pool.golden)
     dropped = {}
     keys = np.concatenate([golden_answers, answers[known]])
-    for left, right, shares in near_pairs(prints, limit, keys, wanted=lambda one, other: (one < count) & (other >= count)):
+    still = np.ones(len(keys), dtype=bool)
+    for left, right, shares in near_pairs(prints, limit, keys, lambda one, other: (one < count) & (other >= count) & still[other]):
+        still[right] = False
         for g, position, share in zip(left.tolist(), right.tolist(), shares.tolist(), strict=True):
             dropped[rows[position - count]] = f"same answer as golden row {pool.golden[g].id}, and {share:.2f} of its 5-grams"
     return dropped
@@ -71,9 +73,9 @@ def _shared_words(pool: Pool) -> dict[int, str]:
         text = " ".join(words)
         if text in whole:
             dropped[i] = f"is golden row {pool.golden[whole[text]].id}"
-        elif (g := _found(words, asked)) is not None:
-            relation = "contains" if len(golden[g]) < WORDS else f"shares {WORDS} words in a row with"
-            dropped[i] = f"{relation} golden row {pool.golden[g].id}"
+        elif (near := _found(words, asked)) is not None:
+            relation = "contains" if len(golden[near]) < WORDS else f"shares {WORDS} words in a row with"
+            dropped[i] = f"{relation} golden row {pool.golden[near].id}"
         elif LEAST <= len(words) < WORDS:
             short.setdefault(text, []).append(i)
     lengths = sorted({text.count(" ") + 1 for text in short})

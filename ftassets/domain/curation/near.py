@@ -1,5 +1,8 @@
 """Requests that differ in a word or two and have the same answer."""
 
+import numpy as np
+
+from ftassets.domain.curation.components import Components
 from ftassets.domain.curation.near_pairs import near_pairs
 from ftassets.domain.curation.step import Outcome, Pool
 from ftassets.domain.curation.text import answer_keys, ranked
@@ -13,14 +16,23 @@ def drop_near(pool: Pool, loop: LoopConfig) -> Outcome:
     dropped row only stays.
     """
     order = ranked(pool.rows, pool.index)
-    better: dict[int, list[tuple[int, float]]] = {}  # position in order -> near ones that rank higher
-    for left, right, shares in near_pairs(pool.prints(order), loop.dataset.jaccard, answer_keys([pool.rows[i] for i in order])):
-        for one, other, share in zip(left.tolist(), right.tolist(), shares.tolist(), strict=True):
-            better.setdefault(other, []).append((one, share))
+    prints = pool.prints(order)
+    components = Components(len(order))
+    keys = answer_keys([pool.rows[i] for i in order])
+    for left, right, _ in near_pairs(prints, loop.dataset.jaccard, keys, wanted=components.apart):
+        components.unite(left, right)
+    labels = components.labels()
     dropped: dict[int, str] = {}
-    for position in sorted(better):
-        found = next((pair for pair in sorted(better[position]) if order[pair[0]] not in dropped), None)
-        if found:
-            kept, share = order[found[0]], found[1]
-            dropped[order[position]] = f"same answer as {pool.rows[kept].id}, and the request shares {share:.2f} of its 5-grams"
+    # the best of each component is kept, what is near it goes, and the same again with what is left
+    rest = np.argsort(labels, kind="stable")
+    while len(rest):
+        begins = np.flatnonzero(np.concatenate([[True], labels[rest[1:]] != labels[rest[:-1]]]))
+        best = np.repeat(rest[begins], np.diff([*begins, len(rest)]))
+        others = best != rest
+        best, rest = best[others], rest[others]
+        near, index = prints.near(loop.dataset.jaccard, best, rest)
+        for kept, position, share in zip(best[near].tolist(), rest[near].tolist(), index.tolist(), strict=True):
+            name = pool.rows[order[kept]].id
+            dropped[order[position]] = f"same answer as {name}, and the request shares {share:.2f} of its 5-grams"
+        rest = np.delete(rest, near)
     return Outcome(dropped)

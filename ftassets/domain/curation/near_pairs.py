@@ -13,7 +13,7 @@ BANDS, BAND_ROWS = 42, 3
 BUCKET = 64  # texts of one band compared all with all; a larger bucket is told apart by further hashes first
 DEPTH = 12
 _CHARACTERS = 1 << 15  # hashed at a time: what they take fits into the processor's cache
-_PAIRS = 1 << 17  # pairs compared at a time
+_PAIRS = 1 << 16  # pairs compared at a time
 _CLOSE = 1 << 12  # of which the signatures fit into the processor's cache
 _GRAMS = 1 << 22  # 5-grams compared at a time
 _MIX = np.uint64(0x9E3779B97F4A7C15)
@@ -46,6 +46,15 @@ class Fingerprints:
             np.concatenate([self.sizes, other.sizes]),
             np.concatenate([self.signatures, other.signatures]),
         )
+
+    def near(self, limit: float, left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Positions in `left` and `right` (k,) of the pairs with a Jaccard index of at least `limit`, and their index."""
+        # an estimate four standard errors below the limit leaves the pair to the exact comparison
+        least = (limit - 4 * np.sqrt(limit * (1 - limit) / PERMUTATIONS)) * PERMUTATIONS
+        likely = np.flatnonzero(self.may_reach(limit, left, right))
+        likely = likely[_agreement(self.signatures, left[likely], right[likely]) >= least]
+        index = self.jaccard(left[likely], right[likely])
+        return likely[index >= limit], index[index >= limit]
 
     def may_reach(self, limit: float, left: np.ndarray, right: np.ndarray) -> np.ndarray:
         """Whether the sizes of each pair (k,) allow a Jaccard index of at least `limit`."""
@@ -120,18 +129,13 @@ def near_pairs(
     if len(texts) < 2:
         return
     signatures = prints.signatures[texts]
-    # an estimate four standard errors below the limit leaves the pair to the exact comparison
-    least = (limit - 4 * np.sqrt(limit * (1 - limit) / PERMUTATIONS)) * PERMUTATIONS
     seen = np.empty(0, dtype=np.int64)
     for codes in _batches(prints, signatures, texts, limit, None if keys is None else keys[texts], wanted):
         codes = codes[~_among(codes, seen)]
         left, right = np.divmod(codes, len(prints.sizes))
-        alike = _agreement(prints.signatures, left, right) >= least
-        left, right = left[alike], right[alike]
-        seen = np.sort(np.concatenate([seen, codes[alike]]), kind="stable")
-        index = prints.jaccard(left, right)
-        near = index >= limit
-        yield left[near], right[near], index[near]
+        near, index = prints.near(limit, left, right)
+        seen = np.sort(np.concatenate([seen, codes[near]]), kind="stable")
+        yield left[near], right[near], index
 
 
 def _batches(

@@ -13,7 +13,7 @@ from ftassets.domain.drift.novelty import novelty_scores
 from ftassets.domain.drift.occupancy import assign, fit_centres
 from ftassets.domain.drift.reference import Reference
 
-NEW_TOPICS = 10
+NEW_TOPICS = 10  # one in so many clusters plays a new topic in a window
 PRESETS = {"centroid_cosine": 0.15, "psi": 0.2}
 PRESET_CLUSTERS = 20
 
@@ -60,6 +60,9 @@ def power(
     New topics are played by the reference's own clusters: each window takes a tenth of them (`NEW_TOPICS`), with the distances their
     queries would have if their cluster were unknown. So the figure is for topics as far from known ones as the reference's clusters
     are from each other; where it has fewer topics than clusters, parts of a topic play new ones and the power is understated.
+    Topics nearer than that are seen less often: on CLINC150, new intents of known domains (a tenth of 200 queries) with probability
+    0.64 where 0.79 was foretold.
+
     Raises ValueError when the reference has fewer than two clusters, is too small to calibrate on, or n is below the smallest size.
     """
     names, distances, clusters = _as_if_unknown(reference)

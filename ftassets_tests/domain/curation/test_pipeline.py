@@ -68,7 +68,8 @@ def collections(draw: st.DrawFn) -> dict[str, Any]:
         "previous": {r.id: draw(st.sampled_from(SPLITS)) for r in rows if draw(st.booleans())},
         "loop": config(
             max_rows_per_user=draw(st.integers(1, 5)), near_duplicate=draw(st.sampled_from([0.9, 0.95])),
-            min_chars=draw(st.integers(1, 25)), skip=skip, pii=draw(st.sampled_from(["redact", "drop"])), max_class_share=draw(st.none() | st.floats(0.1, 1)),
+            min_chars=draw(st.integers(1, 25)), skip=skip, pii=draw(st.sampled_from(["redact", "drop"])), 
+            max_class_share=draw(st.none() | st.floats(0.1, 1)),
         ),
         "rejected": [Quarantined(f"seed:{n}", "not an object", "x") for n in range(draw(st.integers(0, 3)))],
         "tokens": draw(st.none() | st.just([draw(st.integers(1, 4000)) for _ in rows])),

@@ -1,9 +1,12 @@
 """What each step drops, changes and keeps."""
 
 import json
+import random
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ftassets.domain.curation.exact import drop_exact
 from ftassets.domain.curation.label_disagreement import doubt_labels
@@ -13,12 +16,14 @@ from ftassets.domain.curation.normalise import clean, normalise
 from ftassets.domain.curation.poisoning import drop_poisoners
 from ftassets.domain.curation.schema import check_answers
 from ftassets.domain.curation.semantic import drop_semantic
+from ftassets.domain.curation.step import Pool
 from ftassets.domain.curation.user_cap import cap_users
 from ftassets.domain.loop import LoopConfig
+from ftassets.domain.rows import Example
 from ftassets_tests.domain.curation.sample import LOOP, at_angles, call, config, pool, request, row, spread
 
 
-def answered(number: int, completion: str):  # noqa: ANN201
+def answered(number: int, completion: str) -> Example:
     return row(number).model_copy(update={"completion": completion})
 
 
@@ -154,6 +159,29 @@ def test_chains_of_near_requests_do_not_collapse() -> None:
     assert outcome.dropped.keys() == {1}
 
 
+def test_of_many_wordings_of_one_request_the_best_stays() -> None:
+    rows = [row(n, prompt=f"set a timer for {n} minutes and tell me when it is over please", source="liked", at=n) for n in range(1000)]
+    assert set(range(1000)) - drop_near(pool(rows), LOOP).dropped.keys() == {999}
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10_000))
+def test_what_stays_is_what_one_after_the_other_would_leave(seed: int) -> None:
+    rng = random.Random(seed)
+    words = ["turn", "the", "kitchen", "hall", "lights", "on", "please", "now"]
+    rows = [
+        row(n, rng.choice(["On", "Off"]), prompt=" ".join(rng.choices(words, k=rng.randint(2, 7))), at=rng.randint(0, 9)) for n in range(60)
+    ]
+    kept: list[Example] = []
+    for one in sorted(rows, key=lambda r: (-r.at, r.id)):
+        grams = {one.prompt[n : n + 5] for n in range(len(one.prompt) - 4)}
+        rest = [{other.prompt[n : n + 5] for n in range(len(other.prompt) - 4)} for other in kept if other.completion == one.completion]
+        if all(len(grams & other) / len(grams | other) < 0.6 for other in rest):
+            kept.append(one)
+    gone = drop_near(pool(rows), LOOP).dropped
+    assert {r.id for n, r in enumerate(rows) if n not in gone} == {r.id for r in kept}
+
+
 def test_requests_that_mean_the_same_and_have_the_same_answer_are_one_row() -> None:
     rows = [row(0, source="liked"), row(1), row(2, "Off"), row(3), row(4)]
     outcome = drop_semantic(pool(rows, vectors=at_angles(0, 10, 5, 90, 100)), LOOP)
@@ -210,7 +238,7 @@ def test_too_few_rows_have_no_neighbours() -> None:
     assert doubt_labels(pool([row(i) for i in range(10)], vectors=spread(10)), LOOP).skipped == "10 rows are too few to have 10 neighbours"
 
 
-def doubted(*users: tuple[str, int, int]):  # noqa: ANN201
+def doubted(*users: tuple[str, int, int]) -> Pool:
     """A pool after label_disagreement: per user, rows dropped by it and rows left."""
     rows, gone = [], {}
     for user, wrong, right in users:
@@ -232,7 +260,7 @@ def test_all_feedback_of_a_user_goes_when_most_of_it_was_doubted() -> None:
     assert outcome.counts == {"users": 1}
 
 
-def flood(wordings: int, others: int, answers: int = 1):  # noqa: ANN201
+def flood(wordings: int, others: int, answers: int = 1) -> Pool:
     rows = [
         row(n, ("On", "Off")[n % answers], prompt=f"turn all the kitchen lights on number {n}", source="liked", user="u")
         for n in range(wordings)

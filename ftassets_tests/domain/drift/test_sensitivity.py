@@ -5,7 +5,7 @@ from ftassets.domain.drift import Power, Reference, build_reference, novelty_sta
 from ftassets.domain.drift import reference as reference_module
 from ftassets.domain.drift.novelty import nearest_distances
 from ftassets.domain.drift.occupancy import assign
-from ftassets.domain.drift.sensitivity import _nearest_by_cluster
+from ftassets.domain.drift.sensitivity import _as_if_unknown
 from ftassets_tests.domain.drift.topics import DIMENSIONS, EVEN, KNOWN, NEW, queries, unit
 
 RATE = 0.01
@@ -59,13 +59,16 @@ def test_power_needs_topics_to_leave_out() -> None:
         power(build_reference(queries(20, EVEN, 1), "model:1"), 100, RATE, 0.25)
 
 
-def test_nearest_by_cluster_holds_the_leave_one_out_distances(reference: Reference) -> None:
-    nearest, names = _nearest_by_cluster(reference)
-    assert nearest.shape == (2000, len(names))
-    assert 1 - nearest.max(axis=1) == pytest.approx(reference.distances, abs=1e-6)
-    column = int(np.flatnonzero(names == reference.clusters[0])[0])
-    others = np.delete(np.arange(2000), 0)[reference.clusters[1:] == reference.clusters[0]]
-    assert nearest[0, column] == pytest.approx(float((reference.vectors[others] @ reference.vectors[0]).max()), abs=1e-6)
+def test_distances_as_if_the_cluster_were_unknown(reference: Reference) -> None:
+    names, distances, clusters = _as_if_unknown(reference)
+    assert np.array_equal(names, np.unique(reference.clusters))
+    assert (distances >= reference.distances - 1e-6).all()
+    assert (clusters != reference.clusters).all()
+    for row in (0, 1999):
+        others = reference.clusters != reference.clusters[row]
+        assert distances[row] == pytest.approx(1 - float((reference.vectors[others] @ reference.vectors[row]).max()), abs=1e-6)
+        centre_distances = ((reference.centres - reference.vectors[row]) ** 2).sum(axis=1)
+        assert clusters[row] == np.argsort(centre_distances)[1]
 
 
 def test_fixed_rules_depend_on_the_window(reference: Reference) -> None:

@@ -1,0 +1,86 @@
+"""`ftassets plan`: what gates and rollout can prove, as JSON and as a table."""
+
+import json
+from typing import Any
+
+import pytest
+
+from ftassets.domain.gates import HELD_OUT
+from ftassets.domain.loop import Dataset, Gate, LoopConfig, Rollout, Task
+from ftassets.lineage.eval_report import PAIRS
+from ftassets.plan_command import describe, run
+
+GATES = [
+    Gate(metric="exact_match", better_than="production"),
+    Gate(metric="exact_match", slice="established", no_worse_than="production", margin=0.02),
+    Gate(metric="latency_p95", no_worse_than="production", margin=0.2),
+]
+ROWS = {"established": 300, "drifted": 200, HELD_OUT: 5000}
+
+
+def loop(**changes: Any) -> LoopConfig:
+    fixed: dict[str, Any] = {"name": "support", "base_model": "base", "task": Task(system_prompt="Answer."), "gates": GATES}
+    return LoopConfig(**{**fixed, "dataset": Dataset(seed="seed.jsonl"), "golden_set": "golden.jsonl", **changes})
+
+
+@pytest.fixture(scope="module")
+def plan() -> dict[str, Any]:
+    return run(loop(), ROWS, 24_000)
+
+
+def test_gates_count_the_rows_they_would_compare(plan: dict[str, Any]) -> None:
+    assert [gate["name"] for gate in plan["gates"]] == [gate.name for gate in GATES]
+    assert [gate["rows"] for gate in plan["gates"]] == [500, 300, PAIRS]
+    assert json.loads(json.dumps(plan)) == plan
+    held_out = loop(gates=[Gate(metric="exact_match", slice=HELD_OUT, better_than="production")])
+    assert run(held_out, ROWS, 24_000)["gates"][0]["rows"] == 5000
+    few = run(loop(gates=GATES[2:]), {"golden": 7}, 24_000)["gates"][0]
+    assert (few["rows"], few["power"]) == (7, 0.0)
+
+
+def test_assumptions_change_the_plan_and_stand_in_it(plan: dict[str, Any]) -> None:
+    noisy = run(loop(gates=GATES[:2]), ROWS, 24_000, discordance=0.3, effect=0.1)
+    assert noisy["assumed"]["discordance"] == 0.3
+    assert noisy["gates"][1]["needed"] > 2 * plan["gates"][1]["needed"]
+    assert noisy["gates"][0]["effect"] == 0.1
+    with pytest.raises(ValueError, match="discordance"):
+        run(loop(), ROWS, 24_000, discordance=0.02)
+
+
+def test_the_table_names_every_gate_and_step_and_what_is_too_weak(plan: dict[str, Any]) -> None:
+    text = describe(plan)
+    lines = text.splitlines()
+    assert any(line.split() == ["exact_match_better", "0.04", "500", "416", "87%"] for line in lines)
+    assert any(line.split()[:2] == ["5", "%"] for line in lines)
+    assert "exact_match_established_no_worse: non-inferiority with margin 0.02 on 300 rows passes an equal model with only 30%" in text
+    assert "exact_match_better: superiority" not in text
+    assert max(len(line) for line in lines) <= 200
+
+
+def test_enough_rows_and_a_patient_rollout_need_no_warning() -> None:
+    patient = loop(gates=GATES[:2], rollout=Rollout(min_requests=2000))
+    plan = run(patient, {"established": 3000}, 1e6)
+    assert plan["rollout_sentences"] == []
+    assert describe(plan).splitlines()[-1].split()[:2] == ["50", "%"]
+
+
+def test_a_rollout_too_quick_to_see_a_failing_candidate_says_what_would_help(plan: dict[str, Any]) -> None:
+    first = plan["rollout"][0]["rollback_requests"]
+    assert "3 times the errors gets all traffic in 5" in plan["rollout_sentences"][0]
+    assert f"min_requests {first} would hold it at 5 %" in plan["rollout_sentences"][0]
+
+
+def test_a_rollout_that_rolls_back_for_want_of_data_names_the_steps() -> None:
+    policy = Rollout(on_not_enough_data="rollback")
+    sentences = run(loop(gates=GATES[:1], rollout=policy), ROWS, 1000)["rollout_sentences"]
+    assert [sentence.split(":")[0] for sentence in sentences] == [
+        f"at {step} % a good candidate goes back for want of data" for step in (5, 20, 50)
+    ]
+    assert "2.2 days" in sentences[0]
+    assert "step lasts 5 min" in sentences[0]
+
+
+def test_a_rollout_of_one_step_proves_nothing() -> None:
+    plan = run(loop(gates=GATES[:1], rollout=Rollout(steps=(100,))), ROWS, 1000)
+    assert "no canary step" in plan["rollout_sentences"][0]
+    assert "no canary step" in describe(plan)
