@@ -4,6 +4,7 @@ import json
 import os
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -145,6 +146,28 @@ def drift(
     with _refusing(ValueError, ServingError, DatasetError, dg.Failure):
         report = command.run(Home.from_env(), _known(loop), None if window is None else seconds(window))
     typer.echo(json.dumps(report, indent=2) if as_json else command.describe(report))
+
+
+@app.command()
+def plan(
+    loop: Loop,
+    requests: Annotated[float | None, typer.Option(help="Requests a day; without it those of the last week's log.")] = None,
+    effect: Annotated[float, typer.Option(help="Gain in accuracy that should be found.")] = 0.04,
+    discordance: Annotated[float, typer.Option(help="Share of rows on which only one of two models is right.")] = 0.10,
+    as_json: AsJson = False,
+) -> None:
+    """What each gate and rollout step can prove with the rows and the traffic there are, before anything is trained."""
+    from ftassets.commands import plan as command
+    from ftassets.domain.rows import parse_jsonl
+
+    config = _known(loop)
+    with _refusing(ValueError, OSError):
+        golden = parse_jsonl(config.golden_set.read_text(), "golden")[0]
+        per_day = requests or _backend("traffic_log").count(loop, time.time() - 7 * 86400) / 7
+        if not per_day:
+            raise ValueError(f"{loop} has no traffic in the last week: say --requests, the requests a day to expect")
+        found = command.run(config, Counter(row.slice or "golden" for row in golden), per_day, discordance, effect)
+    typer.echo(json.dumps(found, indent=2) if as_json else command.describe(found))
 
 
 @app.command()

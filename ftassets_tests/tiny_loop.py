@@ -107,7 +107,7 @@ def tiny_config(folder: Path, base: Path, **changes: Any) -> LoopConfig:
         "train": {"epochs": 1, "batch_size": 16, "accumulation": 1, "learning_rate": 1e-3, "rank": 4, "max_length": 128, "loss_limit": 10},
         "gates": [
             {"metric": "exact_match", "slice": "established", "no_worse_than": "production", "margin": 0.5},
-            {"metric": "latency_p95", "no_worse_than": "production", "margin": 100},
+            {"metric": "latency_p95", "no_worse_than": "production", "margin": 100, "pairs": 20},
         ],
         "retrain_on": {
             "drift": {"window": "1h", "sample": 60, "min_sample": 50, "reference_requests": 20, "reference_windows": 2, "consecutive": 1},

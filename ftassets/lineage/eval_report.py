@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import cycle, islice
 from pathlib import Path
 
 import dagster as dg
@@ -28,7 +29,6 @@ from ftassets.resources.serving.base import Serving
 from ftassets.resources.versions import MERGED, load_manifest
 
 STAGED = 900.0  # seconds a version may be staged for the latency comparison
-PAIRS = 20  # interleaved requests to each version
 ROLES = ("base", "production", "candidate")
 
 
@@ -200,11 +200,14 @@ def _latency(
     context: dg.AssetExecutionContext, loop: LoopConfig, serving: Serving, golden: Sequence[Example], candidate: str, production: str
 ) -> dict[str, list[float]]:
     versions = {"candidate": candidate, "production": production}
+    pairs = max((gate.pairs for gate in loop.gates if gate.metric == "latency_p95"), default=0)
+    if not pairs:
+        return {}
     with ThreadPoolExecutor() as pool:  # both servers start at the same time
         urls = dict(zip(versions, pool.map(lambda digest: serving.stage(loop.name, digest, STAGED), versions.values()), strict=True))
     try:
-        stride = max(1, len(golden) // PAIRS)
-        prompts = [row.prompt for row in golden[::stride]][:PAIRS]
+        stride = max(1, len(golden) // pairs)
+        prompts = list(islice(cycle(row.prompt for row in golden[::stride]), pairs))
         return interleaved_latency(urls, prompts, loop.task)
     finally:
         serving.unstage(loop.name, production)  # the candidate stays staged: its rollout is near, and the lease ends it

@@ -3,27 +3,33 @@ import os
 from pathlib import Path
 
 import dagster as dg
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ftassets.domain.answers import AnswerJob, Ask
-from ftassets.resources.evaluator.base import EvaluationFailed
+from ftassets.domain.answers import Answered, AnswerJob, Ask, Measurements, MetricsJob
+from ftassets.resources.evaluator.base import EvaluationFailed, EvaluationKilled
 from ftassets.resources.evaluator.embedded import SubprocessEvaluator
 from ftassets_tests.tiny_model import make_tiny_model
 
 
-def run(evaluator: SubprocessEvaluator, job: AnswerJob) -> None:
-    """Answer within a Dagster run."""
+def run(evaluator: SubprocessEvaluator, job: AnswerJob | MetricsJob) -> Measurements | None:
+    """Answer or measure within a Dagster run."""
+    found: list[Measurements] = []
 
     @dg.op
     def evaluation(context: dg.OpExecutionContext) -> None:
-        evaluator.answer(job, context)
+        if isinstance(job, AnswerJob):
+            evaluator.answer(job, context)
+        else:
+            found.append(evaluator.measure(job, context))
 
     @dg.job(executor_def=dg.in_process_executor)
     def the_job() -> None:
         evaluation()
 
     the_job.execute_in_process(raise_on_error=True)
+    return found[0] if found else None
 
 
 def stand_in(folder: Path, body: str) -> SubprocessEvaluator:
@@ -33,14 +39,25 @@ def stand_in(folder: Path, body: str) -> SubprocessEvaluator:
     return SubprocessEvaluator((str(path),))
 
 
+def use_this_tree(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH")])))
+
+
 def a_job(folder: Path, model: Path) -> AnswerJob:
     (folder / "prompts.jsonl").write_text("".join(json.dumps({"id": f"p{n}", "prompt": "open the door"}) + "\n" for n in range(3)))
     ask = Ask(model=model, prompts_file=folder / "prompts.jsonl", output=folder / "out.parquet")
     return AnswerJob(system_prompt="Answer as JSON.", max_tokens=3, asks=[ask], work=folder)
 
 
+def metrics_job(folder: Path, *metrics: str) -> MetricsJob:
+    (folder / "prompts.jsonl").write_text(json.dumps({"id": "p0", "prompt": "open the door", "expected": "yes", "slice": "known"}))
+    pq.write_table(pa.table({"id": ["p0"], "answer": ["yes"]}), folder / "answers.parquet")
+    one = Answered(role="candidate", prompts_file=folder / "prompts.jsonl", answers=folder / "answers.parquet")
+    return MetricsJob(metrics=list(metrics), task="text", label="intent", answered=[one], output=folder / "metrics.json", work=folder)
+
+
 def test_a_real_evaluation_writes_its_file(tmp_path, monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH")])))
+    use_this_tree(monkeypatch)
     run(SubprocessEvaluator(), a_job(tmp_path, make_tiny_model(tmp_path / "base")))
     assert pq.read_table(tmp_path / "out.parquet")["id"].to_pylist() == ["p0", "p1", "p2"]
 
@@ -64,3 +81,31 @@ def test_the_sentence_of_the_process_is_passed_on(tmp_path):
     body = "pathlib.Path(sys.argv[1]).with_suffix('.failed').write_text('no such model')\nsys.exit(1)\n"
     with pytest.raises(EvaluationFailed, match="failed: no such model$"):
         run(stand_in(tmp_path, body), a_job(tmp_path, tmp_path))
+
+
+def test_a_real_measurement_returns_its_table_and_measures_anew(tmp_path, monkeypatch):
+    use_this_tree(monkeypatch)
+    job = metrics_job(tmp_path, "exact_match")
+    job.output.write_text("of an earlier attempt")
+    table = {"exact_match": {"candidate": {"known": {"exact_match": 1.0}}}}
+    assert run(SubprocessEvaluator(), job) == table
+    assert json.loads(job.output.read_text()) == table
+
+
+def test_a_metric_that_is_not_there_is_a_sentence_and_no_traceback(tmp_path, monkeypatch, capfd):
+    use_this_tree(monkeypatch)
+    with pytest.raises(EvaluationFailed, match="failed: there is no metric 'exact_mach': ours are"):
+        run(SubprocessEvaluator(), metrics_job(tmp_path, "exact_mach"))
+    assert "Traceback" not in capfd.readouterr().out
+
+
+def test_a_table_of_an_earlier_attempt_does_not_pass(tmp_path):
+    job = metrics_job(tmp_path, "exact_match")
+    job.output.write_text("{}")
+    with pytest.raises(EvaluationFailed, match=r"did not write metrics\.json"):
+        run(stand_in(tmp_path, "with open_dagster_pipes(): pass\n"), job)
+
+
+def test_a_killed_measurement_is_worth_one_more_try(tmp_path):
+    with pytest.raises(EvaluationKilled, match="memory ran out$"):
+        run(stand_in(tmp_path, "os.kill(os.getpid(), 9)\n"), metrics_job(tmp_path, "exact_match"))

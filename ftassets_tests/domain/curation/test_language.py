@@ -26,10 +26,6 @@ def test_rows_of_other_languages_are_dropped_with_language_and_score() -> None:
     assert re.fullmatch(r"the request's language is de \(score (1\.00|0\.9\d)\), kept are en, ru", outcome.dropped[1])
 
 
-def test_codes_may_be_in_capitals() -> None:
-    assert not keep_languages(pool((GERMAN, "{}")), loop(languages=["DE"])).dropped
-
-
 def test_short_texts_are_kept_since_they_cannot_be_told() -> None:
     outcome = keep_languages(pool(("bonjour, ça va?", "{}"), ("<EMAIL> <PHONE> <PERSON> <IBAN> oui", "{}")), loop(languages=["en"]))
     assert outcome == Outcome(counts={"too short to tell": 2})

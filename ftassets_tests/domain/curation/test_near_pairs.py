@@ -42,7 +42,7 @@ def sentences(count: int, seed: int = 0, words: int = 9) -> list[str]:
     return [" ".join(rng.choices(WORDS, k=rng.randint(3, words))) for _ in range(count)]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.integers(0, 10_000), st.sampled_from([0.5, 0.6, 0.8, 1.0]))
 def test_pairs_and_their_index_are_those_of_all_with_all(seed: int, limit: float) -> None:
     texts = sentences(60, seed)
@@ -79,7 +79,7 @@ def test_buckets_too_large_for_all_with_all_still_link_their_texts() -> None:
 
 
 def test_estimates_are_unbiased() -> None:
-    texts = sentences(400, words=14)
+    texts = sentences(200, words=14)
     prints = fingerprints(texts)
     pairs = all_with_all(texts, 0.2)
     left, right = map(np.array, zip(*pairs, strict=True))

@@ -5,10 +5,9 @@ from typing import Any
 
 import pytest
 
+from ftassets.commands.plan import describe, run
 from ftassets.domain.gates import HELD_OUT
 from ftassets.domain.loop import Dataset, Gate, LoopConfig, Rollout, Task
-from ftassets.lineage.eval_report import PAIRS
-from ftassets.plan_command import describe, run
 
 GATES = [
     Gate(metric="exact_match", better_than="production"),
@@ -30,12 +29,12 @@ def plan() -> dict[str, Any]:
 
 def test_gates_count_the_rows_they_would_compare(plan: dict[str, Any]) -> None:
     assert [gate["name"] for gate in plan["gates"]] == [gate.name for gate in GATES]
-    assert [gate["rows"] for gate in plan["gates"]] == [500, 300, PAIRS]
+    assert [gate["rows"] for gate in plan["gates"]] == [500, 300, 150]
     assert json.loads(json.dumps(plan)) == plan
     held_out = loop(gates=[Gate(metric="exact_match", slice=HELD_OUT, better_than="production")])
     assert run(held_out, ROWS, 24_000)["gates"][0]["rows"] == 5000
-    few = run(loop(gates=GATES[2:]), {"golden": 7}, 24_000)["gates"][0]
-    assert (few["rows"], few["power"]) == (7, 0.0)
+    none = run(loop(gates=GATES[2:]), {}, 24_000)["gates"][0]
+    assert (none["rows"], none["power"]) == (0, 0.0)
 
 
 def test_assumptions_change_the_plan_and_stand_in_it(plan: dict[str, Any]) -> None:
@@ -64,14 +63,15 @@ def test_enough_rows_and_a_patient_rollout_need_no_warning() -> None:
     assert describe(plan).splitlines()[-1].split()[:2] == ["50", "%"]
 
 
-def test_a_rollout_too_quick_to_see_a_failing_candidate_says_what_would_help(plan: dict[str, Any]) -> None:
+def test_a_rollout_too_quick_to_see_a_failing_candidate_says_what_would_help() -> None:
+    plan = run(loop(gates=GATES[:1], rollout=Rollout(min_requests=100)), ROWS, 24_000)
     first = plan["rollout"][0]["rollback_requests"]
     assert "3 times the errors gets all traffic in 5" in plan["rollout_sentences"][0]
     assert f"min_requests {first} would hold it at 5 %" in plan["rollout_sentences"][0]
 
 
 def test_a_rollout_that_rolls_back_for_want_of_data_names_the_steps() -> None:
-    policy = Rollout(on_not_enough_data="rollback")
+    policy = Rollout(on_not_enough_data="rollback", min_requests=100)
     sentences = run(loop(gates=GATES[:1], rollout=policy), ROWS, 1000)["rollout_sentences"]
     assert [sentence.split(":")[0] for sentence in sentences] == [
         f"at {step} % a good candidate goes back for want of data" for step in (5, 20, 50)

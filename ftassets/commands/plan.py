@@ -7,7 +7,6 @@ from typing import Any
 from ftassets.domain.gates import HELD_OUT
 from ftassets.domain.loop import Gate, LoopConfig, Rollout
 from ftassets.domain.planning import POWER, WORSE, StepPlan, plan_gate, plan_rollout
-from ftassets.lineage.eval_report import PAIRS
 
 
 def run(
@@ -75,7 +74,7 @@ def _rows(gate: Gate, rows_per_slice: Mapping[str, int]) -> int:
     """Rows the gate will compare, as `gates.in_slice` and the latency comparison choose them."""
     golden = sum(rows for name, rows in rows_per_slice.items() if name != HELD_OUT)
     if gate.metric == "latency_p95":
-        return min(golden, PAIRS)
+        return gate.pairs if golden else 0
     return rows_per_slice.get(gate.slice, 0) if gate.slice else golden
 
 

@@ -1,0 +1,148 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from ftassets.domain.answers import Answered, MetricsJob
+from ftassets.evaluation.measure import measure
+from ftassets.evaluation.metrics.base import TextMetric
+from ftassets.evaluation.metrics.registry import MetricFailed
+
+ON, OFF = '{"intent": "TurnOn"}', '{"intent": "TurnOff"}'
+ROWS = {"r1": (ON, "known"), "r2": (OFF, "known"), "r3": (ON, "new")}
+
+
+class Told(TextMetric):
+    """What it was told, as lengths."""
+
+    def _compute(self, predictions, references, label):
+        return {"label": len(label), "rows": len(predictions)}
+
+
+class Odd(TextMetric):
+    """Whatever the first answer says."""
+
+    def _compute(self, predictions, references):
+        return json.loads(predictions[0])
+
+
+def answered(folder: Path, role: str, answers: dict[str, str], rows: dict[str, tuple[str, str]] = ROWS, name: str = "golden") -> Answered:
+    """One role's answers as the answer job leaves them."""
+    prompts = folder / f"{role}-{name}.jsonl"
+    lines = [{"id": key, "prompt": "do it", "expected": expected, "slice": part} for key, (expected, part) in rows.items()]
+    prompts.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    table = pa.table({"id": list(answers), "answer": list(answers.values()), "tokens_out": [1] * len(answers)})
+    pq.write_table(table, folder / f"{role}-{name}.parquet")
+    return Answered(role=role, prompts_file=prompts, answers=folder / f"{role}-{name}.parquet")
+
+
+def a_job(folder: Path, *each: Answered, metrics: tuple[str, ...] = ("exact_match",)) -> MetricsJob:
+    return MetricsJob(
+        metrics=list(metrics), task="tool_call", label="intent", answered=list(each), output=folder / "table.json", work=folder / "work"
+    )
+
+
+def test_each_metric_is_taken_per_role_and_slice(tmp_path):
+    base = answered(tmp_path, "base", dict.fromkeys(ROWS, "?"))
+    candidate = answered(tmp_path, "candidate", {"r3": ON, "r1": OFF, "r2": OFF})  # the order of the answers does not matter
+    job = a_job(tmp_path, base, candidate, metrics=("exact_match", "validity"))
+    table = measure(job, lambda _: None)
+    assert table == {
+        "exact_match": {
+            "base": {"known": {"exact_match": 0.0}, "new": {"exact_match": 0.0}},
+            "candidate": {"known": {"exact_match": 0.5}, "new": {"exact_match": 1.0}},
+        },
+        "validity": {
+            "base": {"known": {"validity": 0.0}, "new": {"validity": 0.0}},
+            "candidate": {"known": {"validity": 1.0}, "new": {"validity": 1.0}},
+        },
+    }
+    assert json.loads(job.output.read_text()) == table
+
+
+def test_the_sets_of_a_role_add_up(tmp_path):
+    rows = {"r1": (ON, "held_out")}  # ids are unique within a set only
+    sets = answered(tmp_path, "base", dict.fromkeys(ROWS, ON)), answered(tmp_path, "base", {"r1": ON}, rows, "held_out")
+    table = measure(a_job(tmp_path, *sets), lambda _: None)
+    assert table["exact_match"]["base"] == {
+        "known": {"exact_match": 0.5}, "new": {"exact_match": 1.0}, "held_out": {"exact_match": 1.0}
+    }  # fmt: skip
+
+
+def test_a_metric_of_ones_own_is_told_what_it_asks_for(tmp_path):
+    name = f"{__name__}:Told"
+    table = measure(a_job(tmp_path, answered(tmp_path, "base", dict.fromkeys(ROWS, ON)), metrics=(name,)), lambda _: None)
+    assert table[name]["base"]["known"] == {"label": 6.0, "rows": 2.0}
+
+
+@pytest.mark.parametrize("said", ['{"x": NaN}', '{"x": 1, "y": Infinity}', '{"x": [1, 2]}', '{"x": "high"}', "{}", "3", "no JSON"])
+def test_anything_but_finite_numbers_is_refused_with_the_metrics_name(said, tmp_path):
+    job = a_job(tmp_path, answered(tmp_path, "base", dict.fromkeys(ROWS, said)), metrics=(f"{__name__}:Odd",))
+    with pytest.raises(MetricFailed, match=r"metric .*test_measure:Odd, base, slice known: "):
+        measure(job, lambda _: None)
+    assert not job.output.exists()
+
+
+@pytest.mark.parametrize(
+    ("answers", "message"),
+    [
+        ({"r1": ON, "r2": ON}, r"has no answer to r3 of base-golden\.jsonl"),
+        ({**dict.fromkeys(ROWS, ON), "r9": ON}, r"base-golden\.jsonl has no row r9"),
+    ],
+)
+def test_rows_missing_on_one_side_are_an_error(answers, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        measure(a_job(tmp_path, answered(tmp_path, "base", answers)), lambda _: None)
+
+
+def test_roles_with_different_rows_are_not_compared(tmp_path):
+    base = answered(tmp_path, "base", dict.fromkeys(ROWS, ON))
+    other = answered(tmp_path, "candidate", {"r1": ON}, {"r1": ROWS["r1"]})
+    with pytest.raises(ValueError, match="base and candidate did not answer the same rows"):
+        measure(a_job(tmp_path, base, other), lambda _: None)
+
+
+def test_a_row_that_is_there_twice_is_an_error(tmp_path):
+    one = answered(tmp_path, "base", dict.fromkeys(ROWS, ON))
+    one.prompts_file.write_text(one.prompts_file.read_text() * 2)
+    with pytest.raises(ValueError, match=r"base-golden\.jsonl has more than one row r1, r2, r3"):
+        measure(a_job(tmp_path, one), lambda _: None)
+
+
+@pytest.mark.parametrize(("text", "message"), [("\n", "has no rows"), ('\n{"id": "r1", "prompt": "do it"}\n', "line 2 is not a row with id")])
+def test_a_prompts_file_without_expected_answers_is_an_error(text, message, tmp_path):
+    one = answered(tmp_path, "base", dict.fromkeys(ROWS, ON))
+    one.prompts_file.write_text(text)
+    with pytest.raises(ValueError, match=message):
+        measure(a_job(tmp_path, one), lambda _: None)
+
+
+def test_an_unknown_metric_is_found_before_any_is_taken(tmp_path):
+    said: list[str] = []
+    job = a_job(tmp_path, answered(tmp_path, "base", dict.fromkeys(ROWS, ON)), metrics=("exact_match", "exact_mach"))
+    with pytest.raises(MetricFailed, match="no metric 'exact_mach'"):
+        measure(job, said.append)
+    assert said == []
+
+
+def test_processes_that_share_a_work_folder_agree_and_leave_the_home_alone(tmp_path):
+    home = tmp_path / "home"
+    home.mkdir()
+    job = a_job(tmp_path, answered(tmp_path, "base", dict.fromkeys(ROWS, ON)), metrics=("rouge", "bertscore"))
+    job.work.mkdir()
+    file = job.work / "job.json"
+    file.write_text(job.model_dump_json())
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "XDG_", "MPL"))}
+    environment |= {"HOME": str(home), "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
+    process = subprocess.Popen([sys.executable, "-m", "ftassets.evaluation", str(file)], env=environment)
+    here = measure(job.model_copy(update={"output": tmp_path / "here.json"}), lambda _: None)
+    assert process.wait() == 0
+    there = json.loads(job.output.read_text())
+    assert there["rouge"] == here["rouge"]
+    assert there["bertscore"]["base"]["new"] == pytest.approx(here["bertscore"]["base"]["new"], abs=1e-5)
+    assert list(home.rglob("*")) == []
