@@ -10,14 +10,17 @@ LOOP = "voice_commands"
 PAGES = {
     "lineage": (f"/locations/ftassets/asset-groups/{LOOP}/lineage", "endpoint", (1500, 900)),
     "eval_report": (f"/assets/{LOOP}/eval_report?view=overview", "worse_than_production", (1500, 1000)),
+    "drift_report": (f"/assets/{LOOP}/drift_report?view=overview", "new_topics", (1500, 1400)),
+    "curated_dataset": (f"/assets/{LOOP}/curated_dataset?view=overview", "funnel", (1500, 1400)),
 }
 
 
-def main(url: str = "http://127.0.0.1:3000") -> None:
-    """One PNG a page, beside this file."""
+def main(url: str = "http://127.0.0.1:3000", *names: str) -> None:
+    """One PNG a page, beside this file; all pages when none is named."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        for name, (path, text, (width, height)) in PAGES.items():
+        for name in names or PAGES:
+            path, text, (width, height) = PAGES[name]
             page = browser.new_page(viewport={"width": width, "height": height})
             page.goto(url + path)
             page.get_by_text(text).first.wait_for(timeout=60_000)

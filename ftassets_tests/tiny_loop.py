@@ -10,10 +10,11 @@ from typing import Any
 import dagster as dg
 
 from ftassets.components.fine_tune_loop import build_loop
-from ftassets.domain.answers import AnswerJob
+from ftassets.domain.answers import AnswerJob, Measurements, MetricsJob
 from ftassets.domain.loop import LoopConfig
 from ftassets.domain.training import TrainingJob, TrainingResult
 from ftassets.evaluation.generate import answer
+from ftassets.evaluation.measure import measure
 from ftassets.home import Home
 from ftassets.lineage.events import node
 from ftassets.profiles import resources
@@ -46,6 +47,9 @@ class EvaluatorHere(Evaluator):
 
     def answer(self, job: AnswerJob, context: Any) -> None:
         answer(job, context.log.info)
+
+    def measure(self, job: MetricsJob, context: Any) -> Measurements:
+        return measure(job, context.log.info)
 
 
 def teach(folder: Path, answer: str) -> Path:

@@ -161,6 +161,11 @@ class Drift(_Strict):
     """When traffic is compared with what production was trained on, and how often that may be wrong."""
 
     every: str = Field("0 6 * * *", description="Cron of the drift report.")
+    rule: Literal["novelty", "centroid_cosine"] = Field(
+        "novelty",
+        description="What raises the alarm. centroid_cosine is the fixed rule \"above 0.15\", outside the budget: the drift report says "
+        "how often it alarms on harmless windows.",
+    )
     window: Seconds = timedelta(hours=24).total_seconds()
     sample: int = Field(500, ge=20)
     min_sample: int = Field(100, ge=10)

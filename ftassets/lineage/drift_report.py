@@ -8,7 +8,7 @@ import dagster as dg
 import numpy as np
 
 from ftassets.domain.canonical import canonical_json, digest_of
-from ftassets.domain.drift import Comparison, DriftVerdict, Explanation, alarm_rate, compare, explain, not_enough_data
+from ftassets.domain.drift import PRESETS, Comparison, DriftVerdict, Explanation, alarm_rate, by_fixed_rule, compare, explain, not_enough_data
 from ftassets.domain.loop import LoopConfig
 from ftassets.domain.monitoring import LatestReport
 from ftassets.domain.traffic import Reviewed
@@ -106,6 +106,8 @@ def measure(
         if known.reference.count >= smallest:
             vectors = np.array([point.vector for point in window]).reshape(len(window), known.reference.vectors.shape[1])
             comparison = compare(known.reference, vectors, rate, policy.min_sample)
+            if policy.rule != "novelty":
+                comparison = by_fixed_rule(comparison, policy.rule, PRESETS[policy.rule])
             explanation = _explained(loop, production, known, comparison, vectors, window, dataset_store, home)
             return Measured(production, known, end, window, rate, comparison, explanation)
     return Measured(production, known, end, window, rate, not_enough_data(why), Explanation((), 0.0, ()))

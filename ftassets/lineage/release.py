@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -13,6 +14,7 @@ from ftassets.home import Home
 from ftassets.lineage.eval_report import gate_table, policy_digest, read_report
 from ftassets.lineage.events import node, refused_gates, required
 from ftassets.lineage.node import describe
+from ftassets.resources.dataset_store.base import AlreadyExists, DatasetStore
 from ftassets.resources.files import write_durably
 from ftassets.resources.registry.base import Registry
 from ftassets.resources.serving.base import Serving
@@ -34,6 +36,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
     def release(
         context: dg.AssetExecutionContext,
         home: dg.ResourceParam[Home],
+        dataset_store: dg.ResourceParam[DatasetStore],
         serving: dg.ResourceParam[Serving],
         signer: dg.ResourceParam[Signer],
         registry: dg.ResourceParam[Registry],
@@ -65,6 +68,8 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
             write_durably(path, signer.sign(payload))
         if why_not := objections(signer.verify(path.read_bytes()), loop.name, report.candidate, manifest.files):
             raise _refused("the attestation on disk is not this version's", dict(enumerate(why_not)))
+        with suppress(AlreadyExists):
+            dataset_store.tag(f"release/{loop.name}/{report.candidate[:12]}", report.dataset_commit)
         name = version_name(loop, report)
         registered = registry.register(
             loop.name,

@@ -114,7 +114,9 @@ def test_a_row_that_is_there_twice_is_an_error(tmp_path):
         measure(a_job(tmp_path, one), lambda _: None)
 
 
-@pytest.mark.parametrize(("text", "message"), [("\n", "has no rows"), ('\n{"id": "r1", "prompt": "do it"}\n', "line 2 is not a row with id")])
+@pytest.mark.parametrize(
+    ("text", "message"), [("\n", "has no rows"), ('\n{"id": "r1", "prompt": "do it"}\n', "line 2 is not a row with id")]
+)
 def test_a_prompts_file_without_expected_answers_is_an_error(text, message, tmp_path):
     one = answered(tmp_path, "base", dict.fromkeys(ROWS, ON))
     one.prompts_file.write_text(text)

@@ -12,8 +12,10 @@ from ftassets.domain.scoring import label_of
 
 def weigh_classes(pool: Pool, loop: LoopConfig) -> Outcome:
     """Count classes and length quartiles; the result is the share of each class's rows that training may use. Nothing is dropped."""
-    labels = Counter(label_of(pool.rows[i].completion, loop.task.label) for i in pool.index)
-    counts = {f"class {label}": rows for label, rows in labels.most_common()}
+    labels: Counter[str] = Counter()
+    for answer, rows in Counter(pool.rows[i].completion for i in pool.index).items():  # answers repeat: each is parsed once
+        labels[label_of(answer, loop.task.label)] += rows
+    counts = {f"class {label}": count for label, count in labels.most_common()}
     if pool.index:
         lengths = [len(pool.rows[i].prompt) + len(pool.rows[i].completion) for i in pool.index]
         quartiles = np.quantile(lengths, [0.25, 0.5, 0.75])
@@ -27,7 +29,7 @@ def weigh_classes(pool: Pool, loop: LoopConfig) -> Outcome:
             skipped=f"{len(labels)} classes cannot each hold at most {loop.dataset.max_class_share:.0%} of the rows",
             result={},
         )
-    used = sum(round(shares.get(label, 1.0) * rows) for label, rows in labels.items())
+    used = sum(round(shares.get(label, 1.0) * count) for label, count in labels.items())
     return Outcome(counts={**counts, "rows training may use": used}, result=shares)
 
 

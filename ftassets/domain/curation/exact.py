@@ -9,7 +9,7 @@ def drop_exact(pool: Pool, loop: LoopConfig) -> Outcome:
     """Drop rows whose request, once normalised, is that of a row that ranks higher; among equals the first one stays."""
     first: dict[bytes, int] = {}
     dropped = {}
-    for i in sorted(pool.index, key=lambda i: precedence(pool.rows[i])):
+    for _, _, i in sorted([(*precedence(pool.rows[i]), i) for i in pool.index]):
         kept = first.setdefault(prompt_digest(pool.rows[i]), i)
         if kept != i:
             dropped[i] = f"same prompt as {pool.rows[kept].id}"

@@ -6,6 +6,7 @@ from ftassets.domain.drift.comparison import (
     DriftVerdict,
     MovedCluster,
     Statistic,
+    by_fixed_rule,
     compare,
     not_enough_data,
     novelty_statistics,
@@ -14,10 +15,11 @@ from ftassets.domain.drift.comparison import (
 from ftassets.domain.drift.explanation import Explanation, MovedTopic, NewTopic, explain
 from ftassets.domain.drift.origin import DriftOrigin, input_or_output
 from ftassets.domain.drift.reference import Reference, build_reference, same_space
-from ftassets.domain.drift.sensitivity import Power, PresetRate, power, preset_false_alarm_rates
+from ftassets.domain.drift.sensitivity import PRESETS, Power, PresetRate, power, preset_false_alarm_rates
 from ftassets.domain.drift.text import text_statistics
 
 __all__ = [
+    "PRESETS",
     "Comparison",
     "DriftOrigin",
     "DriftVerdict",
@@ -31,6 +33,7 @@ __all__ = [
     "Statistic",
     "alarm_rate",
     "build_reference",
+    "by_fixed_rule",
     "compare",
     "explain",
     "input_or_output",

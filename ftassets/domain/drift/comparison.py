@@ -1,6 +1,6 @@
 """A window of queries against the reference: is it new, and did the mix change?"""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 import numpy as np
@@ -193,6 +193,17 @@ def compare(
         verdict, reason, statistics, informing, distances, reference.q95, clusters, moved,
         _is_new(bool(alarms), float((distances > reference.q95).mean())), _mix_changed(informing, moved),
     )  # fmt: skip
+
+
+def by_fixed_rule(comparison: Comparison, name: str, limit: float) -> Comparison:
+    """The comparison with its verdict from one informing statistic and a fixed limit, whatever that does to false alarms."""
+    if comparison.verdict is DriftVerdict.NOT_ENOUGH_DATA:
+        return comparison
+    found = next(s for s in comparison.informing if s.name == name)
+    ruled = replace(found, threshold=limit, informs_only=False)
+    verdict = DriftVerdict.ALARM if ruled.alarm else DriftVerdict.QUIET
+    reason = f"{name} {ruled.value:.3f} is {'above' if ruled.alarm else 'not above'} the fixed limit {limit:g}"
+    return replace(comparison, verdict=verdict, reason=reason, statistics=(*(replace(s, informs_only=True) for s in comparison.statistics), ruled))
 
 
 def _is_new(alarm: bool, share: float) -> str:

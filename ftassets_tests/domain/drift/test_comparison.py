@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ftassets.domain.drift import Comparison, DriftVerdict, Reference, build_reference, compare, novelty_statistics
+from ftassets.domain.drift import Comparison, DriftVerdict, Reference, build_reference, by_fixed_rule, compare, novelty_statistics
 from ftassets_tests.domain.drift.topics import ALL, EVEN, KNOWN, NEW, queries, topics
 
 RATE = 0.01
@@ -37,6 +37,17 @@ def test_alarm_when_half_the_queries_are_new(reference: Reference, n: int) -> No
         assert [s.name for s in result.statistics if s.alarm] == ["novelty_mean", "novelty_share"]
         assert all(s.p_value <= 2e-4 for s in result.statistics)
         assert result.is_new.startswith("Yes")
+
+
+def test_a_fixed_rule_decides_by_its_own_statistic_alone(reference: Reference) -> None:
+    new = compared(reference, queries(200, np.ones(ALL), 1))
+    value = next(s.value for s in new.informing if s.name == "centroid_cosine")
+    for limit, verdict in ((value + 0.01, DriftVerdict.QUIET), (value - 0.01, DriftVerdict.ALARM)):
+        ruled = by_fixed_rule(new, "centroid_cosine", limit)
+        assert ruled.verdict is verdict
+        assert [s.name for s in ruled.statistics if s.alarm] == (["centroid_cosine"] if verdict is DriftVerdict.ALARM else [])
+    few = compared(reference, queries(20, EVEN, 1))
+    assert by_fixed_rule(few, "centroid_cosine", 0.0) is few
 
 
 def test_distances_tell_which_queries_are_new(reference: Reference) -> None:

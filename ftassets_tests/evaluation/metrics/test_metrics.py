@@ -59,7 +59,12 @@ def test_f1_of_a_hand_counted_table(tmp_path):
     wanted = [{"intent": name} for name in ("a", "a", "a", "b", "b", "b")]
     values = compute("f1", tmp_path, [json.dumps(each) for each in said], [json.dumps(each) for each in wanted])
     a, b = 2 * 1 * (2 / 3) / (1 + 2 / 3), 2 * (1 / 2) * (1 / 3) / (1 / 2 + 1 / 3)
-    assert values == {"micro": pytest.approx(3 / 6), "macro": pytest.approx((a + b) / 2), "class:a": pytest.approx(a), "class:b": pytest.approx(b)}
+    assert values == {
+        "micro": pytest.approx(3 / 6),
+        "macro": pytest.approx((a + b) / 2),
+        "class:a": pytest.approx(a),
+        "class:b": pytest.approx(b),
+    }
 
 
 def test_f1_takes_the_field_it_is_told(tmp_path):

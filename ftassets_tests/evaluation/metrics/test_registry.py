@@ -48,7 +48,9 @@ def test_what_is_no_metric_is_named(name, message, tmp_path):
         load(name, tmp_path)
 
 
-@pytest.mark.parametrize(("name", "package"), [("rouge", "rouge_score"), ("bleu", "sacrebleu"), ("chrf", "sacrebleu"), ("bertscore", "bert_score")])
+@pytest.mark.parametrize(
+    ("name", "package"), [("rouge", "rouge_score"), ("bleu", "sacrebleu"), ("chrf", "sacrebleu"), ("bertscore", "bert_score")]
+)
 def test_a_missing_package_names_the_extra(name, package, tmp_path, monkeypatch):
     monkeypatch.delitem(sys.modules, f"ftassets.evaluation.metrics.{name}", raising=False)
     monkeypatch.setitem(sys.modules, package, None)  # as if it were not installed
