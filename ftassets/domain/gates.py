@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
 
+from ftassets.domain.answers import Measurements
 from ftassets.domain.loop import Gate
 from ftassets.domain.scoring import Score
 from ftassets.domain.statistics import (
@@ -59,6 +60,7 @@ class EvalReport(BaseModel):
     scores: dict[str, list[Score]]  # candidate, production, base -> one score a row, same rows in the same order
     latency_ms: dict[str, list[float]]  # candidate, production -> milliseconds of the same requests, interleaved
     answers: dict[str, list[str]]  # names of the stored answer files, by role
+    metrics: Measurements = {}  # what the loop asks for besides: metric -> role -> slice -> value name -> number
 
 
 def judge(gates: Sequence[Gate], report: EvalReport) -> list[GateResult]:

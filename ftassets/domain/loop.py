@@ -163,7 +163,7 @@ class Drift(_Strict):
     every: str = Field("0 6 * * *", description="Cron of the drift report.")
     rule: Literal["novelty", "centroid_cosine"] = Field(
         "novelty",
-        description="What raises the alarm. centroid_cosine is the fixed rule \"above 0.15\", outside the budget: the drift report says "
+        description='What raises the alarm. centroid_cosine is the fixed rule "above 0.15", outside the budget: the drift report says '
         "how often it alarms on harmless windows.",
     )
     window: Seconds = timedelta(hours=24).total_seconds()

@@ -8,7 +8,17 @@ import dagster as dg
 import numpy as np
 
 from ftassets.domain.canonical import canonical_json, digest_of
-from ftassets.domain.drift import PRESETS, Comparison, DriftVerdict, Explanation, alarm_rate, by_fixed_rule, compare, explain, not_enough_data
+from ftassets.domain.drift import (
+    PRESETS,
+    Comparison,
+    DriftVerdict,
+    Explanation,
+    alarm_rate,
+    by_fixed_rule,
+    compare,
+    explain,
+    not_enough_data,
+)
 from ftassets.domain.loop import LoopConfig
 from ftassets.domain.monitoring import LatestReport
 from ftassets.domain.traffic import Reviewed

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from ftassets.domain.answers import AnswerJob, Ask
+from ftassets.domain.answers import Answered, AnswerJob, Ask, ExpectedAnswer, Measurements, MetricsJob
 from ftassets.domain.canonical import canonical_json, digest_of
 from ftassets.domain.gates import HELD_OUT, EvalReport, GateResult, Verdict, in_slice, judge
 from ftassets.domain.loop import LoopConfig
@@ -62,6 +62,7 @@ def build(loop: LoopConfig) -> tuple[dg.AssetsDefinition, dg.AssetChecksDefiniti
         answers = {role: _answer_files(home, loop, digest, [golden, held_out]) for role, digest in versions.items()}
         try:
             _answer(context, home, loop, evaluator, [golden, held_out], answers, versions)
+            metrics = _measure(context, home, loop, evaluator, [golden, held_out], answers) if loop.metrics else {}
         except EvaluationKilled as error:
             raise dg.RetryRequested(max_retries=1, seconds_to_wait=1) from error
         except EvaluationFailed as error:
@@ -83,6 +84,7 @@ def build(loop: LoopConfig) -> tuple[dg.AssetsDefinition, dg.AssetChecksDefiniti
             scores=scores,
             latency_ms=latency,
             answers={role: [path.name for path in paths] for role, paths in answers.items()},
+            metrics=metrics,
         )
         digest = store_report(home, report)
         return dg.MaterializeResult(
@@ -178,6 +180,40 @@ def _answer(
         shutil.rmtree(work, ignore_errors=True)
 
 
+def _measure(
+    context: dg.AssetExecutionContext,
+    home: Home,
+    loop: LoopConfig,
+    evaluator: Evaluator,
+    sets: Sequence[Sequence[Example]],
+    answers: dict[str, list[Path]],
+) -> Measurements:
+    """The loop's further metrics over all roles' stored answers, by slice, in a process of their own."""
+    work = home.root / "work" / f"{context.run_id}-metrics"
+    work.mkdir(parents=True, exist_ok=True)
+    try:
+        answered = []
+        for number, rows in enumerate(sets):
+            if not rows:
+                continue
+            expected = work / f"expected-{number}.jsonl"
+            slices = [HELD_OUT if number else row.slice or "golden" for row in rows]
+            lines = [ExpectedAnswer(id=row.id, expected=row.completion, slice=name) for row, name in zip(rows, slices, strict=True)]
+            expected.write_text("".join(line.model_dump_json() + "\n" for line in lines))
+            answered += [Answered(role=role, prompts_file=expected, answers=files[number]) for role, files in answers.items()]
+        job = MetricsJob(
+            metrics=loop.metrics,
+            task=loop.task.type,
+            label=loop.task.label,
+            answered=answered,
+            output=work / "metrics.json",
+            work=work,
+        )
+        return evaluator.measure(job, context)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
 def _scores(files: Sequence[Path], golden: Sequence[Example], held_out: Sequence[Example], task: str) -> list[Score]:
     found = read_answers(files)
     scores = [score(row.id, row.slice or "golden", found[row.id], row.completion, task) for row in golden]
@@ -265,8 +301,20 @@ def _metadata(
                 [(row.prompt, row.completion, said["production"][row.id], said["candidate"][row.id]) for row in worse],
             )
         ),
+        **({"metrics": dg.MetadataValue.md(_metrics_table(report))} if report.metrics else {}),
         "report": dg.MetadataValue.path(home.reports / loop.name / f"eval-{digest}.json"),
         "dataset_commit": report.dataset_commit,
         "golden_commit": report.golden_commit,
         **{f"{role}_exact_match_{name}": shares[name][role][0] for name in shares for role in ROLES},
     }
+
+
+def _metrics_table(report: EvalReport) -> str:
+    """The loop's further metrics: a line per metric, value and slice, a column per model."""
+    rows = [
+        (metric, value, name, *(by_role[role].get(name, {}).get(value, "") for role in ROLES))
+        for metric, by_role in report.metrics.items()
+        for name, values in by_role["candidate"].items()
+        for value in values
+    ]
+    return markdown_table(["metric", "value", "slice", *ROLES], rows)

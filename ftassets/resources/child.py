@@ -68,9 +68,7 @@ def quiet_libraries() -> None:
     datasets.disable_progress_bars()
 
 
-def work_off(
-    job_file: Path, kind: type[Job], do: Callable[[Job, Report], dict], foreseen: tuple[type[Exception], ...] = ()
-) -> int:
+def work_off(job_file: Path, kind: type[Job], do: Callable[[Job, Report], dict], foreseen: tuple[type[Exception], ...] = ()) -> int:
     """Body of a working process: reads its job, does it, reports the result.
 
     Exit code: 0 when done, 2 for a foreseen error, 1 for any other; both leave a sentence in the failure file.

@@ -203,7 +203,8 @@ def by_fixed_rule(comparison: Comparison, name: str, limit: float) -> Comparison
     ruled = replace(found, threshold=limit, informs_only=False)
     verdict = DriftVerdict.ALARM if ruled.alarm else DriftVerdict.QUIET
     reason = f"{name} {ruled.value:.3f} is {'above' if ruled.alarm else 'not above'} the fixed limit {limit:g}"
-    return replace(comparison, verdict=verdict, reason=reason, statistics=(*(replace(s, informs_only=True) for s in comparison.statistics), ruled))
+    others = (replace(s, informs_only=True) for s in comparison.statistics)
+    return replace(comparison, verdict=verdict, reason=reason, statistics=(*others, ruled))
 
 
 def _is_new(alarm: bool, share: float) -> str:

@@ -24,6 +24,6 @@ class Evaluator(ABC):
     def answer(self, job: AnswerJob, context: Any) -> None:
         """Write the answers; files that exist already are kept. Raises EvaluationFailed."""
 
+    @abstractmethod
     def measure(self, job: MetricsJob, context: Any) -> Measurements:
         """Write the metrics, anew when the file exists already, and return them. Raises EvaluationFailed."""
-        raise NotImplementedError
