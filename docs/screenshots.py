@@ -10,8 +10,6 @@ LOOP = "voice_commands"
 PAGES = {
     "lineage": (f"/locations/ftassets/asset-groups/{LOOP}/lineage", "endpoint", (1500, 900)),
     "eval_report": (f"/assets/{LOOP}/eval_report?view=overview", "worse_than_production", (1500, 1000)),
-    "drift_report": (f"/assets/{LOOP}/drift_report?view=overview", "new_topics", (1500, 1400)),
-    "curated_dataset": (f"/assets/{LOOP}/curated_dataset?view=overview", "funnel", (1500, 1400)),
 }
 
 

@@ -166,24 +166,26 @@ def _materialize(
         "reason": result.reason,
         "is_it_new": result.is_new,
         "did_the_mix_change": result.mix_changed,
+    }
+    if result.statistics and measured.known:
+        metadata["new_topics"] = dg.MetadataValue.md(_new_topics_table(measured, reviewed))
+        metadata["moved_topics"] = dg.MetadataValue.md(_moved_topics_table(measured))
+        metadata["statistics"] = dg.MetadataValue.md(_statistics_table(result))
+        metadata["map"] = dg.MetadataValue.md(_map(measured, measured.known))
+        farthest = np.argsort(-result.distances)[:10]
+        table = markdown_table(["query", "distance"], [(measured.window[i].text, float(result.distances[i])) for i in farthest])
+        metadata["farthest_queries"] = dg.MetadataValue.md(table)
+        if measured.known.sensitivity:
+            metadata["what_it_can_see"] = dg.MetadataValue.md("\n".join(f"- {sentence}" for sentence in measured.known.sensitivity))
+    metadata |= {
         "production": measured.production or "",
         "window_queries": len(measured.window),
         "reference_queries": measured.known.reference.count if measured.known else 0,
         "window_end": dg.MetadataValue.timestamp(measured.end),
         "false_alarm_rate": measured.rate,
-        "report": dg.MetadataValue.path(artefact),
         **values,
+        "report": dg.MetadataValue.path(artefact),
     }
-    if result.statistics and measured.known:
-        metadata["statistics"] = dg.MetadataValue.md(_statistics_table(result))
-        metadata["new_topics"] = dg.MetadataValue.md(_new_topics_table(measured, reviewed))
-        metadata["moved_topics"] = dg.MetadataValue.md(_moved_topics_table(measured))
-        metadata["map"] = dg.MetadataValue.md(_map(measured, measured.known))
-        if measured.known.sensitivity:
-            metadata["what_it_can_see"] = dg.MetadataValue.md("\n".join(f"- {sentence}" for sentence in measured.known.sensitivity))
-        farthest = np.argsort(-result.distances)[:10]
-        table = markdown_table(["query", "distance"], [(measured.window[i].text, float(result.distances[i])) for i in farthest])
-        metadata["farthest_queries"] = dg.MetadataValue.md(table)
     return dg.MaterializeResult(
         data_version=dg.DataVersion(digest),
         metadata=metadata,

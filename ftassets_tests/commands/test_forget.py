@@ -34,8 +34,8 @@ NAME = LOOP.name
 
 def exchange(number: int, user: str) -> Exchange:
     return Exchange(
-        id=f"r{number}", loop=NAME, version="v", user=user, prompt=f"secret {number}", messages="[]", answer="{}", status=200, at=100.0 + number,
-        latency_ms=1.0, first_token_ms=None, tokens_in=None, tokens_out=None, share=1.0,
+        id=f"r{number}", loop=NAME, version="v", user=user, prompt=f"secret {number}", messages="[]", answer="{}", status=200,
+        at=100.0 + number, latency_ms=1.0, first_token_ms=None, tokens_in=None, tokens_out=None, share=1.0,
     )  # fmt: skip
 
 
