@@ -11,6 +11,13 @@ from ftassets.cli import app
 from ftassets.loop_files import LOOPS
 
 LOOP = "support_triage"
+TICKETS = (
+    "my invoice shows the wrong amount",
+    "parcel never arrived",
+    "how do I log in?",
+    "the app crashes at start",
+    "please cancel it all",
+)
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +36,7 @@ def log(path: Path, count: int, at: int = 1_790_000_000) -> Path:
     rows = [
         {
             "id": f"old-{n}", "user": "jo", "created": at + n, "model": "old",
-            "messages": [{"role": "user", "content": f"ticket {n}"}, {"role": "assistant", "content": '{"queue": "billing"}'}],
+            "messages": [{"role": "user", "content": TICKETS[n]}, {"role": "assistant", "content": '{"queue": "billing"}'}],
         }
         for n in range(count)
     ]  # fmt: skip

@@ -154,7 +154,7 @@ def test_a_latency_gate_needs_pairs_and_a_spread() -> None:
 
 # Rollouts
 
-POLICY = Rollout()
+POLICY = Rollout(min_requests=100)
 
 
 @settings(deadline=None, max_examples=40)

@@ -36,7 +36,7 @@ class Told(Notifier):
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TinyLoop]:
-    with tiny_loop(tmp_path_factory.mktemp("tiny"), monitors={"sample": SAMPLE, "golden_floor": 0.5}) as loop:
+    with tiny_loop(tmp_path_factory.mktemp("tiny"), monitors={"sample": SAMPLE, "golden_floor": 0.5}, metrics=["chrf", "validity"]) as loop:
         loop.resources["notifier"] = Told()
         assert report(loop, None, GOLDEN, QUALITY, BEHAVIOUR).success, "before there is a version there is nothing to say"
         assert value(loop, GOLDEN, "reason") == "no version is in production yet"
@@ -276,3 +276,14 @@ def test_the_three_together_have_plots_tables_freshness_and_a_stored_report(tiny
         assert spec.freshness_policy is not None
         assert spec.group_name == LOOP
         assert (spec.description or "").endswith("?")
+
+
+def test_metrics_the_loop_names_are_in_its_eval_report(tiny: TinyLoop) -> None:
+    event = newest(tiny.instance, node(LOOP, "eval_report"))
+    assert event is not None
+    metrics = json.loads((tiny.home.reports / LOOP / f"eval-{data_version(event)}.json").read_bytes())["metrics"]
+    assert set(metrics) == {"chrf", "validity"}
+    assert set(metrics["validity"]) == {"base", "production", "candidate"}
+    assert set(metrics["validity"]["candidate"]) >= {"established", "drifted", "held_out"}
+    assert all(0 <= values["validity"] <= 1 for values in metrics["validity"]["candidate"].values())
+    assert "chrf" in str(metadata_value(event, "metrics"))

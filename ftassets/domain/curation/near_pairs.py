@@ -10,13 +10,14 @@ GRAM = 5
 PERMUTATIONS = 128
 # 42 bands of 3 find a pair of Jaccard .6 with probability .99996 (1 - (1 - .6^3)^42), 32 of 4 with .988: a miss is a leak
 BANDS, BAND_ROWS = 42, 3
-BUCKET = 64  # texts of one band compared all with all; a larger bucket is told apart by further hashes first
+BUCKET = 32  # texts of one band compared all with all; a larger bucket is told apart by further hashes first
 DEPTH = 12
 _CHARACTERS = 1 << 15  # hashed at a time: what they take fits into the processor's cache
 _PAIRS = 1 << 16  # pairs compared at a time
-_CLOSE = 1 << 12  # of which the signatures fit into the processor's cache
-_GRAMS = 1 << 22  # 5-grams compared at a time
+_CLOSE = 1 << 11  # of which the signatures fit into the processor's cache
+_GRAMS = 1 << 16  # 5-grams compared at a time, for the same reason
 _MIX = np.uint64(0x9E3779B97F4A7C15)
+_UPPER = np.uint64(0xFFFFFFFF00000000)
 
 Filter = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -49,12 +50,14 @@ class Fingerprints:
 
     def near(self, limit: float, left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Positions in `left` and `right` (k,) of the pairs with a Jaccard index of at least `limit`, and their index."""
-        # an estimate four standard errors below the limit leaves the pair to the exact comparison
-        least = (limit - 4 * np.sqrt(limit * (1 - limit) / PERMUTATIONS)) * PERMUTATIONS
         likely = np.flatnonzero(self.may_reach(limit, left, right))
-        likely = likely[_agreement(self.signatures, left[likely], right[likely]) >= least]
+        likely = likely[self.likely(limit, left[likely], right[likely])]
         index = self.jaccard(left[likely], right[likely])
         return likely[index >= limit], index[index >= limit]
+
+    def likely(self, limit: float, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+        """Whether the estimate of each pair (k,) is at most four standard errors below the limit: those are worth an exact comparison."""
+        return _agreement(self.signatures, left, right) >= PERMUTATIONS * limit - 4 * np.sqrt(PERMUTATIONS * limit * (1 - limit))
 
     def may_reach(self, limit: float, left: np.ndarray, right: np.ndarray) -> np.ndarray:
         """Whether the sizes of each pair (k,) allow a Jaccard index of at least `limit`."""
@@ -132,10 +135,12 @@ def near_pairs(
     seen = np.empty(0, dtype=np.int64)
     for codes in _batches(prints, signatures, texts, limit, None if keys is None else keys[texts], wanted):
         codes = codes[~_among(codes, seen)]
+        codes = codes[prints.likely(limit, *np.divmod(codes, len(prints.sizes)))]
+        seen = np.sort(np.concatenate([seen, codes]), kind="stable")
         left, right = np.divmod(codes, len(prints.sizes))
-        near, index = prints.near(limit, left, right)
-        seen = np.sort(np.concatenate([seen, codes[near]]), kind="stable")
-        yield left[near], right[near], index
+        index = prints.jaccard(left, right)
+        near = index >= limit
+        yield left[near], right[near], index[near]
 
 
 def _batches(
@@ -167,13 +172,14 @@ def _distinct(batch: list[np.ndarray]) -> np.ndarray:
 
 def _candidates(signatures: np.ndarray, band: int, keys: np.ndarray | None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Pairs that agree in the band's hashes (and in their key)."""
-    members = np.arange(len(signatures))
+    members = np.arange(len(signatures), dtype=np.uint64)
     key = np.zeros(len(signatures), dtype=np.uint64) if keys is None else keys
     for depth in range(BAND_ROWS):
         key = _mixed(key, signatures[:, band * BAND_ROWS + depth])
     for depth in range(BAND_ROWS, DEPTH + 1):
-        order = np.argsort(key)
-        members, key = members[order], key[order]
+        # sorted by the key's upper half with the member in the lower one, which is faster than argsort
+        ordered = np.sort(key & _UPPER | members)
+        members, key = ordered & ~_UPPER, ordered & _UPPER
         edges = np.flatnonzero(np.concatenate([[True], key[1:] != key[:-1], [True]]))
         sizes = np.diff(edges)
         after = np.repeat(edges[1:], sizes) - np.arange(len(key)) - 1  # members of the bucket behind each one

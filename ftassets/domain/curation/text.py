@@ -51,6 +51,4 @@ def precedence(row: Example) -> tuple[int, float]:
 
 def ranked(rows: Sequence[Example], positions: Iterable[int]) -> list[int]:
     """The positions by precedence of their rows, equals by id, so that the order of arrival does not matter."""
-    keys = [(*precedence(row), row.id, i) for i, row in ((i, rows[i]) for i in positions)]
-    keys.sort()
-    return [key[-1] for key in keys]
+    return [i for _, _, i in sorted([(precedence(rows[i]), rows[i].id, i) for i in positions])]
