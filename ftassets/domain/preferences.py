@@ -7,11 +7,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ftassets.domain.canonical import canonical_json
 from ftassets.domain.chat import chat
-from ftassets.domain.curation.text import normalised
+from ftassets.domain.curation.text import answer_key, normalised
 from ftassets.domain.rows import Quarantined
-from ftassets.domain.scoring import parse_call, well_formed
+from ftassets.domain.scoring import well_formed
 from ftassets.domain.traffic import Exchange, Reviewed
 
 
@@ -29,15 +28,6 @@ class Pair(BaseModel):
     at: float
     version: str
     share: float = Field(ge=0, le=1, description="Probability with which this version was to answer.")
-
-
-def answer_key(answer: str) -> str:
-    """Equal for answers that say the same: the same JSON object whatever the order of its keys, or the same text once normalised."""
-    call = parse_call(answer)
-    try:
-        return normalised(answer) if call is None else canonical_json(call).decode()
-    except (ValueError, RecursionError):  # NaN, half a surrogate pair, or nested too deep to be written again
-        return normalised(answer)
 
 
 def build_pairs(

@@ -32,16 +32,17 @@ def answer_keys(rows: Sequence[Example]) -> np.ndarray:
     keys: dict[str, int] = {}
     for row in rows:
         if row.completion not in keys:  # answers repeat more than requests do
-            keys[row.completion] = int.from_bytes(hashlib.blake2b(_answer(row.completion).encode(), digest_size=8).digest(), "big")
+            keys[row.completion] = int.from_bytes(hashlib.blake2b(answer_key(row.completion).encode(), digest_size=8).digest(), "big")
     return np.fromiter((keys[row.completion] for row in rows), dtype=np.uint64, count=len(rows))
 
 
-def _answer(completion: str) -> str:
-    call = parse_call(completion)
+def answer_key(answer: str) -> str:
+    """Equal for answers that say the same: the same JSON object whatever the order of its keys, or the same text once normalised."""
+    call = parse_call(answer)
     try:
-        return normalised(completion if call is None else json.dumps(call, sort_keys=True))
+        return normalised(answer if call is None else json.dumps(call, sort_keys=True))
     except RecursionError:  # parsed at the last level that fits, which is one too many for writing
-        return normalised(completion)
+        return normalised(answer)
 
 
 def precedence(row: Example) -> tuple[int, float]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from ftassets.domain.preferences import answer_key
+from ftassets.domain.curation.text import answer_key
 from ftassets.domain.rows import Example, Quarantined
 from ftassets.domain.scoring import well_formed
 from ftassets.domain.traffic import hashed_user
