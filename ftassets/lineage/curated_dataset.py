@@ -14,6 +14,7 @@ from ftassets.domain.rows import Example
 from ftassets.domain.scoring import label_of
 from ftassets.domain.shards import content_hash
 from ftassets.domain.traffic import Reviewed
+from ftassets.home import Home
 from ftassets.lineage import dataset_checks
 from ftassets.lineage.dataset_files import (
     dataset_objects,
@@ -30,8 +31,10 @@ from ftassets.reporting.plots import bars, funnel, histogram
 from ftassets.reporting.tables import markdown_table
 from ftassets.resources.dataset_store.base import DatasetStore, ObjectNotFound
 from ftassets.resources.embedder.base import Embedder
+from ftassets.resources.serving.base import Serving
 from ftassets.resources.traffic_log.base import TrafficLog
 from ftassets.resources.vector_store.base import VectorStore
+from ftassets.resources.versions import MERGED
 
 
 def build(loop: LoopConfig) -> dg.AssetsDefinition:
@@ -47,6 +50,8 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
     )
     def curated_dataset(
         context: dg.AssetExecutionContext,
+        home: dg.ResourceParam[Home],
+        serving: dg.ResourceParam[Serving],
         traffic_log: dg.ResourceParam[TrafficLog],
         vector_store: dg.ResourceParam[VectorStore],
         dataset_store: dg.ResourceParam[DatasetStore],
@@ -69,6 +74,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
             vectors[len(rows) :],
             {row.id: split for split, members in before.items() for row in members},
             loop,
+            tokens=_tokens(home, serving.state(loop.name).production, rows),
             names=_name_finder(loop),
             progress=lambda step, number, of: context.log.info(f"curation step {number} of {of}: {step}"),
         )
@@ -147,6 +153,16 @@ def _vectors(embedder: Embedder, rows: Sequence[Example], known: dict[str, np.nd
         if row.request_id in known:
             vectors[i] = known[row.request_id]
     return vectors
+
+
+def _tokens(home: Home, production: str | None, rows: Sequence[Example]) -> list[int] | None:
+    """Tokens of request and answer, counted as production's tokenizer does; None before there is a version."""
+    if production is None:
+        return None
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(home.versions / production / MERGED / "tokenizer.json"))
+    return [len(found) for found in tokenizer.encode_batch([f"{row.prompt}\n{row.completion}" for row in rows], add_special_tokens=False)]
 
 
 def _by_row(rows: Sequence[Example], vectors: np.ndarray) -> dict[str, np.ndarray]:

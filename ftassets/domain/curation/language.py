@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 # limits 19 would be dropped.
 MIN_CHARS = 20
 MIN_SCORE = 0.7
+TOO_SHORT, NOT_SURE = "too short to tell", "not sure"
 _MAX_CHARS = 400  # of a request that are looked at; more costs time and tells nothing new
 _PLACEHOLDER = re.compile("<[A-Z]+>")  # of redacted personal data
 
@@ -29,23 +30,23 @@ def keep_languages(pool: Pool, loop: LoopConfig) -> Outcome:
     wanted = {language.lower() for language in loop.dataset.languages}
     if not wanted:
         return Outcome(skipped="no languages are set")
-    detector = _detector()
     dropped: dict[int, str] = {}
     counts: Counter[str] = Counter()
     for i in pool.index:
-        text = " ".join(_PLACEHOLDER.sub(" ", pool.rows[i].prompt[:_MAX_CHARS]).split())
-        if len(text) < MIN_CHARS:
-            counts["too short to tell"] += 1
-            continue
-        best = detector.detect(text, model="lite")[0]
-        if best["score"] < MIN_SCORE:
-            counts["not sure"] += 1
-            continue
-        language = best["lang"]
-        counts[language] += 1
-        if language not in wanted:
-            dropped[i] = f"the request's language is {language} (score {best['score']:.2f}), kept are {', '.join(sorted(wanted))}"
+        language, score = detect(pool.rows[i].prompt)
+        counts[language or (TOO_SHORT if score is None else NOT_SURE)] += 1
+        if language and language not in wanted:
+            dropped[i] = f"the request's language is {language} (score {score:.2f}), kept are {', '.join(sorted(wanted))}"
     return Outcome(dropped=dropped, counts=dict(counts))
+
+
+def detect(text: str) -> tuple[str | None, float | None]:
+    """Language of a text and its score; no language when no score reaches MIN_SCORE, no score either under MIN_CHARS characters."""
+    text = " ".join(_PLACEHOLDER.sub(" ", text[:_MAX_CHARS]).split())
+    if len(text) < MIN_CHARS:
+        return None, None
+    best = _detector().detect(text, model="lite")[0]
+    return (best["lang"] if best["score"] >= MIN_SCORE else None), best["score"]
 
 
 @lru_cache(maxsize=1)

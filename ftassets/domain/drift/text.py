@@ -1,11 +1,13 @@
-"""What can be said of texts without embeddings: length, vocabulary, refusals; of queries as of answers."""
+"""What can be said of texts without embeddings: length, vocabulary, refusals, language; of queries as of answers."""
 
 import math
 import re
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 
+from ftassets.domain.curation.language import detect
 from ftassets.domain.drift.comparison import INFORM_RATE, Statistic
 
 # How instruction-tuned models begin to decline. English only: answers in other languages count as no refusal.
@@ -40,15 +42,15 @@ def refusals(texts: Sequence[str]) -> np.ndarray:
 
 
 def text_statistics(reference: Sequence[str], window: Sequence[str], rate: float = INFORM_RATE) -> tuple[Statistic, ...]:
-    """Length, diversity and refusals of a window's texts against a reference's, at a false-alarm rate shared evenly by the three.
+    """Length, diversity, refusals and language of a window's texts against a reference's, at a false-alarm rate shared evenly.
 
-    Length and diversity: two-sample Kolmogorov-Smirnov distance, with the asymptotic critical value. Refusals: their share, above what
-    the beta-binomial prediction from the reference's count (Jeffreys prior) allows. Empty with fewer than `SMALLEST`
-    texts on either side.
+    Length and diversity: two-sample Kolmogorov-Smirnov distance, with the asymptotic critical value. Refusals, and texts in another
+    language than the reference's commonest: their share, above what the beta-binomial prediction from the reference's count
+    (Jeffreys prior) allows. Empty with fewer than `SMALLEST` texts on either side.
     """
-    from scipy.stats import betabinom, ks_2samp
+    from scipy.stats import ks_2samp
 
-    m, n, each = len(reference), len(window), rate / 3
+    m, n, each = len(reference), len(window), rate / 4
     if min(m, n) < SMALLEST:
         return ()
     critical = math.sqrt(-math.log(each / 2) / 2 * (m + n) / (m * n))
@@ -56,7 +58,22 @@ def text_statistics(reference: Sequence[str], window: Sequence[str], rate: float
     for name, measure in (("text_length", lengths), ("text_diversity", diversity)):
         result = ks_2samp(measure(reference), measure(window), method="asymp")
         found.append(Statistic(name, float(result.statistic), critical, float(result.pvalue), informs_only=True))
-    known, seen = int(refusals(reference).sum()), int(refusals(window).sum())
-    expected = betabinom(n, known + 0.5, m - known + 0.5)
-    p_value, limit = float(expected.sf(seen - 1)), float(expected.isf(each)) / n
-    return (*found, Statistic("refusal_share", seen / n, limit, p_value, informs_only=True))
+    found.append(_share("refusal_share", refusals(reference), refusals(window), each))
+    usual = Counter(language for text in reference if (language := detect(text)[0])).most_common(1)
+    if usual:
+        found.append(_share("other_language_share", _others(reference, usual[0][0]), _others(window, usual[0][0]), each))
+    return tuple(found)
+
+
+def _others(texts: Sequence[str], usual: str) -> np.ndarray:
+    """Whether each text (n,) is surely in another language."""
+    return np.array([detect(text)[0] not in (None, usual) for text in texts], dtype=bool)
+
+
+def _share(name: str, known: np.ndarray, seen: np.ndarray, rate: float) -> Statistic:
+    """Share of a window's texts (n,) that have a property, against the reference's (m,)."""
+    from scipy.stats import betabinom
+
+    expected = betabinom(len(seen), known.sum() + 0.5, len(known) - known.sum() + 0.5)
+    p_value, limit = float(expected.sf(int(seen.sum()) - 1)), float(expected.isf(rate)) / len(seen)
+    return Statistic(name, float(seen.mean()), limit, p_value, informs_only=True)

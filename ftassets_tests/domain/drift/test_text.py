@@ -85,3 +85,12 @@ def test_any_texts_can_be_measured(reference: list[str], window: list[str]) -> N
     found = text_statistics(reference, window)
     assert len(found) == (3 if min(len(reference), len(window)) >= 10 else 0)
     assert all(0 <= s.p_value <= 1 and np.isfinite(s.value) and np.isfinite(s.threshold) for s in found)
+
+
+def test_another_language_is_told() -> None:
+    english = [f"please switch the lamp in room number {n} on for me now" for n in range(40)]
+    german = [f"bitte schalte jetzt die Lampe im Zimmer Nummer {n} für mich ein" for n in range(20)]
+    mixed = {s.name: s for s in text_statistics(english, english[:20] + german)}
+    assert mixed["other_language_share"].above
+    assert mixed["other_language_share"].value == pytest.approx(0.5, abs=0.1)
+    assert not next(s for s in text_statistics(english, english[20:]) if s.name == "other_language_share").above
