@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,13 @@ class Past:
 
 def freshness(loop: LoopConfig) -> dg.FreshnessPolicy:
     """One report between any two looks of the loop's schedule."""
-    return dg.FreshnessPolicy.cron(loop.monitors.every, get_smallest_cron_interval(loop.monitors.every))
+    return _fresh_by(loop.monitors.every)
+
+
+@lru_cache
+def _fresh_by(cron: str) -> dg.FreshnessPolicy:
+    # Dagster finds the smallest interval by trying a thousand ticks: once a schedule, not once an asset
+    return dg.FreshnessPolicy.cron(cron, get_smallest_cron_interval(cron))
 
 
 def window_of(context: dg.AssetExecutionContext, loop: LoopConfig) -> tuple[float, float]:
