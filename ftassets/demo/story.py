@@ -29,7 +29,6 @@ from ftassets.serving.supervisor import Ports, down, up
 LOOP = "voice_commands"
 BOOTSTRAP_LIMIT = 1500.0  # seconds until the demo gives up on a stage
 RETRAIN_LIMIT = 1800.0
-FIRST = 100  # requests that complete the reference
 DRIFTED_REQUESTS = 225  # most of them are corrected
 DRIFTED_SHARE = 0.9
 WINDOW_SECONDS = 25  # of the clock's minute that must be left to begin a quiet window
@@ -123,11 +122,12 @@ class _Teller:
             )
         first = self.observer.state().production
         with self._stage("quiet windows"):
-            known = draw(ESTABLISHED, FIRST + 3 * 60, seed=11, withheld=False)
+            first_answers = self.loop.retrain_on.drift.reference_requests  # they complete the reference
+            known = draw(ESTABLISHED, first_answers + 3 * 60, seed=11, withheld=False)
             self.screen.line("users say what production knows")
-            self.users.say(known[:FIRST])
+            self.users.say(known[:first_answers])
             for number in range(3):
-                self._window(self.quiet, known[FIRST + 60 * number :][:60])
+                self._window(self.quiet, known[first_answers + 60 * number :][:60])
             self.screen.line("a harmless change: known commands in another mix")
             self._window(self.quiet, mixed(60, seed=12))
         with self._stage("drifted windows"):

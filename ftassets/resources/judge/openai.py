@@ -1,20 +1,18 @@
 """A judge behind any endpoint that speaks OpenAI's chat completions with JSON schema answers."""
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
-from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from ftassets.domain.canonical import digest_of
 from ftassets.domain.loop import Judge as Settings
+from ftassets.resources.chat_endpoint import ChatEndpoint
 from ftassets.resources.judge.base import Judge, Judgement, JudgeUnreachable, NotJudged
 
 TIMEOUT = (5.0, 60.0)  # seconds to connect, and between two reads
 TRIES = 4
-BUSY = (408, 429, 500, 502, 503, 504, 529)
 LONGEST_WAIT = 30  # seconds, whatever Retry-After says
 
 _INSTRUCTIONS = """You grade the answers of another model. What a good answer is: {rubric}
@@ -44,14 +42,7 @@ class OpenAIJudge(Judge):
     def __init__(self, settings: Settings, backoff: float = 1.0, timeout: tuple[float, float] = TIMEOUT) -> None:
         """`backoff` is the first pause in seconds, doubled each time. Raises JudgeUnreachable on a missing key or a bad URL."""
         self._settings = settings
-        self._backoff = backoff
-        self._timeout = timeout
-        self._key = _key(settings.api_key_env)
-        parts = urlsplit(settings.url)
-        # credentials in the URL would show in every message
-        if parts.username or parts.password or parts.scheme not in ("http", "https"):
-            raise JudgeUnreachable("the judge's url must be http(s)://host/..., without user or password: put the key into api_key_env")
-        self._url = urlunsplit(parts._replace(path=parts.path.rstrip("/") + "/chat/completions", query="", fragment=""))
+        self._endpoint = ChatEndpoint("judge", settings.url, settings.api_key_env, JudgeUnreachable, TRIES, backoff, LONGEST_WAIT, timeout)
         self._instructions = _INSTRUCTIONS.format(rubric=settings.rubric)
 
     @property
@@ -59,9 +50,6 @@ class OpenAIJudge(Judge):
         return digest_of([self._settings.model, self._instructions])
 
     def judge(self, messages: Sequence[Mapping[str, Any]], answer: str) -> Judgement:
-        import requests  # 0.2 s that only callers should pay
-        from urllib3.exceptions import HTTPError
-
         body = {
             "model": self._settings.model,
             "temperature": 0,
@@ -71,15 +59,11 @@ class OpenAIJudge(Judge):
             ],
             "response_format": {"type": "json_schema", "json_schema": {"name": "verdict", "strict": True, "schema": _SCHEMA}},
         }
-        try:
-            with self._session() as session:
-                response = session.post(self._url, json=body, timeout=self._timeout, auth=self._sign, allow_redirects=False)
-        except (requests.RequestException, HTTPError, UnicodeError) as error:
-            raise JudgeUnreachable(self._clean(f"the judge at {self._url} does not answer: {error}")) from None
+        response = self._endpoint.post(body)
         if response.status_code != 200:
             said = " ".join(response.text[:300].split())
             kind = NotJudged if response.status_code in (400, 413, 422) else JudgeUnreachable
-            raise kind(self._clean(f"the judge answered {response.status_code}: {said}{_ADVICE.get(response.status_code, '')}"))
+            raise kind(self._endpoint.clean(f"the judge answered {response.status_code}: {said}{_ADVICE.get(response.status_code, '')}"))
         try:
             text = response.json()["choices"][0]["message"]["content"]
             verdict = _Verdict.model_validate_json(text)
@@ -91,34 +75,6 @@ class OpenAIJudge(Judge):
             raise NotJudged(f"the judge did not answer with a chat completion ({type(error).__name__})") from None
         return Judgement(verdict.score, verdict.reason)
 
-    def _session(self) -> Any:
-        import requests
-        from requests.adapters import HTTPAdapter
-        from urllib3.util import Retry
-
-        retry = Retry(
-            total=TRIES - 1,
-            read=1,  # a read that timed out has cost its minute already
-            status_forcelist=BUSY,
-            allowed_methods=None,  # POST too: a judgement too many costs a cent
-            backoff_factor=self._backoff,
-            retry_after_max=LONGEST_WAIT,
-            raise_on_status=False,
-        )
-        session = requests.Session()
-        for scheme in ("http://", "https://"):
-            session.mount(scheme, HTTPAdapter(max_retries=retry))
-        return session
-
-    def _sign(self, request: Any) -> Any:
-        """As `auth`, so that a .netrc entry for the host does not replace the key."""
-        if self._key:
-            request.headers["Authorization"] = f"Bearer {self._key}"
-        return request
-
-    def _clean(self, text: str) -> str:
-        return text.replace(self._key, "***") if self._key else text
-
 
 _ADVICE = {
     400: " (does the model take response_format json_schema?)",
@@ -127,15 +83,3 @@ _ADVICE = {
     404: " (are url and model right? the url ends before /chat/completions)",
     429: f" (asked {TRIES} times: try later, or lower monitors.sample)",
 }
-
-
-def _key(name: str | None) -> str:
-    """The key from the environment. Raises JudgeUnreachable, without the key, when it is missing or cannot be a header's value."""
-    if name is None:
-        return ""
-    key = os.environ.get(name, "").strip()
-    if not key:
-        raise JudgeUnreachable(f"the judge's key is expected in the environment variable {name}, which is not set")
-    if not key.isascii() or not key.isprintable():
-        raise JudgeUnreachable(f"the environment variable {name} holds characters that no key has")
-    return key
