@@ -11,9 +11,9 @@ from ftassets.domain import imports, labelling
 from ftassets.domain.labelling.label import to_examples
 from ftassets.domain.labelling.select import Item, candidates, select
 from ftassets.domain.loop import LoopConfig
-from ftassets.domain.rows import Example, Quarantined
+from ftassets.domain.rows import Quarantined
 from ftassets.domain.traffic import Exchange
-from ftassets.lineage.dataset_files import from_parquet, labels_folder, labels_path, reference_path, to_parquet, unpack_arrays
+from ftassets.lineage.dataset_files import labels_path, read_labels, reference_path, to_parquet, unpack_arrays
 from ftassets.resources.dataset_store.base import DatasetStore, ObjectNotFound
 from ftassets.resources.traffic_log.base import TrafficLog
 from ftassets.resources.vector_store.base import VectorStore
@@ -130,7 +130,7 @@ def label_batch(
 ) -> list[Item]:
     """The requests `label_export` writes down, with why each was chosen."""
     feedback = {item.exchange.id: item.feedback for item in traffic_log.reviewed(loop.name, since)}
-    labelled = {row.request_id for row in labels(dataset_store, "main", loop.name) if row.request_id}
+    labelled = {row.request_id for row in read_labels(dataset_store, "main", loop.name) if row.request_id}
     known = novelty or Novelty({}, 0.0)
     exchanges = traffic_log.exchanges(loop.name, since)
     found = candidates(exchanges, feedback, labelled, canaries, known.distances, known.novel_above, loop.task.type)
@@ -162,8 +162,3 @@ def label_import(
         {"loop": loop.name, "batch": batch, "labels": str(len(rows)), "quarantined": str(len(bad))},
     )
     return LabelReport(publication.commit, len(rows), bad)
-
-
-def labels(dataset_store: DatasetStore, ref: str, loop: str) -> list[Example]:
-    """Rows of all labelling batches at a ref. Raises RefNotFound."""
-    return [row for path in dataset_store.list(ref, labels_folder(loop)) for row in from_parquet(dataset_store.read(ref, path))]

