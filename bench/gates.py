@@ -12,8 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ftassets.domain.endpoint import EndpointState
-from ftassets.domain.gates import EvalReport, Verdict, judge
-from ftassets.domain.loop import Gate, Rollout
+from ftassets.domain.gates.gate import Gate
+from ftassets.domain.gates.policy import judge
+from ftassets.domain.gates.report import EvalReport
+from ftassets.domain.gates.result import Verdict
+from ftassets.domain.loop import Rollout
 from ftassets.domain.planning import WORSE, e_paths, plan_rollout, power
 from ftassets.domain.presets import RULES, Rule, naive
 from ftassets.domain.rollout import Move, Outcome, decide

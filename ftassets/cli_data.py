@@ -139,7 +139,7 @@ def drift(
     import dagster as dg
 
     from ftassets.commands import drift as command
-    from ftassets.domain.loop import seconds
+    from ftassets.domain.units import seconds
     from ftassets.resources.dataset_store.base import DatasetError
     from ftassets.resources.serving.base import ServingError
 

@@ -5,7 +5,8 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from ftassets.domain.loop import Dataset, Drift, Gate, Judge, LoopConfig, Monitors, Notify, RetrainOn, Rollout, Task, Teacher, Train
+from ftassets.domain.gates.gate import Gate
+from ftassets.domain.loop import Dataset, Drift, Judge, LoopConfig, Monitors, Notify, RetrainOn, Rollout, Task, Teacher, Train
 from ftassets.reporting.tables import markdown_table
 
 SECTIONS: dict[str, type[BaseModel]] = {

@@ -88,7 +88,7 @@ def test_what_dagster_alerts_about_has_a_section_too() -> None:
 
 def test_verdicts_and_reports_in_the_rules_are_those_that_are_recorded() -> None:
     from ftassets.domain.drift import DriftVerdict
-    from ftassets.domain.gates import Verdict
+    from ftassets.domain.gates.result import Verdict
 
     recorded = set(
         re.findall(r'record\(\s*home,\s*loop\.name,\s*"(\w+)"', "".join(p.read_text() for p in (ROOT / "ftassets").rglob("*.py")))

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from ftassets.domain.gates import HELD_OUT
-from ftassets.domain.loop import Gate, LoopConfig, Rollout
+from ftassets.domain.gates.gate import Gate
+from ftassets.domain.gates.report import HELD_OUT
+from ftassets.domain.loop import LoopConfig, Rollout
 from ftassets.domain.planning import POWER, WORSE, StepPlan, plan_gate, plan_rollout
 
 

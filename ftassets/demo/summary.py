@@ -6,7 +6,8 @@ from typing import Any
 from ftassets.demo.client import Users
 from ftassets.demo.observer import Observer, launched_by
 from ftassets.domain.drift import DriftVerdict
-from ftassets.domain.gates import EvalReport, in_slice, judge
+from ftassets.domain.gates.policy import judge
+from ftassets.domain.gates.report import EvalReport, in_slice
 from ftassets.domain.loop import LoopConfig
 from ftassets.domain.statistics import wilson_interval
 from ftassets.lineage.dataset_files import from_parquet, golden_path

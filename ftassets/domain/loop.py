@@ -3,44 +3,18 @@
 import re
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-_DURATION = re.compile(r"(\d+)(s|m|h|d)")
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+from ftassets.domain.gates.gate import Gate
+from ftassets.domain.units import Fraction, Seconds, Strict
+
 _BUDGET = re.compile(r"^(\d{1,4})/(quarter|month|week|day)$")
 _PERIOD_DAYS = {"quarter": 91, "month": 30, "week": 7, "day": 1}
 
 
-def seconds(value: Any) -> Any:
-    """Seconds of a duration such as 5m or 24h; a number is taken as it is. Raises ValueError."""
-    if isinstance(value, str):
-        match = _DURATION.fullmatch(value.strip())
-        if match is None:
-            raise ValueError(f"{value!r} is not a duration: write a number and s, m, h or d, for example 5m or 24h")
-        try:
-            return timedelta(**{_UNITS[match[2]]: int(match[1])}).total_seconds()
-        except OverflowError as error:
-            raise ValueError(f"{value!r} is too long a duration") from error
-    return value
-
-
-def _fraction(value: Any) -> Any:
-    if isinstance(value, str) and value.endswith("%"):
-        return float(value[:-1]) / 100
-    return value
-
-
-Seconds = Annotated[float, BeforeValidator(seconds, json_schema_input_type=str | float), Field(gt=0, allow_inf_nan=False)]
-Fraction = Annotated[float, BeforeValidator(_fraction, json_schema_input_type=str | float), Field(ge=0, allow_inf_nan=False)]
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Task(_Strict):
+class Task(Strict):
     """What the model is asked and what an answer looks like."""
 
     type: Literal["tool_call", "text"] = Field("tool_call", description="The answer is a JSON object, or free text.")
@@ -56,7 +30,7 @@ StepName = Literal[
 ]  # fmt: skip
 
 
-class Teacher(_Strict):
+class Teacher(Strict):
     """A larger model that writes examples for rare classes, behind any OpenAI-compatible endpoint."""
 
     url: str = Field(description="Base URL, for example https://api.example.com/v1.")
@@ -66,7 +40,7 @@ class Teacher(_Strict):
     rows_per_class: int = Field(20, ge=1)
 
 
-class Dataset(_Strict):
+class Dataset(Strict):
     """Where the examples come from and how they are cleaned and split."""
 
     seed: Path
@@ -100,7 +74,7 @@ class Dataset(_Strict):
         return self
 
 
-class Train(_Strict):
+class Train(Strict):
     """Fine-tuning settings; the defaults are the usual ones of LoRA SFT."""
 
     method: Literal["lora", "qlora"] = "lora"
@@ -119,45 +93,7 @@ class Train(_Strict):
     seed: int = 0
 
 
-class Gate(_Strict):
-    """One condition of a promotion; exactly one of better_than and no_worse_than."""
-
-    metric: Literal["exact_match", "field_accuracy", "latency_p95"]
-    slice: str | None = Field(None, pattern=r"^[A-Za-z0-9_]+$", description="Rows compared; part of the check's name.")
-    better_than: Literal["production"] | None = None
-    no_worse_than: Literal["production"] | None = None
-    margin: Fraction | None = None
-    pairs: int = Field(150, ge=20, description="Requests sent to both versions at once, for latency_p95.")
-    confidence: float = Field(0.95, gt=0.5, lt=1)
-
-    @model_validator(mode="after")
-    def _one_comparison(self) -> "Gate":
-        if (self.better_than is None) == (self.no_worse_than is None):
-            raise ValueError("a gate has either better_than or no_worse_than")
-        if (self.no_worse_than is None) != (self.margin is None):
-            raise ValueError("no_worse_than needs a margin (0.02, or 20% for latency), better_than takes none")
-        if self.metric != "latency_p95" and self.margin is not None and self.margin >= 1:
-            raise ValueError(f"margin {self.margin:g} would let any {self.metric} pass: write 0.02 or 2% for two points")
-        if self.metric == "latency_p95" and (self.better_than or self.slice):
-            raise ValueError("latency_p95 is compared over all rows, with no_worse_than")
-        if self.better_than and self.metric != "exact_match":
-            raise ValueError("better_than is tested on exact_match (McNemar needs right or wrong)")
-        return self
-
-    @property
-    def sentence(self) -> str:
-        """The condition in words."""
-        rows = f" on slice {self.slice}" if self.slice else ""
-        goal = "is better than production's" if self.better_than else f"is no worse than production's by more than {self.margin:g}"
-        return f"{self.metric}{rows} {goal}, at {self.confidence:.0%} confidence."
-
-    @property
-    def name(self) -> str:
-        """Name of the gate's check, for example `exact_match_established_no_worse`."""
-        return "_".join(filter(None, [self.metric, self.slice, "better" if self.better_than else "no_worse"]))
-
-
-class Drift(_Strict):
+class Drift(Strict):
     """When traffic is compared with what production was trained on, and how often that may be wrong."""
 
     every: str = Field("0 6 * * *", description="Cron of the drift report.")
@@ -191,7 +127,7 @@ class Drift(_Strict):
         return _PERIOD_DAYS[_BUDGET.fullmatch(self.max_false_alarms)[2]] * self.reports_per_day  # type: ignore[index]
 
 
-class RetrainOn(_Strict):
+class RetrainOn(Strict):
     """What starts a retrain and what holds it back."""
 
     drift: Drift = Drift()
@@ -207,7 +143,7 @@ class RetrainOn(_Strict):
     max_retrains: int | None = Field(None, ge=1, description="Retrains a quarter; above it a person starts them.")
 
 
-class Rollout(_Strict):
+class Rollout(Strict):
     """Steps of a candidate's share of traffic, in percent, and what each step must show."""
 
     steps: tuple[int, ...] = (5, 20, 50, 100)
@@ -230,7 +166,7 @@ class Rollout(_Strict):
         return max(2 * self.interval, 30.0)
 
 
-class Judge(_Strict):
+class Judge(Strict):
     """A model that scores answers, behind any OpenAI-compatible endpoint."""
 
     url: str = Field(description="Base URL, for example https://api.example.com/v1.")
@@ -239,7 +175,7 @@ class Judge(_Strict):
     rubric: str = Field("The answer does what the request asks for.", description="What a good answer is.")
 
 
-class Monitors(_Strict):
+class Monitors(Strict):
     """What is looked at while a version serves."""
 
     every: str = Field("0 7 * * *", description="Cron of the live reports; they are also made at each new production version.")
@@ -249,7 +185,7 @@ class Monitors(_Strict):
     judge: Judge | None = None
 
 
-class Notify(_Strict):
+class Notify(Strict):
     """Where alerts go besides the log; URLs that are secrets come from environment variables."""
 
     slack_webhook_env: str | None = Field(None, description="Environment variable with a Slack incoming-webhook URL.")
@@ -258,7 +194,7 @@ class Notify(_Strict):
     runbook: str | None = Field(None, description="Link put into each alert.")
 
 
-class LoopConfig(_Strict):
+class LoopConfig(Strict):
     """One closed fine-tune loop: from production traffic to a gated, attested release and back."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, FiniteFloat, TypeAdapter, ValidationError
 
-from ftassets.domain.gates import Verdict
+from ftassets.domain.gates.result import Verdict
 from ftassets.domain.statistics import Pairs, mcnemar_p, wilson_interval
 
 LATEST = "latest.json"  # below a loop's reports: the newest of each kind, for whoever scrapes the gateway

@@ -7,7 +7,8 @@ from math import ceil, log, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from ftassets.domain.loop import Gate, Rollout
+from ftassets.domain.gates.gate import Gate
+from ftassets.domain.loop import Rollout
 from ftassets.domain.rollout import RATIOS
 from ftassets.domain.statistics import mcnemar_p_values, p95_ratio_upper_bound, paired_lower_bounds
 

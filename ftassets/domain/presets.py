@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ftassets.domain.gates import Verdict
+from ftassets.domain.gates.result import Verdict
 from ftassets.domain.planning import LATENCY_MINIMUM
 from ftassets.domain.statistics import Pairs, mcnemar_p, p95_ratio, p95_ratio_upper_bound, paired_mean_lower_bound
 

@@ -10,7 +10,7 @@ import dagster as dg
 from ftassets.domain.behaviour import behaviour_statistics, class_shares, origin, pairs_of
 from ftassets.domain.drift import DriftOrigin, DriftVerdict, Statistic
 from ftassets.domain.drift.explanation import keywords
-from ftassets.domain.gates import Verdict
+from ftassets.domain.gates.result import Verdict
 from ftassets.domain.loop import LoopConfig
 from ftassets.domain.monitoring import SMALLEST, Finding, LatestReport, reservoir
 from ftassets.domain.scoring import label_of

@@ -11,7 +11,9 @@ import dagster as dg
 
 from ftassets.domain.answers import Answered, AnswerJob, Ask, ExpectedAnswer, Measurements, MetricsJob
 from ftassets.domain.canonical import canonical_json, digest_of
-from ftassets.domain.gates import HELD_OUT, EvalReport, GateResult, Verdict, in_slice, judge
+from ftassets.domain.gates.policy import judge
+from ftassets.domain.gates.report import HELD_OUT, EvalReport, in_slice
+from ftassets.domain.gates.result import GateResult, Verdict
 from ftassets.domain.loop import LoopConfig
 from ftassets.domain.rows import Example
 from ftassets.domain.scoring import Score, score

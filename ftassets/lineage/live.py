@@ -11,7 +11,7 @@ import dagster as dg
 from dagster._utils.schedules import get_smallest_cron_interval  # no public one; Dagster's own policy checks against it
 
 from ftassets.domain.canonical import canonical_json, digest_of
-from ftassets.domain.gates import Verdict
+from ftassets.domain.gates.result import Verdict
 from ftassets.domain.loop import LoopConfig
 from ftassets.domain.monitoring import Finding
 from ftassets.domain.traffic import Exchange

@@ -7,7 +7,8 @@ from typing import Any
 
 import dagster as dg
 
-from ftassets.domain.gates import HELD_OUT, EvalReport, Verdict
+from ftassets.domain.gates.report import HELD_OUT, EvalReport
+from ftassets.domain.gates.result import Verdict
 from ftassets.domain.loop import LoopConfig
 from ftassets.domain.monitoring import Finding, LatestReport, above_floor, fixed_sample, overall, regression, share_of
 from ftassets.domain.rows import Example

@@ -10,7 +10,7 @@ from typing import Any
 
 import dagster as dg
 
-from ftassets.domain.gates import Verdict
+from ftassets.domain.gates.result import Verdict
 from ftassets.domain.loop import LoopConfig
 from ftassets.domain.monitoring import (
     SMALLEST,

@@ -8,7 +8,9 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from ftassets.domain.attestation import objections, statement
-from ftassets.domain.gates import EvalReport, GateResult, judge, passed
+from ftassets.domain.gates.policy import judge, passed
+from ftassets.domain.gates.report import EvalReport
+from ftassets.domain.gates.result import GateResult
 from ftassets.domain.loop import LoopConfig
 from ftassets.home import Home
 from ftassets.lineage.eval_report import gate_table, policy_digest, read_report

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from ftassets.commands.plan import describe, run
-from ftassets.domain.gates import HELD_OUT
-from ftassets.domain.loop import Dataset, Gate, LoopConfig, Rollout, Task
+from ftassets.domain.gates.gate import Gate
+from ftassets.domain.gates.report import HELD_OUT
+from ftassets.domain.loop import Dataset, LoopConfig, Rollout, Task
 
 GATES = [
     Gate(metric="exact_match", better_than="production"),

@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ftassets.domain.gates import HELD_OUT, EvalReport, GateResult, Verdict, in_slice, judge, passed
-from ftassets.domain.loop import Gate
+from ftassets.domain.gates.gate import Gate
+from ftassets.domain.gates.policy import judge, passed
+from ftassets.domain.gates.report import HELD_OUT, EvalReport, in_slice
+from ftassets.domain.gates.result import GateResult, Verdict
 from ftassets.domain.scoring import Score
 
 BETTER = Gate(metric="exact_match", better_than="production")

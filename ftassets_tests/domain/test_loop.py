@@ -8,7 +8,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from ftassets.domain.loop import Dataset, Drift, Fraction, Gate, LoopConfig, Rollout, Seconds, Task, Train
+from ftassets.domain.gates.gate import Gate
+from ftassets.domain.loop import Dataset, Drift, LoopConfig, Rollout, Task, Train
+from ftassets.domain.units import Fraction, Seconds
 
 SECONDS = TypeAdapter(Seconds)
 FRACTION = TypeAdapter(Fraction)

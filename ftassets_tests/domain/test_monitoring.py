@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ftassets.domain.gates import Verdict
+from ftassets.domain.gates.result import Verdict
 from ftassets.domain.monitoring import (
     Estimate,
     Finding,

@@ -6,8 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ftassets.domain.endpoint import EndpointState
-from ftassets.domain.gates import EvalReport, Verdict, judge
-from ftassets.domain.loop import Gate, Rollout
+from ftassets.domain.gates.gate import Gate
+from ftassets.domain.gates.policy import judge
+from ftassets.domain.gates.report import EvalReport
+from ftassets.domain.gates.result import Verdict
+from ftassets.domain.loop import Rollout
 from ftassets.domain.planning import (
     POWER,
     WORSE,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ftassets.domain.gates import Verdict
+from ftassets.domain.gates.result import Verdict
 from ftassets.domain.presets import RULES, judge_rule, naive
 
 

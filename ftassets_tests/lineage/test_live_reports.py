@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 import requests
 
-from ftassets.domain.gates import EvalReport
+from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.loop import Monitors
 from ftassets.domain.monitoring import LatestReport, read_latest
 from ftassets.domain.traffic import Exchange, Feedback

@@ -1,0 +1,1 @@
+"""Promotion gates: what a report must show before a candidate may be released."""

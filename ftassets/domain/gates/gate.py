@@ -1,0 +1,96 @@
+"""One condition of a promotion, as the loop file states it."""
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from ftassets.domain.units import Fraction, Strict
+
+Preset = Literal["rouge_l", "bertscore_f1", "task_accuracy", "latency", "f1"]
+_OWN = ("exact_match", "field_accuracy", "f1", "latency_p95", "parity", "judge", "human_review")
+_MEASURED = re.compile(r"^[A-Za-z_][\w:.]*\.[A-Za-z_][\w-]*$")  # rouge.rougeL: a metric of the loop and one of its values
+_NAMED = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
+
+
+class Gate(Strict):
+    """One condition of a promotion: a metric, what it is compared with, and how sure that must be."""
+
+    metric: str = Field(
+        "",
+        description="exact_match, field_accuracy, f1, latency_p95, parity, judge, human_review, "
+        "or a value of one of the loop's `metrics` such as rouge.rougeL.",
+    )
+    preset: Preset | None = Field(
+        None,
+        description="A well-known rule instead of metric and comparison; the report also says what its usual reading would have said.",
+    )
+    any_of: list["Gate"] = Field([], description="better_than gates of which one must pass, with Holm's correction.")
+    slice: _NAMED | None = Field(None, description="Rows compared; part of the check's name.")
+    better_than: Literal["production"] | None = None
+    no_worse_than: Literal["production"] | None = None
+    margin: Fraction | None = Field(None, description="How much worse than production still counts as no worse.")
+    at_least: float | None = Field(None, allow_inf_nan=False, description="Fixed bound the metric must surely reach.")
+    at_most: float | None = Field(
+        None, allow_inf_nan=False, description="Fixed bound the metric must surely stay below; milliseconds for latency_p95."
+    )
+    pairs: int = Field(150, ge=20, description="Requests sent to both versions at once, for latency_p95.")
+    sample: int = Field(100, ge=10, description="Rows asked for, for judge, human_review and parity.")
+    confidence: float = Field(0.95, gt=0.5, lt=1)
+
+    @model_validator(mode="after")
+    def _possible(self) -> "Gate":
+        comparisons = [name for name in ("better_than", "no_worse_than", "at_least", "at_most") if getattr(self, name) is not None]
+        if self.any_of or self.preset:
+            if self.metric or comparisons or self.margin is not None or (self.any_of and self.preset):
+                raise ValueError("a gate has a metric with one comparison, or a preset, or any_of, not several of them")
+            if self.any_of and (len(self.any_of) < 2 or any(gate.better_than is None for gate in self.any_of)):
+                raise ValueError("any_of holds two or more gates with better_than")
+            return self
+        if not (self.metric in _OWN or _MEASURED.match(self.metric)):
+            raise ValueError(f"there is no metric {self.metric!r}: write one of {', '.join(_OWN)}, or METRIC.VALUE such as rouge.rougeL")
+        if len(comparisons) != 1:
+            raise ValueError("a gate has one of better_than, no_worse_than, at_least and at_most")
+        if (self.no_worse_than is None) != (self.margin is None):
+            raise ValueError("no_worse_than needs a margin (0.02, or 20% for latency), the other comparisons take none")
+        allowed = {
+            "latency_p95": ("no_worse_than", "at_most"),
+            "parity": ("at_least",),
+            "human_review": ("at_least",),
+            "judge": ("better_than", "no_worse_than"),
+        }.get(self.metric)
+        if allowed and comparisons[0] not in allowed:
+            raise ValueError(f"{self.metric} is compared with {' or '.join(allowed)}")
+        if self.metric in ("latency_p95", "parity") and self.slice:
+            raise ValueError(f"{self.metric} is compared over all rows")
+        if self.metric != "latency_p95" and self.margin is not None and self.margin >= 1:
+            raise ValueError(f"margin {self.margin:g} would let any {self.metric} pass: write 0.02 or 2% for two points")
+        return self
+
+    @property
+    def sentence(self) -> str:
+        """The condition in words."""
+        if self.any_of:
+            return f"At least one of: {' '.join(gate.sentence for gate in self.any_of)}"
+        if self.preset:
+            return f"The rule {self.preset}, at {self.confidence:.0%} confidence."
+        rows = f" on slice {self.slice}" if self.slice else ""
+        if self.better_than:
+            goal = "is better than production's"
+        elif self.no_worse_than:
+            goal = f"is no worse than production's by more than {self.margin:g}"
+        else:
+            goal = f"is at least {self.at_least:g}" if self.at_least is not None else f"is at most {self.at_most:g}"
+        return f"{self.metric}{rows} {goal}, at {self.confidence:.0%} confidence."
+
+    @property
+    def name(self) -> str:
+        """Name of the gate's check, for example `exact_match_established_no_worse`."""
+        if self.any_of:
+            return "any_of_" + "_or_".join(re.sub(r"\W", "_", gate.metric) for gate in self.any_of)
+        if self.preset:
+            return f"preset_{self.preset}"
+        kind = (
+            "better" if self.better_than else "no_worse" if self.no_worse_than else "at_least" if self.at_least is not None else "at_most"
+        )
+        return "_".join(filter(None, [re.sub(r"\W", "_", self.metric), self.slice, kind]))

@@ -1,0 +1,28 @@
+"""Every gate of a loop on one report. Pure, so any verdict can be computed again."""
+
+from collections.abc import Sequence
+
+from ftassets.domain.gates.gate import Gate
+from ftassets.domain.gates.latency import judge_latency
+from ftassets.domain.gates.paired import judge_paired
+from ftassets.domain.gates.parity import judge_parity
+from ftassets.domain.gates.preference import judge_preference
+from ftassets.domain.gates.report import EvalReport
+from ftassets.domain.gates.result import GateResult, Verdict
+from ftassets.domain.gates.review import judge_review
+from ftassets.domain.human_review import Review
+
+_JUDGES = {"latency_p95": judge_latency, "parity": judge_parity, "judge": judge_preference}
+
+
+def judge(gates: Sequence[Gate], report: EvalReport, review: Review | None = None) -> list[GateResult]:
+    """One result a gate, in the order of the policy. `review` is what people said of the report's sample, where a gate asks for it."""
+    return [
+        judge_review(gate, report, review) if gate.metric == "human_review" else _JUDGES.get(gate.metric, judge_paired)(gate, report)
+        for gate in gates
+    ]
+
+
+def passed(results: Sequence[GateResult]) -> bool:
+    """Whether every gate says PASS; no gates is no promotion."""
+    return bool(results) and all(result.verdict is Verdict.PASS for result in results)

@@ -1,0 +1,47 @@
+"""What the gates look at: the scores of candidate, production and base on the same rows, and what else was measured."""
+
+from collections.abc import Sequence
+
+from pydantic import BaseModel, ConfigDict
+
+from ftassets.domain.answers import Measurements
+from ftassets.domain.parity import Parity
+from ftassets.domain.preference_judging import Calibration, Preference
+from ftassets.domain.scoring import Score
+
+HELD_OUT = "held_out"
+
+
+class EvalReport(BaseModel):
+    """Everything the gates look at, and what it was measured on. Stored as canonical JSON under its digest."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    loop: str
+    run_id: str
+    candidate: str
+    production: str
+    production_is_base: bool
+    base: str
+    dataset_commit: str
+    golden_commit: str
+    policy_digest: str
+    generation: dict[str, float | int]
+    scores: dict[str, list[Score]]  # candidate, production, base -> one score a row, same rows in the same order
+    latency_ms: dict[str, list[float]]  # candidate, production -> milliseconds of the same requests, interleaved
+    answers: dict[str, list[str]]  # names of the stored answer files, by role
+    metrics: Measurements = {}  # what the loop asks for besides: metric -> role -> slice -> value name -> number
+    other_sets: tuple[str, ...] = ()  # slices of sets beside the golden one, such as general ability and safety
+    golden_uses: int = 1  # reports made on this golden commit, this one included
+    parity: Parity | None = None
+    preferences: list[Preference] = []  # a judge's choice between candidate and production, a row each
+    judge_calibration: Calibration | None = None
+
+    def rows(self, role: str, slice_name: str | None) -> list[Score]:
+        """Rows of a slice; without a name the golden rows: neither the held-out ones nor those of other sets."""
+        return in_slice(self.scores[role], slice_name, self.other_sets)
+
+
+def in_slice(scores: Sequence[Score], name: str | None, other_sets: Sequence[str] = ()) -> list[Score]:
+    """Rows of a slice; without a name all but the held-out ones and those of other sets."""
+    return [s for s in scores if (s.slice == name if name else s.slice != HELD_OUT and s.slice not in other_sets)]

@@ -1,0 +1,39 @@
+"""Durations and shares as people write them in a loop file."""
+
+import re
+from datetime import timedelta
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+_DURATION = re.compile(r"(\d+)(s|m|h|d)")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+def seconds(value: Any) -> Any:
+    """Seconds of a duration such as 5m or 24h; a number is taken as it is. Raises ValueError."""
+    if isinstance(value, str):
+        match = _DURATION.fullmatch(value.strip())
+        if match is None:
+            raise ValueError(f"{value!r} is not a duration: write a number and s, m, h or d, for example 5m or 24h")
+        try:
+            return timedelta(**{_UNITS[match[2]]: int(match[1])}).total_seconds()
+        except OverflowError as error:
+            raise ValueError(f"{value!r} is too long a duration") from error
+    return value
+
+
+def _fraction(value: Any) -> Any:
+    if isinstance(value, str) and value.endswith("%"):
+        return float(value[:-1]) / 100
+    return value
+
+
+Seconds = Annotated[float, BeforeValidator(seconds, json_schema_input_type=str | float), Field(gt=0, allow_inf_nan=False)]
+Fraction = Annotated[float, BeforeValidator(_fraction, json_schema_input_type=str | float), Field(ge=0, allow_inf_nan=False)]
+
+
+class Strict(BaseModel):
+    """Settings: no unknown field, no change after reading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
