@@ -6,7 +6,22 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from ftassets.domain.gates.gate import Gate
-from ftassets.domain.loop import Dataset, Drift, Judge, LoopConfig, Monitors, Notify, RetrainOn, Rollout, Task, Teacher, Train
+from ftassets.domain.loop import (
+    Dataset,
+    Drift,
+    EvaluationSet,
+    GateJudge,
+    Judge,
+    LoopConfig,
+    Monitors,
+    Notify,
+    Release,
+    RetrainOn,
+    Rollout,
+    Task,
+    Teacher,
+    Train,
+)
 from ftassets.reporting.tables import markdown_table
 
 SECTIONS: dict[str, type[BaseModel]] = {
@@ -15,7 +30,10 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "dataset": Dataset,
     "dataset.teacher": Teacher,
     "train": Train,
+    "sets (a list)": EvaluationSet,
     "gates (a list)": Gate,
+    "judge": GateJudge,
+    "release": Release,
     "retrain_on": RetrainOn,
     "retrain_on.drift": Drift,
     "rollout": Rollout,

@@ -61,7 +61,10 @@ class FineTuneLoop(Component):
         assert isinstance(attributes, LoopConfig)
         folder = Path(context.path)
         loop = located(attributes, folder if folder.is_dir() else folder.parent)
-        for field, path in (("dataset.seed", loop.dataset.seed), ("golden_set", loop.golden_set)):
+        files = [("dataset.seed", loop.dataset.seed), ("golden_set", loop.golden_set)]
+        files += [(f"set {each.name}", each.file) for each in loop.sets]
+        files += [("judge.labels", loop.judge.labels)] if loop.judge else []
+        for field, path in files:
             if not path.is_file():
                 raise FileNotFoundError(f"loop {loop.name}: {field} names {path}, which is not there")
         return cls(loop)

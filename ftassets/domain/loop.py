@@ -19,6 +19,9 @@ class Task(Strict):
 
     type: Literal["tool_call", "text"] = Field("tool_call", description="The answer is a JSON object, or free text.")
     system_prompt: str
+    base_prompt: str | None = Field(
+        None, description="The best system prompt known for the untuned base, which every report scores too; without it the loop's own."
+    )
     label: str = Field("intent", description="Field of the answer that names its class: used for slices, balance and label checks.")
     max_tokens: int = Field(512, ge=1, le=4096)
     temperature: float = Field(0.0, ge=0, le=2)
@@ -175,6 +178,37 @@ class Judge(Strict):
     rubric: str = Field("The answer does what the request asks for.", description="What a good answer is.")
 
 
+class GateJudge(Judge):
+    """A judge that compares candidate and production for the judge gate; what it says counts once it agrees with people."""
+
+    labels: Path = Field(description="JSONL of pairs people have judged: id, prompt, first, second, preferred (first, second or tie).")
+    min_kappa: float = Field(0.4, ge=0, le=1, description="Agreement with people (Cohen's kappa) below which the judge decides nothing.")
+    repeats: int = Field(1, ge=1, le=9, description="Times each pair is judged in each order.")
+
+
+class EvaluationSet(Strict):
+    """Rows beside the golden set that every version answers, for example against forgetting or for safety; a slice of the report."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    file: Path = Field(description="JSONL like the golden set; rows of a refusal set say `refuse` or `comply` as their answer.")
+    scoring: Literal["exact", "contains", "refusal"] = Field(
+        "exact", description="The whole answer, an answer that holds the expected text, or whether it refuses as it should."
+    )
+    system_prompt: str | None = Field(None, description="Asked instead of the task's.")
+
+
+class Release(Strict):
+    """How long a release may gain traffic, and who may say yes where the loop needs a person."""
+
+    valid_for: Seconds = Field(
+        timedelta(days=90).total_seconds(),
+        description="Time after which an attestation raises no weight any more; restarts and rollbacks go on.",
+    )
+    people: dict[str, str] = Field({}, description="Name to role, for example {anna: ml-lead}.")
+    approve: list[str] = Field([], description="Roles that may approve a release, for mode propose.")
+    override: list[str] = Field([], description="Roles that may release in spite of a gate, for a time and with a reason.")
+
+
 class Monitors(Strict):
     """What is looked at while a version serves."""
 
@@ -206,9 +240,12 @@ class LoopConfig(Strict):
     task: Task
     dataset: Dataset
     golden_set: Path
+    sets: list[EvaluationSet] = Field([], description="Further rows every version answers.")
     train: Train = Train()
     metrics: list[str] = Field([], description="Further metrics of the eval report: names of ours, or module:Class of your own.")
     gates: list[Gate] = Field(min_length=1)
+    judge: GateJudge | None = Field(None, description="Who decides a judge gate.")
+    release: Release = Release()
     retrain_on: RetrainOn = RetrainOn()
     rollout: Rollout = Rollout()
     monitors: Monitors = Monitors()
@@ -216,8 +253,17 @@ class LoopConfig(Strict):
     sensor_interval: Seconds = Field(30, description="Seconds between looks of the loop's sensors.")
 
     @model_validator(mode="after")
-    def _gates_differ(self) -> "LoopConfig":
+    def _gates_fit(self) -> "LoopConfig":
         names = [gate.name for gate in self.gates]
         if len(set(names)) != len(names):
             raise ValueError(f"two gates have the same name: {sorted(names)}")
+        if self.judge is None and any(gate.metric == "judge" for gate in self.gates):
+            raise ValueError("a judge gate needs `judge`: url, model, and labels that show how far it agrees with people")
+        return self
+
+    @model_validator(mode="after")
+    def _sets_differ(self) -> "LoopConfig":
+        names = [each.name for each in self.sets]
+        if len(set(names)) != len(names) or {"golden", "held_out"} & set(names):
+            raise ValueError(f"sets need names of their own, and neither golden nor held_out: {sorted(names)}")
         return self

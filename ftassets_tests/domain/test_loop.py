@@ -144,8 +144,8 @@ def test_a_gates_name_can_always_name_a_check(slice_name: str) -> None:
 @pytest.mark.parametrize(
     ("gate", "words"),
     [
-        ({"metric": "exact_match"}, "either better_than or no_worse_than"),
-        (NO_WORSE | BETTER, "either better_than or no_worse_than"),
+        ({"metric": "exact_match"}, "one of better_than"),
+        (NO_WORSE | BETTER, "one of better_than"),
         ({"metric": "exact_match", "no_worse_than": "production"}, "needs a margin"),
         (BETTER | {"margin": 0.1}, "better_than takes none"),
         (BETTER | {"metric": "latency_p95"}, "latency_p95 is compared over all rows"),
