@@ -23,7 +23,7 @@ demo: install
 
 test: install
 	@command -v chromium >/dev/null || { echo "the browser test needs Debian's chromium, installing it"; apt-get update -qq && apt-get install -qq -y chromium >/dev/null; } || echo "no chromium: apt-get install chromium (the browser test is skipped without it)"
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: install
 	$(BIN)/ruff check .

@@ -16,7 +16,11 @@ from ftassets_tests.lineage.test_round_trip import ask
 from ftassets_tests.tiny_loop import COLOURS, LOOP, ROOMS, TinyLoop, tiny_loop
 
 CHROMIUM = shutil.which("chromium")
-pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium: apt-get install chromium")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium: apt-get install chromium"),
+]
 
 DEFINITIONS = """
 from pathlib import Path

@@ -28,8 +28,8 @@ DRIFTED = (
 
 WITHHELD_SHARE = 0.2
 SEED_ROWS = 520
-GOLDEN_ESTABLISHED = 300
-GOLDEN_DRIFTED = 150
+GOLDEN_ESTABLISHED = 200
+GOLDEN_DRIFTED = 100
 DATA = Path(__file__).parent.parent / "loops" / "voice_commands"
 
 _SLOT_ORDER = (

@@ -14,6 +14,8 @@ from ftassets.lineage.drift_report import WINDOW_END
 from ftassets.lineage.events import data_version, metadata_value, newest, node
 from ftassets_tests.tiny_loop import COLOURS, LOOP, ROOMS, TinyLoop, tiny_loop
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TinyLoop]:

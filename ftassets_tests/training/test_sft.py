@@ -10,6 +10,8 @@ from ftassets.training.guard import TrainingStopped
 from ftassets.training.sft import RESULT, train
 from ftassets_tests.training.jobs import tiny_job
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

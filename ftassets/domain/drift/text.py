@@ -59,15 +59,16 @@ def text_statistics(reference: Sequence[str], window: Sequence[str], rate: float
         result = ks_2samp(measure(reference), measure(window), method="asymp")
         found.append(Statistic(name, float(result.statistic), critical, float(result.pvalue), informs_only=True))
     found.append(_share("refusal_share", refusals(reference), refusals(window), each))
-    usual = Counter(language for text in reference if (language := detect(text)[0])).most_common(1)
-    if usual:
-        found.append(_share("other_language_share", _others(reference, usual[0][0]), _others(window, usual[0][0]), each))
+    spoken = [detect(text)[0] for text in reference]
+    if usual := Counter(filter(None, spoken)).most_common(1):
+        sure_others = [_others(languages, usual[0][0]) for languages in (spoken, [detect(text)[0] for text in window])]
+        found.append(_share("other_language_share", *sure_others, each))
     return tuple(found)
 
 
-def _others(texts: Sequence[str], usual: str) -> np.ndarray:
-    """Whether each text (n,) is surely in another language."""
-    return np.array([detect(text)[0] not in (None, usual) for text in texts], dtype=bool)
+def _others(languages: Sequence[str | None], usual: str) -> np.ndarray:
+    """Whether each text (n,) is surely in another language than the usual one."""
+    return np.array([language not in (None, usual) for language in languages], dtype=bool)
 
 
 def _share(name: str, known: np.ndarray, seen: np.ndarray, rate: float) -> Statistic:

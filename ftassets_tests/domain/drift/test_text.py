@@ -21,7 +21,7 @@ def above(reference: list[str], window: list[str]) -> set[str]:
     return {s.name for s in text_statistics(reference, window) if s.above}
 
 
-REFERENCE = answers(3000, seed=0)
+REFERENCE = answers(1000, seed=0)
 
 
 def test_texts_that_hold_stay_below_their_thresholds() -> None:
