@@ -65,7 +65,8 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         since = time.time() - loop.dataset.production_window
         rows += from_feedback(traffic_log.reviewed(loop.name, since))
         before = _previous(dataset_store, loop)
-        known = {point.request_id: point.vector for point in vector_store.window(loop.name, since, float("inf"), 10**9)}
+        embedded = vector_store.find(loop.name, [row.request_id for row in rows if row.request_id])
+        known = {point.request_id: point.vector for point in embedded}
         vectors = _vectors(embedder, [*rows, *golden], known)
         curated = curate(
             rows,

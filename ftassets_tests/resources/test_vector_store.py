@@ -77,6 +77,13 @@ def test_windows_are_half_open_and_ordered_by_time(store: VectorStore) -> None:
     assert (store.count("voice", 2, 4), store.count("voice", since=3), store.count("voice")) == (2, 2, 4)
 
 
+def test_points_are_found_by_their_requests(store: VectorStore) -> None:
+    assert store.find("voice", ["req-1"]) == []
+    store.add("voice", "e", [point(n) for n in (3, 1, 2)])
+    assert ids(store.find("voice", ["req-3", "nobody", "req-1"])) == ["req-1", "req-3"]
+    assert store.find("voice", []) == []
+
+
 def test_a_sample_is_random_without_replacement_and_repeats_with_its_seed(store: VectorStore) -> None:
     store.add("voice", "e", [point(n) for n in range(40)])
     first = ids(store.window("voice", 0, 40, 15, seed=1))

@@ -30,6 +30,10 @@ class VectorStore(ABC):
         """A random sample, without replacement, of at most `limit` points with since <= at < until; ordered by time."""
 
     @abstractmethod
+    def find(self, loop: str, request_ids: Sequence[str]) -> list[QueryVector]:
+        """The points of these requests, ordered by time; a request that was not embedded has none."""
+
+    @abstractmethod
     def count(self, loop: str, since: float = 0.0, until: float = float("inf")) -> int:
         """Points with since <= at < until."""
 

@@ -82,9 +82,14 @@ class QdrantVectorStore(VectorStore):
                 ids = sorted(_ids(client, self._collection(loop), _between(since, until)))
                 if len(ids) > limit:
                     ids = [ids[index] for index in np.random.default_rng(seed).choice(len(ids), size=limit, replace=False)]
-                records = client.retrieve(self._collection(loop), ids, with_vectors=True)
-        points = [_query_vector(record.payload or {}, record.vector) for record in records]
-        return sorted(points, key=lambda point: (point.at, point.request_id))
+                return _points(client, self._collection(loop), ids)
+
+    def find(self, loop: str, request_ids: Sequence[str]) -> list[QueryVector]:
+        with self._lock(loop):
+            if not request_ids or self._embedder(loop) is None:
+                return []
+            with self._client(loop) as client:
+                return _points(client, self._collection(loop), [_point_id(request_id) for request_id in request_ids])
 
     def count(self, loop: str, since: float = 0.0, until: float = float("inf")) -> int:
         with self._lock(loop):
@@ -235,6 +240,14 @@ def _ids(client: "QdrantClient", collection: str, points: Any) -> Iterator[str]:
         yield from (str(record.id) for record in found)
         if offset is None:
             return
+
+
+def _points(client: "QdrantClient", collection: str, ids: Sequence[str]) -> list[QueryVector]:
+    """The points of these ids that there are, ordered by time."""
+    batches = (ids[start : start + _BATCH] for start in range(0, len(ids), _BATCH))
+    records = [record for batch in batches for record in client.retrieve(collection, batch, with_vectors=True)]
+    points = [_query_vector(record.payload or {}, record.vector) for record in records]
+    return sorted(points, key=lambda point: (point.at, point.request_id))
 
 
 def _point_id(request_id: str) -> str:
