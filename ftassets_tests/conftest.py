@@ -1,7 +1,13 @@
 """What holds for all tests."""
 
-import pytest
-from hypothesis import settings
+import os
+
+# read when torch and numpy come in: the workers share the cores, and threads that wait for each other burn them
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import pytest  # noqa: E402
+from hypothesis import settings  # noqa: E402
 
 # the same examples in every run; `pytest --hypothesis-profile=default` looks for new ones
 settings.register_profile("repeatable", derandomize=True, deadline=None)
