@@ -278,6 +278,7 @@ def _environment(home: Home, dagster_home: Path | None, needed: bool) -> dict[st
     if needed and not (folder / "dagster.yaml").exists():
         raise UpFailed(f"there is no dagster.yaml in {folder}: set DAGSTER_HOME to the folder that has it")
     return {
+        "OMP_WAIT_POLICY": "PASSIVE",  # runs, servers and trainers share the cores: a thread that waits must not hold one
         **os.environ,
         "FTASSETS_HOME": str(home.root),
         "DAGSTER_HOME": str(folder.resolve()),
