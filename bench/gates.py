@@ -24,8 +24,9 @@ from ftassets.domain.scoring import Score
 
 BETTER = Gate(metric="exact_match", better_than="production")
 NO_WORSE = Gate(metric="exact_match", no_worse_than="production", margin=0.02)
+ROUGE = Gate(metric="rouge.rougeL", better_than="production")
 HIGHER, TWO_POINTS = RULES["task_accuracy"], RULES["rouge_l"]
-DISCORDANCE, ROWS = 0.10, 500
+DISCORDANCE, ROWS, SCORED = 0.10, 500, 200
 CELLS = [(gate, n, effect) for gate in (BETTER, NO_WORSE) for n in (100, 300, 500, 1000) for effect in (-0.02, 0.0, 0.02, 0.04)]
 POLICY = Rollout()
 REQUESTS_PER_HOUR, LOOKS_PER_HOUR, SHARE, ERRORS = 1000, 12, 0.05, 0.01
@@ -40,6 +41,7 @@ def main() -> int:
     """Simulate every row."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--comparisons", type=int, default=10_000, help="simulated comparisons a cell, and canaries")
+    parser.add_argument("--scored", type=int, default=2000, help="simulated comparisons of row scores")
     parser.add_argument("--hours", type=int, default=168, help="length of a canary that is as good as production")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
@@ -58,6 +60,15 @@ def main() -> int:
     ours, points = passing(NO_WORSE, worse, ROWS), float(np.mean(worse[:, 0] - worse[:, 1] >= -0.02 * ROWS))
     what = f"non-inferiority passes a model worse by the margin of 2 points, {ROWS} rows"
     held.append(report(what, ours, "share", "<= 0.06", ours <= 0.06, points, "at most 2 points lower"))
+
+    what, ours, higher, two = f"superiority on row scores passes an equal model, {SCORED} rows", *row_scores(rng, options.scored, 0.0)
+    held += [
+        report(what, ours, "share", "<= 0.06", ours <= 0.06, higher, "the higher mean wins"),
+        report(what, ours, "share", "<= 0.06", ours <= 0.06, two, "more than 2 points higher wins"),
+    ]
+    ours, _, two = row_scores(rng, options.scored // 4, 0.05)
+    what = f"superiority on row scores passes a model better by 5 points, {SCORED} rows"
+    held.append(report(what, ours, "share", ">= 0.80", ours >= 0.80, two, "more than 2 points higher wins"))
 
     apart = [abs(power(gate, n, effect, DISCORDANCE) - passing(gate, draw(rng, runs, n, effect), n)) for gate, n, effect in CELLS]
     what = f"planned against simulated power, largest distance of {len(CELLS)} cells"
@@ -111,6 +122,27 @@ def naive_share(rule: Rule, counts: NDArray[np.int64]) -> float:
         return naive(rule, [1.0] * wins + [0.0] * losses + [1.0] * (ROWS - wins - losses), [0.0] * wins + [1.0] * (ROWS - wins))
 
     return float(np.mean([says(int(wins), int(losses)) for wins, losses in counts]))
+
+
+def row_scores(rng: np.random.Generator, runs: int, gain: float) -> tuple[float, float, float]:
+    """Share of comparisons passed by the gate, by the higher mean, and by two points more, on scores between 0 and 1.
+
+    Most requests are as hard for both models; on one in five each answers something else.
+    """
+    gate_wins = higher = two = 0
+    for _ in range(runs):
+        scores = np.where(rng.random((2, SCORED)) < 0.2, rng.random((2, SCORED)), rng.beta(2, 1, SCORED))
+        candidate, production = np.clip(scores[0] + gain, 0, 1), scores[1]
+        sides = {"candidate": with_values(candidate.tolist()), "production": with_values(production.tolist())}
+        gate_wins += judge([ROUGE], REPORT.model_copy(update={"scores": sides}))[0].verdict is Verdict.PASS
+        higher += candidate.mean() > production.mean()
+        two += naive(TWO_POINTS, candidate.tolist(), production.tolist())
+    return gate_wins / runs, higher / runs, two / runs
+
+
+def with_values(values: list[float]) -> list[Score]:
+    """A row a value of the row-score gate's metric."""
+    return [Score(id=str(i), slice="golden", exact=False, fields=0.0, valid=True, values={ROUGE.metric: v}) for i, v in enumerate(values)]
 
 
 def quiet_canaries(rng: np.random.Generator, runs: int, hours: int) -> tuple[float, float, int]:

@@ -9,30 +9,19 @@ from typing import Annotated
 
 import typer
 
-from ftassets import cli_data
+from ftassets import cli_data, cli_release, cli_review, cli_versions
+from ftassets.cli_common import AsJson, Loop, known_loop, refusing
 from ftassets.home import Home
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Keep a fine-tuned model good in production.")
 app.add_typer(cli_data.app)
+app.add_typer(cli_release.app)
+app.add_typer(cli_versions.app)
+app.add_typer(cli_review.app, name="review")
 
-Loop = Annotated[str, typer.Argument(help="Name of the loop.")]
 Reason = Annotated[str, typer.Option("--reason", help="Kept in the journal.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object instead of a table.")]
 Port = Annotated[int, typer.Option(help="Port of the Dagster UI.")]
 GatewayPort = Annotated[int, typer.Option(help="Port of the gateway.")]
-
-
-def _known(loop: str) -> None:
-    from ftassets.loop_files import read_loops
-
-    loops = read_loops()
-    if loop not in loops:
-        _stop(f"there is no loop {loop!r}; there is: {', '.join(loops)}")
-
-
-def _stop(message: str) -> None:
-    typer.secho(message, err=True, fg=typer.colors.RED)
-    raise typer.Exit(1)
 
 
 @app.command()
@@ -41,10 +30,8 @@ def up(port: Port = 3000, gateway_port: GatewayPort = 8100) -> None:
     from ftassets.serving.supervisor import Ports, UpFailed
     from ftassets.serving.supervisor import up as run
 
-    try:
+    with refusing(UpFailed):
         run(Home.from_env(), Ports(ui=port, gateway=gateway_port, admin=gateway_port + 1))
-    except UpFailed as error:
-        _stop(str(error))
 
 
 @app.command()
@@ -58,10 +45,20 @@ def demo(
     from ftassets.demo.story import DemoFailed, run
     from ftassets.serving.supervisor import Ports, UpFailed
 
-    try:
+    with refusing(DemoFailed, UpFailed):
         run(Home.from_env(), Ports(ui=port, gateway=gateway_port, admin=gateway_port + 1), keep_open=not exit_after)
-    except (DemoFailed, UpFailed) as error:
-        _stop(str(error))
+
+
+@app.command("gate-service")
+def gate_service(
+    port: Annotated[int, typer.Option(help="Port the service listens on.")] = 8080,
+    host: Annotated[str, typer.Option(help="Address it listens at.")] = "127.0.0.1",
+) -> None:
+    """Answer a pipeline's `POST /evaluate`: would the gates of a loop let this version pass? Until Ctrl-C."""
+    from ftassets.commands.gate_service import run
+
+    with refusing(ValueError):
+        run(Home.from_env(), host, port)
 
 
 @app.command()
@@ -82,6 +79,8 @@ def status(as_json: AsJson = False) -> None:
         table.add_row(name, loop["phase"], shares, (loop["standby"] or "-")[:12], loop["paused"] or "-", found["gateway"])
     Console().print(table)
     for name, loop in found["loops"].items():
+        for note in loop["notes"]:
+            typer.secho(f"{name}: {note}", fg=typer.colors.YELLOW)
         for entry in loop["journal"]:
             when = datetime.fromtimestamp(entry["at"]).strftime("%F %T")
             typer.echo(f"{when}  {name}  {entry['action']}  {entry['weights']}  {entry['reason']}")
@@ -93,11 +92,9 @@ def rollback(loop: Loop, reason: Reason) -> None:
     from ftassets.resources.serving.base import ServingError
     from ftassets.resources.serving.embedded import GatewayServing
 
-    _known(loop)
-    try:
+    known_loop(loop)
+    with refusing(ServingError):
         state = GatewayServing(Home.from_env()).rollback(loop, "cli", reason)
-    except ServingError as error:
-        _stop(str(error))
     shares = ", ".join(f"{version[:12]} {share} %" for version, share in state.weights.items())
     typer.echo(f"{loop} rolled back: {shares}")
 
@@ -105,7 +102,7 @@ def rollback(loop: Loop, reason: Reason) -> None:
 @app.command()
 def pause(loop: Loop, reason: Reason) -> None:
     """Hold retrains and rollouts of a loop; a rollback still happens."""
-    _known(loop)
+    known_loop(loop)
     folder = Home.from_env().pauses
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{loop}.txt").write_text(reason)
@@ -115,7 +112,7 @@ def pause(loop: Loop, reason: Reason) -> None:
 @app.command()
 def resume(loop: Loop, reason: Reason) -> None:
     """End a pause."""
-    _known(loop)
+    known_loop(loop)
     (Home.from_env().pauses / f"{loop}.txt").unlink(missing_ok=True)
     typer.echo(f"{loop} goes on: {reason}")
 

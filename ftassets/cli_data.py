@@ -9,18 +9,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from ftassets.cli_common import AsJson, Loop, backend, known_loop, refusing
 from ftassets.home import Home
 
 app = typer.Typer()
 label = typer.Typer(no_args_is_help=True, help="Hand requests to annotators and take their answers back.")
 app.add_typer(label, name="label")
-
-Loop = Annotated[str, typer.Argument(help="Name of the loop.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object instead of text.")]
 
 
 @app.command()
@@ -36,7 +34,7 @@ def curate(
     from ftassets.commands.curate import curate_file
     from ftassets.resources.embedder.embedded import MiniLmEmbedder
 
-    with _refusing(ValueError, OSError), _progress(not as_json) as progress:
+    with refusing(ValueError, OSError), _progress(not as_json) as progress:
         report = curate_file(source, out, config, MiniLmEmbedder() if vectors else None, progress)
     if as_json:
         typer.echo(json.dumps(report, indent=2))
@@ -65,8 +63,8 @@ def import_traffic(
     """Take requests and answers logged elsewhere into a loop's traffic; doing it again changes nothing."""
     from ftassets.commands import flywheel
 
-    with _refusing(ValueError, OSError):
-        report = flywheel.import_traffic(_backend("traffic_log"), _known(loop).name, path, format, version)
+    with refusing(ValueError, OSError):
+        report = flywheel.import_traffic(backend("traffic_log"), known_loop(loop).name, path, format, version)
     bad = [asdict(item) for item in report.quarantined]
     if as_json:
         typer.echo(json.dumps({**asdict(report), "quarantined": bad}, indent=2))
@@ -87,18 +85,18 @@ def label_export(
     from ftassets.commands import flywheel
     from ftassets.resources.serving.base import ServingError
 
-    config, log, store = _known(loop), _backend("traffic_log"), _backend("dataset_store")
+    config, log, store = known_loop(loop), backend("traffic_log"), backend("dataset_store")
     since = time.time() - config.dataset.production_window
     try:
-        serving = _backend("serving")
+        serving = backend("serving")
         shifts = [shift for shift in serving.journal() if shift.loop == loop]
         canaries = {shift.state.candidate for shift in shifts if shift.state.candidate}
         production = serving.state(loop).production
     except ServingError as error:
         typer.echo(f"{error}: failed canary requests and new topics cannot be told apart from others", err=True)
         canaries, production = set(), None
-    with _refusing(ValueError, OSError):
-        new = flywheel.novelty(_backend("vector_store"), store, loop, production, since) if production else None
+    with refusing(ValueError, OSError):
+        new = flywheel.novelty(backend("vector_store"), store, loop, production, since) if production else None
         text = flywheel.label_export(log, store, config, format, limit, since, canaries, new)
         out.write_text(text, encoding="utf-8")
     typer.echo(f"written to {out}; take the answers back with: ftassets label import {loop} FILE --format {format}")
@@ -114,15 +112,15 @@ def label_import(
     """Commit annotators' answers; the next dataset takes them in."""
     from ftassets.commands import flywheel
 
-    with _refusing(ValueError, OSError):
+    with refusing(ValueError, OSError):
         report = flywheel.label_import(
-            _backend("dataset_store"),
-            _known(loop),
+            backend("dataset_store"),
+            known_loop(loop),
             path.read_text(encoding="utf-8"),
             format,
             batch or path.stem,
             f"labels-{uuid.uuid4().hex[:12]}",
-            _backend("traffic_log").forgotten(),
+            backend("traffic_log").forgotten(),
         )
     typer.echo(f"{report.rows} labels committed as {report.commit[:12]}, {len(report.quarantined)} not usable")
     for item in report.quarantined[:20]:
@@ -143,8 +141,8 @@ def drift(
     from ftassets.resources.dataset_store.base import DatasetError
     from ftassets.resources.serving.base import ServingError
 
-    with _refusing(ValueError, ServingError, DatasetError, dg.Failure):
-        report = command.run(Home.from_env(), _known(loop), None if window is None else seconds(window))
+    with refusing(ValueError, ServingError, DatasetError, dg.Failure):
+        report = command.run(Home.from_env(), known_loop(loop), None if window is None else seconds(window))
     typer.echo(json.dumps(report, indent=2) if as_json else command.describe(report))
 
 
@@ -160,10 +158,10 @@ def plan(
     from ftassets.commands import plan as command
     from ftassets.domain.rows import parse_jsonl
 
-    config = _known(loop)
-    with _refusing(ValueError, OSError):
+    config = known_loop(loop)
+    with refusing(ValueError, OSError):
         golden = parse_jsonl(config.golden_set.read_text(), "golden")[0]
-        per_day = requests or _backend("traffic_log").count(loop, time.time() - 7 * 86400) / 7
+        per_day = requests or backend("traffic_log").count(loop, time.time() - 7 * 86400) / 7
         if not per_day:
             raise ValueError(f"{loop} has no traffic in the last week: say --requests, the requests a day to expect")
         found = command.run(config, Counter(row.slice or "golden" for row in golden), per_day, discordance, effect)
@@ -182,7 +180,7 @@ def advise(
     from ftassets.commands import advise as command
     from ftassets.domain.advice import Circumstances
 
-    with _refusing(ValueError, OSError):
+    with refusing(ValueError, OSError):
         advice = command.run(path, Circumstances(changes, requests, maintained))
     typer.echo(json.dumps(asdict(advice), indent=2) if as_json else command.describe(advice))
 
@@ -197,8 +195,8 @@ def export_dataset(
     from ftassets.lineage.dataset_files import export
     from ftassets.resources.dataset_store.base import DatasetError
 
-    with _refusing(DatasetError, OSError):
-        files = export(_backend("dataset_store"), commit, _known(loop).name, out)
+    with refusing(DatasetError, OSError):
+        files = export(backend("dataset_store"), commit, known_loop(loop).name, out)
     typer.echo(f'load_dataset("parquet", data_files={files!r})')
 
 
@@ -214,12 +212,12 @@ def forget(
     from ftassets.resources.dataset_store.base import DatasetError
     from ftassets.resources.traffic_log.base import StillReadable
 
-    with _refusing(ValueError, DatasetError, StillReadable):
+    with refusing(ValueError, DatasetError, StillReadable):
         report = run(
             list(read_loops().values()),
-            _backend("traffic_log"),
-            _backend("vector_store"),
-            _backend("dataset_store"),
+            backend("traffic_log"),
+            backend("vector_store"),
+            backend("dataset_store"),
             Home.from_env().versions,
             user,
             request,
@@ -233,31 +231,6 @@ def forget(
     for version in report.versions:
         typer.echo(f"  version {version['version'][:12]} was trained on commit {version['dataset_commit'][:12]}")
     typer.echo(report.stays)
-
-
-def _backend(name: str) -> Any:
-    from ftassets.profiles import backends
-
-    return backends(Home.from_env())[name]()
-
-
-def _known(loop: str) -> Any:
-    from ftassets.loop_files import read_loops
-
-    loops = read_loops()
-    if loop not in loops:
-        raise typer.BadParameter(f"there is no loop {loop!r}; there is: {', '.join(loops)}")
-    return loops[loop]
-
-
-@contextmanager
-def _refusing(*errors: type[Exception]) -> Iterator[None]:
-    """What a command cannot do, as one sentence and exit code 1."""
-    try:
-        yield
-    except errors as error:
-        typer.secho(str(error), err=True, fg=typer.colors.RED)
-        raise typer.Exit(1) from error
 
 
 @contextmanager

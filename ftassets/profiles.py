@@ -81,7 +81,8 @@ def embedded(home: Home) -> dict[str, Callable[[], Any]]:
 def production(home: Home) -> dict[str, Callable[[], Any]]:
     """Datasets in lakeFS, vectors in a Qdrant server, runs and versions on an MLflow server, for machines that share them.
 
-    The rest is as in `embedded` and stays on this machine: there is no server yet for traffic log, signer, trainer and serving.
+    The signing key comes from a secret manager by way of the environment. The rest is as in `embedded` and stays on this machine:
+    there is no server yet for traffic log, trainer and serving.
     """
 
     def dataset_store() -> Any:
@@ -100,12 +101,17 @@ def production(home: Home) -> dict[str, Callable[[], Any]]:
 
         return QdrantServerVectorStore(os.environ["QDRANT_URL"], os.environ.get("QDRANT_API_KEY") or None)
 
+    def signer() -> Any:
+        from ftassets.resources.signer.environment import EnvironmentSigner
+
+        return EnvironmentSigner(home.keys)
+
     def registry() -> Any:
         from ftassets.resources.registry.server import MlflowServerRegistry
 
         return MlflowServerRegistry(os.environ["MLFLOW_TRACKING_URI"], home.mlflow_artifacts)
 
-    return {**embedded(home), "dataset_store": dataset_store, "vector_store": vector_store, "registry": registry}
+    return {**embedded(home), "dataset_store": dataset_store, "vector_store": vector_store, "registry": registry, "signer": signer}
 
 
 PROFILES = {"embedded": embedded, "production": production}
@@ -130,6 +136,13 @@ def backends(home: Home) -> dict[str, Callable[[], Any]]:
     if missing:
         raise ValueError(f"FTASSETS_PROFILE={profile} needs {', '.join(missing)} in the environment; deploy/README.md says what they are")
     return PROFILES[profile](home)
+
+
+def verifier(home: Home) -> Any:
+    """Whoever only checks signatures: the public keys in the home are enough, in every profile."""
+    from ftassets.resources.signer.embedded import Ed25519Signer
+
+    return Ed25519Signer(home.keys)
 
 
 def resources(home: Home | None = None) -> dict[str, dg.ResourceDefinition]:

@@ -1,16 +1,23 @@
 """Every way around the gates that we know of, tried: none of them brings an unproven version into traffic."""
 
+import contextlib
 import json
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
 import requests
 
+from ftassets.commands import release as people
+from ftassets.domain.approval import NotAllowed
 from ftassets.domain.attestation import statement
+from ftassets.domain.statement import read_statement
 from ftassets.lineage.events import data_version, newest, node
+from ftassets.resources.releases import Releases
 from ftassets.resources.serving.base import Refused, ServingError
 from ftassets.resources.signer.embedded import Ed25519Signer
 from ftassets.resources.versions import load_manifest
@@ -18,13 +25,17 @@ from ftassets_tests.tiny_loop import LOOP, TinyLoop, tiny_loop
 
 pytestmark = pytest.mark.slow
 
-NEVER_BETTER = [{"metric": "exact_match", "better_than": "production"}]
+NEVER_BETTER = [
+    {"metric": "exact_match", "better_than": "production"},
+    {"metric": "exact_match", "slice": "drifted", "better_than": "production"},
+]
+RULES = {"people": {"anna": "lead", "ben": "intern"}, "approve": ["lead"], "override": ["lead"]}
 
 
 @pytest.fixture(scope="module")
 def red(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TinyLoop]:
     """A loop whose candidate was trained and evaluated, and failed its gate."""
-    with tiny_loop(tmp_path_factory.mktemp("red"), gates=NEVER_BETTER) as loop:
+    with tiny_loop(tmp_path_factory.mktemp("red"), gates=NEVER_BETTER, release=RULES) as loop:
         result = loop.run("retrain")
         assert not result.success
         assert newest(loop.instance, node(LOOP, "eval_report")) is not None
@@ -55,6 +66,34 @@ def envelope(loop: TinyLoop, digest: str) -> Path:
 
 def start(loop: TinyLoop, digest: str) -> None:
     loop.serving.start(LOOP, digest, 100, 60.0, "test", "bypass")
+
+
+def signer(loop: TinyLoop) -> Ed25519Signer:
+    return Ed25519Signer(loop.home.keys)
+
+
+def refusal(loop: TinyLoop) -> str:
+    """Why materializing only `release` was refused."""
+    result = loop.materialize("release")
+    assert not result.success
+    assert not released(loop)
+    [failure] = [event.step_failure_data.user_failure_data for event in result.all_events if event.is_step_failure]
+    assert failure is not None
+    return f"{failure.description}: {failure.metadata['reasons'].value}"
+
+
+@contextlib.contextmanager
+def another(tiny: TinyLoop, version: str, **predicate: Any) -> Iterator[None]:
+    """The attestation of a version signed again with other content by the loop's own key, for a while."""
+    path = envelope(tiny, version)
+    original = path.read_bytes()
+    _, files, known = read_statement(signer(tiny).verify(original))
+    changed = {**known, **predicate}
+    path.write_bytes(signer(tiny).sign(statement(changed["loop"], changed["version"], files, changed)))
+    try:
+        yield
+    finally:
+        path.write_bytes(original)
 
 
 class TestRedGate:
@@ -118,6 +157,69 @@ class TestRedGate:
         address = json.loads((red.home.gateway / "address.json").read_text())["admin"]
         response = requests.post(f"{address}/loops/{LOOP}/start", json={"digest": candidate(red), "weight": 100}, timeout=10)
         assert response.status_code == 401
+
+
+class TestOverride:
+    """After everything in TestRedGate: the last one lets the version out."""
+
+    def overridden(self, red: TinyLoop, gates: list[str], seconds: float = 3600.0) -> Path:
+        people.override(red.home, signer(red), red.loop, candidate(red)[:12], gates, "anna", "cannot wait", seconds)
+        return Releases(red.home.releases, signer(red)).path(LOOP, candidate(red), "override")
+
+    def test_by_the_wrong_role(self, red: TinyLoop) -> None:
+        with pytest.raises(NotAllowed, match="ben is intern"):
+            people.override(red.home, signer(red), red.loop, candidate(red), [], "ben", "please", 3600.0)
+        assert not list((red.home.releases / LOOP).glob("*.override.*"))
+
+    def test_that_does_not_name_a_failing_gate(self, red: TinyLoop) -> None:
+        self.overridden(red, [red.loop.gates[0].name])
+        assert f"does not name {red.loop.gates[1].name}" in refusal(red)
+
+    def test_that_has_expired(self, red: TinyLoop) -> None:
+        self.overridden(red, [], seconds=0)
+        assert "the override has expired" in refusal(red)
+
+    def test_that_was_edited(self, red: TinyLoop) -> None:
+        path = self.overridden(red, [])
+        content = json.loads(path.read_text())
+        content["payload"] = content["payload"][:-8] + "AAAAAAAA"
+        path.write_text(json.dumps(content))
+        assert "changed afterwards" in refusal(red)
+
+    def test_by_a_person_who_may_no_longer(self, red: TinyLoop) -> None:
+        self.overridden(red, [])
+        rules = red.loop
+        red.loop = rules.model_copy(update={"release": rules.release.model_copy(update={"override": []})})
+        try:
+            assert "release.override of the loop file" in refusal(red)
+        finally:
+            red.loop = rules
+
+    def test_for_a_report_whose_gates_were_not_evaluated(self, red: TinyLoop) -> None:
+        self.overridden(red, [])
+        red.materialize("eval_report", checks=False)
+        assert "the override is for report" in refusal(red)
+        self.overridden(red, [])
+        assert "the verdict belongs to an older report" in refusal(red)
+
+    def test_the_real_one_is_seen_everywhere(self, red: TinyLoop) -> None:
+        red.materialize("eval_report")
+        self.overridden(red, [])
+        assert red.materialize("release").success
+        event = newest(red.instance, node(LOOP, "release"))
+        assert event is not None
+        said = "exact_match_better, exact_match_drifted_better overridden by anna (lead): cannot wait"
+        assert event.metadata["override"].value == said
+        [seen] = red.instance.fetch_observations(node(LOOP, "release"), limit=10).records
+        assert seen.asset_observation is not None
+        assert seen.asset_observation.description == said
+        _, _, predicate = read_statement(signer(red).verify(envelope(red, candidate(red)).read_bytes()))
+        assert set(predicate["verdicts"].values()) != {"PASS"}
+        expired = {**predicate["override"], "expires_at": int(time.time()) - 1}
+        with another(red, candidate(red), override=expired), pytest.raises(Refused, match="override has expired"):
+            start(red, candidate(red))
+        start(red, candidate(red))
+        assert said in red.serving.journal()[-1].reason
 
 
 class TestForgedRelease:
@@ -205,6 +307,61 @@ class TestForgedRelease:
         finally:
             extra.unlink()
 
+    def test_the_attestation_says_what_was_released(self, green: TinyLoop) -> None:
+        _, files, predicate = read_statement(signer(green).verify(envelope(green, candidate(green)).read_bytes()))
+        assert files == load_manifest(green.home.versions, candidate(green)).files
+        parts = ("base_digest", "tokenizer_digest", "dataset_commit", "golden_commit", "policy_digest", "report_digest", "code_digest")
+        assert all(len(str(predicate[part])) >= 40 for part in parts)
+        assert predicate["override"] is None
+        assert predicate["expires_at"] - predicate["issued_at"] == pytest.approx(green.loop.release.valid_for, abs=120)
+
+    def test_repeating_the_release_changes_nothing(self, green: TinyLoop) -> None:
+        before = envelope(green, candidate(green)).read_bytes()
+        assert green.materialize("release").success
+        assert envelope(green, candidate(green)).read_bytes() == before
+
+    def test_an_expired_attestation(self, green: TinyLoop) -> None:
+        with another(green, candidate(green), expires_at=int(time.time()) - 1), pytest.raises(Refused, match="expired"):
+            start(green, candidate(green))
+
+    def test_the_attestation_of_another_loop(self, green: TinyLoop) -> None:
+        with another(green, candidate(green), loop="other"), pytest.raises(Refused, match="for loop 'other'"):
+            start(green, candidate(green))
+
+    def test_other_generation_settings_in_the_manifest(self, green: TinyLoop) -> None:
+        path = green.home.versions / candidate(green) / "manifest.json"
+        original = path.read_text()
+        manifest = json.loads(original)
+        path.write_text(json.dumps({**manifest, "generation": {**manifest["generation"], "temperature": 2.0}}))
+        try:
+            with pytest.raises(Refused, match="generation settings"):
+                start(green, candidate(green))
+        finally:
+            path.write_text(original)
+
+    def test_a_revoked_key_until_the_release_is_made_again(self, green: TinyLoop) -> None:
+        signs = signer(green)
+        old = signs.key_id
+        signs.rotate()
+        signs.revoke(old, "laptop lost")
+        with pytest.raises(Refused, match="laptop lost"):
+            start(green, candidate(green))
+        assert green.materialize("release").success  # the new key signs, the old envelope is kept
+        assert len(list((green.home.releases / LOOP / "replaced").iterdir())) == 1
+
     def test_the_real_one_is_taken_at_the_end(self, green: TinyLoop) -> None:
         start(green, candidate(green))
         assert green.serving.state(LOOP).production == candidate(green)
+
+    def test_a_rollback_looks_at_no_expiry(self, green: TinyLoop) -> None:
+        digest = candidate(green)
+        base = load_manifest(green.home.versions, digest).base_digest
+        assert base is not None
+        payload = statement(
+            LOOP, base, load_manifest(green.home.versions, base).files,
+            {"verdicts": {"all": "PASS"}, "generation": {}, "expires_at": int(time.time()) + 600},
+        )  # fmt: skip
+        envelope(green, base).write_bytes(signer(green).sign(payload))
+        start(green, base)
+        with another(green, digest, expires_at=int(time.time()) - 1):
+            assert green.serving.rollback(LOOP, "test", "bad answers").production == digest

@@ -11,6 +11,7 @@ from ftassets.profiles import PROFILES, VARIABLES, backends
 from ftassets.resources.dataset_store.embedded import GitDatasetStore
 from ftassets.resources.dataset_store.lakefs import LakeFsDatasetStore
 from ftassets.resources.registry.server import MlflowServerRegistry
+from ftassets.resources.signer.environment import EnvironmentSigner
 from ftassets.resources.vector_store.embedded import QdrantServerVectorStore, QdrantVectorStore
 from ftassets_tests.resources.lakefs_double import ACCESS_KEY, SECRET_KEY, LakeFsDouble
 
@@ -49,6 +50,7 @@ def test_production_has_servers_for_what_is_shared(tmp_path: Path, production: N
     assert type(made["dataset_store"]()) is LakeFsDatasetStore
     assert type(made["vector_store"]()) is QdrantServerVectorStore
     assert type(made["registry"]()) is MlflowServerRegistry
+    assert type(made["signer"]()) is EnvironmentSigner
     assert type(made["traffic_log"]()) is type(embedded["traffic_log"]())
     assert not list(tmp_path.iterdir())  # nothing is opened before it is used
 

@@ -12,9 +12,11 @@ import dagster as dg
 from ftassets.components.fine_tune_loop import build_loop
 from ftassets.domain.answers import AnswerJob, Measurements, MetricsJob
 from ftassets.domain.loop import LoopConfig
+from ftassets.domain.parity import Agreement, ParityJob
 from ftassets.domain.training import TrainingJob, TrainingResult
 from ftassets.evaluation.generate import answer
 from ftassets.evaluation.measure import measure
+from ftassets.evaluation.parity import compare
 from ftassets.home import Home
 from ftassets.lineage.events import node
 from ftassets.profiles import resources
@@ -43,13 +45,16 @@ class TrainerHere(Trainer):
 
 
 class EvaluatorHere(Evaluator):
-    """Answers in this process."""
+    """Answers, measures and compares in this process."""
 
     def answer(self, job: AnswerJob, context: Any) -> None:
         answer(job, context.log.info)
 
     def measure(self, job: MetricsJob, context: Any) -> Measurements:
         return measure(job, context.log.info)
+
+    def parity(self, job: ParityJob, context: Any) -> Agreement:
+        return compare(job, context.log.info)
 
 
 def teach(folder: Path, answer: str) -> Path:

@@ -1,4 +1,4 @@
-"""The jobs of a loop: watch the traffic, train again, move traffic."""
+"""The jobs of a loop: watch the traffic, train again, promote by hand, move traffic."""
 
 from typing import Any
 
@@ -47,6 +47,12 @@ def build(loop: LoopConfig) -> list[Any]:
             tags={**tags, RETRAIN_LOCK: loop.name},
             hooks={end_mlflow_run},
             description="Curate, train, evaluate, and release what passes every gate.",
+        ),
+        dg.define_asset_job(
+            f"{loop.name}__promote",
+            selection=dg.AssetSelection.assets(*keys("release")) | dg.AssetSelection.checks_for_assets(*keys("eval_report")),
+            tags={**tags, RETRAIN_LOCK: loop.name},
+            description="Judge the newest report again, with what people have said of it meanwhile, and release what passes.",
         ),
         dg.define_asset_job(
             endpoint_job_name(loop.name),

@@ -40,7 +40,7 @@ def build(loop: LoopConfig) -> dg.SensorDefinition:
         cursor = str(max([seen, *(shift.number for shift in mine)]))
         if not new:
             return dg.SensorResult(skip_reason=dg.SkipReason(f"{_ended(ended)}nothing to report"), cursor=cursor)
-        sync_registry(loop, registry, state)
+        sync_registry(loop, registry, state, journal)
         newest = event(loop, state, journal, f"{new[-1].action} by {new[-1].by}: {new[-1].reason}")
         report = dg.AssetMaterialization(
             node(loop.name, "endpoint"),

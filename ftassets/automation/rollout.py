@@ -11,8 +11,10 @@ from ftassets.domain.loop import LoopConfig
 from ftassets.domain.rollout import Move, Outcome, decide
 from ftassets.domain.scoring import well_formed
 from ftassets.home import Home
-from ftassets.lineage.events import data_version, newest, node
+from ftassets.lineage.events import data_version, metadata_value, newest, node
+from ftassets.resources.releases import NotApproved, Releases
 from ftassets.resources.serving.base import Serving, ServingError, Shift
+from ftassets.resources.signer.base import Signer
 from ftassets.resources.traffic_log.base import TrafficLog
 
 
@@ -34,6 +36,7 @@ def build(loop: LoopConfig) -> dg.SensorDefinition:
         home: dg.ResourceParam[Home],
         traffic_log: dg.ResourceParam[TrafficLog],
         serving: dg.ResourceParam[Serving],
+        signer: dg.ResourceParam[Signer],
     ) -> dg.SensorResult | dg.SkipReason:
         try:
             state = serving.state(loop.name)
@@ -54,11 +57,19 @@ def build(loop: LoopConfig) -> dg.SensorDefinition:
             return dg.SkipReason(f"release {digest[:12]} was rolled back: start it by hand, or release another")
         if paused:
             return dg.SkipReason(f"the loop is paused: {paused}")
-        if loop.mode != "auto":
+        if loop.mode == "observe":
             return dg.SkipReason(f"release {digest[:12]} waits for a yes: materialize endpoint with action start")
+        if loop.mode == "propose":
+            try:
+                approval = Releases(home.releases, signer).approval(loop, digest, str(metadata_value(release, "report_digest")))
+            except NotApproved as error:
+                return dg.SkipReason(str(error))
+            attempt += f":{approval.issued_at}"  # a second yes is a second attempt
         if runs.move_running(context.instance, loop.name):
             return dg.SkipReason("a run is moving traffic already")
-        return _request(loop.name, f"start:{digest}:{attempt}", "start", loop.rollout.steps[0], "a new release passed its gates")
+        overridden = metadata_value(release, "override")
+        reason = "a new release with an override" if overridden else "a new release passed its gates"
+        return _request(loop.name, f"start:{digest}:{attempt}", "start", loop.rollout.steps[0], reason)
 
     return rollout
 

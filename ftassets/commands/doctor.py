@@ -3,14 +3,18 @@
 import importlib.util
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ftassets.commands.status import warnings
 from ftassets.home import Home
 from ftassets.loop_files import LOOPS, read_loops
-from ftassets.profiles import PROFILES, VARIABLES, backends
+from ftassets.profiles import PROFILES, VARIABLES, backends, verifier
+from ftassets.resources.releases import Releases
 from ftassets.resources.serving.base import ServingError
 from ftassets.resources.serving.embedded import GatewayServing
+from ftassets.resources.signer.base import CannotSign, SignatureInvalid
 
 DISK = 5  # GB the home needs: three versions of a small model, logs, vectors
 
@@ -26,7 +30,7 @@ class Finding:
 
 def findings(home: Home) -> list[Finding]:
     """All findings, good and bad, for the profile FTASSETS_PROFILE names."""
-    return [*_profile(), *_servers(home), *_packages(), *_loops(), *_home(home), *_gateway(home)]
+    return [*_profile(), *_servers(home), *_packages(), *_loops(), *_home(home), *_keys(home), *_gateway(home), *_releases(home)]
 
 
 def _profile() -> Iterator[Finding]:
@@ -84,6 +88,47 @@ def _home(home: Home) -> Iterator[Finding]:
     existing = next(parent for parent in (home.root, *home.root.parents) if parent.exists())
     free = shutil.disk_usage(existing).free / 1e9
     yield Finding("disk", free > DISK, f"{free:.0f} GB free" + ("" if free > DISK else f", {DISK} GB are needed"))
+
+
+def _keys(home: Home) -> Iterator[Finding]:
+    try:
+        signer = backends(home)["signer"]()
+    except ValueError:
+        return  # the profile's own findings say what misses
+    try:
+        keys = signer.known_keys()
+    except (CannotSign, SignatureInvalid) as error:
+        yield Finding("signing key", False, str(error))
+        return
+    active = next((key for key in keys if key.active), None)
+    if active is not None and active.revoked is not None:
+        yield Finding("signing key", False, f"{active.key_id[:12]} was revoked ({active.revoked}): ftassets keys rotate")
+    elif active is not None:
+        revoked = sum(key.revoked is not None for key in keys)
+        yield Finding("signing key", True, f"{active.key_id[:12]} signs, {len(keys)} known, {revoked} revoked")
+    elif os.environ.get("FTASSETS_PROFILE") == "production":
+        yield Finding("signing key", False, "missing: set FTASSETS_SIGNING_KEY or FTASSETS_SIGNING_KEY_FILE, see docs/threat-model.md")
+    else:
+        yield Finding("signing key", True, "none here: this machine can verify, not sign" if keys else "the first release makes it")
+
+
+def _releases(home: Home) -> Iterator[Finding]:
+    """Overrides that count now, and releases of running versions that do not."""
+    releases, now = Releases(home.releases, verifier(home)), time.time()
+    try:
+        loops = read_loops()
+    except ValueError:
+        return
+    for name in loops:
+        for override in releases.overrides(name):
+            if now < override.expires_at:
+                yield Finding(f"override in {name}", True, f"version {override.version[:12]}: {override.sentence}")
+        try:
+            state = GatewayServing(home).state(name)
+        except ServingError:
+            continue
+        for warning in warnings(releases, name, state, now):
+            yield Finding(f"release of {name}", False, warning)
 
 
 def _gateway(home: Home) -> Iterator[Finding]:

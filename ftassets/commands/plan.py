@@ -7,7 +7,8 @@ from typing import Any
 from ftassets.domain.gates.gate import Gate
 from ftassets.domain.gates.report import HELD_OUT
 from ftassets.domain.loop import LoopConfig, Rollout
-from ftassets.domain.planning import POWER, WORSE, StepPlan, plan_gate, plan_rollout
+from ftassets.domain.planning import POWER, WORSE, GatePlan, StepPlan, plan_any_of, plan_gate, plan_rollout
+from ftassets.domain.presets import as_gate
 
 
 def run(
@@ -24,9 +25,10 @@ def run(
     `rows_per_slice` are golden rows by slice, rows without one under "golden" (held-out rows may be there and count only for a gate
     on them). `traffic_per_day` is requests of the loop. What cannot be known beforehand is assumed and part of the plan: the share of
     rows only one of the two models gets right, the true gain a better model has, production's error rate, and the standard deviation
-    of log response times. Raises ValueError on an assumption that is impossible.
+    of log response times. A gate that cannot be planned is there with the reason and without power. Raises ValueError on an
+    assumption that is impossible.
     """
-    gates = [plan_gate(gate, _rows(gate, rows_per_slice), effect, discordance, latency_spread) for gate in loop.gates]
+    gates = [_plan(gate, rows_per_slice, effect, discordance, latency_spread) for gate in loop.gates]
     steps = plan_rollout(loop.rollout, traffic_per_day, error_rate)
     return {
         "loop": loop.name,
@@ -52,8 +54,9 @@ def describe(plan: dict[str, Any]) -> str:
     ]
     for gate in plan["gates"]:
         needed = f"{gate['needed']:,}" if gate["needed"] else "-"
-        lines.append(f"{gate['name']:<{width}}  {gate['effect']:>9.2f}  {gate['rows']:>7,}  {needed:>7}  {gate['power']:>5.0%}")
-    weak = [f"{gate['name']}: {gate['sentence']}" for gate in plan["gates"] if gate["power"] < assumed["power"]]
+        gain, power = ("-", "-") if gate["power"] is None else (f"{gate['effect']:.2f}", f"{gate['power']:.0%}")
+        lines.append(f"{gate['name']:<{width}}  {gain:>9}  {gate['rows']:>7,}  {needed:>7}  {power:>5}")
+    weak = [f"{gate['name']}: {gate['sentence']}" for gate in plan["gates"] if gate["power"] is None or gate["power"] < assumed["power"]]
     if plan["rollout"]:
         worse = f"{assumed['worse']:g}x errors"
         lines += [
@@ -71,11 +74,19 @@ def describe(plan: dict[str, Any]) -> str:
     return "\n".join(lines + ([""] + sentences if sentences else []))
 
 
+def _plan(gate: Gate, rows_per_slice: Mapping[str, int], effect: float, discordance: float, spread: float) -> GatePlan:
+    if gate.any_of:
+        return plan_any_of(gate, [_rows(each, rows_per_slice) for each in gate.any_of], effect, discordance, spread)
+    return plan_gate(gate, _rows(as_gate(gate), rows_per_slice), effect, discordance, spread)
+
+
 def _rows(gate: Gate, rows_per_slice: Mapping[str, int]) -> int:
     """Rows the gate will compare, as `gates.in_slice` and the latency comparison choose them."""
     golden = sum(rows for name, rows in rows_per_slice.items() if name != HELD_OUT)
     if gate.metric == "latency_p95":
         return gate.pairs if golden else 0
+    if gate.metric in ("parity", "judge", "human_review"):
+        return min(gate.sample, golden)
     return rows_per_slice.get(gate.slice, 0) if gate.slice else golden
 
 

@@ -1,14 +1,12 @@
 """Reading what a loop did from Dagster's storage, the gateway and the reports: the demo only watches."""
 
 import json
-import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
-import ftassets
+from ftassets.automation.instance import open_instance
 from ftassets.domain.endpoint import EndpointState
 from ftassets.home import Home
 from ftassets.lineage.events import data_version, history, metadata_value, newest, node
@@ -33,9 +31,7 @@ class Observer:
     def __init__(self, home: Home, loop: str) -> None:
         self.home = home
         self.loop = loop
-        os.environ.setdefault("DAGSTER_HOME", str(Path(ftassets.__file__).parents[1]))
-        os.environ["FTASSETS_DAGSTER_STORAGE"] = str(home.dagster_storage)
-        self.instance = dg.DagsterInstance.get()
+        self.instance = open_instance(home)
         self.serving = GatewayServing(home)
 
     def state(self) -> EndpointState:

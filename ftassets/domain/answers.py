@@ -16,10 +16,11 @@ class Ask(BaseModel):
     model: Path  # folder with merged weights, tokenizer and template
     prompts_file: Path  # JSONL of {"id", "prompt"}, and what `ExpectedAnswer` has
     output: Path
+    system_prompt: str | None = None  # asked instead of the job's
 
 
 class AnswerJob(BaseModel):
-    """Asks that share system prompt and generation settings; asks of one model in a row load it once."""
+    """Asks that share generation settings; asks of one model in a row load it once."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -48,6 +49,7 @@ class Answered(BaseModel):
     role: str
     prompts_file: Path  # JSONL of `ExpectedAnswer`
     answers: Path  # Parquet of an `Ask`, one row a prompt
+    row_scores: Path | None = None  # where to write Parquet of id and one column per metric value that each row has (float64)
 
 
 class MetricsJob(BaseModel):

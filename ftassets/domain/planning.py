@@ -1,20 +1,23 @@
 """What a loop's gates and rollout steps can prove with the rows and the traffic there are, before anything is trained."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, log, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ftassets.domain.gates.composed import members
 from ftassets.domain.gates.gate import Gate
+from ftassets.domain.gates.kinds import RIGHT_OR_WRONG, scale
+from ftassets.domain.gates.latency import FEWEST
+from ftassets.domain.gates.result import ROWS_LIMIT, about
 from ftassets.domain.loop import Rollout
+from ftassets.domain.presets import RULES, as_gate
 from ftassets.domain.rollout import RATIOS
-from ftassets.domain.statistics import mcnemar_p_values, p95_ratio_upper_bound, paired_lower_bounds
+from ftassets.domain.statistics import mcnemar_p_values, p95_ratio_upper_bound, paired_lower_bounds, share_lower_bound
 
 POWER = 0.8  # the usual chance a plan asks for (Cohen 1988)
-ROWS_LIMIT = 100_000  # golden rows nobody writes: a gate that needs more practically never passes
-LATENCY_MINIMUM = 20  # pairs the latency gate asks for
 WORSE = 3.0  # how many times production's error rate a candidate fails that a canary should catch
 RUNS = 2000  # simulated rollouts: a share of 0.8 within 0.018, 95 times of 100
 FAILURES_LIMIT = 5000  # failures simulated per step; a canary that needs more is called unable to see it
@@ -29,14 +32,15 @@ _DAY = 86_400.0
 class GatePlan:
     """Chance that a gate passes a model whose true difference to production is `effect`, with `rows` rows, and rows for power 0.8.
 
-    `needed` is None above `ROWS_LIMIT`. For a latency gate rows are interleaved pairs of requests and the effect is 0.
+    `needed` is None above `ROWS_LIMIT`. For a latency gate rows are interleaved pairs of requests and the effect is 0; for a fixed
+    bound the effect is the true value's distance to it. A gate that cannot be planned has power None and says why.
     """
 
     name: str
-    effect: float
+    effect: float | None
     rows: int
     needed: int | None
-    power: float
+    power: float | None
     sentence: str
 
 
@@ -62,7 +66,7 @@ def passes(gate: Gate, only_candidate: NDArray[np.int64], only_production: NDArr
     """Whether the gate passes each pair of counts of discordant rows among n; latency is not right or wrong: ValueError."""
     if gate.metric == "latency_p95":
         raise ValueError("a latency gate does not count rows: see latency_power")
-    if gate.better_than:
+    if gate.better_than and gate.metric in RIGHT_OR_WRONG:
         return mcnemar_p_values(only_candidate, only_production) < 1 - gate.confidence
     return paired_lower_bounds(only_candidate, only_production, n, gate.confidence) > -(gate.margin or 0.0)
 
@@ -71,7 +75,7 @@ def power(gate: Gate, n: int, effect: float, discordance: float) -> float:
     """Chance that the gate passes on n independent rows when the true difference to production is `effect`.
 
     `discordance` is the share of rows that only one of the two models gets right. Exact: summed over the discordant rows and the
-    candidate's among them. `field_accuracy` is taken as right or wrong, its widest spread, so its power is at least this.
+    candidate's among them. Scores between 0 and 1 are taken as right or wrong, their widest spread, so their power is at least this.
     Raises ValueError unless |effect| <= discordance <= 1.
     """
     from scipy.stats import binom
@@ -103,7 +107,7 @@ def latency_power(gate: Gate, n: int, spread: float) -> float:
 
     if not spread > 0:
         raise ValueError(f"a spread of {spread:g} is none: give the standard deviation of log response times, for example 0.3")
-    if n < LATENCY_MINIMUM:
+    if n < FEWEST:
         return 0.0
     limit = 1 + (gate.margin or 0.0)
     if n < _LARGE:
@@ -113,17 +117,86 @@ def latency_power(gate: Gate, n: int, spread: float) -> float:
     return float(norm.cdf(log(limit) / error - norm.ppf(gate.confidence)))
 
 
-def plan_gate(gate: Gate, rows: int, effect: float, discordance: float, spread: float) -> GatePlan:
-    """The plan of one gate: better_than at a true gain of `effect`, no_worse_than for an equal model.
+def bound_power(gate: Gate, n: int, effect: float) -> float:
+    """Chance that an at_least or at_most gate passes on n independent rows whose true mean clears the bound by `effect`.
 
-    `rows` are golden rows of the gate's slice, or pairs of requests for a latency gate. Raises ValueError as `power` does.
+    Exact for right or wrong (Clopper-Pearson), as which scores between 0 and 1 are taken, their widest spread. A true mean beyond
+    the end of the scale is taken as the end.
     """
+    from scipy.stats import binom
+
+    share = _share_allowed(gate)
+    true = min(1.0, max(0.0, share + effect))
+    first = _smallest_success(n, share, gate.confidence)
+    return float(binom.sf(first - 1, n, true)) if first is not None else 0.0
+
+
+def plan_gate(gate: Gate, rows: int, effect: float, discordance: float, spread: float) -> GatePlan:
+    """The plan of one gate: better_than and fixed bounds at a true gain of `effect`, no_worse_than for an equal model.
+
+    `rows` are golden rows of the gate's slice, or pairs of requests for a latency gate. A preset is planned as the gate it stands
+    for, at the gain it names; any_of is planned by `plan_any_of`. Raises ValueError as `power` does.
+    """
+    if gate.preset:
+        plan = plan_gate(as_gate(gate), rows, RULES[gate.preset].effect or effect, discordance, spread)
+        return replace(plan, name=gate.name)
+    if reason := _unplannable(gate):
+        return GatePlan(gate.name, None, rows, None, None, f"cannot be planned: {reason}")
     if gate.metric == "latency_p95":
         now, needed = latency_power(gate, rows, spread), _smallest(lambda n: latency_power(gate, n, spread) >= POWER)
         return GatePlan(gate.name, 0.0, rows, needed, now, _sentence(gate, 0.0, rows, needed, now))
+    if gate.better_than is None and gate.no_worse_than is None:
+        now, needed = bound_power(gate, rows, effect), _smallest(lambda n: bound_power(gate, n, effect) >= POWER)
+        return GatePlan(gate.name, effect, rows, needed, now, _sentence(gate, effect, rows, needed, now))
     assumed = effect if gate.better_than else 0.0
     now, needed = power(gate, rows, assumed, discordance), rows_needed(gate, assumed, discordance)
     return GatePlan(gate.name, assumed, rows, needed, now, _sentence(gate, assumed, rows, needed, now))
+
+
+def plan_any_of(gate: Gate, rows: Sequence[int], effect: float, discordance: float, spread: float) -> GatePlan:
+    """The plan of an any_of gate whose members have these rows: that of its most powerful member at Holm's first step.
+
+    The chance that any passes is at least this one. Raises ValueError as `power` does.
+    """
+    plans = [plan_gate(each, count, effect, discordance, spread) for each, count in zip(members(gate), rows, strict=True)]
+    known = [plan for plan in plans if plan.power is not None]
+    if not known:
+        return replace(plans[0], name=gate.name, sentence=f"none of its gates can be planned; {plans[0].name}: {plans[0].sentence}")
+    best = max(known, key=lambda plan: plan.power or 0.0)
+    return replace(best, name=gate.name, sentence=f"by its most powerful gate with Holm's correction, {best.name}: {best.sentence}")
+
+
+def _unplannable(gate: Gate) -> str | None:
+    """Why nothing can be said of the gate before it was measured."""
+    if gate.metric in ("parity", "judge", "human_review"):
+        what = {"parity": "tokens that agree", "judge": "answers the judge prefers", "human_review": "answers people find good"}[
+            gate.metric
+        ]
+        return f"how many {what} is not known before the first report"
+    if gate.metric == "f1":
+        return "macro F1 depends on how the errors spread over the classes; a report that lacks rows says how many would tell"
+    if gate.metric == "latency_p95" and gate.at_most is not None:
+        return f"how far the server's p95 is from {gate.at_most:g} ms is not known before the first report"
+    if gate.metric != "latency_p95" and scale(gate.metric) is None:
+        return f"how far {gate.metric} varies from row to row is not known before the first report"
+    return None
+
+
+def _share_allowed(gate: Gate) -> float:
+    """The bound as the share of good rows that must surely be exceeded."""
+    width = scale(gate.metric) or 1.0
+    return gate.at_least / width if gate.at_least is not None else 1 - (gate.at_most or 0.0) / width
+
+
+def _smallest_success(n: int, share: float, confidence: float) -> int | None:
+    """Good rows of n from which their share is surely at least `share`; None when not even n are enough."""
+    if n == 0 or share_lower_bound(n, n, confidence) < share:
+        return None
+    low, high = -1, n
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if share_lower_bound(middle, n, confidence) >= share else (middle, high)
+    return high
 
 
 def e_paths(
@@ -250,18 +323,17 @@ def _smallest(enough: Callable[[int], bool]) -> int | None:
 
 def _sentence(gate: Gate, effect: float, rows: int, needed: int | None, now: float) -> str:
     unit = "pairs of requests" if gate.metric == "latency_p95" else "rows"
-    model = f"a model better by {100 * effect:g} points" if gate.better_than else "an equal model"
-    test = "superiority" if gate.better_than else f"non-inferiority with margin {gate.margin:g}"
+    if gate.better_than:
+        test, model = "superiority", f"a model better by {100 * effect:g} points"
+    elif gate.no_worse_than:
+        test, model = f"non-inferiority with margin {gate.margin:g}", "an equal model"
+    else:
+        test = f"at least {gate.at_least:g}" if gate.at_least is not None else f"at most {gate.at_most:g}"
+        model = f"a model that is better than that by {100 * effect:g} points"
     if needed is None:
         return f"{test} cannot pass {model} reliably with fewer than {ROWS_LIMIT:,} {unit}: widen the margin or look for a larger effect"
     if not rows:
-        return f"{test} has no {unit}: it never passes, and needs about {_about(needed)}"
+        return f"{test} has no {unit}: it never passes, and needs about {about(needed)}"
     if now >= POWER:
         return f"{test} on {rows:,} {unit} passes {model} with {now:.0%}"
-    return f"{test} on {rows:,} {unit} passes {model} with only {now:.0%}: it needs about {_about(needed)}"
-
-
-def _about(rows: int) -> str:
-    """Two figures are as much as assumptions carry; rounded up."""
-    size = 10 ** max(len(str(rows)) - 2, 0)
-    return f"{-(-rows // size) * size:,}"
+    return f"{test} on {rows:,} {unit} passes {model} with only {now:.0%}: it needs about {about(needed)}"

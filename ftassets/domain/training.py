@@ -22,7 +22,9 @@ class TrainingJob(BaseModel):
     task: Task
     train: Train
     dataset_commit: str
+    dataset_hash: str | None = None
     train_file: Path  # JSONL of Example
+    cold_file: Path | None = None  # rows to train on instead when `start_from` is an adapter of another base
     validation_file: Path
     start_from: Path | None = None  # adapter folder to go on training from
     work: Path  # the process writes its result below this folder and nowhere else
@@ -45,6 +47,23 @@ class TrainingResult(BaseModel):
     last_loss: float
     validation_loss: float | None
     losses: list[tuple[int, float]]  # (step, training loss)
+    start_from: str | None = None  # version whose adapter was gone on from
+    lineage: str = "starts from the untuned base"
+
+
+def lineage_of(parent: str | None, before: tuple[str, str | None] | None, now: tuple[str, str]) -> tuple[bool, str]:
+    """Whether training goes on from `parent`'s adapter, and what the new version's lineage is in words.
+
+    `before` and `now` are reference and digest of parent's base and of today's: an adapter fits only the base it was trained on.
+    """
+    if parent is None:
+        return False, "starts from the untuned base"
+    if before is None or before[1] == now[1]:
+        return True, f"goes on from {parent}"
+    old, new = before[0], now[0]
+    if old == new:  # the same name, other weights or another tokenizer
+        old, new = f"{old} {str(before[1])[:12]}", f"{new} {now[1][:12]}"
+    return False, f"starts cold (base changed from {old} to {new})"
 
 
 def training_rows(

@@ -1,8 +1,14 @@
 """What one servable model version consists of, and how its identity follows from its files."""
 
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
 from pydantic import BaseModel, ConfigDict
 
-from ftassets.domain.canonical import digest_of
+from ftassets.domain.canonical import canonical_json, digest_of
+from ftassets.domain.scoring import Score
+
+_NOT_TRAINING = ("system_prompt", "start_from")  # parts of a recipe that are no settings of the training
 
 
 class VersionManifest(BaseModel):
@@ -14,13 +20,18 @@ class VersionManifest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    kind: str  # "base" | "adapter"
+    kind: str  # "base" | "adapter" | "endpoint"
     base_model: str
     base_digest: str | None = None
     files: dict[str, str]
     tokenizer_digest: str
     generation: dict[str, float | int]
     dataset_commit: str | None = None
+    dataset_hash: str | None = None  # of the rows, whatever commit holds them
+    loop: str | None = None  # an untuned base belongs to none
+    lineage: str | None = None  # what training started from and why, in words
+    code_commit: str | None = None
+    made_at: float | None = None  # epoch seconds
     recipe: dict = {}
     metrics: dict[str, float] = {}
 
@@ -28,3 +39,41 @@ class VersionManifest(BaseModel):
     def digest(self) -> str:
         """Names the version: SHA-256 (hex) over kind and file digests."""
         return digest_of({"kind": self.kind, "files": self.files})
+
+    @property
+    def parent(self) -> str | None:
+        """The version whose adapter training went on from."""
+        return self.recipe.get("start_from")
+
+    @property
+    def training(self) -> dict:
+        """LoRA and training settings."""
+        return {name: value for name, value in self.recipe.items() if name not in _NOT_TRAINING}
+
+
+def version_tags(manifest: VersionManifest) -> dict[str, str]:
+    """What a registry keeps with a version besides name and digest; what is not known is left out."""
+    known = {
+        "kind": manifest.kind,
+        "base_model": manifest.base_model,
+        "base_digest": manifest.base_digest,
+        "tokenizer_digest": manifest.tokenizer_digest,
+        "dataset_commit": manifest.dataset_commit,
+        "dataset_hash": manifest.dataset_hash,
+        "training": canonical_json(manifest.training).decode() if manifest.training else None,
+        "training_metrics": canonical_json(manifest.metrics).decode() if manifest.metrics else None,
+        "parent": manifest.parent,
+        "lineage": manifest.lineage,
+        "made_at": datetime.fromtimestamp(manifest.made_at, UTC).isoformat(timespec="seconds") if manifest.made_at else None,
+        "code_commit": manifest.code_commit,
+    }
+    return {name: value for name, value in known.items() if value is not None}
+
+
+def score_tags(scores: Sequence[Score]) -> dict[str, str]:
+    """A version's scores as one tag: slice -> share of exact answers (0..1) and rows."""
+    shares = {}
+    for name in sorted({score.slice for score in scores}):
+        rows = [score for score in scores if score.slice == name]
+        shares[name] = {"exact_match": round(sum(row.exact for row in rows) / len(rows), 4), "rows": len(rows)}
+    return {"scores": canonical_json(shares).decode()}

@@ -1,4 +1,4 @@
-"""Run one answer or metrics job in a process of its own: `python -m ftassets.evaluation JOB.json`."""
+"""Run one answer, metrics or parity job in a process of its own: `python -m ftassets.evaluation JOB.json`."""
 
 import os
 import sys
@@ -7,22 +7,27 @@ from pathlib import Path
 from pydantic import RootModel
 
 from ftassets.domain.answers import AnswerJob, MetricsJob
+from ftassets.domain.parity import ParityJob
 from ftassets.evaluation.generate import answer
 from ftassets.evaluation.measure import measure
 from ftassets.evaluation.metrics.registry import MetricFailed
+from ftassets.evaluation.parity import compare
 from ftassets.resources.child import Report, cores, work_off
 
 
-class _Job(RootModel[AnswerJob | MetricsJob]):
+class _Job(RootModel[AnswerJob | MetricsJob | ParityJob]):
     pass
 
 
 def _do(job: _Job, report: Report) -> dict:
+    if isinstance(job.root, AnswerJob):
+        answer(job.root, report, cores())
+        return {"outputs": [str(ask.output) for ask in job.root.asks]}
     if isinstance(job.root, MetricsJob):
         measure(job.root, report)
-        return {"outputs": [str(job.root.output)]}
-    answer(job.root, report, cores())
-    return {"outputs": [str(ask.output) for ask in job.root.asks]}
+    else:
+        compare(job.root, report)
+    return {"outputs": [str(job.root.output)]}
 
 
 if __name__ == "__main__":

@@ -4,38 +4,63 @@ import json
 import multiprocessing
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache, partial
-from itertools import groupby, islice
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from ftassets.domain.answers import AnswerJob
+from ftassets.domain.answers import AnswerJob, Ask
+from ftassets.domain.canonical import digest_of
 from ftassets.domain.chat import chat
+from ftassets.evaluation.partial import PartialAnswers, discard
 from ftassets.resources.child import Report, die_with_parent
 
+Chat = list[dict[str, str]]
 _SAY_EVERY = 5.0  # seconds between progress reports
 
 
 def answer(job: AnswerJob, report: Report, cores: int = 1) -> None:
     """Write every output file of the job that does not exist yet. Raises ValueError on a prompts file that has no prompts.
 
-    With more than one core and no GPU, forked processes share the prompts: not for a process that has threads.
+    Batches that a killed process had finished are taken up from the partial file beside the output; the others are put together
+    as they would have been, so that the answers are the same. With more than one core and no GPU, forked processes share the
+    prompts: not for a process that has threads.
     """
     missing = []
     for ask in job.asks:
         if ask.output.exists():
             report(f"{ask.output.name}: kept, answered before")
+            discard(ask.output)
         else:
             missing.append(ask)
     for model, asks in groupby(missing, key=lambda ask: ask.model):
-        files = [(ask.output, _prompts(ask.prompts_file)) for ask in asks]
-        together = [prompt for _, prompts in files for prompt in prompts]  # one stream: small sets would leave batches half empty
-        report(f"model {model.parent.name[:12]}: {len(together)} prompts")
-        rows = iter(generate(model, job.system_prompt, together, job.max_tokens, job.batch_size, report, cores))
-        for output, prompts in files:
-            _write(list(islice(rows, len(prompts))), output)
+        _answer_with(model, list(asks), job, report, cores)
+
+
+def _answer_with(model: Path, asks: Sequence[Ask], job: AnswerJob, report: Report, cores: int) -> None:
+    """All asks of one model as one stream: small sets would leave batches half empty."""
+    files = []
+    places: list[tuple[PartialAnswers, int]] = []
+    chats: list[Chat] = []
+    for ask in asks:
+        prompts = _prompts(ask.prompts_file)
+        system_prompt = job.system_prompt if ask.system_prompt is None else ask.system_prompt
+        ids = [prompt["id"] for prompt in prompts]
+        asked = [chat(system_prompt, prompt["prompt"]) for prompt in prompts]
+        kept = PartialAnswers(ask.output, digest_of([str(model), job.max_tokens, ids, asked]))
+        files.append((ask.output, ids, kept))
+        places += [(kept, place) for place in range(len(prompts))]
+        chats += asked
+    known = {index for index, (kept, place) in enumerate(places) if place in kept.rows}
+    report(f"model {model.parent.name[:12]}: {len(chats)} prompts{f', {len(known)} of them answered before' if known else ''}")
+    for rows in generate(model, chats, job.max_tokens, job.batch_size, report, cores, known):
+        for _, _, kept in files:
+            kept.add({places[index][1]: row for index, row in rows.items() if places[index][0] is kept})
+    for output, ids, kept in files:
+        _write([{"id": row_id, **kept.rows[place]} for place, row_id in enumerate(ids)], output)
+        discard(output)
 
 
 def _prompts(file: Path) -> list[dict[str, str]]:
@@ -45,8 +70,8 @@ def _prompts(file: Path) -> list[dict[str, str]]:
     return prompts
 
 
-@lru_cache(maxsize=1)
-def _load(folder: Path) -> tuple[Any, Any]:
+def load(folder: Path) -> tuple[Any, Any]:
+    """Tokenizer (pads on the left) and model of a folder, in the type its weights are stored in, on the GPU when there is one."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -55,33 +80,43 @@ def _load(folder: Path) -> tuple[Any, Any]:
     return tokenizer, model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
 
 
-def generate(
-    folder: Path, system_prompt: str, prompts: Sequence[dict[str, str]], max_tokens: int, batch_size: int, report: Report, cores: int = 1
-) -> list[dict[str, Any]]:
-    """Rows {id, answer, tokens_out, truncated} for prompts {id, prompt}, in their order; the model of a folder with merged weights.
+_loaded = lru_cache(maxsize=1)(load)
 
-    `truncated` says that the answer had no end within `max_tokens`.
+
+def generate(
+    folder: Path,
+    chats: Sequence[Chat],
+    max_tokens: int,
+    batch_size: int,
+    report: Report,
+    cores: int = 1,
+    known: Collection[int] = (),
+) -> Iterator[dict[int, dict[str, Any]]]:
+    """Greedy answers {answer, tokens_out, truncated} of the model in a folder, by the chat's place in `chats`, batch after batch.
+
+    `truncated` says that the answer had no end within `max_tokens`. Batches do not depend on `known`, the places whose answer is not
+    needed any more: a batch of which one is needed is answered whole.
     """
-    tokenizer, model = _load(folder)
-    chats = [chat(system_prompt, prompt["prompt"]) for prompt in prompts]
+    if len(known) == len(chats):
+        return
+    tokenizer, model = _loaded(folder)
     texts = [tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True) for messages in chats]
     lengths = [len(ids) for ids in tokenizer(texts, add_special_tokens=False)["input_ids"]]
     order = sorted(range(len(texts)), key=lengths.__getitem__)
     workers = 1 if model.device.type == "cuda" else min(cores, len(texts))
     size = min(batch_size, -(-len(texts) // (2 * workers))) if workers > 1 else batch_size
     batches = [order[first : first + size] for first in range(0, len(order), size)]
-    rows: list[dict[str, Any]] = [{} for _ in prompts]
+    batches = [batch for batch in batches if not all(index in known for index in batch)]
+    total = sum(map(len, batches))
     started = said = time.monotonic()
     done = 0
     with _spread(partial(_say, folder, texts, max_tokens), batches, workers) as answered:
         for batch, answers in answered:
-            for index, row in zip(batch, answers, strict=True):
-                rows[index] = {"id": prompts[index]["id"], **row}
+            yield dict(zip(batch, answers, strict=True))
             now, done = time.monotonic(), done + len(batch)
-            if now - said >= _SAY_EVERY or done == len(order):
+            if now - said >= _SAY_EVERY or done == total:
                 said = now
-                report(f"{done}/{len(order)} answers, {(now - started) / done * (len(order) - done):.0f} s left")
-    return rows
+                report(f"{done}/{total} answers, {(now - started) / done * (total - done):.0f} s left")
 
 
 @contextmanager
@@ -97,7 +132,7 @@ def _spread(say: Callable[[list[int]], Any], batches: list[list[int]], workers: 
 def _say(folder: Path, texts: Sequence[str], max_tokens: int, batch: list[int]) -> tuple[list[int], list[dict[str, Any]]]:
     import torch
 
-    tokenizer, model = _load(folder)
+    tokenizer, model = _loaded(folder)
     end = tokenizer.eos_token_id
     inputs = tokenizer([texts[i] for i in batch], add_special_tokens=False, padding=True, return_tensors="pt").to(model.device)
     with torch.inference_mode():

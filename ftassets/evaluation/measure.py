@@ -1,11 +1,13 @@
 """Metrics over stored answers: each metric for each role and slice, written as one JSON file."""
 
 import inspect
+import io
 import json
 import math
 import uuid
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,36 +22,64 @@ from ftassets.resources.files import write_durably
 if TYPE_CHECKING:
     import evaluate
 
-_Pairs = tuple[list[str], list[str]]  # answers, and the answers they should have been
+
+@dataclass
+class _Part:
+    """One role's rows of one slice: answers, what they should have been, whether they were cut, and where each comes from."""
+
+    said: list[str] = field(default_factory=list)
+    wanted: list[str] = field(default_factory=list)
+    cut: list[bool] = field(default_factory=list)
+    origin: list[tuple[int, str]] = field(default_factory=list)  # number of the answered set, row id
+
+
+_RowScores = dict[int, dict[str, dict[str, float]]]  # number of the answered set -> row id -> dotted name -> value
 
 
 def measure(job: MetricsJob, report: Report) -> Measurements:
-    """Write the job's output, `{metric: {role: {slice: {value name: number}}}}`, and return it.
+    """Write the job's output, `{metric: {role: {slice: {value name: number}}}}`, and return it; and row scores where they are asked for.
 
-    A metric whose `_compute` takes `task` or `label` is given the job's. Raises MetricFailed for a metric that cannot be had or gives
-    anything but finite numbers, ValueError when answers and expected answers, or two roles, are not about the same rows.
+    A metric whose `_compute` (or `rows`) takes `task`, `label` or `truncated` is given the job's. One that has a method `rows` gives
+    a value for each answer, `{value name: values}`, besides. Raises MetricFailed for a metric that cannot be had or gives anything
+    but finite numbers, ValueError when answers and expected answers, or two roles, are not about the same rows.
     """
     experiment = uuid.uuid4().hex  # parallel processes may share a work folder
     metrics = {name: load(name, job.work / "metrics", experiment) for name in job.metrics}
     roles = _roles(job.answered)
     table: Measurements = {}
+    row_scores: _RowScores = {number: {} for number in range(len(job.answered))}
     for name, metric in metrics.items():
         report(f"metric {name}")
-        takes = inspect.signature(metric._compute).parameters
-        settings = {setting: value for setting, value in (("task", job.task), ("label", job.label)) if setting in takes}
         table[name] = {
-            role: {part: _values(metric, f"metric {name}, {role}, slice {part}", pairs, settings) for part, pairs in slices.items()}
+            role: {part: _values(name, metric, job, f"{role}, slice {part}", rows, row_scores) for part, rows in slices.items()}
             for role, slices in roles.items()
         }
+    for number, each in enumerate(job.answered):
+        if each.row_scores is not None:
+            _write_rows(row_scores[number], each.row_scores)
     write_durably(job.output, json.dumps(table, indent=2, allow_nan=False))
     return table
 
 
-def _values(metric: "evaluate.Metric", where: str, pairs: _Pairs, settings: dict[str, str]) -> dict[str, float]:
+def _values(name: str, metric: "evaluate.Metric", job: MetricsJob, place: str, part: _Part, row_scores: _RowScores) -> dict[str, float]:
+    """The metric's values of a slice; those of its rows are added to `row_scores`."""
+    where, rows = f"metric {name}, {place}", getattr(metric, "rows", None)
+    known = {"task": job.task, "label": job.label, "truncated": part.cut}
     try:
-        found = metric.compute(predictions=pairs[0], references=pairs[1], **settings)
+        each = rows(part.said, part.wanted, **_taken(rows, known)) if rows else {}
+        if isinstance(metric, _row_metric()):
+            found: Any = {key: float(sum(values)) / len(values) for key, values in each.items()}
+        else:
+            found = metric.compute(predictions=part.said, references=part.wanted, **_taken(metric._compute, known))
     except Exception as error:  # a metric of the user's own may raise anything
         raise MetricFailed(f"{where}: {type(error).__name__}: {error}") from error
+    for key, values in each.items():
+        if len(values) != len(part.origin):
+            raise MetricFailed(f"{where}: {len(values)} values of {key} for {len(part.origin)} rows")
+        for (number, row_id), value in zip(part.origin, values, strict=True):
+            if not isinstance(value, Real) or not math.isfinite(value):
+                raise MetricFailed(f"{where}: row {row_id} must have one finite number as {key}, not {_short(value)}")
+            row_scores[number].setdefault(row_id, {})[f"{name}.{key}"] = float(value)
     if not isinstance(found, dict) or not found:
         raise MetricFailed(f"{where}: the result must be a dict of numbers, it is {_short(found)}")
     if bad := {key: value for key, value in found.items() if not isinstance(value, Real) or not math.isfinite(value)}:
@@ -57,16 +87,40 @@ def _values(metric: "evaluate.Metric", where: str, pairs: _Pairs, settings: dict
     return {str(key): float(value) for key, value in found.items()}
 
 
+def _row_metric() -> type:
+    from ftassets.evaluation.metrics.base import RowMetric
+
+    return RowMetric
+
+
+def _taken(function: Callable[..., Any], known: dict[str, Any]) -> dict[str, Any]:
+    parameters = inspect.signature(function).parameters
+    return {setting: value for setting, value in known.items() if setting in parameters}
+
+
+def _write_rows(rows: dict[str, dict[str, float]], target: Path) -> None:
+    """One line a row in the order of the ids, one column a value: the same scores are the same bytes."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    names = sorted({name for values in rows.values() for name in values})
+    ids = sorted(rows)
+    columns = {"id": pa.array(ids, pa.string())} | {name: pa.array([rows[i][name] for i in ids], pa.float64()) for name in names}
+    buffer = io.BytesIO()
+    pq.write_table(pa.table(columns), buffer)
+    write_durably(target, buffer.getvalue())
+
+
 def _short(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 200 else f"{text[:200]}..."
 
 
-def _roles(answered: Sequence[Answered]) -> dict[str, dict[str, _Pairs]]:
+def _roles(answered: Sequence[Answered]) -> dict[str, dict[str, _Part]]:
     """Answers and expected answers by role and slice, in the order of the prompts files."""
     rows: dict[str, list[tuple[str, str]]] = {}
-    roles: dict[str, dict[str, _Pairs]] = {}
-    for each in answered:
+    roles: dict[str, dict[str, _Part]] = {}
+    for number, each in enumerate(answered):
         expected = _expected(each.prompts_file)
         answers = _answers(each.answers)
         if missing := [row.id for row in expected if row.id not in answers]:
@@ -74,9 +128,12 @@ def _roles(answered: Sequence[Answered]) -> dict[str, dict[str, _Pairs]]:
         if surplus := answers.keys() - {row.id for row in expected}:
             raise ValueError(f"{each.role}: {each.prompts_file.name} has no row {_some(sorted(surplus))}, answered in {each.answers.name}")
         for row in expected:
-            said, wanted = roles.setdefault(each.role, {}).setdefault(row.slice, ([], []))
-            said.append(answers[row.id])
-            wanted.append(row.expected)
+            part = roles.setdefault(each.role, {}).setdefault(row.slice, _Part())
+            said, cut = answers[row.id]
+            part.said.append(said)
+            part.cut.append(cut)
+            part.wanted.append(row.expected)
+            part.origin.append((number, row.id))
             rows.setdefault(each.role, []).append((row.slice, row.id))
     first, *others = rows
     if different := [role for role in others if sorted(rows[role]) != sorted(rows[first])]:
@@ -102,12 +159,13 @@ def _expected(file: Path) -> list[ExpectedAnswer]:
     return rows
 
 
-def _answers(file: Path) -> dict[str, str]:
+def _answers(file: Path) -> dict[str, tuple[str, bool]]:
+    """Each row's answer, and whether it was cut at the token limit."""
     import pyarrow.parquet as pq
 
-    table = pq.read_table(file, columns=["id", "answer"]).to_pydict()
+    table = pq.read_table(file, columns=["id", "answer", "truncated"]).to_pydict()
     _each_once(file, table["id"])
-    return dict(zip(table["id"], table["answer"], strict=True))
+    return dict(zip(table["id"], zip(table["answer"], table["truncated"], strict=True), strict=True))
 
 
 def _each_once(file: Path, ids: Sequence[str]) -> None:

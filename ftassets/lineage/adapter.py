@@ -7,6 +7,7 @@ import dagster as dg
 from ftassets.domain.loop import LoopConfig
 from ftassets.domain.rows import to_jsonl
 from ftassets.domain.training import TrainingJob, TrainingResult, training_rows
+from ftassets.domain.versions import version_tags
 from ftassets.home import Home
 from ftassets.lineage.dataset_files import read_index, read_splits
 from ftassets.lineage.events import node, required
@@ -19,6 +20,7 @@ from ftassets.resources.trainer.base import Trainer, TrainingFailed, TrainingKil
 from ftassets.resources.versions import ADAPTER, VersionDamaged, load_manifest, verify
 
 LEARNED, COMPLETE = "loss_fell", "artefact_complete"
+GIT_COMMIT = "mlflow.source.git.commit"  # MLflow shows the tag of this name beside a run
 
 
 def build(loop: LoopConfig) -> dg.AssetsDefinition:
@@ -43,15 +45,21 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         commit = required(context.instance, node(loop.name, "curated_dataset"))
         splits = read_splits(dataset_store, commit, loop.name)
         production = serving.state(loop.name).production
+        before = load_manifest(home.versions, production) if production else None
         known: set[str] = set()
-        if production and (trained_on := load_manifest(home.versions, production).dataset_commit):
-            known = {row.id for row in read_splits(dataset_store, trained_on, loop.name)["train"]}
-        balance = read_index(dataset_store, commit, loop.name).balance
-        rows = training_rows(splits["train"], known, loop.train.replay, loop.train.seed, balance, loop.task.label)
+        if before and before.dataset_commit:
+            known = {row.id for row in read_splits(dataset_store, before.dataset_commit, loop.name)["train"]}
+        start_from = home.versions / before.digest / ADAPTER if before and before.kind == "adapter" else None
+        index = read_index(dataset_store, commit, loop.name)
+        rows, cold = (
+            training_rows(splits["train"], seen, loop.train.replay, loop.train.seed, index.balance, loop.task.label)
+            for seen in (known if start_from else set(), set())
+        )
         work = home.root / "work" / context.run_id
         shutil.rmtree(work, ignore_errors=True)  # an earlier attempt of this run died here
         work.mkdir(parents=True)
         (work / "train.jsonl").write_text(to_jsonl(rows))
+        (work / "cold.jsonl").write_text(to_jsonl(cold))
         (work / "validation.jsonl").write_text(to_jsonl(splits["validation"]))
         job = TrainingJob(
             loop=loop.name,
@@ -59,13 +67,15 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
             task=loop.task,
             train=loop.train,
             dataset_commit=commit,
+            dataset_hash=index.content_hash,
             train_file=work / "train.jsonl",
+            cold_file=work / "cold.jsonl",
             validation_file=work / "validation.jsonl",
-            start_from=home.versions / production / ADAPTER if production else None,
+            start_from=start_from,
             work=work,
             versions=home.versions,
         )
-        context.log.info(f"training on {len(rows)} rows, {sum(row.id not in known for row in rows)} of them new to production")
+        context.log.info(f"{len(cold)} rows, {sum(row.id not in known for row in cold)} of them new to production")
         try:
             result = trainer.train(job, context)
         except TrainingKilled as error:
@@ -74,13 +84,15 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
             raise dg.Failure(str(error), allow_retries=False) from error
         finally:
             shutil.rmtree(work, ignore_errors=True)
+        manifest = load_manifest(home.versions, result.digest)
+        code = {GIT_COMMIT: manifest.code_commit} if manifest.code_commit else {}
         tracked = registry.log_training(
             loop.name,
             f"adapter-{result.digest[:12]}",
-            {**loop.train.model_dump(), "base_model": loop.base_model, "dataset_commit": commit, "start_from": production or "base"},
+            {**loop.train.model_dump(), "base_model": loop.base_model, "dataset_commit": commit, "start_from": result.start_from or "base"},
             {name: value for name, value in _numbers(result).items() if value is not None},
             result.losses,
-            {"digest": result.digest, "dagster_run_id": context.run_id, "loop": loop.name},
+            {**version_tags(manifest), **code, "digest": result.digest, "dagster_run_id": context.run_id, "loop": loop.name},
             home.versions / result.digest / ADAPTER,
         )
         return dg.MaterializeResult(
@@ -88,7 +100,8 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
             metadata={
                 "digest": result.digest,
                 "dataset_commit": commit,
-                "start_from": production or "the untuned base",
+                "start_from": result.start_from or "the untuned base",
+                "lineage": result.lineage,
                 "mlflow_run": tracked,
                 "folder": dg.MetadataValue.path(home.versions / result.digest),
                 "loss": dg.MetadataValue.md(loss_curve(result.losses)),
@@ -97,7 +110,9 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
             check_results=[
                 dg.AssetCheckResult(
                     check_name=LEARNED,
-                    passed=result.last_loss < result.first_loss or production is not None and result.last_loss <= 2 * result.first_loss,
+                    passed=result.last_loss < result.first_loss
+                    or result.start_from is not None
+                    and result.last_loss <= 2 * result.first_loss,
                     description=f"loss {result.first_loss:.3f} at the start, {result.last_loss:.3f} at the end",
                 ),
                 _complete(home, result.digest),

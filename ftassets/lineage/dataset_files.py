@@ -2,7 +2,7 @@
 
 import hashlib
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,15 @@ def seed_path(loop: str) -> str:
 
 def golden_path(loop: str) -> str:
     return f"{loop}/golden.parquet"
+
+
+def sets_folder(loop: str) -> str:
+    return f"{loop}/sets/"
+
+
+def set_path(loop: str, name: str) -> str:
+    """Of a set beside the golden one, in the golden set's commit."""
+    return f"{sets_folder(loop)}{name}.parquet"
 
 
 def synthetic_path(loop: str) -> str:
@@ -66,6 +75,11 @@ def from_parquet(content: bytes) -> list[Example]:
     import pyarrow.parquet as pq
 
     return [Example.model_validate(row) for row in pq.read_table(io.BytesIO(content)).to_pylist()]
+
+
+def read_sets(store: DatasetStore, ref: str, loop: str, names: Iterable[str]) -> dict[str, list[Example]]:
+    """Rows of sets beside the golden one, by name. Raises ObjectNotFound when `ref` is from before a set was there."""
+    return {name: from_parquet(store.read(ref, set_path(loop, name))) for name in names}
 
 
 def pairs_to_parquet(pairs: Sequence[Pair]) -> bytes:

@@ -55,13 +55,16 @@ def made(
     embedder: Embedder,
     rate: float,
 ) -> Known | None:
-    """The reference of training queries, widened by the version's first answers and committed; None while those have not come."""
+    """The reference of training queries, widened by the version's first answers and committed; None while those have not come.
+
+    That of a version whose training data is not known is made of its answers alone.
+    """
     policy = loop.retrain_on.drift
-    wanted = policy.reference_requests
+    commit = load_manifest(home.versions, production).dataset_commit
+    wanted = wanted_answers(policy, trained=commit is not None)
     first = [e for e in traffic_log.exchanges(loop.name) if e.version == production and e.status == 200][:wanted]
     if len(first) < wanted:
         return None
-    commit = load_manifest(home.versions, production).dataset_commit
     trained = training_queries(store, loop.name, commit)
     vectors = embedder.embed([*trained, *(e.prompt for e in first)])
     if len(vectors) < 2:
@@ -75,6 +78,11 @@ def made(
         f"{run_id}-reference", {reference_path(loop.name, production): content}, f"{loop.name}: drift reference", metadata
     )
     return Known(reference, until, publication.commit, tuple(sentences))
+
+
+def wanted_answers(policy: Drift, trained: bool) -> int:
+    """First answers that go into a version's reference; without its training queries they alone must be enough to compare with."""
+    return policy.reference_requests if trained else max(policy.reference_requests, policy.reference_windows * policy.min_sample)
 
 
 def training_queries(store: DatasetStore, loop: str, commit: str | None) -> list[str]:

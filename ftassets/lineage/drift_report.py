@@ -107,7 +107,8 @@ def measure(
     if production is None:
         why = "no version is in production yet: the bootstrap sensor, or a materialization of adapter to release, makes one"
     elif known is None:
-        why = f"the reference waits for production's first {policy.reference_requests} answers"
+        trained = load_manifest(home.versions, production).dataset_commit is not None
+        why = f"the reference waits for production's first {drift_reference.wanted_answers(policy, trained)} answers"
     else:
         # what widened the reference is no evidence against it
         window = vector_store.window(loop.name, max(end - length, known.until), end, policy.sample, seed=int(end))

@@ -1,10 +1,13 @@
 """Where the loop's traffic goes: every start, step and rollback is one materialization."""
 
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Literal
 
 import dagster as dg
 from pydantic import Field
 
+from ftassets.domain.canonical import canonical_json
 from ftassets.domain.endpoint import EndpointState
 from ftassets.domain.loop import LoopConfig
 from ftassets.lineage.events import node, required
@@ -53,20 +56,70 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
                 state = serving.rollback(loop.name, by, config.reason)
         except ServingError as error:
             raise dg.Failure(f"{config.action} refused: {error}", allow_retries=False) from error
-        sync_registry(loop, registry, state)
-        return dg.MaterializeResult(**event(loop, state, serving.journal(), config.reason))
+        journal = serving.journal()
+        sync_registry(loop, registry, state, journal)
+        return dg.MaterializeResult(**event(loop, state, journal, config.reason))
 
     return endpoint
 
 
-def sync_registry(loop: LoopConfig, registry: Registry, state: EndpointState) -> None:
-    """Make the registry's labels say what the endpoint does: production, and deprecated for what was refused or replaced."""
+def sync_registry(loop: LoopConfig, registry: Registry, state: EndpointState, journal: Sequence[Shift]) -> None:
+    """Make the registry say what the endpoint does; doing it again changes nothing.
+
+    Aliases: production; staging for the version with canary traffic, else a staged one. A candidate keeps its alias until it is
+    production or refused. What was refused or replaced is tagged deprecated until it serves again, and `history` tells who gave a
+    version its part, when and why.
+    """
     known = {version.digest: version for version in registry.versions(loop.name)}
-    if state.production in known and "production" not in known[state.production].aliases:
-        registry.set_alias(loop.name, "production", state.production)
-    for digest, reason in [*((d, "rolled back") for d in state.refused), (state.standby, "replaced, kept as standby")]:
-        if digest in known and "deprecated" not in known[digest].tags:
-            registry.deprecate(loop.name, digest, reason)
+    staged = [digest for digest in state.staged if digest in known and digest != state.production]
+    wanted = {"production": state.production, "staging": state.candidate or (staged[-1] if staged else None)}
+    held = {alias: digest for digest, version in known.items() for alias in version.aliases}
+    for alias, digest in wanted.items():
+        if digest in known and held.get(alias) != digest:
+            registry.set_alias(loop.name, alias, digest)
+        elif digest not in known and alias in held:
+            registry.remove_alias(loop.name, alias)
+    over = {*state.refused, state.production, state.standby} - {state.candidate, None}
+    if held.get("candidate") in over:
+        registry.remove_alias(loop.name, "candidate")
+    for digest, version in known.items():
+        told = history(loop.name, digest, journal)
+        tags: dict[str, str | None] = {"deprecated": _deprecated(digest, state, told, version.tags.get("deprecated"))}
+        if told:
+            tags["history"] = canonical_json(told).decode()
+        changed = {name: value for name, value in tags.items() if version.tags.get(name) != value}
+        if changed:
+            registry.tag(loop.name, digest, changed)
+
+
+def history(loop: str, digest: str, journal: Sequence[Shift]) -> list[dict[str, str]]:
+    """Each change of the part a version plays (production, canary, standby, none): part, at (ISO 8601, UTC), by, action, reason."""
+    told: list[dict[str, str]] = []
+    part = "none"
+    for shift in journal:
+        now = _part(digest, shift.state)
+        if shift.loop == loop and now != part:
+            at = datetime.fromtimestamp(shift.at, UTC).isoformat(timespec="seconds")
+            told.append({"part": now, "at": at, "by": shift.by, "action": shift.action, "reason": shift.reason})
+            part = now
+    return told
+
+
+def _part(digest: str, state: EndpointState) -> str:
+    parts = {"production": state.production, "canary": state.candidate, "standby": state.standby}
+    return next((part for part, version in parts.items() if version == digest), "none")
+
+
+def _deprecated(digest: str, state: EndpointState, told: Sequence[dict[str, str]], before: str | None) -> str | None:
+    """Why a version is of the past; None while it serves or may still come to serve."""
+    if digest in (state.production, state.candidate):
+        return None
+    if digest in state.refused:
+        return f"rolled back: {told[-1]['reason']}" if told else before or "rolled back"
+    if digest == state.standby:
+        return "replaced, kept as standby"
+    served = any(part["part"] == "production" for part in told)
+    return "replaced" if served else before
 
 
 def event(loop: LoopConfig, state: EndpointState, journal: list[Shift], reason: str) -> dict:

@@ -1,17 +1,21 @@
 """Examples people wrote, versioned: `seed_examples` to train on, `golden_set` to be judged by."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import dagster as dg
 
-from ftassets.domain.loop import LoopConfig
-from ftassets.domain.rows import Example, parse_jsonl
+from ftassets.domain.evaluation_sets import answer_fits
+from ftassets.domain.loop import EvaluationSet, LoopConfig
+from ftassets.domain.rows import Example, Quarantined, parse_jsonl
 from ftassets.domain.scoring import well_formed
-from ftassets.lineage.dataset_files import golden_path, seed_path, to_parquet
+from ftassets.lineage.dataset_files import golden_path, seed_path, set_path, sets_folder, to_parquet
 from ftassets.lineage.events import node
 from ftassets.lineage.node import describe
 from ftassets.reporting.tables import markdown_table
 from ftassets.resources.dataset_store.base import DatasetStore
+
+A_CALL = "a JSON object"
 
 
 def build_seed_examples(loop: LoopConfig) -> dg.AssetsDefinition:
@@ -37,17 +41,40 @@ def build_golden_set(loop: LoopConfig) -> dg.AssetsDefinition:
         **describe(loop, "Rows no model is trained on, versioned from the loop's golden file: they decide promotions.", {"lakefs"}),
     )
     def golden_set(context: dg.AssetExecutionContext, dataset_store: dg.ResourceParam[DatasetStore]) -> dg.MaterializeResult:
-        return _commit(context, dataset_store, loop, loop.golden_set, golden_path(loop.name), "golden")
+        return _commit(context, dataset_store, loop, loop.golden_set, golden_path(loop.name), "golden", loop.sets)
 
     return golden_set
 
 
 def _commit(
-    context: dg.AssetExecutionContext, store: DatasetStore, loop: LoopConfig, file: Path, path: str, source: str
+    context: dg.AssetExecutionContext,
+    store: DatasetStore,
+    loop: LoopConfig,
+    file: Path,
+    path: str,
+    source: str,
+    sets: Sequence[EvaluationSet] = (),
 ) -> dg.MaterializeResult:
-    rows, bad = _read(file, source, loop.task.type)
+    rows, bad = _read(file, source)
+    _refuse(file, source, [row for row in rows if source == "golden" and not well_formed(row.completion, loop.task.type)], A_CALL)
+    files: dict[str, bytes | None] = {path: to_parquet(rows)}
+    further: dict[str, list[Example]] = {}
+    taken = {row.id for row in rows}
+    for each in sets:
+        found, worse = _read(each.file, each.name)
+        bad += worse
+        if shared := sorted(taken & {row.id for row in found}):
+            text = f"{each.file.name} ({each.name}): the golden set or another set has the same ids: {', '.join(shared[:5])}"
+            raise dg.Failure(text, allow_retries=False)
+        wrong = [row for row in found if not answer_fits(each, row, loop.task.type)]
+        _refuse(each.file, each.name, wrong, "refuse or comply" if each.scoring == "refusal" else A_CALL)
+        files[set_path(loop.name, each.name)] = to_parquet(found)
+        further[each.name] = found
+        taken |= {row.id for row in found}
+    if source == "golden":  # a set the loop file no longer has
+        files |= {old: None for old in store.list("main", sets_folder(loop.name)) if old not in files}
     publication = store.publish(
-        f"{context.run_id}-{source}", {path: to_parquet(rows)}, f"{loop.name}: {source} set", {"loop": loop.name, "rows": str(len(rows))}
+        f"{context.run_id}-{source}", files, f"{loop.name}: {source} set", {"loop": loop.name, "rows": str(len(rows))}
     )
     slices = {name: sum(row.slice == name for row in rows) for name in sorted({row.slice for row in rows if row.slice})}
     return dg.MaterializeResult(
@@ -57,6 +84,7 @@ def _commit(
             "rows": len(rows),
             "quarantined": len(bad),
             "slices": slices,
+            **({"sets": {name: len(found) for name, found in further.items()}} if further else {}),
             "examples": dg.MetadataValue.md(markdown_table(["request", "answer"], [(r.prompt, r.completion) for r in rows[:10]])),
         },
         check_results=[
@@ -70,7 +98,7 @@ def _commit(
     )
 
 
-def _read(file: Path, source: str, task: str) -> tuple[list[Example], list]:
+def _read(file: Path, source: str) -> tuple[list[Example], list[Quarantined]]:
     try:
         text = file.read_text()
     except (OSError, UnicodeDecodeError) as error:
@@ -85,6 +113,11 @@ def _read(file: Path, source: str, task: str) -> tuple[list[Example], list]:
         )
     if twice := sorted({row.id for row in rows if sum(other.id == row.id for other in rows) > 1}):
         raise dg.Failure(f"{file.name} has the same id on several lines: {', '.join(twice[:5])}", allow_retries=False)
-    if wrong := [row.id for row in rows if source == "golden" and not well_formed(row.completion, task)]:
-        raise dg.Failure(f"{file.name}: the expected answer of {', '.join(wrong[:5])} is not a JSON object", allow_retries=False)
     return rows, bad
+
+
+def _refuse(file: Path, source: str, wrong: Sequence[Example], needed: str) -> None:
+    """Raise dg.Failure when there are rows whose expected answer cannot be scored."""
+    if wrong:
+        ids = ", ".join(row.id for row in wrong[:5])
+        raise dg.Failure(f"{file.name} ({source}): the expected answer of {ids} is not {needed}", allow_retries=False)

@@ -18,6 +18,10 @@ def _image(alt: str, draw: Callable[[Any], None], size: tuple[float, float] = (6
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=8, colors=INK)
     draw(axes)
+    return _png(alt, figure)
+
+
+def _png(alt: str, figure: Any) -> str:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=90)
     return f"![{alt}](data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()})"
@@ -98,6 +102,24 @@ def accuracy_bars(shares: Mapping[str, Mapping[str, tuple[float, float, float]]]
         axes.legend(fontsize=7, frameon=False)
 
     return _image("exact match per slice and model", draw)
+
+
+def gate_marks(gates: Sequence[tuple[str, str, float, float, float]]) -> str:
+    """One line a gate (name, verdict, estimate, one-sided bound, threshold), each on an axis of its own, for units differ."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.0, 0.5 + 0.55 * len(gates)), layout="constrained")
+    for axes, (name, verdict, estimate, bound, threshold) in zip(figure.subplots(len(gates), squeeze=False)[:, 0], gates, strict=True):
+        colour = {"PASS": CALM, "FAIL": ALERT}.get(verdict, PALE)
+        axes.plot([estimate, bound], [0, 0], color=colour, linewidth=3, solid_capstyle="butt")
+        axes.plot(estimate, 0, "o", color=colour, markersize=6)
+        axes.axvline(threshold, color=INK, linestyle="--", linewidth=1)
+        axes.set_title(f"{name}: {verdict}", fontsize=7, loc="left", pad=2, color=INK)
+        axes.spines[["top", "right", "left"]].set_visible(False)
+        axes.set_yticks([])
+        axes.margins(x=0.1)
+        axes.tick_params(labelsize=6, colors=INK)
+    return _png("estimate (dot), its one-sided bound (end of the line) and threshold (dashed) of each gate", figure)
 
 
 def rollout_steps(shifts: Sequence[tuple[float, int]]) -> str:

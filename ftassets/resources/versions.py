@@ -21,7 +21,7 @@ def file_digests(folder: Path) -> dict[str, str]:
     """SHA-256 of every file of a version but its manifest, by relative path. Raises VersionDamaged on a pickle format."""
     # os.walk follows the link by which an untuned base shares its files with the cache
     paths = [Path(top, name) for top, _, names in os.walk(folder, followlinks=True) for name in names]
-    if refused := sorted(str(path.relative_to(folder)) for path in paths if path.suffix in FORBIDDEN):
+    if refused := sorted(str(path.relative_to(folder)) for path in paths if path.suffix.lower() in FORBIDDEN):
         raise VersionDamaged(f"{', '.join(refused)}: only safetensors weights are taken")
     return {
         path.relative_to(folder).as_posix(): file_digest(path) for path in sorted(paths) if path.relative_to(folder).as_posix() != MANIFEST

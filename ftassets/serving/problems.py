@@ -1,5 +1,6 @@
 """Errors as the OpenAI API words them, and bodies that must fit."""
 
+from collections.abc import Mapping
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -16,11 +17,13 @@ _Body = TypeVar("_Body", bound=BaseModel)
 class Problem(Exception):
     """What a client is told: HTTP status, a sentence, and a code for programs."""
 
-    def __init__(self, status: int, message: str, code: str, retry_after: int | None = None) -> None:
+    def __init__(
+        self, status: int, message: str, code: str, retry_after: int | None = None, headers: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
-        self.headers = {} if retry_after is None else {"retry-after": str(retry_after)}
+        self.headers = dict(headers or {}) | ({} if retry_after is None else {"retry-after": str(retry_after)})
 
     def body(self) -> dict:
         """`{"error": {...}}`"""
@@ -35,7 +38,8 @@ class Problem(Exception):
 async def on_problem(request: Request, error: Exception) -> JSONResponse:
     """Exception handler for Problem and for what Starlette raises itself."""
     if isinstance(error, HTTPException):
-        error = Problem(error.status_code, f"{error.detail}: {request.method} {request.url.path}", "not_found")
+        code = "method_not_allowed" if error.status_code == 405 else "not_found"
+        error = Problem(error.status_code, f"{error.detail}: {request.method} {request.url.path}", code, headers=error.headers)
     assert isinstance(error, Problem)
     return error.response()
 

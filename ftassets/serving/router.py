@@ -8,11 +8,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 
-from ftassets.domain.attestation import objections
+from ftassets.domain.attestation import objections, override_of
 from ftassets.domain.endpoint import EndpointState, NotPossible
 from ftassets.domain.loop import LoopConfig
+from ftassets.domain.statement import read_statement
 from ftassets.domain.versions import VersionManifest
 from ftassets.home import Home
+from ftassets.resources.releases import NotApproved, Releases
 from ftassets.resources.serving.base import Refused, Shift
 from ftassets.resources.signer.base import SignatureInvalid, Signer
 from ftassets.resources.versions import VersionDamaged, load_manifest, verify
@@ -53,7 +55,7 @@ class Router:
         self.loops = loops
         self.fleet = fleet
         self._home = home
-        self._signer = signer
+        self._releases = Releases(home.releases, signer)
         self._clock = clock
         self._journal = Journal(home.gateway)
         self._states = {loop: self._journal.state(loop) for loop in loops}
@@ -62,12 +64,16 @@ class Router:
         self.generation = lru_cache(maxsize=64)(lambda digest: load_manifest(home.versions, digest).generation)
 
     async def open(self) -> None:
-        """Check files and signature of every version that has or may get traffic: a damaged one gets none."""
+        """Check files and signature of every version that has or may get traffic: a damaged one gets none.
+
+        Production whose key was revoked goes on: revoking a key must not be an outage. Candidate and standby would gain
+        traffic by it and go.
+        """
         await self._expire()  # a lease may have run out while nobody looked
         for loop, state in self.states().items():
             for digest in filter(None, (state.production, state.candidate, state.standby)):
                 try:
-                    await asyncio.to_thread(self._check, loop, digest)
+                    await asyncio.to_thread(self._check_serving, loop, digest, digest == state.production)
                 except Refused as error:
                     log.error("%s: %s", loop, error)
                     self._blocked[loop, digest] = str(error)
@@ -141,29 +147,35 @@ class Router:
 
     async def start(self, loop: str, digest: str, weight: int, lease: float, by: str, reason: str) -> EndpointState:
         """Give a checked version its first share. Raises UnknownLoop, NotPossible, Refused, HostError."""
-        self.state(loop).start(digest, weight, lease, self._clock())  # say what is impossible before hashing and waiting
-        await asyncio.to_thread(self._check, loop, digest)
+        before = self.state(loop)
+        before.start(digest, weight, lease, self._clock())  # say what is impossible before hashing and waiting
+        said = await asyncio.to_thread(self._check_raised, loop, digest)
         async with self.fleet.up(digest), self._changing(loop) as state:
+            if state.production != before.production:
+                raise NotPossible(f"production of {loop} changed meanwhile: look at its state and start again")
             self._blocked.pop((loop, digest), None)
-            return await self._write_first(loop, "start", by, reason, state.start(digest, weight, lease, self._clock()))
+            return await self._write_first(loop, "start", by, "; ".join([reason, *said]), state.start(digest, weight, lease, self._clock()))
 
     async def ramp(self, loop: str, weight: int, lease: float, by: str, reason: str) -> EndpointState:
         """Another share for the candidate. Raises UnknownLoop, NotPossible, Refused, HostError."""
         before = self.state(loop)
         before.ramp(weight, lease, self._clock())
         digest = before.candidate or ""
+        said: list[str] = []
         if weight > before.weight:
-            await asyncio.to_thread(self._check, loop, digest)
+            said = await asyncio.to_thread(self._check_raised, loop, digest)
         else:
             await asyncio.to_thread(self._check_signature, loop, digest)
         async with self.fleet.up(digest), self._changing(loop) as state:
             if state.candidate != digest:
                 raise NotPossible(f"{digest[:12]} is no longer the candidate")
             action = "promote" if weight == 100 else "ramp"
-            return await self._write_first(loop, action, by, reason, state.ramp(weight, lease, self._clock()))
+            return await self._write_first(loop, action, by, "; ".join([reason, *said]), state.ramp(weight, lease, self._clock()))
 
     async def renew(self, loop: str, lease: float) -> EndpointState:
-        """Keep the candidate's share; no journal entry. Raises UnknownLoop, NotPossible."""
+        """Keep the candidate's share; no journal entry. Raises UnknownLoop, NotPossible, Refused (its lease then runs out)."""
+        if digest := self.state(loop).candidate:
+            await asyncio.to_thread(self._check_signature, loop, digest)
         async with self._changing(loop) as state:
             renewed = state.renew(lease, self._clock())
             await asyncio.to_thread(self._journal.keep, loop, renewed)
@@ -221,8 +233,29 @@ class Router:
         except (VersionDamaged, OSError) as error:
             raise Refused(str(error)) from error
 
-    def _check(self, loop: str, digest: str) -> None:
-        self._check_attested(loop, self._verified(digest))
+    def _check_raised(self, loop: str, digest: str) -> list[str]:
+        """Everything a version needs to gain traffic; what people said about it, for the journal.
+
+        One that was production before passed all this then: going back to it must not wait for evidence or people.
+        """
+        manifest = self._verified(digest)
+        if any(shift.loop == loop and shift.state.production == digest for shift in self._journal.entries()):
+            self._check_attested(loop, manifest, None)
+            return []
+        payload = self._check_attested(loop, manifest, self._clock())
+        _, _, predicate = read_statement(payload)
+        if predicate.get("adopted"):
+            return [f"adopted without evaluation by {predicate['by']}"]
+        said = [override.sentence] if (override := override_of(predicate)) else []
+        if self.loops[loop].mode == "propose":
+            try:
+                said.append(self._releases.approval(self.loops[loop], digest, str(predicate.get("report_digest"))).sentence)
+            except NotApproved as error:
+                raise Refused(str(error)) from error
+        return said
+
+    def _check_serving(self, loop: str, digest: str, production: bool) -> None:
+        self._check_attested(loop, self._verified(digest), None, revoked_counts=production)
 
     def _check_signature(self, loop: str, digest: str) -> None:
         if why := self._blocked.get((loop, digest)):
@@ -231,15 +264,23 @@ class Router:
             manifest = load_manifest(self._home.versions, digest)
         except VersionDamaged as error:
             raise Refused(str(error)) from error
-        self._check_attested(loop, manifest)
+        self._check_attested(loop, manifest, None)
 
-    def _check_attested(self, loop: str, manifest: VersionManifest) -> None:
+    def _check_attested(self, loop: str, manifest: VersionManifest, raised_at: float | None, revoked_counts: bool = False) -> bytes:
+        """The release statement, which allows the version; see `objections` for `raised_at`. Raises Refused."""
         digest = manifest.digest
         try:
-            payload = self._signer.verify((self._home.releases / loop / f"{digest}.dsse.json").read_bytes())
+            signed = self._releases.read(loop, digest)
         except OSError as error:
             raise Refused(f"version {digest[:12]} has no release attestation for loop {loop}: materialize its release first") from error
         except SignatureInvalid as error:
             raise Refused(f"version {digest[:12]}: {error}") from error
-        if why := objections(payload, loop, digest, manifest.files):
+        if signed.revoked is not None:
+            revoked = f"version {digest[:12]} was signed by key {signed.key_id[:12]}, which was revoked ({signed.revoked})"
+            if not revoked_counts:
+                raise Refused(f"{revoked}: materialize its release again")
+            log.error("%s: %s; it goes on until something else is released", loop, revoked)
+        first = self._states[loop].production is None
+        if why := objections(signed.payload, loop, digest, manifest.files, manifest.generation, raised_at, first):
             raise Refused(f"version {digest[:12]}: {'; '.join(why)}")
+        return signed.payload

@@ -10,11 +10,12 @@ from typing import Any
 from ftassets.domain.chat import chat
 from ftassets.domain.loop import Train
 from ftassets.domain.rows import Example
-from ftassets.domain.training import TrainingJob, TrainingResult
+from ftassets.domain.training import TrainingJob, TrainingResult, lineage_of
 from ftassets.domain.versions import VersionManifest
 from ftassets.home import Home
 from ftassets.resources.base_models import copy_tokenizer, ensure_base, tokenizer_digest
 from ftassets.resources.child import Report
+from ftassets.resources.code import code_identity
 from ftassets.resources.files import write_durably
 from ftassets.resources.versions import ADAPTER, MANIFEST, MERGED, file_digests, publish
 from ftassets.training import replicas
@@ -34,12 +35,13 @@ def train(job: TrainingJob, report: Report, cores: int = 1) -> TrainingResult:
     import torch
     from transformers import AutoTokenizer, set_seed
 
+    base_digest = ensure_base(job.base_model, job.versions, Home.from_env().cache)
+    base = job.versions / base_digest / MERGED
+    job, lineage = _started(job, base_digest)
     rows, validation = _rows(job.train_file), _rows(job.validation_file)
     if not rows:
         raise TrainingStopped(f"{job.train_file.name} has no rows: the dataset's train split is empty")
-    base_digest = ensure_base(job.base_model, job.versions, Home.from_env().cache)
-    base = job.versions / base_digest / MERGED
-    _fits(job, base_digest)
+    parent = job.start_from.parent.name if job.start_from else None
     set_seed(job.train.seed)
     tokenizer = AutoTokenizer.from_pretrained(base, trust_remote_code=False)
     bf16 = computes_bf16()
@@ -47,8 +49,7 @@ def train(job: TrainingJob, report: Report, cores: int = 1) -> TrainingResult:
     trainable = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     if trainable == 0:
         raise TrainingStopped("the model has no trainable parameters: the adapter was loaded frozen or has no target modules")
-    going_on = f", going on from {job.start_from.parent.name[:12]}" if job.start_from else ""
-    report(f"training on {len(rows)} rows, {trainable / 1e6:.2f}M parameters, {'bf16' if bf16 else 'fp32'}{going_on}")
+    report(f"training on {len(rows)} rows, {trainable / 1e6:.2f}M parameters, {'bf16' if bf16 else 'fp32'}, {lineage}")
 
     count = 1 if torch.cuda.is_available() else replicas.fitting(job.train.batch_size, min(cores, len(rows)))
     rank = replicas.fork(count)
@@ -66,8 +67,8 @@ def train(job: TrainingJob, report: Report, cores: int = 1) -> TrainingResult:
     shutil.rmtree(staging, ignore_errors=True)
     _save_adapter(model, job, staging / ADAPTER)
     del trainer, model
-    _merge(base, staging / ADAPTER, staging / MERGED)
-    _prove_it_loads(staging / MERGED)
+    merge(base, staging / ADAPTER, staging / MERGED)
+    prove_it_loads(staging / MERGED)
     files = file_digests(staging)
     metrics = {"train_seconds": seconds, "tokens_per_second": tokens / seconds, "first_loss": losses[0], "last_loss": losses[-1]}
     manifest = VersionManifest(
@@ -78,11 +79,12 @@ def train(job: TrainingJob, report: Report, cores: int = 1) -> TrainingResult:
         tokenizer_digest=tokenizer_digest(files),
         generation={"temperature": job.task.temperature, "max_tokens": job.task.max_tokens},
         dataset_commit=job.dataset_commit,
-        recipe={
-            **job.train.model_dump(mode="json"),
-            "system_prompt": job.task.system_prompt,
-            "start_from": job.start_from.parent.name if job.start_from else None,
-        },
+        dataset_hash=job.dataset_hash,
+        loop=job.loop,
+        lineage=lineage,
+        code_commit=code_identity()["code_commit"],
+        made_at=time.time(),
+        recipe={**job.train.model_dump(mode="json"), "system_prompt": job.task.system_prompt, "start_from": parent},
         metrics=metrics if validation_loss is None else {**metrics, "validation_loss": validation_loss},
     )
     result = TrainingResult(
@@ -97,6 +99,8 @@ def train(job: TrainingJob, report: Report, cores: int = 1) -> TrainingResult:
         last_loss=losses[-1],
         validation_loss=validation_loss,
         losses=list(enumerate(losses, start=1)),
+        start_from=parent,
+        lineage=lineage,
     )
     write_durably(job.work / RESULT, result.model_dump_json(indent=2))
     return result
@@ -115,23 +119,28 @@ def _rows(path: Path) -> list[Example]:
     return [Example.model_validate_json(line) for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
 
 
-def _fits(job: TrainingJob, base_digest: str) -> None:
-    """Raise TrainingStopped when the adapter to go on from is of another base or shape."""
+def _started(job: TrainingJob, base_digest: str) -> tuple[TrainingJob, str]:
+    """The job as it is done, and the new version's lineage: an adapter of another base is not gone on from.
+
+    Raises TrainingStopped when the adapter has another shape than `train` asks for.
+    """
     if job.start_from is None:
-        return
+        return job, lineage_of(None, None, (job.base_model, base_digest))[1]
+    before = None
     manifest_file = job.start_from.parent / MANIFEST
     if manifest_file.exists():
-        of = VersionManifest.model_validate_json(manifest_file.read_bytes()).base_digest
-        if of != base_digest:
-            raise TrainingStopped(
-                f"production's adapter is of base {str(of)[:12]}, base_model is now {base_digest[:12]}: train from the base instead"
-            )
+        manifest = VersionManifest.model_validate_json(manifest_file.read_bytes())
+        before = manifest.base_model, manifest.base_digest
+    goes_on, lineage = lineage_of(job.start_from.parent.name, before, (job.base_model, base_digest))
+    if not goes_on:
+        return job.model_copy(update={"start_from": None, "train_file": job.cold_file or job.train_file}), lineage
     config = json.loads((job.start_from / "adapter_config.json").read_text())
     if (config["r"], config["lora_alpha"]) != (job.train.rank, job.train.alpha):
         raise TrainingStopped(
             f"production's adapter has rank {config['r']} and alpha {config['lora_alpha']}, train asks for {job.train.rank} and "
-            f"{job.train.alpha}: set them back, or train from the base"
+            f"{job.train.alpha}: set them back"
         )
+    return job, lineage
 
 
 def _model(job: TrainingJob, base: Path, dtype: Any) -> Any:
@@ -272,7 +281,7 @@ def _save_adapter(model: Any, job: TrainingJob, target: Path) -> None:
     (target / "README.md").unlink(missing_ok=True)
 
 
-def _merge(base: Path, adapter: Path, target: Path) -> None:
+def merge(base: Path, adapter: Path, target: Path) -> None:
     """Write base plus adapter as bf16 weights. Also after QLoRA into the full base: the 4-bit copy would lose precision."""
     import torch
     from peft import PeftModel
@@ -285,8 +294,8 @@ def _merge(base: Path, adapter: Path, target: Path) -> None:
     copy_tokenizer(base, target)
 
 
-def _prove_it_loads(folder: Path) -> None:
-    """Load the copy that will be served and let it write one token."""
+def prove_it_loads(folder: Path) -> None:
+    """Load the copy that will be served and let it write one token. Raises TrainingStopped."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 

@@ -17,7 +17,9 @@ from ftassets.home import Home
 from ftassets.lineage.events import DATA_VERSION, node
 from ftassets.resources.dataset_store.embedded import GitDatasetStore
 from ftassets.resources.registry.base import RegisteredVersion
+from ftassets.resources.releases import Releases
 from ftassets.resources.serving.base import ServingError, Shift
+from ftassets.resources.signer.embedded import Ed25519Signer
 from ftassets.resources.traffic_log.base import Exchange, Feedback, Reviewed
 
 NAME = "triage"
@@ -116,8 +118,12 @@ class FakeRegistry:
     def set_alias(self, loop: str, alias: str, digest: str) -> None:
         self.calls.append((alias, digest))
 
-    def deprecate(self, loop: str, digest: str, reason: str) -> None:
-        self.calls.append(("deprecated", digest))
+    def remove_alias(self, loop: str, alias: str) -> None:
+        self.calls.append(("no longer", alias))
+
+    def tag(self, loop: str, digest: str, tags: Mapping[str, str | None]) -> None:
+        if tags.get("deprecated"):
+            self.calls.append(("deprecated", digest))
 
 
 class Bench:
@@ -126,11 +132,13 @@ class Bench:
     def __init__(self, instance: dg.DagsterInstance, home: Home) -> None:
         self.instance, self.home = instance, home
         self.serving, self.traffic, self.registry = FakeServing(), FakeTraffic(), FakeRegistry()
-        self.store = GitDatasetStore(home.datasets)
+        self.store, self.signer = GitDatasetStore(home.datasets), Ed25519Signer(home.keys)
+        self.releases = Releases(home.releases, self.signer)
 
     def tick(self, sensor: dg.SensorDefinition, cursor: str | None = None) -> Any:
         resources = {
-            "home": self.home, "serving": self.serving, "traffic_log": self.traffic, "registry": self.registry, "dataset_store": self.store
+            "home": self.home, "serving": self.serving, "traffic_log": self.traffic, "registry": self.registry, "dataset_store": self.store,
+            "signer": self.signer,
         }  # fmt: skip
         needed = {name: resources[name] for name in sensor.required_resource_keys}
         return sensor(dg.build_sensor_context(instance=self.instance, cursor=cursor, resources=needed))

@@ -7,6 +7,7 @@ import pytest
 
 from ftassets.automation import rollout, runs
 from ftassets.automation.jobs import endpoint_job_name
+from ftassets.domain.approval import Approval, approval_statement
 from ftassets.domain.endpoint import EndpointState
 from ftassets_tests.automation.conftest import AUTO, NAME, Bench, C, FakeTraffic, P, S, config_of, loop_of, requested, skipped
 
@@ -20,10 +21,29 @@ def test_starts_a_release(bench: Bench) -> None:
     assert requested(bench.rollout()).run_key == request.run_key
 
 
-def test_propose_waits_for_a_yes(bench: Bench) -> None:
+def test_without_auto_a_release_waits_for_a_yes(bench: Bench) -> None:
     bench.materialize("release", C)
     for mode in ("propose", "observe"):
         assert "waits for a yes" in skipped(bench.rollout(loop_of(mode=mode)))
+
+
+def test_propose_starts_once_somebody_who_may_has_said_yes(bench: Bench) -> None:
+    rules = {"people": {"anna": "lead", "ben": "intern"}, "approve": ["lead"]}
+    loop = loop_of(mode="propose", release=rules)
+    said = Approval(loop=NAME, version=C, report_digest="e" * 64, name="anna", role="lead", reason="looks right", issued_at=1000)
+    bench.materialize("release", C, report_digest="e" * 64)
+    for change in ({"name": "ben", "role": "intern"}, {"version": P}, {"report_digest": "f" * 64}):
+        bench.releases.write(NAME, C, "approval", approval_statement(said.model_copy(update=change)))
+        assert "does not count" in skipped(bench.rollout(loop))
+    bench.releases.write(NAME, C, "approval", approval_statement(said))
+    request = requested(bench.rollout(loop))
+    assert (config_of(request)["action"], request.run_key) == ("start", f"start:{C}:0:0:1000")
+    assert "waits for a yes" in skipped(bench.rollout(loop_of(mode="observe", release=rules)))
+
+
+def test_a_release_with_an_override_does_not_claim_to_have_passed(bench: Bench) -> None:
+    bench.materialize("release", C, override="latency overridden by anna (lead): cannot wait")
+    assert config_of(requested(bench.rollout()))["reason"] == "a new release with an override"
 
 
 def test_does_not_start_what_is_in_production_refused_or_paused(bench: Bench) -> None:

@@ -1,6 +1,7 @@
 """`ftassets plan`: what gates and rollout can prove, as JSON and as a table."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,13 +9,14 @@ import pytest
 from ftassets.commands.plan import describe, run
 from ftassets.domain.gates.gate import Gate
 from ftassets.domain.gates.report import HELD_OUT
-from ftassets.domain.loop import Dataset, LoopConfig, Rollout, Task
+from ftassets.domain.loop import Dataset, GateJudge, LoopConfig, Rollout, Task
 
 GATES = [
     Gate(metric="exact_match", better_than="production"),
     Gate(metric="exact_match", slice="established", no_worse_than="production", margin=0.02),
     Gate(metric="latency_p95", no_worse_than="production", margin=0.2),
 ]
+JUDGE = GateJudge(url="http://127.0.0.1:9", model="m", labels=Path("labels.jsonl"))
 ROWS = {"established": 300, "drifted": 200, HELD_OUT: 5000}
 
 
@@ -85,3 +87,29 @@ def test_a_rollout_of_one_step_proves_nothing() -> None:
     plan = run(loop(gates=GATES[:1], rollout=Rollout(steps=(100,))), ROWS, 1000)
     assert "no canary step" in plan["rollout_sentences"][0]
     assert "no canary step" in describe(plan)
+
+
+def test_every_kind_of_gate_has_a_line_and_those_that_cannot_be_planned_say_why() -> None:
+    better, f1 = {"metric": "exact_match", "better_than": "production"}, {"metric": "f1", "better_than": "production"}
+    margin = {"no_worse_than": "production", "margin": 0.05}
+    gates = [
+        better, f1, {"metric": "f1", "at_least": 0.9}, {"any_of": [better | {"slice": "drifted"}, f1]},
+        *({"preset": name} for name in ("rouge_l", "bertscore_f1", "task_accuracy", "latency", "f1")),
+        {"metric": "rouge.rougeL"} | margin, {"metric": "output_length.mean"} | margin, {"metric": "mine:Own.value"} | margin,
+        {"metric": "refusal_rate.refusal_rate", "at_most": 0.05}, {"metric": "chrf.chrf", "at_least": 60},
+        {"metric": "exact_match", "slice": "nowhere", "at_least": 0.5}, {"metric": "exact_match", "slice": "odd", "at_most": 1.5},
+        {"metric": "latency_p95"} | margin, {"metric": "latency_p95", "at_most": 900}, {"metric": "parity", "at_least": 0.99},
+        {"metric": "human_review", "at_least": 0.8}, {"metric": "judge"} | margin,
+    ]  # fmt: skip
+    plans = [run(loop(gates=[Gate.model_validate(gate)], rollout=Rollout(steps=(100,)), judge=JUDGE), ROWS, 1000) for gate in gates]
+    lines = [plan["gates"][0] for plan in plans]
+    unplanned = [line["name"] for line in lines if line["power"] is None]
+    assert unplanned == [
+        "f1_better", "f1_at_least", "preset_latency", "preset_f1", "output_length_mean_no_worse", "mine_Own_value_no_worse",
+        "latency_p95_at_most", "parity_at_least", "human_review_at_least", "judge_no_worse",
+    ]  # fmt: skip
+    assert all(line["sentence"].startswith("cannot be planned: ") for line in lines if line["power"] is None)
+    assert all(0 <= line["power"] <= 1 for line in lines if line["power"] is not None)
+    assert lines[3]["rows"] == 200
+    assert all(line["name"] in describe(plan) for line, plan in zip(lines, plans, strict=True))
+    json.dumps(plans, allow_nan=False)

@@ -14,9 +14,11 @@ from ftassets.domain.loop import Rollout
 from ftassets.domain.planning import (
     POWER,
     WORSE,
+    bound_power,
     e_paths,
     latency_power,
     passes,
+    plan_any_of,
     plan_gate,
     plan_rollout,
     power,
@@ -153,6 +155,50 @@ def test_a_latency_gate_needs_pairs_and_a_spread() -> None:
         latency_power(LATENCY, 100, 0.0)
     with pytest.raises(ValueError, match="latency_power"):
         passes(LATENCY, np.array([1]), np.array([1]), 10)
+
+
+@pytest.mark.parametrize("bound", [{"at_least": 0.9}, {"at_most": 0.1}])
+def test_power_of_a_fixed_bound_is_the_gates_own(bound: dict[str, float]) -> None:
+    gate, n = Gate(metric="exact_match", **bound), 60
+    good = [right if gate.at_least else n - right for right in range(n + 1)]
+    wins = [
+        judge([gate], REPORT.model_copy(update={"scores": {"candidate": scores([True] * g + [False] * (n - g))}}))[0].verdict
+        is Verdict.PASS
+        for g in good
+    ]
+    from math import comb
+
+    expected = sum(comb(n, right) * 0.96**right * 0.04 ** (n - right) * won for right, won in enumerate(wins))
+    assert bound_power(gate, n, 0.06) == pytest.approx(expected, abs=1e-9)
+    assert bound_power(gate, 5, 0.06) == bound_power(gate, 0, 0.06) == 0.0
+
+
+def test_row_scores_are_planned_with_the_bound_that_judges_them() -> None:
+    rouge = Gate(metric="rouge.rougeL", better_than="production")
+    four, none = np.array([4]), np.array([0])
+    assert passes(rouge, four, none, 10)[0]
+    assert not passes(BETTER, four, none, 10)[0]
+    sides = {
+        role: [s.model_copy(update={"values": {rouge.metric: float(s.exact)}}) for s in scores([role == "candidate"] * 4 + [True] * 6)]
+        for role in ("candidate", "production")
+    }
+    assert judge([rouge], REPORT.model_copy(update={"scores": sides}))[0].verdict is Verdict.PASS
+    assert plan_gate(rouge, 500, 0.04, 0.1, 0.3).power == pytest.approx(0.89, abs=0.02)
+
+
+def test_presets_are_planned_as_what_they_stand_for_at_the_gain_they_name() -> None:
+    plan = plan_gate(Gate(preset="rouge_l"), 500, 0.04, 0.1, 0.3)
+    assert (plan.name, plan.effect) == ("preset_rouge_l", 0.02)
+    assert plan_gate(Gate(preset="bertscore_f1"), 500, 0.04, 0.1, 0.3).power == pytest.approx(0.89, abs=0.02)
+
+
+def test_any_of_is_as_sure_as_its_best_member_after_holm() -> None:
+    members = [BETTER, Gate(metric="f1", better_than="production")]
+    plan = plan_any_of(Gate(any_of=members), [500, 500], 0.04, 0.1, 0.3)
+    assert plan.power == power(BETTER.model_copy(update={"confidence": 0.975}), 500, 0.04, 0.1)
+    none = plan_any_of(Gate(any_of=[members[1], Gate(metric="judge", better_than="production")]), [500, 100], 0.04, 0.1, 0.3)
+    assert none.power is None
+    assert "none of its gates can be planned" in none.sentence
 
 
 # Rollouts

@@ -1,10 +1,9 @@
-"""Named rules: what their usual reading says, and what can be said surely."""
+"""Named rules: what their usual reading says, and the gates they stand for."""
 
-import numpy as np
 import pytest
 
-from ftassets.domain.gates.result import Verdict
-from ftassets.domain.presets import RULES, judge_rule, naive
+from ftassets.domain.gates.gate import Gate
+from ftassets.domain.presets import RULES, as_gate, naive, single_gates
 
 
 def test_the_rules_are_the_known_ones() -> None:
@@ -35,59 +34,20 @@ def test_usual_readings(name: str, candidate: list[float], production: list[floa
 
 @pytest.mark.parametrize("name", RULES)
 def test_without_scores_nothing_passes(name: str) -> None:
-    result = judge_rule(RULES[name], [], [])
-    assert (result.naive, result.verdict, result.n) == (False, Verdict.NOT_ENOUGH_DATA, 0)
+    assert naive(RULES[name], [], []) is False
 
 
-def test_a_few_rows_of_luck_pass_only_the_usual_reading() -> None:
-    lucky: dict[str, tuple[list[float], list[float]]] = {
-        "rouge_l": ([0.9, 0.3, 0.6], [0.3, 0.6, 0.5]),
-        "bertscore_f1": ([0.99, 0.80, 0.95], []),
-        "task_accuracy": ([1, 1, 1, 0], [0, 1, 1, 0]),
-        "f1": ([0.9, 0.3, 0.6], [0.3, 0.6, 0.5]),
-        "latency": ([100.0] * 10, []),
-    }
-    for name, (candidate, production) in lucky.items():
-        result = judge_rule(RULES[name], candidate, production)
-        assert (result.naive, result.verdict) == (True, Verdict.NOT_ENOUGH_DATA), name
+def test_each_rule_becomes_a_gate_that_keeps_slice_and_confidence() -> None:
+    gates = [as_gate(Gate(preset=name, confidence=0.9)) for name in RULES]
+    assert [gate.name for gate in gates] == [
+        "rouge_rougeL_better", "bertscore_f1_at_least", "exact_match_better", "latency_p95_at_most", "f1_better",
+    ]  # fmt: skip
+    assert [gate.at_least or gate.at_most for gate in gates] == [None, 0.88, None, 2000, None]
+    assert all(gate.confidence == 0.9 for gate in gates)
+    assert as_gate(Gate(preset="f1", slice="drifted")).slice == "drifted"
 
 
-def test_a_sure_gain_passes_both() -> None:
-    rng = np.random.default_rng(0)
-    production = rng.uniform(0.3, 0.6, 400)
-    better = {"rouge_l": production + 0.1, "f1": production + 0.1, "bertscore_f1": np.full(400, 0.95)}
-    better |= {"latency": rng.lognormal(6, 0.3, 400), "task_accuracy": np.ones(400)}
-    for name, candidate in better.items():
-        reference = np.repeat([0.0, 1.0], [40, 360]) if name == "task_accuracy" else production
-        result = judge_rule(RULES[name], candidate.tolist(), reference.tolist())
-        assert (result.naive, result.verdict) == (True, Verdict.PASS), name
-
-
-def test_a_worse_candidate_fails_both() -> None:
-    rng = np.random.default_rng(0)
-    worse = {"rouge_l": (0.4, 0.5), "f1": (0.4, 0.5), "bertscore_f1": (0.8, 0.1), "task_accuracy": (0.0, 1.0), "latency": (9000.0, 1.0)}
-    for name, (candidate, production) in worse.items():
-        noise = rng.uniform(0, 0.01, 100) if name != "task_accuracy" else np.zeros(100)
-        result = judge_rule(RULES[name], (candidate + noise).tolist(), [production] * 100)
-        assert (result.naive, result.verdict) == (False, Verdict.FAIL), name
-
-
-@pytest.mark.parametrize("name", ["rouge_l", "f1", "task_accuracy"])
-def test_an_equal_candidate_seldom_passes_and_the_usual_reading_is_a_lottery(name: str) -> None:
-    rng = np.random.default_rng(7)
-    verdicts, usual, runs = 0, 0, 500
-    for _ in range(runs):
-        candidate, production = rng.random((2, 50))
-        if name == "task_accuracy":
-            candidate, production = np.round(candidate), np.round(production)
-        result = judge_rule(RULES[name], candidate.tolist(), production.tolist())
-        verdicts += result.verdict is Verdict.PASS
-        usual += result.naive
-    assert 0 < verdicts / runs <= 0.075
-    assert usual / runs > 0.15
-
-
-@pytest.mark.parametrize("name", ["rouge_l", "task_accuracy", "f1"])
-def test_other_numbers_of_rows_are_an_error(name: str) -> None:
-    with pytest.raises(ValueError, match="3 scores of the candidate, 2 of production"):
-        judge_rule(RULES[name], [1.0, 1.0, 0.0], [1.0, 0.0])
+def test_single_gates_are_what_is_measured() -> None:
+    better = Gate(metric="exact_match", better_than="production")
+    both = Gate(any_of=[better, Gate(metric="f1", better_than="production")])
+    assert [gate.metric for gate in single_gates([Gate(preset="latency"), both])] == ["latency_p95", "exact_match", "f1"]

@@ -66,3 +66,19 @@ def test_label_of() -> None:
     assert label_of(WANTED, "intent") == "StartTimer"
     assert label_of(WANTED, "minutes") == "5"
     assert label_of(WANTED, "area") == label_of("no call", "intent") == "(none)"
+
+
+def test_a_row_keeps_the_labels_of_both_answers() -> None:
+    made = score("r", "s", '{"intent": "StopTimer"}', WANTED, label="intent")
+    assert (made.expected, made.predicted) == ("StartTimer", "StopTimer")
+    assert score("r", "s", "no call", WANTED, label="intent").predicted == "(none)"
+    assert score("r", "s", WANTED, WANTED).expected is None
+
+
+@pytest.mark.parametrize(("answer", "task"), [(WANTED, "tool_call"), ("yes", "text")])
+def test_an_answer_cut_at_the_limit_is_never_right(answer: str, task: str) -> None:
+    wanted = WANTED if task == "tool_call" else "yes"
+    whole, cut = score("r", "s", answer, wanted, task, "intent"), score("r", "s", answer, wanted, task, "intent", truncated=True)
+    assert (whole.exact, whole.fields, whole.truncated) == (True, 1.0, False)
+    assert (cut.exact, cut.fields, cut.truncated) == (False, 0.0, True)
+    assert cut.predicted != "StartTimer"

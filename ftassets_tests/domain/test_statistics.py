@@ -9,13 +9,17 @@ from hypothesis import strategies as st
 
 from ftassets.domain.statistics import (
     Pairs,
+    holm,
     mcnemar_p,
     mcnemar_p_values,
     p95_ratio,
     p95_ratio_upper_bound,
+    p95_upper_bound,
     paired_lower_bound,
     paired_lower_bounds,
     paired_mean_lower_bound,
+    paired_mean_p,
+    share_lower_bound,
     wilson_interval,
 )
 
@@ -127,3 +131,34 @@ def test_wilson_as_published(successes: int, n: int, low: float, high: float) ->
 
 def test_wilson_without_rows_knows_nothing() -> None:
     assert wilson_interval(0, 0) == (0.0, 1.0)
+
+
+@settings(deadline=None)
+@given(st.lists(st.floats(-1, 1), min_size=1, max_size=60), st.sampled_from([0.8, 0.95, 0.99]))
+def test_the_p_value_says_what_the_bound_says(differences: list[float], confidence: float) -> None:
+    p, bound = paired_mean_p(differences), paired_mean_lower_bound(differences, confidence)
+    assert (p < 1 - confidence) == (bound > 0) or abs(bound) < 1e-12
+
+
+def test_holm_by_hand() -> None:
+    # sorted .01, .02, .03, .04: times 4, 3, 2, 1, never falling
+    assert holm([0.04, 0.01, 0.03, 0.02]) == pytest.approx([0.06, 0.04, 0.06, 0.06])
+    assert holm([0.9, 0.8]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+def test_exact_share_bound_solves_the_binomial_tail() -> None:
+    # 19 of 20: the share at which 19 or more successes have a chance of 5 %
+    low = share_lower_bound(19, 20, 0.95)
+    assert 20 * low**19 * (1 - low) + low**20 == pytest.approx(0.05)
+    assert share_lower_bound(0, 20, 0.95) == share_lower_bound(0, 0, 0.95) == 0.0
+
+
+def test_p95_bound_is_the_order_statistic_above_the_percentile() -> None:
+    times = [float(i) for i in range(150, 0, -1)]
+    # the k-th smallest exceeds the percentile unless k or more of 150 lie below it
+    below = [sum(comb(150, i) * 0.95**i * 0.05 ** (150 - i) for i in range(k)) for k in range(151)]
+    assert p95_upper_bound(times, 0.95) == next(k for k in range(151) if below[k] >= 0.95)
+    assert p95_upper_bound(times[:58], 0.95) is None
+    assert p95_upper_bound([1.0] * 59, 0.95) == 1.0
+    assert p95_upper_bound([], 0.95) is None

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ftassets.domain.rows import Example
-from ftassets.domain.training import training_rows
+from ftassets.domain.training import lineage_of, training_rows
 
 
 def row(number: int, intent: str = "On") -> Example:
@@ -48,3 +48,14 @@ def test_classes_are_those_of_the_tasks_label() -> None:
     train = [Example(id=f"r{i}", prompt="p", completion=json.dumps({"queue": "a"})) for i in range(10)]
     assert len(training_rows(train, set(), 1.0, 0, {"a": 0.5}, label="queue")) == 5
     assert len(training_rows(train, set(), 1.0, 0, {"a": 0.5})) == 10
+
+
+OLD, NEW = ("smol", "a" * 64), ("qwen", "b" * 64)
+
+
+def test_training_goes_on_only_from_an_adapter_of_the_same_base() -> None:
+    assert lineage_of(None, None, NEW) == (False, "starts from the untuned base")
+    assert lineage_of("v1", OLD, OLD) == (True, "goes on from v1")
+    assert lineage_of("v1", ("./smol", OLD[1]), OLD) == (True, "goes on from v1"), "another name for the same weights"
+    assert lineage_of("v1", OLD, NEW) == (False, "starts cold (base changed from smol to qwen)")
+    assert lineage_of("v1", OLD, ("smol", NEW[1])) == (False, "starts cold (base changed from smol aaaaaaaaaaaa to smol bbbbbbbbbbbb)")

@@ -1,11 +1,18 @@
 import json
+import multiprocessing
+import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 
 from ftassets.domain.answers import AnswerJob, Ask
+from ftassets.domain.chat import chat
+from ftassets.evaluation import generate as generate_module
 from ftassets.evaluation.generate import answer, generate
+from ftassets.evaluation.partial import PartialAnswers
 from ftassets_tests.tiny_model import make_tiny_model
 
 PROMPTS = [{"id": f"p{n}", "prompt": "turn on the light " + "please " * (n % 5)} for n in range(11)]
@@ -46,16 +53,91 @@ def test_an_answer_file_that_exists_is_kept(tmp_path, tiny_base):
     assert (tmp_path / "answers" / "one.parquet").read_text() == "mine"
 
 
+def asked(base: Path, prompts: list[dict[str, str]], max_tokens: int, batch_size: int, **known: Any) -> dict[int, dict[str, Any]]:
+    chats = [chat("Answer as JSON.", prompt["prompt"]) for prompt in prompts]
+    return {place: row for rows in generate(base, chats, max_tokens, batch_size, lambda _: None, **known) for place, row in rows.items()}
+
+
 def test_an_answer_does_not_depend_on_its_neighbours(tiny_base):
-    together = generate(tiny_base, "Answer as JSON.", PROMPTS, 6, 11, lambda _: None)
-    alone = generate(tiny_base, "Answer as JSON.", PROMPTS[:1], 6, 1, lambda _: None)
-    assert together[0] == alone[0]
+    assert asked(tiny_base, PROMPTS, 6, 11)[0] == asked(tiny_base, PROMPTS[:1], 6, 1)[0]
 
 
 def test_an_answer_without_an_end_is_marked_truncated(tiny_base):
-    rows = generate(tiny_base, "Answer as JSON.", PROMPTS[:2], 3, 2, lambda _: None)
+    rows = asked(tiny_base, PROMPTS[:2], 3, 2).values()
     assert all(row["truncated"] == (row["tokens_out"] == 3) for row in rows)
     assert any(row["truncated"] for row in rows)
+
+
+def test_what_is_known_is_not_asked_again_but_for_its_batch(tiny_base):
+    everything = asked(tiny_base, PROMPTS, 3, 4)
+    batches = [sorted(rows) for rows in generate(tiny_base, [chat("", p["prompt"]) for p in PROMPTS], 3, 4, lambda _: None)]
+    left = asked(tiny_base, PROMPTS, 3, 4, known={*batches[0], batches[1][0]})
+    assert left == {place: everything[place] for place in [*batches[1], *batches[2]]}
+    assert asked(tiny_base, PROMPTS, 3, 4, known=set(range(len(PROMPTS)))) == {}
+
+
+def test_an_ask_may_have_a_system_prompt_of_its_own(tmp_path, tiny_base):
+    job = a_job(tmp_path, tiny_base, "one.parquet", "two.parquet", "three.parquet")
+    one, two, three = job.asks
+    other = job.system_prompt + " Be brief, and name the room."
+    asks = [one, two.model_copy(update={"system_prompt": other}), three.model_copy(update={"system_prompt": job.system_prompt})]
+    answer(job.model_copy(update={"asks": asks}), lambda _: None)
+    tables = [pq.read_table(ask.output) for ask in asks]
+    assert tables[0].equals(tables[2])
+    assert tables[1]["answer"].to_pylist() != tables[0]["answer"].to_pylist()
+
+
+# An answer job that was killed
+
+
+def kill_after(batches: int) -> Callable[[str], None]:
+    """A report function that ends its process as `kill -9` would once so many batches are done."""
+    seen = []
+
+    def report(text: str) -> None:
+        if "answers," in text:
+            seen.append(text)
+            if len(seen) == batches:
+                os.kill(os.getpid(), 9)
+
+    return report
+
+
+def answer_and_die(job: AnswerJob, batches: int) -> None:
+    generate_module._SAY_EVERY = 0.0  # a report a batch
+    answer(job, kill_after(batches))
+
+
+def killed(job: AnswerJob, batches: int) -> None:
+    process = multiprocessing.get_context("spawn").Process(target=answer_and_die, args=(job, batches))
+    process.start()
+    process.join(120)
+    assert process.exitcode == -9
+
+
+def test_what_a_killed_process_had_answered_is_not_asked_again_and_the_file_is_the_same(tmp_path, tiny_base):
+    whole, cut = a_job(tmp_path, tiny_base, "whole.parquet"), a_job(tmp_path, tiny_base, "cut.parquet", "second.parquet")
+    answer(whole, lambda _: None)
+    killed(cut, 2)
+    assert not any(ask.output.exists() for ask in cut.asks)
+    partials = sorted(path for path in (tmp_path / "answers").iterdir() if path.suffix == ".partial")
+    kept = sum(len(path.read_text().splitlines()) - 1 for path in partials)
+    assert kept
+    partials[0].write_bytes(partials[0].read_bytes()[:-5])  # the kill tears the last line
+    said: list[str] = []
+    answer(cut, said.append)
+    assert any("22 prompts, " in line and "of them answered before" in line for line in said)
+    for ask in cut.asks:
+        assert pq.read_table(ask.output).equals(pq.read_table(whole.asks[0].output))
+    assert sorted(path.name for path in (tmp_path / "answers").iterdir()) == ["cut.parquet", "second.parquet", "whole.parquet"]
+
+
+def test_answers_to_another_question_are_not_taken_up(tmp_path, tiny_base):
+    job = a_job(tmp_path, tiny_base, "one.parquet")
+    left = PartialAnswers(job.asks[0].output, "another digest")
+    left.add({0: {"answer": "of another prompt", "tokens_out": 1, "truncated": False}})
+    answer(job, lambda _: None)
+    assert "of another prompt" not in pq.read_table(job.asks[0].output)["answer"].to_pylist()
 
 
 def test_no_prompts_is_an_error(tmp_path, tiny_base):

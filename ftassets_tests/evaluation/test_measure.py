@@ -10,7 +10,7 @@ import pytest
 
 from ftassets.domain.answers import Answered, MetricsJob
 from ftassets.evaluation.measure import measure
-from ftassets.evaluation.metrics.base import TextMetric
+from ftassets.evaluation.metrics.base import RowMetric, TextMetric
 from ftassets.evaluation.metrics.registry import MetricFailed
 
 ON, OFF = '{"intent": "TurnOn"}', '{"intent": "TurnOff"}'
@@ -22,6 +22,20 @@ class Told(TextMetric):
 
     def _compute(self, predictions, references, label):
         return {"label": len(label), "rows": len(predictions)}
+
+
+class Rows(RowMetric):
+    """A value for each row: the number its answer says."""
+
+    def rows(self, predictions, references):
+        return {"number": [float(answer) for answer in predictions]}
+
+
+class Short(RowMetric):
+    """One value, however many rows there are."""
+
+    def rows(self, predictions, references):
+        return {"number": [1.0]}
 
 
 class Odd(TextMetric):
@@ -36,7 +50,9 @@ def answered(folder: Path, role: str, answers: dict[str, str], rows: dict[str, t
     prompts = folder / f"{role}-{name}.jsonl"
     lines = [{"id": key, "prompt": "do it", "expected": expected, "slice": part} for key, (expected, part) in rows.items()]
     prompts.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    table = pa.table({"id": list(answers), "answer": list(answers.values()), "tokens_out": [1] * len(answers)})
+    table = pa.table(
+        {"id": list(answers), "answer": list(answers.values()), "tokens_out": [1] * len(answers), "truncated": [False] * len(answers)}
+    )
     pq.write_table(table, folder / f"{role}-{name}.parquet")
     return Answered(role=role, prompts_file=prompts, answers=folder / f"{role}-{name}.parquet")
 
@@ -130,6 +146,44 @@ def test_an_unknown_metric_is_found_before_any_is_taken(tmp_path):
     with pytest.raises(MetricFailed, match="no metric 'exact_mach'"):
         measure(job, said.append)
     assert said == []
+
+
+def with_rows(each: Answered) -> Answered:
+    return each.model_copy(update={"row_scores": each.answers.with_suffix(".scores.parquet")})
+
+
+def test_row_scores_lie_in_a_file_of_each_set_and_their_means_are_the_metric(tmp_path):
+    golden = with_rows(answered(tmp_path, "base", {"r3": "3", "r1": "1", "r2": "2"}))
+    held_out = with_rows(answered(tmp_path, "base", {"r1": "7"}, {"r1": (ON, "held_out")}, "held_out"))
+    name = f"{__name__}:Rows"
+    table = measure(a_job(tmp_path, golden, held_out, metrics=(name, "validity")), lambda _: None)
+    assert table[name]["base"] == {"known": {"number": 1.5}, "new": {"number": 3.0}, "held_out": {"number": 7.0}}
+    rows = pq.read_table(golden.row_scores).to_pylist()
+    assert rows == [{"id": f"r{n}", f"{name}.number": float(n), "validity.validity": 0.0} for n in (1, 2, 3)]
+    assert pq.read_table(held_out.row_scores).to_pylist() == [{"id": "r1", f"{name}.number": 7.0, "validity.validity": 0.0}]
+    first = golden.row_scores.read_bytes()
+    measure(a_job(tmp_path, golden, held_out, metrics=(name, "validity")), lambda _: None)
+    assert golden.row_scores.read_bytes() == first
+
+
+@pytest.mark.parametrize(
+    ("metric", "said", "words"),
+    [("Rows", "nan", "row r1 must have one finite number as number, not nan"), ("Short", "1", "1 values of number")],
+)
+def test_a_row_without_a_finite_number_is_named(metric, said, words, tmp_path):
+    one = with_rows(answered(tmp_path, "base", dict.fromkeys(ROWS, said)))
+    with pytest.raises(MetricFailed, match=words):
+        measure(a_job(tmp_path, one, metrics=(f"{__name__}:{metric}",)), lambda _: None)
+    assert not one.row_scores.exists()
+
+
+def test_an_answer_cut_at_the_limit_is_not_right(tmp_path):
+    one = answered(tmp_path, "base", {"r1": ON, "r2": OFF, "r3": ON})
+    table = pq.read_table(one.answers)
+    pq.write_table(table.set_column(3, "truncated", [[True, False, False]]), one.answers)
+    found = measure(a_job(tmp_path, one, metrics=("exact_match", "field_accuracy")), lambda _: None)
+    assert found["exact_match"]["base"] == {"known": {"exact_match": 0.5}, "new": {"exact_match": 1.0}}
+    assert found["field_accuracy"]["base"]["known"] == {"field_accuracy": 0.5}
 
 
 def test_processes_that_share_a_work_folder_agree_and_leave_the_home_alone(tmp_path):

@@ -1,6 +1,7 @@
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pyarrow as pa
@@ -8,21 +9,24 @@ import pyarrow.parquet as pq
 import pytest
 
 from ftassets.domain.answers import Answered, AnswerJob, Ask, Measurements, MetricsJob
+from ftassets.domain.parity import Agreement, ParityJob, ParityRow
 from ftassets.resources.evaluator.base import EvaluationFailed, EvaluationKilled
 from ftassets.resources.evaluator.embedded import SubprocessEvaluator
 from ftassets_tests.tiny_model import make_tiny_model
 
 
-def run(evaluator: SubprocessEvaluator, job: AnswerJob | MetricsJob) -> Measurements | None:
-    """Answer or measure within a Dagster run."""
-    found: list[Measurements] = []
+def run(evaluator: SubprocessEvaluator, job: AnswerJob | MetricsJob | ParityJob) -> Any:
+    """Answer, measure or compare within a Dagster run."""
+    found: list[Measurements | Agreement] = []
 
     @dg.op
     def evaluation(context: dg.OpExecutionContext) -> None:
         if isinstance(job, AnswerJob):
             evaluator.answer(job, context)
-        else:
+        elif isinstance(job, MetricsJob):
             found.append(evaluator.measure(job, context))
+        else:
+            found.append(evaluator.parity(job, context))
 
     @dg.job(executor_def=dg.in_process_executor)
     def the_job() -> None:
@@ -51,9 +55,21 @@ def a_job(folder: Path, model: Path) -> AnswerJob:
 
 def metrics_job(folder: Path, *metrics: str) -> MetricsJob:
     (folder / "prompts.jsonl").write_text(json.dumps({"id": "p0", "prompt": "open the door", "expected": "yes", "slice": "known"}))
-    pq.write_table(pa.table({"id": ["p0"], "answer": ["yes"]}), folder / "answers.parquet")
+    pq.write_table(pa.table({"id": ["p0"], "answer": ["yes"], "tokens_out": [1], "truncated": [False]}), folder / "answers.parquet")
     one = Answered(role="candidate", prompts_file=folder / "prompts.jsonl", answers=folder / "answers.parquet")
     return MetricsJob(metrics=list(metrics), task="text", label="intent", answered=[one], output=folder / "metrics.json", work=folder)
+
+
+def parity_job(folder: Path) -> ParityJob:
+    """An adapter as PEFT makes a new one, which changes nothing: all three forms are the base."""
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    base = make_tiny_model(folder / "base")
+    get_peft_model(AutoModelForCausalLM.from_pretrained(base), LoraConfig(task_type="CAUSAL_LM")).save_pretrained(str(folder / "adapter"))
+    rows = [ParityRow(prompt="open the door", merged="open it", server=said) for said in ("open it", "shut it", "")]
+    where: dict[str, Any] = {"base": base, "adapter": folder / "adapter", "merged": base, "output": folder / "parity.json", "work": folder}
+    return ParityJob(**where, system_prompt="Answer as JSON.", rows=rows)
 
 
 def test_a_real_evaluation_writes_its_file(tmp_path, monkeypatch):
@@ -109,3 +125,25 @@ def test_a_table_of_an_earlier_attempt_does_not_pass(tmp_path):
 def test_a_killed_measurement_is_worth_one_more_try(tmp_path):
     with pytest.raises(EvaluationKilled, match="memory ran out$"):
         run(stand_in(tmp_path, "os.kill(os.getpid(), 9)\n"), metrics_job(tmp_path, "exact_match"))
+
+
+def test_a_real_comparison_counts_agreeing_tokens_of_each_prompt(tmp_path, monkeypatch):
+    use_this_tree(monkeypatch)
+    job = parity_job(tmp_path)
+    job.output.write_text("of an earlier attempt")
+    found = run(SubprocessEvaluator(), job)
+    assert isinstance(found, Agreement)
+    assert len({total for _, total in found.adapter}) == 1  # the merged copy's answers, the same thrice
+    assert all(agree == total for agree, total in found.adapter)
+    assert [agree == total for agree, total in found.server] == [True, False, False]
+    assert found.server[2][0] == 0
+    assert found.logprob_gap == pytest.approx(0, abs=1e-6)
+    assert found.tokenizer_same
+    assert found == Agreement.model_validate_json(job.output.read_bytes())
+
+
+def test_a_comparison_of_an_earlier_attempt_does_not_pass(tmp_path):
+    job = parity_job(tmp_path)
+    job.output.write_text("{}")
+    with pytest.raises(EvaluationFailed, match=r"did not write parity\.json"):
+        run(stand_in(tmp_path, "with open_dagster_pipes(): pass\n"), job)

@@ -89,10 +89,21 @@ def test_aliases_move(registry: Registry) -> None:
     assert [version.aliases for version in registry.versions("voice")] == [("candidate", "production"), ()]
 
 
-def test_deprecated_is_a_tag(registry: Registry) -> None:
+def test_an_alias_is_taken_away_and_may_be_gone_already(registry: Registry) -> None:
     registry.register("voice", "n", A, None, {})
-    registry.deprecate("voice", A, "replaced by b")
-    assert registry.versions("voice")[0].tags["deprecated"] == "replaced by b"
+    registry.set_alias("voice", "candidate", A)
+    for _ in range(2):
+        registry.remove_alias("voice", "candidate")
+        assert registry.versions("voice")[0].aliases == ()
+
+
+def test_tags_are_set_changed_and_taken_away(registry: Registry) -> None:
+    registry.register("voice", "n", A, None, {"base_model": "smol"})
+    registry.tag("voice", A, {"deprecated": "replaced by b", "history": "[]"})
+    registry.tag("voice", A, {"deprecated": None, "history": "[1]", "never_there": None})
+    tags = registry.versions("voice")[0].tags
+    assert (tags["base_model"], tags["history"]) == ("smol", "[1]")
+    assert not {"deprecated", "never_there"} & tags.keys()
 
 
 @pytest.mark.parametrize("known", [True, False])
@@ -102,7 +113,7 @@ def test_unknown_digests(registry: Registry, known: bool) -> None:
     with pytest.raises(KeyError, match="bbbb"):
         registry.set_alias("voice", "production", B)
     with pytest.raises(KeyError, match="bbbb"):
-        registry.deprecate("voice", B, "old")
+        registry.tag("voice", B, {"deprecated": "old"})
 
 
 def test_a_training_is_recorded_once(registry: Registry) -> None:
@@ -126,6 +137,19 @@ def test_embedded_run_holds_what_was_logged(home: Path, tmp_path: Path) -> None:
     assert (run.data.metrics["rows"], run.data.metrics["exact_match"]) == (800, 0.75)
     assert len(client.get_metric_history(run_id, "loss")) == 1200
     assert (home / "artifacts" / "voice" / run_id / "artifacts" / "adapter" / "adapter_config.json").exists()
+
+
+def test_embedded_version_has_the_artefacts_of_its_training(home: Path) -> None:
+    from mlflow import MlflowClient
+
+    registry = BACKENDS["embedded"](home)
+    run_id = log(registry)
+    log(registry, B)
+    registry.register("voice", "n", A, None, {})
+    registry.register("voice", "trained elsewhere", "c" * 64, None, {})
+    trained, foreign = (MlflowClient(f"sqlite:///{home / 'mlflow.db'}").get_model_version("voice", number) for number in ("1", "2"))
+    assert (trained.run_id, trained.source) == (run_id, f"runs:/{run_id}/adapter")
+    assert foreign.source == f"urn:/sha256/{'c' * 64}"
 
 
 def test_embedded_run_that_was_cut_off_is_recorded_again(home: Path) -> None:

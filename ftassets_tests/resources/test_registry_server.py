@@ -49,16 +49,18 @@ def registry(tmp_path: Path) -> Iterator[MlflowServerRegistry]:
 
 
 @pytest.mark.slow
-def test_training_and_versions_on_a_server(registry: MlflowServerRegistry, tmp_path: Path) -> None:
+def test_training_and_versions_on_a_server(registry: MlflowServerRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from mlflow import MlflowClient
     from mlflow.artifacts import download_artifacts
 
     (tmp_path / "adapter").mkdir()
-    (tmp_path / "adapter" / "adapter_config.json").write_text("{}")
+    kept = {"adapter_config.json": b"{}", "adapter_model.safetensors": bytes(range(256)) * 64}
+    for name, content in kept.items():
+        (tmp_path / "adapter" / name).write_bytes(content)
     curve = [(step, 2.0 / step) for step in range(1, 1201)]
     run = registry.log_training("voice", "run 1", {"lr": 2e-4}, {"rows": 800}, curve, {"digest": A}, tmp_path / "adapter")
     assert registry.log_training("voice", "run 1", {"lr": 2e-4}, {"rows": 800}, curve, {"digest": A}, None) == run
-    first = registry.register("voice", "v1", A, run, {"dataset_commit": "c1"})
+    first = registry.register("voice", "v1", A, None, {"dataset_commit": "c1"})
     second = MlflowServerRegistry(registry.tracking_uri, tmp_path / "locks").register("voice", "v2", B, None, {})
     assert registry.register("voice", "again", A, run, {}) == first
     registry.set_alias("voice", "production", B)
@@ -69,8 +71,14 @@ def test_training_and_versions_on_a_server(registry: MlflowServerRegistry, tmp_p
     location = client.get_experiment(registry.experiment("voice")).artifact_location
     assert location.startswith("mlflow-artifacts:"), "another machine could not read artefacts kept in a folder of this one"
     assert list((tmp_path / "kept").rglob("adapter_config.json"))
-    fetched = download_artifacts(run_id=run, artifact_path="adapter", dst_path=str(tmp_path / "got"), tracking_uri=registry.tracking_uri)
-    assert (Path(fetched) / "adapter_config.json").read_text() == "{}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", registry.tracking_uri)
+    registry.tag("voice", A, {"deprecated": "old"})
+    registry.set_alias("voice", "candidate", A)
+    fetched = Path(download_artifacts("models:/voice@candidate", dst_path=str(tmp_path / "got")))
+    assert {path.name: path.read_bytes() for path in fetched.iterdir()} == kept, "the same bytes give the same logits: test_reload.py"
+    registry.tag("voice", A, {"deprecated": None})
+    registry.remove_alias("voice", "candidate")
+    assert (registry.versions("voice")[1].aliases, "deprecated" in registry.versions("voice")[1].tags) == ((), False)
 
 
 def test_a_server_that_is_not_there_is_named(tmp_path: Path) -> None:

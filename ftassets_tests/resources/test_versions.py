@@ -1,11 +1,12 @@
 """Model versions on disk: nothing is used that is not what its manifest says."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from ftassets.domain.canonical import file_digest
-from ftassets.domain.versions import VersionManifest
+from ftassets.domain.versions import VersionManifest, version_tags
 from ftassets.resources.versions import MANIFEST, VersionDamaged, file_digests, load_manifest, publish, verify
 
 
@@ -108,3 +109,23 @@ def test_files_behind_a_link_are_read_too(tmp_path: Path, versions: Path) -> Non
     (tmp_path / "cache" / "merged" / "model.safetensors").write_bytes(b"changed in the cache")
     with pytest.raises(VersionDamaged, match=r"model\.safetensors"):
         verify(versions, digest)
+
+
+def test_a_manifest_of_an_earlier_release_is_still_read(tmp_path: Path, versions: Path, digest: str) -> None:
+    path = versions / digest / MANIFEST
+    content = json.loads(path.read_text())
+    for name in ("dataset_hash", "loop", "lineage", "code_commit", "made_at"):
+        del content[name]
+    path.write_text(json.dumps(content))
+    assert verify(versions, digest).lineage is None
+
+
+def test_tags_of_a_version_hold_what_is_known_of_it(tmp_path: Path) -> None:
+    manifest = staged(tmp_path / "staging")
+    assert version_tags(manifest) == {"kind": "adapter", "base_model": "smol", "tokenizer_digest": "t"}
+    recipe = {"rank": 8, "method": "lora", "system_prompt": "secret", "start_from": "p" * 64}
+    known = manifest.model_copy(update={"recipe": recipe, "metrics": {"last_loss": 0.5}, "made_at": 1e9, "lineage": "goes on from p"})
+    tags = version_tags(known)
+    assert tags["training"] == '{"method":"lora","rank":8}'
+    assert (tags["parent"], tags["training_metrics"]) == ("p" * 64, '{"last_loss":0.5}')
+    assert (tags["made_at"], tags["lineage"]) == ("2001-09-09T01:46:40+00:00", "goes on from p")

@@ -1,16 +1,18 @@
 """Versions and attestations for tests that need no model."""
 
+import time
 from pathlib import Path
+from typing import Any
 
 from ftassets.domain.attestation import statement
 from ftassets.domain.loop import LoopConfig
 from ftassets.domain.versions import VersionManifest
 from ftassets.home import Home
 from ftassets.resources.signer.embedded import Ed25519Signer
-from ftassets.resources.versions import file_digests, publish
+from ftassets.resources.versions import file_digests, load_manifest, publish
 
 
-def loop_config(name: str = "support") -> LoopConfig:
+def loop_config(name: str = "support", **changes: Any) -> LoopConfig:
     return LoopConfig.model_validate(
         {
             "name": name,
@@ -19,6 +21,7 @@ def loop_config(name: str = "support") -> LoopConfig:
             "dataset": {"seed": "seed.jsonl"},
             "task": {"system_prompt": "Answer with the tool call.", "max_tokens": 48},
             "gates": [{"metric": "exact_match", "better_than": "production"}],
+            **changes,
         }
     )
 
@@ -38,9 +41,17 @@ def make_version(home: Home, content: str) -> str:
     return publish(staging, manifest, home.versions)
 
 
-def attest(home: Home, loop: str, digest: str, keys: Path | None = None, verdict: str = "PASS") -> Path:
+def attest(home: Home, loop: str, digest: str, keys: Path | None = None, verdict: str = "PASS", **predicate: Any) -> Path:
     """Sign a release of the version as it lies on disk; the envelope's path."""
-    payload = statement(loop, digest, file_digests(home.versions / digest), {"verdicts": {"exact_match_better": verdict}})
+    content = {
+        "verdicts": {"exact_match_better": verdict},
+        "generation": load_manifest(home.versions, digest).generation,
+        "report_digest": "e" * 64,
+        "issued_at": int(time.time()),
+        "expires_at": int(time.time()) + 3600,
+        **predicate,
+    }
+    payload = statement(loop, digest, file_digests(home.versions / digest), content)
     path = home.releases / loop / f"{digest}.dsse.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(Ed25519Signer(keys or home.keys).sign(payload))

@@ -1,3 +1,4 @@
+import time
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_training_publishes_a_whole_version(tmp_path, tiny_base):
     said: list[str] = []
+    began = time.time()
     job = tiny_job(tmp_path / "first", tiny_base, epochs=4)
     result = train(job, said.append)
 
@@ -29,6 +31,9 @@ def test_a_training_publishes_a_whole_version(tmp_path, tiny_base):
     assert manifest.kind == "adapter"
     assert manifest.base_digest == result.base_digest
     assert manifest.dataset_commit == job.dataset_commit
+    assert (manifest.loop, manifest.lineage, manifest.training["rank"]) == ("tiny", "starts from the untuned base", 4)
+    assert manifest.made_at is not None
+    assert manifest.made_at >= began
     assert manifest.tokenizer_digest == base.tokenizer_digest
     assert manifest.generation == {"temperature": 0.0, "max_tokens": 8}
     assert {f"{ADAPTER}/adapter_model.safetensors", f"{MERGED}/model.safetensors", f"{MERGED}/chat_template.jinja"} <= manifest.files.keys()
@@ -65,7 +70,8 @@ def test_going_on_from_an_adapter_starts_where_it_ended(tmp_path, tiny_base):
     second = train(again, lambda _: None)
     assert second.first_loss < 0.9 * first.first_loss
     assert second.trainable_parameters == first.trainable_parameters
-    assert load_manifest(job.versions, second.digest).recipe["start_from"] == first.digest
+    assert load_manifest(job.versions, second.digest).parent == second.start_from == first.digest
+    assert second.lineage == f"goes on from {first.digest}"
 
 
 def test_qlora_trains_on_a_4_bit_base_and_is_merged_into_the_whole_one(tmp_path, tiny_base):

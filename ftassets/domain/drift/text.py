@@ -60,9 +60,9 @@ def text_statistics(reference: Sequence[str], window: Sequence[str], rate: float
         found.append(Statistic(name, float(result.statistic), critical, float(result.pvalue), informs_only=True))
     found.append(_share("refusal_share", refusals(reference), refusals(window), each))
     spoken = [detect(text)[0] for text in reference]
-    if usual := Counter(filter(None, spoken)).most_common(1):
-        sure_others = [_others(languages, usual[0][0]) for languages in (spoken, [detect(text)[0] for text in window])]
-        found.append(_share("other_language_share", *sure_others, each))
+    if usual := Counter(language for language in spoken if language).most_common(1):
+        known, seen = (_others(languages, usual[0][0]) for languages in (spoken, [detect(text)[0] for text in window]))
+        found.append(_share("other_language_share", known, seen, each))
     return tuple(found)
 
 

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from ftassets.domain.gates.kinds import LOWER_IS_BETTER, RELATIVE, scale
 from ftassets.domain.units import Fraction, Strict
 
 Preset = Literal["rouge_l", "bertscore_f1", "task_accuracy", "latency", "f1"]
@@ -29,7 +30,10 @@ class Gate(Strict):
     slice: _NAMED | None = Field(None, description="Rows compared; part of the check's name.")
     better_than: Literal["production"] | None = None
     no_worse_than: Literal["production"] | None = None
-    margin: Fraction | None = Field(None, description="How much worse than production still counts as no worse.")
+    margin: Fraction | None = Field(
+        None,
+        description="How much worse than production still counts as no worse; a share of production's for latency_p95 and output_length.",
+    )
     at_least: float | None = Field(None, allow_inf_nan=False, description="Fixed bound the metric must surely reach.")
     at_most: float | None = Field(
         None, allow_inf_nan=False, description="Fixed bound the metric must surely stay below; milliseconds for latency_p95."
@@ -46,6 +50,8 @@ class Gate(Strict):
                 raise ValueError("a gate has a metric with one comparison, or a preset, or any_of, not several of them")
             if self.any_of and (len(self.any_of) < 2 or any(gate.better_than is None for gate in self.any_of)):
                 raise ValueError("any_of holds two or more gates with better_than")
+            if self.slice and (self.any_of or self.preset == "latency"):
+                raise ValueError("a slice belongs to the gates inside any_of" if self.any_of else "latency is measured over all rows")
             return self
         if not (self.metric in _OWN or _MEASURED.match(self.metric)):
             raise ValueError(f"there is no metric {self.metric!r}: write one of {', '.join(_OWN)}, or METRIC.VALUE such as rouge.rougeL")
@@ -61,20 +67,26 @@ class Gate(Strict):
         }.get(self.metric)
         if allowed and comparisons[0] not in allowed:
             raise ValueError(f"{self.metric} is compared with {' or '.join(allowed)}")
+        if self.metric in LOWER_IS_BETTER and comparisons[0] not in ("no_worse_than", "at_most"):
+            raise ValueError(f"{self.metric} is better when lower: it is compared with no_worse_than or at_most")
         if self.metric in ("latency_p95", "parity") and self.slice:
             raise ValueError(f"{self.metric} is compared over all rows")
-        if self.metric != "latency_p95" and self.margin is not None and self.margin >= 1:
+        width = scale(self.metric)
+        if width is not None and not (self.at_least is None or self.at_least < width) & (self.at_most is None or self.at_most > 0):
+            raise ValueError(f"no number of rows shows that {self.metric}, 0 to {width:g}, surely reaches that bound: leave room")
+        open_ended = self.metric == "latency_p95" or self.metric in RELATIVE or ":" in self.metric
+        if not open_ended and self.margin is not None and self.margin >= 1:
             raise ValueError(f"margin {self.margin:g} would let any {self.metric} pass: write 0.02 or 2% for two points")
         return self
 
     @property
     def sentence(self) -> str:
         """The condition in words."""
+        rows = f" on slice {self.slice}" if self.slice else ""
         if self.any_of:
             return f"At least one of: {' '.join(gate.sentence for gate in self.any_of)}"
         if self.preset:
-            return f"The rule {self.preset}, at {self.confidence:.0%} confidence."
-        rows = f" on slice {self.slice}" if self.slice else ""
+            return f"The rule {self.preset}{rows}, at {self.confidence:.0%} confidence."
         if self.better_than:
             goal = "is better than production's"
         elif self.no_worse_than:
@@ -87,9 +99,9 @@ class Gate(Strict):
     def name(self) -> str:
         """Name of the gate's check, for example `exact_match_established_no_worse`."""
         if self.any_of:
-            return "any_of_" + "_or_".join(re.sub(r"\W", "_", gate.metric) for gate in self.any_of)
+            return "any_of_" + "_or_".join("_".join(filter(None, [re.sub(r"\W", "_", g.metric), g.slice])) for g in self.any_of)
         if self.preset:
-            return f"preset_{self.preset}"
+            return "_".join(filter(None, ["preset", self.preset, self.slice]))
         kind = (
             "better" if self.better_than else "no_worse" if self.no_worse_than else "at_least" if self.at_least is not None else "at_most"
         )

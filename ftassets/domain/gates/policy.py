@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from ftassets.domain.gates.composed import judge_any_of, judge_preset
+from ftassets.domain.gates.fixed import judge_fixed
 from ftassets.domain.gates.gate import Gate
 from ftassets.domain.gates.latency import judge_latency
 from ftassets.domain.gates.paired import judge_paired
@@ -16,11 +18,22 @@ _JUDGES = {"latency_p95": judge_latency, "parity": judge_parity, "judge": judge_
 
 
 def judge(gates: Sequence[Gate], report: EvalReport, review: Review | None = None) -> list[GateResult]:
-    """One result a gate, in the order of the policy. `review` is what people said of the report's sample, where a gate asks for it."""
-    return [
-        judge_review(gate, report, review) if gate.metric == "human_review" else _JUDGES.get(gate.metric, judge_paired)(gate, report)
-        for gate in gates
-    ]
+    """One result a gate, in the order of the policy. `review` is what people said of the report's sample, where a gate asks for it.
+
+    Raises ValueError when candidate and production were not scored on the same rows, or when a score is not finite.
+    """
+
+    def one(gate: Gate) -> GateResult:
+        if gate.any_of:
+            return judge_any_of(gate, one)
+        if gate.preset:
+            return judge_preset(gate, report, one)
+        if gate.metric == "human_review":
+            return judge_review(gate, report, review)
+        usual = judge_paired if gate.better_than or gate.no_worse_than else judge_fixed
+        return _JUDGES.get(gate.metric, usual)(gate, report)
+
+    return [one(gate) for gate in gates]
 
 
 def passed(results: Sequence[GateResult]) -> bool:

@@ -30,6 +30,8 @@ class EvalReport(BaseModel):
     scores: dict[str, list[Score]]  # candidate, production, base -> one score a row, same rows in the same order
     latency_ms: dict[str, list[float]]  # candidate, production -> milliseconds of the same requests, interleaved
     answers: dict[str, list[str]]  # names of the stored answer files, by role
+    row_scores: dict[str, list[str]] = {}  # names of the stored files with a value per row and metric, by role, as `answers`
+    answers_digests: dict[str, str] = {}  # file name -> SHA-256 of the stored answer and score files
     metrics: Measurements = {}  # what the loop asks for besides: metric -> role -> slice -> value name -> number
     other_sets: tuple[str, ...] = ()  # slices of sets beside the golden one, such as general ability and safety
     golden_uses: int = 1  # reports made on this golden commit, this one included

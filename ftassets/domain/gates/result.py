@@ -1,10 +1,13 @@
 """What a gate says, and on which evidence."""
 
 from enum import StrEnum
+from math import ceil
 
 from pydantic import BaseModel, ConfigDict
 
 from ftassets.domain.gates.gate import Gate
+
+ROWS_LIMIT = 100_000  # golden rows nobody writes: a gate that needs more practically never passes
 
 
 class Verdict(StrEnum):
@@ -16,7 +19,7 @@ class Verdict(StrEnum):
 
 
 class GateResult(BaseModel):
-    """A gate's verdict with its evidence; `value` is the estimate, `bound` its one-sided confidence bound (or p-value)."""
+    """A gate's verdict with its evidence; `value` is the estimate, `bound` its one-sided confidence bound."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -27,15 +30,51 @@ class GateResult(BaseModel):
     threshold: float
     n: int
     sentence: str
+    p_value: float | None = None  # of a better_than gate: the smaller, the surer
+    rows_needed: int | None = None  # for NOT ENOUGH DATA: rows that would tell, if the estimate holds; None when there are too many
 
     @classmethod
     def of(
-        cls, gate: Gate, verdict: Verdict, value: float | None, bound: float | None, threshold: float, n: int, sentence: str
+        cls,
+        gate: Gate,
+        verdict: Verdict,
+        value: float | None,
+        bound: float | None,
+        threshold: float,
+        n: int,
+        sentence: str,
+        *,
+        p_value: float | None = None,
+        rows_needed: int | None = None,
+        unit: str = "rows",
     ) -> "GateResult":
-        """The result of a gate under its name."""
-        return cls(name=gate.name, verdict=verdict, value=value, bound=bound, threshold=threshold, n=n, sentence=sentence)
+        """The result of a gate under its name; rows needed count, and are said, only where data are short."""
+        needed = rows_needed if verdict is Verdict.NOT_ENOUGH_DATA else None
+        text = f"{sentence}; about {about(needed)} {unit} would tell" if needed else sentence
+        return cls(
+            name=gate.name, verdict=verdict, value=value, bound=bound, threshold=threshold, n=n, sentence=text, p_value=p_value,
+            rows_needed=needed,
+        )  # fmt: skip
 
 
 def verdict_of(surely: bool, at_all: bool) -> Verdict:
     """PASS when the bound clears the threshold, FAIL when not even the estimate does, else NOT ENOUGH DATA."""
     return Verdict.PASS if surely else Verdict.NOT_ENOUGH_DATA if at_all else Verdict.FAIL
+
+
+def rows_to_tell(n: int, value: float, bound: float, threshold: float) -> int | None:
+    """Rows from which the bound would clear the threshold if the estimate stayed; None above `ROWS_LIMIT`.
+
+    The distance of estimate and bound shrinks with the root of the rows (normal approximation).
+    """
+    distance = abs(value - threshold)
+    if not distance:
+        return None
+    needed = max(n * ((value - bound) / distance) ** 2, n + 1)  # an exact test may want more where the approximation is content
+    return ceil(needed) if needed <= ROWS_LIMIT else None
+
+
+def about(rows: int) -> str:
+    """Two figures are as much as assumptions carry; rounded up."""
+    size = 10 ** max(len(str(rows)) - 2, 0)
+    return f"{-(-rows // size) * size:,}"

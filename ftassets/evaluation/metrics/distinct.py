@@ -17,9 +17,13 @@ class Distinct(TextMetric):
 
     columns = ("predictions",)
 
-    def _compute(self, predictions: Sequence[str]) -> dict[str, float]:
+    def rows(self, predictions: Sequence[str], references: Sequence[str] = ()) -> dict[str, list[float]]:
+        """Both shares of each answer."""
         words = [_WORD.findall(text.lower()) for text in predictions]
-        shares = {f"distinct_{n}": sum(_share(each, n) for each in words) / len(words) for n in (1, 2)}
+        return {f"distinct_{n}": [_share(each, n) for each in words] for n in (1, 2)}
+
+    def _compute(self, predictions: Sequence[str]) -> dict[str, float]:
+        shares = {name: sum(each) / len(each) for name, each in self.rows(predictions).items()}
         return {**shares, "answers": len(set(predictions)) / len(predictions)}
 
 

@@ -3,13 +3,16 @@
 from collections.abc import Sequence
 
 from ftassets.domain.scoring import score
-from ftassets.evaluation.metrics.base import TextMetric
+from ftassets.evaluation.metrics.base import RowMetric
 
 
-class ExactMatch(TextMetric):
+class ExactMatch(RowMetric):
     """`exact_match`: share (0..1) of answers equal to the expected one: as JSON objects, or as texts but for outer white space."""
 
-    def _compute(self, predictions: Sequence[str], references: Sequence[str], task: str = "tool_call") -> dict[str, float]:
-        pairs = enumerate(zip(predictions, references, strict=True))
-        right = [score(str(number), "", answer, expected, task).exact for number, (answer, expected) in pairs]
-        return {"exact_match": sum(right) / len(right)}
+    def rows(
+        self, predictions: Sequence[str], references: Sequence[str], task: str = "tool_call", truncated: Sequence[bool] | None = None
+    ) -> dict[str, list[float]]:
+        """Whether each answer is right; one cut at the token limit is not."""
+        cut = truncated or [False] * len(predictions)
+        each = enumerate(zip(predictions, references, cut, strict=True))
+        return {"exact_match": [float(score(str(n), "", said, wanted, task, truncated=ended).exact) for n, (said, wanted, ended) in each]}

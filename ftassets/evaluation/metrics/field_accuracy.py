@@ -3,13 +3,18 @@
 from collections.abc import Sequence
 
 from ftassets.domain.scoring import score
-from ftassets.evaluation.metrics.base import TextMetric
+from ftassets.evaluation.metrics.base import RowMetric
 
 
-class FieldAccuracy(TextMetric):
+class FieldAccuracy(RowMetric):
     """`field_accuracy`: share (0..1) of fields of either side that agree, mean of the answers; for text the exact match."""
 
-    def _compute(self, predictions: Sequence[str], references: Sequence[str], task: str = "tool_call") -> dict[str, float]:
-        pairs = enumerate(zip(predictions, references, strict=True))
-        shares = [score(str(number), "", answer, expected, task).fields for number, (answer, expected) in pairs]
-        return {"field_accuracy": sum(shares) / len(shares)}
+    def rows(
+        self, predictions: Sequence[str], references: Sequence[str], task: str = "tool_call", truncated: Sequence[bool] | None = None
+    ) -> dict[str, list[float]]:
+        """Share of each answer's fields; 0 for one cut at the token limit."""
+        cut = truncated or [False] * len(predictions)
+        each = enumerate(zip(predictions, references, cut, strict=True))
+        return {
+            "field_accuracy": [float(score(str(n), "", said, wanted, task, truncated=ended).fields) for n, (said, wanted, ended) in each]
+        }

@@ -13,6 +13,10 @@ class OutputLength(TextMetric):
 
     columns = ("predictions",)
 
+    def rows(self, predictions: Sequence[str], references: Sequence[str] = ()) -> dict[str, list[float]]:
+        """Length of each answer, under the name of its mean."""
+        return {"mean": [float(each) for each in lengths(predictions)]}
+
     def _compute(self, predictions: Sequence[str]) -> dict[str, float]:
         found = lengths(predictions)
         median, p95 = np.quantile(found, [0.5, 0.95])

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 
 from ftassets.domain.drift.text import refusals
-from ftassets.evaluation.metrics.base import TextMetric
+from ftassets.evaluation.metrics.base import RowMetric
 
 
-class RefusalRate(TextMetric):
+class RefusalRate(RowMetric):
     """`refusal_rate`: share (0..1) of answers that begin as refusals in English do, as the drift report counts them."""
 
     columns = ("predictions",)
 
-    def _compute(self, predictions: Sequence[str]) -> dict[str, float]:
-        return {"refusal_rate": float(refusals(predictions).mean())}
+    def rows(self, predictions: Sequence[str], references: Sequence[str] = ()) -> dict[str, list[float]]:
+        """1 for each answer that declines, else 0."""
+        return {"refusal_rate": [float(each) for each in refusals(predictions)]}

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 
 from ftassets.domain.scoring import well_formed
-from ftassets.evaluation.metrics.base import TextMetric
+from ftassets.evaluation.metrics.base import RowMetric
 
 
-class Validity(TextMetric):
+class Validity(RowMetric):
     """`validity`: share (0..1) of answers that are a JSON object, or any text at all where the task is text."""
 
     columns = ("predictions",)
 
-    def _compute(self, predictions: Sequence[str], task: str = "tool_call") -> dict[str, float]:
-        return {"validity": sum(well_formed(answer, task) for answer in predictions) / len(predictions)}
+    def rows(self, predictions: Sequence[str], references: Sequence[str] = (), task: str = "tool_call") -> dict[str, list[float]]:
+        """1 or 0 for each answer."""
+        return {"validity": [float(well_formed(answer, task)) for answer in predictions]}

@@ -1,13 +1,14 @@
-"""Getting a model's answers to a set of prompts, and metrics of them, outside the calling process."""
+"""Getting a model's answers to a set of prompts, metrics of them, and parity of its forms, outside the calling process."""
 
 from abc import ABC, abstractmethod
 from typing import Any
 
 from ftassets.domain.answers import AnswerJob, Measurements, MetricsJob
+from ftassets.domain.parity import Agreement, ParityJob
 
 
 class EvaluationFailed(Exception):
-    """The evaluation process ended without all answers or metrics."""
+    """The evaluation process ended without all that the job asks for."""
 
 
 class EvaluationKilled(EvaluationFailed):
@@ -15,15 +16,19 @@ class EvaluationKilled(EvaluationFailed):
 
 
 class Evaluator(ABC):
-    """Runs answer and metrics jobs: afterwards every output file of the job exists, or EvaluationFailed is raised.
+    """Runs jobs: afterwards every output file of the job exists, or EvaluationFailed is raised.
 
     A file of answers is Parquet with columns id (string), answer (string), tokens_out (int64), truncated (bool), one row a prompt.
     """
 
     @abstractmethod
     def answer(self, job: AnswerJob, context: Any) -> None:
-        """Write the answers; files that exist already are kept. Raises EvaluationFailed."""
+        """Write the answers; files that exist already are kept, and batches that a killed process had finished. Raises EvaluationFailed."""
 
     @abstractmethod
     def measure(self, job: MetricsJob, context: Any) -> Measurements:
         """Write the metrics, anew when the file exists already, and return them. Raises EvaluationFailed."""
+
+    @abstractmethod
+    def parity(self, job: ParityJob, context: Any) -> Agreement:
+        """Compare a candidate's forms, anew when the file exists already, and return what was found. Raises EvaluationFailed."""

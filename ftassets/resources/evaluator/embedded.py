@@ -1,4 +1,4 @@
-"""Answers and metrics from a process of its own on this machine, started through Dagster Pipes."""
+"""Answers, metrics and parity from a process of its own on this machine, started through Dagster Pipes."""
 
 import json
 import sys
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ftassets.domain.answers import AnswerJob, Measurements, MetricsJob
+from ftassets.domain.parity import Agreement, ParityJob
 from ftassets.resources.child import run_child
 from ftassets.resources.evaluator.base import EvaluationFailed, EvaluationKilled, Evaluator
 from ftassets.resources.files import write_durably
@@ -32,7 +33,13 @@ class SubprocessEvaluator(Evaluator):
         self._run(job, "metrics-job.json", [job.output], "", context)
         return json.loads(job.output.read_bytes())
 
-    def _run(self, job: AnswerJob | MetricsJob, name: str, owed: Sequence[Path], advice: str, context: Any) -> None:
+    def parity(self, job: ParityJob, context: Any) -> Agreement:
+        """Compare and return what was found. Raises EvaluationFailed."""
+        job.output.unlink(missing_ok=True)
+        self._run(job, "parity-job.json", [job.output], "", context)
+        return Agreement.model_validate_json(job.output.read_bytes())
+
+    def _run(self, job: AnswerJob | MetricsJob | ParityJob, name: str, owed: Sequence[Path], advice: str, context: Any) -> None:
         job_file = job.work / name
         write_durably(job_file, job.model_dump_json(indent=2))
         ended = run_child(self._command, job_file, context, self._python)

@@ -1,9 +1,11 @@
-"""A model that scores answers."""
+"""A model that scores answers, or chooses between two."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from ftassets.domain.preference_judging import Choice
 
 
 class NotJudged(Exception):
@@ -33,3 +35,16 @@ class Judge(ABC):
     @abstractmethod
     def judge(self, messages: Sequence[Mapping[str, Any]], answer: str) -> Judgement:
         """The score of the answer a model gave to these messages. Raises NotJudged, JudgeUnreachable."""
+
+
+class PairwiseJudge(ABC):
+    """One model behind one endpoint, asked which of two answers is better."""
+
+    @property
+    @abstractmethod
+    def identity(self) -> str:
+        """Digest of everything that shapes its choices: those of two identities are not mixed."""
+
+    @abstractmethod
+    def compare(self, messages: Sequence[Mapping[str, Any]], first: str, second: str) -> Choice:
+        """Which of two answers to these messages is better. Raises NotJudged, JudgeUnreachable."""

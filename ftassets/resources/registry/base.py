@@ -40,7 +40,10 @@ class Registry(ABC):
 
     @abstractmethod
     def register(self, loop: str, name: str, digest: str, run_id: str | None, tags: Mapping[str, str]) -> RegisteredVersion:
-        """Register a version once per digest: a second call returns the first's version."""
+        """Register a version once per digest: a second call returns the first's version.
+
+        Its artefacts are those of `run_id`, without one those of the training recorded under the digest.
+        """
 
     @abstractmethod
     def versions(self, loop: str) -> list[RegisteredVersion]:
@@ -48,8 +51,12 @@ class Registry(ABC):
 
     @abstractmethod
     def set_alias(self, loop: str, alias: str, digest: str) -> None:
-        """Move an alias (candidate, production). Raises KeyError for an unknown digest."""
+        """Move an alias (candidate, staging, production). Raises KeyError for an unknown digest."""
 
     @abstractmethod
-    def deprecate(self, loop: str, digest: str, reason: str) -> None:
-        """Tag a version deprecated. Raises KeyError for an unknown digest."""
+    def remove_alias(self, loop: str, alias: str) -> None:
+        """Take an alias away; nothing happens when no version has it."""
+
+    @abstractmethod
+    def tag(self, loop: str, digest: str, tags: Mapping[str, str | None]) -> None:
+        """Set tags of a version; None takes a tag away. Raises KeyError for an unknown digest."""

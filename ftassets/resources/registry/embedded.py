@@ -43,9 +43,9 @@ class MlflowRegistry(Registry):
         client, digest = self._client(), tags["digest"]
         with self._lock():
             experiment = self.experiment(loop)
+            if known := self._recorded(experiment, digest):
+                return known
             for run in client.search_runs([experiment], f"tags.digest = '{digest}'"):
-                if run.info.status == "FINISHED":
-                    return run.info.run_id
                 client.delete_run(run.info.run_id)  # its recording was cut off
             run_id = client.create_run(experiment, run_name=run_name, tags=dict(tags)).info.run_id
             now = int(time.time() * 1000)
@@ -76,6 +76,7 @@ class MlflowRegistry(Registry):
                 pass
             if not client.search_registered_models(f"name = '{loop}'"):
                 client.create_registered_model(loop)
+            run_id = run_id or self._recorded(self.experiment(loop), digest)
             source = f"runs:/{run_id}/{ADAPTER}" if run_id else f"urn:/sha256/{digest}"  # a server takes no source without an absolute path
             client.create_model_version(loop, source, run_id=run_id, tags={**tags, "name": name, "digest": digest}, description=name)
             return self._version(loop, digest)
@@ -109,8 +110,21 @@ class MlflowRegistry(Registry):
     def set_alias(self, loop: str, alias: str, digest: str) -> None:
         self._client().set_registered_model_alias(loop, alias, self._version(loop, digest).number)
 
-    def deprecate(self, loop: str, digest: str, reason: str) -> None:
-        self._client().set_model_version_tag(loop, self._version(loop, digest).number, "deprecated", reason)
+    def remove_alias(self, loop: str, alias: str) -> None:
+        self._client().delete_registered_model_alias(loop, alias)
+
+    def tag(self, loop: str, digest: str, tags: Mapping[str, str | None]) -> None:
+        client, version = self._client(), self._version(loop, digest)
+        for name, value in tags.items():
+            if value is not None:
+                client.set_model_version_tag(loop, version.number, name, value)
+            elif name in version.tags:
+                client.delete_model_version_tag(loop, version.number, name)
+
+    def _recorded(self, experiment: str, digest: str) -> str | None:
+        """Run id of the whole recording of this version's training."""
+        runs = self._client().search_runs([experiment], f"tags.digest = '{digest}' and attributes.status = 'FINISHED'", max_results=1)
+        return runs[0].info.run_id if runs else None
 
     def _version(self, loop: str, digest: str) -> RegisteredVersion:
         for version in reversed(self.versions(loop)):

@@ -1,10 +1,33 @@
 """Signatures over the exact bytes of a statement."""
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 
 
 class SignatureInvalid(Exception):
-    """The envelope was not signed by the key we trust, or its bytes were changed."""
+    """The envelope was not signed by a key we trust, that key was revoked, or its bytes were changed."""
+
+
+class CannotSign(Exception):
+    """There is no key to sign with, or it must not be used; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Signed:
+    """The content of an envelope whose signature is right; `revoked` says why its key does not count any more."""
+
+    payload: bytes
+    key_id: str
+    revoked: str | None
+
+
+@dataclass(frozen=True)
+class Key:
+    """A public key that is or was trusted; `active` is the one that signs here."""
+
+    key_id: str
+    active: bool
+    revoked: str | None
 
 
 class Signer(ABC):
@@ -13,12 +36,31 @@ class Signer(ABC):
     @property
     @abstractmethod
     def key_id(self) -> str:
-        """Id of the signing key."""
+        """Id of the signing key. Raises CannotSign."""
 
     @abstractmethod
     def sign(self, payload: bytes) -> bytes:
-        """The envelope, as JSON bytes, of an in-toto statement's JSON bytes. The payload is kept byte for byte."""
+        """The envelope, as JSON bytes, of an in-toto statement's JSON bytes. The payload is kept byte for byte. Raises CannotSign."""
 
     @abstractmethod
+    def open(self, envelope: bytes) -> Signed:
+        """What an envelope holds, also when its key was revoked. Raises SignatureInvalid."""
+
+    @abstractmethod
+    def known_keys(self) -> list[Key]:
+        """All trusted and revoked keys; makes none. Raises CannotSign, SignatureInvalid on a key file that is none."""
+
+    @abstractmethod
+    def rotate(self) -> str:
+        """Sign with a new key from now on; what the old one signed still counts. The new key's id. Raises CannotSign."""
+
+    @abstractmethod
+    def revoke(self, key_id: str, reason: str) -> None:
+        """Signatures of a key no longer count, for good. Raises KeyError for a key nobody knows."""
+
     def verify(self, envelope: bytes) -> bytes:
-        """The payload of an envelope. Raises SignatureInvalid."""
+        """The payload of an envelope signed by a key that counts. Raises SignatureInvalid."""
+        signed = self.open(envelope)
+        if signed.revoked is not None:
+            raise SignatureInvalid(f"the key {signed.key_id[:12]} that signed it was revoked ({signed.revoked}): materialize release again")
+        return signed.payload

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ftassets.domain.gates.kinds import ROW_VALUES, scale
 from ftassets.domain.scoring import score
 from ftassets.evaluation.metrics.registry import OURS, load
 
@@ -25,6 +26,19 @@ def test_a_metric_keeps_its_word_on_right_and_wrong_answers(name, tmp_path):
     assert right.keys() == wrong.keys()
     assert right != wrong
     assert all(isinstance(value, float) and math.isfinite(value) for value in [*right.values(), *wrong.values()])
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_gates_may_name_exactly_the_values_that_each_row_has(name, tmp_path):
+    metric, expected = load(name, tmp_path), [ON, OFF, ON]
+    answers = [ON, "I cannot do that", ""]
+    rows = metric.rows(answers, expected) if hasattr(metric, "rows") else {}
+    assert tuple(rows) == ROW_VALUES.get(name, ())
+    for value, each in rows.items():
+        assert len(each) == 3
+        assert all(0 <= number <= (scale(f"{name}.{value}") or math.inf) + 1e-5 for number in each)
+        if name != "chrf":  # the corpus's is no mean
+            assert compute(name, tmp_path, answers, expected)[value] == pytest.approx(sum(each) / 3)
 
 
 VALUES = {"bertscore": 3, "f1": 4}

@@ -1,0 +1,48 @@
+"""What the commands share: their arguments, the home's loops and backends, and how they say no."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import typer
+
+from ftassets.home import Home
+
+Loop = Annotated[str, typer.Argument(help="Name of the loop.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object instead of text.")]
+
+
+def known_loop(name: str) -> Any:
+    """The loop of that name. Raises typer.BadParameter naming those there are."""
+    from ftassets.loop_files import read_loops
+
+    loops = read_loops()
+    if name not in loops:
+        raise typer.BadParameter(f"there is no loop {name!r}; there is: {', '.join(loops)}")
+    return loops[name]
+
+
+def backend(name: str) -> Any:
+    """The profile's backend of a capability, for the home of the environment."""
+    from ftassets.profiles import backends
+
+    return backends(Home.from_env())[name]()
+
+
+@contextmanager
+def refusing(*errors: type[Exception]) -> Iterator[None]:
+    """What a command cannot do, as one sentence and exit code 1."""
+    try:
+        yield
+    except errors as error:
+        typer.secho(str(error), err=True, fg=typer.colors.RED)
+        raise typer.Exit(1) from error
+
+
+@contextmanager
+def dagster_instance() -> Iterator[Any]:
+    """Dagster's storage below the home, as `ftassets up` names it."""
+    from ftassets.automation.instance import open_instance
+
+    with open_instance(Home.from_env()) as instance:
+        yield instance

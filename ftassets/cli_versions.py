@@ -1,0 +1,73 @@
+"""Commands on model versions: compare two, adopt one that serves already."""
+
+import getpass
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ftassets.cli_common import AsJson, Loop, backend, known_loop, refusing
+from ftassets.home import Home
+
+app = typer.Typer()
+
+
+@app.command()
+def compare(
+    version_a: Annotated[str, typer.Argument(help="Beginning of a digest, or a name in the registry.")],
+    version_b: Annotated[str, typer.Argument(help="The other version.")],
+    as_json: AsJson = False,
+) -> None:
+    """Show what two versions were made of, what they scored on the same slices, and how they came into production."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from ftassets.commands import compare as command
+    from ftassets.loop_files import read_loops
+    from ftassets.resources.versions import VersionDamaged
+
+    with refusing(ValueError, OSError, VersionDamaged):
+        registry, store, signer = backend("registry"), backend("dataset_store"), backend("signer")
+        found = command.run(Home.from_env(), read_loops(), registry, store, signer, version_a, version_b)
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+        return
+    shown = Table("", "a", "b")
+    for row in command.table(found):
+        shown.add_row(*row)
+    Console().print(shown)
+    typer.echo(f"scores: {found['scores_note']}")
+    if note := found["dataset"].get("note"):
+        typer.echo(f"dataset: {note}")
+
+
+@app.command()
+def adopt(
+    loop: Loop,
+    adapter: Annotated[Path, typer.Option("--adapter", help="PEFT folder: adapter_config.json and adapter_model.safetensors.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why it may serve unmeasured; signed.")],
+    by: Annotated[str | None, typer.Option("--by", help="Who answers for it; without it the login name.")] = None,
+    traffic: Annotated[Path | None, typer.Option("--traffic", help="Log of requests it answered.", exists=True, dir_okay=False)] = None,
+    format: Annotated[str, typer.Option("--format", help="chat, otel, langfuse or litellm.")] = "chat",
+) -> None:
+    """Make an adapter that serves already the first production version of a loop. Nothing is evaluated."""
+    from ftassets.commands import adopt as command
+    from ftassets.domain.adoption import AdoptionRefused
+    from ftassets.resources.serving.base import ServingError
+    from ftassets.resources.signer.base import CannotSign
+
+    config = known_loop(loop)
+    with refusing(AdoptionRefused, CannotSign, ServingError, ValueError, OSError):
+        adopted = command.adopt_adapter(
+            Home.from_env(),
+            config,
+            adapter,
+            by or getpass.getuser(),
+            reason,
+            backend("serving"),
+            backend("signer"),
+            backend("registry"),
+            (backend("traffic_log"), traffic, format) if traffic else None,
+        )
+    typer.echo(command.describe(adopted, loop))

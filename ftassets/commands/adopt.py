@@ -1,0 +1,140 @@
+"""Taking a model that serves already into a loop, so that drift and retrains start from it; nothing is evaluated."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ftassets.commands.flywheel import ImportReport, import_traffic
+from ftassets.domain.adoption import AdoptionJob, AdoptionRefused, adopted_statement
+from ftassets.domain.canonical import file_digest
+from ftassets.domain.loop import LoopConfig
+from ftassets.domain.versions import version_tags
+from ftassets.home import Home
+from ftassets.lineage.drift_reference import wanted_answers
+from ftassets.resources.child import failure_file
+from ftassets.resources.code import code_identity
+from ftassets.resources.files import write_durably
+from ftassets.resources.registry.base import Registry
+from ftassets.resources.releases import Releases
+from ftassets.resources.serving.base import Serving
+from ftassets.resources.signer.base import Signer
+from ftassets.resources.traffic_log.base import TrafficLog
+from ftassets.resources.versions import ADAPTER, load_manifest, verify
+
+RESULT = "result.json"
+LEASE = 60.0  # seconds; a first version is production at once and needs none
+
+
+@dataclass(frozen=True)
+class Adopted:
+    """The version that serves now, its attestation, what was imported, and what its user should know."""
+
+    version: str
+    name: str
+    attestation: Path
+    traffic: ImportReport | None
+    notes: tuple[str, ...]
+
+
+def adopt_adapter(
+    home: Home,
+    loop: LoopConfig,
+    adapter: Path,
+    by: str,
+    reason: str,
+    serving: Serving,
+    signer: Signer,
+    registry: Registry,
+    traffic: tuple[TrafficLog, Path, str] | None = None,
+) -> Adopted:
+    """Make a PEFT folder the loop's first production version; doing it again changes nothing.
+
+    `traffic` is the log, a file of requests the model answered, and its format; they are stored as answers of this version, so
+    that its drift reference can be built at once. Raises AdoptionRefused (no adapter of this loop's base, or the loop has another
+    production version), ServingError, CannotSign, ValueError for an unknown format, OSError.
+    """
+    production = serving.state(loop.name).production
+    if production and not _is_adapter(home, production, adapter):
+        raise AdoptionRefused(
+            f"{loop.name} has a production version, {production[:12]}: adopting is for a loop without one; train a candidate instead"
+        )
+    digest = production or _merged(home, loop, adapter)
+    manifest = verify(home.versions, digest)
+    releases = Releases(home.releases, signer)
+    at = time.time()
+    if not production:
+        releases.write(loop.name, digest, "release", adopted_statement(loop, manifest, by, reason, at, code_identity()))
+    imported = import_traffic(traffic[0], loop.name, traffic[1], traffic[2], digest) if traffic else None
+    registry.log_training(
+        loop.name,
+        f"adopted-{digest[:12]}",
+        {**manifest.training, "base_model": loop.base_model},
+        {},
+        [],
+        {**version_tags(manifest), "digest": digest, "loop": loop.name},
+        home.versions / digest / ADAPTER,
+    )
+    base = loop.base_model.rstrip("/").rsplit("/", 1)[-1].removeprefix("package:")
+    name = f"{base}-adopted-{datetime.fromtimestamp(at, UTC):%Y%m%d}-{digest[:8]}"
+    tags = {**version_tags(manifest), "adopted_by": by, "adopted_because": reason}
+    registered = registry.register(loop.name, name, digest, None, tags)
+    if not production:
+        serving.start(loop.name, digest, 100, LEASE, by, f"adopted: {reason}")
+    registry.set_alias(loop.name, "production", digest)
+    path = releases.path(loop.name, digest)
+    return Adopted(digest, registered.name, path, imported, _notes(loop, manifest.training, imported))
+
+
+def describe(adopted: Adopted, loop: str) -> str:
+    """What was done as lines for a terminal."""
+    lines = [f"{loop} is served by {adopted.name}, version {adopted.version}", f"signed without a verdict: {adopted.attestation}"]
+    if adopted.traffic:
+        report = adopted.traffic
+        lines.append(f"{report.read} rows read, {report.stored} stored, {report.already} there already, {len(report.quarantined)} no rows")
+        lines += [f"  {item.where}: {item.reason}" for item in report.quarantined[:20]]
+    return "\n".join([*lines, *adopted.notes])
+
+
+def _is_adapter(home: Home, production: str, adapter: Path) -> bool:
+    files = load_manifest(home.versions, production).files
+    found = {f"{ADAPTER}/{name}": adapter / name for name in ("adapter_config.json", "adapter_model.safetensors")}
+    return all(path.exists() and files.get(name) == file_digest(path) for name, path in found.items())
+
+
+def _merged(home: Home, loop: LoopConfig, adapter: Path) -> str:
+    """Digest of the version made of an adapter, in a process of its own: the model libraries stay out of this one."""
+    work = home.root / "work" / f"adopt-{uuid.uuid4().hex[:12]}"
+    work.mkdir(parents=True)
+    try:
+        job = AdoptionJob(
+            loop=loop.name, base_model=loop.base_model, task=loop.task, adapter=adapter.resolve(), work=work, versions=home.versions
+        )
+        job_file = work / "job.json"
+        write_durably(job_file, job.model_dump_json(indent=2))
+        environment = {**os.environ, "HF_HUB_OFFLINE": os.environ.get("HF_HUB_OFFLINE", "1")}
+        command = [sys.executable, "-m", "ftassets.training.adopt", str(job_file)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        if done.returncode:
+            said = failure_file(job_file)
+            raise AdoptionRefused(said.read_text() if said.exists() else f"merging ended with {done.returncode}: {done.stderr[-500:]}")
+        return json.loads((work / RESULT).read_text())["digest"]
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _notes(loop: LoopConfig, training: dict, imported: ImportReport | None) -> tuple[str, ...]:
+    notes = ["nothing was evaluated: the first candidate is compared with it on the golden set and the held-out rows"]
+    if (training["rank"], training["alpha"]) != (loop.train.rank, loop.train.alpha):
+        notes.append(f"a retrain goes on from this adapter: set train.rank to {training['rank']} and train.alpha to {training['alpha']}")
+    needed = wanted_answers(loop.retrain_on.drift, trained=False)
+    have = imported.read if imported else 0
+    if have < needed:
+        notes.append(f"its drift reference is made of its own traffic: {needed - have} more answers, or import them with --traffic")
+    return tuple(notes)

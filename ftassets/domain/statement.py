@@ -1,0 +1,38 @@
+"""The form of everything that is signed here: an in-toto Statement as canonical JSON."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from ftassets.domain.canonical import canonical_json
+
+STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
+PAYLOAD_TYPE = "application/vnd.in-toto+json"
+
+
+def write_statement(kind: str, subjects: Mapping[str, str], predicate: Mapping[str, Any]) -> bytes:
+    """JSON bytes of a Statement (https://github.com/in-toto/attestation, v1) of a predicate type.
+
+    `subjects` maps names to SHA-256 hex digests. The bytes are signed and kept as they are: a second serialisation
+    could write 800 as 800.0. Raises ValueError on NaN and infinity.
+    """
+    return canonical_json(
+        {
+            "_type": STATEMENT_TYPE,
+            "subject": [{"name": name, "digest": {"sha256": digest}} for name, digest in sorted(subjects.items())],
+            "predicateType": kind,
+            "predicate": predicate,
+        }
+    )
+
+
+def read_statement(payload: bytes) -> tuple[str, dict[str, str], dict[str, Any]]:
+    """Predicate type, subjects and predicate of a Statement. Raises ValueError when the bytes are none."""
+    try:
+        content = json.loads(payload)
+        if content["_type"] != STATEMENT_TYPE:
+            raise ValueError(f"of type {content['_type']!r}")
+        subjects = {subject["name"]: subject["digest"]["sha256"] for subject in content["subject"]}
+        return content["predicateType"], subjects, dict(content["predicate"])
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"not an in-toto statement ({error!r})") from error

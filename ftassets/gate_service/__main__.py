@@ -1,0 +1,68 @@
+"""The process of one evaluation: `python -m ftassets.gate_service JOB.json`."""
+
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ftassets.gate_service.contract import BadRequest, EvaluationJob
+from ftassets.gate_service.evaluation import evaluate
+from ftassets.home import Home
+from ftassets.profiles import backends
+from ftassets.resources.child import die_with_parent, failure_file
+from ftassets.resources.dataset_store.base import DatasetError
+from ftassets.resources.evaluator.base import EvaluationFailed
+from ftassets.resources.files import write_durably
+
+BAD_REQUEST = 2  # exit code
+
+_Result = TypeVar("_Result")
+
+
+def main(job_file: Path) -> int:
+    """Write the answer beside the job. Exit code 0, BAD_REQUEST, or 1; the last two leave a sentence in the failure file."""
+    die_with_parent()
+    try:
+        job = EvaluationJob.model_validate_json(job_file.read_bytes())
+        home = Home(job.home)
+        made = backends(home)
+        store, evaluator, serving = (made[name]() for name in ("dataset_store", "evaluator", "serving"))
+        answer = in_a_run(job.id, lambda context: evaluate(job, home, store, evaluator, serving, context))
+        write_durably(job.answer, answer.model_dump_json())
+    except BadRequest as error:
+        write_durably(failure_file(job_file), str(error))
+        return BAD_REQUEST
+    except (EvaluationFailed, DatasetError) as error:
+        write_durably(failure_file(job_file), str(error))
+        return 1
+    except Exception as error:
+        traceback.print_exc()
+        write_durably(failure_file(job_file), f"{type(error).__name__}: {error}")
+        return 1
+    return 0
+
+
+def in_a_run(run_id: str, do: Callable[[Any], _Result]) -> _Result:
+    """What `do` returns, given the context of a Dagster run in memory: evaluators start their processes through Dagster Pipes."""
+    import dagster as dg
+
+    results: list[_Result] = []
+
+    @dg.op
+    def evaluation(context: dg.OpExecutionContext) -> None:
+        results.append(do(context))
+
+    @dg.job(executor_def=dg.in_process_executor, config={"loggers": {"console": {"config": {"log_level": "INFO"}}}})
+    def gate_evaluation() -> None:
+        evaluation()
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        gate_evaluation.execute_in_process(instance=instance, run_id=run_id)
+    return results[0]
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: python -m ftassets.gate_service JOB.json")
+    sys.exit(main(Path(sys.argv[1])))

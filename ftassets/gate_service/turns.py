@@ -1,0 +1,76 @@
+"""One evaluation at a time, each in a process of its own that ends with its time or with the service."""
+
+import asyncio
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+
+from ftassets.gate_service.contract import BadRequest, EvaluationJob, GateAnswer
+from ftassets.resources.child import failure_file
+from ftassets.resources.evaluator.base import EvaluationFailed
+from ftassets.resources.files import write_durably
+
+LIMIT = 600.0  # seconds a request may take, its wait included
+WAITING = 8  # requests that may wait
+KEY = "FTASSETS_GATE_KEY"
+
+Run = Callable[[EvaluationJob], Awaitable[GateAnswer]]
+
+
+class QueueFull(Exception):
+    """As many requests are waiting as may."""
+
+
+class OutOfTime(Exception):
+    """The request's time is over; its process was ended."""
+
+
+class Turns:
+    """Lets requests through one after the other, in the order they came."""
+
+    def __init__(self, run: Run, limit: float = LIMIT, waiting: int = WAITING) -> None:
+        self._run, self._limit, self._most = run, limit, waiting + 1
+        self._inside = 0
+        self._turn = asyncio.Lock()
+
+    async def evaluate(self, job: EvaluationJob) -> GateAnswer:
+        """The answer to a job. Raises QueueFull, OutOfTime, and what the run raises."""
+        if self._inside >= self._most:
+            raise QueueFull(f"{self._inside} evaluations are under way or waiting, and one runs at a time: try again in some minutes")
+        self._inside += 1
+        begun = False
+        try:
+            async with asyncio.timeout(self._limit), self._turn:
+                begun = True
+                return await self._run(job)
+        except TimeoutError as error:
+            what = "the evaluation was ended" if begun else "its turn did not come"
+            advice = "the answers it had finished are kept: ask again" if begun else "ask again later"
+            raise OutOfTime(f"{what} after {self._limit:.0f} s; {advice}") from error
+        finally:
+            self._inside -= 1
+
+
+async def run_process(job: EvaluationJob, module: Sequence[str] = ("-m", "ftassets.gate_service")) -> GateAnswer:
+    """Evaluate in a process that is ended, with all it started, when this call is cancelled. Raises BadRequest, EvaluationFailed."""
+    write_durably(job.file, job.model_dump_json())
+    environment = {name: value for name, value in os.environ.items() if name != KEY}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, *module, str(job.file), stdin=asyncio.subprocess.DEVNULL, env=environment, start_new_session=True
+    )
+    try:
+        code = await process.wait()
+        if code == 0:
+            return GateAnswer.model_validate_json(job.answer.read_bytes())
+        said = failure_file(job.file)
+        sentence = said.read_text(encoding="utf-8") if said.exists() else f"its process ended with exit code {code}: see the service's log"
+        raise BadRequest(sentence) if code == 2 and said.exists() else EvaluationFailed(sentence)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # the whole group, also what the process started
+        await asyncio.shield(process.wait())
+        for folder in job.work.parent.glob(f"*{job.id}*"):
+            shutil.rmtree(folder, ignore_errors=True)

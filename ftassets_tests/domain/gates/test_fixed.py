@@ -1,0 +1,81 @@
+"""Gates with a fixed bound."""
+
+import numpy as np
+import pytest
+
+from ftassets.domain.gates.gate import Gate
+from ftassets.domain.gates.policy import judge
+from ftassets.domain.gates.result import GateResult, Verdict
+from ftassets_tests.domain.gates.reports import labelled, report, rows
+
+FAST = Gate(metric="latency_p95", at_most=2000)
+
+
+def of(gate: Gate, values: list[float], metric: str = "rouge.rougeL") -> GateResult:
+    return judge([gate], report(rows(values, metric)))[0]
+
+
+@pytest.mark.parametrize(("right", "verdict"), [(100, Verdict.PASS), (97, Verdict.PASS), (92, Verdict.NOT_ENOUGH_DATA), (89, Verdict.FAIL)])
+def test_a_share_must_surely_reach_the_bound(right: int, verdict: Verdict) -> None:
+    assert of(Gate(metric="exact_match", at_least=0.9), [1.0] * right + [0.0] * (100 - right)).verdict is verdict
+
+
+def test_a_share_that_must_stay_low_is_the_mirror_image() -> None:
+    few = [1.0] * 3 + [0.0] * 97
+    up = of(Gate(metric="exact_match", at_least=0.9), [1.0 - value for value in few])
+    down = of(Gate(metric="refusal_rate.refusal_rate", at_most=0.1), few, "refusal_rate.refusal_rate")
+    assert down.verdict is up.verdict is Verdict.PASS
+    assert down.bound == pytest.approx(1 - (up.bound or 0))
+
+
+def test_means_of_rows_against_a_bar() -> None:
+    rng = np.random.default_rng(1)
+    values = rng.uniform(0.8, 1.0, 300).tolist()
+    assert of(Gate(metric="bertscore.f1", at_least=0.88), values, "bertscore.f1").verdict is Verdict.PASS
+    assert of(Gate(metric="bertscore.f1", at_least=0.95), values, "bertscore.f1").verdict is Verdict.FAIL
+    assert of(Gate(metric="bertscore.f1", at_least=0.88), values[:4], "bertscore.f1").verdict is Verdict.NOT_ENOUGH_DATA
+    lengths = rng.uniform(50, 150, 300).tolist()
+    assert of(Gate(metric="output_length.mean", at_most=120), lengths, "output_length.mean").verdict is Verdict.PASS
+    assert of(Gate(metric="output_length.mean", at_most=90), lengths, "output_length.mean").verdict is Verdict.FAIL
+
+
+@pytest.mark.parametrize("true", [0.9, 0.97])
+def test_a_mean_at_the_bar_seldom_passes(true: float) -> None:
+    rng, runs = np.random.default_rng(2), 500
+    gate = Gate(metric="bertscore.f1", at_least=true)
+    draws = rng.beta(true * 8, (1 - true) * 8, (runs, 100))
+    assert sum(of(gate, each.tolist(), "bertscore.f1").verdict is Verdict.PASS for each in draws) / runs <= 0.06
+
+
+def test_macro_f1_against_a_bar() -> None:
+    expected = ["a"] * 100 + ["b"] * 100
+    wrong = ["b"] * 4 + expected[4:]
+    assert judge([Gate(metric="f1", at_least=0.9)], report(labelled(expected, wrong)))[0].verdict is Verdict.PASS
+    assert judge([Gate(metric="f1", at_least=0.97)], report(labelled(expected, wrong)))[0].verdict is Verdict.NOT_ENOUGH_DATA
+    assert judge([Gate(metric="f1", at_least=0.99)], report(labelled(expected, wrong)))[0].verdict is Verdict.FAIL
+
+
+def test_the_slowest_answers_must_surely_be_fast() -> None:
+    def fast(times: list[float]) -> GateResult:
+        return judge([FAST], report([], latency={"candidate": times}))[0]
+
+    assert fast([100.0 + i for i in range(150)]).verdict is Verdict.PASS
+    assert fast([100.0] * 120 + [2500.0] * 30).verdict is Verdict.FAIL
+    assert fast([100.0] * 144 + [2500.0] * 6).verdict is Verdict.NOT_ENOUGH_DATA
+    assert fast([100.0] * 19).verdict is Verdict.NOT_ENOUGH_DATA
+    few = fast([100.0] * 40)
+    assert (few.verdict, few.rows_needed) == (Verdict.NOT_ENOUGH_DATA, 59)
+    assert fast([100.0] * 59).verdict is Verdict.PASS
+
+
+def test_a_p95_at_the_bound_seldom_passes() -> None:
+    rng, runs = np.random.default_rng(5), 1000
+    limit = 2000 / np.exp(1.6448536 * 0.4)  # the median whose 95th percentile is 2 s
+    times = limit * rng.lognormal(0, 0.4, (runs, 150))
+    passes = sum(judge([FAST], report([], latency={"candidate": each.tolist()}))[0].verdict is Verdict.PASS for each in times)
+    assert passes / runs <= 0.06
+
+
+def test_a_time_that_is_no_number_is_an_error() -> None:
+    with pytest.raises(ValueError, match="request 1 of candidate: latency_p95"):
+        judge([FAST], report([], latency={"candidate": [1.0, float("nan")] * 20}))

@@ -1,0 +1,87 @@
+"""A real evaluation: tiny models, the process of its own, the evaluation process below it, and a gateway for response times."""
+
+import asyncio
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from sklearn.metrics import f1_score
+
+from ftassets.domain.scoring import label_of
+from ftassets.gate_service.contract import BadRequest, GateAnswer
+from ftassets.gate_service.turns import run_process
+from ftassets.lineage.eval_report import _answer_files, read_answers
+from ftassets_tests.gate_service.world import LOOP, World, make_world
+from ftassets_tests.serving.thread_host import ThreadHost, run_gateway_in_thread
+from ftassets_tests.tiny_loop import teach
+from ftassets_tests.tiny_model import make_tiny_model
+
+pytestmark = pytest.mark.slow
+
+GATES = [
+    {"metric": "exact_match", "slice": "established", "no_worse_than": "production", "margin": 0.5},
+    {"metric": "latency_p95", "no_worse_than": "production", "margin": 100, "pairs": 20},
+]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """The candidate says {"intent": "dim"} whatever it is asked, which is the label of half the golden rows."""
+    folder = tmp_path_factory.mktemp("evaluation")
+    base = make_tiny_model(folder / "untaught")
+    candidate = teach(make_tiny_model(folder / "taught"), '{"intent": "dim"}')
+    return make_world(folder, base, candidate, gates=GATES, task={"system_prompt": "Answer as JSON.", "max_tokens": 12})
+
+
+@pytest.fixture(scope="module")
+def answer(world: World) -> Iterator[tuple[GateAnswer, set[str]]]:
+    """What the service says while the gateway is up, and the versions that stayed staged."""
+    host = ThreadHost()
+    try:
+        with run_gateway_in_thread(world.home, {LOOP: world.loop}, host) as (serving, _), this_tree():
+            found = asyncio.run(run_process(world.job(baseline_f1=0.2)))
+            yield found, set(serving.state(LOOP).staged)
+    finally:
+        host.close()
+
+
+@contextmanager
+def this_tree() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH")])))
+        yield
+
+
+def test_a_version_is_answered_scored_timed_and_judged(world: World, answer: tuple[GateAnswer, set[str]]) -> None:
+    found, staged = answer
+    said = read_answers(_answer_files(world.home, world.loop, world.candidate, [world.golden]))
+    labels = [label_of(row.completion, "intent") for row in world.golden], [label_of(said[row.id], "intent") for row in world.golden]
+    assert found.f1_score == pytest.approx(f1_score(*labels, labels=["dim", "open"], average="macro"))
+    assert found.f1_score == pytest.approx(1 / 3)
+    assert found.latency_ms_p99 is not None
+    assert found.latency_ms_p99 > 0
+    assert {result.name: result.verdict.value for result in found.verdicts} == {
+        "exact_match_established_no_worse": "PASS", "latency_p95_no_worse": "PASS", "caller_f1": "PASS",
+    }  # fmt: skip
+    assert (found.passed, found.compared_with) == (True, world.base)
+    assert staged == set()
+
+
+def test_it_leaves_answers_for_the_loops_report_and_nothing_else(world: World, answer: tuple[GateAnswer, set[str]]) -> None:
+    assert len(list(world.home.answers.iterdir())) == 4  # two models, golden and held-out rows
+    assert not os.listdir(world.home.root / "work")
+    assert not world.home.releases.exists()
+    assert not world.home.reports.exists()
+
+
+def test_changed_weights_are_a_bad_request(world: World, answer: tuple[GateAnswer, set[str]]) -> None:
+    weights = world.home.versions / world.candidate / "merged" / "model.safetensors"
+    before = weights.read_bytes()
+    weights.write_bytes(before[:-1] + b"\0")
+    try:
+        with this_tree(), pytest.raises(BadRequest, match="is missing or was changed"):
+            asyncio.run(run_process(world.job()))
+    finally:
+        weights.write_bytes(before)

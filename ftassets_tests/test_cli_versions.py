@@ -1,0 +1,40 @@
+"""Commands on versions, as a person types them."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from ftassets.cli_versions import app
+from ftassets.home import Home
+from ftassets.loop_files import read_loops
+from ftassets_tests.serving.releases import make_version
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    monkeypatch.setenv("FTASSETS_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("FTASSETS_PROFILE", raising=False)
+    return Home(tmp_path / "home")
+
+
+def test_compare_prints_a_table_or_json_and_refuses_what_is_no_version(home: Home) -> None:
+    first, second = make_version(home, "one"), make_version(home, "two")
+    shown = CliRunner().invoke(app, ["compare", first[:10], second[:10]])
+    assert shown.exit_code == 0, shown.output
+    assert first[:12] in shown.output
+    assert "no report measured" in shown.output
+    found = json.loads(CliRunner().invoke(app, ["compare", first, second, "--json"]).output)
+    assert (found["a"]["digest"], found["b"]["digest"]) == (first, second)
+    refused = CliRunner().invoke(app, ["compare", first, "zz"])
+    assert (refused.exit_code, "names no version" in refused.output, "Traceback" in refused.output) == (1, True, False)
+
+
+def test_adopt_says_what_is_missing_in_one_sentence(home: Home, tmp_path: Path) -> None:
+    loop = next(iter(read_loops()))
+    refused = CliRunner().invoke(app, ["adopt", loop, "--adapter", str(tmp_path), "--reason", "it serves"])
+    assert refused.exit_code == 1
+    assert "ftassets up" in refused.output
+    unknown = CliRunner().invoke(app, ["adopt", "nobody", "--adapter", str(tmp_path), "--reason", "it serves"])
+    assert (unknown.exit_code, "there is no loop" in unknown.output) == (2, True)
