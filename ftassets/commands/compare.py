@@ -14,7 +14,7 @@ from ftassets.domain.statement import read_statement
 from ftassets.domain.versions import VersionManifest
 from ftassets.home import Home
 from ftassets.lineage.dataset_files import read_splits
-from ftassets.lineage.eval_report import policy_digest
+from ftassets.lineage.stored_reports import policy_digest
 from ftassets.resources.dataset_store.base import DatasetError, DatasetStore
 from ftassets.resources.registry.base import RegisteredVersion, Registry
 from ftassets.resources.releases import Releases

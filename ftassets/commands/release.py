@@ -19,14 +19,12 @@ from ftassets.domain.approval import (
     role_of,
 )
 from ftassets.domain.attestation import PREDICATE_TYPE, objections
-from ftassets.domain.gates.policy import judge
 from ftassets.domain.gates.result import Verdict
 from ftassets.domain.loop import LoopConfig
 from ftassets.domain.statement import read_statement
 from ftassets.domain.versions import VersionManifest
 from ftassets.home import Home
-from ftassets.lineage.eval_report import read_report
-from ftassets.lineage.human_review import read_review
+from ftassets.lineage.stored_reports import read_report, verdicts
 from ftassets.resources.releases import Releases
 from ftassets.resources.signer.base import SignatureInvalid, Signer
 from ftassets.resources.versions import MANIFEST, VersionDamaged, file_digests, load_manifest
@@ -69,7 +67,7 @@ def override(
     role = role_of(name, loop.release, "override")
     report_digest = _newest_report(home, loop, version)
     report = read_report(home, loop, report_digest)
-    results = judge(loop.gates, report, read_review(home, loop.name, report_digest))
+    results = verdicts(home, loop, report, report_digest)
     failing = {result.name: result.verdict.value for result in results if result.verdict is not Verdict.PASS}
     if not failing:
         raise ValueError(f"every gate passes for version {report.candidate[:12]}: there is nothing to override")

@@ -11,9 +11,10 @@ from ftassets.domain.human_review import Given, ReviewRow, parse_csv, to_csv
 from ftassets.domain.loop import LoopConfig
 from ftassets.home import Home
 from ftassets.lineage.dataset_files import from_parquet, golden_path
-from ftassets.lineage.eval_report import read_answers, read_report
 from ftassets.lineage.events import node, required
 from ftassets.lineage.human_review import add_review
+from ftassets.lineage.measuring import read_answers
+from ftassets.lineage.stored_reports import read_report
 from ftassets.resources.dataset_store.base import DatasetStore
 
 _NAME = re.compile(r"\w[\w .@+-]{0,63}")

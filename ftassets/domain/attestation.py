@@ -57,9 +57,7 @@ def override_of(predicate: Mapping[str, Any]) -> Override | None:
     return None if block is None else Override.model_validate(block)
 
 
-def _not_raised(
-    predicate: Mapping[str, Any], loop: str, version: str, verdicts: Mapping[str, str], now: float, first: bool
-) -> list[str]:
+def _not_raised(predicate: Mapping[str, Any], loop: str, version: str, verdicts: Mapping[str, str], now: float, first: bool) -> list[str]:
     why = []
     if predicate.get("adopted") is True:
         if not first:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from ftassets.domain.gates.gate import Gate
+from ftassets.domain.gates.measured import missing_metrics
 from ftassets.domain.units import Fraction, Seconds, Strict
 
 _BUDGET = re.compile(r"^(\d{1,4})/(quarter|month|week|day)$")
@@ -257,8 +258,10 @@ class LoopConfig(Strict):
         names = [gate.name for gate in self.gates]
         if len(set(names)) != len(names):
             raise ValueError(f"two gates have the same name: {sorted(names)}")
-        if self.judge is None and any(gate.metric == "judge" for gate in self.gates):
+        if self.judge is None and any(gate.metric == "judge" for each in self.gates for gate in (each, *each.any_of)):
             raise ValueError("a judge gate needs `judge`: url, model, and labels that show how far it agrees with people")
+        if problems := missing_metrics(self.gates, self.metrics, self.task.type):
+            raise ValueError("; ".join(problems))
         return self
 
     @model_validator(mode="after")

@@ -19,7 +19,7 @@ from ftassets.lineage import dataset_checks
 from ftassets.lineage.dataset_files import (
     dataset_objects,
     from_parquet,
-    golden_path,
+    read_judged,
     read_labels,
     read_splits,
     seed_path,
@@ -59,7 +59,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult:
         seed_commit = required(context.instance, node(loop.name, "seed_examples"))
         golden_commit = required(context.instance, node(loop.name, "golden_set"))
-        golden = from_parquet(dataset_store.read(golden_commit, golden_path(loop.name)))
+        golden = read_judged(dataset_store, golden_commit, loop)
         rows = from_parquet(dataset_store.read(seed_commit, seed_path(loop.name)))
         rows += _stored_rows(dataset_store, loop, traffic_log.forgotten())
         since = time.time() - loop.dataset.production_window

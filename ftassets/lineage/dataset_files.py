@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import BaseModel, JsonValue
 
 from ftassets.domain.canonical import canonical_json
+from ftassets.domain.loop import LoopConfig
 from ftassets.domain.preferences import Pair
 from ftassets.domain.rows import Example, Quarantined
 from ftassets.domain.shards import Index, Shard, Shards, content_hash, plan
@@ -80,6 +81,12 @@ def from_parquet(content: bytes) -> list[Example]:
 def read_sets(store: DatasetStore, ref: str, loop: str, names: Iterable[str]) -> dict[str, list[Example]]:
     """Rows of sets beside the golden one, by name. Raises ObjectNotFound when `ref` is from before a set was there."""
     return {name: from_parquet(store.read(ref, set_path(loop, name))) for name in names}
+
+
+def read_judged(store: DatasetStore, ref: str, loop: LoopConfig) -> list[Example]:
+    """All rows versions are judged by, golden and further sets: none of them may be trained on."""
+    further = read_sets(store, ref, loop.name, [each.name for each in loop.sets])
+    return from_parquet(store.read(ref, golden_path(loop.name))) + [row for rows in further.values() for row in rows]
 
 
 def pairs_to_parquet(pairs: Sequence[Pair]) -> bytes:

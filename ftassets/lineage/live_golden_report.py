@@ -16,9 +16,9 @@ from ftassets.domain.scoring import Score, score
 from ftassets.home import Home
 from ftassets.lineage import latest, live
 from ftassets.lineage.dataset_files import from_parquet, golden_path, read_splits
-from ftassets.lineage.eval_report import read_report
 from ftassets.lineage.events import data_version, history, metadata_value, node, required
 from ftassets.lineage.node import describe
+from ftassets.lineage.stored_reports import read_report
 from ftassets.reporting.tables import markdown_table
 from ftassets.reporting.trends import Point, trend
 from ftassets.resources.dataset_store.base import DatasetError, DatasetStore

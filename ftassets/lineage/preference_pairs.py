@@ -8,7 +8,7 @@ import dagster as dg
 from ftassets.domain.curation import pii
 from ftassets.domain.loop import LoopConfig
 from ftassets.domain.preferences import Pair, build_pairs
-from ftassets.lineage.dataset_files import from_parquet, golden_path, pairs_path, pairs_to_parquet
+from ftassets.lineage.dataset_files import pairs_path, pairs_to_parquet, read_judged
 from ftassets.lineage.events import node, required
 from ftassets.lineage.node import describe
 from ftassets.reporting.tables import markdown_table
@@ -33,7 +33,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, traffic_log: dg.ResourceParam[TrafficLog], dataset_store: dg.ResourceParam[DatasetStore]
     ) -> dg.MaterializeResult:
         golden_commit = required(context.instance, node(loop.name, "golden_set"))
-        golden = from_parquet(dataset_store.read(golden_commit, golden_path(loop.name)))
+        golden = read_judged(dataset_store, golden_commit, loop)
         reviewed = traffic_log.reviewed(loop.name, time.time() - loop.dataset.production_window)
         pairs, dropped = build_pairs(reviewed, [row.prompt for row in golden], loop.dataset.max_rows_per_user, loop.task.type)
         pairs = [_scrubbed(pair) for pair in pairs]

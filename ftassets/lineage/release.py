@@ -17,10 +17,11 @@ from ftassets.domain.loop import LoopConfig
 from ftassets.domain.statement import read_statement
 from ftassets.domain.versions import VersionManifest, score_tags, version_tags
 from ftassets.home import Home
-from ftassets.lineage.eval_report import gate_table, policy_digest, read_report
+from ftassets.lineage.eval_page import gate_table
 from ftassets.lineage.events import history, node, refused_gates, required
 from ftassets.lineage.human_review import read_review
 from ftassets.lineage.node import describe
+from ftassets.lineage.stored_reports import policy_digest, read_report
 from ftassets.resources.code import code_identity
 from ftassets.resources.dataset_store.base import AlreadyExists, DatasetStore
 from ftassets.resources.registry.base import Registry

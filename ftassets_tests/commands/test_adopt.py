@@ -12,8 +12,8 @@ import requests
 
 from ftassets.commands.adopt import Adopted, adopt_adapter, describe
 from ftassets.domain.adoption import AdoptionRefused, adopted_statement
-from ftassets.lineage.eval_report import read_report
 from ftassets.lineage.events import data_version, metadata_value, newest, node
+from ftassets.lineage.stored_reports import read_report
 from ftassets.resources.releases import Releases
 from ftassets.resources.serving.base import ServingError
 from ftassets.resources.versions import ADAPTER, load_manifest

@@ -12,7 +12,7 @@ from ftassets.domain.scoring import score
 from ftassets.domain.versions import VersionManifest, score_tags, version_tags
 from ftassets.home import Home
 from ftassets.lineage.dataset_files import dataset_objects
-from ftassets.lineage.eval_report import policy_digest, store_report
+from ftassets.lineage.stored_reports import policy_digest, store_report
 from ftassets.resources.dataset_store.embedded import GitDatasetStore
 from ftassets.resources.registry.embedded import MlflowRegistry
 from ftassets.resources.releases import Releases

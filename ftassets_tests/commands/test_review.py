@@ -19,9 +19,9 @@ from ftassets.domain.rows import Example
 from ftassets.domain.scoring import Score
 from ftassets.home import Home
 from ftassets.lineage.dataset_files import golden_path, to_parquet
-from ftassets.lineage.eval_report import read_report, store_report
 from ftassets.lineage.events import DATA_VERSION, node
 from ftassets.lineage.human_review import read_review
+from ftassets.lineage.stored_reports import read_report, store_report
 from ftassets.profiles import embedded
 
 GOLDEN = [Example(id=f"g{n}", prompt=f"=question, {n}\n?", completion=f"right {n}", slice="golden") for n in range(80)]

@@ -20,7 +20,7 @@ from ftassets.gate_service.contract import EvaluateRequest, EvaluationJob, GateA
 from ftassets.gate_service.evaluation import evaluate
 from ftassets.gate_service.turns import OutOfTime, QueueFull, Turns
 from ftassets.lineage.dataset_files import from_parquet, golden_path, read_splits
-from ftassets.lineage.eval_report import _answer_files
+from ftassets.lineage.measuring import RowSet, answer_file
 from ftassets.resources.evaluator.base import EvaluationFailed
 from ftassets.resources.evaluator.embedded import SubprocessEvaluator
 from ftassets.resources.serving.embedded import GatewayServing
@@ -39,8 +39,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     golden = from_parquet(world.store.read(world.golden_commit, golden_path(LOOP)))
     held_out = read_splits(world.store, str(load_manifest(world.home.versions, world.candidate).dataset_commit), LOOP)["test"]
     for digest, right in ((world.base, 0.1), (world.candidate, 0.9)):
-        for path, examples in zip(_answer_files(world.home, world.loop, digest, [golden, held_out]), (golden, held_out), strict=True):
-            write_answers(path, examples, right)
+        for examples in (golden, held_out):
+            write_answers(answer_file(world.home, world.loop, digest, RowSet(examples), world.base), examples, right)
     return world
 
 
@@ -101,7 +101,7 @@ def test_a_gate_that_only_the_report_can_decide_rejects_and_says_so(world: World
     with client_of(reviewed) as client:
         answer = client.post("/evaluate", json=world.request(), headers=HEADERS)
     assert answer.status_code == 409
-    assert "Human_review: only the loop's own eval_report measures this" in answer.json()["message"]
+    assert "Human_review: people review the loop's own eval_report" in answer.json()["message"]
 
 
 @pytest.mark.parametrize("headers", [{}, {"authorization": "Bearer wrong"}, {"authorization": KEY}, {"authorization": "Bearer \xff"}])

@@ -12,7 +12,7 @@ from sklearn.metrics import f1_score
 from ftassets.domain.scoring import label_of
 from ftassets.gate_service.contract import BadRequest, GateAnswer
 from ftassets.gate_service.turns import run_process
-from ftassets.lineage.eval_report import _answer_files, read_answers
+from ftassets.lineage.measuring import RowSet, answer_file, read_answers
 from ftassets_tests.gate_service.world import LOOP, World, make_world
 from ftassets_tests.serving.thread_host import ThreadHost, run_gateway_in_thread
 from ftassets_tests.tiny_loop import teach
@@ -56,7 +56,7 @@ def this_tree() -> Iterator[None]:
 
 def test_a_version_is_answered_scored_timed_and_judged(world: World, answer: tuple[GateAnswer, set[str]]) -> None:
     found, staged = answer
-    said = read_answers(_answer_files(world.home, world.loop, world.candidate, [world.golden]))
+    said = read_answers([answer_file(world.home, world.loop, world.candidate, RowSet(world.golden), world.base)])
     labels = [label_of(row.completion, "intent") for row in world.golden], [label_of(said[row.id], "intent") for row in world.golden]
     assert found.f1_score == pytest.approx(f1_score(*labels, labels=["dim", "open"], average="macro"))
     assert found.f1_score == pytest.approx(1 / 3)

@@ -14,8 +14,11 @@ from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.gates.result import GateResult, Verdict
 from ftassets.domain.rows import Example
 from ftassets.lineage.dataset_files import from_parquet, golden_path, read_splits, to_parquet
-from ftassets.lineage.eval_report import gate_table, read_report, recompute, store_report, unmeasured
+from ftassets.lineage.eval_page import gate_table
 from ftassets.lineage.events import DATA_VERSION, data_version, metadata_value, newest, node
+from ftassets.lineage.measuring import unmeasured
+from ftassets.lineage.recompute import recompute
+from ftassets.lineage.stored_reports import read_report, store_report
 from ftassets.resources.dataset_store.base import DatasetStore
 from ftassets_tests.tiny_loop import LOOP, TinyLoop, tiny_loop
 

@@ -15,8 +15,8 @@ from ftassets.domain.monitoring import LatestReport, read_latest
 from ftassets.domain.traffic import Exchange, Feedback
 from ftassets.lineage import behaviour_report, live_golden_report, quality_report
 from ftassets.lineage.drift_report import WINDOW_END
-from ftassets.lineage.eval_report import read_report, store_report
 from ftassets.lineage.events import DATA_VERSION, data_version, metadata_value, newest, node
+from ftassets.lineage.stored_reports import read_report, store_report
 from ftassets.resources.notifier.base import Alert, Notifier
 from ftassets.resources.traffic_log.embedded import SqliteTrafficLog
 from ftassets_tests.resources.http_double import receiver

@@ -8,7 +8,7 @@ from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.gates.result import GateResult, Verdict, verdict_of
 from ftassets.domain.monitoring import fixed_sample
 from ftassets.domain.preference_judging import Calibration, Preference, too_many_missing
-from ftassets.domain.statistics import Pairs, mcnemar_p, paired_mean_lower_bound
+from ftassets.domain.statistics import Pairs, mcnemar_p, paired_lower_bound, paired_mean_lower_bound
 
 _AGAIN = "materialize eval_report again"
 
@@ -24,7 +24,7 @@ def judge_preference(gate: Gate, report: EvalReport) -> GateResult:
     With better_than a sign test on the rows that are no tie (exact binomial), with no_worse_than the lower bound of the mean
     preference. A judge that agrees too little with people decides nothing, and too few judgements are not enough data.
     """
-    threshold = 1 - gate.confidence if gate.better_than else -(gate.margin or 0.0)
+    threshold = 0.0 if gate.better_than else -(gate.margin or 0.0)
     calibration = report.judge_calibration
     if calibration is None:
         return GateResult.of(gate, Verdict.NOT_ENOUGH_DATA, None, None, threshold, 0, f"the judge was not asked: {_AGAIN}")
@@ -54,9 +54,10 @@ def _decide(gate: Gate, judged: Sequence[Preference], threshold: float, about: s
     pairs = Pairs(sum(value > 0 for value in values), sum(value < 0 for value in values), len(values))
     if gate.better_than:
         p = mcnemar_p(pairs)
-        verdict = verdict_of(p < threshold, pairs.difference > 0)
-        text = f"{about}; exact sign test p = {p:.2g}, needs < {threshold:.2g}"
-        return GateResult.of(gate, verdict, pairs.difference, p, threshold, pairs.n, text)
+        bound = paired_lower_bound(pairs, gate.confidence)
+        verdict = verdict_of(p < 1 - gate.confidence, pairs.difference > 0)
+        text = f"{about}; exact sign test p = {p:.2g}, needs < {1 - gate.confidence:.2g}"
+        return GateResult.of(gate, verdict, pairs.difference, bound, threshold, pairs.n, text, p_value=p)
     value, bound = sum(values) / len(values), paired_mean_lower_bound(values, gate.confidence)
     verdict = verdict_of(bound > threshold, value > threshold)
     text = f"{about}; mean preference {value:+.3f}, surely above {bound:+.3f}, needs above {threshold:+.3f}"

@@ -5,6 +5,7 @@ from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.gates.result import GateResult, Verdict, verdict_of
 from ftassets.domain.human_review import Review
 from ftassets.domain.monitoring import fixed_sample
+from ftassets.domain.statistics import share_lower_bound
 
 
 def review_sample(gate: Gate, report: EvalReport, digest: str) -> list[str]:
@@ -32,10 +33,3 @@ def judge_review(gate: Gate, report: EvalReport, review: Review | None) -> GateR
         f"surely a share above {bound:.3f}, needs above {threshold:.3f}"
     )
     return GateResult.of(gate, verdict_of(bound > threshold, value > threshold), value, bound, threshold, len(seen), text)
-
-
-def share_lower_bound(successes: int, n: int, confidence: float) -> float:
-    """One-sided exact lower bound of a share (Clopper and Pearson 1934)."""
-    from scipy.stats import binomtest
-
-    return float(binomtest(successes, n, alternative="greater").proportion_ci(confidence, method="exact").low)

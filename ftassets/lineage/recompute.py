@@ -1,0 +1,35 @@
+"""A stored report computed again from the answers it was made of."""
+
+import dagster as dg
+
+from ftassets.domain.canonical import file_digest
+from ftassets.domain.gates.report import EvalReport
+from ftassets.domain.gates.result import GateResult
+from ftassets.domain.loop import LoopConfig
+from ftassets.home import Home
+from ftassets.lineage.measuring import read_rows, scores_of
+from ftassets.lineage.stored_reports import read_report, verdicts
+from ftassets.resources.dataset_store.base import DatasetStore
+
+
+def recompute(home: Home, loop: LoopConfig, store: DatasetStore, digest: str) -> tuple[EvalReport, list[GateResult]]:
+    """A stored report with its scores computed again from the stored answers and row scores, and its verdicts.
+
+    Raises dg.Failure when a file is missing or not the one the report was made of, or when a score comes out differently.
+    """
+    stored = read_report(home, loop, digest)
+    for name, wanted in stored.answers_digests.items():
+        path = home.answers / name
+        if not path.exists() or file_digest(path) != wanted:
+            what = "was changed after" if path.exists() else "is missing, which was there when"
+            raise dg.Failure(f"{path} {what} the report {digest[:12]} was made: it cannot be computed again", allow_retries=False)
+    rows = read_rows(store, loop, stored.golden_commit, stored.dataset_commit)
+    paths = {
+        field: {role: [home.answers / name for name in names] for role, names in found.items()}
+        for field, found in (("answers", stored.answers), ("row_scores", stored.row_scores))
+    }
+    scores = {role: scores_of(loop, rows, paths["answers"][role], paths["row_scores"].get(role, [])) for role in stored.scores}
+    if different := [role for role, each in scores.items() if each != stored.scores[role]]:
+        raise dg.Failure(f"the scores of {different[0]} in the report {digest[:12]} come out differently now", allow_retries=False)
+    made = stored.model_copy(update={"scores": scores})
+    return made, verdicts(home, loop, made, digest)
