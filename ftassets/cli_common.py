@@ -13,12 +13,12 @@ AsJson = Annotated[bool, typer.Option("--json", help="One JSON object instead of
 
 
 def known_loop(name: str) -> Any:
-    """The loop of that name. Raises typer.BadParameter naming those there are."""
+    """The loop of that name; ends the command naming those there are."""
     from ftassets.loop_files import read_loops
 
     loops = read_loops()
     if name not in loops:
-        raise typer.BadParameter(f"there is no loop {name!r}; there is: {', '.join(loops)}")
+        raise stop(f"there is no loop {name!r}; there is: {', '.join(loops)}")
     return loops[name]
 
 
@@ -35,8 +35,13 @@ def refusing(*errors: type[Exception]) -> Iterator[None]:
     try:
         yield
     except errors as error:
-        typer.secho(str(error), err=True, fg=typer.colors.RED)
-        raise typer.Exit(1) from error
+        raise stop(str(error)) from error
+
+
+def stop(sentence: str) -> typer.Exit:
+    """Says why a command ends; to be raised."""
+    typer.secho(sentence, err=True, fg=typer.colors.RED)
+    return typer.Exit(1)
 
 
 @contextmanager

@@ -35,7 +35,7 @@ def test_pause_and_resume_leave_their_mark(home: Path) -> None:
 @pytest.mark.parametrize("command", ["pause", "resume", "rollback"])
 def test_an_unknown_loop_is_refused_with_the_known_ones(command: str) -> None:
     result = run(command, "nonesuch", "--reason", "x")
-    assert result.exit_code == 2
+    assert result.exit_code == 1
     assert "there is no loop 'nonesuch'; there is: support_triage, voice_commands" in result.output
 
 

@@ -85,6 +85,13 @@ def wanted_answers(policy: Drift, trained: bool) -> int:
     return policy.reference_requests if trained else max(policy.reference_requests, policy.reference_windows * policy.min_sample)
 
 
+def waits_for(policy: Drift) -> str:
+    """How many answers a reference needs, in words."""
+    alone = wanted_answers(policy, trained=False)
+    adopted = f", or {alone} for an adopted version" if alone != policy.reference_requests else ""
+    return f"{policy.reference_requests}{adopted}"
+
+
 def training_queries(store: DatasetStore, loop: str, commit: str | None) -> list[str]:
     """Requests of all splits of a dataset, in an order that belongs to the commit."""
     return [row.prompt for rows in read_splits(store, commit, loop).values() for row in rows] if commit else []

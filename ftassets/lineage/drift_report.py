@@ -107,8 +107,7 @@ def measure(
     if production is None:
         why = "no version is in production yet: the bootstrap sensor, or a materialization of adapter to release, makes one"
     elif known is None:
-        trained = load_manifest(home.versions, production).dataset_commit is not None
-        why = f"the reference waits for production's first {drift_reference.wanted_answers(policy, trained)} answers"
+        why = "the reference waits for production's first answers: " + drift_reference.waits_for(policy)
     else:
         # what widened the reference is no evidence against it
         window = vector_store.window(loop.name, max(end - length, known.until), end, policy.sample, seed=int(end))

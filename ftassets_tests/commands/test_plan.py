@@ -89,6 +89,9 @@ def test_a_rollout_of_one_step_proves_nothing() -> None:
     assert "no canary step" in describe(plan)
 
 
+METRICS = ["rouge", "bertscore", "output_length", "refusal_rate", "chrf", "mine:Own"]
+
+
 def test_every_kind_of_gate_has_a_line_and_those_that_cannot_be_planned_say_why() -> None:
     better, f1 = {"metric": "exact_match", "better_than": "production"}, {"metric": "f1", "better_than": "production"}
     margin = {"no_worse_than": "production", "margin": 0.05}
@@ -101,7 +104,10 @@ def test_every_kind_of_gate_has_a_line_and_those_that_cannot_be_planned_say_why(
         {"metric": "latency_p95"} | margin, {"metric": "latency_p95", "at_most": 900}, {"metric": "parity", "at_least": 0.99},
         {"metric": "human_review", "at_least": 0.8}, {"metric": "judge"} | margin,
     ]  # fmt: skip
-    plans = [run(loop(gates=[Gate.model_validate(gate)], rollout=Rollout(steps=(100,)), judge=JUDGE), ROWS, 1000) for gate in gates]
+    plans = [
+        run(loop(gates=[Gate.model_validate(gate)], rollout=Rollout(steps=(100,)), judge=JUDGE, metrics=METRICS), ROWS, 1000)
+        for gate in gates
+    ]
     lines = [plan["gates"][0] for plan in plans]
     unplanned = [line["name"] for line in lines if line["power"] is None]
     assert unplanned == [

@@ -53,7 +53,7 @@ class Case:
         )  # fmt: skip
         digest = store_report(self.home, report)
         event = dg.AssetMaterialization(node("triage", "eval_report"), tags={DATA_VERSION: digest})
-        with cli_review._instance() as instance:
+        with cli_review.dagster_instance() as instance:
             instance.report_runless_asset_event(event)
         return digest
 
@@ -68,7 +68,7 @@ def case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Case:
     monkeypatch.setenv("FTASSETS_DAGSTER_STORAGE", "")  # put back what the command sets
     monkeypatch.setenv("DAGSTER_HOME", str(Path(cli_review.__file__).parents[1]))
     made = Case(Home(tmp_path / "home"))
-    monkeypatch.setattr(cli_review, "_known", lambda name: made.loop)
+    monkeypatch.setattr(cli_review, "known_loop", lambda name: made.loop)
     return made
 
 

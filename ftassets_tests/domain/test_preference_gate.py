@@ -59,7 +59,7 @@ def test_verdicts(gate: Gate, values: list[float | None], verdict: Verdict) -> N
 
 def test_superiority_is_the_exact_binomial_on_rows_that_are_no_tie() -> None:
     result = said(BETTER, report([1.0] * 7 + [-0.5] + [0.0] * 12))
-    assert result.bound == pytest.approx(9 / 2**8)  # P(7 or 8 wins of 8)
+    assert result.p_value == pytest.approx(9 / 2**8)  # P(7 or 8 wins of 8)
     assert (result.n, result.value) == (20, pytest.approx(6 / 20))
     assert "kappa with people is 0.60" in result.sentence
 

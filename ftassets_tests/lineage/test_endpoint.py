@@ -94,5 +94,5 @@ def test_aliases_and_tags_follow_a_version_through_its_life(registry: MlflowRegi
 
 def test_an_alias_leaves_when_its_place_goes_to_a_version_nobody_registered(registry: MlflowRegistry) -> None:
     registry.set_alias(LOOP.name, "production", A)
-    sync_registry(LOOP, registry, EndpointState(production="d" * 64))
+    sync_registry(LOOP, registry, EndpointState(production="d" * 64), [])
     assert all("production" not in version.aliases for version in registry.versions(LOOP.name))

@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, WithJsonSchema, model_validator
 
 from ftassets.domain.gates.kinds import LOWER_IS_BETTER, RELATIVE, scale
 from ftassets.domain.units import Fraction, Strict
@@ -11,6 +11,9 @@ from ftassets.domain.units import Fraction, Strict
 Preset = Literal["rouge_l", "bertscore_f1", "task_accuracy", "latency", "f1"]
 _OWN = ("exact_match", "field_accuracy", "f1", "latency_p95", "parity", "judge", "human_review")
 _MEASURED = re.compile(r"^[A-Za-z_][\w:.]*\.[A-Za-z_][\w-]*$")  # rouge.rougeL: a metric of the loop and one of its values
+_PLAIN = WithJsonSchema(
+    {"type": "array", "items": {"type": "object"}}
+)  # Dagster's sample of a component cannot follow a schema into itself
 _NAMED = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
 
 
@@ -26,7 +29,7 @@ class Gate(Strict):
         None,
         description="A well-known rule instead of metric and comparison; the report also says what its usual reading would have said.",
     )
-    any_of: list["Gate"] = Field([], description="better_than gates of which one must pass, with Holm's correction.")
+    any_of: Annotated[list["Gate"], _PLAIN] = Field([], description="better_than gates of which one must pass, with Holm's correction.")
     slice: _NAMED | None = Field(None, description="Rows compared; part of the check's name.")
     better_than: Literal["production"] | None = None
     no_worse_than: Literal["production"] | None = None
