@@ -87,7 +87,8 @@ def until(look: Callable[[], object], seconds: float = 120.0):  # noqa: ANN201
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     folder = tmp_path / "loops" / LOOP
     folder.mkdir(parents=True)
-    config = tiny_config(folder, teach(make_tiny_model(tmp_path / "base"), "{}"), sensor_interval=2)
+    gates = [{"metric": "exact_match", "slice": "established", "no_worse_than": "production", "margin": 0.5}]
+    config = tiny_config(folder, teach(make_tiny_model(tmp_path / "base"), "{}"), sensor_interval=2, gates=gates)
     attributes = config.model_dump(mode="json", exclude_unset=True)
     (folder / "defs.yaml").write_text(yaml.safe_dump({"type": "ftassets.components.FineTuneLoop", "attributes": attributes}))
     (tmp_path / "killed_world.py").write_text(DEFINITIONS)

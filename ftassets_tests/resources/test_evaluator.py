@@ -8,21 +8,23 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ftassets.domain.answers import Answered, AnswerJob, Ask, Measurements, MetricsJob
+from ftassets.domain.answers import Answered, AnswerJob, Ask, Likelihood, Measurements, MetricsJob, PerplexityJob
 from ftassets.domain.parity import Agreement, ParityJob, ParityRow
 from ftassets.resources.evaluator.base import EvaluationFailed, EvaluationKilled
 from ftassets.resources.evaluator.embedded import SubprocessEvaluator
 from ftassets_tests.tiny_model import make_tiny_model
 
 
-def run(evaluator: SubprocessEvaluator, job: AnswerJob | MetricsJob | ParityJob) -> Any:
-    """Answer, measure or compare within a Dagster run."""
+def run(evaluator: SubprocessEvaluator, job: AnswerJob | PerplexityJob | MetricsJob | ParityJob) -> Any:
+    """Answer, read, measure or compare within a Dagster run."""
     found: list[Measurements | Agreement] = []
 
     @dg.op
     def evaluation(context: dg.OpExecutionContext) -> None:
         if isinstance(job, AnswerJob):
             evaluator.answer(job, context)
+        elif isinstance(job, PerplexityJob):
+            evaluator.perplexity(job, context)
         elif isinstance(job, MetricsJob):
             found.append(evaluator.measure(job, context))
         else:
@@ -53,6 +55,13 @@ def a_job(folder: Path, model: Path) -> AnswerJob:
     return AnswerJob(system_prompt="Answer as JSON.", max_tokens=3, asks=[ask], work=folder)
 
 
+def perplexity_job(folder: Path, model: Path) -> PerplexityJob:
+    rows = [{"id": f"p{n}", "prompt": "open the door", "expected": "yes " * n, "slice": "known"} for n in range(3)]
+    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    one = Likelihood(model=model, rows_file=folder / "rows.jsonl", output=folder / "out.parquet", system_prompt="Answer as JSON.")
+    return PerplexityJob(likelihoods=[one], work=folder)
+
+
 def metrics_job(folder: Path, *metrics: str) -> MetricsJob:
     (folder / "prompts.jsonl").write_text(json.dumps({"id": "p0", "prompt": "open the door", "expected": "yes", "slice": "known"}))
     pq.write_table(pa.table({"id": ["p0"], "answer": ["yes"], "tokens_out": [1], "truncated": [False]}), folder / "answers.parquet")
@@ -81,6 +90,14 @@ def test_a_real_evaluation_writes_its_file(tmp_path, monkeypatch):
 def test_nothing_is_started_when_the_answers_are_there(tmp_path):
     (tmp_path / "out.parquet").write_text("mine")
     run(stand_in(tmp_path, "sys.exit(1)\n"), a_job(tmp_path, tmp_path))
+    run(stand_in(tmp_path, "sys.exit(1)\n"), perplexity_job(tmp_path, tmp_path))
+
+
+def test_a_real_perplexity_job_writes_its_file(tmp_path, monkeypatch):
+    use_this_tree(monkeypatch)
+    run(SubprocessEvaluator(), perplexity_job(tmp_path, make_tiny_model(tmp_path / "base")))
+    assert pq.read_table(tmp_path / "out.parquet")["id"].to_pylist() == ["p0", "p1", "p2"]
+    assert all(nll > 0 for nll in pq.read_table(tmp_path / "out.parquet")["nll"].to_pylist())
 
 
 def test_exit_0_without_the_file_is_a_failure(tmp_path):
@@ -106,13 +123,6 @@ def test_a_real_measurement_returns_its_table_and_measures_anew(tmp_path, monkey
     table = {"exact_match": {"candidate": {"known": {"exact_match": 1.0}}}}
     assert run(SubprocessEvaluator(), job) == table
     assert json.loads(job.output.read_text()) == table
-
-
-def test_a_metric_that_is_not_there_is_a_sentence_and_no_traceback(tmp_path, monkeypatch, capfd):
-    use_this_tree(monkeypatch)
-    with pytest.raises(EvaluationFailed, match="failed: there is no metric 'exact_mach': ours are"):
-        run(SubprocessEvaluator(), metrics_job(tmp_path, "exact_mach"))
-    assert "Traceback" not in capfd.readouterr().out
 
 
 def test_a_table_of_an_earlier_attempt_does_not_pass(tmp_path):
