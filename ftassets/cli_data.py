@@ -164,7 +164,9 @@ def plan(
         per_day = requests or backend("traffic_log").count(loop, time.time() - 7 * 86400) / 7
         if not per_day:
             raise ValueError(f"{loop} has no traffic in the last week: say --requests, the requests a day to expect")
-        found = command.run(config, Counter(row.slice or "golden" for row in golden), per_day, discordance, effect)
+        rows = Counter(row.slice or "golden" for row in golden)
+        further = {each.name: len(parse_jsonl(each.file.read_text(), each.name)[0]) for each in config.sets}
+        found = command.run(config, rows, per_day, discordance, effect, further_sets=further)
     typer.echo(json.dumps(found, indent=2) if as_json else command.describe(found))
 
 

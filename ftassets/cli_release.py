@@ -26,11 +26,13 @@ def approve(
     version: Annotated[str | None, typer.Argument(help="Beginning of the version's digest; without it the newest release.")] = None,
 ) -> None:
     """Say yes to a release of a loop in mode propose; the rollout then starts it."""
+    import dagster as dg
+
     from ftassets.commands import release
     from ftassets.domain.approval import NotAllowed
     from ftassets.resources.signer.base import CannotSign
 
-    with refusing(NotAllowed, CannotSign, ValueError, OSError):
+    with refusing(NotAllowed, CannotSign, ValueError, OSError, dg.Failure):
         said = release.approve(Home.from_env(), backend("signer"), known_loop(loop), version, name, reason)
     typer.echo(f"{loop} {said.version[:12]} {said.sentence}")
 

@@ -45,29 +45,36 @@ def compare(
 @app.command()
 def adopt(
     loop: Loop,
-    adapter: Annotated[Path, typer.Option("--adapter", help="PEFT folder: adapter_config.json and adapter_model.safetensors.")],
     reason: Annotated[str, typer.Option("--reason", help="Why it may serve unmeasured; signed.")],
+    adapter: Annotated[
+        str | None, typer.Option("--adapter", help="PEFT folder, or its place in MLflow: models:/NAME@ALIAS, runs:/RUN/PATH; file://...")
+    ] = None,
+    endpoint: Annotated[str | None, typer.Option("--endpoint", help="OpenAI-compatible base URL that serves it elsewhere.")] = None,
+    model: Annotated[str | None, typer.Option("--model", help="What the endpoint calls the model.")] = None,
+    api_key_env: Annotated[
+        str | None, typer.Option("--api-key-env", help="Environment variable of the gateway that holds the endpoint's key.")
+    ] = None,
     by: Annotated[str | None, typer.Option("--by", help="Who answers for it; without it the login name.")] = None,
     traffic: Annotated[Path | None, typer.Option("--traffic", help="Log of requests it answered.", exists=True, dir_okay=False)] = None,
     format: Annotated[str, typer.Option("--format", help="chat, otel, langfuse or litellm.")] = "chat",
 ) -> None:
-    """Make an adapter that serves already the first production version of a loop. Nothing is evaluated."""
+    """Make a model that serves already, an adapter or somebody else's endpoint, a loop's first production. Nothing is evaluated."""
     from ftassets.commands import adopt as command
-    from ftassets.domain.adoption import AdoptionRefused
+    from ftassets.domain.adoption import AdoptionRefused, served_at
     from ftassets.resources.serving.base import ServingError
     from ftassets.resources.signer.base import CannotSign
 
     config = known_loop(loop)
     with refusing(AdoptionRefused, CannotSign, ServingError, ValueError, OSError):
-        adopted = command.adopt_adapter(
-            Home.from_env(),
-            config,
-            adapter,
-            by or getpass.getuser(),
-            reason,
-            backend("serving"),
-            backend("signer"),
-            backend("registry"),
-            (backend("traffic_log"), traffic, format) if traffic else None,
-        )
+        if bool(adapter) == bool(endpoint) or bool(endpoint) != bool(model) or (api_key_env and not endpoint):
+            raise AdoptionRefused("give either --adapter, or --endpoint with --model and, if it wants a key, --api-key-env")
+        home, serving, signer, registry = Home.from_env(), backend("serving"), backend("signer"), backend("registry")
+        log = (backend("traffic_log"), traffic, format) if traffic else None
+        answers_for_it = by or getpass.getuser()
+        if endpoint and model:
+            served = served_at(endpoint, model, api_key_env)
+            adopted = command.adopt_endpoint(home, config, served, answers_for_it, reason, serving, signer, registry, log)
+        elif adapter:
+            with command.adapter_folder(adapter, registry) as folder:
+                adopted = command.adopt_adapter(home, config, folder, answers_for_it, reason, serving, signer, registry, log)
     typer.echo(command.describe(adopted, loop))

@@ -36,5 +36,15 @@ def test_adopt_says_what_is_missing_in_one_sentence(home: Home, tmp_path: Path) 
     refused = CliRunner().invoke(app, ["adopt", loop, "--adapter", str(tmp_path), "--reason", "it serves"])
     assert refused.exit_code == 1
     assert "ftassets up" in refused.output
+    for given in (
+        [],
+        ["--adapter", str(tmp_path), "--endpoint", "https://x.example/v1", "--model", "m"],
+        ["--endpoint", "https://x.example/v1"],
+    ):
+        unclear = CliRunner().invoke(app, ["adopt", loop, "--reason", "it serves", *given])
+        assert (unclear.exit_code, "either --adapter, or --endpoint with --model" in unclear.output) == (1, True)
+    given = ["--endpoint", "https://x.example/v1", "--model", "m", "--api-key-env", "sk-live-123"]
+    leaked = CliRunner().invoke(app, ["adopt", loop, "--reason", "it serves", *given])
+    assert (leaked.exit_code, "never the key itself" in leaked.output, "sk-live" in leaked.output) == (1, True, False)
     unknown = CliRunner().invoke(app, ["adopt", "nobody", "--adapter", str(tmp_path), "--reason", "it serves"])
     assert (unknown.exit_code, "there is no loop" in unknown.output) == (1, True)

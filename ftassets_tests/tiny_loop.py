@@ -10,11 +10,12 @@ from typing import Any
 import dagster as dg
 
 from ftassets.components.fine_tune_loop import build_loop
-from ftassets.domain.answers import AnswerJob, Measurements, MetricsJob
+from ftassets.domain.answers import AnswerJob, Measurements, MetricsJob, PerplexityJob
 from ftassets.domain.loop import LoopConfig
 from ftassets.domain.parity import Agreement, ParityJob
 from ftassets.domain.training import TrainingJob, TrainingResult
 from ftassets.evaluation.generate import answer
+from ftassets.evaluation.likelihood import measure_likelihoods
 from ftassets.evaluation.measure import measure
 from ftassets.evaluation.parity import compare
 from ftassets.home import Home
@@ -49,6 +50,9 @@ class EvaluatorHere(Evaluator):
 
     def answer(self, job: AnswerJob, context: Any) -> None:
         answer(job, context.log.info)
+
+    def perplexity(self, job: PerplexityJob, context: Any) -> None:
+        measure_likelihoods(job, context.log.info)
 
     def measure(self, job: MetricsJob, context: Any) -> Measurements:
         return measure(job, context.log.info)

@@ -11,7 +11,7 @@ from ftassets.domain.loop import LoopConfig
 from ftassets.domain.rollout import Move, Outcome, decide
 from ftassets.domain.scoring import well_formed
 from ftassets.home import Home
-from ftassets.lineage.events import data_version, metadata_value, newest, node
+from ftassets.lineage.events import data_version, history, metadata_value, node
 from ftassets.resources.releases import NotApproved, Releases
 from ftassets.resources.serving.base import Serving, ServingError, Shift
 from ftassets.resources.signer.base import Signer
@@ -47,9 +47,10 @@ def build(loop: LoopConfig) -> dg.SensorDefinition:
                 return _look(loop, state, shifts, traffic_log, serving, paused, attempt)
         except ServingError as error:
             return dg.SkipReason(str(error))
-        release = newest(context.instance, node(loop.name, "release"))
+        released, release = next(history(context.instance, node(loop.name, "release"), limit=1), (0.0, None))
         if release is None:
             return dg.SkipReason("nothing was released yet")
+        attempt += f":{released}"  # released again, it may start where it was refused before
         digest = data_version(release)
         if digest == state.production:
             return dg.SkipReason("the newest release is in production")

@@ -5,21 +5,27 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from ftassets.commands.flywheel import ImportReport, import_traffic
 from ftassets.domain.adoption import AdoptionJob, AdoptionRefused, adopted_statement
 from ftassets.domain.canonical import file_digest
 from ftassets.domain.loop import LoopConfig
-from ftassets.domain.versions import version_tags
+from ftassets.domain.versions import ExternalModel, VersionManifest, version_tags
 from ftassets.home import Home
 from ftassets.lineage.drift_reference import wanted_answers
 from ftassets.resources.child import failure_file
 from ftassets.resources.code import code_identity
+from ftassets.resources.external_model import publish_endpoint
 from ftassets.resources.files import write_durably
 from ftassets.resources.registry.base import Registry
 from ftassets.resources.releases import Releases
@@ -62,34 +68,114 @@ def adopt_adapter(
     """
     production = serving.state(loop.name).production
     if production and not _is_adapter(home, production, adapter):
-        raise AdoptionRefused(
-            f"{loop.name} has a production version, {production[:12]}: adopting is for a loop without one; train a candidate instead"
-        )
+        raise _has_production(loop, production)
     digest = production or _merged(home, loop, adapter)
-    manifest = verify(home.versions, digest)
+    return _adopt(home, loop, verify(home.versions, digest), bool(production), by, reason, serving, signer, registry, traffic)
+
+
+def adopt_endpoint(
+    home: Home,
+    loop: LoopConfig,
+    model: ExternalModel,
+    by: str,
+    reason: str,
+    serving: Serving,
+    signer: Signer,
+    registry: Registry,
+    traffic: tuple[TrafficLog, Path, str] | None = None,
+) -> Adopted:
+    """Make a model that somebody else serves the loop's first production version; arguments and errors as of `adopt_adapter`.
+
+    The gateway asks the endpoint once before it becomes production, and needs its key in the environment.
+    """
+    production = serving.state(loop.name).production
+    digest = publish_endpoint(model, loop, home.versions, home.root / "work")
+    if production and production != digest:
+        raise _has_production(loop, production)
+    return _adopt(home, loop, verify(home.versions, digest), bool(production), by, reason, serving, signer, registry, traffic)
+
+
+@contextmanager
+def adapter_folder(place: str, registry: Registry) -> Iterator[Path]:
+    """The adapter at a path, a file:// URI, or an MLflow URI (models:/..., runs:/...), which is downloaded for as long as the block lasts.
+
+    Raises AdoptionRefused.
+    """
+    if place.startswith("file://"):
+        yield Path(url2pathname(urlsplit(place).path))
+    elif not place.startswith(("models:/", "runs:/")):
+        yield Path(place)
+    else:
+        with tempfile.TemporaryDirectory(prefix="ftassets-adopt-") as folder:
+            found = sorted(path.parent for path in _downloaded(place, registry, folder).rglob("adapter_config.json"))
+            if len(found) != 1:
+                raise AdoptionRefused(f"{place} holds {len(found)} folders with an adapter_config.json: name the artefact with the adapter")
+            yield found[0]
+
+
+def _downloaded(uri: str, registry: Registry, folder: str) -> Path:
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read at import: nothing leaves the machine unasked
+    import mlflow
+    from mlflow.artifacts import download_artifacts
+    from mlflow.exceptions import MlflowException
+
+    tracking = getattr(registry, "tracking_uri", None)
+    if tracking is None:
+        raise AdoptionRefused(f"{uri} is an MLflow URI, and this profile's registry is no MLflow: give a folder")
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(tracking)  # its argument of that name does not count for models:/
+    try:
+        return Path(download_artifacts(artifact_uri=uri, dst_path=folder))
+    except (MlflowException, OSError) as error:
+        raise AdoptionRefused(f"{uri} cannot be downloaded: {error}") from error
+    finally:
+        mlflow.set_tracking_uri(before)
+
+
+def _has_production(loop: LoopConfig, production: str) -> AdoptionRefused:
+    return AdoptionRefused(
+        f"{loop.name} has a production version, {production[:12]}: adopting is for a loop without one; train a candidate instead"
+    )
+
+
+def _adopt(
+    home: Home,
+    loop: LoopConfig,
+    manifest: VersionManifest,
+    again: bool,
+    by: str,
+    reason: str,
+    serving: Serving,
+    signer: Signer,
+    registry: Registry,
+    traffic: tuple[TrafficLog, Path, str] | None,
+) -> Adopted:
+    """Sign, register and start a version; `again` says that it is production already."""
+    digest = manifest.digest
     releases = Releases(home.releases, signer)
     at = time.time()
-    if not production:
+    if not again:
         releases.write(loop.name, digest, "release", adopted_statement(loop, manifest, by, reason, at, code_identity()))
     imported = import_traffic(traffic[0], loop.name, traffic[1], traffic[2], digest) if traffic else None
-    registry.log_training(
-        loop.name,
-        f"adopted-{digest[:12]}",
-        {**manifest.training, "base_model": loop.base_model},
-        {},
-        [],
-        {**version_tags(manifest), "digest": digest, "loop": loop.name},
-        home.versions / digest / ADAPTER,
-    )
-    base = loop.base_model.rstrip("/").rsplit("/", 1)[-1].removeprefix("package:")
+    if manifest.kind == "adapter":  # what is served elsewhere was not trained by anybody we know
+        registry.log_training(
+            loop.name,
+            f"adopted-{digest[:12]}",
+            {**manifest.training, "base_model": loop.base_model},
+            {},
+            [],
+            {**version_tags(manifest), "digest": digest, "loop": loop.name},
+            home.versions / digest / ADAPTER,
+        )
+    base = manifest.base_model.rstrip("/").rsplit("/", 1)[-1].removeprefix("package:")
     name = f"{base}-adopted-{datetime.fromtimestamp(at, UTC):%Y%m%d}-{digest[:8]}"
     tags = {**version_tags(manifest), "adopted_by": by, "adopted_because": reason}
     registered = registry.register(loop.name, name, digest, None, tags)
-    if not production:
+    if not again:
         serving.start(loop.name, digest, 100, LEASE, by, f"adopted: {reason}")
     registry.set_alias(loop.name, "production", digest)
     path = releases.path(loop.name, digest)
-    return Adopted(digest, registered.name, path, imported, _notes(loop, manifest.training, imported))
+    return Adopted(digest, registered.name, path, imported, _notes(loop, manifest, imported))
 
 
 def describe(adopted: Adopted, loop: str) -> str:
@@ -129,9 +215,12 @@ def _merged(home: Home, loop: LoopConfig, adapter: Path) -> str:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _notes(loop: LoopConfig, training: dict, imported: ImportReport | None) -> tuple[str, ...]:
+def _notes(loop: LoopConfig, manifest: VersionManifest, imported: ImportReport | None) -> tuple[str, ...]:
     notes = ["nothing was evaluated: the first candidate is compared with it on the golden set and the held-out rows"]
-    if (training["rank"], training["alpha"]) != (loop.train.rank, loop.train.alpha):
+    training = manifest.training
+    if manifest.kind == "endpoint":
+        notes.append("nothing of its weights is known: the first candidate is trained from the untuned base")
+    elif (training["rank"], training["alpha"]) != (loop.train.rank, loop.train.alpha):
         notes.append(f"a retrain goes on from this adapter: set train.rank to {training['rank']} and train.alpha to {training['alpha']}")
     needed = wanted_answers(loop.retrain_on.drift, trained=False)
     have = imported.read if imported else 0

@@ -7,14 +7,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ftassets.domain.gates.policy import judge
 from ftassets.domain.gates.report import EvalReport, in_slice
 from ftassets.domain.loop import LoopConfig
 from ftassets.domain.statement import read_statement
 from ftassets.domain.versions import VersionManifest
 from ftassets.home import Home
 from ftassets.lineage.dataset_files import read_splits
-from ftassets.lineage.stored_reports import policy_digest
+from ftassets.lineage.stored_reports import policy_digest, verdicts
 from ftassets.resources.dataset_store.base import DatasetError, DatasetStore
 from ftassets.resources.registry.base import RegisteredVersion, Registry
 from ftassets.resources.releases import Releases
@@ -97,28 +96,28 @@ def _found(home: Home, registered: Sequence[RegisteredVersion], text: str) -> _V
     return _Version(manifest, manifest.loop or (entry.loop if entry else None), entry, home.versions / digest)
 
 
-def _reports(home: Home, version: _Version) -> list[EvalReport]:
-    """Reports that measured the version, newest first."""
+def _reports(home: Home, version: _Version) -> dict[str, EvalReport]:
+    """Reports that measured the version by their digest, newest first."""
     paths = (home.reports / version.loop).glob("eval-*.json") if version.loop else ()
     digest = version.manifest.digest
-    found = []
+    found = {}
     for path in sorted(paths, key=lambda path: -path.stat().st_mtime):
         content = path.read_text()
         if digest in content:  # a report is long: parse those about this version
-            found.append(EvalReport.model_validate_json(content))
-    return [report for report in found if digest in _roles(report)]
+            found[path.stem.removeprefix("eval-")] = EvalReport.model_validate_json(content)
+    return {name: report for name, report in found.items() if digest in _roles(report)}
 
 
 def _roles(report: EvalReport) -> dict[str, str]:
     return {report.base: "base", report.production: "production", report.candidate: "candidate"}
 
 
-def _scores(a: _Version, b: _Version, of_a: Sequence[EvalReport], of_b: Sequence[EvalReport]) -> tuple[dict[str, Any], str]:
+def _scores(a: _Version, b: _Version, of_a: Mapping[str, EvalReport], of_b: Mapping[str, EvalReport]) -> tuple[dict[str, Any], str]:
     left, right = a.manifest.digest, b.manifest.digest
-    both = next((report for report in of_a if right in _roles(report)), None)
+    both = next((report for report in of_a.values() if right in _roles(report)), None)
     if both is None and not (of_a and of_b):
         return {}, f"no report measured {left[:12] if not of_a else right[:12]}"
-    x, y = (both, both) if both else (of_a[0], of_b[0])
+    x, y = (both, both) if both else (next(iter(of_a.values())), next(iter(of_b.values())))
     if both or (x.golden_commit == y.golden_commit and x.dataset_commit == y.dataset_commit):
         note = "both on the same rows" + (", in one report" if both else "")
     elif x.golden_commit == y.golden_commit:
@@ -138,7 +137,7 @@ def _scores(a: _Version, b: _Version, of_a: Sequence[EvalReport], of_b: Sequence
 
 
 def _describe(
-    home: Home, version: _Version, loops: Mapping[str, LoopConfig], signer: Signer, reports: Sequence[EvalReport]
+    home: Home, version: _Version, loops: Mapping[str, LoopConfig], signer: Signer, reports: Mapping[str, EvalReport]
 ) -> dict[str, Any]:
     manifest, entry = version.manifest, version.registered
     tags = entry.tags if entry else {}
@@ -158,7 +157,9 @@ def _describe(
     }
 
 
-def _gates(home: Home, version: _Version, loops: Mapping[str, LoopConfig], signer: Signer, reports: Sequence[EvalReport]) -> dict[str, str]:
+def _gates(
+    home: Home, version: _Version, loops: Mapping[str, LoopConfig], signer: Signer, reports: Mapping[str, EvalReport]
+) -> dict[str, str]:
     """Attested verdicts; of a version that was not released, those its newest report as a candidate gives with today's gates."""
     digest = version.manifest.digest
     if version.loop is None:
@@ -167,11 +168,11 @@ def _gates(home: Home, version: _Version, loops: Mapping[str, LoopConfig], signe
         return dict(read_statement(Releases(home.releases, signer).read(version.loop, digest).payload)[2]["verdicts"])
     except (OSError, SignatureInvalid):
         pass
-    report = next((report for report in reports if report.candidate == digest), None)
+    name, report = next(((name, report) for name, report in reports.items() if report.candidate == digest), ("", None))
     loop = loops.get(version.loop)
     if report is None or loop is None or report.policy_digest != policy_digest(loop):
         return {}
-    return {result.name: result.verdict.value for result in judge(loop.gates, report)}
+    return {result.name: result.verdict.value for result in verdicts(home, loop, report, name)}
 
 
 def _dataset(store: DatasetStore, a: _Version, b: _Version) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """What a loop's gates and rollout can prove with the rows and the traffic it has, before a GPU is spent."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from ftassets.domain.gates.gate import Gate
@@ -19,16 +19,18 @@ def run(
     effect: float = 0.04,
     error_rate: float = 0.01,
     latency_spread: float = 0.3,
+    further_sets: Mapping[str, int] | None = None,
 ) -> dict[str, Any]:
     """Plan of every gate and every canary step, as plain JSON.
 
     `rows_per_slice` are golden rows by slice, rows without one under "golden" (held-out rows may be there and count only for a gate
-    on them). `traffic_per_day` is requests of the loop. What cannot be known beforehand is assumed and part of the plan: the share of
-    rows only one of the two models gets right, the true gain a better model has, production's error rate, and the standard deviation
-    of log response times. A gate that cannot be planned is there with the reason and without power. Raises ValueError on an
-    assumption that is impossible.
+    on them), `further_sets` the rows of the loop's other sets. `traffic_per_day` is requests of the loop. What cannot be known
+    beforehand is assumed and part of the plan: the share of rows only one of the two models gets right, the true gain a better model
+    has, production's error rate, and the standard deviation of log response times. A gate that cannot be planned is there with the
+    reason and without power. Raises ValueError on an assumption that is impossible.
     """
-    gates = [_plan(gate, rows_per_slice, effect, discordance, latency_spread) for gate in loop.gates]
+    rows = _RowCounts(rows_per_slice, further_sets or {})
+    gates = [_plan(gate, rows, effect, discordance, latency_spread) for gate in loop.gates]
     steps = plan_rollout(loop.rollout, traffic_per_day, error_rate)
     return {
         "loop": loop.name,
@@ -74,20 +76,26 @@ def describe(plan: dict[str, Any]) -> str:
     return "\n".join(lines + ([""] + sentences if sentences else []))
 
 
-def _plan(gate: Gate, rows_per_slice: Mapping[str, int], effect: float, discordance: float, spread: float) -> GatePlan:
+@dataclass(frozen=True)
+class _RowCounts:
+    golden: Mapping[str, int]  # by slice, and maybe the held-out rows
+    further: Mapping[str, int]  # by set
+
+
+def _plan(gate: Gate, counts: _RowCounts, effect: float, discordance: float, spread: float) -> GatePlan:
     if gate.any_of:
-        return plan_any_of(gate, [_rows(each, rows_per_slice) for each in gate.any_of], effect, discordance, spread)
-    return plan_gate(gate, _rows(as_gate(gate), rows_per_slice), effect, discordance, spread)
+        return plan_any_of(gate, [_rows(each, counts) for each in gate.any_of], effect, discordance, spread)
+    return plan_gate(gate, _rows(as_gate(gate), counts), effect, discordance, spread)
 
 
-def _rows(gate: Gate, rows_per_slice: Mapping[str, int]) -> int:
+def _rows(gate: Gate, counts: _RowCounts) -> int:
     """Rows the gate will compare, as `gates.in_slice` and the latency comparison choose them."""
-    golden = sum(rows for name, rows in rows_per_slice.items() if name != HELD_OUT)
+    golden = sum(rows for name, rows in counts.golden.items() if name != HELD_OUT)
     if gate.metric == "latency_p95":
         return gate.pairs if golden else 0
     if gate.metric in ("parity", "judge", "human_review"):
         return min(gate.sample, golden)
-    return rows_per_slice.get(gate.slice, 0) if gate.slice else golden
+    return {**counts.golden, **counts.further}.get(gate.slice, 0) if gate.slice else golden
 
 
 def _about_rollout(policy: Rollout, steps: list[StepPlan]) -> list[str]:

@@ -2,8 +2,11 @@
 
 import time
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+import dagster as dg
 
 from ftassets.domain.approval import (
     APPROVAL_TYPE,
@@ -47,9 +50,16 @@ def approve(home: Home, signer: Signer, loop: LoopConfig, version: str | None, n
         payload = signer.verify(releases.path(loop.name, digest).read_bytes())
     except (VersionDamaged, SignatureInvalid) as error:
         raise ValueError(str(error)) from error
+    if read_statement(payload)[2].get("adopted"):
+        raise ValueError(f"version {digest[:12]} was adopted: that needs no approval")
     if why := objections(payload, loop.name, digest, manifest.files, manifest.generation, time.time()):
         raise ValueError(f"version {digest[:12]} could not start whoever approves it: {'; '.join(why)}")
-    report = read_statement(payload)[2]["report_digest"]
+    predicate = read_statement(payload)[2]
+    report = str(predicate["report_digest"])
+    if any(gate.metric == "human_review" for gate in loop.gates) and predicate["verdicts"] != {
+        result.name: result.verdict.value for result in verdicts(home, loop, read_report(home, loop, report), report)
+    }:  # a second reviewer may have said no since
+        raise ValueError(f"the gates say something else now than when {digest[:12]} was released: run the job {loop.name}__promote again")
     approval = Approval(
         loop=loop.name, version=digest, report_digest=report, name=name, role=role, reason=_said(reason), issued_at=int(time.time())
     )
@@ -123,7 +133,8 @@ def _release_objections(payload: bytes, loop: str, version: str, folder: Path) -
         found = file_digests(folder)
     except (OSError, ValueError, VersionDamaged) as error:
         return [f"the files of the version cannot be compared ({error}): name their folder with --files"]
-    return objections(payload, loop, version, found, manifest.generation, time.time())
+    # whether the loop had a production version when it was adopted is not in the file
+    return objections(payload, loop, version, found, manifest.generation, time.time(), first=True)
 
 
 def _said_objections(kind: str, payload: bytes, loop: LoopConfig | None) -> list[str]:
@@ -142,9 +153,12 @@ def _newest_report(home: Home, loop: LoopConfig, version: str) -> str:
     """Digest of the report made last of a version, named by the beginning of its digest."""
     paths = sorted((home.reports / loop.name).glob("eval-*.json"), key=lambda path: path.stat().st_mtime, reverse=True)
     digests = [path.stem.removeprefix("eval-") for path in paths]
-    candidates = {digest: read_report(home, loop, digest).candidate for digest in digests}
+    candidates: dict[str, str] = {}
+    for digest in digests:
+        with suppress(dg.Failure, ValueError):  # a damaged report overrides nothing, and hinders no other
+            candidates[digest] = read_report(home, loop, digest).candidate
     wanted = _one(version, set(candidates.values()), f"evaluated version of {loop.name}")
-    return next(digest for digest in digests if candidates[digest] == wanted)
+    return next(digest for digest, candidate in candidates.items() if candidate == wanted)
 
 
 def _one(beginning: str, names: Iterable[str], what: str) -> str:

@@ -47,7 +47,7 @@ def export(instance: dg.DagsterInstance, dataset_store: DatasetStore, home: Home
     golden = {row.id: row for row in from_parquet(dataset_store.read(report.golden_commit, golden_path(loop.name)))}
     if outside := [name for name in names if name not in golden]:
         raise ValueError(f"{outside[0]} is no golden row: human_review takes slices of the golden set only")
-    said = read_answers([home.answers / file for file in report.answers["candidate"]])
+    said = read_answers([home.answers / report.answers["candidate"][0]])  # the golden rows
     if absent := [name for name in names if name not in said]:
         raise ValueError(f"the candidate's answer to {absent[0]} is not there any more: materialize eval_report again")
     rows = [ReviewRow(name, golden[name].prompt, golden[name].completion, said[name]) for name in names]

@@ -1,14 +1,14 @@
-"""Taking a model that serves already into a loop: which adapter fits it, and what is signed instead of verdicts."""
+"""Taking a model that serves already into a loop: which one fits it, and what is signed instead of verdicts."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ftassets.domain.attestation import statement
 from ftassets.domain.loop import LoopConfig, Task
-from ftassets.domain.versions import VersionManifest
+from ftassets.domain.versions import ExternalModel, VersionManifest
 
 
 class AdoptionRefused(Exception):
@@ -44,6 +44,18 @@ def adapter_objections(names: list[str], config: Mapping[str, Any], base_model: 
             "names mean the same weights, write the loop's into adapter_config.json"
         )
     return why
+
+
+def served_at(url: str, model: str, api_key_env: str | None) -> ExternalModel:
+    """A model behind somebody else's endpoint. Raises AdoptionRefused, without repeating what was given: it may be a key."""
+    try:
+        return ExternalModel(url=url, model=model, api_key_env=api_key_env)
+    except ValidationError as error:
+        found = error.errors(include_input=False, include_url=False)[0]
+        place = ".".join(map(str, found["loc"])) or "the endpoint"
+        if place == "api_key_env":
+            raise AdoptionRefused("--api-key-env takes the name of an environment variable, never the key itself") from None
+        raise AdoptionRefused(f"{place}: {found['msg'].removeprefix('Value error, ')}") from None
 
 
 def adopted_statement(

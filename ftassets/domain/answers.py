@@ -1,4 +1,4 @@
-"""What an evaluation process is told: which models answer which prompts, and which metrics are taken of the answers."""
+"""What an evaluation process is told: which models answer which prompts or read which answers, and which metrics are taken of them."""
 
 from pathlib import Path
 from typing import Literal
@@ -39,6 +39,28 @@ class ExpectedAnswer(BaseModel):
     id: str
     expected: str
     slice: str
+    prompt: str | None = None
+
+
+class Likelihood(BaseModel):
+    """One model and one set of expected answers; what it finds is one Parquet file of id, nll (nats, sum of the tokens) and tokens."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: Path  # folder with merged weights, tokenizer and template
+    rows_file: Path  # JSONL of `ExpectedAnswer`, with prompts
+    output: Path
+    system_prompt: str
+
+
+class PerplexityJob(BaseModel):
+    """Likelihoods to measure; those of one model in a row load it once."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    likelihoods: list[Likelihood] = Field(min_length=1)
+    batch_tokens: int = 2048  # of a batch, prompts and padding included
+    work: Path  # folder for the job's own file
 
 
 class Answered(BaseModel):
@@ -49,6 +71,7 @@ class Answered(BaseModel):
     role: str
     prompts_file: Path  # JSONL of `ExpectedAnswer`
     answers: Path  # Parquet of an `Ask`, one row a prompt
+    likelihoods: Path | None = None  # Parquet of a `Likelihood`, of the same rows; None for a model whose weights are not here
     row_scores: Path | None = None  # where to write Parquet of id and one column per metric value that each row has (float64)
 
 

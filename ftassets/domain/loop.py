@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from ftassets.domain.gates.gate import Gate
 from ftassets.domain.gates.measured import missing_metrics
 from ftassets.domain.units import Fraction, Seconds, Strict
+from ftassets.domain.versions import ExternalModel
 
 _BUDGET = re.compile(r"^(\d{1,4})/(quarter|month|week|day)$")
 _PERIOD_DAYS = {"quarter": 91, "month": 30, "week": 7, "day": 1}
@@ -187,6 +188,17 @@ class GateJudge(Judge):
     repeats: int = Field(1, ge=1, le=9, description="Times each pair is judged in each order.")
 
 
+class ReferenceModel(ExternalModel):
+    """A priced API model that every report scores beside the others; it decides nothing."""
+
+    usd_per_million_in: float = Field(ge=0, allow_inf_nan=False, description="Price of a million tokens of requests, in US dollars.")
+    usd_per_million_out: float = Field(ge=0, allow_inf_nan=False, description="Price of a million tokens of answers, in US dollars.")
+
+    def usd_per_1000_requests(self, tokens_in: float, tokens_out: float) -> float:
+        """Price of a thousand requests with these mean tokens of request and answer, in US dollars."""
+        return 1000 * (tokens_in * self.usd_per_million_in + tokens_out * self.usd_per_million_out) / 1e6
+
+
 class EvaluationSet(Strict):
     """Rows beside the golden set that every version answers, for example against forgetting or for safety; a slice of the report."""
 
@@ -246,6 +258,7 @@ class LoopConfig(Strict):
     metrics: list[str] = Field([], description="Further metrics of the eval report: names of ours, or module:Class of your own.")
     gates: list[Gate] = Field(min_length=1)
     judge: GateJudge | None = Field(None, description="Who decides a judge gate.")
+    reference_model: ReferenceModel | None = Field(None, description="An API model to compare accuracy and price with.")
     release: Release = Release()
     retrain_on: RetrainOn = RetrainOn()
     rollout: Rollout = Rollout()
@@ -262,6 +275,19 @@ class LoopConfig(Strict):
             raise ValueError("a judge gate needs `judge`: url, model, and labels that show how far it agrees with people")
         if problems := missing_metrics(self.gates, self.metrics, self.task.type):
             raise ValueError("; ".join(problems))
+        further = {each.name for each in self.sets}
+        for gate in (single for each in self.gates for single in (each.any_of or [each])):
+            judged = gate.metric in ("judge", "human_review") and gate.slice in further | {"held_out"}
+            if judged or (gate.slice in further and (gate.metric or gate.preset) not in ("exact_match", "field_accuracy", "task_accuracy")):
+                raise ValueError(f"{gate.metric or gate.preset} has no value for rows of {gate.slice}: gate these rows on exact_match")
+        return self
+
+    @model_validator(mode="after")
+    def _somebody_says_yes(self) -> "LoopConfig":
+        if self.mode == "propose" and not set(self.release.people.values()) & set(self.release.approve):
+            raise ValueError(
+                "mode propose waits for a yes nobody may give: name people with their roles, and roles that approve, in `release`"
+            )
         return self
 
     @model_validator(mode="after")

@@ -3,12 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from ftassets.domain.scoring import well_formed
-
-_DRAWS = 20_000
 
 
 class _Frozen(BaseModel):
@@ -90,14 +87,3 @@ def parity_of(found: Agreement, rows: Sequence[ParityRow], task: str, tokenizer_
 
 def _share(agree: int, total: int) -> float:
     return agree / total if total else 1.0  # two empty answers are the same
-
-
-def mean_lower_bound(shares: Sequence[float], confidence: float) -> float:
-    """One-sided lower bound of the mean of shares in [0, 1], a row each (Gaffke 2005); 0 without rows.
-
-    Rows are weighed at random as if there were one more of share 0. For shares of 0 and 1 that is the bound of Clopper and Pearson
-    (1934), so a hundred rows without a fault are not taken for proof of more than 0.97; shares that vary little give a closer one.
-    """
-    values, counts = np.unique(np.asarray(shares, dtype=float), return_counts=True)
-    weights = np.random.default_rng(0).dirichlet([1, *counts], _DRAWS)[:, 1:]
-    return float(np.quantile(weights @ values, 1 - confidence))

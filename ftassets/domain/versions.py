@@ -2,13 +2,51 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from ipaddress import ip_address
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from ftassets.domain.canonical import canonical_json, digest_of
 from ftassets.domain.scoring import Score
 
 _NOT_TRAINING = ("system_prompt", "start_from")  # parts of a recipe that are no settings of the training
+
+
+class ExternalModel(BaseModel):
+    """A model behind an OpenAI-compatible endpoint that is not ours; written as `endpoint.json` of a version. Holds no secret."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)  # a key given instead of its name is not logged
+
+    url: str = Field(description="Base URL, for example https://api.example.com/v1.")
+    model: str = Field(min_length=1, description="What the endpoint calls the model.")
+    api_key_env: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
+        description="Environment variable that holds the key; the key itself is never written down.",
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _base_url(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc or parts.query or parts.fragment:
+            raise ValueError("must be http(s)://host/path, without user, password or query: the key belongs into api_key_env")
+        return url.rstrip("/")
+
+    @model_validator(mode="after")
+    def _key_stays_secret(self) -> "ExternalModel":
+        parts = urlsplit(self.url)
+        if self.api_key_env and parts.scheme == "http" and not _loopback(parts.hostname or ""):
+            raise ValueError("a key is not sent over plain http to another machine: use https")
+        return self
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 class VersionManifest(BaseModel):
@@ -24,7 +62,7 @@ class VersionManifest(BaseModel):
     base_model: str
     base_digest: str | None = None
     files: dict[str, str]
-    tokenizer_digest: str
+    tokenizer_digest: str | None  # not known of a model served elsewhere
     generation: dict[str, float | int]
     dataset_commit: str | None = None
     dataset_hash: str | None = None  # of the rows, whatever commit holds them

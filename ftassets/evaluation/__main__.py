@@ -1,4 +1,4 @@
-"""Run one answer, metrics or parity job in a process of its own: `python -m ftassets.evaluation JOB.json`."""
+"""Run one answer, perplexity, metrics or parity job in a process of its own: `python -m ftassets.evaluation JOB.json`."""
 
 import os
 import sys
@@ -6,16 +6,17 @@ from pathlib import Path
 
 from pydantic import RootModel
 
-from ftassets.domain.answers import AnswerJob, MetricsJob
+from ftassets.domain.answers import AnswerJob, MetricsJob, PerplexityJob
 from ftassets.domain.parity import ParityJob
 from ftassets.evaluation.generate import answer
+from ftassets.evaluation.likelihood import measure_likelihoods
 from ftassets.evaluation.measure import measure
 from ftassets.evaluation.metrics.registry import MetricFailed
 from ftassets.evaluation.parity import compare
 from ftassets.resources.child import Report, cores, work_off
 
 
-class _Job(RootModel[AnswerJob | MetricsJob | ParityJob]):
+class _Job(RootModel[AnswerJob | PerplexityJob | MetricsJob | ParityJob]):
     pass
 
 
@@ -23,6 +24,9 @@ def _do(job: _Job, report: Report) -> dict:
     if isinstance(job.root, AnswerJob):
         answer(job.root, report, cores())
         return {"outputs": [str(ask.output) for ask in job.root.asks]}
+    if isinstance(job.root, PerplexityJob):
+        measure_likelihoods(job.root, report, cores())
+        return {"outputs": [str(each.output) for each in job.root.likelihoods]}
     if isinstance(job.root, MetricsJob):
         measure(job.root, report)
     else:

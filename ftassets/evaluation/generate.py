@@ -5,7 +5,7 @@ import multiprocessing
 import os
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache, partial
 from itertools import groupby
 from pathlib import Path
@@ -18,7 +18,7 @@ from ftassets.evaluation.partial import PartialAnswers, discard
 from ftassets.resources.child import Report, die_with_parent
 
 Chat = list[dict[str, str]]
-_SAY_EVERY = 5.0  # seconds between progress reports
+SAY_EVERY = 5.0  # seconds between progress reports
 
 
 def answer(job: AnswerJob, report: Report, cores: int = 1) -> None:
@@ -80,7 +80,7 @@ def load(folder: Path) -> tuple[Any, Any]:
     return tokenizer, model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
 
 
-_loaded = lru_cache(maxsize=1)(load)
+loaded = lru_cache(maxsize=1)(load)  # forked processes have it too
 
 
 def generate(
@@ -92,14 +92,14 @@ def generate(
     cores: int = 1,
     known: Collection[int] = (),
 ) -> Iterator[dict[int, dict[str, Any]]]:
-    """Greedy answers {answer, tokens_out, truncated} of the model in a folder, by the chat's place in `chats`, batch after batch.
+    """Greedy answers {answer, tokens_in, tokens_out, truncated} of a folder's model, by the chat's place in `chats`, batch after batch.
 
     `truncated` says that the answer had no end within `max_tokens`. Batches do not depend on `known`, the places whose answer is not
     needed any more: a batch of which one is needed is answered whole.
     """
     if len(known) == len(chats):
         return
-    tokenizer, model = _loaded(folder)
+    tokenizer, model = loaded(folder)
     texts = [tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True) for messages in chats]
     lengths = [len(ids) for ids in tokenizer(texts, add_special_tokens=False)["input_ids"]]
     order = sorted(range(len(texts)), key=lengths.__getitem__)
@@ -110,18 +110,18 @@ def generate(
     total = sum(map(len, batches))
     started = said = time.monotonic()
     done = 0
-    with _spread(partial(_say, folder, texts, max_tokens), batches, workers) as answered:
+    with spread(partial(_say, folder, texts, max_tokens), batches, workers) as answered:
         for batch, answers in answered:
             yield dict(zip(batch, answers, strict=True))
             now, done = time.monotonic(), done + len(batch)
-            if now - said >= _SAY_EVERY or done == total:
+            if now - said >= SAY_EVERY or done == total:
                 said = now
                 report(f"{done}/{total} answers, {(now - started) / done * (total - done):.0f} s left")
 
 
 @contextmanager
-def _spread(say: Callable[[list[int]], Any], batches: list[list[int]], workers: int) -> Iterator[Iterator[Any]]:
-    """Results for all batches, from forked processes that share the loaded model when there is more than one worker."""
+def spread(say: Callable[[list[int]], Any], batches: list[list[int]], workers: int) -> Iterator[Iterator[Any]]:
+    """What `say` returns for each batch, in any order; from forked processes that share the loaded model if there are more workers."""
     if workers == 1:
         yield map(say, batches)
         return
@@ -132,7 +132,7 @@ def _spread(say: Callable[[list[int]], Any], batches: list[list[int]], workers: 
 def _say(folder: Path, texts: Sequence[str], max_tokens: int, batch: list[int]) -> tuple[list[int], list[dict[str, Any]]]:
     import torch
 
-    tokenizer, model = _loaded(folder)
+    tokenizer, model = loaded(folder)
     end = tokenizer.eos_token_id
     inputs = tokenizer([texts[i] for i in batch], add_special_tokens=False, padding=True, return_tensors="pt").to(model.device)
     with torch.inference_mode():
@@ -140,11 +140,12 @@ def _say(folder: Path, texts: Sequence[str], max_tokens: int, batch: list[int]) 
             **inputs, max_new_tokens=max_tokens, do_sample=False, pad_token_id=tokenizer.pad_token_id, eos_token_id=end
         )
     rows = []
-    for tokens in written[:, inputs["input_ids"].shape[1] :].tolist():
+    lengths = inputs["attention_mask"].sum(-1).tolist()
+    for length, tokens in zip(lengths, written[:, inputs["input_ids"].shape[1] :].tolist(), strict=True):
         ended = end in tokens
         kept = tokens[: tokens.index(end)] if ended else tokens
         text = tokenizer.decode(kept, skip_special_tokens=True).strip()
-        rows.append({"answer": text, "tokens_out": len(kept), "truncated": not ended})
+        rows.append({"answer": text, "tokens_in": length, "tokens_out": len(kept), "truncated": not ended})
     return batch, rows
 
 
@@ -152,8 +153,10 @@ def _write(rows: Sequence[dict[str, Any]], target: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    schema = pa.schema([("id", pa.string()), ("answer", pa.string()), ("tokens_out", pa.int64()), ("truncated", pa.bool_())])
+    columns = {"id": pa.string(), "answer": pa.string(), "tokens_in": pa.int64(), "tokens_out": pa.int64(), "truncated": pa.bool_()}
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{os.getpid()}")
-    pq.write_table(pa.Table.from_pylist(list(rows), schema=schema), temporary)
-    temporary.replace(target)
+    pq.write_table(pa.Table.from_pylist(list(rows), schema=pa.schema(columns)), temporary)
+    with suppress(FileExistsError):  # another process was first, and its answers may have been scored already
+        os.link(temporary, target)
+    temporary.unlink()

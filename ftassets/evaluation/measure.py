@@ -25,11 +25,13 @@ if TYPE_CHECKING:
 
 @dataclass
 class _Part:
-    """One role's rows of one slice: answers, what they should have been, whether they were cut, and where each comes from."""
+    """One role's rows of one slice: answers, what they should have been and how likely, whether they were cut, where each comes from."""
 
     said: list[str] = field(default_factory=list)
     wanted: list[str] = field(default_factory=list)
     cut: list[bool] = field(default_factory=list)
+    nll: list[float] = field(default_factory=list)
+    tokens: list[int] = field(default_factory=list)
     origin: list[tuple[int, str]] = field(default_factory=list)  # number of the answered set, row id
 
 
@@ -39,20 +41,26 @@ _RowScores = dict[int, dict[str, dict[str, float]]]  # number of the answered se
 def measure(job: MetricsJob, report: Report) -> Measurements:
     """Write the job's output, `{metric: {role: {slice: {value name: number}}}}`, and return it; and row scores where they are asked for.
 
-    A metric whose `_compute` (or `rows`) takes `task`, `label` or `truncated` is given the job's. One that has a method `rows` gives
-    a value for each answer, `{value name: values}`, besides. Raises MetricFailed for a metric that cannot be had or gives anything
-    but finite numbers, ValueError when answers and expected answers, or two roles, are not about the same rows.
+    A metric whose `_compute` (or `rows`) takes `task`, `label`, `truncated`, `nll` or `tokens` is given the job's; one that takes `nll`
+    is not taken of roles without likelihoods. One that has a method `rows` gives a value for each answer, `{value name: values}`,
+    besides. Raises MetricFailed for a metric that cannot be had or gives anything but finite numbers, ValueError when answers,
+    likelihoods and expected answers, or two roles, are not about the same rows.
     """
     experiment = uuid.uuid4().hex  # parallel processes may share a work folder
     metrics = {name: load(name, job.work / "metrics", experiment) for name in job.metrics}
     roles = _roles(job.answered)
     table: Measurements = {}
     row_scores: _RowScores = {number: {} for number in range(len(job.answered))}
+    blind = {each.role for each in job.answered if each.likelihoods is None}
     for name, metric in metrics.items():
+        without = blind if "nll" in inspect.signature(metric._compute).parameters else set()
+        if without >= roles.keys():
+            raise MetricFailed(f"metric {name}: no model's likelihood of the expected answers is known; it needs weights on this machine")
         report(f"metric {name}")
         table[name] = {
             role: {part: _values(name, metric, job, f"{role}, slice {part}", rows, row_scores) for part, rows in slices.items()}
             for role, slices in roles.items()
+            if role not in without
         }
     for number, each in enumerate(job.answered):
         if each.row_scores is not None:
@@ -64,7 +72,7 @@ def measure(job: MetricsJob, report: Report) -> Measurements:
 def _values(name: str, metric: "evaluate.Metric", job: MetricsJob, place: str, part: _Part, row_scores: _RowScores) -> dict[str, float]:
     """The metric's values of a slice; those of its rows are added to `row_scores`."""
     where, rows = f"metric {name}, {place}", getattr(metric, "rows", None)
-    known = {"task": job.task, "label": job.label, "truncated": part.cut}
+    known = {"task": job.task, "label": job.label, "truncated": part.cut, "nll": part.nll, "tokens": part.tokens}
     try:
         each = rows(part.said, part.wanted, **_taken(rows, known)) if rows else {}
         if isinstance(metric, _row_metric()):
@@ -127,9 +135,16 @@ def _roles(answered: Sequence[Answered]) -> dict[str, dict[str, _Part]]:
             raise ValueError(f"{each.role}: {each.answers.name} has no answer to {_some(missing)} of {each.prompts_file.name}")
         if surplus := answers.keys() - {row.id for row in expected}:
             raise ValueError(f"{each.role}: {each.prompts_file.name} has no row {_some(sorted(surplus))}, answered in {each.answers.name}")
+        likelihoods = _likelihoods(each.likelihoods) if each.likelihoods else {}
+        if each.likelihoods and likelihoods.keys() != answers.keys():
+            raise ValueError(f"{each.role}: {each.likelihoods.name} is not about the rows of {each.prompts_file.name}")
         for row in expected:
             part = roles.setdefault(each.role, {}).setdefault(row.slice, _Part())
             said, cut = answers[row.id]
+            if row.id in likelihoods:
+                nll, tokens = likelihoods[row.id]
+                part.nll.append(nll)
+                part.tokens.append(tokens)
             part.said.append(said)
             part.cut.append(cut)
             part.wanted.append(row.expected)
@@ -166,6 +181,15 @@ def _answers(file: Path) -> dict[str, tuple[str, bool]]:
     table = pq.read_table(file, columns=["id", "answer", "truncated"]).to_pydict()
     _each_once(file, table["id"])
     return dict(zip(table["id"], zip(table["answer"], table["truncated"], strict=True), strict=True))
+
+
+def _likelihoods(file: Path) -> dict[str, tuple[float, int]]:
+    """Each expected answer's negative log likelihood in nats, and its tokens."""
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(file, columns=["id", "nll", "tokens"]).to_pydict()
+    _each_once(file, table["id"])
+    return dict(zip(table["id"], zip(table["nll"], table["tokens"], strict=True), strict=True))
 
 
 def _each_once(file: Path, ids: Sequence[str]) -> None:

@@ -24,6 +24,8 @@ def job_for(request: EvaluateRequest, home: Home, loops: Mapping[str, LoopConfig
         raise BadRequest(f"golden_set_id: there is no loop {name!r}; there is: {', '.join(sorted(loops)) or 'none'}")
     if request.loop not in (None, name):
         raise BadRequest(f"loop: {request.loop!r} is not the loop of the golden set, {name!r}: leave it out or make them agree")
+    if loops[name].task.type == "text":
+        raise BadRequest(f"baseline_f1: F1 needs classes, and the answers of {name} are free text: this service cannot judge them")
     version = find_version(home.versions, request.model_path)
     check_artefact(home.versions, version, name)
     newest = _newest_golden(store, name)

@@ -7,29 +7,36 @@ from ftassets.domain.gates.macro_f1 import macro_f1
 from ftassets.domain.gates.paired import labels
 from ftassets.domain.gates.policy import judge
 from ftassets.domain.gates.report import EvalReport
-from ftassets.domain.gates.result import GateResult
+from ftassets.domain.gates.result import GateResult, Verdict
 
 NAME = "caller_f1"
 
 
 def policy_f1(gates: Sequence[Gate], production: float) -> float | None:
     """The macro F1 that a loop's gates ask for on all golden rows, or None; `production` is production's on the same rows."""
-    asked = []
-    for gate in gates:
-        if gate.preset == "f1" and gate.slice is None:
-            asked.append(production)
-        elif gate.metric == "f1" and gate.slice is None:
-            asked.append(gate.at_least if gate.at_least is not None else production - (gate.margin or 0.0))
+    asked = [_asked(gate, production) for gate in _on_f1(gates)]
     return max(asked, default=None)
 
 
 def judge_caller(wanted: float, gates: Sequence[Gate], report: EvalReport) -> tuple[GateResult, str | None]:
-    """The verdict on macro F1 being surely at least `wanted`, or what the gates ask for where that is more: then with a note."""
+    """The verdict on macro F1 being surely at least `wanted`; where the loop asks for more, its own verdict counts: then with a note."""
     now = labels(report.rows("production", None))
     policy = policy_f1(gates, macro_f1(*now)) if now and now[0] else None
-    least = wanted if policy is None else max(wanted, policy)
-    gate = Gate.model_construct(metric="f1", at_least=least)  # not checked: a wish may be one that no loop file could state
+    gate = Gate.model_construct(metric="f1", at_least=wanted)  # not checked: a wish may be one that no loop file could state
     result = judge([gate], report)[0].model_copy(update={"name": NAME})
-    if least == wanted:
+    if policy is None or wanted >= policy:
         return result, None
-    return result, f"baseline_f1 + threshold, {wanted:.3f}, is looser than the loop's policy, {least:.3f}: it is ignored, the policy counts"
+    own = judge(_on_f1(gates), report)
+    strictest = next((each for each in own if each.verdict is not Verdict.PASS), own[0])
+    note = f"baseline_f1 + threshold, {wanted:.3f}, is looser than the loop's policy, {policy:.3f}: it is ignored, the policy counts"
+    return strictest.model_copy(update={"name": NAME, "value": result.value}), note
+
+
+def _on_f1(gates: Sequence[Gate]) -> list[Gate]:
+    return [gate for gate in gates if "f1" in (gate.metric, gate.preset) and gate.slice is None]
+
+
+def _asked(gate: Gate, production: float) -> float:
+    if gate.preset:
+        return production
+    return gate.at_least if gate.at_least is not None else production - (gate.margin or 0.0)

@@ -36,7 +36,7 @@ class GateAnswer(BaseModel):
     f1_score: float | None = Field(description="Macro F1 of the label on the golden rows; null where their answers have no label.")
     latency_ms_p99: float | None = Field(
         description="99th percentile of the version's response times on its real server, over as many requests as the loop's latency "
-        "gate asks for (else 150), a few at once, while production answers the same ones; null when not measured, see `message`."
+        "gate asks for, a few at once, while production answers the same ones; null when not measured, see `message`."
     )
     message: str = Field(description="The outcome in a few sentences, with all that limits it.")
     verdicts: list[GateResult] = Field(description="One per gate of the loop, then the caller's own condition.")

@@ -157,12 +157,13 @@ def _vectors(embedder: Embedder, rows: Sequence[Example], known: dict[str, np.nd
 
 
 def _tokens(home: Home, production: str | None, rows: Sequence[Example]) -> list[int] | None:
-    """Tokens of request and answer, counted as production's tokenizer does; None before there is a version."""
-    if production is None:
+    """Tokens of request and answer, counted as production's tokenizer does; None without a version, or when its tokenizer is not here."""
+    path = home.versions / production / MERGED / "tokenizer.json" if production else None
+    if path is None or not path.exists():
         return None
     from tokenizers import Tokenizer
 
-    tokenizer = Tokenizer.from_file(str(home.versions / production / MERGED / "tokenizer.json"))
+    tokenizer = Tokenizer.from_file(str(path))
     return [len(found) for found in tokenizer.encode_batch([f"{row.prompt}\n{row.completion}" for row in rows], add_special_tokens=False)]
 
 

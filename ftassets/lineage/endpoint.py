@@ -115,7 +115,8 @@ def _deprecated(digest: str, state: EndpointState, told: Sequence[dict[str, str]
     if digest in (state.production, state.candidate):
         return None
     if digest in state.refused:
-        return f"rolled back: {told[-1]['reason']}" if told else before or "rolled back"
+        last = next((each["reason"] for each in reversed(told) if each["action"] == "rollback"), None)
+        return f"rolled back: {last}" if last else before or "rolled back"
     if digest == state.standby:
         return "replaced, kept as standby"
     served = any(part["part"] == "production" for part in told)

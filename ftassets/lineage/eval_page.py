@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 import dagster as dg
+import numpy as np
 
 from ftassets.domain.evaluation_sets import refusal_rows
 from ftassets.domain.gates.report import HELD_OUT, EvalReport, in_slice
@@ -12,7 +13,7 @@ from ftassets.domain.parity import Parity
 from ftassets.domain.rows import Example
 from ftassets.domain.statistics import wilson_interval
 from ftassets.home import Home
-from ftassets.lineage.measuring import ROLES, Answers, Measured, RowSet, by_id, read_answers
+from ftassets.lineage.measuring import API, ROLES, Answers, Measured, RowSet, api_sentence, by_id, read_answers
 from ftassets.lineage.stored_reports import verdicts
 from ftassets.reporting.plots import accuracy_bars, gate_marks
 from ftassets.reporting.tables import markdown_table
@@ -58,11 +59,13 @@ def page(loop: LoopConfig, home: Home, measured: Measured, digest: str) -> dict[
         **{name: dg.MetadataValue.md(table) for name, table in tables.items() if table or name == "exact_match"},
         "accuracy": dg.MetadataValue.md(accuracy_bars(shares)),
         "worse_than_production": dg.MetadataValue.md(_regressions(report, answers, measured.rows.golden)),
-        "answer_sizes": dg.MetadataValue.md(_sizes(answers)),
+        "answer_sizes": dg.MetadataValue.md(size_table(answers)),
+        **({"response_times": dg.MetadataValue.md(_times(report))} if report.latency_ms else {}),
         **{f"{role}_truncated": sum(s.truncated for s in report.scores[role]) for role in ROLES},
         **({"metrics": dg.MetadataValue.md(_metrics_table(report))} if report.metrics else {}),
         **({"refusals": dg.MetadataValue.md(table)} if (table := _refusals_table(measured)) else {}),
         **({"parity": dg.MetadataValue.md(_parity_table(report.parity))} if report.parity else {}),
+        **({"api_model": said} if (said := api_sentence(loop, report.scores, answers)) else {}),
         "golden_uses": report.golden_uses,
         "report": dg.MetadataValue.path(home.reports / loop.name / f"eval-{digest}.json"),
         "dataset_commit": report.dataset_commit,
@@ -73,18 +76,22 @@ def page(loop: LoopConfig, home: Home, measured: Measured, digest: str) -> dict[
 
 def _share_table(kind: str, report: EvalReport, group_of: Mapping[str, str]) -> str:
     """Exact match by group of rows, with 95 % Wilson intervals; empty when all rows are of one group."""
+    roles = (*ROLES, API) if API in report.scores else ROLES  # the API model has golden rows only
     groups = sorted(set(group_of.values()))
     if len(groups) < 2 and kind != "slice":
         return ""
     lines = []
     for group in groups:
-        of_role = {role: [s.exact for s in report.scores[role] if group_of.get(s.id) == group] for role in ROLES}
-        cells = []
-        for right in of_role.values():
-            low, high = wilson_interval(sum(right), len(right))
-            cells.append(f"{sum(right) / len(right):.3f} ({low:.3f} to {high:.3f})")
-        lines.append((group, len(of_role["candidate"]), *cells))
-    return markdown_table([kind, "rows", *ROLES], lines)
+        of_role = {role: [s.exact for s in report.scores[role] if group_of.get(s.id) == group] for role in roles}
+        lines.append((group, len(of_role["candidate"]), *map(_share, of_role.values())))
+    return markdown_table([kind, "rows", *roles], lines)
+
+
+def _share(right: Sequence[bool]) -> str:
+    if not right:
+        return ""
+    low, high = wilson_interval(sum(right), len(right))
+    return f"{sum(right) / len(right):.3f} ({low:.3f} to {high:.3f})"
 
 
 def _regressions(report: EvalReport, answers: Answers, golden: Sequence[Example]) -> str:
@@ -103,21 +110,32 @@ def _regressions(report: EvalReport, answers: Answers, golden: Sequence[Example]
     )
 
 
-def _sizes(answers: Answers) -> str:
-    """Tokens of each role's answers, and how many were cut at the limit: these are never right."""
+def size_table(answers: Answers) -> str:
+    """Tokens of each role's requests and answers, and how many were cut at the limit: these are never right."""
     lines = []
     for role in ROLES:
         rows = [row for path in answers[role] if path.exists() for row in by_id(path).values()]
         tokens = [row["tokens_out"] for row in rows]
+        asked = [row["tokens_in"] for row in rows if row.get("tokens_in")]  # older files, and servers elsewhere, may not say
+        mean_in = sum(asked) / len(asked) if asked else ""
         cut = sum(row["truncated"] for row in rows)
-        lines.append((role, len(rows), sum(tokens) / len(tokens), max(tokens), f"{cut} ({cut / len(rows):.1%})"))
-    return markdown_table(["model", "answers", "mean tokens", "most tokens", "cut at the limit"], lines)
+        lines.append((role, len(rows), mean_in, sum(tokens) / len(tokens), max(tokens), f"{cut} ({cut / len(rows):.1%})"))
+    return markdown_table(["model", "answers", "mean tokens in", "mean tokens out", "most tokens out", "cut at the limit"], lines)
+
+
+def _times(report: EvalReport) -> str:
+    """Quantiles of the response times of candidate and production, of the same requests sent to both in turns."""
+    lines = []
+    for what, found in (("to the first token", report.ttft_ms), ("to the end", report.latency_ms)):
+        for role, times in found.items():
+            lines.append((what, role, len(times), *(f"{each:.0f}" for each in np.quantile(times, [0.5, 0.95, 0.99]))))
+    return markdown_table(["milliseconds", "model", "requests", "p50", "p95", "p99"], lines)
 
 
 def _metrics_table(report: EvalReport) -> str:
     """The loop's further metrics: a line per metric, value and slice, a column per model."""
     rows = [
-        (metric, value, name, *(by_role[role].get(name, {}).get(value, "") for role in ROLES))
+        (metric, value, name, *(by_role.get(role, {}).get(name, {}).get(value, "") for role in ROLES))
         for metric, by_role in report.metrics.items()
         for name, values in by_role["candidate"].items()
         for value in values

@@ -9,7 +9,9 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
-from ftassets.domain.answers import Answered, AnswerJob, Ask, ExpectedAnswer, Measurements, MetricsJob
+from filelock import FileLock
+
+from ftassets.domain.answers import Answered, AnswerJob, Ask, ExpectedAnswer, Likelihood, Measurements, MetricsJob, PerplexityJob
 from ftassets.domain.canonical import digest_of, file_digest
 from ftassets.domain.evaluation_sets import score_row
 from ftassets.domain.gates.inputs import input_objections
@@ -19,19 +21,22 @@ from ftassets.domain.parity import Parity
 from ftassets.domain.presets import single_gates
 from ftassets.domain.rows import Example
 from ftassets.domain.scoring import Score, score
+from ftassets.domain.versions import ExternalModel
 from ftassets.home import Home
 from ftassets.lineage.dataset_files import from_parquet, golden_path, read_sets, read_splits
 from ftassets.lineage.judged import ask_judge
 from ftassets.lineage.parity import measure_parity
 from ftassets.lineage.stored_reports import policy_digest
 from ftassets.resources.dataset_store.base import DatasetStore
-from ftassets.resources.evaluator.base import Evaluator
-from ftassets.resources.latency import interleaved_latency
+from ftassets.resources.evaluator.base import EvaluationFailed, Evaluator
+from ftassets.resources.external_model import ask_all, external_model
+from ftassets.resources.latency import ResponseTime, interleaved_latency
 from ftassets.resources.serving.base import Serving
-from ftassets.resources.versions import MERGED, load_manifest
+from ftassets.resources.versions import MERGED, VersionDamaged, load_manifest
 
 STAGED = 900.0  # seconds a version may be staged for what only its server can show
 ROLES = ("base", "production", "candidate")
+API = "api"  # role of the loop's priced API model: it has golden rows only, and no gate looks at it
 
 Answers = dict[str, list[Path]]  # role -> one file of answers for each set of rows
 
@@ -98,7 +103,8 @@ def measure(
     if base is None or commit is None:
         raise NotComparable(f"version {candidate[:12]} names no base model or dataset: train it again")
     versions = {"base": base, "production": production or base, "candidate": candidate}
-    if gone := [role for role, digest in versions.items() if not (home.versions / digest / MERGED).is_dir()]:
+    here = {role: (home.versions / digest / MERGED).is_dir() or _external(home, digest) for role, digest in versions.items()}
+    if gone := [role for role, found in here.items() if not found]:
         folder = home.versions / versions[gone[0]]
         raise NotComparable(
             f"{gone[0]} is version {folder.name[:12]}, whose folder {folder} is gone: restore it, or roll back to a version that is there"
@@ -109,17 +115,20 @@ def measure(
 
     answers = {role: [answer_file(home, loop, digest, each, base) for each in rows.sets] for role, digest in versions.items()}
     _answer(context, home, loop, evaluator, rows, answers, versions)
-    metrics, row_scores = _measure_metrics(context, home, loop, evaluator, rows, answers) if loop.metrics else ({}, {})
+    likelihoods = _likelihoods(context, home, loop, evaluator, rows, versions) if "perplexity" in loop.metrics else {}
+    metrics, row_scores = _measure_metrics(context, home, loop, evaluator, rows, answers, likelihoods) if loop.metrics else ({}, {})
     scores = {role: scores_of(loop, rows, answers[role], row_scores.get(role, [])) for role in ROLES}
+    if api := _ask_api(context, home, loop, rows.sets[0]):
+        answers[API] = [api]
+        scores[API] = scores_of(loop, rows, [api], [])
+        context.log.info(api_sentence(loop, scores, answers))
     if lacking := unmeasured(loop, scores["candidate"]):
         raise NotComparable(
             f"{lacking[0]} has no value for each row, so no gate can compare it: give its class a method `rows`, or change the gate"
         )
     said = {role: read_answers(files[:1]) for role, files in answers.items()}
     preferences, calibration = ask_judge(home, loop, rows.golden, said["candidate"], said["production"], context.log.info)
-    latency, parity = (
-        _as_served(context, loop, home, evaluator, serving, rows.golden, said["candidate"], versions) if serving else ({}, None)
-    )
+    times, parity = _as_served(context, loop, home, evaluator, serving, rows.golden, said["candidate"], versions) if serving else ({}, None)
     stored = {path for each in (answers, row_scores) for paths in each.values() for path in paths if path.exists()}
     report = EvalReport(
         loop=loop.name,
@@ -133,7 +142,8 @@ def measure(
         policy_digest=policy_digest(loop),
         generation={"temperature": loop.task.temperature, "max_tokens": loop.task.max_tokens},
         scores=scores,
-        latency_ms=latency,
+        latency_ms={role: [each.whole_ms for each in found] for role, found in times.items()},
+        ttft_ms={role: [each.first_ms for each in found] for role, found in times.items()},
         answers={role: [path.name for path in paths] for role, paths in answers.items()},
         row_scores={role: [path.name for path in paths] for role, paths in row_scores.items()},
         answers_digests={path.name: file_digest(path) for path in sorted(stored)},
@@ -157,10 +167,10 @@ def read_rows(store: DatasetStore, loop: LoopConfig, golden_commit: str, dataset
 
 
 def scores_of(loop: LoopConfig, rows: Rows, files: Sequence[Path], row_scores: Sequence[Path]) -> list[Score]:
-    """One role's scores from its stored answers and row scores, the golden rows first."""
+    """One role's scores from its stored answers and row scores, the golden rows first; sets after the last file were not asked."""
     values = iter(row_scores)
     scores = []
-    for each, path in zip(rows.sets, files, strict=True):
+    for each, path in zip(rows.sets[: len(files)], files, strict=True):
         if not each.rows:
             continue
         found = by_id(path)
@@ -217,7 +227,7 @@ def answer_file(home: Home, loop: LoopConfig, digest: str, rows: RowSet, base: s
 def _answer(
     context: Any, home: Home, loop: LoopConfig, evaluator: Evaluator, rows: Rows, answers: Answers, versions: Mapping[str, str]
 ) -> None:
-    """Have every role's model answer every set, in one process; what was answered for an earlier report is kept."""
+    """Have every role's model answer every set, ours in one process; what was answered for an earlier report is kept."""
     work = home.root / "work" / context.run_id
     work.mkdir(parents=True, exist_ok=True)
     home.answers.mkdir(parents=True, exist_ok=True)
@@ -227,7 +237,12 @@ def _answer(
             for number, (each, output) in enumerate(zip(rows.sets, files, strict=True)):
                 prompts = work / f"prompts-{number}.jsonl"
                 prompts.write_text("".join(json.dumps({"id": row.id, "prompt": row.prompt}) + "\n" for row in each.rows))
-                if each.rows and not output.exists():
+                if not each.rows or output.exists():
+                    continue
+                if model := _external(home, versions[role]):
+                    said_first = _system_prompt(loop, versions[role], each, versions["base"])
+                    ask_all(role, model, said_first, loop.task.max_tokens, _prompts_of(each), output, context.log.info)
+                else:
                     asks[output] = Ask(
                         model=home.versions / versions[role] / MERGED,
                         prompts_file=prompts,
@@ -241,8 +256,99 @@ def _answer(
         shutil.rmtree(work, ignore_errors=True)
 
 
+def _prompts_of(rows: RowSet) -> dict[str, str]:
+    return {row.id: row.prompt for row in rows.rows}
+
+
+def _ask_api(context: Any, home: Home, loop: LoopConfig, golden: RowSet) -> Path | None:
+    """File of the loop's priced API model's answers to the golden rows; None without one, or when it cannot be asked."""
+    api, task = loop.reference_model, loop.task
+    if api is None:
+        return None
+    prompts = _prompts_of(golden)
+    asked = {"url": api.url, "model": api.model, "prompts": prompts, "system": task.system_prompt, "max_tokens": task.max_tokens}
+    path = home.answers / f"{digest_of(asked)}.parquet"
+    try:
+        if not path.exists():
+            ask_all(API, api, task.system_prompt, task.max_tokens, prompts, path, context.log.info)
+    except EvaluationFailed as error:  # it gates nothing
+        context.log.warning(f"the report is made without the API model: {error}")
+        return None
+    return path
+
+
+def api_sentence(loop: LoopConfig, scores: Mapping[str, Sequence[Score]], answers: Answers) -> str:
+    """How good and how dear the loop's priced API model is on the golden rows, or that it was not asked; empty without one."""
+    api = loop.reference_model
+    if api is None:
+        return ""
+    if API not in scores:
+        return f"{api.model} was not scored: it could not be asked, the run's log says why"
+    rows = by_id(answers[API][0]).values()
+    tokens = [sum(row[name] for row in rows) / len(rows) for name in ("tokens_in", "tokens_out")]
+    right = sum(score.exact for score in scores[API])
+    price = f"${api.usd_per_1000_requests(*tokens):.2f} per 1,000 requests of {tokens[0]:.0f} tokens in and {tokens[1]:.0f} out"
+    return f"{api.model} has {right} of {len(rows)} golden rows right, {price if all(tokens) else 'and its endpoint counts no tokens'}"
+
+
+def _external(home: Home, digest: str) -> ExternalModel | None:
+    """Where a version is served, None for one of ours. Raises NotComparable."""
+    try:
+        return external_model(home.versions / digest)
+    except VersionDamaged as error:
+        raise NotComparable(str(error)) from error
+
+
+def _likelihoods(
+    context: Any, home: Home, loop: LoopConfig, evaluator: Evaluator, rows: Rows, versions: Mapping[str, str]
+) -> dict[str, dict[int, Path]]:
+    """How likely each role's model finds the expected golden and held-out answers: a file for each number of a set, kept for later reports.
+
+    Only models whose weights are here can be asked.
+    """
+    work = home.root / "work" / f"{context.run_id}-perplexity"
+    work.mkdir(parents=True, exist_ok=True)
+    files: dict[str, dict[int, Path]] = {}
+    wanted: dict[Path, Likelihood] = {}  # production may be the base
+    try:
+        for role, digest in versions.items():
+            model = home.versions / digest / MERGED
+            for number, each in enumerate(rows.sets) if model.is_dir() else ():
+                if not each.rows or each.settings is not None:
+                    continue
+                system_prompt = _system_prompt(loop, digest, each, versions["base"])
+                expected = [[row.id, row.prompt, row.completion] for row in each.rows]
+                key = digest_of({"model": digest, "expected": expected, "system": system_prompt})
+                output = files.setdefault(role, {})[number] = home.answers / f"{key}.likelihoods.parquet"
+                if not output.exists():
+                    asked = _expected_answers(each, work / f"expected-{number}.jsonl")
+                    wanted[output] = Likelihood(model=model, rows_file=asked, output=output, system_prompt=system_prompt)
+        if wanted:
+            evaluator.perplexity(PerplexityJob(likelihoods=list(wanted.values()), work=work), context)
+        return files
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _expected_answers(rows: RowSet, path: Path) -> Path:
+    """The file, written: rows with prompt, expected answer and slice."""
+    slices = [HELD_OUT if rows.held_out else row.slice or "golden" for row in rows.rows]
+    lines = [
+        ExpectedAnswer(id=row.id, expected=row.completion, slice=name, prompt=row.prompt)
+        for row, name in zip(rows.rows, slices, strict=True)
+    ]
+    path.write_text("".join(line.model_dump_json() + "\n" for line in lines))
+    return path
+
+
 def _measure_metrics(
-    context: Any, home: Home, loop: LoopConfig, evaluator: Evaluator, rows: Rows, answers: Answers
+    context: Any,
+    home: Home,
+    loop: LoopConfig,
+    evaluator: Evaluator,
+    rows: Rows,
+    answers: Answers,
+    likelihoods: Mapping[str, Mapping[int, Path]],
 ) -> tuple[Measurements, Answers]:
     """The loop's further metrics of golden and held-out answers, by slice, in a process of their own; and the files of row scores.
 
@@ -255,12 +361,15 @@ def _measure_metrics(
         for number, each in enumerate(rows.sets):
             if not each.rows or each.settings is not None:
                 continue
-            expected = work / f"expected-{number}.jsonl"
-            slices = [HELD_OUT if each.held_out else row.slice or "golden" for row in each.rows]
-            lines = [ExpectedAnswer(id=row.id, expected=row.completion, slice=name) for row, name in zip(each.rows, slices, strict=True)]
-            expected.write_text("".join(line.model_dump_json() + "\n" for line in lines))
+            expected = _expected_answers(each, work / f"expected-{number}.jsonl")
             answered += [
-                Answered(role=role, prompts_file=expected, answers=files[number], row_scores=work / f"{role}-{number}.parquet")
+                Answered(
+                    role=role,
+                    prompts_file=expected,
+                    answers=files[number],
+                    likelihoods=likelihoods.get(role, {}).get(number),
+                    row_scores=work / f"{role}-{number}.parquet",
+                )
                 for role, files in answers.items()
             ]
         job = MetricsJob(
@@ -291,7 +400,7 @@ def _as_served(
     golden: Sequence[Example],
     merged_answers: Mapping[str, str],
     versions: Mapping[str, str],
-) -> tuple[dict[str, list[float]], Parity | None]:
+) -> tuple[dict[str, list[ResponseTime]], Parity | None]:
     """Response times of candidate and production in turns, and the candidate's parity, as far as a gate asks for them."""
     gates = single_gates(loop.gates)
     pairs = max((gate.pairs for gate in gates if gate.metric == "latency_p95"), default=0)
@@ -300,15 +409,18 @@ def _as_served(
     if not roles:
         return {}, None
     context.log.info("asking the real server")
-    with ThreadPoolExecutor() as pool:  # both servers start at the same time
-        urls = dict(zip(roles, pool.map(lambda role: serving.stage(loop.name, versions[role], STAGED), roles), strict=True))
-    try:
-        stride = max(1, len(golden) // pairs) if pairs else 1
-        prompts = list(islice(cycle(row.prompt for row in golden[::stride]), pairs))
-        latency = interleaved_latency(urls, prompts, loop.task) if pairs else {}
-        manifest = load_manifest(home.versions, versions["candidate"])
-        found = measure_parity(loop, home, evaluator, urls["candidate"], manifest, golden, merged_answers, context) if parity else None
-        return latency, found
-    finally:
-        if pairs:
-            serving.unstage(loop.name, versions["production"])  # the candidate stays staged: its rollout is near, and the lease ends it
+    home.gateway.mkdir(parents=True, exist_ok=True)
+    # staging is shared: two measurements at once would end each other's servers, and slow them down
+    with FileLock(home.gateway / f"{loop.name}.staging.lock"):
+        with ThreadPoolExecutor() as pool:  # both servers start at the same time
+            urls = dict(zip(roles, pool.map(lambda role: serving.stage(loop.name, versions[role], STAGED), roles), strict=True))
+        try:
+            stride = max(1, len(golden) // pairs) if pairs else 1
+            prompts = list(islice(cycle(row.prompt for row in golden[::stride]), pairs))
+            latency = interleaved_latency(urls, prompts, loop.task) if pairs else {}
+            manifest = load_manifest(home.versions, versions["candidate"])
+            found = measure_parity(loop, home, evaluator, urls["candidate"], manifest, golden, merged_answers, context) if parity else None
+            return latency, found
+        finally:
+            if pairs:
+                serving.unstage(loop.name, versions["production"])  # the candidate stays staged: its rollout is near, and the lease ends it

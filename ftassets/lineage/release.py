@@ -137,7 +137,7 @@ def _override(releases: Releases, loop: LoopConfig, report: EvalReport, digest: 
         override = releases.override(loop.name, report.candidate)
     except (SignatureInvalid, ValueError) as error:
         raise _refused(f"the override of this version does not count: {error}", {}) from error
-    if override is None:
+    if override is None or override.report_digest != digest:
         return None
     verdicts = {result.name: result.verdict.value for result in results}
     why = entitled(override, loop.release) + override_objections(override, loop.name, report.candidate, digest, verdicts, time.time())

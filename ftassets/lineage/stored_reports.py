@@ -14,7 +14,7 @@ from ftassets.lineage.human_review import read_review
 
 
 def policy_digest(loop: LoopConfig) -> str:
-    """Digest of the gates a report was made for and of what they rest on: judge, further sets, the base's prompt.
+    """Digest of the gates a report was made for and of what they rest on: task, judge, further sets.
 
     Another policy needs another report.
     """
@@ -23,7 +23,7 @@ def policy_digest(loop: LoopConfig) -> str:
             "gates": [gate.model_dump() for gate in loop.gates],
             "judge": loop.judge and loop.judge.model_dump(mode="json", exclude={"url", "api_key_env", "labels"}),
             "sets": [each.model_dump(mode="json", exclude={"file"}) for each in loop.sets],
-            "base_prompt": loop.task.base_prompt,
+            "task": loop.task.model_dump(mode="json", exclude={"temperature", "max_tokens"}),
         }
     )
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import dagster as dg
 
 from ftassets.domain.evaluation_sets import answer_fits
+from ftassets.domain.gates.report import HELD_OUT
 from ftassets.domain.loop import EvaluationSet, LoopConfig
 from ftassets.domain.rows import Example, Quarantined, parse_jsonl
 from ftassets.domain.scoring import well_formed
@@ -57,6 +58,9 @@ def _commit(
 ) -> dg.MaterializeResult:
     rows, bad = _read(file, source)
     _refuse(file, source, [row for row in rows if source == "golden" and not well_formed(row.completion, loop.task.type)], A_CALL)
+    if source == "golden" and (shared_names := {row.slice for row in rows} & {HELD_OUT, *(each.name for each in sets)}):
+        text = f"{file.name}: slice {sorted(map(str, shared_names))[0]} is the name of another set of rows: call the slice something else"
+        raise dg.Failure(text, allow_retries=False)
     files: dict[str, bytes | None] = {path: to_parquet(rows)}
     further: dict[str, list[Example]] = {}
     taken = {row.id for row in rows}

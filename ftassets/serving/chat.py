@@ -201,7 +201,8 @@ class Chat:
     async def _payload(self, ask: ChatRequest, content: dict, loop: LoopConfig, route: Route) -> bytes:
         """What the engine gets: the loop's system prompt and the version's settings where the request has none.
 
-        An answer that would not fit into the engine is cut shorter; a prompt that does not fit raises Problem 400.
+        An answer that would not fit into our engine is cut shorter; a prompt that does not fit raises Problem 400. Somebody else's
+        engine says so itself.
         """
         body = {key: content[key] for key in _FORWARDED if content.get(key) is not None}
         body["model"] = MODEL_NAME
@@ -211,7 +212,10 @@ class Chat:
         if ask.temperature is None:
             body["temperature"] = generation.get("temperature", loop.task.temperature)
         wanted = int(ask.max_completion_tokens or ask.max_tokens or generation.get("max_tokens", loop.task.max_tokens))
-        body["max_tokens"] = await self._context.room(route.version, to_json([body["messages"], body.get("tools", [])]), wanted)
+        if self._router.fleet.external(route.version):
+            body["max_tokens"] = wanted
+        else:
+            body["max_tokens"] = await self._context.room(route.version, to_json([body["messages"], body.get("tools", [])]), wanted)
         if body["max_tokens"] < 1:
             raise Problem(400, f"the conversation is {1 - body['max_tokens']} tokens too long for the model", "context_length_exceeded")
         if ask.stream:

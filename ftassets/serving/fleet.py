@@ -6,10 +6,12 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 
 import aiohttp
 
+from ftassets.resources.external_model import ENDPOINT
 from ftassets.resources.versions import VersionDamaged, load_manifest
 from ftassets.serving.hosts import HostError, ModelHost
 
@@ -34,6 +36,7 @@ class Fleet:
         self._held: Counter[str] = Counter()
         self._try_at: dict[str, float] = {}
         self._wake = asyncio.Event()
+        self.external = lru_cache(maxsize=64)(lambda digest: (versions / digest / ENDPOINT).exists())  # whether others serve a version
 
     def enter(self, digest: str) -> None:
         """A request was given to this version: its server stays until `leave`."""
@@ -131,7 +134,7 @@ class Fleet:
             log.error("the server of %s says it is unhealthy (%d): starting it again", digest[:12], status)
             self.ready.pop(digest, None)
             await self._host.stop(digest)
-        elif self.ready.get(digest) != url:
+        elif self.ready.get(digest) != url and time.monotonic() >= self._try_at.get(digest, 0.0):
             await self._warm(digest, url)
 
     async def _warm(self, digest: str, url: str) -> None:
@@ -140,9 +143,8 @@ class Fleet:
             generation = load_manifest(self._versions, digest).generation
             body = {"messages": [{"role": "user", "content": "ready?"}], "max_tokens": 1, "temperature": generation.get("temperature", 0.0)}
             async with self._session.post(f"{url}/v1/chat/completions", json=body, timeout=aiohttp.ClientTimeout(total=60)) as reply:
-                if reply.status != 200:
-                    self.failures[digest] = f"its server answered the first request with {reply.status}: {(await reply.text())[:200]}"
-                    return
+                if reply.status != 200:  # it will say so again, and somebody else's server counts every request
+                    return self._give_up(digest, f"its server answered the first request with {reply.status}: {(await reply.text())[:500]}")
         except VersionDamaged as error:
             self.failures[digest] = str(error)
         except (TimeoutError, aiohttp.ClientError) as error:

@@ -246,6 +246,12 @@ class Router:
         _, _, predicate = read_statement(payload)
         if predicate.get("adopted"):
             return [f"adopted without evaluation by {predicate['by']}"]
+        production, compared = self._states[loop].production, str(predicate.get("compared_with"))
+        if production and compared != production:
+            raise Refused(
+                f"version {digest[:12]} was compared with {compared[:12]}, production is {production[:12]}: "
+                "materialize eval_report and release again"
+            )
         said = [override.sentence] if (override := override_of(predicate)) else []
         if self.loops[loop].mode == "propose":
             try:
@@ -278,7 +284,8 @@ class Router:
         if signed.revoked is not None:
             revoked = f"version {digest[:12]} was signed by key {signed.key_id[:12]}, which was revoked ({signed.revoked})"
             if not revoked_counts:
-                raise Refused(f"{revoked}: materialize its release again")
+                again = "release another version" if digest == self._states[loop].standby else "materialize its release again"
+                raise Refused(f"{revoked}: {again}")
             log.error("%s: %s; it goes on until something else is released", loop, revoked)
         first = self._states[loop].production is None
         if why := objections(signed.payload, loop, digest, manifest.files, manifest.generation, raised_at, first):

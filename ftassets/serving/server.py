@@ -23,6 +23,7 @@ from ftassets.serving.admin import admin_app
 from ftassets.serving.app import public_app
 from ftassets.serving.chat import Chat
 from ftassets.serving.context import Context
+from ftassets.serving.external import Hosts
 from ftassets.serving.fleet import Fleet
 from ftassets.serving.hosts import ModelHost
 from ftassets.serving.metrics import Metrics
@@ -71,8 +72,9 @@ async def serve(
     try:
         with contextlib.closing(_listen(bind, port)) as public, contextlib.closing(_listen("127.0.0.1", admin_port)) as admin:
             # an engine closes idle connections after 5 s; ours go first, or a request would meet a closing one
-            async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=2)) as session:
-                fleet = Fleet(host, home.versions, session)
+            connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=2)
+            async with aiohttp.ClientSession(connector=connector) as session, contextlib.aclosing(Hosts(host, session)) as hosts:
+                fleet = Fleet(hosts, home.versions, session)
                 router = Router(home, loops, fleet, Ed25519Signer(home.keys), clock)
                 await router.open()
                 metrics = Metrics(home)

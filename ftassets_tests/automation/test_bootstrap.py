@@ -45,7 +45,7 @@ def test_has_nothing_to_do_once_there_is_a_version(bench: Bench) -> None:
 
 def test_observe_says_what_it_would_do(bench: Bench) -> None:
     assert "would train a first version" in skipped(bench.bootstrap(loop_of(mode="observe")))
-    assert requested(bench.bootstrap(loop_of(mode="propose")))
+    assert requested(bench.bootstrap(loop_of(mode="propose", release={"people": {"anna": "lead"}, "approve": ["lead"]})))
 
 
 def test_pause_and_silence_of_the_endpoint_hold_it(bench: Bench) -> None:

@@ -17,14 +17,15 @@ def test_starts_a_release(bench: Bench) -> None:
     bench.materialize("release", C)
     request = requested(bench.rollout())
     assert config_of(request) == {"action": "start", "weight": 20, "reason": "a new release passed its gates"}
-    assert request.run_key == f"start:{C}:0:0"
+    assert request.run_key.startswith(f"start:{C}:0:0:")
     assert requested(bench.rollout()).run_key == request.run_key
 
 
 def test_without_auto_a_release_waits_for_a_yes(bench: Bench) -> None:
     bench.materialize("release", C)
+    rules = {"people": {"anna": "lead"}, "approve": ["lead"]}
     for mode in ("propose", "observe"):
-        assert "waits for a yes" in skipped(bench.rollout(loop_of(mode=mode)))
+        assert "waits for a yes" in skipped(bench.rollout(loop_of(mode=mode, release=rules)))
 
 
 def test_propose_starts_once_somebody_who_may_has_said_yes(bench: Bench) -> None:
@@ -37,7 +38,9 @@ def test_propose_starts_once_somebody_who_may_has_said_yes(bench: Bench) -> None
         assert "does not count" in skipped(bench.rollout(loop))
     bench.releases.write(NAME, C, "approval", approval_statement(said))
     request = requested(bench.rollout(loop))
-    assert (config_of(request)["action"], request.run_key) == ("start", f"start:{C}:0:0:1000")
+    assert config_of(request)["action"] == "start"
+    assert request.run_key.startswith(f"start:{C}:0:0:")
+    assert request.run_key.endswith(":1000")
     assert "waits for a yes" in skipped(bench.rollout(loop_of(mode="observe", release=rules)))
 
 
@@ -61,9 +64,9 @@ def test_does_not_start_what_is_in_production_refused_or_paused(bench: Bench) ->
 def test_a_move_whose_process_died_is_tried_again(bench: Bench) -> None:
     bench.materialize("release", C)
     bench.run(endpoint_job_name(NAME), S.FAILURE)  # refused: not repeated by itself
-    assert requested(bench.rollout()).run_key == f"start:{C}:0:0"
+    first = requested(bench.rollout()).run_key
     bench.run(endpoint_job_name(NAME), S.FAILURE, {runs.DIED: "true"})
-    assert requested(bench.rollout()).run_key == f"start:{C}:0:1"
+    assert requested(bench.rollout()).run_key == first.replace(f"{C}:0:0:", f"{C}:0:1:")
 
 
 def test_holds_and_renews_the_lease_until_the_step_has_lasted(bench: Bench) -> None:

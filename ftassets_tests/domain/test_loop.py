@@ -323,3 +323,25 @@ def test_schema_for_editors_is_made() -> None:
 def test_generation_bounds(field: str, value: float) -> None:
     with pytest.raises(ValidationError, match=field):
         Task.model_validate({"system_prompt": "s", field: value})
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"mode": "propose"}, "a yes nobody may give"),
+        ({"mode": "propose", "release": {"people": {"anna": "intern"}, "approve": ["lead"]}}, "a yes nobody may give"),
+        ({"gates": [{"metric": "f1", "slice": "general", "at_least": 0.5}]}, "f1 has no value for rows of general"),
+        ({"gates": [{"metric": "human_review", "slice": "general", "at_least": 0.5}]}, "human_review has no value"),
+        ({"gates": [{"metric": "human_review", "slice": "held_out", "at_least": 0.5}]}, "human_review has no value"),
+        ({"gates": [{"preset": "f1", "slice": "general"}]}, "f1 has no value"),
+        ({"gates": [{"metric": "human_review", "at_least": 95}]}, "human_review"),
+    ],
+)
+def test_what_could_never_be_released_is_refused_before_a_training(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
+        _loop(sets=[{"name": "general", "file": "general.jsonl"}], **changes)
+
+
+def test_a_further_set_is_gated_by_its_name() -> None:
+    gate = BETTER | {"slice": "general"}
+    assert _loop(sets=[{"name": "general", "file": "general.jsonl"}], gates=[gate]).gates[0].slice == "general"

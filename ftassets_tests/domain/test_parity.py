@@ -10,7 +10,8 @@ from ftassets.domain.gates.gate import Gate
 from ftassets.domain.gates.policy import judge
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.gates.result import GateResult, Verdict
-from ftassets.domain.parity import Agreement, Parity, ParityRow, mean_lower_bound, parity_of
+from ftassets.domain.parity import Agreement, Parity, ParityRow, parity_of
+from ftassets.domain.statistics import mean_lower_bound
 
 GATE = Gate(metric="parity", at_least=0.95)
 CALL = '{"intent": "TurnOn"}'

@@ -37,10 +37,13 @@ def a_job(folder: Path, base: Path, *outputs: str) -> AnswerJob:
 def test_every_prompt_is_answered_in_its_place(tmp_path, tiny_base):
     answer(a_job(tmp_path, tiny_base, "one.parquet", "two.parquet"), lambda _: None)
     table = pq.read_table(tmp_path / "answers" / "one.parquet")
-    assert table.column_names == ["id", "answer", "tokens_out", "truncated"]
-    assert [str(kind) for kind in table.schema.types] == ["string", "string", "int64", "bool"]
+    assert table.column_names == ["id", "answer", "tokens_in", "tokens_out", "truncated"]
+    assert [str(kind) for kind in table.schema.types] == ["string", "string", "int64", "int64", "bool"]
     assert table["id"].to_pylist() == [prompt["id"] for prompt in PROMPTS]
     assert max(table["tokens_out"].to_pylist()) <= 4
+    tokenizer, _ = generate_module.load(tiny_base)
+    asked = [tokenizer.apply_chat_template(chat("Answer as JSON.", each["prompt"]), add_generation_prompt=True) for each in PROMPTS]
+    assert table["tokens_in"].to_pylist() == [len(each["input_ids"]) for each in asked]  # without the padding
     assert table.equals(pq.read_table(tmp_path / "answers" / "two.parquet"))
     assert sorted(path.name for path in (tmp_path / "answers").iterdir()) == ["one.parquet", "two.parquet"]
 
@@ -104,7 +107,7 @@ def kill_after(batches: int) -> Callable[[str], None]:
 
 
 def answer_and_die(job: AnswerJob, batches: int) -> None:
-    generate_module._SAY_EVERY = 0.0  # a report a batch
+    generate_module.SAY_EVERY = 0.0  # a report a batch
     answer(job, kill_after(batches))
 
 

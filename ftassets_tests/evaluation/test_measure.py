@@ -1,4 +1,5 @@
 import json
+import math
 import os
 import subprocess
 import sys
@@ -164,6 +165,33 @@ def test_row_scores_lie_in_a_file_of_each_set_and_their_means_are_the_metric(tmp
     first = golden.row_scores.read_bytes()
     measure(a_job(tmp_path, golden, held_out, metrics=(name, "validity")), lambda _: None)
     assert golden.row_scores.read_bytes() == first
+
+
+def with_likelihoods(each: Answered, found: dict[str, tuple[float, int]]) -> Answered:
+    nll, tokens = zip(*found.values(), strict=True)
+    path = each.answers.with_suffix(".likelihoods.parquet")
+    pq.write_table(pa.table({"id": list(found), "nll": list(nll), "tokens": list(tokens)}), path)
+    return each.model_copy(update={"likelihoods": path})
+
+
+def test_perplexity_is_of_the_models_whose_likelihoods_are_known(tmp_path):
+    found = {"r3": (math.log(5), 1), "r2": (4 * math.log(3), 2), "r1": (0.0, 2)}  # of any order
+    ours = with_rows(with_likelihoods(answered(tmp_path, "candidate", dict.fromkeys(ROWS, ON)), found))
+    theirs = with_rows(answered(tmp_path, "production", dict.fromkeys(ROWS, ON)))
+    table = measure(a_job(tmp_path, ours, theirs, metrics=("perplexity",)), lambda _: None)
+    known, new = ({"perplexity": pytest.approx(value)} for value in (3.0, 5.0))  # rows r1 and r2, and r3
+    assert table == {"perplexity": {"candidate": {"known": known, "new": new}}}
+    values = [row["perplexity.nll"] for row in pq.read_table(ours.row_scores).to_pylist()]
+    assert values == pytest.approx([0.0, 2 * math.log(3), math.log(5)])
+    assert pq.read_table(theirs.row_scores).num_rows == 0
+
+
+def test_perplexity_of_no_model_or_of_other_rows_is_an_error(tmp_path):
+    one = answered(tmp_path, "candidate", dict.fromkeys(ROWS, ON))
+    with pytest.raises(MetricFailed, match="metric perplexity: no model's likelihood"):
+        measure(a_job(tmp_path, one, metrics=("perplexity",)), lambda _: None)
+    with pytest.raises(ValueError, match=r"likelihoods\.parquet is not about the rows of"):
+        measure(a_job(tmp_path, with_likelihoods(one, {"r1": (1.0, 1)}), metrics=("perplexity",)), lambda _: None)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The report on a real tiny model: what it holds, what its page shows, and that it can be computed again."""
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.gates.result import GateResult, Verdict
 from ftassets.domain.rows import Example
 from ftassets.lineage.dataset_files import from_parquet, golden_path, read_splits, to_parquet
-from ftassets.lineage.eval_page import gate_table
+from ftassets.lineage.eval_page import gate_table, size_table
 from ftassets.lineage.events import DATA_VERSION, data_version, metadata_value, newest, node
 from ftassets.lineage.measuring import unmeasured
 from ftassets.lineage.recompute import recompute
@@ -28,9 +29,11 @@ GATES = [
     {"preset": "rouge_l"},
     {"metric": "f1", "better_than": "production"},
     {"metric": "output_length.mean", "at_most": 1e6},
+    {"metric": "perplexity.nll", "no_worse_than": "production", "margin": 0.9},
+    {"metric": "latency_p95", "at_most": 1e5, "pairs": 20},
     {"any_of": [{"metric": "exact_match", "better_than": "production"}, {"metric": "validity.validity", "better_than": "production"}]},
 ]
-METRICS = ["rouge", "validity", "output_length"]
+METRICS = ["rouge", "validity", "output_length", "perplexity"]
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +80,24 @@ def test_every_row_carries_its_labels_and_the_values_of_the_loops_metrics(tiny: 
     assert results["output_length_mean_at_most"].verdict is Verdict.PASS
 
 
+def test_perplexity_is_of_the_expected_answers_and_measured_once(tiny: TinyLoop, digest: str) -> None:
+    report = read_report(tiny.home, tiny.loop, digest)
+    for role in ("base", "production", "candidate"):
+        for name, values in report.metrics["perplexity"][role].items():
+            rows = [s.values["perplexity.nll"] for s in report.scores[role] if s.slice == name]
+            assert math.exp(min(rows)) <= values["perplexity"] <= math.exp(max(rows))
+    # the candidate was trained on answers like these, the base, which is production, says one thing whatever it is asked
+    assert (
+        report.metrics["perplexity"]["candidate"]["held_out"]["perplexity"] < report.metrics["perplexity"]["base"]["held_out"]["perplexity"]
+    )
+    assert report.metrics["perplexity"]["production"] == report.metrics["perplexity"]["base"]
+    files = sorted(tiny.home.answers.glob("*.likelihoods.parquet"))
+    assert len(files) == 4  # base and candidate, golden and held-out rows
+    assert {"id", "nll", "tokens"} == set(pq.read_table(files[0]).column_names)
+    results = {r.name: r for r in judge(tiny.loop.gates, report)}
+    assert "lower is better" in results["perplexity_nll_no_worse"].sentence
+
+
 def test_the_page_shows_groups_gates_and_sizes(tiny: TinyLoop) -> None:
     assert "| dim | " in shown(tiny, "exact_match_per_class")
     assert "| golden | " in shown(tiny, "exact_match_per_source")
@@ -87,6 +108,33 @@ def test_the_page_shows_groups_gates_and_sizes(tiny: TinyLoop) -> None:
     sizes = shown(tiny, "answer_sizes")
     assert [line.split(" | ")[0] for line in sizes.splitlines()[2:]] == ["| base", "| production", "| candidate"]
     assert int(shown(tiny, "candidate_truncated")) >= 0
+    asked, said = (float(cell) for cell in sizes.splitlines()[-1].split(" | ")[2:4])
+    assert asked > 8 >= said  # a system prompt, a request and the template against `max_tokens`
+    assert "| perplexity | perplexity | held_out | " in shown(tiny, "metrics")
+
+
+def test_times_to_the_first_token_and_to_the_end_are_those_of_the_same_requests(tiny: TinyLoop, digest: str) -> None:
+    report = read_report(tiny.home, tiny.loop, digest)
+    for role in ("candidate", "production"):
+        pairs = list(zip(report.ttft_ms[role], report.latency_ms[role], strict=True))
+        assert len(pairs) == 20
+        assert all(0 < first <= whole for first, whole in pairs)
+    lines = shown(tiny, "response_times").splitlines()
+    assert [line.split(" | ")[:3] for line in lines[2:]] == [
+        [f"| {what}", role, "20"] for what in ("to the first token", "to the end") for role in ("candidate", "production")
+    ]
+
+
+def test_an_answer_file_without_tokens_in_is_still_read(tiny: TinyLoop, digest: str) -> None:
+    report = read_report(tiny.home, tiny.loop, digest)
+    answers = {role: [tiny.home.answers / name for name in names] for role, names in report.answers.items()}
+    old = {**answers, "candidate": [tiny.home.root / path.name for path in answers["candidate"]]}
+    for path, copy in zip(answers["candidate"], old["candidate"], strict=True):
+        pq.write_table(pq.read_table(path).drop_columns(["tokens_in"]), copy)
+    base, _, candidate = (line.split(" | ") for line in size_table(old).splitlines()[2:])
+    assert float(base[2]) > 0
+    assert candidate[2] == ""
+    assert candidate[3:] == size_table(answers).splitlines()[-1].split(" | ")[3:]
 
 
 def test_scores_and_verdicts_computed_again_are_the_stored_ones_to_the_byte(tiny: TinyLoop, digest: str) -> None:

@@ -89,6 +89,13 @@ def test_sets_are_versioned_in_the_golden_set_s_commit(tmp_path: Path) -> None:
     assert store.list("main") == [golden_path(LOOP), set_path(LOOP, "safety")]
 
 
+def test_a_golden_slice_with_the_name_of_another_set_is_refused(tmp_path: Path) -> None:
+    golden = json.dumps({"id": "g", "slice": "general", "instruction": "lamp on", "response": '{"intent": "on"}'}) + "\n"
+    result, _ = materialize(tmp_path, "golden_set", golden, "golden.jsonl", sets=[a_set(tmp_path, "general", "contains", "Paris")])
+    assert not result.success
+    assert "slice general is the name of another set" in str(result.failure_data_for_node(f"{LOOP}__golden_set"))
+
+
 @pytest.mark.parametrize(("scoring", "needed"), [("refusal", "refuse or comply"), ("exact", "a JSON object")])
 def test_a_set_with_an_answer_it_cannot_score_is_refused_whole(tmp_path: Path, scoring: str, needed: str) -> None:
     sets = [a_set(tmp_path, "general", scoring, "Paris")]

@@ -43,7 +43,10 @@ def make_version(home: Home, content: str) -> str:
 
 def attest(home: Home, loop: str, digest: str, keys: Path | None = None, verdict: str = "PASS", **predicate: Any) -> Path:
     """Sign a release of the version as it lies on disk; the envelope's path."""
+    path = home.releases / loop / f"{digest}.dsse.json"
+    others = sorted(set(path.parent.glob("*.dsse.json")) - {path}, key=lambda each: each.stat().st_mtime_ns)
     content = {
+        "compared_with": others[-1].name.removesuffix(".dsse.json") if others else "base",  # what was released before
         "verdicts": {"exact_match_better": verdict},
         "generation": load_manifest(home.versions, digest).generation,
         "report_digest": "e" * 64,
@@ -52,7 +55,6 @@ def attest(home: Home, loop: str, digest: str, keys: Path | None = None, verdict
         **predicate,
     }
     payload = statement(loop, digest, file_digests(home.versions / digest), content)
-    path = home.releases / loop / f"{digest}.dsse.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(Ed25519Signer(keys or home.keys).sign(payload))
     return path

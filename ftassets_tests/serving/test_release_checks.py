@@ -189,3 +189,15 @@ def edit(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[content.index(b'"payload": "') + 40] ^= 1
     path.write_bytes(bytes(content))
+
+
+def test_a_version_compared_with_another_production_gets_no_share(run: RunGateway) -> None:
+    with run() as gateway:
+        first = released(gateway.home, "a")
+        gateway.start(first)
+        second = make_version(gateway.home, "b")
+        attest(gateway.home, "support", second, compared_with="f" * 64)
+        with pytest.raises(Refused, match="was compared with ffffffffffff, production is"):
+            gateway.start(second)
+        attest(gateway.home, "support", second, compared_with=first)
+        gateway.start(second)

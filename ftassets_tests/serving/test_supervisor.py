@@ -16,6 +16,7 @@ import yaml
 
 from ftassets.domain.versions import VersionManifest
 from ftassets.home import Home
+from ftassets.resources.latency import interleaved_latency
 from ftassets.resources.serving.base import ServingError
 from ftassets.resources.serving.embedded import GatewayServing
 from ftassets.resources.traffic_log.embedded import SqliteTrafficLog
@@ -115,6 +116,8 @@ def test_real_model_server_through_every_kill(clean, loops):
     whole, parts = SqliteTrafficLog(home.traffic_db).exchanges("support")
     assert (whole.answer, whole.tokens_out) == (parts.answer, parts.tokens_out)
     assert parts.first_token_ms <= parts.latency_ms
+    times = interleaved_latency({"candidate": serving.stage("support", digest, 60)}, ["turn on", "turn off"], loop_config().task)
+    assert all(0 < each.first_ms <= each.whole_ms for each in times["candidate"])
 
     # a prompt that would end the engine is refused, and the engine lives
     assert ask("z " * 5000).json()["error"]["code"] == "context_length_exceeded"

@@ -3,13 +3,13 @@
 import numpy as np
 
 from ftassets.domain.gates.gate import Gate
-from ftassets.domain.gates.kinds import RIGHT_OR_WRONG
+from ftassets.domain.gates.kinds import RIGHT_OR_WRONG, scale
 from ftassets.domain.gates.macro_f1 import macro_f1, macro_f1_draws
 from ftassets.domain.gates.measured import row_values
 from ftassets.domain.gates.paired import labels, not_measured, width
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.gates.result import GateResult, Verdict, rows_to_tell, verdict_of
-from ftassets.domain.statistics import paired_mean_lower_bound, share_lower_bound
+from ftassets.domain.statistics import mean_lower_bound, paired_mean_lower_bound, share_lower_bound
 
 
 def judge_fixed(gate: Gate, report: EvalReport) -> GateResult:
@@ -24,7 +24,7 @@ def judge_fixed(gate: Gate, report: EvalReport) -> GateResult:
         if found is None:
             return not_measured(gate, len(scores))
         value = macro_f1(*found)
-        draws = macro_f1_draws(found[0], found[1], found[1])[:, 0]
+        draws = macro_f1_draws(found[0], found[1], found[1], against="wrong" if upwards else "right")[:, 0]
         bound, method = float(np.quantile(draws, 1 - gate.confidence if upwards else gate.confidence)), "bootstrap"
     else:
         values = row_values(gate.metric, scores)
@@ -41,10 +41,16 @@ def judge_fixed(gate: Gate, report: EvalReport) -> GateResult:
 
 
 def _bound(gate: Gate, values: list[float], limit: float, upwards: bool) -> tuple[float, str]:
-    """One-sided bound of the mean: exact for right or wrong, else that of differences to the limit as if it were a second version."""
+    """One-sided bound of the mean: exact for right or wrong, Gaffke's where the values have a known range.
+
+    Else that of differences to the limit as if it were a second version.
+    """
     if gate.metric in RIGHT_OR_WRONG:
         right, n = int(sum(values)), len(values)
         exact = share_lower_bound(right, n, gate.confidence) if upwards else 1 - share_lower_bound(n - right, n, gate.confidence)
         return exact, "Clopper-Pearson"
+    if (top := scale(gate.metric)) is not None:
+        low = mean_lower_bound([value / top if upwards else 1 - value / top for value in values], gate.confidence)
+        return top * (low if upwards else 1 - low), "Gaffke"
     most, sign = width(gate.metric, values, [limit]), 1 if upwards else -1
     return limit + sign * most * paired_mean_lower_bound([sign * (value - limit) / most for value in values], gate.confidence), "Wald"

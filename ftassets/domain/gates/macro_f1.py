@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,29 +20,32 @@ def macro_f1(expected: Sequence[str], predicted: Sequence[str]) -> float:
 
 
 def macro_f1_draws(
-    expected: Sequence[str], candidate: Sequence[str], production: Sequence[str], draws: int = DRAWS, seed: int = 0
+    expected: Sequence[str],
+    candidate: Sequence[str],
+    production: Sequence[str],
+    against: Literal["wrong", "right"] = "wrong",
+    draws: int = DRAWS,
+    seed: int = 0,
 ) -> NDArray[np.float64]:
-    """Macro F1 of candidate and production, (draws, 2), in a paired bootstrap over rows (Efron and Tibshirani 1993).
+    """Macro F1 of candidate and production, (draws, 2), in a paired Bayesian bootstrap over rows (Rubin 1981).
 
-    Two rows are added, spread over the classes: half of one only the candidate has right, half of one only production has, and one
-    both have. Without them the bootstrap would be sure of ten rows that happen not to differ. Rows with the same expected and
-    predicted labels are drawn together, as one multinomial count.
+    One row is added `against` the claim, spread over the classes: one that the candidate has wrong and production right, or one that
+    both have right where the claim is that F1 is small. Where every row is right this gives the bound of Clopper and Pearson, where
+    only one version wins rows the exact sign test; without it ten rows that happen not to differ would be sure.
     """
     cells: Counter[tuple[str, str, str]] = Counter()
     for row in zip(expected, candidate, production, strict=True):
         cells[row] += 1
     for label, count in Counter(expected).items():
-        share = count / len(expected)
-        for added, weight in (((label, label, _NO_CLASS), 0.5), ((label, _NO_CLASS, label), 0.5), ((label, label, label), 1.0)):
-            cells[added] += weight * share  # type: ignore[assignment]
-    weights = np.array(list(cells.values()), dtype=float)
-    counts = np.random.default_rng(seed).multinomial(len(expected) + 2, weights / weights.sum(), size=draws).astype(float)
+        added = (label, _NO_CLASS, label) if against == "wrong" else (label, label, label)
+        cells[added] += count / len(expected)  # type: ignore[assignment]
+    counts = np.random.default_rng(seed).dirichlet(list(cells.values()), size=draws)
     wanted, ours, theirs = (list(column) for column in zip(*cells, strict=True))
     return np.stack([_macro(counts, wanted, ours), _macro(counts, wanted, theirs)], axis=1)
 
 
 def _macro(counts: NDArray[np.float64], expected: Sequence[str], predicted: Sequence[str]) -> NDArray[np.float64]:
-    """Macro F1 of each draw: counts (draws, cells) of cells with these labels; classes without a row in a draw do not count in it."""
+    """Macro F1 of each draw: weights (draws, cells) of cells with these labels; classes without a row in a draw do not count in it."""
     classes = np.array(sorted(set(expected)))
     wanted, said = np.array(expected)[:, None] == classes, np.array(predicted)[:, None] == classes
     true, guessed, both = counts @ wanted, counts @ said, counts @ (wanted & said)

@@ -3,8 +3,8 @@
 from ftassets.domain.gates.gate import Gate
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.gates.result import GateResult, Verdict, rows_to_tell, verdict_of
-from ftassets.domain.parity import Parity, mean_lower_bound
-from ftassets.domain.statistics import Pairs, mcnemar_p
+from ftassets.domain.parity import Parity
+from ftassets.domain.statistics import Pairs, mcnemar_p, mean_lower_bound
 
 
 def judge_parity(gate: Gate, report: EvalReport) -> GateResult:

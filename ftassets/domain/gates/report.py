@@ -28,7 +28,8 @@ class EvalReport(BaseModel):
     policy_digest: str
     generation: dict[str, float | int]
     scores: dict[str, list[Score]]  # candidate, production, base -> one score a row, same rows in the same order
-    latency_ms: dict[str, list[float]]  # candidate, production -> milliseconds of the same requests, interleaved
+    latency_ms: dict[str, list[float]]  # candidate, production -> milliseconds to the end of the same requests' answers, interleaved
+    ttft_ms: dict[str, list[float]] = {}  # the same requests' milliseconds to the first token
     answers: dict[str, list[str]]  # names of the stored answer files, by role
     row_scores: dict[str, list[str]] = {}  # names of the stored files with a value per row and metric, by role, as `answers`
     answers_digests: dict[str, str] = {}  # file name -> SHA-256 of the stored answer and score files

@@ -17,6 +17,7 @@ OURS = {
     "f1": f"{_HERE}.f1:F1",
     "field_accuracy": f"{_HERE}.field_accuracy:FieldAccuracy",
     "output_length": f"{_HERE}.output_length:OutputLength",
+    "perplexity": f"{_HERE}.perplexity:Perplexity",
     "refusal_rate": f"{_HERE}.refusal_rate:RefusalRate",
     "rouge": f"{_HERE}.rouge:Rouge",
     "validity": f"{_HERE}.validity:Validity",

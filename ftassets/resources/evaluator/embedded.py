@@ -1,4 +1,4 @@
-"""Answers, metrics and parity from a process of its own on this machine, started through Dagster Pipes."""
+"""Answers, likelihoods, metrics and parity from a process of its own on this machine, started through Dagster Pipes."""
 
 import json
 import sys
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ftassets.domain.answers import AnswerJob, Measurements, MetricsJob
+from ftassets.domain.answers import AnswerJob, Measurements, MetricsJob, PerplexityJob
 from ftassets.domain.parity import Agreement, ParityJob
 from ftassets.resources.child import run_child
 from ftassets.resources.evaluator.base import EvaluationFailed, EvaluationKilled, Evaluator
@@ -27,6 +27,13 @@ class SubprocessEvaluator(Evaluator):
             return
         self._run(job, "answers.json", [ask.output for ask in job.asks], f": a batch of {job.batch_size} may be too large", context)
 
+    def perplexity(self, job: PerplexityJob, context: Any) -> None:
+        """Write the likelihoods that are not there yet. Raises EvaluationFailed."""
+        owed = [each.output for each in job.likelihoods]
+        if all(path.exists() for path in owed):
+            return
+        self._run(job, "perplexity-job.json", owed, f": batches of {job.batch_tokens} tokens may be too large", context)
+
     def measure(self, job: MetricsJob, context: Any) -> Measurements:
         """Write the metrics and return them. Raises EvaluationFailed."""
         job.output.unlink(missing_ok=True)  # one of an earlier attempt must not pass for this one's
@@ -39,7 +46,9 @@ class SubprocessEvaluator(Evaluator):
         self._run(job, "parity-job.json", [job.output], "", context)
         return Agreement.model_validate_json(job.output.read_bytes())
 
-    def _run(self, job: AnswerJob | MetricsJob | ParityJob, name: str, owed: Sequence[Path], advice: str, context: Any) -> None:
+    def _run(
+        self, job: AnswerJob | PerplexityJob | MetricsJob | ParityJob, name: str, owed: Sequence[Path], advice: str, context: Any
+    ) -> None:
         job_file = job.work / name
         write_durably(job_file, job.model_dump_json(indent=2))
         ended = run_child(self._command, job_file, context, self._python)

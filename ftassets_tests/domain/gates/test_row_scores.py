@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from ftassets.domain.gates.gate import Gate
 from ftassets.domain.gates.policy import judge
@@ -94,6 +95,19 @@ def test_lower_is_better_for_length_and_the_margin_is_relative() -> None:
     assert result(LENGTH, production * 1.5, production).verdict is Verdict.FAIL
     assert result(LENGTH, production[:4], production[:4]).verdict is Verdict.NOT_ENOUGH_DATA
     assert "lower is better" in result(LENGTH, production, production).sentence
+
+
+def test_perplexity_is_compared_in_nats_and_lower_is_better() -> None:
+    rng = np.random.default_rng(5)
+    gate = Gate(metric="perplexity.nll", no_worse_than=PRODUCTION, margin=0.1)
+    production = rng.gamma(2, 0.6, 600)  # nats a token, some rows far above 1
+    assert result(gate, production * 0.8, production).verdict is Verdict.PASS
+    worse = result(gate, production + 0.3, production)
+    assert (worse.verdict, worse.threshold, worse.value) == (Verdict.FAIL, 0.1, pytest.approx(0.3))
+    assert result(gate, production + 0.1, production).verdict is not Verdict.PASS
+    assert result(Gate(metric="perplexity.nll", at_most=1.5), production, production).verdict is Verdict.PASS
+    with pytest.raises(ValidationError, match="better when lower"):
+        Gate(metric="perplexity.nll", better_than=PRODUCTION)
 
 
 def test_more_refusals_fail_and_fewer_pass() -> None:

@@ -10,6 +10,8 @@ from ftassets.domain.gates.kinds import ROW_VALUES, scale
 from ftassets.domain.scoring import score
 from ftassets.evaluation.metrics.registry import OURS, load
 
+OF_ANSWERS = sorted(OURS.keys() - {"perplexity"})
+
 ON = json.dumps({"intent": "TurnOn", "area": "hall"})
 OFF = json.dumps({"intent": "TurnOff"})
 
@@ -19,7 +21,7 @@ def compute(name: str, cache: Path, answers: list[str], expected: list[str] | No
     return load(name, cache).compute(predictions=answers, references=expected, **settings)
 
 
-@pytest.mark.parametrize("name", OURS)
+@pytest.mark.parametrize("name", OF_ANSWERS)
 def test_a_metric_keeps_its_word_on_right_and_wrong_answers(name, tmp_path):
     expected = [ON, OFF, ON]
     right, wrong = (compute(name, tmp_path, answers, expected) for answers in (expected, ["I cannot do that", "", "no no no"]))
@@ -28,7 +30,7 @@ def test_a_metric_keeps_its_word_on_right_and_wrong_answers(name, tmp_path):
     assert all(isinstance(value, float) and math.isfinite(value) for value in [*right.values(), *wrong.values()])
 
 
-@pytest.mark.parametrize("name", OURS)
+@pytest.mark.parametrize("name", OF_ANSWERS)
 def test_gates_may_name_exactly_the_values_that_each_row_has(name, tmp_path):
     metric, expected = load(name, tmp_path), [ON, OFF, ON]
     answers = [ON, "I cannot do that", ""]
@@ -98,6 +100,16 @@ def test_rouge_of_hand_counted_words(tmp_path):
     values = compute("rouge", tmp_path, ["the light is on"], ["the light was switched on"])
     # 3 of 4 and 3 of 5 words; 1 of 3 and 1 of 4 pairs; the longest common subsequence is "the light on"
     assert values == {"rouge1": pytest.approx(2 / 3), "rouge2": pytest.approx(2 / 7), "rougeL": pytest.approx(2 / 3)}
+
+
+def test_perplexity_weighs_rows_by_their_tokens_and_a_uniform_guess_has_the_number_of_choices(tmp_path):
+    metric = load("perplexity", tmp_path)
+    known = {"nll": [math.log(8) * 3, math.log(2)], "tokens": [3, 1]}
+    assert metric.compute(predictions=["a", "b"], **known) == {"perplexity": pytest.approx(2 ** ((3 * 3 + 1) / 4))}
+    rows = metric.rows(["a", "b"], **known)
+    assert tuple(rows) == ROW_VALUES["perplexity"]
+    assert rows["nll"] == pytest.approx([math.log(8), math.log(2)])
+    assert scale("perplexity.nll") is None
 
 
 def test_refusals_are_counted(tmp_path):
