@@ -1,6 +1,7 @@
 """What holds for all tests."""
 
 import os
+from pathlib import Path
 
 # read when torch and numpy come in: the workers share the cores, and threads that wait for each other burn them
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -15,6 +16,10 @@ settings.load_profile("repeatable")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with slow tests first, so that at the end no core waits for the other."""
-    slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    """Files with the longest tests first, so that at the end no core waits for the others."""
+    longest: dict[Path, float] = {}
+    for item in items:
+        if item.get_closest_marker("slow"):
+            limit = item.get_closest_marker("timeout")
+            longest[item.path] = max(longest.get(item.path, 0.0), limit.args[0] if limit else 1.0)
+    items.sort(key=lambda item: -longest.get(item.path, 0.0))
