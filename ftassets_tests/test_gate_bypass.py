@@ -198,7 +198,7 @@ class TestOverride:
     def test_for_a_report_whose_gates_were_not_evaluated(self, red: TinyLoop) -> None:
         self.overridden(red, [])
         red.materialize("eval_report", checks=False)
-        assert "the override is for report" in refusal(red)
+        assert "the verdict belongs to an older report" in refusal(red), "the override is of that older report"
         self.overridden(red, [])
         assert "the verdict belongs to an older report" in refusal(red)
 
@@ -359,7 +359,7 @@ class TestForgedRelease:
         assert base is not None
         payload = statement(
             LOOP, base, load_manifest(green.home.versions, base).files,
-            {"verdicts": {"all": "PASS"}, "generation": {}, "expires_at": int(time.time()) + 600},
+            {"verdicts": {"all": "PASS"}, "generation": {}, "expires_at": int(time.time()) + 600, "compared_with": digest},
         )  # fmt: skip
         envelope(green, base).write_bytes(signer(green).sign(payload))
         start(green, base)
