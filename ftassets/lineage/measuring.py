@@ -235,20 +235,16 @@ def _answer(
         asks: dict[Path, Ask] = {}  # production may be the base: the same file is asked for once
         for role, files in answers.items():
             for number, (each, output) in enumerate(zip(rows.sets, files, strict=True)):
-                prompts = work / f"prompts-{number}.jsonl"
-                prompts.write_text("".join(json.dumps({"id": row.id, "prompt": row.prompt}) + "\n" for row in each.rows))
                 if not each.rows or output.exists():
                     continue
+                system_prompt = _system_prompt(loop, versions[role], each, versions["base"])
                 if model := _external(home, versions[role]):
-                    said_first = _system_prompt(loop, versions[role], each, versions["base"])
-                    ask_all(role, model, said_first, loop.task.max_tokens, _prompts_of(each), output, context.log.info)
-                else:
-                    asks[output] = Ask(
-                        model=home.versions / versions[role] / MERGED,
-                        prompts_file=prompts,
-                        output=output,
-                        system_prompt=_system_prompt(loop, versions[role], each, versions["base"]),
-                    )
+                    ask_all(role, model, system_prompt, loop.task.max_tokens, _prompts_of(each), output, context.log.info)
+                    continue
+                prompts = work / f"prompts-{number}.jsonl"
+                prompts.write_text("".join(json.dumps({"id": row.id, "prompt": row.prompt}) + "\n" for row in each.rows))
+                folder = home.versions / versions[role] / MERGED
+                asks[output] = Ask(model=folder, prompts_file=prompts, output=output, system_prompt=system_prompt)
         if asks:
             job = AnswerJob(system_prompt=loop.task.system_prompt, max_tokens=loop.task.max_tokens, asks=list(asks.values()), work=work)
             evaluator.answer(job, context)

@@ -5,8 +5,10 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
+
+from ftassets_tests.resources.http_double import served
 
 Rule = Callable[[str, str, str], str | int]  # prompt, first, second -> what is preferred, or an HTTP status instead
 
@@ -43,13 +45,6 @@ def pairwise_double(rule: Rule) -> Iterator[PairwiseDouble]:
         def log_message(self, *args: Any) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    here = PairwiseDouble(f"http://127.0.0.1:{server.server_address[1]}/v1", rule)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
+    with served(Handler) as url:
+        here = PairwiseDouble(f"{url}/v1", rule)
         yield here
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(5)
