@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 export HF_HUB_OFFLINE = 1
 export TOKENIZERS_PARALLELISM = false
+# dozens of processes start in a demo or a test run: each would compile the package anew
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: install demo test check ui clean
 

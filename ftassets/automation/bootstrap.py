@@ -8,6 +8,7 @@ from ftassets.domain.loop import LoopConfig
 from ftassets.domain.retrain import ATTEMPTS
 from ftassets.home import Home
 from ftassets.lineage.events import newest, node
+from ftassets.lineage.node import with_signature
 from ftassets.resources.serving.base import Serving, ServingError
 
 
@@ -21,6 +22,7 @@ def build(loop: LoopConfig) -> dg.SensorDefinition:
         default_status=runs.status(loop),
         description="Trains the first version of a loop that has none.",
     )
+    @with_signature
     def bootstrap(
         context: dg.SensorEvaluationContext, home: dg.ResourceParam[Home], serving: dg.ResourceParam[Serving]
     ) -> dg.SensorResult | dg.SkipReason:

@@ -9,6 +9,7 @@ from ftassets.automation.jobs import LOOP, TRIGGER
 from ftassets.domain.loop import LoopConfig
 from ftassets.lineage.drift_report import WINDOW_END
 from ftassets.lineage.events import node
+from ftassets.lineage.node import with_signature
 from ftassets.resources.serving.base import Serving, ServingError, Shift
 
 REPORTS = ("live_golden_report", "quality_report", "behaviour_report")
@@ -36,6 +37,7 @@ def _schedule(loop: LoopConfig) -> dg.ScheduleDefinition:
         job_name=monitor_job_name(loop.name),
         default_status=dg.DefaultScheduleStatus.RUNNING if loop.automation else dg.DefaultScheduleStatus.STOPPED,
     )
+    @with_signature
     def monitor(context: dg.ScheduleEvaluationContext, serving: dg.ResourceParam[Serving]) -> dg.RunRequest | dg.SkipReason:
         try:
             if serving.state(loop.name).production is None:
@@ -55,6 +57,7 @@ def _sensor(loop: LoopConfig) -> dg.SensorDefinition:
         default_status=runs.status(loop),
         description="Looks at each new production version at once.",
     )
+    @with_signature
     def monitor_deployment(context: dg.SensorEvaluationContext, serving: dg.ResourceParam[Serving]) -> dg.SensorResult | dg.SkipReason:
         try:
             production = serving.state(loop.name).production

@@ -6,6 +6,7 @@ from ftassets.automation import runs
 from ftassets.automation.jobs import LOOP
 from ftassets.domain.loop import LoopConfig
 from ftassets.home import Home
+from ftassets.lineage.node import with_signature
 from ftassets.lineage.release import REFUSED
 from ftassets.resources.notifier.base import Notifier
 from ftassets.resources.notifier.routing import alert_about, routed
@@ -20,6 +21,7 @@ def build(loop: LoopConfig) -> dg.SensorDefinition:
         minimum_interval_seconds=int(loop.sensor_interval),
         description="Reports failed runs and refused promotions.",
     )
+    @with_signature
     def notices(
         context: dg.RunFailureSensorContext, home: dg.ResourceParam[Home], notifier: dg.ResourceParam[Notifier]
     ) -> dg.SkipReason | None:

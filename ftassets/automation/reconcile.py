@@ -9,6 +9,7 @@ from ftassets.automation.jobs import LOOP
 from ftassets.domain.loop import LoopConfig
 from ftassets.lineage.endpoint import event, sync_registry
 from ftassets.lineage.events import node
+from ftassets.lineage.node import with_signature
 from ftassets.resources.registry.base import Registry
 from ftassets.resources.serving.base import Serving, ServingError, Shift
 
@@ -25,6 +26,7 @@ def build(loop: LoopConfig) -> dg.SensorDefinition:
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Ends runs whose process is gone and reports shifts of traffic that no run made.",
     )
+    @with_signature
     def reconcile(
         context: dg.SensorEvaluationContext, serving: dg.ResourceParam[Serving], registry: dg.ResourceParam[Registry]
     ) -> dg.SensorResult:

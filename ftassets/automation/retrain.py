@@ -17,6 +17,7 @@ from ftassets.domain.loop import LoopConfig
 from ftassets.domain.retrain import QUARTER, Action, Situation, should_retrain
 from ftassets.home import Home
 from ftassets.lineage.events import data_version, history, metadata_value, newest, node
+from ftassets.lineage.node import with_signature
 from ftassets.resources.dataset_store.base import LOOK_BACK, Commit, DatasetError, DatasetStore
 from ftassets.resources.files import write_durably
 from ftassets.resources.serving.base import Serving, ServingError
@@ -40,6 +41,7 @@ def build(loop: LoopConfig) -> dg.SensorDefinition:
         default_status=runs.status(loop),
         description="Starts a retrain on drift alarms, feedback, a fall of quality or by schedule, or says why not.",
     )
+    @with_signature
     def drift(
         context: dg.SensorEvaluationContext,
         home: dg.ResourceParam[Home],

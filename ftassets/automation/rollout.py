@@ -12,6 +12,7 @@ from ftassets.domain.rollout import Move, Outcome, decide
 from ftassets.domain.scoring import well_formed
 from ftassets.home import Home
 from ftassets.lineage.events import data_version, history, metadata_value, node
+from ftassets.lineage.node import with_signature
 from ftassets.resources.releases import NotApproved, Releases
 from ftassets.resources.serving.base import Serving, ServingError, Shift
 from ftassets.resources.signer.base import Signer
@@ -31,6 +32,7 @@ def build(loop: LoopConfig) -> dg.SensorDefinition:
         default_status=runs.status(loop),
         description="Starts, ramps and rolls back releases.",
     )
+    @with_signature
     def rollout(
         context: dg.SensorEvaluationContext,
         home: dg.ResourceParam[Home],

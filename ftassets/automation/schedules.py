@@ -8,6 +8,7 @@ from dagster._utils.schedules import get_next_cron_tick
 from ftassets.automation.jobs import watch_job_name
 from ftassets.domain.loop import LoopConfig
 from ftassets.lineage.drift_report import WINDOW_END
+from ftassets.lineage.node import with_signature
 from ftassets.resources.serving.base import Serving, ServingError
 
 PERIODS = {"weekly": 7 * 86400.0, "biweekly": 14 * 86400.0}  # seconds
@@ -25,6 +26,7 @@ def build(loop: LoopConfig) -> dg.ScheduleDefinition:
         job_name=watch_job_name(loop.name),
         default_status=_status(loop),
     )
+    @with_signature
     def watch(context: dg.ScheduleEvaluationContext, serving: dg.ResourceParam[Serving]) -> dg.RunRequest | dg.SkipReason:
         try:
             if serving.state(loop.name).production is None:

@@ -11,7 +11,7 @@ from ftassets.domain.versions import version_tags
 from ftassets.home import Home
 from ftassets.lineage.dataset_files import read_index, read_splits
 from ftassets.lineage.events import node, required
-from ftassets.lineage.node import describe
+from ftassets.lineage.node import asset
 from ftassets.reporting.plots import loss_curve
 from ftassets.resources.dataset_store.base import DatasetStore
 from ftassets.resources.registry.base import Registry
@@ -27,12 +27,13 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
     """The asset; its data version is the digest that names the version everywhere else."""
     key = node(loop.name, "adapter")
 
-    @dg.asset(
-        key=key,
-        deps=[node(loop.name, "curated_dataset")],
+    @asset(
+        loop,
+        __doc__,
+        {"huggingface", "pytorch"},
+        deps=["curated_dataset"],
         check_specs=[dg.AssetCheckSpec(LEARNED, asset=key, blocking=True), dg.AssetCheckSpec(COMPLETE, asset=key, blocking=True)],
         pool="trainer",
-        **describe(loop, __doc__, {"huggingface", "pytorch"}),
     )
     def adapter(
         context: dg.AssetExecutionContext,

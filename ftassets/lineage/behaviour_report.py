@@ -18,7 +18,7 @@ from ftassets.domain.traffic import Exchange
 from ftassets.home import Home
 from ftassets.lineage import latest, live
 from ftassets.lineage.events import metadata_value, newest, node
-from ftassets.lineage.node import describe
+from ftassets.lineage.node import asset
 from ftassets.reporting.tables import markdown_table
 from ftassets.reporting.trends import before_and_now
 from ftassets.resources.serving.base import Serving
@@ -32,12 +32,13 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
     """The asset: one report a run, with the check `answers_as_before`, which informs."""
     key = node(loop.name, "behaviour_report")
 
-    @dg.asset(
-        key=key,
-        deps=[node(loop.name, "traffic"), node(loop.name, "drift_report")],
+    @asset(
+        loop,
+        __doc__,
+        {"python"},
+        deps=["traffic", "drift_report"],
         check_specs=[dg.AssetCheckSpec(CHECK, asset=key, description="The answers read as the version's first ones; informs only.")],
         freshness_policy=live.freshness(loop),
-        **describe(loop, __doc__, {"python"}),
     )
     def behaviour_report(
         context: dg.AssetExecutionContext,

@@ -26,7 +26,7 @@ from ftassets.lineage.dataset_files import (
     synthetic_path,
 )
 from ftassets.lineage.events import node, required
-from ftassets.lineage.node import describe
+from ftassets.lineage.node import asset
 from ftassets.reporting.plots import bars, funnel, histogram
 from ftassets.reporting.tables import markdown_table
 from ftassets.resources.dataset_store.base import DatasetStore, ObjectNotFound
@@ -42,12 +42,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
     key = node(loop.name, "curated_dataset")
     upstream = ["seed_examples", "golden_set", "traffic", "drift_report", *(["synthetic_examples"] if loop.dataset.teacher else [])]
 
-    @dg.asset(
-        key=key,
-        deps=[node(loop.name, name) for name in upstream],
-        check_specs=dataset_checks.specs(key),
-        **describe(loop, __doc__, {"lakefs"}),
-    )
+    @asset(loop, __doc__, {"lakefs"}, deps=upstream, check_specs=dataset_checks.specs(key))
     def curated_dataset(
         context: dg.AssetExecutionContext,
         home: dg.ResourceParam[Home],

@@ -26,7 +26,7 @@ from ftassets.home import Home
 from ftassets.lineage import drift_reference, latest
 from ftassets.lineage.drift_reference import Known
 from ftassets.lineage.events import node
-from ftassets.lineage.node import describe
+from ftassets.lineage.node import asset
 from ftassets.reporting.plots import drift_map
 from ftassets.reporting.tables import markdown_table
 from ftassets.resources.dataset_store.base import DatasetStore
@@ -57,11 +57,12 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
     """The asset: one report a run, with the check `within_drift_budget`."""
     key = node(loop.name, "drift_report")
 
-    @dg.asset(
-        key=key,
-        deps=[node(loop.name, "query_embeddings")],
+    @asset(
+        loop,
+        __doc__,
+        {"python"},
+        deps=["query_embeddings"],
         check_specs=[dg.AssetCheckSpec(CHECK, asset=key, description="No drift alarm in the newest window.")],
-        **describe(loop, __doc__, {"python"}),
     )
     def drift_report(
         context: dg.AssetExecutionContext,

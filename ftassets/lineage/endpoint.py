@@ -11,7 +11,7 @@ from ftassets.domain.canonical import canonical_json
 from ftassets.domain.endpoint import EndpointState
 from ftassets.domain.loop import LoopConfig
 from ftassets.lineage.events import node, required
-from ftassets.lineage.node import describe
+from ftassets.lineage.node import asset
 from ftassets.reporting.plots import rollout_steps
 from ftassets.reporting.tables import markdown_table
 from ftassets.resources.registry.base import Registry
@@ -29,11 +29,7 @@ class EndpointAction(dg.Config):
 def build(loop: LoopConfig) -> dg.AssetsDefinition:
     """The asset; its data version is the journal's newest number for the loop."""
 
-    @dg.asset(
-        key=node(loop.name, "endpoint"),
-        deps=[node(loop.name, "release")],
-        **describe(loop, __doc__, {"openai"}),
-    )
+    @asset(loop, __doc__, {"openai"}, deps=["release"])
     def endpoint(
         context: dg.AssetExecutionContext,
         config: EndpointAction,

@@ -8,7 +8,7 @@ from ftassets.home import Home
 from ftassets.lineage.eval_page import page
 from ftassets.lineage.events import history, metadata_value, node, required
 from ftassets.lineage.measuring import NotComparable, measure
-from ftassets.lineage.node import describe
+from ftassets.lineage.node import asset, with_signature
 from ftassets.lineage.stored_reports import read_report, store_report, verdicts
 from ftassets.resources.dataset_store.base import DatasetStore
 from ftassets.resources.evaluator.base import EvaluationFailed, EvaluationKilled, Evaluator
@@ -21,11 +21,7 @@ def build(loop: LoopConfig) -> tuple[dg.AssetsDefinition, dg.AssetChecksDefiniti
     """The asset and the one blocking check set that holds all gates."""
     key = node(loop.name, "eval_report")
 
-    @dg.asset(
-        key=key,
-        deps=[node(loop.name, name) for name in ("adapter", "golden_set", "curated_dataset")],
-        **describe(loop, __doc__, {"python"}),
-    )
+    @asset(loop, __doc__, {"python"}, deps=["adapter", "golden_set", "curated_dataset"])
     def eval_report(
         context: dg.AssetExecutionContext,
         home: dg.ResourceParam[Home],
@@ -53,6 +49,7 @@ def build(loop: LoopConfig) -> tuple[dg.AssetsDefinition, dg.AssetChecksDefiniti
         specs=[dg.AssetCheckSpec(gate.name, asset=key, blocking=True, description=gate.sentence) for gate in loop.gates],
         can_subset=True,
     )
+    @with_signature
     def promotion_gates(context: dg.AssetCheckExecutionContext, home: dg.ResourceParam[Home]):  # noqa: ANN202 - dagster inspects it
         digest = required(context.instance, key)
         for result in verdicts(home, loop, read_report(home, loop, digest), digest):

@@ -17,7 +17,7 @@ from ftassets.home import Home
 from ftassets.lineage import latest, live
 from ftassets.lineage.dataset_files import from_parquet, golden_path, read_splits
 from ftassets.lineage.events import data_version, history, metadata_value, node, required
-from ftassets.lineage.node import describe
+from ftassets.lineage.node import asset
 from ftassets.lineage.stored_reports import read_report
 from ftassets.reporting.tables import markdown_table
 from ftassets.reporting.trends import Point, trend
@@ -47,15 +47,16 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
     key = node(loop.name, "live_golden_report")
     floor = loop.monitors.golden_floor
 
-    @dg.asset(
-        key=key,
-        deps=[node(loop.name, "golden_set"), node(loop.name, "endpoint")],
+    @asset(
+        loop,
+        __doc__,
+        {"python"},
+        deps=["golden_set", "endpoint"],
         check_specs=[
             dg.AssetCheckSpec(FLOOR, asset=key, description=f"At least {floor:.0%} of the golden rows are right on the live endpoint."),
             dg.AssetCheckSpec(REGRESSION, asset=key, description="Rows that were right in the version's own evaluation still are."),
         ],
         freshness_policy=live.freshness(loop),
-        **describe(loop, __doc__, {"python"}),
     )
     def live_golden_report(
         context: dg.AssetExecutionContext,

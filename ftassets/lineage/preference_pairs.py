@@ -10,7 +10,7 @@ from ftassets.domain.loop import LoopConfig
 from ftassets.domain.preferences import Pair, build_pairs
 from ftassets.lineage.dataset_files import pairs_path, pairs_to_parquet, read_judged
 from ftassets.lineage.events import node, required
-from ftassets.lineage.node import describe
+from ftassets.lineage.node import asset
 from ftassets.reporting.tables import markdown_table
 from ftassets.resources.dataset_store.base import DatasetStore
 from ftassets.resources.traffic_log.base import TrafficLog
@@ -23,11 +23,12 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
     """The asset: pairs of the production window, as TRL's DPO trainer reads them."""
     key = node(loop.name, "preference_pairs")
 
-    @dg.asset(
-        key=key,
-        deps=[node(loop.name, "traffic"), node(loop.name, "golden_set")],
+    @asset(
+        loop,
+        __doc__,
+        {"lakefs"},
+        deps=["traffic", "golden_set"],
         check_specs=[dg.AssetCheckSpec(ENOUGH, asset=key, description="Preference tuning pays once there are a few thousand pairs.")],
-        **describe(loop, __doc__, {"lakefs"}),
     )
     def preference_pairs(
         context: dg.AssetExecutionContext, traffic_log: dg.ResourceParam[TrafficLog], dataset_store: dg.ResourceParam[DatasetStore]

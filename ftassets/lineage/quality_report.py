@@ -30,7 +30,7 @@ from ftassets.domain.traffic import Exchange, Reviewed
 from ftassets.home import Home
 from ftassets.lineage import latest, live
 from ftassets.lineage.events import node
-from ftassets.lineage.node import describe
+from ftassets.lineage.node import asset
 from ftassets.reporting.tables import markdown_table
 from ftassets.reporting.trends import Point, trend
 from ftassets.resources.judge.base import Judge, Judgement, JudgeUnreachable, NotJudged
@@ -66,14 +66,15 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
     """The asset: one report a run, with the check `no_sustained_drop`."""
     key = node(loop.name, "quality_report")
 
-    @dg.asset(
-        key=key,
-        deps=[node(loop.name, "traffic")],
+    @asset(
+        loop,
+        __doc__,
+        {"python"} | ({"openai"} if loop.monitors.judge else set()),
+        deps=["traffic"],
         check_specs=[
             dg.AssetCheckSpec(CHECK, asset=key, description="Live quality stays within the allowed drop of the version's first answers.")
         ],
         freshness_policy=live.freshness(loop),
-        **describe(loop, __doc__, {"python"} | ({"openai"} if loop.monitors.judge else set())),
     )
     def quality_report(
         context: dg.AssetExecutionContext,

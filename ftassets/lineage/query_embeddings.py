@@ -4,7 +4,7 @@ import dagster as dg
 
 from ftassets.domain.loop import LoopConfig
 from ftassets.lineage.events import node
-from ftassets.lineage.node import describe
+from ftassets.lineage.node import asset
 from ftassets.reporting.tables import markdown_table
 from ftassets.resources.embedder.base import Embedder
 from ftassets.resources.traffic_log.base import TrafficLog
@@ -16,11 +16,7 @@ SLOWEST = 600.0  # seconds an answer may take: rows are logged when they are fin
 def build(loop: LoopConfig) -> dg.AssetsDefinition:
     """The asset: incremental from the newest vector, and safe to repeat."""
 
-    @dg.asset(
-        key=node(loop.name, "query_embeddings"),
-        deps=[node(loop.name, "traffic")],
-        **describe(loop, __doc__, {"qdrant"}),
-    )
+    @asset(loop, __doc__, {"qdrant"}, deps=["traffic"])
     def query_embeddings(
         context: dg.AssetExecutionContext,
         traffic_log: dg.ResourceParam[TrafficLog],

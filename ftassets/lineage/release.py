@@ -20,7 +20,7 @@ from ftassets.home import Home
 from ftassets.lineage.eval_page import gate_table
 from ftassets.lineage.events import history, node, refused_gates, required
 from ftassets.lineage.human_review import read_review
-from ftassets.lineage.node import describe
+from ftassets.lineage.node import asset
 from ftassets.lineage.stored_reports import policy_digest, read_report
 from ftassets.resources.code import code_identity
 from ftassets.resources.dataset_store.base import AlreadyExists, DatasetStore
@@ -38,11 +38,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
     """The asset; its data version is the released version's digest."""
     report_key = node(loop.name, "eval_report")
 
-    @dg.asset(
-        key=node(loop.name, "release"),
-        deps=[report_key],
-        **describe(loop, __doc__, {"mlflow"}),
-    )
+    @asset(loop, __doc__, {"mlflow"}, deps=["eval_report"])
     def release(
         context: dg.AssetExecutionContext,
         home: dg.ResourceParam[Home],

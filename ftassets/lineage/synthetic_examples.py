@@ -5,7 +5,7 @@ import dagster as dg
 from ftassets.domain.loop import LoopConfig
 from ftassets.lineage.dataset_files import from_parquet, seed_path, synthetic_path, to_parquet
 from ftassets.lineage.events import node, required
-from ftassets.lineage.node import describe
+from ftassets.lineage.node import asset
 from ftassets.reporting.tables import markdown_table
 from ftassets.resources.dataset_store.base import DatasetStore
 from ftassets.resources.teacher.base import TeacherError
@@ -15,11 +15,7 @@ from ftassets.resources.teacher.synthesise import synthesise
 def build(loop: LoopConfig) -> dg.AssetsDefinition:
     """The asset of a loop with `dataset.teacher`."""
 
-    @dg.asset(
-        key=node(loop.name, "synthetic_examples"),
-        deps=[node(loop.name, "seed_examples")],
-        **describe(loop, __doc__, {"openai"}),
-    )
+    @asset(loop, __doc__, {"openai"}, deps=["seed_examples"])
     def synthetic_examples(context: dg.AssetExecutionContext, dataset_store: dg.ResourceParam[DatasetStore]) -> dg.MaterializeResult:
         from ftassets.resources.teacher.openai import OpenAITeacher
 

@@ -12,7 +12,7 @@ from ftassets.domain.rows import Example, Quarantined, parse_jsonl
 from ftassets.domain.scoring import well_formed
 from ftassets.lineage.dataset_files import golden_path, seed_path, set_path, sets_folder, to_parquet
 from ftassets.lineage.events import node
-from ftassets.lineage.node import describe
+from ftassets.lineage.node import asset
 from ftassets.reporting.tables import markdown_table
 from ftassets.resources.dataset_store.base import DatasetStore
 
@@ -22,10 +22,11 @@ A_CALL = "a JSON object"
 def build_seed_examples(loop: LoopConfig) -> dg.AssetsDefinition:
     """The asset of the loop's seed file."""
 
-    @dg.asset(
-        key=node(loop.name, "seed_examples"),
+    @asset(
+        loop,
+        "Examples people wrote before there was traffic, versioned from the loop's seed file.",
+        {"lakefs"},
         check_specs=[dg.AssetCheckSpec("every_line_is_an_example", asset=node(loop.name, "seed_examples"))],
-        **describe(loop, "Examples people wrote before there was traffic, versioned from the loop's seed file.", {"lakefs"}),
     )
     def seed_examples(context: dg.AssetExecutionContext, dataset_store: dg.ResourceParam[DatasetStore]) -> dg.MaterializeResult:
         return _commit(context, dataset_store, loop, loop.dataset.seed, seed_path(loop.name), "seed")
@@ -36,10 +37,11 @@ def build_seed_examples(loop: LoopConfig) -> dg.AssetsDefinition:
 def build_golden_set(loop: LoopConfig) -> dg.AssetsDefinition:
     """The asset of the loop's golden set."""
 
-    @dg.asset(
-        key=node(loop.name, "golden_set"),
+    @asset(
+        loop,
+        "Rows no model is trained on, versioned from the loop's golden file: they decide promotions.",
+        {"lakefs"},
         check_specs=[dg.AssetCheckSpec("every_line_is_an_example", asset=node(loop.name, "golden_set"))],
-        **describe(loop, "Rows no model is trained on, versioned from the loop's golden file: they decide promotions.", {"lakefs"}),
     )
     def golden_set(context: dg.AssetExecutionContext, dataset_store: dg.ResourceParam[DatasetStore]) -> dg.MaterializeResult:
         return _commit(context, dataset_store, loop, loop.golden_set, golden_path(loop.name), "golden", loop.sets)
