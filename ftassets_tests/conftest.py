@@ -1,6 +1,9 @@
 """What holds for all tests."""
 
+import gc
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 # read when torch and numpy come in: the workers share the cores, and threads that wait for each other burn them
@@ -10,9 +13,28 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import pytest  # noqa: E402
 from hypothesis import settings  # noqa: E402
 
+from ftassets_tests.made_once import VARIABLE  # noqa: E402
+
 # the same examples in every run; `pytest --hypothesis-profile=default` looks for new ones
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """One folder for what several processes of this run can share (made_once.py)."""
+    if not hasattr(config, "workerinput"):
+        os.environ[VARIABLE] = tempfile.mkdtemp(prefix="ftassets-tests-")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        shutil.rmtree(os.environ.pop(VARIABLE, ""), ignore_errors=True)
+
+
+def pytest_collection_finish() -> None:
+    """What is imported by now stays: looking through it for garbage at each collection takes minutes in all."""
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -23,8 +23,7 @@ from ftassets.resources.serving.embedded import GatewayServing
 from ftassets.resources.versions import verify
 from ftassets.serving.supervisor import down, up
 from ftassets_tests.serving.test_supervisor import free_ports, tree
-from ftassets_tests.tiny_loop import LOOP, teach, tiny_config
-from ftassets_tests.tiny_model import make_tiny_model
+from ftassets_tests.tiny_loop import LOOP, taught_model, tiny_config
 
 ROOT = Path(__file__).parents[1]
 DEFINITIONS = """
@@ -41,6 +40,10 @@ defs = dg.Definitions.merge(*loops, dg.Definitions(resources=backends, executor=
 """
 
 
+DAGSTER = ("code", "ui", "daemon")
+LOCATIONS = "{ workspaceOrError { ... on Workspace { locationEntries { locationOrLoadError { __typename } } } } }"
+
+
 @dataclass
 class World:
     """The processes of one home, and Dagster's view of them."""
@@ -48,6 +51,7 @@ class World:
     home: Home
     instance: dg.DagsterInstance
     serving: GatewayServing
+    ui: str
 
     def runs(self, **filters: object) -> list[dg.RunRecord]:
         return list(self.instance.get_run_records(dg.RunsFilter(job_name=f"{LOOP}__retrain", **filters)))  # type: ignore[arg-type]
@@ -88,7 +92,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     folder = tmp_path / "loops" / LOOP
     folder.mkdir(parents=True)
     gates = [{"metric": "exact_match", "slice": "established", "no_worse_than": "production", "margin": 0.5}]
-    config = tiny_config(folder, teach(make_tiny_model(tmp_path / "base"), "{}"), sensor_interval=2, gates=gates)
+    config = tiny_config(folder, taught_model(tmp_path / "base", "{}"), sensor_interval=4, gates=gates)
     attributes = config.model_dump(mode="json", exclude_unset=True)
     (folder / "defs.yaml").write_text(yaml.safe_dump({"type": "ftassets.components.FineTuneLoop", "attributes": attributes}))
     (tmp_path / "killed_world.py").write_text(DEFINITIONS)
@@ -99,10 +103,11 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     monkeypatch.setenv("FTASSETS_HOME", str(home.root))
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
     monkeypatch.setenv("FTASSETS_DAGSTER_STORAGE", str(home.dagster_storage))
-    up(home, free_ports(), definitions="killed_world", loops=tmp_path / "loops", dagster_home=tmp_path, foreground=False)
+    ports = free_ports()
+    up(home, ports, definitions="killed_world", loops=tmp_path / "loops", dagster_home=tmp_path, foreground=False)
     try:
         with dg.DagsterInstance.get() as instance:
-            yield World(home, instance, GatewayServing(home))
+            yield World(home, instance, GatewayServing(home), f"http://127.0.0.1:{ports.ui}")
     finally:
         down(home)
 
@@ -110,13 +115,19 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
 @pytest.mark.slow
 @pytest.mark.timeout(480)
 def test_the_loop_survives_kills(world: World) -> None:
-    world.child("ftassets.training").send_signal(signal.SIGKILL)  # as the kernel does when memory runs out
+    trainer = world.child("ftassets.training")
+    trainer.send_signal(signal.SIGKILL)  # as the kernel does when memory runs out
+    until(lambda: any(p.pid != trainer.pid for p in _processes(world.home, "-m ftassets.training ")))  # tried again
+    assert len(world.runs()) == 1  # in the same run
 
-    world.child("ftassets.evaluation")  # the same run went on: the training was tried again
-    assert len(world.runs()) == 1
     world.worker().send_signal(signal.SIGKILL)
-    until(lambda: not _processes(world.home, "-m ftassets.evaluation "), 20)  # it does not outlive its run
+    until(lambda: not _processes(world.home, "-m ftassets.training "), 20)  # it does not outlive its run
     until(lambda: world.runs(tags={DIED: "true"}, statuses=[dg.DagsterRunStatus.FAILURE]))
+
+    before = tree(world.home)
+    for name in DAGSTER:
+        before[name].kill()
+    until(lambda: all(tree(world.home).get(name, before[name]).pid != before[name].pid for name in DAGSTER))
 
     world.child("ftassets.training")
     worker = world.worker()
@@ -134,6 +145,7 @@ def test_the_loop_survives_kills(world: World) -> None:
     address = json.loads((world.home.gateway / "address.json").read_text())["public"]
     body = {"model": LOOP, "messages": [{"role": "user", "content": "dim the lamp"}]}
     assert requests.post(f"{address}/v1/chat/completions", json=body, timeout=30).headers["x-ftassets-version"] == production
+    assert "RepositoryLocation" in requests.post(f"{world.ui}/graphql", json={"query": LOCATIONS}, timeout=30).text
 
 
 def _production(world: World) -> str | None:

@@ -1,5 +1,6 @@
 """A whole loop in one process: a tiny random-weight model, real gateway, real stores, real training, no subprocess."""
 
+import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ from ftassets.resources.trainer.base import Trainer, TrainingFailed
 from ftassets.training.guard import TrainingStopped
 from ftassets.training.sft import train
 from ftassets_tests.hash_embedder import HashEmbedder
+from ftassets_tests.made_once import made_once, mlflow_tables
 from ftassets_tests.serving.thread_host import ThreadHost, run_gateway_in_thread
 from ftassets_tests.tiny_model import make_tiny_model
 
@@ -61,8 +63,13 @@ class EvaluatorHere(Evaluator):
         return compare(job, context.log.info)
 
 
-def teach(folder: Path, answer: str) -> Path:
-    """Train the whole tiny model to say one thing whatever it is asked, so that its answers can be parsed."""
+def taught_model(folder: Path, answer: str) -> Path:
+    """A tiny model in `folder` that says one thing whatever it is asked, so that its answers can be parsed."""
+    name = f"taught-{hashlib.sha256(answer.encode()).hexdigest()[:8]}"
+    return made_once(name, folder, lambda path: _teach(make_tiny_model(path), answer))
+
+
+def _teach(folder: Path, answer: str) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -84,7 +91,6 @@ def teach(folder: Path, answer: str) -> Path:
         optimizer.step()
         optimizer.zero_grad()
     model.to(torch.bfloat16).save_pretrained(folder)
-    return folder
 
 
 def rows(verbs: tuple[str, ...], prefix: str, slice_name: str | None = None) -> str:
@@ -168,7 +174,8 @@ def tiny_loop(folder: Path, **changes: Any) -> Iterator[TinyLoop]:
     """A loop with its own home, gateway and Dagster instance."""
     home = Home(folder / "home")
     home.root.mkdir()
-    loop = tiny_config(folder, teach(make_tiny_model(folder / "base"), "{}"), **changes)
+    mlflow_tables(home.root)
+    loop = tiny_config(folder, taught_model(folder / "base", "{}"), **changes)
     host = ThreadHost()
     try:
         with run_gateway_in_thread(home, {LOOP: loop}, host) as (serving, url), dg.instance_for_test() as instance:

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from ftassets_tests.made_once import made_once
+
 TEMPLATE = (
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
@@ -11,6 +13,10 @@ TEMPLATE = (
 
 def make_tiny_model(folder: Path) -> Path:
     """Write weights, tokenizer and ChatML template of a random Llama into `folder` and return it."""
+    return made_once("tiny-model", folder, _make)
+
+
+def _make(folder: Path) -> None:
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
@@ -47,4 +53,3 @@ def make_tiny_model(folder: Path) -> Path:
     model: Any = LlamaForCausalLM(config)
     model.to(torch.bfloat16).save_pretrained(folder)
     fast.save_pretrained(folder)
-    return folder

@@ -21,6 +21,7 @@ from ftassets.lineage.stored_reports import read_report
 from ftassets.resources.registry.embedded import MlflowRegistry
 from ftassets.resources.releases import Releases
 from ftassets_tests.external_endpoint import KEY, VARIABLE, ExternalEndpoint, external_endpoint
+from ftassets_tests.made_once import mlflow_tables
 from ftassets_tests.tiny_loop import LOOP, ROOMS, TinyLoop, tiny_loop
 
 
@@ -170,7 +171,7 @@ def test_plain_http_with_a_key_stays_allowed_on_loopback(host: str) -> None:
 
 
 def test_an_adapter_is_fetched_from_mlflow_by_alias_and_by_run(tmp_path: Path) -> None:
-    registry = MlflowRegistry(f"sqlite:///{tmp_path}/mlflow.db", tmp_path / "artifacts")
+    registry = MlflowRegistry(mlflow_tables(tmp_path), tmp_path / "artifacts")
     made = tmp_path / "peft"
     made.mkdir()
     (made / "adapter_config.json").write_text("{}")

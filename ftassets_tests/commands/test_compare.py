@@ -18,6 +18,7 @@ from ftassets.resources.registry.embedded import MlflowRegistry
 from ftassets.resources.releases import Releases
 from ftassets.resources.signer.embedded import Ed25519Signer
 from ftassets.resources.versions import file_digests, publish
+from ftassets_tests.made_once import mlflow_tables
 from ftassets_tests.serving.releases import loop_config
 
 LOOP = loop_config("support")
@@ -64,7 +65,7 @@ def report(candidate: str, production: str, right: dict[str, int], commit: str =
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> MlflowRegistry:
     folder: Path = tmp_path_factory.mktemp("mlflow")
-    return MlflowRegistry(f"sqlite:///{folder / 'mlflow.db'}", folder / "artifacts")
+    return MlflowRegistry(mlflow_tables(folder), folder / "artifacts")
 
 
 @pytest.fixture

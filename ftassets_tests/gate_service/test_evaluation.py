@@ -16,7 +16,7 @@ from ftassets.gate_service.turns import run_process
 from ftassets.lineage.measuring import RowSet, answer_file, read_answers
 from ftassets_tests.gate_service.world import LOOP, World, make_world
 from ftassets_tests.serving.thread_host import ThreadHost, run_gateway_in_thread
-from ftassets_tests.tiny_loop import teach
+from ftassets_tests.tiny_loop import taught_model
 from ftassets_tests.tiny_model import make_tiny_model
 
 pytestmark = pytest.mark.slow
@@ -32,7 +32,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     """The candidate says {"intent": "dim"} whatever it is asked, which is the label of half the golden rows."""
     folder = tmp_path_factory.mktemp("evaluation")
     base = make_tiny_model(folder / "untaught")
-    candidate = teach(make_tiny_model(folder / "taught"), '{"intent": "dim"}')
+    candidate = taught_model(folder / "taught", '{"intent": "dim"}')
     return make_world(folder, base, candidate, gates=GATES, task={"system_prompt": "Answer as JSON.", "max_tokens": 12})
 
 

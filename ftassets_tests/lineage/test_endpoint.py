@@ -10,6 +10,7 @@ from ftassets.lineage.endpoint import history, sync_registry
 from ftassets.resources.registry.base import RegisteredVersion
 from ftassets.resources.registry.embedded import MlflowRegistry
 from ftassets.resources.serving.base import Shift
+from ftassets_tests.made_once import mlflow_tables
 from ftassets_tests.serving.releases import loop_config
 
 A, B, C = "a" * 64, "b" * 64, "c" * 64
@@ -30,7 +31,7 @@ class Story:
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> MlflowRegistry:
     folder: Path = tmp_path_factory.mktemp("mlflow")
-    registry = MlflowRegistry(f"sqlite:///{folder / 'mlflow.db'}", folder / "artifacts")
+    registry = MlflowRegistry(mlflow_tables(folder), folder / "artifacts")
     for digest in (A, B, C):
         registry.register(LOOP.name, f"smol-{digest[:4]}", digest, None, {"base_model": "smol"})
     return registry

@@ -10,6 +10,7 @@ import pytest
 
 from ftassets.domain.answers import Answered, AnswerJob, Ask, Likelihood, Measurements, MetricsJob, PerplexityJob
 from ftassets.domain.parity import Agreement, ParityJob, ParityRow
+from ftassets.evaluation.__main__ import _do, _Job
 from ftassets.resources.evaluator.base import EvaluationFailed, EvaluationKilled
 from ftassets.resources.evaluator.embedded import SubprocessEvaluator
 from ftassets_tests.tiny_model import make_tiny_model
@@ -93,13 +94,6 @@ def test_nothing_is_started_when_the_answers_are_there(tmp_path):
     run(stand_in(tmp_path, "sys.exit(1)\n"), perplexity_job(tmp_path, tmp_path))
 
 
-def test_a_real_perplexity_job_writes_its_file(tmp_path, monkeypatch):
-    use_this_tree(monkeypatch)
-    run(SubprocessEvaluator(), perplexity_job(tmp_path, make_tiny_model(tmp_path / "base")))
-    assert pq.read_table(tmp_path / "out.parquet")["id"].to_pylist() == ["p0", "p1", "p2"]
-    assert all(nll > 0 for nll in pq.read_table(tmp_path / "out.parquet")["nll"].to_pylist())
-
-
 def test_exit_0_without_the_file_is_a_failure(tmp_path):
     with pytest.raises(EvaluationFailed, match=r"did not write out\.parquet"):
         run(stand_in(tmp_path, "with open_dagster_pipes(): pass\n"), a_job(tmp_path, tmp_path))
@@ -116,13 +110,21 @@ def test_the_sentence_of_the_process_is_passed_on(tmp_path):
         run(stand_in(tmp_path, body), a_job(tmp_path, tmp_path))
 
 
-def test_a_real_measurement_returns_its_table_and_measures_anew(tmp_path, monkeypatch):
-    use_this_tree(monkeypatch)
+def test_the_process_knows_its_other_jobs_by_their_files(tmp_path):
+    likelihoods = perplexity_job(tmp_path, make_tiny_model(tmp_path / "base"))
+    _do(_Job.model_validate_json(likelihoods.model_dump_json()), print)
+    assert pq.read_table(tmp_path / "out.parquet")["id"].to_pylist() == ["p0", "p1", "p2"]
+    assert all(nll > 0 for nll in pq.read_table(tmp_path / "out.parquet")["nll"].to_pylist())
+    metrics = metrics_job(tmp_path, "exact_match")
+    _do(_Job.model_validate_json(metrics.model_dump_json()), print)
+    assert json.loads(metrics.output.read_text()) == {"exact_match": {"candidate": {"known": {"exact_match": 1.0}}}}
+
+
+def test_a_measurement_returns_its_table_and_measures_anew(tmp_path):
     job = metrics_job(tmp_path, "exact_match")
     job.output.write_text("of an earlier attempt")
-    table = {"exact_match": {"candidate": {"known": {"exact_match": 1.0}}}}
-    assert run(SubprocessEvaluator(), job) == table
-    assert json.loads(job.output.read_text()) == table
+    write = "with open_dagster_pipes(): pathlib.Path(sys.argv[1]).with_name('metrics.json').write_text('{\"rows\": 3}')\n"
+    assert run(stand_in(tmp_path, write), job) == {"rows": 3}
 
 
 def test_a_table_of_an_earlier_attempt_does_not_pass(tmp_path):

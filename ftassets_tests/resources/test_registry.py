@@ -1,6 +1,5 @@
 """What every registry must do; another backend joins by a line in BACKENDS."""
 
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,18 +9,11 @@ import pytest
 
 from ftassets.resources.registry.base import Registry
 from ftassets.resources.registry.embedded import MlflowRegistry
+from ftassets_tests.made_once import mlflow_tables
 
 MakeRegistry = Callable[[Path], Registry]
 BACKENDS: dict[str, MakeRegistry] = {"embedded": lambda folder: MlflowRegistry(f"sqlite:///{folder / 'mlflow.db'}", folder / "artifacts")}
 A, B = "a" * 64, "b" * 64
-
-
-@pytest.fixture(scope="module")
-def empty_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home whose MLflow tables exist: making them takes seconds, so each test copies the file."""
-    folder = tmp_path_factory.mktemp("mlflow")
-    assert BACKENDS["embedded"](folder).versions("voice") == []
-    return folder
 
 
 @pytest.fixture(params=BACKENDS)
@@ -30,8 +22,8 @@ def make(request: pytest.FixtureRequest) -> MakeRegistry:
 
 
 @pytest.fixture
-def home(empty_home: Path, tmp_path: Path) -> Path:
-    shutil.copy(empty_home / "mlflow.db", tmp_path / "mlflow.db")
+def home(tmp_path: Path) -> Path:
+    mlflow_tables(tmp_path)
     return tmp_path
 
 

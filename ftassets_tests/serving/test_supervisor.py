@@ -27,8 +27,6 @@ from ftassets_tests.serving.releases import attest, loop_config
 from ftassets_tests.serving.test_chat import wait_until
 from ftassets_tests.tiny_model import make_tiny_model
 
-DAGSTER_YAML = "storage: {sqlite: {base_dir: {env: FTASSETS_DAGSTER_STORAGE}}}\ntelemetry: {enabled: false}\n"
-
 
 def free_ports() -> Ports:
     sockets = [socket.socket() for _ in range(4)]
@@ -219,28 +217,3 @@ def test_signal_ends_every_process(clean, loops, number):
     psutil.wait_procs([psutil.Process(found.pid)], timeout=30)
     assert not tree(clean)
     assert running(clean) is None
-
-
-@pytest.mark.slow
-def test_dagster_processes_come_back_too(clean, loops, tmp_path):
-    (tmp_path / "dagster.yaml").write_text(DAGSTER_YAML)
-    ports = free_ports()
-    up(clean, ports, definitions="ftassets_tests.serving.tiny_definitions", loops=loops, dagster_home=tmp_path, foreground=False)
-    before = tree(clean)
-    assert before.keys() == {"supervisord", "gateway", "code", "ui", "daemon"}
-    for name in ("code", "ui", "daemon"):
-        before[name].kill()
-    wait_until(lambda: all(tree(clean).get(name, before[name]).pid != before[name].pid for name in ("code", "ui", "daemon")), 30)
-    query = {"query": "{ workspaceOrError { ... on Workspace { locationEntries { loadStatus locationOrLoadError { __typename } } } } }"}
-
-    def loaded() -> bool:
-        try:
-            reply = httpx.post(f"http://127.0.0.1:{ports.ui}/graphql", json=query, timeout=10, trust_env=False)
-            return "RepositoryLocation" in reply.text
-        except httpx.HTTPError:
-            return False
-
-    wait_until(loaded, 60)
-    assert (clean.dagster_storage / "runs.db").exists() or any(clean.dagster_storage.iterdir())
-    down(clean)
-    assert not tree(clean)

@@ -8,6 +8,7 @@ import pytest
 
 from ftassets.resources.registry.embedded import MlflowRegistry
 from ftassets.training.sft import _model, _save_adapter
+from ftassets_tests.made_once import mlflow_tables
 from ftassets_tests.training.jobs import tiny_job
 
 
@@ -31,7 +32,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path) -> tuple[
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory, trained: tuple[Any, Path]) -> MlflowRegistry:
     folder = tmp_path_factory.mktemp("mlflow")
-    registry = MlflowRegistry(f"sqlite:///{folder / 'mlflow.db'}", folder / "artifacts")
+    registry = MlflowRegistry(mlflow_tables(folder), folder / "artifacts")
     registry.log_training("tiny", "run", {"rank": 4}, {"rows": 8}, [(1, 2.0)], {"digest": "a" * 64}, trained[1])
     registry.register("tiny", "tiny-v1", "a" * 64, None, {})
     registry.set_alias("tiny", "candidate", "a" * 64)
