@@ -9,9 +9,10 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -57,7 +58,12 @@ class Pod:
                 return self.over.set()
             self.process = subprocess.Popen(
                 self.container["command"],
-                env={"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "PYTHONPATH": ROOT, **variables},  # what an image sets
+                env={
+                    "PATH": os.environ["PATH"],
+                    "HOME": os.environ.get("HOME", "/"),
+                    "PYTHONPATH": ROOT,
+                    **variables,
+                },  # what an image sets
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
@@ -65,7 +71,7 @@ class Pod:
             self.state("Running", running={})
         assert self.process.stdout is not None
         for line in self.process.stdout:
-            self.lines.append(f"{datetime.now(timezone.utc):%Y-%m-%dT%H:%M:%S}.{time.time_ns() % 10**9:09d}Z {line}")
+            self.lines.append(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S}.{time.time_ns() % 10**9:09d}Z {line}")
         code = self.process.wait()
         if self.object["status"]["phase"] == "Running":  # else it was evicted
             ended = {"exitCode": code if code >= 0 else 128 - code, "reason": "Completed" if code == 0 else self.why}
@@ -112,9 +118,9 @@ class Cluster:
 
     def create(self, manifest: dict[str, Any], query: dict[str, str]) -> tuple[int, dict[str, Any]]:
         """201 with the object, or the error a server in strict mode gives."""
-        from kubernetes.client import ApiClient, V1Pod
+        from kubernetes.client import ApiClient
 
-        known = ApiClient()._ApiClient__deserialize(manifest, V1Pod)  # type: ignore[attr-defined]
+        known = ApiClient().deserialize(SimpleNamespace(data=json.dumps(manifest)), "V1Pod")
         lost = _unknown(manifest, ApiClient().sanitize_for_serialization(known))
         if lost and query.get("fieldValidation") == "Strict":
             return 400, {"message": f"strict decoding error: unknown field {lost[0]!r}"}
@@ -168,7 +174,9 @@ def cluster(folder: Path) -> Iterator[tuple[Cluster, Path]]:
             name, _, part = path.partition("/")
             if not name:
                 wanted = set(filter(None, query.get("labelSelector", "").split(",")))
-                items = [p.object for p in list(here.pods.values()) if wanted <= {f"{k}={v}" for k, v in p.object["metadata"]["labels"].items()}]
+                items = [
+                    p.object for p in list(here.pods.values()) if wanted <= {f"{k}={v}" for k, v in p.object["metadata"]["labels"].items()}
+                ]
                 self._reply("list pods", 200, {"items": items})
             elif name not in here.pods:
                 self._reply("get pods", 404, {"message": f'pods "{name}" not found'})

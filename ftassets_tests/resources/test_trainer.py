@@ -18,7 +18,6 @@ from ftassets_tests.resources.kubernetes_double import cluster, pod_manifest
 from ftassets_tests.tiny_model import make_tiny_model
 from ftassets_tests.training.jobs import tiny_job
 
-
 Make = Callable[[Sequence[str]], Trainer]
 
 

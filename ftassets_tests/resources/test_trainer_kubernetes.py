@@ -1,5 +1,6 @@
 """What only a trainer in a pod can meet: the manifest, the node, the API server."""
 
+import json
 import os
 import signal
 import sys
@@ -7,16 +8,18 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
 from dagster import DagsterExecutionInterruptedError
+from kubernetes.client import ApiClient
 
 from ftassets.domain.training import TrainingJob
 from ftassets.resources.trainer.base import TrainingFailed, TrainingKilled
 from ftassets.resources.trainer.kubernetes import RIGHTS, KubernetesTrainer
-from ftassets.resources.trainer.pod import read_pod, training_pod
+from ftassets.resources.trainer.pod import Seen, look, read_pod, training_pod
 from ftassets_tests.resources.kubernetes_double import NO_IMAGE, Cluster, Pod, cluster, pod_manifest
 from ftassets_tests.resources.test_trainer import run, write_script
 from ftassets_tests.training.jobs import tiny_job
@@ -37,10 +40,13 @@ def job(tmp_path: Path) -> TrainingJob:
     return tiny_job(tmp_path / "job", tmp_path / "base", batch_size=8, accumulation=2)
 
 
-def trainer(folder: Path, body: str = "", manifest: dict[str, Any] | None = None, **changes: Any) -> KubernetesTrainer:
+def trainer(
+    folder: Path, body: str = "", manifest: dict[str, Any] | None = None, home: Path | None = None, **limits: float
+) -> KubernetesTrainer:
     path = folder / "pod.yaml"
     path.write_text(yaml.safe_dump(manifest or pod_manifest(folder)))
-    return KubernetesTrainer(path, folder, folder / "cache", (sys.executable, write_script(folder, body)), poll=0.05, **changes)
+    command = (sys.executable, write_script(folder, body))
+    return KubernetesTrainer(path, home or folder, folder / "cache", command, poll=0.05, **limits)
 
 
 def meanwhile(act: Callable[[Pod], None], here: Cluster) -> None:
@@ -66,9 +72,7 @@ def meanwhile(act: Callable[[Pod], None], here: Cluster) -> None:
         ({"volumes": [{"name": "home", "emptyDir": {}}]}, "read-only or the pod's own"),
     ],
 )
-def test_a_manifest_that_cannot_work_is_refused_before_anything_starts(
-    change: dict[str, Any], sentence: str, tmp_path: Path, job: TrainingJob, here: Cluster
-) -> None:
+def test_a_manifest_that_cannot_work_is_refused_with_what_to_change(change: dict[str, Any], sentence: str, tmp_path: Path) -> None:
     def fill(value: Any) -> Any:
         return yaml.safe_load(yaml.safe_dump(value).replace("{home}", str(tmp_path)))
 
@@ -80,15 +84,15 @@ def test_a_manifest_that_cannot_work_is_refused_before_anything_starts(
         manifest["spec"][key] = value
     else:
         manifest = pod_manifest(tmp_path, **{key: value})
+    (tmp_path / "pod.yaml").write_text(yaml.safe_dump(manifest))
     with pytest.raises(TrainingFailed, match=sentence.replace("{home}", str(tmp_path))):
-        run(trainer(tmp_path, manifest=manifest), job)
-    assert not here.every
+        read_pod(tmp_path / "pod.yaml", (tmp_path,))
 
 
-def test_a_cache_outside_the_volume_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "pod.yaml").write_text(yaml.safe_dump(pod_manifest(tmp_path / "home")))
+def test_a_cache_outside_the_volume_is_refused_before_anything_starts(tmp_path: Path, job: TrainingJob, here: Cluster) -> None:
     with pytest.raises(TrainingFailed, match=f"covers {tmp_path / 'cache'}"):
-        read_pod(tmp_path / "pod.yaml", (tmp_path / "home", tmp_path / "cache"))
+        run(trainer(tmp_path, manifest=pod_manifest(tmp_path / "home"), home=tmp_path / "home"), job)
+    assert not here.every
 
 
 def test_a_file_that_is_missing_or_no_yaml_is_named(tmp_path: Path) -> None:
@@ -106,6 +110,53 @@ def test_the_pod_is_the_manifest_with_command_labels_and_variables_of_its_own_fi
     assert pod["metadata"] == {"generateName": "ftassets-x-", "labels": {"team": "ml", "ftassets/loop": "x"}}
     assert pod["spec"]["containers"][0]["env"] == [{"name": "HF_HUB_OFFLINE", "value": "1"}, {"name": "OMP_NUM_THREADS", "value": "4"}]
     assert pod["spec"]["restartPolicy"] == "Never"
+
+
+def seen(status: dict[str, Any], **metadata: Any) -> Seen:
+    """What we make of a status as an API server writes it."""
+    statuses = {f"{kind}Statuses": [{**BLANK, **each} for each in status.pop(kind, [])] for kind in ("container", "initContainer")}
+    response = SimpleNamespace(data=json.dumps({"metadata": metadata, "status": {**status, **statuses}}))
+    return look(ApiClient().deserialize(response, "V1Pod"), "train")
+
+
+BLANK = {"name": "train", "image": "ftassets:1", "imageID": "", "ready": False, "restartCount": 0}
+DONE = {"state": {"terminated": {"exitCode": 0}}}
+DIED = {"state": {"terminated": {"exitCode": 137, "reason": "Error"}}}
+RUNS: dict[str, Any] = {"state": {"running": {}}}
+PREEMPTED = {"type": "DisruptionTarget", "status": "True", "reason": "PreemptionByScheduler", "message": "a pod with higher priority"}
+
+
+@pytest.mark.parametrize(
+    ("status", "state", "text"),
+    [
+        ({"phase": "Pending"}, "waits", "being made"),
+        ({"phase": "Running", "container": [RUNS]}, "runs", ""),
+        ({"phase": "Running", "container": [{"name": "mesh", **RUNS}, DONE]}, "ended", ""),  # a sidecar the cluster put in never ends
+        ({"phase": "Succeeded", "container": [DONE], "conditions": [PREEMPTED]}, "ended", ""),  # done before it was taken
+        ({"phase": "Running", "container": [RUNS], "conditions": [PREEMPTED]}, "taken", "PreemptionByScheduler: a pod with higher"),
+        (
+            {"phase": "Failed", "container": [DIED], "reason": "Terminated", "message": "node shutdown"},
+            "taken",
+            "Terminated: node shutdown",
+        ),
+        ({"phase": "Failed", "container": [DIED], "reason": "Evicted"}, "taken", "Evicted"),
+        ({"phase": "Failed", "reason": "OutOfnvidia.com/gpu", "message": "no GPU is left"}, "taken", "no GPU is left"),
+        ({"phase": "Failed", "container": [DIED], "reason": "DeadlineExceeded"}, "stuck", "activeDeadlineSeconds"),
+        ({"phase": "Failed", "initContainer": [{"name": "fetch", **DIED}]}, "stuck", "init container fetch ended with exit code 137"),
+        ({"phase": "Pending", "initContainer": [{"state": {"waiting": {"reason": "ImagePullBackOff"}}}]}, "stuck", "image's name"),
+        ({"phase": "Pending", "container": [{"state": {"waiting": {"reason": "ErrImagePull"}}}]}, "waits", ""),  # its next try may work
+        ({"phase": "Pending", "container": [{"state": {"waiting": {"reason": "CreateContainerConfigError"}}}]}, "stuck", "make the secret"),
+    ],
+)
+def test_what_the_state_of_a_pod_means(status: dict[str, Any], state: str, text: str) -> None:
+    found = seen(status)
+    assert found.state == state
+    assert text in found.text
+
+
+def test_a_pod_that_is_being_deleted_is_taken_even_if_its_process_died_of_it() -> None:
+    assert seen({"phase": "Running", "container": [DIED]}, deletionTimestamp="2026-01-01T00:00:00Z").state == "taken"
+    assert seen({"phase": "Running", "container": [DIED]}) == Seen("ended", code=137)
 
 
 def test_a_value_only_the_server_can_judge_is_refused_in_its_words(tmp_path: Path, job: TrainingJob, here: Cluster) -> None:

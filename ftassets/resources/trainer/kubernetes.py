@@ -115,14 +115,20 @@ class KubernetesTrainer(Trainer):
     def _labels(self, loop: str) -> dict[str, str]:
         # the home is among them so that two installations in one namespace do not delete each other's pods
         home = hashlib.sha256(str(self._home).encode()).hexdigest()[:16]
-        return {"app.kubernetes.io/name": "ftassets", "app.kubernetes.io/component": "trainer", "ftassets/home": home, "ftassets/loop": loop}
+        return {
+            "app.kubernetes.io/name": "ftassets",
+            "app.kubernetes.io/component": "trainer",
+            "ftassets/home": home,
+            "ftassets/loop": loop,
+        }
 
     def _clear(self, core: Any, namespace: str, labels: dict[str, str]) -> None:
         """Delete the training pods of this loop and wait until they are gone, so that two never write to one home."""
         from kubernetes.client import ApiException
 
         selector = ",".join(f"{key}={value}" for key, value in labels.items())
-        until, asked = time.monotonic() + self._gone_within, set()
+        asked: set[str] = set()
+        until = time.monotonic() + self._gone_within
         while pods := core.list_namespaced_pod(namespace, label_selector=selector, _request_timeout=_TIMEOUT).items:
             for name in {pod.metadata.name for pod in pods} - asked:
                 try:
@@ -238,7 +244,8 @@ def _connected(manifest: dict[str, Any]) -> Iterator[tuple[Any, str]]:
         raise TrainingFailed(f"Kubernetes at {configuration.host} refused ({error.status}: {_message(error)}): {advice}") from error
     except HTTPError as error:
         raise TrainingFailed(
-            f"Kubernetes at {configuration.host} cannot be reached ({type(error).__name__}): check with kubectl cluster-info, then start the run again"
+            f"Kubernetes at {configuration.host} cannot be reached ({type(error).__name__}): "
+            "check with kubectl cluster-info, then start the run again"
         ) from error
 
 

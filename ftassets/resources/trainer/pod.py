@@ -69,21 +69,23 @@ def _check_mount(folder: Path, container: Mapping[str, Any], spec: Mapping[str, 
     covering = [mount for mount in container.get("volumeMounts", ()) if folder.is_relative_to(mount["mountPath"])]
     if not covering:
         raise wrong(
-            f"mounts no volume that covers {folder}: rows, base model and the finished version travel through it, so a ReadWriteMany volume "
-            f"must be mounted at the same path here and in the container {container['name']!r}"
+            f"mounts no volume that covers {folder}: rows, base model and the finished version travel through it, "
+            f"so a ReadWriteMany volume must be mounted at the same path here and in the container {container['name']!r}"
         )
     mount = max(covering, key=lambda mount: len(Path(mount["mountPath"]).parts))
     volume = next((volume for volume in spec.get("volumes", ()) if volume["name"] == mount["name"]), None)
     if volume is None:
         raise wrong(f"mounts a volume {mount['name']!r} that spec.volumes does not have")
     if mount.get("readOnly") or any(kind in volume for kind in _NOT_SHARED):
-        raise wrong(f"covers {folder} with the volume {mount['name']!r}, which is read-only or the pod's own: use a claim that is ReadWriteMany")
+        raise wrong(
+            f"covers {folder} with the volume {mount['name']!r}, which is read-only or the pod's own: use a claim that is ReadWriteMany"
+        )
 
 
 def training_pod(
     manifest: Mapping[str, Any], name: str, labels: Mapping[str, str], command: Sequence[str], variables: Mapping[str, str]
 ) -> dict[str, Any]:
-    """The pod to create: the manifest with a name the server completes, labels, command and environment; the manifest's own variables win."""
+    """The pod to create: the manifest with a name the server completes, labels, command and variables; its own variables win."""
     spec, metadata = manifest["spec"], dict(manifest.get("metadata") or {})
     metadata.pop("name", None)
     first, *others = spec["containers"]
@@ -130,7 +132,9 @@ def look(pod: Any, container: str) -> Seen:
         return Seen("ended", code=terminated.exit_code, out_of_memory=terminated.reason == "OOMKilled")
     for each in status.init_container_statuses or ():
         if status.phase == "Failed" and each.state.terminated and each.state.terminated.exit_code:
-            return Seen("stuck", f"its init container {each.name} ended with exit code {each.state.terminated.exit_code}: look at what that does")
+            return Seen(
+                "stuck", f"its init container {each.name} ended with exit code {each.state.terminated.exit_code}: look at what that does"
+            )
     if status.phase == "Failed":
         return Seen("taken", f"{status.reason or 'Failed'}: {status.message or 'no reason was given'}")
     if statuses.get(container) and statuses[container].running:
