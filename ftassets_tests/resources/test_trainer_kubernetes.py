@@ -18,7 +18,7 @@ from kubernetes.client import ApiClient
 
 from ftassets.domain.training import TrainingJob
 from ftassets.resources.trainer.base import TrainingFailed, TrainingKilled
-from ftassets.resources.trainer.kubernetes import RIGHTS, KubernetesTrainer
+from ftassets.resources.trainer.kubernetes import RIGHTS, KubernetesTrainer, _prefix
 from ftassets.resources.trainer.pod import Seen, look, read_pod, training_pod
 from ftassets_tests.resources.kubernetes_double import NO_IMAGE, Cluster, Pod, cluster, pod_manifest
 from ftassets_tests.resources.test_trainer import run, write_script
@@ -157,6 +157,14 @@ def test_what_the_state_of_a_pod_means(status: dict[str, Any], state: str, text:
 def test_a_pod_that_is_being_deleted_is_taken_even_if_its_process_died_of_it() -> None:
     assert seen({"phase": "Running", "container": [DIED]}, deletionTimestamp="2026-01-01T00:00:00Z").state == "taken"
     assert seen({"phase": "Running", "container": [DIED]}) == Seen("ended", code=137)
+
+
+@pytest.mark.parametrize("loop", ["a_", "support_triage", "x" * 41, "many__underscores__" * 2])
+def test_any_name_of_a_loop_makes_a_pod_a_server_takes(loop: str, tmp_path: Path, here: Cluster) -> None:
+    labels = trainer(tmp_path)._labels(loop)
+    pod = training_pod(pod_manifest(tmp_path), _prefix(loop), labels, ["python"], {})
+    assert here.create(pod, {"fieldValidation": "Strict", "dryRun": "All"})[0] == 201
+    assert labels != trainer(tmp_path)._labels(f"{loop}_")
 
 
 def test_a_value_only_the_server_can_judge_is_refused_in_its_words(tmp_path: Path, job: TrainingJob, here: Cluster) -> None:

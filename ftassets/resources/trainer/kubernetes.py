@@ -15,12 +15,12 @@ from typing import Any
 from ftassets.domain.training import TrainingJob, TrainingResult
 from ftassets.resources.child import Ended, environment, last_words
 from ftassets.resources.trainer.base import Trainer, TrainingFailed, TrainingKilled
-from ftassets.resources.trainer.outcome import KILLED, result_of, write_job
+from ftassets.resources.trainer.outcome import result_of, write_job
 from ftassets.resources.trainer.pod import Seen, look, read_pod, training_pod
 
 RIGHTS = (("create", "pods"), ("get", "pods"), ("list", "pods"), ("delete", "pods"), ("get", "pods/log"))  # what the calls below need
 START_WITHIN = 1800.0  # s; a cloud adds a GPU node and pulls an image of several GB in about ten minutes, if it has one to give
-GONE_WITHIN = 120.0  # s; a kubelet that is alive needs a few
+GONE_WITHIN = 300.0  # s; a kubelet that is alive needs a few, a cloud some minutes to strike a node it took back off the list
 API_PATIENCE = 300.0  # s a training goes on unwatched: a managed control plane is away for minutes when it is upgraded
 LOGS_WITHIN = 60.0  # s from the end of the container to the end of its log
 _TIMEOUT = 30.0  # s for one request
@@ -113,13 +113,15 @@ class KubernetesTrainer(Trainer):
             return f"{core.api_client.configuration.host}, namespace {namespace}: takes the pod of {self._manifest}"
 
     def _labels(self, loop: str) -> dict[str, str]:
-        # the home is among them so that two installations in one namespace do not delete each other's pods
-        home = hashlib.sha256(str(self._home).encode()).hexdigest()[:16]
+        from dagster_k8s.utils import sanitize_k8s_label
+
+        # the home is part of the owner so that two installations in one namespace do not delete each other's pods
+        owner = hashlib.sha256(f"{self._home}\n{loop}".encode()).hexdigest()[:32]
         return {
             "app.kubernetes.io/name": "ftassets",
             "app.kubernetes.io/component": "trainer",
-            "ftassets/home": home,
-            "ftassets/loop": loop,
+            "ftassets/loop": sanitize_k8s_label(loop),
+            "ftassets/owner": owner,
         }
 
     def _clear(self, core: Any, namespace: str, labels: dict[str, str]) -> None:
@@ -163,6 +165,7 @@ class KubernetesTrainer(Trainer):
                 if time.monotonic() - heard > API_PATIENCE:
                     raise
             if seen and seen.state in ("runs", "ended"):
+                began = time.monotonic()
                 log.start()
             if seen and seen.state not in ("runs", "waits"):
                 if seen.state == "ended":
@@ -211,7 +214,7 @@ def _ended(seen: Seen, pod: str, messages: Sequence[Any], job_file: Path) -> End
     if seen.state == "stuck":
         raise TrainingFailed(f"the pod {pod} did not train: {seen.text}")
     if seen.out_of_memory:
-        return Ended(messages, max(KILLED), "the container ran out of memory")
+        return Ended(messages, 137, "the container ran out of memory")
     return Ended(messages, seen.code, last_words(job_file))
 
 
