@@ -94,6 +94,7 @@ class Cluster:
         self.every: list[dict[str, Any]] = []  # each manifest that was created, as sent
         self.denied: set[str] = set()  # "verb resource" that nobody may do
         self.broken_logs = 0  # so many requests for a log end in an error
+        self.slow_logs = 0.0  # s before the first line of a log comes once its container ended
         self.lost_node = False  # a pod that is deleted stays: its kubelet does not answer
 
     def only(self) -> Pod:
@@ -228,6 +229,9 @@ def cluster(folder: Path) -> Iterator[tuple[Cluster, Path]]:
             sent = 0
             while True:
                 over = pod.over.is_set()
+                if here.slow_logs:
+                    over = pod.over.wait(10)
+                    time.sleep(here.slow_logs)
                 for line in pod.lines[sent:]:
                     self.wfile.write(line.encode())
                     sent += 1

@@ -68,6 +68,7 @@ def meanwhile(act: Callable[[Pod], None], here: Cluster) -> None:
         ({"volumeMounts": []}, "mounts no volume that covers {home}:.*ReadWriteMany"),
         ({"volumeMounts": [{"name": "home", "mountPath": "{home}/cache"}]}, "mounts no volume that covers {home}:"),
         ({"volumeMounts": [{"name": "away", "mountPath": "{home}"}]}, "a volume 'away' that spec.volumes does not have"),
+        ({"volumeMounts": [{"name": "home", "mountPath": "/"}, {"name": "away", "mountPath": "{home}"}]}, "a volume 'away' that"),
         ({"volumeMounts": [{"name": "home", "mountPath": "{home}", "readOnly": True}]}, "read-only or the pod's own"),
         ({"volumes": [{"name": "home", "emptyDir": {}}]}, "read-only or the pod's own"),
     ],
@@ -167,11 +168,21 @@ def test_any_name_of_a_loop_makes_a_pod_a_server_takes(loop: str, tmp_path: Path
     assert labels != trainer(tmp_path)._labels(f"{loop}_")
 
 
-def test_a_value_only_the_server_can_judge_is_refused_in_its_words(tmp_path: Path, job: TrainingJob, here: Cluster) -> None:
+@pytest.mark.parametrize(
+    ("field", "value", "sentence"),
+    [("nodeSelector", {"gpu": True}, "nodeSelector of type string"), ("node_selector", {"pool": "gpu"}, "unknown field 'node_selector'")],
+)
+def test_what_only_the_server_can_judge_is_refused_in_its_words(
+    field: str, value: Any, sentence: str, tmp_path: Path, job: TrainingJob, here: Cluster
+) -> None:
     manifest = pod_manifest(tmp_path)
-    manifest["spec"]["nodeSelector"] = {"gpu": True}
-    with pytest.raises(TrainingFailed, match=r"refused \(400: .*nodeSelector of type string\): correct the pod manifest"):
+    manifest["spec"][field] = value
+    refusal = rf"refused \(400: .*{sentence}\): correct the pod manifest"
+    with pytest.raises(TrainingFailed, match=refusal):
+        trainer(tmp_path, manifest=manifest).check()
+    with pytest.raises(TrainingFailed, match=refusal):
         run(trainer(tmp_path, manifest=manifest), job)
+    assert not here.pods
 
 
 @pytest.mark.parametrize(
@@ -200,10 +211,10 @@ def test_a_pod_that_a_dead_run_left_is_gone_before_the_next_one_starts(tmp_path:
         here.create(training_pod(pod_manifest(tmp_path), "left-", labels, ["sleep", "60"], {}), {})
         here.only()
     left, foreign = here.pods.values()
-    with pytest.raises(TrainingFailed, match="reported no result"):
-        run(trainer(tmp_path, "with open_dagster_pipes(): pass\n"), job)
     assert left.process is not None
-    assert left.process.poll() == -9
+    alive = f"try: os.kill({left.process.pid}, 0); sys.exit(7)\nexcept ProcessLookupError: pass\n"
+    with pytest.raises(TrainingFailed, match="reported no result"):
+        run(trainer(tmp_path, f"{alive}with open_dagster_pipes(): pass\n"), job)
     assert list(here.pods.values()) == [foreign]
 
 
@@ -255,6 +266,12 @@ def test_a_server_that_is_away_while_the_training_runs_costs_nothing(tmp_path: P
     with pytest.raises(TrainingFailed, match="incomplete result.*digest"):  # so it came through
         run(trainer(tmp_path, body), job)
     assert not here.broken_logs
+
+
+def test_a_log_that_comes_after_the_end_is_waited_for(tmp_path: Path, job: TrainingJob, here: Cluster) -> None:
+    here.slow_logs = 0.5
+    with pytest.raises(TrainingFailed, match="incomplete result.*digest"):
+        run(trainer(tmp_path, "with open_dagster_pipes() as pipes: pipes.report_custom_message({'steps': 3})\n"), job)
 
 
 def test_a_deletion_that_fails_does_not_hide_how_the_training_ended(tmp_path: Path, job: TrainingJob, here: Cluster) -> None:
