@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -82,7 +83,7 @@ def production(home: Home) -> dict[str, Callable[[], Any]]:
     """Datasets in lakeFS, vectors in a Qdrant server, runs and versions on an MLflow server, for machines that share them.
 
     The signing key comes from a secret manager by way of the environment. The rest is as in `embedded` and stays on this machine:
-    there is no server yet for traffic log, trainer and serving.
+    there is no server yet for traffic log and serving; the trainer's is in `kubernetes`.
     """
 
     def dataset_store() -> Any:
@@ -114,16 +115,30 @@ def production(home: Home) -> dict[str, Callable[[], Any]]:
     return {**embedded(home), "dataset_store": dataset_store, "vector_store": vector_store, "registry": registry, "signer": signer}
 
 
-PROFILES = {"embedded": embedded, "production": production}
+def kubernetes(home: Home) -> dict[str, Callable[[], Any]]:
+    """`production`, with each training in a pod of its own; home and cache are on a volume the pod mounts at the same paths."""
+
+    def trainer() -> Any:
+        from ftassets.resources.trainer.kubernetes import KubernetesTrainer
+
+        return KubernetesTrainer(Path(os.environ["FTASSETS_TRAINER_POD"]), home.root, home.cache)
+
+    return {**production(home), "trainer": trainer}
+
+
+PROFILES = {"embedded": embedded, "production": production, "kubernetes": kubernetes}
+
+_SERVERS: dict[str, tuple[str, ...]] = {
+    "dataset_store": ("LAKEFS_ENDPOINT", "LAKEFS_ACCESS_KEY", "LAKEFS_SECRET_KEY", "LAKEFS_REPOSITORY"),
+    "vector_store": ("QDRANT_URL",),
+    "registry": ("MLFLOW_TRACKING_URI",),
+}
 
 # profile -> capability on a server -> environment variables without which it cannot be reached
 VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
     "embedded": {},
-    "production": {
-        "dataset_store": ("LAKEFS_ENDPOINT", "LAKEFS_ACCESS_KEY", "LAKEFS_SECRET_KEY", "LAKEFS_REPOSITORY"),
-        "vector_store": ("QDRANT_URL",),
-        "registry": ("MLFLOW_TRACKING_URI",),
-    },
+    "production": _SERVERS,
+    "kubernetes": {**_SERVERS, "trainer": ("FTASSETS_TRAINER_POD",)},
 }
 
 

@@ -13,8 +13,8 @@ from syrupy.assertion import SnapshotAssertion
 from ftassets.definitions import defs as build_definitions
 
 HEAVY = {
-    "bitsandbytes", "dagster_k8s", "dagster_mlflow", "datasets", "evaluate", "lakefs_client", "mlflow", "peft", "qdrant_client",
-    "sentence_transformers", "sklearn", "torch", "transformers", "trl",
+    "bitsandbytes", "dagster_k8s", "dagster_mlflow", "datasets", "evaluate", "kubernetes", "lakefs_client", "mlflow", "peft",
+    "qdrant_client", "sentence_transformers", "sklearn", "torch", "transformers", "trl",
 }  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from ftassets.resources.dataset_store.embedded import GitDatasetStore
 from ftassets.resources.dataset_store.lakefs import LakeFsDatasetStore
 from ftassets.resources.registry.server import MlflowServerRegistry
 from ftassets.resources.signer.environment import EnvironmentSigner
+from ftassets.resources.trainer.kubernetes import KubernetesTrainer
 from ftassets.resources.vector_store.embedded import QdrantServerVectorStore, QdrantVectorStore
 from ftassets_tests.resources.lakefs_double import ACCESS_KEY, SECRET_KEY, LakeFsDouble
 
@@ -34,6 +35,7 @@ def production(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_every_variable_a_profile_needs_is_listed() -> None:
     assert {name for names in VARIABLES["production"].values() for name in names} == set(SETTINGS)
+    assert {name for names in VARIABLES["kubernetes"].values() for name in names} == {*SETTINGS, "FTASSETS_TRAINER_POD"}
     assert VARIABLES.keys() == PROFILES.keys()
 
 
@@ -53,6 +55,16 @@ def test_production_has_servers_for_what_is_shared(tmp_path: Path, production: N
     assert type(made["signer"]()) is EnvironmentSigner
     assert type(made["traffic_log"]()) is type(embedded["traffic_log"]())
     assert not list(tmp_path.iterdir())  # nothing is opened before it is used
+
+
+def test_kubernetes_is_production_with_a_trainer_in_a_pod(tmp_path: Path, production: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FTASSETS_PROFILE", "kubernetes")
+    with pytest.raises(ValueError, match="FTASSETS_PROFILE=kubernetes needs FTASSETS_TRAINER_POD in the environment"):
+        backends(Home(tmp_path))
+    monkeypatch.setenv("FTASSETS_TRAINER_POD", str(tmp_path / "pod.yaml"))
+    made, before = backends(Home(tmp_path)), PROFILES["production"](Home(tmp_path))
+    assert type(made["trainer"]()) is KubernetesTrainer
+    assert {name for name in made if type(made[name]()) is not type(before[name]())} == {"trainer"}
 
 
 def test_the_dataset_store_of_production_works(tmp_path: Path, production: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,11 +90,13 @@ def test_an_unknown_profile_is_refused(tmp_path: Path, monkeypatch: pytest.Monke
         backends(Home(tmp_path))
 
 
-def test_production_loads_no_client_before_it_is_used(tmp_path: Path, production: None) -> None:
+def test_a_profile_loads_no_client_before_it_is_used(tmp_path: Path, production: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FTASSETS_PROFILE", "kubernetes")
+    monkeypatch.setenv("FTASSETS_TRAINER_POD", "pod.yaml")
     code = (
         "import sys; from pathlib import Path; from ftassets.home import Home; from ftassets.profiles import backends\n"
-        "made = backends(Home(Path('.'))); [made[name]() for name in ('dataset_store', 'vector_store', 'registry')]\n"
-        "sys.exit(', '.join({'lakefs_client', 'qdrant_client', 'mlflow'} & sys.modules.keys()) or 0)"
+        "made = backends(Home(Path('.'))); [made[name]() for name in ('dataset_store', 'vector_store', 'registry', 'trainer')]\n"
+        "sys.exit(', '.join({'kubernetes', 'lakefs_client', 'qdrant_client', 'mlflow'} & sys.modules.keys()) or 0)"
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stderr) == (0, "")

@@ -106,7 +106,7 @@ def _keys(home: Home) -> Iterator[Finding]:
     elif active is not None:
         revoked = sum(key.revoked is not None for key in keys)
         yield Finding("signing key", True, f"{active.key_id[:12]} signs, {len(keys)} known, {revoked} revoked")
-    elif os.environ.get("FTASSETS_PROFILE") == "production":
+    elif os.environ.get("FTASSETS_PROFILE") in ("production", "kubernetes"):
         yield Finding("signing key", False, "missing: set FTASSETS_SIGNING_KEY or FTASSETS_SIGNING_KEY_FILE, see docs/threat-model.md")
     else:
         yield Finding("signing key", True, "none here: this machine can verify, not sign" if keys else "the first release makes it")

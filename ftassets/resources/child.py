@@ -99,6 +99,19 @@ class Ended:
     said: str | None
 
 
+def environment() -> dict[str, str]:
+    """What every working process gets beside its own environment: no hub, unless it was allowed explicitly."""
+    return {
+        "HF_HUB_OFFLINE": os.environ.get("HF_HUB_OFFLINE", "1"),
+        "OMP_NUM_THREADS": "1",  # the work is shared out to processes: threads of one gain nothing with a small model
+    }
+
+
+def last_words(job_file: Path) -> str | None:
+    """The sentence a failed process left, if it left one."""
+    return failure_file(job_file).read_text(encoding="utf-8") if failure_file(job_file).exists() else None
+
+
 def run_child(module: Sequence[str], job_file: Path, context: Any, python: str = sys.executable) -> Ended:
     """Run `python -m MODULE JOB` over Dagster Pipes and wait; `context` is the Dagster execution context.
 
@@ -107,19 +120,14 @@ def run_child(module: Sequence[str], job_file: Path, context: Any, python: str =
     from dagster import PipesSubprocessClient
 
     failure_file(job_file).unlink(missing_ok=True)
-    environment = {
-        "HF_HUB_OFFLINE": os.environ.get("HF_HUB_OFFLINE", "1"),
-        "OMP_NUM_THREADS": "1",  # the work is shared out to processes: threads of one gain nothing with a small model
-    }
     try:
-        done = PipesSubprocessClient().run(context=context, command=[python, *module, str(job_file)], env=environment)
+        done = PipesSubprocessClient().run(context=context, command=[python, *module, str(job_file)], env=environment())
     except Exception as error:
         # the class Dagster raises is private; its message is the only place that has the exit code
         code = re.search(r"process failed with code (-?\d+)", str(error))
         if code is None:
             raise
-        said = failure_file(job_file).read_text(encoding="utf-8") if failure_file(job_file).exists() else None
-        return Ended((), int(code[1]), said)
+        return Ended((), int(code[1]), last_words(job_file))
     return Ended(done.get_custom_messages(), 0, None)
 
 

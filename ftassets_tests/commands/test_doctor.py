@@ -7,9 +7,11 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
+import yaml
 
 from ftassets.commands.doctor import Finding, _servers
 from ftassets.home import Home
+from ftassets_tests.resources.kubernetes_double import cluster, pod_manifest
 from ftassets_tests.resources.lakefs_double import ACCESS_KEY, SECRET_KEY, LakeFsDouble
 
 pytestmark = pytest.mark.filterwarnings("ignore:Api key is used with an insecure connection")
@@ -102,3 +104,18 @@ def test_variables_that_miss_are_findings(servers: LakeFsDouble, tmp_path: Path,
     assert [name for name, finding in found.items() if not finding.ok] == ["LAKEFS_REPOSITORY", "QDRANT_URL"]
     assert "FTASSETS_PROFILE=production needs it" in found["QDRANT_URL"].text
     assert "dataset_store" not in found  # no use to ask a half-described server
+
+
+def test_the_cluster_that_trains_is_a_finding(servers: LakeFsDouble, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FTASSETS_PROFILE", "kubernetes")
+    monkeypatch.setenv("FTASSETS_CACHE", str(tmp_path / "cache"))
+    manifest = tmp_path / "pod.yaml"
+    assert look(tmp_path)["FTASSETS_TRAINER_POD"].text.startswith("missing")
+    monkeypatch.setenv("FTASSETS_TRAINER_POD", str(manifest))
+    assert "cannot be read" in look(tmp_path)["trainer"].text
+    manifest.write_text(yaml.safe_dump(pod_manifest(tmp_path)))
+    with cluster(tmp_path) as (here, kubeconfig):
+        monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
+        assert look(tmp_path)["trainer"].ok
+        here.denied = {"delete pods"}
+        assert "delete pods; deploy/kubernetes/rbac.yaml" in look(tmp_path)["trainer"].text
