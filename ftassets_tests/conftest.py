@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 # read when torch and numpy come in: the workers share the cores, and threads that wait for each other burn them
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -11,7 +12,8 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import pytest  # noqa: E402
 from hypothesis import settings  # noqa: E402
 
-from ftassets_tests.resources.postgres_server import PostgresServer, binaries  # noqa: E402
+if TYPE_CHECKING:
+    from ftassets_tests.resources.postgres_server import PostgresServer
 
 # the same examples in every run; `pytest --hypothesis-profile=default` looks for new ones
 settings.register_profile("repeatable", derandomize=True, deadline=None)
@@ -19,8 +21,10 @@ settings.load_profile("repeatable")
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[PostgresServer]:
+def postgres() -> Iterator["PostgresServer"]:
     """A server for all tests of a process; each takes a database of its own."""
+    from ftassets_tests.resources.postgres_server import PostgresServer, binaries
+
     if binaries() is None:
         pytest.skip("no PostgreSQL on this machine: apt-get install postgresql")
     with PostgresServer() as server:

@@ -31,7 +31,8 @@ class Finding:
 
 def findings(home: Home) -> list[Finding]:
     """All findings, good and bad, for the profile FTASSETS_PROFILE names."""
-    return [*_profile(), *_servers(home), *_traffic(home), *_packages(), *_loops(), *_home(home), *_keys(home), *_gateway(home), *_releases(home)]
+    shared = (*_servers(home), *_traffic(home))
+    return [*_profile(), *shared, *_packages(), *_loops(), *_home(home), *_keys(home), *_gateway(home), *_releases(home)]
 
 
 def _profile() -> Iterator[Finding]:

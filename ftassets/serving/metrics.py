@@ -25,7 +25,7 @@ class Metrics:
         self._registry = CollectorRegistry()
         self._requests = Counter("ftassets_requests", "Requests that a version was to answer.", (*_BY, "status"), registry=self._registry)
         self._rejected = Counter("ftassets_rejected", "Requests no version was asked for.", ("status",), registry=self._registry)
-        self._unrecorded = Counter("ftassets_unrecorded", "Requests refused since their row could not be stored.", _BY, registry=self._registry)
+        self._unrecorded = Counter("ftassets_unrecorded", "Requests whose row could not be stored.", _BY, registry=self._registry)
         self._latency = Histogram("ftassets_latency_seconds", "Time to the last byte.", _BY, buckets=_SECONDS, registry=self._registry)
         self._first = Histogram("ftassets_first_token_seconds", "Time to first token.", _BY, buckets=_SECONDS, registry=self._registry)
         self._tokens = Counter("ftassets_tokens", "Tokens as the engine counted them.", (*_BY, "direction"), registry=self._registry)

@@ -310,7 +310,9 @@ def test_a_password_that_the_server_only_knows_salted_is_enough(postgres: Postgr
     assert log.check().endswith("/traffic, 1 exchanges")
 
 
-def test_a_user_who_does_not_own_the_tables_cannot_wipe_them(log: PostgresTrafficLog, url: str, postgres: PostgresServer, other: Connection) -> None:
+def test_a_user_who_does_not_own_the_tables_cannot_wipe_them(
+    log: PostgresTrafficLog, url: str, postgres: PostgresServer, other: Connection
+) -> None:
     log.append([exchange(1)])
     guest = postgres.account()
     other.run(f"GRANT ALL ON SCHEMA {user(url)} TO {user(guest)}")

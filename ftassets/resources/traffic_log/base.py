@@ -54,10 +54,11 @@ class TrafficLog(ABC):
     def forget(self, loop: str | None = None, user: str | None = None, request_ids: Sequence[str] = ()) -> list[str]:
         """Delete exchanges with their feedback for good: those of a user (as hashed in the log) and those named, of one loop or of all.
 
-        Nothing of their text stays in the log's own files; a server's journal and backups go by that server's rules. The ids are remembered, so that neither an import nor a late append
-        brings them back; a named id that the log does not have is remembered too, one of another loop is left alone.
-        Returns the ids it deleted or was named, sorted. Doing it again is safe. Raises ValueError when neither a user nor an
-        id is given, StillReadable when the rows are gone (their ids in `forgotten`) but their bytes could not be wiped.
+        Nothing of their text stays in the log's own files; a server's journal and backups go by that server's rules. The ids are
+        remembered, so that neither an import nor a late append brings them back; a named id that the log does not have is remembered
+        too, one of another loop is left alone. Returns the ids it deleted or was named, sorted. Doing it again is safe. Raises
+        ValueError when neither a user nor an id is given, StillReadable when the rows are gone (their ids in `forgotten`) but their
+        bytes could not be wiped.
         """
 
     @abstractmethod

@@ -13,7 +13,16 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from ftassets.resources.traffic_log.base import Exchange, Feedback, LogUnreachable, Reviewed, StillReadable, TrafficLog, UnknownAnswer, storable
+from ftassets.resources.traffic_log.base import (
+    Exchange,
+    Feedback,
+    LogUnreachable,
+    Reviewed,
+    StillReadable,
+    TrafficLog,
+    UnknownAnswer,
+    storable,
+)
 
 if TYPE_CHECKING:
     from pg8000.native import Connection, PreparedStatement
@@ -67,7 +76,8 @@ stored AS (
 SELECT count(*) FROM known"""
 _SELECTED = ", ".join(f"e.{column}" for column in _COLUMNS)
 _WINDOW = """
-WHERE e.loop = :loop AND (e.at, e.number) > (CAST(:at AS double precision), CAST(:number AS bigint)) AND e.at < CAST(:until AS double precision)
+WHERE e.loop = :loop AND (e.at, e.number) > (CAST(:at AS double precision), CAST(:number AS bigint))
+AND e.at < CAST(:until AS double precision)
 ORDER BY e.at, e.number LIMIT CAST(:size AS bigint)"""
 _EXCHANGES = f"SELECT e.at, e.number, {_SELECTED} FROM traffic_exchange e {_WINDOW}"
 _REVIEWED = f"""
@@ -174,6 +184,7 @@ class PostgresTrafficLog(TrafficLog):
         """Leave no copy of deleted rows in the tables' files: they are written anew, while everybody else waits."""
         left = f"the rows are deleted from {self._server.place}, but their text is still in its files"
         link = None
+        expected: tuple[type[Exception], ...] = (LogUnreachable, *_errors())
         try:
             link = self._open(None)  # the server may be silent for long
             link.run("SET statement_timeout = 0")
@@ -187,7 +198,7 @@ class PostgresTrafficLog(TrafficLog):
                 if kept != [0]:
                     why = "a long transaction may still read them" if kept else f"{self._server.user} does not own {table}"
                     raise StillReadable(f"{left} ({why}): {_AGAIN}")
-        except (LogUnreachable, *_errors()) as error:
+        except expected as error:
             raise StillReadable(f"{left} ({_reason(error)}): {_AGAIN}") from error
         finally:
             if link is not None:
@@ -294,7 +305,8 @@ class PostgresTrafficLog(TrafficLog):
 
     def _unreachable(self, error: BaseException | None) -> LogUnreachable:
         return LogUnreachable(
-            f"the traffic log's server {self._server.place} cannot be used ({_reason(error)}): see that it runs and FTASSETS_TRAFFIC_URL is right"
+            f"the traffic log's server {self._server.place} cannot be used ({_reason(error)}): "
+            "see that it runs and FTASSETS_TRAFFIC_URL is right"
         )
 
 
@@ -353,7 +365,9 @@ def server(url: str) -> Server:
         raise ValueError(f"{form}: special characters in user and password are percent-encoded (# is %23, / is %2F)") from None
     database = unquote(parts.path[1:])
     if parts.scheme not in ("postgresql", "postgres") or not parts.hostname or not parts.username or not database or parts.fragment:
-        raise ValueError(f"{form}: it needs scheme, user, host and database, and special characters are percent-encoded (# is %23, / is %2F)")
+        raise ValueError(
+            f"{form}: it needs scheme, user, host and database, and special characters are percent-encoded (# is %23, / is %2F)"
+        )
     options = {name: values[-1] for name, values in parse_qs(parts.query).items()}
     mode = options.pop("sslmode", "prefer")
     certificate = options.pop("sslrootcert", None)
