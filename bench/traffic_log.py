@@ -1,6 +1,6 @@
 """Time to write a request's row and to read a window of rows, in PostgreSQL and in SQLite on the same disk.
 
-PostgreSQL runs on this machine with fsync on, as a server should: a row is on disk when the call returns. SQLite's log gives that up
+PostgreSQL runs on this machine with its settings as installed, fsync on: a row is on disk when the call returns. SQLite's log gives that up
 for power cuts, so its figures are a floor, not a goal. Prints one JSON line per row and exits 1 when one does not hold.
 """
 
@@ -34,8 +34,8 @@ def main() -> int:
     parser.add_argument("--rows", type=int, default=20_000, help="rows written in batches, and read back as one window")
     parser.add_argument("--single", type=int, default=500, help="rows written one by one")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder, PostgresServer(fsync=True) as server:
-        ours = _measured(PostgresTrafficLog(server.account("scram-sha-256")), options.rows, options.single)
+    with tempfile.TemporaryDirectory() as folder, PostgresServer(durable=True) as server:
+        ours = _measured(PostgresTrafficLog(server.account()), options.rows, options.single)
         theirs = _measured(SqliteTrafficLog(Path(folder) / "traffic.db"), options.rows, options.single)
     held = True
     for what, unit in _UNITS.items():

@@ -75,20 +75,24 @@ def test_rows_come_back_as_they_went_in(log: TrafficLog) -> None:
     assert log.exchanges("voice") == rows
 
 
-@pytest.mark.parametrize(
-    "text",
-    ["\x00", "\x00\x01\x010\x011", "\\u0000 \\", '{"a": "\\ud83d"}', "\U0001f4a1\U0001f468\u200d\U0001f469", "NULL", "{}"],
-    ids=["nul", "escapes", "backslash", "half in json", "emoji", "null", "braces"],
-)
-def test_text_of_users_comes_back_as_it_is(log: TrafficLog, text: str) -> None:
-    row = exchange(1, loop=text[:9], id=text[:9], user=text[:9], prompt=text, messages=text, answer=text, error=text)
-    said = Feedback(row.id, 1.0, text, text)
-    log.append([row])
-    log.add_feedback(said)
-    assert [(r.exchange, r.feedback) for r in log.reviewed(row.loop)] == [(row, said)]
-    assert (log.exchanges(row.loop), log.count(row.loop)) == ([row], 1)
-    assert log.forget(row.loop, row.user) == [row.id]
-    assert (log.count(row.loop), log.forgotten(), log.append([row])) == (0, {row.id}, 0)
+TEXTS = ["\x00", "\x00\x01\x010\x011", "\\u0000 \\", '{"a": "\\ud83d"}', "\U0001f4a1\U0001f468\u200d\U0001f469", "NULL", "{}", ""]
+
+
+def test_text_of_users_comes_back_as_it_is(log: TrafficLog) -> None:
+    rows = [exchange(n, id=f"{n} {text}", user=text, prompt=text, messages=text, answer=text, error=text) for n, text in enumerate(TEXTS)]
+    said = [Feedback(row.id, 1.0, row.prompt, row.prompt) for row in rows]
+    log.append(rows)
+    for feedback in said:
+        log.add_feedback(feedback)
+    assert [(r.exchange, r.feedback) for r in log.reviewed("voice")] == list(zip(rows, said, strict=True))
+    assert log.forget("voice", TEXTS[0], [rows[1].id]) == [row.id for row in rows[:2]]
+    assert (log.exchanges("voice"), log.forgotten(), log.append(rows)) == (rows[2:], {row.id for row in rows[:2]}, 0)
+
+
+def test_names_of_loops_may_be_any_text(log: TrafficLog) -> None:
+    for text in TEXTS:
+        log.append([exchange(1, loop=text)])
+        assert (log.exchanges(text), log.count(text)) == ([exchange(1, loop=text)], 1)
 
 
 def test_a_megabyte_of_text_comes_back_as_it_is(log: TrafficLog) -> None:

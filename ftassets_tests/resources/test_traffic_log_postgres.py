@@ -289,14 +289,14 @@ def test_a_database_that_cannot_hold_every_text_is_refused(postgres: PostgresSer
         (("rd@127", "rd-not@127"), "password authentication failed"),
         (("127.0.0.1", "127.0.0.1.invalid"), "see that it runs"),
         (("/traffic", "/no_such_database"), "does not exist"),
-        (("", "?sslmode=require"), "SSL"),
-        (("", "?sslmode=verify-full"), "SSL"),
+        (("disable", "require"), "SSL"),
+        (("disable", "verify-full"), "SSL"),
+        (("disable", "verify-full&sslrootcert=/nowhere"), "No such file"),
     ],
 )
 def test_a_server_that_cannot_be_used_is_named_without_its_password(url: str, change: tuple[str, str], why: str) -> None:
     old, new = change
-    wrong = url.replace(old, new) if old else url + new
-    log = PostgresTrafficLog(wrong)
+    log = PostgresTrafficLog(url.replace(old, new))
     with pytest.raises(LogUnreachable, match=why) as error:
         log.check()
     assert isinstance(error.value.__cause__, Exception)
@@ -304,10 +304,27 @@ def test_a_server_that_cannot_be_used_is_named_without_its_password(url: str, ch
         assert "pass" not in text.replace("password authentication", "")
 
 
-def test_a_password_that_the_server_only_knows_salted_is_enough(postgres: PostgresServer) -> None:
-    log = PostgresTrafficLog(postgres.account("scram-sha-256"))
+def test_without_a_word_on_tls_a_server_that_has_none_is_used(url: str) -> None:
+    log = PostgresTrafficLog(url.removesuffix("?sslmode=disable"))
     assert log.append([exchange(1)]) == 1
     assert log.check().endswith("/traffic, 1 exchanges")
+
+
+def test_tls_is_used_and_certificates_are_checked_as_the_url_says(postgres: PostgresServer, url: str) -> None:
+    encrypted = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
+
+    def with_mode(mode: str, host: str = "127.0.0.1") -> list:
+        log = PostgresTrafficLog(url.replace("disable", mode).replace("127.0.0.1", host))
+        return log._do(lambda link: link.run(encrypted))
+
+    with postgres.tls() as certificate:
+        assert [with_mode(mode) for mode in ("disable", "prefer", "require")] == [[[False]], [[True]], [[True]]]
+        assert with_mode(f"verify-full&sslrootcert={certificate}") == [[True]]
+        assert with_mode(f"verify-ca&sslrootcert={certificate}", "localhost") == [[True]]
+        with pytest.raises(LogUnreachable, match="certificate verify failed: self"):
+            with_mode("verify-ca")
+        with pytest.raises(LogUnreachable, match="certificate is not valid for 'localhost'"):
+            with_mode(f"verify-full&sslrootcert={certificate}", "localhost")
 
 
 def test_a_user_who_does_not_own_the_tables_cannot_wipe_them(
