@@ -98,6 +98,10 @@ class PostgresServer:
         """A connection that may do everything."""
         return Connection(ADMINISTRATOR, host="127.0.0.1", port=self.port, database=database, password=PASSWORD, ssl_context=False)
 
+    def _asked(self, query: str) -> str:
+        with self.administrator() as connection:
+            return connection.run(query)[0][0]
+
     @contextmanager
     def tls(self) -> Iterator[Path]:
         """New connections may be encrypted meanwhile; the certificate, of 127.0.0.1 and signed by itself."""
@@ -116,7 +120,8 @@ class PostgresServer:
             for setting in (f"ssl_cert_file = '{certificate}'", f"ssl_key_file = '{secret}'", "ssl = on"):
                 connection.run(f"ALTER SYSTEM SET {setting}")
             connection.run("SELECT pg_reload_conf()")
-            time.sleep(0.3)  # the server reads its files when it has time
+            while self._asked("SHOW ssl") != "on":  # the server reads its files when it has time
+                time.sleep(0.02)
             yield certificate
             connection.run("ALTER SYSTEM RESET ALL")
             connection.run("SELECT pg_reload_conf()")

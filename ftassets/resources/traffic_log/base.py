@@ -16,7 +16,7 @@ class StillReadable(Exception):
     """Rows are deleted, but their bytes could not be wiped yet; the message says what to do."""
 
 
-class LogUnreachable(Exception):
+class LogUnreachable(ConnectionError):
     """The log's server does not answer; the message says where it is looked for and what to do."""
 
 

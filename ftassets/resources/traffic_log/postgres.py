@@ -116,10 +116,8 @@ class PostgresTrafficLog(TrafficLog):
         self._ready = False
 
     def check(self) -> str:
-        [[version, count]] = self._do(
-            lambda link: link.run("SELECT current_setting('server_version'), (SELECT count(*) FROM traffic_exchange)")
-        )
-        return f"PostgreSQL {version} at {self._server.place}, {count} exchanges"
+        [[version, fsync]] = self._do(lambda link: link.run("SELECT current_setting('server_version'), current_setting('fsync')"))
+        return f"PostgreSQL {version} at {self._server.place}" + ("" if fsync == "on" else ", fsync is off: a power cut may lose rows")
 
     def append(self, exchanges: Sequence[Exchange]) -> int:
         if not exchanges:
