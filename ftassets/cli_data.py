@@ -141,7 +141,7 @@ def drift(
     from ftassets.resources.dataset_store.base import DatasetError
     from ftassets.resources.serving.base import ServingError
 
-    with refusing(ValueError, ServingError, DatasetError, dg.Failure):
+    with refusing(ValueError, OSError, ServingError, DatasetError, dg.Failure):
         report = command.run(Home.from_env(), known_loop(loop), None if window is None else seconds(window))
     typer.echo(json.dumps(report, indent=2) if as_json else command.describe(report))
 
@@ -214,7 +214,7 @@ def forget(
     from ftassets.resources.dataset_store.base import DatasetError
     from ftassets.resources.traffic_log.base import StillReadable
 
-    with refusing(ValueError, DatasetError, StillReadable):
+    with refusing(ValueError, OSError, DatasetError, StillReadable):
         report = run(
             list(read_loops().values()),
             backend("traffic_log"),

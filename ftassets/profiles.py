@@ -31,9 +31,9 @@ def embedded(home: Home) -> dict[str, Callable[[], Any]]:
         return MiniLmEmbedder()
 
     def traffic_log() -> Any:
-        from ftassets.resources.traffic_log.embedded import SqliteTrafficLog
+        from ftassets.resources.traffic_log.choice import chosen_log
 
-        return SqliteTrafficLog(home.traffic_db)
+        return chosen_log(home)
 
     def registry() -> Any:
         from ftassets.resources.registry.embedded import MlflowRegistry
@@ -82,8 +82,8 @@ def embedded(home: Home) -> dict[str, Callable[[], Any]]:
 def production(home: Home) -> dict[str, Callable[[], Any]]:
     """Datasets in lakeFS, vectors in a Qdrant server, runs and versions on an MLflow server, for machines that share them.
 
-    The signing key comes from a secret manager by way of the environment. The rest is as in `embedded` and stays on this machine:
-    there is no server yet for traffic log and serving; the trainer's is in `kubernetes`.
+    The signing key comes from a secret manager by way of the environment. The traffic log is in PostgreSQL when FTASSETS_TRAFFIC_URL
+    is set. The rest is as in `embedded` and stays on this machine: there is no server yet for serving, the trainer's is in `kubernetes`.
     """
 
     def dataset_store() -> Any:

@@ -4,7 +4,9 @@ import gc
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 # read when torch and numpy come in: the workers share the cores, and threads that wait for each other burn them
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -14,6 +16,9 @@ import pytest  # noqa: E402
 from hypothesis import settings  # noqa: E402
 
 from ftassets_tests.made_once import VARIABLE  # noqa: E402
+
+if TYPE_CHECKING:
+    from ftassets_tests.resources.postgres_server import PostgresServer
 
 # the same examples in every run; `pytest --hypothesis-profile=default` looks for new ones
 settings.register_profile("repeatable", derandomize=True, deadline=None)
@@ -35,6 +40,17 @@ def pytest_collection_finish() -> None:
     """What is imported by now stays: looking through it for garbage at each collection takes minutes in all."""
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator["PostgresServer"]:
+    """A server for all tests of a process; each takes a database of its own."""
+    from ftassets_tests.resources.postgres_server import PostgresServer, binaries
+
+    if binaries() is None:
+        pytest.skip("no PostgreSQL on this machine: apt-get install postgresql")
+    with PostgresServer() as server:
+        yield server
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -9,6 +9,8 @@ from typer.testing import CliRunner, Result
 
 from ftassets.cli import app
 from ftassets.loop_files import LOOPS
+from ftassets.resources.traffic_log.choice import VARIABLE
+from ftassets_tests.test_profiles import SETTINGS
 
 LOOP = "support_triage"
 TICKETS = (
@@ -96,3 +98,12 @@ def test_plan_counts_the_golden_rows_of_the_loop() -> None:
 
 def test_advice_names_its_numbers() -> None:
     assert "210" in run("advise", str(LOOPS / LOOP / "seed.jsonl")).stdout
+
+
+def test_a_traffic_log_that_does_not_answer_is_said_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {**SETTINGS, "FTASSETS_PROFILE": "production", VARIABLE: "postgresql://me:s3cr3t@127.0.0.1:9/traffic"}.items():
+        monkeypatch.setenv(name, value)
+    said = run("plan", LOOP, code=1).output
+    assert "127.0.0.1:9/traffic cannot be used" in said
+    assert "see that it runs" in said
+    assert "s3cr3t" not in said

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from ftassets.profiles import VARIABLES
+from ftassets.resources.traffic_log.choice import VARIABLE
 
 DEPLOY = Path(__file__).parent.parent / "deploy"
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
@@ -52,5 +53,6 @@ def test_secrets_come_from_the_environment_file() -> None:
 def test_the_example_has_every_variable_of_the_profile_and_the_ports_of_the_services() -> None:
     assert {name for names in VARIABLES["production"].values() for name in names} <= EXAMPLE.keys()
     assert EXAMPLE["FTASSETS_PROFILE"] == "production"
+    assert VARIABLE in EXAMPLE
     for service, variable in (("lakefs", "LAKEFS_ENDPOINT"), ("qdrant", "QDRANT_URL"), ("mlflow", "MLFLOW_TRACKING_URI")):
         assert EXAMPLE[variable] == f"http://127.0.0.1:{SERVICES[service]['ports'][0].split(':')[1]}"

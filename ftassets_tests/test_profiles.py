@@ -12,6 +12,8 @@ from ftassets.resources.dataset_store.embedded import GitDatasetStore
 from ftassets.resources.dataset_store.lakefs import LakeFsDatasetStore
 from ftassets.resources.registry.server import MlflowServerRegistry
 from ftassets.resources.signer.environment import EnvironmentSigner
+from ftassets.resources.traffic_log.choice import VARIABLE
+from ftassets.resources.traffic_log.postgres import PostgresTrafficLog
 from ftassets.resources.trainer.kubernetes import KubernetesTrainer
 from ftassets.resources.vector_store.embedded import QdrantServerVectorStore, QdrantVectorStore
 from ftassets_tests.resources.lakefs_double import ACCESS_KEY, SECRET_KEY, LakeFsDouble
@@ -31,6 +33,7 @@ def production(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FTASSETS_PROFILE", "production")
     for name, value in SETTINGS.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.delenv(VARIABLE, raising=False)
 
 
 def test_every_variable_a_profile_needs_is_listed() -> None:
@@ -46,7 +49,7 @@ def test_embedded_is_the_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert type(made["vector_store"]()) is QdrantVectorStore
 
 
-def test_production_has_servers_for_what_is_shared(tmp_path: Path, production: None) -> None:
+def test_production_has_servers_for_what_is_shared(tmp_path: Path, production: None, monkeypatch: pytest.MonkeyPatch) -> None:
     made, embedded = backends(Home(tmp_path)), PROFILES["embedded"](Home(tmp_path))
     assert made.keys() == embedded.keys()
     assert type(made["dataset_store"]()) is LakeFsDatasetStore
@@ -54,6 +57,8 @@ def test_production_has_servers_for_what_is_shared(tmp_path: Path, production: N
     assert type(made["registry"]()) is MlflowServerRegistry
     assert type(made["signer"]()) is EnvironmentSigner
     assert type(made["traffic_log"]()) is type(embedded["traffic_log"]())
+    monkeypatch.setenv(VARIABLE, "postgresql://me@127.0.0.1:9/traffic")
+    assert type(made["traffic_log"]()) is PostgresTrafficLog
     assert not list(tmp_path.iterdir())  # nothing is opened before it is used
 
 
@@ -93,10 +98,12 @@ def test_an_unknown_profile_is_refused(tmp_path: Path, monkeypatch: pytest.Monke
 def test_a_profile_loads_no_client_before_it_is_used(tmp_path: Path, production: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FTASSETS_PROFILE", "kubernetes")
     monkeypatch.setenv("FTASSETS_TRAINER_POD", "pod.yaml")
+    monkeypatch.setenv(VARIABLE, "postgresql://me@127.0.0.1:9/traffic")
     code = (
         "import sys; from pathlib import Path; from ftassets.home import Home; from ftassets.profiles import backends\n"
-        "made = backends(Home(Path('.'))); [made[name]() for name in ('dataset_store', 'vector_store', 'registry', 'trainer')]\n"
-        "sys.exit(', '.join({'kubernetes', 'lakefs_client', 'qdrant_client', 'mlflow'} & sys.modules.keys()) or 0)"
+        "names = ('dataset_store', 'vector_store', 'registry', 'trainer', 'traffic_log')\n"
+        "made = backends(Home(Path('.'))); [made[name]() for name in names]\n"
+        "sys.exit(', '.join({'kubernetes', 'lakefs_client', 'qdrant_client', 'mlflow', 'pg8000'} & sys.modules.keys()) or 0)"
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stderr) == (0, "")

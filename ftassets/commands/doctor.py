@@ -15,6 +15,7 @@ from ftassets.resources.releases import Releases
 from ftassets.resources.serving.base import ServingError
 from ftassets.resources.serving.embedded import GatewayServing
 from ftassets.resources.signer.base import CannotSign, SignatureInvalid
+from ftassets.resources.traffic_log.choice import chosen_log
 
 DISK = 5  # GB the home needs: three versions of a small model, logs, vectors
 
@@ -30,7 +31,8 @@ class Finding:
 
 def findings(home: Home) -> list[Finding]:
     """All findings, good and bad, for the profile FTASSETS_PROFILE names."""
-    return [*_profile(), *_servers(home), *_packages(), *_loops(), *_home(home), *_keys(home), *_gateway(home), *_releases(home)]
+    shared = (*_servers(home), *_traffic(home))
+    return [*_profile(), *shared, *_packages(), *_loops(), *_home(home), *_keys(home), *_gateway(home), *_releases(home)]
 
 
 def _profile() -> Iterator[Finding]:
@@ -52,6 +54,13 @@ def _servers(home: Home) -> Iterator[Finding]:
             yield Finding(capability, True, backends(home)[capability]().check())
         except Exception as error:  # whatever is wrong with a server is what we are here to say
             yield Finding(capability, False, str(error))
+
+
+def _traffic(home: Home) -> Iterator[Finding]:
+    try:
+        yield Finding("traffic log", True, chosen_log(home).check())
+    except Exception as error:  # whatever is wrong with a server is what we are here to say
+        yield Finding("traffic log", False, str(error))
 
 
 def _packages() -> Iterator[Finding]:

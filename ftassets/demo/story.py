@@ -23,7 +23,7 @@ from ftassets.loop_files import read_loops
 from ftassets.resources.dataset_store.embedded import GitDatasetStore
 from ftassets.resources.files import write_durably
 from ftassets.resources.serving.base import ServingError
-from ftassets.resources.traffic_log.embedded import SqliteTrafficLog
+from ftassets.resources.traffic_log.choice import chosen_log
 from ftassets.serving.supervisor import Ports, down, up
 
 LOOP = "voice_commands"
@@ -54,9 +54,7 @@ def run(home: Home, ports: Ports, keep_open: bool) -> None:
             teller.tell()
             users = teller.users
             stages["total"] = time.time() - begin
-            summary = collect(
-                teller.observer, loop, users, SqliteTrafficLog(home.traffic_db), teller.quiet, teller.drifted, stages, memory.peak_mb
-            )
+            summary = collect(teller.observer, loop, users, chosen_log(home), teller.quiet, teller.drifted, stages, memory.peak_mb)
             path, requests = home.root / "summary.json", summary["requests"]
             write_durably(path, json.dumps(summary, indent=2))
             screen.__exit__()

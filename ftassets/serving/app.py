@@ -43,7 +43,7 @@ def public_app(router: Router, recorder: Recorder, metrics: Metrics, chat: Chat,
         except UnknownAnswer as error:
             raise Problem(404, str(error), "unknown_answer") from error
         except NotRecorded as error:
-            raise Problem(500, str(error), "not_recorded") from error
+            raise Problem(503, str(error), "not_recorded", retry_after=5) from error
         return JSONResponse({"id": said.id, "stored": True})
 
     async def models(request: Request) -> Response:

@@ -266,11 +266,12 @@ class Chat:
         return problem
 
     async def record(self, exchange: Exchange) -> None:
-        """Raises Problem 500: an answer that is not on record is not given."""
+        """Raises Problem 503: an answer that is not on record is not given."""
         try:
             await self._recorder.record(exchange)
         except NotRecorded as error:
-            raise Problem(500, str(error), "not_recorded") from error
+            self._metrics.unrecorded(exchange)
+            raise Problem(503, str(error), "not_recorded", retry_after=5, headers={"x-request-id": exchange.id}) from error
         self._metrics.observe(exchange)
 
     def leave(self, version: str) -> None:

@@ -25,6 +25,7 @@ class Metrics:
         self._registry = CollectorRegistry()
         self._requests = Counter("ftassets_requests", "Requests that a version was to answer.", (*_BY, "status"), registry=self._registry)
         self._rejected = Counter("ftassets_rejected", "Requests no version was asked for.", ("status",), registry=self._registry)
+        self._unrecorded = Counter("ftassets_unrecorded", "Requests whose row could not be stored.", _BY, registry=self._registry)
         self._latency = Histogram("ftassets_latency_seconds", "Time to the last byte.", _BY, buckets=_SECONDS, registry=self._registry)
         self._first = Histogram("ftassets_first_token_seconds", "Time to first token.", _BY, buckets=_SECONDS, registry=self._registry)
         self._tokens = Counter("ftassets_tokens", "Tokens as the engine counted them.", (*_BY, "direction"), registry=self._registry)
@@ -45,6 +46,10 @@ class Metrics:
     def rejected(self, status: int) -> None:
         """Count a request that was refused before a version was chosen."""
         self._rejected.labels(str(status)).inc()
+
+    def unrecorded(self, exchange: Exchange) -> None:
+        """Count a request that was refused since the traffic log could not be written."""
+        self._unrecorded.labels(exchange.loop, exchange.version[:12]).inc()
 
     def render(self, states: Mapping[str, EndpointState]) -> bytes:
         """The text format, with the weights and reports as they are now."""

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from queue import SimpleQueue
 
-from ftassets.resources.traffic_log.base import Exchange, Feedback, TrafficLog, UnknownAnswer
+from ftassets.resources.traffic_log.base import Exchange, Feedback, LogUnreachable, TrafficLog, UnknownAnswer
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +63,9 @@ class Recorder:
         together = self._try(lambda: self._traffic.append(exchanges)) if exchanges else None
         errors: list[Exception | None] = []
         for row in rows:
-            if isinstance(row, Feedback):
+            if isinstance(together, LogUnreachable):  # nor is it reachable for each row, and every try may last seconds
+                errors.append(together)
+            elif isinstance(row, Feedback):
                 errors.append(self._try(lambda row=row: self._traffic.add_feedback(row)))  # type: ignore[misc]
             elif together is None or len(exchanges) == 1:
                 errors.append(together)

@@ -18,7 +18,7 @@ from ftassets.domain.loop import LoopConfig
 from ftassets.home import Home
 from ftassets.resources.files import secret, write_durably
 from ftassets.resources.signer.embedded import Ed25519Signer
-from ftassets.resources.traffic_log.embedded import SqliteTrafficLog
+from ftassets.resources.traffic_log.choice import chosen_log
 from ftassets.serving.admin import admin_app
 from ftassets.serving.app import public_app
 from ftassets.serving.chat import Chat
@@ -61,13 +61,17 @@ async def serve(
     clock: Callable[[], float] = time.time,
 ) -> None:
     """Serve until `stop` is set; port 0 takes a free one. The admin API is on loopback whatever `bind` is. Raises CannotServe."""
+    try:
+        traffic = chosen_log(home)
+    except ValueError as error:
+        raise CannotServe(str(error)) from error
     home.gateway.mkdir(parents=True, exist_ok=True)
     lock = FileLock(home.gateway / "gateway.lock")
     try:
         lock.acquire(timeout=0)
     except Timeout as error:
         raise CannotServe(f"another gateway serves {home.root} already: stop it first") from error
-    recorder = Recorder(SqliteTrafficLog(home.traffic_db))
+    recorder = Recorder(traffic)
     tasks: list[asyncio.Task[None]] = []
     try:
         with contextlib.closing(_listen(bind, port)) as public, contextlib.closing(_listen("127.0.0.1", admin_port)) as admin:

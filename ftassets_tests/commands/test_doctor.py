@@ -1,4 +1,4 @@
-"""What doctor says about the servers of a profile; the rest is in test_cli.py."""
+"""What doctor says about the servers of a profile and the traffic log; the rest is in test_cli.py."""
 
 import json
 from collections.abc import Iterator
@@ -9,8 +9,9 @@ from threading import Thread
 import pytest
 import yaml
 
-from ftassets.commands.doctor import Finding, _servers
+from ftassets.commands.doctor import Finding, _servers, _traffic
 from ftassets.home import Home
+from ftassets.resources.traffic_log.choice import VARIABLE
 from ftassets_tests.resources.kubernetes_double import cluster, pod_manifest
 from ftassets_tests.resources.lakefs_double import ACCESS_KEY, SECRET_KEY, LakeFsDouble
 
@@ -119,3 +120,16 @@ def test_the_cluster_that_trains_is_a_finding(servers: LakeFsDouble, tmp_path: P
         assert look(tmp_path)["trainer"].ok
         here.denied = {"delete pods"}
         assert "delete pods; deploy/kubernetes/rbac.yaml" in look(tmp_path)["trainer"].text
+
+
+def test_the_traffic_log_is_named_with_what_is_wrong_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
+    [file] = _traffic(Home(tmp_path))
+    assert (file.ok, str(tmp_path / "traffic.db") in file.text) == (True, True)
+    monkeypatch.setenv(VARIABLE, "postgresql://me:s3cr3t@127.0.0.1:9/traffic")
+    monkeypatch.setenv("FTASSETS_PROFILE", "production")
+    [server] = _traffic(Home(tmp_path))
+    assert (server.ok, "127.0.0.1:9/traffic" in server.text, "s3cr3t" in server.text) == (False, True, False)
+    monkeypatch.setenv("FTASSETS_PROFILE", "embedded")
+    [unused] = _traffic(Home(tmp_path))
+    assert (unused.ok, VARIABLE in unused.text) == (False, True)

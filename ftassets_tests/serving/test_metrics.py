@@ -33,6 +33,7 @@ def populated(home: Home) -> Metrics:
     metrics.observe(Exchange("1", "voice", P, "u", "p", "[]", "{}", 200, 1.0, 120.0, 40.0, 7, 3, 0.8))
     metrics.observe(Exchange("2", "voice", C, "u", "p", "[]", "", 502, 1.0, 20.0, None, None, None, 0.2))
     metrics.rejected(404)
+    metrics.unrecorded(Exchange("3", "voice", P, "u", "p", "[]", "{}", 200, 1.0, 120.0, 40.0, 7, 3, 0.8))
     for name, report in REPORTS.items():
         record(home, "voice", name, report)
     return metrics

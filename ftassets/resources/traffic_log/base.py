@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from ftassets.domain.traffic import Exchange, Feedback, Reviewed
 
-__all__ = ["Exchange", "Feedback", "Reviewed", "StillReadable", "TrafficLog", "UnknownAnswer"]
+__all__ = ["Exchange", "Feedback", "LogUnreachable", "Reviewed", "StillReadable", "TrafficLog", "UnknownAnswer", "storable"]
 
 
 class UnknownAnswer(Exception):
@@ -16,8 +16,19 @@ class StillReadable(Exception):
     """Rows are deleted, but their bytes could not be wiped yet; the message says what to do."""
 
 
+class LogUnreachable(ConnectionError):
+    """The log's server does not answer; the message says where it is looked for and what to do."""
+
+
 class TrafficLog(ABC):
-    """A row is durable when the call returns, and never changed; only `forget` takes rows away."""
+    """A row is durable when the call returns, and never changed; only `forget` takes rows away.
+
+    Any call raises LogUnreachable when the log is on a server that does not answer.
+    """
+
+    @abstractmethod
+    def check(self) -> str:
+        """Where the log is, in words."""
 
     @abstractmethod
     def append(self, exchanges: Sequence[Exchange]) -> int:
@@ -43,12 +54,18 @@ class TrafficLog(ABC):
     def forget(self, loop: str | None = None, user: str | None = None, request_ids: Sequence[str] = ()) -> list[str]:
         """Delete exchanges with their feedback for good: those of a user (as hashed in the log) and those named, of one loop or of all.
 
-        Nothing of their text stays in the log's files. The ids are remembered, so that neither an import nor a late append
-        brings them back; a named id that the log does not have is remembered too, one of another loop is left alone.
-        Returns the ids it deleted or was named, sorted. Doing it again is safe. Raises ValueError when neither a user nor an
-        id is given, StillReadable when the rows are gone (their ids in `forgotten`) but their bytes could not be wiped.
+        Nothing of their text stays in the log's own files; a server's journal and backups go by that server's rules. The ids are
+        remembered, so that neither an import nor a late append brings them back; a named id that the log does not have is remembered
+        too, one of another loop is left alone. Returns the ids it deleted or was named, sorted. Doing it again is safe. Raises
+        ValueError when neither a user nor an id is given, StillReadable when the rows are gone (their ids in `forgotten`) but their
+        bytes could not be wiped.
         """
 
     @abstractmethod
     def forgotten(self) -> set[str]:
         """Ids of all loops that were forgotten."""
+
+
+def storable(value: object) -> object:
+    """Half of a surrogate pair is valid in JSON but not in UTF-8; one such request must not fail a batch."""
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value

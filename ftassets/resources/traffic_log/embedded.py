@@ -9,7 +9,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from ftassets.resources.traffic_log.base import Exchange, Feedback, Reviewed, StillReadable, TrafficLog, UnknownAnswer
+from ftassets.resources.traffic_log.base import Exchange, Feedback, Reviewed, StillReadable, TrafficLog, UnknownAnswer, storable
 
 BUSY_SECONDS = 30.0
 SCHEMA_VERSION = 2
@@ -40,11 +40,14 @@ class SqliteTrafficLog(TrafficLog):
         self._path = path
         self._local = threading.local()
 
+    def check(self) -> str:
+        return f"SQLite file {self._path}, for the processes of this machine"
+
     def append(self, exchanges: Sequence[Exchange]) -> int:
         if not exchanges:
             return 0
         marks = ", ".join("?" * len(_COLUMNS))
-        rows = [tuple(map(_storable, astuple(exchange))) for exchange in exchanges]
+        rows = [tuple(map(storable, astuple(exchange))) for exchange in exchanges]
         with self._connection() as connection:
             stored = connection.executemany(
                 f"INSERT INTO exchange ({', '.join(_COLUMNS)}) SELECT {marks} "
@@ -54,7 +57,7 @@ class SqliteTrafficLog(TrafficLog):
         return stored.rowcount
 
     def add_feedback(self, feedback: Feedback) -> None:
-        row = tuple(map(_storable, astuple(feedback)))
+        row = tuple(map(storable, astuple(feedback)))
         with self._connection() as connection:
             stored = connection.execute(
                 "INSERT INTO feedback (request_id, at, rating, correction) SELECT ?, ?, ?, ? "
@@ -92,7 +95,7 @@ class SqliteTrafficLog(TrafficLog):
             connection.execute("BEGIN IMMEDIATE")  # what is found must be what is deleted
             of_user = connection.execute("SELECT id FROM exchange WHERE user = ? AND loop = coalesce(?, loop)", (user, loop))
             ids = {row[0] for row in of_user}
-            for name in map(_storable, request_ids):
+            for name in map(storable, request_ids):
                 found = connection.execute("SELECT loop FROM exchange WHERE id = ?", (name,)).fetchone()
                 if loop is None or found is None or found[0] == loop:
                     ids.add(name)
@@ -145,8 +148,3 @@ class SqliteTrafficLog(TrafficLog):
                 connection.close()
                 raise RuntimeError(f"{self._path} has schema {version}, this release reads {SCHEMA_VERSION}: move the file away or upgrade")
         return connection
-
-
-def _storable(value: object) -> object:
-    """Half of a surrogate pair is valid in JSON but not in UTF-8; one such request must not fail a batch."""
-    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
