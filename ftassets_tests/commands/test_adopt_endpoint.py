@@ -8,7 +8,6 @@ from typing import Any
 import dagster as dg
 import pytest
 import requests
-from mlflow import MlflowClient
 
 from ftassets.commands.adopt import Adopted, adapter_folder, adopt_endpoint, describe
 from ftassets.domain.adoption import AdoptionRefused, served_at
@@ -171,6 +170,8 @@ def test_plain_http_with_a_key_stays_allowed_on_loopback(host: str) -> None:
 
 
 def test_an_adapter_is_fetched_from_mlflow_by_alias_and_by_run(tmp_path: Path) -> None:
+    from mlflow import MlflowClient
+
     registry = MlflowRegistry(mlflow_tables(tmp_path), tmp_path / "artifacts")
     made = tmp_path / "peft"
     made.mkdir()

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import cohen_kappa_score
 
 from ftassets.domain.canonical import canonical_json
 from ftassets.domain.preference_judging import (
@@ -88,6 +87,8 @@ def test_calibration_does_not_depend_on_which_answer_is_called_the_first(rows: l
 
 @given(st.lists(st.tuples(st.sampled_from(CHOICES), st.sampled_from(CHOICES)), min_size=2, max_size=40))
 def test_kappa_is_cohens_over_pairs_counted_both_ways(verdicts: list[tuple[Choice, Choice]]) -> None:
+    from sklearn.metrics import cohen_kappa_score
+
     found = calibrate([pair(n, people, decided(judge)) for n, (people, judge) in enumerate(verdicts)], 0.4)
     both = verdicts + [(OTHER[people], OTHER[judge]) for people, judge in verdicts]
     if {people for people, _ in both} == {judge for _, judge in both} == {"tie"}:

@@ -11,39 +11,11 @@ import pytest
 
 from ftassets.domain.answers import Answered, MetricsJob
 from ftassets.evaluation.measure import measure
-from ftassets.evaluation.metrics.base import RowMetric, TextMetric
 from ftassets.evaluation.metrics.registry import MetricFailed
+from ftassets_tests.evaluation.metrics import USERS
 
 ON, OFF = '{"intent": "TurnOn"}', '{"intent": "TurnOff"}'
 ROWS = {"r1": (ON, "known"), "r2": (OFF, "known"), "r3": (ON, "new")}
-
-
-class Told(TextMetric):
-    """What it was told, as lengths."""
-
-    def _compute(self, predictions, references, label):
-        return {"label": len(label), "rows": len(predictions)}
-
-
-class Rows(RowMetric):
-    """A value for each row: the number its answer says."""
-
-    def rows(self, predictions, references):
-        return {"number": [float(answer) for answer in predictions]}
-
-
-class Short(RowMetric):
-    """One value, however many rows there are."""
-
-    def rows(self, predictions, references):
-        return {"number": [1.0]}
-
-
-class Odd(TextMetric):
-    """Whatever the first answer says."""
-
-    def _compute(self, predictions, references):
-        return json.loads(predictions[0])
 
 
 def answered(folder: Path, role: str, answers: dict[str, str], rows: dict[str, tuple[str, str]] = ROWS, name: str = "golden") -> Answered:
@@ -92,15 +64,15 @@ def test_the_sets_of_a_role_add_up(tmp_path):
 
 
 def test_a_metric_of_ones_own_is_told_what_it_asks_for(tmp_path):
-    name = f"{__name__}:Told"
+    name = f"{USERS}:Told"
     table = measure(a_job(tmp_path, answered(tmp_path, "base", dict.fromkeys(ROWS, ON)), metrics=(name,)), lambda _: None)
     assert table[name]["base"]["known"] == {"label": 6.0, "rows": 2.0}
 
 
 @pytest.mark.parametrize("said", ['{"x": NaN}', '{"x": 1, "y": Infinity}', '{"x": [1, 2]}', '{"x": "high"}', "{}", "3", "no JSON"])
 def test_anything_but_finite_numbers_is_refused_with_the_metrics_name(said, tmp_path):
-    job = a_job(tmp_path, answered(tmp_path, "base", dict.fromkeys(ROWS, said)), metrics=(f"{__name__}:Odd",))
-    with pytest.raises(MetricFailed, match=r"metric .*test_measure:Odd, base, slice known: "):
+    job = a_job(tmp_path, answered(tmp_path, "base", dict.fromkeys(ROWS, said)), metrics=(f"{USERS}:Odd",))
+    with pytest.raises(MetricFailed, match=r"metric .*metrics_of_users:Odd, base, slice known: "):
         measure(job, lambda _: None)
     assert not job.output.exists()
 
@@ -156,7 +128,7 @@ def with_rows(each: Answered) -> Answered:
 def test_row_scores_lie_in_a_file_of_each_set_and_their_means_are_the_metric(tmp_path):
     golden = with_rows(answered(tmp_path, "base", {"r3": "3", "r1": "1", "r2": "2"}))
     held_out = with_rows(answered(tmp_path, "base", {"r1": "7"}, {"r1": (ON, "held_out")}, "held_out"))
-    name = f"{__name__}:Rows"
+    name = f"{USERS}:Rows"
     table = measure(a_job(tmp_path, golden, held_out, metrics=(name, "validity")), lambda _: None)
     assert table[name]["base"] == {"known": {"number": 1.5}, "new": {"number": 3.0}, "held_out": {"number": 7.0}}
     rows = pq.read_table(golden.row_scores).to_pylist()
@@ -201,7 +173,7 @@ def test_perplexity_of_no_model_or_of_other_rows_is_an_error(tmp_path):
 def test_a_row_without_a_finite_number_is_named(metric, said, words, tmp_path):
     one = with_rows(answered(tmp_path, "base", dict.fromkeys(ROWS, said)))
     with pytest.raises(MetricFailed, match=words):
-        measure(a_job(tmp_path, one, metrics=(f"{__name__}:{metric}",)), lambda _: None)
+        measure(a_job(tmp_path, one, metrics=(f"{USERS}:{metric}",)), lambda _: None)
     assert not one.row_scores.exists()
 
 

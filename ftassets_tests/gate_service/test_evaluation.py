@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from sklearn.metrics import f1_score
 
 from ftassets.domain.scoring import label_of
 from ftassets.gate_service.contract import BadRequest, GateAnswer
@@ -56,6 +55,8 @@ def this_tree() -> Iterator[None]:
 
 
 def test_a_version_is_answered_scored_timed_and_judged(world: World, answer: tuple[GateAnswer, set[str]]) -> None:
+    from sklearn.metrics import f1_score
+
     found, staged = answer
     said = read_answers([answer_file(world.home, world.loop, world.candidate, RowSet(world.golden), world.base)])
     labels = [label_of(row.completion, "intent") for row in world.golden], [label_of(said[row.id], "intent") for row in world.golden]

@@ -3,7 +3,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -159,10 +158,14 @@ def test_the_next_version_gives_old_shards_the_columns_of_today(
 
 
 def load(data_files: Any, tmp_path: Path) -> Any:
+    import datasets
+
     return datasets.load_dataset("parquet", data_files=data_files, cache_dir=str(tmp_path / "cache"))
 
 
 def test_a_commit_opens_with_datasets(store: GitDatasetStore, tmp_path: Path) -> None:
+    import datasets
+
     publish(store, "1", FIRST, [Quarantined("near:r7", "a copy", "prompt 7")])
     wanted = {**FIRST, "train": [*FIRST["train"], *rows(30, 31)], "validation": rows(20)}
     commit, _ = publish(store, "2", wanted)

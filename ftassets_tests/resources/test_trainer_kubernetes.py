@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 import yaml
 from dagster import DagsterExecutionInterruptedError
-from kubernetes.client import ApiClient
 
 from ftassets.domain.training import TrainingJob
 from ftassets.resources.trainer.base import TrainingFailed, TrainingKilled
@@ -115,6 +114,8 @@ def test_the_pod_is_the_manifest_with_command_labels_and_variables_of_its_own_fi
 
 def seen(status: dict[str, Any], **metadata: Any) -> Seen:
     """What we make of a status as an API server writes it."""
+    from kubernetes.client import ApiClient
+
     statuses = {f"{kind}Statuses": [{**BLANK, **each} for each in status.pop(kind, [])] for kind in ("container", "initContainer")}
     response = SimpleNamespace(data=json.dumps({"metadata": metadata, "status": {**status, **statuses}}))
     return look(ApiClient().deserialize(response, "V1Pod"), "train")

@@ -4,7 +4,6 @@ import json
 import time
 
 import httpx
-import openai
 import pytest
 
 from ftassets.resources.traffic_log.embedded import SqliteTrafficLog
@@ -53,6 +52,8 @@ def test_user_is_kept_as_salted_hash_and_header_counts_too(serving_a):
 
 
 def test_openai_client_works_unchanged(serving_a):
+    import openai
+
     client = openai.OpenAI(base_url=f"{serving_a.url}/v1", api_key="none")
     answer = client.chat.completions.create(model="support", messages=[{"role": "user", "content": "hello you"}], user="u")
     assert answer.choices[0].message.content.endswith("hello you")

@@ -3,7 +3,6 @@ import shutil
 from pathlib import Path
 
 import pytest
-from safetensors.torch import load_file, save_file
 
 from ftassets.domain.adoption import AdoptionJob, AdoptionRefused
 from ftassets.resources.versions import ADAPTER, load_manifest, verify
@@ -69,5 +68,7 @@ def _config(folder: Path, **changes: object) -> None:
 
 
 def _weights(folder: Path, drop: int) -> None:
+    from safetensors.torch import load_file, save_file
+
     weights = load_file(folder / "adapter_model.safetensors")
     save_file(dict(sorted(weights.items())[drop:]), folder / "adapter_model.safetensors")

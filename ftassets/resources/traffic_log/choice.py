@@ -19,7 +19,7 @@ def chosen_log(home: Home) -> TrafficLog:
 
         return SqliteTrafficLog(home.traffic_db)
     if os.environ.get("FTASSETS_PROFILE", "embedded") == "embedded":
-        raise ValueError(f"{VARIABLE} is set, which FTASSETS_PROFILE=embedded does not use: set the profile production, or unset the URL")
+        raise ValueError(f"{VARIABLE} is set, which FTASSETS_PROFILE=embedded does not use: set the profile, or unset the URL")
     from ftassets.resources.traffic_log.postgres import PostgresTrafficLog
 
     return PostgresTrafficLog(url)

@@ -6,8 +6,7 @@ import pytest
 
 from ftassets.evaluation.metrics import registry
 from ftassets.evaluation.metrics.registry import OURS, MetricFailed, load
-
-USERS = "ftassets_tests.evaluation.metrics.metrics_of_users"  # not imported here: `evaluate` takes seconds to import
+from ftassets_tests.evaluation.metrics import USERS
 
 
 def test_each_name_of_ours_is_a_metric_with_a_description(tmp_path):
