@@ -19,6 +19,26 @@ Why = Annotated[str, typer.Option("--reason", help="One sentence, signed and kep
 
 
 @app.command()
+def recompute(
+    loop: Loop,
+    report: Annotated[str | None, typer.Argument(help="Beginning of the eval report's digest; without it the newest.")] = None,
+) -> None:
+    """Compute an eval report's scores and verdicts again from the stored answers; refused when anything comes out differently."""
+    import dagster as dg
+
+    from ftassets.lineage.recompute import find_report, recompute
+    from ftassets.resources.dataset_store.base import DatasetError
+
+    with refusing(ValueError, OSError, DatasetError, dg.Failure):
+        home = Home.from_env()
+        digest = find_report(home, loop, report or "")
+        made, results = recompute(home, known_loop(loop), backend("dataset_store"), digest)
+    typer.echo(f"report {digest[:12]} of candidate {made.candidate[:12]}: the stored answers give the same scores")
+    for result in results:
+        typer.echo(f"{result.verdict.value}: {result.name}: {result.sentence}")
+
+
+@app.command()
 def approve(
     loop: Loop,
     name: Name,

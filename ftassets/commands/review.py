@@ -11,9 +11,9 @@ from ftassets.domain.human_review import Given, ReviewRow, parse_csv, to_csv
 from ftassets.domain.loop import LoopConfig
 from ftassets.home import Home
 from ftassets.lineage.dataset_files import from_parquet, golden_path
+from ftassets.lineage.evaluated_rows import read_answers
 from ftassets.lineage.events import node, required
 from ftassets.lineage.human_review import add_review
-from ftassets.lineage.measuring import read_answers
 from ftassets.lineage.stored_reports import read_report
 from ftassets.resources.dataset_store.base import DatasetStore
 

@@ -11,8 +11,9 @@ from ftassets.domain.gates.report import EvalReport, in_slice
 from ftassets.domain.loop import LoopConfig
 from ftassets.domain.statistics import wilson_interval
 from ftassets.lineage.dataset_files import from_parquet, golden_path
+from ftassets.lineage.evaluated_rows import read_answers
 from ftassets.lineage.events import node, required
-from ftassets.lineage.measuring import ROLES, read_answers
+from ftassets.lineage.measuring import ROLES
 from ftassets.resources.dataset_store.base import DatasetStore
 from ftassets.resources.traffic_log.base import TrafficLog
 

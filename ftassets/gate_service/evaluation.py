@@ -11,7 +11,8 @@ from ftassets.domain.gates.result import GateResult, Verdict
 from ftassets.gate_service.condition import judge_caller
 from ftassets.gate_service.contract import BadRequest, EvaluationJob, GateAnswer
 from ftassets.home import Home
-from ftassets.lineage.measuring import NotComparable, measure
+from ftassets.lineage.answering import NotComparable
+from ftassets.lineage.measuring import measure
 from ftassets.resources.dataset_store.base import DatasetStore
 from ftassets.resources.evaluator.base import EvaluationFailed, Evaluator
 from ftassets.resources.serving.base import Serving, ServingError

@@ -13,7 +13,9 @@ from ftassets.domain.parity import Parity
 from ftassets.domain.rows import Example
 from ftassets.domain.statistics import wilson_interval
 from ftassets.home import Home
-from ftassets.lineage.measuring import API, ROLES, Answers, Measured, RowSet, api_sentence, by_id, read_answers
+from ftassets.lineage.answering import API, Answers, api_sentence
+from ftassets.lineage.evaluated_rows import RowSet, by_id, read_answers
+from ftassets.lineage.measuring import ROLES, Measured
 from ftassets.lineage.stored_reports import verdicts
 from ftassets.reporting.plots import accuracy_bars, gate_marks
 from ftassets.reporting.tables import markdown_table

@@ -5,9 +5,10 @@ import dagster as dg
 from ftassets.domain.gates.result import GateResult, Verdict
 from ftassets.domain.loop import LoopConfig
 from ftassets.home import Home
+from ftassets.lineage.answering import NotComparable
 from ftassets.lineage.eval_page import page
 from ftassets.lineage.events import history, metadata_value, node, required
-from ftassets.lineage.measuring import NotComparable, measure
+from ftassets.lineage.measuring import measure
 from ftassets.lineage.node import asset, with_signature
 from ftassets.lineage.stored_reports import read_report, store_report, verdicts
 from ftassets.resources.dataset_store.base import DatasetStore

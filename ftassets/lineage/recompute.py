@@ -7,7 +7,7 @@ from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.gates.result import GateResult
 from ftassets.domain.loop import LoopConfig
 from ftassets.home import Home
-from ftassets.lineage.measuring import read_rows, scores_of
+from ftassets.lineage.evaluated_rows import read_rows, scores_of
 from ftassets.lineage.stored_reports import read_report, verdicts
 from ftassets.resources.dataset_store.base import DatasetStore
 
@@ -33,3 +33,14 @@ def recompute(home: Home, loop: LoopConfig, store: DatasetStore, digest: str) ->
         raise dg.Failure(f"the scores of {different[0]} in the report {digest[:12]} come out differently now", allow_retries=False)
     made = stored.model_copy(update={"scores": scores})
     return made, verdicts(home, loop, made, digest)
+
+
+def find_report(home: Home, loop: str, beginning: str = "") -> str:
+    """Digest of the one stored report that begins so; with nothing given, of the newest. Raises ValueError naming what there is."""
+    files = sorted((home.reports / loop).glob("eval-*.json"), key=lambda path: path.stat().st_mtime, reverse=True)
+    digests = [path.stem.removeprefix("eval-") for path in files]
+    found = [digest for digest in digests if digest.startswith(beginning)]
+    if not found or (beginning and len(found) > 1):
+        there = ", ".join(digest[:12] for digest in digests) or "none: materialize eval_report first"
+        raise ValueError(f"loop {loop} has {len(found) or 'no'} reports that begin with {beginning!r}; there is {there}")
+    return found[0]

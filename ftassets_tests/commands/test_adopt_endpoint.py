@@ -12,9 +12,9 @@ import requests
 from ftassets.commands.adopt import Adopted, adapter_folder, adopt_endpoint, describe
 from ftassets.domain.adoption import AdoptionRefused, served_at
 from ftassets.domain.loop import ReferenceModel
+from ftassets.lineage.answering import api_sentence
 from ftassets.lineage.drift_reference import wanted_answers
 from ftassets.lineage.events import data_version, metadata_value, newest, node
-from ftassets.lineage.measuring import api_sentence
 from ftassets.lineage.recompute import recompute
 from ftassets.lineage.stored_reports import read_report
 from ftassets.resources.registry.embedded import MlflowRegistry

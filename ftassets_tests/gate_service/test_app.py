@@ -19,8 +19,9 @@ from ftassets.gate_service.checks import job_for
 from ftassets.gate_service.contract import EvaluateRequest, EvaluationJob, GateAnswer
 from ftassets.gate_service.evaluation import evaluate
 from ftassets.gate_service.turns import OutOfTime, QueueFull, Turns
+from ftassets.lineage.answering import answer_file
 from ftassets.lineage.dataset_files import from_parquet, golden_path, read_splits
-from ftassets.lineage.measuring import RowSet, answer_file
+from ftassets.lineage.evaluated_rows import RowSet
 from ftassets.resources.evaluator.base import EvaluationFailed
 from ftassets.resources.evaluator.embedded import SubprocessEvaluator
 from ftassets.resources.serving.embedded import GatewayServing

@@ -12,7 +12,8 @@ from ftassets.domain.scoring import label_of
 from ftassets.gate_service.contract import BadRequest, GateAnswer
 from ftassets.gate_service.evaluation import evaluate
 from ftassets.gate_service.turns import run_process
-from ftassets.lineage.measuring import RowSet, answer_file, read_answers
+from ftassets.lineage.answering import answer_file
+from ftassets.lineage.evaluated_rows import RowSet, read_answers
 from ftassets_tests.gate_service.world import LOOP, World, make_world
 from ftassets_tests.serving.thread_host import ThreadHost, run_gateway_in_thread
 from ftassets_tests.tiny_loop import taught_model

@@ -16,8 +16,8 @@ from ftassets.domain.gates.result import GateResult, Verdict
 from ftassets.domain.rows import Example
 from ftassets.lineage.dataset_files import from_parquet, golden_path, read_splits, to_parquet
 from ftassets.lineage.eval_page import gate_table, size_table
+from ftassets.lineage.evaluated_rows import unmeasured
 from ftassets.lineage.events import DATA_VERSION, data_version, metadata_value, newest, node
-from ftassets.lineage.measuring import unmeasured
 from ftassets.lineage.recompute import recompute
 from ftassets.lineage.stored_reports import read_report, store_report
 from ftassets.resources.dataset_store.base import DatasetStore
