@@ -541,12 +541,12 @@ def finish() -> Iterator[Callable[[subprocess.Popen[str]], list[str]]]:
 
 def test_embedded_writers_all_land(tmp_path: Path, finish: Callable[[subprocess.Popen[str]], list[str]]) -> None:
     path = tmp_path / "datasets.git"
-    writers = [publisher(path, f"w{n}", 25) for n in range(4)]
-    assert [len(finish(writer)) for writer in writers] == [25, 25, 25, 25]
+    writers = [publisher(path, f"w{n}", 12) for n in range(4)]
+    assert [len(finish(writer)) for writer in writers] == [12, 12, 12, 12]
     store = GitDatasetStore(path)
-    assert [published(store, f"w{n}") for n in range(4)] == [24, 24, 24, 24]
+    assert [published(store, f"w{n}") for n in range(4)] == [11, 11, 11, 11]
     assert {commit.metadata.get("run_id") for commit in store.log("main", 1000)} == {None} | {
-        f"w{n}-{m}" for n in range(4) for m in range(25)
+        f"w{n}-{m}" for n in range(4) for m in range(12)
     }
 
 
@@ -554,7 +554,7 @@ def test_embedded_kill_at_any_moment(tmp_path: Path, finish: Callable[[subproces
     path, dice = tmp_path / "datasets.git", random.Random(20)
     store = GitDatasetStore(path)
     acknowledged, left_something, took = {}, 0, 0.1
-    for kill in range(40):
+    for kill in range(20):
         name, seen = f"k{kill}", [-1]
         child = publisher(path, name, 1000)
         assert child.stdout is not None
@@ -580,7 +580,7 @@ def test_embedded_kill_at_any_moment(tmp_path: Path, finish: Callable[[subproces
     for name, number in acknowledged.items():
         assert published(store, name) >= number
     assert max(acknowledged.values()) > 0
-    assert left_something > 3  # else the kills came between the publications
+    assert left_something > 1  # else the kills came between the publications
 
 
 DIES = """

@@ -82,12 +82,6 @@ def parity_job(folder: Path) -> ParityJob:
     return ParityJob(**where, system_prompt="Answer as JSON.", rows=rows)
 
 
-def test_a_real_evaluation_writes_its_file(tmp_path, monkeypatch):
-    use_this_tree(monkeypatch)
-    run(SubprocessEvaluator(), a_job(tmp_path, make_tiny_model(tmp_path / "base")))
-    assert pq.read_table(tmp_path / "out.parquet")["id"].to_pylist() == ["p0", "p1", "p2"]
-
-
 def test_nothing_is_started_when_the_answers_are_there(tmp_path):
     (tmp_path / "out.parquet").write_text("mine")
     run(stand_in(tmp_path, "sys.exit(1)\n"), a_job(tmp_path, tmp_path))

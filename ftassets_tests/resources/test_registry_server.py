@@ -13,6 +13,7 @@ from threading import Thread
 import pytest
 
 from ftassets.resources.registry.server import MlflowServerRegistry
+from ftassets_tests.made_once import mlflow_tables
 
 A, B = "a" * 64, "b" * 64
 
@@ -26,7 +27,7 @@ def free_port() -> int:
 def registry(tmp_path: Path) -> Iterator[MlflowServerRegistry]:
     port = free_port()
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    command += ["--backend-store-uri", f"sqlite:///{tmp_path / 'server.db'}", "--artifacts-destination", str(tmp_path / "kept")]
+    command += ["--backend-store-uri", mlflow_tables(tmp_path), "--artifacts-destination", str(tmp_path / "kept")]
     with (tmp_path / "server.log").open("w") as log:
         server = subprocess.Popen(
             command, stdout=log, stderr=log, env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}, cwd=tmp_path, start_new_session=True

@@ -73,6 +73,7 @@ def job(tmp_path: Path) -> TrainingJob:
     return tiny_job(tmp_path / "job", tmp_path / "base", batch_size=8, accumulation=2)
 
 
+@pytest.mark.parametrize("make", ["kubernetes"], indirect=True)  # the embedded one trains for real in test_faults.py
 def test_a_real_training_comes_back_with_a_published_version(make, tmp_path, monkeypatch):
     monkeypatch.setenv("FTASSETS_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH")])))
