@@ -20,8 +20,8 @@ from ftassets_tests.made_once import VARIABLE  # noqa: E402
 if TYPE_CHECKING:
     from ftassets_tests.resources.postgres_server import PostgresServer
 
-# the same examples in every run; `pytest --hypothesis-profile=default` looks for new ones
-settings.register_profile("repeatable", derandomize=True, deadline=None)
+# the same 50 examples in every run; `pytest --hypothesis-profile=default` looks for new ones, 100 of them
+settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=50)
 settings.load_profile("repeatable")
 
 
