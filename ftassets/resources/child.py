@@ -98,6 +98,11 @@ class Ended:
     code: int
     said: str | None
 
+    @property
+    def killed(self) -> bool:
+        """Whether SIGKILL ended it, as the kernel does when memory runs out; 137 is how a shell or a container says so."""
+        return self.code in (-9, 137)
+
 
 def environment() -> dict[str, str]:
     """What every working process gets beside its own environment: no hub, unless it was allowed explicitly."""

@@ -12,8 +12,6 @@ from ftassets.resources.child import run_child
 from ftassets.resources.evaluator.base import EvaluationFailed, EvaluationKilled, Evaluator
 from ftassets.resources.files import write_durably
 
-_KILLED = {-9, 137}
-
 
 class SubprocessEvaluator(Evaluator):
     """Runs `python -m ftassets.evaluation` and checks that every file it owes is there."""
@@ -52,7 +50,7 @@ class SubprocessEvaluator(Evaluator):
         job_file = job.work / name
         write_durably(job_file, job.model_dump_json(indent=2))
         ended = run_child(self._command, job_file, context, self._python)
-        if ended.code in _KILLED:
+        if ended.killed:
             raise EvaluationKilled(f"the evaluation process was killed, most likely because memory ran out{advice}")
         if ended.code != 0:
             said = ended.said or f"ended with exit code {ended.code} and said nothing: look at the run's compute logs"

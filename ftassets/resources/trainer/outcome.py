@@ -10,8 +10,6 @@ from ftassets.resources.files import write_durably
 from ftassets.resources.trainer.base import TrainingFailed, TrainingKilled
 from ftassets.resources.versions import VersionDamaged, load_manifest
 
-_KILLED = {-9, 137}
-
 
 def write_job(job: TrainingJob) -> Path:
     """Write the job beside its data, without the last words of an earlier attempt; the file's path."""
@@ -25,7 +23,7 @@ def write_job(job: TrainingJob) -> Path:
 def result_of(job: TrainingJob, ended: Ended) -> TrainingResult:
     """The result a process reported, taken at its word only when the version it names is there. Raises TrainingFailed."""
     if ended.code != 0:
-        raise (TrainingKilled if ended.code in _KILLED else TrainingFailed)(_why(ended, job))
+        raise (TrainingKilled if ended.killed else TrainingFailed)(_why(ended, job))
     try:
         result = TrainingResult.model_validate(ended.messages[-1])
         load_manifest(job.versions, result.digest)
@@ -41,7 +39,7 @@ def result_of(job: TrainingJob, ended: Ended) -> TrainingResult:
 
 def _why(ended: Ended, job: TrainingJob) -> str:
     out_of_memory = ended.said is not None and "out of memory" in ended.said.lower()
-    if ended.code in _KILLED or out_of_memory:
+    if ended.killed or out_of_memory:
         kept = job.train.batch_size * job.train.accumulation
         smaller = min(2, max(1, job.train.batch_size // 2))
         advice = f"set train.batch_size to {smaller} and train.accumulation to {-(-kept // smaller)}, or lower train.max_length"
