@@ -54,10 +54,18 @@ def postgres() -> Iterator["PostgresServer"]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with the longest tests first, so that at the end no core waits for the others."""
+    """Files with the longest tests first, so that at the end no core waits for the others; a file stays on one worker.
+
+    Those that train or ask a model in the test process share two workers: to import the libraries takes ten seconds a worker.
+    """
     longest: dict[Path, float] = {}
     for item in items:
         if item.get_closest_marker("slow"):
             limit = item.get_closest_marker("timeout")
             longest[item.path] = max(longest.get(item.path, 0.0), limit.args[0] if limit else 1.0)
     items.sort(key=lambda item: -longest.get(item.path, 0.0))
+    files = list(dict.fromkeys(item.path for item in items))
+    with_models = list(dict.fromkeys(item.path for item in items if item.get_closest_marker("models")))
+    for item in items:
+        group = f"models {with_models.index(item.path) % 2}" if item.path in with_models else f"file {files.index(item.path)}"
+        item.add_marker(pytest.mark.xdist_group(group))

@@ -17,6 +17,7 @@ from ftassets_tests.tiny_loop import COLOURS, LOOP, ROOMS, TinyLoop, tiny_loop
 
 CHROMIUM = shutil.which("chromium")
 pytestmark = [
+    pytest.mark.models,
     pytest.mark.slow,
     pytest.mark.browser,
     pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium: apt-get install chromium"),

@@ -23,7 +23,7 @@ from ftassets.resources.signer.embedded import Ed25519Signer
 from ftassets.resources.versions import load_manifest
 from ftassets_tests.tiny_loop import LOOP, TinyLoop, tiny_loop
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.models]
 
 NEVER_BETTER = [
     {"metric": "exact_match", "better_than": "production"},

@@ -1,5 +1,6 @@
 """A whole loop in one process: a tiny random-weight model, real gateway, real stores, real training, no subprocess."""
 
+import gc
 import hashlib
 import json
 from collections.abc import Iterator
@@ -41,6 +42,9 @@ class TrainerHere(Trainer):
     """Trains in this process: saves the import of a second one."""
 
     def train(self, job: TrainingJob, context: Any) -> TrainingResult:
+        import trl.trainer.sft_trainer  # noqa: F401
+
+        gc.freeze()  # accelerate collects all garbage many times a training
         try:
             return train(job, context.log.info)
         except TrainingStopped as error:

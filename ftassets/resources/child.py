@@ -57,15 +57,21 @@ def failure_file(job_file: Path) -> Path:
     return job_file.with_suffix(".failed")
 
 
-def quiet_libraries() -> None:
-    """Keep progress bars and telemetry of the model libraries out of a process's output. Slow: imports them."""
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    import datasets
-    import transformers
+# what the model libraries read as they are imported: no telemetry, no progress bars between our lines, no thread pool that a
+# fork breaks; and nothing compiled just in time, for which bitsandbytes would take two seconds' imports in every process
+LIBRARY_SETTINGS = {
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",  # transformers' too
+    "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "TORCHDYNAMO_DISABLE": "1",
+}
 
-    transformers.utils.logging.disable_progress_bar()
-    datasets.disable_progress_bars()
+
+def set_up_libraries() -> None:
+    """Settings of the model libraries for this process, before it imports them; what the environment has stays."""
+    for name, value in LIBRARY_SETTINGS.items():
+        os.environ.setdefault(name, value)
 
 
 def work_off(job_file: Path, kind: type[Job], do: Callable[[Job, Report], dict], foreseen: tuple[type[Exception], ...] = ()) -> int:
@@ -77,7 +83,7 @@ def work_off(job_file: Path, kind: type[Job], do: Callable[[Job, Report], dict],
     with reporting() as (report, deliver):
         try:
             job = kind.model_validate_json(job_file.read_bytes())
-            quiet_libraries()
+            set_up_libraries()
             deliver(do(job, report))
         except foreseen as error:
             write_durably(failure_file(job_file), str(error))

@@ -22,6 +22,8 @@ from ftassets_tests.tiny_loop import COLOURS, LOOP, ROOMS, TinyLoop, tiny_loop
 from ftassets_tests.training.jobs import tiny_job
 from ftassets_tests.training.test_new_base import other_family
 
+pytestmark = pytest.mark.models
+
 QUERIES = [f"{verb} the {colour} lamp in the {room}" for verb in ("dim", "light", "open") for colour in COLOURS for room in ROOMS]
 
 

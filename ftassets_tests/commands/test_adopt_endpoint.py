@@ -23,6 +23,8 @@ from ftassets_tests.external_endpoint import KEY, VARIABLE, ExternalEndpoint, ex
 from ftassets_tests.made_once import mlflow_tables
 from ftassets_tests.tiny_loop import LOOP, ROOMS, TinyLoop, tiny_loop
 
+pytestmark = pytest.mark.models
+
 
 def backend(tiny: TinyLoop, name: str) -> Any:
     return tiny.resources[name].resource_fn(dg.build_init_resource_context())

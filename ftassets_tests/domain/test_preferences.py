@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from ftassets.domain.preferences import build_pairs, to_dpo_rows
 from ftassets.domain.traffic import Exchange, Feedback, Reviewed
 
+pytestmark = pytest.mark.models
+
 ON, OFF, DIM = '{"intent": "on"}', '{"intent": "off"}', '{"intent": "dim"}'
 _numbers = count()
 

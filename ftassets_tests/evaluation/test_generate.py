@@ -15,6 +15,8 @@ from ftassets.evaluation.generate import answer, generate
 from ftassets.evaluation.partial import PartialAnswers
 from ftassets_tests.tiny_model import make_tiny_model
 
+pytestmark = pytest.mark.models
+
 PROMPTS = [{"id": f"p{n}", "prompt": "turn on the light " + "please " * (n % 5)} for n in range(11)]
 
 

@@ -11,6 +11,8 @@ from ftassets.evaluation.generate import load
 from ftassets.evaluation.likelihood import measure_likelihoods
 from ftassets_tests.tiny_model import make_tiny_model
 
+pytestmark = pytest.mark.models
+
 SYSTEM = "Answer as JSON."
 ROWS = [
     {"id": f"r{n}", "prompt": "turn on the light " + "please " * (n % 4), "expected": json.dumps({"n": n}) * (1 + n % 3), "slice": "golden"}

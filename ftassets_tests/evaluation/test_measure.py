@@ -14,6 +14,8 @@ from ftassets.evaluation.measure import measure
 from ftassets.evaluation.metrics.registry import MetricFailed
 from ftassets_tests.evaluation.metrics import USERS
 
+pytestmark = pytest.mark.models
+
 ON, OFF = '{"intent": "TurnOn"}', '{"intent": "TurnOff"}'
 ROWS = {"r1": (ON, "known"), "r2": (OFF, "known"), "r3": (ON, "new")}
 

@@ -23,6 +23,8 @@ from ftassets.lineage.stored_reports import read_report, store_report
 from ftassets.resources.dataset_store.base import DatasetStore
 from ftassets_tests.tiny_loop import LOOP, TinyLoop, tiny_loop
 
+pytestmark = pytest.mark.models
+
 GATES = [
     {"metric": "exact_match", "slice": "established", "no_worse_than": "production", "margin": 0.5},
     {"metric": "rouge.rougeL", "no_worse_than": "production", "margin": 0.9},

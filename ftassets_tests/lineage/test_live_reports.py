@@ -22,7 +22,7 @@ from ftassets.resources.traffic_log.embedded import SqliteTrafficLog
 from ftassets_tests.resources.http_double import receiver
 from ftassets_tests.tiny_loop import LOOP, TinyLoop, tiny_loop
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.models]
 
 SAMPLE = 20
 GOLDEN, QUALITY, BEHAVIOUR = "live_golden_report", "quality_report", "behaviour_report"

@@ -34,6 +34,8 @@ from ftassets_tests.tiny_loop import ROOMS, EvaluatorHere, tiny_config
 from ftassets_tests.tiny_model import make_tiny_model
 from ftassets_tests.training.jobs import tiny_job
 
+pytestmark = pytest.mark.models
+
 VERBS = ("dim", "light", "open", "shut")
 PROMPTS = [Example(id=f"{verb}-{room}", prompt=f"{verb} the light in the {room}", completion="{}") for verb in VERBS for room in ROOMS]
 GATE = {"metric": "parity", "at_least": 0.85, "sample": 32}

@@ -14,7 +14,7 @@ from ftassets.lineage.drift_report import WINDOW_END
 from ftassets.lineage.events import data_version, metadata_value, newest, node
 from ftassets_tests.tiny_loop import COLOURS, LOOP, ROOMS, TinyLoop, tiny_loop
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.models]
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,8 @@ from ftassets.resources.base_models import BaseModelMissing, ensure_base
 from ftassets.resources.versions import MERGED, verify
 from ftassets_tests.tiny_model import make_tiny_model
 
+pytestmark = pytest.mark.models
+
 
 @pytest.fixture(scope="module")
 def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:

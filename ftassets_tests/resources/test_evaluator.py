@@ -15,6 +15,8 @@ from ftassets.resources.evaluator.base import EvaluationFailed, EvaluationKilled
 from ftassets.resources.evaluator.embedded import SubprocessEvaluator
 from ftassets_tests.tiny_model import make_tiny_model
 
+pytestmark = pytest.mark.models
+
 
 def run(evaluator: SubprocessEvaluator, job: AnswerJob | PerplexityJob | MetricsJob | ParityJob) -> Any:
     """Answer, read, measure or compare within a Dagster run."""

@@ -67,7 +67,7 @@ def gateway(home, host) -> Iterator[Running]:
     """A gateway in which nothing serves yet."""
     clock = Clock()
     running = run_gateway_in_thread(home, LOOPS, host, clock)
-    with running as (serving, url), httpx.Client(base_url=url, timeout=30, trust_env=False) as client:
+    with running as (serving, url), httpx.Client(base_url=url, timeout=30, trust_env=False, verify=False) as client:
         yield Running(home, serving, url, host, client, clock)
 
 

@@ -10,6 +10,8 @@ from ftassets.training.adopt import adopt
 from ftassets.training.sft import train
 from ftassets_tests.training.jobs import tiny_job
 
+pytestmark = pytest.mark.models
+
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path) -> Path:

@@ -15,6 +15,8 @@ from ftassets.training.sft import train
 from ftassets_tests.tiny_model import TEMPLATE
 from ftassets_tests.training.jobs import example_rows, tiny_job
 
+pytestmark = pytest.mark.models
+
 
 def other_family(folder: Path) -> Path:
     """A random Qwen2 with a vocabulary of single bytes."""

@@ -11,6 +11,8 @@ from ftassets.training.sft import _model, _save_adapter
 from ftassets_tests.made_once import mlflow_tables
 from ftassets_tests.training.jobs import tiny_job
 
+pytestmark = pytest.mark.models
+
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path) -> tuple[Any, Path]:

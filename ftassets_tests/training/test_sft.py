@@ -11,7 +11,7 @@ from ftassets.training.guard import TrainingStopped
 from ftassets.training.sft import RESULT, train
 from ftassets_tests.training.jobs import tiny_job
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.models]
 
 
 @pytest.fixture(autouse=True)
