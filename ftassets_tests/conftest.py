@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 # read when torch and numpy come in: the workers share the cores, and threads that wait for each other burn them
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -14,6 +14,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import pytest  # noqa: E402
 from hypothesis import settings  # noqa: E402
+from xdist.scheduler import LoadScopeScheduling  # noqa: E402
 
 from ftassets_tests.made_once import VARIABLE  # noqa: E402
 
@@ -54,18 +55,31 @@ def postgres() -> Iterator["PostgresServer"]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with the longest tests first, so that at the end no core waits for the others; a file stays on one worker.
-
-    Those that train or ask a model in the test process share two workers: to import the libraries takes ten seconds a worker.
-    """
+    """Files with the longest tests first, so that at the end no core waits for the others."""
     longest: dict[Path, float] = {}
     for item in items:
         if item.get_closest_marker("slow"):
             limit = item.get_closest_marker("timeout")
             longest[item.path] = max(longest.get(item.path, 0.0), limit.args[0] if limit else 1.0)
     items.sort(key=lambda item: -longest.get(item.path, 0.0))
-    files = list(dict.fromkeys(item.path for item in items))
-    with_models = list(dict.fromkeys(item.path for item in items if item.get_closest_marker("models")))
-    for item in items:
-        group = f"models {with_models.index(item.path) % 2}" if item.path in with_models else f"file {files.index(item.path)}"
-        item.add_marker(pytest.mark.xdist_group(group))
+
+
+class TwoWithModels(LoadScopeScheduling):
+    """A file stays on one worker, and those that need the model libraries share two: to import them takes ten seconds a worker."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._scopes: dict[str, str] = {}
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.split("::")[0]
+        if file not in self._scopes:
+            with_models = "pytest.mark.models" in (self.config.rootpath / file).read_text()
+            others = sum(scope.startswith("models") for scope in self._scopes.values())
+            self._scopes[file] = f"models {others % 2}" if with_models else file
+        return self._scopes[file]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    return TwoWithModels(config, log)
