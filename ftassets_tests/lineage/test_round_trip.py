@@ -44,7 +44,7 @@ def sensor_context(tiny: TinyLoop) -> dg.SensorEvaluationContext:
     return dg.build_sensor_context(instance=tiny.instance, resources=parts)
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 def test_the_loop_closes(tiny: TinyLoop) -> None:
     assert tiny.run("retrain").success
     first = data_version(newest(tiny.instance, node(LOOP, "release")))

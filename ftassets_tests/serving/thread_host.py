@@ -29,15 +29,15 @@ class ThreadHost:
 
     def __init__(self, make_app: Callable[[Path], ASGIApp] | None = None) -> None:
         self.make_app = make_app or transformers_app
-        self.stopped: list[tuple[str, float]] = []
+        self.stopped: list[tuple[str, int]] = []  # and how many requests each still had to answer
         self._servers: dict[str, tuple[uvicorn.Server, threading.Thread, str]] = {}
 
     async def start(self, digest: str, folder: Path) -> None:
         self._servers[digest] = await asyncio.to_thread(self._serve, folder)
 
     async def stop(self, digest: str) -> None:
-        self.stopped.append((digest, time.time()))
         server, thread, _ = self._servers.pop(digest)
+        self.stopped.append((digest, len(server.server_state.tasks)))
         server.should_exit = True
         await asyncio.to_thread(thread.join, 10)
 
