@@ -39,7 +39,7 @@ defs = dg.Definitions.merge(build_loop(loop), dg.Definitions(resources=resources
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TinyLoop]:
     """A loop with a release in production and a drift alarm."""
-    with tiny_loop(tmp_path_factory.mktemp("told")) as tiny:
+    with tiny_loop(tmp_path_factory.mktemp("told"), on_disk=True) as tiny:
         assert tiny.run("retrain").success
         assert tiny.move("start").success
         for number in range(20):

@@ -92,8 +92,8 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     folder = tmp_path / "loops" / LOOP
     folder.mkdir(parents=True)
     gates = [{"metric": "exact_match", "slice": "established", "no_worse_than": "production", "margin": 0.5}]
-    rollout = {"steps": [50, 100], "interval": "4s", "min_requests": 3}  # each look of a sensor costs a third of a CPU-second
-    config = tiny_config(folder, taught_model(tmp_path / "base", "{}"), sensor_interval=4, rollout=rollout, gates=gates)
+    rollout = {"steps": [50, 100], "interval": "8s", "min_requests": 3}  # a look of a sensor costs a fifth of a CPU-second
+    config = tiny_config(folder, taught_model(tmp_path / "base", "{}"), sensor_interval=8, rollout=rollout, gates=gates)
     attributes = config.model_dump(mode="json", exclude_unset=True)
     (folder / "defs.yaml").write_text(yaml.safe_dump({"type": "ftassets.components.FineTuneLoop", "attributes": attributes}))
     (tmp_path / "killed_world.py").write_text(DEFINITIONS)

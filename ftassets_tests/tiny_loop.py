@@ -174,15 +174,16 @@ class TinyLoop:
 
 
 @contextmanager
-def tiny_loop(folder: Path, **changes: Any) -> Iterator[TinyLoop]:
-    """A loop with its own home, gateway and Dagster instance."""
+def tiny_loop(folder: Path, on_disk: bool = False, **changes: Any) -> Iterator[TinyLoop]:
+    """A loop with its own home, gateway and Dagster instance, which is in memory unless another process is to see it."""
     home = Home(folder / "home")
     home.root.mkdir()
     mlflow_tables(home.root)
     loop = tiny_config(folder, taught_model(folder / "base", "{}"), **changes)
     host = ThreadHost()
+    instance_for = dg.instance_for_test if on_disk else dg.DagsterInstance.ephemeral
     try:
-        with run_gateway_in_thread(home, {LOOP: loop}, host) as (serving, url), dg.instance_for_test() as instance:
+        with run_gateway_in_thread(home, {LOOP: loop}, host) as (serving, url), instance_for() as instance:
             parts = resources(home) | {
                 "trainer": TrainerHere(), "evaluator": EvaluatorHere(), "embedder": HashEmbedder(), "serving": serving,
             }  # fmt: skip

@@ -1,0 +1,186 @@
+"""What the gateway adds to a request, and how long it takes to send traffic back.
+
+The engines answer after 20 ms without a model; they, the gateway and the clients are processes of their own. Each request is asked through
+the gateway, which writes it down, and straight at the engine, in turn. Prints one JSON line per row, exits 1 when one does not hold.
+"""
+
+import argparse
+import asyncio
+import json
+import multiprocessing
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+import httpx  # noqa: E402
+
+from ftassets.home import Home  # noqa: E402
+from ftassets.resources.serving.embedded import GatewayServing  # noqa: E402
+from ftassets.resources.traffic_log.embedded import SqliteTrafficLog  # noqa: E402
+from ftassets_tests.serving.releases import released  # noqa: E402
+from ftassets_tests.serving.stub_engine import stub_engine  # noqa: E402
+from ftassets_tests.serving.thread_host import ThreadHost  # noqa: E402
+
+LOOP = "support"
+CLIENTS = 8
+ADDED_MS, BACK_S, COMMAND_S = 10.0, 0.2, 3.0
+
+
+def main() -> int:
+    """Measure and print the rows."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--requests", type=int, default=400, help="per way and number of clients")
+    parser.add_argument("--rollbacks", type=int, default=10)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        home = Home(Path(folder) / "home")
+        with running(home) as (gateway, engine, candidate):
+            held = [latency(gateway, engine, clients, options.requests) for clients in (1, CLIENTS)]
+            held += [rollback(home, gateway, candidate, options.rollbacks), command(home, candidate)]
+    return 0 if all(held) else 1
+
+
+def latency(gateway: str, engine: str, clients: int, requests: int) -> bool:
+    """Median milliseconds of a request, through the gateway and straight."""
+
+    async def client() -> list[tuple[float, float]]:
+        async with httpx.AsyncClient(timeout=30, trust_env=False, verify=False) as connection:
+            return [(await ask(connection, gateway), await ask(connection, engine)) for _ in range(requests // clients)]
+
+    async def ask(connection: httpx.AsyncClient, url: str) -> float:
+        began = time.perf_counter()
+        reply = await connection.post(f"{url}/v1/chat/completions", json=body())
+        reply.raise_for_status()
+        return (time.perf_counter() - began) * 1000
+
+    async def everybody() -> list[tuple[float, float]]:
+        return [pair for pairs in await asyncio.gather(*(client() for _ in range(clients))) for pair in pairs]
+
+    through, straight = (statistics.median(side) for side in zip(*asyncio.run(everybody()), strict=True))
+    what = f"median of a request, {clients} client{'s' * (clients > 1)}"
+    return report(what, through, "ms", f"<= peer + {ADDED_MS:g}", through <= straight + ADDED_MS, straight, "straight at the engine")
+
+
+def rollback(home: Home, gateway: str, candidate: str, times: int) -> bool:
+    """Slowest call that takes a canary's traffic away under load; no request may fail, or reach it afterwards."""
+    serving, waits = GatewayServing(home), []
+    stop, seen = threading.Event(), list[tuple[float, int, str]]()
+
+    def client() -> None:
+        with httpx.Client(timeout=30, trust_env=False, verify=False) as connection:
+            while not stop.is_set():
+                sent = time.monotonic()
+                reply = connection.post(f"{gateway}/v1/chat/completions", json=body())
+                seen.append((sent, reply.status_code, reply.headers.get("x-ftassets-version", "")))
+
+    threads = [threading.Thread(target=client) for _ in range(CLIENTS)]
+    for thread in threads:
+        thread.start()
+    between: list[tuple[float, float]] = []  # after a rollback, before the next start
+    for _ in range(times):
+        serving.start(LOOP, candidate, 50, 600, "bench", "canary")
+        time.sleep(0.3)
+        began = time.monotonic()
+        serving.rollback(LOOP, "bench", "drill")
+        ended = time.monotonic()
+        time.sleep(0.3)
+        waits.append(ended - began)
+        between.append((ended, time.monotonic()))
+    stop.set()
+    for thread in threads:
+        thread.join()
+    failed = sum(status != 200 for _, status, _ in seen)
+    late = sum(version == candidate and begin < sent < end for sent, _, version in seen for begin, end in between)
+    lost = len(seen) - SqliteTrafficLog(home.traffic_db).count(LOOP, since=time.time() - (time.monotonic() - seen[0][0]) - 0.001)
+    what = (
+        f"slowest of {times} rollbacks under {CLIENTS} clients; {len(seen)} requests, {failed} failed, {late} sent to the canary afterwards"
+    )
+    return report(what, max(waits), "s", f"<= {BACK_S:g}, none", max(waits) <= BACK_S and not failed and not late and lost <= 0)
+
+
+def command(home: Home, candidate: str) -> bool:
+    """Median seconds of the whole command, with no Dagster process there."""
+    took = []
+    for _ in range(3):
+        GatewayServing(home).start(LOOP, candidate, 50, 600, "bench", "canary")
+        began = time.monotonic()
+        subprocess.run(
+            [sys.executable, "-m", "ftassets.cli", "rollback", LOOP, "--reason", "drill"],
+            check=True,
+            env=environment(home),
+            stdout=subprocess.DEVNULL,
+        )
+        took.append(time.monotonic() - began)
+    middle = statistics.median(took)
+    return report("`ftassets rollback`, whole command", middle, "s", f"<= {COMMAND_S:g}", middle <= COMMAND_S)
+
+
+@contextmanager
+def running(home: Home) -> Iterator[tuple[str, str, str]]:
+    """A gateway process with a production version; its address, that of the engine, and a released candidate."""
+    production, candidate = released(home, "production"), released(home, "candidate")
+    here, there = multiprocessing.Pipe()
+    engines = multiprocessing.get_context("spawn").Process(
+        target=serve_engines, args=([home.versions / each for each in (production, candidate)], there)
+    )
+    engines.start()
+    urls: dict[str, str] = here.recv()
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    gateway = subprocess.Popen(
+        [sys.executable, "-m", "ftassets_tests.serving.gateway_process", json.dumps(urls), str(port)], env=environment(home)
+    )
+    try:
+        until = time.monotonic() + 60
+        while not (home.gateway / "address.json").exists():
+            if gateway.poll() is not None or time.monotonic() > until:
+                raise RuntimeError("the gateway did not start")
+            time.sleep(0.1)
+        GatewayServing(home).start(LOOP, production, 100, 600, "bench", "first")
+        yield f"http://127.0.0.1:{port}", urls[production], candidate
+    finally:
+        for process in (gateway, engines):
+            process.terminate()
+        gateway.wait(30)
+        engines.join(30)
+
+
+def serve_engines(folders: list[Path], answer: Connection) -> None:
+    """An engine for each version; says where they are and stays until it is ended."""
+    host = ThreadHost(stub_engine(delay=0.02))
+    for folder in folders:
+        asyncio.run(host.start(folder.name, folder))
+    answer.send(asyncio.run(host.running()))
+    threading.Event().wait()
+
+
+def environment(home: Home) -> dict[str, str]:
+    """For our processes: the home, and the package beside this folder."""
+    return {**os.environ, "FTASSETS_HOME": str(home.root), "PYTHONPATH": str(Path(__file__).parent.parent)}
+
+
+def body() -> dict:
+    """A chat request."""
+    return {"model": LOOP, "messages": [{"role": "user", "content": "hello"}]}
+
+
+def report(what: str, ours: float, unit: str, goal: str, holds: bool, peer: float | None = None, peer_name: str = "") -> bool:
+    """Print one row; returns whether it holds."""
+    row = {"bench": "gateway", "what": what, "ours": round(ours, 3), "peer": peer and round(peer, 3), "peer_name": peer_name}
+    print(json.dumps({**row, "unit": unit, "ratio": peer and round(ours / peer, 2), "goal": goal, "holds": holds}), flush=True)
+    return holds
+
+
+if __name__ == "__main__":
+    sys.exit(main())
