@@ -23,10 +23,9 @@ from ftassets.domain.loop import LoopConfig
 from ftassets.domain.versions import ExternalModel, VersionManifest, version_tags
 from ftassets.home import Home
 from ftassets.lineage.drift_reference import wanted_answers
-from ftassets.resources.child import failure_file
+from ftassets.resources.child import last_words, write_job
 from ftassets.resources.code import code_identity
 from ftassets.resources.external_model import publish_endpoint
-from ftassets.resources.files import write_durably
 from ftassets.resources.registry.base import Registry
 from ftassets.resources.releases import Releases
 from ftassets.resources.serving.base import Serving
@@ -202,14 +201,12 @@ def _merged(home: Home, loop: LoopConfig, adapter: Path) -> str:
         job = AdoptionJob(
             loop=loop.name, base_model=loop.base_model, task=loop.task, adapter=adapter.resolve(), work=work, versions=home.versions
         )
-        job_file = work / "job.json"
-        write_durably(job_file, job.model_dump_json(indent=2))
+        job_file = write_job(job, work / "job.json")
         environment = {**os.environ, "HF_HUB_OFFLINE": os.environ.get("HF_HUB_OFFLINE", "1")}
         command = [sys.executable, "-m", "ftassets.training.adopt", str(job_file)]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         if done.returncode:
-            said = failure_file(job_file)
-            raise AdoptionRefused(said.read_text() if said.exists() else f"merging ended with {done.returncode}: {done.stderr[-500:]}")
+            raise AdoptionRefused(last_words(job_file) or f"merging ended with {done.returncode}: {done.stderr[-500:]}")
         return json.loads((work / RESULT).read_text())["digest"]
     finally:
         shutil.rmtree(work, ignore_errors=True)
