@@ -283,13 +283,6 @@ def test_a_deletion_that_fails_does_not_hide_how_the_training_ended(tmp_path: Pa
     assert here.pods
 
 
-def test_an_old_sentence_is_not_taken_for_a_new_one(tmp_path: Path, job: TrainingJob, here: Cluster) -> None:
-    job.work.mkdir()
-    (job.work / "job.failed").write_text("of last week")
-    with pytest.raises(TrainingFailed, match="exit code 3"):
-        run(trainer(tmp_path, "sys.exit(3)\n"), job)
-
-
 def test_a_run_that_is_cancelled_gives_its_node_back(tmp_path: Path, job: TrainingJob, here: Cluster) -> None:
     meanwhile(lambda pod: os.kill(os.getpid(), signal.SIGINT), here)
     with pytest.raises((KeyboardInterrupt, DagsterExecutionInterruptedError)):
