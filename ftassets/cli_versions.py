@@ -68,13 +68,12 @@ def adopt(
     with refusing(AdoptionRefused, CannotSign, ServingError, ValueError, OSError):
         if bool(adapter) == bool(endpoint) or bool(endpoint) != bool(model) or (api_key_env and not endpoint):
             raise AdoptionRefused("give either --adapter, or --endpoint with --model and, if it wants a key, --api-key-env")
-        home, serving, signer, registry = Home.from_env(), backend("serving"), backend("signer"), backend("registry")
+        serving, signer, registry = backend("serving"), backend("signer"), backend("registry")
         log = (backend("traffic_log"), traffic, format) if traffic else None
-        answers_for_it = by or getpass.getuser()
+        adoption = command.Adoption(Home.from_env(), config, by or getpass.getuser(), reason, serving, signer, registry, log)
         if endpoint and model:
-            served = served_at(endpoint, model, api_key_env)
-            adopted = command.adopt_endpoint(home, config, served, answers_for_it, reason, serving, signer, registry, log)
+            adopted = adoption.of_endpoint(served_at(endpoint, model, api_key_env))
         elif adapter:
             with command.adapter_folder(adapter, registry) as folder:
-                adopted = command.adopt_adapter(home, config, folder, answers_for_it, reason, serving, signer, registry, log)
+                adopted = adoption.of_adapter(folder)
     typer.echo(command.describe(adopted, loop))

@@ -1,8 +1,18 @@
-"""Where the state of a machine lives: one folder, named by FTASSETS_HOME."""
+"""Where the state of a machine lives: one folder, named by FTASSETS_HOME, and the servers of the profile."""
 
 import os
 from dataclasses import dataclass
 from pathlib import Path
+
+
+def profile() -> str:
+    """What FTASSETS_PROFILE names, `embedded` without it."""
+    return os.environ.get("FTASSETS_PROFILE", "embedded")
+
+
+def has_servers(profile: str) -> bool:
+    """Whether state is also on servers that machines share: with every profile but `embedded`."""
+    return profile != "embedded"
 
 
 @dataclass(frozen=True)

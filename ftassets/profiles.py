@@ -9,7 +9,7 @@ import dagster as dg
 
 from ftassets.automation import ownership
 from ftassets.automation.mlflow_bridge import mlflow_run
-from ftassets.home import Home
+from ftassets.home import Home, profile
 
 
 def embedded(home: Home) -> dict[str, Callable[[], Any]]:
@@ -144,13 +144,13 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
 
 def backends(home: Home) -> dict[str, Callable[[], Any]]:
     """Backend of each capability for the profile FTASSETS_PROFILE names. Raises ValueError for an unknown one, or what it lacks."""
-    profile = os.environ.get("FTASSETS_PROFILE", "embedded")
-    if profile not in PROFILES:
-        raise ValueError(f"FTASSETS_PROFILE is {profile!r}; there is: {', '.join(PROFILES)}")
-    missing = [name for names in VARIABLES[profile].values() for name in names if not os.environ.get(name)]
+    chosen = profile()
+    if chosen not in PROFILES:
+        raise ValueError(f"FTASSETS_PROFILE is {chosen!r}; there is: {', '.join(PROFILES)}")
+    missing = [name for names in VARIABLES[chosen].values() for name in names if not os.environ.get(name)]
     if missing:
-        raise ValueError(f"FTASSETS_PROFILE={profile} needs {', '.join(missing)} in the environment; deploy/README.md says what they are")
-    return PROFILES[profile](home)
+        raise ValueError(f"FTASSETS_PROFILE={chosen} needs {', '.join(missing)} in the environment; deploy/README.md says what they are")
+    return PROFILES[chosen](home)
 
 
 def verifier(home: Home) -> Any:

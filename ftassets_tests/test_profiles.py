@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ftassets.home import Home
+from ftassets.home import Home, has_servers
 from ftassets.profiles import PROFILES, VARIABLES, backends
 from ftassets.resources.dataset_store.embedded import GitDatasetStore
 from ftassets.resources.dataset_store.lakefs import LakeFsDatasetStore
@@ -40,6 +40,11 @@ def test_every_variable_a_profile_needs_is_listed() -> None:
     assert {name for names in VARIABLES["production"].values() for name in names} == set(SETTINGS)
     assert {name for names in VARIABLES["kubernetes"].values() for name in names} == {*SETTINGS, "FTASSETS_TRAINER_POD"}
     assert VARIABLES.keys() == PROFILES.keys()
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_profile_has_servers_where_one_must_be_named(profile: str) -> None:
+    assert has_servers(profile) == bool(VARIABLES[profile])
 
 
 def test_embedded_is_the_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

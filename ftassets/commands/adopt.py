@@ -23,10 +23,9 @@ from ftassets.domain.loop import LoopConfig
 from ftassets.domain.versions import ExternalModel, VersionManifest, version_tags
 from ftassets.home import Home
 from ftassets.lineage.drift_reference import wanted_answers
-from ftassets.resources.child import failure_file
+from ftassets.resources.child import last_words, write_job
 from ftassets.resources.code import code_identity
 from ftassets.resources.external_model import publish_endpoint
-from ftassets.resources.files import write_durably
 from ftassets.resources.registry.base import Registry
 from ftassets.resources.releases import Releases
 from ftassets.resources.serving.base import Serving
@@ -49,50 +48,66 @@ class Adopted:
     notes: tuple[str, ...]
 
 
-def adopt_adapter(
-    home: Home,
-    loop: LoopConfig,
-    adapter: Path,
-    by: str,
-    reason: str,
-    serving: Serving,
-    signer: Signer,
-    registry: Registry,
-    traffic: tuple[TrafficLog, Path, str] | None = None,
-) -> Adopted:
-    """Make a PEFT folder the loop's first production version; doing it again changes nothing.
+@dataclass(frozen=True)
+class Adoption:
+    """Gives a loop its first production version; `by` answers for it. Doing it again changes nothing.
 
     `traffic` is the log, a file of requests the model answered, and its format; they are stored as answers of this version, so
-    that its drift reference can be built at once. Raises AdoptionRefused (no adapter of this loop's base, or the loop has another
-    production version), ServingError, CannotSign, ValueError for an unknown format, OSError.
+    that its drift reference can be built at once. Both ways raise AdoptionRefused (also when the loop has another production
+    version), ServingError, CannotSign, ValueError for an unknown format, OSError.
     """
-    production = serving.state(loop.name).production
-    if production and not _is_adapter(home, production, adapter):
-        raise _has_production(loop, production)
-    digest = production or _merged(home, loop, adapter)
-    return _adopt(home, loop, verify(home.versions, digest), bool(production), by, reason, serving, signer, registry, traffic)
 
+    home: Home
+    loop: LoopConfig
+    by: str
+    reason: str
+    serving: Serving
+    signer: Signer
+    registry: Registry
+    traffic: tuple[TrafficLog, Path, str] | None = None
 
-def adopt_endpoint(
-    home: Home,
-    loop: LoopConfig,
-    model: ExternalModel,
-    by: str,
-    reason: str,
-    serving: Serving,
-    signer: Signer,
-    registry: Registry,
-    traffic: tuple[TrafficLog, Path, str] | None = None,
-) -> Adopted:
-    """Make a model that somebody else serves the loop's first production version; arguments and errors as of `adopt_adapter`.
+    def of_adapter(self, folder: Path) -> Adopted:
+        """Take a PEFT folder. Raises AdoptionRefused when it is no adapter of the loop's base."""
+        production = self.serving.state(self.loop.name).production
+        if production and not _is_adapter(self.home, production, folder):
+            raise _has_production(self.loop, production)
+        return self._adopt(production or _merged(self.home, self.loop, folder), bool(production))
 
-    The gateway asks the endpoint once before it becomes production, and needs its key in the environment.
-    """
-    production = serving.state(loop.name).production
-    digest = publish_endpoint(model, loop, home.versions, home.root / "work")
-    if production and production != digest:
-        raise _has_production(loop, production)
-    return _adopt(home, loop, verify(home.versions, digest), bool(production), by, reason, serving, signer, registry, traffic)
+    def of_endpoint(self, model: ExternalModel) -> Adopted:
+        """Take a model that somebody else serves; the gateway asks it once before that, and needs its key in the environment."""
+        production = self.serving.state(self.loop.name).production
+        digest = publish_endpoint(model, self.loop, self.home.versions, self.home.root / "work")
+        if production and production != digest:
+            raise _has_production(self.loop, production)
+        return self._adopt(digest, bool(production))
+
+    def _adopt(self, digest: str, again: bool) -> Adopted:
+        """Sign, register and start a version; `again` says that it is production already."""
+        loop, registry, manifest = self.loop, self.registry, verify(self.home.versions, digest)
+        releases = Releases(self.home.releases, self.signer)
+        at = time.time()
+        if not again:
+            statement = adopted_statement(loop, manifest, self.by, self.reason, at, code_identity())
+            releases.write(loop.name, digest, "release", statement)
+        imported = import_traffic(self.traffic[0], loop.name, self.traffic[1], self.traffic[2], digest) if self.traffic else None
+        if manifest.kind == "adapter":  # what is served elsewhere was not trained by anybody we know
+            registry.log_training(
+                loop.name,
+                f"adopted-{digest[:12]}",
+                {**manifest.training, "base_model": loop.base_model},
+                {},
+                [],
+                {**version_tags(manifest), "digest": digest, "loop": loop.name},
+                self.home.versions / digest / ADAPTER,
+            )
+        base = manifest.base_model.rstrip("/").rsplit("/", 1)[-1].removeprefix("package:")
+        name = f"{base}-adopted-{datetime.fromtimestamp(at, UTC):%Y%m%d}-{digest[:8]}"
+        tags = {**version_tags(manifest), "adopted_by": self.by, "adopted_because": self.reason}
+        registered = registry.register(loop.name, name, digest, None, tags)
+        if not again:
+            self.serving.start(loop.name, digest, 100, LEASE, self.by, f"adopted: {self.reason}")
+        registry.set_alias(loop.name, "production", digest)
+        return Adopted(digest, registered.name, releases.path(loop.name, digest), imported, _notes(loop, manifest, imported))
 
 
 @contextmanager
@@ -138,46 +153,6 @@ def _has_production(loop: LoopConfig, production: str) -> AdoptionRefused:
     )
 
 
-def _adopt(
-    home: Home,
-    loop: LoopConfig,
-    manifest: VersionManifest,
-    again: bool,
-    by: str,
-    reason: str,
-    serving: Serving,
-    signer: Signer,
-    registry: Registry,
-    traffic: tuple[TrafficLog, Path, str] | None,
-) -> Adopted:
-    """Sign, register and start a version; `again` says that it is production already."""
-    digest = manifest.digest
-    releases = Releases(home.releases, signer)
-    at = time.time()
-    if not again:
-        releases.write(loop.name, digest, "release", adopted_statement(loop, manifest, by, reason, at, code_identity()))
-    imported = import_traffic(traffic[0], loop.name, traffic[1], traffic[2], digest) if traffic else None
-    if manifest.kind == "adapter":  # what is served elsewhere was not trained by anybody we know
-        registry.log_training(
-            loop.name,
-            f"adopted-{digest[:12]}",
-            {**manifest.training, "base_model": loop.base_model},
-            {},
-            [],
-            {**version_tags(manifest), "digest": digest, "loop": loop.name},
-            home.versions / digest / ADAPTER,
-        )
-    base = manifest.base_model.rstrip("/").rsplit("/", 1)[-1].removeprefix("package:")
-    name = f"{base}-adopted-{datetime.fromtimestamp(at, UTC):%Y%m%d}-{digest[:8]}"
-    tags = {**version_tags(manifest), "adopted_by": by, "adopted_because": reason}
-    registered = registry.register(loop.name, name, digest, None, tags)
-    if not again:
-        serving.start(loop.name, digest, 100, LEASE, by, f"adopted: {reason}")
-    registry.set_alias(loop.name, "production", digest)
-    path = releases.path(loop.name, digest)
-    return Adopted(digest, registered.name, path, imported, _notes(loop, manifest, imported))
-
-
 def describe(adopted: Adopted, loop: str) -> str:
     """What was done as lines for a terminal."""
     lines = [f"{loop} is served by {adopted.name}, version {adopted.version}", f"signed without a verdict: {adopted.attestation}"]
@@ -202,14 +177,12 @@ def _merged(home: Home, loop: LoopConfig, adapter: Path) -> str:
         job = AdoptionJob(
             loop=loop.name, base_model=loop.base_model, task=loop.task, adapter=adapter.resolve(), work=work, versions=home.versions
         )
-        job_file = work / "job.json"
-        write_durably(job_file, job.model_dump_json(indent=2))
+        job_file = write_job(job, work / "job.json")
         environment = {**os.environ, "HF_HUB_OFFLINE": os.environ.get("HF_HUB_OFFLINE", "1")}
         command = [sys.executable, "-m", "ftassets.training.adopt", str(job_file)]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         if done.returncode:
-            said = failure_file(job_file)
-            raise AdoptionRefused(said.read_text() if said.exists() else f"merging ended with {done.returncode}: {done.stderr[-500:]}")
+            raise AdoptionRefused(last_words(job_file) or f"merging ended with {done.returncode}: {done.stderr[-500:]}")
         return json.loads((work / RESULT).read_text())["digest"]
     finally:
         shutil.rmtree(work, ignore_errors=True)

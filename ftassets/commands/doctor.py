@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ftassets.commands.status import warnings
-from ftassets.home import Home
+from ftassets.home import Home, has_servers, profile
 from ftassets.loop_files import LOOPS, read_loops
 from ftassets.profiles import PROFILES, VARIABLES, backends, verifier
 from ftassets.resources.releases import Releases
@@ -36,19 +36,17 @@ def findings(home: Home) -> list[Finding]:
 
 
 def _profile() -> Iterator[Finding]:
-    profile = os.environ.get("FTASSETS_PROFILE", "embedded")
-    known = ", ".join(PROFILES)
-    yield Finding("profile", profile in PROFILES, profile if profile in PROFILES else f"{profile} is not known; there is: {known}")
+    chosen, known = profile(), ", ".join(PROFILES)
+    yield Finding("profile", chosen in PROFILES, chosen if chosen in PROFILES else f"{chosen} is not known; there is: {known}")
 
 
 def _servers(home: Home) -> Iterator[Finding]:
-    profile = os.environ.get("FTASSETS_PROFILE", "embedded")
-    servers = VARIABLES.get(profile, {})
+    servers = VARIABLES.get(profile(), {})
     complete = True
     for variable in (variable for variables in servers.values() for variable in variables):
         there = bool(os.environ.get(variable))
         complete &= there
-        yield Finding(variable, there, "set" if there else f"missing: FTASSETS_PROFILE={profile} needs it, see deploy/README.md")
+        yield Finding(variable, there, "set" if there else f"missing: FTASSETS_PROFILE={profile()} needs it, see deploy/README.md")
     for capability in servers if complete else ():
         try:
             yield Finding(capability, True, backends(home)[capability]().check())
@@ -115,7 +113,7 @@ def _keys(home: Home) -> Iterator[Finding]:
     elif active is not None:
         revoked = sum(key.revoked is not None for key in keys)
         yield Finding("signing key", True, f"{active.key_id[:12]} signs, {len(keys)} known, {revoked} revoked")
-    elif os.environ.get("FTASSETS_PROFILE") in ("production", "kubernetes"):
+    elif has_servers(profile()):
         yield Finding("signing key", False, "missing: set FTASSETS_SIGNING_KEY or FTASSETS_SIGNING_KEY_FILE, see docs/threat-model.md")
     else:
         yield Finding("signing key", True, "none here: this machine can verify, not sign" if keys else "the first release makes it")

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import sqrt
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 _GAFFKE_DRAWS = 20_000
+_Counts = int | NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -33,13 +34,10 @@ class Pairs:
 
 def mcnemar_p(pairs: Pairs) -> float:
     """One-sided exact McNemar p-value for "the candidate is better": a sign test on the discordant rows (McNemar 1947)."""
-    from scipy.stats import binomtest
-
-    discordant = pairs.only_candidate + pairs.only_production
-    return float(binomtest(pairs.only_candidate, discordant, 0.5, "greater").pvalue) if discordant else 1.0
+    return float(mcnemar_p_values(pairs.only_candidate, pairs.only_production))
 
 
-def mcnemar_p_values(only_candidate: NDArray[np.int64], only_production: NDArray[np.int64]) -> NDArray[np.float64]:
+def mcnemar_p_values(only_candidate: _Counts, only_production: _Counts) -> NDArray[np.float64]:
     """`mcnemar_p` of many comparisons at once; the two shapes broadcast."""
     from scipy.stats import binom
 
@@ -49,20 +47,12 @@ def mcnemar_p_values(only_candidate: NDArray[np.int64], only_production: NDArray
 
 def paired_lower_bound(pairs: Pairs, confidence: float) -> float:
     """One-sided lower bound of the paired difference: Wald with half a row added to each cell (Agresti and Min 2005)."""
-    wins, losses = pairs.only_candidate, pairs.only_production
-    return _wald(wins - losses, wins + losses, pairs.n, confidence)
+    return float(paired_lower_bounds(pairs.only_candidate, pairs.only_production, pairs.n, confidence))
 
 
-def paired_lower_bounds(
-    only_candidate: NDArray[np.int64], only_production: NDArray[np.int64], n: int, confidence: float
-) -> NDArray[np.float64]:
+def paired_lower_bounds(only_candidate: _Counts, only_production: _Counts, n: int, confidence: float) -> NDArray[np.float64]:
     """`paired_lower_bound` of many comparisons over n rows at once; the two shapes broadcast."""
-    from scipy.stats import norm
-
-    mean = (only_candidate - only_production) / (n + 2)
-    variance = np.maximum((only_candidate + only_production + 1) / (n + 2) - mean**2, 0.0)
-    bounds: NDArray[np.float64] = mean - float(norm.ppf(confidence)) * np.sqrt(variance / (n + 2))
-    return bounds
+    return _wald(only_candidate - only_production, only_candidate + only_production, n, confidence)
 
 
 def paired_mean_lower_bound(differences: Sequence[float], confidence: float) -> float:
@@ -70,7 +60,7 @@ def paired_mean_lower_bound(differences: Sequence[float], confidence: float) -> 
 
     A bootstrap would be surely right about ten rows that happen not to differ.
     """
-    return _wald(sum(differences), sum(d * d for d in differences), len(differences), confidence)
+    return float(_wald(sum(differences), sum(d * d for d in differences), len(differences), confidence))
 
 
 def paired_mean_p(differences: Sequence[float]) -> float:
@@ -84,18 +74,18 @@ def paired_mean_p(differences: Sequence[float]) -> float:
     return float(norm.sf(mean / error))
 
 
-def _wald(total: float, squares: float, n: int, confidence: float) -> float:
-    """Lower bound of a mean from sum and sum of squares."""
+def _wald(total: Any, squares: Any, n: int, confidence: float) -> Any:
+    """Lower bound of a mean from sum and sum of squares, each a number or an array."""
     from scipy.stats import norm
 
     mean, error = _moments(total, squares, n)
     return mean - float(norm.ppf(confidence)) * error
 
 
-def _moments(total: float, squares: float, n: int) -> tuple[float, float]:
+def _moments(total: Any, squares: Any, n: int) -> tuple[Any, Any]:
     """Mean and its standard error with two rows added: half a win, half a loss, one tie."""
     mean = total / (n + 2)
-    return mean, sqrt(max((squares + 1) / (n + 2) - mean**2, 0.0) / (n + 2))
+    return mean, np.sqrt(np.maximum((squares + 1) / (n + 2) - mean**2, 0.0) / (n + 2))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

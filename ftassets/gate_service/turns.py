@@ -9,9 +9,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
 from ftassets.gate_service.contract import BadRequest, EvaluationJob, GateAnswer
-from ftassets.resources.child import failure_file
+from ftassets.resources.child import last_words, write_job
 from ftassets.resources.evaluator.base import EvaluationFailed
-from ftassets.resources.files import write_durably
 
 LIMIT = 600.0  # seconds a request may take, its wait included
 WAITING = 8  # requests that may wait
@@ -56,7 +55,7 @@ class Turns:
 
 async def run_process(job: EvaluationJob, module: Sequence[str] = ("-m", "ftassets.gate_service")) -> GateAnswer:
     """Evaluate in a process that is ended, with all it started, when this call is cancelled. Raises BadRequest, EvaluationFailed."""
-    write_durably(job.file, job.model_dump_json())
+    write_job(job, job.file)
     environment = {name: value for name, value in os.environ.items() if name != KEY}
     process = await asyncio.create_subprocess_exec(
         sys.executable, *module, str(job.file), stdin=asyncio.subprocess.DEVNULL, env=environment, start_new_session=True
@@ -65,9 +64,10 @@ async def run_process(job: EvaluationJob, module: Sequence[str] = ("-m", "ftasse
         code = await process.wait()
         if code == 0:
             return GateAnswer.model_validate_json(job.answer.read_bytes())
-        said = failure_file(job.file)
-        sentence = said.read_text(encoding="utf-8") if said.exists() else f"its process ended with exit code {code}: see the service's log"
-        raise BadRequest(sentence) if code == 2 and said.exists() else EvaluationFailed(sentence)
+        said = last_words(job.file)
+        if said and code == 2:
+            raise BadRequest(said)
+        raise EvaluationFailed(said or f"its process ended with exit code {code}: see the service's log")
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)  # the whole group, also what the process started

@@ -135,8 +135,8 @@ def dataset_objects(
 ) -> Files:
     """What to publish so that the loop's dataset on main becomes `wanted`: the shards that change, the index, the quarantine.
 
-    `dropped` says where as `step:row`. New rows lie in shards called `shard_name`. Raises DatasetError when the dataset on
-    main is damaged.
+    `dropped` says where as `step:row`. New rows lie in shards called `shard_name`. Main is read just before it is written: an index
+    must not name shards that another run rewrote since the caller looked. Raises DatasetError when the dataset on main is damaged.
     """
     commit = store.resolve("main")
     known: dict[str, Shard] = {}

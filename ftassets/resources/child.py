@@ -118,6 +118,13 @@ def environment() -> dict[str, str]:
     }
 
 
+def write_job(job: BaseModel, job_file: Path) -> Path:
+    """Write what a process is to do, without the last words of an earlier attempt. Returns the file."""
+    failure_file(job_file).unlink(missing_ok=True)
+    write_durably(job_file, job.model_dump_json(indent=2))
+    return job_file
+
+
 def last_words(job_file: Path) -> str | None:
     """The sentence a failed process left, if it left one."""
     return failure_file(job_file).read_text(encoding="utf-8") if failure_file(job_file).exists() else None
@@ -126,11 +133,10 @@ def last_words(job_file: Path) -> str | None:
 def run_child(module: Sequence[str], job_file: Path, context: Any, python: str = sys.executable) -> Ended:
     """Run `python -m MODULE JOB` over Dagster Pipes and wait; `context` is the Dagster execution context.
 
-    The process gets no hub and ends with this one.
+    `write_job` wrote the job. The process gets no hub and ends with this one.
     """
     from dagster import PipesSubprocessClient
 
-    failure_file(job_file).unlink(missing_ok=True)
     try:
         done = PipesSubprocessClient().run(context=context, command=[python, *module, str(job_file)], env=environment())
     except Exception as error:

@@ -3,18 +3,16 @@
 import json
 import shutil
 import sys
-import time
 from pathlib import Path
 
 from ftassets.domain.adoption import AdoptionJob, AdoptionRefused, adapter_objections
-from ftassets.domain.versions import VersionManifest
 from ftassets.home import Home
-from ftassets.resources.base_models import BaseModelMissing, ensure_base, tokenizer_digest
+from ftassets.resources.base_models import BaseModelMissing, ensure_base
 from ftassets.resources.child import Report, work_off
 from ftassets.resources.files import write_durably
-from ftassets.resources.versions import ADAPTER, FORBIDDEN, MERGED, VersionDamaged, file_digests, publish
+from ftassets.resources.versions import ADAPTER, FORBIDDEN, MERGED, VersionDamaged
 from ftassets.training.guard import TrainingStopped
-from ftassets.training.sft import merge, prove_it_loads
+from ftassets.training.sft import publish_merged
 
 RESULT = "result.json"
 _FILES = ("adapter_config.json", "adapter_model.safetensors")
@@ -41,22 +39,9 @@ def adopt(job: AdoptionJob, report: Report) -> dict[str, str]:
         shutil.copyfile(job.adapter / name, staging / ADAPTER / name)
     report("merging and reloading")
     _fits(base, staging / ADAPTER)
-    merge(base, staging / ADAPTER, staging / MERGED)
-    prove_it_loads(staging / MERGED)
-    files = file_digests(staging)
-    manifest = VersionManifest(
-        kind="adapter",
-        base_model=job.base_model,
-        base_digest=base_digest,
-        files=files,
-        tokenizer_digest=tokenizer_digest(files),
-        generation={"temperature": job.task.temperature, "max_tokens": job.task.max_tokens},
-        loop=job.loop,
-        lineage="adopted: trained elsewhere, its data is not known",
-        made_at=time.time(),
-        recipe={"method": "lora", "rank": config["r"], "alpha": config["lora_alpha"], "dropout": config.get("lora_dropout", 0.0)},
-    )
-    result = {"digest": publish(staging, manifest, job.versions)}
+    recipe = {"method": "lora", "rank": config["r"], "alpha": config["lora_alpha"], "dropout": config.get("lora_dropout", 0.0)}
+    lineage = "adopted: trained elsewhere, its data is not known"
+    result = {"digest": publish_merged(job, staging, base_digest, lineage=lineage, recipe=recipe)}
     write_durably(job.work / RESULT, json.dumps(result))
     return result
 

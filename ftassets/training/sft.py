@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ftassets.domain.adoption import AdoptionJob
 from ftassets.domain.chat import chat
 from ftassets.domain.loop import Train
 from ftassets.domain.rows import Example
@@ -67,28 +68,20 @@ def train(job: TrainingJob, report: Report, cores: int = 1) -> TrainingResult:
     shutil.rmtree(staging, ignore_errors=True)
     _save_adapter(model, job, staging / ADAPTER)
     del trainer, model
-    merge(base, staging / ADAPTER, staging / MERGED)
-    prove_it_loads(staging / MERGED)
-    files = file_digests(staging)
     metrics = {"train_seconds": seconds, "tokens_per_second": tokens / seconds, "first_loss": losses[0], "last_loss": losses[-1]}
-    manifest = VersionManifest(
-        kind="adapter",
-        base_model=job.base_model,
-        base_digest=base_digest,
-        files=files,
-        tokenizer_digest=tokenizer_digest(files),
-        generation={"temperature": job.task.temperature, "max_tokens": job.task.max_tokens},
+    digest = publish_merged(
+        job,
+        staging,
+        base_digest,
         dataset_commit=job.dataset_commit,
         dataset_hash=job.dataset_hash,
-        loop=job.loop,
         lineage=lineage,
         code_commit=code_identity()["code_commit"],
-        made_at=time.time(),
         recipe={**job.train.model_dump(mode="json"), "system_prompt": job.task.system_prompt, "start_from": parent},
         metrics=metrics if validation_loss is None else {**metrics, "validation_loss": validation_loss},
     )
     result = TrainingResult(
-        digest=publish(staging, manifest, job.versions),
+        digest=digest,
         base_digest=base_digest,
         steps=len(losses),
         rows=len(rows),
@@ -281,7 +274,29 @@ def _save_adapter(model: Any, job: TrainingJob, target: Path) -> None:
     (target / "README.md").unlink(missing_ok=True)
 
 
-def merge(base: Path, adapter: Path, target: Path) -> None:
+def publish_merged(job: TrainingJob | AdoptionJob, staging: Path, base_digest: str, **known: Any) -> str:
+    """Merge the adapter in `staging` into its base, reload what came of it, and publish both; returns the version's digest.
+
+    `known` are fields of its manifest that the job does not give. Raises TrainingStopped.
+    """
+    _merge(job.versions / base_digest / MERGED, staging / ADAPTER, staging / MERGED)
+    _prove_it_loads(staging / MERGED)
+    files = file_digests(staging)
+    manifest = VersionManifest(
+        kind="adapter",
+        base_model=job.base_model,
+        base_digest=base_digest,
+        files=files,
+        tokenizer_digest=tokenizer_digest(files),
+        generation={"temperature": job.task.temperature, "max_tokens": job.task.max_tokens},
+        loop=job.loop,
+        made_at=time.time(),
+        **known,
+    )
+    return publish(staging, manifest, job.versions)
+
+
+def _merge(base: Path, adapter: Path, target: Path) -> None:
     """Write base plus adapter as bf16 weights. Also after QLoRA into the full base: the 4-bit copy would lose precision."""
     import torch
     from peft import PeftModel
@@ -294,7 +309,7 @@ def merge(base: Path, adapter: Path, target: Path) -> None:
     copy_tokenizer(base, target)
 
 
-def prove_it_loads(folder: Path) -> None:
+def _prove_it_loads(folder: Path) -> None:
     """Load the copy that will be served and let it write one token. Raises TrainingStopped."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer

@@ -10,7 +10,7 @@ import dagster as dg
 import pytest
 import requests
 
-from ftassets.commands.adopt import Adopted, adopt_adapter, describe
+from ftassets.commands.adopt import Adopted, Adoption, describe
 from ftassets.domain.adoption import AdoptionRefused, adopted_statement
 from ftassets.lineage.events import data_version, metadata_value, newest, node
 from ftassets.lineage.stored_reports import read_report
@@ -34,7 +34,7 @@ def backend(tiny: TinyLoop, name: str) -> Any:
 def adopt(tiny: TinyLoop, adapter: Path, traffic: Path | None = None) -> Adopted:
     log = (backend(tiny, "traffic_log"), traffic, "chat") if traffic else None
     parts = [backend(tiny, name) for name in ("signer", "registry")]
-    return adopt_adapter(tiny.home, tiny.loop, adapter, "anna", "served for a year", tiny.serving, *parts, traffic=log)
+    return Adoption(tiny.home, tiny.loop, "anna", "served for a year", tiny.serving, *parts, traffic=log).of_adapter(adapter)
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 import requests
 
-from ftassets.commands.adopt import Adopted, adapter_folder, adopt_endpoint, describe
+from ftassets.commands.adopt import Adopted, Adoption, adapter_folder, describe
 from ftassets.domain.adoption import AdoptionRefused, served_at
 from ftassets.domain.loop import ReferenceModel
 from ftassets.lineage.answering import api_sentence
@@ -42,7 +42,8 @@ def answers_are_new(tiny: TinyLoop, max_tokens: int) -> None:
 
 def adopt(tiny: TinyLoop, url: str, model: str = "acme/large") -> Adopted:
     parts = [backend(tiny, name) for name in ("signer", "registry")]
-    return adopt_endpoint(tiny.home, tiny.loop, served_at(url, model, VARIABLE), "anna", "served for a year", tiny.serving, *parts)
+    adoption = Adoption(tiny.home, tiny.loop, "anna", "served for a year", tiny.serving, *parts)
+    return adoption.of_endpoint(served_at(url, model, VARIABLE))
 
 
 @pytest.fixture(scope="module")

@@ -106,6 +106,12 @@ def test_the_sentence_of_the_process_is_passed_on(tmp_path):
         run(stand_in(tmp_path, body), a_job(tmp_path, tmp_path))
 
 
+def test_an_old_sentence_is_not_taken_for_a_new_one(tmp_path):
+    (tmp_path / "answers.failed").write_text("of last week")
+    with pytest.raises(EvaluationFailed, match="exit code 3"):
+        run(stand_in(tmp_path, "sys.exit(3)\n"), a_job(tmp_path, tmp_path))
+
+
 def test_the_process_knows_its_other_jobs_by_their_files(tmp_path):
     likelihoods = perplexity_job(tmp_path, make_tiny_model(tmp_path / "base"))
     _do(_Job.model_validate_json(likelihoods.model_dump_json()), print)

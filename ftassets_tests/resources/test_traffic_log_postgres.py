@@ -15,10 +15,12 @@ from pg8000.native import Connection
 
 from ftassets.home import Home
 from ftassets.resources.traffic_log import postgres as module
+from ftassets.resources.traffic_log import postgres_server
 from ftassets.resources.traffic_log.base import Exchange, Feedback, LogUnreachable, StillReadable, UnknownAnswer
 from ftassets.resources.traffic_log.choice import VARIABLE, chosen_log
 from ftassets.resources.traffic_log.embedded import SqliteTrafficLog
-from ftassets.resources.traffic_log.postgres import PostgresTrafficLog, Server, server
+from ftassets.resources.traffic_log.postgres import PostgresTrafficLog
+from ftassets.resources.traffic_log.postgres_server import Link, Server, server
 from ftassets_tests.resources.postgres_server import PostgresServer
 from ftassets_tests.resources.test_traffic_log import exchange
 
@@ -75,14 +77,14 @@ def test_reads_and_writes_go_on_after_the_server_was_restarted(log: PostgresTraf
     barrier = threading.Barrier(3)
 
     def at_once() -> None:
-        log._do(lambda link: barrier.wait(10))
+        log._server.do(lambda link: barrier.wait(10))
 
     threads = [threading.Thread(target=at_once) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(log._idle) == 3  # all of them will be broken
+    assert len(log._server._idle) == 3  # all of them will be broken
     log.append([exchange(1)])
     postgres.stop()
     postgres.start()
@@ -140,9 +142,9 @@ def test_acknowledged_rows_outlive_kill_9_of_the_server_under_load(log: Postgres
 def breaking(log: PostgresTrafficLog, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Beginnings of statements whose answer is lost on the way, once each, after the server has carried them out."""
     lost: list[str] = []
-    run = module._Link.run
+    run = Link.run
 
-    def broken(link: module._Link, statement: str, **params: object) -> list:
+    def broken(link: Link, statement: str, **params: object) -> list:
         result = run(link, statement, **params)
         for beginning in lost:
             if statement.strip().startswith(beginning):
@@ -150,7 +152,7 @@ def breaking(log: PostgresTrafficLog, monkeypatch: pytest.MonkeyPatch) -> list[s
                 raise InterfaceError("network error")
         return result
 
-    monkeypatch.setattr(module._Link, "run", broken)
+    monkeypatch.setattr(Link, "run", broken)
     log.append([exchange(1), exchange(2, user="other")])
     return lost
 
@@ -243,7 +245,7 @@ def test_a_reader_in_the_way_of_wiping_is_reported(log: PostgresTrafficLog, othe
 
 
 def test_a_statement_that_takes_too_long_is_ended(url: str, other: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "STATEMENT_SECONDS", 0.2)
+    monkeypatch.setattr(postgres_server, "STATEMENT_SECONDS", 0.2)
     log = PostgresTrafficLog(url)
     log.append([exchange(1)])
     other.run("BEGIN")
@@ -265,7 +267,7 @@ def test_what_the_server_refuses_names_no_text_of_a_user(log: PostgresTrafficLog
 
 def test_rows_are_durable_where_the_database_would_acknowledge_early(log: PostgresTrafficLog, url: str, other: Connection) -> None:
     other.run(f"ALTER ROLE {user(url)} SET synchronous_commit = off")
-    [[setting]] = log._do(lambda link: link.run("SELECT current_setting('synchronous_commit')"))
+    [[setting]] = log._server.do(lambda link: link.run("SELECT current_setting('synchronous_commit')"))
     assert setting == "on"
 
 
@@ -300,7 +302,7 @@ def test_a_server_that_cannot_be_used_is_named_without_its_password(url: str, ch
     with pytest.raises(LogUnreachable, match=why) as error:
         log.check()
     assert isinstance(error.value.__cause__, Exception)
-    for text in (str(error.value), repr(log._server), str(error.value.__cause__)):
+    for text in (str(error.value), repr(log._server.where), str(error.value.__cause__)):
         assert "pass" not in text.replace("password authentication", "")
 
 
@@ -315,7 +317,7 @@ def test_tls_is_used_and_certificates_are_checked_as_the_url_says(postgres: Post
 
     def with_mode(mode: str, host: str = "127.0.0.1") -> list:
         log = PostgresTrafficLog(url.replace("disable", mode).replace("127.0.0.1", host))
-        return log._do(lambda link: link.run(encrypted))
+        return log._server.do(lambda link: link.run(encrypted))
 
     with postgres.tls() as certificate:
         assert [with_mode(mode) for mode in ("disable", "prefer", "require")] == [[[False]], [[True]], [[True]]]

@@ -8,9 +8,8 @@ from typing import Any
 
 from ftassets.domain.answers import AnswerJob, Measurements, MetricsJob, PerplexityJob
 from ftassets.domain.parity import Agreement, ParityJob
-from ftassets.resources.child import run_child
+from ftassets.resources.child import run_child, write_job
 from ftassets.resources.evaluator.base import EvaluationFailed, EvaluationKilled, Evaluator
-from ftassets.resources.files import write_durably
 
 
 class SubprocessEvaluator(Evaluator):
@@ -47,9 +46,7 @@ class SubprocessEvaluator(Evaluator):
     def _run(
         self, job: AnswerJob | PerplexityJob | MetricsJob | ParityJob, name: str, owed: Sequence[Path], advice: str, context: Any
     ) -> None:
-        job_file = job.work / name
-        write_durably(job_file, job.model_dump_json(indent=2))
-        ended = run_child(self._command, job_file, context, self._python)
+        ended = run_child(self._command, write_job(job, job.work / name), context, self._python)
         if ended.killed:
             raise EvaluationKilled(f"the evaluation process was killed, most likely because memory ran out{advice}")
         if ended.code != 0:

@@ -2,7 +2,7 @@
 
 import os
 
-from ftassets.home import Home
+from ftassets.home import Home, has_servers, profile
 from ftassets.resources.traffic_log.base import TrafficLog
 
 VARIABLE = "FTASSETS_TRAFFIC_URL"
@@ -18,7 +18,7 @@ def chosen_log(home: Home) -> TrafficLog:
         from ftassets.resources.traffic_log.embedded import SqliteTrafficLog
 
         return SqliteTrafficLog(home.traffic_db)
-    if os.environ.get("FTASSETS_PROFILE", "embedded") == "embedded":
+    if not has_servers(profile()):
         raise ValueError(f"{VARIABLE} is set, which FTASSETS_PROFILE=embedded does not use: set the profile, or unset the URL")
     from ftassets.resources.traffic_log.postgres import PostgresTrafficLog
 

@@ -1,17 +1,11 @@
 """The traffic log in a PostgreSQL database, shared by machines."""
 
 import json
-import os
 import re
-import socket
-import ssl
 import uuid
-from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import asdict, dataclass, field, fields
-from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import parse_qs, unquote, urlsplit
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from typing import Any
 
 from ftassets.resources.traffic_log.base import (
     Exchange,
@@ -23,13 +17,8 @@ from ftassets.resources.traffic_log.base import (
     UnknownAnswer,
     storable,
 )
+from ftassets.resources.traffic_log.postgres_server import Connections, Link, errors, reason
 
-if TYPE_CHECKING:
-    from pg8000.native import Connection, PreparedStatement
-
-CONNECT_SECONDS = 5.0
-STATEMENT_SECONDS = 20.0  # the server ends a statement that takes longer
-SILENCE_SECONDS = 30.0  # a server that says nothing for so long is gone
 LOCK_SECONDS = 30.0  # how long wiping waits for others that use the tables
 PAGE = 1000  # rows a statement reads at most, so that none takes long however wide the window
 SCHEMA_VERSION = 1
@@ -91,11 +80,7 @@ SELECT named.id FROM json_array_elements_text(CAST(:names AS json)) AS named (id
 WHERE e.id IS NULL OR e.loop = coalesce(CAST(:loop AS text), e.loop)"""
 _NAMED = "(SELECT json_array_elements_text(CAST(:names AS json)))"
 _AGAIN = "forget them once more, when the server has room for a second copy of the log and nobody reads from it for long"
-_LOST_STATES = ("08", "57P", "40")  # SQLSTATE: connection gone, server going down or coming up, rolled back for another's sake
-_BUSY_STATES = ("25006", "53", "57", "58")  # read-only, out of disk or memory, timeout, system error: another row fares no better
 _ESCAPES = {0: "\x010", 1: "\x011"}
-
-_Result = TypeVar("_Result")
 
 
 class PostgresTrafficLog(TrafficLog):
@@ -108,26 +93,22 @@ class PostgresTrafficLog(TrafficLog):
 
     def __init__(self, url: str) -> None:
         """`url` as in FTASSETS_TRAFFIC_URL. Raises ValueError: it is none, the driver is not installed. Nothing is opened yet."""
-        self._server = server(url)
-        if find_spec("pg8000") is None:
-            raise ValueError("the traffic log on PostgreSQL needs a driver: pip install 'ftassets[postgres]'")
-        self._idle: list[_Link] = []
-        self._pid = os.getpid()
-        self._ready = False
+        self._server = Connections(url, _set_up)
 
     def check(self) -> str:
-        [[version, fsync]] = self._do(lambda link: link.run("SELECT current_setting('server_version'), current_setting('fsync')"))
-        return f"PostgreSQL {version} at {self._server.place}" + ("" if fsync == "on" else ", fsync is off: a power cut may lose rows")
+        [[version, fsync]] = self._server.do(lambda link: link.run("SELECT current_setting('server_version'), current_setting('fsync')"))
+        place = f"PostgreSQL {version} at {self._server.where.place}"
+        return place if fsync == "on" else f"{place}, fsync is off: a power cut may lose rows"
 
     def append(self, exchanges: Sequence[Exchange]) -> int:
         if not exchanges:
             return 0
         rows = _to_json([{name: _escaped(value) for name, value in asdict(exchange).items()} for exchange in exchanges])
-        return self._do(lambda link: link.run(_APPEND, rows=rows))[0][0]
+        return self._server.do(lambda link: link.run(_APPEND, rows=rows))[0][0]
 
     def add_feedback(self, feedback: Feedback) -> None:
         row = {name: _escaped(value) for name, value in asdict(feedback).items()} | {"id": str(uuid.uuid4())}
-        if self._do(lambda link: link.run(_ADD_FEEDBACK, **row)) == [[0]]:
+        if self._server.do(lambda link: link.run(_ADD_FEEDBACK, **row)) == [[0]]:
             raise UnknownAnswer(f"there is no answer {feedback.request_id!r} in the log")
 
     def exchanges(self, loop: str, since: float = 0.0, until: float = float("inf"), limit: int | None = None) -> list[Exchange]:
@@ -140,7 +121,7 @@ class PostgresTrafficLog(TrafficLog):
 
     def count(self, loop: str, since: float = 0.0) -> int:
         query = "SELECT count(*) FROM traffic_exchange WHERE loop = :loop AND at >= CAST(:since AS double precision)"
-        return self._do(lambda link: link.run(query, loop=_escaped(loop), since=since))[0][0]
+        return self._server.do(lambda link: link.run(query, loop=_escaped(loop), since=since))[0][0]
 
     def forget(self, loop: str | None = None, user: str | None = None, request_ids: Sequence[str] = ()) -> list[str]:
         if user is None and not request_ids:
@@ -148,7 +129,7 @@ class PostgresTrafficLog(TrafficLog):
         names = _to_json([_escaped(name) for name in request_ids])
         found: set[str] = set()  # by all attempts: when only the answer to a commit was lost, the next one finds the user's rows gone
 
-        def delete(link: _Link) -> None:
+        def delete(link: Link) -> None:
             link.run("BEGIN")
             # what is found must be what is deleted, and an append on its way must see what is forgotten
             link.run("LOCK TABLE traffic_exchange IN SHARE ROW EXCLUSIVE MODE")
@@ -158,12 +139,12 @@ class PostgresTrafficLog(TrafficLog):
             found.update(ids)
             link.run("COMMIT")
 
-        self._do(delete)
+        self._server.do(delete)
         self._wipe()
         return sorted(_unescaped(name) for name in found)
 
     def forgotten(self) -> set[str]:
-        return {_unescaped(row[0]) for row in self._do(lambda link: link.run("SELECT id FROM traffic_forgotten"))}
+        return {_unescaped(row[0]) for row in self._server.do(lambda link: link.run("SELECT id FROM traffic_forgotten"))}
 
     def _window(self, query: str, loop: str, since: float, until: float, limit: int | None) -> list[list[Any]]:
         """Rows of a window in the order of time, page by page."""
@@ -172,7 +153,7 @@ class PostgresTrafficLog(TrafficLog):
         while True:
             size = PAGE if limit is None else min(PAGE, limit - len(rows))
             where = {"loop": _escaped(loop), "at": at, "number": number, "until": until, "size": size}
-            page = self._do(lambda link, where=where: link.run(query, **where))  # type: ignore[misc]
+            page = self._server.do(lambda link, where=where: link.run(query, **where))  # type: ignore[misc]
             rows += [[_unescaped(value) for value in row[2:]] for row in page]
             if len(page) < PAGE:
                 return rows
@@ -180,11 +161,11 @@ class PostgresTrafficLog(TrafficLog):
 
     def _wipe(self) -> None:
         """Leave no copy of deleted rows in the tables' files: they are written anew, while everybody else waits."""
-        left = f"the rows are deleted from {self._server.place}, but their text is still in its files"
+        left = f"the rows are deleted from {self._server.where.place}, but their text is still in its files"
         link = None
-        expected: tuple[type[Exception], ...] = (LogUnreachable, *_errors())
+        expected: tuple[type[Exception], ...] = (LogUnreachable, *errors())
         try:
-            link = self._open(None)  # the server may be silent for long
+            link = self._server.open(None)  # the server may be silent for long
             link.run("SET statement_timeout = 0")
             link.run(f"SET lock_timeout = {LOCK_SECONDS * 1000:.0f}")
             for table in ("traffic_exchange", "traffic_feedback"):
@@ -194,223 +175,28 @@ class PostgresTrafficLog(TrafficLog):
                 details = (notice.get(b"D", b"") for notice in link.connection.notices)
                 kept = [int(found[0]) for detail in details if (found := re.search(rb"\d+", detail))]
                 if kept != [0]:
-                    why = "a long transaction may still read them" if kept else f"{self._server.user} does not own {table}"
+                    why = "a long transaction may still read them" if kept else f"{self._server.where.user} does not own {table}"
                     raise StillReadable(f"{left} ({why}): {_AGAIN}")
         except expected as error:
-            raise StillReadable(f"{left} ({_reason(error)}): {_AGAIN}") from error
+            raise StillReadable(f"{left} ({reason(error)}): {_AGAIN}") from error
         finally:
             if link is not None:
                 link.close()
 
-    def _do(self, work: "Callable[[_Link], _Result]") -> _Result:
-        """The result of `work`, once more on a new connection when the first one broke. Raises LogUnreachable."""
-        try:
-            return self._once(work)
-        except _Lost:
-            pass
-        try:
-            return self._once(work)
-        except _Lost as error:
-            raise self._unreachable(error.__cause__) from error.__cause__
 
-    def _once(self, work: "Callable[[_Link], _Result]") -> _Result:
-        link = self._take()
-        try:
-            result = work(link)
-        except BaseException as error:
-            link.close()
-            if _is_lost(error):
-                self._drop_idle()  # those of a server that was restarted are all broken
-                raise _Lost from error
-            if state := _state(error):
-                # the driver's message has the row in it, and text of users belongs in no log
-                if state.startswith(_BUSY_STATES):
-                    raise self._unreachable(error) from None
-                raise RuntimeError(f"PostgreSQL at {self._server.place} refuses ({state}): {_reason(error)}") from None
-            raise
-        self._idle.append(link)
-        return result
-
-    def _take(self) -> "_Link":
-        if self._pid != os.getpid():  # the parent's connections are not ours to use, nor to close politely
-            self._idle, self._pid = [], os.getpid()
-        with suppress(IndexError):
-            return self._idle.pop()
-        link = self._open(SILENCE_SECONDS)
-        try:
-            if not self._ready:
-                self._set_up(link)
-                self._ready = True
-        except BaseException as error:
-            link.close()
-            if _is_lost(error):
-                raise self._unreachable(error) from error
-            raise
-        return link
-
-    def _drop_idle(self) -> None:
-        while True:
-            try:
-                self._idle.pop().close()
-            except IndexError:
-                return
-
-    def _open(self, silence: float | None) -> "_Link":
-        """A new connection that gives up after so many seconds without a word, None for never. Raises LogUnreachable."""
-        from pg8000.native import Connection
-
-        where, sock = self._server, None
-        try:
-            sock = socket.create_connection((where.host, where.port), CONNECT_SECONDS)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # or the end of a long statement waits for an acknowledgement
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            sock.settimeout(silence)
-            connection = Connection(
-                where.user,
-                where.host,
-                where.database,
-                where.port,
-                where.password or "",  # a server that wants one refuses this; the driver breaks without any
-                ssl_context=_ssl(where),
-                application_name="ftassets",
-                startup_params={"statement_timeout": f"{STATEMENT_SECONDS * 1000:.0f}"},
-                sock=sock,
-            )
-            link = _Link(connection)
-            # a database may be set to acknowledge before anything is on disk
-            link.run("SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'")
-        except _errors() as error:
-            if sock is not None:
-                sock.close()
-            raise self._unreachable(error) from error
-        return link
-
-    def _set_up(self, link: "_Link") -> None:
-        """Create the tables when there are none. Raises RuntimeError for those of another release, or a database that is not UTF-8."""
-        [[encoding]] = link.run("SELECT current_setting('server_encoding')")
-        if encoding != "UTF8":
-            raise RuntimeError(f"{self._server.place} stores {encoding}, which not every text fits: CREATE DATABASE ... ENCODING 'UTF8'")
-        link.run("BEGIN")
-        link.run(f"SELECT pg_advisory_xact_lock({_SETUP_LOCK})")  # processes that start together take turns
-        if link.run("SELECT to_regclass('traffic_schema') IS NULL") == [[True]]:
-            link.connection.execute_simple(f"{SCHEMA} INSERT INTO traffic_schema VALUES ({SCHEMA_VERSION})")
-        [[version]] = link.run("SELECT max(version) FROM traffic_schema")
-        link.run("COMMIT")
-        if version != SCHEMA_VERSION:
-            raise RuntimeError(
-                f"{self._server.place} has traffic schema {version}, this release reads {SCHEMA_VERSION}: upgrade, or take another database"
-            )
-
-    def _unreachable(self, error: BaseException | None) -> LogUnreachable:
-        return LogUnreachable(
-            f"the traffic log's server {self._server.place} cannot be used ({_reason(error)}): "
-            "see that it runs and FTASSETS_TRAFFIC_URL is right"
-        )
-
-
-class _Lost(Exception):
-    """The connection broke; its cause says how."""
-
-
-class _Link:
-    """A connection with the statements prepared on it: one exchange with the server a call instead of three."""
-
-    def __init__(self, connection: "Connection") -> None:
-        self.connection = connection
-        self._prepared: dict[str, PreparedStatement] = {}
-
-    def run(self, statement: str, **params: Any) -> list[list[Any]]:
-        """The rows of a fixed statement."""
-        if not params:
-            return self.connection.execute_simple(statement).rows or []
-        if statement not in self._prepared:
-            self._prepared[statement] = self.connection.prepare(statement)
-        return self._prepared[statement].run(**params) or []
-
-    def close(self) -> None:
-        with suppress(*_errors(), AttributeError):  # it may be closed or broken
-            self.connection.close()
-
-
-@dataclass(frozen=True)
-class Server:
-    """Where a PostgreSQL database is, as its URL names it."""
-
-    host: str
-    port: int
-    database: str
-    user: str
-    password: str | None = field(repr=False)
-    sslmode: str
-    sslrootcert: str | None
-
-    @property
-    def place(self) -> str:
-        """For messages."""
-        return f"{self.host}:{self.port}/{self.database}"
-
-
-def server(url: str) -> Server:
-    """Parts of `postgresql://user:password@host:5432/db?sslmode=...`, percent-encoded as in any URL; sslmode and sslrootcert as in libpq.
-
-    Raises ValueError, without the URL in it: it has a password.
-    """
-    form = "FTASSETS_TRAFFIC_URL is not a URL such as postgresql://user:password@host:5432/db?sslmode=require"
-    try:
-        parts = urlsplit(url)
-        port = parts.port or 5432
-    except ValueError:
-        raise ValueError(f"{form}: special characters in user and password are percent-encoded (# is %23, / is %2F)") from None
-    database = unquote(parts.path[1:])
-    if parts.scheme not in ("postgresql", "postgres") or not parts.hostname or not parts.username or not database or parts.fragment:
-        raise ValueError(
-            f"{form}: it needs scheme, user, host and database, and special characters are percent-encoded (# is %23, / is %2F)"
-        )
-    options = {name: values[-1] for name, values in parse_qs(parts.query).items()}
-    mode = options.pop("sslmode", "prefer")
-    certificate = options.pop("sslrootcert", None)
-    if options or mode not in ("disable", "prefer", "require", "verify-ca", "verify-full"):
-        raise ValueError(
-            "FTASSETS_TRAFFIC_URL takes sslmode=disable, prefer, require, verify-ca or verify-full, and sslrootcert=FILE, nothing else"
-        )
-    password = None if parts.password is None else unquote(parts.password)
-    return Server(parts.hostname, port, database, unquote(parts.username), password, mode, certificate)
-
-
-def _ssl(where: Server) -> Any:
-    """What pg8000 takes: False for none, None for some if the server has it, True for some, a context for a certificate that is checked."""
-    if where.sslmode in ("verify-ca", "verify-full"):
-        context = ssl.create_default_context(cafile=where.sslrootcert)
-        context.check_hostname = where.sslmode == "verify-full"
-        return context
-    return {"disable": False, "prefer": None, "require": True}[where.sslmode]
-
-
-def _errors() -> tuple[type[Exception], ...]:
-    """What a connection raises."""
-    from pg8000.exceptions import Error
-    from scramp import ScramException
-
-    return (Error, OSError, ScramException)
-
-
-def _is_lost(error: BaseException) -> bool:
-    from pg8000.exceptions import InterfaceError
-
-    return isinstance(error, (InterfaceError, OSError)) or _state(error).startswith(_LOST_STATES)
-
-
-def _state(error: BaseException) -> str:
-    """SQLSTATE of an error the server reports, empty for another one."""
-    from pg8000.exceptions import DatabaseError
-
-    return error.args[0].get("C", "") if isinstance(error, DatabaseError) and isinstance(error.args[0], dict) else ""
-
-
-def _reason(error: BaseException | None) -> str:
-    """The server's own words, or the system's."""
-    said = error.args[0] if error is not None and error.args else error
-    return str(said.get("M", said)) if isinstance(said, dict) else str(error)
+def _set_up(link: Link, place: str) -> None:
+    """Create the tables when there are none. Raises RuntimeError for those of another release, or a database that is not UTF-8."""
+    [[encoding]] = link.run("SELECT current_setting('server_encoding')")
+    if encoding != "UTF8":
+        raise RuntimeError(f"{place} stores {encoding}, which not every text fits: CREATE DATABASE ... ENCODING 'UTF8'")
+    link.run("BEGIN")
+    link.run(f"SELECT pg_advisory_xact_lock({_SETUP_LOCK})")  # processes that start together take turns
+    if link.run("SELECT to_regclass('traffic_schema') IS NULL") == [[True]]:
+        link.connection.execute_simple(f"{SCHEMA} INSERT INTO traffic_schema VALUES ({SCHEMA_VERSION})")
+    [[version]] = link.run("SELECT max(version) FROM traffic_schema")
+    link.run("COMMIT")
+    if version != SCHEMA_VERSION:
+        raise RuntimeError(f"{place} has traffic schema {version}, this release reads {SCHEMA_VERSION}: upgrade, or take another database")
 
 
 def _to_json(value: object) -> str:

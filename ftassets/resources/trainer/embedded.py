@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from ftassets.domain.training import TrainingJob, TrainingResult
-from ftassets.resources.child import run_child
+from ftassets.resources.child import run_child, write_job
 from ftassets.resources.trainer.base import Trainer
-from ftassets.resources.trainer.outcome import result_of, write_job
+from ftassets.resources.trainer.outcome import result_of
 
 
 class SubprocessTrainer(Trainer):
@@ -18,4 +18,4 @@ class SubprocessTrainer(Trainer):
 
     def train(self, job: TrainingJob, context: Any) -> TrainingResult:
         """Write the job beside its data, run it, and return its result. Raises TrainingFailed."""
-        return result_of(job, run_child(self._command, write_job(job), context, self._python))
+        return result_of(job, run_child(self._command, write_job(job, job.work / "job.json"), context, self._python))

@@ -13,9 +13,9 @@ from types import SimpleNamespace
 from typing import Any
 
 from ftassets.domain.training import TrainingJob, TrainingResult
-from ftassets.resources.child import Ended, environment, last_words
+from ftassets.resources.child import Ended, environment, last_words, write_job
 from ftassets.resources.trainer.base import Trainer, TrainingFailed, TrainingKilled
-from ftassets.resources.trainer.outcome import result_of, write_job
+from ftassets.resources.trainer.outcome import result_of
 from ftassets.resources.trainer.pod import Seen, look, read_pod, training_pod
 
 RIGHTS = (("create", "pods"), ("get", "pods"), ("list", "pods"), ("delete", "pods"), ("get", "pods/log"))  # what the calls below need
@@ -64,7 +64,7 @@ class KubernetesTrainer(Trainer):
         manifest = read_pod(self._manifest, (self._home, self._cache))
         container = manifest["spec"]["containers"][0]["name"]
         labels = self._labels(job.loop)
-        job_file = write_job(job)
+        job_file = write_job(job, job.work / "job.json")
         reader = PipesK8sPodLogsMessageReader()
         with _connected(manifest) as (core, namespace), open_pipes_session(context, PipesEnvContextInjector(), reader) as session:
             self._clear(core, namespace, labels)

@@ -1,23 +1,11 @@
-"""What a training process is handed, and what its end means, wherever it ran."""
-
-from pathlib import Path
+"""What the end of a training process means, wherever it ran."""
 
 from pydantic import ValidationError
 
 from ftassets.domain.training import TrainingJob, TrainingResult
-from ftassets.resources.child import Ended, failure_file
-from ftassets.resources.files import write_durably
+from ftassets.resources.child import Ended
 from ftassets.resources.trainer.base import TrainingFailed, TrainingKilled
 from ftassets.resources.versions import VersionDamaged, load_manifest
-
-
-def write_job(job: TrainingJob) -> Path:
-    """Write the job beside its data, without the last words of an earlier attempt; the file's path."""
-    job.work.mkdir(parents=True, exist_ok=True)
-    job_file = job.work / "job.json"
-    failure_file(job_file).unlink(missing_ok=True)
-    write_durably(job_file, job.model_dump_json(indent=2))
-    return job_file
 
 
 def result_of(job: TrainingJob, ended: Ended) -> TrainingResult:
