@@ -32,7 +32,7 @@ from ftassets_tests.serving.releases import released  # noqa: E402
 from ftassets_tests.serving.stub_engine import stub_engine  # noqa: E402
 from ftassets_tests.serving.thread_host import ThreadHost  # noqa: E402
 
-LOOP = "support"
+LOOP = "voice_commands"  # the command knows the loops there are
 CLIENTS = 8
 ADDED_MS, BACK_S, COMMAND_S = 10.0, 0.2, 3.0
 
@@ -129,7 +129,7 @@ def command(home: Home, candidate: str) -> bool:
 @contextmanager
 def running(home: Home) -> Iterator[tuple[str, str, str]]:
     """A gateway process with a production version; its address, that of the engine, and a released candidate."""
-    production, candidate = released(home, "production"), released(home, "candidate")
+    production, candidate = released(home, "production", LOOP), released(home, "candidate", LOOP)
     here, there = multiprocessing.Pipe()
     engines = multiprocessing.get_context("spawn").Process(
         target=serve_engines, args=([home.versions / each for each in (production, candidate)], there)
@@ -139,7 +139,7 @@ def running(home: Home) -> Iterator[tuple[str, str, str]]:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     gateway = subprocess.Popen(
-        [sys.executable, "-m", "ftassets_tests.serving.gateway_process", json.dumps(urls), str(port)], env=environment(home)
+        [sys.executable, "-m", "ftassets_tests.serving.gateway_process", json.dumps(urls), str(port), LOOP], env=environment(home)
     )
     try:
         until = time.monotonic() + 60

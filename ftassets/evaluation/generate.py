@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager, suppress
 from functools import lru_cache, partial
 from itertools import groupby
@@ -121,12 +122,19 @@ def generate(
 
 @contextmanager
 def spread(say: Callable[[list[int]], Any], batches: list[list[int]], workers: int) -> Iterator[Iterator[Any]]:
-    """What `say` returns for each batch, in any order; from forked processes that share the loaded model if there are more workers."""
+    """What `say` returns for each batch, in any order; from forked processes that share the loaded model if there are more workers.
+
+    Raises BrokenProcessPool when one of them is killed.
+    """
     if workers == 1:
         yield map(say, batches)
         return
-    with multiprocessing.get_context("fork").Pool(workers, initializer=die_with_parent) as pool:
-        yield pool.imap_unordered(say, batches)
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("fork"), die_with_parent)
+    try:
+        asked = [pool.submit(say, batch) for batch in batches]
+        yield (each.result() for each in as_completed(asked))
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _say(folder: Path, texts: Sequence[str], max_tokens: int, batch: list[int]) -> tuple[list[int], list[dict[str, Any]]]:

@@ -9,6 +9,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ Job = TypeVar("Job", bound=BaseModel)
 
 Report = Callable[[str], None]
 _PR_SET_PDEATHSIG = 1
+KILLED = 137  # how a shell or a container says that SIGKILL ended a process
 
 
 def die_with_parent(look_every: float = 2.0) -> None:
@@ -77,7 +79,8 @@ def set_up_libraries() -> None:
 def work_off(job_file: Path, kind: type[Job], do: Callable[[Job, Report], dict], foreseen: tuple[type[Exception], ...] = ()) -> int:
     """Body of a working process: reads its job, does it, reports the result.
 
-    Exit code: 0 when done, 2 for a foreseen error, 1 for any other; both leave a sentence in the failure file.
+    Exit code: 0 when done, 2 for a foreseen error, 1 for any other; both leave a sentence in the failure file. 137 when one of its
+    forks was killed, as if it had been killed itself.
     """
     die_with_parent()
     with reporting() as (report, deliver):
@@ -89,6 +92,8 @@ def work_off(job_file: Path, kind: type[Job], do: Callable[[Job, Report], dict],
             write_durably(failure_file(job_file), str(error))
             print(f"failed: {error}", file=sys.stderr)
             return 2
+        except BrokenProcessPool:
+            return KILLED
         except Exception as error:
             traceback.print_exc()
             write_durably(failure_file(job_file), f"{type(error).__name__}: {error}")
@@ -106,8 +111,8 @@ class Ended:
 
     @property
     def killed(self) -> bool:
-        """Whether SIGKILL ended it, as the kernel does when memory runs out; 137 is how a shell or a container says so."""
-        return self.code in (-9, 137)
+        """Whether SIGKILL ended it, as the kernel does when memory runs out."""
+        return self.code in (-9, KILLED)
 
 
 def environment() -> dict[str, str]:

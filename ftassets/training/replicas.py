@@ -4,16 +4,21 @@ Two threads in one process are no faster than one for a small model, two process
 """
 
 import os
+import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any, TypeVar
 
 import numpy as np
 
-from ftassets.resources.child import die_with_parent
+from ftassets.resources.child import KILLED, die_with_parent
 
 T = TypeVar("T")
+GRACE = 5.0  # seconds in which the original may notice by itself what made a copy give up, and say it better
+_left = Event()  # there is nothing more to agree on
+_watches: list[Thread] = []  # in the original, one for each copy
 
 
 def fitting(batch_size: int, cores: int) -> int:
@@ -22,12 +27,30 @@ def fitting(batch_size: int, cores: int) -> int:
 
 
 def fork(count: int) -> int:
-    """Make `count` copies of this process; returns 0 in the original, else the copy's number. Torch must not have started threads."""
+    """Make `count` copies of this process; returns 0 in the original, else the copy's number. Torch must not have started threads.
+
+    The original ends when a copy does before its time, with exit code 137 when it was killed.
+    """
+    copies = []
     for rank in range(1, count):
-        if os.fork() == 0:
+        if (pid := os.fork()) == 0:
             die_with_parent()
             return rank
+        copies.append(pid)
+    _left.clear()
+    _watches[:] = [Thread(target=_end_with, args=(pid,), name="replica-watch", daemon=True) for pid in copies]
+    for watch in _watches:
+        watch.start()
     return 0
+
+
+def _end_with(pid: int) -> None:
+    """Replicas wait for each other at every step: without this the original would wait for half an hour."""
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    if code == -signal.SIGKILL:
+        os._exit(KILLED)
+    if code and not _left.wait(GRACE):
+        os._exit(1)
 
 
 def part(rows: Sequence[T], rank: int, count: int, seed: int) -> list[T]:
@@ -53,7 +76,12 @@ def joined(rank: int, count: int, work: Path) -> Iterator[None]:
         yield
         dist.destroy_process_group()
         code = 0
+    except BaseException:
+        for watch in _watches:
+            watch.join(1.0)  # that a copy was killed says more than that it does not answer
+        raise
     finally:
+        _left.set()
         if rank:
             os._exit(code)
 

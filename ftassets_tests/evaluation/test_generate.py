@@ -1,7 +1,9 @@
 import json
 import multiprocessing
 import os
+import signal
 from collections.abc import Callable
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 from ftassets.domain.answers import AnswerJob, Ask
 from ftassets.domain.chat import chat
 from ftassets.evaluation import generate as generate_module
-from ftassets.evaluation.generate import answer, generate
+from ftassets.evaluation.generate import answer, generate, spread
 from ftassets.evaluation.partial import PartialAnswers
 from ftassets_tests.tiny_model import make_tiny_model
 
@@ -150,3 +152,26 @@ def test_no_prompts_is_an_error(tmp_path, tiny_base):
     job.asks[0].prompts_file.write_text("\n")
     with pytest.raises(ValueError, match="no prompts"):
         answer(job, lambda _: None)
+
+
+@pytest.mark.timeout(60)
+def test_forked_processes_end_where_sigterm_is_ignored():
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)  # as below a Dagster process that runs in the background
+    try:
+        for _ in range(20):  # it is a matter of luck when a process reads that there is no more to do
+            with spread(max, [[1, 2], [3, 4]], 2) as answered:
+                assert sorted(answered) == [2, 4]
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def killed_at(batch: list[int]) -> int:
+    if 3 in batch:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return max(batch)
+
+
+@pytest.mark.timeout(60)
+def test_a_forked_process_that_is_killed_is_not_waited_for():
+    with pytest.raises(BrokenProcessPool), spread(killed_at, [[1, 2], [3, 4], [5, 6]], 2) as answered:
+        list(answered)

@@ -1,12 +1,17 @@
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import psutil
 import pytest
+from pydantic import BaseModel
+
+from ftassets.resources.child import KILLED, Ended, Report, last_words, work_off, write_job
 
 ROOT = str(Path(__file__).parents[2])
 
@@ -28,3 +33,19 @@ def test_a_process_ends_when_its_parent_is_killed():
     while grandchild.is_running() and grandchild.status() != psutil.STATUS_ZOMBIE and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not grandchild.is_running() or grandchild.status() == psutil.STATUS_ZOMBIE
+
+
+class Nothing(BaseModel):
+    """A job that asks for nothing."""
+
+
+def test_a_process_whose_fork_was_killed_ends_as_if_it_had_been_killed(tmp_path, monkeypatch):
+    monkeypatch.setattr("ftassets.resources.child.die_with_parent", lambda: None)
+
+    def do(job: Nothing, report: Report) -> dict:
+        with ProcessPoolExecutor(1, multiprocessing.get_context("fork")) as pool:
+            return {"never": pool.submit(os._exit, 9).result()}
+
+    code = work_off(write_job(Nothing(), tmp_path / "job.json"), Nothing, do)
+    assert Ended((), code, last_words(tmp_path / "job.json")) == Ended((), KILLED, None)
+    assert Ended((), code, None).killed

@@ -1,4 +1,4 @@
-"""`python -m ftassets_tests.serving.gateway_process URLS`: a gateway process whose engines run elsewhere; for tests that kill it."""
+"""`python -m ftassets_tests.serving.gateway_process URLS PORT [LOOP]`: a gateway whose engines run elsewhere; for tests that kill it."""
 
 import asyncio
 import json
@@ -35,7 +35,8 @@ class ElsewhereHost:
 async def main() -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    await serve(Home.from_env(), {"support": loop_config()}, ElsewhereHost(json.loads(sys.argv[1])), stop, port=int(sys.argv[2]))
+    urls, port, loop = json.loads(sys.argv[1]), int(sys.argv[2]), sys.argv[3] if len(sys.argv) > 3 else "support"
+    await serve(Home.from_env(), {loop: loop_config(loop)}, ElsewhereHost(urls), stop, port=port)
 
 
 if __name__ == "__main__":
