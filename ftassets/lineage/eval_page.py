@@ -25,8 +25,8 @@ MARKS = {Verdict.PASS: "✔ PASS", Verdict.FAIL: "✘ FAIL", Verdict.NOT_ENOUGH_
 
 
 def gate_table(results: Sequence[GateResult]) -> str:
-    """All gates of a report as a Markdown table."""
-    return markdown_table(["gate", "verdict", "evidence"], [(r.name, MARKS[r.verdict], r.sentence) for r in results])
+    """All gates of a report as a Markdown table; a name beside its evidence would leave that too little width."""
+    return markdown_table(["verdict", "gate and evidence"], [(MARKS[r.verdict], f"**{r.name}**: {r.sentence}") for r in results])
 
 
 def accuracies(report: EvalReport) -> dict[str, dict[str, tuple[float, float, float]]]:
