@@ -29,7 +29,7 @@ from ftassets.lineage.events import node, required
 from ftassets.lineage.node import asset
 from ftassets.reporting.plots import bars, funnel, histogram
 from ftassets.reporting.tables import markdown_table
-from ftassets.resources.dataset_store.base import DatasetStore, ObjectNotFound
+from ftassets.resources.dataset_store.base import DatasetStore, MergeConflict, ObjectNotFound
 from ftassets.resources.embedder.base import Embedder
 from ftassets.resources.serving.base import Serving
 from ftassets.resources.traffic_log.base import TrafficLog
@@ -56,10 +56,11 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         golden_commit = required(context.instance, node(loop.name, "golden_set"))
         golden = read_judged(dataset_store, golden_commit, loop)
         rows = from_parquet(dataset_store.read(seed_commit, seed_path(loop.name)))
-        rows += _stored_rows(dataset_store, loop, traffic_log.forgotten())
+        main = dataset_store.resolve("main")
+        rows += _stored_rows(dataset_store, main, loop, traffic_log.forgotten())
         since = time.time() - loop.dataset.production_window
         rows += from_feedback(traffic_log.reviewed(loop.name, since))
-        before = _previous(dataset_store, loop)
+        before = _previous(dataset_store, main, loop)
         embedded = vector_store.find(loop.name, [row.request_id for row in rows if row.request_id])
         known = {point.request_id: point.vector for point in embedded}
         vectors = _vectors(embedder, [*rows, *golden], known)
@@ -82,20 +83,25 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
             )
         shard = f"{int(time.time())}-{context.run_id[:8]}"
         recipe = loop.dataset.model_dump(mode="json", exclude={"seed", "teacher"})
-        publication = dataset_store.publish(
-            context.run_id,
-            dataset_objects(dataset_store, loop.name, curated.splits, curated.dropped, curated.balance, recipe, shard),
-            f"{loop.name}: dataset of {curated.rows} rows",
-            {
-                "loop": loop.name,
-                "seed_commit": seed_commit,
-                "golden_commit": golden_commit,
-                "content_hash": content_hash(curated.splits),
-                "recipe": digest_of(recipe),
-                **{split: str(len(members)) for split, members in curated.splits.items()},
-                "dropped": str(len(curated.dropped)),
-            },
-        )
+        try:
+            publication = dataset_store.publish(
+                context.run_id,
+                dataset_objects(dataset_store, loop.name, curated.splits, curated.dropped, curated.balance, recipe, shard, main),
+                f"{loop.name}: dataset of {curated.rows} rows",
+                {
+                    "loop": loop.name,
+                    "seed_commit": seed_commit,
+                    "golden_commit": golden_commit,
+                    "content_hash": content_hash(curated.splits),
+                    "recipe": digest_of(recipe),
+                    **{split: str(len(members)) for split, members in curated.splits.items()},
+                    "dropped": str(len(curated.dropped)),
+                },
+                since=main,
+            )
+        except MergeConflict as conflict:  # another run landed a dataset since we looked, started by hand for example
+            context.log.warning(f"{conflict}: curating once more, on top of it")
+            raise dg.RetryRequested(max_retries=2) from conflict
         return dg.MaterializeResult(
             data_version=dg.DataVersion(publication.commit),
             metadata=_metadata(loop, curated, publication.commit, before),
@@ -125,16 +131,16 @@ def from_feedback(reviewed: Sequence[Reviewed]) -> list[Example]:
     return rows
 
 
-def _stored_rows(store: DatasetStore, loop: LoopConfig, forgotten: set[str]) -> list[Example]:
-    """Labelled batches and synthetic rows on main, without what users asked to have forgotten."""
-    rows = read_labels(store, "main", loop.name)
-    rows += [row for path in store.list("main", synthetic_path(loop.name)) for row in from_parquet(store.read("main", path))]
+def _stored_rows(store: DatasetStore, commit: str, loop: LoopConfig, forgotten: set[str]) -> list[Example]:
+    """Labelled batches and synthetic rows, without what users asked to have forgotten."""
+    rows = read_labels(store, commit, loop.name)
+    rows += [row for path in store.list(commit, synthetic_path(loop.name)) for row in from_parquet(store.read(commit, path))]
     return [row for row in rows if row.request_id not in forgotten]
 
 
-def _previous(store: DatasetStore, loop: LoopConfig) -> dict[str, list[Example]]:
+def _previous(store: DatasetStore, commit: str, loop: LoopConfig) -> dict[str, list[Example]]:
     try:
-        return read_splits(store, "main", loop.name)
+        return read_splits(store, commit, loop.name)
     except ObjectNotFound:
         return {}
 

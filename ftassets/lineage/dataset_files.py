@@ -132,13 +132,14 @@ def dataset_objects(
     balance: Mapping[str, float],
     recipe: Mapping[str, JsonValue],
     shard_name: str,
+    since: str = "main",
 ) -> Files:
-    """What to publish so that the loop's dataset on main becomes `wanted`: the shards that change, the index, the quarantine.
+    """What to publish so that the loop's dataset becomes `wanted`: the shards that change since a commit, the index, the quarantine.
 
-    `dropped` says where as `step:row`. New rows lie in shards called `shard_name`. Main is read just before it is written: an index
-    must not name shards that another run rewrote since the caller looked. Raises DatasetError when the dataset on main is damaged.
+    `dropped` says where as `step:row`. New rows lie in shards called `shard_name`. To be published since the same commit: the index
+    must not name shards that another run rewrote meanwhile. Raises DatasetError when the dataset at the commit is damaged.
     """
-    commit = store.resolve("main")
+    commit = store.resolve(since)
     known: dict[str, Shard] = {}
     previous: dict[str, Shards] = {}
     outdated = set()

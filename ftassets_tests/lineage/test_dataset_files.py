@@ -25,7 +25,7 @@ from ftassets.lineage.dataset_files import (
     shard_path,
     to_parquet,
 )
-from ftassets.resources.dataset_store.base import DatasetError, ObjectNotFound
+from ftassets.resources.dataset_store.base import DatasetError, MergeConflict, ObjectNotFound
 from ftassets.resources.dataset_store.embedded import GitDatasetStore
 
 Splits = dict[str, list[Example]]
@@ -105,6 +105,15 @@ def test_a_shard_without_rows_is_removed(store: GitDatasetStore) -> None:
     assert touched == {index_path("loop")} | {shard_path("loop", path) for path in ("train/1.parquet", "validation/1.parquet")}
     assert store.list(commit, "loop/dataset/") == sorted([*ALWAYS, shard_path("loop", "train/2.parquet")])
     assert read_splits(store, commit, "loop") == {"train": rows(30), "validation": [], "test": []}
+
+
+def test_a_dataset_made_from_an_older_one_conflicts_with_the_one_that_landed(store: GitDatasetStore) -> None:
+    looked, _ = publish(store, "1", FIRST)
+    late = dataset_objects(store, "loop", {**FIRST, "train": rows(*range(20), 40)}, [], {}, {}, "2", looked)
+    publish(store, "3", {**FIRST, "train": rows(*range(10))})  # rewrites a shard that the late one keeps
+    with pytest.raises(MergeConflict):
+        store.publish("2", late, "m", {}, since=looked)
+    assert read_splits(store, "main", "loop")["train"] == rows(*range(10))
 
 
 def test_loops_do_not_touch_each_other(store: GitDatasetStore) -> None:

@@ -388,6 +388,16 @@ def test_publish_names_the_landed_commit_when_another_run_was_faster(store: Data
     assert store.publish("r1", {"a": b"1"}, "m", {}).commit == landed[0] == store.resolve("main")
 
 
+def test_publish_since_an_older_commit_conflicts_with_what_changed_there_only(store: DatasetStore) -> None:
+    looked = store.publish("r0", {"a": b"0", "b": b"0"}, "m", {}).commit
+    store.publish("r1", {"b": b"1"}, "m", {})
+    for content in (b"2", b"0"):
+        with pytest.raises(MergeConflict):
+            store.publish("r2", {"a": b"0", "b": content}, "m", {}, since=looked)
+    store.publish("r3", {"a": b"3"}, "m", {}, since=looked)
+    assert contents(store, "main") == {"a": b"3", "b": b"1"}
+
+
 def test_publish_against_a_moved_path_conflicts(store: DatasetStore, monkeypatch: pytest.MonkeyPatch) -> None:
     def commit_late(branch: str, message: str, metadata: Mapping[str, str]) -> str:
         monkeypatch.undo()

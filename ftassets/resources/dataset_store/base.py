@@ -144,26 +144,27 @@ class DatasetStore(ABC):
     def checksum(self, ref: str, path: str) -> str:
         """Opaque; the same for the same bytes within one store. Raises RefNotFound, ObjectNotFound."""
 
-    def publish(self, run_id: str, files: Files, message: str, metadata: Mapping[str, str]) -> Publication:
+    def publish(self, run_id: str, files: Files, message: str, metadata: Mapping[str, str], since: str = "main") -> Publication:
         """Land files on main as one commit of a branch of their own (None removes); doing it again for the same run changes nothing.
 
         The commit carries `run_id` in its metadata. When main already has these bytes at these paths, the newest
         commit that touched them is returned instead. A store that is busy or does not answer is asked again, after a look at
-        what landed. Raises MergeConflict when main moved on the same paths meanwhile, Busy and Unreachable after several tries.
+        what landed. Raises MergeConflict when main moved on the same paths meanwhile, or since the commit the files were made
+        from; Busy and Unreachable after several tries.
         """
         for pause in RETRY_PAUSES:
             try:
-                return self._land(run_id, files, message, metadata)
+                return self._land(run_id, files, message, metadata, since)
             except (Busy, Unreachable):
                 time.sleep(pause)
-        return self._land(run_id, files, message, metadata)
+        return self._land(run_id, files, message, metadata, since)
 
     def last_change(self, ref: str, path: str) -> str:
         """The newest commit on the first-parent history of `ref` whose object at `path` is today's. Raises ObjectNotFound."""
         self.checksum(ref, path)
         return self._held_since(ref, [path])
 
-    def _land(self, run_id: str, files: Files, message: str, metadata: Mapping[str, str]) -> Publication:
+    def _land(self, run_id: str, files: Files, message: str, metadata: Mapping[str, str], since: str) -> Publication:
         paths, branch = tuple(sorted(files)), run_branch(run_id)
         for commit in self.log("main", limit=LOOK_BACK):
             if commit.metadata.get("run_id") == run_id:
@@ -171,8 +172,8 @@ class DatasetStore(ABC):
                 return Publication(commit.id, paths)
         if same := self._unchanged(files):
             return Publication(same, paths)
-        self._drop(branch)  # an earlier attempt died here: begin again from today's main
-        self.branch(branch)
+        self._drop(branch)  # an earlier attempt died here: begin again
+        self.branch(branch, since)
         for path in paths:
             content = files[path]
             if content is not None:
@@ -183,10 +184,10 @@ class DatasetStore(ABC):
         try:
             self.commit(branch, message, marked)
             commit_id = self.merge(branch, "main", message, marked)
-        except NothingToCommit:  # another run landed the same bytes after we looked
+        except NothingToCommit as nothing:  # another run landed the same bytes after we looked, or changed what we leave as it was
             landed = self._unchanged(files)
             if landed is None:
-                raise
+                raise MergeConflict(list(paths)) from nothing
             commit_id = landed
         self._drop(branch)
         return Publication(commit_id, paths)

@@ -156,9 +156,9 @@ class GitDatasetStore(DatasetStore):
                 changes.append(Change(path.decode(), "added" if old is None else "removed" if new is None else "changed"))
         return sorted(changes, key=lambda change: change.path)
 
-    def _land(self, run_id: str, files: Files, message: str, metadata: Mapping[str, str]) -> Publication:
+    def _land(self, run_id: str, files: Files, message: str, metadata: Mapping[str, str], since: str) -> Publication:
         with self._publishing(run_id):
-            return super()._land(run_id, files, message, metadata)
+            return super()._land(run_id, files, message, metadata, since)
 
     @contextmanager
     def _publishing(self, run_id: str) -> Iterator[None]:
