@@ -22,11 +22,11 @@ from typing import Any
 
 import numpy as np
 
-from ftassets.domain.curation import curate, normalised
-from ftassets.domain.curation.near import drop_near
-from ftassets.domain.curation.step import Pool
-from ftassets.domain.loop import LoopConfig
-from ftassets.domain.rows import Example
+from ftassets.config.loop import LoopConfig
+from ftassets.domain.dataset.curation import curate, normalised
+from ftassets.domain.dataset.curation.near import drop_near
+from ftassets.domain.dataset.curation.step import Pool
+from ftassets.domain.dataset.rows import Example
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("FTASSETS_BENCH_DATA", ROOT / "../shared/data")) / "clinc150/data_full.json"
@@ -355,7 +355,7 @@ def brute_force(texts: list[str], others: list[str], limit: float) -> list[tuple
 
 def embedded(count: int) -> tuple[np.ndarray, list[Example]]:
     """Vectors (count, 384) of the first queries, computed once, and their rows."""
-    from ftassets.resources.embedder.embedded import MiniLmEmbedder
+    from ftassets.backends.embedder.minilm import MiniLmEmbedder
 
     rows = [example(n, *query) for n, query in enumerate(clinc()[:count])]
     digest = hashlib.blake2b("\n".join(one.prompt for one in rows).encode(), digest_size=8).hexdigest()

@@ -205,7 +205,7 @@ def queries() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     intents = np.repeat(np.arange(len(names)), PER_INTENT)
     domains = np.array([domain_of[name] for name in names])[intents]
 
-    from ftassets.resources.embedder.embedded import MiniLmEmbedder
+    from ftassets.backends.embedder.minilm import MiniLmEmbedder
 
     embedder = MiniLmEmbedder()
     digest = hashlib.sha256("\n".join([embedder.id, *texts]).encode()).hexdigest()[:16]

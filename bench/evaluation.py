@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import ftassets
+from ftassets.config.home import Home
+from ftassets.config.loop_files import LOOPS
 from ftassets.domain.chat import chat
-from ftassets.domain.rows import parse_jsonl
-from ftassets.evaluation.generate import generate
-from ftassets.home import Home
-from ftassets.loop_files import LOOPS
-from ftassets.resources.base_models import copy_tokenizer, ensure_base
-from ftassets.resources.child import quiet_libraries
+from ftassets.domain.dataset.rows import parse_jsonl
+from ftassets.workers.evaluation.generate import generate
+from ftassets.workers.process import quiet_libraries
+from ftassets.workers.training.base_models import copy_tokenizer, ensure_base
 
 GOLDEN = LOOPS / "voice_commands" / "golden.jsonl"
 SYSTEM = "Answer with the tool call as JSON."

@@ -11,16 +11,17 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from ftassets.domain.endpoint import EndpointState
+from ftassets.config.loop import Rollout
+from ftassets.domain.evaluation.scoring import Score
 from ftassets.domain.gates.gate import Gate
+from ftassets.domain.gates.planning import power
 from ftassets.domain.gates.policy import judge
+from ftassets.domain.gates.presets import RULES, Rule, naive
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.gates.result import Verdict
-from ftassets.domain.loop import Rollout
-from ftassets.domain.planning import WORSE, e_paths, plan_rollout, power
-from ftassets.domain.presets import RULES, Rule, naive
-from ftassets.domain.rollout import Move, Outcome, decide
-from ftassets.domain.scoring import Score
+from ftassets.domain.rollout.canary import Move, Outcome, decide
+from ftassets.domain.rollout.endpoint import EndpointState
+from ftassets.domain.rollout.planning import WORSE, e_paths, plan_rollout
 
 BETTER = Gate(metric="exact_match", better_than="production")
 NO_WORSE = Gate(metric="exact_match", no_worse_than="production", margin=0.02)

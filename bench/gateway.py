@@ -25,12 +25,12 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import httpx  # noqa: E402
 
-from ftassets.home import Home  # noqa: E402
-from ftassets.resources.serving.embedded import GatewayServing  # noqa: E402
-from ftassets.resources.traffic_log.embedded import SqliteTrafficLog  # noqa: E402
-from ftassets_tests.serving.releases import released  # noqa: E402
-from ftassets_tests.serving.stub_engine import stub_engine  # noqa: E402
-from ftassets_tests.serving.thread_host import ThreadHost  # noqa: E402
+from ftassets.backends.serving.gateway import GatewayServing  # noqa: E402
+from ftassets.backends.traffic_log.sqlite import SqliteTrafficLog  # noqa: E402
+from ftassets.config.home import Home  # noqa: E402
+from ftassets.testing.releases import released  # noqa: E402
+from ftassets.testing.stub_engine import stub_engine  # noqa: E402
+from ftassets.testing.thread_host import ThreadHost  # noqa: E402
 
 LOOP = "voice_commands"  # the command knows the loops there are
 CLIENTS = 8
@@ -116,7 +116,7 @@ def command(home: Home, candidate: str) -> bool:
         GatewayServing(home).start(LOOP, candidate, 50, 600, "bench", "canary")
         began = time.monotonic()
         subprocess.run(
-            [sys.executable, "-m", "ftassets.cli", "rollback", LOOP, "--reason", "drill"],
+            [sys.executable, "-m", "ftassets.cli.main", "rollback", LOOP, "--reason", "drill"],
             check=True,
             env=environment(home),
             stdout=subprocess.DEVNULL,
@@ -139,7 +139,7 @@ def running(home: Home) -> Iterator[tuple[str, str, str]]:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     gateway = subprocess.Popen(
-        [sys.executable, "-m", "ftassets_tests.serving.gateway_process", json.dumps(urls), str(port), LOOP], env=environment(home)
+        [sys.executable, "-m", "ftassets.testing.gateway_process", json.dumps(urls), str(port), LOOP], env=environment(home)
     )
     try:
         until = time.monotonic() + 60

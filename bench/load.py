@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 
 import ftassets
-from ftassets.loop_files import LOOPS
+from ftassets.config.loop_files import LOOPS
 
 TEMPLATE = LOOPS / "voice_commands"
 PEER = "import dagster"

@@ -14,12 +14,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ftassets.domain.curation.language import keep_languages
-from ftassets.domain.curation.pii import find, scrub
-from ftassets.domain.curation.quality import request_fault
-from ftassets.domain.curation.step import Pool
-from ftassets.domain.loop import LoopConfig
-from ftassets.domain.rows import Example
+from ftassets.config.loop import LoopConfig
+from ftassets.domain.dataset.curation.language import keep_languages
+from ftassets.domain.dataset.curation.pii import find, scrub
+from ftassets.domain.dataset.curation.quality import request_fault
+from ftassets.domain.dataset.curation.step import Pool
+from ftassets.domain.dataset.rows import Example
 
 DATA = Path(os.environ.get("FTASSETS_BENCH_DATA") or Path(__file__).parents[1] / "../shared/data")
 SYNTHETIC = DATA / "presidio_synth" / "synth_dataset_v2.json"

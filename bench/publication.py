@@ -12,9 +12,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from ftassets.domain.rows import Example, Quarantined
-from ftassets.lineage.dataset_files import dataset_objects, quarantine_path, quarantine_to_parquet, shard_path, to_parquet
-from ftassets.resources.dataset_store.embedded import GitDatasetStore
+from ftassets.assets._shared.dataset_files import dataset_objects, quarantine_path, quarantine_to_parquet, shard_path, to_parquet
+from ftassets.backends.dataset_store.git import GitDatasetStore
+from ftassets.domain.dataset.rows import Example, Quarantined
 
 SPLITS = {"train": 0.8, "validation": 0.1, "test": 0.1}
 QUARANTINED = 0.01  # per row kept

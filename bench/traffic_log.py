@@ -17,11 +17,11 @@ from threading import Thread
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from ftassets.domain.traffic import Exchange  # noqa: E402
-from ftassets.resources.traffic_log.base import TrafficLog  # noqa: E402
-from ftassets.resources.traffic_log.embedded import SqliteTrafficLog  # noqa: E402
-from ftassets.resources.traffic_log.postgres import PostgresTrafficLog  # noqa: E402
-from ftassets_tests.resources.postgres_server import PostgresServer  # noqa: E402
+from ftassets.backends.traffic_log.base import TrafficLog  # noqa: E402
+from ftassets.backends.traffic_log.postgres import PostgresTrafficLog  # noqa: E402
+from ftassets.backends.traffic_log.sqlite import SqliteTrafficLog  # noqa: E402
+from ftassets.domain.traffic.exchange import Exchange  # noqa: E402
+from ftassets.testing.postgres_server import PostgresServer  # noqa: E402
 
 GOAL_MS = 5.0
 BATCH = 50  # as the gateway writes under load: the rows that ended while the batch before was written

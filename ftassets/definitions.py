@@ -5,7 +5,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from ftassets.profiles import resources
+from ftassets.components.resources import resources
 
 
 def load(project: Path) -> dg.Definitions:

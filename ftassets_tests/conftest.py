@@ -18,10 +18,10 @@ from alembic.script import ScriptDirectory  # noqa: E402
 from hypothesis import settings  # noqa: E402
 from xdist.scheduler import LoadScopeScheduling  # noqa: E402
 
-from ftassets_tests.made_once import VARIABLE  # noqa: E402
+from ftassets.testing.made_once import VARIABLE  # noqa: E402
 
 if TYPE_CHECKING:
-    from ftassets_tests.resources.postgres_server import PostgresServer
+    from ftassets.testing.postgres_server import PostgresServer
 
 # the same 50 examples in every run; `pytest --hypothesis-profile=default` looks for new ones, 100 of them
 settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=50)
@@ -50,7 +50,7 @@ def pytest_collection_finish() -> None:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator["PostgresServer"]:
     """A server for all tests of a process; each takes a database of its own."""
-    from ftassets_tests.resources.postgres_server import PostgresServer, binaries
+    from ftassets.testing.postgres_server import PostgresServer, binaries
 
     if binaries() is None:
         pytest.skip("no PostgreSQL on this machine: apt-get install postgresql")

@@ -2,16 +2,15 @@
 
 import re
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from ftassets.profiles import VARIABLES
-from ftassets.resources.traffic_log.choice import VARIABLE
+from ftassets.config.profiles import TRAFFIC_URL, VARIABLES
+from ftassets_tests import ROOT
 
-DEPLOY = Path(__file__).parent.parent / "deploy"
+DEPLOY = ROOT / "deploy"
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 EXAMPLE = dict(line.split("=", 1) for line in (DEPLOY / ".env.example").read_text().splitlines() if line and not line.startswith("#"))
@@ -53,6 +52,6 @@ def test_secrets_come_from_the_environment_file() -> None:
 def test_the_example_has_every_variable_of_the_profile_and_the_ports_of_the_services() -> None:
     assert {name for names in VARIABLES["production"].values() for name in names} <= EXAMPLE.keys()
     assert EXAMPLE["FTASSETS_PROFILE"] == "production"
-    assert VARIABLE in EXAMPLE
+    assert TRAFFIC_URL in EXAMPLE
     for service, variable in (("lakefs", "LAKEFS_ENDPOINT"), ("qdrant", "QDRANT_URL"), ("mlflow", "MLFLOW_TRACKING_URI")):
         assert EXAMPLE[variable] == f"http://127.0.0.1:{SERVICES[service]['ports'][0].split(':')[1]}"

@@ -1,14 +1,11 @@
 """The documentation says what the code says."""
 
-from pathlib import Path
-
-from ftassets.loop_docs import SECTIONS, loop_file_page
-
-ROOT = Path(__file__).parents[1]
+from ftassets.config.reference import SECTIONS, loop_file_page
+from ftassets_tests import ROOT
 
 
 def test_the_page_of_the_loop_file_is_up_to_date() -> None:
-    assert (ROOT / "docs" / "loop-file.md").read_text() == loop_file_page(), "run: python -m ftassets.loop_docs > docs/loop-file.md"
+    assert (ROOT / "docs" / "loop-file.md").read_text() == loop_file_page(), "run: python -m ftassets.config.reference > docs/loop-file.md"
 
 
 def test_every_nested_section_is_documented() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import dagster as dg
 
 from ftassets.automation import bootstrap, jobs, monitors, notices, reconcile, retrain, rollout, schedules
-from ftassets.domain.loop import LoopConfig
+from ftassets.config.loop import LoopConfig
 
 
 def build(loop: LoopConfig) -> tuple[list[Any], list[dg.ScheduleDefinition], list[dg.SensorDefinition]]:

@@ -2,14 +2,14 @@
 
 import dagster as dg
 
+from ftassets.assets._shared.events import newest, node
+from ftassets.assets._shared.node import with_signature
 from ftassets.automation import runs
 from ftassets.automation.jobs import TRIGGER, retrain_job_name
-from ftassets.domain.loop import LoopConfig
+from ftassets.backends.serving.base import Serving, ServingError
+from ftassets.config.home import Home
+from ftassets.config.loop import LoopConfig
 from ftassets.domain.retrain import ATTEMPTS
-from ftassets.home import Home
-from ftassets.lineage.events import newest, node
-from ftassets.lineage.node import with_signature
-from ftassets.resources.serving.base import Serving, ServingError
 
 
 def build(loop: LoopConfig) -> dg.SensorDefinition:

@@ -6,7 +6,7 @@ from pathlib import Path
 import dagster as dg
 
 import ftassets
-from ftassets.home import Home
+from ftassets.config.home import Home
 
 
 def open_instance(home: Home) -> dg.DagsterInstance:

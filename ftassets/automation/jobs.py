@@ -4,9 +4,9 @@ from typing import Any
 
 import dagster as dg
 
+from ftassets.assets._shared.events import node
 from ftassets.automation.mlflow_bridge import end_mlflow_run
-from ftassets.domain.loop import LoopConfig
-from ftassets.lineage.events import node
+from ftassets.config.loop import LoopConfig
 
 LOOP, TRIGGER = "ftassets/loop", "ftassets/trigger"
 RETRAIN_LOCK = "ftassets/retrain"  # at most one run per value of this tag, see dagster.yaml

@@ -4,13 +4,13 @@ from typing import Any
 
 import dagster as dg
 
+from ftassets.assets._shared.events import node
+from ftassets.assets._shared.node import with_signature
+from ftassets.assets.drift_report.asset import WINDOW_END
 from ftassets.automation import runs
 from ftassets.automation.jobs import LOOP, TRIGGER
-from ftassets.domain.loop import LoopConfig
-from ftassets.lineage.drift_report import WINDOW_END
-from ftassets.lineage.events import node
-from ftassets.lineage.node import with_signature
-from ftassets.resources.serving.base import Serving, ServingError, Shift
+from ftassets.backends.serving.base import Serving, ServingError, Shift
+from ftassets.config.loop import LoopConfig
 
 REPORTS = ("live_golden_report", "quality_report", "behaviour_report")
 

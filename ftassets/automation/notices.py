@@ -2,14 +2,14 @@
 
 import dagster as dg
 
+from ftassets.assets._shared.node import with_signature
+from ftassets.assets.release import REFUSED
 from ftassets.automation import runs
 from ftassets.automation.jobs import LOOP
-from ftassets.domain.loop import LoopConfig
-from ftassets.home import Home
-from ftassets.lineage.node import with_signature
-from ftassets.lineage.release import REFUSED
-from ftassets.resources.notifier.base import Notifier
-from ftassets.resources.notifier.routing import alert_about, routed
+from ftassets.backends.notifier.base import Notifier
+from ftassets.backends.notifier.routing import alert_about, routed
+from ftassets.config.home import Home
+from ftassets.config.loop import LoopConfig
 
 
 def build(loop: LoopConfig) -> dg.SensorDefinition:

@@ -4,14 +4,14 @@ import json
 
 import dagster as dg
 
+from ftassets.assets._shared.events import node
+from ftassets.assets._shared.node import with_signature
+from ftassets.assets.endpoint import event, sync_registry
 from ftassets.automation import ownership, runs
 from ftassets.automation.jobs import LOOP
-from ftassets.domain.loop import LoopConfig
-from ftassets.lineage.endpoint import event, sync_registry
-from ftassets.lineage.events import node
-from ftassets.lineage.node import with_signature
-from ftassets.resources.registry.base import Registry
-from ftassets.resources.serving.base import Serving, ServingError, Shift
+from ftassets.backends.registry.base import Registry
+from ftassets.backends.serving.base import Serving, ServingError, Shift
+from ftassets.config.loop import LoopConfig
 
 
 def build(loop: LoopConfig) -> dg.SensorDefinition:

@@ -7,21 +7,21 @@ from pathlib import Path
 
 import dagster as dg
 
+from ftassets.assets._shared.events import data_version, history, metadata_value, newest, node
+from ftassets.assets._shared.node import with_signature
 from ftassets.automation import runs
 from ftassets.automation.jobs import TRIGGER, retrain_job_name
 from ftassets.automation.schedules import next_retrain
+from ftassets.backends.dataset_store.base import LOOK_BACK, Commit, DatasetError, DatasetStore
+from ftassets.backends.serving.base import Serving, ServingError
+from ftassets.backends.traffic_log.base import TrafficLog
+from ftassets.config.home import Home
+from ftassets.config.loop import LoopConfig
 from ftassets.domain import retrain
 from ftassets.domain.drift import DriftVerdict
-from ftassets.domain.endpoint import EndpointState
-from ftassets.domain.loop import LoopConfig
 from ftassets.domain.retrain import QUARTER, Action, Situation, should_retrain
-from ftassets.home import Home
-from ftassets.lineage.events import data_version, history, metadata_value, newest, node
-from ftassets.lineage.node import with_signature
-from ftassets.resources.dataset_store.base import LOOK_BACK, Commit, DatasetError, DatasetStore
-from ftassets.resources.files import write_durably
-from ftassets.resources.serving.base import Serving, ServingError
-from ftassets.resources.traffic_log.base import TrafficLog
+from ftassets.domain.rollout.endpoint import EndpointState
+from ftassets.durable import write_durably
 
 REPORT, REASON, DECISION = "ftassets/drift_report", "ftassets/reason", "ftassets/decision"
 

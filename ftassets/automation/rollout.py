@@ -4,19 +4,19 @@ import time
 
 import dagster as dg
 
+from ftassets.assets._shared.events import data_version, history, metadata_value, node
+from ftassets.assets._shared.node import with_signature
 from ftassets.automation import runs
 from ftassets.automation.jobs import endpoint_job_name
-from ftassets.domain.endpoint import EndpointState
-from ftassets.domain.loop import LoopConfig
-from ftassets.domain.rollout import Move, Outcome, decide
-from ftassets.domain.scoring import well_formed
-from ftassets.home import Home
-from ftassets.lineage.events import data_version, history, metadata_value, node
-from ftassets.lineage.node import with_signature
-from ftassets.resources.releases import NotApproved, Releases
-from ftassets.resources.serving.base import Serving, ServingError, Shift
-from ftassets.resources.signer.base import Signer
-from ftassets.resources.traffic_log.base import TrafficLog
+from ftassets.backends.artifacts.releases import NotApproved, Releases
+from ftassets.backends.serving.base import Serving, ServingError, Shift
+from ftassets.backends.signer.base import Signer
+from ftassets.backends.traffic_log.base import TrafficLog
+from ftassets.config.home import Home
+from ftassets.config.loop import LoopConfig
+from ftassets.domain.evaluation.scoring import well_formed
+from ftassets.domain.rollout.canary import Move, Outcome, decide
+from ftassets.domain.rollout.endpoint import EndpointState
 
 
 def build(loop: LoopConfig) -> dg.SensorDefinition:

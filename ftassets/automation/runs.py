@@ -5,8 +5,8 @@ from datetime import datetime
 import dagster as dg
 
 from ftassets.automation.jobs import LOOP, endpoint_job_name, retrain_job_name
-from ftassets.domain.loop import LoopConfig
-from ftassets.home import Home
+from ftassets.config.home import Home
+from ftassets.config.loop import LoopConfig
 
 UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,

@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 import dagster as dg
 from dagster._utils.schedules import get_next_cron_tick
 
+from ftassets.assets._shared.node import with_signature
+from ftassets.assets.drift_report.asset import WINDOW_END
 from ftassets.automation.jobs import watch_job_name
-from ftassets.domain.loop import LoopConfig
-from ftassets.lineage.drift_report import WINDOW_END
-from ftassets.lineage.node import with_signature
-from ftassets.resources.serving.base import Serving, ServingError
+from ftassets.backends.serving.base import Serving, ServingError
+from ftassets.config.loop import LoopConfig
 
 PERIODS = {"weekly": 7 * 86400.0, "biweekly": 14 * 86400.0}  # seconds
 

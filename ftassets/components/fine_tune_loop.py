@@ -9,9 +9,10 @@ from dagster.components import Component, ComponentLoadContext
 from pydantic import BaseModel, ModelWrapValidatorHandler, ValidationError, model_validator
 from pydantic_core import InitErrorDetails
 
-from ftassets import automation, lineage
-from ftassets.domain.loop import LoopConfig
-from ftassets.loop_files import located, rendered
+from ftassets import assets as lineage
+from ftassets import automation
+from ftassets.config.loop import LoopConfig
+from ftassets.config.loop_files import located, rendered
 
 
 class LoopAttributes(LoopConfig):
@@ -70,7 +71,7 @@ class FineTuneLoop(Component):
         return cls(loop)
 
     def build_defs(self, context: ComponentLoadContext) -> dg.Definitions:
-        """Assets, checks, jobs, schedules and sensors of the loop; resources come from `ftassets.profiles`."""
+        """Assets, checks, jobs, schedules and sensors of the loop; resources come from `ftassets.config.profiles`."""
         return build_loop(self.loop)
 
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import dagster as dg
 
+from ftassets.assets._shared.events import data_version, history, metadata_value, newest, node
 from ftassets.automation.instance import open_instance
-from ftassets.domain.endpoint import EndpointState
-from ftassets.home import Home
-from ftassets.lineage.events import data_version, history, metadata_value, newest, node
-from ftassets.resources.serving.base import Shift
-from ftassets.resources.serving.embedded import GatewayServing
+from ftassets.backends.serving.base import Shift
+from ftassets.backends.serving.gateway import GatewayServing
+from ftassets.config.home import Home
+from ftassets.domain.rollout.endpoint import EndpointState
 
 
 @dataclass(frozen=True)

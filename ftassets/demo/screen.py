@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from rich.console import Console
 from rich.table import Table
 
-from ftassets.domain.loop import LoopConfig
+from ftassets.config.loop import LoopConfig
 
 
 class Screen:

@@ -11,20 +11,20 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from ftassets.backends.dataset_store.git import GitDatasetStore
+from ftassets.backends.serving.base import ServingError
+from ftassets.config.home import Home
+from ftassets.config.loop import LoopConfig
+from ftassets.config.loop_files import read_loops
+from ftassets.config.profiles import traffic_log
 from ftassets.demo.client import Users
 from ftassets.demo.memory import MemoryWatch
 from ftassets.demo.observer import Observer, launched_by
 from ftassets.demo.screen import Screen, final_tables
 from ftassets.demo.summary import collect, side_by_side
 from ftassets.demo.voice_commands import DRIFTED, ESTABLISHED, Utterance, draw
-from ftassets.domain.loop import LoopConfig
-from ftassets.home import Home
-from ftassets.loop_files import read_loops
-from ftassets.resources.dataset_store.embedded import GitDatasetStore
-from ftassets.resources.files import write_durably
-from ftassets.resources.serving.base import ServingError
-from ftassets.resources.traffic_log.choice import chosen_log
-from ftassets.serving.supervisor import Ports, down, up
+from ftassets.durable import write_durably
+from ftassets.processes.up import Ports, down, up
 
 LOOP = "voice_commands"
 BOOTSTRAP_LIMIT = 1500.0  # seconds until the demo gives up on a stage
@@ -54,7 +54,7 @@ def run(home: Home, ports: Ports, keep_open: bool) -> None:
             teller.tell()
             users = teller.users
             stages["total"] = time.time() - begin
-            summary = collect(teller.observer, loop, users, chosen_log(home), teller.quiet, teller.drifted, stages, memory.peak_mb)
+            summary = collect(teller.observer, loop, users, traffic_log(home), teller.quiet, teller.drifted, stages, memory.peak_mb)
             path, requests = home.root / "summary.json", summary["requests"]
             write_durably(path, json.dumps(summary, indent=2))
             screen.__exit__()

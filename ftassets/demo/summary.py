@@ -3,19 +3,19 @@
 from collections.abc import Sequence
 from typing import Any
 
+from ftassets.assets._shared.dataset_files import from_parquet, golden_path
+from ftassets.assets._shared.events import node, required
+from ftassets.assets.eval_report.measuring import ROLES
+from ftassets.assets.eval_report.rows import read_answers
+from ftassets.backends.dataset_store.base import DatasetStore
+from ftassets.backends.traffic_log.base import TrafficLog
+from ftassets.config.loop import LoopConfig
 from ftassets.demo.client import Users
 from ftassets.demo.observer import Observer, launched_by
 from ftassets.domain.drift import DriftVerdict
 from ftassets.domain.gates.policy import judge
 from ftassets.domain.gates.report import EvalReport, in_slice
-from ftassets.domain.loop import LoopConfig
 from ftassets.domain.statistics import wilson_interval
-from ftassets.lineage.dataset_files import from_parquet, golden_path
-from ftassets.lineage.evaluated_rows import read_answers
-from ftassets.lineage.events import node, required
-from ftassets.lineage.measuring import ROLES
-from ftassets.resources.dataset_store.base import DatasetStore
-from ftassets.resources.traffic_log.base import TrafficLog
 
 
 def collect(

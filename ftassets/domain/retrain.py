@@ -7,8 +7,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from ftassets.config.loop import LoopConfig, RetrainOn
 from ftassets.domain.canonical import canonical_json
-from ftassets.domain.loop import LoopConfig, RetrainOn
 
 QUARTER = 91 * 86400.0  # seconds
 ATTEMPTS = 5  # a run whose process dies this often needs a person

@@ -6,14 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ftassets.backends.dataset_store.base import DatasetError
+from ftassets.backends.evaluator.base import EvaluationFailed
+from ftassets.config.home import Home
+from ftassets.config.profiles import backends
+from ftassets.durable import write_durably
 from ftassets.gate_service.contract import BadRequest, EvaluationJob
 from ftassets.gate_service.evaluation import evaluate
-from ftassets.home import Home
-from ftassets.profiles import backends
-from ftassets.resources.child import die_with_parent, failure_file
-from ftassets.resources.dataset_store.base import DatasetError
-from ftassets.resources.evaluator.base import EvaluationFailed
-from ftassets.resources.files import write_durably
+from ftassets.workers.process import die_with_parent, failure_file
 
 BAD_REQUEST = 2  # exit code
 

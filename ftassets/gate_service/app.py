@@ -12,11 +12,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from ftassets.backends.dataset_store.base import DatasetError
+from ftassets.backends.evaluator.base import EvaluationFailed
 from ftassets.gate_service.contract import BadRequest, Denied, EvaluateRequest, EvaluationJob
 from ftassets.gate_service.openapi import document
 from ftassets.gate_service.turns import OutOfTime, QueueFull, Turns
-from ftassets.resources.dataset_store.base import DatasetError
-from ftassets.resources.evaluator.base import EvaluationFailed
 
 MAX_BODY = 65_536  # bytes
 RETRY_AFTER = 120  # seconds

@@ -6,12 +6,13 @@ import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
-from ftassets.domain.loop import LoopConfig
+from ftassets.assets._shared.dataset_files import golden_path
+from ftassets.backends.artifacts.versions import FORBIDDEN, VersionDamaged, load_manifest
+from ftassets.backends.dataset_store.base import DatasetStore, ObjectNotFound, RefNotFound
+from ftassets.config.home import Home
+from ftassets.config.loop import LoopConfig
+from ftassets.domain.release.version import ADAPTER, MERGED
 from ftassets.gate_service.contract import BadRequest, EvaluateRequest, EvaluationJob
-from ftassets.home import Home
-from ftassets.lineage.dataset_files import golden_path
-from ftassets.resources.dataset_store.base import DatasetStore, ObjectNotFound, RefNotFound
-from ftassets.resources.versions import ADAPTER, FORBIDDEN, MERGED, VersionDamaged, load_manifest
 
 WANTED = (f"{ADAPTER}/adapter_config.json", f"{ADAPTER}/adapter_model.safetensors", f"{MERGED}/config.json")
 _DIGEST = re.compile(r"[0-9a-f]{12,64}")

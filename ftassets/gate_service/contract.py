@@ -5,8 +5,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from ftassets.config.loop import LoopConfig
 from ftassets.domain.gates.result import GateResult
-from ftassets.domain.loop import LoopConfig
 
 GOLDEN_SET = r"^[a-z][a-z0-9_]{0,40}(@[0-9a-f]{40,64})?$"
 

@@ -4,19 +4,19 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from ftassets.domain.endpoint import EndpointState
+from ftassets.assets.eval_report.answering import NotComparable
+from ftassets.assets.eval_report.measuring import measure
+from ftassets.backends.artifacts.versions import VersionDamaged, verify
+from ftassets.backends.dataset_store.base import DatasetStore
+from ftassets.backends.evaluator.base import EvaluationFailed, Evaluator
+from ftassets.backends.serving.base import Serving, ServingError
+from ftassets.config.home import Home
 from ftassets.domain.gates.policy import judge, passed
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.gates.result import GateResult, Verdict
+from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets.gate_service.condition import judge_caller
 from ftassets.gate_service.contract import BadRequest, EvaluationJob, GateAnswer
-from ftassets.home import Home
-from ftassets.lineage.answering import NotComparable
-from ftassets.lineage.measuring import measure
-from ftassets.resources.dataset_store.base import DatasetStore
-from ftassets.resources.evaluator.base import EvaluationFailed, Evaluator
-from ftassets.resources.serving.base import Serving, ServingError
-from ftassets.resources.versions import VersionDamaged, verify
 
 
 def evaluate(job: EvaluationJob, home: Home, store: DatasetStore, evaluator: Evaluator, serving: Serving, context: Any) -> GateAnswer:

@@ -8,9 +8,9 @@ import sys
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
+from ftassets.backends.evaluator.base import EvaluationFailed
 from ftassets.gate_service.contract import BadRequest, EvaluationJob, GateAnswer
-from ftassets.resources.child import last_words, write_job
-from ftassets.resources.evaluator.base import EvaluationFailed
+from ftassets.workers.process import last_words, write_job
 
 LIMIT = 600.0  # seconds a request may take, its wait included
 WAITING = 8  # requests that may wait

@@ -5,7 +5,7 @@ import pytest
 
 from ftassets.automation import runs
 from ftassets.automation.jobs import TRIGGER, retrain_job_name
-from ftassets.domain.endpoint import EndpointState
+from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets_tests.automation.conftest import NAME, Bench, C, P, S, loop_of, requested, skipped
 
 

@@ -6,10 +6,10 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from ftassets.assets.drift_report.asset import WINDOW_END
 from ftassets.automation import monitors
 from ftassets.automation.jobs import LOOP, TRIGGER
-from ftassets.domain.endpoint import EndpointState
-from ftassets.lineage.drift_report import WINDOW_END
+from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets_tests.automation.conftest import AUTO, NAME, Bench, C, P, loop_of, requested, skipped
 
 AT = datetime(2026, 3, 1, 7, tzinfo=UTC)

@@ -6,10 +6,10 @@ import dagster as dg
 
 from ftassets.automation import notices
 from ftassets.automation.jobs import LOOP
-from ftassets.domain.loop import LoopConfig
-from ftassets.resources.notifier.base import Alert, Notifier
+from ftassets.backends.notifier.base import Alert, Notifier
+from ftassets.config.loop import LoopConfig
+from ftassets.testing.doubles.http import receiver
 from ftassets_tests.automation.conftest import AUTO, NAME, Bench, loop_of
-from ftassets_tests.resources.http_double import receiver
 
 
 class Told(Notifier):

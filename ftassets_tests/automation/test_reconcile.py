@@ -10,10 +10,10 @@ import time
 import dagster as dg
 import psutil
 
+from ftassets.assets._shared.events import DATA_VERSION, metadata_value, node
 from ftassets.automation import ownership, runs
 from ftassets.automation.jobs import LOOP, retrain_job_name
-from ftassets.domain.endpoint import EndpointState
-from ftassets.lineage.events import DATA_VERSION, metadata_value, node
+from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets_tests.automation.conftest import NAME, Bench, C, FakeRegistry, P, S
 
 

@@ -11,11 +11,11 @@ import pytest
 from ftassets.automation import retrain, runs
 from ftassets.automation.jobs import LOOP, TRIGGER, endpoint_job_name, retrain_job_name
 from ftassets.automation.schedules import next_retrain
-from ftassets.commands.flywheel import label_import
-from ftassets.domain.endpoint import EndpointState
-from ftassets.domain.loop import LoopConfig
-from ftassets.resources.dataset_store.base import Unreachable
-from ftassets.resources.traffic_log.base import Feedback, Reviewed
+from ftassets.backends.dataset_store.base import Unreachable
+from ftassets.backends.traffic_log.base import Feedback, Reviewed
+from ftassets.cli.commands.labelling import label_import
+from ftassets.config.loop import LoopConfig
+from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets_tests.automation.conftest import AUTO, NAME, Bench, P, S, loop_of, requested, skipped
 
 DAY = 86400.0

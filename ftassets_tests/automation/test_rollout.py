@@ -7,8 +7,8 @@ import pytest
 
 from ftassets.automation import rollout, runs
 from ftassets.automation.jobs import endpoint_job_name
-from ftassets.domain.approval import Approval, approval_statement
-from ftassets.domain.endpoint import EndpointState
+from ftassets.domain.release.approval import Approval, approval_statement
+from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets_tests.automation.conftest import AUTO, NAME, Bench, C, FakeTraffic, P, S, config_of, loop_of, requested, skipped
 
 

@@ -14,9 +14,9 @@ from dagster.components.testing import create_defs_folder_sandbox
 from pydantic import ValidationError
 
 from ftassets.components import FineTuneLoop
-from ftassets.domain.loop import LoopConfig
-from ftassets.loop_files import LOOPS, read_loops
-from ftassets.profiles import resources
+from ftassets.components.resources import resources
+from ftassets.config.loop import LoopConfig
+from ftassets.config.loop_files import LOOPS, read_loops
 
 SHIPPED = LOOPS / "voice_commands"
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ftassets.demo.voice_commands import DATA, DRIFTED, ESTABLISHED, draw, golden_lines, parse, seed_lines, stream, templates
-from ftassets.domain.rows import parse_jsonl
+from ftassets.domain.dataset.rows import parse_jsonl
 
 
 def lines(name: str) -> list[str]:

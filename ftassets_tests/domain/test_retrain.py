@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ftassets.domain.loop import LoopConfig
+from ftassets.config.loop import LoopConfig
 from ftassets.domain.retrain import ATTEMPTS, Action, Cause, Situation, Trigger, estimate, expected_rows, record, replay, should_retrain
 
 HOUR = 3600.0

@@ -13,19 +13,19 @@ from schemathesis.checks import positive_data_acceptance
 from schemathesis.schemas import APIOperation
 from starlette.testclient import TestClient
 
+from ftassets.assets._shared.dataset_files import from_parquet, golden_path, read_splits
+from ftassets.assets.eval_report.answering import answer_file
+from ftassets.assets.eval_report.rows import RowSet
+from ftassets.backends.artifacts.versions import load_manifest
+from ftassets.backends.evaluator.base import EvaluationFailed
+from ftassets.backends.evaluator.subprocess import SubprocessEvaluator
+from ftassets.backends.serving.gateway import GatewayServing
 from ftassets.domain.gates.gate import Gate
 from ftassets.gate_service.app import MAX_BODY, gate_app
 from ftassets.gate_service.checks import job_for
 from ftassets.gate_service.contract import EvaluateRequest, EvaluationJob, GateAnswer
 from ftassets.gate_service.evaluation import evaluate
 from ftassets.gate_service.turns import OutOfTime, QueueFull, Turns
-from ftassets.lineage.answering import answer_file
-from ftassets.lineage.dataset_files import from_parquet, golden_path, read_splits
-from ftassets.lineage.evaluated_rows import RowSet
-from ftassets.resources.evaluator.base import EvaluationFailed
-from ftassets.resources.evaluator.embedded import SubprocessEvaluator
-from ftassets.resources.serving.embedded import GatewayServing
-from ftassets.resources.versions import load_manifest
 from ftassets_tests.gate_service.world import LOOP, World, make_world, write_answers
 
 KEY = "a key for the tests of this file"

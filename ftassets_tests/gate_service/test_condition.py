@@ -4,13 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ftassets.domain.evaluation.scoring import Score
 from ftassets.domain.gates.gate import Gate
 from ftassets.domain.gates.macro_f1 import macro_f1
 from ftassets.domain.gates.paired import labels
 from ftassets.domain.gates.policy import judge
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.gates.result import Verdict
-from ftassets.domain.scoring import Score
 from ftassets.gate_service.condition import NAME, judge_caller, policy_f1
 
 AT_LEAST = Gate(metric="f1", at_least=0.8)

@@ -4,20 +4,20 @@ import asyncio
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
-from ftassets.domain.scoring import label_of
+from ftassets.assets.eval_report.answering import answer_file
+from ftassets.assets.eval_report.rows import RowSet, read_answers
+from ftassets.domain.evaluation.scoring import label_of
 from ftassets.gate_service.contract import BadRequest, GateAnswer
 from ftassets.gate_service.evaluation import evaluate
 from ftassets.gate_service.turns import run_process
-from ftassets.lineage.answering import answer_file
-from ftassets.lineage.evaluated_rows import RowSet, read_answers
+from ftassets.testing.thread_host import ThreadHost, run_gateway_in_thread
+from ftassets.testing.tiny_loop import taught_model
+from ftassets.testing.tiny_model import make_tiny_model
+from ftassets_tests import ROOT
 from ftassets_tests.gate_service.world import LOOP, World, make_world
-from ftassets_tests.serving.thread_host import ThreadHost, run_gateway_in_thread
-from ftassets_tests.tiny_loop import taught_model
-from ftassets_tests.tiny_model import make_tiny_model
 
 pytestmark = pytest.mark.slow
 
@@ -51,7 +51,7 @@ def answer(world: World) -> Iterator[tuple[GateAnswer, set[str]]]:
 @contextmanager
 def this_tree() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH")])))
+        patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])))
         yield
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import psutil
 import pytest
 
+from ftassets.backends.evaluator.base import EvaluationFailed
+from ftassets.config.home import Home
 from ftassets.gate_service.contract import BadRequest, EvaluationJob, GateAnswer
 from ftassets.gate_service.turns import KEY, OutOfTime, QueueFull, Turns, run_process
-from ftassets.home import Home
-from ftassets.resources.evaluator.base import EvaluationFailed
-from ftassets_tests.serving.releases import loop_config
+from ftassets.testing.releases import loop_config
 
 ANSWER = GateAnswer(
     passed=True, f1_score=1.0, latency_ms_p99=None, message="All hold.", verdicts=[], loop="support", version="a" * 64,

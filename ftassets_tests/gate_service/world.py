@@ -8,16 +8,16 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ftassets.domain.loop import LoopConfig
-from ftassets.domain.rows import Example, parse_jsonl
-from ftassets.domain.versions import VersionManifest
+from ftassets.assets._shared.dataset_files import dataset_objects, golden_path, to_parquet
+from ftassets.backends.artifacts.versions import file_digests, publish
+from ftassets.backends.dataset_store.git import GitDatasetStore
+from ftassets.config.home import Home
+from ftassets.config.loop import LoopConfig
+from ftassets.domain.dataset.rows import Example, parse_jsonl
+from ftassets.domain.release.version import VersionManifest
 from ftassets.gate_service.checks import job_for
 from ftassets.gate_service.contract import EvaluateRequest, EvaluationJob
-from ftassets.home import Home
-from ftassets.lineage.dataset_files import dataset_objects, golden_path, to_parquet
-from ftassets.resources.dataset_store.embedded import GitDatasetStore
-from ftassets.resources.versions import file_digests, publish
-from ftassets_tests.tiny_loop import LOOP, rows, tiny_config
+from ftassets.testing.tiny_loop import LOOP, rows, tiny_config
 
 ADAPTER_FILES = ("adapter/adapter_config.json", "adapter/adapter_model.safetensors")
 

@@ -8,7 +8,7 @@ from itertools import combinations, product
 
 import pytest
 
-from ftassets.domain.rows import Example, parse_jsonl
+from ftassets.domain.dataset.rows import Example, parse_jsonl
 
 QUEUES = {"account", "billing", "shipping", "bug", "feature_request", "security", "cancellation"}
 PRIORITIES = {"low", "normal", "high"}

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ftassets.domain.curation.language import detect
+from ftassets.domain.dataset.curation.language import detect
 from ftassets.domain.drift.comparison import INFORM_RATE, Statistic
 
 # How instruction-tuned models begin to decline. English only: answers in other languages count as no refusal.

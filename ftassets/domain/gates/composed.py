@@ -8,9 +8,9 @@ from ftassets.domain.gates.gate import Gate
 from ftassets.domain.gates.macro_f1 import macro_f1
 from ftassets.domain.gates.measured import row_values
 from ftassets.domain.gates.paired import labels
+from ftassets.domain.gates.presets import RULES, as_gate, usual_reading
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.gates.result import GateResult, Verdict
-from ftassets.domain.presets import RULES, as_gate, usual_reading
 from ftassets.domain.statistics import holm
 
 Judge = Callable[[Gate], GateResult]

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from ftassets.domain.evaluation.metrics import RIGHT_OR_WRONG, scale
 from ftassets.domain.gates.gate import Gate
-from ftassets.domain.gates.kinds import RIGHT_OR_WRONG, scale
 from ftassets.domain.gates.macro_f1 import macro_f1, macro_f1_draws
 from ftassets.domain.gates.measured import row_values
 from ftassets.domain.gates.paired import labels, not_measured, width

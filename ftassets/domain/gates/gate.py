@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, WithJsonSchema, model_validator
 
-from ftassets.domain.gates.kinds import LOWER_IS_BETTER, RELATIVE, scale
-from ftassets.domain.units import Fraction, Strict
+from ftassets.config.units import Fraction, Strict
+from ftassets.domain.evaluation.metrics import LOWER_IS_BETTER, RELATIVE, scale
 
 Preset = Literal["rouge_l", "bertscore_f1", "task_accuracy", "latency", "f1"]
 _OWN = ("exact_match", "field_accuracy", "f1", "latency_p95", "parity", "judge", "human_review")

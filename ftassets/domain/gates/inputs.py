@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from ftassets.domain.rows import Example
+from ftassets.domain.dataset.rows import Example
 
 _SHOWN = 5
 

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from math import isfinite
 
+from ftassets.domain.evaluation.metrics import ROW_VALUES
+from ftassets.domain.evaluation.scoring import Score
 from ftassets.domain.gates.gate import Gate
-from ftassets.domain.gates.kinds import ROW_VALUES
-from ftassets.domain.presets import single_gates
-from ftassets.domain.scoring import Score
+from ftassets.domain.gates.presets import single_gates
 
 
 def row_values(metric: str, scores: Sequence[Score]) -> list[float] | None:

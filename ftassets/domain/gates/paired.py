@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ftassets.domain.evaluation.metrics import LOWER_IS_BETTER, RELATIVE, RIGHT_OR_WRONG, scale
+from ftassets.domain.evaluation.scoring import NO_LABEL, Score
 from ftassets.domain.gates.gate import Gate
-from ftassets.domain.gates.kinds import LOWER_IS_BETTER, RELATIVE, RIGHT_OR_WRONG, scale
 from ftassets.domain.gates.macro_f1 import DRAWS, macro_f1, macro_f1_draws
 from ftassets.domain.gates.measured import row_values
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.gates.result import GateResult, Verdict, rows_to_tell, verdict_of
-from ftassets.domain.scoring import NO_LABEL, Score
 from ftassets.domain.statistics import Pairs, mcnemar_p, paired_lower_bound, paired_mean_lower_bound, paired_mean_p
 
 

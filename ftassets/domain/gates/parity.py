@@ -1,9 +1,9 @@
 """The server must be the model that was trained."""
 
+from ftassets.domain.evaluation.parity import Parity
 from ftassets.domain.gates.gate import Gate
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.gates.result import GateResult, Verdict, rows_to_tell, verdict_of
-from ftassets.domain.parity import Parity
 from ftassets.domain.statistics import Pairs, mcnemar_p, mean_lower_bound
 
 

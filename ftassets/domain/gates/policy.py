@@ -2,17 +2,17 @@
 
 from collections.abc import Sequence
 
+from ftassets.domain.evaluation.human_review import Review
 from ftassets.domain.gates.composed import judge_any_of, judge_preset
 from ftassets.domain.gates.fixed import judge_fixed
 from ftassets.domain.gates.gate import Gate
+from ftassets.domain.gates.human_review import judge_review
 from ftassets.domain.gates.latency import judge_latency
+from ftassets.domain.gates.llm_judge import judge_preference
 from ftassets.domain.gates.paired import judge_paired
 from ftassets.domain.gates.parity import judge_parity
-from ftassets.domain.gates.preference import judge_preference
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.gates.result import GateResult, Verdict
-from ftassets.domain.gates.review import judge_review
-from ftassets.domain.human_review import Review
 
 _JUDGES = {"latency_p95": judge_latency, "parity": judge_parity, "judge": judge_preference}
 

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel, ConfigDict
 
-from ftassets.domain.answers import Measurements
-from ftassets.domain.parity import Parity
-from ftassets.domain.preference_judging import Calibration, Preference
-from ftassets.domain.scoring import Score
+from ftassets.domain.evaluation.jobs import Measurements
+from ftassets.domain.evaluation.llm_judge import Calibration, Preference
+from ftassets.domain.evaluation.parity import Parity
+from ftassets.domain.evaluation.scoring import Score
 
 HELD_OUT = "held_out"
 

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from ftassets.domain.evaluation.scoring import Score
 from ftassets.domain.gates.report import EvalReport
-from ftassets.domain.scoring import Score
 
 
 def rows(values: Sequence[float], metric: str = "rouge.rougeL", name: str = "golden", prefix: str = "r") -> list[Score]:

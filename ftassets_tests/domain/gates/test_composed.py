@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
+from ftassets.domain.evaluation.scoring import Score
 from ftassets.domain.gates.gate import Gate
 from ftassets.domain.gates.policy import judge
+from ftassets.domain.gates.presets import RULES
 from ftassets.domain.gates.result import Verdict
-from ftassets.domain.presets import RULES
-from ftassets.domain.scoring import Score
 from ftassets_tests.domain.gates.reports import labelled, report, rows
 
 EXACT = Gate(metric="exact_match", better_than="production")

@@ -2,10 +2,10 @@
 
 import pytest
 
+from ftassets.domain.dataset.rows import Example
 from ftassets.domain.gates.gate import Gate
 from ftassets.domain.gates.inputs import input_objections
 from ftassets.domain.gates.measured import missing_metrics
-from ftassets.domain.rows import Example
 
 
 def better(metric: str) -> Gate:

@@ -1,0 +1,47 @@
+"""The lineage graph of a loop: one file or folder a node, in the order of the picture in the README."""
+
+from typing import Any
+
+import dagster as dg
+
+from ftassets.assets import (
+    adapter,
+    behaviour_report,
+    endpoint,
+    golden_set,
+    live_golden_report,
+    preference_pairs,
+    quality_report,
+    query_embeddings,
+    release,
+    seed_examples,
+    synthetic_examples,
+    traffic,
+)
+from ftassets.assets.curated_dataset import asset as curated_dataset
+from ftassets.assets.drift_report import asset as drift_report
+from ftassets.assets.eval_report import asset as eval_report
+from ftassets.config.loop import LoopConfig
+
+
+def build(loop: LoopConfig) -> tuple[list[Any], list[dg.AssetChecksDefinition]]:
+    """All assets of a loop, and its checks that are no part of an asset."""
+    report, gates = eval_report.build(loop)
+    assets = [
+        traffic.build(loop),
+        query_embeddings.build(loop),
+        drift_report.build(loop),
+        seed_examples.build(loop),
+        golden_set.build(loop),
+        *([synthetic_examples.build(loop)] if loop.dataset.teacher else []),
+        curated_dataset.build(loop),
+        preference_pairs.build(loop),
+        adapter.build(loop),
+        report,
+        release.build(loop),
+        endpoint.build(loop),
+        live_golden_report.build(loop),
+        quality_report.build(loop),
+        behaviour_report.build(loop),
+    ]
+    return assets, [gates]

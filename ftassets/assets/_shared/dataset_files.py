@@ -1,0 +1,266 @@
+"""Where a loop's objects lie in the dataset store, and how rows become Parquet and back."""
+
+import hashlib
+import io
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from pydantic import BaseModel, JsonValue
+
+from ftassets.backends.dataset_store.base import DatasetError, DatasetStore, Files, ObjectNotFound
+from ftassets.config.loop import LoopConfig
+from ftassets.domain.canonical import canonical_json
+from ftassets.domain.dataset.preferences import Pair
+from ftassets.domain.dataset.rows import Example, Quarantined
+from ftassets.domain.dataset.shards import Index, Shard, Shards, content_hash, plan
+
+
+def seed_path(loop: str) -> str:
+    return f"{loop}/seed.parquet"
+
+
+def golden_path(loop: str) -> str:
+    return f"{loop}/golden.parquet"
+
+
+def sets_folder(loop: str) -> str:
+    return f"{loop}/sets/"
+
+
+def set_path(loop: str, name: str) -> str:
+    """Of a set beside the golden one, in the golden set's commit."""
+    return f"{sets_folder(loop)}{name}.parquet"
+
+
+def synthetic_path(loop: str) -> str:
+    return f"{loop}/synthetic.parquet"
+
+
+def pairs_path(loop: str) -> str:
+    return f"{loop}/preferences/pairs.parquet"
+
+
+def labels_folder(loop: str) -> str:
+    return f"{loop}/labels/"
+
+
+def labels_path(loop: str, batch: str) -> str:
+    return f"{labels_folder(loop)}{batch}.parquet"
+
+
+def reference_path(loop: str, version: str) -> str:
+    return f"{loop}/reference/{version}.npz"
+
+
+def index_path(loop: str) -> str:
+    return f"{loop}/dataset/index.json"
+
+
+def shard_path(loop: str, shard: str) -> str:
+    """`shard` is a path of the index, `{split}/{name}.parquet`."""
+    return f"{loop}/dataset/{shard}"
+
+
+def quarantine_path(loop: str) -> str:
+    return f"{loop}/dataset/quarantine.parquet"
+
+
+def to_parquet(rows: Sequence[Example]) -> bytes:
+    """Rows as one Parquet file, columns as the fields of Example; opens with `datasets.load_dataset("parquet", ...)`."""
+    return _models_table(rows, Example)
+
+
+def from_parquet(content: bytes) -> list[Example]:
+    """The rows of such a file; a field that the file is too old to have gets its default."""
+    import pyarrow.parquet as pq
+
+    return [Example.model_validate(row) for row in pq.read_table(io.BytesIO(content)).to_pylist()]
+
+
+def read_sets(store: DatasetStore, ref: str, loop: str, names: Iterable[str]) -> dict[str, list[Example]]:
+    """Rows of sets beside the golden one, by name. Raises ObjectNotFound when `ref` is from before a set was there."""
+    return {name: from_parquet(store.read(ref, set_path(loop, name))) for name in names}
+
+
+def read_judged(store: DatasetStore, ref: str, loop: LoopConfig) -> list[Example]:
+    """All rows versions are judged by, golden and further sets: none of them may be trained on."""
+    further = read_sets(store, ref, loop.name, [each.name for each in loop.sets])
+    return from_parquet(store.read(ref, golden_path(loop.name))) + [row for rows in further.values() for row in rows]
+
+
+def pairs_to_parquet(pairs: Sequence[Pair]) -> bytes:
+    """Pairs as one Parquet file, columns as the fields of Pair."""
+    return _models_table(pairs, Pair)
+
+
+def pairs_from_parquet(content: bytes) -> list[Pair]:
+    """The pairs of such a file."""
+    import pyarrow.parquet as pq
+
+    return [Pair.model_validate(row) for row in pq.read_table(io.BytesIO(content)).to_pylist()]
+
+
+def read_labels(store: DatasetStore, ref: str, loop: str) -> list[Example]:
+    """Rows of all labelling batches at a ref. Raises RefNotFound."""
+    return [row for path in store.list(ref, labels_folder(loop)) for row in from_parquet(store.read(ref, path))]
+
+
+def read_index(store: DatasetStore, ref: str, loop: str) -> Index:
+    """What the loop's dataset consists of at `ref`. Raises ObjectNotFound when it has none there."""
+    return Index.model_validate_json(store.read(ref, index_path(loop)))
+
+
+def read_splits(store: DatasetStore, ref: str, loop: str) -> dict[str, list[Example]]:
+    """All splits of a loop's dataset at `ref`.
+
+    Raises ObjectNotFound when it has none there, DatasetError when a shard is missing or is not the one the index names.
+    """
+    commit = store.resolve(ref)
+    index = read_index(store, commit, loop)
+    splits: dict[str, list[Example]] = {split: [] for split in index.shards}
+    for split, _, content in _shards(store, commit, loop, index):
+        splits[split] += from_parquet(content)
+    return splits
+
+
+def dataset_objects(
+    store: DatasetStore,
+    loop: str,
+    wanted: Mapping[str, Sequence[Example]],
+    dropped: Sequence[Quarantined],
+    balance: Mapping[str, float],
+    recipe: Mapping[str, JsonValue],
+    shard_name: str,
+    since: str = "main",
+) -> Files:
+    """What to publish so that the loop's dataset becomes `wanted`: the shards that change since a commit, the index, the quarantine.
+
+    `dropped` says where as `step:row`. New rows lie in shards called `shard_name`. To be published since the same commit: the index
+    must not name shards that another run rewrote meanwhile. Raises DatasetError when the dataset at the commit is damaged.
+    """
+    commit = store.resolve(since)
+    known: dict[str, Shard] = {}
+    previous: dict[str, Shards] = {}
+    outdated = set()
+    try:
+        index = read_index(store, commit, loop)
+    except ObjectNotFound:
+        index = None
+    if index is not None:
+        previous = {split: {} for split in index.shards}
+        for split, shard, content in _shards(store, commit, loop, index):
+            known[shard.path] = shard
+            previous[split][shard.path] = from_parquet(content)
+            if _columns(content) != list(Example.model_fields):
+                outdated.add(shard.path)  # `load_dataset` wants the same columns in all files
+    made = plan(previous, wanted, shard_name)
+    written = {**made.rewrite, **made.new, **{path: made.keep[path] for path in made.keep if path in outdated}}
+    files: dict[str, bytes | None] = {shard_path(loop, path): None for path in made.remove}
+    for path, rows in written.items():
+        files[shard_path(loop, path)] = content = to_parquet(rows)
+        known[path] = Shard(path=path, rows=len(rows), digest=_digest(content))
+    files[index_path(loop)] = _index(wanted, [known[path] for path in known if path not in made.remove], balance, recipe)
+    files[quarantine_path(loop)] = quarantine_to_parquet(dropped)
+    return files
+
+
+def quarantine_to_parquet(dropped: Sequence[Quarantined]) -> bytes:
+    """Rows that were not taken as one Parquet file: step, row, reason, content."""
+    rows = []
+    for item in dropped:
+        step, _, row = item.where.partition(":")
+        rows.append({"step": step, "row": row, "reason": item.reason, "content": item.content})
+    return _table(rows, ["step", "row", "reason", "content"])
+
+
+def quarantine_from_parquet(content: bytes) -> list[Quarantined]:
+    """The rows of such a file."""
+    import pyarrow.parquet as pq
+
+    rows = pq.read_table(io.BytesIO(content)).to_pylist()
+    return [Quarantined(f"{row['step']}:{row['row']}", row["reason"], row["content"]) for row in rows]
+
+
+def export(store: DatasetStore, ref: str, loop: str, folder: Path) -> dict[str, list[str]]:
+    """Write the dataset's objects at `ref` below a folder, as they lie in the store; returns the `data_files` for `load_dataset`.
+
+    They are Parquet; a split without rows is not among them. Raises ObjectNotFound when there is no dataset, FileExistsError
+    when the folder is not empty, DatasetError when the dataset is damaged.
+    """
+    commit = store.resolve(ref)
+    index = read_index(store, commit, loop)
+    folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.iterdir()):
+        raise FileExistsError(f"{folder} is not empty: rows of another dataset would be read with this one; name a new folder or empty it")
+    data_files: dict[str, list[str]] = {}
+    for split, shard, content in _shards(store, commit, loop, index):
+        target = folder / shard.path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+        data_files.setdefault(split, []).append(str(target))
+    for path in (quarantine_path(loop), index_path(loop)):
+        (folder / Path(path).name).write_bytes(store.read(commit, path))
+    return data_files
+
+
+def pack_arrays(**arrays: np.ndarray) -> bytes:
+    """Arrays as one npz file."""
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)  # type: ignore[arg-type]
+    return buffer.getvalue()
+
+
+def unpack_arrays(content: bytes) -> dict[str, np.ndarray]:
+    """The arrays of such a file; pickled objects are refused."""
+    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+        return dict(arrays)
+
+
+def _shards(store: DatasetStore, commit: str, loop: str, index: Index) -> Iterator[tuple[str, Shard, bytes]]:
+    """Split, shard and bytes of every file the index names. Raises DatasetError when one is missing or another."""
+    for split, shards in index.shards.items():
+        for shard in shards:
+            path = shard_path(loop, shard.path)
+            try:
+                content = store.read(commit, path)
+            except ObjectNotFound as error:
+                raise DatasetError(f"the dataset at {commit} is damaged: its index names {path}, which is not there") from error
+            if _digest(content) != shard.digest:
+                raise DatasetError(f"the dataset at {commit} is damaged: {path} is not the file its index names (SHA-256 differs)")
+            yield split, shard, content
+
+
+def _index(
+    wanted: Mapping[str, Sequence[Example]], shards: list[Shard], balance: Mapping[str, float], recipe: Mapping[str, JsonValue]
+) -> bytes:
+    by_split: dict[str, list[Shard]] = {split: [] for split in wanted}
+    for shard in shards:
+        by_split[shard.path.split("/")[0]].append(shard)
+    index = Index(shards=by_split, balance=dict(balance), recipe=dict(recipe), content_hash=content_hash(wanted))
+    return canonical_json(index.model_dump())  # the same dataset is the same bytes, and publishing it again changes nothing
+
+
+def _models_table(rows: Sequence[BaseModel], model: type[BaseModel]) -> bytes:
+    numbers = [name for name, field in model.model_fields.items() if field.annotation in (float, float | None)]
+    return _table([row.model_dump() for row in rows], list(model.model_fields), numbers)
+
+
+def _table(rows: list[dict], columns: list[str], numbers: Sequence[str] = ()) -> bytes:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = pa.schema([(name, pa.float64() if name in numbers else pa.string()) for name in columns])
+    buffer = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema), buffer, compression="zstd")
+    return buffer.getvalue()
+
+
+def _columns(content: bytes) -> list[str]:
+    import pyarrow.parquet as pq
+
+    return pq.read_schema(io.BytesIO(content)).names
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,119 @@
+"""What the reports on a version in service share: its answers, the stored report, checks, freshness."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from dagster._utils.schedules import get_smallest_cron_interval  # no public one; Dagster's own policy checks against it
+
+from ftassets.assets._shared.events import history, metadata_value
+from ftassets.assets.drift_report.asset import WINDOW_END
+from ftassets.backends.serving.base import Serving
+from ftassets.backends.traffic_log.base import TrafficLog
+from ftassets.config.home import Home
+from ftassets.config.loop import LoopConfig
+from ftassets.domain.canonical import canonical_json, digest_of
+from ftassets.domain.gates.result import Verdict
+from ftassets.domain.monitoring.finding import Finding
+from ftassets.domain.traffic.exchange import Exchange
+from ftassets.durable import write_durably
+
+PAGE = 1000  # exchanges read at once
+PAST = 60  # reports that a trend shows
+NO_PRODUCTION = Finding(Verdict.NOT_ENOUGH_DATA, "no version is in production yet")
+
+Metadata = dict[str, dg.MetadataValue | str | float | int]
+
+
+@dataclass(frozen=True)
+class Past:
+    """One earlier report: when it was made (epoch seconds), about which version, and its metadata."""
+
+    at: float
+    version: str
+    event: dg.AssetMaterialization
+
+    def value(self, name: str) -> Any:
+        """Plain value of a metadata entry, None when it is not there."""
+        return metadata_value(self.event, name)
+
+
+def freshness(loop: LoopConfig) -> dg.FreshnessPolicy:
+    """One report between any two looks of the loop's schedule."""
+    return _fresh_by(loop.monitors.every)
+
+
+@lru_cache
+def _fresh_by(cron: str) -> dg.FreshnessPolicy:
+    # Dagster finds the smallest interval by trying a thousand ticks: once a schedule, not once an asset
+    return dg.FreshnessPolicy.cron(cron, get_smallest_cron_interval(cron))
+
+
+def window_of(context: dg.AssetExecutionContext, loop: LoopConfig) -> tuple[float, float]:
+    """Begin and end (epoch seconds) of the answers looked at: as long as the drift report's window."""
+    end = float(context.run.tags.get(WINDOW_END) or time.time())
+    return end - loop.retrain_on.drift.window, end
+
+
+def answers_of(log: TrafficLog, loop: str, version: str, since: float, until: float) -> Iterator[Exchange]:
+    """Exchanges of a version with since <= at < until, oldest first, page by page."""
+    seen: set[str] = set()
+    size = PAGE
+    while True:
+        page = log.exchanges(loop, since, until, size)
+        yield from (e for e in page if e.version == version and e.id not in seen)
+        if len(page) < size:
+            return
+        last = page[-1].at
+        at_last = {e.id for e in page if e.at == last}
+        if last > since:
+            since, seen, size = last, at_last, PAGE
+        else:
+            seen, size = seen | at_last, 2 * size  # a page of one moment only would come again and again
+
+
+def first_served(serving: Serving, loop: str, version: str) -> float:
+    """When a version got its first traffic, in epoch seconds; 0 when the journal does not say."""
+    return min((s.at for s in serving.journal() if s.loop == loop and version in s.state.weights), default=0.0)
+
+
+def past_reports(instance: dg.DagsterInstance, key: dg.AssetKey, limit: int = PAST) -> list[Past]:
+    """Earlier reports that are about a version, oldest first."""
+    found = [
+        Past(at, str(version), event) for at, event in history(instance, key, limit) if (version := metadata_value(event, "production"))
+    ]
+    return found[::-1]
+
+
+def store(home: Home, loop: str, kind: str, report: Mapping[str, Any]) -> tuple[str, Path]:
+    """Write a report under the digest of its content; both are returned."""
+    digest = digest_of(report)
+    path = home.reports / loop / f"{kind}-{digest}.json"
+    write_durably(path, canonical_json(report))
+    return digest, path
+
+
+def check(name: str, finding: Finding, informs: bool = False) -> dg.AssetCheckResult:
+    """A finding as a check's result: too little data is neither red nor green, and what only informs is never red."""
+    error = finding.verdict is Verdict.FAIL and not informs
+    return dg.AssetCheckResult(
+        check_name=name,
+        passed=finding.verdict is Verdict.PASS,
+        severity=dg.AssetCheckSeverity.ERROR if error else dg.AssetCheckSeverity.WARN,
+        description=f"{finding.verdict.value}: {finding.sentence}",
+        metadata={"verdict": finding.verdict.value, "reason": finding.sentence},
+    )
+
+
+def newest_per_version(reports: Sequence[Past]) -> list[tuple[Past, int]]:
+    """The newest report of each version, and how many there are of it; the version looked at last comes first."""
+    counts: dict[str, int] = {}
+    newest: dict[str, Past] = {}
+    for report in reports:
+        counts[report.version] = counts.get(report.version, 0) + 1
+        newest[report.version] = report
+    return [(report, counts[report.version]) for report in sorted(newest.values(), key=lambda r: -r.at)]

@@ -1,0 +1,153 @@
+"""A LoRA adapter, trained in a process of its own on the newest dataset commit."""
+
+import shutil
+
+import dagster as dg
+
+from ftassets.assets._shared.dataset_files import read_index, read_splits
+from ftassets.assets._shared.events import node, required
+from ftassets.assets._shared.node import asset
+from ftassets.backends.artifacts.versions import VersionDamaged, load_manifest, verify
+from ftassets.backends.dataset_store.base import DatasetStore
+from ftassets.backends.registry.base import Registry
+from ftassets.backends.serving.base import Serving
+from ftassets.backends.trainer.base import Trainer, TrainingFailed, TrainingKilled
+from ftassets.config.home import Home
+from ftassets.config.loop import LoopConfig
+from ftassets.domain.dataset.rows import to_jsonl
+from ftassets.domain.release.version import ADAPTER, version_tags
+from ftassets.domain.training.job import TrainingJob, TrainingResult
+from ftassets.domain.training.rows import training_rows
+from ftassets.reporting.plots import loss_curve
+
+LEARNED, COMPLETE = "loss_fell", "artefact_complete"
+GIT_COMMIT = "mlflow.source.git.commit"  # MLflow shows the tag of this name beside a run
+
+
+def build(loop: LoopConfig) -> dg.AssetsDefinition:
+    """The asset; its data version is the digest that names the version everywhere else."""
+    key = node(loop.name, "adapter")
+
+    @asset(
+        loop,
+        __doc__,
+        {"huggingface", "pytorch"},
+        deps=["curated_dataset"],
+        check_specs=[dg.AssetCheckSpec(LEARNED, asset=key, blocking=True), dg.AssetCheckSpec(COMPLETE, asset=key, blocking=True)],
+        pool="trainer",
+    )
+    def adapter(
+        context: dg.AssetExecutionContext,
+        home: dg.ResourceParam[Home],
+        dataset_store: dg.ResourceParam[DatasetStore],
+        serving: dg.ResourceParam[Serving],
+        trainer: dg.ResourceParam[Trainer],
+        registry: dg.ResourceParam[Registry],
+    ) -> dg.MaterializeResult:
+        commit = required(context.instance, node(loop.name, "curated_dataset"))
+        splits = read_splits(dataset_store, commit, loop.name)
+        production = serving.state(loop.name).production
+        before = load_manifest(home.versions, production) if production else None
+        known: set[str] = set()
+        if before and before.dataset_commit:
+            known = {row.id for row in read_splits(dataset_store, before.dataset_commit, loop.name)["train"]}
+        start_from = home.versions / before.digest / ADAPTER if before and before.kind == "adapter" else None
+        index = read_index(dataset_store, commit, loop.name)
+        rows, cold = (
+            training_rows(splits["train"], seen, loop.train.replay, loop.train.seed, index.balance, loop.task.label)
+            for seen in (known if start_from else set(), set())
+        )
+        work = home.root / "work" / context.run_id
+        shutil.rmtree(work, ignore_errors=True)  # an earlier attempt of this run died here
+        work.mkdir(parents=True)
+        (work / "train.jsonl").write_text(to_jsonl(rows))
+        (work / "cold.jsonl").write_text(to_jsonl(cold))
+        (work / "validation.jsonl").write_text(to_jsonl(splits["validation"]))
+        job = TrainingJob(
+            loop=loop.name,
+            base_model=loop.base_model,
+            task=loop.task,
+            train=loop.train,
+            dataset_commit=commit,
+            dataset_hash=index.content_hash,
+            train_file=work / "train.jsonl",
+            cold_file=work / "cold.jsonl",
+            validation_file=work / "validation.jsonl",
+            start_from=start_from,
+            work=work,
+            versions=home.versions,
+        )
+        context.log.info(f"{len(cold)} rows, {sum(row.id not in known for row in cold)} of them new to production")
+        try:
+            result = trainer.train(job, context)
+        except TrainingKilled as error:
+            raise dg.RetryRequested(max_retries=1, seconds_to_wait=1) from error
+        except TrainingFailed as error:
+            raise dg.Failure(str(error), allow_retries=False) from error
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+        manifest = load_manifest(home.versions, result.digest)
+        code = {GIT_COMMIT: manifest.code_commit} if manifest.code_commit else {}
+        tracked = registry.log_training(
+            loop.name,
+            f"adapter-{result.digest[:12]}",
+            {**loop.train.model_dump(), "base_model": loop.base_model, "dataset_commit": commit, "start_from": result.start_from or "base"},
+            {name: value for name, value in _numbers(result).items() if value is not None},
+            result.losses,
+            {**version_tags(manifest), **code, "digest": result.digest, "dagster_run_id": context.run_id, "loop": loop.name},
+            home.versions / result.digest / ADAPTER,
+        )
+        return dg.MaterializeResult(
+            data_version=dg.DataVersion(result.digest),
+            metadata={
+                "digest": result.digest,
+                "dataset_commit": commit,
+                "start_from": result.start_from or "the untuned base",
+                "lineage": result.lineage,
+                "mlflow_run": tracked,
+                "folder": dg.MetadataValue.path(home.versions / result.digest),
+                "loss": dg.MetadataValue.md(loss_curve(result.losses)),
+                **{name: value for name, value in _numbers(result).items() if value is not None},
+            },
+            check_results=[
+                dg.AssetCheckResult(
+                    check_name=LEARNED,
+                    passed=result.last_loss < result.first_loss
+                    or result.start_from is not None
+                    and result.last_loss <= 2 * result.first_loss,
+                    description=f"loss {result.first_loss:.3f} at the start, {result.last_loss:.3f} at the end",
+                ),
+                _complete(home, result.digest),
+            ],
+        )
+
+    return adapter
+
+
+def _numbers(result: TrainingResult) -> dict[str, float | None]:
+    return {
+        "rows": result.rows,
+        "steps": result.steps,
+        "train_seconds": result.train_seconds,
+        "tokens_per_second": result.tokens_per_second,
+        "trainable_parameters": result.trainable_parameters,
+        "first_loss": result.first_loss,
+        "last_loss": result.last_loss,
+        "validation_loss": result.validation_loss,
+    }
+
+
+def _complete(home: Home, digest: str) -> dg.AssetCheckResult:
+    wanted = {f"{ADAPTER}/adapter_config.json", f"{ADAPTER}/adapter_model.safetensors", "merged/config.json"}
+    try:
+        manifest = verify(home.versions, digest)
+    except VersionDamaged as error:
+        return dg.AssetCheckResult(check_name=COMPLETE, passed=False, description=str(error))
+    missing = sorted(wanted - manifest.files.keys())
+    return dg.AssetCheckResult(
+        check_name=COMPLETE,
+        passed=not missing,
+        description=f"missing: {', '.join(missing)}"
+        if missing
+        else "adapter and merged copy as safetensors, every byte as in the manifest",
+    )

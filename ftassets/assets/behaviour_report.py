@@ -1,0 +1,174 @@
+"""Do the live answers read as the version's first ones did: length, vocabulary, refusals, uncertainty, classes?"""
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+import dagster as dg
+
+from ftassets.assets._shared import latest, live
+from ftassets.assets._shared.events import metadata_value, newest, node
+from ftassets.assets._shared.node import asset
+from ftassets.backends.serving.base import Serving
+from ftassets.backends.traffic_log.base import TrafficLog
+from ftassets.config.home import Home
+from ftassets.config.loop import LoopConfig
+from ftassets.domain.drift import DriftOrigin, DriftVerdict, Statistic
+from ftassets.domain.drift.explanation import keywords
+from ftassets.domain.evaluation.sampling import reservoir
+from ftassets.domain.evaluation.scoring import label_of
+from ftassets.domain.gates.result import Verdict
+from ftassets.domain.monitoring.behaviour import behaviour_statistics, class_shares, origin, pairs_of
+from ftassets.domain.monitoring.estimate import SMALLEST
+from ftassets.domain.monitoring.finding import Finding
+from ftassets.domain.monitoring.latest import LatestReport
+from ftassets.domain.traffic.exchange import Exchange
+from ftassets.reporting.tables import markdown_table
+from ftassets.reporting.trends import before_and_now
+
+CHECK = "answers_as_before"
+CLASSES = 12  # shown
+
+
+def build(loop: LoopConfig) -> dg.AssetsDefinition:
+    """The asset: one report a run, with the check `answers_as_before`, which informs."""
+    key = node(loop.name, "behaviour_report")
+
+    @asset(
+        loop,
+        __doc__,
+        {"python"},
+        deps=["traffic", "drift_report"],
+        check_specs=[dg.AssetCheckSpec(CHECK, asset=key, description="The answers read as the version's first ones; informs only.")],
+        freshness_policy=live.freshness(loop),
+    )
+    def behaviour_report(
+        context: dg.AssetExecutionContext,
+        home: dg.ResourceParam[Home],
+        traffic_log: dg.ResourceParam[TrafficLog],
+        serving: dg.ResourceParam[Serving],
+    ) -> dg.MaterializeResult:
+        begin, end = live.window_of(context, loop)
+        production = serving.state(loop.name).production
+        if production is None:
+            return _materialize(loop, context, home, None, end, [], [], (), None, live.NO_PRODUCTION)
+        size = loop.monitors.sample
+        began = live.first_served(serving, loop.name, production)
+        baseline = list(islice(_answers(traffic_log, loop, production, began, end), size))
+        window: list[Exchange] = []
+        if len(baseline) == size:
+            known = {e.id for e in baseline}
+            later = _answers(traffic_log, loop, production, max(begin, baseline[-1].at), end)
+            window, _ = reservoir((e for e in later if e.id not in known), size, seed=int(end))
+        texts = [[e.answer for e in side] for side in (baseline, window)]
+        classes = [[label_of(e.answer, loop.task.label) for e in side] for side in (baseline, window)]
+        statistics: tuple[Statistic, ...] = ()
+        if len(baseline) < size:
+            finding = Finding(Verdict.NOT_ENOUGH_DATA, f"the baseline has {len(baseline)} of the version's first {size} answers")
+        elif len(window) < SMALLEST:
+            finding = Finding(Verdict.NOT_ENOUGH_DATA, f"{len(window)} answers after the baseline in the window, {SMALLEST} are needed")
+        else:
+            statistics = behaviour_statistics(texts[0], texts[1], classes[0], classes[1])
+            finding = _finding(statistics)
+        side, meaning = origin(_inputs(context.instance, home, loop, production), statistics)
+        if statistics:
+            finding = Finding(finding.verdict, f"{finding.sentence}; {meaning}")
+        return _materialize(loop, context, home, production, end, baseline, window, statistics, side, finding)
+
+    return behaviour_report
+
+
+def _answers(log: TrafficLog, loop: LoopConfig, version: str, since: float, until: float) -> Iterator[Exchange]:
+    return (e for e in live.answers_of(log, loop.name, version, since, until) if e.status == 200)
+
+
+def _finding(statistics: Sequence[Statistic]) -> Finding:
+    above = [f"{s.name} {s.value:.3f} is above {s.threshold:.3f}" for s in statistics if s.above]
+    if not above:
+        return Finding(Verdict.PASS, "nothing moved by more than harmless windows do")
+    return Finding(Verdict.FAIL, "; ".join(above))
+
+
+def _inputs(instance: dg.DagsterInstance, home: Home, loop: LoopConfig, version: str) -> list[Statistic] | None:
+    """Statistics of the newest drift report; None when there is none about this version, or it could not compare."""
+    event = newest(instance, node(loop.name, "drift_report"))
+    if event is None or metadata_value(event, "production") != version:
+        return None
+    try:
+        report = json.loads((home.reports / loop.name / f"drift-{(event.tags or {})['dagster/data_version']}.json").read_bytes())
+        if report["verdict"] == DriftVerdict.NOT_ENOUGH_DATA.value:
+            return None
+        return [Statistic(s["name"], s["value"], s["threshold"], s["p_value"]) for s in report["statistics"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _materialize(
+    loop: LoopConfig,
+    context: dg.AssetExecutionContext,
+    home: Home,
+    production: str | None,
+    end: float,
+    baseline: Sequence[Exchange],
+    window: Sequence[Exchange],
+    statistics: Sequence[Statistic],
+    side: DriftOrigin | None,
+    finding: Finding,
+) -> dg.MaterializeResult:
+    report = {
+        "loop": loop.name,
+        "production": production,
+        "window_end": end,
+        "baseline": [e.id for e in baseline],
+        "window": [e.id for e in window],
+        "statistics": [{"name": s.name, "value": s.value, "threshold": s.threshold, "p_value": s.p_value} for s in statistics],
+        "origin": side.value if side else None,
+        "verdict": finding.verdict.value,
+        "reason": finding.sentence,
+        "run_id": context.run_id,
+    }
+    digest, path = live.store(home, loop.name, "behaviour", report)
+    metadata: live.Metadata = {
+        "production": production or "",
+        "verdict": finding.verdict.value,
+        "reason": finding.sentence,
+        "origin": side.value if side else "not known",
+        "baseline_answers": len(baseline),
+        "window_answers": len(window),
+        "window_end": dg.MetadataValue.timestamp(end),
+        "report": dg.MetadataValue.path(path),
+    }
+    if baseline and window:
+        before, now = [e.answer for e in baseline], [e.answer for e in window]
+        metadata["compared"] = dg.MetadataValue.md(markdown_table(["mean or share", "baseline", "window"], pairs_of(before, now)))
+        words = keywords({"baseline": before, "window": now}, top=10)
+        metadata["words"] = dg.MetadataValue.md(
+            markdown_table(["answers", "words that tell them from the others"], [(k, ", ".join(v)) for k, v in words.items()])
+        )
+        shares = class_shares([label_of(text, loop.task.label) for text in before], [label_of(text, loop.task.label) for text in now])
+        shown = [(c.name, c.baseline, c.window) for c in shares[:CLASSES]]
+        metadata["classes"] = dg.MetadataValue.md(markdown_table([loop.task.label, "baseline", "window"], shown))
+        metadata["class_plot"] = dg.MetadataValue.md(before_and_now("share of answers", [(name[:40], a, b) for name, a, b in shown]))
+    if statistics:
+        metadata["statistics"] = dg.MetadataValue.md(
+            markdown_table(
+                ["statistic", "value", "threshold", "p", "moved"],
+                [(s.name, s.value, s.threshold, f"{s.p_value:.4f}", "yes" if s.above else "no") for s in statistics],
+            )
+        )
+    latest.record(
+        home,
+        loop.name,
+        "behaviour_report",
+        LatestReport(
+            at=time.time(),
+            version=production,
+            verdict=finding.verdict.value,
+            values={s.name: s.value for s in statistics},
+            limits={s.name: s.threshold for s in statistics},
+        ),
+    )
+    return dg.MaterializeResult(
+        data_version=dg.DataVersion(digest), metadata=metadata, check_results=[live.check(CHECK, finding, informs=True)]
+    )

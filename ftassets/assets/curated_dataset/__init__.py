@@ -1,0 +1,1 @@
+"""The training set of a loop, curated and committed."""

@@ -1,0 +1,232 @@
+"""Seed, labels, corrections, liked answers and synthetic rows, curated, split without leaks, and committed."""
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+
+import dagster as dg
+import numpy as np
+
+from ftassets.assets._shared.dataset_files import (
+    dataset_objects,
+    from_parquet,
+    read_judged,
+    read_labels,
+    read_splits,
+    seed_path,
+    synthetic_path,
+)
+from ftassets.assets._shared.events import node, required
+from ftassets.assets._shared.node import asset
+from ftassets.assets.curated_dataset import checks as dataset_checks
+from ftassets.backends.dataset_store.base import DatasetStore, MergeConflict, ObjectNotFound
+from ftassets.backends.embedder.base import Embedder
+from ftassets.backends.serving.base import Serving
+from ftassets.backends.traffic_log.base import TrafficLog
+from ftassets.backends.vector_store.base import VectorStore
+from ftassets.config.home import Home
+from ftassets.config.loop import LoopConfig
+from ftassets.domain.canonical import digest_of
+from ftassets.domain.dataset.curation import Curated, curate
+from ftassets.domain.dataset.rows import Example
+from ftassets.domain.dataset.shards import content_hash
+from ftassets.domain.evaluation.scoring import label_of
+from ftassets.domain.release.version import MERGED
+from ftassets.domain.traffic.exchange import Reviewed
+from ftassets.reporting.plots import bars, funnel, histogram
+from ftassets.reporting.tables import markdown_table
+
+
+def build(loop: LoopConfig) -> dg.AssetsDefinition:
+    """The asset: a branch of its own, one commit, a merge; the commit is its data version."""
+    key = node(loop.name, "curated_dataset")
+    upstream = ["seed_examples", "golden_set", "traffic", "drift_report", *(["synthetic_examples"] if loop.dataset.teacher else [])]
+
+    @asset(loop, __doc__, {"lakefs"}, deps=upstream, check_specs=dataset_checks.specs(key))
+    def curated_dataset(
+        context: dg.AssetExecutionContext,
+        home: dg.ResourceParam[Home],
+        serving: dg.ResourceParam[Serving],
+        traffic_log: dg.ResourceParam[TrafficLog],
+        vector_store: dg.ResourceParam[VectorStore],
+        dataset_store: dg.ResourceParam[DatasetStore],
+        embedder: dg.ResourceParam[Embedder],
+    ) -> dg.MaterializeResult:
+        seed_commit = required(context.instance, node(loop.name, "seed_examples"))
+        golden_commit = required(context.instance, node(loop.name, "golden_set"))
+        golden = read_judged(dataset_store, golden_commit, loop)
+        rows = from_parquet(dataset_store.read(seed_commit, seed_path(loop.name)))
+        main = dataset_store.resolve("main")
+        rows += _stored_rows(dataset_store, main, loop, traffic_log.forgotten())
+        since = time.time() - loop.dataset.production_window
+        rows += from_feedback(traffic_log.reviewed(loop.name, since))
+        before = _previous(dataset_store, main, loop)
+        embedded = vector_store.find(loop.name, [row.request_id for row in rows if row.request_id])
+        known = {point.request_id: point.vector for point in embedded}
+        vectors = _vectors(embedder, [*rows, *golden], known)
+        curated = curate(
+            rows,
+            vectors[: len(rows)],
+            golden,
+            vectors[len(rows) :],
+            {row.id: split for split, members in before.items() for row in members},
+            loop,
+            tokens=_tokens(home, serving.state(loop.name).production, rows),
+            names=_name_finder(loop),
+            progress=lambda step, number, of: context.log.info(f"curation step {number} of {of}: {step}"),
+        )
+        if not curated.splits["train"]:
+            raise dg.Failure(
+                f"no row is left to train on of {len(rows)} collected",
+                metadata={"funnel": dg.MetadataValue.md(_funnel_table(curated)), "dropped": dg.MetadataValue.md(_dropped_table(curated))},
+                allow_retries=False,
+            )
+        shard = f"{int(time.time())}-{context.run_id[:8]}"
+        recipe = loop.dataset.model_dump(mode="json", exclude={"seed", "teacher"})
+        try:
+            publication = dataset_store.publish(
+                context.run_id,
+                dataset_objects(dataset_store, loop.name, curated.splits, curated.dropped, curated.balance, recipe, shard, main),
+                f"{loop.name}: dataset of {curated.rows} rows",
+                {
+                    "loop": loop.name,
+                    "seed_commit": seed_commit,
+                    "golden_commit": golden_commit,
+                    "content_hash": content_hash(curated.splits),
+                    "recipe": digest_of(recipe),
+                    **{split: str(len(members)) for split, members in curated.splits.items()},
+                    "dropped": str(len(curated.dropped)),
+                },
+                since=main,
+            )
+        except MergeConflict as conflict:  # another run landed a dataset since we looked, started by hand for example
+            context.log.warning(f"{conflict}: curating once more, on top of it")
+            raise dg.RetryRequested(max_retries=2) from conflict
+        return dg.MaterializeResult(
+            data_version=dg.DataVersion(publication.commit),
+            metadata=_metadata(loop, curated, publication.commit, before),
+            check_results=dataset_checks.results(loop, curated, len(rows), _by_row(rows, vectors), golden, vectors[len(rows) :]),
+        )
+
+    return curated_dataset
+
+
+def from_feedback(reviewed: Sequence[Reviewed]) -> list[Example]:
+    """Corrections and liked answers as examples; a thumb down without a correction teaches nothing here."""
+    rows = []
+    for item in reviewed:
+        exchange, feedback = item.exchange, item.feedback
+        if feedback.correction:
+            completion, source = feedback.correction, "correction"
+        elif feedback.rating == "up":
+            completion, source = exchange.answer, "liked"
+        else:
+            continue
+        rows.append(
+            Example(
+                id=exchange.id, prompt=exchange.prompt, completion=completion, source=source, user=exchange.user,
+                request_id=exchange.id, version=exchange.version, at=exchange.at,
+            )
+        )  # fmt: skip
+    return rows
+
+
+def _stored_rows(store: DatasetStore, commit: str, loop: LoopConfig, forgotten: set[str]) -> list[Example]:
+    """Labelled batches and synthetic rows, without what users asked to have forgotten."""
+    rows = read_labels(store, commit, loop.name)
+    rows += [row for path in store.list(commit, synthetic_path(loop.name)) for row in from_parquet(store.read(commit, path))]
+    return [row for row in rows if row.request_id not in forgotten]
+
+
+def _previous(store: DatasetStore, commit: str, loop: LoopConfig) -> dict[str, list[Example]]:
+    try:
+        return read_splits(store, commit, loop.name)
+    except ObjectNotFound:
+        return {}
+
+
+def _vectors(embedder: Embedder, rows: Sequence[Example], known: dict[str, np.ndarray]) -> np.ndarray:
+    """Unit vectors of the prompts (n, d); those of requests that were embedded as traffic are not computed again."""
+    missing = [i for i, row in enumerate(rows) if row.request_id not in known]
+    fresh = embedder.embed([rows[i].prompt for i in missing])
+    vectors = np.empty((len(rows), fresh.shape[1] if len(fresh) else len(next(iter(known.values())))), dtype=np.float32)
+    vectors[missing] = fresh
+    for i, row in enumerate(rows):
+        if row.request_id in known:
+            vectors[i] = known[row.request_id]
+    return vectors
+
+
+def _tokens(home: Home, production: str | None, rows: Sequence[Example]) -> list[int] | None:
+    """Tokens of request and answer, counted as production's tokenizer does; None without a version, or when its tokenizer is not here."""
+    path = home.versions / production / MERGED / "tokenizer.json" if production else None
+    if path is None or not path.exists():
+        return None
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(path))
+    return [len(found) for found in tokenizer.encode_batch([f"{row.prompt}\n{row.completion}" for row in rows], add_special_tokens=False)]
+
+
+def _by_row(rows: Sequence[Example], vectors: np.ndarray) -> dict[str, np.ndarray]:
+    return {row.id: vector for row, vector in zip(rows, vectors, strict=False)}
+
+
+def _name_finder(loop: LoopConfig):  # noqa: ANN202 - the type comes with the optional import
+    if not loop.dataset.pii_names:
+        return None
+    from ftassets.backends.name_finder.presidio import name_finder
+
+    return name_finder()
+
+
+def _metadata(loop: LoopConfig, curated: Curated, commit: str, before: dict[str, list[Example]]) -> dict:
+    rows = [row for members in curated.splits.values() for row in members]
+    old = {row.id: row for members in before.values() for row in members}
+    new = [row for row in rows if row.id not in old]
+    gone = [row for row in old.values() if row.id not in {row.id for row in rows}]
+    changed = [row for row in rows if row.id in old and old[row.id] != row]
+    sources = [(name, count, f"{count / len(rows):.0%}") for name, count in Counter(row.source for row in rows).most_common()]
+    classes = Counter(label_of(row.completion, loop.task.label) for row in rows).most_common(30)
+    lengths = [len(row.prompt) + len(row.completion) for row in rows]
+    diff = [("new", row.prompt, row.completion) for row in new[:10]] + [("changed", row.prompt, row.completion) for row in changed[:5]]
+    diff += [("gone", row.prompt, row.completion) for row in gone[:5]]
+    return {
+        "commit": commit,
+        "rows": len(rows),
+        "new_rows": len(new),
+        "changed_rows": len(changed),
+        "gone_rows": len(gone),
+        "splits": {split: len(members) for split, members in curated.splits.items()},
+        "sources": dict(Counter(row.source for row in rows)),
+        "quarantined": len(curated.dropped),
+        "pre_flight": f"{curated.preflight.verdict.value}: {curated.preflight.sentence}",
+        "funnel": dg.MetadataValue.md(funnel([(step.name, step.kept) for step in curated.funnel])),
+        "steps": dg.MetadataValue.md(_funnel_table(curated)),
+        "dropped": dg.MetadataValue.md(_dropped_table(curated)),
+        "diff": dg.MetadataValue.md(markdown_table(["since the last dataset", "request", "answer"], diff)),
+        "provenance": dg.MetadataValue.md(markdown_table(["source", "rows", "share"], sources)),
+        "classes": dg.MetadataValue.md(bars("rows per class", classes)),
+        "lengths": dg.MetadataValue.md(histogram("characters of request and answer", lengths)),
+    }
+
+
+def _funnel_table(curated: Curated) -> str:
+    head = ["step", "rows left", "quarantined", "changed", "counted"]
+    lines = [
+        (step.name, step.kept, step.dropped, step.changed, step.skipped or ", ".join(f"{name} {n}" for name, n in step.counts.items()))
+        for step in curated.funnel
+    ]
+    return markdown_table(head, lines)
+
+
+def _dropped_table(curated: Curated) -> str:
+    """Up to five examples of each step that dropped rows."""
+    shown: Counter[str] = Counter()
+    lines = []
+    for item in curated.dropped:
+        step = item.where.split(":")[0]
+        shown[step] += 1
+        if shown[step] <= 5:
+            lines.append((item.where, item.reason, item.content[:200]))
+    return markdown_table(["step and row", "reason", "request"], lines)

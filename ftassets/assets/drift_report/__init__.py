@@ -1,0 +1,1 @@
+"""Drift of the last window against what production knows."""

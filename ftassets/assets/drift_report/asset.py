@@ -1,0 +1,276 @@
+"""Are the queries of the last window new to the model in production?"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import dagster as dg
+import numpy as np
+
+from ftassets.assets._shared import latest
+from ftassets.assets._shared.events import node
+from ftassets.assets._shared.node import asset
+from ftassets.assets.drift_report import reference as drift_reference
+from ftassets.assets.drift_report.reference import Known
+from ftassets.backends.artifacts.versions import load_manifest
+from ftassets.backends.dataset_store.base import DatasetStore
+from ftassets.backends.embedder.base import Embedder
+from ftassets.backends.serving.base import Serving
+from ftassets.backends.traffic_log.base import TrafficLog
+from ftassets.backends.vector_store.base import QueryVector, VectorStore
+from ftassets.config.home import Home
+from ftassets.config.loop import LoopConfig
+from ftassets.domain.canonical import canonical_json, digest_of
+from ftassets.domain.drift import (
+    PRESETS,
+    Comparison,
+    DriftVerdict,
+    Explanation,
+    alarm_rate,
+    by_fixed_rule,
+    compare,
+    explain,
+    not_enough_data,
+)
+from ftassets.domain.monitoring.latest import LatestReport
+from ftassets.domain.traffic.exchange import Reviewed
+from ftassets.reporting.plots import drift_map
+from ftassets.reporting.tables import markdown_table
+
+CHECK = "within_drift_budget"
+WINDOW_END = "ftassets/window_end"  # run tag: the schedule's time, so that windows meet without gap or overlap
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A window's comparison with what production knows, and what went into it."""
+
+    production: str | None
+    known: Known | None
+    end: float
+    window: Sequence[QueryVector]
+    rate: float
+    comparison: Comparison
+    explanation: Explanation
+
+
+def build(loop: LoopConfig) -> dg.AssetsDefinition:
+    """The asset: one report a run, with the check `within_drift_budget`."""
+    key = node(loop.name, "drift_report")
+
+    @asset(
+        loop,
+        __doc__,
+        {"python"},
+        deps=["query_embeddings"],
+        check_specs=[dg.AssetCheckSpec(CHECK, asset=key, description="No drift alarm in the newest window.")],
+    )
+    def drift_report(
+        context: dg.AssetExecutionContext,
+        home: dg.ResourceParam[Home],
+        traffic_log: dg.ResourceParam[TrafficLog],
+        vector_store: dg.ResourceParam[VectorStore],
+        dataset_store: dg.ResourceParam[DatasetStore],
+        embedder: dg.ResourceParam[Embedder],
+        serving: dg.ResourceParam[Serving],
+    ) -> dg.MaterializeResult:
+        end = float(context.run.tags.get(WINDOW_END) or time.time())
+        production = serving.state(loop.name).production
+        known = drift_reference.stored(dataset_store, loop.name, production, embedder) if production else None
+        if production and known is None:
+            rate = false_alarm_rate(loop)
+            known = drift_reference.made(context.run_id, loop, production, home, traffic_log, dataset_store, embedder, rate)
+        length = loop.retrain_on.drift.window
+        measured = measure(loop, end, length, production, known, vector_store, dataset_store, home)
+        return _materialize(loop, context, home, measured, traffic_log.reviewed(loop.name, end - length))
+
+    return drift_report
+
+
+def false_alarm_rate(loop: LoopConfig) -> float:
+    """Rate of one report that keeps the loop's budget of false retrains."""
+    policy = loop.retrain_on.drift
+    return alarm_rate(policy.false_alarms, policy.budget_reports, consecutive=policy.consecutive)
+
+
+def measure(
+    loop: LoopConfig,
+    end: float,
+    length: float,
+    production: str | None,
+    known: Known | None,
+    vector_store: VectorStore,
+    dataset_store: DatasetStore,
+    home: Home,
+) -> Measured:
+    """Compare the queries of the `length` seconds before `end` (epoch seconds) with what production knows."""
+    policy, rate = loop.retrain_on.drift, false_alarm_rate(loop)
+    window: list[QueryVector] = []
+    if production is None:
+        why = "no version is in production yet: the bootstrap sensor, or a materialization of adapter to release, makes one"
+    elif known is None:
+        why = "the reference waits for production's first answers: " + drift_reference.waits_for(policy)
+    else:
+        # what widened the reference is no evidence against it
+        window = vector_store.window(loop.name, max(end - length, known.until), end, policy.sample, seed=int(end))
+        smallest = policy.reference_windows * policy.min_sample
+        why = f"the reference has {known.reference.count} queries, {smallest} are needed: lower sample or add training rows"
+        if known.reference.count >= smallest:
+            vectors = np.array([point.vector for point in window]).reshape(len(window), known.reference.vectors.shape[1])
+            comparison = compare(known.reference, vectors, rate, policy.min_sample)
+            if policy.rule != "novelty":
+                comparison = by_fixed_rule(comparison, policy.rule, PRESETS[policy.rule])
+            explanation = _explained(loop, production, known, comparison, vectors, window, dataset_store, home)
+            return Measured(production, known, end, window, rate, comparison, explanation)
+    return Measured(production, known, end, window, rate, not_enough_data(why), Explanation((), 0.0, ()))
+
+
+def _explained(
+    loop: LoopConfig,
+    production: str,
+    known: Known,
+    comparison: Comparison,
+    vectors: np.ndarray,
+    window: Sequence[QueryVector],
+    store: DatasetStore,
+    home: Home,
+) -> Explanation:
+    if comparison.limit is None:
+        return Explanation((), 0.0, ())
+    texts = None
+    if comparison.moved:  # else no cluster needs a name
+        trained = drift_reference.training_queries(store, loop.name, load_manifest(home.versions, production).dataset_commit)
+        texts = drift_reference.texts_by_cluster(known.reference, trained)
+    return explain(known.reference, comparison, vectors, [point.text for point in window], texts)
+
+
+def _materialize(
+    loop: LoopConfig, context: dg.AssetExecutionContext, home: Home, measured: Measured, reviewed: Sequence[Reviewed]
+) -> dg.MaterializeResult:
+    result = measured.comparison
+    report = report_of(loop, measured) | {"run_id": context.run_id}
+    digest = digest_of(report)
+    folder = home.reports / loop.name
+    folder.mkdir(parents=True, exist_ok=True)
+    artefact = folder / f"drift-{digest}.json"
+    artefact.write_bytes(canonical_json(report))
+    values = {s.name: s.value for s in result.statistics} | {f"{s.name}_threshold": s.threshold for s in result.statistics}
+    newest = LatestReport(
+        at=measured.end,
+        version=measured.production,
+        verdict=result.verdict.value,
+        values={s.name: s.value for s in (*result.statistics, *result.informing)},
+        limits={s.name: s.threshold for s in (*result.statistics, *result.informing)},
+    )
+    latest.record(home, loop.name, "drift_report", newest)
+    metadata: dict[str, dg.MetadataValue | str | float | int] = {
+        "verdict": result.verdict.value,
+        "reason": result.reason,
+        "is_it_new": result.is_new,
+        "did_the_mix_change": result.mix_changed,
+    }
+    if result.statistics and measured.known:
+        metadata["new_topics"] = dg.MetadataValue.md(_new_topics_table(measured, reviewed))
+        metadata["moved_topics"] = dg.MetadataValue.md(_moved_topics_table(measured))
+        metadata["statistics"] = dg.MetadataValue.md(_statistics_table(result))
+        metadata["map"] = dg.MetadataValue.md(_map(measured, measured.known))
+        farthest = np.argsort(-result.distances)[:10]
+        table = markdown_table(["query", "distance"], [(measured.window[i].text, float(result.distances[i])) for i in farthest])
+        metadata["farthest_queries"] = dg.MetadataValue.md(table)
+        if measured.known.sensitivity:
+            metadata["what_it_can_see"] = dg.MetadataValue.md("\n".join(f"- {sentence}" for sentence in measured.known.sensitivity))
+    metadata |= {
+        "production": measured.production or "",
+        "window_queries": len(measured.window),
+        "reference_queries": measured.known.reference.count if measured.known else 0,
+        "window_end": dg.MetadataValue.timestamp(measured.end),
+        "false_alarm_rate": measured.rate,
+        **values,
+        "report": dg.MetadataValue.path(artefact),
+    }
+    return dg.MaterializeResult(
+        data_version=dg.DataVersion(digest),
+        metadata=metadata,
+        check_results=[
+            dg.AssetCheckResult(
+                check_name=CHECK,
+                passed=result.verdict is DriftVerdict.QUIET,
+                # too little data is neither red nor green
+                severity=dg.AssetCheckSeverity.ERROR if result.verdict is DriftVerdict.ALARM else dg.AssetCheckSeverity.WARN,
+                metadata={"verdict": result.verdict.value, "reason": result.reason},
+            )
+        ],
+    )
+
+
+def report_of(loop: LoopConfig, measured: Measured) -> dict:
+    """A report as plain JSON."""
+    result = measured.comparison
+    return {
+        "loop": loop.name,
+        "production": measured.production,
+        "reference_commit": measured.known.commit if measured.known else None,
+        "reference_queries": measured.known.reference.count if measured.known else 0,
+        "window_end": measured.end,
+        "window_queries": len(measured.window),
+        "false_alarm_rate": measured.rate,
+        "verdict": result.verdict.value,
+        "reason": result.reason,
+        "is_it_new": result.is_new,
+        "did_the_mix_change": result.mix_changed,
+        "statistics": [
+            {"name": s.name, "value": s.value, "threshold": s.threshold, "p_value": s.p_value, "informs_only": s.informs_only}
+            for s in (*result.statistics, *result.informing)
+        ],
+        "new_topics": [
+            {"share": topic.share, "keywords": list(topic.keywords), "examples": list(topic.examples)} for topic in measured.explanation.new
+        ],
+        "requests": [point.request_id for point in measured.window],
+    }
+
+
+def _statistics_table(result: Comparison) -> str:
+    rows = [(s.name, s.value, s.threshold, f"{s.p_value:.4f}", "ALARM" if s.alarm else "quiet") for s in result.statistics]
+    rows += [
+        (s.name, s.value, s.threshold, f"{s.p_value:.4f}", "above usual, informs only" if s.above else "usual, informs only")
+        for s in result.informing
+    ]
+    return markdown_table(["statistic", "value", "threshold", "p", "verdict"], rows)
+
+
+def _new_topics_table(measured: Measured, reviewed: Sequence[Reviewed]) -> str:
+    """New topics with what users said of the answers there, beside what they said elsewhere."""
+    unhappy = {item.exchange.id for item in reviewed if item.feedback.correction or item.feedback.rating == "down"}
+
+    def doubted(members: Sequence[int]) -> str:
+        hit = sum(measured.window[i].request_id in unhappy for i in members)
+        return f"{hit / len(members):.0%} of {len(members)}" if members else "-"
+
+    topics = measured.explanation.new
+    inside = {i for topic in topics for i in topic.members}
+    rows: list[tuple[object, ...]] = [
+        (", ".join(topic.keywords), f"{topic.share:.0%}", doubted(topic.members), " / ".join(topic.examples)) for topic in topics
+    ]
+    others = [i for i in range(len(measured.window)) if i not in inside]
+    rows.append(("(all other queries)", f"{len(others) / max(len(measured.window), 1):.0%}", doubted(others), ""))
+    return markdown_table(["new topic", "share of the window", "answers corrected or disliked", "for example"], rows)
+
+
+def _moved_topics_table(measured: Measured) -> str:
+    rows = [
+        (
+            ", ".join(topic.keywords),
+            f"{topic.cluster.reference_share:.1%}",
+            f"{topic.cluster.window_share:.1%}",
+            topic.cluster.contribution,
+            " / ".join(topic.examples),
+        )
+        for topic in measured.explanation.moved[:10]
+    ]
+    return markdown_table(["known topic", "share in the reference", "share in the window", "part of the PSI", "for example"], rows)
+
+
+def _map(measured: Measured, known: Known) -> str:
+    vectors = np.array([point.vector for point in measured.window])
+    limit = measured.comparison.limit
+    return drift_map(known.reference.vectors, vectors, measured.comparison.distances > (np.inf if limit is None else limit))

@@ -1,0 +1,121 @@
+"""What production knows, as drift reports compare with it: made once per version and committed beside the dataset."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import dagster as dg
+import numpy as np
+
+from ftassets.assets._shared.dataset_files import pack_arrays, read_splits, reference_path, unpack_arrays
+from ftassets.backends.artifacts.versions import load_manifest
+from ftassets.backends.dataset_store.base import DatasetStore, ObjectNotFound
+from ftassets.backends.embedder.base import Embedder
+from ftassets.backends.traffic_log.base import TrafficLog
+from ftassets.config.home import Home
+from ftassets.config.loop import Drift, LoopConfig
+from ftassets.domain.drift import Reference, build_reference, power, preset_false_alarm_rates, same_space
+
+UNSEEN = (0.10, 0.25)  # shares of new topics for which the reference says how surely they are seen
+
+
+@dataclass(frozen=True)
+class Known:
+    """A version's reference, until when traffic went into it (epoch seconds), its commit, and what it can see, in words."""
+
+    reference: Reference
+    until: float
+    commit: str
+    sensitivity: tuple[str, ...]
+
+
+def stored(store: DatasetStore, loop: str, production: str, embedder: Embedder) -> Known | None:
+    """The reference of a version, None when it was not made yet. Raises dg.Failure when another embedder made it."""
+    path = reference_path(loop, production)
+    try:
+        arrays = unpack_arrays(store.read("main", path))
+    except ObjectNotFound:
+        return None
+    reference = Reference.from_arrays(arrays)
+    if not same_space(reference, embedder.id):
+        raise dg.Failure(
+            f"the reference was embedded by {reference.embedder}, queries are by {embedder.id}: vectors of two models are "
+            "not compared. Go back to that embedder, or release a version with the new one",
+            allow_retries=False,
+        )
+    return Known(reference, float(arrays["until"]), store.last_change("main", path), tuple(map(str, arrays["sensitivity"])))
+
+
+def made(
+    run_id: str,
+    loop: LoopConfig,
+    production: str,
+    home: Home,
+    traffic_log: TrafficLog,
+    store: DatasetStore,
+    embedder: Embedder,
+    rate: float,
+) -> Known | None:
+    """The reference of training queries, widened by the version's first answers and committed; None while those have not come.
+
+    That of a version whose training data is not known is made of its answers alone.
+    """
+    policy = loop.retrain_on.drift
+    commit = load_manifest(home.versions, production).dataset_commit
+    wanted = wanted_answers(policy, trained=commit is not None)
+    first = [e for e in traffic_log.exchanges(loop.name) if e.version == production and e.status == 200][:wanted]
+    if len(first) < wanted:
+        return None
+    trained = training_queries(store, loop.name, commit)
+    vectors = embedder.embed([*trained, *(e.prompt for e in first)])
+    if len(vectors) < 2:
+        return None
+    reference = build_reference(vectors, embedder.id, rate=rate)
+    until = max((e.at for e in first), default=0.0) + 1e-3
+    sentences = sensitivity(reference, policy, rate)
+    content = pack_arrays(**reference.to_arrays(), until=np.array(until), sensitivity=np.array(sentences, dtype=np.str_))
+    metadata = {"loop": loop.name, "version": production, "trained": str(len(trained)), "traffic": str(len(first))}
+    publication = store.publish(
+        f"{run_id}-reference", {reference_path(loop.name, production): content}, f"{loop.name}: drift reference", metadata
+    )
+    return Known(reference, until, publication.commit, tuple(sentences))
+
+
+def wanted_answers(policy: Drift, trained: bool) -> int:
+    """First answers that go into a version's reference; without its training queries they alone must be enough to compare with."""
+    return policy.reference_requests if trained else max(policy.reference_requests, policy.reference_windows * policy.min_sample)
+
+
+def waits_for(policy: Drift) -> str:
+    """How many answers a reference needs, in words."""
+    alone = wanted_answers(policy, trained=False)
+    adopted = f", or {alone} for an adopted version" if alone != policy.reference_requests else ""
+    return f"{policy.reference_requests}{adopted}"
+
+
+def training_queries(store: DatasetStore, loop: str, commit: str | None) -> list[str]:
+    """Requests of all splits of a dataset, in an order that belongs to the commit."""
+    return [row.prompt for rows in read_splits(store, commit, loop).values() for row in rows] if commit else []
+
+
+def sensitivity(reference: Reference, policy: Drift, rate: float) -> list[str]:
+    """What an alarm at `rate` sees and how often fixed rules would cry wolf, measured on the reference; empty where it is too small."""
+    try:
+        found = [power(reference, policy.sample, rate, share, policy.consecutive, draws=500).sentence for share in UNSEEN]
+        rules = preset_false_alarm_rates(reference, policy.sample, draws=200)
+    except ValueError:
+        return []
+    said = (
+        f"the fixed rule {rule.rule} would alarm on {rule.own_mix:.0%} of windows like the reference, on {rule.other_mixes:.0%} of "
+        "harmless other mixes"
+        for rule in rules
+    )
+    return [*found, *said]
+
+
+def texts_by_cluster(reference: Reference, trained: Sequence[str]) -> Mapping[int, Sequence[str]]:
+    """Training queries of each cluster, to name clusters that lost all their queries."""
+    texts: dict[int, list[str]] = {}
+    for row, cluster in zip(reference.rows.tolist(), reference.clusters.tolist(), strict=True):
+        if row < len(trained):
+            texts.setdefault(cluster, []).append(trained[row])
+    return texts

@@ -1,0 +1,151 @@
+"""Where the loop's traffic goes: every start, step and rollback is one materialization."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Literal
+
+import dagster as dg
+from pydantic import Field
+
+from ftassets.assets._shared.events import node, required
+from ftassets.assets._shared.node import asset
+from ftassets.backends.registry.base import Registry
+from ftassets.backends.serving.base import Serving, ServingError, Shift
+from ftassets.config.loop import LoopConfig
+from ftassets.domain.canonical import canonical_json
+from ftassets.domain.rollout.endpoint import EndpointState
+from ftassets.reporting.plots import rollout_steps
+from ftassets.reporting.tables import markdown_table
+
+
+class EndpointAction(dg.Config):
+    """What to do with the endpoint; without config it is looked at and reported."""
+
+    action: Literal["report", "start", "ramp", "rollback"] = Field("report", description="start gives the newest release its first share")
+    weight: int | None = Field(None, description="share in percent; default: the loop's next rollout step", ge=1, le=100)
+    reason: str = Field("by hand", description="kept in the journal")
+
+
+def build(loop: LoopConfig) -> dg.AssetsDefinition:
+    """The asset; its data version is the journal's newest number for the loop."""
+
+    @asset(loop, __doc__, {"openai"}, deps=["release"])
+    def endpoint(
+        context: dg.AssetExecutionContext,
+        config: EndpointAction,
+        serving: dg.ResourceParam[Serving],
+        registry: dg.ResourceParam[Registry],
+    ) -> dg.MaterializeResult:
+        by = f"run:{context.run_id}"
+        state = serving.state(loop.name)
+        lease = loop.rollout.lease
+        try:
+            if config.action == "start":
+                digest = required(context.instance, node(loop.name, "release"))
+                if digest not in (state.production, state.candidate):  # a repeated run changes nothing
+                    state = serving.start(loop.name, digest, config.weight or loop.rollout.steps[0], lease, by, config.reason)
+            elif config.action == "ramp":
+                weight = config.weight or next((step for step in loop.rollout.steps if step > state.weight), 100)
+                if state.candidate and weight != state.weight:
+                    state = serving.ramp(loop.name, weight, lease, by, config.reason)
+            elif config.action == "rollback":
+                state = serving.rollback(loop.name, by, config.reason)
+        except ServingError as error:
+            raise dg.Failure(f"{config.action} refused: {error}", allow_retries=False) from error
+        journal = serving.journal()
+        sync_registry(loop, registry, state, journal)
+        return dg.MaterializeResult(**event(loop, state, journal, config.reason))
+
+    return endpoint
+
+
+def sync_registry(loop: LoopConfig, registry: Registry, state: EndpointState, journal: Sequence[Shift]) -> None:
+    """Make the registry say what the endpoint does; doing it again changes nothing.
+
+    Aliases: production; staging for the version with canary traffic, else a staged one. A candidate keeps its alias until it is
+    production or refused. What was refused or replaced is tagged deprecated until it serves again, and `history` tells who gave a
+    version its part, when and why.
+    """
+    known = {version.digest: version for version in registry.versions(loop.name)}
+    staged = [digest for digest in state.staged if digest in known and digest != state.production]
+    wanted = {"production": state.production, "staging": state.candidate or (staged[-1] if staged else None)}
+    held = {alias: digest for digest, version in known.items() for alias in version.aliases}
+    for alias, digest in wanted.items():
+        if digest in known and held.get(alias) != digest:
+            registry.set_alias(loop.name, alias, digest)
+        elif digest not in known and alias in held:
+            registry.remove_alias(loop.name, alias)
+    over = {*state.refused, state.production, state.standby} - {state.candidate, None}
+    if held.get("candidate") in over:
+        registry.remove_alias(loop.name, "candidate")
+    for digest, version in known.items():
+        told = history(loop.name, digest, journal)
+        tags: dict[str, str | None] = {"deprecated": _deprecated(digest, state, told, version.tags.get("deprecated"))}
+        if told:
+            tags["history"] = canonical_json(told).decode()
+        changed = {name: value for name, value in tags.items() if version.tags.get(name) != value}
+        if changed:
+            registry.tag(loop.name, digest, changed)
+
+
+def history(loop: str, digest: str, journal: Sequence[Shift]) -> list[dict[str, str]]:
+    """Each change of the part a version plays (production, canary, standby, none): part, at (ISO 8601, UTC), by, action, reason."""
+    told: list[dict[str, str]] = []
+    part = "none"
+    for shift in journal:
+        now = _part(digest, shift.state)
+        if shift.loop == loop and now != part:
+            at = datetime.fromtimestamp(shift.at, UTC).isoformat(timespec="seconds")
+            told.append({"part": now, "at": at, "by": shift.by, "action": shift.action, "reason": shift.reason})
+            part = now
+    return told
+
+
+def _part(digest: str, state: EndpointState) -> str:
+    parts = {"production": state.production, "canary": state.candidate, "standby": state.standby}
+    return next((part for part, version in parts.items() if version == digest), "none")
+
+
+def _deprecated(digest: str, state: EndpointState, told: Sequence[dict[str, str]], before: str | None) -> str | None:
+    """Why a version is of the past; None while it serves or may still come to serve."""
+    if digest in (state.production, state.candidate):
+        return None
+    if digest in state.refused:
+        last = next((each["reason"] for each in reversed(told) if each["action"] == "rollback"), None)
+        return f"rolled back: {last}" if last else before or "rolled back"
+    if digest == state.standby:
+        return "replaced, kept as standby"
+    served = any(part["part"] == "production" for part in told)
+    return "replaced" if served else before
+
+
+def event(loop: LoopConfig, state: EndpointState, journal: list[Shift], reason: str) -> dict:
+    """Data version and metadata of an endpoint materialization, from the state and the journal."""
+    shifts = [shift for shift in journal if shift.loop == loop.name and shift.action not in ("stage", "unstage")]
+    metadata: dict[str, dg.MetadataValue | str | int] = {
+        "phase": state.phase,
+        "weights": dg.MetadataValue.json({version[:12]: share for version, share in state.weights.items()}),
+        "production": state.production or "none",
+        "candidate": state.candidate or "none",
+        "standby": state.standby or "none",
+        "reason": reason,
+        "journal": dg.MetadataValue.md(
+            markdown_table(
+                ["#", "action", "by", "weights", "reason"],
+                [(s.number, s.action, s.by, {v[:12]: w for v, w in s.state.weights.items()}, s.reason) for s in shifts[-20:]],
+            )
+        ),
+    }
+    if steps := newest_rollout(shifts):
+        metadata["rollout"] = dg.MetadataValue.md(rollout_steps(steps))
+    return {"data_version": dg.DataVersion(str(shifts[-1].number if shifts else 0)), "metadata": metadata}
+
+
+def newest_rollout(shifts: list[Shift]) -> list[tuple[float, int]]:
+    """(time, share) of the version that was started last, from its start on."""
+    starts = [index for index, shift in enumerate(shifts) if shift.action == "start"]
+    if not starts:
+        return []
+    begun = shifts[starts[-1] :]
+    digest = begun[0].state.candidate or begun[0].state.production
+    return [(shift.at, shift.state.weights.get(digest or "", 0)) for shift in begun]

@@ -1,0 +1,87 @@
+"""Candidate, production and untuned base on the same rows: what the promotion gates decide on."""
+
+import dagster as dg
+
+from ftassets.assets._shared.events import history, metadata_value, node, required
+from ftassets.assets._shared.node import asset, with_signature
+from ftassets.assets._shared.stored_reports import read_report, store_report, verdicts
+from ftassets.assets.eval_report.answering import NotComparable
+from ftassets.assets.eval_report.measuring import measure
+from ftassets.assets.eval_report.page import page
+from ftassets.backends.dataset_store.base import DatasetStore
+from ftassets.backends.evaluator.base import EvaluationFailed, EvaluationKilled, Evaluator
+from ftassets.backends.serving.base import Serving
+from ftassets.config.home import Home
+from ftassets.config.loop import LoopConfig
+from ftassets.domain.gates.result import GateResult, Verdict
+
+PAST = 1000  # reports looked back on to count how often a golden set was used
+
+
+def build(loop: LoopConfig) -> tuple[dg.AssetsDefinition, dg.AssetChecksDefinition]:
+    """The asset and the one blocking check set that holds all gates."""
+    key = node(loop.name, "eval_report")
+
+    @asset(loop, __doc__, {"python"}, deps=["adapter", "golden_set", "curated_dataset"])
+    def eval_report(
+        context: dg.AssetExecutionContext,
+        home: dg.ResourceParam[Home],
+        dataset_store: dg.ResourceParam[DatasetStore],
+        evaluator: dg.ResourceParam[Evaluator],
+        serving: dg.ResourceParam[Serving],
+    ) -> dg.MaterializeResult:
+        candidate = required(context.instance, node(loop.name, "adapter"))
+        golden_commit = required(context.instance, node(loop.name, "golden_set"))
+        production = serving.state(loop.name).production
+        uses = golden_uses(context.instance, key, golden_commit, candidate)
+        try:
+            measured = measure(loop, candidate, golden_commit, production, home, dataset_store, evaluator, serving, context, uses)
+        except NotComparable as error:
+            raise dg.Failure(str(error), allow_retries=False) from error
+        except EvaluationKilled as error:
+            raise dg.RetryRequested(max_retries=1, seconds_to_wait=1) from error
+        except EvaluationFailed as error:
+            raise dg.Failure(str(error), allow_retries=False) from error
+        digest = store_report(home, measured.report)
+        return dg.MaterializeResult(data_version=dg.DataVersion(digest), metadata=page(loop, home, measured, digest))
+
+    @dg.multi_asset_check(
+        name=f"{loop.name}__promotion_gates",
+        specs=[dg.AssetCheckSpec(gate.name, asset=key, blocking=True, description=gate.sentence) for gate in loop.gates],
+        can_subset=True,
+    )
+    @with_signature
+    def promotion_gates(context: dg.AssetCheckExecutionContext, home: dg.ResourceParam[Home]):  # noqa: ANN202 - dagster inspects it
+        digest = required(context.instance, key)
+        for result in verdicts(home, loop, read_report(home, loop, digest), digest):
+            if dg.AssetCheckKey(key, result.name) in context.selected_asset_check_keys:
+                yield dg.AssetCheckResult(
+                    asset_key=key,
+                    check_name=result.name,
+                    passed=result.verdict is Verdict.PASS,
+                    severity=dg.AssetCheckSeverity.ERROR,
+                    description=f"{result.verdict.value}: {result.sentence}",
+                    metadata=_evidence(result),
+                )
+
+    return eval_report, promotion_gates
+
+
+def golden_uses(instance: dg.DagsterInstance, key: dg.AssetKey, golden_commit: str, candidate: str) -> int:
+    """Candidates judged by this state of the golden set, this one included: each use tells training a little more about it."""
+    reports = (event for _, event in history(instance, key, limit=PAST))
+    judged = {metadata_value(event, "candidate") for event in reports if metadata_value(event, "golden_commit") == golden_commit}
+    return len(judged | {candidate})
+
+
+def _evidence(result: GateResult) -> dict[str, float | int | str]:
+    values = {
+        "verdict": result.verdict.value,
+        "estimate": result.value,
+        "bound": result.bound,
+        "threshold": result.threshold,
+        "p_value": result.p_value,
+        "rows": result.n,
+        "rows_needed": result.rows_needed,
+    }
+    return {name: value for name, value in values.items() if value is not None}

@@ -1,0 +1,185 @@
+"""A judge's choices between candidate and production on a sample of golden rows, and its calibration against people."""
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+
+from filelock import FileLock
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from ftassets.backends.llm_judge.base import JudgeUnreachable, NotJudged, PairwiseJudge
+from ftassets.backends.llm_judge.openai import OpenAIPairwiseJudge
+from ftassets.config.home import Home
+from ftassets.config.loop import GateJudge, LoopConfig
+from ftassets.domain.canonical import digest_of
+from ftassets.domain.dataset.rows import Example
+from ftassets.domain.evaluation.llm_judge import (
+    BothOrders,
+    Calibration,
+    JudgedPair,
+    Preference,
+    calibrate,
+    contradictions,
+    not_calibrated,
+    parse_labels,
+    preference,
+)
+from ftassets.domain.gates.llm_judge import judged_sample
+from ftassets.durable import write_durably
+
+CLIENTS = 4  # pairs judged at once
+BATCH = 20  # pairs whose judgements are stored at once
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """Two different answers to one request."""
+
+    prompt: str
+    a: str
+    b: str
+
+
+class _Known(BaseModel):
+    """One line of the file of earlier judgements: the pair as a digest, since its texts may be a user's."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    key: str
+    choices: list[BothOrders]
+
+
+def ask_judge(
+    home: Home,
+    loop: LoopConfig,
+    rows: Sequence[Example],
+    answers_candidate: Mapping[str, str],
+    answers_production: Mapping[str, str],
+    say: Say,
+) -> tuple[list[Preference], Calibration | None]:
+    """A preference for each golden row that a judge gate looks at, with a reason where there is none; nothing without such a gate.
+
+    Answers are by row id. The judge is calibrated first; while it agrees too little with people, or that is not known, no row is
+    judged. What was judged before, by this judge with these answers, is not asked again.
+    """
+    gates = [gate for each in loop.gates for gate in (each, *each.any_of) if gate.metric == "judge"]
+    if loop.judge is None or not gates:
+        return [], None
+    try:
+        panel = _Panel(home, loop, loop.judge, say)
+    except JudgeUnreachable as error:
+        return [], not_calibrated(loop.judge.min_kappa, str(error))
+    calibration = _calibrate(panel, loop.judge, say)
+    if not calibration.trusted:
+        return [], calibration
+    wanted = {
+        name for gate in gates for name in judged_sample(gate, [row.id for row in rows if gate.slice in (None, row.slice or "golden")])
+    }
+    sample = [row for row in rows if row.id in wanted]
+    pairs = {row.id: _Pair(row.prompt, answers_candidate[row.id], answers_production[row.id]) for row in sample}
+    judged = panel.judge([pair for pair in pairs.values() if pair.a != pair.b])
+    return [_preference(row, pairs[row.id], judged) for row in sample], calibration
+
+
+class _Panel:
+    """The judge, a few pairs at once, and what it said before. When it cannot be reached, the rest is not asked."""
+
+    def __init__(self, home: Home, loop: LoopConfig, settings: GateJudge, say: Say) -> None:
+        self._judge: PairwiseJudge = OpenAIPairwiseJudge(settings)
+        self._system, self._repeats, self._say = loop.task.system_prompt, settings.repeats, say
+        self._path = home.answers / f"judge-{self._judge.identity}.jsonl"
+        self._gone = Event()
+
+    def judge(self, pairs: Sequence[_Pair]) -> dict[_Pair, list[BothOrders] | str]:
+        """The choices for each pair, one entry a repeat, or why there are none."""
+        keys = {pair: self._key(pair) for pair in pairs}
+        known = _read(self._path)
+        judged: dict[_Pair, list[BothOrders] | str] = {pair: known[key] for pair, key in keys.items() if key in known}
+        new = [pair for pair in keys if pair not in judged]
+        if new:
+            self._say(f"{len(judged)} pairs were judged before, asking the judge about {len(new)}")
+        with ThreadPoolExecutor(CLIENTS) as pool:
+            for begin in range(0, len(new), BATCH):
+                batch = new[begin : begin + BATCH]
+                said = dict(zip(batch, pool.map(self._ask, batch), strict=True))
+                _store(self._path, {keys[pair]: choices for pair, choices in said.items() if not isinstance(choices, str)})
+                judged |= said
+                self._say(f"{min(begin + BATCH, len(new))} of {len(new)} pairs asked")
+        for why in sorted({choices for choices in judged.values() if isinstance(choices, str)})[:5]:
+            self._say(f"not judged: {why}")
+        return judged
+
+    def _ask(self, pair: _Pair) -> list[BothOrders] | str:
+        messages = [{"role": "system", "content": self._system}, {"role": "user", "content": pair.prompt}]
+        choices: list[BothOrders] = []
+        try:
+            for _ in range(self._repeats):
+                if self._gone.is_set():
+                    return "not asked, the judge could not be reached"
+                a_first = self._judge.compare(messages, pair.a, pair.b)
+                choices.append((a_first, self._judge.compare(messages, pair.b, pair.a)))
+        except NotJudged as error:
+            if isinstance(error, JudgeUnreachable):
+                self._gone.set()
+            return str(error)
+        return choices
+
+    def _key(self, pair: _Pair) -> str:
+        return digest_of([self._system, pair.prompt, pair.a, pair.b, self._repeats])
+
+
+def _calibrate(panel: _Panel, settings: GateJudge, say: Say) -> Calibration:
+    try:
+        pairs, bad = parse_labels(settings.labels.read_text(encoding="utf-8"), settings.labels.name)
+    except (OSError, ValueError) as error:
+        return not_calibrated(settings.min_kappa, f"the pairs people judged cannot be read: {error}")
+    for line in bad[:20]:
+        say(f"no labelled pair, {line.where}: {line.reason}")
+    texts = {each.id: _Pair(each.prompt, each.first, each.second) for each in pairs}
+    judged = panel.judge(list(texts.values()))
+    done: list[JudgedPair] = []
+    reasons: list[str] = []
+    for each in pairs:
+        choices = judged[texts[each.id]]
+        if isinstance(choices, str):
+            reasons.append(choices)
+        else:
+            done.append(JudgedPair(each, choices))
+    calibration = calibrate(done, settings.min_kappa, len(reasons), len(bad))
+    if calibration.problem and reasons:
+        return calibration.model_copy(update={"problem": f"{calibration.problem}: {reasons[0]}"})
+    return calibration
+
+
+def _preference(row: Example, pair: _Pair, judged: Mapping[_Pair, list[BothOrders] | str]) -> Preference:
+    name = row.slice or "golden"
+    if pair.a == pair.b:  # nobody needs to be asked
+        return Preference(id=row.id, slice=name, value=0.0)
+    choices = judged[pair]
+    if isinstance(choices, str):
+        return Preference(id=row.id, slice=name, value=None, reason=choices)
+    return Preference(id=row.id, slice=name, value=preference(choices), contradictions=contradictions(choices))
+
+
+def _read(path: Path) -> dict[str, list[BothOrders]]:
+    """Earlier judgements by key; a line that is none is asked again."""
+    known: dict[str, list[BothOrders]] = {}
+    for line in path.read_text(encoding="utf-8", errors="replace").split("\n") if path.exists() else ():
+        try:
+            found = _Known.model_validate_json(line)
+        except ValidationError:
+            continue
+        known[found.key] = found.choices
+    return known
+
+
+def _store(path: Path, said: dict[str, list[BothOrders]]) -> None:
+    """Add judgements to the file; two runs may do so at once."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{path}.lock"):
+        known = _read(path) | said
+        write_durably(path, "".join(_Known(key=key, choices=choices).model_dump_json() + "\n" for key, choices in known.items()))

@@ -1,0 +1,217 @@
+"""What an eval report rests on: every version's answers to the same rows, their scores, and what the real server shows."""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from ftassets.assets._shared.stored_reports import policy_digest
+from ftassets.assets.eval_report.answering import (
+    API,
+    Answers,
+    NotComparable,
+    answer_all,
+    answer_file,
+    api_sentence,
+    ask_api,
+    expected_answers,
+    external,
+    likelihoods_of,
+)
+from ftassets.assets.eval_report.llm_judge import ask_judge
+from ftassets.assets.eval_report.parity import measure_parity
+from ftassets.assets.eval_report.rows import Rows, read_answers, read_rows, scores_of, unmeasured
+from ftassets.backends.artifacts.versions import load_manifest
+from ftassets.backends.dataset_store.base import DatasetStore
+from ftassets.backends.evaluator.base import Evaluator
+from ftassets.backends.model_client.latency import ResponseTime, interleaved_latency
+from ftassets.backends.serving.base import Serving
+from ftassets.config.home import Home
+from ftassets.config.loop import LoopConfig
+from ftassets.domain.canonical import file_digest
+from ftassets.domain.dataset.rows import Example
+from ftassets.domain.evaluation.jobs import Answered, Measurements, MetricsJob
+from ftassets.domain.evaluation.parity import Parity
+from ftassets.domain.gates.inputs import input_objections
+from ftassets.domain.gates.presets import single_gates
+from ftassets.domain.gates.report import EvalReport
+from ftassets.domain.release.version import MERGED
+
+STAGED = 900.0  # seconds a version may be staged for what only its server can show
+ROLES = ("base", "production", "candidate")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A report, the rows it is about, and the files with each role's answers to them."""
+
+    report: EvalReport
+    rows: Rows
+    answers: Answers
+
+
+def measure(
+    loop: LoopConfig,
+    candidate: str,
+    golden_commit: str,
+    production: str | None,
+    home: Home,
+    store: DatasetStore,
+    evaluator: Evaluator,
+    serving: Serving | None,
+    context: Any,
+    golden_uses: int = 1,
+) -> Measured:
+    """Have candidate, production and untuned base answer all rows, score them, and compare candidate and production as they serve.
+
+    Without `production` the base takes its place; without `serving` nothing is said of response times and parity. `context` is that of
+    the run, `golden_uses` counts the candidates judged by this golden commit. Answers of an earlier report are used again.
+    Raises NotComparable, EvaluationFailed, ServingError.
+    """
+    manifest = load_manifest(home.versions, candidate)
+    base, commit = manifest.base_digest, manifest.dataset_commit
+    if base is None or commit is None:
+        raise NotComparable(f"version {candidate[:12]} names no base model or dataset: train it again")
+    versions = {"base": base, "production": production or base, "candidate": candidate}
+    here = {role: (home.versions / digest / MERGED).is_dir() or external(home, digest) for role, digest in versions.items()}
+    if gone := [role for role, found in here.items() if not found]:
+        folder = home.versions / versions[gone[0]]
+        raise NotComparable(
+            f"{gone[0]} is version {folder.name[:12]}, whose folder {folder} is gone: restore it, or roll back to a version that is there"
+        )
+    rows = read_rows(store, loop, golden_commit, commit)
+    if why := input_objections(rows.golden and rows.judged, rows.train):
+        raise NotComparable(f"no report: {'; '.join(why)}")
+
+    answers = {role: [answer_file(home, loop, digest, each, base) for each in rows.sets] for role, digest in versions.items()}
+    answer_all(context, home, loop, evaluator, rows, answers, versions)
+    likelihoods = likelihoods_of(context, home, loop, evaluator, rows, versions) if "perplexity" in loop.metrics else {}
+    metrics, row_scores = _measure_metrics(context, home, loop, evaluator, rows, answers, likelihoods) if loop.metrics else ({}, {})
+    scores = {role: scores_of(loop, rows, answers[role], row_scores.get(role, [])) for role in ROLES}
+    if api := ask_api(context, home, loop, rows.sets[0]):
+        answers[API] = [api]
+        scores[API] = scores_of(loop, rows, [api], [])
+        context.log.info(api_sentence(loop, scores, answers))
+    if lacking := unmeasured(loop, scores["candidate"]):
+        raise NotComparable(
+            f"{lacking[0]} has no value for each row, so no gate can compare it: give its class a method `rows`, or change the gate"
+        )
+    said = {role: read_answers(files[:1]) for role, files in answers.items()}
+    preferences, calibration = ask_judge(home, loop, rows.golden, said["candidate"], said["production"], context.log.info)
+    times, parity = _as_served(context, loop, home, evaluator, serving, rows.golden, said["candidate"], versions) if serving else ({}, None)
+    stored = {path for each in (answers, row_scores) for paths in each.values() for path in paths if path.exists()}
+    report = EvalReport(
+        loop=loop.name,
+        run_id=context.run_id,
+        candidate=candidate,
+        production=versions["production"],
+        production_is_base=production is None,
+        base=base,
+        dataset_commit=commit,
+        golden_commit=golden_commit,
+        policy_digest=policy_digest(loop),
+        generation={"temperature": loop.task.temperature, "max_tokens": loop.task.max_tokens},
+        scores=scores,
+        latency_ms={role: [each.whole_ms for each in found] for role, found in times.items()},
+        ttft_ms={role: [each.first_ms for each in found] for role, found in times.items()},
+        answers={role: [path.name for path in paths] for role, paths in answers.items()},
+        row_scores={role: [path.name for path in paths] for role, paths in row_scores.items()},
+        answers_digests={path.name: file_digest(path) for path in sorted(stored)},
+        metrics=metrics,
+        other_sets=tuple(each.name for each in loop.sets),
+        golden_uses=golden_uses,
+        parity=parity,
+        preferences=preferences,
+        judge_calibration=calibration,
+    )
+    return Measured(report, rows, answers)
+
+
+def _measure_metrics(
+    context: Any,
+    home: Home,
+    loop: LoopConfig,
+    evaluator: Evaluator,
+    rows: Rows,
+    answers: Answers,
+    likelihoods: Mapping[str, Mapping[int, Path]],
+) -> tuple[Measurements, Answers]:
+    """The loop's further metrics of golden and held-out answers, by slice, in a process of their own; and the files of row scores.
+
+    A file of row scores lies beside the answers under the digest of its bytes; sets without rows have none.
+    """
+    work = home.root / "work" / f"{context.run_id}-metrics"
+    work.mkdir(parents=True, exist_ok=True)
+    try:
+        answered = []
+        for number, each in enumerate(rows.sets):
+            if not each.rows or each.settings is not None:
+                continue
+            expected = expected_answers(each, work / f"expected-{number}.jsonl")
+            answered += [
+                Answered(
+                    role=role,
+                    prompts_file=expected,
+                    answers=files[number],
+                    likelihoods=likelihoods.get(role, {}).get(number),
+                    row_scores=work / f"{role}-{number}.parquet",
+                )
+                for role, files in answers.items()
+            ]
+        job = MetricsJob(
+            metrics=loop.metrics,
+            task=loop.task.type,
+            label=loop.task.label,
+            answered=answered,
+            output=work / "metrics.json",
+            work=work,
+        )
+        table = evaluator.measure(job, context)
+        row_scores: Answers = {}
+        for found in answered:
+            if found.row_scores is not None:
+                kept = found.row_scores.replace(home.answers / f"{file_digest(found.row_scores)}.scores.parquet")
+                row_scores.setdefault(found.role, []).append(kept)
+        return table, row_scores
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _as_served(
+    context: Any,
+    loop: LoopConfig,
+    home: Home,
+    evaluator: Evaluator,
+    serving: Serving,
+    golden: Sequence[Example],
+    merged_answers: Mapping[str, str],
+    versions: Mapping[str, str],
+) -> tuple[dict[str, list[ResponseTime]], Parity | None]:
+    """Response times of candidate and production in turns, and the candidate's parity, as far as a gate asks for them."""
+    gates = single_gates(loop.gates)
+    pairs = max((gate.pairs for gate in gates if gate.metric == "latency_p95"), default=0)
+    parity = any(gate.metric == "parity" for gate in gates)
+    roles = ["candidate", *(["production"] if pairs else [])] if pairs or parity else []
+    if not roles:
+        return {}, None
+    context.log.info("asking the real server")
+    home.gateway.mkdir(parents=True, exist_ok=True)
+    # staging is shared: two measurements at once would end each other's servers, and slow them down
+    with FileLock(home.gateway / f"{loop.name}.staging.lock"):
+        with ThreadPoolExecutor() as pool:  # both servers start at the same time
+            urls = dict(zip(roles, pool.map(lambda role: serving.stage(loop.name, versions[role], STAGED), roles), strict=True))
+        try:
+            stride = max(1, len(golden) // pairs) if pairs else 1
+            prompts = list(islice(cycle(row.prompt for row in golden[::stride]), pairs))
+            latency = interleaved_latency(urls, prompts, loop.task) if pairs else {}
+            manifest = load_manifest(home.versions, versions["candidate"])
+            found = measure_parity(loop, home, evaluator, urls["candidate"], manifest, golden, merged_answers, context) if parity else None
+            return latency, found
+        finally:
+            if pairs:
+                serving.unstage(loop.name, versions["production"])  # the candidate stays staged: its rollout is near, and the lease ends it

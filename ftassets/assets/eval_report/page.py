@@ -1,0 +1,177 @@
+"""What the UI shows of an eval report: gates, shares per slice, class and source, regressions side by side."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import dagster as dg
+import numpy as np
+
+from ftassets.assets._shared.stored_reports import verdicts
+from ftassets.assets.eval_report.answering import API, Answers, api_sentence
+from ftassets.assets.eval_report.measuring import ROLES, Measured
+from ftassets.assets.eval_report.rows import RowSet, by_id, read_answers
+from ftassets.config.home import Home
+from ftassets.config.loop import LoopConfig
+from ftassets.domain.dataset.rows import Example
+from ftassets.domain.evaluation.parity import Parity
+from ftassets.domain.evaluation.sets import refusal_rows
+from ftassets.domain.gates.report import HELD_OUT, EvalReport, in_slice
+from ftassets.domain.gates.result import GateResult, Verdict
+from ftassets.domain.statistics import wilson_interval
+from ftassets.reporting.plots import accuracy_bars, gate_marks
+from ftassets.reporting.tables import markdown_table
+
+REGRESSIONS = 10  # rows shown that production answers better than the candidate
+MARKS = {Verdict.PASS: "✔ PASS", Verdict.FAIL: "✘ FAIL", Verdict.NOT_ENOUGH_DATA: "… NOT ENOUGH DATA"}
+
+
+def gate_table(results: Sequence[GateResult]) -> str:
+    """All gates of a report as a Markdown table; a name beside its evidence would leave that too little width."""
+    return markdown_table(["verdict", "gate and evidence"], [(MARKS[r.verdict], f"**{r.name}**: {r.sentence}") for r in results])
+
+
+def accuracies(report: EvalReport) -> dict[str, dict[str, tuple[float, float, float]]]:
+    """Exact match per slice and role: (share, low, high) with the 95 % Wilson interval."""
+    slices = sorted({s.slice for s in report.scores["candidate"]})
+    table: dict[str, dict[str, tuple[float, float, float]]] = {}
+    for name in slices:
+        for role in ROLES:
+            rows = in_slice(report.scores[role], name)
+            right = sum(s.exact for s in rows)
+            table.setdefault(name, {})[role] = (right / len(rows), *wilson_interval(right, len(rows)))
+    return table
+
+
+def page(loop: LoopConfig, home: Home, measured: Measured, digest: str) -> dict[str, dg.MetadataValue | str | float | int]:
+    """The metadata of a report's materialization."""
+    report, answers = measured.report, measured.answers
+    shares, results = accuracies(report), verdicts(home, loop, report, digest)
+    marks = [(r.name, r.verdict.value, r.value, r.bound, r.threshold) for r in results if r.value is not None and r.bound is not None]
+    source = {row_id: row.source for each in measured.rows.sets for row_id, row in _score_ids(each)}
+    tables = {
+        "exact_match": _share_table("slice", report, {s.id: s.slice for s in report.scores["candidate"]}),
+        "exact_match_per_class": _share_table("class", report, {s.id: s.expected for s in report.scores["candidate"] if s.expected}),
+        "exact_match_per_source": _share_table("source", report, source),
+    }
+    return {
+        "candidate": report.candidate,
+        "production": report.production,
+        "production_is_base": str(report.production_is_base),
+        "gates": dg.MetadataValue.md(gate_table(results)),
+        **({"gates_plot": dg.MetadataValue.md(gate_marks(marks))} if marks else {}),
+        **{name: dg.MetadataValue.md(table) for name, table in tables.items() if table or name == "exact_match"},
+        "accuracy": dg.MetadataValue.md(accuracy_bars(shares)),
+        "worse_than_production": dg.MetadataValue.md(_regressions(report, answers, measured.rows.golden)),
+        "answer_sizes": dg.MetadataValue.md(size_table(answers)),
+        **({"response_times": dg.MetadataValue.md(_times(report))} if report.latency_ms else {}),
+        **{f"{role}_truncated": sum(s.truncated for s in report.scores[role]) for role in ROLES},
+        **({"metrics": dg.MetadataValue.md(_metrics_table(report))} if report.metrics else {}),
+        **({"refusals": dg.MetadataValue.md(table)} if (table := _refusals_table(measured)) else {}),
+        **({"parity": dg.MetadataValue.md(_parity_table(report.parity))} if report.parity else {}),
+        **({"api_model": said} if (said := api_sentence(loop, report.scores, answers)) else {}),
+        "golden_uses": report.golden_uses,
+        "report": dg.MetadataValue.path(home.reports / loop.name / f"eval-{digest}.json"),
+        "dataset_commit": report.dataset_commit,
+        "golden_commit": report.golden_commit,
+        **{f"{role}_exact_match_{name}": shares[name][role][0] for name in shares for role in ROLES},
+    }
+
+
+def _share_table(kind: str, report: EvalReport, group_of: Mapping[str, str]) -> str:
+    """Exact match by group of rows, with 95 % Wilson intervals; empty when all rows are of one group."""
+    roles = (*ROLES, API) if API in report.scores else ROLES  # the API model has golden rows only
+    groups = sorted(set(group_of.values()))
+    if len(groups) < 2 and kind != "slice":
+        return ""
+    lines = []
+    for group in groups:
+        of_role = {role: [s.exact for s in report.scores[role] if group_of.get(s.id) == group] for role in roles}
+        lines.append((group, len(of_role["candidate"]), *map(_share, of_role.values())))
+    return markdown_table([kind, "rows", *roles], lines)
+
+
+def _share(right: Sequence[bool]) -> str:
+    if not right:
+        return ""
+    low, high = wilson_interval(sum(right), len(right))
+    return f"{sum(right) / len(right):.3f} ({low:.3f} to {high:.3f})"
+
+
+def _regressions(report: EvalReport, answers: Answers, golden: Sequence[Example]) -> str:
+    """The golden rows on which the candidate lost most, both answers side by side."""
+    scores = {role: {s.id: s for s in report.scores[role]} for role in ("production", "candidate")}
+
+    def lost(row: Example) -> tuple[int, float]:
+        before, after = scores["production"][row.id], scores["candidate"][row.id]
+        return before.exact - after.exact, before.fields - after.fields
+
+    worse = sorted((row for row in golden if lost(row) > (0, 0.0)), key=lost, reverse=True)[:REGRESSIONS]
+    said = {role: read_answers(answers[role][:1]) for role in scores}
+    return markdown_table(
+        ["slice", "request", "expected", "production", "candidate"],
+        [(row.slice or "golden", row.prompt, row.completion, said["production"][row.id], said["candidate"][row.id]) for row in worse],
+    )
+
+
+def size_table(answers: Answers) -> str:
+    """Tokens of each role's requests and answers, and how many were cut at the limit: these are never right."""
+    lines = []
+    for role in ROLES:
+        rows = [row for path in answers[role] if path.exists() for row in by_id(path).values()]
+        tokens = [row["tokens_out"] for row in rows]
+        asked = [row["tokens_in"] for row in rows if row.get("tokens_in")]  # older files, and servers elsewhere, may not say
+        mean_in = sum(asked) / len(asked) if asked else ""
+        cut = sum(row["truncated"] for row in rows)
+        lines.append((role, len(rows), mean_in, sum(tokens) / len(tokens), max(tokens), f"{cut} ({cut / len(rows):.1%})"))
+    return markdown_table(["model", "answers", "mean tokens in", "mean tokens out", "most tokens out", "cut at the limit"], lines)
+
+
+def _times(report: EvalReport) -> str:
+    """Quantiles of the response times of candidate and production, of the same requests sent to both in turns."""
+    lines = []
+    for what, found in (("to the first token", report.ttft_ms), ("to the end", report.latency_ms)):
+        for role, times in found.items():
+            lines.append((what, role, len(times), *(f"{each:.0f}" for each in np.quantile(times, [0.5, 0.95, 0.99]))))
+    return markdown_table(["milliseconds", "model", "requests", "p50", "p95", "p99"], lines)
+
+
+def _metrics_table(report: EvalReport) -> str:
+    """The loop's further metrics: a line per metric, value and slice, a column per model."""
+    rows = [
+        (metric, value, name, *(by_role.get(role, {}).get(name, {}).get(value, "") for role in ROLES))
+        for metric, by_role in report.metrics.items()
+        for name, values in by_role["candidate"].items()
+        for value in values
+    ]
+    return markdown_table(["metric", "value", "slice", *ROLES], rows)
+
+
+def _score_ids(rows: RowSet) -> Iterator[tuple[str, Example]]:
+    """Each row with the id its score has."""
+    prefix = f"{HELD_OUT}:" if rows.held_out else f"{rows.settings.name}:" if rows.settings else ""
+    return ((f"{prefix}{row.id}", row) for row in rows.rows)
+
+
+def _refusals_table(measured: Measured) -> str:
+    """Mistakes in both directions of each set that asks for refusals; empty without one."""
+    lines = [
+        (each.settings.name, *line)
+        for number, each in enumerate(measured.rows.sets)
+        if each.settings and each.settings.scoring == "refusal"
+        for line in refusal_rows(each.rows, {role: read_answers([measured.answers[role][number]]) for role in ROLES})
+    ]
+    return markdown_table(["set", "model", "harm accepted", "harmless refused"], lines) if lines else ""
+
+
+def _parity_table(parity: Parity) -> str:
+    gap = "not comparable" if parity.logprob_gap is None else f"{parity.logprob_gap:.4f} nats"
+    return markdown_table(
+        ["compared with the merged copy", "found"],
+        [
+            ("base and adapter, tokens that agree", f"{parity.adapter_agree} of {parity.adapter_tokens}"),
+            ("mean gap of their log probabilities", gap),
+            ("the server, tokens that agree", f"{parity.server_agree} of {parity.server_tokens}"),
+            ("answers in the task's form, merged copy and server", f"{parity.valid_merged} and {parity.valid_server} of {parity.prompts}"),
+            ("tokenizer and chat template", "the same" if parity.tokenizer_same else "NOT the same"),
+            ("milliseconds a token, base and adapter against merged", f"{parity.adapter_ms:.1f} against {parity.merged_ms:.1f}"),
+        ],
+    )

@@ -1,0 +1,66 @@
+"""A candidate's three forms on the same prompts: training stack, merged copy, model server."""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ftassets.backends.evaluator.base import EvaluationFailed, Evaluator
+from ftassets.backends.model_client.live_answers import live_answers
+from ftassets.config.home import Home
+from ftassets.config.loop import LoopConfig
+from ftassets.domain.canonical import file_digest
+from ftassets.domain.dataset.rows import Example
+from ftassets.domain.evaluation.parity import Parity, ParityJob, ParityRow, parity_of
+from ftassets.domain.release.version import ADAPTER, MERGED, TOKENIZER_FILES, VersionManifest, tokenizer_digest
+
+
+def measure_parity(
+    loop: LoopConfig,
+    home: Home,
+    evaluator: Evaluator,
+    serving_url: str,
+    manifest: VersionManifest,
+    prompts: Sequence[Example],
+    merged_answers: Mapping[str, str],
+    context: Any,
+) -> Parity:
+    """Ask the server that serves the candidate, `serving_url` ends in /v1, and compare with the merged copy's answers by row id.
+
+    Takes as many prompts, spread evenly, as the loop's largest parity gate asks for. Greedy, whatever the task's temperature: sampled
+    answers differ by themselves. Raises EvaluationFailed when a prompt has no answer or the candidate is no adapter.
+    """
+    if manifest.base_digest is None:
+        raise EvaluationFailed(f"version {manifest.digest[:12]} is no adapter: it has no training stack to compare with")
+    count = min(max((gate.sample for gate in loop.gates if gate.metric == "parity"), default=len(prompts)), len(prompts))
+    chosen = [prompts[number * len(prompts) // count] for number in range(count)]
+    if not chosen:
+        raise EvaluationFailed("there is no prompt to compare: the golden set is empty")
+    if missing := [row.id for row in chosen if row.id not in merged_answers]:
+        raise EvaluationFailed(f"the merged copy has not answered {', '.join(missing[:3])}")
+    greedy = loop.task.model_copy(update={"temperature": 0.0})
+    rows = []
+    for row, served in zip(chosen, live_answers(serving_url, [row.prompt for row in chosen], greedy), strict=True):
+        if served.error:
+            raise EvaluationFailed(f"the server of {manifest.digest[:12]} did not answer row {row.id}: {served.error}")
+        rows.append(ParityRow(prompt=row.prompt, merged=merged_answers[row.id], server=served.text.strip()))
+
+    version = home.versions / manifest.digest
+    work = home.root / "work" / f"{context.run_id}-parity"
+    work.mkdir(parents=True, exist_ok=True)
+    try:
+        job = ParityJob(
+            base=home.versions / manifest.base_digest / MERGED,
+            adapter=version / ADAPTER,
+            merged=version / MERGED,
+            system_prompt=loop.task.system_prompt,
+            rows=rows,
+            output=work / "parity.json",
+            work=work,
+        )
+        found = evaluator.parity(job, context)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    on_disk = tokenizer_digest(
+        {f"{MERGED}/{n}": file_digest(version / MERGED / n) for n in TOKENIZER_FILES if (version / MERGED / n).exists()}
+    )
+    return parity_of(found, rows, loop.task.type, on_disk == manifest.tokenizer_digest)

@@ -1,0 +1,25 @@
+"""Rows no model is trained on, versioned from the loop's golden file: they decide promotions."""
+
+import dagster as dg
+
+from ftassets.assets._shared.dataset_files import golden_path
+from ftassets.assets._shared.events import node
+from ftassets.assets._shared.node import asset
+from ftassets.assets._shared.written_rows import commit_rows
+from ftassets.backends.dataset_store.base import DatasetStore
+from ftassets.config.loop import LoopConfig
+
+
+def build(loop: LoopConfig) -> dg.AssetsDefinition:
+    """The asset of the loop's golden set."""
+
+    @asset(
+        loop,
+        __doc__,
+        {"lakefs"},
+        check_specs=[dg.AssetCheckSpec("every_line_is_an_example", asset=node(loop.name, "golden_set"))],
+    )
+    def golden_set(context: dg.AssetExecutionContext, dataset_store: dg.ResourceParam[DatasetStore]) -> dg.MaterializeResult:
+        return commit_rows(context, dataset_store, loop, loop.golden_set, golden_path(loop.name), "golden", loop.sets)
+
+    return golden_set

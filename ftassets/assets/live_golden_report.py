@@ -1,0 +1,238 @@
+"""Does the live endpoint still answer the golden set as it should?"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+
+from ftassets.assets._shared import latest, live
+from ftassets.assets._shared.dataset_files import from_parquet, golden_path, read_splits
+from ftassets.assets._shared.events import data_version, history, metadata_value, node, required
+from ftassets.assets._shared.node import asset
+from ftassets.assets._shared.stored_reports import read_report
+from ftassets.backends.artifacts.versions import load_manifest
+from ftassets.backends.dataset_store.base import DatasetError, DatasetStore
+from ftassets.backends.model_client.live_answers import LiveAnswer, live_answers
+from ftassets.backends.notifier.base import Notifier
+from ftassets.backends.notifier.routing import alert_about, routed
+from ftassets.backends.serving.base import Serving
+from ftassets.config.home import Home
+from ftassets.config.loop import LoopConfig
+from ftassets.domain.dataset.rows import Example
+from ftassets.domain.evaluation.sampling import fixed_sample
+from ftassets.domain.evaluation.scoring import Score, score
+from ftassets.domain.gates.report import HELD_OUT, EvalReport
+from ftassets.domain.gates.result import Verdict
+from ftassets.domain.monitoring.estimate import share_of
+from ftassets.domain.monitoring.finding import Finding, overall
+from ftassets.domain.monitoring.golden import above_floor, regression
+from ftassets.domain.monitoring.latest import LatestReport
+from ftassets.reporting.tables import markdown_table
+from ftassets.reporting.trends import Point, trend
+
+FLOOR, REGRESSION = "golden_above_floor", "no_regression_since_evaluation"
+STAGED = 900.0  # seconds the production version is asked to stay up, should it lose its traffic meanwhile
+RELEASES = 100  # newest releases among which the version's own evaluation is looked for
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A row, where it comes from (golden or held out), its answer and its score."""
+
+    row: Example
+    answer: LiveAnswer
+    score: Score
+
+
+def build(loop: LoopConfig) -> dg.AssetsDefinition:
+    """The asset: one report a run, with the checks `golden_above_floor` and `no_regression_since_evaluation`."""
+    key = node(loop.name, "live_golden_report")
+    floor = loop.monitors.golden_floor
+
+    @asset(
+        loop,
+        __doc__,
+        {"python"},
+        deps=["golden_set", "endpoint"],
+        check_specs=[
+            dg.AssetCheckSpec(FLOOR, asset=key, description=f"At least {floor:.0%} of the golden rows are right on the live endpoint."),
+            dg.AssetCheckSpec(REGRESSION, asset=key, description="Rows that were right in the version's own evaluation still are."),
+        ],
+        freshness_policy=live.freshness(loop),
+    )
+    def live_golden_report(
+        context: dg.AssetExecutionContext,
+        home: dg.ResourceParam[Home],
+        dataset_store: dg.ResourceParam[DatasetStore],
+        serving: dg.ResourceParam[Serving],
+        notifier: dg.ResourceParam[Notifier],
+    ) -> dg.MaterializeResult:
+        production = serving.state(loop.name).production
+        if production is None:
+            return _materialize(loop, context, home, None, None, [], live.NO_PRODUCTION, [live.NO_PRODUCTION])
+        commit = required(context.instance, node(loop.name, "golden_set"))
+        golden = {row.id: row for row in from_parquet(dataset_store.read(commit, golden_path(loop.name)))}
+        rows = [golden[name] for name in fixed_sample(golden, loop.monitors.sample)]
+        held_out = _held_out(context, home, loop, dataset_store, production)
+        # the version's own server, not the gateway: probes are no traffic
+        url = serving.stage(loop.name, production, STAGED)
+        try:
+            answers = live_answers(url, [row.prompt for row in [*rows, *held_out]], loop.task)
+        finally:
+            serving.unstage(loop.name, production)
+        if all(answer.error for answer in answers):
+            raise dg.Failure(f"the server of version {production[:12]} answered none of {len(answers)} rows; the first: {answers[0].error}")
+        asked = _scored(loop, rows, held_out, answers)
+        right = [a.score.exact for a in asked if a.score.slice != HELD_OUT]
+        at_floor = above_floor(share_of(sum(right), len(right)), floor)
+        compared = _compare(context, home, loop, dataset_store, production, golden, asked)
+        _tell(loop, home, notifier, production, at_floor, compared)
+        return _materialize(loop, context, home, production, commit, asked, at_floor, compared)
+
+    return live_golden_report
+
+
+def _held_out(context: dg.AssetExecutionContext, home: Home, loop: LoopConfig, store: DatasetStore, version: str) -> list[Example]:
+    """A fixed sample of the rows held out from the version's training; none, with a warning, where they cannot be had."""
+    commit = load_manifest(home.versions, version).dataset_commit
+    if commit is None:
+        return []
+    try:
+        rows = {row.id: row for row in read_splits(store, commit, loop.name)["test"]}
+    except DatasetError as error:
+        context.log.warning(f"held-out rows of version {version[:12]} cannot be read: {error}")
+        return []
+    return [rows[name] for name in fixed_sample(rows, loop.monitors.sample)]
+
+
+def _scored(loop: LoopConfig, golden: Sequence[Example], held_out: Sequence[Example], answers: Sequence[LiveAnswer]) -> list[_Asked]:
+    named = [(row.id, row.slice or "golden", row) for row in golden] + [(f"{HELD_OUT}:{row.id}", HELD_OUT, row) for row in held_out]
+    return [
+        _Asked(row, answer, score(name, part, answer.text, row.completion, loop.task.type))
+        for (name, part, row), answer in zip(named, answers, strict=True)
+    ]
+
+
+def _compare(
+    context: dg.AssetExecutionContext,
+    home: Home,
+    loop: LoopConfig,
+    store: DatasetStore,
+    version: str,
+    golden: dict[str, Example],
+    asked: Sequence[_Asked],
+) -> list[Finding]:
+    """Golden and held-out rows against the version's own evaluation, each with its own verdict."""
+    try:
+        report = _own_report(context.instance, home, loop, version)
+        then = {row.id: row for row in from_parquet(store.read(report.golden_commit, golden_path(loop.name)))} if report else {}
+    except (dg.Failure, DatasetError) as error:
+        why = error.description if isinstance(error, dg.Failure) else str(error)
+        return [Finding(Verdict.NOT_ENOUGH_DATA, f"the version's own evaluation cannot be read: {why}")]
+    if report is None:
+        return [Finding(Verdict.NOT_ENOUGH_DATA, "there is no evaluation report of this version")]
+    before = {s.id: s.exact for s in report.scores["candidate"]}
+    now = {a.score.id: a.score.exact for a in asked}
+    # a golden row that was rewritten since is another row
+    same = {name for name in now if name.startswith(f"{HELD_OUT}:") or golden.get(name) == then.get(name)}
+    held_out = {name for name in same if name.startswith(f"{HELD_OUT}:")}
+    parts = {"golden rows": same - held_out, "held-out rows": held_out}
+    return [regression(part, {name: now[name] for name in names}, before) for part, names in parts.items()]
+
+
+def _own_report(instance: dg.DagsterInstance, home: Home, loop: LoopConfig, version: str) -> EvalReport | None:
+    """The evaluation on which the version was released. Raises dg.Failure when its file is damaged."""
+    for _, event in history(instance, node(loop.name, "release"), RELEASES):
+        if data_version(event) == version:
+            return read_report(home, loop, str(metadata_value(event, "report_digest")))
+    return None
+
+
+def _tell(loop: LoopConfig, home: Home, notifier: Notifier, version: str, at_floor: Finding, compared: Sequence[Finding]) -> None:
+    tell = routed(home, loop, notifier)
+    if at_floor.verdict is Verdict.FAIL:
+        text = f"version {version[:12]}: {at_floor.sentence}"
+        tell.notify(alert_about(loop, "golden-below-floor", "live golden set below its floor", text, "page"))
+    if failed := [f.sentence for f in compared if f.verdict is Verdict.FAIL]:
+        text = f"version {version[:12]}: {'; '.join(failed)}"
+        tell.notify(alert_about(loop, "golden-regression", "the live version answers worse than in its evaluation", text, "ticket"))
+
+
+def _materialize(
+    loop: LoopConfig,
+    context: dg.AssetExecutionContext,
+    home: Home,
+    production: str | None,
+    commit: str | None,
+    asked: Sequence[_Asked],
+    at_floor: Finding,
+    compared: Sequence[Finding],
+) -> dg.MaterializeResult:
+    at = time.time()
+    slices = {name: [a.score.exact for a in asked if a.score.slice == name] for name in sorted({a.score.slice for a in asked})}
+    golden = [exact for name, found in slices.items() if name != HELD_OUT for exact in found]
+    right = share_of(sum(golden), len(golden))
+    since = Finding(overall(compared), "; ".join(f.sentence for f in compared))
+    unanswered = [a.answer.error for a in asked if a.answer.error]
+    report: dict[str, Any] = {
+        "loop": loop.name,
+        "production": production,
+        "golden_commit": commit,
+        "at": at,
+        "share": right.value,
+        "interval": [right.low, right.high],
+        "floor": loop.monitors.golden_floor,
+        "verdict": at_floor.verdict.value,
+        "reason": at_floor.sentence,
+        "since_evaluation": {"verdict": since.verdict.value, "reason": since.sentence},
+        "rows": [{**a.score.model_dump(), "answer": a.answer.text, "error": a.answer.error} for a in asked],
+        "run_id": context.run_id,
+    }
+    digest, path = live.store(home, loop.name, "live-golden", report)
+    metadata: live.Metadata = {
+        "production": production or "",
+        "verdict": at_floor.verdict.value,
+        "reason": at_floor.sentence,
+        "since_evaluation": since.sentence,
+        "rows": len(asked),
+        "unanswered": len(unanswered),
+        "report": dg.MetadataValue.path(path),
+    }
+    if production is not None:
+        estimates = {name: share_of(sum(found), len(found)) for name, found in slices.items()}
+        past = live.past_reports(context.instance, node(loop.name, "live_golden_report"))
+        points = [Point(p.at, p.value("share"), p.value("low"), p.value("high"), p.version) for p in past if p.value("share") is not None]
+        points.append(Point(at, right.value, right.low, right.high, production))
+        metadata |= {"share": right.value, "low": right.low, "high": right.high}
+        metadata["slices"] = dg.MetadataValue.md(
+            markdown_table(["slice", "right (95 % interval)", "rows"], [(n, str(e), e.n) for n, e in estimates.items()])
+        )
+        metadata["trend"] = dg.MetadataValue.md(trend("golden rows right", points, loop.monitors.golden_floor, "floor"))
+        metadata["worst_rows"] = dg.MetadataValue.md(_worst(asked))
+        metadata["versions"] = dg.MetadataValue.md(
+            markdown_table(
+                ["version", "reports before this one", "newest share right", "from", "to"],
+                [(p.version[:12], n, p.value("share"), p.value("low"), p.value("high")) for p, n in live.newest_per_version(past)],
+            )
+        )
+    newest = LatestReport(
+        at=at,
+        version=production,
+        verdict=at_floor.verdict.value,
+        values={"share": right.value, "low": right.low, "high": right.high} if right.n else {},
+        limits={"share": loop.monitors.golden_floor},
+    )
+    latest.record(home, loop.name, "live_golden_report", newest)
+    latest.record(home, loop.name, "since_evaluation", LatestReport(at=at, version=production, verdict=since.verdict.value))
+    return dg.MaterializeResult(
+        data_version=dg.DataVersion(digest), metadata=metadata, check_results=[live.check(FLOOR, at_floor), live.check(REGRESSION, since)]
+    )
+
+
+def _worst(asked: Sequence[_Asked]) -> str:
+    """Golden rows that are wrong, those with the fewest right fields first."""
+    wrong = sorted((a for a in asked if not a.score.exact), key=lambda a: (a.score.slice == HELD_OUT, a.score.fields, a.score.id))
+    rows = [(a.score.slice, a.row.prompt, a.row.completion, a.answer.error or a.answer.text, a.score.fields) for a in wrong[:10]]
+    return markdown_table(["slice", "request", "expected", "answer", "fields right"], rows)

@@ -1,0 +1,74 @@
+"""Answers users preferred and answers they rejected, to the same request, committed beside the dataset."""
+
+import time
+from collections import Counter
+
+import dagster as dg
+
+from ftassets.assets._shared.dataset_files import pairs_path, pairs_to_parquet, read_judged
+from ftassets.assets._shared.events import node, required
+from ftassets.assets._shared.node import asset
+from ftassets.backends.dataset_store.base import DatasetStore
+from ftassets.backends.traffic_log.base import TrafficLog
+from ftassets.config.loop import LoopConfig
+from ftassets.domain.dataset.curation import pii
+from ftassets.domain.dataset.preferences import Pair, build_pairs
+from ftassets.reporting.tables import markdown_table
+
+ENOUGH = "enough_pairs"
+WANTED = 2000  # preference tuning pays once there are a few thousand pairs
+
+
+def build(loop: LoopConfig) -> dg.AssetsDefinition:
+    """The asset: pairs of the production window, as TRL's DPO trainer reads them."""
+    key = node(loop.name, "preference_pairs")
+
+    @asset(
+        loop,
+        __doc__,
+        {"lakefs"},
+        deps=["traffic", "golden_set"],
+        check_specs=[dg.AssetCheckSpec(ENOUGH, asset=key, description="Preference tuning pays once there are a few thousand pairs.")],
+    )
+    def preference_pairs(
+        context: dg.AssetExecutionContext, traffic_log: dg.ResourceParam[TrafficLog], dataset_store: dg.ResourceParam[DatasetStore]
+    ) -> dg.MaterializeResult:
+        golden_commit = required(context.instance, node(loop.name, "golden_set"))
+        golden = read_judged(dataset_store, golden_commit, loop)
+        reviewed = traffic_log.reviewed(loop.name, time.time() - loop.dataset.production_window)
+        pairs, dropped = build_pairs(reviewed, [row.prompt for row in golden], loop.dataset.max_rows_per_user, loop.task.type)
+        pairs = [_scrubbed(pair) for pair in pairs]
+        publication = dataset_store.publish(
+            f"{context.run_id}-pairs",
+            {pairs_path(loop.name): pairs_to_parquet(pairs)},
+            f"{loop.name}: {len(pairs)} preference pairs",
+            {"loop": loop.name, "pairs": str(len(pairs)), "dropped": str(len(dropped)), "golden_commit": golden_commit},
+        )
+        shown = [(pair.prompt, pair.chosen, pair.rejected, pair.source) for pair in pairs[-10:]]
+        return dg.MaterializeResult(
+            data_version=dg.DataVersion(publication.commit),
+            metadata={
+                "commit": publication.commit,
+                "pairs": len(pairs),
+                "quarantined": len(dropped),
+                "sources": dict(Counter(pair.source for pair in pairs)),
+                "newest": dg.MetadataValue.md(markdown_table(["request", "chosen", "rejected", "from"], shown)),
+                "dropped": dg.MetadataValue.md(markdown_table(["where", "reason"], [(item.where, item.reason) for item in dropped[:30]])),
+            },
+            check_results=[
+                dg.AssetCheckResult(
+                    check_name=ENOUGH,
+                    passed=len(pairs) >= WANTED,
+                    severity=dg.AssetCheckSeverity.WARN,
+                    description=f"{len(pairs)} pairs, about {WANTED} make preference tuning worth a try",
+                )
+            ],
+        )
+
+    return preference_pairs
+
+
+def _scrubbed(pair: Pair) -> Pair:
+    return pair.model_copy(
+        update={name: pii.redact(text, pii.find(text)) for name in ("prompt", "chosen", "rejected") for text in [getattr(pair, name)]}
+    )

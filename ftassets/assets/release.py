@@ -1,0 +1,204 @@
+"""A candidate that passed every gate, signed and registered: only what is attested here may take traffic."""
+
+import time
+from contextlib import suppress
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from ftassets.assets._shared.events import history, node, refused_gates, required
+from ftassets.assets._shared.human_review import read_review
+from ftassets.assets._shared.node import asset
+from ftassets.assets._shared.stored_reports import policy_digest, read_report
+from ftassets.assets.eval_report.page import gate_table
+from ftassets.backends.artifacts.releases import Releases
+from ftassets.backends.artifacts.versions import VersionDamaged, verify
+from ftassets.backends.dataset_store.base import AlreadyExists, DatasetStore
+from ftassets.backends.registry.base import Registry
+from ftassets.backends.serving.base import Serving
+from ftassets.backends.signer.base import CannotSign, SignatureInvalid, Signer
+from ftassets.code_identity import code_identity
+from ftassets.config.home import Home
+from ftassets.config.loop import LoopConfig
+from ftassets.domain.canonical import digest_of
+from ftassets.domain.evaluation.human_review import Review
+from ftassets.domain.gates.policy import judge
+from ftassets.domain.gates.report import EvalReport
+from ftassets.domain.gates.result import GateResult, Verdict
+from ftassets.domain.release.approval import Override, entitled, override_objections, still_blocked
+from ftassets.domain.release.attestation import objections, statement
+from ftassets.domain.release.statement import read_statement
+from ftassets.domain.release.version import VersionManifest, score_tags, version_tags
+
+REFUSED = "release refused"
+FAILED = "failed"  # what `refused_gates` says of a gate that was evaluated for the newest report and did not pass
+
+
+def build(loop: LoopConfig) -> dg.AssetsDefinition:
+    """The asset; its data version is the released version's digest."""
+    report_key = node(loop.name, "eval_report")
+
+    @asset(loop, __doc__, {"mlflow"}, deps=["eval_report"])
+    def release(
+        context: dg.AssetExecutionContext,
+        home: dg.ResourceParam[Home],
+        dataset_store: dg.ResourceParam[DatasetStore],
+        serving: dg.ResourceParam[Serving],
+        signer: dg.ResourceParam[Signer],
+        registry: dg.ResourceParam[Registry],
+    ) -> dg.MaterializeResult:
+        releases = Releases(home.releases, signer)
+        digest = required(context.instance, report_key)
+        report = read_report(home, loop, digest)
+        review = read_review(home, loop.name, digest)
+        results = judge(loop.gates, report, review)
+        refused = refused_gates(context.instance, report_key, [gate.name for gate in loop.gates])
+        failed = {r.name: r.verdict.value for r in results if r.verdict is not Verdict.PASS}
+        override = _override(releases, loop, report, digest, results) if refused or failed else None
+        evaluated = [gate for gate, reason in refused.items() if reason == FAILED]
+        if why := still_blocked(refused, evaluated, override):
+            raise _refused("gates have not passed for the newest report", why)
+        if failed and override is None:
+            raise _refused("the report does not pass the gates", {r.name: f"{r.verdict.value}: {r.sentence}" for r in results})
+        if report.policy_digest != policy_digest(loop):
+            raise _refused("the gates of the loop were changed after the report", {"next": "materialize eval_report again"})
+        if required(context.instance, node(loop.name, "adapter")) != report.candidate:
+            raise _refused("a newer adapter exists than the one in the report", {"next": "materialize eval_report again"})
+        now_serving = serving.state(loop.name).production
+        if now_serving != (None if report.production_is_base else report.production) and now_serving != report.candidate:
+            raise _refused("production is no longer the version the report compared with", {"next": "materialize eval_report again"})
+        try:
+            manifest = verify(home.versions, report.candidate)
+        except VersionDamaged as error:
+            raise _refused(str(error), {}) from error
+
+        if manifest.generation != report.generation:
+            raise _refused("the report was made with other generation settings than the version has", {"next": "materialize adapter again"})
+        path = releases.path(loop.name, report.candidate)
+        try:
+            if _why_sign(releases, loop.name, manifest, digest):  # repeating a release that counts changes nothing
+                measured = next(at for at, _ in history(context.instance, report_key, limit=1))
+                predicate = _predicate(loop, report, digest, manifest, results, review, override, measured)
+                releases.write(loop.name, report.candidate, "release", statement(loop.name, report.candidate, manifest.files, predicate))
+        except CannotSign as error:
+            raise _refused(str(error), {}) from error
+        if why_not := _why_sign(releases, loop.name, manifest, digest):
+            raise _refused("the attestation does not allow this version", dict(enumerate(why_not)))
+        if override:
+            context.log_event(dg.AssetObservation(context.asset_key, description=override.sentence, metadata=_overridden(override)))
+        with suppress(AlreadyExists):
+            dataset_store.tag(f"release/{loop.name}/{report.candidate[:12]}", report.dataset_commit)
+        name = version_name(loop, report)
+        registered = registry.register(
+            loop.name,
+            name,
+            report.candidate,
+            None,
+            {
+                **version_tags(manifest),
+                **score_tags(report.scores["candidate"]),
+                "golden_commit": report.golden_commit,
+                "report": digest,
+                "dagster_run_id": context.run_id,
+            },
+        )
+        registry.set_alias(loop.name, "candidate", report.candidate)
+        return dg.MaterializeResult(
+            data_version=dg.DataVersion(report.candidate),
+            metadata={
+                "version": registered.name,
+                "registry_version": registered.number,
+                "digest": report.candidate,
+                "lineage": manifest.lineage or "",
+                "report_digest": digest,
+                "signed_by": releases.read(loop.name, report.candidate).key_id,
+                "attestation": dg.MetadataValue.path(path),
+                "gates": dg.MetadataValue.md(gate_table(results)),
+                **({"override": override.sentence} if override else {}),
+            },
+        )
+
+    return release
+
+
+def version_name(loop: LoopConfig, report: EvalReport) -> str:
+    """`{base_model}-{dataset_version}-{date}-{digest}`, short enough to read aloud."""
+    base = loop.base_model.rstrip("/").rsplit("/", 1)[-1].removeprefix("package:")
+    return f"{base}-{report.dataset_commit[:8]}-{datetime.now(UTC):%Y%m%d}-{report.candidate[:8]}"
+
+
+def _override(releases: Releases, loop: LoopConfig, report: EvalReport, digest: str, results: list[GateResult]) -> Override | None:
+    """The override of exactly this report, None when nobody signed one. Raises dg.Failure when there is one that does not count."""
+    try:
+        override = releases.override(loop.name, report.candidate)
+    except (SignatureInvalid, ValueError) as error:
+        raise _refused(f"the override of this version does not count: {error}", {}) from error
+    if override is None or override.report_digest != digest:
+        return None
+    verdicts = {result.name: result.verdict.value for result in results}
+    why = entitled(override, loop.release) + override_objections(override, loop.name, report.candidate, digest, verdicts, time.time())
+    if why:
+        raise _refused("the override does not cover this report", dict(enumerate(why)))
+    return override
+
+
+def _why_sign(releases: Releases, loop: str, manifest: VersionManifest, report_digest: str) -> list[str]:
+    """Why what is signed so far does not let this version gain traffic on this report; empty means it does."""
+    try:
+        signed = releases.read(loop, manifest.digest)
+    except FileNotFoundError:
+        return ["there is no attestation yet"]
+    except SignatureInvalid as error:
+        return [str(error)]
+    if signed.revoked is not None:
+        return [f"its key was revoked ({signed.revoked})"]
+    if why := objections(signed.payload, loop, manifest.digest, manifest.files, manifest.generation, time.time()):
+        return why
+    _, _, predicate = read_statement(signed.payload)
+    return [] if predicate["report_digest"] == report_digest else ["it rests on an older report"]
+
+
+def _predicate(
+    loop: LoopConfig,
+    report: EvalReport,
+    digest: str,
+    manifest: VersionManifest,
+    results: list[GateResult],
+    review: Review | None,
+    override: Override | None,
+    measured: float,
+) -> dict:
+    return {
+        "base_model": loop.base_model,
+        "base_digest": report.base,
+        "tokenizer_digest": manifest.tokenizer_digest,
+        "dataset_commit": report.dataset_commit,
+        "golden_commit": report.golden_commit,
+        "policy_digest": report.policy_digest,
+        "generation": report.generation,
+        "compared_with": report.production,
+        "report_digest": digest,
+        "review_digest": review and digest_of(review.model_dump(mode="json")),
+        "verdicts": {result.name: result.verdict.value for result in results},
+        "override": override and override.model_dump(),
+        "run_id": report.run_id,
+        **code_identity(),
+        "issued_at": int(time.time()),
+        "expires_at": int(measured + loop.release.valid_for),  # it is the evidence that grows old: signing again adds nothing
+    }
+
+
+def _overridden(override: Override) -> dict:
+    return {
+        "gates": dg.MetadataValue.json(override.gates),
+        "name": override.name,
+        "role": override.role,
+        "reason": override.reason,
+        "expires_at": dg.MetadataValue.timestamp(float(override.expires_at)),
+        "version": override.version,
+        "report_digest": override.report_digest,
+    }
+
+
+def _refused(reason: str, details: dict) -> dg.Failure:
+    return dg.Failure(f"{REFUSED}: {reason}", metadata={"reasons": {str(k): v for k, v in details.items()}}, allow_retries=False)

@@ -1,0 +1,50 @@
+"""A model that scores answers, or chooses between two."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ftassets.domain.evaluation.llm_judge import Choice
+
+
+class NotJudged(Exception):
+    """This answer got no score; the message says why."""
+
+
+class JudgeUnreachable(NotJudged):
+    """The judge cannot be asked at all, now; the message says why and what to do, never with the key."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """1 (useless) to 5 (right and complete), and why in a sentence."""
+
+    score: int
+    reason: str
+
+
+class Judge(ABC):
+    """One model behind one endpoint."""
+
+    @property
+    @abstractmethod
+    def identity(self) -> str:
+        """Digest of everything that shapes its scores: those of two identities are not compared."""
+
+    @abstractmethod
+    def judge(self, messages: Sequence[Mapping[str, Any]], answer: str) -> Judgement:
+        """The score of the answer a model gave to these messages. Raises NotJudged, JudgeUnreachable."""
+
+
+class PairwiseJudge(ABC):
+    """One model behind one endpoint, asked which of two answers is better."""
+
+    @property
+    @abstractmethod
+    def identity(self) -> str:
+        """Digest of everything that shapes its choices: those of two identities are not mixed."""
+
+    @abstractmethod
+    def compare(self, messages: Sequence[Mapping[str, Any]], first: str, second: str) -> Choice:
+        """Which of two answers to these messages is better. Raises NotJudged, JudgeUnreachable."""

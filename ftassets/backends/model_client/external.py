@@ -1,0 +1,161 @@
+"""A model that somebody else serves: its version's folder, its key, and its answers to many prompts."""
+
+import json
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from ftassets.backends.artifacts.versions import VersionDamaged, file_digests, publish, verify
+from ftassets.backends.evaluator.base import EvaluationFailed
+from ftassets.backends.model_client.openai import ChatEndpoint
+from ftassets.config.loop import LoopConfig
+from ftassets.domain.chat import chat
+from ftassets.domain.release.version import ExternalModel, VersionManifest
+
+ENDPOINT = "endpoint.json"
+CLIENTS = 4  # requests under way at once
+BATCH = 20  # answers that are kept at once
+TIMEOUT = (5.0, 120.0)  # seconds to connect, and between two reads
+TRIES = 4
+LONGEST_WAIT = 30  # seconds, whatever Retry-After says
+
+Say = Callable[[str], None]
+
+
+class _File(ExternalModel):
+    loop: str  # one endpoint may serve several loops, each with its own settings: these are several versions
+
+
+class KeyMissing(Exception):
+    """The environment does not hold the key of an endpoint; the message names the variable."""
+
+
+def publish_endpoint(model: ExternalModel, loop: LoopConfig, versions: Path, work: Path) -> str:
+    """Digest of the version that stands for a model served elsewhere; the same endpoint and model are the same one."""
+    staging = work / f"endpoint-{uuid.uuid4().hex[:12]}"
+    staging.mkdir(parents=True)
+    try:
+        (staging / ENDPOINT).write_text(_File(**model.model_dump(), loop=loop.name).model_dump_json(indent=2))
+        manifest = VersionManifest(
+            kind="endpoint",
+            base_model=model.model,
+            files=file_digests(staging),
+            tokenizer_digest=None,
+            generation={"temperature": loop.task.temperature, "max_tokens": loop.task.max_tokens},
+            loop=loop.name,
+            lineage="adopted: served elsewhere, its weights and data are not known",
+            made_at=time.time(),
+        )
+        return publish(staging, manifest, versions)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def external_model(folder: Path) -> ExternalModel | None:
+    """Where the model of a version is served, None for one that we serve ourselves.
+
+    Raises VersionDamaged, also for a file that is not the one the version was made with: it could send requests and key anywhere.
+    """
+    if not (folder / ENDPOINT).exists():
+        return None
+    verify(folder.parent, folder.name)
+    try:
+        return _File.model_validate_json((folder / ENDPOINT).read_bytes())
+    except (OSError, ValidationError) as error:
+        raise VersionDamaged(f"{ENDPOINT} of version {folder.name[:12]} cannot be read: {error}") from error
+
+
+def key_of(model: ExternalModel) -> str:
+    """The key, empty for an endpoint that wants none. Raises KeyMissing."""
+    if model.api_key_env is None:
+        return ""
+    key = os.environ.get(model.api_key_env, "").strip()
+    if not key:
+        raise KeyMissing(f"the key of {model.url} is expected in the environment variable {model.api_key_env}, which is not set")
+    if not key.isascii() or not key.isprintable():
+        raise KeyMissing(f"the environment variable {model.api_key_env} holds characters that no key has")
+    return key
+
+
+def ask_all(
+    who: str, model: ExternalModel, system_prompt: str, max_tokens: int, prompts: Mapping[str, str], output: Path, say: Say
+) -> None:
+    """Write the greedy answers to `prompts`, text by row id, as an evaluator does, with the column tokens_in (int64) besides.
+
+    Token counts are the endpoint's own, 0 where it does not say. Answers are kept beside the output as they come, so that none is paid
+    for twice: `output` must be named by everything they depend on. `who` names the model in messages. Raises EvaluationFailed.
+    """
+    endpoint = ChatEndpoint(who, model.url, model.api_key_env, EvaluationFailed, TRIES, 1.0, LONGEST_WAIT, TIMEOUT)
+    kept = output.with_name(f"{output.name}.asked")
+    known = _read(kept)
+    missing = [row_id for row_id in prompts if row_id not in known]
+    say(f"{who}, {model.model} at {model.url}: {len(prompts)} prompts, {len(prompts) - len(missing)} of them answered before")
+
+    def ask(row_id: str) -> dict[str, Any]:
+        body = {"model": model.model, "messages": chat(system_prompt, prompts[row_id]), "max_tokens": max_tokens, "temperature": 0.0}
+        return {"id": row_id, **_answer(endpoint, who, row_id, endpoint.post(body))}
+
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        for begin in range(0, len(missing), BATCH):
+            answered = list(pool.map(ask, missing[begin : begin + BATCH]))
+            with kept.open("a", encoding="utf-8") as file:  # begins with a new line: the last one may be torn
+                file.write("\n" + "".join(json.dumps(row) + "\n" for row in answered))
+            known |= {row["id"]: row for row in answered}
+    _write([known[row_id] for row_id in prompts], output)
+    kept.unlink(missing_ok=True)
+
+
+def _answer(endpoint: ChatEndpoint, who: str, row_id: str, response: Any) -> dict[str, Any]:
+    if response.status_code != 200:
+        said = " ".join(response.text[:300].split())
+        advice = _ADVICE.get(response.status_code, "")
+        raise EvaluationFailed(endpoint.clean(f"the {who} at {endpoint.url} answered {response.status_code} to {row_id}: {said}{advice}"))
+    try:
+        content = response.json()
+        choice, usage = content["choices"][0], content.get("usage") or {}
+        text = choice["message"].get("content") or choice["message"].get("refusal") or ""
+        return {
+            "answer": text.strip().encode("utf-8", "replace").decode(),  # half a surrogate pair could not be stored
+            "tokens_in": int(usage.get("prompt_tokens") or 0),
+            "tokens_out": int(usage.get("completion_tokens") or 0),
+            "truncated": choice.get("finish_reason") == "length",
+        }
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        kind = type(error).__name__
+        raise EvaluationFailed(f"the {who} at {endpoint.url} did not answer {row_id} with a chat completion ({kind})") from None
+
+
+_ADVICE = {
+    401: " (is the key the right one?)",
+    403: " (may this key use the model?)",
+    404: " (are url and model right? the url ends before /chat/completions)",
+    429: f" (asked {TRIES} times: try later; what was answered is kept)",
+}
+
+
+def _read(path: Path) -> dict[str, dict[str, Any]]:
+    rows = {}
+    for line in path.read_text(encoding="utf-8", errors="replace").split("\n") if path.exists() else ():
+        with suppress(ValueError, KeyError, TypeError):  # a line torn by a kill is asked again
+            row = json.loads(line)
+            rows[row["id"]] = row
+    return rows
+
+
+def _write(rows: Sequence[Mapping[str, Any]], target: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns = {"id": pa.string(), "answer": pa.string(), "tokens_out": pa.int64(), "truncated": pa.bool_(), "tokens_in": pa.int64()}
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    pq.write_table(pa.Table.from_pylist(list(rows), schema=pa.schema(list(columns.items()))), temporary)
+    temporary.replace(target)

@@ -1,0 +1,84 @@
+"""Response times of two model servers, measured so that a busy machine slows both alike."""
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+from ftassets.config.loop import Task
+from ftassets.domain.chat import chat
+
+CLIENTS = 8
+TIMEOUT = 120.0  # seconds to connect, and between two reads
+
+
+class ResponseTime(NamedTuple):
+    """Milliseconds from the request to the first token of its answer, and to its end."""
+
+    first_ms: float
+    whole_ms: float
+
+
+def interleaved_latency(urls: Mapping[str, str], prompts: Sequence[str], task: Task) -> dict[str, list[ResponseTime]]:
+    """How long each server takes for each prompt, by role, in the order of the prompts; URLs end in /v1.
+
+    A prompt goes to all servers at the same moment, and a few prompts are under way at once, as from users. Answers are streamed.
+    Raises requests.RequestException when a server does not answer, or breaks off.
+    """
+    roles = list(urls)
+
+    with ThreadPoolExecutor(CLIENTS * len(roles)) as asking, ThreadPoolExecutor(CLIENTS) as users:
+
+        def both(prompt: str) -> list[ResponseTime]:
+            return [pending.result() for pending in [asking.submit(_ask, urls[role], prompt, task) for role in roles]]
+
+        for prompt in prompts[:2]:
+            both(prompt)  # warm-up
+        pairs = list(users.map(both, prompts))
+    return {role: [pair[number] for pair in pairs] for number, role in enumerate(roles)}
+
+
+def _ask(url: str, prompt: str, task: Task) -> ResponseTime:
+    """An answer without a token has its first one at its end."""
+    import requests
+
+    body: Any = {
+        "messages": chat(task.system_prompt, prompt),
+        "max_tokens": task.max_tokens,
+        "temperature": task.temperature,
+        "stream": True,
+    }
+    first: float | None = None
+    ended = False
+    begin = time.perf_counter()
+    with requests.Session() as session:
+        session.trust_env = False  # a proxy has no business between us and the model servers
+        with session.post(f"{url}/chat/completions", json=body, timeout=TIMEOUT, stream=True) as response:
+            response.raise_for_status()
+            for line in response.iter_lines():  # as they arrive: servers stream in chunks
+                data = line.removeprefix(b"data:").strip()
+                if not line.startswith(b"data:") or data == b"[DONE]":
+                    continue
+                for choice in _choices(data):
+                    if first is None and _says_something(choice.get("delta") or {}):
+                        first = (time.perf_counter() - begin) * 1000
+                    ended = ended or choice.get("finish_reason") is not None
+    whole = (time.perf_counter() - begin) * 1000
+    if not ended:
+        raise requests.RequestException(f"{url} broke off its answer: look at the server's log")
+    return ResponseTime(whole if first is None else first, whole)
+
+
+def _choices(data: bytes) -> list[dict[str, Any]]:
+    """Choices of one event of a stream; an error has none."""
+    try:
+        found = json.loads(data)
+    except ValueError:
+        return []
+    return found.get("choices") or [] if isinstance(found, dict) else []
+
+
+def _says_something(delta: Mapping[str, Any]) -> bool:
+    """Whether tokens came, of whatever kind: the first event may only name the role."""
+    return any(delta.get(kind) for kind in ("content", "reasoning_content", "reasoning", "tool_calls"))

@@ -1,0 +1,110 @@
+"""Where a loop's alerts go: the log always, and each address its `notify` section names, without repeating itself."""
+
+import json
+import logging
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from filelock import FileLock
+
+from ftassets.backends.notifier.alertmanager import AlertmanagerNotifier
+from ftassets.backends.notifier.base import RANK, Alert, Notifier, Severity
+from ftassets.backends.notifier.http import HttpNotifier
+from ftassets.backends.notifier.slack import SlackNotifier
+from ftassets.backends.notifier.webhook import WebhookNotifier
+from ftassets.config.home import Home
+from ftassets.config.loop import LoopConfig, Notify
+from ftassets.durable import write_durably
+
+_LOG = logging.getLogger("ftassets.notices")
+QUIET = 6 * 3600.0  # seconds in which the same alert is not repeated
+
+
+class RoutingNotifier(Notifier):
+    """Tells `always` each time, and each address once per key in `QUIET` seconds, or at once when the severity has risen.
+
+    What was told is remembered in a file below the home, by address: one that could not be reached gets the next alert of that key.
+    """
+
+    def __init__(self, home: Home, notify: Notify, always: Notifier, clock: Callable[[], float] = time.time, pause: float = 1.0) -> None:
+        """`pause` in seconds before an address that does not answer is tried again."""
+        self._folder = home.root / "alerts"
+        self._notify = notify
+        self._always = always
+        self._clock = clock
+        self._pause = pause
+
+    def notify(self, alert: Alert) -> bool:
+        told = self._always.notify(alert)
+        try:
+            channels, complete = self._channels()
+            known = self._known(alert)
+            due = [channel for channel in channels if not self._quiet(known.get(channel.name), alert)]
+            if due:
+                with ThreadPoolExecutor(len(due)) as pool:  # a silent one must not hold the others up
+                    results = list(pool.map(lambda channel: channel.notify(alert), due))
+                self._remember(alert, [channel.name for channel, sent in zip(due, results, strict=True) if sent])
+                told = told and all(results)
+            return told and complete
+        except Exception as error:  # the contract; no words of an error that may hold an address
+            _LOG.error("an alert could not be routed (%s)", type(error).__name__)
+            return False
+
+    def _channels(self) -> tuple[list[HttpNotifier], bool]:
+        """The addresses, and whether all that are named could be found."""
+        found: list[HttpNotifier] = []
+        complete = True
+        for name, make in ((self._notify.slack_webhook_env, SlackNotifier), (self._notify.webhook_env, WebhookNotifier)):
+            if name is None:
+                continue
+            if url := os.environ.get(name, "").strip():
+                found.append(make(url, self._pause))
+            else:
+                _LOG.error("alerts should go to the address in the environment variable %s, which is not set", name)
+                complete = False
+        if self._notify.alertmanager:
+            found.append(AlertmanagerNotifier(self._notify.alertmanager, QUIET, self._pause))
+        return found, complete
+
+    def _quiet(self, last: tuple[float, int] | None, alert: Alert) -> bool:
+        return last is not None and 0 <= self._clock() - last[0] < QUIET and RANK.get(alert.severity, 1) <= last[1]
+
+    def _known(self, alert: Alert) -> dict[str, tuple[float, int]]:
+        """When, and how severe, each address was told of this key last."""
+        return {channel: (at, rank) for channel, key, at, rank in self._read(alert.loop) if key == alert.key}
+
+    def _remember(self, alert: Alert, channels: list[str]) -> None:
+        """A file that cannot be written only means that an alert is repeated."""
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with FileLock(self._folder / f"{alert.loop}.lock", timeout=5):
+                now = self._clock()
+                kept = [e for e in self._read(alert.loop) if 0 <= now - e[2] < QUIET and not (e[0] in channels and e[1] == alert.key)]
+                entries = kept + [(channel, alert.key, now, RANK.get(alert.severity, 1)) for channel in channels]
+                write_durably(self._folder / f"{alert.loop}.json", json.dumps(entries))
+        except OSError as error:
+            _LOG.error("which alerts were sent could not be written down (%s): they may be repeated", error)
+
+    def _read(self, loop: str) -> list[tuple[str, str, float, int]]:
+        try:
+            entries = json.loads((self._folder / f"{loop}.json").read_bytes())
+            return [(str(channel), str(key), float(at), int(rank)) for channel, key, at, rank in entries]
+        except FileNotFoundError:
+            return []
+        except (OSError, ValueError, TypeError) as error:
+            _LOG.error("which alerts were sent cannot be read (%s): they may be repeated", error)
+            return []
+
+
+def routed(home: Home, loop: LoopConfig, always: Notifier) -> RoutingNotifier:
+    """The notifier of a loop; `always` is told of every alert, whatever the loop names."""
+    return RoutingNotifier(home, loop.notify, always)
+
+
+def alert_about(loop: LoopConfig, subject: str, title: str, text: str, severity: Severity, detail: str = "") -> Alert:
+    """An alert whose `subject` is a section of the runbook; `detail` tells two of the same subject apart."""
+    base = loop.notify.runbook
+    runbook = None if base is None else base if "#" in base else f"{base}#{subject}"
+    return Alert(loop.name, title, text, severity, runbook, ":".join(filter(None, [loop.name, subject, detail])))

@@ -1,0 +1,188 @@
+"""Runs and versions in MLflow on SQLite, artefacts in a folder. Only MlflowClient is used: nothing global is set or left active."""
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from filelock import FileLock
+
+from ftassets.backends.registry.base import RegisteredVersion, Registry
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+
+import requests
+
+from ftassets.config.server_url import server_url
+
+ADAPTER = "adapter"  # artefact path of a run's files
+_BATCH = {"metrics": 1000, "params": 100}  # MLflow's limits of one call
+
+
+class MlflowRegistry(Registry):
+    """One experiment and one registered model for each loop, both under the loop's name.
+
+    `tracking_uri` is `sqlite:///...`; its tables are made at first use, which takes a few seconds.
+    """
+
+    def __init__(self, tracking_uri: str, artifacts: Path) -> None:
+        self.tracking_uri = tracking_uri
+        self._artifacts = artifacts
+        self._opened: MlflowClient | None = None
+
+    def log_training(
+        self,
+        loop: str,
+        run_name: str,
+        params: Mapping[str, object],
+        metrics: Mapping[str, float],
+        curve: Sequence[tuple[int, float]],
+        tags: Mapping[str, str],
+        artifacts: Path | None,
+    ) -> str:
+        from mlflow.entities import Metric, Param
+
+        client, digest = self._client(), tags["digest"]
+        with self._lock():
+            experiment = self.experiment(loop)
+            if known := self._recorded(experiment, digest):
+                return known
+            for run in client.search_runs([experiment], f"tags.digest = '{digest}'"):
+                client.delete_run(run.info.run_id)  # its recording was cut off
+            run_id = client.create_run(experiment, run_name=run_name, tags=dict(tags)).info.run_id
+            now = int(time.time() * 1000)
+            points = [Metric(name, float(value), now, 0) for name, value in metrics.items()]
+            points += [Metric("loss", float(loss), now, step) for step, loss in curve]
+            for start in range(0, len(points), _BATCH["metrics"]):
+                client.log_batch(run_id, metrics=points[start : start + _BATCH["metrics"]])
+            settings = [Param(name, str(value)) for name, value in params.items()]
+            for start in range(0, len(settings), _BATCH["params"]):
+                client.log_batch(run_id, params=settings[start : start + _BATCH["params"]])
+            if artifacts is not None:
+                client.log_artifacts(run_id, str(artifacts), ADAPTER)
+            client.set_terminated(run_id, "FINISHED")
+        return run_id
+
+    def log_metrics(self, run_id: str, metrics: Mapping[str, float]) -> None:
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        self._client().log_batch(run_id, metrics=[Metric(name, float(value), now, 0) for name, value in metrics.items()])
+
+    def register(self, loop: str, name: str, digest: str, run_id: str | None, tags: Mapping[str, str]) -> RegisteredVersion:
+        client = self._client()
+        with self._lock():
+            try:
+                return self._version(loop, digest)
+            except KeyError:
+                pass
+            if not client.search_registered_models(f"name = '{loop}'"):
+                client.create_registered_model(loop)
+            run_id = run_id or self._recorded(self.experiment(loop), digest)
+            source = f"runs:/{run_id}/{ADAPTER}" if run_id else f"urn:/sha256/{digest}"  # a server takes no source without an absolute path
+            client.create_model_version(loop, source, run_id=run_id, tags={**tags, "name": name, "digest": digest}, description=name)
+            return self._version(loop, digest)
+
+    def versions(self, loop: str) -> list[RegisteredVersion]:
+        """All versions of a loop that carry a digest, newest first: one made by hand without it is none of ours."""
+        client = self._client()
+        if not client.search_registered_models(f"name = '{loop}'"):
+            return []
+        aliases = client.get_registered_model(loop).aliases  # alias -> version; a search for versions leaves aliases out
+        found = []
+        token = None
+        while True:
+            page = client.search_model_versions(f"name = '{loop}'", page_token=token)
+            found += [version for version in page if "digest" in version.tags]
+            token = page.token
+            if not token:
+                break
+        return [
+            RegisteredVersion(
+                loop=loop,
+                number=str(version.version),
+                name=version.tags.get("name", ""),
+                digest=version.tags["digest"],
+                tags=dict(version.tags),
+                aliases=tuple(sorted(alias for alias, number in aliases.items() if int(number) == int(version.version))),
+            )
+            for version in sorted(found, key=lambda version: int(version.version), reverse=True)
+        ]
+
+    def set_alias(self, loop: str, alias: str, digest: str) -> None:
+        self._client().set_registered_model_alias(loop, alias, self._version(loop, digest).number)
+
+    def remove_alias(self, loop: str, alias: str) -> None:
+        self._client().delete_registered_model_alias(loop, alias)
+
+    def tag(self, loop: str, digest: str, tags: Mapping[str, str | None]) -> None:
+        client, version = self._client(), self._version(loop, digest)
+        for name, value in tags.items():
+            if value is not None:
+                client.set_model_version_tag(loop, version.number, name, value)
+            elif name in version.tags:
+                client.delete_model_version_tag(loop, version.number, name)
+
+    def _recorded(self, experiment: str, digest: str) -> str | None:
+        """Run id of the whole recording of this version's training."""
+        runs = self._client().search_runs([experiment], f"tags.digest = '{digest}' and attributes.status = 'FINISHED'", max_results=1)
+        return runs[0].info.run_id if runs else None
+
+    def _version(self, loop: str, digest: str) -> RegisteredVersion:
+        for version in reversed(self.versions(loop)):
+            if version.digest == digest:
+                return version
+        raise KeyError(f"{loop} has no registered version {digest[:12]}")
+
+    def experiment(self, loop: str) -> str:
+        """Id of the loop's experiment, created with its artefacts below this home when it is new."""
+        known = self._client().get_experiment_by_name(loop)
+        if known is not None:
+            return known.experiment_id
+        return self._client().create_experiment(loop, artifact_location=(self._artifacts.resolve() / loop).as_uri())
+
+    def _client(self) -> "MlflowClient":
+        if self._opened is None:
+            os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read at import: nothing leaves the machine unasked
+            from mlflow import MlflowClient
+
+            client = MlflowClient(tracking_uri=self.tracking_uri, registry_uri=self.tracking_uri)
+            with self._lock():  # two processes must not make the tables at once
+                client.search_experiments(max_results=1)
+            self._opened = client
+        return self._opened
+
+    def _lock(self) -> FileLock:
+        self._artifacts.mkdir(parents=True, exist_ok=True)
+        return FileLock(self._artifacts / "registry.lock")
+
+
+CHECK_SECONDS = 5.0
+
+
+class MlflowServerRegistry(MlflowRegistry):
+    """As on one machine, but for the place of the artefacts; `locks` is a local folder where this machine's processes take turns."""
+
+    def __init__(self, tracking_uri: str, locks: Path) -> None:
+        super().__init__(server_url("MLFLOW_TRACKING_URI", tracking_uri), locks)
+
+    def check(self) -> str:
+        """What answers, in words. Raises ConnectionError."""
+        try:
+            answer = requests.get(f"{self.tracking_uri}/health", timeout=CHECK_SECONDS)
+        except requests.RequestException as error:
+            raise ConnectionError(
+                f"no answer from MLflow at {self.tracking_uri}: see that it runs and MLFLOW_TRACKING_URI is right"
+            ) from error
+        if answer.text != "OK":
+            raise ConnectionError(f"{self.tracking_uri}/health answers {answer.status_code}: is MLFLOW_TRACKING_URI an MLflow server?")
+        return f"MLflow at {self.tracking_uri}"
+
+    def experiment(self, loop: str) -> str:
+        """Id of the loop's experiment, created where the server keeps artefacts when it is new."""
+        client = self._client()
+        known = client.get_experiment_by_name(loop)
+        return known.experiment_id if known is not None else client.create_experiment(loop)

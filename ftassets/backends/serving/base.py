@@ -1,0 +1,68 @@
+"""Moving traffic between versions of a loop: what an endpoint must be able to do, whoever runs the models."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+from ftassets.domain.rollout.endpoint import EndpointState
+
+
+class ServingError(Exception):
+    """The serving side refused or could not be reached; the message says why and what to do."""
+
+
+class Refused(ServingError):
+    """A version may not take traffic: no attestation, another digest, changed files, a foreign signature."""
+
+
+@dataclass(frozen=True)
+class Shift:
+    """One entry of the endpoint's journal."""
+
+    number: int
+    at: float
+    loop: str
+    action: str  # start, ramp, promote, rollback, expire, stage, unstage
+    by: str  # run:<id>, cli, lease
+    reason: str
+    state: EndpointState
+
+
+class Serving(ABC):
+    """Desired state of the endpoints and the few verbs that change it. Every change is journaled."""
+
+    @abstractmethod
+    def state(self, loop: str) -> EndpointState:
+        """Where the loop's traffic goes now. Raises ServingError when the endpoint cannot be reached."""
+
+    @abstractmethod
+    def stage(self, loop: str, digest: str, seconds: float) -> str:
+        """Start a version without traffic; returns the base URL of its OpenAI-compatible API. Gone after `seconds`."""
+
+    @abstractmethod
+    def unstage(self, loop: str, digest: str) -> None:
+        """End a staged version unless it takes traffic."""
+
+    @abstractmethod
+    def start(self, loop: str, digest: str, weight: int, lease: float, by: str, reason: str) -> EndpointState:
+        """Give a candidate `weight` percent for `lease` seconds; with no production version it becomes production. Raises Refused."""
+
+    @abstractmethod
+    def ramp(self, loop: str, weight: int, lease: float, by: str, reason: str) -> EndpointState:
+        """Raise the candidate's share; 100 promotes it and keeps the old production as standby. Raises Refused."""
+
+    @abstractmethod
+    def renew(self, loop: str, lease: float) -> EndpointState:
+        """Keep the candidate's share for `lease` more seconds."""
+
+    @abstractmethod
+    def rollback(self, loop: str, by: str, reason: str) -> EndpointState:
+        """Take the candidate out; with no candidate, go back to the standby. Needs no gate and no lease. Raises ServingError."""
+
+    @abstractmethod
+    def journal(self, after: int = 0) -> list[Shift]:
+        """Entries with a number above `after`, oldest first."""
+
+    @abstractmethod
+    def health(self) -> dict[str, Any]:
+        """Whether the endpoint and its model servers answer."""

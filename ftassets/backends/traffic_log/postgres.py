@@ -1,0 +1,213 @@
+"""The traffic log in a PostgreSQL database, shared by machines."""
+
+import json
+import re
+import uuid
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from typing import Any
+
+from ftassets.backends.traffic_log.base import (
+    Exchange,
+    Feedback,
+    LogUnreachable,
+    Reviewed,
+    StillReadable,
+    TrafficLog,
+    UnknownAnswer,
+    storable,
+)
+from ftassets.backends.traffic_log.postgres_connection import Connections, Link, errors, reason
+
+LOCK_SECONDS = 30.0  # how long wiping waits for others that use the tables
+PAGE = 1000  # rows a statement reads at most, so that none takes long however wide the window
+SCHEMA_VERSION = 1
+_TYPES = {str: "text", int: "bigint", float: "double precision", float | None: "double precision", int | None: "bigint", str | None: "text"}
+_COLUMNS = [f'"{column.name}"' for column in fields(Exchange)]
+_TYPED = ", ".join(f'"{column.name}" {_TYPES[column.type]}' for column in fields(Exchange))  # type: ignore[index]
+SCHEMA = """
+CREATE TABLE traffic_exchange (
+    number bigint GENERATED ALWAYS AS IDENTITY, id text PRIMARY KEY, loop text NOT NULL, version text NOT NULL, "user" text NOT NULL,
+    prompt text NOT NULL, messages text NOT NULL, answer text NOT NULL, status bigint NOT NULL, at double precision NOT NULL,
+    latency_ms double precision NOT NULL, first_token_ms double precision, tokens_in bigint, tokens_out bigint,
+    share double precision NOT NULL, error text
+);
+CREATE INDEX traffic_exchange_by_time ON traffic_exchange (loop, at, number);
+CREATE TABLE traffic_feedback (
+    number bigint GENERATED ALWAYS AS IDENTITY, id uuid PRIMARY KEY,
+    request_id text NOT NULL REFERENCES traffic_exchange (id) ON DELETE CASCADE,
+    at double precision NOT NULL, rating text, correction text
+);
+CREATE INDEX traffic_feedback_by_request ON traffic_feedback (request_id, at, number);
+CREATE TABLE traffic_forgotten (id text PRIMARY KEY);
+CREATE TABLE traffic_schema (version bigint NOT NULL);
+"""
+_SETUP_LOCK = 0x66746173  # any number, the same for all who create the tables
+_APPEND = f"""
+WITH stored AS (
+    INSERT INTO traffic_exchange ({", ".join(_COLUMNS)})
+    SELECT {", ".join(f"r.{column}" for column in _COLUMNS)}
+    FROM ROWS FROM (json_to_recordset(CAST(:rows AS json)) AS ({_TYPED})) WITH ORDINALITY AS r ({", ".join(_COLUMNS)}, place)
+    WHERE NOT EXISTS (SELECT 1 FROM traffic_forgotten f WHERE f.id = r.id)
+    ORDER BY place
+    ON CONFLICT (id) DO NOTHING
+    RETURNING 1
+)
+SELECT count(*) FROM stored"""
+# the lock on the exchange's row makes a concurrent `forget` wait, or this statement find that the row is gone
+_ADD_FEEDBACK = """
+WITH known AS (SELECT id FROM traffic_exchange WHERE id = :request_id FOR KEY SHARE),
+stored AS (
+    INSERT INTO traffic_feedback (id, request_id, at, rating, correction)
+    SELECT CAST(:id AS uuid), id, CAST(:at AS double precision), CAST(:rating AS text), CAST(:correction AS text) FROM known
+    ON CONFLICT (id) DO NOTHING
+)
+SELECT count(*) FROM known"""
+_SELECTED = ", ".join(f"e.{column}" for column in _COLUMNS)
+_WINDOW = """
+WHERE e.loop = :loop AND (e.at, e.number) > (CAST(:at AS double precision), CAST(:number AS bigint))
+AND e.at < CAST(:until AS double precision)
+ORDER BY e.at, e.number LIMIT CAST(:size AS bigint)"""
+_EXCHANGES = f"SELECT e.at, e.number, {_SELECTED} FROM traffic_exchange e {_WINDOW}"
+_REVIEWED = f"""
+SELECT e.at, e.number, {_SELECTED}, f.request_id, f.at, f.rating, f.correction FROM traffic_exchange e JOIN LATERAL (
+    SELECT * FROM traffic_feedback WHERE request_id = e.id ORDER BY at DESC, number DESC LIMIT 1
+) f ON true {_WINDOW}"""
+_TO_FORGET = """
+SELECT id FROM traffic_exchange WHERE "user" = :user AND loop = coalesce(CAST(:loop AS text), loop)
+UNION
+SELECT named.id FROM json_array_elements_text(CAST(:names AS json)) AS named (id) LEFT JOIN traffic_exchange e ON e.id = named.id
+WHERE e.id IS NULL OR e.loop = coalesce(CAST(:loop AS text), e.loop)"""
+_NAMED = "(SELECT json_array_elements_text(CAST(:names AS json)))"
+_AGAIN = "forget them once more, when the server has room for a second copy of the log and nobody reads from it for long"
+_ESCAPES = {0: "\x010", 1: "\x011"}
+
+
+class PostgresTrafficLog(TrafficLog):
+    """Rows outlive a kill of any process and, unless the server's fsync is off, a power cut.
+
+    Threads and forked processes may share one; each call takes a connection of a pool, or opens one. A call whose connection
+    breaks is done again once on a new one, which is safe: every write is known by its id. `append` then counts as new only what
+    the second attempt stored.
+    """
+
+    def __init__(self, url: str) -> None:
+        """`url` as in FTASSETS_TRAFFIC_URL. Raises ValueError: it is none, the driver is not installed. Nothing is opened yet."""
+        self._server = Connections(url, _set_up)
+
+    def check(self) -> str:
+        [[version, fsync]] = self._server.do(lambda link: link.run("SELECT current_setting('server_version'), current_setting('fsync')"))
+        place = f"PostgreSQL {version} at {self._server.where.place}"
+        return place if fsync == "on" else f"{place}, fsync is off: a power cut may lose rows"
+
+    def append(self, exchanges: Sequence[Exchange]) -> int:
+        if not exchanges:
+            return 0
+        rows = _to_json([{name: _escaped(value) for name, value in asdict(exchange).items()} for exchange in exchanges])
+        return self._server.do(lambda link: link.run(_APPEND, rows=rows))[0][0]
+
+    def add_feedback(self, feedback: Feedback) -> None:
+        row = {name: _escaped(value) for name, value in asdict(feedback).items()} | {"id": str(uuid.uuid4())}
+        if self._server.do(lambda link: link.run(_ADD_FEEDBACK, **row)) == [[0]]:
+            raise UnknownAnswer(f"there is no answer {feedback.request_id!r} in the log")
+
+    def exchanges(self, loop: str, since: float = 0.0, until: float = float("inf"), limit: int | None = None) -> list[Exchange]:
+        return [Exchange(*row) for row in self._window(_EXCHANGES, loop, since, until, limit)]
+
+    def reviewed(self, loop: str, since: float = 0.0) -> list[Reviewed]:
+        width = len(_COLUMNS)
+        rows = self._window(_REVIEWED, loop, since, float("inf"), None)
+        return [Reviewed(Exchange(*row[:width]), Feedback(*row[width:])) for row in rows]
+
+    def count(self, loop: str, since: float = 0.0) -> int:
+        query = "SELECT count(*) FROM traffic_exchange WHERE loop = :loop AND at >= CAST(:since AS double precision)"
+        return self._server.do(lambda link: link.run(query, loop=_escaped(loop), since=since))[0][0]
+
+    def forget(self, loop: str | None = None, user: str | None = None, request_ids: Sequence[str] = ()) -> list[str]:
+        if user is None and not request_ids:
+            raise ValueError("nothing to forget: give a user or request ids")
+        names = _to_json([_escaped(name) for name in request_ids])
+        found: set[str] = set()  # by all attempts: when only the answer to a commit was lost, the next one finds the user's rows gone
+
+        def delete(link: Link) -> None:
+            link.run("BEGIN")
+            # what is found must be what is deleted, and an append on its way must see what is forgotten
+            link.run("LOCK TABLE traffic_exchange IN SHARE ROW EXCLUSIVE MODE")
+            ids = [row[0] for row in link.run(_TO_FORGET, user=_escaped(user), loop=_escaped(loop), names=names)]
+            link.run(f"DELETE FROM traffic_exchange WHERE id IN {_NAMED}", names=_to_json(ids))
+            link.run(f"INSERT INTO traffic_forgotten (id) {_NAMED} ON CONFLICT DO NOTHING", names=_to_json(ids))
+            found.update(ids)
+            link.run("COMMIT")
+
+        self._server.do(delete)
+        self._wipe()
+        return sorted(_unescaped(name) for name in found)
+
+    def forgotten(self) -> set[str]:
+        return {_unescaped(row[0]) for row in self._server.do(lambda link: link.run("SELECT id FROM traffic_forgotten"))}
+
+    def _window(self, query: str, loop: str, since: float, until: float, limit: int | None) -> list[list[Any]]:
+        """Rows of a window in the order of time, page by page."""
+        rows: list[list[Any]] = []
+        at, number = since, 0  # numbers begin at 1
+        while True:
+            size = PAGE if limit is None else min(PAGE, limit - len(rows))
+            where = {"loop": _escaped(loop), "at": at, "number": number, "until": until, "size": size}
+            page = self._server.do(lambda link, where=where: link.run(query, **where))  # type: ignore[misc]
+            rows += [[_unescaped(value) for value in row[2:]] for row in page]
+            if len(page) < PAGE:
+                return rows
+            at, number = page[-1][:2]
+
+    def _wipe(self) -> None:
+        """Leave no copy of deleted rows in the tables' files: they are written anew, while everybody else waits."""
+        left = f"the rows are deleted from {self._server.where.place}, but their text is still in its files"
+        link = None
+        expected: tuple[type[Exception], ...] = (LogUnreachable, *errors())
+        try:
+            link = self._server.open(None)  # the server may be silent for long
+            link.run("SET statement_timeout = 0")
+            link.run(f"SET lock_timeout = {LOCK_SECONDS * 1000:.0f}")
+            for table in ("traffic_exchange", "traffic_feedback"):
+                link.connection.notices.clear()
+                link.connection.execute_simple(f"VACUUM (FULL, VERBOSE) {table}")
+                # what an older snapshot may still see is copied too, and a table of another owner is left alone: only the notices say so
+                details = (notice.get(b"D", b"") for notice in link.connection.notices)
+                kept = [int(found[0]) for detail in details if (found := re.search(rb"\d+", detail))]
+                if kept != [0]:
+                    why = "a long transaction may still read them" if kept else f"{self._server.where.user} does not own {table}"
+                    raise StillReadable(f"{left} ({why}): {_AGAIN}")
+        except expected as error:
+            raise StillReadable(f"{left} ({reason(error)}): {_AGAIN}") from error
+        finally:
+            if link is not None:
+                link.close()
+
+
+def _set_up(link: Link, place: str) -> None:
+    """Create the tables when there are none. Raises RuntimeError for those of another release, or a database that is not UTF-8."""
+    [[encoding]] = link.run("SELECT current_setting('server_encoding')")
+    if encoding != "UTF8":
+        raise RuntimeError(f"{place} stores {encoding}, which not every text fits: CREATE DATABASE ... ENCODING 'UTF8'")
+    link.run("BEGIN")
+    link.run(f"SELECT pg_advisory_xact_lock({_SETUP_LOCK})")  # processes that start together take turns
+    if link.run("SELECT to_regclass('traffic_schema') IS NULL") == [[True]]:
+        link.connection.execute_simple(f"{SCHEMA} INSERT INTO traffic_schema VALUES ({SCHEMA_VERSION})")
+    [[version]] = link.run("SELECT max(version) FROM traffic_schema")
+    link.run("COMMIT")
+    if version != SCHEMA_VERSION:
+        raise RuntimeError(f"{place} has traffic schema {version}, this release reads {SCHEMA_VERSION}: upgrade, or take another database")
+
+
+def _to_json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _escaped(value: Any) -> Any:
+    """PostgreSQL's text holds every character but NUL, so that and the character that stands for it are written as two."""
+    return storable(value).translate(_ESCAPES) if isinstance(value, str) else value  # type: ignore[attr-defined]
+
+
+def _unescaped(value: Any) -> Any:
+    """What `_escaped` was given."""
+    return value.replace("\x010", "\x00").replace("\x011", "\x01") if isinstance(value, str) and "\x01" in value else value

@@ -1,0 +1,22 @@
+"""Running a training somewhere and getting its result back."""
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+from ftassets.domain.training.job import TrainingJob, TrainingResult
+
+
+class TrainingFailed(Exception):
+    """Training ended without a complete result; the message says what to change."""
+
+
+class TrainingKilled(TrainingFailed):
+    """The process was killed from outside: worth one more try."""
+
+
+class Trainer(ABC):
+    """Runs a training job; heavy libraries stay out of the calling process."""
+
+    @abstractmethod
+    def train(self, job: TrainingJob, context: Any) -> TrainingResult:
+        """Train and return the result; `context` is the Dagster execution context. Raises TrainingFailed."""

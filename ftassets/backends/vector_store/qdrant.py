@@ -1,0 +1,266 @@
+"""Query vectors in Qdrant: in qdrant-client's local mode, one folder a loop, opened under a file lock for one call; or on a server.
+
+The local mode is good for some ten thousand points a loop: the client reads a whole collection when it opens it. Beyond that, run
+a server (1.16 or later: the embedder's id is kept as metadata of the collection).
+"""
+
+import json
+import shutil
+import sqlite3
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from ftassets.backends.vector_store.base import QueryVector, VectorStore
+from ftassets.config.server_url import server_url
+
+if TYPE_CHECKING:
+    from qdrant_client import QdrantClient
+
+LOCK_SECONDS = 120.0
+SERVER_SECONDS = 30  # for one answer of a server
+_BATCH = 500  # points in one request: a server takes 32 MB
+_PAGE = 10_000  # ids in one answer
+_COLLECTION = "queries"
+_EMBEDDER = "embedder.json"
+_NAMESPACE = uuid.UUID("8f6b1c52-6d5c-5f0e-9a57-0c1d9a3f7b11")  # point ids are made from request ids: never change it
+
+
+class StoreBusy(Exception):
+    """Another process has had the vectors of this loop open for too long."""
+
+
+class StoreUnreachable(Exception):
+    """The server gave no answer, or does not take the key."""
+
+
+class QdrantVectorStore(VectorStore):
+    """One folder below `path` for each loop; calls of any number of processes on one machine take turns."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def add(self, loop: str, embedder: str, points: Sequence[QueryVector]) -> None:
+        if not points:
+            return
+        from qdrant_client import models
+
+        with self._lock(loop):
+            known = self._embedder(loop)
+            if known is None:
+                self._create(loop, embedder, dimensions=len(points[0].vector))
+            elif known != embedder:
+                raise ValueError(
+                    f"the vectors of {loop} are by {known}, these by {embedder}: they cannot be compared. "
+                    f"Remove {self._place(loop)} to embed its queries anew"
+                )
+            # oldest first: the client commits point by point, so what a kill leaves has a true watermark
+            structs = [
+                models.PointStruct(
+                    id=_point_id(point.request_id),
+                    vector=np.asarray(point.vector, dtype=np.float32).tolist(),
+                    payload={"request_id": point.request_id, "at": point.at, "version": point.version, "text": point.text},
+                )
+                for point in sorted(points, key=lambda point: point.at)
+            ]
+            with self._client(loop) as client:
+                for start in range(0, len(structs), _BATCH):
+                    client.upsert(self._collection(loop), structs[start : start + _BATCH])
+
+    def window(self, loop: str, since: float, until: float, limit: int, seed: int = 0) -> list[QueryVector]:
+        with self._lock(loop):
+            if self._embedder(loop) is None:
+                return []
+            with self._client(loop) as client:
+                # the sample depends on which points there are, not on the order in which they came
+                ids = sorted(_ids(client, self._collection(loop), _between(since, until)))
+                if len(ids) > limit:
+                    ids = [ids[index] for index in np.random.default_rng(seed).choice(len(ids), size=limit, replace=False)]
+                return _points(client, self._collection(loop), ids)
+
+    def find(self, loop: str, request_ids: Sequence[str]) -> list[QueryVector]:
+        with self._lock(loop):
+            if not request_ids or self._embedder(loop) is None:
+                return []
+            with self._client(loop) as client:
+                return _points(client, self._collection(loop), [_point_id(request_id) for request_id in request_ids])
+
+    def count(self, loop: str, since: float = 0.0, until: float = float("inf")) -> int:
+        with self._lock(loop):
+            if self._embedder(loop) is None:
+                return 0
+            with self._client(loop) as client:
+                return client.count(self._collection(loop), _between(since, until)).count
+
+    def watermark(self, loop: str) -> float:
+        from qdrant_client import models
+
+        with self._lock(loop):
+            if self._embedder(loop) is None:
+                return 0.0
+            with self._client(loop) as client:
+                latest_first = models.OrderBy(key="at", direction=models.Direction.DESC)
+                newest, _ = client.scroll(self._collection(loop), limit=1, order_by=latest_first)
+        return max((float((record.payload or {})["at"]) for record in newest), default=0.0)
+
+    def remove(self, loop: str, request_ids: Sequence[str]) -> None:
+        with self._lock(loop):
+            if request_ids and self._embedder(loop) is not None:
+                with self._client(loop) as client:
+                    client.delete(self._collection(loop), [_point_id(request_id) for request_id in request_ids])
+
+    # where the points of a loop are
+
+    def _collection(self, loop: str) -> str:
+        return _COLLECTION
+
+    def _place(self, loop: str) -> str:
+        return str(self._path / loop)
+
+    def _embedder(self, loop: str) -> str | None:
+        """Id of the embedder whose vectors the loop has; None when it has none yet."""
+        try:
+            return json.loads((self._path / loop / _EMBEDDER).read_text())["id"]
+        except FileNotFoundError:
+            return None
+
+    def _create(self, loop: str, embedder: str, dimensions: int) -> None:
+        """An empty collection appears in one step: the client's own files do not survive a kill while they are first written."""
+        from qdrant_client import QdrantClient, models
+
+        partial = self._path / f"{loop}.partial"
+        shutil.rmtree(partial, ignore_errors=True)
+        client = QdrantClient(path=str(partial))
+        try:
+            # dot product: vectors are of length 1 already, and cosine would scale what is stored
+            client.create_collection(_COLLECTION, models.VectorParams(size=dimensions, distance=models.Distance.DOT))
+        finally:
+            client.close()
+        for storage in partial.rglob("*.sqlite"):  # the mode stays with the file: a third of the disk waits per point
+            with closing(sqlite3.connect(storage)) as connection:
+                connection.execute("PRAGMA journal_mode = WAL")
+        (partial / _EMBEDDER).write_text(json.dumps({"id": embedder}))
+        partial.rename(self._path / loop)
+
+    @contextmanager
+    def _lock(self, loop: str) -> Iterator[None]:
+        self._path.mkdir(parents=True, exist_ok=True)
+        try:
+            with FileLock(self._path / f"{loop}.lock", timeout=LOCK_SECONDS):
+                yield
+        except Timeout as error:
+            message = f"another process has had the vectors of {loop} open for {LOCK_SECONDS:.0f} s; try again when it is done"
+            raise StoreBusy(message) from error
+
+    @contextmanager
+    def _client(self, loop: str) -> Iterator["QdrantClient"]:
+        from qdrant_client import QdrantClient
+
+        client = QdrantClient(path=str(self._path / loop))
+        try:
+            yield client
+        finally:
+            client.close()
+
+
+class QdrantServerVectorStore(QdrantVectorStore):
+    """One collection for each loop on the server at `url`, named after `prefix` and the loop. A URL without port means 6333.
+
+    Any call raises StoreUnreachable when no answer comes or the key is refused.
+    """
+
+    def __init__(self, url: str, api_key: str | None = None, prefix: str = "ftassets") -> None:
+        self._url = url if url == ":memory:" else server_url("QDRANT_URL", url)
+        self._api_key, self._prefix = api_key, prefix
+
+    def check(self) -> str:
+        """What answers, in words. Raises StoreUnreachable."""
+        with self._client("") as client:
+            return f"{len(client.get_collections().collections)} collections at {self._url}"
+
+    def _collection(self, loop: str) -> str:
+        return f"{self._prefix}-{loop}"
+
+    def _place(self, loop: str) -> str:
+        return f"collection {self._collection(loop)} at {self._url}"
+
+    def _embedder(self, loop: str) -> str | None:
+        with self._client(loop) as client:
+            if not client.collection_exists(self._collection(loop)):
+                return None
+            return (client.get_collection(self._collection(loop)).config.metadata or {}).get("embedder")
+
+    def _create(self, loop: str, embedder: str, dimensions: int) -> None:
+        """The embedder's id comes last: a collection without one is not ready, and the next call goes on from there."""
+        from qdrant_client import models
+
+        name = self._collection(loop)
+        with self._client(loop) as client:
+            if not client.collection_exists(name):
+                client.create_collection(name, models.VectorParams(size=dimensions, distance=models.Distance.DOT))
+            client.create_payload_index(name, "at", models.PayloadSchemaType.FLOAT)  # a server orders by nothing else
+            client.update_collection(name, metadata={"embedder": embedder})
+
+    @contextmanager
+    def _lock(self, loop: str) -> Iterator[None]:
+        yield  # the server takes any number of clients
+
+    @contextmanager
+    def _client(self, loop: str) -> Iterator["QdrantClient"]:
+        from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
+
+        try:
+            yield self._connection
+        except ResponseHandlingException as error:
+            message = f"no answer from Qdrant at {self._url}: see that it runs and QDRANT_URL is right"
+            raise StoreUnreachable(message) from error
+        except UnexpectedResponse as error:
+            if error.status_code not in (401, 403):
+                raise
+            raise StoreUnreachable(f"Qdrant at {self._url} does not take the key: correct QDRANT_API_KEY") from error
+
+    @cached_property
+    def _connection(self) -> "QdrantClient":
+        from qdrant_client import QdrantClient
+
+        return QdrantClient(self._url, api_key=self._api_key, timeout=SERVER_SECONDS, check_compatibility=False)
+
+
+def _ids(client: "QdrantClient", collection: str, points: Any) -> Iterator[str]:
+    """Ids of all points that pass a filter."""
+    offset: Any = None
+    while True:
+        found, offset = client.scroll(collection, points, limit=_PAGE, offset=offset, with_payload=False)
+        yield from (str(record.id) for record in found)
+        if offset is None:
+            return
+
+
+def _points(client: "QdrantClient", collection: str, ids: Sequence[str]) -> list[QueryVector]:
+    """The points of these ids that there are, ordered by time."""
+    batches = (ids[start : start + _BATCH] for start in range(0, len(ids), _BATCH))
+    records = [record for batch in batches for record in client.retrieve(collection, batch, with_vectors=True)]
+    points = [_query_vector(record.payload or {}, record.vector) for record in records]
+    return sorted(points, key=lambda point: (point.at, point.request_id))
+
+
+def _point_id(request_id: str) -> str:
+    return str(uuid.uuid5(_NAMESPACE, request_id))
+
+
+def _between(since: float, until: float) -> Any:
+    from qdrant_client import models
+
+    # infinity is not JSON: a bound that excludes nothing is left out
+    bounds = models.Range(gte=since, lt=until if until != float("inf") else None)
+    return models.Filter(must=[models.FieldCondition(key="at", range=bounds)])
+
+
+def _query_vector(payload: dict[str, Any], vector: Any) -> QueryVector:
+    return QueryVector(payload["request_id"], payload["at"], payload["version"], payload["text"], np.asarray(vector, dtype=np.float32))

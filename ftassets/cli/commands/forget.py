@@ -1,0 +1,115 @@
+"""The right to be forgotten: what a user said leaves the log, the vectors and the next dataset, and a report says what held it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ftassets.assets._shared.dataset_files import (
+    from_parquet,
+    labels_folder,
+    pairs_from_parquet,
+    pairs_path,
+    pairs_to_parquet,
+    read_splits,
+    to_parquet,
+)
+from ftassets.backends.artifacts.versions import MANIFEST, load_manifest
+from ftassets.backends.dataset_store.base import DatasetStore, Files, ObjectNotFound
+from ftassets.backends.traffic_log.base import TrafficLog
+from ftassets.backends.vector_store.base import VectorStore
+from ftassets.config.loop import LoopConfig
+from ftassets.domain.dataset.rows import Example
+
+STAYS = (
+    "dataset commits are history and keep the rows named above: delete the commits or the repository if they must go; adapters trained "
+    "on them keep what they learned until a retrain on the next dataset replaces them; example requests shown in drift reports lie in "
+    "Dagster's event log until its retention removes them"
+)
+
+
+@dataclass
+class Forgotten:
+    """What was removed, and what still holds it: commits with the number of rows in each, versions trained on such a commit."""
+
+    requests: list[str]
+    commits: list[dict[str, object]] = field(default_factory=list)
+    versions: list[dict[str, str]] = field(default_factory=list)
+    stays: str = STAYS
+
+
+def forget(
+    loops: Sequence[LoopConfig],
+    traffic_log: TrafficLog,
+    vector_store: VectorStore,
+    dataset_store: DatasetStore,
+    versions: Path,
+    user: str | None = None,
+    request: str | None = None,
+) -> Forgotten:
+    """Forget a user (as hashed in the log) or one request, in all loops; doing it again finishes what was interrupted.
+
+    Removes log rows, vectors, labels and preference pairs now; the rows leave the dataset with its next commit. Raises
+    ValueError when neither is given.
+    """
+    ids = set(traffic_log.forget(user=user, request_ids=[request] if request else []))
+    gone = ids | traffic_log.forgotten()  # what an earlier call may have been interrupted before
+    report = Forgotten(sorted(ids))
+    for loop in loops:
+        if gone:
+            vector_store.remove(loop.name, sorted(gone))
+        _clean_written(dataset_store, loop.name, gone, user)
+        holding = _commits_holding(dataset_store, loop.name, ids, user)
+        report.commits += holding
+        report.versions += _versions_of(versions, {str(item["commit"]) for item in holding})
+    return report
+
+
+def _clean_written(store: DatasetStore, loop: str, ids: set[str], user: str | None) -> None:
+    """Take the rows out of labels and pairs on main."""
+    files: dict[str, bytes | None] = {}
+    for path in store.list("main", labels_folder(loop)):
+        rows = from_parquet(store.read("main", path))
+        if kept := [row for row in rows if row.request_id not in ids]:
+            if len(kept) < len(rows):
+                files[path] = to_parquet(kept)
+        else:
+            files[path] = None
+    try:
+        pairs = pairs_from_parquet(store.read("main", pairs_path(loop)))
+    except ObjectNotFound:
+        pairs = []
+    kept_pairs = [pair for pair in pairs if pair.request_id not in ids and pair.user != user]
+    if len(kept_pairs) < len(pairs):
+        files[pairs_path(loop)] = pairs_to_parquet(kept_pairs)
+    if files:
+        _publish(store, loop, files)
+
+
+def _publish(store: DatasetStore, loop: str, files: Files) -> None:
+    head = store.resolve("main")
+    store.publish(f"forget-{loop}-{head[:12]}", files, f"{loop}: rows forgotten", {"loop": loop})
+
+
+def _commits_holding(store: DatasetStore, loop: str, ids: set[str], user: str | None) -> list[dict[str, object]]:
+    """Commits of the loop's dataset with rows of the user or the requests."""
+    found: list[dict[str, object]] = []
+    for commit in store.log("main", limit=100_000):
+        if commit.metadata.get("loop") != loop or "content_hash" not in commit.metadata or len(commit.parents) < 2:
+            continue  # a publication is known by its merge, which repeats the commit it merges
+        rows = [row for members in read_splits(store, commit.id, loop).values() for row in members if _is_of(row, ids, user)]
+        if rows:
+            found.append({"loop": loop, "commit": commit.id, "rows": len(rows)})
+    return found
+
+
+def _is_of(row: Example, ids: set[str], user: str | None) -> bool:
+    return row.request_id in ids or (user is not None and row.user == user and row.source != "label")
+
+
+def _versions_of(versions: Path, commits: set[str]) -> list[dict[str, str]]:
+    found = []
+    for manifest_file in sorted(versions.glob(f"*/{MANIFEST}")):
+        manifest = load_manifest(versions, manifest_file.parent.name)
+        if manifest.dataset_commit in commits:
+            found.append({"version": manifest.digest, "dataset_commit": str(manifest.dataset_commit)})
+    return found

@@ -1,0 +1,44 @@
+"""Logs of other systems taken into a loop's traffic."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ftassets.backends.traffic_log.base import TrafficLog
+from ftassets.domain.dataset.rows import Quarantined
+from ftassets.domain.traffic import imports
+from ftassets.domain.traffic.exchange import Exchange
+
+_BATCH = 1000  # rows stored at a time
+
+
+@dataclass(frozen=True)
+class ImportReport:
+    """Rows of an imported log: read = stored + already (in the log, or forgotten). What was no row is in `quarantined`."""
+
+    read: int
+    stored: int
+    already: int
+    quarantined: list[Quarantined]
+
+
+def import_traffic(traffic_log: TrafficLog, loop: str, path: Path, format: str, version: str | None = None) -> ImportReport:
+    """Take a log of another system into the loop's traffic; doing it again changes nothing.
+
+    `version` is who answered, without it the model each row names. Rows without a time get the file's modification time.
+    Bad lines are in the report and nowhere else. Raises ValueError for an unknown format, OSError when the file cannot be read.
+    """
+    read = stored = 0
+    bad: list[Quarantined] = []
+    batch: list[Exchange] = []
+    with path.open("rb") as file:
+        for found in imports.read(file, format, loop, version, at=path.stat().st_mtime):
+            if isinstance(found, Quarantined):
+                bad.append(found)
+                continue
+            read += 1
+            batch.append(found)
+            if len(batch) == _BATCH:
+                stored += traffic_log.append(batch)
+                batch = []
+    stored += traffic_log.append(batch)
+    return ImportReport(read, stored, read - stored, bad)

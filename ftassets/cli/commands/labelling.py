@@ -1,0 +1,128 @@
+"""Labelling batches: requests out to annotators, and their answers back."""
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from ftassets.assets._shared.dataset_files import labels_path, read_labels, reference_path, to_parquet, unpack_arrays
+from ftassets.backends.dataset_store.base import DatasetStore, ObjectNotFound
+from ftassets.backends.traffic_log.base import TrafficLog
+from ftassets.backends.vector_store.base import VectorStore
+from ftassets.config.loop import LoopConfig
+from ftassets.domain.dataset import labelling
+from ftassets.domain.dataset.labelling.label import to_examples
+from ftassets.domain.dataset.labelling.select import Item, candidates, select
+from ftassets.domain.dataset.rows import Quarantined
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+
+
+@dataclass(frozen=True)
+class LabelReport:
+    """An imported labelling batch: its commit, how many rows it has, and what of the file made none."""
+
+    commit: str
+    rows: int
+    quarantined: list[Quarantined]
+
+
+@dataclass(frozen=True)
+class Novelty:
+    """Cosine distance of requests, by id, to what production knows, and the distance from which one counts as novel."""
+
+    distances: Mapping[str, float]
+    novel_above: float
+
+
+def novelty(vector_store: VectorStore, dataset_store: DatasetStore, loop: str, production: str, since: float) -> Novelty | None:
+    """How far requests since then are from production's drift reference; None while there is no reference.
+
+    Novel is what is farther away than 95 % of the reference is from itself. Raises ValueError when queries and reference were
+    embedded by different models.
+    """
+    from ftassets.domain.drift import Reference
+    from ftassets.domain.drift.novelty import nearest_distances
+
+    try:
+        reference = Reference.from_arrays(unpack_arrays(dataset_store.read("main", reference_path(loop, production))))
+    except ObjectNotFound:
+        return None
+    points = vector_store.window(loop, since, float("inf"), limit=10**9)
+    if not points:
+        return Novelty({}, reference.q95)
+    vectors = np.array([point.vector for point in points])
+    if vectors.shape[1] != reference.vectors.shape[1]:
+        raise ValueError(
+            f"queries have {vectors.shape[1]} dimensions, the reference of {production[:12]} has {reference.vectors.shape[1]}: they "
+            "are by different embedders. Go back to that embedder, or release a version with the new one"
+        )
+    distances = nearest_distances(vectors, reference.vectors)
+    return Novelty({point.request_id: float(distance) for point, distance in zip(points, distances, strict=True)}, reference.q95)
+
+
+def label_export(
+    traffic_log: TrafficLog,
+    dataset_store: DatasetStore,
+    loop: LoopConfig,
+    format: str,
+    limit: int,
+    since: float,
+    canaries: Collection[str] = (),
+    novelty: Novelty | None = None,
+    seed: int = 0,
+) -> str:
+    """A batch of at most `limit` requests since then for people to label, in their tool's format.
+
+    First what `canaries` (versions that were candidates) failed on, then novel requests, then a random sample; requests with a
+    label, a correction or a thumb up are left out. Raises ValueError for an unknown format.
+    """
+    chosen = label_batch(traffic_log, dataset_store, loop, limit, since, canaries, novelty, seed)
+    return labelling.to_text(chosen, format)
+
+
+def label_batch(
+    traffic_log: TrafficLog,
+    dataset_store: DatasetStore,
+    loop: LoopConfig,
+    limit: int,
+    since: float,
+    canaries: Collection[str] = (),
+    novelty: Novelty | None = None,
+    seed: int = 0,
+) -> list[Item]:
+    """The requests `label_export` writes down, with why each was chosen."""
+    feedback = {item.exchange.id: item.feedback for item in traffic_log.reviewed(loop.name, since)}
+    labelled = {row.request_id for row in read_labels(dataset_store, "main", loop.name) if row.request_id}
+    known = novelty or Novelty({}, 0.0)
+    exchanges = traffic_log.exchanges(loop.name, since)
+    found = candidates(exchanges, feedback, labelled, canaries, known.distances, known.novel_above, loop.task.type)
+    return select(found, limit, loop.dataset.jaccard, seed)
+
+
+def label_import(
+    dataset_store: DatasetStore, loop: LoopConfig, text: str, format: str, batch: str, run_id: str, forgotten: Collection[str] = ()
+) -> LabelReport:
+    """Commit what annotators answered as rows of source `label`, at `{loop}/labels/{batch}.parquet`; the same text again is no new commit.
+
+    `forgotten` are request ids that must not come back. Raises ValueError for an unknown format, a batch name that is no file
+    name, or when not one label is usable.
+    """
+    if not _NAME.fullmatch(batch):
+        raise ValueError(f"{batch!r} is no name for a batch: letters, digits, - and _")
+    answers, bad = labelling.parse(text, format)
+    gone = [label for label in answers if label.request_id in forgotten]
+    bad += [Quarantined(f"label:{batch}:{label.request_id}", "this request was forgotten", "") for label in gone]
+    rows, more = to_examples([label for label in answers if label.request_id not in forgotten], batch, loop.task.type)
+    bad += more
+    if not rows:
+        reasons = "; ".join(sorted({row.reason for row in bad})[:5]) or "the file is empty"
+        raise ValueError(f"no usable label in the batch {batch}: {reasons}")
+    publication = dataset_store.publish(
+        run_id,
+        {labels_path(loop.name, batch): to_parquet(rows)},
+        f"{loop.name}: {len(rows)} labels of batch {batch}",
+        {"loop": loop.name, "batch": batch, "labels": str(len(rows)), "quarantined": str(len(bad))},
+    )
+    return LabelReport(publication.commit, len(rows), bad)

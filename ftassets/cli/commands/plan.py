@@ -1,0 +1,123 @@
+"""What a loop's gates and rollout can prove with the rows and the traffic it has, before a GPU is spent."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ftassets.config.loop import LoopConfig, Rollout
+from ftassets.domain.gates.gate import Gate
+from ftassets.domain.gates.planning import POWER, GatePlan, plan_any_of, plan_gate
+from ftassets.domain.gates.presets import as_gate
+from ftassets.domain.gates.report import HELD_OUT
+from ftassets.domain.rollout.planning import WORSE, StepPlan, plan_rollout
+
+
+def run(
+    loop: LoopConfig,
+    rows_per_slice: Mapping[str, int],
+    traffic_per_day: float,
+    discordance: float = 0.10,
+    effect: float = 0.04,
+    error_rate: float = 0.01,
+    latency_spread: float = 0.3,
+    further_sets: Mapping[str, int] | None = None,
+) -> dict[str, Any]:
+    """Plan of every gate and every canary step, as plain JSON.
+
+    `rows_per_slice` are golden rows by slice, rows without one under "golden" (held-out rows may be there and count only for a gate
+    on them), `further_sets` the rows of the loop's other sets. `traffic_per_day` is requests of the loop. What cannot be known
+    beforehand is assumed and part of the plan: the share of rows only one of the two models gets right, the true gain a better model
+    has, production's error rate, and the standard deviation of log response times. A gate that cannot be planned is there with the
+    reason and without power. Raises ValueError on an assumption that is impossible.
+    """
+    rows = _RowCounts(rows_per_slice, further_sets or {})
+    gates = [_plan(gate, rows, effect, discordance, latency_spread) for gate in loop.gates]
+    steps = plan_rollout(loop.rollout, traffic_per_day, error_rate)
+    return {
+        "loop": loop.name,
+        "assumed": {
+            "traffic_per_day": traffic_per_day, "discordance": discordance, "effect": effect, "error_rate": error_rate,
+            "latency_spread": latency_spread, "power": POWER, "worse": WORSE,
+        },
+        "gates": [asdict(gate) for gate in gates],
+        "rollout": [asdict(step) for step in steps],
+        "rollout_sentences": _about_rollout(loop.rollout, steps),
+    }  # fmt: skip
+
+
+def describe(plan: dict[str, Any]) -> str:
+    """The plan of `run` as lines for a terminal."""
+    assumed = plan["assumed"]
+    width = max(len("gate"), *(len(gate["name"]) for gate in plan["gates"]))
+    lines = [
+        f"{plan['loop']}: power with the golden rows there are, and rows for {assumed['power']:.0%}; assumed: only one of the two models "
+        f"is right on {assumed['discordance']:.0%} of rows, log response times spread by {assumed['latency_spread']:g}",
+        "",
+        f"{'gate':<{width}}  {'true gain':>9}  {'rows':>7}  {'needed':>7}  {'power':>5}",
+    ]
+    for gate in plan["gates"]:
+        needed = f"{gate['needed']:,}" if gate["needed"] else "-"
+        gain, power = ("-", "-") if gate["power"] is None else (f"{gate['effect']:.2f}", f"{gate['power']:.0%}")
+        lines.append(f"{gate['name']:<{width}}  {gain:>9}  {gate['rows']:>7,}  {needed:>7}  {power:>5}")
+    weak = [f"{gate['name']}: {gate['sentence']}" for gate in plan["gates"] if gate["power"] is None or gate["power"] < assumed["power"]]
+    if plan["rollout"]:
+        worse = f"{assumed['worse']:g}x errors"
+        lines += [
+            "",
+            f"rollout at {assumed['traffic_per_day']:,.0f} requests a day, production fails {assumed['error_rate']:.2%} of them; "
+            f"requests of the candidate and time, enough for {assumed['power']:.0%} of rollouts",
+            "",
+            f"{'step':>5}  {'rolls back ' + worse:>24}  {'may go on':>20}  {'of these, back by then':>24}",
+        ]
+        for step in plan["rollout"]:
+            back = "-" if step["rollback_days"] is None else f"{step['rollback_requests']:,} in {_time(step['rollback_days'])}"
+            forth = f"{step['promote_requests']:,} in {_time(step['promote_days'])}"
+            lines.append(f"{step['weight']:>3} %  {back:>24}  {forth:>20}  {step['caught']:>24.0%}")
+    sentences = weak + plan["rollout_sentences"]
+    return "\n".join(lines + ([""] + sentences if sentences else []))
+
+
+@dataclass(frozen=True)
+class _RowCounts:
+    golden: Mapping[str, int]  # by slice, and maybe the held-out rows
+    further: Mapping[str, int]  # by set
+
+
+def _plan(gate: Gate, counts: _RowCounts, effect: float, discordance: float, spread: float) -> GatePlan:
+    if gate.any_of:
+        return plan_any_of(gate, [_rows(each, counts) for each in gate.any_of], effect, discordance, spread)
+    return plan_gate(gate, _rows(as_gate(gate), counts), effect, discordance, spread)
+
+
+def _rows(gate: Gate, counts: _RowCounts) -> int:
+    """Rows the gate will compare, as `gates.in_slice` and the latency comparison choose them."""
+    golden = sum(rows for name, rows in counts.golden.items() if name != HELD_OUT)
+    if gate.metric == "latency_p95":
+        return gate.pairs if golden else 0
+    if gate.metric in ("parity", "judge", "human_review"):
+        return min(gate.sample, golden)
+    return {**counts.golden, **counts.further}.get(gate.slice, 0) if gate.slice else golden
+
+
+def _about_rollout(policy: Rollout, steps: list[StepPlan]) -> list[str]:
+    if not steps:
+        return ["the rollout has no canary step: a candidate gets all traffic at once and nothing can be proved before"]
+    sentences = []
+    if steps[-1].caught < POWER:
+        first = steps[0].rollback_requests
+        advice = f"; min_requests {first:,} would hold it at {steps[0].weight} % for long enough" if first else ""
+        sentences.append(f"a candidate with {WORSE:g} times the errors gets all traffic in {1 - steps[-1].caught:.0%} of rollouts{advice}")
+    if policy.on_not_enough_data == "rollback":
+        interval = policy.interval / 86_400
+        sentences += [
+            f"at {step.weight} % a good candidate goes back for want of data: {policy.min_requests} answers take "
+            f"{_time(step.promote_days)}, the step lasts {_time(interval)}"
+            for step in steps
+            if step.promote_days > interval
+        ]
+    return sentences
+
+
+def _time(days: float) -> str:
+    minutes = days * 1440
+    return f"{minutes:.0f} min" if minutes < 60 else f"{days * 24:.1f} h" if days < 2 else f"{days:.1f} days"

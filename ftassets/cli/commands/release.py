@@ -1,0 +1,176 @@
+"""What people sign about releases, and what a signed file says: approve, override, verify."""
+
+import time
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from ftassets.assets._shared.stored_reports import read_report, verdicts
+from ftassets.backends.artifacts.releases import Releases
+from ftassets.backends.artifacts.versions import MANIFEST, VersionDamaged, file_digests, load_manifest
+from ftassets.backends.signer.base import SignatureInvalid, Signer
+from ftassets.config.home import Home
+from ftassets.config.loop import LoopConfig
+from ftassets.domain.gates.result import Verdict
+from ftassets.domain.release.approval import (
+    APPROVAL_TYPE,
+    OVERRIDE_TYPE,
+    Approval,
+    Override,
+    approval_objections,
+    approval_statement,
+    entitled,
+    override_statement,
+    read_approval,
+    read_override,
+    role_of,
+)
+from ftassets.domain.release.attestation import PREDICATE_TYPE, objections
+from ftassets.domain.release.statement import read_statement
+from ftassets.domain.release.version import VersionManifest
+
+KINDS = {PREDICATE_TYPE: "release", APPROVAL_TYPE: "approval", OVERRIDE_TYPE: "override"}
+
+
+def approve(home: Home, signer: Signer, loop: LoopConfig, version: str | None, name: str, reason: str) -> Approval:
+    """Sign and store a yes to a released version (a unique beginning of its digest), without one to the newest.
+
+    Raises NotAllowed when the person may not, ValueError when there is no such release or it could not start anyway.
+    """
+    role = role_of(name, loop.release, "approve")
+    releases = Releases(home.releases, signer)
+    digest = releases.newest(loop.name) if version is None else _one(version, releases.versions(loop.name), f"release of {loop.name}")
+    if digest is None:
+        raise ValueError(f"nothing of {loop.name} was released yet")
+    try:
+        manifest = load_manifest(home.versions, digest)
+        payload = signer.verify(releases.path(loop.name, digest).read_bytes())
+    except (VersionDamaged, SignatureInvalid) as error:
+        raise ValueError(str(error)) from error
+    if read_statement(payload)[2].get("adopted"):
+        raise ValueError(f"version {digest[:12]} was adopted: that needs no approval")
+    if why := objections(payload, loop.name, digest, manifest.files, manifest.generation, time.time()):
+        raise ValueError(f"version {digest[:12]} could not start whoever approves it: {'; '.join(why)}")
+    predicate = read_statement(payload)[2]
+    report = str(predicate["report_digest"])
+    if any(gate.metric == "human_review" for gate in loop.gates) and predicate["verdicts"] != {
+        result.name: result.verdict.value for result in verdicts(home, loop, read_report(home, loop, report), report)
+    }:  # a second reviewer may have said no since
+        raise ValueError(f"the gates say something else now than when {digest[:12]} was released: run the job {loop.name}__promote again")
+    approval = Approval(
+        loop=loop.name, version=digest, report_digest=report, name=name, role=role, reason=_said(reason), issued_at=int(time.time())
+    )
+    releases.write(loop.name, digest, "approval", approval_statement(approval))
+    return approval
+
+
+def override(
+    home: Home, signer: Signer, loop: LoopConfig, version: str, gates: Collection[str], name: str, reason: str, seconds: float
+) -> Override:
+    """Sign and store that a version may be released for a while in spite of these gates; no gates means all that do not pass.
+
+    Raises NotAllowed when the person may not, ValueError when there is nothing to override, dagster.Failure on a damaged report.
+    """
+    role = role_of(name, loop.release, "override")
+    report_digest = _newest_report(home, loop, version)
+    report = read_report(home, loop, report_digest)
+    results = verdicts(home, loop, report, report_digest)
+    failing = {result.name: result.verdict.value for result in results if result.verdict is not Verdict.PASS}
+    if not failing:
+        raise ValueError(f"every gate passes for version {report.candidate[:12]}: there is nothing to override")
+    if unknown := sorted(set(gates) - failing.keys()):
+        raise ValueError(f"{', '.join(unknown)} is not among the gates that do not pass: {', '.join(failing)}")
+    now = time.time()
+    said = Override(
+        loop=loop.name, version=report.candidate, report_digest=report_digest, name=name, role=role, reason=_said(reason),
+        issued_at=int(now), expires_at=int(now + seconds), gates={gate: failing[gate] for gate in gates or failing},
+    )  # fmt: skip
+    Releases(home.releases, signer).write(loop.name, report.candidate, "override", override_statement(said))
+    return said
+
+
+def verify(
+    home: Home, signer: Signer, loops: Mapping[str, LoopConfig], path: Path, files: Path | None = None, loop: str | None = None
+) -> dict[str, Any]:
+    """What a signed file says and whether it holds now: `{"holds", "objections", "kind", "key", "revoked", "attested"}`.
+
+    `files` is the version's folder, by default the one in the home; `loop` the loop it must be for. Raises OSError.
+    """
+    found: dict[str, Any] = {"file": str(path), "holds": False, "kind": None, "key": None, "revoked": None, "attested": {}}
+    try:
+        signed = signer.open(path.read_bytes())
+        kind, subjects, predicate = read_statement(signed.payload)
+    except (SignatureInvalid, ValueError) as error:
+        return {**found, "objections": [str(error)]}
+    why = [] if signed.revoked is None else [f"its key was revoked: {signed.revoked}"]
+    name = str(predicate.get("loop"))
+    if loop is not None and loop != name:
+        why.append(f"it is for loop {name!r}, not {loop!r}")
+    if kind == PREDICATE_TYPE:
+        version = str(predicate.get("version"))
+        why += _release_objections(signed.payload, name, version, files or home.versions / version)
+    elif kind in KINDS:
+        why += _said_objections(kind, signed.payload, loops.get(name))
+    else:
+        why.append(f"{kind} is nothing this project signs")
+    return {
+        **found,
+        "holds": not why,
+        "objections": why,
+        "kind": KINDS.get(kind, kind),
+        "key": signed.key_id,
+        "revoked": signed.revoked,
+        "attested": {**predicate, "files": subjects} if kind == PREDICATE_TYPE else predicate,
+    }
+
+
+def _release_objections(payload: bytes, loop: str, version: str, folder: Path) -> list[str]:
+    try:
+        manifest = VersionManifest.model_validate_json((folder / MANIFEST).read_bytes())
+        found = file_digests(folder)
+    except (OSError, ValueError, VersionDamaged) as error:
+        return [f"the files of the version cannot be compared ({error}): name their folder with --files"]
+    # whether the loop had a production version when it was adopted is not in the file
+    return objections(payload, loop, version, found, manifest.generation, time.time(), first=True)
+
+
+def _said_objections(kind: str, payload: bytes, loop: LoopConfig | None) -> list[str]:
+    try:
+        said = read_approval(payload) if kind == APPROVAL_TYPE else read_override(payload)
+    except ValueError as error:
+        return [str(error)]
+    if loop is None:
+        return [f"there is no loop {said.loop!r} here whose file would say who may sign this"]
+    if isinstance(said, Override):
+        return entitled(said, loop.release) + (["it has expired"] if time.time() >= said.expires_at else [])
+    return approval_objections(said, loop.name, said.version, said.report_digest, loop.release)
+
+
+def _newest_report(home: Home, loop: LoopConfig, version: str) -> str:
+    """Digest of the report made last of a version, named by the beginning of its digest."""
+    paths = sorted((home.reports / loop.name).glob("eval-*.json"), key=lambda path: path.stat().st_mtime, reverse=True)
+    digests = [path.stem.removeprefix("eval-") for path in paths]
+    candidates: dict[str, str] = {}
+    for digest in digests:
+        with suppress(dg.Failure, ValueError):  # a damaged report overrides nothing, and hinders no other
+            candidates[digest] = read_report(home, loop, digest).candidate
+    wanted = _one(version, set(candidates.values()), f"evaluated version of {loop.name}")
+    return next(digest for digest, candidate in candidates.items() if candidate == wanted)
+
+
+def _one(beginning: str, names: Iterable[str], what: str) -> str:
+    found = [name for name in names if beginning and name.startswith(beginning)]
+    if len(found) != 1:
+        raise ValueError(f"{len(found)} versions begin with {beginning!r} where one {what} should")
+    return found[0]
+
+
+def _said(reason: str) -> str:
+    """The reason in one line. Raises ValueError when it says nothing or too much."""
+    text = " ".join(reason.split())
+    if not 1 <= len(text) <= 500:
+        raise ValueError("the reason is one sentence of at most 500 characters, kept with the release")
+    return text

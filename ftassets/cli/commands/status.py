@@ -1,0 +1,75 @@
+"""The state of all loops as one plain object, for people and scripts."""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from ftassets.automation.runs import pause_reason
+from ftassets.backends.artifacts.releases import Releases
+from ftassets.backends.serving.base import ServingError
+from ftassets.backends.serving.gateway import GatewayServing
+from ftassets.backends.signer.base import SignatureInvalid
+from ftassets.config.home import Home
+from ftassets.config.loop_files import read_loops
+from ftassets.config.profiles import verifier
+from ftassets.domain.release.statement import read_statement
+from ftassets.domain.rollout.endpoint import EndpointState
+
+
+def describe(home: Home) -> dict[str, Any]:
+    """`{"gateway": "up" | reason, "loops": {name: {phase, weights, production, candidate, standby, mode, paused, journal, ...}}}`.
+
+    `approvals` and `overrides` are what people signed; `notes` are sentences about them and about releases that do not count.
+    """
+    serving = GatewayServing(home)
+    releases = Releases(home.releases, verifier(home))
+    now = time.time()
+    try:
+        journal = serving.journal()
+        gateway = "up"
+    except ServingError as error:
+        journal, gateway = [], str(error)
+    loops = {}
+    for name, loop in read_loops().items():
+        state = serving.state(name) if gateway == "up" else EndpointState()
+        overrides = list(releases.overrides(name))
+        loops[name] = {
+            "phase": state.phase if gateway == "up" else "unknown",
+            "weights": state.weights,
+            "production": state.production,
+            "candidate": state.candidate,
+            "standby": state.standby,
+            "mode": loop.mode,
+            "paused": pause_reason(home, name),
+            "approvals": [approval.model_dump() for approval in releases.approvals(name)],
+            "overrides": [{**each.model_dump(), "expired": now >= each.expires_at} for each in overrides],
+            "notes": [
+                *(f"version {each.version[:12]}: {each.sentence}" for each in releases.approvals(name)),
+                *(f"version {e.version[:12]}: {e.sentence}{' (expired)' if now >= e.expires_at else ''}" for e in overrides),
+                *warnings(releases, name, state, now),
+            ],
+            "journal": [
+                {"at": shift.at, "action": shift.action, "by": shift.by, "weights": shift.state.weights, "reason": shift.reason}
+                for shift in journal
+                if shift.loop == name and shift.action not in ("stage", "unstage")
+            ],
+        }
+    return {"gateway": gateway, "loops": loops}
+
+
+def warnings(releases: Releases, loop: str, state: EndpointState, now: float) -> Iterator[str]:
+    """What is wrong with the releases of the versions that run, and what that means for them."""
+    for role, version in (("production", state.production), ("candidate", state.candidate), ("standby", state.standby)):
+        if version is None:
+            continue
+        try:
+            signed = releases.read(loop, version)
+            expires = read_statement(signed.payload)[2].get("expires_at", now)
+        except (OSError, SignatureInvalid, ValueError) as error:
+            yield f"{role} {version[:12]} has no sound release ({error}): it does not survive a restart of the gateway"
+            continue
+        if signed.revoked is not None:
+            goes_on = "it serves until something else is released" if role == "production" else "it gets no more traffic"
+            yield f"{role} {version[:12]} is signed by key {signed.key_id[:12]}, which was REVOKED ({signed.revoked}): {goes_on}"
+        elif role == "candidate" and now >= expires:
+            yield f"candidate {version[:12]}: its release has expired, its share is not raised any more"

@@ -1,0 +1,148 @@
+"""Commands on a loop's data: curate a file, hand rows out for labelling, export a dataset."""
+
+import json
+import os
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ftassets.cli.common import AsJson, Loop, backend, known_loop, refusing
+
+app = typer.Typer()
+label = typer.Typer(no_args_is_help=True, help="Hand requests to annotators and take their answers back.")
+app.add_typer(label, name="label")
+
+
+@app.command()
+def curate(
+    source: Annotated[Path, typer.Argument(help="JSONL of chat messages or of instruction and response.", exists=True, dir_okay=False)],
+    out: Annotated[Path, typer.Option("--out", help="Folder for the splits, the quarantine and the report.")],
+    config: Annotated[Path | None, typer.Option("--config", help="A loop file; without one: free text and every default.")] = None,
+    vectors: Annotated[bool, typer.Option(help="Embed the requests for the steps that compare meaning.")] = True,
+    as_json: AsJson = False,
+) -> None:
+    """Clean, split and check a file of examples, without Dagster."""
+    os.environ.setdefault("TQDM_DISABLE", "1")  # the embedder's own bars would tear ours
+    from ftassets.backends.embedder.minilm import MiniLmEmbedder
+    from ftassets.cli.commands.curate import curate_file
+
+    with refusing(ValueError, OSError), _progress(not as_json) as progress:
+        report = curate_file(source, out, config, MiniLmEmbedder() if vectors else None, progress)
+    if as_json:
+        typer.echo(json.dumps(report, indent=2))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("step", "rows left", "quarantined", "changed", "counted")
+    for step in report["steps"]:
+        counted = step["skipped"] or ", ".join(f"{name} {count}" for name, count in step["counts"].items())
+        table.add_row(step["step"], str(step["kept"]), str(step["quarantined"]), str(step["changed"]), counted)
+    Console().print(table)
+    typer.echo(f"{report['kept']} of {report['collected']} rows kept; {report['pre_flight']['verdict']}: {report['pre_flight']['reason']}")
+    splits = ", ".join(f"{name} {count}" for name, count in report["splits"].items())
+    typer.echo(f"written to {out}: {splits}, quarantine.jsonl, report.json")
+
+
+@app.command()
+def advise(
+    path: Annotated[Path, typer.Argument(help="JSONL file of examples, or a folder of them.", exists=True)],
+    changes: Annotated[float | None, typer.Option(help="Days between changes of what answers must say.")] = None,
+    requests: Annotated[float | None, typer.Option(help="Requests a day.")] = None,
+    maintained: Annotated[bool | None, typer.Option(help="Whether somebody keeps a tuned model up.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Prompt, retrieve or fine-tune? What the examples say, with the numbers behind it."""
+    from ftassets.cli.commands import advise as command
+    from ftassets.domain.dataset.advice import Circumstances
+
+    with refusing(ValueError, OSError):
+        advice = command.run(path, Circumstances(changes, requests, maintained))
+    typer.echo(json.dumps(asdict(advice), indent=2) if as_json else command.describe(advice))
+
+
+@label.command("export")
+def label_export(
+    loop: Loop,
+    out: Annotated[Path, typer.Option("--out", help="File to write.")],
+    format: Annotated[str, typer.Option("--format", help="jsonl, argilla or label_studio.")] = "jsonl",
+    limit: Annotated[int, typer.Option(help="Requests in the batch.")] = 200,
+) -> None:
+    """Write a batch for people to label: failed canary requests first, then what is new to production."""
+    from ftassets.backends.serving.base import ServingError
+    from ftassets.cli.commands import labelling
+
+    config, log, store = known_loop(loop), backend("traffic_log"), backend("dataset_store")
+    since = time.time() - config.dataset.production_window
+    try:
+        serving = backend("serving")
+        shifts = [shift for shift in serving.journal() if shift.loop == loop]
+        canaries = {shift.state.candidate for shift in shifts if shift.state.candidate}
+        production = serving.state(loop).production
+    except ServingError as error:
+        typer.echo(f"{error}: failed canary requests and new topics cannot be told apart from others", err=True)
+        canaries, production = set(), None
+    with refusing(ValueError, OSError):
+        new = labelling.novelty(backend("vector_store"), store, loop, production, since) if production else None
+        text = labelling.label_export(log, store, config, format, limit, since, canaries, new)
+        out.write_text(text, encoding="utf-8")
+    typer.echo(f"written to {out}; take the answers back with: ftassets label import {loop} FILE --format {format}")
+
+
+@label.command("import")
+def label_import(
+    loop: Loop,
+    path: Annotated[Path, typer.Argument(help="The annotators' file.", exists=True, dir_okay=False)],
+    format: Annotated[str, typer.Option("--format", help="jsonl, argilla or label_studio.")] = "jsonl",
+    batch: Annotated[str | None, typer.Option(help="Name of the batch; without it the file's.")] = None,
+) -> None:
+    """Commit annotators' answers; the next dataset takes them in."""
+    from ftassets.cli.commands import labelling
+
+    with refusing(ValueError, OSError):
+        report = labelling.label_import(
+            backend("dataset_store"),
+            known_loop(loop),
+            path.read_text(encoding="utf-8"),
+            format,
+            batch or path.stem,
+            f"labels-{uuid.uuid4().hex[:12]}",
+            backend("traffic_log").forgotten(),
+        )
+    typer.echo(f"{report.rows} labels committed as {report.commit[:12]}, {len(report.quarantined)} not usable")
+    for item in report.quarantined[:20]:
+        typer.echo(f"  {item.where}: {item.reason}")
+
+
+@app.command("export")
+def export_dataset(
+    loop: Loop,
+    out: Annotated[Path, typer.Option("--out", help="New or empty folder.")],
+    commit: Annotated[str, typer.Option(help="Commit, tag or branch.")] = "main",
+) -> None:
+    """Write a dataset as Parquet, as `datasets.load_dataset` opens it."""
+    from ftassets.assets._shared.dataset_files import export
+    from ftassets.backends.dataset_store.base import DatasetError
+
+    with refusing(DatasetError, OSError):
+        files = export(backend("dataset_store"), commit, known_loop(loop).name, out)
+    typer.echo(f'load_dataset("parquet", data_files={files!r})')
+
+
+@contextmanager
+def _progress(shown: bool) -> Iterator[Callable[[str, int, int], None]]:
+    from rich.progress import Progress
+
+    with Progress(transient=True, disable=not shown) as bar:
+        task = bar.add_task("")
+
+        def step(name: str, number: int, of: int) -> None:
+            bar.update(task, description=name, completed=number, total=of)
+
+        yield step

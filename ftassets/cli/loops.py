@@ -1,0 +1,123 @@
+"""Commands on loops as a whole: run them, look at them, hold them."""
+
+import json
+import os
+import sys
+import time
+from collections import Counter
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ftassets.cli.common import AsJson, Loop, Reason, backend, known_loop, refusing
+from ftassets.config.home import Home
+
+app = typer.Typer()
+
+Port = Annotated[int, typer.Option(help="Port of the Dagster UI.")]
+GatewayPort = Annotated[int, typer.Option(help="Port of the gateway.")]
+
+
+@app.command()
+def up(port: Port = 3000, gateway_port: GatewayPort = 8100) -> None:
+    """Start gateway, code server, daemon and UI for the home, until Ctrl-C."""
+    from ftassets.processes.up import Ports, UpFailed
+    from ftassets.processes.up import up as run
+
+    with refusing(UpFailed):
+        run(Home.from_env(), Ports(ui=port, gateway=gateway_port, admin=gateway_port + 1))
+
+
+@app.command()
+def demo(
+    exit_after: Annotated[bool, typer.Option("--exit", help="End when the story is told instead of keeping the UI open.")] = False,
+    port: Port = 3000,
+    gateway_port: GatewayPort = 8100,
+) -> None:
+    """Run the whole loop once with a real model: drift, retrain, gates, rollout."""
+    os.environ.setdefault("FTASSETS_HOME", str(Path(".ftassets/demo").resolve()))
+    from ftassets.demo.story import DemoFailed, run
+    from ftassets.processes.up import Ports, UpFailed
+
+    with refusing(DemoFailed, UpFailed):
+        run(Home.from_env(), Ports(ui=port, gateway=gateway_port, admin=gateway_port + 1), keep_open=not exit_after)
+
+
+@app.command()
+def status(as_json: AsJson = False) -> None:
+    """Where the traffic of each loop goes, and what its newest reports said."""
+    from ftassets.cli.commands.status import describe
+
+    found = describe(Home.from_env())
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("loop", "phase", "traffic", "standby", "paused", "gateway")
+    for name, loop in found["loops"].items():
+        shares = ", ".join(f"{version[:12]} {share} %" for version, share in loop["weights"].items()) or "-"
+        table.add_row(name, loop["phase"], shares, (loop["standby"] or "-")[:12], loop["paused"] or "-", found["gateway"])
+    Console().print(table)
+    for name, loop in found["loops"].items():
+        for note in loop["notes"]:
+            typer.secho(f"{name}: {note}", fg=typer.colors.YELLOW)
+        for entry in loop["journal"]:
+            when = datetime.fromtimestamp(entry["at"]).strftime("%F %T")
+            typer.echo(f"{when}  {name}  {entry['action']}  {entry['weights']}  {entry['reason']}")
+
+
+@app.command()
+def pause(loop: Loop, reason: Reason) -> None:
+    """Hold retrains and rollouts of a loop; a rollback still happens."""
+    known_loop(loop)
+    folder = Home.from_env().pauses
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{loop}.txt").write_text(reason)
+    typer.echo(f"{loop} is paused: {reason}")
+
+
+@app.command()
+def resume(loop: Loop, reason: Reason) -> None:
+    """End a pause."""
+    known_loop(loop)
+    (Home.from_env().pauses / f"{loop}.txt").unlink(missing_ok=True)
+    typer.echo(f"{loop} goes on: {reason}")
+
+
+@app.command()
+def doctor() -> None:
+    """Say what is missing or misconfigured."""
+    from ftassets.cli.commands.doctor import findings
+
+    found = findings(Home.from_env())
+    for finding in found:
+        typer.echo(f"{'ok  ' if finding.ok else 'FAIL'}  {finding.subject}: {finding.text}")
+    sys.exit(0 if all(finding.ok for finding in found) else 1)
+
+
+@app.command()
+def plan(
+    loop: Loop,
+    requests: Annotated[float | None, typer.Option(help="Requests a day; without it those of the last week's log.")] = None,
+    effect: Annotated[float, typer.Option(help="Gain in accuracy that should be found.")] = 0.04,
+    discordance: Annotated[float, typer.Option(help="Share of rows on which only one of two models is right.")] = 0.10,
+    as_json: AsJson = False,
+) -> None:
+    """What each gate and rollout step can prove with the rows and the traffic there are, before anything is trained."""
+    from ftassets.cli.commands import plan as command
+    from ftassets.domain.dataset.rows import parse_jsonl
+
+    config = known_loop(loop)
+    with refusing(ValueError, OSError):
+        golden = parse_jsonl(config.golden_set.read_text(), "golden")[0]
+        per_day = requests or backend("traffic_log").count(loop, time.time() - 7 * 86400) / 7
+        if not per_day:
+            raise ValueError(f"{loop} has no traffic in the last week: say --requests, the requests a day to expect")
+        rows = Counter(row.slice or "golden" for row in golden)
+        further = {each.name: len(parse_jsonl(each.file.read_text(), each.name)[0]) for each in config.sets}
+        found = command.run(config, rows, per_day, discordance, effect, further_sets=further)
+    typer.echo(json.dumps(found, indent=2) if as_json else command.describe(found))

@@ -1,0 +1,159 @@
+"""Commands on releases: approve one, override a gate, verify a signed file, and the keys behind it."""
+
+import json
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ftassets.cli.common import AsJson, Loop, backend, known_loop, refusing
+from ftassets.config.home import Home
+
+app = typer.Typer()
+keys = typer.Typer(no_args_is_help=True, help="The keys that sign releases and those that are trusted.")
+app.add_typer(keys, name="keys")
+
+Name = Annotated[str, typer.Option("--name", help="Who says so; a name under release.people of the loop file.")]
+Why = Annotated[str, typer.Option("--reason", help="One sentence, signed and kept with the release.")]
+
+
+@app.command()
+def approve(
+    loop: Loop,
+    name: Name,
+    reason: Why,
+    version: Annotated[str | None, typer.Argument(help="Beginning of the version's digest; without it the newest release.")] = None,
+) -> None:
+    """Say yes to a release of a loop in mode propose; the rollout then starts it."""
+    import dagster as dg
+
+    from ftassets.backends.signer.base import CannotSign
+    from ftassets.cli.commands import release
+    from ftassets.domain.release.approval import NotAllowed
+
+    with refusing(NotAllowed, CannotSign, ValueError, OSError, dg.Failure):
+        said = release.approve(Home.from_env(), backend("signer"), known_loop(loop), version, name, reason)
+    typer.echo(f"{loop} {said.version[:12]} {said.sentence}")
+
+
+@app.command()
+def override(
+    loop: Loop,
+    version: Annotated[str, typer.Argument(help="Beginning of the version's digest.")],
+    name: Name,
+    reason: Why,
+    expires: Annotated[str, typer.Option("--expires", help="How long it counts, for example 24h.")],
+    gate: Annotated[list[str] | None, typer.Option("--gate", help="A gate to override; without one all that do not pass.")] = None,
+) -> None:
+    """Let a version be released in spite of gates that do not pass, for a time; materialize its release afterwards."""
+    import dagster as dg
+
+    from ftassets.backends.signer.base import CannotSign
+    from ftassets.cli.commands import release
+    from ftassets.config.units import seconds
+    from ftassets.domain.release.approval import NotAllowed
+
+    with refusing(NotAllowed, CannotSign, ValueError, OSError, dg.Failure):
+        length = seconds(expires)
+        if length <= 0:
+            raise ValueError("an override needs some time to count")
+        said = release.override(Home.from_env(), backend("signer"), known_loop(loop), version, gate or [], name, reason, length)
+    typer.echo(f"{loop} {said.version[:12]} until {_day(said.expires_at)}: {said.sentence}")
+    for each, verdict in said.gates.items():
+        typer.echo(f"  {each}: {verdict}")
+    typer.echo(f"materialize {loop}/release to sign the release with it")
+
+
+@app.command()
+def verify(
+    path: Annotated[Path, typer.Argument(help="A signed release, approval or override.", exists=True, dir_okay=False)],
+    files: Annotated[Path | None, typer.Option("--files", help="Folder of the version; without it the one in the home.")] = None,
+    loop: Annotated[str | None, typer.Option("--loop", help="The loop it must be for.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Who signed a file, what it says, and whether it holds now; exit code 0 only if it does."""
+    from ftassets.cli.commands import release
+    from ftassets.config.loop_files import read_loops
+    from ftassets.config.profiles import verifier
+
+    with refusing(ValueError, OSError):
+        home = Home.from_env()
+        found = release.verify(home, verifier(home), read_loops(), path, files, loop)
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+    else:
+        _show(found)
+    if not found["holds"]:
+        raise typer.Exit(1)
+
+
+@keys.command("list")
+def list_keys(as_json: AsJson = False) -> None:
+    """Trusted and revoked keys; the active one signs."""
+
+    from ftassets.backends.signer.base import CannotSign, SignatureInvalid
+
+    with refusing(CannotSign, SignatureInvalid, ValueError):
+        found = backend("signer").known_keys()
+    if as_json:
+        typer.echo(json.dumps([asdict(key) for key in found], indent=2))
+        return
+    for key in found:
+        state = f"revoked: {key.revoked}" if key.revoked is not None else "active" if key.active else "trusted"
+        typer.echo(f"{key.key_id}  {state}")
+    if not found:
+        typer.echo("no keys yet: the first release makes one")
+
+
+@keys.command()
+def rotate() -> None:
+    """Sign with a new key from now on; what the old one signed still counts."""
+    from ftassets.backends.signer.base import CannotSign
+
+    with refusing(CannotSign, ValueError, OSError):
+        typer.echo(f"{backend('signer').rotate()} signs from now on")
+
+
+@keys.command()
+def revoke(
+    key: Annotated[str, typer.Argument(help="Beginning of the key's id.")],
+    reason: Annotated[str, typer.Option("--reason", help="Kept with the key.")],
+) -> None:
+    """Stop trusting a key for good: nothing it signed gains traffic any more."""
+    from ftassets.backends.signer.base import CannotSign
+
+    with refusing(CannotSign, ValueError, OSError):
+        signer = backend("signer")
+        found = [each for each in signer.known_keys() if key and each.key_id.startswith(key)]
+        if len(found) != 1:
+            raise ValueError(f"{len(found)} keys begin with {key!r}: ftassets keys list")
+        signer.revoke(found[0].key_id, reason)
+    typer.echo(f"{found[0].key_id} is revoked: {reason}")
+    if found[0].active:
+        typer.echo("it was the active key: ftassets keys rotate, then materialize the releases that shall go on")
+
+
+def _show(found: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    trusted = f"revoked ({found['revoked']})" if found["revoked"] is not None else "trusted"
+    typer.echo(f"{found['kind'] or 'unknown'}, signed by {found['key']}, {trusted}" if found["key"] else "not signed by a trusted key")
+    table = Table("attested", "value")
+    for name, value in found["attested"].items():
+        if name in ("issued_at", "expires_at"):
+            value = _day(value)
+        elif name == "files":
+            value = "\n".join(f"{digest[:12]}  {file}" for file, digest in value.items())
+        table.add_row(name, value if isinstance(value, str) else json.dumps(value))
+    if found["attested"]:
+        Console().print(table)
+    for objection in found["objections"]:
+        typer.secho(objection, fg=typer.colors.RED)
+    typer.echo("holds" if found["holds"] else "does not hold")
+
+
+def _day(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%F %T UTC")

@@ -1,0 +1,100 @@
+"""Commands on a loop's traffic: bring a log in, look for drift, move traffic back, forget a user."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ftassets.cli.common import AsJson, Loop, Reason, backend, known_loop, refusing
+from ftassets.config.home import Home
+
+app = typer.Typer()
+
+
+@app.command("import-traffic")
+def import_traffic(
+    loop: Loop,
+    path: Annotated[Path, typer.Argument(help="The log.", exists=True, dir_okay=False)],
+    format: Annotated[str, typer.Option("--format", help="chat, otel, langfuse or litellm.")] = "chat",
+    version: Annotated[str | None, typer.Option(help="Who answered; without it the model each row names.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take requests and answers logged elsewhere into a loop's traffic; doing it again changes nothing."""
+    from ftassets.cli.commands import import_traffic as command
+
+    with refusing(ValueError, OSError):
+        report = command.import_traffic(backend("traffic_log"), known_loop(loop).name, path, format, version)
+    bad = [asdict(item) for item in report.quarantined]
+    if as_json:
+        typer.echo(json.dumps({**asdict(report), "quarantined": bad}, indent=2))
+        return
+    typer.echo(f"{report.read} rows read, {report.stored} stored, {report.already} there already, {len(bad)} lines were no rows")
+    for item in bad[:20]:
+        typer.echo(f"  {item['where']}: {item['reason']}")
+
+
+@app.command()
+def drift(
+    loop: Loop,
+    window: Annotated[str | None, typer.Option(help="Length, for example 24h; without it the loop's own.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare the newest queries with what production knows, now; nothing is stored."""
+    import dagster as dg
+
+    from ftassets.backends.dataset_store.base import DatasetError
+    from ftassets.backends.serving.base import ServingError
+    from ftassets.cli.commands import drift as command
+    from ftassets.config.units import seconds
+
+    with refusing(ValueError, OSError, ServingError, DatasetError, dg.Failure):
+        report = command.run(Home.from_env(), known_loop(loop), None if window is None else seconds(window))
+    typer.echo(json.dumps(report, indent=2) if as_json else command.describe(report))
+
+
+@app.command()
+def rollback(loop: Loop, reason: Reason) -> None:
+    """Take the candidate out of traffic now, or go back to the standby version. Needs only the gateway."""
+    from ftassets.backends.serving.base import ServingError
+    from ftassets.backends.serving.gateway import GatewayServing
+
+    known_loop(loop)
+    with refusing(ServingError):
+        state = GatewayServing(Home.from_env()).rollback(loop, "cli", reason)
+    shares = ", ".join(f"{version[:12]} {share} %" for version, share in state.weights.items())
+    typer.echo(f"{loop} rolled back: {shares}")
+
+
+@app.command()
+def forget(
+    user: Annotated[str | None, typer.Option(help="Hash of the user, as the traffic log has it.")] = None,
+    request: Annotated[str | None, typer.Option(help="Id of one request.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Remove what a user said from the log, the vectors and the next dataset; says which commits and versions hold it."""
+    from ftassets.backends.dataset_store.base import DatasetError
+    from ftassets.backends.traffic_log.base import StillReadable
+    from ftassets.cli.commands.forget import forget as run
+    from ftassets.config.loop_files import read_loops
+
+    with refusing(ValueError, OSError, DatasetError, StillReadable):
+        report = run(
+            list(read_loops().values()),
+            backend("traffic_log"),
+            backend("vector_store"),
+            backend("dataset_store"),
+            Home.from_env().versions,
+            user,
+            request,
+        )
+    if as_json:
+        typer.echo(json.dumps(asdict(report), indent=2))
+        return
+    typer.echo(f"{len(report.requests)} requests removed from the log and from the vectors")
+    for commit in report.commits:
+        typer.echo(f"  dataset commit {str(commit['commit'])[:12]} of {commit['loop']} holds {commit['rows']} rows")
+    for version in report.versions:
+        typer.echo(f"  version {version['version'][:12]} was trained on commit {version['dataset_commit'][:12]}")
+    typer.echo(report.stays)

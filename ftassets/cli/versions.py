@@ -1,0 +1,79 @@
+"""Commands on model versions: compare two, adopt one that serves already."""
+
+import getpass
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ftassets.cli.common import AsJson, Loop, backend, known_loop, refusing
+from ftassets.config.home import Home
+
+app = typer.Typer()
+
+
+@app.command()
+def compare(
+    version_a: Annotated[str, typer.Argument(help="Beginning of a digest, or a name in the registry.")],
+    version_b: Annotated[str, typer.Argument(help="The other version.")],
+    as_json: AsJson = False,
+) -> None:
+    """Show what two versions were made of, what they scored on the same slices, and how they came into production."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from ftassets.backends.artifacts.versions import VersionDamaged
+    from ftassets.cli.commands import compare as command
+    from ftassets.config.loop_files import read_loops
+
+    with refusing(ValueError, OSError, VersionDamaged):
+        registry, store, signer = backend("registry"), backend("dataset_store"), backend("signer")
+        found = command.run(Home.from_env(), read_loops(), registry, store, signer, version_a, version_b)
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+        return
+    shown = Table("", "a", "b")
+    for row in command.table(found):
+        shown.add_row(*row)
+    Console().print(shown)
+    typer.echo(f"scores: {found['scores_note']}")
+    if note := found["dataset"].get("note"):
+        typer.echo(f"dataset: {note}")
+
+
+@app.command()
+def adopt(
+    loop: Loop,
+    reason: Annotated[str, typer.Option("--reason", help="Why it may serve unmeasured; signed.")],
+    adapter: Annotated[
+        str | None, typer.Option("--adapter", help="PEFT folder, or its place in MLflow: models:/NAME@ALIAS, runs:/RUN/PATH; file://...")
+    ] = None,
+    endpoint: Annotated[str | None, typer.Option("--endpoint", help="OpenAI-compatible base URL that serves it elsewhere.")] = None,
+    model: Annotated[str | None, typer.Option("--model", help="What the endpoint calls the model.")] = None,
+    api_key_env: Annotated[
+        str | None, typer.Option("--api-key-env", help="Environment variable of the gateway that holds the endpoint's key.")
+    ] = None,
+    by: Annotated[str | None, typer.Option("--by", help="Who answers for it; without it the login name.")] = None,
+    traffic: Annotated[Path | None, typer.Option("--traffic", help="Log of requests it answered.", exists=True, dir_okay=False)] = None,
+    format: Annotated[str, typer.Option("--format", help="chat, otel, langfuse or litellm.")] = "chat",
+) -> None:
+    """Make a model that serves already, an adapter or somebody else's endpoint, a loop's first production. Nothing is evaluated."""
+    from ftassets.backends.serving.base import ServingError
+    from ftassets.backends.signer.base import CannotSign
+    from ftassets.cli.commands import adopt as command
+    from ftassets.domain.release.adoption import AdoptionRefused, served_at
+
+    config = known_loop(loop)
+    with refusing(AdoptionRefused, CannotSign, ServingError, ValueError, OSError):
+        if bool(adapter) == bool(endpoint) or bool(endpoint) != bool(model) or (api_key_env and not endpoint):
+            raise AdoptionRefused("give either --adapter, or --endpoint with --model and, if it wants a key, --api-key-env")
+        serving, signer, registry = backend("serving"), backend("signer"), backend("registry")
+        log = (backend("traffic_log"), traffic, format) if traffic else None
+        adoption = command.Adoption(Home.from_env(), config, by or getpass.getuser(), reason, serving, signer, registry, log)
+        if endpoint and model:
+            adopted = adoption.of_endpoint(served_at(endpoint, model, api_key_env))
+        elif adapter:
+            with command.adapter_folder(adapter, registry) as folder:
+                adopted = adoption.of_adapter(folder)
+    typer.echo(command.describe(adopted, loop))

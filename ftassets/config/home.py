@@ -1,0 +1,78 @@
+"""Where the state of a machine lives: one folder, named by FTASSETS_HOME."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Home:
+    """Paths of every piece of state below one folder."""
+
+    root: Path
+
+    @classmethod
+    def from_env(cls) -> "Home":
+        """The folder FTASSETS_HOME names, else `.ftassets` in the working directory."""
+        return cls(Path(os.environ.get("FTASSETS_HOME", ".ftassets")).resolve())
+
+    @property
+    def datasets(self) -> Path:
+        return self.root / "datasets.git"
+
+    @property
+    def vectors(self) -> Path:
+        return self.root / "vectors"
+
+    @property
+    def mlflow_uri(self) -> str:
+        return f"sqlite:///{self.root / 'mlflow.db'}"
+
+    @property
+    def mlflow_artifacts(self) -> Path:
+        return self.root / "mlartifacts"
+
+    @property
+    def traffic_db(self) -> Path:
+        return self.root / "traffic.db"
+
+    @property
+    def versions(self) -> Path:
+        return self.root / "versions"
+
+    @property
+    def reports(self) -> Path:
+        return self.root / "reports"
+
+    @property
+    def answers(self) -> Path:
+        return self.root / "answers"
+
+    @property
+    def releases(self) -> Path:
+        return self.root / "releases"
+
+    @property
+    def keys(self) -> Path:
+        return self.root / "keys"
+
+    @property
+    def gateway(self) -> Path:
+        return self.root / "gateway"
+
+    @property
+    def pauses(self) -> Path:
+        return self.root / "pauses"
+
+    @property
+    def processes(self) -> Path:
+        return self.root / "processes"
+
+    @property
+    def dagster_storage(self) -> Path:
+        return self.root / "dagster"
+
+    @property
+    def cache(self) -> Path:
+        """What can be made again from a package, shared by all homes of this user: FTASSETS_CACHE or ~/.cache/ftassets."""
+        return Path(os.environ.get("FTASSETS_CACHE", "~/.cache/ftassets")).expanduser()

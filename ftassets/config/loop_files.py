@@ -1,0 +1,62 @@
+"""Reading loop files without Dagster, for the processes that serve."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jinja2.sandbox import SandboxedEnvironment
+
+from ftassets.config.loop import LoopConfig
+
+COMPONENT = "ftassets.components.FineTuneLoop"
+LOOPS = Path(__file__).parents[1] / "loops"
+
+
+def read_loops(folder: Path = LOOPS) -> dict[str, LoopConfig]:
+    """All loops below a folder, by name; relative paths in them are made absolute. Raises ValueError on a bad file."""
+    loops: dict[str, LoopConfig] = {}
+    for path, attributes in _documents(folder):
+        try:
+            loop = LoopConfig.model_validate(rendered(attributes))
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
+        if loop.name in loops:
+            raise ValueError(f"{path}: there are two loops named {loop.name}")
+        loops[loop.name] = located(loop, path.parent)
+    return loops
+
+
+def rendered(attributes: Any) -> Any:
+    """Attributes with `{{ env.NAME }}` replaced by that environment variable. Raises ValueError naming one that is not set."""
+    if isinstance(attributes, dict):
+        return {key: rendered(value) for key, value in attributes.items()}
+    if isinstance(attributes, list):
+        return [rendered(value) for value in attributes]
+    if isinstance(attributes, str) and "{{" in attributes:
+        return SandboxedEnvironment().from_string(attributes).render(env=_Environment())
+    return attributes
+
+
+class _Environment:
+    def __getattr__(self, name: str) -> str:
+        try:
+            return os.environ[name]
+        except KeyError:
+            raise ValueError(f"the loop file names the environment variable {name}, which is not set") from None
+
+
+def located(loop: LoopConfig, folder: Path) -> LoopConfig:
+    """The loop with its data files relative to the folder of its YAML file."""
+    dataset = loop.dataset.model_copy(update={"seed": folder / loop.dataset.seed})
+    sets = [each.model_copy(update={"file": folder / each.file}) for each in loop.sets]
+    judge = loop.judge and loop.judge.model_copy(update={"labels": folder / loop.judge.labels})
+    return loop.model_copy(update={"dataset": dataset, "golden_set": folder / loop.golden_set, "sets": sets, "judge": judge})
+
+
+def _documents(folder: Path) -> Iterator[tuple[Path, object]]:
+    for path in sorted(folder.rglob("defs.yaml")):
+        for document in yaml.safe_load_all(path.read_text()):
+            if isinstance(document, dict) and document.get("type") == COMPONENT:
+                yield path, document.get("attributes")

@@ -1,0 +1,181 @@
+"""Which backend serves which capability. The only place that picks one."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ftassets.backends.traffic_log.base import TrafficLog
+from ftassets.config.home import Home
+
+TRAFFIC_URL = "FTASSETS_TRAFFIC_URL"
+
+
+def profile() -> str:
+    """What FTASSETS_PROFILE names, `embedded` without it."""
+    return os.environ.get("FTASSETS_PROFILE", "embedded")
+
+
+def has_servers(profile: str) -> bool:
+    """Whether state is also on servers that machines share: with every profile but `embedded`."""
+    return profile != "embedded"
+
+
+def traffic_log(home: Home) -> TrafficLog:
+    """PostgreSQL where a profile with servers has FTASSETS_TRAFFIC_URL, else the home's file. Nothing is opened yet.
+
+    Raises ValueError for a URL that is none, or one that the profile would not use: its rows would be looked for elsewhere.
+    """
+    url = os.environ.get(TRAFFIC_URL)
+    if not url:
+        from ftassets.backends.traffic_log.sqlite import SqliteTrafficLog
+
+        return SqliteTrafficLog(home.traffic_db)
+    if not has_servers(profile()):
+        raise ValueError(f"{TRAFFIC_URL} is set, which FTASSETS_PROFILE=embedded does not use: set the profile, or unset the URL")
+    from ftassets.backends.traffic_log.postgres import PostgresTrafficLog
+
+    return PostgresTrafficLog(url)
+
+
+def embedded(home: Home) -> dict[str, Callable[[], Any]]:
+    """Everything on one machine, state below one folder; nothing is opened before it is used."""
+
+    def dataset_store() -> Any:
+        from ftassets.backends.dataset_store.git import GitDatasetStore
+
+        return GitDatasetStore(home.datasets)
+
+    def vector_store() -> Any:
+        from ftassets.backends.vector_store.qdrant import QdrantVectorStore
+
+        return QdrantVectorStore(home.vectors)
+
+    def embedder() -> Any:
+        from ftassets.backends.embedder.minilm import MiniLmEmbedder
+
+        return MiniLmEmbedder()
+
+    def registry() -> Any:
+        from ftassets.backends.registry.mlflow import MlflowRegistry
+
+        return MlflowRegistry(home.mlflow_uri, home.mlflow_artifacts)
+
+    def signer() -> Any:
+        from ftassets.backends.signer.folder import Ed25519Signer
+
+        return Ed25519Signer(home.keys)
+
+    def trainer() -> Any:
+        from ftassets.backends.trainer.subprocess import SubprocessTrainer
+
+        return SubprocessTrainer()
+
+    def evaluator() -> Any:
+        from ftassets.backends.evaluator.subprocess import SubprocessEvaluator
+
+        return SubprocessEvaluator()
+
+    def serving() -> Any:
+        from ftassets.backends.serving.gateway import GatewayServing
+
+        return GatewayServing(home)
+
+    def notifier() -> Any:
+        from ftassets.backends.notifier.console import ConsoleNotifier
+
+        return ConsoleNotifier()
+
+    return {
+        "dataset_store": dataset_store,
+        "vector_store": vector_store,
+        "embedder": embedder,
+        "traffic_log": lambda: traffic_log(home),
+        "registry": registry,
+        "signer": signer,
+        "trainer": trainer,
+        "evaluator": evaluator,
+        "serving": serving,
+        "notifier": notifier,
+    }
+
+
+def production(home: Home) -> dict[str, Callable[[], Any]]:
+    """Datasets in lakeFS, vectors in a Qdrant server, runs and versions on an MLflow server, for machines that share them.
+
+    The signing key comes from a secret manager by way of the environment. The traffic log is in PostgreSQL when FTASSETS_TRAFFIC_URL
+    is set. The rest is as in `embedded` and stays on this machine: there is no server yet for serving, the trainer's is in `kubernetes`.
+    """
+
+    def dataset_store() -> Any:
+        from ftassets.backends.dataset_store.lakefs import LakeFsDatasetStore
+
+        return LakeFsDatasetStore(
+            os.environ["LAKEFS_ENDPOINT"],
+            os.environ["LAKEFS_ACCESS_KEY"],
+            os.environ["LAKEFS_SECRET_KEY"],
+            os.environ["LAKEFS_REPOSITORY"],
+            os.environ.get("LAKEFS_STORAGE_NAMESPACE") or None,
+        )
+
+    def vector_store() -> Any:
+        from ftassets.backends.vector_store.qdrant import QdrantServerVectorStore
+
+        return QdrantServerVectorStore(os.environ["QDRANT_URL"], os.environ.get("QDRANT_API_KEY") or None)
+
+    def signer() -> Any:
+        from ftassets.backends.signer.environment import EnvironmentSigner
+
+        return EnvironmentSigner(home.keys)
+
+    def registry() -> Any:
+        from ftassets.backends.registry.mlflow import MlflowServerRegistry
+
+        return MlflowServerRegistry(os.environ["MLFLOW_TRACKING_URI"], home.mlflow_artifacts)
+
+    return {**embedded(home), "dataset_store": dataset_store, "vector_store": vector_store, "registry": registry, "signer": signer}
+
+
+def kubernetes(home: Home) -> dict[str, Callable[[], Any]]:
+    """`production`, with each training in a pod of its own; home and cache are on a volume the pod mounts at the same paths."""
+
+    def trainer() -> Any:
+        from ftassets.backends.trainer.kubernetes import KubernetesTrainer
+
+        return KubernetesTrainer(Path(os.environ["FTASSETS_TRAINER_POD"]), home.root, home.cache)
+
+    return {**production(home), "trainer": trainer}
+
+
+PROFILES = {"embedded": embedded, "production": production, "kubernetes": kubernetes}
+
+_SERVERS: dict[str, tuple[str, ...]] = {
+    "dataset_store": ("LAKEFS_ENDPOINT", "LAKEFS_ACCESS_KEY", "LAKEFS_SECRET_KEY", "LAKEFS_REPOSITORY"),
+    "vector_store": ("QDRANT_URL",),
+    "registry": ("MLFLOW_TRACKING_URI",),
+}
+
+# profile -> capability on a server -> environment variables without which it cannot be reached
+VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
+    "embedded": {},
+    "production": _SERVERS,
+    "kubernetes": {**_SERVERS, "trainer": ("FTASSETS_TRAINER_POD",)},
+}
+
+
+def backends(home: Home) -> dict[str, Callable[[], Any]]:
+    """Backend of each capability for the profile FTASSETS_PROFILE names. Raises ValueError for an unknown one, or what it lacks."""
+    chosen = profile()
+    if chosen not in PROFILES:
+        raise ValueError(f"FTASSETS_PROFILE is {chosen!r}; there is: {', '.join(PROFILES)}")
+    missing = [name for names in VARIABLES[chosen].values() for name in names if not os.environ.get(name)]
+    if missing:
+        raise ValueError(f"FTASSETS_PROFILE={chosen} needs {', '.join(missing)} in the environment; deploy/README.md says what they are")
+    return PROFILES[chosen](home)
+
+
+def verifier(home: Home) -> Any:
+    """Whoever only checks signatures: the public keys in the home are enough, in every profile."""
+    from ftassets.backends.signer.folder import Ed25519Signer
+
+    return Ed25519Signer(home.keys)

@@ -1,0 +1,302 @@
+"""Prompt, retrieve or fine-tune? Advice from examples, each reason with the number behind it."""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import islice
+from statistics import median, quantiles
+
+from ftassets.domain.dataset.curation.near_pairs import fingerprints, near_pairs
+from ftassets.domain.dataset.curation.text import answer_keys, normalised
+from ftassets.domain.dataset.facts import KINDS, changing_facts, without_facts
+from ftassets.domain.dataset.rows import Example
+from ftassets.domain.evaluation.scoring import label_of, parse_call
+from ftassets.domain.statistics import wilson_interval
+
+# rules of thumb, not laws: below the first, examples fit into a prompt; from the second, training usually beats it
+FEW, ENOUGH = 50, 500
+CHANGING = 0.3  # share of answers with facts their request does not hold, from which retrieval comes first
+CONTRADICTED = 0.1  # share of repeated requests with different answers, from which examples need work before they teach
+PER_CLASS = 10  # rows a class needs to be learned
+NEAR = 0.8  # Jaccard index of character 5-grams of near-identical requests
+COMPARED = 20_000  # rows looked at for near-identical requests
+IN_PROMPT = 20  # examples a prompt would carry
+CHARS_PER_TOKEN = 4  # English text, usual tokenizers
+COSTLY = 1_000_000  # prompt tokens a day from which examples in the prompt cost more than a training
+FAST = 7.0  # days between changes below which a retrain with its canary is too slow
+
+
+class Choice(StrEnum):
+    """What to do with a task and these examples."""
+
+    PROMPT = "prompt"
+    COLLECT = "prompt first, collect examples"
+    RETRIEVE = "retrieve"
+    FINE_TUNE = "fine-tune"
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """What no file of examples shows; None where nobody said."""
+
+    days_between_changes: float | None = None  # of what a good answer is
+    requests_per_day: float | None = None
+    maintained: bool | None = None  # somebody looks after evaluation, retrains and serving
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at: the number, where it comes from in words, and what it speaks for."""
+
+    name: str
+    value: float
+    text: str
+    speaks_for: Choice | None = None
+
+
+@dataclass(frozen=True)
+class Advice:
+    """The verdict, the reasons that decided, all findings, and what the examples cannot show."""
+
+    verdict: Choice
+    reasons: tuple[str, ...]
+    findings: tuple[Finding, ...]
+    not_seen: tuple[str, ...]
+
+
+def advise(rows: Sequence[Example], circumstances: Circumstances | None = None, label: str | None = None) -> Advice:
+    """Advice from at least one row; `label` names the field of JSON answers that holds the class, else it is guessed.
+
+    Raises ValueError without rows.
+    """
+    if not rows:
+        raise ValueError("there is no example to judge from")
+    said = circumstances or Circumstances()
+    distinct = _distinct(rows)
+    volume = _volume(len(distinct), len(rows))
+    facts, repeats = _facts(distinct), _repeats(rows)
+    around = _circumstances(said, median(len(row.prompt) + len(row.completion) for row in rows))
+    findings = [volume, *_structure(distinct), *_classes(distinct, label), *repeats, _near(distinct, label), facts, _length(rows), *around]
+    deciding = [f for f in (facts, *repeats, *around) if f.speaks_for not in (None, Choice.FINE_TUNE)]
+    reasons = [volume.text]
+    if facts.speaks_for is Choice.RETRIEVE:
+        verdict = Choice.RETRIEVE
+        reasons.insert(
+            0, f"{facts.text} What a prompt or a tuned model would only remember, retrieval looks up; tune for the form if needed."
+        )
+    elif volume.speaks_for is not Choice.FINE_TUNE:
+        verdict = volume.speaks_for or Choice.PROMPT
+        reasons += [f.text for f in deciding]
+    else:
+        first = next(iter(deciding), None)
+        verdict = first.speaks_for or Choice.COLLECT if first else Choice.FINE_TUNE
+        reasons += [f.text for f in deciding]
+        if not first and facts.value > 0:
+            reasons.append(f"{facts.text} Leave these to retrieval even so.")
+    reasons += [f.text for f in around if f.speaks_for is Choice.FINE_TUNE]
+    return Advice(verdict, tuple(reasons), tuple(findings), _not_seen(said))
+
+
+def _distinct(rows: Sequence[Example]) -> list[Example]:
+    """The first of every request and answer that are the same once normalised."""
+    seen: set[tuple[str, int]] = set()
+    kept = []
+    for row, key in zip(rows, answer_keys(rows).tolist(), strict=True):
+        if (pair := (normalised(row.prompt), key)) not in seen:
+            seen.add(pair)
+            kept.append(row)
+    return kept
+
+
+def _volume(distinct: int, rows: int) -> Finding:
+    copies = f" ({rows - distinct:,} of {rows:,} rows are copies)" if rows > distinct else ""
+    if distinct < FEW:
+        choice, meaning = Choice.PROMPT, f"below {FEW} they fit into a prompt"
+    elif distinct < ENOUGH:
+        choice, meaning = Choice.COLLECT, f"from {FEW} to {ENOUGH - 1} a good prompt usually does as well: start with one and collect"
+    else:
+        choice, meaning = Choice.FINE_TUNE, f"from {ENOUGH} on training usually pays (a rule of thumb)"
+    return Finding("distinct_examples", distinct, f"{distinct:,} distinct examples{copies}: {meaning}.", choice)
+
+
+def _structure(rows: Sequence[Example]) -> list[Finding]:
+    """Whether answers are JSON objects, and of one shape: a form that a schema in the prompt can ask for, or training can teach."""
+    calls = [call for row in rows if (call := parse_call(row.completion)) is not None]
+    share = len(calls) / len(rows)
+    findings = [Finding("structured", share, f"{share:.0%} of the answers are JSON objects ({len(calls):,} of {len(rows):,}).")]
+    if calls:
+        shapes = Counter(", ".join(sorted(call)) for call in calls)
+        fields, count = shapes.most_common(1)[0]
+        text = (
+            f"The commonest set of fields, {fields or 'none'}, is that of {count / len(calls):.0%} of them; there are {len(shapes):,} sets."
+        )
+        findings.append(Finding("answer_shapes", len(shapes), text))
+    return findings
+
+
+def _classes(rows: Sequence[Example], label: str | None) -> list[Finding]:
+    """Classes of the answers and their balance; none where answers are free text that hardly repeats."""
+    field = label or _label_field(rows)
+    names = [label_of(row.completion, field) if field else normalised(row.completion) for row in rows]
+    counts = Counter(names).most_common()
+    if not field and len(counts) > len(rows) / 5:
+        return []
+    where = f"values of the field {field}" if field else "different answers"
+    rare = [name for name, count in counts if count < PER_CLASS]
+    (largest, most), (smallest, least) = counts[0], counts[-1]
+    return [
+        Finding(
+            "classes", len(counts), f"{len(counts):,} classes ({where}) with {median(n for _, n in counts):g} rows each in the median."
+        ),
+        Finding(
+            "largest_class",
+            most / len(rows),
+            f"The largest class, {_short(largest)}, has {most / len(rows):.0%} of the rows; the smallest, {_short(smallest)}, has {least}.",
+        ),
+        Finding(
+            "rare_classes",
+            len(rare),
+            f"{len(rare)} of {len(counts)} classes have fewer than {PER_CLASS} rows"
+            + (f" ({', '.join(map(_short, rare[:5]))}): training will not learn these." if rare else "."),
+        ),
+    ]
+
+
+def _label_field(rows: Sequence[Example]) -> str | None:
+    """The field with a text in nearly every JSON answer whose values repeat the most."""
+    values: dict[str, set[str]] = defaultdict(set)
+    present: Counter[str] = Counter()
+    for row in rows:
+        for name, value in (parse_call(row.completion) or {}).items():
+            if isinstance(value, str):
+                values[name].add(value)
+                present[name] += 1
+    usable = [name for name in values if present[name] >= 0.9 * len(rows) and 2 <= len(values[name]) <= max(2, len(rows) / 5)]
+    # of several the one with the most classes says most about the answer
+    return max(usable, key=lambda name: (len(values[name]), name), default=None)
+
+
+def _repeats(rows: Sequence[Example]) -> list[Finding]:
+    """Requests that occur more than once: whether their answers agree, and if not, whether only facts differ."""
+    by_request: dict[str, dict[int, str]] = defaultdict(dict)
+    times = Counter(normalised(row.prompt) for row in rows)
+    for row, key in zip(rows, answer_keys(rows).tolist(), strict=True):
+        by_request[normalised(row.prompt)][key] = row.completion
+    repeated = [request for request, count in times.items() if count > 1]
+    if not repeated:
+        return [Finding("contradictions", 0.0, "No request occurs twice, so nothing shows whether answers to the same request agree.")]
+    split = [list(by_request[request].values()) for request in repeated if len(by_request[request]) > 1]
+    facts_only = sum(len({without_facts(answer) for answer in answers}) == 1 for answers in split)
+    low, _ = wilson_interval(len(split), len(repeated))
+    text = f"{len(split):,} of {len(repeated):,} requests that occur more than once have different answers"
+    if low < CONTRADICTED:
+        return [Finding("contradictions", len(split) / len(repeated), f"{text}.")]
+    if 2 * facts_only > len(split):
+        return [
+            Finding(
+                "contradictions",
+                len(split) / len(repeated),
+                f"{text}, {facts_only:,} of these only in a number, date, price or name: the answer changes with the facts.",
+                Choice.RETRIEVE,
+            )
+        ]
+    return [
+        Finding(
+            "contradictions",
+            len(split) / len(repeated),
+            f"{text}: no model can agree with both, so settle on one answer first.",
+            Choice.COLLECT,
+        )
+    ]
+
+
+def _near(rows: Sequence[Example], label: str | None) -> Finding:
+    """Whether near-identical requests (the same ones aside) have the same answer or class."""
+    looked_at = {normalised(row.prompt): row for row in islice(rows, COMPARED)}
+    members, texts = list(looked_at.values()), list(looked_at)
+    field = label or _label_field(rows)
+    names = [label_of(row.completion, field) if field else normalised(row.completion) for row in members]
+    pairs = agree = 0
+    for left, right, _ in near_pairs(fingerprints(texts), NEAR):
+        pairs += len(left)
+        agree += sum(names[i] == names[j] for i, j in zip(left.tolist(), right.tolist(), strict=True))
+    what = f"the same {field}" if field else "the same answer"
+    among = f"among the first {COMPARED:,} rows" if len(rows) > COMPARED else "among the rows"
+    if not pairs:
+        return Finding("near_agreement", 1.0, f"No two different requests {among} are near-identical (Jaccard index {NEAR} of 5-grams).")
+    share = agree / pairs
+    return Finding("near_agreement", share, f"{share:.0%} of {pairs:,} pairs of near-identical requests {among} have {what}.")
+
+
+def _facts(rows: Sequence[Example]) -> Finding:
+    found = changing_facts(rows)
+    with_facts = sum(bool(facts) for facts in found)
+    share, (low, _) = with_facts / len(rows), wilson_interval(with_facts, len(rows))
+    kinds = ", ".join(f"{kind} {count / len(rows):.0%}" for kind in KINDS if (count := sum(kind in facts for facts in found)))
+    example = next((f", for example {sorted(next(iter(facts.values())))[0]!r}" for facts in found if facts), "")
+    text = (
+        f"{share:.0%} of the answers state a price, date, number or name that their request does not hold"
+        + (f" ({kinds}{example}; {with_facts:,} of {len(rows):,}): facts that are likely to change." if with_facts else ".")
+    )  # fmt: skip
+    return Finding("changing_facts", share, text, Choice.RETRIEVE if low >= CHANGING else None)
+
+
+def _length(rows: Sequence[Example]) -> Finding:
+    lengths = [len(row.prompt) + len(row.completion) for row in rows]
+    longest = quantiles(lengths, n=20)[-1] if len(lengths) > 1 else lengths[0]
+    return Finding(
+        "length",
+        median(lengths),
+        f"Request and answer have {median(lengths):,.0f} characters in the median, {longest:,.0f} at the 95th percentile.",
+    )
+
+
+def _circumstances(said: Circumstances, chars: float) -> list[Finding]:
+    findings = []
+    if (days := said.days_between_changes) is not None:
+        fast = days < FAST
+        text = f"What a good answer is changes every {days:g} days: " + (
+            "a prompt follows within minutes, a retrain with its gates and canary takes days."
+            if fast
+            else "slow enough for retrains with gates and canary."
+        )
+        findings.append(Finding("days_between_changes", days, text, Choice.PROMPT if fast else None))
+    if said.maintained is not None:
+        text = (
+            "Somebody looks after evaluation, retrains and serving."
+            if said.maintained
+            else "Nobody looks after evaluation, retrains and serving: a tuned model that nobody measures gets worse unseen."
+        )
+        findings.append(Finding("maintained", float(said.maintained), text, None if said.maintained else Choice.COLLECT))
+    if (requests := said.requests_per_day) is not None:
+        per_request = IN_PROMPT * chars / CHARS_PER_TOKEN
+        tokens = per_request * requests
+        text = (
+            f"{IN_PROMPT} examples in the prompt are about {per_request:,.0f} tokens ({chars:,.0f} characters each in the median, "
+            f"{CHARS_PER_TOKEN} a token): {tokens:,.0f} a day at {requests:,.0f} requests, which a tuned model does not read."
+        )
+        findings.append(Finding("prompt_tokens_per_day", tokens, text, Choice.FINE_TUNE if tokens >= COSTLY else None))
+    return findings
+
+
+def _not_seen(said: Circumstances) -> tuple[str, ...]:
+    """What decides too and is not in the examples."""
+    open_questions = [
+        "whether a prompted model is good enough already: measure one on these rows before any training",
+        "whether the rows are like the requests of production",
+        "whether a fact is one that changes: facts are found by form alone, names by their capitals (so every German noun looks like one)",
+    ]
+    if said.days_between_changes is None:
+        open_questions.append(
+            "iteration speed: how often what a good answer is changes (a prompt follows within minutes, a retrain in days)"
+        )
+    if said.requests_per_day is None:
+        open_questions.append("cost at volume: how many requests a day would carry a long prompt")
+    if said.maintained is None:
+        open_questions.append("maintenance: whether somebody looks after evaluation, retrains and serving")
+    return tuple(open_questions)
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 40 else f"{name[:37]}..."

@@ -1,0 +1,9 @@
+"""From raw examples to a training set, step by step; `pipeline.STEPS` has the order."""
+
+from ftassets.domain.dataset.curation.pipeline import Curated, StepReport, curate
+from ftassets.domain.dataset.curation.size import Preflight, SizeVerdict, preflight
+from ftassets.domain.dataset.curation.split import SPLITS
+from ftassets.domain.dataset.curation.step import FEEDBACK
+from ftassets.domain.dataset.curation.text import normalised
+
+__all__ = ["FEEDBACK", "SPLITS", "Curated", "Preflight", "SizeVerdict", "StepReport", "curate", "normalised", "preflight"]

@@ -1,0 +1,17 @@
+"""Rows too short to teach anything or too long for the model."""
+
+from ftassets.config.loop import LoopConfig
+from ftassets.domain.dataset.curation.step import Outcome, Pool
+
+
+def check_length(pool: Pool, loop: LoopConfig) -> Outcome:
+    """Drop rows outside the loop's range of characters, request and answer together, or above the model's tokens where they are known."""
+    low, high, most = loop.dataset.min_chars, loop.dataset.max_chars, loop.train.max_length
+    dropped = {}
+    for i in pool.index:
+        characters = len(pool.rows[i].prompt) + len(pool.rows[i].completion)
+        if not low <= characters <= high:
+            dropped[i] = f"{characters} characters of request and answer, {low} to {high} are taken"
+        elif pool.tokens is not None and pool.tokens[i] > most:
+            dropped[i] = f"{pool.tokens[i]} tokens of request and answer, training takes {most}"
+    return Outcome(dropped)

@@ -1,0 +1,38 @@
+"""Requests that differ in a word or two and have the same answer."""
+
+import numpy as np
+
+from ftassets.config.loop import LoopConfig
+from ftassets.domain.dataset.curation.components import Components
+from ftassets.domain.dataset.curation.near_pairs import near_pairs
+from ftassets.domain.dataset.curation.step import Outcome, Pool
+from ftassets.domain.dataset.curation.text import answer_keys, ranked
+
+
+def drop_near(pool: Pool, loop: LoopConfig) -> Outcome:
+    """Drop rows with the answer of a kept row that ranks higher and whose request is near.
+
+    Near is a Jaccard index of character 5-grams of at least `dataset.jaccard`. Chains do not collapse: a row that is near a
+    dropped row only stays.
+    """
+    order = ranked(pool.rows, pool.index)
+    prints = pool.prints(order)
+    components = Components(len(order))
+    keys = answer_keys([pool.rows[i] for i in order])
+    for left, right, _ in near_pairs(prints, loop.dataset.jaccard, keys, wanted=components.apart):
+        components.unite(left, right)
+    labels = components.labels()
+    dropped: dict[int, str] = {}
+    # the best of each component is kept, what is near it goes, and the same again with what is left
+    rest = np.argsort(labels, kind="stable")
+    while len(rest):
+        begins = np.flatnonzero(np.concatenate([[True], labels[rest[1:]] != labels[rest[:-1]]]))
+        best = np.repeat(rest[begins], np.diff([*begins, len(rest)]))
+        others = best != rest
+        best, rest = best[others], rest[others]
+        near, index = prints.near(loop.dataset.jaccard, best, rest)
+        for kept, position, share in zip(best[near].tolist(), rest[near].tolist(), index.tolist(), strict=True):
+            name = pool.rows[order[kept]].id
+            dropped[order[position]] = f"same answer as {name}, and the request shares {share:.2f} of its 5-grams"
+        rest = np.delete(rest, near)
+    return Outcome(dropped)

@@ -1,0 +1,36 @@
+"""Texts in one form: composed characters, no control or zero-width characters, no space around."""
+
+import re
+import unicodedata
+
+from ftassets.config.loop import LoopConfig
+from ftassets.domain.dataset.curation.step import Outcome, Pool
+from ftassets.domain.dataset.curation.text import INVISIBLE
+
+_LINE_ENDS = re.compile("\r\n?|[\x85\u2028\u2029]")
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def clean(text: str) -> str:
+    """The text in NFC with \\n as line end, without control and zero-width characters and outer whitespace."""
+    if text.isascii():
+        if text.isprintable():
+            return text.strip()
+        return _CONTROL.sub("", _LINE_ENDS.sub("\n", text)).strip()
+    text = _CONTROL.sub("", _LINE_ENDS.sub("\n", text))
+    return unicodedata.normalize("NFC", INVISIBLE.sub("", text)).strip()
+
+
+def normalise(pool: Pool, loop: LoopConfig) -> Outcome:
+    """Change the rows that are in another form; drop those of which nothing is left."""
+    dropped, changed = {}, {}
+    for i in pool.index:
+        row = pool.rows[i]
+        prompt, completion = clean(row.prompt), clean(row.completion)
+        if prompt == row.prompt and completion == row.completion:
+            continue
+        if prompt and completion:
+            changed[i] = row.model_copy(update={"prompt": prompt, "completion": completion})
+        else:
+            dropped[i] = f"nothing is left of the {'answer' if prompt else 'request'} without control characters and spaces"
+    return Outcome(dropped, changed)

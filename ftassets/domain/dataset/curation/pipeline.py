@@ -1,0 +1,144 @@
+"""From raw examples to a training set: every row is kept in one split or quarantined with its step and reason."""
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from ftassets.config.loop import LoopConfig
+from ftassets.domain.dataset.curation.balance import weigh_classes
+from ftassets.domain.dataset.curation.contamination import drop_contaminated
+from ftassets.domain.dataset.curation.exact import drop_exact
+from ftassets.domain.dataset.curation.label_disagreement import doubt_labels
+from ftassets.domain.dataset.curation.language import keep_languages
+from ftassets.domain.dataset.curation.length import check_length
+from ftassets.domain.dataset.curation.near import drop_near
+from ftassets.domain.dataset.curation.normalise import normalise
+from ftassets.domain.dataset.curation.pii import Finder, find, redact, scrub
+from ftassets.domain.dataset.curation.poisoning import drop_poisoners
+from ftassets.domain.dataset.curation.quality import keep_good
+from ftassets.domain.dataset.curation.schema import check_answers
+from ftassets.domain.dataset.curation.semantic import drop_semantic
+from ftassets.domain.dataset.curation.size import Preflight, check_size
+from ftassets.domain.dataset.curation.split import split
+from ftassets.domain.dataset.curation.step import Outcome, Pool, Step
+from ftassets.domain.dataset.curation.user_cap import cap_users
+from ftassets.domain.dataset.rows import Example, Quarantined
+
+Progress = Callable[[str, int, int], None]
+
+STEPS: tuple[tuple[str, Step], ...] = (
+    ("schema", check_answers),
+    ("normalise", normalise),
+    ("pii", scrub),
+    ("language", keep_languages),
+    ("quality", keep_good),
+    ("length", check_length),
+    ("user_cap", cap_users),
+    ("exact", drop_exact),
+    ("near", drop_near),
+    ("semantic", drop_semantic),
+    ("label_disagreement", doubt_labels),
+    ("poisoning", drop_poisoners),
+    ("contamination", drop_contaminated),
+    ("balance", weigh_classes),
+    ("split", split),
+    ("size", check_size),
+)
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """One line of the funnel: rows left after the step, dropped and changed by it, what it counted, and why it could not look at all."""
+
+    name: str
+    kept: int
+    dropped: int = 0
+    changed: int = 0
+    counts: Mapping[str, int] = field(default_factory=dict)
+    skipped: str | None = None
+
+
+@dataclass(frozen=True)
+class Curated:
+    """Rows per split, what was dropped, the funnel and the pre-flight verdict.
+
+    `balance` is the share of a class's rows that training may use, 1 where it is not named.
+    """
+
+    splits: dict[str, list[Example]]
+    dropped: list[Quarantined]
+    funnel: list[StepReport]
+    preflight: Preflight
+    balance: dict[str, float]
+
+    @property
+    def rows(self) -> int:
+        """Number of rows kept."""
+        return sum(map(len, self.splits.values()))
+
+
+def curate(
+    rows: Sequence[Example],
+    vectors: np.ndarray | None,
+    golden: Sequence[Example],
+    golden_vectors: np.ndarray | None,
+    previous: Mapping[str, str],
+    loop: LoopConfig,
+    rejected: Sequence[Quarantined] = (),
+    tokens: Sequence[int] | None = None,
+    names: Finder | None = None,
+    progress: Progress | None = None,
+) -> Curated:
+    """Run the steps in order, but for those of `loop.dataset.skip`.
+
+    `vectors` (n, d) and `golden_vectors` (m, d) are unit vectors of the prompts as given, or None; `previous` maps the ids of rows
+    of the last dataset to their split, which they keep; `rejected` are lines that were no examples at all; `tokens` (n,) count
+    request and answer; `names` finds people's names in a text; `progress(step, number, of)` is called before each step.
+    What is quarantined is redacted like the rows, unless the step `pii` is left out. Raises ValueError when lengths differ or
+    vectors are not of length 1.
+    """
+    _check(vectors, len(rows), "rows")
+    _check(golden_vectors, len(golden), "golden rows")
+    if tokens is not None and len(tokens) != len(rows):
+        raise ValueError(f"{len(tokens)} token counts for {len(rows)} rows: count each row once")
+    gone: dict[int, str] = {}
+    pool = Pool(list(rows), list(range(len(rows))), vectors, golden, golden_vectors, tokens, previous, gone)
+    hide = functools.partial(_hidden, names=names) if "pii" not in loop.dataset.skip else str
+    dropped = [replace(line, where=f"schema:{line.where}", content=hide(line.content)) for line in rejected]
+    funnel = [StepReport("collected", len(rows) + len(rejected))]
+    steps = [
+        (name, functools.partial(scrub, names=names) if name == "pii" else step) for name, step in STEPS if name not in loop.dataset.skip
+    ]
+    results = {}
+    for number, (name, step) in enumerate(steps, start=1):
+        if progress is not None:
+            progress(name, number, len(steps))
+        outcome: Outcome = step(pool, loop)
+        for i, row in outcome.changed.items():
+            pool.rows[i] = row
+        for i in pool.index if outcome.dropped else ():
+            if i in outcome.dropped:
+                gone[i] = name
+                dropped.append(Quarantined(f"{name}:{pool.rows[i].id}", outcome.dropped[i], hide(pool.rows[i].prompt)))
+        pool.index = [i for i in pool.index if i not in outcome.dropped] if outcome.dropped else pool.index
+        results[name] = outcome.result
+        lost = len(outcome.dropped) + (len(rejected) if name == "schema" else 0)
+        funnel.append(StepReport(name, len(pool.index), lost, len(outcome.changed), dict(outcome.counts), outcome.skipped))
+    splits = {name: sorted((pool.rows[i] for i in members), key=lambda row: row.id) for name, members in results["split"].items()}
+    return Curated(splits, dropped, funnel, results["size"], results.get("balance") or {})
+
+
+def _hidden(text: str, names: Finder | None) -> str:
+    return redact(text, [*find(text), *(names(text) if names else [])])
+
+
+def _check(vectors: np.ndarray | None, count: int, what: str) -> None:
+    if vectors is None:
+        return
+    if vectors.ndim != 2 or len(vectors) != count:
+        raise ValueError(f"vectors of shape {vectors.shape} for {count} {what}: embed each prompt once, in the order of the rows")
+    off = np.flatnonzero(~(np.abs(np.linalg.norm(vectors, axis=1) - 1) < 0.01))
+    if len(off):
+        raise ValueError(f"{len(off)} vectors of {what}, the first at position {off[0]}, are not of length 1: cosines need unit vectors")

@@ -1,0 +1,51 @@
+"""Users whose feedback as a whole is not to be trusted."""
+
+from collections import Counter, defaultdict
+
+from ftassets.config.loop import LoopConfig
+from ftassets.domain.dataset.curation.near_pairs import fingerprints, near_pairs
+from ftassets.domain.dataset.curation.step import FEEDBACK, Outcome, Pool
+from ftassets.domain.dataset.curation.text import answer_keys, normalised
+
+DOUBTED = 5  # rows of a user that label_disagreement must have doubted
+FLOOD = 20  # wordings of one request by one user; equal ones do not count, people repeat themselves
+_COPIES = ("near", "semantic")
+
+
+def drop_poisoners(pool: Pool, loop: LoopConfig) -> Outcome:
+    """Drop all feedback of users most of whose rows were doubted, or are wordings of one request with one answer."""
+    left, doubted, copies = defaultdict(list), Counter[str](), defaultdict(list)
+    for i in pool.index:
+        if (user := pool.rows[i].user) and pool.rows[i].source in FEEDBACK:
+            left[user].append(i)
+    for i, step in pool.dropped.items():
+        if (user := pool.rows[i].user) and pool.rows[i].source in FEEDBACK:
+            if step == "label_disagreement":
+                doubted[user] += 1
+            elif step in _COPIES:
+                copies[user].append(i)
+    dropped = {}
+    users = 0
+    for user, rows in left.items():
+        total = len(rows) + doubted[user]
+        reason = None
+        if doubted[user] >= DOUBTED and doubted[user] > total / 2:
+            reason = f"{doubted[user]} of {total} rows of this user contradict the rows around them"
+        elif len(rows) + len(copies[user]) >= FLOOD:
+            count = _wordings([*rows, *copies[user]], pool, loop.dataset.jaccard)
+            if count >= FLOOD and count > (len(rows) + len(copies[user])) / 2:
+                reason = f"{count} of {len(rows) + len(copies[user])} rows of this user are wordings of one request"
+        if reason:
+            users += 1
+            dropped.update(dict.fromkeys(rows, reason))
+    return Outcome(dropped, counts={"users": users} if users else {})
+
+
+def _wordings(positions: list[int], pool: Pool, limit: float) -> int:
+    """Size of the largest set of rows that are near one of them and have its answer."""
+    rows = [pool.rows[i] for i in positions]
+    near: Counter[int] = Counter()
+    for left, right, _ in near_pairs(fingerprints([normalised(row.prompt) for row in rows]), limit, answer_keys(rows)):
+        near.update(left.tolist())
+        near.update(right.tolist())
+    return max(near.values(), default=0) + 1

@@ -1,0 +1,100 @@
+"""Rows that teach nothing: a low quality score, a request without content, an answer caught in a loop."""
+
+import json
+import re
+import unicodedata
+from collections import Counter
+
+import numpy as np
+
+from ftassets.config.loop import LoopConfig
+from ftassets.domain.dataset.curation.step import Outcome, Pool
+
+MAX_SHARE = 0.5  # of one character, or of one word
+MIN_LETTERS = 0.1  # share of letters among the characters that are no space
+MAX_WORD = 200  # characters
+MIN_REPEATS = 5  # times the same line or phrase stands in an answer, which fills more than half of it
+# too little text for a share to mean anything
+_FEW_CHARS = 12
+_FEW_WORDS = 6
+_LONGEST_PHRASE = 50  # words
+# Thai, Lao, Myanmar, Khmer, Chinese, Japanese and Yi are written without spaces: their sentences are no long words
+_LONG_WORD = re.compile(
+    rf"[^\s\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\ua4cf\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff]{{{MAX_WORD + 1},}}"
+)
+
+
+def keep_good(pool: Pool, loop: LoopConfig) -> Outcome:
+    """Drop rows with a quality score below `loop.dataset.quality_score`, and rows whose request or answer is degenerate.
+
+    A row without a score is kept and counted. JSON answers are not looked at as prose. Every reason names the figure that failed.
+    """
+    dropped: dict[int, str] = {}
+    unscored = 0
+    for i in pool.index:
+        row = pool.rows[i]
+        unscored += row.quality is None
+        if row.quality is not None and row.quality < loop.dataset.quality_score:
+            dropped[i] = f"quality score {row.quality:g} is below {loop.dataset.quality_score:g}"
+        elif reason := request_fault(row.prompt) or answer_fault(row.completion):
+            dropped[i] = reason
+    return Outcome(dropped=dropped, counts={"without a score": unscored} if unscored else {})
+
+
+def request_fault(text: str) -> str | None:
+    """What is wrong with a request, or None: mostly one character or word, hardly any letters, a word over MAX_WORD characters."""
+    if len(text) > MAX_WORD and (long := _LONG_WORD.search(text)):
+        return f"the request has a word of {len(long[0])} characters, more than {MAX_WORD}"
+    words = text.split()
+    chars = "".join(words)
+    if len(chars) >= _FEW_CHARS:
+        # digits are left out: 1000000 is mostly zeros and still a number
+        char, count = max(
+            ((char, chars.count(char)) for char in set(chars) if not char.isdigit()), key=lambda item: item[1], default=("", 0)
+        )
+        if count > MAX_SHARE * len(chars):
+            return f"{count / len(chars):.0%} of the request's characters are {char!r}, more than {MAX_SHARE:.0%}"
+        letters = len(chars) if chars.isalpha() else sum(map(_is_letter, chars))
+        if letters < MIN_LETTERS * len(chars):
+            return f"{letters / len(chars):.0%} of the request's characters are letters, fewer than {MIN_LETTERS:.0%}"
+    if len(words) >= _FEW_WORDS:
+        count = Counter(map(str.lower, words)).most_common(1)[0][1]
+        if count > MAX_SHARE * len(words):
+            return f"one word is {count} of the request's {len(words)} words, more than {MAX_SHARE:.0%}"
+    return None
+
+
+def answer_fault(text: str) -> str | None:
+    """What is wrong with an answer in prose, or None: a line or phrase that repeats until it is more than half of the answer."""
+    words = text.split()
+    # a phrase that fills half of the answer in five copies leaves at most 60 % of the words distinct
+    if len(words) < MIN_REPEATS or len(set(words)) > 0.6 * len(words) or _is_structured(text):
+        return None
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    count = Counter(lines).most_common(1)[0][1]
+    if count >= MIN_REPEATS and count > len(lines) / 2:
+        return f"the answer has the same line {count} times, of {len(lines)} lines"
+    numbers: dict[str, int] = {}
+    ids = np.array([numbers.setdefault(word, len(numbers)) for word in words])
+    for length in range(1, min(_LONGEST_PHRASE, len(ids) // MIN_REPEATS) + 1):
+        repeats = 1 + _longest_run(ids[length:] == ids[:-length]) // length
+        if repeats >= MIN_REPEATS and repeats * length > len(ids) / 2:
+            return f"the answer repeats a phrase {repeats} times in a row: {repeats * length} of its {len(ids)} words"
+    return None
+
+
+def _is_letter(char: str) -> bool:
+    return unicodedata.category(char)[0] in "LM"  # marks too: they are the vowels of Hindi or Thai
+
+
+def _is_structured(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict | list)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _longest_run(same: np.ndarray) -> int:
+    """Length of the longest stretch of True in a boolean array (n,)."""
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], same, [False])).astype(np.int8)))
+    return int((edges[1::2] - edges[::2]).max(initial=0))

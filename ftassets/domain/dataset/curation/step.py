@@ -1,0 +1,60 @@
+"""What a curation step is given and what it answers."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ftassets.config.loop import LoopConfig
+from ftassets.domain.dataset.curation.near_pairs import Fingerprints, fingerprints
+from ftassets.domain.dataset.curation.text import normalised
+from ftassets.domain.dataset.rows import Example
+
+FEEDBACK = ("correction", "liked")  # sources anyone with access to the endpoint can write to
+
+
+@dataclass
+class Pool:
+    """The rows a step looks at: those of `rows` whose position is in `index`.
+
+    `vectors` (n, d) and `golden_vectors` (m, d) are unit vectors of the prompts, None when there are none; `tokens` (n,) are
+    token counts of request and answer together; `previous` maps row ids of the last dataset to their split; `dropped` maps
+    positions no longer in `index` to the step that dropped them.
+    """
+
+    rows: list[Example]
+    index: list[int]
+    vectors: np.ndarray | None = None
+    golden: Sequence[Example] = ()
+    golden_vectors: np.ndarray | None = None
+    tokens: Sequence[int] | None = None
+    previous: Mapping[str, str] = field(default_factory=dict)
+    dropped: Mapping[int, str] = field(default_factory=dict)
+    _prints: tuple[np.ndarray, Fingerprints] | None = field(default=None, init=False, repr=False)
+
+    def prints(self, positions: Sequence[int]) -> Fingerprints:
+        """Fingerprints of the requests of these rows, in their order; made at first use, after which requests must not change."""
+        if self._prints is None:
+            place = np.full(len(self.rows), -1)
+            place[self.index] = np.arange(len(self.index))
+            self._prints = place, fingerprints([normalised(self.rows[i].prompt) for i in self.index])
+        place, prints = self._prints
+        return prints.take(place[positions])
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Positions dropped with their reason, positions changed with their new row, and counts worth showing, for example of e-mail addresses.
+
+    `skipped` says why the step could not look at the rows at all; `result` is what a step works out about the set as a whole.
+    """
+
+    dropped: Mapping[int, str] = field(default_factory=dict)
+    changed: Mapping[int, Example] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
+    skipped: str | None = None
+    result: Any = None
+
+
+Step = Callable[[Pool, LoopConfig], Outcome]

@@ -1,0 +1,55 @@
+"""Texts and answers as duplicates are compared, and which of two copies counts."""
+
+import hashlib
+import json
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from ftassets.domain.dataset.rows import Example
+from ftassets.domain.evaluation.scoring import parse_call
+
+_SOURCES = {"seed": 0, "label": 0, "correction": 1, "synthetic": 3}  # what people wrote first, what a teacher wrote last
+INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff\u00ad]")
+
+
+def normalised(text: str) -> str:
+    """Text as duplicates are compared: NFKC, lower case, single spaces, without zero-width characters."""
+    if not text.isascii():
+        text = INVISIBLE.sub("", unicodedata.normalize("NFKC", text))
+    return " ".join(text.lower().split())
+
+
+def prompt_digest(row: Example) -> bytes:
+    """16 bytes that are equal for requests that are the same once normalised."""
+    return hashlib.blake2b(normalised(row.prompt).encode(), digest_size=16).digest()
+
+
+def answer_keys(rows: Sequence[Example]) -> np.ndarray:
+    """One number (n,) uint64 per row, equal for answers that are the same once normalised; key order in JSON does not count."""
+    keys: dict[str, int] = {}
+    for row in rows:
+        if row.completion not in keys:  # answers repeat more than requests do
+            keys[row.completion] = int.from_bytes(hashlib.blake2b(answer_key(row.completion).encode(), digest_size=8).digest(), "big")
+    return np.fromiter((keys[row.completion] for row in rows), dtype=np.uint64, count=len(rows))
+
+
+def answer_key(answer: str) -> str:
+    """Equal for answers that say the same: the same JSON object whatever the order of its keys, or the same text once normalised."""
+    call = parse_call(answer)
+    try:
+        return normalised(answer if call is None else json.dumps(call, sort_keys=True))
+    except RecursionError:  # parsed at the last level that fits, which is one too many for writing
+        return normalised(answer)
+
+
+def precedence(row: Example) -> tuple[int, float]:
+    """Sort key by which the first of several copies is kept: what people wrote before what a model wrote, then the newest."""
+    return _SOURCES.get(row.source, 2), -(row.at or 0)
+
+
+def ranked(rows: Sequence[Example], positions: Iterable[int]) -> list[int]:
+    """The positions by precedence of their rows, equals by id, so that the order of arrival does not matter."""
+    return [i for _, _, i in sorted([(precedence(rows[i]), rows[i].id, i) for i in positions])]

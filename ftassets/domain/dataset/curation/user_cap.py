@@ -1,0 +1,20 @@
+"""A cap on what one user may contribute: a flood is not a majority."""
+
+from collections import Counter
+
+from ftassets.config.loop import LoopConfig
+from ftassets.domain.dataset.curation.step import FEEDBACK, Outcome, Pool
+
+
+def cap_users(pool: Pool, loop: LoopConfig) -> Outcome:
+    """Drop a user's feedback rows after the first `max_rows_per_user`."""
+    cap = loop.dataset.max_rows_per_user
+    seen: Counter[str] = Counter()
+    dropped = {}
+    for i in pool.index:
+        user = pool.rows[i].user
+        if user and pool.rows[i].source in FEEDBACK:
+            seen[user] += 1
+            if seen[user] > cap:
+                dropped[i] = f"more than {cap} rows of one user"
+    return Outcome(dropped)

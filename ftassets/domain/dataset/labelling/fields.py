@@ -1,0 +1,48 @@
+"""What the formats of labelling batches have in common."""
+
+import json
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from ftassets.domain.dataset.labelling.label import Label
+from ftassets.domain.dataset.rows import Quarantined
+from ftassets.domain.traffic.imports.fields import seconds
+
+Parsed = tuple[list[Label], list[Quarantined]]
+
+
+def to_label(request_id: Any, prompt: Any, completion: Any, annotator: Any, at: Any) -> Label:
+    """A label of what a tool wrote. An answer may be JSON itself or text. Raises ValueError with what is missing."""
+    if not isinstance(request_id, str) or not request_id:
+        raise ValueError("it does not say which request it labels")
+    if not isinstance(prompt, str) or not prompt.strip():
+        raise ValueError("it has no prompt")
+    if isinstance(completion, dict):
+        completion = json.dumps(completion, ensure_ascii=False)
+    if not isinstance(completion, str) or not completion.strip():
+        raise ValueError("nobody answered it")
+    return Label(request_id, prompt, completion.strip(), "" if annotator is None else str(annotator), seconds(at))
+
+
+def collect(records: Iterable[tuple[str, Any]], labels_of: Callable[[Any], Iterable[Label]]) -> Parsed:
+    """Labels of records, given with their place, and the records in which there is none."""
+    labels: list[Label] = []
+    bad: list[Quarantined] = []
+    for where, record in records:
+        try:
+            labels += list(labels_of(record))
+        except (ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
+            reason = str(error) if isinstance(error, ValueError) else f"in another form than this format's: {error}"
+            bad.append(Quarantined(where, reason, json.dumps(record)[:500]))
+    return labels, bad
+
+
+def json_list(text: str, what: str) -> list[tuple[str, Any]]:
+    """The members of a JSON list with their places. Raises ValueError when the text is none: then nothing of it can be trusted."""
+    try:
+        members = json.loads(text.removeprefix("\ufeff"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"not a JSON file of {what}: {error}") from error
+    if not isinstance(members, list):
+        raise ValueError(f"not a JSON list of {what}")
+    return [(f"{what} {number}", member) for number, member in enumerate(members, start=1)]

@@ -1,0 +1,47 @@
+"""Labelling batches as JSON lines: fill in `completion` and, if you like, `annotator` and `at`; `answer` is what the model said."""
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from ftassets.domain.dataset.labelling.fields import Parsed, collect, to_label
+from ftassets.domain.dataset.labelling.label import Label
+from ftassets.domain.dataset.labelling.select import Item
+from ftassets.domain.dataset.rows import Quarantined
+
+
+def to_text(items: Sequence[Item]) -> str:
+    """One line per request, `completion` still empty."""
+    return "".join(
+        json.dumps(
+            {
+                "request_id": item.request_id,
+                "prompt": item.prompt,
+                "answer": item.answer,
+                "why": item.why,
+                "completion": "",
+                "annotator": "",
+            },
+            ensure_ascii=False,
+        )
+        + "\n"
+        for item in items
+    )
+
+
+def parse(text: str) -> Parsed:
+    """Labels of the lines that were filled in, and the other lines with the reason."""
+    records: list[tuple[str, Any]] = []
+    bad: list[Quarantined] = []
+    for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), start=1):
+        if line.strip():
+            try:
+                records.append((f"line {number}", json.loads(line)))
+            except (ValueError, RecursionError) as error:
+                bad.append(Quarantined(f"line {number}", f"not JSON: {error}", line[:500]))
+    labels, more = collect(records, _labels)
+    return labels, bad + more
+
+
+def _labels(row: Any) -> Iterator[Label]:
+    yield to_label(row.get("request_id"), row.get("prompt"), row.get("completion"), row.get("annotator"), row.get("at"))

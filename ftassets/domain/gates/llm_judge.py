@@ -1,0 +1,79 @@
+"""A calibrated judge prefers the candidate."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from ftassets.domain.evaluation.llm_judge import Calibration, Preference, too_many_missing
+from ftassets.domain.evaluation.sampling import fixed_sample
+from ftassets.domain.gates.gate import Gate
+from ftassets.domain.gates.report import EvalReport
+from ftassets.domain.gates.result import GateResult, Verdict, verdict_of
+from ftassets.domain.statistics import Pairs, mcnemar_p, paired_lower_bound, paired_mean_lower_bound
+
+_AGAIN = "materialize eval_report again"
+
+
+def judged_sample(gate: Gate, ids: Iterable[str]) -> list[str]:
+    """The rows, of those in the gate's slice, that its judge is asked about: the same ones each time."""
+    return fixed_sample(ids, gate.sample)
+
+
+def judge_preference(gate: Gate, report: EvalReport) -> GateResult:
+    """The verdict of a judge gate.
+
+    With better_than a sign test on the rows that are no tie (exact binomial), with no_worse_than the lower bound of the mean
+    preference. A judge that agrees too little with people decides nothing, and too few judgements are not enough data.
+    """
+    threshold = 0.0 if gate.better_than else -(gate.margin or 0.0)
+    calibration = report.judge_calibration
+    if calibration is None:
+        return GateResult.of(gate, Verdict.NOT_ENOUGH_DATA, None, None, threshold, 0, f"the judge was not asked: {_AGAIN}")
+    if calibration.problem or calibration.kappa is None:
+        text = f"the judge is not calibrated against people: {calibration.problem}"
+        return GateResult.of(gate, Verdict.NOT_ENOUGH_DATA, None, None, threshold, 0, text)
+    if not calibration.trusted:
+        text = f"the judge decides nothing: {_agreement(calibration)}, at least {calibration.min_kappa:.2f} is needed"
+        return GateResult.of(gate, Verdict.FAIL, None, None, threshold, 0, text)
+
+    sample = judged_sample(gate, [score.id for score in report.rows("candidate", gate.slice)])
+    if not sample:
+        return GateResult.of(gate, Verdict.NOT_ENOUGH_DATA, None, None, threshold, 0, f"no golden row in slice {gate.slice!r}")
+    found = {each.id: each for each in report.preferences}
+    judged = [found[name] for name in sample if name in found and found[name].value is not None]
+    missing = len(sample) - len(judged)
+    if too_many_missing(missing, len(sample)):
+        reasons = Counter(found[name].reason if name in found else "not asked" for name in sample).most_common()
+        why = next(reason for reason, _ in reasons if reason)
+        text = f"{missing} of {len(sample)} rows got no judgement, most often: {why}; then {_AGAIN}"
+        return GateResult.of(gate, Verdict.NOT_ENOUGH_DATA, None, None, threshold, len(judged), text)
+    return _decide(gate, judged, threshold, f"{_about(judged, missing)}; {_agreement(calibration)}")
+
+
+def _decide(gate: Gate, judged: Sequence[Preference], threshold: float, about: str) -> GateResult:
+    values = [each.value for each in judged if each.value is not None]
+    pairs = Pairs(sum(value > 0 for value in values), sum(value < 0 for value in values), len(values))
+    if gate.better_than:
+        p = mcnemar_p(pairs)
+        bound = paired_lower_bound(pairs, gate.confidence)
+        verdict = verdict_of(p < 1 - gate.confidence, pairs.difference > 0)
+        text = f"{about}; exact sign test p = {p:.2g}, needs < {1 - gate.confidence:.2g}"
+        return GateResult.of(gate, verdict, pairs.difference, bound, threshold, pairs.n, text, p_value=p)
+    value, bound = sum(values) / len(values), paired_mean_lower_bound(values, gate.confidence)
+    verdict = verdict_of(bound > threshold, value > threshold)
+    text = f"{about}; mean preference {value:+.3f}, surely above {bound:+.3f}, needs above {threshold:+.3f}"
+    return GateResult.of(gate, verdict, value, bound, threshold, pairs.n, text)
+
+
+def _about(judged: Sequence[Preference], missing: int) -> str:
+    wins, losses = sum((each.value or 0) > 0 for each in judged), sum((each.value or 0) < 0 for each in judged)
+    contradicted = sum(each.contradictions > 0 for each in judged)
+    return (
+        f"the judge prefers the candidate on {wins} and production on {losses} of {len(judged)} rows "
+        f"(it contradicted itself on {contradicted}, and gave no judgement on {missing} more)"
+    )
+
+
+def _agreement(calibration: Calibration) -> str:
+    assert calibration.kappa is not None
+    interval = f"{calibration.kappa_low:.2f} to {calibration.kappa_high:.2f}"
+    return f"its kappa with people is {calibration.kappa:.2f} ({interval}) on {calibration.n} pairs"

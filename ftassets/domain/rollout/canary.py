@@ -1,0 +1,111 @@
+"""Whether a canary holds, grows, is promoted or goes back: one pure decision, valid however often it is asked."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from math import exp, log
+
+from ftassets.config.loop import Rollout
+from ftassets.domain.rollout.endpoint import EndpointState
+
+RATIOS = (1.5, 2.0, 3.0, 5.0, 10.0, 30.0)
+COLLAPSE = 10  # failures in a row: at an equal failure rate of 30 % six of a million windows
+
+
+class Move(StrEnum):
+    """What the rollout does next."""
+
+    HOLD = "HOLD"
+    RAMP = "RAMP"
+    ROLLBACK = "ROLLBACK"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One answer during the canary, oldest first: was it the candidate's, the candidate's share then (0..1), did it fail."""
+
+    candidate: bool
+    share: float
+    failed: bool
+
+
+@dataclass(frozen=True)
+class RolloutDecision:
+    """The next move, the weight it leads to (percent), and why. `e_value` is the evidence that the candidate fails more."""
+
+    move: Move
+    weight: int
+    reason: str
+    e_value: float
+
+
+def e_value(outcomes: Sequence[Outcome]) -> float:
+    """Evidence that failures come from the candidate more often than its share of the traffic explains.
+
+    Under equal failure rates a failure is the candidate's with probability s. Mixture over rate ratios r of the likelihood
+    ratio with p = r s / (r s + 1 - s): an e-process, so Ville's inequality holds at every look (Ville 1939; Robbins 1970).
+    A fault that hits both versions raises both arms and is no evidence.
+    """
+    logs = [0.0] * len(RATIOS)
+    for outcome in outcomes:
+        s = outcome.share
+        if not outcome.failed or not 0 < s < 1:
+            continue
+        for index, ratio in enumerate(RATIOS):
+            p = ratio * s / (ratio * s + 1 - s)
+            logs[index] += log(p / s) if outcome.candidate else log((1 - p) / (1 - s))
+    return sum(exp(min(value, 700.0)) for value in logs) / len(RATIOS)
+
+
+def decide(state: EndpointState, outcomes: Sequence[Outcome], policy: Rollout, now: float) -> RolloutDecision:
+    """The next move of a canary; `outcomes` are all answers since the candidate's first share.
+
+    Raises ValueError when there is no canary.
+    """
+    if state.candidate is None:
+        raise ValueError("no canary to decide about")
+    evidence = e_value(outcomes)
+    if evidence >= 1 / policy.false_rollback:
+        return RolloutDecision(
+            Move.ROLLBACK,
+            0,
+            f"the candidate fails more than production: e-value {evidence:.0f}, limit {1 / policy.false_rollback:.0f}",
+            evidence,
+        )
+    if _collapsed(outcomes):  # a long quiet past must not hide it from the e-value
+        return RolloutDecision(
+            Move.ROLLBACK, 0, f"the candidate's last {COLLAPSE} answers all failed, most of production's meanwhile did not", evidence
+        )
+    waited = now - state.since
+    if waited < policy.interval:
+        return RolloutDecision(
+            Move.HOLD, state.weight, f"{waited:.0f} s at {state.weight} %, the step lasts {policy.interval:.0f} s", evidence
+        )
+    # only good answers at this share count: neither traffic that stops after a step nor an outage may carry it through the next
+    here = [o for o in outcomes if o.candidate and round(100 * o.share) == state.weight]
+    failed = sum(o.failed for o in here)
+    good = len(here) - failed
+    if good < policy.min_requests:
+        reason = f"not enough data: {good} good answers of the candidate at {state.weight} %, {policy.min_requests} are needed"
+        if policy.on_not_enough_data == "rollback":
+            return RolloutDecision(Move.ROLLBACK, 0, reason, evidence)
+        return RolloutDecision(Move.HOLD, state.weight, reason, evidence)
+    step = next(step for step in policy.steps if step > state.weight)
+    reason = f"{len(here)} answers of the candidate at {state.weight} %, {failed} failed, e-value {evidence:.2g}: next step {step} %"
+    return RolloutDecision(Move.RAMP, step, reason, evidence)
+
+
+def _collapsed(outcomes: Sequence[Outcome]) -> bool:
+    """Whether the candidate's last answers all failed, and most of production's in the same span did not."""
+    theirs: list[bool] = []
+    mine = 0
+    for outcome in reversed(outcomes):
+        if not outcome.candidate:
+            theirs.append(outcome.failed)
+        elif not outcome.failed:
+            return False
+        else:
+            mine += 1
+            if mine == COLLAPSE:
+                return 2 * sum(theirs) <= len(theirs)
+    return False

@@ -1,0 +1,137 @@
+"""What each canary step can prove with the traffic there is."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil, log
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ftassets.config.loop import Rollout
+from ftassets.domain.gates.planning import POWER
+from ftassets.domain.rollout.canary import RATIOS
+
+WORSE = 3.0  # how many times production's error rate a candidate fails that a canary should catch
+RUNS = 2000  # simulated rollouts: a share of 0.8 within 0.018, 95 times of 100
+FAILURES_LIMIT = 5000  # failures simulated per step; a canary that needs more is called unable to see it
+_BLOCK = 100
+_DAY = 86_400.0
+
+
+@dataclass(frozen=True)
+class StepPlan:
+    """One canary step at `weight` percent. Requests are the candidate's, and hold for 8 of 10 rollouts, as do the days.
+
+    `rollback_*`: until a candidate that fails `WORSE` times as often is rolled back, if it stayed at this step; None when that takes
+    more failures than were simulated. `promote_*`: until a candidate as good as production may take the next step.
+    `caught`: share of the failing candidates that are rolled back before the step ends, evidence of the steps before included (and
+    want of data, where the policy rolls back for it).
+    """
+
+    weight: int
+    rollback_requests: int | None
+    rollback_days: float | None
+    promote_requests: int
+    promote_days: float
+    caught: float
+
+
+def e_paths(
+    candidate: NDArray[np.bool_], failed: NDArray[np.bool_], share: float, start: NDArray[np.float64] | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """`rollout.e_value` after each answer of many canaries at once, and the logarithms to go on with at another share.
+
+    `candidate` and `failed` (runs, answers) are those of `Outcome`, `share` lies between 0 and 1; `start` and the logarithms
+    returned are (runs, ratios).
+    """
+    values, logs = np.zeros(candidate.shape), []
+    for number, ratio in enumerate(RATIOS):
+        chance = ratio * share / (ratio * share + 1 - share)
+        steps = np.where(candidate, log(chance / share), log((1 - chance) / (1 - share)))
+        path = np.where(failed, steps, 0.0).cumsum(axis=1) + (0.0 if start is None else start[:, number, None])
+        values += np.exp(np.minimum(path, 700.0))
+        logs.append(path[:, -1])
+    return values / len(RATIOS), np.stack(logs, axis=1)
+
+
+def plan_rollout(policy: Rollout, traffic_per_day: float, error_rate: float = 0.01, seed: int = 0) -> list[StepPlan]:
+    """One plan a canary step (all but the last, which ends the canary), at production's error rate and the loop's requests a day.
+
+    By simulation with a fixed seed; a look after every failure, as often as a rollout can be looked at. The collapse rule is left
+    out: it only shortens. Raises ValueError without traffic, or on an error rate that is none or cannot be `WORSE` times as large.
+    """
+    if not 0 < traffic_per_day < float("inf"):
+        raise ValueError(f"{traffic_per_day:g} requests a day are no traffic: give the requests the loop gets in a day")
+    if not 0 < error_rate * WORSE < 1:
+        raise ValueError(f"an error rate of {error_rate:g} cannot be planned with: it lies between 0 and {1 / WORSE:.2g}")
+    weights = policy.steps[:-1]
+    shares = _caught(policy, weights, traffic_per_day, error_rate, np.random.default_rng(seed))
+    return [_plan_step(policy, weight, traffic_per_day, error_rate, caught, seed) for weight, caught in zip(weights, shares, strict=True)]
+
+
+def _plan_step(policy: Rollout, weight: int, traffic: float, error_rate: float, caught: float, seed: int) -> StepPlan:
+    from scipy.stats import nbinom
+
+    share = weight / 100
+    total = _requests_to_rollback(policy, share, error_rate, np.random.default_rng([seed, weight]))
+    good = share * (1 - error_rate)
+    waits = policy.min_requests + float(nbinom.ppf(POWER, policy.min_requests, good))
+    return StepPlan(
+        weight,
+        None if total is None else ceil(total * share),
+        None if total is None else total / traffic,
+        policy.min_requests + int(nbinom.ppf(POWER, policy.min_requests, 1 - error_rate)),
+        max(waits / traffic, policy.interval / _DAY),
+        caught,
+    )
+
+
+def _requests_to_rollback(policy: Rollout, share: float, error_rate: float, rng: np.random.Generator) -> float | None:
+    """Requests of both versions until 8 of 10 canaries that fail `WORSE` times as often are rolled back at this share."""
+    mine, failing = _failing(share, error_rate)
+    limit, logs = 1 / policy.false_rollback, np.zeros((RUNS, len(RATIOS)))
+    crossed = np.full(RUNS, np.inf)
+    for seen in range(0, FAILURES_LIMIT, _BLOCK):
+        open_runs = np.flatnonzero(np.isinf(crossed))
+        failed = np.ones((len(open_runs), _BLOCK), dtype=bool)
+        values, logs[open_runs] = e_paths(rng.random((len(open_runs), _BLOCK)) < mine, failed, share, logs[open_runs])
+        over = values >= limit
+        crossed[open_runs] = np.where(over.any(axis=1), seen + 1 + over.argmax(axis=1), np.inf)
+        if np.isfinite(crossed).mean() > 0.95:  # the others cannot come before the 80 % asked for
+            break
+    found = crossed[np.isfinite(crossed)]
+    if len(found) < POWER * RUNS:
+        return None
+    requests = np.full(RUNS, np.inf)
+    requests[: len(found)] = found + rng.negative_binomial(found, failing)
+    return float(np.sort(requests)[ceil(POWER * RUNS) - 1])
+
+
+def _caught(policy: Rollout, weights: Sequence[int], traffic: float, error_rate: float, rng: np.random.Generator) -> list[float]:
+    """Share of the failing candidates rolled back by the end of each step, over whole rollouts."""
+    logs, gone, result = np.zeros((RUNS, len(RATIOS))), np.zeros(RUNS, dtype=bool), []
+    asked = int(traffic * policy.interval / _DAY)
+    for weight in weights:
+        share = weight / 100
+        mine, failing = _failing(share, error_rate)
+        good = share * (1 - WORSE * error_rate)
+        counts = rng.multinomial(asked, [good, failing, 1 - good - failing], size=RUNS)
+        missing = np.maximum(policy.min_requests - counts[:, 0], 0)
+        failures = counts[:, 1]
+        if policy.on_not_enough_data == "rollback":
+            gone |= missing > 0
+        else:  # the step goes on until the good answers are there
+            failures = failures + np.where(missing > 0, rng.negative_binomial(np.maximum(missing, 1), good / (good + failing)), 0)
+        for seen in range(0, min(int(failures.max()), FAILURES_LIMIT), _BLOCK):
+            runs = np.flatnonzero(~gone & (failures > seen))
+            failed = seen + np.arange(_BLOCK) < failures[runs, None]
+            values, logs[runs] = e_paths(rng.random(failed.shape) < mine, failed, share, logs[runs])
+            gone[runs] = (values >= 1 / policy.false_rollback).any(axis=1)
+        result.append(float(gone.mean()))
+    return result
+
+
+def _failing(share: float, error_rate: float) -> tuple[float, float]:
+    """When the candidate fails `WORSE` times as often: chance that a failure is its own, and failures per request."""
+    own, others = share * WORSE * error_rate, (1 - share) * error_rate
+    return own / (own + others), own + others

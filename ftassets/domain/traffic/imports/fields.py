@@ -1,0 +1,198 @@
+"""What the formats of imported logs have in common: times, messages, users, and the exchange they add up to."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from ftassets.domain.canonical import digest_of
+from ftassets.domain.traffic.exchange import Exchange, hashed_user
+
+_EPOCH_UNITS = ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3))  # from this value on, so many to a second: 1e11 s is the year 5138
+
+
+@dataclass(frozen=True)
+class Timing:
+    """When a request began (epoch seconds) and how long its answer took (milliseconds); None where the source does not say."""
+
+    at: float | None
+    latency_ms: float | None = None
+    first_token_ms: float | None = None
+
+
+def seconds(value: Any) -> float | None:
+    """Epoch seconds of a number (seconds, or milli-, micro-, nanoseconds by its size) or an ISO 8601 text (UTC without an offset).
+
+    None for nothing. Raises ValueError for what is no time.
+    """
+    if value is None or value == "":
+        return None
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            try:
+                moment = datetime.fromisoformat(value)
+            except ValueError:
+                raise ValueError(f"{value[:50]!r} is no time: neither ISO 8601 nor epoch seconds") from None
+            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    number = _number(value, "time")
+    if number is None or number < 0:
+        raise ValueError(f"{value!r} is no time")
+    return number / next((unit for limit, unit in _EPOCH_UNITS if number >= limit), 1.0)
+
+
+def between(begin: Any, end: Any, first_token: Any = None) -> Timing:
+    """Timing from the times at which a request began, was answered, and got its first token."""
+    at, until, first = seconds(begin), seconds(end), seconds(first_token)
+    return Timing(at, _span(at, until), _span(at, first))
+
+
+def milliseconds(value: Any, unit: float = 1.0) -> float | None:
+    """A duration in milliseconds, of a number of `unit` milliseconds. None for nothing, ValueError for what is no duration."""
+    number = _number(value, "duration")
+    if number is not None and number < 0:
+        raise ValueError(f"{value!r} is no duration")
+    return None if number is None else number * unit
+
+
+def integer(value: Any) -> int | None:
+    """A whole number, such as a token count; None where there is none. Raises ValueError for what is none."""
+    number = _number(value, "whole number")
+    if number is not None and (number < 0 or number != int(number)):
+        raise ValueError(f"{value!r} is no whole number")
+    return None if number is None else int(number)
+
+
+def loads(value: Any) -> Any:
+    """The object a text holds as JSON, else the value itself: exporters write nested JSON as text."""
+    if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
+        try:
+            return json.loads(value)
+        except (ValueError, RecursionError):
+            return value
+    return value
+
+
+def mapping(value: Any) -> Mapping[str, Any]:
+    """The value where it is an object, else an empty one."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def is_message(value: Any) -> bool:
+    """Whether this is a chat message: an object with a role."""
+    return isinstance(value, Mapping) and isinstance(value.get("role"), str)
+
+
+def text_of(content: Any) -> str:
+    """Text of a message's content: a string, or its text parts (`text` in OpenAI's form, `content` in OpenTelemetry's)."""
+    if isinstance(content, str):
+        return content
+    parts = [part for part in content if isinstance(part, Mapping)] if isinstance(content, list) else []
+    texts = [part.get("text", part.get("content")) for part in parts if part.get("type") in ("text", "input_text", "output_text")]
+    return "\n".join(text for text in texts if isinstance(text, str))
+
+
+def request_messages(value: Any) -> list[dict[str, Any]]:
+    """Messages of a request: a list of them, an object that holds one as `messages`, or the prompt itself. Raises ValueError."""
+    found = loads(value)
+    if isinstance(found, Mapping):
+        found = loads(found.get("messages"))
+    if isinstance(found, list) and found and all(map(is_message, found)):
+        return [dict(message) for message in found]
+    if isinstance(value, str) and value.strip():  # also a prompt that happens to be JSON
+        return [{"role": "user", "content": value}]
+    raise ValueError("the request has no messages: they were not logged, or in another form")
+
+
+def answer_of(value: Any) -> str:
+    """Text of an answer: a string, a message, an object or list with messages (the last counts), an OpenAI response. Raises ValueError."""
+    message = _message(loads(value))
+    if message is None:  # an answer that is JSON itself stays as it was written
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False) if value else ""
+    else:
+        content = message.get("content")
+        text = text_of(content)
+        called = isinstance(content, list) and any(mapping(part).get("type") in ("tool_call", "tool_use") for part in content)
+        if not text.strip() and (called or message.get("tool_calls")):
+            raise ValueError("the answer is a call of the engine's tools, not text")
+    if not text.strip():
+        raise ValueError("there is no answer in it")
+    return text
+
+
+def to_exchange(
+    source: str,
+    row_id: Any,
+    messages: Sequence[Mapping[str, Any]],
+    answer: str,
+    timing: Timing,
+    version: Any = None,
+    user: Any = None,
+    tokens_in: int | None = None,
+    tokens_out: int | None = None,
+    status: int = 200,
+    error: str | None = None,
+) -> Exchange:
+    """The exchange of one record; its loop is set by the reader. Raises ValueError when nobody asks anything in it.
+
+    The id is the source's own, prefixed with the format's name, or a digest of what was asked, answered and when. The user
+    becomes a SHA-256 of the source's name for them, without salt: the same user of two exports is one, but not the same as in
+    the gateway, which salts. A duration the source does not state is 0, a time NaN until the reader sets it.
+    """
+    prompt = next((text_of(m.get("content")) for m in reversed(messages) if m["role"] == "user"), "")
+    if not prompt.strip():
+        raise ValueError("no message of role user has text")
+    if not isinstance(row_id, str | int) or isinstance(row_id, bool) or row_id == "":
+        row_id = digest_of([messages, answer, timing.at])[:32]
+    return Exchange(
+        id=f"{source}:{row_id}",
+        loop="",
+        version=str(version or source),
+        user=hashed_user(user),
+        prompt=prompt,
+        messages=json.dumps(messages, ensure_ascii=False),
+        answer=answer,
+        status=status,
+        at=math.nan if timing.at is None else timing.at,
+        latency_ms=timing.latency_ms or 0.0,
+        first_token_ms=timing.first_token_ms,
+        tokens_in=tokens_in,
+        tokens_out=tokens_out,
+        share=1.0,
+        error=error,
+    )
+
+
+def _message(value: Any) -> Mapping[str, Any] | None:
+    """The message in one of the forms an answer is logged in."""
+    if isinstance(value, Mapping) and isinstance(value.get("choices"), list) and value["choices"]:
+        choice = value["choices"][0]
+        return mapping(mapping(choice).get("message")) or {"content": mapping(choice).get("text")}
+    if isinstance(value, Mapping) and isinstance(value.get("messages"), list):
+        value = value["messages"]
+    if isinstance(value, list) and value and all(map(is_message, value)):
+        value = value[-1]
+    return value if is_message(value) else None
+
+
+def _number(value: Any, what: str) -> float | None:
+    if value is None or value == "":
+        return None
+    try:
+        number = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise ValueError(f"{str(value)[:50]!r} is no {what}")
+    return number
+
+
+def _span(begin: float | None, end: float | None) -> float | None:
+    if begin is None or end is None:
+        return None
+    if end < begin:
+        raise ValueError("it ended before it began")
+    return (end - begin) * 1000

@@ -1,0 +1,58 @@
+"""Langfuse exports as JSON lines: observations or traces, with the API's names (`startTime`) or the blob export's (`start_time`).
+
+Of observations only those of type GENERATION are model calls; a trace that holds its generations gives them, else its own
+input and output. Times without an offset are UTC, latencies are in seconds.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ftassets.domain.traffic.exchange import Exchange
+from ftassets.domain.traffic.imports.fields import Timing, answer_of, between, integer, mapping, milliseconds, request_messages, to_exchange
+
+
+def records(line: Any) -> Iterator[Any]:
+    """The generations of a trace that has some, else the line itself."""
+    inner = line.get("observations") if isinstance(line, Mapping) else None
+    generations = [one for one in inner if isinstance(one, Mapping) and one.get("type") == "GENERATION"] if isinstance(inner, list) else []
+    for generation in generations:
+        yield {"userId": line.get("userId"), **generation}
+    if not generations:
+        yield line
+
+
+def parse(record: Any) -> Exchange:
+    """The exchange of an observation or a trace. Raises ValueError with the reason when it is none."""
+    if not isinstance(record, Mapping) or "input" not in record:
+        raise ValueError('neither an observation nor a trace: it has no "input"')
+    if (kind := record.get("type") or "GENERATION") != "GENERATION":
+        raise ValueError(f"no model call: an observation of type {kind}")
+    failed = record.get("level") == "ERROR"
+    usage = mapping(_first(record, "usageDetails", "usage_details", "usage"))
+    return to_exchange(
+        "langfuse",
+        record.get("id"),
+        request_messages(record["input"]),
+        "" if failed else answer_of(record.get("output")),
+        _timing(record),
+        _first(record, "model", "providedModelName", "provided_model_name"),
+        _first(record, "userId", "user_id"),
+        integer(_first(usage, "input", "inputTokens", "promptTokens")),
+        integer(_first(usage, "output", "outputTokens", "completionTokens")),
+        502 if failed else 200,
+        str(_first(record, "statusMessage", "status_message") or "failed") if failed else None,
+    )
+
+
+def _timing(record: Mapping[str, Any]) -> Timing:
+    times = between(
+        _first(record, "startTime", "start_time", "timestamp"),
+        _first(record, "endTime", "end_time"),
+        _first(record, "completionStartTime", "completion_start_time"),
+    )
+    latency = times.latency_ms if times.latency_ms is not None else milliseconds(record.get("latency"), 1000.0)
+    return Timing(times.at, latency, times.first_token_ms)
+
+
+def _first(record: Mapping[str, Any], *names: str) -> Any:
+    return next((record[name] for name in names if record.get(name) not in (None, "")), None)

@@ -1,0 +1,55 @@
+"""LiteLLM's logs as JSON lines: its standard logging payload, or rows of the table LiteLLM_SpendLogs.
+
+Both have `messages`, `response`, `startTime`, `endTime`, `model` and token counts; the payload's id is `id` and its times are
+numbers, the table's are `request_id` and text. The table holds messages only with `store_prompts_in_spend_logs: true`.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ftassets.domain.traffic.exchange import Exchange
+from ftassets.domain.traffic.imports.fields import answer_of, between, integer, loads, mapping, request_messages, to_exchange
+
+_CHAT = ("", "completion", "acompletion", "text_completion", "atext_completion")
+
+
+def records(line: Any) -> Iterator[Any]:
+    """The payload of a line, also where it is wrapped as callbacks get it."""
+    yield line["standard_logging_object"] if isinstance(line, Mapping) and "standard_logging_object" in line else line
+
+
+def parse(record: Any) -> Exchange:
+    """The exchange of a record. Raises ValueError with the reason when it is none."""
+    if not isinstance(record, Mapping) or "messages" not in record:
+        raise ValueError('not an object with "messages"')
+    if (kind := record.get("call_type") or "") not in _CHAT:
+        raise ValueError(f"no chat: its call_type is {kind!r}")
+    failed = record.get("status") == "failure"
+    messages, response = (None if record.get(name) == "{}" else record.get(name) for name in ("messages", "response"))  # "{}": not stored
+    return to_exchange(
+        "litellm",
+        record.get("request_id") or record.get("id"),
+        request_messages(messages),
+        "" if failed else answer_of(response),
+        between(record.get("startTime"), record.get("endTime"), record.get("completionStartTime") if _streamed(record) else None),
+        record.get("model"),
+        record.get("end_user") or record.get("user"),
+        integer(record.get("prompt_tokens")),
+        integer(record.get("completion_tokens")),
+        _status(record) if failed else 200,
+        str(record.get("error_str") or _error(record).get("error_message") or "failed") if failed else None,
+    )
+
+
+def _streamed(record: Mapping[str, Any]) -> bool:
+    """Without streaming LiteLLM repeats the end as time of the first token."""
+    return record.get("completionStartTime") != record.get("endTime")
+
+
+def _error(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    return mapping(record.get("error_information") or mapping(loads(record.get("metadata"))).get("error_information"))
+
+
+def _status(record: Mapping[str, Any]) -> int:
+    code = str(_error(record).get("error_code") or "")
+    return int(code) if code.isdecimal() and len(code) == 3 else 502

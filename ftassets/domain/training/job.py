@@ -1,0 +1,46 @@
+"""What a training process is told, and what it must tell back."""
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ftassets.config.loop import Task, Train
+
+
+class TrainingJob(BaseModel):
+    """Everything a training process needs; written as JSON beside its data."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    loop: str
+    base_model: str
+    task: Task
+    train: Train
+    dataset_commit: str
+    dataset_hash: str | None = None
+    train_file: Path  # JSONL of Example
+    cold_file: Path | None = None  # rows to train on instead when `start_from` is an adapter of another base
+    validation_file: Path
+    start_from: Path | None = None  # adapter folder to go on training from
+    work: Path  # the process writes its result below this folder and nowhere else
+    versions: Path  # finished versions are moved here, under their digest
+
+
+class TrainingResult(BaseModel):
+    """What a finished training reports; an exit code of 0 without it is a failure."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    digest: str = Field(pattern=r"[0-9a-f]{64}")
+    base_digest: str = Field(pattern=r"[0-9a-f]{64}")
+    steps: int = Field(gt=0)
+    rows: int = Field(gt=0)
+    train_seconds: float
+    tokens_per_second: float
+    trainable_parameters: int = Field(gt=0)
+    first_loss: float
+    last_loss: float
+    validation_loss: float | None
+    losses: list[tuple[int, float]]  # (step, training loss)
+    start_from: str | None = None  # version whose adapter was gone on from
+    lineage: str = "starts from the untuned base"

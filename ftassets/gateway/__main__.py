@@ -1,0 +1,46 @@
+"""`python -m ftassets.gateway`: the gateway of the home that FTASSETS_HOME names."""
+
+import argparse
+import asyncio
+import logging
+import signal
+import sys
+from pathlib import Path
+
+import uvicorn
+
+from ftassets.config.home import Home
+from ftassets.config.loop_files import LOOPS, read_loops
+from ftassets.gateway.model_hosts.supervisor import SupervisorHost
+from ftassets.gateway.server import CannotServe, serve
+
+
+async def _run(args: argparse.Namespace) -> None:
+    home = Home.from_env()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    host = SupervisorHost(home.processes, home.versions)
+    await serve(home, read_loops(args.loops), host, stop, bind=args.host, port=args.port, admin_port=args.admin_port)
+
+
+def main() -> int:
+    """Serve until SIGTERM or SIGINT."""
+    parser = argparse.ArgumentParser(prog="python -m ftassets.gateway", description="Gateway and admin API.")
+    parser.add_argument("--host", default="127.0.0.1", help="address clients reach; the admin API stays on loopback")
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--admin-port", type=int, required=True)
+    parser.add_argument("--loops", type=Path, default=LOOPS, help="folder with the loops' YAML files")
+    args = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    try:
+        with asyncio.Runner(loop_factory=uvicorn.Config("").get_loop_factory()) as runner:
+            runner.run(_run(args))
+    except (CannotServe, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,143 @@
+"""The admin side of the gateway: the verbs of `Serving` for whoever holds the token of the home."""
+
+import hmac
+from collections.abc import Awaitable, Callable
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from ftassets.backends.serving.base import Refused
+from ftassets.domain.rollout.endpoint import EndpointState, NotPossible
+from ftassets.gateway.app import health
+from ftassets.gateway.journal import to_json
+from ftassets.gateway.model_hosts.base import HostError
+from ftassets.gateway.problems import Problem, on_error, on_problem, parse, read
+from ftassets.gateway.router import Router, UnknownLoop
+
+Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Share = Annotated[int, Field(ge=1, le=100)]
+Seconds = Annotated[float, Field(gt=0, le=366 * 86400)]
+Text = Annotated[str, StringConstraints(max_length=2000)]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Stage(_Body):
+    digest: Digest
+    seconds: Seconds
+
+
+class Unstage(_Body):
+    digest: Digest
+
+
+class Start(_Body):
+    digest: Digest
+    weight: Share
+    lease: Seconds
+    by: Text
+    reason: Text
+
+
+class Ramp(_Body):
+    weight: Share
+    lease: Seconds
+    by: Text
+    reason: Text
+
+
+class Renew(_Body):
+    lease: Seconds
+
+
+class Rollback(_Body):
+    by: Text
+    reason: Text
+
+
+def admin_app(router: Router, token: str) -> ASGIApp:
+    """Routes for runs and the CLI. 401 without the token, 404 unknown loop, 409 refused or not possible, 503 no model server."""
+
+    async def state(request: Request) -> Response:
+        return _state(router.state(request.path_params["loop"]))
+
+    async def stage(request: Request) -> Response:
+        body, _ = parse(await read(request), Stage)
+        return JSONResponse({"url": await router.stage(request.path_params["loop"], body.digest, body.seconds)})
+
+    def verb(model: type[_Body], act: Callable[..., Awaitable[EndpointState]]) -> Callable[[Request], Awaitable[Response]]:
+        async def endpoint(request: Request) -> Response:
+            body, _ = parse(await read(request), model)
+            return _state(await act(request.path_params["loop"], **dict(body)))
+
+        return endpoint
+
+    async def journal(request: Request) -> Response:
+        try:
+            after = int(request.query_params.get("after", "0"))
+        except ValueError as error:
+            raise Problem(422, "after is a number of the journal", "invalid_request") from error
+        return JSONResponse([to_json(shift) for shift in router.journal(after)])
+
+    async def show_health(request: Request) -> Response:
+        return JSONResponse(health(router))
+
+    async def refused(request: Request, error: Exception) -> Response:
+        return Problem(409, str(error), "refused" if isinstance(error, Refused) else "not_possible").response()
+
+    async def unknown(request: Request, error: Exception) -> Response:
+        return Problem(404, str(error), "unknown_loop").response()
+
+    async def no_server(request: Request, error: Exception) -> Response:
+        return Problem(503, str(error), "no_model_server").response()
+
+    app = Starlette(
+        routes=[
+            Route("/loops/{loop}", state),
+            Route("/loops/{loop}/stage", stage, methods=["POST"]),
+            Route("/loops/{loop}/unstage", verb(Unstage, router.unstage), methods=["POST"]),
+            Route("/loops/{loop}/start", verb(Start, router.start), methods=["POST"]),
+            Route("/loops/{loop}/ramp", verb(Ramp, router.ramp), methods=["POST"]),
+            Route("/loops/{loop}/renew", verb(Renew, router.renew), methods=["POST"]),
+            Route("/loops/{loop}/rollback", verb(Rollback, router.rollback), methods=["POST"]),
+            Route("/journal", journal),
+            Route("/health", show_health),
+        ],
+        exception_handlers={
+            Problem: on_problem,
+            HTTPException: on_problem,
+            Exception: on_error,
+            Refused: refused,
+            NotPossible: refused,
+            UnknownLoop: unknown,
+            HostError: no_server,
+        },
+    )
+    return _WithToken(app, token)
+
+
+class _WithToken:
+    """Lets a request through that carries the token."""
+
+    def __init__(self, app: ASGIApp, token: str) -> None:
+        self._app = app
+        self._expected = f"Bearer {token}".encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        given = dict(scope.get("headers", [])).get(b"authorization", b"")
+        if scope["type"] == "http" and not hmac.compare_digest(given, self._expected):
+            answer = Problem(401, "the admin API needs `Authorization: Bearer` with the content of keys/admin.token", "no_token").response()
+            return await answer(scope, receive, send)
+        await self._app(scope, receive, send)
+
+
+def _state(state: EndpointState) -> Response:
+    return JSONResponse(state.model_dump())

@@ -1,0 +1,72 @@
+"""The public side of the gateway."""
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from ftassets.backends.traffic_log.base import Feedback, UnknownAnswer
+from ftassets.gateway.chat import Chat
+from ftassets.gateway.feedback import FeedbackRequest
+from ftassets.gateway.metrics import Metrics
+from ftassets.gateway.problems import Problem, on_error, on_problem, parse, read
+from ftassets.gateway.recorder import NotRecorded, Recorder
+from ftassets.gateway.router import Router
+
+
+def public_app(router: Router, recorder: Recorder, metrics: Metrics, chat: Chat, clock) -> Starlette:
+    """Routes for clients: the OpenAI API as far as a chat needs it, feedback, health and metrics."""
+
+    async def feedback(request: Request) -> Response:
+        said, _ = parse(await read(request), FeedbackRequest)
+        try:
+            await recorder.record(Feedback(said.id, clock(), said.rating, said.correction))
+        except UnknownAnswer as error:
+            raise Problem(404, str(error), "unknown_answer") from error
+        except NotRecorded as error:
+            raise Problem(503, str(error), "not_recorded", retry_after=5) from error
+        return JSONResponse({"id": said.id, "stored": True})
+
+    async def models(request: Request) -> Response:
+        entries = [
+            {"id": loop, "object": "model", "created": int(state.since), "owned_by": "ftassets", "version": state.production}
+            for loop, state in router.states().items()
+        ]
+        return JSONResponse({"object": "list", "data": entries})
+
+    async def healthy(request: Request) -> Response:
+        report = health(router)
+        return JSONResponse(report, 200 if report["status"] == "ok" else 503)
+
+    async def show_metrics(request: Request) -> Response:
+        return Response(metrics.render(router.states()), media_type="text/plain; version=0.0.4")
+
+    async def problem(request: Request, error: Exception) -> JSONResponse:
+        response = await on_problem(request, error)
+        if "x-request-id" not in response.headers:
+            metrics.rejected(response.status_code)
+        return response
+
+    return Starlette(
+        routes=[
+            Route("/v1/chat/completions", chat.complete, methods=["POST"]),
+            Route("/v1/feedback", feedback, methods=["POST"]),
+            Route("/v1/models", models),
+            Route("/health", healthy),
+            Route("/metrics", show_metrics),
+        ],
+        exception_handlers={Problem: problem, HTTPException: problem, Exception: on_error},
+    )
+
+
+def health(router: Router) -> dict:
+    """Whether every version with traffic has a server that answers."""
+    versions = {}
+    for loop, state in router.states().items():
+        for digest in state.running:
+            ready = digest in router.fleet.ready
+            entry = {"loop": loop, "share": state.weights.get(digest, 0), "ready": ready}
+            versions[digest] = entry if ready else {**entry, "why": router.why_not(loop, digest)}
+    ok = all(version["ready"] for version in versions.values() if version["share"])
+    return {"status": "ok" if ok else "degraded", "versions": versions}

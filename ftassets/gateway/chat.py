@@ -1,0 +1,364 @@
+"""`POST /v1/chat/completions`: choose a version, pass the answer through, and keep its last byte until the row is durable."""
+
+import asyncio
+import hashlib
+import hmac
+import logging
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import aiohttp
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import from_json, to_json
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from ftassets.backends.traffic_log.base import Exchange
+from ftassets.config.loop import LoopConfig
+from ftassets.gateway.context import Context
+from ftassets.gateway.metrics import Metrics
+from ftassets.gateway.model_hosts.base import MODEL_NAME
+from ftassets.gateway.problems import Problem, parse, read
+from ftassets.gateway.recorder import NotRecorded, Recorder
+from ftassets.gateway.router import Route, Router, Unavailable, UnknownLoop
+from ftassets.gateway.sse import Events, event
+
+log = logging.getLogger(__name__)
+
+_FORWARDED = ("messages", "temperature", "top_p", "frequency_penalty", "seed", "stop", "tools", "stream")
+CLIENT_GONE = 499  # as nginx logs it: nobody got this status
+TIMEOUT = aiohttp.ClientTimeout(total=120, sock_connect=5)
+
+
+class TextPart(BaseModel):
+    """A piece of a message; the models we serve read text."""
+
+    type: Literal["text"]
+    text: str
+
+
+class Message(BaseModel):
+    """One message; what else it holds is the engine's business."""
+
+    model_config = ConfigDict(extra="allow")
+
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: str | list[TextPart] | None = None
+
+    @property
+    def text(self) -> str:
+        if isinstance(self.content, list):
+            return "\n".join(part.text for part in self.content)
+        return self.content or ""
+
+
+class ChatRequest(BaseModel):
+    """The fields that count. Others of the OpenAI API are accepted and have no effect, as `transformers serve` has it."""
+
+    model: str = Field(max_length=100)
+    messages: list[Message] = Field(min_length=1)
+    stream: bool | None = False
+    stream_options: dict[str, Any] | None = None
+    user: str | None = Field(None, max_length=500)
+    temperature: float | None = Field(None, ge=0, le=2)
+    max_tokens: int | None = Field(None, ge=1)
+    max_completion_tokens: int | None = Field(None, ge=1)
+    top_p: float | None = Field(None, gt=0, le=1)
+    frequency_penalty: float | None = Field(None, ge=-2, le=2)
+    seed: int | None = None
+    stop: str | list[str] | None = None
+    tools: list[dict[str, Any]] | None = None
+    n: Literal[1] | None = None
+
+    @model_validator(mode="after")
+    def _has_prompt(self) -> "ChatRequest":
+        if not self.prompt.strip():
+            raise ValueError("no message of role user has text")
+        return self
+
+    @property
+    def prompt(self) -> str:
+        """Text of the last user message."""
+        return next((message.text for message in reversed(self.messages) if message.role == "user"), "")
+
+
+@dataclass
+class Call:
+    """One request on its way, and what is known of its answer so far."""
+
+    id: str
+    loop: str
+    version: str
+    share: float
+    user: str
+    prompt: str
+    messages: str
+    at: float
+    began: float
+    answer: str = ""
+    first_token_ms: float | None = None
+    tokens_in: int | None = None
+    tokens_out: int | None = None
+
+    @property
+    def elapsed_ms(self) -> float:
+        return (time.perf_counter() - self.began) * 1000
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"x-ftassets-version": self.version, "x-request-id": self.id}
+
+    def count(self, usage: Mapping[str, Any] | None) -> None:
+        """Take over the engine's token counts."""
+        if usage:
+            self.tokens_in, self.tokens_out = usage.get("prompt_tokens"), usage.get("completion_tokens")
+
+    def finished(self, status: int, error: str | None = None) -> Exchange:
+        return Exchange(
+            id=self.id,
+            loop=self.loop,
+            version=self.version,
+            user=self.user,
+            prompt=self.prompt,
+            messages=self.messages,
+            answer=self.answer,
+            status=status,
+            at=self.at,
+            latency_ms=self.elapsed_ms,
+            first_token_ms=self.first_token_ms,
+            tokens_in=self.tokens_in,
+            tokens_out=self.tokens_out,
+            share=self.share,
+            error=error,
+        )
+
+
+class Chat:
+    """The endpoint."""
+
+    def __init__(
+        self,
+        router: Router,
+        recorder: Recorder,
+        metrics: Metrics,
+        session: aiohttp.ClientSession,
+        context: Context,
+        salt: str,
+        timeout: aiohttp.ClientTimeout = TIMEOUT,
+    ) -> None:
+        self._router = router
+        self._recorder = recorder
+        self._metrics = metrics
+        self._session = session
+        self._context = context
+        self._salt = salt.encode()
+        self._timeout = timeout
+
+    async def complete(self, request: Request) -> "Response | _Relay":
+        """Answer one request. Raises Problem."""
+        at, began = time.time(), time.perf_counter()
+        ask, content = parse(await read(request), ChatRequest)
+        key = ask.user or request.headers.get("x-user") or uuid.uuid4().hex
+        try:
+            route, unavailable = self._router.route(ask.model, key), None
+        except UnknownLoop as error:
+            raise Problem(404, str(error), "model_not_found") from error
+        except Unavailable as error:
+            if error.route is None:
+                raise Problem(503, str(error), "no_production_version", retry_after=5) from error
+            route, unavailable = error.route, str(error)
+        user = hmac.new(self._salt, key.encode("utf-8", "replace"), hashlib.sha256).hexdigest()[:32]
+        call = Call(
+            f"chatcmpl-{uuid.uuid4().hex}",
+            route.loop,
+            route.version,
+            route.share,
+            user,
+            ask.prompt,
+            to_json(content["messages"]).decode(),
+            at,
+            began,
+        )
+        if unavailable:
+            raise await self._failed(call, Problem(503, unavailable, "version_unavailable", retry_after=2))
+        self._router.fleet.enter(route.version)
+        leave = True
+        try:
+            body = await self._payload(ask, content, self._router.loops[ask.model], route)
+            if not ask.stream:
+                return await self._whole(call, route, body)
+            reply = await self._ask(call, route, body)
+            leave = False  # the relay does, when the stream has ended
+            return _Relay(self, call, reply, wants_usage=bool((ask.stream_options or {}).get("include_usage")))
+        finally:
+            if leave:
+                self._router.fleet.leave(route.version)
+
+    async def _payload(self, ask: ChatRequest, content: dict, loop: LoopConfig, route: Route) -> bytes:
+        """What the engine gets: the loop's system prompt and the version's settings where the request has none.
+
+        An answer that would not fit into our engine is cut shorter; a prompt that does not fit raises Problem 400. Somebody else's
+        engine says so itself.
+        """
+        body = {key: content[key] for key in _FORWARDED if content.get(key) is not None}
+        body["model"] = MODEL_NAME
+        if not any(message.role in ("system", "developer") for message in ask.messages):
+            body["messages"] = [{"role": "system", "content": loop.task.system_prompt}, *content["messages"]]
+        generation = self._router.generation(route.version)
+        if ask.temperature is None:
+            body["temperature"] = generation.get("temperature", loop.task.temperature)
+        wanted = int(ask.max_completion_tokens or ask.max_tokens or generation.get("max_tokens", loop.task.max_tokens))
+        if self._router.fleet.external(route.version):
+            body["max_tokens"] = wanted
+        else:
+            body["max_tokens"] = await self._context.room(route.version, to_json([body["messages"], body.get("tools", [])]), wanted)
+        if body["max_tokens"] < 1:
+            raise Problem(400, f"the conversation is {1 - body['max_tokens']} tokens too long for the model", "context_length_exceeded")
+        if ask.stream:
+            body["stream_options"] = {**(ask.stream_options or {}), "include_usage": True}
+        return to_json(body)
+
+    async def _ask(self, call: Call, route: Route, body: bytes) -> aiohttp.ClientResponse:
+        """The engine's reply once its headers say 200; whoever gets it closes it. Raises Problem, which is on record then."""
+        try:
+            reply = await self._session.post(
+                f"{route.url}/v1/chat/completions", data=body, headers={"content-type": "application/json"}, timeout=self._timeout
+            )
+        except (TimeoutError, aiohttp.ClientError) as error:
+            raise await self._failed(call, _engine_problem(error)) from error
+        if reply.status == 200:
+            return reply
+        async with reply:
+            try:
+                detail = (await reply.text(errors="replace"))[:500]
+            except (TimeoutError, aiohttp.ClientError) as error:
+                detail = repr(error)
+        if 400 <= reply.status < 500:
+            problem = Problem(reply.status, f"the model server does not take this request: {detail}", "refused_by_engine")
+        else:
+            problem = Problem(502, f"the model server answered {reply.status}: {detail}", "engine_error")
+        raise await self._failed(call, problem)
+
+    async def _whole(self, call: Call, route: Route, body: bytes) -> Response:
+        reply = await self._ask(call, route, body)
+        try:
+            async with reply:
+                answer = from_json(await reply.read())
+            message = answer["choices"][0]["message"]
+            call.answer = message.get("content") or (to_json(message["tool_calls"]).decode() if message.get("tool_calls") else "")
+            call.count(answer.get("usage"))
+        except (TimeoutError, aiohttp.ClientError) as error:
+            raise await self._failed(call, _engine_problem(error)) from error
+        except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+            problem = Problem(502, f"the model server's answer is no completion ({error!r})", "engine_error")
+            raise await self._failed(call, problem) from error
+        await self.record(call.finished(200))
+        return Response(to_json({**answer, "id": call.id, "model": call.loop}), 200, call.headers, "application/json")
+
+    async def _failed(self, call: Call, problem: Problem) -> Problem:
+        """The problem, once it is on record."""
+        await self.record(call.finished(problem.status, str(problem)))
+        problem.headers |= call.headers
+        return problem
+
+    async def record(self, exchange: Exchange) -> None:
+        """Raises Problem 503: an answer that is not on record is not given."""
+        try:
+            await self._recorder.record(exchange)
+        except NotRecorded as error:
+            self._metrics.unrecorded(exchange)
+            raise Problem(503, str(error), "not_recorded", retry_after=5, headers={"x-request-id": exchange.id}) from error
+        self._metrics.observe(exchange)
+
+    def leave(self, version: str) -> None:
+        """A stream of this version has ended."""
+        self._router.fleet.leave(version)
+
+
+class _Relay:
+    """A streamed answer: chunks as they come, `[DONE]` when the row is durable."""
+
+    def __init__(self, chat: Chat, call: Call, reply: aiohttp.ClientResponse, wants_usage: bool) -> None:
+        self._chat = chat
+        self._call = call
+        self._reply = reply
+        self._wants_usage = wants_usage
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        call = self._call
+        pump = asyncio.create_task(self._pump(send))
+        gone = asyncio.create_task(_gone(receive))
+        try:
+            await asyncio.wait({pump, gone}, return_when=asyncio.FIRST_COMPLETED)
+            if pump.done():
+                problem = pump.result()
+                await self._end(send, problem)
+            else:
+                pump.cancel()
+                await asyncio.wait({pump})
+                await self._chat.record(call.finished(CLIENT_GONE, "the client went away before the last byte"))
+        finally:
+            for task in (pump, gone):
+                task.cancel()
+            self._reply.close()
+            self._chat.leave(call.version)
+
+    async def _end(self, send: Send, problem: Problem | None) -> None:
+        try:
+            await self._chat.record(self._call.finished(200) if problem is None else self._call.finished(problem.status, str(problem)))
+        except Problem as error:
+            problem = error
+        last = event(b"[DONE]") if problem is None else event(to_json(problem.body()))
+        await send({"type": "http.response.body", "body": last, "more_body": False})
+
+    async def _pump(self, send: Send) -> Problem | None:
+        """Pass the engine's events on; what went wrong on its side, if anything."""
+        headers = {**self._call.headers, "content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}
+        raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+        await send({"type": "http.response.start", "status": 200, "headers": raw})
+        events = Events()
+        finished = False
+        try:
+            async for chunk in self._reply.content.iter_any():
+                for data in events.feed(chunk):
+                    if data == b"[DONE]":  # ours comes when the row is durable
+                        continue
+                    part = from_json(data)
+                    if "error" in part:
+                        return Problem(502, f"the model server broke off: {part['error']}", "engine_error")
+                    finished |= any(choice.get("finish_reason") for choice in part["choices"])
+                    self._take(part)
+                    if part["choices"] or self._wants_usage:
+                        await send({"type": "http.response.body", "body": event(to_json(part)), "more_body": True})
+        except (TimeoutError, aiohttp.ClientError) as error:
+            return _engine_problem(error)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            return Problem(502, f"the model server sent something that is no chunk ({error!r})", "engine_error")
+        return None if finished else Problem(502, "the model server ended its answer in the middle", "engine_error")
+
+    def _take(self, part: dict) -> None:
+        """Note what a chunk says and put our names on it."""
+        call = self._call
+        call.count(part.get("usage"))
+        part |= {"id": call.id, "model": call.loop}
+        for choice in part["choices"]:
+            delta = choice.get("delta") or {}
+            text = delta.get("content") or "".join((t.get("function") or {}).get("arguments") or "" for t in delta.get("tool_calls") or ())
+            if text and call.first_token_ms is None:
+                call.first_token_ms = call.elapsed_ms
+            call.answer += text
+
+
+def _engine_problem(error: Exception) -> Problem:
+    if isinstance(error, TimeoutError):
+        return Problem(504, "the model server took too long", "engine_timeout")
+    return Problem(502, f"the model server cannot be reached or broke off ({type(error).__name__}: {error})", "engine_unreachable")
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

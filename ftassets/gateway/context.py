@@ -1,0 +1,35 @@
+"""How many tokens an answer may have so that the request fits into the engine: one that does not fit would end it for everybody."""
+
+import asyncio
+from functools import lru_cache
+from pathlib import Path
+
+from tokenizers import Tokenizer
+
+from ftassets.domain.release.version import MERGED
+
+MARGIN = 128  # tokens for what the chat template adds, and for the engine's last block
+
+
+class Context:
+    """Counts with the version's own tokenizer, and only where the number of bytes leaves a doubt."""
+
+    def __init__(self, versions: Path, limit: int) -> None:
+        """`limit` is the number of tokens, prompt and answer, one request may have in the engine."""
+        self._limit = limit - MARGIN
+        self._tokenizer = lru_cache(maxsize=4)(lambda digest: _load(versions / digest / MERGED / "tokenizer.json"))
+
+    async def room(self, digest: str, text: bytes, wanted: int) -> int:
+        """Tokens left for the answer to a prompt, at most `wanted`; below 1 the prompt itself is too long."""
+        room = self._limit - len(text)  # a token has at least one byte
+        if room < wanted:
+            room = self._limit - await asyncio.to_thread(self._count, digest, text.decode())
+        return min(room, wanted)
+
+    def _count(self, digest: str, text: str) -> int:
+        tokenizer = self._tokenizer(digest)
+        return len(text.encode()) if tokenizer is None else len(tokenizer.encode(text, add_special_tokens=False).ids)
+
+
+def _load(path: Path) -> Tokenizer | None:
+    return Tokenizer.from_file(str(path)) if path.exists() else None

@@ -1,0 +1,21 @@
+"""`POST /v1/feedback`: what a user says of an answer."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, StringConstraints, model_validator
+
+
+class FeedbackRequest(BaseModel):
+    """What a user says of an answer; at least one of rating and correction."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    rating: Literal["up", "down"] | None = None
+    correction: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=20_000)] | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> "FeedbackRequest":
+        if self.rating is None and self.correction is None:
+            raise ValueError("give a rating (up or down), a correction, or both")
+        return self

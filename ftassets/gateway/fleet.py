@@ -1,0 +1,155 @@
+"""The model servers that are wanted: brought up, warmed, watched, and drained before they are stopped."""
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from functools import lru_cache
+from pathlib import Path
+
+import aiohttp
+
+from ftassets.backends.artifacts.versions import VersionDamaged, load_manifest
+from ftassets.backends.model_client.external import ENDPOINT
+from ftassets.gateway.model_hosts.base import HostError, ModelHost
+
+log = logging.getLogger(__name__)
+
+TICK = 1.0
+TICK_WHILE_WAITING = 0.1
+TRY_AGAIN = 30.0  # seconds until a server that was given up is started once more
+START_TIMEOUT = 180.0
+
+
+class Fleet:
+    """Which versions can answer now, at which URL, and how many answers each still owes."""
+
+    def __init__(self, host: ModelHost, versions: Path, session: aiohttp.ClientSession) -> None:
+        self.ready: dict[str, str] = {}
+        self.failures: dict[str, str] = {}
+        self._host = host
+        self._versions = versions
+        self._session = session
+        self._owed: Counter[str] = Counter()
+        self._held: Counter[str] = Counter()
+        self._try_at: dict[str, float] = {}
+        self._wake = asyncio.Event()
+        self.external = lru_cache(maxsize=64)(lambda digest: (versions / digest / ENDPOINT).exists())  # whether others serve a version
+
+    def enter(self, digest: str) -> None:
+        """A request was given to this version: its server stays until `leave`."""
+        self._owed[digest] += 1
+
+    def leave(self, digest: str) -> None:
+        """The version owes one answer less."""
+        self._owed[digest] -= 1
+
+    def wake(self) -> None:
+        """What is wanted has changed."""
+        self._wake.set()
+
+    @asynccontextmanager
+    async def up(self, digest: str) -> AsyncIterator[str]:
+        """Base URL of a version's server once it answers; wanted at least until the block ends. Raises HostError."""
+        self._held[digest] += 1
+        try:
+            self.failures.pop(digest, None)
+            self._try_at.pop(digest, None)  # somebody asks: an earlier failure does not count
+            self.wake()
+            give_up = time.monotonic() + START_TIMEOUT
+            while digest not in self.ready:
+                if digest in self.failures:
+                    raise HostError(f"version {digest[:12]}: {self.failures[digest]}")
+                if time.monotonic() > give_up:
+                    raise HostError(f"version {digest[:12]}: its server did not answer within {START_TIMEOUT:.0f} s")
+                await asyncio.sleep(0.05)
+            yield self.ready[digest]
+        finally:
+            self._held[digest] -= 1
+
+    async def run(self, wanted: Callable[[], set[str]]) -> None:
+        """Keep the servers as wanted, for ever. What goes wrong is logged and tried again."""
+        while True:
+            waiting = False
+            try:
+                waiting = await self._reconcile(wanted)
+            except (HostError, OSError) as error:
+                log.error("model servers: %s", error)
+                self.failures |= {digest: str(error) for digest in self._needed(wanted()) - self.ready.keys()}
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), TICK_WHILE_WAITING if waiting else TICK)
+            self._wake.clear()
+
+    def _needed(self, wanted: set[str]) -> set[str]:
+        return wanted | {digest for digest, count in self._held.items() if count}
+
+    async def _reconcile(self, wanted: Callable[[], set[str]]) -> bool:
+        """One look; returns whether something is still to come."""
+        running = await self._host.running()
+        needed = self._needed(wanted())
+        for digest in self.ready.keys() - (needed & running.keys()):
+            del self.ready[digest]
+        for digest in running.keys() - needed:
+            if not self._owed[digest]:
+                log.info("stopping the server of %s", digest[:12])
+                await self._host.stop(digest)
+        for digest in needed - running.keys():
+            await self._start(digest)
+        # every look awaits: a version that was given up meanwhile must not become ready again
+        await asyncio.gather(*(self._look(digest, running[digest]) for digest in needed & running.keys()))
+        draining = any(self._owed[digest] for digest in running.keys() - needed)
+        return draining or bool(needed - self.ready.keys() - self.failures.keys())
+
+    async def _start(self, digest: str) -> None:
+        now = time.monotonic()
+        if now < self._try_at.get(digest, 0.0):
+            return
+        if digest not in self.failures and (failure := await self._host.failure(digest)):
+            await self._host.stop(digest)
+            return self._give_up(digest, failure)
+        log.info("starting the server of %s", digest[:12])
+        try:
+            await self._host.start(digest, self._versions / digest)
+        except (HostError, OSError) as error:  # the other versions' servers must not suffer
+            return self._give_up(digest, str(error))
+        self.failures.pop(digest, None)
+
+    def _give_up(self, digest: str, why: str) -> None:
+        log.error("version %s: %s", digest[:12], why)
+        self.failures[digest] = why
+        self._try_at[digest] = time.monotonic() + TRY_AGAIN
+
+    async def _look(self, digest: str, url: str) -> None:
+        try:
+            async with self._session.get(f"{url}/health", timeout=aiohttp.ClientTimeout(total=5)) as reply:
+                status = reply.status
+        except TimeoutError:
+            return  # busy is not dead: the process runs, and requests have their own timeout
+        except aiohttp.ClientError:
+            self.ready.pop(digest, None)
+            return
+        if status != 200:
+            log.error("the server of %s says it is unhealthy (%d): starting it again", digest[:12], status)
+            self.ready.pop(digest, None)
+            await self._host.stop(digest)
+        elif self.ready.get(digest) != url and time.monotonic() >= self._try_at.get(digest, 0.0):
+            await self._warm(digest, url)
+
+    async def _warm(self, digest: str, url: str) -> None:
+        """A first request with the version's own settings: the engine takes its sampling from the first request it sees."""
+        try:
+            generation = load_manifest(self._versions, digest).generation
+            body = {"messages": [{"role": "user", "content": "ready?"}], "max_tokens": 1, "temperature": generation.get("temperature", 0.0)}
+            async with self._session.post(f"{url}/v1/chat/completions", json=body, timeout=aiohttp.ClientTimeout(total=60)) as reply:
+                if reply.status != 200:  # it will say so again, and somebody else's server counts every request
+                    return self._give_up(digest, f"its server answered the first request with {reply.status}: {(await reply.text())[:500]}")
+        except VersionDamaged as error:
+            self.failures[digest] = str(error)
+        except (TimeoutError, aiohttp.ClientError) as error:
+            self.failures[digest] = f"its server did not answer the first request ({error or type(error).__name__})"
+        else:
+            self.failures.pop(digest, None)
+            self.ready[digest] = url
+            log.info("the server of %s answers at %s", digest[:12], url)

@@ -1,0 +1,143 @@
+"""A model served elsewhere as if it ran here: a loopback address that passes requests on, with the model's name and key."""
+
+import logging
+import time
+from pathlib import Path
+
+import aiohttp
+from aiohttp import web
+from pydantic_core import from_json, to_json
+
+from ftassets.backends.artifacts.versions import VersionDamaged
+from ftassets.backends.model_client.external import KeyMissing, external_model, key_of
+from ftassets.domain.release.version import ExternalModel
+from ftassets.gateway.model_hosts.base import HostError, ModelHost
+
+log = logging.getLogger(__name__)
+
+LOOK_EVERY = 10.0  # seconds between looks at an endpoint that answers
+FAILED_LOOKS = 3  # in a row, a second apart, before it counts as gone
+MAX_BODY = 4_000_000  # bytes: more than a client may send the gateway
+_OURS = {401, 402, 403, 404}  # what key, model name or account are at fault for is no mistake of the client
+_CONNECT = aiohttp.ClientTimeout(total=None, sock_connect=5)  # whoever asks decides how long an answer may take
+_LOOK = aiohttp.ClientTimeout(total=5)
+
+
+class Relay:
+    """One endpoint. Everybody who can ask a model server here can ask it: the address is on loopback."""
+
+    def __init__(self, model: ExternalModel, session: aiohttp.ClientSession) -> None:
+        """Raises KeyMissing."""
+        self._model = model
+        self._session = session
+        self._key = key_of(model)
+        self._looked = 0.0
+        self._failed = 0
+        self._runner: web.AppRunner | None = None
+        self.url = ""
+
+    async def open(self) -> None:
+        """Listen, once the endpoint answers. Raises HostError."""
+        if why := await self._look():
+            raise HostError(why)
+        self._looked = time.monotonic()
+        app = web.Application(client_max_size=MAX_BODY)
+        app.add_routes([web.get("/health", self._health), web.post("/v1/chat/completions", self._chat)])
+        # cancelled with its client, a handler lets go of the endpoint too
+        self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1.0)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        host, port = self._runner.addresses[0][:2]
+        self.url = f"http://{host}:{port}"
+
+    async def close(self) -> None:
+        """Stop listening."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def _health(self, request: web.Request) -> web.Response:
+        if self._failed or time.monotonic() - self._looked > LOOK_EVERY:
+            why = await self._look()
+            self._looked = time.monotonic()
+            self._failed = self._failed + 1 if why else 0
+            if why:
+                log.warning("%s", why)
+        return web.json_response({"failed_looks": self._failed}, status=200 if self._failed < FAILED_LOOKS else 503)
+
+    async def _look(self) -> str | None:
+        """Why the endpoint does not answer. Any answer but a server's error counts: not all list their models."""
+        try:
+            url = f"{self._model.url}/models"
+            async with self._session.get(url, headers=self._headers(), timeout=_LOOK, allow_redirects=False) as reply:
+                return f"the endpoint at {self._model.url} answers {reply.status}" if reply.status >= 500 else None
+        except (TimeoutError, aiohttp.ClientError) as error:
+            return f"the endpoint at {self._model.url} does not answer ({error or type(error).__name__})"
+
+    async def _chat(self, request: web.Request) -> web.StreamResponse:
+        if request.content_type != "application/json":  # what a web page can send to loopback unasked is not
+            return self._refused(415, "the body must be application/json")
+        body = to_json({**from_json(await request.read()), "model": self._model.model})
+        headers = {**self._headers(), "content-type": "application/json"}
+        url = f"{self._model.url}/chat/completions"
+        try:
+            # a redirect would take the key to another place
+            reply = await self._session.post(url, data=body, headers=headers, timeout=_CONNECT, allow_redirects=False)
+        except (TimeoutError, aiohttp.ClientError) as error:
+            return self._refused(502, f"the endpoint at {self._model.url} does not answer ({error or type(error).__name__})")
+        async with reply:
+            if reply.status != 200:
+                said = (await reply.content.read(500)).decode(errors="replace")
+                status = 502 if reply.status in _OURS or not 400 <= reply.status < 500 else reply.status
+                return self._refused(status, f"the endpoint at {self._model.url} answered {reply.status}: {said}")
+            passed = web.StreamResponse(headers={"content-type": reply.headers.get("content-type", "application/json")})
+            await passed.prepare(request)
+            async for chunk in reply.content.iter_any():
+                await passed.write(chunk)
+            await passed.write_eof()
+            return passed
+
+    def _headers(self) -> dict[str, str]:
+        return {"authorization": f"Bearer {self._key}"} if self._key else {}
+
+    def _refused(self, status: int, why: str) -> web.Response:
+        clean = why.replace(self._key, "***") if self._key else why
+        return web.json_response({"detail": clean}, status=status)
+
+
+class Hosts:
+    """Runs our own versions on a host, and gives those that are served elsewhere an address here."""
+
+    def __init__(self, own: ModelHost, session: aiohttp.ClientSession) -> None:
+        self.context = own.context
+        self._own = own
+        self._session = session
+        self._relays: dict[str, Relay] = {}
+
+    async def start(self, digest: str, folder: Path) -> None:
+        """Raises HostError: the endpoint does not answer, its key is not there, or what the own host says."""
+        try:
+            model = external_model(folder)
+            if model is None:
+                return await self._own.start(digest, folder)
+            relay = Relay(model, self._session)
+        except (KeyMissing, VersionDamaged) as error:
+            raise HostError(str(error)) from error
+        await relay.open()
+        self._relays[digest] = relay
+
+    async def stop(self, digest: str) -> None:
+        if relay := self._relays.pop(digest, None):
+            await relay.close()
+        else:
+            await self._own.stop(digest)
+
+    async def running(self) -> dict[str, str]:
+        return {**await self._own.running(), **{digest: relay.url for digest, relay in self._relays.items()}}
+
+    async def failure(self, digest: str) -> str | None:
+        return None if digest in self._relays else await self._own.failure(digest)
+
+    async def aclose(self) -> None:
+        """End all relays; the own host's servers go on."""
+        while self._relays:
+            await self._relays.popitem()[1].close()

@@ -1,0 +1,293 @@
+"""Who answers a request, and the few verbs that change it: admission, transitions, leases."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+
+from ftassets.backends.artifacts.releases import NotApproved, Releases
+from ftassets.backends.artifacts.versions import VersionDamaged, load_manifest, verify
+from ftassets.backends.serving.base import Refused, Shift
+from ftassets.backends.signer.base import SignatureInvalid, Signer
+from ftassets.config.home import Home
+from ftassets.config.loop import LoopConfig
+from ftassets.domain.release.attestation import objections, override_of
+from ftassets.domain.release.statement import read_statement
+from ftassets.domain.release.version import VersionManifest
+from ftassets.domain.rollout.endpoint import EndpointState, NotPossible
+from ftassets.gateway.fleet import Fleet
+from ftassets.gateway.journal import Journal
+
+log = logging.getLogger(__name__)
+
+
+class UnknownLoop(Exception):
+    """No loop has this name."""
+
+
+class Unavailable(Exception):
+    """Nobody can answer now; the message says what to do. `route` is set when a version was to answer."""
+
+    def __init__(self, message: str, route: "Route | None" = None) -> None:
+        super().__init__(message)
+        self.route = route
+
+
+@dataclass(frozen=True)
+class Route:
+    """The version that answers a request: base URL of its server and the probability (0..1) it was chosen with."""
+
+    loop: str
+    version: str
+    url: str
+    share: float
+
+
+class Router:
+    """Desired state of all loops. Reading is synchronous; every change is on disk before its verb returns."""
+
+    def __init__(
+        self, home: Home, loops: Mapping[str, LoopConfig], fleet: Fleet, signer: Signer, clock: Callable[[], float] = time.time
+    ) -> None:
+        self.loops = loops
+        self.fleet = fleet
+        self._home = home
+        self._releases = Releases(home.releases, signer)
+        self._clock = clock
+        self._journal = Journal(home.gateway)
+        self._states = {loop: self._journal.state(loop) for loop in loops}
+        self._blocked: dict[tuple[str, str], str] = {}
+        self._lock = asyncio.Lock()
+        self.generation = lru_cache(maxsize=64)(lambda digest: load_manifest(home.versions, digest).generation)
+
+    async def open(self) -> None:
+        """Check files and signature of every version that has or may get traffic: a damaged one gets none.
+
+        Production whose key was revoked goes on: revoking a key must not be an outage. Candidate and standby would gain
+        traffic by it and go.
+        """
+        await self._expire()  # a lease may have run out while nobody looked
+        for loop, state in self.states().items():
+            for digest in filter(None, (state.production, state.candidate, state.standby)):
+                try:
+                    await asyncio.to_thread(self._check_serving, loop, digest, digest == state.production)
+                except Refused as error:
+                    log.error("%s: %s", loop, error)
+                    self._blocked[loop, digest] = str(error)
+            damaged = {digest: why for (name, digest), why in self._blocked.items() if name == loop}
+            sound = state.without(damaged, self._clock())
+            if sound != state:
+                await self._move_first(loop, "rollback", "gateway", "; ".join(damaged.values()), sound)
+
+    async def run(self) -> None:
+        """Expire leases each second, for ever."""
+        while True:
+            await asyncio.sleep(1.0)
+            try:
+                await self._expire()
+            except OSError:
+                log.exception("an expired lease took effect but could not be written down")
+
+    # reading
+
+    def state(self, loop: str) -> EndpointState:
+        """Raises UnknownLoop."""
+        if loop not in self._states:
+            raise UnknownLoop(f"there is no loop {loop!r}; there are {', '.join(sorted(self._states)) or 'none'}")
+        return self._states[loop]
+
+    def states(self) -> dict[str, EndpointState]:
+        """State of every loop."""
+        return dict(self._states)
+
+    def journal(self, after: int) -> list[Shift]:
+        """Changes with a number above `after`."""
+        return self._journal.entries(after)
+
+    def wanted(self) -> set[str]:
+        """Versions whose server must be up."""
+        return {v for loop, state in self._states.items() for v in state.running if (loop, v) not in self._blocked}
+
+    def route(self, loop: str, key: str) -> Route:
+        """Who answers. Raises UnknownLoop, Unavailable."""
+        state = self.state(loop)
+        version = state.choose(loop, key)
+        if version is None:
+            raise Unavailable(f"loop {loop} has no production version yet: release one, then start it")
+        route = Route(loop, version, self.fleet.ready.get(version, ""), state.weights[version] / 100)
+        if (loop, version) in self._blocked or not route.url:
+            raise Unavailable(f"version {version[:12]} of {loop} cannot answer now: {self.why_not(loop, version)}", route)
+        return route
+
+    def why_not(self, loop: str, digest: str) -> str:
+        """Why a version does not answer."""
+        if why := self._blocked.get((loop, digest)):
+            return f"{why} (looked at when the gateway starts)"
+        return self.fleet.failures.get(digest, "its server is starting")
+
+    # changing
+
+    async def stage(self, loop: str, digest: str, seconds: float) -> str:
+        """Bring a version up without traffic; its base URL. Raises UnknownLoop, Refused, HostError."""
+        self.state(loop)
+        await asyncio.to_thread(self._verified, digest)
+        async with self.fleet.up(digest) as url, self._changing(loop) as state:
+            await self._write_first(loop, "stage", "admin", f"for {seconds:.0f} s", state.stage(digest, self._clock() + seconds))
+        return f"{url}/v1"
+
+    async def unstage(self, loop: str, digest: str) -> EndpointState:
+        """End staging. Raises UnknownLoop."""
+        async with self._changing(loop) as state:
+            if digest not in state.staged:
+                return state
+            return await self._write_first(loop, "unstage", "admin", "", state.unstage(digest))
+
+    async def start(self, loop: str, digest: str, weight: int, lease: float, by: str, reason: str) -> EndpointState:
+        """Give a checked version its first share. Raises UnknownLoop, NotPossible, Refused, HostError."""
+        before = self.state(loop)
+        before.start(digest, weight, lease, self._clock())  # say what is impossible before hashing and waiting
+        said = await asyncio.to_thread(self._check_raised, loop, digest)
+        async with self.fleet.up(digest), self._changing(loop) as state:
+            if state.production != before.production:
+                raise NotPossible(f"production of {loop} changed meanwhile: look at its state and start again")
+            self._blocked.pop((loop, digest), None)
+            return await self._write_first(loop, "start", by, "; ".join([reason, *said]), state.start(digest, weight, lease, self._clock()))
+
+    async def ramp(self, loop: str, weight: int, lease: float, by: str, reason: str) -> EndpointState:
+        """Another share for the candidate. Raises UnknownLoop, NotPossible, Refused, HostError."""
+        before = self.state(loop)
+        before.ramp(weight, lease, self._clock())
+        digest = before.candidate or ""
+        said: list[str] = []
+        if weight > before.weight:
+            said = await asyncio.to_thread(self._check_raised, loop, digest)
+        else:
+            await asyncio.to_thread(self._check_signature, loop, digest)
+        async with self.fleet.up(digest), self._changing(loop) as state:
+            if state.candidate != digest:
+                raise NotPossible(f"{digest[:12]} is no longer the candidate")
+            action = "promote" if weight == 100 else "ramp"
+            return await self._write_first(loop, action, by, "; ".join([reason, *said]), state.ramp(weight, lease, self._clock()))
+
+    async def renew(self, loop: str, lease: float) -> EndpointState:
+        """Keep the candidate's share; no journal entry. Raises UnknownLoop, NotPossible, Refused (its lease then runs out)."""
+        if digest := self.state(loop).candidate:
+            await asyncio.to_thread(self._check_signature, loop, digest)
+        async with self._changing(loop) as state:
+            renewed = state.renew(lease, self._clock())
+            await asyncio.to_thread(self._journal.keep, loop, renewed)
+            self._states[loop] = renewed
+            return renewed
+
+    async def rollback(self, loop: str, by: str, reason: str) -> EndpointState:
+        """Candidate out, or back to the standby. Raises UnknownLoop, NotPossible, Refused (the standby is not what was signed)."""
+        async with self._changing(loop) as state:
+            back = state.rollback(self._clock())
+            if back.production != state.production:
+                # its server checked every byte when it started; reading them all again would take longer than a rollback may
+                await asyncio.to_thread(self._check_signature, loop, back.production or "")
+            return await self._move_first(loop, "rollback", by, reason, back)
+
+    async def _expire(self) -> None:
+        now = self._clock()
+        for loop in [name for name, state in self._states.items() if state.expire(now) != state]:
+            async with self._changing(loop) as state:
+                expired = state.expire(now)
+                if expired != state:
+                    lost = expired.candidate != state.candidate
+                    reason = "nobody renewed the candidate's lease" if lost else "time of staged versions is up"
+                    await self._move_first(loop, "expire", "lease", reason, expired)
+
+    @asynccontextmanager
+    async def _changing(self, loop: str) -> AsyncIterator[EndpointState]:
+        """The state as it is now, while nobody else changes it. Held for a file write, never for a model server."""
+        self.state(loop)
+        async with self._lock:
+            yield self._states[loop]
+
+    async def _write_first(self, loop: str, action: str, by: str, reason: str, state: EndpointState) -> EndpointState:
+        """For changes that give traffic: not on disk, not in effect."""
+        await asyncio.to_thread(self._journal.record, loop, action, by, reason, state, self._clock())
+        return self._put(loop, action, by, reason, state)
+
+    async def _move_first(self, loop: str, action: str, by: str, reason: str, state: EndpointState) -> EndpointState:
+        """For changes that take traffic away: in effect at once, even on a full disk."""
+        self._put(loop, action, by, reason, state)
+        await asyncio.to_thread(self._journal.record, loop, action, by, reason, state, self._clock())
+        return state
+
+    def _put(self, loop: str, action: str, by: str, reason: str, state: EndpointState) -> EndpointState:
+        self._states[loop] = state
+        self.fleet.wake()
+        log.info("%s: %s by %s (%s): %s", loop, action, by, reason, {version[:12]: share for version, share in state.weights.items()})
+        return state
+
+    # checks (blocking: call in a thread)
+
+    def _verified(self, digest: str) -> VersionManifest:
+        try:
+            return verify(self._home.versions, digest)
+        except (VersionDamaged, OSError) as error:
+            raise Refused(str(error)) from error
+
+    def _check_raised(self, loop: str, digest: str) -> list[str]:
+        """Everything a version needs to gain traffic; what people said about it, for the journal.
+
+        One that was production before passed all this then: going back to it must not wait for evidence or people.
+        """
+        manifest = self._verified(digest)
+        if any(shift.loop == loop and shift.state.production == digest for shift in self._journal.entries()):
+            self._check_attested(loop, manifest, None)
+            return []
+        payload = self._check_attested(loop, manifest, self._clock())
+        _, _, predicate = read_statement(payload)
+        if predicate.get("adopted"):
+            return [f"adopted without evaluation by {predicate['by']}"]
+        production, compared = self._states[loop].production, str(predicate.get("compared_with"))
+        if production and compared != production:
+            raise Refused(
+                f"version {digest[:12]} was compared with {compared[:12]}, production is {production[:12]}: "
+                "materialize eval_report and release again"
+            )
+        said = [override.sentence] if (override := override_of(predicate)) else []
+        if self.loops[loop].mode == "propose":
+            try:
+                said.append(self._releases.approval(self.loops[loop], digest, str(predicate.get("report_digest"))).sentence)
+            except NotApproved as error:
+                raise Refused(str(error)) from error
+        return said
+
+    def _check_serving(self, loop: str, digest: str, production: bool) -> None:
+        self._check_attested(loop, self._verified(digest), None, revoked_counts=production)
+
+    def _check_signature(self, loop: str, digest: str) -> None:
+        if why := self._blocked.get((loop, digest)):
+            raise Refused(why)
+        try:
+            manifest = load_manifest(self._home.versions, digest)
+        except VersionDamaged as error:
+            raise Refused(str(error)) from error
+        self._check_attested(loop, manifest, None)
+
+    def _check_attested(self, loop: str, manifest: VersionManifest, raised_at: float | None, revoked_counts: bool = False) -> bytes:
+        """The release statement, which allows the version; see `objections` for `raised_at`. Raises Refused."""
+        digest = manifest.digest
+        try:
+            signed = self._releases.read(loop, digest)
+        except OSError as error:
+            raise Refused(f"version {digest[:12]} has no release attestation for loop {loop}: materialize its release first") from error
+        except SignatureInvalid as error:
+            raise Refused(f"version {digest[:12]}: {error}") from error
+        if signed.revoked is not None:
+            revoked = f"version {digest[:12]} was signed by key {signed.key_id[:12]}, which was revoked ({signed.revoked})"
+            if not revoked_counts:
+                again = "release another version" if digest == self._states[loop].standby else "materialize its release again"
+                raise Refused(f"{revoked}: {again}")
+            log.error("%s: %s; it goes on until something else is released", loop, revoked)
+        first = self._states[loop].production is None
+        if why := objections(signed.payload, loop, digest, manifest.files, manifest.generation, raised_at, first):
+            raise Refused(f"version {digest[:12]}: {'; '.join(why)}")
+        return signed.payload

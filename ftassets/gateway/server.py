@@ -1,0 +1,141 @@
+"""The gateway as one asyncio program: public and admin listener, leases, model servers, and the writer of the log."""
+
+import asyncio
+import contextlib
+import json
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+
+import aiohttp
+import uvicorn
+from filelock import FileLock, Timeout
+from starlette.types import ASGIApp
+
+from ftassets.backends.signer.folder import Ed25519Signer
+from ftassets.config.home import Home
+from ftassets.config.loop import LoopConfig
+from ftassets.config.profiles import traffic_log
+from ftassets.durable import secret, write_durably
+from ftassets.gateway.admin import admin_app
+from ftassets.gateway.app import public_app
+from ftassets.gateway.chat import Chat
+from ftassets.gateway.context import Context
+from ftassets.gateway.fleet import Fleet
+from ftassets.gateway.metrics import Metrics
+from ftassets.gateway.model_hosts.base import ModelHost
+from ftassets.gateway.model_hosts.external import Hosts
+from ftassets.gateway.recorder import Recorder
+from ftassets.gateway.router import Router
+
+ADMIN_TOKEN = "admin.token"
+USER_SALT = "user.salt"
+ADDRESS = "address.json"
+
+
+class CannotServe(Exception):
+    """The gateway cannot run here; the message says what to change."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a gateway listens; written to `address.json` in its folder for whoever wants to talk to it."""
+
+    public: str
+    admin: str
+    pid: int
+
+
+async def serve(
+    home: Home,
+    loops: Mapping[str, LoopConfig],
+    host: ModelHost,
+    stop: asyncio.Event,
+    *,
+    bind: str = "127.0.0.1",
+    port: int = 0,
+    admin_port: int = 0,
+    started: Callable[[Address], None] = lambda _: None,
+    clock: Callable[[], float] = time.time,
+) -> None:
+    """Serve until `stop` is set; port 0 takes a free one. The admin API is on loopback whatever `bind` is. Raises CannotServe."""
+    try:
+        traffic = traffic_log(home)
+    except ValueError as error:
+        raise CannotServe(str(error)) from error
+    home.gateway.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(home.gateway / "gateway.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise CannotServe(f"another gateway serves {home.root} already: stop it first") from error
+    recorder = Recorder(traffic)
+    tasks: list[asyncio.Task[None]] = []
+    try:
+        with contextlib.closing(_listen(bind, port)) as public, contextlib.closing(_listen("127.0.0.1", admin_port)) as admin:
+            # an engine closes idle connections after 5 s; ours go first, or a request would meet a closing one
+            connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=2)
+            async with aiohttp.ClientSession(connector=connector) as session, contextlib.aclosing(Hosts(host, session)) as hosts:
+                fleet = Fleet(hosts, home.versions, session)
+                router = Router(home, loops, fleet, Ed25519Signer(home.keys), clock)
+                await router.open()
+                metrics = Metrics(home)
+                chat = Chat(router, recorder, metrics, session, Context(home.versions, host.context), secret(home.keys / USER_SALT))
+                servers = [
+                    _Server(_config(public_app(router, recorder, metrics, chat, clock))),
+                    _Server(_config(admin_app(router, secret(home.keys / ADMIN_TOKEN)))),
+                ]
+                background = [asyncio.create_task(fleet.run(router.wanted)), asyncio.create_task(router.run())]
+                listeners = [asyncio.create_task(server.serve([sock])) for server, sock in zip(servers, (public, admin), strict=True)]
+                tasks = [*background, *listeners]
+                while not all(server.started for server in servers):
+                    await asyncio.sleep(0.01)
+                address = Address(_url(public), _url(admin), os.getpid())
+                write_durably(home.gateway / ADDRESS, json.dumps(asdict(address)).encode())
+                started(address)
+                stopping = asyncio.create_task(stop.wait())
+                await asyncio.wait({stopping, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+                for server in servers:
+                    server.should_exit = True
+                await asyncio.gather(*listeners)
+                for task in background:
+                    if task.done():
+                        task.result()  # a background task only ends by an error nobody foresaw: say it and let supervisord start again
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.to_thread(recorder.close)
+        lock.release()
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield  # two servers share this process, so it handles signals itself
+
+
+def _config(app: ASGIApp) -> uvicorn.Config:
+    return uvicorn.Config(app, lifespan="off", log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=8)
+
+
+def _listen(bind: str, port: int) -> socket.socket:
+    # with the protocol named: asyncio turns Nagle's delay (40 ms an answer) off only where it sees TCP
+    sock = socket.socket(socket.AF_INET6 if ":" in bind else socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((bind, port))
+    except OSError as error:
+        sock.close()
+        raise CannotServe(f"port {port} on {bind} cannot be used ({error.strerror}): stop what uses it or choose another") from error
+    sock.listen(2048)
+    sock.setblocking(False)
+    return sock
+
+
+def _url(sock: socket.socket) -> str:
+    host, port = sock.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

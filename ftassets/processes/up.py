@@ -1,0 +1,362 @@
+"""`ftassets up`: every process of a home under one supervisord, which restarts what dies and leaves nothing behind."""
+
+import argparse
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import psutil
+from filelock import FileLock, Timeout
+
+import ftassets
+from ftassets.config.home import Home
+from ftassets.config.loop_files import LOOPS
+from ftassets.durable import write_durably
+from ftassets.processes.supervisord_conf import group, program, supervisor_socket, supervisord
+
+MARK = "FTASSETS_SUPERVISED"  # in the environment of every process below supervisord: its home
+READY_SECONDS = 120.0
+STOP_SECONDS = 30.0
+DEFINITIONS = "ftassets.definitions"
+
+
+class UpFailed(Exception):
+    """The processes cannot run; the message says what to change."""
+
+
+@dataclass(frozen=True)
+class Ports:
+    """TCP ports of one home; all but the gateway's are on loopback."""
+
+    gateway: int = 8100
+    admin: int = 8101
+    ui: int = 3000
+    code: int = 4266
+
+
+@dataclass(frozen=True)
+class Running:
+    """A live `up`: its process and its ports."""
+
+    pid: int
+    created: float
+    ports: Ports
+
+
+def up(
+    home: Home,
+    ports: Ports = Ports(),
+    *,
+    definitions: str | None = DEFINITIONS,
+    loops: Path = LOOPS,
+    bind: str = "127.0.0.1",
+    dagster_home: Path | None = None,
+    foreground: bool = True,
+    say: Callable[[str], None] = print,
+) -> None:
+    """Run all processes of a home. Raises UpFailed: it runs already, a port is taken, a process does not come up.
+
+    In the foreground it returns after SIGINT, SIGTERM or SIGHUP, when every process has ended (call it from the main thread). In the
+    background it returns when all processes answer; `down` ends them. `definitions` None leaves Dagster out. `dagster_home` is the
+    folder of dagster.yaml: by default what DAGSTER_HOME names, else the folder above the package.
+    """
+    if foreground:
+        _foreground(home, ports, definitions, loops, bind, dagster_home, say)
+    else:
+        _background(home, ports, definitions, loops, bind, dagster_home)
+
+
+def running(home: Home) -> Running | None:
+    """The `up` that serves this home now."""
+    try:
+        content = json.loads((home.processes / "up.json").read_bytes())
+        found = Running(content["pid"], content["created"], Ports(**content["ports"]))
+        process = psutil.Process(found.pid)
+        alive = abs(process.create_time() - found.created) < 0.05 and process.status() != psutil.STATUS_ZOMBIE
+    except (OSError, ValueError, KeyError, TypeError, psutil.NoSuchProcess):
+        return None
+    return found if alive else None
+
+
+def down(home: Home) -> bool:
+    """End every process of a home; whether an `up` was running."""
+    found = running(home)
+    if found:
+        process = psutil.Process(found.pid)
+        process.terminate()
+        try:
+            process.wait(STOP_SECONDS + 10)
+        except psutil.TimeoutExpired:
+            process.kill()
+    end_strays(home)
+    return found is not None
+
+
+def end_strays(home: Home) -> list[int]:
+    """End what an earlier life of this home left: trainers, run workers, model servers. Returns their process ids."""
+    own = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
+    strays = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.pid not in own and process.environ().get(MARK) == str(home.root.resolve()):
+                strays.append(process)
+    for process in strays:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.terminate()
+    _, alive = psutil.wait_procs(strays, timeout=5)
+    for process in alive:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(alive, timeout=5)
+    return [process.pid for process in strays]
+
+
+def _foreground(
+    home: Home, ports: Ports, definitions: str | None, loops: Path, bind: str, dagster_home: Path | None, say: Callable[[str], None]
+) -> None:
+    home.processes.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(home.processes / "up.lock")  # the system lets go of it however we end
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise UpFailed(_runs_already(home, running(home))) from error
+    state = home.processes / "up.json"
+    try:
+        if strays := end_strays(home):
+            say(f"ended {len(strays)} process(es) an earlier run left behind")
+        _need_free(ports, bind, definitions is not None)
+        environment = _environment(home, dagster_home, needed=definitions is not None)
+        _write_conf(home, ports, definitions, loops, bind)
+        me = Running(os.getpid(), psutil.Process().create_time(), ports)
+        write_durably(state, json.dumps(asdict(me)).encode())
+        _supervise(home, ports, definitions is not None, environment, say)
+    finally:
+        end_strays(home)
+        state.unlink(missing_ok=True)
+        lock.release()
+
+
+def _supervise(home: Home, ports: Ports, dagster: bool, environment: dict[str, str], say: Callable[[str], None]) -> None:
+    """Run supervisord until a signal says stop; one that dies takes its children along and is started again."""
+    guard = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
+    command = [*guard, sys.executable, "-m", "supervisor.supervisord", "-c", str(home.processes / "supervisord.conf")]
+    with _signals() as stop:
+        while not stop:
+            began = time.monotonic()
+            child = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, start_new_session=True)
+            try:
+                _watch(child, stop, home, ports, dagster, say)
+            finally:
+                _end(child)
+            if not stop and time.monotonic() - began < 5:
+                raise UpFailed(f"supervisord ended at once (code {child.returncode}): see {home.processes / 'logs' / 'supervisord.log'}")
+            end_strays(home)
+
+
+def _watch(child: subprocess.Popen, stop: list[int], home: Home, ports: Ports, dagster: bool, say: Callable[[str], None]) -> None:
+    """Wait for the end of supervisord or a signal; say once what runs where."""
+    silent = _addresses(ports, dagster)
+    give_up = time.monotonic() + READY_SECONDS
+    while child.poll() is None and not stop:
+        if silent:
+            silent = {name: url for name, url in silent.items() if not _answers(url)}
+            if not silent:
+                write_durably(home.processes / "ready.json", json.dumps({"pid": os.getpid()}).encode())
+                ui = f", Dagster http://127.0.0.1:{ports.ui}" if dagster else ""
+                say(f"gateway http://127.0.0.1:{ports.gateway}/v1{ui}; Ctrl-C ends all processes")
+            elif time.monotonic() > give_up:
+                say(f"{' and '.join(silent)} did not answer within {READY_SECONDS:.0f} s: see {home.processes / 'logs'}")
+                silent = {}
+        time.sleep(0.2)
+
+
+def _background(home: Home, ports: Ports, definitions: str | None, loops: Path, bind: str, dagster_home: Path | None) -> None:
+    if found := running(home):
+        raise UpFailed(_runs_already(home, found))
+    logs = home.processes / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    (home.processes / "ready.json").unlink(missing_ok=True)
+    command = [sys.executable, "-m", "ftassets.processes.up", "--loops", str(loops), "--bind", bind]
+    command += [argument for field in fields(Ports) for argument in (f"--{field.name}-port", str(getattr(ports, field.name)))]
+    command += ["--definitions", definitions] if definitions else []
+    command += ["--dagster-home", str(dagster_home)] if dagster_home else []
+    with (logs / "up.log").open("wb") as log:
+        child = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env={**os.environ, "FTASSETS_HOME": str(home.root)},
+        )
+    give_up = time.monotonic() + READY_SECONDS
+    while not _ready(home, child.pid):
+        if child.poll() is not None:
+            lines = (logs / "up.log").read_text(errors="replace").strip().splitlines()
+            raise UpFailed(lines[-1] if lines else f"the processes of {home.root} ended at once (code {child.returncode})")
+        if time.monotonic() > give_up:
+            _end(child)
+            raise UpFailed(f"the processes of {home.root} did not come up within {READY_SECONDS:.0f} s: see {logs}")
+        time.sleep(0.1)
+
+
+def _runs_already(home: Home, found: Running | None) -> str:
+    return f"ftassets already runs in {home.root}{f' (pid {found.pid})' if found else ''}: stop that one first"
+
+
+def _ready(home: Home, pid: int) -> bool:
+    try:
+        return json.loads((home.processes / "ready.json").read_bytes())["pid"] == pid
+    except (OSError, ValueError):
+        return False
+
+
+def _write_conf(home: Home, ports: Ports, definitions: str | None, loops: Path, bind: str) -> None:
+    processes = home.processes
+    shutil.rmtree(processes / "programs", ignore_errors=True)  # model servers of an earlier life: the gateway asks for what it needs
+    for folder in (processes / "programs", processes / "logs", home.dagster_storage):
+        folder.mkdir(parents=True, exist_ok=True)
+    socket_folder = supervisor_socket(processes).parent
+    socket_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if socket_folder.stat().st_uid != os.getuid():
+        raise UpFailed(f"{socket_folder} belongs to another user: remove it or set XDG_RUNTIME_DIR")
+    commands = {
+        "gateway": [
+            "-m",
+            "ftassets.gateway",
+            "--host",
+            bind,
+            "--port",
+            str(ports.gateway),
+            "--admin-port",
+            str(ports.admin),
+            "--loops",
+            str(loops),
+        ],
+    }
+    if definitions:
+        workspace = processes / "workspace.yaml"
+        location = {"host": "127.0.0.1", "port": ports.code, "location_name": "ftassets"}
+        workspace.write_text(json.dumps({"load_from": [{"grpc_server": location}]}))  # JSON is YAML
+        commands |= {
+            "code": [
+                "-m",
+                "dagster",
+                "code-server",
+                "start",
+                "-m",
+                definitions,
+                "-h",
+                "127.0.0.1",
+                "-p",
+                str(ports.code),
+                "--use-python-environment-entry-point",
+                "--location-name",
+                "ftassets",
+            ],
+            "ui": ["-m", "dagster_webserver", "-h", "127.0.0.1", "-p", str(ports.ui), "-w", str(workspace)],
+            "daemon": ["-m", "dagster._daemon", "run", "-w", str(workspace)],
+        }
+    sections = [program(name, [sys.executable, *arguments], processes) for name, arguments in commands.items()]
+    text = "\n".join([supervisord(processes), *sections, group("ftassets", list(commands))])
+    (processes / "supervisord.conf").write_text(text)
+
+
+def _environment(home: Home, dagster_home: Path | None, needed: bool) -> dict[str, str]:
+    folder = dagster_home or Path(os.environ.get("DAGSTER_HOME") or Path(ftassets.__file__).parents[1])
+    if needed and not (folder / "dagster.yaml").exists():
+        raise UpFailed(f"there is no dagster.yaml in {folder}: set DAGSTER_HOME to the folder that has it")
+    return {
+        "OMP_WAIT_POLICY": "PASSIVE",  # runs, servers and trainers share the cores: a thread that waits must not hold one
+        **os.environ,
+        "FTASSETS_HOME": str(home.root),
+        "DAGSTER_HOME": str(folder.resolve()),
+        "PYTHONUNBUFFERED": "1",
+        "FTASSETS_DAGSTER_STORAGE": str(home.dagster_storage),
+        MARK: str(home.root.resolve()),
+    }
+
+
+def _need_free(ports: Ports, bind: str, dagster: bool) -> None:
+    for name, port in asdict(ports).items():
+        if name in ("ui", "code") and not dagster:
+            continue
+        host = bind if name == "gateway" else "127.0.0.1"
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+            except OSError as error:
+                reason = f"port {port} ({name}) cannot be used ({error.strerror}): stop what uses it or choose another"
+                raise UpFailed(reason) from error
+
+
+def _addresses(ports: Ports, dagster: bool) -> dict[str, str]:
+    found = {"gateway": f"http://127.0.0.1:{ports.gateway}/health"}
+    return found | ({"webserver": f"http://127.0.0.1:{ports.ui}/server_info"} if dagster else {})
+
+
+def _answers(url: str) -> bool:
+    try:
+        urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=2).close()
+    except urllib.error.HTTPError:
+        return True  # a version that is still starting makes the gateway's health 503
+    except OSError:
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[list[int]]:
+    """Signals that asked to stop, as they come."""
+    came: list[int] = []
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    old = {number: signal.signal(number, lambda number, _: came.append(number)) for number in numbers}
+    try:
+        yield came
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)
+
+
+def _end(child: subprocess.Popen) -> None:
+    child.terminate()
+    try:
+        child.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
+
+
+def main() -> int:
+    """`up` in this process, for `foreground=False`."""
+    parser = argparse.ArgumentParser(prog="python -m ftassets.processes.up")
+    parser.add_argument("--loops", type=Path, default=LOOPS)
+    parser.add_argument("--bind", default="127.0.0.1")
+    parser.add_argument("--definitions")
+    parser.add_argument("--dagster-home", type=Path)
+    for field in fields(Ports):
+        parser.add_argument(f"--{field.name}-port", type=int, default=field.default)
+    args = parser.parse_args()
+    ports = Ports(**{field.name: getattr(args, f"{field.name}_port") for field in fields(Ports)})
+    try:
+        up(Home.from_env(), ports, definitions=args.definitions, loops=args.loops, bind=args.bind, dagster_home=args.dagster_home)
+    except UpFailed as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,43 @@
+"""`python -m ftassets.testing.gateway_process URLS PORT [LOOP]`: a gateway whose engines run elsewhere; for tests that kill it."""
+
+import asyncio
+import json
+import signal
+import sys
+from pathlib import Path
+
+from ftassets.config.home import Home
+from ftassets.gateway.server import serve
+from ftassets.testing.releases import loop_config
+
+
+class ElsewhereHost:
+    """Servers that somebody else runs: `urls` by digest."""
+
+    context = 4096
+
+    def __init__(self, urls: dict[str, str]) -> None:
+        self._urls = urls
+
+    async def start(self, digest: str, folder: Path) -> None:
+        """They run already."""
+
+    async def stop(self, digest: str) -> None:
+        """They go on."""
+
+    async def running(self) -> dict[str, str]:
+        return self._urls
+
+    async def failure(self, digest: str) -> str | None:
+        return None
+
+
+async def main() -> None:
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    urls, port, loop = json.loads(sys.argv[1]), int(sys.argv[2]), sys.argv[3] if len(sys.argv) > 3 else "support"
+    await serve(Home.from_env(), {loop: loop_config(loop)}, ElsewhereHost(urls), stop, port=port)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,67 @@
+"""Versions and attestations for tests that need no model."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from ftassets.backends.artifacts.versions import file_digests, load_manifest, publish
+from ftassets.backends.signer.folder import Ed25519Signer
+from ftassets.config.home import Home
+from ftassets.config.loop import LoopConfig
+from ftassets.domain.release.attestation import statement
+from ftassets.domain.release.version import VersionManifest
+
+
+def loop_config(name: str = "support", **changes: Any) -> LoopConfig:
+    return LoopConfig.model_validate(
+        {
+            "name": name,
+            "base_model": "tiny",
+            "golden_set": "golden.jsonl",
+            "dataset": {"seed": "seed.jsonl"},
+            "task": {"system_prompt": "Answer with the tool call.", "max_tokens": 48},
+            "gates": [{"metric": "exact_match", "better_than": "production"}],
+            **changes,
+        }
+    )
+
+
+def make_version(home: Home, content: str) -> str:
+    """A published version whose weights are `content`; its digest."""
+    staging = home.root / f"staging-{content}"
+    (staging / "merged").mkdir(parents=True)
+    (staging / "merged" / "model.safetensors").write_text(content)
+    manifest = VersionManifest(
+        kind="adapter",
+        base_model="tiny",
+        files=file_digests(staging),
+        tokenizer_digest="0" * 64,
+        generation={"temperature": 0.0, "max_tokens": 32},
+    )
+    return publish(staging, manifest, home.versions)
+
+
+def attest(home: Home, loop: str, digest: str, keys: Path | None = None, verdict: str = "PASS", **predicate: Any) -> Path:
+    """Sign a release of the version as it lies on disk; the envelope's path."""
+    path = home.releases / loop / f"{digest}.dsse.json"
+    others = sorted(set(path.parent.glob("*.dsse.json")) - {path}, key=lambda each: each.stat().st_mtime_ns)
+    content = {
+        "compared_with": others[-1].name.removesuffix(".dsse.json") if others else "base",  # what was released before
+        "verdicts": {"exact_match_better": verdict},
+        "generation": load_manifest(home.versions, digest).generation,
+        "report_digest": "e" * 64,
+        "issued_at": int(time.time()),
+        "expires_at": int(time.time()) + 3600,
+        **predicate,
+    }
+    payload = statement(loop, digest, file_digests(home.versions / digest), content)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(Ed25519Signer(keys or home.keys).sign(payload))
+    return path
+
+
+def released(home: Home, content: str, loop: str = "support") -> str:
+    """A version that may take traffic."""
+    digest = make_version(home, content)
+    attest(home, loop, digest)
+    return digest

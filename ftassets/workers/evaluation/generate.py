@@ -1,0 +1,170 @@
+"""Greedy answers of a model to many prompts: batched, bucketed by length, written as one Parquet file a model."""
+
+import json
+import multiprocessing
+import os
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager, suppress
+from functools import lru_cache, partial
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from ftassets.domain.canonical import digest_of
+from ftassets.domain.chat import chat
+from ftassets.domain.evaluation.jobs import AnswerJob, Ask
+from ftassets.workers.evaluation.partial import PartialAnswers, discard
+from ftassets.workers.process import Report, die_with_parent
+
+Chat = list[dict[str, str]]
+SAY_EVERY = 5.0  # seconds between progress reports
+
+
+def answer(job: AnswerJob, report: Report, cores: int = 1) -> None:
+    """Write every output file of the job that does not exist yet. Raises ValueError on a prompts file that has no prompts.
+
+    Batches that a killed process had finished are taken up from the partial file beside the output; the others are put together
+    as they would have been, so that the answers are the same. With more than one core and no GPU, forked processes share the
+    prompts: not for a process that has threads.
+    """
+    missing = []
+    for ask in job.asks:
+        if ask.output.exists():
+            report(f"{ask.output.name}: kept, answered before")
+            discard(ask.output)
+        else:
+            missing.append(ask)
+    for model, asks in groupby(missing, key=lambda ask: ask.model):
+        _answer_with(model, list(asks), job, report, cores)
+
+
+def _answer_with(model: Path, asks: Sequence[Ask], job: AnswerJob, report: Report, cores: int) -> None:
+    """All asks of one model as one stream: small sets would leave batches half empty."""
+    files = []
+    places: list[tuple[PartialAnswers, int]] = []
+    chats: list[Chat] = []
+    for ask in asks:
+        prompts = _prompts(ask.prompts_file)
+        system_prompt = job.system_prompt if ask.system_prompt is None else ask.system_prompt
+        ids = [prompt["id"] for prompt in prompts]
+        asked = [chat(system_prompt, prompt["prompt"]) for prompt in prompts]
+        kept = PartialAnswers(ask.output, digest_of([str(model), job.max_tokens, ids, asked]))
+        files.append((ask.output, ids, kept))
+        places += [(kept, place) for place in range(len(prompts))]
+        chats += asked
+    known = {index for index, (kept, place) in enumerate(places) if place in kept.rows}
+    report(f"model {model.parent.name[:12]}: {len(chats)} prompts{f', {len(known)} of them answered before' if known else ''}")
+    for rows in generate(model, chats, job.max_tokens, job.batch_size, report, cores, known):
+        for _, _, kept in files:
+            kept.add({places[index][1]: row for index, row in rows.items() if places[index][0] is kept})
+    for output, ids, kept in files:
+        _write([{"id": row_id, **kept.rows[place]} for place, row_id in enumerate(ids)], output)
+        discard(output)
+
+
+def _prompts(file: Path) -> list[dict[str, str]]:
+    prompts = [json.loads(line) for line in file.read_text(encoding="utf-8").split("\n") if line.strip()]
+    if not prompts:
+        raise ValueError(f"{file.name} has no prompts")
+    return prompts
+
+
+def load(folder: Path) -> tuple[Any, Any]:
+    """Tokenizer (pads on the left) and model of a folder, in the type its weights are stored in, on the GPU when there is one."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left", trust_remote_code=False)
+    model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype="auto", use_safetensors=True, trust_remote_code=False)
+    return tokenizer, model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+
+
+loaded = lru_cache(maxsize=1)(load)  # forked processes have it too
+
+
+def generate(
+    folder: Path,
+    chats: Sequence[Chat],
+    max_tokens: int,
+    batch_size: int,
+    report: Report,
+    cores: int = 1,
+    known: Collection[int] = (),
+) -> Iterator[dict[int, dict[str, Any]]]:
+    """Greedy answers {answer, tokens_in, tokens_out, truncated} of a folder's model, by the chat's place in `chats`, batch after batch.
+
+    `truncated` says that the answer had no end within `max_tokens`. Batches do not depend on `known`, the places whose answer is not
+    needed any more: a batch of which one is needed is answered whole.
+    """
+    if len(known) == len(chats):
+        return
+    tokenizer, model = loaded(folder)
+    texts = [tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True) for messages in chats]
+    lengths = [len(ids) for ids in tokenizer(texts, add_special_tokens=False)["input_ids"]]
+    order = sorted(range(len(texts)), key=lengths.__getitem__)
+    workers = 1 if model.device.type == "cuda" else min(cores, len(texts))
+    size = min(batch_size, -(-len(texts) // (2 * workers))) if workers > 1 else batch_size
+    batches = [order[first : first + size] for first in range(0, len(order), size)]
+    batches = [batch for batch in batches if not all(index in known for index in batch)]
+    total = sum(map(len, batches))
+    started = said = time.monotonic()
+    done = 0
+    with spread(partial(_say, folder, texts, max_tokens), batches, workers) as answered:
+        for batch, answers in answered:
+            yield dict(zip(batch, answers, strict=True))
+            now, done = time.monotonic(), done + len(batch)
+            if now - said >= SAY_EVERY or done == total:
+                said = now
+                report(f"{done}/{total} answers, {(now - started) / done * (total - done):.0f} s left")
+
+
+@contextmanager
+def spread(say: Callable[[list[int]], Any], batches: list[list[int]], workers: int) -> Iterator[Iterator[Any]]:
+    """What `say` returns for each batch, in any order; from forked processes that share the loaded model if there are more workers.
+
+    Raises BrokenProcessPool when one of them is killed.
+    """
+    if workers == 1:
+        yield map(say, batches)
+        return
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("fork"), die_with_parent)
+    try:
+        asked = [pool.submit(say, batch) for batch in batches]
+        yield (each.result() for each in as_completed(asked))
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _say(folder: Path, texts: Sequence[str], max_tokens: int, batch: list[int]) -> tuple[list[int], list[dict[str, Any]]]:
+    import torch
+
+    tokenizer, model = loaded(folder)
+    end = tokenizer.eos_token_id
+    inputs = tokenizer([texts[i] for i in batch], add_special_tokens=False, padding=True, return_tensors="pt").to(model.device)
+    with torch.inference_mode():
+        written = model.generate(
+            **inputs, max_new_tokens=max_tokens, do_sample=False, pad_token_id=tokenizer.pad_token_id, eos_token_id=end
+        )
+    rows = []
+    lengths = inputs["attention_mask"].sum(-1).tolist()
+    for length, tokens in zip(lengths, written[:, inputs["input_ids"].shape[1] :].tolist(), strict=True):
+        ended = end in tokens
+        kept = tokens[: tokens.index(end)] if ended else tokens
+        text = tokenizer.decode(kept, skip_special_tokens=True).strip()
+        rows.append({"answer": text, "tokens_in": length, "tokens_out": len(kept), "truncated": not ended})
+    return batch, rows
+
+
+def _write(rows: Sequence[dict[str, Any]], target: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns = {"id": pa.string(), "answer": pa.string(), "tokens_in": pa.int64(), "tokens_out": pa.int64(), "truncated": pa.bool_()}
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    pq.write_table(pa.Table.from_pylist(list(rows), schema=pa.schema(columns)), temporary)
+    with suppress(FileExistsError):  # another process was first, and its answers may have been scored already
+        os.link(temporary, target)
+    temporary.unlink()

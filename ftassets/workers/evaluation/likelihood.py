@@ -1,0 +1,125 @@
+"""How likely a model finds the expected answers: teacher-forced, batched, written as one Parquet file a model and set of rows."""
+
+import os
+import time
+from collections.abc import Sequence
+from functools import partial
+from itertools import groupby
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ftassets.domain.chat import chat
+from ftassets.domain.evaluation.jobs import ExpectedAnswer, Likelihood, PerplexityJob
+from ftassets.workers.evaluation.generate import SAY_EVERY, loaded, spread
+from ftassets.workers.process import Report
+
+
+class _Read(NamedTuple):
+    """Token ids of a whole chat, and where its expected answer begins."""
+
+    ids: list[int]
+    start: int
+
+
+def measure_likelihoods(job: PerplexityJob, report: Report, cores: int = 1) -> None:
+    """Write every output file of the job that does not exist yet: id, nll (nats, sum of the answer's tokens) and tokens of each row.
+
+    The answer's tokens are those a training teaches: all that the chat template writes behind the prompt, the end of the turn included.
+    With more than one core and no GPU, forked processes share the rows: not for a process that has threads. Raises ValueError on a row
+    whose answer the template leaves out.
+    """
+    missing = [each for each in job.likelihoods if not each.output.exists()]
+    for model, wanted in groupby(missing, key=lambda each: each.model):
+        _measure_with(model, list(wanted), job.batch_tokens, report, cores)
+
+
+def _measure_with(folder: Path, wanted: Sequence[Likelihood], batch_tokens: int, report: Report, cores: int) -> None:
+    """All sets of one model as one stream of batches."""
+    tokenizer, model = loaded(folder)
+    rows = [(each, row) for each in wanted for row in _rows(each.rows_file)]
+    read = [_tokens(tokenizer, each.system_prompt, row) for each, row in rows]
+    report(f"model {folder.parent.name[:12]}: {len(rows)} expected answers")
+    found: dict[int, float] = {}
+    started = said = time.monotonic()
+    workers = 1 if model.device.type == "cuda" else min(cores, len(rows))
+    with spread(partial(_nll, folder, read), _batches(read, batch_tokens), workers) as measured:
+        for batch, values in measured:
+            found |= dict(zip(batch, values, strict=True))
+            if (now := time.monotonic()) - said >= SAY_EVERY:
+                said = now
+                report(f"{len(found)}/{len(rows)} expected answers, {(now - started) / len(found) * (len(rows) - len(found)):.0f} s left")
+    for each in wanted:
+        mine = [place for place, (owner, _) in enumerate(rows) if owner is each]
+        lines = [{"id": rows[i][1].id, "nll": found[i], "tokens": len(read[i].ids) - read[i].start} for i in mine]
+        _write(lines, each.output)
+
+
+def _rows(file: Path) -> list[ExpectedAnswer]:
+    rows = [ExpectedAnswer.model_validate_json(line) for line in file.read_text(encoding="utf-8").split("\n") if line.strip()]
+    if not rows:
+        raise ValueError(f"{file.name} has no rows")
+    if lacking := [row.id for row in rows if row.prompt is None]:
+        raise ValueError(f"{file.name}: row {lacking[0]} has no prompt")
+    return rows
+
+
+def _tokens(tokenizer: Any, system_prompt: str, row: ExpectedAnswer) -> _Read:
+    """A chat as the trainer tokenizes it: the answer begins behind what prompt and whole chat have in common."""
+    asked = chat(system_prompt, row.prompt or "")
+    said = [*asked, {"role": "assistant", "content": row.expected}]
+    prompt, whole = (
+        tokenizer.apply_chat_template(messages, tokenize=True, return_dict=True, add_generation_prompt=more)["input_ids"]
+        for messages, more in ((asked, True), (said, False))
+    )
+    start = len(os.path.commonprefix([prompt, whole]))
+    if not 0 < start < len(whole):
+        raise ValueError(f"row {row.id}: the chat template writes no expected answer behind the prompt")
+    return _Read(whole, start)
+
+
+def _batches(read: Sequence[_Read], most: int) -> list[list[int]]:
+    """Places by length, so many to a batch that it has no more than `most` tokens with its padding, but at least one."""
+    batches: list[list[int]] = []
+    for place in sorted(range(len(read)), key=lambda place: len(read[place].ids)):
+        if batches and (len(batches[-1]) + 1) * len(read[place].ids) <= most:
+            batches[-1].append(place)
+        else:
+            batches.append([place])
+    return batches
+
+
+def _nll(folder: Path, read: Sequence[_Read], batch: list[int]) -> tuple[list[int], list[float]]:
+    """Negative log likelihood, in nats, of each answer of a batch."""
+    import torch
+
+    tokenizer, model = loaded(folder)
+    inputs = tokenizer.pad({"input_ids": [read[i].ids for i in batch]}, return_tensors="pt").to(model.device)  # on the left
+    positions = (inputs["attention_mask"].cumsum(-1) - 1).clamp(min=0)
+    answers = [read[i].ids[read[i].start :] for i in batch]
+    kept = max(map(len, answers)) + 1  # the token before an answer predicts its first; the vocabulary's logits of a prompt are not needed
+    with torch.inference_mode():
+        logits = model(
+            input_ids=inputs["input_ids"],
+            attention_mask=inputs["attention_mask"],
+            position_ids=positions,
+            use_cache=False,
+            logits_to_keep=kept,
+        ).logits
+        values = [
+            torch.nn.functional.cross_entropy(
+                row[-len(answer) - 1 : -1].float(), torch.tensor(answer, device=model.device), reduction="sum"
+            ).item()
+            for row, answer in zip(logits, answers, strict=True)
+        ]
+    return batch, values
+
+
+def _write(rows: Sequence[dict[str, Any]], target: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = pa.schema([("id", pa.string()), ("nll", pa.float64()), ("tokens", pa.int64())])
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    pq.write_table(pa.Table.from_pylist(list(rows), schema=schema), temporary)
+    temporary.replace(target)

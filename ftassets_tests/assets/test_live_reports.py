@@ -1,0 +1,291 @@
+"""The three reports on a version in service, on a whole loop: a real endpoint, a real log, a judge over HTTP."""
+
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+import pytest
+import requests
+
+from ftassets.assets import behaviour_report, live_golden_report, quality_report
+from ftassets.assets._shared.events import DATA_VERSION, data_version, metadata_value, newest, node
+from ftassets.assets._shared.stored_reports import read_report, store_report
+from ftassets.assets.drift_report.asset import WINDOW_END
+from ftassets.backends.notifier.base import Alert, Notifier
+from ftassets.backends.traffic_log.sqlite import SqliteTrafficLog
+from ftassets.config.loop import Monitors
+from ftassets.domain.gates.report import EvalReport
+from ftassets.domain.monitoring.latest import LatestReport, read_latest
+from ftassets.domain.traffic.exchange import Exchange, Feedback
+from ftassets.testing.doubles.http import receiver
+from ftassets.testing.tiny_loop import LOOP, TinyLoop, tiny_loop
+
+pytestmark = [pytest.mark.slow, pytest.mark.models]
+
+SAMPLE = 20
+GOLDEN, QUALITY, BEHAVIOUR = "live_golden_report", "quality_report", "behaviour_report"
+
+
+class Told(Notifier):
+    alerts: list[Alert] = []  # of the last run
+
+    def notify(self, alert: Alert) -> bool:
+        self.alerts.append(alert)
+        return True
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TinyLoop]:
+    with tiny_loop(tmp_path_factory.mktemp("tiny"), monitors={"sample": SAMPLE, "golden_floor": 0.5}, metrics=["chrf", "validity"]) as loop:
+        loop.resources["notifier"] = Told()
+        assert report(loop, None, GOLDEN, QUALITY, BEHAVIOUR).success, "before there is a version there is nothing to say"
+        assert value(loop, GOLDEN, "reason") == "no version is in production yet"
+        assert loop.run("retrain").success
+        assert loop.move("start").success
+        yield loop
+
+
+def report(tiny: TinyLoop, end: float | None, *names: str, **monitors: Any) -> dg.ExecuteInProcessResult:
+    """Make some of the reports, for a window that ends then."""
+    Told.alerts.clear()
+    loop = tiny.loop.model_copy(update={"monitors": Monitors.model_validate({**tiny.loop.monitors.model_dump(), **monitors})})
+    builds = {GOLDEN: live_golden_report.build, QUALITY: quality_report.build, BEHAVIOUR: behaviour_report.build}
+    definitions = dg.Definitions(
+        assets=[builds[name](loop) for name in names],
+        jobs=[dg.define_asset_job("monitor", [node(LOOP, name) for name in names])],
+        resources=tiny.resources,
+        executor=dg.in_process_executor,
+    )
+    tags = {WINDOW_END: str(end)} if end else {}
+    return definitions.resolve_job_def("monitor").execute_in_process(instance=tiny.instance, tags=tags, raise_on_error=False)
+
+
+def value(tiny: TinyLoop, name: str, field: str) -> Any:
+    event = newest(tiny.instance, node(LOOP, name))
+    assert event is not None
+    return metadata_value(event, field)
+
+
+def checks(result: dg.ExecuteInProcessResult) -> dict[str, tuple[bool, str]]:
+    return {e.check_name: (e.passed, e.severity.value) for e in result.get_asset_check_evaluations()}
+
+
+def stored(tiny: TinyLoop, name: str, kind: str) -> dict[str, Any]:
+    """The newest report's file, found by its data version."""
+    event = newest(tiny.instance, node(LOOP, name))
+    assert event is not None
+    return json.loads((tiny.home.reports / LOOP / f"{kind}-{data_version(event)}.json").read_bytes())
+
+
+def latest(tiny: TinyLoop) -> dict[str, LatestReport]:
+    return read_latest((tiny.home.reports / LOOP / "latest.json").read_bytes())
+
+
+def answered(tiny: TinyLoop, at: float, answers: list[str], status: int = 200, version: str | None = None) -> list[str]:
+    """Put answers of production into the log, one a second from `at` on; their ids."""
+    log = SqliteTrafficLog(tiny.home.traffic_db)
+    digest = version or tiny.serving.state(LOOP).production or ""
+    messages = json.dumps([{"role": "user", "content": "dim the lamp"}])
+    rows = [
+        Exchange(f"{at}-{status}-{i}-{digest[:4]}", LOOP, digest, "u", "dim the lamp", messages, text, status, at + i, 5.0, None, 3, 3, 1.0)
+        for i, text in enumerate(answers)
+    ]
+    assert log.append(rows) == len(rows)
+    return [row.id for row in rows]
+
+
+DIM, OPEN = '{"intent": "dim", "area": "hall"}', '{"intent": "open", "area": "hall"}'
+
+
+def test_the_live_golden_set_is_asked_past_the_gateway_and_a_low_share_pages(tiny: TinyLoop) -> None:
+    before = SqliteTrafficLog(tiny.home.traffic_db).count(LOOP)
+    result = report(tiny, None, GOLDEN)
+    assert result.success
+    assert SqliteTrafficLog(tiny.home.traffic_db).count(LOOP) == before, "probes are no traffic"
+    assert not tiny.serving.state(LOOP).staged
+    assert checks(result) == {"golden_above_floor": (False, "ERROR"), "no_regression_since_evaluation": (True, "WARN")}
+    rows = stored(tiny, GOLDEN, "live-golden")["rows"]
+    assert len([row for row in rows if row["slice"] != "held_out"]) == SAMPLE
+    assert [row for row in rows if row["slice"] == "held_out"]
+    assert {row["answer"] for row in rows} == {"{}"}, "the tiny model says one thing"
+    assert value(tiny, GOLDEN, "share") == 0.0
+    assert [(alert.key, alert.severity) for alert in Told.alerts] == [(f"{LOOP}:golden-below-floor", "page")]
+    assert latest(tiny)[GOLDEN].verdict == "FAIL"
+    assert latest(tiny)[GOLDEN].limits == {"share": 0.5}
+
+
+def test_the_same_rows_are_asked_each_time_and_a_floor_that_is_reached_passes(tiny: TinyLoop) -> None:
+    report(tiny, None, GOLDEN)
+    first = {row["id"] for row in stored(tiny, GOLDEN, "live-golden")["rows"]}
+    result = report(tiny, None, GOLDEN, golden_floor=0)
+    assert {row["id"] for row in stored(tiny, GOLDEN, "live-golden")["rows"]} == first
+    assert checks(result)["golden_above_floor"] == (True, "WARN")
+    assert Told.alerts == []
+    assert "data:image/png" in value(tiny, GOLDEN, "trend")
+
+
+def test_an_evaluation_that_was_better_is_a_regression(tiny: TinyLoop) -> None:
+    release = newest(tiny.instance, node(LOOP, "release"))
+    assert release is not None
+    evaluation = read_report(tiny.home, tiny.loop, str(metadata_value(release, "report_digest")))
+    right = {role: [s.model_copy(update={"exact": True}) for s in scores] for role, scores in evaluation.scores.items()}
+    digest = store_report(tiny.home, EvalReport.model_validate({**evaluation.model_dump(), "scores": right}))
+    tiny.instance.report_runless_asset_event(
+        dg.AssetMaterialization(node(LOOP, "release"), metadata={"report_digest": digest}, tags={DATA_VERSION: evaluation.candidate})
+    )
+    result = report(tiny, None, GOLDEN, golden_floor=0)
+    assert checks(result)["no_regression_since_evaluation"] == (False, "ERROR")
+    assert [(alert.key, alert.severity) for alert in Told.alerts] == [(f"{LOOP}:golden-regression", "ticket")]
+    assert latest(tiny)["since_evaluation"].verdict == "FAIL"
+    (tiny.home.reports / LOOP / f"eval-{digest}.json").write_text("{}")
+    result = report(tiny, None, GOLDEN, golden_floor=0)
+    assert checks(result)["no_regression_since_evaluation"] == (False, "WARN")
+    assert "was changed after it was written" in value(tiny, GOLDEN, "since_evaluation")
+
+
+def test_a_server_that_answers_nothing_fails_the_run(tiny: TinyLoop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(type(tiny.serving), "stage", lambda *_: "http://127.0.0.1:9/v1")
+    result = report(tiny, None, GOLDEN)
+    assert not result.success
+    assert "answered none of" in str(result.get_step_failure_events()[0].event_specific_data)
+
+
+def test_without_a_judge_quality_is_what_users_and_the_log_say(tiny: TinyLoop) -> None:
+    at = time.time() + 100_000
+    ids = answered(tiny, at, [DIM] * 36 + ["no JSON"] * 4)
+    answered(tiny, at, ["", ""], status=502)
+    answered(tiny, at, [""] * 10, status=400)  # a client's mistake
+    answered(tiny, at, ["no JSON"] * 30, version="f" * 64)  # another version
+    log = SqliteTrafficLog(tiny.home.traffic_db)
+    for number, name in enumerate(ids[:20]):
+        rating, correction = ("down", None) if number < 5 else ("up", OPEN if number < 7 else None)
+        log.add_feedback(Feedback(name, at + 50, rating, correction))
+    result = report(tiny, at + 60, QUALITY)
+    assert result.success
+    measures = {name: (round(m["value"], 4), m["n"]) for name, m in value(tiny, QUALITY, "measures").items()}
+    assert measures == {
+        "not_disliked": (0.75, 20), "not_corrected": (0.9, 20), "without_error": (0.9524, 42), "well_formed": (0.9, 40),
+    }  # fmt: skip
+    assert checks(result) == {"no_sustained_drop": (False, "WARN")}
+    assert "taken into the baseline" in value(tiny, QUALITY, "reason")
+    assert value(tiny, QUALITY, "quality") is None, "nothing to train on yet"
+
+
+def test_a_sustained_drop_is_a_ticket_and_what_the_retrain_sensor_reads(tiny: TinyLoop) -> None:
+    day = tiny.loop.retrain_on.drift.window
+    at = time.time() + 200_000
+    for number, bad in enumerate([0, 0, 16, 16, 16]):
+        answered(tiny, at + number * day, [DIM] * (25 - bad) + ["no JSON"] * bad)
+        result = report(tiny, at + number * day + 60, QUALITY)
+        assert bool(Told.alerts) is (number == 4)
+    assert checks(result) == {"no_sustained_drop": (False, "ERROR")}
+    assert [(alert.key, alert.severity) for alert in Told.alerts] == [(f"{LOOP}:quality-drop", "ticket")]
+    assert value(tiny, QUALITY, "quality_measure") == "well_formed"
+    assert value(tiny, QUALITY, "baseline") - value(tiny, QUALITY, "quality") > 0.1
+    assert value(tiny, QUALITY, "production") == tiny.serving.state(LOOP).production
+    assert latest(tiny)[QUALITY].verdict == "FAIL"
+
+
+def judge_settings(url: str, **changes: str) -> dict[str, str]:
+    return {"url": url, "model": "large", **changes}
+
+
+def test_a_judge_scores_a_sample_and_what_it_cannot_score_is_said(tiny: TinyLoop) -> None:
+    at = time.time() + 300_000
+    ids = answered(tiny, at, [DIM] * 60)
+    verdicts = [{"score": 5, "reason": "right"}] * 12 + [{"score": 1, "reason": "wrong"}] * 4 + [{"score": 9, "reason": ""}] * 4
+    with receiver() as there:
+        there.replies = [(200, {"choices": [{"message": {"content": json.dumps(v)}}]}) for v in verdicts]
+        assert report(tiny, at + 60, QUALITY, judge=judge_settings(there.url)).success
+        asked = [json.loads(request.body["messages"][1]["content"]) for request in there.received]
+    assert len(asked) == SAMPLE
+    assert asked[0]["messages"][0] == {"role": "system", "content": tiny.loop.task.system_prompt}
+    judged = value(tiny, QUALITY, "measures")["judged"]
+    assert (judged["value"], judged["n"]) == (0.75, 16)
+    assert 0 < judged["low"] < 0.75 < judged["high"] < 1
+    assert (value(tiny, QUALITY, "judged"), value(tiny, QUALITY, "not_judged")) == (16, 4)
+    content = stored(tiny, QUALITY, "quality")
+    assert {item["request"] for item in content["judged"]} <= set(ids)
+    assert "dim the lamp" not in json.dumps(content), "texts stay in the log, where they can be forgotten"
+
+
+def test_scores_of_another_judge_start_a_baseline_of_their_own(tiny: TinyLoop) -> None:
+    at = time.time() + 400_000
+    answered(tiny, at, [DIM] * SAMPLE)
+    answer = (200, {"choices": [{"message": {"content": '{"score": 5, "reason": ""}'}}]})
+    with receiver() as there:
+        for model, part in (("a", True), ("a", False), ("b", True)):
+            there.replies = [answer] * SAMPLE
+            assert report(tiny, at + 60, QUALITY, judge=judge_settings(there.url, model=model)).success
+            assert value(tiny, QUALITY, "measures")["judged"]["part"] is part
+
+
+def test_a_judge_that_is_not_there_is_asked_a_few_times_only_and_costs_no_report(tiny: TinyLoop, monkeypatch: pytest.MonkeyPatch) -> None:
+    at = time.time() + 500_000
+    answered(tiny, at, [DIM] * SAMPLE)
+    with receiver() as there:
+        there.replies = [(401, "no")] * SAMPLE
+        assert report(tiny, at + 60, QUALITY, judge=judge_settings(there.url)).success
+        assert 1 <= len(there.received) <= 8
+    assert value(tiny, QUALITY, "not_judged") == SAMPLE
+    assert "judged" not in value(tiny, QUALITY, "measures")
+    monkeypatch.delenv("NO_SUCH_KEY", raising=False)
+    assert report(tiny, at + 60, QUALITY, judge=judge_settings("http://127.0.0.1:9", api_key_env="NO_SUCH_KEY")).success
+    assert "NO_SUCH_KEY" in value(tiny, QUALITY, "why_not_judged")
+
+
+def test_behaviour_is_compared_with_the_version_s_first_answers_and_told_from_drift_of_inputs(tiny: TinyLoop) -> None:
+    for number in range(3):
+        body: Any = {"model": LOOP, "messages": [{"role": "user", "content": f"dim lamp {number}"}]}
+        assert requests.post(f"{tiny.url}/v1/chat/completions", json=body, timeout=60).ok
+    at = time.time() + 600_000
+    digest = tiny.serving.state(LOOP).production
+    assert report(tiny, time.time(), BEHAVIOUR, sample=100_000).success
+    assert "of the version's first 100000 answers" in value(tiny, BEHAVIOUR, "reason")
+
+    answered(tiny, at, ["I am not sure about that lamp, " + "really " * 30] * 15)
+    result = report(tiny, at + 60, BEHAVIOUR)
+    assert checks(result) == {"answers_as_before": (False, "WARN")}, "it informs"
+    assert "uncertain_share" in value(tiny, BEHAVIOUR, "reason")
+    assert value(tiny, BEHAVIOUR, "origin") == "not known"
+    assert latest(tiny)[BEHAVIOUR].values["uncertain_share"] == 1.0
+    content = stored(tiny, BEHAVIOUR, "behaviour")
+    assert (len(content["baseline"]), len(content["window"])) == (SAMPLE, 15)
+    assert "really" not in json.dumps(content)
+
+    quiet = {"verdict": "QUIET", "statistics": [{"name": "novelty_mean", "value": 0.1, "threshold": 0.2, "p_value": 0.5}]}
+    (tiny.home.reports / LOOP / "drift-abc.json").write_text(json.dumps(quiet))
+    tiny.instance.report_runless_asset_event(
+        dg.AssetMaterialization(node(LOOP, "drift_report"), metadata={"production": digest}, tags={DATA_VERSION: "abc"})
+    )
+    report(tiny, at + 60, BEHAVIOUR)
+    assert value(tiny, BEHAVIOUR, "origin") == "OUTPUT"
+
+
+def test_the_three_together_have_plots_tables_freshness_and_a_stored_report(tiny: TinyLoop) -> None:
+    at = time.time() + 700_000
+    answered(tiny, at, [DIM, OPEN] * 10)
+    result = report(tiny, at + 60, GOLDEN, QUALITY, BEHAVIOUR)
+    assert result.success
+    assert len(checks(result)) == 4
+    for name, kind, plot in ((GOLDEN, "live-golden", "trend"), (QUALITY, "quality", "trend"), (BEHAVIOUR, "behaviour", "class_plot")):
+        assert stored(tiny, name, kind)["production"] == tiny.serving.state(LOOP).production
+        assert "data:image/png" in value(tiny, name, plot)
+    for build in (live_golden_report.build, quality_report.build, behaviour_report.build):
+        [spec] = build(tiny.loop).specs
+        assert spec.freshness_policy is not None
+        assert spec.group_name == LOOP
+        assert (spec.description or "").endswith("?")
+
+
+def test_metrics_the_loop_names_are_in_its_eval_report(tiny: TinyLoop) -> None:
+    event = newest(tiny.instance, node(LOOP, "eval_report"))
+    assert event is not None
+    metrics = json.loads((tiny.home.reports / LOOP / f"eval-{data_version(event)}.json").read_bytes())["metrics"]
+    assert set(metrics) == {"chrf", "validity"}
+    assert set(metrics["validity"]) == {"base", "production", "candidate"}
+    assert set(metrics["validity"]["candidate"]) >= {"established", "drifted", "held_out"}
+    assert all(0 <= values["validity"] <= 1 for values in metrics["validity"]["candidate"].values())
+    assert "chrf" in str(metadata_value(event, "metrics"))

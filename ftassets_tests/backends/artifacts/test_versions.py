@@ -1,0 +1,131 @@
+"""Model versions on disk: nothing is used that is not what its manifest says."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ftassets.backends.artifacts.versions import MANIFEST, VersionDamaged, file_digests, load_manifest, publish, verify
+from ftassets.domain.canonical import file_digest
+from ftassets.domain.release.version import VersionManifest, version_tags
+
+
+def staged(folder: Path, weights: bytes = b"weights") -> VersionManifest:
+    (folder / "merged").mkdir(parents=True)
+    (folder / "merged" / "model.safetensors").write_bytes(weights)
+    (folder / "merged" / "config.json").write_text("{}")
+    files = file_digests(folder)
+    return VersionManifest(kind="adapter", base_model="smol", files=files, tokenizer_digest="t", generation={"max_tokens": 64})
+
+
+@pytest.fixture
+def versions(tmp_path: Path) -> Path:
+    return tmp_path / "home" / "versions"
+
+
+@pytest.fixture
+def digest(tmp_path: Path, versions: Path) -> str:
+    return publish(tmp_path / "staging", staged(tmp_path / "staging"), versions)
+
+
+def test_a_published_version_verifies(tmp_path: Path, versions: Path, digest: str) -> None:
+    manifest = verify(versions, digest)
+    assert manifest.digest == digest == load_manifest(versions, digest).digest
+    assert manifest.files == {
+        "merged/config.json": file_digest(versions / digest / "merged" / "config.json"),
+        "merged/model.safetensors": file_digest(versions / digest / "merged" / "model.safetensors"),
+    }
+    assert not (tmp_path / "staging").exists()
+
+
+def test_the_digest_names_the_bytes(tmp_path: Path, versions: Path, digest: str) -> None:
+    same = staged(tmp_path / "again").model_copy(update={"metrics": {"loss": 0.1}})
+    assert same.digest == digest
+    assert staged(tmp_path / "other", b"other weights").digest != digest
+    assert same.model_copy(update={"kind": "base"}).digest != digest
+
+
+def test_publishing_again_keeps_the_first(tmp_path: Path, versions: Path, digest: str) -> None:
+    before = (versions / digest / MANIFEST).stat().st_ino
+    assert publish(tmp_path / "again", staged(tmp_path / "again"), versions) == digest
+    assert (versions / digest / MANIFEST).stat().st_ino == before
+    assert not (tmp_path / "again").exists()
+
+
+def test_a_folder_in_the_way_that_is_no_version_is_not_hidden(tmp_path: Path, versions: Path) -> None:
+    manifest = staged(tmp_path / "staging")
+    (versions / manifest.digest).mkdir(parents=True)
+    (versions / manifest.digest / "half").write_text("")
+    with pytest.raises(OSError, match="not empty"):
+        publish(tmp_path / "staging", manifest, versions)
+    assert (tmp_path / "staging").exists()
+
+
+@pytest.mark.parametrize("damage", ["change", "remove", "add", "manifest"])
+def test_any_damage_is_found(versions: Path, digest: str, damage: str) -> None:
+    weights = versions / digest / "merged" / "model.safetensors"
+    if damage == "change":
+        weights.write_bytes(b"Weights")  # as long as before
+    elif damage == "remove":
+        weights.unlink()
+    elif damage == "add":
+        (versions / digest / "merged" / "extra.json").write_text("{}")
+    else:
+        (versions / digest / MANIFEST).write_text("{")
+    with pytest.raises(VersionDamaged):
+        verify(versions, digest)
+
+
+def test_a_manifest_that_was_edited_to_fit_names_another_version(versions: Path, digest: str) -> None:
+    weights = versions / digest / "merged" / "model.safetensors"
+    weights.write_bytes(b"others")
+    manifest = load_manifest(versions, digest)
+    edited = manifest.model_copy(update={"files": {**manifest.files, "merged/model.safetensors": file_digest(weights)}})
+    (versions / digest / MANIFEST).write_text(edited.model_dump_json())
+    with pytest.raises(VersionDamaged, match="describes version"):
+        verify(versions, digest)
+
+
+def test_a_version_that_is_not_there(versions: Path) -> None:
+    with pytest.raises(VersionDamaged, match="no readable manifest"):
+        verify(versions, "0" * 64)
+
+
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "training_args.pt", "x.pkl", "x.ckpt"])
+def test_formats_that_can_run_code_are_refused(versions: Path, digest: str, name: str) -> None:
+    (versions / digest / "merged" / name).write_bytes(b"")
+    with pytest.raises(VersionDamaged, match="safetensors"):
+        verify(versions, digest)
+
+
+def test_files_behind_a_link_are_read_too(tmp_path: Path, versions: Path) -> None:
+    staged(tmp_path / "cache")
+    (tmp_path / "staging").mkdir()
+    (tmp_path / "staging" / "merged").symlink_to(tmp_path / "cache" / "merged")
+    files = file_digests(tmp_path / "staging")
+    manifest = VersionManifest(kind="base", base_model="smol", files=files, tokenizer_digest="t", generation={})
+    digest = publish(tmp_path / "staging", manifest, versions)
+    assert set(verify(versions, digest).files) == {"merged/config.json", "merged/model.safetensors"}
+    (tmp_path / "cache" / "merged" / "model.safetensors").write_bytes(b"changed in the cache")
+    with pytest.raises(VersionDamaged, match=r"model\.safetensors"):
+        verify(versions, digest)
+
+
+def test_a_manifest_of_an_earlier_release_is_still_read(tmp_path: Path, versions: Path, digest: str) -> None:
+    path = versions / digest / MANIFEST
+    content = json.loads(path.read_text())
+    for name in ("dataset_hash", "loop", "lineage", "code_commit", "made_at"):
+        del content[name]
+    path.write_text(json.dumps(content))
+    assert verify(versions, digest).lineage is None
+
+
+def test_tags_of_a_version_hold_what_is_known_of_it(tmp_path: Path) -> None:
+    manifest = staged(tmp_path / "staging")
+    assert version_tags(manifest) == {"kind": "adapter", "base_model": "smol", "tokenizer_digest": "t"}
+    recipe = {"rank": 8, "method": "lora", "system_prompt": "secret", "start_from": "p" * 64}
+    known = manifest.model_copy(update={"recipe": recipe, "metrics": {"last_loss": 0.5}, "made_at": 1e9, "lineage": "goes on from p"})
+    tags = version_tags(known)
+    assert tags["training"] == '{"method":"lora","rank":8}'
+    assert (tags["parent"], tags["training_metrics"]) == ("p" * 64, '{"last_loss":0.5}')
+    assert (tags["made_at"], tags["lineage"]) == ("2001-09-09T01:46:40+00:00", "goes on from p")

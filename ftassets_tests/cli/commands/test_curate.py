@@ -1,0 +1,94 @@
+"""`ftassets curate`: a file in, splits, quarantine and report out, without Dagster."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from ftassets.cli.commands.curate import curate_file, settings
+from ftassets.cli.main import app
+from ftassets.testing.hash_embedder import HashEmbedder
+
+LOOP = """
+type: ftassets.components.FineTuneLoop
+attributes:
+  name: triage
+  base_model: none
+  task: {system_prompt: Answer as JSON.}
+  dataset: {seed: seed.jsonl, min_rows: 3, skip: [near, semantic]}
+  golden_set: golden.jsonl
+  gates: [{metric: exact_match, better_than: production}]
+"""
+
+
+def chat(request: str, answer: str) -> str:
+    return json.dumps({"messages": [{"role": "user", "content": request}, {"role": "assistant", "content": answer}]}) + "\n"
+
+
+def lines(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def silent(name: str, number: int, of: int) -> None:
+    """No progress bar in tests."""
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "in.jsonl"
+    rooms = ("kitchen", "hall", "attic", "cellar", "garage", "porch")
+    rows = [chat(f"please dim the lamp in the {room} a little", json.dumps({"intent": "Dim", "area": room})) for room in rooms]
+    rows += [chat("write to jo@example.com about the lamp", '{"intent": "Mail", "to": "jo@example.com"}')]
+    rows += [
+        "no json\n",
+        chat("light the lamp in the study now", "Sure, I will do that."),
+        rows[0],
+        chat("golden request about the lamp", "{}"),
+    ]
+    path.write_text("".join(rows))
+    (tmp_path / "golden.jsonl").write_text(chat("golden request about the lamp", '{"intent": "Golden"}'))
+    (tmp_path / "loop.yaml").write_text(LOOP)
+    return path
+
+
+def test_every_line_is_in_a_split_or_in_quarantine(source: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    report = curate_file(source, out, tmp_path / "loop.yaml", HashEmbedder(), silent)
+    kept = [row for split in ("train", "validation", "test") for row in lines(out / f"{split}.jsonl")]
+    dropped = lines(out / "quarantine.jsonl")
+    assert report["collected"] == 11 == len(kept) + len(dropped)
+    assert {row["where"].split(":")[0] for row in dropped} == {"schema", "exact", "contamination"}
+    assert json.loads((out / "report.json").read_text()) == report
+    for before, after in zip(report["steps"], report["steps"][1:], strict=False):
+        assert before["kept"] == after["kept"] + (after["quarantined"] if after["step"] != "schema" else 2)
+
+
+def test_personal_data_is_replaced_and_json_stays_json(source: Path, tmp_path: Path) -> None:
+    curate_file(source, tmp_path / "out", tmp_path / "loop.yaml", HashEmbedder(), silent)
+    text = "".join(path.read_text() for path in (tmp_path / "out").glob("*.jsonl"))
+    assert "jo@example.com" not in text
+    [mail] = [row for path in (tmp_path / "out").glob("*.jsonl") for row in lines(path) if "Mail" in str(row) and "messages" in row]
+    assert json.loads(mail["messages"][1]["content"]) == {"intent": "Mail", "to": "<EMAIL>"}
+
+
+def test_without_vectors_the_steps_on_meaning_say_so(source: Path, tmp_path: Path) -> None:
+    report = curate_file(source, tmp_path / "out", None, None, silent)
+    skipped = {step["step"] for step in report["steps"] if step["skipped"]}
+    assert {"semantic", "label_disagreement"} <= skipped
+    assert report["pre_flight"]["verdict"] == "REFUSED"
+
+
+def test_a_file_that_is_no_loop_is_named(tmp_path: Path) -> None:
+    (tmp_path / "loop.yaml").write_text("name: x\n")
+    with pytest.raises(ValueError, match=r"loop\.yaml is not a loop file"):
+        settings(tmp_path / "loop.yaml", tmp_path / "in.jsonl")
+
+
+def test_the_command_shows_the_funnel(source: Path, tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["curate", str(source), "--out", str(tmp_path / "out"), "--no-vectors", "--json"])
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["collected"] == 11
+    result = CliRunner().invoke(app, ["curate", str(tmp_path / "missing.jsonl"), "--out", str(tmp_path / "out")])
+    assert result.exit_code != 0
+    assert "does not exist" in result.output

@@ -1,0 +1,135 @@
+"""What doctor says about the servers of a profile and the traffic log; the rest is in test_cli.py."""
+
+import json
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+import yaml
+
+from ftassets.cli.commands.doctor import Finding, _servers, _traffic
+from ftassets.config.home import Home
+from ftassets.config.profiles import TRAFFIC_URL
+from ftassets.testing.doubles.kubernetes import cluster, pod_manifest
+from ftassets.testing.doubles.lakefs import ACCESS_KEY, SECRET_KEY, LakeFsDouble
+
+pytestmark = pytest.mark.filterwarnings("ignore:Api key is used with an insecure connection")
+
+QDRANT_KEY = "s3cr3t-of-qdrant"
+ANSWERS = {"/health": "OK", "/collections": json.dumps({"result": {"collections": []}, "status": "ok", "time": 0.0})}
+
+
+@pytest.fixture
+def others() -> Iterator[str]:
+    """What MLflow and Qdrant answer when they are only asked whether they are there."""
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = ANSWERS[self.path].encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def servers(others: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LakeFsDouble]:
+    double = LakeFsDouble()
+    settings = {
+        "FTASSETS_PROFILE": "production",
+        "LAKEFS_ENDPOINT": double.url,
+        "LAKEFS_ACCESS_KEY": ACCESS_KEY,
+        "LAKEFS_SECRET_KEY": SECRET_KEY,
+        "LAKEFS_REPOSITORY": "datasets",
+        "LAKEFS_STORAGE_NAMESPACE": f"local://{tmp_path}",
+        "QDRANT_URL": others,
+        "QDRANT_API_KEY": QDRANT_KEY,
+        "MLFLOW_TRACKING_URI": others,
+    }
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    yield double
+    double.close()
+
+
+def look(tmp_path: Path) -> dict[str, Finding]:
+    found = {finding.subject: finding for finding in _servers(Home(tmp_path))}
+    for secret in (SECRET_KEY, QDRANT_KEY, "wrong-s3cr3t"):
+        assert not any(secret in finding.text for finding in found.values())
+    return found
+
+
+def test_embedded_has_no_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FTASSETS_PROFILE", raising=False)
+    assert look(tmp_path) == {}
+
+
+def test_each_server_that_answers_is_a_finding(servers: LakeFsDouble, tmp_path: Path) -> None:
+    found = look(tmp_path)
+    assert all(finding.ok for finding in found.values()), found
+    assert "makes repository datasets" in found["dataset_store"].text
+    assert "0 collections" in found["vector_store"].text
+    assert found["registry"].text.startswith("MLflow at http://127.0.0.1:")
+    assert found["LAKEFS_SECRET_KEY"].text == "set"
+    assert not servers.seen["create_repository"]  # looking makes nothing
+
+
+def test_what_is_wrong_with_each_server_is_a_finding(servers: LakeFsDouble, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAKEFS_SECRET_KEY", "wrong-s3cr3t")
+    monkeypatch.setenv("QDRANT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://user:wrong-s3cr3t@127.0.0.1:9")
+    found = look(tmp_path)
+    assert [name for name, finding in found.items() if not finding.ok] == ["dataset_store", "vector_store", "registry"]
+    assert "LAKEFS_SECRET_KEY" in found["dataset_store"].text
+    assert "QDRANT_URL" in found["vector_store"].text
+    assert "MLFLOW_TRACKING_URI" in found["registry"].text
+
+
+def test_variables_that_miss_are_findings(servers: LakeFsDouble, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LAKEFS_REPOSITORY")
+    monkeypatch.delenv("QDRANT_URL")
+    found = look(tmp_path)
+    assert [name for name, finding in found.items() if not finding.ok] == ["LAKEFS_REPOSITORY", "QDRANT_URL"]
+    assert "FTASSETS_PROFILE=production needs it" in found["QDRANT_URL"].text
+    assert "dataset_store" not in found  # no use to ask a half-described server
+
+
+def test_the_cluster_that_trains_is_a_finding(servers: LakeFsDouble, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FTASSETS_PROFILE", "kubernetes")
+    monkeypatch.setenv("FTASSETS_CACHE", str(tmp_path / "cache"))
+    manifest = tmp_path / "pod.yaml"
+    assert look(tmp_path)["FTASSETS_TRAINER_POD"].text.startswith("missing")
+    monkeypatch.setenv("FTASSETS_TRAINER_POD", str(manifest))
+    assert "cannot be read" in look(tmp_path)["trainer"].text
+    manifest.write_text(yaml.safe_dump(pod_manifest(tmp_path)))
+    with cluster(tmp_path) as (here, kubeconfig):
+        monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
+        assert look(tmp_path)["trainer"].ok
+        here.denied = {"delete pods"}
+        assert "delete pods; deploy/kubernetes/rbac.yaml" in look(tmp_path)["trainer"].text
+
+
+def test_the_traffic_log_is_named_with_what_is_wrong_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(TRAFFIC_URL, raising=False)
+    [file] = _traffic(Home(tmp_path))
+    assert (file.ok, str(tmp_path / "traffic.db") in file.text) == (True, True)
+    monkeypatch.setenv(TRAFFIC_URL, "postgresql://me:s3cr3t@127.0.0.1:9/traffic")
+    monkeypatch.setenv("FTASSETS_PROFILE", "production")
+    [server] = _traffic(Home(tmp_path))
+    assert (server.ok, "127.0.0.1:9/traffic" in server.text, "s3cr3t" in server.text) == (False, True, False)
+    monkeypatch.setenv("FTASSETS_PROFILE", "embedded")
+    [unused] = _traffic(Home(tmp_path))
+    assert (unused.ok, TRAFFIC_URL in unused.text) == (False, True)

@@ -1,0 +1,108 @@
+"""Forgetting a user: gone from log, vectors, labels and pairs; the report names what history keeps."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ftassets.assets._shared.dataset_files import (
+    dataset_objects,
+    from_parquet,
+    labels_path,
+    pairs_from_parquet,
+    pairs_path,
+    pairs_to_parquet,
+    to_parquet,
+)
+from ftassets.backends.artifacts.versions import MANIFEST
+from ftassets.backends.dataset_store.git import GitDatasetStore
+from ftassets.backends.traffic_log.sqlite import SqliteTrafficLog
+from ftassets.backends.vector_store.base import QueryVector
+from ftassets.backends.vector_store.qdrant import QdrantVectorStore
+from ftassets.cli.commands.forget import forget
+from ftassets.config.loop_files import read_loops
+from ftassets.domain.canonical import canonical_json
+from ftassets.domain.dataset.preferences import Pair
+from ftassets.domain.dataset.rows import Example
+from ftassets.domain.release.version import VersionManifest
+from ftassets.domain.traffic.exchange import Exchange, Feedback
+
+LOOP = read_loops()["support_triage"]
+NAME = LOOP.name
+
+
+def exchange(number: int, user: str) -> Exchange:
+    return Exchange(
+        id=f"r{number}", loop=NAME, version="v", user=user, prompt=f"secret {number}", messages="[]", answer="{}", status=200,
+        at=100.0 + number, latency_ms=1.0, first_token_ms=None, tokens_in=None, tokens_out=None, share=1.0,
+    )  # fmt: skip
+
+
+def example(number: int, user: str, source: str = "correction") -> Example:
+    return Example(id=f"{source}-{number}", prompt=f"secret {number}", completion="{}", source=source, user=user, request_id=f"r{number}")
+
+
+@pytest.fixture
+def parts(tmp_path: Path) -> dict:
+    log, vectors, store = SqliteTrafficLog(tmp_path / "t.db"), QdrantVectorStore(tmp_path / "vectors"), GitDatasetStore(tmp_path / "d.git")
+    log.append([exchange(n, "ann" if n < 3 else "bob") for n in range(6)])
+    log.add_feedback(Feedback("r1", 200.0, "down", "{}"))
+    vectors.add(NAME, "e", [QueryVector(f"r{n}", 100.0 + n, "v", f"secret {n}", np.eye(8)[n]) for n in range(6)])
+    rows = {"train": [example(n, "ann" if n < 3 else "bob") for n in range(6)], "validation": [], "test": []}
+    objects = dataset_objects(store, NAME, rows, [], {}, {}, "first")
+    dataset = store.publish("run1", objects, "dataset", {"loop": NAME, "content_hash": "x"}).commit
+    pairs = [
+        Pair(prompt="p", chosen="{}", rejected="x", source="correction", request_id=f"r{n}", user=user, at=1.0, version="v", share=1.0)
+        for n, user in ((1, "ann"), (4, "bob"))
+    ]
+    written = {
+        labels_path(NAME, "b"): to_parquet([example(n, "annotator", "label") for n in (2, 5)]),
+        pairs_path(NAME): pairs_to_parquet(pairs),
+    }
+    store.publish("run2", written, "labels and pairs", {"loop": NAME})
+    manifest = VersionManifest(
+        kind="adapter", base_model="b", files={"a": "0"}, tokenizer_digest="t", generation={}, dataset_commit=dataset
+    )
+    folder = tmp_path / "versions" / manifest.digest
+    folder.mkdir(parents=True)
+    (folder / MANIFEST).write_bytes(canonical_json(manifest.model_dump()))
+    return {"traffic_log": log, "vector_store": vectors, "dataset_store": store, "versions": tmp_path / "versions", "dataset": dataset}
+
+
+def run(parts: dict, **who: str) -> dict:
+    return asdict(forget([LOOP], parts["traffic_log"], parts["vector_store"], parts["dataset_store"], parts["versions"], **who))
+
+
+def test_a_user_is_gone_and_others_stay(parts: dict) -> None:
+    report = run(parts, user="ann")
+    assert report["requests"] == ["r0", "r1", "r2"]
+    assert [e.id for e in parts["traffic_log"].exchanges(NAME)] == ["r3", "r4", "r5"]
+    assert {p.request_id for p in parts["vector_store"].window(NAME, 0, 1e9, 99)} == {"r3", "r4", "r5"}
+    store = parts["dataset_store"]
+    assert [row.request_id for row in from_parquet(store.read("main", labels_path(NAME, "b")))] == ["r5"]
+    assert [pair.user for pair in pairs_from_parquet(store.read("main", pairs_path(NAME)))] == ["bob"]
+
+
+def test_the_report_names_commits_and_versions_that_hold_the_rows(parts: dict) -> None:
+    report = run(parts, user="ann")
+    assert report["commits"] == [{"loop": NAME, "commit": parts["dataset"], "rows": 3}]
+    assert [version["dataset_commit"] for version in report["versions"]] == [parts["dataset"]]
+
+
+def test_one_request_is_forgotten_alone(parts: dict) -> None:
+    assert run(parts, request="r4")["requests"] == ["r4"]
+    assert [e.id for e in parts["traffic_log"].exchanges(NAME)] == ["r0", "r1", "r2", "r3", "r5"]
+
+
+def test_doing_it_again_changes_nothing_and_still_reports(parts: dict) -> None:
+    first = run(parts, user="ann")
+    head = parts["dataset_store"].resolve("main")
+    again = run(parts, user="ann")
+    assert parts["dataset_store"].resolve("main") == head
+    assert again["commits"] == first["commits"]
+
+
+def test_nobody_to_forget_is_an_error(parts: dict) -> None:
+    with pytest.raises(ValueError, match="user"):
+        run(parts)

@@ -1,0 +1,121 @@
+"""`ftassets plan`: what gates and rollout can prove, as JSON and as a table."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ftassets.cli.commands.plan import describe, run
+from ftassets.config.loop import Dataset, GateJudge, LoopConfig, Rollout, Task
+from ftassets.domain.gates.gate import Gate
+from ftassets.domain.gates.report import HELD_OUT
+
+GATES = [
+    Gate(metric="exact_match", better_than="production"),
+    Gate(metric="exact_match", slice="established", no_worse_than="production", margin=0.02),
+    Gate(metric="latency_p95", no_worse_than="production", margin=0.2),
+]
+JUDGE = GateJudge(url="http://127.0.0.1:9", model="m", labels=Path("labels.jsonl"))
+ROWS = {"established": 300, "drifted": 200, HELD_OUT: 5000}
+
+
+def loop(**changes: Any) -> LoopConfig:
+    fixed: dict[str, Any] = {"name": "support", "base_model": "base", "task": Task(system_prompt="Answer."), "gates": GATES}
+    return LoopConfig(**{**fixed, "dataset": Dataset(seed="seed.jsonl"), "golden_set": "golden.jsonl", **changes})
+
+
+@pytest.fixture(scope="module")
+def plan() -> dict[str, Any]:
+    return run(loop(), ROWS, 24_000)
+
+
+def test_gates_count_the_rows_they_would_compare(plan: dict[str, Any]) -> None:
+    assert [gate["name"] for gate in plan["gates"]] == [gate.name for gate in GATES]
+    assert [gate["rows"] for gate in plan["gates"]] == [500, 300, 150]
+    assert json.loads(json.dumps(plan)) == plan
+    held_out = loop(gates=[Gate(metric="exact_match", slice=HELD_OUT, better_than="production")])
+    assert run(held_out, ROWS, 24_000)["gates"][0]["rows"] == 5000
+    none = run(loop(gates=GATES[2:]), {}, 24_000)["gates"][0]
+    assert (none["rows"], none["power"]) == (0, 0.0)
+
+
+def test_assumptions_change_the_plan_and_stand_in_it(plan: dict[str, Any]) -> None:
+    noisy = run(loop(gates=GATES[:2]), ROWS, 24_000, discordance=0.3, effect=0.1)
+    assert noisy["assumed"]["discordance"] == 0.3
+    assert noisy["gates"][1]["needed"] > 2 * plan["gates"][1]["needed"]
+    assert noisy["gates"][0]["effect"] == 0.1
+    with pytest.raises(ValueError, match="discordance"):
+        run(loop(), ROWS, 24_000, discordance=0.02)
+
+
+def test_the_table_names_every_gate_and_step_and_what_is_too_weak(plan: dict[str, Any]) -> None:
+    text = describe(plan)
+    lines = text.splitlines()
+    assert any(line.split() == ["exact_match_better", "0.04", "500", "416", "87%"] for line in lines)
+    assert any(line.split()[:2] == ["5", "%"] for line in lines)
+    assert "exact_match_established_no_worse: non-inferiority with margin 0.02 on 300 rows passes an equal model with only 30%" in text
+    assert "exact_match_better: superiority" not in text
+    assert max(len(line) for line in lines) <= 200
+
+
+def test_enough_rows_and_a_patient_rollout_need_no_warning() -> None:
+    patient = loop(gates=GATES[:2], rollout=Rollout(min_requests=2000))
+    plan = run(patient, {"established": 3000}, 1e6)
+    assert plan["rollout_sentences"] == []
+    assert describe(plan).splitlines()[-1].split()[:2] == ["50", "%"]
+
+
+def test_a_rollout_too_quick_to_see_a_failing_candidate_says_what_would_help() -> None:
+    plan = run(loop(gates=GATES[:1], rollout=Rollout(min_requests=100)), ROWS, 24_000)
+    first = plan["rollout"][0]["rollback_requests"]
+    assert "3 times the errors gets all traffic in 5" in plan["rollout_sentences"][0]
+    assert f"min_requests {first} would hold it at 5 %" in plan["rollout_sentences"][0]
+
+
+def test_a_rollout_that_rolls_back_for_want_of_data_names_the_steps() -> None:
+    policy = Rollout(on_not_enough_data="rollback", min_requests=100)
+    sentences = run(loop(gates=GATES[:1], rollout=policy), ROWS, 1000)["rollout_sentences"]
+    assert [sentence.split(":")[0] for sentence in sentences] == [
+        f"at {step} % a good candidate goes back for want of data" for step in (5, 20, 50)
+    ]
+    assert "2.2 days" in sentences[0]
+    assert "step lasts 5 min" in sentences[0]
+
+
+def test_a_rollout_of_one_step_proves_nothing() -> None:
+    plan = run(loop(gates=GATES[:1], rollout=Rollout(steps=(100,))), ROWS, 1000)
+    assert "no canary step" in plan["rollout_sentences"][0]
+    assert "no canary step" in describe(plan)
+
+
+METRICS = ["rouge", "bertscore", "output_length", "refusal_rate", "chrf", "mine:Own"]
+
+
+def test_every_kind_of_gate_has_a_line_and_those_that_cannot_be_planned_say_why() -> None:
+    better, f1 = {"metric": "exact_match", "better_than": "production"}, {"metric": "f1", "better_than": "production"}
+    margin = {"no_worse_than": "production", "margin": 0.05}
+    gates = [
+        better, f1, {"metric": "f1", "at_least": 0.9}, {"any_of": [better | {"slice": "drifted"}, f1]},
+        *({"preset": name} for name in ("rouge_l", "bertscore_f1", "task_accuracy", "latency", "f1")),
+        {"metric": "rouge.rougeL"} | margin, {"metric": "output_length.mean"} | margin, {"metric": "mine:Own.value"} | margin,
+        {"metric": "refusal_rate.refusal_rate", "at_most": 0.05}, {"metric": "chrf.chrf", "at_least": 60},
+        {"metric": "exact_match", "slice": "nowhere", "at_least": 0.5}, {"metric": "exact_match", "slice": "odd", "at_most": 1.5},
+        {"metric": "latency_p95"} | margin, {"metric": "latency_p95", "at_most": 900}, {"metric": "parity", "at_least": 0.99},
+        {"metric": "human_review", "at_least": 0.8}, {"metric": "judge"} | margin,
+    ]  # fmt: skip
+    plans = [
+        run(loop(gates=[Gate.model_validate(gate)], rollout=Rollout(steps=(100,)), judge=JUDGE, metrics=METRICS), ROWS, 1000)
+        for gate in gates
+    ]
+    lines = [plan["gates"][0] for plan in plans]
+    unplanned = [line["name"] for line in lines if line["power"] is None]
+    assert unplanned == [
+        "f1_better", "f1_at_least", "preset_latency", "preset_f1", "output_length_mean_no_worse", "mine_Own_value_no_worse",
+        "latency_p95_at_most", "parity_at_least", "human_review_at_least", "judge_no_worse",
+    ]  # fmt: skip
+    assert all(line["sentence"].startswith("cannot be planned: ") for line in lines if line["power"] is None)
+    assert all(0 <= line["power"] <= 1 for line in lines if line["power"] is not None)
+    assert lines[3]["rows"] == 200
+    assert all(line["name"] in describe(plan) for line, plan in zip(lines, plans, strict=True))
+    json.dumps(plans, allow_nan=False)

@@ -1,0 +1,144 @@
+"""`ftassets review`: out as a table, back as verdicts, to what the gate says; real stores, a stored report, real storage of Dagster."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import CliRunner, Result
+
+from ftassets.assets._shared.dataset_files import golden_path, to_parquet
+from ftassets.assets._shared.events import DATA_VERSION, node
+from ftassets.assets._shared.human_review import read_review
+from ftassets.assets._shared.stored_reports import read_report, store_report
+from ftassets.cli import review as cli_review
+from ftassets.config.home import Home
+from ftassets.config.loop import LoopConfig
+from ftassets.config.profiles import embedded
+from ftassets.domain.dataset.rows import Example
+from ftassets.domain.evaluation.scoring import Score
+from ftassets.domain.gates.policy import judge
+from ftassets.domain.gates.report import EvalReport
+from ftassets.domain.gates.result import Verdict
+from ftassets_tests import ROOT
+
+GOLDEN = [Example(id=f"g{n}", prompt=f"=question, {n}\n?", completion=f"right {n}", slice="golden") for n in range(80)]
+
+
+class Case:
+    """A loop with one eval report."""
+
+    def __init__(self, home: Home, **changes: Any) -> None:
+        self.home = home
+        settings = {
+            "name": "triage", "base_model": "b", "task": {"system_prompt": "s"}, "dataset": {"seed": "s"}, "golden_set": "g",
+            "gates": [{"metric": "human_review", "at_least": 0.9, "sample": 60}], **changes,
+        }  # fmt: skip
+        self.loop = LoopConfig.model_validate(settings)
+        store = embedded(home)["dataset_store"]()
+        self.commit = store.publish("golden", {golden_path("triage"): to_parquet(GOLDEN)}, "golden", {}).commit
+        home.answers.mkdir(parents=True)
+        table = {"id": [row.id for row in GOLDEN], "answer": [f"answer to {row.id}" for row in GOLDEN]}
+        pq.write_table(pa.table(table), home.answers / "a.parquet")
+
+    def evaluate(self, run_id: str) -> str:
+        """An eval report of that run becomes the newest one."""
+        scores = [Score(id=row.id, slice="golden", exact=True, fields=1, valid=True) for row in GOLDEN]
+        fixed: dict[str, Any] = dict.fromkeys(("candidate", "production", "base", "dataset_commit", "policy_digest"), "x")
+        report = EvalReport(
+            **fixed, loop="triage", run_id=run_id, golden_commit=self.commit, production_is_base=False, generation={}, latency_ms={},
+            answers={"candidate": ["a.parquet"]}, scores=dict.fromkeys(("candidate", "production", "base"), scores),
+        )  # fmt: skip
+        digest = store_report(self.home, report)
+        event = dg.AssetMaterialization(node("triage", "eval_report"), tags={DATA_VERSION: digest})
+        with cli_review.dagster_instance() as instance:
+            instance.report_runless_asset_event(event)
+        return digest
+
+    def verdict(self, digest: str) -> Verdict:
+        """What the gate says of a report, from what is stored."""
+        return judge(self.loop.gates, read_report(self.home, self.loop, digest), read_review(self.home, "triage", digest))[0].verdict
+
+
+@pytest.fixture
+def case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Case:
+    monkeypatch.setenv("FTASSETS_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("FTASSETS_DAGSTER_STORAGE", "")  # put back what the command sets
+    monkeypatch.setenv("DAGSTER_HOME", str(ROOT))
+    made = Case(Home(tmp_path / "home"))
+    monkeypatch.setattr(cli_review, "known_loop", lambda name: made.loop)
+    return made
+
+
+def run(*arguments: str, code: int = 0) -> Result:
+    result = CliRunner().invoke(cli_review.app, list(arguments))
+    assert result.exit_code == code, result.output
+    return result
+
+
+def fill(path: Path, word: str, rows: slice = slice(None)) -> None:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        table = list(csv.DictReader(file))
+    for row in table[rows]:
+        row["good"] = word
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, table[0].keys())
+        writer.writeheader()
+        writer.writerows(table)
+
+
+def test_a_sample_goes_out_comes_back_and_decides_for_its_report_alone(case: Case, tmp_path: Path) -> None:
+    digest, out = case.evaluate("run-1"), tmp_path / "review.csv"
+    said = run("export", "triage", "--out", str(out)).output
+    assert "60 answers" in said
+    assert "ftassets review import triage" in said
+    with out.open(encoding="utf-8-sig", newline="") as file:
+        table = {row["id"]: row for row in csv.DictReader(file)}
+    assert len(table) == 60
+    for name, row in table.items():
+        number = name.removeprefix("g")
+        assert (row["prompt"], row["expected"]) == (f"'=question, {number}\n?", f"right {number}")
+        assert (row["answer"], row["good"]) == (f"answer to {name}", "")
+
+    fill(out, "yes", slice(0, 40))
+    assert "20 answers are still to be reviewed" in run("import", "triage", str(out), "--name", "anna").output
+    assert case.verdict(digest) is Verdict.NOT_ENOUGH_DATA
+    fill(out, "yes")
+    said = run("import", "triage", str(out), "--name", "anna").output
+    assert "60 of 60 answers reviewed, 60 good" in said
+    assert "triage__promote" in said
+    assert case.verdict(digest) is Verdict.PASS
+
+    newer = case.evaluate("run-2")
+    assert case.verdict(newer) is Verdict.NOT_ENOUGH_DATA
+    assert "export again" in run("import", "triage", str(out), "--name", "anna", code=1).output
+    assert case.verdict(newer) is Verdict.NOT_ENOUGH_DATA
+
+
+def test_a_second_person_can_say_no_and_a_bad_file_changes_nothing(case: Case, tmp_path: Path) -> None:
+    digest, out = case.evaluate("run-1"), tmp_path / "review.csv"
+    run("export", "triage", "--out", str(out))
+    fill(out, "yes")
+    run("import", "triage", str(out), "--name", "anna")
+    stored = read_review(case.home, "triage", digest)
+    fill(out, "perhaps", slice(50, 60))
+    said = run("import", "triage", str(out), "--name", "ben", code=1).output
+    assert "nothing was stored" in said
+    assert "row 52" in said
+    assert read_review(case.home, "triage", digest) == stored
+    fill(out, "no", slice(50, 60))
+    run("import", "triage", str(out), "--name", "ben")
+    assert case.verdict(digest) is Verdict.FAIL
+
+
+def test_what_cannot_be_done_is_one_sentence(case: Case, tmp_path: Path) -> None:
+    out = tmp_path / "review.csv"
+    assert "never been materialized" in run("export", "triage", "--out", str(out), code=1).output
+    case.evaluate("run-1")
+    run("export", "triage", "--out", str(out))
+    assert "is no name" in run("import", "triage", str(out), "--name", "../x", code=1).output
+    case.loop = case.loop.model_copy(update={"gates": []})
+    assert "no human_review gate" in run("export", "triage", "--out", str(out), code=1).output

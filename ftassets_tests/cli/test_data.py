@@ -1,0 +1,109 @@
+"""Commands on a loop's data, as a person types them, with nothing running."""
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from ftassets.cli.main import app
+from ftassets.config.loop_files import LOOPS
+from ftassets.config.profiles import TRAFFIC_URL
+from ftassets_tests.config.test_profiles import SETTINGS
+
+LOOP = "support_triage"
+TICKETS = (
+    "my invoice shows the wrong amount",
+    "parcel never arrived",
+    "how do I log in?",
+    "the app crashes at start",
+    "please cancel it all",
+)
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("FTASSETS_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+def run(*arguments: str, code: int = 0) -> Result:
+    result = CliRunner().invoke(app, list(arguments))
+    assert result.exit_code == code, result.output
+    return result
+
+
+def log(path: Path, count: int, at: int = 1_790_000_000) -> Path:
+    rows = [
+        {
+            "id": f"old-{n}", "user": "jo", "created": at + n, "model": "old",
+            "messages": [{"role": "user", "content": TICKETS[n]}, {"role": "assistant", "content": '{"queue": "billing"}'}],
+        }
+        for n in range(count)
+    ]  # fmt: skip
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows) + "no row\n")
+    return path
+
+
+def test_a_log_is_imported_once(tmp_path: Path) -> None:
+    path = str(log(tmp_path / "chat.jsonl", 5))
+    first = json.loads(run("import-traffic", LOOP, path, "--json").stdout)
+    assert (first["read"], first["stored"], len(first["quarantined"])) == (5, 5, 1)
+    again = run("import-traffic", LOOP, path).stdout
+    assert "5 rows read, 0 stored, 5 there already, 1 lines were no rows" in again
+
+
+def test_a_batch_goes_out_and_comes_back_as_labels(tmp_path: Path) -> None:
+    run("import-traffic", LOOP, str(log(tmp_path / "chat.jsonl", 5, at=int(time.time()) - 3600)))
+    out = tmp_path / "batch.jsonl"
+    said = run("label", "export", LOOP, "--out", str(out), "--limit", "3")
+    assert "ftassets up" in said.output  # without the gateway canaries cannot be told apart
+    items = [json.loads(line) for line in out.read_text().splitlines()]
+    assert len(items) == 3
+    for item in items:
+        item["completion"] = '{"queue": "returns"}'
+    answered = tmp_path / "answered.jsonl"
+    answered.write_text("".join(json.dumps(item) + "\n" for item in items))
+    result = CliRunner().invoke(app, ["label", "import", LOOP, str(answered)])
+    assert "3 labels committed" in result.output, result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["export", LOOP, "--out", "x"], "dataset"),
+        (["forget"], "user"),
+        (["plan", LOOP], "--requests"),
+        (["import-traffic", LOOP, str(LOOPS / LOOP / "seed.jsonl"), "--format", "nonesuch"], "nonesuch"),
+    ],
+)
+def test_what_cannot_be_done_is_one_sentence(arguments: list[str], words: str) -> None:
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 1
+    assert words in result.output
+    assert "Traceback" not in result.output
+
+
+def test_an_unknown_loop_is_named() -> None:
+    result = CliRunner().invoke(app, ["export", "nonesuch", "--out", "x"])
+    assert result.exit_code != 0
+    assert "nonesuch" in result.output
+
+
+def test_plan_counts_the_golden_rows_of_the_loop() -> None:
+    found = json.loads(run("plan", LOOP, "--requests", "2000", "--json").stdout)
+    assert [gate["rows"] for gate in found["gates"]] == [60, 20, 150]
+
+
+def test_advice_names_its_numbers() -> None:
+    assert "210" in run("advise", str(LOOPS / LOOP / "seed.jsonl")).stdout
+
+
+def test_a_traffic_log_that_does_not_answer_is_said_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {**SETTINGS, "FTASSETS_PROFILE": "production", TRAFFIC_URL: "postgresql://me:s3cr3t@127.0.0.1:9/traffic"}.items():
+        monkeypatch.setenv(name, value)
+    said = run("plan", LOOP, code=1).output
+    assert "127.0.0.1:9/traffic cannot be used" in said
+    assert "see that it runs" in said
+    assert "s3cr3t" not in said

@@ -1,0 +1,139 @@
+"""Commands on releases and keys, as a person types them, with nothing running."""
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from ftassets.backends.artifacts.releases import Releases
+from ftassets.backends.signer.folder import Ed25519Signer
+from ftassets.cli.commands.doctor import _keys
+from ftassets.cli.commands.status import describe, warnings
+from ftassets.cli.releases import app
+from ftassets.config.home import Home
+from ftassets.domain.rollout.endpoint import EndpointState
+from ftassets.testing.releases import attest, loop_config, make_version, released
+
+RULES = {"people": {"anna": "lead", "ben": "intern"}, "approve": ["lead"], "override": ["lead"]}
+LOOPS = {"support": loop_config(mode="propose", release=RULES)}
+YES = ("--name", "anna", "--reason", "looks right")
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    monkeypatch.setenv("FTASSETS_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("FTASSETS_PROFILE", raising=False)
+    for module in ("loop_files", "commands.status", "commands.doctor"):
+        monkeypatch.setattr(f"ftassets.{module}.read_loops", lambda: LOOPS)
+    return Home(tmp_path / "home")
+
+
+def run(*arguments: str, code: int = 0) -> Result:
+    result = CliRunner().invoke(app, list(arguments))
+    assert result.exit_code == code, result.output
+    assert "Traceback" not in result.output
+    return result
+
+
+def test_the_newest_release_is_approved_and_it_shows(home: Home) -> None:
+    attest(home, "support", make_version(home, "a"), issued_at=1000)
+    newest = released(home, "b")
+    assert f"{newest[:12]} approved by anna (lead): looks right" in run("approve", "support", *YES).stdout
+    [approval] = describe(home)["loops"]["support"]["approvals"]
+    assert (approval["version"], approval["report_digest"], approval["role"]) == (newest, "e" * 64, "lead")
+    assert describe(home)["loops"]["support"]["notes"] == [f"version {newest[:12]}: approved by anna (lead): looks right"]
+    path = home.releases / "support" / f"{newest}.approval.dsse.json"
+    assert "holds" in run("verify", str(path)).stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--name", "carl", "--reason", "x"], "release.people"),
+        (["--name", "ben", "--reason", "x"], "release.approve"),
+        (["--name", "anna", "--reason", "  "], "one sentence"),
+        (["zzz", *YES], "0 versions begin with 'zzz'"),
+    ],
+)
+def test_who_may_not_or_says_nothing_is_refused_and_nothing_is_written(home: Home, arguments: list[str], words: str) -> None:
+    released(home, "a")
+    assert words in run("approve", "support", *arguments, code=1).output
+    assert not list(home.releases.rglob("*.approval.*"))
+
+
+def test_what_could_not_start_anyway_is_not_approved(home: Home) -> None:
+    assert "was released yet" in run("approve", "support", *YES, code=1).output
+    attest(home, "support", make_version(home, "a"), expires_at=int(time.time()) - 1)
+    assert "has expired" in run("approve", "support", *YES, code=1).output
+
+
+def test_an_override_needs_an_evaluated_version(home: Home) -> None:
+    digest = released(home, "a")
+    assert "0 versions begin with" in run("override", "support", digest, *YES, "--expires", "24h", code=1).output
+    assert "not a duration" in run("override", "support", digest, *YES, "--expires", "soon", code=1).output
+    assert "some time" in run("override", "support", digest, *YES, "--expires", "0s", code=1).output
+
+
+def test_verify_says_what_is_attested_and_compares_the_files(home: Home) -> None:
+    digest = released(home, "a")
+    path = str(home.releases / "support" / f"{digest}.dsse.json")
+    said = run("verify", path).stdout
+    assert "signed by" in said
+    assert "exact_match_better" in said
+    assert "for loop 'support', not 'voice'" in run("verify", path, "--loop", "voice", code=1).output
+    assert "name their folder" in run("verify", path, "--files", str(home.root / "nonesuch"), code=1).output
+    weights = home.versions / digest / "merged" / "model.safetensors"
+    weights.write_text("changed")
+    found = json.loads(run("verify", path, "--json", code=1).stdout)
+    assert found["objections"] == ["merged/model.safetensors is not the attested file"]
+    assert (found["kind"], found["holds"], found["revoked"]) == ("release", False, None)
+
+
+@pytest.mark.parametrize("content", ["", "{}", "no envelope"])
+def test_verify_of_what_is_not_signed_does_not_hold(home: Home, content: str) -> None:
+    released(home, "a")
+    path = home.root / "file.json"
+    path.write_text(content)
+    assert "not signed by a trusted key" in run("verify", str(path), code=1).output
+
+
+def test_keys_are_rotated_and_revoked_and_releases_say_so(home: Home) -> None:
+    assert "no keys yet" in run("keys", "list").stdout
+    digest = released(home, "a")
+    old = Ed25519Signer(home.keys).key_id
+    run("keys", "rotate")
+    states = {key["key_id"]: key["active"] for key in json.loads(run("keys", "list", "--json").stdout)}
+    assert states.pop(old) is False
+    assert list(states.values()) == [True]
+    path = str(home.releases / "support" / f"{digest}.dsse.json")
+    run("verify", path)
+    assert "0 keys begin with 'zz'" in run("keys", "revoke", "zz", "--reason", "x", code=1).output
+    run("keys", "revoke", old[:12], "--reason", "laptop lost")
+    assert "revoked: laptop lost" in run("keys", "list").stdout
+    assert "its key was revoked: laptop lost" in run("verify", path, code=1).output
+    state = EndpointState(production=digest, candidate="c" * 64, weight=5)
+    notes = list(warnings(Releases(home.releases, Ed25519Signer(home.keys)), "support", state, time.time()))
+    assert "REVOKED (laptop lost): it serves until something else is released" in notes[0]
+    assert "no sound release" in notes[1]
+
+
+def test_doctor_looks_at_the_signing_key(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    def found() -> tuple[bool, str]:
+        [finding] = _keys(home)
+        return finding.ok, finding.text
+
+    assert found() == (True, "the first release makes it")
+    released(home, "a")
+    key = Ed25519Signer(home.keys).key_id
+    assert found() == (True, f"{key[:12]} signs, 1 known, 0 revoked")
+    run("keys", "revoke", key, "--reason", "laptop lost")
+    assert found() == (False, f"{key[:12]} was revoked (laptop lost): ftassets keys rotate")
+    for name in ("LAKEFS_ENDPOINT", "LAKEFS_ACCESS_KEY", "LAKEFS_SECRET_KEY", "LAKEFS_REPOSITORY", "QDRANT_URL", "MLFLOW_TRACKING_URI"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.setenv("FTASSETS_PROFILE", "production")
+    monkeypatch.delenv("FTASSETS_SIGNING_KEY", raising=False)
+    monkeypatch.delenv("FTASSETS_SIGNING_KEY_FILE", raising=False)
+    assert found()[0] is False
+    assert "FTASSETS_SIGNING_KEY_FILE" in run("keys", "rotate", code=1).output

@@ -1,0 +1,67 @@
+"""No row that gives away a golden row comes into the dataset."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ftassets.domain.dataset.curation.contamination import drop_contaminated
+from ftassets.domain.dataset.rows import Example
+from ftassets_tests.domain.dataset.curation.sample import LOOP, axis, call, config, pool, row
+
+LONG = "remind me to buy two litres of milk on my way home from work tomorrow"
+
+
+def golden(*prompts: str, intent: str = "On") -> list[Example]:
+    return [Example(id=f"g{n}", prompt=prompt, completion=call(intent)) for n, prompt in enumerate(prompts)]
+
+
+def reason(prompt: str, asked: list[Example], intent: str = "Off", **dataset: Any) -> str | None:
+    return drop_contaminated(pool([row(0, intent, prompt=prompt)], golden=asked), config(**dataset)).dropped.get(0)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "asked", "wanted"),
+    [
+        ("lights  ON!", "lights on", "is golden row g0"),
+        ("stop", "Stop.", "is golden row g0"),
+        (f"please {LONG} or so", LONG, "shares 8 words in a row with golden row g0"),
+        ("buy two litres of milk on my way", LONG, "shares 8 words in a row with golden row g0"),
+        ("buy two litres of milk", LONG, "is part of golden row g0"),
+        ("could you turn the lights on for me", "turn the lights on", "contains golden row g0"),
+        ("turn the lights on", "could you turn the lights on for me", "is part of golden row g0"),
+        ("stop the music in the kitchen", "stop", None),
+        ("the music", "stop the music in the kitchen", None),
+        ("buy three litres of milk on the way to work", LONG, None),
+        ("turn the light onwards", "turn the light on", None),
+    ],
+)
+def test_shared_words_give_a_golden_row_away_in_both_directions(prompt: str, asked: str, wanted: str | None) -> None:
+    assert reason(prompt, golden(asked)) == wanted
+
+
+def test_a_near_copy_with_the_golden_answer_is_dropped_one_with_another_answer_is_not() -> None:
+    asked = golden("set a timer of nine minutes for the tea")
+    found = reason("set a timer of nine minutes for my tea", asked, intent="On")
+    assert found is not None
+    assert found.startswith("same answer as golden row g0, and 0.68")
+    assert reason("set a timer of nine minutes for my tea", asked, intent="Off") is None
+    assert reason("set a timer of nine minutes for my tea", asked, intent="On", skip=["near"]) is None
+
+
+def test_a_row_that_means_the_same_is_dropped_whatever_its_answer() -> None:
+    near = axis(1) + 0.2 * axis(5)
+    vectors = np.array([axis(3), near / np.linalg.norm(near), axis(4)])
+    given = pool(
+        [row(n, "Off") for n in range(3)], vectors=vectors, golden=golden("tea time", "x y z"), golden_vectors=np.array([axis(0), axis(1)])
+    )
+    assert drop_contaminated(given, LOOP).dropped == {1: "cosine 0.981 to golden row g1"}
+
+
+def test_without_vectors_the_count_says_that_only_words_were_compared() -> None:
+    outcome = drop_contaminated(pool([row(0), row(1)], golden=golden(LONG)), LOOP)
+    assert (outcome.dropped, outcome.counts) == ({}, {"compared by words only": 2})
+
+
+def test_without_golden_rows_nothing_is_dropped() -> None:
+    assert not drop_contaminated(pool([row(0)]), LOOP).dropped

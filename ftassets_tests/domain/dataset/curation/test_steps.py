@@ -1,0 +1,288 @@
+"""What each step drops, changes and keeps."""
+
+import json
+import random
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ftassets.config.loop import LoopConfig
+from ftassets.domain.dataset.curation.exact import drop_exact
+from ftassets.domain.dataset.curation.label_disagreement import doubt_labels
+from ftassets.domain.dataset.curation.length import check_length
+from ftassets.domain.dataset.curation.near import drop_near
+from ftassets.domain.dataset.curation.normalise import clean, normalise
+from ftassets.domain.dataset.curation.poisoning import drop_poisoners
+from ftassets.domain.dataset.curation.schema import check_answers
+from ftassets.domain.dataset.curation.semantic import drop_semantic
+from ftassets.domain.dataset.curation.step import Pool
+from ftassets.domain.dataset.curation.user_cap import cap_users
+from ftassets.domain.dataset.rows import Example
+from ftassets_tests.domain.dataset.curation.sample import LOOP, at_angles, call, config, pool, request, row, spread
+
+
+def answered(number: int, completion: str) -> Example:
+    return row(number).model_copy(update={"completion": completion})
+
+
+# schema
+
+
+def test_answers_that_are_no_call_are_dropped() -> None:
+    rows = [row(0), answered(1, "sure thing"), answered(2, '["On"]'), answered(3, '{"intent": "On"'), answered(4, '{"a":' * 5000)]
+    assert set(check_answers(pool(rows), LOOP).dropped) == {1, 2, 3, 4}
+
+
+def test_an_answer_that_cannot_be_written_is_dropped() -> None:
+    rows = [answered(0, r'{"intent": "\ud83d\ude00"}'), answered(1, r'{"intent": "\ud83d"}'), answered(2, r'{"\uDC00": 1}')]
+    assert check_answers(pool(rows), LOOP).dropped == dict.fromkeys((1, 2), "the answer holds half of a surrogate pair")
+
+
+def test_a_text_task_takes_any_answer_but_none() -> None:
+    loop = LoopConfig.model_validate({**LOOP.model_dump(), "task": {"type": "text", "system_prompt": "Answer."}})
+    assert check_answers(pool([answered(0, "sure thing"), answered(1, " \n")]), loop).dropped == {1: "the answer is empty"}
+
+
+# normalise
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("lights on", "lights on"),
+        ("  lights on\n", "lights on"),
+        ("cafe\u0301", "caf\u00e9"),
+        ("li\u200bghts\ufeff \u202eon", "lights on"),
+        ("one\r\ntwo\rthree\u2028four", "one\ntwo\nthree\nfour"),
+        ("a\tb\x00\x07c\x1b", "a\tbc"),
+        ("\uff21", "\uff21"),  # full-width letters are text: only for comparison are they the same
+    ],
+)
+def test_text_is_brought_into_one_form(text: str, wanted: str) -> None:
+    assert clean(text) == wanted
+    assert clean(wanted) == wanted
+
+
+def test_rows_are_changed_and_only_empty_ones_dropped() -> None:
+    rows = [row(0), row(1, prompt=" lights on\x00"), row(2, prompt="\u200b \u200b"), answered(3, "\ufeff")]
+    outcome = normalise(pool(rows), LOOP)
+    assert {i: r.prompt for i, r in outcome.changed.items()} == {1: "lights on"}
+    assert outcome.changed[1].id == "r0001"
+    assert set(outcome.dropped) == {2, 3}
+    assert "request" in outcome.dropped[2]
+    assert "answer" in outcome.dropped[3]
+
+
+# length and user cap
+
+
+def test_length_counts_request_and_answer_together_and_includes_its_ends() -> None:
+    answer = call("On")
+    rows = [row(n, prompt="x" * (length - len(answer))) for n, length in enumerate((29, 30, 100, 101))]
+    outcome = check_length(pool(rows), config(min_chars=30, max_chars=100))
+    assert set(outcome.dropped) == {0, 3}
+    assert outcome.dropped[0] == "29 characters of request and answer, 30 to 100 are taken"
+
+
+def test_tokens_are_held_against_what_training_takes() -> None:
+    limit = LOOP.train.max_length
+    outcome = check_length(pool([row(0), row(1), row(2)], tokens=[limit, limit + 1, 3]), LOOP)
+    assert outcome.dropped == {1: f"{limit + 1} tokens of request and answer, training takes {limit}"}
+
+
+def test_feedback_of_one_user_is_capped_and_seed_is_not() -> None:
+    rows = [row(i, source=("correction", "liked")[i % 2], user="flood") for i in range(12)]
+    rows += [row(20 + i, source="correction", user=None) for i in range(8)] + [row(40 + i, user="flood") for i in range(8)]
+    rows += [row(60, source="liked", user="other"), *(row(70 + i, source="label", user="flood") for i in range(8))]
+    assert set(cap_users(pool(rows), config(max_rows_per_user=5)).dropped) == set(range(5, 12))
+
+
+# copies
+
+
+def test_an_exact_copy_loses_to_what_people_wrote_then_to_the_newest_then_to_the_first() -> None:
+    rows = [
+        row(0, "Off", prompt="Lights  ON", source="liked", at=9.0, user="a"),
+        row(1, "On", prompt="lights on", source="correction", at=1.0, user="b"),
+        row(2, "On", prompt="lights on ", source="correction", at=5.0, user="c"),
+        row(3, "Timer", prompt="ten minutes", source="liked", at=1.0, user="a"),
+        row(4, "Timer", prompt="ten minutes", source="liked", at=2.0, user="b"),
+        row(5, "Timer", prompt="tea", source="correction", at=2.0, user="b"),
+        row(6, "Timer", prompt="TEA", source="label"),
+        row(7, "Timer", prompt="\uff54\uff45\uff41"),
+        row(8, "Off", prompt="stop", source="synthetic", at=9.0),
+        row(9, "Off", prompt="stop", source="liked", at=1.0),
+    ]
+    outcome = drop_exact(pool(rows), LOOP)
+    same = {0: "r0002", 1: "r0002", 3: "r0004", 5: "r0006", 7: "r0006", 8: "r0009"}
+    assert outcome.dropped == {i: f"same prompt as {name}" for i, name in same.items()}
+
+
+def test_near_requests_with_the_same_answer_are_one_row() -> None:
+    rows = [
+        row(0, prompt="turn the kitchen lights on please", source="liked", at=1.0),
+        row(1, prompt="turn the kitchen lights on now please", source="correction", at=0.0),
+        row(2, prompt="turn the kitchen lights on, please", source="synthetic"),
+        row(3, "Off", prompt="turn the kitchen lights on pleas"),
+        row(4, prompt="what is the weather in Rome today"),
+    ]
+    outcome = drop_near(pool(rows), LOOP)
+    assert set(outcome.dropped) == {0, 2}
+    assert outcome.dropped[0].startswith("same answer as r0001, and the request shares 0.")
+
+
+def test_requests_that_differ_in_the_value_the_answer_names_are_no_copies() -> None:
+    rows = [
+        row(n, prompt=f"set a timer for {n} minutes please").model_copy(
+            update={"completion": json.dumps({"intent": "Timer", "minutes": n})}
+        )
+        for n in range(5, 9)
+    ]
+    assert not drop_near(pool(rows), LOOP).dropped
+    vectors = np.tile(at_angles(0), (4, 1))
+    assert not drop_semantic(pool(rows, vectors=vectors), LOOP).dropped
+
+
+def test_the_order_of_fields_makes_no_other_answer() -> None:
+    rows = [row(0, prompt="set a timer for five minutes now"), row(1, prompt="set a timer for five minutes")]
+    rows = [r.model_copy(update={"completion": c}) for r, c in zip(rows, ['{"a": 1, "b": "X"}', '{"b":"x",  "a":1}'], strict=True)]
+    assert len(drop_near(pool(rows), LOOP).dropped) == 1
+
+
+def test_chains_of_near_requests_do_not_collapse() -> None:
+    text = "please turn the lights on in the kitchen and in the hall and in the garage tonight"
+    words = text.split()
+    rows = [row(n, prompt=" ".join(words[n * 2 : n * 2 + 10])) for n in range(3)]  # each overlaps the next one, the ends do not meet
+    outcome = drop_near(pool(rows), config(jaccard=0.45))
+    assert outcome.dropped.keys() == {1}
+
+
+def test_of_many_wordings_of_one_request_the_best_stays() -> None:
+    rows = [row(n, prompt=f"set a timer for {n} minutes and tell me when it is over please", source="liked", at=n) for n in range(1000)]
+    assert set(range(1000)) - drop_near(pool(rows), LOOP).dropped.keys() == {999}
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10_000))
+def test_what_stays_is_what_one_after_the_other_would_leave(seed: int) -> None:
+    rng = random.Random(seed)
+    words = ["turn", "the", "kitchen", "hall", "lights", "on", "please", "now"]
+    rows = [
+        row(n, rng.choice(["On", "Off"]), prompt=" ".join(rng.choices(words, k=rng.randint(2, 7))), at=rng.randint(0, 9)) for n in range(60)
+    ]
+    kept: list[Example] = []
+    for one in sorted(rows, key=lambda r: (-r.at, r.id)):
+        grams = {one.prompt[n : n + 5] for n in range(len(one.prompt) - 4)}
+        rest = [{other.prompt[n : n + 5] for n in range(len(other.prompt) - 4)} for other in kept if other.completion == one.completion]
+        if all(len(grams & other) / len(grams | other) < 0.6 for other in rest):
+            kept.append(one)
+    gone = drop_near(pool(rows), LOOP).dropped
+    assert {r.id for n, r in enumerate(rows) if n not in gone} == {r.id for r in kept}
+
+
+def test_requests_that_mean_the_same_and_have_the_same_answer_are_one_row() -> None:
+    rows = [row(0, source="liked"), row(1), row(2, "Off"), row(3), row(4)]
+    outcome = drop_semantic(pool(rows, vectors=at_angles(0, 10, 5, 90, 100)), LOOP)
+    assert outcome.dropped == {
+        0: "same answer as r0001, and cosine 0.985 of the requests",
+        4: "same answer as r0003, and cosine 0.985 of the requests",
+    }
+
+
+def test_semantic_copies_are_found_across_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("cosine", "semantic"):
+        monkeypatch.setattr(f"ftassets.domain.dataset.curation.{module}.TILE", 4)
+    vectors = spread(12)
+    rows = [row(i) for i in range(36)]
+    outcome = drop_semantic(pool(rows, vectors=np.concatenate([vectors, vectors, vectors])), LOOP)
+    assert outcome.dropped.keys() == set(range(12, 36))
+    assert all(reason.startswith(f"same answer as r{i % 12:04},") for i, reason in outcome.dropped.items())
+
+
+def test_a_row_near_a_dropped_row_only_stays() -> None:
+    rows = [row(i) for i in range(3)]  # 0 and 1, 1 and 2 are alike, 0 and 2 are not
+    assert drop_semantic(pool(rows, vectors=at_angles(0, 15, 30)), LOOP).dropped.keys() == {1}
+
+
+# doubted labels and users
+
+
+def test_a_wrong_correction_among_right_ones_is_caught() -> None:
+    rows = [row(i, "On") for i in range(30)]
+    rows += [
+        row(30, "Off", source="correction", user="m"),
+        row(31, "Off", source="liked", user="m"),
+        row(32, "On", source="correction", user="n"),
+    ]
+    outcome = doubt_labels(pool(rows, vectors=spread(len(rows), topic=0)), LOOP)
+    assert outcome.dropped.keys() == {30, 31}
+    assert "labelled Off, but 9 of its 10 nearest rows are On" in outcome.dropped.values()
+
+
+def test_right_corrections_of_a_new_class_are_spared() -> None:
+    rows = [row(i, "On") for i in range(40)] + [row(40 + i, "Timer", source="correction", user=f"u{i}") for i in range(15)]
+    vectors = np.concatenate([spread(40, topic=0), spread(15, topic=1, seed=1)])
+    rows.append(row(60, "On", source="correction", user="wrong"))  # a timer request labelled On
+    outcome = doubt_labels(pool(rows, vectors=np.concatenate([vectors, spread(1, topic=1, seed=2)])), LOOP)
+    assert outcome.dropped.keys() == {55}
+
+
+def test_rows_nobody_can_slip_in_are_not_doubted() -> None:
+    rows = [row(i, "On") for i in range(30)] + [row(30, "Off"), row(31, "Off", source="label"), row(32, "Off", source="synthetic")]
+    assert not doubt_labels(pool(rows, vectors=spread(33, topic=0)), LOOP).dropped
+
+
+def test_too_few_rows_have_no_neighbours() -> None:
+    assert doubt_labels(pool([row(i) for i in range(10)], vectors=spread(10)), LOOP).skipped == "10 rows are too few to have 10 neighbours"
+
+
+def doubted(*users: tuple[str, int, int]) -> Pool:
+    """A pool after label_disagreement: per user, rows dropped by it and rows left."""
+    rows, gone = [], {}
+    for user, wrong, right in users:
+        for n in range(wrong + right):
+            if n < wrong:
+                gone[len(rows)] = "label_disagreement"
+            rows.append(row(len(rows), source="correction", user=user))
+    given = pool(rows, dropped=gone)
+    given.index = [i for i in given.index if i not in gone]
+    return given
+
+
+def test_all_feedback_of_a_user_goes_when_most_of_it_was_doubted() -> None:
+    given = doubted(("bad", 6, 5), ("half", 5, 5), ("few", 4, 0), ("few", 0, 1), ("good", 0, 9))
+    given.rows.append(row(999, user="bad"))  # not feedback
+    given.index.append(len(given.rows) - 1)
+    outcome = drop_poisoners(given, LOOP)
+    assert outcome.dropped == dict.fromkeys(range(6, 11), "6 of 11 rows of this user contradict the rows around them")
+    assert outcome.counts == {"users": 1}
+
+
+def flood(wordings: int, others: int, answers: int = 1) -> Pool:
+    rows = [
+        row(n, ("On", "Off")[n % answers], prompt=f"turn all the kitchen lights on number {n}", source="liked", user="u")
+        for n in range(wordings)
+    ]
+    rows += [row(100 + n, source="liked", user="u") for n in range(others)]
+    gone = dict.fromkeys(range(2, wordings), "near")
+    given = pool(rows, dropped=gone)
+    given.index = [i for i in given.index if i not in gone]
+    return given
+
+
+def test_wordings_of_one_request_by_one_user_are_a_flood() -> None:
+    outcome = drop_poisoners(flood(25, 10), LOOP)
+    assert outcome.dropped.keys() == {0, 1, *range(25, 35)}
+    assert outcome.dropped[0] == "25 of 35 rows of this user are wordings of one request"
+
+
+@pytest.mark.parametrize(("wordings", "others", "answers"), [(19, 0, 1), (25, 30, 1), (25, 0, 2)])
+def test_few_wordings_many_other_requests_or_other_answers_are_no_flood(wordings: int, others: int, answers: int) -> None:
+    assert not drop_poisoners(flood(wordings, others, answers), LOOP).dropped
+
+
+def test_made_up_requests_are_told_apart() -> None:
+    assert not drop_near(pool([row(i) for i in range(300)]), LOOP).dropped
+    assert len({request(i) for i in range(300)}) == 300

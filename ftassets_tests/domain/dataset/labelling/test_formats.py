@@ -1,0 +1,145 @@
+"""Batches in the tools' formats: out, filled in as the tool does it, and back."""
+
+import json
+from typing import Any
+
+import pytest
+
+from ftassets.domain.dataset import labelling
+from ftassets.domain.dataset.labelling.label import Label, to_examples
+from ftassets.domain.dataset.labelling.select import Item
+from ftassets.domain.traffic.exchange import hashed_user
+
+ITEMS = [
+    Item("r1", "lights on \u2028 h\u00e9", '{"intent": "off"}', "v1", 1.0, "novel", 0.4),
+    Item("r2", "make\ncoffee", "", "v1", 2.0, "failed"),
+    Item("r3", "stop", '{"intent": "stop"}', "v1", 3.0),
+]
+WANTED = {"r1": '{"intent": "on"}', "r2": '{"intent": "coffee"}'}  # nobody got to r3
+AT = 1_700_000_000.0
+ISO = "2023-11-14T22:13:20Z"
+
+
+def jsonl(text: str) -> str:
+    lines = [json.loads(line) for line in text.split("\n")[:-1]]
+    assert [line["answer"] for line in lines] == [item.answer for item in ITEMS]
+    return "\n".join(
+        json.dumps({**line, "completion": WANTED.get(line["request_id"], ""), "annotator": "ann", "at": ISO}) for line in lines
+    )
+
+
+def argilla(text: str) -> str:
+    records = json.loads(text)
+    assert [list(r["suggestions"].values()) for r in records] == [
+        [{"value": i.answer, "score": None, "agent": "v1"}] if i.answer else [] for i in ITEMS
+    ]
+    for record in records:
+        if record["id"] in WANTED:
+            record["responses"] = {"completion": [{"value": WANTED[record["id"]], "user_id": "ann", "updated_at": ISO}]}
+    return json.dumps(records)
+
+
+def label_studio(text: str) -> str:
+    tasks = json.loads(text)
+    for number, task in enumerate(tasks, start=1):
+        for prediction in task["predictions"]:  # what the annotator starts from
+            (result,) = prediction["result"]
+            assert (result["from_name"], result["to_name"], result["type"]) == ("completion", "prompt", "textarea")
+        answers = [task["predictions"][0]["result"][0]["value"]["text"] if task["predictions"] else None]
+        assert answers == [[ITEMS[number - 1].answer] if ITEMS[number - 1].answer else None]
+        name = task["data"]["request_id"]
+        value = {"text": [WANTED.get(name, "")]}
+        task |= {
+            "id": number,
+            "annotations": [
+                {
+                    "id": 100 + number, "completed_by": {"id": 7, "email": "ann"}, "was_cancelled": name not in WANTED, "updated_at": ISO,
+                    "result": [{"from_name": "completion", "to_name": "prompt", "type": "textarea", "value": value, "origin": "manual"}],
+                }
+            ],
+        }  # fmt: skip
+    return json.dumps(tasks)
+
+
+FILL = {"jsonl": jsonl, "argilla": argilla, "label_studio": label_studio}
+
+
+@pytest.mark.parametrize("format", labelling.FORMATS)
+def test_a_batch_comes_back_as_labels_and_what_is_open_is_said(format: str) -> None:
+    labels, bad = labelling.parse(FILL[format](labelling.to_text(ITEMS, format)), format)
+    assert labels == [Label(i.request_id, i.prompt, WANTED[i.request_id], "ann", AT) for i in ITEMS[:2]]
+    assert [row.reason for row in bad] == ["nobody answered it"]
+    assert bad[0].where.endswith(" 3")
+
+
+@pytest.mark.parametrize("format", labelling.FORMATS)
+def test_an_untouched_batch_has_no_label(format: str) -> None:
+    labels, bad = labelling.parse(labelling.to_text(ITEMS, format), format)
+    assert (labels, len(bad)) == ([], 3)
+
+
+@pytest.mark.parametrize(
+    ("format", "row", "reason"),
+    [
+        ("jsonl", {"prompt": "p", "completion": "{}"}, "which request"),
+        ("jsonl", {"request_id": "r", "prompt": " ", "completion": "{}"}, "no prompt"),
+        ("jsonl", {"request_id": "r", "prompt": "p", "completion": "{}", "at": "soon"}, "no time"),
+        ("jsonl", [], "another form"),
+        ("argilla", {"id": "r", "fields": {"prompt": "p"}, "responses": {"completion": [{"value": "{}", "status": "draft"}]}}, "nobody"),
+        ("argilla", {"id": "r", "responses": []}, "nobody"),
+        ("argilla", {"id": "r", "responses": {"completion": ["x"]}}, "another form"),
+        ("label_studio", {"data": {}, "annotations": [{"result": [{"from_name": "other"}]}]}, "nobody"),
+        (
+            "label_studio",
+            {
+                "data": {"request_id": "r", "prompt": "p"},
+                "annotations": [{"result": [{"from_name": "completion", "value": {"text": ["a", "b"]}}]}],
+            },
+            "2 answers",
+        ),
+        ("label_studio", 7, "another form"),
+    ],
+)
+def test_what_is_no_label_is_quarantined(format: str, row: Any, reason: str) -> None:
+    text = json.dumps(row) if format == "jsonl" else json.dumps([row])
+    labels, (bad,) = labelling.parse(text, format)
+    assert labels == []
+    assert reason in bad.reason
+
+
+@pytest.mark.parametrize("format", ["argilla", "label_studio"])
+@pytest.mark.parametrize("text", ["", "{}", "[" * 100_000, "<html>"])
+def test_a_file_of_another_kind_is_refused_whole(format: str, text: str) -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        labelling.parse(text, format)
+
+
+def test_an_unknown_format_names_the_known_ones() -> None:
+    with pytest.raises(ValueError, match="jsonl, argilla, label_studio"):
+        labelling.to_text([], "csv")
+
+
+def label(request: str, completion: str, annotator: str = "ann", at: float | None = None) -> Label:
+    return Label(request, f"prompt of {request}", completion, annotator, at)
+
+
+def test_labels_become_rows_that_keep_their_request_and_hide_the_annotator() -> None:
+    (row,), bad = to_examples([label("r1", '{"intent": "on"}', at=5.0)], "b1")
+    assert bad == []
+    assert (row.id, row.source, row.request_id, row.user, row.at) == ("label:r1", "label", "r1", hashed_user("ann"), 5.0)
+
+
+def test_annotators_who_agree_give_one_row_and_those_who_do_not_none() -> None:
+    agree = [label("r1", '{"a": 1, "b": 2}'), label("r1", '{"b":2,"a":1}', "bob", at=9.0)]
+    differ = [label("r2", '{"a": 1}'), label("r2", '{"a": 2}', "bob")]
+    rows, bad = to_examples(agree + differ, "b1")
+    assert [(row.request_id, row.completion) for row in rows] == [("r1", '{"b":2,"a":1}')]
+    assert [(b.where, "do not agree" in b.reason) for b in bad] == [("label:b1:r2", True)] * 2
+
+
+@pytest.mark.parametrize("completion", ["turn it on", "[1]", '"on"', "{", '{"a": "' + "x" * 20_001 + '"}'])
+def test_an_answer_that_is_no_row_is_quarantined(completion: str) -> None:
+    rows, (bad,) = to_examples([label("r1", completion)], "b1")
+    assert rows == []
+    assert bad.reason
+    assert len(bad.content) <= 500

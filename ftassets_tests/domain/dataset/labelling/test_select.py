@@ -1,0 +1,83 @@
+"""Which requests are worth an annotator's time."""
+
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ftassets.domain.dataset.labelling.select import Item, candidates, select
+from ftassets.domain.traffic.exchange import Exchange, Feedback
+
+WORDS = ("lights", "heating", "music", "blinds", "vacuum", "coffee", "garage", "timer", "fan", "door", "window", "alarm")
+
+
+def exchange(name: str, version: str = "prod", answer: str = '{"intent": "on"}', status: int = 200) -> Exchange:
+    return Exchange(name, "voice", version, "u", f"prompt of {name}", "[]", answer, status, 1.0, 1.0, None, None, None, 1.0)
+
+
+def item(number: int, why: str = "random", distance: float | None = None, prompt: str | None = None) -> Item:
+    return Item(
+        f"r{number:03}", prompt or f"{WORDS[number % 12]} {number} {WORDS[number // 12 % 12]}", "{}", "prod", float(number), why, distance
+    )
+
+
+def test_only_what_nobody_answered_for_is_a_candidate() -> None:
+    log = [exchange(name) for name in ("new", "labelled", "liked", "corrected", "disliked")] + [exchange("failed", status=502, answer="")]
+    feedback = {
+        "liked": Feedback("liked", 1.0, "up", None),
+        "corrected": Feedback("corrected", 1.0, "down", "{}"),
+        "disliked": Feedback("disliked", 1.0, "down", None),
+    }
+    found = candidates(log, feedback, {"labelled"}, set(), {"new": 0.3, "disliked": 0.1}, novel_above=0.2)
+    assert [(i.request_id, i.why, i.distance) for i in found] == [("new", "novel", 0.3), ("disliked", "random", 0.1)]
+
+
+@pytest.mark.parametrize(
+    ("fields", "rating", "failed"),
+    [
+        ({}, None, False),
+        ({}, "down", True),
+        ({"answer": "turned it on"}, None, True),
+        ({"answer": "", "status": 502}, None, True),
+        ({"answer": '{"intent": "o', "status": 499}, None, True),
+    ],
+)
+def test_a_canary_fails_on_errors_on_what_cannot_be_parsed_and_on_thumbs_down(fields: dict, rating: str | None, failed: bool) -> None:
+    said = {"q": Feedback("q", 1.0, rating, None)} if rating else {}
+    (found,) = candidates([exchange("q", "canary", **fields)], said, set(), {"canary"}, {}, 0.0)
+    assert (found.why == "failed") is failed
+    assert all(i.why != "failed" for i in candidates([exchange("q", "prod", **fields)], said, set(), {"canary"}, {}, 0.0))
+
+
+def test_failures_come_first_then_the_farthest_then_a_random_sample() -> None:
+    items = [item(n) for n in range(30)] + [item(30 + n, "novel", n / 10) for n in range(3)] + [item(33 + n, "failed") for n in range(2)]
+    chosen = select(items, 12)
+    assert [i.request_id for i in chosen[:5]] == ["r034", "r033", "r032", "r031", "r030"]
+    assert {i.why for i in chosen[5:]} == {"random"}
+    assert select(items, 12, seed=1)[5:] != chosen[5:]
+
+
+def test_near_identical_texts_take_one_place() -> None:
+    flood = [item(n, "novel", 0.5, f"please set a kitchen timer for {n} minutes") for n in range(20)]
+    shouted = item(50, "failed", prompt="PLEASE  set a kitchen timer for 3 minutes")
+    other = item(51, "novel", 0.1, "lower the blinds in the study")
+    assert [i.request_id for i in select([*flood, other, shouted], 10)] == ["r050", "r051"]
+    assert len(select([item(1, prompt="on"), item(2, prompt="On"), item(3, prompt="off")], 10)) == 2  # shorter than a 5-gram
+
+
+@given(st.integers(0, 40), st.integers(0, 60), st.randoms(use_true_random=False))
+@settings(max_examples=40, deadline=None)
+def test_the_choice_does_not_depend_on_the_order_and_keeps_the_limit(limit: int, size: int, chance: random.Random) -> None:
+    items = [item(n, chance.choice(["failed", "novel", "random"]), chance.random()) for n in range(size)]
+    chosen = select(items, limit)
+    chance.shuffle(items)
+    assert select(items, limit) == chosen
+    assert len(chosen) <= limit
+    assert [i.why for i in chosen] == sorted((i.why for i in chosen), key=["failed", "novel", "random"].index)
+
+
+def test_in_a_text_task_any_answer_is_well_formed() -> None:
+    log = [exchange("q", "canary", answer="turned it on")]
+    (found,) = candidates(log, {}, set(), {"canary"}, {}, 0.0, task="text")
+    assert found.why == "random"

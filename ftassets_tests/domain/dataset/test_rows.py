@@ -1,0 +1,237 @@
+"""Which lines become examples, which are quarantined, and why."""
+
+import json
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ftassets.domain.dataset.rows import MAX_LINE, Example, Quarantined, parse_jsonl, read_jsonl, to_jsonl
+
+
+def line(prompt: str = "lights on", completion: str = '{"intent": "on"}', **fields: Any) -> str:
+    messages = [{"role": "user", "content": prompt}, {"role": "assistant", "content": completion}]
+    return json.dumps({"messages": messages, **fields}, ensure_ascii=False)
+
+
+def test_a_line_becomes_an_example() -> None:
+    examples, bad = parse_jsonl(line(id="r1", slice="drifted", group="g1"), "seed.jsonl")
+    assert bad == []
+    assert examples == [
+        Example(id="r1", prompt="lights on", completion='{"intent": "on"}', slice="drifted", group="g1", source="seed.jsonl")
+    ]
+
+
+def test_a_system_message_may_come_first() -> None:
+    messages = [{"role": "system", "content": "s"}, {"role": "user", "content": "first"}, {"role": "assistant", "content": "one"}]
+    (example,), _ = parse_jsonl(json.dumps({"messages": messages}), "seed")
+    assert (example.prompt, example.completion) == ("first", "one")
+
+
+@pytest.mark.parametrize("roles", [["user", "assistant"], ["system", "user", "assistant"], ["system", "system"], ["assistant"]])
+def test_earlier_turns_would_be_lost_and_are_quarantined(roles: list[str]) -> None:
+    messages = [{"role": role, "content": "x"} for role in [*roles, "user", "assistant"]]
+    examples, (bad,) = parse_jsonl(json.dumps({"messages": messages}), "seed")
+    assert examples == []
+    assert "earlier turns" in bad.reason
+
+
+@pytest.mark.parametrize(
+    ("row", "prompt"),
+    [
+        ({"instruction": "add", "response": "r"}, "add"),
+        ({"instruction": "add", "input": "1 2", "response": "r"}, "add\n\n1 2"),
+        ({"instruction": "add", "input": "", "response": "r"}, "add"),
+        ({"instruction": "add", "input": None, "response": "r"}, "add"),
+    ],
+)
+def test_instruction_rows_are_taken_too(row: dict, prompt: str) -> None:
+    (example,), bad = parse_jsonl(json.dumps({**row, "id": 7, "slice": "s"}), "seed")
+    assert bad == []
+    assert example == Example(id="7", prompt=prompt, completion="r", slice="s", source="seed")
+
+
+@pytest.mark.parametrize(
+    ("fields", "quality"),
+    [
+        ({}, None),
+        ({"quality_score": 0.9}, 0.9),
+        ({"metadata": {"quality_score": 1}}, 1.0),
+        ({"metadata": "x"}, None),
+        ({"quality_score": 0}, 0.0),
+    ],
+)
+def test_a_quality_score_comes_from_the_row_or_its_metadata(fields: dict, quality: float | None) -> None:
+    (example,), _ = parse_jsonl(line(**fields), "seed")
+    assert example.quality == quality
+
+
+@pytest.mark.parametrize("score", ["NaN", "Infinity", "-0.1", "1.01", "true", '"0.9"', "[]", "1" + "0" * 400])
+def test_a_quality_score_that_is_none_is_refused(score: str) -> None:
+    examples, (bad,) = parse_jsonl(line()[:-1] + f', "quality_score": {score}}}', "seed")
+    assert examples == []
+    assert "quality_score" in bad.reason
+
+
+def test_an_id_follows_from_the_content() -> None:
+    (one, same, other), _ = parse_jsonl("\n".join([line(), line(), line("lights off")]), "seed")
+    assert one.id == same.id != other.id
+
+
+@pytest.mark.parametrize("text", ["", "\n \n\r\n", "\ufeff"])
+def test_nothing_gives_nothing(text: str) -> None:
+    assert parse_jsonl(text, "seed") == ([], [])
+
+
+@pytest.mark.parametrize("text", ["\ufeff" + line(), line() + "\r\n", "\n\n" + line() + "\n"])
+def test_marks_blank_lines_and_windows_line_ends_do_not_matter(text: str) -> None:
+    examples, bad = parse_jsonl(text, "seed")
+    assert ([e.prompt for e in examples], bad) == (["lights on"], [])
+
+
+@pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\x85"])
+def test_what_only_python_takes_for_a_line_break_is_text(separator: str) -> None:
+    examples, bad = parse_jsonl(line(f"one{separator}two"), "seed")
+    assert ([e.prompt for e in examples], bad) == ([f"one{separator}two"], [])
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("{", "Expecting"),
+        ("[" * 100_000, "recursion"),
+        ("null", "messages"),
+        ("[]", "messages"),
+        ('{"messages": {}}', "messages"),
+        ('{"messages": [], "instruction": "a", "response": "b"}', "either"),
+        ('{"instruction": "a"}', "without a response"),
+        ('{"instruction": " ", "response": "b"}', "instruction without text"),
+        ('{"response": "b"}', "instruction"),
+        ('{"instruction": "a", "input": 5, "response": "b"}', "input"),
+        (line(id={"a": 1}), "id"),
+        (line(id=True), "id"),
+        ('{"messages": []}', "fewer than 2"),
+        ('{"messages": [{"role": "user", "content": "a"}]}', "fewer than 2"),
+        ('{"messages": ["a", "b"]}', "role"),
+        ('{"messages": [{"role": "tool", "content": "a"}, {"role": "assistant", "content": "b"}]}', "role"),
+        ('{"messages": [{"role": "user", "content": " "}, {"role": "assistant", "content": "b"}]}', "without text"),
+        ('{"messages": [{"role": "user", "content": ["a"]}, {"role": "assistant", "content": "b"}]}', "without text"),
+        ('{"messages": [{"role": "assistant", "content": "a"}, {"role": "user", "content": "b"}]}', "last two"),
+        ('{"messages": [{"role": "user", "content": "a"}, {"role": "user", "content": "b"}]}', "last two"),
+        (line(slice=7), "string"),
+        (line("x" * 20_001), "20000"),
+        ('{"messages": [{"role": "user", "content": "\\ud800"}, {"role": "assistant", "content": "b"}]}', "surrogate"),
+    ],
+)
+def test_a_bad_line_is_quarantined_with_its_place_and_reason(content: str, reason: str) -> None:
+    examples, (quarantined,) = parse_jsonl(f"{line()}\n{content}\n{line('lights off')}", "seed.jsonl")
+    assert [e.prompt for e in examples] == ["lights on", "lights off"]
+    assert quarantined.where == "seed.jsonl:2"
+    assert reason in quarantined.reason
+    assert content.startswith(quarantined.content)
+    assert len(quarantined.content) <= 500
+
+
+@given(st.text(max_size=200))
+def test_any_text_is_sorted_into_examples_and_quarantine(text: str) -> None:
+    examples, bad = parse_jsonl(text, "seed")
+    assert examples == []  # no random text is a conversation
+    assert len(bad) == sum(bool(part.strip()) for part in text.removeprefix("\ufeff").split("\n"))
+
+
+# Lines as bytes
+
+
+def read(*lines: bytes) -> tuple[list[Example], list[Quarantined]]:
+    items = list(read_jsonl(lines, "seed"))
+    return [i for i in items if isinstance(i, Example)], [i for i in items if isinstance(i, Quarantined)]
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        (b'{"messages": "\xff"}', "utf-8"),
+        (line("\u00e9").encode("latin-1"), "utf-8"),
+        (line("lights").encode("utf-16"), "utf-8"),
+        (b'{"a": "' + "\ud800".encode(errors="surrogatepass") + b'"}', "utf-8"),
+        (line("x").encode() + b" " * MAX_LINE, "1,000,000"),
+        (b'{"a":' * 50_000, "recursion"),
+        (b"\xef\xbb\xbf" + line().encode(), "BOM"),
+        (b"\x00", "Expecting"),
+        (b'{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}], "n": ' + b"1" * 5000 + b"}", "digits"),
+    ],
+)
+def test_a_line_is_decoded_by_itself_and_quarantined_with_its_number(bad: bytes, reason: str) -> None:
+    examples, (quarantined,) = read(line().encode(), b"\n", bad, line("lights off").encode())
+    assert [e.prompt for e in examples] == ["lights on", "lights off"]
+    assert quarantined.where == "seed:3"
+    assert reason in quarantined.reason
+    assert len(quarantined.content) <= 500
+
+
+def test_a_byte_order_mark_before_the_first_line_and_windows_line_ends_do_not_matter() -> None:
+    examples, bad = read(b"\xef\xbb\xbf" + line().encode() + b"\r\n", b"\r\n", line("lights off").encode() + b"\r\n")
+    assert ([e.prompt for e in examples], bad) == (["lights on", "lights off"], [])
+
+
+def test_lines_are_read_one_at_a_time() -> None:
+    read_so_far = []
+
+    def lines() -> Iterator[bytes]:
+        for number in range(3):
+            read_so_far.append(number)
+            yield line(f"request {number}").encode()
+
+    next(read_jsonl(lines(), "seed"))
+    assert read_so_far == [0]
+
+
+def test_a_hundred_thousand_nasty_lines_are_all_accounted_for() -> None:
+    rng = random.Random(0)
+    good = [line(f"request {n}", quality_score=0.5).encode() for n in range(20)]
+    good.append(json.dumps({"instruction": "a", "input": "b", "response": "c"}).encode())
+    pool = [*good, b"", b"null", b"[" * 2000, b'{"a":' * 900, b"\xff\xfe", b"\x00", b'"\\ud800"', b"NaN", b"-", b"1e999", b"{}", b"[{}]"]
+    for _ in range(3000):
+        text = bytearray(rng.choice(good))
+        for _ in range(rng.randint(1, 4)):
+            place = rng.randrange(len(text))
+            kind = rng.randrange(4)
+            if kind == 0:
+                text[place] = rng.randrange(256)
+            elif kind == 1:
+                del text[place : place + rng.randint(1, 20)]
+            elif kind == 2:
+                text[place:place] = rng.choice([b"\\u0000", b"\xc3", b"{", b'"', b"null", b"1e400", b"\\ud800", "\u2028".encode(), b"[[["])
+            else:
+                text += text[place:]
+            text = text or bytearray(b"x")
+        pool.append(bytes(text).replace(b"\n", b" "))
+    lines = [rng.choice(pool) for _ in range(100_000)]
+    examples, bad = read(*lines)
+    assert len(examples) + len(bad) == sum(not is_blank(one) for one in lines)
+    assert len(examples) > 1000
+    assert len(bad) > 50_000
+    assert all(q.reason for q in bad)
+    to_jsonl(examples).encode()  # what was taken can be written
+    json.dumps([vars(q) for q in bad], ensure_ascii=False).encode()
+
+
+def is_blank(one: bytes) -> bool:
+    try:
+        return not one.decode().strip()
+    except UnicodeDecodeError:
+        return False
+
+
+TEXT = st.text(st.characters(codec="utf-8"), min_size=1)
+
+
+@given(st.lists(st.tuples(TEXT, TEXT), max_size=5))
+def test_rows_are_written_one_a_line_and_come_back(pairs: list[tuple[str, str]]) -> None:
+    rows = [Example(id=str(n), prompt=prompt, completion=completion, at=float(n)) for n, (prompt, completion) in enumerate(pairs)]
+    text = to_jsonl(rows)
+    assert [Example.model_validate_json(part) for part in text.split("\n")[:-1]] == rows
+    assert "null" not in to_jsonl([Example(id="1", prompt="a", completion="b")])

@@ -1,0 +1,150 @@
+"""A review as people fill it in, and what its gate says."""
+
+import csv
+import io
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ftassets.domain.evaluation.human_review import Given, Review, ReviewRefused, ReviewRow, parse_csv, to_csv
+from ftassets.domain.evaluation.scoring import Score
+from ftassets.domain.gates.gate import Gate
+from ftassets.domain.gates.human_review import review_sample, share_lower_bound
+from ftassets.domain.gates.policy import judge
+from ftassets.domain.gates.report import HELD_OUT, EvalReport
+from ftassets.domain.gates.result import GateResult, Verdict
+
+GATE = Gate(metric="human_review", at_least=0.9, sample=60)
+DIGEST, OTHER = "ab" * 32, "cd" * 32
+SAMPLE = ["r1", "r2", "r3"]
+
+
+def report(rows: int = 200, run_id: str = "run") -> EvalReport:
+    fixed: dict[str, Any] = {"loop": "triage", "run_id": run_id} | dict.fromkeys(
+        ("candidate", "production", "base", "dataset_commit", "golden_commit", "policy_digest"), "x"
+    )
+    scores = [Score(id=f"r{n}", slice="golden", exact=True, fields=1, valid=True) for n in range(rows)]
+    scores += [Score(id=f"{HELD_OUT}:{n}", slice=HELD_OUT, exact=True, fields=1, valid=True) for n in range(100)]
+    return EvalReport(
+        **fixed, production_is_base=False, generation={}, latency_ms={}, answers={},
+        scores=dict.fromkeys(("candidate", "production", "base"), scores),
+    )  # fmt: skip
+
+
+def review(*given: dict[str, bool], by: tuple[str, ...] = ("anna", "ben"), run_id: str = "run") -> Review:
+    said = tuple(Given(by=name, at=float(n), verdicts=verdicts) for n, (name, verdicts) in enumerate(zip(by, given, strict=False)))
+    return Review(report=DIGEST, run_id=run_id, given=said)
+
+
+def said(made: Review | None, gate: Gate = GATE) -> GateResult:
+    return judge([gate], report(), made)[0]
+
+
+def bad(count: int) -> dict[str, bool]:
+    """Verdicts on the whole sample, some of them no."""
+    return {name: n >= count for n, name in enumerate(review_sample(GATE, report(), DIGEST))}
+
+
+@pytest.mark.parametrize(("no", "verdict"), [(0, Verdict.PASS), (1, Verdict.PASS), (2, Verdict.NOT_ENOUGH_DATA), (6, Verdict.FAIL)])
+def test_the_exact_lower_bound_decides(no: int, verdict: Verdict) -> None:
+    result = said(review(bad(no)))
+    assert (result.verdict, result.n, result.value) == (verdict, 60, pytest.approx((60 - no) / 60))
+
+
+def test_the_bound_is_clopper_and_pearsons() -> None:
+    assert share_lower_bound(60, 60, 0.95) == pytest.approx(0.05 ** (1 / 60))
+    assert share_lower_bound(0, 60, 0.95) == 0
+
+
+@pytest.mark.parametrize(
+    ("made", "words"),
+    [
+        (None, "nobody has reviewed"),
+        (review(bad(0), run_id="another"), "of another report"),
+        (review(dict(list(bad(0).items())[1:])), "1 of 60 answers are not reviewed"),
+        (review({f"{HELD_OUT}:1": True}), "60 of 60"),
+    ],
+)
+def test_what_is_missing_says_what_to_run(made: Review | None, words: str) -> None:
+    result = said(made)
+    assert result.verdict is Verdict.NOT_ENOUGH_DATA
+    assert words in result.sentence
+    assert "ftassets review export triage --out review.csv" in result.sentence
+    assert "ftassets review import triage review.csv --name NAME" in result.sentence
+
+
+def test_the_sample_depends_on_the_report_and_holds_golden_rows_alone() -> None:
+    here, there = (review_sample(GATE, report(), digest) for digest in (DIGEST, OTHER))
+    assert len(set(here)) == 60
+    assert set(here) != set(there)
+    assert not [name for name in here if name.startswith(HELD_OUT)]
+    assert here == review_sample(GATE, report(), DIGEST)
+
+
+verdicts = st.dictionaries(st.sampled_from(SAMPLE), st.booleans())
+
+
+@given(st.lists(st.tuples(st.sampled_from(["anna", "ben"]), verdicts), max_size=5))
+def test_an_answer_is_good_when_everybodys_last_word_is_yes(entries: list[tuple[str, dict[str, bool]]]) -> None:
+    found = Review(report=DIGEST, run_id="run", given=tuple(Given(by=by, at=0, verdicts=said) for by, said in entries)).good
+    for name in SAMPLE:
+        last = {by: said[name] for by, said in entries if name in said}
+        assert found.get(name) == (all(last.values()) if last else None)
+
+
+def test_two_reviewers_who_disagree_make_a_bad_answer() -> None:
+    assert said(review(bad(0))).verdict is Verdict.PASS
+    both = said(review(bad(0), bad(10)))
+    assert both.verdict is Verdict.FAIL
+    assert "anna, ben" in both.sentence
+
+
+# the file
+
+
+def table(*rows: tuple[str, str], digest: str = DIGEST) -> str:
+    return "report,id,prompt,expected,answer,good\n" + "".join(f"{digest},{name},p,e,a,{good}\n" for name, good in rows)
+
+
+words = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=40)
+
+
+@given(st.dictionaries(words.filter(bool), st.tuples(words, words, words), min_size=1, max_size=8), st.data())
+def test_what_goes_out_comes_back(rows: dict[str, tuple[str, str, str]], data: st.DataObject) -> None:
+    text = to_csv(DIGEST, [ReviewRow(name, *texts) for name, texts in rows.items()])
+    filled = list(csv.DictReader(io.StringIO(text, newline="")))
+    wanted = {name: data.draw(st.booleans()) for name in rows}
+    out = io.StringIO(newline="")
+    writer = csv.DictWriter(out, filled[0].keys())
+    writer.writeheader()
+    for row in filled:
+        assert row["answer"].removeprefix("'").endswith(rows[row["id"]][2].removeprefix("'"))
+        assert row["prompt"][:1] not in ("=", "+", "-", "@"), "a spreadsheet would run it"
+        writer.writerow({**row, "good": data.draw(st.sampled_from(["yes", "1", "TRUE"] if wanted[row["id"]] else [" no ", "0", "False"]))})
+    assert parse_csv("\ufeff" + out.getvalue(), DIGEST, rows.keys()) == wanted
+
+
+def test_rows_without_a_word_stay_open() -> None:
+    cut_short = f"{DIGEST},r3\n"
+    assert parse_csv(table(("r1", "yes"), ("r2", "")) + cut_short, DIGEST, SAMPLE) == {"r1": True}
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (table(("r1", "yes"), ("r2", "maybe")), "row 3: 'maybe' is neither yes nor no"),
+        (table(("r1", "yes"), ("r1", "no")), "row 3: 'r1' is there twice"),
+        (table(("r1", "yes"), ("r9", "no")), "row 3: 'r9' is not in the sample"),
+        (table(("r1", "yes"), digest=OTHER), "of report 'cdcdcdcdcdcd', the newest is abababababab: export again"),
+        (table(("r1", ""), ("r2", " ")), "no row says yes or no"),
+        ("report;id;good\n", "row 1: no column report, id, good"),
+        ("", "row 1: no column"),
+        (table(("r1", "yes")) + '"', "not a CSV file"),
+    ],
+)
+def test_a_bad_row_refuses_the_whole_file(text: str, why: str) -> None:
+    with pytest.raises(ReviewRefused) as caught:
+        parse_csv(text, DIGEST, SAMPLE)
+    assert why in str(caught.value)

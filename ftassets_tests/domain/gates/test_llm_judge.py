@@ -1,0 +1,122 @@
+"""What a judge gate says, and that it says nothing without a judge that can be trusted."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ftassets.domain.evaluation.llm_judge import Calibration, Preference, not_calibrated
+from ftassets.domain.evaluation.scoring import Score
+from ftassets.domain.gates.gate import Gate
+from ftassets.domain.gates.llm_judge import judged_sample
+from ftassets.domain.gates.policy import judge
+from ftassets.domain.gates.report import EvalReport
+from ftassets.domain.gates.result import GateResult, Verdict
+
+BETTER = Gate(metric="judge", better_than="production", sample=500)
+NO_WORSE = Gate(metric="judge", no_worse_than="production", margin=0.1, sample=500)
+TRUSTED = Calibration(n=60, min_kappa=0.4, agreement=0.8, kappa=0.6, kappa_low=0.45, kappa_high=0.75)
+
+
+def report(values: Sequence[float | None], calibration: Calibration | None = TRUSTED, rows: int | None = None) -> EvalReport:
+    """One preference a row; None is a row without a judgement."""
+    fixed: dict[str, Any] = dict.fromkeys(
+        ("loop", "run_id", "candidate", "production", "base", "dataset_commit", "golden_commit", "policy_digest"), "x"
+    )
+    count = len(values) if rows is None else rows
+    scores = [Score(id=f"r{n}", slice="golden", exact=True, fields=1, valid=True) for n in range(count)]
+    found = [
+        Preference(id=f"r{n}", slice="golden", value=value, reason="the judge answered 500" if value is None else None)
+        for n, value in enumerate(values)
+    ]
+    return EvalReport(
+        **fixed, production_is_base=False, generation={}, latency_ms={}, answers={}, preferences=found, judge_calibration=calibration,
+        scores=dict.fromkeys(("candidate", "production", "base"), scores),
+    )  # fmt: skip
+
+
+def said(gate: Gate, made: EvalReport) -> GateResult:
+    return judge([gate], made)[0]
+
+
+@pytest.mark.parametrize(
+    ("gate", "values", "verdict"),
+    [
+        (BETTER, [1.0] * 30 + [-1.0] * 10 + [0.0] * 60, Verdict.PASS),
+        (BETTER, [1.0] * 12 + [-1.0] * 10 + [0.0] * 60, Verdict.NOT_ENOUGH_DATA),
+        (BETTER, [1.0] * 10 + [-1.0] * 10, Verdict.FAIL),
+        (BETTER, [0.0] * 80, Verdict.FAIL),
+        (NO_WORSE, [0.0] * 200, Verdict.PASS),
+        (NO_WORSE, [0.0] * 10, Verdict.NOT_ENOUGH_DATA),
+        (NO_WORSE, [-1.0] * 20 + [0.0] * 180, Verdict.FAIL),
+    ],
+)
+def test_verdicts(gate: Gate, values: list[float | None], verdict: Verdict) -> None:
+    assert said(gate, report(values)).verdict is verdict
+
+
+def test_superiority_is_the_exact_binomial_on_rows_that_are_no_tie() -> None:
+    result = said(BETTER, report([1.0] * 7 + [-0.5] + [0.0] * 12))
+    assert result.p_value == pytest.approx(9 / 2**8)  # P(7 or 8 wins of 8)
+    assert (result.n, result.value) == (20, pytest.approx(6 / 20))
+    assert "kappa with people is 0.60" in result.sentence
+
+
+values = st.lists(st.sampled_from([-1.0, -0.5, 0.0, 0.5, 1.0]), min_size=1, max_size=80)
+
+
+@given(values)
+def test_the_two_models_are_treated_alike(found: list[float]) -> None:
+    here, there = said(BETTER, report(found)), said(BETTER, report([-value for value in found]))
+    assert (here.value or 0) == -(there.value or 0)
+    assert not (here.verdict is Verdict.PASS and there.verdict is Verdict.PASS)
+    better, worse = said(NO_WORSE, report(found)), said(NO_WORSE, report([-value for value in found]))
+    assert (better.value or 0) == -(worse.value or 0)
+
+
+@given(values, st.sampled_from([None, TRUSTED, TRUSTED.model_copy(update={"kappa": 0.39}), not_calibrated(0.4, "nobody there")]))
+def test_only_a_trusted_judge_decides_and_the_stored_report_says_the_same(found: list[float], calibration: Calibration | None) -> None:
+    made = report(found, calibration)
+    results = judge([BETTER, NO_WORSE], made)
+    assert judge([BETTER, NO_WORSE], EvalReport.model_validate_json(made.model_dump_json())) == results
+    if calibration is not TRUSTED:
+        assert all(result.verdict is not Verdict.PASS for result in results)
+
+
+def test_why_the_judge_decides_nothing() -> None:
+    low = said(BETTER, report([1.0] * 50, TRUSTED.model_copy(update={"kappa": 0.39})))
+    assert low.verdict is Verdict.FAIL
+    assert "decides nothing" in low.sentence
+    assert "0.40 is needed" in low.sentence
+    for calibration, words in ((None, "was not asked"), (not_calibrated(0.4, "http://x does not answer"), "does not answer")):
+        result = said(BETTER, report([1.0] * 50, calibration))
+        assert result.verdict is Verdict.NOT_ENOUGH_DATA
+        assert words in result.sentence
+
+
+def test_a_tenth_of_the_rows_may_have_no_judgement_and_no_more() -> None:
+    result = said(BETTER, report([1.0] * 90 + [None] * 10))
+    assert (result.verdict, result.n) == (Verdict.PASS, 90)
+    assert "no judgement on 10 more" in result.sentence
+    result = said(BETTER, report([1.0] * 89 + [None] * 11))
+    assert result.verdict is Verdict.NOT_ENOUGH_DATA
+    assert "11 of 100" in result.sentence
+    assert "answered 500" in result.sentence
+    assert said(BETTER, report([1.0] * 80, rows=100)).verdict is Verdict.NOT_ENOUGH_DATA, "rows that were never asked are missing too"
+
+
+def test_a_gate_looks_at_its_sample_alone() -> None:
+    few = BETTER.model_copy(update={"sample": 20})
+    ids = [f"r{n}" for n in range(100)]
+    sample = set(judged_sample(few, ids))
+    made = report([1.0 if name in sample else -1.0 for name in ids])
+    assert (said(few, made).verdict, said(few, made).n) == (Verdict.PASS, 20)
+    assert said(BETTER, made).verdict is Verdict.FAIL
+
+
+def test_an_empty_slice_is_not_enough_data() -> None:
+    result = said(BETTER.model_copy(update={"slice": "drifted"}), report([1.0] * 50))
+    assert result.verdict is Verdict.NOT_ENOUGH_DATA
+    assert "drifted" in result.sentence

@@ -1,0 +1,300 @@
+"""Plans against the functions that decide, and against simulation."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ftassets.config.loop import Rollout
+from ftassets.domain.evaluation.scoring import Score
+from ftassets.domain.gates.gate import Gate
+from ftassets.domain.gates.planning import POWER, bound_power, latency_power, passes, plan_any_of, plan_gate, power, rows_needed
+from ftassets.domain.gates.policy import judge
+from ftassets.domain.gates.report import EvalReport
+from ftassets.domain.gates.result import Verdict
+from ftassets.domain.rollout.canary import Move, Outcome, decide, e_value
+from ftassets.domain.rollout.endpoint import EndpointState
+from ftassets.domain.rollout.planning import WORSE, e_paths, plan_rollout
+from ftassets.domain.statistics import p95_ratio_upper_bound
+
+BETTER = Gate(metric="exact_match", better_than="production")
+NO_WORSE = Gate(metric="exact_match", no_worse_than="production", margin=0.02)
+FIELDS = Gate(metric="field_accuracy", no_worse_than="production", margin=0.05, confidence=0.9)
+LATENCY = Gate(metric="latency_p95", no_worse_than="production", margin=0.2)
+REPORT = EvalReport(
+    loop="l", run_id="r", candidate="c", production="p", production_is_base=False, base="b", dataset_commit="d", golden_commit="g",
+    policy_digest="o", generation={}, scores={}, latency_ms={}, answers={},
+)  # fmt: skip
+
+
+def scores(right: list[bool]) -> list[Score]:
+    return [Score(id=str(i), slice="golden", exact=r, fields=float(r), valid=True) for i, r in enumerate(right)]
+
+
+def gate_passes(gate: Gate, wins: int, losses: int, n: int) -> bool:
+    others = [True] * (n - wins - losses)
+    sides = {
+        "candidate": scores([True] * wins + [False] * losses + others),
+        "production": scores([False] * wins + [True] * losses + others),
+    }
+    return judge([gate], REPORT.model_copy(update={"scores": sides}))[0].verdict is Verdict.PASS
+
+
+# Gates
+
+
+@settings(deadline=None)
+@given(st.sampled_from([BETTER, NO_WORSE, FIELDS]), st.integers(0, 40), st.integers(0, 40), st.integers(0, 400))
+def test_plan_and_gate_agree_on_every_outcome(gate: Gate, wins: int, losses: int, others: int) -> None:
+    n = max(1, wins + losses + others)
+    assert bool(passes(gate, np.array([wins]), np.array([losses]), n)[0]) is gate_passes(gate, wins, losses, n)
+
+
+@pytest.mark.parametrize("gate", [BETTER, NO_WORSE])
+def test_power_is_the_sum_over_every_outcome(gate: Gate) -> None:
+    from math import comb
+
+    n, discordance, effect = 25, 0.3, 0.1
+    p, q = (discordance + effect) / 2, (discordance - effect) / 2
+    total = sum(
+        comb(n, w) * comb(n - w, x) * p**w * q**x * (1 - p - q) ** (n - w - x) * gate_passes(gate, w, x, n)
+        for w in range(n + 1)
+        for x in range(n + 1 - w)
+    )
+    assert power(gate, n, effect, discordance) == pytest.approx(total, abs=1e-8)
+
+
+@pytest.mark.parametrize("gate", [BETTER, NO_WORSE])
+@pytest.mark.parametrize(("n", "effect", "discordance"), [(200, 0.04, 0.1), (500, 0.0, 0.1), (1000, 0.02, 0.2), (300, -0.02, 0.04)])
+def test_power_is_the_simulated_one_within_three_points(gate: Gate, n: int, effect: float, discordance: float) -> None:
+    rng = np.random.default_rng(1)
+    p, q = (discordance + effect) / 2, (discordance - effect) / 2
+    draws = rng.multinomial(n, [p, q, 1 - p - q], size=4000)
+    simulated = passes(gate, draws[:, 0], draws[:, 1], n).mean()
+    assert power(gate, n, effect, discordance) == pytest.approx(simulated, abs=0.03)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(1, 2000), st.floats(0.001, 1.0))
+def test_an_equal_model_is_called_better_at_most_as_often_as_the_gate_says(n: int, discordance: float) -> None:
+    assert power(BETTER, n, 0.0, discordance) <= 0.05 + 1e-9
+
+
+def test_power_grows_with_the_effect_and_vanishes_without_rows() -> None:
+    powers = [power(BETTER, 400, effect, 0.1) for effect in (-0.1, -0.02, 0.0, 0.02, 0.04, 0.1)]
+    assert powers == sorted(powers)
+    assert powers[-1] > 0.999
+    assert power(BETTER, 0, 0.04, 0.1) == 0.0
+
+
+def test_models_that_never_differ_are_no_worse_with_enough_rows() -> None:
+    assert power(NO_WORSE, 2000, 0.0, 0.0) == pytest.approx(1.0)
+    assert power(NO_WORSE, 20, 0.0, 0.0) == 0.0
+    assert power(BETTER, 2000, 0.0, 0.0) == 0.0
+
+
+@pytest.mark.parametrize(("effect", "discordance"), [(0.2, 0.1), (-0.2, 0.1), (0.0, 1.1), (0.0, -0.1)])
+def test_a_difference_larger_than_the_discordance_is_impossible(effect: float, discordance: float) -> None:
+    with pytest.raises(ValueError, match="needs a discordance between"):
+        power(BETTER, 100, effect, discordance)
+
+
+@pytest.mark.parametrize(("gate", "effect"), [(BETTER, 0.04), (BETTER, 0.1), (NO_WORSE, 0.0), (FIELDS, 0.0)])
+def test_rows_needed_is_where_the_power_is_reached(gate: Gate, effect: float) -> None:
+    rows = rows_needed(gate, effect, 0.1)
+    assert rows is not None
+    assert power(gate, rows, effect, 0.1) >= POWER > power(gate, rows - 1, effect, 0.1)
+    assert power(gate, rows // 2, effect, 0.1) < POWER
+
+
+def test_no_number_of_rows_proves_an_equal_model_no_worse_at_all() -> None:
+    plan = plan_gate(NO_WORSE.model_copy(update={"margin": 0.0}), 300, 0.04, 0.1, 0.3)
+    assert plan.needed is None
+    assert plan.power == pytest.approx(0.05, abs=0.01)
+    assert "cannot pass an equal model reliably" in plan.sentence
+
+
+def test_a_weak_gate_says_how_many_rows_it_needs() -> None:
+    plan = plan_gate(NO_WORSE, 300, 0.04, 0.1, 0.3)
+    assert plan.effect == 0.0
+    assert plan.sentence == "non-inferiority with margin 0.02 on 300 rows passes an equal model with only 30%: it needs about 1,600"
+    assert plan.needed is not None
+    assert 1500 < plan.needed < 1600
+    assert plan_gate(BETTER, 500, 0.04, 0.1, 0.3).sentence == "superiority on 500 rows passes a model better by 4 points with 87%"
+    assert "has no rows: it never passes" in plan_gate(BETTER, 0, 0.04, 0.1, 0.3).sentence
+
+
+@pytest.mark.parametrize(("n", "spread", "margin"), [(20, 0.3, 0.2), (60, 0.3, 0.2), (100, 0.3, 0.2), (150, 0.6, 0.5)])
+def test_latency_power_is_the_simulated_one(n: int, spread: float, margin: float) -> None:
+    rng = np.random.default_rng(3)
+    times = rng.lognormal(5, spread, (400, 2, n))
+    bounds = [p95_ratio_upper_bound(mine, theirs, 0.95, draws=299) for mine, theirs in times]
+    gate = LATENCY.model_copy(update={"margin": margin})
+    # 0.12 is three standard errors of the distance of two simulations, 0.08 of one simulation and the limit
+    assert latency_power(gate, n, spread) == pytest.approx(np.mean(np.array(bounds) < 1 + margin), abs=0.12 if n < 100 else 0.08)
+
+
+def test_a_latency_gate_needs_pairs_and_a_spread() -> None:
+    assert latency_power(LATENCY, 19, 0.3) == 0.0
+    plan = plan_gate(LATENCY, 20, 0.04, 0.1, 0.3)
+    assert plan.needed is not None
+    assert 120 < plan.needed < 180
+    assert "20 pairs of requests passes an equal model with only" in plan.sentence
+    with pytest.raises(ValueError, match="spread"):
+        latency_power(LATENCY, 100, 0.0)
+    with pytest.raises(ValueError, match="latency_power"):
+        passes(LATENCY, np.array([1]), np.array([1]), 10)
+
+
+@pytest.mark.parametrize("bound", [{"at_least": 0.9}, {"at_most": 0.1}])
+def test_power_of_a_fixed_bound_is_the_gates_own(bound: dict[str, float]) -> None:
+    gate, n = Gate(metric="exact_match", **bound), 60
+    good = [right if gate.at_least else n - right for right in range(n + 1)]
+    wins = [
+        judge([gate], REPORT.model_copy(update={"scores": {"candidate": scores([True] * g + [False] * (n - g))}}))[0].verdict
+        is Verdict.PASS
+        for g in good
+    ]
+    from math import comb
+
+    expected = sum(comb(n, right) * 0.96**right * 0.04 ** (n - right) * won for right, won in enumerate(wins))
+    assert bound_power(gate, n, 0.06) == pytest.approx(expected, abs=1e-9)
+    assert bound_power(gate, 5, 0.06) == bound_power(gate, 0, 0.06) == 0.0
+
+
+def test_row_scores_are_planned_with_the_bound_that_judges_them() -> None:
+    rouge = Gate(metric="rouge.rougeL", better_than="production")
+    four, none = np.array([4]), np.array([0])
+    assert passes(rouge, four, none, 10)[0]
+    assert not passes(BETTER, four, none, 10)[0]
+    sides = {
+        role: [s.model_copy(update={"values": {rouge.metric: float(s.exact)}}) for s in scores([role == "candidate"] * 4 + [True] * 6)]
+        for role in ("candidate", "production")
+    }
+    assert judge([rouge], REPORT.model_copy(update={"scores": sides}))[0].verdict is Verdict.PASS
+    assert plan_gate(rouge, 500, 0.04, 0.1, 0.3).power == pytest.approx(0.89, abs=0.02)
+
+
+def test_presets_are_planned_as_what_they_stand_for_at_the_gain_they_name() -> None:
+    plan = plan_gate(Gate(preset="rouge_l"), 500, 0.04, 0.1, 0.3)
+    assert (plan.name, plan.effect) == ("preset_rouge_l", 0.02)
+    assert plan_gate(Gate(preset="bertscore_f1"), 500, 0.04, 0.1, 0.3).power == pytest.approx(0.89, abs=0.02)
+
+
+def test_any_of_is_as_sure_as_its_best_member_after_holm() -> None:
+    members = [BETTER, Gate(metric="f1", better_than="production")]
+    plan = plan_any_of(Gate(any_of=members), [500, 500], 0.04, 0.1, 0.3)
+    assert plan.power == power(BETTER.model_copy(update={"confidence": 0.975}), 500, 0.04, 0.1)
+    none = plan_any_of(Gate(any_of=[members[1], Gate(metric="judge", better_than="production")]), [500, 100], 0.04, 0.1, 0.3)
+    assert none.power is None
+    assert "none of its gates can be planned" in none.sentence
+
+
+# Rollouts
+
+POLICY = Rollout(min_requests=100)
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=40),
+    st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=40),
+    st.floats(0.01, 0.99),
+    st.floats(0.01, 0.99),
+)
+def test_paths_are_the_e_values_of_the_rollout(
+    first: list[tuple[bool, bool]], second: list[tuple[bool, bool]], share: float, later: float
+) -> None:
+    outcomes = [Outcome(mine, share, failed) for mine, failed in first] + [Outcome(mine, later, failed) for mine, failed in second]
+    mine, failed = (np.array(column)[None, :] for column in zip(*first, strict=True))
+    values, logs = e_paths(mine, failed, share)
+    mine, failed = (np.array(column)[None, :] for column in zip(*second, strict=True))
+    rest, _ = e_paths(mine, failed, later, logs)
+    expected = [e_value(outcomes[: seen + 1]) for seen in range(len(outcomes))]
+    assert np.concatenate([values[0], rest[0]]) == pytest.approx(expected, rel=1e-9)
+
+
+def test_a_failing_canary_is_rolled_back_within_the_planned_requests() -> None:
+    rng = np.random.default_rng(5)
+    policy, errors = Rollout(steps=(50, 100)), 0.05
+    step = plan_rollout(policy, 10_000, errors)[0]
+    assert step.rollback_requests is not None
+    total, state, runs = 2 * step.rollback_requests, EndpointState(production="p", candidate="c", weight=50), 300
+    back = 0
+    for _ in range(runs):
+        mine = rng.random(total) < 0.5
+        failed = rng.random(total) < np.where(mine, WORSE * errors, errors)
+        outcomes = [Outcome(bool(m), 0.5, bool(f)) for m, f in zip(mine, failed, strict=True)]
+        back += any(decide(state, outcomes[:seen], policy, 0.0).move is Move.ROLLBACK for seen in [*range(10, total, 10), total])
+    assert back / runs == pytest.approx(POWER, abs=0.07)
+
+
+def test_whole_rollouts_catch_as_many_as_planned() -> None:
+    rng = np.random.default_rng(6)
+    policy, errors, runs = Rollout(steps=(20, 50, 100), interval=1, min_requests=60), 0.05, 200
+    planned = [step.caught for step in plan_rollout(policy, 86_400, errors)]
+    caught = np.zeros(2)
+    for _ in range(runs):
+        outcomes: list[Outcome] = []
+        for number, weight in enumerate((20, 50)):
+            move, answered, good = Move.HOLD, 0, 0
+            while move is Move.HOLD:
+                mine = rng.random() < weight / 100
+                failed = rng.random() < (WORSE * errors if mine else errors)
+                outcomes.append(Outcome(mine, weight / 100, failed))
+                answered, good = answered + 1, good + (mine and not failed)
+                if failed or good >= policy.min_requests:  # nothing else can change the move
+                    state = EndpointState(production="p", candidate="c", weight=weight, since=0.0)
+                    move = decide(state, outcomes, policy, answered).move
+            if move is Move.ROLLBACK:
+                caught[number:] += 1
+                break
+    assert caught / runs == pytest.approx(planned, abs=0.1)
+
+
+def test_promotion_waits_for_answers_and_for_the_interval() -> None:
+    slow = plan_rollout(POLICY, 1000)
+    assert [step.weight for step in slow] == [5, 20, 50]
+    assert slow[0].promote_requests >= POLICY.min_requests
+    assert slow[0].promote_days == pytest.approx(100 / (0.05 * 0.99) / 1000, rel=0.12)
+    quick = plan_rollout(POLICY, 1e9)
+    assert all(step.promote_days == pytest.approx(300 / 86_400) for step in quick)
+    assert [s.rollback_requests for s in quick] == [s.rollback_requests for s in slow]
+    assert quick[0].caught > slow[0].caught
+
+
+def test_planned_minimum_of_requests_makes_the_first_step_catch_most() -> None:
+    first = plan_rollout(POLICY, 1000)[0]
+    patient = POLICY.model_copy(update={"min_requests": first.rollback_requests})
+    assert first.caught < 0.5
+    assert plan_rollout(patient, 1000)[0].caught == pytest.approx(POWER, abs=0.04)
+
+
+def test_stricter_false_rollback_needs_more_requests() -> None:
+    strict = plan_rollout(POLICY.model_copy(update={"false_rollback": 0.001}), 1000)
+    for careful, usual in zip(strict, plan_rollout(POLICY, 1000), strict=True):
+        assert careful.rollback_requests is not None
+        assert usual.rollback_requests is not None
+        assert careful.rollback_requests > 1.3 * usual.rollback_requests
+
+
+def test_without_enough_data_a_policy_may_roll_everything_back() -> None:
+    policy = POLICY.model_copy(update={"on_not_enough_data": "rollback"})
+    assert plan_rollout(policy, 1000)[0].caught == 1.0
+    assert plan_rollout(policy, 1e6)[0].caught < 0.6
+
+
+def test_a_share_that_sees_too_little_is_said_to_see_nothing() -> None:
+    policy = Rollout(steps=(99, 100), false_rollback=1e-9)
+    assert plan_rollout(policy, 1000)[0].rollback_days is None
+
+
+def test_plans_repeat_and_one_step_has_none() -> None:
+    assert plan_rollout(POLICY, 5000) == plan_rollout(POLICY, 5000)
+    assert plan_rollout(Rollout(steps=(100,)), 5000) == []
+
+
+@pytest.mark.parametrize(("traffic", "errors", "match"), [(0, 0.01, "no traffic"), (100, 0.0, "error rate"), (100, 0.4, "error rate")])
+def test_impossible_assumptions_are_refused(traffic: float, errors: float, match: str) -> None:
+    with pytest.raises(ValueError, match=match):
+        plan_rollout(POLICY, traffic, errors)

@@ -1,0 +1,160 @@
+"""Promotion gates: what each verdict means and how often it is wrong."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ftassets.domain.evaluation.scoring import Score
+from ftassets.domain.gates.gate import Gate
+from ftassets.domain.gates.policy import judge, passed
+from ftassets.domain.gates.report import HELD_OUT, EvalReport, in_slice
+from ftassets.domain.gates.result import GateResult, Verdict
+
+BETTER = Gate(metric="exact_match", better_than="production")
+NO_WORSE = Gate(metric="exact_match", no_worse_than="production", margin=0.02)
+FIELDS = Gate(metric="field_accuracy", no_worse_than="production", margin=0.02)
+LATENCY = Gate(metric="latency_p95", no_worse_than="production", margin=0.2)
+
+
+def rows(right: list[bool] | np.ndarray, name: str = "golden", fields: list[float] | None = None) -> list[Score]:
+    return [
+        Score(id=f"{name}{i}", slice=name, exact=bool(r), fields=float(r) if fields is None else fields[i], valid=True)
+        for i, r in enumerate(right)
+    ]
+
+
+def report(candidate: list[Score], production: list[Score], /, **latency: list[float]) -> EvalReport:
+    fixed: dict[str, Any] = {name: name for name in ("loop", "run_id", "candidate", "production", "base")}
+    fixed |= {name: name for name in ("dataset_commit", "golden_commit", "policy_digest")}
+    scores = {"candidate": candidate, "production": production, "base": production}
+    return EvalReport(**fixed, production_is_base=False, generation={}, scores=scores, latency_ms=latency, answers={})
+
+
+def verdict(gate: Gate, candidate: list[bool] | np.ndarray, production: list[bool] | np.ndarray) -> Verdict:
+    return judge([gate], report(rows(candidate), rows(production)))[0].verdict
+
+
+# How often a verdict is wrong
+
+
+def test_superiority_seldom_passes_an_equal_model() -> None:
+    rng = np.random.default_rng(11)
+    runs = 600
+    # both right on 60 %, each alone on 15 %: the least kind to a test is many discordant rows
+    cells = rng.choice(4, size=(runs, 200), p=[0.6, 0.15, 0.15, 0.1])
+    false = sum(verdict(BETTER, cell <= 1, (cell == 0) | (cell == 2)) is Verdict.PASS for cell in cells)
+    assert 0.005 < false / runs <= 0.065
+
+
+def test_non_inferiority_seldom_passes_a_model_worse_by_the_margin() -> None:
+    rng = np.random.default_rng(12)
+    gate, runs = Gate(metric="exact_match", no_worse_than="production", margin=0.05), 600
+    cells = rng.choice(4, size=(runs, 300), p=[0.6, 0.05, 0.10, 0.25])
+    false = sum(verdict(gate, cell <= 1, (cell == 0) | (cell == 2)) is Verdict.PASS for cell in cells)
+    assert 0.01 < false / runs <= 0.07
+
+
+def test_non_inferiority_mostly_passes_an_equal_model_with_enough_rows() -> None:
+    rng = np.random.default_rng(13)
+    cells = rng.choice(4, size=(50, 2000), p=[0.7, 0.03, 0.03, 0.24])
+    assert sum(verdict(NO_WORSE, cell <= 1, (cell == 0) | (cell == 2)) is Verdict.PASS for cell in cells) >= 45
+
+
+# What each verdict means
+
+
+def test_superiority_passes_a_better_model() -> None:
+    assert verdict(BETTER, [True] * 100, [False] * 10 + [True] * 90) is Verdict.PASS
+
+
+def test_superiority_fails_a_model_that_is_not_better() -> None:
+    assert verdict(BETTER, [True] * 50, [True] * 50) is Verdict.FAIL
+    assert verdict(BETTER, [False] + [True] * 49, [True] * 50) is Verdict.FAIL
+
+
+def test_superiority_with_few_wins_is_not_enough_data() -> None:
+    assert verdict(BETTER, [True] * 50, [False] * 4 + [True] * 46) is Verdict.NOT_ENOUGH_DATA
+
+
+def test_non_inferiority_fails_at_the_margin_and_doubts_short_of_it() -> None:
+    worse = [False, False] + [True] * 98
+    assert verdict(NO_WORSE, worse, [True] * 100) is Verdict.FAIL
+    assert verdict(NO_WORSE, [True] * 10, [True] * 10) is Verdict.NOT_ENOUGH_DATA
+    assert verdict(NO_WORSE, [True] * 2000, [True] * 2000) is Verdict.PASS
+
+
+def test_field_accuracy_is_as_doubtful_on_few_rows() -> None:
+    few = rows([True] * 10)
+    assert judge([FIELDS], report(few, few))[0].verdict is Verdict.NOT_ENOUGH_DATA
+    many = rows([True] * 2000)
+    assert judge([FIELDS], report(many, many))[0].verdict is Verdict.PASS
+    worse = rows([False] * 2000, fields=[0.95] * 2000)
+    assert judge([FIELDS], report(worse, many))[0].verdict is Verdict.FAIL
+
+
+def test_latency_verdicts() -> None:
+    times = [100.0 + i for i in range(40)]
+
+    def of(factor: float, n: int = 40) -> Verdict:
+        return judge([LATENCY], report([], [], candidate=[t * factor for t in times[:n]], production=times[:n]))[0].verdict
+
+    assert of(1.0) is Verdict.PASS
+    assert of(1.5) is Verdict.FAIL
+    assert of(1.0, 19) is Verdict.NOT_ENOUGH_DATA
+    assert judge([LATENCY], report([], []))[0].verdict is Verdict.NOT_ENOUGH_DATA
+    uneven = report([], [], candidate=times, production=times[:-1])
+    assert judge([LATENCY], uneven)[0].verdict is Verdict.NOT_ENOUGH_DATA
+
+
+def test_latency_between_estimate_and_limit_is_not_enough_data() -> None:
+    rng = np.random.default_rng(5)
+    production = rng.lognormal(3, 0.4, 40)
+    candidate = rng.lognormal(3, 0.4, 40)
+    candidate *= 1.15 * np.quantile(production, 0.95) / np.quantile(candidate, 0.95)
+    result = judge([LATENCY], report([], [], candidate=candidate.tolist(), production=production.tolist()))[0]
+    assert result.value == pytest.approx(1.15)
+    assert result.verdict is Verdict.NOT_ENOUGH_DATA
+
+
+def test_an_empty_slice_is_not_enough_data_and_says_so() -> None:
+    gate = Gate(metric="exact_match", slice="drifted", better_than="production")
+    result = judge([gate], report(rows([True] * 9), rows([False] * 9)))[0]
+    assert (result.verdict, result.n) == (Verdict.NOT_ENOUGH_DATA, 0)
+    assert "drifted" in result.sentence
+
+
+def test_other_rows_or_another_order_is_an_error() -> None:
+    candidate = rows([True] * 5)
+    for production in (candidate[:-1], candidate[::-1], rows([True] * 5, "other")):
+        with pytest.raises(ValueError, match="not scored on the same rows"):
+            judge([BETTER], report(candidate, production))
+
+
+def test_a_gate_without_slice_leaves_the_held_out_rows_out() -> None:
+    scores = rows([True] * 3, "established") + rows([True] * 2, "golden") + rows([False] * 9, HELD_OUT)
+    assert len(in_slice(scores, None)) == 5
+    assert len(in_slice(scores, "established")) == 3
+    assert len(in_slice(scores, HELD_OUT)) == 9
+    # nine held-out wins alone promote nobody
+    better = rows([True] * 5) + rows([True] * 9, HELD_OUT)
+    assert judge([BETTER], report(better, rows([True] * 5) + rows([False] * 9, HELD_OUT)))[0].verdict is Verdict.FAIL
+
+
+@settings(deadline=None)
+@given(st.lists(st.sampled_from(list(Verdict)), max_size=5))
+def test_only_all_passes_promote(verdicts: list[Verdict]) -> None:
+    results = [GateResult(name="g", verdict=v, value=None, bound=None, threshold=0.0, n=1, sentence="") for v in verdicts]
+    assert passed(results) == (len(verdicts) > 0 and set(verdicts) == {Verdict.PASS})
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=60))
+def test_a_judgement_can_be_repeated_from_the_stored_report(pairs: list[tuple[bool, bool]]) -> None:
+    made = report(rows([c for c, _ in pairs]), rows([p for _, p in pairs]), candidate=[1.0] * 30, production=[1.0] * 30)
+    gates = [BETTER, NO_WORSE, FIELDS, LATENCY]
+    stored = EvalReport.model_validate_json(made.model_dump_json())
+    assert judge(gates, stored) == judge(gates, made)
+    assert [result.name for result in judge(gates, made)] == [gate.name for gate in gates]

@@ -1,0 +1,180 @@
+"""A canary's next move, and that looking often does not make it jumpy."""
+
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ftassets.config.loop import Rollout
+from ftassets.domain.rollout.canary import RATIOS, Move, Outcome, decide, e_value
+from ftassets.domain.rollout.endpoint import EndpointState
+
+POLICY = Rollout(steps=(5, 20, 50, 100), interval=300, min_requests=100)
+
+
+def canary(weight: int = 20, since: float = 0.0) -> EndpointState:
+    return EndpointState(production="p" * 64, candidate="c" * 64, weight=weight, since=since, lease_until=1e9)
+
+
+def answers(count: int, share: float = 0.2, candidate: bool = True, failed: int = 0) -> list[Outcome]:
+    return [Outcome(candidate, share, i < failed) for i in range(count)]
+
+
+def traffic(rng: np.random.Generator, n: int, share: float, candidate: float, production: float) -> list[Outcome]:
+    """n answers at a share, with the failure rate of either version."""
+    mine = rng.random(n) < share
+    failed = rng.random(n) < np.where(mine, candidate, production)
+    return [Outcome(bool(m), share, bool(f)) for m, f in zip(mine, failed, strict=True)]
+
+
+def rolled_back_at(outcomes: list[Outcome], every: int) -> int | None:
+    """Answers seen at the first look that rolls back; a look after each `every` answers."""
+    for seen in range(every, len(outcomes) + 1, every):
+        if decide(canary(), outcomes[:seen], POLICY, 1e6).move is Move.ROLLBACK:
+            return seen
+    return None
+
+
+# The e-value
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.booleans(), st.floats(0.01, 0.99)), max_size=50))
+def test_without_failures_there_is_no_evidence(seen: list[tuple[bool, float]]) -> None:
+    assert e_value([Outcome(mine, share, False) for mine, share in seen]) == pytest.approx(1.0)
+
+
+def test_one_failure_by_hand() -> None:
+    share = 0.2
+    mine = sum(r / (r * share + 1 - share) for r in RATIOS) / len(RATIOS)
+    theirs = sum(1 / (r * share + 1 - share) for r in RATIOS) / len(RATIOS)
+    assert e_value([Outcome(True, share, True)]) == pytest.approx(mine)
+    assert e_value([Outcome(False, share, True)]) == pytest.approx(theirs)
+    # a fair bet: worth 1 on average when the failure is the candidate's with probability share
+    assert share * mine + (1 - share) * theirs == pytest.approx(1.0)
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.lists(st.floats(0.02, 0.98), max_size=7))
+def test_worth_one_on_average_under_equal_rates(shares: list[float]) -> None:
+    total = 0.0
+    for cell in range(2 ** len(shares)):
+        sides = [bool(cell >> i & 1) for i in range(len(shares))]
+        chance = float(np.prod([s if side else 1 - s for s, side in zip(shares, sides, strict=True)]))
+        total += chance * e_value([Outcome(side, s, True) for s, side in zip(shares, sides, strict=True)])
+    assert total == pytest.approx(1.0)
+
+
+def test_thousands_of_failures_do_not_overflow() -> None:
+    assert e_value(answers(20_000, 0.05, failed=20_000)) > 1e100
+    assert e_value(answers(20_000, 0.05, candidate=False, failed=20_000)) < 1e-9
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_without_a_choice_a_failure_says_nothing(share: float) -> None:
+    assert e_value(answers(50, share, failed=50)) == pytest.approx(1.0)
+
+
+# Many looks
+
+
+@pytest.mark.parametrize(("rate", "share"), [(0.02, 0.5), (0.1, 0.2), (0.3, 0.5), (0.3, 0.05)])
+def test_equal_failure_rates_seldom_roll_back_over_many_looks(rate: float, share: float) -> None:
+    rng = np.random.default_rng(2)
+    runs = 40
+    false = sum(rolled_back_at(traffic(rng, 1000, share, rate, rate), every=40) is not None for _ in range(runs))
+    assert false / runs <= 0.125  # expected at most 0.05: 6 of 40 or more has probability 0.014
+
+
+def test_a_failing_canary_goes_back_soon() -> None:
+    rng = np.random.default_rng(4)
+    seen = [rolled_back_at(traffic(rng, 2000, 0.2, 0.3, 0.01), every=50) for _ in range(20)]
+    assert all(seen)
+    assert np.median([s for s in seen if s]) <= 150
+
+
+def test_an_outage_of_both_rolls_nothing_back_and_promotes_nothing() -> None:
+    rng = np.random.default_rng(6)
+    for share in (0.05, 0.2, 0.5):
+        before = traffic(rng, 200, share, 0.01, 0.01)
+        outage = traffic(rng, 400, share, 1.0, 1.0)
+        assert rolled_back_at(before + outage, every=20) is None
+        assert decide(canary(round(100 * share)), outage, POLICY, 1e6).move is Move.HOLD
+
+
+def test_a_long_good_past_does_not_hide_a_collapse() -> None:
+    rng = np.random.default_rng(7)
+    past = traffic(rng, 20_000, 0.2, 0.05, 0.05)
+    now = traffic(rng, 100, 0.2, 1.0, 0.05)
+    assert e_value(past + now) < 1 / POLICY.false_rollback  # the e-value alone would need longer
+    decision = decide(canary(), past + now, POLICY, 1e6)
+    assert decision.move is Move.ROLLBACK
+    assert "last 10 answers all failed" in decision.reason
+
+
+# The moves
+
+
+def test_no_canary_is_no_decision() -> None:
+    with pytest.raises(ValueError, match="no canary"):
+        decide(EndpointState(production="p" * 64), [], POLICY, 0.0)
+
+
+def test_holds_until_the_step_has_lasted() -> None:
+    decision = decide(canary(since=1000.0), answers(500), POLICY, 1299.0)
+    assert (decision.move, decision.weight) == (Move.HOLD, 20)
+    assert decide(canary(since=1000.0), answers(500), POLICY, 1300.0).move is Move.RAMP
+
+
+@pytest.mark.parametrize(("weight", "following"), [(5, 20), (20, 50), (50, 100), (7, 20), (99, 100)])
+def test_ramps_to_the_next_step(weight: int, following: int) -> None:
+    decision = decide(canary(weight), answers(100, weight / 100), POLICY, 1e6)
+    assert (decision.move, decision.weight) == (Move.RAMP, following)
+
+
+@pytest.mark.parametrize(("policy", "move"), [("hold", Move.HOLD), ("rollback", Move.ROLLBACK)])
+def test_too_few_answers(policy: Literal["hold", "rollback"], move: Move) -> None:
+    rollout = POLICY.model_copy(update={"on_not_enough_data": policy})
+    for outcomes in ([], answers(99), answers(500, 0.8, candidate=False)):
+        decision = decide(canary(), outcomes, rollout, 1e6)
+        assert decision.move is move
+        assert "not enough data" in decision.reason
+        assert decision.weight == (20 if move is Move.HOLD else 0)
+
+
+def test_each_step_needs_answers_of_its_own() -> None:
+    decision = decide(canary(20), answers(5000, 0.05) + answers(99, 0.2), POLICY, 1e6)
+    assert decision.move is Move.HOLD
+    assert "99 good answers of the candidate at 20 %" in decision.reason
+
+
+def test_evidence_is_carried_over_the_steps() -> None:
+    earlier = answers(3, 0.05, failed=3)
+    assert decide(canary(20), earlier + answers(200), POLICY, 1e6).move is Move.ROLLBACK
+
+
+def test_a_rollback_does_not_wait_for_the_step() -> None:
+    decision = decide(canary(since=1000.0), answers(20, failed=20), POLICY, 1001.0)
+    assert (decision.move, decision.weight) == (Move.ROLLBACK, 0)
+
+
+@settings(deadline=None)
+@given(st.data())
+def test_any_past_gives_a_sound_move(data: Any) -> None:
+    weight = data.draw(st.integers(1, 99))
+    outcome = st.builds(Outcome, st.booleans(), st.sampled_from([0.0, 0.05, weight / 100, 1.0]), st.booleans())
+    outcomes = data.draw(st.lists(outcome, max_size=200))
+    policy = POLICY.model_copy(update={"min_requests": 5})
+    decision = decide(canary(weight), outcomes, policy, data.draw(st.floats(0, 1000)))
+    assert decision.reason
+    match decision.move:
+        case Move.HOLD:
+            assert decision.weight == weight
+        case Move.RAMP:
+            assert decision.weight > weight
+            assert decision.weight in policy.steps
+        case Move.ROLLBACK:
+            assert decision.weight == 0
+            assert any(o.candidate and o.failed for o in outcomes)

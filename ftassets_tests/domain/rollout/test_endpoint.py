@@ -1,0 +1,129 @@
+"""Transitions of an endpoint and who is chosen for whom."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ftassets.domain.rollout.endpoint import EndpointState, NotPossible, bucket
+
+A, B, C = "a" * 64, "b" * 64, "c" * 64
+keys = st.text(max_size=40)
+weights = st.integers(1, 99)
+versions = st.sampled_from([A, B, C])
+
+
+@st.composite
+def states(draw):
+    """States that the verbs can lead to."""
+    state = EndpointState()
+    now = 0.0
+    for _ in range(draw(st.integers(0, 8))):
+        now += draw(st.floats(0, 100))
+        verb = draw(st.sampled_from(["start", "ramp", "promote", "rollback", "expire", "stage", "unstage"]))
+        version = draw(versions)
+        try:
+            match verb:
+                case "start":
+                    state = state.start(version, draw(weights), 50, now)
+                case "ramp":
+                    state = state.ramp(draw(weights), 50, now)
+                case "promote":
+                    state = state.ramp(100, 50, now)
+                case "rollback":
+                    state = state.rollback(now)
+                case "expire":
+                    state = state.expire(now)
+                case "stage":
+                    state = state.stage(version, now + 30)
+                case "unstage":
+                    state = state.unstage(version)
+        except NotPossible:
+            pass
+    return state
+
+
+@given(states(), keys)
+def test_only_versions_with_weight_answer(state, key):
+    chosen = state.choose("loop", key)
+    assert (chosen is None) == (state.production is None)
+    assert chosen is None or chosen in state.weights
+
+
+@given(states())
+def test_weights_add_up_and_servers_are_wanted_for_them(state):
+    assert sum(state.weights.values()) == (100 if state.production else 0)
+    assert state.weights.keys() <= state.running
+    assert state.candidate is None or (state.candidate != state.production and state.lease_until is not None)
+
+
+@given(keys, weights, weights)
+def test_growing_share_only_adds_keys(key, one, other):
+    small, large = sorted((one, other))
+    canary = EndpointState(production=A).start(B, small, 10, 0)
+    if canary.choose("loop", key) == B:
+        assert canary.ramp(large, 10, 1).choose("loop", key) == B
+        assert canary.ramp(100, 10, 1).choose("loop", key) == B
+
+
+@given(keys, weights)
+def test_key_is_sticky_and_independent_between_loops(key, weight):
+    canary = EndpointState(production=A).start(B, weight, 10, 0)
+    assert canary.choose("loop", key) == canary.choose("loop", key)
+    assert 0 <= bucket("loop", key) < 1
+
+
+def test_shares_are_what_was_asked_for():
+    canary = EndpointState(production=A).start(B, 20, 10, 0)
+    share = sum(canary.choose("loop", f"user {i}") == B for i in range(5000)) / 5000
+    assert share == pytest.approx(0.2, abs=0.02)
+    same = sum(bucket("one", f"user {i}") < 0.2 and bucket("two", f"user {i}") < 0.2 for i in range(5000)) / 5000
+    assert same == pytest.approx(0.04, abs=0.015)
+
+
+def test_first_version_is_production_at_once_and_a_second_needs_its_steps():
+    state = EndpointState().start(A, 5, 10, 0)
+    assert (state.production, state.candidate, state.phase) == (A, None, "serving")
+    state = state.start(B, 5, 10, 1)
+    assert state.weights == {B: 5, A: 95}
+    with pytest.raises(NotPossible, match="under way"):
+        state.start(C, 5, 10, 1)
+    state = state.ramp(100, 10, 2)
+    assert (state.production, state.standby, state.candidate, state.lease_until) == (B, A, None, None)
+
+
+def test_rollback_of_candidate_then_of_production():
+    state = EndpointState(production=A).start(B, 50, 10, 0).rollback(1)
+    assert state.weights == {A: 100}
+    assert state.refused == (B,)
+    state = state.start(C, 50, 10, 2).ramp(100, 10, 3).rollback(4)
+    assert state.production == A
+    assert state.standby is None
+    assert state.refused == (B, C)
+    with pytest.raises(NotPossible, match="nothing to roll back to"):
+        state.rollback(5)
+
+
+def test_lease_takes_the_share_when_it_ends_and_not_before():
+    state = EndpointState(production=A).start(B, 50, 10, 100).stage(C, 105)
+    assert state.expire(104.9) is state
+    assert state.expire(105).staged == {}
+    assert state.expire(110).weights == {A: 100}
+    assert state.renew(10, 109).expire(110).candidate == B
+    assert B not in state.expire(110).refused
+
+
+@given(states(), st.sets(versions))
+def test_damaged_versions_lose_their_traffic(state, damaged):
+    left = state.without(damaged, 1000.0)
+    assert not (left.running & damaged) - {left.production}
+    if left.production in damaged:
+        assert left.production == state.production
+        assert state.standby is None or state.standby in damaged
+    if not state.running & damaged:
+        assert left == state
+
+
+def test_sound_standby_takes_the_place_of_a_damaged_production():
+    state = EndpointState(production=B, standby=A).start(C, 20, 10, 0)
+    left = state.without({B}, 5)
+    assert (left.production, left.candidate, left.standby, left.weights) == (A, None, None, {A: 100})

@@ -1,0 +1,305 @@
+"""Logs of other systems: what becomes an exchange, what is quarantined, and that ids stay."""
+
+import json
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ftassets.domain.dataset.rows import Quarantined
+from ftassets.domain.traffic.exchange import Exchange, hashed_user
+from ftassets.domain.traffic.imports import FORMATS, read
+
+AT = 1_700_000_000.25
+ISO = "2023-11-14T22:13:20.250Z"
+CALL = '{"intent":"on"}'  # as the model wrote it: without spaces
+ASK = {"role": "user", "content": "lights on"}
+SYSTEM = {"role": "system", "content": "Answer as JSON."}
+ANSWER = {"role": "assistant", "content": CALL}
+RESPONSE = {"id": "chatcmpl-1", "object": "chat.completion", "choices": [{"index": 0, "finish_reason": "stop", "message": ANSWER}]}
+
+
+def rows(record: Any, format: str, version: str | None = None, at: float | None = None) -> list[Exchange | Quarantined]:
+    return list(read([json.dumps(record).encode() + b"\n"], format, "voice", version, at))
+
+
+def one(record: Any, format: str, **options: Any) -> Exchange:
+    (found,) = rows(record, format, **options)
+    assert isinstance(found, Exchange), found
+    return found
+
+
+def bad(record: Any, format: str) -> str:
+    (found,) = rows(record, format)
+    assert isinstance(found, Quarantined), found
+    return found.reason
+
+
+CHAT = {
+    "id": "r1", "messages": [SYSTEM, ASK, ANSWER], "model": "llama", "user": "ann", "created": AT, "latency_ms": 120,
+    "usage": {"prompt_tokens": 7, "completion_tokens": 9},
+}  # fmt: skip
+LITELLM = {
+    "id": "r1", "trace_id": "t", "call_type": "acompletion", "stream": False, "status": "success", "response_cost": 0.1,
+    "total_tokens": 16, "prompt_tokens": 7, "completion_tokens": 9, "startTime": AT, "endTime": AT + 0.12, "completionStartTime": AT + 0.12,
+    "model": "llama", "end_user": "ann", "messages": [SYSTEM, ASK], "response": RESPONSE,
+}  # fmt: skip
+SPEND_LOG = {
+    "request_id": "r1", "call_type": "acompletion", "api_key": "88dc28", "spend": 0.1, "total_tokens": 16, "prompt_tokens": 7,
+    "completion_tokens": 9, "startTime": "2023-11-14 22:13:20.250", "endTime": "2023-11-14 22:13:20.370", "model": "llama", "user": "",
+    "end_user": "ann", "metadata": "{}", "messages": json.dumps([SYSTEM, ASK]), "response": json.dumps(RESPONSE), "status": "success",
+}  # fmt: skip
+LANGFUSE = {
+    "id": "r1", "traceId": "t", "type": "GENERATION", "startTime": ISO, "endTime": "2023-11-14T22:13:20.370Z", "model": "llama",
+    "userId": "ann", "input": [SYSTEM, ASK], "output": ANSWER, "usageDetails": {"input": 7, "output": 9, "total": 16}, "level": "DEFAULT",
+}  # fmt: skip
+LANGFUSE_BLOB = {
+    "id": "r1", "trace_id": "t", "type": "GENERATION", "start_time": "2023-11-14 22:13:20.250000", "end_time": None, "latency": 0.12,
+    "provided_model_name": "llama", "user_id": "ann", "input": json.dumps({"messages": [SYSTEM, ASK]}), "output": CALL,
+    "usage_details": {"input": 7, "output": 9}, "level": "DEFAULT", "status_message": "",
+}  # fmt: skip
+LANGFUSE_TRACE = {
+    "id": "t", "timestamp": ISO, "userId": "ann", "input": None, "output": None,
+    "observations": [{"id": "s", "type": "SPAN", "input": {}}, {k: v for k, v in LANGFUSE.items() if k != "userId"}],
+}  # fmt: skip
+
+
+def text(value: str) -> dict[str, Any]:
+    return {"stringValue": value}
+
+
+def span(*attributes: tuple[str, dict[str, Any]], events: list[Any] | None = None, **fields: Any) -> dict[str, Any]:
+    """A line as the OTLP file exporter writes it, with one span."""
+    common = [
+        ("gen_ai.operation.name", text("chat")), ("gen_ai.request.model", text("llama-latest")), ("gen_ai.response.model", text("llama")),
+        ("gen_ai.usage.input_tokens", {"intValue": "7"}), ("gen_ai.usage.output_tokens", {"intValue": "9"}), ("user.id", text("ann")),
+    ]  # fmt: skip
+    inner = {
+        "traceId": "5b8efff7", "spanId": "eee19b7e", "name": "chat llama", "kind": 3,
+        "startTimeUnixNano": "1700000000250000000", "endTimeUnixNano": "1700000000370000000",
+        "attributes": [{"key": key, "value": value} for key, value in [*common, *attributes]],
+        "events": events or [], "status": {}, **fields,
+    }  # fmt: skip
+    return {"resourceSpans": [{"resource": {"attributes": []}, "scopeSpans": [{"scope": {}, "spans": [inner]}]}]}
+
+
+def event(name: str, **attributes: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "timeUnixNano": "1",
+        "attributes": [{"key": k.replace("__", "."), "value": text(v)} for k, v in attributes.items()],
+    }
+
+
+PARTS_IN = json.dumps([{"role": "user", "parts": [{"type": "text", "content": "lights on"}]}])
+PARTS_OUT = json.dumps([{"role": "assistant", "parts": [{"type": "text", "content": CALL}], "finish_reason": "stop"}])
+INSTRUCTIONS = json.dumps([{"type": "text", "content": "Answer as JSON."}])
+OTEL = span(
+    ("gen_ai.system_instructions", text(INSTRUCTIONS)),
+    ("gen_ai.input.messages", text(PARTS_IN)), ("gen_ai.output.messages", text(PARTS_OUT)),
+)  # fmt: skip
+OTEL_NUMBERED = span(
+    ("gen_ai.prompt.1.role", text("user")), ("gen_ai.prompt.1.content", text("lights on")),
+    ("gen_ai.prompt.0.role", text("system")), ("gen_ai.prompt.0.content", text("Answer as JSON.")),
+    ("gen_ai.completion.0.role", text("assistant")), ("gen_ai.completion.0.content", text(CALL)),
+)  # fmt: skip
+OTEL_EVENTS = span(
+    events=[
+        event("gen_ai.system.message", gen_ai__event__content=json.dumps({"content": "Answer as JSON."})),
+        event("gen_ai.user.message", content="lights on"),
+        event("gen_ai.choice", gen_ai__event__content=json.dumps({"index": 0, "finish_reason": "stop", "message": {"content": CALL}})),
+    ]
+)
+OTEL_CONTENT = span(
+    events=[
+        event("gen_ai.content.prompt", gen_ai__prompt=json.dumps([SYSTEM, ASK])),
+        event("gen_ai.content.completion", gen_ai__completion=json.dumps([ANSWER])),
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    ("format", "record", "row_id"),
+    [
+        ("chat", CHAT, "chat:r1"),
+        ("litellm", LITELLM, "litellm:r1"),
+        ("litellm", {"standard_logging_object": LITELLM}, "litellm:r1"),
+        ("litellm", SPEND_LOG, "litellm:r1"),
+        ("langfuse", LANGFUSE, "langfuse:r1"),
+        ("langfuse", LANGFUSE_BLOB, "langfuse:r1"),
+        ("langfuse", LANGFUSE_TRACE, "langfuse:r1"),
+        ("otel", OTEL, "otel:5b8efff7-eee19b7e"),
+        ("otel", OTEL_NUMBERED, "otel:5b8efff7-eee19b7e"),
+        ("otel", OTEL_EVENTS, "otel:5b8efff7-eee19b7e"),
+        ("otel", OTEL_CONTENT, "otel:5b8efff7-eee19b7e"),
+        ("otel", OTEL["resourceSpans"][0]["scopeSpans"][0]["spans"][0], "otel:5b8efff7-eee19b7e"),
+    ],
+)
+def test_every_form_gives_the_same_exchange(format: str, record: Any, row_id: str) -> None:
+    found = one(record, format)
+    assert json.loads(found.messages) == [SYSTEM, ASK]
+    assert found == Exchange(
+        id=row_id, loop="voice", version="llama", user=hashed_user("ann"), prompt="lights on", messages=found.messages, answer=CALL,
+        status=200, at=pytest.approx(AT, abs=1e-6), latency_ms=pytest.approx(120, abs=0.01), first_token_ms=None,
+        tokens_in=7, tokens_out=9, share=1.0,
+    )  # fmt: skip
+
+
+def test_spans_as_protobuf_writes_them_are_read() -> None:
+    from google.protobuf.json_format import MessageToJson, ParseDict
+    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+    written = json.loads(MessageToJson(ParseDict(OTEL, ExportTraceServiceRequest())))
+    assert one(written, "otel").answer == CALL
+
+
+def test_a_line_of_several_spans_gives_each_its_place() -> None:
+    line = span(("gen_ai.input.messages", text(PARTS_IN)), ("gen_ai.output.messages", text(PARTS_OUT)))
+    spans = line["resourceSpans"][0]["scopeSpans"][0]["spans"]
+    spans.append({**spans[0], "spanId": "b", "attributes": [{"key": "http.method", "value": text("GET")}]})
+    answered, other = rows(line, "otel")
+    assert isinstance(answered, Exchange)
+    assert isinstance(other, Quarantined)
+    assert (other.where, other.reason) == ("line 1, record 2", "no model call: a span without gen_ai attributes")
+
+
+@pytest.mark.parametrize("answer", [CALL, '{"content": "milk", "intent": "note"}', '{"choices": [], "intent": "x"}', "[1, 2]", "plain"])
+@pytest.mark.parametrize(
+    ("format", "record"),
+    [
+        ("chat", lambda said: {**CHAT, "messages": [ASK, {"role": "assistant", "content": said}]}),
+        ("langfuse", lambda said: {**LANGFUSE, "output": said}),
+        ("litellm", lambda said: {**LITELLM, "response": said}),
+        ("otel", lambda said: span(events=[event("gen_ai.user.message", content="lights on"), event("gen_ai.choice", message=said)])),
+        ("otel", lambda said: span(("gen_ai.prompt.0.content", text("lights on")), ("gen_ai.completion.0.content", text(said)))),
+    ],
+)
+def test_an_answer_that_is_json_stays_as_it_was_written(format: str, record: Any, answer: str) -> None:
+    assert one(record(answer), format).answer == answer
+
+
+@pytest.mark.parametrize("prompt", ['{"a": 1}', "[1, 2]", '{"messages": 3}'])
+def test_a_prompt_that_is_json_stays_as_it_was_written(prompt: str) -> None:
+    assert one({**LANGFUSE, "input": prompt}, "langfuse").prompt == prompt
+    assert one(span(("gen_ai.prompt.0.content", text(prompt)), ("gen_ai.completion.0.content", text("x"))), "otel").prompt == prompt
+
+
+def test_the_prompt_is_the_last_thing_the_user_said() -> None:
+    parts = [{"type": "text", "text": "lights"}, {"type": "image_url", "image_url": {}}, {"type": "text", "text": "off"}]
+    turns = [ASK, ANSWER, {"role": "user", "content": parts}, {"role": "tool", "content": "done"}, ANSWER]
+    found = one({**CHAT, "messages": turns}, "chat")
+    assert (found.prompt, json.loads(found.messages)) == ("lights\noff", turns[:-1])
+
+
+@pytest.mark.parametrize(
+    ("format", "record", "status", "error"),
+    [
+        ("chat", {**CHAT, "messages": [ASK], "status": 503, "error": "overloaded"}, 503, "overloaded"),
+        ("langfuse", {**LANGFUSE, "level": "ERROR", "output": None, "statusMessage": "rate limit"}, 502, "rate limit"),
+        ("litellm", {**LITELLM, "status": "failure", "response": None, "error_str": "boom"}, 502, "boom"),
+        (
+            "litellm",
+            {**SPEND_LOG, "status": "failure", "response": "{}", "metadata": '{"error_information": {"error_code": "429"}}'},
+            429,
+            "failed",
+        ),
+        ("otel", span(("gen_ai.prompt.0.content", text("lights on")), status={"code": 2, "message": "timeout"}), 502, "timeout"),
+    ],
+)
+def test_a_request_that_failed_is_an_exchange_without_an_answer(format: str, record: Any, status: int, error: str) -> None:
+    found = one(record, format)
+    assert (found.prompt, found.answer, found.status, found.error) == ("lights on", "", status, error)
+
+
+@pytest.mark.parametrize(
+    ("format", "record", "reason"),
+    [
+        ("chat", [], 'with "messages"'),
+        ("chat", {"messages": "hello"}, "not the assistant's"),
+        ("chat", {**CHAT, "messages": [ASK]}, "not the assistant's"),
+        ("chat", {**CHAT, "messages": [SYSTEM, ANSWER]}, "no message of role user"),
+        ("chat", {**CHAT, "messages": [ASK, {"role": "assistant", "content": ""}]}, "no answer"),
+        ("chat", {**CHAT, "messages": [ASK, {"role": "assistant", "content": None, "tool_calls": [{}]}]}, "engine's tools"),
+        ("chat", {**CHAT, "created": "yesterday"}, "no time"),
+        ("chat", {**CHAT, "created": math.nan}, "no time"),
+        ("chat", {**CHAT, "created": True}, "no time"),
+        ("chat", {**CHAT, "created": -5}, "no time"),
+        ("chat", {k: v for k, v in CHAT.items() if k != "created"}, "no time"),
+        ("chat", {**CHAT, "latency_ms": -1}, "no duration"),
+        ("chat", {**CHAT, "status": 42}, "no HTTP status"),
+        ("chat", {**CHAT, "usage": {"prompt_tokens": "many"}}, "no whole number"),
+        ("chat", {**CHAT, "messages": [{"role": "user", "content": "\ud800"}, ANSWER]}, "UTF-8"),
+        ("litellm", {**LITELLM, "call_type": "aembedding"}, "aembedding"),
+        ("litellm", {**SPEND_LOG, "messages": "{}"}, "not logged"),
+        ("litellm", {**LITELLM, "response": "{}"}, "no answer"),
+        ("litellm", {**LITELLM, "endTime": AT - 1}, "ended before"),
+        ("langfuse", {**LANGFUSE, "type": "SPAN"}, "SPAN"),
+        ("langfuse", {**LANGFUSE, "input": {"args": []}}, "no messages"),
+        ("langfuse", {"name": "score", "value": 1}, "input"),
+        ("otel", span(("gen_ai.input.messages", text(PARTS_IN))), "no answer"),
+        ("otel", span(("gen_ai.operation.name", text("execute_tool"))), "execute_tool"),
+        ("otel", span(), "not logged"),
+        ("otel", {"resourceSpans": [{"scopeSpans": [{"spans": ["x"]}]}]}, "not a span"),
+        ("otel", span(("gen_ai.x", {"kvlistValue": {"values": [{}]}})), "another form"),
+    ],
+)
+def test_what_is_no_exchange_is_quarantined_with_its_reason(format: str, record: Any, reason: str) -> None:
+    assert reason in bad(record, format)
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [(b"{", "not JSON"), (b"\xff\xfe", "not UTF-8"), (b"[" * 100_000, "nested too deep"), (b'"' + b"x" * 2**24 + b'"', "longer than")],
+)
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_broken_line_does_not_take_the_others_with_it(format: str, line: bytes, reason: str) -> None:
+    good = json.dumps(CHAT).encode()
+    found = list(read([b"\xef\xbb\xbf" + good, b" \r\n", line, good], format, "voice"))
+    assert [f.where for f in found if isinstance(f, Quarantined) and reason in f.reason] == ["line 3"]
+    if format == "chat":
+        assert [isinstance(f, Exchange) for f in found] == [True, False, True]
+
+
+def test_an_unknown_format_names_the_known_ones() -> None:
+    with pytest.raises(ValueError, match="chat, otel, langfuse, litellm"):
+        list(read([], "csv", "voice"))
+
+
+def test_an_id_follows_from_the_content_where_the_source_has_none() -> None:
+    anonymous = {k: v for k, v in CHAT.items() if k not in ("id", "created")}
+    first, again = one(anonymous, "chat", at=1.0), one(anonymous, "chat", at=2.0)  # a copied file has another time
+    assert first.id == again.id
+    assert first.id != one({**anonymous, "messages": [ASK, {**ANSWER, "content": "other"}]}, "chat", at=1.0).id
+
+
+def test_what_the_caller_knows_fills_in_and_overrules() -> None:
+    bare = {"messages": [ASK, ANSWER]}
+    found = one(bare, "chat", at=5.0)
+    assert (found.at, found.version, found.user, found.latency_ms, found.tokens_in) == (5.0, "chat", "", 0.0, None)
+    assert one(CHAT, "chat", at=5.0, version="v0").at == AT
+    assert one(CHAT, "chat", version="v0").version == "v0"
+
+
+@pytest.mark.parametrize("time", [AT, int(AT * 1000), AT * 1e6, int(AT * 1e9), str(AT), ISO, "2023-11-15T00:13:20.250+02:00"])
+def test_times_are_read_in_any_usual_form(time: Any) -> None:
+    assert one({**CHAT, "created": time}, "chat").at == pytest.approx(AT, abs=1e-3)
+
+
+NAMES = [*CHAT, *LITELLM, *LANGFUSE, "attributes", "key", "value", "spans", "role", "content"]
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(st.sampled_from(list(FORMATS)), JSON)
+@settings(max_examples=300, deadline=None)
+def test_any_json_is_sorted_into_exchanges_and_quarantine(format: str, record: Any) -> None:
+    for found in rows(record, format):
+        assert isinstance(found, Exchange | Quarantined)
+        if isinstance(found, Exchange):
+            assert math.isfinite(found.at)
+            assert found.prompt.strip()

@@ -1,0 +1,158 @@
+"""A whole loop under real processes, killed at its worst moments: it carries on by itself and nothing is half done."""
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+import psutil
+import pytest
+import requests
+import yaml
+
+from ftassets.assets._shared.dataset_files import read_splits
+from ftassets.automation.ownership import PID
+from ftassets.automation.runs import DIED, UNFINISHED
+from ftassets.backends.artifacts.versions import verify
+from ftassets.backends.dataset_store.git import GitDatasetStore
+from ftassets.backends.serving.gateway import GatewayServing
+from ftassets.config.home import Home
+from ftassets.processes.up import down, up
+from ftassets.testing.tiny_loop import LOOP, taught_model, tiny_config
+from ftassets_tests import ROOT
+from ftassets_tests.processes.test_up import free_ports, tree
+
+DEFINITIONS = """
+from pathlib import Path
+import dagster as dg
+from ftassets.components.fine_tune_loop import build_loop
+from ftassets.config.loop_files import read_loops
+from ftassets.components.resources import resources
+from ftassets.testing.hash_embedder import HashEmbedder
+
+loops = [build_loop(loop) for loop in read_loops(Path(__file__).parent / "loops").values()]
+backends = resources() | {"embedder": HashEmbedder()}
+defs = dg.Definitions.merge(*loops, dg.Definitions(resources=backends, executor=dg.in_process_executor))
+"""
+
+
+DAGSTER = ("code", "ui", "daemon")
+LOCATIONS = "{ workspaceOrError { ... on Workspace { locationEntries { locationOrLoadError { __typename } } } } }"
+
+
+@dataclass
+class World:
+    """The processes of one home, and Dagster's view of them."""
+
+    home: Home
+    instance: dg.DagsterInstance
+    serving: GatewayServing
+    ui: str
+
+    def runs(self, **filters: object) -> list[dg.RunRecord]:
+        return list(self.instance.get_run_records(dg.RunsFilter(job_name=f"{LOOP}__retrain", **filters)))  # type: ignore[arg-type]
+
+    def worker(self) -> psutil.Process:
+        """The process that executes the retrain now."""
+        record = until(lambda: next(iter(r for r in self.runs(statuses=[dg.DagsterRunStatus.STARTED]) if PID in r.dagster_run.tags), None))
+        return psutil.Process(int(record.dagster_run.tags[PID]))
+
+    def child(self, module: str) -> psutil.Process:
+        """The trainer or evaluator, once it runs."""
+        return until(lambda: next(iter(_processes(self.home, f"-m {module} ")), None))
+
+
+def _processes(home: Home, sign: str) -> list[psutil.Process]:
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if sign in " ".join(process.cmdline()) and process.environ().get("FTASSETS_HOME") == str(home.root):
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+def until(look: Callable[[], object], seconds: float = 120.0):  # noqa: ANN201
+    """What `look` finds, as soon as it finds something."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if found := look():
+            return found
+        time.sleep(0.2)
+    raise TimeoutError("waited in vain")
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    folder = tmp_path / "loops" / LOOP
+    folder.mkdir(parents=True)
+    gates = [{"metric": "exact_match", "slice": "established", "no_worse_than": "production", "margin": 0.5}]
+    rollout = {"steps": [50, 100], "interval": "8s", "min_requests": 3}  # a look of a sensor costs a fifth of a CPU-second
+    config = tiny_config(folder, taught_model(tmp_path / "base", "{}"), sensor_interval=8, rollout=rollout, gates=gates)
+    attributes = config.model_dump(mode="json", exclude_unset=True)
+    (folder / "defs.yaml").write_text(yaml.safe_dump({"type": "ftassets.components.FineTuneLoop", "attributes": attributes}))
+    (tmp_path / "killed_world.py").write_text(DEFINITIONS)
+    (tmp_path / "dagster.yaml").write_text((ROOT / "dagster.yaml").read_text())
+    home = Home(tmp_path / "home")
+    home.root.mkdir()
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(ROOT)]))
+    monkeypatch.setenv("FTASSETS_HOME", str(home.root))
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    monkeypatch.setenv("FTASSETS_DAGSTER_STORAGE", str(home.dagster_storage))
+    ports = free_ports()
+    up(home, ports, definitions="killed_world", loops=tmp_path / "loops", dagster_home=tmp_path, foreground=False)
+    try:
+        with dg.DagsterInstance.get() as instance:
+            yield World(home, instance, GatewayServing(home), f"http://127.0.0.1:{ports.ui}")
+    finally:
+        down(home)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(480)
+def test_the_loop_survives_kills(world: World) -> None:
+    trainer = world.child("ftassets.workers.training")
+    trainer.send_signal(signal.SIGKILL)  # as the kernel does when memory runs out
+    until(lambda: any(p.pid != trainer.pid for p in _processes(world.home, "-m ftassets.workers.training ")))  # tried again
+    assert len(world.runs()) == 1  # in the same run
+
+    world.worker().send_signal(signal.SIGKILL)
+    until(lambda: not _processes(world.home, "-m ftassets.workers.training "), 20)  # it does not outlive its run
+    until(lambda: world.runs(tags={DIED: "true"}, statuses=[dg.DagsterRunStatus.FAILURE]))
+
+    before = tree(world.home)
+    for name in DAGSTER:
+        before[name].kill()
+    until(lambda: all(tree(world.home).get(name, before[name]).pid != before[name].pid for name in DAGSTER))
+
+    world.child("ftassets.workers.training")
+    worker = world.worker()
+    for process in [worker, *tree(world.home).values()]:  # everything at once, supervisord too
+        process.kill()
+    until(lambda: len(world.runs(tags={DIED: "true"})) == 2)
+
+    production = until(lambda: _production(world), 240)
+    until(lambda: not world.runs(statuses=UNFINISHED), 60)
+    statuses = [record.dagster_run.status for record in world.runs()]
+    assert sorted(status.value for status in statuses) == ["FAILURE", "FAILURE", "SUCCESS"]
+    verify(world.home.versions, production)
+    store = GitDatasetStore(world.home.datasets)
+    assert all(read_splits(store, "main", LOOP).values())
+    address = json.loads((world.home.gateway / "address.json").read_text())["public"]
+    body = {"model": LOOP, "messages": [{"role": "user", "content": "dim the lamp"}]}
+    assert requests.post(f"{address}/v1/chat/completions", json=body, timeout=30).headers["x-ftassets-version"] == production
+    assert "RepositoryLocation" in requests.post(f"{world.ui}/graphql", json={"query": LOCATIONS}, timeout=30).text
+
+
+def _production(world: World) -> str | None:
+    from ftassets.backends.serving.base import ServingError
+
+    try:
+        return world.serving.state(LOOP).production
+    except ServingError:
+        return None

@@ -1,0 +1,367 @@
+"""Every way around the gates that we know of, tried: none of them brings an unproven version into traffic."""
+
+import contextlib
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+import requests
+
+from ftassets.assets._shared.events import data_version, newest, node
+from ftassets.backends.artifacts.releases import Releases
+from ftassets.backends.artifacts.versions import load_manifest
+from ftassets.backends.serving.base import Refused, ServingError
+from ftassets.backends.signer.folder import Ed25519Signer
+from ftassets.cli.commands import release as people
+from ftassets.domain.release.approval import NotAllowed
+from ftassets.domain.release.attestation import statement
+from ftassets.domain.release.statement import read_statement
+from ftassets.testing.tiny_loop import LOOP, TinyLoop, tiny_loop
+
+pytestmark = [pytest.mark.slow, pytest.mark.models]
+
+NEVER_BETTER = [
+    {"metric": "exact_match", "better_than": "production"},
+    {"metric": "exact_match", "slice": "drifted", "better_than": "production"},
+]
+RULES = {"people": {"anna": "lead", "ben": "intern"}, "approve": ["lead"], "override": ["lead"]}
+
+
+@pytest.fixture(scope="module")
+def red(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TinyLoop]:
+    """A loop whose candidate was trained and evaluated, and failed its gate."""
+    with tiny_loop(tmp_path_factory.mktemp("red"), gates=NEVER_BETTER, release=RULES) as loop:
+        result = loop.run("retrain")
+        assert not result.success
+        assert newest(loop.instance, node(LOOP, "eval_report")) is not None
+        yield loop
+
+
+@pytest.fixture(scope="module")
+def green(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TinyLoop]:
+    """A loop with a released version that takes no traffic yet."""
+    with tiny_loop(tmp_path_factory.mktemp("green")) as loop:
+        assert loop.run("retrain").success
+        yield loop
+
+
+def released(loop: TinyLoop) -> bool:
+    return newest(loop.instance, node(LOOP, "release")) is not None
+
+
+def candidate(loop: TinyLoop) -> str:
+    event = newest(loop.instance, node(LOOP, "adapter"))
+    assert event is not None
+    return data_version(event)
+
+
+def envelope(loop: TinyLoop, digest: str) -> Path:
+    return loop.home.releases / LOOP / f"{digest}.dsse.json"
+
+
+def start(loop: TinyLoop, digest: str) -> None:
+    loop.serving.start(LOOP, digest, 100, 60.0, "test", "bypass")
+
+
+def signer(loop: TinyLoop) -> Ed25519Signer:
+    return Ed25519Signer(loop.home.keys)
+
+
+def refusal(loop: TinyLoop) -> str:
+    """Why materializing only `release` was refused."""
+    result = loop.materialize("release")
+    assert not result.success
+    assert not released(loop)
+    [failure] = [event.step_failure_data.user_failure_data for event in result.all_events if event.is_step_failure]
+    assert failure is not None
+    return f"{failure.description}: {failure.metadata['reasons'].value}"
+
+
+@contextlib.contextmanager
+def another(tiny: TinyLoop, version: str, **predicate: Any) -> Iterator[None]:
+    """The attestation of a version signed again with other content by the loop's own key, for a while."""
+    path = envelope(tiny, version)
+    original = path.read_bytes()
+    _, files, known = read_statement(signer(tiny).verify(original))
+    changed = {**known, **predicate}
+    path.write_bytes(signer(tiny).sign(statement(changed["loop"], changed["version"], files, changed)))
+    try:
+        yield
+    finally:
+        path.write_bytes(original)
+
+
+class TestRedGate:
+    def test_the_run_stops_before_release(self, red: TinyLoop) -> None:
+        assert not released(red)
+
+    def test_materializing_only_release(self, red: TinyLoop) -> None:
+        assert not red.materialize("release").success
+        assert not released(red)
+
+    def test_a_job_without_checks(self, red: TinyLoop) -> None:
+        assert not red.materialize("eval_report", "release", checks=False).success
+        assert not released(red)
+
+    @pytest.mark.parametrize("severity", [dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN])
+    def test_a_verdict_reported_by_hand(self, red: TinyLoop, severity: dg.AssetCheckSeverity) -> None:
+        passed = dg.AssetCheckEvaluation(
+            asset_key=node(LOOP, "eval_report"), check_name=red.loop.gates[0].name, passed=True, severity=severity, metadata={}
+        )
+        red.instance.report_runless_asset_event(passed)
+        assert not red.materialize("release").success
+        assert not released(red)
+
+    def test_a_looser_policy_after_the_report(self, red: TinyLoop) -> None:
+        strict = red.loop
+        loose = {"metric": "exact_match", "slice": "established", "no_worse_than": "production", "margin": 0.9}
+        red.loop = type(strict).model_validate({**strict.model_dump(), "gates": [loose]})
+        try:
+            assert not red.materialize("release").success
+        finally:
+            red.loop = strict
+        assert not released(red)
+
+    def test_materializing_the_endpoint_without_a_release(self, red: TinyLoop) -> None:
+        assert not red.move("start").success
+        assert red.serving.state(LOOP).phase == "idle"
+
+    def test_calling_the_admin_api_directly(self, red: TinyLoop) -> None:
+        with pytest.raises(Refused):
+            start(red, candidate(red))
+
+    def test_an_alias_set_by_hand_in_mlflow(self, red: TinyLoop) -> None:
+        registry = red.resources["registry"].resource_fn(dg.build_init_resource_context())
+        digest = candidate(red)
+        registry.register(LOOP, "by-hand", digest, None, {})
+        registry.set_alias(LOOP, "production", digest)
+        with pytest.raises(Refused):
+            start(red, digest)
+        assert red.serving.state(LOOP).phase == "idle"
+
+    def test_a_staged_version_gets_no_traffic(self, red: TinyLoop) -> None:
+        url = red.serving.stage(LOOP, candidate(red), 60.0)
+        assert url.startswith("http://127.0.0.1:")
+        body = {"model": LOOP, "messages": [{"role": "user", "content": "dim the lamp"}]}
+        assert requests.post(f"{red.url}/v1/chat/completions", json=body, timeout=30).status_code == 503
+        with pytest.raises(ServingError):
+            red.serving.ramp(LOOP, 50, 60.0, "test", "bypass")
+        red.serving.unstage(LOOP, candidate(red))
+
+    def test_the_admin_api_without_its_token(self, red: TinyLoop) -> None:
+        address = json.loads((red.home.gateway / "address.json").read_text())["admin"]
+        response = requests.post(f"{address}/loops/{LOOP}/start", json={"digest": candidate(red), "weight": 100}, timeout=10)
+        assert response.status_code == 401
+
+
+class TestOverride:
+    """After everything in TestRedGate: the last one lets the version out."""
+
+    def overridden(self, red: TinyLoop, gates: list[str], seconds: float = 3600.0) -> Path:
+        people.override(red.home, signer(red), red.loop, candidate(red)[:12], gates, "anna", "cannot wait", seconds)
+        return Releases(red.home.releases, signer(red)).path(LOOP, candidate(red), "override")
+
+    def test_by_the_wrong_role(self, red: TinyLoop) -> None:
+        with pytest.raises(NotAllowed, match="ben is intern"):
+            people.override(red.home, signer(red), red.loop, candidate(red), [], "ben", "please", 3600.0)
+        assert not list((red.home.releases / LOOP).glob("*.override.*"))
+
+    def test_that_does_not_name_a_failing_gate(self, red: TinyLoop) -> None:
+        self.overridden(red, [red.loop.gates[0].name])
+        assert f"does not name {red.loop.gates[1].name}" in refusal(red)
+
+    def test_that_has_expired(self, red: TinyLoop) -> None:
+        self.overridden(red, [], seconds=0)
+        assert "the override has expired" in refusal(red)
+
+    def test_that_was_edited(self, red: TinyLoop) -> None:
+        path = self.overridden(red, [])
+        content = json.loads(path.read_text())
+        content["payload"] = content["payload"][:-8] + "AAAAAAAA"
+        path.write_text(json.dumps(content))
+        assert "changed afterwards" in refusal(red)
+
+    def test_by_a_person_who_may_no_longer(self, red: TinyLoop) -> None:
+        self.overridden(red, [])
+        rules = red.loop
+        red.loop = rules.model_copy(update={"release": rules.release.model_copy(update={"override": []})})
+        try:
+            assert "release.override of the loop file" in refusal(red)
+        finally:
+            red.loop = rules
+
+    def test_for_a_report_whose_gates_were_not_evaluated(self, red: TinyLoop) -> None:
+        self.overridden(red, [])
+        red.materialize("eval_report", checks=False)
+        assert "the verdict belongs to an older report" in refusal(red), "the override is of that older report"
+        self.overridden(red, [])
+        assert "the verdict belongs to an older report" in refusal(red)
+
+    def test_the_real_one_is_seen_everywhere(self, red: TinyLoop) -> None:
+        red.materialize("eval_report")
+        self.overridden(red, [])
+        assert red.materialize("release").success
+        event = newest(red.instance, node(LOOP, "release"))
+        assert event is not None
+        said = "exact_match_better, exact_match_drifted_better overridden by anna (lead): cannot wait"
+        assert event.metadata["override"].value == said
+        [seen] = red.instance.fetch_observations(node(LOOP, "release"), limit=10).records
+        assert seen.asset_observation is not None
+        assert seen.asset_observation.description == said
+        _, _, predicate = read_statement(signer(red).verify(envelope(red, candidate(red)).read_bytes()))
+        assert set(predicate["verdicts"].values()) != {"PASS"}
+        expired = {**predicate["override"], "expires_at": int(time.time()) - 1}
+        with another(red, candidate(red), override=expired), pytest.raises(Refused, match="override has expired"):
+            start(red, candidate(red))
+        start(red, candidate(red))
+        assert said in red.serving.journal()[-1].reason
+
+
+class TestForgedRelease:
+    def test_an_edited_report(self, green: TinyLoop) -> None:
+        event = newest(green.instance, node(LOOP, "eval_report"))
+        assert event is not None
+        path = green.home.reports / LOOP / f"eval-{data_version(event)}.json"
+        original = path.read_bytes()
+        report = json.loads(original)
+        report["latency_ms"]["candidate"] = [1.0] * len(report["latency_ms"]["candidate"])
+        path.write_text(json.dumps(report))
+        try:
+            assert not green.materialize("release").success
+        finally:
+            path.write_bytes(original)
+
+    def test_no_attestation(self, green: TinyLoop) -> None:
+        path = envelope(green, candidate(green))
+        hidden = path.with_suffix(".hidden")
+        path.rename(hidden)
+        try:
+            with pytest.raises(Refused):
+                start(green, candidate(green))
+        finally:
+            hidden.rename(path)
+
+    def test_an_edited_weight_file(self, green: TinyLoop) -> None:
+        path = green.home.versions / candidate(green) / "merged" / "model.safetensors"
+        original = path.read_bytes()
+        path.write_bytes(original[:-1] + bytes([original[-1] ^ 1]))
+        try:
+            with pytest.raises(Refused):
+                start(green, candidate(green))
+        finally:
+            path.write_bytes(original)
+
+    def test_an_edited_weight_file_with_a_manifest_to_match(self, green: TinyLoop) -> None:
+        folder = green.home.versions / candidate(green)
+        copy = folder.with_name("copy")
+        shutil.copytree(folder, copy, symlinks=True)
+        weights = folder / "merged" / "model.safetensors"
+        weights.write_bytes(weights.read_bytes()[:-1] + b"\x00")
+        manifest = json.loads((folder / "manifest.json").read_text())
+        from ftassets.domain.canonical import file_digest
+
+        manifest["files"]["merged/model.safetensors"] = file_digest(weights)
+        (folder / "manifest.json").write_text(json.dumps(manifest))
+        try:
+            with pytest.raises(Refused):
+                start(green, candidate(green))
+        finally:
+            shutil.rmtree(folder)
+            copy.rename(folder)
+
+    def test_a_foreign_key(self, green: TinyLoop, tmp_path: Path) -> None:
+        digest = candidate(green)
+        path = envelope(green, digest)
+        original = path.read_bytes()
+        payload = statement(LOOP, digest, load_manifest(green.home.versions, digest).files, {"verdicts": {"all": "PASS"}})
+        path.write_bytes(Ed25519Signer(tmp_path).sign(payload))
+        try:
+            with pytest.raises(Refused):
+                start(green, digest)
+        finally:
+            path.write_bytes(original)
+
+    def test_the_attestation_of_another_version(self, green: TinyLoop) -> None:
+        digest = candidate(green)
+        base = load_manifest(green.home.versions, digest).base_digest
+        assert base is not None
+        stolen = envelope(green, base)
+        stolen.write_bytes(envelope(green, digest).read_bytes())
+        try:
+            with pytest.raises(Refused):
+                start(green, base)
+        finally:
+            stolen.unlink()
+
+    def test_a_pickle_beside_the_weights(self, green: TinyLoop) -> None:
+        extra = green.home.versions / candidate(green) / "merged" / "extra.bin"
+        extra.write_bytes(b"\x80\x04.")
+        try:
+            with pytest.raises(Refused):
+                start(green, candidate(green))
+        finally:
+            extra.unlink()
+
+    def test_the_attestation_says_what_was_released(self, green: TinyLoop) -> None:
+        _, files, predicate = read_statement(signer(green).verify(envelope(green, candidate(green)).read_bytes()))
+        assert files == load_manifest(green.home.versions, candidate(green)).files
+        parts = ("base_digest", "tokenizer_digest", "dataset_commit", "golden_commit", "policy_digest", "report_digest", "code_digest")
+        assert all(len(str(predicate[part])) >= 40 for part in parts)
+        assert predicate["override"] is None
+        assert predicate["expires_at"] - predicate["issued_at"] == pytest.approx(green.loop.release.valid_for, abs=120)
+
+    def test_repeating_the_release_changes_nothing(self, green: TinyLoop) -> None:
+        before = envelope(green, candidate(green)).read_bytes()
+        assert green.materialize("release").success
+        assert envelope(green, candidate(green)).read_bytes() == before
+
+    def test_an_expired_attestation(self, green: TinyLoop) -> None:
+        with another(green, candidate(green), expires_at=int(time.time()) - 1), pytest.raises(Refused, match="expired"):
+            start(green, candidate(green))
+
+    def test_the_attestation_of_another_loop(self, green: TinyLoop) -> None:
+        with another(green, candidate(green), loop="other"), pytest.raises(Refused, match="for loop 'other'"):
+            start(green, candidate(green))
+
+    def test_other_generation_settings_in_the_manifest(self, green: TinyLoop) -> None:
+        path = green.home.versions / candidate(green) / "manifest.json"
+        original = path.read_text()
+        manifest = json.loads(original)
+        path.write_text(json.dumps({**manifest, "generation": {**manifest["generation"], "temperature": 2.0}}))
+        try:
+            with pytest.raises(Refused, match="generation settings"):
+                start(green, candidate(green))
+        finally:
+            path.write_text(original)
+
+    def test_a_revoked_key_until_the_release_is_made_again(self, green: TinyLoop) -> None:
+        signs = signer(green)
+        old = signs.key_id
+        signs.rotate()
+        signs.revoke(old, "laptop lost")
+        with pytest.raises(Refused, match="laptop lost"):
+            start(green, candidate(green))
+        assert green.materialize("release").success  # the new key signs, the old envelope is kept
+        assert len(list((green.home.releases / LOOP / "replaced").iterdir())) == 1
+
+    def test_the_real_one_is_taken_at_the_end(self, green: TinyLoop) -> None:
+        start(green, candidate(green))
+        assert green.serving.state(LOOP).production == candidate(green)
+
+    def test_a_rollback_looks_at_no_expiry(self, green: TinyLoop) -> None:
+        digest = candidate(green)
+        base = load_manifest(green.home.versions, digest).base_digest
+        assert base is not None
+        payload = statement(
+            LOOP, base, load_manifest(green.home.versions, base).files,
+            {"verdicts": {"all": "PASS"}, "generation": {}, "expires_at": int(time.time()) + 600, "compared_with": digest},
+        )  # fmt: skip
+        envelope(green, base).write_bytes(signer(green).sign(payload))
+        start(green, base)
+        with another(green, digest, expires_at=int(time.time()) - 1):
+            assert green.serving.rollback(LOOP, "test", "bad answers").production == digest

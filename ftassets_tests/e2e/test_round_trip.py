@@ -1,0 +1,102 @@
+"""The loop once round, in one process: first version, traffic, drift, retrain, canary, promotion, rollback."""
+
+import json
+import time
+from collections.abc import Iterator
+
+import dagster as dg
+import pytest
+import requests
+
+from ftassets.assets._shared.events import data_version, metadata_value, newest, node
+from ftassets.assets.drift_report.asset import WINDOW_END
+from ftassets.automation.retrain import build as build_drift_sensor
+from ftassets.automation.rollout import build as build_rollout_sensor
+from ftassets.testing.tiny_loop import COLOURS, LOOP, ROOMS, TinyLoop, tiny_loop
+
+pytestmark = [pytest.mark.slow, pytest.mark.models]
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TinyLoop]:
+    with tiny_loop(tmp_path_factory.mktemp("tiny")) as loop:
+        yield loop
+
+
+def ask(tiny: TinyLoop, text: str, correction: str | None = None) -> str:
+    body = {"model": LOOP, "messages": [{"role": "user", "content": text}], "user": text}
+    response = requests.post(f"{tiny.url}/v1/chat/completions", json=body, timeout=60)
+    assert response.status_code == 200, response.text
+    if correction:
+        feedback = {"id": response.json()["id"], "correction": correction}
+        assert requests.post(f"{tiny.url}/v1/feedback", json=feedback, timeout=10).ok
+    return response.headers["x-ftassets-version"]
+
+
+def value(tiny: TinyLoop, name: str, field: str) -> object:
+    event = newest(tiny.instance, node(LOOP, name))
+    assert event is not None
+    return metadata_value(event, field)
+
+
+def sensor_context(tiny: TinyLoop) -> dg.SensorEvaluationContext:
+    parts = {name: tiny.resources[name] for name in ("home", "traffic_log", "dataset_store", "serving", "signer")}
+    return dg.build_sensor_context(instance=tiny.instance, resources=parts)
+
+
+@pytest.mark.timeout(300)
+def test_the_loop_closes(tiny: TinyLoop) -> None:
+    assert tiny.run("retrain").success
+    first = data_version(newest(tiny.instance, node(LOOP, "release")))
+    assert tiny.serving.state(LOOP).phase == "idle"
+    assert tiny.move("start").success
+    assert tiny.serving.state(LOOP).production == first
+
+    known = [f"{verb} the {colour} lamp in the {room} kindly" for colour in COLOURS for room in ROOMS for verb in ("dim", "light")][:72]
+    for text in known:
+        assert ask(tiny, text) == first
+    assert tiny.run("watch").success
+    assert value(tiny, "drift_report", "verdict") == "QUIET", value(tiny, "drift_report", "reason")
+
+    begin = time.time()
+    for number, room in enumerate(ROOMS * 7):
+        ask(tiny, f"open curtain number {number} facing the {room} window", json.dumps({"intent": "open", "area": room}))
+    end = time.time()
+    drift = tiny.loop.retrain_on.drift.model_copy(update={"window": end - begin})
+    tiny.loop = tiny.loop.model_copy(update={"retrain_on": tiny.loop.retrain_on.model_copy(update={"drift": drift})})
+    assert tiny.run("watch", tags={WINDOW_END: str(end)}).success
+    assert value(tiny, "drift_report", "verdict") == "ALARM", value(tiny, "drift_report", "reason")
+
+    result = build_drift_sensor(tiny.loop)(sensor_context(tiny))
+    assert isinstance(result, dg.SensorResult), result
+    assert result.run_requests is not None
+    request = result.run_requests[0]
+    retrain = tiny.run("retrain", tags=dict(request.tags))
+    assert retrain.success
+    second = data_version(newest(tiny.instance, node(LOOP, "release")))
+    assert second != first
+    assert value(tiny, "adapter", "start_from") == first
+    assert value(tiny, "curated_dataset", "sources")["correction"] > 20  # type: ignore[index]
+
+    for expected in ("start", "ramp"):
+        time.sleep(1.1)  # the rollout's interval
+        tick = build_rollout_sensor(tiny.loop)(sensor_context(tiny))
+        assert isinstance(tick, dg.SensorResult), tick
+        config = tick.run_requests[0].run_config["ops"][f"{LOOP}__endpoint"]["config"]  # type: ignore[index]
+        if config["action"] == "report":
+            pytest.fail(f"rolled back: {config['reason']}")
+        assert config["action"] == expected
+        assert tiny.move(**config).success
+        answered = {ask(tiny, text) for text in known}
+        assert answered == ({first, second} if expected == "start" else {second})
+    state = tiny.serving.state(LOOP)
+    assert (state.production, state.standby, state.candidate) == (second, first, None)
+
+    aliases = {
+        version.digest: version.aliases
+        for version in tiny.resources["registry"].resource_fn(dg.build_init_resource_context()).versions(LOOP)
+    }
+    assert "production" in aliases[second]
+    assert tiny.move("rollback", reason="drill").success
+    assert tiny.serving.state(LOOP).production == first
+    assert ask(tiny, "dim the lamp") == first

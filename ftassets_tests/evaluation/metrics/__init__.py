@@ -1,1 +1,0 @@
-USERS = "ftassets_tests.evaluation.metrics.metrics_of_users"  # a name, not an import: `evaluate` takes seconds to import

@@ -1,0 +1,26 @@
+"""What fits into the engine."""
+
+import asyncio
+
+from ftassets.gateway.context import MARGIN, Context
+from ftassets.testing.tiny_model import make_tiny_model
+
+
+def room(context: Context, text: str, wanted: int) -> int:
+    return asyncio.run(context.room("v", text.encode(), wanted))
+
+
+def test_long_text_is_counted_with_the_tokenizer_of_the_version(tmp_path):
+    make_tiny_model(tmp_path / "v" / "merged")
+    context = Context(tmp_path, 1000)
+    text = "turn on the kitchen light " * 60  # 1560 bytes: too long if bytes were tokens
+    assert 0 < room(context, text, 10_000) < 1000 - MARGIN
+    assert room(context, text, 7) == 7
+    assert room(context, text * 20, 7) < 1
+
+
+def test_without_a_tokenizer_every_byte_counts(tmp_path):
+    context = Context(tmp_path, 1000)
+    assert room(context, "x" * 100, 50) == 50
+    assert room(context, "x" * 100, 5000) == 1000 - MARGIN - 100
+    assert room(context, "\u00e9" * 500, 50) < 1

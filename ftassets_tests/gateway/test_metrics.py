@@ -1,0 +1,116 @@
+"""What `/metrics` shows of a loop besides its requests: the newest reports, as other processes write them."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from ftassets.assets._shared.latest import record
+from ftassets.config.home import Home
+from ftassets.domain.monitoring.latest import LatestReport
+from ftassets.domain.rollout.endpoint import EndpointState
+from ftassets.domain.traffic.exchange import Exchange
+from ftassets.gateway.metrics import Metrics
+
+P, C = "a" * 64, "b" * 64
+STATES = {"voice": EndpointState(production=P, candidate=C, weight=20), "new": EndpointState()}
+REPORTS = {
+    "drift_report": LatestReport(at=5e8, version=P, verdict="ALARM", values={"novelty_mean": 0.3}, limits={"novelty_mean": 0.2}),
+    "behaviour_report": LatestReport(at=6e8, version=P, verdict="PASS", values={"text_length": 0.1}, limits={"text_length": 0.2}),
+    "quality_report": LatestReport(at=7e8, version=P, verdict="NOT ENOUGH DATA", values={"judged": 0.8}, limits={"judged": 0.9}),
+    "live_golden_report": LatestReport(
+        at=8e8, version=P, verdict="FAIL", values={"share": 0.5, "low": 0.4, "high": 0.6}, limits={"share": 0.85}
+    ),
+    "since_evaluation": LatestReport(at=8e8, version=P, verdict="PASS"),
+}
+
+
+def populated(home: Home) -> Metrics:
+    """Metrics of a gateway that has seen everything there is to count."""
+    metrics = Metrics(home)
+    metrics.observe(Exchange("1", "voice", P, "u", "p", "[]", "{}", 200, 1.0, 120.0, 40.0, 7, 3, 0.8))
+    metrics.observe(Exchange("2", "voice", C, "u", "p", "[]", "", 502, 1.0, 20.0, None, None, None, 0.2))
+    metrics.rejected(404)
+    metrics.unrecorded(Exchange("3", "voice", P, "u", "p", "[]", "{}", 200, 1.0, 120.0, 40.0, 7, 3, 0.8))
+    for name, report in REPORTS.items():
+        record(home, "voice", name, report)
+    return metrics
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home(tmp_path)
+
+
+def samples(text: bytes) -> Iterator[tuple[str, dict[str, str], float]]:
+    for family in text_string_to_metric_families(text.decode()):
+        for sample in family.samples:
+            yield sample.name, sample.labels, sample.value
+
+
+def test_shows_the_newest_reports_by_loop_and_version(home: Home) -> None:
+    found = list(samples(populated(home).render(STATES)))
+    by = {"loop": "voice", "version": P[:12]}
+    for expected in (
+        ("ftassets_production_info", by, 1.0),
+        ("ftassets_paused", {"loop": "voice"}, 0.0),
+        ("ftassets_paused", {"loop": "new"}, 0.0),
+        ("ftassets_drift_value", {**by, "statistic": "novelty_mean"}, 0.3),
+        ("ftassets_drift_threshold", {**by, "statistic": "novelty_mean"}, 0.2),
+        ("ftassets_behaviour_value", {**by, "statistic": "text_length"}, 0.1),
+        ("ftassets_quality_ratio", {**by, "measure": "judged"}, 0.8),
+        ("ftassets_quality_baseline_ratio", {**by, "measure": "judged"}, 0.9),
+        ("ftassets_live_golden_ratio", {**by, "estimate": "low"}, 0.4),
+        ("ftassets_live_golden_floor_ratio", {**by, "estimate": "share"}, 0.85),
+        ("ftassets_report_verdict", {"loop": "voice", "report": "quality_report", "verdict": "NOT ENOUGH DATA"}, 1.0),
+        ("ftassets_report_timestamp_seconds", {"loop": "voice", "report": "drift_report"}, 5e8),
+        ("ftassets_weight_percent", by, 80.0),
+    ):
+        assert expected in found
+    assert {labels["loop"] for name, labels, _ in found if name == "ftassets_report_verdict"} == {"voice"}
+    assert [labels["loop"] for name, labels, _ in found if name == "ftassets_production_info"] == ["voice"]
+
+
+def test_a_verdict_that_changed_leaves_nothing_of_the_old_one(home: Home) -> None:
+    metrics = populated(home)
+    metrics.render(STATES)
+    record(home, "voice", "drift_report", LatestReport(at=9e8, version=C, verdict="QUIET"))
+    found = list(samples(metrics.render(STATES)))
+    verdicts = [labels["verdict"] for name, labels, _ in found if name == "ftassets_report_verdict" and labels["report"] == "drift_report"]
+    assert verdicts == ["QUIET"]
+    assert not [name for name, _, _ in found if name == "ftassets_drift_value"]
+
+
+def test_a_pause_shows_at_the_next_scrape(home: Home) -> None:
+    metrics = Metrics(home)
+    assert ("ftassets_paused", {"loop": "new"}, 0.0) in list(samples(metrics.render(STATES)))
+    home.pauses.mkdir()
+    (home.pauses / "new.txt").write_text("audit")
+    assert ("ftassets_paused", {"loop": "new"}, 1.0) in list(samples(metrics.render(STATES)))
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b'{"drift_report": 1}', b"\xff"])
+def test_a_damaged_file_hides_its_own_reports_and_nothing_else(home: Home, content: bytes) -> None:
+    metrics = populated(home)
+    (home.reports / "voice" / "latest.json").write_bytes(content)
+    names = {name for name, _, _ in samples(metrics.render(STATES))}
+    assert {"ftassets_production_info", "ftassets_requests_total"} <= names
+    assert "ftassets_report_verdict" not in names
+
+
+def test_counters_end_in_total_times_are_in_seconds_and_every_metric_says_what_it_is(home: Home) -> None:
+    for family in text_string_to_metric_families(populated(home).render(STATES).decode()):
+        assert re.fullmatch(r"ftassets_[a-z_]+[a-z]", family.name)
+        assert family.documentation.endswith(".")
+        assert not re.search(r"_(ms|milliseconds|minutes|hours)(_|$)", family.name)
+        for sample in family.samples:
+            if sample.name.endswith("_created"):
+                continue
+            assert (family.type == "counter") == sample.name.endswith("_total")
+            assert (family.type == "histogram") == sample.name.endswith(("_bucket", "_sum", "_count"))
+            if "loop" in sample.labels:
+                assert len(sample.labels.get("version", "")) in (0, 12)
+        if family.name.endswith("_ratio"):
+            assert all(0 <= sample.value <= 1 for sample in family.samples)

@@ -1,0 +1,219 @@
+"""The whole process tree, with real supervisord, real gateway and real model servers."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+import yaml
+
+from ftassets.backends.artifacts.versions import file_digests, load_manifest, publish
+from ftassets.backends.model_client.latency import interleaved_latency
+from ftassets.backends.serving.base import ServingError
+from ftassets.backends.serving.gateway import GatewayServing
+from ftassets.backends.traffic_log.sqlite import SqliteTrafficLog
+from ftassets.config.home import Home
+from ftassets.domain.release.version import VersionManifest
+from ftassets.processes.supervisord_conf import supervisor_socket
+from ftassets.processes.up import MARK, Ports, UpFailed, down, end_strays, running, up
+from ftassets.testing.releases import attest, loop_config
+from ftassets.testing.tiny_model import make_tiny_model
+from ftassets_tests.gateway.test_chat import wait_until
+
+
+def free_ports() -> Ports:
+    sockets = [socket.socket() for _ in range(4)]
+    for sock in sockets:
+        sock.bind(("127.0.0.1", 0))
+    ports = Ports(*(sock.getsockname()[1] for sock in sockets))
+    for sock in sockets:
+        sock.close()
+    return ports
+
+
+def tree(home: Home) -> dict[str, psutil.Process]:
+    """Processes below this home's supervisord, by what they are."""
+    found = {}
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get(MARK) != str(home.root.resolve()):
+                continue
+            line = " ".join(process.cmdline())
+        except psutil.Error:
+            continue
+        for name, sign in (
+            ("supervisord", "supervisor.supervisord"),
+            ("gateway", "-m ftassets.gateway "),
+            ("model", "serve merged"),
+            ("code", "code-server start"),
+            ("ui", "dagster_webserver"),
+            ("daemon", "dagster._daemon"),
+        ):
+            if sign in line:
+                found[name] = process
+    return found
+
+
+@pytest.fixture
+def loops(tmp_path) -> Path:
+    """A folder with one loop file."""
+    folder = tmp_path / "loops" / "support"
+    folder.mkdir(parents=True)
+    attributes = loop_config().model_dump(mode="json", exclude_unset=True)
+    (folder / "defs.yaml").write_text(yaml.safe_dump({"type": "ftassets.components.FineTuneLoop", "attributes": attributes}))
+    return folder.parent
+
+
+@pytest.fixture
+def clean(home) -> Iterator[Home]:
+    yield home
+    down(home)
+    assert not tree(home)
+
+
+def tiny_release(home: Home) -> str:
+    """A released version with the weights of a real, tiny model."""
+    staging = home.root / "staging"
+    make_tiny_model(staging / "merged")
+    manifest = VersionManifest(
+        kind="base",
+        base_model="tiny",
+        files=file_digests(staging),
+        tokenizer_digest="0" * 64,
+        generation={"temperature": 0.0, "max_tokens": 8},
+    )
+    digest = publish(staging, manifest, home.versions)
+    attest(home, "support", digest)
+    return digest
+
+
+@pytest.mark.slow
+def test_real_model_server_through_every_kill(clean, loops):
+    home, ports = clean, free_ports()
+    up(home, ports, definitions=None, loops=loops, foreground=False)
+    digest, serving = tiny_release(home), GatewayServing(home)
+    serving.start("support", digest, 100, 60, "test", "first")
+    client = httpx.Client(base_url=f"http://127.0.0.1:{ports.gateway}", timeout=60, trust_env=False)
+
+    def ask(prompt: str = "turn on", **fields) -> httpx.Response:
+        messages = [{"role": "user", "content": prompt}]
+        return client.post("/v1/chat/completions", json={"model": "support", "messages": messages, **fields})
+
+    answer = ask()
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["x-ftassets-version"] == digest
+    streamed = ask(stream=True)
+    assert streamed.text.endswith("data: [DONE]\n\n")
+    whole, parts = SqliteTrafficLog(home.traffic_db).exchanges("support")
+    assert (whole.answer, whole.tokens_out) == (parts.answer, parts.tokens_out)
+    assert parts.first_token_ms <= parts.latency_ms
+    times = interleaved_latency({"candidate": serving.stage("support", digest, 60)}, ["turn on", "turn off"], loop_config().task)
+    assert all(0 < each.first_ms <= each.whole_ms for each in times["candidate"])
+
+    # a prompt that would end the engine is refused, and the engine lives
+    assert ask("z " * 5000).json()["error"]["code"] == "context_length_exceeded"
+    assert ask("z " * 3700, max_tokens=100_000).status_code in (200, 400)
+    assert ask().status_code == 200
+
+    # nothing was written into the version, so its digest still holds
+    assert file_digests(home.versions / digest) == load_manifest(home.versions, digest).files
+    before = tree(home)
+    assert before.keys() == {"supervisord", "gateway", "model"}
+
+    # a gateway that comes back finds its model server
+    before["gateway"].kill()
+    wait_until(lambda: answers(ask), 30)
+    after = tree(home)
+    assert after["model"].pid == before["model"].pid
+    assert after["gateway"].pid != before["gateway"].pid
+
+    # a model server comes back by itself
+    after["model"].kill()
+    wait_until(lambda: tree(home).get("model", after["model"]).pid != after["model"].pid, 30)
+    wait_until(lambda: answers(ask), 60)
+
+    # supervisord takes its children along and everything comes back
+    before = tree(home)
+    before["supervisord"].kill()
+    gone, alive = psutil.wait_procs(before.values(), timeout=5)
+    assert not alive
+    wait_until(lambda: answers(ask), 90)
+    assert running(home)
+
+    # weights that were changed on disk do not come back
+    weights = home.versions / digest / "merged" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+    tree(home)["model"].kill()
+    wait_until(lambda: "was changed" in ask().text, 60)
+    assert ask().status_code == 503
+
+    assert down(home)
+    assert not tree(home)
+    assert running(home) is None
+    with pytest.raises(ServingError, match="ftassets up"):
+        serving.state("support")
+
+
+def answers(ask) -> bool:
+    try:
+        return ask().status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def test_second_up_and_taken_ports_are_refused_in_one_sentence(clean, loops, tmp_path):
+    ports = free_ports()
+    up(clean, ports, definitions=None, loops=loops, foreground=False)
+    for foreground in (True, False):
+        with pytest.raises(UpFailed, match=rf"already runs in .* \(pid {running(clean).pid}\): stop that one first$"):
+            up(clean, free_ports(), definitions=None, loops=loops, foreground=foreground)
+    other = Home(tmp_path / "other")
+    with pytest.raises(UpFailed, match=rf"^port {ports.gateway} \(gateway\) cannot be used"):
+        up(other, ports, definitions=None, loops=loops, foreground=False)
+    assert running(clean)
+    assert not running(other)
+
+
+def test_missing_dagster_yaml_is_named(home, loops, tmp_path):
+    with pytest.raises(UpFailed, match=r"no dagster.yaml in .*: set DAGSTER_HOME"):
+        up(home, free_ports(), loops=loops, dagster_home=tmp_path, foreground=False)
+
+
+def test_strays_of_an_earlier_life_are_ended_and_others_are_not(home):
+    def sleeper(**environment) -> subprocess.Popen:
+        return subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], env={**os.environ, **environment})
+
+    home.root.mkdir(parents=True)
+    stray = sleeper(**{MARK: str(home.root.resolve())})
+    bystanders = [sleeper(FTASSETS_HOME=str(home.root)), sleeper(**{MARK: "/somewhere/else"})]
+    time.sleep(0.3)
+    assert end_strays(home) == [stray.pid]
+    stray.wait(5)
+    for bystander in bystanders:
+        assert bystander.poll() is None
+        bystander.kill()
+        bystander.wait()
+
+
+def test_sockets_of_deep_homes_stay_short(tmp_path):
+    shallow, deep = tmp_path / "processes", tmp_path / ("x" * 90) / "processes"
+    assert supervisor_socket(Path("/srv/home/processes")) == Path("/srv/home/processes/supervisor.sock")
+    assert len(str(supervisor_socket(deep))) < 90
+    assert supervisor_socket(deep) != supervisor_socket(shallow)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_ends_every_process(clean, loops, number):
+    up(clean, free_ports(), definitions=None, loops=loops, foreground=False)
+    found = running(clean)
+    os.kill(found.pid, number)
+    psutil.wait_procs([psutil.Process(found.pid)], timeout=30)
+    assert not tree(clean)
+    assert running(clean) is None

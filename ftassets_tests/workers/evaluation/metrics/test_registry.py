@@ -1,0 +1,54 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ftassets.workers.evaluation.metrics import registry
+from ftassets.workers.evaluation.metrics.registry import OURS, MetricFailed, load
+from ftassets_tests.workers.evaluation.metrics import USERS
+
+
+def test_each_name_of_ours_is_a_metric_with_a_description(tmp_path):
+    import evaluate
+
+    metrics = [load(name, tmp_path) for name in OURS]
+    assert all(isinstance(metric, evaluate.Metric) and metric.description for metric in metrics)
+    files = {path.stem for path in Path(registry.__file__).parent.glob("*.py")} - {"__init__", "base", "registry"}
+    assert {type(metric).__module__.rpartition(".")[2] for metric in metrics} == files == OURS.keys()
+
+
+def test_a_class_of_ones_own_is_loaded(tmp_path):
+    assert load(f"{USERS}:Mine", tmp_path).compute(predictions=["a", "b"], references=["a", "b"]) == {"rows": 2}
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("rogue", "no metric 'rogue': ours are .*rouge.*module:Class"),
+        (":Mine", "no metric ':Mine'"),
+        ("nowhere_at_all:Mine", "nowhere_at_all cannot be imported: ModuleNotFoundError"),
+        ("json:Mine", "json has no class Mine that is derived from evaluate.Metric"),
+        ("json:JSONDecoder", "no class JSONDecoder that is derived"),
+        (f"{USERS}:Broken", "could not be made: NotImplementedError"),
+    ],
+)
+def test_what_is_no_metric_is_named(name, message, tmp_path):
+    with pytest.raises(MetricFailed, match=message):
+        load(name, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "package"), [("rouge", "rouge_score"), ("bleu", "sacrebleu"), ("chrf", "sacrebleu"), ("bertscore", "bert_score")]
+)
+def test_a_missing_package_names_the_extra(name, package, tmp_path, monkeypatch):
+    monkeypatch.delitem(sys.modules, f"ftassets.workers.evaluation.metrics.{name}", raising=False)
+    monkeypatch.setitem(sys.modules, package, None)  # as if it were not installed
+    with pytest.raises(MetricFailed, match=rf"metric {name} needs the package {package}: run `pip install 'ftassets\[metrics\]'`"):
+        load(name, tmp_path)
+
+
+def test_the_registry_itself_imports_nothing_heavy():
+    heavy = "{'evaluate', 'datasets', 'torch'}"
+    code = f"import sys, ftassets.workers.evaluation.metrics.registry; sys.exit(bool({heavy} & sys.modules.keys()))"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -1,0 +1,177 @@
+import json
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from ftassets.domain.chat import chat
+from ftassets.domain.evaluation.jobs import AnswerJob, Ask
+from ftassets.testing.tiny_model import make_tiny_model
+from ftassets.workers.evaluation import generate as generate_module
+from ftassets.workers.evaluation.generate import answer, generate, spread
+from ftassets.workers.evaluation.partial import PartialAnswers
+
+pytestmark = pytest.mark.models
+
+PROMPTS = [{"id": f"p{n}", "prompt": "turn on the light " + "please " * (n % 5)} for n in range(11)]
+
+
+@pytest.fixture(scope="module")
+def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_tiny_model(tmp_path_factory.mktemp("tiny") / "base")
+
+
+def a_job(folder: Path, base: Path, *outputs: str) -> AnswerJob:
+    (folder / "prompts.jsonl").write_text("".join(json.dumps(prompt) + "\n" for prompt in PROMPTS))
+    return AnswerJob(
+        system_prompt="Answer as JSON.",
+        max_tokens=4,
+        batch_size=4,
+        asks=[Ask(model=base, prompts_file=folder / "prompts.jsonl", output=folder / "answers" / name) for name in outputs],
+        work=folder,
+    )
+
+
+def test_every_prompt_is_answered_in_its_place(tmp_path, tiny_base):
+    answer(a_job(tmp_path, tiny_base, "one.parquet", "two.parquet"), lambda _: None)
+    table = pq.read_table(tmp_path / "answers" / "one.parquet")
+    assert table.column_names == ["id", "answer", "tokens_in", "tokens_out", "truncated"]
+    assert [str(kind) for kind in table.schema.types] == ["string", "string", "int64", "int64", "bool"]
+    assert table["id"].to_pylist() == [prompt["id"] for prompt in PROMPTS]
+    assert max(table["tokens_out"].to_pylist()) <= 4
+    tokenizer, _ = generate_module.load(tiny_base)
+    asked = [tokenizer.apply_chat_template(chat("Answer as JSON.", each["prompt"]), add_generation_prompt=True) for each in PROMPTS]
+    assert table["tokens_in"].to_pylist() == [len(each["input_ids"]) for each in asked]  # without the padding
+    assert table.equals(pq.read_table(tmp_path / "answers" / "two.parquet"))
+    assert sorted(path.name for path in (tmp_path / "answers").iterdir()) == ["one.parquet", "two.parquet"]
+
+
+def test_an_answer_file_that_exists_is_kept(tmp_path, tiny_base):
+    job = a_job(tmp_path, tiny_base, "one.parquet")
+    (tmp_path / "answers").mkdir()
+    (tmp_path / "answers" / "one.parquet").write_text("mine")
+    answer(job, lambda _: None)
+    assert (tmp_path / "answers" / "one.parquet").read_text() == "mine"
+
+
+def asked(base: Path, prompts: list[dict[str, str]], max_tokens: int, batch_size: int, **known: Any) -> dict[int, dict[str, Any]]:
+    chats = [chat("Answer as JSON.", prompt["prompt"]) for prompt in prompts]
+    return {place: row for rows in generate(base, chats, max_tokens, batch_size, lambda _: None, **known) for place, row in rows.items()}
+
+
+def test_an_answer_does_not_depend_on_its_neighbours(tiny_base):
+    assert asked(tiny_base, PROMPTS, 6, 11)[0] == asked(tiny_base, PROMPTS[:1], 6, 1)[0]
+
+
+def test_an_answer_without_an_end_is_marked_truncated(tiny_base):
+    rows = asked(tiny_base, PROMPTS[:2], 3, 2).values()
+    assert all(row["truncated"] == (row["tokens_out"] == 3) for row in rows)
+    assert any(row["truncated"] for row in rows)
+
+
+def test_what_is_known_is_not_asked_again_but_for_its_batch(tiny_base):
+    everything = asked(tiny_base, PROMPTS, 3, 4)
+    batches = [sorted(rows) for rows in generate(tiny_base, [chat("", p["prompt"]) for p in PROMPTS], 3, 4, lambda _: None)]
+    left = asked(tiny_base, PROMPTS, 3, 4, known={*batches[0], batches[1][0]})
+    assert left == {place: everything[place] for place in [*batches[1], *batches[2]]}
+    assert asked(tiny_base, PROMPTS, 3, 4, known=set(range(len(PROMPTS)))) == {}
+
+
+def test_an_ask_may_have_a_system_prompt_of_its_own(tmp_path, tiny_base):
+    job = a_job(tmp_path, tiny_base, "one.parquet", "two.parquet", "three.parquet")
+    one, two, three = job.asks
+    other = job.system_prompt + " Be brief, and name the room."
+    asks = [one, two.model_copy(update={"system_prompt": other}), three.model_copy(update={"system_prompt": job.system_prompt})]
+    answer(job.model_copy(update={"asks": asks}), lambda _: None)
+    tables = [pq.read_table(ask.output) for ask in asks]
+    assert tables[0].equals(tables[2])
+    assert tables[1]["answer"].to_pylist() != tables[0]["answer"].to_pylist()
+
+
+# An answer job that was killed
+
+
+def kill_after(batches: int) -> Callable[[str], None]:
+    """A report function that ends its process as `kill -9` would once so many batches are done."""
+    seen = []
+
+    def report(text: str) -> None:
+        if "answers," in text:
+            seen.append(text)
+            if len(seen) == batches:
+                os.kill(os.getpid(), 9)
+
+    return report
+
+
+def answer_and_die(job: AnswerJob, batches: int) -> None:
+    generate_module.SAY_EVERY = 0.0  # a report a batch
+    answer(job, kill_after(batches))
+
+
+def killed(job: AnswerJob, batches: int) -> None:
+    process = multiprocessing.get_context("spawn").Process(target=answer_and_die, args=(job, batches))
+    process.start()
+    process.join(120)
+    assert process.exitcode == -9
+
+
+def test_what_a_killed_process_had_answered_is_not_asked_again_and_the_file_is_the_same(tmp_path, tiny_base):
+    whole, cut = a_job(tmp_path, tiny_base, "whole.parquet"), a_job(tmp_path, tiny_base, "cut.parquet", "second.parquet")
+    answer(whole, lambda _: None)
+    killed(cut, 2)
+    assert not any(ask.output.exists() for ask in cut.asks)
+    partials = sorted(path for path in (tmp_path / "answers").iterdir() if path.suffix == ".partial")
+    kept = sum(len(path.read_text().splitlines()) - 1 for path in partials)
+    assert kept
+    partials[0].write_bytes(partials[0].read_bytes()[:-5])  # the kill tears the last line
+    said: list[str] = []
+    answer(cut, said.append)
+    assert any("22 prompts, " in line and "of them answered before" in line for line in said)
+    for ask in cut.asks:
+        assert pq.read_table(ask.output).equals(pq.read_table(whole.asks[0].output))
+    assert sorted(path.name for path in (tmp_path / "answers").iterdir()) == ["cut.parquet", "second.parquet", "whole.parquet"]
+
+
+def test_answers_to_another_question_are_not_taken_up(tmp_path, tiny_base):
+    job = a_job(tmp_path, tiny_base, "one.parquet")
+    left = PartialAnswers(job.asks[0].output, "another digest")
+    left.add({0: {"answer": "of another prompt", "tokens_out": 1, "truncated": False}})
+    answer(job, lambda _: None)
+    assert "of another prompt" not in pq.read_table(job.asks[0].output)["answer"].to_pylist()
+
+
+def test_no_prompts_is_an_error(tmp_path, tiny_base):
+    job = a_job(tmp_path, tiny_base, "one.parquet")
+    job.asks[0].prompts_file.write_text("\n")
+    with pytest.raises(ValueError, match="no prompts"):
+        answer(job, lambda _: None)
+
+
+@pytest.mark.timeout(60)
+def test_forked_processes_end_where_sigterm_is_ignored():
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)  # as below a Dagster process that runs in the background
+    try:
+        for _ in range(20):  # it is a matter of luck when a process reads that there is no more to do
+            with spread(max, [[1, 2], [3, 4]], 2) as answered:
+                assert sorted(answered) == [2, 4]
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def killed_at(batch: list[int]) -> int:
+    if 3 in batch:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return max(batch)
+
+
+@pytest.mark.timeout(60)
+def test_a_forked_process_that_is_killed_is_not_waited_for():
+    with pytest.raises(BrokenProcessPool), spread(killed_at, [[1, 2], [3, 4], [5, 6]], 2) as answered:
+        list(answered)

@@ -1,0 +1,49 @@
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+
+import psutil
+import pytest
+from pydantic import BaseModel
+
+from ftassets.workers.process import KILLED, Ended, Report, last_words, work_off, write_job
+from ftassets_tests import ROOT
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="prctl is Linux's")
+def test_a_process_ends_when_its_parent_is_killed():
+    child = "import time; from ftassets.workers.process import die_with_parent; die_with_parent(); print('up', flush=True); time.sleep(60)"
+    parent = (
+        f"import subprocess, sys; p = subprocess.Popen([sys.executable, '-c', {child!r}], stdout=subprocess.PIPE, text=True);"
+        "p.stdout.readline(); print(p.pid, flush=True); p.wait()"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stdout is not None
+        grandchild = psutil.Process(int(process.stdout.readline()))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    deadline = time.monotonic() + 5
+    while grandchild.is_running() and grandchild.status() != psutil.STATUS_ZOMBIE and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not grandchild.is_running() or grandchild.status() == psutil.STATUS_ZOMBIE
+
+
+class Nothing(BaseModel):
+    """A job that asks for nothing."""
+
+
+def test_a_process_whose_fork_was_killed_ends_as_if_it_had_been_killed(tmp_path, monkeypatch):
+    monkeypatch.setattr("ftassets.workers.process.die_with_parent", lambda: None)
+
+    def do(job: Nothing, report: Report) -> dict:
+        with ProcessPoolExecutor(1, multiprocessing.get_context("fork")) as pool:
+            return {"never": pool.submit(os._exit, 9).result()}
+
+    code = work_off(write_job(Nothing(), tmp_path / "job.json"), Nothing, do)
+    assert Ended((), code, last_words(tmp_path / "job.json")) == Ended((), KILLED, None)
+    assert Ended((), code, None).killed

