@@ -15,11 +15,11 @@ from ftassets.config.loop import Rollout
 from ftassets.domain.evaluation.scoring import Score
 from ftassets.domain.gates.gate import Gate
 from ftassets.domain.gates.planning import power
-from ftassets.domain.gates.policy import judge
+from ftassets.domain.gates.policy import evaluate_gates
 from ftassets.domain.gates.presets import RULES, Rule, naive
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.gates.result import Verdict
-from ftassets.domain.rollout.canary import Move, Outcome, decide
+from ftassets.domain.rollout.canary import CanaryAnswer, Move, decide
 from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets.domain.rollout.planning import WORSE, e_paths, plan_rollout
 
@@ -112,7 +112,7 @@ def gate_passes(gate: Gate, wins: int, losses: int, n: int) -> bool:
     candidate = RIGHT[:wins] + WRONG[wins : wins + losses] + RIGHT[wins + losses : n]
     production = WRONG[:wins] + RIGHT[wins:n]
     made = REPORT.model_copy(update={"scores": {"candidate": candidate, "production": production}})
-    return judge([gate], made)[0].verdict is Verdict.PASS
+    return evaluate_gates([gate], made)[0].verdict is Verdict.PASS
 
 
 def naive_share(rule: Rule, counts: NDArray[np.int64]) -> float:
@@ -135,7 +135,7 @@ def row_scores(rng: np.random.Generator, runs: int, gain: float) -> tuple[float,
         scores = np.where(rng.random((2, SCORED)) < 0.2, rng.random((2, SCORED)), rng.beta(2, 1, SCORED))
         candidate, production = np.clip(scores[0] + gain, 0, 1), scores[1]
         sides = {"candidate": with_values(candidate.tolist()), "production": with_values(production.tolist())}
-        gate_wins += judge([ROUGE], REPORT.model_copy(update={"scores": sides}))[0].verdict is Verdict.PASS
+        gate_wins += evaluate_gates([ROUGE], REPORT.model_copy(update={"scores": sides}))[0].verdict is Verdict.PASS
         higher += candidate.mean() > production.mean()
         two += naive(TWO_POINTS, candidate.tolist(), production.tolist())
     return gate_wins / runs, higher / runs, two / runs
@@ -172,8 +172,8 @@ def failing_canaries(rng: np.random.Generator, runs: int) -> float:
     for _ in range(runs):
         mine = rng.random(total) < 0.5
         failed = rng.random(total) < np.where(mine, WORSE * ERRORS, ERRORS)
-        outcomes = [Outcome(bool(m), 0.5, bool(f)) for m, f in zip(mine, failed, strict=True)]
-        back += any(decide(state, outcomes[:seen], POLICY, 0.0).move is Move.ROLLBACK for seen in [*range(50, total, 50), total])
+        canary_answers = [CanaryAnswer(bool(m), 0.5, bool(f)) for m, f in zip(mine, failed, strict=True)]
+        back += any(decide(state, canary_answers[:seen], POLICY, 0.0).move is Move.ROLLBACK for seen in [*range(50, total, 50), total])
     return back / runs
 
 

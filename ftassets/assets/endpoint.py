@@ -10,7 +10,7 @@ from pydantic import Field
 from ftassets.assets._shared.events import node, required
 from ftassets.assets._shared.node import asset
 from ftassets.backends.registry.base import Registry
-from ftassets.backends.serving.base import Serving, ServingError, Shift
+from ftassets.backends.serving.base import Serving, ServingError, Transition
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.canonical import canonical_json
 from ftassets.domain.rollout.endpoint import EndpointState
@@ -59,7 +59,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
     return endpoint
 
 
-def sync_registry(loop: LoopConfig, registry: Registry, state: EndpointState, journal: Sequence[Shift]) -> None:
+def sync_registry(loop: LoopConfig, registry: Registry, state: EndpointState, journal: Sequence[Transition]) -> None:
     """Make the registry say what the endpoint does; doing it again changes nothing.
 
     Aliases: production; staging for the version with canary traffic, else a staged one. A candidate keeps its alias until it is
@@ -75,7 +75,7 @@ def sync_registry(loop: LoopConfig, registry: Registry, state: EndpointState, jo
             registry.set_alias(loop.name, alias, digest)
         elif digest not in known and alias in held:
             registry.remove_alias(loop.name, alias)
-    over = {*state.refused, state.production, state.standby} - {state.candidate, None}
+    over = {*state.rejected, state.production, state.standby} - {state.candidate, None}
     if held.get("candidate") in over:
         registry.remove_alias(loop.name, "candidate")
     for digest, version in known.items():
@@ -88,15 +88,15 @@ def sync_registry(loop: LoopConfig, registry: Registry, state: EndpointState, jo
             registry.tag(loop.name, digest, changed)
 
 
-def history(loop: str, digest: str, journal: Sequence[Shift]) -> list[dict[str, str]]:
+def history(loop: str, digest: str, journal: Sequence[Transition]) -> list[dict[str, str]]:
     """Each change of the part a version plays (production, canary, standby, none): part, at (ISO 8601, UTC), by, action, reason."""
     told: list[dict[str, str]] = []
     part = "none"
-    for shift in journal:
-        now = _part(digest, shift.state)
-        if shift.loop == loop and now != part:
-            at = datetime.fromtimestamp(shift.at, UTC).isoformat(timespec="seconds")
-            told.append({"part": now, "at": at, "by": shift.by, "action": shift.action, "reason": shift.reason})
+    for transition in journal:
+        now = _part(digest, transition.state)
+        if transition.loop == loop and now != part:
+            at = datetime.fromtimestamp(transition.at, UTC).isoformat(timespec="seconds")
+            told.append({"part": now, "at": at, "by": transition.by, "action": transition.action, "reason": transition.reason})
             part = now
     return told
 
@@ -110,7 +110,7 @@ def _deprecated(digest: str, state: EndpointState, told: Sequence[dict[str, str]
     """Why a version is of the past; None while it serves or may still come to serve."""
     if digest in (state.production, state.candidate):
         return None
-    if digest in state.refused:
+    if digest in state.rejected:
         last = next((each["reason"] for each in reversed(told) if each["action"] == "rollback"), None)
         return f"rolled back: {last}" if last else before or "rolled back"
     if digest == state.standby:
@@ -119,9 +119,9 @@ def _deprecated(digest: str, state: EndpointState, told: Sequence[dict[str, str]
     return "replaced" if served else before
 
 
-def event(loop: LoopConfig, state: EndpointState, journal: list[Shift], reason: str) -> dict:
+def event(loop: LoopConfig, state: EndpointState, journal: list[Transition], reason: str) -> dict:
     """Data version and metadata of an endpoint materialization, from the state and the journal."""
-    shifts = [shift for shift in journal if shift.loop == loop.name and shift.action not in ("stage", "unstage")]
+    transitions = [transition for transition in journal if transition.loop == loop.name and transition.action not in ("stage", "unstage")]
     metadata: dict[str, dg.MetadataValue | str | int] = {
         "phase": state.phase,
         "weights": dg.MetadataValue.json({version[:12]: share for version, share in state.weights.items()}),
@@ -132,20 +132,20 @@ def event(loop: LoopConfig, state: EndpointState, journal: list[Shift], reason: 
         "journal": dg.MetadataValue.md(
             markdown_table(
                 ["#", "action", "by", "weights", "reason"],
-                [(s.number, s.action, s.by, {v[:12]: w for v, w in s.state.weights.items()}, s.reason) for s in shifts[-20:]],
+                [(s.number, s.action, s.by, {v[:12]: w for v, w in s.state.weights.items()}, s.reason) for s in transitions[-20:]],
             )
         ),
     }
-    if steps := newest_rollout(shifts):
+    if steps := newest_rollout(transitions):
         metadata["rollout"] = dg.MetadataValue.md(rollout_steps(steps))
-    return {"data_version": dg.DataVersion(str(shifts[-1].number if shifts else 0)), "metadata": metadata}
+    return {"data_version": dg.DataVersion(str(transitions[-1].number if transitions else 0)), "metadata": metadata}
 
 
-def newest_rollout(shifts: list[Shift]) -> list[tuple[float, int]]:
+def newest_rollout(transitions: list[Transition]) -> list[tuple[float, int]]:
     """(time, share) of the version that was started last, from its start on."""
-    starts = [index for index, shift in enumerate(shifts) if shift.action == "start"]
+    starts = [index for index, transition in enumerate(transitions) if transition.action == "start"]
     if not starts:
         return []
-    begun = shifts[starts[-1] :]
+    begun = transitions[starts[-1] :]
     digest = begun[0].state.candidate or begun[0].state.production
-    return [(shift.at, shift.state.weights.get(digest or "", 0)) for shift in begun]
+    return [(transition.at, transition.state.weights.get(digest or "", 0)) for transition in begun]

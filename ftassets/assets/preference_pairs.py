@@ -5,7 +5,7 @@ from collections import Counter
 
 import dagster as dg
 
-from ftassets.assets._shared.dataset_files import pairs_path, pairs_to_parquet, read_judged
+from ftassets.assets._shared.dataset_files import pairs_path, pairs_to_parquet, read_evaluation_rows
 from ftassets.assets._shared.events import node, required
 from ftassets.assets._shared.node import asset
 from ftassets.backends.dataset_store.base import DatasetStore
@@ -34,7 +34,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, traffic_log: dg.ResourceParam[TrafficLog], dataset_store: dg.ResourceParam[DatasetStore]
     ) -> dg.MaterializeResult:
         golden_commit = required(context.instance, node(loop.name, "golden_set"))
-        golden = read_judged(dataset_store, golden_commit, loop)
+        golden = read_evaluation_rows(dataset_store, golden_commit, loop)
         reviewed = traffic_log.reviewed(loop.name, time.time() - loop.dataset.production_window)
         pairs, dropped = build_pairs(reviewed, [row.prompt for row in golden], loop.dataset.max_rows_per_user, loop.task.type)
         pairs = [_scrubbed(pair) for pair in pairs]

@@ -13,7 +13,7 @@ import dagster as dg
 from ftassets.assets._shared import latest, live
 from ftassets.assets._shared.events import node
 from ftassets.assets._shared.node import asset
-from ftassets.backends.llm_judge.base import Judge, Judgement, JudgeUnreachable, NotJudged
+from ftassets.backends.llm_judge.base import Judgement, JudgeUnreachable, LlmJudge, NotJudged
 from ftassets.backends.notifier.base import Notifier
 from ftassets.backends.notifier.routing import alert_about, routed
 from ftassets.backends.serving.base import Serving
@@ -26,7 +26,7 @@ from ftassets.domain.gates.result import Verdict
 from ftassets.domain.monitoring.estimate import SMALLEST, Estimate, mean_of, share_of
 from ftassets.domain.monitoring.finding import Finding, overall
 from ftassets.domain.monitoring.latest import LatestReport
-from ftassets.domain.monitoring.quality import Measured, fallen_most, follow
+from ftassets.domain.monitoring.quality import QualityPoint, fallen_most, follow
 from ftassets.domain.traffic.exchange import Exchange, Reviewed
 from ftassets.reporting.tables import markdown_table
 from ftassets.reporting.trends import Point, trend
@@ -61,7 +61,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
     @asset(
         loop,
         __doc__,
-        {"python"} | ({"openai"} if loop.monitors.judge else set()),
+        {"python"} | ({"openai"} if loop.monitors.llm_judge else set()),
         deps=["traffic"],
         check_specs=[
             dg.AssetCheckSpec(CHECK, asset=key, description="Live quality stays within the allowed drop of the version's first answers.")
@@ -111,12 +111,12 @@ def _count(counts: _Counts, exchange: Exchange, task: str) -> bool:
 
 def _judge(loop: LoopConfig, sample: Sequence[Exchange]) -> _Judged:
     """Score a sample, a few at once; when the judge cannot be reached, the rest is not asked."""
-    if loop.monitors.judge is None:
+    if loop.monitors.llm_judge is None:
         return _Judged()
     from ftassets.backends.llm_judge.openai import OpenAIJudge
 
     try:
-        judge: Judge = OpenAIJudge(loop.monitors.judge)
+        judge: LlmJudge = OpenAIJudge(loop.monitors.llm_judge)
     except JudgeUnreachable as error:
         return _Judged(None, [], [(e.id, str(error)) for e in sample])
     gone = threading.Event()
@@ -165,15 +165,15 @@ def _estimates(counts: _Counts, answered: int, reviewed: Sequence[Reviewed], jud
 
 def _follow(
     loop: LoopConfig, past: Sequence[live.Past], production: str, judge: str | None, estimates: Mapping[str, Estimate]
-) -> tuple[dict[str, Measured], list[Finding]]:
+) -> tuple[dict[str, QualityPoint], list[Finding]]:
     """Each measure against its earlier reports about this version; scores of another judge are not compared."""
-    measured: dict[str, Measured] = {}
+    measured: dict[str, QualityPoint] = {}
     findings: list[Finding] = []
     for name, estimate in estimates.items():
         earlier = [
-            Measured.model_validate(p.value("measures")[name])
+            QualityPoint.model_validate(p.value("measures")[name])
             for p in past
-            if p.version == production and name in (p.value("measures") or {}) and (name != JUDGED or p.value("judge") == judge)
+            if p.version == production and name in (p.value("measures") or {}) and (name != JUDGED or p.value("llm_judge") == judge)
         ]
         measured[name], finding = follow(name, earlier, estimate, loop.monitors.sample, loop.monitors.quality_drop)
         findings.append(finding)
@@ -191,7 +191,7 @@ def _materialize(
     counts: _Counts,
     estimates: Mapping[str, Estimate],
     judged: _Judged,
-    measured: Mapping[str, Measured],
+    measured: Mapping[str, QualityPoint],
     findings: Sequence[Finding],
     past: Sequence[live.Past],
 ) -> dg.MaterializeResult:
@@ -205,7 +205,7 @@ def _materialize(
         "failed": counts.failed,
         "malformed": counts.malformed,
         "measures": found,
-        "judge": judged.identity,
+        "llm_judge": judged.identity,
         # ids, not texts: what a user asks to be forgotten is in the traffic log alone
         "judged": [{"request": name, "score": j.score} for name, j in judged.scores],
         "not_judged": [{"request": name, "reason": reason} for name, reason in judged.not_judged],
@@ -229,8 +229,8 @@ def _materialize(
         assert rolling is not None
         metadata |= {"quality": rolling, "baseline": measured[worst].baseline, "quality_measure": worst}
     if judged.identity:
-        metadata["judge"] = judged.identity
-    if loop.monitors.judge:
+        metadata["llm_judge"] = judged.identity
+    if loop.monitors.llm_judge:
         metadata |= {"judged": len(judged.scores), "not_judged": len(judged.not_judged)}
         worst_scores = sorted(judged.scores, key=lambda item: (item[1].score, item[0]))[:10]
         metadata["worst_answers"] = dg.MetadataValue.md(markdown_table(["request id", "score"], [(n, j.score) for n, j in worst_scores]))
@@ -273,7 +273,7 @@ def _values(report: live.Past, names: Iterable[str]) -> list[float | str]:
     return [measures[name]["value"] if name in measures else "" for name in names]
 
 
-def _trend(name: str, now: Measured, past: Sequence[live.Past], production: str, at: float, loop: LoopConfig) -> str:
+def _trend(name: str, now: QualityPoint, past: Sequence[live.Past], production: str, at: float, loop: LoopConfig) -> str:
     """A measure over the past reports, with the limit of the version in production."""
     points = []
     for report in past:

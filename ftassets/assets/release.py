@@ -22,7 +22,7 @@ from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.canonical import digest_of
 from ftassets.domain.evaluation.human_review import Review
-from ftassets.domain.gates.policy import judge
+from ftassets.domain.gates.policy import evaluate_gates
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.gates.result import GateResult, Verdict
 from ftassets.domain.release.approval import Override, entitled, override_objections, still_blocked
@@ -51,7 +51,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         digest = required(context.instance, report_key)
         report = read_report(home, loop, digest)
         review = read_review(home, loop.name, digest)
-        results = judge(loop.gates, report, review)
+        results = evaluate_gates(loop.gates, report, review)
         refused = refused_gates(context.instance, report_key, [gate.name for gate in loop.gates])
         failed = {r.name: r.verdict.value for r in results if r.verdict is not Verdict.PASS}
         override = _override(releases, loop, report, digest, results) if refused or failed else None

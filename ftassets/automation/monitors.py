@@ -9,7 +9,7 @@ from ftassets.assets._shared.node import with_signature
 from ftassets.assets.drift_report.asset import WINDOW_END
 from ftassets.automation import runs
 from ftassets.automation.jobs import LOOP, TRIGGER
-from ftassets.backends.serving.base import Serving, ServingError, Shift
+from ftassets.backends.serving.base import Serving, ServingError, Transition
 from ftassets.config.loop import LoopConfig
 
 REPORTS = ("live_golden_report", "quality_report", "behaviour_report")
@@ -72,12 +72,12 @@ def _sensor(loop: LoopConfig) -> dg.SensorDefinition:
     return monitor_deployment
 
 
-def deployment(journal: list[Shift], loop: str, production: str) -> int:
+def deployment(journal: list[Transition], loop: str, production: str) -> int:
     """Number of the journal's entry that made this version production last: going back to a version is a deployment too."""
     before, number = None, 0
-    for shift in journal:
-        if shift.loop == loop:
-            if shift.state.production != before and shift.state.production == production:
-                number = shift.number
-            before = shift.state.production
+    for transition in journal:
+        if transition.loop == loop:
+            if transition.state.production != before and transition.state.production == production:
+                number = transition.number
+            before = transition.state.production
     return number

@@ -10,12 +10,12 @@ from ftassets.assets.endpoint import event, sync_registry
 from ftassets.automation import ownership, runs
 from ftassets.automation.jobs import LOOP
 from ftassets.backends.registry.base import Registry
-from ftassets.backends.serving.base import Serving, ServingError, Shift
+from ftassets.backends.serving.base import Serving, ServingError, Transition
 from ftassets.config.loop import LoopConfig
 
 
 def build(loop: LoopConfig) -> dg.SensorDefinition:
-    """A sensor that ends dead runs, so that the next attempt may start, and reports shifts no run recorded.
+    """A sensor that ends dead runs, so that the next attempt may start, and reports transitions no run recorded.
 
     It runs whatever the loop's automation is set to: it only tells Dagster the truth.
     """
@@ -24,7 +24,7 @@ def build(loop: LoopConfig) -> dg.SensorDefinition:
         name=f"{loop.name}__reconcile",
         minimum_interval_seconds=int(loop.sensor_interval),
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Ends runs whose process is gone and reports shifts of traffic that no run made.",
+        description="Ends runs whose process is gone and reports transitions of traffic that no run made.",
     )
     @with_signature
     def reconcile(
@@ -37,9 +37,9 @@ def build(loop: LoopConfig) -> dg.SensorDefinition:
             state = serving.state(loop.name)
         except ServingError as error:
             return dg.SensorResult(skip_reason=dg.SkipReason(f"{_ended(ended)}{error}"), cursor=str(seen))
-        mine = [shift for shift in journal if shift.loop == loop.name]
-        new = [shift for shift in mine if shift.number > seen and not recorded_by_run(shift)]
-        cursor = str(max([seen, *(shift.number for shift in mine)]))
+        mine = [transition for transition in journal if transition.loop == loop.name]
+        new = [transition for transition in mine if transition.number > seen and not recorded_by_run(transition)]
+        cursor = str(max([seen, *(transition.number for transition in mine)]))
         if not new:
             return dg.SensorResult(skip_reason=dg.SkipReason(f"{_ended(ended)}nothing to report"), cursor=cursor)
         sync_registry(loop, registry, state, journal)
@@ -54,9 +54,9 @@ def build(loop: LoopConfig) -> dg.SensorDefinition:
     return reconcile
 
 
-def recorded_by_run(shift: Shift) -> bool:
-    """Staging is no shift of traffic, and a run records its own."""
-    return shift.action in ("stage", "unstage") or shift.by.startswith("run:")
+def recorded_by_run(transition: Transition) -> bool:
+    """Staging is no transition of traffic, and a run records its own."""
+    return transition.action in ("stage", "unstage") or transition.by.startswith("run:")
 
 
 def end_dead_runs(instance: dg.DagsterInstance, loop: str) -> list[str]:

@@ -12,7 +12,7 @@ from ftassets.assets._shared.node import with_signature
 from ftassets.automation import runs
 from ftassets.automation.jobs import TRIGGER, retrain_job_name
 from ftassets.automation.schedules import next_retrain
-from ftassets.backends.dataset_store.base import LOOK_BACK, Commit, DatasetError, DatasetStore
+from ftassets.backends.dataset_store.base import SEARCHED_COMMITS, Commit, DatasetError, DatasetStore
 from ftassets.backends.serving.base import Serving, ServingError
 from ftassets.backends.traffic_log.base import TrafficLog
 from ftassets.config.home import Home
@@ -35,14 +35,14 @@ def build(loop: LoopConfig) -> dg.SensorDefinition:
         next_retrain(loop.retrain_on.schedule, 0.0)
 
     @dg.sensor(
-        name=f"{loop.name}__drift",
+        name=f"{loop.name}__retrain",
         job_name=retrain_job_name(loop.name),
         minimum_interval_seconds=int(loop.sensor_interval),
         default_status=runs.status(loop),
         description="Starts a retrain on drift alarms, feedback, a fall of quality or by schedule, or says why not.",
     )
     @with_signature
-    def drift(
+    def retrain_when_due(
         context: dg.SensorEvaluationContext,
         home: dg.ResourceParam[Home],
         traffic_log: dg.ResourceParam[TrafficLog],
@@ -76,7 +76,7 @@ def build(loop: LoopConfig) -> dg.SensorDefinition:
             tags[REPORT] = data_version(report)
         return dg.SensorResult(run_requests=[dg.RunRequest(run_key=run_key, tags=tags)], cursor=kind)
 
-    return drift
+    return retrain_when_due
 
 
 def observe(
@@ -146,7 +146,7 @@ def _commits(store: DatasetStore, since: float) -> list[Commit]:
     limit = 64
     while True:
         commits = store.log("main", limit)
-        if len(commits) < limit or commits[-1].created_at < since or limit >= LOOK_BACK:
+        if len(commits) < limit or commits[-1].created_at < since or limit >= SEARCHED_COMMITS:
             return commits
         limit *= 4
 

@@ -9,13 +9,13 @@ from ftassets.assets._shared.node import with_signature
 from ftassets.automation import runs
 from ftassets.automation.jobs import endpoint_job_name
 from ftassets.backends.artifacts.releases import NotApproved, Releases
-from ftassets.backends.serving.base import Serving, ServingError, Shift
+from ftassets.backends.serving.base import Serving, ServingError, Transition
 from ftassets.backends.signer.base import Signer
 from ftassets.backends.traffic_log.base import TrafficLog
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.evaluation.scoring import well_formed
-from ftassets.domain.rollout.canary import Move, Outcome, decide
+from ftassets.domain.rollout.canary import CanaryAnswer, Move, decide
 from ftassets.domain.rollout.endpoint import EndpointState
 
 
@@ -42,11 +42,11 @@ def build(loop: LoopConfig) -> dg.SensorDefinition:
     ) -> dg.SensorResult | dg.SkipReason:
         try:
             state = serving.state(loop.name)
-            shifts = [shift for shift in serving.journal() if shift.loop == loop.name]
+            transitions = [transition for transition in serving.journal() if transition.loop == loop.name]
             paused = runs.pause_reason(home, loop.name)
-            attempt = f"{len(shifts)}:{runs.moves_died(context.instance, loop.name)}"
+            attempt = f"{len(transitions)}:{runs.moves_died(context.instance, loop.name)}"
             if state.candidate:
-                return _look(loop, state, shifts, traffic_log, serving, paused, attempt)
+                return _tick(loop, state, transitions, traffic_log, serving, paused, attempt)
         except ServingError as error:
             return dg.SkipReason(str(error))
         released, release = next(history(context.instance, node(loop.name, "release"), limit=1), (0.0, None))
@@ -56,7 +56,7 @@ def build(loop: LoopConfig) -> dg.SensorDefinition:
         digest = data_version(release)
         if digest == state.production:
             return dg.SkipReason("the newest release is in production")
-        if digest in state.refused:
+        if digest in state.rejected:
             return dg.SkipReason(f"release {digest[:12]} was rolled back: start it by hand, or release another")
         if paused:
             return dg.SkipReason(f"the loop is paused: {paused}")
@@ -77,10 +77,16 @@ def build(loop: LoopConfig) -> dg.SensorDefinition:
     return rollout
 
 
-def _look(
-    loop: LoopConfig, state: EndpointState, shifts: list[Shift], traffic_log: TrafficLog, serving: Serving, paused: str | None, attempt: str
+def _tick(
+    loop: LoopConfig,
+    state: EndpointState,
+    transitions: list[Transition],
+    traffic_log: TrafficLog,
+    serving: Serving,
+    paused: str | None,
+    attempt: str,
 ) -> dg.SensorResult | dg.SkipReason:
-    decision = decide(state, outcomes(traffic_log, loop, state, shifts), loop.rollout, time.time())
+    decision = decide(state, canary_answers(traffic_log, loop, state, transitions), loop.rollout, time.time())
     if decision.move is Move.ROLLBACK:
         serving.rollback(loop.name, "sensor:rollout", decision.reason)
         return _request(loop.name, f"rollback:{attempt}", "report", None, f"rolled back: {decision.reason}")
@@ -92,16 +98,16 @@ def _look(
     return _request(loop.name, f"ramp:{state.candidate}:{decision.weight}:{attempt}", "ramp", decision.weight, decision.reason)
 
 
-def outcomes(traffic_log: TrafficLog, loop: LoopConfig, state: EndpointState, shifts: list[Shift]) -> list[Outcome]:
+def canary_answers(traffic_log: TrafficLog, loop: LoopConfig, state: EndpointState, transitions: list[Transition]) -> list[CanaryAnswer]:
     """Answers of candidate and production since the candidate's first share; an answer without the task's form is a failure."""
-    started = max((s.at for s in shifts if s.action == "start" and s.state.candidate == state.candidate), default=state.since)
+    started = max((s.at for s in transitions if s.action == "start" and s.state.candidate == state.candidate), default=state.since)
     result = []
     for exchange in traffic_log.exchanges(loop.name, since=started):
         if exchange.version not in (state.candidate, state.production):
             continue
         mine = exchange.version == state.candidate
         failed = exchange.status >= 500 or (exchange.status == 200 and not well_formed(exchange.answer, loop.task.type))
-        result.append(Outcome(mine, exchange.share if mine else 1 - exchange.share, failed))
+        result.append(CanaryAnswer(mine, exchange.weight if mine else 100 - exchange.weight, failed))
     return result
 
 

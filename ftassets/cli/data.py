@@ -82,8 +82,8 @@ def label_export(
     since = time.time() - config.dataset.production_window
     try:
         serving = backend("serving")
-        shifts = [shift for shift in serving.journal() if shift.loop == loop]
-        canaries = {shift.state.candidate for shift in shifts if shift.state.candidate}
+        transitions = [transition for transition in serving.journal() if transition.loop == loop]
+        canaries = {transition.state.candidate for transition in transitions if transition.state.candidate}
         production = serving.state(loop).production
     except ServingError as error:
         typer.echo(f"{error}: failed canary requests and new topics cannot be told apart from others", err=True)

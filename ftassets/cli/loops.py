@@ -91,9 +91,9 @@ def resume(loop: Loop, reason: Reason) -> None:
 @app.command()
 def doctor() -> None:
     """Say what is missing or misconfigured."""
-    from ftassets.cli.commands.doctor import findings
+    from ftassets.cli.commands.doctor import diagnose
 
-    found = findings(Home.from_env())
+    found = diagnose(Home.from_env())
     for finding in found:
         typer.echo(f"{'ok  ' if finding.ok else 'FAIL'}  {finding.subject}: {finding.text}")
     sys.exit(0 if all(finding.ok for finding in found) else 1)

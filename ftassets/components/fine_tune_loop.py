@@ -64,7 +64,7 @@ class FineTuneLoop(Component):
         loop = located(attributes, folder if folder.is_dir() else folder.parent)
         files = [("dataset.seed", loop.dataset.seed), ("golden_set", loop.golden_set)]
         files += [(f"set {each.name}", each.file) for each in loop.sets]
-        files += [("judge.labels", loop.judge.labels)] if loop.judge else []
+        files += [("judge.labels", loop.llm_judge.labels)] if loop.llm_judge else []
         for field, path in files:
             if not path.is_file():
                 raise FileNotFoundError(f"loop {loop.name}: {field} names {path}, which is not there")

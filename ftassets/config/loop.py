@@ -35,7 +35,7 @@ StepName = Literal[
 ]  # fmt: skip
 
 
-class Teacher(Strict):
+class TeacherSettings(Strict):
     """A larger model that writes examples for rare classes, behind any OpenAI-compatible endpoint."""
 
     url: str = Field(description="Base URL, for example https://api.example.com/v1.")
@@ -68,7 +68,7 @@ class Dataset(Strict):
     max_rows_per_user: int = Field(50, ge=1, description="Cap on feedback rows of one user: a flood is not a majority.")
     max_class_share: float | None = Field(None, gt=0, le=1, description="Largest share of one class that is trained on.")
     split: list[float] = Field([0.8, 0.1, 0.1], min_length=3, max_length=3, description="Shares of train, validation and test.")
-    teacher: Teacher | None = None
+    teacher: TeacherSettings | None = None
 
     @model_validator(mode="after")
     def _split_adds_up(self) -> "Dataset":
@@ -86,11 +86,11 @@ class Train(Strict):
     epochs: float = Field(3, gt=0, le=20)
     learning_rate: float = Field(2e-4, gt=0, lt=1)
     batch_size: int = Field(4, ge=1)
-    accumulation: int = Field(4, ge=1)
-    rank: int = Field(16, ge=1, le=512)
-    alpha: int = Field(32, ge=1)
-    dropout: float = Field(0.05, ge=0, lt=1)
-    warmup: float = Field(0.05, ge=0, lt=1)
+    gradient_accumulation_steps: int = Field(4, ge=1)
+    lora_r: int = Field(16, ge=1, le=512)
+    lora_alpha: int = Field(32, ge=1)
+    lora_dropout: float = Field(0.05, ge=0, lt=1)
+    warmup_ratio: float = Field(0.05, ge=0, lt=1)
     max_grad_norm: float = Field(0.3, gt=0)
     max_length: int = Field(2048, ge=16)
     replay: float = Field(1.0, ge=0, description="Rows production already knew, per new row, when training continues its adapter.")
@@ -171,7 +171,7 @@ class Rollout(Strict):
         return max(2 * self.interval, 30.0)
 
 
-class Judge(Strict):
+class LlmJudgeSettings(Strict):
     """A model that scores answers, behind any OpenAI-compatible endpoint."""
 
     url: str = Field(description="Base URL, for example https://api.example.com/v1.")
@@ -180,7 +180,7 @@ class Judge(Strict):
     rubric: str = Field("The answer does what the request asks for.", description="What a good answer is.")
 
 
-class GateJudge(Judge):
+class PairwiseJudgeSettings(LlmJudgeSettings):
     """A judge that compares candidate and production for the judge gate; what it says counts once it agrees with people."""
 
     labels: Path = Field(description="JSONL of pairs people have judged: id, prompt, first, second, preferred (first, second or tie).")
@@ -229,7 +229,7 @@ class Monitors(Strict):
     golden_floor: Fraction = Field(0.85, description="Share of golden rows right on the live endpoint, below which a person is called.")
     sample: int = Field(200, ge=1, description="Live answers a report looks at.")
     quality_drop: Fraction = Field(0.05, description="Sustained drop of quality below its baseline that alerts.")
-    judge: Judge | None = None
+    llm_judge: LlmJudgeSettings | None = None
 
 
 class Notify(Strict):
@@ -257,7 +257,7 @@ class LoopConfig(Strict):
     train: Train = Train()
     metrics: list[str] = Field([], description="Further metrics of the eval report: names of ours, or module:Class of your own.")
     gates: list[Gate] = Field(min_length=1)
-    judge: GateJudge | None = Field(None, description="Who decides a judge gate.")
+    llm_judge: PairwiseJudgeSettings | None = Field(None, description="Who decides an llm_judge gate.")
     reference_model: ReferenceModel | None = Field(None, description="An API model to compare accuracy and price with.")
     release: Release = Release()
     retrain_on: RetrainOn = RetrainOn()
@@ -271,13 +271,13 @@ class LoopConfig(Strict):
         names = [gate.name for gate in self.gates]
         if len(set(names)) != len(names):
             raise ValueError(f"two gates have the same name: {sorted(names)}")
-        if self.judge is None and any(gate.metric == "judge" for each in self.gates for gate in (each, *each.any_of)):
-            raise ValueError("a judge gate needs `judge`: url, model, and labels that show how far it agrees with people")
+        if self.llm_judge is None and any(gate.metric == "llm_judge" for each in self.gates for gate in (each, *each.any_of)):
+            raise ValueError("an llm_judge gate needs `llm_judge`: url, model, and labels that show how far it agrees with people")
         if problems := missing_metrics(self.gates, self.metrics, self.task.type):
             raise ValueError("; ".join(problems))
         further = {each.name for each in self.sets}
         for gate in (single for each in self.gates for single in (each.any_of or [each])):
-            judged = gate.metric in ("judge", "human_review") and gate.slice in further | {"held_out"}
+            judged = gate.metric in ("llm_judge", "human_review") and gate.slice in further | {"held_out"}
             if judged or (gate.slice in further and (gate.metric or gate.preset) not in ("exact_match", "field_accuracy", "task_accuracy")):
                 raise ValueError(f"{gate.metric or gate.preset} has no value for rows of {gate.slice}: gate these rows on exact_match")
         return self

@@ -51,8 +51,8 @@ def located(loop: LoopConfig, folder: Path) -> LoopConfig:
     """The loop with its data files relative to the folder of its YAML file."""
     dataset = loop.dataset.model_copy(update={"seed": folder / loop.dataset.seed})
     sets = [each.model_copy(update={"file": folder / each.file}) for each in loop.sets]
-    judge = loop.judge and loop.judge.model_copy(update={"labels": folder / loop.judge.labels})
-    return loop.model_copy(update={"dataset": dataset, "golden_set": folder / loop.golden_set, "sets": sets, "judge": judge})
+    judge = loop.llm_judge and loop.llm_judge.model_copy(update={"labels": folder / loop.llm_judge.labels})
+    return loop.model_copy(update={"dataset": dataset, "golden_set": folder / loop.golden_set, "sets": sets, "llm_judge": judge})
 
 
 def _documents(folder: Path) -> Iterator[tuple[Path, object]]:

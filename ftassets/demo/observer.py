@@ -8,7 +8,7 @@ import dagster as dg
 
 from ftassets.assets._shared.events import data_version, history, metadata_value, newest, node
 from ftassets.automation.instance import open_instance
-from ftassets.backends.serving.base import Shift
+from ftassets.backends.serving.base import Transition
 from ftassets.backends.serving.gateway import GatewayServing
 from ftassets.config.home import Home
 from ftassets.domain.rollout.endpoint import EndpointState
@@ -37,7 +37,7 @@ class Observer:
     def state(self) -> EndpointState:
         return self.serving.state(self.loop)
 
-    def shifts(self) -> list[Shift]:
+    def transitions(self) -> list[Transition]:
         """Shifts of traffic, without staging."""
         return [s for s in self.serving.journal() if s.loop == self.loop and s.action not in ("stage", "unstage")]
 

@@ -230,9 +230,9 @@ class _Teller:
             self._once(f"adapter:{digest}", f"adapter {str(digest)[:12]} trained in {seconds:.0f} s")
         if digest := self.observer.value("release", "digest"):
             self._once(f"release:{digest}", f"release {str(digest)[:12]}: every gate passed, attested and signed", "green")
-        for shift in self.observer.shifts():
-            shares = ", ".join(f"{version[:12]} {share} %" for version, share in shift.state.weights.items())
-            self._once(f"shift:{shift.number}", f"traffic: {shift.action}, {shares}", "green")
+        for transition in self.observer.transitions():
+            shares = ", ".join(f"{version[:12]} {share} %" for version, share in transition.state.weights.items())
+            self._once(f"transition:{transition.number}", f"traffic: {transition.action}, {shares}", "green")
 
     def _once(self, key: str, text: str, style: str = "") -> None:
         if key not in self._told:

@@ -13,7 +13,7 @@ from ftassets.config.loop import LoopConfig
 from ftassets.demo.client import Users
 from ftassets.demo.observer import Observer, launched_by
 from ftassets.domain.drift import DriftVerdict
-from ftassets.domain.gates.policy import judge
+from ftassets.domain.gates.policy import evaluate_gates
 from ftassets.domain.gates.report import EvalReport, in_slice
 from ftassets.domain.statistics import wilson_interval
 
@@ -52,9 +52,11 @@ def collect(
         "adapter": {name: observer.value("adapter", name) for name in ("digest", "train_seconds", "tokens_per_second")},
         "gates": [
             {"name": r.name, "value": r.value, "bound": r.bound, "threshold": r.threshold, "verdict": r.verdict.value}
-            for r in judge(loop.gates, report)
+            for r in evaluate_gates(loop.gates, report)
         ],
-        "shifts": [{"at": s.at, "weights": {v[:12]: w for v, w in s.state.weights.items()}, "reason": s.reason} for s in observer.shifts()],
+        "transitions": [
+            {"at": s.at, "weights": {v[:12]: w for v, w in s.state.weights.items()}, "reason": s.reason} for s in observer.transitions()
+        ],
         "runs": [
             {"id": r.dagster_run.run_id, "job": r.dagster_run.job_name, "launched_by": launched_by(r.dagster_run)} for r in observer.runs()
         ],
@@ -68,7 +70,7 @@ def collect(
 
 def _reaction(observer: Observer, alarm_at: float) -> float | None:
     """Seconds from the alarming report to the retrain run it led to."""
-    begun = [r.create_timestamp.timestamp() for r in observer.runs() if launched_by(r.dagster_run) == f"sensor:{observer.loop}__drift"]
+    begun = [r.create_timestamp.timestamp() for r in observer.runs() if launched_by(r.dagster_run) == f"sensor:{observer.loop}__retrain"]
     return round(begun[0] - alarm_at, 1) if begun else None
 
 

@@ -13,7 +13,7 @@ _Counts = int | NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Pairs:
-    """Paired right-or-wrong outcomes: rows only the candidate got right, only production got right, and all rows."""
+    """Paired right-or-wrong canary_answers: rows only the candidate got right, only production got right, and all rows."""
 
     only_candidate: int
     only_production: int

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from ftassets.domain.gates.gate import Gate
 from ftassets.domain.gates.macro_f1 import macro_f1
 from ftassets.domain.gates.paired import labels
-from ftassets.domain.gates.policy import judge
+from ftassets.domain.gates.policy import evaluate_gates
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.gates.result import GateResult, Verdict
 
@@ -18,15 +18,15 @@ def policy_f1(gates: Sequence[Gate], production: float) -> float | None:
     return max(asked, default=None)
 
 
-def judge_caller(wanted: float, gates: Sequence[Gate], report: EvalReport) -> tuple[GateResult, str | None]:
+def evaluate_caller(wanted: float, gates: Sequence[Gate], report: EvalReport) -> tuple[GateResult, str | None]:
     """The verdict on macro F1 being surely at least `wanted`; where the loop asks for more, its own verdict counts: then with a note."""
     now = labels(report.rows("production", None))
     policy = policy_f1(gates, macro_f1(*now)) if now and now[0] else None
     gate = Gate.model_construct(metric="f1", at_least=wanted)  # not checked: a wish may be one that no loop file could state
-    result = judge([gate], report)[0].model_copy(update={"name": NAME})
+    result = evaluate_gates([gate], report)[0].model_copy(update={"name": NAME})
     if policy is None or wanted >= policy:
         return result, None
-    own = judge(_on_f1(gates), report)
+    own = evaluate_gates(_on_f1(gates), report)
     strictest = next((each for each in own if each.verdict is not Verdict.PASS), own[0])
     note = f"baseline_f1 + threshold, {wanted:.3f}, is looser than the loop's policy, {policy:.3f}: it is ignored, the policy counts"
     return strictest.model_copy(update={"name": NAME, "value": result.value}), note

@@ -11,11 +11,11 @@ from ftassets.backends.dataset_store.base import DatasetStore
 from ftassets.backends.evaluator.base import EvaluationFailed, Evaluator
 from ftassets.backends.serving.base import Serving, ServingError
 from ftassets.config.home import Home
-from ftassets.domain.gates.policy import judge, passed
+from ftassets.domain.gates.policy import evaluate_gates, passed
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.gates.result import GateResult, Verdict
 from ftassets.domain.rollout.endpoint import EndpointState
-from ftassets.gate_service.condition import judge_caller
+from ftassets.gate_service.condition import evaluate_caller
 from ftassets.gate_service.contract import BadRequest, EvaluationJob, GateAnswer
 
 
@@ -48,8 +48,8 @@ def evaluate(job: EvaluationJob, home: Home, store: DatasetStore, evaluator: Eva
             not_served = f"the model servers could not be asked: {error}"
     if not_served is not None:
         report = made(None)
-    results = judge(loop.gates, report)
-    caller, looser = judge_caller(job.wanted_f1, loop.gates, report)
+    results = evaluate_gates(loop.gates, report)
+    caller, looser = evaluate_caller(job.wanted_f1, loop.gates, report)
     results.append(caller)
     notes = [looser] if looser else []
     if any(gate.metric == "human_review" for gate in loop.gates):

@@ -85,7 +85,7 @@ def admin_app(router: Router, token: str) -> ASGIApp:
             after = int(request.query_params.get("after", "0"))
         except ValueError as error:
             raise Problem(422, "after is a number of the journal", "invalid_request") from error
-        return JSONResponse([to_json(shift) for shift in router.journal(after)])
+        return JSONResponse([to_json(transition) for transition in router.journal(after)])
 
     async def show_health(request: Request) -> Response:
         return JSONResponse(health(router))

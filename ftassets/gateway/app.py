@@ -66,7 +66,7 @@ def health(router: Router) -> dict:
     for loop, state in router.states().items():
         for digest in state.running:
             ready = digest in router.fleet.ready
-            entry = {"loop": loop, "share": state.weights.get(digest, 0), "ready": ready}
+            entry = {"loop": loop, "weight": state.weights.get(digest, 0), "ready": ready}
             versions[digest] = entry if ready else {**entry, "why": router.why_not(loop, digest)}
-    ok = all(version["ready"] for version in versions.values() if version["share"])
+    ok = all(version["ready"] for version in versions.values() if version["weight"])
     return {"status": "ok" if ok else "degraded", "versions": versions}

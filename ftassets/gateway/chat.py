@@ -93,7 +93,7 @@ class Call:
     id: str
     loop: str
     version: str
-    share: float
+    weight: float
     user: str
     prompt: str
     messages: str
@@ -132,7 +132,7 @@ class Call:
             first_token_ms=self.first_token_ms,
             tokens_in=self.tokens_in,
             tokens_out=self.tokens_out,
-            share=self.share,
+            weight=self.weight,
             error=error,
         )
 
@@ -176,7 +176,7 @@ class Chat:
             f"chatcmpl-{uuid.uuid4().hex}",
             route.loop,
             route.version,
-            route.share,
+            route.weight,
             user,
             ask.prompt,
             to_json(content["messages"]).decode(),

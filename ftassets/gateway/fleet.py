@@ -98,7 +98,7 @@ class Fleet:
         for digest in needed - running.keys():
             await self._start(digest)
         # every look awaits: a version that was given up meanwhile must not become ready again
-        await asyncio.gather(*(self._look(digest, running[digest]) for digest in needed & running.keys()))
+        await asyncio.gather(*(self._check_health(digest, running[digest]) for digest in needed & running.keys()))
         draining = any(self._owed[digest] for digest in running.keys() - needed)
         return draining or bool(needed - self.ready.keys() - self.failures.keys())
 
@@ -121,7 +121,7 @@ class Fleet:
         self.failures[digest] = why
         self._try_at[digest] = time.monotonic() + TRY_AGAIN
 
-    async def _look(self, digest: str, url: str) -> None:
+    async def _check_health(self, digest: str, url: str) -> None:
         try:
             async with self._session.get(f"{url}/health", timeout=aiohttp.ClientTimeout(total=5)) as reply:
                 status = reply.status

@@ -5,7 +5,7 @@ import logging
 import os
 from pathlib import Path
 
-from ftassets.backends.serving.base import Shift
+from ftassets.backends.serving.base import Transition
 from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets.durable import sync_folder, write_durably
 
@@ -28,19 +28,19 @@ class Journal:
         self._numbers: dict[str, int] = {}
         for path in folder.glob("*.state.json"):
             self._load(path)
-        for shift in self._shifts:
-            if shift.number > self._numbers.get(shift.loop, 0):
-                self._states[shift.loop], self._numbers[shift.loop] = shift.state, shift.number
-        self._last = max([0, *self._numbers.values(), *(shift.number for shift in self._shifts)])
+        for transition in self._shifts:
+            if transition.number > self._numbers.get(transition.loop, 0):
+                self._states[transition.loop], self._numbers[transition.loop] = transition.state, transition.number
+        self._last = max([0, *self._numbers.values(), *(transition.number for transition in self._shifts)])
 
     def state(self, loop: str) -> EndpointState:
         """Newest state of a loop; the empty one for a loop nothing was ever done with."""
         return self._states.get(loop, EndpointState())
 
-    def record(self, loop: str, action: str, by: str, reason: str, state: EndpointState, at: float) -> Shift:
+    def record(self, loop: str, action: str, by: str, reason: str, state: EndpointState, at: float) -> Transition:
         """Write a change; durable when this returns. Raises OSError."""
-        shift = Shift(self._last + 1, at, loop, action, by, reason, state)
-        line = json.dumps(to_json(shift), ensure_ascii=False).encode() + b"\n"
+        transition = Transition(self._last + 1, at, loop, action, by, reason, state)
+        line = json.dumps(to_json(transition), ensure_ascii=False).encode() + b"\n"
         with self._path.open("ab") as file:
             end = file.tell()
             try:
@@ -52,11 +52,11 @@ class Journal:
                 raise
         if end == 0:
             sync_folder(self._folder)
-        self._last = shift.number
-        self._shifts.append(shift)
-        self._numbers[loop] = shift.number
+        self._last = transition.number
+        self._shifts.append(transition)
+        self._numbers[loop] = transition.number
         self.keep(loop, state)
-        return shift
+        return transition
 
     def keep(self, loop: str, state: EndpointState) -> None:
         """Write a state that needs no entry of its own: a renewed lease. Raises OSError."""
@@ -64,9 +64,9 @@ class Journal:
         write_durably(self._folder / f"{loop}.state.json", json.dumps(content, indent=2).encode())
         self._states[loop] = state
 
-    def entries(self, after: int = 0) -> list[Shift]:
+    def entries(self, after: int = 0) -> list[Transition]:
         """Changes with a number above `after`, oldest first."""
-        return [shift for shift in self._shifts if shift.number > after]
+        return [transition for transition in self._shifts if transition.number > after]
 
     def _load(self, path: Path) -> None:
         loop = path.name.removesuffix(".state.json")
@@ -77,7 +77,7 @@ class Journal:
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"{path} is not the state of a loop ({error}): restore it, or remove it to go by the journal") from error
 
-    def _read(self) -> list[Shift]:
+    def _read(self) -> list[Transition]:
         if not self._path.exists():
             return []
         content = self._path.read_bytes()
@@ -86,20 +86,20 @@ class Journal:
             log.warning("%s ended in the middle of a line, which was cut off", self._path)
             with self._path.open("r+b") as file:
                 file.truncate(len(whole))
-        shifts = []
+        transitions = []
         for number, line in enumerate(whole.splitlines(), start=1):
             try:
-                shifts.append(from_json(json.loads(line)))
+                transitions.append(from_json(json.loads(line)))
             except (ValueError, KeyError, TypeError) as error:
                 log.error("%s, line %d cannot be read and is left out: %s", self._path, number, error)
-        return shifts
+        return transitions
 
 
-def to_json(shift: Shift) -> dict:
+def to_json(transition: Transition) -> dict:
     """A journal entry as a JSON object."""
-    return {**vars(shift), "state": shift.state.model_dump()}
+    return {**vars(transition), "state": transition.state.model_dump()}
 
 
-def from_json(entry: dict) -> Shift:
+def from_json(entry: dict) -> Transition:
     """The journal entry of a JSON object. Raises ValueError, KeyError or TypeError."""
-    return Shift(**{**entry, "state": EndpointState.model_validate(entry["state"])})
+    return Transition(**{**entry, "state": EndpointState.model_validate(entry["state"])})

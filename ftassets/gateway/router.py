@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from ftassets.backends.artifacts.releases import NotApproved, Releases
 from ftassets.backends.artifacts.versions import VersionDamaged, load_manifest, verify
-from ftassets.backends.serving.base import Refused, Shift
+from ftassets.backends.serving.base import Refused, Transition
 from ftassets.backends.signer.base import SignatureInvalid, Signer
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
@@ -38,12 +38,12 @@ class Unavailable(Exception):
 
 @dataclass(frozen=True)
 class Route:
-    """The version that answers a request: base URL of its server and the probability (0..1) it was chosen with."""
+    """The version that answers a request: base URL of its server and the percent of traffic it has."""
 
     loop: str
     version: str
     url: str
-    share: float
+    weight: float
 
 
 class Router:
@@ -103,7 +103,7 @@ class Router:
         """State of every loop."""
         return dict(self._states)
 
-    def journal(self, after: int) -> list[Shift]:
+    def journal(self, after: int) -> list[Transition]:
         """Changes with a number above `after`."""
         return self._journal.entries(after)
 
@@ -117,7 +117,7 @@ class Router:
         version = state.choose(loop, key)
         if version is None:
             raise Unavailable(f"loop {loop} has no production version yet: release one, then start it")
-        route = Route(loop, version, self.fleet.ready.get(version, ""), state.weights[version] / 100)
+        route = Route(loop, version, self.fleet.ready.get(version, ""), float(state.weights[version]))
         if (loop, version) in self._blocked or not route.url:
             raise Unavailable(f"version {version[:12]} of {loop} cannot answer now: {self.why_not(loop, version)}", route)
         return route
@@ -239,7 +239,7 @@ class Router:
         One that was production before passed all this then: going back to it must not wait for evidence or people.
         """
         manifest = self._verified(digest)
-        if any(shift.loop == loop and shift.state.production == digest for shift in self._journal.entries()):
+        if any(transition.loop == loop and transition.state.production == digest for transition in self._journal.entries()):
             self._check_attested(loop, manifest, None)
             return []
         payload = self._check_attested(loop, manifest, self._clock())

@@ -122,12 +122,14 @@ def gate_marks(gates: Sequence[tuple[str, str, float, float, float]]) -> str:
     return _png("estimate (dot), its one-sided bound (end of the line) and threshold (dashed) of each gate", figure)
 
 
-def rollout_steps(shifts: Sequence[tuple[float, int]]) -> str:
+def rollout_steps(transitions: Sequence[tuple[float, int]]) -> str:
     """The newest version's share of traffic (percent) over time: (epoch seconds, share)."""
 
     def draw(axes: Any) -> None:
-        start = shifts[0][0]
-        axes.step([(at - start) for at, _ in shifts], [share for _, share in shifts], where="post", color=CALM, marker="o", markersize=4)
+        start = transitions[0][0]
+        axes.step(
+            [(at - start) for at, _ in transitions], [share for _, share in transitions], where="post", color=CALM, marker="o", markersize=4
+        )
         axes.set_ylim(-5, 105)
         axes.set_xlabel("seconds since the start of the rollout", fontsize=8)
         axes.set_ylabel("candidate, % of traffic", fontsize=8)

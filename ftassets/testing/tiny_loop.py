@@ -127,7 +127,10 @@ def tiny_config(folder: Path, base: Path, **changes: Any) -> LoopConfig:
         "task": {"system_prompt": "Answer as JSON.", "max_tokens": 8},
         "dataset": {"seed": str(folder / "seed.jsonl"), "min_rows": 10, "near_duplicate": 0.999, "skip": ["near", "semantic"]},
         "golden_set": str(folder / "golden.jsonl"),
-        "train": {"epochs": 1, "batch_size": 16, "accumulation": 1, "learning_rate": 1e-3, "rank": 4, "max_length": 128, "loss_limit": 10},
+        "train": {
+            "epochs": 1, "batch_size": 16, "gradient_accumulation_steps": 1, "learning_rate": 1e-3, "lora_r": 4, "max_length": 128,
+            "loss_limit": 10,
+        },  # fmt: skip
         "gates": [
             {"metric": "exact_match", "slice": "established", "no_worse_than": "production", "margin": 0.5},
             {"metric": "latency_p95", "no_worse_than": "production", "margin": 100, "pairs": 20},

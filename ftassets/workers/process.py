@@ -26,8 +26,8 @@ _PR_SET_PDEATHSIG = 1
 KILLED = 137  # how a shell or a container says that SIGKILL ended a process
 
 
-def die_with_parent(look_every: float = 2.0) -> None:
-    """End this process when the one that started it is gone: at once on Linux, else within `look_every` seconds."""
+def die_with_parent(poll_every: float = 2.0) -> None:
+    """End this process when the one that started it is gone: at once on Linux, else within `poll_every` seconds."""
     parent = os.getppid()
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -35,7 +35,7 @@ def die_with_parent(look_every: float = 2.0) -> None:
     def watch() -> None:
         # also covers a parent that died before prctl took effect
         while os.getppid() == parent and parent != 1:
-            time.sleep(look_every)
+            time.sleep(poll_every)
         os.kill(os.getpid(), signal.SIGKILL)
 
     if parent != 1:

@@ -8,7 +8,7 @@ import pytest
 from ftassets.assets.endpoint import history, sync_registry
 from ftassets.backends.registry.base import RegisteredVersion
 from ftassets.backends.registry.mlflow import MlflowRegistry
-from ftassets.backends.serving.base import Shift
+from ftassets.backends.serving.base import Transition
 from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets.testing.made_once import mlflow_tables
 from ftassets.testing.releases import loop_config
@@ -21,11 +21,11 @@ class Story:
     """A journal written by the state machine the gateway uses."""
 
     def __init__(self) -> None:
-        self.state, self.journal = EndpointState(), [Shift(1, 1.0, "other", "start", "cli", "", EndpointState(production=B))]
+        self.state, self.journal = EndpointState(), [Transition(1, 1.0, "other", "start", "cli", "", EndpointState(production=B))]
 
     def then(self, action: str, by: str, reason: str, state: EndpointState) -> None:
         self.state = state
-        self.journal.append(Shift(len(self.journal) + 1, 1e9 + len(self.journal), LOOP.name, action, by, reason, state))
+        self.journal.append(Transition(len(self.journal) + 1, 1e9 + len(self.journal), LOOP.name, action, by, reason, state))
 
 
 @pytest.fixture(scope="module")

@@ -198,7 +198,7 @@ def test_a_judge_scores_a_sample_and_what_it_cannot_score_is_said(tiny: TinyLoop
     verdicts = [{"score": 5, "reason": "right"}] * 12 + [{"score": 1, "reason": "wrong"}] * 4 + [{"score": 9, "reason": ""}] * 4
     with receiver() as there:
         there.replies = [(200, {"choices": [{"message": {"content": json.dumps(v)}}]}) for v in verdicts]
-        assert report(tiny, at + 60, QUALITY, judge=judge_settings(there.url)).success
+        assert report(tiny, at + 60, QUALITY, llm_judge=judge_settings(there.url)).success
         asked = [json.loads(request.body["messages"][1]["content"]) for request in there.received]
     assert len(asked) == SAMPLE
     assert asked[0]["messages"][0] == {"role": "system", "content": tiny.loop.task.system_prompt}
@@ -218,7 +218,7 @@ def test_scores_of_another_judge_start_a_baseline_of_their_own(tiny: TinyLoop) -
     with receiver() as there:
         for model, part in (("a", True), ("a", False), ("b", True)):
             there.replies = [answer] * SAMPLE
-            assert report(tiny, at + 60, QUALITY, judge=judge_settings(there.url, model=model)).success
+            assert report(tiny, at + 60, QUALITY, llm_judge=judge_settings(there.url, model=model)).success
             assert value(tiny, QUALITY, "measures")["judged"]["part"] is part
 
 
@@ -227,12 +227,12 @@ def test_a_judge_that_is_not_there_is_asked_a_few_times_only_and_costs_no_report
     answered(tiny, at, [DIM] * SAMPLE)
     with receiver() as there:
         there.replies = [(401, "no")] * SAMPLE
-        assert report(tiny, at + 60, QUALITY, judge=judge_settings(there.url)).success
+        assert report(tiny, at + 60, QUALITY, llm_judge=judge_settings(there.url)).success
         assert 1 <= len(there.received) <= 8
     assert value(tiny, QUALITY, "not_judged") == SAMPLE
     assert "judged" not in value(tiny, QUALITY, "measures")
     monkeypatch.delenv("NO_SUCH_KEY", raising=False)
-    assert report(tiny, at + 60, QUALITY, judge=judge_settings("http://127.0.0.1:9", api_key_env="NO_SUCH_KEY")).success
+    assert report(tiny, at + 60, QUALITY, llm_judge=judge_settings("http://127.0.0.1:9", api_key_env="NO_SUCH_KEY")).success
     assert "NO_SUCH_KEY" in value(tiny, QUALITY, "why_not_judged")
 
 

@@ -15,7 +15,7 @@ from ftassets.automation.jobs import LOOP
 from ftassets.backends.artifacts.releases import Releases
 from ftassets.backends.dataset_store.git import GitDatasetStore
 from ftassets.backends.registry.base import RegisteredVersion
-from ftassets.backends.serving.base import ServingError, Shift
+from ftassets.backends.serving.base import ServingError, Transition
 from ftassets.backends.signer.folder import Ed25519Signer
 from ftassets.backends.traffic_log.base import Exchange, Feedback, Reviewed
 from ftassets.config.home import Home
@@ -52,7 +52,7 @@ class FakeServing:
 
     def __init__(self) -> None:
         self.now = EndpointState(production=P)
-        self.shifts: list[Shift] = []
+        self.transitions: list[Transition] = []
         self.renewed: list[float] = []
         self.error: str | None = None
 
@@ -61,21 +61,21 @@ class FakeServing:
             raise ServingError(self.error)
         return self.now
 
-    def journal(self, after: int = 0) -> list[Shift]:
-        return [shift for shift in self.shifts if shift.number > after]
+    def journal(self, after: int = 0) -> list[Transition]:
+        return [transition for transition in self.transitions if transition.number > after]
 
     def renew(self, loop: str, lease: float) -> EndpointState:
         self.renewed.append(lease)
         return self.now
 
     def rollback(self, loop: str, by: str, reason: str) -> EndpointState:
-        return self.shift(self.now.rollback(time.time()), "rollback", by, reason)
+        return self.transition(self.now.rollback(time.time()), "rollback", by, reason)
 
-    def shift(
+    def transition(
         self, state: EndpointState, action: str, by: str, reason: str = "why", loop: str = NAME, at: float | None = None
     ) -> EndpointState:
         self.now = state
-        self.shifts.append(Shift(len(self.shifts) + 1, at or time.time(), loop, action, by, reason, state))
+        self.transitions.append(Transition(len(self.transitions) + 1, at or time.time(), loop, action, by, reason, state))
         return state
 
 
@@ -92,11 +92,11 @@ class FakeTraffic:
     def reviewed(self, loop: str, since: float = 0.0) -> list[Reviewed]:
         return [item for item in self.feedback if item.exchange.loop == loop and item.exchange.at >= since]
 
-    def answer(self, version: str, share: float = 0.2, answer: str = '{"intent": "On"}', status: int = 200) -> Exchange:
+    def answer(self, version: str, weight: float = 20.0, answer: str = '{"intent": "On"}', status: int = 200) -> Exchange:
         self.rows.append(
             Exchange(
                 id=str(len(self.rows)), loop=NAME, version=version, user="u", prompt="p", messages="[]", answer=answer, status=status,
-                at=time.time(), latency_ms=1.0, first_token_ms=None, tokens_in=None, tokens_out=None, share=share,
+                at=time.time(), latency_ms=1.0, first_token_ms=None, tokens_in=None, tokens_out=None, weight=weight,
             )
         )  # fmt: skip
         return self.rows[-1]
@@ -174,7 +174,7 @@ class Bench:
     def canary(self, weight: int = 20, age: float = 120.0) -> None:
         since = time.time() - age
         state = EndpointState(production=P, candidate=C, weight=weight, since=since, lease_until=time.time() + 60)
-        self.serving.shift(state, "start", "run:1", at=since)
+        self.serving.transition(state, "start", "run:1", at=since)
 
 
 @pytest.fixture

@@ -40,19 +40,19 @@ def test_without_a_version_or_an_endpoint_there_is_nothing_to_look_at(bench: Ben
 
 
 def test_each_deployment_has_one_key_and_a_canary_none(bench: Bench) -> None:
-    bench.serving.shift(EndpointState(production=P), "start", "run:1")
+    bench.serving.transition(EndpointState(production=P), "start", "run:1")
     first = requested(deployed(bench))
     assert first.tags[TRIGGER] == "deployment"
     assert requested(deployed(bench)).run_key == first.run_key
-    bench.serving.shift(EndpointState(production=P, candidate=C, weight=20), "start", "run:2")
-    bench.serving.shift(EndpointState(production=C), "start", "run:2", loop="other")
-    bench.serving.shift(EndpointState(production=P, candidate=C, weight=50), "ramp", "run:3")
+    bench.serving.transition(EndpointState(production=P, candidate=C, weight=20), "start", "run:2")
+    bench.serving.transition(EndpointState(production=C), "start", "run:2", loop="other")
+    bench.serving.transition(EndpointState(production=P, candidate=C, weight=50), "ramp", "run:3")
     bench.serving.now = EndpointState(production=P, candidate=C, weight=50)
     assert requested(deployed(bench)).run_key == first.run_key
-    bench.serving.shift(EndpointState(production=C, standby=P), "ramp", "run:4")
+    bench.serving.transition(EndpointState(production=C, standby=P), "ramp", "run:4")
     second = requested(deployed(bench))
     assert second.run_key != first.run_key
-    bench.serving.shift(EndpointState(production=P, refused=(C,)), "rollback", "cli")
+    bench.serving.transition(EndpointState(production=P, rejected=(C,)), "rollback", "cli")
     assert requested(deployed(bench)).run_key not in (first.run_key, second.run_key), "going back to a version is a deployment too"
 
 

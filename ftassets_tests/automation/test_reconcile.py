@@ -64,7 +64,7 @@ def test_a_living_run_another_host_s_and_a_young_one_are_left_alone(bench: Bench
 def test_a_shift_from_the_command_line_becomes_an_endpoint_materialization_once(bench: Bench) -> None:
     bench.registry = FakeRegistry([P, C])
     bench.serving.now = EndpointState(production=C, standby=P)
-    bench.serving.shift(bench.serving.now.rollback(5.0), "rollback", "cli", "users complain")
+    bench.serving.transition(bench.serving.now.rollback(5.0), "rollback", "cli", "users complain")
     result = bench.reconcile()
     [event] = result.asset_events
     assert isinstance(event, dg.AssetMaterialization)
@@ -80,8 +80,8 @@ def test_a_shift_from_the_command_line_becomes_an_endpoint_materialization_once(
 
 
 def test_several_shifts_are_one_report_of_where_traffic_is_now(bench: Bench) -> None:
-    bench.serving.shift(EndpointState(production=P, candidate=C, weight=5), "start", "cli")
-    bench.serving.shift(EndpointState(production=P), "expire", "lease", "nobody renewed it")
+    bench.serving.transition(EndpointState(production=P, candidate=C, weight=5), "start", "cli")
+    bench.serving.transition(EndpointState(production=P), "expire", "lease", "nobody renewed it")
     [event] = bench.reconcile().asset_events
     assert isinstance(event, dg.AssetMaterialization)
     assert (metadata_value(event, "phase"), event.tags) == ("serving", {DATA_VERSION: "2"})
@@ -90,9 +90,9 @@ def test_several_shifts_are_one_report_of_where_traffic_is_now(bench: Bench) -> 
 
 def test_what_a_run_recorded_staging_and_other_loops_are_not_reported(bench: Bench) -> None:
     state = bench.serving.now
-    bench.serving.shift(state, "ramp", "run:77")
-    bench.serving.shift(state, "stage", "cli")
-    bench.serving.shift(state, "rollback", "cli", loop="other")
+    bench.serving.transition(state, "ramp", "run:77")
+    bench.serving.transition(state, "stage", "cli")
+    bench.serving.transition(state, "rollback", "cli", loop="other")
     result = bench.reconcile()
     assert not result.asset_events
     assert result.cursor == "2"

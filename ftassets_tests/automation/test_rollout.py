@@ -57,7 +57,7 @@ def test_does_not_start_what_is_in_production_refused_or_paused(bench: Bench) ->
     assert skipped(bench.rollout()) == "a run is moving traffic already"
     bench.pause("freeze")
     assert skipped(bench.rollout()) == "the loop is paused: freeze"
-    bench.serving.now = EndpointState(production=P, refused=(C,))
+    bench.serving.now = EndpointState(production=P, rejected=(C,))
     assert "was rolled back" in skipped(bench.rollout())
 
 
@@ -100,8 +100,8 @@ def test_rolls_back_within_the_look(bench: Bench, answer: str, status: int) -> N
         bench.traffic.answer(C, 0.2, answer, status)
         bench.traffic.answer(P, 0.8)
     request = requested(bench.rollout())
-    assert bench.serving.now == EndpointState(production=P, refused=(C,), since=bench.serving.now.since)
-    assert bench.serving.shifts[-1].by == "sensor:rollout"
+    assert bench.serving.now == EndpointState(production=P, rejected=(C,), since=bench.serving.now.since)
+    assert bench.serving.transitions[-1].by == "sensor:rollout"
     assert config_of(request)["action"] == "report"
     assert "rolled back: the candidate" in config_of(request)["reason"]
     assert not bench.serving.renewed
@@ -146,8 +146,8 @@ def test_an_endpoint_that_does_not_answer_is_left_to_its_lease(bench: Bench) -> 
 
 def test_outcomes_give_the_candidate_s_share_for_either_version() -> None:
     traffic = FakeTraffic()
-    for version, share in ((C, 0.2), (P, 0.8)):
-        traffic.answer(version, share)
+    for version, weight in ((C, 20.0), (P, 80.0)):
+        traffic.answer(version, weight)
     state = SimpleNamespace(candidate=C, production=P, since=0.0)
-    found = rollout.outcomes(traffic, AUTO, state, [])  # type: ignore[arg-type]
-    assert [(o.candidate, round(o.share, 9), o.failed) for o in found] == [(True, 0.2, False), (False, 0.2, False)]
+    found = rollout.canary_answers(traffic, AUTO, state, [])  # type: ignore[arg-type]
+    assert [(o.candidate, o.weight, o.failed) for o in found] == [(True, 20.0, False), (False, 20.0, False)]

@@ -52,7 +52,7 @@ def exchange(number: int, loop: str = "voice", **changes: object) -> Exchange:
         first_token_ms=3.25,
         tokens_in=7,
         tokens_out=9,
-        share=0.05,
+        weight=5.0,
     )
     return replace(fixed, **changes)  # type: ignore[arg-type]
 

@@ -22,7 +22,14 @@ def test_answer_carries_version_and_our_id_and_is_on_record(serving_a):
     assert reply.headers["x-ftassets-version"] == digest
     [row] = serving_a.rows()
     assert row.id == reply.json()["id"] == reply.headers["x-request-id"]
-    assert (row.loop, row.version, row.prompt, row.answer, row.status, row.share) == ("support", digest, "hello", content(reply), 200, 1.0)
+    assert (row.loop, row.version, row.prompt, row.answer, row.status, row.weight) == (
+        "support",
+        digest,
+        "hello",
+        content(reply),
+        200,
+        100.0,
+    )
     assert (row.tokens_in, row.tokens_out, row.error, row.first_token_ms) == (7, 3, None, None)
     assert json.loads(row.messages) == [{"role": "user", "content": "hello"}]
 

@@ -30,7 +30,7 @@ def test_torn_last_line_is_cut_off(tmp_path):
         file.write(b'{"number": 2, "at": 2.0, "lo')
     again = Journal(tmp_path)
     assert again.record("one", "rollback", "cli", "second", SERVING, 3.0).number == 2
-    assert [shift.reason for shift in Journal(tmp_path).entries()] == ["first", "second"]
+    assert [transition.reason for transition in Journal(tmp_path).entries()] == ["first", "second"]
 
 
 def test_change_that_reached_only_the_journal_counts(tmp_path):
@@ -59,7 +59,7 @@ def test_unreadable_line_in_the_middle_is_left_out_and_the_numbers_go_on(tmp_pat
     lines = path.read_text().splitlines()
     path.write_text("\n".join([lines[0], "garbage", lines[2]]) + "\n")
     again = Journal(tmp_path)
-    assert [shift.number for shift in again.entries()] == [1, 3]
+    assert [transition.number for transition in again.entries()] == [1, 3]
     assert "line 2" in caplog.text
     assert again.record("one", "stage", "admin", "", SERVING, 1.0).number == 4
 

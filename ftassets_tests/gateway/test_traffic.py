@@ -131,7 +131,7 @@ def test_staged_version_never_gets_traffic(serving_a):
         serving_a.start(staged, 5)
     serving_a.serving.unstage("support", staged)
     wait_until(lambda: staged in {digest for digest, _ in serving_a.host.stopped})
-    assert [shift.action for shift in serving_a.serving.journal()] == ["start", "stage", "unstage"]
+    assert [transition.action for transition in serving_a.serving.journal()] == ["start", "stage", "unstage"]
 
 
 def test_staging_refuses_changed_files_and_unstaging_keeps_production(serving_a):
@@ -164,8 +164,8 @@ def test_split_is_sticky_and_only_adds_users_when_it_grows(serving_a):
     assert 45 < len(groups[2]) < 105
     state = serving_a.serving.state("support")
     assert (state.production, state.phase) == (candidate, "serving")
-    assert [shift.action for shift in serving_a.serving.journal()] == ["start", "start", "ramp", "ramp", "promote"]
-    assert {row.share for row in serving_a.rows() if row.version == candidate} == {0.05, 0.2, 0.5, 1.0}
+    assert [transition.action for transition in serving_a.serving.journal()] == ["start", "start", "ramp", "ramp", "promote"]
+    assert {row.weight for row in serving_a.rows() if row.version == candidate} == {5.0, 20.0, 50.0, 100.0}
 
 
 def test_second_candidate_waits(serving_a):

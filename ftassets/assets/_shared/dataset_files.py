@@ -83,7 +83,7 @@ def read_sets(store: DatasetStore, ref: str, loop: str, names: Iterable[str]) ->
     return {name: from_parquet(store.read(ref, set_path(loop, name))) for name in names}
 
 
-def read_judged(store: DatasetStore, ref: str, loop: LoopConfig) -> list[Example]:
+def read_evaluation_rows(store: DatasetStore, ref: str, loop: LoopConfig) -> list[Example]:
     """All rows versions are judged by, golden and further sets: none of them may be trained on."""
     further = read_sets(store, ref, loop.name, [each.name for each in loop.sets])
     return from_parquet(store.read(ref, golden_path(loop.name))) + [row for rows in further.values() for row in rows]

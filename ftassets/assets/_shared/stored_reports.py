@@ -8,7 +8,7 @@ from ftassets.assets._shared.human_review import read_review
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.canonical import canonical_json, digest_of
-from ftassets.domain.gates.policy import judge
+from ftassets.domain.gates.policy import evaluate_gates
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.gates.result import GateResult
 
@@ -21,7 +21,7 @@ def policy_digest(loop: LoopConfig) -> str:
     return digest_of(
         {
             "gates": [gate.model_dump() for gate in loop.gates],
-            "judge": loop.judge and loop.judge.model_dump(mode="json", exclude={"url", "api_key_env", "labels"}),
+            "llm_judge": loop.llm_judge and loop.llm_judge.model_dump(mode="json", exclude={"url", "api_key_env", "labels"}),
             "sets": [each.model_dump(mode="json", exclude={"file"}) for each in loop.sets],
             "task": loop.task.model_dump(mode="json", exclude={"temperature", "max_tokens"}),
         }
@@ -52,4 +52,4 @@ def read_report(home: Home, loop: LoopConfig, digest: str) -> EvalReport:
 
 def verdicts(home: Home, loop: LoopConfig, report: EvalReport, digest: str) -> list[GateResult]:
     """What the loop's gates say of a report now, with what people have said of its sample."""
-    return judge(loop.gates, report, read_review(home, loop.name, digest))
+    return evaluate_gates(loop.gates, report, read_review(home, loop.name, digest))

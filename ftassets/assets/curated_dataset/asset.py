@@ -10,7 +10,7 @@ import numpy as np
 from ftassets.assets._shared.dataset_files import (
     dataset_objects,
     from_parquet,
-    read_judged,
+    read_evaluation_rows,
     read_labels,
     read_splits,
     seed_path,
@@ -54,7 +54,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult:
         seed_commit = required(context.instance, node(loop.name, "seed_examples"))
         golden_commit = required(context.instance, node(loop.name, "golden_set"))
-        golden = read_judged(dataset_store, golden_commit, loop)
+        golden = read_evaluation_rows(dataset_store, golden_commit, loop)
         rows = from_parquet(dataset_store.read(seed_commit, seed_path(loop.name)))
         main = dataset_store.resolve("main")
         rows += _stored_rows(dataset_store, main, loop, traffic_log.forgotten())
@@ -119,7 +119,7 @@ def from_feedback(reviewed: Sequence[Reviewed]) -> list[Example]:
         if feedback.correction:
             completion, source = feedback.correction, "correction"
         elif feedback.rating == "up":
-            completion, source = exchange.answer, "liked"
+            completion, source = exchange.answer, "thumbs_up"
         else:
             continue
         rows.append(

@@ -42,7 +42,7 @@ WINDOW_END = "ftassets/window_end"  # run tag: the schedule's time, so that wind
 
 
 @dataclass(frozen=True)
-class Measured:
+class DriftMeasurement:
     """A window's comparison with what production knows, and what went into it."""
 
     production: str | None
@@ -102,7 +102,7 @@ def measure(
     vector_store: VectorStore,
     dataset_store: DatasetStore,
     home: Home,
-) -> Measured:
+) -> DriftMeasurement:
     """Compare the queries of the `length` seconds before `end` (epoch seconds) with what production knows."""
     policy, rate = loop.retrain_on.drift, false_alarm_rate(loop)
     window: list[QueryVector] = []
@@ -121,8 +121,8 @@ def measure(
             if policy.rule != "novelty":
                 comparison = by_fixed_rule(comparison, policy.rule, PRESETS[policy.rule])
             explanation = _explained(loop, production, known, comparison, vectors, window, dataset_store, home)
-            return Measured(production, known, end, window, rate, comparison, explanation)
-    return Measured(production, known, end, window, rate, not_enough_data(why), Explanation((), 0.0, ()))
+            return DriftMeasurement(production, known, end, window, rate, comparison, explanation)
+    return DriftMeasurement(production, known, end, window, rate, not_enough_data(why), Explanation((), 0.0, ()))
 
 
 def _explained(
@@ -145,7 +145,7 @@ def _explained(
 
 
 def _materialize(
-    loop: LoopConfig, context: dg.AssetExecutionContext, home: Home, measured: Measured, reviewed: Sequence[Reviewed]
+    loop: LoopConfig, context: dg.AssetExecutionContext, home: Home, measured: DriftMeasurement, reviewed: Sequence[Reviewed]
 ) -> dg.MaterializeResult:
     result = measured.comparison
     report = report_of(loop, measured) | {"run_id": context.run_id}
@@ -203,7 +203,7 @@ def _materialize(
     )
 
 
-def report_of(loop: LoopConfig, measured: Measured) -> dict:
+def report_of(loop: LoopConfig, measured: DriftMeasurement) -> dict:
     """A report as plain JSON."""
     result = measured.comparison
     return {
@@ -238,7 +238,7 @@ def _statistics_table(result: Comparison) -> str:
     return markdown_table(["statistic", "value", "threshold", "p", "verdict"], rows)
 
 
-def _new_topics_table(measured: Measured, reviewed: Sequence[Reviewed]) -> str:
+def _new_topics_table(measured: DriftMeasurement, reviewed: Sequence[Reviewed]) -> str:
     """New topics with what users said of the answers there, beside what they said elsewhere."""
     unhappy = {item.exchange.id for item in reviewed if item.feedback.correction or item.feedback.rating == "down"}
 
@@ -256,7 +256,7 @@ def _new_topics_table(measured: Measured, reviewed: Sequence[Reviewed]) -> str:
     return markdown_table(["new topic", "share of the window", "answers corrected or disliked", "for example"], rows)
 
 
-def _moved_topics_table(measured: Measured) -> str:
+def _moved_topics_table(measured: DriftMeasurement) -> str:
     rows = [
         (
             ", ".join(topic.keywords),
@@ -270,7 +270,7 @@ def _moved_topics_table(measured: Measured) -> str:
     return markdown_table(["known topic", "share in the reference", "share in the window", "part of the PSI", "for example"], rows)
 
 
-def _map(measured: Measured, known: Known) -> str:
+def _map(measured: DriftMeasurement, known: Known) -> str:
     vectors = np.array([point.vector for point in measured.window])
     limit = measured.comparison.limit
     return drift_map(known.reference.vectors, vectors, measured.comparison.distances > (np.inf if limit is None else limit))

@@ -9,24 +9,24 @@ from threading import Event
 from filelock import FileLock
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ftassets.backends.llm_judge.base import JudgeUnreachable, NotJudged, PairwiseJudge
+from ftassets.backends.llm_judge.base import JudgeUnreachable, NotJudged, PairwiseLlmJudge
 from ftassets.backends.llm_judge.openai import OpenAIPairwiseJudge
 from ftassets.config.home import Home
-from ftassets.config.loop import GateJudge, LoopConfig
+from ftassets.config.loop import LoopConfig, PairwiseJudgeSettings
 from ftassets.domain.canonical import digest_of
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.evaluation.llm_judge import (
     BothOrders,
     Calibration,
     JudgedPair,
-    Preference,
+    PairwiseScore,
     calibrate,
     contradictions,
     not_calibrated,
+    pairwise_score,
     parse_labels,
-    preference,
 )
-from ftassets.domain.gates.llm_judge import judged_sample
+from ftassets.domain.gates.llm_judge import llm_judge_sample
 from ftassets.durable import write_durably
 
 CLIENTS = 4  # pairs judged at once
@@ -60,36 +60,36 @@ def ask_judge(
     answers_candidate: Mapping[str, str],
     answers_production: Mapping[str, str],
     say: Say,
-) -> tuple[list[Preference], Calibration | None]:
-    """A preference for each golden row that a judge gate looks at, with a reason where there is none; nothing without such a gate.
+) -> tuple[list[PairwiseScore], Calibration | None]:
+    """A pairwise_score for each golden row that a judge gate looks at, with a reason where there is none; nothing without such a gate.
 
     Answers are by row id. The judge is calibrated first; while it agrees too little with people, or that is not known, no row is
     judged. What was judged before, by this judge with these answers, is not asked again.
     """
-    gates = [gate for each in loop.gates for gate in (each, *each.any_of) if gate.metric == "judge"]
-    if loop.judge is None or not gates:
+    gates = [gate for each in loop.gates for gate in (each, *each.any_of) if gate.metric == "llm_judge"]
+    if loop.llm_judge is None or not gates:
         return [], None
     try:
-        panel = _Panel(home, loop, loop.judge, say)
+        panel = _Panel(home, loop, loop.llm_judge, say)
     except JudgeUnreachable as error:
-        return [], not_calibrated(loop.judge.min_kappa, str(error))
-    calibration = _calibrate(panel, loop.judge, say)
+        return [], not_calibrated(loop.llm_judge.min_kappa, str(error))
+    calibration = _calibrate(panel, loop.llm_judge, say)
     if not calibration.trusted:
         return [], calibration
     wanted = {
-        name for gate in gates for name in judged_sample(gate, [row.id for row in rows if gate.slice in (None, row.slice or "golden")])
+        name for gate in gates for name in llm_judge_sample(gate, [row.id for row in rows if gate.slice in (None, row.slice or "golden")])
     }
     sample = [row for row in rows if row.id in wanted]
     pairs = {row.id: _Pair(row.prompt, answers_candidate[row.id], answers_production[row.id]) for row in sample}
     judged = panel.judge([pair for pair in pairs.values() if pair.a != pair.b])
-    return [_preference(row, pairs[row.id], judged) for row in sample], calibration
+    return [_pairwise_score(row, pairs[row.id], judged) for row in sample], calibration
 
 
 class _Panel:
     """The judge, a few pairs at once, and what it said before. When it cannot be reached, the rest is not asked."""
 
-    def __init__(self, home: Home, loop: LoopConfig, settings: GateJudge, say: Say) -> None:
-        self._judge: PairwiseJudge = OpenAIPairwiseJudge(settings)
+    def __init__(self, home: Home, loop: LoopConfig, settings: PairwiseJudgeSettings, say: Say) -> None:
+        self._judge: PairwiseLlmJudge = OpenAIPairwiseJudge(settings)
         self._system, self._repeats, self._say = loop.task.system_prompt, settings.repeats, say
         self._path = home.answers / f"judge-{self._judge.identity}.jsonl"
         self._gone = Event()
@@ -132,7 +132,7 @@ class _Panel:
         return digest_of([self._system, pair.prompt, pair.a, pair.b, self._repeats])
 
 
-def _calibrate(panel: _Panel, settings: GateJudge, say: Say) -> Calibration:
+def _calibrate(panel: _Panel, settings: PairwiseJudgeSettings, say: Say) -> Calibration:
     try:
         pairs, bad = parse_labels(settings.labels.read_text(encoding="utf-8"), settings.labels.name)
     except (OSError, ValueError) as error:
@@ -155,14 +155,14 @@ def _calibrate(panel: _Panel, settings: GateJudge, say: Say) -> Calibration:
     return calibration
 
 
-def _preference(row: Example, pair: _Pair, judged: Mapping[_Pair, list[BothOrders] | str]) -> Preference:
+def _pairwise_score(row: Example, pair: _Pair, judged: Mapping[_Pair, list[BothOrders] | str]) -> PairwiseScore:
     name = row.slice or "golden"
     if pair.a == pair.b:  # nobody needs to be asked
-        return Preference(id=row.id, slice=name, value=0.0)
+        return PairwiseScore(id=row.id, slice=name, value=0.0)
     choices = judged[pair]
     if isinstance(choices, str):
-        return Preference(id=row.id, slice=name, value=None, reason=choices)
-    return Preference(id=row.id, slice=name, value=preference(choices), contradictions=contradictions(choices))
+        return PairwiseScore(id=row.id, slice=name, value=None, reason=choices)
+    return PairwiseScore(id=row.id, slice=name, value=pairwise_score(choices), contradictions=contradictions(choices))
 
 
 def _read(path: Path) -> dict[str, list[BothOrders]]:

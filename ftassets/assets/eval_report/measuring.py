@@ -47,7 +47,7 @@ ROLES = ("base", "production", "candidate")
 
 
 @dataclass(frozen=True)
-class Measured:
+class Evaluation:
     """A report, the rows it is about, and the files with each role's answers to them."""
 
     report: EvalReport
@@ -66,7 +66,7 @@ def measure(
     serving: Serving | None,
     context: Any,
     golden_uses: int = 1,
-) -> Measured:
+) -> Evaluation:
     """Have candidate, production and untuned base answer all rows, score them, and compare candidate and production as they serve.
 
     Without `production` the base takes its place; without `serving` nothing is said of response times and parity. `context` is that of
@@ -102,7 +102,7 @@ def measure(
             f"{lacking[0]} has no value for each row, so no gate can compare it: give its class a method `rows`, or change the gate"
         )
     said = {role: read_answers(files[:1]) for role, files in answers.items()}
-    preferences, calibration = ask_judge(home, loop, rows.golden, said["candidate"], said["production"], context.log.info)
+    pairwise_scores, calibration = ask_judge(home, loop, rows.golden, said["candidate"], said["production"], context.log.info)
     times, parity = _as_served(context, loop, home, evaluator, serving, rows.golden, said["candidate"], versions) if serving else ({}, None)
     stored = {path for each in (answers, row_scores) for paths in each.values() for path in paths if path.exists()}
     report = EvalReport(
@@ -126,10 +126,10 @@ def measure(
         other_sets=tuple(each.name for each in loop.sets),
         golden_uses=golden_uses,
         parity=parity,
-        preferences=preferences,
-        judge_calibration=calibration,
+        pairwise_scores=pairwise_scores,
+        llm_judge_calibration=calibration,
     )
-    return Measured(report, rows, answers)
+    return Evaluation(report, rows, answers)
 
 
 def _measure_metrics(

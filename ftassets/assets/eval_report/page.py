@@ -7,7 +7,7 @@ import numpy as np
 
 from ftassets.assets._shared.stored_reports import verdicts
 from ftassets.assets.eval_report.answering import API, Answers, api_sentence
-from ftassets.assets.eval_report.measuring import ROLES, Measured
+from ftassets.assets.eval_report.measuring import ROLES, Evaluation
 from ftassets.assets.eval_report.rows import RowSet, by_id, read_answers
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
@@ -41,7 +41,7 @@ def accuracies(report: EvalReport) -> dict[str, dict[str, tuple[float, float, fl
     return table
 
 
-def page(loop: LoopConfig, home: Home, measured: Measured, digest: str) -> dict[str, dg.MetadataValue | str | float | int]:
+def page(loop: LoopConfig, home: Home, measured: Evaluation, digest: str) -> dict[str, dg.MetadataValue | str | float | int]:
     """The metadata of a report's materialization."""
     report, answers = measured.report, measured.answers
     shares, results = accuracies(report), verdicts(home, loop, report, digest)
@@ -151,7 +151,7 @@ def _score_ids(rows: RowSet) -> Iterator[tuple[str, Example]]:
     return ((f"{prefix}{row.id}", row) for row in rows.rows)
 
 
-def _refusals_table(measured: Measured) -> str:
+def _refusals_table(measured: Evaluation) -> str:
     """Mistakes in both directions of each set that asks for refusals; empty without one."""
     lines = [
         (each.settings.name, *line)

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 RETRY_PAUSES = (0.5, 2.0, 8.0)  # seconds
-LOOK_BACK = 1000  # commits in which a publication looks for its own run
+SEARCHED_COMMITS = 1000  # commits in which a publication looks for its own run
 
 
 class DatasetError(Exception):
@@ -166,7 +166,7 @@ class DatasetStore(ABC):
 
     def _land(self, run_id: str, files: Files, message: str, metadata: Mapping[str, str], since: str) -> Publication:
         paths, branch = tuple(sorted(files)), run_branch(run_id)
-        for commit in self.log("main", limit=LOOK_BACK):
+        for commit in self.log("main", limit=SEARCHED_COMMITS):
             if commit.metadata.get("run_id") == run_id:
                 self._drop(branch)
                 return Publication(commit.id, paths)

@@ -24,7 +24,7 @@ class Judgement:
     reason: str
 
 
-class Judge(ABC):
+class LlmJudge(ABC):
     """One model behind one endpoint."""
 
     @property
@@ -37,7 +37,7 @@ class Judge(ABC):
         """The score of the answer a model gave to these messages. Raises NotJudged, JudgeUnreachable."""
 
 
-class PairwiseJudge(ABC):
+class PairwiseLlmJudge(ABC):
     """One model behind one endpoint, asked which of two answers is better."""
 
     @property

@@ -6,10 +6,9 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from ftassets.backends.llm_judge.base import Judge, Judgement, JudgeUnreachable, NotJudged, PairwiseJudge
+from ftassets.backends.llm_judge.base import Judgement, JudgeUnreachable, LlmJudge, NotJudged, PairwiseLlmJudge
 from ftassets.backends.model_client.openai import ChatEndpoint
-from ftassets.config.loop import GateJudge
-from ftassets.config.loop import Judge as JudgeSettings
+from ftassets.config.loop import LlmJudgeSettings, PairwiseJudgeSettings
 from ftassets.domain.canonical import digest_of
 from ftassets.domain.evaluation.llm_judge import Choice
 
@@ -88,10 +87,10 @@ _SCORE_SCHEMA = {
 }
 
 
-class OpenAIJudge(Judge):
+class OpenAIJudge(LlmJudge):
     """Judges one answer a call, at temperature 0; a busy endpoint is asked again, slower each time or as it says. Thread-safe."""
 
-    def __init__(self, settings: JudgeSettings, backoff: float = 1.0, timeout: tuple[float, float] = TIMEOUT) -> None:
+    def __init__(self, settings: LlmJudgeSettings, backoff: float = 1.0, timeout: tuple[float, float] = TIMEOUT) -> None:
         """`backoff` is the first pause in seconds, doubled each time. Raises JudgeUnreachable on a missing key or a bad URL."""
         self._settings = settings
         self._endpoint = ChatEndpoint("judge", settings.url, settings.api_key_env, JudgeUnreachable, TRIES, backoff, LONGEST_WAIT, timeout)
@@ -128,10 +127,10 @@ _PAIR_SCHEMA = {
 }
 
 
-class OpenAIPairwiseJudge(PairwiseJudge):
+class OpenAIPairwiseJudge(PairwiseLlmJudge):
     """Compares two answers a call; a busy endpoint is asked again, slower each time or as it says. Thread-safe."""
 
-    def __init__(self, settings: GateJudge, backoff: float = 1.0, timeout: tuple[float, float] = TIMEOUT) -> None:
+    def __init__(self, settings: PairwiseJudgeSettings, backoff: float = 1.0, timeout: tuple[float, float] = TIMEOUT) -> None:
         """`backoff` is the first pause in seconds, doubled each time. Raises JudgeUnreachable on a missing key or a bad URL."""
         self._model = settings.model
         self._endpoint = ChatEndpoint("judge", settings.url, settings.api_key_env, JudgeUnreachable, TRIES, backoff, LONGEST_WAIT, timeout)

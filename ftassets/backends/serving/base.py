@@ -16,7 +16,7 @@ class Refused(ServingError):
 
 
 @dataclass(frozen=True)
-class Shift:
+class Transition:
     """One entry of the endpoint's journal."""
 
     number: int
@@ -60,7 +60,7 @@ class Serving(ABC):
         """Take the candidate out; with no candidate, go back to the standby. Needs no gate and no lease. Raises ServingError."""
 
     @abstractmethod
-    def journal(self, after: int = 0) -> list[Shift]:
+    def journal(self, after: int = 0) -> list[Transition]:
         """Entries with a number above `after`, oldest first."""
 
     @abstractmethod

@@ -3,7 +3,7 @@
 import json
 from typing import TYPE_CHECKING, Any
 
-from ftassets.backends.serving.base import Refused, Serving, ServingError, Shift
+from ftassets.backends.serving.base import Refused, Serving, ServingError, Transition
 from ftassets.config.home import Home
 from ftassets.domain.rollout.endpoint import EndpointState
 
@@ -45,9 +45,9 @@ class GatewayServing(Serving):
     def rollback(self, loop: str, by: str, reason: str) -> EndpointState:
         return EndpointState.model_validate(self._call("POST", f"/loops/{loop}/rollback", by=by, reason=reason))
 
-    def journal(self, after: int = 0) -> list[Shift]:
+    def journal(self, after: int = 0) -> list[Transition]:
         entries = self._call("GET", f"/journal?after={after}")
-        return [Shift(**{**entry, "state": EndpointState.model_validate(entry["state"])}) for entry in entries]
+        return [Transition(**{**entry, "state": EndpointState.model_validate(entry["state"])}) for entry in entries]
 
     def health(self) -> dict[str, Any]:
         return self._call("GET", "/health")

@@ -2,7 +2,7 @@
 
 from ftassets.backends.model_client.openai import ChatEndpoint
 from ftassets.backends.teacher.base import Teacher, TeacherError, TeacherRefused
-from ftassets.config.loop import Teacher as Settings
+from ftassets.config.loop import TeacherSettings
 
 TIMEOUT = (10.0, 180.0)  # seconds to connect, and between two reads: a large model thinks before its first byte
 TRIES = 5
@@ -12,7 +12,7 @@ LONGEST_WAIT = 60  # seconds, whatever Retry-After says
 class OpenAITeacher(Teacher):
     """Asks one question a call; a busy endpoint is asked again, slower each time or as it says."""
 
-    def __init__(self, settings: Settings, backoff: float = 1.0, timeout: tuple[float, float] = TIMEOUT) -> None:
+    def __init__(self, settings: TeacherSettings, backoff: float = 1.0, timeout: tuple[float, float] = TIMEOUT) -> None:
         """`backoff` is the first pause in seconds, doubled each time. Raises TeacherError when the key is not in the environment."""
         self._settings = settings
         self._endpoint = ChatEndpoint("teacher", settings.url, settings.api_key_env, TeacherError, TRIES, backoff, LONGEST_WAIT, timeout)

@@ -30,7 +30,7 @@ CREATE TABLE traffic_exchange (
     number bigint GENERATED ALWAYS AS IDENTITY, id text PRIMARY KEY, loop text NOT NULL, version text NOT NULL, "user" text NOT NULL,
     prompt text NOT NULL, messages text NOT NULL, answer text NOT NULL, status bigint NOT NULL, at double precision NOT NULL,
     latency_ms double precision NOT NULL, first_token_ms double precision, tokens_in bigint, tokens_out bigint,
-    share double precision NOT NULL, error text
+    weight double precision NOT NULL, error text
 );
 CREATE INDEX traffic_exchange_by_time ON traffic_exchange (loop, at, number);
 CREATE TABLE traffic_feedback (

@@ -12,13 +12,13 @@ from filelock import FileLock
 from ftassets.backends.traffic_log.base import Exchange, Feedback, Reviewed, StillReadable, TrafficLog, UnknownAnswer, storable
 
 BUSY_SECONDS = 30.0
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _FORGOTTEN = "CREATE TABLE forgotten (id TEXT PRIMARY KEY) WITHOUT ROWID;"
 SCHEMA = f"""
 CREATE TABLE exchange (
     id TEXT PRIMARY KEY, loop TEXT NOT NULL, version TEXT NOT NULL, user TEXT NOT NULL, prompt TEXT NOT NULL, messages TEXT NOT NULL,
     answer TEXT NOT NULL, status INTEGER NOT NULL, at REAL NOT NULL, latency_ms REAL NOT NULL, first_token_ms REAL,
-    tokens_in INTEGER, tokens_out INTEGER, share REAL NOT NULL, error TEXT
+    tokens_in INTEGER, tokens_out INTEGER, weight REAL NOT NULL, error TEXT
 );
 CREATE INDEX exchange_by_time ON exchange (loop, at);
 CREATE TABLE feedback (
@@ -27,7 +27,10 @@ CREATE TABLE feedback (
 CREATE INDEX feedback_by_request ON feedback (request_id, at);
 {_FORGOTTEN}
 """
-MIGRATIONS = {1: _FORGOTTEN}  # from this schema to the next one
+MIGRATIONS = {
+    1: _FORGOTTEN,
+    2: "ALTER TABLE exchange RENAME COLUMN share TO weight; UPDATE exchange SET weight = 100 * weight;",  # from 0..1 to percent
+}  # from this schema to the next one
 _AGAIN = "forget them once more, when the disk has room for a second copy of the log and nobody reads from it for long"
 _COLUMNS = [field.name for field in fields(Exchange)]
 _SELECTED = ", ".join(f"e.{name}" for name in _COLUMNS)

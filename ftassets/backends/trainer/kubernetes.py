@@ -13,7 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from ftassets.backends.trainer.base import Trainer, TrainingFailed, TrainingKilled
-from ftassets.backends.trainer.kubernetes_pod import Seen, look, read_pod, training_pod
+from ftassets.backends.trainer.kubernetes_pod import Seen, observe, read_pod, training_pod
 from ftassets.backends.trainer.outcome import result_of
 from ftassets.domain.training.job import TrainingJob, TrainingResult
 from ftassets.workers.process import Ended, environment, last_words, write_job
@@ -157,7 +157,7 @@ class KubernetesTrainer(Trainer):
         while True:
             seen = None
             try:
-                seen = look(core.read_namespaced_pod(name, namespace, _request_timeout=_TIMEOUT), container)
+                seen = observe(core.read_namespaced_pod(name, namespace, _request_timeout=_TIMEOUT), container)
                 heard = time.monotonic()
             except (ApiException, HTTPError) as error:
                 if isinstance(error, ApiException) and error.status == 404:

@@ -102,7 +102,7 @@ def training_pod(
 
 @dataclass(frozen=True)
 class Seen:
-    """What a look at the pod showed: `taken` means by somebody else, `stuck` that it cannot start or was not meant to go on."""
+    """The observed state of the pod: `taken` means by somebody else, `stuck` that it cannot start or was not meant to go on."""
 
     state: Literal["waits", "stuck", "runs", "ended", "taken"]
     text: str = ""
@@ -110,7 +110,7 @@ class Seen:
     out_of_memory: bool = False
 
 
-def look(pod: Any, container: str) -> Seen:
+def observe(pod: Any, container: str) -> Seen:
     """Where the pod (a V1Pod) and its training container are.
 
     Fields and reasons: https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/ and .../pods/disruptions/.

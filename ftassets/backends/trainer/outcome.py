@@ -28,9 +28,11 @@ def result_of(job: TrainingJob, ended: Ended) -> TrainingResult:
 def _why(ended: Ended, job: TrainingJob) -> str:
     out_of_memory = ended.said is not None and "out of memory" in ended.said.lower()
     if ended.killed or out_of_memory:
-        kept = job.train.batch_size * job.train.accumulation
+        kept = job.train.batch_size * job.train.gradient_accumulation_steps
         smaller = min(2, max(1, job.train.batch_size // 2))
-        advice = f"set train.batch_size to {smaller} and train.accumulation to {-(-kept // smaller)}, or lower train.max_length"
+        advice = (
+            f"set train.batch_size to {smaller} and train.gradient_accumulation_steps to {-(-kept // smaller)}, or lower train.max_length"
+        )
         what = "ran out of memory" if out_of_memory else "was killed, most likely because memory ran out"
         return f"the training process {what}: {advice}"
     return ended.said or f"the training process ended with exit code {ended.code} and said nothing: look at the run's compute logs"

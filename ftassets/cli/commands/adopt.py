@@ -193,8 +193,10 @@ def _notes(loop: LoopConfig, manifest: VersionManifest, imported: ImportReport |
     training = manifest.training
     if manifest.kind == "endpoint":
         notes.append("nothing of its weights is known: the first candidate is trained from the untuned base")
-    elif (training["rank"], training["alpha"]) != (loop.train.rank, loop.train.alpha):
-        notes.append(f"a retrain goes on from this adapter: set train.rank to {training['rank']} and train.alpha to {training['alpha']}")
+    elif (training["lora_r"], training["lora_alpha"]) != (loop.train.lora_r, loop.train.lora_alpha):
+        notes.append(
+            f"a retrain continues this adapter: set train.lora_r to {training['lora_r']} and train.lora_alpha to {training['lora_alpha']}"
+        )
     needed = wanted_answers(loop.retrain_on.drift, trained=False)
     have = imported.read if imported else 0
     if have < needed:

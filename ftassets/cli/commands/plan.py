@@ -94,7 +94,7 @@ def _rows(gate: Gate, counts: _RowCounts) -> int:
     golden = sum(rows for name, rows in counts.golden.items() if name != HELD_OUT)
     if gate.metric == "latency_p95":
         return gate.pairs if golden else 0
-    if gate.metric in ("parity", "judge", "human_review"):
+    if gate.metric in ("parity", "llm_judge", "human_review"):
         return min(gate.sample, golden)
     return {**counts.golden, **counts.further}.get(gate.slice, 0) if gate.slice else golden
 

@@ -49,9 +49,15 @@ def describe(home: Home) -> dict[str, Any]:
                 *warnings(releases, name, state, now),
             ],
             "journal": [
-                {"at": shift.at, "action": shift.action, "by": shift.by, "weights": shift.state.weights, "reason": shift.reason}
-                for shift in journal
-                if shift.loop == name and shift.action not in ("stage", "unstage")
+                {
+                    "at": transition.at,
+                    "action": transition.action,
+                    "by": transition.by,
+                    "weights": transition.state.weights,
+                    "reason": transition.reason,
+                }
+                for transition in journal
+                if transition.loop == name and transition.action not in ("stage", "unstage")
             ],
         }
     return {"gateway": gateway, "loops": loops}

@@ -46,7 +46,7 @@ class Circumstances:
 
 
 @dataclass(frozen=True)
-class Finding:
+class Evidence:
     """One thing looked at: the number, where it comes from in words, and what it speaks for."""
 
     name: str
@@ -61,7 +61,7 @@ class Advice:
 
     verdict: Choice
     reasons: tuple[str, ...]
-    findings: tuple[Finding, ...]
+    findings: tuple[Evidence, ...]
     not_seen: tuple[str, ...]
 
 
@@ -109,7 +109,7 @@ def _distinct(rows: Sequence[Example]) -> list[Example]:
     return kept
 
 
-def _volume(distinct: int, rows: int) -> Finding:
+def _volume(distinct: int, rows: int) -> Evidence:
     copies = f" ({rows - distinct:,} of {rows:,} rows are copies)" if rows > distinct else ""
     if distinct < FEW:
         choice, meaning = Choice.PROMPT, f"below {FEW} they fit into a prompt"
@@ -117,25 +117,25 @@ def _volume(distinct: int, rows: int) -> Finding:
         choice, meaning = Choice.COLLECT, f"from {FEW} to {ENOUGH - 1} a good prompt usually does as well: start with one and collect"
     else:
         choice, meaning = Choice.FINE_TUNE, f"from {ENOUGH} on training usually pays (a rule of thumb)"
-    return Finding("distinct_examples", distinct, f"{distinct:,} distinct examples{copies}: {meaning}.", choice)
+    return Evidence("distinct_examples", distinct, f"{distinct:,} distinct examples{copies}: {meaning}.", choice)
 
 
-def _structure(rows: Sequence[Example]) -> list[Finding]:
+def _structure(rows: Sequence[Example]) -> list[Evidence]:
     """Whether answers are JSON objects, and of one shape: a form that a schema in the prompt can ask for, or training can teach."""
     calls = [call for row in rows if (call := parse_call(row.completion)) is not None]
     share = len(calls) / len(rows)
-    findings = [Finding("structured", share, f"{share:.0%} of the answers are JSON objects ({len(calls):,} of {len(rows):,}).")]
+    findings = [Evidence("structured", share, f"{share:.0%} of the answers are JSON objects ({len(calls):,} of {len(rows):,}).")]
     if calls:
         shapes = Counter(", ".join(sorted(call)) for call in calls)
         fields, count = shapes.most_common(1)[0]
         text = (
             f"The commonest set of fields, {fields or 'none'}, is that of {count / len(calls):.0%} of them; there are {len(shapes):,} sets."
         )
-        findings.append(Finding("answer_shapes", len(shapes), text))
+        findings.append(Evidence("answer_shapes", len(shapes), text))
     return findings
 
 
-def _classes(rows: Sequence[Example], label: str | None) -> list[Finding]:
+def _classes(rows: Sequence[Example], label: str | None) -> list[Evidence]:
     """Classes of the answers and their balance; none where answers are free text that hardly repeats."""
     field = label or _label_field(rows)
     names = [label_of(row.completion, field) if field else normalised(row.completion) for row in rows]
@@ -146,15 +146,15 @@ def _classes(rows: Sequence[Example], label: str | None) -> list[Finding]:
     rare = [name for name, count in counts if count < PER_CLASS]
     (largest, most), (smallest, least) = counts[0], counts[-1]
     return [
-        Finding(
+        Evidence(
             "classes", len(counts), f"{len(counts):,} classes ({where}) with {median(n for _, n in counts):g} rows each in the median."
         ),
-        Finding(
+        Evidence(
             "largest_class",
             most / len(rows),
             f"The largest class, {_short(largest)}, has {most / len(rows):.0%} of the rows; the smallest, {_short(smallest)}, has {least}.",
         ),
-        Finding(
+        Evidence(
             "rare_classes",
             len(rare),
             f"{len(rare)} of {len(counts)} classes have fewer than {PER_CLASS} rows"
@@ -177,7 +177,7 @@ def _label_field(rows: Sequence[Example]) -> str | None:
     return max(usable, key=lambda name: (len(values[name]), name), default=None)
 
 
-def _repeats(rows: Sequence[Example]) -> list[Finding]:
+def _repeats(rows: Sequence[Example]) -> list[Evidence]:
     """Requests that occur more than once: whether their answers agree, and if not, whether only facts differ."""
     by_request: dict[str, dict[int, str]] = defaultdict(dict)
     times = Counter(normalised(row.prompt) for row in rows)
@@ -185,16 +185,16 @@ def _repeats(rows: Sequence[Example]) -> list[Finding]:
         by_request[normalised(row.prompt)][key] = row.completion
     repeated = [request for request, count in times.items() if count > 1]
     if not repeated:
-        return [Finding("contradictions", 0.0, "No request occurs twice, so nothing shows whether answers to the same request agree.")]
+        return [Evidence("contradictions", 0.0, "No request occurs twice, so nothing shows whether answers to the same request agree.")]
     split = [list(by_request[request].values()) for request in repeated if len(by_request[request]) > 1]
     facts_only = sum(len({without_facts(answer) for answer in answers}) == 1 for answers in split)
     low, _ = wilson_interval(len(split), len(repeated))
     text = f"{len(split):,} of {len(repeated):,} requests that occur more than once have different answers"
     if low < CONTRADICTED:
-        return [Finding("contradictions", len(split) / len(repeated), f"{text}.")]
+        return [Evidence("contradictions", len(split) / len(repeated), f"{text}.")]
     if 2 * facts_only > len(split):
         return [
-            Finding(
+            Evidence(
                 "contradictions",
                 len(split) / len(repeated),
                 f"{text}, {facts_only:,} of these only in a number, date, price or name: the answer changes with the facts.",
@@ -202,7 +202,7 @@ def _repeats(rows: Sequence[Example]) -> list[Finding]:
             )
         ]
     return [
-        Finding(
+        Evidence(
             "contradictions",
             len(split) / len(repeated),
             f"{text}: no model can agree with both, so settle on one answer first.",
@@ -211,7 +211,7 @@ def _repeats(rows: Sequence[Example]) -> list[Finding]:
     ]
 
 
-def _near(rows: Sequence[Example], label: str | None) -> Finding:
+def _near(rows: Sequence[Example], label: str | None) -> Evidence:
     """Whether near-identical requests (the same ones aside) have the same answer or class."""
     looked_at = {normalised(row.prompt): row for row in islice(rows, COMPARED)}
     members, texts = list(looked_at.values()), list(looked_at)
@@ -224,12 +224,12 @@ def _near(rows: Sequence[Example], label: str | None) -> Finding:
     what = f"the same {field}" if field else "the same answer"
     among = f"among the first {COMPARED:,} rows" if len(rows) > COMPARED else "among the rows"
     if not pairs:
-        return Finding("near_agreement", 1.0, f"No two different requests {among} are near-identical (Jaccard index {NEAR} of 5-grams).")
+        return Evidence("near_agreement", 1.0, f"No two different requests {among} are near-identical (Jaccard index {NEAR} of 5-grams).")
     share = agree / pairs
-    return Finding("near_agreement", share, f"{share:.0%} of {pairs:,} pairs of near-identical requests {among} have {what}.")
+    return Evidence("near_agreement", share, f"{share:.0%} of {pairs:,} pairs of near-identical requests {among} have {what}.")
 
 
-def _facts(rows: Sequence[Example]) -> Finding:
+def _facts(rows: Sequence[Example]) -> Evidence:
     found = changing_facts(rows)
     with_facts = sum(bool(facts) for facts in found)
     share, (low, _) = with_facts / len(rows), wilson_interval(with_facts, len(rows))
@@ -239,20 +239,20 @@ def _facts(rows: Sequence[Example]) -> Finding:
         f"{share:.0%} of the answers state a price, date, number or name that their request does not hold"
         + (f" ({kinds}{example}; {with_facts:,} of {len(rows):,}): facts that are likely to change." if with_facts else ".")
     )  # fmt: skip
-    return Finding("changing_facts", share, text, Choice.RETRIEVE if low >= CHANGING else None)
+    return Evidence("changing_facts", share, text, Choice.RETRIEVE if low >= CHANGING else None)
 
 
-def _length(rows: Sequence[Example]) -> Finding:
+def _length(rows: Sequence[Example]) -> Evidence:
     lengths = [len(row.prompt) + len(row.completion) for row in rows]
     longest = quantiles(lengths, n=20)[-1] if len(lengths) > 1 else lengths[0]
-    return Finding(
+    return Evidence(
         "length",
         median(lengths),
         f"Request and answer have {median(lengths):,.0f} characters in the median, {longest:,.0f} at the 95th percentile.",
     )
 
 
-def _circumstances(said: Circumstances, chars: float) -> list[Finding]:
+def _circumstances(said: Circumstances, chars: float) -> list[Evidence]:
     findings = []
     if (days := said.days_between_changes) is not None:
         fast = days < FAST
@@ -261,14 +261,14 @@ def _circumstances(said: Circumstances, chars: float) -> list[Finding]:
             if fast
             else "slow enough for retrains with gates and canary."
         )
-        findings.append(Finding("days_between_changes", days, text, Choice.PROMPT if fast else None))
+        findings.append(Evidence("days_between_changes", days, text, Choice.PROMPT if fast else None))
     if said.maintained is not None:
         text = (
             "Somebody looks after evaluation, retrains and serving."
             if said.maintained
             else "Nobody looks after evaluation, retrains and serving: a tuned model that nobody measures gets worse unseen."
         )
-        findings.append(Finding("maintained", float(said.maintained), text, None if said.maintained else Choice.COLLECT))
+        findings.append(Evidence("maintained", float(said.maintained), text, None if said.maintained else Choice.COLLECT))
     if (requests := said.requests_per_day) is not None:
         per_request = IN_PROMPT * chars / CHARS_PER_TOKEN
         tokens = per_request * requests
@@ -276,7 +276,7 @@ def _circumstances(said: Circumstances, chars: float) -> list[Finding]:
             f"{IN_PROMPT} examples in the prompt are about {per_request:,.0f} tokens ({chars:,.0f} characters each in the median, "
             f"{CHARS_PER_TOKEN} a token): {tokens:,.0f} a day at {requests:,.0f} requests, which a tuned model does not read."
         )
-        findings.append(Finding("prompt_tokens_per_day", tokens, text, Choice.FINE_TUNE if tokens >= COSTLY else None))
+        findings.append(Evidence("prompt_tokens_per_day", tokens, text, Choice.FINE_TUNE if tokens >= COSTLY else None))
     return findings
 
 

@@ -27,13 +27,13 @@ class Pair(BaseModel):
     user: str
     at: float
     version: str
-    share: float = Field(ge=0, le=1, description="Probability with which this version was to answer.")
+    weight: float = Field(ge=0, le=100, description="Percent of the traffic this version had.")
 
 
 def build_pairs(
     reviewed: Sequence[Reviewed], golden_prompts: Iterable[str], cap: int, task: str = "tool_call"
 ) -> tuple[list[Pair], list[Quarantined]]:
-    """Pairs of corrections (over the answer they correct) and of thumbs (a liked answer over a disliked one to the same prompt).
+    """Pairs of corrections (over the answer they correct) and of thumbs (a thumbs_up answer over a thumbs_down one to the same prompt).
 
     Only a correction or a thumb down rejects an answer; one that nobody commented on is never rejected. Prompts are the same
     once normalised, answers when they say the same. At most `cap` pairs count per user, the oldest ones; with thumbs, that of
@@ -45,14 +45,14 @@ def build_pairs(
     dropped: list[Quarantined] = []
     per_user: Counter[str] = Counter()
     seen: set[tuple[str, str, str]] = set()
-    for chosen, rejected, liked_by in sorted(_preferences(reviewed), key=lambda found: (found[1].at, found[1].id)):
+    for chosen, rejected, thumbs_up_by in sorted(_preferences(reviewed), key=lambda found: (found[1].at, found[1].id)):
         key = (normalised(rejected.prompt), answer_key(chosen), answer_key(rejected.answer))
-        users = {user for user in (rejected.user, liked_by) if user}
+        users = {user for user in (rejected.user, thumbs_up_by) if user}
         if reason := _unfit(chosen, rejected, key, golden, seen, task) or _over_cap(users, per_user, cap):
             dropped.append(Quarantined(f"preferences:{rejected.id}", reason, rejected.prompt))
             continue
         try:
-            pair = _pair(chosen, rejected, "thumbs" if liked_by is not None else "correction")
+            pair = _pair(chosen, rejected, "thumbs" if thumbs_up_by is not None else "correction")
         except ValidationError as error:
             dropped.append(Quarantined(f"preferences:{rejected.id}", error.errors()[0]["msg"], rejected.prompt))
             continue
@@ -78,19 +78,19 @@ def to_dpo_rows(pairs: Iterable[Pair], system_prompt: str) -> list[dict[str, Any
 
 
 def _preferences(reviewed: Sequence[Reviewed]) -> Iterator[tuple[str, Exchange, str | None]]:
-    """What was preferred, over which exchange, and, for thumbs, the user who liked it."""
-    liked: dict[str, dict[str, Exchange]] = {}
-    disliked: dict[str, dict[str, Exchange]] = {}
+    """What was preferred, over which exchange, and, for thumbs, the user who thumbs_up it."""
+    thumbs_up: dict[str, dict[str, Exchange]] = {}
+    thumbs_down: dict[str, dict[str, Exchange]] = {}
     for item in sorted(reviewed, key=lambda item: (item.exchange.at, item.exchange.id)):
         exchange, feedback = item.exchange, item.feedback
         if feedback.correction:
             yield feedback.correction, exchange, None
         elif feedback.rating in ("up", "down"):
-            side = liked if feedback.rating == "up" else disliked
+            side = thumbs_up if feedback.rating == "up" else thumbs_down
             # each distinct answer once: the product below must not grow with the number of votes
             side.setdefault(normalised(exchange.prompt), {}).setdefault(answer_key(exchange.answer), exchange)
-    for prompt in liked.keys() & disliked.keys():
-        for (better, up), (worse, down) in product(liked[prompt].items(), disliked[prompt].items()):
+    for prompt in thumbs_up.keys() & thumbs_down.keys():
+        for (better, up), (worse, down) in product(thumbs_up[prompt].items(), thumbs_down[prompt].items()):
             if better != worse:
                 yield up.answer, down, up.user
 
@@ -124,5 +124,5 @@ def _pair(chosen: str, rejected: Exchange, source: Literal["correction", "thumbs
         user=rejected.user,
         at=rejected.at,
         version=rejected.version,
-        share=rejected.share,
+        weight=rejected.weight,
     )

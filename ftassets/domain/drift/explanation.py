@@ -93,10 +93,10 @@ def explain(
         NewTopic(len(rows) * share, words["new", i], _examples(window, rows, texts), tuple(rows.tolist())) for i, rows in enumerate(topics)
     )
     moved = []
-    for shift in comparison.moved:
-        rows = known.get(shift.cluster, np.empty(0, dtype=np.int64))
-        examples = _examples(window, rows, texts) or tuple(groups.get(shift.cluster, ())[:EXAMPLES])
-        moved.append(MovedTopic(shift, words.get(shift.cluster, ()), examples))
+    for transition in comparison.moved:
+        rows = known.get(transition.cluster, np.empty(0, dtype=np.int64))
+        examples = _examples(window, rows, texts) or tuple(groups.get(transition.cluster, ())[:EXAMPLES])
+        moved.append(MovedTopic(transition, words.get(transition.cluster, ()), examples))
     return Explanation(new, max(float(is_new.mean()) - sum(topic.share for topic in new), 0.0), tuple(moved))
 
 

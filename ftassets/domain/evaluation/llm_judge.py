@@ -19,7 +19,7 @@ MOST_MISSING = 0.1  # share of pairs without a judgement from which the others m
 _POINTS: dict[Choice, int] = {"first": 1, "tie": 0, "second": -1}
 
 
-class Preference(BaseModel):
+class PairwiseScore(BaseModel):
     """One row: 1 when the judge prefers the candidate's answer in both orders, -1 for production's, 0 for a tie or a contradiction.
 
     Values between come from a tie in one order only, or from repeats. A row without a judgement has the reason instead of a value.
@@ -34,9 +34,9 @@ class Preference(BaseModel):
     reason: str | None = None
 
     @model_validator(mode="after")
-    def _value_or_reason(self) -> "Preference":
+    def _value_or_reason(self) -> "PairwiseScore":
         if (self.value is None) == (self.reason is None):
-            raise ValueError("a preference has a value or the reason why there is none")
+            raise ValueError("a pairwise_score has a value or the reason why there is none")
         return self
 
 
@@ -92,8 +92,8 @@ class JudgedPair:
     choices: Sequence[BothOrders]
 
 
-def preference(choices: Sequence[BothOrders]) -> float:
-    """Mean preference for answer a over b in [-1, 1], over both orders and all repeats; orders that contradict each other add 0."""
+def pairwise_score(choices: Sequence[BothOrders]) -> float:
+    """Mean pairwise_score for answer a over b in [-1, 1], over both orders and all repeats; orders that contradict each other add 0."""
     return sum(_POINTS[a_first] - _POINTS[b_first] for a_first, b_first in choices) / (2 * len(choices))
 
 
@@ -128,7 +128,7 @@ def calibrate(judged: Sequence[JudgedPair], min_kappa: float, missing: int = 0, 
     """
     n = len(judged)
     people = np.array([_POINTS[each.pair.preferred] for each in judged])
-    judge = np.sign([preference(each.choices) for each in judged]).astype(int)
+    judge = np.sign([pairwise_score(each.choices) for each in judged]).astype(int)
     agree, judge_tie, people_tie = judge == people, judge == 0, people == 0
     found: dict[str, Any] = {"n": n, "min_kappa": min_kappa, "missing": missing, "refused": refused}
     if n:

@@ -13,7 +13,7 @@ from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.gates.result import GateResult, Verdict
 from ftassets.domain.statistics import holm
 
-Judge = Callable[[Gate], GateResult]
+Evaluate = Callable[[Gate], GateResult]
 
 
 def members(gate: Gate) -> list[Gate]:
@@ -21,9 +21,9 @@ def members(gate: Gate) -> list[Gate]:
     return [each.model_copy(update={"confidence": 1 - (1 - gate.confidence) / len(gate.any_of)}) for each in gate.any_of]
 
 
-def judge_any_of(gate: Gate, judge: Judge) -> GateResult:
+def evaluate_any_of(gate: Gate, evaluate: Evaluate) -> GateResult:
     """PASS when any gate's p-value survives Holm's correction (Holm 1979); one without a p-value cannot."""
-    results = [judge(each) for each in members(gate)]
+    results = [evaluate(each) for each in members(gate)]
     adjusted = holm([1.0 if r.p_value is None else r.p_value for r in results])
     best = min(zip(adjusted, results, strict=True), key=lambda pair: pair[0])[1]
     if min(adjusted) < 1 - gate.confidence:
@@ -39,10 +39,10 @@ def judge_any_of(gate: Gate, judge: Judge) -> GateResult:
     )  # fmt: skip
 
 
-def judge_preset(gate: Gate, report: EvalReport, judge: Judge) -> GateResult:
+def evaluate_preset(gate: Gate, report: EvalReport, evaluate: Evaluate) -> GateResult:
     """The verdict of the gate a preset stands for; the sentence ends with what the usual reading would have said."""
     rule, stands_for = RULES[gate.preset or ""], as_gate(gate)
-    result = judge(stands_for)
+    result = evaluate(stands_for)
     candidate, production = (_average(stands_for, report, role) for role in ("candidate", "production"))
     if candidate is None or (production is None and rule.bar is None):
         said = "nothing, for it was not measured"

@@ -12,7 +12,7 @@ from ftassets.domain.gates.result import GateResult, Verdict, rows_to_tell, verd
 from ftassets.domain.statistics import mean_lower_bound, paired_mean_lower_bound, share_lower_bound
 
 
-def judge_fixed(gate: Gate, report: EvalReport) -> GateResult:
+def evaluate_fixed(gate: Gate, report: EvalReport) -> GateResult:
     """The verdict of a gate with at_least or at_most on the candidate's scores. Raises ValueError when one is not finite."""
     scores = report.rows("candidate", gate.slice)
     if not scores:

@@ -9,7 +9,7 @@ from ftassets.config.units import Fraction, Strict
 from ftassets.domain.evaluation.metrics import LOWER_IS_BETTER, RELATIVE, scale
 
 Preset = Literal["rouge_l", "bertscore_f1", "task_accuracy", "latency", "f1"]
-_OWN = ("exact_match", "field_accuracy", "f1", "latency_p95", "parity", "judge", "human_review")
+_OWN = ("exact_match", "field_accuracy", "f1", "latency_p95", "parity", "llm_judge", "human_review")
 _MEASURED = re.compile(r"^[A-Za-z_][\w:.]*\.[A-Za-z_][\w-]*$")  # rouge.rougeL: a metric of the loop and one of its values
 _PLAIN = WithJsonSchema(
     {"type": "array", "items": {"type": "object"}}
@@ -66,7 +66,7 @@ class Gate(Strict):
             "latency_p95": ("no_worse_than", "at_most"),
             "parity": ("at_least",),
             "human_review": ("at_least",),
-            "judge": ("better_than", "no_worse_than"),
+            "llm_judge": ("better_than", "no_worse_than"),
         }.get(self.metric)
         if allowed and comparisons[0] not in allowed:
             raise ValueError(f"{self.metric} is compared with {' or '.join(allowed)}")

@@ -13,7 +13,7 @@ def review_sample(gate: Gate, report: EvalReport, digest: str) -> list[str]:
     return fixed_sample([score.id for score in report.rows("candidate", gate.slice)], gate.sample, seed=int(digest[:16], 16))
 
 
-def judge_review(gate: Gate, report: EvalReport, review: Review | None) -> GateResult:
+def evaluate_human_review(gate: Gate, report: EvalReport, review: Review | None) -> GateResult:
     """The verdict of a human_review gate: the exact lower bound of the share of good answers against `at_least`."""
     threshold = gate.at_least or 0.0
     how = f"ftassets review export {report.loop} --out review.csv, then ftassets review import {report.loop} review.csv --name NAME"

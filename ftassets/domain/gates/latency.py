@@ -11,7 +11,7 @@ FEWEST = 20  # pairs below which a 95th percentile is the maximum
 _UNIT = "pairs of requests"
 
 
-def judge_latency(gate: Gate, report: EvalReport) -> GateResult:
+def evaluate_latency(gate: Gate, report: EvalReport) -> GateResult:
     """The verdict of a latency_p95 gate. Raises ValueError on a time that is not finite."""
     candidate, production = report.latency_ms.get("candidate", []), report.latency_ms.get("production", [])
     for role, times in (("candidate", candidate), ("production", production)):

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from ftassets.domain.evaluation.llm_judge import Calibration, Preference, too_many_missing
+from ftassets.domain.evaluation.llm_judge import Calibration, PairwiseScore, too_many_missing
 from ftassets.domain.evaluation.sampling import fixed_sample
 from ftassets.domain.gates.gate import Gate
 from ftassets.domain.gates.report import EvalReport
@@ -13,19 +13,19 @@ from ftassets.domain.statistics import Pairs, mcnemar_p, paired_lower_bound, pai
 _AGAIN = "materialize eval_report again"
 
 
-def judged_sample(gate: Gate, ids: Iterable[str]) -> list[str]:
+def llm_judge_sample(gate: Gate, ids: Iterable[str]) -> list[str]:
     """The rows, of those in the gate's slice, that its judge is asked about: the same ones each time."""
     return fixed_sample(ids, gate.sample)
 
 
-def judge_preference(gate: Gate, report: EvalReport) -> GateResult:
+def evaluate_llm_judge(gate: Gate, report: EvalReport) -> GateResult:
     """The verdict of a judge gate.
 
     With better_than a sign test on the rows that are no tie (exact binomial), with no_worse_than the lower bound of the mean
-    preference. A judge that agrees too little with people decides nothing, and too few judgements are not enough data.
+    pairwise_score. A judge that agrees too little with people decides nothing, and too few judgements are not enough data.
     """
     threshold = 0.0 if gate.better_than else -(gate.margin or 0.0)
-    calibration = report.judge_calibration
+    calibration = report.llm_judge_calibration
     if calibration is None:
         return GateResult.of(gate, Verdict.NOT_ENOUGH_DATA, None, None, threshold, 0, f"the judge was not asked: {_AGAIN}")
     if calibration.problem or calibration.kappa is None:
@@ -35,10 +35,10 @@ def judge_preference(gate: Gate, report: EvalReport) -> GateResult:
         text = f"the judge decides nothing: {_agreement(calibration)}, at least {calibration.min_kappa:.2f} is needed"
         return GateResult.of(gate, Verdict.FAIL, None, None, threshold, 0, text)
 
-    sample = judged_sample(gate, [score.id for score in report.rows("candidate", gate.slice)])
+    sample = llm_judge_sample(gate, [score.id for score in report.rows("candidate", gate.slice)])
     if not sample:
         return GateResult.of(gate, Verdict.NOT_ENOUGH_DATA, None, None, threshold, 0, f"no golden row in slice {gate.slice!r}")
-    found = {each.id: each for each in report.preferences}
+    found = {each.id: each for each in report.pairwise_scores}
     judged = [found[name] for name in sample if name in found and found[name].value is not None]
     missing = len(sample) - len(judged)
     if too_many_missing(missing, len(sample)):
@@ -49,7 +49,7 @@ def judge_preference(gate: Gate, report: EvalReport) -> GateResult:
     return _decide(gate, judged, threshold, f"{_about(judged, missing)}; {_agreement(calibration)}")
 
 
-def _decide(gate: Gate, judged: Sequence[Preference], threshold: float, about: str) -> GateResult:
+def _decide(gate: Gate, judged: Sequence[PairwiseScore], threshold: float, about: str) -> GateResult:
     values = [each.value for each in judged if each.value is not None]
     pairs = Pairs(sum(value > 0 for value in values), sum(value < 0 for value in values), len(values))
     if gate.better_than:
@@ -60,11 +60,11 @@ def _decide(gate: Gate, judged: Sequence[Preference], threshold: float, about: s
         return GateResult.of(gate, verdict, pairs.difference, bound, threshold, pairs.n, text, p_value=p)
     value, bound = sum(values) / len(values), paired_mean_lower_bound(values, gate.confidence)
     verdict = verdict_of(bound > threshold, value > threshold)
-    text = f"{about}; mean preference {value:+.3f}, surely above {bound:+.3f}, needs above {threshold:+.3f}"
+    text = f"{about}; mean pairwise_score {value:+.3f}, surely above {bound:+.3f}, needs above {threshold:+.3f}"
     return GateResult.of(gate, verdict, value, bound, threshold, pairs.n, text)
 
 
-def _about(judged: Sequence[Preference], missing: int) -> str:
+def _about(judged: Sequence[PairwiseScore], missing: int) -> str:
     wins, losses = sum((each.value or 0) > 0 for each in judged), sum((each.value or 0) < 0 for each in judged)
     contradicted = sum(each.contradictions > 0 for each in judged)
     return (

@@ -14,7 +14,7 @@ from ftassets.domain.gates.result import GateResult, Verdict, rows_to_tell, verd
 from ftassets.domain.statistics import Pairs, mcnemar_p, paired_lower_bound, paired_mean_lower_bound, paired_mean_p
 
 
-def judge_paired(gate: Gate, report: EvalReport) -> GateResult:
+def evaluate_paired(gate: Gate, report: EvalReport) -> GateResult:
     """The verdict of a gate with better_than or no_worse_than.
 
     Raises ValueError when the two were not scored on the same rows, or when a score is not finite.

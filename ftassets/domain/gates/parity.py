@@ -7,7 +7,7 @@ from ftassets.domain.gates.result import GateResult, Verdict, rows_to_tell, verd
 from ftassets.domain.statistics import Pairs, mcnemar_p, mean_lower_bound
 
 
-def judge_parity(gate: Gate, report: EvalReport) -> GateResult:
+def evaluate_parity(gate: Gate, report: EvalReport) -> GateResult:
     """The verdict of a parity gate.
 
     PASS when tokenizers are the same, the server keeps the form of answers, and the mean share of agreeing tokens, a prompt each,

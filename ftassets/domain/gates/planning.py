@@ -143,8 +143,8 @@ def plan_any_of(gate: Gate, rows: Sequence[int], effect: float, discordance: flo
 
 def _unplannable(gate: Gate) -> str | None:
     """Why nothing can be said of the gate before it was measured."""
-    if gate.metric in ("parity", "judge", "human_review"):
-        what = {"parity": "tokens that agree", "judge": "answers the judge prefers", "human_review": "answers people find good"}[
+    if gate.metric in ("parity", "llm_judge", "human_review"):
+        what = {"parity": "tokens that agree", "llm_judge": "answers the judge prefers", "human_review": "answers people find good"}[
             gate.metric
         ]
         return f"how many {what} is not known before the first report"

@@ -3,21 +3,21 @@
 from collections.abc import Sequence
 
 from ftassets.domain.evaluation.human_review import Review
-from ftassets.domain.gates.composed import judge_any_of, judge_preset
-from ftassets.domain.gates.fixed import judge_fixed
+from ftassets.domain.gates.composed import evaluate_any_of, evaluate_preset
+from ftassets.domain.gates.fixed import evaluate_fixed
 from ftassets.domain.gates.gate import Gate
-from ftassets.domain.gates.human_review import judge_review
-from ftassets.domain.gates.latency import judge_latency
-from ftassets.domain.gates.llm_judge import judge_preference
-from ftassets.domain.gates.paired import judge_paired
-from ftassets.domain.gates.parity import judge_parity
+from ftassets.domain.gates.human_review import evaluate_human_review
+from ftassets.domain.gates.latency import evaluate_latency
+from ftassets.domain.gates.llm_judge import evaluate_llm_judge
+from ftassets.domain.gates.paired import evaluate_paired
+from ftassets.domain.gates.parity import evaluate_parity
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.gates.result import GateResult, Verdict
 
-_JUDGES = {"latency_p95": judge_latency, "parity": judge_parity, "judge": judge_preference}
+_EVALUATORS = {"latency_p95": evaluate_latency, "parity": evaluate_parity, "llm_judge": evaluate_llm_judge}
 
 
-def judge(gates: Sequence[Gate], report: EvalReport, review: Review | None = None) -> list[GateResult]:
+def evaluate_gates(gates: Sequence[Gate], report: EvalReport, review: Review | None = None) -> list[GateResult]:
     """One result a gate, in the order of the policy. `review` is what people said of the report's sample, where a gate asks for it.
 
     Raises ValueError when candidate and production were not scored on the same rows, or when a score is not finite.
@@ -25,13 +25,13 @@ def judge(gates: Sequence[Gate], report: EvalReport, review: Review | None = Non
 
     def one(gate: Gate) -> GateResult:
         if gate.any_of:
-            return judge_any_of(gate, one)
+            return evaluate_any_of(gate, one)
         if gate.preset:
-            return judge_preset(gate, report, one)
+            return evaluate_preset(gate, report, one)
         if gate.metric == "human_review":
-            return judge_review(gate, report, review)
-        usual = judge_paired if gate.better_than or gate.no_worse_than else judge_fixed
-        return _JUDGES.get(gate.metric, usual)(gate, report)
+            return evaluate_human_review(gate, report, review)
+        usual = evaluate_paired if gate.better_than or gate.no_worse_than else evaluate_fixed
+        return _EVALUATORS.get(gate.metric, usual)(gate, report)
 
     return [one(gate) for gate in gates]
 

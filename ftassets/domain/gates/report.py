@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pydantic import BaseModel, ConfigDict
 
 from ftassets.domain.evaluation.jobs import Measurements
-from ftassets.domain.evaluation.llm_judge import Calibration, Preference
+from ftassets.domain.evaluation.llm_judge import Calibration, PairwiseScore
 from ftassets.domain.evaluation.parity import Parity
 from ftassets.domain.evaluation.scoring import Score
 
@@ -37,8 +37,8 @@ class EvalReport(BaseModel):
     other_sets: tuple[str, ...] = ()  # slices of sets beside the golden one, such as general ability and safety
     golden_uses: int = 1  # reports made on this golden commit, this one included
     parity: Parity | None = None
-    preferences: list[Preference] = []  # a judge's choice between candidate and production, a row each
-    judge_calibration: Calibration | None = None
+    pairwise_scores: list[PairwiseScore] = []  # a judge's choice between candidate and production, a row each
+    llm_judge_calibration: Calibration | None = None
 
     def rows(self, role: str, slice_name: str | None) -> list[Score]:
         """Rows of a slice; without a name the golden rows: neither the held-out ones nor those of other sets."""

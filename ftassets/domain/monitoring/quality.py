@@ -15,7 +15,7 @@ CHANCE = 0.01  # probability of a fall as large without any reason, above which 
 ROLLING_ANSWERS = 50  # answers a rolling mean needs: fewer move by more than the drop that is looked for
 
 
-class Measured(BaseModel):
+class QualityPoint(BaseModel):
     """One measure in one report, and the baseline as it was known then; in 0..1, higher is better.
 
     The baseline grows from report to report until it has the answers it needs; `part` says that this report is in it.
@@ -33,7 +33,7 @@ class Measured(BaseModel):
     rolling: float | None = None
 
 
-def follow(name: str, earlier: Sequence[Measured], now: Estimate, wanted: int, drop: float) -> tuple[Measured, Finding]:
+def follow(name: str, earlier: Sequence[QualityPoint], now: Estimate, wanted: int, drop: float) -> tuple[QualityPoint, Finding]:
     """Put a report's estimate in line with the earlier ones of the same version, oldest first, and say whether quality dropped.
 
     FAIL when the last `IN_A_ROW` rolling means (of up to `ROLLING` reports each, weighted by their answers, at least
@@ -44,14 +44,14 @@ def follow(name: str, earlier: Sequence[Measured], now: Estimate, wanted: int, d
     known = earlier[-1] if earlier else None
     if known is None or known.baseline_n < wanted:
         baseline, n = _pool([*([(known.baseline, known.baseline_n)] if known else []), (now.value, now.n)])
-        measured = Measured(value=now.value, low=now.low, high=now.high, n=now.n, baseline=baseline, baseline_n=n, part=True)
+        measured = QualityPoint(value=now.value, low=now.low, high=now.high, n=now.n, baseline=baseline, baseline_n=n, part=True)
         return measured, Finding(Verdict.NOT_ENOUGH_DATA, f"{name} {now}: taken into the baseline, {n} of {wanted} answers")
     after = [(m.value, m.n) for m in earlier if not m.part] + [(now.value, now.n)]
     means = [_pool(after[max(0, end - ROLLING) : end]) for end in range(1, len(after) + 1)]
     pools = [(mean, n) for mean, n in means if n >= min(ROLLING_ANSWERS, wanted)]
     rolling = [mean for mean, _ in pools]
     limit = known.baseline - drop
-    measured = Measured(
+    measured = QualityPoint(
         value=now.value, low=now.low, high=now.high, n=now.n, baseline=known.baseline, baseline_n=known.baseline_n, part=False,
         rolling=rolling[-1] if rolling else None,
     )  # fmt: skip
@@ -68,7 +68,7 @@ def follow(name: str, earlier: Sequence[Measured], now: Estimate, wanted: int, d
     return measured, Finding(Verdict.FAIL, text)
 
 
-def fallen_most(measures: Mapping[str, Measured]) -> str | None:
+def fallen_most(measures: Mapping[str, QualityPoint]) -> str | None:
     """The measure whose rolling mean lies farthest below its baseline; None while there is no rolling mean."""
     falls = {name: m.baseline - m.rolling for name, m in measures.items() if m.rolling is not None}
     return max(falls, key=lambda name: falls[name]) if falls else None

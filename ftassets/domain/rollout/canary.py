@@ -21,11 +21,11 @@ class Move(StrEnum):
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """One answer during the canary, oldest first: was it the candidate's, the candidate's share then (0..1), did it fail."""
+class CanaryAnswer:
+    """One answer during the canary, oldest first: was it the candidate's, the candidate's weight then (percent), did it fail."""
 
     candidate: bool
-    share: float
+    weight: float
     failed: bool
 
 
@@ -39,7 +39,7 @@ class RolloutDecision:
     e_value: float
 
 
-def e_value(outcomes: Sequence[Outcome]) -> float:
+def e_value(canary_answers: Sequence[CanaryAnswer]) -> float:
     """Evidence that failures come from the candidate more often than its share of the traffic explains.
 
     Under equal failure rates a failure is the candidate's with probability s. Mixture over rate ratios r of the likelihood
@@ -47,24 +47,24 @@ def e_value(outcomes: Sequence[Outcome]) -> float:
     A fault that hits both versions raises both arms and is no evidence.
     """
     logs = [0.0] * len(RATIOS)
-    for outcome in outcomes:
-        s = outcome.share
-        if not outcome.failed or not 0 < s < 1:
+    for answer in canary_answers:
+        s = answer.weight / 100
+        if not answer.failed or not 0 < s < 1:
             continue
         for index, ratio in enumerate(RATIOS):
             p = ratio * s / (ratio * s + 1 - s)
-            logs[index] += log(p / s) if outcome.candidate else log((1 - p) / (1 - s))
+            logs[index] += log(p / s) if answer.candidate else log((1 - p) / (1 - s))
     return sum(exp(min(value, 700.0)) for value in logs) / len(RATIOS)
 
 
-def decide(state: EndpointState, outcomes: Sequence[Outcome], policy: Rollout, now: float) -> RolloutDecision:
-    """The next move of a canary; `outcomes` are all answers since the candidate's first share.
+def decide(state: EndpointState, canary_answers: Sequence[CanaryAnswer], policy: Rollout, now: float) -> RolloutDecision:
+    """The next move of a canary; `canary_answers` are all answers since the candidate's first share.
 
     Raises ValueError when there is no canary.
     """
     if state.candidate is None:
         raise ValueError("no canary to decide about")
-    evidence = e_value(outcomes)
+    evidence = e_value(canary_answers)
     if evidence >= 1 / policy.false_rollback:
         return RolloutDecision(
             Move.ROLLBACK,
@@ -72,7 +72,7 @@ def decide(state: EndpointState, outcomes: Sequence[Outcome], policy: Rollout, n
             f"the candidate fails more than production: e-value {evidence:.0f}, limit {1 / policy.false_rollback:.0f}",
             evidence,
         )
-    if _collapsed(outcomes):  # a long quiet past must not hide it from the e-value
+    if _collapsed(canary_answers):  # a long quiet past must not hide it from the e-value
         return RolloutDecision(
             Move.ROLLBACK, 0, f"the candidate's last {COLLAPSE} answers all failed, most of production's meanwhile did not", evidence
         )
@@ -82,7 +82,7 @@ def decide(state: EndpointState, outcomes: Sequence[Outcome], policy: Rollout, n
             Move.HOLD, state.weight, f"{waited:.0f} s at {state.weight} %, the step lasts {policy.interval:.0f} s", evidence
         )
     # only good answers at this share count: neither traffic that stops after a step nor an outage may carry it through the next
-    here = [o for o in outcomes if o.candidate and round(100 * o.share) == state.weight]
+    here = [o for o in canary_answers if o.candidate and round(o.weight) == state.weight]
     failed = sum(o.failed for o in here)
     good = len(here) - failed
     if good < policy.min_requests:
@@ -95,14 +95,14 @@ def decide(state: EndpointState, outcomes: Sequence[Outcome], policy: Rollout, n
     return RolloutDecision(Move.RAMP, step, reason, evidence)
 
 
-def _collapsed(outcomes: Sequence[Outcome]) -> bool:
+def _collapsed(canary_answers: Sequence[CanaryAnswer]) -> bool:
     """Whether the candidate's last answers all failed, and most of production's in the same span did not."""
     theirs: list[bool] = []
     mine = 0
-    for outcome in reversed(outcomes):
-        if not outcome.candidate:
-            theirs.append(outcome.failed)
-        elif not outcome.failed:
+    for answer in reversed(canary_answers):
+        if not answer.candidate:
+            theirs.append(answer.failed)
+        elif not answer.failed:
             return False
         else:
             mine += 1

@@ -21,7 +21,7 @@ class EndpointState(BaseModel):
     weight: int = Field(0, ge=0, le=100)
     lease_until: float | None = None
     since: float = 0.0
-    refused: tuple[str, ...] = Field((), description="Versions that were rolled back: not started again by themselves.")
+    rejected: tuple[str, ...] = Field((), description="Versions that were rolled back: not started again by themselves.")
     staged: dict[str, float] = Field({}, description="Versions without traffic, and when they end.")
 
     @property
@@ -48,7 +48,7 @@ class EndpointState(BaseModel):
             raise NotPossible(f"{digest[:12]} is production already")
         staged = {version: until for version, until in self.staged.items() if version != digest}
         if self.production is None:
-            return EndpointState(production=digest, since=now, refused=self.refused, staged=staged)
+            return EndpointState(production=digest, since=now, rejected=self.rejected, staged=staged)
         return self.model_copy(update={"candidate": digest, "staged": staged}).ramp(weight, lease, now)
 
     def ramp(self, weight: int, lease: float, now: float) -> "EndpointState":
@@ -80,11 +80,11 @@ class EndpointState(BaseModel):
         """Candidate out; with no candidate, standby and production change places."""
         if self.candidate:
             return self.model_copy(
-                update={"candidate": None, "weight": 0, "lease_until": None, "since": now, "refused": (*self.refused, self.candidate)}
+                update={"candidate": None, "weight": 0, "lease_until": None, "since": now, "rejected": (*self.rejected, self.candidate)}
             )
         if self.standby and self.production:
             return self.model_copy(
-                update={"production": self.standby, "standby": None, "since": now, "refused": (*self.refused, self.production)}
+                update={"production": self.standby, "standby": None, "since": now, "rejected": (*self.rejected, self.production)}
             )
         raise NotPossible("nothing to roll back to: there is neither a candidate nor a standby version")
 

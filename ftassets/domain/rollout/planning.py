@@ -41,7 +41,7 @@ def e_paths(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """`rollout.e_value` after each answer of many canaries at once, and the logarithms to go on with at another share.
 
-    `candidate` and `failed` (runs, answers) are those of `Outcome`, `share` lies between 0 and 1; `start` and the logarithms
+    `candidate` and `failed` (runs, answers) are those of `CanaryAnswer`, `share` lies between 0 and 1; `start` and the logarithms
     returned are (runs, ratios).
     """
     values, logs = np.zeros(candidate.shape), []

@@ -22,7 +22,7 @@ class Exchange:
     first_token_ms: float | None
     tokens_in: int | None
     tokens_out: int | None
-    share: float  # probability, 0..1, with which this version was to answer
+    weight: float  # percent of the traffic this version had when it answered
     error: str | None = None
 
 

@@ -15,12 +15,12 @@ from ftassets.gateway.model_hosts.base import HostError, ModelHost
 
 log = logging.getLogger(__name__)
 
-LOOK_EVERY = 10.0  # seconds between looks at an endpoint that answers
-FAILED_LOOKS = 3  # in a row, a second apart, before it counts as gone
+PROBE_EVERY = 10.0  # seconds between looks at an endpoint that answers
+FAILED_PROBES = 3  # in a row, a second apart, before it counts as gone
 MAX_BODY = 4_000_000  # bytes: more than a client may send the gateway
 _OURS = {401, 402, 403, 404}  # what key, model name or account are at fault for is no mistake of the client
 _CONNECT = aiohttp.ClientTimeout(total=None, sock_connect=5)  # whoever asks decides how long an answer may take
-_LOOK = aiohttp.ClientTimeout(total=5)
+_PROBE = aiohttp.ClientTimeout(total=5)
 
 
 class Relay:
@@ -31,16 +31,16 @@ class Relay:
         self._model = model
         self._session = session
         self._key = key_of(model)
-        self._looked = 0.0
+        self._probed = 0.0
         self._failed = 0
         self._runner: web.AppRunner | None = None
         self.url = ""
 
     async def open(self) -> None:
         """Listen, once the endpoint answers. Raises HostError."""
-        if why := await self._look():
+        if why := await self._probe():
             raise HostError(why)
-        self._looked = time.monotonic()
+        self._probed = time.monotonic()
         app = web.Application(client_max_size=MAX_BODY)
         app.add_routes([web.get("/health", self._health), web.post("/v1/chat/completions", self._chat)])
         # cancelled with its client, a handler lets go of the endpoint too
@@ -56,19 +56,19 @@ class Relay:
             await self._runner.cleanup()
 
     async def _health(self, request: web.Request) -> web.Response:
-        if self._failed or time.monotonic() - self._looked > LOOK_EVERY:
-            why = await self._look()
-            self._looked = time.monotonic()
+        if self._failed or time.monotonic() - self._probed > PROBE_EVERY:
+            why = await self._probe()
+            self._probed = time.monotonic()
             self._failed = self._failed + 1 if why else 0
             if why:
                 log.warning("%s", why)
-        return web.json_response({"failed_looks": self._failed}, status=200 if self._failed < FAILED_LOOKS else 503)
+        return web.json_response({"failed_probes": self._failed}, status=200 if self._failed < FAILED_PROBES else 503)
 
-    async def _look(self) -> str | None:
+    async def _probe(self) -> str | None:
         """Why the endpoint does not answer. Any answer but a server's error counts: not all list their models."""
         try:
             url = f"{self._model.url}/models"
-            async with self._session.get(url, headers=self._headers(), timeout=_LOOK, allow_redirects=False) as reply:
+            async with self._session.get(url, headers=self._headers(), timeout=_PROBE, allow_redirects=False) as reply:
                 return f"the endpoint at {self._model.url} answers {reply.status}" if reply.status >= 500 else None
         except (TimeoutError, aiohttp.ClientError) as error:
             return f"the endpoint at {self._model.url} does not answer ({error or type(error).__name__})"

@@ -40,7 +40,7 @@ def adopt(job: AdoptionJob, report: Report) -> dict[str, str]:
         shutil.copyfile(job.adapter / name, staging / ADAPTER / name)
     report("merging and reloading")
     _fits(base, staging / ADAPTER)
-    recipe = {"method": "lora", "rank": config["r"], "alpha": config["lora_alpha"], "dropout": config.get("lora_dropout", 0.0)}
+    recipe = {"method": "lora", "lora_r": config["r"], "lora_alpha": config["lora_alpha"], "lora_dropout": config.get("lora_dropout", 0.0)}
     lineage = "adopted: trained elsewhere, its data is not known"
     result = {"digest": publish_merged(job, staging, base_digest, lineage=lineage, recipe=recipe)}
     write_durably(job.work / RESULT, json.dumps(result))

@@ -129,10 +129,10 @@ def _started(job: TrainingJob, base_digest: str) -> tuple[TrainingJob, str]:
     if not goes_on:
         return job.model_copy(update={"start_from": None, "train_file": job.cold_file or job.train_file}), lineage
     config = json.loads((job.start_from / "adapter_config.json").read_text())
-    if (config["r"], config["lora_alpha"]) != (job.train.rank, job.train.alpha):
+    if (config["r"], config["lora_alpha"]) != (job.train.lora_r, job.train.lora_alpha):
         raise TrainingStopped(
-            f"production's adapter has rank {config['r']} and alpha {config['lora_alpha']}, train asks for {job.train.rank} and "
-            f"{job.train.alpha}: set them back"
+            f"production's adapter has lora_r {config['r']} and lora_alpha {config['lora_alpha']}, train asks for {job.train.lora_r} and "
+            f"{job.train.lora_alpha}: set them back"
         )
     return job, lineage
 
@@ -158,7 +158,11 @@ def _model(job: TrainingJob, base: Path, dtype: Any) -> Any:
     if job.start_from:
         return PeftModel.from_pretrained(model, job.start_from, is_trainable=True)
     lora = LoraConfig(
-        r=job.train.rank, lora_alpha=job.train.alpha, lora_dropout=job.train.dropout, target_modules="all-linear", task_type="CAUSAL_LM"
+        r=job.train.lora_r,
+        lora_alpha=job.train.lora_alpha,
+        lora_dropout=job.train.lora_dropout,
+        target_modules="all-linear",
+        task_type="CAUSAL_LM",
     )
     return get_peft_model(model, lora)
 
@@ -238,8 +242,8 @@ def _settings(train: Train, count: int, bf16: bool, cuda: bool) -> dict[str, Any
         "learning_rate": train.learning_rate,
         "per_device_train_batch_size": train.batch_size // count,
         "per_device_eval_batch_size": train.batch_size,
-        "gradient_accumulation_steps": train.accumulation,
-        "warmup_steps": train.warmup,  # below 1 it is a share of all steps
+        "gradient_accumulation_steps": train.gradient_accumulation_steps,
+        "warmup_steps": train.warmup_ratio,  # below 1 it is a share of all steps
         "lr_scheduler_type": "cosine",
         "max_grad_norm": train.max_grad_norm,
         "max_length": train.max_length,

@@ -18,7 +18,7 @@ def exchange(number: int, version: str, status: int = 200) -> Exchange:
     text = f"dim lamp {number} in room {number % 7}"
     return Exchange(
         id=f"r{number}-{status}", loop="support", version=version, user="", prompt=text, messages="[]", answer="{}", status=status,
-        at=1000.0 + number, latency_ms=1.0, first_token_ms=None, tokens_in=None, tokens_out=None, share=1.0,
+        at=1000.0 + number, latency_ms=1.0, first_token_ms=None, tokens_in=None, tokens_out=None, weight=100.0,
     )  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from ftassets.backends.dataset_store.base import DatasetStore
 from ftassets.domain.canonical import canonical_json, file_digest
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.gates.gate import Gate
-from ftassets.domain.gates.policy import judge
+from ftassets.domain.gates.policy import evaluate_gates
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.gates.result import GateResult, Verdict
 from ftassets.testing.tiny_loop import LOOP, TinyLoop, tiny_loop
@@ -76,7 +76,7 @@ def test_every_row_carries_its_labels_and_the_values_of_the_loops_metrics(tiny: 
     assert set(report.answers_digests) == {
         name for found in (report.answers, report.row_scores) for names in found.values() for name in names
     }
-    results = {r.name: r for r in judge(tiny.loop.gates, report)}
+    results = {r.name: r for r in evaluate_gates(tiny.loop.gates, report)}
     assert results["rouge_rougeL_no_worse"].n == len([s for s in report.scores["candidate"] if s.slice != "held_out"])
     assert not any("was not measured" in r.sentence for r in results.values())
     assert results["output_length_mean_at_most"].verdict is Verdict.PASS
@@ -96,7 +96,7 @@ def test_perplexity_is_of_the_expected_answers_and_measured_once(tiny: TinyLoop,
     files = sorted(tiny.home.answers.glob("*.likelihoods.parquet"))
     assert len(files) == 4  # base and candidate, golden and held-out rows
     assert {"id", "nll", "tokens"} == set(pq.read_table(files[0]).column_names)
-    results = {r.name: r for r in judge(tiny.loop.gates, report)}
+    results = {r.name: r for r in evaluate_gates(tiny.loop.gates, report)}
     assert "lower is better" in results["perplexity_nll_no_worse"].sentence
 
 
@@ -143,7 +143,7 @@ def test_scores_and_verdicts_computed_again_are_the_stored_ones_to_the_byte(tiny
     stored = (tiny.home.reports / LOOP / f"eval-{digest}.json").read_bytes()
     made, results = recompute(tiny.home, tiny.loop, store_of(tiny), digest)
     assert canonical_json(made.model_dump(mode="json")) == stored
-    first = judge(tiny.loop.gates, EvalReport.model_validate_json(stored))
+    first = evaluate_gates(tiny.loop.gates, EvalReport.model_validate_json(stored))
     assert canonical_json([r.model_dump() for r in results]) == canonical_json([r.model_dump() for r in first])
 
 

@@ -11,7 +11,7 @@ from ftassets.assets.eval_report.llm_judge import ask_judge
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.dataset.rows import Example
-from ftassets.domain.evaluation.llm_judge import Calibration, Preference
+from ftassets.domain.evaluation.llm_judge import Calibration, PairwiseScore
 from ftassets.testing.doubles.llm_judge import PairwiseDouble, pairwise_double
 
 ROWS = [Example(id=f"g{n}", prompt=f"question {n}", completion="good", slice="drifted" if n % 2 else None) for n in range(40)]
@@ -45,13 +45,13 @@ class Case:
                 "task": {"system_prompt": "Be brief.", "type": "text"},
                 "dataset": {"seed": "seed.jsonl"},
                 "golden_set": "golden.jsonl",
-                "gates": gates or [{"metric": "judge", "better_than": "production", "sample": 20}],
-                "judge": {"url": url, "model": "large", "labels": str(self.labels), **judge},
+                "gates": gates or [{"metric": "llm_judge", "better_than": "production", "sample": 20}],
+                "llm_judge": {"url": url, "model": "large", "labels": str(self.labels), **judge},
             }
         )
         self.home, self.heard = Home(folder / "home"), list[str]()
 
-    def ask(self, candidate: dict[str, str] = GOOD, production: dict[str, str] = BAD) -> tuple[list[Preference], Calibration | None]:
+    def ask(self, candidate: dict[str, str] = GOOD, production: dict[str, str] = BAD) -> tuple[list[PairwiseScore], Calibration | None]:
         return ask_judge(self.home, self.loop, ROWS, candidate, production, self.heard.append)
 
 
@@ -113,7 +113,7 @@ def test_an_unreachable_judge_is_not_asked_on_and_on(there: PairwiseDouble, tmp_
 
 def test_rows_without_a_judgement_keep_the_reason_and_only_they_are_asked_again(there: PairwiseDouble, tmp_path: Path) -> None:
     there.rule = lambda prompt, first, second: 422 if prompt.endswith("7") and prompt.startswith("q") else fair(prompt, first, second)
-    case = Case(tmp_path, there.url, gates=[{"metric": "judge", "better_than": "production", "sample": 40}])
+    case = Case(tmp_path, there.url, gates=[{"metric": "llm_judge", "better_than": "production", "sample": 40}])
     preferences, _ = case.ask()
     missing = [each for each in preferences if each.value is None]
     assert {each.id for each in missing} == {"g7", "g17", "g27", "g37"}
@@ -127,8 +127,8 @@ def test_rows_without_a_judgement_keep_the_reason_and_only_they_are_asked_again(
 
 def test_each_gate_gets_its_own_sample(there: PairwiseDouble, tmp_path: Path) -> None:
     gates = [
-        {"metric": "judge", "better_than": "production", "sample": 10},
-        {"metric": "judge", "slice": "drifted", "no_worse_than": "production", "margin": 0.1, "sample": 20},
+        {"metric": "llm_judge", "better_than": "production", "sample": 10},
+        {"metric": "llm_judge", "slice": "drifted", "no_worse_than": "production", "margin": 0.1, "sample": 20},
     ]
     preferences, _ = Case(tmp_path, there.url, gates=gates).ask()
     assert sum(each.slice == "drifted" for each in preferences) == 20

@@ -23,7 +23,7 @@ from ftassets.domain.chat import chat
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.evaluation.parity import Parity
 from ftassets.domain.gates.gate import Gate
-from ftassets.domain.gates.parity import judge_parity
+from ftassets.domain.gates.parity import evaluate_parity
 from ftassets.domain.gates.result import GateResult, Verdict
 from ftassets.domain.release.version import MERGED, VersionManifest, tokenizer_digest
 from ftassets.testing.thread_host import ThreadHost, transformers_app
@@ -104,7 +104,7 @@ def saying(answers: Mapping[str, str], asked: list[dict] | None = None) -> Starl
 
 def verdict(found: Parity) -> GateResult:
     report: Any = SimpleNamespace(parity=found)  # all that the gate reads
-    return judge_parity(Gate.model_validate(GATE), report)
+    return evaluate_parity(Gate.model_validate(GATE), report)
 
 
 def test_a_sound_version_passes_on_a_real_server(candidate: Candidate) -> None:

@@ -123,9 +123,9 @@ def test_a_manifest_of_an_earlier_release_is_still_read(tmp_path: Path, versions
 def test_tags_of_a_version_hold_what_is_known_of_it(tmp_path: Path) -> None:
     manifest = staged(tmp_path / "staging")
     assert version_tags(manifest) == {"kind": "adapter", "base_model": "smol", "tokenizer_digest": "t"}
-    recipe = {"rank": 8, "method": "lora", "system_prompt": "secret", "start_from": "p" * 64}
+    recipe = {"lora_r": 8, "method": "lora", "system_prompt": "secret", "start_from": "p" * 64}
     known = manifest.model_copy(update={"recipe": recipe, "metrics": {"last_loss": 0.5}, "made_at": 1e9, "lineage": "goes on from p"})
     tags = version_tags(known)
-    assert tags["training"] == '{"method":"lora","rank":8}'
+    assert tags["training"] == '{"lora_r":8,"method":"lora"}'
     assert (tags["parent"], tags["training_metrics"]) == ("p" * 64, '{"last_loss":0.5}')
     assert (tags["made_at"], tags["lineage"]) == ("2001-09-09T01:46:40+00:00", "goes on from p")

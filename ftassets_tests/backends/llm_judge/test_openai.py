@@ -6,7 +6,7 @@ import pytest
 
 from ftassets.backends.llm_judge.base import Judgement, JudgeUnreachable, NotJudged
 from ftassets.backends.llm_judge.openai import OpenAIJudge
-from ftassets.config.loop import Judge as Settings
+from ftassets.config.loop import LlmJudgeSettings as Settings
 from ftassets.testing.doubles.http import Receiver, receiver
 
 KEY = "sk-very-secret"

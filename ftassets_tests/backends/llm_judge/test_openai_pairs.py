@@ -6,7 +6,7 @@ import pytest
 
 from ftassets.backends.llm_judge.base import JudgeUnreachable, NotJudged
 from ftassets.backends.llm_judge.openai import OpenAIPairwiseJudge
-from ftassets.config.loop import GateJudge
+from ftassets.config.loop import PairwiseJudgeSettings
 from ftassets.testing.doubles.http import Receiver, receiver
 
 KEY = "sk-very-secret"
@@ -26,7 +26,7 @@ def key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def judge_at(url: str, **changes: Any) -> OpenAIPairwiseJudge:
     settings = {"model": "large", "api_key_env": "JUDGE_KEY", "rubric": "The {lamp} is right.", "labels": "labels.jsonl", **changes}
-    return OpenAIPairwiseJudge(GateJudge.model_validate({"url": url + "/v1", **settings}), backoff=0.01)
+    return OpenAIPairwiseJudge(PairwiseJudgeSettings.model_validate({"url": url + "/v1", **settings}), backoff=0.01)
 
 
 def completion(content: Any) -> tuple[int, Any]:

@@ -40,8 +40,8 @@ def test_a_loop_from_its_first_version_to_a_rollback(backend):
     assert serving.rollback("support", "cli", "users complain").production == first
     assert serving.state("support").refused == (second,)
     journal = serving.journal()
-    assert [shift.number for shift in journal] == [1, 2, 3, 4, 5]
-    assert [(shift.action, shift.by) for shift in journal] == [
+    assert [transition.number for transition in journal] == [1, 2, 3, 4, 5]
+    assert [(transition.action, transition.by) for transition in journal] == [
         ("start", "run:1"),
         ("start", "run:2"),
         ("ramp", "run:3"),

@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, RedirectRespons
 
 from ftassets.backends.teacher.base import TeacherError, TeacherRefused
 from ftassets.backends.teacher.openai import TRIES, OpenAITeacher
-from ftassets.config.loop import Teacher as Settings
+from ftassets.config.loop import TeacherSettings as Settings
 from ftassets.testing.doubles.teacher import completion, scripted_teacher
 
 KEY = "sk-very-secret"

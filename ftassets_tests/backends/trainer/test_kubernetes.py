@@ -37,7 +37,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
 
 @pytest.fixture
 def job(tmp_path: Path) -> TrainingJob:
-    return tiny_job(tmp_path / "job", tmp_path / "base", batch_size=8, accumulation=2)
+    return tiny_job(tmp_path / "job", tmp_path / "base", batch_size=8, gradient_accumulation_steps=2)
 
 
 def trainer(

@@ -71,7 +71,7 @@ def script(make: Make, tmp_path: Path) -> Callable[[str], Trainer]:
 
 @pytest.fixture
 def job(tmp_path: Path) -> TrainingJob:
-    return tiny_job(tmp_path / "job", tmp_path / "base", batch_size=8, accumulation=2)
+    return tiny_job(tmp_path / "job", tmp_path / "base", batch_size=8, gradient_accumulation_steps=2)
 
 
 @pytest.mark.parametrize("make", ["kubernetes"], indirect=True)  # the embedded one trains for real in test_faults.py
@@ -103,7 +103,7 @@ def test_a_result_without_its_version_is_a_failure(script, job):
 
 
 def test_a_killed_process_is_named_with_what_to_change(script, job):
-    with pytest.raises(TrainingKilled, match="memory.*batch_size to 2 and train.accumulation to 8"):
+    with pytest.raises(TrainingKilled, match="memory.*batch_size to 2 and train.gradient_accumulation_steps to 8"):
         run(script("os.kill(os.getpid(), 9)\n"), job)
 
 

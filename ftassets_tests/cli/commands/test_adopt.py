@@ -49,7 +49,7 @@ def peft(tiny: TinyLoop, tmp_path_factory: pytest.TempPathFactory) -> list[Path]
     """Two adapters of the loop's base, trained elsewhere."""
     folder = tmp_path_factory.mktemp("elsewhere")
     base = Path(tiny.loop.base_model)
-    jobs = [tiny_job(folder / f"job-{n}", base, epochs=1, alpha=32, seed=n) for n in range(2)]
+    jobs = [tiny_job(folder / f"job-{n}", base, epochs=1, lora_alpha=32, seed=n) for n in range(2)]
     return [job.versions / train(job, lambda _: None).digest / ADAPTER for job in jobs]
 
 
@@ -63,8 +63,8 @@ def adopted(tiny: TinyLoop, peft: list[Path], tmp_path_factory: pytest.TempPathF
 
 def test_it_is_production_with_its_name_under_it(tiny: TinyLoop, adopted: Adopted) -> None:
     assert tiny.serving.state(LOOP).production == adopted.version
-    shift = tiny.serving.journal()[-1]
-    assert (shift.by, shift.reason) == ("anna", "adopted: served for a year; adopted without evaluation by anna")
+    transition = tiny.serving.journal()[-1]
+    assert (transition.by, transition.reason) == ("anna", "adopted: served for a year; adopted without evaluation by anna")
     registered = backend(tiny, "registry").versions(LOOP)[0]
     assert (registered.name, registered.aliases, registered.tags["adopted_by"]) == (adopted.name, ("production",), "anna")
     assert "nothing was evaluated" in describe(adopted, LOOP)

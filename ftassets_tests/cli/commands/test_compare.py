@@ -33,7 +33,7 @@ def version(home: Home, weights: str, commit: str | None, **recipe: object) -> V
     manifest = VersionManifest(
         kind="adapter", base_model="tiny", base_digest=BASE, files=file_digests(staging), tokenizer_digest="0" * 64,
         generation={"temperature": 0.0}, dataset_commit=commit, dataset_hash="h1", loop="support", lineage="goes on from x", made_at=1e9,
-        recipe={"rank": 4, "epochs": 1, "system_prompt": "s", "start_from": None, **recipe}, metrics={"train_seconds": 12.5},
+        recipe={"lora_r": 4, "epochs": 1, "system_prompt": "s", "start_from": None, **recipe}, metrics={"train_seconds": 12.5},
     )  # fmt: skip
     publish(staging, manifest, home.versions)
     return manifest
@@ -75,8 +75,8 @@ def home(tmp_path: Path) -> Home:
 
 def test_two_trained_versions_and_where_they_differ(home: Home, registry: MlflowRegistry) -> None:
     store, signer = GitDatasetStore(home.datasets), Ed25519Signer(home.keys)
-    first = version(home, "one", dataset(store, "d1", range(0, 10)), rank=4)
-    second = version(home, "two", dataset(store, "d2", range(0, 16)), rank=8, start_from=first.digest)
+    first = version(home, "one", dataset(store, "d1", range(0, 10)), lora_r=4)
+    second = version(home, "two", dataset(store, "d2", range(0, 16)), lora_r=8, start_from=first.digest)
     made = report(second.digest, first.digest, {"base": 0, "production": 6, "candidate": 9})
     store_report(home, report(first.digest, BASE, {"base": 0, "production": 0, "candidate": 5}, golden="g0"))
     store_report(home, made)
@@ -86,7 +86,7 @@ def test_two_trained_versions_and_where_they_differ(home: Home, registry: Mlflow
 
     found = run(home, {"support": LOOP}, registry, store, signer, first.digest[:8], "tiny-d2")
     assert (found["a"]["digest"], found["b"]["digest"]) == (first.digest, second.digest)
-    assert found["training"] == {"rank": (4, 8)}
+    assert found["training"] == {"lora_r": (4, 8)}
     assert found["dataset"]["rows"]["train"] == {"a": 8, "b": 14, "added": 6, "removed": 0}
     assert found["scores"]["established"] == {"a": 0.6, "b": 0.9, "rows": 10}, "from the report that measured both"
     assert found["scores_note"] == "both on the same rows, in one report"
@@ -95,13 +95,13 @@ def test_two_trained_versions_and_where_they_differ(home: Home, registry: Mlflow
     assert found["b"]["gates"]
     assert found["a"]["adapter_bytes"] == 3
     lines = {what: (a, b) for what, a, b in table(found)}
-    assert lines["training: rank"] == ("4", "8")
+    assert lines["training: lora_r"] == ("4", "8")
     assert lines["rows: train"] == ("8", "14 (+6 -0)")
     assert lines["history"] == ("", "2026-01-01 production by anna: better")
     assert lines["made_at"][0] == "2001-09-09T01:46:40+00:00"
 
     tags = next(v.tags for v in registry.versions("support") if v.digest == second.digest)
-    assert tags["training"] == '{"epochs":1,"rank":8}'
+    assert tags["training"] == '{"epochs":1,"lora_r":8}'
     assert (tags["parent"], tags["dataset_hash"]) == (first.digest, "h1")
     assert tags["scores"] == '{"established":{"exact_match":0.9,"rows":10},"held_out":{"exact_match":0.9,"rows":10}}'
 

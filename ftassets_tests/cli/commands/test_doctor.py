@@ -9,7 +9,7 @@ from threading import Thread
 import pytest
 import yaml
 
-from ftassets.cli.commands.doctor import Finding, _servers, _traffic
+from ftassets.cli.commands.doctor import Diagnosis, _servers, _traffic
 from ftassets.config.home import Home
 from ftassets.config.profiles import TRAFFIC_URL
 from ftassets.testing.doubles.kubernetes import cluster, pod_manifest
@@ -65,7 +65,7 @@ def servers(others: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     double.close()
 
 
-def look(tmp_path: Path) -> dict[str, Finding]:
+def look(tmp_path: Path) -> dict[str, Diagnosis]:
     found = {finding.subject: finding for finding in _servers(Home(tmp_path))}
     for secret in (SECRET_KEY, QDRANT_KEY, "wrong-s3cr3t"):
         assert not any(secret in finding.text for finding in found.values())

@@ -81,7 +81,7 @@ class Bench:
             [
                 Exchange(
                     id=f"{name}-{i}", loop="triage", version=P, user="u", prompt=text, messages="[]", answer="{}", status=200, at=at,
-                    latency_ms=1.0, first_token_ms=None, tokens_in=None, tokens_out=None, share=1.0,
+                    latency_ms=1.0, first_token_ms=None, tokens_in=None, tokens_out=None, weight=100.0,
                 )
                 for i, (text, at) in enumerate(zip(texts, times, strict=True))
             ]

@@ -35,7 +35,7 @@ NAME = LOOP.name
 def exchange(number: int, user: str) -> Exchange:
     return Exchange(
         id=f"r{number}", loop=NAME, version="v", user=user, prompt=f"secret {number}", messages="[]", answer="{}", status=200,
-        at=100.0 + number, latency_ms=1.0, first_token_ms=None, tokens_in=None, tokens_out=None, share=1.0,
+        at=100.0 + number, latency_ms=1.0, first_token_ms=None, tokens_in=None, tokens_out=None, weight=100.0,
     )  # fmt: skip
 
 
@@ -53,7 +53,7 @@ def parts(tmp_path: Path) -> dict:
     objects = dataset_objects(store, NAME, rows, [], {}, {}, "first")
     dataset = store.publish("run1", objects, "dataset", {"loop": NAME, "content_hash": "x"}).commit
     pairs = [
-        Pair(prompt="p", chosen="{}", rejected="x", source="correction", request_id=f"r{n}", user=user, at=1.0, version="v", share=1.0)
+        Pair(prompt="p", chosen="{}", rejected="x", source="correction", request_id=f"r{n}", user=user, at=1.0, version="v", weight=100.0)
         for n, user in ((1, "ann"), (4, "bob"))
     ]
     written = {

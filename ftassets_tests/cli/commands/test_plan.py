@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ftassets.cli.commands.plan import describe, run
-from ftassets.config.loop import Dataset, GateJudge, LoopConfig, Rollout, Task
+from ftassets.config.loop import Dataset, LoopConfig, PairwiseJudgeSettings, Rollout, Task
 from ftassets.domain.gates.gate import Gate
 from ftassets.domain.gates.report import HELD_OUT
 
@@ -16,7 +16,7 @@ GATES = [
     Gate(metric="exact_match", slice="established", no_worse_than="production", margin=0.02),
     Gate(metric="latency_p95", no_worse_than="production", margin=0.2),
 ]
-JUDGE = GateJudge(url="http://127.0.0.1:9", model="m", labels=Path("labels.jsonl"))
+JUDGE = PairwiseJudgeSettings(url="http://127.0.0.1:9", model="m", labels=Path("labels.jsonl"))
 ROWS = {"established": 300, "drifted": 200, HELD_OUT: 5000}
 
 
@@ -102,10 +102,10 @@ def test_every_kind_of_gate_has_a_line_and_those_that_cannot_be_planned_say_why(
         {"metric": "refusal_rate.refusal_rate", "at_most": 0.05}, {"metric": "chrf.chrf", "at_least": 60},
         {"metric": "exact_match", "slice": "nowhere", "at_least": 0.5}, {"metric": "exact_match", "slice": "odd", "at_most": 1.5},
         {"metric": "latency_p95"} | margin, {"metric": "latency_p95", "at_most": 900}, {"metric": "parity", "at_least": 0.99},
-        {"metric": "human_review", "at_least": 0.8}, {"metric": "judge"} | margin,
+        {"metric": "human_review", "at_least": 0.8}, {"metric": "llm_judge"} | margin,
     ]  # fmt: skip
     plans = [
-        run(loop(gates=[Gate.model_validate(gate)], rollout=Rollout(steps=(100,)), judge=JUDGE, metrics=METRICS), ROWS, 1000)
+        run(loop(gates=[Gate.model_validate(gate)], rollout=Rollout(steps=(100,)), llm_judge=JUDGE, metrics=METRICS), ROWS, 1000)
         for gate in gates
     ]
     lines = [plan["gates"][0] for plan in plans]

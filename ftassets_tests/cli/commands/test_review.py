@@ -20,7 +20,7 @@ from ftassets.config.loop import LoopConfig
 from ftassets.config.profiles import embedded
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.evaluation.scoring import Score
-from ftassets.domain.gates.policy import judge
+from ftassets.domain.gates.policy import evaluate_gates
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.gates.result import Verdict
 from ftassets_tests import ROOT
@@ -60,7 +60,9 @@ class Case:
 
     def verdict(self, digest: str) -> Verdict:
         """What the gate says of a report, from what is stored."""
-        return judge(self.loop.gates, read_report(self.home, self.loop, digest), read_review(self.home, "triage", digest))[0].verdict
+        return evaluate_gates(self.loop.gates, read_report(self.home, self.loop, digest), read_review(self.home, "triage", digest))[
+            0
+        ].verdict
 
 
 @pytest.fixture

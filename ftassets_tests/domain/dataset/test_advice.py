@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ftassets.domain.dataset.advice import Advice, Choice, Circumstances, Finding, advise
+from ftassets.domain.dataset.advice import Advice, Choice, Circumstances, Evidence, advise
 from ftassets.domain.dataset.rows import Example
 
 ROOMS = ("kitchen", "hall", "attic", "garage", "office")
@@ -26,7 +26,7 @@ def calls(count: int) -> list[Example]:
     ]
 
 
-def finding(advice: Advice, name: str) -> Finding:
+def finding(advice: Advice, name: str) -> Evidence:
     return next(f for f in advice.findings if f.name == name)
 
 

@@ -28,7 +28,7 @@ def test_a_correction_is_better_than_what_it_corrects() -> None:
     (pair,), dropped = build_pairs([reviewed], [], 9)
     assert dropped == []
     assert (pair.prompt, pair.chosen, pair.rejected, pair.source) == ("lights on", ON, OFF, "correction")
-    assert (pair.request_id, pair.user, pair.at, pair.version, pair.share) == (reviewed.exchange.id, "u", 1.0, "v1", 0.05)
+    assert (pair.request_id, pair.user, pair.at, pair.version, pair.weight) == (reviewed.exchange.id, "u", 1.0, "v1", 5.0)
 
 
 def test_a_liked_answer_is_better_than_a_disliked_one_to_the_same_prompt() -> None:

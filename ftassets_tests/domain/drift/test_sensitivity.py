@@ -83,7 +83,7 @@ def test_the_centroid_rule_depends_on_where_the_vectors_lie() -> None:
     """The same topics in a narrow cone, as some embedders make them: the fixed rule goes silent."""
     cone = np.zeros(DIMENSIONS)
     cone[0] = 3.0
-    spread, narrow = (build_reference(unit(queries(600, EVEN, 1) + shift), "model:1") for shift in (0, cone))
+    spread, narrow = (build_reference(unit(queries(600, EVEN, 1) + transition), "model:1") for transition in (0, cone))
     rule = "centroid_cosine > 0.15"
     loud, silent = ({r.rule: r.own_mix for r in preset_false_alarm_rates(each, 20)}[rule] for each in (spread, narrow))
     assert loud > 0.9

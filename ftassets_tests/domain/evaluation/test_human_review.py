@@ -12,7 +12,7 @@ from ftassets.domain.evaluation.human_review import Given, Review, ReviewRefused
 from ftassets.domain.evaluation.scoring import Score
 from ftassets.domain.gates.gate import Gate
 from ftassets.domain.gates.human_review import review_sample, share_lower_bound
-from ftassets.domain.gates.policy import judge
+from ftassets.domain.gates.policy import evaluate_gates
 from ftassets.domain.gates.report import HELD_OUT, EvalReport
 from ftassets.domain.gates.result import GateResult, Verdict
 
@@ -39,7 +39,7 @@ def review(*given: dict[str, bool], by: tuple[str, ...] = ("anna", "ben"), run_i
 
 
 def said(made: Review | None, gate: Gate = GATE) -> GateResult:
-    return judge([gate], report(), made)[0]
+    return evaluate_gates([gate], report(), made)[0]
 
 
 def bad(count: int) -> dict[str, bool]:

@@ -1,4 +1,4 @@
-"""How single judgements become a preference, and how far a judge agrees with people."""
+"""How single judgements become a pairwise_score, and how far a judge agrees with people."""
 
 import json
 from typing import get_args
@@ -15,11 +15,11 @@ from ftassets.domain.evaluation.llm_judge import (
     Choice,
     JudgedPair,
     LabelledPair,
-    Preference,
+    PairwiseScore,
     calibrate,
     contradictions,
+    pairwise_score,
     parse_labels,
-    preference,
 )
 
 CHOICES: tuple[Choice, ...] = get_args(Choice)
@@ -59,22 +59,22 @@ def decided(winner: Choice) -> list[BothOrders]:
     ],
 )
 def test_both_orders_count_alike_and_a_contradiction_is_no_preference(said: list[BothOrders], value: float, contradicted: int) -> None:
-    assert preference(said) == value
+    assert pairwise_score(said) == value
     assert contradictions(said) == contradicted
 
 
 @given(choices)
 def test_swapping_the_answers_turns_the_preference_round(said: list[BothOrders]) -> None:
     swapped = [(b_first, a_first) for a_first, b_first in said]
-    assert preference(swapped) == -preference(said)
+    assert pairwise_score(swapped) == -pairwise_score(said)
     assert contradictions(swapped) == contradictions(said)
-    assert -1 <= preference(said) <= 1
+    assert -1 <= pairwise_score(said) <= 1
 
 
 def test_a_row_has_a_value_or_a_reason() -> None:
     for value, reason in ((None, None), (1.0, "both")):
         with pytest.raises(ValueError, match="a value or the reason"):
-            Preference(id="1", slice="golden", value=value, reason=reason)
+            PairwiseScore(id="1", slice="golden", value=value, reason=reason)
 
 
 @given(st.lists(judged, min_size=1, max_size=60), st.data())

@@ -8,7 +8,7 @@ from scipy.stats import beta
 
 from ftassets.domain.evaluation.parity import Agreement, Parity, ParityRow, parity_of
 from ftassets.domain.gates.gate import Gate
-from ftassets.domain.gates.policy import judge
+from ftassets.domain.gates.policy import evaluate_gates
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.gates.result import GateResult, Verdict
 from ftassets.domain.statistics import mean_lower_bound
@@ -27,7 +27,7 @@ def judged(found: Parity | None, gate: Gate = GATE) -> GateResult:
     fixed: dict[str, Any] = {name: name for name in ("loop", "run_id", "candidate", "production", "base")}
     fixed |= {name: name for name in ("dataset_commit", "golden_commit", "policy_digest")}
     report = EvalReport(**fixed, production_is_base=False, generation={}, scores={}, latency_ms={}, answers={}, parity=found)
-    return judge([gate], report)[0]
+    return evaluate_gates([gate], report)[0]
 
 
 def test_forms_that_agree_pass_and_the_tax_of_an_adapter_is_told() -> None:

@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import beta
 
 from ftassets.domain.gates.gate import Gate
-from ftassets.domain.gates.policy import judge
+from ftassets.domain.gates.policy import evaluate_gates
 from ftassets.domain.gates.result import GateResult, Verdict
 from ftassets_tests.domain.gates.reports import labelled, report, rows
 
@@ -13,7 +13,7 @@ FAST = Gate(metric="latency_p95", at_most=2000)
 
 
 def of(gate: Gate, values: list[float], metric: str = "rouge.rougeL") -> GateResult:
-    return judge([gate], report(rows(values, metric)))[0]
+    return evaluate_gates([gate], report(rows(values, metric)))[0]
 
 
 @pytest.mark.parametrize(("right", "verdict"), [(100, Verdict.PASS), (97, Verdict.PASS), (92, Verdict.NOT_ENOUGH_DATA), (89, Verdict.FAIL)])
@@ -51,23 +51,23 @@ def test_a_mean_at_the_bar_seldom_passes(true: float) -> None:
 def test_macro_f1_against_a_bar() -> None:
     expected = ["a"] * 100 + ["b"] * 100
     wrong = ["b"] * 4 + expected[4:]
-    assert judge([Gate(metric="f1", at_least=0.9)], report(labelled(expected, wrong)))[0].verdict is Verdict.PASS
-    assert judge([Gate(metric="f1", at_least=0.97)], report(labelled(expected, wrong)))[0].verdict is Verdict.NOT_ENOUGH_DATA
-    assert judge([Gate(metric="f1", at_least=0.99)], report(labelled(expected, wrong)))[0].verdict is Verdict.FAIL
+    assert evaluate_gates([Gate(metric="f1", at_least=0.9)], report(labelled(expected, wrong)))[0].verdict is Verdict.PASS
+    assert evaluate_gates([Gate(metric="f1", at_least=0.97)], report(labelled(expected, wrong)))[0].verdict is Verdict.NOT_ENOUGH_DATA
+    assert evaluate_gates([Gate(metric="f1", at_least=0.99)], report(labelled(expected, wrong)))[0].verdict is Verdict.FAIL
 
 
 def test_rows_without_a_fault_prove_no_more_than_the_exact_bound() -> None:
     for n in (10, 40, 100):
         exact = beta.ppf(0.05, n, 1)  # Clopper and Pearson, all right
         fields = of(Gate(metric="field_accuracy", at_least=0.5), [1.0] * n, "field_accuracy")
-        classes = judge([Gate(metric="f1", at_least=0.5)], report(labelled(["a"] * n, ["a"] * n)))[0]
+        classes = evaluate_gates([Gate(metric="f1", at_least=0.5)], report(labelled(["a"] * n, ["a"] * n)))[0]
         assert fields.bound == pytest.approx(exact, abs=0.01)
         assert classes.bound == pytest.approx(2 * exact / (1 + exact), abs=0.01)  # the F1 of that share
 
 
 def test_the_slowest_answers_must_surely_be_fast() -> None:
     def fast(times: list[float]) -> GateResult:
-        return judge([FAST], report([], latency={"candidate": times}))[0]
+        return evaluate_gates([FAST], report([], latency={"candidate": times}))[0]
 
     assert fast([100.0 + i for i in range(150)]).verdict is Verdict.PASS
     assert fast([100.0] * 120 + [2500.0] * 30).verdict is Verdict.FAIL
@@ -82,10 +82,10 @@ def test_a_p95_at_the_bound_seldom_passes() -> None:
     rng, runs = np.random.default_rng(5), 1000
     limit = 2000 / np.exp(1.6448536 * 0.4)  # the median whose 95th percentile is 2 s
     times = limit * rng.lognormal(0, 0.4, (runs, 150))
-    passes = sum(judge([FAST], report([], latency={"candidate": each.tolist()}))[0].verdict is Verdict.PASS for each in times)
+    passes = sum(evaluate_gates([FAST], report([], latency={"candidate": each.tolist()}))[0].verdict is Verdict.PASS for each in times)
     assert passes / runs <= 0.06
 
 
 def test_a_time_that_is_no_number_is_an_error() -> None:
     with pytest.raises(ValueError, match="request 1 of candidate: latency_p95"):
-        judge([FAST], report([], latency={"candidate": [1.0, float("nan")] * 20}))
+        evaluate_gates([FAST], report([], latency={"candidate": [1.0, float("nan")] * 20}))

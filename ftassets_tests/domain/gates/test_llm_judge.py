@@ -7,38 +7,38 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ftassets.domain.evaluation.llm_judge import Calibration, Preference, not_calibrated
+from ftassets.domain.evaluation.llm_judge import Calibration, PairwiseScore, not_calibrated
 from ftassets.domain.evaluation.scoring import Score
 from ftassets.domain.gates.gate import Gate
-from ftassets.domain.gates.llm_judge import judged_sample
-from ftassets.domain.gates.policy import judge
+from ftassets.domain.gates.llm_judge import llm_judge_sample
+from ftassets.domain.gates.policy import evaluate_gates
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.gates.result import GateResult, Verdict
 
-BETTER = Gate(metric="judge", better_than="production", sample=500)
-NO_WORSE = Gate(metric="judge", no_worse_than="production", margin=0.1, sample=500)
+BETTER = Gate(metric="llm_judge", better_than="production", sample=500)
+NO_WORSE = Gate(metric="llm_judge", no_worse_than="production", margin=0.1, sample=500)
 TRUSTED = Calibration(n=60, min_kappa=0.4, agreement=0.8, kappa=0.6, kappa_low=0.45, kappa_high=0.75)
 
 
 def report(values: Sequence[float | None], calibration: Calibration | None = TRUSTED, rows: int | None = None) -> EvalReport:
-    """One preference a row; None is a row without a judgement."""
+    """One pairwise_score a row; None is a row without a judgement."""
     fixed: dict[str, Any] = dict.fromkeys(
         ("loop", "run_id", "candidate", "production", "base", "dataset_commit", "golden_commit", "policy_digest"), "x"
     )
     count = len(values) if rows is None else rows
     scores = [Score(id=f"r{n}", slice="golden", exact=True, fields=1, valid=True) for n in range(count)]
     found = [
-        Preference(id=f"r{n}", slice="golden", value=value, reason="the judge answered 500" if value is None else None)
+        PairwiseScore(id=f"r{n}", slice="golden", value=value, reason="the judge answered 500" if value is None else None)
         for n, value in enumerate(values)
     ]
     return EvalReport(
-        **fixed, production_is_base=False, generation={}, latency_ms={}, answers={}, preferences=found, judge_calibration=calibration,
+        **fixed, production_is_base=False, generation={}, latency_ms={}, answers={}, preferences=found, llm_judge_calibration=calibration,
         scores=dict.fromkeys(("candidate", "production", "base"), scores),
     )  # fmt: skip
 
 
 def said(gate: Gate, made: EvalReport) -> GateResult:
-    return judge([gate], made)[0]
+    return evaluate_gates([gate], made)[0]
 
 
 @pytest.mark.parametrize(
@@ -79,8 +79,8 @@ def test_the_two_models_are_treated_alike(found: list[float]) -> None:
 @given(values, st.sampled_from([None, TRUSTED, TRUSTED.model_copy(update={"kappa": 0.39}), not_calibrated(0.4, "nobody there")]))
 def test_only_a_trusted_judge_decides_and_the_stored_report_says_the_same(found: list[float], calibration: Calibration | None) -> None:
     made = report(found, calibration)
-    results = judge([BETTER, NO_WORSE], made)
-    assert judge([BETTER, NO_WORSE], EvalReport.model_validate_json(made.model_dump_json())) == results
+    results = evaluate_gates([BETTER, NO_WORSE], made)
+    assert evaluate_gates([BETTER, NO_WORSE], EvalReport.model_validate_json(made.model_dump_json())) == results
     if calibration is not TRUSTED:
         assert all(result.verdict is not Verdict.PASS for result in results)
 
@@ -110,7 +110,7 @@ def test_a_tenth_of_the_rows_may_have_no_judgement_and_no_more() -> None:
 def test_a_gate_looks_at_its_sample_alone() -> None:
     few = BETTER.model_copy(update={"sample": 20})
     ids = [f"r{n}" for n in range(100)]
-    sample = set(judged_sample(few, ids))
+    sample = set(llm_judge_sample(few, ids))
     made = report([1.0 if name in sample else -1.0 for name in ids])
     assert (said(few, made).verdict, said(few, made).n) == (Verdict.PASS, 20)
     assert said(BETTER, made).verdict is Verdict.FAIL

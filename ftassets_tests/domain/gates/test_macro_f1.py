@@ -5,7 +5,7 @@ import pytest
 
 from ftassets.domain.gates.gate import Gate
 from ftassets.domain.gates.macro_f1 import macro_f1, macro_f1_draws
-from ftassets.domain.gates.policy import judge
+from ftassets.domain.gates.policy import evaluate_gates
 from ftassets.domain.gates.result import Verdict
 from ftassets_tests.domain.gates.reports import labelled, report
 
@@ -48,10 +48,10 @@ def test_an_equal_model_seldom_passes_and_a_better_one_does() -> None:
         expected = rng.choice(CLASSES, 120, p=[0.5, 0.3, 0.15, 0.05])
         theirs = answers(rng, expected, 0.7)
         made = report(labelled(expected.tolist(), answers(rng, expected, 0.7)), labelled(expected.tolist(), theirs))
-        false += judge([BETTER], made)[0].verdict is Verdict.PASS
+        false += evaluate_gates([BETTER], made)[0].verdict is Verdict.PASS
         if run < 20:
             better = report(labelled(expected.tolist(), answers(rng, expected, 0.95)), made.scores["production"])
-            found += judge([BETTER], better)[0].verdict is Verdict.PASS
+            found += evaluate_gates([BETTER], better)[0].verdict is Verdict.PASS
     assert false / runs <= 0.075
     assert found >= 18
 
@@ -61,11 +61,11 @@ def test_a_rare_class_that_was_lost_is_seen_where_accuracy_hides_it() -> None:
     whole = labelled(expected, expected)
     lost = labelled(expected, ["a"] * 200)
     gate = Gate(metric="f1", no_worse_than="production", margin=0.2)
-    assert judge([gate], report(lost, whole))[0].verdict is Verdict.FAIL
+    assert evaluate_gates([gate], report(lost, whole))[0].verdict is Verdict.FAIL
     accuracy = Gate(metric="exact_match", no_worse_than="production", margin=0.2)
-    assert judge([accuracy], report(lost, whole))[0].verdict is Verdict.PASS
+    assert evaluate_gates([accuracy], report(lost, whole))[0].verdict is Verdict.PASS
 
 
 def test_answers_without_a_label_field_are_not_measured() -> None:
     rows = labelled(["(none)"] * 50, ["(none)"] * 50)
-    assert "was not measured" in judge([BETTER], report(rows, rows))[0].sentence
+    assert "was not measured" in evaluate_gates([BETTER], report(rows, rows))[0].sentence

@@ -9,10 +9,10 @@ from ftassets.config.loop import Rollout
 from ftassets.domain.evaluation.scoring import Score
 from ftassets.domain.gates.gate import Gate
 from ftassets.domain.gates.planning import POWER, bound_power, latency_power, passes, plan_any_of, plan_gate, power, rows_needed
-from ftassets.domain.gates.policy import judge
+from ftassets.domain.gates.policy import evaluate_gates
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.gates.result import Verdict
-from ftassets.domain.rollout.canary import Move, Outcome, decide, e_value
+from ftassets.domain.rollout.canary import CanaryAnswer, Move, decide, e_value
 from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets.domain.rollout.planning import WORSE, e_paths, plan_rollout
 from ftassets.domain.statistics import p95_ratio_upper_bound
@@ -37,7 +37,7 @@ def gate_passes(gate: Gate, wins: int, losses: int, n: int) -> bool:
         "candidate": scores([True] * wins + [False] * losses + others),
         "production": scores([False] * wins + [True] * losses + others),
     }
-    return judge([gate], REPORT.model_copy(update={"scores": sides}))[0].verdict is Verdict.PASS
+    return evaluate_gates([gate], REPORT.model_copy(update={"scores": sides}))[0].verdict is Verdict.PASS
 
 
 # Gates
@@ -151,7 +151,7 @@ def test_power_of_a_fixed_bound_is_the_gates_own(bound: dict[str, float]) -> Non
     gate, n = Gate(metric="exact_match", **bound), 60
     good = [right if gate.at_least else n - right for right in range(n + 1)]
     wins = [
-        judge([gate], REPORT.model_copy(update={"scores": {"candidate": scores([True] * g + [False] * (n - g))}}))[0].verdict
+        evaluate_gates([gate], REPORT.model_copy(update={"scores": {"candidate": scores([True] * g + [False] * (n - g))}}))[0].verdict
         is Verdict.PASS
         for g in good
     ]
@@ -171,7 +171,7 @@ def test_row_scores_are_planned_with_the_bound_that_judges_them() -> None:
         role: [s.model_copy(update={"values": {rouge.metric: float(s.exact)}}) for s in scores([role == "candidate"] * 4 + [True] * 6)]
         for role in ("candidate", "production")
     }
-    assert judge([rouge], REPORT.model_copy(update={"scores": sides}))[0].verdict is Verdict.PASS
+    assert evaluate_gates([rouge], REPORT.model_copy(update={"scores": sides}))[0].verdict is Verdict.PASS
     assert plan_gate(rouge, 500, 0.04, 0.1, 0.3).power == pytest.approx(0.89, abs=0.02)
 
 
@@ -185,7 +185,7 @@ def test_any_of_is_as_sure_as_its_best_member_after_holm() -> None:
     members = [BETTER, Gate(metric="f1", better_than="production")]
     plan = plan_any_of(Gate(any_of=members), [500, 500], 0.04, 0.1, 0.3)
     assert plan.power == power(BETTER.model_copy(update={"confidence": 0.975}), 500, 0.04, 0.1)
-    none = plan_any_of(Gate(any_of=[members[1], Gate(metric="judge", better_than="production")]), [500, 100], 0.04, 0.1, 0.3)
+    none = plan_any_of(Gate(any_of=[members[1], Gate(metric="llm_judge", better_than="production")]), [500, 100], 0.04, 0.1, 0.3)
     assert none.power is None
     assert "none of its gates can be planned" in none.sentence
 
@@ -205,12 +205,14 @@ POLICY = Rollout(min_requests=100)
 def test_paths_are_the_e_values_of_the_rollout(
     first: list[tuple[bool, bool]], second: list[tuple[bool, bool]], share: float, later: float
 ) -> None:
-    outcomes = [Outcome(mine, share, failed) for mine, failed in first] + [Outcome(mine, later, failed) for mine, failed in second]
+    canary_answers = [CanaryAnswer(mine, 100 * share, failed) for mine, failed in first] + [
+        CanaryAnswer(mine, 100 * later, failed) for mine, failed in second
+    ]
     mine, failed = (np.array(column)[None, :] for column in zip(*first, strict=True))
     values, logs = e_paths(mine, failed, share)
     mine, failed = (np.array(column)[None, :] for column in zip(*second, strict=True))
     rest, _ = e_paths(mine, failed, later, logs)
-    expected = [e_value(outcomes[: seen + 1]) for seen in range(len(outcomes))]
+    expected = [e_value(canary_answers[: seen + 1]) for seen in range(len(canary_answers))]
     assert np.concatenate([values[0], rest[0]]) == pytest.approx(expected, rel=1e-9)
 
 
@@ -224,8 +226,8 @@ def test_a_failing_canary_is_rolled_back_within_the_planned_requests() -> None:
     for _ in range(runs):
         mine = rng.random(total) < 0.5
         failed = rng.random(total) < np.where(mine, WORSE * errors, errors)
-        outcomes = [Outcome(bool(m), 0.5, bool(f)) for m, f in zip(mine, failed, strict=True)]
-        back += any(decide(state, outcomes[:seen], policy, 0.0).move is Move.ROLLBACK for seen in [*range(10, total, 10), total])
+        canary_answers = [CanaryAnswer(bool(m), 50.0, bool(f)) for m, f in zip(mine, failed, strict=True)]
+        back += any(decide(state, canary_answers[:seen], policy, 0.0).move is Move.ROLLBACK for seen in [*range(10, total, 10), total])
     assert back / runs == pytest.approx(POWER, abs=0.07)
 
 
@@ -235,17 +237,17 @@ def test_whole_rollouts_catch_as_many_as_planned() -> None:
     planned = [step.caught for step in plan_rollout(policy, 86_400, errors)]
     caught = np.zeros(2)
     for _ in range(runs):
-        outcomes: list[Outcome] = []
+        canary_answers: list[CanaryAnswer] = []
         for number, weight in enumerate((20, 50)):
             move, answered, good = Move.HOLD, 0, 0
             while move is Move.HOLD:
                 mine = rng.random() < weight / 100
                 failed = rng.random() < (WORSE * errors if mine else errors)
-                outcomes.append(Outcome(mine, weight / 100, failed))
+                canary_answers.append(CanaryAnswer(mine, float(weight), failed))
                 answered, good = answered + 1, good + (mine and not failed)
                 if failed or good >= policy.min_requests:  # nothing else can change the move
                     state = EndpointState(production="p", candidate="c", weight=weight, since=0.0)
-                    move = decide(state, outcomes, policy, answered).move
+                    move = decide(state, canary_answers, policy, answered).move
             if move is Move.ROLLBACK:
                 caught[number:] += 1
                 break

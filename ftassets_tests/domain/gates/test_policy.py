@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ftassets.domain.evaluation.scoring import Score
 from ftassets.domain.gates.gate import Gate
-from ftassets.domain.gates.policy import judge, passed
+from ftassets.domain.gates.policy import evaluate_gates, passed
 from ftassets.domain.gates.report import HELD_OUT, EvalReport, in_slice
 from ftassets.domain.gates.result import GateResult, Verdict
 
@@ -34,7 +34,7 @@ def report(candidate: list[Score], production: list[Score], /, **latency: list[f
 
 
 def verdict(gate: Gate, candidate: list[bool] | np.ndarray, production: list[bool] | np.ndarray) -> Verdict:
-    return judge([gate], report(rows(candidate), rows(production)))[0].verdict
+    return evaluate_gates([gate], report(rows(candidate), rows(production)))[0].verdict
 
 
 # How often a verdict is wrong
@@ -88,25 +88,25 @@ def test_non_inferiority_fails_at_the_margin_and_doubts_short_of_it() -> None:
 
 def test_field_accuracy_is_as_doubtful_on_few_rows() -> None:
     few = rows([True] * 10)
-    assert judge([FIELDS], report(few, few))[0].verdict is Verdict.NOT_ENOUGH_DATA
+    assert evaluate_gates([FIELDS], report(few, few))[0].verdict is Verdict.NOT_ENOUGH_DATA
     many = rows([True] * 2000)
-    assert judge([FIELDS], report(many, many))[0].verdict is Verdict.PASS
+    assert evaluate_gates([FIELDS], report(many, many))[0].verdict is Verdict.PASS
     worse = rows([False] * 2000, fields=[0.95] * 2000)
-    assert judge([FIELDS], report(worse, many))[0].verdict is Verdict.FAIL
+    assert evaluate_gates([FIELDS], report(worse, many))[0].verdict is Verdict.FAIL
 
 
 def test_latency_verdicts() -> None:
     times = [100.0 + i for i in range(40)]
 
     def of(factor: float, n: int = 40) -> Verdict:
-        return judge([LATENCY], report([], [], candidate=[t * factor for t in times[:n]], production=times[:n]))[0].verdict
+        return evaluate_gates([LATENCY], report([], [], candidate=[t * factor for t in times[:n]], production=times[:n]))[0].verdict
 
     assert of(1.0) is Verdict.PASS
     assert of(1.5) is Verdict.FAIL
     assert of(1.0, 19) is Verdict.NOT_ENOUGH_DATA
-    assert judge([LATENCY], report([], []))[0].verdict is Verdict.NOT_ENOUGH_DATA
+    assert evaluate_gates([LATENCY], report([], []))[0].verdict is Verdict.NOT_ENOUGH_DATA
     uneven = report([], [], candidate=times, production=times[:-1])
-    assert judge([LATENCY], uneven)[0].verdict is Verdict.NOT_ENOUGH_DATA
+    assert evaluate_gates([LATENCY], uneven)[0].verdict is Verdict.NOT_ENOUGH_DATA
 
 
 def test_latency_between_estimate_and_limit_is_not_enough_data() -> None:
@@ -114,14 +114,14 @@ def test_latency_between_estimate_and_limit_is_not_enough_data() -> None:
     production = rng.lognormal(3, 0.4, 40)
     candidate = rng.lognormal(3, 0.4, 40)
     candidate *= 1.15 * np.quantile(production, 0.95) / np.quantile(candidate, 0.95)
-    result = judge([LATENCY], report([], [], candidate=candidate.tolist(), production=production.tolist()))[0]
+    result = evaluate_gates([LATENCY], report([], [], candidate=candidate.tolist(), production=production.tolist()))[0]
     assert result.value == pytest.approx(1.15)
     assert result.verdict is Verdict.NOT_ENOUGH_DATA
 
 
 def test_an_empty_slice_is_not_enough_data_and_says_so() -> None:
     gate = Gate(metric="exact_match", slice="drifted", better_than="production")
-    result = judge([gate], report(rows([True] * 9), rows([False] * 9)))[0]
+    result = evaluate_gates([gate], report(rows([True] * 9), rows([False] * 9)))[0]
     assert (result.verdict, result.n) == (Verdict.NOT_ENOUGH_DATA, 0)
     assert "drifted" in result.sentence
 
@@ -130,7 +130,7 @@ def test_other_rows_or_another_order_is_an_error() -> None:
     candidate = rows([True] * 5)
     for production in (candidate[:-1], candidate[::-1], rows([True] * 5, "other")):
         with pytest.raises(ValueError, match="not scored on the same rows"):
-            judge([BETTER], report(candidate, production))
+            evaluate_gates([BETTER], report(candidate, production))
 
 
 def test_a_gate_without_slice_leaves_the_held_out_rows_out() -> None:
@@ -140,7 +140,7 @@ def test_a_gate_without_slice_leaves_the_held_out_rows_out() -> None:
     assert len(in_slice(scores, HELD_OUT)) == 9
     # nine held-out wins alone promote nobody
     better = rows([True] * 5) + rows([True] * 9, HELD_OUT)
-    assert judge([BETTER], report(better, rows([True] * 5) + rows([False] * 9, HELD_OUT)))[0].verdict is Verdict.FAIL
+    assert evaluate_gates([BETTER], report(better, rows([True] * 5) + rows([False] * 9, HELD_OUT)))[0].verdict is Verdict.FAIL
 
 
 @settings(deadline=None)
@@ -156,5 +156,5 @@ def test_a_judgement_can_be_repeated_from_the_stored_report(pairs: list[tuple[bo
     made = report(rows([c for c, _ in pairs]), rows([p for _, p in pairs]), candidate=[1.0] * 30, production=[1.0] * 30)
     gates = [BETTER, NO_WORSE, FIELDS, LATENCY]
     stored = EvalReport.model_validate_json(made.model_dump_json())
-    assert judge(gates, stored) == judge(gates, made)
-    assert [result.name for result in judge(gates, made)] == [gate.name for gate in gates]
+    assert evaluate_gates(gates, stored) == evaluate_gates(gates, made)
+    assert [result.name for result in evaluate_gates(gates, made)] == [gate.name for gate in gates]

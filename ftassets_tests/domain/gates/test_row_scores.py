@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from ftassets.domain.gates.gate import Gate
-from ftassets.domain.gates.policy import judge
+from ftassets.domain.gates.policy import evaluate_gates
 from ftassets.domain.gates.result import GateResult, Verdict
 from ftassets_tests.domain.gates.reports import report, rows
 
@@ -19,7 +19,7 @@ REFUSALS = Gate(metric="refusal_rate.refusal_rate", no_worse_than=PRODUCTION, ma
 
 def result(gate: Gate, candidate: NDArray[np.float64] | list[float], production: NDArray[np.float64] | list[float]) -> GateResult:
     found = report(rows(list(candidate), gate.metric), rows(list(production), gate.metric))
-    return judge([gate], found)[0]
+    return evaluate_gates([gate], found)[0]
 
 
 def draw(rng: np.random.Generator, n: int, gain: float = 0.0) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -126,11 +126,11 @@ def test_margins_of_chrf_are_shares_of_its_scale() -> None:
 @pytest.mark.parametrize("gate", [ROUGE, NO_WORSE, Gate(metric="rouge.rougeL", at_least=0.5), Gate(preset="rouge_l")])
 def test_a_score_that_is_no_number_is_an_error_with_row_and_metric(gate: Gate, bad: float) -> None:
     with pytest.raises(ValueError, match=r"row r2: rouge\.rougeL is (nan|inf)"):
-        judge([gate], report(rows([0.5, 0.5, bad]), rows([0.5, 0.5, 0.5])))
+        evaluate_gates([gate], report(rows([0.5, 0.5, bad]), rows([0.5, 0.5, 0.5])))
 
 
 def test_a_metric_the_report_lacks_is_never_a_pass() -> None:
     for gate in (ROUGE, NO_WORSE, Gate(metric="rouge.rougeL", at_least=0.1), Gate(metric="f1", better_than=PRODUCTION)):
-        found = judge([gate], report(rows([1.0] * 99, "other"), rows([0.0] * 99, "other")))[0]
+        found = evaluate_gates([gate], report(rows([1.0] * 99, "other"), rows([0.0] * 99, "other")))[0]
         assert found.verdict is Verdict.NOT_ENOUGH_DATA
         assert "was not measured for each row" in found.sentence

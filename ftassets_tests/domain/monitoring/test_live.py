@@ -11,7 +11,7 @@ from ftassets.domain.monitoring.estimate import Estimate, mean_of, share_of
 from ftassets.domain.monitoring.finding import Finding, overall
 from ftassets.domain.monitoring.golden import above_floor, regression
 from ftassets.domain.monitoring.latest import LatestReport, read_latest
-from ftassets.domain.monitoring.quality import Measured, fallen_most, follow
+from ftassets.domain.monitoring.quality import QualityPoint, fallen_most, follow
 
 PASS, FAIL, NOT_ENOUGH = Verdict.PASS, Verdict.FAIL, Verdict.NOT_ENOUGH_DATA
 
@@ -123,9 +123,9 @@ def test_any_failure_is_the_verdict_and_no_finding_is_none() -> None:
 # quality
 
 
-def series(*values: float, n: int = 100, wanted: int = 200, drop: float = 0.05) -> tuple[list[Measured], list[Verdict]]:
+def series(*values: float, n: int = 100, wanted: int = 200, drop: float = 0.05) -> tuple[list[QualityPoint], list[Verdict]]:
     """Reports one after the other, each of n answers."""
-    reports: list[Measured] = []
+    reports: list[QualityPoint] = []
     verdicts = []
     for value in values:
         measured, finding = follow("judged", reports, Estimate(value, value, value, n), wanted, drop)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ftassets.config.loop import Rollout
-from ftassets.domain.rollout.canary import RATIOS, Move, Outcome, decide, e_value
+from ftassets.domain.rollout.canary import RATIOS, CanaryAnswer, Move, decide, e_value
 from ftassets.domain.rollout.endpoint import EndpointState
 
 POLICY = Rollout(steps=(5, 20, 50, 100), interval=300, min_requests=100)
@@ -18,21 +18,21 @@ def canary(weight: int = 20, since: float = 0.0) -> EndpointState:
     return EndpointState(production="p" * 64, candidate="c" * 64, weight=weight, since=since, lease_until=1e9)
 
 
-def answers(count: int, share: float = 0.2, candidate: bool = True, failed: int = 0) -> list[Outcome]:
-    return [Outcome(candidate, share, i < failed) for i in range(count)]
+def answers(count: int, share: float = 0.2, candidate: bool = True, failed: int = 0) -> list[CanaryAnswer]:
+    return [CanaryAnswer(candidate, 100 * share, i < failed) for i in range(count)]
 
 
-def traffic(rng: np.random.Generator, n: int, share: float, candidate: float, production: float) -> list[Outcome]:
+def traffic(rng: np.random.Generator, n: int, share: float, candidate: float, production: float) -> list[CanaryAnswer]:
     """n answers at a share, with the failure rate of either version."""
     mine = rng.random(n) < share
     failed = rng.random(n) < np.where(mine, candidate, production)
-    return [Outcome(bool(m), share, bool(f)) for m, f in zip(mine, failed, strict=True)]
+    return [CanaryAnswer(bool(m), 100 * share, bool(f)) for m, f in zip(mine, failed, strict=True)]
 
 
-def rolled_back_at(outcomes: list[Outcome], every: int) -> int | None:
+def rolled_back_at(canary_answers: list[CanaryAnswer], every: int) -> int | None:
     """Answers seen at the first look that rolls back; a look after each `every` answers."""
-    for seen in range(every, len(outcomes) + 1, every):
-        if decide(canary(), outcomes[:seen], POLICY, 1e6).move is Move.ROLLBACK:
+    for seen in range(every, len(canary_answers) + 1, every):
+        if decide(canary(), canary_answers[:seen], POLICY, 1e6).move is Move.ROLLBACK:
             return seen
     return None
 
@@ -43,15 +43,15 @@ def rolled_back_at(outcomes: list[Outcome], every: int) -> int | None:
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.booleans(), st.floats(0.01, 0.99)), max_size=50))
 def test_without_failures_there_is_no_evidence(seen: list[tuple[bool, float]]) -> None:
-    assert e_value([Outcome(mine, share, False) for mine, share in seen]) == pytest.approx(1.0)
+    assert e_value([CanaryAnswer(mine, 100 * share, False) for mine, share in seen]) == pytest.approx(1.0)
 
 
 def test_one_failure_by_hand() -> None:
     share = 0.2
     mine = sum(r / (r * share + 1 - share) for r in RATIOS) / len(RATIOS)
     theirs = sum(1 / (r * share + 1 - share) for r in RATIOS) / len(RATIOS)
-    assert e_value([Outcome(True, share, True)]) == pytest.approx(mine)
-    assert e_value([Outcome(False, share, True)]) == pytest.approx(theirs)
+    assert e_value([CanaryAnswer(True, 100 * share, True)]) == pytest.approx(mine)
+    assert e_value([CanaryAnswer(False, 100 * share, True)]) == pytest.approx(theirs)
     # a fair bet: worth 1 on average when the failure is the candidate's with probability share
     assert share * mine + (1 - share) * theirs == pytest.approx(1.0)
 
@@ -63,7 +63,7 @@ def test_worth_one_on_average_under_equal_rates(shares: list[float]) -> None:
     for cell in range(2 ** len(shares)):
         sides = [bool(cell >> i & 1) for i in range(len(shares))]
         chance = float(np.prod([s if side else 1 - s for s, side in zip(shares, sides, strict=True)]))
-        total += chance * e_value([Outcome(side, s, True) for s, side in zip(shares, sides, strict=True)])
+        total += chance * e_value([CanaryAnswer(side, 100 * s, True) for s, side in zip(shares, sides, strict=True)])
     assert total == pytest.approx(1.0)
 
 
@@ -137,8 +137,8 @@ def test_ramps_to_the_next_step(weight: int, following: int) -> None:
 @pytest.mark.parametrize(("policy", "move"), [("hold", Move.HOLD), ("rollback", Move.ROLLBACK)])
 def test_too_few_answers(policy: Literal["hold", "rollback"], move: Move) -> None:
     rollout = POLICY.model_copy(update={"on_not_enough_data": policy})
-    for outcomes in ([], answers(99), answers(500, 0.8, candidate=False)):
-        decision = decide(canary(), outcomes, rollout, 1e6)
+    for canary_answers in ([], answers(99), answers(500, 0.8, candidate=False)):
+        decision = decide(canary(), canary_answers, rollout, 1e6)
         assert decision.move is move
         assert "not enough data" in decision.reason
         assert decision.weight == (20 if move is Move.HOLD else 0)
@@ -164,10 +164,10 @@ def test_a_rollback_does_not_wait_for_the_step() -> None:
 @given(st.data())
 def test_any_past_gives_a_sound_move(data: Any) -> None:
     weight = data.draw(st.integers(1, 99))
-    outcome = st.builds(Outcome, st.booleans(), st.sampled_from([0.0, 0.05, weight / 100, 1.0]), st.booleans())
-    outcomes = data.draw(st.lists(outcome, max_size=200))
+    outcome = st.builds(CanaryAnswer, st.booleans(), st.sampled_from([0.0, 0.05, weight / 100, 1.0]), st.booleans())
+    canary_answers = data.draw(st.lists(outcome, max_size=200))
     policy = POLICY.model_copy(update={"min_requests": 5})
-    decision = decide(canary(weight), outcomes, policy, data.draw(st.floats(0, 1000)))
+    decision = decide(canary(weight), canary_answers, policy, data.draw(st.floats(0, 1000)))
     assert decision.reason
     match decision.move:
         case Move.HOLD:
@@ -177,4 +177,4 @@ def test_any_past_gives_a_sound_move(data: Any) -> None:
             assert decision.weight in policy.steps
         case Move.ROLLBACK:
             assert decision.weight == 0
-            assert any(o.candidate and o.failed for o in outcomes)
+            assert any(o.candidate and o.failed for o in canary_answers)

@@ -94,11 +94,11 @@ def test_first_version_is_production_at_once_and_a_second_needs_its_steps():
 def test_rollback_of_candidate_then_of_production():
     state = EndpointState(production=A).start(B, 50, 10, 0).rollback(1)
     assert state.weights == {A: 100}
-    assert state.refused == (B,)
+    assert state.rejected == (B,)
     state = state.start(C, 50, 10, 2).ramp(100, 10, 3).rollback(4)
     assert state.production == A
     assert state.standby is None
-    assert state.refused == (B, C)
+    assert state.rejected == (B, C)
     with pytest.raises(NotPossible, match="nothing to roll back to"):
         state.rollback(5)
 
@@ -109,7 +109,7 @@ def test_lease_takes_the_share_when_it_ends_and_not_before():
     assert state.expire(105).staged == {}
     assert state.expire(110).weights == {A: 100}
     assert state.renew(10, 109).expire(110).candidate == B
-    assert B not in state.expire(110).refused
+    assert B not in state.expire(110).rejected
 
 
 @given(states(), st.sets(versions))

@@ -24,7 +24,15 @@ def tiny_job(folder: Path, base: Path, verbs: tuple[str, ...] = ("dim", "light",
     """A job of a few steps below `folder`; keyword arguments change the training settings, `start_from` the adapter."""
     folder.mkdir(parents=True, exist_ok=True)
     start_from = changes.pop("start_from", None)
-    settings = {"epochs": 2, "batch_size": 8, "accumulation": 1, "learning_rate": 1e-2, "rank": 4, "alpha": 8, "max_length": 128}
+    settings = {
+        "epochs": 2,
+        "batch_size": 8,
+        "gradient_accumulation_steps": 1,
+        "learning_rate": 1e-2,
+        "lora_r": 4,
+        "lora_alpha": 8,
+        "max_length": 128,
+    }
     (folder / "train.jsonl").write_text(to_jsonl(example_rows(verbs)))
     (folder / "validation.jsonl").write_text(to_jsonl(example_rows(("raise",))))
     return TrainingJob(

@@ -39,7 +39,7 @@ def test_an_adopted_adapter_is_the_version_training_would_have_made(job: Adoptio
     digest = adopt(job, lambda _: None)["digest"]
     assert digest == trained.name, "same adapter, same base: same files, same version"
     manifest = verify(job.versions, digest)
-    assert (manifest.dataset_commit, manifest.loop, manifest.training["rank"]) == (None, "tiny", 4)
+    assert (manifest.dataset_commit, manifest.loop, manifest.training["lora_r"]) == (None, "tiny", 4)
     assert manifest.tokenizer_digest == load_manifest(trained.parent, trained.name).tokenizer_digest
     assert json.loads((job.work / "result.json").read_text()) == {"digest": digest}
 

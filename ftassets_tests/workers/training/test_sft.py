@@ -32,7 +32,7 @@ def test_a_training_publishes_a_whole_version(tmp_path, tiny_base):
     assert manifest.kind == "adapter"
     assert manifest.base_digest == result.base_digest
     assert manifest.dataset_commit == job.dataset_commit
-    assert (manifest.loop, manifest.lineage, manifest.training["rank"]) == ("tiny", "starts from the untuned base", 4)
+    assert (manifest.loop, manifest.lineage, manifest.training["lora_r"]) == ("tiny", "starts from the untuned base", 4)
     assert manifest.made_at is not None
     assert manifest.made_at >= began
     assert manifest.tokenizer_digest == base.tokenizer_digest
@@ -86,14 +86,14 @@ def test_qlora_trains_on_a_4_bit_base_and_is_merged_into_the_whole_one(tmp_path,
 def test_an_adapter_of_another_rank_is_refused(tmp_path, tiny_base):
     job = tiny_job(tmp_path / "first", tiny_base, epochs=1)
     first = train(job, lambda _: None)
-    with pytest.raises(TrainingStopped, match="rank 4"):
-        train(tiny_job(tmp_path / "second", tiny_base, rank=8, start_from=job.versions / first.digest / ADAPTER), lambda _: None)
+    with pytest.raises(TrainingStopped, match="lora_r 4"):
+        train(tiny_job(tmp_path / "second", tiny_base, lora_r=8, start_from=job.versions / first.digest / ADAPTER), lambda _: None)
 
 
 def test_a_learning_rate_far_too_high_is_stopped_with_advice(tmp_path, tiny_base):
     learned = train(tiny_job(tmp_path / "first", tiny_base, epochs=6), lambda _: None)
     start = tmp_path / "versions" / learned.digest / ADAPTER
-    wild: dict[str, Any] = {"learning_rate": 0.9, "warmup": 0.6, "epochs": 12, "max_grad_norm": 1000, "loss_limit": 1.2}
+    wild: dict[str, Any] = {"learning_rate": 0.9, "warmup_ratio": 0.6, "epochs": 12, "max_grad_norm": 1000, "loss_limit": 1.2}
     job = tiny_job(tmp_path / "second", tiny_base, start_from=start, **wild)
     with pytest.raises(TrainingStopped, match=r"the loss rose to .* lower train\.learning_rate"):
         train(job, lambda _: None)

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 import numpy as np
 
 from ftassets.config.loop import LoopConfig
-from ftassets.domain.dataset.curation.step import Outcome, Pool
+from ftassets.domain.dataset.curation.step import Pool, StepOutcome
 from ftassets.domain.evaluation.scoring import label_of
 
 
-def weigh_classes(pool: Pool, loop: LoopConfig) -> Outcome:
+def weigh_classes(pool: Pool, loop: LoopConfig) -> StepOutcome:
     """Count classes and length quartiles; the result is the share of each class's rows that training may use. Nothing is dropped."""
     labels: Counter[str] = Counter()
     for answer, rows in Counter(pool.rows[i].completion for i in pool.index).items():  # answers repeat: each is parsed once
@@ -21,16 +21,16 @@ def weigh_classes(pool: Pool, loop: LoopConfig) -> Outcome:
         quartiles = np.quantile(lengths, [0.25, 0.5, 0.75])
         counts |= {f"characters at {share}": int(value) for share, value in zip(("25 %", "50 %", "75 %"), quartiles, strict=True)}
     if loop.dataset.max_class_share is None:
-        return Outcome(counts=counts, result={})
+        return StepOutcome(counts=counts, result={})
     shares = class_shares(labels, loop.dataset.max_class_share)
     if shares is None:
-        return Outcome(
+        return StepOutcome(
             counts=counts,
             skipped=f"{len(labels)} classes cannot each hold at most {loop.dataset.max_class_share:.0%} of the rows",
             result={},
         )
     used = sum(round(shares.get(label, 1.0) * count) for label, count in labels.items())
-    return Outcome(counts={**counts, "rows training may use": used}, result=shares)
+    return StepOutcome(counts={**counts, "rows training may use": used}, result=shares)
 
 
 def class_shares(rows: Mapping[str, int], limit: float) -> dict[str, float] | None:

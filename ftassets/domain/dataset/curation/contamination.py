@@ -8,7 +8,7 @@ import numpy as np
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.dataset.curation.cosine import alike
 from ftassets.domain.dataset.curation.near_pairs import fingerprints, near_pairs
-from ftassets.domain.dataset.curation.step import Outcome, Pool
+from ftassets.domain.dataset.curation.step import Pool, StepOutcome
 from ftassets.domain.dataset.curation.text import answer_keys, normalised
 
 WORDS = 8
@@ -16,21 +16,21 @@ LEAST = 3  # words from which a text within another one gives it away: "pause" i
 _WORD = re.compile(r"\w+")
 
 
-def drop_contaminated(pool: Pool, loop: LoopConfig) -> Outcome:
+def drop_contaminated(pool: Pool, loop: LoopConfig) -> StepOutcome:
     """Drop rows that share eight words in a row with a golden row, contain one, are part of one, are near one or mean the same.
 
     Near ones count where the answer is the same too; the comparison is left out with the step `near`. Meaning is a cosine of at
     least `dataset.near_duplicate`, where there are vectors.
     """
     if not pool.golden or not pool.index:
-        return Outcome()
+        return StepOutcome()
     dropped = _shared_words(pool)
     if "near" not in loop.dataset.skip:
         dropped |= _near(pool, [i for i in pool.index if i not in dropped], loop.dataset.jaccard)
     if pool.vectors is None or pool.golden_vectors is None:
-        return Outcome(dropped, counts={"compared by words only": len(pool.index)})
+        return StepOutcome(dropped, counts={"compared by words only": len(pool.index)})
     rest = [i for i in pool.index if i not in dropped]
-    return Outcome(dropped | _alike(pool, pool.vectors, pool.golden_vectors, rest, loop.dataset.near_duplicate))
+    return StepOutcome(dropped | _alike(pool, pool.vectors, pool.golden_vectors, rest, loop.dataset.near_duplicate))
 
 
 def _near(pool: Pool, positions: Sequence[int], limit: float) -> dict[int, str]:

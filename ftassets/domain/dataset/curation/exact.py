@@ -1,11 +1,11 @@
 """One row per request."""
 
 from ftassets.config.loop import LoopConfig
-from ftassets.domain.dataset.curation.step import Outcome, Pool
+from ftassets.domain.dataset.curation.step import Pool, StepOutcome
 from ftassets.domain.dataset.curation.text import precedence, prompt_digest
 
 
-def drop_exact(pool: Pool, loop: LoopConfig) -> Outcome:
+def drop_exact(pool: Pool, loop: LoopConfig) -> StepOutcome:
     """Drop rows whose request, once normalised, is that of a row that ranks higher; among equals the first one stays."""
     first: dict[bytes, int] = {}
     dropped = {}
@@ -13,4 +13,4 @@ def drop_exact(pool: Pool, loop: LoopConfig) -> Outcome:
         kept = first.setdefault(prompt_digest(pool.rows[i]), i)
         if kept != i:
             dropped[i] = f"same prompt as {pool.rows[kept].id}"
-    return Outcome(dropped)
+    return StepOutcome(dropped)

@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 
 from ftassets.config.loop import LoopConfig
-from ftassets.domain.dataset.curation.step import FEEDBACK, Outcome, Pool
+from ftassets.domain.dataset.curation.step import FEEDBACK, Pool, StepOutcome
 from ftassets.domain.evaluation.scoring import label_of
 
 NEIGHBOURS = 10
@@ -13,12 +13,12 @@ DISAGREEMENT = 0.6  # share of the nearest rows that must agree on another class
 _BLOCK = 256
 
 
-def doubt_labels(pool: Pool, loop: LoopConfig) -> Outcome:
+def doubt_labels(pool: Pool, loop: LoopConfig) -> StepOutcome:
     """Drop feedback rows most of whose nearest rows agree on another class; rows of other sources are not doubted."""
     if pool.vectors is None:
-        return Outcome(skipped="the rows have no vectors")
+        return StepOutcome(skipped="the rows have no vectors")
     if len(pool.index) <= NEIGHBOURS:
-        return Outcome(skipped=f"{len(pool.index)} rows are too few to have {NEIGHBOURS} neighbours")
+        return StepOutcome(skipped=f"{len(pool.index)} rows are too few to have {NEIGHBOURS} neighbours")
     labels = [label_of(pool.rows[i].completion, loop.task.label) for i in pool.index]
     vectors = pool.vectors[pool.index]
     doubted = np.array([p for p, i in enumerate(pool.index) if pool.rows[i].source in FEEDBACK], dtype=np.int64)
@@ -32,4 +32,4 @@ def doubt_labels(pool: Pool, loop: LoopConfig) -> Outcome:
             common, count = Counter(labels[n] for n in near).most_common(1)[0]
             if common != labels[position] and count >= DISAGREEMENT * NEIGHBOURS:
                 dropped[pool.index[position]] = f"labelled {labels[position]}, but {count} of its {NEIGHBOURS} nearest rows are {common}"
-    return Outcome(dropped)
+    return StepOutcome(dropped)

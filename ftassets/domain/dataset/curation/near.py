@@ -5,11 +5,11 @@ import numpy as np
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.dataset.curation.components import Components
 from ftassets.domain.dataset.curation.near_pairs import near_pairs
-from ftassets.domain.dataset.curation.step import Outcome, Pool
+from ftassets.domain.dataset.curation.step import Pool, StepOutcome
 from ftassets.domain.dataset.curation.text import answer_keys, ranked
 
 
-def drop_near(pool: Pool, loop: LoopConfig) -> Outcome:
+def drop_near(pool: Pool, loop: LoopConfig) -> StepOutcome:
     """Drop rows with the answer of a kept row that ranks higher and whose request is near.
 
     Near is a Jaccard index of character 5-grams of at least `dataset.jaccard`. Chains do not collapse: a row that is near a
@@ -35,4 +35,4 @@ def drop_near(pool: Pool, loop: LoopConfig) -> Outcome:
             name = pool.rows[order[kept]].id
             dropped[order[position]] = f"same answer as {name}, and the request shares {share:.2f} of its 5-grams"
         rest = np.delete(rest, near)
-    return Outcome(dropped)
+    return StepOutcome(dropped)

@@ -4,7 +4,7 @@ import re
 import unicodedata
 
 from ftassets.config.loop import LoopConfig
-from ftassets.domain.dataset.curation.step import Outcome, Pool
+from ftassets.domain.dataset.curation.step import Pool, StepOutcome
 from ftassets.domain.dataset.curation.text import INVISIBLE
 
 _LINE_ENDS = re.compile("\r\n?|[\x85\u2028\u2029]")
@@ -21,7 +21,7 @@ def clean(text: str) -> str:
     return unicodedata.normalize("NFC", INVISIBLE.sub("", text)).strip()
 
 
-def normalise(pool: Pool, loop: LoopConfig) -> Outcome:
+def normalise(pool: Pool, loop: LoopConfig) -> StepOutcome:
     """Change the rows that are in another form; drop those of which nothing is left."""
     dropped, changed = {}, {}
     for i in pool.index:
@@ -33,4 +33,4 @@ def normalise(pool: Pool, loop: LoopConfig) -> Outcome:
             changed[i] = row.model_copy(update={"prompt": prompt, "completion": completion})
         else:
             dropped[i] = f"nothing is left of the {'answer' if prompt else 'request'} without control characters and spaces"
-    return Outcome(dropped, changed)
+    return StepOutcome(dropped, changed)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from ftassets.config.loop import LoopConfig
-from ftassets.domain.dataset.curation.step import Outcome, Pool
+from ftassets.domain.dataset.curation.step import Pool, StepOutcome
 from ftassets.domain.dataset.rows import Example
 
 
@@ -106,7 +106,7 @@ def redact(text: str, spans: Iterable[Span]) -> str:
     return "".join([*parts, text[last:]])
 
 
-def scrub(pool: Pool, loop: LoopConfig, names: Finder | None = None) -> Outcome:
+def scrub(pool: Pool, loop: LoopConfig, names: Finder | None = None) -> StepOutcome:
     """Redact or drop rows with personal data, as `loop.dataset.pii` says; counts are finds per kind.
 
     A phone number or name found in the request or the answer is replaced in both. An answer that is JSON stays JSON; `names` (for
@@ -127,7 +127,7 @@ def scrub(pool: Pool, loop: LoopConfig, names: Finder | None = None) -> Outcome:
             dropped[i] = f"personal data: {', '.join(sorted(found))}"
         else:
             changed[i] = row.model_copy(update={"prompt": prompt, "completion": completion})
-    return Outcome(dropped=dropped, changed=changed, counts=dict(counts))
+    return StepOutcome(dropped=dropped, changed=changed, counts=dict(counts))
 
 
 def _may_hold(text: str) -> bool:

@@ -22,7 +22,7 @@ from ftassets.domain.dataset.curation.schema import check_answers
 from ftassets.domain.dataset.curation.semantic import drop_semantic
 from ftassets.domain.dataset.curation.size import Preflight, check_size
 from ftassets.domain.dataset.curation.split import split
-from ftassets.domain.dataset.curation.step import Outcome, Pool, Step
+from ftassets.domain.dataset.curation.step import Pool, Step, StepOutcome
 from ftassets.domain.dataset.curation.user_cap import cap_users
 from ftassets.domain.dataset.rows import Example, Quarantined
 
@@ -115,7 +115,7 @@ def curate(
     for number, (name, step) in enumerate(steps, start=1):
         if progress is not None:
             progress(name, number, len(steps))
-        outcome: Outcome = step(pool, loop)
+        outcome: StepOutcome = step(pool, loop)
         for i, row in outcome.changed.items():
             pool.rows[i] = row
         for i in pool.index if outcome.dropped else ():

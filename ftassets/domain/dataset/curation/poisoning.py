@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.dataset.curation.near_pairs import fingerprints, near_pairs
-from ftassets.domain.dataset.curation.step import FEEDBACK, Outcome, Pool
+from ftassets.domain.dataset.curation.step import FEEDBACK, Pool, StepOutcome
 from ftassets.domain.dataset.curation.text import answer_keys, normalised
 
 DOUBTED = 5  # rows of a user that label_disagreement must have doubted
@@ -12,7 +12,7 @@ FLOOD = 20  # wordings of one request by one user; equal ones do not count, peop
 _COPIES = ("near", "semantic")
 
 
-def drop_poisoners(pool: Pool, loop: LoopConfig) -> Outcome:
+def drop_poisoners(pool: Pool, loop: LoopConfig) -> StepOutcome:
     """Drop all feedback of users most of whose rows were doubted, or are wordings of one request with one answer."""
     left, doubted, copies = defaultdict(list), Counter[str](), defaultdict(list)
     for i in pool.index:
@@ -38,7 +38,7 @@ def drop_poisoners(pool: Pool, loop: LoopConfig) -> Outcome:
         if reason:
             users += 1
             dropped.update(dict.fromkeys(rows, reason))
-    return Outcome(dropped, counts={"users": users} if users else {})
+    return StepOutcome(dropped, counts={"users": users} if users else {})
 
 
 def _wordings(positions: list[int], pool: Pool, limit: float) -> int:

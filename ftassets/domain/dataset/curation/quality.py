@@ -8,7 +8,7 @@ from collections import Counter
 import numpy as np
 
 from ftassets.config.loop import LoopConfig
-from ftassets.domain.dataset.curation.step import Outcome, Pool
+from ftassets.domain.dataset.curation.step import Pool, StepOutcome
 
 MAX_SHARE = 0.5  # of one character, or of one word
 MIN_LETTERS = 0.1  # share of letters among the characters that are no space
@@ -24,7 +24,7 @@ _LONG_WORD = re.compile(
 )
 
 
-def keep_good(pool: Pool, loop: LoopConfig) -> Outcome:
+def keep_good(pool: Pool, loop: LoopConfig) -> StepOutcome:
     """Drop rows with a quality score below `loop.dataset.quality_score`, and rows whose request or answer is degenerate.
 
     A row without a score is kept and counted. JSON answers are not looked at as prose. Every reason names the figure that failed.
@@ -38,7 +38,7 @@ def keep_good(pool: Pool, loop: LoopConfig) -> Outcome:
             dropped[i] = f"quality score {row.quality:g} is below {loop.dataset.quality_score:g}"
         elif reason := request_fault(row.prompt) or answer_fault(row.completion):
             dropped[i] = reason
-    return Outcome(dropped=dropped, counts={"without a score": unscored} if unscored else {})
+    return StepOutcome(dropped=dropped, counts={"without a score": unscored} if unscored else {})
 
 
 def request_fault(text: str) -> str | None:

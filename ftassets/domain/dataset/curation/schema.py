@@ -3,14 +3,14 @@
 import json
 
 from ftassets.config.loop import LoopConfig
-from ftassets.domain.dataset.curation.step import Outcome, Pool
+from ftassets.domain.dataset.curation.step import Pool, StepOutcome
 from ftassets.domain.evaluation.scoring import parse_call, well_formed
 
 
-def check_answers(pool: Pool, loop: LoopConfig) -> Outcome:
+def check_answers(pool: Pool, loop: LoopConfig) -> StepOutcome:
     """Drop tool calls that are no JSON object, or hold text that cannot be written as UTF-8, and texts of white space only."""
     if loop.task.type != "tool_call":
-        return Outcome({i: "the answer is empty" for i in pool.index if not well_formed(pool.rows[i].completion, loop.task.type)})
+        return StepOutcome({i: "the answer is empty" for i in pool.index if not well_formed(pool.rows[i].completion, loop.task.type)})
     dropped = {}
     good: set[str] = set()  # answers repeat more than requests do
     for i in pool.index:
@@ -24,7 +24,7 @@ def check_answers(pool: Pool, loop: LoopConfig) -> Outcome:
             dropped[i] = "the answer holds half of a surrogate pair"
         else:
             good.add(answer)
-    return Outcome(dropped)
+    return StepOutcome(dropped)
 
 
 def _encodable(call: dict) -> bool:

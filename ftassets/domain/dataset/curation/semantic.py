@@ -4,14 +4,14 @@ import numpy as np
 
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.dataset.curation.cosine import TILE, alike
-from ftassets.domain.dataset.curation.step import Outcome, Pool
+from ftassets.domain.dataset.curation.step import Pool, StepOutcome
 from ftassets.domain.dataset.curation.text import answer_keys, ranked
 
 
-def drop_semantic(pool: Pool, loop: LoopConfig) -> Outcome:
+def drop_semantic(pool: Pool, loop: LoopConfig) -> StepOutcome:
     """Drop rows with the answer of a kept row that ranks higher and a cosine to it of at least `dataset.near_duplicate`."""
     if pool.vectors is None:
-        return Outcome(skipped="the rows have no vectors")
+        return StepOutcome(skipped="the rows have no vectors")
     limit = loop.dataset.near_duplicate
     order = np.array(ranked(pool.rows, pool.index), dtype=np.int64)
     answers = answer_keys([pool.rows[i] for i in order])
@@ -39,4 +39,4 @@ def drop_semantic(pool: Pool, loop: LoopConfig) -> Outcome:
                 copy_of[position] = found
         for position, (other, value) in copy_of.items():
             dropped[int(order[position])] = f"same answer as {pool.rows[order[other]].id}, and cosine {value:.3f} of the requests"
-    return Outcome(dropped)
+    return StepOutcome(dropped)

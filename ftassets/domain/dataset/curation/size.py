@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from ftassets.config.loop import Dataset, LoopConfig
-from ftassets.domain.dataset.curation.step import Outcome, Pool
+from ftassets.domain.dataset.curation.step import Pool, StepOutcome
 
 GOALS = {"style": (200, 500), "vocabulary": (500, 1_500), "task": (1_000, 5_000), "instruction": (2_000, 10_000)}
 PLENTY = 10_000  # rows from which quality counts more than volume
@@ -29,9 +29,9 @@ class Preflight:
     sentence: str
 
 
-def check_size(pool: Pool, loop: LoopConfig) -> Outcome:
+def check_size(pool: Pool, loop: LoopConfig) -> StepOutcome:
     """Drop nothing; the result is the pre-flight verdict."""
-    return Outcome(result=preflight(len(pool.index), loop.dataset))
+    return StepOutcome(result=preflight(len(pool.index), loop.dataset))
 
 
 def preflight(rows: int, dataset: Dataset) -> Preflight:

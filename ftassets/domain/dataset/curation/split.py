@@ -7,12 +7,12 @@ from ftassets.config.loop import LoopConfig
 from ftassets.domain.dataset.curation.components import Components
 from ftassets.domain.dataset.curation.cosine import alike_pairs
 from ftassets.domain.dataset.curation.near_pairs import near_pairs
-from ftassets.domain.dataset.curation.step import Outcome, Pool
+from ftassets.domain.dataset.curation.step import Pool, StepOutcome
 
 SPLITS = ("train", "validation", "test")
 
 
-def split(pool: Pool, loop: LoopConfig) -> Outcome:
+def split(pool: Pool, loop: LoopConfig) -> StepOutcome:
     """Whole groups into splits, by `dataset.split`; the result maps each split to its positions. Nothing is dropped.
 
     A group is what is linked by the same group or id, by near requests (unless the step `near` is left out) or by a cosine of at
@@ -37,7 +37,7 @@ def split(pool: Pool, loop: LoopConfig) -> Outcome:
     counts = {"groups": len(groups), "rows of the largest group": largest}
     if largest > len(pool.index) / 2 and largest > 1:
         counts["more than half of the rows are linked into one group"] = largest
-    return Outcome(counts=counts, result=splits)
+    return StepOutcome(counts=counts, result=splits)
 
 
 def _groups(pool: Pool, loop: LoopConfig) -> list[list[int]]:

@@ -11,7 +11,7 @@ from ftassets.domain.dataset.curation.near_pairs import Fingerprints, fingerprin
 from ftassets.domain.dataset.curation.text import normalised
 from ftassets.domain.dataset.rows import Example
 
-FEEDBACK = ("correction", "liked")  # sources anyone with access to the endpoint can write to
+FEEDBACK = ("correction", "thumbs_up")  # sources anyone with access to the endpoint can write to
 
 
 @dataclass
@@ -44,7 +44,7 @@ class Pool:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class StepOutcome:
     """Positions dropped with their reason, positions changed with their new row, and counts worth showing, for example of e-mail addresses.
 
     `skipped` says why the step could not look at the rows at all; `result` is what a step works out about the set as a whole.
@@ -57,4 +57,4 @@ class Outcome:
     result: Any = None
 
 
-Step = Callable[[Pool, LoopConfig], Outcome]
+Step = Callable[[Pool, LoopConfig], StepOutcome]

@@ -3,10 +3,10 @@
 from collections import Counter
 
 from ftassets.config.loop import LoopConfig
-from ftassets.domain.dataset.curation.step import FEEDBACK, Outcome, Pool
+from ftassets.domain.dataset.curation.step import FEEDBACK, Pool, StepOutcome
 
 
-def cap_users(pool: Pool, loop: LoopConfig) -> Outcome:
+def cap_users(pool: Pool, loop: LoopConfig) -> StepOutcome:
     """Drop a user's feedback rows after the first `max_rows_per_user`."""
     cap = loop.dataset.max_rows_per_user
     seen: Counter[str] = Counter()
@@ -17,4 +17,4 @@ def cap_users(pool: Pool, loop: LoopConfig) -> Outcome:
             seen[user] += 1
             if seen[user] > cap:
                 dropped[i] = f"more than {cap} rows of one user"
-    return Outcome(dropped)
+    return StepOutcome(dropped)

@@ -161,7 +161,7 @@ def to_exchange(
         first_token_ms=timing.first_token_ms,
         tokens_in=tokens_in,
         tokens_out=tokens_out,
-        share=1.0,
+        weight=100.0,
         error=error,
     )
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from ftassets.domain.dataset.curation.language import keep_languages
-from ftassets.domain.dataset.curation.step import Outcome
+from ftassets.domain.dataset.curation.step import StepOutcome
 from ftassets_tests import ROOT
 from ftassets_tests.domain.dataset.curation.test_pii import loop, pool
 
@@ -17,7 +17,7 @@ RUSSIAN = "включи свет на кухне и в коридоре, пож�
 
 
 def test_without_languages_the_step_says_so() -> None:
-    assert keep_languages(pool((GERMAN, "{}")), loop()) == Outcome(skipped="no languages are set")
+    assert keep_languages(pool((GERMAN, "{}")), loop()) == StepOutcome(skipped="no languages are set")
 
 
 def test_rows_of_other_languages_are_dropped_with_language_and_score() -> None:
@@ -29,11 +29,11 @@ def test_rows_of_other_languages_are_dropped_with_language_and_score() -> None:
 
 def test_short_texts_are_kept_since_they_cannot_be_told() -> None:
     outcome = keep_languages(pool(("bonjour, ça va?", "{}"), ("<EMAIL> <PHONE> <PERSON> <IBAN> oui", "{}")), loop(languages=["en"]))
-    assert outcome == Outcome(counts={"too short to tell": 2})
+    assert outcome == StepOutcome(counts={"too short to tell": 2})
 
 
 def test_unsure_texts_are_kept() -> None:
-    assert keep_languages(pool(("12345678901234567890 1234", "{}")), loop(languages=["en"])) == Outcome(counts={"not sure": 1})
+    assert keep_languages(pool(("12345678901234567890 1234", "{}")), loop(languages=["en"])) == StepOutcome(counts={"not sure": 1})
 
 
 def test_only_rows_in_the_index_are_looked_at() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ftassets.domain.dataset.curation.pii import Span, find, redact, scrub
-from ftassets.domain.dataset.curation.step import Outcome, Pool
+from ftassets.domain.dataset.curation.step import Pool, StepOutcome
 from ftassets.domain.dataset.rows import Example
 from ftassets_tests.domain.dataset.curation.sample import config as loop
 
@@ -121,7 +121,7 @@ def test_kinds_replace_the_values() -> None:
 
 
 def test_rows_without_personal_data_are_not_touched() -> None:
-    assert scrub(pool(("turn on light 5", '{"intent": "On", "light": 5}')), loop()) == Outcome()
+    assert scrub(pool(("turn on light 5", '{"intent": "On", "light": 5}')), loop()) == StepOutcome()
 
 
 @pytest.mark.parametrize(("kind", "value"), FOUND)
@@ -199,7 +199,7 @@ def test_names_of_the_request_are_replaced_in_values_not_in_keys() -> None:
 
 def test_names_are_looked_for_in_prose_answers_only() -> None:
     assert scrubbed("who?", "Anna did", names=names)[1] == "<PERSON> did"
-    assert scrub(pool(("who?", '{"intent": "Mark"}')), loop(), names=names) == Outcome()
+    assert scrub(pool(("who?", '{"intent": "Mark"}')), loop(), names=names) == StepOutcome()
 
 
 VALUES = st.sampled_from([value for _, value in FOUND])

@@ -45,7 +45,7 @@ def collections(draw: st.DrawFn) -> dict[str, Any]:
         id=st.integers(0, 40).map("r{}".format),
         prompt=st.sampled_from(PROMPTS),
         completion=st.sampled_from([*map(call, INTENTS), "no call", "[1]"]),
-        source=st.sampled_from(["seed", "label", "correction", "liked", "synthetic"]),
+        source=st.sampled_from(["seed", "label", "correction", "thumbs_up", "synthetic"]),
         group=st.none() | st.sampled_from(["g1", "g2", "g3"]),
         user=st.none() | st.sampled_from(["u1", "u2"]),
         at=st.none() | st.floats(0, 1e9),

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ftassets.domain.dataset.curation.quality import answer_fault, keep_good, request_fault
-from ftassets.domain.dataset.curation.step import Outcome, Pool
+from ftassets.domain.dataset.curation.step import Pool, StepOutcome
 from ftassets.domain.dataset.rows import Example
 from ftassets_tests.domain.dataset.curation.test_pii import loop, pool
 
@@ -81,12 +81,12 @@ def test_scores_below_the_loops_go_and_missing_ones_are_counted() -> None:
     outcome = keep_good(Pool(rows=rows, index=[0, 1, 2, 3, 4]), loop())
     assert outcome.dropped == {1: "quality score 0.79 is below 0.8", 4: "quality score 0 is below 0.8"}
     assert outcome.counts == {"without a score": 1}
-    assert keep_good(Pool(rows=rows, index=[1]), loop(quality_score=0.5)) == Outcome()
+    assert keep_good(Pool(rows=rows, index=[1]), loop(quality_score=0.5)) == StepOutcome()
 
 
 def test_a_set_without_scores_is_not_emptied() -> None:
     rows = pool(*[(text, "{}") for text in REQUESTS])
-    assert keep_good(rows, loop()) == Outcome(counts={"without a score": len(REQUESTS)})
+    assert keep_good(rows, loop()) == StepOutcome(counts={"without a score": len(REQUESTS)})
 
 
 def test_a_looping_answer_drops_its_row() -> None:

@@ -93,9 +93,9 @@ def test_tokens_are_held_against_what_training_takes() -> None:
 
 
 def test_feedback_of_one_user_is_capped_and_seed_is_not() -> None:
-    rows = [row(i, source=("correction", "liked")[i % 2], user="flood") for i in range(12)]
+    rows = [row(i, source=("correction", "thumbs_up")[i % 2], user="flood") for i in range(12)]
     rows += [row(20 + i, source="correction", user=None) for i in range(8)] + [row(40 + i, user="flood") for i in range(8)]
-    rows += [row(60, source="liked", user="other"), *(row(70 + i, source="label", user="flood") for i in range(8))]
+    rows += [row(60, source="thumbs_up", user="other"), *(row(70 + i, source="label", user="flood") for i in range(8))]
     assert set(cap_users(pool(rows), config(max_rows_per_user=5)).dropped) == set(range(5, 12))
 
 
@@ -104,16 +104,16 @@ def test_feedback_of_one_user_is_capped_and_seed_is_not() -> None:
 
 def test_an_exact_copy_loses_to_what_people_wrote_then_to_the_newest_then_to_the_first() -> None:
     rows = [
-        row(0, "Off", prompt="Lights  ON", source="liked", at=9.0, user="a"),
+        row(0, "Off", prompt="Lights  ON", source="thumbs_up", at=9.0, user="a"),
         row(1, "On", prompt="lights on", source="correction", at=1.0, user="b"),
         row(2, "On", prompt="lights on ", source="correction", at=5.0, user="c"),
-        row(3, "Timer", prompt="ten minutes", source="liked", at=1.0, user="a"),
-        row(4, "Timer", prompt="ten minutes", source="liked", at=2.0, user="b"),
+        row(3, "Timer", prompt="ten minutes", source="thumbs_up", at=1.0, user="a"),
+        row(4, "Timer", prompt="ten minutes", source="thumbs_up", at=2.0, user="b"),
         row(5, "Timer", prompt="tea", source="correction", at=2.0, user="b"),
         row(6, "Timer", prompt="TEA", source="label"),
         row(7, "Timer", prompt="\uff54\uff45\uff41"),
         row(8, "Off", prompt="stop", source="synthetic", at=9.0),
-        row(9, "Off", prompt="stop", source="liked", at=1.0),
+        row(9, "Off", prompt="stop", source="thumbs_up", at=1.0),
     ]
     outcome = drop_exact(pool(rows), LOOP)
     same = {0: "r0002", 1: "r0002", 3: "r0004", 5: "r0006", 7: "r0006", 8: "r0009"}
@@ -122,7 +122,7 @@ def test_an_exact_copy_loses_to_what_people_wrote_then_to_the_newest_then_to_the
 
 def test_near_requests_with_the_same_answer_are_one_row() -> None:
     rows = [
-        row(0, prompt="turn the kitchen lights on please", source="liked", at=1.0),
+        row(0, prompt="turn the kitchen lights on please", source="thumbs_up", at=1.0),
         row(1, prompt="turn the kitchen lights on now please", source="correction", at=0.0),
         row(2, prompt="turn the kitchen lights on, please", source="synthetic"),
         row(3, "Off", prompt="turn the kitchen lights on pleas"),
@@ -160,7 +160,7 @@ def test_chains_of_near_requests_do_not_collapse() -> None:
 
 
 def test_of_many_wordings_of_one_request_the_best_stays() -> None:
-    rows = [row(n, prompt=f"set a timer for {n} minutes and tell me when it is over please", source="liked", at=n) for n in range(1000)]
+    rows = [row(n, prompt=f"set a timer for {n} minutes and tell me when it is over please", source="thumbs_up", at=n) for n in range(1000)]
     assert set(range(1000)) - drop_near(pool(rows), LOOP).dropped.keys() == {999}
 
 
@@ -183,7 +183,7 @@ def test_what_stays_is_what_one_after_the_other_would_leave(seed: int) -> None:
 
 
 def test_requests_that_mean_the_same_and_have_the_same_answer_are_one_row() -> None:
-    rows = [row(0, source="liked"), row(1), row(2, "Off"), row(3), row(4)]
+    rows = [row(0, source="thumbs_up"), row(1), row(2, "Off"), row(3), row(4)]
     outcome = drop_semantic(pool(rows, vectors=at_angles(0, 10, 5, 90, 100)), LOOP)
     assert outcome.dropped == {
         0: "same answer as r0001, and cosine 0.985 of the requests",
@@ -213,7 +213,7 @@ def test_a_wrong_correction_among_right_ones_is_caught() -> None:
     rows = [row(i, "On") for i in range(30)]
     rows += [
         row(30, "Off", source="correction", user="m"),
-        row(31, "Off", source="liked", user="m"),
+        row(31, "Off", source="thumbs_up", user="m"),
         row(32, "On", source="correction", user="n"),
     ]
     outcome = doubt_labels(pool(rows, vectors=spread(len(rows), topic=0)), LOOP)
@@ -262,10 +262,10 @@ def test_all_feedback_of_a_user_goes_when_most_of_it_was_doubted() -> None:
 
 def flood(wordings: int, others: int, answers: int = 1) -> Pool:
     rows = [
-        row(n, ("On", "Off")[n % answers], prompt=f"turn all the kitchen lights on number {n}", source="liked", user="u")
+        row(n, ("On", "Off")[n % answers], prompt=f"turn all the kitchen lights on number {n}", source="thumbs_up", user="u")
         for n in range(wordings)
     ]
-    rows += [row(100 + n, source="liked", user="u") for n in range(others)]
+    rows += [row(100 + n, source="thumbs_up", user="u") for n in range(others)]
     gone = dict.fromkeys(range(2, wordings), "near")
     given = pool(rows, dropped=gone)
     given.index = [i for i in given.index if i not in gone]

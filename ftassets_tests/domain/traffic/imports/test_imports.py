@@ -143,7 +143,7 @@ def test_every_form_gives_the_same_exchange(format: str, record: Any, row_id: st
     assert found == Exchange(
         id=row_id, loop="voice", version="llama", user=hashed_user("ann"), prompt="lights on", messages=found.messages, answer=CALL,
         status=200, at=pytest.approx(AT, abs=1e-6), latency_ms=pytest.approx(120, abs=0.01), first_token_ms=None,
-        tokens_in=7, tokens_out=9, share=1.0,
+        tokens_in=7, tokens_out=9, weight=100.0,
     )  # fmt: skip
 
 
