@@ -10,7 +10,7 @@ from jinja2.sandbox import SandboxedEnvironment
 
 from ftassets.config.loop import LoopConfig
 
-COMPONENT = "ftassets.components.FineTuneLoop"
+COMPONENTS = ("ftassets.FineTuneLoop", "ftassets.components.FineTuneLoop")  # the second: loop files written before format 2
 LOOPS = Path(__file__).parents[1] / "loops"
 
 
@@ -58,5 +58,5 @@ def located(loop: LoopConfig, folder: Path) -> LoopConfig:
 def _documents(folder: Path) -> Iterator[tuple[Path, object]]:
     for path in sorted(folder.rglob("defs.yaml")):
         for document in yaml.safe_load_all(path.read_text()):
-            if isinstance(document, dict) and document.get("type") == COMPONENT:
+            if isinstance(document, dict) and document.get("type") in COMPONENTS:
                 yield path, document.get("attributes")

@@ -95,7 +95,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     rollout = {"steps": [50, 100], "interval": "8s", "min_requests": 3}  # a look of a sensor costs a fifth of a CPU-second
     config = tiny_config(folder, taught_model(tmp_path / "base", "{}"), sensor_interval=8, rollout=rollout, gates=gates)
     attributes = config.model_dump(mode="json", exclude_unset=True)
-    (folder / "defs.yaml").write_text(yaml.safe_dump({"type": "ftassets.components.FineTuneLoop", "attributes": attributes}))
+    (folder / "defs.yaml").write_text(yaml.safe_dump({"type": "ftassets.FineTuneLoop", "attributes": attributes}))
     (tmp_path / "killed_world.py").write_text(DEFINITIONS)
     (tmp_path / "dagster.yaml").write_text((ROOT / "dagster.yaml").read_text())
     home = Home(tmp_path / "home")

@@ -62,12 +62,17 @@ def tree(home: Home) -> dict[str, psutil.Process]:
 
 
 @pytest.fixture
+def home(tmp_path) -> Home:
+    return Home(tmp_path / "home")
+
+
+@pytest.fixture
 def loops(tmp_path) -> Path:
     """A folder with one loop file."""
     folder = tmp_path / "loops" / "support"
     folder.mkdir(parents=True)
     attributes = loop_config().model_dump(mode="json", exclude_unset=True)
-    (folder / "defs.yaml").write_text(yaml.safe_dump({"type": "ftassets.components.FineTuneLoop", "attributes": attributes}))
+    (folder / "defs.yaml").write_text(yaml.safe_dump({"type": "ftassets.FineTuneLoop", "attributes": attributes}))
     return folder.parent
 
 

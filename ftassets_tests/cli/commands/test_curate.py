@@ -11,7 +11,7 @@ from ftassets.cli.main import app
 from ftassets.testing.hash_embedder import HashEmbedder
 
 LOOP = """
-type: ftassets.components.FineTuneLoop
+type: ftassets.FineTuneLoop
 attributes:
   name: triage
   base_model: none

@@ -14,7 +14,7 @@ from ftassets.assets._shared.dataset_files import golden_path, to_parquet
 from ftassets.assets._shared.events import DATA_VERSION, node
 from ftassets.assets._shared.human_review import read_review
 from ftassets.assets._shared.stored_reports import read_report, store_report
-from ftassets.cli import review as cli_review
+from ftassets.cli import gates as cli_gates
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
 from ftassets.config.profiles import embedded
@@ -54,7 +54,7 @@ class Case:
         )  # fmt: skip
         digest = store_report(self.home, report)
         event = dg.AssetMaterialization(node("triage", "eval_report"), tags={DATA_VERSION: digest})
-        with cli_review.dagster_instance() as instance:
+        with cli_gates.dagster_instance() as instance:
             instance.report_runless_asset_event(event)
         return digest
 
@@ -71,12 +71,12 @@ def case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Case:
     monkeypatch.setenv("FTASSETS_DAGSTER_STORAGE", "")  # put back what the command sets
     monkeypatch.setenv("DAGSTER_HOME", str(ROOT))
     made = Case(Home(tmp_path / "home"))
-    monkeypatch.setattr(cli_review, "known_loop", lambda name: made.loop)
+    monkeypatch.setattr(cli_gates, "known_loop", lambda name: made.loop)
     return made
 
 
 def run(*arguments: str, code: int = 0) -> Result:
-    result = CliRunner().invoke(cli_review.app, list(arguments))
+    result = CliRunner().invoke(cli_gates.review, list(arguments))
     assert result.exit_code == code, result.output
     return result
 
