@@ -98,7 +98,7 @@ def test_two_loops_live_in_one_project() -> None:
     [
         ((), "base_modle", "automation, base_model, dataset"),
         (("retrain_on", "drift"), "treshold", "consecutive, every"),
-        (("train",), "epoch", "accumulation, alpha, batch_size"),
+        (("train",), "epoch", "batch_size, epochs, gradient_accumulation_steps"),
         (("gates", 0), "marign", "any_of, at_least, at_most, better_than, confidence, margin"),
     ],
 )

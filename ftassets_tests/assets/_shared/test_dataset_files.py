@@ -196,7 +196,7 @@ def test_a_commit_opens_with_datasets(store: GitDatasetStore, tmp_path: Path) ->
 
 def test_pairs_come_back_and_open_with_datasets(tmp_path: Path) -> None:
     pairs = [
-        Pair(prompt=f"p{n}", chosen="{}", rejected="[]", source="thumbs", request_id=f"r{n}", user="u", at=n / 3, version="v", share=0.05)
+        Pair(prompt=f"p{n}", chosen="{}", rejected="[]", source="thumbs", request_id=f"r{n}", user="u", at=n / 3, version="v", weight=5.0)
         for n in range(3)
     ]
     content = pairs_to_parquet(pairs)
@@ -204,7 +204,7 @@ def test_pairs_come_back_and_open_with_datasets(tmp_path: Path) -> None:
     (tmp_path / "pairs.parquet").write_bytes(content)
     opened = load({"train": str(tmp_path / "pairs.parquet")}, tmp_path)["train"]
     assert opened[:]["chosen"] == ["{}"] * 3
-    assert str(opened.features["share"]) == "Value('float64')"
+    assert str(opened.features["weight"]) == "Value('float64')"
 
 
 def test_export_does_not_mix_two_datasets(store: GitDatasetStore, tmp_path: Path) -> None:

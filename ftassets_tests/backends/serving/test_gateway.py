@@ -38,7 +38,7 @@ def test_a_loop_from_its_first_version_to_a_rollback(backend):
     promoted = serving.ramp("support", 100, 60, "run:4", "all looks good")
     assert (promoted.production, promoted.standby) == (second, first)
     assert serving.rollback("support", "cli", "users complain").production == first
-    assert serving.state("support").refused == (second,)
+    assert serving.state("support").rejected == (second,)
     journal = serving.journal()
     assert [transition.number for transition in journal] == [1, 2, 3, 4, 5]
     assert [(transition.action, transition.by) for transition in journal] == [

@@ -17,7 +17,7 @@ from dagster import DagsterExecutionInterruptedError
 
 from ftassets.backends.trainer.base import TrainingFailed, TrainingKilled
 from ftassets.backends.trainer.kubernetes import RIGHTS, KubernetesTrainer, _prefix
-from ftassets.backends.trainer.kubernetes_pod import Seen, look, read_pod, training_pod
+from ftassets.backends.trainer.kubernetes_pod import Seen, observe, read_pod, training_pod
 from ftassets.domain.training.job import TrainingJob
 from ftassets.testing.doubles.kubernetes import NO_IMAGE, Cluster, Pod, cluster, pod_manifest
 from ftassets_tests import ROOT
@@ -119,7 +119,7 @@ def seen(status: dict[str, Any], **metadata: Any) -> Seen:
 
     statuses = {f"{kind}Statuses": [{**BLANK, **each} for each in status.pop(kind, [])] for kind in ("container", "initContainer")}
     response = SimpleNamespace(data=json.dumps({"metadata": metadata, "status": {**status, **statuses}}))
-    return look(ApiClient().deserialize(response, "V1Pod"), "train")
+    return observe(ApiClient().deserialize(response, "V1Pod"), "train")
 
 
 BLANK = {"name": "train", "image": "ftassets:1", "imageID": "", "ready": False, "restartCount": 0}

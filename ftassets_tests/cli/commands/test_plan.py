@@ -112,7 +112,7 @@ def test_every_kind_of_gate_has_a_line_and_those_that_cannot_be_planned_say_why(
     unplanned = [line["name"] for line in lines if line["power"] is None]
     assert unplanned == [
         "f1_better", "f1_at_least", "preset_latency", "preset_f1", "output_length_mean_no_worse", "mine_Own_value_no_worse",
-        "latency_p95_at_most", "parity_at_least", "human_review_at_least", "judge_no_worse",
+        "latency_p95_at_most", "parity_at_least", "human_review_at_least", "llm_judge_no_worse",
     ]  # fmt: skip
     assert all(line["sentence"].startswith("cannot be planned: ") for line in lines if line["power"] is None)
     assert all(0 <= line["power"] <= 1 for line in lines if line["power"] is not None)

@@ -19,7 +19,7 @@ def said(
     answer: str, rating: str | None = None, correction: str | None = None, prompt: str = "lights on", user: str = "u", at: float = 1.0
 ) -> Reviewed:
     name = f"r{next(_numbers):05}"
-    exchange = Exchange(name, "voice", "v1", user, prompt, "[]", answer, 200, at, 1.0, None, None, None, 0.05)
+    exchange = Exchange(name, "voice", "v1", user, prompt, "[]", answer, 200, at, 1.0, None, None, None, 5.0)
     return Reviewed(exchange, Feedback(name, 2.0, rating, correction))
 
 
