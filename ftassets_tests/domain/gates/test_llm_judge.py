@@ -32,7 +32,8 @@ def report(values: Sequence[float | None], calibration: Calibration | None = TRU
         for n, value in enumerate(values)
     ]
     return EvalReport(
-        **fixed, production_is_base=False, generation={}, latency_ms={}, answers={}, pairwise_scores=found, llm_judge_calibration=calibration,
+        **fixed, production_is_base=False, generation={}, latency_ms={}, answers={}, pairwise_scores=found,
+        llm_judge_calibration=calibration,
         scores=dict.fromkeys(("candidate", "production", "base"), scores),
     )  # fmt: skip
 
