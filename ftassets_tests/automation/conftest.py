@@ -8,19 +8,20 @@ from typing import Any
 import dagster as dg
 import pytest
 from dagster._core.utils import make_new_run_id
+from ftassets.backends.artifacts.releases import Releases
 
 from ftassets.assets._shared.events import DATA_VERSION, node
 from ftassets.automation import bootstrap, reconcile, retrain, rollout
 from ftassets.automation.jobs import LOOP
-from ftassets.backends.artifacts.releases import Releases
 from ftassets.backends.dataset_store.git import GitDatasetStore
 from ftassets.backends.registry.base import RegisteredVersion
-from ftassets.backends.serving.base import ServingError, Transition
+from ftassets.backends.serving.base import ServingError
 from ftassets.backends.signer.folder import Ed25519Signer
 from ftassets.backends.traffic_log.base import Exchange, Feedback, Reviewed
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.rollout.endpoint import EndpointState
+from ftassets.domain.rollout.transition import Transition
 
 NAME = "triage"
 P, C = "a" * 64, "b" * 64  # digests of production and candidate

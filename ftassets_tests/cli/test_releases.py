@@ -5,9 +5,9 @@ import time
 from pathlib import Path
 
 import pytest
+from ftassets.backends.artifacts.releases import Releases
 from typer.testing import CliRunner, Result
 
-from ftassets.backends.artifacts.releases import Releases
 from ftassets.backends.signer.folder import Ed25519Signer
 from ftassets.cli.commands.doctor import _keys
 from ftassets.cli.commands.status import describe, warnings

@@ -11,9 +11,9 @@ from typing import Any
 import dagster as dg
 import pytest
 import requests
+from ftassets.backends.artifacts.releases import Releases
 
 from ftassets.assets._shared.events import data_version, newest, node
-from ftassets.backends.artifacts.releases import Releases
 from ftassets.backends.artifacts.versions import load_manifest
 from ftassets.backends.serving.base import Refused, ServingError
 from ftassets.backends.signer.folder import Ed25519Signer

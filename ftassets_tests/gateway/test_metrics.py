@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from ftassets.assets._shared.latest import record
 from prometheus_client.parser import text_string_to_metric_families
 
-from ftassets.assets._shared.latest import record
 from ftassets.config.home import Home
 from ftassets.domain.monitoring.latest import LatestReport
 from ftassets.domain.rollout.endpoint import EndpointState

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-
 from ftassets.backends.artifacts.releases import Releases
+
 from ftassets.backends.serving.base import Refused
 from ftassets.backends.serving.gateway import GatewayServing
 from ftassets.backends.signer.folder import Ed25519Signer

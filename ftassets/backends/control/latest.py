@@ -1,24 +1,33 @@
-"""The newest report of each kind in one small file a loop: what the gateway shows to Prometheus."""
+"""The newest report of each kind in one small document a loop: what the gateway shows to Prometheus."""
 
-from filelock import FileLock
-
-from ftassets.config.home import Home
+from ftassets.backends.control.base import Control
 from ftassets.domain.canonical import canonical_json
-from ftassets.domain.monitoring.latest import LATEST, LatestReport, read_latest
-from ftassets.durable import write_durably
+from ftassets.domain.monitoring.latest import LatestReport, parse_latest
 
 
-def record(home: Home, loop: str, name: str, values: LatestReport) -> None:
+def record_latest(control: Control, loop: str, name: str, values: LatestReport) -> None:
     """Make `values` the newest report called `name`, for example `drift_report`; an older one than the one there is left out.
 
-    Raises OSError when the file cannot be written.
+    Raises OSError when it cannot be written.
     """
-    folder = home.reports / loop
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / LATEST
-    with FileLock(folder / f"{LATEST}.lock"):
-        known = read_latest(path.read_bytes() if path.exists() else b"{}")
+
+    def change(content: bytes | None) -> bytes | None:
+        known = parse_latest(content or b"{}")
         if name in known and known[name].at > values.at:
-            return
+            return None
         known[name] = values
-        write_durably(path, canonical_json({each: report.model_dump() for each, report in known.items()}))
+        return canonical_json({each: report.model_dump() for each, report in known.items()})
+
+    control.update(_key(loop), change)
+
+
+def read_latest(control: Control, loop: str) -> dict[str, LatestReport]:
+    """The newest reports of a loop by name; none where the document is damaged, since each report writes its part again.
+
+    Raises OSError when it cannot be read.
+    """
+    return parse_latest(control.read(_key(loop)) or b"{}")
+
+
+def _key(loop: str) -> str:
+    return f"reports/{loop}/latest.json"

@@ -1,41 +1,50 @@
-"""What people said of the answers behind an eval report, one file a report."""
+"""What people found of the answers behind an eval report, one document a report."""
 
-from pathlib import Path
-
-import dagster as dg
-from filelock import FileLock
 from pydantic import ValidationError
 
-from ftassets.config.home import Home
+from ftassets.backends.control.base import Control
 from ftassets.domain.canonical import canonical_json
 from ftassets.domain.evaluation.human_review import Given, Review
-from ftassets.durable import write_durably
+from ftassets.errors import FtassetsError
 
 
-def read_review(home: Home, loop: str, report: str) -> Review | None:
-    """What was said of the report with this digest, None when nobody looked. Raises dg.Failure on a file that is not it."""
-    path = _path(home, loop, report)
-    if not path.exists():
-        return None
+class ReviewDamaged(FtassetsError):
+    """A stored review cannot be read, or belongs to another report."""
+
+
+def read_review(control: Control, loop: str, report: str) -> Review | None:
+    """The review of the report with this digest, None while there is none. Raises ReviewDamaged, OSError."""
+    key = _key(loop, report)
+    content = control.read(key)
+    return None if content is None else _parsed(content, report, control.uri(key))
+
+
+def add_review(control: Control, loop: str, report: str, run_id: str, given: Given) -> Review:
+    """Add what a person found to the review of a report, which run `run_id` made; the whole review.
+
+    Raises ReviewDamaged, OSError; nothing is stored then.
+    """
+    key = _key(loop, report)
+    reviews: list[Review] = []
+
+    def change(content: bytes | None) -> bytes:
+        known = Review(report=report, run_id=run_id) if content is None else _parsed(content, report, control.uri(key))
+        reviews.append(known.model_copy(update={"given": (*known.given, given)}))
+        return canonical_json(reviews[-1].model_dump(mode="json"))
+
+    control.update(key, change)
+    return reviews[-1]
+
+
+def _parsed(content: bytes, report: str, where: str) -> Review:
     try:
-        review = Review.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError) as error:
-        raise dg.Failure(f"{path} cannot be read: remove it and import the review again ({error})", allow_retries=False) from error
+        review = Review.model_validate_json(content)
+    except ValidationError as error:
+        raise ReviewDamaged(f"{where} cannot be read: remove it and import the review again ({error})") from error
     if review.report != report:
-        raise dg.Failure(f"{path} is the review of another report: remove it and import the right one", allow_retries=False)
+        raise ReviewDamaged(f"{where} is the review of another report: remove it and import the right one")
     return review
 
 
-def add_review(home: Home, loop: str, report: str, run_id: str, given: Given) -> Review:
-    """Add what a person said to the review of a report, which run `run_id` made. Raises OSError, dg.Failure; nothing is stored then."""
-    path = _path(home, loop, report)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{path}.lock"):
-        known = read_review(home, loop, report) or Review(report=report, run_id=run_id)
-        review = known.model_copy(update={"given": (*known.given, given)})
-        write_durably(path, canonical_json(review.model_dump(mode="json")))
-    return review
-
-
-def _path(home: Home, loop: str, report: str) -> Path:
-    return home.reports / loop / f"review-{report}.json"
+def _key(loop: str, report: str) -> str:
+    return f"reports/{loop}/review-{report}.json"

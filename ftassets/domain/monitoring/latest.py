@@ -2,8 +2,6 @@
 
 from pydantic import BaseModel, ConfigDict, FiniteFloat, TypeAdapter, ValidationError
 
-LATEST = "latest.json"  # below a loop's reports: the newest of each kind, for whoever scrapes the gateway
-
 
 class LatestReport(BaseModel):
     """What the newest report of a kind found: `values` and the `limits` they are held against, by name. `at` in epoch seconds."""
@@ -20,7 +18,7 @@ class LatestReport(BaseModel):
 _LATEST = TypeAdapter(dict[str, LatestReport])
 
 
-def read_latest(content: bytes) -> dict[str, LatestReport]:
+def parse_latest(content: bytes) -> dict[str, LatestReport]:
     """The reports of a `latest.json` by name; none where it is not one, since each report writes its part again."""
     try:
         return _LATEST.validate_json(content)

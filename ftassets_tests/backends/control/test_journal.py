@@ -3,9 +3,9 @@
 import json
 
 import pytest
+from ftassets.gateway.journal import Journal
 
 from ftassets.domain.rollout.endpoint import EndpointState
-from ftassets.gateway.journal import Journal
 
 A, B = "a" * 64, "b" * 64
 SERVING = EndpointState(production=A)

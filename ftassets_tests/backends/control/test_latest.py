@@ -2,6 +2,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from ftassets.assets._shared.latest import record
+
 from ftassets.config.home import Home
 from ftassets.domain.monitoring.latest import LatestReport, read_latest
 

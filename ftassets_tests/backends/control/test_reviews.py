@@ -5,8 +5,8 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-
 from ftassets.assets._shared.human_review import add_review, read_review
+
 from ftassets.config.home import Home
 from ftassets.domain.evaluation.human_review import Given
 

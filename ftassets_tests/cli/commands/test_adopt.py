@@ -9,10 +9,10 @@ from typing import Any
 import dagster as dg
 import pytest
 import requests
+from ftassets.backends.artifacts.releases import Releases
 
 from ftassets.assets._shared.events import data_version, metadata_value, newest, node
 from ftassets.assets._shared.stored_reports import read_report
-from ftassets.backends.artifacts.releases import Releases
 from ftassets.backends.artifacts.versions import load_manifest
 from ftassets.backends.serving.base import ServingError
 from ftassets.cli.commands.adopt import Adopted, Adoption, describe

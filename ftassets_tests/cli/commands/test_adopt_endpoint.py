@@ -8,13 +8,13 @@ from typing import Any
 import dagster as dg
 import pytest
 import requests
+from ftassets.backends.artifacts.releases import Releases
 
 from ftassets.assets._shared.events import data_version, metadata_value, newest, node
 from ftassets.assets._shared.stored_reports import read_report
 from ftassets.assets.drift_report.reference import wanted_answers
 from ftassets.assets.eval_report.answering import api_sentence
 from ftassets.assets.eval_report.recompute import recompute
-from ftassets.backends.artifacts.releases import Releases
 from ftassets.backends.registry.mlflow import MlflowRegistry
 from ftassets.cli.commands.adopt import Adopted, Adoption, adapter_folder, describe
 from ftassets.config.loop import ReferenceModel

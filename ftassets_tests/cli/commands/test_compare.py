@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
+from ftassets.backends.artifacts.releases import Releases
 
 from ftassets.assets._shared.dataset_files import dataset_objects
 from ftassets.assets._shared.stored_reports import policy_digest, store_report
-from ftassets.backends.artifacts.releases import Releases
 from ftassets.backends.artifacts.versions import file_digests, publish
 from ftassets.backends.dataset_store.git import GitDatasetStore
 from ftassets.backends.registry.mlflow import MlflowRegistry

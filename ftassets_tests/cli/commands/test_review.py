@@ -8,11 +8,11 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from ftassets.assets._shared.human_review import read_review
 from typer.testing import CliRunner, Result
 
 from ftassets.assets._shared.dataset_files import golden_path, to_parquet
 from ftassets.assets._shared.events import DATA_VERSION, node
-from ftassets.assets._shared.human_review import read_review
 from ftassets.assets._shared.stored_reports import read_report, store_report
 from ftassets.cli import gates as cli_gates
 from ftassets.config.home import Home
