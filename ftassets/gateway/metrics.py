@@ -8,7 +8,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from ftassets.backends.control.base import Control
-from ftassets.backends.control.latest import read_latest
+from ftassets.backends.control.latest import newest_reports
 from ftassets.backends.control.pauses import pause_reason
 from ftassets.backends.traffic_log.base import Exchange
 from ftassets.domain.monitoring.latest import LatestReport
@@ -92,7 +92,7 @@ class LoopCollector(Collector):
 
     def _read(self, loop: str) -> dict[str, LatestReport]:
         try:
-            return read_latest(self._control, loop)
+            return newest_reports(self._control, loop)
         except OSError:
             log.exception("the newest reports of %s cannot be read", loop)
             return {}

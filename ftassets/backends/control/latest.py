@@ -2,7 +2,7 @@
 
 from ftassets.backends.control.base import Control
 from ftassets.domain.canonical import canonical_json
-from ftassets.domain.monitoring.latest import LatestReport, parse_latest
+from ftassets.domain.monitoring.latest import LatestReport, read_latest
 
 
 def record_latest(control: Control, loop: str, name: str, values: LatestReport) -> None:
@@ -12,7 +12,7 @@ def record_latest(control: Control, loop: str, name: str, values: LatestReport) 
     """
 
     def change(content: bytes | None) -> bytes | None:
-        known = parse_latest(content or b"{}")
+        known = read_latest(content or b"{}")
         if name in known and known[name].at > values.at:
             return None
         known[name] = values
@@ -21,12 +21,12 @@ def record_latest(control: Control, loop: str, name: str, values: LatestReport) 
     control.update(_key(loop), change)
 
 
-def read_latest(control: Control, loop: str) -> dict[str, LatestReport]:
+def newest_reports(control: Control, loop: str) -> dict[str, LatestReport]:
     """The newest reports of a loop by name; none where the document is damaged, since each report writes its part again.
 
     Raises OSError when it cannot be read.
     """
-    return parse_latest(control.read(_key(loop)) or b"{}")
+    return read_latest(control.read(_key(loop)) or b"{}")
 
 
 def _key(loop: str) -> str:

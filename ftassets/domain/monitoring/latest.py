@@ -18,7 +18,7 @@ class LatestReport(BaseModel):
 _LATEST = TypeAdapter(dict[str, LatestReport])
 
 
-def parse_latest(content: bytes) -> dict[str, LatestReport]:
+def read_latest(content: bytes) -> dict[str, LatestReport]:
     """The reports of a `latest.json` by name; none where it is not one, since each report writes its part again."""
     try:
         return _LATEST.validate_json(content)
