@@ -7,7 +7,9 @@ import dagster as dg
 from ftassets.assets._shared.dataset_files import read_index, read_splits
 from ftassets.assets._shared.events import node, required
 from ftassets.assets._shared.node import asset
-from ftassets.backends.artifacts.versions import VersionDamaged, load_manifest, verify
+from ftassets.backends.artifacts.base import Artifacts
+from ftassets.backends.artifacts.version_folder import VersionDamaged
+from ftassets.backends.artifacts.versions import keep, load_manifest, verify, version_folder, version_key, workshop
 from ftassets.backends.dataset_store.base import DatasetStore
 from ftassets.backends.registry.base import Registry
 from ftassets.backends.serving.base import Serving
@@ -39,6 +41,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
     def adapter(
         context: dg.AssetExecutionContext,
         home: dg.ResourceParam[Home],
+        artifacts: dg.ResourceParam[Artifacts],
         dataset_store: dg.ResourceParam[DatasetStore],
         serving: dg.ResourceParam[Serving],
         trainer: dg.ResourceParam[Trainer],
@@ -47,17 +50,17 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         commit = required(context.instance, node(loop.name, "curated_dataset"))
         splits = read_splits(dataset_store, commit, loop.name)
         production = serving.state(loop.name).production
-        before = load_manifest(home.versions, production) if production else None
+        before = load_manifest(artifacts, production) if production else None
         known: set[str] = set()
         if before and before.dataset_commit:
             known = {row.id for row in read_splits(dataset_store, before.dataset_commit, loop.name)["train"]}
-        start_from = home.versions / before.digest / ADAPTER if before and before.kind == "adapter" else None
+        start_from = version_folder(artifacts, before.digest) / ADAPTER if before and before.kind == "adapter" else None
         index = read_index(dataset_store, commit, loop.name)
         rows, cold = (
             training_rows(splits["train"], seen, loop.train.replay, loop.train.seed, index.balance, loop.task.label)
             for seen in (known if start_from else set(), set())
         )
-        work = home.root / "work" / context.run_id
+        work = home.work / context.run_id
         shutil.rmtree(work, ignore_errors=True)  # an earlier attempt of this run died here
         work.mkdir(parents=True)
         (work / "train.jsonl").write_text(to_jsonl(rows))
@@ -75,7 +78,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
             validation_file=work / "validation.jsonl",
             start_from=start_from,
             work=work,
-            versions=home.versions,
+            versions=workshop(artifacts),
         )
         context.log.info(f"{len(cold)} rows, {sum(row.id not in known for row in cold)} of them new to production")
         try:
@@ -86,7 +89,9 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
             raise dg.Failure(str(error), allow_retries=False) from error
         finally:
             shutil.rmtree(work, ignore_errors=True)
-        manifest = load_manifest(home.versions, result.digest)
+        for digest in (result.base_digest, result.digest):
+            keep(artifacts, digest)
+        manifest = load_manifest(artifacts, result.digest)
         code = {GIT_COMMIT: manifest.code_commit} if manifest.code_commit else {}
         tracked = registry.log_training(
             loop.name,
@@ -95,7 +100,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
             {name: value for name, value in _numbers(result).items() if value is not None},
             result.losses,
             {**version_tags(manifest), **code, "digest": result.digest, "dagster_run_id": context.run_id, "loop": loop.name},
-            home.versions / result.digest / ADAPTER,
+            version_folder(artifacts, result.digest) / ADAPTER,
         )
         return dg.MaterializeResult(
             data_version=dg.DataVersion(result.digest),
@@ -105,7 +110,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
                 "start_from": result.start_from or "the untuned base",
                 "lineage": result.lineage,
                 "mlflow_run": tracked,
-                "folder": dg.MetadataValue.path(home.versions / result.digest),
+                "folder": dg.MetadataValue.path(artifacts.uri(version_key(result.digest))),
                 "loss": dg.MetadataValue.md(loss_curve(result.losses)),
                 **{name: value for name, value in _numbers(result).items() if value is not None},
             },
@@ -117,7 +122,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
                     and result.last_loss <= 2 * result.first_loss,
                     description=f"loss {result.first_loss:.3f} at the start, {result.last_loss:.3f} at the end",
                 ),
-                _complete(home, result.digest),
+                _complete(artifacts, result.digest),
             ],
         )
 
@@ -137,10 +142,10 @@ def _numbers(result: TrainingResult) -> dict[str, float | None]:
     }
 
 
-def _complete(home: Home, digest: str) -> dg.AssetCheckResult:
+def _complete(artifacts: Artifacts, digest: str) -> dg.AssetCheckResult:
     wanted = {f"{ADAPTER}/adapter_config.json", f"{ADAPTER}/adapter_model.safetensors", "merged/config.json"}
     try:
-        manifest = verify(home.versions, digest)
+        manifest = verify(artifacts, digest)
     except VersionDamaged as error:
         return dg.AssetCheckResult(check_name=COMPLETE, passed=False, description=str(error))
     missing = sorted(wanted - manifest.files.keys())

@@ -1,18 +1,20 @@
 """Do the live answers read as the version's first ones did: length, vocabulary, refusals, uncertainty, classes?"""
 
-import json
 import time
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
 import dagster as dg
 
-from ftassets.assets._shared import latest, live
-from ftassets.assets._shared.events import metadata_value, newest, node
+from ftassets.assets._shared import live
+from ftassets.assets._shared.events import data_version, metadata_value, newest, node
 from ftassets.assets._shared.node import asset
+from ftassets.backends.artifacts.base import Artifacts
+from ftassets.backends.artifacts.reports import ReportDamaged, read_report, report_key, store_report
+from ftassets.backends.control.base import Control
+from ftassets.backends.control.latest import record_latest
 from ftassets.backends.serving.base import Serving
 from ftassets.backends.traffic_log.base import TrafficLog
-from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.drift import DriftOrigin, DriftVerdict, Statistic
 from ftassets.domain.drift.explanation import keywords
@@ -45,14 +47,15 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
     )
     def behaviour_report(
         context: dg.AssetExecutionContext,
-        home: dg.ResourceParam[Home],
+        artifacts: dg.ResourceParam[Artifacts],
+        control: dg.ResourceParam[Control],
         traffic_log: dg.ResourceParam[TrafficLog],
         serving: dg.ResourceParam[Serving],
     ) -> dg.MaterializeResult:
         begin, end = live.window_of(context, loop)
         production = serving.state(loop.name).production
         if production is None:
-            return _materialize(loop, context, home, None, end, [], [], (), None, live.NO_PRODUCTION)
+            return _materialize(loop, context, artifacts, control, None, end, [], [], (), None, live.NO_PRODUCTION)
         size = loop.monitors.sample
         began = live.first_served(serving, loop.name, production)
         baseline = list(islice(_answers(traffic_log, loop, production, began, end), size))
@@ -71,10 +74,10 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         else:
             statistics = behaviour_statistics(texts[0], texts[1], classes[0], classes[1])
             finding = _finding(statistics)
-        side, meaning = origin(_inputs(context.instance, home, loop, production), statistics)
+        side, meaning = origin(_inputs(context.instance, artifacts, loop, production), statistics)
         if statistics:
             finding = Finding(finding.verdict, f"{finding.sentence}; {meaning}")
-        return _materialize(loop, context, home, production, end, baseline, window, statistics, side, finding)
+        return _materialize(loop, context, artifacts, control, production, end, baseline, window, statistics, side, finding)
 
     return behaviour_report
 
@@ -90,24 +93,25 @@ def _finding(statistics: Sequence[Statistic]) -> Finding:
     return Finding(Verdict.FAIL, "; ".join(above))
 
 
-def _inputs(instance: dg.DagsterInstance, home: Home, loop: LoopConfig, version: str) -> list[Statistic] | None:
+def _inputs(instance: dg.DagsterInstance, artifacts: Artifacts, loop: LoopConfig, version: str) -> list[Statistic] | None:
     """Statistics of the newest drift report; None when there is none about this version, or it could not compare."""
     event = newest(instance, node(loop.name, "drift_report"))
     if event is None or metadata_value(event, "production") != version:
         return None
     try:
-        report = json.loads((home.reports / loop.name / f"drift-{(event.tags or {})['dagster/data_version']}.json").read_bytes())
+        report = read_report(artifacts, loop.name, "drift", data_version(event))
         if report["verdict"] == DriftVerdict.NOT_ENOUGH_DATA.value:
             return None
         return [Statistic(s["name"], s["value"], s["threshold"], s["p_value"]) for s in report["statistics"]]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (ReportDamaged, KeyError, TypeError):
         return None
 
 
 def _materialize(
     loop: LoopConfig,
     context: dg.AssetExecutionContext,
-    home: Home,
+    artifacts: Artifacts,
+    control: Control,
     production: str | None,
     end: float,
     baseline: Sequence[Exchange],
@@ -128,7 +132,7 @@ def _materialize(
         "reason": finding.sentence,
         "run_id": context.run_id,
     }
-    digest, path = live.store(home, loop.name, "behaviour", report)
+    digest = store_report(artifacts, loop.name, "behaviour", report)
     metadata: live.Metadata = {
         "production": production or "",
         "verdict": finding.verdict.value,
@@ -137,7 +141,7 @@ def _materialize(
         "baseline_answers": len(baseline),
         "window_answers": len(window),
         "window_end": dg.MetadataValue.timestamp(end),
-        "report": dg.MetadataValue.path(path),
+        "report": dg.MetadataValue.path(artifacts.uri(report_key(loop.name, "behaviour", digest))),
     }
     if baseline and window:
         before, now = [e.answer for e in baseline], [e.answer for e in window]
@@ -157,8 +161,8 @@ def _materialize(
                 [(s.name, s.value, s.threshold, f"{s.p_value:.4f}", "yes" if s.above else "no") for s in statistics],
             )
         )
-    latest.record(
-        home,
+    record_latest(
+        control,
         loop.name,
         "behaviour_report",
         LatestReport(

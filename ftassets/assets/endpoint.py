@@ -10,10 +10,11 @@ from pydantic import Field
 from ftassets.assets._shared.events import node, required
 from ftassets.assets._shared.node import asset
 from ftassets.backends.registry.base import Registry
-from ftassets.backends.serving.base import Serving, ServingError, Transition
+from ftassets.backends.serving.base import Serving, ServingError
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.canonical import canonical_json
 from ftassets.domain.rollout.endpoint import EndpointState
+from ftassets.domain.rollout.transition import Transition
 from ftassets.reporting.plots import rollout_steps
 from ftassets.reporting.tables import markdown_table
 

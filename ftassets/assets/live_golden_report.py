@@ -7,18 +7,20 @@ from typing import Any
 
 import dagster as dg
 
-from ftassets.assets._shared import latest, live
+from ftassets.assets._shared import live
 from ftassets.assets._shared.dataset_files import from_parquet, golden_path, read_splits
 from ftassets.assets._shared.events import data_version, history, metadata_value, node, required
 from ftassets.assets._shared.node import asset
-from ftassets.assets._shared.stored_reports import read_report
+from ftassets.backends.artifacts.base import Artifacts
+from ftassets.backends.artifacts.reports import ReportDamaged, read_eval_report, report_key, store_report
 from ftassets.backends.artifacts.versions import load_manifest
+from ftassets.backends.control.base import Control
+from ftassets.backends.control.latest import record_latest
 from ftassets.backends.dataset_store.base import DatasetError, DatasetStore
 from ftassets.backends.model_client.live_answers import LiveAnswer, live_answers
 from ftassets.backends.notifier.base import Notifier
 from ftassets.backends.notifier.routing import alert_about, routed
 from ftassets.backends.serving.base import Serving
-from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.evaluation.sampling import fixed_sample
@@ -64,18 +66,19 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
     )
     def live_golden_report(
         context: dg.AssetExecutionContext,
-        home: dg.ResourceParam[Home],
+        artifacts: dg.ResourceParam[Artifacts],
+        control: dg.ResourceParam[Control],
         dataset_store: dg.ResourceParam[DatasetStore],
         serving: dg.ResourceParam[Serving],
         notifier: dg.ResourceParam[Notifier],
     ) -> dg.MaterializeResult:
         production = serving.state(loop.name).production
         if production is None:
-            return _materialize(loop, context, home, None, None, [], live.NO_PRODUCTION, [live.NO_PRODUCTION])
+            return _materialize(loop, context, artifacts, control, None, None, [], live.NO_PRODUCTION, [live.NO_PRODUCTION])
         commit = required(context.instance, node(loop.name, "golden_set"))
         golden = {row.id: row for row in from_parquet(dataset_store.read(commit, golden_path(loop.name)))}
         rows = [golden[name] for name in fixed_sample(golden, loop.monitors.sample)]
-        held_out = _held_out(context, home, loop, dataset_store, production)
+        held_out = _held_out(context, artifacts, loop, dataset_store, production)
         # the version's own server, not the gateway: probes are no traffic
         url = serving.stage(loop.name, production, STAGED)
         try:
@@ -87,16 +90,18 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         asked = _scored(loop, rows, held_out, answers)
         right = [a.score.exact for a in asked if a.score.slice != HELD_OUT]
         at_floor = above_floor(share_of(sum(right), len(right)), floor)
-        compared = _compare(context, home, loop, dataset_store, production, golden, asked)
-        _tell(loop, home, notifier, production, at_floor, compared)
-        return _materialize(loop, context, home, production, commit, asked, at_floor, compared)
+        compared = _compare(context, artifacts, loop, dataset_store, production, golden, asked)
+        _tell(loop, control, notifier, production, at_floor, compared)
+        return _materialize(loop, context, artifacts, control, production, commit, asked, at_floor, compared)
 
     return live_golden_report
 
 
-def _held_out(context: dg.AssetExecutionContext, home: Home, loop: LoopConfig, store: DatasetStore, version: str) -> list[Example]:
+def _held_out(
+    context: dg.AssetExecutionContext, artifacts: Artifacts, loop: LoopConfig, store: DatasetStore, version: str
+) -> list[Example]:
     """A fixed sample of the rows held out from the version's training; none, with a warning, where they cannot be had."""
-    commit = load_manifest(home.versions, version).dataset_commit
+    commit = load_manifest(artifacts, version).dataset_commit
     if commit is None:
         return []
     try:
@@ -117,7 +122,7 @@ def _scored(loop: LoopConfig, golden: Sequence[Example], held_out: Sequence[Exam
 
 def _compare(
     context: dg.AssetExecutionContext,
-    home: Home,
+    artifacts: Artifacts,
     loop: LoopConfig,
     store: DatasetStore,
     version: str,
@@ -126,11 +131,10 @@ def _compare(
 ) -> list[Finding]:
     """Golden and held-out rows against the version's own evaluation, each with its own verdict."""
     try:
-        report = _own_report(context.instance, home, loop, version)
+        report = _own_report(context.instance, artifacts, loop, version)
         then = {row.id: row for row in from_parquet(store.read(report.golden_commit, golden_path(loop.name)))} if report else {}
-    except (dg.Failure, DatasetError) as error:
-        why = error.description if isinstance(error, dg.Failure) else str(error)
-        return [Finding(Verdict.NOT_ENOUGH_DATA, f"the version's own evaluation cannot be read: {why}")]
+    except (ReportDamaged, DatasetError) as error:
+        return [Finding(Verdict.NOT_ENOUGH_DATA, f"the version's own evaluation cannot be read: {error}")]
     if report is None:
         return [Finding(Verdict.NOT_ENOUGH_DATA, "there is no evaluation report of this version")]
     before = {s.id: s.exact for s in report.scores["candidate"]}
@@ -142,16 +146,16 @@ def _compare(
     return [regression(part, {name: now[name] for name in names}, before) for part, names in parts.items()]
 
 
-def _own_report(instance: dg.DagsterInstance, home: Home, loop: LoopConfig, version: str) -> EvalReport | None:
-    """The evaluation on which the version was released. Raises dg.Failure when its file is damaged."""
+def _own_report(instance: dg.DagsterInstance, artifacts: Artifacts, loop: LoopConfig, version: str) -> EvalReport | None:
+    """The evaluation on which the version was released. Raises ReportDamaged."""
     for _, event in history(instance, node(loop.name, "release"), RELEASES):
         if data_version(event) == version:
-            return read_report(home, loop, str(metadata_value(event, "report_digest")))
+            return read_eval_report(artifacts, loop.name, str(metadata_value(event, "report_digest")))
     return None
 
 
-def _tell(loop: LoopConfig, home: Home, notifier: Notifier, version: str, at_floor: Finding, compared: Sequence[Finding]) -> None:
-    tell = routed(home, loop, notifier)
+def _tell(loop: LoopConfig, control: Control, notifier: Notifier, version: str, at_floor: Finding, compared: Sequence[Finding]) -> None:
+    tell = routed(control, loop, notifier)
     if at_floor.verdict is Verdict.FAIL:
         text = f"version {version[:12]}: {at_floor.sentence}"
         tell.notify(alert_about(loop, "golden-below-floor", "live golden set below its floor", text, "page"))
@@ -163,7 +167,8 @@ def _tell(loop: LoopConfig, home: Home, notifier: Notifier, version: str, at_flo
 def _materialize(
     loop: LoopConfig,
     context: dg.AssetExecutionContext,
-    home: Home,
+    artifacts: Artifacts,
+    control: Control,
     production: str | None,
     commit: str | None,
     asked: Sequence[_Asked],
@@ -190,7 +195,7 @@ def _materialize(
         "rows": [{**a.score.model_dump(), "answer": a.answer.text, "error": a.answer.error} for a in asked],
         "run_id": context.run_id,
     }
-    digest, path = live.store(home, loop.name, "live-golden", report)
+    digest = store_report(artifacts, loop.name, "live-golden", report)
     metadata: live.Metadata = {
         "production": production or "",
         "verdict": at_floor.verdict.value,
@@ -198,7 +203,7 @@ def _materialize(
         "since_evaluation": since.sentence,
         "rows": len(asked),
         "unanswered": len(unanswered),
-        "report": dg.MetadataValue.path(path),
+        "report": dg.MetadataValue.path(artifacts.uri(report_key(loop.name, "live-golden", digest))),
     }
     if production is not None:
         estimates = {name: share_of(sum(found), len(found)) for name, found in slices.items()}
@@ -224,8 +229,8 @@ def _materialize(
         values={"share": right.value, "low": right.low, "high": right.high} if right.n else {},
         limits={"share": loop.monitors.golden_floor},
     )
-    latest.record(home, loop.name, "live_golden_report", newest)
-    latest.record(home, loop.name, "since_evaluation", LatestReport(at=at, version=production, verdict=since.verdict.value))
+    record_latest(control, loop.name, "live_golden_report", newest)
+    record_latest(control, loop.name, "since_evaluation", LatestReport(at=at, version=production, verdict=since.verdict.value))
     return dg.MaterializeResult(
         data_version=dg.DataVersion(digest), metadata=metadata, check_results=[live.check(FLOOR, at_floor), live.check(REGRESSION, since)]
     )

@@ -10,15 +10,18 @@ from typing import Any
 
 import dagster as dg
 
-from ftassets.assets._shared import latest, live
+from ftassets.assets._shared import live
 from ftassets.assets._shared.events import node
 from ftassets.assets._shared.node import asset
+from ftassets.backends.artifacts.base import Artifacts
+from ftassets.backends.artifacts.reports import report_key, store_report
+from ftassets.backends.control.base import Control
+from ftassets.backends.control.latest import record_latest
 from ftassets.backends.llm_judge.base import Judgement, JudgeUnreachable, LlmJudge, NotJudged
 from ftassets.backends.notifier.base import Notifier
 from ftassets.backends.notifier.routing import alert_about, routed
 from ftassets.backends.serving.base import Serving
 from ftassets.backends.traffic_log.base import TrafficLog
-from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.evaluation.sampling import reservoir
 from ftassets.domain.evaluation.scoring import well_formed
@@ -70,7 +73,8 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
     )
     def quality_report(
         context: dg.AssetExecutionContext,
-        home: dg.ResourceParam[Home],
+        artifacts: dg.ResourceParam[Artifacts],
+        control: dg.ResourceParam[Control],
         traffic_log: dg.ResourceParam[TrafficLog],
         serving: dg.ResourceParam[Serving],
         notifier: dg.ResourceParam[Notifier],
@@ -78,7 +82,9 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         begin, end = live.window_of(context, loop)
         production = serving.state(loop.name).production
         if production is None:
-            return _materialize(loop, context, home, None, (begin, end), _Counts(), {}, _Judged(), {}, [live.NO_PRODUCTION], [])
+            return _materialize(
+                loop, context, artifacts, control, None, (begin, end), _Counts(), {}, _Judged(), {}, [live.NO_PRODUCTION], []
+            )
         counts = _Counts()
         good = (e for e in live.answers_of(traffic_log, loop.name, production, begin, end) if _count(counts, e, loop.task.type))
         sample, answered = reservoir(good, loop.monitors.sample, seed=int(end))
@@ -91,8 +97,10 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         measured, findings = _follow(loop, past, production, judged.identity, estimates)
         if failed := [f.sentence for f in findings if f.verdict is Verdict.FAIL]:
             text = f"version {production[:12]}: {'; '.join(failed)}"
-            routed(home, loop, notifier).notify(alert_about(loop, "quality-drop", "sustained drop of live quality", text, "ticket"))
-        return _materialize(loop, context, home, production, (begin, end), counts, estimates, judged, measured, findings, past)
+            routed(control, loop, notifier).notify(alert_about(loop, "quality-drop", "sustained drop of live quality", text, "ticket"))
+        return _materialize(
+            loop, context, artifacts, control, production, (begin, end), counts, estimates, judged, measured, findings, past
+        )
 
     return quality_report
 
@@ -185,7 +193,8 @@ def _follow(
 def _materialize(
     loop: LoopConfig,
     context: dg.AssetExecutionContext,
-    home: Home,
+    artifacts: Artifacts,
+    control: Control,
     production: str | None,
     window: tuple[float, float],
     counts: _Counts,
@@ -213,7 +222,7 @@ def _materialize(
         "reason": verdict.sentence,
         "run_id": context.run_id,
     }
-    digest, path = live.store(home, loop.name, "quality", report)
+    digest = store_report(artifacts, loop.name, "quality", report)
     metadata: live.Metadata = {
         "production": production or "",
         "verdict": verdict.verdict.value,
@@ -221,7 +230,7 @@ def _materialize(
         "answers": counts.answers,
         "window_end": dg.MetadataValue.timestamp(window[1]),
         "measures": dg.MetadataValue.json(found),
-        "report": dg.MetadataValue.path(path),
+        "report": dg.MetadataValue.path(artifacts.uri(report_key(loop.name, "quality", digest))),
     }
     # what the retrain sensor reads: the measure that fell most
     if worst := fallen_most(measured):
@@ -253,8 +262,8 @@ def _materialize(
                 [(p.version[:12], n, p.value("verdict"), *_values(p, estimates)) for p, n in live.newest_per_version(past)],
             )
         )
-    latest.record(
-        home,
+    record_latest(
+        control,
         loop.name,
         "quality_report",
         LatestReport(

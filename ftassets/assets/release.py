@@ -7,18 +7,22 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from ftassets.assets._shared.events import history, node, refused_gates, required
-from ftassets.assets._shared.human_review import read_review
+from ftassets.assets._shared.failures import failing
 from ftassets.assets._shared.node import asset
-from ftassets.assets._shared.stored_reports import policy_digest, read_report
+from ftassets.assets._shared.stored_reports import policy_digest
 from ftassets.assets.eval_report.page import gate_table
-from ftassets.backends.artifacts.releases import Releases
-from ftassets.backends.artifacts.versions import VersionDamaged, verify
+from ftassets.backends.artifacts.base import Artifacts
+from ftassets.backends.artifacts.reports import read_eval_report
+from ftassets.backends.artifacts.version_folder import VersionDamaged
+from ftassets.backends.artifacts.versions import verify
+from ftassets.backends.control.base import Control
+from ftassets.backends.control.releases import Releases, StatementMissing
+from ftassets.backends.control.reviews import read_review
 from ftassets.backends.dataset_store.base import AlreadyExists, DatasetStore
 from ftassets.backends.registry.base import Registry
 from ftassets.backends.serving.base import Serving
 from ftassets.backends.signer.base import CannotSign, SignatureInvalid, Signer
 from ftassets.code_identity import code_identity
-from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.canonical import digest_of
 from ftassets.domain.evaluation.human_review import Review
@@ -41,16 +45,18 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
     @asset(loop, __doc__, {"mlflow"}, deps=["eval_report"])
     def release(
         context: dg.AssetExecutionContext,
-        home: dg.ResourceParam[Home],
+        artifacts: dg.ResourceParam[Artifacts],
+        control: dg.ResourceParam[Control],
         dataset_store: dg.ResourceParam[DatasetStore],
         serving: dg.ResourceParam[Serving],
         signer: dg.ResourceParam[Signer],
         registry: dg.ResourceParam[Registry],
     ) -> dg.MaterializeResult:
-        releases = Releases(home.releases, signer)
+        releases = Releases(control, signer)
         digest = required(context.instance, report_key)
-        report = read_report(home, loop, digest)
-        review = read_review(home, loop.name, digest)
+        with failing():
+            report = read_eval_report(artifacts, loop.name, digest)
+            review = read_review(control, loop.name, digest)
         results = evaluate_gates(loop.gates, report, review)
         refused = refused_gates(context.instance, report_key, [gate.name for gate in loop.gates])
         failed = {r.name: r.verdict.value for r in results if r.verdict is not Verdict.PASS}
@@ -68,13 +74,12 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         if now_serving != (None if report.production_is_base else report.production) and now_serving != report.candidate:
             raise _refused("production is no longer the version the report compared with", {"next": "materialize eval_report again"})
         try:
-            manifest = verify(home.versions, report.candidate)
+            manifest = verify(artifacts, report.candidate)
         except VersionDamaged as error:
             raise _refused(str(error), {}) from error
 
         if manifest.generation != report.generation:
             raise _refused("the report was made with other generation settings than the version has", {"next": "materialize adapter again"})
-        path = releases.path(loop.name, report.candidate)
         try:
             if _why_sign(releases, loop.name, manifest, digest):  # repeating a release that counts changes nothing
                 measured = next(at for at, _ in history(context.instance, report_key, limit=1))
@@ -112,7 +117,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
                 "lineage": manifest.lineage or "",
                 "report_digest": digest,
                 "signed_by": releases.read(loop.name, report.candidate).key_id,
-                "attestation": dg.MetadataValue.path(path),
+                "attestation": dg.MetadataValue.path(releases.uri(loop.name, report.candidate)),
                 "gates": dg.MetadataValue.md(gate_table(results)),
                 **({"override": override.sentence} if override else {}),
             },
@@ -146,7 +151,7 @@ def _why_sign(releases: Releases, loop: str, manifest: VersionManifest, report_d
     """Why what is signed so far does not let this version gain traffic on this report; empty means it does."""
     try:
         signed = releases.read(loop, manifest.digest)
-    except FileNotFoundError:
+    except StatementMissing:
         return ["there is no attestation yet"]
     except SignatureInvalid as error:
         return [str(error)]

@@ -6,8 +6,9 @@ from ftassets.assets._shared.events import newest, node
 from ftassets.assets._shared.node import with_signature
 from ftassets.automation import runs
 from ftassets.automation.jobs import TRIGGER, retrain_job_name
+from ftassets.backends.control.base import Control
+from ftassets.backends.control.pauses import pause_reason
 from ftassets.backends.serving.base import Serving, ServingError
-from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.retrain import ATTEMPTS
 
@@ -24,7 +25,7 @@ def build(loop: LoopConfig) -> dg.SensorDefinition:
     )
     @with_signature
     def bootstrap(
-        context: dg.SensorEvaluationContext, home: dg.ResourceParam[Home], serving: dg.ResourceParam[Serving]
+        context: dg.SensorEvaluationContext, control: dg.ResourceParam[Control], serving: dg.ResourceParam[Serving]
     ) -> dg.SensorResult | dg.SkipReason:
         try:
             if serving.state(loop.name).production:
@@ -33,7 +34,7 @@ def build(loop: LoopConfig) -> dg.SensorDefinition:
             return dg.SkipReason(str(error))
         if newest(context.instance, node(loop.name, "release")):
             return dg.SkipReason("a release exists and waits for its rollout")
-        if paused := runs.pause_reason(home, loop.name):
+        if paused := pause_reason(control, loop.name):
             return dg.SkipReason(f"the loop is paused: {paused}")
         if loop.mode == "observe":
             return dg.SkipReason("would train a first version, but the loop only observes: set mode to propose or auto")

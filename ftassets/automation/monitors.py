@@ -9,8 +9,9 @@ from ftassets.assets._shared.node import with_signature
 from ftassets.assets.drift_report.asset import WINDOW_END
 from ftassets.automation import runs
 from ftassets.automation.jobs import LOOP, TRIGGER
-from ftassets.backends.serving.base import Serving, ServingError, Transition
+from ftassets.backends.serving.base import Serving, ServingError
 from ftassets.config.loop import LoopConfig
+from ftassets.domain.rollout.transition import Transition
 
 REPORTS = ("live_golden_report", "quality_report", "behaviour_report")
 

@@ -6,9 +6,9 @@ from ftassets.assets._shared.node import with_signature
 from ftassets.assets.release import REFUSED
 from ftassets.automation import runs
 from ftassets.automation.jobs import LOOP
+from ftassets.backends.control.base import Control
 from ftassets.backends.notifier.base import Notifier
 from ftassets.backends.notifier.routing import alert_about, routed
-from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
 
 
@@ -23,12 +23,12 @@ def build(loop: LoopConfig) -> dg.SensorDefinition:
     )
     @with_signature
     def notices(
-        context: dg.RunFailureSensorContext, home: dg.ResourceParam[Home], notifier: dg.ResourceParam[Notifier]
+        context: dg.RunFailureSensorContext, control: dg.ResourceParam[Control], notifier: dg.ResourceParam[Notifier]
     ) -> dg.SkipReason | None:
         run = context.dagster_run
         if run.tags.get(LOOP) != loop.name:
             return dg.SkipReason(f"run {run.run_id[:8]} is not of loop {loop.name}")
-        tell = routed(home, loop, notifier)
+        tell = routed(control, loop, notifier)
         if refused := refusals(context.instance, run.run_id):
             # each refusal is news: no key of an earlier one keeps it quiet
             tell.notify(alert_about(loop, "promotion-refused", "promotion refused", "; ".join(refused), "ticket", run.run_id))

@@ -10,8 +10,9 @@ from ftassets.assets.endpoint import event, sync_registry
 from ftassets.automation import ownership, runs
 from ftassets.automation.jobs import LOOP
 from ftassets.backends.registry.base import Registry
-from ftassets.backends.serving.base import Serving, ServingError, Transition
+from ftassets.backends.serving.base import Serving, ServingError
 from ftassets.config.loop import LoopConfig
+from ftassets.domain.rollout.transition import Transition
 
 
 def build(loop: LoopConfig) -> dg.SensorDefinition:

@@ -1,6 +1,6 @@
 """From a drift alarm, a date, feedback or a fall of quality to a retrain, when nothing speaks against it."""
 
-import hashlib
+import json
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,16 +12,19 @@ from ftassets.assets._shared.node import with_signature
 from ftassets.automation import runs
 from ftassets.automation.jobs import TRIGGER, retrain_job_name
 from ftassets.automation.schedules import next_retrain
+from ftassets.backends.artifacts.base import Artifacts
+from ftassets.backends.artifacts.reports import store_report
+from ftassets.backends.control.base import Control
+from ftassets.backends.control.pauses import pause_reason
 from ftassets.backends.dataset_store.base import SEARCHED_COMMITS, Commit, DatasetError, DatasetStore
 from ftassets.backends.serving.base import Serving, ServingError
 from ftassets.backends.traffic_log.base import TrafficLog
-from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
 from ftassets.domain import retrain
+from ftassets.domain.canonical import digest_of
 from ftassets.domain.drift import DriftVerdict
 from ftassets.domain.retrain import QUARTER, Action, Situation, should_retrain
 from ftassets.domain.rollout.endpoint import EndpointState
-from ftassets.durable import write_durably
 
 REPORT, REASON, DECISION = "ftassets/drift_report", "ftassets/reason", "ftassets/decision"
 
@@ -44,7 +47,8 @@ def build(loop: LoopConfig) -> dg.SensorDefinition:
     @with_signature
     def retrain_when_due(
         context: dg.SensorEvaluationContext,
-        home: dg.ResourceParam[Home],
+        artifacts: dg.ResourceParam[Artifacts],
+        control: dg.ResourceParam[Control],
         traffic_log: dg.ResourceParam[TrafficLog],
         dataset_store: dg.ResourceParam[DatasetStore],
         serving: dg.ResourceParam[Serving],
@@ -59,15 +63,13 @@ def build(loop: LoopConfig) -> dg.SensorDefinition:
             return dg.SkipReason(str(error))
         if state.production is None:
             return dg.SkipReason("no version is in production: the bootstrap sensor makes the first one")
-        situation = observe(instance, loop, state, labels, since, died, runs.pause_reason(home, loop.name))
+        situation = observe(instance, loop, state, labels, since, died, pause_reason(control, loop.name))
         decision = should_retrain(situation, loop)
         # after a retrain that ran its course there is one more that starts by itself, tried again while its process dies
         run_key = f"{last.dagster_run.run_id if last else 'first'}:{died}"
         kind = f"{decision.action}:{decision.cause}:{decision.trigger}" + (f":{run_key}" if decision.action is Action.RETRAIN else "")
-        content = retrain.record(situation, loop)
-        digest = hashlib.sha256(content).hexdigest()
-        if kind != context.cursor:
-            write_durably(home.reports / loop.name / f"decision-{digest}.json", content)
+        content = json.loads(retrain.record(situation, loop))
+        digest = store_report(artifacts, loop.name, "decision", content) if kind != context.cursor else digest_of(content)
         if decision.action is not Action.RETRAIN:
             trigger = f" ({decision.trigger})" if decision.trigger else ""
             return dg.SensorResult(skip_reason=dg.SkipReason(f"{decision.action}{trigger}: {decision.reason}"), cursor=kind)

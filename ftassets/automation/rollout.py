@@ -8,15 +8,17 @@ from ftassets.assets._shared.events import data_version, history, metadata_value
 from ftassets.assets._shared.node import with_signature
 from ftassets.automation import runs
 from ftassets.automation.jobs import endpoint_job_name
-from ftassets.backends.artifacts.releases import NotApproved, Releases
-from ftassets.backends.serving.base import Serving, ServingError, Transition
+from ftassets.backends.control.base import Control
+from ftassets.backends.control.pauses import pause_reason
+from ftassets.backends.control.releases import NotApproved, Releases
+from ftassets.backends.serving.base import Serving, ServingError
 from ftassets.backends.signer.base import Signer
 from ftassets.backends.traffic_log.base import TrafficLog
-from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.evaluation.scoring import well_formed
 from ftassets.domain.rollout.canary import CanaryAnswer, Move, decide
 from ftassets.domain.rollout.endpoint import EndpointState
+from ftassets.domain.rollout.transition import Transition
 
 
 def build(loop: LoopConfig) -> dg.SensorDefinition:
@@ -35,7 +37,7 @@ def build(loop: LoopConfig) -> dg.SensorDefinition:
     @with_signature
     def rollout(
         context: dg.SensorEvaluationContext,
-        home: dg.ResourceParam[Home],
+        control: dg.ResourceParam[Control],
         traffic_log: dg.ResourceParam[TrafficLog],
         serving: dg.ResourceParam[Serving],
         signer: dg.ResourceParam[Signer],
@@ -43,7 +45,7 @@ def build(loop: LoopConfig) -> dg.SensorDefinition:
         try:
             state = serving.state(loop.name)
             transitions = [transition for transition in serving.journal() if transition.loop == loop.name]
-            paused = runs.pause_reason(home, loop.name)
+            paused = pause_reason(control, loop.name)
             attempt = f"{len(transitions)}:{runs.moves_died(context.instance, loop.name)}"
             if state.candidate:
                 return _tick(loop, state, transitions, traffic_log, serving, paused, attempt)
@@ -64,7 +66,7 @@ def build(loop: LoopConfig) -> dg.SensorDefinition:
             return dg.SkipReason(f"release {digest[:12]} waits for a yes: materialize endpoint with action start")
         if loop.mode == "propose":
             try:
-                approval = Releases(home.releases, signer).approval(loop, digest, str(metadata_value(release, "report_digest")))
+                approval = Releases(control, signer).approval(loop, digest, str(metadata_value(release, "report_digest")))
             except NotApproved as error:
                 return dg.SkipReason(str(error))
             attempt += f":{approval.issued_at}"  # a second yes is a second attempt

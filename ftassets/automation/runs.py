@@ -5,7 +5,6 @@ from datetime import datetime
 import dagster as dg
 
 from ftassets.automation.jobs import LOOP, endpoint_job_name, retrain_job_name
-from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
 
 UNFINISHED = [
@@ -56,9 +55,3 @@ def last_retrain(records: list[dg.RunRecord]) -> tuple[dg.RunRecord | None, int]
 def moves_died(instance: dg.DagsterInstance, loop: str) -> int:
     """Runs of the endpoint's job whose process died: part of the next one's key, or it would never be tried again."""
     return instance.get_runs_count(dg.RunsFilter(job_name=endpoint_job_name(loop), tags={LOOP: loop, DIED: "true"}))
-
-
-def pause_reason(home: Home, loop: str) -> str | None:
-    """Why a loop is paused, None when it is not."""
-    path = home.pauses / f"{loop}.txt"
-    return path.read_text().strip() if path.exists() else None

@@ -8,6 +8,7 @@ import typer
 
 from ftassets.cli.common import Loop, backend, dagster_instance, known_loop, refusing
 from ftassets.config.home import Home
+from ftassets.errors import FtassetsError
 
 app = typer.Typer()
 review = typer.Typer(no_args_is_help=True, help="Hand a candidate's answers to reviewers and take their yes or no back.")
@@ -32,15 +33,14 @@ def recompute(
     report: Annotated[str | None, typer.Argument(help="Beginning of the eval report's digest; without it the newest.")] = None,
 ) -> None:
     """Compute an eval report's scores and verdicts again from the stored answers; refused when anything comes out differently."""
-    import dagster as dg
-
-    from ftassets.assets.eval_report.recompute import find_report, recompute
+    from ftassets.assets.eval_report.recompute import recompute
+    from ftassets.backends.artifacts.reports import find_report
     from ftassets.backends.dataset_store.base import DatasetError
 
-    with refusing(ValueError, OSError, DatasetError, dg.Failure):
-        home = Home.from_env()
-        digest = find_report(home, loop, report or "")
-        made, results = recompute(home, known_loop(loop), backend("dataset_store"), digest)
+    with refusing(FtassetsError, ValueError, OSError, DatasetError):
+        artifacts = backend("artifacts")
+        digest = find_report(artifacts, loop, "eval", report or "")
+        made, results = recompute(artifacts, backend("control"), known_loop(loop), backend("dataset_store"), digest)
     typer.echo(f"report {digest[:12]} of candidate {made.candidate[:12]}: the stored answers give the same scores")
     for result in results:
         typer.echo(f"{result.verdict.value}: {result.name}: {result.sentence}")
@@ -54,8 +54,8 @@ def review_export(loop: Loop, out: Annotated[Path, typer.Option("--out", help="C
     from ftassets.backends.dataset_store.base import DatasetError
     from ftassets.cli.commands import review as command
 
-    with refusing(ValueError, OSError, DatasetError, dg.Failure), dagster_instance() as instance:
-        found = command.export(instance, backend("dataset_store"), Home.from_env(), known_loop(loop))
+    with refusing(FtassetsError, ValueError, OSError, DatasetError, dg.Failure), dagster_instance() as instance:
+        found = command.export(instance, backend("dataset_store"), backend("artifacts"), known_loop(loop))
         out.write_text(found.text, encoding="utf-8-sig", newline="")  # with a BOM, which spreadsheets need to see UTF-8
     typer.echo(f"{found.rows} answers of report {found.report[:12]} written to {out}; write yes or no into the column good, then:")
     typer.echo(f"  ftassets review import {loop} {out} --name NAME")
@@ -72,9 +72,9 @@ def review_import(
 
     from ftassets.cli.commands import review as command
 
-    with refusing(ValueError, OSError, dg.Failure), dagster_instance() as instance:
+    with refusing(FtassetsError, ValueError, OSError, dg.Failure), dagster_instance() as instance:
         text = path.read_bytes().decode("utf-8-sig")
-        found = command.take(instance, Home.from_env(), known_loop(loop), text, name, time.time())
+        found = command.take(instance, backend("artifacts"), backend("control"), known_loop(loop), text, name, time.time())
     typer.echo(f"{found.taken} verdicts stored; {found.reviewed} of {found.rows} answers reviewed, {found.good} good to all who saw them")
     if found.reviewed < found.rows:
         typer.echo(f"{found.rows - found.reviewed} answers are still to be reviewed: fill in their rows and import the file again")

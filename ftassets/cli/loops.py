@@ -73,18 +73,22 @@ def status(as_json: AsJson = False) -> None:
 @app.command()
 def pause(loop: Loop, reason: Reason) -> None:
     """Hold retrains and rollouts of a loop; a rollback still happens."""
+    from ftassets.backends.control import pauses
+    from ftassets.config.profiles import control
+
     known_loop(loop)
-    folder = Home.from_env().pauses
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{loop}.txt").write_text(reason)
+    pauses.pause(control(Home.from_env()), loop, reason)
     typer.echo(f"{loop} is paused: {reason}")
 
 
 @app.command()
 def resume(loop: Loop, reason: Reason) -> None:
     """End a pause."""
+    from ftassets.backends.control import pauses
+    from ftassets.config.profiles import control
+
     known_loop(loop)
-    (Home.from_env().pauses / f"{loop}.txt").unlink(missing_ok=True)
+    pauses.resume(control(Home.from_env()), loop)
     typer.echo(f"{loop} goes on: {reason}")
 
 

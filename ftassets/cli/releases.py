@@ -10,6 +10,7 @@ import typer
 
 from ftassets.cli.common import AsJson, Loop, backend, known_loop, refusing
 from ftassets.config.home import Home
+from ftassets.errors import FtassetsError
 
 app = typer.Typer()
 keys = typer.Typer(no_args_is_help=True, help="The keys that sign releases and those that are trusted.")
@@ -27,14 +28,12 @@ def approve(
     version: Annotated[str | None, typer.Argument(help="Beginning of the version's digest; without it the newest release.")] = None,
 ) -> None:
     """Say yes to a release of a loop in mode propose; the rollout then starts it."""
-    import dagster as dg
-
     from ftassets.backends.signer.base import CannotSign
     from ftassets.cli.commands import release
     from ftassets.domain.release.approval import NotAllowed
 
-    with refusing(NotAllowed, CannotSign, ValueError, OSError, dg.Failure):
-        said = release.approve(Home.from_env(), backend("signer"), known_loop(loop), version, name, reason)
+    with refusing(FtassetsError, NotAllowed, CannotSign, ValueError, OSError):
+        said = release.approve(backend("artifacts"), backend("control"), backend("signer"), known_loop(loop), version, name, reason)
     typer.echo(f"{loop} {said.version[:12]} {said.sentence}")
 
 
@@ -48,18 +47,17 @@ def override(
     gate: Annotated[list[str] | None, typer.Option("--gate", help="A gate to override; without one all that do not pass.")] = None,
 ) -> None:
     """Let a version be released in spite of gates that do not pass, for a time; materialize its release afterwards."""
-    import dagster as dg
-
     from ftassets.backends.signer.base import CannotSign
     from ftassets.cli.commands import release
     from ftassets.config.units import seconds
     from ftassets.domain.release.approval import NotAllowed
 
-    with refusing(NotAllowed, CannotSign, ValueError, OSError, dg.Failure):
+    with refusing(FtassetsError, NotAllowed, CannotSign, ValueError, OSError):
         length = seconds(expires)
         if length <= 0:
             raise ValueError("an override needs some time to count")
-        said = release.override(Home.from_env(), backend("signer"), known_loop(loop), version, gate or [], name, reason, length)
+        artifacts, control, signer = backend("artifacts"), backend("control"), backend("signer")
+        said = release.override(artifacts, control, signer, known_loop(loop), version, gate or [], name, reason, length)
     typer.echo(f"{loop} {said.version[:12]} until {_day(said.expires_at)}: {said.sentence}")
     for each, verdict in said.gates.items():
         typer.echo(f"  {each}: {verdict}")
@@ -76,11 +74,11 @@ def verify(
     """Who signed a file, what it says, and whether it holds now; exit code 0 only if it does."""
     from ftassets.cli.commands import release
     from ftassets.config.loop_files import read_loops
-    from ftassets.config.profiles import verifier
+    from ftassets.config.profiles import artifacts, verifier
 
     with refusing(ValueError, OSError):
         home = Home.from_env()
-        found = release.verify(home, verifier(home), read_loops(), path, files, loop)
+        found = release.verify(artifacts(home), verifier(home), read_loops(), path, files, loop)
     if as_json:
         typer.echo(json.dumps(found, indent=2))
     else:

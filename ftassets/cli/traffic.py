@@ -85,7 +85,7 @@ def forget(
             backend("traffic_log"),
             backend("vector_store"),
             backend("dataset_store"),
-            Home.from_env().versions,
+            backend("artifacts"),
             user,
             request,
         )

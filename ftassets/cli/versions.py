@@ -23,13 +23,14 @@ def compare(
     from rich.console import Console
     from rich.table import Table
 
-    from ftassets.backends.artifacts.versions import VersionDamaged
+    from ftassets.backends.artifacts.version_folder import VersionDamaged
     from ftassets.cli.commands import compare as command
     from ftassets.config.loop_files import read_loops
 
     with refusing(ValueError, OSError, VersionDamaged):
-        registry, store, signer = backend("registry"), backend("dataset_store"), backend("signer")
-        found = command.run(Home.from_env(), read_loops(), registry, store, signer, version_a, version_b)
+        names = ("artifacts", "control", "registry", "dataset_store", "signer")
+        artifacts, control, registry, store, signer = map(backend, names)
+        found = command.run(artifacts, control, read_loops(), registry, store, signer, version_a, version_b)
     if as_json:
         typer.echo(json.dumps(found, indent=2))
         return
@@ -70,7 +71,18 @@ def adopt(
             raise AdoptionRefused("give either --adapter, or --endpoint with --model and, if it wants a key, --api-key-env")
         serving, signer, registry = backend("serving"), backend("signer"), backend("registry")
         log = (backend("traffic_log"), traffic, format) if traffic else None
-        adoption = command.Adoption(Home.from_env(), config, by or getpass.getuser(), reason, serving, signer, registry, log)
+        adoption = command.Adoption(
+            Home.from_env(),
+            backend("artifacts"),
+            backend("control"),
+            config,
+            by or getpass.getuser(),
+            reason,
+            serving,
+            signer,
+            registry,
+            log,
+        )
         if endpoint and model:
             adopted = adoption.of_endpoint(served_at(endpoint, model, api_key_env))
         elif adapter:

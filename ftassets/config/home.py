@@ -7,7 +7,10 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Home:
-    """Paths of every piece of state below one folder."""
+    """Paths of every piece of state below one folder.
+
+    Versions, reports, answers, releases and pauses are read and written through the capabilities `artifacts` and `control` alone.
+    """
 
     root: Path
 
@@ -63,6 +66,11 @@ class Home:
     @property
     def pauses(self) -> Path:
         return self.root / "pauses"
+
+    @property
+    def work(self) -> Path:
+        """Scratch folders of runs and commands."""
+        return self.root / "work"
 
     @property
     def processes(self) -> Path:

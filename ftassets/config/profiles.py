@@ -5,6 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ftassets.backends.artifacts.base import Artifacts
+from ftassets.backends.control.base import Control
 from ftassets.backends.traffic_log.base import TrafficLog
 from ftassets.config.home import Home
 
@@ -36,6 +38,20 @@ def traffic_log(home: Home) -> TrafficLog:
     from ftassets.backends.traffic_log.postgres import PostgresTrafficLog
 
     return PostgresTrafficLog(url)
+
+
+def artifacts(home: Home) -> Artifacts:
+    """The home's folder, with every profile."""
+    from ftassets.backends.artifacts.folder import FolderArtifacts
+
+    return FolderArtifacts(home.root)
+
+
+def control(home: Home) -> Control:
+    """The home's files, with every profile."""
+    from ftassets.backends.control.files import FilesControl
+
+    return FilesControl(home.root)
 
 
 def embedded(home: Home) -> dict[str, Callable[[], Any]]:
@@ -87,6 +103,8 @@ def embedded(home: Home) -> dict[str, Callable[[], Any]]:
         return ConsoleNotifier()
 
     return {
+        "artifacts": lambda: artifacts(home),
+        "control": lambda: control(home),
         "dataset_store": dataset_store,
         "vector_store": vector_store,
         "embedder": embedder,

@@ -1,6 +1,5 @@
 """Reading what a loop did from Dagster's storage, the gateway and the reports: the demo only watches."""
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,10 +7,12 @@ import dagster as dg
 
 from ftassets.assets._shared.events import data_version, history, metadata_value, newest, node
 from ftassets.automation.instance import open_instance
-from ftassets.backends.serving.base import Transition
+from ftassets.backends.artifacts.reports import read_report
 from ftassets.backends.serving.gateway import GatewayServing
 from ftassets.config.home import Home
+from ftassets.config.profiles import artifacts
 from ftassets.domain.rollout.endpoint import EndpointState
+from ftassets.domain.rollout.transition import Transition
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Observer:
     """Read-only view of one loop."""
 
     def __init__(self, home: Home, loop: str) -> None:
-        self.home = home
+        self.artifacts = artifacts(home)
         self.loop = loop
         self.instance = open_instance(home)
         self.serving = GatewayServing(home)
@@ -61,8 +62,7 @@ class Observer:
         events = [event for _, event in history(self.instance, node(self.loop, "eval_report"))]
         if len(events) <= index:
             raise LookupError(f"there are only {len(events)} evaluation reports")
-        path = self.home.reports / self.loop / f"eval-{data_version(events[index])}.json"
-        return json.loads(path.read_bytes())
+        return read_report(self.artifacts, self.loop, "eval", data_version(events[index]))
 
     def value(self, name: str, field: str) -> Any:
         """One metadata value of a node's newest materialization; None without."""

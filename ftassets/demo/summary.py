@@ -7,6 +7,7 @@ from ftassets.assets._shared.dataset_files import from_parquet, golden_path
 from ftassets.assets._shared.events import node, required
 from ftassets.assets.eval_report.measuring import ROLES
 from ftassets.assets.eval_report.rows import read_answers
+from ftassets.backends.artifacts.answers import answers_file
 from ftassets.backends.dataset_store.base import DatasetStore
 from ftassets.backends.traffic_log.base import TrafficLog
 from ftassets.config.loop import LoopConfig
@@ -79,7 +80,7 @@ def side_by_side(observer: Observer, store: DatasetStore, count: int = 10) -> li
     report = EvalReport.model_validate(observer.eval_report())
     commit = required(observer.instance, node(observer.loop, "golden_set"))
     golden = from_parquet(store.read(commit, golden_path(observer.loop)))
-    said = {role: read_answers([observer.home.answers / name for name in report.answers[role]]) for role in ROLES}
+    said = {role: read_answers([answers_file(observer.artifacts, name) for name in report.answers[role]]) for role in ROLES}
     rows = []
     for name in ("drifted", "established"):
         chosen = [row for row in golden if row.slice == name]

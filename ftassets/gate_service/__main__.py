@@ -27,8 +27,9 @@ def main(job_file: Path) -> int:
         job = EvaluationJob.model_validate_json(job_file.read_bytes())
         home = Home(job.home)
         made = backends(home)
-        store, evaluator, serving = (made[name]() for name in ("dataset_store", "evaluator", "serving"))
-        answer = in_a_run(job.id, lambda context: evaluate(job, home, store, evaluator, serving, context))
+        names = ("artifacts", "control", "dataset_store", "evaluator", "serving")
+        artifacts, control, store, evaluator, serving = (made[name]() for name in names)
+        answer = in_a_run(job.id, lambda context: evaluate(job, home, artifacts, control, store, evaluator, serving, context))
         write_durably(job.answer, answer.model_dump_json())
     except BadRequest as error:
         write_durably(failure_file(job_file), str(error))

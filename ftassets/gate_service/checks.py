@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ftassets.assets._shared.dataset_files import golden_path
-from ftassets.backends.artifacts.versions import FORBIDDEN, VersionDamaged, load_manifest
+from ftassets.backends.artifacts.base import Artifacts
+from ftassets.backends.artifacts.version_folder import FORBIDDEN, VersionDamaged
+from ftassets.backends.artifacts.versions import FOLDER, load_manifest, version_folder
 from ftassets.backends.dataset_store.base import DatasetStore, ObjectNotFound, RefNotFound
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
@@ -18,7 +20,9 @@ WANTED = (f"{ADAPTER}/adapter_config.json", f"{ADAPTER}/adapter_model.safetensor
 _DIGEST = re.compile(r"[0-9a-f]{12,64}")
 
 
-def job_for(request: EvaluateRequest, home: Home, loops: Mapping[str, LoopConfig], store: DatasetStore) -> EvaluationJob:
+def job_for(
+    request: EvaluateRequest, home: Home, artifacts: Artifacts, loops: Mapping[str, LoopConfig], store: DatasetStore
+) -> EvaluationJob:
     """The evaluation a request asks for. Reads names and manifests, no weights. Raises BadRequest."""
     name, _, commit = request.golden_set_id.partition("@")
     if name not in loops:
@@ -27,8 +31,8 @@ def job_for(request: EvaluateRequest, home: Home, loops: Mapping[str, LoopConfig
         raise BadRequest(f"loop: {request.loop!r} is not the loop of the golden set, {name!r}: leave it out or make them agree")
     if loops[name].task.type == "text":
         raise BadRequest(f"baseline_f1: F1 needs classes, and the answers of {name} are free text: this service cannot judge them")
-    version = find_version(home.versions, request.model_path)
-    check_artefact(home.versions, version, name)
+    version = find_version(artifacts, request.model_path)
+    check_artefact(artifacts, version, name)
     newest = _newest_golden(store, name)
     if commit:
         _check_golden(store, name, commit)
@@ -43,38 +47,35 @@ def job_for(request: EvaluateRequest, home: Home, loops: Mapping[str, LoopConfig
     )
 
 
-def find_version(versions: Path, model_path: str) -> str:
+def find_version(artifacts: Artifacts, model_path: str) -> str:
     """Digest of the version that a digest, its beginning, or the path of its folder names. Raises BadRequest.
 
     A path is taken as text: nothing outside of the folder of versions is looked at.
     """
+    versions = artifacts.uri(FOLDER)
     if _DIGEST.fullmatch(model_path):
         beginning = model_path
     else:
         parent, beginning = os.path.split(os.path.normpath(os.path.join(versions, model_path)))
-        if parent != str(versions) or not re.fullmatch(r"[0-9a-f]{64}", beginning):
+        if parent != versions or not re.fullmatch(r"[0-9a-f]{64}", beginning):
             raise BadRequest(
                 f"model_path: neither the digest of a version (12 or more of 0-9a-f) nor the path of its folder below {versions}"
             )
-    try:
-        found = sorted(name for name in os.listdir(versions) if name.startswith(beginning))
-    except FileNotFoundError:
-        found = []
+    found = sorted(name for name in artifacts.names(FOLDER) if name.startswith(beginning))
     if len(found) != 1:
         many = f"{len(found)} versions begin with {beginning}: write more of it" if found else f"there is no version {beginning}"
         raise BadRequest(f"model_path: {many}")
     return found[0]
 
 
-def check_artefact(versions: Path, version: str, loop: str) -> None:
+def check_artefact(artifacts: Artifacts, version: str, loop: str) -> None:
     """Whether a version of the loop has what PEFT writes and a merged copy, and no format that can run code. Raises BadRequest."""
     try:
-        manifest = load_manifest(versions, version)
+        manifest, folder = load_manifest(artifacts, version), version_folder(artifacts, version)
     except VersionDamaged as error:
         raise BadRequest(f"model_path: {error}") from error
     if manifest.loop not in (None, loop):
         raise BadRequest(f"model_path: version {version[:12]} is one of the loop {manifest.loop}, not of {loop}")
-    folder = versions / version
     here = {Path(top, name).relative_to(folder).as_posix() for top, _, names in os.walk(folder) for name in names}
     if refused := sorted(name for name in here | manifest.files.keys() if Path(name).suffix.lower() in FORBIDDEN):
         raise BadRequest(f"model_path: {', '.join(refused)}: a pickle can run code when it is loaded, only safetensors weights are taken")

@@ -1,12 +1,15 @@
 """One evaluation: the answers and gates of the eval report for a version that somebody else trained, and nothing recorded."""
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
 from ftassets.assets.eval_report.answering import NotComparable
 from ftassets.assets.eval_report.measuring import measure
-from ftassets.backends.artifacts.versions import VersionDamaged, verify
+from ftassets.backends.artifacts.base import Artifacts
+from ftassets.backends.artifacts.version_folder import VersionDamaged
+from ftassets.backends.artifacts.versions import verify
+from ftassets.backends.control.base import Control
+from ftassets.backends.control.journal import StateDamaged, read_state
 from ftassets.backends.dataset_store.base import DatasetStore
 from ftassets.backends.evaluator.base import EvaluationFailed, Evaluator
 from ftassets.backends.serving.base import Serving, ServingError
@@ -14,12 +17,20 @@ from ftassets.config.home import Home
 from ftassets.domain.gates.policy import evaluate_gates, passed
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.gates.result import GateResult, Verdict
-from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets.gate_service.condition import evaluate_caller
 from ftassets.gate_service.contract import BadRequest, EvaluationJob, GateAnswer
 
 
-def evaluate(job: EvaluationJob, home: Home, store: DatasetStore, evaluator: Evaluator, serving: Serving, context: Any) -> GateAnswer:
+def evaluate(
+    job: EvaluationJob,
+    home: Home,
+    artifacts: Artifacts,
+    control: Control,
+    store: DatasetStore,
+    evaluator: Evaluator,
+    serving: Serving,
+    context: Any,
+) -> GateAnswer:
     """Measure as the eval report does, and judge. `context` is the evaluator's.
 
     Answers of an earlier report or evaluation are used again. Raises BadRequest when the version's files are not those of its
@@ -27,14 +38,14 @@ def evaluate(job: EvaluationJob, home: Home, store: DatasetStore, evaluator: Eva
     """
     loop = job.loop
     try:
-        verify(home.versions, job.version)
+        verify(artifacts, job.version)
     except VersionDamaged as error:
         raise BadRequest(f"model_path: {error}") from error
-    production, not_served = _production(home, loop.name, serving)
+    production, not_served = _production(control, loop.name, serving)
 
     def made(by: Serving | None) -> EvalReport:
         try:
-            return measure(loop, job.version, job.golden_commit, production, home, store, evaluator, by, context).report
+            return measure(loop, job.version, job.golden_commit, production, home, artifacts, control, store, evaluator, by, context).report
         except NotComparable as error:
             raise BadRequest(str(error)) from error
 
@@ -81,18 +92,16 @@ def message(results: Sequence[GateResult], notes: Sequence[str]) -> str:
     return ". ".join(part[:1].upper() + part[1:] for part in parts) + "."
 
 
-def _production(home: Home, loop: str, serving: Serving) -> tuple[str | None, str | None]:
+def _production(control: Control, loop: str, serving: Serving) -> tuple[str | None, str | None]:
     """The version in production, and why the endpoint does not answer if so: then what it last wrote down counts."""
     try:
         return serving.state(loop).production, None
     except ServingError as error:
-        path = home.gateway / f"{loop}.state.json"
         try:
-            return EndpointState.model_validate(json.loads(path.read_bytes())["state"]).production, str(error)
-        except FileNotFoundError:
-            return None, str(error)  # this loop never served
-        except (OSError, ValueError, KeyError, TypeError) as unreadable:
-            raise EvaluationFailed(f"production is unknown: {error}, and {path.name} cannot be read: {unreadable}") from unreadable
+            state = read_state(control, loop)
+        except (StateDamaged, OSError) as unreadable:
+            raise EvaluationFailed(f"production is unknown: {error}, and its last state cannot be read: {unreadable}") from unreadable
+        return (state.production if state else None), str(error)  # without a state this loop never served
 
 
 def _p99(milliseconds: Sequence[float]) -> float:

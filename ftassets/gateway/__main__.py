@@ -20,7 +20,7 @@ async def _run(args: argparse.Namespace) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    host = SupervisorHost(home.processes, home.versions)
+    host = SupervisorHost(home.processes)
     await serve(home, read_loops(args.loops), host, stop, bind=args.host, port=args.port, admin_port=args.admin_port)
 
 

@@ -15,7 +15,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from ftassets.backends.serving.base import Refused
 from ftassets.domain.rollout.endpoint import EndpointState, NotPossible
 from ftassets.gateway.app import health
-from ftassets.gateway.journal import to_json
 from ftassets.gateway.model_hosts.base import HostError
 from ftassets.gateway.problems import Problem, on_error, on_problem, parse, read
 from ftassets.gateway.router import Router, UnknownLoop
@@ -85,7 +84,7 @@ def admin_app(router: Router, token: str) -> ASGIApp:
             after = int(request.query_params.get("after", "0"))
         except ValueError as error:
             raise Problem(422, "after is a number of the journal", "invalid_request") from error
-        return JSONResponse([to_json(transition) for transition in router.journal(after)])
+        return JSONResponse([transition.to_json() for transition in router.journal(after)])
 
     async def show_health(request: Request) -> Response:
         return JSONResponse(health(router))

@@ -2,10 +2,11 @@
 
 import asyncio
 from functools import lru_cache
-from pathlib import Path
 
 from tokenizers import Tokenizer
 
+from ftassets.backends.artifacts.base import ArtifactMissing, Artifacts
+from ftassets.backends.artifacts.versions import version_key
 from ftassets.domain.release.version import MERGED
 
 MARGIN = 128  # tokens for what the chat template adds, and for the engine's last block
@@ -14,10 +15,10 @@ MARGIN = 128  # tokens for what the chat template adds, and for the engine's las
 class Context:
     """Counts with the version's own tokenizer, and only where the number of bytes leaves a doubt."""
 
-    def __init__(self, versions: Path, limit: int) -> None:
+    def __init__(self, artifacts: Artifacts, limit: int) -> None:
         """`limit` is the number of tokens, prompt and answer, one request may have in the engine."""
         self._limit = limit - MARGIN
-        self._tokenizer = lru_cache(maxsize=4)(lambda digest: _load(versions / digest / MERGED / "tokenizer.json"))
+        self._tokenizer = lru_cache(maxsize=4)(lambda digest: _load(artifacts, digest))
 
     async def room(self, digest: str, text: bytes, wanted: int) -> int:
         """Tokens left for the answer to a prompt, at most `wanted`; below 1 the prompt itself is too long."""
@@ -31,5 +32,8 @@ class Context:
         return len(text.encode()) if tokenizer is None else len(tokenizer.encode(text, add_special_tokens=False).ids)
 
 
-def _load(path: Path) -> Tokenizer | None:
-    return Tokenizer.from_file(str(path)) if path.exists() else None
+def _load(artifacts: Artifacts, digest: str) -> Tokenizer | None:
+    try:
+        return Tokenizer.from_file(str(artifacts.local(version_key(digest, MERGED, "tokenizer.json"))))
+    except ArtifactMissing:
+        return None

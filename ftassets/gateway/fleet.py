@@ -7,12 +7,13 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import lru_cache
-from pathlib import Path
 
 import aiohttp
 
-from ftassets.backends.artifacts.versions import VersionDamaged, load_manifest
-from ftassets.backends.model_client.external import ENDPOINT
+from ftassets.backends.artifacts.base import Artifacts
+from ftassets.backends.artifacts.external import is_external
+from ftassets.backends.artifacts.version_folder import VersionDamaged
+from ftassets.backends.artifacts.versions import load_manifest, version_folder
 from ftassets.gateway.model_hosts.base import HostError, ModelHost
 
 log = logging.getLogger(__name__)
@@ -26,17 +27,17 @@ START_TIMEOUT = 180.0
 class Fleet:
     """Which versions can answer now, at which URL, and how many answers each still owes."""
 
-    def __init__(self, host: ModelHost, versions: Path, session: aiohttp.ClientSession) -> None:
+    def __init__(self, host: ModelHost, artifacts: Artifacts, session: aiohttp.ClientSession) -> None:
         self.ready: dict[str, str] = {}
         self.failures: dict[str, str] = {}
         self._host = host
-        self._versions = versions
+        self._artifacts = artifacts
         self._session = session
         self._owed: Counter[str] = Counter()
         self._held: Counter[str] = Counter()
         self._try_at: dict[str, float] = {}
         self._wake = asyncio.Event()
-        self.external = lru_cache(maxsize=64)(lambda digest: (versions / digest / ENDPOINT).exists())  # whether others serve a version
+        self.external = lru_cache(maxsize=64)(lambda digest: is_external(artifacts, digest))  # whether others serve a version
 
     def enter(self, digest: str) -> None:
         """A request was given to this version: its server stays until `leave`."""
@@ -111,8 +112,8 @@ class Fleet:
             return self._give_up(digest, failure)
         log.info("starting the server of %s", digest[:12])
         try:
-            await self._host.start(digest, self._versions / digest)
-        except (HostError, OSError) as error:  # the other versions' servers must not suffer
+            await self._host.start(digest, await asyncio.to_thread(version_folder, self._artifacts, digest))
+        except (HostError, VersionDamaged, OSError) as error:  # the other versions' servers must not suffer
             return self._give_up(digest, str(error))
         self.failures.pop(digest, None)
 
@@ -140,7 +141,7 @@ class Fleet:
     async def _warm(self, digest: str, url: str) -> None:
         """A first request with the version's own settings: the engine takes its sampling from the first request it sees."""
         try:
-            generation = load_manifest(self._versions, digest).generation
+            generation = load_manifest(self._artifacts, digest).generation
             body = {"messages": [{"role": "user", "content": "ready?"}], "max_tokens": 1, "temperature": generation.get("temperature", 0.0)}
             async with self._session.post(f"{url}/v1/chat/completions", json=body, timeout=aiohttp.ClientTimeout(total=60)) as reply:
                 if reply.status != 200:  # it will say so again, and somebody else's server counts every request

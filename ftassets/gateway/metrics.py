@@ -7,9 +7,11 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from ftassets.backends.control.base import Control
+from ftassets.backends.control.latest import newest_reports
+from ftassets.backends.control.pauses import pause_reason
 from ftassets.backends.traffic_log.base import Exchange
-from ftassets.config.home import Home
-from ftassets.domain.monitoring.latest import LATEST, LatestReport, read_latest
+from ftassets.domain.monitoring.latest import LatestReport
 from ftassets.domain.rollout.endpoint import EndpointState
 
 log = logging.getLogger(__name__)
@@ -19,9 +21,9 @@ _BY = ("loop", "version")
 
 
 class Metrics:
-    """Prometheus metrics of one gateway; without a home there are none of the loops' reports."""
+    """Prometheus metrics of one gateway."""
 
-    def __init__(self, home: Home) -> None:
+    def __init__(self, control: Control) -> None:
         self._registry = CollectorRegistry()
         self._requests = Counter("ftassets_requests", "Requests that a version was to answer.", (*_BY, "status"), registry=self._registry)
         self._rejected = Counter("ftassets_rejected", "Requests no version was asked for.", ("status",), registry=self._registry)
@@ -30,7 +32,7 @@ class Metrics:
         self._first = Histogram("ftassets_first_token_seconds", "Time to first token.", _BY, buckets=_SECONDS, registry=self._registry)
         self._tokens = Counter("ftassets_tokens", "Tokens as the engine counted them.", (*_BY, "direction"), registry=self._registry)
         self._weight = Gauge("ftassets_weight_percent", "Share of traffic.", _BY, registry=self._registry)
-        self._loops = LoopCollector(home)
+        self._loops = LoopCollector(control)
         self._registry.register(self._loops)
 
     def observe(self, exchange: Exchange) -> None:
@@ -64,8 +66,8 @@ class Metrics:
 class LoopCollector(Collector):
     """State of the loops: read from their newest reports at each scrape, so that another process may write them."""
 
-    def __init__(self, home: Home) -> None:
-        self._home = home
+    def __init__(self, control: Control) -> None:
+        self._control = control
         self.states: Mapping[str, EndpointState] = {}
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
@@ -78,7 +80,7 @@ class LoopCollector(Collector):
         for loop, state in self.states.items():
             if state.production:
                 production.add_metric((loop, state.production[:12]), 1)
-            paused.add_metric((loop,), float((self._home.pauses / f"{loop}.txt").exists()))
+            paused.add_metric((loop,), float(pause_reason(self._control, loop) is not None))
             for name, report in self._read(loop).items():
                 reported.add_metric((loop, name), report.at)
                 verdicts.add_metric((loop, name, report.verdict), 1)
@@ -90,9 +92,7 @@ class LoopCollector(Collector):
 
     def _read(self, loop: str) -> dict[str, LatestReport]:
         try:
-            return read_latest((self._home.reports / loop / LATEST).read_bytes())
-        except FileNotFoundError:
-            return {}
+            return newest_reports(self._control, loop)
         except OSError:
             log.exception("the newest reports of %s cannot be read", loop)
             return {}

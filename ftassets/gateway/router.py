@@ -8,18 +8,21 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 
-from ftassets.backends.artifacts.releases import NotApproved, Releases
-from ftassets.backends.artifacts.versions import VersionDamaged, load_manifest, verify
-from ftassets.backends.serving.base import Refused, Transition
+from ftassets.backends.artifacts.base import Artifacts
+from ftassets.backends.artifacts.version_folder import VersionDamaged
+from ftassets.backends.artifacts.versions import load_manifest, verify
+from ftassets.backends.control.base import Control
+from ftassets.backends.control.journal import Journal
+from ftassets.backends.control.releases import NotApproved, Releases, StatementMissing
+from ftassets.backends.serving.base import Refused
 from ftassets.backends.signer.base import SignatureInvalid, Signer
-from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.release.attestation import objections, override_of
 from ftassets.domain.release.statement import read_statement
 from ftassets.domain.release.version import VersionManifest
 from ftassets.domain.rollout.endpoint import EndpointState, NotPossible
+from ftassets.domain.rollout.transition import Transition
 from ftassets.gateway.fleet import Fleet
-from ftassets.gateway.journal import Journal
 
 log = logging.getLogger(__name__)
 
@@ -50,18 +53,25 @@ class Router:
     """Desired state of all loops. Reading is synchronous; every change is on disk before its verb returns."""
 
     def __init__(
-        self, home: Home, loops: Mapping[str, LoopConfig], fleet: Fleet, signer: Signer, clock: Callable[[], float] = time.time
+        self,
+        artifacts: Artifacts,
+        control: Control,
+        loops: Mapping[str, LoopConfig],
+        fleet: Fleet,
+        signer: Signer,
+        clock: Callable[[], float] = time.time,
     ) -> None:
+        """Take up what `control` has of the loops. Raises StateDamaged, OSError."""
         self.loops = loops
         self.fleet = fleet
-        self._home = home
-        self._releases = Releases(home.releases, signer)
+        self._artifacts = artifacts
+        self._releases = Releases(control, signer)
         self._clock = clock
-        self._journal = Journal(home.gateway)
+        self._journal = Journal(control)
         self._states = {loop: self._journal.state(loop) for loop in loops}
         self._blocked: dict[tuple[str, str], str] = {}
         self._lock = asyncio.Lock()
-        self.generation = lru_cache(maxsize=64)(lambda digest: load_manifest(home.versions, digest).generation)
+        self.generation = lru_cache(maxsize=64)(lambda digest: load_manifest(artifacts, digest).generation)
 
     async def open(self) -> None:
         """Check files and signature of every version that has or may get traffic: a damaged one gets none.
@@ -229,7 +239,7 @@ class Router:
 
     def _verified(self, digest: str) -> VersionManifest:
         try:
-            return verify(self._home.versions, digest)
+            return verify(self._artifacts, digest)
         except (VersionDamaged, OSError) as error:
             raise Refused(str(error)) from error
 
@@ -267,7 +277,7 @@ class Router:
         if why := self._blocked.get((loop, digest)):
             raise Refused(why)
         try:
-            manifest = load_manifest(self._home.versions, digest)
+            manifest = load_manifest(self._artifacts, digest)
         except VersionDamaged as error:
             raise Refused(str(error)) from error
         self._check_attested(loop, manifest, None)
@@ -277,7 +287,7 @@ class Router:
         digest = manifest.digest
         try:
             signed = self._releases.read(loop, digest)
-        except OSError as error:
+        except (StatementMissing, OSError) as error:
             raise Refused(f"version {digest[:12]} has no release attestation for loop {loop}: materialize its release first") from error
         except SignatureInvalid as error:
             raise Refused(f"version {digest[:12]}: {error}") from error

@@ -2,23 +2,23 @@
 
 import asyncio
 import contextlib
-import json
 import os
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
 
 import aiohttp
 import uvicorn
-from filelock import FileLock, Timeout
 from starlette.types import ASGIApp
 
+from ftassets.backends.control.base import Locked
+from ftassets.backends.control.journal import GATEWAY_LOCK
+from ftassets.backends.serving.gateway_address import Address, admin_token, write_address
 from ftassets.backends.signer.folder import Ed25519Signer
+from ftassets.config import profiles
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
-from ftassets.config.profiles import traffic_log
-from ftassets.durable import secret, write_durably
+from ftassets.durable import secret
 from ftassets.gateway.admin import admin_app
 from ftassets.gateway.app import public_app
 from ftassets.gateway.chat import Chat
@@ -30,22 +30,11 @@ from ftassets.gateway.model_hosts.external import Hosts
 from ftassets.gateway.recorder import Recorder
 from ftassets.gateway.router import Router
 
-ADMIN_TOKEN = "admin.token"
 USER_SALT = "user.salt"
-ADDRESS = "address.json"
 
 
 class CannotServe(Exception):
     """The gateway cannot run here; the message says what to change."""
-
-
-@dataclass(frozen=True)
-class Address:
-    """Where a gateway listens; written to `address.json` in its folder for whoever wants to talk to it."""
-
-    public: str
-    admin: str
-    pid: int
 
 
 async def serve(
@@ -62,14 +51,14 @@ async def serve(
 ) -> None:
     """Serve until `stop` is set; port 0 takes a free one. The admin API is on loopback whatever `bind` is. Raises CannotServe."""
     try:
-        traffic = traffic_log(home)
+        traffic = profiles.traffic_log(home)
     except ValueError as error:
         raise CannotServe(str(error)) from error
-    home.gateway.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(home.gateway / "gateway.lock")
+    artifacts, control = profiles.artifacts(home), profiles.control(home)
+    only_one = contextlib.ExitStack()
     try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
+        only_one.enter_context(control.lock(GATEWAY_LOCK, timeout=0))
+    except Locked as error:
         raise CannotServe(f"another gateway serves {home.root} already: stop it first") from error
     recorder = Recorder(traffic)
     tasks: list[asyncio.Task[None]] = []
@@ -78,14 +67,14 @@ async def serve(
             # an engine closes idle connections after 5 s; ours go first, or a request would meet a closing one
             connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=2)
             async with aiohttp.ClientSession(connector=connector) as session, contextlib.aclosing(Hosts(host, session)) as hosts:
-                fleet = Fleet(hosts, home.versions, session)
-                router = Router(home, loops, fleet, Ed25519Signer(home.keys), clock)
+                fleet = Fleet(hosts, artifacts, session)
+                router = Router(artifacts, control, loops, fleet, Ed25519Signer(home.keys), clock)
                 await router.open()
-                metrics = Metrics(home)
-                chat = Chat(router, recorder, metrics, session, Context(home.versions, host.context), secret(home.keys / USER_SALT))
+                metrics = Metrics(control)
+                chat = Chat(router, recorder, metrics, session, Context(artifacts, host.context), secret(home.keys / USER_SALT))
                 servers = [
                     _Server(_config(public_app(router, recorder, metrics, chat, clock))),
-                    _Server(_config(admin_app(router, secret(home.keys / ADMIN_TOKEN)))),
+                    _Server(_config(admin_app(router, admin_token(home)))),
                 ]
                 background = [asyncio.create_task(fleet.run(router.wanted)), asyncio.create_task(router.run())]
                 listeners = [asyncio.create_task(server.serve([sock])) for server, sock in zip(servers, (public, admin), strict=True)]
@@ -93,7 +82,7 @@ async def serve(
                 while not all(server.started for server in servers):
                     await asyncio.sleep(0.01)
                 address = Address(_url(public), _url(admin), os.getpid())
-                write_durably(home.gateway / ADDRESS, json.dumps(asdict(address)).encode())
+                write_address(home, address)
                 started(address)
                 stopping = asyncio.create_task(stop.wait())
                 await asyncio.wait({stopping, *tasks}, return_when=asyncio.FIRST_COMPLETED)
@@ -108,7 +97,7 @@ async def serve(
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.to_thread(recorder.close)
-        lock.release()
+        only_one.close()
 
 
 class _Server(uvicorn.Server):

@@ -4,10 +4,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ftassets.backends.artifacts.versions import file_digests, load_manifest, publish
+from ftassets.backends.artifacts.version_folder import file_digests
+from ftassets.backends.artifacts.versions import load_manifest, publish
 from ftassets.backends.signer.folder import Ed25519Signer
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
+from ftassets.config.profiles import artifacts
 from ftassets.domain.release.attestation import statement
 from ftassets.domain.release.version import VersionManifest
 
@@ -38,7 +40,7 @@ def make_version(home: Home, content: str) -> str:
         tokenizer_digest="0" * 64,
         generation={"temperature": 0.0, "max_tokens": 32},
     )
-    return publish(staging, manifest, home.versions)
+    return publish(artifacts(home), staging, manifest)
 
 
 def attest(home: Home, loop: str, digest: str, keys: Path | None = None, verdict: str = "PASS", **predicate: Any) -> Path:
@@ -48,7 +50,7 @@ def attest(home: Home, loop: str, digest: str, keys: Path | None = None, verdict
     content = {
         "compared_with": others[-1].name.removesuffix(".dsse.json") if others else "base",  # what was released before
         "verdicts": {"exact_match_better": verdict},
-        "generation": load_manifest(home.versions, digest).generation,
+        "generation": load_manifest(artifacts(home), digest).generation,
         "report_digest": "e" * 64,
         "issued_at": int(time.time()),
         "expires_at": int(time.time()) + 3600,

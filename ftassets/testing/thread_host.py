@@ -16,10 +16,11 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from ftassets.backends.serving.gateway import GatewayServing
+from ftassets.backends.serving.gateway_address import Address
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
 from ftassets.gateway.model_hosts.base import HostError, ModelHost
-from ftassets.gateway.server import Address, serve
+from ftassets.gateway.server import serve
 from ftassets.gateway.sse import event
 
 

@@ -8,8 +8,8 @@ import pytest
 from ftassets.assets.endpoint import history, sync_registry
 from ftassets.backends.registry.base import RegisteredVersion
 from ftassets.backends.registry.mlflow import MlflowRegistry
-from ftassets.backends.serving.base import Transition
 from ftassets.domain.rollout.endpoint import EndpointState
+from ftassets.domain.rollout.transition import Transition
 from ftassets.testing.made_once import mlflow_tables
 from ftassets.testing.releases import loop_config
 

@@ -11,11 +11,12 @@ import requests
 
 from ftassets.assets import behaviour_report, live_golden_report, quality_report
 from ftassets.assets._shared.events import DATA_VERSION, data_version, metadata_value, newest, node
-from ftassets.assets._shared.stored_reports import read_report, store_report
 from ftassets.assets.drift_report.asset import WINDOW_END
+from ftassets.backends.artifacts.reports import read_eval_report, store_eval_report, store_report
 from ftassets.backends.notifier.base import Alert, Notifier
 from ftassets.backends.traffic_log.sqlite import SqliteTrafficLog
 from ftassets.config.loop import Monitors
+from ftassets.config.profiles import artifacts
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.monitoring.latest import LatestReport, read_latest
 from ftassets.domain.traffic.exchange import Exchange, Feedback
@@ -129,9 +130,9 @@ def test_the_same_rows_are_asked_each_time_and_a_floor_that_is_reached_passes(ti
 def test_an_evaluation_that_was_better_is_a_regression(tiny: TinyLoop) -> None:
     release = newest(tiny.instance, node(LOOP, "release"))
     assert release is not None
-    evaluation = read_report(tiny.home, tiny.loop, str(metadata_value(release, "report_digest")))
+    evaluation = read_eval_report(artifacts(tiny.home), tiny.loop.name, str(metadata_value(release, "report_digest")))
     right = {role: [s.model_copy(update={"exact": True}) for s in scores] for role, scores in evaluation.scores.items()}
-    digest = store_report(tiny.home, EvalReport.model_validate({**evaluation.model_dump(), "scores": right}))
+    digest = store_eval_report(artifacts(tiny.home), EvalReport.model_validate({**evaluation.model_dump(), "scores": right}))
     tiny.instance.report_runless_asset_event(
         dg.AssetMaterialization(node(LOOP, "release"), metadata={"report_digest": digest}, tags={DATA_VERSION: evaluation.candidate})
     )
@@ -256,9 +257,9 @@ def test_behaviour_is_compared_with_the_version_s_first_answers_and_told_from_dr
     assert "really" not in json.dumps(content)
 
     quiet = {"verdict": "QUIET", "statistics": [{"name": "novelty_mean", "value": 0.1, "threshold": 0.2, "p_value": 0.5}]}
-    (tiny.home.reports / LOOP / "drift-abc.json").write_text(json.dumps(quiet))
+    drift = store_report(artifacts(tiny.home), LOOP, "drift", quiet)
     tiny.instance.report_runless_asset_event(
-        dg.AssetMaterialization(node(LOOP, "drift_report"), metadata={"production": digest}, tags={DATA_VERSION: "abc"})
+        dg.AssetMaterialization(node(LOOP, "drift_report"), metadata={"production": digest}, tags={DATA_VERSION: drift})
     )
     report(tiny, at + 60, BEHAVIOUR)
     assert value(tiny, BEHAVIOUR, "origin") == "OUTPUT"

@@ -12,15 +12,18 @@ from dagster._core.utils import make_new_run_id
 from ftassets.assets._shared.events import DATA_VERSION, node
 from ftassets.automation import bootstrap, reconcile, retrain, rollout
 from ftassets.automation.jobs import LOOP
-from ftassets.backends.artifacts.releases import Releases
+from ftassets.backends.control.pauses import pause
+from ftassets.backends.control.releases import Releases
 from ftassets.backends.dataset_store.git import GitDatasetStore
 from ftassets.backends.registry.base import RegisteredVersion
-from ftassets.backends.serving.base import ServingError, Transition
+from ftassets.backends.serving.base import ServingError
 from ftassets.backends.signer.folder import Ed25519Signer
 from ftassets.backends.traffic_log.base import Exchange, Feedback, Reviewed
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
+from ftassets.config.profiles import artifacts, control
 from ftassets.domain.rollout.endpoint import EndpointState
+from ftassets.domain.rollout.transition import Transition
 
 NAME = "triage"
 P, C = "a" * 64, "b" * 64  # digests of production and candidate
@@ -133,12 +136,12 @@ class Bench:
         self.instance, self.home = instance, home
         self.serving, self.traffic, self.registry = FakeServing(), FakeTraffic(), FakeRegistry()
         self.store, self.signer = GitDatasetStore(home.datasets), Ed25519Signer(home.keys)
-        self.releases = Releases(home.releases, self.signer)
+        self.releases = Releases(control(home), self.signer)
 
     def tick(self, sensor: dg.SensorDefinition, cursor: str | None = None) -> Any:
         resources = {
             "home": self.home, "serving": self.serving, "traffic_log": self.traffic, "registry": self.registry, "dataset_store": self.store,
-            "signer": self.signer,
+            "signer": self.signer, "artifacts": artifacts(self.home), "control": control(self.home),
         }  # fmt: skip
         needed = {name: resources[name] for name in sensor.required_resource_keys}
         return sensor(dg.build_sensor_context(instance=self.instance, cursor=cursor, resources=needed))
@@ -168,8 +171,7 @@ class Bench:
         )
 
     def pause(self, reason: str) -> None:
-        self.home.pauses.mkdir(parents=True, exist_ok=True)
-        (self.home.pauses / f"{NAME}.txt").write_text(reason)
+        pause(control(self.home), NAME, reason)
 
     def canary(self, weight: int = 20, age: float = 120.0) -> None:
         since = time.time() - age

@@ -8,6 +8,7 @@ from ftassets.automation import notices
 from ftassets.automation.jobs import LOOP
 from ftassets.backends.notifier.base import Alert, Notifier
 from ftassets.config.loop import LoopConfig
+from ftassets.config.profiles import control
 from ftassets.testing.doubles.http import receiver
 from ftassets_tests.automation.conftest import AUTO, NAME, Bench, loop_of
 
@@ -46,7 +47,9 @@ def failed_run(instance: dg.DagsterInstance, passed: bool | None, loop: str = NA
 def tell(bench: Bench, run: dg.DagsterRun, event: Any, loop: LoopConfig = AUTO) -> list[Alert]:
     told = Told()
     sensor = notices.build(loop)
-    context = dg.build_run_status_sensor_context(sensor.name, event, bench.instance, run, resources={"notifier": told, "home": bench.home})
+    context = dg.build_run_status_sensor_context(
+        sensor.name, event, bench.instance, run, resources={"notifier": told, "control": control(bench.home)}
+    )
     sensor(context.for_run_failure())
     return told.alerts
 

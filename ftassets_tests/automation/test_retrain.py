@@ -15,6 +15,7 @@ from ftassets.backends.dataset_store.base import Unreachable
 from ftassets.backends.traffic_log.base import Feedback, Reviewed
 from ftassets.cli.commands.labelling import label_import
 from ftassets.config.loop import LoopConfig
+from ftassets.domain.canonical import file_digest
 from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets_tests.automation.conftest import AUTO, NAME, Bench, P, S, loop_of, requested, skipped
 
@@ -339,4 +340,4 @@ def test_a_kept_decision_is_made_again_byte_by_byte(bench: Bench) -> None:
     assert len(kept) == 2
     for path in kept:
         assert retrain.replay(path) == path.read_bytes()
-        assert path.stem == f"decision-{retrain.hashlib.sha256(path.read_bytes()).hexdigest()}"
+        assert path.stem == f"decision-{file_digest(path)}"

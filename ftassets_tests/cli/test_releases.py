@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from ftassets.backends.artifacts.releases import Releases
+from ftassets.backends.control.releases import Releases
 from ftassets.backends.signer.folder import Ed25519Signer
 from ftassets.cli.commands.doctor import _keys
 from ftassets.cli.commands.status import describe, warnings
 from ftassets.cli.releases import app
 from ftassets.config.home import Home
+from ftassets.config.profiles import control
 from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets.testing.releases import attest, loop_config, make_version, released
 
@@ -114,7 +115,7 @@ def test_keys_are_rotated_and_revoked_and_releases_say_so(home: Home) -> None:
     assert "revoked: laptop lost" in run("keys", "list").stdout
     assert "its key was revoked: laptop lost" in run("verify", path, code=1).output
     state = EndpointState(production=digest, candidate="c" * 64, weight=5)
-    notes = list(warnings(Releases(home.releases, Ed25519Signer(home.keys)), "support", state, time.time()))
+    notes = list(warnings(Releases(control(home), Ed25519Signer(home.keys)), "support", state, time.time()))
     assert "REVOKED (laptop lost): it serves until something else is released" in notes[0]
     assert "no sound release" in notes[1]
 

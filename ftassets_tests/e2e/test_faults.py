@@ -21,6 +21,7 @@ from ftassets.backends.artifacts.versions import verify
 from ftassets.backends.dataset_store.git import GitDatasetStore
 from ftassets.backends.serving.gateway import GatewayServing
 from ftassets.config.home import Home
+from ftassets.config.profiles import artifacts
 from ftassets.processes.up import down, up
 from ftassets.testing.tiny_loop import LOOP, taught_model, tiny_config
 from ftassets_tests import ROOT
@@ -140,7 +141,7 @@ def test_the_loop_survives_kills(world: World) -> None:
     until(lambda: not world.runs(statuses=UNFINISHED), 60)
     statuses = [record.dagster_run.status for record in world.runs()]
     assert sorted(status.value for status in statuses) == ["FAILURE", "FAILURE", "SUCCESS"]
-    verify(world.home.versions, production)
+    verify(artifacts(world.home), production)
     store = GitDatasetStore(world.home.datasets)
     assert all(read_splits(store, "main", LOOP).values())
     address = json.loads((world.home.gateway / "address.json").read_text())["public"]

@@ -13,11 +13,12 @@ import pytest
 import requests
 
 from ftassets.assets._shared.events import data_version, newest, node
-from ftassets.backends.artifacts.releases import Releases
 from ftassets.backends.artifacts.versions import load_manifest
+from ftassets.backends.control.releases import Releases
 from ftassets.backends.serving.base import Refused, ServingError
 from ftassets.backends.signer.folder import Ed25519Signer
 from ftassets.cli.commands import release as people
+from ftassets.config.profiles import artifacts, control
 from ftassets.domain.release.approval import NotAllowed
 from ftassets.domain.release.attestation import statement
 from ftassets.domain.release.statement import read_statement
@@ -164,7 +165,7 @@ class TestOverride:
 
     def overridden(self, red: TinyLoop, gates: list[str], seconds: float = 3600.0) -> Path:
         people.override(red.home, signer(red), red.loop, candidate(red)[:12], gates, "anna", "cannot wait", seconds)
-        return Releases(red.home.releases, signer(red)).path(LOOP, candidate(red), "override")
+        return Path(Releases(control(red.home), signer(red)).uri(LOOP, candidate(red), "override"))
 
     def test_by_the_wrong_role(self, red: TinyLoop) -> None:
         with pytest.raises(NotAllowed, match="ben is intern"):
@@ -278,7 +279,7 @@ class TestForgedRelease:
         digest = candidate(green)
         path = envelope(green, digest)
         original = path.read_bytes()
-        payload = statement(LOOP, digest, load_manifest(green.home.versions, digest).files, {"verdicts": {"all": "PASS"}})
+        payload = statement(LOOP, digest, load_manifest(artifacts(green.home), digest).files, {"verdicts": {"all": "PASS"}})
         path.write_bytes(Ed25519Signer(tmp_path).sign(payload))
         try:
             with pytest.raises(Refused):
@@ -288,7 +289,7 @@ class TestForgedRelease:
 
     def test_the_attestation_of_another_version(self, green: TinyLoop) -> None:
         digest = candidate(green)
-        base = load_manifest(green.home.versions, digest).base_digest
+        base = load_manifest(artifacts(green.home), digest).base_digest
         assert base is not None
         stolen = envelope(green, base)
         stolen.write_bytes(envelope(green, digest).read_bytes())
@@ -309,7 +310,7 @@ class TestForgedRelease:
 
     def test_the_attestation_says_what_was_released(self, green: TinyLoop) -> None:
         _, files, predicate = read_statement(signer(green).verify(envelope(green, candidate(green)).read_bytes()))
-        assert files == load_manifest(green.home.versions, candidate(green)).files
+        assert files == load_manifest(artifacts(green.home), candidate(green)).files
         parts = ("base_digest", "tokenizer_digest", "dataset_commit", "golden_commit", "policy_digest", "report_digest", "code_digest")
         assert all(len(str(predicate[part])) >= 40 for part in parts)
         assert predicate["override"] is None
@@ -355,10 +356,10 @@ class TestForgedRelease:
 
     def test_a_rollback_looks_at_no_expiry(self, green: TinyLoop) -> None:
         digest = candidate(green)
-        base = load_manifest(green.home.versions, digest).base_digest
+        base = load_manifest(artifacts(green.home), digest).base_digest
         assert base is not None
         payload = statement(
-            LOOP, base, load_manifest(green.home.versions, base).files,
+            LOOP, base, load_manifest(artifacts(green.home), base).files,
             {"verdicts": {"all": "PASS"}, "generation": {}, "expires_at": int(time.time()) + 600, "compared_with": digest},
         )  # fmt: skip
         envelope(green, base).write_bytes(signer(green).sign(payload))

@@ -20,6 +20,7 @@ from ftassets.backends.artifacts.versions import load_manifest
 from ftassets.backends.evaluator.base import EvaluationFailed
 from ftassets.backends.evaluator.subprocess import SubprocessEvaluator
 from ftassets.backends.serving.gateway import GatewayServing
+from ftassets.config.profiles import artifacts, control
 from ftassets.domain.gates.gate import Gate
 from ftassets.gate_service.app import MAX_BODY, gate_app
 from ftassets.gate_service.checks import job_for
@@ -38,10 +39,10 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     """Versions whose answers are stored already: of the golden rows the candidate has nine in ten right, the base one in ten."""
     world = make_world(tmp_path_factory.mktemp("app"), gates=GATES)
     golden = from_parquet(world.store.read(world.golden_commit, golden_path(LOOP)))
-    held_out = read_splits(world.store, str(load_manifest(world.home.versions, world.candidate).dataset_commit), LOOP)["test"]
+    held_out = read_splits(world.store, str(load_manifest(artifacts(world.home), world.candidate).dataset_commit), LOOP)["test"]
     for digest, right in ((world.base, 0.1), (world.candidate, 0.9)):
         for examples in (golden, held_out):
-            write_answers(answer_file(world.home, world.loop, digest, RowSet(examples), world.base), examples, right)
+            write_answers(answer_file(artifacts(world.home), world.loop, digest, RowSet(examples), world.base), examples, right)
     return world
 
 
@@ -54,10 +55,11 @@ def client(world: World) -> Iterator[TestClient]:
 def client_of(world: World, run=None) -> TestClient:
     async def here(job: EvaluationJob) -> GateAnswer:
         context = SimpleNamespace(run_id=job.id, log=SimpleNamespace(info=print))
-        return await asyncio.to_thread(evaluate, job, world.home, world.store, SubprocessEvaluator(), GatewayServing(world.home), context)
+        parts = world.home, artifacts(world.home), control(world.home), world.store
+        return await asyncio.to_thread(evaluate, job, *parts, SubprocessEvaluator(), GatewayServing(world.home), context)
 
     def what(request: EvaluateRequest) -> EvaluationJob:
-        return job_for(request, world.home, {LOOP: world.loop}, world.store)
+        return job_for(request, world.home, artifacts(world.home), {LOOP: world.loop}, world.store)
 
     return TestClient(gate_app(KEY, what, Turns(run or here)), raise_server_exceptions=False)
 

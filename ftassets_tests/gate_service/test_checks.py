@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from ftassets.assets._shared.dataset_files import golden_path, to_parquet
+from ftassets.backends.artifacts.folder import FolderArtifacts
+from ftassets.config.profiles import artifacts
 from ftassets.gate_service.checks import find_version
 from ftassets.gate_service.contract import BadRequest
 from ftassets_tests.gate_service.world import ADAPTER_FILES, LOOP, World, make_version, make_world
@@ -18,7 +20,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 def test_a_version_is_found_by_digest_beginning_and_folder(world: World) -> None:
     versions, digest = world.home.versions, world.candidate
     for name in (digest, digest[:12], digest[:40], str(versions / digest), f"{versions}/../versions/{digest}/", f"./{digest}"):
-        assert find_version(versions, name) == digest
+        assert find_version(artifacts(world.home), name) == digest
 
 
 @pytest.mark.parametrize(
@@ -31,14 +33,14 @@ def test_a_version_is_found_by_digest_beginning_and_folder(world: World) -> None
 def test_anything_else_is_refused(world: World, name: str) -> None:
     path = name.replace("{versions}", str(world.home.versions)).replace("{digest}", world.candidate)
     with pytest.raises(BadRequest, match="model_path"):
-        find_version(world.home.versions, path)
+        find_version(artifacts(world.home), path)
 
 
 def test_a_beginning_of_several_versions_is_refused(tmp_path: Path) -> None:
     for end in "ab":
-        (tmp_path / ("1" * 63 + end)).mkdir()
+        (tmp_path / "versions" / ("1" * 63 + end)).mkdir(parents=True)
     with pytest.raises(BadRequest, match="2 versions begin with"):
-        find_version(tmp_path, "1" * 12)
+        find_version(FolderArtifacts(tmp_path), "1" * 12)
 
 
 @pytest.mark.parametrize("missing", ADAPTER_FILES)

@@ -9,6 +9,7 @@ import pytest
 
 from ftassets.assets.eval_report.answering import answer_file
 from ftassets.assets.eval_report.rows import RowSet, read_answers
+from ftassets.config.profiles import artifacts, control
 from ftassets.domain.evaluation.scoring import label_of
 from ftassets.gate_service.contract import BadRequest, GateAnswer
 from ftassets.gate_service.evaluation import evaluate
@@ -59,7 +60,7 @@ def test_a_version_is_answered_scored_timed_and_judged(world: World, answer: tup
     from sklearn.metrics import f1_score
 
     found, staged = answer
-    said = read_answers([answer_file(world.home, world.loop, world.candidate, RowSet(world.golden), world.base)])
+    said = read_answers([answer_file(artifacts(world.home), world.loop, world.candidate, RowSet(world.golden), world.base)])
     labels = [label_of(row.completion, "intent") for row in world.golden], [label_of(said[row.id], "intent") for row in world.golden]
     assert found.f1_score == pytest.approx(f1_score(*labels, labels=["dim", "open"], average="macro"))
     assert found.f1_score == pytest.approx(1 / 3)
@@ -85,6 +86,6 @@ def test_changed_weights_are_a_bad_request(world: World, answer: tuple[GateAnswe
     weights.write_bytes(before[:-1] + b"\0")
     try:
         with pytest.raises(BadRequest, match="is missing or was changed"):
-            evaluate(world.job(), world.home, world.store, None, None, None)  # type: ignore[arg-type]  # nobody is asked
+            evaluate(world.job(), world.home, artifacts(world.home), control(world.home), world.store, None, None, None)  # type: ignore[arg-type]  # nobody is asked
     finally:
         weights.write_bytes(before)

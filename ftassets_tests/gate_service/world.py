@@ -9,10 +9,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ftassets.assets._shared.dataset_files import dataset_objects, golden_path, to_parquet
-from ftassets.backends.artifacts.versions import file_digests, publish
+from ftassets.backends.artifacts.version_folder import file_digests
+from ftassets.backends.artifacts.versions import publish
 from ftassets.backends.dataset_store.git import GitDatasetStore
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
+from ftassets.config.profiles import artifacts
 from ftassets.domain.dataset.rows import Example, parse_jsonl
 from ftassets.domain.release.version import VersionManifest
 from ftassets.gate_service.checks import job_for
@@ -38,7 +40,8 @@ class World:
         return {"model_path": self.candidate, "golden_set_id": LOOP, "baseline_f1": 0.5, "threshold": 0.05, **changes}
 
     def job(self, **changes: object) -> EvaluationJob:
-        return job_for(EvaluateRequest.model_validate(self.request(**changes)), self.home, {LOOP: self.loop}, self.store)
+        request = EvaluateRequest.model_validate(self.request(**changes))
+        return job_for(request, self.home, artifacts(self.home), {LOOP: self.loop}, self.store)
 
 
 def make_world(folder: Path, base: Path | None = None, candidate: Path | None = None, **changes: object) -> World:
@@ -67,7 +70,7 @@ def make_version(home: Home, merged: Path | None, name: str, *more: str, kind: s
     stated = VersionManifest(
         kind=kind, base_model="tiny", files=file_digests(staging), tokenizer_digest="0" * 64, generation={}, **manifest
     )  # fmt: skip
-    return publish(staging, stated, home.versions)
+    return publish(artifacts(home), staging, stated)
 
 
 def write_answers(path: Path, examples: list[Example], right: float) -> None:

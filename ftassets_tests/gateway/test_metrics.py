@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from ftassets.assets._shared.latest import record
+from ftassets.backends.control.latest import record_latest
+from ftassets.backends.control.pauses import pause
 from ftassets.config.home import Home
+from ftassets.config.profiles import control
 from ftassets.domain.monitoring.latest import LatestReport
 from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets.domain.traffic.exchange import Exchange
@@ -29,13 +31,13 @@ REPORTS = {
 
 def populated(home: Home) -> Metrics:
     """Metrics of a gateway that has seen everything there is to count."""
-    metrics = Metrics(home)
+    metrics = Metrics(control(home))
     metrics.observe(Exchange("1", "voice", P, "u", "p", "[]", "{}", 200, 1.0, 120.0, 40.0, 7, 3, 0.8))
     metrics.observe(Exchange("2", "voice", C, "u", "p", "[]", "", 502, 1.0, 20.0, None, None, None, 0.2))
     metrics.rejected(404)
     metrics.unrecorded(Exchange("3", "voice", P, "u", "p", "[]", "{}", 200, 1.0, 120.0, 40.0, 7, 3, 0.8))
     for name, report in REPORTS.items():
-        record(home, "voice", name, report)
+        record_latest(control(home), "voice", name, report)
     return metrics
 
 
@@ -76,7 +78,7 @@ def test_shows_the_newest_reports_by_loop_and_version(home: Home) -> None:
 def test_a_verdict_that_changed_leaves_nothing_of_the_old_one(home: Home) -> None:
     metrics = populated(home)
     metrics.render(STATES)
-    record(home, "voice", "drift_report", LatestReport(at=9e8, version=C, verdict="QUIET"))
+    record_latest(control(home), "voice", "drift_report", LatestReport(at=9e8, version=C, verdict="QUIET"))
     found = list(samples(metrics.render(STATES)))
     verdicts = [labels["verdict"] for name, labels, _ in found if name == "ftassets_report_verdict" and labels["report"] == "drift_report"]
     assert verdicts == ["QUIET"]
@@ -84,10 +86,9 @@ def test_a_verdict_that_changed_leaves_nothing_of_the_old_one(home: Home) -> Non
 
 
 def test_a_pause_shows_at_the_next_scrape(home: Home) -> None:
-    metrics = Metrics(home)
+    metrics = Metrics(control(home))
     assert ("ftassets_paused", {"loop": "new"}, 0.0) in list(samples(metrics.render(STATES)))
-    home.pauses.mkdir()
-    (home.pauses / "new.txt").write_text("audit")
+    pause(control(home), "new", "audit")
     assert ("ftassets_paused", {"loop": "new"}, 1.0) in list(samples(metrics.render(STATES)))
 
 

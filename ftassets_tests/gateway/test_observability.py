@@ -90,7 +90,7 @@ def test_verdicts_and_reports_in_the_rules_are_those_that_are_recorded() -> None
     from ftassets.domain.gates.result import Verdict
 
     recorded = set(
-        re.findall(r'record\(\s*home,\s*loop\.name,\s*"(\w+)"', "".join(p.read_text() for p in (ROOT / "ftassets").rglob("*.py")))
+        re.findall(r'record_latest\(\s*control,\s*loop\.name,\s*"(\w+)"', "".join(p.read_text() for p in (ROOT / "ftassets").rglob("*.py")))
     )
     for rule in RULES:
         for report, verdict in re.findall(r'report="(\w+)", verdict="([A-Z ]+)"', rule["expr"]):

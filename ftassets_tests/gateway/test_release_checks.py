@@ -8,12 +8,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from ftassets.backends.artifacts.releases import Releases
+from ftassets.backends.control.releases import Releases
 from ftassets.backends.serving.base import Refused
 from ftassets.backends.serving.gateway import GatewayServing
 from ftassets.backends.signer.folder import Ed25519Signer
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
+from ftassets.config.profiles import control
 from ftassets.domain.release.approval import Approval, Override, approval_statement
 from ftassets.testing.releases import attest, loop_config, make_version, released
 from ftassets.testing.stub_engine import stub_engine
@@ -69,7 +70,7 @@ def approve(home: Home, version: str, **changes: str) -> None:
     said = Approval(
         loop="support", version=version, report_digest="e" * 64, name="anna", role="lead", reason="looks right", issued_at=int(time.time())
     ).model_copy(update=changes)
-    Releases(home.releases, Ed25519Signer(home.keys)).write("support", version, "approval", approval_statement(said))
+    Releases(control(home), Ed25519Signer(home.keys)).write("support", version, "approval", approval_statement(said))
 
 
 def test_an_expired_release_neither_starts_nor_grows_and_everything_else_goes_on(run: RunGateway) -> None:
@@ -149,7 +150,7 @@ def test_a_loop_that_proposes_starts_nothing_without_a_valid_yes(run: RunGateway
         with pytest.raises(Refused, match="does not count"):
             gateway.start(digest)
         approve(home, digest)
-        edit(Releases(home.releases, Ed25519Signer(home.keys)).path("support", digest, "approval"))
+        edit(Path(Releases(control(home), Ed25519Signer(home.keys)).uri("support", digest, "approval")))
         with pytest.raises(Refused, match="changed afterwards"):
             gateway.start(digest)
         assert gateway.serving.state("support").phase == "idle"
@@ -181,8 +182,8 @@ def test_an_override_is_in_the_journal_and_raises_only_until_it_ends(run: RunGat
 
 def copy_approval(home: Home, source: str, target: str) -> None:
     approve(home, source)
-    releases = Releases(home.releases, Ed25519Signer(home.keys))
-    releases.path("support", target, "approval").write_bytes(releases.path("support", source, "approval").read_bytes())
+    releases = Releases(control(home), Ed25519Signer(home.keys))
+    Path(releases.uri("support", target, "approval")).write_bytes(Path(releases.uri("support", source, "approval")).read_bytes())
 
 
 def edit(path: Path) -> None:

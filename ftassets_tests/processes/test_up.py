@@ -14,12 +14,14 @@ import psutil
 import pytest
 import yaml
 
-from ftassets.backends.artifacts.versions import file_digests, load_manifest, publish
+from ftassets.backends.artifacts.version_folder import file_digests
+from ftassets.backends.artifacts.versions import load_manifest, publish
 from ftassets.backends.model_client.latency import interleaved_latency
 from ftassets.backends.serving.base import ServingError
 from ftassets.backends.serving.gateway import GatewayServing
 from ftassets.backends.traffic_log.sqlite import SqliteTrafficLog
 from ftassets.config.home import Home
+from ftassets.config.profiles import artifacts
 from ftassets.domain.release.version import VersionManifest
 from ftassets.processes.supervisord_conf import supervisor_socket
 from ftassets.processes.up import MARK, Ports, UpFailed, down, end_strays, running, up
@@ -94,7 +96,7 @@ def tiny_release(home: Home) -> str:
         tokenizer_digest="0" * 64,
         generation={"temperature": 0.0, "max_tokens": 8},
     )
-    digest = publish(staging, manifest, home.versions)
+    digest = publish(artifacts(home), staging, manifest)
     attest(home, "support", digest)
     return digest
 
@@ -128,7 +130,7 @@ def test_real_model_server_through_every_kill(clean, loops):
     assert ask().status_code == 200
 
     # nothing was written into the version, so its digest still holds
-    assert file_digests(home.versions / digest) == load_manifest(home.versions, digest).files
+    assert file_digests(home.versions / digest) == load_manifest(artifacts(home), digest).files
     before = tree(home)
     assert before.keys() == {"supervisord", "gateway", "model"}
 

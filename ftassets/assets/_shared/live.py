@@ -1,10 +1,9 @@
 """What the reports on a version in service share: its answers, the stored report, checks, freshness."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -14,13 +13,10 @@ from ftassets.assets._shared.events import history, metadata_value
 from ftassets.assets.drift_report.asset import WINDOW_END
 from ftassets.backends.serving.base import Serving
 from ftassets.backends.traffic_log.base import TrafficLog
-from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
-from ftassets.domain.canonical import canonical_json, digest_of
 from ftassets.domain.gates.result import Verdict
 from ftassets.domain.monitoring.finding import Finding
 from ftassets.domain.traffic.exchange import Exchange
-from ftassets.durable import write_durably
 
 PAGE = 1000  # exchanges read at once
 PAST = 60  # reports that a trend shows
@@ -87,14 +83,6 @@ def past_reports(instance: dg.DagsterInstance, key: dg.AssetKey, limit: int = PA
         Past(at, str(version), event) for at, event in history(instance, key, limit) if (version := metadata_value(event, "production"))
     ]
     return found[::-1]
-
-
-def store(home: Home, loop: str, kind: str, report: Mapping[str, Any]) -> tuple[str, Path]:
-    """Write a report under the digest of its content; both are returned."""
-    digest = digest_of(report)
-    path = home.reports / loop / f"{kind}-{digest}.json"
-    write_durably(path, canonical_json(report))
-    return digest, path
 
 
 def check(name: str, finding: Finding, informs: bool = False) -> dg.AssetCheckResult:

@@ -1,13 +1,9 @@
-"""Eval reports on disk: written under their digest, read only while they have it."""
+"""What a loop's gates say of a stored eval report, and which gates a report was made for."""
 
-import json
-
-import dagster as dg
-
-from ftassets.assets._shared.human_review import read_review
-from ftassets.config.home import Home
+from ftassets.backends.control.base import Control
+from ftassets.backends.control.reviews import read_review
 from ftassets.config.loop import LoopConfig
-from ftassets.domain.canonical import canonical_json, digest_of
+from ftassets.domain.canonical import digest_of
 from ftassets.domain.gates.policy import evaluate_gates
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.gates.result import GateResult
@@ -28,28 +24,6 @@ def policy_digest(loop: LoopConfig) -> str:
     )
 
 
-def store_report(home: Home, report: EvalReport) -> str:
-    """Write a report under the digest of its bytes, which is returned."""
-    content = canonical_json(report.model_dump(mode="json"))
-    digest = digest_of(json.loads(content))
-    folder = home.reports / report.loop
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"eval-{digest}.json").write_bytes(content)
-    return digest
-
-
-def read_report(home: Home, loop: LoopConfig, digest: str) -> EvalReport:
-    """A stored report whose bytes still have the digest. Raises dg.Failure."""
-    path = home.reports / loop.name / f"eval-{digest}.json"
-    try:
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise dg.Failure(f"the report {digest[:12]} cannot be read: {error}; materialize eval_report again", allow_retries=False) from error
-    if digest_of(content) != digest:
-        raise dg.Failure(f"the report {digest[:12]} was changed after it was written; materialize eval_report again", allow_retries=False)
-    return EvalReport.model_validate(content)
-
-
-def verdicts(home: Home, loop: LoopConfig, report: EvalReport, digest: str) -> list[GateResult]:
-    """What the loop's gates say of a report now, with what people have said of its sample."""
-    return evaluate_gates(loop.gates, report, read_review(home, loop.name, digest))
+def verdicts(control: Control, loop: LoopConfig, report: EvalReport, digest: str) -> list[GateResult]:
+    """What the loop's gates say of a report now, with the reviews of its sample. Raises ReviewDamaged."""
+    return evaluate_gates(loop.gates, report, read_review(control, loop.name, digest))

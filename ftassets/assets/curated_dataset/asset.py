@@ -19,12 +19,13 @@ from ftassets.assets._shared.dataset_files import (
 from ftassets.assets._shared.events import node, required
 from ftassets.assets._shared.node import asset
 from ftassets.assets.curated_dataset import checks as dataset_checks
+from ftassets.backends.artifacts.base import Artifacts
+from ftassets.backends.artifacts.versions import version_key
 from ftassets.backends.dataset_store.base import DatasetStore, MergeConflict, ObjectNotFound
 from ftassets.backends.embedder.base import Embedder
 from ftassets.backends.serving.base import Serving
 from ftassets.backends.traffic_log.base import TrafficLog
 from ftassets.backends.vector_store.base import VectorStore
-from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.canonical import digest_of
 from ftassets.domain.dataset.curation import Curated, curate
@@ -45,7 +46,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
     @asset(loop, __doc__, {"lakefs"}, deps=upstream, check_specs=dataset_checks.specs(key))
     def curated_dataset(
         context: dg.AssetExecutionContext,
-        home: dg.ResourceParam[Home],
+        artifacts: dg.ResourceParam[Artifacts],
         serving: dg.ResourceParam[Serving],
         traffic_log: dg.ResourceParam[TrafficLog],
         vector_store: dg.ResourceParam[VectorStore],
@@ -71,7 +72,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
             vectors[len(rows) :],
             {row.id: split for split, members in before.items() for row in members},
             loop,
-            tokens=_tokens(home, serving.state(loop.name).production, rows),
+            tokens=_tokens(artifacts, serving.state(loop.name).production, rows),
             names=_name_finder(loop),
             progress=lambda step, number, of: context.log.info(f"curation step {number} of {of}: {step}"),
         )
@@ -157,14 +158,14 @@ def _vectors(embedder: Embedder, rows: Sequence[Example], known: dict[str, np.nd
     return vectors
 
 
-def _tokens(home: Home, production: str | None, rows: Sequence[Example]) -> list[int] | None:
+def _tokens(artifacts: Artifacts, production: str | None, rows: Sequence[Example]) -> list[int] | None:
     """Tokens of request and answer, counted as production's tokenizer does; None without a version, or when its tokenizer is not here."""
-    path = home.versions / production / MERGED / "tokenizer.json" if production else None
-    if path is None or not path.exists():
+    key = version_key(production, MERGED, "tokenizer.json") if production else None
+    if key is None or not artifacts.exists(key):
         return None
     from tokenizers import Tokenizer
 
-    tokenizer = Tokenizer.from_file(str(path))
+    tokenizer = Tokenizer.from_file(str(artifacts.local(key)))
     return [len(found) for found in tokenizer.encode_batch([f"{row.prompt}\n{row.completion}" for row in rows], add_special_tokens=False)]
 
 

@@ -7,20 +7,21 @@ from dataclasses import dataclass
 import dagster as dg
 import numpy as np
 
-from ftassets.assets._shared import latest
 from ftassets.assets._shared.events import node
 from ftassets.assets._shared.node import asset
 from ftassets.assets.drift_report import reference as drift_reference
 from ftassets.assets.drift_report.reference import Known
+from ftassets.backends.artifacts.base import Artifacts
+from ftassets.backends.artifacts.reports import report_key, store_report
 from ftassets.backends.artifacts.versions import load_manifest
+from ftassets.backends.control.base import Control
+from ftassets.backends.control.latest import record_latest
 from ftassets.backends.dataset_store.base import DatasetStore
 from ftassets.backends.embedder.base import Embedder
 from ftassets.backends.serving.base import Serving
 from ftassets.backends.traffic_log.base import TrafficLog
 from ftassets.backends.vector_store.base import QueryVector, VectorStore
-from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
-from ftassets.domain.canonical import canonical_json, digest_of
 from ftassets.domain.drift import (
     PRESETS,
     Comparison,
@@ -67,7 +68,8 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
     )
     def drift_report(
         context: dg.AssetExecutionContext,
-        home: dg.ResourceParam[Home],
+        artifacts: dg.ResourceParam[Artifacts],
+        control: dg.ResourceParam[Control],
         traffic_log: dg.ResourceParam[TrafficLog],
         vector_store: dg.ResourceParam[VectorStore],
         dataset_store: dg.ResourceParam[DatasetStore],
@@ -79,10 +81,10 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         known = drift_reference.stored(dataset_store, loop.name, production, embedder) if production else None
         if production and known is None:
             rate = false_alarm_rate(loop)
-            known = drift_reference.made(context.run_id, loop, production, home, traffic_log, dataset_store, embedder, rate)
+            known = drift_reference.made(context.run_id, loop, production, artifacts, traffic_log, dataset_store, embedder, rate)
         length = loop.retrain_on.drift.window
-        measured = measure(loop, end, length, production, known, vector_store, dataset_store, home)
-        return _materialize(loop, context, home, measured, traffic_log.reviewed(loop.name, end - length))
+        measured = measure(loop, end, length, production, known, vector_store, dataset_store, artifacts)
+        return _materialize(loop, context, artifacts, control, measured, traffic_log.reviewed(loop.name, end - length))
 
     return drift_report
 
@@ -101,7 +103,7 @@ def measure(
     known: Known | None,
     vector_store: VectorStore,
     dataset_store: DatasetStore,
-    home: Home,
+    artifacts: Artifacts,
 ) -> DriftMeasurement:
     """Compare the queries of the `length` seconds before `end` (epoch seconds) with what production knows."""
     policy, rate = loop.retrain_on.drift, false_alarm_rate(loop)
@@ -120,7 +122,7 @@ def measure(
             comparison = compare(known.reference, vectors, rate, policy.min_sample)
             if policy.rule != "novelty":
                 comparison = by_fixed_rule(comparison, policy.rule, PRESETS[policy.rule])
-            explanation = _explained(loop, production, known, comparison, vectors, window, dataset_store, home)
+            explanation = _explained(loop, production, known, comparison, vectors, window, dataset_store, artifacts)
             return DriftMeasurement(production, known, end, window, rate, comparison, explanation)
     return DriftMeasurement(production, known, end, window, rate, not_enough_data(why), Explanation((), 0.0, ()))
 
@@ -133,27 +135,28 @@ def _explained(
     vectors: np.ndarray,
     window: Sequence[QueryVector],
     store: DatasetStore,
-    home: Home,
+    artifacts: Artifacts,
 ) -> Explanation:
     if comparison.limit is None:
         return Explanation((), 0.0, ())
     texts = None
     if comparison.moved:  # else no cluster needs a name
-        trained = drift_reference.training_queries(store, loop.name, load_manifest(home.versions, production).dataset_commit)
+        trained = drift_reference.training_queries(store, loop.name, load_manifest(artifacts, production).dataset_commit)
         texts = drift_reference.texts_by_cluster(known.reference, trained)
     return explain(known.reference, comparison, vectors, [point.text for point in window], texts)
 
 
 def _materialize(
-    loop: LoopConfig, context: dg.AssetExecutionContext, home: Home, measured: DriftMeasurement, reviewed: Sequence[Reviewed]
+    loop: LoopConfig,
+    context: dg.AssetExecutionContext,
+    artifacts: Artifacts,
+    control: Control,
+    measured: DriftMeasurement,
+    reviewed: Sequence[Reviewed],
 ) -> dg.MaterializeResult:
     result = measured.comparison
     report = report_of(loop, measured) | {"run_id": context.run_id}
-    digest = digest_of(report)
-    folder = home.reports / loop.name
-    folder.mkdir(parents=True, exist_ok=True)
-    artefact = folder / f"drift-{digest}.json"
-    artefact.write_bytes(canonical_json(report))
+    digest = store_report(artifacts, loop.name, "drift", report)
     values = {s.name: s.value for s in result.statistics} | {f"{s.name}_threshold": s.threshold for s in result.statistics}
     newest = LatestReport(
         at=measured.end,
@@ -162,7 +165,7 @@ def _materialize(
         values={s.name: s.value for s in (*result.statistics, *result.informing)},
         limits={s.name: s.threshold for s in (*result.statistics, *result.informing)},
     )
-    latest.record(home, loop.name, "drift_report", newest)
+    record_latest(control, loop.name, "drift_report", newest)
     metadata: dict[str, dg.MetadataValue | str | float | int] = {
         "verdict": result.verdict.value,
         "reason": result.reason,
@@ -186,7 +189,7 @@ def _materialize(
         "window_end": dg.MetadataValue.timestamp(measured.end),
         "false_alarm_rate": measured.rate,
         **values,
-        "report": dg.MetadataValue.path(artefact),
+        "report": dg.MetadataValue.path(artifacts.uri(report_key(loop.name, "drift", digest))),
     }
     return dg.MaterializeResult(
         data_version=dg.DataVersion(digest),

@@ -7,11 +7,11 @@ import dagster as dg
 import numpy as np
 
 from ftassets.assets._shared.dataset_files import pack_arrays, read_splits, reference_path, unpack_arrays
+from ftassets.backends.artifacts.base import Artifacts
 from ftassets.backends.artifacts.versions import load_manifest
 from ftassets.backends.dataset_store.base import DatasetStore, ObjectNotFound
 from ftassets.backends.embedder.base import Embedder
 from ftassets.backends.traffic_log.base import TrafficLog
-from ftassets.config.home import Home
 from ftassets.config.loop import Drift, LoopConfig
 from ftassets.domain.drift import Reference, build_reference, power, preset_false_alarm_rates, same_space
 
@@ -49,7 +49,7 @@ def made(
     run_id: str,
     loop: LoopConfig,
     production: str,
-    home: Home,
+    artifacts: Artifacts,
     traffic_log: TrafficLog,
     store: DatasetStore,
     embedder: Embedder,
@@ -60,7 +60,7 @@ def made(
     That of a version whose training data is not known is made of its answers alone.
     """
     policy = loop.retrain_on.drift
-    commit = load_manifest(home.versions, production).dataset_commit
+    commit = load_manifest(artifacts, production).dataset_commit
     wanted = wanted_answers(policy, trained=commit is not None)
     first = [e for e in traffic_log.exchanges(loop.name) if e.version == production and e.status == 200][:wanted]
     if len(first) < wanted:

@@ -7,9 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from ftassets.assets.eval_report.rows import Rows, RowSet, by_id
-from ftassets.backends.artifacts.versions import VersionDamaged
+from ftassets.backends.artifacts.answers import answers_file, keep_answers
+from ftassets.backends.artifacts.base import Artifacts
+from ftassets.backends.artifacts.external import external_model
+from ftassets.backends.artifacts.version_folder import VersionDamaged
+from ftassets.backends.artifacts.versions import version_folder, version_key
 from ftassets.backends.evaluator.base import EvaluationFailed, Evaluator
-from ftassets.backends.model_client.external import ask_all, external_model
+from ftassets.backends.model_client.external import ask_all
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.canonical import digest_of
@@ -26,7 +30,7 @@ class NotComparable(Exception):
     """No report can be made of these versions and rows; the message says what to do."""
 
 
-def answer_file(home: Home, loop: LoopConfig, digest: str, rows: RowSet, base: str) -> Path:
+def answer_file(artifacts: Artifacts, loop: LoopConfig, digest: str, rows: RowSet, base: str) -> Path:
     """Where a version's answers lie: the same model, prompts and generation settings are asked once."""
     key = digest_of(
         {
@@ -36,7 +40,7 @@ def answer_file(home: Home, loop: LoopConfig, digest: str, rows: RowSet, base: s
             "max_tokens": loop.task.max_tokens,
         }
     )
-    return home.answers / f"{key}.parquet"
+    return answers_file(artifacts, f"{key}.parquet")
 
 
 def _system_prompt(loop: LoopConfig, digest: str, rows: RowSet, base: str) -> str:
@@ -46,12 +50,18 @@ def _system_prompt(loop: LoopConfig, digest: str, rows: RowSet, base: str) -> st
 
 
 def answer_all(
-    context: Any, home: Home, loop: LoopConfig, evaluator: Evaluator, rows: Rows, answers: Answers, versions: Mapping[str, str]
+    context: Any,
+    home: Home,
+    artifacts: Artifacts,
+    loop: LoopConfig,
+    evaluator: Evaluator,
+    rows: Rows,
+    answers: Answers,
+    versions: Mapping[str, str],
 ) -> None:
     """Have every role's model answer every set, ours in one process; what was answered for an earlier report is kept."""
-    work = home.root / "work" / context.run_id
+    work = home.work / context.run_id
     work.mkdir(parents=True, exist_ok=True)
-    home.answers.mkdir(parents=True, exist_ok=True)
     try:
         asks: dict[Path, Ask] = {}  # production may be the base: the same file is asked for once
         for role, files in answers.items():
@@ -59,16 +69,19 @@ def answer_all(
                 if not each.rows or output.exists():
                     continue
                 system_prompt = _system_prompt(loop, versions[role], each, versions["base"])
-                if model := external(home, versions[role]):
+                if model := external(artifacts, versions[role]):
                     ask_all(role, model, system_prompt, loop.task.max_tokens, _prompts_of(each), output, context.log.info)
+                    keep_answers(artifacts, output)
                     continue
                 prompts = work / f"prompts-{number}.jsonl"
                 prompts.write_text("".join(json.dumps({"id": row.id, "prompt": row.prompt}) + "\n" for row in each.rows))
-                folder = home.versions / versions[role] / MERGED
+                folder = version_folder(artifacts, versions[role]) / MERGED
                 asks[output] = Ask(model=folder, prompts_file=prompts, output=output, system_prompt=system_prompt)
         if asks:
             job = AnswerJob(system_prompt=loop.task.system_prompt, max_tokens=loop.task.max_tokens, asks=list(asks.values()), work=work)
             evaluator.answer(job, context)
+            for output in asks:
+                keep_answers(artifacts, output)
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
@@ -77,25 +90,26 @@ def _prompts_of(rows: RowSet) -> dict[str, str]:
     return {row.id: row.prompt for row in rows.rows}
 
 
-def external(home: Home, digest: str) -> ExternalModel | None:
+def external(artifacts: Artifacts, digest: str) -> ExternalModel | None:
     """Where a version is served, None for one of ours. Raises NotComparable."""
     try:
-        return external_model(home.versions / digest)
+        return external_model(artifacts, digest)
     except VersionDamaged as error:
         raise NotComparable(str(error)) from error
 
 
-def ask_api(context: Any, home: Home, loop: LoopConfig, golden: RowSet) -> Path | None:
+def ask_api(context: Any, artifacts: Artifacts, loop: LoopConfig, golden: RowSet) -> Path | None:
     """File of the loop's priced API model's answers to the golden rows; None without one, or when it cannot be asked."""
     api, task = loop.reference_model, loop.task
     if api is None:
         return None
     prompts = _prompts_of(golden)
     asked = {"url": api.url, "model": api.model, "prompts": prompts, "system": task.system_prompt, "max_tokens": task.max_tokens}
-    path = home.answers / f"{digest_of(asked)}.parquet"
+    path = answers_file(artifacts, f"{digest_of(asked)}.parquet")
     try:
         if not path.exists():
             ask_all(API, api, task.system_prompt, task.max_tokens, prompts, path, context.log.info)
+            keep_answers(artifacts, path)
     except EvaluationFailed as error:  # it gates nothing
         context.log.warning(f"the report is made without the API model: {error}")
         return None
@@ -117,31 +131,34 @@ def api_sentence(loop: LoopConfig, scores: Mapping[str, Sequence[Score]], answer
 
 
 def likelihoods_of(
-    context: Any, home: Home, loop: LoopConfig, evaluator: Evaluator, rows: Rows, versions: Mapping[str, str]
+    context: Any, home: Home, artifacts: Artifacts, loop: LoopConfig, evaluator: Evaluator, rows: Rows, versions: Mapping[str, str]
 ) -> dict[str, dict[int, Path]]:
     """How likely each role's model finds the expected golden and held-out answers: a file for each number of a set, kept for later reports.
 
     Only models whose weights are here can be asked.
     """
-    work = home.root / "work" / f"{context.run_id}-perplexity"
+    work = home.work / f"{context.run_id}-perplexity"
     work.mkdir(parents=True, exist_ok=True)
     files: dict[str, dict[int, Path]] = {}
     wanted: dict[Path, Likelihood] = {}  # production may be the base
     try:
         for role, digest in versions.items():
-            model = home.versions / digest / MERGED
-            for number, each in enumerate(rows.sets) if model.is_dir() else ():
+            here = artifacts.exists(version_key(digest, MERGED))
+            for number, each in enumerate(rows.sets) if here else ():
                 if not each.rows or each.settings is not None:
                     continue
                 system_prompt = _system_prompt(loop, digest, each, versions["base"])
                 expected = [[row.id, row.prompt, row.completion] for row in each.rows]
                 key = digest_of({"model": digest, "expected": expected, "system": system_prompt})
-                output = files.setdefault(role, {})[number] = home.answers / f"{key}.likelihoods.parquet"
+                output = files.setdefault(role, {})[number] = answers_file(artifacts, f"{key}.likelihoods.parquet")
                 if not output.exists():
                     asked = expected_answers(each, work / f"expected-{number}.jsonl")
+                    model = version_folder(artifacts, digest) / MERGED
                     wanted[output] = Likelihood(model=model, rows_file=asked, output=output, system_prompt=system_prompt)
         if wanted:
             evaluator.perplexity(PerplexityJob(likelihoods=list(wanted.values()), work=work), context)
+            for output in wanted:
+                keep_answers(artifacts, output)
         return files
     finally:
         shutil.rmtree(work, ignore_errors=True)

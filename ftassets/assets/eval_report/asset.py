@@ -3,11 +3,15 @@
 import dagster as dg
 
 from ftassets.assets._shared.events import history, metadata_value, node, required
+from ftassets.assets._shared.failures import failing
 from ftassets.assets._shared.node import asset, with_signature
-from ftassets.assets._shared.stored_reports import read_report, store_report, verdicts
+from ftassets.assets._shared.stored_reports import verdicts
 from ftassets.assets.eval_report.answering import NotComparable
 from ftassets.assets.eval_report.measuring import measure
 from ftassets.assets.eval_report.page import page
+from ftassets.backends.artifacts.base import Artifacts
+from ftassets.backends.artifacts.reports import read_eval_report, store_eval_report
+from ftassets.backends.control.base import Control
 from ftassets.backends.dataset_store.base import DatasetStore
 from ftassets.backends.evaluator.base import EvaluationFailed, EvaluationKilled, Evaluator
 from ftassets.backends.serving.base import Serving
@@ -26,6 +30,8 @@ def build(loop: LoopConfig) -> tuple[dg.AssetsDefinition, dg.AssetChecksDefiniti
     def eval_report(
         context: dg.AssetExecutionContext,
         home: dg.ResourceParam[Home],
+        artifacts: dg.ResourceParam[Artifacts],
+        control: dg.ResourceParam[Control],
         dataset_store: dg.ResourceParam[DatasetStore],
         evaluator: dg.ResourceParam[Evaluator],
         serving: dg.ResourceParam[Serving],
@@ -35,15 +41,17 @@ def build(loop: LoopConfig) -> tuple[dg.AssetsDefinition, dg.AssetChecksDefiniti
         production = serving.state(loop.name).production
         uses = golden_uses(context.instance, key, golden_commit, candidate)
         try:
-            measured = measure(loop, candidate, golden_commit, production, home, dataset_store, evaluator, serving, context, uses)
+            measured = measure(
+                loop, candidate, golden_commit, production, home, artifacts, control, dataset_store, evaluator, serving, context, uses
+            )
         except NotComparable as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         except EvaluationKilled as error:
             raise dg.RetryRequested(max_retries=1, seconds_to_wait=1) from error
         except EvaluationFailed as error:
             raise dg.Failure(str(error), allow_retries=False) from error
-        digest = store_report(home, measured.report)
-        return dg.MaterializeResult(data_version=dg.DataVersion(digest), metadata=page(loop, home, measured, digest))
+        digest = store_eval_report(artifacts, measured.report)
+        return dg.MaterializeResult(data_version=dg.DataVersion(digest), metadata=page(loop, artifacts, control, measured, digest))
 
     @dg.multi_asset_check(
         name=f"{loop.name}__promotion_gates",
@@ -51,9 +59,13 @@ def build(loop: LoopConfig) -> tuple[dg.AssetsDefinition, dg.AssetChecksDefiniti
         can_subset=True,
     )
     @with_signature
-    def promotion_gates(context: dg.AssetCheckExecutionContext, home: dg.ResourceParam[Home]):  # noqa: ANN202 - dagster inspects it
+    def promotion_gates(  # noqa: ANN202 - dagster inspects it
+        context: dg.AssetCheckExecutionContext, artifacts: dg.ResourceParam[Artifacts], control: dg.ResourceParam[Control]
+    ):
         digest = required(context.instance, key)
-        for result in verdicts(home, loop, read_report(home, loop, digest), digest):
+        with failing():
+            results = verdicts(control, loop, read_eval_report(artifacts, loop.name, digest), digest)
+        for result in results:
             if dg.AssetCheckKey(key, result.name) in context.selected_asset_check_keys:
                 yield dg.AssetCheckResult(
                     asset_key=key,

@@ -3,15 +3,13 @@
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from threading import Event
 
-from filelock import FileLock
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from ftassets.backends.control.base import Control
 from ftassets.backends.llm_judge.base import JudgeUnreachable, NotJudged, PairwiseLlmJudge
 from ftassets.backends.llm_judge.openai import OpenAIPairwiseJudge
-from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig, PairwiseJudgeSettings
 from ftassets.domain.canonical import digest_of
 from ftassets.domain.dataset.rows import Example
@@ -27,7 +25,6 @@ from ftassets.domain.evaluation.llm_judge import (
     parse_labels,
 )
 from ftassets.domain.gates.llm_judge import llm_judge_sample
-from ftassets.durable import write_durably
 
 CLIENTS = 4  # pairs judged at once
 BATCH = 20  # pairs whose judgements are stored at once
@@ -54,7 +51,7 @@ class _Known(BaseModel):
 
 
 def ask_judge(
-    home: Home,
+    control: Control,
     loop: LoopConfig,
     rows: Sequence[Example],
     answers_candidate: Mapping[str, str],
@@ -70,7 +67,7 @@ def ask_judge(
     if loop.llm_judge is None or not gates:
         return [], None
     try:
-        panel = _Panel(home, loop, loop.llm_judge, say)
+        panel = _Panel(control, loop, loop.llm_judge, say)
     except JudgeUnreachable as error:
         return [], not_calibrated(loop.llm_judge.min_kappa, str(error))
     calibration = _calibrate(panel, loop.llm_judge, say)
@@ -88,16 +85,16 @@ def ask_judge(
 class _Panel:
     """The judge, a few pairs at once, and what it said before. When it cannot be reached, the rest is not asked."""
 
-    def __init__(self, home: Home, loop: LoopConfig, settings: PairwiseJudgeSettings, say: Say) -> None:
+    def __init__(self, control: Control, loop: LoopConfig, settings: PairwiseJudgeSettings, say: Say) -> None:
         self._judge: PairwiseLlmJudge = OpenAIPairwiseJudge(settings)
         self._system, self._repeats, self._say = loop.task.system_prompt, settings.repeats, say
-        self._path = home.answers / f"judge-{self._judge.identity}.jsonl"
+        self._control, self._stored = control, f"answers/judge-{self._judge.identity}.jsonl"
         self._gone = Event()
 
     def judge(self, pairs: Sequence[_Pair]) -> dict[_Pair, list[BothOrders] | str]:
         """The choices for each pair, one entry a repeat, or why there are none."""
         keys = {pair: self._key(pair) for pair in pairs}
-        known = _read(self._path)
+        known = _read(self._control.read(self._stored))
         judged: dict[_Pair, list[BothOrders] | str] = {pair: known[key] for pair, key in keys.items() if key in known}
         new = [pair for pair in keys if pair not in judged]
         if new:
@@ -106,7 +103,7 @@ class _Panel:
             for begin in range(0, len(new), BATCH):
                 batch = new[begin : begin + BATCH]
                 said = dict(zip(batch, pool.map(self._ask, batch), strict=True))
-                _store(self._path, {keys[pair]: choices for pair, choices in said.items() if not isinstance(choices, str)})
+                self._store({keys[pair]: choices for pair, choices in said.items() if not isinstance(choices, str)})
                 judged |= said
                 self._say(f"{min(begin + BATCH, len(new))} of {len(new)} pairs asked")
         for why in sorted({choices for choices in judged.values() if isinstance(choices, str)})[:5]:
@@ -127,6 +124,15 @@ class _Panel:
                 self._gone.set()
             return str(error)
         return choices
+
+    def _store(self, said: Mapping[str, list[BothOrders]]) -> None:
+        """Add judgements to those that are kept; two runs may do so at once."""
+
+        def change(content: bytes | None) -> bytes:
+            lines = [_Known(key=key, choices=choices).model_dump_json() for key, choices in {**_read(content), **said}.items()]
+            return "".join(f"{line}\n" for line in lines).encode()
+
+        self._control.update(self._stored, change)
 
     def _key(self, pair: _Pair) -> str:
         return digest_of([self._system, pair.prompt, pair.a, pair.b, self._repeats])
@@ -165,21 +171,13 @@ def _pairwise_score(row: Example, pair: _Pair, judged: Mapping[_Pair, list[BothO
     return PairwiseScore(id=row.id, slice=name, value=pairwise_score(choices), contradictions=contradictions(choices))
 
 
-def _read(path: Path) -> dict[str, list[BothOrders]]:
+def _read(content: bytes | None) -> dict[str, list[BothOrders]]:
     """Earlier judgements by key; a line that is none is asked again."""
     known: dict[str, list[BothOrders]] = {}
-    for line in path.read_text(encoding="utf-8", errors="replace").split("\n") if path.exists() else ():
+    for line in (content or b"").split(b"\n"):
         try:
             found = _Known.model_validate_json(line)
         except ValidationError:
             continue
         known[found.key] = found.choices
     return known
-
-
-def _store(path: Path, said: dict[str, list[BothOrders]]) -> None:
-    """Add judgements to the file; two runs may do so at once."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{path}.lock"):
-        known = _read(path) | said
-        write_durably(path, "".join(_Known(key=key, choices=choices).model_dump_json() + "\n" for key, choices in known.items()))

@@ -8,8 +8,6 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from ftassets.assets._shared.stored_reports import policy_digest
 from ftassets.assets.eval_report.answering import (
     API,
@@ -26,7 +24,11 @@ from ftassets.assets.eval_report.answering import (
 from ftassets.assets.eval_report.llm_judge import ask_judge
 from ftassets.assets.eval_report.parity import measure_parity
 from ftassets.assets.eval_report.rows import Rows, read_answers, read_rows, scores_of, unmeasured
-from ftassets.backends.artifacts.versions import load_manifest
+from ftassets.backends.artifacts.answers import keep_answers
+from ftassets.backends.artifacts.base import Artifacts
+from ftassets.backends.artifacts.versions import load_manifest, version_key
+from ftassets.backends.control.base import Control
+from ftassets.backends.control.journal import staging_lock
 from ftassets.backends.dataset_store.base import DatasetStore
 from ftassets.backends.evaluator.base import Evaluator
 from ftassets.backends.model_client.latency import ResponseTime, interleaved_latency
@@ -61,6 +63,8 @@ def measure(
     golden_commit: str,
     production: str | None,
     home: Home,
+    artifacts: Artifacts,
+    control: Control,
     store: DatasetStore,
     evaluator: Evaluator,
     serving: Serving | None,
@@ -73,27 +77,30 @@ def measure(
     the run, `golden_uses` counts the candidates judged by this golden commit. Answers of an earlier report are used again.
     Raises NotComparable, EvaluationFailed, ServingError.
     """
-    manifest = load_manifest(home.versions, candidate)
+    manifest = load_manifest(artifacts, candidate)
     base, commit = manifest.base_digest, manifest.dataset_commit
     if base is None or commit is None:
         raise NotComparable(f"version {candidate[:12]} names no base model or dataset: train it again")
     versions = {"base": base, "production": production or base, "candidate": candidate}
-    here = {role: (home.versions / digest / MERGED).is_dir() or external(home, digest) for role, digest in versions.items()}
+    here = {role: artifacts.exists(version_key(digest, MERGED)) or external(artifacts, digest) for role, digest in versions.items()}
     if gone := [role for role, found in here.items() if not found]:
-        folder = home.versions / versions[gone[0]]
+        lost = versions[gone[0]]
         raise NotComparable(
-            f"{gone[0]} is version {folder.name[:12]}, whose folder {folder} is gone: restore it, or roll back to a version that is there"
+            f"{gone[0]} is version {lost[:12]}, whose files in {artifacts.uri(version_key(lost))} are gone: "
+            "restore them, or roll back to a version that is there"
         )
     rows = read_rows(store, loop, golden_commit, commit)
     if why := input_objections(rows.golden and rows.judged, rows.train):
         raise NotComparable(f"no report: {'; '.join(why)}")
 
-    answers = {role: [answer_file(home, loop, digest, each, base) for each in rows.sets] for role, digest in versions.items()}
-    answer_all(context, home, loop, evaluator, rows, answers, versions)
-    likelihoods = likelihoods_of(context, home, loop, evaluator, rows, versions) if "perplexity" in loop.metrics else {}
-    metrics, row_scores = _measure_metrics(context, home, loop, evaluator, rows, answers, likelihoods) if loop.metrics else ({}, {})
+    answers = {role: [answer_file(artifacts, loop, digest, each, base) for each in rows.sets] for role, digest in versions.items()}
+    answer_all(context, home, artifacts, loop, evaluator, rows, answers, versions)
+    likelihoods = likelihoods_of(context, home, artifacts, loop, evaluator, rows, versions) if "perplexity" in loop.metrics else {}
+    metrics, row_scores = (
+        _measure_metrics(context, home, artifacts, loop, evaluator, rows, answers, likelihoods) if loop.metrics else ({}, {})
+    )
     scores = {role: scores_of(loop, rows, answers[role], row_scores.get(role, [])) for role in ROLES}
-    if api := ask_api(context, home, loop, rows.sets[0]):
+    if api := ask_api(context, artifacts, loop, rows.sets[0]):
         answers[API] = [api]
         scores[API] = scores_of(loop, rows, [api], [])
         context.log.info(api_sentence(loop, scores, answers))
@@ -102,8 +109,12 @@ def measure(
             f"{lacking[0]} has no value for each row, so no gate can compare it: give its class a method `rows`, or change the gate"
         )
     said = {role: read_answers(files[:1]) for role, files in answers.items()}
-    pairwise_scores, calibration = ask_judge(home, loop, rows.golden, said["candidate"], said["production"], context.log.info)
-    times, parity = _as_served(context, loop, home, evaluator, serving, rows.golden, said["candidate"], versions) if serving else ({}, None)
+    pairwise_scores, calibration = ask_judge(control, loop, rows.golden, said["candidate"], said["production"], context.log.info)
+    times, parity = (
+        _as_served(context, loop, home, artifacts, control, evaluator, serving, rows.golden, said["candidate"], versions)
+        if serving
+        else ({}, None)
+    )
     stored = {path for each in (answers, row_scores) for paths in each.values() for path in paths if path.exists()}
     report = EvalReport(
         loop=loop.name,
@@ -135,6 +146,7 @@ def measure(
 def _measure_metrics(
     context: Any,
     home: Home,
+    artifacts: Artifacts,
     loop: LoopConfig,
     evaluator: Evaluator,
     rows: Rows,
@@ -145,7 +157,7 @@ def _measure_metrics(
 
     A file of row scores lies beside the answers under the digest of its bytes; sets without rows have none.
     """
-    work = home.root / "work" / f"{context.run_id}-metrics"
+    work = home.work / f"{context.run_id}-metrics"
     work.mkdir(parents=True, exist_ok=True)
     try:
         answered = []
@@ -175,7 +187,7 @@ def _measure_metrics(
         row_scores: Answers = {}
         for found in answered:
             if found.row_scores is not None:
-                kept = found.row_scores.replace(home.answers / f"{file_digest(found.row_scores)}.scores.parquet")
+                kept = keep_answers(artifacts, found.row_scores, f"{file_digest(found.row_scores)}.scores.parquet")
                 row_scores.setdefault(found.role, []).append(kept)
         return table, row_scores
     finally:
@@ -186,6 +198,8 @@ def _as_served(
     context: Any,
     loop: LoopConfig,
     home: Home,
+    artifacts: Artifacts,
+    control: Control,
     evaluator: Evaluator,
     serving: Serving,
     golden: Sequence[Example],
@@ -200,17 +214,20 @@ def _as_served(
     if not roles:
         return {}, None
     context.log.info("asking the real server")
-    home.gateway.mkdir(parents=True, exist_ok=True)
     # staging is shared: two measurements at once would end each other's servers, and slow them down
-    with FileLock(home.gateway / f"{loop.name}.staging.lock"):
+    with control.lock(staging_lock(loop.name)):
         with ThreadPoolExecutor() as pool:  # both servers start at the same time
             urls = dict(zip(roles, pool.map(lambda role: serving.stage(loop.name, versions[role], STAGED), roles), strict=True))
         try:
             stride = max(1, len(golden) // pairs) if pairs else 1
             prompts = list(islice(cycle(row.prompt for row in golden[::stride]), pairs))
             latency = interleaved_latency(urls, prompts, loop.task) if pairs else {}
-            manifest = load_manifest(home.versions, versions["candidate"])
-            found = measure_parity(loop, home, evaluator, urls["candidate"], manifest, golden, merged_answers, context) if parity else None
+            manifest = load_manifest(artifacts, versions["candidate"])
+            found = (
+                measure_parity(loop, home, artifacts, evaluator, urls["candidate"], manifest, golden, merged_answers, context)
+                if parity
+                else None
+            )
             return latency, found
         finally:
             if pairs:

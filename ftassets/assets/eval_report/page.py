@@ -9,7 +9,9 @@ from ftassets.assets._shared.stored_reports import verdicts
 from ftassets.assets.eval_report.answering import API, Answers, api_sentence
 from ftassets.assets.eval_report.measuring import ROLES, Evaluation
 from ftassets.assets.eval_report.rows import RowSet, by_id, read_answers
-from ftassets.config.home import Home
+from ftassets.backends.artifacts.base import Artifacts
+from ftassets.backends.artifacts.reports import report_key
+from ftassets.backends.control.base import Control
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.evaluation.parity import Parity
@@ -41,10 +43,12 @@ def accuracies(report: EvalReport) -> dict[str, dict[str, tuple[float, float, fl
     return table
 
 
-def page(loop: LoopConfig, home: Home, measured: Evaluation, digest: str) -> dict[str, dg.MetadataValue | str | float | int]:
+def page(
+    loop: LoopConfig, artifacts: Artifacts, control: Control, measured: Evaluation, digest: str
+) -> dict[str, dg.MetadataValue | str | float | int]:
     """The metadata of a report's materialization."""
     report, answers = measured.report, measured.answers
-    shares, results = accuracies(report), verdicts(home, loop, report, digest)
+    shares, results = accuracies(report), verdicts(control, loop, report, digest)
     marks = [(r.name, r.verdict.value, r.value, r.bound, r.threshold) for r in results if r.value is not None and r.bound is not None]
     source = {row_id: row.source for each in measured.rows.sets for row_id, row in _score_ids(each)}
     tables = {
@@ -69,7 +73,7 @@ def page(loop: LoopConfig, home: Home, measured: Evaluation, digest: str) -> dic
         **({"parity": dg.MetadataValue.md(_parity_table(report.parity))} if report.parity else {}),
         **({"api_model": said} if (said := api_sentence(loop, report.scores, answers)) else {}),
         "golden_uses": report.golden_uses,
-        "report": dg.MetadataValue.path(home.reports / loop.name / f"eval-{digest}.json"),
+        "report": dg.MetadataValue.path(artifacts.uri(report_key(loop.name, "eval", digest))),
         "dataset_commit": report.dataset_commit,
         "golden_commit": report.golden_commit,
         **{f"{role}_exact_match_{name}": shares[name][role][0] for name in shares for role in ROLES},

@@ -4,6 +4,8 @@ import shutil
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ftassets.backends.artifacts.base import Artifacts
+from ftassets.backends.artifacts.versions import version_folder
 from ftassets.backends.evaluator.base import EvaluationFailed, Evaluator
 from ftassets.backends.model_client.live_answers import live_answers
 from ftassets.config.home import Home
@@ -17,6 +19,7 @@ from ftassets.domain.release.version import ADAPTER, MERGED, TOKENIZER_FILES, Ve
 def measure_parity(
     loop: LoopConfig,
     home: Home,
+    artifacts: Artifacts,
     evaluator: Evaluator,
     serving_url: str,
     manifest: VersionManifest,
@@ -44,12 +47,12 @@ def measure_parity(
             raise EvaluationFailed(f"the server of {manifest.digest[:12]} did not answer row {row.id}: {served.error}")
         rows.append(ParityRow(prompt=row.prompt, merged=merged_answers[row.id], server=served.text.strip()))
 
-    version = home.versions / manifest.digest
-    work = home.root / "work" / f"{context.run_id}-parity"
+    version = version_folder(artifacts, manifest.digest)
+    work = home.work / f"{context.run_id}-parity"
     work.mkdir(parents=True, exist_ok=True)
     try:
         job = ParityJob(
-            base=home.versions / manifest.base_digest / MERGED,
+            base=version_folder(artifacts, manifest.base_digest) / MERGED,
             adapter=version / ADAPTER,
             merged=version / MERGED,
             system_prompt=loop.task.system_prompt,

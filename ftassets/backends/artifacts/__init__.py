@@ -1,0 +1,1 @@
+"""What is written once under a digest: model versions, reports, stored answers."""

@@ -1,62 +1,62 @@
-"""Model versions on disk: one folder a version under its digest, checked against its manifest before it is used."""
+"""Model versions among the artifacts: one folder a version under its digest, checked against its manifest before it is used."""
 
-import os
-import shutil
 from pathlib import Path
 
-from ftassets.domain.canonical import file_digest
+from ftassets.backends.artifacts.base import ArtifactMissing, Artifacts
+from ftassets.backends.artifacts.version_folder import MANIFEST, VersionDamaged, parse_manifest, seal, verify_folder
 from ftassets.domain.release.version import VersionManifest
 
-MANIFEST = "manifest.json"
-FORBIDDEN = {".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt"}  # formats that can run code when loaded
+FOLDER = "versions"
 
 
-class VersionDamaged(Exception):
-    """A version's folder is missing, incomplete, changed, or holds a file format we refuse."""
+def version_key(digest: str, *parts: str) -> str:
+    """Name of a version, or of a file or folder in it."""
+    return "/".join((FOLDER, digest, *parts))
 
 
-def file_digests(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file of a version but its manifest, by relative path. Raises VersionDamaged on a pickle format."""
-    # os.walk follows the link by which an untuned base shares its files with the cache
-    paths = [Path(top, name) for top, _, names in os.walk(folder, followlinks=True) for name in names]
-    if refused := sorted(str(path.relative_to(folder)) for path in paths if path.suffix.lower() in FORBIDDEN):
-        raise VersionDamaged(f"{', '.join(refused)}: only safetensors weights are taken")
-    return {
-        path.relative_to(folder).as_posix(): file_digest(path) for path in sorted(paths) if path.relative_to(folder).as_posix() != MANIFEST
-    }
-
-
-def publish(staging: Path, manifest: VersionManifest, versions: Path) -> str:
-    """Move a finished folder to `versions/<digest>` in one step; returns the digest. A version that exists is kept."""
-    (staging / MANIFEST).write_text(manifest.model_dump_json(indent=2))
-    target = versions / manifest.digest
-    versions.mkdir(parents=True, exist_ok=True)
-    try:
-        staging.rename(target)
-    except OSError:
-        if not (target / MANIFEST).exists():
-            raise
-        shutil.rmtree(staging)
+def publish(artifacts: Artifacts, staging: Path, manifest: VersionManifest) -> str:
+    """Store a finished folder as a version; returns its digest. A version that exists is kept. Raises ArtifactConflict."""
+    seal(staging, manifest)
+    artifacts.put_folder(version_key(manifest.digest), staging, MANIFEST)
     return manifest.digest
 
 
-def load_manifest(versions: Path, digest: str) -> VersionManifest:
+def workshop(artifacts: Artifacts) -> Path:
+    """The folder of this machine below which workers publish versions; `keep` stores them."""
+    return artifacts.draft(FOLDER)
+
+
+def keep(artifacts: Artifacts, digest: str) -> None:
+    """Store a version that a worker published in the workshop. Raises VersionDamaged when it is not there, ArtifactConflict."""
+    folder = workshop(artifacts) / digest
+    if not (folder / MANIFEST).exists():
+        raise VersionDamaged(f"version {digest[:12]} is not in {folder.parent}: train again")
+    artifacts.put_folder(version_key(digest), folder, MANIFEST)
+
+
+def digests(artifacts: Artifacts) -> list[str]:
+    """All versions, sorted; folders without a manifest are none."""
+    return sorted(name for name in artifacts.names(FOLDER) if artifacts.exists(version_key(name, MANIFEST)))
+
+
+def load_manifest(artifacts: Artifacts, digest: str) -> VersionManifest:
     """The manifest of a version, without reading its weights. Raises VersionDamaged."""
-    path = versions / digest / MANIFEST
     try:
-        manifest = VersionManifest.model_validate_json(path.read_bytes())
-    except (OSError, ValueError) as error:
+        content = artifacts.get(version_key(digest, MANIFEST))
+    except (ArtifactMissing, OSError) as error:
         raise VersionDamaged(f"version {digest[:12]} has no readable manifest: {error}") from error
-    if manifest.digest != digest:
-        raise VersionDamaged(f"the manifest in {digest[:12]} describes version {manifest.digest[:12]}")
-    return manifest
+    return parse_manifest(content, digest)
 
 
-def verify(versions: Path, digest: str) -> VersionManifest:
+def version_folder(artifacts: Artifacts, digest: str) -> Path:
+    """The files of a version on this machine, unchecked. Raises VersionDamaged when there are none."""
+    try:
+        return artifacts.local(version_key(digest))
+    except ArtifactMissing as error:
+        raise VersionDamaged(f"version {digest[:12]} is gone: {error}") from error
+
+
+def verify(artifacts: Artifacts, digest: str) -> VersionManifest:
     """The manifest of a version whose every byte was read and found as stated. Raises VersionDamaged."""
-    manifest = load_manifest(versions, digest)
-    found = file_digests(versions / digest)
-    for name in sorted(found.keys() | manifest.files.keys()):
-        if found.get(name) != manifest.files.get(name):
-            raise VersionDamaged(f"version {digest[:12]}: {name} is missing or was changed; train again or restore it")
-    return manifest
+    load_manifest(artifacts, digest)
+    return verify_folder(version_folder(artifacts, digest))

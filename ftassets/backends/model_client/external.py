@@ -1,26 +1,18 @@
-"""A model that somebody else serves: its version's folder, its key, and its answers to many prompts."""
+"""A model that somebody else serves: its key, and its answers to many prompts."""
 
 import json
 import os
-import shutil
-import time
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
-from ftassets.backends.artifacts.versions import VersionDamaged, file_digests, publish, verify
 from ftassets.backends.evaluator.base import EvaluationFailed
 from ftassets.backends.model_client.openai import ChatEndpoint
-from ftassets.config.loop import LoopConfig
 from ftassets.domain.chat import chat
-from ftassets.domain.release.version import ExternalModel, VersionManifest
+from ftassets.domain.release.version import ExternalModel
 
-ENDPOINT = "endpoint.json"
 CLIENTS = 4  # requests under way at once
 BATCH = 20  # answers that are kept at once
 TIMEOUT = (5.0, 120.0)  # seconds to connect, and between two reads
@@ -30,47 +22,8 @@ LONGEST_WAIT = 30  # seconds, whatever Retry-After says
 Say = Callable[[str], None]
 
 
-class _File(ExternalModel):
-    loop: str  # one endpoint may serve several loops, each with its own settings: these are several versions
-
-
 class KeyMissing(Exception):
     """The environment does not hold the key of an endpoint; the message names the variable."""
-
-
-def publish_endpoint(model: ExternalModel, loop: LoopConfig, versions: Path, work: Path) -> str:
-    """Digest of the version that stands for a model served elsewhere; the same endpoint and model are the same one."""
-    staging = work / f"endpoint-{uuid.uuid4().hex[:12]}"
-    staging.mkdir(parents=True)
-    try:
-        (staging / ENDPOINT).write_text(_File(**model.model_dump(), loop=loop.name).model_dump_json(indent=2))
-        manifest = VersionManifest(
-            kind="endpoint",
-            base_model=model.model,
-            files=file_digests(staging),
-            tokenizer_digest=None,
-            generation={"temperature": loop.task.temperature, "max_tokens": loop.task.max_tokens},
-            loop=loop.name,
-            lineage="adopted: served elsewhere, its weights and data are not known",
-            made_at=time.time(),
-        )
-        return publish(staging, manifest, versions)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-
-
-def external_model(folder: Path) -> ExternalModel | None:
-    """Where the model of a version is served, None for one that we serve ourselves.
-
-    Raises VersionDamaged, also for a file that is not the one the version was made with: it could send requests and key anywhere.
-    """
-    if not (folder / ENDPOINT).exists():
-        return None
-    verify(folder.parent, folder.name)
-    try:
-        return _File.model_validate_json((folder / ENDPOINT).read_bytes())
-    except (OSError, ValidationError) as error:
-        raise VersionDamaged(f"{ENDPOINT} of version {folder.name[:12]} cannot be read: {error}") from error
 
 
 def key_of(model: ExternalModel) -> str:

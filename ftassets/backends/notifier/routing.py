@@ -1,22 +1,19 @@
 """Where a loop's alerts go: the log always, and each address its `notify` section names, without repeating itself."""
 
-import json
 import logging
 import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from filelock import FileLock
-
+from ftassets.backends.control.alerts import Sent, read_sent, update_sent
+from ftassets.backends.control.base import Control
 from ftassets.backends.notifier.alertmanager import AlertmanagerNotifier
 from ftassets.backends.notifier.base import RANK, Alert, Notifier, Severity
 from ftassets.backends.notifier.http import HttpNotifier
 from ftassets.backends.notifier.slack import SlackNotifier
 from ftassets.backends.notifier.webhook import WebhookNotifier
-from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig, Notify
-from ftassets.durable import write_durably
 
 _LOG = logging.getLogger("ftassets.notices")
 QUIET = 6 * 3600.0  # seconds in which the same alert is not repeated
@@ -25,12 +22,14 @@ QUIET = 6 * 3600.0  # seconds in which the same alert is not repeated
 class RoutingNotifier(Notifier):
     """Tells `always` each time, and each address once per key in `QUIET` seconds, or at once when the severity has risen.
 
-    What was told is remembered in a file below the home, by address: one that could not be reached gets the next alert of that key.
+    What was told is remembered in `control`, by address: one that could not be reached gets the next alert of that key.
     """
 
-    def __init__(self, home: Home, notify: Notify, always: Notifier, clock: Callable[[], float] = time.time, pause: float = 1.0) -> None:
+    def __init__(
+        self, control: Control, notify: Notify, always: Notifier, clock: Callable[[], float] = time.time, pause: float = 1.0
+    ) -> None:
         """`pause` in seconds before an address that does not answer is tried again."""
-        self._folder = home.root / "alerts"
+        self._control = control
         self._notify = notify
         self._always = always
         self._clock = clock
@@ -73,34 +72,30 @@ class RoutingNotifier(Notifier):
 
     def _known(self, alert: Alert) -> dict[str, tuple[float, int]]:
         """When, and how severe, each address was told of this key last."""
-        return {channel: (at, rank) for channel, key, at, rank in self._read(alert.loop) if key == alert.key}
+        try:
+            sent = read_sent(self._control, alert.loop)
+        except (OSError, ValueError, TypeError) as error:
+            _LOG.error("which alerts were sent cannot be read (%s): they may be repeated", error)
+            return {}
+        return {each.channel: (each.at, each.rank) for each in sent if each.key == alert.key}
 
     def _remember(self, alert: Alert, channels: list[str]) -> None:
-        """A file that cannot be written only means that an alert is repeated."""
+        """What cannot be written only means that an alert is repeated."""
+        now = self._clock()
+
+        def change(known: list[Sent]) -> list[Sent]:
+            kept = [each for each in known if 0 <= now - each.at < QUIET and not (each.channel in channels and each.key == alert.key)]
+            return kept + [Sent(channel, alert.key, now, RANK.get(alert.severity, 1)) for channel in channels]
+
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            with FileLock(self._folder / f"{alert.loop}.lock", timeout=5):
-                now = self._clock()
-                kept = [e for e in self._read(alert.loop) if 0 <= now - e[2] < QUIET and not (e[0] in channels and e[1] == alert.key)]
-                entries = kept + [(channel, alert.key, now, RANK.get(alert.severity, 1)) for channel in channels]
-                write_durably(self._folder / f"{alert.loop}.json", json.dumps(entries))
+            update_sent(self._control, alert.loop, change)
         except OSError as error:
             _LOG.error("which alerts were sent could not be written down (%s): they may be repeated", error)
 
-    def _read(self, loop: str) -> list[tuple[str, str, float, int]]:
-        try:
-            entries = json.loads((self._folder / f"{loop}.json").read_bytes())
-            return [(str(channel), str(key), float(at), int(rank)) for channel, key, at, rank in entries]
-        except FileNotFoundError:
-            return []
-        except (OSError, ValueError, TypeError) as error:
-            _LOG.error("which alerts were sent cannot be read (%s): they may be repeated", error)
-            return []
 
-
-def routed(home: Home, loop: LoopConfig, always: Notifier) -> RoutingNotifier:
+def routed(control: Control, loop: LoopConfig, always: Notifier) -> RoutingNotifier:
     """The notifier of a loop; `always` is told of every alert, whatever the loop names."""
-    return RoutingNotifier(home, loop.notify, always)
+    return RoutingNotifier(control, loop.notify, always)
 
 
 def alert_about(loop: LoopConfig, subject: str, title: str, text: str, severity: Severity, detail: str = "") -> Alert:

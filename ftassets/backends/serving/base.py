@@ -1,10 +1,10 @@
 """Moving traffic between versions of a loop: what an endpoint must be able to do, whoever runs the models."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from typing import Any
 
 from ftassets.domain.rollout.endpoint import EndpointState
+from ftassets.domain.rollout.transition import Transition
 
 
 class ServingError(Exception):
@@ -13,19 +13,6 @@ class ServingError(Exception):
 
 class Refused(ServingError):
     """A version may not take traffic: no attestation, another digest, changed files, a foreign signature."""
-
-
-@dataclass(frozen=True)
-class Transition:
-    """One entry of the endpoint's journal."""
-
-    number: int
-    at: float
-    loop: str
-    action: str  # start, ramp, promote, rollback, expire, stage, unstage
-    by: str  # run:<id>, cli, lease
-    reason: str
-    state: EndpointState
 
 
 class Serving(ABC):

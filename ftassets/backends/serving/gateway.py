@@ -1,11 +1,12 @@
 """Serving through our own gateway: the verbs go to its admin API on this machine."""
 
-import json
 from typing import TYPE_CHECKING, Any
 
-from ftassets.backends.serving.base import Refused, Serving, ServingError, Transition
+from ftassets.backends.serving.base import Refused, Serving, ServingError
+from ftassets.backends.serving.gateway_address import Address, read_address, read_admin_token
 from ftassets.config.home import Home
 from ftassets.domain.rollout.endpoint import EndpointState
+from ftassets.domain.rollout.transition import Transition
 
 if TYPE_CHECKING:
     import requests
@@ -46,8 +47,7 @@ class GatewayServing(Serving):
         return EndpointState.model_validate(self._call("POST", f"/loops/{loop}/rollback", by=by, reason=reason))
 
     def journal(self, after: int = 0) -> list[Transition]:
-        entries = self._call("GET", f"/journal?after={after}")
-        return [Transition(**{**entry, "state": EndpointState.model_validate(entry["state"])}) for entry in entries]
+        return [Transition.from_json(entry) for entry in self._call("GET", f"/journal?after={after}")]
 
     def health(self) -> dict[str, Any]:
         return self._call("GET", "/health")
@@ -55,16 +55,16 @@ class GatewayServing(Serving):
     @property
     def public_url(self) -> str:
         """Base URL clients use, without /v1. Raises ServingError."""
-        return self._address()["public"]
+        return self._address().public
 
     def _call(self, method: str, path: str, timeout: float = _QUICK, **body: Any) -> Any:
         import requests  # 0.2 s that only callers should pay
 
-        url = self._admin_url or self._address()["admin"]
+        url = self._admin_url or self._address().admin
         try:
             with requests.Session() as session:
                 session.trust_env = False  # a proxy has no business between us and loopback
-                session.headers["authorization"] = f"Bearer {(self._home.keys / 'admin.token').read_text().strip()}"
+                session.headers["authorization"] = f"Bearer {read_admin_token(self._home)}"
                 answer = session.request(method, url + path, json=body or None, timeout=(2.0, timeout))
         except requests.ReadTimeout as error:
             raise ServingError(f"the gateway at {url} did not answer {path} within {timeout:.0f} s: look at its log") from error
@@ -74,11 +74,10 @@ class GatewayServing(Serving):
             raise _error(answer)
         return answer.json()
 
-    def _address(self) -> dict[str, str]:
-        path = self._home.gateway / "address.json"
+    def _address(self) -> Address:
         try:
-            return json.loads(path.read_bytes())
-        except (OSError, ValueError) as error:
+            return read_address(self._home)
+        except (OSError, ValueError, TypeError) as error:
             raise ServingError(f"no gateway has run in {self._home.root} yet: start it with `ftassets up`") from error
 
 

@@ -2,7 +2,7 @@
 
 from pydantic import ValidationError
 
-from ftassets.backends.artifacts.versions import VersionDamaged, load_manifest
+from ftassets.backends.artifacts.version_folder import VersionDamaged, read_manifest
 from ftassets.backends.trainer.base import TrainingFailed, TrainingKilled
 from ftassets.domain.training.job import TrainingJob, TrainingResult
 from ftassets.workers.process import Ended
@@ -14,7 +14,7 @@ def result_of(job: TrainingJob, ended: Ended) -> TrainingResult:
         raise (TrainingKilled if ended.killed else TrainingFailed)(_why(ended, job))
     try:
         result = TrainingResult.model_validate(ended.messages[-1])
-        load_manifest(job.versions, result.digest)
+        read_manifest(job.versions / result.digest)
     except IndexError:
         raise TrainingFailed("the training process ended well but reported no result: look at the run's compute logs") from None
     except ValidationError as error:

@@ -17,9 +17,12 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from ftassets.assets.drift_report.reference import wanted_answers
-from ftassets.backends.artifacts.releases import Releases
-from ftassets.backends.artifacts.versions import load_manifest, verify
-from ftassets.backends.model_client.external import publish_endpoint
+from ftassets.backends.artifacts.base import Artifacts
+from ftassets.backends.artifacts.external import publish_endpoint
+from ftassets.backends.artifacts.version_folder import read_manifest
+from ftassets.backends.artifacts.versions import keep, load_manifest, verify, version_folder, workshop
+from ftassets.backends.control.base import Control
+from ftassets.backends.control.releases import Releases
 from ftassets.backends.registry.base import Registry
 from ftassets.backends.serving.base import Serving
 from ftassets.backends.signer.base import Signer
@@ -43,7 +46,7 @@ class Adopted:
 
     version: str
     name: str
-    attestation: Path
+    attestation: str  # where it is
     traffic: ImportReport | None
     notes: tuple[str, ...]
 
@@ -58,6 +61,8 @@ class Adoption:
     """
 
     home: Home
+    artifacts: Artifacts
+    control: Control
     loop: LoopConfig
     by: str
     reason: str
@@ -69,22 +74,22 @@ class Adoption:
     def of_adapter(self, folder: Path) -> Adopted:
         """Take a PEFT folder. Raises AdoptionRefused when it is no adapter of the loop's base."""
         production = self.serving.state(self.loop.name).production
-        if production and not _is_adapter(self.home, production, folder):
+        if production and not _is_adapter(self.artifacts, production, folder):
             raise _has_production(self.loop, production)
-        return self._adopt(production or _merged(self.home, self.loop, folder), bool(production))
+        return self._adopt(production or _merged(self.home, self.artifacts, self.loop, folder), bool(production))
 
     def of_endpoint(self, model: ExternalModel) -> Adopted:
         """Take a model that somebody else serves; the gateway asks it once before that, and needs its key in the environment."""
         production = self.serving.state(self.loop.name).production
-        digest = publish_endpoint(model, self.loop, self.home.versions, self.home.root / "work")
+        digest = publish_endpoint(model, self.loop, self.artifacts, self.home.work)
         if production and production != digest:
             raise _has_production(self.loop, production)
         return self._adopt(digest, bool(production))
 
     def _adopt(self, digest: str, again: bool) -> Adopted:
         """Sign, register and start a version; `again` says that it is production already."""
-        loop, registry, manifest = self.loop, self.registry, verify(self.home.versions, digest)
-        releases = Releases(self.home.releases, self.signer)
+        loop, registry, manifest = self.loop, self.registry, verify(self.artifacts, digest)
+        releases = Releases(self.control, self.signer)
         at = time.time()
         if not again:
             statement = adopted_statement(loop, manifest, self.by, self.reason, at, code_identity())
@@ -98,7 +103,7 @@ class Adoption:
                 {},
                 [],
                 {**version_tags(manifest), "digest": digest, "loop": loop.name},
-                self.home.versions / digest / ADAPTER,
+                version_folder(self.artifacts, digest) / ADAPTER,
             )
         base = manifest.base_model.rstrip("/").rsplit("/", 1)[-1].removeprefix("package:")
         name = f"{base}-adopted-{datetime.fromtimestamp(at, UTC):%Y%m%d}-{digest[:8]}"
@@ -107,7 +112,7 @@ class Adoption:
         if not again:
             self.serving.start(loop.name, digest, 100, LEASE, self.by, f"adopted: {self.reason}")
         registry.set_alias(loop.name, "production", digest)
-        return Adopted(digest, registered.name, releases.path(loop.name, digest), imported, _notes(loop, manifest, imported))
+        return Adopted(digest, registered.name, releases.uri(loop.name, digest), imported, _notes(loop, manifest, imported))
 
 
 @contextmanager
@@ -163,19 +168,24 @@ def describe(adopted: Adopted, loop: str) -> str:
     return "\n".join([*lines, *adopted.notes])
 
 
-def _is_adapter(home: Home, production: str, adapter: Path) -> bool:
-    files = load_manifest(home.versions, production).files
+def _is_adapter(artifacts: Artifacts, production: str, adapter: Path) -> bool:
+    files = load_manifest(artifacts, production).files
     found = {f"{ADAPTER}/{name}": adapter / name for name in ("adapter_config.json", "adapter_model.safetensors")}
     return all(path.exists() and files.get(name) == file_digest(path) for name, path in found.items())
 
 
-def _merged(home: Home, loop: LoopConfig, adapter: Path) -> str:
+def _merged(home: Home, artifacts: Artifacts, loop: LoopConfig, adapter: Path) -> str:
     """Digest of the version made of an adapter, in a process of its own: the model libraries stay out of this one."""
-    work = home.root / "work" / f"adopt-{uuid.uuid4().hex[:12]}"
+    work = home.work / f"adopt-{uuid.uuid4().hex[:12]}"
     work.mkdir(parents=True)
     try:
         job = AdoptionJob(
-            loop=loop.name, base_model=loop.base_model, task=loop.task, adapter=adapter.resolve(), work=work, versions=home.versions
+            loop=loop.name,
+            base_model=loop.base_model,
+            task=loop.task,
+            adapter=adapter.resolve(),
+            work=work,
+            versions=workshop(artifacts),
         )
         job_file = write_job(job, work / "job.json")
         environment = {**os.environ, "HF_HUB_OFFLINE": os.environ.get("HF_HUB_OFFLINE", "1")}
@@ -183,7 +193,10 @@ def _merged(home: Home, loop: LoopConfig, adapter: Path) -> str:
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         if done.returncode:
             raise AdoptionRefused(last_words(job_file) or f"merging ended with {done.returncode}: {done.stderr[-500:]}")
-        return json.loads((work / RESULT).read_text())["digest"]
+        digest = json.loads((work / RESULT).read_text())["digest"]
+        keep(artifacts, read_manifest(workshop(artifacts) / digest).base_digest or "")
+        keep(artifacts, digest)
+        return digest
     finally:
         shutil.rmtree(work, ignore_errors=True)
 

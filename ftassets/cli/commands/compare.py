@@ -4,17 +4,18 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from ftassets.assets._shared.dataset_files import read_splits
 from ftassets.assets._shared.stored_reports import policy_digest, verdicts
-from ftassets.backends.artifacts.releases import Releases
-from ftassets.backends.artifacts.versions import MANIFEST, load_manifest
+from ftassets.backends.artifacts.base import Artifacts
+from ftassets.backends.artifacts.reports import report_digests, report_key
+from ftassets.backends.artifacts.versions import digests, load_manifest, version_folder
+from ftassets.backends.control.base import Control
+from ftassets.backends.control.releases import Releases, StatementMissing
 from ftassets.backends.dataset_store.base import DatasetError, DatasetStore
 from ftassets.backends.registry.base import RegisteredVersion, Registry
 from ftassets.backends.signer.base import SignatureInvalid, Signer
-from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.gates.report import EvalReport, in_slice
 from ftassets.domain.release.statement import read_statement
@@ -38,11 +39,17 @@ class _Version:
     manifest: VersionManifest
     loop: str | None
     registered: RegisteredVersion | None
-    folder: Path
 
 
 def run(
-    home: Home, loops: Mapping[str, LoopConfig], registry: Registry, store: DatasetStore, signer: Signer, first: str, second: str
+    artifacts: Artifacts,
+    control: Control,
+    loops: Mapping[str, LoopConfig],
+    registry: Registry,
+    store: DatasetStore,
+    signer: Signer,
+    first: str,
+    second: str,
 ) -> dict[str, Any]:
     """Everything that is known of two versions and where they differ, as plain JSON.
 
@@ -50,12 +57,12 @@ def run(
     rows where there is one, else from each version's newest report. Raises ValueError for a text that names no version, or several.
     """
     registered = [version for loop in loops for version in registry.versions(loop)]
-    a, b = (_found(home, registered, text) for text in (first, second))
-    measured = {side: _reports(home, version) for side, version in (("a", a), ("b", b))}
+    a, b = (_found(artifacts, registered, text) for text in (first, second))
+    measured = {side: _reports(artifacts, version) for side, version in (("a", a), ("b", b))}
     scores, note = _scores(a, b, measured["a"], measured["b"])
     return {
-        "a": _describe(home, a, loops, signer, measured["a"]),
-        "b": _describe(home, b, loops, signer, measured["b"]),
+        "a": _describe(artifacts, control, a, loops, signer, measured["a"]),
+        "b": _describe(artifacts, control, b, loops, signer, measured["b"]),
         "training": _differing(a.manifest.training, b.manifest.training),
         "dataset": _dataset(store, a, b),
         "scores": scores,
@@ -82,29 +89,26 @@ def table(found: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     return rows
 
 
-def _found(home: Home, registered: Sequence[RegisteredVersion], text: str) -> _Version:
+def _found(artifacts: Artifacts, registered: Sequence[RegisteredVersion], text: str) -> _Version:
     by_name = {version.digest for version in registered if version.name == text}
-    on_disk = {path.parent.name for path in home.versions.glob(f"*/{MANIFEST}")}
-    digests = by_name or {digest for digest in on_disk if text and digest.startswith(text)}
-    if len(digests) != 1:
-        known = ", ".join(sorted(digests)) or ", ".join(version.name for version in registered[:10]) or "none"
-        many = f"names {len(digests)} versions" if digests else "names no version"
+    found = by_name or {digest for digest in digests(artifacts) if text and digest.startswith(text)}
+    if len(found) != 1:
+        known = ", ".join(sorted(found)) or ", ".join(version.name for version in registered[:10]) or "none"
+        many = f"names {len(found)} versions" if found else "names no version"
         raise ValueError(f"{text!r} {many}; give more of the digest, or a name: {known}")
-    digest = digests.pop()
+    digest = found.pop()
     entry = next((version for version in registered if version.digest == digest), None)
-    manifest = load_manifest(home.versions, digest)
-    return _Version(manifest, manifest.loop or (entry.loop if entry else None), entry, home.versions / digest)
+    manifest = load_manifest(artifacts, digest)
+    return _Version(manifest, manifest.loop or (entry.loop if entry else None), entry)
 
 
-def _reports(home: Home, version: _Version) -> dict[str, EvalReport]:
+def _reports(artifacts: Artifacts, version: _Version) -> dict[str, EvalReport]:
     """Reports that measured the version by their digest, newest first."""
-    paths = (home.reports / version.loop).glob("eval-*.json") if version.loop else ()
-    digest = version.manifest.digest
-    found = {}
-    for path in sorted(paths, key=lambda path: -path.stat().st_mtime):
-        content = path.read_text()
-        if digest in content:  # a report is long: parse those about this version
-            found[path.stem.removeprefix("eval-")] = EvalReport.model_validate_json(content)
+    digest, found = version.manifest.digest, {}
+    for name in report_digests(artifacts, version.loop, "eval") if version.loop else ():
+        content = artifacts.get(report_key(str(version.loop), "eval", name))
+        if digest.encode() in content:  # a report is long: parse those about this version
+            found[name] = EvalReport.model_validate_json(content)
     return {name: report for name, report in found.items() if digest in _roles(report)}
 
 
@@ -137,11 +141,17 @@ def _scores(a: _Version, b: _Version, of_a: Mapping[str, EvalReport], of_b: Mapp
 
 
 def _describe(
-    home: Home, version: _Version, loops: Mapping[str, LoopConfig], signer: Signer, reports: Mapping[str, EvalReport]
+    artifacts: Artifacts,
+    control: Control,
+    version: _Version,
+    loops: Mapping[str, LoopConfig],
+    signer: Signer,
+    reports: Mapping[str, EvalReport],
 ) -> dict[str, Any]:
     manifest, entry = version.manifest, version.registered
+    folder = version_folder(artifacts, manifest.digest)
     tags = entry.tags if entry else {}
-    sizes = {part: sum(p.stat().st_size for p in version.folder.glob(f"{part}/**/*") if p.is_file()) for part in ("adapter", "merged")}
+    sizes = {part: sum(p.stat().st_size for p in folder.glob(f"{part}/**/*") if p.is_file()) for part in ("adapter", "merged")}
     return {
         "digest": manifest.digest,
         "loop": version.loop,
@@ -152,27 +162,27 @@ def _describe(
         "adapter_bytes": sizes["adapter"],
         "merged_bytes": sizes["merged"],
         "metrics": manifest.metrics,
-        "gates": _gates(home, version, loops, signer, reports),
+        "gates": _gates(control, version, loops, signer, reports),
         "history": json.loads(tags.get("history", "[]")),
     }
 
 
 def _gates(
-    home: Home, version: _Version, loops: Mapping[str, LoopConfig], signer: Signer, reports: Mapping[str, EvalReport]
+    control: Control, version: _Version, loops: Mapping[str, LoopConfig], signer: Signer, reports: Mapping[str, EvalReport]
 ) -> dict[str, str]:
     """Attested verdicts; of a version that was not released, those its newest report as a candidate gives with today's gates."""
     digest = version.manifest.digest
     if version.loop is None:
         return {}
     try:
-        return dict(read_statement(Releases(home.releases, signer).read(version.loop, digest).payload)[2]["verdicts"])
-    except (OSError, SignatureInvalid):
+        return dict(read_statement(Releases(control, signer).read(version.loop, digest).payload)[2]["verdicts"])
+    except (StatementMissing, OSError, SignatureInvalid):
         pass
     name, report = next(((name, report) for name, report in reports.items() if report.candidate == digest), ("", None))
     loop = loops.get(version.loop)
     if report is None or loop is None or report.policy_digest != policy_digest(loop):
         return {}
-    return {result.name: result.verdict.value for result in verdicts(home, loop, report, name)}
+    return {result.name: result.verdict.value for result in verdicts(control, loop, report, name)}
 
 
 def _dataset(store: DatasetStore, a: _Version, b: _Version) -> dict[str, Any]:

@@ -7,14 +7,14 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ftassets.backends.artifacts.releases import Releases
+from ftassets.backends.control.releases import Releases
 from ftassets.backends.serving.base import ServingError
 from ftassets.backends.serving.gateway import GatewayServing
 from ftassets.backends.signer.base import CannotSign, SignatureInvalid
 from ftassets.cli.commands.status import warnings
 from ftassets.config.home import Home
 from ftassets.config.loop_files import LOOPS, read_loops
-from ftassets.config.profiles import PROFILES, VARIABLES, backends, has_servers, profile, traffic_log, verifier
+from ftassets.config.profiles import PROFILES, VARIABLES, backends, control, has_servers, profile, traffic_log, verifier
 
 DISK = 5  # GB the home needs: three versions of a small model, logs, vectors
 
@@ -120,7 +120,7 @@ def _keys(home: Home) -> Iterator[Diagnosis]:
 
 def _releases(home: Home) -> Iterator[Diagnosis]:
     """Overrides that count now, and releases of running versions that do not."""
-    releases, now = Releases(home.releases, verifier(home)), time.time()
+    releases, now = Releases(control(home), verifier(home)), time.time()
     try:
         loops = read_loops()
     except ValueError:

@@ -26,7 +26,7 @@ def run(home: Home, loop: LoopConfig, window: float | None = None, until: float 
     store, vectors, traffic_log = parts["dataset_store"](), parts["vector_store"](), parts["traffic_log"]()
     production = parts["serving"]().state(loop.name).production
     known = drift_reference.stored(store, loop.name, production, parts["embedder"]()) if production else None
-    report = report_of(loop, measure(loop, end, length, production, known, vectors, store, home))
+    report = report_of(loop, measure(loop, end, length, production, known, vectors, store, parts["artifacts"]()))
     if production and known is None:
         report["reason"] += f"; once they are there the job {loop.name}__watch makes it"
     begin = max(end - length, known.until) if known else end - length

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from ftassets.assets._shared.dataset_files import (
     from_parquet,
@@ -13,7 +12,8 @@ from ftassets.assets._shared.dataset_files import (
     read_splits,
     to_parquet,
 )
-from ftassets.backends.artifacts.versions import MANIFEST, load_manifest
+from ftassets.backends.artifacts.base import Artifacts
+from ftassets.backends.artifacts.versions import digests, load_manifest
 from ftassets.backends.dataset_store.base import DatasetStore, Files, ObjectNotFound
 from ftassets.backends.traffic_log.base import TrafficLog
 from ftassets.backends.vector_store.base import VectorStore
@@ -42,7 +42,7 @@ def forget(
     traffic_log: TrafficLog,
     vector_store: VectorStore,
     dataset_store: DatasetStore,
-    versions: Path,
+    artifacts: Artifacts,
     user: str | None = None,
     request: str | None = None,
 ) -> Forgotten:
@@ -60,7 +60,7 @@ def forget(
         _clean_written(dataset_store, loop.name, gone, user)
         holding = _commits_holding(dataset_store, loop.name, ids, user)
         report.commits += holding
-        report.versions += _versions_of(versions, {str(item["commit"]) for item in holding})
+        report.versions += _versions_of(artifacts, {str(item["commit"]) for item in holding})
     return report
 
 
@@ -106,10 +106,10 @@ def _is_of(row: Example, ids: set[str], user: str | None) -> bool:
     return row.request_id in ids or (user is not None and row.user == user and row.source != "label")
 
 
-def _versions_of(versions: Path, commits: set[str]) -> list[dict[str, str]]:
+def _versions_of(artifacts: Artifacts, commits: set[str]) -> list[dict[str, str]]:
     found = []
-    for manifest_file in sorted(versions.glob(f"*/{MANIFEST}")):
-        manifest = load_manifest(versions, manifest_file.parent.name)
+    for digest in digests(artifacts):
+        manifest = load_manifest(artifacts, digest)
         if manifest.dataset_commit in commits:
             found.append({"version": manifest.digest, "dataset_commit": str(manifest.dataset_commit)})
     return found

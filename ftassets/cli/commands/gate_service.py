@@ -18,9 +18,10 @@ def run(home: Home, host: str = "127.0.0.1", port: int = 8080) -> None:
     import uvicorn
 
     key = the_key()
-    loops, store = read_loops(), backends(home)["dataset_store"]()
+    loops, made = read_loops(), backends(home)
+    artifacts, store = made["artifacts"](), made["dataset_store"]()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    app = gate_app(key, lambda request: job_for(request, home, loops, store), Turns(run_process))
+    app = gate_app(key, lambda request: job_for(request, home, artifacts, loops, store), Turns(run_process))
     uvicorn.run(app, host=host, port=port, lifespan="off", server_header=False, access_log=False, timeout_graceful_shutdown=5)
 
 

@@ -6,13 +6,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import dagster as dg
-
-from ftassets.assets._shared.stored_reports import read_report, verdicts
-from ftassets.backends.artifacts.releases import Releases
-from ftassets.backends.artifacts.versions import MANIFEST, VersionDamaged, file_digests, load_manifest
+from ftassets.assets._shared.stored_reports import verdicts
+from ftassets.backends.artifacts.base import Artifacts
+from ftassets.backends.artifacts.reports import ReportDamaged, read_eval_report, report_digests
+from ftassets.backends.artifacts.version_folder import MANIFEST, VersionDamaged, file_digests
+from ftassets.backends.artifacts.versions import load_manifest, version_folder
+from ftassets.backends.control.base import Control
+from ftassets.backends.control.releases import Releases, StatementMissing
 from ftassets.backends.signer.base import SignatureInvalid, Signer
-from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.gates.result import Verdict
 from ftassets.domain.release.approval import (
@@ -35,20 +36,22 @@ from ftassets.domain.release.version import VersionManifest
 KINDS = {PREDICATE_TYPE: "release", APPROVAL_TYPE: "approval", OVERRIDE_TYPE: "override"}
 
 
-def approve(home: Home, signer: Signer, loop: LoopConfig, version: str | None, name: str, reason: str) -> Approval:
+def approve(
+    artifacts: Artifacts, control: Control, signer: Signer, loop: LoopConfig, version: str | None, name: str, reason: str
+) -> Approval:
     """Sign and store a yes to a released version (a unique beginning of its digest), without one to the newest.
 
     Raises NotAllowed when the person may not, ValueError when there is no such release or it could not start anyway.
     """
     role = role_of(name, loop.release, "approve")
-    releases = Releases(home.releases, signer)
+    releases = Releases(control, signer)
     digest = releases.newest(loop.name) if version is None else _one(version, releases.versions(loop.name), f"release of {loop.name}")
     if digest is None:
         raise ValueError(f"nothing of {loop.name} was released yet")
     try:
-        manifest = load_manifest(home.versions, digest)
-        payload = signer.verify(releases.path(loop.name, digest).read_bytes())
-    except (VersionDamaged, SignatureInvalid) as error:
+        manifest = load_manifest(artifacts, digest)
+        payload = releases.payload(loop.name, digest)
+    except (VersionDamaged, StatementMissing, SignatureInvalid) as error:
         raise ValueError(str(error)) from error
     if read_statement(payload)[2].get("adopted"):
         raise ValueError(f"version {digest[:12]} was adopted: that needs no approval")
@@ -57,7 +60,7 @@ def approve(home: Home, signer: Signer, loop: LoopConfig, version: str | None, n
     predicate = read_statement(payload)[2]
     report = str(predicate["report_digest"])
     if any(gate.metric == "human_review" for gate in loop.gates) and predicate["verdicts"] != {
-        result.name: result.verdict.value for result in verdicts(home, loop, read_report(home, loop, report), report)
+        result.name: result.verdict.value for result in verdicts(control, loop, read_eval_report(artifacts, loop.name, report), report)
     }:  # a second reviewer may have said no since
         raise ValueError(f"the gates say something else now than when {digest[:12]} was released: run the job {loop.name}__promote again")
     approval = Approval(
@@ -68,16 +71,24 @@ def approve(home: Home, signer: Signer, loop: LoopConfig, version: str | None, n
 
 
 def override(
-    home: Home, signer: Signer, loop: LoopConfig, version: str, gates: Collection[str], name: str, reason: str, seconds: float
+    artifacts: Artifacts,
+    control: Control,
+    signer: Signer,
+    loop: LoopConfig,
+    version: str,
+    gates: Collection[str],
+    name: str,
+    reason: str,
+    seconds: float,
 ) -> Override:
     """Sign and store that a version may be released for a while in spite of these gates; no gates means all that do not pass.
 
-    Raises NotAllowed when the person may not, ValueError when there is nothing to override, dagster.Failure on a damaged report.
+    Raises NotAllowed when the person may not, ValueError when there is nothing to override, ReportDamaged.
     """
     role = role_of(name, loop.release, "override")
-    report_digest = _newest_report(home, loop, version)
-    report = read_report(home, loop, report_digest)
-    results = verdicts(home, loop, report, report_digest)
+    report_digest = _newest_report(artifacts, loop, version)
+    report = read_eval_report(artifacts, loop.name, report_digest)
+    results = verdicts(control, loop, report, report_digest)
     failing = {result.name: result.verdict.value for result in results if result.verdict is not Verdict.PASS}
     if not failing:
         raise ValueError(f"every gate passes for version {report.candidate[:12]}: there is nothing to override")
@@ -88,16 +99,16 @@ def override(
         loop=loop.name, version=report.candidate, report_digest=report_digest, name=name, role=role, reason=_said(reason),
         issued_at=int(now), expires_at=int(now + seconds), gates={gate: failing[gate] for gate in gates or failing},
     )  # fmt: skip
-    Releases(home.releases, signer).write(loop.name, report.candidate, "override", override_statement(said))
+    Releases(control, signer).write(loop.name, report.candidate, "override", override_statement(said))
     return said
 
 
 def verify(
-    home: Home, signer: Signer, loops: Mapping[str, LoopConfig], path: Path, files: Path | None = None, loop: str | None = None
+    artifacts: Artifacts, signer: Signer, loops: Mapping[str, LoopConfig], path: Path, files: Path | None = None, loop: str | None = None
 ) -> dict[str, Any]:
     """What a signed file says and whether it holds now: `{"holds", "objections", "kind", "key", "revoked", "attested"}`.
 
-    `files` is the version's folder, by default the one in the home; `loop` the loop it must be for. Raises OSError.
+    `files` is the version's folder, by default the stored one; `loop` the loop it must be for. Raises OSError.
     """
     found: dict[str, Any] = {"file": str(path), "holds": False, "kind": None, "key": None, "revoked": None, "attested": {}}
     try:
@@ -111,7 +122,7 @@ def verify(
         why.append(f"it is for loop {name!r}, not {loop!r}")
     if kind == PREDICATE_TYPE:
         version = str(predicate.get("version"))
-        why += _release_objections(signed.payload, name, version, files or home.versions / version)
+        why += _release_objections(artifacts, signed.payload, name, version, files)
     elif kind in KINDS:
         why += _said_objections(kind, signed.payload, loops.get(name))
     else:
@@ -127,8 +138,9 @@ def verify(
     }
 
 
-def _release_objections(payload: bytes, loop: str, version: str, folder: Path) -> list[str]:
+def _release_objections(artifacts: Artifacts, payload: bytes, loop: str, version: str, files: Path | None) -> list[str]:
     try:
+        folder = files or version_folder(artifacts, version)
         manifest = VersionManifest.model_validate_json((folder / MANIFEST).read_bytes())
         found = file_digests(folder)
     except (OSError, ValueError, VersionDamaged) as error:
@@ -149,14 +161,12 @@ def _said_objections(kind: str, payload: bytes, loop: LoopConfig | None) -> list
     return approval_objections(said, loop.name, said.version, said.report_digest, loop.release)
 
 
-def _newest_report(home: Home, loop: LoopConfig, version: str) -> str:
+def _newest_report(artifacts: Artifacts, loop: LoopConfig, version: str) -> str:
     """Digest of the report made last of a version, named by the beginning of its digest."""
-    paths = sorted((home.reports / loop.name).glob("eval-*.json"), key=lambda path: path.stat().st_mtime, reverse=True)
-    digests = [path.stem.removeprefix("eval-") for path in paths]
     candidates: dict[str, str] = {}
-    for digest in digests:
-        with suppress(dg.Failure, ValueError):  # a damaged report overrides nothing, and hinders no other
-            candidates[digest] = read_report(home, loop, digest).candidate
+    for digest in report_digests(artifacts, loop.name, "eval"):
+        with suppress(ReportDamaged):  # a damaged report overrides nothing, and hinders no other
+            candidates[digest] = read_eval_report(artifacts, loop.name, digest).candidate
     wanted = _one(version, set(candidates.values()), f"evaluated version of {loop.name}")
     return next(digest for digest, candidate in candidates.items() if candidate == wanted)
 

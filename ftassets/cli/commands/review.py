@@ -7,11 +7,13 @@ import dagster as dg
 
 from ftassets.assets._shared.dataset_files import from_parquet, golden_path
 from ftassets.assets._shared.events import node, required
-from ftassets.assets._shared.human_review import add_review
-from ftassets.assets._shared.stored_reports import read_report
 from ftassets.assets.eval_report.rows import read_answers
+from ftassets.backends.artifacts.answers import answers_file
+from ftassets.backends.artifacts.base import Artifacts
+from ftassets.backends.artifacts.reports import read_eval_report
+from ftassets.backends.control.base import Control
+from ftassets.backends.control.reviews import add_review
 from ftassets.backends.dataset_store.base import DatasetStore
-from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.evaluation.human_review import Given, ReviewRow, parse_csv, to_csv
 from ftassets.domain.gates.human_review import review_sample
@@ -40,41 +42,44 @@ class Imported:
     good: int
 
 
-def export(instance: dg.DagsterInstance, dataset_store: DatasetStore, home: Home, loop: LoopConfig) -> Exported:
-    """The sample of the newest eval report with the candidate's answers. Raises ValueError, DatasetError, dg.Failure."""
-    digest, report = _newest(instance, home, loop)
+def export(instance: dg.DagsterInstance, dataset_store: DatasetStore, artifacts: Artifacts, loop: LoopConfig) -> Exported:
+    """The sample of the newest eval report with the candidate's answers. Raises ValueError, DatasetError, ReportDamaged."""
+    digest, report = _newest(instance, artifacts, loop)
     names = _sample(loop, report, digest)
     golden = {row.id: row for row in from_parquet(dataset_store.read(report.golden_commit, golden_path(loop.name)))}
     if outside := [name for name in names if name not in golden]:
         raise ValueError(f"{outside[0]} is no golden row: human_review takes slices of the golden set only")
-    said = read_answers([home.answers / report.answers["candidate"][0]])  # the golden rows
+    said = read_answers([answers_file(artifacts, report.answers["candidate"][0])])  # the golden rows
     if absent := [name for name in names if name not in said]:
         raise ValueError(f"the candidate's answer to {absent[0]} is not there any more: materialize eval_report again")
     rows = [ReviewRow(name, golden[name].prompt, golden[name].completion, said[name]) for name in names]
     return Exported(digest, len(rows), to_csv(digest, rows))
 
 
-def take(instance: dg.DagsterInstance, home: Home, loop: LoopConfig, text: str, name: str, at: float) -> Imported:
+def take(
+    instance: dg.DagsterInstance, artifacts: Artifacts, control: Control, loop: LoopConfig, text: str, name: str, at: float
+) -> Imported:
     """Store what `name` said, at `at` in epoch seconds, of the newest eval report's sample.
 
-    Raises ReviewRefused on a bad file, ValueError on a bad name or a loop without a human_review gate, dg.Failure without a report.
+    Raises ReviewRefused on a bad file, ValueError on a bad name or a loop without a human_review gate, dg.Failure without a report,
+    ReportDamaged, ReviewDamaged.
     """
     if not _NAME.fullmatch(name):
         raise ValueError(f"{name[:80]!r} is no name: letters, digits, spaces and . @ + - _, at most 64")
-    digest, report = _newest(instance, home, loop)
+    digest, report = _newest(instance, artifacts, loop)
     sample = _sample(loop, report, digest)
     verdicts = parse_csv(text, digest, sample)
-    review = add_review(home, loop.name, digest, report.run_id, Given(by=name, at=at, verdicts=verdicts))
+    review = add_review(control, loop.name, digest, report.run_id, Given(by=name, at=at, verdicts=verdicts))
     said = review.good
     good = [said[row] for row in sample if row in said]
     return Imported(digest, len(verdicts), len(sample), len(good), sum(good))
 
 
-def _newest(instance: dg.DagsterInstance, home: Home, loop: LoopConfig) -> tuple[str, EvalReport]:
+def _newest(instance: dg.DagsterInstance, artifacts: Artifacts, loop: LoopConfig) -> tuple[str, EvalReport]:
     if not any(gate.metric == "human_review" for gate in loop.gates):
         raise ValueError(f"{loop.name} asks no person: it has no human_review gate")
     digest = required(instance, node(loop.name, "eval_report"))
-    return digest, read_report(home, loop, digest)
+    return digest, read_eval_report(artifacts, loop.name, digest)
 
 
 def _sample(loop: LoopConfig, report: EvalReport, digest: str) -> list[str]:

@@ -4,13 +4,14 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from ftassets.automation.runs import pause_reason
-from ftassets.backends.artifacts.releases import Releases
+from ftassets.backends.control.pauses import pause_reason
+from ftassets.backends.control.releases import Releases, StatementMissing
 from ftassets.backends.serving.base import ServingError
 from ftassets.backends.serving.gateway import GatewayServing
 from ftassets.backends.signer.base import SignatureInvalid
 from ftassets.config.home import Home
 from ftassets.config.loop_files import read_loops
+from ftassets.config.profiles import control as control_of
 from ftassets.config.profiles import verifier
 from ftassets.domain.release.statement import read_statement
 from ftassets.domain.rollout.endpoint import EndpointState
@@ -21,8 +22,8 @@ def describe(home: Home) -> dict[str, Any]:
 
     `approvals` and `overrides` are what people signed; `notes` are sentences about them and about releases that do not count.
     """
-    serving = GatewayServing(home)
-    releases = Releases(home.releases, verifier(home))
+    serving, control = GatewayServing(home), control_of(home)
+    releases = Releases(control, verifier(home))
     now = time.time()
     try:
         journal = serving.journal()
@@ -40,7 +41,7 @@ def describe(home: Home) -> dict[str, Any]:
             "candidate": state.candidate,
             "standby": state.standby,
             "mode": loop.mode,
-            "paused": pause_reason(home, name),
+            "paused": pause_reason(control, name),
             "approvals": [approval.model_dump() for approval in releases.approvals(name)],
             "overrides": [{**each.model_dump(), "expired": now >= each.expires_at} for each in overrides],
             "notes": [
@@ -71,7 +72,7 @@ def warnings(releases: Releases, loop: str, state: EndpointState, now: float) ->
         try:
             signed = releases.read(loop, version)
             expires = read_statement(signed.payload)[2].get("expires_at", now)
-        except (OSError, SignatureInvalid, ValueError) as error:
+        except (StatementMissing, OSError, SignatureInvalid, ValueError) as error:
             yield f"{role} {version[:12]} has no sound release ({error}): it does not survive a restart of the gateway"
             continue
         if signed.revoked is not None:

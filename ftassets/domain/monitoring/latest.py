@@ -2,8 +2,6 @@
 
 from pydantic import BaseModel, ConfigDict, FiniteFloat, TypeAdapter, ValidationError
 
-LATEST = "latest.json"  # below a loop's reports: the newest of each kind, for whoever scrapes the gateway
-
 
 class LatestReport(BaseModel):
     """What the newest report of a kind found: `values` and the `limits` they are held against, by name. `at` in epoch seconds."""

@@ -8,8 +8,9 @@ import aiohttp
 from aiohttp import web
 from pydantic_core import from_json, to_json
 
-from ftassets.backends.artifacts.versions import VersionDamaged
-from ftassets.backends.model_client.external import KeyMissing, external_model, key_of
+from ftassets.backends.artifacts.external import read_endpoint
+from ftassets.backends.artifacts.version_folder import VersionDamaged
+from ftassets.backends.model_client.external import KeyMissing, key_of
 from ftassets.domain.release.version import ExternalModel
 from ftassets.gateway.model_hosts.base import HostError, ModelHost
 
@@ -116,7 +117,7 @@ class Hosts:
     async def start(self, digest: str, folder: Path) -> None:
         """Raises HostError: the endpoint does not answer, its key is not there, or what the own host says."""
         try:
-            model = external_model(folder)
+            model = read_endpoint(folder)
             if model is None:
                 return await self._own.start(digest, folder)
             relay = Relay(model, self._session)

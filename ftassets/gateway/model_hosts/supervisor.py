@@ -26,9 +26,8 @@ class SupervisorHost:
 
     context = CONTEXT
 
-    def __init__(self, processes: Path, versions: Path) -> None:
+    def __init__(self, processes: Path) -> None:
         self._processes = processes
-        self._versions = versions
         self._lock = threading.Lock()  # the configuration is re-read as a whole
 
     async def start(self, digest: str, folder: Path) -> None:

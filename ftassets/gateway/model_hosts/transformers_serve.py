@@ -8,7 +8,7 @@ import os
 import sys
 from pathlib import Path
 
-from ftassets.backends.artifacts.versions import VersionDamaged, verify
+from ftassets.backends.artifacts.version_folder import VersionDamaged, verify_folder
 from ftassets.domain.release.version import MERGED
 
 DAMAGED = 3
@@ -25,7 +25,7 @@ def main() -> int:
     parser.add_argument("--cache", type=Path, required=True, help="an empty folder: nothing is taken from a hub cache")
     args = parser.parse_args()
     try:
-        verify(args.folder.parent, args.folder.name)
+        verify_folder(args.folder)
     except VersionDamaged as error:
         print(error, file=sys.stderr)
         return DAMAGED

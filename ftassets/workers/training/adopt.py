@@ -5,7 +5,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from ftassets.backends.artifacts.versions import FORBIDDEN, VersionDamaged
+from ftassets.backends.artifacts.version_folder import FORBIDDEN, VersionDamaged
 from ftassets.config.home import Home
 from ftassets.domain.release.adoption import AdoptionJob, AdoptionRefused, adapter_objections
 from ftassets.domain.release.version import ADAPTER, MERGED

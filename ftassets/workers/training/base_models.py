@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ftassets.backends.artifacts.versions import MANIFEST, file_digests, publish
+from ftassets.backends.artifacts.version_folder import MANIFEST, file_digests, publish_below
 from ftassets.domain.canonical import digest_of, file_digest
 from ftassets.domain.release.version import MERGED, TOKENIZER_FILES, VersionManifest, tokenizer_digest
 
@@ -39,7 +39,7 @@ def ensure_base(ref: str, versions: Path, cache: Path) -> str:
             versions.mkdir(parents=True, exist_ok=True)
             staging = Path(tempfile.mkdtemp(prefix=".base-", dir=versions))
             (staging / MERGED).symlink_to((folder / MERGED).resolve(), target_is_directory=True)
-            publish(staging, manifest, versions)
+            publish_below(versions, staging, manifest)
     return manifest.digest
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ftassets.backends.artifacts.versions import MANIFEST, file_digests, publish
+from ftassets.backends.artifacts.version_folder import MANIFEST, file_digests, publish_below
 from ftassets.code_identity import code_identity
 from ftassets.config.home import Home
 from ftassets.config.loop import Train
@@ -298,7 +298,7 @@ def publish_merged(job: TrainingJob | AdoptionJob, staging: Path, base_digest: s
         made_at=time.time(),
         **known,
     )
-    return publish(staging, manifest, job.versions)
+    return publish_below(job.versions, staging, manifest)
 
 
 def _merge(base: Path, adapter: Path, target: Path) -> None:

@@ -10,11 +10,12 @@ import pytest
 
 from ftassets.assets._shared.dataset_files import from_parquet, golden_path, read_splits, to_parquet
 from ftassets.assets._shared.events import DATA_VERSION, data_version, metadata_value, newest, node
-from ftassets.assets._shared.stored_reports import read_report, store_report
 from ftassets.assets.eval_report.page import gate_table, size_table
-from ftassets.assets.eval_report.recompute import recompute
+from ftassets.assets.eval_report.recompute import NotReproduced, recompute
 from ftassets.assets.eval_report.rows import unmeasured
+from ftassets.backends.artifacts.reports import read_eval_report, store_eval_report
 from ftassets.backends.dataset_store.base import DatasetStore
+from ftassets.config.profiles import artifacts, control
 from ftassets.domain.canonical import canonical_json, file_digest
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.gates.gate import Gate
@@ -65,7 +66,7 @@ def shown(tiny: TinyLoop, field: str) -> str:
 
 @pytest.mark.timeout(180)
 def test_every_row_carries_its_labels_and_the_values_of_the_loops_metrics(tiny: TinyLoop, digest: str) -> None:
-    report = read_report(tiny.home, tiny.loop, digest)
+    report = read_eval_report(artifacts(tiny.home), tiny.loop.name, digest)
     for role, scores in report.scores.items():
         assert {s.expected for s in scores} >= {"dim", "open"}
         assert all({"rouge.rougeL", "validity.validity", "output_length.mean"} <= s.values.keys() for s in scores), role
@@ -83,7 +84,7 @@ def test_every_row_carries_its_labels_and_the_values_of_the_loops_metrics(tiny: 
 
 
 def test_perplexity_is_of_the_expected_answers_and_measured_once(tiny: TinyLoop, digest: str) -> None:
-    report = read_report(tiny.home, tiny.loop, digest)
+    report = read_eval_report(artifacts(tiny.home), tiny.loop.name, digest)
     for role in ("base", "production", "candidate"):
         for name, values in report.metrics["perplexity"][role].items():
             rows = [s.values["perplexity.nll"] for s in report.scores[role] if s.slice == name]
@@ -116,7 +117,7 @@ def test_the_page_shows_groups_gates_and_sizes(tiny: TinyLoop) -> None:
 
 
 def test_times_to_the_first_token_and_to_the_end_are_those_of_the_same_requests(tiny: TinyLoop, digest: str) -> None:
-    report = read_report(tiny.home, tiny.loop, digest)
+    report = read_eval_report(artifacts(tiny.home), tiny.loop.name, digest)
     for role in ("candidate", "production"):
         pairs = list(zip(report.ttft_ms[role], report.latency_ms[role], strict=True))
         assert len(pairs) == 20
@@ -128,7 +129,7 @@ def test_times_to_the_first_token_and_to_the_end_are_those_of_the_same_requests(
 
 
 def test_an_answer_file_without_tokens_in_is_still_read(tiny: TinyLoop, digest: str) -> None:
-    report = read_report(tiny.home, tiny.loop, digest)
+    report = read_eval_report(artifacts(tiny.home), tiny.loop.name, digest)
     answers = {role: [tiny.home.answers / name for name in names] for role, names in report.answers.items()}
     old = {**answers, "candidate": [tiny.home.root / path.name for path in answers["candidate"]]}
     for path, copy in zip(answers["candidate"], old["candidate"], strict=True):
@@ -141,7 +142,7 @@ def test_an_answer_file_without_tokens_in_is_still_read(tiny: TinyLoop, digest: 
 
 def test_scores_and_verdicts_computed_again_are_the_stored_ones_to_the_byte(tiny: TinyLoop, digest: str) -> None:
     stored = (tiny.home.reports / LOOP / f"eval-{digest}.json").read_bytes()
-    made, results = recompute(tiny.home, tiny.loop, store_of(tiny), digest)
+    made, results = recompute(artifacts(tiny.home), control(tiny.home), tiny.loop, store_of(tiny), digest)
     assert canonical_json(made.model_dump(mode="json")) == stored
     first = evaluate_gates(tiny.loop.gates, EvalReport.model_validate_json(stored))
     assert canonical_json([r.model_dump() for r in results]) == canonical_json([r.model_dump() for r in first])
@@ -149,27 +150,27 @@ def test_scores_and_verdicts_computed_again_are_the_stored_ones_to_the_byte(tiny
 
 @pytest.mark.parametrize("field", ["answers", "row_scores"])
 def test_a_changed_or_missing_file_is_noticed(tiny: TinyLoop, digest: str, field: str) -> None:
-    path: Path = tiny.home.answers / getattr(read_report(tiny.home, tiny.loop, digest), field)["candidate"][0]
+    path: Path = tiny.home.answers / getattr(read_eval_report(artifacts(tiny.home), tiny.loop.name, digest), field)["candidate"][0]
     before = path.read_bytes()
     try:
         table = pq.read_table(path)
         pq.write_table(table.slice(0, 1).combine_chunks(), path)
-        with pytest.raises(dg.Failure, match=f"{path.name} was changed after the report"):
-            recompute(tiny.home, tiny.loop, store_of(tiny), digest)
+        with pytest.raises(NotReproduced, match=f"{path.name} was changed after the report"):
+            recompute(artifacts(tiny.home), control(tiny.home), tiny.loop, store_of(tiny), digest)
         path.unlink()
-        with pytest.raises(dg.Failure, match="is missing"):
-            recompute(tiny.home, tiny.loop, store_of(tiny), digest)
+        with pytest.raises(NotReproduced, match="is missing"):
+            recompute(artifacts(tiny.home), control(tiny.home), tiny.loop, store_of(tiny), digest)
     finally:
         path.write_bytes(before)
     assert file_digest(path) == path.name.split(".")[0] or field == "answers"
 
 
 def test_the_answers_decide_and_not_the_stored_scores(tiny: TinyLoop, digest: str) -> None:
-    report = read_report(tiny.home, tiny.loop, digest)
+    report = read_eval_report(artifacts(tiny.home), tiny.loop.name, digest)
     flipped = [s.model_copy(update={"exact": not s.exact}) for s in report.scores["candidate"]]
-    forged = store_report(tiny.home, report.model_copy(update={"scores": {**report.scores, "candidate": flipped}}))
-    with pytest.raises(dg.Failure, match="scores of candidate .* come out differently"):
-        recompute(tiny.home, tiny.loop, store_of(tiny), forged)
+    forged = store_eval_report(artifacts(tiny.home), report.model_copy(update={"scores": {**report.scores, "candidate": flipped}}))
+    with pytest.raises(NotReproduced, match="scores of candidate .* come out differently"):
+        recompute(artifacts(tiny.home), control(tiny.home), tiny.loop, store_of(tiny), forged)
 
 
 def failed_because(tiny: TinyLoop) -> str:
@@ -185,7 +186,7 @@ def now_golden(tiny: TinyLoop, rows: list[Example]) -> None:
 
 
 def test_golden_rows_nothing_may_rest_on_make_no_report(tiny: TinyLoop, digest: str) -> None:
-    store, report = store_of(tiny), read_report(tiny.home, tiny.loop, digest)
+    store, report = store_of(tiny), read_eval_report(artifacts(tiny.home), tiny.loop.name, digest)
     golden = from_parquet(store.read(report.golden_commit, golden_path(LOOP)))
     trained = read_splits(store, report.dataset_commit, LOOP)["train"][:2]
     cases: tuple[tuple[list[Example], str], ...] = (
@@ -202,7 +203,7 @@ def test_golden_rows_nothing_may_rest_on_make_no_report(tiny: TinyLoop, digest: 
 
 
 def test_a_version_whose_folder_is_gone_makes_no_report(tiny: TinyLoop, digest: str) -> None:
-    production = tiny.home.versions / read_report(tiny.home, tiny.loop, digest).production
+    production = tiny.home.versions / read_eval_report(artifacts(tiny.home), tiny.loop.name, digest).production
     production.rename(production.with_name("elsewhere"))
     try:
         assert f"{production} is gone: restore it" in failed_because(tiny)
@@ -217,7 +218,7 @@ def test_the_three_verdicts_look_different() -> None:
 
 
 def test_a_gate_on_a_metric_without_row_values_is_named(tiny: TinyLoop, digest: str) -> None:
-    scores = read_report(tiny.home, tiny.loop, digest).scores["candidate"]
+    scores = read_eval_report(artifacts(tiny.home), tiny.loop.name, digest).scores["candidate"]
     assert unmeasured(tiny.loop, scores) == []
     own = tiny.loop.model_copy(update={"gates": [Gate(metric="mine:Own.value", better_than="production")]})
     assert unmeasured(own, scores) == ["mine:Own.value"]

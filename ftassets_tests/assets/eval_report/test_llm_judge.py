@@ -10,6 +10,7 @@ import pytest
 from ftassets.assets.eval_report.llm_judge import ask_judge
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
+from ftassets.config.profiles import control
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.evaluation.llm_judge import Calibration, PairwiseScore
 from ftassets.testing.doubles.llm_judge import PairwiseDouble, pairwise_double
@@ -52,7 +53,7 @@ class Case:
         self.home, self.heard = Home(folder / "home"), list[str]()
 
     def ask(self, candidate: dict[str, str] = GOOD, production: dict[str, str] = BAD) -> tuple[list[PairwiseScore], Calibration | None]:
-        return ask_judge(self.home, self.loop, ROWS, candidate, production, self.heard.append)
+        return ask_judge(control(self.home), self.loop, ROWS, candidate, production, self.heard.append)
 
 
 def test_both_orders_are_judged_and_a_repeated_report_asks_nobody(there: PairwiseDouble, tmp_path: Path) -> None:

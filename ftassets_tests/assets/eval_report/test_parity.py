@@ -15,10 +15,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from ftassets.assets.eval_report.parity import measure_parity
-from ftassets.backends.artifacts.versions import file_digests, load_manifest
+from ftassets.backends.artifacts.version_folder import file_digests, read_manifest
 from ftassets.backends.evaluator.base import EvaluationFailed
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
+from ftassets.config.profiles import artifacts
 from ftassets.domain.chat import chat
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.evaluation.parity import Parity
@@ -57,7 +58,7 @@ class Candidate:
     def __init__(self, folder: Path, trained: tuple[Path, str]) -> None:
         root, digest = trained
         shutil.copytree(root / "versions", folder / "versions", symlinks=True)
-        self.home, self.manifest = Home(folder), load_manifest(folder / "versions", digest)
+        self.home, self.manifest = Home(folder), read_manifest(folder / "versions" / digest)
         self.merged = folder / "versions" / digest / MERGED
         task = {"system_prompt": "Answer as JSON.", "max_tokens": 24, "temperature": 0.7}
         self.loop: LoopConfig = tiny_config(folder, root / "base", gates=[GATE], task=task)
@@ -68,7 +69,9 @@ class Candidate:
         return {PROMPTS[place].id: row["answer"] for rows in batches for place, row in rows.items()}
 
     def measure(self, url: str, answers: Mapping[str, str], manifest: VersionManifest | None = None) -> Parity:
-        return measure_parity(self.loop, self.home, EvaluatorHere(), url, manifest or self.manifest, PROMPTS, answers, CONTEXT)
+        return measure_parity(
+            self.loop, self.home, artifacts(self.home), EvaluatorHere(), url, manifest or self.manifest, PROMPTS, answers, CONTEXT
+        )
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from ftassets.backends.notifier.slack import SlackNotifier
 from ftassets.backends.notifier.webhook import WebhookNotifier
 from ftassets.config.home import Home
 from ftassets.config.loop import Notify
+from ftassets.config.profiles import control
 from ftassets.testing.doubles.http import Receiver, receiver
 from ftassets.testing.releases import loop_config
 
@@ -26,7 +27,7 @@ ALERT = Alert("voice", "gate refused", "exact_match\nfell 100 %", "ticket", "htt
 
 
 def routing(url: str, home: Home, clock: Callable[[], float] = lambda: 0.0) -> RoutingNotifier:
-    return RoutingNotifier(home, Notify(alertmanager=url), ConsoleNotifier(), clock, pause=0.01)
+    return RoutingNotifier(control(home), Notify(alertmanager=url), ConsoleNotifier(), clock, pause=0.01)
 
 
 BACKENDS: dict[str, Callable[[str, Home], Notifier]] = {
@@ -158,7 +159,7 @@ def test_goes_to_the_log_each_time_and_to_all_addresses_once_in_the_quiet_period
     def tell(alert: Alert = ALERT) -> set[str]:
         """A new notifier each time, as in a new process; where the alert arrived."""
         there.received.clear()
-        assert RoutingNotifier(home, notify, always, clock).notify(alert)
+        assert RoutingNotifier(control(home), notify, always, clock).notify(alert)
         return {request.path for request in there.received}
 
     everywhere = {"/slack", "/hook", "/api/v2/alerts"}
@@ -178,7 +179,7 @@ def test_an_address_that_failed_gets_the_next_one_and_the_others_do_not(
     there: Receiver, home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOOK", "http://127.0.0.1:9")
-    router = RoutingNotifier(home, Notify(webhook_env="HOOK", alertmanager=there.url), Always(), pause=0.01)
+    router = RoutingNotifier(control(home), Notify(webhook_env="HOOK", alertmanager=there.url), Always(), pause=0.01)
     assert router.notify(ALERT) is False
     monkeypatch.setenv("HOOK", there.url + "/hook")
     assert router.notify(ALERT) is True
@@ -188,7 +189,7 @@ def test_an_address_that_failed_gets_the_next_one_and_the_others_do_not(
 def test_a_variable_that_is_not_set_is_said_and_keeps_nobody_else_waiting(
     there: Receiver, home: Home, caplog: pytest.LogCaptureFixture
 ) -> None:
-    router = RoutingNotifier(home, Notify(slack_webhook_env="NOT_SET", alertmanager=there.url), Always())
+    router = RoutingNotifier(control(home), Notify(slack_webhook_env="NOT_SET", alertmanager=there.url), Always())
     assert router.notify(ALERT) is False
     assert "NOT_SET, which is not set" in caplog.text
     assert len(there.received) == 1

@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 import yaml
 
-from ftassets.backends.artifacts.versions import verify
+from ftassets.backends.artifacts.version_folder import verify_folder
 from ftassets.backends.trainer.base import Trainer, TrainingFailed, TrainingKilled
 from ftassets.backends.trainer.kubernetes import KubernetesTrainer
 from ftassets.backends.trainer.subprocess import SubprocessTrainer
@@ -80,7 +80,7 @@ def test_a_real_training_comes_back_with_a_published_version(make, tmp_path, mon
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])))
     job = tiny_job(tmp_path / "job", make_tiny_model(tmp_path / "base"), epochs=1)
     result = run(make(["-m", "ftassets.workers.training"]), job)
-    assert verify(job.versions, result.digest).base_digest == result.base_digest
+    assert verify_folder(job.versions / result.digest).base_digest == result.base_digest
 
 
 def test_exit_0_without_a_result_is_a_failure(script, job):

@@ -11,11 +11,12 @@ import pytest
 import requests
 
 from ftassets.assets._shared.events import data_version, metadata_value, newest, node
-from ftassets.assets._shared.stored_reports import read_report
-from ftassets.backends.artifacts.releases import Releases
+from ftassets.backends.artifacts.reports import read_eval_report
 from ftassets.backends.artifacts.versions import load_manifest
+from ftassets.backends.control.releases import Releases
 from ftassets.backends.serving.base import ServingError
 from ftassets.cli.commands.adopt import Adopted, Adoption, describe
+from ftassets.config.profiles import artifacts, control
 from ftassets.domain.release.adoption import AdoptionRefused, adopted_statement
 from ftassets.domain.release.version import ADAPTER
 from ftassets.testing.tiny_loop import COLOURS, LOOP, ROOMS, TinyLoop, tiny_loop
@@ -35,7 +36,8 @@ def backend(tiny: TinyLoop, name: str) -> Any:
 def adopt(tiny: TinyLoop, adapter: Path, traffic: Path | None = None) -> Adopted:
     log = (backend(tiny, "traffic_log"), traffic, "chat") if traffic else None
     parts = [backend(tiny, name) for name in ("signer", "registry")]
-    return Adoption(tiny.home, tiny.loop, "anna", "served for a year", tiny.serving, *parts, traffic=log).of_adapter(adapter)
+    where = tiny.home, artifacts(tiny.home), control(tiny.home)
+    return Adoption(*where, tiny.loop, "anna", "served for a year", tiny.serving, *parts, traffic=log).of_adapter(adapter)
 
 
 @pytest.fixture(scope="module")
@@ -101,25 +103,25 @@ def test_a_new_base_model_starts_cold_and_is_compared_with_the_adopted_version(t
     assert trained is not None
     lineage = f"starts cold (base changed from {old} to {tiny.loop.base_model})"
     assert (metadata_value(trained, "lineage"), metadata_value(trained, "start_from")) == (lineage, "the untuned base")
-    report = read_report(tiny.home, tiny.loop, data_version(newest(tiny.instance, node(LOOP, "eval_report"))))
+    report = read_eval_report(artifacts(tiny.home), tiny.loop.name, data_version(newest(tiny.instance, node(LOOP, "eval_report"))))
     assert (report.production, report.production_is_base) == (adopted.version, False)
     assert (
-        load_manifest(tiny.home.versions, report.base).tokenizer_digest
-        != load_manifest(tiny.home.versions, adopted.version).tokenizer_digest
+        load_manifest(artifacts(tiny.home), report.base).tokenizer_digest
+        != load_manifest(artifacts(tiny.home), adopted.version).tokenizer_digest
     )
     tags = next(v.tags for v in backend(tiny, "registry").versions(LOOP) if v.digest == report.candidate)
     assert (tags["lineage"], tags["base_digest"]) == (lineage, report.base)
     assert tags["scores"]
 
     # a signed adoption gives nobody's place to a candidate
-    releases = Releases(tiny.home.releases, backend(tiny, "signer"))
-    manifest = load_manifest(tiny.home.versions, report.candidate)
-    kept = releases.path(LOOP, report.candidate).read_bytes()
+    releases = Releases(control(tiny.home), backend(tiny, "signer"))
+    manifest = load_manifest(artifacts(tiny.home), report.candidate)
+    kept = Path(releases.uri(LOOP, report.candidate)).read_bytes()
     payload = adopted_statement(tiny.loop, manifest, "eve", "in a hurry", time.time(), {})
     releases.write(LOOP, report.candidate, "release", payload)
     with pytest.raises(ServingError, match="adopted without a verdict"):
         tiny.serving.start(LOOP, report.candidate, 50, 60, "eve", "hurry")
-    releases.path(LOOP, report.candidate).write_bytes(kept)
+    Path(releases.uri(LOOP, report.candidate)).write_bytes(kept)
     assert tiny.move("start").success
     assert tiny.move("ramp", weight=100).success
     assert tiny.serving.state(LOOP).standby == adopted.version

@@ -10,14 +10,15 @@ import pytest
 import requests
 
 from ftassets.assets._shared.events import data_version, metadata_value, newest, node
-from ftassets.assets._shared.stored_reports import read_report
 from ftassets.assets.drift_report.reference import wanted_answers
 from ftassets.assets.eval_report.answering import api_sentence
 from ftassets.assets.eval_report.recompute import recompute
-from ftassets.backends.artifacts.releases import Releases
+from ftassets.backends.artifacts.reports import read_eval_report
+from ftassets.backends.control.releases import Releases
 from ftassets.backends.registry.mlflow import MlflowRegistry
 from ftassets.cli.commands.adopt import Adopted, Adoption, adapter_folder, describe
 from ftassets.config.loop import ReferenceModel
+from ftassets.config.profiles import artifacts, control
 from ftassets.domain.release.adoption import AdoptionRefused, served_at
 from ftassets.testing.external_endpoint import KEY, VARIABLE, ExternalEndpoint, external_endpoint
 from ftassets.testing.made_once import mlflow_tables
@@ -42,7 +43,8 @@ def answers_are_new(tiny: TinyLoop, max_tokens: int) -> None:
 
 def adopt(tiny: TinyLoop, url: str, model: str = "acme/large") -> Adopted:
     parts = [backend(tiny, name) for name in ("signer", "registry")]
-    adoption = Adoption(tiny.home, tiny.loop, "anna", "served for a year", tiny.serving, *parts)
+    where = tiny.home, artifacts(tiny.home), control(tiny.home)
+    adoption = Adoption(*where, tiny.loop, "anna", "served for a year", tiny.serving, *parts)
     return adoption.of_endpoint(served_at(url, model, VARIABLE))
 
 
@@ -97,7 +99,7 @@ def test_a_candidate_starts_cold_and_is_compared_with_it_and_with_the_priced_api
     assert trained is not None
     assert metadata_value(trained, "start_from") == "the untuned base"
     digest = data_version(newest(tiny.instance, node(LOOP, "eval_report")))
-    report = read_report(tiny.home, tiny.loop, digest)
+    report = read_eval_report(artifacts(tiny.home), tiny.loop.name, digest)
     assert (report.production, report.production_is_base) == (adopted.version, False)
     right = {name: sum(s.exact for s in report.rows("production", name)) for name in ("established", "drifted")}
     assert right == {"established": 0, "drifted": 48}, "the external model's answers are scored"
@@ -116,11 +118,11 @@ def test_a_candidate_starts_cold_and_is_compared_with_it_and_with_the_priced_api
     assert paid == len(golden)
     assert tiny.materialize("eval_report").success
     assert sum(body["model"] == "acme/huge" for body in there.bodies) == paid, "it is asked once for a golden commit"
-    made, _ = recompute(tiny.home, tiny.loop, backend(tiny, "dataset_store"), digest)
+    made, _ = recompute(artifacts(tiny.home), control(tiny.home), tiny.loop, backend(tiny, "dataset_store"), digest)
     assert made.scores == report.scores
 
-    releases = Releases(tiny.home.releases, backend(tiny, "signer"))
-    assert releases.path(LOOP, report.candidate).exists()
+    releases = Releases(control(tiny.home), backend(tiny, "signer"))
+    assert Path(releases.uri(LOOP, report.candidate)).exists()
     assert tiny.move("start").success
     assert tiny.move("ramp", weight=100).success
     assert tiny.move("rollback", reason="back to what served").success
@@ -134,7 +136,7 @@ def test_a_report_is_made_without_the_api_model_but_not_without_production(
     monkeypatch.setattr(there, "fail_only", "acme/huge")
     answers_are_new(tiny, 7)
     assert tiny.materialize("eval_report", checks=False).success
-    report = read_report(tiny.home, tiny.loop, data_version(newest(tiny.instance, node(LOOP, "eval_report"))))
+    report = read_eval_report(artifacts(tiny.home), tiny.loop.name, data_version(newest(tiny.instance, node(LOOP, "eval_report"))))
     assert set(report.scores) == {"base", "production", "candidate"}
     assert "was not scored" in api_sentence(tiny.loop, report.scores, {})
 

@@ -5,14 +5,19 @@ from pathlib import Path
 import pytest
 
 from ftassets.assets._shared.dataset_files import dataset_objects
-from ftassets.assets._shared.stored_reports import policy_digest, store_report
-from ftassets.backends.artifacts.releases import Releases
-from ftassets.backends.artifacts.versions import file_digests, publish
+from ftassets.assets._shared.stored_reports import policy_digest
+from ftassets.backends.artifacts.base import Artifacts
+from ftassets.backends.artifacts.reports import store_eval_report
+from ftassets.backends.artifacts.version_folder import file_digests
+from ftassets.backends.artifacts.versions import publish
+from ftassets.backends.control.base import Control
+from ftassets.backends.control.releases import Releases
 from ftassets.backends.dataset_store.git import GitDatasetStore
 from ftassets.backends.registry.mlflow import MlflowRegistry
 from ftassets.backends.signer.folder import Ed25519Signer
 from ftassets.cli.commands.compare import run, table
 from ftassets.config.home import Home
+from ftassets.config.profiles import artifacts, control
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.evaluation.scoring import score
 from ftassets.domain.gates.report import EvalReport
@@ -35,7 +40,7 @@ def version(home: Home, weights: str, commit: str | None, **recipe: object) -> V
         generation={"temperature": 0.0}, dataset_commit=commit, dataset_hash="h1", loop="support", lineage="goes on from x", made_at=1e9,
         recipe={"lora_r": 4, "epochs": 1, "system_prompt": "s", "start_from": None, **recipe}, metrics={"train_seconds": 12.5},
     )  # fmt: skip
-    publish(staging, manifest, home.versions)
+    publish(artifacts(home), staging, manifest)
     return manifest
 
 
@@ -73,18 +78,22 @@ def home(tmp_path: Path) -> Home:
     return Home(tmp_path)
 
 
+def where(home: Home) -> tuple[Artifacts, Control]:
+    return artifacts(home), control(home)
+
+
 def test_two_trained_versions_and_where_they_differ(home: Home, registry: MlflowRegistry) -> None:
     store, signer = GitDatasetStore(home.datasets), Ed25519Signer(home.keys)
     first = version(home, "one", dataset(store, "d1", range(0, 10)), lora_r=4)
     second = version(home, "two", dataset(store, "d2", range(0, 16)), lora_r=8, start_from=first.digest)
     made = report(second.digest, first.digest, {"base": 0, "production": 6, "candidate": 9})
-    store_report(home, report(first.digest, BASE, {"base": 0, "production": 0, "candidate": 5}, golden="g0"))
-    store_report(home, made)
+    store_eval_report(artifacts(home), report(first.digest, BASE, {"base": 0, "production": 0, "candidate": 5}, golden="g0"))
+    store_eval_report(artifacts(home), made)
     for manifest, name in ((first, "tiny-d1"), (second, "tiny-d2")):
         registry.register("support", name, manifest.digest, None, {**version_tags(manifest), **score_tags(made.scores["candidate"])})
     registry.tag("support", second.digest, {"history": '[{"part": "production", "at": "2026-01-01", "by": "anna", "reason": "better"}]'})
 
-    found = run(home, {"support": LOOP}, registry, store, signer, first.digest[:8], "tiny-d2")
+    found = run(*where(home), {"support": LOOP}, registry, store, signer, first.digest[:8], "tiny-d2")
     assert (found["a"]["digest"], found["b"]["digest"]) == (first.digest, second.digest)
     assert found["training"] == {"lora_r": (4, 8)}
     assert found["dataset"]["rows"]["train"] == {"a": 8, "b": 14, "added": 6, "removed": 0}
@@ -108,11 +117,13 @@ def test_two_trained_versions_and_where_they_differ(home: Home, registry: Mlflow
 
 def test_scores_of_different_golden_sets_are_said_to_be(home: Home, registry: MlflowRegistry) -> None:
     first, second = version(home, "three", None), version(home, "four", None)
-    store_report(home, report(first.digest, BASE, {"base": 0, "production": 0, "candidate": 5}, golden="g0"))
-    store_report(home, report(second.digest, BASE, {"base": 0, "production": 0, "candidate": 6}))
+    store_eval_report(artifacts(home), report(first.digest, BASE, {"base": 0, "production": 0, "candidate": 5}, golden="g0"))
+    store_eval_report(artifacts(home), report(second.digest, BASE, {"base": 0, "production": 0, "candidate": 6}))
     signer = Ed25519Signer(home.keys)
-    Releases(home.releases, signer).write("support", first.digest, "release", adopted_statement(LOOP, first, "anna", "it serves", 1e9, {}))
-    found = run(home, {"support": LOOP}, registry, GitDatasetStore(home.datasets), signer, first.digest, second.digest)
+    Releases(control(home), signer).write("support", first.digest, "release", adopted_statement(LOOP, first, "anna", "it serves", 1e9, {}))
+    found = run(
+        artifacts(home), control(home), {"support": LOOP}, registry, GitDatasetStore(home.datasets), signer, first.digest, second.digest
+    )
     assert found["scores_note"] == "measured on different golden sets: compare with care"
     assert found["dataset"] == {"note": "not both versions name a dataset"}
     assert (found["a"]["gates"], bool(found["b"]["gates"])) == ({}, True), "adopted: no verdicts; not released: what its report says"
@@ -122,7 +133,16 @@ def test_scores_of_different_golden_sets_are_said_to_be(home: Home, registry: Ml
 def test_a_text_that_names_no_version_is_refused(home: Home, registry: MlflowRegistry, text: str, why: str) -> None:
     version(home, "five", None)
     with pytest.raises(ValueError, match=why):
-        run(home, {"support": LOOP}, registry, GitDatasetStore(home.datasets), Ed25519Signer(home.keys), text, text)
+        run(
+            artifacts(home),
+            control(home),
+            {"support": LOOP},
+            registry,
+            GitDatasetStore(home.datasets),
+            Ed25519Signer(home.keys),
+            text,
+            text,
+        )
 
 
 def test_a_beginning_several_versions_share_is_refused(home: Home, registry: MlflowRegistry) -> None:
@@ -133,4 +153,13 @@ def test_a_beginning_several_versions_share_is_refused(home: Home, registry: Mlf
             break
         digests[digest[0]] = digest
     with pytest.raises(ValueError, match="names 2 versions"):
-        run(home, {"support": LOOP}, registry, GitDatasetStore(home.datasets), Ed25519Signer(home.keys), digest[0], digest)
+        run(
+            artifacts(home),
+            control(home),
+            {"support": LOOP},
+            registry,
+            GitDatasetStore(home.datasets),
+            Ed25519Signer(home.keys),
+            digest[0],
+            digest,
+        )

@@ -10,7 +10,7 @@ import pytest
 
 from ftassets.assets._shared.dataset_files import pack_arrays, reference_path
 from ftassets.assets.drift_report.asset import false_alarm_rate
-from ftassets.backends.artifacts.versions import MANIFEST
+from ftassets.backends.artifacts.version_folder import MANIFEST
 from ftassets.backends.vector_store.base import QueryVector
 from ftassets.cli.commands import drift
 from ftassets.config.home import Home

@@ -15,7 +15,8 @@ from ftassets.assets._shared.dataset_files import (
     pairs_to_parquet,
     to_parquet,
 )
-from ftassets.backends.artifacts.versions import MANIFEST
+from ftassets.backends.artifacts.folder import FolderArtifacts
+from ftassets.backends.artifacts.version_folder import MANIFEST
 from ftassets.backends.dataset_store.git import GitDatasetStore
 from ftassets.backends.traffic_log.sqlite import SqliteTrafficLog
 from ftassets.backends.vector_store.base import QueryVector
@@ -67,11 +68,11 @@ def parts(tmp_path: Path) -> dict:
     folder = tmp_path / "versions" / manifest.digest
     folder.mkdir(parents=True)
     (folder / MANIFEST).write_bytes(canonical_json(manifest.model_dump()))
-    return {"traffic_log": log, "vector_store": vectors, "dataset_store": store, "versions": tmp_path / "versions", "dataset": dataset}
+    return {"traffic_log": log, "vector_store": vectors, "dataset_store": store, "artifacts": FolderArtifacts(tmp_path), "dataset": dataset}
 
 
 def run(parts: dict, **who: str) -> dict:
-    return asdict(forget([LOOP], parts["traffic_log"], parts["vector_store"], parts["dataset_store"], parts["versions"], **who))
+    return asdict(forget([LOOP], parts["traffic_log"], parts["vector_store"], parts["dataset_store"], parts["artifacts"], **who))
 
 
 def test_a_user_is_gone_and_others_stay(parts: dict) -> None:

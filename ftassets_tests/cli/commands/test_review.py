@@ -12,12 +12,12 @@ from typer.testing import CliRunner, Result
 
 from ftassets.assets._shared.dataset_files import golden_path, to_parquet
 from ftassets.assets._shared.events import DATA_VERSION, node
-from ftassets.assets._shared.human_review import read_review
-from ftassets.assets._shared.stored_reports import read_report, store_report
+from ftassets.backends.artifacts.reports import read_eval_report, store_eval_report
+from ftassets.backends.control.reviews import read_review
 from ftassets.cli import gates as cli_gates
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
-from ftassets.config.profiles import embedded
+from ftassets.config.profiles import artifacts, control, embedded
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.evaluation.scoring import Score
 from ftassets.domain.gates.policy import evaluate_gates
@@ -52,7 +52,7 @@ class Case:
             **fixed, loop="triage", run_id=run_id, golden_commit=self.commit, production_is_base=False, generation={}, latency_ms={},
             answers={"candidate": ["a.parquet"]}, scores=dict.fromkeys(("candidate", "production", "base"), scores),
         )  # fmt: skip
-        digest = store_report(self.home, report)
+        digest = store_eval_report(artifacts(self.home), report)
         event = dg.AssetMaterialization(node("triage", "eval_report"), tags={DATA_VERSION: digest})
         with cli_gates.dagster_instance() as instance:
             instance.report_runless_asset_event(event)
@@ -60,9 +60,8 @@ class Case:
 
     def verdict(self, digest: str) -> Verdict:
         """What the gate says of a report, from what is stored."""
-        return evaluate_gates(self.loop.gates, read_report(self.home, self.loop, digest), read_review(self.home, "triage", digest))[
-            0
-        ].verdict
+        report = read_eval_report(artifacts(self.home), self.loop.name, digest)
+        return evaluate_gates(self.loop.gates, report, read_review(control(self.home), "triage", digest))[0].verdict
 
 
 @pytest.fixture
@@ -125,12 +124,12 @@ def test_a_second_person_can_say_no_and_a_bad_file_changes_nothing(case: Case, t
     run("export", "triage", "--out", str(out))
     fill(out, "yes")
     run("import", "triage", str(out), "--name", "anna")
-    stored = read_review(case.home, "triage", digest)
+    stored = read_review(control(case.home), "triage", digest)
     fill(out, "perhaps", slice(50, 60))
     said = run("import", "triage", str(out), "--name", "ben", code=1).output
     assert "nothing was stored" in said
     assert "row 52" in said
-    assert read_review(case.home, "triage", digest) == stored
+    assert read_review(control(case.home), "triage", digest) == stored
     fill(out, "no", slice(50, 60))
     run("import", "triage", str(out), "--name", "ben")
     assert case.verdict(digest) is Verdict.FAIL

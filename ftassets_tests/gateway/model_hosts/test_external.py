@@ -7,9 +7,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from ftassets.backends.model_client.external import ENDPOINT, publish_endpoint
+from ftassets.backends.artifacts.external import ENDPOINT, publish_endpoint
 from ftassets.backends.serving.base import ServingError
 from ftassets.config.home import Home
+from ftassets.config.profiles import artifacts
 from ftassets.domain.release.version import ExternalModel
 from ftassets.testing.external_endpoint import KEY, VARIABLE, ExternalEndpoint, external_endpoint
 from ftassets.testing.releases import attest, make_version
@@ -26,7 +27,7 @@ def there(monkeypatch: pytest.MonkeyPatch) -> Iterator[ExternalEndpoint]:
 
 def version_of(home: Home, there: ExternalEndpoint, loop: str = "support") -> str:
     model = ExternalModel(url=there.url, model="acme/large", api_key_env=VARIABLE)
-    digest = publish_endpoint(model, LOOPS[loop], home.versions, home.root / "work")
+    digest = publish_endpoint(model, LOOPS[loop], artifacts(home), home.work)
     attest(home, loop, digest)
     return digest
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ftassets.backends.artifacts.versions import load_manifest, verify
+from ftassets.backends.artifacts.version_folder import read_manifest, verify_folder
 from ftassets.domain.release.adoption import AdoptionJob, AdoptionRefused
 from ftassets.domain.release.version import ADAPTER
 from ftassets.workers.training.adopt import adopt
@@ -38,9 +38,9 @@ def test_an_adopted_adapter_is_the_version_training_would_have_made(job: Adoptio
     (job.adapter / "README.md").write_text("by PEFT")
     digest = adopt(job, lambda _: None)["digest"]
     assert digest == trained.name, "same adapter, same base: same files, same version"
-    manifest = verify(job.versions, digest)
+    manifest = verify_folder(job.versions / digest)
     assert (manifest.dataset_commit, manifest.loop, manifest.training["lora_r"]) == (None, "tiny", 4)
-    assert manifest.tokenizer_digest == load_manifest(trained.parent, trained.name).tokenizer_digest
+    assert manifest.tokenizer_digest == read_manifest(trained).tokenizer_digest
     assert json.loads((job.work / "result.json").read_text()) == {"digest": digest}
 
 

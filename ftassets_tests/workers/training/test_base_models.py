@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from ftassets.backends.artifacts.versions import verify
+from ftassets.backends.artifacts.version_folder import verify_folder
 from ftassets.domain.release.version import MERGED
 from ftassets.testing.tiny_model import make_tiny_model
 from ftassets.workers.training.base_models import BaseModelMissing, ensure_base
@@ -20,7 +20,7 @@ def test_a_folder_becomes_a_version_once(tmp_path, tiny_base):
     with ThreadPoolExecutor(2) as pool:
         first, second = pool.map(lambda home: ensure_base(str(tiny_base), tmp_path / home, tmp_path / "cache"), ("one", "two"))
     assert first == second
-    manifest = verify(tmp_path / "one", first)
+    manifest = verify_folder(tmp_path / "one" / first)
     assert manifest.kind == "base"
     for name in ("model.safetensors", "config.json", "tokenizer.json", "chat_template.jinja"):
         assert f"{MERGED}/{name}" in manifest.files

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ftassets.backends.artifacts.versions import load_manifest
+from ftassets.backends.artifacts.version_folder import read_manifest
 from ftassets.domain.dataset.rows import to_jsonl
 from ftassets.domain.evaluation.jobs import AnswerJob, Ask
 from ftassets.domain.release.version import ADAPTER, MERGED
@@ -66,7 +66,7 @@ def moved(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path) -> tuple[Pa
 
 def test_training_starts_cold_on_all_rows(moved) -> None:
     versions, old, new, said = moved
-    manifest, before = load_manifest(versions, new.digest), load_manifest(versions, old.digest)
+    manifest, before = read_manifest(versions / new.digest), read_manifest(versions / old.digest)
     lineage = f"starts cold (base changed from {before.base_model} to {manifest.base_model})"
     assert (new.lineage, new.start_from, manifest.lineage, manifest.parent) == (lineage, None, lineage, None)
     assert new.rows == 12, "not only what production had not seen"

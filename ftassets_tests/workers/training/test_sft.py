@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from safetensors import safe_open
 
-from ftassets.backends.artifacts.versions import load_manifest, verify
+from ftassets.backends.artifacts.version_folder import read_manifest, verify_folder
 from ftassets.domain.release.version import ADAPTER, MERGED
 from ftassets.domain.training.divergence import TrainingStopped
 from ftassets.domain.training.job import TrainingResult
@@ -27,8 +27,8 @@ def test_a_training_publishes_a_whole_version(tmp_path, tiny_base):
     job = tiny_job(tmp_path / "first", tiny_base, epochs=4)
     result = train(job, said.append)
 
-    manifest = verify(job.versions, result.digest)
-    base = load_manifest(job.versions, result.base_digest)
+    manifest = verify_folder(job.versions / result.digest)
+    base = read_manifest(job.versions / result.base_digest)
     assert manifest.kind == "adapter"
     assert manifest.base_digest == result.base_digest
     assert manifest.dataset_commit == job.dataset_commit
@@ -71,7 +71,7 @@ def test_going_on_from_an_adapter_starts_where_it_ended(tmp_path, tiny_base):
     second = train(again, lambda _: None)
     assert second.first_loss < 0.9 * first.first_loss
     assert second.trainable_parameters == first.trainable_parameters
-    assert load_manifest(job.versions, second.digest).parent == second.start_from == first.digest
+    assert read_manifest(job.versions / second.digest).parent == second.start_from == first.digest
     assert second.lineage == f"goes on from {first.digest}"
 
 

@@ -1,62 +1,70 @@
-"""Signed statements on disk: for each version of a loop its release, the yes of a person, and an override."""
+"""Signed statements: for each version of a loop its release, a person's approval, and an override."""
 
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Literal
 
+from ftassets.backends.control.base import Control
 from ftassets.backends.signer.base import SignatureInvalid, Signed, Signer
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.release.approval import Approval, Override, approval_objections, read_approval, read_override
 from ftassets.domain.release.attestation import PREDICATE_TYPE
 from ftassets.domain.release.statement import read_statement
-from ftassets.durable import write_durably
+from ftassets.errors import FtassetsError
 
 Kind = Literal["release", "approval", "override"]
 SUFFIXES: dict[Kind, str] = {"release": ".dsse.json", "approval": ".approval.dsse.json", "override": ".override.dsse.json"}
-REPLACED = "replaced"
+FOLDER, REPLACED = "releases", "replaced"
 
 
-class NotApproved(Exception):
+class NotApproved(FtassetsError):
     """Nobody who may has said yes to this version on this report; the message says how."""
 
 
-class Releases:
-    """Envelopes below one folder, `LOOP/VERSION` with a suffix for each kind; one that is replaced is kept in `LOOP/replaced`."""
+class StatementMissing(FtassetsError):
+    """A version has no signed statement of a kind."""
 
-    def __init__(self, folder: Path, signer: Signer) -> None:
-        self._folder = folder
+
+class Releases:
+    """Envelopes `releases/LOOP/VERSION` with a suffix for each kind; one that is replaced is kept in `releases/LOOP/replaced`."""
+
+    def __init__(self, control: Control, signer: Signer) -> None:
+        self._control = control
         self._signer = signer
 
-    def path(self, loop: str, version: str, kind: Kind = "release") -> Path:
+    def uri(self, loop: str, version: str, kind: Kind = "release") -> str:
         """Where an envelope is, or would be."""
-        return self._folder / loop / f"{version}{SUFFIXES[kind]}"
+        return self._control.uri(_key(loop, version, kind))
 
     def versions(self, loop: str, kind: Kind = "release") -> list[str]:
         """Versions that have an envelope of a kind."""
-        names = [path.name.split(".", 1) for path in (self._folder / loop).glob("*.dsse.json")]
-        return sorted(stem for stem, rest in names if f".{rest}" == SUFFIXES[kind])
+        names = [name.partition(".") for name in self._control.names(f"{FOLDER}/{loop}")]
+        return sorted(version for version, dot, rest in names if dot + rest == SUFFIXES[kind])
 
     def read(self, loop: str, version: str, kind: Kind = "release") -> Signed:
-        """An envelope with a right signature, whether or not its key was revoked. Raises FileNotFoundError, SignatureInvalid."""
-        return self._signer.open(self.path(loop, version, kind).read_bytes())
+        """An envelope with a right signature, whether or not its key was revoked. Raises StatementMissing, SignatureInvalid, OSError."""
+        return self._signer.open(self._envelope(loop, version, kind))
 
-    def write(self, loop: str, version: str, kind: Kind, payload: bytes) -> Path:
-        """Sign and store a statement; the one it replaces is kept. Raises CannotSign, OSError."""
-        path = self.path(loop, version, kind)
+    def payload(self, loop: str, version: str, kind: Kind = "release") -> bytes:
+        """What a trusted key signed. Raises StatementMissing, SignatureInvalid (also when the key was revoked), OSError."""
+        return self._signer.verify(self._envelope(loop, version, kind))
+
+    def write(self, loop: str, version: str, kind: Kind, payload: bytes) -> str:
+        """Sign and store a statement; the one it replaces is kept. Returns where it is. Raises CannotSign, OSError."""
+        key = _key(loop, version, kind)
         envelope = self._signer.sign(payload)
-        if path.exists():
-            write_durably(path.parent / REPLACED / f"{time.time_ns()}-{path.name}", path.read_bytes())
-        write_durably(path, envelope)
-        return path
+        if (before := self._control.read(key)) is not None:
+            self._control.write(f"{FOLDER}/{loop}/{REPLACED}/{time.time_ns()}-{version}{SUFFIXES[kind]}", before)
+        self._control.write(key, envelope)
+        return self._control.uri(key)
 
     def newest(self, loop: str) -> str | None:
         """The version whose release was signed last, by what the statements say; those that do not verify do not count."""
         issued = {}
         for version in self.versions(loop):
             try:
-                kind, _, predicate = read_statement(self._signer.verify(self.path(loop, version).read_bytes()))
-            except (SignatureInvalid, ValueError):
+                kind, _, predicate = read_statement(self.payload(loop, version))
+            except (StatementMissing, SignatureInvalid, ValueError):
                 continue
             if kind == PREDICATE_TYPE:
                 issued[version] = predicate.get("issued_at", 0)
@@ -66,8 +74,8 @@ class Releases:
         """The valid yes to a version on a report. Raises NotApproved."""
         how = f"ftassets approve {loop.name} {version[:12]} --name NAME --reason TEXT"
         try:
-            approval = read_approval(self._signer.verify(self.path(loop.name, version, "approval").read_bytes()))
-        except FileNotFoundError as error:
+            approval = read_approval(self.payload(loop.name, version, "approval"))
+        except StatementMissing as error:
             raise NotApproved(f"version {version[:12]} waits for a yes: {how}") from error
         except (SignatureInvalid, ValueError) as error:
             raise NotApproved(f"the approval of version {version[:12]} does not count: {error}; {how}") from error
@@ -78,16 +86,16 @@ class Releases:
     def override(self, loop: str, version: str) -> Override | None:
         """The signed override of a version, None when there is none. Raises SignatureInvalid, ValueError."""
         try:
-            return read_override(self._signer.verify(self.path(loop, version, "override").read_bytes()))
-        except FileNotFoundError:
+            return read_override(self.payload(loop, version, "override"))
+        except StatementMissing:
             return None
 
     def approvals(self, loop: str) -> Iterator[Approval]:
         """All approvals of a loop that verify."""
         for version in self.versions(loop, "approval"):
             try:
-                yield read_approval(self._signer.verify(self.path(loop, version, "approval").read_bytes()))
-            except (SignatureInvalid, ValueError):
+                yield read_approval(self.payload(loop, version, "approval"))
+            except (StatementMissing, SignatureInvalid, ValueError):
                 continue
 
     def overrides(self, loop: str) -> Iterator[Override]:
@@ -99,3 +107,13 @@ class Releases:
                 continue
             if found is not None:
                 yield found
+
+    def _envelope(self, loop: str, version: str, kind: Kind) -> bytes:
+        content = self._control.read(_key(loop, version, kind))
+        if content is None:
+            raise StatementMissing(f"there is no {kind} of version {version[:12]} of {loop}: {self.uri(loop, version, kind)} is not there")
+        return content
+
+
+def _key(loop: str, version: str, kind: Kind) -> str:
+    return f"{FOLDER}/{loop}/{version}{SUFFIXES[kind]}"

@@ -1,0 +1,17 @@
+"""How what only a person can repair ends a run: at once, in one sentence, without another try."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import dagster as dg
+
+from ftassets.errors import FtassetsError
+
+
+@contextmanager
+def failing() -> Iterator[None]:
+    """Turns an error of this package into the run's own failure. Raises dg.Failure."""
+    try:
+        yield
+    except FtassetsError as error:
+        raise dg.Failure(str(error), allow_retries=False) from error

@@ -1,0 +1,69 @@
+"""Artifacts as files below one folder, under their names."""
+
+import os
+from pathlib import Path
+
+from ftassets.backends.artifacts.base import ArtifactConflict, ArtifactMissing, Artifacts
+from ftassets.domain.keys import checked
+from ftassets.durable import create_durably, keep_file, keep_folder
+
+_NOT_THERE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
+
+
+class FolderArtifacts(Artifacts):
+    """Drafts are made in place, so that nothing is copied: a worker's file is there once the worker gave it its name."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = Path(root)
+
+    def put(self, key: str, content: bytes) -> None:
+        path = self._path(key)
+        if not create_durably(path, content) and path.read_bytes() != content:
+            raise ArtifactConflict(f"{path} was changed after it was written, or is another thing: move it away, then try again")
+
+    def put_file(self, key: str, source: Path) -> None:
+        keep_file(source, self._path(key))
+
+    def put_folder(self, key: str, source: Path, last: str) -> None:
+        path = self._path(key)
+        try:
+            keep_folder(source, path, last)
+        except OSError as error:
+            if path.exists() and not (path / last).exists():
+                raise ArtifactConflict(f"{path} is in the way and has no {last}: move it away, then try again") from error
+            raise
+
+    def get(self, key: str) -> bytes:
+        path = self._path(key)
+        try:
+            return path.read_bytes()
+        except _NOT_THERE as error:
+            raise ArtifactMissing(f"{path} is not there") from error
+
+    def exists(self, key: str) -> bool:
+        return self._path(key).exists()
+
+    def names(self, folder: str) -> list[str]:
+        try:
+            with os.scandir(self._path(folder)) as entries:
+                found = [(entry.stat().st_mtime_ns, entry.name) for entry in entries if not entry.name.startswith(".")]
+        except _NOT_THERE:
+            return []
+        return [name for _, name in sorted(found, reverse=True)]
+
+    def local(self, key: str) -> Path:
+        path = self._path(key)
+        if not path.exists():
+            raise ArtifactMissing(f"{path} is not there")
+        return path
+
+    def draft(self, key: str) -> Path:
+        path = self._path(key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def uri(self, key: str) -> str:
+        return str(self._path(key))
+
+    def _path(self, key: str) -> Path:
+        return self._root / checked(key)

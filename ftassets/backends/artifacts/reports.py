@@ -1,0 +1,83 @@
+"""Reports and retrain decisions among the artifacts: stored under the digest of their content, read only while they have it."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from ftassets.backends.artifacts.base import ArtifactMissing, Artifacts
+from ftassets.domain.canonical import canonical_json, digest_of
+from ftassets.domain.gates.report import EvalReport
+from ftassets.errors import FtassetsError, InvalidInput
+
+Kind = Literal["eval", "drift", "quality", "behaviour", "live-golden", "decision"]
+
+FOLDER = "reports"
+_MAKER: dict[Kind, str] = {
+    "eval": "eval_report",
+    "drift": "drift_report",
+    "quality": "quality_report",
+    "behaviour": "behaviour_report",
+    "live-golden": "live_golden_report",
+    "decision": "the next decision",
+}
+
+
+class ReportDamaged(FtassetsError):
+    """A report is not there, cannot be read, or is not what was written."""
+
+
+def report_key(loop: str, kind: Kind, digest: str) -> str:
+    """Name of a report."""
+    return f"{FOLDER}/{loop}/{kind}-{digest}.json"
+
+
+def store_report(artifacts: Artifacts, loop: str, kind: Kind, report: Mapping[str, Any]) -> str:
+    """Store a report, plain JSON, under its digest, which is returned. Raises ArtifactConflict."""
+    content = canonical_json(report)
+    digest = digest_of(json.loads(content))
+    artifacts.put(report_key(loop, kind, digest), content)
+    return digest
+
+
+def read_report(artifacts: Artifacts, loop: str, kind: Kind, digest: str) -> dict[str, Any]:
+    """A stored report whose content still has the digest. Raises ReportDamaged."""
+    again = f"materialize {_MAKER[kind]} again" if kind != "decision" else "it is history"
+    try:
+        content = json.loads(artifacts.get(report_key(loop, kind, digest)))
+    except (ArtifactMissing, OSError, ValueError) as error:
+        raise ReportDamaged(f"the report {digest[:12]} cannot be read: {error}; {again}") from error
+    if digest_of(content) != digest:
+        raise ReportDamaged(f"the report {digest[:12]} was changed after it was written; {again}")
+    return content
+
+
+def store_eval_report(artifacts: Artifacts, report: EvalReport) -> str:
+    """Store an eval report; returns its digest. Raises ArtifactConflict."""
+    return store_report(artifacts, report.loop, "eval", report.model_dump(mode="json"))
+
+
+def read_eval_report(artifacts: Artifacts, loop: str, digest: str) -> EvalReport:
+    """A stored eval report whose content still has the digest. Raises ReportDamaged."""
+    content = read_report(artifacts, loop, "eval", digest)
+    try:
+        return EvalReport.model_validate(content)
+    except ValidationError as error:
+        raise ReportDamaged(f"the report {digest[:12]} is no eval report: {error}; materialize eval_report again") from error
+
+
+def report_digests(artifacts: Artifacts, loop: str, kind: Kind) -> list[str]:
+    """Digests of a loop's reports of a kind, those stored last first."""
+    names = [name.removesuffix(".json") for name in artifacts.names(f"{FOLDER}/{loop}") if name.endswith(".json")]
+    return [name.removeprefix(f"{kind}-") for name in names if name.startswith(f"{kind}-")]
+
+
+def find_report(artifacts: Artifacts, loop: str, kind: Kind, beginning: str = "") -> str:
+    """Digest of the one stored report that begins so; with nothing given, of the newest. Raises InvalidInput naming what there is."""
+    digests = report_digests(artifacts, loop, kind)
+    found = [digest for digest in digests if digest.startswith(beginning)]
+    if not found or (beginning and len(found) > 1):
+        there = ", ".join(digest[:12] for digest in digests) or f"none: materialize {_MAKER[kind]} first"
+        raise InvalidInput(f"loop {loop} has {len(found) or 'no'} reports that begin with {beginning!r}; there is {there}")
+    return found[0]

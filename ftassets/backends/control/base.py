@@ -1,0 +1,63 @@
+"""Where small things are kept that change: a few primitives on names, which databases have too."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+from ftassets.errors import FtassetsError
+
+
+class Locked(FtassetsError, TimeoutError):
+    """Another process holds a lock, and did not let go of it in time."""
+
+
+class Control(ABC):
+    """Documents and logs under names such as `pauses/support.txt`; whole after a crash, durable on return.
+
+    Names follow `domain.keys.checked`; every method raises InvalidInput for another one, and OSError when the store cannot be read or
+    written (a backend on a network raises a subclass of it). Safe under several threads and processes. A time to wait is in seconds;
+    without one a method waits for as long as it takes.
+    """
+
+    @abstractmethod
+    def read(self, key: str) -> bytes | None:
+        """A document, None when there is none."""
+
+    @abstractmethod
+    def write(self, key: str, content: bytes) -> None:
+        """Replace a document, or make it. What was there stays when this fails."""
+
+    @abstractmethod
+    def update(self, key: str, change: Callable[[bytes | None], bytes | None], timeout: float | None = None) -> None:
+        """Replace a document by what `change` makes of it, while no other `update` of it runs; None leaves it as it is. Raises Locked.
+
+        What `change` raises is passed on, and nothing is written then. `change` gets None where there is no document, and must not update
+        the same one.
+        """
+
+    @abstractmethod
+    def delete(self, key: str) -> None:
+        """Remove a document; nothing happens when there is none."""
+
+    @abstractmethod
+    def names(self, folder: str) -> list[str]:
+        """Names of the documents and folders directly in a folder, sorted; none when there is no such folder."""
+
+    @abstractmethod
+    def append(self, key: str, line: bytes) -> None:
+        """Add a line to a log; half a line that a crash left at its end is cut off first, and logged.
+
+        Raises ValueError for content of more than one line. When it fails, nothing was added.
+        """
+
+    @abstractmethod
+    def lines(self, key: str) -> list[bytes]:
+        """The whole lines of a log, oldest first; half a line at its end is left out, and logged."""
+
+    @abstractmethod
+    def lock(self, key: str, timeout: float | None = None) -> AbstractContextManager[None]:
+        """Held by one at a time, until the block or the process ends; `key` is a name of its own, not that of a document. Raises Locked."""
+
+    @abstractmethod
+    def uri(self, key: str) -> str:
+        """Where a person finds it: a path on this machine, or a URL."""

@@ -1,0 +1,106 @@
+"""The desired state of every loop, and the numbered record of how it came about."""
+
+import json
+import logging
+
+from ftassets.backends.control.base import Control
+from ftassets.domain.rollout.endpoint import EndpointState
+from ftassets.domain.rollout.transition import Transition
+from ftassets.errors import FtassetsError
+
+log = logging.getLogger(__name__)
+
+FOLDER = "gateway"
+JOURNAL = f"{FOLDER}/journal.jsonl"
+GATEWAY_LOCK = f"{FOLDER}/gateway"  # held by the one gateway that may write
+_STATE = ".state.json"
+
+
+def staging_lock(loop: str) -> str:
+    """Name of the lock for whoever stages a loop's versions to measure them."""
+    return f"{FOLDER}/{loop}.staging"
+
+
+class StateDamaged(FtassetsError, ValueError):
+    """The stored state of a loop cannot be read; the message says what to do."""
+
+
+class Journal:
+    """One writer: the gateway. A change is first appended to the log, then written as the loop's state.
+
+    Whichever of the two a crash spared is enough: the one with the higher number wins when the journal is opened.
+    """
+
+    def __init__(self, control: Control) -> None:
+        """Read what is there. Raises StateDamaged."""
+        self._control = control
+        self._transitions = self._read()
+        self._states: dict[str, EndpointState] = {}
+        self._numbers: dict[str, int] = {}
+        for name in control.names(FOLDER):
+            if name.endswith(_STATE):
+                loop = name.removesuffix(_STATE)
+                if found := _stored(control, loop):
+                    self._numbers[loop], self._states[loop] = found
+        for transition in self._transitions:
+            if transition.number > self._numbers.get(transition.loop, 0):
+                self._states[transition.loop], self._numbers[transition.loop] = transition.state, transition.number
+        self._last = max([0, *self._numbers.values(), *(transition.number for transition in self._transitions)])
+
+    def state(self, loop: str) -> EndpointState:
+        """Newest state of a loop; the empty one for a loop nothing was ever done with."""
+        return self._states.get(loop, EndpointState())
+
+    def record(self, loop: str, action: str, by: str, reason: str, state: EndpointState, at: float) -> Transition:
+        """Write a change; durable when this returns. Raises OSError."""
+        transition = Transition(self._last + 1, at, loop, action, by, reason, state)
+        self._control.append(JOURNAL, json.dumps(transition.to_json(), ensure_ascii=False).encode())
+        self._last = transition.number
+        self._transitions.append(transition)
+        self._numbers[loop] = transition.number
+        self.keep(loop, state)
+        return transition
+
+    def keep(self, loop: str, state: EndpointState) -> None:
+        """Write a state that needs no entry of its own: a renewed lease. Raises OSError."""
+        content = {"number": self._numbers.get(loop, 0), "state": state.model_dump()}
+        self._control.write(_state_key(loop), json.dumps(content, indent=2).encode())
+        self._states[loop] = state
+
+    def entries(self, after: int = 0) -> list[Transition]:
+        """Changes with a number above `after`, oldest first."""
+        return [transition for transition in self._transitions if transition.number > after]
+
+    def _read(self) -> list[Transition]:
+        transitions = []
+        for number, line in enumerate(self._control.lines(JOURNAL), start=1):
+            try:
+                transitions.append(Transition.from_json(json.loads(line)))
+            except (ValueError, KeyError, TypeError) as error:
+                log.error("%s, line %d cannot be read and is left out: %s", self._control.uri(JOURNAL), number, error)
+        return transitions
+
+
+def read_state(control: Control, loop: str) -> EndpointState | None:
+    """The state a gateway wrote last, for whoever finds none running; None for a loop that never served. Raises StateDamaged, OSError."""
+    found = _stored(control, loop)
+    return found[1] if found else None
+
+
+def _stored(control: Control, loop: str) -> tuple[int, EndpointState] | None:
+    """Number and state of a loop."""
+    key = _state_key(loop)
+    content = control.read(key)
+    if content is None:
+        return None
+    try:
+        found = json.loads(content)
+        return int(found["number"]), EndpointState.model_validate(found["state"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise StateDamaged(
+            f"{control.uri(key)} is not the state of a loop ({error}): restore it, or remove it to go by the journal"
+        ) from error
+
+
+def _state_key(loop: str) -> str:
+    return f"{FOLDER}/{loop}{_STATE}"

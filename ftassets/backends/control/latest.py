@@ -1,0 +1,33 @@
+"""The newest report of each kind in one small document a loop: what the gateway shows to Prometheus."""
+
+from ftassets.backends.control.base import Control
+from ftassets.domain.canonical import canonical_json
+from ftassets.domain.monitoring.latest import LatestReport, read_latest
+
+
+def record_latest(control: Control, loop: str, name: str, values: LatestReport) -> None:
+    """Make `values` the newest report called `name`, for example `drift_report`; an older one than the one there is left out.
+
+    Raises OSError when it cannot be written.
+    """
+
+    def change(content: bytes | None) -> bytes | None:
+        known = read_latest(content or b"{}")
+        if name in known and known[name].at > values.at:
+            return None
+        known[name] = values
+        return canonical_json({each: report.model_dump() for each, report in known.items()})
+
+    control.update(_key(loop), change)
+
+
+def newest_reports(control: Control, loop: str) -> dict[str, LatestReport]:
+    """The newest reports of a loop by name; none where the document is damaged, since each report writes its part again.
+
+    Raises OSError when it cannot be read.
+    """
+    return read_latest(control.read(_key(loop)) or b"{}")
+
+
+def _key(loop: str) -> str:
+    return f"reports/{loop}/latest.json"

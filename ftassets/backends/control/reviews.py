@@ -1,0 +1,50 @@
+"""What people found of the answers behind an eval report, one document a report."""
+
+from pydantic import ValidationError
+
+from ftassets.backends.control.base import Control
+from ftassets.domain.canonical import canonical_json
+from ftassets.domain.evaluation.human_review import Given, Review
+from ftassets.errors import FtassetsError
+
+
+class ReviewDamaged(FtassetsError):
+    """A stored review cannot be read, or belongs to another report."""
+
+
+def read_review(control: Control, loop: str, report: str) -> Review | None:
+    """The review of the report with this digest, None while there is none. Raises ReviewDamaged, OSError."""
+    key = _key(loop, report)
+    content = control.read(key)
+    return None if content is None else _parsed(content, report, control.uri(key))
+
+
+def add_review(control: Control, loop: str, report: str, run_id: str, given: Given) -> Review:
+    """Add what a person found to the review of a report, which run `run_id` made; the whole review.
+
+    Raises ReviewDamaged, OSError; nothing is stored then.
+    """
+    key = _key(loop, report)
+    reviews: list[Review] = []
+
+    def change(content: bytes | None) -> bytes:
+        known = Review(report=report, run_id=run_id) if content is None else _parsed(content, report, control.uri(key))
+        reviews.append(known.model_copy(update={"given": (*known.given, given)}))
+        return canonical_json(reviews[-1].model_dump(mode="json"))
+
+    control.update(key, change)
+    return reviews[-1]
+
+
+def _parsed(content: bytes, report: str, where: str) -> Review:
+    try:
+        review = Review.model_validate_json(content)
+    except ValidationError as error:
+        raise ReviewDamaged(f"{where} cannot be read: remove it and import the review again ({error})") from error
+    if review.report != report:
+        raise ReviewDamaged(f"{where} is the review of another report: remove it and import the right one")
+    return review
+
+
+def _key(loop: str, report: str) -> str:
+    return f"reports/{loop}/review-{report}.json"

@@ -1,0 +1,28 @@
+"""One change of where a loop's traffic goes, as the journal records it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from ftassets.domain.rollout.endpoint import EndpointState
+
+
+@dataclass(frozen=True)
+class Transition:
+    """One entry of the endpoint's journal."""
+
+    number: int
+    at: float
+    loop: str
+    action: str  # start, ramp, promote, rollback, expire, stage, unstage
+    by: str  # run:<id>, cli, lease
+    reason: str
+    state: EndpointState
+
+    def to_json(self) -> dict[str, Any]:
+        """The transition as a JSON object, on disk and over HTTP."""
+        return {**vars(self), "state": self.state.model_dump()}
+
+    @classmethod
+    def from_json(cls, entry: dict[str, Any]) -> "Transition":
+        """The transition of such an object. Raises ValueError, KeyError or TypeError."""
+        return cls(**{**entry, "state": EndpointState.model_validate(entry["state"])})
