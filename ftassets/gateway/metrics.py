@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily
@@ -18,20 +19,62 @@ _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 64)
 _BY = ("loop", "version")
 
 
+@dataclass(frozen=True)
+class Family:
+    """Type (counter, gauge or histogram), labels and meaning of a metric. A version is the first 12 characters of its digest."""
+
+    type: str
+    labels: tuple[str, ...]
+    meaning: str
+
+
+# every metric of `/metrics`; docs/http-api.md lists them from here
+FAMILIES: dict[str, Family] = {
+    "ftassets_requests_total": Family("counter", (*_BY, "status"), "Requests that a version was to answer, by HTTP status."),
+    "ftassets_rejected_total": Family("counter", ("status",), "Requests refused before a version was chosen, by HTTP status."),
+    "ftassets_unrecorded_total": Family("counter", _BY, "Requests refused because their row could not be stored in the traffic log."),
+    "ftassets_latency_seconds": Family("histogram", _BY, "Time from the request to the last byte of the answer."),
+    "ftassets_first_token_seconds": Family("histogram", _BY, "Time from the request to the first token, of streamed answers."),
+    "ftassets_tokens_total": Family("counter", (*_BY, "direction"), "Tokens as the model server counted them; direction is in or out."),
+    "ftassets_weight_percent": Family("gauge", _BY, "Weight of a version: percent of the loop's traffic."),
+    "ftassets_production_info": Family("gauge", _BY, "Always 1, for the version in production."),
+    "ftassets_paused": Family("gauge", ("loop",), "1 while a person has paused the loop, else 0."),
+    "ftassets_report_timestamp_seconds": Family("gauge", ("loop", "report"), "Time of the newest report of a kind, in epoch seconds."),
+    "ftassets_report_verdict": Family("gauge", ("loop", "report", "verdict"), "Always 1, for the verdict of the newest report of a kind."),
+    "ftassets_drift_value": Family("gauge", (*_BY, "statistic"), "Statistics of the newest drift report."),
+    "ftassets_drift_threshold": Family("gauge", (*_BY, "statistic"), "Thresholds of these statistics."),
+    "ftassets_behaviour_value": Family("gauge", (*_BY, "statistic"), "Statistics of the newest behaviour report."),
+    "ftassets_behaviour_threshold": Family("gauge", (*_BY, "statistic"), "Thresholds of these statistics."),
+    "ftassets_quality_ratio": Family("gauge", (*_BY, "measure"), "Measures of live quality in the newest quality report, 0 to 1."),
+    "ftassets_quality_baseline_ratio": Family("gauge", (*_BY, "measure"), "Baselines of these measures, 0 to 1."),
+    "ftassets_live_golden_ratio": Family(
+        "gauge", (*_BY, "estimate"), "Share of golden rows right on the live endpoint: estimate, lower and upper bound of its interval."
+    ),
+    "ftassets_live_golden_floor_ratio": Family("gauge", (*_BY, "estimate"), "The loop's golden floor, 0 to 1."),
+}
+
+
 class Metrics:
     """Prometheus metrics of one gateway; without a home there are none of the loops' reports."""
 
     def __init__(self, home: Home) -> None:
         self._registry = CollectorRegistry()
-        self._requests = Counter("ftassets_requests", "Requests that a version was to answer.", (*_BY, "status"), registry=self._registry)
-        self._rejected = Counter("ftassets_rejected", "Requests no version was asked for.", ("status",), registry=self._registry)
-        self._unrecorded = Counter("ftassets_unrecorded", "Requests whose row could not be stored.", _BY, registry=self._registry)
-        self._latency = Histogram("ftassets_latency_seconds", "Time to the last byte.", _BY, buckets=_SECONDS, registry=self._registry)
-        self._first = Histogram("ftassets_first_token_seconds", "Time to first token.", _BY, buckets=_SECONDS, registry=self._registry)
-        self._tokens = Counter("ftassets_tokens", "Tokens as the engine counted them.", (*_BY, "direction"), registry=self._registry)
-        self._weight = Gauge("ftassets_weight_percent", "Share of traffic.", _BY, registry=self._registry)
+        self._requests = self._counter("ftassets_requests_total")
+        self._rejected = self._counter("ftassets_rejected_total")
+        self._unrecorded = self._counter("ftassets_unrecorded_total")
+        self._latency = self._histogram("ftassets_latency_seconds")
+        self._first = self._histogram("ftassets_first_token_seconds")
+        self._tokens = self._counter("ftassets_tokens_total")
+        weight = FAMILIES["ftassets_weight_percent"]
+        self._weight = Gauge("ftassets_weight_percent", weight.meaning, weight.labels, registry=self._registry)
         self._loops = LoopCollector(home)
         self._registry.register(self._loops)
+
+    def _counter(self, name: str) -> Counter:
+        return Counter(name, FAMILIES[name].meaning, FAMILIES[name].labels, registry=self._registry)
+
+    def _histogram(self, name: str) -> Histogram:
+        return Histogram(name, FAMILIES[name].meaning, FAMILIES[name].labels, buckets=_SECONDS, registry=self._registry)
 
     def observe(self, exchange: Exchange) -> None:
         """Count a finished request."""
@@ -70,10 +113,10 @@ class LoopCollector(Collector):
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """One family a metric, for all loops."""
-        production = GaugeMetricFamily("ftassets_production_info", "The version in production.", labels=_BY)
-        paused = GaugeMetricFamily("ftassets_paused", "1 while a person holds the loop.", labels=("loop",))
-        reported = GaugeMetricFamily("ftassets_report_timestamp_seconds", "When the newest report was made.", labels=("loop", "report"))
-        verdicts = GaugeMetricFamily("ftassets_report_verdict", "1 for what the newest report says.", labels=("loop", "report", "verdict"))
+        production = _gauge("ftassets_production_info")
+        paused = _gauge("ftassets_paused")
+        reported = _gauge("ftassets_report_timestamp_seconds")
+        verdicts = _gauge("ftassets_report_verdict")
         families = {report: _Families(*names) for report, names in _REPORTS.items()}
         for loop, state in self.states.items():
             if state.production:
@@ -98,23 +141,27 @@ class LoopCollector(Collector):
             return {}
 
 
-# report -> metric of its values, metric of their limits, label of their names
+# report -> metric of its values, metric of their limits
 _REPORTS = {
-    "drift_report": ("ftassets_drift_value", "ftassets_drift_threshold", "statistic"),
-    "behaviour_report": ("ftassets_behaviour_value", "ftassets_behaviour_threshold", "statistic"),
-    "quality_report": ("ftassets_quality_ratio", "ftassets_quality_baseline_ratio", "measure"),
-    "live_golden_report": ("ftassets_live_golden_ratio", "ftassets_live_golden_floor_ratio", "estimate"),
+    "drift_report": ("ftassets_drift_value", "ftassets_drift_threshold"),
+    "behaviour_report": ("ftassets_behaviour_value", "ftassets_behaviour_threshold"),
+    "quality_report": ("ftassets_quality_ratio", "ftassets_quality_baseline_ratio"),
+    "live_golden_report": ("ftassets_live_golden_ratio", "ftassets_live_golden_floor_ratio"),
 }
 
 
 class _Families:
     """Values of one kind of report and their limits."""
 
-    def __init__(self, values: str, limits: str, label: str) -> None:
-        self.values = GaugeMetricFamily(values, "What the newest report found.", labels=(*_BY, label))
-        self.limits = GaugeMetricFamily(limits, "What the newest report holds it against.", labels=(*_BY, label))
+    def __init__(self, values: str, limits: str) -> None:
+        self.values = _gauge(values)
+        self.limits = _gauge(limits)
 
     def add(self, loop: str, report: LatestReport) -> None:
         for family, found in ((self.values, report.values), (self.limits, report.limits)):
             for name, value in found.items():
                 family.add_metric((loop, (report.version or "")[:12], name), value)
+
+
+def _gauge(name: str) -> GaugeMetricFamily:
+    return GaugeMetricFamily(name, FAMILIES[name].meaning, labels=FAMILIES[name].labels)
