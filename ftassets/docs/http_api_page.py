@@ -99,7 +99,8 @@ def _operation(title: str, operation: Mapping[str, Any]) -> str:
         codes = ", ".join(f"`{code}`" for code in named if code not in ANYWHERE)
         if named and not codes:
             continue  # every path can answer that
-        parts.append(f"- {status}: {codes}" if codes else f"- {status}: {_media(response['content'])}. {about}".replace(". Done.", ""))
+        line = f"- {status}: {codes}" if codes else f"- {status}: {_media(response['content'])}. {about}".replace(". Done.", "")
+        parts.append(textwrap.fill(line, 120, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False))
     return "\n".join(parts) + "\n"
 
 
