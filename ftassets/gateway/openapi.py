@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
@@ -10,7 +11,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 
-from ftassets import __version__
 from ftassets.backends.serving.base import Transition
 from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets.gateway.admin_bodies import Ramp, Renew, Rollback, Stage, Start, Unstage
@@ -265,7 +265,7 @@ def _document(title: str, about: str, routes: Sequence[BaseRoute], operations: M
             paths.setdefault(path, {})[method.lower()] = _operation(route.name, path, operations[route.name])
     return {
         "openapi": "3.1.0",
-        "info": {"title": title, "version": __version__, "description": about},
+        "info": {"title": title, "version": version("ftassets"), "description": about},
         "paths": paths,
         "components": {"schemas": dict(sorted(schemas.items()))},
     }
