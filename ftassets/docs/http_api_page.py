@@ -8,8 +8,8 @@ from ftassets.docs.schema_words import range_of, type_of, without_null, written
 from ftassets.gate_service.openapi import document as gate_document
 from ftassets.gateway.admin import admin_app
 from ftassets.gateway.app import public_app
-from ftassets.gateway.metrics import FAMILIES
 from ftassets.gateway.openapi import ANYWHERE, PROBLEMS, admin_document, public_document
+from ftassets.gateway.prometheus import FAMILIES
 from ftassets.reporting.tables import markdown_table
 
 _INTRO = """\

@@ -9,9 +9,9 @@ from starlette.routing import Route
 from ftassets.backends.traffic_log.base import Feedback, UnknownAnswer
 from ftassets.gateway.chat import Chat
 from ftassets.gateway.feedback import FeedbackRequest
-from ftassets.gateway.metrics import Metrics
 from ftassets.gateway.openapi import show_public
 from ftassets.gateway.problems import Problem, on_error, on_problem, parse, read
+from ftassets.gateway.prometheus import Metrics
 from ftassets.gateway.recorder import NotRecorded, Recorder
 from ftassets.gateway.router import Router
 

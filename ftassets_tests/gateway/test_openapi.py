@@ -9,11 +9,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from ftassets.config.home import Home
 from ftassets.docs.http_api_page import documents
 from ftassets.gateway.admin import admin_app
-from ftassets.gateway.metrics import FAMILIES
 from ftassets.gateway.openapi import ADMIN, PROBLEMS, PUBLIC
+from ftassets.gateway.prometheus import FAMILIES
 from ftassets_tests import ROOT
 from ftassets_tests.gateway.conftest import Running
-from ftassets_tests.gateway.test_metrics import STATES, populated
+from ftassets_tests.gateway.test_prometheus import STATES, populated
 
 
 def operations(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
