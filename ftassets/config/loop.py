@@ -17,7 +17,7 @@ _PERIOD_DAYS = {"quarter": 91, "month": 30, "week": 7, "day": 1}
 
 
 class Task(Strict):
-    """What the model is asked and what an answer looks like."""
+    """What the model is asked, and the form of an answer."""
 
     type: Literal["tool_call", "text"] = Field("tool_call", description="Form of an answer: a JSON object (tool_call) or free text.")
     system_prompt: str = Field(
