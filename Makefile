@@ -1,4 +1,4 @@
-# make demo | test | check | ui | install. Needs Python 3.11 or newer with venv; the rest is installed here.
+# make demo | test | check | ui | docs | install. Needs Python 3.11 or newer with venv; the rest is installed here.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -7,7 +7,7 @@ export TOKENIZERS_PARALLELISM = false
 # dozens of processes start in a demo or a test run: each would compile the package anew
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: install demo test check ui clean
+.PHONY: install demo test check ui docs clean
 
 install: $(VENV)/.installed
 
@@ -37,6 +37,9 @@ check: install
 
 ui: install
 	FTASSETS_HOME=$${FTASSETS_HOME:-.ftassets/demo} $(BIN)/ftassets up
+
+docs: install
+	$(BIN)/python -m ftassets.docs
 
 clean:
 	rm -rf $(VENV) .ftassets

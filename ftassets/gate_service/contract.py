@@ -23,7 +23,7 @@ class EvaluateRequest(BaseModel):
         description="LOOP, for its newest golden set, or LOOP@COMMIT of the dataset store."
     )
     baseline_f1: float = Field(ge=0, le=1, allow_inf_nan=False, description="Macro F1 that the version is compared with.")
-    threshold: float = Field(ge=-1, le=1, allow_inf_nan=False, description="Gain over `baseline_f1` that is surely reached.")
+    threshold: float = Field(ge=-1, le=1, allow_inf_nan=False, description="Gain over `baseline_f1` that the 95 % lower bound must reach.")
     loop: Annotated[str, StringConstraints(max_length=41)] | None = Field(None, description="Must be the loop of the golden set.")
 
 

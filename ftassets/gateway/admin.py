@@ -2,67 +2,25 @@
 
 import hmac
 from collections.abc import Awaitable, Callable
-from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from ftassets.backends.serving.base import Refused
 from ftassets.domain.rollout.endpoint import EndpointState, NotPossible
+from ftassets.gateway.admin_bodies import Body, Ramp, Renew, Rollback, Stage, Start, Unstage
 from ftassets.gateway.app import health
 from ftassets.gateway.model_hosts.base import HostError
+from ftassets.gateway.openapi import show_admin
 from ftassets.gateway.problems import Problem, on_error, on_problem, parse, read
 from ftassets.gateway.router import Router, UnknownLoop
 
-Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-Share = Annotated[int, Field(ge=1, le=100)]
-Seconds = Annotated[float, Field(gt=0, le=366 * 86400)]
-Text = Annotated[str, StringConstraints(max_length=2000)]
 
-
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class Stage(_Body):
-    digest: Digest
-    seconds: Seconds
-
-
-class Unstage(_Body):
-    digest: Digest
-
-
-class Start(_Body):
-    digest: Digest
-    weight: Share
-    lease: Seconds
-    by: Text
-    reason: Text
-
-
-class Ramp(_Body):
-    weight: Share
-    lease: Seconds
-    by: Text
-    reason: Text
-
-
-class Renew(_Body):
-    lease: Seconds
-
-
-class Rollback(_Body):
-    by: Text
-    reason: Text
-
-
-def admin_app(router: Router, token: str) -> ASGIApp:
+def admin_app(router: Router, token: str) -> "WithToken":
     """Routes for runs and the CLI. 401 without the token, 404 unknown loop, 409 refused or not possible, 503 no model server."""
 
     async def state(request: Request) -> Response:
@@ -72,7 +30,7 @@ def admin_app(router: Router, token: str) -> ASGIApp:
         body, _ = parse(await read(request), Stage)
         return JSONResponse({"url": await router.stage(request.path_params["loop"], body.digest, body.seconds)})
 
-    def verb(model: type[_Body], act: Callable[..., Awaitable[EndpointState]]) -> Callable[[Request], Awaitable[Response]]:
+    def verb(model: type[Body], act: Callable[..., Awaitable[EndpointState]]) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
             body, _ = parse(await read(request), model)
             return _state(await act(request.path_params["loop"], **dict(body)))
@@ -100,15 +58,16 @@ def admin_app(router: Router, token: str) -> ASGIApp:
 
     app = Starlette(
         routes=[
-            Route("/loops/{loop}", state),
-            Route("/loops/{loop}/stage", stage, methods=["POST"]),
-            Route("/loops/{loop}/unstage", verb(Unstage, router.unstage), methods=["POST"]),
-            Route("/loops/{loop}/start", verb(Start, router.start), methods=["POST"]),
-            Route("/loops/{loop}/ramp", verb(Ramp, router.ramp), methods=["POST"]),
-            Route("/loops/{loop}/renew", verb(Renew, router.renew), methods=["POST"]),
-            Route("/loops/{loop}/rollback", verb(Rollback, router.rollback), methods=["POST"]),
-            Route("/journal", journal),
-            Route("/health", show_health),
+            Route("/loops/{loop}", state, name="state"),
+            Route("/loops/{loop}/stage", stage, methods=["POST"], name="stage"),
+            Route("/loops/{loop}/unstage", verb(Unstage, router.unstage), methods=["POST"], name="unstage"),
+            Route("/loops/{loop}/start", verb(Start, router.start), methods=["POST"], name="start"),
+            Route("/loops/{loop}/ramp", verb(Ramp, router.ramp), methods=["POST"], name="ramp"),
+            Route("/loops/{loop}/renew", verb(Renew, router.renew), methods=["POST"], name="renew"),
+            Route("/loops/{loop}/rollback", verb(Rollback, router.rollback), methods=["POST"], name="rollback"),
+            Route("/journal", journal, name="journal"),
+            Route("/health", show_health, name="health"),
+            Route("/openapi.json", show_admin, name="openapi"),
         ],
         exception_handlers={
             Problem: on_problem,
@@ -120,14 +79,14 @@ def admin_app(router: Router, token: str) -> ASGIApp:
             HostError: no_server,
         },
     )
-    return _WithToken(app, token)
+    return WithToken(app, token)
 
 
-class _WithToken:
-    """Lets a request through that carries the token."""
+class WithToken:
+    """Lets a request through that carries the token; `app` is what it asks then."""
 
-    def __init__(self, app: ASGIApp, token: str) -> None:
-        self._app = app
+    def __init__(self, app: Starlette, token: str) -> None:
+        self.app = app
         self._expected = f"Bearer {token}".encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -135,7 +94,7 @@ class _WithToken:
         if scope["type"] == "http" and not hmac.compare_digest(given, self._expected):
             answer = Problem(401, "the admin API needs `Authorization: Bearer` with the content of keys/admin.token", "no_token").response()
             return await answer(scope, receive, send)
-        await self._app(scope, receive, send)
+        await self.app(scope, receive, send)
 
 
 def _state(state: EndpointState) -> Response:

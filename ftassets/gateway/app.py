@@ -9,8 +9,9 @@ from starlette.routing import Route
 from ftassets.backends.traffic_log.base import Feedback, UnknownAnswer
 from ftassets.gateway.chat import Chat
 from ftassets.gateway.feedback import FeedbackRequest
-from ftassets.gateway.metrics import Metrics
+from ftassets.gateway.openapi import show_public
 from ftassets.gateway.problems import Problem, on_error, on_problem, parse, read
+from ftassets.gateway.prometheus import Metrics
 from ftassets.gateway.recorder import NotRecorded, Recorder
 from ftassets.gateway.router import Router
 
@@ -50,11 +51,12 @@ def public_app(router: Router, recorder: Recorder, metrics: Metrics, chat: Chat,
 
     return Starlette(
         routes=[
-            Route("/v1/chat/completions", chat.complete, methods=["POST"]),
-            Route("/v1/feedback", feedback, methods=["POST"]),
-            Route("/v1/models", models),
-            Route("/health", healthy),
-            Route("/metrics", show_metrics),
+            Route("/v1/chat/completions", chat.complete, methods=["POST"], name="chat_completions"),
+            Route("/v1/feedback", feedback, methods=["POST"], name="feedback"),
+            Route("/v1/models", models, name="models"),
+            Route("/health", healthy, name="health"),
+            Route("/metrics", show_metrics, name="metrics"),
+            Route("/openapi.json", show_public, name="openapi"),
         ],
         exception_handlers={Problem: problem, HTTPException: problem, Exception: on_error},
     )

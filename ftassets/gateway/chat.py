@@ -20,9 +20,9 @@ from starlette.types import Receive, Scope, Send
 from ftassets.backends.traffic_log.base import Exchange
 from ftassets.config.loop import LoopConfig
 from ftassets.gateway.context import Context
-from ftassets.gateway.metrics import Metrics
 from ftassets.gateway.model_hosts.base import MODEL_NAME
 from ftassets.gateway.problems import Problem, parse, read
+from ftassets.gateway.prometheus import Metrics
 from ftassets.gateway.recorder import NotRecorded, Recorder
 from ftassets.gateway.router import Route, Router, Unavailable, UnknownLoop
 from ftassets.gateway.sse import Events, event
@@ -37,8 +37,8 @@ TIMEOUT = aiohttp.ClientTimeout(total=120, sock_connect=5)
 class TextPart(BaseModel):
     """A piece of a message; the models we serve read text."""
 
-    type: Literal["text"]
-    text: str
+    type: Literal["text"] = Field(description="Always text.")
+    text: str = Field(description="The text.")
 
 
 class Message(BaseModel):
@@ -46,8 +46,8 @@ class Message(BaseModel):
 
     model_config = ConfigDict(extra="allow")
 
-    role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: str | list[TextPart] | None = None
+    role: Literal["system", "developer", "user", "assistant", "tool"] = Field(description="Who speaks.")
+    content: str | list[TextPart] | None = Field(None, description="Text, or a list of text parts.")
 
     @property
     def text(self) -> str:
@@ -59,20 +59,22 @@ class Message(BaseModel):
 class ChatRequest(BaseModel):
     """The fields that count. Others of the OpenAI API are accepted and have no effect, as `transformers serve` has it."""
 
-    model: str = Field(max_length=100)
-    messages: list[Message] = Field(min_length=1)
-    stream: bool | None = False
-    stream_options: dict[str, Any] | None = None
-    user: str | None = Field(None, max_length=500)
-    temperature: float | None = Field(None, ge=0, le=2)
-    max_tokens: int | None = Field(None, ge=1)
-    max_completion_tokens: int | None = Field(None, ge=1)
-    top_p: float | None = Field(None, gt=0, le=1)
-    frequency_penalty: float | None = Field(None, ge=-2, le=2)
-    seed: int | None = None
-    stop: str | list[str] | None = None
-    tools: list[dict[str, Any]] | None = None
-    n: Literal[1] | None = None
+    model: str = Field(max_length=100, description="Name of the loop.")
+    messages: list[Message] = Field(min_length=1, description="The conversation. One message of role user must have text.")
+    stream: bool | None = Field(False, description="Whether the answer comes as server-sent events.")
+    stream_options: dict[str, Any] | None = Field(None, description="With `include_usage: true` the last chunk has the token counts.")
+    user: str | None = Field(None, max_length=500, description="Who asks: the same user stays on the same version. Stored as a hash only.")
+    temperature: float | None = Field(None, ge=0, le=2, description="Default: the version's own.")
+    max_tokens: int | None = Field(
+        None, ge=1, description="Longest answer in tokens. Default: the version's own. Cut to the model's limit."
+    )
+    max_completion_tokens: int | None = Field(None, ge=1, description="The same; counts before max_tokens.")
+    top_p: float | None = Field(None, gt=0, le=1, description="Passed to the model server.")
+    frequency_penalty: float | None = Field(None, ge=-2, le=2, description="Passed to the model server.")
+    seed: int | None = Field(None, description="Passed to the model server.")
+    stop: str | list[str] | None = Field(None, description="Passed to the model server.")
+    tools: list[dict[str, Any]] | None = Field(None, description="Passed to the model server.")
+    n: Literal[1] | None = Field(None, description="One answer only.")
 
     @model_validator(mode="after")
     def _has_prompt(self) -> "ChatRequest":

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 
 class FeedbackRequest(BaseModel):
@@ -10,9 +10,11 @@ class FeedbackRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    id: Annotated[str, StringConstraints(min_length=1, max_length=200)]
-    rating: Literal["up", "down"] | None = None
-    correction: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=20_000)] | None = None
+    id: Annotated[str, StringConstraints(min_length=1, max_length=200)] = Field(description="Id of the answer.")
+    rating: Literal["up", "down"] | None = Field(None, description="Thumb up or down.")
+    correction: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=20_000)] | None = Field(
+        None, description="The answer as it should have been, whole, as a string."
+    )
 
     @model_validator(mode="after")
     def _says_something(self) -> "FeedbackRequest":

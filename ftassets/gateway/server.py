@@ -24,9 +24,9 @@ from ftassets.gateway.app import public_app
 from ftassets.gateway.chat import Chat
 from ftassets.gateway.context import Context
 from ftassets.gateway.fleet import Fleet
-from ftassets.gateway.metrics import Metrics
 from ftassets.gateway.model_hosts.base import ModelHost
 from ftassets.gateway.model_hosts.external import Hosts
+from ftassets.gateway.prometheus import Metrics
 from ftassets.gateway.recorder import Recorder
 from ftassets.gateway.router import Router
 

@@ -13,6 +13,7 @@ from ftassets.assets.drift_report.asset import WINDOW_END
 from ftassets.automation.retrain import build as build_drift_sensor
 from ftassets.automation.rollout import build as build_rollout_sensor
 from ftassets.testing.tiny_loop import COLOURS, LOOP, ROOMS, TinyLoop, tiny_loop
+from ftassets_tests.docs.test_data_model import undocumented
 
 pytestmark = [pytest.mark.slow, pytest.mark.models]
 
@@ -100,3 +101,8 @@ def test_the_loop_closes(tiny: TinyLoop) -> None:
     assert tiny.move("rollback", reason="drill").success
     assert tiny.serving.state(LOOP).production == first
     assert ask(tiny, "dim the lamp") == first
+
+
+def test_every_file_of_the_home_is_in_the_data_model(tiny: TinyLoop) -> None:
+    assert (tiny.home.gateway / "journal.jsonl").exists()
+    assert undocumented(tiny.home.root) == []

@@ -22,8 +22,8 @@ from ftassets.backends.evaluator.subprocess import SubprocessEvaluator
 from ftassets.backends.serving.gateway import GatewayServing
 from ftassets.config.profiles import artifacts, control
 from ftassets.domain.gates.gate import Gate
+from ftassets.gate_service.admission import job_for
 from ftassets.gate_service.app import MAX_BODY, gate_app
-from ftassets.gate_service.checks import job_for
 from ftassets.gate_service.contract import EvaluateRequest, EvaluationJob, GateAnswer
 from ftassets.gate_service.evaluation import evaluate
 from ftassets.gate_service.turns import OutOfTime, QueueFull, Turns

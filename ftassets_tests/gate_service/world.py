@@ -17,7 +17,7 @@ from ftassets.config.loop import LoopConfig
 from ftassets.config.profiles import artifacts
 from ftassets.domain.dataset.rows import Example, parse_jsonl
 from ftassets.domain.release.version import VersionManifest
-from ftassets.gate_service.checks import job_for
+from ftassets.gate_service.admission import job_for
 from ftassets.gate_service.contract import EvaluateRequest, EvaluationJob
 from ftassets.testing.tiny_loop import LOOP, rows, tiny_config
 

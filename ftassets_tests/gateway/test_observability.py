@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from ftassets.config.home import Home
 from ftassets_tests import ROOT
-from ftassets_tests.gateway.test_metrics import STATES, populated
+from ftassets_tests.gateway.test_prometheus import STATES, populated
 
 RULES: list[dict[str, Any]] = [
     rule for group in yaml.safe_load((ROOT / "deploy/prometheus/alerts.yaml").read_text())["groups"] for rule in group["rules"]

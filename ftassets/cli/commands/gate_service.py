@@ -6,8 +6,8 @@ import os
 from ftassets.config.home import Home
 from ftassets.config.loop_files import read_loops
 from ftassets.config.profiles import backends
+from ftassets.gate_service.admission import job_for
 from ftassets.gate_service.app import gate_app
-from ftassets.gate_service.checks import job_for
 from ftassets.gate_service.turns import KEY, Turns, run_process
 
 SHORTEST_KEY = 16  # characters

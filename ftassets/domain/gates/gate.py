@@ -18,32 +18,43 @@ _NAMED = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
 
 
 class Gate(Strict):
-    """One condition of a promotion: a metric, what it is compared with, and how sure that must be."""
+    """One condition of a promotion: a metric, what it is compared with, and at which confidence."""
 
     metric: str = Field(
         "",
-        description="exact_match, field_accuracy, f1, latency_p95, parity, judge, human_review, "
-        "or a value of one of the loop's `metrics` such as rouge.rougeL.",
+        description="exact_match, field_accuracy, f1, latency_p95, parity, llm_judge, human_review, "
+        "or a value of one of the loop's `metrics` such as rouge.rougeL. Left out with preset or any_of.",
     )
     preset: Preset | None = Field(
         None,
-        description="A well-known rule instead of metric and comparison; the report also says what its usual reading would have said.",
+        description="A well-known rule instead of metric and comparison. The report also says what its usual reading would have been.",
     )
-    any_of: Annotated[list["Gate"], _PLAIN] = Field([], description="better_than gates of which one must pass, with Holm's correction.")
-    slice: _NAMED | None = Field(None, description="Rows compared; part of the check's name.")
-    better_than: Literal["production"] | None = None
-    no_worse_than: Literal["production"] | None = None
+    any_of: Annotated[list["Gate"], _PLAIN] = Field(
+        [], description="Two or more better_than gates of which one must pass, with Holm's correction."
+    )
+    slice: _NAMED | None = Field(None, description="Slice of the rows that is compared. Default: all golden rows.")
+    better_than: Literal["production"] | None = Field(
+        None, description="Superiority: the candidate must be better, at the gate's confidence."
+    )
+    no_worse_than: Literal["production"] | None = Field(
+        None, description="Non-inferiority: the candidate may be worse by less than margin, at the gate's confidence."
+    )
     margin: Fraction | None = Field(
         None,
-        description="How much worse than production still counts as no worse; a share of production's for latency_p95 and output_length.",
+        description="How much worse than production still counts as no worse. Relative to production's value for latency_p95 and "
+        "output_length, else absolute. Required with no_worse_than.",
     )
-    at_least: float | None = Field(None, allow_inf_nan=False, description="Fixed bound the metric must surely reach.")
+    at_least: float | None = Field(
+        None, allow_inf_nan=False, description="Fixed bound: the lower confidence bound of the metric must reach it."
+    )
     at_most: float | None = Field(
-        None, allow_inf_nan=False, description="Fixed bound the metric must surely stay below; milliseconds for latency_p95."
+        None,
+        allow_inf_nan=False,
+        description="Fixed bound: the upper confidence bound of the metric must not exceed it. In milliseconds for latency_p95.",
     )
-    pairs: int = Field(150, ge=20, description="Requests sent to both versions at once, for latency_p95.")
-    sample: int = Field(100, ge=10, description="Rows asked for, for judge, human_review and parity.")
-    confidence: float = Field(0.95, gt=0.5, lt=1)
+    pairs: int = Field(150, ge=20, description="Requests that both versions answer in turns, for latency_p95.")
+    sample: int = Field(100, ge=10, description="Rows sampled, for llm_judge, human_review and parity.")
+    confidence: float = Field(0.95, gt=0.5, lt=1, description="One-sided confidence of the gate's test or bound.")
 
     @model_validator(mode="after")
     def _possible(self) -> "Gate":

@@ -15,14 +15,14 @@ class EndpointState(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    production: str | None = None
-    candidate: str | None = None
-    standby: str | None = None
-    weight: int = Field(0, ge=0, le=100)
-    lease_until: float | None = None
-    since: float = 0.0
-    rejected: tuple[str, ...] = Field((), description="Versions that were rolled back: not started again by themselves.")
-    staged: dict[str, float] = Field({}, description="Versions without traffic, and when they end.")
+    production: str | None = Field(None, description="Digest of the version in production.")
+    candidate: str | None = Field(None, description="Digest of the version in canary.")
+    standby: str | None = Field(None, description="Digest of the version that was production before and still runs.")
+    weight: int = Field(0, ge=0, le=100, description="The candidate's percent of traffic; production has the rest.")
+    lease_until: float | None = Field(None, description="When the candidate loses its traffic unless renewed, in epoch seconds.")
+    since: float = Field(0.0, description="Time of the last change of weights, in epoch seconds.")
+    rejected: tuple[str, ...] = Field((), description="Versions that were rolled back: the loop does not start them again by itself.")
+    staged: dict[str, float] = Field({}, description="Versions that run without traffic, with their end in epoch seconds.")
 
     @property
     def phase(self) -> str:

@@ -11,7 +11,7 @@ from ftassets.domain.evaluation.parity import ParityJob
 from ftassets.workers.evaluation.generate import answer
 from ftassets.workers.evaluation.likelihood import measure_likelihoods
 from ftassets.workers.evaluation.measure import measure
-from ftassets.workers.evaluation.metrics.registry import MetricFailed
+from ftassets.workers.evaluation.metrics.loading import MetricFailed
 from ftassets.workers.evaluation.parity import compare
 from ftassets.workers.process import Report, cores, work_off
 

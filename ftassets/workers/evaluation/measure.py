@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from ftassets.domain.evaluation.jobs import Answered, ExpectedAnswer, Measurements, MetricsJob
 from ftassets.durable import write_durably
-from ftassets.workers.evaluation.metrics.registry import MetricFailed, load
+from ftassets.workers.evaluation.metrics.loading import MetricFailed, load
 from ftassets.workers.process import Report
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import pytest
 
 from ftassets.domain.evaluation.jobs import Answered, MetricsJob
 from ftassets.workers.evaluation.measure import measure
-from ftassets.workers.evaluation.metrics.registry import MetricFailed
+from ftassets.workers.evaluation.metrics.loading import MetricFailed
 from ftassets_tests import ROOT
 from ftassets_tests.workers.evaluation.metrics import USERS
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ftassets.config.loop import LoopConfig
-from ftassets.domain.dataset.curation.components import Components
+from ftassets.domain.dataset.curation.connected import Components
 from ftassets.domain.dataset.curation.near_pairs import near_pairs
 from ftassets.domain.dataset.curation.step import Pool, StepOutcome
 from ftassets.domain.dataset.curation.text import answer_keys, ranked

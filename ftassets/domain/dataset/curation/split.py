@@ -4,7 +4,7 @@ import hashlib
 from operator import itemgetter
 
 from ftassets.config.loop import LoopConfig
-from ftassets.domain.dataset.curation.components import Components
+from ftassets.domain.dataset.curation.connected import Components
 from ftassets.domain.dataset.curation.cosine import alike_pairs
 from ftassets.domain.dataset.curation.near_pairs import near_pairs
 from ftassets.domain.dataset.curation.step import Pool, StepOutcome

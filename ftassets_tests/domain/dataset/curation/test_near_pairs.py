@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ftassets.domain.dataset.curation.components import Components
+from ftassets.domain.dataset.curation.connected import Components
 from ftassets.domain.dataset.curation.near_pairs import PERMUTATIONS, Fingerprints, fingerprints, near_pairs
 
 TEXT = "turn set the a lights lamp on off kitchen hall please timer for five nine minutes now and then play stop music"

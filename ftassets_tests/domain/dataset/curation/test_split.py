@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ftassets.domain.dataset.curation.components import Components
+from ftassets.domain.dataset.curation.connected import Components
 from ftassets.domain.dataset.curation.cosine import alike, alike_pairs
 from ftassets.domain.dataset.curation.split import split
 from ftassets.domain.dataset.curation.step import Pool

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ftassets.domain.evaluation.metrics import ROW_VALUES, scale
 from ftassets.domain.evaluation.scoring import score
-from ftassets.workers.evaluation.metrics.registry import OURS, load
+from ftassets.workers.evaluation.metrics.loading import OURS, load
 
 OF_ANSWERS = sorted(OURS.keys() - {"perplexity"})
 

@@ -14,7 +14,7 @@ from ftassets.config.profiles import control
 from ftassets.domain.monitoring.latest import LatestReport
 from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets.domain.traffic.exchange import Exchange
-from ftassets.gateway.metrics import Metrics
+from ftassets.gateway.prometheus import Metrics
 
 P, C = "a" * 64, "b" * 64
 STATES = {"voice": EndpointState(production=P, candidate=C, weight=20), "new": EndpointState()}

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ftassets.workers.evaluation.metrics import registry
-from ftassets.workers.evaluation.metrics.registry import OURS, MetricFailed, load
+from ftassets.workers.evaluation.metrics.loading import OURS, MetricFailed, load
 from ftassets_tests.workers.evaluation.metrics import USERS
 
 
@@ -50,5 +50,5 @@ def test_a_missing_package_names_the_extra(name, package, tmp_path, monkeypatch)
 
 def test_the_registry_itself_imports_nothing_heavy():
     heavy = "{'evaluate', 'datasets', 'torch'}"
-    code = f"import sys, ftassets.workers.evaluation.metrics.registry; sys.exit(bool({heavy} & sys.modules.keys()))"
+    code = f"import sys, ftassets.workers.evaluation.metrics.loading; sys.exit(bool({heavy} & sys.modules.keys()))"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -7,7 +7,7 @@ import pytest
 from ftassets.assets._shared.dataset_files import golden_path, to_parquet
 from ftassets.backends.artifacts.folder import FolderArtifacts
 from ftassets.config.profiles import artifacts
-from ftassets.gate_service.checks import find_version
+from ftassets.gate_service.admission import find_version
 from ftassets.gate_service.contract import BadRequest
 from ftassets_tests.gate_service.world import ADAPTER_FILES, LOOP, World, make_version, make_world
 

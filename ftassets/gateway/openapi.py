@@ -1,0 +1,313 @@
+"""The gateway's own description, OpenAPI 3.1, made from routes and models: a document for clients and one for the admin listener."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic.json_schema import models_json_schema
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+
+from ftassets.backends.serving.base import Transition
+from ftassets.domain.rollout.endpoint import EndpointState
+from ftassets.gateway.admin_bodies import Ramp, Renew, Rollback, Stage, Start, Unstage
+from ftassets.gateway.chat import ChatRequest
+from ftassets.gateway.feedback import FeedbackRequest
+
+# code of an error -> HTTP status and meaning
+PROBLEMS: dict[str, tuple[int, str]] = {
+    "invalid_json": (400, "The body is not JSON."),
+    "context_length_exceeded": (400, "The conversation has more tokens than the model takes."),
+    "no_token": (401, "The admin API needs `Authorization: Bearer` with the content of `keys/admin.token` in the home."),
+    "model_not_found": (404, "No loop has the name in `model`."),
+    "unknown_answer": (404, "The traffic log has no answer with this id."),
+    "unknown_loop": (404, "No loop has the name in the path."),
+    "not_found": (404, "There is no such path."),
+    "method_not_allowed": (405, "The path exists, but not with this method."),
+    "refused": (409, "The version may not gain traffic: no valid release, changed files, a revoked key. The message says which."),
+    "not_possible": (409, "This change does not exist from the current state, for example a ramp without a candidate."),
+    "request_too_large": (413, "The body is larger than 1,000,000 bytes."),
+    "invalid_request": (422, "A field is missing or out of range. The message names it."),
+    "refused_by_engine": (400, "The model server refused the request. The status is the model server's own, 400 to 499."),
+    "internal_error": (500, "The gateway failed. Its log has the details."),
+    "engine_error": (502, "The model server answered with an error, or broke off."),
+    "engine_unreachable": (502, "The model server could not be reached."),
+    "no_production_version": (503, "The loop has no version in production yet."),
+    "version_unavailable": (503, "The version that should answer is starting, or its files are damaged."),
+    "not_recorded": (503, "The traffic log cannot be written. An answer that is not on record is not given."),
+    "no_model_server": (503, "The version's model server could not be started, or did not answer in time."),
+    "engine_timeout": (504, "The model server took longer than 120 s."),
+}
+_BODY = ("invalid_json", "request_too_large", "invalid_request")
+ANYWHERE = ("not_found", "method_not_allowed", "internal_error")  # of every path
+_CHAT = (
+    *_BODY, "context_length_exceeded", "model_not_found", "refused_by_engine", "engine_error", "engine_unreachable", "engine_timeout",
+    "no_production_version", "version_unavailable", "not_recorded",
+)  # fmt: skip
+_CHANGE = (*_BODY, "no_token", "unknown_loop", "not_possible")
+_ABOUT_PUBLIC = (
+    "The part of OpenAI's API that a chat needs, and feedback on answers. `model` names a loop; the gateway chooses the version. "
+    "Requests with the same `user` (or header `X-User`) stay on the same version while weights do not change."
+)
+_ABOUT_ADMIN = (
+    "What runs and the command line use to move traffic. It listens on loopback only and needs the token of the home. "
+    "Every change is written to the journal; a version gains traffic only with a valid release."
+)
+
+
+class ErrorBody(BaseModel):
+    """An error as OpenAI's API words it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    message: str = Field(description="What happened, why, and what to do.")
+    type: str = Field(description="invalid_request_error below status 500, else server_error.")
+    param: None = Field(None, description="Always null.")
+    code: str = Field(description="Stable name of the error, for programs.")
+
+
+class ErrorAnswer(BaseModel):
+    """The body of every answer with an error status."""
+
+    error: ErrorBody = Field(description="The error.")
+
+
+class Completion(BaseModel):
+    """OpenAI's chat completion with two fields of ours; everything else is the model server's."""
+
+    model_config = ConfigDict(extra="allow")
+
+    id: str = Field(description="Id of the answer: what feedback names. Also in the header X-Request-Id.")
+    model: str = Field(description="Name of the loop.")
+    choices: list[dict[str, Any]] = Field(description="As in OpenAI's API; one entry.")
+    usage: dict[str, Any] | None = Field(None, description="Tokens as the model server counted them.")
+
+
+class FeedbackStored(BaseModel):
+    """Feedback is on disk."""
+
+    id: str = Field(description="Id of the answer.")
+    stored: bool = Field(description="Always true.")
+
+
+class ModelEntry(BaseModel):
+    """One loop, in the form of a model of OpenAI's API."""
+
+    id: str = Field(description="Name of the loop: what a request gives as `model`.")
+    object: str = Field("model", description="Always model.")
+    created: int = Field(description="Time of the last change of the loop's traffic, in epoch seconds.")
+    owned_by: str = Field("ftassets", description="Always ftassets.")
+    version: str | None = Field(description="Digest of the version in production; null before the first release.")
+
+
+class ModelList(BaseModel):
+    """All loops of this gateway."""
+
+    object: str = Field("list", description="Always list.")
+    data: list[ModelEntry] = Field(description="One entry a loop.")
+
+
+class VersionHealth(BaseModel):
+    """One version that should be running."""
+
+    loop: str = Field(description="Name of the loop.")
+    weight: int = Field(description="Percent of the loop's traffic.")
+    ready: bool = Field(description="Whether its model server answers.")
+    why: str | None = Field(None, description="Why it is not ready.")
+
+
+class Health(BaseModel):
+    """Whether every version with traffic has a model server that answers."""
+
+    status: str = Field(description="ok, or degraded.")
+    versions: dict[str, VersionHealth] = Field(description="By digest.")
+
+
+class Staged(BaseModel):
+    """Where a staged version answers."""
+
+    url: str = Field(description="Base URL of its OpenAI-compatible API, with /v1.")
+
+
+@dataclass(frozen=True)
+class Operation:
+    """What one route does: body and answer as models (`text` for another media type), and the codes of its errors."""
+
+    summary: str
+    problems: Sequence[str] = ()
+    body: type[BaseModel] | None = None
+    answer: type[BaseModel] | type[list[Transition]] | None = None
+    text: str | None = None
+    also: Mapping[str, str] = field(default_factory=dict)  # further statuses that carry the same answer
+    parameters: Sequence[Mapping[str, Any]] = ()
+    notes: str = ""
+
+
+# by the name of the route
+PUBLIC: dict[str, Operation] = {
+    "chat_completions": Operation(
+        "Ask the model of a loop.",
+        _CHAT,
+        ChatRequest,
+        Completion,
+        parameters=(
+            {"name": "X-User", "in": "header", "schema": {"type": "string"}, "description": "Who asks, where the body has no `user`."},
+        ),
+        notes="With `stream: true` the answer is a stream of server-sent events; `[DONE]` comes when the answer is on record. "
+        "An error after the first chunk is an event with an `error` object. "
+        "Headers of the answer: `X-Ftassets-Version` (digest of the version) and `X-Request-Id`.",
+    ),
+    "feedback": Operation(
+        "Rate or correct an answer.",
+        (*_BODY, "unknown_answer", "not_recorded"),
+        FeedbackRequest,
+        FeedbackStored,
+        notes="A correction is the whole answer as it should have been, as a string, also where answers are JSON. "
+        "Of several messages on one answer the newest counts.",
+    ),
+    "models": Operation("List the loops.", answer=ModelList),
+    "health": Operation(
+        "Whether every version with traffic answers.", answer=Health, also={"503": "A version with traffic does not answer."}
+    ),
+    "metrics": Operation("Metrics for Prometheus.", text="text/plain; version=0.0.4"),
+    "openapi": Operation("This document.", text="application/json"),
+}
+ADMIN: dict[str, Operation] = {
+    "state": Operation("Where a loop's traffic goes now.", ("no_token", "unknown_loop"), answer=EndpointState),
+    "stage": Operation(
+        "Start a version without traffic.",
+        (*_BODY, "no_token", "unknown_loop", "refused", "no_model_server"),
+        Stage,
+        Staged,
+        notes="Needs no release. Answers when the model server does, at most 180 s later.",
+    ),
+    "unstage": Operation("End a staged version.", (*_BODY, "no_token", "unknown_loop"), Unstage, EndpointState),
+    "start": Operation(
+        "Give a released version its first traffic.",
+        (*_CHANGE, "refused", "no_model_server"),
+        Start,
+        EndpointState,
+        notes="The first version of a loop becomes production at once, whatever `weight` says.",
+    ),
+    "ramp": Operation(
+        "Change the candidate's weight.",
+        (*_CHANGE, "refused", "no_model_server"),
+        Ramp,
+        EndpointState,
+        notes="Weight 100 makes the candidate production and keeps the version before as standby.",
+    ),
+    "renew": Operation("Renew the candidate's lease.", (*_CHANGE, "refused"), Renew, EndpointState),
+    "rollback": Operation(
+        "Take the candidate out; without one, go back to the standby.",
+        (*_CHANGE, "refused"),
+        Rollback,
+        EndpointState,
+        notes="Taking a candidate out runs no checks.",
+    ),
+    "journal": Operation(
+        "Changes of all loops, oldest first.",
+        ("no_token", "invalid_request"),
+        answer=list[Transition],
+        parameters=(
+            {
+                "name": "after",
+                "in": "query",
+                "schema": {"type": "integer", "default": 0},
+                "description": "Only entries with a larger number.",
+            },
+        ),
+    ),
+    "health": Operation("Whether every version with traffic answers.", ("no_token",), answer=Health),
+    "openapi": Operation("This document.", ("no_token",), text="application/json"),
+}
+
+
+def public_document(routes: Sequence[BaseRoute]) -> dict[str, Any]:
+    """The document of the public listener, for these routes of its app."""
+    return _document("ftassets gateway", _ABOUT_PUBLIC, routes, PUBLIC)
+
+
+def admin_document(routes: Sequence[BaseRoute]) -> dict[str, Any]:
+    """The document of the admin listener, for these routes of its app."""
+    document = _document("ftassets gateway, admin API", _ABOUT_ADMIN, routes, ADMIN)
+    document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+    document["security"] = [{"token": []}]
+    return document
+
+
+async def show_public(request: Request) -> Response:
+    """Endpoint: the document of the app that was asked."""
+    return JSONResponse(public_document(request.app.routes))
+
+
+async def show_admin(request: Request) -> Response:
+    """Endpoint: the document of the app that was asked."""
+    return JSONResponse(admin_document(request.app.routes))
+
+
+def _document(title: str, about: str, routes: Sequence[BaseRoute], operations: Mapping[str, Operation]) -> dict[str, Any]:
+    bodies = {operation.body for operation in operations.values() if operation.body}
+    answers = {operation.answer for operation in operations.values() if isinstance(operation.answer, type)}
+    _, definitions = models_json_schema(
+        [*((model, "validation") for model in _sorted(bodies)), *((model, "serialization") for model in _sorted(answers | {ErrorAnswer}))],
+        ref_template="#/components/schemas/{model}",
+    )
+    schemas = definitions["$defs"]
+    if any(operation.answer == list[Transition] for operation in operations.values()):
+        entry = TypeAdapter(Transition).json_schema(ref_template="#/components/schemas/{model}", mode="serialization")
+        schemas |= entry.pop("$defs", {}) | {"Transition": entry}
+    paths: dict[str, Any] = {}
+    for path, route in _routes(routes):
+        for method in sorted((route.methods or set()) - {"HEAD"}):
+            paths.setdefault(path, {})[method.lower()] = _operation(route.name, path, operations[route.name])
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": title, "version": version("ftassets"), "description": about},
+        "paths": paths,
+        "components": {"schemas": dict(sorted(schemas.items()))},
+    }
+
+
+def _routes(routes: Sequence[BaseRoute], prefix: str = "") -> Iterator[tuple[str, Route]]:
+    """Full path and route of everything below some routes."""
+    for route in routes:
+        if isinstance(route, Mount):
+            yield from _routes(route.routes or (), prefix + route.path)
+        elif isinstance(route, Route):
+            yield prefix + route.path, route
+
+
+def _sorted(models: set[Any]) -> list[type[BaseModel]]:
+    return sorted(models, key=lambda model: model.__name__)
+
+
+def _operation(name: str, path: str, operation: Operation) -> dict[str, Any]:
+    content = {operation.text: {}} if operation.text else {"application/json": {"schema": _schema(operation.answer)}}
+    responses: dict[str, Any] = {"200": {"description": "Done.", "content": content}}
+    responses |= {status: {"description": text, "content": content} for status, text in operation.also.items()}
+    for status in sorted({PROBLEMS[code][0] for code in (*operation.problems, *ANYWHERE)}):
+        codes = [code for code in PROBLEMS if PROBLEMS[code][0] == status and code in (*operation.problems, *ANYWHERE)]
+        text = " ".join(f"{code}: {PROBLEMS[code][1]}" for code in codes)
+        responses.setdefault(str(status), {"description": text, "content": {"application/json": {"schema": _schema(ErrorAnswer)}}})
+    described: dict[str, Any] = {"operationId": name, "summary": operation.summary, "responses": responses}
+    if operation.notes:
+        described["description"] = operation.notes
+    if operation.body:
+        described["requestBody"] = {"required": True, "content": {"application/json": {"schema": _schema(operation.body)}}}
+    parameters = [dict(parameter) for parameter in operation.parameters]
+    if "{loop}" in path:
+        parameters.insert(
+            0, {"name": "loop", "in": "path", "required": True, "schema": {"type": "string"}, "description": "Name of the loop."}
+        )
+    if parameters:
+        described["parameters"] = parameters
+    return described
+
+
+def _schema(model: Any) -> dict[str, Any]:
+    if model == list[Transition]:
+        return {"type": "array", "items": {"$ref": "#/components/schemas/Transition"}}
+    return {"$ref": f"#/components/schemas/{model.__name__}"}

@@ -1,0 +1,167 @@
+"""What `/metrics` shows: requests by loop and version, and what the newest report of each kind found."""
+
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from ftassets.backends.control.base import Control
+from ftassets.backends.control.latest import newest_reports
+from ftassets.backends.control.pauses import pause_reason
+from ftassets.backends.traffic_log.base import Exchange
+from ftassets.domain.monitoring.latest import LatestReport
+from ftassets.domain.rollout.endpoint import EndpointState
+
+log = logging.getLogger(__name__)
+
+_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 64)
+_BY = ("loop", "version")
+
+
+@dataclass(frozen=True)
+class Family:
+    """Type (counter, gauge or histogram), labels and meaning of a metric. A version is the first 12 characters of its digest."""
+
+    type: str
+    labels: tuple[str, ...]
+    meaning: str
+
+
+# every metric of `/metrics`; docs/http-api.md lists them from here
+FAMILIES: dict[str, Family] = {
+    "ftassets_requests_total": Family("counter", (*_BY, "status"), "Requests that a version was to answer, by HTTP status."),
+    "ftassets_rejected_total": Family("counter", ("status",), "Requests refused before a version was chosen, by HTTP status."),
+    "ftassets_unrecorded_total": Family("counter", _BY, "Requests refused because their row could not be stored in the traffic log."),
+    "ftassets_latency_seconds": Family("histogram", _BY, "Time from the request to the last byte of the answer."),
+    "ftassets_first_token_seconds": Family("histogram", _BY, "Time from the request to the first token, of streamed answers."),
+    "ftassets_tokens_total": Family("counter", (*_BY, "direction"), "Tokens as the model server counted them; direction is in or out."),
+    "ftassets_weight_percent": Family("gauge", _BY, "Weight of a version: percent of the loop's traffic."),
+    "ftassets_production_info": Family("gauge", _BY, "Always 1, for the version in production."),
+    "ftassets_paused": Family("gauge", ("loop",), "1 while a person has paused the loop, else 0."),
+    "ftassets_report_timestamp_seconds": Family("gauge", ("loop", "report"), "Time of the newest report of a kind, in epoch seconds."),
+    "ftassets_report_verdict": Family("gauge", ("loop", "report", "verdict"), "Always 1, for the verdict of the newest report of a kind."),
+    "ftassets_drift_value": Family("gauge", (*_BY, "statistic"), "Statistics of the newest drift report."),
+    "ftassets_drift_threshold": Family("gauge", (*_BY, "statistic"), "Thresholds of these statistics."),
+    "ftassets_behaviour_value": Family("gauge", (*_BY, "statistic"), "Statistics of the newest behaviour report."),
+    "ftassets_behaviour_threshold": Family("gauge", (*_BY, "statistic"), "Thresholds of these statistics."),
+    "ftassets_quality_ratio": Family("gauge", (*_BY, "measure"), "Measures of live quality in the newest quality report, 0 to 1."),
+    "ftassets_quality_baseline_ratio": Family("gauge", (*_BY, "measure"), "Baselines of these measures, 0 to 1."),
+    "ftassets_live_golden_ratio": Family(
+        "gauge", (*_BY, "estimate"), "Share of golden rows right on the live endpoint: estimate, lower and upper bound of its interval."
+    ),
+    "ftassets_live_golden_floor_ratio": Family("gauge", (*_BY, "estimate"), "The loop's golden floor, 0 to 1."),
+}
+
+
+class Metrics:
+    """Prometheus metrics of one gateway."""
+
+    def __init__(self, control: Control) -> None:
+        self._registry = CollectorRegistry()
+        self._requests = self._counter("ftassets_requests_total")
+        self._rejected = self._counter("ftassets_rejected_total")
+        self._unrecorded = self._counter("ftassets_unrecorded_total")
+        self._latency = self._histogram("ftassets_latency_seconds")
+        self._first = self._histogram("ftassets_first_token_seconds")
+        self._tokens = self._counter("ftassets_tokens_total")
+        weight = FAMILIES["ftassets_weight_percent"]
+        self._weight = Gauge("ftassets_weight_percent", weight.meaning, weight.labels, registry=self._registry)
+        self._loops = LoopCollector(control)
+        self._registry.register(self._loops)
+
+    def _counter(self, name: str) -> Counter:
+        return Counter(name, FAMILIES[name].meaning, FAMILIES[name].labels, registry=self._registry)
+
+    def _histogram(self, name: str) -> Histogram:
+        return Histogram(name, FAMILIES[name].meaning, FAMILIES[name].labels, buckets=_SECONDS, registry=self._registry)
+
+    def observe(self, exchange: Exchange) -> None:
+        """Count a finished request."""
+        by = (exchange.loop, exchange.version[:12])
+        self._requests.labels(*by, str(exchange.status)).inc()
+        self._latency.labels(*by).observe(exchange.latency_ms / 1000)
+        if exchange.first_token_ms is not None:
+            self._first.labels(*by).observe(exchange.first_token_ms / 1000)
+        self._tokens.labels(*by, "in").inc(exchange.tokens_in or 0)
+        self._tokens.labels(*by, "out").inc(exchange.tokens_out or 0)
+
+    def rejected(self, status: int) -> None:
+        """Count a request that was refused before a version was chosen."""
+        self._rejected.labels(str(status)).inc()
+
+    def unrecorded(self, exchange: Exchange) -> None:
+        """Count a request that was refused since the traffic log could not be written."""
+        self._unrecorded.labels(exchange.loop, exchange.version[:12]).inc()
+
+    def render(self, states: Mapping[str, EndpointState]) -> bytes:
+        """The text format, with the weights and reports as they are now."""
+        self._weight.clear()
+        for loop, state in states.items():
+            for version, share in state.weights.items():
+                self._weight.labels(loop, version[:12]).set(share)
+        self._loops.states = states
+        return generate_latest(self._registry)
+
+
+class LoopCollector(Collector):
+    """State of the loops: read from their newest reports at each scrape, so that another process may write them."""
+
+    def __init__(self, control: Control) -> None:
+        self._control = control
+        self.states: Mapping[str, EndpointState] = {}
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """One family a metric, for all loops."""
+        production = _gauge("ftassets_production_info")
+        paused = _gauge("ftassets_paused")
+        reported = _gauge("ftassets_report_timestamp_seconds")
+        verdicts = _gauge("ftassets_report_verdict")
+        families = {report: _Families(*names) for report, names in _REPORTS.items()}
+        for loop, state in self.states.items():
+            if state.production:
+                production.add_metric((loop, state.production[:12]), 1)
+            paused.add_metric((loop,), float(pause_reason(self._control, loop) is not None))
+            for name, report in self._read(loop).items():
+                reported.add_metric((loop, name), report.at)
+                verdicts.add_metric((loop, name, report.verdict), 1)
+                if name in families:
+                    families[name].add(loop, report)
+        yield from (production, paused, reported, verdicts)
+        for each in families.values():
+            yield from (each.values, each.limits)
+
+    def _read(self, loop: str) -> dict[str, LatestReport]:
+        try:
+            return newest_reports(self._control, loop)
+        except OSError:
+            log.exception("the newest reports of %s cannot be read", loop)
+            return {}
+
+
+# report -> metric of its values, metric of their limits
+_REPORTS = {
+    "drift_report": ("ftassets_drift_value", "ftassets_drift_threshold"),
+    "behaviour_report": ("ftassets_behaviour_value", "ftassets_behaviour_threshold"),
+    "quality_report": ("ftassets_quality_ratio", "ftassets_quality_baseline_ratio"),
+    "live_golden_report": ("ftassets_live_golden_ratio", "ftassets_live_golden_floor_ratio"),
+}
+
+
+class _Families:
+    """Values of one kind of report and their limits."""
+
+    def __init__(self, values: str, limits: str) -> None:
+        self.values = _gauge(values)
+        self.limits = _gauge(limits)
+
+    def add(self, loop: str, report: LatestReport) -> None:
+        for family, found in ((self.values, report.values), (self.limits, report.limits)):
+            for name, value in found.items():
+                family.add_metric((loop, (report.version or "")[:12], name), value)
+
+
+def _gauge(name: str) -> GaugeMetricFamily:
+    return GaugeMetricFamily(name, FAMILIES[name].meaning, labels=FAMILIES[name].labels)
