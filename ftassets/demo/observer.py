@@ -9,8 +9,8 @@ import dagster as dg
 from ftassets.assets._shared.events import data_version, history, metadata_value, newest, node
 from ftassets.automation.instance import open_instance
 from ftassets.backends.serving.base import Transition
-from ftassets.backends.serving.gateway import GatewayServing
 from ftassets.config.home import Home
+from ftassets.config.profiles import embedded
 from ftassets.domain.rollout.endpoint import EndpointState
 
 
@@ -32,7 +32,7 @@ class Observer:
         self.home = home
         self.loop = loop
         self.instance = open_instance(home)
-        self.serving = GatewayServing(home)
+        self.serving = embedded(home)["serving"]()
 
     def state(self) -> EndpointState:
         return self.serving.state(self.loop)

@@ -14,10 +14,9 @@ import uvicorn
 from filelock import FileLock, Timeout
 from starlette.types import ASGIApp
 
-from ftassets.backends.signer.folder import Ed25519Signer
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
-from ftassets.config.profiles import traffic_log
+from ftassets.config.profiles import traffic_log, verifier
 from ftassets.durable import secret, write_durably
 from ftassets.gateway.admin import admin_app
 from ftassets.gateway.app import public_app
@@ -79,7 +78,7 @@ async def serve(
             connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=2)
             async with aiohttp.ClientSession(connector=connector) as session, contextlib.aclosing(Hosts(host, session)) as hosts:
                 fleet = Fleet(hosts, home.versions, session)
-                router = Router(home, loops, fleet, Ed25519Signer(home.keys), clock)
+                router = Router(home, loops, fleet, verifier(home), clock)
                 await router.open()
                 metrics = Metrics(home)
                 chat = Chat(router, recorder, metrics, session, Context(home.versions, host.context), secret(home.keys / USER_SALT))
