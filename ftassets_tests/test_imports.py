@@ -7,6 +7,7 @@ import ast
 import re
 from collections.abc import Iterator
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("ftassets", "ftassets_tests", "bench")
 SOURCES = sorted(path for folder in (*PACKAGES, "docs") for path in (ROOT / folder).rglob("*.py"))
-MODULE_NAME = re.compile(rf"({'|'.join(PACKAGES)})(\.\w+)+(:\w+)?")
+# a name of two parts may also be a logger or a key: it counts as a module only after `-m`
+MODULE_NAME = re.compile(rf"({'|'.join(PACKAGES)})(\.\w+){{2,}}(:\w+)?")
 CODE = re.compile(rf"^\s*(from|import) ({'|'.join(PACKAGES)})\b", re.MULTILINE)
 TEXTS = sorted(
     path
@@ -79,10 +81,12 @@ def wrong_imports(code: ast.AST) -> Iterator[str]:
                     yield f"line {node.lineno}: {node.module} has no {alias.name}"
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield from wrong_text(node.value, node.lineno)
+        elif isinstance(node, (ast.List, ast.Tuple, ast.Call)):
+            yield from wrong_command(node.args if isinstance(node, ast.Call) else node.elts)
 
 
 def wrong_text(text: str, line: int) -> Iterator[str]:
-    if MODULE_NAME.fullmatch(text) and text not in LOGGERS:
+    if MODULE_NAME.fullmatch(text):
         place, _, attribute = text.partition(":")
         if not exists(place) or (attribute and not has(place, attribute)):
             yield f"line {line}: {text} is neither a module nor a name in one"
@@ -94,20 +98,19 @@ def wrong_text(text: str, line: int) -> Iterator[str]:
         yield from (f"line {line}, in a string: {each}" for each in wrong_imports(code))
 
 
+def wrong_command(words: list[ast.expr]) -> Iterator[str]:
+    """Modules after `-m` in the words of a command that `python -m` would not find."""
+    for word, after in pairwise(words):
+        if isinstance(word, ast.Constant) and word.value == "-m" and isinstance(after, ast.Constant):
+            module = str(after.value)
+            if module.split(".")[0] in PACKAGES and not runs(module):
+                yield f"line {after.lineno}: python -m {module} finds nothing to run"
+
+
 def exists(dotted: str) -> bool:
     """Whether a dotted name is a module or a name in one."""
     module, _, name = dotted.rpartition(".")
     return file_of(dotted) is not None or (file_of(module) is not None and has(module, name))
-
-
-def loggers() -> Iterator[str]:
-    for path in SOURCES:
-        for node in ast.walk(tree(path)):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "getLogger":
-                yield from (each.value for each in node.args if isinstance(each, ast.Constant) and isinstance(each.value, str))
-
-
-LOGGERS = frozenset(loggers())
 
 
 def test_every_import_of_ours_resolves() -> None:
