@@ -1,37 +1,32 @@
-"""Speed, memory, recall and leaks of the curation steps, beside datasketch where it does the same.
+"""Speed, memory, recall and leaks of the curation steps, next to datasketch where it does the same.
 
-Prints one JSON line per figure, exits 1 when one does not hold. Speeds are records per CPU-second. Needs CLINC150 below
-`FTASSETS_BENCH_DATA` (default `../shared/data` from the project's root); where it is not, says so and skips. datasketch is
-installed into `.bench/peers` at first use, the queries' vectors are kept in `.bench/`.
+Speeds are records per CPU-second. datasketch is installed into `.bench/peers` at first use, the queries' vectors are kept
+in `.bench/`.
 """
 
 import argparse
 import hashlib
 import json
-import os
 import random
 import resource
 import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from bench.rows import CACHE, Row, Size, data, environment, installed, parse, parser, write
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.dataset.curation import curate, normalised
 from ftassets.domain.dataset.curation.near import drop_near
 from ftassets.domain.dataset.curation.step import Pool
 from ftassets.domain.dataset.rows import Example
 
-ROOT = Path(__file__).resolve().parents[1]
-DATA = Path(os.environ.get("FTASSETS_BENCH_DATA", ROOT / "../shared/data")) / "clinc150/data_full.json"
-CACHE = ROOT / ".bench"
-PEER_ROWS = 8_000
 # with these it finds as much as ours; left to itself it is about a third faster and finds 7 points less of what is planted
 PEER_BANDS = (25, 5)
 PEER = """
@@ -53,48 +48,35 @@ pairs = [
 print(json.dumps([sum(resource.getrusage(resource.RUSAGE_SELF)[:2]) - begin, pairs]))
 """
 
+SIZES = {
+    "peer_rows": Size(8_000, 8_000, "queries for the near step and datasketch"),
+    "rows": Size(200_000, 200_000, "records for the text steps"),
+    "vector_rows": Size(40_000, 40_000, "records for the vector steps"),
+}
 
-def main() -> int:
-    """Print all rows."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--full", action="store_true", help="also curate a million records")
-    parser.add_argument("--memory", type=int, metavar="ROWS", help="only curate this many rows and print the peak of memory, in MB")
-    parser.add_argument("--vectors", action="store_true", help="with --memory: with vectors")
-    options = parser.parse_args()
-    if not DATA.exists():
-        print(f"skipped: {DATA} is not there; set FTASSETS_BENCH_DATA to a folder with clinc150/data_full.json", file=sys.stderr)
-        return 0
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the rows; returns the exit code."""
+    made = parser("curation", __doc__)
+    made.add_argument("--memory", type=int, help=argparse.SUPPRESS)  # in a child: curate so many records, print the peak in MB
+    made.add_argument("--vectors", action="store_true", help=argparse.SUPPRESS)
+    options = parse(made, SIZES, arguments)
     if options.memory:
         print(peak_memory(options.memory, options.vectors))
         return 0
-    holds = True
-    for row in measured(options.full):
-        print(json.dumps(row), flush=True)
-        holds &= row["holds"]
-    return 0 if holds else 1
+    return write("curation", measure(options))
 
 
-def measured(full: bool) -> Iterator[dict[str, Any]]:
-    """The rows, in the order in which they take longer."""
-    yield from near_rows()
-    yield from text_rows()
-    yield from vector_rows()
-    if full:
+def measure(options: argparse.Namespace) -> Iterator[Row]:
+    """The quick rows first; `--full` adds the memory of a million records."""
+    yield from near_rows(options.peer_rows)
+    yield from text_rows(options.rows)
+    yield from vector_rows(options.vector_rows)
+    if options.full:
         yield memory_row(1_000_000, False, 3_000)
     vectors, rows = embedded(10_000)
     yield from leak_rows(rows, vectors)
     yield from poisoning_rows(rows, vectors)
-    if (Path(__file__).parent / "pii.py").exists():
-        from pii import rows as pii_rows
-
-        yield from pii_rows()
-
-
-def row(what: str, ours: float, unit: str, goal: str, holds: bool, peer: float | None = None, name: str | None = None) -> dict[str, Any]:
-    """One line of output."""
-    ratio = None if not peer else round(ours / peer, 2)
-    figures = {"ours": round(ours, 4), "peer": None if peer is None else round(peer, 4), "peer_name": name, "unit": unit, "ratio": ratio}
-    return {"bench": "curation", "what": what, **figures, "goal": goal, "holds": bool(holds)}
 
 
 def config(**dataset: Any) -> LoopConfig:
@@ -111,9 +93,9 @@ def config(**dataset: Any) -> LoopConfig:
     )
 
 
-def near_rows() -> Iterator[dict[str, Any]]:
-    """The near step beside datasketch on the same requests, some of which have a planted copy."""
-    queries = clinc()[: PEER_ROWS * 2 // 3]
+def near_rows(count: int) -> Iterator[Row]:
+    """The near step and datasketch on the same requests, some of which have a planted copy."""
+    queries = clinc()[: count * 2 // 3]
     rng = random.Random(0)
     words = sorted({word for query, _ in queries for word in query.split()})
     texts, labels = [query for query, _ in queries], [label for _, label in queries]
@@ -135,43 +117,44 @@ def near_rows() -> Iterator[dict[str, Any]]:
             dropped.add(b)
     speed, peer_speed = len(rows) / seconds, len(rows) / peer_seconds
     name = f"datasketch MinHashLSH, 128 permutations, {PEER_BANDS[0]} bands of {PEER_BANDS[1]}"
-    yield row(f"near step on {len(rows)} queries", speed, "records/CPU-s", ">= 10x", speed >= 10 * peer_speed, peer_speed, name)
+    yield Row(f"near step on {len(rows)} queries", speed, "records/CPU-s", ">= 10x", speed >= 10 * peer_speed, peer_speed, name)
     for (kind, copies), goal in zip(planted.items(), (0.88, 0), strict=True):
         found, peer_found = (sum(a in gone or b in gone for a, b in copies) / len(copies) for gone in (outcome.dropped, dropped))
         wanted = f">= {goal} and the peer's" if goal else ">= the peer's"
-        yield row(f"planted near copies found: {kind}", found, "share", wanted, found >= max(goal, peer_found), peer_found, name)
+        yield Row(f"planted near copies found: {kind}", found, "share", wanted, found >= max(goal, peer_found), peer_found, name)
     doubled = [example(n, variant(text, rng), label) for n, (text, label) in enumerate(queries[:2000])]
-    exact = curate([*rows[:2000], *doubled], None, [], None, {}, config(skip=["near"]))
+    count = len(doubled)
+    exact = curate([*rows[:count], *doubled], None, [], None, {}, config(skip=["near"]))
     gone = sum(line.where.startswith("exact:") for line in exact.dropped)
-    yield row("planted exact copies (case, spaces, width) found", gone / 2000, "share", "1", gone >= 2000)
+    yield Row("planted exact copies (case, spaces, width) found", gone / count, "share", "1", gone >= count)
 
 
-def text_rows() -> Iterator[dict[str, Any]]:
+def text_rows(count: int) -> Iterator[Row]:
     """All steps that need no vectors, on many short records."""
-    rows, golden = written(200_000), [example(n, *query) for n, query in enumerate(clinc()[:1000])]
+    rows, golden = written(count), [example(n, *query) for n, query in enumerate(clinc()[:1000])]
     seconds, curated = timed(lambda: curate(rows, None, golden, None, {}, config()))
     speed = len(rows) / seconds
     what = f"text steps at their defaults, {len(rows)} short records, {curated.rows} kept"
-    yield row(what, speed, "records/CPU-s", ">= 8000", speed >= 8000)
+    yield Row(what, speed, "records/CPU-s", ">= 8000", speed >= 8000)
 
 
-def vector_rows() -> Iterator[dict[str, Any]]:
+def vector_rows(count: int) -> Iterator[Row]:
     """The steps that compare vectors, on as many rows as a loop is made for."""
-    rows, vectors = written(40_000), clustered(40_000)
+    rows, vectors = written(count), clustered(count)
     golden = [example(n, *query) for n, query in enumerate(clinc()[:1000])]
     others = ["normalise", "pii", "language", "quality", "length", "user_cap", "exact", "near", "poisoning", "balance"]
     seconds, _ = timed(lambda: curate(rows, vectors, golden, clustered(1000), {}, config(skip=others)))
     speed = len(rows) / seconds
-    yield row("vector steps, 40000 rows of 384 dimensions", speed, "records/CPU-s", ">= 1000", speed >= 1000)
-    yield memory_row(40_000, True, 1_000)
+    yield Row(f"vector steps, {count} rows of 384 dimensions", speed, "records/CPU-s", ">= 1000", speed >= 1000)
+    yield memory_row(count, True, 1_000)
 
 
-def memory_row(count: int, vectors: bool, most: float) -> dict[str, Any]:
+def memory_row(count: int, vectors: bool, most: float) -> Row:
     """Peak memory of a process of its own that curates so many rows."""
-    command = [sys.executable, __file__, "--memory", str(count), *(["--vectors"] if vectors else [])]
-    used = float(subprocess.check_output(command, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}))
+    command = [sys.executable, "-m", "bench.curation", "--memory", str(count), *(["--vectors"] if vectors else [])]
+    used = float(subprocess.check_output(command, text=True, env=environment()))
     what = f"peak memory, {count} rows, {'all' if vectors else 'text'} steps"
-    return row(what, used, "MB", f"<= {most:g}", used <= most)
+    return Row(what, used, "MB", f"<= {most:g}", used <= most)
 
 
 def peak_memory(count: int, vectors: bool) -> float:
@@ -182,7 +165,7 @@ def peak_memory(count: int, vectors: bool) -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
 
 
-def leak_rows(rows: list[Example], vectors: np.ndarray) -> Iterator[dict[str, Any]]:
+def leak_rows(rows: list[Example], vectors: np.ndarray) -> Iterator[Row]:
     """What crosses between splits, or between them and the golden set, after copies were planted on every side; brute force counts."""
     rng = random.Random(1)
     golden, pool = list(range(1000)), list(range(1000, 8000))
@@ -208,19 +191,19 @@ def leak_rows(rows: list[Example], vectors: np.ndarray) -> Iterator[dict[str, An
     near = [(a, b) for a, b in brute_force(texts, texts, loop.dataset.jaccard) if splits[a] != splits[b]]
     cosine = int(np.count_nonzero((at @ at.T >= loop.dataset.near_duplicate) & (splits[:, None] != splits[None, :]))) // 2
     what = f"near copies across splits, {len(kept)} rows kept of {len(trained)}, all pairs compared"
-    yield row(what + " (5-grams)", len(near) // 2, "pairs", "0", not near)
-    yield row(what + " (cosine)", cosine, "pairs", "0", cosine == 0)
+    yield Row(what + " (5-grams)", len(near) // 2, "pairs", "0", not near)
+    yield Row(what + " (cosine)", cosine, "pairs", "0", cosine == 0)
     asked = [normalised(rows[n].prompt) for n in golden]
     answers = [one.completion for one, _ in kept]
     close = [(a, g) for a, g in brute_force(texts, asked, loop.dataset.jaccard) if answers[a] == rows[golden[g]].completion]
     cosine = int(np.count_nonzero(at @ vectors[golden].T >= loop.dataset.near_duplicate))
     inside = sum(f" {a} " in f" {g} " or f" {g} " in f" {a} " for a in texts for g in asked if min(len(a.split()), len(g.split())) >= 3)
-    yield row("near copies of golden rows in the dataset (5-grams and answer)", len(close), "pairs", "0", not close)
-    yield row("near copies of golden rows in the dataset (cosine)", cosine, "pairs", "0", cosine == 0)
-    yield row("golden rows within dataset rows or the other way round", inside, "pairs", "0", inside == 0)
+    yield Row("near copies of golden rows in the dataset (5-grams and answer)", len(close), "pairs", "0", not close)
+    yield Row("near copies of golden rows in the dataset (cosine)", cosine, "pairs", "0", cosine == 0)
+    yield Row("golden rows within dataset rows or the other way round", inside, "pairs", "0", inside == 0)
 
 
-def poisoning_rows(rows: list[Example], vectors: np.ndarray) -> Iterator[dict[str, Any]]:
+def poisoning_rows(rows: list[Example], vectors: np.ndarray) -> Iterator[Row]:
     """Corrections of 50 users, a tenth of them wrong, and one user who always answers the same wrong thing."""
     rng = random.Random(2)
     labels = [json.loads(one.completion)["intent"] for one in rows]
@@ -243,15 +226,15 @@ def poisoning_rows(rows: list[Example], vectors: np.ndarray) -> Iterator[dict[st
     left = sum(rows[n].id in kept and labels[n] != names[0] for n in bad)
     caught = sum(rows[n].id not in kept for n in wrong) / len(wrong)
     false = sum(name in doubted for name in right) / len(right)
-    yield row("rows of a user who is always wrong that get through", left, "rows of 50", "0", left == 0)
-    yield row("wrong corrections (10 % of those of 50 users, 150 classes) caught", caught, "share", ">= 0.8", caught >= 0.8)
-    yield row("right corrections quarantined as wrong", false, "share", "<= 0.05", false <= 0.05)
+    yield Row("rows of a user who is always wrong that get through", left, "rows of 50", "0", left == 0)
+    yield Row("wrong corrections (10 % of those of 50 users, 150 classes) caught", caught, "share", ">= 0.8", caught >= 0.8)
+    yield Row("right corrections quarantined as wrong", false, "share", "<= 0.05", false <= 0.05)
 
 
 def clinc() -> list[tuple[str, str]]:
     """Queries and intents of CLINC150, each query once, in an order of chance that never changes."""
-    data = json.loads(DATA.read_text())
-    queries = {normalised(query): label for part in data.values() for query, label in part if label != "oos"}
+    parts = json.loads(data("clinc150/data_full.json").read_text())
+    queries = {normalised(query): label for part in parts.values() for query, label in part if label != "oos"}
     return sorted(queries.items(), key=lambda pair: hashlib.blake2b(pair[0].encode()).digest())
 
 
@@ -274,7 +257,7 @@ def written(count: int) -> list[Example]:
         for a, b, c in zip(words, words[1:], words[2:], strict=False):
             follows[a, b].append(c)
     rng = random.Random(0)
-    rows = []
+    rows: list[Example] = []
     while len(rows) < count:
         words = ["", ""]
         while len(words) < 30 and (word := rng.choice(follows[words[-2], words[-1]])):
@@ -368,15 +351,16 @@ def embedded(count: int) -> tuple[np.ndarray, list[Example]]:
 
 def datasketch(texts: list[str], limit: float) -> tuple[float, list[list[int]]]:
     """CPU seconds of datasketch for the texts, and the pairs it finds near."""
-    folder = CACHE / "peers/datasketch"
-    if not (folder / "datasketch").exists():
-        # our numpy and scipy serve it as well
-        subprocess.check_call([sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", str(folder), "datasketch"])
-    output = subprocess.check_output(
-        [sys.executable, "-c", PEER], input=json.dumps([texts, limit, PEER_BANDS]), text=True, env={**os.environ, "PYTHONPATH": str(folder)}
-    )
+    folder = installed(CACHE / "peers/datasketch", _install_datasketch)
+    given = json.dumps([texts, limit, PEER_BANDS])
+    output = subprocess.check_output([sys.executable, "-c", PEER], input=given, text=True, env=environment(PYTHONPATH=str(folder)))
     seconds, pairs = json.loads(output)
     return seconds, pairs
+
+
+def _install_datasketch(folder: Path) -> None:
+    # our numpy and scipy serve it as well
+    subprocess.check_call([sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", str(folder), "datasketch"])
 
 
 def timed(work: Callable[[], Any]) -> tuple[float, Any]:

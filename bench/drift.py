@@ -1,40 +1,43 @@
-"""Drift alarms on CLINC150: false alarms, power, CPU and memory, beside fixed rules and (with --peers) Evidently.
+"""Drift alarms on CLINC150: false alarms, power, CPU and memory, next to fixed rules and (with --peers) Evidently.
 
-Prints one JSON line per row and exits 1 when a row does not hold. Two thirds of the intents of every domain are known to production,
-the others are new but near. The data set is looked for under FTASSETS_BENCH_DATA; without it only the memory rows are measured.
+Two thirds of the intents of every domain are known to production, the others are new but near.
 """
 
 import argparse
 import hashlib
 import json
-import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import venv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from bench.rows import CACHE, Row, Size, data, environment, installed, parse, parser, write
 from ftassets.domain.drift import Reference, alarm_rate, build_reference, novelty_thresholds, power
 from ftassets.domain.drift.mix import centroid_distance
 from ftassets.domain.drift.novelty import nearest_distances, novelty_scores
 from ftassets.domain.drift.occupancy import assign, fit_centres, psi
 
-ROOT = Path(__file__).parents[1]
-CACHE = ROOT / ".bench"
-DATA = Path(os.environ.get("FTASSETS_BENCH_DATA", ROOT.parent / "shared" / "data" / "clinc150"))
 EVIDENTLY = CACHE / "evidently"
-ONE_THREAD = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}  # threads that wait for each other count as CPU
+ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}  # threads that wait for each other count as CPU
+SIZES = {
+    "rows": Size(1_000_000, 1_000_000, "vectors of the largest reference"),
+    "splits": Size(3, 10, "choices of known intents"),
+    "windows": Size(400, 1000, "windows of each kind and choice"),
+    "peer_windows": Size(8, 24, "windows of each kind that Evidently gets"),
+    "quarters": Size(500, 500, "simulated quarters"),
+}
 PER_INTENT, REFERENCE, RATE = 80, 5000, 0.01
-SIZES = (100, 200, 500)
+SAMPLES = (100, 200, 500)
 HARMLESS = {"same mix": 0.02, "mix Dirichlet(5)": 0.07, "mix Dirichlet(1)": 0.07, "one domain x3": 0.07}
 GOALS = {("25 % new intents", 200): 0.95, ("10 % new intents", 500): 0.75}
 PEER_CELLS = ("same mix", "mix Dirichlet(1)", "25 % new intents")
-QUARTERS, WEEKS, VOLUMES = 500, 13, (300, 300, 300, 300, 300, 120, 100)  # queries a day, Monday to Sunday
+WEEKS, VOLUMES = 13, (300, 300, 300, 300, 300, 120, 100)  # queries a day, Monday to Sunday
 
 PEER = """
 import json, sys, time
@@ -102,50 +105,40 @@ print(json.dumps([resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, *se
 """
 
 
-def main() -> int:
-    """Measure every row that can be measured here."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--full", action="store_true", help="more splits and windows: the figures of bench/README.md")
-    parser.add_argument("--peers", action="store_true", help="install Evidently in an environment of its own under .bench/")
-    parser.add_argument("--rows", type=int, default=1_000_000, help="vectors of the largest reference")
-    options = parser.parse_args()
-    if options.peers and not EVIDENTLY.exists():
-        venv.create(EVIDENTLY, with_pip=True)
-        subprocess.check_call([EVIDENTLY / "bin" / "pip", "install", "-q", "evidently==0.7.23", "pandas<3"])
-    held = [report(**row) for row in memory(options.rows)]
-    if (DATA / "data_full.json").exists():
-        splits, windows, peer_windows = (10, 1000, 24) if options.full else (3, 400, 8)
-        held += [report(**row) for row in on_clinc(splits, windows, peer_windows)]
-    else:
-        reason = f"no data_full.json in {DATA}: set FTASSETS_BENCH_DATA to a folder with CLINC150"
-        print(json.dumps({"bench": "drift", "what": "alarms and CPU on CLINC150", "skipped": reason}))
-    return 0 if all(held) else 1
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the rows; returns the exit code."""
+    made = parser("drift", __doc__)
+    made.add_argument("--peers", action="store_true", help="install Evidently in an environment of its own under .bench/")
+    return write("drift", measure(parse(made, SIZES, arguments)))
 
 
-def report(
-    what: str, ours: float, unit: str, goal: str, holds: bool, peer: float | None = None, peer_name: str = "", **more: object
-) -> bool:
-    """Print one row; returns whether it holds."""
-    ratio = round(peer / ours, 2) if peer is not None and ours else None
-    peer = None if peer is None else round(peer, 4)
-    row = {"bench": "drift", "what": what, "ours": round(ours, 4), "peer": peer, "peer_name": peer_name, "unit": unit, "ratio": ratio}
-    print(json.dumps({**row, "goal": goal, "holds": bool(holds), **more}), flush=True)
-    return bool(holds)
+def measure(options: argparse.Namespace) -> Iterator[Row]:
+    """All rows. Raises CannotMeasure before the first one if CLINC150 is missing."""
+    queries, domains = data("clinc150/data_full.json"), data("clinc150/domains.json")
+    if options.peers:
+        installed(EVIDENTLY, _install_evidently)
+    yield from memory(options.rows)
+    vectors, intents, domain_of = embedded(queries, domains)
+    made = [split(vectors, intents, domain_of, seed) for seed in range(options.splits)]
+    peer = evidently(made[0], options.peer_windows)
+    yield from cpu(made[0], peer)
+    yield from alarms(made, options.windows, peer)
+    yield from foretold(made, options.windows)
+    yield from quarters(made, options.quarters)
 
 
-def memory(rows: int) -> Iterator[dict]:
+def _install_evidently(folder: Path) -> None:
+    venv.create(folder, with_pip=True)
+    subprocess.check_call([folder / "bin" / "pip", "install", "-q", "evidently==0.7.23", "pandas<3"])
+
+
+def memory(rows: int) -> Iterator[Row]:
     """A reference of many vectors: resident memory, and time against half as many."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    peak, half, whole = json.loads(subprocess.check_output([sys.executable, "-c", REBUILD, str(rows)], text=True, env=environment))
+    output = subprocess.check_output([sys.executable, "-c", REBUILD, str(rows)], text=True, env=environment())
+    peak, half, whole = json.loads(output)
     what, alone = f"reference of {rows:,} x 384 vectors", rows * 384 * 4 / 2**20
-    yield {
-        "what": what, "ours": peak, "peer": alone, "peer_name": "the vectors alone",
-        "unit": "MiB RSS", "goal": "< 2000", "holds": peak < 2000,
-    }  # fmt: skip
-    yield {
-        "what": f"{what}: CPU", "ours": whole, "peer": half, "peer_name": "half of the vectors",
-        "unit": "CPU-s", "goal": "at most 2.2 times", "holds": whole <= 2.2 * half,
-    }  # fmt: skip
+    yield Row(what, peak, "MiB RSS", "< 2000", peak < 2000, alone, "the vectors alone")
+    yield Row(f"{what}: CPU", whole, "CPU-s", "at most 2.2 times the peer", whole <= 2.2 * half, half, "half of the vectors")
 
 
 @dataclass(frozen=True)
@@ -183,25 +176,14 @@ class Split:
         return (self.scores[rows].mean(axis=-2) > novelty_thresholds(self.reference, rows.shape[-1], rate)).any(axis=-1)
 
 
-def on_clinc(splits: int, windows: int, peer_windows: int) -> Iterator[dict]:
-    """Every row that needs queries."""
-    vectors, intents, domains = queries()
-    made = [split(vectors, intents, domains, seed) for seed in range(splits)]
-    peer = evidently(made[0], peer_windows)
-    yield from cpu(made[0], peer)
-    yield from alarms(made, windows, peer)
-    yield from foretold(made, windows)
-    yield from quarters(made)
-
-
-def queries() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def embedded(queries: Path, domain_file: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Vectors (12000, 384), intent and domain of the first `PER_INTENT` training queries of each intent; embedded once."""
     by_intent: dict[str, list[str]] = {}
-    for text, intent in json.loads((DATA / "data_full.json").read_text())["train"]:
+    for text, intent in json.loads(queries.read_text())["train"]:
         by_intent.setdefault(intent, []).append(text)
     names = sorted(by_intent)
     texts = [text for name in names for text in by_intent[name][:PER_INTENT]]
-    domain_of = {intent: number for number, of in enumerate(json.loads((DATA / "domains.json").read_text()).values()) for intent in of}
+    domain_of = {intent: number for number, of in enumerate(json.loads(domain_file.read_text()).values()) for intent in of}
     intents = np.repeat(np.arange(len(names)), PER_INTENT)
     domains = np.array([domain_of[name] for name in names])[intents]
 
@@ -230,13 +212,13 @@ def split(vectors: np.ndarray, intents: np.ndarray, domains: np.ndarray, seed: i
     return Split(reference, vectors, intents, domains, rows[REFERENCE:], new, scores, clusters, usual)
 
 
-def alarms(splits: list[Split], windows: int, peer: dict) -> Iterator[dict]:
-    """Share of windows that alarm, ours and the fixed rules', on harmless windows and on new intents."""
+def alarms(splits: list[Split], windows: int, peer: dict[str, list[tuple[bool, float]]]) -> Iterator[Row]:
+    """Share of windows that alarm on harmless windows and on new intents, ours next to each fixed rule's and Evidently's."""
     rng = np.random.default_rng(1)
     for cell in (*HARMLESS, "10 % new intents", "25 % new intents"):
-        for n in SIZES:
-            goal = HARMLESS.get(cell, GOALS.get((cell, n)))
-            if goal is None:
+        for n in SAMPLES:
+            limit = HARMLESS.get(cell, GOALS.get((cell, n)))
+            if limit is None:
                 continue
             ours, by_psi, by_centroid = [], [], []
             for one in splits:
@@ -245,38 +227,34 @@ def alarms(splits: list[Split], windows: int, peer: dict) -> Iterator[dict]:
                     ours.append(one.alarms(rows, RATE))
                     by_psi.append(psi(np.bincount(one.clusters[rows], minlength=20), one.usual) > 0.2)
                     by_centroid.append(centroid_distance(one.vectors[rows].mean(axis=0), one.reference.mean) > 0.15)
-            harmless, rate = cell in HARMLESS, float(np.mean(ours))
-            others = {"centroid cosine > 0.15": round(float(np.mean(by_centroid)), 4)}
+            rate = float(np.mean(ours))
+            goal, holds = (f"<= {limit}", rate <= limit) if cell in HARMLESS else (f">= {limit}", rate >= limit)
+            others = {"PSI > 0.2, 20 clusters": np.mean(by_psi), "centroid cosine > 0.15": np.mean(by_centroid)}
             for key, found in peer.items():
                 method, of = key.split("/")
                 if (of, n) == (cell, 200):
-                    others[f"evidently {method}"] = float(np.mean([alarm for alarm, _ in found]))
-            yield {
-                "what": f"alarms: {cell}, n = {n}", "ours": rate, "peer": float(np.mean(by_psi)), "peer_name": "PSI > 0.2, 20 clusters",
-                "unit": f"share of {len(ours)} windows", "goal": f"<= {goal}" if harmless else f">= {goal}",
-                "holds": rate <= goal if harmless else rate >= goal, "others": others,
-            }  # fmt: skip
+                    others[f"evidently {method}"] = np.mean([alarm for alarm, _ in found])
+            for name, other in others.items():
+                yield Row(f"alarms: {cell}, n = {n}", rate, f"share of {len(ours)} windows", goal, holds, float(other), name)
 
 
-def foretold(splits: list[Split], windows: int) -> Iterator[dict]:
+def foretold(splits: list[Split], windows: int) -> Iterator[Row]:
     """The power that a reference foretells of itself, and the power measured on intents it has never seen."""
     rng, told, seen = np.random.default_rng(2), [], []
     for one in splits:
         told.append(power(one.reference, 200, RATE, 0.1).probability)
         seen.append(float(np.mean([one.alarms(one.window("10 % new intents", 200, rng), RATE) for _ in range(windows)])))
-    error = float(np.mean(told) - np.mean(seen))
-    yield {
-        "what": "power foretold from the reference alone, 10 % new, n = 200", "ours": float(np.mean(told)), "peer": float(np.mean(seen)),
-        "peer_name": "measured on new intents", "unit": "probability", "goal": "within 0.2", "holds": abs(error) <= 0.2,
-    }  # fmt: skip
+    ours, measured = float(np.mean(told)), float(np.mean(seen))
+    what = "power foretold from the reference alone, 10 % new, n = 200"
+    yield Row(what, ours, "probability", "within 0.2 of the peer", abs(ours - measured) <= 0.2, measured, "measured on new intents")
 
 
-def quarters(splits: list[Split]) -> Iterator[dict]:
+def quarters(splits: list[Split], count: int) -> Iterator[Row]:
     """Quarters of daily reports in two weekday patterns, nothing new: how many keep to one false retrain."""
     for pattern in ("a busy domain each day", "other domains at weekends"):
         for consecutive in (1, 2):
             rng, rate, within = np.random.default_rng(3), alarm_rate(1, 7 * WEEKS, consecutive=consecutive), []
-            for part, one in zip(np.array_split(np.arange(QUARTERS), len(splits)), splits, strict=True):
+            for part, one in zip(np.array_split(np.arange(count), len(splits)), splits, strict=True):
                 by_weekday = []
                 for weekday, volume in enumerate(VOLUMES):
                     p = weekday_mix(pattern, weekday)[one.domains[one.held]]
@@ -289,7 +267,7 @@ def quarters(splits: list[Split]) -> Iterator[dict]:
                 within.append(retrains <= 1)
             share = float(np.concatenate(within).mean())
             what = f"quarters with at most 1 false retrain: {pattern}, {consecutive} alarms in a row, rate {rate:.4f}"
-            yield {"what": what, "ours": share, "unit": f"share of {QUARTERS} quarters", "goal": ">= 0.95", "holds": share >= 0.95}
+            yield Row(what, share, f"share of {count} quarters", ">= 0.95", share >= 0.95)
 
 
 def weekday_mix(pattern: str, weekday: int) -> np.ndarray:
@@ -305,14 +283,14 @@ def weekday_mix(pattern: str, weekday: int) -> np.ndarray:
     return weights
 
 
-def cpu(one: Split, peer: dict) -> Iterator[dict]:
+def cpu(one: Split, peer: dict[str, list[tuple[bool, float]]]) -> Iterator[Row]:
     """CPU of 500 queries against 5,000, without embedding: a whole report, and statistics of the same kind; one thread each."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "arrays.npz"
         np.savez(file, **one.reference.to_arrays(), window=one.vectors[one.held[:500]])  # type: ignore[arg-type]
-        output = subprocess.check_output([sys.executable, "-c", REPORT, file], text=True, env={**ONE_THREAD, "PYTHONPATH": str(ROOT)})
+        output = subprocess.check_output([sys.executable, "-c", REPORT, file], text=True, env=environment(**ONE_THREAD))
     whole, alarm, features, occupancy = json.loads(output)
-    yield {"what": "one report, 500 against 5,000 queries", "ours": whole, "unit": "CPU-s", "goal": "<= 0.1", "holds": whole <= 0.1}
+    yield Row("one report, 500 against 5,000 queries", whole, "CPU-s", "<= 0.1", whole <= 0.1)
     for what, ours, method, times in (
         ("the alarm alone (novelty)", alarm, "model", 3),
         ("one report, all statistics", whole, "model", 1.5),
@@ -323,15 +301,13 @@ def cpu(one: Split, peer: dict) -> Iterator[dict]:
     ):
         if found := peer.get(f"{method}/cpu"):
             theirs = statistics.median(seconds for _, seconds in found)
-            yield {
-                "what": f"{what}, 500 against 5,000 queries", "ours": ours, "peer": theirs, "peer_name": f"evidently {method}",
-                "unit": "CPU-s", "goal": f"{times:g} times less", "holds": times * ours <= theirs,
-            }  # fmt: skip
+            goal, name = f"{times:g} times less than the peer", f"evidently {method}"
+            yield Row(f"{what}, 500 against 5,000 queries", ours, "CPU-s", goal, times * ours <= theirs, theirs, name)
 
 
 def evidently(one: Split, windows: int) -> dict[str, list[tuple[bool, float]]]:
     """Alarm and CPU seconds of its methods at their defaults, by "method/cell"; empty where its environment is missing."""
-    if not EVIDENTLY.exists():
+    if not (EVIDENTLY / ".installed").exists():
         print("no figures of Evidently: run with --peers once to install it under .bench/", file=sys.stderr)
         return {}
     rng = np.random.default_rng(4)
@@ -343,7 +319,8 @@ def evidently(one: Split, windows: int) -> dict[str, list[tuple[bool, float]]]:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "arrays.npz"
         np.savez(file, **arrays)  # type: ignore[arg-type]
-        output = subprocess.check_output([EVIDENTLY / "bin" / "python", "-W", "ignore", "-c", PEER, file], text=True, env=ONE_THREAD)
+        command = [str(EVIDENTLY / "bin" / "python"), "-W", "ignore", "-c", PEER, str(file)]
+        output = subprocess.check_output(command, text=True, env=environment(**ONE_THREAD))
     return json.loads(output.splitlines()[-1])
 
 

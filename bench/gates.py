@@ -1,16 +1,17 @@
-"""How often gates and canary are wrong, by simulation through the functions that decide, beside rules that just compare two numbers.
+"""How often gates and canary are wrong, by simulation through the functions that decide, next to rules that just compare two numbers.
 
-Prints one JSON line per row and exits 1 when one does not hold. Golden rows are right by one model only in 10 % of cases.
+In 10 % of the golden rows only one of the two models is right.
 """
 
 import argparse
-import json
 import sys
+from collections.abc import Iterator, Sequence
 from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.rows import Row, Size, parse, parser, write
 from ftassets.config.loop import Rollout
 from ftassets.domain.evaluation.scoring import Score
 from ftassets.domain.gates.gate import Gate
@@ -38,60 +39,54 @@ REPORT = EvalReport(
 )  # fmt: skip
 
 
-def main() -> int:
+SIZES = {
+    "comparisons": Size(10_000, 10_000, "simulated comparisons of each cell, and canaries"),
+    "scored": Size(2000, 2000, "simulated comparisons of row scores"),
+    "hours": Size(168, 168, "length of a canary that is as good as production"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the rows; returns the exit code."""
+    made = parser("gates", __doc__)
+    made.add_argument("--seed", type=int, default=0, help="of the random numbers (default 0)")
+    return write("gates", measure(parse(made, SIZES, arguments)))
+
+
+def measure(options: argparse.Namespace) -> Iterator[Row]:
     """Simulate every row."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--comparisons", type=int, default=10_000, help="simulated comparisons a cell, and canaries")
-    parser.add_argument("--scored", type=int, default=2000, help="simulated comparisons of row scores")
-    parser.add_argument("--hours", type=int, default=168, help="length of a canary that is as good as production")
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
     rng, runs = np.random.default_rng(options.seed), options.comparisons
 
     equal, better, worse = (draw(rng, runs, ROWS, effect) for effect in (0.0, 0.04, -0.02))
-    ours, higher, two = passing(BETTER, equal, ROWS), naive_share(HIGHER, equal), naive_share(TWO_POINTS, equal)
-    what = f"superiority passes an equal model, {ROWS} rows"
-    held = [
-        report(what, ours, "share", "<= 0.06", ours <= 0.06, higher, "the higher mean wins"),
-        report(what, ours, "share", "<= 0.06", ours <= 0.06, two, "more than 2 points higher wins"),
-    ]
+    ours, what = passing(BETTER, equal, ROWS), f"superiority passes an equal model, {ROWS} rows"
+    for rule, name in ((HIGHER, "the higher mean wins"), (TWO_POINTS, "more than 2 points higher wins")):
+        yield Row(what, ours, "share", "<= 0.06", ours <= 0.06, naive_share(rule, equal), name)
     ours, two = passing(BETTER, better, ROWS), naive_share(TWO_POINTS, better)
     what = f"superiority passes a model better by 4 points, {ROWS} rows"
-    held.append(report(what, ours, "share", ">= 0.85", ours >= 0.85, two, "more than 2 points higher wins"))
+    yield Row(what, ours, "share", ">= 0.85", ours >= 0.85, two, "more than 2 points higher wins")
     ours, points = passing(NO_WORSE, worse, ROWS), float(np.mean(worse[:, 0] - worse[:, 1] >= -0.02 * ROWS))
     what = f"non-inferiority passes a model worse by the margin of 2 points, {ROWS} rows"
-    held.append(report(what, ours, "share", "<= 0.06", ours <= 0.06, points, "at most 2 points lower"))
+    yield Row(what, ours, "share", "<= 0.06", ours <= 0.06, points, "at most 2 points lower")
 
-    what, ours, higher, two = f"superiority on row scores passes an equal model, {SCORED} rows", *row_scores(rng, options.scored, 0.0)
-    held += [
-        report(what, ours, "share", "<= 0.06", ours <= 0.06, higher, "the higher mean wins"),
-        report(what, ours, "share", "<= 0.06", ours <= 0.06, two, "more than 2 points higher wins"),
-    ]
-    ours, _, two = row_scores(rng, options.scored // 4, 0.05)
+    ours, higher, two = row_scores(rng, options.scored, 0.0)
+    what = f"superiority on row scores passes an equal model, {SCORED} rows"
+    yield Row(what, ours, "share", "<= 0.06", ours <= 0.06, higher, "the higher mean wins")
+    yield Row(what, ours, "share", "<= 0.06", ours <= 0.06, two, "more than 2 points higher wins")
+    ours, _, two = row_scores(rng, max(1, options.scored // 4), 0.05)
     what = f"superiority on row scores passes a model better by 5 points, {SCORED} rows"
-    held.append(report(what, ours, "share", ">= 0.80", ours >= 0.80, two, "more than 2 points higher wins"))
+    yield Row(what, ours, "share", ">= 0.80", ours >= 0.80, two, "more than 2 points higher wins")
 
     apart = [abs(power(gate, n, effect, DISCORDANCE) - passing(gate, draw(rng, runs, n, effect), n)) for gate, n, effect in CELLS]
     what = f"planned against simulated power, largest distance of {len(CELLS)} cells"
-    held.append(report(what, max(apart), "share", "<= 0.03", max(apart) <= 0.03))
+    yield Row(what, max(apart), "share", "<= 0.03", max(apart) <= 0.03)
 
     ours, peer, looks = quiet_canaries(rng, runs, options.hours)
-    what = f"canary as good as production rolled back, {looks} looks"
-    held.append(report(what, ours, "share", f"<= {POLICY.false_rollback:g}", ours <= POLICY.false_rollback, peer, "> 2 % in the last look"))
+    what = f"canary as good as production rolled back, {looks} ticks"
+    yield Row(what, ours, "share", f"<= {POLICY.false_rollback:g}", ours <= POLICY.false_rollback, peer, "> 2 % in the last tick")
 
-    ours = failing_canaries(rng, runs // 10)
+    ours = failing_canaries(rng, max(1, runs // 10))
     what = f"canary that fails {WORSE:g} times as often rolled back within the planned requests, at 50 %"
-    held.append(report(what, ours, "share", "0.75 to 0.85", 0.75 <= ours <= 0.85, 0.8, "the plan"))
-    return 0 if all(held) else 1
-
-
-def report(what: str, ours: float, unit: str, goal: str, holds: bool, peer: float | None = None, peer_name: str = "") -> bool:
-    """Print one row; returns whether it holds."""
-    ratio = round(peer / ours, 2) if peer is not None and ours else None
-    row = {"bench": "gates", "what": what, "ours": round(ours, 4), "peer": None if peer is None else round(peer, 4)}
-    row |= {"peer_name": peer_name, "unit": unit, "ratio": ratio, "goal": goal, "holds": bool(holds)}
-    print(json.dumps(row), flush=True)
-    return bool(holds)
+    yield Row(what, ours, "share", "0.75 to 0.85", 0.75 <= ours <= 0.85, 0.8, "the plan")
 
 
 def draw(rng: np.random.Generator, runs: int, n: int, effect: float) -> NDArray[np.int64]:
@@ -172,7 +167,7 @@ def failing_canaries(rng: np.random.Generator, runs: int) -> float:
     for _ in range(runs):
         mine = rng.random(total) < 0.5
         failed = rng.random(total) < np.where(mine, WORSE * ERRORS, ERRORS)
-        canary_answers = [CanaryAnswer(bool(m), 0.5, bool(f)) for m, f in zip(mine, failed, strict=True)]
+        canary_answers = [CanaryAnswer(bool(m), 50, bool(f)) for m, f in zip(mine, failed, strict=True)]
         back += any(decide(state, canary_answers[:seen], POLICY, 0.0).move is Move.ROLLBACK for seen in [*range(50, total, 50), total])
     return back / runs
 

@@ -1,14 +1,13 @@
 """What the gateway adds to a request, and how long it takes to send traffic back.
 
 The engines answer after 20 ms without a model; they, the gateway and the clients are processes of their own. Each request is asked through
-the gateway, which writes it down, and straight at the engine, in turn. Prints one JSON line per row, exits 1 when one does not hold.
+the gateway, which writes it down, and straight at the engine, in turn.
 """
 
 import argparse
 import asyncio
 import json
 import multiprocessing
-import os
 import socket
 import statistics
 import subprocess
@@ -16,42 +15,46 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
+import httpx
 
-import httpx  # noqa: E402
-
-from ftassets.backends.serving.gateway import GatewayServing  # noqa: E402
-from ftassets.backends.traffic_log.sqlite import SqliteTrafficLog  # noqa: E402
-from ftassets.config.home import Home  # noqa: E402
-from ftassets.testing.releases import released  # noqa: E402
-from ftassets.testing.stub_engine import stub_engine  # noqa: E402
-from ftassets.testing.thread_host import ThreadHost  # noqa: E402
+from bench.rows import Row, Size, environment, parse, parser, write
+from ftassets.backends.serving.gateway import GatewayServing
+from ftassets.backends.traffic_log.sqlite import SqliteTrafficLog
+from ftassets.config.home import Home
+from ftassets.testing.releases import released
+from ftassets.testing.stub_engine import stub_engine
+from ftassets.testing.thread_host import ThreadHost
 
 LOOP = "voice_commands"  # the command knows the loops there are
 CLIENTS = 8
 ADDED_MS, BACK_S, COMMAND_S = 10.0, 0.2, 3.0
 
 
-def main() -> int:
-    """Measure and print the rows."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--requests", type=int, default=400, help="per way and number of clients")
-    parser.add_argument("--rollbacks", type=int, default=10)
-    options = parser.parse_args()
+SIZES = {"requests": Size(400, 400, "requests each way, for one client and for all"), "rollbacks": Size(10, 10, "rollbacks under load")}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the rows; returns the exit code."""
+    return write("gateway", measure(parse(parser("gateway", __doc__), SIZES, arguments)))
+
+
+def measure(options: argparse.Namespace) -> Iterator[Row]:
+    """All rows on one gateway."""
     with tempfile.TemporaryDirectory() as folder:
         home = Home(Path(folder) / "home")
         with running(home) as (gateway, engine, candidate):
-            held = [latency(gateway, engine, clients, options.requests) for clients in (1, CLIENTS)]
-            held += [rollback(home, gateway, candidate, options.rollbacks), command(home, candidate)]
-    return 0 if all(held) else 1
+            for clients in (1, CLIENTS):
+                yield latency(gateway, engine, clients, options.requests)
+            yield rollback(home, gateway, candidate, options.rollbacks)
+            yield command(home, candidate)
 
 
-def latency(gateway: str, engine: str, clients: int, requests: int) -> bool:
+def latency(gateway: str, engine: str, clients: int, requests: int) -> Row:
     """Median milliseconds of a request, through the gateway and straight."""
 
     async def client() -> list[tuple[float, float]]:
@@ -69,10 +72,10 @@ def latency(gateway: str, engine: str, clients: int, requests: int) -> bool:
 
     through, straight = (statistics.median(side) for side in zip(*asyncio.run(everybody()), strict=True))
     what = f"median of a request, {clients} client{'s' * (clients > 1)}"
-    return report(what, through, "ms", f"<= peer + {ADDED_MS:g}", through <= straight + ADDED_MS, straight, "straight at the engine")
+    return Row(what, through, "ms", f"<= peer + {ADDED_MS:g}", through <= straight + ADDED_MS, straight, "straight at the engine")
 
 
-def rollback(home: Home, gateway: str, candidate: str, times: int) -> bool:
+def rollback(home: Home, gateway: str, candidate: str, times: int) -> Row:
     """Slowest call that takes a canary's traffic away under load; no request may fail, or reach it afterwards."""
     serving, log, waits = GatewayServing(home), SqliteTrafficLog(home.traffic_db), []
     written = log.count(LOOP)
@@ -106,10 +109,10 @@ def rollback(home: Home, gateway: str, candidate: str, times: int) -> bool:
     lost = len(seen) - (log.count(LOOP) - written)
     seen_as = f"{len(seen)} requests, {failed} failed, {lost} not logged, {late} at the canary afterwards"
     what = f"slowest of {times} rollbacks under {CLIENTS} clients; {seen_as}"
-    return report(what, max(waits), "s", f"<= {BACK_S:g}, none", max(waits) <= BACK_S and not failed and not late and not lost)
+    return Row(what, max(waits), "s", f"<= {BACK_S:g}, none", max(waits) <= BACK_S and not failed and not late and not lost)
 
 
-def command(home: Home, candidate: str) -> bool:
+def command(home: Home, candidate: str) -> Row:
     """Median seconds of the whole command, with no Dagster process there."""
     took = []
     for _ in range(3):
@@ -118,12 +121,12 @@ def command(home: Home, candidate: str) -> bool:
         subprocess.run(
             [sys.executable, "-m", "ftassets.cli.main", "rollback", LOOP, "--reason", "drill"],
             check=True,
-            env=environment(home),
+            env=variables(home),
             stdout=subprocess.DEVNULL,
         )
         took.append(time.monotonic() - began)
     middle = statistics.median(took)
-    return report("`ftassets rollback`, whole command", middle, "s", f"<= {COMMAND_S:g}", middle <= COMMAND_S)
+    return Row("`ftassets rollback`, whole command", middle, "s", f"<= {COMMAND_S:g}", middle <= COMMAND_S)
 
 
 @contextmanager
@@ -139,7 +142,7 @@ def running(home: Home) -> Iterator[tuple[str, str, str]]:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     gateway = subprocess.Popen(
-        [sys.executable, "-m", "ftassets.testing.gateway_process", json.dumps(urls), str(port), LOOP], env=environment(home)
+        [sys.executable, "-m", "ftassets.testing.gateway_process", json.dumps(urls), str(port), LOOP], env=variables(home)
     )
     try:
         until = time.monotonic() + 60
@@ -165,21 +168,14 @@ def serve_engines(folders: list[Path], answer: Connection) -> None:
     threading.Event().wait()
 
 
-def environment(home: Home) -> dict[str, str]:
-    """For our processes: the home, and the package beside this folder."""
-    return {**os.environ, "FTASSETS_HOME": str(home.root), "PYTHONPATH": str(Path(__file__).parent.parent)}
+def variables(home: Home) -> dict[str, str]:
+    """The environment of our processes: the home is theirs too."""
+    return environment(FTASSETS_HOME=str(home.root))
 
 
 def body() -> dict:
     """A chat request."""
     return {"model": LOOP, "messages": [{"role": "user", "content": "hello"}]}
-
-
-def report(what: str, ours: float, unit: str, goal: str, holds: bool, peer: float | None = None, peer_name: str = "") -> bool:
-    """Print one row; returns whether it holds."""
-    row = {"bench": "gateway", "what": what, "ours": round(ours, 3), "peer": peer and round(peer, 3), "peer_name": peer_name}
-    print(json.dumps({**row, "unit": unit, "ratio": peer and round(ours / peer, 2), "goal": goal, "holds": holds}), flush=True)
-    return holds
 
 
 if __name__ == "__main__":

@@ -1,11 +1,9 @@
 """CPU time to load a project of many loops, beside the time of `import dagster` alone.
 
-Prints one JSON line, exits 1 when the goal does not hold. CPU time grows when other programs share
-the cores: compare `peer` with what it is on a machine at rest before believing a figure.
+CPU time grows when other programs share the cores: before believing a figure, compare `peer` with what it is on an idle machine.
 """
 
 import argparse
-import json
 import os
 import resource
 import shutil
@@ -13,14 +11,17 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import ftassets
+from bench.rows import ROOT, Row, Size, environment, parse, parser, write
 from ftassets.config.loop_files import LOOPS
 
 TEMPLATE = LOOPS / "voice_commands"
 PEER = "import dagster"
-# a code server loads once and lives: taking the interpreter down again is no part of it
+GOAL_SECONDS = 3.0
+SIZES = {"loops": Size(50, 50, "loops in the project"), "runs": Size(5, 5, "subprocesses of which the median counts")}
+# a code server loads once and keeps running: the end of the interpreter is not measured
 END = "\nimport os\nsys.stdout.flush()\nos._exit(0)\n"
 OURS = """
 import sys
@@ -33,38 +34,28 @@ print(len({key.path[0] for key in repository.asset_graph.get_all_asset_keys()}))
 """
 
 
-def main() -> int:
-    """Write the project, measure both, print the row."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--loops", type=int, default=50)
-    parser.add_argument("--runs", type=int, default=5, help="subprocesses of which the median counts")
-    parser.add_argument("--goal", type=float, default=3.0, help="CPU seconds")
-    parser.add_argument("--jobs", action="store_true", help="also resolve every job, as a code server does once")
-    options = parser.parse_args()
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the row; returns the exit code."""
+    made = parser("load", __doc__)
+    made.add_argument("--jobs", action="store_true", help="also resolve every job, as a code server does once")
+    return write("load", measure(parse(made, SIZES, arguments)))
+
+
+def measure(options: argparse.Namespace) -> Iterator[Row]:
+    """Write the project and load it in fresh interpreters."""
     with tempfile.TemporaryDirectory() as folder:
         package = write_project(Path(folder), options.loops)
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([folder, str(Path(ftassets.__file__).parents[1])])}
-        environment.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed package is compiled once
-        arguments = [str(package), "jobs" if options.jobs else "repository"]
+        variables = environment(PYTHONPATH=os.pathsep.join([folder, str(ROOT)]))
+        variables.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed package is compiled once
+        command = [OURS + END, str(package), "jobs" if options.jobs else "repository"]
         loaded, imported = [], []
-        cpu_seconds([OURS + END, *arguments], environment, expect=options.loops)  # compiles
+        cpu_seconds(command, variables, expect=options.loops)  # compiles
         for _ in range(options.runs):  # in turn, so that both see the same machine
-            loaded.append(cpu_seconds([OURS + END, *arguments], environment, expect=options.loops))
-            imported.append(cpu_seconds([f"import sys\n{PEER}{END}"], environment))
+            loaded.append(cpu_seconds(command, variables, expect=options.loops))
+            imported.append(cpu_seconds([f"import sys\n{PEER}{END}"], variables))
     ours, peer = statistics.median(loaded), statistics.median(imported)
-    row = {
-        "bench": "load",
-        "what": f"definitions and repository of {options.loops} loops" + (", every job resolved" if options.jobs else ""),
-        "ours": round(ours, 3),
-        "peer": round(peer, 3),
-        "peer_name": PEER,
-        "unit": "CPU-s",
-        "ratio": round(ours / peer, 2),
-        "goal": f"<= {options.goal:g}",
-        "holds": ours <= options.goal,
-    }
-    print(json.dumps(row))
-    return 0 if row["holds"] else 1
+    what = f"definitions and repository of {options.loops} loops" + (", every job resolved" if options.jobs else "")
+    yield Row(what, ours, "CPU-s", f"<= {GOAL_SECONDS:g}", ours <= GOAL_SECONDS, peer, PEER)
 
 
 def write_project(folder: Path, loops: int) -> Path:
@@ -86,10 +77,10 @@ def write_project(folder: Path, loops: int) -> Path:
     return package
 
 
-def cpu_seconds(code: list[str], environment: dict[str, str], expect: int | None = None) -> float:
+def cpu_seconds(code: list[str], variables: dict[str, str], expect: int | None = None) -> float:
     """User and system time of a fresh interpreter up to the end of the code. Raises RuntimeError when it loaded something else."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    output = subprocess.check_output([sys.executable, "-W", "ignore", "-c", *code], text=True, env=environment)
+    output = subprocess.check_output([sys.executable, "-W", "ignore", "-c", *code], text=True, env=variables)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     if expect is not None and output.split()[:1] != [str(expect)]:
         raise RuntimeError(f"{expect} loops were written, the definitions hold: {output}")

@@ -1,8 +1,7 @@
 """Bytes a dataset repository grows by when rows are appended, as a share of the first version.
 
 The peer is the same store with one Parquet file per split, written again for each version. Rows are made up: requests and
-answers of random words, about 230 characters of text each; the share hardly depends on them. Prints one JSON line, exits 1 when
-the goal does not hold.
+answers of random words, about 230 characters of text each; the share hardly depends on them.
 """
 
 import argparse
@@ -10,8 +9,10 @@ import json
 import random
 import sys
 import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from bench.rows import Row, Size, parse, parser, write
 from ftassets.assets._shared.dataset_files import dataset_objects, quarantine_path, quarantine_to_parquet, shard_path, to_parquet
 from ftassets.backends.dataset_store.git import GitDatasetStore
 from ftassets.domain.dataset.rows import Example, Quarantined
@@ -19,11 +20,20 @@ from ftassets.domain.dataset.rows import Example, Quarantined
 SPLITS = {"train": 0.8, "validation": 0.1, "test": 0.1}
 QUARANTINED = 0.01  # per row kept
 GOAL = 0.02
+SIZES = {"rows": Size(100_000, 100_000, "rows of the first version")}
 Splits = dict[str, list[Example]]
 
 
-def rows(count: int = 100_000, appended: float = 0.01) -> list[dict]:
-    """Publish `count` rows, then a version with that share more, both ways; one row of figures."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the row; returns the exit code."""
+    made = parser("publication", __doc__)
+    made.add_argument("--appended", type=float, default=0.01, metavar="SHARE", help="what the second version adds (default 0.01)")
+    return write("publication", measure(parse(made, SIZES, arguments)))
+
+
+def measure(options: argparse.Namespace) -> Iterator[Row]:
+    """Publish many rows, then a version with a few more, both ways."""
+    count, appended = options.rows, options.appended
     dice = random.Random(7)
     words = ["".join(dice.choices("abcdefghijklmnopqrstuvwxyz", k=dice.randint(3, 9))) for _ in range(5000)]
     examples = [_example(dice, words, n) for n in range(round(count * (1 + appended)))]
@@ -32,31 +42,8 @@ def rows(count: int = 100_000, appended: float = 0.01) -> list[dict]:
     versions = [(_split(examples[:count]), dropped[: round(count * QUARANTINED)]), (_split(examples), dropped)]
     with tempfile.TemporaryDirectory() as folder:
         ours, peer = (_growth(Path(folder) / name, versions, sharded=name == "ours") for name in ("ours", "peer"))
-    return [
-        {
-            "bench": "publication",
-            "what": f"growth of the repository by {appended:.0%} more rows on {count:,}, {QUARANTINED:.0%} quarantined",
-            "ours": round(ours, 4),
-            "peer": round(peer, 4),
-            "peer_name": "one Parquet file per split",
-            "unit": "share of the first version",
-            "ratio": round(ours / peer, 4),
-            "goal": f"<= {GOAL:g}",
-            "holds": ours <= GOAL,
-        }
-    ]
-
-
-def main() -> int:
-    """Print the row."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=100_000)
-    parser.add_argument("--appended", type=float, default=0.01, help="share of the rows that the second version adds")
-    options = parser.parse_args()
-    measured = rows(options.rows, options.appended)
-    for row in measured:
-        print(json.dumps(row))
-    return 0 if all(row["holds"] for row in measured) else 1
+    what = f"growth of the repository by {appended:.0%} more rows on {count:,}, {QUARANTINED:.0%} quarantined"
+    yield Row(what, ours, "share of the first version", f"<= {GOAL:g}", ours <= GOAL, peer, "one Parquet file per split")
 
 
 def _example(dice: random.Random, words: list[str], number: int) -> Example:

@@ -17,12 +17,13 @@ from ftassets.backends.artifacts.base import Artifacts
 from ftassets.backends.artifacts.reports import report_key, store_report
 from ftassets.backends.control.base import Control
 from ftassets.backends.control.latest import record_latest
-from ftassets.backends.llm_judge.base import Judgement, JudgeUnreachable, LlmJudge, NotJudged
+from ftassets.backends.llm_judge.base import Judgement, JudgeUnreachable, NotJudged
 from ftassets.backends.notifier.base import Notifier
 from ftassets.backends.notifier.routing import alert_about, routed
 from ftassets.backends.serving.base import Serving
 from ftassets.backends.traffic_log.base import TrafficLog
 from ftassets.config.loop import LoopConfig
+from ftassets.config.profiles import llm_judge
 from ftassets.domain.evaluation.sampling import reservoir
 from ftassets.domain.evaluation.scoring import well_formed
 from ftassets.domain.gates.result import Verdict
@@ -121,10 +122,8 @@ def _judge(loop: LoopConfig, sample: Sequence[Exchange]) -> _Judged:
     """Score a sample, a few at once; when the judge cannot be reached, the rest is not asked."""
     if loop.monitors.llm_judge is None:
         return _Judged()
-    from ftassets.backends.llm_judge.openai import OpenAIJudge
-
     try:
-        judge: LlmJudge = OpenAIJudge(loop.monitors.llm_judge)
+        judge = llm_judge(loop.monitors.llm_judge)
     except JudgeUnreachable as error:
         return _Judged(None, [], [(e.id, str(error)) for e in sample])
     gone = threading.Event()

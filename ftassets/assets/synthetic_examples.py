@@ -9,6 +9,7 @@ from ftassets.assets._shared.synthesise import synthesise
 from ftassets.backends.dataset_store.base import DatasetStore
 from ftassets.backends.teacher.base import TeacherError
 from ftassets.config.loop import LoopConfig
+from ftassets.config.profiles import teacher
 from ftassets.reporting.tables import markdown_table
 
 
@@ -17,12 +18,10 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
 
     @asset(loop, __doc__, {"openai"}, deps=["seed_examples"])
     def synthetic_examples(context: dg.AssetExecutionContext, dataset_store: dg.ResourceParam[DatasetStore]) -> dg.MaterializeResult:
-        from ftassets.backends.teacher.openai import OpenAITeacher
-
         assert loop.dataset.teacher is not None
         seed = from_parquet(dataset_store.read(required(context.instance, node(loop.name, "seed_examples")), seed_path(loop.name)))
         try:
-            rows, bad = synthesise(OpenAITeacher(loop.dataset.teacher), seed, loop)
+            rows, bad = synthesise(teacher(loop.dataset.teacher), seed, loop)
         except TeacherError as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         publication = dataset_store.publish(

@@ -29,11 +29,11 @@ def curate(
 ) -> None:
     """Clean, split and check a file of examples, without Dagster."""
     os.environ.setdefault("TQDM_DISABLE", "1")  # the embedder's own bars would tear ours
-    from ftassets.backends.embedder.minilm import MiniLmEmbedder
     from ftassets.cli.commands.curate import curate_file
+    from ftassets.config.profiles import embedder
 
     with refusing(ValueError, OSError), _progress(not as_json) as progress:
-        report = curate_file(source, out, config, MiniLmEmbedder() if vectors else None, progress)
+        report = curate_file(source, out, config, embedder() if vectors else None, progress)
     if as_json:
         typer.echo(json.dumps(report, indent=2))
         return

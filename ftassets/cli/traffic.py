@@ -58,11 +58,11 @@ def drift(
 def rollback(loop: Loop, reason: Reason) -> None:
     """Take the candidate out of traffic now, or go back to the standby version. Needs only the gateway."""
     from ftassets.backends.serving.base import ServingError
-    from ftassets.backends.serving.gateway import GatewayServing
+    from ftassets.config.profiles import serving
 
     known_loop(loop)
     with refusing(ServingError):
-        state = GatewayServing(Home.from_env()).rollback(loop, "cli", reason)
+        state = serving(Home.from_env()).rollback(loop, "cli", reason)
     shares = ", ".join(f"{version[:12]} {share} %" for version, share in state.weights.items())
     typer.echo(f"{loop} rolled back: {shares}")
 

@@ -7,8 +7,15 @@ from typing import Any
 
 from ftassets.backends.artifacts.base import Artifacts
 from ftassets.backends.control.base import Control
+from ftassets.backends.embedder.base import Embedder
+from ftassets.backends.llm_judge.base import LlmJudge, PairwiseLlmJudge
+from ftassets.backends.serving.base import Serving
+from ftassets.backends.signer.base import Signer
+from ftassets.backends.teacher.base import Teacher
 from ftassets.backends.traffic_log.base import TrafficLog
 from ftassets.config.home import Home
+from ftassets.config.loop import LlmJudgeSettings, PairwiseJudgeSettings, TeacherSettings
+from ftassets.domain.dataset.curation.pii import Span
 
 TRAFFIC_URL = "FTASSETS_TRAFFIC_URL"
 
@@ -67,11 +74,6 @@ def embedded(home: Home) -> dict[str, Callable[[], Any]]:
 
         return QdrantVectorStore(home.vectors)
 
-    def embedder() -> Any:
-        from ftassets.backends.embedder.minilm import MiniLmEmbedder
-
-        return MiniLmEmbedder()
-
     def registry() -> Any:
         from ftassets.backends.registry.mlflow import MlflowRegistry
 
@@ -92,11 +94,6 @@ def embedded(home: Home) -> dict[str, Callable[[], Any]]:
 
         return SubprocessEvaluator()
 
-    def serving() -> Any:
-        from ftassets.backends.serving.gateway import GatewayServing
-
-        return GatewayServing(home)
-
     def notifier() -> Any:
         from ftassets.backends.notifier.console import ConsoleNotifier
 
@@ -113,7 +110,7 @@ def embedded(home: Home) -> dict[str, Callable[[], Any]]:
         "signer": signer,
         "trainer": trainer,
         "evaluator": evaluator,
-        "serving": serving,
+        "serving": lambda: serving(home),
         "notifier": notifier,
     }
 
@@ -192,8 +189,50 @@ def backends(home: Home) -> dict[str, Callable[[], Any]]:
     return PROFILES[chosen](home)
 
 
-def verifier(home: Home) -> Any:
+def verifier(home: Home) -> Signer:
     """Whoever only checks signatures: the public keys in the home are enough, in every profile."""
     from ftassets.backends.signer.folder import Ed25519Signer
 
     return Ed25519Signer(home.keys)
+
+
+def embedder() -> Embedder:
+    """The same in every profile; it needs no home, so a command can embed without one."""
+    from ftassets.backends.embedder.minilm import MiniLmEmbedder
+
+    return MiniLmEmbedder()
+
+
+def serving(home: Home) -> Serving:
+    """The gateway of the home, in every profile; nothing else has to be configured to reach it."""
+    from ftassets.backends.serving.gateway import GatewayServing
+
+    return GatewayServing(home)
+
+
+def llm_judge(settings: LlmJudgeSettings) -> LlmJudge:
+    """The model a loop names to score answers. Raises JudgeUnreachable if its key is missing or its URL is invalid."""
+    from ftassets.backends.llm_judge.openai import OpenAIJudge
+
+    return OpenAIJudge(settings)
+
+
+def pairwise_llm_judge(settings: PairwiseJudgeSettings) -> PairwiseLlmJudge:
+    """The model a loop names to compare two answers. Raises JudgeUnreachable if its key is missing or its URL is invalid."""
+    from ftassets.backends.llm_judge.openai import OpenAIPairwiseJudge
+
+    return OpenAIPairwiseJudge(settings)
+
+
+def teacher(settings: TeacherSettings) -> Teacher:
+    """The model a loop names to write examples. Raises TeacherError if its key is missing or its URL is invalid."""
+    from ftassets.backends.teacher.openai import OpenAITeacher
+
+    return OpenAITeacher(settings)
+
+
+def name_finder() -> Callable[[str], list[Span]]:
+    """Finds people's names in a text. Raises RuntimeError if the extra `pii` is not installed."""
+    from ftassets.backends.name_finder.presidio import name_finder as find_with_presidio
+
+    return find_with_presidio()

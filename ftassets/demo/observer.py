@@ -8,9 +8,8 @@ import dagster as dg
 from ftassets.assets._shared.events import data_version, history, metadata_value, newest, node
 from ftassets.automation.instance import open_instance
 from ftassets.backends.artifacts.reports import read_report
-from ftassets.backends.serving.gateway import GatewayServing
 from ftassets.config.home import Home
-from ftassets.config.profiles import artifacts
+from ftassets.config.profiles import artifacts, embedded
 from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets.domain.rollout.transition import Transition
 
@@ -33,7 +32,7 @@ class Observer:
         self.artifacts = artifacts(home)
         self.loop = loop
         self.instance = open_instance(home)
-        self.serving = GatewayServing(home)
+        self.serving = embedded(home)["serving"]()
 
     def state(self) -> EndpointState:
         return self.serving.state(self.loop)

@@ -11,12 +11,11 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from ftassets.backends.dataset_store.git import GitDatasetStore
 from ftassets.backends.serving.base import ServingError
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
 from ftassets.config.loop_files import read_loops
-from ftassets.config.profiles import traffic_log
+from ftassets.config.profiles import embedded, traffic_log
 from ftassets.demo.client import Users
 from ftassets.demo.memory import MemoryWatch
 from ftassets.demo.observer import Observer, launched_by
@@ -58,7 +57,7 @@ def run(home: Home, ports: Ports, keep_open: bool) -> None:
             path, requests = home.root / "summary.json", summary["requests"]
             write_durably(path, json.dumps(summary, indent=2))
             screen.__exit__()
-            final_tables(screen.console, summary, side_by_side(teller.observer, GitDatasetStore(home.datasets)))
+            final_tables(screen.console, summary, side_by_side(teller.observer, embedded(home)["dataset_store"]()))
             screen.console.print(
                 f"{stages['total'] / 60:.1f} minutes; {requests['sent']} requests sent, {requests['answered']} answered, "
                 f"{requests['logged']} logged; peak memory {summary['peak_memory_mb']} MB. All figures: {os.path.relpath(path)}"

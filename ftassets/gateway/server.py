@@ -14,7 +14,6 @@ from starlette.types import ASGIApp
 from ftassets.backends.control.base import Locked
 from ftassets.backends.control.journal import GATEWAY_LOCK
 from ftassets.backends.serving.gateway_address import Address, admin_token, write_address
-from ftassets.backends.signer.folder import Ed25519Signer
 from ftassets.config import profiles
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
@@ -68,7 +67,7 @@ async def serve(
             connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=2)
             async with aiohttp.ClientSession(connector=connector) as session, contextlib.aclosing(Hosts(host, session)) as hosts:
                 fleet = Fleet(hosts, artifacts, session)
-                router = Router(artifacts, control, loops, fleet, Ed25519Signer(home.keys), clock)
+                router = Router(artifacts, control, loops, fleet, profiles.verifier(home), clock)
                 await router.open()
                 metrics = Metrics(control)
                 chat = Chat(router, recorder, metrics, session, Context(artifacts, host.context), secret(home.keys / USER_SALT))

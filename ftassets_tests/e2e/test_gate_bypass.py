@@ -164,12 +164,14 @@ class TestOverride:
     """After everything in TestRedGate: the last one lets the version out."""
 
     def overridden(self, red: TinyLoop, gates: list[str], seconds: float = 3600.0) -> Path:
-        people.override(red.home, signer(red), red.loop, candidate(red)[:12], gates, "anna", "cannot wait", seconds)
+        people.override(
+            artifacts(red.home), control(red.home), signer(red), red.loop, candidate(red)[:12], gates, "anna", "cannot wait", seconds
+        )
         return Path(Releases(control(red.home), signer(red)).uri(LOOP, candidate(red), "override"))
 
     def test_by_the_wrong_role(self, red: TinyLoop) -> None:
         with pytest.raises(NotAllowed, match="ben is intern"):
-            people.override(red.home, signer(red), red.loop, candidate(red), [], "ben", "please", 3600.0)
+            people.override(artifacts(red.home), control(red.home), signer(red), red.loop, candidate(red), [], "ben", "please", 3600.0)
         assert not list((red.home.releases / LOOP).glob("*.override.*"))
 
     def test_that_does_not_name_a_failing_gate(self, red: TinyLoop) -> None:

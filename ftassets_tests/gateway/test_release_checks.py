@@ -24,7 +24,7 @@ from ftassets_tests.gateway.conftest import Clock, Running
 RULES = {"people": {"anna": "lead", "ben": "intern"}, "approve": ["lead"], "override": ["lead"]}
 PROPOSE = loop_config(mode="propose", release=RULES)
 AUTO = loop_config()
-RunGateway = Callable[[LoopConfig], contextlib.AbstractContextManager[Running]]
+RunGateway = Callable[..., contextlib.AbstractContextManager[Running]]
 
 
 @pytest.fixture

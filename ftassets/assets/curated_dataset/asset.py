@@ -27,6 +27,7 @@ from ftassets.backends.serving.base import Serving
 from ftassets.backends.traffic_log.base import TrafficLog
 from ftassets.backends.vector_store.base import VectorStore
 from ftassets.config.loop import LoopConfig
+from ftassets.config.profiles import name_finder
 from ftassets.domain.canonical import digest_of
 from ftassets.domain.dataset.curation import Curated, curate
 from ftassets.domain.dataset.rows import Example
@@ -73,7 +74,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
             {row.id: split for split, members in before.items() for row in members},
             loop,
             tokens=_tokens(artifacts, serving.state(loop.name).production, rows),
-            names=_name_finder(loop),
+            names=name_finder() if loop.dataset.pii_names else None,
             progress=lambda step, number, of: context.log.info(f"curation step {number} of {of}: {step}"),
         )
         if not curated.splits["train"]:
@@ -171,14 +172,6 @@ def _tokens(artifacts: Artifacts, production: str | None, rows: Sequence[Example
 
 def _by_row(rows: Sequence[Example], vectors: np.ndarray) -> dict[str, np.ndarray]:
     return {row.id: vector for row, vector in zip(rows, vectors, strict=False)}
-
-
-def _name_finder(loop: LoopConfig):  # noqa: ANN202 - the type comes with the optional import
-    if not loop.dataset.pii_names:
-        return None
-    from ftassets.backends.name_finder.presidio import name_finder
-
-    return name_finder()
 
 
 def _metadata(loop: LoopConfig, curated: Curated, commit: str, before: dict[str, list[Example]]) -> dict:

@@ -8,9 +8,9 @@ from threading import Event
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ftassets.backends.control.base import Control
-from ftassets.backends.llm_judge.base import JudgeUnreachable, NotJudged, PairwiseLlmJudge
-from ftassets.backends.llm_judge.openai import OpenAIPairwiseJudge
+from ftassets.backends.llm_judge.base import JudgeUnreachable, NotJudged
 from ftassets.config.loop import LoopConfig, PairwiseJudgeSettings
+from ftassets.config.profiles import pairwise_llm_judge
 from ftassets.domain.canonical import digest_of
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.evaluation.llm_judge import (
@@ -86,7 +86,7 @@ class _Panel:
     """The judge, a few pairs at once, and what it said before. When it cannot be reached, the rest is not asked."""
 
     def __init__(self, control: Control, loop: LoopConfig, settings: PairwiseJudgeSettings, say: Say) -> None:
-        self._judge: PairwiseLlmJudge = OpenAIPairwiseJudge(settings)
+        self._judge = pairwise_llm_judge(settings)
         self._system, self._repeats, self._say = loop.task.system_prompt, settings.repeats, say
         self._control, self._stored = control, f"answers/judge-{self._judge.identity}.jsonl"
         self._gone = Event()

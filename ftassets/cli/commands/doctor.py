@@ -9,12 +9,11 @@ from dataclasses import dataclass
 
 from ftassets.backends.control.releases import Releases
 from ftassets.backends.serving.base import ServingError
-from ftassets.backends.serving.gateway import GatewayServing
 from ftassets.backends.signer.base import CannotSign, SignatureInvalid
 from ftassets.cli.commands.status import warnings
 from ftassets.config.home import Home
 from ftassets.config.loop_files import LOOPS, read_loops
-from ftassets.config.profiles import PROFILES, VARIABLES, backends, control, has_servers, profile, traffic_log, verifier
+from ftassets.config.profiles import PROFILES, VARIABLES, backends, control, has_servers, profile, serving, traffic_log, verifier
 
 DISK = 5  # GB the home needs: three versions of a small model, logs, vectors
 
@@ -130,7 +129,7 @@ def _releases(home: Home) -> Iterator[Diagnosis]:
             if now < override.expires_at:
                 yield Diagnosis(f"override in {name}", True, f"version {override.version[:12]}: {override.sentence}")
         try:
-            state = GatewayServing(home).state(name)
+            state = serving(home).state(name)
         except ServingError:
             continue
         for warning in warnings(releases, name, state, now):
@@ -139,7 +138,7 @@ def _releases(home: Home) -> Iterator[Diagnosis]:
 
 def _gateway(home: Home) -> Iterator[Diagnosis]:
     try:
-        health = GatewayServing(home).health()
+        health = serving(home).health()
         yield Diagnosis("gateway", True, f"up: {health}")
     except ServingError:
         yield Diagnosis("gateway", True, "not running (ftassets up starts it)")

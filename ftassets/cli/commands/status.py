@@ -7,12 +7,11 @@ from typing import Any
 from ftassets.backends.control.pauses import pause_reason
 from ftassets.backends.control.releases import Releases, StatementMissing
 from ftassets.backends.serving.base import ServingError
-from ftassets.backends.serving.gateway import GatewayServing
 from ftassets.backends.signer.base import SignatureInvalid
 from ftassets.config.home import Home
 from ftassets.config.loop_files import read_loops
 from ftassets.config.profiles import control as control_of
-from ftassets.config.profiles import verifier
+from ftassets.config.profiles import serving, verifier
 from ftassets.domain.release.statement import read_statement
 from ftassets.domain.rollout.endpoint import EndpointState
 
@@ -22,17 +21,17 @@ def describe(home: Home) -> dict[str, Any]:
 
     `approvals` and `overrides` are what people signed; `notes` are sentences about them and about releases that do not count.
     """
-    serving, control = GatewayServing(home), control_of(home)
+    client, control = serving(home), control_of(home)
     releases = Releases(control, verifier(home))
     now = time.time()
     try:
-        journal = serving.journal()
+        journal = client.journal()
         gateway = "up"
     except ServingError as error:
         journal, gateway = [], str(error)
     loops = {}
     for name, loop in read_loops().items():
-        state = serving.state(name) if gateway == "up" else EndpointState()
+        state = client.state(name) if gateway == "up" else EndpointState()
         overrides = list(releases.overrides(name))
         loops[name] = {
             "phase": state.phase if gateway == "up" else "unknown",

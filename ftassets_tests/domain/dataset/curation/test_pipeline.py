@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from itertools import combinations, pairwise
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -59,7 +59,7 @@ def collections(draw: st.DrawFn) -> dict[str, Any]:
     vectors = np.eye(DIMENSIONS)[rng.integers(0, 6, count)] + noise * rng.normal(size=(count, DIMENSIONS))
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     given_vectors = draw(st.booleans())
-    skip = draw(st.lists(st.sampled_from(StepName.__args__), unique=True, max_size=4))
+    skip = draw(st.lists(st.sampled_from(get_args(StepName)), unique=True, max_size=4))
     return {
         "rows": rows,
         "vectors": vectors[: len(rows)] if given_vectors else None,
@@ -198,7 +198,7 @@ def test_the_shares_of_classes_come_with_the_dataset() -> None:
 
 
 def test_steps_that_may_be_left_out_are_those_of_the_loop_file() -> None:
-    assert [name for name in NAMES if name not in ("schema", "split", "size")] == list(StepName.__args__)
+    assert [name for name in NAMES if name not in ("schema", "split", "size")] == list(get_args(StepName))
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ftassets.workers.evaluation.metrics import registry
+from ftassets.workers.evaluation.metrics import loading
 from ftassets.workers.evaluation.metrics.loading import OURS, MetricFailed, load
 from ftassets_tests.workers.evaluation.metrics import USERS
 
@@ -14,7 +14,7 @@ def test_each_name_of_ours_is_a_metric_with_a_description(tmp_path):
 
     metrics = [load(name, tmp_path) for name in OURS]
     assert all(isinstance(metric, evaluate.Metric) and metric.description for metric in metrics)
-    files = {path.stem for path in Path(registry.__file__).parent.glob("*.py")} - {"__init__", "base", "registry"}
+    files = {path.stem for path in Path(loading.__file__).parent.glob("*.py")} - {"__init__", "base", "loading"}
     assert {type(metric).__module__.rpartition(".")[2] for metric in metrics} == files == OURS.keys()
 
 
