@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from ftassets.config.units import Fraction, Seconds, Strict
+from ftassets.config.units import Fraction, OneOf, Seconds, Strict
+from ftassets.domain.dataset.curation.pipeline import SKIPPABLE
 from ftassets.domain.evaluation.metrics import CATALOGUE
 from ftassets.domain.gates.fit import gate_objections
 from ftassets.domain.gates.gate import Gate
@@ -36,12 +37,6 @@ class Task(Strict):
     )
 
 
-StepName = Literal[
-    "normalise", "pii", "language", "quality", "length", "user_cap", "exact", "near", "semantic", "label_disagreement", "poisoning",
-    "contamination", "balance",
-]  # fmt: skip
-
-
 class TeacherSettings(Strict):
     """A larger model that writes examples for rare classes, behind any OpenAI-compatible endpoint."""
 
@@ -67,7 +62,7 @@ class Dataset(Strict):
     production_window: Seconds = Field(
         timedelta(days=30).total_seconds(), description="Feedback on answers of the last so many days becomes rows of the dataset."
     )
-    skip: list[StepName] = Field([], description="Curation steps this loop leaves out.")
+    skip: list[Annotated[str, OneOf(SKIPPABLE)]] = Field([], description="Curation steps this loop leaves out.")
     pii: Literal["redact", "drop"] = Field("redact", description="What happens to a row with personal data.")
     pii_names: bool = Field(False, description="Redact people's names too. Needs the extra `pii`, which finds about 60 % of names.")
     languages: list[Annotated[str, Field(pattern="^[a-z]{2,3}$")]] = Field(
