@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from ftassets.config.units import Fraction, OneOf, Seconds, Strict
 from ftassets.domain.dataset.curation.pipeline import SKIPPABLE
+from ftassets.domain.dataset.curation.size import GOALS
 from ftassets.domain.evaluation.metrics import CATALOGUE
 from ftassets.domain.gates.fit import gate_objections
 from ftassets.domain.gates.gate import Gate
@@ -53,7 +54,7 @@ class Dataset(Strict):
     """Where the examples come from and how they are cleaned and split."""
 
     seed: Path = Field(description="JSONL file of examples people wrote, relative to the loop file.")
-    goal: Literal["style", "vocabulary", "task", "instruction"] = Field(
+    goal: Annotated[str, OneOf(GOALS)] = Field(
         "task", description="What is taught. It sets how many rows a dataset needs."
     )
     min_rows: int | None = Field(
