@@ -60,17 +60,33 @@ KINDS: dict[str, GateKind] = {
     "field_accuracy": replace(_ROWS, value=CATALOGUE["field_accuracy"].row_values["field_accuracy"], groups=_EVERYWHERE),
     "f1": GateKind(f1.VALUE, f1.evaluate_f1, f1.plan, average=f1.average, objection=f1.objection),
     "latency_p95": GateKind(
-        latency.VALUE, latency.evaluate_latency, latency.plan, ("no_worse_than", "at_most"), (), "pairs", latency.average
+        latency.VALUE,
+        latency.evaluate_latency,
+        latency.plan,
+        compared_with=("no_worse_than", "at_most"),
+        groups=(),
+        counts="pairs",
+        average=latency.average,
     ),
-    "parity": GateKind(parity.VALUE, parity.evaluate_parity, parity.plan, ("at_least",), (), "sample"),
+    "parity": GateKind(parity.VALUE, parity.evaluate_parity, parity.plan, compared_with=("at_least",), groups=(), counts="sample"),
     "llm_judge": GateKind(
-        llm_judge.VALUE, llm_judge.evaluate_llm_judge, llm_judge.plan, ("better_than", "no_worse_than"), ("golden",), "sample",
+        llm_judge.VALUE,
+        llm_judge.evaluate_llm_judge,
+        llm_judge.plan,
+        compared_with=("better_than", "no_worse_than"),
+        groups=("golden",),
+        counts="sample",
         objection=llm_judge.objection,
     ),
     "human_review": GateKind(
-        human_review.VALUE, human_review.evaluate_human_review, human_review.plan, ("at_least",), ("golden",), "sample"
+        human_review.VALUE,
+        human_review.evaluate_human_review,
+        human_review.plan,
+        compared_with=("at_least",),
+        groups=("golden",),
+        counts="sample",
     ),
-}  # fmt: skip
+}
 
 
 def kind_of(metric: str) -> GateKind:
