@@ -54,9 +54,7 @@ class Dataset(Strict):
     """Where the examples come from and how they are cleaned and split."""
 
     seed: Path = Field(description="JSONL file of examples people wrote, relative to the loop file.")
-    goal: Annotated[str, OneOf(GOALS)] = Field(
-        "task", description="What is taught. It sets how many rows a dataset needs."
-    )
+    goal: Annotated[str, OneOf(GOALS)] = Field("task", description="What is taught. It sets how many rows a dataset needs.")
     min_rows: int | None = Field(
         None, ge=1, description="Replaces the number of rows that the goal needs. The dataset's check says that it was lowered."
     )
@@ -305,9 +303,7 @@ class LoopConfig(Strict):
     )
     sets: list[EvaluationSet] = Field([], description="Further evaluation sets that every version answers.")
     train: Train = Field(Train(), description="Fine-tuning settings.")
-    metrics: list[str] = Field(
-        [], description=f"Further metrics of the eval report: {', '.join(CATALOGUE)}, or module:Class of your own."
-    )
+    metrics: list[str] = Field([], description=f"Further metrics of the eval report: {', '.join(CATALOGUE)}, or module:Class of your own.")
     gates: list[Gate] = Field(min_length=1, description="Conditions that a candidate must all meet before it is released.")
     llm_judge: PairwiseJudgeSettings | None = Field(None, description="LLM that compares candidate and production for an llm_judge gate.")
     reference_model: ReferenceModel | None = Field(

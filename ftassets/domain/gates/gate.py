@@ -33,8 +33,7 @@ class Gate(Strict):
 
     metric: str = Field(
         "",
-        description=f"{', '.join(KINDS)}, or a value of one of the loop's `metrics` such as rouge.rougeL. "
-        "Left out with preset or any_of.",
+        description=f"{', '.join(KINDS)}, or a value of one of the loop's `metrics` such as rouge.rougeL. Left out with preset or any_of.",
     )
     preset: Annotated[str, OneOf(RULES)] | None = Field(
         None,
