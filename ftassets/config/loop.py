@@ -7,9 +7,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from ftassets.config.units import Fraction, Seconds, Strict
+from ftassets.config.units import Fraction, OneOf, Seconds, Strict
+from ftassets.domain.dataset.curation.pipeline import SKIPPABLE
+from ftassets.domain.dataset.curation.size import GOALS
+from ftassets.domain.evaluation.metrics import CATALOGUE
+from ftassets.domain.gates.fit import gate_objections
 from ftassets.domain.gates.gate import Gate
-from ftassets.domain.gates.measured import missing_metrics
 from ftassets.domain.release.version import ExternalModel
 
 _BUDGET = re.compile(r"^(\d{1,4})/(quarter|month|week|day)$")
@@ -35,12 +38,6 @@ class Task(Strict):
     )
 
 
-StepName = Literal[
-    "normalise", "pii", "language", "quality", "length", "user_cap", "exact", "near", "semantic", "label_disagreement", "poisoning",
-    "contamination", "balance",
-]  # fmt: skip
-
-
 class TeacherSettings(Strict):
     """A larger model that writes examples for rare classes, behind any OpenAI-compatible endpoint."""
 
@@ -57,16 +54,14 @@ class Dataset(Strict):
     """Where the examples come from and how they are cleaned and split."""
 
     seed: Path = Field(description="JSONL file of examples people wrote, relative to the loop file.")
-    goal: Literal["style", "vocabulary", "task", "instruction"] = Field(
-        "task", description="What is taught. It sets how many rows a dataset needs."
-    )
+    goal: Annotated[str, OneOf(GOALS)] = Field("task", description="What is taught. It sets how many rows a dataset needs.")
     min_rows: int | None = Field(
         None, ge=1, description="Replaces the number of rows that the goal needs. The dataset's check says that it was lowered."
     )
     production_window: Seconds = Field(
         timedelta(days=30).total_seconds(), description="Feedback on answers of the last so many days becomes rows of the dataset."
     )
-    skip: list[StepName] = Field([], description="Curation steps this loop leaves out.")
+    skip: list[Annotated[str, OneOf(SKIPPABLE)]] = Field([], description="Curation steps this loop leaves out.")
     pii: Literal["redact", "drop"] = Field("redact", description="What happens to a row with personal data.")
     pii_names: bool = Field(False, description="Redact people's names too. Needs the extra `pii`, which finds about 60 % of names.")
     languages: list[Annotated[str, Field(pattern="^[a-z]{2,3}$")]] = Field(
@@ -308,7 +303,7 @@ class LoopConfig(Strict):
     )
     sets: list[EvaluationSet] = Field([], description="Further evaluation sets that every version answers.")
     train: Train = Field(Train(), description="Fine-tuning settings.")
-    metrics: list[str] = Field([], description="Further metrics of the eval report: built-in names, or module:Class of your own.")
+    metrics: list[str] = Field([], description=f"Further metrics of the eval report: {', '.join(CATALOGUE)}, or module:Class of your own.")
     gates: list[Gate] = Field(min_length=1, description="Conditions that a candidate must all meet before it is released.")
     llm_judge: PairwiseJudgeSettings | None = Field(None, description="LLM that compares candidate and production for an llm_judge gate.")
     reference_model: ReferenceModel | None = Field(
@@ -326,15 +321,8 @@ class LoopConfig(Strict):
         names = [gate.name for gate in self.gates]
         if len(set(names)) != len(names):
             raise ValueError(f"two gates have the same name: {sorted(names)}")
-        if self.llm_judge is None and any(gate.metric == "llm_judge" for each in self.gates for gate in (each, *each.any_of)):
-            raise ValueError("an llm_judge gate needs `llm_judge`: url, model, and labels that show how far it agrees with people")
-        if problems := missing_metrics(self.gates, self.metrics, self.task.type):
+        if problems := gate_objections(self):
             raise ValueError("; ".join(problems))
-        further = {each.name for each in self.sets}
-        for gate in (single for each in self.gates for single in (each.any_of or [each])):
-            judged = gate.metric in ("llm_judge", "human_review") and gate.slice in further | {"held_out"}
-            if judged or (gate.slice in further and (gate.metric or gate.preset) not in ("exact_match", "field_accuracy", "task_accuracy")):
-                raise ValueError(f"{gate.metric or gate.preset} has no value for rows of {gate.slice}: gate these rows on exact_match")
         return self
 
     @model_validator(mode="after")

@@ -1,10 +1,12 @@
 """Durations and shares as people write them in a loop file."""
 
 import re
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler
+from pydantic_core import CoreSchema, core_schema
 
 _DURATION = re.compile(r"(\d+)(s|m|h|d)")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -40,6 +42,16 @@ Fraction = Annotated[
     BeforeValidator(_fraction, json_schema_input_type=str | float),
     Field(ge=0, allow_inf_nan=False, json_schema_extra={"unit": "share"}),
 ]
+
+
+class OneOf:
+    """`Annotated[str, OneOf(TABLE)]`: a name out of a table; these names are in the JSON schema and in the error about any other."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._names = list(names)
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.literal_schema(self._names)
 
 
 class Strict(BaseModel):

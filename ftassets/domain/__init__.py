@@ -1,0 +1,1 @@
+"""Decisions as pure functions, without I/O: one folder for each stage of the loop."""

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
+from ftassets.domain.gates.f1 import labels
 from ftassets.domain.gates.gate import Gate
 from ftassets.domain.gates.macro_f1 import macro_f1
-from ftassets.domain.gates.paired import labels
 from ftassets.domain.gates.policy import evaluate_gates
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.gates.result import GateResult, Verdict

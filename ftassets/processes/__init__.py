@@ -1,0 +1,1 @@
+"""The processes of `ftassets up`: what the supervisor runs on one machine."""

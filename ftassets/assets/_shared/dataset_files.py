@@ -4,6 +4,7 @@ import hashlib
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 from pydantic import BaseModel, JsonValue
@@ -14,6 +15,33 @@ from ftassets.domain.canonical import canonical_json
 from ftassets.domain.dataset.preferences import Pair
 from ftassets.domain.dataset.rows import Example, Quarantined
 from ftassets.domain.dataset.shards import Index, Shard, Shards, content_hash, plan
+
+DECODED_ROWS = 100_000  # kept in memory at most, about 100 MB
+
+
+class _Decoded:
+    """Rows of the Parquet files used last, by the SHA-256 of their bytes, up to a number of rows in all."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._known: dict[str, tuple[Example, ...]] = {}  # in the order of use
+        self._lock = Lock()
+
+    def rows(self, digest: str, content: bytes) -> tuple[Example, ...]:
+        """The rows of `content`, which has this digest."""
+        import pyarrow.parquet as pq
+
+        with self._lock:
+            found = self._known.pop(digest, None)
+            if found is None:
+                found = tuple(Example.model_validate(row) for row in pq.read_table(io.BytesIO(content)).to_pylist())
+            self._known[digest] = found
+            while sum(map(len, self._known.values())) > self._limit:
+                del self._known[next(iter(self._known))]
+        return found
+
+
+_DECODED = _Decoded(DECODED_ROWS)
 
 
 def seed_path(loop: str) -> str:
@@ -72,10 +100,12 @@ def to_parquet(rows: Sequence[Example]) -> bytes:
 
 
 def from_parquet(content: bytes) -> list[Example]:
-    """The rows of such a file; a field that the file is too old to have gets its default."""
-    import pyarrow.parquet as pq
+    """The rows of such a file; a field that the file is too old to have gets its default.
 
-    return [Example.model_validate(row) for row in pq.read_table(io.BytesIO(content)).to_pylist()]
+    A process decodes the same bytes once: several assets of a run read one dataset. Rows cannot be changed, and each caller gets
+    a list of its own.
+    """
+    return list(_DECODED.rows(_digest(content), content))
 
 
 def read_sets(store: DatasetStore, ref: str, loop: str, names: Iterable[str]) -> dict[str, list[Example]]:

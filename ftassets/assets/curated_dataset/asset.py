@@ -19,6 +19,7 @@ from ftassets.assets._shared.dataset_files import (
 from ftassets.assets._shared.events import node, required
 from ftassets.assets._shared.node import asset
 from ftassets.assets.curated_dataset import checks as dataset_checks
+from ftassets.assets.curated_dataset.golden_vectors import golden_vectors
 from ftassets.backends.artifacts.base import Artifacts
 from ftassets.backends.artifacts.versions import version_key
 from ftassets.backends.dataset_store.base import DatasetStore, MergeConflict, ObjectNotFound
@@ -65,12 +66,13 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         before = _previous(dataset_store, main, loop)
         embedded = vector_store.find(loop.name, [row.request_id for row in rows if row.request_id])
         known = {point.request_id: point.vector for point in embedded}
-        vectors = _vectors(embedder, [*rows, *golden], known)
+        kept_out = golden_vectors(artifacts, embedder, golden)
+        vectors = _vectors(embedder, rows, known, kept_out.shape[1])
         curated = curate(
             rows,
-            vectors[: len(rows)],
+            vectors,
             golden,
-            vectors[len(rows) :],
+            kept_out,
             {row.id: split for split, members in before.items() for row in members},
             loop,
             tokens=_tokens(artifacts, serving.state(loop.name).production, rows),
@@ -107,7 +109,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         return dg.MaterializeResult(
             data_version=dg.DataVersion(publication.commit),
             metadata=_metadata(loop, curated, publication.commit, before),
-            check_results=dataset_checks.results(loop, curated, len(rows), _by_row(rows, vectors), golden, vectors[len(rows) :]),
+            check_results=dataset_checks.results(loop, curated, len(rows), _by_row(rows, vectors), golden, kept_out),
         )
 
     return curated_dataset
@@ -147,12 +149,12 @@ def _previous(store: DatasetStore, commit: str, loop: LoopConfig) -> dict[str, l
         return {}
 
 
-def _vectors(embedder: Embedder, rows: Sequence[Example], known: dict[str, np.ndarray]) -> np.ndarray:
-    """Unit vectors of the prompts (n, d); those of requests that were embedded as traffic are not computed again."""
+def _vectors(embedder: Embedder, rows: Sequence[Example], known: dict[str, np.ndarray], dimensions: int) -> np.ndarray:
+    """Unit vectors of the prompts (n, dimensions); those of requests that were embedded as traffic are not computed again."""
     missing = [i for i, row in enumerate(rows) if row.request_id not in known]
-    fresh = embedder.embed([rows[i].prompt for i in missing])
-    vectors = np.empty((len(rows), fresh.shape[1] if len(fresh) else len(next(iter(known.values())))), dtype=np.float32)
-    vectors[missing] = fresh
+    vectors = np.empty((len(rows), dimensions), dtype=np.float32)
+    if missing:
+        vectors[missing] = embedder.embed([rows[i].prompt for i in missing])
     for i, row in enumerate(rows):
         if row.request_id in known:
             vectors[i] = known[row.request_id]
@@ -171,7 +173,7 @@ def _tokens(artifacts: Artifacts, production: str | None, rows: Sequence[Example
 
 
 def _by_row(rows: Sequence[Example], vectors: np.ndarray) -> dict[str, np.ndarray]:
-    return {row.id: vector for row, vector in zip(rows, vectors, strict=False)}
+    return {row.id: vector for row, vector in zip(rows, vectors, strict=True)}
 
 
 def _metadata(loop: LoopConfig, curated: Curated, commit: str, before: dict[str, list[Example]]) -> dict:

@@ -38,6 +38,7 @@ from ftassets.config.loop import LoopConfig
 from ftassets.domain.canonical import file_digest
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.evaluation.jobs import Answered, Measurements, MetricsJob
+from ftassets.domain.evaluation.metrics import CATALOGUE
 from ftassets.domain.evaluation.parity import Parity
 from ftassets.domain.gates.inputs import input_objections
 from ftassets.domain.gates.presets import single_gates
@@ -95,7 +96,8 @@ def measure(
 
     answers = {role: [answer_file(artifacts, loop, digest, each, base) for each in rows.sets] for role, digest in versions.items()}
     answer_all(context, home, artifacts, loop, evaluator, rows, answers, versions)
-    likelihoods = likelihoods_of(context, home, artifacts, loop, evaluator, rows, versions) if "perplexity" in loop.metrics else {}
+    of_likelihoods = any(CATALOGUE[name].of_likelihoods for name in loop.metrics if name in CATALOGUE)
+    likelihoods = likelihoods_of(context, home, artifacts, loop, evaluator, rows, versions) if of_likelihoods else {}
     metrics, row_scores = (
         _measure_metrics(context, home, artifacts, loop, evaluator, rows, answers, likelihoods) if loop.metrics else ({}, {})
     )
@@ -208,7 +210,7 @@ def _as_served(
 ) -> tuple[dict[str, list[ResponseTime]], Parity | None]:
     """Response times of candidate and production in turns, and the candidate's parity, as far as a gate asks for them."""
     gates = single_gates(loop.gates)
-    pairs = max((gate.pairs for gate in gates if gate.metric == "latency_p95"), default=0)
+    pairs = max((gate.pairs for gate in gates if gate.kind.counts == "pairs"), default=0)
     parity = any(gate.metric == "parity" for gate in gates)
     roles = ["candidate", *(["production"] if pairs else [])] if pairs or parity else []
     if not roles:

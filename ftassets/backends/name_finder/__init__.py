@@ -1,0 +1,1 @@
+"""Finders of people's names in text."""

@@ -1,0 +1,1 @@
+"""What stages versions and moves traffic between them."""

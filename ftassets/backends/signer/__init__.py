@@ -1,0 +1,1 @@
+"""Keys that sign releases and approvals, and the keys that are trusted."""

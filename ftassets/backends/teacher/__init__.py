@@ -1,0 +1,1 @@
+"""Larger models that write examples."""

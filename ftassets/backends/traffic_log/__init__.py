@@ -1,0 +1,1 @@
+"""Where requests, answers and feedback are recorded."""

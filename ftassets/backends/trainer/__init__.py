@@ -1,0 +1,1 @@
+"""Where adapters are trained: a process on this machine, or a pod."""

@@ -1,0 +1,1 @@
+"""Where embedded requests are stored."""

@@ -90,11 +90,11 @@ def _plan(gate: Gate, counts: _RowCounts, effect: float, discordance: float, spr
 
 
 def _rows(gate: Gate, counts: _RowCounts) -> int:
-    """Rows the gate will compare, as `gates.in_slice` and the latency comparison choose them."""
+    """Rows the gate will compare, as the report chooses them."""
     golden = sum(rows for name, rows in counts.golden.items() if name != HELD_OUT)
-    if gate.metric == "latency_p95":
+    if gate.kind.counts == "pairs":
         return gate.pairs if golden else 0
-    if gate.metric in ("parity", "llm_judge", "human_review"):
+    if gate.kind.counts == "sample":
         return min(gate.sample, golden)
     return {**counts.golden, **counts.further}.get(gate.slice, 0) if gate.slice else golden
 

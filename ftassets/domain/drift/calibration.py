@@ -6,16 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from ftassets.domain.drift.energy import energy_of_draws, energy_rows, euclidean
-from ftassets.domain.drift.mix import centroid_distance, pairwise_distance, rest_mean
-from ftassets.domain.drift.mmd import mmd
-from ftassets.domain.drift.occupancy import jensen_shannon, psi
+from ftassets.domain.drift.mix_statistics import MIX, Summary
+from ftassets.domain.drift.novelty import NOVELTY
 
 SIZES = (10, 20, 50, 100, 200, 500, 1000)
 JITTER = 5.0  # Dirichlet concentration per cluster: how much a harmless mix may differ from the reference's own
 MIX_DRAWS = 1000
 ENERGY_DRAWS = 400
-NOVELTY = ("novelty_mean", "novelty_share")
-MIX = ("centroid_cosine", "mean_pairwise", "mmd", "psi", "jensen_shannon")
 
 
 @dataclass(frozen=True)
@@ -81,7 +78,7 @@ def harmless_windows(
 
 
 def novelty_draws(scores: np.ndarray, clusters: np.ndarray, n: int, draws: int, rng: np.random.Generator) -> np.ndarray:
-    """Novelty statistics (draws, 2) of harmless windows, from the scores (m, 2) of leave-one-out distances.
+    """Novelty statistics (draws, columns as `NOVELTY`) of harmless windows, from the scores (m, columns) of leave-one-out distances.
 
     Deviations are widened by sqrt(1 + n / m): a fresh window differs from the reference's mean by that mean's own error, too.
     """
@@ -91,7 +88,7 @@ def novelty_draws(scores: np.ndarray, clusters: np.ndarray, n: int, draws: int, 
 
 
 def novelty_nulls(scores: np.ndarray, clusters: np.ndarray, rate: float, seed: int) -> dict[str, Null]:
-    """Distributions of the novelty statistics, fine enough for alarms at `rate` shared by both."""
+    """Distributions of the novelty statistics, fine enough for alarms at `rate` shared by them."""
     rng, sizes, draws = np.random.default_rng(seed), calibrated_sizes(len(scores)), draws_needed(rate)
     by_size = [novelty_draws(scores, clusters, n, draws, rng) for n in sizes]
     return {name: null_of([drawn[:, column] for drawn in by_size], sizes) for column, name in enumerate(NOVELTY)} if sizes else {}
@@ -101,50 +98,37 @@ def mix_draws(
     vectors: np.ndarray,
     features: np.ndarray,
     clusters: np.ndarray,
-    totals: tuple[int, np.ndarray, np.ndarray, np.ndarray],
+    count: int,
+    whole: Summary,
     n: int,
     draws: int,
     rng: np.random.Generator,
     jitter: float | None = JITTER,
-) -> np.ndarray:
-    """The statistics of `MIX`, (draws, 5), of harmless windows against the rest of the reference.
+) -> dict[str, np.ndarray]:
+    """Each statistic of `MIX`, (draws,), of harmless windows against the rest of the reference.
 
-    `vectors` (m, d), Fourier `features` (m, f) and `clusters` (m,) are of the sample that is drawn from; `totals` are the number of
-    rows, mean vector (d,), mean features (f,) and cluster counts (k,) of the whole reference, the sample included. Drawing with
-    replacement makes the thresholds a little too high (by n / m of the variance), never too low.
+    `vectors` (m, d), Fourier `features` (m, f) and `clusters` (m,) are of the sample that is drawn from; `whole` is the reference of
+    `count` queries, the sample included. Drawing with replacement makes the thresholds a little too high (by n / m of the variance),
+    never too low.
     """
     from scipy.sparse import csr_array
 
-    count, mean, feature_mean, occupancy = totals
-    both = np.concatenate([vectors, features, np.eye(len(occupancy), dtype=np.float32)[clusters]], axis=1)
+    both = np.concatenate([vectors, features, np.eye(len(whole.counts), dtype=np.float32)[clusters]], axis=1)
     parts = []
     for rows in harmless_windows(clusters, n, draws, rng, jitter):
         chosen = csr_array((np.full(rows.size, 1 / n, np.float32), rows.ravel(), np.arange(0, rows.size + 1, n)), (len(rows), len(both)))
-        window = chosen @ both
-        means, mean_features, share = np.split(window, [vectors.shape[1], vectors.shape[1] + features.shape[1]], axis=1)
-        rest = rest_mean(mean, count, means, n)
-        parts.append(
-            np.stack(
-                [
-                    centroid_distance(means, rest),
-                    pairwise_distance(means, rest),
-                    mmd(mean_features, rest_mean(feature_mean, count, mean_features, n)),
-                    psi(share * n, occupancy - share * n),
-                    jensen_shannon(share * n, occupancy - share * n),
-                ],
-                axis=1,
-            )
-        )
-    return np.concatenate(parts)
+        mean, feature_mean, share = np.split(chosen @ both, [vectors.shape[1], vectors.shape[1] + features.shape[1]], axis=1)
+        windows = Summary(mean, feature_mean, share * n)
+        rest = whole.without(count, windows, n)
+        parts.append({name: statistic(windows, rest) for name, statistic in MIX.items()})
+    return {name: np.concatenate([part[name] for part in parts]) for name in MIX}
 
 
-def mix_nulls(
-    vectors: np.ndarray, features: np.ndarray, clusters: np.ndarray, totals: tuple[int, np.ndarray, np.ndarray, np.ndarray], seed: int
-) -> dict[str, Null]:
+def mix_nulls(vectors: np.ndarray, features: np.ndarray, clusters: np.ndarray, count: int, whole: Summary, seed: int) -> dict[str, Null]:
     """Distributions of the statistics of `MIX`; arguments as for `mix_draws`."""
     rng, sizes = np.random.default_rng(seed), calibrated_sizes(len(vectors))
-    by_size = [mix_draws(vectors, features, clusters, totals, n, MIX_DRAWS, rng) for n in sizes]
-    return {name: null_of([drawn[:, column] for drawn in by_size], sizes) for column, name in enumerate(MIX)} if sizes else {}
+    by_size = [mix_draws(vectors, features, clusters, count, whole, n, MIX_DRAWS, rng) for n in sizes]
+    return {name: null_of([drawn[name] for drawn in by_size], sizes) for name in MIX} if sizes else {}
 
 
 def energy_nulls(vectors: np.ndarray, clusters: np.ndarray, seed: int) -> dict[str, Null]:

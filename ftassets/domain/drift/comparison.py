@@ -5,12 +5,12 @@ from enum import StrEnum
 
 import numpy as np
 
-from ftassets.domain.drift.calibration import JITTER, NOVELTY, SIZES
+from ftassets.domain.drift.calibration import JITTER, SIZES
 from ftassets.domain.drift.energy import energy_distance, energy_rows
-from ftassets.domain.drift.mix import centroid_distance, pairwise_distance
-from ftassets.domain.drift.mmd import fourier_features, mmd
-from ftassets.domain.drift.novelty import nearest_distances, novelty_scores
-from ftassets.domain.drift.occupancy import assign, jensen_shannon, psi, psi_contributions
+from ftassets.domain.drift.mix_statistics import MIX, Summary
+from ftassets.domain.drift.mmd import fourier_features
+from ftassets.domain.drift.novelty import NOVELTY, nearest_distances, novelty_scores
+from ftassets.domain.drift.occupancy import assign, psi_contributions
 from ftassets.domain.drift.reference import Reference, calibrated_for, check_unit
 
 INFORM_RATE = 0.01  # false-alarm rate of a statistic that only informs
@@ -84,15 +84,15 @@ def not_enough_data(reason: str) -> Comparison:
 
 def novelty_thresholds(
     reference: Reference, n: int, rate: float, min_factor: float = MIN_FACTOR, min_share: float = MIN_SHARE
-) -> tuple[float, float]:
-    """Thresholds of both novelty statistics for windows of n queries, at a false-alarm rate shared evenly by the two.
+) -> tuple[float, ...]:
+    """Thresholds of the statistics of `NOVELTY` for windows of n queries, at a false-alarm rate shared evenly by them.
 
     Never below the smallest effect that matters: `min_factor` times the reference's own mean distance, `min_share` of the queries.
     Otherwise a very large window would alarm on a difference nobody cares about.
     """
     nulls = calibrated_for(reference, rate).nulls
-    mean, share = (nulls[name].threshold(n, rate / 2) for name in NOVELTY)
-    return max(mean, min_factor * float(reference.usual.overall[0])), max(share, min_share)
+    smallest = {"novelty_mean": min_factor * float(reference.usual.overall[0]), "novelty_share": min_share}
+    return tuple(max(nulls[name].threshold(n, rate / len(NOVELTY)), smallest[name]) for name in NOVELTY)
 
 
 def novelty_statistics(
@@ -103,7 +103,7 @@ def novelty_statistics(
     min_factor: float = MIN_FACTOR,
     min_share: float = MIN_SHARE,
 ) -> tuple[Statistic, ...]:
-    """Both novelty statistics of a window's distances (n,) and clusters (n,), standardised to the reference's mix of clusters.
+    """The novelty statistics of a window's distances (n,) and clusters (n,), standardised to the reference's mix of clusters.
 
     A standardised share can be below zero: fewer queries are new than is usual in these clusters.
     """
@@ -118,16 +118,13 @@ def novelty_statistics(
 
 def mix_statistics(reference: Reference, window: np.ndarray, clusters: np.ndarray) -> tuple[Statistic, ...]:
     """The statistics that only inform, of a window's vectors (n, d) and clusters (n,). Energy only where the reference is large enough."""
-    n, mean = len(window), window.mean(axis=0, dtype=np.float64)
-    features = fourier_features(window, reference.bandwidth, reference.seed).mean(axis=0, dtype=np.float64)
-    counts = np.bincount(clusters, minlength=len(reference.centres))
-    values = {
-        "centroid_cosine": float(centroid_distance(mean, reference.mean)),
-        "mean_pairwise": float(pairwise_distance(mean, reference.mean)),
-        "mmd": float(mmd(features, reference.feature_mean)),
-        "psi": float(psi(counts, reference.occupancy)),
-        "jensen_shannon": float(jensen_shannon(counts, reference.occupancy)),
-    }
+    n = len(window)
+    seen = Summary(
+        window.mean(axis=0, dtype=np.float64),
+        fourier_features(window, reference.bandwidth, reference.seed).mean(axis=0, dtype=np.float64),
+        np.bincount(clusters, minlength=len(reference.centres)),
+    )
+    values = {name: float(statistic(seen, reference.summary)) for name, statistic in MIX.items()}
     if "energy" in reference.nulls:
         compared = reference.vectors[energy_rows(len(reference.vectors), reference.seed)]
         values["energy"] = energy_distance(window, compared, reference.energy_spread)
@@ -174,7 +171,7 @@ def compare(
     n, needed = len(window), max(smallest, SIZES[0])
     if n < needed:
         return not_enough_data(f"{n} queries in the window, {needed} are needed")
-    if NOVELTY[0] not in reference.nulls:
+    if not reference.nulls.keys() >= NOVELTY.keys():
         return not_enough_data(f"the reference has {len(reference.vectors)} queries, at least {2 * SIZES[0]} are needed to calibrate")
     check_unit(window, "the window")
     if window.shape[1] != reference.vectors.shape[1]:

@@ -1,5 +1,6 @@
 """Novelty: how far queries are from the nearest one that production knows."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +9,12 @@ from ftassets.domain.drift.blocks import row_blocks
 
 QUANTILE = 0.95  # of the reference's own distances: beyond it a query counts as new
 PRIOR = 5  # rows of the whole reference that each cluster is mixed with
+
+# name -> a query's score by its distance and the limit beyond which it counts as new; the mean over a window is the statistic
+NOVELTY: dict[str, Callable[[np.ndarray, float], np.ndarray]] = {
+    "novelty_mean": lambda distances, limit: distances,
+    "novelty_share": lambda distances, limit: distances > limit,
+}
 
 
 def nearest_distances(queries: np.ndarray, reference: np.ndarray) -> np.ndarray:
@@ -29,7 +36,7 @@ def leave_one_out_distances(vectors: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Usual:
-    """What known queries show: mean distance and share beyond `limit`, overall (2,) and by cluster (k, 2)."""
+    """What known queries show: the mean of each score of `NOVELTY`, overall (columns,) and by cluster (k, columns)."""
 
     limit: float
     overall: np.ndarray
@@ -39,7 +46,7 @@ class Usual:
 def usual(distances: np.ndarray, clusters: np.ndarray, k: int) -> Usual:
     """From leave-one-out distances (m,) and clusters (m,), of k in all; small clusters lean towards the whole, by `PRIOR` rows."""
     limit = float(np.quantile(distances, QUANTILE))
-    each = np.stack([distances, distances > limit], axis=-1)
+    each = _scores(distances, limit)
     overall = each.mean(axis=0, dtype=np.float64)
     sums = np.stack([np.bincount(clusters, column, k) for column in each.T], axis=-1)
     counts = np.bincount(clusters, minlength=k)[:, None]
@@ -47,9 +54,13 @@ def usual(distances: np.ndarray, clusters: np.ndarray, k: int) -> Usual:
 
 
 def novelty_scores(known: Usual, distances: np.ndarray, clusters: np.ndarray) -> np.ndarray:
-    """Distance and whether beyond the limit of queries (...), as scores (..., 2) whose mean over a window is its novelty.
+    """Distance of queries (...) and whether it is beyond the limit, as scores (..., columns as `NOVELTY`); a window's mean is its novelty.
 
     Each is what it would be in the reference's own mix of clusters: less what is expected in the query's cluster, plus what is
     expected overall (direct standardisation). So a window rich in topics that were always diverse is not taken for new.
     """
-    return np.stack([distances, distances > known.limit], axis=-1) - known.by_cluster[clusters] + known.overall
+    return _scores(distances, known.limit) - known.by_cluster[clusters] + known.overall
+
+
+def _scores(distances: np.ndarray, limit: float) -> np.ndarray:
+    return np.stack([score(distances, limit) for score in NOVELTY.values()], axis=-1)

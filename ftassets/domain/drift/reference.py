@@ -9,6 +9,7 @@ import numpy as np
 from ftassets.domain.drift.blocks import row_blocks
 from ftassets.domain.drift.calibration import Null, energy_nulls, mix_nulls, novelty_nulls
 from ftassets.domain.drift.energy import energy_rows, mean_distance
+from ftassets.domain.drift.mix_statistics import Summary
 from ftassets.domain.drift.mmd import FREQUENCIES, fourier_features, median_distance
 from ftassets.domain.drift.novelty import Usual, leave_one_out_distances, novelty_scores, usual
 from ftassets.domain.drift.occupancy import assign, fit_centres
@@ -50,6 +51,11 @@ class Reference:
     def usual(self) -> Usual:
         """What novelty is measured against, by cluster."""
         return usual(self.distances, self.clusters, len(self.centres))
+
+    @property
+    def summary(self) -> Summary:
+        """All `count` rows, as the statistics of the mix compare with them."""
+        return Summary(self.mean, self.feature_mean, self.occupancy)
 
     @property
     def q95(self) -> float:
@@ -112,7 +118,7 @@ def build_reference(vectors: np.ndarray, embedder_id: str, seed: int = 0, rate: 
     features = fourier_features(sample, bandwidth, seed)
     nulls = (
         novelty_nulls(novelty_scores(usual(distances, clusters, len(centres)), distances, clusters), clusters, rate, seed)
-        | mix_nulls(sample, features, clusters, (count, mean, feature_mean, occupancy), seed)
+        | mix_nulls(sample, features, clusters, count, Summary(mean, feature_mean, occupancy), seed)
         | energy_nulls(sample, clusters, seed)
     )
     return Reference(

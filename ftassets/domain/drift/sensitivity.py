@@ -6,8 +6,9 @@ import numpy as np
 
 from ftassets.domain.drift.blocks import row_blocks
 from ftassets.domain.drift.budget import reports_until
-from ftassets.domain.drift.calibration import JITTER, MIX, SIZES, harmless_windows, mix_draws
+from ftassets.domain.drift.calibration import JITTER, SIZES, harmless_windows, mix_draws
 from ftassets.domain.drift.comparison import MIN_FACTOR, MIN_SHARE, novelty_thresholds
+from ftassets.domain.drift.mix_statistics import Summary
 from ftassets.domain.drift.mmd import fourier_features
 from ftassets.domain.drift.novelty import novelty_scores
 from ftassets.domain.drift.occupancy import assign, fit_centres
@@ -95,12 +96,11 @@ def preset_false_alarm_rates(reference: Reference, n: int, draws: int = 1000, se
     centres = fit_centres(reference.vectors, min(PRESET_CLUSTERS, m // 2), seed)
     clusters = assign(reference.vectors, centres)
     features = fourier_features(reference.vectors, reference.bandwidth, reference.seed)
-    totals = (m, reference.vectors.mean(axis=0), features.mean(axis=0), np.bincount(clusters, minlength=len(centres)))
+    whole = Summary(reference.vectors.mean(axis=0), features.mean(axis=0), np.bincount(clusters, minlength=len(centres)))
     rng = np.random.default_rng(seed)
-    own, other = (mix_draws(reference.vectors, features, clusters, totals, n, draws, rng, jitter) for jitter in (None, JITTER))
+    own, other = (mix_draws(reference.vectors, features, clusters, m, whole, n, draws, rng, jitter) for jitter in (None, JITTER))
     return tuple(
-        PresetRate(f"{name} > {limit}", *(float((drawn[:, MIX.index(name)] > limit).mean()) for drawn in (own, other)))
-        for name, limit in PRESETS.items()
+        PresetRate(f"{name} > {limit}", *(float((drawn[name] > limit).mean()) for drawn in (own, other))) for name, limit in PRESETS.items()
     )
 
 

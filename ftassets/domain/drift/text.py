@@ -3,7 +3,7 @@
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -41,6 +41,36 @@ def refusals(texts: Sequence[str]) -> np.ndarray:
     return np.array([any(phrase in beginning for phrase in REFUSALS) for beginning in beginnings], dtype=bool)
 
 
+def refusing(reference: Sequence[str], window: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Whether each text of the reference (m,) and of the window (n,) begins as a refusal does."""
+    return refusals(reference), refusals(window)
+
+
+def in_another_language(reference: Sequence[str], window: Sequence[str]) -> tuple[np.ndarray, np.ndarray] | None:
+    """Whether each text of the reference (m,) and of the window (n,) is in another language than the reference's commonest.
+
+    A text whose language is not known counts as no other; None when no text of the reference has a known one.
+    """
+    spoken = [detect(text)[0] for text in reference]
+    usual = Counter(language for language in spoken if language).most_common(1)
+    if not usual:
+        return None
+    known, seen = (
+        np.array([language not in (None, usual[0][0]) for language in languages], dtype=bool)
+        for languages in (spoken, [detect(text)[0] for text in window])
+    )
+    return known, seen
+
+
+# name -> a number for each text, whose distributions are compared
+DISTRIBUTIONS: dict[str, Callable[[Sequence[str]], np.ndarray]] = {"text_length": lengths, "text_diversity": diversity}
+# name -> whether each text of reference and window has a property, whose shares are compared
+SHARES: dict[str, Callable[[Sequence[str], Sequence[str]], tuple[np.ndarray, np.ndarray] | None]] = {
+    "refusal_share": refusing,
+    "other_language_share": in_another_language,
+}
+
+
 def text_statistics(reference: Sequence[str], window: Sequence[str], rate: float = INFORM_RATE) -> tuple[Statistic, ...]:
     """Length, diversity, refusals and language of a window's texts against a reference's, at a false-alarm rate shared evenly.
 
@@ -50,25 +80,18 @@ def text_statistics(reference: Sequence[str], window: Sequence[str], rate: float
     """
     from scipy.stats import ks_2samp
 
-    m, n, each = len(reference), len(window), rate / 4
+    m, n, each = len(reference), len(window), rate / (len(DISTRIBUTIONS) + len(SHARES))
     if min(m, n) < SMALLEST:
         return ()
     critical = math.sqrt(-math.log(each / 2) / 2 * (m + n) / (m * n))
     found = []
-    for name, measure in (("text_length", lengths), ("text_diversity", diversity)):
+    for name, measure in DISTRIBUTIONS.items():
         result = ks_2samp(measure(reference), measure(window), method="asymp")
         found.append(Statistic(name, float(result.statistic), critical, float(result.pvalue), informs_only=True))
-    found.append(_share("refusal_share", refusals(reference), refusals(window), each))
-    spoken = [detect(text)[0] for text in reference]
-    if usual := Counter(language for language in spoken if language).most_common(1):
-        known, seen = (_others(languages, usual[0][0]) for languages in (spoken, [detect(text)[0] for text in window]))
-        found.append(_share("other_language_share", known, seen, each))
+    for name, having in SHARES.items():
+        if (both := having(reference, window)) is not None:
+            found.append(_share(name, *both, each))
     return tuple(found)
-
-
-def _others(languages: Sequence[str | None], usual: str) -> np.ndarray:
-    """Whether each text (n,) is surely in another language than the usual one."""
-    return np.array([language not in (None, usual) for language in languages], dtype=bool)
 
 
 def _share(name: str, known: np.ndarray, seen: np.ndarray, rate: float) -> Statistic:

@@ -1,29 +1,61 @@
-"""What is known of the numbers a gate compares: which have a value a row, how far they range, and which are better when lower."""
+"""The metric catalogue: every metric of ours, where its class is, and what the values it gives each row mean."""
 
-# our metrics with a value for each row, and the names of these values; the others say something of all rows together only
-ROW_VALUES = {
-    "bertscore": ("precision", "recall", "f1"),
-    "chrf": ("chrf",),
-    "distinct": ("distinct_1", "distinct_2"),
-    "exact_match": ("exact_match",),
-    "field_accuracy": ("field_accuracy",),
-    "output_length": ("mean",),
-    "perplexity": ("nll",),
-    "refusal_rate": ("refusal_rate",),
-    "rouge": ("rouge1", "rouge2", "rougeL"),
-    "validity": ("validity",),
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+_WORKERS = "ftassets.workers.evaluation.metrics"
+
+
+@dataclass(frozen=True)
+class RowValue:
+    """What is known of a value that each row has; the smallest is 0.
+
+    `largest` is None where values have no upper end or it is not known. `right_or_wrong` values are 0 or 1, which allows exact tests.
+    `relative_margin`: a gate's margin is a share of production's mean, not a difference.
+    """
+
+    largest: float | None = 1.0
+    lower_is_better: bool = False
+    right_or_wrong: bool = False
+    relative_margin: bool = False
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One metric: its class as `module:Class`, and by name the values it gives each row.
+
+    A metric without them describes all rows together: it is reported, and no gate can compare it. `of_likelihoods`: it needs how likely
+    a model finds the expected answers, which only models with weights on this machine can say.
+    """
+
+    implementation: str
+    row_values: Mapping[str, RowValue] = field(default_factory=dict)
+    of_likelihoods: bool = False
+
+
+CATALOGUE: dict[str, Metric] = {
+    "bertscore": Metric(f"{_WORKERS}.bertscore:BertScore", {"precision": RowValue(), "recall": RowValue(), "f1": RowValue()}),
+    "bleu": Metric(f"{_WORKERS}.bleu:Bleu"),
+    "chrf": Metric(f"{_WORKERS}.chrf:Chrf", {"chrf": RowValue(100.0)}),
+    "distinct": Metric(f"{_WORKERS}.distinct:Distinct", {"distinct_1": RowValue(), "distinct_2": RowValue()}),
+    "exact_match": Metric(f"{_WORKERS}.exact_match:ExactMatch", {"exact_match": RowValue(right_or_wrong=True)}),
+    "f1": Metric(f"{_WORKERS}.f1:F1"),
+    "field_accuracy": Metric(f"{_WORKERS}.field_accuracy:FieldAccuracy", {"field_accuracy": RowValue()}),
+    # characters have no upper end: two points of difference would mean nothing
+    "output_length": Metric(f"{_WORKERS}.output_length:OutputLength", {"mean": RowValue(None, lower_is_better=True, relative_margin=True)}),
+    # nats have no upper end either, but a difference of them means the same everywhere
+    "perplexity": Metric(f"{_WORKERS}.perplexity:Perplexity", {"nll": RowValue(None, lower_is_better=True)}, of_likelihoods=True),
+    "refusal_rate": Metric(f"{_WORKERS}.refusal_rate:RefusalRate", {"refusal_rate": RowValue(lower_is_better=True, right_or_wrong=True)}),
+    "rouge": Metric(f"{_WORKERS}.rouge:Rouge", {"rouge1": RowValue(), "rouge2": RowValue(), "rougeL": RowValue()}),
+    "validity": Metric(f"{_WORKERS}.validity:Validity", {"validity": RowValue(right_or_wrong=True)}),
 }
-RIGHT_OR_WRONG = {"exact_match", "exact_match.exact_match", "refusal_rate.refusal_rate", "validity.validity"}
-LOWER_IS_BETTER = {"output_length.mean", "perplexity.nll", "refusal_rate.refusal_rate"}
-RELATIVE = {"output_length.mean"}  # the margin is a share of production's mean: characters have no upper end
-_UNBOUNDED = RELATIVE | {"perplexity.nll"}  # nats have none either, but a difference of them means the same everywhere
 
 
-def scale(metric: str) -> float | None:
-    """Largest value a row can have, the smallest being 0; None where there is none or it is not known, as for the user's own metric."""
-    if metric in ("exact_match", "field_accuracy", "f1", "parity", "human_review"):
-        return 1.0
-    name, _, value = metric.rpartition(".")
-    if value not in ROW_VALUES.get(name, ()) or metric in _UNBOUNDED:
-        return None
-    return 100.0 if name == "chrf" else 1.0
+def row_values() -> dict[str, RowValue]:
+    """Every value of the catalogue that rows have, by its dotted name such as rouge.rougeL."""
+    return {f"{name}.{value}": known for name, metric in CATALOGUE.items() for value, known in metric.row_values.items()}
+
+
+def row_value(name: str) -> RowValue:
+    """What is known of a dotted name's value; nothing, for a metric of the user's own (module:Class.value)."""
+    return row_values().get(name, RowValue(None))

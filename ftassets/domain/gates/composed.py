@@ -1,27 +1,25 @@
 """Gates made of others: one of several must pass, and well-known rules."""
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from ftassets.domain.gates.gate import Gate
-from ftassets.domain.gates.macro_f1 import macro_f1
-from ftassets.domain.gates.measured import row_values
-from ftassets.domain.gates.paired import labels
 from ftassets.domain.gates.presets import RULES, as_gate, usual_reading
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.gates.result import GateResult, Verdict
 from ftassets.domain.statistics import holm
 
-Evaluate = Callable[[Gate], GateResult]
+if TYPE_CHECKING:
+    from ftassets.domain.gates.gate import Gate
+
+Evaluate = Callable[["Gate"], GateResult]
 
 
-def members(gate: Gate) -> list[Gate]:
+def members(gate: "Gate") -> "list[Gate]":
     """The gates of any_of, each at the confidence at which Holm's procedure begins to reject: 1 - alpha / k for k gates."""
     return [each.model_copy(update={"confidence": 1 - (1 - gate.confidence) / len(gate.any_of)}) for each in gate.any_of]
 
 
-def evaluate_any_of(gate: Gate, evaluate: Evaluate) -> GateResult:
+def evaluate_any_of(gate: "Gate", evaluate: Evaluate) -> GateResult:
     """PASS when any gate's p-value survives Holm's correction (Holm 1979); one without a p-value cannot."""
     results = [evaluate(each) for each in members(gate)]
     adjusted = holm([1.0 if r.p_value is None else r.p_value for r in results])
@@ -39,28 +37,15 @@ def evaluate_any_of(gate: Gate, evaluate: Evaluate) -> GateResult:
     )  # fmt: skip
 
 
-def evaluate_preset(gate: Gate, report: EvalReport, evaluate: Evaluate) -> GateResult:
+def evaluate_preset(gate: "Gate", report: EvalReport, evaluate: Evaluate) -> GateResult:
     """The verdict of the gate a preset stands for; the sentence ends with what the usual reading would have said."""
     rule, stands_for = RULES[gate.preset or ""], as_gate(gate)
     result = evaluate(stands_for)
-    candidate, production = (_average(stands_for, report, role) for role in ("candidate", "production"))
+    average = stands_for.kind.average
+    candidate, production = (average(stands_for, report, role) if average else None for role in ("candidate", "production"))
     if candidate is None or (production is None and rule.bar is None):
         said = "nothing, for it was not measured"
     else:
         said = "pass" if usual_reading(rule, candidate, production or 0.0) else "fail"
     text = f"{result.sentence}; the usual reading, {rule.statement}, would have said {said}"
     return result.model_copy(update={"name": gate.name, "sentence": text})
-
-
-def _average(gate: Gate, report: EvalReport, role: str) -> float | None:
-    if gate.metric == "latency_p95":
-        times = report.latency_ms.get(role, [])
-        return float(np.quantile(times, 0.95)) if times else None
-    rows = report.rows(role, gate.slice)
-    if not rows:
-        return None
-    if gate.metric == "f1":
-        found = labels(rows)
-        return macro_f1(*found) if found else None
-    values = row_values(gate.metric, rows)
-    return float(np.mean(values)) if values else None

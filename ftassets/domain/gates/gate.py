@@ -1,15 +1,16 @@
 """One condition of a promotion, as the loop file states it."""
 
 import re
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
 from pydantic import Field, WithJsonSchema, model_validator
 
-from ftassets.config.units import Fraction, Strict
-from ftassets.domain.evaluation.metrics import LOWER_IS_BETTER, RELATIVE, scale
+from ftassets.config.units import Fraction, OneOf, Strict
+from ftassets.domain.evaluation.metrics import row_values
+from ftassets.domain.gates.kinds import COMPARISONS, KINDS, GateKind, kind_of
+from ftassets.domain.gates.presets import RULES
 
-Preset = Literal["rouge_l", "bertscore_f1", "task_accuracy", "latency", "f1"]
-_OWN = ("exact_match", "field_accuracy", "f1", "latency_p95", "parity", "llm_judge", "human_review")
 _MEASURED = re.compile(r"^[A-Za-z_][\w:.]*\.[A-Za-z_][\w-]*$")  # rouge.rougeL: a metric of the loop and one of its values
 _PLAIN = WithJsonSchema(
     {"type": "array", "items": {"type": "object"}}
@@ -17,15 +18,24 @@ _PLAIN = WithJsonSchema(
 _NAMED = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
 
 
+def _listed(names: Iterable[str]) -> str:
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+_RELATIVE = [name for name, kind in KINDS.items() if kind.value.relative_margin]
+_RELATIVE += [name for name, value in row_values().items() if value.relative_margin]
+_SAMPLED, _PAIRED = (_listed(name for name, kind in KINDS.items() if kind.counts == counts) for counts in ("sample", "pairs"))
+
+
 class Gate(Strict):
     """One condition of a promotion: a metric, what it is compared with, and at which confidence."""
 
     metric: str = Field(
         "",
-        description="exact_match, field_accuracy, f1, latency_p95, parity, llm_judge, human_review, "
-        "or a value of one of the loop's `metrics` such as rouge.rougeL. Left out with preset or any_of.",
+        description=f"{', '.join(KINDS)}, or a value of one of the loop's `metrics` such as rouge.rougeL. Left out with preset or any_of.",
     )
-    preset: Preset | None = Field(
+    preset: Annotated[str, OneOf(RULES)] | None = Field(
         None,
         description="A well-known rule instead of metric and comparison. The report also says what its usual reading would have been.",
     )
@@ -41,8 +51,8 @@ class Gate(Strict):
     )
     margin: Fraction | None = Field(
         None,
-        description="How much worse than production still counts as no worse. Relative to production's value for latency_p95 and "
-        "output_length, else absolute. Required with no_worse_than.",
+        description="How much worse than production still counts as no worse. Relative to production's value for "
+        f"{_listed(_RELATIVE)}, else absolute. Required with no_worse_than.",
     )
     at_least: float | None = Field(
         None, allow_inf_nan=False, description="Fixed bound: the lower confidence bound of the metric must reach it."
@@ -52,46 +62,48 @@ class Gate(Strict):
         allow_inf_nan=False,
         description="Fixed bound: the upper confidence bound of the metric must not exceed it. In milliseconds for latency_p95.",
     )
-    pairs: int = Field(150, ge=20, description="Requests that both versions answer in turns, for latency_p95.")
-    sample: int = Field(100, ge=10, description="Rows sampled, for llm_judge, human_review and parity.")
+    pairs: int = Field(150, ge=20, description=f"Requests that both versions answer in turns, for {_PAIRED}.")
+    sample: int = Field(100, ge=10, description=f"Rows sampled, for {_SAMPLED}.")
     confidence: float = Field(0.95, gt=0.5, lt=1, description="One-sided confidence of the gate's test or bound.")
 
     @model_validator(mode="after")
     def _possible(self) -> "Gate":
-        comparisons = [name for name in ("better_than", "no_worse_than", "at_least", "at_most") if getattr(self, name) is not None]
+        comparisons = [name for name in COMPARISONS if getattr(self, name) is not None]
         if self.any_of or self.preset:
             if self.metric or comparisons or self.margin is not None or (self.any_of and self.preset):
                 raise ValueError("a gate has a metric with one comparison, or a preset, or any_of, not several of them")
             if self.any_of and (len(self.any_of) < 2 or any(gate.better_than is None for gate in self.any_of)):
                 raise ValueError("any_of holds two or more gates with better_than")
-            if self.slice and (self.any_of or self.preset == "latency"):
-                raise ValueError("a slice belongs to the gates inside any_of" if self.any_of else "latency is measured over all rows")
+            if self.slice and self.any_of:
+                raise ValueError("a slice belongs to the gates inside any_of")
+            if self.slice and self.preset and not kind_of(RULES[self.preset].metric).groups:
+                raise ValueError(f"{self.preset} is measured over all rows")
             return self
-        if not (self.metric in _OWN or _MEASURED.match(self.metric)):
-            raise ValueError(f"there is no metric {self.metric!r}: write one of {', '.join(_OWN)}, or METRIC.VALUE such as rouge.rougeL")
+        if not (self.metric in KINDS or _MEASURED.match(self.metric)):
+            raise ValueError(f"there is no metric {self.metric!r}: write one of {', '.join(KINDS)}, or METRIC.VALUE such as rouge.rougeL")
         if len(comparisons) != 1:
             raise ValueError("a gate has one of better_than, no_worse_than, at_least and at_most")
         if (self.no_worse_than is None) != (self.margin is None):
             raise ValueError("no_worse_than needs a margin (0.02, or 20% for latency), the other comparisons take none")
-        allowed = {
-            "latency_p95": ("no_worse_than", "at_most"),
-            "parity": ("at_least",),
-            "human_review": ("at_least",),
-            "llm_judge": ("better_than", "no_worse_than"),
-        }.get(self.metric)
-        if allowed and comparisons[0] not in allowed:
-            raise ValueError(f"{self.metric} is compared with {' or '.join(allowed)}")
-        if self.metric in LOWER_IS_BETTER and comparisons[0] not in ("no_worse_than", "at_most"):
+        kind, value = self.kind, self.kind.value
+        if comparisons[0] not in kind.compared_with:
+            raise ValueError(f"{self.metric} is compared with {' or '.join(kind.compared_with)}")
+        if value.lower_is_better and comparisons[0] not in ("no_worse_than", "at_most"):
             raise ValueError(f"{self.metric} is better when lower: it is compared with no_worse_than or at_most")
-        if self.metric in ("latency_p95", "parity") and self.slice:
+        if self.slice and not kind.groups:
             raise ValueError(f"{self.metric} is compared over all rows")
-        width = scale(self.metric)
+        width = value.largest
         if width is not None and not (self.at_least is None or self.at_least < width) & (self.at_most is None or self.at_most > 0):
             raise ValueError(f"no number of rows shows that {self.metric}, 0 to {width:g}, surely reaches that bound: leave room")
-        open_ended = self.metric == "latency_p95" or self.metric in RELATIVE or ":" in self.metric
+        open_ended = value.relative_margin or ":" in self.metric
         if not open_ended and self.margin is not None and self.margin >= 1:
             raise ValueError(f"margin {self.margin:g} would let any {self.metric} pass: write 0.02 or 2% for two points")
         return self
+
+    @property
+    def kind(self) -> GateKind:
+        """What its metric is. Raises KeyError for a preset or any_of: ask `presets.single_gates` of it."""
+        return kind_of(self.metric)
 
     @property
     def sentence(self) -> str:

@@ -1,19 +1,26 @@
 """People found a sample of the candidate's answers good."""
 
+from typing import TYPE_CHECKING
+
 from ftassets.domain.evaluation.human_review import Review
+from ftassets.domain.evaluation.metrics import RowValue
 from ftassets.domain.evaluation.sampling import fixed_sample
-from ftassets.domain.gates.gate import Gate
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.gates.result import GateResult, Verdict, verdict_of
 from ftassets.domain.statistics import share_lower_bound
 
+if TYPE_CHECKING:
+    from ftassets.domain.gates.gate import Gate
 
-def review_sample(gate: Gate, report: EvalReport, digest: str) -> list[str]:
+VALUE = RowValue()  # whether all who saw an answer find it good
+
+
+def review_sample(gate: "Gate", report: EvalReport, digest: str) -> list[str]:
     """Ids of the rows people are asked about; nobody can know them before the report, whose digest this is, is written."""
     return fixed_sample([score.id for score in report.rows("candidate", gate.slice)], gate.sample, seed=int(digest[:16], 16))
 
 
-def evaluate_human_review(gate: Gate, report: EvalReport, review: Review | None) -> GateResult:
+def evaluate_human_review(gate: "Gate", report: EvalReport, review: Review | None) -> GateResult:
     """The verdict of a human_review gate: the exact lower bound of the share of good answers against `at_least`."""
     threshold = gate.at_least or 0.0
     how = f"ftassets review export {report.loop} --out review.csv, then ftassets review import {report.loop} review.csv --name NAME"
@@ -33,3 +40,8 @@ def evaluate_human_review(gate: Gate, report: EvalReport, review: Review | None)
         f"surely a share above {bound:.3f}, needs above {threshold:.3f}"
     )
     return GateResult.of(gate, verdict_of(bound > threshold, value > threshold), value, bound, threshold, len(seen), text)
+
+
+def plan(gate: "Gate", effect: float, discordance: float, spread: float) -> str:
+    """Why nobody can tell beforehand how many rows the gate needs."""
+    return "how many answers people find good is not known before the first report"

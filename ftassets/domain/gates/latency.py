@@ -1,17 +1,27 @@
 """Response times of the real server, candidate and production asked in turns."""
 
+from collections.abc import Callable
+from math import log, sqrt
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from ftassets.domain.gates.gate import Gate
+from ftassets.domain.evaluation.metrics import RowValue
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.gates.result import GateResult, Verdict, rows_to_tell, verdict_of
 from ftassets.domain.statistics import p95_ratio, p95_ratio_upper_bound, p95_upper_bound
 
+if TYPE_CHECKING:
+    from ftassets.domain.gates.gate import Gate
+
+VALUE = RowValue(None, lower_is_better=True, relative_margin=True)  # milliseconds
 FEWEST = 20  # pairs below which a 95th percentile is the maximum
 _UNIT = "pairs of requests"
+_LARGE = 100
+_RUNS = 200
 
 
-def evaluate_latency(gate: Gate, report: EvalReport) -> GateResult:
+def evaluate_latency(gate: "Gate", report: EvalReport, _review: object = None) -> GateResult:
     """The verdict of a latency_p95 gate. Raises ValueError on a time that is not finite."""
     candidate, production = report.latency_ms.get("candidate", []), report.latency_ms.get("production", [])
     for role, times in (("candidate", candidate), ("production", production)):
@@ -30,7 +40,41 @@ def evaluate_latency(gate: Gate, report: EvalReport) -> GateResult:
     )  # fmt: skip
 
 
-def _ceiling(gate: Gate, times: list[float], limit: float) -> GateResult:
+def plan(gate: "Gate", effect: float, discordance: float, spread: float) -> Callable[[int], float] | str:
+    """Chance that the gate passes an equally fast model, by pairs of requests, or why it is not known for a number of milliseconds."""
+    if gate.at_most is not None:
+        return f"how far the server's p95 is from {gate.at_most:g} ms is not known before the first report"
+    return lambda n: latency_power(gate, n, spread)
+
+
+def average(gate: "Gate", report: EvalReport, role: str) -> float | None:
+    """A role's 95th percentile in milliseconds, None when it was not measured."""
+    times = report.latency_ms.get(role, [])
+    return float(np.quantile(times, 0.95)) if times else None
+
+
+def latency_power(gate: "Gate", n: int, spread: float) -> float:
+    """Chance that a latency gate passes an equally fast model on n interleaved pairs.
+
+    `spread` is the standard deviation of log response times, which are taken as lognormal and independent; pairs that are slow
+    together make the chance larger. From `_LARGE` pairs the normal limit of sample quantiles (Mosteller 1946), below it the gate's own
+    bound on simulated times. Raises ValueError on a spread that is not above 0.
+    """
+    from scipy.stats import norm
+
+    if not spread > 0:
+        raise ValueError(f"a spread of {spread:g} is none: give the standard deviation of log response times, for example 0.3")
+    if n < FEWEST:
+        return 0.0
+    limit = 1 + (gate.margin or 0.0)
+    if n < _LARGE:
+        times = np.random.default_rng(n).lognormal(0.0, spread, (_RUNS, 2, n))
+        return float(np.mean([p95_ratio_upper_bound(mine, theirs, gate.confidence, draws=199) < limit for mine, theirs in times]))
+    error = spread * sqrt(2 * 0.95 * 0.05 / n) / norm.pdf(norm.ppf(0.95))
+    return float(norm.cdf(log(limit) / error - norm.ppf(gate.confidence)))
+
+
+def _ceiling(gate: "Gate", times: list[float], limit: float) -> GateResult:
     """The candidate's own percentile below a number of milliseconds."""
     n = len(times)
     if n < FEWEST:

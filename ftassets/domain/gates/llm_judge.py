@@ -2,23 +2,29 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from ftassets.domain.evaluation.llm_judge import Calibration, PairwiseScore, too_many_missing
+from ftassets.domain.evaluation.metrics import RowValue
 from ftassets.domain.evaluation.sampling import fixed_sample
-from ftassets.domain.gates.gate import Gate
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.gates.result import GateResult, Verdict, verdict_of
 from ftassets.domain.statistics import Pairs, mcnemar_p, paired_lower_bound, paired_mean_lower_bound
 
+if TYPE_CHECKING:
+    from ftassets.config.loop import LoopConfig
+    from ftassets.domain.gates.gate import Gate
+
+VALUE = RowValue(None)  # a pairwise score, from -1 for production to 1 for the candidate
 _AGAIN = "materialize eval_report again"
 
 
-def llm_judge_sample(gate: Gate, ids: Iterable[str]) -> list[str]:
+def llm_judge_sample(gate: "Gate", ids: Iterable[str]) -> list[str]:
     """The rows, of those in the gate's slice, that its judge is asked about: the same ones each time."""
     return fixed_sample(ids, gate.sample)
 
 
-def evaluate_llm_judge(gate: Gate, report: EvalReport) -> GateResult:
+def evaluate_llm_judge(gate: "Gate", report: EvalReport, _review: object = None) -> GateResult:
     """The verdict of a judge gate.
 
     With better_than a sign test on the rows that are no tie (exact binomial), with no_worse_than the lower bound of the mean
@@ -49,7 +55,18 @@ def evaluate_llm_judge(gate: Gate, report: EvalReport) -> GateResult:
     return _decide(gate, judged, threshold, f"{_about(judged, missing)}; {_agreement(calibration)}")
 
 
-def _decide(gate: Gate, judged: Sequence[PairwiseScore], threshold: float, about: str) -> GateResult:
+def plan(gate: "Gate", effect: float, discordance: float, spread: float) -> str:
+    """Why nobody can tell beforehand how many rows the gate needs."""
+    return "how many answers the judge prefers is not known before the first report"
+
+
+def objection(loop: "LoopConfig") -> str | None:
+    """Why the loop has no judge to ask, None when it has."""
+    text = "an llm_judge gate needs `llm_judge`: url, model, and labels that show how far it agrees with people"
+    return text if loop.llm_judge is None else None
+
+
+def _decide(gate: "Gate", judged: Sequence[PairwiseScore], threshold: float, about: str) -> GateResult:
     values = [each.value for each in judged if each.value is not None]
     pairs = Pairs(sum(value > 0 for value in values), sum(value < 0 for value in values), len(values))
     if gate.better_than:

@@ -1,12 +1,16 @@
-"""The values a gate compares, row by row, and whether a loop measures them at all."""
+"""The values a gate compares, row by row."""
 
 from collections.abc import Sequence
 from math import isfinite
+from typing import TYPE_CHECKING
 
-from ftassets.domain.evaluation.metrics import ROW_VALUES
+import numpy as np
+
 from ftassets.domain.evaluation.scoring import Score
-from ftassets.domain.gates.gate import Gate
-from ftassets.domain.gates.presets import single_gates
+from ftassets.domain.gates.report import EvalReport
+
+if TYPE_CHECKING:
+    from ftassets.domain.gates.gate import Gate
 
 
 def row_values(metric: str, scores: Sequence[Score]) -> list[float] | None:
@@ -25,24 +29,7 @@ def row_values(metric: str, scores: Sequence[Score]) -> list[float] | None:
     return found
 
 
-def missing_metrics(gates: Sequence[Gate], metrics: Sequence[str], task: str = "tool_call") -> list[str]:
-    """What is wrong with the gates' metrics, in words, given the metrics the loop lists; empty when each can be compared row by row.
-
-    `task` is the loop's task type: free text has no classes. A metric of the user's own (module:Class) is taken at its word here; the
-    report is refused when it gives no values for each row.
-    """
-    known = [f"{name}.{value}" for name in metrics for value in ROW_VALUES.get(name, ())]
-    problems = []
-    for metric in dict.fromkeys(gate.metric for gate in single_gates(gates) if "." in gate.metric):
-        name, _, value = metric.rpartition(".")
-        if name not in metrics:
-            names = f"a gate on {metric} needs {name!r} among the loop's `metrics`"
-        elif ":" in name or value in ROW_VALUES.get(name, ()):
-            continue
-        else:
-            hint = "; macro F1 is the gate metric f1" if name == "f1" else ""
-            names = f"{metric} has no value for each row, so that two versions cannot be compared by it{hint}"
-        problems.append(f"{names}; with these metrics a gate may be on {', '.join(['exact_match', 'field_accuracy', 'f1', *known])}")
-    if task == "text" and any(gate.metric == "f1" for gate in single_gates(gates)):
-        problems.append("f1 is over the classes a JSON answer names, and the task is text: compare another metric")
-    return problems
+def mean_value(gate: "Gate", report: EvalReport, role: str) -> float | None:
+    """Plain mean of a role's values; None without rows, or when one has no value. Raises ValueError as `row_values` does."""
+    values = row_values(gate.metric, report.rows(role, gate.slice))
+    return float(np.mean(values)) if values else None

@@ -1,13 +1,20 @@
 """The server must be the model that was trained."""
 
+from typing import TYPE_CHECKING
+
+from ftassets.domain.evaluation.metrics import RowValue
 from ftassets.domain.evaluation.parity import Parity
-from ftassets.domain.gates.gate import Gate
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.gates.result import GateResult, Verdict, rows_to_tell, verdict_of
 from ftassets.domain.statistics import Pairs, mcnemar_p, mean_lower_bound
 
+if TYPE_CHECKING:
+    from ftassets.domain.gates.gate import Gate
 
-def evaluate_parity(gate: Gate, report: EvalReport) -> GateResult:
+VALUE = RowValue()  # a prompt's share of agreeing tokens
+
+
+def evaluate_parity(gate: "Gate", report: EvalReport, _review: object = None) -> GateResult:
     """The verdict of a parity gate.
 
     PASS when tokenizers are the same, the server keeps the form of answers, and the mean share of agreeing tokens, a prompt each,
@@ -31,6 +38,11 @@ def evaluate_parity(gate: Gate, report: EvalReport) -> GateResult:
     needed = rows_to_tell(found.prompts, value, bound, threshold)
     said = "; ".join([*broken, text])
     return GateResult.of(gate, verdict, value, bound, threshold, found.prompts, said, rows_needed=needed, unit="prompts")
+
+
+def plan(gate: "Gate", effect: float, discordance: float, spread: float) -> str:
+    """Why nobody can tell beforehand how many prompts the gate needs."""
+    return "how many tokens that agree is not known before the first report"
 
 
 def _other_tokenizer(found: Parity) -> str | None:

@@ -2,22 +2,20 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from math import log, sqrt
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ftassets.domain.evaluation.metrics import RIGHT_OR_WRONG, scale
 from ftassets.domain.gates.composed import members
-from ftassets.domain.gates.gate import Gate
-from ftassets.domain.gates.latency import FEWEST
 from ftassets.domain.gates.presets import RULES, as_gate
 from ftassets.domain.gates.result import ROWS_LIMIT, about
-from ftassets.domain.statistics import mcnemar_p_values, p95_ratio_upper_bound, paired_lower_bounds, share_lower_bound
+from ftassets.domain.statistics import mcnemar_p_values, paired_lower_bounds, share_lower_bound
+
+if TYPE_CHECKING:
+    from ftassets.domain.gates.gate import Gate
 
 POWER = 0.8  # the usual chance a plan asks for (Cohen 1988)
-_LARGE = 100
-_LATENCY_RUNS = 200
 _TAIL = 1e-10
 
 
@@ -37,16 +35,16 @@ class GatePlan:
     sentence: str
 
 
-def passes(gate: Gate, only_candidate: NDArray[np.int64], only_production: NDArray[np.int64], n: int) -> NDArray[np.bool_]:
-    """Whether the gate passes each pair of counts of discordant rows among n; latency is not right or wrong: ValueError."""
-    if gate.metric == "latency_p95":
-        raise ValueError("a latency gate does not count rows: see latency_power")
-    if gate.better_than and gate.metric in RIGHT_OR_WRONG:
+def passes(gate: "Gate", only_candidate: NDArray[np.int64], only_production: NDArray[np.int64], n: int) -> NDArray[np.bool_]:
+    """Whether the gate passes each pair of counts of discordant rows among n. Raises ValueError for one that counts no rows."""
+    if gate.kind.counts != "rows":
+        raise ValueError(f"a gate on {gate.metric} does not count rows")
+    if gate.better_than and gate.kind.value.right_or_wrong:
         return mcnemar_p_values(only_candidate, only_production) < 1 - gate.confidence
     return paired_lower_bounds(only_candidate, only_production, n, gate.confidence) > -(gate.margin or 0.0)
 
 
-def power(gate: Gate, n: int, effect: float, discordance: float) -> float:
+def power(gate: "Gate", n: int, effect: float, discordance: float) -> float:
     """Chance that the gate passes on n independent rows when the true difference to production is `effect`.
 
     `discordance` is the share of rows that only one of the two models gets right. Exact: summed over the discordant rows and the
@@ -66,33 +64,12 @@ def power(gate: Gate, n: int, effect: float, discordance: float) -> float:
     return float(weights[passes(gate, wins, discordant - wins, n)].sum())
 
 
-def rows_needed(gate: Gate, effect: float, discordance: float, wanted: float = POWER) -> int | None:
+def rows_needed(gate: "Gate", effect: float, discordance: float, wanted: float = POWER) -> int | None:
     """Golden rows from which the gate passes that model with the wanted power; None above `ROWS_LIMIT`."""
     return _smallest(lambda n: power(gate, n, effect, discordance) >= wanted)
 
 
-def latency_power(gate: Gate, n: int, spread: float) -> float:
-    """Chance that a latency gate passes an equally fast model on n interleaved pairs.
-
-    `spread` is the standard deviation of log response times, which are taken as lognormal and independent; pairs that are slow
-    together make the chance larger. From `_LARGE` pairs the normal limit of sample quantiles (Mosteller 1946), below it the gate's own
-    bound on simulated times. Raises ValueError on a spread that is not above 0.
-    """
-    from scipy.stats import norm
-
-    if not spread > 0:
-        raise ValueError(f"a spread of {spread:g} is none: give the standard deviation of log response times, for example 0.3")
-    if n < FEWEST:
-        return 0.0
-    limit = 1 + (gate.margin or 0.0)
-    if n < _LARGE:
-        times = np.random.default_rng(n).lognormal(0.0, spread, (_LATENCY_RUNS, 2, n))
-        return float(np.mean([p95_ratio_upper_bound(mine, theirs, gate.confidence, draws=199) < limit for mine, theirs in times]))
-    error = spread * sqrt(2 * 0.95 * 0.05 / n) / norm.pdf(norm.ppf(0.95))
-    return float(norm.cdf(log(limit) / error - norm.ppf(gate.confidence)))
-
-
-def bound_power(gate: Gate, n: int, effect: float) -> float:
+def bound_power(gate: "Gate", n: int, effect: float) -> float:
     """Chance that an at_least or at_most gate passes on n independent rows whose true mean clears the bound by `effect`.
 
     Exact for right or wrong (Clopper-Pearson), as which scores between 0 and 1 are taken, their widest spread. A true mean beyond
@@ -106,7 +83,16 @@ def bound_power(gate: Gate, n: int, effect: float) -> float:
     return float(binom.sf(first - 1, n, true)) if first is not None else 0.0
 
 
-def plan_gate(gate: Gate, rows: int, effect: float, discordance: float, spread: float) -> GatePlan:
+def rows_chance(gate: "Gate", effect: float, discordance: float, spread: float) -> Callable[[int], float] | str:
+    """Chance that a gate on row values passes, by number of rows, or why it is not known."""
+    if gate.kind.value.largest is None:
+        return f"how far {gate.metric} varies from row to row is not known before the first report"
+    if gate.better_than is None and gate.no_worse_than is None:
+        return lambda n: bound_power(gate, n, effect)
+    return lambda n: power(gate, n, effect, discordance)
+
+
+def plan_gate(gate: "Gate", rows: int, effect: float, discordance: float, spread: float) -> GatePlan:
     """The plan of one gate: better_than and fixed bounds at a true gain of `effect`, no_worse_than for an equal model.
 
     `rows` are golden rows of the gate's slice, or pairs of requests for a latency gate. A preset is planned as the gate it stands
@@ -115,20 +101,15 @@ def plan_gate(gate: Gate, rows: int, effect: float, discordance: float, spread: 
     if gate.preset:
         plan = plan_gate(as_gate(gate), rows, RULES[gate.preset].effect or effect, discordance, spread)
         return replace(plan, name=gate.name)
-    if reason := _unplannable(gate):
-        return GatePlan(gate.name, None, rows, None, None, f"cannot be planned: {reason}")
-    if gate.metric == "latency_p95":
-        now, needed = latency_power(gate, rows, spread), _smallest(lambda n: latency_power(gate, n, spread) >= POWER)
-        return GatePlan(gate.name, 0.0, rows, needed, now, _sentence(gate, 0.0, rows, needed, now))
-    if gate.better_than is None and gate.no_worse_than is None:
-        now, needed = bound_power(gate, rows, effect), _smallest(lambda n: bound_power(gate, n, effect) >= POWER)
-        return GatePlan(gate.name, effect, rows, needed, now, _sentence(gate, effect, rows, needed, now))
-    assumed = effect if gate.better_than else 0.0
-    now, needed = power(gate, rows, assumed, discordance), rows_needed(gate, assumed, discordance)
+    assumed = 0.0 if gate.no_worse_than else effect
+    chance = gate.kind.plan(gate, assumed, discordance, spread)
+    if isinstance(chance, str):
+        return GatePlan(gate.name, None, rows, None, None, f"cannot be planned: {chance}")
+    now, needed = chance(rows), _smallest(lambda n: chance(n) >= POWER)
     return GatePlan(gate.name, assumed, rows, needed, now, _sentence(gate, assumed, rows, needed, now))
 
 
-def plan_any_of(gate: Gate, rows: Sequence[int], effect: float, discordance: float, spread: float) -> GatePlan:
+def plan_any_of(gate: "Gate", rows: Sequence[int], effect: float, discordance: float, spread: float) -> GatePlan:
     """The plan of an any_of gate whose members have these rows: that of its most powerful member at Holm's first step.
 
     The chance that any passes is at least this one. Raises ValueError as `power` does.
@@ -141,25 +122,9 @@ def plan_any_of(gate: Gate, rows: Sequence[int], effect: float, discordance: flo
     return replace(best, name=gate.name, sentence=f"by its most powerful gate with Holm's correction, {best.name}: {best.sentence}")
 
 
-def _unplannable(gate: Gate) -> str | None:
-    """Why nothing can be said of the gate before it was measured."""
-    if gate.metric in ("parity", "llm_judge", "human_review"):
-        what = {"parity": "tokens that agree", "llm_judge": "answers the judge prefers", "human_review": "answers people find good"}[
-            gate.metric
-        ]
-        return f"how many {what} is not known before the first report"
-    if gate.metric == "f1":
-        return "macro F1 depends on how the errors spread over the classes; a report that lacks rows says how many would tell"
-    if gate.metric == "latency_p95" and gate.at_most is not None:
-        return f"how far the server's p95 is from {gate.at_most:g} ms is not known before the first report"
-    if gate.metric != "latency_p95" and scale(gate.metric) is None:
-        return f"how far {gate.metric} varies from row to row is not known before the first report"
-    return None
-
-
-def _share_allowed(gate: Gate) -> float:
+def _share_allowed(gate: "Gate") -> float:
     """The bound as the share of good rows that must surely be exceeded."""
-    width = scale(gate.metric) or 1.0
+    width = gate.kind.value.largest or 1.0
     return gate.at_least / width if gate.at_least is not None else 1 - (gate.at_most or 0.0) / width
 
 
@@ -195,8 +160,8 @@ def _smallest(enough: Callable[[int], bool]) -> int | None:
     return high
 
 
-def _sentence(gate: Gate, effect: float, rows: int, needed: int | None, now: float) -> str:
-    unit = "pairs of requests" if gate.metric == "latency_p95" else "rows"
+def _sentence(gate: "Gate", effect: float, rows: int, needed: int | None, now: float) -> str:
+    unit = "pairs of requests" if gate.kind.counts == "pairs" else "rows"
     if gate.better_than:
         test, model = "superiority", f"a model better by {100 * effect:g} points"
     elif gate.no_worse_than:

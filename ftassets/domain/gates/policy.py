@@ -4,17 +4,9 @@ from collections.abc import Sequence
 
 from ftassets.domain.evaluation.human_review import Review
 from ftassets.domain.gates.composed import evaluate_any_of, evaluate_preset
-from ftassets.domain.gates.fixed import evaluate_fixed
 from ftassets.domain.gates.gate import Gate
-from ftassets.domain.gates.human_review import evaluate_human_review
-from ftassets.domain.gates.latency import evaluate_latency
-from ftassets.domain.gates.llm_judge import evaluate_llm_judge
-from ftassets.domain.gates.paired import evaluate_paired
-from ftassets.domain.gates.parity import evaluate_parity
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.gates.result import GateResult, Verdict
-
-_EVALUATORS = {"latency_p95": evaluate_latency, "parity": evaluate_parity, "llm_judge": evaluate_llm_judge}
 
 
 def evaluate_gates(gates: Sequence[Gate], report: EvalReport, review: Review | None = None) -> list[GateResult]:
@@ -28,10 +20,7 @@ def evaluate_gates(gates: Sequence[Gate], report: EvalReport, review: Review | N
             return evaluate_any_of(gate, one)
         if gate.preset:
             return evaluate_preset(gate, report, one)
-        if gate.metric == "human_review":
-            return evaluate_human_review(gate, report, review)
-        usual = evaluate_paired if gate.better_than or gate.no_worse_than else evaluate_fixed
-        return _EVALUATORS.get(gate.metric, usual)(gate, report)
+        return gate.kind.evaluate(gate, report, review)
 
     return [one(gate) for gate in gates]
 

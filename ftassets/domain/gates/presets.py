@@ -2,15 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ftassets.domain.gates.gate import Gate
+if TYPE_CHECKING:
+    from ftassets.domain.gates.gate import Gate
 
 
 @dataclass(frozen=True)
 class Rule:
-    """One named rule. `effect` is the gain over production a plan looks for; `bar` replaces production by a fixed value."""
+    """One named rule. `effect` is the gain over production a plan looks for; `bar` replaces production by a fixed value.
+
+    `lower_is_better`: the scores are milliseconds, of which the 95th percentile counts; otherwise they are between 0 and 1.
+    """
 
     name: str
     statement: str
@@ -18,11 +23,7 @@ class Rule:
     effect: float = 0.0
     bar: float | None = None
     at_least: bool = False  # reaching the threshold is enough for the usual reading
-
-    @property
-    def lower_is_better(self) -> bool:
-        """Whether the scores are milliseconds, of which the 95th percentile counts; otherwise they lie in 0..1."""
-        return self.metric == "latency_p95"
+    lower_is_better: bool = False
 
 
 RULES = {
@@ -31,7 +32,7 @@ RULES = {
         Rule("rouge_l", "ROUGE-L > production + 0.02", "rouge.rougeL", effect=0.02),
         Rule("bertscore_f1", "BERTScore F1 > 0.88", "bertscore.f1", bar=0.88),
         Rule("task_accuracy", "task accuracy > production", "exact_match"),
-        Rule("latency", "p95 < 2 s", "latency_p95", bar=2000.0),
+        Rule("latency", "p95 < 2 s", "latency_p95", bar=2000.0, lower_is_better=True),
         Rule("f1", "F1 >= production + 0.05", "f1", effect=0.05, at_least=True),
     )
 }
@@ -55,7 +56,7 @@ def naive(rule: Rule, candidate: Sequence[float], production: Sequence[float]) -
     return usual_reading(rule, float(np.mean(candidate)), float(np.mean(production)) if len(production) else 0.0)
 
 
-def as_gate(gate: Gate) -> Gate:
+def as_gate(gate: "Gate") -> "Gate":
     """The gate a preset stands for: surely better than production (or than the bar), however small the gain.
 
     The effect is no second threshold, since a true gain of that size would then fail every other time; it says how many rows to
@@ -69,9 +70,10 @@ def as_gate(gate: Gate) -> Gate:
     else:
         comparison = {"at_most" if rule.lower_is_better else "at_least": rule.bar}
     shared = gate.model_dump(include={"slice", "pairs", "confidence"})
-    return Gate.model_validate({**shared, **comparison, "metric": rule.metric})
+    # gate.py takes the names of its schema from here, so that Gate itself cannot be imported
+    return type(gate).model_validate({**shared, **comparison, "metric": rule.metric})
 
 
-def single_gates(gates: Sequence[Gate]) -> list[Gate]:
+def single_gates(gates: "Sequence[Gate]") -> "list[Gate]":
     """All gates that compare one metric: presets as what they stand for, any_of as its members."""
     return [as_gate(each) for gate in gates for each in (gate.any_of or [gate])]

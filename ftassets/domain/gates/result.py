@@ -2,10 +2,12 @@
 
 from enum import StrEnum
 from math import ceil
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
-from ftassets.domain.gates.gate import Gate
+if TYPE_CHECKING:
+    from ftassets.domain.gates.gate import Gate
 
 ROWS_LIMIT = 100_000  # golden rows nobody writes: a gate that needs more practically never passes
 
@@ -36,7 +38,7 @@ class GateResult(BaseModel):
     @classmethod
     def of(
         cls,
-        gate: Gate,
+        gate: "Gate",
         verdict: Verdict,
         value: float | None,
         bound: float | None,

@@ -1,0 +1,1 @@
+"""What is concluded from live traffic: quality, behaviour, the golden rows on the endpoint."""

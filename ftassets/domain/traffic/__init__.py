@@ -1,0 +1,1 @@
+"""Requests with their answers and feedback, and imports of other systems' logs."""

@@ -1,0 +1,1 @@
+"""Local servers in the place of services a test cannot reach."""

@@ -1,0 +1,1 @@
+"""The evaluation process: answers, likelihoods, metrics, parity."""

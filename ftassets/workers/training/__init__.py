@@ -1,0 +1,1 @@
+"""The training process: from dataset files to a finished version folder."""

@@ -219,3 +219,30 @@ def test_a_column_keeps_its_type_when_nothing_is_in_it(members: list[Example]) -
     schema = pq.read_schema(io.BytesIO(to_parquet(members)))
     assert {name for name in schema.names if schema.field(name).type == pa.float64()} == {"at", "quality"}
     assert all(schema.field(name).type in (pa.float64(), pa.string()) for name in schema.names)
+
+
+def test_the_same_bytes_are_decoded_once_into_lists_of_their_own() -> None:
+    content = to_parquet(rows(*range(50)))
+    first, second = from_parquet(content), from_parquet(bytes(bytearray(content)))
+    assert first == second == rows(*range(50))
+    assert all(one is other for one, other in zip(first, second, strict=True))
+    first.clear()
+    assert from_parquet(content) == second
+
+
+def test_a_dataset_read_again_decodes_only_what_is_new(store: GitDatasetStore) -> None:
+    before = read_splits(store, publish(store, "1", FIRST)[0], "loop")
+    after = read_splits(store, publish(store, "2", FIRST | {"train": [*FIRST["train"], *rows(40, 41)]})[0], "loop")
+    kept = {id(row) for row in before["train"]}
+    assert [row.id for row in after["train"] if id(row) not in kept] == ["r40", "r41"]
+
+
+def test_what_was_decoded_is_forgotten_from_the_oldest_on() -> None:
+    files = [to_parquet(rows(*range(start, start + 4))) for start in (100, 200, 300)]
+    decoded = dataset_files._Decoded(limit=8)
+    one, two = (decoded.rows(name, files[number]) for number, name in enumerate("ab"))
+    assert decoded.rows("a", files[0]) is one  # now b is the oldest
+    decoded.rows("c", files[2])
+    assert decoded.rows("a", files[0]) is one
+    assert decoded.rows("b", files[1]) is not two
+    assert dataset_files._Decoded(limit=3).rows("a", files[0]) == one  # too large to be kept

@@ -9,7 +9,7 @@ import pytest
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from ftassets.assets._shared.dataset_files import from_parquet, labels_path, pack_arrays, reference_path
-from ftassets.assets._shared.synthesise import synthesise as ask_teacher
+from ftassets.assets.synthetic_examples import synthesise as ask_teacher
 from ftassets.backends.dataset_store.git import GitDatasetStore
 from ftassets.backends.teacher.base import TeacherError
 from ftassets.backends.teacher.openai import OpenAITeacher

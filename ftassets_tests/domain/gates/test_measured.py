@@ -3,9 +3,9 @@
 import pytest
 
 from ftassets.domain.dataset.rows import Example
+from ftassets.domain.gates.fit import missing_metrics
 from ftassets.domain.gates.gate import Gate
 from ftassets.domain.gates.inputs import input_objections
-from ftassets.domain.gates.measured import missing_metrics
 
 
 def better(metric: str) -> Gate:
@@ -26,7 +26,7 @@ def test_metrics_the_loop_lists_and_its_own_need_no_word() -> None:
         (better("mine:Own.value"), ["rouge"], "mine:Own.value needs 'mine:Own'"),
         (better("bleu.bleu"), ["bleu", "chrf"], "bleu.bleu has no value for each row"),
         (better("rouge.rougeM"), ["rouge"], "rouge.rougeM has no value for each row"),
-        (better("f1.macro"), ["f1"], "macro F1 is the gate metric f1"),
+        (better("f1.macro"), ["f1"], "write f1 alone, which is a gate metric of its own"),
         (Gate(metric="distinct.answers", at_least=0.5), ["distinct"], "distinct.answers has no value for each row"),
     ],
 )
@@ -36,11 +36,6 @@ def test_others_are_refused_with_the_names_that_work(gate: Gate, metrics: list[s
     assert words in problems[0]
     assert "exact_match, field_accuracy, f1" in problems[0]
     assert ("chrf.chrf" in problems[0]) == ("chrf" in metrics)
-
-
-def test_free_text_has_no_classes() -> None:
-    assert missing_metrics([Gate(preset="f1")], []) == []
-    assert "the task is text" in missing_metrics([Gate(preset="f1")], [], "text")[0]
 
 
 def example(name: str, prompt: str) -> Example:

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from ftassets.config.loop import Rollout
 from ftassets.domain.evaluation.scoring import Score
 from ftassets.domain.gates.gate import Gate
-from ftassets.domain.gates.planning import POWER, bound_power, latency_power, passes, plan_any_of, plan_gate, power, rows_needed
+from ftassets.domain.gates.latency import latency_power
+from ftassets.domain.gates.planning import POWER, bound_power, passes, plan_any_of, plan_gate, power, rows_needed
 from ftassets.domain.gates.policy import evaluate_gates
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.gates.result import Verdict
@@ -142,7 +143,7 @@ def test_a_latency_gate_needs_pairs_and_a_spread() -> None:
     assert "20 pairs of requests passes an equal model with only" in plan.sentence
     with pytest.raises(ValueError, match="spread"):
         latency_power(LATENCY, 100, 0.0)
-    with pytest.raises(ValueError, match="latency_power"):
+    with pytest.raises(ValueError, match="latency_p95 does not count rows"):
         passes(LATENCY, np.array([1]), np.array([1]), 10)
 
 

@@ -2,15 +2,18 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ftassets.config.loop import LoopConfig
 from ftassets.domain.dataset.curation.step import Pool, StepOutcome
 from ftassets.domain.evaluation.scoring import label_of
 
+if TYPE_CHECKING:
+    from ftassets.config.loop import LoopConfig
 
-def weigh_classes(pool: Pool, loop: LoopConfig) -> StepOutcome:
+
+def weigh_classes(pool: Pool, loop: "LoopConfig") -> StepOutcome:
     """Count classes and length quartiles; the result is the share of each class's rows that training may use. Nothing is dropped."""
     labels: Counter[str] = Counter()
     for answer, rows in Counter(pool.rows[i].completion for i in pool.index).items():  # answers repeat: each is parsed once

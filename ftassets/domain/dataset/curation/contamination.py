@@ -2,21 +2,24 @@
 
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ftassets.config.loop import LoopConfig
 from ftassets.domain.dataset.curation.cosine import alike
 from ftassets.domain.dataset.curation.near_pairs import fingerprints, near_pairs
 from ftassets.domain.dataset.curation.step import Pool, StepOutcome
 from ftassets.domain.dataset.curation.text import answer_keys, normalised
+
+if TYPE_CHECKING:
+    from ftassets.config.loop import LoopConfig
 
 WORDS = 8
 LEAST = 3  # words from which a text within another one gives it away: "pause" is not "pause the music in the kitchen"
 _WORD = re.compile(r"\w+")
 
 
-def drop_contaminated(pool: Pool, loop: LoopConfig) -> StepOutcome:
+def drop_contaminated(pool: Pool, loop: "LoopConfig") -> StepOutcome:
     """Drop rows that share eight words in a row with a golden row, contain one, are part of one, are near one or mean the same.
 
     Near ones count where the answer is the same too; the comparison is left out with the step `near`. Meaning is a cosine of at

@@ -1,11 +1,15 @@
 """One row per request."""
 
-from ftassets.config.loop import LoopConfig
+from typing import TYPE_CHECKING
+
 from ftassets.domain.dataset.curation.step import Pool, StepOutcome
 from ftassets.domain.dataset.curation.text import precedence, prompt_digest
 
+if TYPE_CHECKING:
+    from ftassets.config.loop import LoopConfig
 
-def drop_exact(pool: Pool, loop: LoopConfig) -> StepOutcome:
+
+def drop_exact(pool: Pool, loop: "LoopConfig") -> StepOutcome:
     """Drop rows whose request, once normalised, is that of a row that ranks higher; among equals the first one stays."""
     first: dict[bytes, int] = {}
     dropped = {}

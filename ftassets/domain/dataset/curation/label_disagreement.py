@@ -1,19 +1,22 @@
 """Feedback whose answer belongs to another class than those of the requests around it."""
 
 from collections import Counter
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ftassets.config.loop import LoopConfig
 from ftassets.domain.dataset.curation.step import FEEDBACK, Pool, StepOutcome
 from ftassets.domain.evaluation.scoring import label_of
+
+if TYPE_CHECKING:
+    from ftassets.config.loop import LoopConfig
 
 NEIGHBOURS = 10
 DISAGREEMENT = 0.6  # share of the nearest rows that must agree on another class before a user's label is doubted
 _BLOCK = 256
 
 
-def doubt_labels(pool: Pool, loop: LoopConfig) -> StepOutcome:
+def doubt_labels(pool: Pool, loop: "LoopConfig") -> StepOutcome:
     """Drop feedback rows most of whose nearest rows agree on another class; rows of other sources are not doubted."""
     if pool.vectors is None:
         return StepOutcome(skipped="the rows have no vectors")

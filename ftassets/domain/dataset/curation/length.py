@@ -1,10 +1,14 @@
 """Rows too short to teach anything or too long for the model."""
 
-from ftassets.config.loop import LoopConfig
+from typing import TYPE_CHECKING
+
 from ftassets.domain.dataset.curation.step import Pool, StepOutcome
 
+if TYPE_CHECKING:
+    from ftassets.config.loop import LoopConfig
 
-def check_length(pool: Pool, loop: LoopConfig) -> StepOutcome:
+
+def check_length(pool: Pool, loop: "LoopConfig") -> StepOutcome:
     """Drop rows outside the loop's range of characters, request and answer together, or above the model's tokens where they are known."""
     low, high, most = loop.dataset.min_chars, loop.dataset.max_chars, loop.train.max_length
     dropped = {}

@@ -1,15 +1,19 @@
 """Requests that differ in a word or two and have the same answer."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from ftassets.config.loop import LoopConfig
 from ftassets.domain.dataset.curation.connected import Components
 from ftassets.domain.dataset.curation.near_pairs import near_pairs
 from ftassets.domain.dataset.curation.step import Pool, StepOutcome
 from ftassets.domain.dataset.curation.text import answer_keys, ranked
 
+if TYPE_CHECKING:
+    from ftassets.config.loop import LoopConfig
 
-def drop_near(pool: Pool, loop: LoopConfig) -> StepOutcome:
+
+def drop_near(pool: Pool, loop: "LoopConfig") -> StepOutcome:
     """Drop rows with the answer of a kept row that ranks higher and whose request is near.
 
     Near is a Jaccard index of character 5-grams of at least `dataset.jaccard`. Chains do not collapse: a row that is near a

@@ -2,10 +2,13 @@
 
 import re
 import unicodedata
+from typing import TYPE_CHECKING
 
-from ftassets.config.loop import LoopConfig
 from ftassets.domain.dataset.curation.step import Pool, StepOutcome
 from ftassets.domain.dataset.curation.text import INVISIBLE
+
+if TYPE_CHECKING:
+    from ftassets.config.loop import LoopConfig
 
 _LINE_ENDS = re.compile("\r\n?|[\x85\u2028\u2029]")
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -21,7 +24,7 @@ def clean(text: str) -> str:
     return unicodedata.normalize("NFC", INVISIBLE.sub("", text)).strip()
 
 
-def normalise(pool: Pool, loop: LoopConfig) -> StepOutcome:
+def normalise(pool: Pool, loop: "LoopConfig") -> StepOutcome:
     """Change the rows that are in another form; drop those of which nothing is left."""
     dropped, changed = {}, {}
     for i in pool.index:

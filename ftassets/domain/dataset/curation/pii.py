@@ -8,11 +8,13 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from ftassets.config.loop import LoopConfig
 from ftassets.domain.dataset.curation.step import Pool, StepOutcome
 from ftassets.domain.dataset.rows import Example
+
+if TYPE_CHECKING:
+    from ftassets.config.loop import LoopConfig
 
 
 class Span(NamedTuple):
@@ -106,7 +108,7 @@ def redact(text: str, spans: Iterable[Span]) -> str:
     return "".join([*parts, text[last:]])
 
 
-def scrub(pool: Pool, loop: LoopConfig, names: Finder | None = None) -> StepOutcome:
+def scrub(pool: Pool, loop: "LoopConfig", names: Finder | None = None) -> StepOutcome:
     """Redact or drop rows with personal data, as `loop.dataset.pii` says; counts are finds per kind.
 
     A phone number or name found in the request or the answer is replaced in both. An answer that is JSON stays JSON; `names` (for

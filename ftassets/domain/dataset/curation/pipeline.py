@@ -3,10 +3,10 @@
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from ftassets.config.loop import LoopConfig
 from ftassets.domain.dataset.curation.balance import weigh_classes
 from ftassets.domain.dataset.curation.contamination import drop_contaminated
 from ftassets.domain.dataset.curation.exact import drop_exact
@@ -26,26 +26,39 @@ from ftassets.domain.dataset.curation.step import Pool, Step, StepOutcome
 from ftassets.domain.dataset.curation.user_cap import cap_users
 from ftassets.domain.dataset.rows import Example, Quarantined
 
+if TYPE_CHECKING:
+    from ftassets.config.loop import LoopConfig
+
 Progress = Callable[[str, int, int], None]
 
-STEPS: tuple[tuple[str, Step], ...] = (
-    ("schema", check_answers),
-    ("normalise", normalise),
-    ("pii", scrub),
-    ("language", keep_languages),
-    ("quality", keep_good),
-    ("length", check_length),
-    ("user_cap", cap_users),
-    ("exact", drop_exact),
-    ("near", drop_near),
-    ("semantic", drop_semantic),
-    ("label_disagreement", doubt_labels),
-    ("poisoning", drop_poisoners),
-    ("contamination", drop_contaminated),
-    ("balance", weigh_classes),
-    ("split", split),
-    ("size", check_size),
+
+class NamedStep(NamedTuple):
+    """A step under its name in the funnel and in `dataset.skip`; without a required one there is no dataset."""
+
+    name: str
+    run: Step
+    required: bool = False
+
+
+STEPS = (
+    NamedStep("schema", check_answers, required=True),
+    NamedStep("normalise", normalise),
+    NamedStep("pii", scrub),
+    NamedStep("language", keep_languages),
+    NamedStep("quality", keep_good),
+    NamedStep("length", check_length),
+    NamedStep("user_cap", cap_users),
+    NamedStep("exact", drop_exact),
+    NamedStep("near", drop_near),
+    NamedStep("semantic", drop_semantic),
+    NamedStep("label_disagreement", doubt_labels),
+    NamedStep("poisoning", drop_poisoners),
+    NamedStep("contamination", drop_contaminated),
+    NamedStep("balance", weigh_classes),
+    NamedStep("split", split, required=True),
+    NamedStep("size", check_size, required=True),
 )
+SKIPPABLE = tuple(step.name for step in STEPS if not step.required)
 
 
 @dataclass(frozen=True)
@@ -85,7 +98,7 @@ def curate(
     golden: Sequence[Example],
     golden_vectors: np.ndarray | None,
     previous: Mapping[str, str],
-    loop: LoopConfig,
+    loop: "LoopConfig",
     rejected: Sequence[Quarantined] = (),
     tokens: Sequence[int] | None = None,
     names: Finder | None = None,
@@ -109,7 +122,9 @@ def curate(
     dropped = [replace(line, where=f"schema:{line.where}", content=hide(line.content)) for line in rejected]
     funnel = [StepReport("collected", len(rows) + len(rejected))]
     steps = [
-        (name, functools.partial(scrub, names=names) if name == "pii" else step) for name, step in STEPS if name not in loop.dataset.skip
+        (step.name, functools.partial(scrub, names=names) if step.name == "pii" else step.run)
+        for step in STEPS
+        if step.name not in loop.dataset.skip
     ]
     results = {}
     for number, (name, step) in enumerate(steps, start=1):

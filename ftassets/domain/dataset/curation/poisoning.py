@@ -1,18 +1,21 @@
 """Users whose feedback as a whole is not to be trusted."""
 
 from collections import Counter, defaultdict
+from typing import TYPE_CHECKING
 
-from ftassets.config.loop import LoopConfig
 from ftassets.domain.dataset.curation.near_pairs import fingerprints, near_pairs
 from ftassets.domain.dataset.curation.step import FEEDBACK, Pool, StepOutcome
 from ftassets.domain.dataset.curation.text import answer_keys, normalised
+
+if TYPE_CHECKING:
+    from ftassets.config.loop import LoopConfig
 
 DOUBTED = 5  # rows of a user that label_disagreement must have doubted
 FLOOD = 20  # wordings of one request by one user; equal ones do not count, people repeat themselves
 _COPIES = ("near", "semantic")
 
 
-def drop_poisoners(pool: Pool, loop: LoopConfig) -> StepOutcome:
+def drop_poisoners(pool: Pool, loop: "LoopConfig") -> StepOutcome:
     """Drop all feedback of users most of whose rows were doubted, or are wordings of one request with one answer."""
     left, doubted, copies = defaultdict(list), Counter[str](), defaultdict(list)
     for i in pool.index:

@@ -4,11 +4,14 @@ import json
 import re
 import unicodedata
 from collections import Counter
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ftassets.config.loop import LoopConfig
 from ftassets.domain.dataset.curation.step import Pool, StepOutcome
+
+if TYPE_CHECKING:
+    from ftassets.config.loop import LoopConfig
 
 MAX_SHARE = 0.5  # of one character, or of one word
 MIN_LETTERS = 0.1  # share of letters among the characters that are no space
@@ -24,7 +27,7 @@ _LONG_WORD = re.compile(
 )
 
 
-def keep_good(pool: Pool, loop: LoopConfig) -> StepOutcome:
+def keep_good(pool: Pool, loop: "LoopConfig") -> StepOutcome:
     """Drop rows with a quality score below `loop.dataset.quality_score`, and rows whose request or answer is degenerate.
 
     A row without a score is kept and counted. JSON answers are not looked at as prose. Every reason names the figure that failed.

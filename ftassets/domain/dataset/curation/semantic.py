@@ -1,14 +1,18 @@
 """Requests that mean the same and have the same answer."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from ftassets.config.loop import LoopConfig
 from ftassets.domain.dataset.curation.cosine import TILE, alike
 from ftassets.domain.dataset.curation.step import Pool, StepOutcome
 from ftassets.domain.dataset.curation.text import answer_keys, ranked
 
+if TYPE_CHECKING:
+    from ftassets.config.loop import LoopConfig
 
-def drop_semantic(pool: Pool, loop: LoopConfig) -> StepOutcome:
+
+def drop_semantic(pool: Pool, loop: "LoopConfig") -> StepOutcome:
     """Drop rows with the answer of a kept row that ranks higher and a cosine to it of at least `dataset.near_duplicate`."""
     if pool.vectors is None:
         return StepOutcome(skipped="the rows have no vectors")

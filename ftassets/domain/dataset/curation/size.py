@@ -2,9 +2,12 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from ftassets.config.loop import Dataset, LoopConfig
 from ftassets.domain.dataset.curation.step import Pool, StepOutcome
+
+if TYPE_CHECKING:
+    from ftassets.config.loop import Dataset, LoopConfig
 
 GOALS = {"style": (200, 500), "vocabulary": (500, 1_500), "task": (1_000, 5_000), "instruction": (2_000, 10_000)}
 PLENTY = 10_000  # rows from which quality counts more than volume
@@ -29,12 +32,12 @@ class Preflight:
     sentence: str
 
 
-def check_size(pool: Pool, loop: LoopConfig) -> StepOutcome:
+def check_size(pool: Pool, loop: "LoopConfig") -> StepOutcome:
     """Drop nothing; the result is the pre-flight verdict."""
     return StepOutcome(result=preflight(len(pool.index), loop.dataset))
 
 
-def preflight(rows: int, dataset: Dataset) -> Preflight:
+def preflight(rows: int, dataset: "Dataset") -> Preflight:
     """Verdict on a number of rows: refused below what is asked for, a warning within the goal's range or where the loop lowered it."""
     low, high = GOALS[dataset.goal]
     needed = low if dataset.min_rows is None else dataset.min_rows

@@ -2,17 +2,20 @@
 
 import hashlib
 from operator import itemgetter
+from typing import TYPE_CHECKING
 
-from ftassets.config.loop import LoopConfig
 from ftassets.domain.dataset.curation.connected import Components
 from ftassets.domain.dataset.curation.cosine import alike_pairs
 from ftassets.domain.dataset.curation.near_pairs import near_pairs
 from ftassets.domain.dataset.curation.step import Pool, StepOutcome
 
+if TYPE_CHECKING:
+    from ftassets.config.loop import LoopConfig
+
 SPLITS = ("train", "validation", "test")
 
 
-def split(pool: Pool, loop: LoopConfig) -> StepOutcome:
+def split(pool: Pool, loop: "LoopConfig") -> StepOutcome:
     """Whole groups into splits, by `dataset.split`; the result maps each split to its positions. Nothing is dropped.
 
     A group is what is linked by the same group or id, by near requests (unless the step `near` is left out) or by a cosine of at
@@ -40,7 +43,7 @@ def split(pool: Pool, loop: LoopConfig) -> StepOutcome:
     return StepOutcome(counts=counts, result=splits)
 
 
-def _groups(pool: Pool, loop: LoopConfig) -> list[list[int]]:
+def _groups(pool: Pool, loop: "LoopConfig") -> list[list[int]]:
     rows = [pool.rows[i] for i in pool.index]
     components = Components(len(rows))
     for keys in ([row.id for row in rows], [row.group for row in rows]):

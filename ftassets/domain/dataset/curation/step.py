@@ -2,14 +2,16 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ftassets.config.loop import LoopConfig
 from ftassets.domain.dataset.curation.near_pairs import Fingerprints, fingerprints
 from ftassets.domain.dataset.curation.text import normalised
 from ftassets.domain.dataset.rows import Example
+
+if TYPE_CHECKING:
+    from ftassets.config.loop import LoopConfig
 
 FEEDBACK = ("correction", "thumbs_up")  # sources anyone with access to the endpoint can write to
 
@@ -57,4 +59,4 @@ class StepOutcome:
     result: Any = None
 
 
-Step = Callable[[Pool, LoopConfig], StepOutcome]
+Step = Callable[[Pool, "LoopConfig"], StepOutcome]

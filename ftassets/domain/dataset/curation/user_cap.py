@@ -1,12 +1,15 @@
 """A cap on what one user may contribute: a flood is not a majority."""
 
 from collections import Counter
+from typing import TYPE_CHECKING
 
-from ftassets.config.loop import LoopConfig
 from ftassets.domain.dataset.curation.step import FEEDBACK, Pool, StepOutcome
 
+if TYPE_CHECKING:
+    from ftassets.config.loop import LoopConfig
 
-def cap_users(pool: Pool, loop: LoopConfig) -> StepOutcome:
+
+def cap_users(pool: Pool, loop: "LoopConfig") -> StepOutcome:
     """Drop a user's feedback rows after the first `max_rows_per_user`."""
     cap = loop.dataset.max_rows_per_user
     seen: Counter[str] = Counter()

@@ -1,0 +1,1 @@
+"""One file for each metric; the catalogue is `ftassets.domain.evaluation.metrics`."""

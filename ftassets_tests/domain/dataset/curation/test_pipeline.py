@@ -3,21 +3,22 @@
 import json
 from collections import Counter
 from itertools import combinations, pairwise
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
-from ftassets.config.loop import StepName
+from ftassets.config.loop import Dataset
 from ftassets.domain.dataset.curation import SPLITS, Curated, SizeVerdict, curate, normalised
 from ftassets.domain.dataset.curation.pii import Span
-from ftassets.domain.dataset.curation.pipeline import STEPS
+from ftassets.domain.dataset.curation.pipeline import SKIPPABLE, STEPS, NamedStep
 from ftassets.domain.dataset.rows import Example, Quarantined
 from ftassets_tests.domain.dataset.curation.sample import DIMENSIONS, INTENTS, LOOP, call, config, dropped, request, row, split_of, spread
 
-NAMES = [name for name, _ in STEPS]
+NAMES = [step.name for step in STEPS]
 
 
 def grams(text: str) -> set[str]:
@@ -59,7 +60,7 @@ def collections(draw: st.DrawFn) -> dict[str, Any]:
     vectors = np.eye(DIMENSIONS)[rng.integers(0, 6, count)] + noise * rng.normal(size=(count, DIMENSIONS))
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     given_vectors = draw(st.booleans())
-    skip = draw(st.lists(st.sampled_from(get_args(StepName)), unique=True, max_size=4))
+    skip = draw(st.lists(st.sampled_from(SKIPPABLE), unique=True, max_size=4))
     return {
         "rows": rows,
         "vectors": vectors[: len(rows)] if given_vectors else None,
@@ -197,8 +198,21 @@ def test_the_shares_of_classes_come_with_the_dataset() -> None:
     assert curate(rows, None, [], None, {}, config(max_class_share=0.5, skip=["balance"])).balance == {}
 
 
-def test_steps_that_may_be_left_out_are_those_of_the_loop_file() -> None:
-    assert [name for name in NAMES if name not in ("schema", "split", "size")] == list(get_args(StepName))
+@pytest.mark.parametrize("step", STEPS, ids=lambda step: step.name)
+def test_a_loop_file_may_leave_out_each_step_that_is_not_required(step: NamedStep) -> None:
+    rows = [row(i, intent) for i, intent in enumerate(INTENTS * 10)]
+    funnel = [each.name for each in curate(rows, None, [], None, {}, LOOP).funnel]
+    if step.required:
+        with pytest.raises(ValidationError, match=f"Input should be '{SKIPPABLE[0]}', .* or '{SKIPPABLE[-1]}'"):
+            config(skip=[step.name])
+    else:
+        left_out = curate(rows, None, [], None, {}, config(skip=[step.name])).funnel
+        assert [each.name for each in left_out] == [name for name in funnel if name != step.name]
+
+
+def test_the_schema_names_the_steps_that_may_be_left_out() -> None:
+    assert Dataset.model_json_schema()["properties"]["skip"]["items"]["enum"] == [name for name in NAMES if name in SKIPPABLE]
+    assert set(NAMES) - set(SKIPPABLE) == {"schema", "split", "size"}
 
 
 @pytest.mark.parametrize(

@@ -4,18 +4,19 @@ from pathlib import Path
 
 import pytest
 
+from ftassets.domain.evaluation.metrics import CATALOGUE
 from ftassets.workers.evaluation.metrics import loading
-from ftassets.workers.evaluation.metrics.loading import OURS, MetricFailed, load
+from ftassets.workers.evaluation.metrics.loading import MetricFailed, load
 from ftassets_tests.workers.evaluation.metrics import USERS
 
 
-def test_each_name_of_ours_is_a_metric_with_a_description(tmp_path):
+def test_each_name_of_the_catalogue_is_a_metric_with_a_description(tmp_path):
     import evaluate
 
-    metrics = [load(name, tmp_path) for name in OURS]
+    metrics = [load(name, tmp_path) for name in CATALOGUE]
     assert all(isinstance(metric, evaluate.Metric) and metric.description for metric in metrics)
     files = {path.stem for path in Path(loading.__file__).parent.glob("*.py")} - {"__init__", "base", "loading"}
-    assert {type(metric).__module__.rpartition(".")[2] for metric in metrics} == files == OURS.keys()
+    assert {type(metric).__module__.rpartition(".")[2] for metric in metrics} == files == CATALOGUE.keys()
 
 
 def test_a_class_of_ones_own_is_loaded(tmp_path):

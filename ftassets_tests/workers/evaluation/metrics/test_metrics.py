@@ -1,3 +1,4 @@
+import inspect
 import json
 import math
 from pathlib import Path
@@ -6,11 +7,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ftassets.domain.evaluation.metrics import ROW_VALUES, scale
+from ftassets.domain.evaluation.metrics import CATALOGUE, row_value
 from ftassets.domain.evaluation.scoring import score
-from ftassets.workers.evaluation.metrics.loading import OURS, load
+from ftassets.workers.evaluation.metrics.loading import load
 
-OF_ANSWERS = sorted(OURS.keys() - {"perplexity"})
+OF_ANSWERS = sorted(name for name, metric in CATALOGUE.items() if not metric.of_likelihoods)
 
 ON = json.dumps({"intent": "TurnOn", "area": "hall"})
 OFF = json.dumps({"intent": "TurnOff"})
@@ -35,12 +36,19 @@ def test_gates_may_name_exactly_the_values_that_each_row_has(name, tmp_path):
     metric, expected = load(name, tmp_path), [ON, OFF, ON]
     answers = [ON, "I cannot do that", ""]
     rows = metric.rows(answers, expected) if hasattr(metric, "rows") else {}
-    assert tuple(rows) == ROW_VALUES.get(name, ())
+    assert tuple(rows) == tuple(CATALOGUE[name].row_values)
     for value, each in rows.items():
         assert len(each) == 3
-        assert all(0 <= number <= (scale(f"{name}.{value}") or math.inf) + 1e-5 for number in each)
+        known = row_value(f"{name}.{value}")
+        assert all(0 <= number <= (known.largest or math.inf) + 1e-5 for number in each)
+        assert not known.right_or_wrong or set(each) <= {0.0, 1.0}
         if name != "chrf":  # the corpus's is no mean
             assert compute(name, tmp_path, answers, expected)[value] == pytest.approx(sum(each) / 3)
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_the_catalogue_says_which_metrics_need_likelihoods(name, tmp_path):
+    assert ("nll" in inspect.signature(load(name, tmp_path)._compute).parameters) == CATALOGUE[name].of_likelihoods
 
 
 VALUES = {"bertscore": 3, "f1": 4}
@@ -107,9 +115,8 @@ def test_perplexity_weighs_rows_by_their_tokens_and_a_uniform_guess_has_the_numb
     known = {"nll": [math.log(8) * 3, math.log(2)], "tokens": [3, 1]}
     assert metric.compute(predictions=["a", "b"], **known) == {"perplexity": pytest.approx(2 ** ((3 * 3 + 1) / 4))}
     rows = metric.rows(["a", "b"], **known)
-    assert tuple(rows) == ROW_VALUES["perplexity"]
+    assert tuple(rows) == tuple(CATALOGUE["perplexity"].row_values)
     assert rows["nll"] == pytest.approx([math.log(8), math.log(2)])
-    assert scale("perplexity.nll") is None
 
 
 def test_refusals_are_counted(tmp_path):

@@ -1,0 +1,51 @@
+"""Whether a loop can have its gates: what they compare is measured, and their slices have values."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ftassets.domain.evaluation.metrics import CATALOGUE
+from ftassets.domain.gates.kinds import KINDS, RowGroup
+from ftassets.domain.gates.presets import as_gate, single_gates
+from ftassets.domain.gates.report import HELD_OUT
+
+if TYPE_CHECKING:
+    from ftassets.config.loop import LoopConfig
+    from ftassets.domain.gates.gate import Gate
+
+
+def gate_objections(loop: "LoopConfig") -> list[str]:
+    """Why the loop cannot have its gates, in words; empty when it can."""
+    found = [loop_gate.kind.objection(loop) for loop_gate in single_gates(loop.gates)]
+    return list(dict.fromkeys([text for text in found if text])) + missing_metrics(loop.gates, loop.metrics) + _slices_without_values(loop)
+
+
+def missing_metrics(gates: "Sequence[Gate]", metrics: Sequence[str]) -> list[str]:
+    """What is wrong with the gates' metrics, in words, given the metrics the loop lists; empty when each can be compared row by row.
+
+    A metric of the user's own (module:Class) is taken at its word here; the report is refused when it gives no values for each row.
+    """
+    rows = [name for name, kind in KINDS.items() if kind.counts == "rows"]
+    known = rows + [f"{name}.{value}" for name in metrics if name in CATALOGUE for value in CATALOGUE[name].row_values]
+    problems = []
+    for metric in dict.fromkeys(gate.metric for gate in single_gates(gates) if "." in gate.metric):
+        name, _, value = metric.rpartition(".")
+        if name not in metrics:
+            names = f"a gate on {metric} needs {name!r} among the loop's `metrics`"
+        elif ":" in name or metric in known:
+            continue
+        else:
+            hint = f"; write {name} alone, which is a gate metric of its own" if name in KINDS else ""
+            names = f"{metric} has no value for each row, so that two versions cannot be compared by it{hint}"
+        problems.append(f"{names}; with these metrics a gate may be on {', '.join(known)}")
+    return problems
+
+
+def _slices_without_values(loop: "LoopConfig") -> list[str]:
+    further = {each.name for each in loop.sets}
+    problems = []
+    for gate in (single for each in loop.gates for single in (each.any_of or [each])):
+        group: RowGroup = "sets" if gate.slice in further else "held_out" if gate.slice == HELD_OUT else "golden"
+        if gate.slice and group not in as_gate(gate).kind.groups:
+            everywhere = " or ".join(name for name, kind in KINDS.items() if "sets" in kind.groups)
+            problems.append(f"{gate.metric or gate.preset} has no value for rows of {gate.slice}: gate these rows on {everywhere}")
+    return problems

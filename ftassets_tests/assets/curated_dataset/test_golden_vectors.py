@@ -1,0 +1,77 @@
+"""Golden rows are embedded once for each state of the golden set and embedder, whatever is curated."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ftassets.assets.curated_dataset.golden_vectors import golden_vectors
+from ftassets.backends.artifacts.folder import FolderArtifacts
+from ftassets.domain.dataset.rows import Example, parse_jsonl
+from ftassets.testing.hash_embedder import HashEmbedder
+from ftassets.testing.tiny_loop import rows, tiny_loop
+
+
+class CountingEmbedder(HashEmbedder):
+    """Remembers what it was asked to embed."""
+
+    def __init__(self, dimensions: int = 64) -> None:
+        super().__init__(dimensions)
+        self.asked: list[str] = []
+
+    def embed(self, texts: Sequence[str]) -> np.ndarray:
+        self.asked += texts
+        return super().embed(texts)
+
+
+GOLDEN = [Example(id=f"g{number}", prompt=f"dim lamp {number}", completion="{}") for number in range(5)]
+
+
+def test_the_same_rows_are_embedded_once(tmp_path: Path) -> None:
+    artifacts, embedder = FolderArtifacts(tmp_path), CountingEmbedder()
+    first = golden_vectors(artifacts, embedder, GOLDEN)
+    assert np.array_equal(golden_vectors(artifacts, embedder, GOLDEN), first)
+    assert np.array_equal(first, HashEmbedder().embed([row.prompt for row in GOLDEN]))
+    assert embedder.asked == [row.prompt for row in GOLDEN]
+
+
+def test_other_rows_another_order_and_another_embedder_are_embedded(tmp_path: Path) -> None:
+    artifacts, embedder, other = FolderArtifacts(tmp_path), CountingEmbedder(), CountingEmbedder(32)
+    golden_vectors(artifacts, embedder, GOLDEN)
+    assert np.array_equal(golden_vectors(artifacts, embedder, GOLDEN[::-1]), HashEmbedder().embed([row.prompt for row in GOLDEN[::-1]]))
+    assert golden_vectors(artifacts, embedder, GOLDEN[:3]).shape == (3, 64)
+    assert golden_vectors(artifacts, other, GOLDEN).shape == (5, 32)
+    assert (len(embedder.asked), len(other.asked)) == (13, 5)
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "another file"])
+def test_a_damaged_file_is_not_used(tmp_path: Path, damage: str) -> None:
+    artifacts, embedder = FolderArtifacts(tmp_path), CountingEmbedder()
+    first = golden_vectors(artifacts, embedder, GOLDEN)
+    [path] = (tmp_path / "golden_vectors").iterdir()
+    content = bytearray(path.read_bytes())
+    content[200] ^= 1
+    path.write_bytes({"cut": bytes(content[:100]), "flipped": bytes(content), "another file": b"vectors"}[damage])
+    assert np.array_equal(golden_vectors(artifacts, embedder, GOLDEN), first)
+    assert len(embedder.asked) == 10
+    path.unlink()
+    for _ in range(2):
+        assert np.array_equal(golden_vectors(artifacts, embedder, GOLDEN), first)
+    assert len(embedder.asked) == 15
+
+
+def test_a_new_dataset_embeds_no_golden_row_again(tmp_path: Path) -> None:
+    with tiny_loop(tmp_path) as tiny:
+        embedder = tiny.resources["embedder"] = CountingEmbedder()
+        golden = {row.prompt for row in parse_jsonl(tiny.loop.golden_set.read_text(), "golden")[0]}
+        result = tiny.materialize("seed_examples", "golden_set", "curated_dataset")
+        assert result.success
+        assert golden <= set(embedder.asked)
+        embedder.asked.clear()
+
+        with tiny.loop.dataset.seed.open("a") as seed:
+            seed.write(rows(("shut",), "please"))
+        assert tiny.materialize("seed_examples", "curated_dataset").success
+        assert any("shut the" in text for text in embedder.asked)
+        assert not golden & set(embedder.asked)
