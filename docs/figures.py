@@ -33,11 +33,12 @@ def replaced(readme: str, made: dict[str, str]) -> str:
 
 
 def _timeline(summary: dict[str, Any]) -> str:
-    """What the demo printed from the last quiet window on, as it printed it."""
+    """What the demo printed from the last quiet windows to the promotion, as it printed it."""
     lines = [(seconds, text) for seconds, text in summary["timeline"] if text.startswith(_TOLD)]
     alarm = next(number for number, (_, text) in enumerate(lines) if "ALARM" in text)
     reports = [number for number, (_, text) in enumerate(lines[: alarm + 1]) if text.startswith("drift report")]
-    shown = lines[reports[-min(3, len(reports))] :]
+    begin = reports[-min(3, len(reports))]
+    shown = lines[begin : alarm + 1] + [line for line in lines[alarm + 1 :] if not line[1].startswith("drift report")]
     return "\n".join(["```text", *(f"{seconds // 60:2d}:{seconds % 60:02d}  {text}" for seconds, text in shown), "```"])
 
 

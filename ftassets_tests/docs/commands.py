@@ -52,9 +52,11 @@ PLACEHOLDERS: dict[str, dict[str, Value]] = {
     "ftassets verify": {"FILE": lambda w: str(w.release)},
 }
 
+# placeholders that also stand in requests to the servers
+IN_REQUESTS = {"LOOP", "VERSION", "COMMIT"}
+
 # what has to be so before a command
 BEFORE: dict[str, Callable[[World], None]] = {
-    "ftassets approve": World.canary,
     "ftassets rollback": World.canary,
 }
 
@@ -124,6 +126,7 @@ def filled(text: str, world: World) -> str:
     for port, url in ((8100, world.url), (8080, world.gate_url)):
         text = re.sub(rf"(?:127\.0\.0\.1|localhost):{port}\b", url.removeprefix("http://"), text)
     lines = []
+    asks = "curl " in text
     for line in text.splitlines():
         words = line.replace("=", " ").split()
         command = next((" ".join(words[n:]) for n, word in enumerate(words) if word.split("/")[-1] == "ftassets"), "")
@@ -132,8 +135,8 @@ def filled(text: str, world: World) -> str:
         if command and (before := entry(BEFORE, command.split())):
             BEFORE[before](world)
         for name, value in sorted(values.items(), key=lambda item: -len(item[0])):
-            pattern = rf"(?<![\w$./-]){re.escape(name)}(?![\w.])"
-            if command and re.search(pattern, line):
+            pattern = rf"(?<![\w$.-]){re.escape(name)}(?![\w.])"
+            if (command or (asks and name in IN_REQUESTS)) and re.search(pattern, line):
                 line = re.sub(pattern, value(world), line)
         line = re.sub(r"(--\S+) \.\.\.", r'\1 "as the page has it"', line)
         lines.append(re.sub(r"\b([A-Z_]+)=\.\.\.", r"\1=0123456789abcdef0123", line))
@@ -207,7 +210,7 @@ def _pip(words: list[str], cwd: Path) -> Iterator[str]:
         if skip or word.startswith("-"):
             skip = word in ("--index-url", "--constraint", "-c", "-r", "--extra-index-url")
             continue
-        requirement = Requirement(word.replace(".[", "ftassets[") if word.startswith(".") and word != "." else word.replace(".", "ftassets"))
+        requirement = Requirement(f"ftassets{word[1:]}" if word.startswith(".") else word)  # `.[demo]` is this checkout
         if requirement.name == "ftassets":
             import tomllib
 

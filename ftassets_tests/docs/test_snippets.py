@@ -4,10 +4,10 @@ import json
 import os
 import re
 import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 import yaml
@@ -25,7 +25,7 @@ from ftassets_tests.docs.world import World, world
 ALL = [snippet for path in pages() for snippet in snippets(path)]
 SHELL = [each for each in ALL if each.language in ("bash", "sh", "console", "shell") or (not each.language and is_command(each.text))]
 PYTHON = [each for each in ALL if each.language == "python"]
-DATA = [each for each in ALL if each.language in ("json", "jsonl", "yaml")]
+DATA = [each for each in ALL if each.language in ("json", "jsonl", "yaml", "xml")]
 NO_CODE = {"text", "mermaid", "promql"}  # what a program prints, diagrams, expressions of other systems
 
 # Python that is compiled and not run: page -> why
@@ -45,8 +45,6 @@ class Bench:
     """A shell in a folder that is like a checkout, with a world behind its commands."""
 
     def __init__(self, folder: Path, patch: pytest.MonkeyPatch) -> None:
-        for module in [name for name in sys.modules if name.startswith("ftassets_tests.docs.metrics")]:
-            del sys.modules[module]
         self.shell = Shell(folder / "shell", {"ftassets": self.ftassets, **dict.fromkeys(_tools(), commands.look_up)})
         self.namespaces: dict[str, dict[str, Any]] = {}
         self._made = world(folder, patch, self.succeed)
@@ -98,11 +96,6 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
         made.close()
 
 
-@pytest.fixture
-def files(bench: Bench) -> None:
-    """The files that blocks of the page name."""
-
-
 def write_files(bench: Bench, page: str) -> None:
     for each in ALL:
         if each.page == page and each.file:
@@ -131,6 +124,9 @@ def test_python_runs_as_written(bench: Bench, snippet: Snippet) -> None:
 
 @pytest.mark.parametrize("snippet", DATA, ids=str)
 def test_data_is_what_its_reader_takes(snippet: Snippet, tmp_path: Path) -> None:
+    if snippet.language == "xml":
+        ElementTree.fromstring(snippet.text)
+        return
     if snippet.language == "json" and snippet.text.lstrip().startswith(("{", "[")) and _is_json(snippet.text):
         return
     if snippet.language in ("json", "jsonl"):
@@ -168,6 +164,35 @@ def _is_json(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("ftassets rollback LOOP", "Missing option '--reason'"),
+        ("ftassets rollback LOOP --reson x", "No such option"),
+        ("ftassets status | frobnicate", "frobnicate: command not found"),
+        ("ftassets up --prot 3001", "No such option"),
+        ("make dmeo", "no target dmeo"),
+        ("docker compose -f deploy/compose.yml up", "deploy/compose.yml"),
+        ("pip install 'ftassets[postgresql]'", "no extra postgresql"),
+        ("python -m ftassets.training", "ftassets.training"),
+        ("python -m pytest ftassets_tests/serving/test_kill.py", "no file"),
+        ("dg chek defs", "no command chek"),
+        ("curl http://127.0.0.1:8100/v1/feedback -d '{}'", "422"),
+        ("ftassets nonsense", "No such command"),
+    ],
+)
+def test_a_wrong_command_is_seen(bench: Bench, text: str, why: str) -> None:
+    done = bench.shell.run(commands.filled(text, bench.world), bench.world.cwd, dict(os.environ))
+    assert done.code != 0
+    assert why in " ".join(re.sub(r"[│╭╮╰╯─]", " ", done.out + done.err).split())
+
+
+def test_optional_parts_and_alternatives_are_all_tried() -> None:
+    assert commands.variants("ftassets drift LOOP [--window 24h]", inline=True) == ["ftassets drift LOOP", "ftassets drift LOOP --window 24h"]
+    assert commands.variants("ftassets x --format a|b-c", inline=True) == ["ftassets x --format a", "ftassets x --format b-c"]
+    assert commands.variants("a | b [c]", inline=False) == ["a | b [c]"]
 
 
 def test_every_block_says_what_it_is() -> None:

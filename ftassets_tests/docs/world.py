@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 import threading
 import time
 from collections.abc import Iterator
@@ -42,6 +41,7 @@ from ftassets.testing.external_endpoint import ExternalEndpoint
 from ftassets.testing.hash_embedder import HashEmbedder
 from ftassets.testing.made_once import mlflow_tables
 from ftassets.testing.releases import attest, released
+from ftassets.testing.releases import make_version as make_stub
 from ftassets.testing.stub_engine import stub_engine
 from ftassets.testing.thread_host import ThreadHost, run_gateway_in_thread
 from ftassets.testing.tiny_loop import LOOP
@@ -137,11 +137,12 @@ class World:
     # ------------------------------------------------------------------ what must be so before a command
 
     def canary(self) -> None:
-        """A version that takes a part of the traffic."""
-        if self.serving.state(LOOP).candidate is None:
-            digest = released(self.home, self.fresh("canary"), LOOP)
+        """A version that takes a part of the traffic; its release is not the newest."""
+        state = self.serving.state(LOOP)
+        if state.candidate is None:
+            digest = make_stub(self.home, self.fresh("canary"))
+            attest(self.home, LOOP, digest, compared_with=state.production, issued_at=int(time.time()) - 3600)
             self.serving.start(LOOP, digest, 20, 3600, "test", "a canary for the pages")
-        os.utime(self.release)  # what is approved by default is the newest
 
     @property
     def release(self) -> Path:
@@ -184,7 +185,8 @@ def world(folder: Path, patch: pytest.MonkeyPatch, runner: Any) -> Iterator[Worl
         bad = make_version(home, None, "bad", *ADAPTER_FILES, base_digest=made.base, dataset_commit=dataset)
         golden = from_parquet(store.read(golden_commit, golden_path(LOOP)))
         held_out = read_splits(store, dataset, LOOP)["test"]
-        for digest, right in ((made.base, 0.1), (made.candidate, 0.9), (bad, 0.2)):
+        serving_ones = [released(home, name, LOOP) for name in ("standby", "production")]
+        for digest, right in ((made.base, 0.1), (made.candidate, 0.9), (bad, 0.2), *((each, 0.3) for each in serving_ones)):
             for rows in (golden, held_out):
                 write_answers(answer_file(home, made.loop, digest, RowSet(rows), made.base), rows, right)
 
@@ -200,14 +202,15 @@ def world(folder: Path, patch: pytest.MonkeyPatch, runner: Any) -> Iterator[Worl
         host = ThreadHost(stub_engine())
         stack.callback(host.close)
         serving, url = stack.enter_context(run_gateway_in_thread(home, loops, host))
-        for name in ("standby", "production"):
-            serving.start(LOOP, released(home, name, LOOP), 100, 3600, "test", "a version to begin with")
+        for digest in serving_ones:
+            serving.start(LOOP, digest, 100, 3600, "test", "a version to begin with")
         found = World(
             home, made.loop, store, serving, url, stack.enter_context(_gate_service(home, made.loop, store)), there, cwd,
             made.candidate, bad, dataset, "", runner,
         )  # fmt: skip
         for digest in (bad, made.candidate):
             found.report = _evaluated(home, made.loop, store, digest, golden_commit)
+        found.ask("what a day of traffic begins with")
         found.runner("review", "import", LOOP, found.reviewed(), "--name", "carla")
         results = verdicts(home, made.loop, _report(home, made.loop, found.report), found.report)
         attest(
