@@ -119,11 +119,14 @@ def schema_hits() -> Iterator[Hit]:
 
 def definition_hits() -> Iterator[Hit]:
     """Descriptions of assets, checks, jobs, schedules and sensors of the loops in the package."""
+    import dagster as dg
+
     from ftassets.components.fine_tune_loop import build_loop
+    from ftassets.components.resources import resources
     from ftassets.config.loop_files import read_loops
 
     for loop in read_loops().values():
-        made = build_loop(loop)
+        made = dg.Definitions.merge(build_loop(loop), dg.Definitions(resources=resources()))
         graph = made.resolve_asset_graph()
         for key in graph.get_all_asset_keys():
             yield from found("definitions", key.to_user_string(), graph.get(key).description or "")
