@@ -28,7 +28,9 @@ def replaced(readme: str, made: dict[str, str]) -> str:
             rf"(<!-- figures: {name} -->\n).*?(\n<!-- end -->)", lambda place: place[1] + text + place[2], readme, flags=re.S
         )
         if found != 1:
-            raise ValueError(f"README.md has {found} places for the figures {name!r}, one is needed: <!-- figures: {name} --> ... <!-- end -->")
+            raise ValueError(
+                f"README.md has {found} places for the figures {name!r}, one is needed: <!-- figures: {name} --> ... <!-- end -->"
+            )
     return readme
 
 

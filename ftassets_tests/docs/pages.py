@@ -11,7 +11,7 @@ from markdown_it.token import Token
 from ftassets_tests import ROOT
 
 COMMANDS = ("ftassets", "make", "python -m", "python3 -m", "curl", "dagster", "dg", "pip install", "docker", "kubectl")
-_COMMAND = re.compile(rf"(?:[A-Z_]+=\S+ )*(?:\.venv/bin/)?(?:{'|'.join(COMMANDS)})(?: |$)")
+_COMMAND = re.compile(rf"(?:[A-Z_]+=\S+ )*(?:\.venv/bin/)?(?:{'|'.join(COMMANDS)}) ")
 _MARKDOWN = MarkdownIt("commonmark").enable("table")
 
 

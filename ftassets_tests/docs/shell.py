@@ -12,7 +12,26 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 # tools that do what they always do; everything else a page names must be one of `Shell.tools`
-REAL = ("cat", "cp", "date", "env", "grep", "head", "jq", "ls", "mkdir", "mktemp", "mv", "openssl", "rm", "sed", "sort", "tail", "tee", "wc")
+REAL = (
+    "cat",
+    "cp",
+    "date",
+    "env",
+    "grep",
+    "head",
+    "jq",
+    "ls",
+    "mkdir",
+    "mktemp",
+    "mv",
+    "openssl",
+    "rm",
+    "sed",
+    "sort",
+    "tail",
+    "tee",
+    "wc",
+)
 
 _SHIM = """#!{python} -SE
 import json, os, socket, sys

@@ -190,7 +190,10 @@ def test_a_wrong_command_is_seen(bench: Bench, text: str, why: str) -> None:
 
 
 def test_optional_parts_and_alternatives_are_all_tried() -> None:
-    assert commands.variants("ftassets drift LOOP [--window 24h]", inline=True) == ["ftassets drift LOOP", "ftassets drift LOOP --window 24h"]
+    assert commands.variants("ftassets drift LOOP [--window 24h]", inline=True) == [
+        "ftassets drift LOOP",
+        "ftassets drift LOOP --window 24h",
+    ]
     assert commands.variants("ftassets x --format a|b-c", inline=True) == ["ftassets x --format a", "ftassets x --format b-c"]
     assert commands.variants("a | b [c]", inline=False) == ["a | b [c]"]
 

@@ -19,10 +19,11 @@ import yaml
 
 from ftassets.assets._shared.dataset_files import from_parquet, golden_path, read_splits
 from ftassets.assets._shared.events import DATA_VERSION, node
-from ftassets.assets._shared.stored_reports import store_report, verdicts
+from ftassets.assets._shared.stored_reports import verdicts
 from ftassets.assets.eval_report.answering import answer_file
 from ftassets.assets.eval_report.measuring import measure
 from ftassets.assets.eval_report.rows import RowSet
+from ftassets.backends.artifacts.reports import read_eval_report, store_eval_report
 from ftassets.backends.artifacts.versions import load_manifest
 from ftassets.backends.dataset_store.git import GitDatasetStore
 from ftassets.backends.evaluator.subprocess import SubprocessEvaluator
@@ -31,8 +32,9 @@ from ftassets.cli.common import dagster_instance
 from ftassets.config import loop_files
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
+from ftassets.config.profiles import artifacts, control, traffic_log
+from ftassets.gate_service.admission import job_for
 from ftassets.gate_service.app import gate_app
-from ftassets.gate_service.checks import job_for
 from ftassets.gate_service.contract import EvaluationJob, GateAnswer
 from ftassets.gate_service.evaluation import evaluate
 from ftassets.gate_service.turns import KEY, Turns
@@ -91,8 +93,6 @@ class World:
     def user(self) -> str:
         """Hash of a user who asked something, as the log has it."""
         self.ask("do you know me", user="somebody")
-        from ftassets.config.profiles import traffic_log
-
         return next(row.user for row in reversed(traffic_log(self.home).exchanges(LOOP)) if row.prompt == "do you know me")
 
     def labelled(self, format: str) -> str:
@@ -180,7 +180,7 @@ def world(folder: Path, patch: pytest.MonkeyPatch, runner: Any) -> Iterator[Worl
 
         made = make_world(folder, gates=GATES, release=RULES)
         store, golden_commit = made.store, made.golden_commit
-        manifest = load_manifest(home.versions, made.candidate)
+        manifest = load_manifest(artifacts(home), made.candidate)
         dataset = str(manifest.dataset_commit)
         bad = make_version(home, None, "bad", *ADAPTER_FILES, base_digest=made.base, dataset_commit=dataset)
         golden = from_parquet(store.read(golden_commit, golden_path(LOOP)))
@@ -188,7 +188,7 @@ def world(folder: Path, patch: pytest.MonkeyPatch, runner: Any) -> Iterator[Worl
         serving_ones = [released(home, name, LOOP) for name in ("standby", "production")]
         for digest, right in ((made.base, 0.1), (made.candidate, 0.9), (bad, 0.2), *((each, 0.3) for each in serving_ones)):
             for rows in (golden, held_out):
-                write_answers(answer_file(home, made.loop, digest, RowSet(rows), made.base), rows, right)
+                write_answers(answer_file(artifacts(home), made.loop, digest, RowSet(rows), made.base), rows, right)
 
         loops = {LOOP: made.loop, NEWCOMER: made.loop.model_copy(update={"name": NEWCOMER})}
         for name, loop in loops.items():
@@ -212,7 +212,8 @@ def world(folder: Path, patch: pytest.MonkeyPatch, runner: Any) -> Iterator[Worl
             found.report = _evaluated(home, made.loop, store, digest, golden_commit)
         found.ask("what a day of traffic begins with")
         found.runner("review", "import", LOOP, found.reviewed(), "--name", "carla")
-        results = verdicts(home, made.loop, _report(home, made.loop, found.report), found.report)
+        report = read_eval_report(artifacts(home), LOOP, found.report)
+        results = verdicts(control(home), made.loop, report, found.report)
         attest(
             home, LOOP, made.candidate, report_digest=found.report,
             verdicts={result.name: result.verdict.value for result in results}, generation=manifest.generation,
@@ -223,18 +224,12 @@ def world(folder: Path, patch: pytest.MonkeyPatch, runner: Any) -> Iterator[Worl
 def _evaluated(home: Home, loop: LoopConfig, store: GitDatasetStore, digest: str, golden_commit: str) -> str:
     """Digest of an eval report of a version, made as the asset makes it, from answers that are there."""
     context = SimpleNamespace(run_id=f"run-{digest[:8]}", log=SimpleNamespace(info=print, warning=print))
-    made = measure(loop, digest, golden_commit, None, home, store, SubprocessEvaluator(), None, context)
-    report = store_report(home, made.report)
+    made = measure(loop, digest, golden_commit, None, home, artifacts(home), control(home), store, SubprocessEvaluator(), None, context)
+    report = store_eval_report(artifacts(home), made.report)
     event = dg.AssetMaterialization(node(loop.name, "eval_report"), tags={DATA_VERSION: report})
     with dagster_instance() as instance:
         instance.report_runless_asset_event(event)
     return report
-
-
-def _report(home: Home, loop: LoopConfig, digest: str) -> Any:
-    from ftassets.assets._shared.stored_reports import read_report
-
-    return read_report(home, loop, digest)
 
 
 @contextmanager
@@ -248,9 +243,11 @@ def _gate_service(home: Home, loop: LoopConfig, store: GitDatasetStore) -> Itera
 
         nothing_serves = GatewayServing(Home(home.root / "nothing-serves-here"))
         context = SimpleNamespace(run_id=job.id, log=SimpleNamespace(info=print, warning=print))
-        return await asyncio.to_thread(evaluate, job, home, store, SubprocessEvaluator(), nothing_serves, context)
+        return await asyncio.to_thread(
+            evaluate, job, home, artifacts(home), control(home), store, SubprocessEvaluator(), nothing_serves, context
+        )
 
-    app = gate_app(GATE_KEY, lambda request: job_for(request, home, loops, store), Turns(here))
+    app = gate_app(GATE_KEY, lambda request: job_for(request, home, artifacts(home), loops, store), Turns(here))
     server = uvicorn.Server(uvicorn.Config(app, port=0, lifespan="off", log_level="error", timeout_graceful_shutdown=1))
     thread = threading.Thread(target=server.run, name="gate-service", daemon=True)
     thread.start()
