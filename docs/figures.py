@@ -5,7 +5,6 @@ Without `--write` the blocks are printed; with it they replace those in README.m
 
 import argparse
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +23,12 @@ def blocks(summary: dict[str, Any]) -> dict[str, str]:
 def replaced(readme: str, made: dict[str, str]) -> str:
     """The README with these blocks. Raises ValueError when it has no place for one."""
     for name, text in made.items():
-        readme, found = re.subn(
-            rf"(<!-- figures: {name} -->\n).*?(\n<!-- end -->)", lambda place: place[1] + text + place[2], readme, flags=re.S
-        )
-        if found != 1:
-            raise ValueError(
-                f"README.md has {found} places for the figures {name!r}, one is needed: <!-- figures: {name} --> ... <!-- end -->"
-            )
+        begin, end = f"<!-- figures: {name} -->", "<!-- end -->"
+        before, found, rest = readme.partition(f"{begin}\n")
+        _, closed, after = rest.partition(f"\n{end}")
+        if not found or not closed:
+            raise ValueError(f"README.md has no place for the figures {name!r}: {begin} ... {end}")
+        readme = before + found + text + closed + after
     return readme
 
 
@@ -55,6 +53,7 @@ def _accuracy(summary: dict[str, Any]) -> str:
 
 def _run(summary: dict[str, Any]) -> str:
     drift, requests, corrections = summary["drift"], summary["requests"], summary["corrections"]
+    minutes = summary["stages"]["total"] / 60
     better, established, latency = (_bound(summary, part) for part in ("exact_match_better", "established_no_worse", "latency_p95"))
     figures = {
         "drift statistic in quiet windows": ", ".join(f"{window['value']:.3f}" for window in summary["quiet_windows"]),
@@ -66,7 +65,7 @@ def _run(summary: dict[str, Any]) -> str:
         "p95 latency against production, 95 % upper bound": f"{latency:.2f} times",
         "corrections sent; of them wrong": f"{corrections['sent']}; {corrections['wrong']}",
         "requests sent / answered / logged": f"{requests['sent']} / {requests['answered']} / {requests['logged']}",
-        "whole run; peak memory of all processes": f"{summary['stages']['total'] / 60:.1f} minutes; {summary['peak_memory_mb'] / 1000:.1f} GB",
+        "whole run; peak memory of all processes": f"{minutes:.1f} minutes; {summary['peak_memory_mb'] / 1000:.1f} GB",
     }
     return "\n".join(["| figure | value |", "|---|---|", *(f"| {name} | {value} |" for name, value in figures.items())])
 

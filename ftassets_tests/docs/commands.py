@@ -49,7 +49,7 @@ PLACEHOLDERS: dict[str, dict[str, Value]] = {
     "ftassets compare": {"A": lambda w: w.good[:12], "B": lambda w: w.bad[:12]},
     "ftassets curate": {
         "FILE": lambda w: str(w.loop.dataset.seed),
-        "LOOP.yaml": lambda w: str(w.loop.golden_set.parent / "loops" / LOOP / "defs.yaml"),
+        "LOOP.yaml": lambda w: str(w.file),
     },
     "ftassets forget": {"HASH": lambda w: w.user(), "ID": lambda w: w.request()},
     "ftassets import-traffic": {"FILE": lambda w: _chat_log(w)},

@@ -67,5 +67,5 @@ def test_the_readme_has_the_figures_a_run_gives_in_the_same_words(figures: Modul
 
 
 def test_a_readme_without_a_place_for_them_is_refused(figures: ModuleType) -> None:
-    with pytest.raises(ValueError, match="0 places for the figures 'run'"):
+    with pytest.raises(ValueError, match="no place for the figures 'run'"):
         figures.replaced(README.replace("figures: run", "numbers: run"), figures.blocks(SUMMARY))

@@ -76,8 +76,9 @@ class Bench:
         finally:
             undo()
         allowed = commands.EXIT_CODES.get(commands.entry(commands.EXIT_CODES, call.argv) or "", ({0}, ""))[0]
-        unexpected = "" if result.exception is None or isinstance(result.exception, SystemExit) else f"{result.exception!r}\n"
-        return Answer(0 if result.exit_code in allowed else result.exit_code, result.stdout, result.stderr + unexpected)
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            return Answer(70, result.stdout, f"{result.stderr}{result.exception!r}\n")
+        return Answer(0 if result.exit_code in allowed else result.exit_code, result.stdout, result.stderr)
 
     def close(self) -> None:
         self._made.__exit__(None, None, None)

@@ -145,6 +145,11 @@ class World:
             self.serving.start(LOOP, digest, 20, 3600, "test", "a canary for the pages")
 
     @property
+    def file(self) -> Path:
+        """The loop file."""
+        return self.cwd.parent / "loops" / LOOP / "defs.yaml"
+
+    @property
     def release(self) -> Path:
         """The signed release of the candidate whose gates passed."""
         return self.home.root / "releases" / LOOP / f"{self.good}.dsse.json"
@@ -241,11 +246,10 @@ def _gate_service(home: Home, loop: LoopConfig, store: GitDatasetStore) -> Itera
     async def here(job: EvaluationJob) -> GateAnswer:
         import asyncio
 
+        parts = home, artifacts(home), control(home), store
         nothing_serves = GatewayServing(Home(home.root / "nothing-serves-here"))
         context = SimpleNamespace(run_id=job.id, log=SimpleNamespace(info=print, warning=print))
-        return await asyncio.to_thread(
-            evaluate, job, home, artifacts(home), control(home), store, SubprocessEvaluator(), nothing_serves, context
-        )
+        return await asyncio.to_thread(evaluate, job, *parts, SubprocessEvaluator(), nothing_serves, context)
 
     app = gate_app(GATE_KEY, lambda request: job_for(request, home, artifacts(home), loops, store), Turns(here))
     server = uvicorn.Server(uvicorn.Config(app, port=0, lifespan="off", log_level="error", timeout_graceful_shutdown=1))
