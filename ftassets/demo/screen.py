@@ -16,6 +16,7 @@ class Screen:
 
     def __init__(self) -> None:
         self.console = Console(highlight=False, soft_wrap=True)
+        self.told: list[tuple[int, str]] = []  # seconds since the start, and the line
         self._begin = time.monotonic()
         self._status = self.console.status("")
 
@@ -29,6 +30,7 @@ class Screen:
     def line(self, text: str, style: str = "") -> None:
         """Something happened."""
         seconds = int(time.monotonic() - self._begin)
+        self.told.append((seconds, text))
         self.console.print(
             f"[dim]{seconds // 60:2d}:{seconds % 60:02d}[/dim]  [{style}]{text}[/{style}]"
             if style

@@ -54,6 +54,7 @@ def run(home: Home, ports: Ports, keep_open: bool) -> None:
             users = teller.users
             stages["total"] = time.time() - begin
             summary = collect(teller.observer, loop, users, traffic_log(home), teller.quiet, teller.drifted, stages, memory.peak_mb)
+            summary["timeline"] = screen.told
             path, requests = home.root / "summary.json", summary["requests"]
             write_durably(path, json.dumps(summary, indent=2))
             screen.__exit__()

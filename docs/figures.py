@@ -1,0 +1,92 @@
+"""The figures of the README, from the summary the demo leaves: `python docs/figures.py [SUMMARY.json] [--write]`.
+
+Without `--write` the blocks are printed; with it they replace those in README.md, between `<!-- figures: NAME -->` and `<!-- end -->`.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+SUMMARY = ROOT / ".ftassets" / "demo" / "summary.json"
+
+# the lines of a run that tell its story; others repeat them
+_TOLD = ("drift report", "timers, media", "run retrain", "dataset committed", "adapter", "release", "traffic")
+
+
+def blocks(summary: dict[str, Any]) -> dict[str, str]:
+    """Name of a block -> its Markdown. Raises KeyError when the summary has no such figure."""
+    return {"timeline": _timeline(summary), "accuracy": _accuracy(summary), "run": _run(summary)}
+
+
+def replaced(readme: str, made: dict[str, str]) -> str:
+    """The README with these blocks. Raises ValueError when it has no place for one."""
+    for name, text in made.items():
+        begin, end = f"<!-- figures: {name} -->", "<!-- end -->"
+        before, found, rest = readme.partition(f"{begin}\n")
+        _, closed, after = rest.partition(f"\n{end}")
+        if not found or not closed:
+            raise ValueError(f"README.md has no place for the figures {name!r}: {begin} ... {end}")
+        readme = before + found + text + closed + after
+    return readme
+
+
+def _timeline(summary: dict[str, Any]) -> str:
+    """What the demo printed from the last quiet windows to the promotion, as it printed it."""
+    lines = [(seconds, text) for seconds, text in summary["timeline"] if text.startswith(_TOLD)]
+    alarm = next(number for number, (_, text) in enumerate(lines) if "ALARM" in text)
+    reports = [number for number, (_, text) in enumerate(lines[: alarm + 1]) if text.startswith("drift report")]
+    begin = reports[-min(3, len(reports))]
+    shown = lines[begin : alarm + 1] + [line for line in lines[alarm + 1 :] if not line[1].startswith("drift report")]
+    return "\n".join(["```text", *(f"{seconds // 60:2d}:{seconds % 60:02d}  {text}" for seconds, text in shown), "```"])
+
+
+def _accuracy(summary: dict[str, Any]) -> str:
+    rows = ["| exact match | untuned base | production | candidate |", "|---|---|---|---|"]
+    for name, title in (("established", "known commands"), ("drifted", "new commands")):
+        shares = [summary["accuracy"][role][name] for role in ("base", "production", "candidate")]
+        cells = " | ".join(f"{each['share']:.2f} ({each['low']:.2f} to {each['high']:.2f})" for each in shares)
+        rows.append(f"| {title} (n = {shares[0]['n']}) | {cells} |")
+    return "\n".join(rows)
+
+
+def _run(summary: dict[str, Any]) -> str:
+    drift, requests, corrections = summary["drift"], summary["requests"], summary["corrections"]
+    minutes = summary["stages"]["total"] / 60
+    better, established, latency = (_bound(summary, part) for part in ("exact_match_better", "established_no_worse", "latency_p95"))
+    figures = {
+        "drift statistic in quiet windows": ", ".join(f"{window['value']:.3f}" for window in summary["quiet_windows"]),
+        "drift statistic after the change; threshold": f"{drift['value']:.3f}; {drift['threshold']:.3f}",
+        "from the alarm to the retrain run": f"{drift['seconds_to_retrain']:.1f} s",
+        "training of the candidate": f"{summary['adapter']['train_seconds']:.0f} s, {summary['adapter']['tokens_per_second']:.0f} tokens/s",
+        "gain over production, 95 % lower bound": f"{better:+.3f}",
+        "known commands, gain over production, 95 % lower bound": f"{established:+.3f}",
+        "p95 latency against production, 95 % upper bound": f"{latency:.2f} times",
+        "corrections sent; of them wrong": f"{corrections['sent']}; {corrections['wrong']}",
+        "requests sent / answered / logged": f"{requests['sent']} / {requests['answered']} / {requests['logged']}",
+        "whole run; peak memory of all processes": f"{minutes:.1f} minutes; {summary['peak_memory_mb'] / 1000:.1f} GB",
+    }
+    return "\n".join(["| figure | value |", "|---|---|", *(f"| {name} | {value} |" for name, value in figures.items())])
+
+
+def _bound(summary: dict[str, Any], part: str) -> float:
+    return float(next(gate["bound"] for gate in summary["gates"] if part in gate["name"]))
+
+
+def main() -> None:
+    """Print the blocks, or write them into the README."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("summary", type=Path, nargs="?", default=SUMMARY, help="the demo's summary.json")
+    parser.add_argument("--write", action="store_true", help="replace the blocks in README.md")
+    asked = parser.parse_args()
+    made = blocks(json.loads(asked.summary.read_text()))
+    if asked.write:
+        readme = ROOT / "README.md"
+        readme.write_text(replaced(readme.read_text(), made))
+    else:
+        print("\n\n".join(f"<!-- figures: {name} -->\n{text}\n<!-- end -->" for name, text in made.items()))
+
+
+if __name__ == "__main__":
+    main()

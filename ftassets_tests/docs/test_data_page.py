@@ -1,0 +1,48 @@
+"""Each format a person writes or imports has an example in docs/data.md, and its reader takes every row of it."""
+
+import pytest
+
+from ftassets.config.loop import EvaluationSet
+from ftassets.domain.dataset import labelling
+from ftassets.domain.dataset.labelling.label import to_examples
+from ftassets.domain.dataset.rows import Quarantined, parse_jsonl
+from ftassets.domain.evaluation.scoring import well_formed
+from ftassets.domain.evaluation.sets import answer_fits
+from ftassets.domain.traffic import imports
+from ftassets_tests import ROOT
+from ftassets_tests.docs.pages import snippets
+
+FILES = {each.file: each.text for each in snippets(ROOT / "docs" / "data.md") if each.file}
+LABELLED = {"jsonl": "labelled.jsonl", "argilla": "argilla.json", "label_studio": "label_studio.json"}
+
+
+@pytest.mark.parametrize("name", ["seed.jsonl", "golden.jsonl"])
+def test_examples_are_rows(name: str) -> None:
+    rows, bad = parse_jsonl(FILES[name], name)
+    assert len(rows) >= 2
+    assert not bad
+    assert all(well_formed(row.completion, "tool_call") for row in rows)
+
+
+def test_a_refusal_set_expects_what_it_can_score() -> None:
+    rows, bad = parse_jsonl(FILES["harmful.jsonl"], "harmful")
+    assert not bad
+    assert all(answer_fits(EvaluationSet(name="harmful", file="harmful.jsonl", scoring="refusal"), row, "tool_call") for row in rows)
+
+
+@pytest.mark.parametrize("format", imports.FORMATS)
+def test_a_log_of_each_format_is_imported_whole(format: str) -> None:
+    found = list(imports.read(FILES[f"{format}.jsonl"].encode().splitlines(), format, "loop"))
+    assert found
+    for each in found:
+        assert not isinstance(each, Quarantined), each
+        assert each.prompt == "Where is my parcel?"
+        assert each.at > 1.7e9
+
+
+@pytest.mark.parametrize("format", labelling.FORMATS)
+def test_a_batch_of_each_format_gives_labels(format: str) -> None:
+    labels, bad = labelling.parse(FILES[LABELLED[format]], format)
+    rows, more = to_examples(labels, "batch")
+    assert not bad + more
+    assert [row.request_id for row in rows] == ["req-1"]
