@@ -127,7 +127,7 @@ def test_staged_version_never_gets_traffic(serving_a):
     with ThreadPoolExecutor(4) as pool:
         answered = set(pool.map(lambda i: serving_a.ask(user=f"u{i}").headers["x-ftassets-version"], range(100)))
     assert answered == {serving_a.serving.state("support").production}
-    with pytest.raises(Refused):
+    with pytest.raises(Refused, match="no release attestation"):
         serving_a.start(staged, 5)
     serving_a.serving.unstage("support", staged)
     wait_until(lambda: staged in {digest for digest, _ in serving_a.host.stopped})
