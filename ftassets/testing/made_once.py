@@ -1,4 +1,4 @@
-"""What takes seconds to make and is the same for many tests: made by the first that needs it, copied by all."""
+"""Files that take seconds to make and are the same for many tests: made once, then copied."""
 
 import atexit
 import functools
