@@ -111,7 +111,7 @@ class DatasetStoreContract:
     def test_metadata_is_text_only(self, store: DatasetStore) -> None:
         store.put("main", "a", b"1")
         number: Any = 7
-        with pytest.raises(TypeError):
+        with pytest.raises(TypeError, match="rows|text|str"):
             store.commit("main", "m", {"rows": number})
 
     def test_committing_nothing_is_refused(self, store: DatasetStore) -> None:
@@ -158,8 +158,10 @@ class DatasetStoreContract:
             store.commit("b", "m", {})
 
     def test_main_stays(self, store: DatasetStore) -> None:
-        with pytest.raises(DatasetError):
+        head = land(store, "main", {"a": b"1"})
+        with pytest.raises(DatasetError, match="main"):
             store.delete_branch("main")
+        assert store.resolve("main") == head
 
     @pytest.mark.parametrize("ref", ["nobody", "", "..", "a b", "0" * 40, "g" * 40, "refs/heads/main", "HEAD"])
     def test_unknown_refs(self, store: DatasetStore, ref: str) -> None:
@@ -201,8 +203,9 @@ class DatasetStoreContract:
 
     @pytest.mark.parametrize("path", ["/a", "a/", "", ".", "../a", "a//b", ".git/config", "a\0b"])
     def test_paths_that_are_none_are_refused(self, store: DatasetStore, path: str) -> None:
-        with pytest.raises(DatasetError):
+        with pytest.raises(DatasetError) as refused:
             store.put("main", path, b"1")
+        assert type(refused.value) is DatasetError, "the path, not the branch or the store"
 
     def test_list_is_sorted_and_filtered(self, store: DatasetStore) -> None:
         land(store, "main", {"b": b"", "a/2": b"", "a/10": b"", "a-b": b"", "\u00e9": b""})
@@ -360,7 +363,7 @@ class DatasetStoreContract:
         looked = store.publish("r0", {"a": b"0", "b": b"0"}, "m", {}).commit
         store.publish("r1", {"b": b"1"}, "m", {})
         for content in (b"2", b"0"):
-            with pytest.raises(MergeConflict):
+            with pytest.raises(MergeConflict, match="changed on both sides: .*b"):
                 store.publish("r2", {"a": b"0", "b": content}, "m", {}, since=looked)
         store.publish("r3", {"a": b"3"}, "m", {}, since=looked)
         assert contents(store, "main") == {"a": b"3", "b": b"1"}
@@ -372,7 +375,7 @@ class DatasetStoreContract:
             return store.commit(branch, message, metadata)
 
         monkeypatch.setattr(store, "commit", commit_late)
-        with pytest.raises(MergeConflict):
+        with pytest.raises(MergeConflict, match=": a$"):
             store.publish("r1", {"a": b"1"}, "m", {})
         assert contents(store, "main") == {"a": b"2"}
         assert store.publish("r1", {"a": b"1"}, "m", {}).commit == store.resolve("main")
@@ -435,7 +438,7 @@ class DatasetStoreContract:
             return store.commit(branch, message, metadata)
 
         monkeypatch.setattr(store, "commit", commit_late)
-        with pytest.raises(MergeConflict):
+        with pytest.raises(MergeConflict, match=": a$"):
             store.publish("r3", {"a": None}, "m", {})
         assert contents(store, "main") == {"a": b"2"}
 

@@ -45,6 +45,7 @@ class SignerContract:
     @pytest.mark.parametrize("field", ["payload", "payloadType", "sig"])
     def test_any_change_is_refused(self, signer: Signer, field: str) -> None:
         envelope = json.loads(signer.sign(PAYLOAD))
+        assert signer.verify(json.dumps(envelope).encode()) == PAYLOAD
         if field == "payload":
             envelope["payload"] = base64.b64encode(PAYLOAD.replace(b"800", b"801")).decode()
         elif field == "payloadType":
@@ -57,7 +58,9 @@ class SignerContract:
             signer.verify(json.dumps(envelope).encode())
 
     def test_a_foreign_key_is_refused_even_under_our_key_id(self, signer: Signer, make: MakeSigner, tmp_path: Path) -> None:
-        envelope = json.loads(make(tmp_path / "other").sign(PAYLOAD))
+        other = make(tmp_path / "other")
+        envelope = json.loads(other.sign(PAYLOAD))
+        assert other.verify(json.dumps(envelope).encode()) == PAYLOAD
         signer.sign(PAYLOAD)
         with pytest.raises(SignatureInvalid):
             signer.verify(json.dumps(envelope).encode())
@@ -106,7 +109,7 @@ class SignerContract:
 
     def test_what_nobody_knows_cannot_be_revoked(self, signer: Signer) -> None:
         signer.sign(PAYLOAD)
-        with pytest.raises(KeyError):
+        with pytest.raises(KeyError, match="0" * 12):
             signer.revoke("0" * 64, "why not")
         assert signer.verify(signer.sign(PAYLOAD)) == PAYLOAD
 

@@ -192,7 +192,7 @@ class TrafficLogContract:
         log.forget(request_ids=["voice-1", "voice-2"])  # the second is still on its way
         assert log.append([exchange(1), exchange(2), exchange(3)]) == 1
         assert [e.id for e in log.exchanges("voice")] == ["voice-3"]
-        with pytest.raises(UnknownAnswer):
+        with pytest.raises(UnknownAnswer, match="voice-1"):
             log.add_feedback(Feedback("voice-1", 1.0, "up", None))
 
     def test_forgetting_nobody_is_a_mistake(self, log: TrafficLog) -> None:

@@ -26,6 +26,7 @@ def test_nothing_is_started_when_the_answers_are_there(tmp_path):
     (tmp_path / "out.parquet").write_text("mine")
     run(stand_in(tmp_path, "sys.exit(1)\n"), answer_job(tmp_path, tmp_path))
     run(stand_in(tmp_path, "sys.exit(1)\n"), perplexity_job(tmp_path, tmp_path))
+    assert (tmp_path / "out.parquet").read_text() == "mine"
 
 
 def test_exit_0_without_the_file_is_a_failure(tmp_path):

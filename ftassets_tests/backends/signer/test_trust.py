@@ -32,7 +32,7 @@ def test_a_revocation_counts_even_when_its_file_is_empty_or_the_public_key_gone(
     with pytest.raises(SignatureInvalid, match="no reason can be read"):
         signer.verify(envelope)
     (tmp_path / "keys" / f"{key_id}{PUBLIC}").unlink()
-    with pytest.raises(CannotSign):
+    with pytest.raises(CannotSign, match="was revoked .no reason can be read"):
         signer.sign(PAYLOAD)
 
 
