@@ -48,7 +48,7 @@ CHECKS = "gateway/test_release_checks.py"
 SIGNER = "contract/test_signer.py::TestFolder"
 VERSIONS = "backends/artifacts/test_versions.py"
 SERVICE = "gate_service/test_app.py"
-SERVICE_CHECKS = "gate_service/test_checks.py"
+SERVICE_CHECKS = "gate_service/test_admission.py"
 
 GUARDS = (
     *of(
@@ -278,17 +278,17 @@ GUARDS = (
         ),
     ),
     *of(
-        "backends/artifacts/releases.py",
+        "backends/control/releases.py",
         (
             "an approval whose key was revoked",
-            'read_approval(self._signer.verify(self.path(loop.name, version, "approval").read_bytes()))',
-            'read_approval(self._signer.open(self.path(loop.name, version, "approval").read_bytes()).payload)',
+            'read_approval(self.payload(loop.name, version, "approval"))',
+            'read_approval(self.read(loop.name, version, "approval").payload)',
             f"{CHECKS}::test_an_approval_whose_key_was_revoked_does_not_count",
         ),
         (
             "an override whose key was revoked",
-            'read_override(self._signer.verify(self.path(loop, version, "override").read_bytes()))',
-            'read_override(self._signer.open(self.path(loop, version, "override").read_bytes()).payload)',
+            'read_override(self.payload(loop, version, "override"))',
+            'read_override(self.read(loop, version, "override").payload)',
             f"{RELEASE}::test_an_override_whose_key_was_revoked_releases_nothing",
         ),
         (
@@ -308,7 +308,7 @@ GUARDS = (
         ),
     ),
     *of(
-        "backends/artifacts/versions.py",
+        "backends/artifacts/version_folder.py",
         (
             "weights in a format that can run code",
             'FORBIDDEN = {".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt"}',
@@ -364,10 +364,10 @@ GUARDS = (
         ),
         (
             "a version that changed after its evaluation",
-            "manifest = verify(home.versions, report.candidate)",
+            "manifest = verify(artifacts, report.candidate)",
             (
                 "from ftassets.backends.artifacts.versions import load_manifest\n"
-                "            manifest = load_manifest(home.versions, report.candidate)"
+                "            manifest = load_manifest(artifacts, report.candidate)"
             ),
             f"{RELEASE}::test_a_version_that_was_changed_after_its_evaluation_is_refused",
         ),
@@ -397,7 +397,7 @@ GUARDS = (
         ),
     ),
     *of(
-        "assets/_shared/stored_reports.py",
+        "backends/artifacts/reports.py",
         (
             "a report that was edited",
             "if digest_of(content) != digest:",
@@ -598,6 +598,9 @@ GUARDS = (
             "if False:",
             f"{ROUTER}::test_admin_api_needs_the_token",
         ),
+    ),
+    *of(
+        "gateway/admin_bodies.py",
         (
             "names of versions that are no digest",
             'StringConstraints(pattern=r"^[0-9a-f]{64}$")',
@@ -650,13 +653,13 @@ GUARDS = (
         ),
         (
             "a version whose files changed, given to the gate service",
-            "        verify(home.versions, job.version)",
+            "        verify(artifacts, job.version)",
             "        pass",
             "gate_service/test_evaluation.py",
         ),
     ),
     *of(
-        "gate_service/checks.py",
+        "gate_service/admission.py",
         (
             "a pickle given to the gate service",
             "if refused := sorted(name for name in here | manifest.files.keys() if Path(name).suffix.lower() in FORBIDDEN):",
@@ -678,7 +681,7 @@ GUARDS = (
         ),
         (
             "a path outside of the folder of versions",
-            'if parent != str(versions) or not re.fullmatch(r"[0-9a-f]{64}", beginning):',
+            'if parent != versions or not re.fullmatch(r"[0-9a-f]{64}", beginning):',
             "if False:",
             f"{SERVICE_CHECKS}::test_anything_else_is_refused",
         ),

@@ -10,7 +10,9 @@ ELSEWHERE = {
     "e2e": None,
     # the repository
     "test_deploy.py": "deploy/",
-    "test_docs.py": "docs/",
+    "test_docs.py": "README.md",
+    "docs/test_data_model.py": "docs/data-model.md",
+    "docs/test_glossary.py": "docs/glossary.md",
     "test_guards.py": "ftassets_tests/guards.py",
     "test_layout.py": "this file",
     "testing/test_contracts.py": "testing/contracts/, from outside",

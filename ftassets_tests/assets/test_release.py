@@ -13,12 +13,14 @@ import pytest
 
 from ftassets.assets import release as release_asset
 from ftassets.assets._shared.events import DATA_VERSION, node
-from ftassets.assets._shared.stored_reports import policy_digest, store_report
-from ftassets.backends.artifacts.releases import Releases
+from ftassets.assets._shared.stored_reports import policy_digest
+from ftassets.backends.artifacts.reports import store_eval_report
+from ftassets.backends.control.releases import Releases
 from ftassets.backends.dataset_store.git import GitDatasetStore
 from ftassets.backends.signer.folder import Ed25519Signer
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
+from ftassets.config.profiles import artifacts, control
 from ftassets.domain.evaluation.scoring import Score
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.release.approval import Override, override_statement
@@ -51,7 +53,7 @@ class World:
     def __post_init__(self) -> None:
         self.signer = Ed25519Signer(self.home.keys)
         self.store = GitDatasetStore(self.home.root / "datasets.git")
-        self.releases = Releases(self.home.releases, self.signer)
+        self.releases = Releases(control(self.home), self.signer)
         self.trained(self.candidate)
 
     def trained(self, version: str) -> None:
@@ -67,7 +69,7 @@ class World:
             generation={"temperature": 0.0, "max_tokens": 32}, latency_ms={}, answers={},
             scores={"candidate": scores(right), "production": scores(40)},
         ).model_copy(update=changes)  # fmt: skip
-        digest = store_report(self.home, report)
+        digest = store_eval_report(artifacts(self.home), report)
         key = node("support", "eval_report")
 
         @dg.asset(key=key, check_specs=[dg.AssetCheckSpec(NAME, asset=key)] if check else None)
@@ -87,7 +89,8 @@ class World:
 
     def release(self) -> dg.ExecuteInProcessResult:
         resources = {
-            "home": self.home,
+            "artifacts": artifacts(self.home),
+            "control": control(self.home),
             "dataset_store": self.store,
             "serving": SimpleNamespace(state=lambda loop: EndpointState(production=self.production)),
             "signer": self.signer,

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from ftassets.backends.artifacts.versions import file_digests
+from ftassets.backends.artifacts.version_folder import file_digests
 from ftassets.backends.serving.base import Refused, ServingError
 from ftassets.backends.signer.folder import Ed25519Signer
 from ftassets.domain.release.attestation import statement
@@ -402,6 +402,7 @@ def test_admin_api_needs_the_token(gateway):
         ("ramp", {"weight": 101, "lease": 1, "by": "x", "reason": "x"}),
         ("rollback", {"by": "x"}),
         ("stage", {"digest": "A" * 64, "seconds": 3}),
+        ("rollback", {"by": "x", "reason": "x", "force": True}),
     ],
 )
 def test_nonsense_is_refused_by_the_admin_api(gateway, verb, body):
