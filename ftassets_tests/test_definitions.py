@@ -74,10 +74,10 @@ def test_definitions_are_valid(defs: dg.Definitions) -> None:
 
 
 def test_every_gate_blocks_and_sits_on_the_report(defs: dg.Definitions) -> None:
-    for name, asset in _assets(defs).items():
-        if name.endswith("/eval_report"):
-            assert asset["checks"]
-            assert set(asset["checks"].values()) == {"blocking"}
+    reports = {name: asset["checks"] for name, asset in _assets(defs).items() if name.endswith("/eval_report")}
+    assert len(reports) == 2, "one for each loop of the package"
+    for name, checks in reports.items():
+        assert set(checks.values()) == {"blocking"}, name
 
 
 def test_every_node_says_what_it_is(defs: dg.Definitions) -> None:

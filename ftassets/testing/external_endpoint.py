@@ -1,4 +1,4 @@
-"""Somebody else's OpenAI-compatible endpoint on loopback: wants a key, counts tokens, remembers who asked what."""
+"""An OpenAI-compatible endpoint on loopback that asks for a key, counts tokens and keeps the requests it got."""
 
 import json
 import threading

@@ -1,4 +1,4 @@
-"""A PostgreSQL server of its own in a temporary folder, which tests and benchmarks may stop and kill."""
+"""A PostgreSQL server in a temporary folder, which tests and benchmarks may stop and kill."""
 
 import os
 import pwd

@@ -1,4 +1,4 @@
-"""An engine without a model: what it answers, and how it fails, is said by the prompt."""
+"""A model server without a model: the prompt says what it answers and how it fails."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Model servers and the gateway inside the test process: real HTTP, real model, no supervisord."""
+"""Model servers and the gateway in threads of the test process: real HTTP, and a real model where one is asked for."""
 
 import asyncio
 import threading

@@ -57,9 +57,15 @@ def test_near_misses_of_a_duration_are_refused(value: str) -> None:
         SECONDS.validate_python(value)
 
 
-@pytest.mark.parametrize("value", [0, "0s", "0d", -1, float("inf"), float("nan"), None])
-def test_a_duration_is_above_zero_and_finite(value: object) -> None:
-    with pytest.raises(ValidationError):
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        (0, "greater than 0"), ("0s", "greater than 0"), ("0d", "greater than 0"), (-1, "greater than 0"),
+        (float("inf"), "finite number"), (float("nan"), "greater than 0"), (None, "valid number"),
+    ],
+)  # fmt: skip
+def test_a_duration_is_above_zero_and_finite(value: object, why: str) -> None:
+    with pytest.raises(ValidationError, match=why):
         SECONDS.validate_python(value)
 
 
@@ -73,9 +79,16 @@ def test_percent_is_a_hundredth(percent: float) -> None:
     assert FRACTION.validate_python(f"{percent!r}%") == pytest.approx(percent / 100)
 
 
-@pytest.mark.parametrize("value", ["%", "x%", "-1%", -0.01, "nan%", "inf%", "20 percent"])
-def test_no_fraction(value: object) -> None:
-    with pytest.raises(ValidationError):
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        ("%", "could not convert"), ("x%", "could not convert"),
+        ("-1%", "greater than or equal to 0"), (-0.01, "greater than or equal to 0"),
+        ("nan%", "greater than or equal to 0"), ("inf%", "finite number"), ("20 percent", "valid number"),
+    ],
+)  # fmt: skip
+def test_no_fraction(value: object, why: str) -> None:
+    with pytest.raises(ValidationError, match=why):
         FRACTION.validate_python(value)
 
 
@@ -261,7 +274,7 @@ def test_the_smallest_loop_watches_and_nothing_more() -> None:
 
 @pytest.mark.parametrize("missing", sorted(SMALLEST))
 def test_each_field_of_the_smallest_loop_is_needed(missing: str) -> None:
-    with pytest.raises(ValidationError) as refused:
+    with pytest.raises(ValidationError, match="Field required") as refused:
         LoopConfig.model_validate({key: value for key, value in SMALLEST.items() if key != missing})
     assert [(error["loc"], error["type"]) for error in refused.value.errors()] == [((missing,), "missing")]
 
@@ -276,7 +289,7 @@ def test_an_unknown_field_is_refused_where_it_stands(place: tuple[str | int, ...
     for key in place:
         inner = inner[key]
     inner["marign"] = 1
-    with pytest.raises(ValidationError) as refused:
+    with pytest.raises(ValidationError, match="not permitted") as refused:
         LoopConfig.model_validate(whole)
     assert [(error["loc"], error["type"]) for error in refused.value.errors()] == [((*place, "marign"), "extra_forbidden")]
 

@@ -55,5 +55,5 @@ def test_a_table_in_a_page_is_written_anew_and_the_rest_stays() -> None:
     made = with_tables(text)
     assert made == f"before\n<!-- table: formats -->\n{TABLES['formats']()}\n<!-- end of table -->\nafter"
     assert with_tables(made) == made
-    with pytest.raises(KeyError):
+    with pytest.raises(KeyError, match="moon"):
         with_tables("<!-- table: moon -->\n<!-- end of table -->")

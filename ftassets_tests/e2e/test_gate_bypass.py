@@ -19,6 +19,7 @@ from ftassets.backends.serving.base import Refused, ServingError
 from ftassets.backends.signer.folder import Ed25519Signer
 from ftassets.cli.commands import release as people
 from ftassets.config.profiles import artifacts, control
+from ftassets.domain.canonical import file_digest
 from ftassets.domain.release.approval import NotAllowed
 from ftassets.domain.release.attestation import statement
 from ftassets.domain.release.statement import read_statement
@@ -73,14 +74,27 @@ def signer(loop: TinyLoop) -> Ed25519Signer:
     return Ed25519Signer(loop.home.keys)
 
 
-def refusal(loop: TinyLoop) -> str:
-    """Why materializing only `release` was refused."""
-    result = loop.materialize("release")
+def refusal(loop: TinyLoop, *nodes: str, checks: bool = True) -> str:
+    """Why materializing these nodes, only `release` without any, was refused."""
+    before = newest(loop.instance, node(LOOP, "release"))
+    result = loop.materialize(*nodes or ["release"], checks=checks)
     assert not result.success
-    assert not released(loop)
+    assert newest(loop.instance, node(LOOP, "release")) == before
     [failure] = [event.step_failure_data.user_failure_data for event in result.all_events if event.is_step_failure]
     assert failure is not None
-    return f"{failure.description}: {failure.metadata['reasons'].value}"
+    reasons = failure.metadata.get("reasons")
+    return f"{failure.description}: {reasons and reasons.value}"
+
+
+@contextlib.contextmanager
+def other_gates(loop: TinyLoop, *gates: dict[str, Any]) -> Iterator[None]:
+    """The loop file with other gates, for a while."""
+    kept = loop.loop
+    loop.loop = type(kept).model_validate({**kept.model_dump(), "gates": gates})
+    try:
+        yield
+    finally:
+        loop.loop = kept
 
 
 @contextlib.contextmanager
@@ -102,11 +116,13 @@ class TestRedGate:
         assert not released(red)
 
     def test_materializing_only_release(self, red: TinyLoop) -> None:
-        assert not red.materialize("release").success
+        assert f"gates have not passed for the newest report: {{'{red.loop.gates[0].name}': 'failed'" in refusal(red)
         assert not released(red)
 
     def test_a_job_without_checks(self, red: TinyLoop) -> None:
-        assert not red.materialize("eval_report", "release", checks=False).success
+        assert f"'{red.loop.gates[0].name}': 'the verdict belongs to an older report'" in refusal(
+            red, "eval_report", "release", checks=False
+        )
         assert not released(red)
 
     @pytest.mark.parametrize("severity", [dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN])
@@ -115,33 +131,29 @@ class TestRedGate:
             asset_key=node(LOOP, "eval_report"), check_name=red.loop.gates[0].name, passed=True, severity=severity, metadata={}
         )
         red.instance.report_runless_asset_event(passed)
-        assert not red.materialize("release").success
-        assert not released(red)
+        assert f"'{red.loop.gates[0].name}': 'the verdict was not produced by a run'" in refusal(red)
 
-    def test_a_looser_policy_after_the_report(self, red: TinyLoop) -> None:
-        strict = red.loop
-        loose = {"metric": "exact_match", "slice": "established", "no_worse_than": "production", "margin": 0.9}
-        red.loop = type(strict).model_validate({**strict.model_dump(), "gates": [loose]})
-        try:
-            assert not red.materialize("release").success
-        finally:
-            red.loop = strict
-        assert not released(red)
+    def test_other_gates_after_the_report(self, red: TinyLoop) -> None:
+        with other_gates(red, {"metric": "exact_match", "slice": "established", "no_worse_than": "production", "margin": 0.9}):
+            assert "'exact_match_established_no_worse': 'not evaluated'" in refusal(red)
 
     def test_materializing_the_endpoint_without_a_release(self, red: TinyLoop) -> None:
-        assert not red.move("start").success
+        result = red.move("start")
+        [failure] = [event.step_failure_data for event in result.all_events if event.is_step_failure]
+        assert "release has never been materialized" in str(failure.error)
         assert red.serving.state(LOOP).phase == "idle"
 
     def test_calling_the_admin_api_directly(self, red: TinyLoop) -> None:
-        with pytest.raises(Refused):
+        with pytest.raises(Refused, match="no release attestation"):
             start(red, candidate(red))
+        assert red.serving.state(LOOP).phase == "idle"
 
     def test_an_alias_set_by_hand_in_mlflow(self, red: TinyLoop) -> None:
         registry = red.resources["registry"].resource_fn(dg.build_init_resource_context())
         digest = candidate(red)
         registry.register(LOOP, "by-hand", digest, None, {})
         registry.set_alias(LOOP, "production", digest)
-        with pytest.raises(Refused):
+        with pytest.raises(Refused, match="no release attestation"):
             start(red, digest)
         assert red.serving.state(LOOP).phase == "idle"
 
@@ -149,15 +161,18 @@ class TestRedGate:
         url = red.serving.stage(LOOP, candidate(red), 60.0)
         assert url.startswith("http://127.0.0.1:")
         body = {"model": LOOP, "messages": [{"role": "user", "content": "dim the lamp"}]}
-        assert requests.post(f"{red.url}/v1/chat/completions", json=body, timeout=30).status_code == 503
-        with pytest.raises(ServingError):
+        assert requests.post(f"{url}/chat/completions", json=body, timeout=30).status_code == 200
+        asked = requests.post(f"{red.url}/v1/chat/completions", json=body, timeout=30)
+        assert (asked.status_code, "no production version" in asked.text) == (503, True)
+        with pytest.raises(ServingError, match="no candidate"):
             red.serving.ramp(LOOP, 50, 60.0, "test", "bypass")
         red.serving.unstage(LOOP, candidate(red))
 
     def test_the_admin_api_without_its_token(self, red: TinyLoop) -> None:
         address = json.loads((red.home.gateway / "address.json").read_text())["admin"]
-        response = requests.post(f"{address}/loops/{LOOP}/start", json={"digest": candidate(red), "weight": 100}, timeout=10)
-        assert response.status_code == 401
+        body = {"digest": candidate(red), "weight": 100, "lease": 60.0, "by": "test", "reason": "bypass"}
+        for headers in ({}, {"authorization": "Bearer guessed"}):
+            assert requests.post(f"{address}/loops/{LOOP}/start", json=body, headers=headers, timeout=10).status_code == 401
 
 
 class TestOverride:
@@ -235,16 +250,22 @@ class TestForgedRelease:
         report["latency_ms"]["candidate"] = [1.0] * len(report["latency_ms"]["candidate"])
         path.write_text(json.dumps(report))
         try:
-            assert not green.materialize("release").success
+            assert "was changed after it was written" in refusal(green)
         finally:
             path.write_bytes(original)
+
+    def test_a_looser_policy_after_the_report(self, green: TinyLoop) -> None:
+        first, *others = [gate.model_dump(exclude_defaults=True) for gate in green.loop.gates]
+        with other_gates(green, {**first, "margin": 0.9}, *others):
+            assert [gate.name for gate in green.loop.gates] == ["exact_match_established_no_worse", "latency_p95_no_worse"]
+            assert "the gates of the loop were changed after the report" in refusal(green)
 
     def test_no_attestation(self, green: TinyLoop) -> None:
         path = envelope(green, candidate(green))
         hidden = path.with_suffix(".hidden")
         path.rename(hidden)
         try:
-            with pytest.raises(Refused):
+            with pytest.raises(Refused, match="no release attestation"):
                 start(green, candidate(green))
         finally:
             hidden.rename(path)
@@ -254,7 +275,7 @@ class TestForgedRelease:
         original = path.read_bytes()
         path.write_bytes(original[:-1] + bytes([original[-1] ^ 1]))
         try:
-            with pytest.raises(Refused):
+            with pytest.raises(Refused, match=r"model\.safetensors is missing or was changed"):
                 start(green, candidate(green))
         finally:
             path.write_bytes(original)
@@ -266,12 +287,10 @@ class TestForgedRelease:
         weights = folder / "merged" / "model.safetensors"
         weights.write_bytes(weights.read_bytes()[:-1] + b"\x00")
         manifest = json.loads((folder / "manifest.json").read_text())
-        from ftassets.domain.canonical import file_digest
-
         manifest["files"]["merged/model.safetensors"] = file_digest(weights)
         (folder / "manifest.json").write_text(json.dumps(manifest))
         try:
-            with pytest.raises(Refused):
+            with pytest.raises(Refused, match="describes version"):
                 start(green, candidate(green))
         finally:
             shutil.rmtree(folder)
@@ -281,10 +300,9 @@ class TestForgedRelease:
         digest = candidate(green)
         path = envelope(green, digest)
         original = path.read_bytes()
-        payload = statement(LOOP, digest, load_manifest(artifacts(green.home), digest).files, {"verdicts": {"all": "PASS"}})
-        path.write_bytes(Ed25519Signer(tmp_path).sign(payload))
+        path.write_bytes(Ed25519Signer(tmp_path).sign(signer(green).verify(original)))  # the same statement, byte for byte
         try:
-            with pytest.raises(Refused):
+            with pytest.raises(Refused, match="not signed by the release key"):
                 start(green, digest)
         finally:
             path.write_bytes(original)
@@ -296,7 +314,7 @@ class TestForgedRelease:
         stolen = envelope(green, base)
         stolen.write_bytes(envelope(green, digest).read_bytes())
         try:
-            with pytest.raises(Refused):
+            with pytest.raises(Refused, match=f"for version {digest[:12]}, not {base[:12]}"):
                 start(green, base)
         finally:
             stolen.unlink()
@@ -305,7 +323,7 @@ class TestForgedRelease:
         extra = green.home.versions / candidate(green) / "merged" / "extra.bin"
         extra.write_bytes(b"\x80\x04.")
         try:
-            with pytest.raises(Refused):
+            with pytest.raises(Refused, match=r"merged/extra\.bin: only safetensors"):
                 start(green, candidate(green))
         finally:
             extra.unlink()

@@ -98,7 +98,7 @@ def test_a_process_beyond_its_time_is_ended_with_all_it_started(tmp_path: Path) 
     async def ask() -> None:
         await Turns(lambda job: run_process(job, child), limit=1.5).evaluate(job(tmp_path))
 
-    with pytest.raises(OutOfTime):
+    with pytest.raises(OutOfTime, match="was ended after 2 s"):
         asyncio.run(ask())
     pids = [int(pid) for pid in (tmp_path / "pids").read_text().split()]
     assert len(pids) == 2

@@ -82,7 +82,7 @@ def test_usage_chunk_is_passed_on_only_when_asked_for(serving_a):
 
 
 def test_stream_is_passed_on_chunk_by_chunk_and_its_end_waits_for_the_row(serving_a):
-    times = []
+    times, ends = [], 0
     body = {"model": "support", "stream": True, "messages": [{"role": "user", "content": "slow one two three"}]}
     with serving_a.client.stream("POST", "/v1/chat/completions", json=body) as reply:
         for line in reply.iter_lines():
@@ -90,7 +90,9 @@ def test_stream_is_passed_on_chunk_by_chunk_and_its_end_waits_for_the_row(servin
                 times.append(time.monotonic())
                 assert len(times) == 5 or not serving_a.rows()  # right after the fifth comes the end
             elif line == "data: [DONE]":
+                ends += 1
                 assert len(serving_a.rows()) == 1
+    assert (len(times), ends) == (5, 1)
     assert times[2] - times[0] > 0.3
     [row] = serving_a.rows()
     assert row.answer.endswith("one two three ")

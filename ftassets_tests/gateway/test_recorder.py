@@ -6,7 +6,7 @@ from pathlib import Path
 from ftassets.backends.traffic_log.base import Exchange, Feedback, LogUnreachable
 from ftassets.backends.traffic_log.sqlite import SqliteTrafficLog
 from ftassets.gateway.recorder import Recorder
-from ftassets_tests.contract.test_traffic_log import exchange
+from ftassets.testing.contracts.traffic_log import exchange
 
 
 class Away(SqliteTrafficLog):

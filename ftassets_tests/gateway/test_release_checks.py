@@ -142,12 +142,18 @@ def test_a_loop_that_proposes_starts_nothing_without_a_valid_yes(run: RunGateway
         digest, other = released(home, "a"), make_version(home, "b")
         with pytest.raises(Refused, match=r"waits for a yes: ftassets approve support [0-9a-f]{12} --name NAME --reason TEXT"):
             gateway.start(digest)
-        for wrong in ({"role": "intern", "name": "ben"}, {"role": "intern"}, {"report_digest": "f" * 64}, {"loop": "x"}):
-            approve(home, digest, **wrong)
-            with pytest.raises(Refused, match="does not count"):
+        wrong: list[tuple[dict[str, str], str]] = [
+            ({"role": "intern", "name": "ben"}, "ben is intern"),
+            ({"role": "intern"}, "anna signed as intern"),
+            ({"report_digest": "f" * 64}, "for report ffffffffffff"),
+            ({"loop": "x"}, "for loop 'x'"),
+        ]
+        for changes, why in wrong:
+            approve(home, digest, **changes)
+            with pytest.raises(Refused, match=f"does not count: .*{why}"):
                 gateway.start(digest)
         copy_approval(home, other, digest)
-        with pytest.raises(Refused, match="does not count"):
+        with pytest.raises(Refused, match=f"does not count: the approval is for version {other[:12]}"):
             gateway.start(digest)
         approve(home, digest)
         edit(Path(Releases(control(home), Ed25519Signer(home.keys)).uri("support", digest, "approval")))
@@ -157,6 +163,18 @@ def test_a_loop_that_proposes_starts_nothing_without_a_valid_yes(run: RunGateway
         approve(home, digest)
         gateway.start(digest)
         assert gateway.serving.journal()[-1].reason == "because; approved by anna (lead): looks right"
+
+
+def test_an_approval_whose_key_was_revoked_does_not_count(run: RunGateway) -> None:
+    with run(PROPOSE) as gateway:
+        digest = released(gateway.home, "a")
+        approve(gateway.home, digest)
+        revoke(gateway.home)
+        attest(gateway.home, "support", digest)  # released again, by the new key
+        with pytest.raises(Refused, match="the approval of version [0-9a-f]{12} does not count: the key .*laptop lost"):
+            gateway.start(digest)
+        approve(gateway.home, digest)
+        gateway.start(digest)
 
 
 def test_an_override_is_in_the_journal_and_raises_only_until_it_ends(run: RunGateway) -> None:

@@ -1,1 +1,1 @@
-"""Local servers in the place of services a test cannot reach."""
+"""Stand-ins for servers: real servers on loopback, or backends that pass the contract of their capability."""

@@ -1,4 +1,4 @@
-"""A local HTTP server that says what a test tells it to, and remembers what it was sent."""
+"""A local HTTP server with scripted replies, which keeps what it was sent."""
 
 import json
 import threading

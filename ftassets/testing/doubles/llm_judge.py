@@ -1,4 +1,4 @@
-"""A local HTTP judge that answers each comparison by a rule a test gives it, whatever order requests come in."""
+"""A local LLM judge over HTTP that answers each comparison by a rule, in whatever order requests arrive."""
 
 import json
 import threading

@@ -1,4 +1,4 @@
-"""A local HTTP server that stands in for a teacher: answers as it is told, and keeps what it was asked."""
+"""A local teacher over HTTP with scripted answers, which keeps what it was asked."""
 
 import threading
 import time

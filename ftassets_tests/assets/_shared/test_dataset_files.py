@@ -111,7 +111,7 @@ def test_a_dataset_made_from_an_older_one_conflicts_with_the_one_that_landed(sto
     looked, _ = publish(store, "1", FIRST)
     late = dataset_objects(store, "loop", {**FIRST, "train": rows(*range(20), 40)}, [], {}, {}, "2", looked)
     publish(store, "3", {**FIRST, "train": rows(*range(10))})  # rewrites a shard that the late one keeps
-    with pytest.raises(MergeConflict):
+    with pytest.raises(MergeConflict, match=r"loop/dataset/index\.json"):
         store.publish("2", late, "m", {}, since=looked)
     assert read_splits(store, "main", "loop")["train"] == rows(*range(10))
 
@@ -125,7 +125,7 @@ def test_loops_do_not_touch_each_other(store: GitDatasetStore) -> None:
 
 def test_no_dataset_is_not_found(store: GitDatasetStore) -> None:
     for read in (read_splits, read_index):
-        with pytest.raises(ObjectNotFound):
+        with pytest.raises(ObjectNotFound, match="loop/dataset/"):
             read(store, "main", "loop")
 
 

@@ -133,5 +133,5 @@ def test_reading_materializations(instance: dg.DagsterInstance) -> None:
 
 
 def test_a_materialization_without_a_version_is_an_error(instance: dg.DagsterInstance) -> None:
-    with pytest.raises(KeyError):
+    with pytest.raises(KeyError, match=DATA_VERSION):
         data_version(dg.AssetMaterialization(REPORT))

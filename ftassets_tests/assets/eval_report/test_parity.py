@@ -28,11 +28,11 @@ from ftassets.domain.gates.parity import evaluate_parity
 from ftassets.domain.gates.result import GateResult, Verdict
 from ftassets.domain.release.version import MERGED, VersionManifest, tokenizer_digest
 from ftassets.testing.thread_host import ThreadHost, transformers_app
+from ftassets.testing.tiny_job import tiny_job
 from ftassets.testing.tiny_loop import ROOMS, EvaluatorHere, tiny_config
 from ftassets.testing.tiny_model import make_tiny_model
 from ftassets.workers.evaluation.generate import generate
 from ftassets.workers.training.sft import train
-from ftassets_tests.workers.training.jobs import tiny_job
 
 pytestmark = pytest.mark.models
 

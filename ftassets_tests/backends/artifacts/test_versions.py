@@ -69,8 +69,16 @@ def test_a_folder_in_the_way_that_is_no_version_is_not_hidden(tmp_path: Path, ar
     assert (tmp_path / "staging").exists()
 
 
-@pytest.mark.parametrize("damage", ["change", "remove", "add", "manifest"])
-def test_any_damage_is_found(artifacts: FolderArtifacts, versions: Path, digest: str, damage: str) -> None:
+@pytest.mark.parametrize(
+    ("damage", "why"),
+    [
+        ("change", "model.safetensors is missing or was changed"),
+        ("remove", "model.safetensors is missing or was changed"),
+        ("add", "extra.json is missing or was changed"),
+        ("manifest", "no readable manifest"),
+    ],
+)
+def test_any_damage_is_found(artifacts: FolderArtifacts, versions: Path, digest: str, damage: str, why: str) -> None:
     weights = versions / digest / "merged" / "model.safetensors"
     if damage == "change":
         weights.write_bytes(b"Weights")  # as long as before
@@ -80,7 +88,7 @@ def test_any_damage_is_found(artifacts: FolderArtifacts, versions: Path, digest:
         (versions / digest / "merged" / "extra.json").write_text("{}")
     else:
         (versions / digest / MANIFEST).write_text("{")
-    with pytest.raises(VersionDamaged):
+    with pytest.raises(VersionDamaged, match=why):
         verify(artifacts, digest)
 
 

@@ -44,6 +44,6 @@ def test_a_file_that_is_no_review_of_this_report_is_refused(damage: str, tmp_pat
     path.write_text(kept)
     with pytest.raises(ReviewDamaged, match="cannot be read|another report"):
         read_review(control(Home(tmp_path)), "triage", DIGEST)
-    with pytest.raises(ReviewDamaged):
+    with pytest.raises(ReviewDamaged, match="cannot be read|another report"):
         add_review(control(Home(tmp_path)), "triage", DIGEST, "run", given("ben", a=True))
     assert path.read_text() == kept

@@ -15,7 +15,7 @@ from ftassets.backends.dataset_store import base
 from ftassets.backends.dataset_store import git as embedded
 from ftassets.backends.dataset_store.base import AlreadyExists, Busy, DatasetError, DatasetStore, RefNotFound
 from ftassets.backends.dataset_store.git import GitDatasetStore
-from ftassets_tests.contract.test_dataset_store import contents, land
+from ftassets.testing.contracts.dataset_store import contents, land
 
 PUBLISHER = """
 import sys

@@ -1,3 +1,5 @@
+"""Judges behind an OpenAI-compatible endpoint: one that scores an answer, one that prefers one of two."""
+
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -5,8 +7,9 @@ from typing import Any
 import pytest
 
 from ftassets.backends.llm_judge.base import Judgement, JudgeUnreachable, NotJudged
-from ftassets.backends.llm_judge.openai import OpenAIJudge
+from ftassets.backends.llm_judge.openai import OpenAIJudge, OpenAIPairwiseJudge
 from ftassets.config.loop import LlmJudgeSettings as Settings
+from ftassets.config.loop import PairwiseJudgeSettings
 from ftassets.testing.doubles.http import Receiver, receiver
 
 KEY = "sk-very-secret"
@@ -103,3 +106,53 @@ def test_scores_by_another_model_or_rubric_have_another_identity() -> None:
     first = judge_at("http://a")
     assert first.identity == judge_at("http://b").identity
     assert first.identity != judge_at("http://a", rubric="Something else.").identity
+
+
+def pairwise_judge_at(url: str, **changes: Any) -> OpenAIPairwiseJudge:
+    settings = {"model": "large", "api_key_env": "JUDGE_KEY", "rubric": "The {lamp} is right.", "labels": "labels.jsonl", **changes}
+    return OpenAIPairwiseJudge(PairwiseJudgeSettings.model_validate({"url": url + "/v1", **settings}), backoff=0.01)
+
+
+def test_asks_by_the_rubric_and_gives_both_answers_as_data(there: Receiver) -> None:
+    there.replies = [completion({"reason": "a lamp", "preferred": "second"})]
+    assert pairwise_judge_at(there.url).compare(MESSAGES, "{}", "lamp") == "second"
+    (request,) = there.received
+    assert request.headers["authorization"] == f"Bearer {KEY}"
+    assert (request.path, request.body["model"], request.body["temperature"]) == ("/v1/chat/completions", "large", 0)
+    assert "The {lamp} is right." in request.body["messages"][0]["content"]
+    assert json.loads(request.body["messages"][1]["content"]) == {"messages": MESSAGES, "first": "{}", "second": "lamp"}
+    schema = request.body["response_format"]["json_schema"]
+    assert schema["strict"] is True
+    assert schema["schema"]["properties"]["preferred"]["enum"] == ["first", "second", "tie"]
+    assert list(schema["schema"]["properties"])[0] == "reason", "the choice follows from the reason, not the reason from the choice"
+
+
+@pytest.mark.parametrize("content", ["first", "[]", {"preferred": "first"}, {"reason": "", "preferred": "both"}, {"reason": 1}])
+def test_what_is_no_choice_is_not_judged_and_not_quoted(content: Any, there: Receiver) -> None:
+    there.replies = [completion(content)]
+    with pytest.raises(NotJudged, match="did not answer with a reason and what it prefers") as caught:
+        pairwise_judge_at(there.url).compare(MESSAGES, "secret words", "y")
+    assert not isinstance(caught.value, JudgeUnreachable)
+    assert "secret words" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("status", "gone", "words"), [(422, False, "422"), (401, True, "key the right one"), (503, True, "503")])
+def test_a_refused_comparison_says_what_to_do_without_the_key(status: int, gone: bool, words: str, there: Receiver) -> None:
+    there.replies = [(status, f"no, {KEY}")] * 4
+    with pytest.raises(NotJudged, match=words) as caught:
+        pairwise_judge_at(there.url).compare(MESSAGES, "x", "y")
+    assert isinstance(caught.value, JudgeUnreachable) is gone
+    assert KEY not in str(caught.value)
+
+
+def test_repeats_are_drawn_from_the_judges_own_distribution(there: Receiver) -> None:
+    there.replies = [completion({"reason": "", "preferred": "tie"})]
+    pairwise_judge_at(there.url, repeats=3).compare(MESSAGES, "x", "y")
+    assert there.received[0].body["temperature"] == 1
+
+
+def test_choices_by_another_model_rubric_or_temperature_have_another_identity() -> None:
+    first = pairwise_judge_at("http://a").identity
+    assert first == pairwise_judge_at("http://b", labels="other.jsonl", min_kappa=0.9).identity
+    others = [pairwise_judge_at("http://a", **change).identity for change in ({"model": "m"}, {"rubric": "r"}, {"repeats": 2})]
+    assert len({first, *others}) == 4

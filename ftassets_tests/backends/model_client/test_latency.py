@@ -80,7 +80,7 @@ def test_an_answer_without_a_token_has_its_first_one_at_its_end() -> None:
     assert found.first_ms == found.whole_ms > 90
 
 
-@pytest.mark.parametrize("prompt", ["break", "fail", "garbage"])
-def test_an_answer_that_is_none_is_an_error_and_no_time(prompt: str) -> None:
-    with servers(candidate=stub_engine()(Path("c"))) as urls, pytest.raises(requests.RequestException):
+@pytest.mark.parametrize(("prompt", "why"), [("break", "broke off"), ("fail", "500 Server Error"), ("garbage", "broke off")])
+def test_an_answer_that_is_none_is_an_error_and_no_time(prompt: str, why: str) -> None:
+    with servers(candidate=stub_engine()(Path("c"))) as urls, pytest.raises(requests.RequestException, match=why):
         interleaved_latency(urls, [prompt], TASK)

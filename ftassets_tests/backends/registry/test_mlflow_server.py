@@ -1,4 +1,4 @@
-"""The registry on a real MLflow server, which takes half a minute to start; the contract is in test_registry.py."""
+"""The registry on a real MLflow server, which takes half a minute to start; the contract is in contract/test_registry.py."""
 
 import os
 import socket

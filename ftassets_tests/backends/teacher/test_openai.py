@@ -66,16 +66,16 @@ def test_the_key_does_not_follow_a_redirect() -> None:
 
 
 @pytest.mark.parametrize(
-    "answer",
+    ("answer", "why"),
     [
-        completion(None, refusal="I will not write this"),
-        completion("I ca", finish_reason="content_filter"),
-        completion(None),
-        completion("  "),
+        (completion(None, refusal="I will not write this"), "I will not write this"),
+        (completion("I ca", finish_reason="content_filter"), "content filter"),
+        (completion(None), "its answer is empty"),
+        (completion("  "), "its answer is empty"),
     ],
 )
-def test_a_refusal_is_told_apart(answer: Response) -> None:
-    with scripted_teacher(answer) as server, pytest.raises(TeacherRefused):
+def test_a_refusal_is_told_apart(answer: Response, why: str) -> None:
+    with scripted_teacher(answer) as server, pytest.raises(TeacherRefused, match=why):
         make(server.url).ask("a question")
 
 

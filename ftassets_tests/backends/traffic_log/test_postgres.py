@@ -21,8 +21,8 @@ from ftassets.backends.traffic_log.postgres_connection import Link, Server, serv
 from ftassets.backends.traffic_log.sqlite import SqliteTrafficLog
 from ftassets.config.home import Home
 from ftassets.config.profiles import TRAFFIC_URL, traffic_log
+from ftassets.testing.contracts.traffic_log import exchange
 from ftassets.testing.postgres_server import PostgresServer
-from ftassets_tests.contract.test_traffic_log import exchange
 
 
 @pytest.fixture

@@ -19,10 +19,10 @@ from ftassets.backends.trainer.base import TrainingFailed, TrainingKilled
 from ftassets.backends.trainer.kubernetes import RIGHTS, KubernetesTrainer, _prefix
 from ftassets.backends.trainer.kubernetes_pod import Seen, observe, read_pod, training_pod
 from ftassets.domain.training.job import TrainingJob
+from ftassets.testing.contracts.trainer import run, write_script
 from ftassets.testing.doubles.kubernetes import NO_IMAGE, Cluster, Pod, cluster, pod_manifest
+from ftassets.testing.tiny_job import tiny_job
 from ftassets_tests import ROOT
-from ftassets_tests.backends.trainer.test_subprocess import run, write_script
-from ftassets_tests.workers.training.jobs import tiny_job
 
 DEPLOY = ROOT / "deploy" / "kubernetes"
 SLEEP = "time.sleep(60)\n"

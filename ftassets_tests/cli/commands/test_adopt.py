@@ -19,9 +19,9 @@ from ftassets.cli.commands.adopt import Adopted, Adoption, describe
 from ftassets.config.profiles import artifacts, control
 from ftassets.domain.release.adoption import AdoptionRefused, adopted_statement
 from ftassets.domain.release.version import ADAPTER
+from ftassets.testing.tiny_job import tiny_job
 from ftassets.testing.tiny_loop import COLOURS, LOOP, ROOMS, TinyLoop, tiny_loop
 from ftassets.workers.training.sft import train
-from ftassets_tests.workers.training.jobs import tiny_job
 from ftassets_tests.workers.training.test_new_base import other_family
 
 pytestmark = pytest.mark.models

@@ -42,5 +42,5 @@ def test_without_an_example_the_error_names_the_first_reason(tmp_path: Path) -> 
     (tmp_path / "one.jsonl").write_text('{"text": "hello"}\n')
     with pytest.raises(ValueError, match=r"one\.jsonl:1: not an object with either"):
         run(tmp_path)
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError, match="nothing.jsonl"):
         run(tmp_path / "nothing.jsonl")

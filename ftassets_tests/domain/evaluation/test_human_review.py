@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from typing import Any
 
 import pytest
@@ -145,6 +146,5 @@ def test_rows_without_a_word_stay_open() -> None:
     ],
 )
 def test_a_bad_row_refuses_the_whole_file(text: str, why: str) -> None:
-    with pytest.raises(ReviewRefused) as caught:
+    with pytest.raises(ReviewRefused, match=re.escape(why)):
         parse_csv(text, DIGEST, SAMPLE)
-    assert why in str(caught.value)

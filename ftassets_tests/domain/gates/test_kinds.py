@@ -155,7 +155,7 @@ def test_each_preset_stands_for_a_gate_whose_kind_has_an_average(name: str) -> N
 
 def test_a_metric_of_ones_own_has_a_value_of_which_nothing_is_known() -> None:
     assert row_value("mine:Own.value") == kind_of("mine:Own.value").value == RowValue(None)
-    with pytest.raises(KeyError):
+    with pytest.raises(KeyError, match="^''$"):
         _ = Gate(preset="f1").kind
 
 

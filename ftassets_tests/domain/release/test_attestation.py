@@ -37,8 +37,9 @@ def why(
     version: str = VERSION,
     files: Mapping[str, str] = FILES,
     generation: Mapping[str, float | int] = GENERATION,
+    first: bool = False,
 ) -> list[str]:
-    return objections(payload, loop, version, files, generation, at)
+    return objections(payload, loop, version, files, generation, at, first)
 
 
 @pytest.mark.parametrize("at", [1000.0, None])
@@ -134,6 +135,28 @@ def test_no_verdict_is_no_pass() -> None:
     assert why(signed(verdicts={})) == ["the attestation holds no verdict"]
     without = statement("voice", VERSION, FILES, {key: value for key, value in PREDICATE.items() if key != "verdicts"})
     assert why(without, None) != []
+
+
+ADOPTED: dict[str, Any] = {"adopted": True, "verdicts": {}, "by": "anna", "reason": "served for a year"}
+
+
+def test_an_adoption_counts_for_the_first_version_of_a_loop_alone() -> None:
+    assert why(signed(**ADOPTED), first=True) == []
+    [reason] = why(signed(**ADOPTED))
+    assert "the loop has a production version" in reason
+    assert why(signed(**ADOPTED), None) == [], "what serves already goes on"
+
+
+@pytest.mark.parametrize("missing", ["by", "reason"])
+def test_an_adoption_counts_only_when_somebody_answers_for_it(missing: str) -> None:
+    for nothing in ("", None):
+        [reason] = why(signed(**{**ADOPTED, missing: nothing}), first=True)
+        assert "nobody answers for the adoption" in reason
+
+
+@pytest.mark.parametrize("claim", ["yes", 1, "True", None, False])
+def test_only_true_is_an_adoption(claim: Any) -> None:
+    assert why(signed(**{**ADOPTED, "adopted": claim}), first=True) == ["the attestation holds no verdict"]
 
 
 @pytest.mark.parametrize("field", ["_type", "predicateType"])

@@ -91,6 +91,13 @@ def test_first_version_is_production_at_once_and_a_second_needs_its_steps():
     assert (state.production, state.standby, state.candidate, state.lease_until) == (B, A, None, None)
 
 
+@pytest.mark.parametrize("weight", [0, -1, 101])
+def test_a_weight_is_between_1_and_100_percent(weight):
+    for state in (EndpointState(production=A), EndpointState(production=A).start(B, 5, 10, 0)):
+        with pytest.raises(NotPossible, match=f"{weight} % is not between 1 and 100"):
+            state.start(B, weight, 10, 1)
+
+
 def test_rollback_of_candidate_then_of_production():
     state = EndpointState(production=A).start(B, 50, 10, 0).rollback(1)
     assert state.weights == {A: 100}

@@ -7,9 +7,9 @@ import pytest
 from ftassets.backends.artifacts.version_folder import read_manifest, verify_folder
 from ftassets.domain.release.adoption import AdoptionJob, AdoptionRefused
 from ftassets.domain.release.version import ADAPTER
+from ftassets.testing.tiny_job import tiny_job
 from ftassets.workers.training.adopt import adopt
 from ftassets.workers.training.sft import train
-from ftassets_tests.workers.training.jobs import tiny_job
 
 pytestmark = pytest.mark.models
 

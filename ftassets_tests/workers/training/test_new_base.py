@@ -11,10 +11,10 @@ from ftassets.domain.dataset.rows import to_jsonl
 from ftassets.domain.evaluation.jobs import AnswerJob, Ask
 from ftassets.domain.release.version import ADAPTER, MERGED
 from ftassets.domain.training.job import TrainingResult
+from ftassets.testing.tiny_job import example_rows, tiny_job
 from ftassets.testing.tiny_model import TEMPLATE
 from ftassets.workers.evaluation.generate import answer
 from ftassets.workers.training.sft import train
-from ftassets_tests.workers.training.jobs import example_rows, tiny_job
 
 pytestmark = pytest.mark.models
 

@@ -8,8 +8,8 @@ import pytest
 
 from ftassets.backends.registry.mlflow import MlflowRegistry
 from ftassets.testing.made_once import mlflow_tables
+from ftassets.testing.tiny_job import tiny_job
 from ftassets.workers.training.sft import _model, _save_adapter
-from ftassets_tests.workers.training.jobs import tiny_job
 
 pytestmark = pytest.mark.models
 

@@ -9,8 +9,8 @@ from ftassets.backends.artifacts.version_folder import read_manifest, verify_fol
 from ftassets.domain.release.version import ADAPTER, MERGED
 from ftassets.domain.training.divergence import TrainingStopped
 from ftassets.domain.training.job import TrainingResult
+from ftassets.testing.tiny_job import tiny_job
 from ftassets.workers.training.sft import RESULT, train
-from ftassets_tests.workers.training.jobs import tiny_job
 
 pytestmark = [pytest.mark.slow, pytest.mark.models]
 
@@ -109,8 +109,8 @@ def test_only_the_completion_is_taught_and_the_prompt_is_the_one_evaluation_uses
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     from ftassets.domain.chat import chat
+    from ftassets.testing.tiny_job import example_rows
     from ftassets.workers.training.sft import _trainer
-    from ftassets_tests.workers.training.jobs import example_rows
 
     rows = example_rows(("dim",))
     job = tiny_job(tmp_path / "first", tiny_base)

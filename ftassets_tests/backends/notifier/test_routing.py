@@ -1,43 +1,25 @@
-"""What every notifier must do; another backend joins by a line in BACKENDS."""
+"""Where an alert goes, and when it is not repeated."""
 
 import json
-import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from ftassets.backends.notifier.alertmanager import AlertmanagerNotifier
 from ftassets.backends.notifier.base import Alert, Notifier
 from ftassets.backends.notifier.console import ConsoleNotifier
 from ftassets.backends.notifier.routing import QUIET, RoutingNotifier, alert_about
-from ftassets.backends.notifier.slack import SlackNotifier
-from ftassets.backends.notifier.webhook import WebhookNotifier
 from ftassets.config.home import Home
 from ftassets.config.loop import Notify
 from ftassets.config.profiles import control
+from ftassets.testing.contracts.notifier import ALERT
 from ftassets.testing.doubles.http import Receiver, receiver
 from ftassets.testing.releases import loop_config
-
-SECRET = "/services/T00/B00/s3cr3t"
-ALERT = Alert("voice", "gate refused", "exact_match\nfell 100 %", "ticket", "https://wiki/runbook#refused", "voice:refused")
 
 
 def routing(url: str, home: Home, clock: Callable[[], float] = lambda: 0.0) -> RoutingNotifier:
     return RoutingNotifier(control(home), Notify(alertmanager=url), ConsoleNotifier(), clock, pause=0.01)
-
-
-BACKENDS: dict[str, Callable[[str, Home], Notifier]] = {
-    "console": lambda url, home: ConsoleNotifier(),
-    "slack": lambda url, home: SlackNotifier(url + SECRET, pause=0.01),
-    "webhook": lambda url, home: WebhookNotifier(url + SECRET, pause=0.01),
-    "alertmanager": lambda url, home: AlertmanagerNotifier(url + SECRET, 60, pause=0.01),
-    "routing": lambda url, home: routing(url + SECRET, home),
-}
-REMOTE = [name for name in BACKENDS if name != "console"]
 
 
 @pytest.fixture
@@ -49,87 +31,6 @@ def there() -> Iterator[Receiver]:
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
     return Home(tmp_path)
-
-
-@pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("severity", ["info", "ticket", "page", "no such severity"])
-@pytest.mark.parametrize("text", ["", "two\nlines", "half a pair: \ud800", "100 % {}"])
-def test_tells_whatever_the_text(backend: str, severity: Any, text: str, there: Receiver, home: Home) -> None:
-    assert BACKENDS[backend](there.url, home).notify(replace(ALERT, text=text, severity=severity)) is True
-
-
-@pytest.mark.parametrize("backend", REMOTE)
-@pytest.mark.parametrize("url", ["http://127.0.0.1:9", "", "ftp://host", "http://[", "http://host:port", "http://a b"])
-def test_an_address_that_is_none_or_does_not_answer_is_logged_without_it(
-    backend: str, url: str, home: Home, caplog: pytest.LogCaptureFixture
-) -> None:
-    with caplog.at_level(logging.DEBUG):
-        assert BACKENDS[backend](url, home).notify(ALERT) is False
-    assert "could not be sent" in caplog.text
-    assert "gate refused" in caplog.text
-    assert "s3cr3t" not in caplog.text
-
-
-@pytest.mark.parametrize("backend", REMOTE)
-def test_no_address_is_logged_when_it_works_either(
-    backend: str, there: Receiver, home: Home, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
-) -> None:
-    with caplog.at_level(logging.DEBUG):
-        assert BACKENDS[backend](there.url, home).notify(ALERT)
-    assert "s3cr3t" not in caplog.text + "".join(capfd.readouterr())
-
-
-@pytest.mark.parametrize("backend", REMOTE)
-@pytest.mark.parametrize(
-    ("statuses", "told", "tries"), [([503, 429], True, 3), ([500, 502, 503], False, 3), ([403], False, 1), ([307], False, 1), ([], True, 1)]
-)
-def test_a_busy_receiver_is_asked_again_and_a_refusal_or_a_redirect_is_final(
-    backend: str, statuses: list[int], told: bool, tries: int, there: Receiver, home: Home
-) -> None:
-    there.replies = [(status, there.url if status == 307 else "no") for status in statuses]
-    assert BACKENDS[backend](there.url, home).notify(ALERT) is told
-    assert len(there.received) == tries
-
-
-def test_console_writes_one_line_of_json(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.INFO, logger="ftassets.notices"):
-        ConsoleNotifier().notify(replace(ALERT, severity="page"))
-    (record,) = caplog.records
-    prefix, _, body = record.getMessage().partition(" ")
-    assert (prefix, record.levelno, "\n" in body) == ("notice", logging.ERROR, False)
-    assert json.loads(body) == {
-        "loop": "voice", "title": "gate refused", "text": "exact_match\nfell 100 %", "severity": "page",
-        "runbook": "https://wiki/runbook#refused", "key": "voice:refused",
-    }  # fmt: skip
-
-
-def test_slack_gets_one_text_that_mentions_nobody(there: Receiver) -> None:
-    SlackNotifier(there.url + SECRET).notify(replace(ALERT, text="<!channel> a & b"))
-    (request,) = there.received
-    assert request.path == SECRET
-    assert request.body == {"text": "*[ticket] voice: gate refused*\n&lt;!channel&gt; a &amp; b\nRunbook: https://wiki/runbook#refused"}
-
-
-def test_a_webhook_gets_the_fields(there: Receiver) -> None:
-    WebhookNotifier(there.url).notify(ALERT)
-    body = there.received[0].body
-    assert body.pop("at") > 1e9
-    assert Alert(**body) == ALERT
-
-
-def test_alertmanager_gets_an_alert_of_its_api_that_ends_by_itself(there: Receiver) -> None:
-    AlertmanagerNotifier(there.url + "/", 60).notify(ALERT)
-    (request,) = there.received
-    assert request.path == "/api/v2/alerts"
-    (alert,) = request.body
-    assert alert["labels"] == {"alertname": "ftassets", "loop": "voice", "severity": "ticket", "key": "voice:refused"}
-    assert alert["annotations"]["runbook_url"] == ALERT.runbook
-    lasts = datetime.fromisoformat(alert["endsAt"]) - datetime.fromisoformat(alert["startsAt"])
-    assert lasts == timedelta(seconds=60)
-    assert datetime.fromisoformat(alert["startsAt"]).tzinfo is not None
-
-
-# routing
 
 
 class Clock:

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
+from ftassets.backends.artifacts.version_folder import file_digests
 from ftassets.backends.serving.base import Refused, ServingError
 from ftassets.backends.signer.folder import Ed25519Signer
 from ftassets.domain.release.attestation import statement
@@ -34,10 +35,17 @@ def add_file(home, digest):
     (home.versions / digest / "merged" / "generation_config.json").write_text("{}")
 
 
-def edit_manifest(home, digest):
+def edit_settings(home, digest):
     path = home.versions / digest / "manifest.json"
-    path.write_text(path.read_text().replace('"temperature":0.0', '"temperature":0.1').replace(digest, "0" * 64))
+    manifest = json.loads(path.read_text())
+    path.write_text(json.dumps({**manifest, "generation": {**manifest["generation"], "temperature": 2.0}}))
+
+
+def edit_weights_and_manifest(home, digest):
     edit_weights(home, digest)
+    path = home.versions / digest / "manifest.json"
+    manifest = json.loads(path.read_text())
+    path.write_text(json.dumps({**manifest, "files": file_digests(home.versions / digest)}))
 
 
 def sign_with_foreign_key(home, digest):
@@ -55,6 +63,10 @@ def sign_another_version(home, digest):
 
 def sign_failed_verdict(home, digest):
     attest(home, "support", digest, verdict="FAIL")
+
+
+def sign_no_verdict(home, digest):
+    attest(home, "support", digest, verdicts={})
 
 
 def sign_without_verdicts(home, digest):
@@ -80,11 +92,13 @@ def remove_version(home, digest):
 TAMPERINGS = [
     (edit_weights, "model.safetensors is missing or was changed"),
     (add_file, "generation_config.json is missing or was changed"),
-    (edit_manifest, "changed"),
+    (edit_settings, "generation settings are not the attested ones"),
+    (edit_weights_and_manifest, "describes version"),
     (sign_with_foreign_key, "not signed by the release key"),
     (sign_for_other_loop, "for loop 'other'"),
     (sign_another_version, "is for version"),
     (sign_failed_verdict, "other than PASS"),
+    (sign_no_verdict, "holds no verdict"),
     (sign_without_verdicts, "not a release statement"),
     (edit_envelope, "was changed afterwards"),
     (remove_envelope, "no release attestation"),
@@ -127,7 +141,7 @@ def test_staged_version_never_gets_traffic(serving_a):
     with ThreadPoolExecutor(4) as pool:
         answered = set(pool.map(lambda i: serving_a.ask(user=f"u{i}").headers["x-ftassets-version"], range(100)))
     assert answered == {serving_a.serving.state("support").production}
-    with pytest.raises(Refused):
+    with pytest.raises(Refused, match="no release attestation"):
         serving_a.start(staged, 5)
     serving_a.serving.unstage("support", staged)
     wait_until(lambda: staged in {digest for digest, _ in serving_a.host.stopped})
@@ -146,6 +160,28 @@ def test_staging_refuses_changed_files_and_unstaging_keeps_production(serving_a)
 
 
 # who gets it
+
+
+def test_a_start_that_waited_while_production_changed_is_refused(serving_a):
+    home, production = serving_a.home, serving_a.serving.state("support").production
+    slow, quick = make_version(home, "slow"), make_version(home, "quick")
+    for version in (slow, quick):
+        attest(home, "support", version, compared_with=production)
+    serving_a.serving.stage("support", quick, 60)  # its server is up already
+    make_app = serving_a.host.make_app
+
+    def slowly(folder):
+        time.sleep(1.0 if folder.name == slow else 0.0)
+        return make_app(folder)
+
+    serving_a.host.make_app = slowly
+    with ThreadPoolExecutor(1) as pool:
+        late = pool.submit(serving_a.start, slow, 20)
+        time.sleep(0.3)
+        serving_a.start(quick, 100)
+        with pytest.raises(ServingError, match="production of support changed meanwhile"):
+            late.result(20)
+    assert weights(serving_a.serving) == {quick: 100}
 
 
 def test_split_is_sticky_and_only_adds_users_when_it_grows(serving_a):
@@ -320,6 +356,21 @@ def test_damaged_production_without_a_standby_answers_nobody(home, host, tamper)
         assert reply.status_code == 503
         assert digest[:12] in reply.json()["error"]["message"]
         assert serving.health()["status"] == "degraded"
+        assert not serving.health()["versions"].get(digest, {}).get("ready")
+
+
+def test_damaged_production_answers_nobody_even_where_another_loop_keeps_its_server_up(home, host):
+    with run_gateway_in_thread(home, LOOPS, host) as (serving, _):
+        digest = released(home, "a")
+        attest(home, "other", digest)
+        for loop in LOOPS:
+            serving.start(loop, digest, 100, 60, "test", "first")
+    remove_envelope(home, digest)  # the one of `support`
+    with run_gateway_in_thread(home, LOOPS, host) as (_, url):
+        body = {"messages": [{"role": "user", "content": "x"}]}
+        asked = {loop: httpx.post(f"{url}/v1/chat/completions", json={"model": loop, **body}) for loop in ("other", "support")}
+    assert (asked["other"].status_code, asked["support"].status_code) == (200, 503)
+    assert "no release attestation" in asked["support"].text
 
 
 def test_two_gateways_on_one_home_are_refused(gateway):
@@ -351,6 +402,7 @@ def test_admin_api_needs_the_token(gateway):
         ("ramp", {"weight": 101, "lease": 1, "by": "x", "reason": "x"}),
         ("rollback", {"by": "x"}),
         ("stage", {"digest": "A" * 64, "seconds": 3}),
+        ("rollback", {"by": "x", "reason": "x", "force": True}),
     ],
 )
 def test_nonsense_is_refused_by_the_admin_api(gateway, verb, body):

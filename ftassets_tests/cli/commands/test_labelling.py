@@ -1,27 +1,20 @@
-"""Rows from outside: logs into the traffic, batches to annotators and back, a teacher's examples."""
+"""Batches that go to annotators and come back as rows."""
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from ftassets.assets._shared.dataset_files import from_parquet, labels_path, pack_arrays, reference_path
-from ftassets.assets.synthetic_examples import synthesise as ask_teacher
 from ftassets.backends.dataset_store.git import GitDatasetStore
-from ftassets.backends.teacher.base import TeacherError
-from ftassets.backends.teacher.openai import OpenAITeacher
 from ftassets.backends.traffic_log.sqlite import SqliteTrafficLog
 from ftassets.backends.vector_store.base import QueryVector
 from ftassets.backends.vector_store.qdrant import QdrantVectorStore
-from ftassets.cli.commands import import_traffic, labelling
+from ftassets.cli.commands import labelling
 from ftassets.config.loop import LoopConfig
-from ftassets.domain.dataset.rows import Example
 from ftassets.domain.drift import build_reference
 from ftassets.domain.traffic.exchange import Exchange, Feedback
-from ftassets.testing.doubles.teacher import completion, scripted_teacher
 from ftassets.testing.hash_embedder import HashEmbedder
 
 
@@ -47,31 +40,6 @@ def log(tmp_path: Path) -> SqliteTrafficLog:
 @pytest.fixture
 def store(tmp_path: Path) -> GitDatasetStore:
     return GitDatasetStore(tmp_path / "datasets.git")
-
-
-def chat(number: int, **fields: Any) -> str:
-    messages = [{"role": "user", "content": f"request {number}"}, {"role": "assistant", "content": "{}"}]
-    return json.dumps({"id": number, "messages": messages, "user": "ann", **fields})
-
-
-def test_a_log_is_imported_once(log: SqliteTrafficLog, tmp_path: Path) -> None:
-    path = tmp_path / "log.jsonl"
-    path.write_text("\n".join([*(chat(n, at=n) for n in range(2500)), "{", chat(1, at=1), chat(9999)]))
-    first = import_traffic.import_traffic(log, "voice", path, "chat", "old")
-    assert (first.read, first.stored, first.already, [bad.where for bad in first.quarantined]) == (2502, 2501, 1, ["line 2501"])
-    assert (log.count("voice"), {e.version for e in log.exchanges("voice")}) == (2501, {"old"})
-    assert log.exchanges("voice")[-1].at == path.stat().st_mtime  # it said none
-    again = import_traffic.import_traffic(log, "voice", path, "chat", "old")
-    assert (again.stored, again.already, log.count("voice")) == (0, 2502, 2501)
-
-
-def test_an_import_brings_nothing_back_that_was_forgotten(log: SqliteTrafficLog, tmp_path: Path) -> None:
-    path = tmp_path / "log.jsonl"
-    path.write_text(chat(1, at=1) + "\n" + chat(2, at=2))
-    import_traffic.import_traffic(log, "voice", path, "chat")
-    log.forget(request_ids=["chat:1"])
-    assert import_traffic.import_traffic(log, "voice", path, "chat").already == 2
-    assert [e.id for e in log.exchanges("voice")] == ["chat:2"]
 
 
 def exchange(name: str, prompt: str, version: str = "prod", answer: str = '{"intent": "on"}') -> Exchange:
@@ -152,47 +120,3 @@ def test_a_batch_without_a_usable_label_is_no_commit(store: GitDatasetStore) -> 
     with pytest.raises(ValueError, match="forgotten"):
         labelling.label_import(store, loop(), LABELLED, "jsonl", "b1", "run-1", forgotten={"r1"})
     assert store.list("main") == []
-
-
-def row(number: int, intent: str) -> Example:
-    return Example(id=f"{intent}{number}", prompt=f"{intent} the lamp {number}", completion=json.dumps({"intent": intent}))
-
-
-ROWS = [*(row(n, "on") for n in range(4)), row(0, "dim"), row(0, "off"), row(0, "wink")]  # dim, off and wink are rare
-
-
-def lines(intent: str, *prompts: str) -> str:
-    return "\n".join(json.dumps({"kind": "typical", "prompt": prompt, "completion": {"intent": intent}}) for prompt in prompts)
-
-
-def synthesise(*script: Response) -> tuple[list[Example], list[Any], int]:
-    with scripted_teacher(*script) as server:
-        config = loop(server.url)
-        assert config.dataset.teacher is not None
-        rows, bad = ask_teacher(OpenAITeacher(config.dataset.teacher, backoff=0.01), ROWS, config)
-        return rows, bad, len(server.asked)
-
-
-def test_a_teacher_fills_the_rare_classes() -> None:
-    rows, bad, asked = synthesise(
-        JSONResponse({}, 429, {"retry-after": "0"}),
-        completion(lines("dim", "less light", "dim the lamp 0")),  # the second one is known
-        completion(None, refusal="no"),
-        completion("Sorry, what?\n" + lines("wink", "less light", "wink at me")),  # written for dim already
-    )
-    assert [(r.prompt, r.source) for r in rows] == [("less light", "synthetic"), ("wink at me", "synthetic")]
-    assert [b.where for b in bad] == ["teacher:dim:2", "teacher:off", "teacher:wink:1", "teacher:wink:2"]
-    assert ["exists already" in b.reason for b in bad] == [True, False, False, True]
-    assert asked == 4
-    assert len({r.group for r in rows}) == 2
-
-
-def test_what_a_teacher_wrote_is_kept_when_it_goes_away() -> None:
-    rows, bad, _ = synthesise(completion(lines("dim", "less light")), PlainTextResponse("no more credit", 402))
-    assert [r.prompt for r in rows] == ["less light"]
-    assert [(b.where, "402" in b.reason) for b in bad] == [("teacher:off", True), ("teacher:wink", True)]
-
-
-def test_a_teacher_that_cannot_be_asked_at_all_fails() -> None:
-    with pytest.raises(TeacherError, match="401"):
-        synthesise(PlainTextResponse("who are you", 401))

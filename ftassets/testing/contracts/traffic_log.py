@@ -1,0 +1,230 @@
+"""What every traffic log must do."""
+
+import contextlib
+import multiprocessing
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from multiprocessing.connection import Connection
+
+import pytest
+
+from ftassets.backends.traffic_log.base import Exchange, Feedback, TrafficLog, UnknownAnswer
+
+OpenLog = Callable[[], TrafficLog]
+SPAWN = multiprocessing.get_context("spawn")
+
+
+def exchange(number: int, loop: str = "voice", **changes: object) -> Exchange:
+    fixed = Exchange(
+        id=f"{loop}-{number}",
+        loop=loop,
+        version="v1",
+        user="u",
+        prompt="lights on",
+        messages='[{"role": "user"}]',
+        answer='{"intent": "on"}',
+        status=200,
+        at=float(number),
+        latency_ms=12.5,
+        first_token_ms=3.25,
+        tokens_in=7,
+        tokens_out=9,
+        weight=5.0,
+    )
+    return replace(fixed, **changes)  # type: ignore[arg-type]
+
+
+TEXTS = ["\x00", "\x00\x01\x010\x011", "\\u0000 \\", '{"a": "\\ud83d"}', "\U0001f4a1\U0001f468\u200d\U0001f469", "NULL", "{}", ""]
+
+
+def write(open_log: OpenLog, name: str, batches: int, done: Connection) -> None:
+    """Append batches of two rows, and say so after each one; runs in a process of its own."""
+    log = open_log()
+    for number in range(batches):
+        log.append([exchange(number, id=f"{name}-{number}-{part}") for part in "ab"])
+        done.send(number)
+
+
+class TrafficLogContract:
+    """Subclass it with a fixture `open_log`: a function that can be pickled and opens one log, new to the test, the same at each call."""
+
+    @pytest.fixture
+    def open_log(self) -> OpenLog:
+        raise NotImplementedError("a contract is run by a subclass with a fixture `open_log`")
+
+    @pytest.fixture
+    def log(self, open_log: OpenLog) -> TrafficLog:
+        return open_log()
+
+    def test_rows_come_back_as_they_went_in(self, log: TrafficLog) -> None:
+        rows = [
+            exchange(1),
+            exchange(
+                2,
+                prompt="h\u00e9 \U0001f4a1 \x00 '; DROP TABLE",
+                answer="",
+                status=502,
+                first_token_ms=None,
+                tokens_in=None,
+                tokens_out=None,
+                error="upstream\nclosed",
+            ),
+        ]
+        log.append(rows)
+        assert log.exchanges("voice") == rows
+
+    def test_text_of_users_comes_back_as_it_is(self, log: TrafficLog) -> None:
+        rows = [
+            exchange(n, id=f"{n} {text}", user=text, prompt=text, messages=text, answer=text, error=text) for n, text in enumerate(TEXTS)
+        ]
+        said = [Feedback(row.id, 1.0, row.prompt, row.prompt) for row in rows]
+        log.append(rows)
+        for feedback in said:
+            log.add_feedback(feedback)
+        assert [(r.exchange, r.feedback) for r in log.reviewed("voice")] == list(zip(rows, said, strict=True))
+        assert log.forget("voice", TEXTS[0], [rows[1].id]) == [row.id for row in rows[:2]]
+        assert (log.exchanges("voice"), log.forgotten(), log.append(rows)) == (rows[2:], {row.id for row in rows[:2]}, 0)
+
+    def test_names_of_loops_may_be_any_text(self, log: TrafficLog) -> None:
+        for text in TEXTS:
+            log.append([exchange(1, loop=text)])
+            assert (log.exchanges(text), log.count(text)) == ([exchange(1, loop=text)], 1)
+
+    def test_a_megabyte_of_text_comes_back_as_it_is(self, log: TrafficLog) -> None:
+        row = exchange(1, answer="h\u00e9 \x00" * 200_000)
+        log.append([row, exchange(2)])
+        assert log.exchanges("voice", limit=1) == [row]
+
+    def test_an_empty_log_answers(self, log: TrafficLog) -> None:
+        log.append([])
+        assert (log.exchanges("voice"), log.reviewed("voice"), log.count("voice")) == ([], [], 0)
+
+    def test_an_id_is_stored_once_and_never_changed(self, log: TrafficLog) -> None:
+        assert log.append([exchange(1)]) == 1
+        assert log.append([exchange(1, answer="other"), exchange(2)]) == 1
+        assert log.exchanges("voice") == [exchange(1), exchange(2)]
+
+    def test_half_a_surrogate_pair_does_not_fail_its_batch(self, log: TrafficLog) -> None:
+        log.append([exchange(1, prompt="a\ud83d"), exchange(2)])
+        assert [e.prompt for e in log.exchanges("voice")] == ["a?", "lights on"]
+
+    def test_windows_are_half_open_ordered_limited_and_per_loop(self, log: TrafficLog) -> None:
+        log.append([exchange(n) for n in (4, 2, 3, 1)] + [exchange(2, loop="triage")])
+        assert [e.at for e in log.exchanges("voice", since=2, until=4)] == [2, 3]
+        assert [e.at for e in log.exchanges("voice", since=2, limit=2)] == [2, 3]
+        assert [e.id for e in log.exchanges("triage")] == ["triage-2"]
+        assert (log.count("voice"), log.count("voice", since=3), log.count("nobody")) == (4, 2, 0)
+
+    def test_feedback_needs_an_answer(self, log: TrafficLog) -> None:
+        log.append([exchange(1)])
+        with pytest.raises(UnknownAnswer, match="voice-9"):
+            log.add_feedback(Feedback("voice-9", 1.0, "up", None))
+        assert log.reviewed("voice") == []
+
+    def test_the_newest_feedback_counts(self, log: TrafficLog) -> None:
+        log.append([exchange(1), exchange(2), exchange(3)])
+        newest = Feedback("voice-2", 9.0, None, '{"intent": "off"}')
+        older, late = Feedback("voice-2", 5.0, "up", None), Feedback("voice-2", 7.0, "down", None)
+        for feedback in (older, newest, late, Feedback("voice-1", 5.0, "down", None)):
+            log.add_feedback(feedback)
+        assert [(r.exchange, r.feedback) for r in log.reviewed("voice")] == [
+            (exchange(1), Feedback("voice-1", 5.0, "down", None)),
+            (exchange(2), newest),
+        ]
+        assert [r.exchange.id for r in log.reviewed("voice", since=2)] == ["voice-2"]
+
+    def test_of_feedback_given_at_one_moment_the_last_counts(self, log: TrafficLog) -> None:
+        log.append([exchange(1)])
+        log.add_feedback(Feedback("voice-1", 5.0, "up", None))
+        log.add_feedback(Feedback("voice-1", 5.0, "down", None))
+        assert [r.feedback.rating for r in log.reviewed("voice")] == ["down"]
+
+    def test_a_batch_lands_whole_or_not_at_all(self, log: TrafficLog) -> None:
+        with pytest.raises(Exception, match="(?i)not.null"):
+            log.append([exchange(1), exchange(2, answer=None)])
+        assert log.exchanges("voice") == []
+        log.append([exchange(1)])
+        assert log.count("voice") == 1
+
+    def test_threads_write_and_read_at_once(self, log: TrafficLog) -> None:
+        errors: list[Exception] = []
+
+        def work(name: int) -> None:
+            try:
+                for n in range(20):
+                    log.append([exchange(n, id=f"{name}-{n}")])
+                    log.add_feedback(Feedback(f"{name}-{n}", 1.0, "up", None))
+                    log.count("voice")
+            except Exception as error:  # noqa: BLE001  a thread's failure must reach the test
+                errors.append(error)
+
+        threads = [threading.Thread(target=work, args=(n,)) for n in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert (errors, log.count("voice"), len(log.reviewed("voice"))) == ([], 80, 80)
+
+    def test_a_forgotten_user_is_gone_from_every_loop_and_nobody_else_is(self, log: TrafficLog) -> None:
+        rows = [exchange(1, user="a"), exchange(2, user="b"), exchange(3, user="a", loop="triage")]
+        log.append(rows)
+        for row in rows:
+            log.add_feedback(Feedback(row.id, 9.0, "up", None))
+        assert log.forget(user="a") == ["triage-3", "voice-1"]
+        assert (log.exchanges("voice"), log.exchanges("triage"), log.reviewed("triage")) == ([rows[1]], [], [])
+        assert [r.exchange.id for r in log.reviewed("voice")] == ["voice-2"]
+        assert log.forgotten() == {"triage-3", "voice-1"}
+        assert log.forget(user="a") == []
+
+    def test_forgetting_in_one_loop_leaves_the_other_alone(self, log: TrafficLog) -> None:
+        log.append([exchange(1, user="a"), exchange(2, user="a", loop="triage")])
+        assert log.forget("voice", "a", ["triage-2", "voice-7"]) == ["voice-1", "voice-7"]
+        assert (log.count("voice"), log.count("triage")) == (0, 1)
+
+    def test_named_requests_are_forgotten_whoever_sent_them(self, log: TrafficLog) -> None:
+        log.append([exchange(n) for n in range(5)])
+        assert log.forget(request_ids=["voice-1", "voice-3"]) == ["voice-1", "voice-3"]
+        assert [e.id for e in log.exchanges("voice")] == ["voice-0", "voice-2", "voice-4"]
+
+    def test_what_was_forgotten_does_not_come_back(self, log: TrafficLog) -> None:
+        log.append([exchange(1)])
+        log.forget(request_ids=["voice-1", "voice-2"])  # the second is still on its way
+        assert log.append([exchange(1), exchange(2), exchange(3)]) == 1
+        assert [e.id for e in log.exchanges("voice")] == ["voice-3"]
+        with pytest.raises(UnknownAnswer, match="voice-1"):
+            log.add_feedback(Feedback("voice-1", 1.0, "up", None))
+
+    def test_forgetting_nobody_is_a_mistake(self, log: TrafficLog) -> None:
+        log.append([exchange(1)])
+        with pytest.raises(ValueError, match="nothing to forget"):
+            log.forget("voice")
+        assert (log.count("voice"), log.forgotten()) == (1, set())
+
+    def test_processes_share_one_new_log(self, open_log: OpenLog, log: TrafficLog) -> None:
+        pipes = [SPAWN.Pipe(duplex=False) for _ in range(2)]
+        writers = [SPAWN.Process(target=write, args=(open_log, str(n), 25, done)) for n, (_, done) in enumerate(pipes)]
+        for writer in writers:
+            writer.start()
+        log.append([exchange(n) for n in range(50)])
+        for writer in writers:
+            writer.join(60)
+        assert [writer.exitcode for writer in writers] == [0, 0]
+        assert log.count("voice") == 150
+
+    def test_killed_writer_loses_nothing_it_acknowledged(self, open_log: OpenLog, log: TrafficLog) -> None:
+        heard, done = SPAWN.Pipe(duplex=False)
+        writer = SPAWN.Process(target=write, args=(open_log, "w", 100_000, done))
+        writer.start()
+        done.close()
+        acknowledged = [heard.recv() for _ in range(50)]
+        writer.kill()
+        writer.join(10)
+        with contextlib.suppress(EOFError):
+            while True:
+                acknowledged.append(heard.recv())
+        assert acknowledged == list(range(len(acknowledged)))
+        stored = {e.id for e in log.exchanges("voice")}
+        assert {f"w-{n}-{part}" for n in acknowledged for part in "ab"} <= stored
+        assert len(stored) % 2 == 0
+        assert log.append([exchange(1)]) == 1

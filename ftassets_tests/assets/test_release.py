@@ -1,0 +1,228 @@
+"""What the release asset refuses, and why: one test for each of its guards, without a model, a gateway or MLflow."""
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from ftassets.assets import release as release_asset
+from ftassets.assets._shared.events import DATA_VERSION, node
+from ftassets.assets._shared.stored_reports import policy_digest
+from ftassets.backends.artifacts.reports import store_eval_report
+from ftassets.backends.control.releases import Releases
+from ftassets.backends.dataset_store.git import GitDatasetStore
+from ftassets.backends.signer.folder import Ed25519Signer
+from ftassets.config.home import Home
+from ftassets.config.loop import LoopConfig
+from ftassets.config.profiles import artifacts, control
+from ftassets.domain.evaluation.scoring import Score
+from ftassets.domain.gates.report import EvalReport
+from ftassets.domain.release.approval import Override, override_statement
+from ftassets.domain.release.statement import read_statement
+from ftassets.domain.rollout.endpoint import EndpointState
+from ftassets.testing.doubles.registry import MemoryRegistry
+from ftassets.testing.releases import loop_config, make_version
+
+RULES = {"people": {"anna": "lead", "ben": "intern"}, "approve": ["lead"], "override": ["lead"]}
+GATE = {"metric": "exact_match", "no_worse_than": "production", "margin": 0.3}
+NAME = "exact_match_no_worse"
+PRODUCTION = "f" * 64
+
+
+def scores(right: int) -> list[Score]:
+    return [Score(id=str(n), slice="golden", exact=n < right, fields=float(n < right), valid=True) for n in range(50)]
+
+
+@dataclass
+class World:
+    """A candidate that was trained and evaluated against production, and everything `release` reads."""
+
+    home: Home
+    loop: LoopConfig
+    instance: dg.DagsterInstance
+    candidate: str
+    production: str | None = PRODUCTION
+    registry: MemoryRegistry = field(default_factory=MemoryRegistry)
+
+    def __post_init__(self) -> None:
+        self.signer = Ed25519Signer(self.home.keys)
+        self.store = GitDatasetStore(self.home.root / "datasets.git")
+        self.releases = Releases(control(self.home), self.signer)
+        self.trained(self.candidate)
+
+    def trained(self, version: str) -> None:
+        """The adapter's newest materialization is this version."""
+        event = dg.AssetMaterialization(node("support", "adapter"), tags={DATA_VERSION: version})
+        self.instance.report_runless_asset_event(event)
+
+    def evaluated(self, right: int = 50, passed: bool = True, check: bool = True, **changes: Any) -> str:
+        """A report with this many right answers of 50, and the verdict of its gate by a run; the report's digest."""
+        report = EvalReport(
+            loop="support", run_id="r", candidate=self.candidate, production=PRODUCTION, production_is_base=False, base="b" * 64,
+            dataset_commit=self.store.resolve("main"), golden_commit="0" * 40, policy_digest=policy_digest(self.loop),
+            generation={"temperature": 0.0, "max_tokens": 32}, latency_ms={}, answers={},
+            scores={"candidate": scores(right), "production": scores(40)},
+        ).model_copy(update=changes)  # fmt: skip
+        digest = store_eval_report(artifacts(self.home), report)
+        key = node("support", "eval_report")
+
+        @dg.asset(key=key, check_specs=[dg.AssetCheckSpec(NAME, asset=key)] if check else None)
+        def eval_report() -> dg.MaterializeResult:
+            results = [dg.AssetCheckResult(check_name=NAME, passed=passed)] if check else []
+            return dg.MaterializeResult(data_version=dg.DataVersion(digest), check_results=results)
+
+        assert dg.materialize([eval_report], instance=self.instance).success
+        return digest
+
+    def overridden(self, report: str, **changes: Any) -> None:
+        said = Override(
+            loop="support", version=self.candidate, report_digest=report, name="anna", role="lead", reason="cannot wait",
+            issued_at=int(time.time()), expires_at=int(time.time()) + 3600, gates={NAME: "FAIL"},
+        ).model_copy(update=changes)  # fmt: skip
+        self.releases.write("support", self.candidate, "override", override_statement(said))
+
+    def release(self) -> dg.ExecuteInProcessResult:
+        resources = {
+            "artifacts": artifacts(self.home),
+            "control": control(self.home),
+            "dataset_store": self.store,
+            "serving": SimpleNamespace(state=lambda loop: EndpointState(production=self.production)),
+            "signer": self.signer,
+            "registry": self.registry,
+        }
+        return dg.materialize([release_asset.build(self.loop)], instance=self.instance, resources=resources, raise_on_error=False)
+
+    def refusal(self) -> str:
+        """Why a release is refused; nothing is signed or registered."""
+        result = self.release()
+        assert not result.success
+        [failure] = [event.step_failure_data.user_failure_data for event in result.all_events if event.is_step_failure]
+        assert failure is not None
+        assert self.releases.versions("support") == []
+        assert self.registry.versions("support") == []
+        reasons = failure.metadata.get("reasons")
+        return f"{failure.description}: {reasons and reasons.value}"
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    home = Home(tmp_path / "home")
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield World(home, loop_config(gates=[GATE], release=RULES), instance, make_version(home, "a"))
+
+
+def test_what_passed_every_gate_is_signed_registered_and_tagged(world: World) -> None:
+    report = world.evaluated()
+    assert world.release().success
+    _, _, predicate = read_statement(world.releases.read("support", world.candidate).payload)
+    assert (predicate["verdicts"], predicate["report_digest"], predicate["compared_with"]) == ({NAME: "PASS"}, report, PRODUCTION)
+    [registered] = world.registry.versions("support")
+    assert (registered.digest, registered.aliases) == (world.candidate, ("candidate",))
+    assert world.store.resolve(f"release/support/{world.candidate[:12]}") == world.store.resolve("main")
+
+
+def test_a_failed_gate_is_refused(world: World) -> None:
+    world.evaluated(right=10, passed=False)
+    assert f"{{'{NAME}': 'failed'}}" in world.refusal()
+
+
+def test_a_report_that_would_pass_is_refused_while_its_check_did_not_run(world: World) -> None:
+    world.evaluated(check=False)
+    assert f"{{'{NAME}': 'not evaluated'}}" in world.refusal()
+
+
+def test_a_check_that_passed_is_not_believed_against_the_report(world: World) -> None:
+    world.evaluated(right=10, passed=True)
+    assert "the report does not pass the gates" in world.refusal()
+
+
+def test_a_report_that_was_edited_is_refused(world: World) -> None:
+    digest = world.evaluated()
+    path = world.home.reports / "support" / f"eval-{digest}.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "golden_uses": 2}))
+    assert "was changed after it was written" in world.refusal()
+
+
+def test_a_looser_policy_after_the_report_is_refused(world: World) -> None:
+    world.evaluated()
+    world.loop = loop_config(gates=[{**GATE, "margin": 0.9}], release=RULES)
+    assert [gate.name for gate in world.loop.gates] == [NAME]
+    assert "the gates of the loop were changed after the report" in world.refusal()
+
+
+def test_an_adapter_newer_than_the_report_is_refused(world: World) -> None:
+    world.evaluated()
+    world.trained("c" * 64)
+    assert "a newer adapter exists than the one in the report" in world.refusal()
+
+
+@pytest.mark.parametrize("now", ["c" * 64, None])
+def test_another_production_than_the_report_compared_with_is_refused(world: World, now: str | None) -> None:
+    world.evaluated()
+    world.production = now
+    assert "production is no longer the version the report compared with" in world.refusal()
+
+
+def test_a_version_that_was_changed_after_its_evaluation_is_refused(world: World) -> None:
+    world.evaluated()
+    (world.home.versions / world.candidate / "merged" / "model.safetensors").write_text("others")
+    assert "model.safetensors is missing or was changed" in world.refusal()
+
+
+def test_a_report_made_with_other_generation_settings_is_refused(world: World) -> None:
+    world.evaluated(generation={"temperature": 1.0, "max_tokens": 32})
+    assert "made with other generation settings" in world.refusal()
+
+
+def test_evidence_that_is_too_old_to_start_with_is_not_released(world: World) -> None:
+    world.loop = loop_config(gates=[GATE], release={**RULES, "valid_for": "1s"})
+    world.evaluated()
+    time.sleep(1.1)
+    assert not (result := world.release()).success
+    [failure] = [event.step_failure_data.user_failure_data for event in result.all_events if event.is_step_failure]
+    assert failure is not None
+    assert failure.description == "release refused: the attestation does not allow this version"
+    assert world.registry.versions("support") == []
+
+
+def test_an_override_of_a_failed_gate_is_in_the_attestation(world: World) -> None:
+    world.overridden(world.evaluated(right=10, passed=False))
+    assert world.release().success
+    _, _, predicate = read_statement(world.releases.read("support", world.candidate).payload)
+    assert (predicate["verdicts"], predicate["override"]["name"]) == ({NAME: "FAIL"}, "anna")
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"name": "ben", "role": "intern"}, "ben is intern"),
+        ({"role": "intern"}, "anna signed as intern"),
+        ({"expires_at": 1}, "the override has expired"),
+        ({"gates": {NAME: "NOT ENOUGH DATA"}}, f"does not name {NAME} with its verdict FAIL"),
+        ({"report_digest": "e" * 64}, f"'{NAME}': 'failed'"),
+        ({"gates": {"another": "FAIL"}}, f"does not name {NAME}"),
+    ],
+)
+def test_an_override_that_does_not_count_releases_nothing(world: World, changes: dict[str, Any], why: str) -> None:
+    report = world.evaluated(right=10, passed=False)
+    world.overridden(report, **changes)
+    assert why in world.refusal()
+
+
+def test_an_override_forgives_no_gate_that_was_not_evaluated(world: World) -> None:
+    world.overridden(world.evaluated(right=10, check=False))
+    assert f"{{'{NAME}': 'not evaluated'}}" in world.refusal()
+
+
+def test_an_override_whose_key_was_revoked_releases_nothing(world: World) -> None:
+    world.overridden(world.evaluated(right=10, passed=False))
+    old = world.signer.key_id
+    world.signer.rotate()
+    world.signer.revoke(old, "laptop lost")
+    assert "the override of this version does not count: the key" in world.refusal()

@@ -1,0 +1,36 @@
+"""The contract of a trainer, on this machine and in a pod."""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ftassets.backends.trainer.kubernetes import KubernetesTrainer
+from ftassets.backends.trainer.subprocess import SubprocessTrainer
+from ftassets.testing.contracts.trainer import MakeTrainer, TrainerContract
+from ftassets.testing.doubles.kubernetes import cluster, pod_manifest
+from ftassets_tests import ROOT
+
+
+class TestSubprocess(TrainerContract):
+    trains_for_real = False  # e2e/test_faults.py does
+
+    @pytest.fixture
+    def make(self) -> MakeTrainer:
+        return lambda arguments: SubprocessTrainer(tuple(arguments))
+
+
+class TestKubernetes(TrainerContract):
+    @pytest.fixture
+    def make(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeTrainer]:
+        manifest = tmp_path / "pod.yaml"
+        manifest.write_text(yaml.safe_dump(pod_manifest(tmp_path)))
+        monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])))
+        with cluster(tmp_path) as (here, kubeconfig):
+            monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
+            yield lambda arguments: KubernetesTrainer(manifest, tmp_path, tmp_path / "cache", (sys.executable, *arguments), poll=0.05)
+            assert len(here.every) == 1
+            assert not here.pods, "a pod is deleted when it is done"

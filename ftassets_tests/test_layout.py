@@ -1,0 +1,61 @@
+"""A test is where its module is."""
+
+from pathlib import Path
+
+from ftassets_tests import ROOT
+
+ELSEWHERE = {
+    # one suite over every backend, and whole loops
+    "contract": None,
+    "e2e": None,
+    # the repository
+    "test_deploy.py": "deploy/",
+    "test_docs.py": "README.md",
+    "docs/test_data_model.py": "docs/data-model.md",
+    "docs/test_glossary.py": "docs/glossary.md",
+    "test_guards.py": "ftassets_tests/guards.py",
+    "test_layout.py": "this file",
+    "testing/test_contracts.py": "testing/contracts/, from outside",
+    # one behaviour of several modules
+    "assets/test_live_reports.py": "live_golden_report, quality_report and behaviour_report, in one loop",
+    "automation/test_switches.py": "every sensor's default status",
+    "backends/registry/test_mlflow_server.py": "registry/mlflow.py on a server, which takes half a minute",
+    "cli/commands/test_adopt_endpoint.py": "adopt.py for a model behind an endpoint",
+    "domain/dataset/curation/test_steps.py": "the small steps of curation",
+    "domain/dataset/labelling/test_formats.py": "argilla, jsonl and label_studio",
+    "domain/drift/test_quarter.py": "quarters of daily drift reports",
+    "domain/gates/test_row_scores.py": "gates on a value for each row: paired and fixed",
+    "domain/traffic/imports/test_imports.py": "the formats of logs",
+    "gateway/test_kill.py": "the gateway's process, killed",
+    "gateway/test_observability.py": "alert rules and dashboard against the gateway's metrics",
+    "gateway/test_release_checks.py": "router.py: when evidence, keys and people count",
+    "gateway/test_traffic_server.py": "a gateway whose traffic log is on a server that goes away",
+    "loops/test_data.py": "the rows of the loops that come with the package",
+    "workers/evaluation/metrics/test_metrics.py": "every metric",
+    "workers/training/test_new_base.py": "sft.py and generate.py, with another base model",
+    "workers/training/test_reload.py": "sft.py and the registry: what MLflow gives back",
+}
+
+
+def files() -> list[Path]:
+    """Every test file, relative to ftassets_tests/."""
+    found = sorted(path.relative_to(ROOT / "ftassets_tests") for path in (ROOT / "ftassets_tests").rglob("test_*.py"))
+    assert len(found) > 150
+    return found
+
+
+def test_a_test_file_is_named_after_the_module_or_folder_it_tests() -> None:
+    lost = []
+    for path in files():
+        module = ROOT / "ftassets" / path.with_name(path.stem.removeprefix("test_"))
+        if not (module.with_suffix(".py").exists() or module.is_dir() or {path.as_posix(), path.parts[0]} & ELSEWHERE.keys()):
+            lost.append(path.as_posix())
+    assert lost == [], "name them after their module, or say in ELSEWHERE what they test"
+
+
+def test_every_exception_is_still_there() -> None:
+    assert [name for name in ELSEWHERE if not (ROOT / "ftassets_tests" / name).exists()] == []
+
+
+def test_every_folder_of_tests_is_a_package() -> None:
+    assert [path.parent.as_posix() for path in files() if not (ROOT / "ftassets_tests" / path.parent / "__init__.py").exists()] == []
