@@ -77,11 +77,11 @@ def test_it_is_production_with_its_name_under_it(tiny: TinyLoop, adopted: Adopte
 
 
 def test_adopting_it_again_changes_nothing_and_another_one_is_refused(tiny: TinyLoop, adopted: Adopted, peft: list[Path]) -> None:
-    before = (tiny.serving.state(LOOP), adopted.attestation.read_bytes())
+    before = (tiny.serving.state(LOOP), Path(adopted.attestation).read_bytes())
     assert adopt(tiny, peft[0]).version == adopted.version
     with pytest.raises(AdoptionRefused, match="has a production version"):
         adopt(tiny, peft[1])
-    assert (tiny.serving.state(LOOP), adopted.attestation.read_bytes()) == before
+    assert (tiny.serving.state(LOOP), Path(adopted.attestation).read_bytes()) == before
 
 
 def test_its_reference_is_made_of_its_own_traffic(tiny: TinyLoop, adopted: Adopted) -> None:

@@ -78,16 +78,16 @@ def test_it_is_production_and_nothing_that_is_kept_holds_its_key(tiny: TinyLoop,
     assert (answer.status_code, answer.headers["x-ftassets-version"]) == (200, adopted.version)
     assert there.bodies[-1]["model"] == "acme/large"
     kept = [path for path in tiny.home.root.rglob("*") if path.is_file() and path.suffix != ".safetensors"]
-    assert adopted.attestation in kept
+    assert Path(adopted.attestation) in kept
     assert not [path for path in kept if KEY.encode() in path.read_bytes()]
 
 
 def test_adopting_it_again_changes_nothing_and_another_one_is_refused(tiny: TinyLoop, there: ExternalEndpoint, adopted: Adopted) -> None:
-    before = (tiny.serving.state(LOOP), adopted.attestation.read_bytes())
+    before = (tiny.serving.state(LOOP), Path(adopted.attestation).read_bytes())
     assert adopt(tiny, there.url).version == adopted.version
     with pytest.raises(AdoptionRefused, match="has a production version"):
         adopt(tiny, there.url, "acme/small")
-    assert (tiny.serving.state(LOOP), adopted.attestation.read_bytes()) == before
+    assert (tiny.serving.state(LOOP), Path(adopted.attestation).read_bytes()) == before
 
 
 @pytest.mark.timeout(180)
