@@ -87,8 +87,8 @@ def measure(
     if gone := [role for role, found in here.items() if not found]:
         lost = versions[gone[0]]
         raise NotComparable(
-            f"{gone[0]} is version {lost[:12]}, whose files in {artifacts.uri(version_key(lost))} are gone: "
-            "restore them, or roll back to a version that is there"
+            f"{gone[0]} is version {lost[:12]}, whose folder {artifacts.uri(version_key(lost))} is gone: restore it, "
+            "or roll back to a version that is there"
         )
     rows = read_rows(store, loop, golden_commit, commit)
     if why := input_objections(rows.golden and rows.judged, rows.train):

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from ftassets.assets.drift_report.reference import made, stored, wanted_answers
+from ftassets.backends.artifacts.folder import FolderArtifacts
 from ftassets.backends.dataset_store.git import GitDatasetStore
 from ftassets.backends.traffic_log.sqlite import SqliteTrafficLog
 from ftassets.config.home import Home
@@ -23,15 +24,15 @@ def exchange(number: int, version: str, status: int = 200) -> Exchange:
 
 
 def test_it_waits_for_enough_answers_and_is_made_of_them_alone(tmp_path: Path) -> None:
-    home, embedder = Home(tmp_path), HashEmbedder()
+    home, artifacts, embedder = Home(tmp_path), FolderArtifacts(tmp_path), HashEmbedder()
     store, log = GitDatasetStore(home.datasets), SqliteTrafficLog(home.traffic_db)
     loop = loop_config("support")
     loop = loop.model_copy(update={"retrain_on": loop.retrain_on.model_copy(update={"drift": POLICY})})
     version = make_version(home, "adopted")
     log.append([exchange(n, version) for n in range(29)] + [exchange(n, version, 500) for n in range(40)] + [exchange(99, "f" * 64)])
-    assert made("run-1", loop, version, home, log, store, embedder, 0.01) is None, "5 answers widen a reference, they make none"
+    assert made("run-1", loop, version, artifacts, log, store, embedder, 0.01) is None, "5 answers widen a reference, they make none"
     log.append([exchange(n, version) for n in range(29, 40)])
-    known = made("run-2", loop, version, home, log, store, embedder, 0.01)
+    known = made("run-2", loop, version, artifacts, log, store, embedder, 0.01)
     assert known is not None
     assert known.reference.count == 30
     assert 1029.0 < known.until < 1029.1, "later answers are evidence, not reference"
