@@ -23,8 +23,10 @@ SOURCES = {
 # modules of backends that work with every technology of their capability, or with none: base.py, and these
 SHARED = {
     "artifacts.*": "views of what is stored under a digest",
+    "control.*": "views of what changes",
     "model_client.*": "questions to a model behind any URL",
     "notifier.routing": "which notifiers a loop's alerts go to",
+    "serving.gateway_address": "the file by which the gateway and its client find each other",
     "signer.trust": "public keys and revocations, whoever signs",
     "trainer.outcome": "what every trainer leaves behind",
 }
