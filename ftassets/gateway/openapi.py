@@ -11,8 +11,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 
-from ftassets.backends.serving.base import Transition
 from ftassets.domain.rollout.endpoint import EndpointState
+from ftassets.domain.rollout.transition import Transition
 from ftassets.gateway.admin_bodies import Ramp, Renew, Rollback, Stage, Start, Unstage
 from ftassets.gateway.chat import ChatRequest
 from ftassets.gateway.feedback import FeedbackRequest
@@ -56,6 +56,16 @@ _ABOUT_ADMIN = (
     "What runs and the command line use to move traffic. It listens on loopback only and needs the token of the home. "
     "Every change is written to the journal; a version gains traffic only with a valid release."
 )
+
+_TRANSITION = {
+    "number": "Number in the journal, rising over all loops.",
+    "at": "Time of the change, in epoch seconds.",
+    "loop": "Name of the loop.",
+    "action": "start, ramp, promote, rollback, expire, stage or unstage.",
+    "by": "Who asked: run:ID, sensor:NAME, cli, lease or gateway.",
+    "reason": "Why.",
+    "state": "State of the loop's endpoint after the change.",
+}
 
 
 class ErrorBody(BaseModel):
@@ -258,6 +268,8 @@ def _document(title: str, about: str, routes: Sequence[BaseRoute], operations: M
     schemas = definitions["$defs"]
     if any(operation.answer == list[Transition] for operation in operations.values()):
         entry = TypeAdapter(Transition).json_schema(ref_template="#/components/schemas/{model}", mode="serialization")
+        for name, text in _TRANSITION.items():
+            entry["properties"][name]["description"] = text
         schemas |= entry.pop("$defs", {}) | {"Transition": entry}
     paths: dict[str, Any] = {}
     for path, route in _routes(routes):
