@@ -258,6 +258,7 @@ def _document(title: str, about: str, routes: Sequence[BaseRoute], operations: M
     schemas = definitions["$defs"]
     if any(operation.answer == list[Transition] for operation in operations.values()):
         entry = TypeAdapter(Transition).json_schema(ref_template="#/components/schemas/{model}", mode="serialization")
+        entry["properties"]["format"] = {"type": "integer", "description": "Version of the entry's form, as in the journal on disk."}
         schemas |= entry.pop("$defs", {}) | {"Transition": entry}
     paths: dict[str, Any] = {}
     for path, route in _routes(routes):

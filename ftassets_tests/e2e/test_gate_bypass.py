@@ -156,7 +156,7 @@ class TestRedGate:
 
     def test_the_admin_api_without_its_token(self, red: TinyLoop) -> None:
         address = json.loads((red.home.gateway / "address.json").read_text())["admin"]
-        response = requests.post(f"{address}/loops/{LOOP}/start", json={"digest": candidate(red), "weight": 100}, timeout=10)
+        response = requests.post(f"{address}/admin/v1/loops/{LOOP}/start", json={"digest": candidate(red), "weight": 100}, timeout=10)
         assert response.status_code == 401
 
 
