@@ -180,13 +180,18 @@ def _follow(
         earlier = [
             QualityPoint.model_validate(p.value("measures")[name])
             for p in past
-            if p.version == production and name in (p.value("measures") or {}) and (name != JUDGED or p.value("llm_judge") == judge)
+            if p.version == production and name in (p.value("measures") or {}) and (name != JUDGED or _judge_of(p) == judge)
         ]
         measured[name], finding = follow(name, earlier, estimate, loop.monitors.sample, loop.monitors.quality_drop)
         findings.append(finding)
     if not findings:
         findings.append(Finding(Verdict.NOT_ENOUGH_DATA, f"fewer than {SMALLEST} answers in the window"))
     return measured, findings
+
+
+def _judge_of(report: live.Past) -> str | None:
+    """Identity of the judge of an earlier report; events of format 1 call it `judge`."""
+    return report.value("llm_judge") or report.value("judge")
 
 
 def _materialize(

@@ -9,7 +9,7 @@ import dagster as dg
 from ftassets.assets._shared.events import history, node, refused_gates, required
 from ftassets.assets._shared.failures import failing
 from ftassets.assets._shared.node import asset
-from ftassets.assets._shared.stored_reports import policy_digest
+from ftassets.assets._shared.stored_reports import same_policy
 from ftassets.assets.eval_report.page import gate_table
 from ftassets.backends.artifacts.base import Artifacts
 from ftassets.backends.artifacts.reports import read_eval_report
@@ -66,7 +66,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
             raise _refused("gates have not passed for the newest report", why)
         if failed and override is None:
             raise _refused("the report does not pass the gates", {r.name: f"{r.verdict.value}: {r.sentence}" for r in results})
-        if report.policy_digest != policy_digest(loop):
+        if not same_policy(loop, report):
             raise _refused("the gates of the loop were changed after the report", {"next": "materialize eval_report again"})
         if required(context.instance, node(loop.name, "adapter")) != report.candidate:
             raise _refused("a newer adapter exists than the one in the report", {"next": "materialize eval_report again"})

@@ -6,23 +6,28 @@ from typing import Any, get_args
 
 import dagster as dg
 from dagster.components import Component, ComponentLoadContext
-from pydantic import BaseModel, ModelWrapValidatorHandler, ValidationError, model_validator
+from pydantic import BaseModel, ModelWrapValidatorHandler, PrivateAttr, ValidationError, model_validator
 from pydantic_core import InitErrorDetails
 
 from ftassets import assets as lineage
 from ftassets import automation
 from ftassets.config.loop import LoopConfig
-from ftassets.config.loop_files import located, rendered
+from ftassets.config.loop_files import current, located, rendered, warn
 
 
 class LoopAttributes(LoopConfig):
     """The attributes of a FineTuneLoop; an unknown field's error names the fields there are."""
 
+    _renamed: list[str] = PrivateAttr(default_factory=list)  # sentences about old names in the file
+
     @model_validator(mode="wrap")
     @classmethod
     def _name_allowed_fields(cls, data: Any, handler: ModelWrapValidatorHandler["LoopAttributes"]) -> "LoopAttributes":
+        lifted, renamed = current(rendered(data))
         try:
-            return handler(rendered(data))
+            read = handler(lifted)
+            read._renamed = renamed
+            return read
         except ValidationError as error:
             details: list[InitErrorDetails] = []
             for found in error.errors():
@@ -59,12 +64,13 @@ class FineTuneLoop(Component):
     @classmethod
     def load(cls, attributes: BaseModel | None, context: ComponentLoadContext) -> "FineTuneLoop":
         """The component from validated attributes; data files are relative to the YAML. Raises FileNotFoundError naming a missing one."""
-        assert isinstance(attributes, LoopConfig)
+        assert isinstance(attributes, LoopAttributes)
         folder = Path(context.path)
+        warn(attributes._renamed, folder / "defs.yaml" if folder.is_dir() else folder)
         loop = located(attributes, folder if folder.is_dir() else folder.parent)
         files = [("dataset.seed", loop.dataset.seed), ("golden_set", loop.golden_set)]
         files += [(f"set {each.name}", each.file) for each in loop.sets]
-        files += [("judge.labels", loop.llm_judge.labels)] if loop.llm_judge else []
+        files += [("llm_judge.labels", loop.llm_judge.labels)] if loop.llm_judge else []
         for field, path in files:
             if not path.is_file():
                 raise FileNotFoundError(f"loop {loop.name}: {field} names {path}, which is not there")

@@ -282,6 +282,9 @@ class Notify(Strict):
 class LoopConfig(Strict):
     """One closed fine-tune loop: from production traffic to a gated, attested release and back."""
 
+    format: Literal[2] = Field(
+        2, description="Version of the loop file's format. A file without it is read as format 1: old names are taken, with a warning."
+    )
     name: str = Field(
         pattern=r"^[a-z][a-z0-9_]{0,40}$", description="Name of the loop: the model's name for clients and the group in Dagster."
     )

@@ -1,7 +1,8 @@
 """Reading loop files without Dagster, for the processes that serve."""
 
+import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,12 @@ import yaml
 from jinja2.sandbox import SandboxedEnvironment
 
 from ftassets.config.loop import LoopConfig
+from ftassets.domain import formats
 
-COMPONENTS = ("ftassets.FineTuneLoop", "ftassets.components.FineTuneLoop")  # the second: loop files written before format 2
+COMPONENTS = ("ftassets.FineTuneLoop", "ftassets.components.FineTuneLoop")  # the second: loop files of format 1
 LOOPS = Path(__file__).parents[1] / "loops"
+
+log = logging.getLogger(__name__)
 
 
 def read_loops(folder: Path = LOOPS) -> dict[str, LoopConfig]:
@@ -19,13 +23,34 @@ def read_loops(folder: Path = LOOPS) -> dict[str, LoopConfig]:
     loops: dict[str, LoopConfig] = {}
     for path, attributes in _documents(folder):
         try:
-            loop = LoopConfig.model_validate(rendered(attributes))
+            loop = read_loop(attributes, path)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
         if loop.name in loops:
             raise ValueError(f"{path}: there are two loops named {loop.name}")
         loops[loop.name] = located(loop, path.parent)
     return loops
+
+
+def read_loop(attributes: Any, path: Path) -> LoopConfig:
+    """The loop of the attributes in a loop file, which `path` names in warnings about old names. Raises ValueError."""
+    lifted, renamed = current(rendered(attributes))
+    warn(renamed, path)
+    return LoopConfig.model_validate(lifted)
+
+
+def current(attributes: Any) -> tuple[Any, list[str]]:
+    """Attributes as the current format has them, and a sentence for each old name among them. Raises NewerFormat, InvalidInput."""
+    first = isinstance(attributes, Mapping) and attributes.get(formats.FORMAT, 1) == 1
+    renamed = [f"{old} is now {new}" for old, new in formats.renames(attributes)] if first else []
+    return formats.read("loop_file", attributes), renamed
+
+
+def warn(renamed: list[str], path: Path) -> None:
+    """Say which names of a loop file are old ones."""
+    if renamed:
+        version = formats.KINDS["loop_file"].version
+        log.warning("%s is of format 1: %s. Rename them and add `format: %d` to its attributes.", path, "; ".join(renamed), version)
 
 
 def rendered(attributes: Any) -> Any:

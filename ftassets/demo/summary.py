@@ -30,7 +30,7 @@ def collect(
     peak_memory_mb: float,
 ) -> dict[str, Any]:
     """The summary. `quiet` and `drifted` are the window ends (epoch seconds) of the windows of each kind."""
-    report = EvalReport.model_validate(observer.eval_report())
+    report = EvalReport.parse(observer.eval_report())
     judged = {seen.window_end: seen for seen in observer.drift_reports() if seen.verdict != DriftVerdict.NOT_ENOUGH_DATA}
     new = [judged[end] for end in drifted if end in judged]
     alarm = next(seen for seen in new if seen.verdict == DriftVerdict.ALARM)
@@ -77,7 +77,7 @@ def _reaction(observer: Observer, alarm_at: float) -> float | None:
 
 def side_by_side(observer: Observer, store: DatasetStore, count: int = 10) -> list[tuple[str, str, dict[str, str]]]:
     """Request, expected answer and each model's raw answer, half of them from each slice."""
-    report = EvalReport.model_validate(observer.eval_report())
+    report = EvalReport.parse(observer.eval_report())
     commit = required(observer.instance, node(observer.loop, "golden_set"))
     golden = from_parquet(store.read(commit, golden_path(observer.loop)))
     said = {role: read_answers([answers_file(observer.artifacts, name) for name in report.answers[role]]) for role in ROLES}

@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from ftassets.config.loop import LoopConfig, RetrainOn
+from ftassets.domain import formats
 from ftassets.domain.canonical import canonical_json
 
 QUARTER = 91 * 86400.0  # seconds
@@ -204,7 +205,8 @@ def record(situation: Situation, loop: LoopConfig | Policy) -> bytes:
     # validated once more: a default may be an int where the field is a float, and would be read back as one
     policy = Policy.model_validate({"name": loop.name, "mode": loop.mode, "retrain_on": loop.retrain_on.model_dump(mode="json")})
     decision = should_retrain(situation, policy)
-    return canonical_json({"situation": asdict(situation), "policy": policy.model_dump(mode="json"), "decision": asdict(decision)})
+    content = {"situation": asdict(situation), "policy": policy.model_dump(mode="json"), "decision": asdict(decision)}
+    return canonical_json(formats.stamp("retrain_decision", content))
 
 
 def replay(stored: bytes) -> bytes:
@@ -213,7 +215,7 @@ def replay(stored: bytes) -> bytes:
     Raises ValueError when it is no record, or one of another version's fields.
     """
     try:
-        found = json.loads(stored)
+        found = formats.read("retrain_decision", json.loads(stored))
         situation = Situation(**found["situation"])
         policy = Policy.model_validate(found["policy"])
     except (KeyError, TypeError, ValueError) as error:

@@ -4,8 +4,7 @@ from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
-from ftassets import __version__
-from ftassets.gate_service.contract import Denied, EvaluateRequest, GateAnswer
+from ftassets.gate_service.contract import API_VERSION, Denied, EvaluateRequest, GateAnswer
 
 _ABOUT = (
     "Judges one model version by the promotion gates of its loop: the same rows, answers and tests as the loop's eval report. "
@@ -32,7 +31,7 @@ def document() -> dict[str, Any]:
     responses = {status: _response(text, "GateAnswer") for status, text in answers.items()}
     return {
         "openapi": "3.1.0",
-        "info": {"title": "ftassets gate service", "version": __version__, "description": _ABOUT},
+        "info": {"title": "ftassets gate service", "version": API_VERSION, "description": _ABOUT},
         "paths": {
             "/evaluate": {
                 "post": {

@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from ftassets.backends.serving.base import Refused
+from ftassets.backends.serving.base import ADMIN_PATH, Refused
 from ftassets.domain.rollout.endpoint import EndpointState, NotPossible
 from ftassets.gateway.admin_bodies import Body, Ramp, Renew, Rollback, Stage, Start, Unstage
 from ftassets.gateway.app import health
@@ -58,15 +58,15 @@ def admin_app(router: Router, token: str) -> "WithToken":
 
     app = Starlette(
         routes=[
-            Route("/loops/{loop}", state, name="state"),
-            Route("/loops/{loop}/stage", stage, methods=["POST"], name="stage"),
-            Route("/loops/{loop}/unstage", verb(Unstage, router.unstage), methods=["POST"], name="unstage"),
-            Route("/loops/{loop}/start", verb(Start, router.start), methods=["POST"], name="start"),
-            Route("/loops/{loop}/ramp", verb(Ramp, router.ramp), methods=["POST"], name="ramp"),
-            Route("/loops/{loop}/renew", verb(Renew, router.renew), methods=["POST"], name="renew"),
-            Route("/loops/{loop}/rollback", verb(Rollback, router.rollback), methods=["POST"], name="rollback"),
-            Route("/journal", journal, name="journal"),
-            Route("/health", show_health, name="health"),
+            Route(f"{ADMIN_PATH}/loops/{{loop}}", state, name="state"),
+            Route(f"{ADMIN_PATH}/loops/{{loop}}/stage", stage, methods=["POST"], name="stage"),
+            Route(f"{ADMIN_PATH}/loops/{{loop}}/unstage", verb(Unstage, router.unstage), methods=["POST"], name="unstage"),
+            Route(f"{ADMIN_PATH}/loops/{{loop}}/start", verb(Start, router.start), methods=["POST"], name="start"),
+            Route(f"{ADMIN_PATH}/loops/{{loop}}/ramp", verb(Ramp, router.ramp), methods=["POST"], name="ramp"),
+            Route(f"{ADMIN_PATH}/loops/{{loop}}/renew", verb(Renew, router.renew), methods=["POST"], name="renew"),
+            Route(f"{ADMIN_PATH}/loops/{{loop}}/rollback", verb(Rollback, router.rollback), methods=["POST"], name="rollback"),
+            Route(f"{ADMIN_PATH}/journal", journal, name="journal"),
+            Route(f"{ADMIN_PATH}/health", show_health, name="health"),
             Route("/openapi.json", show_admin, name="openapi"),
         ],
         exception_handlers={

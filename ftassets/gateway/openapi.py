@@ -270,6 +270,7 @@ def _document(title: str, about: str, routes: Sequence[BaseRoute], operations: M
         entry = TypeAdapter(Transition).json_schema(ref_template="#/components/schemas/{model}", mode="serialization")
         for name, text in _TRANSITION.items():
             entry["properties"][name]["description"] = text
+        entry["properties"]["format"] = {"type": "integer", "description": "Version of the entry's form, as in the journal on disk."}
         schemas |= entry.pop("$defs", {}) | {"Transition": entry}
     paths: dict[str, Any] = {}
     for path, route in _routes(routes):

@@ -22,6 +22,7 @@ from filelock import FileLock, Timeout
 import ftassets
 from ftassets.config.home import Home
 from ftassets.config.loop_files import LOOPS
+from ftassets.domain.formats import read, stamp
 from ftassets.durable import write_durably
 from ftassets.processes.supervisord_conf import group, program, supervisor_socket, supervisord
 
@@ -80,7 +81,7 @@ def up(
 def running(home: Home) -> Running | None:
     """The `up` that serves this home now."""
     try:
-        content = json.loads((home.processes / "up.json").read_bytes())
+        content = read("up", json.loads((home.processes / "up.json").read_bytes()))
         found = Running(content["pid"], content["created"], Ports(**content["ports"]))
         process = psutil.Process(found.pid)
         alive = abs(process.create_time() - found.created) < 0.05 and process.status() != psutil.STATUS_ZOMBIE
@@ -139,7 +140,7 @@ def _foreground(
         environment = _environment(home, dagster_home, needed=definitions is not None)
         _write_conf(home, ports, definitions, loops, bind)
         me = Running(os.getpid(), psutil.Process().create_time(), ports)
-        write_durably(state, json.dumps(asdict(me)).encode())
+        write_durably(state, json.dumps(stamp("up", asdict(me))).encode())
         _supervise(home, ports, definitions is not None, environment, say)
     finally:
         end_strays(home)

@@ -165,3 +165,39 @@ def test_the_schema_offers_every_field_of_a_loop() -> None:
 
 def test_shipped_loops_are_in_their_folders() -> None:
     assert {path.parent.name for path in Path(LOOPS).glob("*/defs.yaml")} == set(read_loops())
+
+
+def test_a_file_of_format_1_is_taken_and_its_old_names_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    def old(attributes: dict[str, Any]) -> None:
+        del attributes["format"]
+        attributes["train"] = {"rank": 8, "accumulation": 2}
+
+    with project(old) as (component, _):
+        assert (component.loop.train.lora_r, component.loop.train.gradient_accumulation_steps) == (8, 2)
+    [text] = {record.getMessage() for record in caplog.records if record.name == "ftassets.config.loop_files"}
+    assert re.match(r"/\S+/commands/defs\.yaml is of format 1: train\.accumulation is now train\.gradient_accumulation_steps; ", text)
+
+
+def test_the_type_of_format_1_is_still_the_component() -> None:
+    with create_defs_folder_sandbox() as sandbox:
+        body = yaml.safe_load((SHIPPED / "defs.yaml").read_text()) | {"type": "ftassets.components.FineTuneLoop"}
+        path = sandbox.scaffold_component(component_cls=FineTuneLoop, defs_path="commands", defs_yaml_contents=body)
+        for name in ("seed.jsonl", "golden.jsonl"):
+            shutil.copy(SHIPPED / name, path / name)
+        with sandbox.load_component_and_build_defs(path) as (component, _):
+            assert component.loop.name == "voice_commands"  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("train", "number", "message"),
+    [
+        ({"rank": 8}, 2, "no such field; there are batch_size, epochs, gradient_accumulation_steps"),
+        ({"rank": 8, "lora_r": 8}, 1, "train: rank is the old name of lora_r, and both are given: remove rank"),
+        ({}, 3, "the loop file: format 3 was written by a newer release of ftassets, this one reads up to 2; upgrade ftassets"),
+        ({}, "two", "the loop file: the format must be a whole number from 1 to 2, not 'two'"),
+    ],
+)
+def test_a_format_that_does_not_fit_is_one_clear_message(train: dict[str, int], number: Any, message: str) -> None:
+    where, said = refused_value(lambda attributes: attributes.update(format=number, train=train))
+    assert message in said
+    assert where.startswith("attributes")

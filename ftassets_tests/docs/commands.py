@@ -142,10 +142,10 @@ def filled(text: str, world: World) -> str:
         values = PLACEHOLDERS[""] | (PLACEHOLDERS[key] if key else {})
         if command and (before := entry(BEFORE, command.split())):
             BEFORE[before](world)
-        for name, value in sorted(values.items(), key=lambda item: -len(item[0])):
-            pattern = rf"(?<![\w$.-]){re.escape(name)}(?![\w.])"
-            if (command or (asks and name in IN_REQUESTS)) and re.search(pattern, line):
-                line = re.sub(pattern, value(world), line)
+        for placeholder, given in sorted(values.items(), key=lambda item: -len(item[0])):
+            pattern = rf"(?<![\w$.-]){re.escape(placeholder)}(?![\w.])"
+            if (command or (asks and placeholder in IN_REQUESTS)) and re.search(pattern, line):
+                line = re.sub(pattern, given(world), line)
         line = re.sub(r"(--\S+) \.\.\.", r'\1 "as the page has it"', line)
         lines.append(re.sub(r"\b([A-Z_]+)=\.\.\.", r"\1=0123456789abcdef0123", line))
     return "\n".join(lines)

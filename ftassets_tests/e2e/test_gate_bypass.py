@@ -172,7 +172,7 @@ class TestRedGate:
         address = json.loads((red.home.gateway / "address.json").read_text())["admin"]
         body = {"digest": candidate(red), "weight": 100, "lease": 60.0, "by": "test", "reason": "bypass"}
         for headers in ({}, {"authorization": "Bearer guessed"}):
-            assert requests.post(f"{address}/loops/{LOOP}/start", json=body, headers=headers, timeout=10).status_code == 401
+            assert requests.post(f"{address}/admin/v1/loops/{LOOP}/start", json=body, headers=headers, timeout=10).status_code == 401
 
 
 class TestOverride:

@@ -386,10 +386,12 @@ def test_admin_api_needs_the_token(gateway):
     token = (gateway.home.keys / "admin.token").read_text()
     assert (gateway.home.keys / "admin.token").stat().st_mode & 0o777 == 0o600
     for headers in ({}, {"authorization": "Bearer x"}, {"authorization": token}, {"authorization": f"Bearer {token}x"}):
-        assert httpx.get(f"{admin}/loops/support", headers=headers).status_code == 401
-        assert httpx.post(f"{admin}/loops/support/rollback", headers=headers, json={}).status_code == 401
-    assert httpx.get(f"{admin}/loops/support", headers={"authorization": f"Bearer {token}"}).status_code == 200
-    assert gateway.client.get("/loops/support").status_code == 404
+        assert httpx.get(f"{admin}/admin/v1/loops/support", headers=headers).status_code == 401
+        assert httpx.post(f"{admin}/admin/v1/loops/support/rollback", headers=headers, json={}).status_code == 401
+    assert httpx.get(f"{admin}/admin/v1/loops/support", headers={"authorization": f"Bearer {token}"}).status_code == 200
+    assert gateway.client.get("/admin/v1/loops/support").status_code == 404, "not on the public side"
+    for other in ("", "/v1", "/admin", "/admin/v2"):
+        assert httpx.get(f"{admin}{other}/loops/support", headers={"authorization": f"Bearer {token}"}).status_code == 404
     assert admin.startswith("http://127.0.0.1:")
 
 
@@ -408,4 +410,4 @@ def test_admin_api_needs_the_token(gateway):
 def test_nonsense_is_refused_by_the_admin_api(gateway, verb, body):
     admin = json.loads((gateway.home.gateway / "address.json").read_text())["admin"]
     headers = {"authorization": f"Bearer {(gateway.home.keys / 'admin.token').read_text()}"}
-    assert httpx.post(f"{admin}/loops/support/{verb}", headers=headers, json=body).status_code == 422
+    assert httpx.post(f"{admin}/admin/v1/loops/support/{verb}", headers=headers, json=body).status_code == 422

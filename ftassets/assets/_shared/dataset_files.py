@@ -5,12 +5,14 @@ import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from threading import Lock
+from typing import Any, BinaryIO
 
 import numpy as np
 from pydantic import BaseModel, JsonValue
 
 from ftassets.backends.dataset_store.base import DatasetError, DatasetStore, Files, ObjectNotFound
 from ftassets.config.loop import LoopConfig
+from ftassets.domain import formats
 from ftassets.domain.canonical import canonical_json
 from ftassets.domain.dataset.preferences import Pair
 from ftassets.domain.dataset.rows import Example, Quarantined
@@ -29,12 +31,10 @@ class _Decoded:
 
     def rows(self, digest: str, content: bytes) -> tuple[Example, ...]:
         """The rows of `content`, which has this digest."""
-        import pyarrow.parquet as pq
-
         with self._lock:
             found = self._known.pop(digest, None)
             if found is None:
-                found = tuple(Example.model_validate(row) for row in pq.read_table(io.BytesIO(content)).to_pylist())
+                found = tuple(Example.model_validate(row) for row in table_rows(io.BytesIO(content), "dataset_rows"))
             self._known[digest] = found
             while sum(map(len, self._known.values())) > self._limit:
                 del self._known[next(iter(self._known))]
@@ -96,11 +96,11 @@ def quarantine_path(loop: str) -> str:
 
 def to_parquet(rows: Sequence[Example]) -> bytes:
     """Rows as one Parquet file, columns as the fields of Example; opens with `datasets.load_dataset("parquet", ...)`."""
-    return _models_table(rows, Example)
+    return _models_table(rows, Example, "dataset_rows")
 
 
 def from_parquet(content: bytes) -> list[Example]:
-    """The rows of such a file; a field that the file is too old to have gets its default.
+    """The rows of such a file; a field that the file is too old to have gets its default. Raises NewerFormat.
 
     A process decodes the same bytes once: several assets of a run read one dataset. Rows cannot be changed, and each caller gets
     a list of its own.
@@ -121,14 +121,12 @@ def read_evaluation_rows(store: DatasetStore, ref: str, loop: LoopConfig) -> lis
 
 def pairs_to_parquet(pairs: Sequence[Pair]) -> bytes:
     """Pairs as one Parquet file, columns as the fields of Pair."""
-    return _models_table(pairs, Pair)
+    return _models_table(pairs, Pair, "preference_pairs")
 
 
 def pairs_from_parquet(content: bytes) -> list[Pair]:
-    """The pairs of such a file."""
-    import pyarrow.parquet as pq
-
-    return [Pair.model_validate(row) for row in pq.read_table(io.BytesIO(content)).to_pylist()]
+    """The pairs of such a file. Raises NewerFormat."""
+    return [Pair.model_validate(row) for row in table_rows(io.BytesIO(content), "preference_pairs")]
 
 
 def read_labels(store: DatasetStore, ref: str, loop: str) -> list[Example]:
@@ -138,7 +136,7 @@ def read_labels(store: DatasetStore, ref: str, loop: str) -> list[Example]:
 
 def read_index(store: DatasetStore, ref: str, loop: str) -> Index:
     """What the loop's dataset consists of at `ref`. Raises ObjectNotFound when it has none there."""
-    return Index.model_validate_json(store.read(ref, index_path(loop)))
+    return Index.parse(store.read(ref, index_path(loop)))
 
 
 def read_splits(store: DatasetStore, ref: str, loop: str) -> dict[str, list[Example]]:
@@ -182,8 +180,8 @@ def dataset_objects(
         for split, shard, content in _shards(store, commit, loop, index):
             known[shard.path] = shard
             previous[split][shard.path] = from_parquet(content)
-            if _columns(content) != list(Example.model_fields):
-                outdated.add(shard.path)  # `load_dataset` wants the same columns in all files
+            if not _as_written_now(content):
+                outdated.add(shard.path)  # `load_dataset` wants the same columns, and readers the same words, in all files
     made = plan(previous, wanted, shard_name)
     written = {**made.rewrite, **made.new, **{path: made.keep[path] for path in made.keep if path in outdated}}
     files: dict[str, bytes | None] = {shard_path(loop, path): None for path in made.remove}
@@ -201,7 +199,7 @@ def quarantine_to_parquet(dropped: Sequence[Quarantined]) -> bytes:
     for item in dropped:
         step, _, row = item.where.partition(":")
         rows.append({"step": step, "row": row, "reason": item.reason, "content": item.content})
-    return _table(rows, ["step", "row", "reason", "content"])
+    return _table(rows, ["step", "row", "reason", "content"], "quarantine")
 
 
 def quarantine_from_parquet(content: bytes) -> list[Quarantined]:
@@ -268,28 +266,46 @@ def _index(
     for shard in shards:
         by_split[shard.path.split("/")[0]].append(shard)
     index = Index(shards=by_split, balance=dict(balance), recipe=dict(recipe), content_hash=content_hash(wanted))
-    return canonical_json(index.model_dump())  # the same dataset is the same bytes, and publishing it again changes nothing
+    return canonical_json(index.document())  # the same dataset is the same bytes, and publishing it again changes nothing
 
 
-def _models_table(rows: Sequence[BaseModel], model: type[BaseModel]) -> bytes:
+def table_rows(source: BinaryIO | Path, kind: str) -> list[dict[str, Any]]:
+    """Rows of a Parquet file of a kind, as the current format has them. Raises NewerFormat, OSError, ValueError."""
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(source)
+    version = formats.checked(kind, _format(table.schema))
+    return [formats.lift(kind, version, row) for row in table.to_pylist()]
+
+
+def _models_table(rows: Sequence[BaseModel], model: type[BaseModel], kind: str) -> bytes:
     numbers = [name for name, field in model.model_fields.items() if field.annotation in (float, float | None)]
-    return _table([row.model_dump() for row in rows], list(model.model_fields), numbers)
+    return _table([row.model_dump() for row in rows], list(model.model_fields), kind, numbers)
 
 
-def _table(rows: list[dict], columns: list[str], numbers: Sequence[str] = ()) -> bytes:
+def _table(rows: list[dict], columns: list[str], kind: str, numbers: Sequence[str] = ()) -> bytes:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    schema = pa.schema([(name, pa.float64() if name in numbers else pa.string()) for name in columns])
+    version = formats.KINDS[kind].version
+    metadata = {formats.PARQUET_FORMAT: str(version)} if version > 1 else None
+    schema = pa.schema([(name, pa.float64() if name in numbers else pa.string()) for name in columns], metadata)
     buffer = io.BytesIO()
     pq.write_table(pa.Table.from_pylist(rows, schema=schema), buffer, compression="zstd")
     return buffer.getvalue()
 
 
-def _columns(content: bytes) -> list[str]:
+def _as_written_now(content: bytes) -> bool:
+    """Whether a file of rows has the columns and the format that are written today."""
     import pyarrow.parquet as pq
 
-    return pq.read_schema(io.BytesIO(content)).names
+    schema = pq.read_schema(io.BytesIO(content))
+    return schema.names == list(Example.model_fields) and _format(schema) == formats.KINDS["dataset_rows"].version
+
+
+def _format(schema: Any) -> int:
+    """The number of the format in a Parquet file's schema. Raises ValueError."""
+    return int((schema.metadata or {}).get(formats.PARQUET_FORMAT.encode(), 1))
 
 
 def _digest(content: bytes) -> str:

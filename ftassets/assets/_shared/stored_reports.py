@@ -1,5 +1,7 @@
 """What a loop's gates say of a stored eval report, and which gates a report was made for."""
 
+from typing import Any
+
 from ftassets.backends.control.base import Control
 from ftassets.backends.control.reviews import read_review
 from ftassets.config.loop import LoopConfig
@@ -14,14 +16,33 @@ def policy_digest(loop: LoopConfig) -> str:
 
     Another policy needs another report.
     """
-    return digest_of(
-        {
-            "gates": [gate.model_dump() for gate in loop.gates],
-            "llm_judge": loop.llm_judge and loop.llm_judge.model_dump(mode="json", exclude={"url", "api_key_env", "labels"}),
-            "sets": [each.model_dump(mode="json", exclude={"file"}) for each in loop.sets],
-            "task": loop.task.model_dump(mode="json", exclude={"temperature", "max_tokens"}),
-        }
-    )
+    return digest_of(_policy(loop))
+
+
+def same_policy(loop: LoopConfig, report: EvalReport) -> bool:
+    """Whether a report was made for the gates the loop has now, and what they rest on."""
+    return report.policy_digest in (policy_digest(loop), _policy_digest_1(loop))
+
+
+def _policy(loop: LoopConfig) -> dict[str, Any]:
+    return {
+        "gates": [gate.model_dump() for gate in loop.gates],
+        "llm_judge": loop.llm_judge and loop.llm_judge.model_dump(mode="json", exclude={"url", "api_key_env", "labels"}),
+        "sets": [each.model_dump(mode="json", exclude={"file"}) for each in loop.sets],
+        "task": loop.task.model_dump(mode="json", exclude={"temperature", "max_tokens"}),
+    }
+
+
+def _policy_digest_1(loop: LoopConfig) -> str:
+    """What `policy_digest` was in eval reports of format 1, which called the LLM judge a judge."""
+    policy = _policy(loop)
+    judge = policy.pop("llm_judge")
+    return digest_of({**policy, "judge": judge, "gates": [_with_judge(gate) for gate in policy["gates"]]})
+
+
+def _with_judge(gate: dict[str, Any]) -> dict[str, Any]:
+    metric = "judge" if gate["metric"] == "llm_judge" else gate["metric"]
+    return gate | {"metric": metric, "any_of": [_with_judge(each) for each in gate["any_of"]]}
 
 
 def verdicts(control: Control, loop: LoopConfig, report: EvalReport, digest: str) -> list[GateResult]:

@@ -1,11 +1,13 @@
 """A judge's choices between candidate and production on a sample of golden rows, and its calibration against people."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import Event
+from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ConfigDict
 
 from ftassets.backends.control.base import Control
 from ftassets.backends.llm_judge.base import JudgeUnreachable, NotJudged
@@ -24,6 +26,7 @@ from ftassets.domain.evaluation.llm_judge import (
     pairwise_score,
     parse_labels,
 )
+from ftassets.domain.formats import NewerFormat, Stored
 from ftassets.domain.gates.llm_judge import llm_judge_sample
 
 CLIENTS = 4  # pairs judged at once
@@ -41,10 +44,11 @@ class _Pair:
     b: str
 
 
-class _Known(BaseModel):
+class _Known(Stored):
     """One line of the file of earlier judgements: the pair as a digest, since its texts may be a user's."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    KIND: ClassVar[str] = "judge_answers"
 
     key: str
     choices: list[BothOrders]
@@ -129,8 +133,8 @@ class _Panel:
         """Add judgements to those that are kept; two runs may do so at once."""
 
         def change(content: bytes | None) -> bytes:
-            lines = [_Known(key=key, choices=choices).model_dump_json() for key, choices in {**_read(content), **said}.items()]
-            return "".join(f"{line}\n" for line in lines).encode()
+            known = [_Known(key=key, choices=choices) for key, choices in {**_read(content), **said}.items()]
+            return "".join(json.dumps(each.document()) + "\n" for each in known).encode()
 
         self._control.update(self._stored, change)
 
@@ -176,8 +180,10 @@ def _read(content: bytes | None) -> dict[str, list[BothOrders]]:
     known: dict[str, list[BothOrders]] = {}
     for line in (content or b"").split(b"\n"):
         try:
-            found = _Known.model_validate_json(line)
-        except ValidationError:
+            found = _Known.parse(line)
+        except NewerFormat:
+            raise  # those choices were paid for, and storing others here would lose them
+        except ValueError:
             continue
         known[found.key] = found.choices
     return known

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ftassets.assets._shared.dataset_files import from_parquet, golden_path, read_sets, read_splits
+from ftassets.assets._shared.dataset_files import from_parquet, golden_path, read_sets, read_splits, table_rows
 from ftassets.backends.dataset_store.base import DatasetStore
 from ftassets.config.loop import EvaluationSet, LoopConfig
 from ftassets.domain.dataset.rows import Example
@@ -77,9 +77,7 @@ def read_answers(files: Sequence[Path]) -> dict[str, str]:
 
 def by_id(path: Path) -> dict[str, dict[str, Any]]:
     """The other columns of a Parquet file by its column id."""
-    import pyarrow.parquet as pq
-
-    return {row.pop("id"): row for row in pq.read_table(path).to_pylist()}
+    return {row.pop("id"): row for row in table_rows(path, "answers")}
 
 
 def unmeasured(loop: LoopConfig, scores: Sequence[Score]) -> list[str]:

@@ -1,9 +1,11 @@
 """Versions that stand for a model served elsewhere: their one file says where."""
 
+import json
 import shutil
 import time
 import uuid
 from pathlib import Path
+from typing import ClassVar
 
 from pydantic import ValidationError
 
@@ -11,12 +13,15 @@ from ftassets.backends.artifacts.base import Artifacts
 from ftassets.backends.artifacts.version_folder import VersionDamaged, file_digests, verify_folder
 from ftassets.backends.artifacts.versions import publish, version_folder, version_key
 from ftassets.config.loop import LoopConfig
+from ftassets.domain.formats import Stored
 from ftassets.domain.release.version import ExternalModel, VersionManifest
 
 ENDPOINT = "endpoint.json"
 
 
-class _File(ExternalModel):
+class _File(ExternalModel, Stored):
+    KIND: ClassVar[str] = "endpoint"
+
     loop: str  # one endpoint may serve several loops, each with its own settings: these are several versions
 
 
@@ -25,7 +30,7 @@ def publish_endpoint(model: ExternalModel, loop: LoopConfig, artifacts: Artifact
     staging = work / f"endpoint-{uuid.uuid4().hex[:12]}"
     staging.mkdir(parents=True)
     try:
-        (staging / ENDPOINT).write_text(_File(**model.model_dump(), loop=loop.name).model_dump_json(indent=2))
+        (staging / ENDPOINT).write_text(json.dumps(_File(**model.model_dump(), loop=loop.name).document(), indent=2, ensure_ascii=False))
         manifest = VersionManifest(
             kind="endpoint",
             base_model=model.model,
@@ -60,6 +65,6 @@ def read_endpoint(folder: Path) -> ExternalModel | None:
         return None
     verify_folder(folder)
     try:
-        return _File.model_validate_json((folder / ENDPOINT).read_bytes())
+        return _File.parse((folder / ENDPOINT).read_bytes())
     except (OSError, ValidationError) as error:
         raise VersionDamaged(f"{ENDPOINT} of version {folder.name[:12]} cannot be read: {error}") from error

@@ -4,10 +4,10 @@ import json
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import ValidationError
-
 from ftassets.backends.artifacts.base import ArtifactMissing, Artifacts
+from ftassets.domain import formats
 from ftassets.domain.canonical import canonical_json, digest_of
+from ftassets.domain.formats import NewerFormat
 from ftassets.domain.gates.report import EvalReport
 from ftassets.errors import FtassetsError, InvalidInput
 
@@ -24,6 +24,16 @@ _MAKER: dict[Kind, str] = {
 }
 
 
+_FORMATS: dict[Kind, str] = {
+    "eval": "eval_report",
+    "drift": "drift_report",
+    "quality": "quality_report",
+    "behaviour": "behaviour_report",
+    "live-golden": "live_golden_report",
+    "decision": "retrain_decision",
+}
+
+
 class ReportDamaged(FtassetsError):
     """A report is not there, cannot be read, or is not what was written."""
 
@@ -34,15 +44,24 @@ def report_key(loop: str, kind: Kind, digest: str) -> str:
 
 
 def store_report(artifacts: Artifacts, loop: str, kind: Kind, report: Mapping[str, Any]) -> str:
-    """Store a report, plain JSON, under its digest, which is returned. Raises ArtifactConflict."""
-    content = canonical_json(report)
+    """Store a report, plain JSON, with the number of its format under its digest, which is returned. Raises ArtifactConflict."""
+    content = canonical_json(formats.stamp(_FORMATS[kind], report))
     digest = digest_of(json.loads(content))
     artifacts.put(report_key(loop, kind, digest), content)
     return digest
 
 
 def read_report(artifacts: Artifacts, loop: str, kind: Kind, digest: str) -> dict[str, Any]:
-    """A stored report whose content still has the digest. Raises ReportDamaged."""
+    """A stored report whose content still has the digest, as the current format has it. Raises ReportDamaged."""
+    content = _stored(artifacts, loop, kind, digest)
+    try:
+        return formats.read(_FORMATS[kind], content)
+    except InvalidInput as error:
+        raise ReportDamaged(f"the report {digest[:12]} cannot be read: {error}") from error
+
+
+def _stored(artifacts: Artifacts, loop: str, kind: Kind, digest: str) -> dict[str, Any]:
+    """A report as it was stored; the digest is that of these words, in whatever format they are."""
     again = f"materialize {_MAKER[kind]} again" if kind != "decision" else "it is history"
     try:
         content = json.loads(artifacts.get(report_key(loop, kind, digest)))
@@ -55,15 +74,17 @@ def read_report(artifacts: Artifacts, loop: str, kind: Kind, digest: str) -> dic
 
 def store_eval_report(artifacts: Artifacts, report: EvalReport) -> str:
     """Store an eval report; returns its digest. Raises ArtifactConflict."""
-    return store_report(artifacts, report.loop, "eval", report.model_dump(mode="json"))
+    return store_report(artifacts, report.loop, "eval", report.document())
 
 
 def read_eval_report(artifacts: Artifacts, loop: str, digest: str) -> EvalReport:
     """A stored eval report whose content still has the digest. Raises ReportDamaged."""
-    content = read_report(artifacts, loop, "eval", digest)
+    content = _stored(artifacts, loop, "eval", digest)
     try:
-        return EvalReport.model_validate(content)
-    except ValidationError as error:
+        return EvalReport.parse(content)
+    except NewerFormat as error:
+        raise ReportDamaged(f"the report {digest[:12]} cannot be read: {error}") from error
+    except ValueError as error:
         raise ReportDamaged(f"the report {digest[:12]} is no eval report: {error}; materialize eval_report again") from error
 
 

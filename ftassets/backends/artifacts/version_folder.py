@@ -1,5 +1,6 @@
 """A model version as a folder of this machine: what a worker writes, and what is checked before anybody uses it."""
 
+import json
 import os
 from pathlib import Path
 
@@ -29,7 +30,7 @@ def file_digests(folder: Path) -> dict[str, str]:
 
 def seal(staging: Path, manifest: VersionManifest) -> None:
     """Write the manifest, by which a folder becomes a version."""
-    write_durably(staging / MANIFEST, manifest.model_dump_json(indent=2))
+    write_durably(staging / MANIFEST, json.dumps(manifest.document(), indent=2, ensure_ascii=False))
 
 
 def publish_below(versions: Path, staging: Path, manifest: VersionManifest) -> str:
@@ -45,7 +46,7 @@ def publish_below(versions: Path, staging: Path, manifest: VersionManifest) -> s
 def parse_manifest(content: bytes, digest: str) -> VersionManifest:
     """The manifest of the version with this digest. Raises VersionDamaged."""
     try:
-        manifest = VersionManifest.model_validate_json(content)
+        manifest = VersionManifest.parse(content)
     except ValueError as error:
         raise VersionDamaged(f"version {digest[:12]} has no readable manifest: {error}") from error
     if manifest.digest != digest:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from ftassets.backends.control.base import Control
+from ftassets.domain.formats import read
 
 WAIT = 5.0  # seconds for another process that writes: an alert must not wait for its own bookkeeping
 
@@ -37,7 +38,7 @@ def update_sent(control: Control, loop: str, change: Callable[[list[Sent]], list
 
 
 def _parsed(content: bytes | None) -> list[Sent]:
-    return [Sent(str(channel), str(key), float(at), int(rank)) for channel, key, at, rank in json.loads(content or b"[]")]
+    return [Sent(str(channel), str(key), float(at), int(rank)) for channel, key, at, rank in read("alerts", json.loads(content or b"[]"))]
 
 
 def _key(loop: str) -> str:

@@ -4,7 +4,8 @@ import json
 import logging
 
 from ftassets.backends.control.base import Control
-from ftassets.domain.rollout.endpoint import EndpointState
+from ftassets.domain.formats import NewerFormat
+from ftassets.domain.rollout.endpoint import EndpointState, parse_state, state_document
 from ftassets.domain.rollout.transition import Transition
 from ftassets.errors import FtassetsError
 
@@ -63,7 +64,7 @@ class Journal:
 
     def keep(self, loop: str, state: EndpointState) -> None:
         """Write a state that needs no entry of its own: a renewed lease. Raises OSError."""
-        content = {"number": self._numbers.get(loop, 0), "state": state.model_dump()}
+        content = state_document(self._numbers.get(loop, 0), state)
         self._control.write(_state_key(loop), json.dumps(content, indent=2).encode())
         self._states[loop] = state
 
@@ -76,6 +77,8 @@ class Journal:
         for number, line in enumerate(self._control.lines(JOURNAL), start=1):
             try:
                 transitions.append(Transition.from_json(json.loads(line)))
+            except NewerFormat as error:  # to leave this line out would be to forget a decision
+                raise StateDamaged(f"{self._control.uri(JOURNAL)}, line {number}: {error}") from error
             except (ValueError, KeyError, TypeError) as error:
                 log.error("%s, line %d cannot be read and is left out: %s", self._control.uri(JOURNAL), number, error)
         return transitions
@@ -94,8 +97,9 @@ def _stored(control: Control, loop: str) -> tuple[int, EndpointState] | None:
     if content is None:
         return None
     try:
-        found = json.loads(content)
-        return int(found["number"]), EndpointState.model_validate(found["state"])
+        return parse_state(content)
+    except NewerFormat as error:
+        raise StateDamaged(f"{control.uri(key)}: {error}") from error
     except (ValueError, KeyError, TypeError) as error:
         raise StateDamaged(
             f"{control.uri(key)} is not the state of a loop ({error}): restore it, or remove it to go by the journal"

@@ -2,7 +2,7 @@
 
 from ftassets.backends.control.base import Control
 from ftassets.domain.canonical import canonical_json
-from ftassets.domain.monitoring.latest import LatestReport, read_latest
+from ftassets.domain.monitoring.latest import LatestReport, latest_document, read_latest
 
 
 def record_latest(control: Control, loop: str, name: str, values: LatestReport) -> None:
@@ -16,7 +16,7 @@ def record_latest(control: Control, loop: str, name: str, values: LatestReport) 
         if name in known and known[name].at > values.at:
             return None
         known[name] = values
-        return canonical_json({each: report.model_dump() for each, report in known.items()})
+        return canonical_json(latest_document(known))
 
     control.update(_key(loop), change)
 

@@ -1,10 +1,9 @@
 """What people found of the answers behind an eval report, one document a report."""
 
-from pydantic import ValidationError
-
 from ftassets.backends.control.base import Control
 from ftassets.domain.canonical import canonical_json
 from ftassets.domain.evaluation.human_review import Given, Review
+from ftassets.domain.formats import NewerFormat
 from ftassets.errors import FtassetsError
 
 
@@ -30,7 +29,7 @@ def add_review(control: Control, loop: str, report: str, run_id: str, given: Giv
     def change(content: bytes | None) -> bytes:
         known = Review(report=report, run_id=run_id) if content is None else _parsed(content, report, control.uri(key))
         reviews.append(known.model_copy(update={"given": (*known.given, given)}))
-        return canonical_json(reviews[-1].model_dump(mode="json"))
+        return canonical_json(reviews[-1].document())
 
     control.update(key, change)
     return reviews[-1]
@@ -38,8 +37,10 @@ def add_review(control: Control, loop: str, report: str, run_id: str, given: Giv
 
 def _parsed(content: bytes, report: str, where: str) -> Review:
     try:
-        review = Review.model_validate_json(content)
-    except ValidationError as error:
+        review = Review.parse(content)
+    except NewerFormat as error:
+        raise ReviewDamaged(f"{where} cannot be read: {error}") from error
+    except ValueError as error:
         raise ReviewDamaged(f"{where} cannot be read: remove it and import the review again ({error})") from error
     if review.report != report:
         raise ReviewDamaged(f"{where} is the review of another report: remove it and import the right one")

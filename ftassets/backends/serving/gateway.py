@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from ftassets.backends.serving.base import Refused, Serving, ServingError
+from ftassets.backends.serving.base import ADMIN_PATH, Refused, Serving, ServingError
 from ftassets.backends.serving.gateway_address import Address, read_address, read_admin_token
 from ftassets.config.home import Home
 from ftassets.domain.rollout.endpoint import EndpointState
@@ -65,7 +65,7 @@ class GatewayServing(Serving):
             with requests.Session() as session:
                 session.trust_env = False  # a proxy has no business between us and loopback
                 session.headers["authorization"] = f"Bearer {read_admin_token(self._home)}"
-                answer = session.request(method, url + path, json=body or None, timeout=(2.0, timeout))
+                answer = session.request(method, url + ADMIN_PATH + path, json=body or None, timeout=(2.0, timeout))
         except requests.ReadTimeout as error:
             raise ServingError(f"the gateway at {url} did not answer {path} within {timeout:.0f} s: look at its log") from error
         except OSError as error:  # requests' errors are OSErrors

@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict, dataclass
 
 from ftassets.config.home import Home
+from ftassets.domain.formats import read, stamp
 from ftassets.durable import secret, write_durably
 
 ADDRESS = "address.json"  # in the gateway's folder
@@ -21,12 +22,12 @@ class Address:
 
 def write_address(home: Home, address: Address) -> None:
     """Say where the gateway of this home listens. Raises OSError."""
-    write_durably(home.gateway / ADDRESS, json.dumps(asdict(address)))
+    write_durably(home.gateway / ADDRESS, json.dumps(stamp("address", asdict(address))))
 
 
 def read_address(home: Home) -> Address:
     """Where the gateway of this home listens, or did last. Raises OSError without one, ValueError or TypeError on a damaged file."""
-    return Address(**json.loads((home.gateway / ADDRESS).read_bytes()))
+    return Address(**read("address", json.loads((home.gateway / ADDRESS).read_bytes())))
 
 
 def admin_token(home: Home) -> str:

@@ -3,7 +3,7 @@
 import json
 import re
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
@@ -17,11 +17,11 @@ from ftassets.backends.traffic_log.base import (
     UnknownAnswer,
     storable,
 )
-from ftassets.backends.traffic_log.postgres_connection import Connections, Link, errors, reason
+from ftassets.backends.traffic_log.postgres_connection import Connections, Link, errors, is_lost, reason
 
 LOCK_SECONDS = 30.0  # how long wiping waits for others that use the tables
 PAGE = 1000  # rows a statement reads at most, so that none takes long however wide the window
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _TYPES = {str: "text", int: "bigint", float: "double precision", float | None: "double precision", int | None: "bigint", str | None: "text"}
 _COLUMNS = [f'"{column.name}"' for column in fields(Exchange)]
 _TYPED = ", ".join(f'"{column.name}" {_TYPES[column.type]}' for column in fields(Exchange))  # type: ignore[index]
@@ -42,6 +42,13 @@ CREATE INDEX traffic_feedback_by_request ON traffic_feedback (request_id, at, nu
 CREATE TABLE traffic_forgotten (id text PRIMARY KEY);
 CREATE TABLE traffic_schema (version bigint NOT NULL);
 """
+MIGRATIONS = {
+    # from 0..1 to percent; the table is written anew, with its old rows gone from its files
+    1: """
+ALTER TABLE traffic_exchange RENAME COLUMN share TO weight;
+ALTER TABLE traffic_exchange ALTER COLUMN weight TYPE double precision USING 100 * weight;
+"""
+}  # from this schema to the next one
 _SETUP_LOCK = 0x66746173  # any number, the same for all who create the tables
 _APPEND = f"""
 WITH stored AS (
@@ -184,19 +191,56 @@ class PostgresTrafficLog(TrafficLog):
                 link.close()
 
 
-def _set_up(link: Link, place: str) -> None:
-    """Create the tables when there are none. Raises RuntimeError for those of another release, or a database that is not UTF-8."""
+def _set_up(link: Link, patiently: Callable[[], Link], place: str) -> None:
+    """Create the tables when there are none, and bring those of an earlier release to this one's schema.
+
+    `patiently` opens a connection for what may take long. Raises RuntimeError for tables of a newer release or those that this user may
+    not change, and for a database that is not UTF-8.
+    """
     [[encoding]] = link.run("SELECT current_setting('server_encoding')")
     if encoding != "UTF8":
         raise RuntimeError(f"{place} stores {encoding}, which not every text fits: CREATE DATABASE ... ENCODING 'UTF8'")
-    link.run("BEGIN")
-    link.run(f"SELECT pg_advisory_xact_lock({_SETUP_LOCK})")  # processes that start together take turns
-    if link.run("SELECT to_regclass('traffic_schema') IS NULL") == [[True]]:
-        link.connection.execute_simple(f"{SCHEMA} INSERT INTO traffic_schema VALUES ({SCHEMA_VERSION})")
-    [[version]] = link.run("SELECT max(version) FROM traffic_schema")
-    link.run("COMMIT")
+    if _version(link) in (None, *MIGRATIONS):
+        other = patiently()
+        try:
+            _create_or_migrate(other, place)
+        finally:
+            other.close()
+    version = _version(link)
     if version != SCHEMA_VERSION:
-        raise RuntimeError(f"{place} has traffic schema {version}, this release reads {SCHEMA_VERSION}: upgrade, or take another database")
+        raise RuntimeError(
+            f"{place} has traffic schema {version}, this release reads {SCHEMA_VERSION}: upgrade ftassets, or take another database"
+        )
+
+
+def _version(link: Link) -> int | None:
+    """Number of the schema; None when there are no tables."""
+    if link.run("SELECT to_regclass('traffic_schema') IS NULL") == [[True]]:
+        return None
+    return link.run("SELECT max(version) FROM traffic_schema")[0][0]
+
+
+def _create_or_migrate(link: Link, place: str) -> None:
+    """All in one transaction: others see the tables as they were or as they are to be."""
+    link.run("BEGIN")
+    link.run("SET LOCAL statement_timeout = 0")  # a long log is written anew
+    link.run(f"SELECT pg_advisory_xact_lock({_SETUP_LOCK})")  # processes that start together take turns
+    version = _version(link)
+    if version is None:
+        link.connection.execute_simple(f"{SCHEMA} INSERT INTO traffic_schema VALUES ({SCHEMA_VERSION})")
+        version = SCHEMA_VERSION
+    while version in MIGRATIONS:
+        try:
+            link.connection.execute_simple(f"{MIGRATIONS[version]} UPDATE traffic_schema SET version = {version + 1}")
+        except errors() as error:
+            if is_lost(error):
+                raise
+            raise RuntimeError(
+                f"{place} has traffic schema {version}, which cannot be brought to {version + 1} ({reason(error)}): start one process of "
+                "this release as the owner of the tables, then the others"
+            ) from None
+        version += 1
+    link.run("COMMIT")
 
 
 def _to_json(value: object) -> str:

@@ -97,10 +97,10 @@ class _Lost(Exception):
 class Connections:
     """Connections to one server, for threads and forked processes to share."""
 
-    def __init__(self, url: str, set_up: Callable[[Link, str], None]) -> None:
-        """`set_up` is given the first connection and the server's place. Nothing is opened yet.
+    def __init__(self, url: str, set_up: Callable[[Link, Callable[[], Link], str], None]) -> None:
+        """`set_up` is given the first connection, what opens another one without time limits, and the server's place.
 
-        Raises ValueError: `url` is none, the driver is not installed.
+        Nothing is opened yet. Raises ValueError: `url` is none, the driver is not installed.
         """
         self.where = server(url)
         if find_spec("pg8000") is None:
@@ -127,7 +127,7 @@ class Connections:
             result = work(link)
         except BaseException as error:
             link.close()
-            if _is_lost(error):
+            if is_lost(error):
                 self._drop_idle()  # those of a server that was restarted are all broken
                 raise _Lost from error
             if state := _state(error):
@@ -147,11 +147,11 @@ class Connections:
         link = self.open(SILENCE_SECONDS)
         try:
             if not self._ready:
-                self._set_up(link, self.where.place)
+                self._set_up(link, lambda: self.open(None), self.where.place)
                 self._ready = True
         except BaseException as error:
             link.close()
-            if _is_lost(error):
+            if is_lost(error):
                 raise self._unreachable(error) from error
             raise
         return link
@@ -217,7 +217,8 @@ def errors() -> tuple[type[Exception], ...]:
     return (Error, OSError, ScramException)
 
 
-def _is_lost(error: BaseException) -> bool:
+def is_lost(error: BaseException) -> bool:
+    """Whether the connection broke, or the statement was undone for another's sake: the same may work on a new connection."""
     from pg8000.exceptions import InterfaceError
 
     return isinstance(error, (InterfaceError, OSError)) or _state(error).startswith(_LOST_STATES)

@@ -19,6 +19,7 @@ from filelock import FileLock, Timeout
 
 from ftassets.backends.vector_store.base import QueryVector, VectorStore
 from ftassets.config.server_url import server_url
+from ftassets.domain.formats import read, stamp
 
 if TYPE_CHECKING:
     from qdrant_client import QdrantClient
@@ -126,7 +127,7 @@ class QdrantVectorStore(VectorStore):
     def _embedder(self, loop: str) -> str | None:
         """Id of the embedder whose vectors the loop has; None when it has none yet."""
         try:
-            return json.loads((self._path / loop / _EMBEDDER).read_text())["id"]
+            return read("query_vectors", json.loads((self._path / loop / _EMBEDDER).read_text()))["id"]
         except FileNotFoundError:
             return None
 
@@ -145,7 +146,7 @@ class QdrantVectorStore(VectorStore):
         for storage in partial.rglob("*.sqlite"):  # the mode stays with the file: a third of the disk waits per point
             with closing(sqlite3.connect(storage)) as connection:
                 connection.execute("PRAGMA journal_mode = WAL")
-        (partial / _EMBEDDER).write_text(json.dumps({"id": embedder}))
+        (partial / _EMBEDDER).write_text(json.dumps(stamp("query_vectors", {"id": embedder})))
         partial.rename(self._path / loop)
 
     @contextmanager
@@ -194,7 +195,7 @@ class QdrantServerVectorStore(QdrantVectorStore):
         with self._client(loop) as client:
             if not client.collection_exists(self._collection(loop)):
                 return None
-            return (client.get_collection(self._collection(loop)).config.metadata or {}).get("embedder")
+            return read("query_vectors", client.get_collection(self._collection(loop)).config.metadata or {}).get("embedder")
 
     def _create(self, loop: str, embedder: str, dimensions: int) -> None:
         """The embedder's id comes last: a collection without one is not ready, and the next call goes on from there."""
@@ -205,7 +206,7 @@ class QdrantServerVectorStore(QdrantVectorStore):
             if not client.collection_exists(name):
                 client.create_collection(name, models.VectorParams(size=dimensions, distance=models.Distance.DOT))
             client.create_payload_index(name, "at", models.PayloadSchemaType.FLOAT)  # a server orders by nothing else
-            client.update_collection(name, metadata={"embedder": embedder})
+            client.update_collection(name, metadata=stamp("query_vectors", {"embedder": embedder}))
 
     @contextmanager
     def _lock(self, loop: str) -> Iterator[None]:

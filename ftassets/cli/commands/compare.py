@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ftassets.assets._shared.dataset_files import read_splits
-from ftassets.assets._shared.stored_reports import policy_digest, verdicts
+from ftassets.assets._shared.stored_reports import same_policy, verdicts
 from ftassets.backends.artifacts.base import Artifacts
 from ftassets.backends.artifacts.reports import report_digests, report_key
 from ftassets.backends.artifacts.versions import digests, load_manifest, version_folder
@@ -108,7 +108,7 @@ def _reports(artifacts: Artifacts, version: _Version) -> dict[str, EvalReport]:
     for name in report_digests(artifacts, version.loop, "eval") if version.loop else ():
         content = artifacts.get(report_key(str(version.loop), "eval", name))
         if digest.encode() in content:  # a report is long: parse those about this version
-            found[name] = EvalReport.model_validate_json(content)
+            found[name] = EvalReport.parse(content)
     return {name: report for name, report in found.items() if digest in _roles(report)}
 
 
@@ -180,7 +180,7 @@ def _gates(
         pass
     name, report = next(((name, report) for name, report in reports.items() if report.candidate == digest), ("", None))
     loop = loops.get(version.loop)
-    if report is None or loop is None or report.policy_digest != policy_digest(loop):
+    if report is None or loop is None or not same_policy(loop, report):
         return {}
     return {result.name: result.verdict.value for result in verdicts(control, loop, report, name)}
 

@@ -9,7 +9,7 @@ import yaml
 
 from ftassets.backends.embedder.base import Embedder
 from ftassets.config.loop import LoopConfig
-from ftassets.config.loop_files import located, rendered
+from ftassets.config.loop_files import located, read_loop
 from ftassets.domain.dataset.curation import Curated, curate
 from ftassets.domain.dataset.rows import Example, Quarantined, read_jsonl
 
@@ -31,7 +31,7 @@ def settings(config: Path | None, source: Path) -> LoopConfig:
         )
     try:
         document = yaml.safe_load(config.read_text())
-        return located(LoopConfig.model_validate(rendered(document["attributes"])), config.parent)
+        return located(read_loop(document["attributes"], config), config.parent)
     except (OSError, KeyError, TypeError, ValueError, yaml.YAMLError) as error:
         raise ValueError(f"{config} is not a loop file: {error}") from error
 

@@ -141,7 +141,7 @@ def verify(
 def _release_objections(artifacts: Artifacts, payload: bytes, loop: str, version: str, files: Path | None) -> list[str]:
     try:
         folder = files or version_folder(artifacts, version)
-        manifest = VersionManifest.model_validate_json((folder / MANIFEST).read_bytes())
+        manifest = VersionManifest.parse((folder / MANIFEST).read_bytes())
         found = file_digests(folder)
     except (OSError, ValueError, VersionDamaged) as error:
         return [f"the files of the version cannot be compared ({error}): name their folder with --files"]

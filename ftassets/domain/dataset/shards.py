@@ -3,11 +3,13 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 from ftassets.domain.canonical import digest_of
 from ftassets.domain.dataset.rows import Example
+from ftassets.domain.formats import Stored
 
 Shards = dict[str, list[Example]]  # path of a shard -> its rows, in the order in which they are read
 
@@ -22,7 +24,7 @@ class Shard(BaseModel):
     digest: str
 
 
-class Index(BaseModel):
+class Index(Stored):
     """What a dataset consists of. Its size grows with the number of shards, not with the number of rows.
 
     `shards` lists the files of each split in reading order, `balance` the share of each class that training may use,
@@ -30,6 +32,7 @@ class Index(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    KIND: ClassVar[str] = "dataset_index"
 
     shards: dict[str, list[Shard]]
     balance: dict[str, float]

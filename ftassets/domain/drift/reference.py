@@ -6,6 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from ftassets.domain import formats
 from ftassets.domain.drift.blocks import row_blocks
 from ftassets.domain.drift.calibration import Null, energy_nulls, mix_nulls, novelty_nulls
 from ftassets.domain.drift.energy import energy_rows, mean_distance
@@ -65,11 +66,13 @@ class Reference:
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Everything as arrays of numbers and strings, for an npz file without pickle."""
         arrays = {name: np.asarray(getattr(self, name)) for name in (*_SCALARS, *_ARRAYS)}
-        return arrays | {f"null/{name}/{part}": getattr(null, part) for name, null in self.nulls.items() for part in _NULL_PARTS}
+        arrays |= {f"null/{name}/{part}": getattr(null, part) for name, null in self.nulls.items() for part in _NULL_PARTS}
+        return {name: np.asarray(value) for name, value in formats.stamp("drift_reference", arrays).items()}
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, np.ndarray]) -> Self:
-        """The reference of such arrays. Raises ValueError when one is missing."""
+        """The reference of such arrays. Raises ValueError when one is missing, NewerFormat."""
+        arrays = formats.read("drift_reference", arrays)
         names = sorted({key.split("/")[1] for key in arrays if key.startswith("null/")})
         try:
             values: dict[str, Any] = {name: kind(arrays[name]) for name, kind in _SCALARS.items()}

@@ -4,8 +4,11 @@ import csv
 import io
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict
+
+from ftassets.domain.formats import Stored
 
 COLUMNS = ("report", "id", "prompt", "expected", "answer", "good")
 _WORDS = {"yes": True, "1": True, "true": True, "no": False, "0": False, "false": False}
@@ -26,10 +29,11 @@ class Given(BaseModel):
     verdicts: dict[str, bool]
 
 
-class Review(BaseModel):
+class Review(Stored):
     """Everything people said of the sample of one report, oldest first."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    KIND: ClassVar[str] = "human_review"
 
     report: str  # digest
     run_id: str  # of the run that made the report

@@ -1,21 +1,24 @@
 """What the gates look at: the scores of candidate, production and base on the same rows, and what else was measured."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
 
 from ftassets.domain.evaluation.jobs import Measurements
 from ftassets.domain.evaluation.llm_judge import Calibration, PairwiseScore
 from ftassets.domain.evaluation.parity import Parity
 from ftassets.domain.evaluation.scoring import Score
+from ftassets.domain.formats import Stored
 
 HELD_OUT = "held_out"
 
 
-class EvalReport(BaseModel):
+class EvalReport(Stored):
     """Everything the gates look at, and what it was measured on. Stored as canonical JSON under its digest."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    KIND: ClassVar[str] = "eval_report"
 
     loop: str
     run_id: str

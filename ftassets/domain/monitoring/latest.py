@@ -1,6 +1,12 @@
 """The newest report of each kind, as the gateway shows it to Prometheus."""
 
-from pydantic import BaseModel, ConfigDict, FiniteFloat, TypeAdapter, ValidationError
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, FiniteFloat, TypeAdapter
+
+from ftassets.domain import formats
 
 
 class LatestReport(BaseModel):
@@ -21,6 +27,11 @@ _LATEST = TypeAdapter(dict[str, LatestReport])
 def read_latest(content: bytes) -> dict[str, LatestReport]:
     """The reports of a `latest.json` by name; none where it is not one, since each report writes its part again."""
     try:
-        return _LATEST.validate_json(content)
-    except ValidationError:
+        return _LATEST.validate_python(formats.read("latest", json.loads(content)))
+    except ValueError:
         return {}
+
+
+def latest_document(reports: Mapping[str, LatestReport]) -> dict[str, Any]:
+    """What a `latest.json` holds."""
+    return formats.stamp("latest", {name: report.model_dump() for name, report in reports.items()})

@@ -3,12 +3,14 @@
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from ipaddress import ip_address
+from typing import ClassVar
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from ftassets.domain.canonical import canonical_json, digest_of
 from ftassets.domain.evaluation.scoring import Score
+from ftassets.domain.formats import Stored
 
 # tokenizer and chat template, in the folder of the merged weights
 TOKENIZER_FILES = ("chat_template.jinja", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
@@ -53,7 +55,7 @@ def _loopback(host: str) -> bool:
         return host == "localhost"
 
 
-class VersionManifest(BaseModel):
+class VersionManifest(Stored):
     """`manifest.json` of one folder below `versions/`: everything a deployment must be able to check.
 
     `files` maps paths relative to the folder (`adapter/adapter_model.safetensors`, `merged/model.safetensors`, ...)
@@ -61,6 +63,7 @@ class VersionManifest(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    KIND: ClassVar[str] = "manifest"
 
     kind: str  # "base" | "adapter" | "endpoint"
     base_model: str

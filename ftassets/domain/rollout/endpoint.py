@@ -1,9 +1,13 @@
 """Which version of a loop gets which share of traffic: state and the transitions between states, without I/O."""
 
 import hashlib
+import json
 from collections.abc import Collection
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from ftassets.domain import formats
 
 
 class NotPossible(Exception):
@@ -125,6 +129,17 @@ class EndpointState(BaseModel):
         if self.candidate and bucket(loop, key) < self.weight / 100:
             return self.candidate
         return self.production
+
+
+def state_document(number: int, state: EndpointState) -> dict[str, Any]:
+    """What `LOOP.state.json` holds: a state, and the number of the journal entry it follows from."""
+    return formats.stamp("endpoint_state", {"number": number, "state": state.model_dump()})
+
+
+def parse_state(content: bytes) -> tuple[int, EndpointState]:
+    """Number and state of a `LOOP.state.json`. Raises NewerFormat, ValueError, KeyError or TypeError."""
+    document = formats.read("endpoint_state", json.loads(content))
+    return int(document["number"]), EndpointState.model_validate(document["state"])
 
 
 def bucket(loop: str, key: str) -> float:

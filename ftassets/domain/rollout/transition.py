@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from ftassets.domain import formats
 from ftassets.domain.rollout.endpoint import EndpointState
 
 
@@ -20,9 +21,10 @@ class Transition:
 
     def to_json(self) -> dict[str, Any]:
         """The transition as a JSON object, on disk and over HTTP."""
-        return {**vars(self), "state": self.state.model_dump()}
+        return formats.stamp("journal_entry", {**vars(self), "state": self.state.model_dump()})
 
     @classmethod
     def from_json(cls, entry: dict[str, Any]) -> "Transition":
-        """The transition of such an object. Raises ValueError, KeyError or TypeError."""
+        """The transition of such an object. Raises NewerFormat, ValueError, KeyError or TypeError."""
+        entry = formats.read("journal_entry", entry)
         return cls(**{**entry, "state": EndpointState.model_validate(entry["state"])})

@@ -1,6 +1,7 @@
 """Base models as files we serve: found in a package, a folder or the hub cache, converted once, published under their digest."""
 
 import importlib.util
+import json
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -34,7 +35,7 @@ def ensure_base(ref: str, versions: Path, cache: Path) -> str:
     with FileLock(root / f"{key}.lock"):
         if not (folder / MANIFEST).exists():
             _fill(ref, folder, convert)
-        manifest = VersionManifest.model_validate_json((folder / MANIFEST).read_bytes())
+        manifest = VersionManifest.parse((folder / MANIFEST).read_bytes())
         if not (versions / manifest.digest / MANIFEST).exists():
             versions.mkdir(parents=True, exist_ok=True)
             staging = Path(tempfile.mkdtemp(prefix=".base-", dir=versions))
@@ -50,7 +51,7 @@ def _fill(ref: str, folder: Path, convert: Callable[[Path], None]) -> None:
         convert(temporary / MERGED)
         files = file_digests(temporary)
         manifest = VersionManifest(kind="base", base_model=ref, files=files, tokenizer_digest=tokenizer_digest(files), generation={})
-        (temporary / MANIFEST).write_text(manifest.model_dump_json(indent=2))
+        (temporary / MANIFEST).write_text(json.dumps(manifest.document(), indent=2, ensure_ascii=False))
         if folder.exists():  # an earlier life was killed between its rename and now
             shutil.rmtree(folder)
         temporary.rename(folder)

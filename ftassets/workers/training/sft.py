@@ -123,7 +123,7 @@ def _started(job: TrainingJob, base_digest: str) -> tuple[TrainingJob, str]:
     before = None
     manifest_file = job.start_from.parent / MANIFEST
     if manifest_file.exists():
-        manifest = VersionManifest.model_validate_json(manifest_file.read_bytes())
+        manifest = VersionManifest.parse(manifest_file.read_bytes())
         before = manifest.base_model, manifest.base_digest
     goes_on, lineage = lineage_of(job.start_from.parent.name, before, (job.base_model, base_digest))
     if not goes_on:

@@ -271,10 +271,97 @@ def test_rows_are_durable_where_the_database_would_acknowledge_early(log: Postgr
     assert setting == "on"
 
 
+SAMPLES = Path(__file__).parents[2] / "samples"
+FIRST = (SAMPLES / "v1" / "postgres.sql").read_text()
+
+
+def stored_by(url: str, postgres: PostgresServer, tables: str) -> None:
+    """Put the tables of a release into the schema of the URL's user, who owns them."""
+    role = user(url)
+    with postgres.administrator() as connection:
+        connection.execute_simple(f"SET ROLE {role}; SET search_path TO {role}")
+        connection.execute_simple(tables)
+
+
+def columns(connection: Connection, schema: str) -> list[list[str]]:
+    return connection.run(
+        "SELECT table_name, column_name, data_type, is_nullable, is_identity FROM information_schema.columns WHERE table_schema = :schema "
+        "ORDER BY table_name, ordinal_position",
+        schema=schema,
+    )
+
+
+@pytest.mark.parametrize("release", ["v1", "v2"])
+def test_tables_of_an_earlier_release_are_read_and_written(url: str, other: Connection, postgres: PostgresServer, release: str) -> None:
+    stored_by(url, postgres, (SAMPLES / release / "postgres.sql").read_text())
+    log = PostgresTrafficLog(url)
+    rows = log.exchanges("voice")
+    assert [(row.id, row.weight) for row in rows] == [("voice-0", 20.0), ("voice-1", 20.0), ("voice-2", 20.0)]
+    assert [(item.feedback.rating, item.feedback.correction) for item in log.reviewed("voice")] == [
+        ("up", None), (None, '{"intent": "open"}'),
+    ]  # fmt: skip
+    assert log.append([exchange(3)]) == 0, "it was forgotten"
+    assert log.append([exchange(4)]) == 1
+    assert log.forget(request_ids=["voice-4"]) == ["voice-4"]
+    assert PostgresTrafficLog(url).exchanges("voice") == rows, "once is enough"
+    new = postgres.account()
+    PostgresTrafficLog(new).append([exchange(1)])
+    assert columns(other, user(url)) == columns(other, user(new))
+    assert other.run("SELECT version FROM traffic_schema") == [[module.SCHEMA_VERSION]]
+
+
+def test_processes_that_start_together_bring_the_tables_up_once(url: str, other: Connection, postgres: PostgresServer) -> None:
+    stored_by(url, postgres, FIRST)
+    found: list[list[Exchange]] = []
+    threads = [threading.Thread(target=lambda: found.append(PostgresTrafficLog(url).exchanges("voice"))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert [[row.weight for row in rows] for rows in found] == [[20.0, 20.0, 20.0]] * 4
+
+
+def test_a_migration_that_breaks_leaves_the_tables_as_they_were(
+    url: str, other: Connection, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored_by(url, postgres, FIRST)
+    before = columns(other, user(url))
+    whole = module.MIGRATIONS[1]
+    monkeypatch.setitem(module.MIGRATIONS, 1, f"{whole} SELECT 1 / 0;")
+    with pytest.raises(RuntimeError, match=r"has traffic schema 1, which cannot be brought to 2 \(division by zero\): start one process"):
+        PostgresTrafficLog(url).count("voice")
+    assert columns(other, user(url)) == before
+    assert other.run("SELECT s.version, e.share FROM traffic_schema s, traffic_exchange e") == [[1, 0.2]] * 3
+    monkeypatch.setitem(module.MIGRATIONS, 1, whole)
+    assert PostgresTrafficLog(url).count("voice") == 3
+
+
+def test_a_long_log_is_brought_up_whatever_a_statement_may_take(
+    url: str, other: Connection, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres_server, "STATEMENT_SECONDS", 0.3)
+    monkeypatch.setattr(postgres_server, "SILENCE_SECONDS", 0.5)
+    stored_by(url, postgres, FIRST)
+    monkeypatch.setitem(module.MIGRATIONS, 1, f"{module.MIGRATIONS[1]} SELECT pg_sleep(0.8);")
+    assert PostgresTrafficLog(url).count("voice") == 3
+
+
+def test_who_does_not_own_the_tables_is_told_what_to_do(url: str, other: Connection, postgres: PostgresServer) -> None:
+    stored_by(url, postgres, FIRST)
+    guest = postgres.account()
+    for statement in (f"GRANT USAGE ON SCHEMA {user(url)} TO {user(guest)}", f"ALTER ROLE {user(guest)} SET search_path TO {user(url)}"):
+        other.run(statement)
+    other.run(f"GRANT ALL ON ALL TABLES IN SCHEMA {user(url)} TO {user(guest)}")
+    with pytest.raises(RuntimeError, match="must be owner of table traffic_exchange.*as the owner of the tables"):
+        PostgresTrafficLog(guest).count("voice")
+    assert PostgresTrafficLog(url).count("voice") == 3
+    assert PostgresTrafficLog(guest).count("voice") == 3
+
+
 def test_tables_of_another_release_are_left_alone(log: PostgresTrafficLog, url: str, other: Connection) -> None:
     log.append([exchange(1)])
     other.run("UPDATE traffic_schema SET version = 99")
-    with pytest.raises(RuntimeError, match="schema 99.*reads 1"):
+    with pytest.raises(RuntimeError, match="schema 99.*reads 2: upgrade"):
         PostgresTrafficLog(url).count("voice")
     assert other.run("SELECT count(*) FROM traffic_exchange") == [[1]]
 

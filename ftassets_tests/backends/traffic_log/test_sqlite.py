@@ -12,14 +12,6 @@ from ftassets.backends.traffic_log.sqlite import SqliteTrafficLog
 from ftassets.testing.contracts.traffic_log import exchange
 
 
-def test_file_of_another_release_is_left_alone(tmp_path: Path) -> None:
-    path = tmp_path / "traffic.db"
-    with sqlite3.connect(path) as connection:
-        connection.execute("PRAGMA user_version = 99")
-    with pytest.raises(RuntimeError, match="schema 99"):
-        SqliteTrafficLog(path).count("voice")
-
-
 def bytes_on_disk(folder: Path) -> bytes:
     return b"".join(path.read_bytes() for path in sorted(folder.iterdir()))
 
@@ -54,31 +46,3 @@ def test_reader_that_holds_forgotten_text_is_reported(tmp_path: Path, monkeypatc
     reader.close()
     log.forget(request_ids=["voice-1"])
     assert b"forget me" not in bytes_on_disk(tmp_path)
-
-
-VERSION_1 = """
-CREATE TABLE exchange (
-    id TEXT PRIMARY KEY, loop TEXT NOT NULL, version TEXT NOT NULL, user TEXT NOT NULL, prompt TEXT NOT NULL, messages TEXT NOT NULL,
-    answer TEXT NOT NULL, status INTEGER NOT NULL, at REAL NOT NULL, latency_ms REAL NOT NULL, first_token_ms REAL,
-    tokens_in INTEGER, tokens_out INTEGER, share REAL NOT NULL, error TEXT
-);
-CREATE INDEX exchange_by_time ON exchange (loop, at);
-CREATE TABLE feedback (
-    number INTEGER PRIMARY KEY, request_id TEXT NOT NULL REFERENCES exchange (id), at REAL NOT NULL, rating TEXT, correction TEXT
-);
-CREATE INDEX feedback_by_request ON feedback (request_id, at);
-INSERT INTO exchange VALUES ('voice-1', 'voice', 'v1', 'u', 'lights on', '[{"role": "user"}]', '{"intent": "on"}', 200, 1.0, 12.5, 3.25,
-    7, 9, 0.05, NULL);
-INSERT INTO feedback VALUES (1, 'voice-1', 2.0, 'up', NULL);
-PRAGMA user_version = 1;
-"""
-
-
-def test_file_of_the_first_schema_is_migrated_and_keeps_its_rows(tmp_path: Path) -> None:
-    path = tmp_path / "traffic.db"
-    with sqlite3.connect(path) as connection:
-        connection.executescript(VERSION_1)
-    log = SqliteTrafficLog(path)
-    assert [(r.exchange, r.feedback.rating) for r in log.reviewed("voice")] == [(exchange(1), "up")]
-    assert log.forget(user="u") == ["voice-1"]
-    assert (SqliteTrafficLog(path).forgotten(), SqliteTrafficLog(path).count("voice")) == ({"voice-1"}, 0)

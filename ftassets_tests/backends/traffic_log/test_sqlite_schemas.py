@@ -1,0 +1,60 @@
+"""Files of earlier schemas, and of a later one."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from ftassets.backends.traffic_log.sqlite import SCHEMA_VERSION, SqliteTrafficLog
+from ftassets.testing.contracts.traffic_log import exchange
+
+SAMPLES = Path(__file__).parents[2] / "samples"
+FILES = {1: SAMPLES / "v1" / "traffic_1.sql", 2: SAMPLES / "v1" / "home" / "traffic.sql", 3: SAMPLES / "v2" / "home" / "traffic.sql"}
+
+
+def database(folder: Path, version: int) -> Path:
+    """A file of this schema, as a release that wrote it left it."""
+    path = folder / "traffic.db"
+    connection = sqlite3.connect(path)
+    connection.executescript(FILES[version].read_text())
+    assert connection.execute("PRAGMA user_version").fetchone() == (version,)
+    connection.close()
+    return path
+
+
+def columns(path: Path) -> dict[str, list[tuple[str, str]]]:
+    connection = sqlite3.connect(path)
+    names = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    found = {name: [(row[1], row[2]) for row in connection.execute(f"PRAGMA table_info({name})")] for name in names}
+    connection.close()
+    return found
+
+
+def test_there_is_a_sample_of_every_schema() -> None:
+    assert sorted(FILES) == list(range(1, SCHEMA_VERSION + 1))
+
+
+@pytest.mark.parametrize("version", FILES)
+def test_a_file_of_an_earlier_schema_is_read_and_written(tmp_path: Path, version: int) -> None:
+    path = database(tmp_path, version)
+    log = SqliteTrafficLog(path)
+    rows = log.exchanges("support")
+    assert [row.weight for row in rows] == [100.0, 100.0, 100.0, 80.0]
+    assert [(item.feedback.rating, item.feedback.correction) for item in log.reviewed("support")] == [
+        ("up", None), (None, '{"intent": "open"}'),
+    ]  # fmt: skip
+    log.append([exchange(1)])
+    assert log.forget(request_ids=["voice-1"]) == ["voice-1"]
+    assert SqliteTrafficLog(path).exchanges("support") == rows, "once is enough"
+    new = SqliteTrafficLog(tmp_path / "new.db")
+    new.append([exchange(1)])
+    assert columns(path) == columns(tmp_path / "new.db")
+
+
+def test_a_file_of_a_newer_schema_is_left_alone(tmp_path: Path) -> None:
+    path = database(tmp_path, SCHEMA_VERSION)
+    connection = sqlite3.connect(path)
+    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+    connection.close()
+    with pytest.raises(RuntimeError, match=f"has schema {SCHEMA_VERSION + 1}, this release reads {SCHEMA_VERSION}.*upgrade"):
+        SqliteTrafficLog(path).count("support")

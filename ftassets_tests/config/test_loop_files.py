@@ -1,0 +1,60 @@
+"""Reading loop files of this format and of the one before."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ftassets.config.loop_files import LOOPS, read_loops
+
+SAMPLES = Path(__file__).parents[1] / "samples"
+
+
+def write(folder: Path, **attributes: object) -> Path:
+    """A loop file made of the sample of format 1."""
+    body = yaml.safe_load((SAMPLES / "v1" / "loop" / "defs.yaml").read_text())
+    body["attributes"] |= attributes
+    (folder / "defs.yaml").write_text(yaml.safe_dump(body))
+    return folder
+
+
+def test_old_names_are_told_once_a_file_with_what_to_write(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    loop = read_loops(write(tmp_path))["support"]
+    assert loop.train.warmup_ratio == 0.03
+    assert loop.gates[1].metric == "llm_judge"
+    [record] = caplog.records
+    assert record.getMessage() == (
+        f"{tmp_path / 'defs.yaml'} is of format 1: judge is now llm_judge; train.accumulation is now train.gradient_accumulation_steps; "
+        "train.rank is now train.lora_r; train.alpha is now train.lora_alpha; train.dropout is now train.lora_dropout; "
+        "train.warmup is now train.warmup_ratio; monitors.judge is now monitors.llm_judge; metric: judge is now metric: llm_judge. "
+        "Rename them and add `format: 2` to its attributes."
+    )
+
+
+def test_a_file_without_a_format_and_without_old_names_is_read_in_silence(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    body = yaml.safe_load((SAMPLES / "v2" / "loop" / "defs.yaml").read_text())
+    del body["attributes"]["format"]
+    (tmp_path / "defs.yaml").write_text(yaml.safe_dump(body))
+    assert read_loops(tmp_path)["support"].train.lora_r == 8
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize(
+    ("attributes", "message"),
+    [
+        ({"format": 2}, "judge\n  Extra inputs are not permitted"),
+        ({"train": {"rank": 1, "lora_r": 1}}, "train: rank is the old name of lora_r"),
+        ({"format": 9}, "format 9 was written by a newer release of ftassets, this one reads up to 2; upgrade ftassets"),
+        ({"train": {"ranc": 1}}, "train.ranc\n  Extra inputs are not permitted"),
+    ],
+)
+def test_what_does_not_fit_is_refused_with_the_file(tmp_path: Path, attributes: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=rf"^{re.escape(str(tmp_path / 'defs.yaml'))}: (?s:.*){re.escape(message)}"):
+        read_loops(write(tmp_path, **attributes))
+
+
+def test_shipped_loops_are_of_the_current_format(caplog: pytest.LogCaptureFixture) -> None:
+    assert all(yaml.safe_load(path.read_text())["attributes"]["format"] == 2 for path in LOOPS.glob("*/defs.yaml"))
+    read_loops()
+    assert caplog.records == []

@@ -1,0 +1,297 @@
+"""`python -m ftassets_tests.samples.make FOLDER`: writes samples of every stored format with the code of this release.
+
+`home/` is the state of a machine whose loop `support` has a version in production, made without a model: its weights are a line of text.
+`tiny/` has what a whole run of the tiny loop leaves behind, which takes a minute.
+"""
+
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tarfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from ftassets.assets._shared.stored_reports import policy_digest, verdicts
+from ftassets.assets.eval_report.llm_judge import ask_judge
+from ftassets.assets.release import _predicate
+from ftassets.backends.artifacts.external import publish_endpoint
+from ftassets.backends.artifacts.reports import read_eval_report, store_eval_report, store_report
+from ftassets.backends.artifacts.version_folder import file_digests
+from ftassets.backends.artifacts.versions import load_manifest, publish
+from ftassets.backends.control.latest import record_latest
+from ftassets.backends.control.releases import Releases
+from ftassets.backends.control.reviews import add_review
+from ftassets.backends.notifier.base import Alert, Notifier
+from ftassets.backends.notifier.routing import RoutingNotifier
+from ftassets.backends.signer.folder import Ed25519Signer
+from ftassets.backends.traffic_log.postgres import PostgresTrafficLog
+from ftassets.cli.commands.release import approve, override
+from ftassets.config.home import Home
+from ftassets.config.loop import LoopConfig
+from ftassets.config.profiles import artifacts, control
+from ftassets.domain import retrain
+from ftassets.domain.dataset.rows import Example
+from ftassets.domain.evaluation.human_review import Given
+from ftassets.domain.evaluation.scoring import Score
+from ftassets.domain.gates.report import EvalReport
+from ftassets.domain.monitoring.latest import LatestReport
+from ftassets.domain.release.attestation import statement
+from ftassets.domain.release.version import ExternalModel, VersionManifest
+from ftassets.domain.traffic.exchange import Exchange, Feedback
+from ftassets.testing.doubles.http import receiver
+from ftassets.testing.doubles.llm_judge import pairwise_double
+from ftassets.testing.postgres_server import PostgresServer, binaries
+from ftassets.testing.stub_engine import stub_engine
+from ftassets.testing.thread_host import ThreadHost, run_gateway_in_thread
+
+LOOP = "support"
+HERE = Path(__file__).parent
+FIFTH = 20.0  # the weight of the canary
+NAMES = {"judge": "llm_judge"}  # what format 1 called otherwise: metric, section
+
+
+def support(folder: Path, judge: str = "http://127.0.0.1:9/v1") -> LoopConfig:
+    """The loop of the sample home, with its files below `folder`."""
+    return LoopConfig.model_validate(
+        {
+            "name": LOOP,
+            "mode": "propose",
+            "base_model": "tiny",
+            "task": {"system_prompt": "Answer with the tool call."},
+            "dataset": {"seed": folder / "seed.jsonl"},
+            "golden_set": folder / "golden.jsonl",
+            "gates": [
+                {"metric": "exact_match", "better_than": "production"},
+                {"metric": NAMES["judge"], "better_than": "production", "sample": 10},
+            ],
+            NAMES["judge"]: {"url": judge, "model": "large", "labels": folder / "labels.jsonl"},
+            "release": {"people": {"anna": "ml-lead"}, "approve": ["ml-lead"], "override": ["ml-lead"]},
+        }
+    )
+
+
+def rows(right: int) -> list[Score]:
+    """Twelve golden rows, of which so many are right."""
+    return [Score(id=f"g{n}", slice="golden", exact=n < right, fields=1.0 if n < right else 0.5, valid=True) for n in range(12)]
+
+
+def version(home: Home, loop: LoopConfig, name: str, base: str, start_from: str | None) -> str:
+    """A published version as training leaves one; its weights are a text."""
+    staging = home.root / f"staging-{name}"
+    for part in ("merged", "adapter"):
+        (staging / part).mkdir(parents=True)
+        (staging / part / "model.safetensors").write_text(f"{name} {part}")
+    manifest = VersionManifest(
+        kind="adapter",
+        base_model=loop.base_model,
+        base_digest=base,
+        files=file_digests(staging),
+        tokenizer_digest="0" * 64,
+        generation={"temperature": loop.task.temperature, "max_tokens": loop.task.max_tokens},
+        dataset_commit="c" * 40,
+        dataset_hash="d" * 64,
+        loop=loop.name,
+        lineage="starts from the untuned base",
+        code_commit="e" * 40,
+        made_at=1_700_000_000.0,
+        recipe={**loop.train.model_dump(mode="json"), "system_prompt": loop.task.system_prompt, "start_from": start_from},
+        metrics={"validation_loss": 0.5},
+    )
+    return publish(artifacts(home), staging, manifest)
+
+
+def report(home: Home, loop: LoopConfig, base: str, production: str, candidate: str, first: bool) -> str:
+    """The digest of a stored eval report whose answers an LLM judge compared."""
+    golden = [Example(id=f"g{n}", prompt=f"question {n}", completion="good") for n in range(12)]
+    mine, theirs = ({row.id: f"{word} {row.id}" for row in golden} for word in ("good", "bad"))
+    with pairwise_double(lambda _, a, b: "tie" if a[:3] == b[:3] else "first" if a.startswith("good") else "second") as there:
+        scores, calibration = ask_judge(control(home), support(loop.golden_set.parent, there.url), golden, mine, theirs, print)
+    return store_eval_report(
+        artifacts(home),
+        EvalReport(
+            loop=loop.name, run_id="run-1", candidate=candidate, production=production, production_is_base=first, base=base,
+            dataset_commit="c" * 40, golden_commit="d" * 40, policy_digest=policy_digest(loop),
+            generation=load_manifest(artifacts(home), candidate).generation,
+            scores={"base": rows(4), "production": rows(4), "candidate": rows(5 if first else 12)},  # 5 are not enough data
+            latency_ms={}, answers={}, pairwise_scores=scores, llm_judge_calibration=calibration,
+        ),
+    )  # fmt: skip
+
+
+def released(home: Home, loop: LoopConfig, digest: str, report_digest: str, content: EvalReport) -> None:
+    """Override what does not pass, sign the release as the asset does, and approve it."""
+    signer = Ed25519Signer(home.keys)
+    results = verdicts(control(home), loop, content, report_digest)
+    forgiven = None
+    if any(result.verdict.value != "PASS" for result in results):
+        forgiven = override(artifacts(home), control(home), signer, loop, digest, [], "anna", "the judge is new", 3600)
+    manifest = load_manifest(artifacts(home), digest)
+    predicate = _predicate(loop, content, report_digest, manifest, results, None, forgiven, time.time())
+    Releases(control(home), signer).write(loop.name, digest, "release", statement(loop.name, digest, manifest.files, predicate))
+    approve(artifacts(home), control(home), signer, loop, digest, "anna", "looks right")
+
+
+class Quiet(Notifier):
+    def notify(self, alert: Alert) -> bool:
+        return True
+
+
+def make_home(folder: Path) -> None:
+    """Everything but reports of live traffic and datasets."""
+    loop_folder = folder / "loop"
+    shutil.copytree(HERE / "loop", loop_folder)
+    home, loop = Home(folder / "home"), support(loop_folder)
+    base = version(home, loop, "base", "b" * 64, None)
+    first = version(home, loop, "first", base, None)
+    second = version(home, loop, "second", base, first)
+    publish_endpoint(ExternalModel(url="https://api.example.com/v1", model="modèle", api_key_env="KEY"), loop, artifacts(home), home.root)
+    digests = [report(home, loop, base, base, first, True), report(home, loop, base, first, second, False)]
+    add_review(control(home), LOOP, digests[0], "run-1", Given(by="anna", at=1_700_000_000.0, verdicts={"g0": True, "g1": False}))
+    for digest, report_digest in zip((first, second), digests, strict=True):
+        content = read_eval_report(artifacts(home), LOOP, report_digest)
+        released(home, loop, digest, report_digest, content)
+    host = ThreadHost(stub_engine())
+    with run_gateway_in_thread(home, {LOOP: loop}, host) as (serving, url):
+        serving.start(LOOP, first, 100, 60.0, "cli", "first version")
+        ids = [ask(url, f"question {n}", n) for n in range(3)]
+        requests.post(f"{url}/v1/feedback", json={"id": ids[0], "rating": "up"}, timeout=10).raise_for_status()
+        requests.post(f"{url}/v1/feedback", json={"id": ids[1], "correction": '{"intent": "open"}'}, timeout=10).raise_for_status()
+        serving.stage(LOOP, second, 60.0)
+        serving.start(LOOP, second, 20, 60.0, "run:1", "canary")
+        ask(url, "question in a canary", 3)
+        serving.rollback(LOOP, "cli", "drill")
+        serving.start(LOOP, second, 20, 60.0, "run:2", "canary once more")
+        serving.ramp(LOOP, 100, 60.0, "run:3", "promoted")
+        shutil.copy(home.gateway / "address.json", home.root / "address.kept")
+    host.close()
+    shutil.move(home.root / "address.kept", home.gateway / "address.json")
+    signer = Ed25519Signer(home.keys)
+    signer.rotate()
+    other = signer.key_id
+    signer.rotate()
+    signer.revoke(other, "the laptop was lost")
+    latest = LatestReport(at=1_700_000_000.0, version=second, verdict="PASS", values={"share": 0.9}, limits={"share": 0.85})
+    record_latest(control(home), LOOP, "live_golden_report", latest)
+    alert = Alert(LOOP, "title", "text", "ticket", None, f"{LOOP}:quality-drop")
+    with receiver() as there:
+        there.replies = [(200, {})]
+        notify = loop.notify.model_copy(update={"alertmanager": there.url})
+        RoutingNotifier(control(home), notify, Quiet(), clock=lambda: 1_700_000_000.0).notify(alert)
+    situation = retrain.Situation(
+        now=1_700_000_000.0, alarms=2, novelty_share=0.2, new_labels=300, schedule_due_at=None, quality=0.8, quality_baseline=0.9,
+        last_retrain_at=None, retrains_in_quarter=0, died=0, retrain_running=False, rollout_running=False, paused=None,
+        seconds_per_row=0.1, expected_rows=480,
+    )  # fmt: skip
+    store_report(artifacts(home), LOOP, "decision", json.loads(retrain.record(situation, loop)))
+    dump(home.traffic_db, home.root / "traffic.sql")
+    tidy(home.root)
+
+
+def ask(url: str, text: str, user: int) -> str:
+    """The id of an answer."""
+    body = {"model": LOOP, "messages": [{"role": "user", "content": text}], "user": f"user {user}"}
+    answer = requests.post(f"{url}/v1/chat/completions", json=body, timeout=10)
+    answer.raise_for_status()
+    return answer.json()["id"]
+
+
+def make_tiny(folder: Path) -> None:
+    """Reports, dataset store and answers of a whole run of the tiny loop with a judge of live answers."""
+    from ftassets.testing.made_once import VARIABLE
+    from ftassets.testing.tiny_loop import LOOP as TINY
+    from ftassets.testing.tiny_loop import tiny_loop
+
+    work = folder / "work"
+    work.mkdir(parents=True)
+    os.environ[VARIABLE] = str(work)
+    short = {"id": "", "messages": [{"role": "user", "content": ""}, {"role": "assistant", "content": ""}]}
+    lines = []
+    for number in range(12):
+        line: dict[str, Any] = json.loads(json.dumps(short))
+        line["id"], line["slice"] = f"now-{number}", "established"
+        line["messages"][0]["content"] = f"dim lamp number {number} now"
+        line["messages"][1]["content"] = json.dumps({"intent": "dim", "area": f"room {number}"})
+        lines.append(json.dumps(line))
+    (folder / "golden.jsonl").write_text("\n".join(lines) + "\n")
+    good = [(200, {"choices": [{"message": {"content": '{"score": 5, "reason": ""}'}}]})] * 20
+    with receiver() as there:
+        there.replies = list(good)
+        monitors = {"sample": 20, NAMES["judge"]: {"url": there.url, "model": "large"}}
+        gates = [{"metric": "exact_match", "slice": "established", "no_worse_than": "production", "margin": 0.9}]
+        with tiny_loop(work, monitors=monitors, metrics=["validity"], golden_set=str(folder / "golden.jsonl"), gates=gates) as tiny:
+            assert tiny.run("retrain").success
+            assert tiny.move("start").success
+            for number in range(24):
+                body: Any = {"model": TINY, "messages": [{"role": "user", "content": f"dim the lamp {number} kindly"}], "user": str(number)}
+                answer = requests.post(f"{tiny.url}/v1/chat/completions", json=body, timeout=60)
+                rating = {"rating": "up"} if number % 2 else {"correction": json.dumps({"intent": "dim", "area": f"room {number}"})}
+                requests.post(f"{tiny.url}/v1/feedback", json={"id": answer.json()["id"], **rating}, timeout=10).raise_for_status()
+            assert tiny.run("watch").success
+            assert tiny.materialize("quality_report", "behaviour_report", "live_golden_report").success
+            assert tiny.materialize("curated_dataset", "preference_pairs").success
+            shutil.copytree(tiny.home.reports, folder / "reports", ignore=shutil.ignore_patterns("*.lock"))
+            shutil.copytree(tiny.home.answers, folder / "answers")
+            for stored in (tiny.home.datasets, tiny.home.vectors):
+                with tarfile.open(folder / f"{stored.name}.tar.gz", "w:gz") as archive:
+                    archive.add(stored, stored.name)
+            shutil.copytree(tiny.home.versions, folder / "versions", ignore=shutil.ignore_patterns("merged", "adapter"))
+    shutil.rmtree(work)
+    (folder / "golden.jsonl").unlink()
+
+
+def make_postgres(file: Path) -> None:
+    """The tables of the traffic log in PostgreSQL as SQL, with three exchanges, feedback on two and one that was forgotten."""
+    with PostgresServer() as server:
+        url = server.account()
+        log, role = PostgresTrafficLog(url), url.split("/")[2].split(":")[0]
+        log.append([exchange(number) for number in range(4)])
+        log.add_feedback(Feedback("voice-0", 1_700_000_100.0, "up", None))
+        log.add_feedback(Feedback("voice-1", 1_700_000_100.0, None, '{"intent": "open"}'))
+        log.forget(request_ids=["voice-3"])
+        command = [binaries() / "pg_dump", "--inserts", "--no-owner", "--schema", role, server.url(role).partition("?")[0]]  # type: ignore[operator]
+        dumped = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    skipped = ("\\", "SET ", "SELECT pg_catalog.set_config", "--", "CREATE SCHEMA")
+    lines = [line.replace(f"{role}.", "") for line in dumped.splitlines() if line and not line.startswith(skipped)]
+    file.write_text("\n".join(lines) + "\n")
+
+
+def exchange(number: int) -> Exchange:
+    """One of the loop `voice`, answered by a canary with a fifth of the traffic."""
+    messages = json.dumps([{"role": "user", "content": f"question {number}"}])
+    at = 1_700_000_000.0 + number
+    return Exchange(f"voice-{number}", "voice", "f" * 64, "u", f"question {number}", messages, "answer", 200, at, 5.0, 1.0, 3, 3, FIFTH)
+
+
+def dump(database: Path, file: Path) -> None:
+    """A SQLite file as SQL."""
+    with sqlite3.connect(database) as connection:
+        number = connection.execute("PRAGMA user_version").fetchone()[0]
+        file.write_text("\n".join([*connection.iterdump(), f"PRAGMA user_version = {number};"]) + "\n")
+
+
+def tidy(root: Path) -> None:
+    """Remove locks, secrets, and what is not stored text."""
+    keep = {".json", ".jsonl", ".pem", ".sql", ".safetensors"}
+    for path in sorted(root.rglob("*"), reverse=True):
+        if path.is_file() and (path.suffix not in keep or (path.suffix == ".pem" and not path.name.endswith(".pub.pem"))):
+            path.unlink()
+        elif path.is_dir() and not any(path.iterdir()):
+            path.rmdir()
+
+
+def main(arguments: Sequence[str]) -> None:
+    folder = Path(arguments[0])
+    make_home(folder)
+    make_tiny(folder / "tiny")
+    make_postgres(folder / "postgres.sql")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
