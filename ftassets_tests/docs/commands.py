@@ -4,7 +4,7 @@ import importlib.util
 import itertools
 import re
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +97,7 @@ NOT_RUN: dict[str, str] = {
 NAMED = {"ftassets forget", "ftassets adopt"}
 
 
-def entry(table: dict[str, object], words: list[str]) -> str | None:
+def entry(table: Mapping[str, object], words: list[str]) -> str | None:
     """The longest key of a table, made of words, that a command contains in its order, its first word first."""
     fitting = [key for key in table if (parts := key.split()) and parts[0] == words[0] and _in_order(parts, words)]
     return max(fitting, key=len, default=None)
@@ -129,8 +129,8 @@ def variants(text: str, inline: bool) -> list[str]:
 
 def filled(text: str, world: World) -> str:
     """A script with names, placeholders and addresses of the world in place of the page's."""
-    for name, value in NAMES.items():
-        text = re.sub(rf"\b{name}\b", value, text)
+    for name, ours in NAMES.items():
+        text = re.sub(rf"\b{name}\b", ours, text)
     for port, url in ((8100, world.url), (8080, world.gate_url)):
         text = re.sub(rf"(?:127\.0\.0\.1|localhost):{port}\b", url.removeprefix("http://"), text)
     lines = []

@@ -1,7 +1,7 @@
 """Training on the cores of a CPU: forked copies that each take a part of every batch and agree on every gradient.
 
-Two threads in one process are no faster than one for a small model, two processes nearly twice as fast
-(docs/decisions/0014-demo-training-recipe.md).
+Two threads in one process are no faster than one for a small model,
+two processes nearly twice as fast (docs/decisions/0014-demo-training-recipe.md).
 """
 
 import os
