@@ -31,7 +31,10 @@ class ServingContract:
         assert serving.start("support", second, 5, 60, "run:2", "canary").weights == {second: 5, first: 95}
         assert serving.ramp("support", 50, 60, "run:3", "looks good").weights == {second: 50, first: 50}
         lease = serving.state("support").lease_until
-        assert serving.renew("support", 120).lease_until > lease
+        renewed = serving.renew("support", 120).lease_until
+        assert lease is not None
+        assert renewed is not None
+        assert renewed > lease
         promoted = serving.ramp("support", 100, 60, "run:4", "all looks good")
         assert (promoted.production, promoted.standby) == (second, first)
         assert serving.rollback("support", "cli", "users complain").production == first
