@@ -11,6 +11,7 @@ from ftassets.backends.notifier.slack import SlackNotifier
 from ftassets.backends.notifier.webhook import WebhookNotifier
 from ftassets.config.home import Home
 from ftassets.config.loop import Notify
+from ftassets.config.profiles import control
 from ftassets.testing.contracts.notifier import AddressedNotifierContract, MakeNotifier, NotifierContract
 
 
@@ -41,4 +42,4 @@ class TestAlertmanager(AddressedNotifierContract):
 class TestRouting(AddressedNotifierContract):
     @pytest.fixture
     def make(self, tmp_path: Path) -> MakeNotifier:
-        return lambda url: RoutingNotifier(Home(tmp_path), Notify(alertmanager=url), ConsoleNotifier(), lambda: 0.0, pause=0.01)
+        return lambda url: RoutingNotifier(control(Home(tmp_path)), Notify(alertmanager=url), ConsoleNotifier(), lambda: 0.0, pause=0.01)

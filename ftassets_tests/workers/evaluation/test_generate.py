@@ -2,6 +2,8 @@ import json
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -154,15 +156,18 @@ def test_no_prompts_is_an_error(tmp_path, tiny_base):
         answer(job, lambda _: None)
 
 
-@pytest.mark.timeout(60)
+FORKS = """
+import signal
+from ftassets.workers.evaluation.generate import spread
+signal.signal(signal.SIGTERM, signal.SIG_IGN)  # as below a Dagster process that runs in the background
+for _ in range(20):  # it is a matter of luck when a process reads that there is no more to do
+    with spread(max, [[1, 2], [3, 4]], 2) as answered:
+        assert sorted(answered) == [2, 4]
+"""
+
+
 def test_forked_processes_end_where_sigterm_is_ignored():
-    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)  # as below a Dagster process that runs in the background
-    try:
-        for _ in range(20):  # it is a matter of luck when a process reads that there is no more to do
-            with spread(max, [[1, 2], [3, 4]], 2) as answered:
-                assert sorted(answered) == [2, 4]
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    subprocess.run([sys.executable, "-c", FORKS], check=True, timeout=60)  # of a process without torch, which forks quickly
 
 
 def killed_at(batch: list[int]) -> int:
