@@ -331,9 +331,7 @@ class LoopConfig(Strict):
     @model_validator(mode="after")
     def _somebody_says_yes(self) -> "LoopConfig":
         if self.mode == "propose" and not set(self.release.people.values()) & set(self.release.approve):
-            raise ValueError(
-                "mode propose waits for a yes nobody may give: name people with their roles, and roles that approve, in `release`"
-            )
+            raise ValueError("mode propose needs an approver: add a person to release.people whose role is in release.approve")
         return self
 
     @model_validator(mode="after")

@@ -341,8 +341,8 @@ def test_generation_bounds(field: str, value: float) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"mode": "propose"}, "a yes nobody may give"),
-        ({"mode": "propose", "release": {"people": {"anna": "intern"}, "approve": ["lead"]}}, "a yes nobody may give"),
+        ({"mode": "propose"}, "needs an approver"),
+        ({"mode": "propose", "release": {"people": {"anna": "intern"}, "approve": ["lead"]}}, "needs an approver"),
         ({"gates": [{"metric": "f1", "slice": "general", "at_least": 0.5}]}, "f1 has no value for rows of general"),
         ({"gates": [{"metric": "human_review", "slice": "general", "at_least": 0.5}]}, "human_review has no value"),
         ({"gates": [{"metric": "human_review", "slice": "held_out", "at_least": 0.5}]}, "human_review has no value"),
