@@ -67,8 +67,8 @@ def _paired(gate: "Gate", candidate: Sequence[Score], production: Sequence[Score
     p = (1 + int(np.sum(gains <= limit))) / (DRAWS + 1)
     text = (
         f"macro F1 of the candidate {macro_f1(expected, ours):.3f}, production {macro_f1(expected, theirs):.3f} on {n} rows of "
-        f"{len(set(expected))} classes; difference {value:+.3f}, surely above {bound:+.3f}, needs above {limit:+.3f}; "
-        f"paired bootstrap p = {p:.2g}"
+        f"{len(set(expected))} classes; difference {value:+.3f}, {100 * gate.confidence:g} % lower bound {bound:+.3f}, "
+        f"needs above {limit:+.3f}; paired bootstrap p = {p:.2g}"
     )
     return GateResult.of(
         gate, verdict_of(p < alpha, value > limit), value, bound, limit, n, text,
