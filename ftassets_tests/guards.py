@@ -346,7 +346,7 @@ GUARDS = (
         ),
         (
             "other gates than those of the report",
-            "if report.policy_digest != policy_digest(loop):",
+            "if not same_policy(loop, report):",
             "if False:",
             f"{RELEASE}::test_a_looser_policy_after_the_report_is_refused",
         ),

@@ -8,11 +8,14 @@ ELSEWHERE = {
     # one suite over every backend, and whole loops
     "contract": None,
     "e2e": None,
+    # outside of the package
+    "bench": None,
+    "docs": None,
     # the repository
     "test_deploy.py": "deploy/",
     "test_docs.py": "README.md",
-    "docs/test_data_model.py": "docs/data-model.md",
-    "docs/test_glossary.py": "docs/glossary.md",
+    "test_import_contracts.py": "import rules of pyproject.toml",
+    "test_imports.py": "every module",
     "test_guards.py": "ftassets_tests/guards.py",
     "test_layout.py": "this file",
     "testing/test_contracts.py": "testing/contracts/, from outside",
@@ -20,6 +23,8 @@ ELSEWHERE = {
     "assets/test_live_reports.py": "live_golden_report, quality_report and behaviour_report, in one loop",
     "automation/test_switches.py": "every sensor's default status",
     "backends/registry/test_mlflow_server.py": "registry/mlflow.py on a server, which takes half a minute",
+    "backends/traffic_log/test_sqlite_schemas.py": "sqlite.py: files of every schema so far",
+    "cli/test_help_names.py": "the help of every command",
     "cli/commands/test_adopt_endpoint.py": "adopt.py for a model behind an endpoint",
     "domain/dataset/curation/test_steps.py": "the small steps of curation",
     "domain/dataset/labelling/test_formats.py": "argilla, jsonl and label_studio",
