@@ -41,7 +41,7 @@ def value(tiny: TinyLoop, name: str, field: str) -> object:
 
 
 def sensor_context(tiny: TinyLoop) -> dg.SensorEvaluationContext:
-    parts = {name: tiny.resources[name] for name in ("home", "traffic_log", "dataset_store", "serving", "signer")}
+    parts = {name: tiny.resources[name] for name in ("artifacts", "control", "traffic_log", "dataset_store", "serving", "signer")}
     return dg.build_sensor_context(instance=tiny.instance, resources=parts)
 
 
