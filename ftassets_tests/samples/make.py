@@ -11,6 +11,7 @@ import sqlite3
 import subprocess
 import sys
 import tarfile
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -47,6 +48,7 @@ from ftassets.domain.release.version import ExternalModel, VersionManifest
 from ftassets.domain.traffic.exchange import Exchange, Feedback
 from ftassets.testing.doubles.http import receiver
 from ftassets.testing.doubles.llm_judge import pairwise_double
+from ftassets.testing.made_once import VARIABLE
 from ftassets.testing.postgres_server import PostgresServer, binaries
 from ftassets.testing.stub_engine import stub_engine
 from ftassets.testing.thread_host import ThreadHost, run_gateway_in_thread
@@ -204,13 +206,11 @@ def ask(url: str, text: str, user: int) -> str:
 
 def make_tiny(folder: Path) -> None:
     """Reports, dataset store and answers of a whole run of the tiny loop with a judge of live answers."""
-    from ftassets.testing.made_once import VARIABLE
     from ftassets.testing.tiny_loop import LOOP as TINY
     from ftassets.testing.tiny_loop import tiny_loop
 
     work = folder / "work"
     work.mkdir(parents=True)
-    os.environ[VARIABLE] = str(work)
     short = {"id": "", "messages": [{"role": "user", "content": ""}, {"role": "assistant", "content": ""}]}
     lines = []
     for number in range(12):
@@ -288,8 +288,10 @@ def tidy(root: Path) -> None:
 
 def main(arguments: Sequence[str]) -> None:
     folder = Path(arguments[0])
-    make_home(folder)
-    make_tiny(folder / "tiny")
+    with tempfile.TemporaryDirectory() as shared:
+        os.environ[VARIABLE] = shared
+        make_home(folder)
+        make_tiny(folder / "tiny")
     make_postgres(folder / "postgres.sql")
 
 
