@@ -3,7 +3,6 @@
 import json
 import time
 from datetime import UTC, datetime
-from pathlib import Path
 
 import dagster as dg
 
@@ -151,11 +150,6 @@ def _commits(store: DatasetStore, since: float) -> list[Commit]:
         if len(commits) < limit or commits[-1].created_at < since or limit >= SEARCHED_COMMITS:
             return commits
         limit *= 4
-
-
-def replay(path: Path) -> bytes:
-    """A stored decision made again from its inputs: the file's bytes, unless the rule has changed since. Raises OSError, ValueError."""
-    return retrain.replay(path.read_bytes())
 
 
 def _quality(instance: dg.DagsterInstance, loop: str, production: str | None, since: float) -> dg.AssetMaterialization | None:

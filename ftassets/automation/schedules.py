@@ -10,6 +10,7 @@ from ftassets.assets.drift_report.asset import WINDOW_END
 from ftassets.automation.jobs import watch_job_name
 from ftassets.backends.serving.base import Serving, ServingError
 from ftassets.config.loop import LoopConfig
+from ftassets.errors import ConfigurationError
 
 PERIODS = {"weekly": 7 * 86400.0, "biweekly": 14 * 86400.0}  # seconds
 
@@ -41,14 +42,14 @@ def build(loop: LoopConfig) -> dg.ScheduleDefinition:
 def next_retrain(schedule: str, since: float) -> float:
     """When a retrain falls due (epoch seconds) after one at `since`: `weekly`, `biweekly`, or the next time of a cron, in UTC.
 
-    Raises ValueError when the schedule is none of these.
+    Raises ConfigurationError when the schedule is none of these.
     """
     if schedule in PERIODS:
         return since + PERIODS[schedule]
     try:
         return get_next_cron_tick(schedule, datetime.fromtimestamp(since, UTC), "UTC").timestamp()
     except ValueError as error:
-        raise ValueError(
+        raise ConfigurationError(
             f"retrain_on.schedule is {schedule!r}: write weekly, biweekly or a cron expression such as 0 4 * * 1 ({error})"
         ) from error
 

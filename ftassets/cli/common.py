@@ -1,12 +1,15 @@
-"""What the commands share: their arguments, the home's loops and backends, and how they say no."""
+"""What the commands share: their arguments, the home's loops and backends, and how they read and write."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from ftassets.config.home import Home
+from ftassets.errors import InvalidInput
 
 Loop = Annotated[str, typer.Argument(help="Name of the loop.")]
 Reason = Annotated[str, typer.Option("--reason", help="Kept in the journal.")]
@@ -14,13 +17,10 @@ AsJson = Annotated[bool, typer.Option("--json", help="One JSON object instead of
 
 
 def known_loop(name: str) -> Any:
-    """The loop of that name; ends the command naming those there are."""
-    from ftassets.config.loop_files import read_loops
+    """The loop of that name. Raises UnknownLoop."""
+    from ftassets.config.loop_files import loop_named
 
-    loops = read_loops()
-    if name not in loops:
-        raise stop(f"there is no loop {name!r}; there is: {', '.join(loops)}")
-    return loops[name]
+    return loop_named(name)
 
 
 def backend(name: str) -> Any:
@@ -30,19 +30,17 @@ def backend(name: str) -> Any:
     return backends(Home.from_env())[name]()
 
 
-@contextmanager
-def refusing(*errors: type[Exception]) -> Iterator[None]:
-    """What a command cannot do, as one sentence and exit code 1."""
+def show_json(value: Any) -> None:
+    """One JSON value on stdout; paths are written as text."""
+    typer.echo(json.dumps(value, indent=2, default=str))
+
+
+def text_of(path: Path) -> str:
+    """The text of a UTF-8 file, with or without byte order mark. Raises InvalidInput, OSError."""
     try:
-        yield
-    except errors as error:
-        raise stop(str(error)) from error
-
-
-def stop(sentence: str) -> typer.Exit:
-    """Says why a command ends; to be raised."""
-    typer.secho(sentence, err=True, fg=typer.colors.RED)
-    return typer.Exit(1)
+        return path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"{path} is not UTF-8 text (byte {error.start}): save it as UTF-8") from error
 
 
 @contextmanager

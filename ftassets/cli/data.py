@@ -1,7 +1,7 @@
 """Commands on a loop's data: curate a file, hand rows out for labelling, export a dataset."""
 
-import json
 import os
+import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from ftassets.cli.common import AsJson, Loop, backend, known_loop, refusing
+from ftassets.cli.common import AsJson, Loop, backend, known_loop, show_json, text_of
 
 app = typer.Typer()
 label = typer.Typer(no_args_is_help=True, help="Hand requests to annotators and take their answers back.")
@@ -32,10 +32,10 @@ def curate(
     from ftassets.cli.commands.curate import curate_file
     from ftassets.config.profiles import embedder
 
-    with refusing(ValueError, OSError), _progress(not as_json) as progress:
+    with _progress(not as_json and sys.stderr.isatty()) as progress:
         report = curate_file(source, out, config, embedder() if vectors else None, progress)
     if as_json:
-        typer.echo(json.dumps(report, indent=2))
+        show_json(report)
         return
     from rich.console import Console
     from rich.table import Table
@@ -62,9 +62,11 @@ def advise(
     from ftassets.cli.commands import advise as command
     from ftassets.domain.dataset.advice import Circumstances
 
-    with refusing(ValueError, OSError):
-        advice = command.run(path, Circumstances(changes, requests, maintained))
-    typer.echo(json.dumps(asdict(advice), indent=2) if as_json else command.describe(advice))
+    advice = command.run(path, Circumstances(changes, requests, maintained))
+    if as_json:
+        show_json(asdict(advice))
+    else:
+        typer.echo(command.describe(advice))
 
 
 @label.command("export")
@@ -72,7 +74,8 @@ def label_export(
     loop: Loop,
     out: Annotated[Path, typer.Option("--out", help="File to write.")],
     format: Annotated[str, typer.Option("--format", help="jsonl, argilla or label_studio.")] = "jsonl",
-    limit: Annotated[int, typer.Option(help="Requests in the batch.")] = 200,
+    limit: Annotated[int, typer.Option(min=1, help="Requests in the batch.")] = 200,
+    as_json: AsJson = False,
 ) -> None:
     """Write a batch for people to label: failed canary requests first, then what is new to production."""
     from ftassets.backends.serving.base import ServingError
@@ -88,11 +91,14 @@ def label_export(
     except ServingError as error:
         typer.echo(f"{error}: failed canary requests and new topics cannot be told apart from others", err=True)
         canaries, production = set(), None
-    with refusing(ValueError, OSError):
-        new = labelling.novelty(backend("vector_store"), store, loop, production, since) if production else None
-        text = labelling.label_export(log, store, config, format, limit, since, canaries, new)
-        out.write_text(text, encoding="utf-8")
-    typer.echo(f"written to {out}; take the answers back with: ftassets label import {loop} FILE --format {format}")
+    new = labelling.novelty(backend("vector_store"), store, loop, production, since) if production else None
+    batch = labelling.label_export(log, store, config, format, limit, since, canaries, new)
+    out.write_text(batch.text, encoding="utf-8")
+    if as_json:
+        show_json({"loop": loop, "file": out, "format": format, "requests": batch.requests})
+        return
+    typer.echo(f"{batch.requests} requests written to {out}; take the answers back with:")
+    typer.echo(f"  ftassets label import {loop} FILE --format {format}")
 
 
 @label.command("import")
@@ -101,20 +107,23 @@ def label_import(
     path: Annotated[Path, typer.Argument(help="The annotators' file.", exists=True, dir_okay=False)],
     format: Annotated[str, typer.Option("--format", help="jsonl, argilla or label_studio.")] = "jsonl",
     batch: Annotated[str | None, typer.Option(help="Name of the batch; without it the file's.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Commit annotators' answers; the next dataset takes them in."""
     from ftassets.cli.commands import labelling
 
-    with refusing(ValueError, OSError):
-        report = labelling.label_import(
-            backend("dataset_store"),
-            known_loop(loop),
-            path.read_text(encoding="utf-8"),
-            format,
-            batch or path.stem,
-            f"labels-{uuid.uuid4().hex[:12]}",
-            backend("traffic_log").forgotten(),
-        )
+    report = labelling.label_import(
+        backend("dataset_store"),
+        known_loop(loop),
+        text_of(path),
+        format,
+        batch or path.stem,
+        f"labels-{uuid.uuid4().hex[:12]}",
+        backend("traffic_log").forgotten(),
+    )
+    if as_json:
+        show_json(asdict(report))
+        return
     typer.echo(f"{report.rows} labels committed as {report.commit[:12]}, {len(report.quarantined)} not usable")
     for item in report.quarantined[:20]:
         typer.echo(f"  {item.where}: {item.reason}")
@@ -125,21 +134,24 @@ def export_dataset(
     loop: Loop,
     out: Annotated[Path, typer.Option("--out", help="New or empty folder.")],
     commit: Annotated[str, typer.Option(help="Commit, tag or branch.")] = "main",
+    as_json: AsJson = False,
 ) -> None:
     """Write a dataset as Parquet, as `datasets.load_dataset` opens it."""
     from ftassets.assets._shared.dataset_files import export
-    from ftassets.backends.dataset_store.base import DatasetError
 
-    with refusing(DatasetError, OSError):
-        files = export(backend("dataset_store"), commit, known_loop(loop).name, out)
+    files = export(backend("dataset_store"), commit, known_loop(loop).name, out)
+    if as_json:
+        show_json({"loop": loop, "data_files": files})
+        return
     typer.echo(f'load_dataset("parquet", data_files={files!r})')
 
 
 @contextmanager
 def _progress(shown: bool) -> Iterator[Callable[[str, int, int], None]]:
+    from rich.console import Console
     from rich.progress import Progress
 
-    with Progress(transient=True, disable=not shown) as bar:
+    with Progress(transient=True, disable=not shown, console=Console(stderr=True)) as bar:
         task = bar.add_task("")
 
         def step(name: str, number: int, of: int) -> None:

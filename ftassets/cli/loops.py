@@ -1,33 +1,32 @@
 """Commands on loops as a whole: run them, look at them, hold them."""
 
-import json
 import os
-import sys
 import time
 from collections import Counter
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ftassets.cli.common import AsJson, Loop, Reason, backend, known_loop, refusing
+from ftassets.cli.common import AsJson, Loop, Reason, backend, known_loop, show_json, text_of
 from ftassets.config.home import Home
+from ftassets.errors import InvalidInput
 
 app = typer.Typer()
 
-Port = Annotated[int, typer.Option(help="Port of the Dagster UI.")]
-GatewayPort = Annotated[int, typer.Option(help="Port of the gateway.")]
+Port = Annotated[int, typer.Option(min=1, max=65535, help="Port of the Dagster UI.")]
+GatewayPort = Annotated[int, typer.Option(min=1, max=65534, help="Port of the gateway; its admin API has the next one.")]
 
 
 @app.command()
 def up(port: Port = 3000, gateway_port: GatewayPort = 8100) -> None:
     """Start gateway, code server, daemon and UI for the home, until Ctrl-C."""
-    from ftassets.processes.up import Ports, UpFailed
+    from ftassets.processes.up import Ports
     from ftassets.processes.up import up as run
 
-    with refusing(UpFailed):
-        run(Home.from_env(), Ports(ui=port, gateway=gateway_port, admin=gateway_port + 1))
+    run(Home.from_env(), Ports(ui=port, gateway=gateway_port, admin=gateway_port + 1))
 
 
 @app.command()
@@ -38,11 +37,10 @@ def demo(
 ) -> None:
     """Run the whole loop once with a real model: drift, retrain, gates, rollout."""
     os.environ.setdefault("FTASSETS_HOME", str(Path(".ftassets/demo").resolve()))
-    from ftassets.demo.story import DemoFailed, run
-    from ftassets.processes.up import Ports, UpFailed
+    from ftassets.demo.story import run
+    from ftassets.processes.up import Ports
 
-    with refusing(DemoFailed, UpFailed):
-        run(Home.from_env(), Ports(ui=port, gateway=gateway_port, admin=gateway_port + 1), keep_open=not exit_after)
+    run(Home.from_env(), Ports(ui=port, gateway=gateway_port, admin=gateway_port + 1), keep_open=not exit_after)
 
 
 @app.command()
@@ -52,7 +50,7 @@ def status(as_json: AsJson = False) -> None:
 
     found = describe(Home.from_env())
     if as_json:
-        typer.echo(json.dumps(found, indent=2))
+        show_json(found)
         return
     from rich.console import Console
     from rich.table import Table
@@ -71,36 +69,65 @@ def status(as_json: AsJson = False) -> None:
 
 
 @app.command()
-def pause(loop: Loop, reason: Reason) -> None:
+def pause(loop: Loop, reason: Reason, as_json: AsJson = False) -> None:
     """Hold retrains and rollouts of a loop; a rollback still happens."""
     from ftassets.backends.control import pauses
     from ftassets.config.profiles import control
 
     known_loop(loop)
     pauses.pause(control(Home.from_env()), loop, reason)
-    typer.echo(f"{loop} is paused: {reason}")
+    if as_json:
+        show_json({"loop": loop, "paused": reason})
+    else:
+        typer.echo(f"{loop} is paused: {reason}")
 
 
 @app.command()
-def resume(loop: Loop, reason: Reason) -> None:
+def resume(loop: Loop, reason: Reason, as_json: AsJson = False) -> None:
     """End a pause."""
     from ftassets.backends.control import pauses
     from ftassets.config.profiles import control
 
     known_loop(loop)
     pauses.resume(control(Home.from_env()), loop)
-    typer.echo(f"{loop} goes on: {reason}")
+    if as_json:
+        show_json({"loop": loop, "paused": None, "reason": reason})
+    else:
+        typer.echo(f"{loop} goes on: {reason}")
 
 
 @app.command()
-def doctor() -> None:
+def doctor(as_json: AsJson = False) -> None:
     """Say what is missing or misconfigured."""
     from ftassets.cli.commands.doctor import diagnose
 
     found = diagnose(Home.from_env())
-    for finding in found:
-        typer.echo(f"{'ok  ' if finding.ok else 'FAIL'}  {finding.subject}: {finding.text}")
-    sys.exit(0 if all(finding.ok for finding in found) else 1)
+    sound = all(finding.ok for finding in found)
+    if as_json:
+        show_json({"ok": sound, "findings": [asdict(finding) for finding in found]})
+    else:
+        for finding in found:
+            typer.echo(f"{'ok  ' if finding.ok else 'FAIL'}  {finding.subject}: {finding.text}")
+    if not sound:
+        raise typer.Exit(1)
+
+
+@app.command()
+def replay(
+    decision: Annotated[str, typer.Argument(help="A decision-DIGEST.json file, or the beginning of the digest of one in the home.")],
+    as_json: AsJson = False,
+) -> None:
+    """Make a stored retrain decision again from its stored inputs; exit code 0 only if it comes out the same."""
+    from ftassets.cli.commands.replay import replay as run
+    from ftassets.config.loop_files import read_loops
+
+    found = run(backend("artifacts"), read_loops(), decision)
+    if as_json:
+        show_json(asdict(found))
+    else:
+        typer.echo(found.describe())
+    if not found.same:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -116,12 +143,14 @@ def plan(
     from ftassets.domain.dataset.rows import parse_jsonl
 
     config = known_loop(loop)
-    with refusing(ValueError, OSError):
-        golden = parse_jsonl(config.golden_set.read_text(), "golden")[0]
-        per_day = requests or backend("traffic_log").count(loop, time.time() - 7 * 86400) / 7
-        if not per_day:
-            raise ValueError(f"{loop} has no traffic in the last week: say --requests, the requests a day to expect")
-        rows = Counter(row.slice or "golden" for row in golden)
-        further = {each.name: len(parse_jsonl(each.file.read_text(), each.name)[0]) for each in config.sets}
-        found = command.run(config, rows, per_day, discordance, effect, further_sets=further)
-    typer.echo(json.dumps(found, indent=2) if as_json else command.describe(found))
+    golden = parse_jsonl(text_of(config.golden_set), "golden")[0]
+    per_day = requests or backend("traffic_log").count(loop, time.time() - 7 * 86400) / 7
+    if not per_day:
+        raise InvalidInput(f"{loop} has no traffic in the last week: say --requests, the requests a day to expect")
+    rows = Counter(row.slice or "golden" for row in golden)
+    further = {each.name: len(parse_jsonl(text_of(each.file), each.name)[0]) for each in config.sets}
+    found = command.run(config, rows, per_day, discordance, effect, further_sets=further)
+    if as_json:
+        show_json(found)
+    else:
+        typer.echo(command.describe(found))

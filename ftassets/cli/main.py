@@ -1,12 +1,64 @@
-"""The `ftassets` command."""
+"""The `ftassets` command, and what it says when a command cannot do its work."""
+
+import sys
+import traceback
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
+from typer.exceptions import Abort, Exit, TyperException
 
+import ftassets
 from ftassets.cli import data, gates, loops, releases, traffic, versions
+from ftassets.exits import debugging, ending
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Keep a fine-tuned model good in production.")
+ENDINGS = (
+    "Exit codes: 0 done, 1 an error (one sentence on stderr), 2 wrong usage, 130 after Ctrl-C. "
+    "With --json, stdout has one JSON value when the command is done and nothing after an error."
+)
+
+
+class Commands(TyperGroup):
+    """Every error of a command ends as one sentence on stderr and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command. Wrong usage, Ctrl-C and a closed pipe are left to typer, which has an exit code for each."""
+        try:
+            return super().invoke(ctx)
+        except (TyperException, Abort, Exit, BrokenPipeError):
+            raise
+        except Exception as error:
+            if debugging():
+                traceback.print_exc()
+            found = ending(error)
+            sys.stdout.flush()
+            typer.secho(found.sentence, err=True, fg=typer.colors.RED)
+            raise Exit(found.code) from error
+
+
+app = typer.Typer(
+    cls=Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Keep a fine-tuned model good in production.",
+    epilog=ENDINGS,
+)
 for group in (loops, traffic, data, gates, releases, versions):
     app.add_typer(group.app)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"ftassets {ftassets.__version__}")
+        raise Exit(0)
+
+
+@app.callback()
+def main(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")] = False,
+) -> None:
+    """What holds for all commands."""
 
 
 if __name__ == "__main__":

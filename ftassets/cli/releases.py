@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from ftassets.cli.common import AsJson, Loop, backend, known_loop, refusing
+from ftassets.cli.common import AsJson, Loop, backend, known_loop, show_json
 from ftassets.config.home import Home
-from ftassets.errors import FtassetsError
+from ftassets.errors import InvalidInput
 
 app = typer.Typer()
 keys = typer.Typer(no_args_is_help=True, help="The keys that sign releases and those that are trusted.")
@@ -26,15 +26,16 @@ def approve(
     name: Name,
     reason: Why,
     version: Annotated[str | None, typer.Argument(help="Beginning of the version's digest; without it the newest release.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Say yes to a release of a loop in mode propose; the rollout then starts it."""
-    from ftassets.backends.signer.base import CannotSign
     from ftassets.cli.commands import release
-    from ftassets.domain.release.approval import NotAllowed
 
-    with refusing(FtassetsError, NotAllowed, CannotSign, ValueError, OSError):
-        said = release.approve(backend("artifacts"), backend("control"), backend("signer"), known_loop(loop), version, name, reason)
-    typer.echo(f"{loop} {said.version[:12]} {said.sentence}")
+    said = release.approve(backend("artifacts"), backend("control"), backend("signer"), known_loop(loop), version, name, reason)
+    if as_json:
+        show_json(said.model_dump(mode="json"))
+    else:
+        typer.echo(f"{loop} {said.version[:12]} {said.sentence}")
 
 
 @app.command()
@@ -45,19 +46,20 @@ def override(
     reason: Why,
     expires: Annotated[str, typer.Option("--expires", help="How long it counts, for example 24h.")],
     gate: Annotated[list[str] | None, typer.Option("--gate", help="A gate to override; without one all that do not pass.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Let a version be released in spite of gates that do not pass, for a time; materialize its release afterwards."""
-    from ftassets.backends.signer.base import CannotSign
     from ftassets.cli.commands import release
     from ftassets.config.units import seconds
-    from ftassets.domain.release.approval import NotAllowed
 
-    with refusing(FtassetsError, NotAllowed, CannotSign, ValueError, OSError):
-        length = seconds(expires)
-        if length <= 0:
-            raise ValueError("an override needs some time to count")
-        artifacts, control, signer = backend("artifacts"), backend("control"), backend("signer")
-        said = release.override(artifacts, control, signer, known_loop(loop), version, gate or [], name, reason, length)
+    length = seconds(expires)
+    if length <= 0:
+        raise InvalidInput("an override needs some time to count")
+    artifacts, control, signer = backend("artifacts"), backend("control"), backend("signer")
+    said = release.override(artifacts, control, signer, known_loop(loop), version, gate or [], name, reason, length)
+    if as_json:
+        show_json(said.model_dump(mode="json"))
+        return
     typer.echo(f"{loop} {said.version[:12]} until {_day(said.expires_at)}: {said.sentence}")
     for each, verdict in said.gates.items():
         typer.echo(f"  {each}: {verdict}")
@@ -76,11 +78,10 @@ def verify(
     from ftassets.config.loop_files import read_loops
     from ftassets.config.profiles import artifacts, verifier
 
-    with refusing(ValueError, OSError):
-        home = Home.from_env()
-        found = release.verify(artifacts(home), verifier(home), read_loops(), path, files, loop)
+    home = Home.from_env()
+    found = release.verify(artifacts(home), verifier(home), read_loops(), path, files, loop)
     if as_json:
-        typer.echo(json.dumps(found, indent=2))
+        show_json(found)
     else:
         _show(found)
     if not found["holds"]:
@@ -90,13 +91,9 @@ def verify(
 @keys.command("list")
 def list_keys(as_json: AsJson = False) -> None:
     """Trusted and revoked keys; the active one signs."""
-
-    from ftassets.backends.signer.base import CannotSign, SignatureInvalid
-
-    with refusing(CannotSign, SignatureInvalid, ValueError):
-        found = backend("signer").known_keys()
+    found = backend("signer").known_keys()
     if as_json:
-        typer.echo(json.dumps([asdict(key) for key in found], indent=2))
+        show_json([asdict(key) for key in found])
         return
     for key in found:
         state = f"revoked: {key.revoked}" if key.revoked is not None else "active" if key.active else "trusted"
@@ -106,28 +103,30 @@ def list_keys(as_json: AsJson = False) -> None:
 
 
 @keys.command()
-def rotate() -> None:
+def rotate(as_json: AsJson = False) -> None:
     """Sign with a new key from now on; what the old one signed still counts."""
-    from ftassets.backends.signer.base import CannotSign
-
-    with refusing(CannotSign, ValueError, OSError):
-        typer.echo(f"{backend('signer').rotate()} signs from now on")
+    key = backend("signer").rotate()
+    if as_json:
+        show_json({"key_id": key})
+    else:
+        typer.echo(f"{key} signs from now on")
 
 
 @keys.command()
 def revoke(
     key: Annotated[str, typer.Argument(help="Beginning of the key's id.")],
     reason: Annotated[str, typer.Option("--reason", help="Kept with the key.")],
+    as_json: AsJson = False,
 ) -> None:
     """Stop trusting a key for good: nothing it signed gains traffic any more."""
-    from ftassets.backends.signer.base import CannotSign
-
-    with refusing(CannotSign, ValueError, OSError):
-        signer = backend("signer")
-        found = [each for each in signer.known_keys() if key and each.key_id.startswith(key)]
-        if len(found) != 1:
-            raise ValueError(f"{len(found)} keys begin with {key!r}: ftassets keys list")
-        signer.revoke(found[0].key_id, reason)
+    signer = backend("signer")
+    found = [each for each in signer.known_keys() if key and each.key_id.startswith(key)]
+    if len(found) != 1:
+        raise InvalidInput(f"{len(found)} keys begin with {key!r}: ftassets keys list")
+    signer.revoke(found[0].key_id, reason)
+    if as_json:
+        show_json({"key_id": found[0].key_id, "revoked": reason, "active": found[0].active})
+        return
     typer.echo(f"{found[0].key_id} is revoked: {reason}")
     if found[0].active:
         typer.echo("it was the active key: ftassets keys rotate, then materialize the releases that shall go on")

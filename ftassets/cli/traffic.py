@@ -1,13 +1,12 @@
 """Commands on a loop's traffic: bring a log in, look for drift, move traffic back, forget a user."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ftassets.cli.common import AsJson, Loop, Reason, backend, known_loop, refusing
+from ftassets.cli.common import AsJson, Loop, Reason, backend, known_loop, show_json
 from ftassets.config.home import Home
 
 app = typer.Typer()
@@ -24,15 +23,14 @@ def import_traffic(
     """Take requests and answers logged elsewhere into a loop's traffic; doing it again changes nothing."""
     from ftassets.cli.commands import import_traffic as command
 
-    with refusing(ValueError, OSError):
-        report = command.import_traffic(backend("traffic_log"), known_loop(loop).name, path, format, version)
-    bad = [asdict(item) for item in report.quarantined]
+    report = command.import_traffic(backend("traffic_log"), known_loop(loop).name, path, format, version)
     if as_json:
-        typer.echo(json.dumps({**asdict(report), "quarantined": bad}, indent=2))
+        show_json(asdict(report))
         return
+    bad = report.quarantined
     typer.echo(f"{report.read} rows read, {report.stored} stored, {report.already} there already, {len(bad)} lines were no rows")
     for item in bad[:20]:
-        typer.echo(f"  {item['where']}: {item['reason']}")
+        typer.echo(f"  {item.where}: {item.reason}")
 
 
 @app.command()
@@ -42,27 +40,26 @@ def drift(
     as_json: AsJson = False,
 ) -> None:
     """Compare the newest queries with what production knows, now; nothing is stored."""
-    import dagster as dg
-
-    from ftassets.backends.dataset_store.base import DatasetError
-    from ftassets.backends.serving.base import ServingError
     from ftassets.cli.commands import drift as command
     from ftassets.config.units import seconds
 
-    with refusing(ValueError, OSError, ServingError, DatasetError, dg.Failure):
-        report = command.run(Home.from_env(), known_loop(loop), None if window is None else seconds(window))
-    typer.echo(json.dumps(report, indent=2) if as_json else command.describe(report))
+    report = command.run(Home.from_env(), known_loop(loop), None if window is None else seconds(window))
+    if as_json:
+        show_json(report)
+    else:
+        typer.echo(command.describe(report))
 
 
 @app.command()
-def rollback(loop: Loop, reason: Reason) -> None:
+def rollback(loop: Loop, reason: Reason, as_json: AsJson = False) -> None:
     """Take the candidate out of traffic now, or go back to the standby version. Needs only the gateway."""
-    from ftassets.backends.serving.base import ServingError
     from ftassets.config.profiles import serving
 
     known_loop(loop)
-    with refusing(ServingError):
-        state = serving(Home.from_env()).rollback(loop, "cli", reason)
+    state = serving(Home.from_env()).rollback(loop, "cli", reason)
+    if as_json:
+        show_json({"loop": loop, "phase": state.phase, "weights": state.weights, **state.model_dump(mode="json")})
+        return
     shares = ", ".join(f"{version[:12]} {share} %" for version, share in state.weights.items())
     typer.echo(f"{loop} rolled back: {shares}")
 
@@ -74,23 +71,20 @@ def forget(
     as_json: AsJson = False,
 ) -> None:
     """Remove what a user said from the log, the vectors and the next dataset; says which commits and versions hold it."""
-    from ftassets.backends.dataset_store.base import DatasetError
-    from ftassets.backends.traffic_log.base import StillReadable
     from ftassets.cli.commands.forget import forget as run
     from ftassets.config.loop_files import read_loops
 
-    with refusing(ValueError, OSError, DatasetError, StillReadable):
-        report = run(
-            list(read_loops().values()),
-            backend("traffic_log"),
-            backend("vector_store"),
-            backend("dataset_store"),
-            backend("artifacts"),
-            user,
-            request,
-        )
+    report = run(
+        list(read_loops().values()),
+        backend("traffic_log"),
+        backend("vector_store"),
+        backend("dataset_store"),
+        backend("artifacts"),
+        user,
+        request,
+    )
     if as_json:
-        typer.echo(json.dumps(asdict(report), indent=2))
+        show_json(asdict(report))
         return
     typer.echo(f"{len(report.requests)} requests removed from the log and from the vectors")
     for commit in report.commits:

@@ -1,13 +1,13 @@
 """Commands on model versions: compare two, adopt one that serves already."""
 
 import getpass
-import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ftassets.cli.common import AsJson, Loop, backend, known_loop, refusing
+from ftassets.cli.common import AsJson, Loop, backend, known_loop, show_json
 from ftassets.config.home import Home
 
 app = typer.Typer()
@@ -23,16 +23,14 @@ def compare(
     from rich.console import Console
     from rich.table import Table
 
-    from ftassets.backends.artifacts.version_folder import VersionDamaged
     from ftassets.cli.commands import compare as command
     from ftassets.config.loop_files import read_loops
 
-    with refusing(ValueError, OSError, VersionDamaged):
-        names = ("artifacts", "control", "registry", "dataset_store", "signer")
-        artifacts, control, registry, store, signer = map(backend, names)
-        found = command.run(artifacts, control, read_loops(), registry, store, signer, version_a, version_b)
+    names = ("artifacts", "control", "registry", "dataset_store", "signer")
+    artifacts, control, registry, store, signer = map(backend, names)
+    found = command.run(artifacts, control, read_loops(), registry, store, signer, version_a, version_b)
     if as_json:
-        typer.echo(json.dumps(found, indent=2))
+        show_json(found)
         return
     shown = Table("", "a", "b")
     for row in command.table(found):
@@ -58,34 +56,35 @@ def adopt(
     by: Annotated[str | None, typer.Option("--by", help="Who answers for it; without it the login name.")] = None,
     traffic: Annotated[Path | None, typer.Option("--traffic", help="Log of requests it answered.", exists=True, dir_okay=False)] = None,
     format: Annotated[str, typer.Option("--format", help="chat, otel, langfuse or litellm.")] = "chat",
+    as_json: AsJson = False,
 ) -> None:
     """Make a model that serves already, an adapter or somebody else's endpoint, a loop's first production. Nothing is evaluated."""
-    from ftassets.backends.serving.base import ServingError
-    from ftassets.backends.signer.base import CannotSign
     from ftassets.cli.commands import adopt as command
     from ftassets.domain.release.adoption import AdoptionRefused, served_at
 
     config = known_loop(loop)
-    with refusing(AdoptionRefused, CannotSign, ServingError, ValueError, OSError):
-        if bool(adapter) == bool(endpoint) or bool(endpoint) != bool(model) or (api_key_env and not endpoint):
-            raise AdoptionRefused("give either --adapter, or --endpoint with --model and, if it wants a key, --api-key-env")
-        serving, signer, registry = backend("serving"), backend("signer"), backend("registry")
-        log = (backend("traffic_log"), traffic, format) if traffic else None
-        adoption = command.Adoption(
-            Home.from_env(),
-            backend("artifacts"),
-            backend("control"),
-            config,
-            by or getpass.getuser(),
-            reason,
-            serving,
-            signer,
-            registry,
-            log,
-        )
-        if endpoint and model:
-            adopted = adoption.of_endpoint(served_at(endpoint, model, api_key_env))
-        elif adapter:
-            with command.adapter_folder(adapter, registry) as folder:
-                adopted = adoption.of_adapter(folder)
-    typer.echo(command.describe(adopted, loop))
+    if bool(adapter) == bool(endpoint) or bool(endpoint) != bool(model) or (api_key_env and not endpoint):
+        raise AdoptionRefused("give either --adapter, or --endpoint with --model and, if it wants a key, --api-key-env")
+    serving, signer, registry = backend("serving"), backend("signer"), backend("registry")
+    log = (backend("traffic_log"), traffic, format) if traffic else None
+    adoption = command.Adoption(
+        Home.from_env(),
+        backend("artifacts"),
+        backend("control"),
+        config,
+        by or getpass.getuser(),
+        reason,
+        serving,
+        signer,
+        registry,
+        log,
+    )
+    if endpoint and model:
+        adopted = adoption.of_endpoint(served_at(endpoint, model, api_key_env))
+    elif adapter:
+        with command.adapter_folder(adapter, registry) as folder:
+            adopted = adoption.of_adapter(folder)
+    if as_json:
+        show_json(asdict(adopted))
+    else:
+        typer.echo(command.describe(adopted, loop))

@@ -13,6 +13,7 @@ from ftassets import assets as lineage
 from ftassets import automation
 from ftassets.config.loop import LoopConfig
 from ftassets.config.loop_files import current, located, rendered, warn
+from ftassets.errors import ConfigurationError
 
 
 class LoopAttributes(LoopConfig):
@@ -63,7 +64,7 @@ class FineTuneLoop(Component):
 
     @classmethod
     def load(cls, attributes: BaseModel | None, context: ComponentLoadContext) -> "FineTuneLoop":
-        """The component from validated attributes; data files are relative to the YAML. Raises FileNotFoundError naming a missing one."""
+        """The component from validated attributes; data files are relative to the YAML. Raises ConfigurationError naming a missing one."""
         assert isinstance(attributes, LoopAttributes)
         folder = Path(context.path)
         warn(attributes._renamed, folder / "defs.yaml" if folder.is_dir() else folder)
@@ -73,7 +74,7 @@ class FineTuneLoop(Component):
         files += [("llm_judge.labels", loop.llm_judge.labels)] if loop.llm_judge else []
         for field, path in files:
             if not path.is_file():
-                raise FileNotFoundError(f"loop {loop.name}: {field} names {path}, which is not there")
+                raise ConfigurationError(f"loop {loop.name}: {field} names {path}, which is not there")
         return cls(loop)
 
     def build_defs(self, context: ComponentLoadContext) -> dg.Definitions:

@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from jinja2.exceptions import TemplateError
 from jinja2.sandbox import SandboxedEnvironment
+from pydantic import ValidationError
 
 from ftassets.config.loop import LoopConfig
 from ftassets.domain import formats
+from ftassets.errors import ConfigurationError, InvalidInput, in_one_line
 
 COMPONENTS = ("ftassets.FineTuneLoop", "ftassets.components.FineTuneLoop")  # the second: loop files of format 1
 LOOPS = Path(__file__).parents[1] / "loops"
@@ -18,18 +21,50 @@ LOOPS = Path(__file__).parents[1] / "loops"
 log = logging.getLogger(__name__)
 
 
+class UnknownLoop(InvalidInput):
+    """No loop has this name; the message lists the names there are."""
+
+
 def read_loops(folder: Path = LOOPS) -> dict[str, LoopConfig]:
-    """All loops below a folder, by name; relative paths in them are made absolute. Raises ValueError on a bad file."""
+    """All loops below a folder, by name; relative paths in them are made absolute. Raises ConfigurationError on a bad file."""
     loops: dict[str, LoopConfig] = {}
-    for path, attributes in _documents(folder):
-        try:
-            loop = read_loop(attributes, path)
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}") from error
-        if loop.name in loops:
-            raise ValueError(f"{path}: there are two loops named {loop.name}")
-        loops[loop.name] = located(loop, path.parent)
+    for path in sorted(folder.rglob("defs.yaml")):
+        for document in documents(path):
+            if not isinstance(document, dict) or document.get("type") not in COMPONENTS:
+                continue
+            loop = loop_of(document, path)
+            if loop.name in loops:
+                raise ConfigurationError(f"{path}: there are two loops named {loop.name}")
+            loops[loop.name] = loop
     return loops
+
+
+def loop_named(name: str) -> LoopConfig:
+    """The loop of that name. Raises UnknownLoop, and ConfigurationError on a bad loop file."""
+    loops = read_loops()
+    if name not in loops:
+        raise UnknownLoop(f"there is no loop {name!r}; there is: {', '.join(loops) or 'none'}")
+    return loops[name]
+
+
+def documents(path: Path) -> Iterator[Any]:
+    """The YAML documents of a loop file. Raises ConfigurationError."""
+    try:
+        yield from yaml.safe_load_all(path.read_bytes().decode())
+    except OSError as error:
+        raise ConfigurationError(f"the loop file {path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"the loop file {path} is not UTF-8 text (byte {error.start}): save it as UTF-8") from error
+    except (yaml.YAMLError, RecursionError) as error:
+        raise ConfigurationError(f"the loop file {path} is not valid YAML: {' '.join(str(error).split())}") from error
+
+
+def loop_of(document: dict[str, Any], path: Path) -> LoopConfig:
+    """The loop of one document of the loop file at `path`. Raises ConfigurationError."""
+    try:
+        return located(read_loop(document.get("attributes"), path), path.parent)
+    except (ValidationError, InvalidInput, TemplateError, ArithmeticError, TypeError) as error:
+        raise ConfigurationError(f"the loop file {path} is not valid: {in_one_line(error)}") from error
 
 
 def read_loop(attributes: Any, path: Path) -> LoopConfig:
@@ -54,7 +89,7 @@ def warn(renamed: list[str], path: Path) -> None:
 
 
 def rendered(attributes: Any) -> Any:
-    """Attributes with `{{ env.NAME }}` replaced by that environment variable. Raises ValueError naming one that is not set."""
+    """Attributes with `{{ env.NAME }}` replaced by that environment variable. Raises ConfigurationError naming one that is not set."""
     if isinstance(attributes, dict):
         return {key: rendered(value) for key, value in attributes.items()}
     if isinstance(attributes, list):
@@ -69,7 +104,7 @@ class _Environment:
         try:
             return os.environ[name]
         except KeyError:
-            raise ValueError(f"the loop file names the environment variable {name}, which is not set") from None
+            raise ConfigurationError(f"the loop file names the environment variable {name}, which is not set") from None
 
 
 def located(loop: LoopConfig, folder: Path) -> LoopConfig:
@@ -78,10 +113,3 @@ def located(loop: LoopConfig, folder: Path) -> LoopConfig:
     sets = [each.model_copy(update={"file": folder / each.file}) for each in loop.sets]
     judge = loop.llm_judge and loop.llm_judge.model_copy(update={"labels": folder / loop.llm_judge.labels})
     return loop.model_copy(update={"dataset": dataset, "golden_set": folder / loop.golden_set, "sets": sets, "llm_judge": judge})
-
-
-def _documents(folder: Path) -> Iterator[tuple[Path, object]]:
-    for path in sorted(folder.rglob("defs.yaml")):
-        for document in yaml.safe_load_all(path.read_text()):
-            if isinstance(document, dict) and document.get("type") in COMPONENTS:
-                yield path, document.get("attributes")

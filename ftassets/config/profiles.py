@@ -16,6 +16,7 @@ from ftassets.backends.traffic_log.base import TrafficLog
 from ftassets.config.home import Home
 from ftassets.config.loop import LlmJudgeSettings, PairwiseJudgeSettings, TeacherSettings
 from ftassets.domain.dataset.curation.pii import Span
+from ftassets.errors import ConfigurationError
 
 TRAFFIC_URL = "FTASSETS_TRAFFIC_URL"
 
@@ -33,7 +34,7 @@ def has_servers(profile: str) -> bool:
 def traffic_log(home: Home) -> TrafficLog:
     """PostgreSQL where a profile with servers has FTASSETS_TRAFFIC_URL, else the home's file. Nothing is opened yet.
 
-    Raises ValueError for a URL that is none, or one that the profile would not use: its rows would be looked for elsewhere.
+    Raises ConfigurationError for a URL that is none, or one that the profile would not use: its rows would be looked for elsewhere.
     """
     url = os.environ.get(TRAFFIC_URL)
     if not url:
@@ -41,7 +42,7 @@ def traffic_log(home: Home) -> TrafficLog:
 
         return SqliteTrafficLog(home.traffic_db)
     if not has_servers(profile()):
-        raise ValueError(f"{TRAFFIC_URL} is set, which FTASSETS_PROFILE=embedded does not use: set the profile, or unset the URL")
+        raise ConfigurationError(f"{TRAFFIC_URL} is set, which FTASSETS_PROFILE=embedded does not use: set the profile, or unset the URL")
     from ftassets.backends.traffic_log.postgres import PostgresTrafficLog
 
     return PostgresTrafficLog(url)
@@ -179,13 +180,15 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
 
 
 def backends(home: Home) -> dict[str, Callable[[], Any]]:
-    """Backend of each capability for the profile FTASSETS_PROFILE names. Raises ValueError for an unknown one, or what it lacks."""
+    """Backend of each capability for the profile FTASSETS_PROFILE names. Raises ConfigurationError for an unknown one, or what it lacks."""
     chosen = profile()
     if chosen not in PROFILES:
-        raise ValueError(f"FTASSETS_PROFILE is {chosen!r}; there is: {', '.join(PROFILES)}")
+        raise ConfigurationError(f"FTASSETS_PROFILE is {chosen!r}; there is: {', '.join(PROFILES)}")
     missing = [name for names in VARIABLES[chosen].values() for name in names if not os.environ.get(name)]
     if missing:
-        raise ValueError(f"FTASSETS_PROFILE={chosen} needs {', '.join(missing)} in the environment; deploy/README.md says what they are")
+        raise ConfigurationError(
+            f"FTASSETS_PROFILE={chosen} needs {', '.join(missing)} in the environment; deploy/README.md says what they are"
+        )
     return PROFILES[chosen](home)
 
 

@@ -8,20 +8,22 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
+from ftassets.errors import InvalidInput
+
 _DURATION = re.compile(r"(\d+)(s|m|h|d)")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 def seconds(value: Any) -> Any:
-    """Seconds of a duration such as 5m or 24h; a number is taken as it is. Raises ValueError."""
+    """Seconds of a duration such as 5m or 24h; a number is taken as it is. Raises InvalidInput."""
     if isinstance(value, str):
         match = _DURATION.fullmatch(value.strip())
         if match is None:
-            raise ValueError(f"{value!r} is not a duration: write a number and s, m, h or d, for example 5m or 24h")
+            raise InvalidInput(f"{value!r} is not a duration: write a number and s, m, h or d, for example 5m or 24h")
         try:
             return timedelta(**{_UNITS[match[2]]: int(match[1])}).total_seconds()
         except OverflowError as error:
-            raise ValueError(f"{value!r} is too long a duration") from error
+            raise InvalidInput(f"{value!r} is too long a duration") from error
     return value
 
 

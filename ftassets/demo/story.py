@@ -23,6 +23,7 @@ from ftassets.demo.screen import Screen, final_tables
 from ftassets.demo.summary import collect, side_by_side
 from ftassets.demo.voice_commands import DRIFTED, ESTABLISHED, Utterance, draw
 from ftassets.durable import write_durably
+from ftassets.errors import FtassetsError
 from ftassets.processes.up import Ports, down, up
 
 LOOP = "voice_commands"
@@ -34,7 +35,7 @@ WINDOW_SECONDS = 25  # of the clock's minute that must be left to begin a quiet 
 MIX = {"LightSet": 0.6, "TurnOn": 0.3, "ClimateGetTemperature": 0.1}  # the benign change: known commands in another mix
 
 
-class DemoFailed(Exception):
+class DemoFailed(FtassetsError):
     """The story did not go on; the message says where to look."""
 
 

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from ftassets.docs.pages import stale, write
+from ftassets.exits import guarded
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -25,4 +26,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(guarded(main))

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from ftassets.config.loop import LoopConfig, RetrainOn
 from ftassets.domain import formats
 from ftassets.domain.canonical import canonical_json
+from ftassets.errors import InvalidInput
 
 QUARTER = 91 * 86400.0  # seconds
 ATTEMPTS = 5  # a run whose process dies this often needs a person
@@ -212,12 +213,12 @@ def record(situation: Situation, loop: LoopConfig | Policy) -> bytes:
 def replay(stored: bytes) -> bytes:
     """The record made again from the situation and policy in it: the same bytes, unless the rule has changed since.
 
-    Raises ValueError when it is no record, or one of another version's fields.
+    Raises InvalidInput when it is no record, or one of another version's fields.
     """
     try:
         found = formats.read("retrain_decision", json.loads(stored))
         situation = Situation(**found["situation"])
         policy = Policy.model_validate(found["policy"])
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"this is no decision that this version can make again: {error}") from error
+        raise InvalidInput(f"this is no decision that this version can make again: {error}") from error
     return record(situation, policy)

@@ -6,11 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ftassets.backends.dataset_store.base import DatasetError
-from ftassets.backends.evaluator.base import EvaluationFailed
 from ftassets.config.home import Home
 from ftassets.config.profiles import backends
 from ftassets.durable import write_durably
+from ftassets.exits import ending, guarded
 from ftassets.gate_service.contract import BadRequest, EvaluationJob
 from ftassets.gate_service.evaluation import evaluate
 from ftassets.workers.process import die_with_parent, failure_file
@@ -34,13 +33,12 @@ def main(job_file: Path) -> int:
     except BadRequest as error:
         write_durably(failure_file(job_file), str(error))
         return BAD_REQUEST
-    except (EvaluationFailed, DatasetError) as error:
-        write_durably(failure_file(job_file), str(error))
-        return 1
     except Exception as error:
-        traceback.print_exc()
-        write_durably(failure_file(job_file), f"{type(error).__name__}: {error}")
-        return 1
+        found = ending(error)
+        if found.bug:
+            traceback.print_exc()
+        write_durably(failure_file(job_file), found.sentence)
+        return found.code
     return 0
 
 
@@ -66,4 +64,4 @@ def in_a_run(run_id: str, do: Callable[[Any], _Result]) -> _Result:
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit("usage: python -m ftassets.gate_service JOB.json")
-    sys.exit(main(Path(sys.argv[1])))
+    sys.exit(guarded(lambda: main(Path(sys.argv[1]))))

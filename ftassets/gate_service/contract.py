@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.gates.result import GateResult
+from ftassets.errors import FtassetsError
 
 API_VERSION = "1"  # of what is asked and answered, whatever release of the package serves it
 GOLDEN_SET = r"^[a-z][a-z0-9_]{0,40}(@[0-9a-f]{40,64})?$"
@@ -86,5 +87,5 @@ class EvaluationJob(BaseModel):
         return self.work / "answer.json"
 
 
-class BadRequest(Exception):
+class BadRequest(FtassetsError):
     """The request cannot be evaluated: the message says what is wrong with it."""

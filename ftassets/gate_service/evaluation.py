@@ -9,7 +9,7 @@ from ftassets.backends.artifacts.base import Artifacts
 from ftassets.backends.artifacts.version_folder import VersionDamaged
 from ftassets.backends.artifacts.versions import verify
 from ftassets.backends.control.base import Control
-from ftassets.backends.control.journal import StateDamaged, read_state
+from ftassets.backends.control.journal import read_state
 from ftassets.backends.dataset_store.base import DatasetStore
 from ftassets.backends.evaluator.base import EvaluationFailed, Evaluator
 from ftassets.backends.serving.base import Serving, ServingError
@@ -17,6 +17,7 @@ from ftassets.config.home import Home
 from ftassets.domain.gates.policy import evaluate_gates, passed
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.gates.result import GateResult, Verdict
+from ftassets.errors import StateDamaged
 from ftassets.gate_service.condition import evaluate_caller
 from ftassets.gate_service.contract import BadRequest, EvaluationJob, GateAnswer
 

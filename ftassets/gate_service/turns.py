@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
 from ftassets.backends.evaluator.base import EvaluationFailed
+from ftassets.errors import FtassetsError
 from ftassets.gate_service.contract import BadRequest, EvaluationJob, GateAnswer
 from ftassets.workers.process import last_words, write_job
 
@@ -19,11 +20,11 @@ KEY = "FTASSETS_GATE_KEY"
 Run = Callable[[EvaluationJob], Awaitable[GateAnswer]]
 
 
-class QueueFull(Exception):
+class QueueFull(FtassetsError):
     """As many requests are waiting as may."""
 
 
-class OutOfTime(Exception):
+class OutOfTime(FtassetsError):
     """The request's time is over; its process was ended."""
 
 

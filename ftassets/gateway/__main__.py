@@ -11,8 +11,9 @@ import uvicorn
 
 from ftassets.config.home import Home
 from ftassets.config.loop_files import LOOPS, read_loops
+from ftassets.exits import guarded
 from ftassets.gateway.model_hosts.supervisor import SupervisorHost
-from ftassets.gateway.server import CannotServe, serve
+from ftassets.gateway.server import serve
 
 
 async def _run(args: argparse.Namespace) -> None:
@@ -33,14 +34,10 @@ def main() -> int:
     parser.add_argument("--loops", type=Path, default=LOOPS, help="folder with the loops' YAML files")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    try:
-        with asyncio.Runner(loop_factory=uvicorn.Config("").get_loop_factory()) as runner:
-            runner.run(_run(args))
-    except (CannotServe, ValueError) as error:
-        print(error, file=sys.stderr)
-        return 1
+    with asyncio.Runner(loop_factory=uvicorn.Config("").get_loop_factory()) as runner:
+        runner.run(_run(args))
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(guarded(main))

@@ -11,13 +11,14 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from ftassets.backends.serving.base import ADMIN_PATH, Refused
+from ftassets.config.loop_files import UnknownLoop
 from ftassets.domain.rollout.endpoint import EndpointState, NotPossible
 from ftassets.gateway.admin_bodies import Body, Ramp, Renew, Rollback, Stage, Start, Unstage
 from ftassets.gateway.app import health
 from ftassets.gateway.model_hosts.base import HostError
 from ftassets.gateway.openapi import show_admin
 from ftassets.gateway.problems import Problem, on_error, on_problem, parse, read
-from ftassets.gateway.router import Router, UnknownLoop
+from ftassets.gateway.router import Router
 
 
 def admin_app(router: Router, token: str) -> "WithToken":

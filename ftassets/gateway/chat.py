@@ -19,12 +19,13 @@ from starlette.types import Receive, Scope, Send
 
 from ftassets.backends.traffic_log.base import Exchange
 from ftassets.config.loop import LoopConfig
+from ftassets.config.loop_files import UnknownLoop
 from ftassets.gateway.context import Context
 from ftassets.gateway.model_hosts.base import MODEL_NAME
 from ftassets.gateway.problems import Problem, parse, read
 from ftassets.gateway.prometheus import Metrics
 from ftassets.gateway.recorder import NotRecorded, Recorder
-from ftassets.gateway.router import Route, Router, Unavailable, UnknownLoop
+from ftassets.gateway.router import Route, Router, Unavailable
 from ftassets.gateway.sse import Events, event
 
 log = logging.getLogger(__name__)

@@ -9,12 +9,14 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
+from ftassets.errors import FtassetsError
+
 MAX_BODY = 1_000_000  # bytes
 
 _Body = TypeVar("_Body", bound=BaseModel)
 
 
-class Problem(Exception):
+class Problem(FtassetsError):
     """What a client is told: HTTP status, a sentence, and a code for programs."""
 
     def __init__(

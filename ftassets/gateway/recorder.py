@@ -7,13 +7,14 @@ from collections.abc import Callable
 from queue import SimpleQueue
 
 from ftassets.backends.traffic_log.base import Exchange, Feedback, LogUnreachable, TrafficLog, UnknownAnswer
+from ftassets.errors import FtassetsError
 
 log = logging.getLogger(__name__)
 
 _BATCH = 500
 
 
-class NotRecorded(Exception):
+class NotRecorded(FtassetsError):
     """The row could not be stored: its client must not take the request for answered."""
 
 

@@ -17,21 +17,19 @@ from ftassets.backends.control.releases import NotApproved, Releases, StatementM
 from ftassets.backends.serving.base import Refused
 from ftassets.backends.signer.base import SignatureInvalid, Signer
 from ftassets.config.loop import LoopConfig
+from ftassets.config.loop_files import UnknownLoop
 from ftassets.domain.release.attestation import objections, override_of
 from ftassets.domain.release.statement import read_statement
 from ftassets.domain.release.version import VersionManifest
 from ftassets.domain.rollout.endpoint import EndpointState, NotPossible
 from ftassets.domain.rollout.transition import Transition
+from ftassets.errors import FtassetsError
 from ftassets.gateway.fleet import Fleet
 
 log = logging.getLogger(__name__)
 
 
-class UnknownLoop(Exception):
-    """No loop has this name."""
-
-
-class Unavailable(Exception):
+class Unavailable(FtassetsError):
     """Nobody can answer now; the message says what to do. `route` is set when a version was to answer."""
 
     def __init__(self, message: str, route: "Route | None" = None) -> None:

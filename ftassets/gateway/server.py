@@ -18,6 +18,7 @@ from ftassets.config import profiles
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
 from ftassets.durable import secret
+from ftassets.errors import FtassetsError
 from ftassets.gateway.admin import admin_app
 from ftassets.gateway.app import public_app
 from ftassets.gateway.chat import Chat
@@ -32,7 +33,7 @@ from ftassets.gateway.router import Router
 USER_SALT = "user.salt"
 
 
-class CannotServe(Exception):
+class CannotServe(FtassetsError):
     """The gateway cannot run here; the message says what to change."""
 
 
@@ -48,11 +49,11 @@ async def serve(
     started: Callable[[Address], None] = lambda _: None,
     clock: Callable[[], float] = time.time,
 ) -> None:
-    """Serve until `stop` is set; port 0 takes a free one. The admin API is on loopback whatever `bind` is. Raises CannotServe."""
-    try:
-        traffic = profiles.traffic_log(home)
-    except ValueError as error:
-        raise CannotServe(str(error)) from error
+    """Serve until `stop` is set; port 0 takes a free one. The admin API is on loopback whatever `bind` is.
+
+    Raises CannotServe, ConfigurationError.
+    """
+    traffic = profiles.traffic_log(home)
     artifacts, control = profiles.artifacts(home), profiles.control(home)
     only_one = contextlib.ExitStack()
     try:
@@ -115,9 +116,10 @@ def _listen(bind: str, port: int) -> socket.socket:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         sock.bind((bind, port))
-    except OSError as error:
+    except (OSError, OverflowError) as error:
         sock.close()
-        raise CannotServe(f"port {port} on {bind} cannot be used ({error.strerror}): stop what uses it or choose another") from error
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise CannotServe(f"port {port} on {bind} cannot be used ({reason}): stop what uses it or choose another") from error
     sock.listen(2048)
     sock.setblocking(False)
     return sock

@@ -24,6 +24,8 @@ from ftassets.config.home import Home
 from ftassets.config.loop_files import LOOPS
 from ftassets.domain.formats import read, stamp
 from ftassets.durable import write_durably
+from ftassets.errors import FtassetsError
+from ftassets.exits import guarded
 from ftassets.processes.supervisord_conf import group, program, supervisor_socket, supervisord
 
 MARK = "FTASSETS_SUPERVISED"  # in the environment of every process below supervisord: its home
@@ -32,7 +34,7 @@ STOP_SECONDS = 30.0
 DEFINITIONS = "ftassets.definitions"
 
 
-class UpFailed(Exception):
+class UpFailed(FtassetsError):
     """The processes cannot run; the message says what to change."""
 
 
@@ -298,8 +300,9 @@ def _need_free(ports: Ports, bind: str, dagster: bool) -> None:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind((host, port))
-            except OSError as error:
-                reason = f"port {port} ({name}) cannot be used ({error.strerror}): stop what uses it or choose another"
+            except (OSError, OverflowError) as error:
+                why = error.strerror if isinstance(error, OSError) else error
+                reason = f"port {port} ({name}) cannot be used ({why}): stop what uses it or choose another"
                 raise UpFailed(reason) from error
 
 
@@ -351,13 +354,9 @@ def main() -> int:
         parser.add_argument(f"--{field.name}-port", type=int, default=field.default)
     args = parser.parse_args()
     ports = Ports(**{field.name: getattr(args, f"{field.name}_port") for field in fields(Ports)})
-    try:
-        up(Home.from_env(), ports, definitions=args.definitions, loops=args.loops, bind=args.bind, dagster_home=args.dagster_home)
-    except UpFailed as error:
-        print(error, file=sys.stderr)
-        return 1
+    up(Home.from_env(), ports, definitions=args.definitions, loops=args.loops, bind=args.bind, dagster_home=args.dagster_home)
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(guarded(main))

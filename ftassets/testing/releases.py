@@ -28,7 +28,7 @@ def loop_config(name: str = "support", **changes: Any) -> LoopConfig:
     )
 
 
-def make_version(home: Home, content: str) -> str:
+def make_version(home: Home, content: str, loop: str | None = None) -> str:
     """A published version whose weights are `content`; its digest."""
     staging = home.root / f"staging-{content}"
     (staging / "merged").mkdir(parents=True)
@@ -39,6 +39,7 @@ def make_version(home: Home, content: str) -> str:
         files=file_digests(staging),
         tokenizer_digest="0" * 64,
         generation={"temperature": 0.0, "max_tokens": 32},
+        loop=loop,
     )
     return publish(artifacts(home), staging, manifest)
 

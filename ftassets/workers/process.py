@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 
 from ftassets.durable import write_durably
+from ftassets.errors import FtassetsError
 
 Job = TypeVar("Job", bound=BaseModel)
 
@@ -76,10 +77,10 @@ def set_up_libraries() -> None:
         os.environ.setdefault(name, value)
 
 
-def work_off(job_file: Path, kind: type[Job], do: Callable[[Job, Report], dict], foreseen: tuple[type[Exception], ...] = ()) -> int:
+def work_off(job_file: Path, kind: type[Job], do: Callable[[Job, Report], dict]) -> int:
     """Body of a working process: reads its job, does it, reports the result.
 
-    Exit code: 0 when done, 2 for a foreseen error, 1 for any other; both leave a sentence in the failure file. 137 when one of its
+    Exit code: 0 when done, 2 for a FtassetsError, 1 for any other error; both leave a sentence in the failure file. 137 when one of its
     forks was killed, as if it had been killed itself.
     """
     die_with_parent()
@@ -88,7 +89,7 @@ def work_off(job_file: Path, kind: type[Job], do: Callable[[Job, Report], dict],
             job = kind.model_validate_json(job_file.read_bytes())
             set_up_libraries()
             deliver(do(job, report))
-        except foreseen as error:
+        except FtassetsError as error:
             write_durably(failure_file(job_file), str(error))
             print(f"failed: {error}", file=sys.stderr)
             return 2

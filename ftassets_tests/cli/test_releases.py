@@ -11,7 +11,7 @@ from ftassets.backends.control.releases import Releases
 from ftassets.backends.signer.folder import Ed25519Signer
 from ftassets.cli.commands.doctor import _keys
 from ftassets.cli.commands.status import describe, warnings
-from ftassets.cli.releases import app
+from ftassets.cli.main import app
 from ftassets.config.home import Home
 from ftassets.config.profiles import control
 from ftassets.domain.rollout.endpoint import EndpointState

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from ftassets.cli.versions import app
+from ftassets.cli.main import app
 from ftassets.config.home import Home
 from ftassets.config.loop_files import read_loops
 from ftassets.testing.releases import make_version

@@ -17,6 +17,7 @@ from ftassets.domain.canonical import canonical_json
 from ftassets.domain.dataset.preferences import Pair
 from ftassets.domain.dataset.rows import Example, Quarantined
 from ftassets.domain.dataset.shards import Index, Shard, Shards, content_hash, plan
+from ftassets.errors import InvalidInput
 
 DECODED_ROWS = 100_000  # kept in memory at most, about 100 MB
 
@@ -202,25 +203,17 @@ def quarantine_to_parquet(dropped: Sequence[Quarantined]) -> bytes:
     return _table(rows, ["step", "row", "reason", "content"], "quarantine")
 
 
-def quarantine_from_parquet(content: bytes) -> list[Quarantined]:
-    """The rows of such a file."""
-    import pyarrow.parquet as pq
-
-    rows = pq.read_table(io.BytesIO(content)).to_pylist()
-    return [Quarantined(f"{row['step']}:{row['row']}", row["reason"], row["content"]) for row in rows]
-
-
 def export(store: DatasetStore, ref: str, loop: str, folder: Path) -> dict[str, list[str]]:
     """Write the dataset's objects at `ref` below a folder, as they lie in the store; returns the `data_files` for `load_dataset`.
 
-    They are Parquet; a split without rows is not among them. Raises ObjectNotFound when there is no dataset, FileExistsError
+    They are Parquet; a split without rows is not among them. Raises ObjectNotFound when there is no dataset, InvalidInput
     when the folder is not empty, DatasetError when the dataset is damaged.
     """
     commit = store.resolve(ref)
     index = read_index(store, commit, loop)
     folder.mkdir(parents=True, exist_ok=True)
     if any(folder.iterdir()):
-        raise FileExistsError(f"{folder} is not empty: rows of another dataset would be read with this one; name a new folder or empty it")
+        raise InvalidInput(f"{folder} is not empty: rows of another dataset would be read with this one; name a new folder or empty it")
     data_files: dict[str, list[str]] = {}
     for split, shard, content in _shards(store, commit, loop, index):
         target = folder / shard.path

@@ -21,12 +21,13 @@ from ftassets.domain.evaluation.jobs import AnswerJob, Ask, ExpectedAnswer, Like
 from ftassets.domain.evaluation.scoring import Score
 from ftassets.domain.gates.report import HELD_OUT
 from ftassets.domain.release.version import MERGED, ExternalModel
+from ftassets.errors import FtassetsError
 
 API = "api"  # role of the loop's priced API model: it has golden rows only, and no gate looks at it
 Answers = dict[str, list[Path]]  # role -> one file of answers for each set of rows
 
 
-class NotComparable(Exception):
+class NotComparable(FtassetsError):
     """No report can be made of these versions and rows; the message says what to do."""
 
 

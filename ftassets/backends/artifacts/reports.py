@@ -9,7 +9,7 @@ from ftassets.domain import formats
 from ftassets.domain.canonical import canonical_json, digest_of
 from ftassets.domain.formats import NewerFormat
 from ftassets.domain.gates.report import EvalReport
-from ftassets.errors import FtassetsError, InvalidInput
+from ftassets.errors import InvalidInput, StateDamaged, in_one_line
 
 Kind = Literal["eval", "drift", "quality", "behaviour", "live-golden", "decision"]
 
@@ -34,7 +34,7 @@ _FORMATS: dict[Kind, str] = {
 }
 
 
-class ReportDamaged(FtassetsError):
+class ReportDamaged(StateDamaged):
     """A report is not there, cannot be read, or is not what was written."""
 
 
@@ -85,7 +85,7 @@ def read_eval_report(artifacts: Artifacts, loop: str, digest: str) -> EvalReport
     except NewerFormat as error:
         raise ReportDamaged(f"the report {digest[:12]} cannot be read: {error}") from error
     except ValueError as error:
-        raise ReportDamaged(f"the report {digest[:12]} is no eval report: {error}; materialize eval_report again") from error
+        raise ReportDamaged(f"the report {digest[:12]} is no eval report: {in_one_line(error)}; materialize eval_report again") from error
 
 
 def report_digests(artifacts: Artifacts, loop: str, kind: Kind) -> list[str]:

@@ -7,13 +7,13 @@ from pathlib import Path
 from ftassets.domain.canonical import file_digest
 from ftassets.domain.release.version import VersionManifest
 from ftassets.durable import keep_folder, write_durably
-from ftassets.errors import FtassetsError
+from ftassets.errors import StateDamaged, in_one_line
 
 MANIFEST = "manifest.json"
 FORBIDDEN = {".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt"}  # formats that can run code when loaded
 
 
-class VersionDamaged(FtassetsError):
+class VersionDamaged(StateDamaged):
     """A version's folder is missing, incomplete, changed, or holds a file format we refuse."""
 
 
@@ -48,7 +48,7 @@ def parse_manifest(content: bytes, digest: str) -> VersionManifest:
     try:
         manifest = VersionManifest.parse(content)
     except ValueError as error:
-        raise VersionDamaged(f"version {digest[:12]} has no readable manifest: {error}") from error
+        raise VersionDamaged(f"version {digest[:12]} has no readable manifest: {in_one_line(error)}") from error
     if manifest.digest != digest:
         raise VersionDamaged(f"the manifest in {digest[:12]} describes version {manifest.digest[:12]}")
     return manifest
@@ -59,7 +59,7 @@ def read_manifest(folder: Path) -> VersionManifest:
     try:
         content = (folder / MANIFEST).read_bytes()
     except OSError as error:
-        raise VersionDamaged(f"version {folder.name[:12]} has no readable manifest: {error}") from error
+        raise VersionDamaged(f"version {folder.name[:12]} has no readable manifest: {in_one_line(error)}") from error
     return parse_manifest(content, folder.name)
 
 

@@ -7,7 +7,7 @@ from ftassets.backends.control.base import Control
 from ftassets.domain.formats import NewerFormat
 from ftassets.domain.rollout.endpoint import EndpointState, parse_state, state_document
 from ftassets.domain.rollout.transition import Transition
-from ftassets.errors import FtassetsError
+from ftassets.errors import StateDamaged, in_one_line
 
 log = logging.getLogger(__name__)
 
@@ -20,10 +20,6 @@ _STATE = ".state.json"
 def staging_lock(loop: str) -> str:
     """Name of the lock for whoever stages a loop's versions to measure them."""
     return f"{FOLDER}/{loop}.staging"
-
-
-class StateDamaged(FtassetsError, ValueError):
-    """The stored state of a loop cannot be read; the message says what to do."""
 
 
 class Journal:
@@ -78,7 +74,7 @@ class Journal:
             try:
                 transitions.append(Transition.from_json(json.loads(line)))
             except NewerFormat as error:  # to leave this line out would be to forget a decision
-                raise StateDamaged(f"{self._control.uri(JOURNAL)}, line {number}: {error}") from error
+                raise StateDamaged(f"{self._control.uri(JOURNAL)}, line {number}: {in_one_line(error)}") from error
             except (ValueError, KeyError, TypeError) as error:
                 log.error("%s, line %d cannot be read and is left out: %s", self._control.uri(JOURNAL), number, error)
         return transitions
@@ -102,7 +98,7 @@ def _stored(control: Control, loop: str) -> tuple[int, EndpointState] | None:
         raise StateDamaged(f"{control.uri(key)}: {error}") from error
     except (ValueError, KeyError, TypeError) as error:
         raise StateDamaged(
-            f"{control.uri(key)} is not the state of a loop ({error}): restore it, or remove it to go by the journal"
+            f"{control.uri(key)} is not the state of a loop ({in_one_line(error)}): restore it, or remove it to go by the journal"
         ) from error
 
 

@@ -4,10 +4,10 @@ from ftassets.backends.control.base import Control
 from ftassets.domain.canonical import canonical_json
 from ftassets.domain.evaluation.human_review import Given, Review
 from ftassets.domain.formats import NewerFormat
-from ftassets.errors import FtassetsError
+from ftassets.errors import StateDamaged, in_one_line
 
 
-class ReviewDamaged(FtassetsError):
+class ReviewDamaged(StateDamaged):
     """A stored review cannot be read, or belongs to another report."""
 
 
@@ -41,7 +41,7 @@ def _parsed(content: bytes, report: str, where: str) -> Review:
     except NewerFormat as error:
         raise ReviewDamaged(f"{where} cannot be read: {error}") from error
     except ValueError as error:
-        raise ReviewDamaged(f"{where} cannot be read: remove it and import the review again ({error})") from error
+        raise ReviewDamaged(f"{where} cannot be read: remove it and import the review again ({in_one_line(error)})") from error
     if review.report != report:
         raise ReviewDamaged(f"{where} is the review of another report: remove it and import the right one")
     return review

@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from ftassets.errors import FtassetsError, ServerUnreachable
+
 RETRY_PAUSES = (0.5, 2.0, 8.0)  # seconds
 SEARCHED_COMMITS = 1000  # commits in which a publication looks for its own run
 
 
-class DatasetError(Exception):
+class DatasetError(FtassetsError):
     """Base of everything a dataset store refuses."""
 
 
@@ -42,7 +44,7 @@ class Busy(DatasetError):
     """Another writer holds the store; try again."""
 
 
-class Unreachable(DatasetError):
+class Unreachable(DatasetError, ServerUnreachable):
     """No answer from the store; whether a commit or merge happened is unknown."""
 
 

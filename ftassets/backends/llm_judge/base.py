@@ -6,14 +6,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from ftassets.domain.evaluation.llm_judge import Choice
+from ftassets.errors import FtassetsError, ServerUnreachable
 
 
-class NotJudged(Exception):
+class NotJudged(FtassetsError):
     """This answer got no score; the message says why."""
 
 
-class JudgeUnreachable(NotJudged):
-    """The judge cannot be asked at all, now; the message says why and what to do, never with the key."""
+class JudgeUnreachable(NotJudged, ServerUnreachable):
+    """The judge cannot be asked now; the message says why and what to do, never with the key."""
 
 
 @dataclass(frozen=True)

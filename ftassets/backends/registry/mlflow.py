@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
-from ftassets.backends.registry.base import RegisteredVersion, Registry
+from ftassets.backends.registry.base import RegisteredVersion, Registry, RegistryUnreachable, UnknownVersion
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -66,18 +66,12 @@ class MlflowRegistry(Registry):
             client.set_terminated(run_id, "FINISHED")
         return run_id
 
-    def log_metrics(self, run_id: str, metrics: Mapping[str, float]) -> None:
-        from mlflow.entities import Metric
-
-        now = int(time.time() * 1000)
-        self._client().log_batch(run_id, metrics=[Metric(name, float(value), now, 0) for name, value in metrics.items()])
-
     def register(self, loop: str, name: str, digest: str, run_id: str | None, tags: Mapping[str, str]) -> RegisteredVersion:
         client = self._client()
         with self._lock():
             try:
                 return self._version(loop, digest)
-            except KeyError:
+            except UnknownVersion:
                 pass
             if not client.search_registered_models(f"name = '{loop}'"):
                 client.create_registered_model(loop)
@@ -135,7 +129,7 @@ class MlflowRegistry(Registry):
         for version in reversed(self.versions(loop)):
             if version.digest == digest:
                 return version
-        raise KeyError(f"{loop} has no registered version {digest[:12]}")
+        raise UnknownVersion(f"{loop} has no registered version {digest[:12]}")
 
     def experiment(self, loop: str) -> str:
         """Id of the loop's experiment, created with its artefacts below this home when it is new."""
@@ -161,24 +155,40 @@ class MlflowRegistry(Registry):
 
 
 CHECK_SECONDS = 5.0
+RETRY_PAUSES = (0.5, 2.0, 8.0)  # seconds
 
 
 class MlflowServerRegistry(MlflowRegistry):
-    """As on one machine, but for the place of the artefacts; `locks` is a local folder where this machine's processes take turns."""
+    """As on one machine, but for the place of the artefacts; `locks` is a local folder where this machine's processes take turns.
+
+    The first call of a process raises RegistryUnreachable when the server does not answer within some seconds.
+    """
 
     def __init__(self, tracking_uri: str, locks: Path) -> None:
         super().__init__(server_url("MLFLOW_TRACKING_URI", tracking_uri), locks)
 
+    def _client(self) -> "MlflowClient":
+        if self._opened is None:  # MLflow's own client tries for minutes before it says so
+            for pause in (*RETRY_PAUSES, None):
+                try:
+                    self.check()
+                    break
+                except RegistryUnreachable:
+                    if pause is None:
+                        raise
+                    time.sleep(pause)
+        return super()._client()
+
     def check(self) -> str:
-        """What answers, in words. Raises ConnectionError."""
+        """What answers, in words. Raises RegistryUnreachable."""
         try:
             answer = requests.get(f"{self.tracking_uri}/health", timeout=CHECK_SECONDS)
         except requests.RequestException as error:
-            raise ConnectionError(
+            raise RegistryUnreachable(
                 f"no answer from MLflow at {self.tracking_uri}: see that it runs and MLFLOW_TRACKING_URI is right"
             ) from error
         if answer.text != "OK":
-            raise ConnectionError(f"{self.tracking_uri}/health answers {answer.status_code}: is MLFLOW_TRACKING_URI an MLflow server?")
+            raise RegistryUnreachable(f"{self.tracking_uri}/health answers {answer.status_code}: is MLFLOW_TRACKING_URI an MLflow server?")
         return f"MLflow at {self.tracking_uri}"
 
     def experiment(self, loop: str) -> str:

@@ -5,11 +5,12 @@ from typing import Any
 
 from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets.domain.rollout.transition import Transition
+from ftassets.errors import FtassetsError
 
 ADMIN_PATH = "/admin/v1"  # of the gateway's admin API; another number once requests or answers change for those who use it
 
 
-class ServingError(Exception):
+class ServingError(FtassetsError):
     """The serving side refused or could not be reached; the message says why and what to do."""
 
 

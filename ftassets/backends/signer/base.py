@@ -3,12 +3,14 @@
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
+from ftassets.errors import FtassetsError
 
-class SignatureInvalid(Exception):
+
+class SignatureInvalid(FtassetsError):
     """The envelope was not signed by a key we trust, that key was revoked, or its bytes were changed."""
 
 
-class CannotSign(Exception):
+class CannotSign(FtassetsError):
     """There is no key to sign with, or it must not be used; the message says what to do."""
 
 
@@ -56,7 +58,7 @@ class Signer(ABC):
 
     @abstractmethod
     def revoke(self, key_id: str, reason: str) -> None:
-        """Signatures of a key no longer count, for good. Raises KeyError for a key nobody knows."""
+        """Signatures of a key no longer count, for good. Raises InvalidInput for an unknown key."""
 
     def verify(self, envelope: bytes) -> bytes:
         """The payload of an envelope signed by a key that counts. Raises SignatureInvalid."""

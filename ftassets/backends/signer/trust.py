@@ -18,6 +18,7 @@ from securesystemslib.signer import Key as PublicKey
 from ftassets.backends.signer.base import CannotSign, Key, SignatureInvalid, Signed, Signer
 from ftassets.domain.release.statement import PAYLOAD_TYPE
 from ftassets.durable import sync_folder
+from ftassets.errors import InvalidInput
 
 PUBLIC, REVOKED = ".pub.pem", ".revoked.json"
 
@@ -69,7 +70,7 @@ class FolderTrust(Signer):
 
     def revoke(self, key_id: str, reason: str) -> None:
         if key_id not in {key.key_id for key in self.known_keys()}:
-            raise KeyError(f"there is no key {key_id} to revoke")
+            raise InvalidInput(f"there is no key {key_id} to revoke")
         write_with_mode(self._folder / f"{key_id}{REVOKED}", json.dumps({"reason": reason, "at": int(time.time())}).encode(), 0o644)
 
     def _trusted_signer(self) -> CryptoSigner:

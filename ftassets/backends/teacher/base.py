@@ -2,8 +2,10 @@
 
 from abc import ABC, abstractmethod
 
+from ftassets.errors import FtassetsError
 
-class TeacherError(Exception):
+
+class TeacherError(FtassetsError):
     """The teacher could not be asked; the message says why and what to do, never with the key."""
 
 

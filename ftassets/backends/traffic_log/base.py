@@ -4,19 +4,24 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from ftassets.domain.traffic.exchange import Exchange, Feedback, Reviewed
+from ftassets.errors import FtassetsError, ServerUnreachable
 
-__all__ = ["Exchange", "Feedback", "LogUnreachable", "Reviewed", "StillReadable", "TrafficLog", "UnknownAnswer", "storable"]
+__all__ = ["Exchange", "Feedback", "LogUnreachable", "LogUnusable", "Reviewed", "StillReadable", "TrafficLog", "UnknownAnswer", "storable"]
 
 
-class UnknownAnswer(Exception):
+class UnknownAnswer(FtassetsError):
     """Feedback names an answer that the log does not have."""
 
 
-class StillReadable(Exception):
+class StillReadable(FtassetsError):
     """Rows are deleted, but their bytes could not be wiped yet; the message says what to do."""
 
 
-class LogUnreachable(ConnectionError):
+class LogUnusable(FtassetsError):
+    """The log cannot be used: a schema of another release, a damaged file, a row it refuses; the message says what to do."""
+
+
+class LogUnreachable(ServerUnreachable, ConnectionError):
     """The log's server does not answer; the message says where it is looked for and what to do."""
 
 

@@ -11,6 +11,7 @@ from ftassets.backends.traffic_log.base import (
     Exchange,
     Feedback,
     LogUnreachable,
+    LogUnusable,
     Reviewed,
     StillReadable,
     TrafficLog,
@@ -18,6 +19,7 @@ from ftassets.backends.traffic_log.base import (
     storable,
 )
 from ftassets.backends.traffic_log.postgres_connection import Connections, Link, errors, is_lost, reason
+from ftassets.errors import InvalidInput
 
 LOCK_SECONDS = 30.0  # how long wiping waits for others that use the tables
 PAGE = 1000  # rows a statement reads at most, so that none takes long however wide the window
@@ -99,7 +101,7 @@ class PostgresTrafficLog(TrafficLog):
     """
 
     def __init__(self, url: str) -> None:
-        """`url` as in FTASSETS_TRAFFIC_URL. Raises ValueError: it is none, the driver is not installed. Nothing is opened yet."""
+        """`url` as in FTASSETS_TRAFFIC_URL. Raises ConfigurationError: it is none, the driver is not installed. Nothing is opened yet."""
         self._server = Connections(url, _set_up)
 
     def check(self) -> str:
@@ -132,7 +134,7 @@ class PostgresTrafficLog(TrafficLog):
 
     def forget(self, loop: str | None = None, user: str | None = None, request_ids: Sequence[str] = ()) -> list[str]:
         if user is None and not request_ids:
-            raise ValueError("nothing to forget: give a user or request ids")
+            raise InvalidInput("nothing to forget: give a user or request ids")
         names = _to_json([_escaped(name) for name in request_ids])
         found: set[str] = set()  # by all attempts: when only the answer to a commit was lost, the next one finds the user's rows gone
 
@@ -194,12 +196,12 @@ class PostgresTrafficLog(TrafficLog):
 def _set_up(link: Link, patiently: Callable[[], Link], place: str) -> None:
     """Create the tables when there are none, and bring those of an earlier release to this one's schema.
 
-    `patiently` opens a connection for what may take long. Raises RuntimeError for tables of a newer release or those that this user may
+    `patiently` opens a connection for what may take long. Raises LogUnusable for tables of a newer release or those that this user may
     not change, and for a database that is not UTF-8.
     """
     [[encoding]] = link.run("SELECT current_setting('server_encoding')")
     if encoding != "UTF8":
-        raise RuntimeError(f"{place} stores {encoding}, which not every text fits: CREATE DATABASE ... ENCODING 'UTF8'")
+        raise LogUnusable(f"{place} stores {encoding}, which not every text fits: CREATE DATABASE ... ENCODING 'UTF8'")
     if _version(link) in (None, *MIGRATIONS):
         other = patiently()
         try:
@@ -208,7 +210,7 @@ def _set_up(link: Link, patiently: Callable[[], Link], place: str) -> None:
             other.close()
     version = _version(link)
     if version != SCHEMA_VERSION:
-        raise RuntimeError(
+        raise LogUnusable(
             f"{place} has traffic schema {version}, this release reads {SCHEMA_VERSION}: upgrade ftassets, or take another database"
         )
 
@@ -235,7 +237,7 @@ def _create_or_migrate(link: Link, place: str) -> None:
         except errors() as error:
             if is_lost(error):
                 raise
-            raise RuntimeError(
+            raise LogUnusable(
                 f"{place} has traffic schema {version}, which cannot be brought to {version + 1} ({reason(error)}): start one process of "
                 "this release as the owner of the tables, then the others"
             ) from None

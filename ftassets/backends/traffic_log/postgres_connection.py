@@ -10,7 +10,8 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from ftassets.backends.traffic_log.base import LogUnreachable
+from ftassets.backends.traffic_log.base import LogUnreachable, LogUnusable
+from ftassets.errors import ConfigurationError, PackageMissing
 
 if TYPE_CHECKING:
     from pg8000.native import Connection, PreparedStatement
@@ -45,24 +46,24 @@ class Server:
 def server(url: str) -> Server:
     """Parts of `postgresql://user:password@host:5432/db?sslmode=...`, percent-encoded as in any URL; sslmode and sslrootcert as in libpq.
 
-    Raises ValueError, without the URL in it: it has a password.
+    Raises ConfigurationError, without the URL in it: it has a password.
     """
     form = "FTASSETS_TRAFFIC_URL is not a URL such as postgresql://user:password@host:5432/db?sslmode=require"
     try:
         parts = urlsplit(url)
         port = parts.port or 5432
     except ValueError:
-        raise ValueError(f"{form}: special characters in user and password are percent-encoded (# is %23, / is %2F)") from None
+        raise ConfigurationError(f"{form}: special characters in user and password are percent-encoded (# is %23, / is %2F)") from None
     database = unquote(parts.path[1:])
     if parts.scheme not in ("postgresql", "postgres") or not parts.hostname or not parts.username or not database or parts.fragment:
-        raise ValueError(
+        raise ConfigurationError(
             f"{form}: it needs scheme, user, host and database, and special characters are percent-encoded (# is %23, / is %2F)"
         )
     options = {name: values[-1] for name, values in parse_qs(parts.query).items()}
     mode = options.pop("sslmode", "prefer")
     certificate = options.pop("sslrootcert", None)
     if options or mode not in ("disable", "prefer", "require", "verify-ca", "verify-full"):
-        raise ValueError(
+        raise ConfigurationError(
             "FTASSETS_TRAFFIC_URL takes sslmode=disable, prefer, require, verify-ca or verify-full, and sslrootcert=FILE, nothing else"
         )
     password = None if parts.password is None else unquote(parts.password)
@@ -100,11 +101,11 @@ class Connections:
     def __init__(self, url: str, set_up: Callable[[Link, Callable[[], Link], str], None]) -> None:
         """`set_up` is given the first connection, what opens another one without time limits, and the server's place.
 
-        Nothing is opened yet. Raises ValueError: `url` is none, the driver is not installed.
+        Nothing is opened yet. Raises ConfigurationError if the URL is invalid, PackageMissing if the driver is not installed.
         """
         self.where = server(url)
         if find_spec("pg8000") is None:
-            raise ValueError("the traffic log on PostgreSQL needs a driver: pip install 'ftassets[postgres]'")
+            raise PackageMissing("the traffic log on PostgreSQL needs a driver: pip install 'ftassets[postgres]'")
         self._set_up = set_up
         self._idle: list[Link] = []
         self._pid = os.getpid()
@@ -134,7 +135,7 @@ class Connections:
                 # the driver's message has the row in it, and text of users belongs in no log
                 if state.startswith(_BUSY_STATES):
                     raise self._unreachable(error) from None
-                raise RuntimeError(f"PostgreSQL at {self.where.place} refuses ({state}): {reason(error)}") from None
+                raise LogUnusable(f"PostgreSQL at {self.where.place} refuses ({state}): {reason(error)}") from None
             raise
         self._idle.append(link)
         return result

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from ftassets.backends.traffic_log.base import Exchange, Feedback, Reviewed, StillReadable, TrafficLog, UnknownAnswer, storable
+from ftassets.backends.traffic_log.base import Exchange, Feedback, LogUnusable, Reviewed, StillReadable, TrafficLog, UnknownAnswer, storable
+from ftassets.errors import InvalidInput
 
 BUSY_SECONDS = 30.0
 SCHEMA_VERSION = 3
@@ -92,7 +93,7 @@ class SqliteTrafficLog(TrafficLog):
 
     def forget(self, loop: str | None = None, user: str | None = None, request_ids: Sequence[str] = ()) -> list[str]:
         if user is None and not request_ids:
-            raise ValueError("nothing to forget: give a user or request ids")
+            raise InvalidInput("nothing to forget: give a user or request ids")
         connection = self._connection()
         with connection:
             connection.execute("BEGIN IMMEDIATE")  # what is found must be what is deleted
@@ -133,6 +134,15 @@ class SqliteTrafficLog(TrafficLog):
         return self._local.connection
 
     def _open(self) -> sqlite3.Connection:
+        try:
+            return self._opened()
+        except sqlite3.DatabaseError as error:
+            raise LogUnusable(
+                f"the traffic log {self._path} cannot be opened ({error}): check that it is a file this user may write; "
+                "restore a copy of it, or move it away to start with an empty log"
+            ) from error
+
+    def _opened(self) -> sqlite3.Connection:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         # the busy timeout does not cover the switch to WAL, so processes that start together take turns
         with FileLock(f"{self._path}.lock"):
@@ -149,5 +159,5 @@ class SqliteTrafficLog(TrafficLog):
                 version += 1
             if version != SCHEMA_VERSION:
                 connection.close()
-                raise RuntimeError(f"{self._path} has schema {version}, this release reads {SCHEMA_VERSION}: move the file away or upgrade")
+                raise LogUnusable(f"{self._path} has schema {version}, this release reads {SCHEMA_VERSION}: move the file away or upgrade")
         return connection

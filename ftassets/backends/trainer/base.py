@@ -4,9 +4,10 @@ from abc import ABC, abstractmethod
 from typing import Any
 
 from ftassets.domain.training.job import TrainingJob, TrainingResult
+from ftassets.errors import FtassetsError
 
 
-class TrainingFailed(Exception):
+class TrainingFailed(FtassetsError):
     """Training ended without a complete result; the message says what to change."""
 
 

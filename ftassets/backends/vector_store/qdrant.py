@@ -19,7 +19,8 @@ from filelock import FileLock, Timeout
 
 from ftassets.backends.vector_store.base import QueryVector, VectorStore
 from ftassets.config.server_url import server_url
-from ftassets.domain.formats import read, stamp
+from ftassets.domain.formats import NewerFormat, read, stamp
+from ftassets.errors import FtassetsError, InvalidInput, ServerUnreachable, StateDamaged
 
 if TYPE_CHECKING:
     from qdrant_client import QdrantClient
@@ -33,11 +34,11 @@ _EMBEDDER = "embedder.json"
 _NAMESPACE = uuid.UUID("8f6b1c52-6d5c-5f0e-9a57-0c1d9a3f7b11")  # point ids are made from request ids: never change it
 
 
-class StoreBusy(Exception):
+class StoreBusy(FtassetsError):
     """Another process has had the vectors of this loop open for too long."""
 
 
-class StoreUnreachable(Exception):
+class StoreUnreachable(ServerUnreachable):
     """The server gave no answer, or does not take the key."""
 
 
@@ -57,7 +58,7 @@ class QdrantVectorStore(VectorStore):
             if known is None:
                 self._create(loop, embedder, dimensions=len(points[0].vector))
             elif known != embedder:
-                raise ValueError(
+                raise InvalidInput(
                     f"the vectors of {loop} are by {known}, these by {embedder}: they cannot be compared. "
                     f"Remove {self._place(loop)} to embed its queries anew"
                 )
@@ -127,9 +128,13 @@ class QdrantVectorStore(VectorStore):
     def _embedder(self, loop: str) -> str | None:
         """Id of the embedder whose vectors the loop has; None when it has none yet."""
         try:
-            return read("query_vectors", json.loads((self._path / loop / _EMBEDDER).read_text()))["id"]
+            return read("query_vectors", json.loads((self._path / loop / _EMBEDDER).read_bytes()))["id"]
         except FileNotFoundError:
             return None
+        except NewerFormat:
+            raise
+        except (ValueError, KeyError, TypeError) as error:
+            raise self._damaged(loop) from error
 
     def _create(self, loop: str, embedder: str, dimensions: int) -> None:
         """An empty collection appears in one step: the client's own files do not survive a kill while they are first written."""
@@ -163,11 +168,17 @@ class QdrantVectorStore(VectorStore):
     def _client(self, loop: str) -> Iterator["QdrantClient"]:
         from qdrant_client import QdrantClient
 
-        client = QdrantClient(path=str(self._path / loop))
+        try:
+            client = QdrantClient(path=str(self._path / loop))
+        except (ValueError, KeyError, TypeError, sqlite3.DatabaseError) as error:
+            raise self._damaged(loop) from error
         try:
             yield client
         finally:
             client.close()
+
+    def _damaged(self, loop: str) -> StateDamaged:
+        return StateDamaged(f"the vectors in {self._place(loop)} cannot be read: restore them, or remove them to embed again")
 
 
 class QdrantServerVectorStore(QdrantVectorStore):

@@ -5,12 +5,13 @@ from pathlib import Path
 
 from ftassets.domain.dataset.advice import Advice, Circumstances, Evidence, advise
 from ftassets.domain.dataset.rows import Example, Quarantined, read_jsonl
+from ftassets.errors import InvalidInput
 
 
 def run(path: Path, circumstances: Circumstances | None = None, label: str | None = None) -> Advice:
     """Advice on a JSONL file, or on all of a folder; lines that are no example are a finding of their own.
 
-    Needs neither network nor model. Raises FileNotFoundError when there is no such file, ValueError when no line is an example.
+    Needs neither network nor model. Raises FileNotFoundError when there is no such file, InvalidInput when no line is an example.
     """
     files = sorted(path.rglob("*.jsonl")) if path.is_dir() else [path]
     rows: list[Example] = []
@@ -21,7 +22,7 @@ def run(path: Path, circumstances: Circumstances | None = None, label: str | Non
                 (rows if isinstance(item, Example) else bad).append(item)  # type: ignore[arg-type]
     if not rows:
         first = f", first {bad[0].where}: {bad[0].reason}" if bad else ""
-        raise ValueError(f"{path} has no example (.jsonl files: {len(files)}, other lines: {len(bad)}{first})")
+        raise InvalidInput(f"{path} has no example (.jsonl files: {len(files)}, other lines: {len(bad)}{first})")
     advice = advise(rows, circumstances, label)
     shown = "; ".join(f"{item.where}: {item.reason}" for item in bad[:3])
     text = f"Examples read: {len(rows):,}; files: {len(files)}; lines that are no example: {len(bad):,}" + (f" ({shown})." if bad else ".")

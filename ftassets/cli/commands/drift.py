@@ -9,18 +9,19 @@ from ftassets.assets.drift_report.asset import measure, report_of
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
 from ftassets.config.profiles import backends
+from ftassets.errors import InvalidInput
 
 
 def run(home: Home, loop: LoopConfig, window: float | None = None, until: float | None = None) -> dict[str, Any]:
     """The report of the `window` seconds (default: the loop's) before `until` (epoch seconds, default: now), as plain JSON.
 
     Nothing is written: queries without a vector yet are counted in `not_embedded`, and a reference that was not made yet is not
-    made here. Raises ValueError on a window that is none, ServingError when the gateway does not answer, dagster.Failure when
+    made here. Raises InvalidInput on a window that is none, ServingError when the gateway does not answer, dagster.Failure when
     reference and queries were embedded by different models.
     """
     length = loop.retrain_on.drift.window if window is None else window
     if not 0 < length < float("inf"):
-        raise ValueError(f"a window of {length} s is none")
+        raise InvalidInput(f"a window of {length} s is none")
     end = time.time() if until is None else until
     parts = backends(home)
     store, vectors, traffic_log = parts["dataset_store"](), parts["vector_store"](), parts["traffic_log"]()

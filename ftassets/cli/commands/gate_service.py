@@ -6,6 +6,7 @@ import os
 from ftassets.config.home import Home
 from ftassets.config.loop_files import read_loops
 from ftassets.config.profiles import backends
+from ftassets.errors import ConfigurationError
 from ftassets.gate_service.admission import job_for
 from ftassets.gate_service.app import gate_app
 from ftassets.gate_service.turns import KEY, Turns, run_process
@@ -14,7 +15,7 @@ SHORTEST_KEY = 16  # characters
 
 
 def run(home: Home, host: str = "127.0.0.1", port: int = 8080) -> None:
-    """Serve until SIGTERM or Ctrl-C. Raises ValueError without a key in FTASSETS_GATE_KEY, or on a bad loop file or profile."""
+    """Serve until SIGTERM or Ctrl-C. Raises ConfigurationError without a key in FTASSETS_GATE_KEY, or on a bad loop file or profile."""
     import uvicorn
 
     key = the_key()
@@ -26,10 +27,12 @@ def run(home: Home, host: str = "127.0.0.1", port: int = 8080) -> None:
 
 
 def the_key() -> str:
-    """The key clients must have. Raises ValueError when there is none, or one that could be guessed."""
+    """The key clients must have. Raises ConfigurationError when there is none, or one that could be guessed."""
     key = os.environ.get(KEY, "").strip()
     if not key:
-        raise ValueError(f'the gate service needs a key: export {KEY}="$(openssl rand -hex 32)" and give it to the pipelines that ask')
+        raise ConfigurationError(
+            f'the gate service needs a key: export {KEY}="$(openssl rand -hex 32)" and give it to the pipelines that ask'
+        )
     if len(key) < SHORTEST_KEY or not key.isascii():
-        raise ValueError(f"{KEY} must be {SHORTEST_KEY} or more ASCII characters: openssl rand -hex 32 makes one")
+        raise ConfigurationError(f"{KEY} must be {SHORTEST_KEY} or more ASCII characters: openssl rand -hex 32 makes one")
     return key

@@ -13,10 +13,19 @@ from ftassets.backends.vector_store.base import VectorStore
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.dataset import labelling
 from ftassets.domain.dataset.labelling.label import to_examples
-from ftassets.domain.dataset.labelling.select import Item, candidates, select
+from ftassets.domain.dataset.labelling.select import candidates, select
 from ftassets.domain.dataset.rows import Quarantined
+from ftassets.errors import InvalidInput
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+
+
+@dataclass(frozen=True)
+class LabelBatch:
+    """Requests for people to label, in the format of their tool."""
+
+    text: str
+    requests: int
 
 
 @dataclass(frozen=True)
@@ -39,7 +48,7 @@ class Novelty:
 def novelty(vector_store: VectorStore, dataset_store: DatasetStore, loop: str, production: str, since: float) -> Novelty | None:
     """How far requests since then are from production's drift reference; None while there is no reference.
 
-    Novel is what is farther away than 95 % of the reference is from itself. Raises ValueError when queries and reference were
+    Novel is what is farther away than 95 % of the reference is from itself. Raises InvalidInput when queries and reference were
     embedded by different models.
     """
     from ftassets.domain.drift import Reference
@@ -54,7 +63,7 @@ def novelty(vector_store: VectorStore, dataset_store: DatasetStore, loop: str, p
         return Novelty({}, reference.q95)
     vectors = np.array([point.vector for point in points])
     if vectors.shape[1] != reference.vectors.shape[1]:
-        raise ValueError(
+        raise InvalidInput(
             f"queries have {vectors.shape[1]} dimensions, the reference of {production[:12]} has {reference.vectors.shape[1]}: they "
             "are by different embedders. Go back to that embedder, or release a version with the new one"
         )
@@ -72,33 +81,19 @@ def label_export(
     canaries: Collection[str] = (),
     novelty: Novelty | None = None,
     seed: int = 0,
-) -> str:
+) -> LabelBatch:
     """A batch of at most `limit` requests since then for people to label, in their tool's format.
 
     First what `canaries` (versions that were candidates) failed on, then novel requests, then a random sample; requests with a
-    label, a correction or a thumb up are left out. Raises ValueError for an unknown format.
+    label, a correction or a thumb up are left out. Raises InvalidInput for an unknown format.
     """
-    chosen = label_batch(traffic_log, dataset_store, loop, limit, since, canaries, novelty, seed)
-    return labelling.to_text(chosen, format)
-
-
-def label_batch(
-    traffic_log: TrafficLog,
-    dataset_store: DatasetStore,
-    loop: LoopConfig,
-    limit: int,
-    since: float,
-    canaries: Collection[str] = (),
-    novelty: Novelty | None = None,
-    seed: int = 0,
-) -> list[Item]:
-    """The requests `label_export` writes down, with why each was chosen."""
     feedback = {item.exchange.id: item.feedback for item in traffic_log.reviewed(loop.name, since)}
     labelled = {row.request_id for row in read_labels(dataset_store, "main", loop.name) if row.request_id}
     known = novelty or Novelty({}, 0.0)
     exchanges = traffic_log.exchanges(loop.name, since)
     found = candidates(exchanges, feedback, labelled, canaries, known.distances, known.novel_above, loop.task.type)
-    return select(found, limit, loop.dataset.jaccard, seed)
+    chosen = select(found, limit, loop.dataset.jaccard, seed)
+    return LabelBatch(labelling.to_text(chosen, format), len(chosen))
 
 
 def label_import(
@@ -106,11 +101,11 @@ def label_import(
 ) -> LabelReport:
     """Commit what annotators answered as rows of source `label`, at `{loop}/labels/{batch}.parquet`; the same text again is no new commit.
 
-    `forgotten` are request ids that must not come back. Raises ValueError for an unknown format, a batch name that is no file
+    `forgotten` are request ids that must not come back. Raises InvalidInput for an unknown format, a batch name that is no file
     name, or when not one label is usable.
     """
     if not _NAME.fullmatch(batch):
-        raise ValueError(f"{batch!r} is no name for a batch: letters, digits, - and _")
+        raise InvalidInput(f"{batch!r} is no name for a batch: letters, digits, - and _")
     answers, bad = labelling.parse(text, format)
     gone = [label for label in answers if label.request_id in forgotten]
     bad += [Quarantined(f"label:{batch}:{label.request_id}", "this request was forgotten", "") for label in gone]
@@ -118,7 +113,7 @@ def label_import(
     bad += more
     if not rows:
         reasons = "; ".join(sorted({row.reason for row in bad})[:5]) or "the file is empty"
-        raise ValueError(f"no usable label in the batch {batch}: {reasons}")
+        raise InvalidInput(f"no usable label in the batch {batch}: {reasons}")
     publication = dataset_store.publish(
         run_id,
         {labels_path(loop.name, batch): to_parquet(rows)},

@@ -32,6 +32,7 @@ from ftassets.domain.release.approval import (
 from ftassets.domain.release.attestation import PREDICATE_TYPE, objections
 from ftassets.domain.release.statement import read_statement
 from ftassets.domain.release.version import VersionManifest
+from ftassets.errors import InvalidInput
 
 KINDS = {PREDICATE_TYPE: "release", APPROVAL_TYPE: "approval", OVERRIDE_TYPE: "override"}
 
@@ -41,28 +42,28 @@ def approve(
 ) -> Approval:
     """Sign and store a yes to a released version (a unique beginning of its digest), without one to the newest.
 
-    Raises NotAllowed when the person may not, ValueError when there is no such release or it could not start anyway.
+    Raises NotAllowed when the person may not, InvalidInput when there is no such release or it could not start anyway.
     """
     role = role_of(name, loop.release, "approve")
     releases = Releases(control, signer)
     digest = releases.newest(loop.name) if version is None else _one(version, releases.versions(loop.name), f"release of {loop.name}")
     if digest is None:
-        raise ValueError(f"nothing of {loop.name} was released yet")
+        raise InvalidInput(f"nothing of {loop.name} was released yet")
     try:
         manifest = load_manifest(artifacts, digest)
         payload = releases.payload(loop.name, digest)
     except (VersionDamaged, StatementMissing, SignatureInvalid) as error:
-        raise ValueError(str(error)) from error
+        raise InvalidInput(str(error)) from error
     if read_statement(payload)[2].get("adopted"):
-        raise ValueError(f"version {digest[:12]} was adopted: that needs no approval")
+        raise InvalidInput(f"version {digest[:12]} was adopted: that needs no approval")
     if why := objections(payload, loop.name, digest, manifest.files, manifest.generation, time.time()):
-        raise ValueError(f"version {digest[:12]} could not start whoever approves it: {'; '.join(why)}")
+        raise InvalidInput(f"version {digest[:12]} could not start whoever approves it: {'; '.join(why)}")
     predicate = read_statement(payload)[2]
     report = str(predicate["report_digest"])
     if any(gate.metric == "human_review" for gate in loop.gates) and predicate["verdicts"] != {
         result.name: result.verdict.value for result in verdicts(control, loop, read_eval_report(artifacts, loop.name, report), report)
     }:  # a second reviewer may have said no since
-        raise ValueError(f"the gates say something else now than when {digest[:12]} was released: run the job {loop.name}__promote again")
+        raise InvalidInput(f"the gates say something else now than when {digest[:12]} was released: run the job {loop.name}__promote again")
     approval = Approval(
         loop=loop.name, version=digest, report_digest=report, name=name, role=role, reason=_said(reason), issued_at=int(time.time())
     )
@@ -83,7 +84,7 @@ def override(
 ) -> Override:
     """Sign and store that a version may be released for a while in spite of these gates; no gates means all that do not pass.
 
-    Raises NotAllowed when the person may not, ValueError when there is nothing to override, ReportDamaged.
+    Raises NotAllowed when the person may not, InvalidInput when there is nothing to override, ReportDamaged.
     """
     role = role_of(name, loop.release, "override")
     report_digest = _newest_report(artifacts, loop, version)
@@ -91,9 +92,9 @@ def override(
     results = verdicts(control, loop, report, report_digest)
     failing = {result.name: result.verdict.value for result in results if result.verdict is not Verdict.PASS}
     if not failing:
-        raise ValueError(f"every gate passes for version {report.candidate[:12]}: there is nothing to override")
+        raise InvalidInput(f"every gate passes for version {report.candidate[:12]}: there is nothing to override")
     if unknown := sorted(set(gates) - failing.keys()):
-        raise ValueError(f"{', '.join(unknown)} is not among the gates that do not pass: {', '.join(failing)}")
+        raise InvalidInput(f"{', '.join(unknown)} is not among the gates that do not pass: {', '.join(failing)}")
     now = time.time()
     said = Override(
         loop=loop.name, version=report.candidate, report_digest=report_digest, name=name, role=role, reason=_said(reason),
@@ -174,13 +175,13 @@ def _newest_report(artifacts: Artifacts, loop: LoopConfig, version: str) -> str:
 def _one(beginning: str, names: Iterable[str], what: str) -> str:
     found = [name for name in names if beginning and name.startswith(beginning)]
     if len(found) != 1:
-        raise ValueError(f"{len(found)} versions begin with {beginning!r} where one {what} should")
+        raise InvalidInput(f"{len(found)} versions begin with {beginning!r} where one {what} should")
     return found[0]
 
 
 def _said(reason: str) -> str:
-    """The reason in one line. Raises ValueError when it says nothing or too much."""
+    """The reason in one line. Raises InvalidInput when it says nothing or too much."""
     text = " ".join(reason.split())
     if not 1 <= len(text) <= 500:
-        raise ValueError("the reason is one sentence of at most 500 characters, kept with the release")
+        raise InvalidInput("the reason is one sentence of at most 500 characters, kept with the release")
     return text

@@ -18,6 +18,7 @@ from ftassets.config.loop import LoopConfig
 from ftassets.domain.evaluation.human_review import Given, ReviewRow, parse_csv, to_csv
 from ftassets.domain.gates.human_review import review_sample
 from ftassets.domain.gates.report import EvalReport
+from ftassets.errors import InvalidInput
 
 _NAME = re.compile(r"\w[\w .@+-]{0,63}")
 
@@ -43,15 +44,15 @@ class Imported:
 
 
 def export(instance: dg.DagsterInstance, dataset_store: DatasetStore, artifacts: Artifacts, loop: LoopConfig) -> Exported:
-    """The sample of the newest eval report with the candidate's answers. Raises ValueError, DatasetError, ReportDamaged."""
+    """The sample of the newest eval report with the candidate's answers. Raises InvalidInput, DatasetError, ReportDamaged, dg.Failure."""
     digest, report = _newest(instance, artifacts, loop)
     names = _sample(loop, report, digest)
     golden = {row.id: row for row in from_parquet(dataset_store.read(report.golden_commit, golden_path(loop.name)))}
     if outside := [name for name in names if name not in golden]:
-        raise ValueError(f"{outside[0]} is no golden row: human_review takes slices of the golden set only")
+        raise InvalidInput(f"{outside[0]} is no golden row: human_review takes slices of the golden set only")
     said = read_answers([answers_file(artifacts, report.answers["candidate"][0])])  # the golden rows
     if absent := [name for name in names if name not in said]:
-        raise ValueError(f"the candidate's answer to {absent[0]} is not there any more: materialize eval_report again")
+        raise InvalidInput(f"the candidate's answer to {absent[0]} is not there any more: materialize eval_report again")
     rows = [ReviewRow(name, golden[name].prompt, golden[name].completion, said[name]) for name in names]
     return Exported(digest, len(rows), to_csv(digest, rows))
 
@@ -61,11 +62,11 @@ def take(
 ) -> Imported:
     """Store what `name` said, at `at` in epoch seconds, of the newest eval report's sample.
 
-    Raises ReviewRefused on a bad file, ValueError on a bad name or a loop without a human_review gate, dg.Failure without a report,
+    Raises ReviewRefused on a bad file, InvalidInput on a bad name or a loop without a human_review gate, dg.Failure without a report,
     ReportDamaged, ReviewDamaged.
     """
     if not _NAME.fullmatch(name):
-        raise ValueError(f"{name[:80]!r} is no name: letters, digits, spaces and . @ + - _, at most 64")
+        raise InvalidInput(f"{name[:80]!r} is no name: letters, digits, spaces and . @ + - _, at most 64")
     digest, report = _newest(instance, artifacts, loop)
     sample = _sample(loop, report, digest)
     verdicts = parse_csv(text, digest, sample)
@@ -77,7 +78,7 @@ def take(
 
 def _newest(instance: dg.DagsterInstance, artifacts: Artifacts, loop: LoopConfig) -> tuple[str, EvalReport]:
     if not any(gate.metric == "human_review" for gate in loop.gates):
-        raise ValueError(f"{loop.name} asks no person: it has no human_review gate")
+        raise InvalidInput(f"{loop.name} asks no person: it has no human_review gate")
     digest = required(instance, node(loop.name, "eval_report"))
     return digest, read_eval_report(artifacts, loop.name, digest)
 

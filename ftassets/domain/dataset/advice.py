@@ -13,6 +13,7 @@ from ftassets.domain.dataset.facts import KINDS, changing_facts, without_facts
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.evaluation.scoring import label_of, parse_call
 from ftassets.domain.statistics import wilson_interval
+from ftassets.errors import InvalidInput
 
 # rules of thumb, not laws: below the first, examples fit into a prompt; from the second, training usually beats it
 FEW, ENOUGH = 50, 500
@@ -68,10 +69,10 @@ class Advice:
 def advise(rows: Sequence[Example], circumstances: Circumstances | None = None, label: str | None = None) -> Advice:
     """Advice from at least one row; `label` names the field of JSON answers that holds the class, else it is guessed.
 
-    Raises ValueError without rows.
+    Raises InvalidInput without rows.
     """
     if not rows:
-        raise ValueError("there is no example to judge from")
+        raise InvalidInput("there is no example to judge from")
     said = circumstances or Circumstances()
     distinct = _distinct(rows)
     volume = _volume(len(distinct), len(rows))

@@ -15,6 +15,7 @@ from ftassets.domain.canonical import digest_of
 from ftassets.domain.dataset.curation.text import normalised
 from ftassets.domain.dataset.rows import Example, Quarantined
 from ftassets.domain.evaluation.scoring import label_of, parse_call
+from ftassets.errors import InvalidInput
 
 Kind = Literal["typical", "hard_negative", "edge_case"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -62,7 +63,7 @@ def requests(rows: Sequence[Example], loop: LoopConfig, seed: int = 0) -> list[R
     """
     teacher = loop.dataset.teacher
     if teacher is None:
-        raise ValueError(f"the loop {loop.name} names no teacher: set dataset.teacher")
+        raise InvalidInput(f"the loop {loop.name} names no teacher: set dataset.teacher")
     by_class: dict[str, list[Example]] = defaultdict(list)
     for row in sorted(rows, key=lambda row: (row.source != "seed", row.id)):  # what people wrote first
         by_class[label_of(row.completion, loop.task.label)].append(row)

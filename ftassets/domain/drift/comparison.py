@@ -12,6 +12,7 @@ from ftassets.domain.drift.mmd import fourier_features
 from ftassets.domain.drift.novelty import NOVELTY, nearest_distances, novelty_scores
 from ftassets.domain.drift.occupancy import assign, psi_contributions
 from ftassets.domain.drift.reference import Reference, calibrated_for, check_unit
+from ftassets.errors import InvalidInput
 
 INFORM_RATE = 0.01  # false-alarm rate of a statistic that only informs
 MIN_FACTOR = 1.1
@@ -166,7 +167,8 @@ def compare(
     """Compare a window's unit vectors (n, d) with the reference, at a false-alarm rate a report.
 
     Fewer than `smallest` queries, or a reference too small to calibrate on, are NOT ENOUGH DATA; whether the reference is ten windows
-    large is the caller's to ask. Raises ValueError when the vectors are not of length 1 or not of the reference's dimension.
+    large is the caller's to ask. Raises ValueError when the vectors are not of length 1, InvalidInput when
+    they do not have the reference's dimension.
     """
     n, needed = len(window), max(smallest, SIZES[0])
     if n < needed:
@@ -175,7 +177,7 @@ def compare(
         return not_enough_data(f"the reference has {len(reference.vectors)} queries, at least {2 * SIZES[0]} are needed to calibrate")
     check_unit(window, "the window")
     if window.shape[1] != reference.vectors.shape[1]:
-        raise ValueError(f"the window's vectors have {window.shape[1]} dimensions, the reference's {reference.vectors.shape[1]}")
+        raise InvalidInput(f"the window's vectors have {window.shape[1]} dimensions, the reference's {reference.vectors.shape[1]}")
     window = window.astype(np.float32, copy=False)
     distances, clusters = nearest_distances(window, reference.vectors), assign(window, reference.centres)
     statistics = novelty_statistics(reference, distances, clusters, rate, min_factor, min_share)

@@ -14,6 +14,7 @@ from ftassets.domain.drift.mix_statistics import Summary
 from ftassets.domain.drift.mmd import FREQUENCIES, fourier_features, median_distance
 from ftassets.domain.drift.novelty import Usual, leave_one_out_distances, novelty_scores, usual
 from ftassets.domain.drift.occupancy import assign, fit_centres
+from ftassets.errors import InvalidInput
 
 CAP = 10_000
 CLUSTERS = 50
@@ -79,7 +80,7 @@ class Reference:
             values |= {name: arrays[name] for name in _ARRAYS}
             nulls = {name: Null(*(arrays[f"null/{name}/{part}"] for part in _NULL_PARTS)) for name in names}
         except KeyError as error:
-            raise ValueError(f"no drift reference: the array {error} is missing; build the reference anew") from error
+            raise InvalidInput(f"no drift reference: the array {error} is missing; build the reference anew") from error
         return cls(**values, nulls=nulls)
 
 

@@ -9,13 +9,14 @@ from typing import ClassVar
 from pydantic import BaseModel, ConfigDict
 
 from ftassets.domain.formats import Stored
+from ftassets.errors import InvalidInput
 
 COLUMNS = ("report", "id", "prompt", "expected", "answer", "good")
 _WORDS = {"yes": True, "1": True, "true": True, "no": False, "0": False, "false": False}
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
-class ReviewRefused(ValueError):
+class ReviewRefused(InvalidInput):
     """Nothing of a review was taken; the message names the rows and what is wrong with each."""
 
 

@@ -5,6 +5,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from ftassets.errors import InvalidInput
+
 NO_LABEL = "(none)"  # class of an answer without its label field
 
 
@@ -53,7 +55,7 @@ def score(
     """Exact match of the whole answer; for calls also the share of fields (of either side) that agree, and the labels.
 
     Texts match when they are the same but for white space at the ends. An answer cut at the token limit is not right, whatever is
-    left of it. Raises ValueError on an expected answer that is no call.
+    left of it. Raises InvalidInput on an expected answer that is no call.
     """
     if task == "text":
         same = answer.strip() == expected.strip() and not truncated
@@ -61,7 +63,7 @@ def score(
         return Score(id=row_id, slice=slice_name, exact=same, fields=float(same), valid=valid, truncated=truncated)
     call, wanted = parse_call(answer), parse_call(expected)
     if wanted is None:
-        raise ValueError(f"row {row_id}: the expected answer is not a JSON object: {expected[:100]!r}")
+        raise InvalidInput(f"row {row_id}: the expected answer is not a JSON object: {expected[:100]!r}")
     labels = {"expected": label_of(expected, label), "predicted": label_of(answer, label)} if label else {}
     if call is None or truncated:
         return Score(

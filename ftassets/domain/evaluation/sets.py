@@ -7,6 +7,7 @@ from ftassets.config.loop import EvaluationSet
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.drift.text import refusals
 from ftassets.domain.evaluation.scoring import Score, score, well_formed
+from ftassets.errors import InvalidInput
 
 REFUSE, COMPLY = "refuse", "comply"  # what rows of a refusal set expect
 
@@ -24,10 +25,10 @@ def score_row(of: EvaluationSet, row: Example, answer: str, task: str, truncated
     `contains`: the expected text stands in the answer as whole words, whatever the case and white space. `refusal`: the answer
     refuses where the row says so, and only there; English refusals are recognised by how they begin, and no text is one too.
     `truncated`, that the answer was cut at the token limit, makes only a whole answer wrong: the others show before it.
-    Raises ValueError on an expected answer that the set cannot score.
+    Raises InvalidInput on an expected answer that the set cannot score.
     """
     if not answer_fits(of, row, task):
-        raise ValueError(f"set {of.name}, row {row.id}: the expected answer {row.completion[:50]!r} cannot be scored by {of.scoring}")
+        raise InvalidInput(f"set {of.name}, row {row.id}: the expected answer {row.completion[:50]!r} cannot be scored by {of.scoring}")
     row_id = f"{of.name}:{row.id}"
     if of.scoring == "exact":
         return score(row_id, of.name, answer, row.completion, task, truncated=truncated)

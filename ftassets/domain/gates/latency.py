@@ -10,6 +10,7 @@ from ftassets.domain.evaluation.metrics import RowValue
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.gates.result import GateResult, Verdict, rows_to_tell, verdict_of
 from ftassets.domain.statistics import p95_ratio, p95_ratio_upper_bound, p95_upper_bound
+from ftassets.errors import InvalidInput
 
 if TYPE_CHECKING:
     from ftassets.domain.gates.gate import Gate
@@ -22,11 +23,11 @@ _RUNS = 200
 
 
 def evaluate_latency(gate: "Gate", report: EvalReport, _review: object = None) -> GateResult:
-    """The verdict of a latency_p95 gate. Raises ValueError on a time that is not finite."""
+    """The verdict of a latency_p95 gate. Raises InvalidInput on a time that is not finite."""
     candidate, production = report.latency_ms.get("candidate", []), report.latency_ms.get("production", [])
     for role, times in (("candidate", candidate), ("production", production)):
         if not np.isfinite(times).all():
-            raise ValueError(f"request {int(np.flatnonzero(~np.isfinite(times))[0])} of {role}: latency_p95 has a time that is no number")
+            raise InvalidInput(f"request {int(np.flatnonzero(~np.isfinite(times))[0])} of {role}: latency_p95 has a time that is no number")
     if gate.at_most is not None:
         return _ceiling(gate, candidate, gate.at_most)
     limit = 1 + (gate.margin or 0.0)

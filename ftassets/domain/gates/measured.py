@@ -8,13 +8,14 @@ import numpy as np
 
 from ftassets.domain.evaluation.scoring import Score
 from ftassets.domain.gates.report import EvalReport
+from ftassets.errors import InvalidInput
 
 if TYPE_CHECKING:
     from ftassets.domain.gates.gate import Gate
 
 
 def row_values(metric: str, scores: Sequence[Score]) -> list[float] | None:
-    """The metric's value of each row; None when one has none. Raises ValueError, with row and metric, on NaN or infinity."""
+    """The metric's value of each row; None when one has none. Raises InvalidInput, with row and metric, on NaN or infinity."""
     if metric == "exact_match":
         found = [float(each.exact) for each in scores]
     elif metric == "field_accuracy":
@@ -25,7 +26,7 @@ def row_values(metric: str, scores: Sequence[Score]) -> list[float] | None:
         return None
     for each, value in zip(scores, found, strict=True):
         if not isfinite(value):
-            raise ValueError(f"row {each.id}: {metric} is {value}, which is no score: measure again")
+            raise InvalidInput(f"row {each.id}: {metric} is {value}, which is no score: measure again")
     return found
 
 

@@ -11,6 +11,7 @@ from ftassets.domain.gates.composed import members
 from ftassets.domain.gates.presets import RULES, as_gate
 from ftassets.domain.gates.result import ROWS_LIMIT, about
 from ftassets.domain.statistics import mcnemar_p_values, paired_lower_bounds, share_lower_bound
+from ftassets.errors import InvalidInput
 
 if TYPE_CHECKING:
     from ftassets.domain.gates.gate import Gate
@@ -54,7 +55,7 @@ def power(gate: "Gate", n: int, effect: float, discordance: float) -> float:
     from scipy.stats import binom
 
     if not abs(effect) <= discordance <= 1:
-        raise ValueError(f"a difference of {effect:g} needs a discordance between {abs(effect):g} and 1, not {discordance:g}")
+        raise InvalidInput(f"a difference of {effect:g} needs a discordance between {abs(effect):g} and 1, not {discordance:g}")
     if n == 0:
         return 0.0
     wins = _likely(n, (discordance + effect) / 2)[None, :]

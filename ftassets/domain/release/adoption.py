@@ -9,9 +9,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from ftassets.config.loop import LoopConfig, Task
 from ftassets.domain.release.attestation import statement
 from ftassets.domain.release.version import ExternalModel, VersionManifest
+from ftassets.errors import FtassetsError
 
 
-class AdoptionRefused(Exception):
+class AdoptionRefused(FtassetsError):
     """The model cannot be adopted; the message says why and what to do."""
 
 

@@ -7,13 +7,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ftassets.config.loop import Release
 from ftassets.domain.release.statement import read_statement, write_statement
+from ftassets.errors import FtassetsError, InvalidInput
 
 APPROVAL_TYPE = "urn:ftassets:approval:v1"
 OVERRIDE_TYPE = "urn:ftassets:override:v1"
 PASS = "PASS"
 
 
-class NotAllowed(Exception):
+class NotAllowed(FtassetsError):
     """A person may not say this; the message says what the loop file would need."""
 
 
@@ -70,12 +71,12 @@ def override_statement(override: Override) -> bytes:
 
 
 def read_approval(payload: bytes) -> Approval:
-    """The approval in a verified payload. Raises ValueError."""
+    """The approval in a verified payload. Raises InvalidInput."""
     return Approval.model_validate(_predicate(APPROVAL_TYPE, payload))
 
 
 def read_override(payload: bytes) -> Override:
-    """The override in a verified payload. Raises ValueError."""
+    """The override in a verified payload. Raises InvalidInput."""
     return Override.model_validate(_predicate(OVERRIDE_TYPE, payload))
 
 
@@ -142,5 +143,5 @@ def _statement(kind: str, said: Approval) -> bytes:
 def _predicate(kind: str, payload: bytes) -> dict:
     found, _, predicate = read_statement(payload)
     if found != kind:
-        raise ValueError(f"the statement is a {found}, not a {kind}")
+        raise InvalidInput(f"the statement is a {found}, not a {kind}")
     return predicate

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ftassets.domain.canonical import canonical_json
+from ftassets.errors import InvalidInput
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
@@ -27,7 +28,7 @@ def write_statement(kind: str, subjects: Mapping[str, str], predicate: Mapping[s
 
 
 def read_statement(payload: bytes) -> tuple[str, dict[str, str], dict[str, Any]]:
-    """Predicate type, subjects and predicate of a Statement. Raises ValueError when the bytes are none."""
+    """Predicate type, subjects and predicate of a Statement. Raises InvalidInput when the bytes are none."""
     try:
         content = json.loads(payload)
         if content["_type"] != STATEMENT_TYPE:
@@ -35,4 +36,4 @@ def read_statement(payload: bytes) -> tuple[str, dict[str, str], dict[str, Any]]
         subjects = {subject["name"]: subject["digest"]["sha256"] for subject in content["subject"]}
         return content["predicateType"], subjects, dict(content["predicate"])
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ValueError(f"not an in-toto statement ({error!r})") from error
+        raise InvalidInput(f"not an in-toto statement ({error!r})") from error

@@ -8,9 +8,10 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from ftassets.domain import formats
+from ftassets.errors import FtassetsError
 
 
-class NotPossible(Exception):
+class NotPossible(FtassetsError):
     """The transition does not exist from this state; the message says what does."""
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ftassets.config.loop import Rollout
 from ftassets.domain.gates.planning import POWER
 from ftassets.domain.rollout.canary import RATIOS
+from ftassets.errors import InvalidInput
 
 WORSE = 3.0  # how many times production's error rate a candidate fails that a canary should catch
 RUNS = 2000  # simulated rollouts: a share of 0.8 within 0.018, 95 times of 100
@@ -58,12 +59,12 @@ def plan_rollout(policy: Rollout, traffic_per_day: float, error_rate: float = 0.
     """One plan a canary step (all but the last, which ends the canary), at production's error rate and the loop's requests a day.
 
     By simulation with a fixed seed; a look after every failure, as often as a rollout can be looked at. The collapse rule is left
-    out: it only shortens. Raises ValueError without traffic, or on an error rate that is none or cannot be `WORSE` times as large.
+    out: it only shortens. Raises InvalidInput without traffic, or on an error rate that is none or cannot be `WORSE` times as large.
     """
     if not 0 < traffic_per_day < float("inf"):
-        raise ValueError(f"{traffic_per_day:g} requests a day are no traffic: give the requests the loop gets in a day")
+        raise InvalidInput(f"{traffic_per_day:g} requests a day are no traffic: give the requests the loop gets in a day")
     if not 0 < error_rate * WORSE < 1:
-        raise ValueError(f"an error rate of {error_rate:g} cannot be planned with: it lies between 0 and {1 / WORSE:.2g}")
+        raise InvalidInput(f"an error rate of {error_rate:g} cannot be planned with: it lies between 0 and {1 / WORSE:.2g}")
     weights = policy.steps[:-1]
     shares = _caught(policy, weights, traffic_per_day, error_rate, np.random.default_rng(seed))
     return [_plan_step(policy, weight, traffic_per_day, error_rate, caught, seed) for weight, caught in zip(weights, shares, strict=True)]

@@ -3,11 +3,13 @@
 import math
 from collections.abc import Sequence
 
+from ftassets.errors import FtassetsError
+
 GRACE = 5  # steps that make up the start, and the window that is compared with it
 FLOOR = 0.5  # nats; a start below it (going on from an adapter) counts as this much, or noise would look like divergence
 
 
-class TrainingStopped(Exception):
+class TrainingStopped(FtassetsError):
     """The training was ended because it could not end well; the message says what to change."""
 
 

@@ -3,10 +3,12 @@
 from pathlib import Path
 from typing import Protocol
 
+from ftassets.errors import FtassetsError
+
 MODEL_NAME = "merged"  # every server knows its model by this name
 
 
-class HostError(Exception):
+class HostError(FtassetsError):
     """A model server could not be started or does not come up; the message says why."""
 
 

@@ -11,7 +11,6 @@ from ftassets.domain.evaluation.parity import ParityJob
 from ftassets.workers.evaluation.generate import answer
 from ftassets.workers.evaluation.likelihood import measure_likelihoods
 from ftassets.workers.evaluation.measure import measure
-from ftassets.workers.evaluation.metrics.loading import MetricFailed
 from ftassets.workers.evaluation.parity import compare
 from ftassets.workers.process import Report, cores, work_off
 
@@ -40,4 +39,4 @@ if __name__ == "__main__":
     job_file = Path(sys.argv[1])
     # before the libraries that read them come in: models come from folders, and the user's home stays as it is
     os.environ |= {"HF_HOME": str(job_file.parent / "huggingface"), "MPLCONFIGDIR": str(job_file.parent / "matplotlib")}
-    sys.exit(work_off(job_file, _Job, _do, (MetricFailed,)))
+    sys.exit(work_off(job_file, _Job, _do))

@@ -15,6 +15,7 @@ from typing import Any
 from ftassets.domain.canonical import digest_of
 from ftassets.domain.chat import chat
 from ftassets.domain.evaluation.jobs import AnswerJob, Ask
+from ftassets.errors import InvalidInput
 from ftassets.workers.evaluation.partial import PartialAnswers, discard
 from ftassets.workers.process import Report, die_with_parent
 
@@ -23,7 +24,7 @@ SAY_EVERY = 5.0  # seconds between progress reports
 
 
 def answer(job: AnswerJob, report: Report, cores: int = 1) -> None:
-    """Write every output file of the job that does not exist yet. Raises ValueError on a prompts file that has no prompts.
+    """Write every output file of the job that does not exist yet. Raises InvalidInput on a prompts file that has no prompts.
 
     Batches that a killed process had finished are taken up from the partial file beside the output; the others are put together
     as they would have been, so that the answers are the same. With more than one core and no GPU, forked processes share the
@@ -67,7 +68,7 @@ def _answer_with(model: Path, asks: Sequence[Ask], job: AnswerJob, report: Repor
 def _prompts(file: Path) -> list[dict[str, str]]:
     prompts = [json.loads(line) for line in file.read_text(encoding="utf-8").split("\n") if line.strip()]
     if not prompts:
-        raise ValueError(f"{file.name} has no prompts")
+        raise InvalidInput(f"{file.name} has no prompts")
     return prompts
 
 

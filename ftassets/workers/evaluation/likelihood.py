@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from ftassets.domain.chat import chat
 from ftassets.domain.evaluation.jobs import ExpectedAnswer, Likelihood, PerplexityJob
+from ftassets.errors import InvalidInput
 from ftassets.workers.evaluation.generate import SAY_EVERY, loaded, spread
 from ftassets.workers.process import Report
 
@@ -25,7 +26,7 @@ def measure_likelihoods(job: PerplexityJob, report: Report, cores: int = 1) -> N
     """Write every output file of the job that does not exist yet: id, nll (nats, sum of the answer's tokens) and tokens of each row.
 
     The answer's tokens are those a training teaches: all that the chat template writes behind the prompt, the end of the turn included.
-    With more than one core and no GPU, forked processes share the rows: not for a process that has threads. Raises ValueError on a row
+    With more than one core and no GPU, forked processes share the rows: not for a process that has threads. Raises InvalidInput on a row
     whose answer the template leaves out.
     """
     missing = [each for each in job.likelihoods if not each.output.exists()]
@@ -57,9 +58,9 @@ def _measure_with(folder: Path, wanted: Sequence[Likelihood], batch_tokens: int,
 def _rows(file: Path) -> list[ExpectedAnswer]:
     rows = [ExpectedAnswer.model_validate_json(line) for line in file.read_text(encoding="utf-8").split("\n") if line.strip()]
     if not rows:
-        raise ValueError(f"{file.name} has no rows")
+        raise InvalidInput(f"{file.name} has no rows")
     if lacking := [row.id for row in rows if row.prompt is None]:
-        raise ValueError(f"{file.name}: row {lacking[0]} has no prompt")
+        raise InvalidInput(f"{file.name}: row {lacking[0]} has no prompt")
     return rows
 
 
@@ -73,7 +74,7 @@ def _tokens(tokenizer: Any, system_prompt: str, row: ExpectedAnswer) -> _Read:
     )
     start = len(os.path.commonprefix([prompt, whole]))
     if not 0 < start < len(whole):
-        raise ValueError(f"row {row.id}: the chat template writes no expected answer behind the prompt")
+        raise InvalidInput(f"row {row.id}: the chat template writes no expected answer behind the prompt")
     return _Read(whole, start)
 
 

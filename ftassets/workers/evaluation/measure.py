@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from ftassets.domain.evaluation.jobs import Answered, ExpectedAnswer, Measurements, MetricsJob
 from ftassets.durable import write_durably
+from ftassets.errors import InvalidInput
 from ftassets.workers.evaluation.metrics.loading import MetricFailed, load
 from ftassets.workers.process import Report
 
@@ -43,7 +44,7 @@ def measure(job: MetricsJob, report: Report) -> Measurements:
 
     A metric whose `_compute` (or `rows`) takes `task`, `label`, `truncated`, `nll` or `tokens` is given the job's; one that takes `nll`
     is not taken of roles without likelihoods. One that has a method `rows` gives a value for each answer, `{value name: values}`,
-    besides. Raises MetricFailed for a metric that cannot be had or gives anything but finite numbers, ValueError when answers,
+    besides. Raises MetricFailed for a metric that cannot be had or gives anything but finite numbers, InvalidInput when answers,
     likelihoods and expected answers, or two roles, are not about the same rows.
     """
     experiment = uuid.uuid4().hex  # parallel processes may share a work folder
@@ -132,12 +133,14 @@ def _roles(answered: Sequence[Answered]) -> dict[str, dict[str, _Part]]:
         expected = _expected(each.prompts_file)
         answers = _answers(each.answers)
         if missing := [row.id for row in expected if row.id not in answers]:
-            raise ValueError(f"{each.role}: {each.answers.name} has no answer to {_some(missing)} of {each.prompts_file.name}")
+            raise InvalidInput(f"{each.role}: {each.answers.name} has no answer to {_some(missing)} of {each.prompts_file.name}")
         if surplus := answers.keys() - {row.id for row in expected}:
-            raise ValueError(f"{each.role}: {each.prompts_file.name} has no row {_some(sorted(surplus))}, answered in {each.answers.name}")
+            raise InvalidInput(
+                f"{each.role}: {each.prompts_file.name} has no row {_some(sorted(surplus))}, answered in {each.answers.name}"
+            )
         likelihoods = _likelihoods(each.likelihoods) if each.likelihoods else {}
         if each.likelihoods and likelihoods.keys() != answers.keys():
-            raise ValueError(f"{each.role}: {each.likelihoods.name} is not about the rows of {each.prompts_file.name}")
+            raise InvalidInput(f"{each.role}: {each.likelihoods.name} is not about the rows of {each.prompts_file.name}")
         for row in expected:
             part = roles.setdefault(each.role, {}).setdefault(row.slice, _Part())
             said, cut = answers[row.id]
@@ -152,7 +155,7 @@ def _roles(answered: Sequence[Answered]) -> dict[str, dict[str, _Part]]:
             rows.setdefault(each.role, []).append((row.slice, row.id))
     first, *others = rows
     if different := [role for role in others if sorted(rows[role]) != sorted(rows[first])]:
-        raise ValueError(f"{first} and {different[0]} did not answer the same rows: their metrics cannot be compared")
+        raise InvalidInput(f"{first} and {different[0]} did not answer the same rows: their metrics cannot be compared")
     return roles
 
 
@@ -167,9 +170,9 @@ def _expected(file: Path) -> list[ExpectedAnswer]:
             try:
                 rows.append(ExpectedAnswer.model_validate_json(line))
             except ValidationError as error:
-                raise ValueError(f"{file.name} line {number} is not a row with id, expected and slice: {error}") from error
+                raise InvalidInput(f"{file.name} line {number} is not a row with id, expected and slice: {error}") from error
     if not rows:
-        raise ValueError(f"{file.name} has no rows")
+        raise InvalidInput(f"{file.name} has no rows")
     _each_once(file, [row.id for row in rows])
     return rows
 
@@ -194,4 +197,4 @@ def _likelihoods(file: Path) -> dict[str, tuple[float, int]]:
 
 def _each_once(file: Path, ids: Sequence[str]) -> None:
     if twice := [row_id for row_id, times in Counter(ids).items() if times > 1]:
-        raise ValueError(f"{file.name} has more than one row {_some(twice)}")
+        raise InvalidInput(f"{file.name} has more than one row {_some(twice)}")

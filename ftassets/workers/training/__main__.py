@@ -3,10 +3,8 @@
 import sys
 from pathlib import Path
 
-from ftassets.domain.training.divergence import TrainingStopped
 from ftassets.domain.training.job import TrainingJob
 from ftassets.workers.process import Report, cores, work_off
-from ftassets.workers.training.base_models import BaseModelMissing
 from ftassets.workers.training.sft import train
 
 
@@ -17,4 +15,4 @@ def _train(job: TrainingJob, report: Report) -> dict:
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit("usage: python -m ftassets.workers.training JOB.json")
-    sys.exit(work_off(Path(sys.argv[1]), TrainingJob, _train, (TrainingStopped, BaseModelMissing)))
+    sys.exit(work_off(Path(sys.argv[1]), TrainingJob, _train))

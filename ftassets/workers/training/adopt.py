@@ -5,14 +5,13 @@ import shutil
 import sys
 from pathlib import Path
 
-from ftassets.backends.artifacts.version_folder import FORBIDDEN, VersionDamaged
+from ftassets.backends.artifacts.version_folder import FORBIDDEN
 from ftassets.config.home import Home
 from ftassets.domain.release.adoption import AdoptionJob, AdoptionRefused, adapter_objections
 from ftassets.domain.release.version import ADAPTER, MERGED
-from ftassets.domain.training.divergence import TrainingStopped
 from ftassets.durable import write_durably
 from ftassets.workers.process import Report, work_off
-from ftassets.workers.training.base_models import BaseModelMissing, ensure_base
+from ftassets.workers.training.base_models import ensure_base
 from ftassets.workers.training.sft import publish_merged
 
 RESULT = "result.json"
@@ -76,5 +75,4 @@ def _fits(base: Path, adapter: Path) -> None:
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit("usage: python -m ftassets.workers.training.adopt JOB.json")
-    refusals = (AdoptionRefused, BaseModelMissing, TrainingStopped, VersionDamaged)
-    sys.exit(work_off(Path(sys.argv[1]), AdoptionJob, adopt, refusals))
+    sys.exit(work_off(Path(sys.argv[1]), AdoptionJob, adopt))

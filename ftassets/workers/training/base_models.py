@@ -11,12 +11,13 @@ from typing import Any
 from ftassets.backends.artifacts.version_folder import MANIFEST, file_digests, publish_below
 from ftassets.domain.canonical import digest_of, file_digest
 from ftassets.domain.release.version import MERGED, TOKENIZER_FILES, VersionManifest, tokenizer_digest
+from ftassets.errors import FtassetsError
 
 _PACKAGE = "package:"
 _CONVERSION = 1  # part of the cache key: raise it when the conversion writes other bytes
 
 
-class BaseModelMissing(Exception):
+class BaseModelMissing(FtassetsError):
     """The base model is not on this machine; the message says how to get it."""
 
 

@@ -18,17 +18,15 @@ from ftassets.domain.release.version import ADAPTER, MERGED, VersionManifest, to
 from ftassets.domain.training.divergence import TrainingStopped, objection
 from ftassets.domain.training.job import TrainingJob, TrainingResult
 from ftassets.domain.training.rows import lineage_of
-from ftassets.durable import write_durably
 from ftassets.workers.process import Report
 from ftassets.workers.training import replicas
 from ftassets.workers.training.base_models import copy_tokenizer, ensure_base
 
-RESULT = "result.json"
 _SAY_EVERY = 5.0  # seconds between progress reports
 
 
 def train(job: TrainingJob, report: Report, cores: int = 1) -> TrainingResult:
-    """Fine-tune, merge, reload, publish below `job.versions`; also writes `job.work/result.json`.
+    """Fine-tune, merge, reload, publish below `job.versions`.
 
     With more than one core and no GPU, forked replicas share the batches: not for a process that has threads.
 
@@ -81,7 +79,7 @@ def train(job: TrainingJob, report: Report, cores: int = 1) -> TrainingResult:
         recipe={**job.train.model_dump(mode="json"), "system_prompt": job.task.system_prompt, "start_from": parent},
         metrics=metrics if validation_loss is None else {**metrics, "validation_loss": validation_loss},
     )
-    result = TrainingResult(
+    return TrainingResult(
         digest=digest,
         base_digest=base_digest,
         steps=len(losses),
@@ -96,8 +94,6 @@ def train(job: TrainingJob, report: Report, cores: int = 1) -> TrainingResult:
         start_from=parent,
         lineage=lineage,
     )
-    write_durably(job.work / RESULT, result.model_dump_json(indent=2))
-    return result
 
 
 def computes_bf16() -> bool:

@@ -1,5 +1,6 @@
 """The report on a real tiny model: what it holds, what its page shows, and that it can be computed again."""
 
+import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import dagster as dg
 import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner
 
 from ftassets.assets._shared.dataset_files import from_parquet, golden_path, read_splits, to_parquet
 from ftassets.assets._shared.events import DATA_VERSION, data_version, metadata_value, newest, node
@@ -15,6 +17,8 @@ from ftassets.assets.eval_report.recompute import NotReproduced, recompute
 from ftassets.assets.eval_report.rows import unmeasured
 from ftassets.backends.artifacts.reports import read_eval_report, store_eval_report
 from ftassets.backends.dataset_store.base import DatasetStore
+from ftassets.cli.main import app
+from ftassets.config import loop_files
 from ftassets.config.profiles import artifacts, control
 from ftassets.domain.canonical import canonical_json, file_digest
 from ftassets.domain.dataset.rows import Example
@@ -146,6 +150,12 @@ def test_scores_and_verdicts_computed_again_are_the_stored_ones_to_the_byte(tiny
     assert canonical_json(made.document()) == stored
     first = evaluate_gates(tiny.loop.gates, EvalReport.parse(stored))
     assert canonical_json([r.model_dump() for r in results]) == canonical_json([r.model_dump() for r in first])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FTASSETS_HOME", str(tiny.home.root))
+        patch.setattr(loop_files, "read_loops", lambda: {LOOP: tiny.loop})
+        found = json.loads(CliRunner().invoke(app, ["recompute", LOOP, digest[:12], "--json"]).stdout)
+    assert (found["report"], found["candidate"]) == (digest, made.candidate)
+    assert [gate["verdict"] for gate in found["gates"]] == [result.verdict.value for result in results]
 
 
 @pytest.mark.parametrize("field", ["answers", "row_scores"])

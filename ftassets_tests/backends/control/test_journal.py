@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from ftassets.backends.control.files import FilesControl
-from ftassets.backends.control.journal import Journal, StateDamaged, read_state
+from ftassets.backends.control.journal import Journal, read_state
 from ftassets.domain.rollout.endpoint import EndpointState
+from ftassets.errors import StateDamaged
 
 A, B = "a" * 64, "b" * 64
 SERVING = EndpointState(production=A)

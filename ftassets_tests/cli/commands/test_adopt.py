@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 import pytest
 import requests
+from typer.testing import CliRunner
 
 from ftassets.assets._shared.events import data_version, metadata_value, newest, node
 from ftassets.backends.artifacts.reports import read_eval_report
@@ -16,6 +17,8 @@ from ftassets.backends.artifacts.versions import load_manifest
 from ftassets.backends.control.releases import Releases
 from ftassets.backends.serving.base import ServingError
 from ftassets.cli.commands.adopt import Adopted, Adoption, describe
+from ftassets.cli.main import app
+from ftassets.config import loop_files
 from ftassets.config.profiles import artifacts, control
 from ftassets.domain.release.adoption import AdoptionRefused, adopted_statement
 from ftassets.domain.release.version import ADAPTER
@@ -79,6 +82,14 @@ def test_it_is_production_with_its_name_under_it(tiny: TinyLoop, adopted: Adopte
 def test_adopting_it_again_changes_nothing_and_another_one_is_refused(tiny: TinyLoop, adopted: Adopted, peft: list[Path]) -> None:
     before = (tiny.serving.state(LOOP), Path(adopted.attestation).read_bytes())
     assert adopt(tiny, peft[0]).version == adopted.version
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FTASSETS_HOME", str(tiny.home.root))
+        patch.setattr(loop_files, "read_loops", lambda: {LOOP: tiny.loop})
+        again = CliRunner().invoke(
+            app, ["adopt", LOOP, "--adapter", str(peft[0]), "--reason", "served for a year", "--by", "anna", "--json"]
+        )
+    assert again.exit_code == 0, again.output
+    assert json.loads(again.stdout)["version"] == adopted.version
     with pytest.raises(AdoptionRefused, match="has a production version"):
         adopt(tiny, peft[1])
     assert (tiny.serving.state(LOOP), Path(adopted.attestation).read_bytes()) == before

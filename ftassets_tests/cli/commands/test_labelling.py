@@ -69,8 +69,9 @@ def test_a_batch_goes_out_with_what_failed_and_what_is_new_first_and_comes_back_
     new = labelling.novelty(vectors, store, "voice", "prod", 0.0)
     assert new is not None
     assert new.distances["far"] > new.novel_above >= new.distances["usual"]
-    text = labelling.label_export(log, store, loop(), "jsonl", 10, 0.0, {"canary"}, new)
-    lines = [json.loads(line) for line in text.splitlines()]
+    batch = labelling.label_export(log, store, loop(), "jsonl", 10, 0.0, {"canary"}, new)
+    lines = [json.loads(line) for line in batch.text.splitlines()]
+    assert batch.requests == len(lines)
     assert [(line["request_id"], line["why"]) for line in lines] == [("failed", "failed"), ("far", "novel"), ("usual", "random")]
 
     lines[0]["completion"], lines[1]["completion"] = '{"intent": "on"}', "no idea"
@@ -84,13 +85,13 @@ def test_a_batch_goes_out_with_what_failed_and_what_is_new_first_and_comes_back_
     assert (row.request_id, row.source, row.completion) == ("failed", "label", '{"intent": "on"}')
     assert labelling.label_import(store, loop(), answered, "jsonl", "b1", "run-2").commit == report.commit
 
-    assert "failed" not in labelling.label_export(log, store, loop(), "jsonl", 10, 0.0, {"canary"}, new)
+    assert "failed" not in labelling.label_export(log, store, loop(), "jsonl", 10, 0.0, {"canary"}, new).text
 
 
 def test_without_a_reference_nothing_counts_as_new(log: SqliteTrafficLog, store: GitDatasetStore, tmp_path: Path) -> None:
     assert labelling.novelty(QdrantVectorStore(tmp_path / "vectors"), store, "voice", "prod", 0.0) is None
     log.append([exchange("far", "order forty pizzas")])
-    assert json.loads(labelling.label_export(log, store, loop(), "argilla", 10, 0.0))[0]["metadata"]["why"] == "random"
+    assert json.loads(labelling.label_export(log, store, loop(), "argilla", 10, 0.0).text)[0]["metadata"]["why"] == "random"
 
 
 def test_distances_of_two_embedders_are_not_compared(store: GitDatasetStore, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """`ftassets review`: out as a table, back as verdicts, to what the gate says; real stores, a stored report, real storage of Dagster."""
 
 import csv
+import json
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from ftassets.assets._shared.events import DATA_VERSION, node
 from ftassets.backends.artifacts.reports import read_eval_report, store_eval_report
 from ftassets.backends.control.reviews import read_review
 from ftassets.cli import gates as cli_gates
+from ftassets.cli.main import app
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
 from ftassets.config.profiles import artifacts, control, embedded
@@ -75,7 +77,7 @@ def case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Case:
 
 
 def run(*arguments: str, code: int = 0) -> Result:
-    result = CliRunner().invoke(cli_gates.review, list(arguments))
+    result = CliRunner().invoke(app, ["review", *arguments])
     assert result.exit_code == code, result.output
     return result
 
@@ -112,6 +114,11 @@ def test_a_sample_goes_out_comes_back_and_decides_for_its_report_alone(case: Cas
     assert "60 of 60 answers reviewed, 60 good" in said
     assert "triage__promote" in said
     assert case.verdict(digest) is Verdict.PASS
+
+    found = json.loads(run("import", "triage", str(out), "--name", "anna", "--json").stdout)
+    assert found == {"report": digest, "taken": 60, "rows": 60, "reviewed": 60, "good": 60}
+    found = json.loads(run("export", "triage", "--out", str(out), "--json").stdout)
+    assert found == {"loop": "triage", "report": digest, "rows": 60, "file": str(out)}
 
     newer = case.evaluate("run-2")
     assert case.verdict(newer) is Verdict.NOT_ENOUGH_DATA

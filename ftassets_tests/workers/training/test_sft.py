@@ -10,7 +10,7 @@ from ftassets.domain.release.version import ADAPTER, MERGED
 from ftassets.domain.training.divergence import TrainingStopped
 from ftassets.domain.training.job import TrainingResult
 from ftassets.testing.tiny_job import tiny_job
-from ftassets.workers.training.sft import RESULT, train
+from ftassets.workers.training.sft import train
 
 pytestmark = [pytest.mark.slow, pytest.mark.models]
 
@@ -43,7 +43,7 @@ def test_a_training_publishes_a_whole_version(tmp_path, tiny_base):
     assert result.last_loss < 0.9 * result.first_loss
     assert result.validation_loss is not None
     assert result.tokens_per_second > 0
-    assert TrainingResult.model_validate_json((job.work / RESULT).read_bytes()) == result
+    assert TrainingResult.model_validate_json(result.model_dump_json()) == result  # as Dagster hears of it
     assert any("step 8/8" in line for line in said)
 
 
@@ -97,7 +97,7 @@ def test_a_learning_rate_far_too_high_is_stopped_with_advice(tmp_path, tiny_base
     job = tiny_job(tmp_path / "second", tiny_base, start_from=start, **wild)
     with pytest.raises(TrainingStopped, match=r"the loss rose to .* lower train\.learning_rate"):
         train(job, lambda _: None)
-    assert not (job.work / RESULT).exists()
+    assert not list(job.work.rglob("manifest.json"))
 
 
 def test_no_rows_is_said_in_one_sentence(tmp_path, tiny_base):

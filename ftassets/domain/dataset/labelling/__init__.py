@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from ftassets.domain.dataset.labelling import argilla, jsonl, label_studio
 from ftassets.domain.dataset.labelling.fields import Parsed
 from ftassets.domain.dataset.labelling.select import Item
+from ftassets.errors import InvalidInput
 
 FORMATS: dict[str, tuple[Callable[[Sequence[Item]], str], Callable[[str], Parsed]]] = {
     "jsonl": (jsonl.to_text, jsonl.parse),
@@ -14,16 +15,16 @@ FORMATS: dict[str, tuple[Callable[[Sequence[Item]], str], Callable[[str], Parsed
 
 
 def to_text(items: Sequence[Item], format: str) -> str:
-    """The batch in a tool's format. Raises ValueError for an unknown one."""
+    """The batch in a tool's format. Raises InvalidInput for an unknown one."""
     return _known(format)[0](items)
 
 
 def parse(text: str, format: str) -> Parsed:
-    """Labels of what a tool exported, and what in it is none. Raises ValueError for an unknown format, or a text that is not of it."""
+    """Labels of what a tool exported, and what in it is none. Raises InvalidInput for an unknown format, or a text that is not of it."""
     return _known(format)[1](text)
 
 
 def _known(format: str) -> tuple[Callable[[Sequence[Item]], str], Callable[[str], Parsed]]:
     if format not in FORMATS:
-        raise ValueError(f"there is no labelling format {format!r}; there is: {', '.join(FORMATS)}")
+        raise InvalidInput(f"there is no labelling format {format!r}; there is: {', '.join(FORMATS)}")
     return FORMATS[format]

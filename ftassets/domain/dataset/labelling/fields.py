@@ -7,6 +7,7 @@ from typing import Any
 from ftassets.domain.dataset.labelling.label import Label
 from ftassets.domain.dataset.rows import Quarantined
 from ftassets.domain.traffic.imports.fields import seconds
+from ftassets.errors import InvalidInput
 
 Parsed = tuple[list[Label], list[Quarantined]]
 
@@ -42,7 +43,7 @@ def json_list(text: str, what: str) -> list[tuple[str, Any]]:
     try:
         members = json.loads(text.removeprefix("\ufeff"))
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"not a JSON file of {what}: {error}") from error
+        raise InvalidInput(f"not a JSON file of {what}: {error}") from error
     if not isinstance(members, list):
-        raise ValueError(f"not a JSON list of {what}")
+        raise InvalidInput(f"not a JSON list of {what}")
     return [(f"{what} {number}", member) for number, member in enumerate(members, start=1)]

@@ -9,6 +9,7 @@ from typing import Any
 from ftassets.domain.dataset.rows import Quarantined
 from ftassets.domain.traffic.exchange import Exchange
 from ftassets.domain.traffic.imports import chat_jsonl, langfuse, litellm, otel_genai
+from ftassets.errors import InvalidInput
 
 MAX_LINE = 16 * 2**20  # bytes; an OTLP line holds a batch of spans
 _BAD = (ValueError, TypeError, AttributeError, LookupError, RecursionError)  # what a parser meets in a record of another shape
@@ -31,7 +32,7 @@ def read(
     the exposure probability 1. Raises ValueError for an unknown format.
     """
     if format not in FORMATS:
-        raise ValueError(f"there is no log format {format!r}; there is: {', '.join(FORMATS)}")
+        raise InvalidInput(f"there is no log format {format!r}; there is: {', '.join(FORMATS)}")
     records, parse = FORMATS[format]
     for number, line in enumerate(lines, start=1):
         where = f"line {number}"

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from sklearn.metrics import f1_score
 
 from ftassets.domain.evaluation.scoring import label_of
+from ftassets.errors import InvalidInput
 from ftassets.workers.evaluation.metrics.base import TextMetric
 
 
@@ -19,7 +20,7 @@ class F1(TextMetric):
         said, wanted = [label_of(text, label) for text in predictions], [label_of(text, label) for text in references]
         classes = sorted(set(wanted))
         if classes == ["(none)"]:
-            raise ValueError(f"no expected answer is a JSON object with the field {label!r}: name the field in the task's `label`")
+            raise InvalidInput(f"no expected answer is a JSON object with the field {label!r}: name the field in the task's `label`")
         each = f1_score(wanted, said, labels=classes, average=None, zero_division=0)
         micro = f1_score(wanted, said, average="micro", zero_division=0)
         shown = {f"class:{name}": float(value) for name, value in zip(classes, each, strict=True)}

@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ftassets.domain.evaluation.metrics import CATALOGUE
+from ftassets.errors import FtassetsError
 
 if TYPE_CHECKING:
     import evaluate
 
 
-class MetricFailed(Exception):
+class MetricFailed(FtassetsError):
     """A metric cannot be had, or did not give numbers; the message names it and says what to do."""
 
 

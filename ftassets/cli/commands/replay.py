@@ -1,0 +1,70 @@
+"""A stored retrain decision, made again from the situation and the policy stored with it."""
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ftassets.backends.artifacts.base import Artifacts
+from ftassets.backends.artifacts.reports import report_digests, report_key
+from ftassets.domain import formats
+from ftassets.domain.canonical import digest_of
+from ftassets.domain.retrain import replay as decide_again
+from ftassets.errors import InvalidInput, StateDamaged
+
+_NAME = re.compile(r"decision-([0-9a-f]{64})\.json")
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """A decision as it was stored and as the rule of this release makes it."""
+
+    file: str
+    same: bool
+    stored: dict[str, Any]
+    now: dict[str, Any]
+
+    def describe(self) -> str:
+        """Lines for a terminal."""
+        if self.same:
+            return f"the same decision again: {_words(self.stored)}"
+        return f"the rule decides differently now\n  stored: {_words(self.stored)}\n  now:    {_words(self.now)}"
+
+
+def replay(artifacts: Artifacts, loops: Iterable[str], text: str) -> Replayed:
+    """Replay the decision in a file, or the one of the loops whose digest begins with `text`.
+
+    Raises InvalidInput when there is no such decision or this release cannot make it, StateDamaged when the content no longer has the
+    digest in its name, OSError.
+    """
+    if Path(text).is_file():
+        where, content = text, Path(text).read_bytes()
+    else:
+        key = _key(artifacts, loops, text)
+        where, content = artifacts.uri(key), artifacts.get(key)
+    now = json.loads(decide_again(content))["decision"]
+    document = json.loads(content)
+    name = _NAME.fullmatch(where.rpartition("/")[2])
+    if name and digest_of(document) != name[1]:
+        raise StateDamaged(f"{where} was changed after it was written: its digest is no longer the one in its name")
+    stored = formats.read("retrain_decision", document).get("decision")
+    if not isinstance(stored, dict):
+        raise InvalidInput(f"{where} has no decision to compare with")
+    return Replayed(where, stored == now, stored, now)
+
+
+def _key(artifacts: Artifacts, loops: Iterable[str], text: str) -> str:
+    """Name of the one decision whose digest begins so."""
+    named = [(loop, digest) for loop in loops for digest in report_digests(artifacts, loop, "decision")]
+    found = [(loop, digest) for loop, digest in named if text and digest.startswith(text)]
+    if len(found) != 1:
+        raise InvalidInput(f"{text!r} is no file, and {len(found)} of {len(named)} stored decisions begin with it: give more of the digest")
+    loop, digest = found[0]
+    return report_key(loop, "decision", digest)
+
+
+def _words(decision: dict[str, Any]) -> str:
+    trigger = f" ({decision['trigger']})" if decision.get("trigger") else ""
+    return f"{decision.get('action')}{trigger}: {decision.get('reason')}"
