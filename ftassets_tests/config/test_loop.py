@@ -177,6 +177,10 @@ def test_a_gates_name_can_always_name_a_check(slice_name: str) -> None:
         ({"preset": "latency", "slice": "drifted"}, "latency is measured over all rows"),
         ({"any_of": [BETTER, BETTER | {"metric": "f1"}], "slice": "drifted"}, "a slice belongs to the gates inside any_of"),
         ({"any_of": [BETTER]}, "two or more gates"),
+        ({"any_of": [BETTER, BETTER | {"metric": "f1"}], "preset": "f1"}, "not several of them"),
+        ({"preset": "f1", "metric": "f1"}, "not several of them"),
+        ({"preset": "f1", "at_least": 0.5}, "not several of them"),
+        ({"preset": "f1", "margin": 0.1}, "not several of them"),
         ({"any_of": [BETTER, NO_WORSE]}, "two or more gates"),
         (NO_WORSE | {"margin": -0.01}, "greater than or equal to 0"),
         (NO_WORSE | {"confidence": 0.5}, "greater than 0.5"),
@@ -353,6 +357,17 @@ def test_generation_bounds(field: str, value: float) -> None:
 def test_what_could_never_be_released_is_refused_before_a_training(changes: dict[str, Any], words: str) -> None:
     with pytest.raises(ValidationError, match=words):
         _loop(sets=[{"name": "general", "file": "general.jsonl"}], **changes)
+
+
+@pytest.mark.parametrize("names", [["golden"], ["held_out"], ["general", "general"]])
+def test_a_further_set_has_a_name_of_its_own(names: list[str]) -> None:
+    with pytest.raises(ValidationError, match="names of their own"):
+        _loop(sets=[{"name": name, "file": "rows.jsonl"} for name in names])
+
+
+def test_the_shortest_text_is_not_longer_than_the_longest() -> None:
+    with pytest.raises(ValidationError, match="min_chars 50 is larger than max_chars 40"):
+        _loop(dataset={"seed": "seed.jsonl", "min_chars": 50, "max_chars": 40})
 
 
 def test_a_further_set_is_gated_by_its_name() -> None:

@@ -98,6 +98,14 @@ def test_a_weight_is_between_1_and_100_percent(weight):
             state.start(B, weight, 10, 1)
 
 
+def test_only_a_candidate_is_ramped_and_only_its_lease_renewed():
+    for state in (EndpointState(), EndpointState(production=A, standby=B)):
+        with pytest.raises(NotPossible, match="no candidate to ramp"):
+            state.ramp(50, 10, 1)
+        with pytest.raises(NotPossible, match="no candidate whose lease"):
+            state.renew(10, 1)
+
+
 def test_rollback_of_candidate_then_of_production():
     state = EndpointState(production=A).start(B, 50, 10, 0).rollback(1)
     assert state.weights == {A: 100}
