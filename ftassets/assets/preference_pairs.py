@@ -1,4 +1,4 @@
-"""Answers users preferred and answers they rejected, to the same request, committed beside the dataset."""
+"""Answers users preferred and answers they rejected, to the same request, committed with the dataset."""
 
 import time
 from collections import Counter

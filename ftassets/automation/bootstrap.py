@@ -42,7 +42,7 @@ def build(loop: LoopConfig) -> dg.SensorDefinition:
             return dg.SkipReason("a retrain of this loop is under way")
         _, died = runs.last_retrain(runs.retrains(context.instance, loop.name))
         if died >= ATTEMPTS:
-            return dg.SkipReason(f"the run's process died {died} times: look at the runs, then start the retrain job by hand")
+            return dg.SkipReason(f"the run's process died {died} times: check the runs, then start the retrain job by hand")
         return dg.SensorResult(run_requests=[dg.RunRequest(run_key=f"bootstrap:{died}", tags={TRIGGER: "bootstrap"})])
 
     return bootstrap

@@ -26,7 +26,7 @@ def build(loop: LoopConfig) -> tuple[Any, dg.ScheduleDefinition, dg.SensorDefini
         monitor_job_name(loop.name),
         selection=[node(loop.name, name) for name in REPORTS],
         tags={LOOP: loop.name},
-        description="Ask the live version the golden set, and look at what it answered users.",
+        description="Ask the live version the golden set, and check its answers to users.",
     )
     return job, _schedule(loop), _sensor(loop)
 
@@ -42,7 +42,7 @@ def _schedule(loop: LoopConfig) -> dg.ScheduleDefinition:
     def monitor(context: dg.ScheduleEvaluationContext, serving: dg.ResourceParam[Serving]) -> dg.RunRequest | dg.SkipReason:
         try:
             if serving.state(loop.name).production is None:
-                return dg.SkipReason("no version is in production: there is nothing to look at")
+                return dg.SkipReason("no version is in production: there is nothing to monitor")
         except ServingError as error:
             return dg.SkipReason(str(error))
         return dg.RunRequest(tags={TRIGGER: "schedule", WINDOW_END: str(context.scheduled_execution_time.timestamp())})
@@ -56,7 +56,7 @@ def _sensor(loop: LoopConfig) -> dg.SensorDefinition:
         job_name=monitor_job_name(loop.name),
         minimum_interval_seconds=max(int(loop.sensor_interval), 30),
         default_status=runs.status(loop),
-        description="Looks at each new production version at once.",
+        description="Checks each new production version at once.",
     )
     @with_signature
     def monitor_deployment(context: dg.SensorEvaluationContext, serving: dg.ResourceParam[Serving]) -> dg.SensorResult | dg.SkipReason:

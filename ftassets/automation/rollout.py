@@ -63,7 +63,7 @@ def build(loop: LoopConfig) -> dg.SensorDefinition:
         if paused:
             return dg.SkipReason(f"the loop is paused: {paused}")
         if loop.mode == "observe":
-            return dg.SkipReason(f"release {digest[:12]} waits for a yes: materialize endpoint with action start")
+            return dg.SkipReason(f"release {digest[:12]} waits for approval: materialize endpoint with action start")
         if loop.mode == "propose":
             try:
                 approval = Releases(control, signer).approval(loop, digest, str(metadata_value(release, "report_digest")))

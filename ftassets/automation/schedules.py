@@ -31,7 +31,7 @@ def build(loop: LoopConfig) -> dg.ScheduleDefinition:
     def watch(context: dg.ScheduleEvaluationContext, serving: dg.ResourceParam[Serving]) -> dg.RunRequest | dg.SkipReason:
         try:
             if serving.state(loop.name).production is None:
-                return dg.SkipReason("no version is in production: there is no traffic to look at")
+                return dg.SkipReason("no version is in production: there is no traffic to compare")
         except ServingError as error:
             return dg.SkipReason(str(error))
         return dg.RunRequest(tags={WINDOW_END: str(context.scheduled_execution_time.timestamp())})

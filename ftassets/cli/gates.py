@@ -71,7 +71,7 @@ def review_import(
     name: Annotated[str, typer.Option("--name", help="Who reviewed.")],
     as_json: AsJson = False,
 ) -> None:
-    """Store what a person said of the newest eval report's sample; a second person's file adds to the first one's."""
+    """Store a person's review of the newest eval report's sample; a second person's file adds to the first one's."""
     from ftassets.cli.commands import review as command
 
     config, text = known_loop(loop), text_of(path)

@@ -45,7 +45,7 @@ def demo(
 
 @app.command()
 def status(as_json: AsJson = False) -> None:
-    """Where the traffic of each loop goes, and what its newest reports said."""
+    """Where the traffic of each loop goes, and what its newest reports found."""
     from ftassets.cli.commands.status import describe
 
     found = describe(Home.from_env())
@@ -93,7 +93,7 @@ def resume(loop: Loop, reason: Reason, as_json: AsJson = False) -> None:
     if as_json:
         show_json({"loop": loop, "paused": None, "reason": reason})
     else:
-        typer.echo(f"{loop} goes on: {reason}")
+        typer.echo(f"{loop} continues: {reason}")
 
 
 @app.command()

@@ -118,7 +118,7 @@ def revoke(
     reason: Annotated[str, typer.Option("--reason", help="Kept with the key.")],
     as_json: AsJson = False,
 ) -> None:
-    """Stop trusting a key for good: nothing it signed gains traffic any more."""
+    """Stop trusting a key permanently: nothing it signed gains traffic any more."""
     signer = backend("signer")
     found = [each for each in signer.known_keys() if key and each.key_id.startswith(key)]
     if len(found) != 1:

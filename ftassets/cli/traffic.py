@@ -70,7 +70,7 @@ def forget(
     request: Annotated[str | None, typer.Option(help="Id of one request.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Remove what a user said from the log, the vectors and the next dataset; says which commits and versions hold it."""
+    """Remove a user's texts from the log, the vectors and the next dataset; names the commits and versions that hold them."""
     from ftassets.cli.commands.forget import forget as run
     from ftassets.config.loop_files import read_loops
 

@@ -190,7 +190,7 @@ class _Teller:
             if refused := self._failed():
                 raise DemoFailed(refused)
             if time.time() > end:
-                raise DemoFailed(f"waited {limit:.0f} s for {what}: look at the runs in the UI")
+                raise DemoFailed(f"waited {limit:.0f} s for {what}: open the runs in the UI")
             self.screen.now(f"waiting for {what}{self._progress()}")
             time.sleep(4.0)
 

@@ -168,7 +168,7 @@ def _against(s: Situation, loop: LoopConfig | Policy) -> tuple[Cause, str] | Non
     if s.rollout_running:
         return Cause.ROLLOUT_RUNNING, "a rollout of this loop is under way"
     if s.died >= ATTEMPTS:
-        return Cause.DIED, f"the run's process died {s.died} times: look at the runs, then {by_hand}"
+        return Cause.DIED, f"the run's process died {s.died} times: check the runs, then {by_hand}"
     if s.last_retrain_at is not None and s.now - s.last_retrain_at < policy.cooldown:
         return Cause.COOLDOWN, f"cooling down for another {_span(policy.cooldown - (s.now - s.last_retrain_at))}"
     if policy.max_retrains is not None and s.retrains_in_quarter >= policy.max_retrains:
@@ -220,5 +220,5 @@ def replay(stored: bytes) -> bytes:
         situation = Situation(**found["situation"])
         policy = Policy.model_validate(found["policy"])
     except (KeyError, TypeError, ValueError) as error:
-        raise InvalidInput(f"this is no decision that this version can make again: {error}") from error
+        raise InvalidInput(f"this is not a decision that this version can make again: {error}") from error
     return record(situation, policy)

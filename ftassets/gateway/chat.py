@@ -257,7 +257,7 @@ class Chat:
         except (TimeoutError, aiohttp.ClientError) as error:
             raise await self._failed(call, _engine_problem(error)) from error
         except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
-            problem = Problem(502, f"the model server's answer is no completion ({error!r})", "engine_error")
+            problem = Problem(502, f"the model server's answer is not a completion ({error!r})", "engine_error")
             raise await self._failed(call, problem) from error
         await self.record(call.finished(200))
         return Response(to_json({**answer, "id": call.id, "model": call.loop}), 200, call.headers, "application/json")
@@ -340,7 +340,7 @@ class _Relay:
         except (TimeoutError, aiohttp.ClientError) as error:
             return _engine_problem(error)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            return Problem(502, f"the model server sent something that is no chunk ({error!r})", "engine_error")
+            return Problem(502, f"the model server sent something that is not a chunk ({error!r})", "engine_error")
         return None if finished else Problem(502, "the model server ended its answer in the middle", "engine_error")
 
     def _take(self, part: dict) -> None:

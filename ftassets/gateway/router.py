@@ -133,7 +133,7 @@ class Router:
     def why_not(self, loop: str, digest: str) -> str:
         """Why a version does not answer."""
         if why := self._blocked.get((loop, digest)):
-            return f"{why} (looked at when the gateway starts)"
+            return f"{why} (checked when the gateway starts)"
         return self.fleet.failures.get(digest, "its server is starting")
 
     # changing
@@ -160,7 +160,7 @@ class Router:
         said = await asyncio.to_thread(self._check_raised, loop, digest)
         async with self.fleet.up(digest), self._changing(loop) as state:
             if state.production != before.production:
-                raise NotPossible(f"production of {loop} changed meanwhile: look at its state and start again")
+                raise NotPossible(f"production of {loop} changed meanwhile: check its state and start again")
             self._blocked.pop((loop, digest), None)
             return await self._write_first(loop, "start", by, "; ".join([reason, *said]), state.start(digest, weight, lease, self._clock()))
 
@@ -206,7 +206,7 @@ class Router:
                 expired = state.expire(now)
                 if expired != state:
                     lost = expired.candidate != state.candidate
-                    reason = "nobody renewed the candidate's lease" if lost else "time of staged versions is up"
+                    reason = "the candidate's lease was not renewed" if lost else "time of staged versions is up"
                     await self._move_first(loop, "expire", "lease", reason, expired)
 
     @asynccontextmanager
@@ -294,7 +294,7 @@ class Router:
             if not revoked_counts:
                 again = "release another version" if digest == self._states[loop].standby else "materialize its release again"
                 raise Refused(f"{revoked}: {again}")
-            log.error("%s: %s; it goes on until something else is released", loop, revoked)
+            log.error("%s: %s; it serves on until something else is released", loop, revoked)
         first = self._states[loop].production is None
         if why := objections(signed.payload, loop, digest, manifest.files, manifest.generation, raised_at, first):
             raise Refused(f"version {digest[:12]}: {'; '.join(why)}")

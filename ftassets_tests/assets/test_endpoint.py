@@ -43,10 +43,10 @@ def test_history_tells_each_part_with_who_when_and_why() -> None:
     story.then("stage", "admin", "for 900 s", story.state.stage(B, 900))
     story.then("start", "run:2", "passed", story.state.start(B, 5, 60, 0))
     story.then("ramp", "run:3", "healthy", story.state.ramp(50, 60, 0))
-    story.then("promote", "anna", "looks good", story.state.ramp(100, 60, 0))
+    story.then("promote", "anna", "checks passed", story.state.ramp(100, 60, 0))
     told = history(LOOP.name, B, story.journal)
     assert [(part["part"], part["by"], part["reason"]) for part in told] == [
-        ("canary", "run:2", "passed"), ("production", "anna", "looks good")
+        ("canary", "run:2", "passed"), ("production", "anna", "checks passed")
     ]  # fmt: skip
     assert told[0]["at"] == "2001-09-09T01:46:43+00:00"
     assert [part["part"] for part in history(LOOP.name, A, story.journal)] == ["production", "standby"]

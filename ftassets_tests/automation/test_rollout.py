@@ -25,7 +25,7 @@ def test_without_auto_a_release_waits_for_a_yes(bench: Bench) -> None:
     bench.materialize("release", C)
     rules = {"people": {"anna": "lead"}, "approve": ["lead"]}
     for mode in ("propose", "observe"):
-        assert "waits for a yes" in skipped(bench.rollout(loop_of(mode=mode, release=rules)))
+        assert "waits for approval" in skipped(bench.rollout(loop_of(mode=mode, release=rules)))
 
 
 def test_propose_starts_once_somebody_who_may_has_said_yes(bench: Bench) -> None:
@@ -41,7 +41,7 @@ def test_propose_starts_once_somebody_who_may_has_said_yes(bench: Bench) -> None
     assert config_of(request)["action"] == "start"
     assert request.run_key.startswith(f"start:{C}:0:0:")
     assert request.run_key.endswith(":1000")
-    assert "waits for a yes" in skipped(bench.rollout(loop_of(mode="observe", release=rules)))
+    assert "waits for approval" in skipped(bench.rollout(loop_of(mode="observe", release=rules)))
 
 
 def test_a_release_with_an_override_does_not_claim_to_have_passed(bench: Bench) -> None:

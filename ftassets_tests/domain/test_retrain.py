@@ -68,7 +68,7 @@ def situation(**changes: Any) -> Situation:
         ({"paused": ""}, Action.WAIT, Cause.PAUSED, "paused"),
         ({"retrain_running": True}, Action.WAIT, Cause.RETRAIN_RUNNING, "a retrain of this loop is under way"),
         ({"rollout_running": True}, Action.WAIT, Cause.ROLLOUT_RUNNING, "a rollout of this loop is under way"),
-        ({"died": ATTEMPTS}, Action.WAIT, Cause.DIED, "died 5 times: look at the runs, then start the job triage__retrain by hand"),
+        ({"died": ATTEMPTS}, Action.WAIT, Cause.DIED, "died 5 times: check the runs, then start the job triage__retrain by hand"),
         ({"last_retrain_at": 94 * HOUR + 1800}, Action.WAIT, Cause.COOLDOWN, "cooling down for another 30.0 min"),
         ({"retrains_in_quarter": 4}, Action.WAIT, Cause.BUDGET, "max_retrains is 4: a person may start the job triage__retrain by hand"),
         ({"new_labels": 99}, Action.WAIT, Cause.FEW_LABELS, "99 new labelled answers, 100 are needed; the drift alarm stays pending"),

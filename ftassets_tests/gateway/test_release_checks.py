@@ -140,7 +140,7 @@ def test_a_loop_that_proposes_starts_nothing_without_a_valid_yes(run: RunGateway
     with run(PROPOSE) as gateway:
         home = gateway.home
         digest, other = released(home, "a"), make_version(home, "b")
-        with pytest.raises(Refused, match=r"waits for a yes: ftassets approve support [0-9a-f]{12} --name NAME --reason TEXT"):
+        with pytest.raises(Refused, match=r"waits for approval: ftassets approve support [0-9a-f]{12} --name NAME --reason TEXT"):
             gateway.start(digest)
         wrong: list[tuple[dict[str, str], str]] = [
             ({"role": "intern", "name": "ben"}, "ben is intern"),

@@ -55,7 +55,7 @@ def results(
         _bad_rows(
             "pii_scrubbed",
             [row for row in rows if find(row.prompt) or find(row.completion)] if "pii" not in loop.dataset.skip else [],
-            "something that looks like personal data",
+            "text with the form of personal data",
         ),
         _leak(loop, curated, vectors, golden, golden_vectors),
         _result("enough_rows", curated.preflight.verdict is not SizeVerdict.REFUSED, curated.preflight.sentence),

@@ -33,7 +33,7 @@ def measure_parity(
     answers differ by themselves. Raises EvaluationFailed when a prompt has no answer or the candidate is no adapter.
     """
     if manifest.base_digest is None:
-        raise EvaluationFailed(f"version {manifest.digest[:12]} is no adapter: it has no training stack to compare with")
+        raise EvaluationFailed(f"version {manifest.digest[:12]} is not an adapter: it has no training stack to compare with")
     count = min(max((gate.sample for gate in loop.gates if gate.metric == "parity"), default=len(prompts)), len(prompts))
     chosen = [prompts[number * len(prompts) // count] for number in range(count)]
     if not chosen:

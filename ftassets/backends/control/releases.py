@@ -76,7 +76,7 @@ class Releases:
         try:
             approval = read_approval(self.payload(loop.name, version, "approval"))
         except StatementMissing as error:
-            raise NotApproved(f"version {version[:12]} waits for a yes: {how}") from error
+            raise NotApproved(f"version {version[:12]} waits for approval: {how}") from error
         except (SignatureInvalid, ValueError) as error:
             raise NotApproved(f"the approval of version {version[:12]} does not count: {error}; {how}") from error
         if why := approval_objections(approval, loop.name, version, report_digest, loop.release):

@@ -292,7 +292,7 @@ def _create_ref(repo: Repo, kind: str, name: str, commit: ObjectID) -> None:
         if other == name:
             raise AlreadyExists(f"{name!r} exists")
         if other.startswith(name + "/") or name.startswith(other + "/"):  # refs are files, which cannot be folders too
-            raise AlreadyExists(f"{name!r} cannot exist beside {other!r}")
+            raise AlreadyExists(f"{name!r} and {other!r} cannot both exist")
     if not repo.refs.add_if_new(ref, commit):
         raise Busy(f"{name!r} appeared meanwhile: something writes to the repository without its lock")
 

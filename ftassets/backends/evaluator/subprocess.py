@@ -50,7 +50,7 @@ class SubprocessEvaluator(Evaluator):
         if ended.killed:
             raise EvaluationKilled(f"the evaluation process was killed, most likely because memory ran out{advice}")
         if ended.code != 0:
-            said = ended.said or f"ended with exit code {ended.code} and said nothing: look at the run's compute logs"
+            said = ended.said or f"ended with exit code {ended.code} without a message: read the run's compute logs"
             raise EvaluationFailed(f"the evaluation process failed: {said}")
         if missing := [path.name for path in owed if not path.exists()]:
             raise EvaluationFailed(f"the evaluation process ended well but did not write {', '.join(missing)}")

@@ -66,7 +66,7 @@ def _ask(url: str, prompt: str, task: Task) -> ResponseTime:
                     ended = ended or choice.get("finish_reason") is not None
     whole = (time.perf_counter() - begin) * 1000
     if not ended:
-        raise requests.RequestException(f"{url} broke off its answer: look at the server's log")
+        raise requests.RequestException(f"{url} broke off its answer: read the server's log")
     return ResponseTime(whole if first is None else first, whole)
 
 

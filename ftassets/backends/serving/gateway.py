@@ -67,7 +67,7 @@ class GatewayServing(Serving):
                 session.headers["authorization"] = f"Bearer {read_admin_token(self._home)}"
                 answer = session.request(method, url + ADMIN_PATH + path, json=body or None, timeout=(2.0, timeout))
         except requests.ReadTimeout as error:
-            raise ServingError(f"the gateway at {url} did not answer {path} within {timeout:.0f} s: look at its log") from error
+            raise ServingError(f"the gateway at {url} did not answer {path} within {timeout:.0f} s: read its log") from error
         except OSError as error:  # requests' errors are OSErrors
             raise ServingError(f"gateway not reachable at {url} ({error}): start it with `ftassets up`") from error
         if answer.status_code != 200:

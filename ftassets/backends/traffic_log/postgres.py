@@ -88,7 +88,7 @@ UNION
 SELECT named.id FROM json_array_elements_text(CAST(:names AS json)) AS named (id) LEFT JOIN traffic_exchange e ON e.id = named.id
 WHERE e.id IS NULL OR e.loop = coalesce(CAST(:loop AS text), e.loop)"""
 _NAMED = "(SELECT json_array_elements_text(CAST(:names AS json)))"
-_AGAIN = "forget them once more, when the server has room for a second copy of the log and nobody reads from it for long"
+_AGAIN = "forget them once more, when the server has room for a second copy of the log and no long query reads from it"
 _ESCAPES = {0: "\x010", 1: "\x011"}
 
 

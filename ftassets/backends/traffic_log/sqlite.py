@@ -32,7 +32,7 @@ MIGRATIONS = {
     1: _FORGOTTEN,
     2: "ALTER TABLE exchange RENAME COLUMN share TO weight; UPDATE exchange SET weight = 100 * weight;",  # from 0..1 to percent
 }  # from this schema to the next one
-_AGAIN = "forget them once more, when the disk has room for a second copy of the log and nobody reads from it for long"
+_AGAIN = "forget them once more, when the disk has room for a second copy of the log and no long query reads from it"
 _COLUMNS = [field.name for field in fields(Exchange)]
 _SELECTED = ", ".join(f"e.{name}" for name in _COLUMNS)
 

@@ -243,7 +243,7 @@ def _connected(manifest: dict[str, Any]) -> Iterator[tuple[Any, str]]:
         with client.ApiClient(configuration) as api:
             yield client.CoreV1Api(api), namespace
     except client.ApiException as error:
-        advice = _ADVICE.get(error.status, "look at the API server, then start the run again")
+        advice = _ADVICE.get(error.status, "check the API server, then start the run again")
         raise TrainingFailed(f"Kubernetes at {configuration.host} refused ({error.status}: {_message(error)}): {advice}") from error
     except HTTPError as error:
         raise TrainingFailed(

@@ -17,7 +17,7 @@ _CANNOT_START = {
     "CreateContainerConfigError": "make the secret or config map the manifest names, in the pod's namespace",
     "CreateContainerError": "correct the manifest's container",
     "RunContainerError": "correct the manifest's container",
-    "CrashLoopBackOff": "look at the init container's log",
+    "CrashLoopBackOff": "read the init container's log",
 }
 _NOT_SHARED = ("emptyDir", "configMap", "secret", "downwardAPI", "projected", "image")
 
@@ -133,7 +133,7 @@ def observe(pod: Any, container: str) -> Seen:
     for each in status.init_container_statuses or ():
         if status.phase == "Failed" and each.state.terminated and each.state.terminated.exit_code:
             return Seen(
-                "stuck", f"its init container {each.name} ended with exit code {each.state.terminated.exit_code}: look at what that does"
+                "stuck", f"its init container {each.name} ended with exit code {each.state.terminated.exit_code}: read that container's log"
             )
     if status.phase == "Failed":
         return Seen("taken", f"{status.reason or 'Failed'}: {status.message or 'no reason was given'}")

@@ -16,7 +16,7 @@ def result_of(job: TrainingJob, ended: Ended) -> TrainingResult:
         result = TrainingResult.model_validate(ended.messages[-1])
         read_manifest(job.versions / result.digest)
     except IndexError:
-        raise TrainingFailed("the training process ended well but reported no result: look at the run's compute logs") from None
+        raise TrainingFailed("the training process ended well but reported no result: read the run's compute logs") from None
     except ValidationError as error:
         fields = ", ".join(sorted({".".join(map(str, e["loc"])) for e in error.errors()}))
         raise TrainingFailed(f"the training process reported an incomplete result (missing or wrong: {fields})") from error
@@ -35,4 +35,4 @@ def _why(ended: Ended, job: TrainingJob) -> str:
         )
         what = "ran out of memory" if out_of_memory else "was killed, most likely because memory ran out"
         return f"the training process {what}: {advice}"
-    return ended.said or f"the training process ended with exit code {ended.code} and said nothing: look at the run's compute logs"
+    return ended.said or f"the training process ended with exit code {ended.code} without a message: read the run's compute logs"

@@ -141,7 +141,7 @@ def _downloaded(uri: str, registry: Registry, folder: str) -> Path:
 
     tracking = getattr(registry, "tracking_uri", None)
     if tracking is None:
-        raise AdoptionRefused(f"{uri} is an MLflow URI, and this profile's registry is no MLflow: give a folder")
+        raise AdoptionRefused(f"{uri} is an MLflow URI, and this profile's registry is not MLflow: give a folder")
     before = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(tracking)  # its argument of that name does not count for models:/
     try:

@@ -21,7 +21,7 @@ def run(home: Home, loop: LoopConfig, window: float | None = None, until: float 
     """
     length = loop.retrain_on.drift.window if window is None else window
     if not 0 < length < float("inf"):
-        raise InvalidInput(f"a window of {length} s is none")
+        raise InvalidInput(f"a window of {length} s is not possible: give more than 0")
     end = time.time() if until is None else until
     parts = backends(home)
     store, vectors, traffic_log = parts["dataset_store"](), parts["vector_store"](), parts["traffic_log"]()

@@ -105,7 +105,7 @@ def label_import(
     name, or when not one label is usable.
     """
     if not _NAME.fullmatch(batch):
-        raise InvalidInput(f"{batch!r} is no name for a batch: letters, digits, - and _")
+        raise InvalidInput(f"{batch!r} is not a name for a batch: use letters, digits, - and _")
     answers, bad = labelling.parse(text, format)
     gone = [label for label in answers if label.request_id in forgotten]
     bad += [Quarantined(f"label:{batch}:{label.request_id}", "this request was forgotten", "") for label in gone]

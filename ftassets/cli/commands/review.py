@@ -49,7 +49,7 @@ def export(instance: dg.DagsterInstance, dataset_store: DatasetStore, artifacts:
     names = _sample(loop, report, digest)
     golden = {row.id: row for row in from_parquet(dataset_store.read(report.golden_commit, golden_path(loop.name)))}
     if outside := [name for name in names if name not in golden]:
-        raise InvalidInput(f"{outside[0]} is no golden row: human_review takes slices of the golden set only")
+        raise InvalidInput(f"{outside[0]} is not a golden row: human_review takes slices of the golden set only")
     said = read_answers([answers_file(artifacts, report.answers["candidate"][0])])  # the golden rows
     if absent := [name for name in names if name not in said]:
         raise InvalidInput(f"the candidate's answer to {absent[0]} is not there any more: materialize eval_report again")
@@ -66,7 +66,7 @@ def take(
     ReportDamaged, ReviewDamaged.
     """
     if not _NAME.fullmatch(name):
-        raise InvalidInput(f"{name[:80]!r} is no name: letters, digits, spaces and . @ + - _, at most 64")
+        raise InvalidInput(f"{name[:80]!r} is not a name: use letters, digits, spaces and . @ + - _, at most 64")
     digest, report = _newest(instance, artifacts, loop)
     sample = _sample(loop, report, digest)
     verdicts = parse_csv(text, digest, sample)

@@ -84,7 +84,7 @@ def advise(rows: Sequence[Example], circumstances: Circumstances | None = None, 
     if facts.speaks_for is Choice.RETRIEVE:
         verdict = Choice.RETRIEVE
         reasons.insert(
-            0, f"{facts.text} What a prompt or a tuned model would only remember, retrieval looks up; tune for the form if needed."
+            0, f"{facts.text} What a prompt or a tuned model would only remember, retrieval finds; tune for the form if needed."
         )
     elif volume.speaks_for is not Choice.FINE_TUNE:
         verdict = volume.speaks_for or Choice.PROMPT
@@ -265,9 +265,9 @@ def _circumstances(said: Circumstances, chars: float) -> list[Evidence]:
         findings.append(Evidence("days_between_changes", days, text, Choice.PROMPT if fast else None))
     if said.maintained is not None:
         text = (
-            "Somebody looks after evaluation, retrains and serving."
+            "Somebody maintains evaluation, retrains and serving."
             if said.maintained
-            else "Nobody looks after evaluation, retrains and serving: a tuned model that nobody measures gets worse unseen."
+            else "No person maintains evaluation, retrains and serving: a tuned model that is not measured gets worse unseen."
         )
         findings.append(Evidence("maintained", float(said.maintained), text, None if said.maintained else Choice.COLLECT))
     if (requests := said.requests_per_day) is not None:
@@ -286,7 +286,7 @@ def _not_seen(said: Circumstances) -> tuple[str, ...]:
     open_questions = [
         "whether a prompted model is good enough already: measure one on these rows before any training",
         "whether the rows are like the requests of production",
-        "whether a fact is one that changes: facts are found by form alone, names by their capitals (so every German noun looks like one)",
+        "whether a fact is one that changes: facts are found by form alone, names by their capitals (so every German noun counts as one)",
     ]
     if said.days_between_changes is None:
         open_questions.append(
@@ -295,7 +295,7 @@ def _not_seen(said: Circumstances) -> tuple[str, ...]:
     if said.requests_per_day is None:
         open_questions.append("cost at volume: how many requests a day would carry a long prompt")
     if said.maintained is None:
-        open_questions.append("maintenance: whether somebody looks after evaluation, retrains and serving")
+        open_questions.append("maintenance: whether somebody maintains evaluation, retrains and serving")
     return tuple(open_questions)
 
 

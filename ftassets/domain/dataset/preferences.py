@@ -106,7 +106,7 @@ def _unfit(
     if not well_formed(chosen, task):
         return "the preferred answer is not a JSON object" if task == "tool_call" else "the preferred answer is empty"
     if better == worse:
-        return "the correction says what the answer said"
+        return "the correction is the same text as the answer"
     return "the same pair exists already" if key in seen else None
 
 

@@ -117,7 +117,7 @@ def _turns(messages: Any) -> tuple[str, str]:
 def _instruction(row: dict[str, Any]) -> tuple[str, str]:
     instruction = _text(row["instruction"], "an instruction without text")
     if row.get("input") not in (None, ""):
-        instruction += "\n\n" + _text(row["input"], "an input that is no text")
+        instruction += "\n\n" + _text(row["input"], "an input that is not text")
     return instruction, _text(row.get("response"), "an instruction without a response")
 
 
@@ -131,7 +131,7 @@ def _quality(row: dict[str, Any]) -> float | None:
     metadata = row.get("metadata")
     score = row.get("quality_score", metadata.get("quality_score") if isinstance(metadata, dict) else None)
     if score is not None and (isinstance(score, bool) or not isinstance(score, int | float) or not 0 <= score <= 1):
-        raise ValueError(f"a quality_score that is no number in 0..1: {str(score)[:50]!a}")
+        raise ValueError(f"a quality_score that is not a number in 0..1: {str(score)[:50]!a}")
     return score
 
 

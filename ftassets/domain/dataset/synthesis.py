@@ -156,7 +156,7 @@ def _example(item: Any, request: Request, loop: LoopConfig, batch: str) -> Examp
         raise ValueError("not a JSON object")
     kind, prompt, completion = item.get("kind"), item.get("prompt"), item.get("completion")
     if kind not in KINDS:
-        raise ValueError(f"its kind is none of {', '.join(KINDS)}")
+        raise ValueError(f"its kind is not one of {', '.join(KINDS)}")
     if not isinstance(prompt, str) or not prompt.strip():
         raise ValueError("it has no prompt")
     call = parse_call(completion) if isinstance(completion, str) else completion

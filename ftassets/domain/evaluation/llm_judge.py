@@ -36,7 +36,7 @@ class PairwiseScore(BaseModel):
     @model_validator(mode="after")
     def _value_or_reason(self) -> "PairwiseScore":
         if (self.value is None) == (self.reason is None):
-            raise ValueError("a pairwise_score has a value or the reason why there is none")
+            raise ValueError("a pairwise_score has a value, or the reason why it is missing")
         return self
 
 
@@ -165,7 +165,7 @@ def _problem(n: int, missing: int, kappa: float | None) -> str | None:
         return f"{missing} of {n + missing} labelled pairs got no judgement"
     if n < FEWEST_PAIRS:
         return f"{n} labelled pairs, {FEWEST_PAIRS} are needed"
-    return "people and judge said tie of every pair" if kappa is None else None
+    return "people and judge called every pair a tie" if kappa is None else None
 
 
 def _kappa(agree: NDArray[np.bool_], judge_tie: NDArray[np.bool_], people_tie: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -47,5 +47,5 @@ def evaluate_preset(gate: "Gate", report: EvalReport, evaluate: Evaluate) -> Gat
         said = "nothing, for it was not measured"
     else:
         said = "pass" if usual_reading(rule, candidate, production or 0.0) else "fail"
-    text = f"{result.sentence}; the usual reading, {rule.statement}, would have said {said}"
+    text = f"{result.sentence}; the usual reading, {rule.statement}, would have given {said}"
     return result.model_copy(update={"name": gate.name, "sentence": text})

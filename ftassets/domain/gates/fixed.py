@@ -29,8 +29,8 @@ def fixed_result(gate: "Gate", value: float, bound: float, method: str, n: int) 
     """The verdict on an estimate of n rows and its one-sided bound, which `method` gave."""
     upwards, limit = _upwards(gate), _limit(gate)
     clears = (lambda number: number >= limit) if upwards else (lambda number: number <= limit)
-    side, wanted = ("above", "at least") if upwards else ("below", "at most")
-    text = f"{gate.metric} {value:.3f} on {n} rows, surely {side} {bound:.3f} ({method}), needs {wanted} {limit:g}"
+    side, wanted = ("lower", "at least") if upwards else ("upper", "at most")
+    text = f"{gate.metric} {value:.3f} on {n} rows, {side} bound {bound:.3f} ({method}), needs {wanted} {limit:g}"
     return GateResult.of(
         gate, verdict_of(clears(bound), clears(value)), value, bound, limit, n, text,
         rows_needed=rows_to_tell(n, value, bound, limit),

@@ -25,7 +25,7 @@ def evaluate_human_review(gate: "Gate", report: EvalReport, review: Review | Non
     threshold = gate.at_least or 0.0
     how = f"ftassets review export {report.loop} --out review.csv, then ftassets review import {report.loop} review.csv --name NAME"
     if review is None or review.run_id != report.run_id:
-        what = "nobody has reviewed a sample" if review is None else "the review is of another report"
+        what = "no person has reviewed a sample" if review is None else "the review is of another report"
         return GateResult.of(gate, Verdict.NOT_ENOUGH_DATA, None, None, threshold, 0, f"{what}: {how}")
     sample, good = review_sample(gate, report, review.report), review.good
     if not sample:
@@ -37,7 +37,7 @@ def evaluate_human_review(gate: "Gate", report: EvalReport, review: Review | Non
     value, bound = sum(seen) / len(seen), share_lower_bound(sum(seen), len(seen), gate.confidence)
     text = (
         f"{sum(seen)} of {len(seen)} answers are good to all who saw them ({', '.join(review.people)}), "
-        f"surely a share above {bound:.3f}, needs above {threshold:.3f}"
+        f"lower bound of the share {bound:.3f}, needs above {threshold:.3f}"
     )
     return GateResult.of(gate, verdict_of(bound > threshold, value > threshold), value, bound, threshold, len(seen), text)
 

@@ -27,14 +27,14 @@ def evaluate_latency(gate: "Gate", report: EvalReport, _review: object = None) -
     candidate, production = report.latency_ms.get("candidate", []), report.latency_ms.get("production", [])
     for role, times in (("candidate", candidate), ("production", production)):
         if not np.isfinite(times).all():
-            raise InvalidInput(f"request {int(np.flatnonzero(~np.isfinite(times))[0])} of {role}: latency_p95 has a time that is no number")
+            raise InvalidInput(f"request {int(np.flatnonzero(~np.isfinite(times))[0])} of {role}: latency_p95 has a time that is not a number")
     if gate.at_most is not None:
         return _ceiling(gate, candidate, gate.at_most)
     limit = 1 + (gate.margin or 0.0)
     if len(candidate) != len(production) or len(candidate) < FEWEST:
         return GateResult.of(gate, Verdict.NOT_ENOUGH_DATA, None, None, limit, len(candidate), f"fewer than {FEWEST} interleaved requests")
     value, bound = p95_ratio(candidate, production), p95_ratio_upper_bound(candidate, production, gate.confidence)
-    text = f"p95 {value:.2f} times production's over {len(candidate)} interleaved pairs, surely below {bound:.2f}, needs below {limit:.2f}"
+    text = f"p95 {value:.2f} times production's over {len(candidate)} interleaved pairs, upper bound {bound:.2f}, needs below {limit:.2f}"
     return GateResult.of(
         gate, verdict_of(bound < limit, value < limit), value, bound, limit, len(candidate), text,
         rows_needed=rows_to_tell(len(candidate), value, bound, limit), unit=_UNIT,
@@ -64,7 +64,7 @@ def latency_power(gate: "Gate", n: int, spread: float) -> float:
     from scipy.stats import norm
 
     if not spread > 0:
-        raise ValueError(f"a spread of {spread:g} is none: give the standard deviation of log response times, for example 0.3")
+        raise ValueError(f"a spread of {spread:g} is not possible: give the standard deviation of log response times, for example 0.3")
     if n < FEWEST:
         return 0.0
     limit = 1 + (gate.margin or 0.0)
@@ -85,7 +85,7 @@ def _ceiling(gate: "Gate", times: list[float], limit: float) -> GateResult:
         fewest = int(np.ceil(np.log(1 - gate.confidence) / np.log(0.95)))
         text = f"p95 {value:.0f} ms over {n} requests, of which not even the slowest is a sure bound, needs at most {limit:.0f} ms"
         return GateResult.of(gate, verdict_of(False, value <= limit), value, None, limit, n, text, rows_needed=fewest, unit=_UNIT)
-    text = f"p95 {value:.0f} ms over {n} requests, surely below {bound:.0f} ms, needs at most {limit:.0f} ms"
+    text = f"p95 {value:.0f} ms over {n} requests, upper bound {bound:.0f} ms, needs at most {limit:.0f} ms"
     return GateResult.of(
         gate, verdict_of(bound <= limit, value <= limit), value, bound, limit, n, text,
         rows_needed=rows_to_tell(n, value, bound, limit), unit=_UNIT,

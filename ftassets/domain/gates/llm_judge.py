@@ -77,7 +77,7 @@ def _decide(gate: "Gate", judged: Sequence[PairwiseScore], threshold: float, abo
         return GateResult.of(gate, verdict, pairs.difference, bound, threshold, pairs.n, text, p_value=p)
     value, bound = sum(values) / len(values), paired_mean_lower_bound(values, gate.confidence)
     verdict = verdict_of(bound > threshold, value > threshold)
-    text = f"{about}; mean pairwise_score {value:+.3f}, surely above {bound:+.3f}, needs above {threshold:+.3f}"
+    text = f"{about}; mean pairwise_score {value:+.3f}, lower bound {bound:+.3f}, needs above {threshold:+.3f}"
     return GateResult.of(gate, verdict, value, bound, threshold, pairs.n, text)
 
 

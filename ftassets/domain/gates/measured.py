@@ -26,7 +26,7 @@ def row_values(metric: str, scores: Sequence[Score]) -> list[float] | None:
         return None
     for each, value in zip(scores, found, strict=True):
         if not isfinite(value):
-            raise InvalidInput(f"row {each.id}: {metric} is {value}, which is no score: measure again")
+            raise InvalidInput(f"row {each.id}: {metric} is {value}, which is not a score: measure again")
     return found
 
 

@@ -66,7 +66,7 @@ def _superiority(gate: "Gate", ours: list[float], theirs: list[float]) -> GateRe
         most = width(gate, ours, theirs)
         shares = [(c - p) / most for c, p in zip(ours, theirs, strict=True)]
         value, bound, p = most * sum(shares) / n, most * paired_mean_lower_bound(shares, gate.confidence), paired_mean_p(shares)
-        text += f"difference {value:+.3f}, surely above {bound:+.3f}; paired Wald test p = {p:.2g}"
+        text += f"difference {value:+.3f}, lower bound {bound:+.3f}; paired Wald test p = {p:.2g}"
     return GateResult.of(
         gate, verdict_of(p < alpha, value > 0), value, bound, 0.0, n, f"{text}, needs < {alpha:.2g}",
         p_value=p, rows_needed=rows_to_tell(n, value, bound, 0.0),
@@ -78,7 +78,7 @@ def _non_inferiority(gate: "Gate", ours: list[float], theirs: list[float]) -> Ga
     limit = -(gate.margin or 0.0) * (gate.kind.value.largest or 1.0)
     shares = [(c - p) / most for c, p in zip(ours, theirs, strict=True)]
     value, bound = most * sum(shares) / len(shares), most * paired_mean_lower_bound(shares, gate.confidence)
-    text = f"difference to production {value:+.3f} on {len(ours)} rows, surely above {bound:+.3f}, needs above {limit:+.3f}"
+    text = f"difference to production {value:+.3f} on {len(ours)} rows, lower bound {bound:+.3f}, needs above {limit:+.3f}"
     return GateResult.of(
         gate, verdict_of(bound > limit, value > limit), value, bound, limit, len(ours), text,
         rows_needed=rows_to_tell(len(ours), value, bound, limit),
@@ -96,7 +96,7 @@ def _not_higher(gate: "Gate", ours: list[float], theirs: list[float]) -> GateRes
     base = f"{times:.2f} times production's" if times != 1 else "production"
     text = (
         f"candidate {np.mean(ours):.3f}, production {np.mean(theirs):.3f} on {len(ours)} rows, lower is better; difference to {base} "
-        f"{value:+.3f}, surely below {bound:+.3f}, needs below {limit:+.3f}"
+        f"{value:+.3f}, upper bound {bound:+.3f}, needs below {limit:+.3f}"
     )
     return GateResult.of(
         gate, verdict_of(bound < limit, value < limit), value, bound, limit, len(ours), text,

@@ -31,8 +31,8 @@ def evaluate_parity(gate: "Gate", report: EvalReport, _review: object = None) ->
     broken = [text for text in (_other_tokenizer(found), _lost_form(found, gate.confidence)) if text]
     verdict = Verdict.FAIL if broken else verdict_of(bound >= threshold, value >= threshold)
     text = (
-        f"tokens agree with the merged copy's: base and adapter {adapter:.4f}, surely above {adapter_bound:.4f}; the server "
-        f"{server:.4f}, surely above {server_bound:.4f}; both need {threshold:g}, on {found.prompts} prompts; a token takes "
+        f"tokens agree with the merged copy's: base and adapter {adapter:.4f}, lower bound {adapter_bound:.4f}; the server "
+        f"{server:.4f}, lower bound {server_bound:.4f}; both need {threshold:g}, on {found.prompts} prompts; a token takes "
         f"{found.adapter_ms / found.merged_ms:.2f} times as long with an adapter that is not merged"
     )
     needed = rows_to_tell(found.prompts, value, bound, threshold)

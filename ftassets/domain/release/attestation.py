@@ -63,7 +63,7 @@ def _not_raised(predicate: Mapping[str, Any], loop: str, version: str, verdicts:
         if not first:
             why.append("it was adopted without a verdict and the loop has a production version: evaluate it as a candidate instead")
         if not predicate.get("by") or not predicate.get("reason"):
-            why.append("nobody answers for the adoption: who and why is missing")
+            why.append("who adopted it, and why, is missing")
     elif not verdicts:
         why.append("the attestation holds no verdict")
     if any(verdict != PASS for verdict in verdicts.values()):

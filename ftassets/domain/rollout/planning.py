@@ -64,7 +64,7 @@ def plan_rollout(policy: Rollout, traffic_per_day: float, error_rate: float = 0.
     if not 0 < traffic_per_day < float("inf"):
         raise InvalidInput(f"{traffic_per_day:g} requests a day are no traffic: give the requests the loop gets in a day")
     if not 0 < error_rate * WORSE < 1:
-        raise InvalidInput(f"an error rate of {error_rate:g} cannot be planned with: it lies between 0 and {1 / WORSE:.2g}")
+        raise InvalidInput(f"an error rate of {error_rate:g} cannot be planned with: give one between 0 and {1 / WORSE:.2g}")
     weights = policy.steps[:-1]
     shares = _caught(policy, weights, traffic_per_day, error_rate, np.random.default_rng(seed))
     return [_plan_step(policy, weight, traffic_per_day, error_rate, caught, seed) for weight, caught in zip(weights, shares, strict=True)]

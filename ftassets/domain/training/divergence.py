@@ -27,6 +27,6 @@ def objection(losses: Sequence[float], limit: float) -> str | None:
     if now > limit * start:
         return (
             f"the loss rose to {now:.2f} at step {len(losses)}, more than {limit:g} times its start of {start:.2f}: "
-            "lower train.learning_rate, raise train.warmup_ratio, or look at the newest rows of the dataset"
+            "lower train.learning_rate, raise train.warmup_ratio, or check the newest rows of the dataset"
         )
     return None

@@ -17,7 +17,7 @@ def lineage_of(parent: str | None, before: tuple[str, str | None] | None, now: t
     if parent is None:
         return False, "starts from the untuned base"
     if before is None or before[1] == now[1]:
-        return True, f"goes on from {parent}"
+        return True, f"continues from {parent}"
     old, new = before[0], now[0]
     if old == new:  # the same name, other weights or another tokenizer
         old, new = f"{old} {str(before[1])[:12]}", f"{new} {now[1][:12]}"

@@ -139,7 +139,7 @@ class ArtifactsContract:
 
     def test_a_file_may_be_made_at_its_draft(self, artifacts: Artifacts, place: str) -> None:
         draft = artifacts.draft("answers/k.parquet")
-        assert draft == opened(self.backend, place).draft("answers/k.parquet"), "after a crash, work goes on where it was"
+        assert draft == opened(self.backend, place).draft("answers/k.parquet"), "after a crash, work resumes where it was"
         draft.with_name("k.parquet.partial").write_bytes(b"half")
         assert not artifacts.exists("answers/k.parquet")
         draft.write_bytes(b"whole")

@@ -206,7 +206,7 @@ class ControlContract:
             written = int(said[-1])
             lines = [json.loads(line) for line in opened(self.backend, place).lines(LOG)]
             assert [line["number"] for line in lines] == list(range(1, len(lines) + 1))
-            assert len(lines) in (written, written + 1), "at most the line that nobody was told of"
+            assert len(lines) in (written, written + 1), "at most the line whose write was not confirmed"
             assert all(len(line["text"]) == LINE for line in lines)
             document = json.loads(control.read(KEY) or b"")
             assert document["number"] in (written, written + 1)

@@ -29,13 +29,13 @@ class ServingContract:
         assert serving.state("support").phase == "idle"
         assert serving.start("support", first, 5, 60, "run:1", "first").weights == {first: 100}
         assert serving.start("support", second, 5, 60, "run:2", "canary").weights == {second: 5, first: 95}
-        assert serving.ramp("support", 50, 60, "run:3", "looks good").weights == {second: 50, first: 50}
+        assert serving.ramp("support", 50, 60, "run:3", "checks passed").weights == {second: 50, first: 50}
         lease = serving.state("support").lease_until
         renewed = serving.renew("support", 120).lease_until
         assert lease is not None
         assert renewed is not None
         assert renewed > lease
-        promoted = serving.ramp("support", 100, 60, "run:4", "all looks good")
+        promoted = serving.ramp("support", 100, 60, "run:4", "every check passed")
         assert (promoted.production, promoted.standby) == (second, first)
         assert serving.rollback("support", "cli", "users complain").production == first
         assert serving.state("support").rejected == (second,)
@@ -59,8 +59,8 @@ class ServingContract:
             serving.rollback("support", "cli", "")
         with pytest.raises(ServingError, match="no candidate"):
             serving.ramp("support", 50, 60, "cli", "")
-        with pytest.raises(ServingError, match="no loop 'nobody'"):
-            serving.state("nobody")
+        with pytest.raises(ServingError, match="no loop 'unknown'"):
+            serving.state("unknown")
         assert serving.state("support").phase == "idle"
 
     def test_staging_gives_a_url_and_ends(self, backend: Backend) -> None:

@@ -79,7 +79,7 @@ def test_a_batch_goes_out_with_what_failed_and_what_is_new_first_and_comes_back_
     report = labelling.label_import(store, loop(), answered, "jsonl", "b1", "run-1")
     assert (report.rows, sorted(bad.reason for bad in report.quarantined)) == (
         1,
-        ["nobody answered it", "the answer is not a JSON object"],
+        ["no annotator answered it", "the answer is not a JSON object"],
     )
     (row,) = from_parquet(store.read(report.commit, labels_path("voice", "b1")))
     assert (row.request_id, row.source, row.completion) == ("failed", "label", '{"intent": "on"}')
@@ -116,7 +116,7 @@ def test_a_batch_needs_a_plain_name(store: GitDatasetStore, batch: str) -> None:
 
 
 def test_a_batch_without_a_usable_label_is_no_commit(store: GitDatasetStore) -> None:
-    with pytest.raises(ValueError, match="nobody answered it"):
+    with pytest.raises(ValueError, match="no annotator answered it"):
         labelling.label_import(store, loop(), LABELLED.replace('"{}"', '""'), "jsonl", "b1", "run-1")
     with pytest.raises(ValueError, match="forgotten"):
         labelling.label_import(store, loop(), LABELLED, "jsonl", "b1", "run-1", forgotten={"r1"})

@@ -42,7 +42,7 @@ def _labels(record: Any) -> Iterator[Label]:
     # the SDK's export has only what was submitted; the server's own has the status too
     answered = [one for one in responses if one.get("value") and one.get("status", "submitted") == "submitted"]
     if not answered:
-        raise ValueError("nobody answered it")
+        raise ValueError("no annotator answered it")
     prompt = (record.get("fields") or {}).get(FIELD)
     for one in answered:
         yield to_label(record.get("id"), prompt, one["value"], one.get("user_id"), one.get("updated_at"))

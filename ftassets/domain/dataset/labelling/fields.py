@@ -21,7 +21,7 @@ def to_label(request_id: Any, prompt: Any, completion: Any, annotator: Any, at: 
     if isinstance(completion, dict):
         completion = json.dumps(completion, ensure_ascii=False)
     if not isinstance(completion, str) or not completion.strip():
-        raise ValueError("nobody answered it")
+        raise ValueError("no annotator answered it")
     return Label(request_id, prompt, completion.strip(), "" if annotator is None else str(annotator), seconds(at))
 
 

@@ -41,7 +41,7 @@ def _labels(task: Any) -> Iterator[Label]:
     done = [one for one in task.get("annotations") or [] if not one.get("was_cancelled")]
     answers = [(one, texts) for one in done if (texts := _texts(one))]
     if not answers:
-        raise ValueError("nobody answered it")
+        raise ValueError("no annotator answered it")
     for annotation, texts in answers:
         if len(texts) > 1:
             raise ValueError(f"one annotation has {len(texts)} answers")

@@ -23,7 +23,7 @@ def parse(record: Any) -> Exchange:
     messages = request_messages(record["messages"])
     status = integer(record.get("status"))
     if status is not None and not 100 <= status <= 599:
-        raise ValueError(f"{status} is no HTTP status")
+        raise ValueError(f"{status} is not an HTTP status")
     failed = status is not None and status != 200
     answered = messages[-1]["role"] == "assistant"
     if not answered and not failed:

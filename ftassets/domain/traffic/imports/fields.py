@@ -36,11 +36,11 @@ def seconds(value: Any) -> float | None:
             try:
                 moment = datetime.fromisoformat(value)
             except ValueError:
-                raise ValueError(f"{value[:50]!r} is no time: neither ISO 8601 nor epoch seconds") from None
+                raise ValueError(f"{value[:50]!r} is not a time: neither ISO 8601 nor epoch seconds") from None
             return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     number = _number(value, "time")
     if number is None or number < 0:
-        raise ValueError(f"{value!r} is no time")
+        raise ValueError(f"{value!r} is not a time")
     return number / next((unit for limit, unit in _EPOCH_UNITS if number >= limit), 1.0)
 
 
@@ -51,10 +51,10 @@ def between(begin: Any, end: Any, first_token: Any = None) -> Timing:
 
 
 def milliseconds(value: Any, unit: float = 1.0) -> float | None:
-    """A duration in milliseconds, of a number of `unit` milliseconds. None for nothing, ValueError for what is no duration."""
+    """A duration in milliseconds, of a number of `unit` milliseconds. None for nothing, ValueError for what is not a duration."""
     number = _number(value, "duration")
     if number is not None and number < 0:
-        raise ValueError(f"{value!r} is no duration")
+        raise ValueError(f"{value!r} is not a duration")
     return None if number is None else number * unit
 
 
@@ -62,7 +62,7 @@ def integer(value: Any) -> int | None:
     """A whole number, such as a token count; None where there is none. Raises ValueError for what is none."""
     number = _number(value, "whole number")
     if number is not None and (number < 0 or number != int(number)):
-        raise ValueError(f"{value!r} is no whole number")
+        raise ValueError(f"{value!r} is not a whole number")
     return None if number is None else int(number)
 
 

@@ -68,7 +68,7 @@ FILL = {"jsonl": jsonl, "argilla": argilla, "label_studio": label_studio}
 def test_a_batch_comes_back_as_labels_and_what_is_open_is_said(format: str) -> None:
     labels, bad = labelling.parse(FILL[format](labelling.to_text(ITEMS, format)), format)
     assert labels == [Label(i.request_id, i.prompt, WANTED[i.request_id], "ann", AT) for i in ITEMS[:2]]
-    assert [row.reason for row in bad] == ["nobody answered it"]
+    assert [row.reason for row in bad] == ["no annotator answered it"]
     assert bad[0].where.endswith(" 3")
 
 
