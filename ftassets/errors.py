@@ -97,7 +97,7 @@ class StateDamaged(FtassetsError):
     """A file of the home was cut short or changed after it was written; the message names it and says how to go on."""
 
 
-def in_one_line(error: Exception) -> str:
+def in_one_line(error: BaseException) -> str:
     """The words of an error in one line; of a pydantic error each invalid field with its reason.
 
     The values of the fields are left out: they may be secrets or users' texts.

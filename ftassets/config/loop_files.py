@@ -64,7 +64,7 @@ def loop_of(document: dict[str, Any], path: Path) -> LoopConfig:
     try:
         return located(read_loop(document.get("attributes"), path), path.parent)
     except (ValidationError, InvalidInput, TemplateError, ArithmeticError, TypeError) as error:
-        raise ConfigurationError(f"the loop file {path} is not valid: {in_one_line(error)}") from error
+        raise ConfigurationError(f"{path}: {in_one_line(error)}") from error
 
 
 def read_loop(attributes: Any, path: Path) -> LoopConfig:

@@ -202,7 +202,7 @@ BAD_LOOPS = {
     "two documents, one broken": (b"a: 1\n---\n\t- x", "is not valid YAML"),
     "not UTF-8": (b"type: \xff", "is not UTF-8 text (byte 6)"),
     "a field too many": (b"type: ftassets.FineTuneLoop\nattributes: {name: x, s3cr3t: 1}", "s3cr3t: Extra inputs are not permitted"),
-    "no attributes": (b"type: ftassets.FineTuneLoop\nattributes:", "is not valid: Input should be a valid dictionary"),
+    "no attributes": (b"type: ftassets.FineTuneLoop\nattributes:", "Input should be a valid dictionary"),
     "an unset variable": (b"type: ftassets.FineTuneLoop\nattributes: {name: '{{ env.NONESUCH }}'}", "variable NONESUCH, which is not set"),
     "a broken template": (b"type: ftassets.FineTuneLoop\nattributes: {name: '{{ 1 / 0 }}'}", "division by zero"),
     "a folder": (None, "Is a directory"),

@@ -43,10 +43,10 @@ def test_a_file_without_a_format_and_without_old_names_is_read_in_silence(tmp_pa
 @pytest.mark.parametrize(
     ("attributes", "message"),
     [
-        ({"format": 2}, "judge\n  Extra inputs are not permitted"),
+        ({"format": 2}, "judge: Extra inputs are not permitted"),
         ({"train": {"rank": 1, "lora_r": 1}}, "train: rank is the old name of lora_r"),
         ({"format": 9}, "format 9 was written by a newer release of ftassets, this one reads up to 2; upgrade ftassets"),
-        ({"train": {"ranc": 1}}, "train.ranc\n  Extra inputs are not permitted"),
+        ({"train": {"ranc": 1}}, "train.ranc: Extra inputs are not permitted"),
     ],
 )
 def test_what_does_not_fit_is_refused_with_the_file(tmp_path: Path, attributes: dict, message: str) -> None:

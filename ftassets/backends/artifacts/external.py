@@ -7,14 +7,13 @@ import uuid
 from pathlib import Path
 from typing import ClassVar
 
-from pydantic import ValidationError
-
 from ftassets.backends.artifacts.base import Artifacts
 from ftassets.backends.artifacts.version_folder import VersionDamaged, file_digests, verify_folder
 from ftassets.backends.artifacts.versions import publish, version_folder, version_key
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.formats import Stored
 from ftassets.domain.release.version import ExternalModel, VersionManifest
+from ftassets.errors import in_one_line
 
 ENDPOINT = "endpoint.json"
 
@@ -66,5 +65,5 @@ def read_endpoint(folder: Path) -> ExternalModel | None:
     verify_folder(folder)
     try:
         return _File.parse((folder / ENDPOINT).read_bytes())
-    except (OSError, ValidationError) as error:
-        raise VersionDamaged(f"{ENDPOINT} of version {folder.name[:12]} cannot be read: {error}") from error
+    except (OSError, ValueError) as error:
+        raise VersionDamaged(f"{ENDPOINT} of version {folder.name[:12]} cannot be read: {in_one_line(error)}") from error

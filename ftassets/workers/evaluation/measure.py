@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from ftassets.domain.evaluation.jobs import Answered, ExpectedAnswer, Measurements, MetricsJob
 from ftassets.durable import write_durably
-from ftassets.errors import InvalidInput
+from ftassets.errors import InvalidInput, in_one_line
 from ftassets.workers.evaluation.metrics.loading import MetricFailed, load
 from ftassets.workers.process import Report
 
@@ -170,7 +170,7 @@ def _expected(file: Path) -> list[ExpectedAnswer]:
             try:
                 rows.append(ExpectedAnswer.model_validate_json(line))
             except ValidationError as error:
-                raise InvalidInput(f"{file.name} line {number} is not a row with id, expected and slice: {error}") from error
+                raise InvalidInput(f"{file.name} line {number} is not a row with id, expected and slice: {in_one_line(error)}") from error
     if not rows:
         raise InvalidInput(f"{file.name} has no rows")
     _each_once(file, [row.id for row in rows])
