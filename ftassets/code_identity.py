@@ -3,7 +3,8 @@
 import importlib.metadata
 from pathlib import Path
 
-from ftassets.domain.canonical import digest_of, file_digest
+from ftassets.domain.canonical import digest_of
+from ftassets.durable import file_digest
 
 PACKAGE = Path(__file__).parent
 

@@ -1,5 +1,6 @@
 """Files and folders that must be whole after a crash: state, jobs, reports, versions, attestations, secrets."""
 
+import hashlib
 import os
 import secrets
 import shutil
@@ -90,6 +91,12 @@ def secret(path: Path) -> str:
         finally:
             os.unlink(name)
     return path.read_text().strip()
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 (hex) of a file's bytes; raises OSError."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _written_beside(path: Path, content: bytes | str) -> Path:

@@ -1,10 +1,12 @@
 """Secrets and durable files."""
 
+import hashlib
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
-from ftassets.durable import secret, write_durably
+from ftassets.durable import file_digest, secret, write_durably
 
 
 def test_secret_is_private_and_the_same_for_all_who_ask_at_once(tmp_path):
@@ -25,3 +27,10 @@ def test_failed_write_keeps_the_old_file(tmp_path, monkeypatch):
         write_durably(path, b"new")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("size", [0, 1, 1 << 20])
+def test_file_digest(tmp_path: Path, size: int) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"x" * size)
+    assert file_digest(path) == hashlib.sha256(b"x" * size).hexdigest()

@@ -17,8 +17,8 @@ from ftassets.cli.commands.labelling import label_import
 from ftassets.cli.commands.replay import replay
 from ftassets.config.loop import LoopConfig
 from ftassets.config.profiles import artifacts
-from ftassets.domain.canonical import file_digest
 from ftassets.domain.rollout.endpoint import EndpointState
+from ftassets.durable import file_digest
 from ftassets_tests.automation.conftest import AUTO, NAME, Bench, P, S, loop_of, requested, skipped
 
 DAY = 86400.0

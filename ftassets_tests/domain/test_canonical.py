@@ -1,16 +1,14 @@
 """Digests that do not depend on key order or process."""
 
-import hashlib
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ftassets.domain.canonical import canonical_json, digest_of, file_digest
+from ftassets.domain.canonical import canonical_json, digest_of
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -53,10 +51,3 @@ def test_another_process_computes_the_same() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={"PYTHONHASHSEED": "7"}, timeout=60
     )
     assert other.stdout.strip() == digest_of({"y": [0.1], "x": {"a": "é", "b": 1}})
-
-
-@pytest.mark.parametrize("size", [0, 1, 1 << 20])
-def test_file_digest(tmp_path: Path, size: int) -> None:
-    path = tmp_path / "file"
-    path.write_bytes(b"x" * size)
-    assert file_digest(path) == hashlib.sha256(b"x" * size).hexdigest()

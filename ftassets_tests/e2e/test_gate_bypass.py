@@ -19,10 +19,10 @@ from ftassets.backends.serving.base import Refused, ServingError
 from ftassets.backends.signer.folder import Ed25519Signer
 from ftassets.cli.commands import release as people
 from ftassets.config.profiles import artifacts, control
-from ftassets.domain.canonical import file_digest
 from ftassets.domain.release.approval import NotAllowed
 from ftassets.domain.release.attestation import statement
 from ftassets.domain.release.statement import read_statement
+from ftassets.durable import file_digest
 from ftassets.testing.tiny_loop import LOOP, TinyLoop, tiny_loop
 
 pytestmark = [pytest.mark.slow, pytest.mark.models]

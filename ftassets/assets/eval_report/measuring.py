@@ -35,7 +35,6 @@ from ftassets.backends.model_client.latency import ResponseTime, interleaved_lat
 from ftassets.backends.serving.base import Serving
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
-from ftassets.domain.canonical import file_digest
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.evaluation.jobs import Answered, Measurements, MetricsJob
 from ftassets.domain.evaluation.metrics import CATALOGUE
@@ -44,6 +43,7 @@ from ftassets.domain.gates.inputs import input_objections
 from ftassets.domain.gates.presets import single_gates
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.release.version import MERGED
+from ftassets.durable import file_digest
 
 STAGED = 900.0  # seconds a version may be staged for what only its server can show
 ROLES = ("base", "production", "candidate")

@@ -10,10 +10,10 @@ from ftassets.backends.evaluator.base import EvaluationFailed, Evaluator
 from ftassets.backends.model_client.live_answers import live_answers
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
-from ftassets.domain.canonical import file_digest
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.evaluation.parity import Parity, ParityJob, ParityRow, parity_of
 from ftassets.domain.release.version import ADAPTER, MERGED, TOKENIZER_FILES, VersionManifest, tokenizer_digest
+from ftassets.durable import file_digest
 
 
 def measure_parity(

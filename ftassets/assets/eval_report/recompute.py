@@ -8,9 +8,9 @@ from ftassets.backends.artifacts.reports import read_eval_report
 from ftassets.backends.control.base import Control
 from ftassets.backends.dataset_store.base import DatasetStore
 from ftassets.config.loop import LoopConfig
-from ftassets.domain.canonical import file_digest
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.gates.result import GateResult
+from ftassets.durable import file_digest
 from ftassets.errors import FtassetsError
 
 

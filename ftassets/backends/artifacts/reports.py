@@ -85,7 +85,7 @@ def read_eval_report(artifacts: Artifacts, loop: str, digest: str) -> EvalReport
     except NewerFormat as error:
         raise ReportDamaged(f"the report {digest[:12]} cannot be read: {error}") from error
     except ValueError as error:
-        raise ReportDamaged(f"the report {digest[:12]} is not an eval report: {in_one_line(error)}; materialize eval_report again") from error
+        raise ReportDamaged(f"report {digest[:12]} is not an eval report: {in_one_line(error)}; materialize eval_report again") from error
 
 
 def report_digests(artifacts: Artifacts, loop: str, kind: Kind) -> list[str]:

@@ -4,9 +4,8 @@ import json
 import os
 from pathlib import Path
 
-from ftassets.domain.canonical import file_digest
 from ftassets.domain.release.version import VersionManifest
-from ftassets.durable import keep_folder, write_durably
+from ftassets.durable import file_digest, keep_folder, write_durably
 from ftassets.errors import StateDamaged, in_one_line
 
 MANIFEST = "manifest.json"

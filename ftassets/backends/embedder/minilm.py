@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ftassets.backends.embedder.base import Embedder
-from ftassets.domain.canonical import file_digest
+from ftassets.durable import file_digest
 from ftassets.errors import PackageMissing
 
 if TYPE_CHECKING:

@@ -60,7 +60,7 @@ def _key(artifacts: Artifacts, loops: Iterable[str], text: str) -> str:
     named = [(loop, digest) for loop in loops for digest in report_digests(artifacts, loop, "decision")]
     found = [(loop, digest) for loop, digest in named if text and digest.startswith(text)]
     if len(found) != 1:
-        raise InvalidInput(f"{text!r} is not a file, and {len(found)} of {len(named)} stored decisions begin with it: give more of the digest")
+        raise InvalidInput(f"{text!r} is not a file, and begins {len(found)} of {len(named)} stored decisions: give more of the digest")
     loop, digest = found[0]
     return report_key(loop, "decision", digest)
 

@@ -83,9 +83,7 @@ def advise(rows: Sequence[Example], circumstances: Circumstances | None = None, 
     reasons = [volume.text]
     if facts.speaks_for is Choice.RETRIEVE:
         verdict = Choice.RETRIEVE
-        reasons.insert(
-            0, f"{facts.text} What a prompt or a tuned model would only remember, retrieval finds; tune for the form if needed."
-        )
+        reasons.insert(0, f"{facts.text} What a prompt or a tuned model would only remember, retrieval finds; tune for the form if needed.")
     elif volume.speaks_for is not Choice.FINE_TUNE:
         verdict = volume.speaks_for or Choice.PROMPT
         reasons += [f.text for f in deciding]

@@ -94,7 +94,7 @@ class Gate(Strict):
             raise ValueError(f"{self.metric} is compared over all rows")
         width = value.largest
         if width is not None and not (self.at_least is None or self.at_least < width) & (self.at_most is None or self.at_most > 0):
-            raise ValueError(f"no number of rows shows that {self.metric}, 0 to {width:g}, has a confidence bound that reaches that limit: leave room")
+            raise ValueError(f"with {self.metric} from 0 to {width:g}, no number of rows can show that limit reached: leave room")
         open_ended = value.relative_margin or ":" in self.metric
         if not open_ended and self.margin is not None and self.margin >= 1:
             raise ValueError(f"margin {self.margin:g} would let any {self.metric} pass: write 0.02 or 2% for two points")

@@ -27,7 +27,7 @@ def evaluate_latency(gate: "Gate", report: EvalReport, _review: object = None) -
     candidate, production = report.latency_ms.get("candidate", []), report.latency_ms.get("production", [])
     for role, times in (("candidate", candidate), ("production", production)):
         if not np.isfinite(times).all():
-            raise InvalidInput(f"request {int(np.flatnonzero(~np.isfinite(times))[0])} of {role}: latency_p95 has a time that is not a number")
+            raise InvalidInput(f"request {int(np.flatnonzero(~np.isfinite(times))[0])} of {role}: its latency is not a number")
     if gate.at_most is not None:
         return _ceiling(gate, candidate, gate.at_most)
     limit = 1 + (gate.margin or 0.0)

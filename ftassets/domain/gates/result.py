@@ -59,9 +59,9 @@ class GateResult(BaseModel):
         )  # fmt: skip
 
 
-def verdict_of(surely: bool, at_all: bool) -> Verdict:
+def verdict_of(bound_clears: bool, estimate_clears: bool) -> Verdict:
     """PASS when the bound clears the threshold, FAIL when not even the estimate does, else NOT ENOUGH DATA."""
-    return Verdict.PASS if surely else Verdict.NOT_ENOUGH_DATA if at_all else Verdict.FAIL
+    return Verdict.PASS if bound_clears else Verdict.NOT_ENOUGH_DATA if estimate_clears else Verdict.FAIL
 
 
 def rows_to_tell(n: int, value: float, bound: float, threshold: float) -> int | None:

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from ftassets.backends.artifacts.version_folder import MANIFEST, file_digests, publish_below
-from ftassets.domain.canonical import digest_of, file_digest
+from ftassets.domain.canonical import digest_of
 from ftassets.domain.release.version import MERGED, TOKENIZER_FILES, VersionManifest, tokenizer_digest
+from ftassets.durable import file_digest
 from ftassets.errors import FtassetsError
 
 _PACKAGE = "package:"

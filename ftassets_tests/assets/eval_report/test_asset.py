@@ -20,12 +20,13 @@ from ftassets.backends.dataset_store.base import DatasetStore
 from ftassets.cli.main import app
 from ftassets.config import loop_files
 from ftassets.config.profiles import artifacts, control
-from ftassets.domain.canonical import canonical_json, file_digest
+from ftassets.domain.canonical import canonical_json
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.gates.gate import Gate
 from ftassets.domain.gates.policy import evaluate_gates
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.gates.result import GateResult, Verdict
+from ftassets.durable import file_digest
 from ftassets.testing.tiny_loop import LOOP, TinyLoop, tiny_loop
 
 pytestmark = pytest.mark.models

@@ -9,8 +9,8 @@ from ftassets.backends.artifacts.base import ArtifactConflict
 from ftassets.backends.artifacts.folder import FolderArtifacts
 from ftassets.backends.artifacts.version_folder import MANIFEST, VersionDamaged, file_digests, publish_below
 from ftassets.backends.artifacts.versions import digests, keep, load_manifest, publish, verify, version_folder, workshop
-from ftassets.domain.canonical import file_digest
 from ftassets.domain.release.version import VersionManifest, version_tags
+from ftassets.durable import file_digest
 
 
 def staged(folder: Path, weights: bytes = b"weights") -> VersionManifest:

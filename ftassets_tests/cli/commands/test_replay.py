@@ -67,7 +67,7 @@ def test_a_file_that_was_changed_after_it_was_written_is_refused(reports: Path) 
     [
         (b"", "no decision that this version can make again"),
         (b"[]", "no decision"),
-        (None, "stored decisions begin with it: give more of the digest"),
+        (None, "stored decisions: give more of the digest"),
     ],
 )
 def test_what_is_no_one_decision_is_refused(reports: Path, content: bytes | None, words: str) -> None:

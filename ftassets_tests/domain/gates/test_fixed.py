@@ -17,7 +17,7 @@ def of(gate: Gate, values: list[float], metric: str = "rouge.rougeL") -> GateRes
 
 
 @pytest.mark.parametrize(("right", "verdict"), [(100, Verdict.PASS), (97, Verdict.PASS), (92, Verdict.NOT_ENOUGH_DATA), (89, Verdict.FAIL)])
-def test_a_share_must_surely_reach_the_bound(right: int, verdict: Verdict) -> None:
+def test_the_lower_bound_of_a_share_must_reach_the_limit(right: int, verdict: Verdict) -> None:
     assert of(Gate(metric="exact_match", at_least=0.9), [1.0] * right + [0.0] * (100 - right)).verdict is verdict
 
 
@@ -65,7 +65,7 @@ def test_rows_without_a_fault_prove_no_more_than_the_exact_bound() -> None:
         assert classes.bound == pytest.approx(2 * exact / (1 + exact), abs=0.01)  # the F1 of that share
 
 
-def test_the_slowest_answers_must_surely_be_fast() -> None:
+def test_the_upper_bound_of_the_latency_must_stay_below_the_limit() -> None:
     def fast(times: list[float]) -> GateResult:
         return evaluate_gates([FAST], report([], latency={"candidate": times}))[0]
 
