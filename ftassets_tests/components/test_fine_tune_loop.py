@@ -17,6 +17,7 @@ from ftassets.components import FineTuneLoop
 from ftassets.components.resources import resources
 from ftassets.config.loop import LoopConfig
 from ftassets.config.loop_files import LOOPS, read_loops
+from ftassets.errors import ConfigurationError
 
 SHIPPED = LOOPS / "voice_commands"
 
@@ -152,7 +153,7 @@ def test_several_errors_are_all_told() -> None:
 @pytest.mark.parametrize(("missing", "field"), [("seed.jsonl", "dataset.seed"), ("golden.jsonl", "golden_set")])
 def test_a_missing_file_is_named_with_its_field(missing: str, field: str) -> None:
     error = refusal(lambda attributes: None, files=tuple({"seed.jsonl", "golden.jsonl"} - {missing}))
-    assert isinstance(error, FileNotFoundError)
+    assert isinstance(error, ConfigurationError)
     assert str(error).startswith(f"loop voice_commands: {field} names ")
     assert str(error).endswith(f"{missing}, which is not there")
 

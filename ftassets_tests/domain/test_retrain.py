@@ -227,5 +227,5 @@ def test_a_changed_record_does_not_replay_to_itself() -> None:
 
 @pytest.mark.parametrize("stored", [b"", b"[]", b"{}", b'{"situation": {"now": 1.0}, "policy": {}}'])
 def test_what_is_no_record_is_refused_with_a_reason(stored: bytes) -> None:
-    with pytest.raises(ValueError, match="no decision that this version can make again"):
+    with pytest.raises(ValueError, match="not a decision that this version can make again"):
         replay(stored)

@@ -72,7 +72,7 @@ def test_openai_client_works_unchanged(serving_a):
     assert chunks[0].id == serving_a.rows()[-1].id
     assert [model.id for model in client.models.list()] == ["support", "other"]
     with pytest.raises(openai.NotFoundError, match="no loop 'unknown'"):
-        client.chat.completions.create(model="nobody", messages=[{"role": "user", "content": "x"}])
+        client.chat.completions.create(model="unknown", messages=[{"role": "user", "content": "x"}])
 
 
 def test_usage_chunk_is_passed_on_only_when_asked_for(serving_a):
@@ -120,7 +120,7 @@ def test_stream_is_passed_on_chunk_by_chunk_and_its_end_waits_for_the_row(servin
         (b'{"model": "support", "tools": "x", "messages": [{"role": "user", "content": "x"}]}', 422, "tools"),
         (b'{"model": "support", "messages": [{"role": "user", "content": [{"type": "image_url"}]}]}', 422, "messages.0.content"),
         (b'{"model": "support", "messages": [{"role": "user", "content": "' + b"x" * 5000 + b'"}]}', 400, "tokens too long for the model"),
-        (b'{"model": "nobody", "messages": [{"role": "user", "content": "x"}]}', 404, "no loop 'unknown'; there are other, support"),
+        (b'{"model": "unknown", "messages": [{"role": "user", "content": "x"}]}', 404, "no loop 'unknown'; there are other, support"),
         (b'{"model": "other", "messages": [{"role": "user", "content": "x"}]}', 503, "no production version yet"),
         (b'{"model": "support", "messages": [{"role": "user", "content": "' + b"x" * 1_000_000 + b'"}]}', 413, "1,000,000 bytes"),
     ],
@@ -153,7 +153,7 @@ def test_unknown_path_and_method_are_answered_as_json(serving_a):
     [
         ("fail", False, 502, "answered 500"),
         ("fail", True, 502, "answered 500"),
-        ("garbage", False, 502, "no completion"),
+        ("garbage", False, 502, "not a completion"),
         ("refuse", False, 422, "unexpected field"),
         ("refuse", True, 422, "unexpected field"),
     ],

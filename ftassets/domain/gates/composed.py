@@ -38,14 +38,14 @@ def evaluate_any_of(gate: "Gate", evaluate: Evaluate) -> GateResult:
 
 
 def evaluate_preset(gate: "Gate", report: EvalReport, evaluate: Evaluate) -> GateResult:
-    """The verdict of the gate a preset stands for; the sentence ends with what the usual reading would have said."""
+    """The verdict of the gate a preset stands for; the sentence ends with what the usual reading would have given."""
     rule, stands_for = RULES[gate.preset or ""], as_gate(gate)
     result = evaluate(stands_for)
     average = stands_for.kind.average
     candidate, production = (average(stands_for, report, role) if average else None for role in ("candidate", "production"))
     if candidate is None or (production is None and rule.bar is None):
-        said = "nothing, for it was not measured"
+        verdict = "nothing, for it was not measured"
     else:
-        said = "pass" if usual_reading(rule, candidate, production or 0.0) else "fail"
-    text = f"{result.sentence}; the usual reading, {rule.statement}, would have given {said}"
+        verdict = "pass" if usual_reading(rule, candidate, production or 0.0) else "fail"
+    text = f"{result.sentence}; the usual reading, {rule.statement}, would have given {verdict}"
     return result.model_copy(update={"name": gate.name, "sentence": text})

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ftassets.backends.registry.base import Registry
+from ftassets.backends.registry.base import Registry, UnknownVersion
 
 MakeRegistry = Callable[[], Registry]
 A, B = "a" * 64, "b" * 64
@@ -14,7 +14,7 @@ A, B = "a" * 64, "b" * 64
 def log(registry: Registry, digest: str = A, artifacts: Path | None = None) -> str:
     curve = [(step, 2.0 / step) for step in range(1, 1201)]
     tags = {"digest": digest, "commit": "c1"}
-    return registry.log_training("voice", "run 1", {"lr": 2e-4, "rank": 16}, {"rows": 800}, curve, tags, artifacts)
+    return registry.log_training("voice", "run 1", {"lr": 2e-4, "lora_r": 16}, {"rows": 800}, curve, tags, artifacts)
 
 
 class RegistryContract:
@@ -84,9 +84,9 @@ class RegistryContract:
     def test_unknown_digests(self, registry: Registry, known: bool) -> None:
         if known:
             registry.register("voice", "n", A, None, {})
-        with pytest.raises(KeyError, match="bbbb"):
+        with pytest.raises(UnknownVersion, match="bbbb"):
             registry.set_alias("voice", "production", B)
-        with pytest.raises(KeyError, match="bbbb"):
+        with pytest.raises(UnknownVersion, match="bbbb"):
             registry.tag("voice", B, {"deprecated": "old"})
 
     def test_a_training_is_recorded_once(self, registry: Registry) -> None:

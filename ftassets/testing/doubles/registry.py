@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ftassets.backends.registry.base import RegisteredVersion, Registry
+from ftassets.backends.registry.base import RegisteredVersion, Registry, UnknownVersion
 
 
 class MemoryRegistry(Registry):
@@ -25,9 +25,6 @@ class MemoryRegistry(Registry):
         artifacts: Path | None,
     ) -> str:
         return self._runs.setdefault((loop, tags["digest"]), f"run-{len(self._runs) + 1}")
-
-    def log_metrics(self, run_id: str, metrics: Mapping[str, float]) -> None:
-        """Not kept."""
 
     def register(self, loop: str, name: str, digest: str, run_id: str | None, tags: Mapping[str, str]) -> RegisteredVersion:
         known = self._versions.setdefault(loop, [])
@@ -55,7 +52,7 @@ class MemoryRegistry(Registry):
         for version in self.versions(loop):
             if version.digest == digest:
                 return version
-        raise KeyError(f"no version of {loop} has the digest {digest}")
+        raise UnknownVersion(f"no version of {loop} has the digest {digest}")
 
     def _put(self, changed: RegisteredVersion) -> None:
         self._versions[changed.loop] = [changed if each.digest == changed.digest else each for each in self._versions[changed.loop]]

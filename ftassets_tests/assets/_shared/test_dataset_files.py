@@ -26,6 +26,7 @@ from ftassets.backends.dataset_store.git import GitDatasetStore
 from ftassets.domain.dataset.preferences import Pair
 from ftassets.domain.dataset.rows import Example, Quarantined
 from ftassets.domain.dataset.shards import content_hash
+from ftassets.errors import InvalidInput
 
 Splits = dict[str, list[Example]]
 ALWAYS = {index_path("loop"), quarantine_path("loop")}
@@ -209,7 +210,7 @@ def test_pairs_come_back_and_open_with_datasets(tmp_path: Path) -> None:
 def test_export_does_not_mix_two_datasets(store: GitDatasetStore, tmp_path: Path) -> None:
     publish(store, "1", FIRST)
     export(store, "main", "loop", tmp_path / "out")
-    with pytest.raises(FileExistsError, match="not empty"):
+    with pytest.raises(InvalidInput, match="not empty"):
         export(store, "main", "loop", tmp_path / "out")
 
 

@@ -112,7 +112,7 @@ def test_the_page_shows_groups_gates_and_sizes(tiny: TinyLoop) -> None:
     assert "| held_out | " in shown(tiny, "exact_match")
     assert shown(tiny, "gates_plot").startswith("![estimate (dot)")
     assert "preset_rouge_l" in shown(tiny, "gates")
-    assert "would have said" in shown(tiny, "gates")
+    assert "would have given" in shown(tiny, "gates")
     sizes = shown(tiny, "answer_sizes")
     assert [line.split(" | ")[0] for line in sizes.splitlines()[2:]] == ["| base", "| production", "| candidate"]
     assert int(shown(tiny, "candidate_truncated")) >= 0

@@ -62,5 +62,5 @@ def test_what_is_not_the_report_is_not_read(tmp_path: Path, content: bytes | Non
 def test_a_report_of_another_kind_is_no_eval_report(tmp_path: Path) -> None:
     artifacts = FolderArtifacts(tmp_path)
     digest = store_report(artifacts, "triage", "eval", REPORT)
-    with pytest.raises(ReportDamaged, match="no eval report"):
+    with pytest.raises(ReportDamaged, match="not an eval report"):
         read_eval_report(artifacts, "triage", digest)

@@ -140,11 +140,11 @@ def test_tags_of_a_version_hold_what_is_known_of_it(tmp_path: Path) -> None:
     manifest = staged(tmp_path / "staging")
     assert version_tags(manifest) == {"kind": "adapter", "base_model": "smol", "tokenizer_digest": "t"}
     recipe = {"lora_r": 8, "method": "lora", "system_prompt": "secret", "start_from": "p" * 64}
-    known = manifest.model_copy(update={"recipe": recipe, "metrics": {"last_loss": 0.5}, "made_at": 1e9, "lineage": "goes on from p"})
+    known = manifest.model_copy(update={"recipe": recipe, "metrics": {"last_loss": 0.5}, "made_at": 1e9, "lineage": "continues from p"})
     tags = version_tags(known)
     assert tags["training"] == '{"lora_r":8,"method":"lora"}'
     assert (tags["parent"], tags["training_metrics"]) == ("p" * 64, '{"last_loss":0.5}')
-    assert (tags["made_at"], tags["lineage"]) == ("2001-09-09T01:46:40+00:00", "goes on from p")
+    assert (tags["made_at"], tags["lineage"]) == ("2001-09-09T01:46:40+00:00", "continues from p")
 
 
 def test_a_version_that_a_worker_published_is_kept(tmp_path: Path, artifacts: FolderArtifacts) -> None:

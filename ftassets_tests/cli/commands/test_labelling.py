@@ -110,7 +110,7 @@ LABELLED = json.dumps({"request_id": "r1", "prompt": "p", "completion": "{}", "a
 
 @pytest.mark.parametrize("batch", ["../golden", "", "a/b", "x" * 65])
 def test_a_batch_needs_a_plain_name(store: GitDatasetStore, batch: str) -> None:
-    with pytest.raises(ValueError, match="no name for a batch"):
+    with pytest.raises(ValueError, match="not a name for a batch"):
         labelling.label_import(store, loop(), LABELLED, "jsonl", batch, "run-1")
     assert store.list("main") == []
 

@@ -65,8 +65,8 @@ def test_a_file_that_was_changed_after_it_was_written_is_refused(reports: Path) 
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"", "no decision that this version can make again"),
-        (b"[]", "no decision"),
+        (b"", "not a decision that this version can make again"),
+        (b"[]", "not a decision"),
         (None, "stored decisions: give more of the digest"),
     ],
 )

@@ -147,6 +147,6 @@ def test_what_cannot_be_done_is_one_sentence(case: Case, tmp_path: Path) -> None
     assert "never been materialized" in run("export", "triage", "--out", str(out), code=1).output
     case.evaluate("run-1")
     run("export", "triage", "--out", str(out))
-    assert "is no name" in run("import", "triage", str(out), "--name", "../x", code=1).output
+    assert "is not a name" in run("import", "triage", str(out), "--name", "../x", code=1).output
     case.loop = case.loop.model_copy(update={"gates": []})
     assert "no human_review gate" in run("export", "triage", "--out", str(out), code=1).output

@@ -56,7 +56,7 @@ def test_without_a_rejection_of_another_answer_there_is_no_pair(reviewed: list[R
 @pytest.mark.parametrize(
     ("reviewed", "reason"),
     [
-        (said('{"a": 1, "b": 2}', None, '{"b":2, "a":1}'), "what the answer said"),
+        (said('{"a": 1, "b": 2}', None, '{"b":2, "a":1}'), "same text as the answer"),
         (said(OFF, None, "turn it on"), "not a JSON object"),
         (said(" ", None, ON), "no answer to reject"),
         (said(OFF, None, ON, prompt="GOLDEN  prompt"), "golden"),

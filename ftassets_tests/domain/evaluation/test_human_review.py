@@ -62,7 +62,7 @@ def test_the_bound_is_clopper_and_pearsons() -> None:
 @pytest.mark.parametrize(
     ("made", "words"),
     [
-        (None, "nobody has reviewed"),
+        (None, "no person has reviewed"),
         (review(bad(0), run_id="another"), "of another report"),
         (review(dict(list(bad(0).items())[1:])), "1 of 60 answers are not reviewed"),
         (review({f"{HELD_OUT}:1": True}), "60 of 60"),

@@ -73,7 +73,7 @@ def test_swapping_the_answers_turns_the_preference_round(said: list[BothOrders])
 
 def test_a_row_has_a_value_or_a_reason() -> None:
     for value, reason in ((None, None), (1.0, "both")):
-        with pytest.raises(ValueError, match="a value or the reason"):
+        with pytest.raises(ValueError, match="a value, or the reason"):
             PairwiseScore(id="1", slice="golden", value=value, reason=reason)
 
 

@@ -69,17 +69,17 @@ def test_every_preset_says_what_the_usual_reading_would_have_said(name: str) -> 
     times = {"candidate": [100.0] * 200, "production": [3000.0] * 200}
     better = evaluate_gates([gate], report(sides[0], sides[1], times))[0]
     assert (better.name, better.verdict) == (f"preset_{name}", Verdict.PASS)
-    assert better.sentence.endswith(f"the usual reading, {RULES[name].statement}, would have said pass")
+    assert better.sentence.endswith(f"the usual reading, {RULES[name].statement}, would have given pass")
     swapped = {"candidate": times["production"], "production": times["candidate"]}
     worse = evaluate_gates([gate], report(sides[1], sides[0], swapped))[0]
     assert worse.verdict is Verdict.FAIL
-    assert worse.sentence.endswith("would have said fail")
+    assert worse.sentence.endswith("would have given fail")
     nothing = evaluate_gates([gate], report([]))[0]
     assert nothing.verdict is Verdict.NOT_ENOUGH_DATA
-    assert nothing.sentence.endswith("would have said nothing, for it was not measured")
+    assert nothing.sentence.endswith("would have given nothing, for it was not measured")
 
 
 def test_a_lucky_few_rows_pass_the_usual_reading_only() -> None:
     found = evaluate_gates([Gate(preset="rouge_l")], report(rows([0.9, 0.3, 0.6]), rows([0.3, 0.6, 0.5])))[0]
     assert found.verdict is Verdict.NOT_ENOUGH_DATA
-    assert found.sentence.endswith("the usual reading, ROUGE-L > production + 0.02, would have said pass")
+    assert found.sentence.endswith("the usual reading, ROUGE-L > production + 0.02, would have given pass")

@@ -87,5 +87,5 @@ def test_a_p95_at_the_bound_seldom_passes() -> None:
 
 
 def test_a_time_that_is_no_number_is_an_error() -> None:
-    with pytest.raises(ValueError, match="request 1 of candidate: latency_p95"):
+    with pytest.raises(ValueError, match="request 1 of candidate: its latency"):
         evaluate_gates([FAST], report([], latency={"candidate": [1.0, float("nan")] * 20}))

@@ -123,7 +123,7 @@ def test_bounds_that_no_row_can_clear_are_refused_by_the_value_of_the_table() ->
     ends = [(metric, kind_of(metric)) for metric in [*KINDS, *row_values()] if kind_of(metric).value.largest is not None]
     for metric, kind in ends:
         if "at_least" in kind.compared_with and not kind.value.lower_is_better:
-            with pytest.raises(ValidationError, match=f"{metric}, 0 to {kind.value.largest:g}"):
+            with pytest.raises(ValidationError, match=f"{metric} from 0 to {kind.value.largest:g}"):
                 Gate(metric=metric, at_least=kind.value.largest)
     assert {metric for metric, _ in ends} >= {"exact_match", "f1", "parity", "human_review", "chrf.chrf"}
 

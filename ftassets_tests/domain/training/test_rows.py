@@ -55,7 +55,7 @@ OLD, NEW = ("smol", "a" * 64), ("qwen", "b" * 64)
 
 def test_training_goes_on_only_from_an_adapter_of_the_same_base() -> None:
     assert lineage_of(None, None, NEW) == (False, "starts from the untuned base")
-    assert lineage_of("v1", OLD, OLD) == (True, "goes on from v1")
-    assert lineage_of("v1", ("./smol", OLD[1]), OLD) == (True, "goes on from v1"), "another name for the same weights"
+    assert lineage_of("v1", OLD, OLD) == (True, "continues from v1")
+    assert lineage_of("v1", ("./smol", OLD[1]), OLD) == (True, "continues from v1"), "another name for the same weights"
     assert lineage_of("v1", OLD, NEW) == (False, "starts cold (base changed from smol to qwen)")
     assert lineage_of("v1", OLD, ("smol", NEW[1])) == (False, "starts cold (base changed from smol aaaaaaaaaaaa to smol bbbbbbbbbbbb)")

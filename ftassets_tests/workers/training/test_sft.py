@@ -72,7 +72,7 @@ def test_going_on_from_an_adapter_starts_where_it_ended(tmp_path, tiny_base):
     assert second.first_loss < 0.9 * first.first_loss
     assert second.trainable_parameters == first.trainable_parameters
     assert read_manifest(job.versions / second.digest).parent == second.start_from == first.digest
-    assert second.lineage == f"goes on from {first.digest}"
+    assert second.lineage == f"continues from {first.digest}"
 
 
 def test_qlora_trains_on_a_4_bit_base_and_is_merged_into_the_whole_one(tmp_path, tiny_base):

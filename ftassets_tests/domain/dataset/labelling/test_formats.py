@@ -83,12 +83,16 @@ def test_an_untouched_batch_has_no_label(format: str) -> None:
     [
         ("jsonl", {"prompt": "p", "completion": "{}"}, "which request"),
         ("jsonl", {"request_id": "r", "prompt": " ", "completion": "{}"}, "no prompt"),
-        ("jsonl", {"request_id": "r", "prompt": "p", "completion": "{}", "at": "soon"}, "no time"),
+        ("jsonl", {"request_id": "r", "prompt": "p", "completion": "{}", "at": "soon"}, "not a time"),
         ("jsonl", [], "another form"),
-        ("argilla", {"id": "r", "fields": {"prompt": "p"}, "responses": {"completion": [{"value": "{}", "status": "draft"}]}}, "nobody"),
-        ("argilla", {"id": "r", "responses": []}, "nobody"),
+        (
+            "argilla",
+            {"id": "r", "fields": {"prompt": "p"}, "responses": {"completion": [{"value": "{}", "status": "draft"}]}},
+            "no annotator",
+        ),
+        ("argilla", {"id": "r", "responses": []}, "annotator"),
         ("argilla", {"id": "r", "responses": {"completion": ["x"]}}, "another form"),
-        ("label_studio", {"data": {}, "annotations": [{"result": [{"from_name": "other"}]}]}, "nobody"),
+        ("label_studio", {"data": {}, "annotations": [{"result": [{"from_name": "other"}]}]}, "annotator"),
         (
             "label_studio",
             {
