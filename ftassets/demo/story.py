@@ -232,8 +232,8 @@ class _Teller:
         if digest := self.observer.value("release", "digest"):
             self._once(f"release:{digest}", f"release {str(digest)[:12]}: every gate passed, attested and signed", "green")
         for transition in self.observer.transitions():
-            shares = ", ".join(f"{version[:12]} {share} %" for version, share in transition.state.weights.items())
-            self._once(f"transition:{transition.number}", f"traffic: {transition.action}, {shares}", "green")
+            weights = ", ".join(f"{version[:12]} {weight} %" for version, weight in transition.state.weights.items())
+            self._once(f"transition:{transition.number}", f"traffic: {transition.action}, {weights}", "green")
 
     def _once(self, key: str, text: str, style: str = "") -> None:
         if key not in self._told:

@@ -115,7 +115,7 @@ def read_sets(store: DatasetStore, ref: str, loop: str, names: Iterable[str]) ->
 
 
 def read_evaluation_rows(store: DatasetStore, ref: str, loop: LoopConfig) -> list[Example]:
-    """All rows versions are judged by, golden and further sets: none of them may be trained on."""
+    """All rows that versions are evaluated on, golden and further sets: training must not use any of them."""
     further = read_sets(store, ref, loop.name, [each.name for each in loop.sets])
     return from_parquet(store.read(ref, golden_path(loop.name))) + [row for rows in further.values() for row in rows]
 

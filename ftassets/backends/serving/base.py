@@ -39,11 +39,11 @@ class Serving(ABC):
 
     @abstractmethod
     def ramp(self, loop: str, weight: int, lease: float, by: str, reason: str) -> EndpointState:
-        """Raise the candidate's share; 100 promotes it and keeps the old production as standby. Raises Refused."""
+        """Change the candidate's weight; 100 promotes it and keeps the old production as standby. Raises Refused."""
 
     @abstractmethod
     def renew(self, loop: str, lease: float) -> EndpointState:
-        """Keep the candidate's share for `lease` more seconds."""
+        """Extend the candidate's lease by `lease` seconds."""
 
     @abstractmethod
     def rollback(self, loop: str, by: str, reason: str) -> EndpointState:
