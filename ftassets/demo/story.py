@@ -36,7 +36,7 @@ MIX = {"LightSet": 0.6, "TurnOn": 0.3, "ClimateGetTemperature": 0.1}  # the beni
 
 
 class DemoFailed(FtassetsError):
-    """The story did not go on; the message says where to look."""
+    """A step of the demo failed; the message names the log to read."""
 
 
 def run(home: Home, ports: Ports, keep_open: bool) -> None:

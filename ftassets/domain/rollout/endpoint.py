@@ -12,7 +12,7 @@ from ftassets.errors import FtassetsError
 
 
 class NotPossible(FtassetsError):
-    """The transition does not exist from this state; the message says what does."""
+    """The endpoint's state does not allow this transition; the message says what to do first."""
 
 
 class EndpointState(BaseModel):
@@ -76,7 +76,7 @@ class EndpointState(BaseModel):
         return self.model_copy(update={"weight": weight, "lease_until": now + lease, "since": now})
 
     def renew(self, lease: float, now: float) -> "EndpointState":
-        """Extend the candidate's lease by `lease` seconds from now."""
+        """Renew the candidate's lease: it ends `lease` seconds from now."""
         if self.candidate is None:
             raise NotPossible("there is no candidate whose lease could be renewed")
         return self.model_copy(update={"lease_until": now + lease})
