@@ -25,7 +25,7 @@ class Timing:
 def seconds(value: Any) -> float | None:
     """Epoch seconds of a number (seconds, or milli-, micro-, nanoseconds by its size) or an ISO 8601 text (UTC without an offset).
 
-    None for nothing. Raises ValueError for what is no time.
+    None for nothing. Raises ValueError for what is not a time.
     """
     if value is None or value == "":
         return None

@@ -226,7 +226,7 @@ def test_a_request_that_failed_is_an_exchange_without_an_answer(format: str, rec
         ("chat", {**CHAT, "created": math.nan}, "not a time"),
         ("chat", {**CHAT, "created": True}, "not a time"),
         ("chat", {**CHAT, "created": -5}, "not a time"),
-        ("chat", {k: v for k, v in CHAT.items() if k != "created"}, "not a time"),
+        ("chat", {k: v for k, v in CHAT.items() if k != "created"}, "it has no time"),
         ("chat", {**CHAT, "latency_ms": -1}, "not a duration"),
         ("chat", {**CHAT, "status": 42}, "not an HTTP status"),
         ("chat", {**CHAT, "usage": {"prompt_tokens": "many"}}, "no whole number"),
