@@ -229,7 +229,7 @@ def test_a_request_that_failed_is_an_exchange_without_an_answer(format: str, rec
         ("chat", {k: v for k, v in CHAT.items() if k != "created"}, "it has no time"),
         ("chat", {**CHAT, "latency_ms": -1}, "not a duration"),
         ("chat", {**CHAT, "status": 42}, "not an HTTP status"),
-        ("chat", {**CHAT, "usage": {"prompt_tokens": "many"}}, "no whole number"),
+        ("chat", {**CHAT, "usage": {"prompt_tokens": "many"}}, "not a whole number"),
         ("chat", {**CHAT, "messages": [{"role": "user", "content": "\ud800"}, ANSWER]}, "UTF-8"),
         ("litellm", {**LITELLM, "call_type": "aembedding"}, "aembedding"),
         ("litellm", {**SPEND_LOG, "messages": "{}"}, "not logged"),
