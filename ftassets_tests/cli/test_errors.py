@@ -328,6 +328,8 @@ def test_real_processes_end_with_one_sentence(tmp_path: Path, home: Home) -> Non
         unused = {TRAFFIC_URL: "postgresql://me:s3cr3t@127.0.0.1:9/traffic"}
         assert "set the profile, or unset the URL" in process("ftassets.gateway", "--port", "0", "--admin-port", "0", **unused)
         assert "FTASSETS_GATE_KEY" in process("ftassets.cli", "gate-service", FTASSETS_GATE_KEY="")
+        key = {"FTASSETS_GATE_KEY": "k" * 32}
+        assert f"port {port} on 127.0.0.1 cannot be used" in process("ftassets.cli", "gate-service", "--port", port, **key)
 
 
 @pytest.mark.skipif(shutil.which("setpriv") is None or os.getuid() != 0, reason="needs root and setpriv, to become another user")

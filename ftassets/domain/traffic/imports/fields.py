@@ -38,7 +38,7 @@ def seconds(value: Any) -> float | None:
             except ValueError:
                 raise ValueError(f"{value[:50]!r} is not a time: neither ISO 8601 nor epoch seconds") from None
             return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    number = _number(value, "time")
+    number = _number(value, "a time")
     if number is None or number < 0:
         raise ValueError(f"{value!r} is not a time")
     return number / next((unit for limit, unit in _EPOCH_UNITS if number >= limit), 1.0)
@@ -52,7 +52,7 @@ def between(begin: Any, end: Any, first_token: Any = None) -> Timing:
 
 def milliseconds(value: Any, unit: float = 1.0) -> float | None:
     """A duration in milliseconds, of a number of `unit` milliseconds. None for nothing, ValueError for what is not a duration."""
-    number = _number(value, "duration")
+    number = _number(value, "a duration")
     if number is not None and number < 0:
         raise ValueError(f"{value!r} is not a duration")
     return None if number is None else number * unit
@@ -60,7 +60,7 @@ def milliseconds(value: Any, unit: float = 1.0) -> float | None:
 
 def integer(value: Any) -> int | None:
     """A whole number, such as a token count; None for an empty value. Raises ValueError for any other value."""
-    number = _number(value, "whole number")
+    number = _number(value, "a whole number")
     if number is not None and (number < 0 or number != int(number)):
         raise ValueError(f"{value!r} is not a whole number")
     return None if number is None else int(number)
@@ -186,7 +186,7 @@ def _number(value: Any, what: str) -> float | None:
     except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number):
-        raise ValueError(f"{str(value)[:50]!r} is no {what}")
+        raise ValueError(f"{str(value)[:50]!r} is not {what}")
     return number
 
 
