@@ -157,10 +157,10 @@ def _messages(loop: LoopConfig, exchange: Exchange) -> list[dict[str, Any]]:
 
 def _estimates(counts: _Counts, answered: int, reviewed: Sequence[Reviewed], judged: _Judged) -> dict[str, Estimate]:
     """Each measure in 0..1, higher is better; those of fewer than ten answers say nothing and are left out."""
-    disliked = sum(r.feedback.rating == "down" for r in reviewed)
+    rated_down = sum(r.feedback.rating == "down" for r in reviewed)
     corrected = sum(bool(r.feedback.correction) for r in reviewed)
     found = {
-        "not_disliked": share_of(len(reviewed) - disliked, len(reviewed)),
+        "not_disliked": share_of(len(reviewed) - rated_down, len(reviewed)),
         "not_corrected": share_of(len(reviewed) - corrected, len(reviewed)),
         "without_error": share_of(counts.answers - counts.failed, counts.answers),
         "well_formed": share_of(answered - counts.malformed, answered),

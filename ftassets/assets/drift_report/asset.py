@@ -256,7 +256,7 @@ def _new_topics_table(measured: DriftMeasurement, reviewed: Sequence[Reviewed]) 
     ]
     others = [i for i in range(len(measured.window)) if i not in inside]
     rows.append(("(all other queries)", f"{len(others) / max(len(measured.window), 1):.0%}", doubted(others), ""))
-    return markdown_table(["new topic", "share of the window", "answers corrected or disliked", "for example"], rows)
+    return markdown_table(["new topic", "share of the window", "answers corrected or rated down", "for example"], rows)
 
 
 def _moved_topics_table(measured: DriftMeasurement) -> str:

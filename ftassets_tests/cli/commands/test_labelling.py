@@ -57,10 +57,10 @@ def test_a_batch_goes_out_with_what_failed_and_what_is_new_first_and_comes_back_
         exchange("usual", "turn on the red lamp in the office"),
         exchange("far", "order forty pizzas with extra cheese"),
         exchange("failed", "turn on the blue lamp in the hall", "canary", "of course!"),
-        exchange("liked", "start the robot mower"),
+        exchange("rated_up", "start the robot mower"),
     ]
     log.append(asked)
-    log.add_feedback(Feedback("liked", 11.0, "up", None))
+    log.add_feedback(Feedback("rated_up", 11.0, "up", None))
     points = [
         QueryVector(e.id, e.at, e.version, e.prompt, v) for e, v in zip(asked, embedder.embed([e.prompt for e in asked]), strict=True)
     ]

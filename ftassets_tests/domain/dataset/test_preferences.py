@@ -31,17 +31,17 @@ def test_a_correction_is_better_than_what_it_corrects() -> None:
     assert (pair.request_id, pair.user, pair.at, pair.version, pair.weight) == (reviewed.exchange.id, "u", 1.0, "v1", 5.0)
 
 
-def test_a_liked_answer_is_better_than_a_disliked_one_to_the_same_prompt() -> None:
-    liked, disliked = said(ON, "up", prompt="Lights  ON", user="a"), said(OFF, "down", user="b", at=3.0)
-    (pair,), _ = build_pairs([liked, disliked], [], 9)
+def test_an_answer_rated_up_is_better_than_one_rated_down_to_the_same_prompt() -> None:
+    rated_up, rated_down = said(ON, "up", prompt="Lights  ON", user="a"), said(OFF, "down", user="b", at=3.0)
+    (pair,), _ = build_pairs([rated_up, rated_down], [], 9)
     assert (pair.chosen, pair.rejected, pair.source) == (ON, OFF, "thumbs")
-    assert (pair.request_id, pair.user, pair.at) == (disliked.exchange.id, "b", 3.0)
+    assert (pair.request_id, pair.user, pair.at) == (rated_down.exchange.id, "b", 3.0)
 
 
 @pytest.mark.parametrize(
     "reviewed",
     [
-        [said(ON, "up"), said(OFF)],  # nobody disliked the other
+        [said(ON, "up"), said(OFF)],  # the other was not rated down
         [said(ON, "up"), said(OFF, "up")],
         [said(OFF, "down"), said(DIM, "down")],
         [said(ON, "up"), said(OFF, "down", prompt="lights off")],

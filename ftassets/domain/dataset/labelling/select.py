@@ -48,8 +48,8 @@ def candidates(
         if exchange.id in labelled or (said and (said.correction or said.rating == "up")):
             continue
         answered = exchange.status == ANSWERED and bool(exchange.answer.strip())
-        disliked = said is not None and said.rating == "down"
-        failed = exchange.version in canaries and (not answered or disliked or not well_formed(exchange.answer, task))
+        rated_down = said is not None and said.rating == "down"
+        failed = exchange.version in canaries and (not answered or rated_down or not well_formed(exchange.answer, task))
         if not answered and not failed:
             continue
         distance = distances.get(exchange.id)

@@ -23,14 +23,16 @@ def item(number: int, why: str = "random", distance: float | None = None, prompt
 
 
 def test_only_what_nobody_answered_for_is_a_candidate() -> None:
-    log = [exchange(name) for name in ("new", "labelled", "liked", "corrected", "disliked")] + [exchange("failed", status=502, answer="")]
+    log = [exchange(name) for name in ("new", "labelled", "rated_up", "corrected", "rated_down")] + [
+        exchange("failed", status=502, answer="")
+    ]
     feedback = {
-        "liked": Feedback("liked", 1.0, "up", None),
+        "rated_up": Feedback("rated_up", 1.0, "up", None),
         "corrected": Feedback("corrected", 1.0, "down", "{}"),
-        "disliked": Feedback("disliked", 1.0, "down", None),
+        "rated_down": Feedback("rated_down", 1.0, "down", None),
     }
-    found = candidates(log, feedback, {"labelled"}, set(), {"new": 0.3, "disliked": 0.1}, novel_above=0.2)
-    assert [(i.request_id, i.why, i.distance) for i in found] == [("new", "novel", 0.3), ("disliked", "random", 0.1)]
+    found = candidates(log, feedback, {"labelled"}, set(), {"new": 0.3, "rated_down": 0.1}, novel_above=0.2)
+    assert [(i.request_id, i.why, i.distance) for i in found] == [("new", "novel", 0.3), ("rated_down", "random", 0.1)]
 
 
 @pytest.mark.parametrize(
