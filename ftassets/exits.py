@@ -40,7 +40,7 @@ _EXTRAS = {
 
 @dataclass(frozen=True)
 class Ending:
-    """What a person is told about an error, and the exit code of the program."""
+    """Message of an error, and the exit code of the program."""
 
     sentence: str
     code: int

@@ -1,4 +1,4 @@
-"""Commands on loops as a whole: run them, look at them, hold them."""
+"""Commands on whole loops: start, show and pause them."""
 
 import os
 import time
@@ -31,7 +31,7 @@ def up(port: Port = 3000, gateway_port: GatewayPort = 8100) -> None:
 
 @app.command()
 def demo(
-    exit_after: Annotated[bool, typer.Option("--exit", help="End when the story is told instead of keeping the UI open.")] = False,
+    exit_after: Annotated[bool, typer.Option("--exit", help="End after the last step instead of keeping the UI open.")] = False,
     port: Port = 3000,
     gateway_port: GatewayPort = 8100,
 ) -> None:
@@ -57,8 +57,8 @@ def status(as_json: AsJson = False) -> None:
 
     table = Table("loop", "phase", "traffic", "standby", "paused", "gateway")
     for name, loop in found["loops"].items():
-        shares = ", ".join(f"{version[:12]} {share} %" for version, share in loop["weights"].items()) or "-"
-        table.add_row(name, loop["phase"], shares, (loop["standby"] or "-")[:12], loop["paused"] or "-", found["gateway"])
+        weights = ", ".join(f"{version[:12]} {weight} %" for version, weight in loop["weights"].items()) or "-"
+        table.add_row(name, loop["phase"], weights, (loop["standby"] or "-")[:12], loop["paused"] or "-", found["gateway"])
     Console().print(table)
     for name, loop in found["loops"].items():
         for note in loop["notes"]:

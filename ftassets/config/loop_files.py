@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 class UnknownLoop(InvalidInput):
-    """No loop has this name; the message lists the names there are."""
+    """No loop has this name; the message lists the existing names."""
 
 
 def read_loops(folder: Path = LOOPS) -> dict[str, LoopConfig]:

@@ -20,7 +20,7 @@ _Result = TypeVar("_Result")
 
 
 def main(job_file: Path) -> int:
-    """Write the answer beside the job. Exit code 0, BAD_REQUEST, or 1; the last two leave a sentence in the failure file."""
+    """Write the answer next to the job. Exit code 0, BAD_REQUEST, or 1; the last two write a sentence into the failure file."""
     die_with_parent()
     try:
         job = EvaluationJob.model_validate_json(job_file.read_bytes())

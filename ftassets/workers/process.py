@@ -117,7 +117,7 @@ class Ended:
 
 
 def environment() -> dict[str, str]:
-    """What every working process gets beside its own environment: no hub, unless it was allowed explicitly."""
+    """Environment variables of every worker, in addition to its own: no access to the hub, unless allowed explicitly."""
     return {
         "HF_HUB_OFFLINE": os.environ.get("HF_HUB_OFFLINE", "1"),
         "OMP_NUM_THREADS": "1",  # the work is shared out to processes: threads of one gain nothing with a small model

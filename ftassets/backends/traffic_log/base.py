@@ -10,7 +10,7 @@ __all__ = ["Exchange", "Feedback", "LogUnreachable", "LogUnusable", "Reviewed", 
 
 
 class UnknownAnswer(FtassetsError):
-    """Feedback names an answer that the log does not have."""
+    """Feedback names an answer that is missing in the log."""
 
 
 class StillReadable(FtassetsError):
@@ -18,11 +18,11 @@ class StillReadable(FtassetsError):
 
 
 class LogUnusable(FtassetsError):
-    """The log cannot be used: a schema of another release, a damaged file, a row it refuses; the message says what to do."""
+    """The log cannot be used: a schema of another release, a damaged file or an invalid row; the message says what to do."""
 
 
 class LogUnreachable(ServerUnreachable, ConnectionError):
-    """The log's server does not answer; the message says where it is looked for and what to do."""
+    """The log's server does not answer; the message has its address and what to do."""
 
 
 class TrafficLog(ABC):
@@ -57,9 +57,9 @@ class TrafficLog(ABC):
 
     @abstractmethod
     def forget(self, loop: str | None = None, user: str | None = None, request_ids: Sequence[str] = ()) -> list[str]:
-        """Delete exchanges with their feedback for good: those of a user (as hashed in the log) and those named, of one loop or of all.
+        """Permanently delete exchanges with their feedback: those of a user (as hashed in the log) and those named, of one loop or of all.
 
-        Nothing of their text stays in the log's own files; a server's journal and backups go by that server's rules. The ids are
+        Nothing of their text stays in the log's own files; a server's journal and backups follow that server's rules. The ids are
         remembered, so that neither an import nor a late append brings them back; a named id that the log does not have is remembered
         too, one of another loop is left alone. Returns the ids it deleted or was named, sorted. Doing it again is safe. Raises
         ValueError when neither a user nor an id is given, StillReadable when the rows are gone (their ids in `forgotten`) but their

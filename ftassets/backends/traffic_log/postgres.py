@@ -101,7 +101,7 @@ class PostgresTrafficLog(TrafficLog):
     """
 
     def __init__(self, url: str) -> None:
-        """`url` as in FTASSETS_TRAFFIC_URL. Raises ConfigurationError: it is none, the driver is not installed. Nothing is opened yet."""
+        """`url` as in FTASSETS_TRAFFIC_URL. Raises ConfigurationError if it is invalid or the driver is missing. Does not connect yet."""
         self._server = Connections(url, _set_up)
 
     def check(self) -> str:

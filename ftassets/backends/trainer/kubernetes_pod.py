@@ -53,7 +53,7 @@ def read_pod(path: Path, shared: Sequence[Path]) -> dict[str, Any]:
 
 
 def _check_fields(pod: dict[str, Any], wrong: Any) -> None:
-    """A misspelled field is dropped by an API server unless it is told to be strict; here it is named before a server is asked."""
+    """Reject unknown fields of a pod here: an API server drops them silently unless field validation is strict."""
     from dagster_k8s.models import k8s_model_from_dict, k8s_snake_case_dict
     from kubernetes.client import V1Pod
 

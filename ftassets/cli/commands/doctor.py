@@ -23,7 +23,7 @@ DISK = 5  # GB the home needs: three versions of a small model, logs, vectors
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """One thing looked at."""
+    """Result of one check."""
 
     subject: str
     ok: bool

@@ -25,7 +25,7 @@ class Timing:
 def seconds(value: Any) -> float | None:
     """Epoch seconds of a number (seconds, or milli-, micro-, nanoseconds by its size) or an ISO 8601 text (UTC without an offset).
 
-    None for nothing. Raises ValueError for what is not a time.
+    None for an empty value. Raises ValueError if the value is not a time.
     """
     if value is None or value == "":
         return None
@@ -59,7 +59,7 @@ def milliseconds(value: Any, unit: float = 1.0) -> float | None:
 
 
 def integer(value: Any) -> int | None:
-    """A whole number, such as a token count; None where there is none. Raises ValueError for what is none."""
+    """A whole number, such as a token count; None for an empty value. Raises ValueError for any other value."""
     number = _number(value, "a whole number")
     if number is not None and (number < 0 or number != int(number)):
         raise ValueError(f"{value!r} is not a whole number")
@@ -136,7 +136,7 @@ def to_exchange(
     status: int = 200,
     error: str | None = None,
 ) -> Exchange:
-    """The exchange of one record; its loop is set by the reader. Raises ValueError when nobody asks anything in it.
+    """The exchange of one record; its loop is set by the reader. Raises ValueError without a user message.
 
     The id is the source's own, prefixed with the format's name, or a digest of what was asked, answered and when. The user
     becomes a SHA-256 of the source's name for them, without salt: the same user of two exports is one, but not the same as in
