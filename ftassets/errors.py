@@ -20,6 +20,7 @@ handle; `ftassets.exits` says how a program ends on each.
     - RefNotFound: No branch, tag or commit of that name.
     - Unreachable (also ServerUnreachable): No answer from the store; whether a commit or merge happened is unknown.
   - DemoFailed: The story did not go on; the message says where to look.
+  - EvalReportMissing: The loop has not made that many evaluation reports yet.
   - EvaluationFailed: The evaluation process ended without all that the job asks for.
     - EvaluationKilled: The process was killed from outside: worth one more try.
   - HostError: A model server could not be started or does not come up; the message says why.
