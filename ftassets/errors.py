@@ -20,6 +20,7 @@ most general one that you can handle; `ftassets.exits` defines the exit code of 
     - RefNotFound: No branch, tag or commit of that name.
     - Unreachable (also ServerUnreachable): No answer from the store; whether a commit or merge happened is unknown.
   - DemoFailed: A step of the demo failed; the message names the log to read.
+  - EvalReportMissing: The loop has not made that many evaluation reports yet.
   - EvaluationFailed: The evaluation process ended without all outputs of its job.
     - EvaluationKilled: The evaluation process was killed from outside; one retry makes sense.
   - HostError: A model server could not be started or did not become ready; the message says why.

@@ -159,8 +159,15 @@ def test_doctor_and_status_work_with_an_unknown_profile(monkeypatch: pytest.Monk
 
 def test_production_without_its_variables_names_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FTASSETS_PROFILE", "production")
-    assert "FTASSETS_PROFILE=production needs LAKEFS_ENDPOINT, " in refused("keys", "list")
-    assert "MLFLOW_TRACKING_URI" in refused("compare", "a", "b")
+    assert "FTASSETS_PROFILE=production needs LAKEFS_ENDPOINT, " in refused("export", LOOP, "--out", "x")
+    assert "FTASSETS_PROFILE=production needs MLFLOW_TRACKING_URI in" in refused("compare", "a", "b")
+
+
+def test_what_is_in_the_home_needs_no_variable_of_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FTASSETS_PROFILE", "production")
+    assert run("keys", "list").output.startswith("no keys yet")
+    assert "'abc' is not a file, and begins 0 of 0 stored decisions" in refused("replay", "abc")
+    assert "it has no human_review gate" in refused("review", "import", LOOP, str(GOLDEN), "--name", "anna")
 
 
 @pytest.fixture

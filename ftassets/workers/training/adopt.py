@@ -7,14 +7,13 @@ from pathlib import Path
 
 from ftassets.backends.artifacts.version_folder import FORBIDDEN
 from ftassets.config.home import Home
-from ftassets.domain.release.adoption import AdoptionJob, AdoptionRefused, adapter_objections
+from ftassets.domain.release.adoption import RESULT, AdoptionJob, AdoptionRefused, adapter_objections
 from ftassets.domain.release.version import ADAPTER, MERGED
 from ftassets.durable import write_durably
 from ftassets.workers.process import Report, work_off
 from ftassets.workers.training.base_models import ensure_base
 from ftassets.workers.training.sft import publish_merged
 
-RESULT = "result.json"
 _FILES = ("adapter_config.json", "adapter_model.safetensors")
 
 
