@@ -297,6 +297,21 @@ def test_a_damaged_manifest_or_report_is_named(home: Home) -> None:
     assert f"version {second[:12]} has no readable manifest" in refused("compare", first, second)
 
 
+@pytest.mark.parametrize("arguments", ["--version", "--help", "", "status --help", f"plan {LOOP} --requests 1000", "status --json"])
+def test_a_full_disk_below_stdout_is_one_sentence(arguments: str) -> None:
+    command = f"{sys.executable} -m ftassets.cli {arguments} > /dev/full"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=environment(), cwd=ROOT, check=False)
+    if arguments:  # without any the help goes to stderr
+        assert (done.returncode, done.stderr) == (1, "No space left on device\n")
+    else:
+        assert "Traceback" not in done.stderr
+
+
+def test_wrong_usage_is_exit_code_2_also_when_stderr_is_full() -> None:
+    command = f"{sys.executable} -m ftassets.cli nosuch 2> /dev/full"
+    assert subprocess.run(["bash", "-c", command], env=environment(), cwd=ROOT, check=False).returncode == 2
+
+
 def test_a_closed_pipe_is_no_error_of_ours() -> None:
     command = f"{sys.executable} -m ftassets.cli plan {LOOP} --requests 1000 | true"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=environment(), cwd=ROOT, check=False)

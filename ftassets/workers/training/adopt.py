@@ -1,5 +1,10 @@
 """Merge an adapter trained elsewhere into its base, in a process of its own: `python -m ftassets.workers.training.adopt JOB.json`."""
 
+if __name__ == "__main__":
+    from ftassets.entry import start
+
+    start("ftassets.workers.training.adopt")
+
 import json
 import shutil
 import sys
@@ -71,7 +76,8 @@ def _fits(base: Path, adapter: Path) -> None:
         raise AdoptionRefused(f"the adapter does not fit the base: {len(placed ^ brought)} weights differ, for example {names}")
 
 
-if __name__ == "__main__":
+def main() -> int:
+    """Do the job of the file that the one argument names."""
     if len(sys.argv) != 2:
         sys.exit("usage: python -m ftassets.workers.training.adopt JOB.json")
-    sys.exit(work_off(Path(sys.argv[1]), AdoptionJob, adopt))
+    return work_off(Path(sys.argv[1]), AdoptionJob, adopt)
