@@ -5,7 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from ftassets.config.units import Fraction, OneOf, Seconds, Strict
 from ftassets.domain.dataset.curation.pipeline import SKIPPABLE
@@ -281,6 +281,8 @@ class Notify(Strict):
 
 class LoopConfig(Strict):
     """One closed fine-tune loop: from production traffic to a gated, attested release and back."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)  # a value may be a secret from the environment
 
     format: Literal[2] = Field(
         2, description="Version of the loop file's format. A file without it is read as format 1: old names are taken, with a warning."

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -64,14 +65,14 @@ def loop_of(document: dict[str, Any], path: Path) -> LoopConfig:
     try:
         return located(read_loop(document.get("attributes"), path), path.parent)
     except (ValidationError, InvalidInput, TemplateError, ArithmeticError, TypeError) as error:
-        raise ConfigurationError(f"{path}: {in_one_line(error)}") from error
+        raise ConfigurationError(f"{path}: {masked(in_one_line(error), document.get('attributes'))}") from None  # it may hold secrets
 
 
 def read_loop(attributes: Any, path: Path) -> LoopConfig:
     """The loop of the attributes in a loop file, which `path` names in warnings about old names. Raises ValueError."""
-    lifted, renamed = current(rendered(attributes))
+    lifted, renamed = current(attributes)
     warn(renamed, path)
-    return LoopConfig.model_validate(lifted)
+    return LoopConfig.model_validate(rendered(lifted))
 
 
 def current(attributes: Any) -> tuple[Any, list[str]]:
@@ -97,6 +98,17 @@ def rendered(attributes: Any) -> Any:
     if isinstance(attributes, str) and "{{" in attributes:
         return SandboxedEnvironment().from_string(attributes).render(env=_Environment())
     return attributes
+
+
+def masked(text: str, attributes: Any) -> str:
+    """A message in which values of the environment variables that the attributes name are written as the file writes them."""
+    names = re.findall(r"\benv\W+(\w+)", repr(attributes))
+    values = {os.environ.get(name, ""): name for name in names}
+    for value in sorted(values, key=len, reverse=True):
+        if len(value) >= 4:  # a shorter one is no secret, and may be part of any word
+            for written in (value, repr(value)[1:-1]):
+                text = text.replace(written, f"{{{{ env.{values[value]} }}}}")
+    return text
 
 
 class _Environment:

@@ -1,12 +1,14 @@
 """Reading loop files of this format and of the one before."""
 
 import re
+import traceback
 from pathlib import Path
 
 import pytest
 import yaml
 
 from ftassets.config.loop_files import LOOPS, read_loops
+from ftassets.errors import ConfigurationError
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 
@@ -58,3 +60,12 @@ def test_shipped_loops_are_of_the_current_format(caplog: pytest.LogCaptureFixtur
     assert all(yaml.safe_load(path.read_text())["attributes"]["format"] == 2 for path in LOOPS.glob("*/defs.yaml"))
     read_loops()
     assert caplog.records == []
+
+
+def test_a_message_has_the_template_in_place_of_the_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEC", "s3cretPw")
+    with pytest.raises(ConfigurationError) as raised:
+        read_loops(write(tmp_path, sensor_interval="{{ env.SEC }}", gates=[{"metric": "{{ env['SEC'] }}", "at_least": 1}]))
+    told = "".join(traceback.format_exception(raised.value))
+    assert "s3cretPw" not in told
+    assert "gates.0: there is no metric '{{ env.SEC }}'" in told
