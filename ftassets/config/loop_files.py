@@ -11,6 +11,7 @@ import yaml
 from jinja2.exceptions import TemplateError
 from jinja2.sandbox import SandboxedEnvironment
 from pydantic import ValidationError
+from yaml.reader import ReaderError
 
 from ftassets.config.loop import LoopConfig
 from ftassets.domain import formats
@@ -57,7 +58,17 @@ def documents(path: Path) -> Iterator[Any]:
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"the loop file {path} is not UTF-8 text (byte {error.start}): save it as UTF-8") from error
     except (yaml.YAMLError, RecursionError) as error:
-        raise ConfigurationError(f"the loop file {path} is not valid YAML: {' '.join(str(error).split())}") from error
+        raise ConfigurationError(f"the loop file {path} is not valid YAML: {yaml_problem(error)}") from None
+
+
+def yaml_problem(error: Exception) -> str:
+    """What is wrong with a YAML text and where, without the text itself: it may hold secrets."""
+    if isinstance(error, yaml.MarkedYAMLError):
+        mark = error.problem_mark or error.context_mark
+        return f"{error.problem or error.context}" + (f" (line {mark.line + 1}, column {mark.column + 1})" if mark else "")
+    if isinstance(error, ReaderError):
+        return f"{error.reason} (character {error.position + 1})"
+    return "it is nested too deeply" if isinstance(error, RecursionError) else type(error).__name__
 
 
 def loop_of(document: dict[str, Any], path: Path) -> LoopConfig:

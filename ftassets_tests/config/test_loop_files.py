@@ -69,3 +69,21 @@ def test_a_message_has_the_template_in_place_of_the_secret(tmp_path: Path, monke
     told = "".join(traceback.format_exception(raised.value))
     assert "s3cretPw" not in told
     assert "gates.0: there is no metric '{{ env.SEC }}'" in told
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("attributes:\n  key: s3cretPw: x\n", "mapping values are not allowed here (line 2, column 16)"),
+        ("attributes: [s3cretPw\n", "expected ',' or ']', but got '<stream end>' (line 2, column 1)"),
+        ("attributes: s3cretPw\x00\n", "special characters are not allowed (character 21)"),
+        ("[" * 5000, "it is nested too deeply"),
+    ],
+)
+def test_an_error_in_the_yaml_names_the_place_and_quotes_nothing(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "defs.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigurationError) as raised:
+        read_loops(tmp_path)
+    assert str(raised.value) == f"the loop file {path} is not valid YAML: {message}"
+    assert "s3cretPw" not in "".join(traceback.format_exception(raised.value))
