@@ -5,7 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from ftassets.config.units import Fraction, OneOf, Seconds, Strict
 from ftassets.domain.dataset.curation.pipeline import SKIPPABLE
@@ -320,6 +320,13 @@ class LoopConfig(Strict):
     monitors: Monitors = Field(Monitors(), description="Reports on the version in production.")
     notify: Notify = Field(Notify(), description="Where alerts go.")
     sensor_interval: Seconds = Field(timedelta(seconds=30).total_seconds(), description="Time between two ticks of the loop's sensors.")
+
+    @field_validator("base_model")
+    @classmethod
+    def _package_has_a_name(cls, base_model: str) -> str:
+        if re.fullmatch(r"package:(?![A-Za-z0-9_-]+$).*", base_model, re.DOTALL):
+            raise ValueError("package:NAME needs the name of a Python package: letters, digits, - and _")
+        return base_model
 
     @model_validator(mode="after")
     def _gates_fit(self) -> "LoopConfig":
