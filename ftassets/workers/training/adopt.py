@@ -25,7 +25,7 @@ _FILES = ("adapter_config.json", "adapter_model.safetensors")
 def adopt(job: AdoptionJob, report: Report) -> dict[str, str]:
     """Publish adapter and merged copy below `job.versions`; returns and writes `{"digest": ...}`.
 
-    Raises AdoptionRefused for a folder that is no adapter of the loop's base, BaseModelMissing.
+    Raises AdoptionRefused when the folder is not an adapter of the loop's base, and BaseModelMissing.
     """
     names = [path.name for path in job.adapter.iterdir()] if job.adapter.is_dir() else []
     if refused := sorted(name for name in names if Path(name).suffix.lower() in FORBIDDEN):
