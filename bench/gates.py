@@ -17,7 +17,7 @@ from ftassets.domain.evaluation.scoring import Score
 from ftassets.domain.gates.gate import Gate
 from ftassets.domain.gates.planning import power
 from ftassets.domain.gates.policy import evaluate_gates
-from ftassets.domain.gates.presets import RULES, Rule, naive
+from ftassets.domain.gates.presets import RULES, Rule, usual_reading
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.gates.result import Verdict
 from ftassets.domain.rollout.canary import CanaryAnswer, Move, decide
@@ -108,6 +108,11 @@ def gate_passes(gate: Gate, wins: int, losses: int, n: int) -> bool:
     production = WRONG[:wins] + RIGHT[wins:n]
     made = REPORT.model_copy(update={"scores": {"candidate": candidate, "production": production}})
     return evaluate_gates([gate], made)[0].verdict is Verdict.PASS
+
+
+def naive(rule: Rule, candidate: Sequence[float], production: Sequence[float]) -> bool:
+    """Whether a rule passes when the means of one score a row are just compared."""
+    return usual_reading(rule, float(np.mean(candidate)), float(np.mean(production)))
 
 
 def naive_share(rule: Rule, counts: NDArray[np.int64]) -> float:

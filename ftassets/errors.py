@@ -20,6 +20,7 @@ most general one that you can handle; `ftassets.exits` defines the exit code of 
     - RefNotFound: No branch, tag or commit of that name.
     - Unreachable (also ServerUnreachable): No answer from the store; whether a commit or merge happened is unknown.
   - DemoFailed: A step of the demo failed; the message names the log to read.
+  - EvalReportMissing: The loop has not made that many evaluation reports yet.
   - EvaluationFailed: The evaluation process ended without all outputs of its job.
     - EvaluationKilled: The evaluation process was killed from outside; one retry makes sense.
   - HostError: A model server could not be started or did not become ready; the message says why.
@@ -35,7 +36,7 @@ most general one that you can handle; `ftassets.exits` defines the exit code of 
   - LogUnusable: The log cannot be used: a schema of another release, a damaged file or an invalid row; the message says what to do.
   - MetricFailed: A metric could not be loaded or did not return numbers; the message names it and says what to do.
   - NotAllowed: The person's role does not permit this approval or override; the message says what to change in the loop file.
-  - NotApproved: Nobody who may has said yes to this version on this report; the message says how.
+  - NotApproved: The version has no valid approval for this report; the message says how to give one.
   - NotComparable: These versions and rows cannot be compared in a report; the message says what to do.
   - NotJudged: The judge gave no score for this answer; the message says why.
     - JudgeUnreachable (also ServerUnreachable): The judge does not answer; the message says why and what to do, and never contains the key.

@@ -8,7 +8,9 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import TextIO
 
 from pydantic import ValidationError
 
@@ -26,6 +28,7 @@ _FOREIGN = {
     ("qdrant_client", "ApiException"): "Qdrant: {}",
     ("sqlalchemy", "DBAPIError"): "a database below the home cannot be used: {}",
     ("sqlite3", "Error"): "a database file below the home cannot be used: {}",
+    ("torch", "OutOfMemoryError"): "the GPU has too little memory: {}",
     ("yaml", "YAMLError"): "a file is not valid YAML: {}",
 }
 
@@ -65,8 +68,25 @@ def guarded(main: Callable[[], int]) -> int:
         found = ending(error)
         if found.bug or debugging():
             traceback.print_exc()
-        print(found.sentence, file=sys.stderr, flush=True)
+        tell(found.sentence)
         return found.code
+
+
+def tell(sentence: str) -> None:
+    """Write a sentence to stderr. What stdout and stderr cannot take is dropped, so that Python does not fail on it again as it ends."""
+    _emptied(sys.stdout)
+    with suppress(OSError):
+        print(sentence, file=sys.stderr)
+    _emptied(sys.stderr)
+
+
+def _emptied(stream: TextIO) -> None:
+    try:
+        stream.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
 
 
 def debugging() -> bool:

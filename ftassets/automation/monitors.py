@@ -1,4 +1,4 @@
-"""When a loop looks at the version in service: on its schedule, and at each new production version."""
+"""When a loop monitors the version in service: on its schedule, and at each new production version."""
 
 from typing import Any
 
@@ -11,9 +11,10 @@ from ftassets.automation import runs
 from ftassets.automation.jobs import LOOP, TRIGGER
 from ftassets.backends.serving.base import Serving, ServingError
 from ftassets.config.loop import LoopConfig
+from ftassets.domain.report_kinds import REPORT_KINDS
 from ftassets.domain.rollout.transition import Transition
 
-REPORTS = ("live_golden_report", "quality_report", "behaviour_report")
+REPORTS = tuple(kind.asset for kind in REPORT_KINDS.values() if kind.monitor and kind.asset)
 
 
 def monitor_job_name(loop: str) -> str:
@@ -21,7 +22,7 @@ def monitor_job_name(loop: str) -> str:
 
 
 def build(loop: LoopConfig) -> tuple[Any, dg.ScheduleDefinition, dg.SensorDefinition]:
-    """The job of the three live reports, its schedule, and the sensor that runs it after a deployment."""
+    """The job of the live reports, its schedule, and the sensor that runs it after a deployment."""
     job = dg.define_asset_job(
         monitor_job_name(loop.name),
         selection=[node(loop.name, name) for name in REPORTS],

@@ -12,7 +12,7 @@ from ftassets.automation import runs
 from ftassets.automation.jobs import TRIGGER, retrain_job_name
 from ftassets.automation.schedules import next_retrain
 from ftassets.backends.artifacts.base import Artifacts
-from ftassets.backends.artifacts.reports import store_report
+from ftassets.backends.artifacts.reports import addressed, store_report
 from ftassets.backends.control.base import Control
 from ftassets.backends.control.pauses import pause_reason
 from ftassets.backends.dataset_store.base import SEARCHED_COMMITS, Commit, DatasetError, DatasetStore
@@ -20,7 +20,6 @@ from ftassets.backends.serving.base import Serving, ServingError
 from ftassets.backends.traffic_log.base import TrafficLog
 from ftassets.config.loop import LoopConfig
 from ftassets.domain import retrain
-from ftassets.domain.canonical import digest_of
 from ftassets.domain.drift import DriftVerdict
 from ftassets.domain.retrain import QUARTER, Action, Situation, should_retrain
 from ftassets.domain.rollout.endpoint import EndpointState
@@ -29,9 +28,9 @@ REPORT, REASON, DECISION = "ftassets/drift_report", "ftassets/reason", "ftassets
 
 
 def build(loop: LoopConfig) -> dg.SensorDefinition:
-    """A sensor that asks `should_retrain` at each look, so that what is pending is asked again, and keeps each new kind of decision.
+    """A sensor that evaluates `should_retrain` at each tick, and stores a decision when its cause changes.
 
-    Raises ValueError on a schedule that is none: a mistake in the loop file, not to be met at every look.
+    Raises ValueError for an invalid schedule, when definitions load and not at every tick.
     """
     if loop.retrain_on.schedule is not None:
         next_retrain(loop.retrain_on.schedule, 0.0)
@@ -68,7 +67,10 @@ def build(loop: LoopConfig) -> dg.SensorDefinition:
         run_key = f"{last.dagster_run.run_id if last else 'first'}:{died}"
         kind = f"{decision.action}:{decision.cause}:{decision.trigger}" + (f":{run_key}" if decision.action is Action.RETRAIN else "")
         content = json.loads(retrain.record(situation, loop))
-        digest = store_report(artifacts, loop.name, "decision", content) if kind != context.cursor else digest_of(content)
+        if kind != context.cursor:
+            digest = store_report(artifacts, loop.name, "decision", content)
+        else:
+            digest = addressed(loop.name, "decision", content).digest
         if decision.action is not Action.RETRAIN:
             trigger = f" ({decision.trigger})" if decision.trigger else ""
             return dg.SensorResult(skip_reason=dg.SkipReason(f"{decision.action}{trigger}: {decision.reason}"), cursor=kind)

@@ -24,10 +24,10 @@ def known_loop(name: str) -> Any:
 
 
 def backend(name: str) -> Any:
-    """The profile's backend of a capability, for the home of the environment."""
-    from ftassets.config.profiles import backends
+    """The profile's backend of a capability, for the home of the environment; what other capabilities need may be missing."""
+    from ftassets.config import profiles
 
-    return backends(Home.from_env())[name]()
+    return profiles.backend(Home.from_env(), name)
 
 
 def show_json(value: Any) -> None:

@@ -1,7 +1,7 @@
 """Which backend serves which capability. The only place that picks one."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +32,9 @@ def has_servers(profile: str) -> bool:
 
 
 def traffic_log(home: Home) -> TrafficLog:
-    """PostgreSQL where a profile with servers has FTASSETS_TRAFFIC_URL, else the home's file. Nothing is opened yet.
+    """PostgreSQL in a profile with servers and FTASSETS_TRAFFIC_URL, else the home's file. Nothing is opened yet.
 
-    Raises ConfigurationError for a URL that is none, or one that the profile would not use: its rows would be looked for elsewhere.
+    Raises ConfigurationError for an invalid URL, or one that this profile ignores.
     """
     url = os.environ.get(TRAFFIC_URL)
     if not url:
@@ -116,6 +116,18 @@ def embedded(home: Home) -> dict[str, Callable[[], Any]]:
     }
 
 
+# capability on a server -> environment variables without which it cannot be reached, in the order in which `production` takes them
+_SERVERS: dict[str, tuple[str, ...]] = {
+    "dataset_store": ("LAKEFS_ENDPOINT", "LAKEFS_ACCESS_KEY", "LAKEFS_SECRET_KEY", "LAKEFS_REPOSITORY"),
+    "vector_store": ("QDRANT_URL",),
+    "registry": ("MLFLOW_TRACKING_URI",),
+}
+
+
+def _values(capability: str) -> list[str]:
+    return [os.environ[name] for name in _SERVERS[capability]]
+
+
 def production(home: Home) -> dict[str, Callable[[], Any]]:
     """Datasets in lakeFS, vectors in a Qdrant server, runs and versions on an MLflow server, for machines that share them.
 
@@ -126,18 +138,14 @@ def production(home: Home) -> dict[str, Callable[[], Any]]:
     def dataset_store() -> Any:
         from ftassets.backends.dataset_store.lakefs import LakeFsDatasetStore
 
-        return LakeFsDatasetStore(
-            os.environ["LAKEFS_ENDPOINT"],
-            os.environ["LAKEFS_ACCESS_KEY"],
-            os.environ["LAKEFS_SECRET_KEY"],
-            os.environ["LAKEFS_REPOSITORY"],
-            os.environ.get("LAKEFS_STORAGE_NAMESPACE") or None,
-        )
+        endpoint, access_key, secret_key, repository = _values("dataset_store")
+        return LakeFsDatasetStore(endpoint, access_key, secret_key, repository, os.environ.get("LAKEFS_STORAGE_NAMESPACE") or None)
 
     def vector_store() -> Any:
         from ftassets.backends.vector_store.qdrant import QdrantServerVectorStore
 
-        return QdrantServerVectorStore(os.environ["QDRANT_URL"], os.environ.get("QDRANT_API_KEY") or None)
+        [url] = _values("vector_store")
+        return QdrantServerVectorStore(url, os.environ.get("QDRANT_API_KEY") or None)
 
     def signer() -> Any:
         from ftassets.backends.signer.environment import EnvironmentSigner
@@ -147,7 +155,8 @@ def production(home: Home) -> dict[str, Callable[[], Any]]:
     def registry() -> Any:
         from ftassets.backends.registry.mlflow import MlflowServerRegistry
 
-        return MlflowServerRegistry(os.environ["MLFLOW_TRACKING_URI"], home.mlflow_artifacts)
+        [uri] = _values("registry")
+        return MlflowServerRegistry(uri, home.mlflow_artifacts)
 
     return {**embedded(home), "dataset_store": dataset_store, "vector_store": vector_store, "registry": registry, "signer": signer}
 
@@ -165,12 +174,6 @@ def kubernetes(home: Home) -> dict[str, Callable[[], Any]]:
 
 PROFILES = {"embedded": embedded, "production": production, "kubernetes": kubernetes}
 
-_SERVERS: dict[str, tuple[str, ...]] = {
-    "dataset_store": ("LAKEFS_ENDPOINT", "LAKEFS_ACCESS_KEY", "LAKEFS_SECRET_KEY", "LAKEFS_REPOSITORY"),
-    "vector_store": ("QDRANT_URL",),
-    "registry": ("MLFLOW_TRACKING_URI",),
-}
-
 # profile -> capability on a server -> environment variables without which it cannot be reached
 VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
     "embedded": {},
@@ -181,11 +184,20 @@ VARIABLES: dict[str, dict[str, tuple[str, ...]]] = {
 
 def backends(home: Home) -> dict[str, Callable[[], Any]]:
     """Backend of each capability for the profile FTASSETS_PROFILE names. Raises ConfigurationError for an unknown one, or what it lacks."""
+    return _chosen(home, VARIABLES.get(profile(), {}))
+
+
+def backend(home: Home, capability: str) -> Any:
+    """One backend of the profile, whatever the others lack. Raises ConfigurationError for an unknown profile, or what this one lacks."""
+    return _chosen(home, [capability])[capability]()
+
+
+def _chosen(home: Home, capabilities: Iterable[str]) -> dict[str, Callable[[], Any]]:
     chosen = profile()
     if chosen not in PROFILES:
         raise ConfigurationError(f"FTASSETS_PROFILE is {chosen!r}; there is: {', '.join(PROFILES)}")
-    missing = [name for names in VARIABLES[chosen].values() for name in names if not os.environ.get(name)]
-    if missing:
+    wanted = [name for capability in capabilities for name in VARIABLES[chosen].get(capability, ())]
+    if missing := [name for name in wanted if not os.environ.get(name)]:
         raise ConfigurationError(
             f"FTASSETS_PROFILE={chosen} needs {', '.join(missing)} in the environment; deploy/README.md says what they are"
         )
@@ -235,7 +247,7 @@ def teacher(settings: TeacherSettings) -> Teacher:
 
 
 def name_finder() -> Callable[[str], list[Span]]:
-    """Finds people's names in a text. Raises RuntimeError if the extra `pii` is not installed."""
+    """Finds people's names in a text. Raises PackageMissing if the extra `pii` is not installed."""
     from ftassets.backends.name_finder.presidio import name_finder as find_with_presidio
 
     return find_with_presidio()

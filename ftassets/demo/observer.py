@@ -12,6 +12,11 @@ from ftassets.config.home import Home
 from ftassets.config.profiles import artifacts, embedded
 from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets.domain.rollout.transition import Transition
+from ftassets.errors import FtassetsError
+
+
+class EvalReportMissing(FtassetsError):
+    """The loop has not made that many evaluation reports yet."""
 
 
 @dataclass(frozen=True)
@@ -57,10 +62,10 @@ class Observer:
         return newest(self.instance, node(self.loop, name))
 
     def eval_report(self, index: int = 0) -> dict[str, Any]:
-        """The content of the newest evaluation report but `index`. Raises LookupError when there is none."""
+        """The content of the newest evaluation report but `index`. Raises EvalReportMissing when there is none."""
         events = [event for _, event in history(self.instance, node(self.loop, "eval_report"))]
         if len(events) <= index:
-            raise LookupError(f"there are only {len(events)} evaluation reports")
+            raise EvalReportMissing(f"{self.loop} has {len(events)} evaluation reports, {index + 1} are needed: materialize eval_report")
         return read_report(self.artifacts, self.loop, "eval", data_version(events[index]))
 
     def value(self, name: str, field: str) -> Any:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ftassets.docs.schema_words import range_of, type_of, without_null, written
+from ftassets.domain.report_kinds import REPORT_KINDS
 from ftassets.gate_service.openapi import document as gate_document
 from ftassets.gateway.admin import admin_app
 from ftassets.gateway.app import public_app
@@ -25,11 +26,18 @@ itself at `/openapi.json`: do not edit it.
 Addresses of a running gateway are in `gateway/address.json` of the home. Times are epoch seconds, durations in seconds
 unless a name ends in `_ms`, weights percent of a loop's traffic. A digest is 64 hex characters.
 """
-_METRICS = """\
-`GET /metrics` of the public listener, in Prometheus' text format. `version` is the first 12 characters of a digest.
-`report` is `drift_report`, `quality_report`, `behaviour_report`, `live_golden_report` or `since_evaluation`; their figures
-are read from `latest.json` of each loop at every scrape. Histograms have the usual `_bucket`, `_sum` and `_count`.
-"""
+_REPORTS = ", ".join(f"`{kind.asset}`" for kind in REPORT_KINDS.values() if kind.asset and kind.metrics)
+_METRICS = (
+    textwrap.fill(
+        "`GET /metrics` of the public listener, in Prometheus' text format. `version` is the first 12 characters of a digest. `report` is "
+        f"{_REPORTS} or `since_evaluation`; their figures are read from `latest.json` of each loop at every scrape. Histograms have the "
+        "usual `_bucket`, `_sum` and `_count`.",
+        120,
+        break_on_hyphens=False,
+        break_long_words=False,
+    )
+    + "\n"
+)
 _ERRORS = """\
 Every error of the gateway is an [ErrorAnswer](#erroranswer), as in OpenAI's API. `code` is stable; `message` says what
 happened, why and what to do. With the header `Retry-After` the same request may succeed later. Any path can answer

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel
 
+from ftassets.domain.report_kinds import REPORT_KINDS, Name
 from ftassets.errors import InvalidInput
 
 FORMAT = "format"  # name of the field, or of the array of an npz file, that holds the number
@@ -194,6 +195,13 @@ def _pair_2(pair: dict[str, Any]) -> dict[str, Any]:
     return lifted | {"weight": 100 * lifted["weight"]} if "share" in pair else lifted
 
 
+def _report(name: Name, what: str, readers: str, version: int = 1, lifts: Mapping[int, Lift] | None = None) -> Kind:
+    report = REPORT_KINDS[name]
+    place = f"`reports/LOOP/{name}-DIGEST.json`, by the digest of its content"
+    writer = f"asset {report.asset}" if report.asset else "sensor LOOP__retrain"
+    return Kind(report.format, what, place, _FIELD, writer, readers, version, lifts or {})
+
+
 # fmt: off
 _ALL = (
     Kind("loop_file", "the loop file",
@@ -207,20 +215,12 @@ _ALL = (
         "`gateway/LOOP.state.json`", _FIELD, "gateway", "gateway, gate service", 2, {1: _state_2}),
     Kind("journal_entry", "an entry of the gateway's journal",
         "a line of `gateway/journal.jsonl`", _FIELD, "gateway", "gateway; through it assets, sensors, CLI", 2, {1: _state_2}),
-    Kind("eval_report", "an eval report",
-        "`reports/LOOP/eval-DIGEST.json`, by the digest of its content", _FIELD, "asset eval_report", "gates, release, live reports, CLI",
-        2, {1: _eval_report_2}),
-    Kind("drift_report", "a drift report",
-        "`reports/LOOP/drift-DIGEST.json`, by the digest of its content", _FIELD, "asset drift_report", "asset behaviour_report, people"),
-    Kind("quality_report", "a quality report",
-        "`reports/LOOP/quality-DIGEST.json`, by the digest of its content", _FIELD, "asset quality_report", "people", 2,
-        {1: _quality_report_2}),
-    Kind("behaviour_report", "a behaviour report",
-        "`reports/LOOP/behaviour-DIGEST.json`, by the digest of its content", _FIELD, "asset behaviour_report", "people"),
-    Kind("live_golden_report", "a live golden report",
-        "`reports/LOOP/live-golden-DIGEST.json`, by the digest of its content", _FIELD, "asset live_golden_report", "people"),
-    Kind("retrain_decision", "a retrain decision",
-        "`reports/LOOP/decision-SHA256.json`, by the digest of its bytes", _FIELD, "sensor LOOP__retrain", "replay of a decision"),
+    _report("eval", "an eval report", "gates, release, live reports, CLI", 2, {1: _eval_report_2}),
+    _report("drift", "a drift report", "asset behaviour_report, people"),
+    _report("quality", "a quality report", "people", 2, {1: _quality_report_2}),
+    _report("behaviour", "a behaviour report", "people"),
+    _report("live-golden", "a live golden report", "people"),
+    _report("decision", "a retrain decision", "`ftassets replay`"),
     Kind("human_review", "the reviews people gave of a report",
         "`reports/LOOP/review-REPORT.json`", _FIELD, "`ftassets review import`", "gates, release"),
     Kind("latest", "the newest report of each kind",

@@ -13,6 +13,7 @@ from ftassets.backends.control.latest import newest_reports
 from ftassets.backends.control.pauses import pause_reason
 from ftassets.backends.traffic_log.base import Exchange
 from ftassets.domain.monitoring.latest import LatestReport
+from ftassets.domain.report_kinds import REPORT_KINDS
 from ftassets.domain.rollout.endpoint import EndpointState
 
 log = logging.getLogger(__name__)
@@ -142,12 +143,7 @@ class LoopCollector(Collector):
 
 
 # report -> metric of its values, metric of their limits
-_REPORTS = {
-    "drift_report": ("ftassets_drift_value", "ftassets_drift_threshold"),
-    "behaviour_report": ("ftassets_behaviour_value", "ftassets_behaviour_threshold"),
-    "quality_report": ("ftassets_quality_ratio", "ftassets_quality_baseline_ratio"),
-    "live_golden_report": ("ftassets_live_golden_ratio", "ftassets_live_golden_floor_ratio"),
-}
+_REPORTS = {kind.asset: kind.metrics for kind in REPORT_KINDS.values() if kind.asset and kind.metrics}
 
 
 class _Families:

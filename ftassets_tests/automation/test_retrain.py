@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +18,7 @@ from ftassets.cli.commands.labelling import label_import
 from ftassets.cli.commands.replay import replay
 from ftassets.config.loop import LoopConfig
 from ftassets.config.profiles import artifacts
+from ftassets.domain.formats import KINDS
 from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets.durable import file_digest
 from ftassets_tests.automation.conftest import AUTO, NAME, Bench, P, S, loop_of, requested, skipped
@@ -317,6 +319,17 @@ def test_a_decision_is_kept_when_its_kind_changes_and_not_at_each_tick(bench: Be
     assert seen == [1, 1, 2, 2, 3, 3]
     found = [json.loads(path.read_bytes())["decision"] for path in decisions(bench)]
     assert [(d["action"], d["cause"]) for d in found] == [("NO", "no_trigger"), ("WAIT", "few_labels"), ("WAIT", "paused")]
+
+
+def test_a_request_that_is_made_again_names_the_decision_that_is_kept(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    later(monkeypatch, 0)  # the clock stands still: both times the same situation
+    monkeypatch.setitem(KINDS, "retrain_decision", replace(KINDS["retrain_decision"], version=2))
+    bench.reports("ALARM", "ALARM")
+    bench.traffic.correct(3)
+    first = bench.retrain()
+    again = bench.retrain(cursor=first.cursor)
+    assert requested(again).tags == requested(first).tags
+    assert [path.stem for path in decisions(bench)] == [f"decision-{requested(again).tags[retrain.DECISION]}"]
 
 
 def test_every_run_s_decision_is_kept_even_right_after_one_that_died(bench: Bench) -> None:

@@ -159,8 +159,15 @@ def test_doctor_and_status_work_with_an_unknown_profile(monkeypatch: pytest.Monk
 
 def test_production_without_its_variables_names_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FTASSETS_PROFILE", "production")
-    assert "FTASSETS_PROFILE=production needs LAKEFS_ENDPOINT, " in refused("keys", "list")
-    assert "MLFLOW_TRACKING_URI" in refused("compare", "a", "b")
+    assert "FTASSETS_PROFILE=production needs LAKEFS_ENDPOINT, " in refused("export", LOOP, "--out", "x")
+    assert "FTASSETS_PROFILE=production needs MLFLOW_TRACKING_URI in" in refused("compare", "a", "b")
+
+
+def test_what_is_in_the_home_needs_no_variable_of_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FTASSETS_PROFILE", "production")
+    assert run("keys", "list").output.startswith("no keys yet")
+    assert "'abc' is not a file, and begins 0 of 0 stored decisions" in refused("replay", "abc")
+    assert "it has no human_review gate" in refused("review", "import", LOOP, str(GOLDEN), "--name", "anna")
 
 
 @pytest.fixture
@@ -204,7 +211,7 @@ BAD_LOOPS = {
     "a field too many": (b"type: ftassets.FineTuneLoop\nattributes: {name: x, s3cr3t: 1}", "s3cr3t: Extra inputs are not permitted"),
     "no attributes": (b"type: ftassets.FineTuneLoop\nattributes:", "Input should be a valid dictionary"),
     "an unset variable": (b"type: ftassets.FineTuneLoop\nattributes: {name: '{{ env.NONESUCH }}'}", "variable NONESUCH, which is not set"),
-    "a broken template": (b"type: ftassets.FineTuneLoop\nattributes: {name: '{{ 1 / 0 }}'}", "division by zero"),
+    "a broken template": (b"type: ftassets.FineTuneLoop\nattributes: {name: '{{ 1 / 0 }}'}", "name: the template cannot be rendered (ZeroDivisionError)"),
     "a folder": (None, "Is a directory"),
 }
 
@@ -288,6 +295,21 @@ def test_a_damaged_manifest_or_report_is_named(home: Home) -> None:
     assert f"{report} is not an eval report of this release" in refused("compare", first, second)
     (home.versions / second / "manifest.json").write_text("{")
     assert f"version {second[:12]} has no readable manifest" in refused("compare", first, second)
+
+
+@pytest.mark.parametrize("arguments", ["--version", "--help", "", "status --help", f"plan {LOOP} --requests 1000", "status --json"])
+def test_a_full_disk_below_stdout_is_one_sentence(arguments: str) -> None:
+    command = f"{sys.executable} -m ftassets.cli {arguments} > /dev/full"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=environment(), cwd=ROOT, check=False)
+    if arguments:  # without any the help goes to stderr
+        assert (done.returncode, done.stderr) == (1, "No space left on device\n")
+    else:
+        assert "Traceback" not in done.stderr
+
+
+def test_wrong_usage_is_exit_code_2_also_when_stderr_is_full() -> None:
+    command = f"{sys.executable} -m ftassets.cli nosuch 2> /dev/full"
+    assert subprocess.run(["bash", "-c", command], env=environment(), cwd=ROOT, check=False).returncode == 2
 
 
 def test_a_closed_pipe_is_no_error_of_ours() -> None:

@@ -14,7 +14,7 @@ from ftassets.backends.traffic_log.postgres import PostgresTrafficLog
 from ftassets.backends.trainer.kubernetes import KubernetesTrainer
 from ftassets.backends.vector_store.qdrant import QdrantServerVectorStore, QdrantVectorStore
 from ftassets.config.home import Home
-from ftassets.config.profiles import PROFILES, TRAFFIC_URL, VARIABLES, backends, has_servers
+from ftassets.config.profiles import PROFILES, TRAFFIC_URL, VARIABLES, backend, backends, has_servers
 from ftassets.testing.doubles.lakefs import ACCESS_KEY, SECRET_KEY, LakeFsDouble
 
 SETTINGS = {
@@ -91,6 +91,15 @@ def test_all_variables_that_miss_are_named_at_once(tmp_path: Path, production: N
     monkeypatch.setenv("LAKEFS_SECRET_KEY", "")
     with pytest.raises(ValueError, match="FTASSETS_PROFILE=production needs LAKEFS_SECRET_KEY, QDRANT_URL in the environment"):
         backends(Home(tmp_path))
+
+
+def test_one_backend_needs_only_its_own_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FTASSETS_PROFILE", "production")
+    assert type(backend(Home(tmp_path), "signer")) is EnvironmentSigner
+    monkeypatch.setenv("QDRANT_URL", SETTINGS["QDRANT_URL"])
+    assert type(backend(Home(tmp_path), "vector_store")) is QdrantServerVectorStore
+    with pytest.raises(ValueError, match="FTASSETS_PROFILE=production needs MLFLOW_TRACKING_URI in the environment"):
+        backend(Home(tmp_path), "registry")
 
 
 def test_an_unknown_profile_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

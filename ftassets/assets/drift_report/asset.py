@@ -124,7 +124,7 @@ def measure(
                 comparison = by_fixed_rule(comparison, policy.rule, PRESETS[policy.rule])
             explanation = _explained(loop, production, known, comparison, vectors, window, dataset_store, artifacts)
             return DriftMeasurement(production, known, end, window, rate, comparison, explanation)
-    return DriftMeasurement(production, known, end, window, rate, not_enough_data(why), Explanation((), 0.0, ()))
+    return DriftMeasurement(production, known, end, window, rate, not_enough_data(why), Explanation((), ()))
 
 
 def _explained(
@@ -138,7 +138,7 @@ def _explained(
     artifacts: Artifacts,
 ) -> Explanation:
     if comparison.limit is None:
-        return Explanation((), 0.0, ())
+        return Explanation((), ())
     texts = None
     if comparison.moved:  # else no cluster needs a name
         trained = drift_reference.training_queries(store, loop.name, load_manifest(artifacts, production).dataset_commit)

@@ -1,15 +1,12 @@
 """A judge's choices between candidate and production on a sample of golden rows, and its calibration against people."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import Event
-from typing import ClassVar
-
-from pydantic import ConfigDict
 
 from ftassets.backends.control.base import Control
+from ftassets.backends.control.llm_judge_choices import add_choices, read_choices
 from ftassets.backends.llm_judge.base import JudgeUnreachable, NotJudged
 from ftassets.config.loop import LoopConfig, PairwiseJudgeSettings
 from ftassets.config.profiles import pairwise_llm_judge
@@ -26,7 +23,6 @@ from ftassets.domain.evaluation.llm_judge import (
     pairwise_score,
     parse_labels,
 )
-from ftassets.domain.formats import NewerFormat, Stored
 from ftassets.domain.gates.llm_judge import llm_judge_sample
 
 CLIENTS = 4  # pairs judged at once
@@ -44,16 +40,6 @@ class _Pair:
     b: str
 
 
-class _Known(Stored):
-    """One line of the file of earlier judgements: the pair as a digest, since its texts may be a user's."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    KIND: ClassVar[str] = "judge_answers"
-
-    key: str
-    choices: list[BothOrders]
-
-
 def ask_judge(
     control: Control,
     loop: LoopConfig,
@@ -62,10 +48,10 @@ def ask_judge(
     answers_production: Mapping[str, str],
     say: Say,
 ) -> tuple[list[PairwiseScore], Calibration | None]:
-    """A pairwise_score for each golden row that a judge gate looks at, with a reason where there is none; nothing without such a gate.
+    """A pairwise_score, or the reason why it is missing, for each golden row that a judge gate uses; nothing without such a gate.
 
-    Answers are by row id. The judge is calibrated first; while it agrees too little with people, or that is not known, no row is
-    judged. What was judged before, by this judge with these answers, is not asked again.
+    Answers are by row id. The judge is calibrated first; while its agreement with people is too low or unknown, no
+    row is judged. Earlier choices of this judge on the same answers are reused.
     """
     gates = [gate for each in loop.gates for gate in (each, *each.any_of) if gate.metric == "llm_judge"]
     if loop.llm_judge is None or not gates:
@@ -87,18 +73,18 @@ def ask_judge(
 
 
 class _Panel:
-    """The judge, a few pairs at once, and what it said before. When it cannot be reached, the rest is not asked."""
+    """The judge and its earlier choices; asks a few pairs at once, and stops when the judge cannot be reached."""
 
     def __init__(self, control: Control, loop: LoopConfig, settings: PairwiseJudgeSettings, say: Say) -> None:
         self._judge = pairwise_llm_judge(settings)
         self._system, self._repeats, self._say = loop.task.system_prompt, settings.repeats, say
-        self._control, self._stored = control, f"answers/judge-{self._judge.identity}.jsonl"
+        self._control = control
         self._gone = Event()
 
     def judge(self, pairs: Sequence[_Pair]) -> dict[_Pair, list[BothOrders] | str]:
         """The choices for each pair, one entry a repeat, or why there are none."""
         keys = {pair: self._key(pair) for pair in pairs}
-        known = _read(self._control.read(self._stored))
+        known = read_choices(self._control, self._judge.identity)
         judged: dict[_Pair, list[BothOrders] | str] = {pair: known[key] for pair, key in keys.items() if key in known}
         new = [pair for pair in keys if pair not in judged]
         if new:
@@ -107,7 +93,8 @@ class _Panel:
             for begin in range(0, len(new), BATCH):
                 batch = new[begin : begin + BATCH]
                 said = dict(zip(batch, pool.map(self._ask, batch), strict=True))
-                self._store({keys[pair]: choices for pair, choices in said.items() if not isinstance(choices, str)})
+                made = {keys[pair]: choices for pair, choices in said.items() if not isinstance(choices, str)}
+                add_choices(self._control, self._judge.identity, made)
                 judged |= said
                 self._say(f"{min(begin + BATCH, len(new))} of {len(new)} pairs asked")
         for why in sorted({choices for choices in judged.values() if isinstance(choices, str)})[:5]:
@@ -128,15 +115,6 @@ class _Panel:
                 self._gone.set()
             return str(error)
         return choices
-
-    def _store(self, said: Mapping[str, list[BothOrders]]) -> None:
-        """Add judgements to those that are kept; two runs may do so at once."""
-
-        def change(content: bytes | None) -> bytes:
-            known = [_Known(key=key, choices=choices) for key, choices in {**_read(content), **said}.items()]
-            return "".join(json.dumps(each.document()) + "\n" for each in known).encode()
-
-        self._control.update(self._stored, change)
 
     def _key(self, pair: _Pair) -> str:
         return digest_of([self._system, pair.prompt, pair.a, pair.b, self._repeats])
@@ -173,17 +151,3 @@ def _pairwise_score(row: Example, pair: _Pair, judged: Mapping[_Pair, list[BothO
     if isinstance(choices, str):
         return PairwiseScore(id=row.id, slice=name, value=None, reason=choices)
     return PairwiseScore(id=row.id, slice=name, value=pairwise_score(choices), contradictions=contradictions(choices))
-
-
-def _read(content: bytes | None) -> dict[str, list[BothOrders]]:
-    """Earlier judgements by key; a line that is none is asked again."""
-    known: dict[str, list[BothOrders]] = {}
-    for line in (content or b"").split(b"\n"):
-        try:
-            found = _Known.parse(line)
-        except NewerFormat:
-            raise  # those choices were paid for, and storing others here would lose them
-        except ValueError:
-            continue
-        known[found.key] = found.choices
-    return known

@@ -2,67 +2,63 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, NamedTuple
 
 from ftassets.backends.artifacts.base import ArtifactMissing, Artifacts
 from ftassets.domain import formats
 from ftassets.domain.canonical import canonical_json, digest_of
 from ftassets.domain.formats import NewerFormat
 from ftassets.domain.gates.report import EvalReport
+from ftassets.domain.report_kinds import REPORT_KINDS, Name
 from ftassets.errors import InvalidInput, StateDamaged, in_one_line
 
-Kind = Literal["eval", "drift", "quality", "behaviour", "live-golden", "decision"]
-
 FOLDER = "reports"
-_MAKER: dict[Kind, str] = {
-    "eval": "eval_report",
-    "drift": "drift_report",
-    "quality": "quality_report",
-    "behaviour": "behaviour_report",
-    "live-golden": "live_golden_report",
-    "decision": "the next decision",
-}
-
-
-_FORMATS: dict[Kind, str] = {
-    "eval": "eval_report",
-    "drift": "drift_report",
-    "quality": "quality_report",
-    "behaviour": "behaviour_report",
-    "live-golden": "live_golden_report",
-    "decision": "retrain_decision",
-}
 
 
 class ReportDamaged(StateDamaged):
     """A report is not there, cannot be read, or is not what was written."""
 
 
-def report_key(loop: str, kind: Kind, digest: str) -> str:
+def report_key(loop: str, kind: Name, digest: str) -> str:
     """Name of a report."""
     return f"{FOLDER}/{loop}/{kind}-{digest}.json"
 
 
-def store_report(artifacts: Artifacts, loop: str, kind: Kind, report: Mapping[str, Any]) -> str:
-    """Store a report, plain JSON, with the number of its format under its digest, which is returned. Raises ArtifactConflict."""
-    content = canonical_json(formats.stamp(_FORMATS[kind], report))
+class Addressed(NamedTuple):
+    """A report as it is stored: its name among the artifacts, its digest, and its bytes."""
+
+    key: str
+    digest: str
+    content: bytes
+
+
+def addressed(loop: str, kind: Name, report: Mapping[str, Any]) -> Addressed:
+    """What `store_report` would store of a report, plain JSON. The digest covers the number of the format too."""
+    content = canonical_json(formats.stamp(REPORT_KINDS[kind].format, report))
     digest = digest_of(json.loads(content))
-    artifacts.put(report_key(loop, kind, digest), content)
+    return Addressed(report_key(loop, kind, digest), digest, content)
+
+
+def store_report(artifacts: Artifacts, loop: str, kind: Name, report: Mapping[str, Any]) -> str:
+    """Store a report, plain JSON, with the number of its format under its digest, which is returned. Raises ArtifactConflict."""
+    key, digest, content = addressed(loop, kind, report)
+    artifacts.put(key, content)
     return digest
 
 
-def read_report(artifacts: Artifacts, loop: str, kind: Kind, digest: str) -> dict[str, Any]:
+def read_report(artifacts: Artifacts, loop: str, kind: Name, digest: str) -> dict[str, Any]:
     """A stored report whose content still has the digest, as the current format has it. Raises ReportDamaged."""
     content = _stored(artifacts, loop, kind, digest)
     try:
-        return formats.read(_FORMATS[kind], content)
+        return formats.read(REPORT_KINDS[kind].format, content)
     except InvalidInput as error:
         raise ReportDamaged(f"the report {digest[:12]} cannot be read: {error}") from error
 
 
-def _stored(artifacts: Artifacts, loop: str, kind: Kind, digest: str) -> dict[str, Any]:
+def _stored(artifacts: Artifacts, loop: str, kind: Name, digest: str) -> dict[str, Any]:
     """A report as it was stored; the digest is that of these words, in whatever format they are."""
-    again = f"materialize {_MAKER[kind]} again" if kind != "decision" else "it is history"
+    asset = REPORT_KINDS[kind].asset
+    again = f"materialize {asset} again" if asset else "it is history"
     try:
         content = json.loads(artifacts.get(report_key(loop, kind, digest)))
     except (ArtifactMissing, OSError, ValueError) as error:
@@ -88,17 +84,17 @@ def read_eval_report(artifacts: Artifacts, loop: str, digest: str) -> EvalReport
         raise ReportDamaged(f"report {digest[:12]} is not an eval report: {in_one_line(error)}; materialize eval_report again") from error
 
 
-def report_digests(artifacts: Artifacts, loop: str, kind: Kind) -> list[str]:
+def report_digests(artifacts: Artifacts, loop: str, kind: Name) -> list[str]:
     """Digests of a loop's reports of a kind, those stored last first."""
     names = [name.removesuffix(".json") for name in artifacts.names(f"{FOLDER}/{loop}") if name.endswith(".json")]
     return [name.removeprefix(f"{kind}-") for name in names if name.startswith(f"{kind}-")]
 
 
-def find_report(artifacts: Artifacts, loop: str, kind: Kind, beginning: str = "") -> str:
+def find_report(artifacts: Artifacts, loop: str, kind: Name, beginning: str = "") -> str:
     """Digest of the one stored report that begins so; with nothing given, of the newest. Raises InvalidInput naming what there is."""
     digests = report_digests(artifacts, loop, kind)
     found = [digest for digest in digests if digest.startswith(beginning)]
     if not found or (beginning and len(found) > 1):
-        there = ", ".join(digest[:12] for digest in digests) or f"none: materialize {_MAKER[kind]} first"
+        there = ", ".join(digest[:12] for digest in digests) or f"none: materialize {REPORT_KINDS[kind].asset} first"
         raise InvalidInput(f"loop {loop} has {len(found) or 'no'} reports that begin with {beginning!r}; there is {there}")
     return found[0]

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from ftassets.backends.control.base import Control
 from ftassets.domain.formats import read
 
+FOLDER = "alerts"
 WAIT = 5.0  # seconds for another process that writes: an alert must not wait for its own bookkeeping
 
 
@@ -42,4 +43,4 @@ def _parsed(content: bytes | None) -> list[Sent]:
 
 
 def _key(loop: str) -> str:
-    return f"alerts/{loop}.json"
+    return f"{FOLDER}/{loop}.json"

@@ -4,6 +4,8 @@ from ftassets.backends.control.base import Control
 from ftassets.domain.canonical import canonical_json
 from ftassets.domain.monitoring.latest import LatestReport, latest_document, read_latest
 
+FOLDER = "reports"  # next to the reports, which are artifacts
+
 
 def record_latest(control: Control, loop: str, name: str, values: LatestReport) -> None:
     """Make `values` the newest report called `name`, for example `drift_report`; an older one than the one there is left out.
@@ -30,4 +32,4 @@ def newest_reports(control: Control, loop: str) -> dict[str, LatestReport]:
 
 
 def _key(loop: str) -> str:
-    return f"reports/{loop}/latest.json"
+    return f"{FOLDER}/{loop}/latest.json"

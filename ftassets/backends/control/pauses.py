@@ -2,6 +2,8 @@
 
 from ftassets.backends.control.base import Control
 
+FOLDER = "pauses"
+
 
 def pause(control: Control, loop: str, reason: str) -> None:
     """Hold a loop; another reason replaces the one before."""
@@ -20,4 +22,4 @@ def pause_reason(control: Control, loop: str) -> str | None:
 
 
 def _key(loop: str) -> str:
-    return f"pauses/{loop}.txt"
+    return f"{FOLDER}/{loop}.txt"

@@ -6,6 +6,8 @@ from ftassets.domain.evaluation.human_review import Given, Review
 from ftassets.domain.formats import NewerFormat
 from ftassets.errors import StateDamaged, in_one_line
 
+FOLDER = "reports"  # next to the reports, which are artifacts
+
 
 class ReviewDamaged(StateDamaged):
     """A stored review cannot be read, or belongs to another report."""
@@ -48,4 +50,4 @@ def _parsed(content: bytes, report: str, where: str) -> Review:
 
 
 def _key(loop: str, report: str) -> str:
-    return f"reports/{loop}/review-{report}.json"
+    return f"{FOLDER}/{loop}/review-{report}.json"

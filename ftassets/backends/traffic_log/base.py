@@ -4,9 +4,20 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from ftassets.domain.traffic.exchange import Exchange, Feedback, Reviewed
-from ftassets.errors import FtassetsError, ServerUnreachable
+from ftassets.errors import FtassetsError, InvalidInput, ServerUnreachable
 
-__all__ = ["Exchange", "Feedback", "LogUnreachable", "LogUnusable", "Reviewed", "StillReadable", "TrafficLog", "UnknownAnswer", "storable"]
+__all__ = [
+    "Exchange",
+    "Feedback",
+    "LogUnreachable",
+    "LogUnusable",
+    "Reviewed",
+    "StillReadable",
+    "TrafficLog",
+    "UnknownAnswer",
+    "check_forget",
+    "storable",
+]
 
 
 class UnknownAnswer(FtassetsError):
@@ -62,13 +73,21 @@ class TrafficLog(ABC):
         Nothing of their text stays in the log's own files; a server's journal and backups follow that server's rules. The ids are
         remembered, so that neither an import nor a late append brings them back; a named id that the log does not have is remembered
         too, one of another loop is left alone. Returns the ids it deleted or was named, sorted. Doing it again is safe. Raises
-        ValueError when neither a user nor an id is given, StillReadable when the rows are gone (their ids in `forgotten`) but their
-        bytes could not be wiped.
+        InvalidInput when neither a user nor an id is given, or the user is blank; StillReadable when the rows are gone (their ids in
+        `forgotten`) but their bytes could not be wiped.
         """
 
     @abstractmethod
     def forgotten(self) -> set[str]:
         """Ids of all loops that were forgotten."""
+
+
+def check_forget(user: str | None, request_ids: Sequence[str]) -> None:
+    """Raises InvalidInput unless it names somebody or something to forget."""
+    if user is not None and not user.strip():  # requests without a user are stored under the empty name: this would forget all of them
+        raise InvalidInput("the user to forget is empty: give the hash of one user, as the traffic log has it")
+    if user is None and not request_ids:
+        raise InvalidInput("nothing to forget: give a user or request ids")
 
 
 def storable(value: object) -> object:

@@ -31,12 +31,11 @@ from ftassets.cli.commands.import_traffic import ImportReport, import_traffic
 from ftassets.code_identity import code_identity
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
-from ftassets.domain.release.adoption import AdoptionJob, AdoptionRefused, adopted_statement
+from ftassets.domain.release.adoption import RESULT, AdoptionJob, AdoptionRefused, adopted_statement
 from ftassets.domain.release.version import ADAPTER, ExternalModel, VersionManifest, version_tags
 from ftassets.durable import file_digest
 from ftassets.workers.process import last_words, write_job
 
-RESULT = "result.json"
 LEASE = 60.0  # seconds; a first version is production at once and needs none
 
 
@@ -72,7 +71,7 @@ class Adoption:
     traffic: tuple[TrafficLog, Path, str] | None = None
 
     def of_adapter(self, folder: Path) -> Adopted:
-        """Take a PEFT folder. Raises AdoptionRefused when it is no adapter of the loop's base."""
+        """Take a PEFT folder. Raises AdoptionRefused when it is not an adapter of the loop's base."""
         production = self.serving.state(self.loop.name).production
         if production and not _is_adapter(self.artifacts, production, folder):
             raise _has_production(self.loop, production)

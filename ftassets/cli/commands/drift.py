@@ -8,7 +8,7 @@ from ftassets.assets.drift_report import reference as drift_reference
 from ftassets.assets.drift_report.asset import measure, report_of
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
-from ftassets.config.profiles import backends
+from ftassets.config.profiles import backend
 from ftassets.errors import InvalidInput
 
 
@@ -23,11 +23,10 @@ def run(home: Home, loop: LoopConfig, window: float | None = None, until: float 
     if not 0 < length < float("inf"):
         raise InvalidInput(f"a window of {length} s is not possible: give more than 0")
     end = time.time() if until is None else until
-    parts = backends(home)
-    store, vectors, traffic_log = parts["dataset_store"](), parts["vector_store"](), parts["traffic_log"]()
-    production = parts["serving"]().state(loop.name).production
-    known = drift_reference.stored(store, loop.name, production, parts["embedder"]()) if production else None
-    report = report_of(loop, measure(loop, end, length, production, known, vectors, store, parts["artifacts"]()))
+    store, vectors, traffic_log = (backend(home, name) for name in ("dataset_store", "vector_store", "traffic_log"))
+    production = backend(home, "serving").state(loop.name).production
+    known = drift_reference.stored(store, loop.name, production, backend(home, "embedder")) if production else None
+    report = report_of(loop, measure(loop, end, length, production, known, vectors, store, backend(home, "artifacts")))
     if production and known is None:
         report["reason"] += f"; once they are there the job {loop.name}__watch makes it"
     begin = max(end - length, known.until) if known else end - length

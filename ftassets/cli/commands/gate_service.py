@@ -6,7 +6,7 @@ import socket
 
 from ftassets.config.home import Home
 from ftassets.config.loop_files import read_loops
-from ftassets.config.profiles import backends
+from ftassets.config.profiles import backend
 from ftassets.errors import ConfigurationError, InvalidInput
 from ftassets.gate_service.admission import job_for
 from ftassets.gate_service.app import gate_app
@@ -20,8 +20,7 @@ def run(home: Home, host: str = "127.0.0.1", port: int = 8080) -> None:
     import uvicorn
 
     key = the_key()
-    loops, made = read_loops(), backends(home)
-    artifacts, store = made["artifacts"](), made["dataset_store"]()
+    loops, artifacts, store = read_loops(), backend(home, "artifacts"), backend(home, "dataset_store")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     app = gate_app(key, lambda request: job_for(request, home, artifacts, loops, store), Turns(run_process))
     config = uvicorn.Config(app, lifespan="off", server_header=False, access_log=False, timeout_graceful_shutdown=5)

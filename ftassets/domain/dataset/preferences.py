@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ftassets.domain.chat import chat
 from ftassets.domain.dataset.curation.text import answer_key, normalised
 from ftassets.domain.dataset.rows import Quarantined
 from ftassets.domain.evaluation.scoring import well_formed
@@ -60,21 +59,6 @@ def build_pairs(
         seen.add(key)
         per_user.update(users)
     return pairs, dropped
-
-
-def to_dpo_rows(pairs: Iterable[Pair], system_prompt: str) -> list[dict[str, Any]]:
-    """Rows in the conversational preference format of TRL's DPOTrainer: `prompt`, `chosen` and `rejected` are lists of messages.
-
-    https://huggingface.co/docs/trl/dataset_formats#preference
-    """
-    return [
-        {
-            "prompt": chat(system_prompt, pair.prompt),
-            "chosen": [{"role": "assistant", "content": pair.chosen}],
-            "rejected": [{"role": "assistant", "content": pair.rejected}],
-        }
-        for pair in pairs
-    ]
 
 
 def _preferences(reviewed: Sequence[Reviewed]) -> Iterator[tuple[str, Exchange, str | None]]:

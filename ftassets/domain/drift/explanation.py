@@ -39,10 +39,9 @@ class MovedTopic:
 
 @dataclass(frozen=True)
 class Explanation:
-    """New topics, largest first; the share of new queries in none of them; moved clusters, largest PSI contribution first."""
+    """New topics, largest first; moved clusters, largest PSI contribution first."""
 
     new: tuple[NewTopic, ...]
-    scattered: float
     moved: tuple[MovedTopic, ...]
 
 
@@ -78,7 +77,7 @@ def explain(
     if not len(window) == len(texts) == len(comparison.distances):
         raise ValueError(f"{len(window)} vectors, {len(texts)} texts and {len(comparison.distances)} distances are not of one window")
     if comparison.limit is None:
-        return Explanation((), 0.0, ())
+        return Explanation((), ())
     is_new = comparison.distances > comparison.limit
     topics = _topics(window, np.flatnonzero(is_new), _cut(reference))
     known = {int(c): np.flatnonzero(~is_new & (comparison.clusters == c)) for c in np.unique(comparison.clusters)}
@@ -97,7 +96,7 @@ def explain(
         rows = known.get(transition.cluster, np.empty(0, dtype=np.int64))
         examples = _examples(window, rows, texts) or tuple(groups.get(transition.cluster, ())[:EXAMPLES])
         moved.append(MovedTopic(transition, words.get(transition.cluster, ()), examples))
-    return Explanation(new, max(float(is_new.mean()) - sum(topic.share for topic in new), 0.0), tuple(moved))
+    return Explanation(new, tuple(moved))
 
 
 def _cut(reference: Reference) -> float:

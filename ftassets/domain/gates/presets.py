@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 if TYPE_CHECKING:
     from ftassets.domain.gates.gate import Gate
 
@@ -45,15 +43,6 @@ def usual_reading(rule: Rule, candidate: float, production: float) -> bool:
     # rounded: whether a gain of exactly the effect passes must not hang on the last bit of a sum
     gain = round(candidate - production - rule.effect, 12)
     return gain >= 0 if rule.at_least else gain > 0
-
-
-def naive(rule: Rule, candidate: Sequence[float], production: Sequence[float]) -> bool:
-    """`usual_reading` of one score a row (of latency: milliseconds a request); without rows it does not pass."""
-    if not len(candidate):
-        return False
-    if rule.lower_is_better:
-        return usual_reading(rule, float(np.quantile(candidate, 0.95)), 0.0)
-    return usual_reading(rule, float(np.mean(candidate)), float(np.mean(production)) if len(production) else 0.0)
 
 
 def as_gate(gate: "Gate") -> "Gate":

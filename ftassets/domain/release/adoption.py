@@ -11,6 +11,8 @@ from ftassets.domain.release.attestation import statement
 from ftassets.domain.release.version import ExternalModel, VersionManifest
 from ftassets.errors import FtassetsError
 
+RESULT = "result.json"  # file in the job's work folder with {"digest": ...} of the version
+
 
 class AdoptionRefused(FtassetsError):
     """The model cannot be adopted; the message says why and what to do."""

@@ -1,12 +1,23 @@
 """Reports among the artifacts: found by the beginning of their digest, and read only while they are what was written."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from ftassets.backends.artifacts.folder import FolderArtifacts
-from ftassets.backends.artifacts.reports import ReportDamaged, find_report, read_eval_report, read_report, report_key, store_report
+from ftassets.backends.artifacts.reports import (
+    ReportDamaged,
+    addressed,
+    find_report,
+    read_eval_report,
+    read_report,
+    report_key,
+    store_report,
+)
+from ftassets.domain.formats import KINDS
+from ftassets.domain.report_kinds import REPORT_KINDS, Name
 
 REPORT = {"verdict": "QUIET", "statistics": [{"name": "novelty", "value": 0.25}], "reason": "h\u00e9"}
 
@@ -45,6 +56,21 @@ def test_a_report_comes_back_and_storing_it_again_changes_nothing(tmp_path: Path
     assert store_report(artifacts, "triage", "drift", REPORT) == digest
     assert read_report(artifacts, "triage", "drift", digest) == REPORT
     assert artifacts.names("reports/triage") == [f"drift-{digest}.json"]
+
+
+@pytest.mark.parametrize("kind", REPORT_KINDS)
+@pytest.mark.parametrize("version", [1, 2])
+def test_what_would_be_stored_has_the_key_the_digest_and_the_bytes_of_what_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: Name, version: int
+) -> None:
+    name = REPORT_KINDS[kind].format
+    monkeypatch.setitem(KINDS, name, replace(KINDS[name], version=version))
+    artifacts = FolderArtifacts(tmp_path)
+    expected = addressed("triage", kind, REPORT)
+    assert not artifacts.exists(expected.key)
+    assert store_report(artifacts, "triage", kind, REPORT) == expected.digest
+    assert artifacts.get(expected.key) == expected.content
+    assert expected.key == report_key("triage", kind, expected.digest)
 
 
 @pytest.mark.parametrize(

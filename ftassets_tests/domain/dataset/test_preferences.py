@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ftassets.domain.dataset.preferences import build_pairs, to_dpo_rows
+from ftassets.domain.dataset.preferences import build_pairs
 from ftassets.domain.traffic.exchange import Exchange, Feedback, Reviewed
 
 pytestmark = pytest.mark.models
@@ -123,21 +123,3 @@ def test_whatever_users_say_no_rule_is_broken(reviewed: list[Reviewed], cap: int
     for user in "uvw":
         assert sum(pair.user == user for pair in pairs) <= cap
     assert build_pairs(list(reversed(reviewed)), ["gold"], cap)[0] == pairs
-
-
-@pytest.mark.slow
-def test_the_dpo_trainer_takes_the_rows_for_conversations() -> None:
-    from trl.data_utils import is_conversational
-
-    pairs, _ = build_pairs([said(OFF, None, ON)], [], 9)
-    assert is_conversational(to_dpo_rows(pairs, "Answer as JSON.")[0])
-
-
-def test_rows_are_what_the_dpo_trainer_takes() -> None:
-    pairs, _ = build_pairs([said(OFF, None, ON)], [], 9)
-    (row,) = to_dpo_rows(pairs, "Answer as JSON.")
-    assert row == {
-        "prompt": [{"role": "system", "content": "Answer as JSON."}, {"role": "user", "content": "lights on"}],
-        "chosen": [{"role": "assistant", "content": ON}],
-        "rejected": [{"role": "assistant", "content": OFF}],
-    }
