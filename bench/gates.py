@@ -31,7 +31,7 @@ HIGHER, TWO_POINTS = RULES["task_accuracy"], RULES["rouge_l"]
 DISCORDANCE, ROWS, SCORED = 0.10, 500, 200
 CELLS = [(gate, n, effect) for gate in (BETTER, NO_WORSE) for n in (100, 300, 500, 1000) for effect in (-0.02, 0.0, 0.02, 0.04)]
 POLICY = Rollout()
-REQUESTS_PER_HOUR, LOOKS_PER_HOUR, SHARE, ERRORS = 1000, 12, 0.05, 0.01
+REQUESTS_PER_HOUR, TICKS_PER_HOUR, SHARE, ERRORS = 1000, 12, 0.05, 0.01
 RIGHT, WRONG = ([Score(id=str(i), slice="golden", exact=e, fields=float(e), valid=True) for i in range(1000)] for e in (True, False))
 REPORT = EvalReport(
     loop="l", run_id="r", candidate="c", production="p", production_is_base=False, base="b", dataset_commit="d", golden_commit="g",
@@ -80,8 +80,8 @@ def measure(options: argparse.Namespace) -> Iterator[Row]:
     what = f"planned against simulated power, largest distance of {len(CELLS)} cells"
     yield Row(what, max(apart), "share", "<= 0.03", max(apart) <= 0.03)
 
-    ours, peer, looks = quiet_canaries(rng, runs, options.hours)
-    what = f"canary as good as production rolled back, {looks} ticks"
+    ours, peer, ticks = quiet_canaries(rng, runs, options.hours)
+    what = f"canary as good as production rolled back, {ticks} ticks"
     yield Row(what, ours, "share", f"<= {POLICY.false_rollback:g}", ours <= POLICY.false_rollback, peer, "> 2 % in the last tick")
 
     ours = failing_canaries(rng, max(1, runs // 10))
@@ -147,20 +147,20 @@ def with_values(values: list[float]) -> list[Score]:
 
 
 def quiet_canaries(rng: np.random.Generator, runs: int, hours: int) -> tuple[float, float, int]:
-    """Share of canaries as good as production that are ever rolled back: by the e-process, and by the last look's error share."""
-    per_look = REQUESTS_PER_HOUR // LOOKS_PER_HOUR
-    looks = hours * LOOKS_PER_HOUR
+    """Share of canaries as good as production that are ever rolled back: by the e-process, and by the last tick's error share."""
+    per_tick = REQUESTS_PER_HOUR // TICKS_PER_HOUR
+    ticks = hours * TICKS_PER_HOUR
     limit, back, jumpy, done = 1 / POLICY.false_rollback, 0, 0, 0
     while done < runs:
         count = min(200, runs - done)
-        failures = rng.binomial(looks * per_look, ERRORS, size=count)
+        failures = rng.binomial(ticks * per_tick, ERRORS, size=count)
         failed = np.arange(failures.max()) < failures[:, None]
         mine = rng.random(failed.shape) < SHARE
         back += int((e_paths(mine, failed, SHARE)[0] >= limit).any(axis=1).sum())
-        requests = rng.binomial(per_look, SHARE, size=(count, looks))
+        requests = rng.binomial(per_tick, SHARE, size=(count, ticks))
         jumpy += int((rng.binomial(requests, ERRORS) > 0.02 * requests).any(axis=1).sum())
         done += count
-    return back / runs, jumpy / runs, looks
+    return back / runs, jumpy / runs, ticks
 
 
 def failing_canaries(rng: np.random.Generator, runs: int) -> float:

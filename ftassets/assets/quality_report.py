@@ -51,7 +51,7 @@ class _Counts:
 
 @dataclass(frozen=True)
 class _Judged:
-    """What a judge said of a sample: (request id, judgement), and why others got none."""
+    """Judge scores of a sample as (request id, judgement), and the reasons why other answers have no score."""
 
     identity: str | None = None
     scores: list[tuple[str, Judgement]] = field(default_factory=list)

@@ -133,7 +133,7 @@ def version_name(loop: LoopConfig, report: EvalReport) -> str:
 
 
 def _override(releases: Releases, loop: LoopConfig, report: EvalReport, digest: str, results: list[GateResult]) -> Override | None:
-    """The override of exactly this report, None when nobody signed one. Raises dg.Failure when there is one that does not count."""
+    """The override of exactly this report, None without one. Raises dg.Failure when the override is not valid."""
     try:
         override = releases.override(loop.name, report.candidate)
     except (SignatureInvalid, ValueError) as error:

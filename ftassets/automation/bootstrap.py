@@ -14,7 +14,7 @@ from ftassets.domain.retrain import ATTEMPTS
 
 
 def build(loop: LoopConfig) -> dg.SensorDefinition:
-    """A sensor that requests one retrain while nothing was ever released; a refused one is not repeated by itself."""
+    """A sensor that requests one retrain while the loop has no release; after a rejected version it requests no other."""
 
     @dg.sensor(
         name=f"{loop.name}__bootstrap",

@@ -52,7 +52,7 @@ def build(loop: LoopConfig) -> list[Any]:
             f"{loop.name}__promote",
             selection=dg.AssetSelection.assets(*keys("release")) | dg.AssetSelection.checks_for_assets(*keys("eval_report")),
             tags={**tags, RETRAIN_LOCK: loop.name},
-            description="Judge the newest report again, with the reviews people have added since, and release what passes.",
+            description="Evaluate the gates on the newest report again, with reviews added since, and release if they pass.",
         ),
         dg.define_asset_job(
             endpoint_job_name(loop.name),

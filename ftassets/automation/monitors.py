@@ -1,4 +1,4 @@
-"""When a loop looks at the version in service: on its schedule, and at each new production version."""
+"""When a loop monitors the version in service: on its schedule, and at each new production version."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Telling people: a run that failed, and a promotion that was refused, which is not the same."""
+"""Alerts for failed runs and, separately, for rejected promotions."""
 
 import dagster as dg
 
@@ -54,7 +54,7 @@ def refusals(instance: dg.DagsterInstance, run_id: str) -> list[str]:
 
 
 def _user_words(record: dg.EventLogRecord) -> str | None:
-    """What a step's own dg.Failure said."""
+    """Description of the dg.Failure that a step raised."""
     event = record.event_log_entry.dagster_event
     failure = event.step_failure_data.user_failure_data if event else None
     return failure.description if failure else None

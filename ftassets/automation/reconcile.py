@@ -1,4 +1,4 @@
-"""What happened behind Dagster's back: runs whose process died, and traffic moved from the command line or by a lease."""
+"""Records what Dagster did not start: runs whose process died, and traffic moved from the command line or by an expired lease."""
 
 import json
 
@@ -56,7 +56,7 @@ def build(loop: LoopConfig) -> dg.SensorDefinition:
 
 
 def recorded_by_run(transition: Transition) -> bool:
-    """Staging is no transition of traffic, and a run records its own."""
+    """Whether a transition needs no record here: staging moves no traffic, and a run records its own."""
     return transition.action in ("stage", "unstage") or transition.by.startswith("run:")
 
 

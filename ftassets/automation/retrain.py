@@ -28,9 +28,9 @@ REPORT, REASON, DECISION = "ftassets/drift_report", "ftassets/reason", "ftassets
 
 
 def build(loop: LoopConfig) -> dg.SensorDefinition:
-    """A sensor that asks `should_retrain` at each look, so that what is pending is asked again, and keeps each new kind of decision.
+    """A sensor that evaluates `should_retrain` at each tick, and stores a decision when its cause changes.
 
-    Raises ValueError on a schedule that is none: a mistake in the loop file, not to be met at every look.
+    Raises ValueError for an invalid schedule, when definitions load and not at every tick.
     """
     if loop.retrain_on.schedule is not None:
         next_retrain(loop.retrain_on.schedule, 0.0)

@@ -1,4 +1,4 @@
-"""From a release to all of its traffic, or back: one look at a time."""
+"""Moves a release to all traffic, or back: one step per sensor tick."""
 
 import time
 
@@ -22,9 +22,9 @@ from ftassets.domain.rollout.transition import Transition
 
 
 def build(loop: LoopConfig) -> dg.SensorDefinition:
-    """A sensor that starts releases, renews the canary's lease, asks `decide` and has its moves made.
+    """A sensor that starts releases, renews the canary's lease and requests runs for the moves of `decide`.
 
-    A rollback is made by this look itself, before the run that records it: traffic must not wait for a run to start.
+    It makes a rollback within its tick, before the run that records it: traffic must not wait for a run to start.
     """
 
     @dg.sensor(
@@ -54,7 +54,7 @@ def build(loop: LoopConfig) -> dg.SensorDefinition:
         released, release = next(history(context.instance, node(loop.name, "release"), limit=1), (0.0, None))
         if release is None:
             return dg.SkipReason("nothing was released yet")
-        attempt += f":{released}"  # released again, it may start where it was refused before
+        attempt += f":{released}"  # released again, it may start where it was rejected before
         digest = data_version(release)
         if digest == state.production:
             return dg.SkipReason("the newest release is in production")
@@ -69,7 +69,7 @@ def build(loop: LoopConfig) -> dg.SensorDefinition:
                 approval = Releases(control, signer).approval(loop, digest, str(metadata_value(release, "report_digest")))
             except NotApproved as error:
                 return dg.SkipReason(str(error))
-            attempt += f":{approval.issued_at}"  # a second yes is a second attempt
+            attempt += f":{approval.issued_at}"  # a second approval is a second attempt
         if runs.move_running(context.instance, loop.name):
             return dg.SkipReason("a run is moving traffic already")
         overridden = metadata_value(release, "override")
@@ -101,7 +101,7 @@ def _tick(
 
 
 def canary_answers(traffic_log: TrafficLog, loop: LoopConfig, state: EndpointState, transitions: list[Transition]) -> list[CanaryAnswer]:
-    """Answers of candidate and production since the candidate's first share; an answer without the task's form is a failure."""
+    """Answers of candidate and production since the candidate's first weight; an answer without the task's form is a failure."""
     started = max((s.at for s in transitions if s.action == "start" and s.state.candidate == state.candidate), default=state.since)
     result = []
     for exchange in traffic_log.exchanges(loop.name, since=started):

@@ -1,4 +1,4 @@
-"""When a loop looks at its traffic, and when a scheduled retrain falls due."""
+"""The schedule of a loop's drift analysis, and the time at which a scheduled retrain is due."""
 
 from datetime import UTC, datetime
 
@@ -18,7 +18,7 @@ PERIODS = {"weekly": 7 * 86400.0, "biweekly": 14 * 86400.0}  # seconds
 def build(loop: LoopConfig) -> dg.ScheduleDefinition:
     """Embeddings and drift report on the loop's cron; the window ends at the scheduled time, whenever the run starts.
 
-    Times that passed while the scheduler was down are not made up for, the newest one aside: Dagster does so only with partitions.
+    Missed ticks are not backfilled, except the latest: Dagster backfills only with partitions.
     """
 
     @dg.schedule(

@@ -1,5 +1,6 @@
 """`python -m ftassets.cli`."""
 
-from ftassets.cli.main import app
+from ftassets.entry import command_line
 
-app()
+if __name__ == "__main__":
+    command_line()

@@ -1,4 +1,4 @@
-"""Commands on loops as a whole: run them, look at them, hold them."""
+"""Commands on whole loops: start, show and pause them."""
 
 import os
 import time
@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from ftassets.cli.common import AsJson, Loop, Reason, backend, known_loop, show_json, text_of
+from ftassets.cli.common import AsJson, Loop, backend, known_loop, show_json, text_of
 from ftassets.config.home import Home
 from ftassets.errors import InvalidInput
 
@@ -31,7 +31,7 @@ def up(port: Port = 3000, gateway_port: GatewayPort = 8100) -> None:
 
 @app.command()
 def demo(
-    exit_after: Annotated[bool, typer.Option("--exit", help="End when the story is told instead of keeping the UI open.")] = False,
+    exit_after: Annotated[bool, typer.Option("--exit", help="End after the last step instead of keeping the UI open.")] = False,
     port: Port = 3000,
     gateway_port: GatewayPort = 8100,
 ) -> None:
@@ -57,8 +57,8 @@ def status(as_json: AsJson = False) -> None:
 
     table = Table("loop", "phase", "traffic", "standby", "paused", "gateway")
     for name, loop in found["loops"].items():
-        shares = ", ".join(f"{version[:12]} {share} %" for version, share in loop["weights"].items()) or "-"
-        table.add_row(name, loop["phase"], shares, (loop["standby"] or "-")[:12], loop["paused"] or "-", found["gateway"])
+        weights = ", ".join(f"{version[:12]} {weight} %" for version, weight in loop["weights"].items()) or "-"
+        table.add_row(name, loop["phase"], weights, (loop["standby"] or "-")[:12], loop["paused"] or "-", found["gateway"])
     Console().print(table)
     for name, loop in found["loops"].items():
         for note in loop["notes"]:
@@ -69,7 +69,11 @@ def status(as_json: AsJson = False) -> None:
 
 
 @app.command()
-def pause(loop: Loop, reason: Reason, as_json: AsJson = False) -> None:
+def pause(
+    loop: Loop,
+    reason: Annotated[str, typer.Option(help="Shown by status, and why nothing starts; kept until the loop is resumed.")],
+    as_json: AsJson = False,
+) -> None:
     """Hold retrains and rollouts of a loop; a rollback still happens."""
     from ftassets.backends.control import pauses
     from ftassets.config.profiles import control
@@ -83,7 +87,9 @@ def pause(loop: Loop, reason: Reason, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def resume(loop: Loop, reason: Reason, as_json: AsJson = False) -> None:
+def resume(
+    loop: Loop, reason: Annotated[str, typer.Option(help="Printed with the result; it is not stored.")], as_json: AsJson = False
+) -> None:
     """End a pause."""
     from ftassets.backends.control import pauses
     from ftassets.config.profiles import control

@@ -2,15 +2,15 @@
 
 import sys
 import traceback
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
-from typer.exceptions import Abort, Exit, TyperException
+from typer.exceptions import Exit, TyperException
 
 import ftassets
 from ftassets.cli import data, gates, loops, releases, traffic, versions
-from ftassets.exits import debugging, ending
+from ftassets.exits import debugging, ending, tell
 
 ENDINGS = (
     "Exit codes: 0 done, 1 an error (one sentence on stderr), 2 wrong usage, 130 after Ctrl-C. "
@@ -21,19 +21,22 @@ ENDINGS = (
 class Commands(TyperGroup):
     """Every error of a command ends as one sentence on stderr and an exit code."""
 
-    def invoke(self, ctx: Any) -> Any:
-        """Run the command. Wrong usage, Ctrl-C and a closed pipe are left to typer, which has an exit code for each."""
+    def main(self, *args: Any, **settings: Any) -> NoReturn:
+        """Read the arguments and run the command. Typer has exit codes of its own for wrong usage, Ctrl-C and a closed pipe."""
         try:
-            return super().invoke(ctx)
-        except (TyperException, Abort, Exit, BrokenPipeError):
-            raise
+            super().main(*args, **settings)
         except Exception as error:
-            if debugging():
-                traceback.print_exc()
-            found = ending(error)
-            sys.stdout.flush()
-            typer.secho(found.sentence, err=True, fg=typer.colors.RED)
-            raise Exit(found.code) from error
+            usage = error.__context__  # what typer was writing when stderr could not take it
+            if isinstance(error, OSError) and isinstance(usage, TyperException):
+                code, sentence = usage.exit_code, usage.format_message()
+            else:
+                if debugging():
+                    traceback.print_exc()
+                found = ending(error)
+                code, sentence = found.code, found.sentence
+            tell(typer.style(sentence, fg=typer.colors.RED) if sys.stderr.isatty() else sentence)
+            sys.exit(code)
+        sys.exit()
 
 
 app = typer.Typer(

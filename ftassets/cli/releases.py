@@ -16,7 +16,7 @@ app = typer.Typer()
 keys = typer.Typer(no_args_is_help=True, help="The keys that sign releases and those that are trusted.")
 app.add_typer(keys, name="keys")
 
-Name = Annotated[str, typer.Option("--name", help="Who says so; a name under release.people of the loop file.")]
+Name = Annotated[str, typer.Option("--name", help="Name of the approver, as under release.people of the loop file.")]
 Why = Annotated[str, typer.Option("--reason", help="One sentence, signed and kept with the release.")]
 
 
@@ -118,7 +118,7 @@ def revoke(
     reason: Annotated[str, typer.Option("--reason", help="Kept with the key.")],
     as_json: AsJson = False,
 ) -> None:
-    """Stop trusting a key permanently: nothing it signed gains traffic any more."""
+    """Stop trusting a key permanently: what it signed cannot receive more traffic."""
     signer = backend("signer")
     found = [each for each in signer.known_keys() if key and each.key_id.startswith(key)]
     if len(found) != 1:

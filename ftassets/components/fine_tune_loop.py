@@ -7,38 +7,47 @@ from typing import Any, get_args
 import dagster as dg
 from dagster.components import Component, ComponentLoadContext
 from pydantic import BaseModel, ModelWrapValidatorHandler, PrivateAttr, ValidationError, model_validator
-from pydantic_core import InitErrorDetails
+from pydantic_core import ErrorDetails, InitErrorDetails
 
 from ftassets import assets as lineage
 from ftassets import automation
 from ftassets.config.loop import LoopConfig
-from ftassets.config.loop_files import current, located, rendered, warn
+from ftassets.config.loop_files import current, located, masked, rendered, warn
 from ftassets.errors import ConfigurationError
+
+HIDDEN = "(not shown: it may be a secret)"  # in place of a value, which Dagster prints with an error about it
 
 
 class LoopAttributes(LoopConfig):
-    """The attributes of a FineTuneLoop; an unknown field's error names the fields there are."""
+    """The attributes of a FineTuneLoop. An unknown field's error names the fields there are, and no error holds a value."""
 
     _renamed: list[str] = PrivateAttr(default_factory=list)  # sentences about old names in the file
 
     @model_validator(mode="wrap")
     @classmethod
     def _name_allowed_fields(cls, data: Any, handler: ModelWrapValidatorHandler["LoopAttributes"]) -> "LoopAttributes":
-        lifted, renamed = current(rendered(data))
+        lifted, renamed = current(data)
         try:
-            read = handler(lifted)
+            read = handler(rendered(lifted))
+        except ValidationError as error:
+            # not raised here: Dagster would print the first error too, with its values
+            refused = ValidationError.from_exception_data(error.title, [_told(found, data) for found in error.errors()])
+        else:
             read._renamed = renamed
             return read
-        except ValidationError as error:
-            details: list[InitErrorDetails] = []
-            for found in error.errors():
-                kind, context = found["type"], found.get("ctx", {})
-                if kind == "extra_forbidden":
-                    # Dagster words the errors again by type: only a value_error keeps its text
-                    names = ", ".join(_fields(found["loc"][:-1]))
-                    kind, context = "value_error", {"error": ValueError(f"no such field; there are {names}")}
-                details.append({"type": kind, "loc": found["loc"], "input": found["input"], "ctx": context})
-            raise ValidationError.from_exception_data(error.title, details) from error
+        raise refused
+
+
+def _told(found: ErrorDetails, attributes: Any) -> InitErrorDetails:
+    """An error about these attributes as Dagster may print it."""
+    kind, context = found["type"], found.get("ctx", {})
+    if kind == "extra_forbidden":
+        # Dagster words the errors again by type: only a value_error keeps its text
+        names = ", ".join(_fields(found["loc"][:-1]))
+        kind, context = "value_error", {"error": ValueError(f"no such field; there are {names}")}
+    elif kind == "value_error":
+        context = {"error": ValueError(masked(str(context["error"]), attributes))}
+    return {"type": kind, "loc": found["loc"], "input": HIDDEN, "ctx": context}
 
 
 def _fields(place: Sequence[int | str]) -> list[str]:

@@ -5,7 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from ftassets.config.units import Fraction, OneOf, Seconds, Strict
 from ftassets.domain.dataset.curation.pipeline import SKIPPABLE
@@ -282,6 +282,8 @@ class Notify(Strict):
 class LoopConfig(Strict):
     """One closed fine-tune loop: from production traffic to a gated, attested release and back."""
 
+    model_config = ConfigDict(hide_input_in_errors=True)  # a value may be a secret from the environment
+
     format: Literal[2] = Field(
         2, description="Version of the loop file's format. A file without it is read as format 1: old names are taken, with a warning."
     )
@@ -318,6 +320,13 @@ class LoopConfig(Strict):
     monitors: Monitors = Field(Monitors(), description="Reports on the version in production.")
     notify: Notify = Field(Notify(), description="Where alerts go.")
     sensor_interval: Seconds = Field(timedelta(seconds=30).total_seconds(), description="Time between two ticks of the loop's sensors.")
+
+    @field_validator("base_model")
+    @classmethod
+    def _package_has_a_name(cls, base_model: str) -> str:
+        if re.fullmatch(r"package:(?![A-Za-z0-9_-]+$).*", base_model, re.DOTALL):
+            raise ValueError("package:NAME needs the name of a Python package: letters, digits, - and _")
+        return base_model
 
     @model_validator(mode="after")
     def _gates_fit(self) -> "LoopConfig":

@@ -2,14 +2,16 @@
 
 import logging
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
-from jinja2.exceptions import TemplateError
+from jinja2 import StrictUndefined, TemplateSyntaxError
 from jinja2.sandbox import SandboxedEnvironment
 from pydantic import ValidationError
+from yaml.reader import ReaderError
 
 from ftassets.config.loop import LoopConfig
 from ftassets.domain import formats
@@ -17,12 +19,13 @@ from ftassets.errors import ConfigurationError, InvalidInput, in_one_line
 
 COMPONENTS = ("ftassets.FineTuneLoop", "ftassets.components.FineTuneLoop")  # the second: loop files of format 1
 LOOPS = Path(__file__).parents[1] / "loops"
+MOST_VALUES = 100_000  # in one document, what an alias stands for counted each time
 
 log = logging.getLogger(__name__)
 
 
 class UnknownLoop(InvalidInput):
-    """No loop has this name; the message lists the names there are."""
+    """No loop has this name; the message lists the existing names."""
 
 
 def read_loops(folder: Path = LOOPS) -> dict[str, LoopConfig]:
@@ -50,28 +53,62 @@ def loop_named(name: str) -> LoopConfig:
 def documents(path: Path) -> Iterator[Any]:
     """The YAML documents of a loop file. Raises ConfigurationError."""
     try:
-        yield from yaml.safe_load_all(path.read_bytes().decode())
+        loader = yaml.SafeLoader(path.read_bytes().decode())
+        while loader.check_node():
+            node = loader.get_node()
+            if not _small(node):
+                raise ConfigurationError(
+                    f"the loop file {path} has more than {MOST_VALUES} values: an alias in it contains itself, or aliases of aliases multiply"
+                )
+            yield loader.construct_document(node)
     except OSError as error:
         raise ConfigurationError(f"the loop file {path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"the loop file {path} is not UTF-8 text (byte {error.start}): save it as UTF-8") from error
-    except (yaml.YAMLError, RecursionError) as error:
-        raise ConfigurationError(f"the loop file {path} is not valid YAML: {' '.join(str(error).split())}") from error
+    except InvalidInput:
+        raise
+    except Exception as error:  # PyYAML has errors of many types for a value that does not fit its tag, such as an integer of 5000 digits
+        raise ConfigurationError(f"the loop file {path} is not valid YAML: {yaml_problem(error)}") from None
+
+
+def yaml_problem(error: Exception) -> str:
+    """What is wrong with a YAML text and where, without the text itself: it may hold secrets."""
+    if isinstance(error, yaml.MarkedYAMLError):
+        mark = error.problem_mark or error.context_mark
+        return f"{error.problem or error.context}" + (f" (line {mark.line + 1}, column {mark.column + 1})" if mark else "")
+    if isinstance(error, ReaderError):
+        return f"{error.reason} (character {error.position + 1})"
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    return f"a value in it cannot be read ({type(error).__name__}), for example a number that is too long or a date that does not exist"
+
+
+def _small(document: yaml.Node) -> bool:
+    """Whether a document, with every alias replaced by what it stands for, has at most MOST_VALUES values."""
+    pending, count = [document], 0
+    while pending and count <= MOST_VALUES:
+        node = pending.pop()
+        count += 1
+        if isinstance(node, yaml.SequenceNode):
+            pending += node.value
+        elif isinstance(node, yaml.MappingNode):
+            pending += [each for pair in node.value for each in pair]
+    return count <= MOST_VALUES
 
 
 def loop_of(document: dict[str, Any], path: Path) -> LoopConfig:
     """The loop of one document of the loop file at `path`. Raises ConfigurationError."""
     try:
         return located(read_loop(document.get("attributes"), path), path.parent)
-    except (ValidationError, InvalidInput, TemplateError, ArithmeticError, TypeError) as error:
-        raise ConfigurationError(f"{path}: {in_one_line(error)}") from error
+    except (ValidationError, InvalidInput) as error:
+        raise ConfigurationError(f"{path}: {masked(in_one_line(error), document.get('attributes'))}") from None  # it may hold secrets
 
 
 def read_loop(attributes: Any, path: Path) -> LoopConfig:
     """The loop of the attributes in a loop file, which `path` names in warnings about old names. Raises ValueError."""
-    lifted, renamed = current(rendered(attributes))
+    lifted, renamed = current(attributes)
     warn(renamed, path)
-    return LoopConfig.model_validate(lifted)
+    return LoopConfig.model_validate(rendered(lifted))
 
 
 def current(attributes: Any) -> tuple[Any, list[str]]:
@@ -88,23 +125,56 @@ def warn(renamed: list[str], path: Path) -> None:
         log.warning("%s is of format 1: %s. Rename them and add `format: %d` to its attributes.", path, "; ".join(renamed), version)
 
 
-def rendered(attributes: Any) -> Any:
-    """Attributes with `{{ env.NAME }}` replaced by that environment variable. Raises ConfigurationError naming one that is not set."""
+def rendered(attributes: Any, place: str = "") -> Any:
+    """Attributes with `{{ env.NAME }}` replaced by that environment variable. Raises ConfigurationError naming the field and what is wrong."""
     if isinstance(attributes, dict):
-        return {key: rendered(value) for key, value in attributes.items()}
+        return {key: rendered(value, f"{place}.{key}" if place else str(key)) for key, value in attributes.items()}
     if isinstance(attributes, list):
-        return [rendered(value) for value in attributes]
-    if isinstance(attributes, str) and "{{" in attributes:
-        return SandboxedEnvironment().from_string(attributes).render(env=_Environment())
-    return attributes
+        return [rendered(value, f"{place}.{number}") for number, value in enumerate(attributes)]
+    if not isinstance(attributes, str):
+        return attributes
+    text = _render(attributes, place) if "{{" in attributes else attributes
+    if re.search("[\0\ud800-\udfff]", text):
+        raise ConfigurationError(f"{place}: the text has a character that no file or program takes (NUL or a surrogate): remove it")
+    return text
+
+
+def _render(template: str, place: str) -> str:
+    try:
+        return SandboxedEnvironment(undefined=StrictUndefined).from_string(template).render(env=_Environment())
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{place}: {error}") from None
+    except TemplateSyntaxError as error:
+        raise ConfigurationError(f"{place}: the template is not valid ({error.message}): write {{{{ env.NAME }}}}") from None
+    except Exception as error:  # whatever an expression does; the words of its error may hold the values of variables
+        raise ConfigurationError(f"{place}: the template cannot be rendered ({type(error).__name__}): write {{{{ env.NAME }}}}") from None
+
+
+def masked(text: str, attributes: Any) -> str:
+    """A message in which values of the environment variables that the attributes name are written as the file writes them."""
+    names = re.findall(r"\benv\W+(\w+)", repr(attributes))
+    values = {os.environ.get(name, ""): name for name in names}
+    for value in sorted(values, key=len, reverse=True):
+        if len(value) >= 4:  # a shorter one is no secret, and may be part of any word
+            for written in (value, repr(value)[1:-1]):
+                text = text.replace(written, f"{{{{ env.{values[value]} }}}}")
+    return text
 
 
 class _Environment:
+    unsafe_callable, alters_data, jinja_pass_arg = False, False, None  # what Jinja asks before it calls something
+
     def __getattr__(self, name: str) -> str:
         try:
             return os.environ[name]
         except KeyError:
             raise ConfigurationError(f"the loop file names the environment variable {name}, which is not set") from None
+
+    def __str__(self) -> str:
+        raise ConfigurationError("env alone is no value: write {{ env.NAME }} with the name of an environment variable")
+
+    def __call__(self, *args: object, **kwargs: object) -> str:
+        raise ConfigurationError("env is not a function: write {{ env.NAME }} with the name of an environment variable")
 
 
 def located(loop: LoopConfig, folder: Path) -> LoopConfig:

@@ -32,9 +32,9 @@ def has_servers(profile: str) -> bool:
 
 
 def traffic_log(home: Home) -> TrafficLog:
-    """PostgreSQL where a profile with servers has FTASSETS_TRAFFIC_URL, else the home's file. Nothing is opened yet.
+    """PostgreSQL in a profile with servers and FTASSETS_TRAFFIC_URL, else the home's file. Nothing is opened yet.
 
-    Raises ConfigurationError for a URL that is none, or one that the profile would not use: its rows would be looked for elsewhere.
+    Raises ConfigurationError for an invalid URL, or one that this profile ignores.
     """
     url = os.environ.get(TRAFFIC_URL)
     if not url:

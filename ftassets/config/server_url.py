@@ -6,7 +6,7 @@ from ftassets.errors import ConfigurationError
 
 
 def server_url(setting: str, url: str) -> str:
-    """The URL without a slash at its end. Raises ConfigurationError when it is none, or has a password in it: URLs are logged and shown."""
+    """The URL without trailing slashes. Raises ConfigurationError if it is invalid or has a user or password: URLs are logged and shown."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
         raise ConfigurationError(f"{setting} is not a URL such as https://host.example.com:1234, without user or password in it")

@@ -36,7 +36,7 @@ MIX = {"LightSet": 0.6, "TurnOn": 0.3, "ClimateGetTemperature": 0.1}  # the beni
 
 
 class DemoFailed(FtassetsError):
-    """The story did not go on; the message says where to look."""
+    """A step of the demo failed; the message names the log to read."""
 
 
 def run(home: Home, ports: Ports, keep_open: bool) -> None:
@@ -232,8 +232,8 @@ class _Teller:
         if digest := self.observer.value("release", "digest"):
             self._once(f"release:{digest}", f"release {str(digest)[:12]}: every gate passed, attested and signed", "green")
         for transition in self.observer.transitions():
-            shares = ", ".join(f"{version[:12]} {share} %" for version, share in transition.state.weights.items())
-            self._once(f"transition:{transition.number}", f"traffic: {transition.action}, {shares}", "green")
+            weights = ", ".join(f"{version[:12]} {weight} %" for version, weight in transition.state.weights.items())
+            self._once(f"transition:{transition.number}", f"traffic: {transition.action}, {weights}", "green")
 
     def _once(self, key: str, text: str, style: str = "") -> None:
         if key not in self._told:

@@ -256,7 +256,7 @@ def golden_lines(taken: set[str], established: int = GOLDEN_ESTABLISHED, drifted
 
 
 def main() -> None:
-    """Write seed.jsonl and golden.jsonl beside the loop's definition."""
+    """Write seed.jsonl and golden.jsonl next to the loop's definition."""
     DATA.mkdir(parents=True, exist_ok=True)
     seed = seed_lines()
     taken = {json.loads(line)["messages"][0]["content"] for line in seed}

@@ -31,7 +31,7 @@ def write(folder: Path) -> list[str]:
 
 
 def with_tables(text: str) -> str:
-    """A page that people write, with its tables as the code says now. Raises KeyError for a table nobody makes."""
+    """A hand-written page with its tables updated from the code. Raises KeyError for a table without a generator."""
     return _TABLE.sub(lambda found: f"{found[1]}{TABLES[found[2]]()}\n{found[3]}", text)
 
 

@@ -34,7 +34,7 @@ class Trigger(StrEnum):
 
 
 class Cause(StrEnum):
-    """The class of a reason: it changes when another thing decides, not when a number in the reason does."""
+    """Stable reason code, without numbers."""
 
     READY = "ready"
     NO_TRIGGER = "no_trigger"
@@ -51,7 +51,7 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True)
 class Situation:
-    """What the decision looks at. Times in epoch seconds; "since" means since the newest retrain.
+    """Input of the decision. Times in epoch seconds; "since" means since the newest retrain.
 
     `alarms` are the newest drift reports' in a row, None without a report; `novelty_share` (0..1) is the newest report's.
     `schedule_due_at` is when the next scheduled retrain falls due, None without a schedule or a version to count from.
@@ -211,9 +211,9 @@ def record(situation: Situation, loop: LoopConfig | Policy) -> bytes:
 
 
 def replay(stored: bytes) -> bytes:
-    """The record made again from the situation and policy in it: the same bytes, unless the rule has changed since.
+    """The record recomputed from its situation and policy: the same bytes, unless the rule has changed since.
 
-    Raises InvalidInput when it is no record, or one of another version's fields.
+    Raises InvalidInput for an invalid record or one with the fields of another release.
     """
     try:
         found = formats.read("retrain_decision", json.loads(stored))

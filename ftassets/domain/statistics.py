@@ -58,7 +58,7 @@ def paired_lower_bounds(only_candidate: _Counts, only_production: _Counts, n: in
 def paired_mean_lower_bound(differences: Sequence[float], confidence: float) -> float:
     """One-sided lower bound of the mean of per-row differences in [-1, 1]; `paired_lower_bound` where they are -1, 0 and 1.
 
-    A bootstrap would be surely right about ten rows that happen not to differ.
+    A bootstrap would give zero width on ten rows that happen not to differ.
     """
     return float(_wald(sum(differences), sum(d * d for d in differences), len(differences), confidence))
 

@@ -1,5 +1,10 @@
 """The process of one evaluation: `python -m ftassets.gate_service JOB.json`."""
 
+if __name__ == "__main__":
+    from ftassets.entry import start
+
+    start("ftassets.gate_service.__main__")
+
 import sys
 import traceback
 from collections.abc import Callable
@@ -9,21 +14,22 @@ from typing import Any, TypeVar
 from ftassets.config.home import Home
 from ftassets.config.profiles import backends
 from ftassets.durable import write_durably
-from ftassets.exits import ending, guarded
+from ftassets.exits import ending
 from ftassets.gate_service.contract import BadRequest, EvaluationJob
 from ftassets.gate_service.evaluation import evaluate
-from ftassets.workers.process import die_with_parent, failure_file
+from ftassets.workers.process import die_with_parent, failure_file, read_job
 
 BAD_REQUEST = 2  # exit code
 
 _Result = TypeVar("_Result")
 
 
-def main(job_file: Path) -> int:
-    """Write the answer beside the job. Exit code 0, BAD_REQUEST, or 1; the last two leave a sentence in the failure file."""
+def work_off(job_file: Path) -> int:
+    """Write the answer next to the job. Exit code 0, BAD_REQUEST, or 1; the last two write a sentence into the failure file
+    when there is a job file."""
     die_with_parent()
     try:
-        job = EvaluationJob.model_validate_json(job_file.read_bytes())
+        job = read_job(job_file, EvaluationJob)
         home = Home(job.home)
         made = backends(home)
         names = ("artifacts", "control", "dataset_store", "evaluator", "serving")
@@ -37,7 +43,9 @@ def main(job_file: Path) -> int:
         found = ending(error)
         if found.bug:
             traceback.print_exc()
-        write_durably(failure_file(job_file), found.sentence)
+        print(f"failed: {found.sentence}", file=sys.stderr)
+        if job_file.is_file():
+            write_durably(failure_file(job_file), found.sentence)
         return found.code
     return 0
 
@@ -61,7 +69,8 @@ def in_a_run(run_id: str, do: Callable[[Any], _Result]) -> _Result:
     return results[0]
 
 
-if __name__ == "__main__":
+def main() -> int:
+    """Do the job of the file that the one argument names."""
     if len(sys.argv) != 2:
         sys.exit("usage: python -m ftassets.gate_service JOB.json")
-    sys.exit(guarded(lambda: main(Path(sys.argv[1]))))
+    return work_off(Path(sys.argv[1]))

@@ -50,7 +50,7 @@ def job_for(
 def find_version(artifacts: Artifacts, model_path: str) -> str:
     """Digest of the version that a digest, its beginning, or the path of its folder names. Raises BadRequest.
 
-    A path is taken as text: nothing outside of the folder of versions is looked at.
+    The path is compared as text: nothing outside of the folder of versions is read.
     """
     versions = artifacts.uri(FOLDER)
     if _DIGEST.fullmatch(model_path):

@@ -19,7 +19,7 @@ def policy_f1(gates: Sequence[Gate], production: float) -> float | None:
 
 
 def evaluate_caller(wanted: float, gates: Sequence[Gate], report: EvalReport) -> tuple[GateResult, str | None]:
-    """The verdict on macro F1 being surely at least `wanted`; where the loop asks for more, its own verdict counts: then with a note."""
+    """The verdict that macro F1 is at least `wanted` (lower bound); a stricter policy of the loop replaces it, with a note."""
     now = labels(report.rows("production", None))
     policy = policy_f1(gates, macro_f1(*now)) if now and now[0] else None
     gate = Gate.model_construct(metric="f1", at_least=wanted)  # not checked: a wish may be one that no loop file could state

@@ -1,4 +1,4 @@
-"""What goes in and out of the gate service, and between it and the process of one evaluation."""
+"""Requests and responses of the gate service, and what it exchanges with the process of one evaluation."""
 
 from pathlib import Path
 from typing import Annotated
@@ -14,7 +14,7 @@ GOLDEN_SET = r"^[a-z][a-z0-9_]{0,40}(@[0-9a-f]{40,64})?$"
 
 
 class EvaluateRequest(BaseModel):
-    """One version to be judged by the gates of a loop."""
+    """One version to evaluate with the gates of a loop."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -30,7 +30,7 @@ class EvaluateRequest(BaseModel):
 
 
 class GateAnswer(BaseModel):
-    """What the gates say of a version, and on which evidence."""
+    """Verdicts of the gates on a version, and their evidence."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_by_name=True, validate_by_alias=True, serialize_by_alias=True)
 
@@ -43,7 +43,7 @@ class GateAnswer(BaseModel):
     message: str = Field(description="The outcome in a few sentences, with all that limits it.")
     verdicts: list[GateResult] = Field(description="One per gate of the loop, then the caller's own condition.")
     loop: str
-    version: str = Field(description="Digest of the version that was judged.")
+    version: str = Field(description="Digest of the version that was evaluated.")
     golden_commit: str
     compared_with: str = Field(description="Digest of the version in production, or of the untuned base before there is one.")
 
@@ -59,7 +59,7 @@ class Denied(BaseModel):
 
 
 class EvaluationJob(BaseModel):
-    """What the process of one evaluation is told."""
+    """Input of the process of one evaluation."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -32,10 +32,10 @@ def evaluate(
     serving: Serving,
     context: Any,
 ) -> GateAnswer:
-    """Measure as the eval report does, and judge. `context` is the evaluator's.
+    """Measure as the eval report does, and evaluate the gates. `context` is passed to the evaluator.
 
-    Answers of an earlier report or evaluation are used again. Raises BadRequest when the version's files are not those of its
-    manifest or its rows cannot be compared, EvaluationFailed when the answers cannot be had.
+    Answers of an earlier report or evaluation are reused. Raises BadRequest when the version's files are not those of its
+    manifest or its rows cannot be compared, EvaluationFailed when answers are missing.
     """
     loop = job.loop
     try:

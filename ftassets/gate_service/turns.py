@@ -21,11 +21,11 @@ Run = Callable[[EvaluationJob], Awaitable[GateAnswer]]
 
 
 class QueueFull(FtassetsError):
-    """As many requests are waiting as may."""
+    """The queue has reached its maximum length."""
 
 
 class OutOfTime(FtassetsError):
-    """The request's time is over; its process was ended."""
+    """The request exceeded its time limit; its process was ended."""
 
 
 class Turns:

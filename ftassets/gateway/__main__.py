@@ -1,17 +1,20 @@
 """`python -m ftassets.gateway`: the gateway of the home that FTASSETS_HOME names."""
 
+if __name__ == "__main__":
+    from ftassets.entry import start
+
+    start("ftassets.gateway.__main__")
+
 import argparse
 import asyncio
 import logging
 import signal
-import sys
 from pathlib import Path
 
 import uvicorn
 
 from ftassets.config.home import Home
 from ftassets.config.loop_files import LOOPS, read_loops
-from ftassets.exits import guarded
 from ftassets.gateway.model_hosts.supervisor import SupervisorHost
 from ftassets.gateway.server import serve
 
@@ -37,7 +40,3 @@ def main() -> int:
     with asyncio.Runner(loop_factory=uvicorn.Config("").get_loop_factory()) as runner:
         runner.run(_run(args))
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(guarded(main))

@@ -202,10 +202,10 @@ class Chat:
                 self._router.fleet.leave(route.version)
 
     async def _payload(self, ask: ChatRequest, content: dict, loop: LoopConfig, route: Route) -> bytes:
-        """What the engine gets: the loop's system prompt and the version's settings where the request has none.
+        """Request to the engine: the loop's system prompt and the version's settings where the request has none.
 
-        An answer that would not fit into our engine is cut shorter; a prompt that does not fit raises Problem 400. Somebody else's
-        engine says so itself.
+        An answer that would not fit into our engine is cut shorter; a prompt that does not fit raises Problem 400. An external
+        endpoint reports this itself.
         """
         body = {key: content[key] for key in _FORWARDED if content.get(key) is not None}
         body["model"] = MODEL_NAME

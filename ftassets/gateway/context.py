@@ -1,4 +1,4 @@
-"""How many tokens an answer may have so that the request fits into the engine: one that does not fit would end it for everybody."""
+"""Token limit of an answer, so that the request fits into the engine: one that does not fit would end the engine for all users."""
 
 import asyncio
 from functools import lru_cache

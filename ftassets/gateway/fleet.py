@@ -25,7 +25,7 @@ START_TIMEOUT = 180.0
 
 
 class Fleet:
-    """Which versions can answer now, at which URL, and how many answers each still owes."""
+    """Versions that can answer now, their URLs, and their numbers of in-flight requests."""
 
     def __init__(self, host: ModelHost, artifacts: Artifacts, session: aiohttp.ClientSession) -> None:
         self.ready: dict[str, str] = {}
@@ -33,22 +33,22 @@ class Fleet:
         self._host = host
         self._artifacts = artifacts
         self._session = session
-        self._owed: Counter[str] = Counter()
+        self._in_flight: Counter[str] = Counter()
         self._held: Counter[str] = Counter()
         self._try_at: dict[str, float] = {}
         self._wake = asyncio.Event()
         self.external = lru_cache(maxsize=64)(lambda digest: is_external(artifacts, digest))  # whether others serve a version
 
     def enter(self, digest: str) -> None:
-        """A request was given to this version: its server stays until `leave`."""
-        self._owed[digest] += 1
+        """Mark one request as in flight: the version's server keeps running until `leave`."""
+        self._in_flight[digest] += 1
 
     def leave(self, digest: str) -> None:
-        """The version owes one answer less."""
-        self._owed[digest] -= 1
+        """Mark one in-flight request as finished."""
+        self._in_flight[digest] -= 1
 
     def wake(self) -> None:
-        """What is wanted has changed."""
+        """Run the next tick now: the wanted versions have changed."""
         self._wake.set()
 
     @asynccontextmanager
@@ -93,14 +93,14 @@ class Fleet:
         for digest in self.ready.keys() - (needed & running.keys()):
             del self.ready[digest]
         for digest in running.keys() - needed:
-            if not self._owed[digest]:
+            if not self._in_flight[digest]:
                 log.info("stopping the server of %s", digest[:12])
                 await self._host.stop(digest)
         for digest in needed - running.keys():
             await self._start(digest)
         # every look awaits: a version that was given up meanwhile must not become ready again
         await asyncio.gather(*(self._check_health(digest, running[digest]) for digest in needed & running.keys()))
-        draining = any(self._owed[digest] for digest in running.keys() - needed)
+        draining = any(self._in_flight[digest] for digest in running.keys() - needed)
         return draining or bool(needed - self.ready.keys() - self.failures.keys())
 
     async def _start(self, digest: str) -> None:

@@ -17,7 +17,7 @@ _Body = TypeVar("_Body", bound=BaseModel)
 
 
 class Problem(FtassetsError):
-    """What a client is told: HTTP status, a sentence, and a code for programs."""
+    """Error response to a client: HTTP status, a sentence, and a code for programs."""
 
     def __init__(
         self, status: int, message: str, code: str, retry_after: int | None = None, headers: Mapping[str, str] | None = None
@@ -47,7 +47,7 @@ async def on_problem(request: Request, error: Exception) -> JSONResponse:
 
 
 async def on_error(request: Request, error: Exception) -> JSONResponse:
-    """Exception handler for what nobody foresaw; Starlette logs the traceback."""
+    """Exception handler for unexpected errors; Starlette logs the traceback."""
     return Problem(500, f"the gateway failed ({type(error).__name__}); its log has the details", "internal_error").response()
 
 

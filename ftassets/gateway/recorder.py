@@ -15,7 +15,7 @@ _BATCH = 500
 
 
 class NotRecorded(FtassetsError):
-    """The row could not be stored: its client must not take the request for answered."""
+    """The row of a request could not be stored, so the request must fail."""
 
 
 class Recorder:

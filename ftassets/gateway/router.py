@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 
 class Unavailable(FtassetsError):
-    """Nobody can answer now; the message says what to do. `route` is set when a version was to answer."""
+    """No version can answer now; the message says what to do. `route` is set when a version was chosen."""
 
     def __init__(self, message: str, route: "Route | None" = None) -> None:
         super().__init__(message)
@@ -72,10 +72,10 @@ class Router:
         self.generation = lru_cache(maxsize=64)(lambda digest: load_manifest(artifacts, digest).generation)
 
     async def open(self) -> None:
-        """Check files and signature of every version that has or may get traffic: a damaged one gets none.
+        """Check files and signature of every version that has or can get traffic; a damaged one gets no traffic.
 
-        Production whose key was revoked goes on: revoking a key must not be an outage. Candidate and standby would gain
-        traffic by it and go.
+        Production whose key was revoked keeps serving: revoking a key must not be an outage. A candidate or standby with a revoked
+        key is removed.
         """
         await self._expire()  # a lease may have run out while nobody looked
         for loop, state in self.states().items():
@@ -154,7 +154,7 @@ class Router:
             return await self._write_first(loop, "unstage", "admin", "", state.unstage(digest))
 
     async def start(self, loop: str, digest: str, weight: int, lease: float, by: str, reason: str) -> EndpointState:
-        """Give a checked version its first share. Raises UnknownLoop, NotPossible, Refused, HostError."""
+        """Give a checked version its first weight. Raises UnknownLoop, NotPossible, Refused, HostError."""
         before = self.state(loop)
         before.start(digest, weight, lease, self._clock())  # say what is impossible before hashing and waiting
         said = await asyncio.to_thread(self._check_raised, loop, digest)
@@ -165,7 +165,7 @@ class Router:
             return await self._write_first(loop, "start", by, "; ".join([reason, *said]), state.start(digest, weight, lease, self._clock()))
 
     async def ramp(self, loop: str, weight: int, lease: float, by: str, reason: str) -> EndpointState:
-        """Another share for the candidate. Raises UnknownLoop, NotPossible, Refused, HostError."""
+        """Change the candidate's weight. Raises UnknownLoop, NotPossible, Refused, HostError."""
         before = self.state(loop)
         before.ramp(weight, lease, self._clock())
         digest = before.candidate or ""
@@ -181,7 +181,7 @@ class Router:
             return await self._write_first(loop, action, by, "; ".join([reason, *said]), state.ramp(weight, lease, self._clock()))
 
     async def renew(self, loop: str, lease: float) -> EndpointState:
-        """Keep the candidate's share; no journal entry. Raises UnknownLoop, NotPossible, Refused (its lease then runs out)."""
+        """Renew the candidate's lease; no journal entry. Raises UnknownLoop, NotPossible, Refused (its lease then runs out)."""
         if digest := self.state(loop).candidate:
             await asyncio.to_thread(self._check_signature, loop, digest)
         async with self._changing(loop) as state:
@@ -211,18 +211,18 @@ class Router:
 
     @asynccontextmanager
     async def _changing(self, loop: str) -> AsyncIterator[EndpointState]:
-        """The state as it is now, while nobody else changes it. Held for a file write, never for a model server."""
+        """The current state under the lock, which is held for a file write, never for a model server."""
         self.state(loop)
         async with self._lock:
             yield self._states[loop]
 
     async def _write_first(self, loop: str, action: str, by: str, reason: str, state: EndpointState) -> EndpointState:
-        """For changes that give traffic: not on disk, not in effect."""
+        """Persist the change before applying it. For changes that give traffic."""
         await asyncio.to_thread(self._journal.record, loop, action, by, reason, state, self._clock())
         return self._put(loop, action, by, reason, state)
 
     async def _move_first(self, loop: str, action: str, by: str, reason: str, state: EndpointState) -> EndpointState:
-        """For changes that take traffic away: in effect at once, even on a full disk."""
+        """Apply the change before persisting it. For changes that take traffic away: they work even on a full disk."""
         self._put(loop, action, by, reason, state)
         await asyncio.to_thread(self._journal.record, loop, action, by, reason, state, self._clock())
         return state
@@ -230,7 +230,7 @@ class Router:
     def _put(self, loop: str, action: str, by: str, reason: str, state: EndpointState) -> EndpointState:
         self._states[loop] = state
         self.fleet.wake()
-        log.info("%s: %s by %s (%s): %s", loop, action, by, reason, {version[:12]: share for version, share in state.weights.items()})
+        log.info("%s: %s by %s (%s): %s", loop, action, by, reason, {version[:12]: weight for version, weight in state.weights.items()})
         return state
 
     # checks (blocking: call in a thread)
@@ -242,9 +242,9 @@ class Router:
             raise Refused(str(error)) from error
 
     def _check_raised(self, loop: str, digest: str) -> list[str]:
-        """Everything a version needs to gain traffic; what people said about it, for the journal.
+        """Check everything that a version needs to gain traffic. Returns its approval or override for the journal.
 
-        One that was production before passed all this then: going back to it must not wait for evidence or people.
+        A former production version passed these checks before: going back to it needs neither evidence nor approvals.
         """
         manifest = self._verified(digest)
         if any(transition.loop == loop and transition.state.production == digest for transition in self._journal.entries()):

@@ -34,7 +34,7 @@ USER_SALT = "user.salt"
 
 
 class CannotServe(FtassetsError):
-    """The gateway cannot run here; the message says what to change."""
+    """The gateway cannot run on this machine; the message says what to change."""
 
 
 async def serve(

@@ -1,4 +1,4 @@
-"""The configuration supervisord gets: its own section, one a program, and where its socket lies."""
+"""supervisord's configuration: its own section, one section per program, and the path of its socket."""
 
 import hashlib
 import os

@@ -1,5 +1,10 @@
 """`ftassets up`: every process of a home under one supervisord, which restarts what dies and leaves nothing behind."""
 
+if __name__ == "__main__":
+    from ftassets.entry import start
+
+    start("ftassets.processes.up")
+
 import argparse
 import contextlib
 import json
@@ -25,7 +30,6 @@ from ftassets.config.loop_files import LOOPS
 from ftassets.domain.formats import read, stamp
 from ftassets.durable import write_durably
 from ftassets.errors import FtassetsError
-from ftassets.exits import guarded
 from ftassets.processes.supervisord_conf import group, program, supervisor_socket, supervisord
 
 MARK = "FTASSETS_SUPERVISED"  # in the environment of every process below supervisord: its home
@@ -356,7 +360,3 @@ def main() -> int:
     ports = Ports(**{field.name: getattr(args, f"{field.name}_port") for field in fields(Ports)})
     up(Home.from_env(), ports, definitions=args.definitions, loops=args.loops, bind=args.bind, dagster_home=args.dagster_home)
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(guarded(main))

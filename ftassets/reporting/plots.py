@@ -123,15 +123,15 @@ def gate_marks(gates: Sequence[tuple[str, str, float, float, float]]) -> str:
 
 
 def rollout_steps(transitions: Sequence[tuple[float, int]]) -> str:
-    """The newest version's share of traffic (percent) over time: (epoch seconds, share)."""
+    """The newest version's weight (percent of traffic) over time: (epoch seconds, weight)."""
 
     def draw(axes: Any) -> None:
         start = transitions[0][0]
         axes.step(
-            [(at - start) for at, _ in transitions], [share for _, share in transitions], where="post", color=CALM, marker="o", markersize=4
+            [(at - start) for at, _ in transitions], [step for _, step in transitions], where="post", color=CALM, marker="o", markersize=4
         )
         axes.set_ylim(-5, 105)
         axes.set_xlabel("seconds since the start of the rollout", fontsize=8)
         axes.set_ylabel("candidate, % of traffic", fontsize=8)
 
-    return _image("share of the candidate over time", draw)
+    return _image("weight of the candidate over time", draw)

@@ -45,7 +45,7 @@ def make_version(home: Home, content: str, loop: str | None = None) -> str:
 
 
 def attest(home: Home, loop: str, digest: str, keys: Path | None = None, verdict: str = "PASS", **predicate: Any) -> Path:
-    """Sign a release of the version as it lies on disk; the envelope's path."""
+    """Sign a release of the version's current files; returns the envelope's path."""
     path = home.releases / loop / f"{digest}.dsse.json"
     others = sorted(set(path.parent.glob("*.dsse.json")) - {path}, key=lambda each: each.stat().st_mtime_ns)
     content = {

@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from ftassets.durable import write_durably
-from ftassets.errors import FtassetsError
+from ftassets.errors import FtassetsError, InvalidInput, in_one_line
+from ftassets.exits import debugging, ending
 
 Job = TypeVar("Job", bound=BaseModel)
 
@@ -80,26 +81,35 @@ def set_up_libraries() -> None:
 def work_off(job_file: Path, kind: type[Job], do: Callable[[Job, Report], dict]) -> int:
     """Body of a working process: reads its job, does it, reports the result.
 
-    Exit code: 0 when done, 2 for a FtassetsError, 1 for any other error; both leave a sentence in the failure file. 137 when one of its
+    Exit code: 0 when done, 2 for a FtassetsError, 1 for any other error; both leave a sentence in the failure file when
+    there is a job file. 137 when one of its
     forks was killed, as if it had been killed itself.
     """
     die_with_parent()
     with reporting() as (report, deliver):
         try:
-            job = kind.model_validate_json(job_file.read_bytes())
+            job = read_job(job_file, kind)
             set_up_libraries()
             deliver(do(job, report))
-        except FtassetsError as error:
-            write_durably(failure_file(job_file), str(error))
-            print(f"failed: {error}", file=sys.stderr)
-            return 2
         except BrokenProcessPool:
             return KILLED
         except Exception as error:
-            traceback.print_exc()
-            write_durably(failure_file(job_file), f"{type(error).__name__}: {error}")
-            return 1
+            found = ending(error)
+            if found.bug or debugging():
+                traceback.print_exc()
+            print(f"failed: {found.sentence}", file=sys.stderr)
+            if job_file.is_file():
+                write_durably(failure_file(job_file), found.sentence)
+            return 2 if isinstance(error, FtassetsError) else found.code
     return 0
+
+
+def read_job(job_file: Path, kind: type[Job]) -> Job:
+    """The job that `write_job` wrote. Raises InvalidInput without the values of its fields, OSError."""
+    try:
+        return kind.model_validate_json(job_file.read_bytes())
+    except ValidationError as error:
+        raise InvalidInput(f"{job_file} is not a job of this release: {in_one_line(error)}") from error
 
 
 @dataclass(frozen=True)
@@ -117,7 +127,7 @@ class Ended:
 
 
 def environment() -> dict[str, str]:
-    """What every working process gets beside its own environment: no hub, unless it was allowed explicitly."""
+    """Environment variables of every worker, in addition to its own: no access to the hub, unless allowed explicitly."""
     return {
         "HF_HUB_OFFLINE": os.environ.get("HF_HUB_OFFLINE", "1"),
         "OMP_NUM_THREADS": "1",  # the work is shared out to processes: threads of one gain nothing with a small model

@@ -1,4 +1,4 @@
-"""The first version of a loop: what each look requests, or says it waits for."""
+"""The first version of a loop: what each tick requests, or reports that it waits for."""
 
 import dagster as dg
 import pytest

@@ -1,4 +1,4 @@
-"""What starts a retrain: what each look reads, requests, says it waits for, and keeps."""
+"""What starts a retrain: what each tick reads, requests, reports that it waits for, and keeps."""
 
 import json
 import time
@@ -96,7 +96,7 @@ def test_an_alarm_stays_pending_until_there_are_labels(bench: Bench) -> None:
     }
 
 
-def test_the_same_situation_has_the_same_key_at_each_look(bench: Bench) -> None:
+def test_the_same_situation_has_the_same_key_at_each_tick(bench: Bench) -> None:
     bench.reports("ALARM", "ALARM")
     bench.traffic.correct(3)
     assert requested(bench.retrain()).run_key == requested(bench.retrain()).run_key
@@ -298,24 +298,24 @@ def test_the_reason_names_what_training_took_and_how_new_the_window_is(bench: Be
 # Records
 
 
-def test_a_decision_is_kept_when_its_kind_changes_and_not_at_each_look(bench: Bench) -> None:
+def test_a_decision_is_kept_when_its_kind_changes_and_not_at_each_tick(bench: Bench) -> None:
     cursor = None
     seen = []
 
-    def look() -> None:
+    def tick() -> None:
         nonlocal cursor
         cursor = bench.retrain(cursor=cursor).cursor
         seen.append(len(decisions(bench)))
 
-    look()
-    look()
+    tick()
+    tick()
     bench.reports("ALARM", "ALARM")
-    look()
+    tick()
     bench.traffic.correct(2)  # another number in the same reason
-    look()
+    tick()
     bench.pause("audit")
-    look()
-    look()
+    tick()
+    tick()
     assert seen == [1, 1, 2, 2, 3, 3]
     found = [json.loads(path.read_bytes())["decision"] for path in decisions(bench)]
     assert [(d["action"], d["cause"]) for d in found] == [("NO", "no_trigger"), ("WAIT", "few_labels"), ("WAIT", "paused")]

@@ -1,4 +1,4 @@
-"""From a release to all of its traffic, look by look."""
+"""From a release to all of its traffic, tick by tick."""
 
 import time
 from types import SimpleNamespace
@@ -21,22 +21,22 @@ def test_starts_a_release(bench: Bench) -> None:
     assert requested(bench.rollout()).run_key == request.run_key
 
 
-def test_without_auto_a_release_waits_for_a_yes(bench: Bench) -> None:
+def test_without_auto_a_release_waits_for_approval(bench: Bench) -> None:
     bench.materialize("release", C)
     rules = {"people": {"anna": "lead"}, "approve": ["lead"]}
     for mode in ("propose", "observe"):
         assert "waits for approval" in skipped(bench.rollout(loop_of(mode=mode, release=rules)))
 
 
-def test_propose_starts_once_somebody_who_may_has_said_yes(bench: Bench) -> None:
+def test_propose_starts_once_an_approver_has_approved(bench: Bench) -> None:
     rules = {"people": {"anna": "lead", "ben": "intern"}, "approve": ["lead"]}
     loop = loop_of(mode="propose", release=rules)
-    said = Approval(loop=NAME, version=C, report_digest="e" * 64, name="anna", role="lead", reason="looks right", issued_at=1000)
+    approval = Approval(loop=NAME, version=C, report_digest="e" * 64, name="anna", role="lead", reason="looks right", issued_at=1000)
     bench.materialize("release", C, report_digest="e" * 64)
     for change in ({"name": "ben", "role": "intern"}, {"version": P}, {"report_digest": "f" * 64}):
-        bench.releases.write(NAME, C, "approval", approval_statement(said.model_copy(update=change)))
+        bench.releases.write(NAME, C, "approval", approval_statement(approval.model_copy(update=change)))
         assert "does not count" in skipped(bench.rollout(loop))
-    bench.releases.write(NAME, C, "approval", approval_statement(said))
+    bench.releases.write(NAME, C, "approval", approval_statement(approval))
     request = requested(bench.rollout(loop))
     assert config_of(request)["action"] == "start"
     assert request.run_key.startswith(f"start:{C}:0:0:")
@@ -94,7 +94,7 @@ def test_ramps_and_renews(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(("answer", "status"), [("I cannot do that", 200), ("", 500)])
-def test_rolls_back_within_the_look(bench: Bench, answer: str, status: int) -> None:
+def test_rolls_back_within_the_tick(bench: Bench, answer: str, status: int) -> None:
     bench.canary(age=10)
     for _ in range(12):
         bench.traffic.answer(C, 0.2, answer, status)

@@ -211,7 +211,7 @@ BAD_LOOPS = {
     "a field too many": (b"type: ftassets.FineTuneLoop\nattributes: {name: x, s3cr3t: 1}", "s3cr3t: Extra inputs are not permitted"),
     "no attributes": (b"type: ftassets.FineTuneLoop\nattributes:", "Input should be a valid dictionary"),
     "an unset variable": (b"type: ftassets.FineTuneLoop\nattributes: {name: '{{ env.NONESUCH }}'}", "variable NONESUCH, which is not set"),
-    "a broken template": (b"type: ftassets.FineTuneLoop\nattributes: {name: '{{ 1 / 0 }}'}", "division by zero"),
+    "a broken template": (b"type: ftassets.FineTuneLoop\nattributes: {name: '{{ 1 / 0 }}'}", "name: the template cannot be rendered (ZeroDivisionError)"),
     "a folder": (None, "Is a directory"),
 }
 
@@ -297,6 +297,21 @@ def test_a_damaged_manifest_or_report_is_named(home: Home) -> None:
     assert f"version {second[:12]} has no readable manifest" in refused("compare", first, second)
 
 
+@pytest.mark.parametrize("arguments", ["--version", "--help", "", "status --help", f"plan {LOOP} --requests 1000", "status --json"])
+def test_a_full_disk_below_stdout_is_one_sentence(arguments: str) -> None:
+    command = f"{sys.executable} -m ftassets.cli {arguments} > /dev/full"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=environment(), cwd=ROOT, check=False)
+    if arguments:  # without any the help goes to stderr
+        assert (done.returncode, done.stderr) == (1, "No space left on device\n")
+    else:
+        assert "Traceback" not in done.stderr
+
+
+def test_wrong_usage_is_exit_code_2_also_when_stderr_is_full() -> None:
+    command = f"{sys.executable} -m ftassets.cli nosuch 2> /dev/full"
+    assert subprocess.run(["bash", "-c", command], env=environment(), cwd=ROOT, check=False).returncode == 2
+
+
 def test_a_closed_pipe_is_no_error_of_ours() -> None:
     command = f"{sys.executable} -m ftassets.cli plan {LOOP} --requests 1000 | true"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=environment(), cwd=ROOT, check=False)
@@ -335,6 +350,8 @@ def test_real_processes_end_with_one_sentence(tmp_path: Path, home: Home) -> Non
         unused = {TRAFFIC_URL: "postgresql://me:s3cr3t@127.0.0.1:9/traffic"}
         assert "set the profile, or unset the URL" in process("ftassets.gateway", "--port", "0", "--admin-port", "0", **unused)
         assert "FTASSETS_GATE_KEY" in process("ftassets.cli", "gate-service", FTASSETS_GATE_KEY="")
+        key = {"FTASSETS_GATE_KEY": "k" * 32}
+        assert f"port {port} on 127.0.0.1 cannot be used" in process("ftassets.cli", "gate-service", "--port", port, **key)
 
 
 @pytest.mark.skipif(shutil.which("setpriv") is None or os.getuid() != 0, reason="needs root and setpriv, to become another user")

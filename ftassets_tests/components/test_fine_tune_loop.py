@@ -1,7 +1,9 @@
 """FineTuneLoop in somebody else's Dagster project, and what it says about a YAML that is wrong."""
 
+import json
 import re
 import shutil
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,10 +12,12 @@ from typing import Any
 import dagster as dg
 import pytest
 import yaml
+from dagster._utils.error import serializable_error_info_from_exc_info
 from dagster.components.testing import create_defs_folder_sandbox
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from ftassets.components import FineTuneLoop
+from ftassets.components.fine_tune_loop import LoopAttributes
 from ftassets.components.resources import resources
 from ftassets.config.loop import LoopConfig
 from ftassets.config.loop_files import LOOPS, read_loops
@@ -202,3 +206,58 @@ def test_a_format_that_does_not_fit_is_one_clear_message(train: dict[str, int], 
     where, said = refused_value(lambda attributes: attributes.update(format=number, train=train))
     assert message in said
     assert where.startswith("attributes")
+
+
+SECRET = "s3cretPw"
+
+
+def _places(value: Any, place: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """Every field of a loop, sections and items of lists too."""
+    if place:
+        yield place
+    for key, below in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        yield from _places(below, (*place, key))
+
+
+_JUDGE = {"url": "https://h/v1", "model": "m", "api_key_env": "K", "rubric": "r"}
+EVERYTHING = LoopConfig.model_validate(
+    yaml.safe_load((SHIPPED / "defs.yaml").read_text())["attributes"]
+    | {
+        "owners": ["team:ours"],
+        "sets": [{"name": "safety", "file": "safety.jsonl"}],
+        "metrics": ["validity"],
+        "llm_judge": _JUDGE | {"labels": "labels.jsonl"},
+        "reference_model": {"url": "https://h/v1", "model": "m", "usd_per_million_in": 1, "usd_per_million_out": 1},
+        "monitors": {"llm_judge": _JUDGE},
+    }
+).model_dump(mode="json")
+
+
+@pytest.mark.parametrize("template", ["{{ env.SEC }}", "http://u:{{ env.SEC }}@h/v1"])
+def test_no_error_about_a_field_holds_the_secret_in_it(template: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Dagster prints it: the error with all errors behind it. A field that takes any text is tried beside fields that are wrong."""
+    monkeypatch.setenv("SEC", SECRET)
+    refused, leaks = 0, []
+    for place in _places(EVERYTHING):
+        attributes = json.loads(json.dumps(EVERYTHING))
+        target: Any = attributes
+        for part in place[:-1]:
+            target = target[part]
+        target[place[-1]] = template
+        for broken in ({}, {"epoch": "{{ env.SEC }}", "train": "{{ env.SEC }}"}):
+            try:
+                TypeAdapter(LoopAttributes).validate_python(attributes | broken)
+            except ValueError as error:
+                refused += 1
+                told = "".join(traceback.format_exception(error)) + (repr(error.errors()) if isinstance(error, ValidationError) else "")
+                leaks += [(place, line) for line in told.splitlines() if SECRET in line]
+    assert leaks == []
+    assert refused > 150
+
+
+def test_dagster_prints_no_secret_of_a_bad_loop_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEC", SECRET)
+    for change in ({"mode": "{{ env.SEC }}"}, {"train": {"epochs": "{{ env.SEC }}"}}, {"format": "{{ env.SEC }}"}):
+        with pytest.raises(Exception, match="Error while loading component commands") as raised, project(lambda it, new=change: it.update(new)):
+            pass
+        assert SECRET not in serializable_error_info_from_exc_info((type(raised.value), raised.value, raised.tb)).to_string()

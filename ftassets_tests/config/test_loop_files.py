@@ -1,12 +1,14 @@
 """Reading loop files of this format and of the one before."""
 
 import re
+import traceback
 from pathlib import Path
 
 import pytest
 import yaml
 
 from ftassets.config.loop_files import LOOPS, read_loops
+from ftassets.errors import ConfigurationError
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 
@@ -58,3 +60,85 @@ def test_shipped_loops_are_of_the_current_format(caplog: pytest.LogCaptureFixtur
     assert all(yaml.safe_load(path.read_text())["attributes"]["format"] == 2 for path in LOOPS.glob("*/defs.yaml"))
     read_loops()
     assert caplog.records == []
+
+
+def test_a_message_has_the_template_in_place_of_the_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEC", "s3cretPw")
+    with pytest.raises(ConfigurationError) as raised:
+        read_loops(write(tmp_path, sensor_interval="{{ env.SEC }}", gates=[{"metric": "{{ env['SEC'] }}", "at_least": 1}]))
+    told = "".join(traceback.format_exception(raised.value))
+    assert "s3cretPw" not in told
+    assert "gates.0: there is no metric '{{ env.SEC }}'" in told
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("attributes:\n  key: s3cretPw: x\n", "mapping values are not allowed here (line 2, column 16)"),
+        ("attributes: [s3cretPw\n", "expected ',' or ']', but got '<stream end>' (line 2, column 1)"),
+        ("attributes: s3cretPw\x00\n", "special characters are not allowed (character 21)"),
+        ("[" * 5000, "it is nested too deeply"),
+    ],
+)
+def test_an_error_in_the_yaml_names_the_place_and_quotes_nothing(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "defs.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigurationError) as raised:
+        read_loops(tmp_path)
+    assert str(raised.value) == f"the loop file {path} is not valid YAML: {message}"
+    assert "s3cretPw" not in "".join(traceback.format_exception(raised.value))
+
+
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        ("{{ [].pop() }}", "the template cannot be rendered (IndexError): write {{ env.NAME }}"),
+        ("{{ 'x'.index('y') }}", "the template cannot be rendered (ValueError)"),
+        ("{{ '{a}'.format() }}", "the template cannot be rendered (KeyError)"),
+        ("{{ 'x'.encode('foo') }}", "the template cannot be rendered (LookupError)"),
+        ("{{ 'a'.center(10**12) }}", "the template cannot be rendered (MemoryError)"),
+        ("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "the template cannot be rendered (RecursionError)"),
+        ("{{ {}[env.SEC] }}", "the template cannot be rendered (UndefinedError)"),
+        ("{{ evn }}", "the template cannot be rendered (UndefinedError)"),
+        ("{{ env. }}", "the template is not valid (expected name or number)"),
+        ("{{ env() }}", "env is not a function: write {{ env.NAME }} with the name of an environment variable"),
+        ("{{ env }}", "env alone is no value"),
+        ("{{ env.NONESUCH }}", "the loop file names the environment variable NONESUCH, which is not set"),
+        ("a\0b", "the text has a character that no file or program takes (NUL or a surrogate): remove it"),
+    ],
+)
+def test_a_template_that_fails_is_refused_with_file_and_field(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, template: str, message: str
+) -> None:
+    monkeypatch.setenv("SEC", "s3cretPw")
+    with pytest.raises(ConfigurationError) as raised:
+        read_loops(write(tmp_path, sets=[{"name": "safety", "file": template}]))
+    assert str(raised.value).startswith(f"{tmp_path / 'defs.yaml'}: sets.0.file: {message}")
+    assert "s3cretPw" not in "".join(traceback.format_exception(raised.value))
+
+
+BOMB = "\n".join(["a0: &a0 [x]", *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 9))])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: &a [*a]", "has more than 100000 values: an alias in it contains itself"),
+        (BOMB, "has more than 100000 values"),
+        (BOMB.replace("[x]", "{x: 1}").replace("[*", "{<<: [*").replace("]", "]}"), "has more than 100000 values"),
+        ("a: " + "9" * 5000, "is not valid YAML: a value in it cannot be read (ValueError)"),
+        ("a: 2026-99-99", "is not valid YAML: a value in it cannot be read (ValueError)"),
+        ("a: !!bool maybe", "is not valid YAML: a value in it cannot be read (KeyError)"),
+        ('type: ftassets.FineTuneLoop\nattributes: {golden_set: "\\ud800"}', ": golden_set: the text has a character that no file"),
+    ],
+)
+def test_yaml_that_cannot_be_values_is_refused_with_the_file(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "defs.yaml").write_text(text)
+    with pytest.raises(ConfigurationError, match=f"{re.escape(str(tmp_path / 'defs.yaml'))}.*{re.escape(message)}"):
+        read_loops(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["../x", "", "a b", "a/b", "x.y"])
+def test_a_base_model_is_a_package_by_name(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"defs.yaml: base_model: package:NAME needs the name of a Python package"):
+        read_loops(write(tmp_path, base_model=f"package:{name}"))

@@ -20,7 +20,7 @@ TO_SWEEP = Path(__file__).with_name("to_sweep.txt")
 # word -> what to write instead
 WORDS = {
     r"surely": "95 % lower or upper bound",
-    r"(?:is|are) none": "say what it should be",
+    r"(?<!there )(?:is|are) (?-i:none)(?! of\b)": "say what it should be",
     r"lies": "is",
     r"look(?:s|ed|ing)? at": "check, read, use",
     r"looks(?! for\b)": "checks, reports, ticks",
@@ -31,6 +31,12 @@ WORDS = {
     r"a yes": "approval",
     r"nobody": "no person, no annotator",
     r"for good": "permanently",
+    r"(?:share|traffic)[\w ]* any ?more": "cannot receive more traffic",
+    r"sure bounds?": "95 % bound",
+    r"owes": "has in flight",
+    r"(?<!a worker )(?:is|are) told": "receives, is notified",
+    r"says so": "reports it, states it",
+    r"cry wolf": "alert without a cause",
     r"(?<!there )is no (?!worse\b|evidence\b|longer\b|more\b)\w+": "is not a",
 }
 _PATTERN = re.compile("|".join(rf"\b{word}\b" for word in WORDS), re.I)
@@ -50,8 +56,8 @@ class Hit:
 
 
 def hits() -> list[Hit]:
-    """Every hit in pages, messages, help, field descriptions and what the Dagster UI shows."""
-    return [*page_hits(), *message_hits(), *help_hits(), *schema_hits(), *definition_hits()]
+    """Every hit in pages, messages, docstrings, help, field descriptions and what the Dagster UI shows."""
+    return [*page_hits(), *message_hits(), *docstring_hits(), *help_hits(), *schema_hits(), *definition_hits()]
 
 
 def found(place: str, where: str, text: str) -> Iterator[Hit]:
@@ -71,7 +77,7 @@ def page_hits() -> Iterator[Hit]:
 
 
 def message_hits() -> Iterator[Hit]:
-    """String literals of the package that hold a sentence: errors, reasons, alerts, metadata. Docstrings are left out."""
+    """String literals of the package that hold a sentence: errors, reasons, alerts, metadata. For docstrings, see `docstring_hits`."""
     for path in sorted((ROOT / "ftassets").rglob("*.py")):
         tree = ast.parse(path.read_text())
         documented = {id(node.body[0].value) for node in ast.walk(tree) if _has_docstring(node)}  # type: ignore[attr-defined]
@@ -80,6 +86,15 @@ def message_hits() -> Iterator[Hit]:
             text = _text(node) if id(node) not in documented | inside else None
             if text and " " in text.strip():
                 yield from found(_relative(path), str(node.lineno), text)  # type: ignore[attr-defined]
+
+
+def docstring_hits() -> Iterator[Hit]:
+    """Docstrings of the package's modules, classes and functions, without the code in them."""
+    for path in sorted((ROOT / "ftassets").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if _has_docstring(node):
+                text = node.body[0].value.value  # type: ignore[attr-defined]
+                yield from found(_relative(path), str(node.body[0].lineno), re.sub(r"`[^`]*`", "`", text))  # type: ignore[attr-defined]
 
 
 def help_hits() -> Iterator[Hit]:

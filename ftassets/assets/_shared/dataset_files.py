@@ -58,7 +58,7 @@ def sets_folder(loop: str) -> str:
 
 
 def set_path(loop: str, name: str) -> str:
-    """Of a set beside the golden one, in the golden set's commit."""
+    """Path of a further evaluation set, in the golden set's commit."""
     return f"{sets_folder(loop)}{name}.parquet"
 
 
@@ -110,12 +110,12 @@ def from_parquet(content: bytes) -> list[Example]:
 
 
 def read_sets(store: DatasetStore, ref: str, loop: str, names: Iterable[str]) -> dict[str, list[Example]]:
-    """Rows of sets beside the golden one, by name. Raises ObjectNotFound when `ref` is from before a set was there."""
+    """Rows of the further evaluation sets, by name. Raises ObjectNotFound when `ref` is older than a set."""
     return {name: from_parquet(store.read(ref, set_path(loop, name))) for name in names}
 
 
 def read_evaluation_rows(store: DatasetStore, ref: str, loop: LoopConfig) -> list[Example]:
-    """All rows versions are judged by, golden and further sets: none of them may be trained on."""
+    """All rows that versions are evaluated on, golden and further sets: training must not use any of them."""
     further = read_sets(store, ref, loop.name, [each.name for each in loop.sets])
     return from_parquet(store.read(ref, golden_path(loop.name))) + [row for rows in further.values() for row in rows]
 

@@ -1,4 +1,4 @@
-"""How what only a person can repair ends a run: at once, in one sentence, without another try."""
+"""Turns errors that need a person into a run failure without retries."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

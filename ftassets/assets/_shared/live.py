@@ -39,7 +39,7 @@ class Past:
 
 
 def freshness(loop: LoopConfig) -> dg.FreshnessPolicy:
-    """One report between any two looks of the loop's schedule."""
+    """One report between any two ticks of the loop's schedule."""
     return _fresh_by(loop.monitors.every)
 
 
@@ -50,7 +50,7 @@ def _fresh_by(cron: str) -> dg.FreshnessPolicy:
 
 
 def window_of(context: dg.AssetExecutionContext, loop: LoopConfig) -> tuple[float, float]:
-    """Begin and end (epoch seconds) of the answers looked at: as long as the drift report's window."""
+    """Begin and end (epoch seconds) of the answers that are read: as long as the drift report's window."""
     end = float(context.run.tags.get(WINDOW_END) or time.time())
     return end - loop.retrain_on.drift.window, end
 
@@ -98,7 +98,7 @@ def check(name: str, finding: Finding, informs: bool = False) -> dg.AssetCheckRe
 
 
 def newest_per_version(reports: Sequence[Past]) -> list[tuple[Past, int]]:
-    """The newest report of each version, and how many there are of it; the version looked at last comes first."""
+    """The newest report of each version, and its number of reports; the version reported last comes first."""
     counts: dict[str, int] = {}
     newest: dict[str, Past] = {}
     for report in reports:

@@ -26,7 +26,7 @@ def commit_rows(
     source: str,
     sets: Sequence[EvaluationSet] = (),
 ) -> dg.MaterializeResult:
-    """Commit and report the rows of a file and of the sets beside the golden one. Raises dg.Failure on a file that cannot be used."""
+    """Commit and report the rows of a file and of the further evaluation sets. Raises dg.Failure on an invalid file."""
     rows, bad = _read(file, source)
     _refuse(file, source, [row for row in rows if source == "golden" and not well_formed(row.completion, loop.task.type)], A_CALL)
     if source == "golden" and (shared_names := {row.slice for row in rows} & {HELD_OUT, *(each.name for each in sets)}):

@@ -1,4 +1,4 @@
-"""Seed, labels, corrections, liked answers and synthetic rows, curated, split without leaks, and committed."""
+"""Seed, labels, corrections, answers rated up and synthetic rows, curated, split without leaks, and committed."""
 
 import time
 from collections import Counter
@@ -116,7 +116,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
 
 
 def from_feedback(reviewed: Sequence[Reviewed]) -> list[Example]:
-    """Corrections and liked answers as examples; a thumb down without a correction teaches nothing here."""
+    """Corrections and answers rated up, as examples; an answer rated down without a correction gives no example."""
     rows = []
     for item in reviewed:
         exchange, feedback = item.exchange, item.feedback

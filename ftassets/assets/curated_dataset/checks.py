@@ -1,4 +1,4 @@
-"""What must hold for a curated dataset, looked at once more on the rows that were kept."""
+"""Checks of a curated dataset, run again on the rows that curation kept."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence

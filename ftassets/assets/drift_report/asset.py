@@ -242,7 +242,7 @@ def _statistics_table(result: Comparison) -> str:
 
 
 def _new_topics_table(measured: DriftMeasurement, reviewed: Sequence[Reviewed]) -> str:
-    """New topics with what users said of the answers there, beside what they said elsewhere."""
+    """New topics with the user feedback on their answers, compared with the feedback on other topics."""
     unhappy = {item.exchange.id for item in reviewed if item.feedback.correction or item.feedback.rating == "down"}
 
     def doubted(members: Sequence[int]) -> str:

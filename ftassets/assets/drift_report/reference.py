@@ -1,4 +1,4 @@
-"""What production knows, as drift reports compare with it: made once per version and committed beside the dataset."""
+"""The drift reference of production, which drift reports compare with: built once per version and committed with the dataset."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ from ftassets.backends.traffic_log.base import TrafficLog
 from ftassets.config.loop import Drift, LoopConfig
 from ftassets.domain.drift import Reference, build_reference, power, preset_false_alarm_rates, same_space
 
-UNSEEN = (0.10, 0.25)  # shares of new topics for which the reference says how surely they are seen
+UNSEEN = (0.10, 0.25)  # shares of new topics for which the reference reports the power of an alarm
 
 
 @dataclass(frozen=True)
 class Known:
-    """A version's reference, until when traffic went into it (epoch seconds), its commit, and what it can see, in words."""
+    """A version's reference, the end of its traffic (epoch seconds), its commit, and sentences on which drift it can detect."""
 
     reference: Reference
     until: float
@@ -98,7 +98,7 @@ def training_queries(store: DatasetStore, loop: str, commit: str | None) -> list
 
 
 def sensitivity(reference: Reference, policy: Drift, rate: float) -> list[str]:
-    """What an alarm at `rate` sees and how often fixed rules would cry wolf, measured on the reference; empty where it is too small."""
+    """Power of an alarm at false-alarm rate `rate`, and false-alarm rates of fixed rules, on the reference; empty if it is too small."""
     try:
         found = [power(reference, policy.sample, rate, share, policy.consecutive, draws=500).sentence for share in UNSEEN]
         rules = preset_false_alarm_rates(reference, policy.sample, draws=200)

@@ -28,7 +28,7 @@ Answers = dict[str, list[Path]]  # role -> one file of answers for each set of r
 
 
 class NotComparable(FtassetsError):
-    """No report can be made of these versions and rows; the message says what to do."""
+    """These versions and rows cannot be compared in a report; the message says what to do."""
 
 
 def answer_file(artifacts: Artifacts, loop: LoopConfig, digest: str, rows: RowSet, base: str) -> Path:
@@ -45,7 +45,7 @@ def answer_file(artifacts: Artifacts, loop: LoopConfig, digest: str, rows: RowSe
 
 
 def _system_prompt(loop: LoopConfig, digest: str, rows: RowSet, base: str) -> str:
-    """What a version is told: the set's own prompt, the untuned base its best one, else the task's."""
+    """System prompt of a version: the set's own, for the untuned base its best one, else the task's."""
     of_model = loop.task.base_prompt if digest == base and loop.task.base_prompt else loop.task.system_prompt
     return rows.settings.system_prompt if rows.settings and rows.settings.system_prompt else of_model
 

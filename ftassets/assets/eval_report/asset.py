@@ -80,10 +80,10 @@ def build(loop: LoopConfig) -> tuple[dg.AssetsDefinition, dg.AssetChecksDefiniti
 
 
 def golden_uses(instance: dg.DagsterInstance, key: dg.AssetKey, golden_commit: str, candidate: str) -> int:
-    """Candidates judged by this state of the golden set, this one included: each use tells training a little more about it."""
+    """Candidates evaluated on this commit of the golden set, this one included: each use makes selection fit the set a little more."""
     reports = (event for _, event in history(instance, key, limit=PAST))
-    judged = {metadata_value(event, "candidate") for event in reports if metadata_value(event, "golden_commit") == golden_commit}
-    return len(judged | {candidate})
+    evaluated = {metadata_value(event, "candidate") for event in reports if metadata_value(event, "golden_commit") == golden_commit}
+    return len(evaluated | {candidate})
 
 
 def _evidence(result: GateResult) -> dict[str, float | int | str]:

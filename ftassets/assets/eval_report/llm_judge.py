@@ -48,10 +48,10 @@ def ask_judge(
     answers_production: Mapping[str, str],
     say: Say,
 ) -> tuple[list[PairwiseScore], Calibration | None]:
-    """A pairwise_score for each golden row that a judge gate looks at, with a reason where there is none; nothing without such a gate.
+    """A pairwise_score, or the reason why it is missing, for each golden row that a judge gate uses; nothing without such a gate.
 
-    Answers are by row id. The judge is calibrated first; while it agrees too little with people, or that is not known, no row is
-    judged. What was judged before, by this judge with these answers, is not asked again.
+    Answers are by row id. The judge is calibrated first; while its agreement with people is too low or unknown, no
+    row is judged. Earlier choices of this judge on the same answers are reused.
     """
     gates = [gate for each in loop.gates for gate in (each, *each.any_of) if gate.metric == "llm_judge"]
     if loop.llm_judge is None or not gates:
@@ -73,7 +73,7 @@ def ask_judge(
 
 
 class _Panel:
-    """The judge, a few pairs at once, and what it said before. When it cannot be reached, the rest is not asked."""
+    """The judge and its earlier choices; asks a few pairs at once, and stops when the judge cannot be reached."""
 
     def __init__(self, control: Control, loop: LoopConfig, settings: PairwiseJudgeSettings, say: Say) -> None:
         self._judge = pairwise_llm_judge(settings)

@@ -74,8 +74,8 @@ def measure(
 ) -> Evaluation:
     """Have candidate, production and untuned base answer all rows, score them, and compare candidate and production as they serve.
 
-    Without `production` the base takes its place; without `serving` nothing is said of response times and parity. `context` is that of
-    the run, `golden_uses` counts the candidates judged by this golden commit. Answers of an earlier report are used again.
+    Without `production` the base takes its place; without `serving` the report has no response times and no parity. `context` is that
+    of the run, `golden_uses` counts the candidates evaluated on this golden commit. Answers of an earlier report are reused.
     Raises NotComparable, EvaluationFailed, ServingError.
     """
     manifest = load_manifest(artifacts, candidate)
@@ -155,9 +155,9 @@ def _measure_metrics(
     answers: Answers,
     likelihoods: Mapping[str, Mapping[int, Path]],
 ) -> tuple[Measurements, Answers]:
-    """The loop's further metrics of golden and held-out answers, by slice, in a process of their own; and the files of row scores.
+    """The loop's further metrics of golden and held-out answers, by slice, from a separate process; and the files of row scores.
 
-    A file of row scores lies beside the answers under the digest of its bytes; sets without rows have none.
+    A file of row scores is stored with the answers under the digest of its bytes; sets without rows have no file.
     """
     work = home.work / f"{context.run_id}-metrics"
     work.mkdir(parents=True, exist_ok=True)

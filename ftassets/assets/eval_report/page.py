@@ -27,7 +27,7 @@ MARKS = {Verdict.PASS: "✔ PASS", Verdict.FAIL: "✘ FAIL", Verdict.NOT_ENOUGH_
 
 
 def gate_table(results: Sequence[GateResult]) -> str:
-    """All gates of a report as a Markdown table; a name beside its evidence would leave that too little width."""
+    """All gates of a report as a Markdown table; name and evidence share a column, to leave the evidence enough width."""
     return markdown_table(["verdict", "gate and evidence"], [(MARKS[r.verdict], f"**{r.name}**: {r.sentence}") for r in results])
 
 

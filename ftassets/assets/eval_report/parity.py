@@ -29,8 +29,8 @@ def measure_parity(
 ) -> Parity:
     """Ask the server that serves the candidate, `serving_url` ends in /v1, and compare with the merged copy's answers by row id.
 
-    Takes as many prompts, spread evenly, as the loop's largest parity gate asks for. Greedy, whatever the task's temperature: sampled
-    answers differ by themselves. Raises EvaluationFailed when a prompt has no answer or the candidate is no adapter.
+    Takes as many prompts, spread evenly, as the loop's largest parity gate needs. Decodes greedily at any task temperature, because
+    sampled answers differ by chance. Raises EvaluationFailed when a prompt has no answer or the candidate has no adapter.
     """
     if manifest.base_digest is None:
         raise EvaluationFailed(f"version {manifest.digest[:12]} is not an adapter: it has no training stack to compare with")

@@ -15,7 +15,7 @@ from ftassets.errors import FtassetsError
 
 
 class NotReproduced(FtassetsError):
-    """A report cannot be computed again, or comes out differently."""
+    """A report cannot be recomputed, or the recomputed one differs."""
 
 
 def recompute(

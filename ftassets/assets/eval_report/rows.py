@@ -37,7 +37,7 @@ class Rows:
 
     @property
     def judged(self) -> list[Example]:
-        """Rows people wrote to judge by: golden and further sets."""
+        """Rows that versions are evaluated on: golden and further sets."""
         return [row for each in self.sets if not each.held_out for row in each.rows]
 
 

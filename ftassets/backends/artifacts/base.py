@@ -50,13 +50,13 @@ class Artifacts(ABC):
 
     @abstractmethod
     def local(self, key: str) -> Path:
-        """A file or folder as it lies on this machine, brought here first where need be; not to be changed. Raises ArtifactMissing."""
+        """Path of a file or folder on this machine, downloaded first if the store is remote; read-only. Raises ArtifactMissing."""
 
     @abstractmethod
     def draft(self, key: str) -> Path:
-        """The path on this machine, always the same, at which a program may make the file or folder; `put_file` or `put_folder` stores it.
+        """The path on this machine, the same at each call, where a program writes the file or folder before `put_file` or `put_folder`.
 
-        For work that takes long and goes on after a crash where it was; the folder above is there.
+        For long work that resumes after a crash. The parent folder exists.
         """
 
     @abstractmethod

@@ -18,18 +18,26 @@ class FolderArtifacts(Artifacts):
 
     def put(self, key: str, content: bytes) -> None:
         path = self._path(key)
-        if not create_durably(path, content) and path.read_bytes() != content:
+        try:
+            same = create_durably(path, content) or path.read_bytes() == content
+        except FileExistsError as error:
+            raise _in_the_way(path, error) from error
+        if not same:
             raise ArtifactConflict(f"{path} was changed after it was written, or is another thing: move it away, then try again")
 
     def put_file(self, key: str, source: Path) -> None:
-        keep_file(source, self._path(key))
+        path = self._path(key)
+        try:
+            keep_file(source, path)
+        except FileExistsError as error:
+            raise _in_the_way(path, error) from error
 
     def put_folder(self, key: str, source: Path, last: str) -> None:
         path = self._path(key)
         try:
             keep_folder(source, path, last)
         except OSError as error:
-            if path.exists() and not (path / last).exists():
+            if os.path.lexists(path) and not (path / last).exists():
                 raise ArtifactConflict(f"{path} is in the way and has no {last}: move it away, then try again") from error
             raise
 
@@ -67,3 +75,7 @@ class FolderArtifacts(Artifacts):
 
     def _path(self, key: str) -> Path:
         return self._root / checked(key)
+
+
+def _in_the_way(path: Path, error: OSError) -> ArtifactConflict:
+    return ArtifactConflict(f"{path} cannot be stored: {error.filename} is in the way and is of another kind; move it away, then try again")

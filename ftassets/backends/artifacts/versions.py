@@ -35,7 +35,7 @@ def keep(artifacts: Artifacts, digest: str) -> None:
 
 
 def digests(artifacts: Artifacts) -> list[str]:
-    """All versions, sorted; folders without a manifest are none."""
+    """Digests of all versions, sorted; a folder without a manifest does not count."""
     return sorted(name for name in artifacts.names(FOLDER) if artifacts.exists(version_key(name, MANIFEST)))
 
 

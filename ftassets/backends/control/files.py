@@ -1,4 +1,4 @@
-"""Control as files below one folder, under their names; locks are files beside them."""
+"""Control as files below one folder, under their names; locks are files next to them."""
 
 import fcntl
 import logging

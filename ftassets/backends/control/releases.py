@@ -18,7 +18,7 @@ FOLDER, REPLACED = "releases", "replaced"
 
 
 class NotApproved(FtassetsError):
-    """Nobody who may has said yes to this version on this report; the message says how."""
+    """The version has no valid approval for this report; the message says how to give one."""
 
 
 class StatementMissing(FtassetsError):

@@ -13,7 +13,7 @@ SEARCHED_COMMITS = 1000  # commits in which a publication looks for its own run
 
 
 class DatasetError(FtassetsError):
-    """Base of everything a dataset store refuses."""
+    """Base of all errors of a dataset store."""
 
 
 class RefNotFound(DatasetError):
@@ -29,7 +29,7 @@ class AlreadyExists(DatasetError):
 
 
 class NothingToCommit(DatasetError):
-    """The branch has no staged change, or the source brings nothing new."""
+    """The branch has no staged change, or the source has no new commit."""
 
 
 class MergeConflict(DatasetError):
@@ -116,7 +116,7 @@ class DatasetStore(ABC):
 
     @abstractmethod
     def tag(self, name: str, ref: str) -> None:
-        """Name a commit for good. Raises AlreadyExists, RefNotFound."""
+        """Tag a commit permanently. Raises AlreadyExists, RefNotFound."""
 
     @abstractmethod
     def resolve(self, ref: str) -> str:
@@ -147,11 +147,11 @@ class DatasetStore(ABC):
         """Opaque; the same for the same bytes within one store. Raises RefNotFound, ObjectNotFound."""
 
     def publish(self, run_id: str, files: Files, message: str, metadata: Mapping[str, str], since: str = "main") -> Publication:
-        """Land files on main as one commit of a branch of their own (None removes); doing it again for the same run changes nothing.
+        """Publish files on main as one commit from a separate branch (None removes); repeating it for the same run changes nothing.
 
         The commit carries `run_id` in its metadata. When main already has these bytes at these paths, the newest
-        commit that touched them is returned instead. A store that is busy or does not answer is asked again, after a look at
-        what landed. Raises MergeConflict when main moved on the same paths meanwhile, or since the commit the files were made
+        commit that touched them is returned instead. A store that is busy or does not answer is retried, after a check of
+        what was published. Raises MergeConflict when the same paths changed on main since the commit that the files were made
         from; Busy and Unreachable after several tries.
         """
         for pause in RETRY_PAUSES:

@@ -1,6 +1,6 @@
 """Datasets in a bare git repository on this machine: git's objects and refs, lakeFS's rules.
 
-Every write holds one lock file beside the repository, so git's own lock files can only be leftovers of a killed writer.
+Every write holds one lock file next to the repository, so git's own lock files can only be leftovers of a killed writer.
 A publication also holds a lock file of its own while it runs; the next write removes the branch of one that is dead.
 Objects that a killed writer finished but nothing names stay: they cost space and harm nothing.
 What is staged on a branch is a tree under `refs/staging/<branch>`; commit metadata is the last line of the commit message.
@@ -238,7 +238,7 @@ class GitDatasetStore(DatasetStore):
         partial.rename(self._path)
 
     def _sweep(self) -> None:
-        """Remove what a killed writer left: with our lock held nobody else owns a lock or temporary file of git."""
+        """Remove the leftovers of a killed writer: while we hold the lock, no other process owns a lock or temporary file of git."""
         for pattern in ("*.lock", "objects/**/tmp_*"):
             for leftover in self._path.rglob(pattern):
                 leftover.unlink()
@@ -346,7 +346,7 @@ def _check_path(path: str) -> None:
 
 
 def _clash(store: BaseObjectStore, tree: ObjectID, path: str) -> str | None:
-    """The path in `tree` that an object at `path` cannot live beside: an object where it needs a folder, or a folder in its place."""
+    """The path in `tree` that conflicts with an object at `path`: an object where it needs a folder, or a folder in its place."""
     parts = path.split("/")
     for depth in range(1, len(parts) + 1):
         try:

@@ -1,4 +1,4 @@
-"""A model's answers to a set of prompts, what it thinks of expected ones, metrics, and parity of its forms, outside the calling process."""
+"""A model's answers to prompts, likelihoods of expected answers, metrics, and parity of its forms, outside the calling process."""
 
 from abc import ABC, abstractmethod
 from typing import Any
@@ -9,11 +9,11 @@ from ftassets.errors import FtassetsError
 
 
 class EvaluationFailed(FtassetsError):
-    """The evaluation process ended without all that the job asks for."""
+    """The evaluation process ended without all outputs of its job."""
 
 
 class EvaluationKilled(EvaluationFailed):
-    """The process was killed from outside: worth one more try."""
+    """The evaluation process was killed from outside; one retry makes sense."""
 
 
 class Evaluator(ABC):

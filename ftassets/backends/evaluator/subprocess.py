@@ -13,7 +13,7 @@ from ftassets.workers.process import run_child, write_job
 
 
 class SubprocessEvaluator(Evaluator):
-    """Runs `python -m ftassets.workers.evaluation` and checks that every file it owes is there."""
+    """Runs `python -m ftassets.workers.evaluation` and checks that every output file exists."""
 
     def __init__(self, command: Sequence[str] = ("-m", "ftassets.workers.evaluation"), python: str = sys.executable) -> None:
         self._command, self._python = command, python

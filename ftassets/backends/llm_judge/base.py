@@ -10,11 +10,11 @@ from ftassets.errors import FtassetsError, ServerUnreachable
 
 
 class NotJudged(FtassetsError):
-    """This answer got no score; the message says why."""
+    """The judge gave no score for this answer; the message says why."""
 
 
 class JudgeUnreachable(NotJudged, ServerUnreachable):
-    """The judge cannot be asked now; the message says why and what to do, never with the key."""
+    """The judge does not answer; the message says why and what to do, and never contains the key."""
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ Say = Callable[[str], None]
 
 
 class KeyMissing(ConfigurationError):
-    """The environment does not hold the key of an endpoint; the message names the variable."""
+    """The API key of an endpoint is not in the environment; the message names the variable."""
 
 
 def key_of(model: ExternalModel) -> str:
@@ -42,10 +42,11 @@ def key_of(model: ExternalModel) -> str:
 def ask_all(
     who: str, model: ExternalModel, system_prompt: str, max_tokens: int, prompts: Mapping[str, str], output: Path, say: Say
 ) -> None:
-    """Write the greedy answers to `prompts`, text by row id, as an evaluator does, with the column tokens_in (int64) besides.
+    """Write the greedy answers to `prompts` (text by row id) as an evaluator does, with the additional column tokens_in (int64).
 
-    Token counts are the endpoint's own, 0 where it does not say. Answers are kept beside the output as they come, so that none is paid
-    for twice: `output` must be named by everything they depend on. `who` names the model in messages. Raises EvaluationFailed.
+    Token counts are the endpoint's own, 0 if it reports none. Each answer is saved next to the output at once, so that no answer is
+    paid for twice: the name of `output` must cover everything they depend on. `who` names the model in messages.
+    Raises EvaluationFailed.
     """
     endpoint = ChatEndpoint(who, model.url, model.api_key_env, EvaluationFailed, TRIES, 1.0, LONGEST_WAIT, TIMEOUT)
     kept = output.with_name(f"{output.name}.asked")

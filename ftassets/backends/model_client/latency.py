@@ -53,7 +53,7 @@ def _ask(url: str, prompt: str, task: Task) -> ResponseTime:
     ended = False
     begin = time.perf_counter()
     with requests.Session() as session:
-        session.trust_env = False  # a proxy has no business between us and the model servers
+        session.trust_env = False  # ignore proxy settings for model servers
         with session.post(f"{url}/chat/completions", json=body, timeout=TIMEOUT, stream=True) as response:
             response.raise_for_status()
             for line in response.iter_lines():  # as they arrive: servers stream in chunks

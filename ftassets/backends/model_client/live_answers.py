@@ -21,7 +21,7 @@ class LiveAnswer:
 
 
 def live_answers(url: str, prompts: Sequence[str], task: Task) -> list[LiveAnswer]:
-    """One answer a prompt, in their order, at the task's settings; `url` ends in /v1. A request that fails is its own answer."""
+    """One answer per prompt, in order, at the task's settings; `url` ends in /v1. A failed request gives an answer with `error`."""
     with ThreadPoolExecutor(CLIENTS) as clients:
         return list(clients.map(lambda prompt: _ask(url, prompt, task), prompts))
 
@@ -32,7 +32,7 @@ def _ask(url: str, prompt: str, task: Task) -> LiveAnswer:
     body: Any = {"messages": chat(task.system_prompt, prompt), "max_tokens": task.max_tokens, "temperature": task.temperature}
     try:
         with requests.Session() as session:
-            session.trust_env = False  # a proxy has no business between us and the model servers
+            session.trust_env = False  # ignore proxy settings for model servers
             response = session.post(f"{url}/chat/completions", json=body, timeout=TIMEOUT)
         response.raise_for_status()
         content = response.json()["choices"][0]["message"]["content"]

@@ -8,7 +8,7 @@ from ftassets.backends.notifier.http import HttpNotifier
 
 
 class AlertmanagerNotifier(HttpNotifier):
-    """One alert, identified by its labels; it fires for `lasts` seconds, since nobody tells Alertmanager that it ended."""
+    """One alert, identified by its labels; it fires for `lasts` seconds, because no end is sent to Alertmanager."""
 
     name = "alertmanager"
 

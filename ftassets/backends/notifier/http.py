@@ -13,7 +13,7 @@ from ftassets.backends.notifier.base import Alert, Notifier
 
 _LOG = logging.getLogger("ftassets.notices")
 TRIES = 3
-TIMEOUT = 5.0  # seconds a try: all of them fit into one look of a sensor
+TIMEOUT = 5.0  # seconds a try: all of them fit into one tick of a sensor
 
 
 class _NoRedirects(HTTPRedirectHandler):

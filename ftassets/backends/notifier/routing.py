@@ -94,7 +94,7 @@ class RoutingNotifier(Notifier):
 
 
 def routed(control: Control, loop: LoopConfig, always: Notifier) -> RoutingNotifier:
-    """The notifier of a loop; `always` is told of every alert, whatever the loop names."""
+    """The notifier of a loop; `always` receives every alert, in addition to the loop's own notifiers."""
     return RoutingNotifier(control, loop.notify, always)
 
 

@@ -13,7 +13,7 @@ class UnknownVersion(FtassetsError):
 
 
 class RegistryUnreachable(ServerUnreachable):
-    """The registry's server gives no answer; the message says where it is expected and what to check."""
+    """The registry's server does not answer; the message has its address and what to check."""
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,10 @@
 """Runs and versions in MLflow on SQLite, artefacts in a folder. Only MlflowClient is used: nothing global is set or left active."""
 
 import os
+import sqlite3
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,21 +19,40 @@ if TYPE_CHECKING:
 import requests
 
 from ftassets.config.server_url import server_url
+from ftassets.durable import sync_folder
+from ftassets.errors import StateDamaged, in_one_line
 
 ADAPTER = "adapter"  # artefact path of a run's files
+_SQLITE = "sqlite:///"
 _BATCH = {"metrics": 1000, "params": 100}  # MLflow's limits of one call
 
 
 class MlflowRegistry(Registry):
     """One experiment and one registered model for each loop, both under the loop's name.
 
-    `tracking_uri` is `sqlite:///...`; its tables are made at first use, which takes a few seconds.
+    `tracking_uri` is `sqlite:///...`; its tables are made at first use, which takes a few seconds. The first call of a process raises
+    StateDamaged when the database cannot be used.
     """
 
     def __init__(self, tracking_uri: str, artifacts: Path) -> None:
         self.tracking_uri = tracking_uri
         self._artifacts = artifacts
+        self._database = Path(tracking_uri.removeprefix(_SQLITE))
         self._opened: MlflowClient | None = None
+
+    def check(self) -> str:
+        """Where the registry is, in words; fast, because MLflow is not imported. Raises StateDamaged."""
+        if not self._has_tables():
+            return f"MLflow in {self._database}, which is made at the first use"
+        try:
+            # not read-only: SQLite must be able to undo a write that a kill cut off
+            with closing(sqlite3.connect(f"{self._database.resolve().as_uri()}?mode=rw", uri=True)) as connection:
+                half = connection.execute("SELECT name FROM sqlite_master WHERE name LIKE '\\_alembic\\_tmp\\_%' ESCAPE '\\'").fetchone()
+        except sqlite3.Error as error:
+            raise self._unusable(error) from error
+        if half:
+            raise self._unusable(f"making its tables was interrupted at {half[0]}")
+        return f"MLflow in {self._database}"
 
     def log_training(
         self,
@@ -141,13 +162,51 @@ class MlflowRegistry(Registry):
     def _client(self) -> "MlflowClient":
         if self._opened is None:
             os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read at import: nothing leaves the machine unasked
-            from mlflow import MlflowClient
-
-            client = MlflowClient(tracking_uri=self.tracking_uri, registry_uri=self.tracking_uri)
             with self._lock():  # two processes must not make the tables at once
-                client.search_experiments(max_results=1)
-            self._opened = client
+                self._opened = self._open()
         return self._opened
+
+    def _open(self) -> "MlflowClient":
+        from mlflow.exceptions import MlflowException
+        from sqlalchemy.exc import SQLAlchemyError
+
+        try:
+            if not self._has_tables():
+                self._make_tables()
+            self.check()  # MLflow tries for minutes to open what is no database
+            return self._connect()
+        except (MlflowException, SQLAlchemyError) as error:
+            raise self._unusable(getattr(error, "orig", None) or error) from error
+
+    def _connect(self) -> "MlflowClient":
+        from mlflow import MlflowClient
+
+        client = MlflowClient(tracking_uri=self.tracking_uri, registry_uri=self.tracking_uri)
+        client.search_experiments(max_results=1)
+        return client
+
+    def _has_tables(self) -> bool:
+        return self._database.exists() and self._database.stat().st_size > 0
+
+    def _make_tables(self) -> None:
+        """MLflow makes its tables in many steps and cannot resume: a file gets the database's name once it has all of them."""
+        from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+        self._database.parent.mkdir(parents=True, exist_ok=True)
+        new = self._database.with_name(f".{self._database.name}.new")
+        for leftover in self._database.parent.glob(f"{new.name}*"):  # of a process that was killed, with its journal
+            leftover.unlink()
+        store = SqlAlchemyStore(f"{_SQLITE}{new}", self._artifacts.resolve().as_uri())
+        store.engine.dispose()  # a connection would keep the file's old name
+        new.replace(self._database)
+        sync_folder(self._database.parent)
+
+    def _unusable(self, why: object) -> StateDamaged:
+        reason = in_one_line(why) if isinstance(why, BaseException) else why
+        return StateDamaged(
+            f"the registry {self._database} cannot be used ({reason}): check that this user may write it and no other program holds it; "
+            "if it is damaged, restore a copy of it, or move it away to start with an empty registry"
+        )
 
     def _lock(self) -> FileLock:
         self._artifacts.mkdir(parents=True, exist_ok=True)
@@ -178,6 +237,9 @@ class MlflowServerRegistry(MlflowRegistry):
                         raise
                     time.sleep(pause)
         return super()._client()
+
+    def _open(self) -> "MlflowClient":
+        return self._connect()  # the tables are the server's affair
 
     def check(self) -> str:
         """What answers, in words. Raises RegistryUnreachable."""

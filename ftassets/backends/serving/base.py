@@ -11,11 +11,11 @@ ADMIN_PATH = "/admin/v1"  # of the gateway's admin API; another number once requ
 
 
 class ServingError(FtassetsError):
-    """The serving side refused or could not be reached; the message says why and what to do."""
+    """The gateway rejected the request or could not be reached; the message says why and what to do."""
 
 
 class Refused(ServingError):
-    """A version may not take traffic: no attestation, another digest, changed files, a foreign signature."""
+    """A version must not take traffic: missing attestation, wrong digest, changed files or unknown signer."""
 
 
 class Serving(ABC):
@@ -39,11 +39,11 @@ class Serving(ABC):
 
     @abstractmethod
     def ramp(self, loop: str, weight: int, lease: float, by: str, reason: str) -> EndpointState:
-        """Raise the candidate's share; 100 promotes it and keeps the old production as standby. Raises Refused."""
+        """Change the candidate's weight; 100 promotes it and keeps the old production as standby. Raises Refused."""
 
     @abstractmethod
     def renew(self, loop: str, lease: float) -> EndpointState:
-        """Keep the candidate's share for `lease` more seconds."""
+        """Renew the candidate's lease: it ends `lease` seconds from now."""
 
     @abstractmethod
     def rollback(self, loop: str, by: str, reason: str) -> EndpointState:

@@ -63,7 +63,7 @@ class GatewayServing(Serving):
         url = self._admin_url or self._address().admin
         try:
             with requests.Session() as session:
-                session.trust_env = False  # a proxy has no business between us and loopback
+                session.trust_env = False  # ignore proxy settings for loopback
                 session.headers["authorization"] = f"Bearer {read_admin_token(self._home)}"
                 answer = session.request(method, url + ADMIN_PATH + path, json=body or None, timeout=(2.0, timeout))
         except requests.ReadTimeout as error:

@@ -7,11 +7,11 @@ from ftassets.errors import FtassetsError
 
 
 class SignatureInvalid(FtassetsError):
-    """The envelope was not signed by a key we trust, that key was revoked, or its bytes were changed."""
+    """The envelope was changed, or signed with an untrusted or revoked key."""
 
 
 class CannotSign(FtassetsError):
-    """There is no key to sign with, or it must not be used; the message says what to do."""
+    """The signing key is missing or must not be used; the message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Signer(ABC):
 
     @abstractmethod
     def known_keys(self) -> list[Key]:
-        """All trusted and revoked keys; makes none. Raises CannotSign, SignatureInvalid on a key file that is none."""
+        """All trusted and revoked keys; creates no key. Raises CannotSign, SignatureInvalid on an invalid key file."""
 
     @abstractmethod
     def rotate(self) -> str:
@@ -58,7 +58,7 @@ class Signer(ABC):
 
     @abstractmethod
     def revoke(self, key_id: str, reason: str) -> None:
-        """Signatures of a key no longer count, for good. Raises InvalidInput for an unknown key."""
+        """Revoke a key permanently: its signatures are no longer valid. Raises InvalidInput for an unknown key."""
 
     def verify(self, envelope: bytes) -> bytes:
         """The payload of an envelope signed by a key that counts. Raises SignatureInvalid."""

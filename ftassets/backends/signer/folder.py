@@ -11,7 +11,7 @@ PRIVATE = "release.pem"
 
 
 class Ed25519Signer(FolderTrust):
-    """The active private key lies in `folder` and is made when something is first signed. Verifying needs the public files only."""
+    """The active private key is a file in `folder`, created at the first signature. Verification needs the public key files only."""
 
     def _private(self) -> CryptoSigner | None:
         try:

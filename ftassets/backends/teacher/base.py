@@ -6,11 +6,11 @@ from ftassets.errors import FtassetsError
 
 
 class TeacherError(FtassetsError):
-    """The teacher could not be asked; the message says why and what to do, never with the key."""
+    """The teacher does not answer; the message says why and what to do, and never contains the key."""
 
 
 class TeacherRefused(TeacherError):
-    """The teacher answered, and would not do it."""
+    """The teacher answered with a refusal."""
 
 
 class Teacher(ABC):

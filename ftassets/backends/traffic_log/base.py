@@ -4,13 +4,24 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from ftassets.domain.traffic.exchange import Exchange, Feedback, Reviewed
-from ftassets.errors import FtassetsError, ServerUnreachable
+from ftassets.errors import FtassetsError, InvalidInput, ServerUnreachable
 
-__all__ = ["Exchange", "Feedback", "LogUnreachable", "LogUnusable", "Reviewed", "StillReadable", "TrafficLog", "UnknownAnswer", "storable"]
+__all__ = [
+    "Exchange",
+    "Feedback",
+    "LogUnreachable",
+    "LogUnusable",
+    "Reviewed",
+    "StillReadable",
+    "TrafficLog",
+    "UnknownAnswer",
+    "check_forget",
+    "storable",
+]
 
 
 class UnknownAnswer(FtassetsError):
-    """Feedback names an answer that the log does not have."""
+    """Feedback names an answer that is missing in the log."""
 
 
 class StillReadable(FtassetsError):
@@ -18,11 +29,11 @@ class StillReadable(FtassetsError):
 
 
 class LogUnusable(FtassetsError):
-    """The log cannot be used: a schema of another release, a damaged file, a row it refuses; the message says what to do."""
+    """The log cannot be used: a schema of another release, a damaged file or an invalid row; the message says what to do."""
 
 
 class LogUnreachable(ServerUnreachable, ConnectionError):
-    """The log's server does not answer; the message says where it is looked for and what to do."""
+    """The log's server does not answer; the message has its address and what to do."""
 
 
 class TrafficLog(ABC):
@@ -57,18 +68,26 @@ class TrafficLog(ABC):
 
     @abstractmethod
     def forget(self, loop: str | None = None, user: str | None = None, request_ids: Sequence[str] = ()) -> list[str]:
-        """Delete exchanges with their feedback for good: those of a user (as hashed in the log) and those named, of one loop or of all.
+        """Permanently delete exchanges with their feedback: those of a user (as hashed in the log) and those named, of one loop or of all.
 
-        Nothing of their text stays in the log's own files; a server's journal and backups go by that server's rules. The ids are
+        Nothing of their text stays in the log's own files; a server's journal and backups follow that server's rules. The ids are
         remembered, so that neither an import nor a late append brings them back; a named id that the log does not have is remembered
         too, one of another loop is left alone. Returns the ids it deleted or was named, sorted. Doing it again is safe. Raises
-        ValueError when neither a user nor an id is given, StillReadable when the rows are gone (their ids in `forgotten`) but their
-        bytes could not be wiped.
+        InvalidInput when neither a user nor an id is given, or the user is blank; StillReadable when the rows are gone (their ids in
+        `forgotten`) but their bytes could not be wiped.
         """
 
     @abstractmethod
     def forgotten(self) -> set[str]:
         """Ids of all loops that were forgotten."""
+
+
+def check_forget(user: str | None, request_ids: Sequence[str]) -> None:
+    """Raises InvalidInput unless it names somebody or something to forget."""
+    if user is not None and not user.strip():  # requests without a user are stored under the empty name: this would forget all of them
+        raise InvalidInput("the user to forget is empty: give the hash of one user, as the traffic log has it")
+    if user is None and not request_ids:
+        raise InvalidInput("nothing to forget: give a user or request ids")
 
 
 def storable(value: object) -> object:

@@ -16,10 +16,10 @@ from ftassets.backends.traffic_log.base import (
     StillReadable,
     TrafficLog,
     UnknownAnswer,
+    check_forget,
     storable,
 )
 from ftassets.backends.traffic_log.postgres_connection import Connections, Link, errors, is_lost, reason
-from ftassets.errors import InvalidInput
 
 LOCK_SECONDS = 30.0  # how long wiping waits for others that use the tables
 PAGE = 1000  # rows a statement reads at most, so that none takes long however wide the window
@@ -101,7 +101,7 @@ class PostgresTrafficLog(TrafficLog):
     """
 
     def __init__(self, url: str) -> None:
-        """`url` as in FTASSETS_TRAFFIC_URL. Raises ConfigurationError: it is none, the driver is not installed. Nothing is opened yet."""
+        """`url` as in FTASSETS_TRAFFIC_URL. Raises ConfigurationError if it is invalid or the driver is missing. Does not connect yet."""
         self._server = Connections(url, _set_up)
 
     def check(self) -> str:
@@ -133,8 +133,7 @@ class PostgresTrafficLog(TrafficLog):
         return self._server.do(lambda link: link.run(query, loop=_escaped(loop), since=since))[0][0]
 
     def forget(self, loop: str | None = None, user: str | None = None, request_ids: Sequence[str] = ()) -> list[str]:
-        if user is None and not request_ids:
-            raise InvalidInput("nothing to forget: give a user or request ids")
+        check_forget(user, request_ids)
         names = _to_json([_escaped(name) for name in request_ids])
         found: set[str] = set()  # by all attempts: when only the answer to a commit was lost, the next one finds the user's rows gone
 

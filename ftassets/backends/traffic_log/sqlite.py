@@ -9,8 +9,17 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from ftassets.backends.traffic_log.base import Exchange, Feedback, LogUnusable, Reviewed, StillReadable, TrafficLog, UnknownAnswer, storable
-from ftassets.errors import InvalidInput
+from ftassets.backends.traffic_log.base import (
+    Exchange,
+    Feedback,
+    LogUnusable,
+    Reviewed,
+    StillReadable,
+    TrafficLog,
+    UnknownAnswer,
+    check_forget,
+    storable,
+)
 
 BUSY_SECONDS = 30.0
 SCHEMA_VERSION = 3
@@ -92,8 +101,7 @@ class SqliteTrafficLog(TrafficLog):
         return self._connection().execute("SELECT count(*) FROM exchange WHERE loop = ? AND at >= ?", (loop, since)).fetchone()[0]
 
     def forget(self, loop: str | None = None, user: str | None = None, request_ids: Sequence[str] = ()) -> list[str]:
-        if user is None and not request_ids:
-            raise InvalidInput("nothing to forget: give a user or request ids")
+        check_forget(user, request_ids)
         connection = self._connection()
         with connection:
             connection.execute("BEGIN IMMEDIATE")  # what is found must be what is deleted

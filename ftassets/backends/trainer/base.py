@@ -12,7 +12,7 @@ class TrainingFailed(FtassetsError):
 
 
 class TrainingKilled(TrainingFailed):
-    """The process was killed from outside: worth one more try."""
+    """The training process was killed from outside; one retry makes sense."""
 
 
 class Trainer(ABC):

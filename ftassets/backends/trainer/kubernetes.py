@@ -54,9 +54,9 @@ class KubernetesTrainer(Trainer):
         self._poll, self._start_within, self._gone_within = poll, start_within, gone_within
 
     def train(self, job: TrainingJob, context: Any) -> TrainingResult:
-        """Write the job beside its data, run it in a pod, and return its result. Raises TrainingFailed.
+        """Write the job next to its data, run it in a pod, and return its result. Raises TrainingFailed.
 
-        Pods an earlier run of this loop left behind are deleted first; this one's is gone when the call returns.
+        Pods left by an earlier run of this loop are deleted first; this run's pod is deleted before the call returns.
         """
         from dagster import PipesEnvContextInjector, open_pipes_session
         from dagster_k8s import PipesK8sPodLogsMessageReader
@@ -149,7 +149,7 @@ class KubernetesTrainer(Trainer):
             time.sleep(self._poll)
 
     def _wait(self, core: Any, namespace: str, name: str, container: str, log: "_Log") -> Seen:
-        """Look at the pod until its training ended, one way or another, and its log was read."""
+        """Poll the pod until its training has ended, with or without success, and its log was read."""
         from kubernetes.client import ApiException
         from urllib3.exceptions import HTTPError
 

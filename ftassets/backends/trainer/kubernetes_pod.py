@@ -8,6 +8,7 @@ from typing import Any, Literal
 import yaml
 
 from ftassets.backends.trainer.base import TrainingFailed
+from ftassets.config.loop_files import yaml_problem
 
 # reasons a kubelet gives that waiting does not change; ErrImagePull is left out: it becomes ImagePullBackOff unless the next try works
 _CANNOT_START = {
@@ -36,7 +37,7 @@ def read_pod(path: Path, shared: Sequence[Path]) -> dict[str, Any]:
     except OSError as error:
         raise wrong(f"cannot be read ({error.strerror}): set FTASSETS_TRAINER_POD to the path of a Pod manifest") from error
     except yaml.YAMLError as error:
-        raise wrong(f"is not one YAML document: {' '.join(str(error).split())}") from error
+        raise wrong(f"is not one YAML document: {yaml_problem(error)}") from None  # PyYAML quotes the text, which may hold secrets
     if not isinstance(pod, dict) or (pod.get("apiVersion"), pod.get("kind")) != ("v1", "Pod"):
         raise wrong("is not a Pod: it must begin with apiVersion: v1, kind: Pod")
     _check_fields(pod, wrong)
@@ -53,7 +54,7 @@ def read_pod(path: Path, shared: Sequence[Path]) -> dict[str, Any]:
 
 
 def _check_fields(pod: dict[str, Any], wrong: Any) -> None:
-    """A misspelled field is dropped by an API server unless it is told to be strict; here it is named before a server is asked."""
+    """Reject unknown fields of a pod here: an API server drops them silently unless field validation is strict."""
     from dagster_k8s.models import k8s_model_from_dict, k8s_snake_case_dict
     from kubernetes.client import V1Pod
 

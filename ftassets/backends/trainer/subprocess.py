@@ -17,5 +17,5 @@ class SubprocessTrainer(Trainer):
         self._command, self._python = command, python
 
     def train(self, job: TrainingJob, context: Any) -> TrainingResult:
-        """Write the job beside its data, run it, and return its result. Raises TrainingFailed."""
+        """Write the job next to its data, run it, and return its result. Raises TrainingFailed."""
         return result_of(job, run_child(self._command, write_job(job, job.work / "job.json"), context, self._python))

@@ -35,11 +35,11 @@ _NAMESPACE = uuid.UUID("8f6b1c52-6d5c-5f0e-9a57-0c1d9a3f7b11")  # point ids are 
 
 
 class StoreBusy(FtassetsError):
-    """Another process has had the vectors of this loop open for too long."""
+    """Another process holds the vector store of this loop open for too long."""
 
 
 class StoreUnreachable(ServerUnreachable):
-    """The server gave no answer, or does not take the key."""
+    """The vector store's server does not answer or rejects the key."""
 
 
 class QdrantVectorStore(VectorStore):
@@ -62,7 +62,7 @@ class QdrantVectorStore(VectorStore):
                     f"the vectors of {loop} are by {known}, these by {embedder}: they cannot be compared. "
                     f"Remove {self._place(loop)} to embed its queries anew"
                 )
-            # oldest first: the client commits point by point, so what a kill leaves has a true watermark
+            # oldest first: the client commits point by point, so after a kill the newest stored time is a correct watermark
             structs = [
                 models.PointStruct(
                     id=_point_id(point.request_id),
@@ -209,7 +209,7 @@ class QdrantServerVectorStore(QdrantVectorStore):
             return read("query_vectors", client.get_collection(self._collection(loop)).config.metadata or {}).get("embedder")
 
     def _create(self, loop: str, embedder: str, dimensions: int) -> None:
-        """The embedder's id comes last: a collection without one is not ready, and the next call goes on from there."""
+        """Write the embedder's id last: a collection without it is not ready, and the next call resumes its creation."""
         from qdrant_client import models
 
         name = self._collection(loop)

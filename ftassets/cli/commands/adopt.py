@@ -71,7 +71,7 @@ class Adoption:
     traffic: tuple[TrafficLog, Path, str] | None = None
 
     def of_adapter(self, folder: Path) -> Adopted:
-        """Take a PEFT folder. Raises AdoptionRefused when it is no adapter of the loop's base."""
+        """Take a PEFT folder. Raises AdoptionRefused when it is not an adapter of the loop's base."""
         production = self.serving.state(self.loop.name).production
         if production and not _is_adapter(self.artifacts, production, folder):
             raise _has_production(self.loop, production)

@@ -23,7 +23,7 @@ DISK = 5  # GB the home needs: three versions of a small model, logs, vectors
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """One thing looked at."""
+    """Result of one check."""
 
     subject: str
     ok: bool
@@ -32,7 +32,7 @@ class Diagnosis:
 
 def diagnose(home: Home) -> list[Diagnosis]:
     """All diagnose, good and bad, for the profile FTASSETS_PROFILE names."""
-    shared = (*_servers(home), *_traffic(home))
+    shared = (*_servers(home), *_registry(home), *_traffic(home))
     return [*_profile(), *_environment(), *shared, *_packages(), *_loops(), *_home(home), *_keys(home), *_gateway(home), *_releases(home)]
 
 
@@ -54,6 +54,15 @@ def _servers(home: Home) -> Iterator[Diagnosis]:
             yield Diagnosis(capability, True, backends(home)[capability]().check())
         except Exception as error:  # whatever is wrong with a server is what we are here to say
             yield Diagnosis(capability, False, ending(error).sentence)
+
+
+def _registry(home: Home) -> Iterator[Diagnosis]:
+    """A registry on this machine; one on a server is among the servers."""
+    if profile() in PROFILES and "registry" not in VARIABLES.get(profile(), {}):
+        try:
+            yield Diagnosis("registry", True, backends(home)["registry"]().check())
+        except Exception as error:  # whatever is wrong with it is what we are here to say
+            yield Diagnosis("registry", False, ending(error).sentence)
 
 
 def _environment() -> Iterator[Diagnosis]:

@@ -15,8 +15,8 @@ from ftassets.errors import InvalidInput
 def run(home: Home, loop: LoopConfig, window: float | None = None, until: float | None = None) -> dict[str, Any]:
     """The report of the `window` seconds (default: the loop's) before `until` (epoch seconds, default: now), as plain JSON.
 
-    Nothing is written: queries without a vector yet are counted in `not_embedded`, and a reference that was not made yet is not
-    made here. Raises InvalidInput on a window that is none, ServingError when the gateway does not answer, dagster.Failure when
+    Writes nothing: queries without a vector are counted in `not_embedded`, and a missing reference is not built.
+    Raises InvalidInput unless the window is positive and finite, ServingError when the gateway does not answer, dagster.Failure when
     reference and queries were embedded by different models.
     """
     length = loop.retrain_on.drift.window if window is None else window

@@ -1,4 +1,4 @@
-"""The right to be forgotten: what a user said leaves the log, the vectors and the next dataset, and a report says what held it."""
+"""The right to be forgotten: deletes a user's texts from the log, the vectors and the next dataset, and reports where they were."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

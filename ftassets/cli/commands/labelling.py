@@ -99,10 +99,10 @@ def label_export(
 def label_import(
     dataset_store: DatasetStore, loop: LoopConfig, text: str, format: str, batch: str, run_id: str, forgotten: Collection[str] = ()
 ) -> LabelReport:
-    """Commit what annotators answered as rows of source `label`, at `{loop}/labels/{batch}.parquet`; the same text again is no new commit.
+    """Commit what annotators answered as rows of source `label`, at `{loop}/labels/{batch}.parquet`; the same text makes no second commit.
 
-    `forgotten` are request ids that must not come back. Raises InvalidInput for an unknown format, a batch name that is no file
-    name, or when not one label is usable.
+    `forgotten` are ids of deleted requests, whose labels are dropped. Raises InvalidInput for an unknown format, a batch name that
+    cannot be a file name, or when no label is usable.
     """
     if not _NAME.fullmatch(batch):
         raise InvalidInput(f"{batch!r} is not a name for a batch: use letters, digits, - and _")

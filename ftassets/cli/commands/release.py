@@ -40,9 +40,9 @@ KINDS = {PREDICATE_TYPE: "release", APPROVAL_TYPE: "approval", OVERRIDE_TYPE: "o
 def approve(
     artifacts: Artifacts, control: Control, signer: Signer, loop: LoopConfig, version: str | None, name: str, reason: str
 ) -> Approval:
-    """Sign and store a yes to a released version (a unique beginning of its digest), without one to the newest.
+    """Sign and store an approval of a released version (a unique beginning of its digest; default: the newest).
 
-    Raises NotAllowed when the person may not, InvalidInput when there is no such release or it could not start anyway.
+    Raises NotAllowed when the person's role may not approve, InvalidInput when there is no such release or it cannot start.
     """
     role = role_of(name, loop.release, "approve")
     releases = Releases(control, signer)

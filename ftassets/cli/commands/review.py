@@ -60,7 +60,7 @@ def export(instance: dg.DagsterInstance, dataset_store: DatasetStore, artifacts:
 def take(
     instance: dg.DagsterInstance, artifacts: Artifacts, control: Control, loop: LoopConfig, text: str, name: str, at: float
 ) -> Imported:
-    """Store what `name` said, at `at` in epoch seconds, of the newest eval report's sample.
+    """Store the review by `name`, at `at` (epoch seconds), of the newest eval report's sample.
 
     Raises ReviewRefused on a bad file, InvalidInput on a bad name or a loop without a human_review gate, dg.Failure without a report,
     ReportDamaged, ReviewDamaged.

@@ -78,4 +78,4 @@ def warnings(releases: Releases, loop: str, state: EndpointState, now: float) ->
             goes_on = "it serves until something else is released" if role == "production" else "it gets no more traffic"
             yield f"{role} {version[:12]} is signed by key {signed.key_id[:12]}, which was REVOKED ({signed.revoked}): {goes_on}"
         elif role == "candidate" and now >= expires:
-            yield f"candidate {version[:12]}: its release has expired, its share is not raised any more"
+            yield f"candidate {version[:12]}: its release has expired: it cannot receive more traffic"

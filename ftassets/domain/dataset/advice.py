@@ -39,7 +39,7 @@ class Choice(StrEnum):
 
 @dataclass(frozen=True)
 class Circumstances:
-    """What no file of examples shows; None where nobody said."""
+    """Facts that no file of examples shows; None where they were not given."""
 
     days_between_changes: float | None = None  # of what a good answer is
     requests_per_day: float | None = None
@@ -48,7 +48,7 @@ class Circumstances:
 
 @dataclass(frozen=True)
 class Evidence:
-    """One thing looked at: the number, where it comes from in words, and what it speaks for."""
+    """One criterion: the number, its source in words, and the approach it speaks for."""
 
     name: str
     value: float

@@ -1,4 +1,4 @@
-"""Pairs of a better and a worse answer to one request, from what users said."""
+"""Pairs of a better and a worse answer to one request, from user feedback."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -34,9 +34,9 @@ def build_pairs(
 ) -> tuple[list[Pair], list[Quarantined]]:
     """Pairs of corrections (over the answer they correct) and of thumbs (a thumbs_up answer over a thumbs_down one to the same prompt).
 
-    Only a correction or a thumb down rejects an answer; one that nobody commented on is never rejected. Prompts are the same
-    once normalised, answers when they say the same. At most `cap` pairs count per user, the oldest ones; with thumbs, that of
-    both users. Golden prompts, pairs that exist already, a preferred answer that has not the form of the task, and corrections
+    Only a correction or a thumb down rejects an answer; an answer without feedback is never rejected. Prompts are the same
+    once normalised, answers when their `answer_key` is. At most `cap` pairs count per user, the oldest ones; with thumbs, that of
+    both users. Golden prompts, pairs that exist already, a preferred answer without the task's form, and corrections
     that change nothing are dropped, each with its reason.
     """
     golden = {normalised(prompt) for prompt in golden_prompts}

@@ -41,7 +41,7 @@ class Quarantined:
 
 
 def parse_jsonl(text: str, source: str) -> tuple[list[Example], list[Quarantined]]:
-    """Examples of a JSONL text, and the lines that are none; see `read_jsonl`."""
+    """Examples of a JSONL text, and its invalid lines; see `read_jsonl`."""
     examples: list[Example] = []
     bad: list[Quarantined] = []
     # not splitlines(): a JSON string may hold U+2028 and its like as they are

@@ -89,7 +89,7 @@ def novelty_thresholds(
     """Thresholds of the statistics of `NOVELTY` for windows of n queries, at a false-alarm rate shared evenly by them.
 
     Never below the smallest effect that matters: `min_factor` times the reference's own mean distance, `min_share` of the queries.
-    Otherwise a very large window would alarm on a difference nobody cares about.
+    Otherwise a very large window would alarm on an irrelevant difference.
     """
     nulls = calibrated_for(reference, rate).nulls
     smallest = {"novelty_mean": min_factor * float(reference.usual.overall[0]), "novelty_share": min_share}

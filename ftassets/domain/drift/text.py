@@ -1,4 +1,4 @@
-"""What can be said of texts without embeddings: length, vocabulary, refusals, language; of queries as of answers."""
+"""Statistics of texts without embeddings: length, vocabulary, refusals, language; for queries and for answers."""
 
 import math
 import re

@@ -1,4 +1,4 @@
-"""People look at a sample of the candidate's answers."""
+"""Human review of a sample of the candidate's answers."""
 
 import csv
 import io
@@ -17,11 +17,11 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 class ReviewRefused(InvalidInput):
-    """Nothing of a review was taken; the message names the rows and what is wrong with each."""
+    """A review was rejected as a whole; the message names the invalid rows with their errors."""
 
 
 class Given(BaseModel):
-    """What one person said at one time: row id -> whether the answer is good."""
+    """One person's review at one time: row id -> whether the answer is good."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -31,7 +31,7 @@ class Given(BaseModel):
 
 
 class Review(Stored):
-    """Everything people said of the sample of one report, oldest first."""
+    """All reviews of one report's sample, oldest first."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     KIND: ClassVar[str] = "human_review"
@@ -57,7 +57,7 @@ class Review(Stored):
 
 @dataclass(frozen=True)
 class ReviewRow:
-    """One answer a person looks at."""
+    """One answer of the sample to review."""
 
     id: str
     prompt: str

@@ -1,4 +1,4 @@
-"""What an evaluation process is told: which models answer which prompts or read which answers, and which metrics are taken of them."""
+"""Input of an evaluation process: which models answer which prompts or score which answers, and which metrics are computed."""
 
 from pathlib import Path
 from typing import Literal
@@ -32,7 +32,7 @@ class AnswerJob(BaseModel):
 
 
 class ExpectedAnswer(BaseModel):
-    """What a metric needs of one line of a prompts file; the prompt may stand beside it."""
+    """The fields of a prompts file's line that a metric needs; the line may also have the prompt."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 

@@ -41,7 +41,7 @@ class PairwiseScore(BaseModel):
 
 
 class Calibration(BaseModel):
-    """The judge against people on pairs they had labelled. Shares are None where nothing was there to count."""
+    """Agreement of the judge with people on labelled pairs. A share without any pair to count is None."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -103,7 +103,7 @@ def contradictions(choices: Sequence[BothOrders]) -> int:
 
 
 def parse_labels(text: str, source: str) -> tuple[list[LabelledPair], list[Quarantined]]:
-    """Pairs of a JSONL text, and the lines that are none, with number and reason; other fields of a line are ignored."""
+    """Pairs of a JSONL text, and its invalid lines with number and reason; other fields of a line are ignored."""
     pairs: dict[str, LabelledPair] = {}
     bad: list[Quarantined] = []
     for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), start=1):

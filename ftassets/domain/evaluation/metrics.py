@@ -8,9 +8,9 @@ _WORKERS = "ftassets.workers.evaluation.metrics"
 
 @dataclass(frozen=True)
 class RowValue:
-    """What is known of a value that each row has; the smallest is 0.
+    """Properties of a metric value that each row has; the smallest is 0.
 
-    `largest` is None where values have no upper end or it is not known. `right_or_wrong` values are 0 or 1, which allows exact tests.
+    `largest` is None where values have no known maximum. `right_or_wrong` values are 0 or 1, which allows exact tests.
     `relative_margin`: a gate's margin is a share of production's mean, not a difference.
     """
 

@@ -54,8 +54,8 @@ def score(
 ) -> Score:
     """Exact match of the whole answer; for calls also the share of fields (of either side) that agree, and the labels.
 
-    Texts match when they are the same but for white space at the ends. An answer cut at the token limit is not right, whatever is
-    left of it. Raises InvalidInput on an expected answer that is no call.
+    Texts match when they are the same but for white space at the ends. An answer cut at the token limit is never right.
+    Raises InvalidInput if the task expects a call and the expected answer does not parse as one.
     """
     if task == "text":
         same = answer.strip() == expected.strip() and not truncated

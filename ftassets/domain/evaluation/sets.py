@@ -1,4 +1,4 @@
-"""Sets beside the golden one, such as general ability and safety: how their answers are scored."""
+"""Scores of answers in further evaluation sets, such as general ability and safety."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -22,9 +22,9 @@ def answer_fits(of: EvaluationSet, row: Example, task: str) -> bool:
 def score_row(of: EvaluationSet, row: Example, answer: str, task: str, truncated: bool = False) -> Score:
     """Score of one answer, with the set's name as slice and before the row's id.
 
-    `contains`: the expected text stands in the answer as whole words, whatever the case and white space. `refusal`: the answer
-    refuses where the row says so, and only there; English refusals are recognised by how they begin, and no text is one too.
-    `truncated`, that the answer was cut at the token limit, makes only a whole answer wrong: the others show before it.
+    `contains`: the answer contains the expected text as whole words, ignoring case and white space. `refusal`: the answer refuses
+    exactly where the row expects it; English refusals are recognised by their first words, and an empty answer is a refusal.
+    `truncated` (the answer was cut at the token limit) fails only exact matches: the other scores need no complete answer.
     Raises InvalidInput on an expected answer that the set cannot score.
     """
     if not answer_fits(of, row, task):

@@ -28,7 +28,7 @@ def evaluate_f1(gate: "Gate", report: EvalReport, _review: object = None) -> Gat
 
 
 def plan(gate: "Gate", effect: float, discordance: float, spread: float) -> str:
-    """Why nobody can tell beforehand how many rows the gate needs."""
+    """Why the number of rows that the gate needs cannot be planned."""
     return "macro F1 depends on how the errors spread over the classes; a report that lacks rows says how many would tell"
 
 

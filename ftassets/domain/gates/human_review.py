@@ -16,7 +16,7 @@ VALUE = RowValue()  # whether all who saw an answer find it good
 
 
 def review_sample(gate: "Gate", report: EvalReport, digest: str) -> list[str]:
-    """Ids of the rows people are asked about; nobody can know them before the report, whose digest this is, is written."""
+    """Ids of the rows to review. They depend on the digest of the report, so they are unknown before it is written."""
     return fixed_sample([score.id for score in report.rows("candidate", gate.slice)], gate.sample, seed=int(digest[:16], 16))
 
 
@@ -43,5 +43,5 @@ def evaluate_human_review(gate: "Gate", report: EvalReport, review: Review | Non
 
 
 def plan(gate: "Gate", effect: float, discordance: float, spread: float) -> str:
-    """Why nobody can tell beforehand how many rows the gate needs."""
+    """Why the number of rows that the gate needs cannot be planned."""
     return "how many answers people find good is not known before the first report"

@@ -27,8 +27,8 @@ COMPARISONS: tuple[Comparison, ...] = ("better_than", "no_worse_than", "at_least
 class GateKind:
     """One kind of gate.
 
-    - `value`: what is known of one row's value.
-    - `evaluate`: the verdict on a report, given what people said of its sample.
+    - `value`: properties of a row's value.
+    - `evaluate`: the verdict on a report, given the human review of its sample.
     - `plan`: for the assumed effect, discordance and spread (see `planning`), the chance to pass by number of rows; or why that is
       not known before the first report.
     - `compared_with`: the comparisons that make sense.

@@ -83,7 +83,7 @@ def _ceiling(gate: "Gate", times: list[float], limit: float) -> GateResult:
     value, bound = float(np.quantile(times, 0.95)), p95_upper_bound(times, gate.confidence)
     if bound is None:
         fewest = int(np.ceil(np.log(1 - gate.confidence) / np.log(0.95)))
-        text = f"p95 {value:.0f} ms over {n} requests, of which not even the slowest is a sure bound, needs at most {limit:.0f} ms"
+        text = f"p95 {value:.0f} ms over {n} requests, too few requests to bound the p95, needs at most {limit:.0f} ms"
         return GateResult.of(gate, verdict_of(False, value <= limit), value, None, limit, n, text, rows_needed=fewest, unit=_UNIT)
     text = f"p95 {value:.0f} ms over {n} requests, upper bound {bound:.0f} ms, needs at most {limit:.0f} ms"
     return GateResult.of(

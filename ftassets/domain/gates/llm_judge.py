@@ -56,7 +56,7 @@ def evaluate_llm_judge(gate: "Gate", report: EvalReport, _review: object = None)
 
 
 def plan(gate: "Gate", effect: float, discordance: float, spread: float) -> str:
-    """Why nobody can tell beforehand how many rows the gate needs."""
+    """Why the number of rows that the gate needs cannot be planned."""
     return "how many answers the judge prefers is not known before the first report"
 
 

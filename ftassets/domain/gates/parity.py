@@ -18,7 +18,7 @@ def evaluate_parity(gate: "Gate", report: EvalReport, _review: object = None) ->
     """The verdict of a parity gate.
 
     PASS when tokenizers are the same, the server keeps the form of answers, and the mean share of agreeing tokens, a prompt each,
-    is surely at least `at_least` both for base and adapter and for the server. Time per token is told, not judged.
+    has a lower confidence bound of at least `at_least`, for base and adapter and for the server. Time per token is only reported.
     """
     threshold, found = gate.at_least or 0.0, report.parity
     if found is None or not found.prompts:
@@ -41,7 +41,7 @@ def evaluate_parity(gate: "Gate", report: EvalReport, _review: object = None) ->
 
 
 def plan(gate: "Gate", effect: float, discordance: float, spread: float) -> str:
-    """Why nobody can tell beforehand how many prompts the gate needs."""
+    """Why the number of prompts that the gate needs cannot be planned."""
     return "how many tokens that agree is not known before the first report"
 
 
@@ -52,7 +52,7 @@ def _other_tokenizer(found: Parity) -> str | None:
 
 
 def _lost_form(found: Parity, confidence: float) -> str | None:
-    """Whether the server surely loses the form of answers: more prompts lost than won, by exact McNemar."""
+    """Whether the server significantly loses the form of answers: more prompts lost than won, by the exact McNemar test."""
     won = found.valid_server - found.valid_merged + found.valid_lost
     if mcnemar_p(Pairs(found.valid_lost, won, found.prompts)) >= 1 - confidence:
         return None

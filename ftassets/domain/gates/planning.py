@@ -124,13 +124,13 @@ def plan_any_of(gate: "Gate", rows: Sequence[int], effect: float, discordance: f
 
 
 def _share_allowed(gate: "Gate") -> float:
-    """The bound as the share of good rows that must surely be exceeded."""
+    """The limit as the share of good rows that the lower confidence bound must exceed."""
     width = gate.kind.value.largest or 1.0
     return gate.at_least / width if gate.at_least is not None else 1 - (gate.at_most or 0.0) / width
 
 
 def _smallest_success(n: int, share: float, confidence: float) -> int | None:
-    """Good rows of n from which their share is surely at least `share`; None when not even n are enough."""
+    """Fewest good rows of n whose share has a lower confidence bound of at least `share`; None when not even n are enough."""
     if n == 0 or share_lower_bound(n, n, confidence) < share:
         return None
     low, high = -1, n

@@ -10,7 +10,7 @@ from ftassets.domain.gates.result import GateResult, Verdict
 
 
 def evaluate_gates(gates: Sequence[Gate], report: EvalReport, review: Review | None = None) -> list[GateResult]:
-    """One result a gate, in the order of the policy. `review` is what people said of the report's sample, where a gate asks for it.
+    """One result per gate, in the order of the policy. `review` is the human review of the report's sample, where a gate needs it.
 
     Raises ValueError when candidate and production were not scored on the same rows, or when a score is not finite.
     """
@@ -26,5 +26,5 @@ def evaluate_gates(gates: Sequence[Gate], report: EvalReport, review: Review | N
 
 
 def passed(results: Sequence[GateResult]) -> bool:
-    """Whether every gate says PASS; no gates is no promotion."""
+    """Whether every gate passes; False without gates."""
     return bool(results) and all(result.verdict is Verdict.PASS for result in results)

@@ -1,4 +1,4 @@
-"""Well-known promotion rules: the gate each becomes, beside what its usual reading says."""
+"""Well-known promotion rules: the gate that each becomes, compared with its usual reading."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -46,10 +46,10 @@ def usual_reading(rule: Rule, candidate: float, production: float) -> bool:
 
 
 def as_gate(gate: "Gate") -> "Gate":
-    """The gate a preset stands for: surely better than production (or than the bar), however small the gain.
+    """The gate of a preset: significantly better than production (or than the bar), however small the gain.
 
-    The effect is no second threshold, since a true gain of that size would then fail every other time; it says how many rows to
-    plan for. Any other gate is returned as it is.
+    The effect is used to plan the number of rows, not as a second threshold: a true gain of that size would then fail in half of
+    the cases. Any other gate is returned unchanged.
     """
     if gate.preset is None:
         return gate

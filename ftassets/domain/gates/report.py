@@ -1,4 +1,4 @@
-"""What the gates look at: the scores of candidate, production and base on the same rows, and what else was measured."""
+"""Input of the gates: the scores of candidate, production and base on the same rows, and the other measurements."""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -15,7 +15,7 @@ HELD_OUT = "held_out"
 
 
 class EvalReport(Stored):
-    """Everything the gates look at, and what it was measured on. Stored as canonical JSON under its digest."""
+    """All input of the gates, and what it was measured on. Stored as canonical JSON under its digest."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     KIND: ClassVar[str] = "eval_report"

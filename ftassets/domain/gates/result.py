@@ -50,7 +50,7 @@ class GateResult(BaseModel):
         rows_needed: int | None = None,
         unit: str = "rows",
     ) -> "GateResult":
-        """The result of a gate under its name; rows needed count, and are said, only where data are short."""
+        """The result of a gate under its name; it has and mentions `rows_needed` only where data are too few."""
         needed = rows_needed if verdict is Verdict.NOT_ENOUGH_DATA else None
         text = f"{sentence}; about {about(needed)} {unit} would tell" if needed else sentence
         return cls(

@@ -11,7 +11,7 @@ from ftassets.domain.monitoring.finding import Finding
 
 ROLLING = 7  # reports in a rolling mean
 IN_A_ROW = 3  # rolling means below the limit that make a drop sustained
-CHANCE = 0.01  # probability of a fall as large without any reason, above which it is none yet
+CHANCE = 0.01  # significance level of a drop: probability of one as large by chance
 ROLLING_ANSWERS = 50  # answers a rolling mean needs: fewer move by more than the drop that is looked for
 
 
@@ -69,7 +69,7 @@ def follow(name: str, earlier: Sequence[QualityPoint], now: Estimate, wanted: in
 
 
 def fallen_most(measures: Mapping[str, QualityPoint]) -> str | None:
-    """The measure whose rolling mean lies farthest below its baseline; None while there is no rolling mean."""
+    """The measure whose rolling mean is farthest below its baseline; None while there is no rolling mean."""
     falls = {name: m.baseline - m.rolling for name, m in measures.items() if m.rolling is not None}
     return max(falls, key=lambda name: falls[name]) if falls else None
 

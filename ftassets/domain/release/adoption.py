@@ -19,7 +19,7 @@ class AdoptionRefused(FtassetsError):
 
 
 class AdoptionJob(BaseModel):
-    """What the process that merges an adapter into its base is told; written as JSON."""
+    """Input of the process that merges an adapter into its base; written as JSON."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -32,7 +32,7 @@ class AdoptionJob(BaseModel):
 
 
 def adapter_objections(names: list[str], config: Mapping[str, Any], base_model: str) -> list[str]:
-    """Why a PEFT folder with these file names and this `adapter_config.json` is no adapter of the loop; empty means it is."""
+    """Why a PEFT folder with these file names and this `adapter_config.json` cannot be adopted as the loop's adapter; empty if it can."""
     why = []
     if missing := sorted({"adapter_config.json", "adapter_model.safetensors"} - set(names)):
         why.append(f"{' and '.join(missing)} not there: save the adapter with PEFT's save_pretrained, as safetensors")

@@ -1,4 +1,4 @@
-"""What people say about a release: a yes to it, or that it may go out for a while in spite of named gates."""
+"""Approvals of a release, and overrides that let a version out for a limited time despite named failed gates."""
 
 from collections.abc import Mapping, Sequence
 from typing import Literal
@@ -15,11 +15,11 @@ PASS = "PASS"
 
 
 class NotAllowed(FtassetsError):
-    """A person may not say this; the message says what the loop file would need."""
+    """The person's role does not permit this approval or override; the message says what to change in the loop file."""
 
 
 class Approval(BaseModel):
-    """A yes to one version on the evidence of one report. Times are epoch seconds."""
+    """Approval of one version on the evidence of one report. Times are epoch seconds."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -33,7 +33,7 @@ class Approval(BaseModel):
 
     @property
     def sentence(self) -> str:
-        """Who said it and why, for journals."""
+        """Name, role and reason, for journals."""
         return f"approved by {self.name} ({self.role}): {self.reason}"
 
 
@@ -45,7 +45,7 @@ class Override(Approval):
 
     @property
     def sentence(self) -> str:
-        """Who said it, about what and why, for journals."""
+        """Name, role, overridden gates and reason, for journals."""
         return f"{', '.join(self.gates)} overridden by {self.name} ({self.role}): {self.reason}"
 
 
@@ -107,10 +107,10 @@ def entitled(override: Override, rules: Release) -> list[str]:
 
 
 def still_blocked(refused: Mapping[str, str], evaluated: Sequence[str], override: Override | None) -> dict[str, str]:
-    """Gates that keep a release back, with the reason: all that were refused but those an override names.
+    """Gates that block a release, with the reason: all failed gates except those that an override names.
 
-    `evaluated` are the refused gates that were evaluated for the newest report. Only these can be forgiven: nobody has
-    seen a verdict of the others.
+    `evaluated` are the failed gates that were evaluated for the newest report. Only these can be overridden: the others
+    have no verdict yet.
     """
     forgiven = set(evaluated) & (override.gates.keys() if override else set())
     return {gate: reason for gate, reason in refused.items() if gate not in forgiven}

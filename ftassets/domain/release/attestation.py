@@ -25,11 +25,11 @@ def objections(
 ) -> list[str]:
     """Why a verified payload does not allow this version to serve this loop; empty means it does.
 
-    `files` and `generation` are the digests and generation settings of what lies on disk now. `raised_at` is the time
-    (epoch seconds) at which the version would gain traffic it never had: then verdicts, overrides and expiry count.
-    With None (a restart, a rollback, a version that was production before) only identity counts, for evidence that
-    grew old must not take down what serves. `first` says that the loop has no production version: only then may one be
-    adopted, which a person answers for and nothing was measured of.
+    `files` and `generation` are the current digests and generation settings on disk. `raised_at` is the time
+    (epoch seconds) at which the version would gain traffic for the first time: then verdicts, overrides and expiry are checked.
+    With None (a restart, a rollback, a former production version) only identity is checked, because expired evidence must not
+    stop a serving version. `first`: the loop has no production version. Only then may a version be adopted, without
+    measurements and on a person's responsibility.
     """
     try:
         kind, attested, predicate = read_statement(payload)
@@ -52,7 +52,7 @@ def objections(
 
 
 def override_of(predicate: Mapping[str, Any]) -> Override | None:
-    """The override a release rests on, if it rests on one. Raises ValueError when the block is none."""
+    """The override of a release, None without one. Raises ValueError when the block is invalid."""
     block = predicate.get("override")
     return None if block is None else Override.model_validate(block)
 

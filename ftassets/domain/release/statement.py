@@ -28,7 +28,7 @@ def write_statement(kind: str, subjects: Mapping[str, str], predicate: Mapping[s
 
 
 def read_statement(payload: bytes) -> tuple[str, dict[str, str], dict[str, Any]]:
-    """Predicate type, subjects and predicate of a Statement. Raises InvalidInput when the bytes are none."""
+    """Predicate type, subjects and predicate of a Statement. Raises InvalidInput unless the bytes are one."""
     try:
         content = json.loads(payload)
         if content["_type"] != STATEMENT_TYPE:

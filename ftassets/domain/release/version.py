@@ -87,7 +87,7 @@ class VersionManifest(Stored):
 
     @property
     def parent(self) -> str | None:
-        """The version whose adapter training went on from."""
+        """The version whose adapter training continued from."""
         return self.recipe.get("start_from")
 
     @property

@@ -1,4 +1,4 @@
-"""Whether a canary holds, grows, is promoted or goes back: one pure decision, valid however often it is asked."""
+"""Whether to hold, ramp, promote or roll back a canary: a pure decision that is valid at any number of ticks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,10 +40,10 @@ class RolloutDecision:
 
 
 def e_value(canary_answers: Sequence[CanaryAnswer]) -> float:
-    """Evidence that failures come from the candidate more often than its share of the traffic explains.
+    """Evidence that failures come from the candidate more often than its weight explains.
 
     Under equal failure rates a failure is the candidate's with probability s. Mixture over rate ratios r of the likelihood
-    ratio with p = r s / (r s + 1 - s): an e-process, so Ville's inequality holds at every look (Ville 1939; Robbins 1970).
+    ratio with p = r s / (r s + 1 - s): an e-process, so Ville's inequality holds at every tick (Ville 1939; Robbins 1970).
     A fault that hits both versions raises both arms and is no evidence.
     """
     logs = [0.0] * len(RATIOS)
@@ -58,7 +58,7 @@ def e_value(canary_answers: Sequence[CanaryAnswer]) -> float:
 
 
 def decide(state: EndpointState, canary_answers: Sequence[CanaryAnswer], policy: Rollout, now: float) -> RolloutDecision:
-    """The next move of a canary; `canary_answers` are all answers since the candidate's first share.
+    """The next move of a canary; `canary_answers` are all answers since the candidate's first weight.
 
     Raises ValueError when there is no canary.
     """
@@ -81,7 +81,7 @@ def decide(state: EndpointState, canary_answers: Sequence[CanaryAnswer], policy:
         return RolloutDecision(
             Move.HOLD, state.weight, f"{waited:.0f} s at {state.weight} %, the step lasts {policy.interval:.0f} s", evidence
         )
-    # only good answers at this share count: neither traffic that stops after a step nor an outage may carry it through the next
+    # only good answers at this weight count: neither traffic that stops after a step nor an outage may carry it through the next
     here = [o for o in canary_answers if o.candidate and round(o.weight) == state.weight]
     failed = sum(o.failed for o in here)
     good = len(here) - failed

@@ -1,4 +1,4 @@
-"""Which version of a loop gets which share of traffic: state and the transitions between states, without I/O."""
+"""Which version of a loop gets which weight of the traffic: state and the transitions between states, without I/O."""
 
 import hashlib
 import json
@@ -12,11 +12,11 @@ from ftassets.errors import FtassetsError
 
 
 class NotPossible(FtassetsError):
-    """The transition does not exist from this state; the message says what does."""
+    """The endpoint's state does not allow this transition; the message says what to do first."""
 
 
 class EndpointState(BaseModel):
-    """Desired state of one loop's endpoint. Weight is the candidate's share in percent; times are epoch seconds."""
+    """Desired state of one loop's endpoint. `weight` is the candidate's percent of traffic; times are epoch seconds."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -37,8 +37,8 @@ class EndpointState(BaseModel):
     @property
     def weights(self) -> dict[str, int]:
         """Percent of traffic per version that has any."""
-        shares = {self.candidate: self.weight, self.production: 100 - self.weight}
-        return {version: share for version, share in shares.items() if version and share}
+        weights = {self.candidate: self.weight, self.production: 100 - self.weight}
+        return {version: weight for version, weight in weights.items() if version and weight}
 
     @property
     def running(self) -> set[str]:
@@ -46,7 +46,7 @@ class EndpointState(BaseModel):
         return {v for v in (self.production, self.candidate, self.standby, *self.staged) if v}
 
     def start(self, digest: str, weight: int, lease: float, now: float) -> "EndpointState":
-        """A candidate takes its first share; the first version of all becomes production at once."""
+        """Give a candidate its first weight; the loop's very first version becomes production at once."""
         if self.candidate and self.candidate != digest:
             raise NotPossible(f"a rollout of {self.candidate[:12]} is under way: it ends first")
         if digest == self.production:
@@ -57,11 +57,11 @@ class EndpointState(BaseModel):
         return self.model_copy(update={"candidate": digest, "staged": staged}).ramp(weight, lease, now)
 
     def ramp(self, weight: int, lease: float, now: float) -> "EndpointState":
-        """Another share for the candidate; 100 makes it production and the old production the standby."""
+        """Change the candidate's weight; 100 makes it production and the old production the standby."""
         if self.candidate is None:
             raise NotPossible("there is no candidate to ramp: start one first")
         if not 0 < weight <= 100:
-            raise NotPossible(f"a share of {weight} % is not between 1 and 100")
+            raise NotPossible(f"a weight of {weight} % is not between 1 and 100")
         if weight == 100:
             return self.model_copy(
                 update={
@@ -76,13 +76,13 @@ class EndpointState(BaseModel):
         return self.model_copy(update={"weight": weight, "lease_until": now + lease, "since": now})
 
     def renew(self, lease: float, now: float) -> "EndpointState":
-        """The candidate keeps its share for a while longer."""
+        """Renew the candidate's lease: it ends `lease` seconds from now."""
         if self.candidate is None:
             raise NotPossible("there is no candidate whose lease could be renewed")
         return self.model_copy(update={"lease_until": now + lease})
 
     def rollback(self, now: float) -> "EndpointState":
-        """Candidate out; with no candidate, standby and production change places."""
+        """Remove the candidate; without a candidate, swap standby and production."""
         if self.candidate:
             return self.model_copy(
                 update={"candidate": None, "weight": 0, "lease_until": None, "since": now, "rejected": (*self.rejected, self.candidate)}
@@ -94,7 +94,7 @@ class EndpointState(BaseModel):
         raise NotPossible("nothing to roll back to: there is neither a candidate nor a standby version")
 
     def expire(self, now: float) -> "EndpointState":
-        """What is left when leases have run out: a canary nobody looked at loses its share, staged versions end."""
+        """The state after expired leases: a canary whose lease was not renewed loses its traffic, staged versions end."""
         state = self
         if self.candidate and self.lease_until is not None and now >= self.lease_until:
             state = state.model_copy(update={"candidate": None, "weight": 0, "lease_until": None, "since": now})
@@ -102,9 +102,9 @@ class EndpointState(BaseModel):
         return state if staged == state.staged else state.model_copy(update={"staged": staged})
 
     def without(self, damaged: Collection[str], now: float) -> "EndpointState":
-        """What is left when these versions must not serve: standby takes production's place, the others lose theirs.
+        """The state without damaged versions: standby replaces a damaged production, other damaged versions are removed.
 
-        With no sound standby, a damaged production stays in its place: whoever routes must then refuse to answer.
+        Without an intact standby a damaged production stays: the router must then refuse to answer.
         """
         sound: dict[str, str | None] = {
             role: None if version in damaged else version for role, version in (("candidate", self.candidate), ("standby", self.standby))
@@ -118,15 +118,15 @@ class EndpointState(BaseModel):
         return state if state == self else state.model_copy(update={"since": now})
 
     def stage(self, digest: str, until: float) -> "EndpointState":
-        """A version runs without traffic until then."""
+        """Run a version without traffic until `until` (epoch seconds)."""
         return self.model_copy(update={"staged": {**self.staged, digest: until}})
 
     def unstage(self, digest: str) -> "EndpointState":
-        """A staged version is no longer wanted."""
+        """Stop staging a version."""
         return self.model_copy(update={"staged": {v: until for v, until in self.staged.items() if v != digest}})
 
     def choose(self, loop: str, key: str) -> str | None:
-        """The version that answers for a sticky key: the same key stays on it, and a growing share only adds keys."""
+        """The version that answers for a sticky key: the same key stays on it, and a higher weight only adds keys."""
         if self.candidate and bucket(loop, key) < self.weight / 100:
             return self.candidate
         return self.production

@@ -1,4 +1,4 @@
-"""What each canary step can prove with the traffic there is."""
+"""What each canary step can prove at the loop's traffic."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,17 +38,17 @@ class StepPlan:
 
 
 def e_paths(
-    candidate: NDArray[np.bool_], failed: NDArray[np.bool_], share: float, start: NDArray[np.float64] | None = None
+    candidate: NDArray[np.bool_], failed: NDArray[np.bool_], fraction: float, start: NDArray[np.float64] | None = None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """`rollout.e_value` after each answer of many canaries at once, and the logarithms to go on with at another share.
+    """`rollout.e_value` after each answer of many canaries at once, and the log ratios to continue from at another step.
 
-    `candidate` and `failed` (runs, answers) are those of `CanaryAnswer`, `share` lies between 0 and 1; `start` and the logarithms
-    returned are (runs, ratios).
+    `candidate` and `failed` (runs, answers) are those of `CanaryAnswer`, `fraction` is the weight, 0 to 1; `start` and the
+    returned log ratios are (runs, ratios).
     """
     values, logs = np.zeros(candidate.shape), []
     for number, ratio in enumerate(RATIOS):
-        chance = ratio * share / (ratio * share + 1 - share)
-        steps = np.where(candidate, log(chance / share), log((1 - chance) / (1 - share)))
+        chance = ratio * fraction / (ratio * fraction + 1 - fraction)
+        steps = np.where(candidate, log(chance / fraction), log((1 - chance) / (1 - fraction)))
         path = np.where(failed, steps, 0.0).cumsum(axis=1) + (0.0 if start is None else start[:, number, None])
         values += np.exp(np.minimum(path, 700.0))
         logs.append(path[:, -1])
@@ -56,30 +56,30 @@ def e_paths(
 
 
 def plan_rollout(policy: Rollout, traffic_per_day: float, error_rate: float = 0.01, seed: int = 0) -> list[StepPlan]:
-    """One plan a canary step (all but the last, which ends the canary), at production's error rate and the loop's requests a day.
+    """One plan per canary step (except the last, which ends the canary), at production's error rate and the loop's requests per day.
 
-    By simulation with a fixed seed; a look after every failure, as often as a rollout can be looked at. The collapse rule is left
-    out: it only shortens. Raises InvalidInput without traffic, or on an error rate that is none or cannot be `WORSE` times as large.
+    Simulated with a fixed seed and one analysis after every failure, the most frequent case. The collapse rule is left out: it only
+    shortens a rollout. Raises InvalidInput without traffic, or if the error rate is not above 0 or times `WORSE` not below 1.
     """
     if not 0 < traffic_per_day < float("inf"):
         raise InvalidInput(f"{traffic_per_day:g} requests a day are no traffic: give the requests the loop gets in a day")
     if not 0 < error_rate * WORSE < 1:
         raise InvalidInput(f"an error rate of {error_rate:g} cannot be planned with: give one between 0 and {1 / WORSE:.2g}")
     weights = policy.steps[:-1]
-    shares = _caught(policy, weights, traffic_per_day, error_rate, np.random.default_rng(seed))
-    return [_plan_step(policy, weight, traffic_per_day, error_rate, caught, seed) for weight, caught in zip(weights, shares, strict=True)]
+    chances = _caught(policy, weights, traffic_per_day, error_rate, np.random.default_rng(seed))
+    return [_plan_step(policy, weight, traffic_per_day, error_rate, caught, seed) for weight, caught in zip(weights, chances, strict=True)]
 
 
 def _plan_step(policy: Rollout, weight: int, traffic: float, error_rate: float, caught: float, seed: int) -> StepPlan:
     from scipy.stats import nbinom
 
-    share = weight / 100
-    total = _requests_to_rollback(policy, share, error_rate, np.random.default_rng([seed, weight]))
-    good = share * (1 - error_rate)
+    fraction = weight / 100
+    total = _requests_to_rollback(policy, fraction, error_rate, np.random.default_rng([seed, weight]))
+    good = fraction * (1 - error_rate)
     waits = policy.min_requests + float(nbinom.ppf(POWER, policy.min_requests, good))
     return StepPlan(
         weight,
-        None if total is None else ceil(total * share),
+        None if total is None else ceil(total * fraction),
         None if total is None else total / traffic,
         policy.min_requests + int(nbinom.ppf(POWER, policy.min_requests, 1 - error_rate)),
         max(waits / traffic, policy.interval / _DAY),
@@ -87,15 +87,15 @@ def _plan_step(policy: Rollout, weight: int, traffic: float, error_rate: float, 
     )
 
 
-def _requests_to_rollback(policy: Rollout, share: float, error_rate: float, rng: np.random.Generator) -> float | None:
-    """Requests of both versions until 8 of 10 canaries that fail `WORSE` times as often are rolled back at this share."""
-    mine, failing = _failing(share, error_rate)
+def _requests_to_rollback(policy: Rollout, fraction: float, error_rate: float, rng: np.random.Generator) -> float | None:
+    """Requests of both versions until 8 of 10 canaries that fail `WORSE` times as often are rolled back at this weight."""
+    mine, failing = _failing(fraction, error_rate)
     limit, logs = 1 / policy.false_rollback, np.zeros((RUNS, len(RATIOS)))
     crossed = np.full(RUNS, np.inf)
     for seen in range(0, FAILURES_LIMIT, _BLOCK):
         open_runs = np.flatnonzero(np.isinf(crossed))
         failed = np.ones((len(open_runs), _BLOCK), dtype=bool)
-        values, logs[open_runs] = e_paths(rng.random((len(open_runs), _BLOCK)) < mine, failed, share, logs[open_runs])
+        values, logs[open_runs] = e_paths(rng.random((len(open_runs), _BLOCK)) < mine, failed, fraction, logs[open_runs])
         over = values >= limit
         crossed[open_runs] = np.where(over.any(axis=1), seen + 1 + over.argmax(axis=1), np.inf)
         if np.isfinite(crossed).mean() > 0.95:  # the others cannot come before the 80 % asked for
@@ -113,9 +113,9 @@ def _caught(policy: Rollout, weights: Sequence[int], traffic: float, error_rate:
     logs, gone, result = np.zeros((RUNS, len(RATIOS))), np.zeros(RUNS, dtype=bool), []
     asked = int(traffic * policy.interval / _DAY)
     for weight in weights:
-        share = weight / 100
-        mine, failing = _failing(share, error_rate)
-        good = share * (1 - WORSE * error_rate)
+        fraction = weight / 100
+        mine, failing = _failing(fraction, error_rate)
+        good = fraction * (1 - WORSE * error_rate)
         counts = rng.multinomial(asked, [good, failing, 1 - good - failing], size=RUNS)
         missing = np.maximum(policy.min_requests - counts[:, 0], 0)
         failures = counts[:, 1]
@@ -126,13 +126,13 @@ def _caught(policy: Rollout, weights: Sequence[int], traffic: float, error_rate:
         for seen in range(0, min(int(failures.max()), FAILURES_LIMIT), _BLOCK):
             runs = np.flatnonzero(~gone & (failures > seen))
             failed = seen + np.arange(_BLOCK) < failures[runs, None]
-            values, logs[runs] = e_paths(rng.random(failed.shape) < mine, failed, share, logs[runs])
+            values, logs[runs] = e_paths(rng.random(failed.shape) < mine, failed, fraction, logs[runs])
             gone[runs] = (values >= 1 / policy.false_rollback).any(axis=1)
         result.append(float(gone.mean()))
     return result
 
 
-def _failing(share: float, error_rate: float) -> tuple[float, float]:
+def _failing(fraction: float, error_rate: float) -> tuple[float, float]:
     """When the candidate fails `WORSE` times as often: chance that a failure is its own, and failures per request."""
-    own, others = share * WORSE * error_rate, (1 - share) * error_rate
+    own, others = fraction * WORSE * error_rate, (1 - fraction) * error_rate
     return own / (own + others), own + others

@@ -1,4 +1,4 @@
-"""What is known of one request: the exchange, and what its user said of the answer."""
+"""Record of one request: the exchange, and the user's feedback on the answer."""
 
 import hashlib
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class Exchange:
 
 @dataclass(frozen=True)
 class Feedback:
-    """What a user said of an answer: rating is up or down, correction the answer it should have been."""
+    """User feedback on an answer: rating is up or down, correction is the expected answer."""
 
     request_id: str
     at: float
@@ -45,8 +45,8 @@ class Reviewed:
 
 
 def hashed_user(name: Any) -> str:
-    """SHA-256 (hex) of the name another system has for somebody, without salt; empty for nobody.
+    """SHA-256 (hex) of a user's name in another system, without salt; empty without a user.
 
-    Two files that name the same person give the same hash; it is not the gateway's, which salts.
+    Two files that name the same person give the same hash; the gateway's salted hash differs.
     """
     return "" if name is None or name == "" else hashlib.sha256(str(name).encode("utf-8", "replace")).hexdigest()

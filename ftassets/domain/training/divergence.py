@@ -10,7 +10,7 @@ FLOOR = 0.5  # nats; a start below it (going on from an adapter) counts as this 
 
 
 class TrainingStopped(FtassetsError):
-    """The training was ended because it could not end well; the message says what to change."""
+    """The training was stopped because it diverged or could not succeed; the message says what to change."""
 
 
 def objection(losses: Sequence[float], limit: float) -> str | None:

@@ -1,4 +1,4 @@
-"""What a training process is told, and what it must tell back."""
+"""Input and result of a training process."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from ftassets.config.loop import Task, Train
 
 
 class TrainingJob(BaseModel):
-    """Everything a training process needs; written as JSON beside its data."""
+    """Everything a training process needs; written as JSON next to its data."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -21,7 +21,7 @@ class TrainingJob(BaseModel):
     train_file: Path  # JSONL of Example
     cold_file: Path | None = None  # rows to train on instead when `start_from` is an adapter of another base
     validation_file: Path
-    start_from: Path | None = None  # adapter folder to go on training from
+    start_from: Path | None = None  # adapter folder to continue training from
     work: Path  # the process writes its result below this folder and nowhere else
     versions: Path  # finished versions are moved here, under their digest
 
@@ -42,5 +42,5 @@ class TrainingResult(BaseModel):
     last_loss: float
     validation_loss: float | None
     losses: list[tuple[int, float]]  # (step, training loss)
-    start_from: str | None = None  # version whose adapter was gone on from
+    start_from: str | None = None  # version whose adapter training continued from
     lineage: str = "starts from the untuned base"

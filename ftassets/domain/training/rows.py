@@ -10,7 +10,7 @@ from ftassets.domain.evaluation.scoring import label_of
 
 
 def lineage_of(parent: str | None, before: tuple[str, str | None] | None, now: tuple[str, str]) -> tuple[bool, str]:
-    """Whether training goes on from `parent`'s adapter, and what the new version's lineage is in words.
+    """Whether training continues from `parent`'s adapter, and the new version's lineage in words.
 
     `before` and `now` are reference and digest of parent's base and of today's: an adapter fits only the base it was trained on.
     """

@@ -9,7 +9,7 @@ MODEL_NAME = "merged"  # every server knows its model by this name
 
 
 class HostError(FtassetsError):
-    """A model server could not be started or does not come up; the message says why."""
+    """A model server could not be started or did not become ready; the message says why."""
 
 
 class ModelHost(Protocol):

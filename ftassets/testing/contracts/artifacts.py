@@ -74,7 +74,7 @@ class ArtifactsContract:
 
     @pytest.fixture
     def place(self) -> str:
-        """Where a new store is to be, as the backend wants it said."""
+        """Location of a new store, in the backend's notation."""
         raise NotImplementedError("give a fixture `place`")
 
     @pytest.fixture
@@ -146,6 +146,18 @@ class ArtifactsContract:
         for _ in range(2):
             artifacts.put_file("answers/k.parquet", draft)
             assert artifacts.get("answers/k.parquet") == b"whole"
+
+    def test_a_file_does_not_take_the_place_of_a_folder(self, artifacts: Artifacts, tmp_path: Path) -> None:
+        artifacts.put("reports/support/a", b"x")
+        source = tmp_path / "made"
+        source.write_bytes(b"x")
+        for key in ("reports/support", "reports/support/a/below"):
+            with pytest.raises(ArtifactConflict, match="in the way"):
+                artifacts.put(key, b"x")
+            with pytest.raises(ArtifactConflict, match="in the way"):
+                artifacts.put_file(key, source)
+        assert source.read_bytes() == b"x"
+        assert artifacts.get("reports/support/a") == b"x"
 
     def test_a_folder_is_taken_in_whole_and_the_first_is_kept(self, artifacts: Artifacts, tmp_path: Path) -> None:
         for content in ("first", "second"):

@@ -76,7 +76,7 @@ class ControlContract:
 
     @pytest.fixture
     def place(self) -> str:
-        """Where a new store is to be, as the backend wants it said."""
+        """Location of a new store, in the backend's notation."""
         raise NotImplementedError("give a fixture `place`")
 
     @pytest.fixture

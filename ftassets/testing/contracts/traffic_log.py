@@ -10,6 +10,7 @@ from multiprocessing.connection import Connection
 import pytest
 
 from ftassets.backends.traffic_log.base import Exchange, Feedback, TrafficLog, UnknownAnswer
+from ftassets.errors import InvalidInput
 
 OpenLog = Callable[[], TrafficLog]
 SPAWN = multiprocessing.get_context("spawn")
@@ -200,6 +201,14 @@ class TrafficLogContract:
         with pytest.raises(ValueError, match="nothing to forget"):
             log.forget("voice")
         assert (log.count("voice"), log.forgotten()) == (1, set())
+
+    @pytest.mark.parametrize("user", ["", "  ", "\n"])
+    def test_an_empty_user_forgets_nobody(self, log: TrafficLog, user: str) -> None:
+        log.append([exchange(1, user=""), exchange(2, user=user, loop="triage")])
+        for ids in ([], ["voice-1"]):
+            with pytest.raises(InvalidInput, match="user to forget is empty"):
+                log.forget(user=user, request_ids=ids)
+        assert (log.count("voice"), log.count("triage"), log.forgotten()) == (1, 1, set())
 
     def test_processes_share_one_new_log(self, open_log: OpenLog, log: TrafficLog) -> None:
         pipes = [SPAWN.Pipe(duplex=False) for _ in range(2)]

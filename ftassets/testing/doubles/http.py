@@ -43,7 +43,7 @@ def served(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
 
 @contextmanager
 def receiver() -> Iterator[Receiver]:
-    """A server on a free port; a reply that is no string is sent as JSON, a 3xx one as the place to go to."""
+    """A server on a free port; a reply other than a string is sent as JSON, a reply with status 3xx as the redirect location."""
     lock = threading.Lock()
 
     class Handler(BaseHTTPRequestHandler):

@@ -1,5 +1,10 @@
 """Run one answer, perplexity, metrics or parity job in a process of its own: `python -m ftassets.workers.evaluation JOB.json`."""
 
+if __name__ == "__main__":
+    from ftassets.entry import start
+
+    start("ftassets.workers.evaluation.__main__")
+
 import os
 import sys
 from pathlib import Path
@@ -33,10 +38,11 @@ def _do(job: _Job, report: Report) -> dict:
     return {"outputs": [str(job.root.output)]}
 
 
-if __name__ == "__main__":
+def main() -> int:
+    """Do the job of the file that the one argument names."""
     if len(sys.argv) != 2:
         sys.exit("usage: python -m ftassets.workers.evaluation JOB.json")
     job_file = Path(sys.argv[1])
     # before the libraries that read them come in: models come from folders, and the user's home stays as it is
     os.environ |= {"HF_HOME": str(job_file.parent / "huggingface"), "MPLCONFIGDIR": str(job_file.parent / "matplotlib")}
-    sys.exit(work_off(job_file, _Job, _do))
+    return work_off(job_file, _Job, _do)

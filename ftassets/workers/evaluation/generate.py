@@ -26,8 +26,8 @@ SAY_EVERY = 5.0  # seconds between progress reports
 def answer(job: AnswerJob, report: Report, cores: int = 1) -> None:
     """Write every output file of the job that does not exist yet. Raises InvalidInput on a prompts file that has no prompts.
 
-    Batches that a killed process had finished are taken up from the partial file beside the output; the others are put together
-    as they would have been, so that the answers are the same. With more than one core and no GPU, forked processes share the
+    Batches that a killed process had finished are read from the partial file next to the output; the other batches are composed
+    as before, so that the answers are the same. With more than one core and no GPU, forked processes share the
     prompts: not for a process that has threads.
     """
     missing = []

@@ -56,7 +56,7 @@ def compare(job: ParityJob, report: Report) -> Agreement:
 
 
 def _training_stack(job: ParityJob) -> tuple[Any, Any]:
-    """Base and adapter as they were trained; the tokenizer beside the adapter, where it has one, else the base's."""
+    """Base and adapter as they were trained; the tokenizer in the adapter's folder if it has one, else the base's."""
     from peft import PeftModel
     from transformers import AutoTokenizer
 

@@ -1,4 +1,4 @@
-"""Answers of a file that is not complete yet, kept beside it so that a process that was killed loses no finished batch."""
+"""Partial answers of an incomplete output file, stored next to it so that a killed process loses no finished batch."""
 
 import json
 import os
@@ -11,9 +11,9 @@ from ftassets.durable import write_durably
 
 
 class PartialAnswers:
-    """JSON lines, one an answer, behind a first line that says which question they answer.
+    """JSON lines, one per answer, after a first line that identifies the job.
 
-    A line torn by a kill is no JSON and is not taken. Each write is flushed to the operating system, so it survives the process,
+    A line cut off by a kill is invalid JSON and is skipped. Each write is flushed to the operating system, so it survives the process,
     not a power cut.
     """
 

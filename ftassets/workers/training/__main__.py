@@ -1,5 +1,10 @@
 """Run one training job in a process of its own: `python -m ftassets.workers.training JOB.json`."""
 
+if __name__ == "__main__":
+    from ftassets.entry import start
+
+    start("ftassets.workers.training.__main__")
+
 import sys
 from pathlib import Path
 
@@ -12,7 +17,8 @@ def _train(job: TrainingJob, report: Report) -> dict:
     return train(job, report, cores()).model_dump(mode="json")
 
 
-if __name__ == "__main__":
+def main() -> int:
+    """Do the job of the file that the one argument names."""
     if len(sys.argv) != 2:
         sys.exit("usage: python -m ftassets.workers.training JOB.json")
-    sys.exit(work_off(Path(sys.argv[1]), TrainingJob, _train))
+    return work_off(Path(sys.argv[1]), TrainingJob, _train)

@@ -1,5 +1,10 @@
 """Merge an adapter trained elsewhere into its base, in a process of its own: `python -m ftassets.workers.training.adopt JOB.json`."""
 
+if __name__ == "__main__":
+    from ftassets.entry import start
+
+    start("ftassets.workers.training.adopt")
+
 import json
 import shutil
 import sys
@@ -20,7 +25,7 @@ _FILES = ("adapter_config.json", "adapter_model.safetensors")
 def adopt(job: AdoptionJob, report: Report) -> dict[str, str]:
     """Publish adapter and merged copy below `job.versions`; returns and writes `{"digest": ...}`.
 
-    Raises AdoptionRefused for a folder that is no adapter of the loop's base, BaseModelMissing.
+    Raises AdoptionRefused when the folder is not an adapter of the loop's base, and BaseModelMissing.
     """
     names = [path.name for path in job.adapter.iterdir()] if job.adapter.is_dir() else []
     if refused := sorted(name for name in names if Path(name).suffix.lower() in FORBIDDEN):
@@ -71,7 +76,8 @@ def _fits(base: Path, adapter: Path) -> None:
         raise AdoptionRefused(f"the adapter does not fit the base: {len(placed ^ brought)} weights differ, for example {names}")
 
 
-if __name__ == "__main__":
+def main() -> int:
+    """Do the job of the file that the one argument names."""
     if len(sys.argv) != 2:
         sys.exit("usage: python -m ftassets.workers.training.adopt JOB.json")
-    sys.exit(work_off(Path(sys.argv[1]), AdoptionJob, adopt))
+    return work_off(Path(sys.argv[1]), AdoptionJob, adopt)

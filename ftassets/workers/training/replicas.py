@@ -17,7 +17,7 @@ import numpy as np
 from ftassets.workers.process import KILLED, die_with_parent
 
 T = TypeVar("T")
-GRACE = 5.0  # seconds in which the original may notice by itself what made a copy give up, and say it better
+GRACE = 5.0  # seconds in which the original may detect the cause of a copy's failure itself and report it better
 _left = Event()  # there is nothing more to agree on
 _watches: list[Thread] = []  # in the original, one for each copy
 
@@ -64,7 +64,7 @@ def part(rows: Sequence[T], rank: int, count: int, seed: int) -> list[T]:
 
 @contextmanager
 def joined(rank: int, count: int, work: Path) -> Iterator[None]:
-    """The time in which replicas can agree; a copy does not come out of it."""
+    """Connects the replicas for gradient exchange inside the block; a copy exits at its end."""
     if count == 1:
         yield
         return

@@ -110,7 +110,7 @@ def _rows(path: Path) -> list[Example]:
 
 
 def _started(job: TrainingJob, base_digest: str) -> tuple[TrainingJob, str]:
-    """The job as it is done, and the new version's lineage: an adapter of another base is not gone on from.
+    """The job to run, and the new version's lineage. Training never continues from an adapter of another base.
 
     Raises TrainingStopped when the adapter has another shape than `train` asks for.
     """
@@ -206,7 +206,7 @@ def _trainer(
             replicas.agree(model)
 
     class CompletionTrainer(SFTTrainer):
-        """TRL's loss without the entropy and accuracy computed beside it: with them the loss is a third of a step on CPU."""
+        """TRL's loss without its entropy and accuracy: with them the loss takes a third of a step on CPU."""
 
         def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None) -> Any:
             causal = model.get_base_model()

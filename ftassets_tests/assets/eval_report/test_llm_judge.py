@@ -58,14 +58,14 @@ class Case:
 
 def test_both_orders_are_judged_and_a_repeated_report_asks_nobody(there: PairwiseDouble, tmp_path: Path) -> None:
     case = Case(tmp_path, there.url)
-    preferences, calibration = case.ask()
+    scores, calibration = case.ask()
     assert calibration is not None
     assert (calibration.n, calibration.kappa, calibration.first_position) == (30, 1.0, 0.5)
-    assert [each.value for each in preferences] == [1.0] * 20
-    assert {each.slice for each in preferences} == {"golden", "drifted"}
+    assert [each.value for each in scores] == [1.0] * 20
+    assert {each.slice for each in scores} == {"golden", "drifted"}
     assert len(there.asked) == len(set(there.asked)) == 2 * (30 + 20)
     assert all((prompt, second, first) in there.asked for prompt, first, second in there.asked)
-    assert case.ask() == (preferences, calibration)
+    assert case.ask() == (scores, calibration)
     assert len(there.asked) == 100
     stored = next(case.home.answers.glob("judge-*.jsonl")).read_text()
     assert len(stored.splitlines()) == 50
@@ -85,8 +85,8 @@ def test_another_answer_or_another_judge_is_asked_again_and_equal_answers_are_no
 
 def test_a_judge_that_sees_only_the_place_has_no_say(there: PairwiseDouble, tmp_path: Path) -> None:
     there.rule = lambda prompt, first, second: "first"
-    preferences, calibration = Case(tmp_path, there.url).ask()
-    assert preferences == []
+    scores, calibration = Case(tmp_path, there.url).ask()
+    assert scores == []
     assert calibration is not None
     assert (calibration.first_position, calibration.agreement, calibration.trusted) == (1.0, 0.0, False)
     assert calibration.kappa is not None
@@ -94,17 +94,17 @@ def test_a_judge_that_sees_only_the_place_has_no_say(there: PairwiseDouble, tmp_
     assert len(there.asked) == 60, "no row is judged by a judge that decides nothing"
 
 
-def test_contradictions_are_counted_and_are_no_preference(there: PairwiseDouble, tmp_path: Path) -> None:
+def test_contradictions_are_counted_and_score_as_ties(there: PairwiseDouble, tmp_path: Path) -> None:
     there.rule = lambda prompt, first, second: "first" if prompt.startswith("question") else fair(prompt, first, second)
-    preferences, _ = Case(tmp_path, there.url, repeats=2).ask()
-    assert {(each.value, each.contradictions) for each in preferences} == {(0.0, 2)}
+    scores, _ = Case(tmp_path, there.url, repeats=2).ask()
+    assert {(each.value, each.contradictions) for each in scores} == {(0.0, 2)}
     assert len(there.asked) == 4 * (30 + 20)
 
 
 def test_an_unreachable_judge_is_not_asked_on_and_on(there: PairwiseDouble, tmp_path: Path) -> None:
     there.rule = lambda prompt, first, second: 404
-    preferences, calibration = Case(tmp_path, there.url).ask()
-    assert preferences == []
+    scores, calibration = Case(tmp_path, there.url).ask()
+    assert scores == []
     assert calibration is not None
     assert "30 of 30 labelled pairs got no judgement" in (calibration.problem or "")
     assert len(there.asked) <= 4
@@ -115,8 +115,8 @@ def test_an_unreachable_judge_is_not_asked_on_and_on(there: PairwiseDouble, tmp_
 def test_rows_without_a_judgement_keep_the_reason_and_only_they_are_asked_again(there: PairwiseDouble, tmp_path: Path) -> None:
     there.rule = lambda prompt, first, second: 422 if prompt.endswith("7") and prompt.startswith("q") else fair(prompt, first, second)
     case = Case(tmp_path, there.url, gates=[{"metric": "llm_judge", "better_than": "production", "sample": 40}])
-    preferences, _ = case.ask()
-    missing = [each for each in preferences if each.value is None]
+    scores, _ = case.ask()
+    missing = [each for each in scores if each.value is None]
     assert {each.id for each in missing} == {"g7", "g17", "g27", "g37"}
     assert all("422" in (each.reason or "") for each in missing)
     assert any("422" in line for line in case.heard)
@@ -131,23 +131,23 @@ def test_each_gate_gets_its_own_sample(there: PairwiseDouble, tmp_path: Path) ->
         {"metric": "llm_judge", "better_than": "production", "sample": 10},
         {"metric": "llm_judge", "slice": "drifted", "no_worse_than": "production", "margin": 0.1, "sample": 20},
     ]
-    preferences, _ = Case(tmp_path, there.url, gates=gates).ask()
-    assert sum(each.slice == "drifted" for each in preferences) == 20
-    assert 20 <= len(preferences) <= 30
+    scores, _ = Case(tmp_path, there.url, gates=gates).ask()
+    assert sum(each.slice == "drifted" for each in scores) == 20
+    assert 20 <= len(scores) <= 30
 
 
 @pytest.mark.parametrize("labels", [29, 0])
-def test_too_few_labels_ask_for_no_preference(labels: int, there: PairwiseDouble, tmp_path: Path) -> None:
-    preferences, calibration = Case(tmp_path, there.url, labels=labels).ask()
-    assert preferences == []
+def test_with_too_few_labels_the_judge_scores_nothing(labels: int, there: PairwiseDouble, tmp_path: Path) -> None:
+    scores, calibration = Case(tmp_path, there.url, labels=labels).ask()
+    assert scores == []
     assert "30 are needed" in (calibration.problem or "")  # type: ignore[union-attr]
 
 
 def test_a_labels_file_that_is_missing_or_has_bad_lines_is_said(there: PairwiseDouble, tmp_path: Path) -> None:
     case = Case(tmp_path, there.url)
     case.labels.write_text(case.labels.read_text() + '{"id": "bad"}\n')
-    preferences, calibration = case.ask()
-    assert (len(preferences), calibration.refused) == (20, 1)  # type: ignore[union-attr]
+    scores, calibration = case.ask()
+    assert (len(scores), calibration.refused) == (20, 1)  # type: ignore[union-attr]
     assert any("labels.jsonl:31" in line for line in case.heard)
     case.labels.unlink()
     assert "cannot be read" in (case.ask()[1].problem or "")  # type: ignore[union-attr]

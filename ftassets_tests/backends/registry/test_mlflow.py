@@ -1,12 +1,16 @@
 """The registry in MLflow on SQLite: what it leaves in MLflow's own tables and folders."""
 
+import signal
+import sqlite3
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from ftassets.backends.registry.mlflow import MlflowRegistry
+from ftassets.errors import StateDamaged
 from ftassets.testing.contracts.registry import A, B, log
 from ftassets.testing.made_once import mlflow_tables
 
@@ -82,3 +86,51 @@ def test_leaves_no_global_state(home: Path) -> None:
 def test_module_is_light() -> None:
     code = "import sys, ftassets.backends.registry.mlflow; sys.exit('mlflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kill", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("seconds", [0.0, 0.3, 0.8])
+def test_a_kill_while_the_tables_are_made_leaves_a_registry_that_works(tmp_path: Path, kill: signal.Signals, seconds: float) -> None:
+    code = (
+        "import sys; from pathlib import Path; from ftassets.backends.registry.mlflow import MlflowRegistry as R\n"
+        "home = Path(sys.argv[1]); R(f'sqlite:///{home}/mlflow.db', home / 'artifacts').versions('none')"
+    )
+    first = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stderr=subprocess.DEVNULL)
+    until = time.monotonic() + 60
+    while not list(tmp_path.glob(".mlflow.db.new*")) and time.monotonic() < until:
+        time.sleep(0.005)
+    time.sleep(seconds)
+    first.send_signal(kill)
+    assert first.wait(60) != 0, "it was to be killed before the tables were made"
+    assert not (tmp_path / "mlflow.db").exists()
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
+    assert opened(tmp_path).check() == f"MLflow in {tmp_path / 'mlflow.db'}"
+    assert [path.name for path in tmp_path.glob("*mlflow.db*")] == ["mlflow.db"]
+
+
+def test_an_empty_file_gets_its_tables(home: Path) -> None:
+    assert opened(home / "new").check().endswith("made at the first use")
+    (home / "empty").mkdir()
+    (home / "empty" / "mlflow.db").touch()
+    assert opened(home / "empty").versions("voice") == []
+
+
+@pytest.mark.parametrize("damage", ["half", "other file", "other tables"])
+def test_a_database_that_cannot_be_used_is_named(home: Path, damage: str) -> None:
+    path = home / f"{damage[:5].strip()}" / "mlflow.db"
+    path.parent.mkdir()
+    if damage == "other file":
+        path.write_bytes(b"no database" * 1000)
+    else:
+        connection = sqlite3.connect(path)
+        connection.execute("CREATE TABLE _alembic_tmp_metrics (key)" if damage == "half" else "CREATE TABLE experiments (name)")
+        connection.close()
+    started = time.monotonic()
+    with pytest.raises(StateDamaged, match=f"the registry {path} cannot be used .*move it away") as error:
+        opened(path.parent).versions("voice")
+    assert "\n" not in str(error.value)
+    assert time.monotonic() - started < 20
+    if damage != "other tables":
+        with pytest.raises(StateDamaged, match="cannot be used"):
+            opened(path.parent).check()

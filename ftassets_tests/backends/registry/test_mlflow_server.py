@@ -40,7 +40,7 @@ def registry(tmp_path: Path) -> Iterator[MlflowServerRegistry]:
             try:
                 registry.check()
                 break
-            except ConnectionError:
+            except RegistryUnreachable:
                 assert server.poll() is None, (tmp_path / "server.log").read_text()
                 assert time.monotonic() < until
                 time.sleep(0.5)

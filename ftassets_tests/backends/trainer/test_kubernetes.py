@@ -102,6 +102,9 @@ def test_a_file_that_is_missing_or_no_yaml_is_named(tmp_path: Path) -> None:
     (tmp_path / "two.yaml").write_text("a: 1\n---\nb: 2\n")
     with pytest.raises(TrainingFailed, match="is not one YAML document"):
         read_pod(tmp_path / "two.yaml", ())
+    (tmp_path / "bad.yaml").write_text("env: s3cretPw: x")
+    with pytest.raises(TrainingFailed, match=r"is not one YAML document: mapping values are not allowed here \(line 1, column 14\)$"):
+        read_pod(tmp_path / "bad.yaml", ())
 
 
 def test_the_pod_is_the_manifest_with_command_labels_and_variables_of_its_own_first(tmp_path: Path) -> None:

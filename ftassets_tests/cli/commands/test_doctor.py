@@ -9,7 +9,7 @@ from threading import Thread
 import pytest
 import yaml
 
-from ftassets.cli.commands.doctor import Diagnosis, _servers, _traffic
+from ftassets.cli.commands.doctor import Diagnosis, _registry, _servers, _traffic
 from ftassets.config.home import Home
 from ftassets.config.profiles import TRAFFIC_URL
 from ftassets.testing.doubles.kubernetes import cluster, pod_manifest
@@ -133,3 +133,12 @@ def test_the_traffic_log_is_named_with_what_is_wrong_with_it(tmp_path: Path, mon
     monkeypatch.setenv("FTASSETS_PROFILE", "embedded")
     [unused] = _traffic(Home(tmp_path))
     assert (unused.ok, TRAFFIC_URL in unused.text) == (False, True)
+
+
+def test_a_registry_on_this_machine_is_looked_into(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FTASSETS_PROFILE", raising=False)
+    assert [(each.subject, each.ok) for each in _registry(Home(tmp_path))] == [("registry", True)]
+    (tmp_path / "mlflow.db").write_text("damaged")
+    [found] = _registry(Home(tmp_path))
+    assert not found.ok
+    assert f"the registry {tmp_path / 'mlflow.db'} cannot be used" in found.text

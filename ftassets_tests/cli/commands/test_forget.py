@@ -28,6 +28,7 @@ from ftassets.domain.dataset.preferences import Pair
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.release.version import VersionManifest
 from ftassets.domain.traffic.exchange import Exchange, Feedback
+from ftassets.errors import InvalidInput
 
 LOOP = read_loops()["support_triage"]
 NAME = LOOP.name
@@ -107,3 +108,10 @@ def test_doing_it_again_changes_nothing_and_still_reports(parts: dict) -> None:
 def test_nobody_to_forget_is_an_error(parts: dict) -> None:
     with pytest.raises(ValueError, match="user"):
         run(parts)
+
+
+def test_an_empty_user_is_refused_and_anonymous_rows_stay(parts: dict) -> None:
+    parts["traffic_log"].append([exchange(7, "")])
+    with pytest.raises(InvalidInput, match="user to forget is empty"):
+        run(parts, user="", request="r1")
+    assert len(parts["traffic_log"].exchanges(NAME)) == 7

@@ -58,13 +58,13 @@ def decided(winner: Choice) -> list[BothOrders]:
         ([("first", "second"), ("first", "first")], 0.5, 1),
     ],
 )
-def test_both_orders_count_alike_and_a_contradiction_is_no_preference(said: list[BothOrders], value: float, contradicted: int) -> None:
+def test_both_orders_count_alike_and_a_contradiction_is_a_tie(said: list[BothOrders], value: float, contradicted: int) -> None:
     assert pairwise_score(said) == value
     assert contradictions(said) == contradicted
 
 
 @given(choices)
-def test_swapping_the_answers_turns_the_preference_round(said: list[BothOrders]) -> None:
+def test_swapping_the_answers_flips_the_score(said: list[BothOrders]) -> None:
     swapped = [(b_first, a_first) for a_first, b_first in said]
     assert pairwise_score(swapped) == -pairwise_score(said)
     assert contradictions(swapped) == contradictions(said)

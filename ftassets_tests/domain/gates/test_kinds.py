@@ -150,7 +150,7 @@ def test_each_preset_stands_for_a_gate_whose_kind_has_an_average(name: str) -> N
     made, review = excellent(stands_for)
     assert isinstance(stands_for.kind.average(stands_for, made, "candidate"), float)
     [result] = evaluate_gates([gate], made, review)
-    assert result.sentence.endswith(f"the usual reading, {RULES[name].statement}, would have said pass")
+    assert result.sentence.endswith(f"the usual reading, {RULES[name].statement}, would have given pass")
 
 
 def test_a_metric_of_ones_own_has_a_value_of_which_nothing_is_known() -> None:

@@ -23,7 +23,7 @@ def answers(count: int, share: float = 0.2, candidate: bool = True, failed: int 
 
 
 def traffic(rng: np.random.Generator, n: int, share: float, candidate: float, production: float) -> list[CanaryAnswer]:
-    """n answers at a share, with the failure rate of either version."""
+    """n answers at a weight, with the failure rate of either version."""
     mine = rng.random(n) < share
     failed = rng.random(n) < np.where(mine, candidate, production)
     return [CanaryAnswer(bool(m), 100 * share, bool(f)) for m, f in zip(mine, failed, strict=True)]
@@ -81,7 +81,7 @@ def test_without_a_choice_a_failure_says_nothing(share: float) -> None:
 
 
 @pytest.mark.parametrize(("rate", "share"), [(0.02, 0.5), (0.1, 0.2), (0.3, 0.5), (0.3, 0.05)])
-def test_equal_failure_rates_seldom_roll_back_over_many_looks(rate: float, share: float) -> None:
+def test_equal_failure_rates_seldom_roll_back_over_many_ticks(rate: float, share: float) -> None:
     rng = np.random.default_rng(2)
     runs = 40
     false = sum(rolled_back_at(traffic(rng, 1000, share, rate, rate), every=40) is not None for _ in range(runs))

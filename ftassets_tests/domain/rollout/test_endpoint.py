@@ -57,7 +57,7 @@ def test_weights_add_up_and_servers_are_wanted_for_them(state):
 
 
 @given(keys, weights, weights)
-def test_growing_share_only_adds_keys(key, one, other):
+def test_a_growing_weight_only_adds_keys(key, one, other):
     small, large = sorted((one, other))
     canary = EndpointState(production=A).start(B, small, 10, 0)
     if canary.choose("loop", key) == B:
@@ -72,7 +72,7 @@ def test_key_is_sticky_and_independent_between_loops(key, weight):
     assert 0 <= bucket("loop", key) < 1
 
 
-def test_shares_are_what_was_asked_for():
+def test_traffic_follows_the_weights():
     canary = EndpointState(production=A).start(B, 20, 10, 0)
     share = sum(canary.choose("loop", f"user {i}") == B for i in range(5000)) / 5000
     assert share == pytest.approx(0.2, abs=0.02)
@@ -118,7 +118,7 @@ def test_rollback_of_candidate_then_of_production():
         state.rollback(5)
 
 
-def test_lease_takes_the_share_when_it_ends_and_not_before():
+def test_an_expired_lease_ends_the_weight():
     state = EndpointState(production=A).start(B, 50, 10, 100).stage(C, 105)
     assert state.expire(104.9) is state
     assert state.expire(105).staged == {}

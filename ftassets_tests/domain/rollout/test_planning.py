@@ -105,7 +105,7 @@ def test_without_enough_data_a_policy_may_roll_everything_back() -> None:
     assert plan_rollout(policy, 1e6)[0].caught < 0.6
 
 
-def test_a_share_that_sees_too_little_is_said_to_see_nothing() -> None:
+def test_a_weight_that_sees_too_little_is_reported_to_see_nothing() -> None:
     policy = Rollout(steps=(99, 100), false_rollback=1e-9)
     assert plan_rollout(policy, 1000)[0].rollback_days is None
 

@@ -124,8 +124,8 @@ def near_pairs(
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Positions (left, right), left < right, of texts whose sets of 5-grams have a Jaccard index of at least `limit`, and that index.
 
-    Each pair comes once. With `keys` (n,) uint64 only texts of the same key are compared. `wanted(left, right)` may say, for
-    candidates, which ones still matter (bool array): the others are not looked at. MinHash and banding: Broder 1997; Leskovec,
+    Each pair comes once. With `keys` (n,) uint64 only texts of the same key are compared. `wanted(left, right)` may select
+    candidates (bool array): the others are skipped. MinHash and banding: Broder 1997; Leskovec,
     Rajaraman and Ullman, Mining of Massive Datasets, section 3.4.
     """
     texts = np.flatnonzero(prints.sizes)

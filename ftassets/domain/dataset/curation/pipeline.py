@@ -63,7 +63,7 @@ SKIPPABLE = tuple(step.name for step in STEPS if not step.required)
 
 @dataclass(frozen=True)
 class StepReport:
-    """One line of the funnel: rows left after the step, dropped and changed by it, what it counted, and why it could not look at all."""
+    """One line of the funnel: rows left after the step, dropped and changed by it, its counts, and why it was skipped, if it was."""
 
     name: str
     kept: int

@@ -30,7 +30,7 @@ _LONG_WORD = re.compile(
 def keep_good(pool: Pool, loop: "LoopConfig") -> StepOutcome:
     """Drop rows with a quality score below `loop.dataset.quality_score`, and rows whose request or answer is degenerate.
 
-    A row without a score is kept and counted. JSON answers are not looked at as prose. Every reason names the figure that failed.
+    A row without a score is kept and counted. JSON answers skip the checks for prose. Every reason names the figure that failed.
     """
     dropped: dict[int, str] = {}
     unscored = 0

@@ -18,7 +18,7 @@ FEEDBACK = ("correction", "thumbs_up")  # sources anyone with access to the endp
 
 @dataclass
 class Pool:
-    """The rows a step looks at: those of `rows` whose position is in `index`.
+    """The input rows of a step: those of `rows` whose position is in `index`.
 
     `vectors` (n, d) and `golden_vectors` (m, d) are unit vectors of the prompts, None when there are none; `tokens` (n,) are
     token counts of request and answer together; `previous` maps row ids of the last dataset to their split; `dropped` maps
@@ -49,7 +49,7 @@ class Pool:
 class StepOutcome:
     """Positions dropped with their reason, positions changed with their new row, and counts worth showing, for example of e-mail addresses.
 
-    `skipped` says why the step could not look at the rows at all; `result` is what a step works out about the set as a whole.
+    `skipped` is the reason why the step did not run; `result` is what a step computes about the whole set.
     """
 
     dropped: Mapping[int, str] = field(default_factory=dict)

@@ -20,7 +20,7 @@ def to_text(items: Sequence[Item], format: str) -> str:
 
 
 def parse(text: str, format: str) -> Parsed:
-    """Labels of what a tool exported, and what in it is none. Raises InvalidInput for an unknown format, or a text that is not of it."""
+    """Labels of a tool's export, and its records without a usable label. Raises InvalidInput for an unknown format or invalid text."""
     return _known(format)[1](text)
 
 

@@ -33,7 +33,7 @@ def to_text(items: Sequence[Item]) -> str:
 
 
 def parse(text: str) -> Parsed:
-    """Submitted responses as labels, and the records without one. Raises ValueError when the text is no list of records."""
+    """Submitted responses as labels, and the records without one. Raises ValueError unless the text is a list of records."""
     return collect(json_list(text, "record"), _labels)
 
 

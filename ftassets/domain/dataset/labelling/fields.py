@@ -39,7 +39,7 @@ def collect(records: Iterable[tuple[str, Any]], labels_of: Callable[[Any], Itera
 
 
 def json_list(text: str, what: str) -> list[tuple[str, Any]]:
-    """The members of a JSON list with their places. Raises ValueError when the text is none: then nothing of it can be trusted."""
+    """The members of a JSON list with their places. Raises ValueError if the text is not a JSON list: then nothing is taken from it."""
     try:
         members = json.loads(text.removeprefix("\ufeff"))
     except (ValueError, RecursionError) as error:

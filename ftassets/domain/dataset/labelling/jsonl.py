@@ -1,4 +1,4 @@
-"""Labelling batches as JSON lines: fill in `completion` and, if you like, `annotator` and `at`; `answer` is what the model said."""
+"""Labelling batches as JSON lines: fill in `completion` and, if you like, `annotator` and `at`; `answer` is the model's answer."""
 
 import json
 from collections.abc import Iterator, Sequence

@@ -28,7 +28,7 @@ def to_text(items: Sequence[Item]) -> str:
 
 
 def parse(text: str) -> Parsed:
-    """Annotations that were not skipped as labels, and the tasks without one. Raises ValueError when the text is no list of tasks."""
+    """Annotations that were not skipped as labels, and the tasks without one. Raises ValueError unless the text is a list of tasks."""
     return collect(json_list(text, "task"), _labels)
 
 

@@ -36,10 +36,10 @@ def candidates(
     novel_above: float,
     task: str = "tool_call",
 ) -> list[Item]:
-    """Requests worth labelling: answered ones that nobody corrected, liked or labelled, and those a canary failed on.
+    """Requests worth labelling: answers that are neither corrected, rated up nor labelled, and requests on which a canary failed.
 
     `feedback` is the newest by request id, `labelled` are ids of requests with a label, `canaries` the versions that were
-    candidates. A canary failed on what it answered with an error, not in the form the task asks for, or to a thumb down.
+    candidates. A canary failed on a request if it answered with an error or not in the task's form, or if the answer was rated down.
     A request is novel from a distance above `novel_above`, for example the reference's 95 % quantile.
     """
     found = []

@@ -25,10 +25,10 @@ FORMATS: dict[str, tuple[Callable[[Any], Iterator[Any]], Callable[[Any], Exchang
 def read(
     lines: Iterable[bytes], format: str, loop: str, version: str | None = None, at: float | None = None
 ) -> Iterator[Exchange | Quarantined]:
-    """Exchanges of a log, and what in it is none; `Quarantined.where` is `line N`, or `line N, record M` where a line holds several.
+    """Exchanges of a log, and its invalid records; `Quarantined.where` is `line N`, or `line N, record M` where a line holds several.
 
-    `version` is who answered, for every row; without it the model the source names. `at` (epoch seconds) is the time of rows
-    that carry none; without it they are quarantined. Reading the same file twice gives the same ids. Rows of one version have
+    `version` is the answering version of every row; default: the model that the source names. `at` (epoch seconds) is the time of
+    rows without a time; without `at` they are quarantined. Reading the same file twice gives the same ids. Rows of one version have
     the exposure probability 1. Raises ValueError for an unknown format.
     """
     if format not in FORMATS:

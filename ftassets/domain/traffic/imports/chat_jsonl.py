@@ -17,7 +17,7 @@ def records(line: Any) -> Iterator[Any]:
 
 
 def parse(record: Any) -> Exchange:
-    """The exchange of a line. Raises ValueError with the reason when it is none."""
+    """The exchange of a line. Raises ValueError with the reason if the line is invalid."""
     if not isinstance(record, Mapping) or "messages" not in record:
         raise ValueError('not an object with "messages"')
     messages = request_messages(record["messages"])

@@ -25,7 +25,7 @@ class Timing:
 def seconds(value: Any) -> float | None:
     """Epoch seconds of a number (seconds, or milli-, micro-, nanoseconds by its size) or an ISO 8601 text (UTC without an offset).
 
-    None for nothing. Raises ValueError for what is no time.
+    None for an empty value. Raises ValueError if the value is not a time.
     """
     if value is None or value == "":
         return None
@@ -38,7 +38,7 @@ def seconds(value: Any) -> float | None:
             except ValueError:
                 raise ValueError(f"{value[:50]!r} is not a time: neither ISO 8601 nor epoch seconds") from None
             return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    number = _number(value, "time")
+    number = _number(value, "a time")
     if number is None or number < 0:
         raise ValueError(f"{value!r} is not a time")
     return number / next((unit for limit, unit in _EPOCH_UNITS if number >= limit), 1.0)
@@ -52,15 +52,15 @@ def between(begin: Any, end: Any, first_token: Any = None) -> Timing:
 
 def milliseconds(value: Any, unit: float = 1.0) -> float | None:
     """A duration in milliseconds, of a number of `unit` milliseconds. None for nothing, ValueError for what is not a duration."""
-    number = _number(value, "duration")
+    number = _number(value, "a duration")
     if number is not None and number < 0:
         raise ValueError(f"{value!r} is not a duration")
     return None if number is None else number * unit
 
 
 def integer(value: Any) -> int | None:
-    """A whole number, such as a token count; None where there is none. Raises ValueError for what is none."""
-    number = _number(value, "whole number")
+    """A whole number, such as a token count; None for an empty value. Raises ValueError for any other value."""
+    number = _number(value, "a whole number")
     if number is not None and (number < 0 or number != int(number)):
         raise ValueError(f"{value!r} is not a whole number")
     return None if number is None else int(number)
@@ -136,7 +136,7 @@ def to_exchange(
     status: int = 200,
     error: str | None = None,
 ) -> Exchange:
-    """The exchange of one record; its loop is set by the reader. Raises ValueError when nobody asks anything in it.
+    """The exchange of one record; its loop is set by the reader. Raises ValueError without a user message.
 
     The id is the source's own, prefixed with the format's name, or a digest of what was asked, answered and when. The user
     becomes a SHA-256 of the source's name for them, without salt: the same user of two exports is one, but not the same as in
@@ -186,7 +186,7 @@ def _number(value: Any, what: str) -> float | None:
     except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number):
-        raise ValueError(f"{str(value)[:50]!r} is no {what}")
+        raise ValueError(f"{str(value)[:50]!r} is not {what}")
     return number
 
 

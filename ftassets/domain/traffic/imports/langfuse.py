@@ -22,7 +22,7 @@ def records(line: Any) -> Iterator[Any]:
 
 
 def parse(record: Any) -> Exchange:
-    """The exchange of an observation or a trace. Raises ValueError with the reason when it is none."""
+    """The exchange of an observation or a trace. Raises ValueError with the reason if it is not an exchange."""
     if not isinstance(record, Mapping) or "input" not in record:
         raise ValueError('neither an observation nor a trace: it has no "input"')
     if (kind := record.get("type") or "GENERATION") != "GENERATION":

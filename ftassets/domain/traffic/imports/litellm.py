@@ -19,7 +19,7 @@ def records(line: Any) -> Iterator[Any]:
 
 
 def parse(record: Any) -> Exchange:
-    """The exchange of a record. Raises ValueError with the reason when it is none."""
+    """The exchange of a record. Raises ValueError with the reason if it is not an exchange."""
     if not isinstance(record, Mapping) or "messages" not in record:
         raise ValueError('not an object with "messages"')
     if (kind := record.get("call_type") or "") not in _CHAT:

@@ -32,7 +32,7 @@ def records(line: Any) -> Iterator[Any]:
 
 
 def parse(record: Any) -> Exchange:
-    """The exchange of a span. Raises ValueError with the reason when it is no model call, or its content was not recorded."""
+    """The exchange of a span. Raises ValueError with the reason unless it is a model call with recorded content."""
     if not isinstance(record, Mapping) or "attributes" not in record:
         raise ValueError("not a span with attributes")
     attributes = _attributes(record)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class MetricFailed(FtassetsError):
-    """A metric cannot be had, or did not give numbers; the message names it and says what to do."""
+    """A metric could not be loaded or did not return numbers; the message names it and says what to do."""
 
 
 def load(name: str, cache: Path | None = None, experiment: str | None = None) -> "evaluate.Metric":
