@@ -12,8 +12,7 @@ from typing import Annotated
 
 import typer
 
-from ftassets.cli.common import AsJson, Loop, backend, known_loop, show_json, text_of
-from ftassets.domain.dataset.labelling import FORMATS
+from ftassets.cli.common import AsJson, LabelFormat, Loop, backend, known_loop, show_json, text_of
 
 app = typer.Typer()
 label = typer.Typer(no_args_is_help=True, help="Hand requests to annotators and take their answers back.")
@@ -74,7 +73,7 @@ def advise(
 def label_export(
     loop: Loop,
     out: Annotated[Path, typer.Option("--out", help="File to write.")],
-    format: Annotated[str, typer.Option("--format", help=f"One of {', '.join(FORMATS)}.")] = "jsonl",
+    format: LabelFormat = "jsonl",
     limit: Annotated[int, typer.Option(min=1, help="Requests in the batch.")] = 200,
     as_json: AsJson = False,
 ) -> None:
@@ -106,7 +105,7 @@ def label_export(
 def label_import(
     loop: Loop,
     path: Annotated[Path, typer.Argument(help="The annotators' file.", exists=True, dir_okay=False)],
-    format: Annotated[str, typer.Option("--format", help=f"One of {', '.join(FORMATS)}.")] = "jsonl",
+    format: LabelFormat = "jsonl",
     batch: Annotated[str | None, typer.Option(help="Name of the batch; without it the file's.")] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -6,9 +6,8 @@ from typing import Annotated
 
 import typer
 
-from ftassets.cli.common import AsJson, Loop, Reason, backend, known_loop, show_json
+from ftassets.cli.common import AsJson, LogFormat, Loop, Reason, backend, known_loop, show_json
 from ftassets.config.home import Home
-from ftassets.domain.traffic.imports import FORMATS
 
 app = typer.Typer()
 
@@ -17,7 +16,7 @@ app = typer.Typer()
 def import_traffic(
     loop: Loop,
     path: Annotated[Path, typer.Argument(help="The log.", exists=True, dir_okay=False)],
-    format: Annotated[str, typer.Option("--format", help=f"One of {', '.join(FORMATS)}.")] = "chat",
+    format: LogFormat = "chat",
     version: Annotated[str | None, typer.Option(help="Who answered; without it the model each row names.")] = None,
     as_json: AsJson = False,
 ) -> None:

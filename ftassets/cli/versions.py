@@ -7,9 +7,8 @@ from typing import Annotated
 
 import typer
 
-from ftassets.cli.common import AsJson, Loop, backend, known_loop, show_json
+from ftassets.cli.common import AsJson, LogFormat, Loop, backend, known_loop, show_json
 from ftassets.config.home import Home
-from ftassets.domain.traffic.imports import FORMATS
 
 app = typer.Typer()
 
@@ -56,7 +55,7 @@ def adopt(
     ] = None,
     by: Annotated[str | None, typer.Option("--by", help="Who answers for it; without it the login name.")] = None,
     traffic: Annotated[Path | None, typer.Option("--traffic", help="Log of requests it answered.", exists=True, dir_okay=False)] = None,
-    format: Annotated[str, typer.Option("--format", help=f"One of {', '.join(FORMATS)}.")] = "chat",
+    format: LogFormat = "chat",
     as_json: AsJson = False,
 ) -> None:
     """Make a model that serves already, an adapter or somebody else's endpoint, a loop's first production. Nothing is evaluated."""

@@ -19,6 +19,7 @@ def listed(names: Iterable[str]) -> str:
     ("command", "names"),
     [
         (("import-traffic",), imports.FORMATS),
+        (("adopt",), imports.FORMATS),
         (("label", "export"), labelling.FORMATS),
         (("label", "import"), labelling.FORMATS),
     ],

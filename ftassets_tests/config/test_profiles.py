@@ -95,6 +95,8 @@ def test_all_variables_that_miss_are_named_at_once(tmp_path: Path, production: N
 
 def test_one_backend_needs_only_its_own_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FTASSETS_PROFILE", "production")
+    for name in SETTINGS:
+        monkeypatch.delenv(name, raising=False)
     assert type(backend(Home(tmp_path), "signer")) is EnvironmentSigner
     monkeypatch.setenv("QDRANT_URL", SETTINGS["QDRANT_URL"])
     assert type(backend(Home(tmp_path), "vector_store")) is QdrantServerVectorStore
