@@ -1,5 +1,6 @@
 """Artifacts as files below one folder, under their names."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -54,9 +55,16 @@ class FolderArtifacts(Artifacts):
     def names(self, folder: str) -> list[str]:
         try:
             with os.scandir(self._path(folder)) as entries:
-                found = [(entry.stat().st_mtime_ns, entry.name) for entry in entries if not entry.name.startswith(".")]
+                visible = [entry for entry in entries if not entry.name.startswith(".")]
         except _NOT_THERE:
             return []
+        found = []
+        for entry in visible:
+            try:
+                found.append((entry.stat().st_mtime_ns, entry.name))
+            except OSError as error:
+                if error.errno not in (errno.ENOENT, errno.ELOOP):  # removed since, or a link that leads nowhere
+                    raise
         return [name for _, name in sorted(found, reverse=True)]
 
     def local(self, key: str) -> Path:
