@@ -47,11 +47,12 @@ class TestFolder(ArtifactsContract):
         assert artifacts.get(KEY) == b"content"
         assert artifacts.get("versions/abc/merged/weights") == b"whole"
 
-    def test_a_link_that_leads_nowhere_hides_no_other_name(self, artifacts: FolderArtifacts, place: str) -> None:
+    def test_stray_files_and_links_that_lead_nowhere_hide_no_other_name(self, artifacts: FolderArtifacts, place: str) -> None:
         artifacts.put(KEY, b"{}")
         folder = Path(place, KEY).parent
         (folder / "dangling").symlink_to("nowhere")
         (folder / "itself").symlink_to("itself")
+        (folder / "latest.json.lock").touch()
         (folder / "good").symlink_to(KEY.split("/")[-1])
         assert sorted(artifacts.names("reports/support")) == ["eval-1f3a.json", "good"]
         assert not artifacts.exists("reports/support/itself")
