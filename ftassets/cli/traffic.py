@@ -91,4 +91,6 @@ def forget(
         typer.echo(f"  dataset commit {str(commit['commit'])[:12]} of {commit['loop']} holds {commit['rows']} rows")
     for version in report.versions:
         typer.echo(f"  version {version['version'][:12]} was trained on commit {version['dataset_commit'][:12]}")
+    for version in report.unreadable:
+        typer.echo(f"  version {version['version'][:12]} may hold them too: {version['reason']}")
     typer.echo(report.stays)

@@ -12,6 +12,7 @@ from ftassets.backends.signer.folder import Ed25519Signer
 from ftassets.cli.commands.doctor import _keys
 from ftassets.cli.commands.status import describe, warnings
 from ftassets.cli.main import app
+from ftassets.cli.releases import _day
 from ftassets.config.home import Home
 from ftassets.config.profiles import control
 from ftassets.domain.rollout.endpoint import EndpointState
@@ -74,7 +75,14 @@ def test_an_override_needs_an_evaluated_version(home: Home) -> None:
     digest = released(home, "a")
     assert "0 versions begin with" in run("override", "support", digest, *YES, "--expires", "24h", code=1).output
     assert "not a duration" in run("override", "support", digest, *YES, "--expires", "soon", code=1).output
-    assert "some time" in run("override", "support", digest, *YES, "--expires", "0s", code=1).output
+    for length in ("0s", "366d", "99999999d"):
+        assert "at most 365 days" in run("override", "support", digest, *YES, "--expires", length, code=1).output
+    assert not list(home.releases.rglob("*.override.*"))
+
+
+def test_a_time_after_the_last_year_of_the_calendar_is_shown() -> None:
+    assert _day(1e15) == "1000000000000000.0 seconds after 1970"
+    assert _day(0) == "1970-01-01 00:00:00 UTC"
 
 
 def test_verify_says_what_is_attested_and_compares_the_files(home: Home) -> None:

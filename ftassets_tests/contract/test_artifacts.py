@@ -47,6 +47,19 @@ class TestFolder(ArtifactsContract):
         assert artifacts.get(KEY) == b"content"
         assert artifacts.get("versions/abc/merged/weights") == b"whole"
 
+    def test_stray_files_and_links_that_lead_nowhere_hide_no_other_name(self, artifacts: FolderArtifacts, place: str) -> None:
+        artifacts.put(KEY, b"{}")
+        folder = Path(place, KEY).parent
+        (folder / "dangling").symlink_to("nowhere")
+        (folder / "itself").symlink_to("itself")
+        (folder / "latest.json.lock").touch()
+        (folder / "good").symlink_to(KEY.split("/")[-1])
+        assert sorted(artifacts.names("reports/support")) == ["eval-1f3a.json", "good"]
+        assert not artifacts.exists("reports/support/itself")
+        for name in ("dangling", "itself"):
+            with pytest.raises(ArtifactConflict, match="in the way"):
+                artifacts.put(f"reports/support/{name}", b"x")
+
     def test_a_write_that_fails_leaves_nothing(self, artifacts: FolderArtifacts, place: str, monkeypatch: pytest.MonkeyPatch) -> None:
         artifacts.put("reports/support/other.json", b"{}")
         monkeypatch.setattr("os.fsync", lambda handle: (_ for _ in ()).throw(OSError(28, "No space left on device")))

@@ -23,6 +23,13 @@ class TestFiles(ControlContract):
         assert Path(place, KEY).read_bytes() == b"{}"
         assert Path(place, LOG).read_bytes() == b"{}\n"
 
+    def test_a_link_that_leads_nowhere_is_deleted(self, control: FilesControl, place: str) -> None:
+        path = Path(place, KEY)
+        path.parent.mkdir(parents=True)
+        path.symlink_to("nowhere")
+        control.delete(KEY)
+        assert not path.is_symlink()
+
     def test_a_torn_last_line_is_left_out_and_then_cut_off(
         self, control: FilesControl, place: str, caplog: pytest.LogCaptureFixture
     ) -> None:

@@ -1,17 +1,21 @@
 """Artifacts as files below one folder, under their names."""
 
+import errno
 import os
 from pathlib import Path
 
 from ftassets.backends.artifacts.base import ArtifactConflict, ArtifactMissing, Artifacts
-from ftassets.domain.keys import checked
+from ftassets.domain.keys import checked, is_part
 from ftassets.durable import create_durably, keep_file, keep_folder
 
 _NOT_THERE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
 
 class FolderArtifacts(Artifacts):
-    """Drafts are made in place, so that nothing is copied: a worker's file is there once the worker gave it its name."""
+    """Drafts are made in place, so that nothing is copied: a worker's file is there once the worker gave it its name.
+
+    A link below the root is followed wherever it leads, for example to a larger disk: who may make one there may change every file anyway.
+    """
 
     def __init__(self, root: Path) -> None:
         self._root = Path(root)
@@ -54,9 +58,16 @@ class FolderArtifacts(Artifacts):
     def names(self, folder: str) -> list[str]:
         try:
             with os.scandir(self._path(folder)) as entries:
-                found = [(entry.stat().st_mtime_ns, entry.name) for entry in entries if not entry.name.startswith(".")]
+                stored = [entry for entry in entries if is_part(entry.name)]
         except _NOT_THERE:
             return []
+        found = []
+        for entry in stored:
+            try:
+                found.append((entry.stat().st_mtime_ns, entry.name))
+            except OSError as error:
+                if error.errno not in (errno.ENOENT, errno.ELOOP):  # removed since, or a link that leads nowhere
+                    raise
         return [name for _, name in sorted(found, reverse=True)]
 
     def local(self, key: str) -> Path:

@@ -11,16 +11,17 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from ftassets.backends.control.base import Control, Locked
-from ftassets.domain.keys import checked
+from ftassets.domain.keys import LOCK, checked, is_part
 from ftassets.durable import sync_folder, write_durably
 
 log = logging.getLogger(__name__)
 
-_LOCK = ".lock"
-
 
 class FilesControl(Control):
-    """For the processes of one machine, or of several that share a file system with locks."""
+    """For the processes of one machine, or of several that share a file system with locks.
+
+    A link below the root is followed wherever it leads: who may make one there may change every file anyway.
+    """
 
     def __init__(self, root: Path) -> None:
         self._root = Path(root)
@@ -42,16 +43,18 @@ class FilesControl(Control):
 
     def delete(self, key: str) -> None:
         path = self._path(key)
-        if path.exists():
-            path.unlink(missing_ok=True)
-            sync_folder(path.parent)
+        try:
+            path.unlink()
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        sync_folder(path.parent)
 
     def names(self, folder: str) -> list[str]:
         try:
             found = os.listdir(self._path(folder))
         except (FileNotFoundError, NotADirectoryError):
             return []
-        return sorted(name for name in found if not name.startswith(".") and not name.endswith(_LOCK))
+        return sorted(filter(is_part, found))
 
     def append(self, key: str, line: bytes) -> None:
         if b"\n" in line:
@@ -81,11 +84,11 @@ class FilesControl(Control):
     def lock(self, key: str, timeout: float | None = None) -> Iterator[None]:
         path = self._path(key)
         path.parent.mkdir(parents=True, exist_ok=True)
-        held = FileLock(f"{path}{_LOCK}", timeout=-1 if timeout is None else timeout)
+        held = FileLock(f"{path}{LOCK}", timeout=-1 if timeout is None else timeout)
         try:
             held.acquire()
         except Timeout as error:
-            raise Locked(f"{path}{_LOCK} is held by another process") from error
+            raise Locked(f"{path}{LOCK} is held by another process") from error
         try:
             yield
         finally:

@@ -13,6 +13,7 @@ from ftassets.assets._shared.dataset_files import (
     to_parquet,
 )
 from ftassets.backends.artifacts.base import Artifacts
+from ftassets.backends.artifacts.version_folder import VersionDamaged
 from ftassets.backends.artifacts.versions import digests, load_manifest
 from ftassets.backends.dataset_store.base import DatasetStore, Files, ObjectNotFound
 from ftassets.backends.traffic_log.base import TrafficLog
@@ -29,11 +30,15 @@ STAYS = (
 
 @dataclass
 class Forgotten:
-    """What was removed, and what still holds it: commits with the number of rows in each, versions trained on such a commit."""
+    """What was removed, and what still holds it: commits with the number of rows in each, versions trained on such a commit.
+
+    `unreadable` are versions whose training data is not known, each with the reason: they may hold it too.
+    """
 
     requests: list[str]
     commits: list[dict[str, object]] = field(default_factory=list)
     versions: list[dict[str, str]] = field(default_factory=list)
+    unreadable: list[dict[str, str]] = field(default_factory=list)
     stays: str = STAYS
 
 
@@ -58,9 +63,8 @@ def forget(
         if gone:
             vector_store.remove(loop.name, sorted(gone))
         _clean_written(dataset_store, loop.name, gone, user)
-        holding = _commits_holding(dataset_store, loop.name, ids, user)
-        report.commits += holding
-        report.versions += _versions_of(artifacts, {str(item["commit"]) for item in holding})
+        report.commits += _commits_holding(dataset_store, loop.name, ids, user)
+    report.versions, report.unreadable = _versions_of(artifacts, {str(item["commit"]) for item in report.commits})
     return report
 
 
@@ -106,10 +110,15 @@ def _is_of(row: Example, ids: set[str], user: str | None) -> bool:
     return row.request_id in ids or (user is not None and row.user == user and row.source != "label")
 
 
-def _versions_of(artifacts: Artifacts, commits: set[str]) -> list[dict[str, str]]:
-    found = []
+def _versions_of(artifacts: Artifacts, commits: set[str]) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
+    """Versions trained on the commits, and those that cannot be read: the rows are gone by now, so the report must not fail."""
+    found, unreadable = [], []
     for digest in digests(artifacts):
-        manifest = load_manifest(artifacts, digest)
+        try:
+            manifest = load_manifest(artifacts, digest)
+        except VersionDamaged as error:
+            unreadable.append({"version": digest, "reason": str(error)})
+            continue
         if manifest.dataset_commit in commits:
             found.append({"version": manifest.digest, "dataset_commit": str(manifest.dataset_commit)})
-    return found
+    return found, unreadable

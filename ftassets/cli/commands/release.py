@@ -34,6 +34,7 @@ from ftassets.domain.release.statement import read_statement
 from ftassets.domain.release.version import VersionManifest
 from ftassets.errors import InvalidInput
 
+LONGEST_OVERRIDE = 365 * 86400.0  # seconds
 KINDS = {PREDICATE_TYPE: "release", APPROVAL_TYPE: "approval", OVERRIDE_TYPE: "override"}
 
 
@@ -84,8 +85,11 @@ def override(
 ) -> Override:
     """Sign and store that a version may be released for a while in spite of these gates; no gates means all that do not pass.
 
-    Raises NotAllowed when the person may not, InvalidInput when there is nothing to override, ReportDamaged.
+    Raises NotAllowed when the person may not, InvalidInput when there is nothing to override or `seconds` is not in 0 to LONGEST_OVERRIDE,
+    ReportDamaged.
     """
+    if not 0 < seconds <= LONGEST_OVERRIDE:
+        raise InvalidInput(f"an override counts for some time, at most {LONGEST_OVERRIDE / 86400:.0f} days: for example --expires 24h")
     role = role_of(name, loop.release, "override")
     report_digest = _newest_report(artifacts, loop, version)
     report = read_eval_report(artifacts, loop.name, report_digest)

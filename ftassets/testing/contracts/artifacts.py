@@ -40,7 +40,10 @@ UNSAFE = (
     "a/.b",
     "a\\..\\b",
     "a\0b",
-    "x" * 401,
+    "x/" * 200 + "x",
+    "x" * 201,
+    f"{KEY}.lock",
+    "folder.LOCK/x",
 )
 PART = 1_000_000  # bytes of each file that the writer to be killed writes
 
@@ -209,6 +212,14 @@ class ArtifactsContract:
             with pytest.raises(InvalidInput, match="cannot be the name"):
                 act()
         assert (source / LAST).exists()
+
+    def test_the_longest_name_works(self, artifacts: Artifacts, tmp_path: Path) -> None:
+        folder, file = "f" * 199, "x" * 200
+        artifacts.put(f"{folder}/{file}", b"x")
+        assert artifacts.get(f"{folder}/{file}") == b"x"
+        assert artifacts.names(folder) == [file]
+        artifacts.put_folder("v" * 200, self.folder(tmp_path / "staging", "x"), LAST)
+        assert artifacts.get(f"{'v' * 200}/{LAST}") == b"x"
 
     def test_a_person_is_told_where_it_is(self, artifacts: Artifacts) -> None:
         assert artifacts.uri(KEY).endswith(KEY)

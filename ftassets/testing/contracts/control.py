@@ -37,7 +37,10 @@ UNSAFE = (
     "a/.b",
     "a\\..\\b",
     "a\0b",
-    "x" * 401,
+    "x/" * 200 + "x",
+    "x" * 201,
+    f"{KEY}.lock",
+    "folder.LOCK/x",
 )
 LINE = 20_000  # characters of each line that the writer to be killed appends
 
@@ -186,6 +189,14 @@ class ControlContract:
         ):
             with pytest.raises(InvalidInput, match="cannot be the name"):
                 act()
+
+    def test_the_longest_name_works(self, control: Control) -> None:
+        key = "f" * 199 + "/" + "x" * 200
+        control.update(key, counted)
+        assert (control.read(key), control.names("f" * 199)) == (b"1", ["x" * 200])
+        control.delete(key)
+        control.append(key, b"line")
+        assert control.lines(key) == [b"line"]
 
     def test_a_person_is_told_where_it_is(self, control: Control) -> None:
         assert control.uri(KEY).endswith(KEY)

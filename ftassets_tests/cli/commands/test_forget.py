@@ -105,6 +105,17 @@ def test_doing_it_again_changes_nothing_and_still_reports(parts: dict) -> None:
     assert again["commits"] == first["commits"]
 
 
+def test_a_damaged_version_is_in_the_report_and_hides_no_other(parts: dict, tmp_path: Path) -> None:
+    damaged = tmp_path / "versions" / "0damaged"
+    damaged.mkdir()
+    (damaged / MANIFEST).write_text("{")
+    report = run(parts, user="ann")
+    [unreadable] = report["unreadable"]
+    assert unreadable["version"] == "0damaged"
+    assert "no readable manifest" in unreadable["reason"]
+    assert [version["dataset_commit"] for version in report["versions"]] == [parts["dataset"]]
+
+
 def test_nobody_to_forget_is_an_error(parts: dict) -> None:
     with pytest.raises(ValueError, match="user"):
         run(parts)
