@@ -103,12 +103,22 @@ def _foreseen(error: BaseException) -> str | None:
         return f"{error.title} is not valid: {in_one_line(error)}"
     if isinstance(error, UnicodeDecodeError):
         return f"a file is not {error.encoding} text: byte {error.start} cannot be read ({error.reason}); save it as UTF-8"
+    if isinstance(error, UnicodeEncodeError):
+        return _not_encoded(error)
+    if isinstance(error, MemoryError):
+        return "this machine has too little memory for it"
     if isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith("ftassets"):
         return _missing(error.name)
     for kind in type(error).__mro__:
         if form := _FOREIGN.get((kind.__module__.partition(".")[0], kind.__name__)):
             return form.format(in_one_line(error))
     return _of_system(error) if isinstance(error, OSError) else None
+
+
+def _not_encoded(error: UnicodeEncodeError) -> str:
+    if 0xD800 <= ord(error.object[error.start]) <= 0xDFFF:  # how Python keeps a byte of an argument that is not UTF-8
+        return "an argument or the name of a file is not UTF-8 text: write it as UTF-8"
+    return f"a text cannot be written as {error.encoding}: set PYTHONIOENCODING=utf-8"
 
 
 def _of_system(error: OSError) -> str:

@@ -265,6 +265,7 @@ DAMAGES = {
     "mlflow.db": (["compare", "a", "b"], b"no database, but long enough to be read as the header of one " * 4, "database"),
     "keys/x.pub.pem": (["keys", "list"], b"no key", "x.pub.pem"),
     "keys/release.pem": (["keys", "rotate"], b"no key", "release.pem"),
+    f"reports/{LOOP}/decision-{'a' * 64}.json": (["replay", "a"], b"[" * 100_000, "not a decision"),
     "gateway/address.json": (["rollback", LOOP, "--reason", "x"], b"[]", "ftassets up"),
 }
 
@@ -305,6 +306,42 @@ def test_wrong_usage_is_exit_code_2_also_when_stderr_is_full() -> None:
     assert subprocess.run(["bash", "-c", command], env=environment(), cwd=ROOT, check=False).returncode == 2
 
 
+NUMBERS = {
+    "too much traffic": (["plan", LOOP, "--requests", "1e308"], "1e+308 requests a day cannot be planned with"),
+    "no traffic": (["plan", LOOP, "--requests", "-1"], "-1 requests a day cannot be planned with"),
+    "no number of requests": (["plan", LOOP, "--requests", "nan"], "nan requests a day cannot be planned with"),
+    "no gain": (["plan", LOOP, "--requests", "1000", "--effect", "nan"], "nan"),
+    "no share": (["plan", LOOP, "--requests", "1000", "--discordance", "nan"], "nan"),
+    "too many digits": (["drift", LOOP, "--window", f"{'9' * 5000}d"], "this duration is too long"),
+    "no duration": (["drift", LOOP, "--window", "s3cr3t"], "this is not a duration"),
+    "no changes": (["advise", str(GOLDEN), "--changes", "nan", "--json"], "--changes must be a number from 0"),
+    "fewer requests": (["advise", str(GOLDEN), "--requests", "-1"], "--requests must be a number from 0"),
+}
+
+
+@pytest.mark.parametrize("case", NUMBERS)
+def test_a_number_that_cannot_be_used_is_one_sentence(case: str) -> None:
+    arguments, words = NUMBERS[case]
+    said = refused(*arguments)
+    assert words in said
+    assert len(said) < 300
+    assert "s3cr3t" not in said
+
+
+NO_UTF8 = os.fsdecode(b"\xff")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["pause", LOOP, "--reason", NO_UTF8], ["forget", "--user", NO_UTF8], ["export", LOOP, "--out", "x", "--commit", NO_UTF8]]
+)
+def test_an_argument_that_is_not_utf8_is_told(arguments: list[str]) -> None:
+    assert "not UTF-8 text" in refused(*arguments)
+
+
+def test_a_uri_that_is_none_is_named() -> None:
+    assert "file://[x is not a file:// URI" in refused("adopt", LOOP, "--adapter", "file://[x", "--reason", "x")
+
+
 def test_a_closed_pipe_is_no_error_of_ours() -> None:
     command = f"{sys.executable} -m ftassets.cli plan {LOOP} --requests 1000 | true"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=environment(), cwd=ROOT, check=False)
@@ -343,6 +380,11 @@ def test_real_processes_end_with_one_sentence(tmp_path: Path, home: Home) -> Non
         unused = {TRAFFIC_URL: "postgresql://me:s3cr3t@127.0.0.1:9/traffic"}
         assert "set the profile, or unset the URL" in process("ftassets.gateway", "--port", "0", "--admin-port", "0", **unused)
         assert "FTASSETS_GATE_KEY" in process("ftassets.cli", "gate-service", FTASSETS_GATE_KEY="")
+        key = {"FTASSETS_GATE_KEY": "k" * 32}
+        assert f"port {port} on 127.0.0.1 cannot be used" in process("ftassets.cli", "gate-service", "--port", port, **key)
+        assert "nohost.invalid is not an address" in process("ftassets.cli", "gate-service", "--host", "nohost.invalid", **key)
+    said = process("ftassets.cli", "up", "--port", "21810", "--gateway-port", "21810")
+    assert said.startswith("port 21810 is given twice (gateway and ui)")
 
 
 @pytest.mark.skipif(shutil.which("setpriv") is None or os.getuid() != 0, reason="needs root and setpriv, to become another user")

@@ -16,6 +16,7 @@ from securesystemslib.signer import CryptoSigner, SSlibKey
 from securesystemslib.signer import Key as PublicKey
 
 from ftassets.backends.signer.base import CannotSign, Key, SignatureInvalid, Signed, Signer
+from ftassets.domain.canonical import parse_json
 from ftassets.domain.release.statement import PAYLOAD_TYPE
 from ftassets.durable import sync_folder
 from ftassets.errors import InvalidInput
@@ -101,7 +102,7 @@ class FolderTrust(Signer):
         revoked = {}
         for path in self._folder.glob(f"*{REVOKED}"):
             try:
-                reason = str(json.loads(path.read_bytes())["reason"])
+                reason = str(parse_json(path.read_bytes())["reason"])
             except (OSError, ValueError, KeyError, TypeError):
                 reason = "no reason can be read"
             revoked[path.name.removesuffix(REVOKED)] = reason
