@@ -41,6 +41,11 @@ _EXTRAS = {
     "postgres": ("pg8000",),
 }
 
+_ADVICE = {
+    PermissionError: ": give this user the right to it, or choose another place",
+    NotADirectoryError: ": a part of this path is a file; choose another place (FTASSETS_HOME is the home's)",
+}
+
 
 @dataclass(frozen=True)
 class Ending:
@@ -126,7 +131,7 @@ def _of_system(error: OSError) -> str:
     if error.filename is None:
         return error.strerror or in_one_line(error) or type(error).__name__
     names = " and ".join(str(name) for name in (error.filename, error.filename2) if name is not None)
-    advice = ": give this user the right to it, or choose another place" if isinstance(error, PermissionError) else ""
+    advice = next((advice for kind, advice in _ADVICE.items() if isinstance(error, kind)), "")
     return f"{names}: {error.strerror or type(error).__name__}{advice}"
 
 

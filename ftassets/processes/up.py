@@ -19,6 +19,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, fields
+from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
@@ -157,6 +158,8 @@ def _foreground(
 
 def _supervise(home: Home, ports: Ports, dagster: bool, environment: dict[str, str], say: Callable[[str], None]) -> None:
     """Run supervisord until a signal says stop; one that dies takes its children along and is started again."""
+    if find_spec("supervisor") is None:
+        raise UpFailed("the package supervisor is not installed: pip install supervisor")
     guard = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
     command = [*guard, sys.executable, "-m", "supervisor.supervisord", "-c", str(home.processes / "supervisord.conf")]
     with _signals() as stop:

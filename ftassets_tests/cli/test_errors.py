@@ -249,7 +249,7 @@ def test_a_home_that_is_a_file_is_named(tmp_path: Path) -> None:
         ["keys", "rotate"],
         ["up"],
     ):
-        assert str(tmp_path / "home") in refused(*arguments), arguments
+        assert f"{tmp_path / 'home'} is not a folder: set FTASSETS_HOME to a folder" in refused(*arguments), arguments
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
@@ -279,6 +279,23 @@ def test_a_damaged_file_of_the_home_is_named(file: str, home: Home) -> None:
     result = run(*arguments)
     assert (result.exit_code, "Traceback" in result.output, "a bug" in result.output) == (1, False, False), result.output
     assert words in result.stderr
+
+
+def test_a_key_file_that_cannot_be_read_is_named_and_the_others_are_shown(home: Home) -> None:
+    key = run("keys", "rotate").stdout.split()[0]
+    (home.keys / "folder.pub.pem").mkdir()
+    (home.keys / "link.pub.pem").symlink_to("nonesuch")
+    (home.keys / "text.pub.pem").write_text("no key")
+    listed = run("keys", "list")
+    assert (listed.exit_code, f"{key}  active" in listed.stdout) == (1, True)
+    found = run("doctor", "--json")
+    assert found.exit_code == 1
+    said = {finding["subject"]: finding["text"] for finding in json.loads(found.stdout)["findings"]}
+    assert "signs, 1 known" in said["signing key"]
+    for name in ("folder", "link", "text"):
+        assert f"{name}.pub.pem" in said[f"key {name}"]
+        assert f"{name}.pub.pem" in listed.stderr
+    assert {each["key_id"] for each in json.loads(run("keys", "list", "--json").stdout) if each["unreadable"]} == {"folder", "link", "text"}
 
 
 def test_a_damaged_manifest_or_report_is_named(home: Home) -> None:
