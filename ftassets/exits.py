@@ -40,6 +40,11 @@ _EXTRAS = {
     "postgres": ("pg8000",),
 }
 
+_ADVICE = {
+    PermissionError: ": give this user the right to it, or choose another place",
+    NotADirectoryError: ": a part of this path is a file; choose another place (FTASSETS_HOME is the home's)",
+}
+
 
 @dataclass(frozen=True)
 class Ending:
@@ -102,6 +107,10 @@ def _foreseen(error: BaseException) -> str | None:
         return f"{error.title} is not valid: {in_one_line(error)}"
     if isinstance(error, UnicodeDecodeError):
         return f"a file is not {error.encoding} text: byte {error.start} cannot be read ({error.reason}); save it as UTF-8"
+    if isinstance(error, UnicodeEncodeError):
+        return _not_encoded(error)
+    if isinstance(error, MemoryError):
+        return "this machine has too little memory for it"
     if isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith("ftassets"):
         return _missing(error.name)
     for kind in type(error).__mro__:
@@ -110,12 +119,18 @@ def _foreseen(error: BaseException) -> str | None:
     return _of_system(error) if isinstance(error, OSError) else None
 
 
+def _not_encoded(error: UnicodeEncodeError) -> str:
+    if 0xD800 <= ord(error.object[error.start]) <= 0xDFFF:  # how Python keeps a byte of an argument that is not UTF-8
+        return "an argument or the name of a file is not UTF-8 text: write it as UTF-8"
+    return f"a text cannot be written as {error.encoding}: set PYTHONIOENCODING=utf-8"
+
+
 def _of_system(error: OSError) -> str:
     """A file or a connection: what the system says, and of what."""
     if error.filename is None:
         return error.strerror or in_one_line(error) or type(error).__name__
     names = " and ".join(str(name) for name in (error.filename, error.filename2) if name is not None)
-    advice = ": give this user the right to it, or choose another place" if isinstance(error, PermissionError) else ""
+    advice = next((advice for kind, advice in _ADVICE.items() if isinstance(error, kind)), "")
     return f"{names}: {error.strerror or type(error).__name__}{advice}"
 
 

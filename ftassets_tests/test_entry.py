@@ -36,6 +36,12 @@ def test_ctrl_c_while_modules_load_is_one_word(module: str, imported: str, tmp_p
     assert (done.returncode, done.stderr) == (INTERRUPTED, "interrupted\n")
 
 
+def test_a_package_that_is_not_installed_is_named_with_its_command(tmp_path: Path) -> None:
+    (tmp_path / "uvicorn.py").write_text("raise ModuleNotFoundError(\"No module named 'uvicorn'\", name='uvicorn')")
+    done = run("ftassets.gateway", "--port", "0", "--admin-port", "0", first=tmp_path)
+    assert (done.returncode, done.stderr) == (1, "the package uvicorn is not installed: pip install --force-reinstall ftassets\n")
+
+
 @pytest.mark.parametrize("module", ["ftassets.gate_service", "ftassets.workers.evaluation", "ftassets.workers.training"])
 def test_a_missing_job_file_is_one_sentence_and_makes_nothing(module: str, tmp_path: Path) -> None:
     done = run(module, str(tmp_path / "none" / "job.json"))

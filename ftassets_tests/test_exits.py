@@ -35,6 +35,10 @@ FORESEEN = [
     (OSError(errno.ENOSPC, "No space left on device"), "No space left on device"),
     (FileNotFoundError(errno.ENOENT, "No such file or directory", "/a", None, "/b"), "/a and /b: No such file or directory"),
     (UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"), "a file is not utf-8 text: byte 0"),
+    (UnicodeEncodeError("utf-8", "\udcff", 0, 1, "surrogates not allowed"), "not UTF-8 text"),
+    (UnicodeEncodeError("ascii", "\xe9", 0, 1, "ordinal not in range"), "cannot be written as ascii: set PYTHONIOENCODING"),
+    (NotADirectoryError(errno.ENOTDIR, "Not a directory", "/x/y"), "/x/y: Not a directory: a part of this path is a file"),
+    (MemoryError(), "too little memory"),
     (ModuleNotFoundError("No module named 'hassil'", name="hassil.parser"), "pip install 'ftassets[demo]'"),
     (ModuleNotFoundError("No module named 'torch'", name="torch"), "the package torch is not installed"),
 ]

@@ -2,5 +2,5 @@
 
 For scripts: exit code 0 when done, 1 after an error, 2 for wrong usage. An error is one sentence on stderr (see `ftassets.exits`), with
 and without `--json`. With `--json` a command that is done writes one JSON value to stdout, and one that ends with an error writes nothing
-there; `doctor`, `verify` and `replay` write their finding and end with 1 when it is a bad one.
+there; `doctor`, `verify`, `replay` and `keys list` write their finding and end with 1 when it is a bad one.
 """

@@ -35,7 +35,7 @@ def backend(name: str) -> Any:
 
 def show_json(value: Any) -> None:
     """One JSON value on stdout; paths are written as text."""
-    typer.echo(json.dumps(value, indent=2, default=str))
+    typer.echo(json.dumps(value, indent=2, default=str, allow_nan=False))
 
 
 def text_of(path: Path) -> str:

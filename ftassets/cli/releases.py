@@ -92,12 +92,17 @@ def list_keys(as_json: AsJson = False) -> None:
     found = backend("signer").known_keys()
     if as_json:
         show_json([asdict(key) for key in found])
-        return
-    for key in found:
-        state = f"revoked: {key.revoked}" if key.revoked is not None else "active" if key.active else "trusted"
-        typer.echo(f"{key.key_id}  {state}")
-    if not found:
-        typer.echo("no keys yet: the first release makes one")
+    else:
+        for key in found:
+            state = f"revoked: {key.revoked}" if key.revoked is not None else "active" if key.active else "trusted"
+            typer.echo(f"{key.key_id}  {'unreadable' if key.unreadable else state}")
+        if not found:
+            typer.echo("no keys yet: the first release makes one")
+    unreadable = [key.unreadable for key in found if key.unreadable]
+    for why in unreadable:
+        typer.echo(why, err=True)
+    if unreadable:
+        raise typer.Exit(1)
 
 
 @keys.command()

@@ -4,6 +4,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from ftassets.errors import ConfigurationError
+
 
 @dataclass(frozen=True)
 class Home:
@@ -16,8 +18,11 @@ class Home:
 
     @classmethod
     def from_env(cls) -> "Home":
-        """The folder FTASSETS_HOME names, else `.ftassets` in the working directory."""
-        return cls(Path(os.environ.get("FTASSETS_HOME", ".ftassets")).resolve())
+        """The folder FTASSETS_HOME names, else `.ftassets` in the working directory. Raises ConfigurationError for a file."""
+        root = Path(os.environ.get("FTASSETS_HOME", ".ftassets")).resolve()
+        if os.path.exists(root) and not os.path.isdir(root):
+            raise ConfigurationError(f"the home {root} is not a folder: set FTASSETS_HOME to a folder")
+        return cls(root)
 
     @property
     def datasets(self) -> Path:

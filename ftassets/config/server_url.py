@@ -7,7 +7,11 @@ from ftassets.errors import ConfigurationError
 
 def server_url(setting: str, url: str) -> str:
     """The URL without trailing slashes. Raises ConfigurationError if it is invalid or has a user or password: URLs are logged and shown."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.netloc and parts.port != 0
+    except ValueError:  # brackets without an IPv6 address, a port that is not a number
+        good = False
+    if not good or not url.isprintable() or " " in url:
         raise ConfigurationError(f"{setting} is not a URL such as https://host.example.com:1234, without user or password in it")
     return url.rstrip("/")

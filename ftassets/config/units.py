@@ -19,17 +19,20 @@ def seconds(value: Any) -> Any:
     if isinstance(value, str):
         match = _DURATION.fullmatch(value.strip())
         if match is None:
-            raise InvalidInput(f"{value!r} is not a duration: write a number and s, m, h or d, for example 5m or 24h")
+            raise InvalidInput("this is not a duration: write a number and s, m, h or d, for example 5m or 24h")
         try:
             return timedelta(**{_UNITS[match[2]]: int(match[1])}).total_seconds()
-        except OverflowError as error:
-            raise InvalidInput(f"{value!r} is too long a duration") from error
+        except (OverflowError, ValueError) as error:  # ValueError: more digits than Python reads
+            raise InvalidInput("this duration is too long: the longest is 999999999d") from error
     return value
 
 
 def _fraction(value: Any) -> Any:
     if isinstance(value, str) and value.endswith("%"):
-        return float(value[:-1]) / 100
+        try:
+            return float(value[:-1]) / 100
+        except ValueError:
+            raise InvalidInput("this is not a share: write a number from 0 to 1 or a percentage, for example 0.05 or 5%") from None
     return value
 
 

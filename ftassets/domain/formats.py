@@ -4,7 +4,6 @@ A document without a number has version 1. A change that an older release could 
 a lift, so that this release and later ones read what every release since version 1 has written. Versions are whole numbers per kind.
 """
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from operator import index
@@ -12,6 +11,7 @@ from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel
 
+from ftassets.domain.canonical import parse_json
 from ftassets.domain.report_kinds import REPORT_KINDS, Name
 from ftassets.errors import InvalidInput
 
@@ -97,7 +97,7 @@ class Stored(BaseModel):
     @classmethod
     def parse(cls, document: Any) -> Self:
         """The model of a stored document, as JSON text or decoded, of this version or an earlier one. Raises NewerFormat, ValueError."""
-        return cls.model_validate(read(cls.KIND, json.loads(document) if isinstance(document, bytes | str) else document))
+        return cls.model_validate(read(cls.KIND, parse_json(document) if isinstance(document, bytes | str) else document))
 
     def document(self) -> dict[str, Any]:
         """What is stored: plain JSON with the number of the version."""

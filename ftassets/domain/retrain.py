@@ -1,6 +1,5 @@
 """Whether to train again: one decision from the state of a loop, with its trigger and reason, stored so that it can be made again."""
 
-import json
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Literal
@@ -9,8 +8,8 @@ from pydantic import BaseModel, ConfigDict
 
 from ftassets.config.loop import LoopConfig, RetrainOn
 from ftassets.domain import formats
-from ftassets.domain.canonical import canonical_json
-from ftassets.errors import InvalidInput
+from ftassets.domain.canonical import canonical_json, parse_json
+from ftassets.errors import InvalidInput, in_one_line
 
 QUARTER = 91 * 86400.0  # seconds
 ATTEMPTS = 5  # a run whose process dies this often needs a person
@@ -216,9 +215,9 @@ def replay(stored: bytes) -> bytes:
     Raises InvalidInput for an invalid record or one with the fields of another release.
     """
     try:
-        found = formats.read("retrain_decision", json.loads(stored))
+        found = formats.read("retrain_decision", parse_json(stored))
         situation = Situation(**found["situation"])
         policy = Policy.model_validate(found["policy"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise InvalidInput(f"this is not a decision that this version can make again: {error}") from error
-    return record(situation, policy)
+        return record(situation, policy)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InvalidInput(f"this is not a decision that this version can make again: {in_one_line(error)}") from error

@@ -19,6 +19,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, fields
+from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
@@ -27,6 +28,7 @@ from filelock import FileLock, Timeout
 import ftassets
 from ftassets.config.home import Home
 from ftassets.config.loop_files import LOOPS
+from ftassets.domain.canonical import parse_json
 from ftassets.domain.formats import read, stamp
 from ftassets.durable import write_durably
 from ftassets.errors import FtassetsError
@@ -87,7 +89,7 @@ def up(
 def running(home: Home) -> Running | None:
     """The `up` that serves this home now."""
     try:
-        content = read("up", json.loads((home.processes / "up.json").read_bytes()))
+        content = read("up", parse_json((home.processes / "up.json").read_bytes()))
         found = Running(content["pid"], content["created"], Ports(**content["ports"]))
         process = psutil.Process(found.pid)
         alive = abs(process.create_time() - found.created) < 0.05 and process.status() != psutil.STATUS_ZOMBIE
@@ -156,6 +158,8 @@ def _foreground(
 
 def _supervise(home: Home, ports: Ports, dagster: bool, environment: dict[str, str], say: Callable[[str], None]) -> None:
     """Run supervisord until a signal says stop; one that dies takes its children along and is started again."""
+    if find_spec("supervisor") is None:
+        raise UpFailed("the package supervisor is not installed: pip install supervisor")
     guard = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
     command = [*guard, sys.executable, "-m", "supervisor.supervisord", "-c", str(home.processes / "supervisord.conf")]
     with _signals() as stop:
@@ -224,7 +228,7 @@ def _runs_already(home: Home, found: Running | None) -> str:
 
 def _ready(home: Home, pid: int) -> bool:
     try:
-        return json.loads((home.processes / "ready.json").read_bytes())["pid"] == pid
+        return parse_json((home.processes / "ready.json").read_bytes())["pid"] == pid
     except (OSError, ValueError):
         return False
 
@@ -296,9 +300,13 @@ def _environment(home: Home, dagster_home: Path | None, needed: bool) -> dict[st
 
 
 def _need_free(ports: Ports, bind: str, dagster: bool) -> None:
+    used: dict[int, str] = {}
     for name, port in asdict(ports).items():
         if name in ("ui", "code") and not dagster:
             continue
+        if port in used:
+            raise UpFailed(f"port {port} is given twice ({used[port]} and {name}): choose another one for either")
+        used[port] = name
         host = bind if name == "gateway" else "127.0.0.1"
         with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

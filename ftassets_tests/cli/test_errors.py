@@ -256,7 +256,7 @@ def test_a_home_that_is_a_file_is_named(tmp_path: Path) -> None:
         ["keys", "rotate"],
         ["up"],
     ):
-        assert str(tmp_path / "home") in refused(*arguments), arguments
+        assert f"{tmp_path / 'home'} is not a folder: set FTASSETS_HOME to a folder" in refused(*arguments), arguments
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
@@ -272,6 +272,7 @@ DAMAGES = {
     "mlflow.db": (["compare", "a", "b"], b"no database, but long enough to be read as the header of one " * 4, "database"),
     "keys/x.pub.pem": (["keys", "list"], b"no key", "x.pub.pem"),
     "keys/release.pem": (["keys", "rotate"], b"no key", "release.pem"),
+    f"reports/{LOOP}/decision-{'a' * 64}.json": (["replay", "a"], b"[" * 100_000, "not a decision"),
     "gateway/address.json": (["rollback", LOOP, "--reason", "x"], b"[]", "ftassets up"),
 }
 
@@ -285,6 +286,23 @@ def test_a_damaged_file_of_the_home_is_named(file: str, home: Home) -> None:
     result = run(*arguments)
     assert (result.exit_code, "Traceback" in result.output, "a bug" in result.output) == (1, False, False), result.output
     assert words in result.stderr
+
+
+def test_a_key_file_that_cannot_be_read_is_named_and_the_others_are_shown(home: Home) -> None:
+    key = run("keys", "rotate").stdout.split()[0]
+    (home.keys / "folder.pub.pem").mkdir()
+    (home.keys / "link.pub.pem").symlink_to("nonesuch")
+    (home.keys / "text.pub.pem").write_text("no key")
+    listed = run("keys", "list")
+    assert (listed.exit_code, f"{key}  active" in listed.stdout) == (1, True)
+    found = run("doctor", "--json")
+    assert found.exit_code == 1
+    said = {finding["subject"]: finding["text"] for finding in json.loads(found.stdout)["findings"]}
+    assert "signs, 1 known" in said["signing key"]
+    for name in ("folder", "link", "text"):
+        assert f"{name}.pub.pem" in said[f"key {name}"]
+        assert f"{name}.pub.pem" in listed.stderr
+    assert {each["key_id"] for each in json.loads(run("keys", "list", "--json").stdout) if each["unreadable"]} == {"folder", "link", "text"}
 
 
 def test_a_damaged_manifest_or_report_is_named(home: Home) -> None:
@@ -310,6 +328,42 @@ def test_a_full_disk_below_stdout_is_one_sentence(arguments: str) -> None:
 def test_wrong_usage_is_exit_code_2_also_when_stderr_is_full() -> None:
     command = f"{sys.executable} -m ftassets.cli nosuch 2> /dev/full"
     assert subprocess.run(["bash", "-c", command], env=environment(), cwd=ROOT, check=False).returncode == 2
+
+
+NUMBERS = {
+    "too much traffic": (["plan", LOOP, "--requests", "1e308"], "1e+308 requests a day cannot be planned with"),
+    "no traffic": (["plan", LOOP, "--requests", "-1"], "-1 requests a day cannot be planned with"),
+    "no number of requests": (["plan", LOOP, "--requests", "nan"], "nan requests a day cannot be planned with"),
+    "no gain": (["plan", LOOP, "--requests", "1000", "--effect", "nan"], "nan"),
+    "no share": (["plan", LOOP, "--requests", "1000", "--discordance", "nan"], "nan"),
+    "too many digits": (["drift", LOOP, "--window", f"{'9' * 5000}d"], "this duration is too long"),
+    "no duration": (["drift", LOOP, "--window", "s3cr3t"], "this is not a duration"),
+    "no changes": (["advise", str(GOLDEN), "--changes", "nan", "--json"], "--changes must be a number from 0"),
+    "fewer requests": (["advise", str(GOLDEN), "--requests", "-1"], "--requests must be a number from 0"),
+}
+
+
+@pytest.mark.parametrize("case", NUMBERS)
+def test_a_number_that_cannot_be_used_is_one_sentence(case: str) -> None:
+    arguments, words = NUMBERS[case]
+    said = refused(*arguments)
+    assert words in said
+    assert len(said) < 300
+    assert "s3cr3t" not in said
+
+
+NO_UTF8 = os.fsdecode(b"\xff")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["pause", LOOP, "--reason", NO_UTF8], ["forget", "--user", NO_UTF8], ["export", LOOP, "--out", "x", "--commit", NO_UTF8]]
+)
+def test_an_argument_that_is_not_utf8_is_told(arguments: list[str]) -> None:
+    assert "not UTF-8 text" in refused(*arguments)
+
+
+def test_a_uri_that_is_none_is_named() -> None:
+    assert "file://[x is not a file:// URI" in refused("adopt", LOOP, "--adapter", "file://[x", "--reason", "x")
 
 
 def test_a_closed_pipe_is_no_error_of_ours() -> None:
@@ -352,6 +406,9 @@ def test_real_processes_end_with_one_sentence(tmp_path: Path, home: Home) -> Non
         assert "FTASSETS_GATE_KEY" in process("ftassets.cli", "gate-service", FTASSETS_GATE_KEY="")
         key = {"FTASSETS_GATE_KEY": "k" * 32}
         assert f"port {port} on 127.0.0.1 cannot be used" in process("ftassets.cli", "gate-service", "--port", port, **key)
+        assert "nohost.invalid is not an address" in process("ftassets.cli", "gate-service", "--host", "nohost.invalid", **key)
+    said = process("ftassets.cli", "up", "--port", "21810", "--gateway-port", "21810")
+    assert said.startswith("port 21810 is given twice (gateway and ui)")
 
 
 @pytest.mark.skipif(shutil.which("setpriv") is None or os.getuid() != 0, reason="needs root and setpriv, to become another user")

@@ -124,7 +124,7 @@ def test_an_unknown_field_names_its_line_and_the_fields_there_are(place: tuple[s
 @pytest.mark.parametrize(
     ("section", "key", "value", "message"),
     [
-        ("rollout", "interval", "5 minutes", "'5 minutes' is not a duration: write a number and s, m, h or d, for example 5m or 24h"),
+        ("rollout", "interval", "5 minutes", "this is not a duration: write a number and s, m, h or d, for example 5m or 24h"),
         ("rollout", "steps", [50, 20, 100], "steps [50, 20, 100] must rise and end at 100"),
         ("rollout", "steps", [5, 20], "steps [5, 20] must rise and end at 100"),
         ("dataset", "split", [0.9, 0.2, 0.1], "split [0.9, 0.2, 0.1] must be three shares that add up to 1, the first above 0"),

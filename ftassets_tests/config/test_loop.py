@@ -82,7 +82,7 @@ def test_percent_is_a_hundredth(percent: float) -> None:
 @pytest.mark.parametrize(
     ("value", "why"),
     [
-        ("%", "could not convert"), ("x%", "could not convert"),
+        ("%", "this is not a share"), ("x%", "this is not a share"),
         ("-1%", "greater than or equal to 0"), (-0.01, "greater than or equal to 0"),
         ("nan%", "greater than or equal to 0"), ("inf%", "finite number"), ("20 percent", "valid number"),
     ],

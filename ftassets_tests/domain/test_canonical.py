@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ftassets.domain.canonical import canonical_json, digest_of
+from ftassets.domain.canonical import DEEPEST, canonical_json, digest_of, parse_json
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -51,3 +51,10 @@ def test_another_process_computes_the_same() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={"PYTHONHASHSEED": "7"}, timeout=60
     )
     assert other.stdout.strip() == digest_of({"y": [0.1], "x": {"a": "é", "b": 1}})
+
+
+def test_json_that_is_nested_too_deeply_is_refused_like_any_other_bad_one() -> None:
+    assert parse_json("[" * DEEPEST + "]" * DEEPEST)
+    for text in ("[" * (DEEPEST + 1) + "]" * (DEEPEST + 1), "[" * 100_000, '{"a":' * 950 + "1" + "}" * 950, "{"):
+        with pytest.raises(ValueError, match="levels deep|Expecting"):
+            parse_json(text)

@@ -25,11 +25,12 @@ class Signed:
 
 @dataclass(frozen=True)
 class Key:
-    """A public key that is or was trusted; `active` is the one that signs here."""
+    """A public key that is or was trusted; `active` is the one that signs here. `unreadable` says why a key file cannot be used."""
 
     key_id: str
     active: bool
     revoked: str | None
+    unreadable: str | None = None
 
 
 class Signer(ABC):
@@ -50,7 +51,7 @@ class Signer(ABC):
 
     @abstractmethod
     def known_keys(self) -> list[Key]:
-        """All trusted and revoked keys; creates no key. Raises CannotSign, SignatureInvalid on an invalid key file."""
+        """All trusted and revoked keys, then the key files that cannot be read; creates no key. Raises CannotSign."""
 
     @abstractmethod
     def rotate(self) -> str:

@@ -7,6 +7,7 @@ import time
 from abc import abstractmethod
 from pathlib import Path
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 from securesystemslib.dsse import Envelope
@@ -16,9 +17,10 @@ from securesystemslib.signer import CryptoSigner, SSlibKey
 from securesystemslib.signer import Key as PublicKey
 
 from ftassets.backends.signer.base import CannotSign, Key, SignatureInvalid, Signed, Signer
+from ftassets.domain.canonical import parse_json
 from ftassets.domain.release.statement import PAYLOAD_TYPE
 from ftassets.durable import sync_folder
-from ftassets.errors import InvalidInput
+from ftassets.errors import InvalidInput, in_one_line
 
 PUBLIC, REVOKED = ".pub.pem", ".revoked.json"
 
@@ -66,7 +68,9 @@ class FolderTrust(Signer):
     def known_keys(self) -> list[Key]:
         private, revoked = self._private(), self._revoked()
         active = {private.public_key.keyid} if private else set()
-        return [Key(key_id, key_id in active, revoked.get(key_id)) for key_id in sorted({*self._known(), *revoked, *active})]
+        known, unreadable = self._read()
+        keys = [Key(key_id, key_id in active, revoked.get(key_id)) for key_id in sorted({*known, *revoked, *active})]
+        return keys + [Key(path.name.removesuffix(PUBLIC), active=False, revoked=None, unreadable=why) for path, why in unreadable.items()]
 
     def revoke(self, key_id: str, reason: str) -> None:
         if key_id not in {key.key_id for key in self.known_keys()}:
@@ -87,21 +91,32 @@ class FolderTrust(Signer):
             write_with_mode(path, public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo), 0o644)
 
     def _known(self) -> dict[str, PublicKey]:
+        known, unreadable = self._read()
+        for why in unreadable.values():
+            raise SignatureInvalid(why)
+        return known
+
+    def _read(self) -> tuple[dict[str, PublicKey], dict[Path, str]]:
+        """The public keys by id, and the files that cannot be read as one, each with a sentence."""
         known: dict[str, PublicKey] = {}
+        unreadable: dict[Path, str] = {}
         for path in sorted(self._folder.glob(f"*{PUBLIC}")):
             try:
                 key = SSlibKey.from_crypto(load_pem_public_key(path.read_bytes()))
-            except ValueError as error:
-                raise SignatureInvalid(f"{path} is not a public key: {error}") from error
-            known[key.keyid] = key
-        return known
+            except OSError as error:
+                unreadable[path] = f"{path} cannot be read ({error.strerror}): restore or remove it"
+            except (ValueError, UnsupportedAlgorithm, SecureSystemsError) as error:
+                unreadable[path] = f"{path} is not a public key: {in_one_line(error)}"
+            else:
+                known[key.keyid] = key
+        return known, unreadable
 
     def _revoked(self) -> dict[str, str]:
         """Reason by key id. The file's name revokes, whatever is in it."""
         revoked = {}
         for path in self._folder.glob(f"*{REVOKED}"):
             try:
-                reason = str(json.loads(path.read_bytes())["reason"])
+                reason = str(parse_json(path.read_bytes())["reason"])
             except (OSError, ValueError, KeyError, TypeError):
                 reason = "no reason can be read"
             revoked[path.name.removesuffix(REVOKED)] = reason

@@ -201,24 +201,27 @@ def _set_up(link: Link, patiently: Callable[[], Link], place: str) -> None:
     [[encoding]] = link.run("SELECT current_setting('server_encoding')")
     if encoding != "UTF8":
         raise LogUnusable(f"{place} stores {encoding}, which not every text fits: CREATE DATABASE ... ENCODING 'UTF8'")
-    if _version(link) in (None, *MIGRATIONS):
+    if _version(link, place) in (None, *MIGRATIONS):
         other = patiently()
         try:
             _create_or_migrate(other, place)
         finally:
             other.close()
-    version = _version(link)
+    version = _version(link, place)
     if version != SCHEMA_VERSION:
         raise LogUnusable(
             f"{place} has traffic schema {version}, this release reads {SCHEMA_VERSION}: upgrade ftassets, or take another database"
         )
 
 
-def _version(link: Link) -> int | None:
-    """Number of the schema; None when there are no tables."""
+def _version(link: Link, place: str) -> int | None:
+    """Number of the schema; None when there are no tables. Raises LogUnusable when the table with the number is empty."""
     if link.run("SELECT to_regclass('traffic_schema') IS NULL") == [[True]]:
         return None
-    return link.run("SELECT max(version) FROM traffic_schema")[0][0]
+    [[version]] = link.run("SELECT max(version) FROM traffic_schema")
+    if version is None:
+        raise LogUnusable(f"{place} has an empty table traffic_schema, its schema is not known: restore its row, or take another database")
+    return version
 
 
 def _create_or_migrate(link: Link, place: str) -> None:
@@ -226,7 +229,7 @@ def _create_or_migrate(link: Link, place: str) -> None:
     link.run("BEGIN")
     link.run("SET LOCAL statement_timeout = 0")  # a long log is written anew
     link.run(f"SELECT pg_advisory_xact_lock({_SETUP_LOCK})")  # processes that start together take turns
-    version = _version(link)
+    version = _version(link, place)
     if version is None:
         link.connection.execute_simple(f"{SCHEMA} INSERT INTO traffic_schema VALUES ({SCHEMA_VERSION})")
         version = SCHEMA_VERSION

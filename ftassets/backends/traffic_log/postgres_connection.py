@@ -20,7 +20,8 @@ CONNECT_SECONDS = 5.0
 STATEMENT_SECONDS = 20.0  # the server ends a statement that takes longer
 SILENCE_SECONDS = 30.0  # a server that says nothing for so long is gone
 _LOST_STATES = ("08", "57P", "40")  # SQLSTATE: connection gone, server going down or coming up, rolled back for another's sake
-_BUSY_STATES = ("25006", "53", "57", "58")  # read-only, out of disk or memory, timeout, system error: another row fares no better
+_READ_ONLY = "25006"
+_BUSY_STATES = (_READ_ONLY, "53", "57", "58")  # read-only, out of disk or memory, timeout, system error: another row fares no better
 
 _Result = TypeVar("_Result")
 
@@ -132,10 +133,7 @@ class Connections:
                 self._drop_idle()  # those of a server that was restarted are all broken
                 raise _Lost from error
             if state := _state(error):
-                # the driver's message has the row in it, and text of users belongs in no log
-                if state.startswith(_BUSY_STATES):
-                    raise self._unreachable(error) from None
-                raise LogUnusable(f"PostgreSQL at {self.where.place} refuses ({state}): {reason(error)}") from None
+                raise self._refusal(error, state) from None  # the driver's message has the row in it, and text of users belongs in no log
             raise
         self._idle.append(link)
         return result
@@ -154,6 +152,8 @@ class Connections:
             link.close()
             if is_lost(error):
                 raise self._unreachable(error) from error
+            if state := _state(error):
+                raise self._refusal(error, state) from None
             raise
         return link
 
@@ -193,6 +193,14 @@ class Connections:
                 sock.close()
             raise self._unreachable(error) from error
         return link
+
+    def _refusal(self, error: BaseException, state: str) -> LogUnreachable | LogUnusable:
+        place = f"PostgreSQL at {self.where.place}"
+        if state == _READ_ONLY:
+            return LogUnreachable(f"{place} is read-only: make it writable, or let FTASSETS_TRAFFIC_URL name the server that takes writes")
+        if state.startswith(_BUSY_STATES):
+            return self._unreachable(error)
+        return LogUnusable(f"{place} refuses ({state}): {reason(error)}")
 
     def _unreachable(self, error: BaseException | None) -> LogUnreachable:
         return LogUnreachable(

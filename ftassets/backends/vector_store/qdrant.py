@@ -8,9 +8,11 @@ import json
 import shutil
 import sqlite3
 import uuid
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import cached_property
+from json import JSONDecodeError
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +21,7 @@ from filelock import FileLock, Timeout
 
 from ftassets.backends.vector_store.base import QueryVector, VectorStore
 from ftassets.config.server_url import server_url
+from ftassets.domain.canonical import parse_json
 from ftassets.domain.formats import NewerFormat, read, stamp
 from ftassets.errors import FtassetsError, InvalidInput, ServerUnreachable, StateDamaged
 
@@ -128,7 +131,7 @@ class QdrantVectorStore(VectorStore):
     def _embedder(self, loop: str) -> str | None:
         """Id of the embedder whose vectors the loop has; None when it has none yet."""
         try:
-            return read("query_vectors", json.loads((self._path / loop / _EMBEDDER).read_bytes()))["id"]
+            return read("query_vectors", parse_json((self._path / loop / _EMBEDDER).read_bytes()))["id"]
         except FileNotFoundError:
             return None
         except NewerFormat:
@@ -229,19 +232,24 @@ class QdrantServerVectorStore(QdrantVectorStore):
 
         try:
             yield self._connection
-        except ResponseHandlingException as error:
-            message = f"no answer from Qdrant at {self._url}: see that it runs and QDRANT_URL is right"
+        except (ResponseHandlingException, JSONDecodeError, AssertionError) as error:
+            message = f"no answer of Qdrant at {self._url}: see that it runs and QDRANT_URL is right"
             raise StoreUnreachable(message) from error
         except UnexpectedResponse as error:
-            if error.status_code not in (401, 403):
-                raise
-            raise StoreUnreachable(f"Qdrant at {self._url} does not take the key: correct QDRANT_API_KEY") from error
+            if error.status_code in (401, 403):
+                raise StoreUnreachable(f"Qdrant at {self._url} does not take the key: correct QDRANT_API_KEY") from error
+            if "json" not in error.headers.get("content-type", ""):  # Qdrant's own errors are JSON
+                message = f"what answers at {self._url} is not Qdrant (HTTP {error.status_code}): see that QDRANT_URL is right"
+                raise StoreUnreachable(message) from error
+            raise
 
     @cached_property
     def _connection(self) -> "QdrantClient":
         from qdrant_client import QdrantClient
 
-        return QdrantClient(self._url, api_key=self._api_key, timeout=SERVER_SECONDS, check_compatibility=False)
+        with warnings.catch_warnings():  # whoever writes http has chosen it; Python would print the warning with a source line
+            warnings.filterwarnings("ignore", "Api key is used with an insecure connection")
+            return QdrantClient(self._url, api_key=self._api_key, timeout=SERVER_SECONDS, check_compatibility=False)
 
 
 def _ids(client: "QdrantClient", collection: str, points: Any) -> Iterator[str]:

@@ -121,7 +121,11 @@ def adapter_folder(place: str, registry: Registry) -> Iterator[Path]:
     Raises AdoptionRefused.
     """
     if place.startswith("file://"):
-        yield Path(url2pathname(urlsplit(place).path))
+        try:
+            path = urlsplit(place).path
+        except ValueError as error:
+            raise AdoptionRefused(f"{place} is not a file:// URI: give the path of the folder") from error
+        yield Path(url2pathname(path))
     elif not place.startswith(("models:/", "runs:/")):
         yield Path(place)
     else:

@@ -13,6 +13,10 @@ def run(path: Path, circumstances: Circumstances | None = None, label: str | Non
 
     Needs neither network nor model. Raises FileNotFoundError when there is no such file, InvalidInput when no line is an example.
     """
+    given = circumstances or Circumstances()
+    for option, number in (("--changes", given.days_between_changes), ("--requests", given.requests_per_day)):
+        if number is not None and not 0 <= number < float("inf"):
+            raise InvalidInput(f"{option} must be a number from 0")
     files = sorted(path.rglob("*.jsonl")) if path.is_dir() else [path]
     rows: list[Example] = []
     bad: list[Quarantined] = []

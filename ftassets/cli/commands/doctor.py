@@ -129,6 +129,10 @@ def _keys(home: Home) -> Iterator[Diagnosis]:
     except (CannotSign, SignatureInvalid, OSError) as error:
         yield Diagnosis("signing key", False, ending(error).sentence)
         return
+    for key in keys:
+        if key.unreadable:
+            yield Diagnosis(f"key {key.key_id[:12]}", False, key.unreadable)
+    keys = [key for key in keys if not key.unreadable]
     active = next((key for key in keys if key.active), None)
     if active is not None and active.revoked is not None:
         yield Diagnosis("signing key", False, f"{active.key_id[:12]} was revoked ({active.revoked}): ftassets keys rotate")

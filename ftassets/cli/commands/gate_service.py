@@ -1,5 +1,6 @@
 """The gate service of a home, until it is stopped."""
 
+import contextlib
 import logging
 import os
 import socket
@@ -7,7 +8,7 @@ import socket
 from ftassets.config.home import Home
 from ftassets.config.loop_files import read_loops
 from ftassets.config.profiles import backend
-from ftassets.errors import ConfigurationError, InvalidInput
+from ftassets.errors import ConfigurationError
 from ftassets.gate_service.admission import job_for
 from ftassets.gate_service.app import gate_app
 from ftassets.gate_service.turns import KEY, Turns, run_process
@@ -16,24 +17,37 @@ SHORTEST_KEY = 16  # characters
 
 
 def run(home: Home, host: str = "127.0.0.1", port: int = 8080) -> None:
-    """Serve until SIGTERM or Ctrl-C. Raises ConfigurationError without a key in FTASSETS_GATE_KEY, or on a bad loop file or profile."""
+    """Serve until SIGTERM or Ctrl-C. Raises ConfigurationError without a key in FTASSETS_GATE_KEY, on a bad loop file or profile, and
+    when it cannot listen there."""
     import uvicorn
 
     key = the_key()
     loops, artifacts, store = read_loops(), backend(home, "artifacts"), backend(home, "dataset_store")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     app = gate_app(key, lambda request: job_for(request, home, artifacts, loops, store), Turns(run_process))
-    config = uvicorn.Config(app, lifespan="off", server_header=False, access_log=False, timeout_graceful_shutdown=5)
-    with _listening(host, port) as sock:
-        uvicorn.Server(config).run(sockets=[sock])
+    settings = uvicorn.Config(app, lifespan="off", server_header=False, access_log=False, timeout_graceful_shutdown=5)
+    with contextlib.closing(_listening(host, port)) as sock:
+        uvicorn.Server(settings).run(sockets=[sock])
 
 
 def _listening(host: str, port: int) -> socket.socket:
-    """A socket that accepts connections. Raises InvalidInput when the address cannot be used."""
     try:
-        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=2048)
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        sock = socket.socket(family, kind, protocol)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    except (OSError, UnicodeError) as error:
+        raise ConfigurationError(f"{host} is not an address of this machine ({_why(error)}): choose another --host") from error
+    try:
+        sock.bind(address)
     except OSError as error:
-        raise InvalidInput(f"port {port} on {host} cannot be used ({error.strerror}): stop what uses it or choose another") from error
+        sock.close()
+        message = f"port {port} on {host} cannot be used ({_why(error)}): stop what uses it, or choose another --port or --host"
+        raise ConfigurationError(message) from error
+    return sock
+
+
+def _why(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 def the_key() -> str:

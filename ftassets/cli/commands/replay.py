@@ -1,6 +1,5 @@
 """A stored retrain decision, made again from the situation and the policy stored with it."""
 
-import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from typing import Any
 from ftassets.backends.artifacts.base import Artifacts
 from ftassets.backends.artifacts.reports import report_digests, report_key
 from ftassets.domain import formats
-from ftassets.domain.canonical import digest_of
+from ftassets.domain.canonical import digest_of, parse_json
 from ftassets.domain.retrain import replay as decide_again
 from ftassets.errors import InvalidInput, StateDamaged
 
@@ -44,8 +43,8 @@ def replay(artifacts: Artifacts, loops: Iterable[str], text: str) -> Replayed:
     else:
         key = _key(artifacts, loops, text)
         where, content = artifacts.uri(key), artifacts.get(key)
-    now = json.loads(decide_again(content))["decision"]
-    document = json.loads(content)
+    now = parse_json(decide_again(content))["decision"]
+    document = parse_json(content)
     name = _NAME.fullmatch(where.rpartition("/")[2])
     if name and digest_of(document) != name[1]:
         raise StateDamaged(f"{where} was changed after it was written: its digest is no longer the one in its name")

@@ -1,12 +1,12 @@
 """The newest report of each kind, as the gateway shows it to Prometheus."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, FiniteFloat, TypeAdapter
 
 from ftassets.domain import formats
+from ftassets.domain.canonical import parse_json
 
 
 class LatestReport(BaseModel):
@@ -27,7 +27,7 @@ _LATEST = TypeAdapter(dict[str, LatestReport])
 def read_latest(content: bytes) -> dict[str, LatestReport]:
     """The reports of a `latest.json` by name; none where it is not one, since each report writes its part again."""
     try:
-        return _LATEST.validate_python(formats.read("latest", json.loads(content)))
+        return _LATEST.validate_python(formats.read("latest", parse_json(content)))
     except ValueError:
         return {}
 

@@ -1,13 +1,13 @@
 """Which version of a loop gets which weight of the traffic: state and the transitions between states, without I/O."""
 
 import hashlib
-import json
 from collections.abc import Collection
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from ftassets.domain import formats
+from ftassets.domain.canonical import parse_json
 from ftassets.errors import FtassetsError
 
 
@@ -139,7 +139,7 @@ def state_document(number: int, state: EndpointState) -> dict[str, Any]:
 
 def parse_state(content: bytes) -> tuple[int, EndpointState]:
     """Number and state of a `LOOP.state.json`. Raises NewerFormat, ValueError, KeyError or TypeError."""
-    document = formats.read("endpoint_state", json.loads(content))
+    document = formats.read("endpoint_state", parse_json(content))
     return int(document["number"]), EndpointState.model_validate(document["state"])
 
 

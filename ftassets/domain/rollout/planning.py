@@ -12,6 +12,7 @@ from ftassets.domain.gates.planning import POWER
 from ftassets.domain.rollout.canary import RATIOS
 from ftassets.errors import InvalidInput
 
+MOST_TRAFFIC = 1e12  # requests a day; counts of a simulated rollout must fit into 64 bits
 WORSE = 3.0  # how many times production's error rate a candidate fails that a canary should catch
 RUNS = 2000  # simulated rollouts: a share of 0.8 within 0.018, 95 times of 100
 FAILURES_LIMIT = 5000  # failures simulated per step; a canary that needs more is called unable to see it
@@ -61,8 +62,8 @@ def plan_rollout(policy: Rollout, traffic_per_day: float, error_rate: float = 0.
     Simulated with a fixed seed and one analysis after every failure, the most frequent case. The collapse rule is left out: it only
     shortens a rollout. Raises InvalidInput without traffic, or if the error rate is not above 0 or times `WORSE` not below 1.
     """
-    if not 0 < traffic_per_day < float("inf"):
-        raise InvalidInput(f"{traffic_per_day:g} requests a day are no traffic: give the requests the loop gets in a day")
+    if not 0 < traffic_per_day <= MOST_TRAFFIC:
+        raise InvalidInput(f"{traffic_per_day:g} requests a day cannot be planned with: give a number above 0, at most {MOST_TRAFFIC:g}")
     if not 0 < error_rate * WORSE < 1:
         raise InvalidInput(f"an error rate of {error_rate:g} cannot be planned with: give one between 0 and {1 / WORSE:.2g}")
     weights = policy.steps[:-1]

@@ -29,6 +29,7 @@ def test_a_revocation_counts_even_when_its_file_is_empty_or_the_public_key_gone(
     envelope = signer.sign(PAYLOAD)
     key_id = signer.key_id
     (tmp_path / "keys" / f"{key_id}{REVOKED}").write_text("")
+    (tmp_path / "keys" / f"deep{REVOKED}").write_text("[" * 100_000)
     with pytest.raises(SignatureInvalid, match="no reason can be read"):
         signer.verify(envelope)
     (tmp_path / "keys" / f"{key_id}{PUBLIC}").unlink()

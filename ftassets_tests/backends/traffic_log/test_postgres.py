@@ -366,6 +366,26 @@ def test_tables_of_another_release_are_left_alone(log: PostgresTrafficLog, url: 
     assert other.run("SELECT count(*) FROM traffic_exchange") == [[1]]
 
 
+def test_tables_without_the_number_of_their_schema_are_left_alone(log: PostgresTrafficLog, url: str, other: Connection) -> None:
+    log.append([exchange(1)])
+    other.run("DELETE FROM traffic_schema")
+    with pytest.raises(LogUnusable, match="has an empty table traffic_schema"):
+        PostgresTrafficLog(url).count("voice")
+    other.run(f"INSERT INTO traffic_schema VALUES ({module.SCHEMA_VERSION})")
+    assert PostgresTrafficLog(url).count("voice") == 1
+
+
+def test_a_database_that_is_read_only_is_told(url: str, other: Connection) -> None:
+    other.run(f"ALTER ROLE {user(url)} SET default_transaction_read_only = on")
+    with pytest.raises(LogUnreachable, match="is read-only: make it writable"):  # there are no tables, and none can be made
+        PostgresTrafficLog(url).count("voice")
+    other.run(f"ALTER ROLE {user(url)} RESET default_transaction_read_only")
+    assert PostgresTrafficLog(url).count("voice") == 0
+    other.run(f"ALTER ROLE {user(url)} SET default_transaction_read_only = on")
+    with pytest.raises(LogUnreachable, match="is read-only: make it writable"):
+        PostgresTrafficLog(url).append([exchange(1)])
+
+
 def test_a_database_that_cannot_hold_every_text_is_refused(postgres: PostgresServer, other: Connection) -> None:
     other.run("CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0")
     with pytest.raises(LogUnusable, match="LATIN1.*ENCODING 'UTF8'"):

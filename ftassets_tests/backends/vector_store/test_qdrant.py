@@ -107,3 +107,30 @@ def test_server_url_has_no_password(url: str) -> None:
     with pytest.raises(ValueError, match="QDRANT_URL") as refused:
         QdrantServerVectorStore(url)
     assert "s3cr3t" not in str(refused.value)
+
+
+class WebPage(BaseHTTPRequestHandler):
+    """A web server where Qdrant is expected."""
+
+    status = 200
+
+    def do_GET(self) -> None:
+        self.send_response(self.status)
+        self.send_header("content-type", "text/html")
+        self.end_headers()
+        self.wfile.write(b"<html>")
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize("status", [200, 404])
+@pytest.mark.filterwarnings("error")
+def test_a_web_page_at_the_url_is_told(status: int) -> None:
+    handler = type("Handler", (WebPage,), {"status": status})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        with pytest.raises(StoreUnreachable, match=f"{url}.*: see that .*QDRANT_URL is right"):
+            QdrantServerVectorStore(url, "s3cr3t").check()
+        server.shutdown()

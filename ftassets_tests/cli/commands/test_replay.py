@@ -81,3 +81,11 @@ def test_what_is_no_one_decision_is_refused(reports: Path, content: bytes | None
     result = run(str(path) if content is not None else twice[0])
     assert result.exit_code == 1
     assert words in result.stderr
+
+
+@pytest.mark.parametrize("content", [b"[" * 100_000, b'{"a":' * 950 + b"1" + b"}" * 950, b"5", b'{"situation": {"s3cr3t": 1}}'])
+def test_a_file_that_is_no_decision_is_one_sentence(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_bytes(content)
+    result = run(str(tmp_path / "x.json"))
+    assert (result.exit_code, "a bug in ftassets" in result.stderr) == (1, False)
+    assert "not a decision" in result.stderr
