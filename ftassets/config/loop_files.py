@@ -58,7 +58,7 @@ def documents(path: Path) -> Iterator[Any]:
             node = loader.get_node()
             if not _small(node):
                 raise ConfigurationError(
-                    f"the loop file {path} has more than {MOST_VALUES} values: an alias in it contains itself, or aliases of aliases multiply"
+                    f"the loop file {path} has more than {MOST_VALUES} values: an alias contains itself, or aliases multiply"
                 )
             yield loader.construct_document(node)
     except OSError as error:
@@ -126,7 +126,7 @@ def warn(renamed: list[str], path: Path) -> None:
 
 
 def rendered(attributes: Any, place: str = "") -> Any:
-    """Attributes with `{{ env.NAME }}` replaced by that environment variable. Raises ConfigurationError naming the field and what is wrong."""
+    """Attributes with `{{ env.NAME }}` replaced by that environment variable. Raises ConfigurationError naming the field."""
     if isinstance(attributes, dict):
         return {key: rendered(value, f"{place}.{key}" if place else str(key)) for key, value in attributes.items()}
     if isinstance(attributes, list):
