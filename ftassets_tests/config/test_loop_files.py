@@ -158,3 +158,25 @@ def test_a_base_model_is_a_package_by_name(tmp_path: Path, name: str) -> None:
 def test_what_dagster_or_a_report_would_refuse_later_is_refused_with_its_field(tmp_path: Path, attributes: dict, message: str) -> None:
     with pytest.raises(ConfigurationError, match=re.escape(f"{tmp_path / 'defs.yaml'}: {message}")):
         read_loops(write(tmp_path, **attributes))
+
+
+def test_a_loop_file_that_cannot_be_read_is_not_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "mine" / "defs.yaml"
+    path.parent.mkdir()
+    for target, message in (("nowhere", "No such file or directory"), ("defs.yaml", "Too many levels of symbolic links")):
+        path.symlink_to(target)
+        with pytest.raises(ConfigurationError, match=f"the loop file {path} cannot be read: {message}"):
+            read_loops(tmp_path)
+        path.unlink()
+    for empty in ("", "# later\n", "---\n---\n"):
+        path.write_text(empty)
+        with pytest.raises(ConfigurationError, match=f"the loop file {path} is empty: write a loop into it, or delete it"):
+            read_loops(tmp_path)
+
+
+def test_a_folder_of_loops_that_is_missing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=f"the folder of loops {tmp_path / 'none'} cannot be read: No such file or directory"):
+        read_loops(tmp_path / "none")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigurationError, match="file cannot be read: Not a directory"):
+        read_loops(tmp_path / "file")
