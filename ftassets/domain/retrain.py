@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from ftassets.config.loop import LoopConfig, RetrainOn
 from ftassets.domain import formats
 from ftassets.domain.canonical import canonical_json
-from ftassets.errors import InvalidInput
+from ftassets.errors import InvalidInput, in_one_line
 
 QUARTER = 91 * 86400.0  # seconds
 ATTEMPTS = 5  # a run whose process dies this often needs a person
@@ -59,6 +59,8 @@ class Situation:
     `seconds_per_row` is what the newest training took for each of its rows, `expected_rows` how many the next one would have.
     """
 
+    __pydantic_config__ = ConfigDict(extra="forbid", strict=True)  # of a stored one
+
     now: float
     alarms: int | None
     novelty_share: float | None
@@ -94,6 +96,13 @@ class Policy(BaseModel):
     name: str
     mode: Literal["observe", "propose", "auto"]
     retrain_on: RetrainOn
+
+
+class _Record(BaseModel):
+    """What a stored decision must have to be made again."""
+
+    situation: Situation
+    policy: Policy
 
 
 def should_retrain(situation: Situation, loop: LoopConfig | Policy) -> RetrainDecision:
@@ -213,12 +222,14 @@ def record(situation: Situation, loop: LoopConfig | Policy) -> bytes:
 def replay(stored: bytes) -> bytes:
     """The record made again from the situation and policy in it: the same bytes, unless the rule has changed since.
 
-    Raises InvalidInput when it is no record, or one of another version's fields.
+    Raises InvalidInput, which names the fields, when it is no record, or one of another version's fields.
     """
     try:
         found = formats.read("retrain_decision", json.loads(stored))
+        _Record.model_validate_json(json.dumps(found))
+        # from the stored values: a checked copy may have a float where an int is stored
         situation = Situation(**found["situation"])
         policy = Policy.model_validate(found["policy"])
     except (KeyError, TypeError, ValueError) as error:
-        raise InvalidInput(f"this is not a decision that this version can make again: {error}") from error
+        raise InvalidInput(f"this is not a decision that this version can make again: {in_one_line(error)}") from None
     return record(situation, policy)

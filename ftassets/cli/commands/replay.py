@@ -44,7 +44,10 @@ def replay(artifacts: Artifacts, loops: Iterable[str], text: str) -> Replayed:
     else:
         key = _key(artifacts, loops, text)
         where, content = artifacts.uri(key), artifacts.get(key)
-    now = json.loads(decide_again(content))["decision"]
+    try:
+        now = json.loads(decide_again(content))["decision"]
+    except InvalidInput as error:
+        raise InvalidInput(f"{where}: {error}") from error
     document = json.loads(content)
     name = _NAME.fullmatch(where.rpartition("/")[2])
     if name and digest_of(document) != name[1]:
