@@ -1,6 +1,7 @@
 """The lineage graph and its automation as a snapshot, reviewed like code; and that loading them stays light."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,10 @@ import dagster as dg
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
+from ftassets.config.loop_files import LOOPS
 from ftassets.definitions import defs as build_definitions
+from ftassets.definitions import load
+from ftassets.errors import ConfigurationError
 
 HEAVY = {
     "bitsandbytes", "dagster_k8s", "dagster_mlflow", "datasets", "evaluate", "kubernetes", "lakefs_client", "mlflow", "peft",
@@ -92,3 +96,33 @@ def test_loading_imports_nothing_heavy_and_writes_nothing(tmp_path: Path) -> Non
     loaded = subprocess.check_output([sys.executable, "-W", "ignore", "-c", code], text=True, env=environment, timeout=120)
     assert loaded.split() == []
     assert not home.exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("monitors: {every: nonsense}", "monitors.every: a cron expression has five fields"),
+        ("owners: [bad owner]", "owners.0: an owner is an e-mail address or team:NAME"),
+        ("description: '{{ 1 / 0 }}'", "description: the template cannot be rendered (ZeroDivisionError)"),
+        ("description: [", "is not valid YAML: "),
+        ("mode: '{{ env.SEC }}'", "mode: Input should be 'observe', 'propose' or 'auto'"),
+    ],
+)
+def test_dagster_ends_with_one_sentence_about_a_bad_loop_file(
+    change: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEC", "s3cretPw")
+    text = re.sub(rf"(?m)^  {change.partition(':')[0]}:.*\n(   .*\n)*", "", (LOOPS / "support_triage" / "defs.yaml").read_text())
+    (tmp_path / "defs.yaml").write_text(text.replace("attributes:\n", f"attributes:\n  {change}\n"))
+    with pytest.raises(ConfigurationError, match="defs.yaml") as raised:
+        load(tmp_path)
+    assert str(raised.value).startswith((f"{tmp_path / 'defs.yaml'}: {message}", f"the loop file {tmp_path / 'defs.yaml'} {message}"))
+    assert (raised.value.__cause__, raised.value.__suppress_context__ or raised.value.__context__ is None) == (None, True)
+
+
+def test_dagster_names_the_file_of_a_second_loop_of_one_name(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "defs.yaml").write_text((LOOPS / "support_triage" / "defs.yaml").read_text())
+    with pytest.raises(ConfigurationError, match="b/defs.yaml: there are two loops named support_triage"):
+        load(tmp_path)

@@ -5,8 +5,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, field_validator, model_validator
 
+from ftassets.config.cron import Cron, cron
 from ftassets.config.units import Fraction, OneOf, Seconds, Strict
 from ftassets.domain.dataset.curation.pipeline import SKIPPABLE
 from ftassets.domain.dataset.curation.size import GOALS
@@ -17,6 +18,24 @@ from ftassets.domain.release.version import ExternalModel
 
 _BUDGET = re.compile(r"^(\d{1,4})/(quarter|month|week|day)$")
 _PERIOD_DAYS = {"quarter": 91, "month": 30, "week": 7, "day": 1}
+
+_EMAIL = re.compile(r"[\w.%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,7}", re.ASCII)  # as narrow as Dagster's
+
+
+def _schedule(schedule: str) -> str:
+    return schedule if schedule in ("weekly", "biweekly") else cron(schedule)
+
+
+def _owner(owner: str) -> str:
+    if not _EMAIL.fullmatch(owner) and not (owner.startswith("team:") and len(owner) > len("team:")):
+        raise ValueError("an owner is an e-mail address or team:NAME")
+    return owner
+
+
+def _metric(name: str) -> str:
+    if name not in CATALOGUE and not re.fullmatch(r"[^:]+:[^:]+", name):
+        raise ValueError(f"there is no metric {name!r}: write one of {', '.join(CATALOGUE)}, or module:Class of your own")
+    return name
 
 
 class Task(Strict):
@@ -110,7 +129,7 @@ class Train(Strict):
 class Drift(Strict):
     """When traffic is compared with what production was trained on, and how often that may be wrong."""
 
-    every: str = Field("0 6 * * *", description="When drift reports are made, as a cron expression in UTC.")
+    every: Cron = Field("0 6 * * *", description="When drift reports are made, as a cron expression in UTC.")
     rule: Literal["novelty", "centroid_cosine"] = Field(
         "novelty",
         description="What raises the alarm. centroid_cosine is a fixed rule, cosine distance of the means above 0.15, which ignores the "
@@ -151,7 +170,9 @@ class RetrainOn(Strict):
     """What starts a retrain and what holds it back."""
 
     drift: Drift = Field(Drift(), description="Drift reports and the alarm that starts a retrain.")
-    schedule: str | None = Field(None, description="Regular retrains, with or without drift: weekly, biweekly or a cron expression in UTC.")
+    schedule: Annotated[str, AfterValidator(_schedule)] | None = Field(
+        None, description="Regular retrains, with or without drift: weekly, biweekly or a cron expression in UTC."
+    )
     feedback: int | None = Field(None, ge=1, description="Number of new labels that starts a retrain. Default: labels alone start none.")
     quality_drop: Fraction | None = Field(
         None, description="Drop of live quality below its baseline that starts a retrain. Default: quality alone starts none."
@@ -257,7 +278,7 @@ class Release(Strict):
 class Monitors(Strict):
     """Live reports on the version in production."""
 
-    every: str = Field(
+    every: Cron = Field(
         "0 7 * * *", description="When live reports are made, as a cron expression in UTC. Also at once for each new production version."
     )
     golden_floor: Fraction = Field(0.85, description="Share of golden rows right on the live endpoint, below which an alert is sent.")
@@ -291,7 +312,9 @@ class LoopConfig(Strict):
         pattern=r"^[a-z][a-z0-9_]{0,40}$", description="Name of the loop: the model's name for clients and the group in Dagster."
     )
     description: str = Field("", description="One sentence for people who read the loop file.")
-    owners: list[str] = Field([], description="Owners of the loop's assets in Dagster: e-mail addresses or team:NAME.")
+    owners: list[Annotated[str, AfterValidator(_owner)]] = Field(
+        [], description="Owners of the loop's assets in Dagster: e-mail addresses or team:NAME."
+    )
     mode: Literal["observe", "propose", "auto"] = Field(
         "observe",
         description="What the loop may do by itself. observe: reports only. propose: retrains, and releases wait for approval. "
@@ -308,7 +331,9 @@ class LoopConfig(Strict):
     )
     sets: list[EvaluationSet] = Field([], description="Further evaluation sets that every version answers.")
     train: Train = Field(Train(), description="Fine-tuning settings.")
-    metrics: list[str] = Field([], description=f"Further metrics of the eval report: {', '.join(CATALOGUE)}, or module:Class of your own.")
+    metrics: list[Annotated[str, AfterValidator(_metric)]] = Field(
+        [], description=f"Further metrics of the eval report: {', '.join(CATALOGUE)}, or module:Class of your own."
+    )
     gates: list[Gate] = Field(min_length=1, description="Conditions that a candidate must all meet before it is released.")
     llm_judge: PairwiseJudgeSettings | None = Field(None, description="LLM that compares candidate and production for an llm_judge gate.")
     reference_model: ReferenceModel | None = Field(

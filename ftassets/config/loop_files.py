@@ -11,13 +11,13 @@ import yaml
 from jinja2 import StrictUndefined, TemplateSyntaxError
 from jinja2.sandbox import SandboxedEnvironment
 from pydantic import ValidationError
-from yaml.reader import ReaderError
 
 from ftassets.config.loop import LoopConfig
 from ftassets.domain import formats
 from ftassets.errors import ConfigurationError, InvalidInput, in_one_line
 
 COMPONENTS = ("ftassets.FineTuneLoop", "ftassets.components.FineTuneLoop")  # the second: loop files of format 1
+NAME = "defs.yaml"
 LOOPS = Path(__file__).parents[1] / "loops"
 MOST_VALUES = 100_000  # in one document, what an alias stands for counted each time
 
@@ -31,8 +31,11 @@ class UnknownLoop(InvalidInput):
 def read_loops(folder: Path = LOOPS) -> dict[str, LoopConfig]:
     """All loops below a folder, by name; relative paths in them are made absolute. Raises ConfigurationError on a bad file."""
     loops: dict[str, LoopConfig] = {}
-    for path in sorted(folder.rglob("defs.yaml")):
-        for document in documents(path):
+    for path in _loop_files(folder):
+        found = list(documents(path))
+        if not any(found):
+            raise ConfigurationError(f"the loop file {path} is empty: write a loop into it, or delete it")
+        for document in found:
             if not isinstance(document, dict) or document.get("type") not in COMPONENTS:
                 continue
             loop = loop_of(document, path)
@@ -40,6 +43,15 @@ def read_loops(folder: Path = LOOPS) -> dict[str, LoopConfig]:
                 raise ConfigurationError(f"{path}: there are two loops named {loop.name}")
             loops[loop.name] = loop
     return loops
+
+
+def _loop_files(folder: Path) -> list[Path]:
+    """Paths of all loop files below a folder; a link to nothing is one of them, so that its loop is missed. Raises ConfigurationError."""
+
+    def refuse(error: OSError) -> None:
+        raise ConfigurationError(f"the folder of loops {error.filename} cannot be read: {error.strerror}") from error
+
+    return sorted(Path(place, NAME) for place, folders, files in os.walk(folder, onerror=refuse) if NAME in [*folders, *files])
 
 
 def loop_named(name: str) -> LoopConfig:
@@ -58,7 +70,7 @@ def documents(path: Path) -> Iterator[Any]:
             node = loader.get_node()
             if not _small(node):
                 raise ConfigurationError(
-                    f"the loop file {path} has more than {MOST_VALUES} values: an alias in it contains itself, or aliases of aliases multiply"
+                    f"the loop file {path} has more than {MOST_VALUES} values: an alias contains itself, or aliases multiply"
                 )
             yield loader.construct_document(node)
     except OSError as error:
@@ -76,7 +88,7 @@ def yaml_problem(error: Exception) -> str:
     if isinstance(error, yaml.MarkedYAMLError):
         mark = error.problem_mark or error.context_mark
         return f"{error.problem or error.context}" + (f" (line {mark.line + 1}, column {mark.column + 1})" if mark else "")
-    if isinstance(error, ReaderError):
+    if isinstance(error, yaml.reader.ReaderError):
         return f"{error.reason} (character {error.position + 1})"
     if isinstance(error, RecursionError):
         return "it is nested too deeply"
@@ -126,7 +138,7 @@ def warn(renamed: list[str], path: Path) -> None:
 
 
 def rendered(attributes: Any, place: str = "") -> Any:
-    """Attributes with `{{ env.NAME }}` replaced by that environment variable. Raises ConfigurationError naming the field and what is wrong."""
+    """Attributes with `{{ env.NAME }}` replaced by that environment variable. Raises ConfigurationError naming the field."""
     if isinstance(attributes, dict):
         return {key: rendered(value, f"{place}.{key}" if place else str(key)) for key, value in attributes.items()}
     if isinstance(attributes, list):
@@ -171,7 +183,7 @@ class _Environment:
             raise ConfigurationError(f"the loop file names the environment variable {name}, which is not set") from None
 
     def __str__(self) -> str:
-        raise ConfigurationError("env alone is no value: write {{ env.NAME }} with the name of an environment variable")
+        raise ConfigurationError("env alone is not a value: write {{ env.NAME }} with the name of an environment variable")
 
     def __call__(self, *args: object, **kwargs: object) -> str:
         raise ConfigurationError("env is not a function: write {{ env.NAME }} with the name of an environment variable")

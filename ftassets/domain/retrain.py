@@ -58,6 +58,8 @@ class Situation:
     `seconds_per_row` is what the newest training took for each of its rows, `expected_rows` how many the next one would have.
     """
 
+    __pydantic_config__ = ConfigDict(extra="forbid", strict=True)  # of a stored one
+
     now: float
     alarms: int | None
     novelty_share: float | None
@@ -93,6 +95,13 @@ class Policy(BaseModel):
     name: str
     mode: Literal["observe", "propose", "auto"]
     retrain_on: RetrainOn
+
+
+class _Record(BaseModel):
+    """What a stored decision must have to be made again."""
+
+    situation: Situation
+    policy: Policy
 
 
 def should_retrain(situation: Situation, loop: LoopConfig | Policy) -> RetrainDecision:
@@ -212,12 +221,14 @@ def record(situation: Situation, loop: LoopConfig | Policy) -> bytes:
 def replay(stored: bytes) -> bytes:
     """The record recomputed from its situation and policy: the same bytes, unless the rule has changed since.
 
-    Raises InvalidInput for an invalid record or one with the fields of another release.
+    Raises InvalidInput, which names the fields, for an invalid record or one with the fields of another release.
     """
     try:
         found = formats.read("retrain_decision", parse_json(stored))
+        _Record.model_validate_json(json.dumps(found))
+        # from the stored values: a checked copy may have a float where an int is stored
         situation = Situation(**found["situation"])
         policy = Policy.model_validate(found["policy"])
-        return record(situation, policy)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise InvalidInput(f"this is not a decision that this version can make again: {in_one_line(error)}") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise InvalidInput(f"this is not a decision that this version can make again: {in_one_line(error)}") from None
+    return record(situation, policy)

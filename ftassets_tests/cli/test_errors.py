@@ -211,7 +211,10 @@ BAD_LOOPS = {
     "a field too many": (b"type: ftassets.FineTuneLoop\nattributes: {name: x, s3cr3t: 1}", "s3cr3t: Extra inputs are not permitted"),
     "no attributes": (b"type: ftassets.FineTuneLoop\nattributes:", "Input should be a valid dictionary"),
     "an unset variable": (b"type: ftassets.FineTuneLoop\nattributes: {name: '{{ env.NONESUCH }}'}", "variable NONESUCH, which is not set"),
-    "a broken template": (b"type: ftassets.FineTuneLoop\nattributes: {name: '{{ 1 / 0 }}'}", "name: the template cannot be rendered (ZeroDivisionError)"),
+    "a broken template": (
+        b"type: ftassets.FineTuneLoop\nattributes: {name: '{{ 1 / 0 }}'}",
+        "name: the template cannot be rendered (ZeroDivisionError)",
+    ),
     "a folder": (None, "Is a directory"),
 }
 

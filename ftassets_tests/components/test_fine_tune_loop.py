@@ -258,6 +258,9 @@ def test_no_error_about_a_field_holds_the_secret_in_it(template: str, monkeypatc
 def test_dagster_prints_no_secret_of_a_bad_loop_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEC", SECRET)
     for change in ({"mode": "{{ env.SEC }}"}, {"train": {"epochs": "{{ env.SEC }}"}}, {"format": "{{ env.SEC }}"}):
-        with pytest.raises(Exception, match="Error while loading component commands") as raised, project(lambda it, new=change: it.update(new)):
+        with (
+            pytest.raises(Exception, match="Error while loading component commands") as raised,
+            project(lambda it, new=change: it.update(new)),
+        ):
             pass
         assert SECRET not in serializable_error_info_from_exc_info((type(raised.value), raised.value, raised.tb)).to_string()

@@ -64,7 +64,7 @@ def test_shipped_loops_are_of_the_current_format(caplog: pytest.LogCaptureFixtur
 
 def test_a_message_has_the_template_in_place_of_the_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEC", "s3cretPw")
-    with pytest.raises(ConfigurationError) as raised:
+    with pytest.raises(ConfigurationError, match="defs.yaml") as raised:
         read_loops(write(tmp_path, sensor_interval="{{ env.SEC }}", gates=[{"metric": "{{ env['SEC'] }}", "at_least": 1}]))
     told = "".join(traceback.format_exception(raised.value))
     assert "s3cretPw" not in told
@@ -83,7 +83,7 @@ def test_a_message_has_the_template_in_place_of_the_secret(tmp_path: Path, monke
 def test_an_error_in_the_yaml_names_the_place_and_quotes_nothing(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "defs.yaml"
     path.write_text(text)
-    with pytest.raises(ConfigurationError) as raised:
+    with pytest.raises(ConfigurationError, match="defs.yaml") as raised:
         read_loops(tmp_path)
     assert str(raised.value) == f"the loop file {path} is not valid YAML: {message}"
     assert "s3cretPw" not in "".join(traceback.format_exception(raised.value))
@@ -111,7 +111,7 @@ def test_a_template_that_fails_is_refused_with_file_and_field(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, template: str, message: str
 ) -> None:
     monkeypatch.setenv("SEC", "s3cretPw")
-    with pytest.raises(ConfigurationError) as raised:
+    with pytest.raises(ConfigurationError, match="defs.yaml") as raised:
         read_loops(write(tmp_path, sets=[{"name": "safety", "file": template}]))
     assert str(raised.value).startswith(f"{tmp_path / 'defs.yaml'}: sets.0.file: {message}")
     assert "s3cretPw" not in "".join(traceback.format_exception(raised.value))
@@ -123,7 +123,7 @@ BOMB = "\n".join(["a0: &a0 [x]", *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a: &a [*a]", "has more than 100000 values: an alias in it contains itself"),
+        ("a: &a [*a]", "has more than 100000 values: an alias contains itself"),
         (BOMB, "has more than 100000 values"),
         (BOMB.replace("[x]", "{x: 1}").replace("[*", "{<<: [*").replace("]", "]}"), "has more than 100000 values"),
         ("a: " + "9" * 5000, "is not valid YAML: a value in it cannot be read (ValueError)"),
@@ -142,3 +142,41 @@ def test_yaml_that_cannot_be_values_is_refused_with_the_file(tmp_path: Path, tex
 def test_a_base_model_is_a_package_by_name(tmp_path: Path, name: str) -> None:
     with pytest.raises(ConfigurationError, match=r"defs.yaml: base_model: package:NAME needs the name of a Python package"):
         read_loops(write(tmp_path, base_model=f"package:{name}"))
+
+
+@pytest.mark.parametrize(
+    ("attributes", "message"),
+    [
+        ({"monitors": {"every": "nonsense"}}, "monitors.every: a cron expression has five fields, not 1"),
+        ({"retrain_on": {"drift": {"every": "99 * * * *"}}}, "retrain_on.drift.every: the minute of the cron expression must be"),
+        ({"retrain_on": {"schedule": "monthly"}}, "retrain_on.schedule: a cron expression has five fields, not 1"),
+        ({"owners": ["team:ml", "bad owner"]}, "owners.1: an owner is an e-mail address or team:NAME"),
+        ({"owners": ["team:"]}, "owners.0: an owner is an e-mail address or team:NAME"),
+        ({"metrics": ["accuracy"]}, "metrics.0: there is no metric 'accuracy': write one of bertscore, bleu"),
+    ],
+)
+def test_what_dagster_or_a_report_would_refuse_later_is_refused_with_its_field(tmp_path: Path, attributes: dict, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=re.escape(f"{tmp_path / 'defs.yaml'}: {message}")):
+        read_loops(write(tmp_path, **attributes))
+
+
+def test_a_loop_file_that_cannot_be_read_is_not_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "mine" / "defs.yaml"
+    path.parent.mkdir()
+    for target, message in (("nowhere", "No such file or directory"), ("defs.yaml", "Too many levels of symbolic links")):
+        path.symlink_to(target)
+        with pytest.raises(ConfigurationError, match=f"the loop file {path} cannot be read: {message}"):
+            read_loops(tmp_path)
+        path.unlink()
+    for empty in ("", "# later\n", "---\n---\n"):
+        path.write_text(empty)
+        with pytest.raises(ConfigurationError, match=f"the loop file {path} is empty: write a loop into it, or delete it"):
+            read_loops(tmp_path)
+
+
+def test_a_folder_of_loops_that_is_missing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=f"the folder of loops {tmp_path / 'none'} cannot be read: No such file or directory"):
+        read_loops(tmp_path / "none")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigurationError, match="file cannot be read: Not a directory"):
+        read_loops(tmp_path / "file")

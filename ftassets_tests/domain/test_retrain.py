@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.retrain import ATTEMPTS, Action, Cause, Situation, Trigger, estimate, expected_rows, record, replay, should_retrain
+from ftassets.errors import InvalidInput
 
 HOUR = 3600.0
 LOOP = LoopConfig.model_validate(
@@ -229,3 +230,21 @@ def test_a_changed_record_does_not_replay_to_itself() -> None:
 def test_what_is_no_record_is_refused_with_a_reason(stored: bytes) -> None:
     with pytest.raises(ValueError, match="not a decision that this version can make again"):
         replay(stored)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (b'"now":360000.0', b'"now":"soon"', "situation.now: Input should be a valid number"),
+        (b'"now":360000.0,', b"", "situation.now: Field required"),
+        (b'"now":360000.0', b'"now":360000.0,"then":1', "situation.then: Unexpected keyword argument"),
+        (b'"mode":"auto"', b'"mode":"fast"', "policy.mode: Input should be 'observe', 'propose' or 'auto'"),
+    ],
+)
+def test_a_damaged_record_is_refused_with_the_field(old: bytes, new: bytes, message: str) -> None:
+    stored = record(situation(), LOOP)
+    assert old in stored
+    with pytest.raises(InvalidInput, match=f"not a decision that this version can make again: {message}"):
+        replay(stored.replace(old, new))
+    with pytest.raises(InvalidInput, match="situation: Input should be an object"):
+        replay(b'{"situation": null, "policy": {}}')

@@ -43,7 +43,10 @@ def replay(artifacts: Artifacts, loops: Iterable[str], text: str) -> Replayed:
     else:
         key = _key(artifacts, loops, text)
         where, content = artifacts.uri(key), artifacts.get(key)
-    now = parse_json(decide_again(content))["decision"]
+    try:
+        now = parse_json(decide_again(content))["decision"]
+    except InvalidInput as error:
+        raise InvalidInput(f"{where}: {error}") from error
     document = parse_json(content)
     name = _NAME.fullmatch(where.rpartition("/")[2])
     if name and digest_of(document) != name[1]:

@@ -1,0 +1,61 @@
+"""Our check of a cron expression against Dagster's, which runs it."""
+
+import re
+from datetime import UTC, datetime
+
+import pytest
+from dagster._utils.schedules import get_next_cron_tick, is_valid_cron_string
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ftassets.config.cron import cron
+
+VALUES = st.sampled_from(["*", "0", "1", "5", "7", "12", "13", "24", "29", "30", "31", "59", "60", "mon", "jan", "sunday", "l", "5#2", ""])
+PARTS = st.builds(
+    "{}{}{}".format, VALUES, st.just("") | VALUES.map("-{}".format), st.sampled_from(["", "", "/0", "/2", "/15", "/90"])
+) | st.just("*")  # fmt: skip
+
+
+@settings(max_examples=500)
+@given(st.lists(st.lists(PARTS, min_size=1, max_size=2).map(",".join), min_size=4, max_size=6).map(" ".join))
+def test_what_we_take_dagster_takes_and_can_run(expression: str) -> None:
+    try:
+        cron(expression)
+    except ValueError:
+        return
+    assert is_valid_cron_string(expression)
+    assert get_next_cron_tick(expression, datetime(2026, 1, 1, tzinfo=UTC), "UTC")
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "0 6 * * *",
+        "*/15 * * * *",
+        "0 4 * * 1",
+        "0 22-2 * * mon-fri",
+        "5,35 0/2 1 jan,JUL *",
+        "@daily",
+        "0 0 L * *",
+        "0 0 * * 5#2",
+        "0 0 29 2 *",
+    ],
+)
+def test_usual_expressions_are_taken(expression: str) -> None:
+    assert cron(expression) == expression
+    assert is_valid_cron_string(expression)
+
+
+@pytest.mark.parametrize(
+    ("expression", "message"),
+    [
+        ("nonsense", "a cron expression has five fields, not 1: for example 0 6 * * * for 6:00 UTC every day"),
+        ("60 * * * *", "the minute of the cron expression must be *, or of 0 to 59: a value, 1-5, 1,3 or */2"),
+        ("0 0 * * funday", "the day of the week of the cron expression must be *, or of 0 to 7 or sun to sat: a value, 1-5, 1,3 or */2"),
+        ("0 0 * */0 *", "the month of the cron expression must be *, or of 1 to 12 or jan to dec: a value, 1-5, 1,3 or */2"),
+        ("0 0 31 4 *", "the cron expression names a day that its months do not have"),
+    ],
+)
+def test_what_is_wrong_is_named_without_the_expression(expression: str, message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        cron(expression)
