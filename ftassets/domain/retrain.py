@@ -225,7 +225,7 @@ def replay(stored: bytes) -> bytes:
     """
     try:
         found = formats.read("retrain_decision", parse_json(stored))
-        _Record.model_validate_json(json.dumps(found))
+        _Record.model_validate_json(canonical_json(found))
         # from the stored values: a checked copy may have a float where an int is stored
         situation = Situation(**found["situation"])
         policy = Policy.model_validate(found["policy"])

@@ -65,15 +65,19 @@ class Stranger(BaseHTTPRequestHandler):
 def test_another_program_at_the_address_is_named_and_gets_no_token(status: int, content: bytes, tmp_path: Path) -> None:
     home = Home(tmp_path)
     admin_token(home)
-    handler = type("Handler", (Stranger,), {"answers": (status, content), "seen": []})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+
+    class Handler(Stranger):
+        answers = (status, content)
+        seen: ClassVar[list[str | None]] = []
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}"
         write_address(home, Address(url, url, 1))
         with pytest.raises(ServingError, match=f"what answers at {url} is not the gateway"):
             GatewayServing(home).state("support")
         server.shutdown()
-    assert handler.seen == [None]
+    assert Handler.seen == [None]
 
 
 @pytest.mark.parametrize("content", [b"<html>", b"5", b'{"a": 1}', b"null", b"[" * 100_000])
@@ -82,7 +86,7 @@ def test_an_answer_that_cannot_be_read_names_the_url(content: bytes, tmp_path: P
     admin_token(home)
     monkeypatch.setattr("ftassets.backends.serving.gateway._is_gateway", lambda answer: True)
     handler = type("Handler", (Stranger,), {"answers": (200, content), "seen": []})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}"
         with pytest.raises(ServingError, match=url):
