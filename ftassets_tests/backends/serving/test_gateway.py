@@ -86,7 +86,7 @@ def test_an_answer_that_cannot_be_read_names_the_url(content: bytes, tmp_path: P
     admin_token(home)
     monkeypatch.setattr("ftassets.backends.serving.gateway._is_gateway", lambda answer: True)
     handler = type("Handler", (Stranger,), {"answers": (200, content), "seen": []})
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}"
         with pytest.raises(ServingError, match=url):
