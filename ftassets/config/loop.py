@@ -23,7 +23,12 @@ _EMAIL = re.compile(r"[\w.%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,7}", re.ASCII)  # as 
 
 
 def _schedule(schedule: str) -> str:
-    return schedule if schedule in ("weekly", "biweekly") else cron(schedule)
+    if schedule in ("weekly", "biweekly"):
+        return schedule
+    try:
+        return cron(schedule)
+    except ValueError as error:
+        raise ValueError(f"{error}; write weekly, biweekly or a cron expression") from None
 
 
 def _owner(owner: str) -> str:

@@ -246,7 +246,7 @@ def test_schedules_are_weekly_biweekly_or_a_cron_in_utc() -> None:
 
 
 @pytest.mark.parametrize("schedule", ["monthly", "0 25 * * *", "0 0 31 2 *", ""])
-def test_a_schedule_that_is_none_is_an_error_of_the_loop_file(schedule: str) -> None:
+def test_an_invalid_schedule_is_an_error_of_the_loop_file(schedule: str) -> None:
     with pytest.raises(ValueError, match="write weekly, biweekly or a cron expression"):
         retrain.build(triggered_by(schedule=schedule))
 

@@ -194,7 +194,7 @@ class TestOverride:
         assert f"does not name {red.loop.gates[1].name}" in refusal(red)
 
     def test_that_has_expired(self, red: TinyLoop) -> None:
-        self.overridden(red, [], seconds=0)
+        self.overridden(red, [], seconds=1e-6)
         assert "the override has expired" in refusal(red)
 
     def test_that_was_edited(self, red: TinyLoop) -> None:

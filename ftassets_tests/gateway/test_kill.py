@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from ftassets.backends.serving.gateway import GatewayServing
+from ftassets.backends.serving.gateway_address import read_address
 from ftassets.backends.traffic_log.sqlite import SqliteTrafficLog
 from ftassets.config.profiles import TRAFFIC_URL, traffic_log
 from ftassets.testing.releases import released
@@ -34,6 +35,7 @@ class Gateway:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
+        self._home = home
         self._command = [sys.executable, "-m", "ftassets.testing.gateway_process", json.dumps(urls), str(self.port)]
         self._environment = {**os.environ, "FTASSETS_HOME": str(home.root)}
         self.start()
@@ -45,8 +47,10 @@ class Gateway:
     def answers(self) -> bool:
         assert self.process.poll() is None
         try:
+            if read_address(self._home).pid != self.process.pid:  # both listeners are up before the address is written
+                return False
             return httpx.get(f"{self.url}/health", trust_env=False, verify=False).status_code in (200, 503)
-        except httpx.HTTPError:
+        except (FileNotFoundError, httpx.HTTPError):
             return False
 
     def kill(self):

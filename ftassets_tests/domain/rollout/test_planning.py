@@ -115,7 +115,10 @@ def test_plans_repeat_and_one_step_has_none() -> None:
     assert plan_rollout(Rollout(steps=(100,)), 5000) == []
 
 
-@pytest.mark.parametrize(("traffic", "errors", "match"), [(0, 0.01, "no traffic"), (100, 0.0, "error rate"), (100, 0.4, "error rate")])
+@pytest.mark.parametrize(
+    ("traffic", "errors", "match"),
+    [(0, 0.01, "0 requests a day"), (100, 0.0, "error rate"), (100, 0.4, "error rate")],
+)
 def test_impossible_assumptions_are_refused(traffic: float, errors: float, match: str) -> None:
     with pytest.raises(ValueError, match=match):
         plan_rollout(POLICY, traffic, errors)
