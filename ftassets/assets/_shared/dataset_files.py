@@ -137,7 +137,11 @@ def read_labels(store: DatasetStore, ref: str, loop: str) -> list[Example]:
 
 def read_index(store: DatasetStore, ref: str, loop: str) -> Index:
     """What the loop's dataset consists of at `ref`. Raises ObjectNotFound when it has none there."""
-    return Index.parse(store.read(ref, index_path(loop)))
+    try:
+        content = store.read(ref, index_path(loop))
+    except ObjectNotFound as error:
+        raise ObjectNotFound(f"{loop} has no dataset at {ref}: materialize curated_dataset first, or name another commit") from error
+    return Index.parse(content)
 
 
 def read_splits(store: DatasetStore, ref: str, loop: str) -> dict[str, list[Example]]:

@@ -1,5 +1,6 @@
 """Runs and versions in MLflow on SQLite, artefacts in a folder. Only MlflowClient is used: nothing global is set or left active."""
 
+import logging
 import os
 import sqlite3
 import time
@@ -192,6 +193,7 @@ class MlflowRegistry(Registry):
         """MLflow makes its tables in many steps and cannot resume: a file gets the database's name once it has all of them."""
         from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)  # two lines of it would stand before a command's result
         self._database.parent.mkdir(parents=True, exist_ok=True)
         new = self._database.with_name(f".{self._database.name}.new")
         for leftover in self._database.parent.glob(f"{new.name}*"):  # of a process that was killed, with its journal

@@ -167,6 +167,6 @@ def _releases(home: Home) -> Iterator[Diagnosis]:
 def _gateway(home: Home) -> Iterator[Diagnosis]:
     try:
         health = serving(home).health()
-        yield Diagnosis("gateway", True, f"up: {health}")
-    except ServingError:
-        yield Diagnosis("gateway", True, "not running (ftassets up starts it)")
+        yield Diagnosis("gateway", True, f"{health['status']}, {len(health['versions'])} versions")
+    except ServingError as error:
+        yield Diagnosis("gateway", True, str(error))

@@ -62,7 +62,8 @@ def _key(artifacts: Artifacts, loops: Iterable[str], text: str) -> str:
     named = [(loop, digest) for loop in loops for digest in report_digests(artifacts, loop, "decision")]
     found = [(loop, digest) for loop, digest in named if text and digest.startswith(text)]
     if len(found) != 1:
-        raise InvalidInput(f"{text!r} is not a file, and begins {len(found)} of {len(named)} stored decisions: give more of the digest")
+        advice = "give more of the digest" if found else "give the beginning of the digest of one"
+        raise InvalidInput(f"{text!r} is not a file, and begins {len(found)} of {len(named)} stored decisions: {advice}")
     loop, digest = found[0]
     return report_key(loop, "decision", digest)
 
