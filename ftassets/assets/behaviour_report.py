@@ -9,6 +9,7 @@ import dagster as dg
 from ftassets.assets._shared import live
 from ftassets.assets._shared.events import data_version, metadata_value, newest, node
 from ftassets.assets._shared.node import asset
+from ftassets.assets._shared.version_answers import answers_of
 from ftassets.backends.artifacts.base import Artifacts
 from ftassets.backends.artifacts.reports import ReportDamaged, read_report, report_key, store_report
 from ftassets.backends.control.base import Control
@@ -83,7 +84,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
 
 
 def _answers(log: TrafficLog, loop: LoopConfig, version: str, since: float, until: float) -> Iterator[Exchange]:
-    return (e for e in live.answers_of(log, loop.name, version, since, until) if e.status == 200)
+    return (e for e in answers_of(log, loop.name, version, since, until) if e.status == 200)
 
 
 def _finding(statistics: Sequence[Statistic]) -> Finding:
@@ -94,7 +95,7 @@ def _finding(statistics: Sequence[Statistic]) -> Finding:
 
 
 def _inputs(instance: dg.DagsterInstance, artifacts: Artifacts, loop: LoopConfig, version: str) -> list[Statistic] | None:
-    """Statistics of the newest drift report; None when there is none about this version, or it could not compare."""
+    """Statistics of the newest drift report; None without such a report on this version, or when it could not compare."""
     event = newest(instance, node(loop.name, "drift_report"))
     if event is None or metadata_value(event, "production") != version:
         return None

@@ -13,6 +13,7 @@ import dagster as dg
 from ftassets.assets._shared import live
 from ftassets.assets._shared.events import node
 from ftassets.assets._shared.node import asset
+from ftassets.assets._shared.version_answers import answers_of
 from ftassets.backends.artifacts.base import Artifacts
 from ftassets.backends.artifacts.reports import report_key, store_report
 from ftassets.backends.control.base import Control
@@ -87,7 +88,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
                 loop, context, artifacts, control, None, (begin, end), _Counts(), {}, _Judged(), {}, [live.NO_PRODUCTION], []
             )
         counts = _Counts()
-        good = (e for e in live.answers_of(traffic_log, loop.name, production, begin, end) if _count(counts, e, loop.task.type))
+        good = (e for e in answers_of(traffic_log, loop.name, production, begin, end) if _count(counts, e, loop.task.type))
         sample, answered = reservoir(good, loop.monitors.sample, seed=int(end))
         reviewed = [r for r in traffic_log.reviewed(loop.name, begin) if r.exchange.version == production and r.exchange.at < end]
         judged = _judge(loop, sample)

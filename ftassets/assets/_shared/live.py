@@ -1,7 +1,7 @@
-"""What the reports on a version in service share: its answers, the stored report, checks, freshness."""
+"""What the reports on a version in service share: their window, the stored report, checks, freshness."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -12,13 +12,10 @@ from dagster._utils.schedules import get_smallest_cron_interval  # no public one
 from ftassets.assets._shared.events import history, metadata_value
 from ftassets.assets.drift_report.asset import WINDOW_END
 from ftassets.backends.serving.base import Serving
-from ftassets.backends.traffic_log.base import TrafficLog
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.gates.result import Verdict
 from ftassets.domain.monitoring.finding import Finding
-from ftassets.domain.traffic.exchange import Exchange
 
-PAGE = 1000  # exchanges read at once
 PAST = 60  # reports that a trend shows
 NO_PRODUCTION = Finding(Verdict.NOT_ENOUGH_DATA, "no version is in production yet")
 
@@ -53,23 +50,6 @@ def window_of(context: dg.AssetExecutionContext, loop: LoopConfig) -> tuple[floa
     """Begin and end (epoch seconds) of the answers that are read: as long as the drift report's window."""
     end = float(context.run.tags.get(WINDOW_END) or time.time())
     return end - loop.retrain_on.drift.window, end
-
-
-def answers_of(log: TrafficLog, loop: str, version: str, since: float, until: float) -> Iterator[Exchange]:
-    """Exchanges of a version with since <= at < until, oldest first, page by page."""
-    seen: set[str] = set()
-    size = PAGE
-    while True:
-        page = log.exchanges(loop, since, until, size)
-        yield from (e for e in page if e.version == version and e.id not in seen)
-        if len(page) < size:
-            return
-        last = page[-1].at
-        at_last = {e.id for e in page if e.at == last}
-        if last > since:
-            since, seen, size = last, at_last, PAGE
-        else:
-            seen, size = seen | at_last, 2 * size  # a page of one moment only would come again and again
 
 
 def first_served(serving: Serving, loop: str, version: str) -> float:

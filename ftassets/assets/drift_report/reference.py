@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import dagster as dg
 import numpy as np
 
 from ftassets.assets._shared.dataset_files import pack_arrays, read_splits, reference_path, unpack_arrays
+from ftassets.assets._shared.version_answers import answers_of
 from ftassets.backends.artifacts.base import Artifacts
 from ftassets.backends.artifacts.versions import load_manifest
 from ftassets.backends.dataset_store.base import DatasetStore, ObjectNotFound
@@ -62,7 +64,8 @@ def made(
     policy = loop.retrain_on.drift
     commit = load_manifest(artifacts, production).dataset_commit
     wanted = wanted_answers(policy, trained=commit is not None)
-    first = [e for e in traffic_log.exchanges(loop.name) if e.version == production and e.status == 200][:wanted]
+    answers = answers_of(traffic_log, loop.name, production, 0.0, float("inf"))
+    first = list(islice((e for e in answers if e.status == 200), wanted))
     if len(first) < wanted:
         return None
     trained = training_queries(store, loop.name, commit)
