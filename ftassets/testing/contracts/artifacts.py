@@ -26,25 +26,10 @@ import pytest
 
 from ftassets.backends.artifacts.base import ArtifactConflict, ArtifactMissing, Artifacts
 from ftassets.errors import InvalidInput
+from ftassets.testing.contracts.unsafe_keys import UNSAFE
 
 KEY = "reports/support/eval-1f3a.json"
 LAST = "manifest.json"
-UNSAFE = (
-    "",
-    "/etc/passwd",
-    "../keys/signing",
-    "reports/../../keys",
-    "reports//x",
-    "reports/",
-    ".hidden",
-    "a/.b",
-    "a\\..\\b",
-    "a\0b",
-    "x/" * 200 + "x",
-    "x" * 201,
-    f"{KEY}.lock",
-    "folder.LOCK/x",
-)
 PART = 1_000_000  # bytes of each file that the writer to be killed writes
 
 

@@ -24,24 +24,9 @@ import pytest
 
 from ftassets.backends.control.base import Control, Locked
 from ftassets.errors import InvalidInput
+from ftassets.testing.contracts.unsafe_keys import UNSAFE
 
 KEY, LOG = "reports/support/latest.json", "gateway/journal.jsonl"
-UNSAFE = (
-    "",
-    "/etc/passwd",
-    "../keys/signing",
-    "pauses/../../keys",
-    "pauses//x",
-    "pauses/",
-    ".hidden",
-    "a/.b",
-    "a\\..\\b",
-    "a\0b",
-    "x/" * 200 + "x",
-    "x" * 201,
-    f"{KEY}.lock",
-    "folder.LOCK/x",
-)
 LINE = 20_000  # characters of each line that the writer to be killed appends
 
 
