@@ -42,7 +42,7 @@ def build(loop: LoopConfig) -> dg.ScheduleDefinition:
 def next_retrain(schedule: str, since: float) -> float:
     """When a retrain falls due (epoch seconds) after one at `since`: `weekly`, `biweekly`, or the next time of a cron, in UTC.
 
-    Raises ConfigurationError when the schedule is none of these.
+    Raises ConfigurationError for any other schedule.
     """
     if schedule in PERIODS:
         return since + PERIODS[schedule]

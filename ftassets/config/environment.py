@@ -15,7 +15,7 @@ class Variable:
 
     `kind`: a `setting` and a `server`'s address or name are yours to set, a `secret` comes from a secret manager, a `library` reads the
     variable itself (we only give it a default), an `internal` one is set by ftassets for the processes it starts, a `test` one is for
-    tests and measurements. `default` is empty where there is none. `read_by` names the modules or libraries.
+    tests and measurements. `default` is empty for a variable without one. `read_by` names the modules or libraries.
     """
 
     name: str

@@ -62,7 +62,7 @@ class Observer:
         return newest(self.instance, node(self.loop, name))
 
     def eval_report(self, index: int = 0) -> dict[str, Any]:
-        """The content of the newest evaluation report but `index`. Raises EvalReportMissing when there is none."""
+        """The content of the newest evaluation report but `index`. Raises EvalReportMissing without one."""
         events = [event for _, event in history(self.instance, node(self.loop, "eval_report"))]
         if len(events) <= index:
             raise EvalReportMissing(f"{self.loop} has {len(events)} evaluation reports, {index + 1} are needed: materialize eval_report")

@@ -20,7 +20,7 @@ TO_SWEEP = Path(__file__).with_name("to_sweep.txt")
 # word -> what to write instead
 WORDS = {
     r"surely": "95 % lower or upper bound",
-    r"(?<!there )(?:is|are) (?-i:none)(?! of\b)": "say what it should be",
+    r"(?:is|are) (?-i:none)(?! of\b)": "say what it should be",
     r"lies": "is",
     r"look(?:s|ed|ing)? at": "check, read, use",
     r"looks(?! for\b)": "checks, reports, ticks",

@@ -82,7 +82,7 @@ class _Panel:
         self._gone = Event()
 
     def judge(self, pairs: Sequence[_Pair]) -> dict[_Pair, list[BothOrders] | str]:
-        """The choices for each pair, one entry a repeat, or why there are none."""
+        """The choices for each pair, one entry a repeat, or why they are missing."""
         keys = {pair: self._key(pair) for pair in pairs}
         known = read_choices(self._control, self._judge.identity)
         judged: dict[_Pair, list[BothOrders] | str] = {pair: known[key] for pair, key in keys.items() if key in known}

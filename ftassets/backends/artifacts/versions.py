@@ -49,7 +49,7 @@ def load_manifest(artifacts: Artifacts, digest: str) -> VersionManifest:
 
 
 def version_folder(artifacts: Artifacts, digest: str) -> Path:
-    """The files of a version on this machine, unchecked. Raises VersionDamaged when there are none."""
+    """The files of a version on this machine, unchecked. Raises VersionDamaged when they are missing."""
     try:
         return artifacts.local(version_key(digest))
     except ArtifactMissing as error:

@@ -21,7 +21,7 @@ class Control(ABC):
 
     @abstractmethod
     def read(self, key: str) -> bytes | None:
-        """A document, None when there is none."""
+        """A document, None when it does not exist."""
 
     @abstractmethod
     def write(self, key: str, content: bytes) -> None:
@@ -37,7 +37,7 @@ class Control(ABC):
 
     @abstractmethod
     def delete(self, key: str) -> None:
-        """Remove a document; nothing happens when there is none."""
+        """Remove a document; does nothing when it does not exist."""
 
     @abstractmethod
     def names(self, folder: str) -> list[str]:

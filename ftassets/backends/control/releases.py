@@ -84,7 +84,7 @@ class Releases:
         return approval
 
     def override(self, loop: str, version: str) -> Override | None:
-        """The signed override of a version, None when there is none. Raises SignatureInvalid, ValueError."""
+        """The signed override of a version, None without one. Raises SignatureInvalid, ValueError."""
         try:
             return read_override(self.payload(loop, version, "override"))
         except StatementMissing:

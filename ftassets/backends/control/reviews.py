@@ -14,7 +14,7 @@ class ReviewDamaged(StateDamaged):
 
 
 def read_review(control: Control, loop: str, report: str) -> Review | None:
-    """The review of the report with this digest, None while there is none. Raises ReviewDamaged, OSError."""
+    """The review of the report with this digest, None before the first one. Raises ReviewDamaged, OSError."""
     key = _key(loop, report)
     content = control.read(key)
     return None if content is None else _parsed(content, report, control.uri(key))

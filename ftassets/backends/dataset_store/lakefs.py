@@ -177,7 +177,7 @@ class LakeFsDatasetStore(DatasetStore):
             raise _or_no_ref(error, f"{left} or {right}") from error
         return sorted(changes, key=lambda change: change.path)
 
-    # one answer of the server, or what it means that there is none
+    # one answer of the server, or what a missing answer means
 
     @cached_property
     def _opened(self) -> "LakeFSClient":
@@ -322,7 +322,7 @@ class LakeFsDatasetStore(DatasetStore):
             raise (missing if error.status == 404 else error) from error
 
     def _commit_id(self, ref: str) -> str:
-        """Commit a ref stands for; a commit id is taken as it is, the server answers 404 where there is none."""
+        """Commit a ref stands for; a commit id is taken as it is, the server answers 404 for an unknown one."""
         return ref if _COMMIT_ID.fullmatch(ref) else self.resolve(ref)
 
     def _diff(self, left: str, right: str, kind: str) -> Iterator[Any]:

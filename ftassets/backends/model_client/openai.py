@@ -35,7 +35,7 @@ class ChatEndpoint:
         self.url = urlunsplit(parts._replace(path=parts.path.rstrip("/") + "/chat/completions", query="", fragment=""))
 
     def post(self, body: Mapping[str, Any]) -> Any:
-        """The response, whatever its status; a busy endpoint is asked again first. Raises `error` when there is none."""
+        """The response, whatever its status; a busy endpoint is asked again first. Raises `error` without a response."""
         import requests  # 0.2 s that only callers should pay
         from urllib3.exceptions import HTTPError
 

@@ -103,7 +103,7 @@ class MlflowRegistry(Registry):
             return self._version(loop, digest)
 
     def versions(self, loop: str) -> list[RegisteredVersion]:
-        """All versions of a loop that carry a digest, newest first: one made by hand without it is none of ours."""
+        """All versions of a loop that carry a digest, newest first; a version made by hand has no digest and is left out."""
         client = self._client()
         if not client.search_registered_models(f"name = '{loop}'"):
             return []

@@ -33,7 +33,7 @@ class FolderTrust(Signer):
 
     @abstractmethod
     def _private(self) -> CryptoSigner | None:
-        """The private key, None when there is none here. Raises CannotSign when it cannot be read. Makes none."""
+        """The private key, None when it is not stored here; never creates one. Raises CannotSign when it cannot be read."""
 
     @abstractmethod
     def _signing(self) -> CryptoSigner:

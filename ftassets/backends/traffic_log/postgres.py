@@ -193,7 +193,7 @@ class PostgresTrafficLog(TrafficLog):
 
 
 def _set_up(link: Link, patiently: Callable[[], Link], place: str) -> None:
-    """Create the tables when there are none, and bring those of an earlier release to this one's schema.
+    """Create missing tables, and migrate those of an earlier release to this one's schema.
 
     `patiently` opens a connection for what may take long. Raises LogUnusable for tables of a newer release or those that this user may
     not change, and for a database that is not UTF-8.

@@ -39,7 +39,7 @@ class VectorStore(ABC):
 
     @abstractmethod
     def watermark(self, loop: str) -> float:
-        """Newest `at` stored for the loop; 0.0 when there is none."""
+        """Newest `at` stored for the loop; 0.0 without any."""
 
     @abstractmethod
     def remove(self, loop: str, request_ids: Sequence[str]) -> None:

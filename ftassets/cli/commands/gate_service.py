@@ -51,7 +51,7 @@ def _why(error: Exception) -> str:
 
 
 def the_key() -> str:
-    """The key clients must have. Raises ConfigurationError when there is none, or one that could be guessed."""
+    """The key clients must have. Raises ConfigurationError when it is missing or could be guessed."""
     key = os.environ.get(KEY, "").strip()
     if not key:
         raise ConfigurationError(

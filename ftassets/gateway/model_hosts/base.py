@@ -21,7 +21,7 @@ class ModelHost(Protocol):
         """Begin to start the server of the version in `folder`. Raises HostError."""
 
     async def stop(self, digest: str) -> None:
-        """End the server; nothing happens when there is none. Raises HostError."""
+        """End the server; does nothing without one. Raises HostError."""
 
     async def running(self) -> dict[str, str]:
         """Base URL (without /v1) of every server that is starting or up, by digest. Raises HostError."""

@@ -26,7 +26,7 @@ def keep_languages(pool: Pool, loop: "LoopConfig") -> StepOutcome:
     """Drop rows whose request is, with a score of at least MIN_SCORE, in a language that is not among `loop.dataset.languages`.
 
     Requests under MIN_CHARS characters and requests no language reaches the score for are kept. Counts are rows per language (ISO 639-1,
-    639-3 where there is none), `too short to tell` and `not sure`. The score is that of fastText's lid.176 (lite), which comes with
+    639-3 for a language without one), `too short to tell` and `not sure`. The score is that of fastText's lid.176 (lite), which comes with
     the package: nothing is downloaded.
     """
     wanted = {language.lower() for language in loop.dataset.languages}

@@ -20,7 +20,7 @@ FEEDBACK = ("correction", "thumbs_up")  # sources anyone with access to the endp
 class Pool:
     """The input rows of a step: those of `rows` whose position is in `index`.
 
-    `vectors` (n, d) and `golden_vectors` (m, d) are unit vectors of the prompts, None when there are none; `tokens` (n,) are
+    `vectors` (n, d) and `golden_vectors` (m, d) are unit vectors of the prompts, None when not computed; `tokens` (n,) are
     token counts of request and answer together; `previous` maps row ids of the last dataset to their split; `dropped` maps
     positions no longer in `index` to the step that dropped them.
     """

@@ -26,7 +26,7 @@ def to_label(request_id: Any, prompt: Any, completion: Any, annotator: Any, at: 
 
 
 def collect(records: Iterable[tuple[str, Any]], labels_of: Callable[[Any], Iterable[Label]]) -> Parsed:
-    """Labels of records, given with their place, and the records in which there is none."""
+    """Labels of records, given with their place, and the records without one."""
     labels: list[Label] = []
     bad: list[Quarantined] = []
     for where, record in records:
