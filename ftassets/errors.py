@@ -20,6 +20,7 @@ most general one that you can handle; `ftassets.exits` defines the exit code of 
     - RefNotFound: No branch, tag or commit of that name.
     - Unreachable (also ServerUnreachable): No answer from the store; whether a commit or merge happened is unknown.
   - DemoFailed: A step of the demo failed; the message names the log to read.
+  - EmbedderError: The embedder cannot be loaded or reached, or its vectors cannot be compared; the message says what to do.
   - EvalReportMissing: The loop has not made that many evaluation reports yet.
   - EvaluationFailed: The evaluation process ended without all outputs of its job.
     - EvaluationKilled: The evaluation process was killed from outside; one retry makes sense.
@@ -28,7 +29,7 @@ most general one that you can handle; `ftassets.exits` defines the exit code of 
     - ConfigurationError: An environment variable or a loop file is missing or wrong; the message names it.
       - KeyMissing: The API key of an endpoint is not in the environment; the message names the variable.
       - PackageMissing: A package that the settings ask for is not installed; the message has the command that installs it.
-        - EmbedderMissing: The embedding model is not installed; the message says how to get it.
+        - EmbedderMissing (also EmbedderError): The embedding model or its library is not installed; the message says how to get it.
     - NewerFormat: A document was written by a newer release; the message says to upgrade.
     - ReviewRefused: A review was rejected as a whole; the message names the invalid rows with their errors.
     - UnknownLoop: No loop has this name; the message lists the existing names.

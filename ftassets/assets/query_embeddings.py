@@ -4,7 +4,7 @@ import dagster as dg
 
 from ftassets.assets._shared.events import node
 from ftassets.assets._shared.node import asset
-from ftassets.backends.embedder.base import Embedder
+from ftassets.backends.embedder.base import EmbedderOf
 from ftassets.backends.traffic_log.base import TrafficLog
 from ftassets.backends.vector_store.base import QueryVector, VectorStore
 from ftassets.config.loop import LoopConfig
@@ -21,8 +21,9 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext,
         traffic_log: dg.ResourceParam[TrafficLog],
         vector_store: dg.ResourceParam[VectorStore],
-        embedder: dg.ResourceParam[Embedder],
+        embedder_of: dg.ResourceParam[EmbedderOf],
     ) -> dg.MaterializeResult:
+        embedder = embedder_of(loop.embedder)
         since = max(0.0, vector_store.watermark(loop.name) - SLOWEST)
         known = {point.request_id for point in vector_store.window(loop.name, since, float("inf"), 10**9)}
         answered = [e for e in traffic_log.exchanges(loop.name, since) if e.status == 200]

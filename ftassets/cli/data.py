@@ -33,7 +33,7 @@ def curate(
     from ftassets.config.profiles import embedder
 
     with _progress(not as_json and sys.stderr.isatty()) as progress:
-        report = curate_file(source, out, config, embedder() if vectors else None, progress)
+        report = curate_file(source, out, config, embedder if vectors else None, progress)
     if as_json:
         show_json(report)
         return

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, ConfigDict, Field, field_validator, model_validator
 
 from ftassets.config.cron import Cron, cron
+from ftassets.config.server_url import server_url
 from ftassets.config.units import Fraction, OneOf, Seconds, Strict
 from ftassets.domain.dataset.curation.pipeline import SKIPPABLE
 from ftassets.domain.dataset.curation.size import GOALS
@@ -60,6 +61,64 @@ class Task(Strict):
     temperature: float = Field(
         0.0, ge=0, le=2, description="Sampling temperature of served answers where the request sets none. Evaluation is greedy."
     )
+
+
+def _named_package(model: str) -> str:
+    if re.fullmatch(r"package:(?![A-Za-z0-9_-]+$).*", model, re.DOTALL):
+        raise ValueError("package:NAME needs the name of a Python package: letters, digits, - and _")
+    return model
+
+
+# type of an embedder -> fields it needs, and fields it may have besides
+_EMBEDDER_FIELDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "minilm": ((), ()),
+    "sentence_transformers": (("model",), ("revision", "prefix")),
+    "openai": (("model", "url"), ("revision", "prefix", "api_key_env")),
+}
+
+
+class EmbedderSettings(Strict):
+    """The model that turns requests into vectors. With another one, vectors and drift reference are made again."""
+
+    type: Literal["minilm", "sentence_transformers", "openai"] = Field(
+        "minilm",
+        description="minilm: all-MiniLM-L6-v2 of a Python package, for English. sentence_transformers: a model on this machine. "
+        "openai: an endpoint that speaks OpenAI's embeddings API.",
+    )
+    model: Annotated[str, AfterValidator(_named_package)] | None = Field(
+        None,
+        description="sentence_transformers: a Hugging Face hub id, a folder, or package:NAME of an installed Python package. "
+        "openai: what the endpoint calls the model.",
+    )
+    revision: str | None = Field(
+        None,
+        description="sentence_transformers: commit, tag or branch of a hub id. openai: a label of yours, to change when the endpoint "
+        "serves another model under the same name.",
+    )
+    prefix: str = Field("", description='Text before each request, for models that need one, such as "query: " for E5.')
+    url: str | None = Field(None, description="openai: base URL, for example https://api.example.com/v1.")
+    api_key_env: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
+        description="openai: name of the environment variable that holds the key. The key itself is never written down.",
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _base_url(cls, url: str | None) -> str | None:
+        return None if url is None else server_url("embedder.url", url)
+
+    @model_validator(mode="after")
+    def _fields_fit_the_type(self) -> "EmbedderSettings":
+        needed, more = _EMBEDDER_FIELDS[self.type]
+        given = {name for name in ("model", "revision", "prefix", "url", "api_key_env") if getattr(self, name)}
+        if missing := [name for name in needed if name not in given]:
+            raise ValueError(f"an embedder of type {self.type} needs {' and '.join(missing)}")
+        if unused := sorted(given - {*needed, *more}):
+            raise ValueError(f"an embedder of type {self.type} has no {' or '.join(unused)}: remove it, or set another type")
+        if self.type == "sentence_transformers" and self.revision and (self.model or "").startswith(("package:", ".", "/", "~")):
+            raise ValueError("revision is for a model of the Hugging Face hub: remove it for a folder or a package")
+        return self
 
 
 class TeacherSettings(Strict):
@@ -326,13 +385,16 @@ class LoopConfig(Strict):
         "auto: retrains and deploys what passes the gates.",
     )
     automation: bool = Field(True, description="Whether the loop's schedules and sensors start switched on.")
-    base_model: str = Field(
+    base_model: Annotated[str, AfterValidator(_named_package)] = Field(
         description="Model to fine-tune: a Hugging Face hub id, a folder, or package:NAME of an installed Python package."
     )
     task: Task = Field(description="What the model is asked and what an answer is.")
     dataset: Dataset = Field(description="Where examples come from, how they are cleaned and split.")
     golden_set: Path = Field(
         description="JSONL file of rows that decide promotions, relative to the loop file. Never trained on. A row may name its slice."
+    )
+    embedder: EmbedderSettings = Field(
+        EmbedderSettings(), description="Model whose vectors of requests drift reports and curation compare."
     )
     sets: list[EvaluationSet] = Field([], description="Further evaluation sets that every version answers.")
     train: Train = Field(Train(), description="Fine-tuning settings.")
@@ -350,13 +412,6 @@ class LoopConfig(Strict):
     monitors: Monitors = Field(Monitors(), description="Reports on the version in production.")
     notify: Notify = Field(Notify(), description="Where alerts go.")
     sensor_interval: Seconds = Field(timedelta(seconds=30).total_seconds(), description="Time between two ticks of the loop's sensors.")
-
-    @field_validator("base_model")
-    @classmethod
-    def _package_has_a_name(cls, base_model: str) -> str:
-        if re.fullmatch(r"package:(?![A-Za-z0-9_-]+$).*", base_model, re.DOTALL):
-            raise ValueError("package:NAME needs the name of a Python package: letters, digits, - and _")
-        return base_model
 
     @model_validator(mode="after")
     def _gates_fit(self) -> "LoopConfig":

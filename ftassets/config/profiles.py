@@ -14,7 +14,7 @@ from ftassets.backends.signer.base import Signer
 from ftassets.backends.teacher.base import Teacher
 from ftassets.backends.traffic_log.base import TrafficLog
 from ftassets.config.home import Home
-from ftassets.config.loop import LlmJudgeSettings, PairwiseJudgeSettings, TeacherSettings
+from ftassets.config.loop import EmbedderSettings, LlmJudgeSettings, PairwiseJudgeSettings, TeacherSettings
 from ftassets.domain.dataset.curation.pii import Span
 from ftassets.errors import ConfigurationError
 
@@ -105,7 +105,7 @@ def embedded(home: Home) -> dict[str, Callable[[], Any]]:
         "control": lambda: control(home),
         "dataset_store": dataset_store,
         "vector_store": vector_store,
-        "embedder": embedder,
+        "embedder_of": lambda: embedder,
         "traffic_log": lambda: traffic_log(home),
         "registry": registry,
         "signer": signer,
@@ -211,8 +211,16 @@ def verifier(home: Home) -> Signer:
     return Ed25519Signer(home.keys)
 
 
-def embedder() -> Embedder:
-    """The same in every profile; it needs no home, so a command can embed without one."""
+def embedder(settings: EmbedderSettings) -> Embedder:
+    """The model a loop names to embed requests, the same in every profile. Nothing is loaded or asked yet."""
+    if settings.type == "openai":
+        from ftassets.backends.embedder.openai import OpenAIEmbedder
+
+        return OpenAIEmbedder(settings)
+    if settings.type == "sentence_transformers":
+        from ftassets.backends.embedder.sentence_transformers import SentenceTransformersEmbedder
+
+        return SentenceTransformersEmbedder(settings.model or "", settings.revision, settings.prefix)
     from ftassets.backends.embedder.minilm import MiniLmEmbedder
 
     return MiniLmEmbedder()

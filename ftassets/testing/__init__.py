@@ -24,6 +24,7 @@ pytest then runs every test of the contract. A test that your backend cannot pas
 - `doubles/http.py`: an HTTP server with scripted replies, which remembers what it was sent.
 - `doubles/lakefs.py`: the part of lakeFS's HTTP API that our client uses.
 - `doubles/kubernetes.py`: the part of a Kubernetes API server that a pod needs; it runs the pod's command on this machine.
+- `doubles/embeddings.py`: an OpenAI-compatible endpoint for embeddings, which counts hashed trigrams instead of running a model.
 - `doubles/llm_judge.py` and `doubles/teacher.py`: models behind an OpenAI-compatible API, with scripted answers.
 - `doubles/registry.py`: a model registry in memory.
 - `external_endpoint.py`: an OpenAI-compatible endpoint that asks for a key and counts tokens.
@@ -34,6 +35,7 @@ pytest then runs every test of the contract. A test that your backend cannot pas
 **Small real things** to test with:
 
 - `tiny_loop.py`: a whole loop in one process, with a tiny model, a real gateway, real stores and real training.
+- `tiny_embedder.py`: a sentence-transformers model of random weights.
 - `tiny_model.py` and `tiny_job.py`: a chat model of random weights, and training jobs for it.
 - `releases.py`: versions and signed releases that need no model.
 - `thread_host.py`: model servers and the gateway in threads of the test; `gateway_process.py`: a gateway in its own process, to be killed.

@@ -9,7 +9,7 @@ from ftassets.backends.embedder.base import Embedder
 
 
 class HashEmbedder(Embedder):
-    """Counts of hashed character trigrams, scaled to length 1: texts that share words are close, the same text is the same vector."""
+    """Counts of hashed character trigrams: texts that share words are close, the same text is the same vector."""
 
     def __init__(self, dimensions: int = 64) -> None:
         self._dimensions = dimensions
@@ -18,7 +18,7 @@ class HashEmbedder(Embedder):
     def id(self) -> str:
         return f"hash-trigrams-{self._dimensions}"
 
-    def embed(self, texts: Sequence[str]) -> np.ndarray:
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
         vectors = np.zeros((len(texts), self._dimensions), dtype=np.float32)
         for row, text in enumerate(texts):
             padded = f"  {text.lower()} "
@@ -27,4 +27,4 @@ class HashEmbedder(Embedder):
                 vectors[row, (hashed >> 1) % self._dimensions] += 1.0 if hashed & 1 else -1.0
             if not vectors[row].any():  # signs can cancel out
                 vectors[row, 0] = 1.0
-        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        return vectors

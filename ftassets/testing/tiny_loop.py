@@ -188,7 +188,7 @@ def tiny_loop(folder: Path, on_disk: bool = False, **changes: Any) -> Iterator[T
     try:
         with run_gateway_in_thread(home, {LOOP: loop}, host) as (serving, url), instance_for() as instance:
             parts = resources(home) | {
-                "trainer": TrainerHere(), "evaluator": EvaluatorHere(), "embedder": HashEmbedder(), "serving": serving,
+                "trainer": TrainerHere(), "evaluator": EvaluatorHere(), "embedder_of": lambda settings: HashEmbedder(), "serving": serving,
             }  # fmt: skip
             yield TinyLoop(home, loop, instance, serving, url, host, parts)
     finally:

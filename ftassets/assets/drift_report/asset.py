@@ -17,7 +17,7 @@ from ftassets.backends.artifacts.versions import load_manifest
 from ftassets.backends.control.base import Control
 from ftassets.backends.control.latest import record_latest
 from ftassets.backends.dataset_store.base import DatasetStore
-from ftassets.backends.embedder.base import Embedder
+from ftassets.backends.embedder.base import EmbedderOf
 from ftassets.backends.serving.base import Serving
 from ftassets.backends.traffic_log.base import TrafficLog
 from ftassets.backends.vector_store.base import QueryVector, VectorStore
@@ -73,9 +73,10 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         traffic_log: dg.ResourceParam[TrafficLog],
         vector_store: dg.ResourceParam[VectorStore],
         dataset_store: dg.ResourceParam[DatasetStore],
-        embedder: dg.ResourceParam[Embedder],
+        embedder_of: dg.ResourceParam[EmbedderOf],
         serving: dg.ResourceParam[Serving],
     ) -> dg.MaterializeResult:
+        embedder = embedder_of(loop.embedder)
         end = float(context.run.tags.get(WINDOW_END) or time.time())
         production = serving.state(loop.name).production
         known = drift_reference.stored(dataset_store, loop.name, production, embedder) if production else None

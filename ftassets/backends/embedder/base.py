@@ -1,19 +1,52 @@
 """Text to vectors."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from ftassets.config.loop import EmbedderSettings
+from ftassets.errors import FtassetsError
+
+EMPTY = "(empty)"  # stands for a text without words, which some models give no vector and some endpoints refuse
+
+
+class EmbedderError(FtassetsError):
+    """The embedder cannot be loaded or reached, or its vectors cannot be compared; the message says what to do."""
+
 
 class Embedder(ABC):
-    """One embedding model."""
+    """One embedding model. Of a text that is longer than the model takes, the end counts: that of a conversation asks."""
 
     @property
     @abstractmethod
     def id(self) -> str:
-        """Model and checksum; vectors of different ids are never compared."""
+        """Names the vector space: the model and a digest of all that its vectors depend on. Vectors of different ids are never compared.
+
+        Nothing is loaded or asked for it. Raises EmbedderError when the model is not there.
+        """
 
     @abstractmethod
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
+        """Vectors of any length, shape (len(texts), d), of texts that are not blank. Raises EmbedderError."""
+
     def embed(self, texts: Sequence[str]) -> np.ndarray:
-        """Unit vectors of shape (len(texts), d), float32."""
+        """Unit vectors of shape (len(texts), d), float32. Raises EmbedderError, also for a vector that is zero or not finite."""
+        if not texts:
+            return self.embed([EMPTY])[:0]
+        # half of a surrogate pair is in no tokenizer's alphabet
+        clean = [text.encode("utf-8", "replace").decode() if text.strip() else EMPTY for text in texts]
+        vectors = np.asarray(self.encode(clean), dtype=np.float32)
+        if vectors.ndim != 2 or len(vectors) != len(texts):
+            raise EmbedderError(f"the embedder {self.id} gave vectors of shape {vectors.shape} for {len(texts)} texts: use another one")
+        norms = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
+        if bad := int(np.sum(~np.isfinite(norms) | (norms < 1e-12))):
+            raise EmbedderError(
+                f"the embedder {self.id} gave {bad} of {len(texts)} texts a vector that is zero or not finite: "
+                "nothing can be compared with it. Check the model's files or its server, or use another embedder"
+            )
+        return (vectors / norms).astype(np.float32)
+
+
+# the resource `embedder_of`: the embedder of a loop's settings
+EmbedderOf = Callable[[EmbedderSettings], Embedder]

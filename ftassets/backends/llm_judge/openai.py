@@ -7,7 +7,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from ftassets.backends.llm_judge.base import Judgement, JudgeUnreachable, LlmJudge, NotJudged, PairwiseLlmJudge
-from ftassets.backends.model_client.openai import ChatEndpoint
+from ftassets.backends.model_client.openai import OpenAIEndpoint
 from ftassets.config.loop import LlmJudgeSettings, PairwiseJudgeSettings
 from ftassets.domain.canonical import digest_of
 from ftassets.domain.evaluation.llm_judge import Choice
@@ -28,7 +28,7 @@ T = TypeVar("T", bound=BaseModel)
 
 
 def ask(
-    endpoint: ChatEndpoint,
+    endpoint: OpenAIEndpoint,
     model: str,
     temperature: float,
     instructions: str,
@@ -93,7 +93,9 @@ class OpenAIJudge(LlmJudge):
     def __init__(self, settings: LlmJudgeSettings, backoff: float = 1.0, timeout: tuple[float, float] = TIMEOUT) -> None:
         """`backoff` is the first pause in seconds, doubled each time. Raises JudgeUnreachable on a missing key or a bad URL."""
         self._settings = settings
-        self._endpoint = ChatEndpoint("judge", settings.url, settings.api_key_env, JudgeUnreachable, TRIES, backoff, LONGEST_WAIT, timeout)
+        self._endpoint = OpenAIEndpoint(
+            "judge", settings.url, settings.api_key_env, JudgeUnreachable, TRIES, backoff, LONGEST_WAIT, timeout
+        )
         self._instructions = _SCORE_INSTRUCTIONS.format(rubric=settings.rubric)
 
     @property
@@ -133,7 +135,9 @@ class OpenAIPairwiseJudge(PairwiseLlmJudge):
     def __init__(self, settings: PairwiseJudgeSettings, backoff: float = 1.0, timeout: tuple[float, float] = TIMEOUT) -> None:
         """`backoff` is the first pause in seconds, doubled each time. Raises JudgeUnreachable on a missing key or a bad URL."""
         self._model = settings.model
-        self._endpoint = ChatEndpoint("judge", settings.url, settings.api_key_env, JudgeUnreachable, TRIES, backoff, LONGEST_WAIT, timeout)
+        self._endpoint = OpenAIEndpoint(
+            "judge", settings.url, settings.api_key_env, JudgeUnreachable, TRIES, backoff, LONGEST_WAIT, timeout
+        )
         self._instructions = _PAIR_INSTRUCTIONS.format(rubric=settings.rubric)
         self._temperature = 0.0 if settings.repeats == 1 else 1.0  # repeats at 0 would say the same again
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ftassets.backends.evaluator.base import EvaluationFailed
-from ftassets.backends.model_client.openai import ChatEndpoint
+from ftassets.backends.model_client.openai import OpenAIEndpoint
 from ftassets.domain.chat import chat
 from ftassets.domain.release.version import ExternalModel
 from ftassets.errors import ConfigurationError
@@ -48,7 +48,7 @@ def ask_all(
     paid for twice: the name of `output` must cover everything they depend on. `who` names the model in messages.
     Raises EvaluationFailed.
     """
-    endpoint = ChatEndpoint(who, model.url, model.api_key_env, EvaluationFailed, TRIES, 1.0, LONGEST_WAIT, TIMEOUT)
+    endpoint = OpenAIEndpoint(who, model.url, model.api_key_env, EvaluationFailed, TRIES, 1.0, LONGEST_WAIT, TIMEOUT)
     kept = output.with_name(f"{output.name}.asked")
     known = _read(kept)
     missing = [row_id for row_id in prompts if row_id not in known]
@@ -69,7 +69,7 @@ def ask_all(
     kept.unlink(missing_ok=True)
 
 
-def _answer(endpoint: ChatEndpoint, who: str, row_id: str, response: Any) -> dict[str, Any]:
+def _answer(endpoint: OpenAIEndpoint, who: str, row_id: str, response: Any) -> dict[str, Any]:
     if response.status_code != 200:
         said = " ".join(response.text[:300].split())
         advice = _ADVICE.get(response.status_code, "")

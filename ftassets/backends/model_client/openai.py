@@ -1,4 +1,4 @@
-"""Calls to an endpoint that speaks OpenAI's chat completions: key from the environment, patient with a busy server."""
+"""Calls to an endpoint that speaks OpenAI's API: key from the environment, patient with a busy server."""
 
 import os
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from urllib.parse import urlsplit, urlunsplit
 BUSY = (408, 429, 500, 502, 503, 504, 529)
 
 
-class ChatEndpoint:
+class OpenAIEndpoint:
     """One endpoint, called `who` in messages; what cannot be asked raises `error`, never with the key. Thread-safe."""
 
     def __init__(
@@ -21,9 +21,10 @@ class ChatEndpoint:
         backoff: float,
         longest_wait: int,
         timeout: tuple[float, float],
+        path: str = "/chat/completions",
     ) -> None:
         """`backoff` is the first pause in seconds, doubled each time, `longest_wait` seconds whatever Retry-After says, `timeout`
-        seconds to connect and between two reads. Raises `error` on a missing key or a bad URL.
+        seconds to connect and between two reads; `path` follows the URL. Raises `error` on a missing key or a bad URL.
         """
         self._who, self._error = who, error
         self._tries, self._backoff, self._longest_wait, self._timeout = tries, backoff, longest_wait, timeout
@@ -32,7 +33,7 @@ class ChatEndpoint:
         # credentials in the URL would show in every message
         if parts.username or parts.password or parts.scheme not in ("http", "https"):
             raise error(f"the {who}'s url must be http(s)://host/..., without user or password: put the key into api_key_env")
-        self.url = urlunsplit(parts._replace(path=parts.path.rstrip("/") + "/chat/completions", query="", fragment=""))
+        self.url = urlunsplit(parts._replace(path=parts.path.rstrip("/") + path, query="", fragment=""))
 
     def post(self, body: Mapping[str, Any]) -> Any:
         """The response, whatever its status; a busy endpoint is asked again first. Raises `error` without a response."""

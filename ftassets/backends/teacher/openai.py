@@ -1,6 +1,6 @@
 """A teacher behind any endpoint that speaks OpenAI's chat completions."""
 
-from ftassets.backends.model_client.openai import ChatEndpoint
+from ftassets.backends.model_client.openai import OpenAIEndpoint
 from ftassets.backends.teacher.base import Teacher, TeacherError, TeacherRefused
 from ftassets.config.loop import TeacherSettings
 
@@ -15,7 +15,7 @@ class OpenAITeacher(Teacher):
     def __init__(self, settings: TeacherSettings, backoff: float = 1.0, timeout: tuple[float, float] = TIMEOUT) -> None:
         """`backoff` is the first pause in seconds, doubled each time. Raises TeacherError when the key is not in the environment."""
         self._settings = settings
-        self._endpoint = ChatEndpoint("teacher", settings.url, settings.api_key_env, TeacherError, TRIES, backoff, LONGEST_WAIT, timeout)
+        self._endpoint = OpenAIEndpoint("teacher", settings.url, settings.api_key_env, TeacherError, TRIES, backoff, LONGEST_WAIT, timeout)
 
     def ask(self, prompt: str) -> str:
         body = {"model": self._settings.model, "messages": [{"role": "user", "content": prompt}]}

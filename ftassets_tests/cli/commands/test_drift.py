@@ -51,7 +51,8 @@ class Bench:
 
     def __init__(self, home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
         self.home, self.serving = home, Serving()
-        parts: dict[str, Callable[[], Any]] = {**embedded(home), "embedder": lambda: EMBEDDER, "serving": lambda: self.serving}
+        parts: dict[str, Callable[[], Any]] = {**embedded(home), "serving": lambda: self.serving}
+        monkeypatch.setattr(drift, "embedder", lambda settings: EMBEDDER)
         monkeypatch.setattr(drift, "backend", lambda where, name: parts[name]())
         self.store, self.vectors, self.log = (parts[name]() for name in ("dataset_store", "vector_store", "traffic_log"))
         self.loop = LoopConfig.model_validate(
