@@ -36,7 +36,7 @@ check: install
 	FTASSETS_DAGSTER_STORAGE=$$(mktemp -d) $(BIN)/dg check defs
 
 ui: install
-	FTASSETS_HOME=$${FTASSETS_HOME:-.ftassets/demo} $(BIN)/ftassets up
+	FTASSETS_HOME=$${FTASSETS_HOME:-.ftassets/demo} $(BIN)/ftassets up --loops ftassets/loops
 
 docs: install
 	$(BIN)/python -m ftassets.docs

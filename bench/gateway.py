@@ -26,11 +26,12 @@ from bench.rows import Row, Size, environment, parse, parser, write
 from ftassets.backends.serving.gateway import GatewayServing
 from ftassets.backends.traffic_log.sqlite import SqliteTrafficLog
 from ftassets.config.home import Home
+from ftassets.config.loop_files import LOOPS
 from ftassets.testing.releases import released
 from ftassets.testing.stub_engine import stub_engine
 from ftassets.testing.thread_host import ThreadHost
 
-LOOP = "voice_commands"  # the command knows the loops there are
+LOOP = "voice_commands"
 CLIENTS = 8
 ADDED_MS, BACK_S, COMMAND_S = 10.0, 0.2, 3.0
 
@@ -170,7 +171,7 @@ def serve_engines(folders: list[Path], answer: Connection) -> None:
 
 def variables(home: Home) -> dict[str, str]:
     """The environment of our processes: the home is theirs too."""
-    return environment(FTASSETS_HOME=str(home.root))
+    return environment(FTASSETS_HOME=str(home.root), FTASSETS_LOOPS=str(LOOPS))
 
 
 def body() -> dict:

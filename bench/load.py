@@ -26,8 +26,10 @@ END = "\nimport os\nsys.stdout.flush()\nos._exit(0)\n"
 OURS = """
 import sys
 from pathlib import Path
-from ftassets.definitions import load
-repository = load(Path(sys.argv[1])).get_repository_def()
+import dagster as dg
+from ftassets import resources
+loops = dg.load_from_defs_folder(path_within_project=Path(sys.argv[1]))
+repository = dg.Definitions.merge(loops, dg.Definitions(resources=resources())).get_repository_def()
 if sys.argv[2] == "jobs":
     repository.get_all_jobs()
 print(len({key.path[0] for key in repository.asset_graph.get_all_asset_keys()}))

@@ -28,6 +28,7 @@ most general one that you can handle; `ftassets.exits` defines the exit code of 
   - InvalidInput (also ValueError): An argument, a file or a setting cannot be used; the message says what to change.
     - ConfigurationError: An environment variable or a loop file is missing or wrong; the message names it.
       - KeyMissing: The API key of an endpoint is not in the environment; the message names the variable.
+      - NoLoops: There is no loop file where this command looked; the message says where that was and what to do.
       - PackageMissing: A package that the settings ask for is not installed; the message has the command that installs it.
         - EmbedderMissing (also EmbedderError): The embedding model or its library is not installed; the message says how to get it.
     - NewerFormat: A document was written by a newer release; the message says to upgrade.

@@ -1,10 +1,13 @@
 """What the commands share: their arguments, the home's loops and backends, and how they read and write."""
 
+import functools
+import inspect
 import json
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ParamSpec, TypeVar, cast
 
 import typer
 
@@ -17,13 +20,50 @@ Reason = Annotated[str, typer.Option("--reason", help="Kept in the journal.")]
 LogFormat = Annotated[str, typer.Option("--format", help="chat, otel, langfuse or litellm.")]
 LabelFormat = Annotated[str, typer.Option("--format", help="jsonl, argilla or label_studio.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object instead of text.")]
+LoopsOption = Annotated[
+    Path | None, typer.Option("--loops", help="Folder of the loop files; without it that of the Dagster project, or of `ftassets up`.")
+]
+
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
+
+
+def needs_loops(command: Callable[Given, Result]) -> Callable[Given, Result]:
+    """Give a command the option `--loops`: for it and what it starts, the same as the environment variable FTASSETS_LOOPS."""
+
+    @functools.wraps(command)
+    def with_loops(*args: Any, loops: Path | None = None, **named: Any) -> Result:
+        before = os.environ.get("FTASSETS_LOOPS")
+        try:
+            if loops is not None:
+                os.environ["FTASSETS_LOOPS"] = str(loops.absolute())
+            return command(*args, **named)
+        finally:
+            if before is None:
+                os.environ.pop("FTASSETS_LOOPS", None)
+            else:
+                os.environ["FTASSETS_LOOPS"] = before
+
+    # typer reads both
+    option = inspect.Parameter("loops", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=LoopsOption)
+    signature = inspect.signature(command)
+    with_loops.__signature__ = signature.replace(parameters=[*signature.parameters.values(), option])  # type: ignore[attr-defined]
+    with_loops.__annotations__ = {**command.__annotations__, "loops": LoopsOption}
+    return cast(Callable[Given, Result], with_loops)
+
+
+def known_loops() -> Any:
+    """All loops by name. Raises NoLoops, ConfigurationError."""
+    from ftassets.config.loops_folder import loops_of
+
+    return loops_of(Home.from_env())
 
 
 def known_loop(name: str) -> Any:
-    """The loop of that name. Raises UnknownLoop."""
-    from ftassets.config.loop_files import loop_named
+    """The loop of that name. Raises UnknownLoop, NoLoops, ConfigurationError."""
+    from ftassets.config.loops_folder import loops_folder
 
-    return loop_named(name)
+    return loops_folder(Home.from_env()).named(name)
 
 
 def backend(name: str) -> Any:

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from ftassets.cli.common import AsJson, LabelFormat, Loop, backend, known_loop, show_json, text_of
+from ftassets.cli.common import AsJson, LabelFormat, Loop, backend, known_loop, needs_loops, show_json, text_of
 
 app = typer.Typer()
 label = typer.Typer(no_args_is_help=True, help="Hand requests to annotators and take their answers back.")
@@ -70,6 +70,7 @@ def advise(
 
 
 @label.command("export")
+@needs_loops
 def label_export(
     loop: Loop,
     out: Annotated[Path, typer.Option("--out", help="File to write.")],
@@ -102,6 +103,7 @@ def label_export(
 
 
 @label.command("import")
+@needs_loops
 def label_import(
     loop: Loop,
     path: Annotated[Path, typer.Argument(help="The annotators' file.", exists=True, dir_okay=False)],
@@ -130,6 +132,7 @@ def label_import(
 
 
 @app.command("export")
+@needs_loops
 def export_dataset(
     loop: Loop,
     out: Annotated[Path, typer.Option("--out", help="New or empty folder.")],

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ftassets.cli.common import AsJson, Loop, backend, dagster_instance, known_loop, show_json, text_of
+from ftassets.cli.common import AsJson, Loop, backend, dagster_instance, known_loop, needs_loops, show_json, text_of
 from ftassets.config.home import Home
 
 app = typer.Typer()
@@ -16,6 +16,7 @@ app.add_typer(review, name="review")
 
 
 @app.command("gate-service")
+@needs_loops
 def gate_service(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port the service listens on.")] = 8080,
     host: Annotated[str, typer.Option(help="Address it listens at.")] = "127.0.0.1",
@@ -27,6 +28,7 @@ def gate_service(
 
 
 @app.command()
+@needs_loops
 def recompute(
     loop: Loop,
     report: Annotated[str | None, typer.Argument(help="Beginning of the eval report's digest; without it the newest.")] = None,
@@ -49,6 +51,7 @@ def recompute(
 
 
 @review.command("export")
+@needs_loops
 def review_export(loop: Loop, out: Annotated[Path, typer.Option("--out", help="CSV file to write.")], as_json: AsJson = False) -> None:
     """Write the sample of the newest eval report: what was asked, what was expected, what the candidate answered."""
     from ftassets.cli.commands import review as command
@@ -65,6 +68,7 @@ def review_export(loop: Loop, out: Annotated[Path, typer.Option("--out", help="C
 
 
 @review.command("import")
+@needs_loops
 def review_import(
     loop: Loop,
     path: Annotated[Path, typer.Argument(help="The reviewed CSV file.", exists=True, dir_okay=False)],

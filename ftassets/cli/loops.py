@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from ftassets.cli.common import AsJson, Loop, backend, known_loop, show_json, text_of
+from ftassets.cli.common import AsJson, Loop, backend, known_loop, known_loops, needs_loops, show_json, text_of
 from ftassets.config.home import Home
 from ftassets.errors import InvalidInput
 
@@ -21,12 +21,15 @@ GatewayPort = Annotated[int, typer.Option(min=1, max=65534, help="Port of the ga
 
 
 @app.command()
+@needs_loops
 def up(port: Port = 3000, gateway_port: GatewayPort = 8100) -> None:
     """Start gateway, code server, daemon and UI for the home, until Ctrl-C."""
+    from ftassets.config.loops_folder import loops_folder
     from ftassets.processes.up import Ports
     from ftassets.processes.up import up as run
 
-    run(Home.from_env(), Ports(ui=port, gateway=gateway_port, admin=gateway_port + 1))
+    home = Home.from_env()
+    run(home, Ports(ui=port, gateway=gateway_port, admin=gateway_port + 1), loops=loops_folder(home).path)
 
 
 @app.command()
@@ -44,6 +47,7 @@ def demo(
 
 
 @app.command()
+@needs_loops
 def status(as_json: AsJson = False) -> None:
     """Where the traffic of each loop goes, and what its newest reports found."""
     from ftassets.cli.commands.status import describe
@@ -69,6 +73,7 @@ def status(as_json: AsJson = False) -> None:
 
 
 @app.command()
+@needs_loops
 def pause(
     loop: Loop,
     reason: Annotated[str, typer.Option(help="Shown by status, and why nothing starts; kept until the loop is resumed.")],
@@ -87,6 +92,7 @@ def pause(
 
 
 @app.command()
+@needs_loops
 def resume(
     loop: Loop, reason: Annotated[str, typer.Option(help="Printed with the result; it is not stored.")], as_json: AsJson = False
 ) -> None:
@@ -103,6 +109,7 @@ def resume(
 
 
 @app.command()
+@needs_loops
 def doctor(as_json: AsJson = False) -> None:
     """Say what is missing or misconfigured."""
     from ftassets.cli.commands.doctor import diagnose
@@ -119,15 +126,15 @@ def doctor(as_json: AsJson = False) -> None:
 
 
 @app.command()
+@needs_loops
 def replay(
     decision: Annotated[str, typer.Argument(help="A decision-DIGEST.json file, or the beginning of the digest of one in the home.")],
     as_json: AsJson = False,
 ) -> None:
     """Make a stored retrain decision again from its stored inputs; exit code 0 only if it comes out the same."""
     from ftassets.cli.commands.replay import replay as run
-    from ftassets.config.loop_files import read_loops
 
-    found = run(backend("artifacts"), read_loops(), decision)
+    found = run(backend("artifacts"), known_loops(), decision)
     if as_json:
         show_json(asdict(found))
     else:
@@ -137,6 +144,7 @@ def replay(
 
 
 @app.command()
+@needs_loops
 def plan(
     loop: Loop,
     requests: Annotated[float | None, typer.Option(help="Requests a day; without it those of the last week's log.")] = None,

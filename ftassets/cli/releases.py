@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ftassets.cli.common import AsJson, Loop, backend, known_loop, show_json
+from ftassets.cli.common import AsJson, Loop, backend, known_loop, known_loops, needs_loops, show_json
 from ftassets.config.home import Home
 from ftassets.errors import InvalidInput
 
@@ -21,6 +21,7 @@ Why = Annotated[str, typer.Option("--reason", help="One sentence, signed and kep
 
 
 @app.command()
+@needs_loops
 def approve(
     loop: Loop,
     name: Name,
@@ -39,6 +40,7 @@ def approve(
 
 
 @app.command()
+@needs_loops
 def override(
     loop: Loop,
     version: Annotated[str, typer.Argument(help="Beginning of the version's digest.")],
@@ -65,6 +67,7 @@ def override(
 
 
 @app.command()
+@needs_loops
 def verify(
     path: Annotated[Path, typer.Argument(help="A signed release, approval or override.", exists=True, dir_okay=False)],
     files: Annotated[Path | None, typer.Option("--files", help="Folder of the version; without it the one in the home.")] = None,
@@ -73,11 +76,10 @@ def verify(
 ) -> None:
     """Who signed a file, what it says, and whether it holds now; exit code 0 only if it does."""
     from ftassets.cli.commands import release
-    from ftassets.config.loop_files import read_loops
     from ftassets.config.profiles import artifacts, verifier
 
     home = Home.from_env()
-    found = release.verify(artifacts(home), verifier(home), read_loops(), path, files, loop)
+    found = release.verify(artifacts(home), verifier(home), known_loops(), path, files, loop)
     if as_json:
         show_json(found)
     else:

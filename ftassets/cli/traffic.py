@@ -6,13 +6,14 @@ from typing import Annotated
 
 import typer
 
-from ftassets.cli.common import AsJson, LogFormat, Loop, Reason, backend, known_loop, show_json
+from ftassets.cli.common import AsJson, LogFormat, Loop, Reason, backend, known_loop, known_loops, needs_loops, show_json
 from ftassets.config.home import Home
 
 app = typer.Typer()
 
 
 @app.command("import-traffic")
+@needs_loops
 def import_traffic(
     loop: Loop,
     path: Annotated[Path, typer.Argument(help="The log.", exists=True, dir_okay=False)],
@@ -34,6 +35,7 @@ def import_traffic(
 
 
 @app.command()
+@needs_loops
 def drift(
     loop: Loop,
     window: Annotated[str | None, typer.Option(help="Length, for example 24h; without it the loop's own.")] = None,
@@ -51,6 +53,7 @@ def drift(
 
 
 @app.command()
+@needs_loops
 def rollback(loop: Loop, reason: Reason, as_json: AsJson = False) -> None:
     """Take the candidate out of traffic now, or go back to the standby version. Needs only the gateway."""
     from ftassets.config.profiles import serving
@@ -65,6 +68,7 @@ def rollback(loop: Loop, reason: Reason, as_json: AsJson = False) -> None:
 
 
 @app.command()
+@needs_loops
 def forget(
     user: Annotated[str | None, typer.Option(help="Hash of the user, as the traffic log has it.")] = None,
     request: Annotated[str | None, typer.Option(help="Id of one request.")] = None,
@@ -72,10 +76,9 @@ def forget(
 ) -> None:
     """Remove a user's texts from the log, the vectors and the next dataset; names the commits and versions that hold them."""
     from ftassets.cli.commands.forget import forget as run
-    from ftassets.config.loop_files import read_loops
 
     report = run(
-        list(read_loops().values()),
+        list(known_loops().values()),
         backend("traffic_log"),
         backend("vector_store"),
         backend("dataset_store"),

@@ -7,13 +7,14 @@ from typing import Annotated
 
 import typer
 
-from ftassets.cli.common import AsJson, LogFormat, Loop, backend, known_loop, show_json
+from ftassets.cli.common import AsJson, LogFormat, Loop, backend, known_loop, known_loops, needs_loops, show_json
 from ftassets.config.home import Home
 
 app = typer.Typer()
 
 
 @app.command()
+@needs_loops
 def compare(
     version_a: Annotated[str, typer.Argument(help="Beginning of a digest, or a name in the registry.")],
     version_b: Annotated[str, typer.Argument(help="The other version.")],
@@ -24,11 +25,10 @@ def compare(
     from rich.table import Table
 
     from ftassets.cli.commands import compare as command
-    from ftassets.config.loop_files import read_loops
 
     names = ("artifacts", "control", "registry", "dataset_store", "signer")
     artifacts, control, registry, store, signer = map(backend, names)
-    found = command.run(artifacts, control, read_loops(), registry, store, signer, version_a, version_b)
+    found = command.run(artifacts, control, known_loops(), registry, store, signer, version_a, version_b)
     if as_json:
         show_json(found)
         return
@@ -42,6 +42,7 @@ def compare(
 
 
 @app.command()
+@needs_loops
 def adopt(
     loop: Loop,
     reason: Annotated[str, typer.Option("--reason", help="Why it may serve unmeasured; signed.")],

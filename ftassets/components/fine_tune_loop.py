@@ -78,17 +78,22 @@ class FineTuneLoop(Component):
         folder = Path(context.path)
         warn(attributes._renamed, folder / "defs.yaml" if folder.is_dir() else folder)
         loop = located(attributes, folder if folder.is_dir() else folder.parent)
-        files = [("dataset.seed", loop.dataset.seed), ("golden_set", loop.golden_set)]
-        files += [(f"set {each.name}", each.file) for each in loop.sets]
-        files += [("llm_judge.labels", loop.llm_judge.labels)] if loop.llm_judge else []
-        for field, path in files:
-            if not path.is_file():
-                raise ConfigurationError(f"loop {loop.name}: {field} names {path}, which is not there")
+        need_data_files(loop)
         return cls(loop)
 
     def build_defs(self, context: ComponentLoadContext) -> dg.Definitions:
         """Assets, checks, jobs, schedules and sensors of the loop; resources come from `ftassets.config.profiles`."""
         return build_loop(self.loop)
+
+
+def need_data_files(loop: LoopConfig) -> None:
+    """Raises ConfigurationError naming the field of a data file that is not there."""
+    files = [("dataset.seed", loop.dataset.seed), ("golden_set", loop.golden_set)]
+    files += [(f"set {each.name}", each.file) for each in loop.sets]
+    files += [("llm_judge.labels", loop.llm_judge.labels)] if loop.llm_judge else []
+    for field, path in files:
+        if not path.is_file():
+            raise ConfigurationError(f"loop {loop.name}: {field} names {path}, which is not there")
 
 
 def build_loop(loop: LoopConfig) -> dg.Definitions:

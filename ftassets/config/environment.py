@@ -31,6 +31,11 @@ TABLE = (
         ".ftassets in the working directory; .ftassets/demo for `ftassets demo`", "every process",
     ),
     Variable(
+        "FTASSETS_LOOPS", "setting", "Folder of the loop files; the same as --loops.",
+        "the Dagster project of the working directory, else the loops `ftassets up` last ran with",
+        "ftassets.config.loops_folder, ftassets.definitions",
+    ),
+    Variable(
         "FTASSETS_PROFILE", "setting", "Which backends are used: embedded, production or kubernetes.", "embedded",
         "ftassets.config.profiles",
     ),

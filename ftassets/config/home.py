@@ -82,6 +82,10 @@ class Home:
         return self.root / "processes"
 
     @property
+    def loops_file(self) -> Path:
+        return self.root / "loops.json"
+
+    @property
     def dagster_storage(self) -> Path:
         return self.root / "dagster"
 

@@ -1,5 +1,6 @@
 """Reading loop files without Dagster, for the processes that serve."""
 
+import difflib
 import logging
 import os
 import re
@@ -17,8 +18,8 @@ from ftassets.domain import formats
 from ftassets.errors import ConfigurationError, InvalidInput, in_one_line
 
 COMPONENTS = ("ftassets.FineTuneLoop", "ftassets.components.FineTuneLoop")  # the second: loop files of format 1
-NAME = "defs.yaml"
-LOOPS = Path(__file__).parents[1] / "loops"
+NAMES = ("defs.yaml", "defs.yml", "component.yaml")  # in one folder Dagster reads the first of them that is there
+LOOPS = Path(__file__).parents[1] / "loops"  # what comes with the package, for the demo
 MOST_VALUES = 100_000  # in one document, what an alias stands for counted each time
 
 log = logging.getLogger(__name__)
@@ -28,15 +29,20 @@ class UnknownLoop(InvalidInput):
     """No loop has this name; the message lists the existing names."""
 
 
-def read_loops(folder: Path = LOOPS) -> dict[str, LoopConfig]:
-    """All loops below a folder, by name; relative paths in them are made absolute. Raises ConfigurationError on a bad file."""
+def read_loops(folder: Path) -> dict[str, LoopConfig]:
+    """All loops below a folder, by name; relative paths in them are made absolute. Raises ConfigurationError on a bad file.
+
+    Components of other packages are passed over. A file with a misspelt type is refused: its loop would be missed.
+    """
     loops: dict[str, LoopConfig] = {}
-    for path in _loop_files(folder):
+    for path in loop_paths(folder):
         found = list(documents(path))
         if not any(found):
             raise ConfigurationError(f"the loop file {path} is empty: write a loop into it, or delete it")
         for document in found:
             if not isinstance(document, dict) or document.get("type") not in COMPONENTS:
+                if meant := _misspelt(document):
+                    raise ConfigurationError(f"{path}:{_line_of_type(path, document)}: {meant}")
                 continue
             loop = loop_of(document, path)
             if loop.name in loops:
@@ -45,21 +51,44 @@ def read_loops(folder: Path = LOOPS) -> dict[str, LoopConfig]:
     return loops
 
 
-def _loop_files(folder: Path) -> list[Path]:
+def loop_paths(folder: Path) -> list[Path]:
     """Paths of all loop files below a folder; a link to nothing is one of them, so that its loop is missed. Raises ConfigurationError."""
 
     def refuse(error: OSError) -> None:
         raise ConfigurationError(f"the folder of loops {error.filename} cannot be read: {error.strerror}") from error
 
-    return sorted(Path(place, NAME) for place, folders, files in os.walk(folder, onerror=refuse) if NAME in [*folders, *files])
+    paths, seen = [], set()
+    for place, folders, files in os.walk(folder, onerror=refuse, followlinks=True):
+        if os.path.realpath(place) in seen:  # links may form a circle
+            folders.clear()
+            continue
+        seen.add(os.path.realpath(place))
+        paths += [Path(place, name) for name in NAMES if name in [*folders, *files]][:1]
+        # neither hidden folders nor virtual environments: an installed ftassets has loops too
+        folders[:] = [name for name in folders if not name.startswith((".", "__")) and not Path(place, name, "pyvenv.cfg").exists()]
+    return sorted(paths)
 
 
-def loop_named(name: str) -> LoopConfig:
-    """The loop of that name. Raises UnknownLoop, and ConfigurationError on a bad loop file."""
-    loops = read_loops()
-    if name not in loops:
-        raise UnknownLoop(f"there is no loop {name!r}; there is: {', '.join(loops) or 'none'}")
-    return loops[name]
+def _misspelt(document: Any) -> str | None:
+    """What to write instead if this document was meant as a loop, but its type is not that of one."""
+    if not isinstance(document, dict):
+        return None
+    named, attributes = document.get("type"), document.get("attributes", document)
+    if not isinstance(named, str):
+        like_a_loop = isinstance(attributes, dict) and {"base_model", "golden_set", "gates"} <= attributes.keys()
+        return f"a loop without a type: write `type: {COMPONENTS[0]}` and the loop below `attributes:`" if like_a_loop else None
+    package = named.partition(".")[0]
+    full = named if "." in named else f"ftassets.{named}"
+    if package == "ftassets" or difflib.get_close_matches(full.lower(), [name.lower() for name in COMPONENTS], cutoff=0.9):
+        return f"there is no component {named!r}: a loop has `type: {COMPONENTS[0]}`"
+    return None
+
+
+def _line_of_type(path: Path, document: Any) -> int:
+    """Line of the type in the file; 1 if the document has none."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    named = document.get("type") if isinstance(document, dict) else None
+    return next((number for number, line in enumerate(lines, start=1) if named and "type" in line and str(named) in line), 1)
 
 
 def documents(path: Path) -> Iterator[Any]:

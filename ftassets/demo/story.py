@@ -14,7 +14,7 @@ import numpy as np
 from ftassets.backends.serving.base import ServingError
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
-from ftassets.config.loop_files import read_loops
+from ftassets.config.loop_files import LOOPS, read_loops
 from ftassets.config.profiles import embedded, traffic_log
 from ftassets.demo.client import Users
 from ftassets.demo.memory import MemoryWatch
@@ -41,7 +41,7 @@ class DemoFailed(FtassetsError):
 
 def run(home: Home, ports: Ports, keep_open: bool) -> None:
     """Tell the story in a fresh home. Raises DemoFailed, UpFailed."""
-    loop = read_loops()[LOOP]
+    loop = read_loops(LOOPS)[LOOP]
     begin = time.time()
     stages: dict[str, float] = {}
     with Screen() as screen, fresh(home), MemoryWatch(str(home.root)) as memory:
@@ -86,7 +86,7 @@ def fresh(home: Home) -> Iterator[None]:
 @contextmanager
 def processes(home: Home, ports: Ports) -> Iterator[None]:
     """Everything `ftassets up` starts, in the background, ended afterwards. Raises UpFailed."""
-    up(home, ports, foreground=False)
+    up(home, ports, loops=LOOPS, foreground=False)
     try:
         yield
     finally:

@@ -14,9 +14,10 @@ _TYPES = {int: "integer", float: "number", Path: "path"}
 _INTRO = """\
 Every command of the command line. `make docs` writes this page from the commands themselves: do not edit it.
 
-Commands work on the home that `FTASSETS_HOME` names and on the loops below `ftassets/loops/`. A command that cannot do what
-it was asked says why in one sentence on standard error and ends with exit code 1; wrong usage ends with 2. With `--json` the
-result is JSON on standard output. `--help` after any command prints the same text as this page.
+Commands work on the home that `FTASSETS_HOME` names. They find loops in the folder of `--loops` (or `FTASSETS_LOOPS`),
+else in the Dagster project of the working directory, else where `ftassets up` last found them. A command that cannot do
+what it was asked says why in one sentence on standard error and ends with exit code 1; wrong usage ends with 2. With
+`--json` the result is JSON on standard output. `--help` after any command prints the same text as this page.
 """
 
 

@@ -14,8 +14,9 @@ from ftassets.reporting.tables import markdown_table
 
 EXAMPLE = Path(__file__).with_name("loop_file_example.yaml")
 _INTRO = """\
-One YAML file describes one loop. It is called `defs.yaml`, in a folder of its own below `ftassets/loops/`, which every
-process reads by default. `make docs` writes this page from the schema: do not edit it.
+One YAML file describes one loop. It is called `defs.yaml`, in a folder of its own below the folder of loops: the `defs`
+folder of your Dagster project, or the one that `--loops` or `FTASSETS_LOOPS` names. `make docs` writes this page from
+the schema: do not edit it.
 
 - A field that is not listed here is an error that names the file and the field.
 - A duration is a number with a unit, `30s`, `5m`, `24h` or `7d`, or a plain number of seconds.

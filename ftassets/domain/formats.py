@@ -244,6 +244,7 @@ _ALL = (
     Kind("alerts", "which alerts were sent",
         "`alerts/LOOP.json`", "a list; with a later version an object with the " + _FIELD, "notifier", "notifier"),
     Kind("address", "the addresses of the gateway", "`gateway/address.json`", _FIELD, "gateway", "runs, CLI"),
+    Kind("loops_folder", "the folder of the loop files", "`loops.json`", _FIELD, "`ftassets up`", "CLI"),
     Kind("up", "the running `ftassets up`", "`processes/up.json`", _FIELD, "`ftassets up`", "a second `ftassets up`, the demo"),
     Kind("revocation", "the revocation of a key",
         "`keys/KEY.revoked.json`; its name alone revokes", _FIELD, "`ftassets keys revoke`", "gateway, CLI, asset release"),

@@ -14,7 +14,7 @@ from pathlib import Path
 import uvicorn
 
 from ftassets.config.home import Home
-from ftassets.config.loop_files import LOOPS, read_loops
+from ftassets.config.loop_files import read_loops
 from ftassets.gateway.model_hosts.supervisor import SupervisorHost
 from ftassets.gateway.server import serve
 
@@ -34,7 +34,7 @@ def main() -> int:
     parser.add_argument("--host", default="127.0.0.1", help="address clients reach; the admin API stays on loopback")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--admin-port", type=int, required=True)
-    parser.add_argument("--loops", type=Path, default=LOOPS, help="folder with the loops' YAML files")
+    parser.add_argument("--loops", type=Path, required=True, help="folder with the loops' YAML files")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     with asyncio.Runner(loop_factory=uvicorn.Config("").get_loop_factory()) as runner:

@@ -27,7 +27,7 @@ from filelock import FileLock, Timeout
 
 import ftassets
 from ftassets.config.home import Home
-from ftassets.config.loop_files import LOOPS
+from ftassets.config.loops_folder import record
 from ftassets.domain.canonical import parse_json
 from ftassets.domain.formats import read, stamp
 from ftassets.durable import write_durably
@@ -67,8 +67,8 @@ def up(
     home: Home,
     ports: Ports = Ports(),
     *,
+    loops: Path,
     definitions: str | None = DEFINITIONS,
-    loops: Path = LOOPS,
     bind: str = "127.0.0.1",
     dagster_home: Path | None = None,
     foreground: bool = True,
@@ -77,8 +77,9 @@ def up(
     """Run all processes of a home. Raises UpFailed: it runs already, a port is taken, a process does not come up.
 
     In the foreground it returns after SIGINT, SIGTERM or SIGHUP, when every process has ended (call it from the main thread). In the
-    background it returns when all processes answer; `down` ends them. `definitions` None leaves Dagster out. `dagster_home` is the
-    folder of dagster.yaml: by default what DAGSTER_HOME names, else the folder above the package.
+    background it returns when all processes answer; `down` ends them. `loops` is the folder of the loop files, which every process gets
+    as FTASSETS_LOOPS. `definitions` None leaves Dagster out. `dagster_home` is the folder of dagster.yaml: by default what DAGSTER_HOME
+    names, else the folder above the package.
     """
     if foreground:
         _foreground(home, ports, definitions, loops, bind, dagster_home, say)
@@ -145,7 +146,8 @@ def _foreground(
         if strays := end_strays(home):
             say(f"ended {len(strays)} process(es) an earlier run left behind")
         _need_free(ports, bind, definitions is not None)
-        environment = _environment(home, dagster_home, needed=definitions is not None)
+        environment = _environment(home, loops, dagster_home, needed=definitions is not None)
+        record(home, loops)
         _write_conf(home, ports, definitions, loops, bind)
         me = Running(os.getpid(), psutil.Process().create_time(), ports)
         write_durably(state, json.dumps(stamp("up", asdict(me))).encode())
@@ -284,7 +286,7 @@ def _write_conf(home: Home, ports: Ports, definitions: str | None, loops: Path, 
     (processes / "supervisord.conf").write_text(text)
 
 
-def _environment(home: Home, dagster_home: Path | None, needed: bool) -> dict[str, str]:
+def _environment(home: Home, loops: Path, dagster_home: Path | None, needed: bool) -> dict[str, str]:
     folder = dagster_home or Path(os.environ.get("DAGSTER_HOME") or Path(ftassets.__file__).parents[1])
     if needed and not (folder / "dagster.yaml").exists():
         raise UpFailed(f"there is no dagster.yaml in {folder}: set DAGSTER_HOME to the folder that has it")
@@ -292,6 +294,7 @@ def _environment(home: Home, dagster_home: Path | None, needed: bool) -> dict[st
         "OMP_WAIT_POLICY": "PASSIVE",  # runs, servers and trainers share the cores: a thread that waits must not hold one
         **os.environ,
         "FTASSETS_HOME": str(home.root),
+        "FTASSETS_LOOPS": str(loops.resolve()),
         "DAGSTER_HOME": str(folder.resolve()),
         "PYTHONUNBUFFERED": "1",
         "FTASSETS_DAGSTER_STORAGE": str(home.dagster_storage),
@@ -358,7 +361,7 @@ def _end(child: subprocess.Popen) -> None:
 def main() -> int:
     """`up` in this process, for `foreground=False`."""
     parser = argparse.ArgumentParser(prog="python -m ftassets.processes.up")
-    parser.add_argument("--loops", type=Path, default=LOOPS)
+    parser.add_argument("--loops", type=Path, required=True)
     parser.add_argument("--bind", default="127.0.0.1")
     parser.add_argument("--definitions")
     parser.add_argument("--dagster-home", type=Path)

@@ -228,7 +228,7 @@ def test_an_unreadable_loop_file_is_named(case: str, tmp_path: Path, monkeypatch
         path.mkdir()
     else:
         path.write_bytes(content)
-    monkeypatch.setattr(loop_files.read_loops, "__defaults__", (tmp_path / "loops",))
+    monkeypatch.setenv("FTASSETS_LOOPS", str(tmp_path / "loops"))
     for arguments in (
         ["status"],
         ["plan", "mine"],
@@ -393,19 +393,20 @@ def test_real_processes_end_with_one_sentence(tmp_path: Path, home: Home) -> Non
     home.root.mkdir()
     (tmp_path / "loops" / "mine").mkdir(parents=True)
     (tmp_path / "loops" / "mine" / "defs.yaml").write_text("type: [")
+    loops = ("--loops", str(loop_files.LOOPS))
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
         assert "is 'moon'; there is: embedded" in process("ftassets.cli", "keys", "list", FTASSETS_PROFILE="moon")
         assert f"port {port} (gateway) cannot be used" in process("ftassets.cli", "up", "--gateway-port", port)
-        assert f"port {port} (gateway) cannot be used" in process("ftassets.processes.up", "--gateway-port", port)
-        assert f"port {port} on 127.0.0.1 cannot be used" in process("ftassets.gateway", "--port", port, "--admin-port", "0")
-        assert "port 70000" in process("ftassets.gateway", "--port", "70000", "--admin-port", "0")
+        assert f"port {port} (gateway) cannot be used" in process("ftassets.processes.up", *loops, "--gateway-port", port)
+        assert f"port {port} on 127.0.0.1 cannot be used" in process("ftassets.gateway", *loops, "--port", port, "--admin-port", "0")
+        assert "port 70000" in process("ftassets.gateway", *loops, "--port", "70000", "--admin-port", "0")
         bad = process("ftassets.gateway", "--port", "0", "--admin-port", "0", "--loops", str(tmp_path / "loops"))
         assert "defs.yaml is not valid YAML" in bad
         unused = {TRAFFIC_URL: "postgresql://me:s3cr3t@127.0.0.1:9/traffic"}
-        assert "set the profile, or unset the URL" in process("ftassets.gateway", "--port", "0", "--admin-port", "0", **unused)
+        assert "set the profile, or unset the URL" in process("ftassets.gateway", *loops, "--port", "0", "--admin-port", "0", **unused)
         assert "FTASSETS_GATE_KEY" in process("ftassets.cli", "gate-service", FTASSETS_GATE_KEY="")
         key = {"FTASSETS_GATE_KEY": "k" * 32}
         assert f"port {port} on 127.0.0.1 cannot be used" in process("ftassets.cli", "gate-service", "--port", port, **key)

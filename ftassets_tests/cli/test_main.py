@@ -1,12 +1,16 @@
 """The command line without anything running: each command says what it found and what to do."""
 
+import inspect
 import json
+import os
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from ftassets.cli.main import app
+from ftassets.config.loop_files import LOOPS
+from ftassets.docs.cli_page import commands
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +40,10 @@ def test_pause_and_resume_leave_their_mark(home: Path) -> None:
 def test_an_unknown_loop_is_refused_with_the_known_ones(command: str) -> None:
     result = run(command, "nonesuch", "--reason", "x")
     assert result.exit_code == 1
-    assert "there is no loop 'nonesuch'; there is: support_triage, voice_commands" in result.output
+    assert (
+        f"there is no loop 'nonesuch' below {LOOPS} (named by --loops or FTASSETS_LOOPS); there is: support_triage, voice_commands"
+        in result.output
+    )
 
 
 def test_a_rollback_without_gateway_says_how_to_start_it() -> None:
@@ -69,3 +76,23 @@ def test_the_demo_never_clears_a_home_that_is_not_a_demos(home: Path) -> None:
     assert result.exit_code == 1
     assert "holds something else than a demo" in result.output
     assert (home / "traffic.db").read_text() == "precious"
+
+
+def test_every_command_that_reads_loops_can_be_told_where_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = {"status", "doctor", "up", "gate-service"}  # below the command line, in ftassets.cli.commands
+    for name, command in commands():
+        short = name.removeprefix("ftassets ")
+        needs = short in read or "known_loop" in inspect.getsource(inspect.unwrap(command.callback))
+        assert ("--loops" in [option for each in command.params for option in each.opts]) == needs, name
+    (tmp_path / "empty").mkdir()
+    said = f"there is no loop below {tmp_path / 'empty'} (named by --loops or FTASSETS_LOOPS). `ftassets init NAME` writes a loop"
+    for arguments in (["status"], ["plan", "mine"], ["up"], ["doctor"], ["rollback", "mine", "--reason", "x"]):
+        result = run(*arguments, "--loops", str(tmp_path / "empty"))
+        assert result.exit_code == 1
+        assert said in result.output
+        assert os.environ["FTASSETS_LOOPS"] == str(LOOPS)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("FTASSETS_LOOPS")
+    assert said in run("status", "--loops", "empty").output
+    assert "FTASSETS_LOOPS" not in os.environ
+    assert "there is no loop here: the working directory is in no Dagster project" in run("status").output

@@ -27,8 +27,7 @@ YES = ("--name", "anna", "--reason", "looks right")
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     monkeypatch.setenv("FTASSETS_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("FTASSETS_PROFILE", raising=False)
-    for module in ("config.loop_files", "cli.commands.status", "cli.commands.doctor"):
-        monkeypatch.setattr(f"ftassets.{module}.read_loops", lambda: LOOPS)
+    monkeypatch.setattr("ftassets.config.loops_folder.read_loops", lambda folder: LOOPS)
     return Home(tmp_path / "home")
 
 

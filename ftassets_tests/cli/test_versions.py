@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from ftassets.cli.main import app
 from ftassets.config.home import Home
-from ftassets.config.loop_files import read_loops
+from ftassets.config.loop_files import LOOPS, read_loops
 from ftassets.testing.releases import make_version
 
 
@@ -32,7 +32,7 @@ def test_compare_prints_a_table_or_json_and_refuses_what_is_no_version(home: Hom
 
 
 def test_adopt_says_what_is_missing_in_one_sentence(home: Home, tmp_path: Path) -> None:
-    loop = next(iter(read_loops()))
+    loop = next(iter(read_loops(LOOPS)))
     refused = CliRunner().invoke(app, ["adopt", loop, "--adapter", str(tmp_path), "--reason", "it serves"])
     assert refused.exit_code == 1
     assert "ftassets up" in refused.output

@@ -169,7 +169,7 @@ def test_the_schema_offers_every_field_of_a_loop() -> None:
 
 
 def test_shipped_loops_are_in_their_folders() -> None:
-    assert {path.parent.name for path in Path(LOOPS).glob("*/defs.yaml")} == set(read_loops())
+    assert {path.parent.name for path in Path(LOOPS).glob("*/defs.yaml")} == set(read_loops(LOOPS))
 
 
 def test_a_file_of_format_1_is_taken_and_its_old_names_are_told(caplog: pytest.LogCaptureFixture) -> None:

@@ -58,7 +58,7 @@ def test_what_does_not_fit_is_refused_with_the_file(tmp_path: Path, attributes: 
 
 def test_shipped_loops_are_of_the_current_format(caplog: pytest.LogCaptureFixture) -> None:
     assert all(yaml.safe_load(path.read_text())["attributes"]["format"] == 2 for path in LOOPS.glob("*/defs.yaml"))
-    read_loops()
+    read_loops(LOOPS)
     assert caplog.records == []
 
 
@@ -180,3 +180,57 @@ def test_a_folder_of_loops_that_is_missing_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigurationError, match="file cannot be read: Not a directory"):
         read_loops(tmp_path / "file")
+
+
+MISSPELT = {
+    "ftassets.FineTunLoop": "there is no component 'ftassets.FineTunLoop': a loop has `type: ftassets.FineTuneLoop`",
+    "ftasset.FineTuneLoop": "there is no component 'ftasset.FineTuneLoop'",
+    "Ftassets.finetuneloop": "there is no component 'Ftassets.finetuneloop'",
+    "FineTuneLoop": "there is no component 'FineTuneLoop'",
+    "ftassets.components.FinetuneLoop": "there is no component 'ftassets.components.FinetuneLoop'",
+}
+
+
+@pytest.mark.parametrize("name", MISSPELT)
+def test_a_misspelt_type_is_refused_with_its_line(name: str, tmp_path: Path) -> None:
+    (tmp_path / "defs.yaml").write_text(f"# our type of loop\n\ntype: {name}\nattributes: {{}}\n")
+    with pytest.raises(ConfigurationError, match=re.escape(f"{tmp_path / 'defs.yaml'}:3: {MISSPELT[name]}")):
+        read_loops(tmp_path)
+
+
+def test_a_loop_without_a_type_is_refused(tmp_path: Path) -> None:
+    attributes = yaml.safe_load((LOOPS / "support_triage" / "defs.yaml").read_text())["attributes"]
+    for document in (attributes, {"attributes": attributes}):
+        (tmp_path / "defs.yaml").write_text(yaml.safe_dump(document))
+        with pytest.raises(ConfigurationError, match="defs.yaml:1: a loop without a type: write `type: ftassets.FineTuneLoop`"):
+            read_loops(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name", ["dagster.DefsFolderComponent", "shop.components.Loop", "dagster_dbt.DbtProjectComponent", "ours.FineTuner"]
+)
+def test_components_of_other_packages_are_passed_over(name: str, tmp_path: Path) -> None:
+    (tmp_path / "defs.yaml").write_text(f"type: {name}\nattributes: {{name: support}}\n---\ntype: {name}\n")
+    assert read_loops(tmp_path) == {}
+
+
+def test_files_are_those_that_dagster_reads(tmp_path: Path) -> None:
+    def put(folder: str, name: str) -> None:
+        (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+        write(tmp_path / folder, name=folder.rpartition("/")[2].lstrip("."))
+        if name != "defs.yaml":
+            (tmp_path / folder / "defs.yaml").rename(tmp_path / folder / name)
+
+    put("loops/plain", "defs.yaml")
+    put("loops/short", "defs.yml")
+    put("loops/older", "component.yaml")
+    (tmp_path / "loops/plain/component.yaml").write_text("type: [")  # Dagster reads one file of a folder
+    for other in ("loops/.venv", "loops/__pycache__", "loops/venv"):
+        put(f"{other}/installed", "defs.yaml")
+    (tmp_path / "loops/venv/pyvenv.cfg").touch()
+    put("elsewhere/linked", "defs.yaml")
+    (tmp_path / "loops/link").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "loops/circle").symlink_to(tmp_path / "loops")
+    assert set(read_loops(tmp_path / "loops")) == {"plain", "short", "older", "linked"}
+    put(".hidden/first", "defs.yaml")
+    assert set(read_loops(tmp_path / ".hidden")) == {"first"}

@@ -136,9 +136,9 @@ def definition_hits() -> Iterator[Hit]:
 
     from ftassets.components.fine_tune_loop import build_loop
     from ftassets.components.resources import resources
-    from ftassets.config.loop_files import read_loops
+    from ftassets.config.loop_files import LOOPS, read_loops
 
-    for loop in read_loops().values():
+    for loop in read_loops(LOOPS).values():
         made = dg.Definitions.merge(build_loop(loop), dg.Definitions(resources=resources()))
         graph = made.resolve_asset_graph()
         for key in graph.get_all_asset_keys():

@@ -172,6 +172,7 @@ def world(folder: Path, patch: pytest.MonkeyPatch, runner: Any) -> Iterator[Worl
         there = stack.enter_context(external_endpoint.external_endpoint())
         for name, value in {
             "FTASSETS_HOME": str(home.root),
+            "FTASSETS_LOOPS": str(folder / "loops"),
             "FTASSETS_DAGSTER_STORAGE": str(home.dagster_storage),
             "DAGSTER_HOME": str(ROOT),
             KEY: GATE_KEY,
@@ -201,8 +202,7 @@ def world(folder: Path, patch: pytest.MonkeyPatch, runner: Any) -> Iterator[Worl
             path.parent.mkdir(parents=True)
             attributes = loop.model_dump(mode="json", exclude_unset=True) | {"name": name}
             path.write_text(yaml.safe_dump({"type": "ftassets.FineTuneLoop", "attributes": attributes}))
-        patch.setattr(loop_files.read_loops, "__defaults__", (folder / "loops",))
-        made.loop = loop_files.read_loops()[LOOP]
+        made.loop = loop_files.read_loops(folder / "loops")[LOOP]
 
         host = ThreadHost(stub_engine())
         stack.callback(host.close)

@@ -151,7 +151,7 @@ def test_releases_of_an_earlier_version_may_gain_traffic(home: Home, loop: LoopC
 
 
 def test_status_and_verify_read_it(home: Home, loop: LoopConfig, host: ThreadHost, signer: Signer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(status, "read_loops", lambda: {LOOP: loop})
+    monkeypatch.setattr(status, "loops_of", lambda home: {LOOP: loop})
     with run_gateway_in_thread(home, {LOOP: loop}, host):
         found = status.describe(home)["loops"][LOOP]
     assert found["phase"] == "serving"

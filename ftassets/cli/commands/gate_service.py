@@ -6,7 +6,7 @@ import os
 import socket
 
 from ftassets.config.home import Home
-from ftassets.config.loop_files import read_loops
+from ftassets.config.loops_folder import loops_of
 from ftassets.config.profiles import backend
 from ftassets.errors import ConfigurationError
 from ftassets.gate_service.admission import job_for
@@ -22,7 +22,7 @@ def run(home: Home, host: str = "127.0.0.1", port: int = 8080) -> None:
     import uvicorn
 
     key = the_key()
-    loops, artifacts, store = read_loops(), backend(home, "artifacts"), backend(home, "dataset_store")
+    loops, artifacts, store = loops_of(home), backend(home, "artifacts"), backend(home, "dataset_store")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     app = gate_app(key, lambda request: job_for(request, home, artifacts, loops, store), Turns(run_process))
     settings = uvicorn.Config(app, lifespan="off", server_header=False, access_log=False, timeout_graceful_shutdown=5)

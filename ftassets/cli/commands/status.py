@@ -9,7 +9,7 @@ from ftassets.backends.control.releases import Releases, StatementMissing
 from ftassets.backends.serving.base import ServingError
 from ftassets.backends.signer.base import SignatureInvalid
 from ftassets.config.home import Home
-from ftassets.config.loop_files import read_loops
+from ftassets.config.loops_folder import loops_of
 from ftassets.config.profiles import control as control_of
 from ftassets.config.profiles import serving, verifier
 from ftassets.domain.release.statement import read_statement
@@ -30,7 +30,7 @@ def describe(home: Home) -> dict[str, Any]:
     except ServingError as error:
         journal, gateway = [], str(error)
     loops = {}
-    for name, loop in read_loops().items():
+    for name, loop in loops_of(home).items():
         state = client.state(name) if gateway == "up" else EndpointState()
         overrides = list(releases.overrides(name))
         loops[name] = {

@@ -18,7 +18,7 @@ from ftassets.assets.eval_report.rows import unmeasured
 from ftassets.backends.artifacts.reports import read_eval_report, store_eval_report
 from ftassets.backends.dataset_store.base import DatasetStore
 from ftassets.cli.main import app
-from ftassets.config import loop_files
+from ftassets.config import loops_folder
 from ftassets.config.profiles import artifacts, control
 from ftassets.domain.canonical import canonical_json
 from ftassets.domain.dataset.rows import Example
@@ -153,7 +153,8 @@ def test_scores_and_verdicts_computed_again_are_the_stored_ones_to_the_byte(tiny
     assert canonical_json([r.model_dump() for r in results]) == canonical_json([r.model_dump() for r in first])
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FTASSETS_HOME", str(tiny.home.root))
-        patch.setattr(loop_files, "read_loops", lambda: {LOOP: tiny.loop})
+        patch.setenv("FTASSETS_LOOPS", "loops")
+        patch.setattr(loops_folder, "read_loops", lambda folder: {LOOP: tiny.loop})
         found = json.loads(CliRunner().invoke(app, ["recompute", LOOP, digest[:12], "--json"]).stdout)
     assert (found["report"], found["candidate"]) == (digest, made.candidate)
     assert [gate["verdict"] for gate in found["gates"]] == [result.verdict.value for result in results]

@@ -22,7 +22,7 @@ from ftassets.backends.traffic_log.sqlite import SqliteTrafficLog
 from ftassets.backends.vector_store.base import QueryVector
 from ftassets.backends.vector_store.qdrant import QdrantVectorStore
 from ftassets.cli.commands.forget import forget
-from ftassets.config.loop_files import read_loops
+from ftassets.config.loop_files import LOOPS, read_loops
 from ftassets.domain.canonical import canonical_json
 from ftassets.domain.dataset.preferences import Pair
 from ftassets.domain.dataset.rows import Example
@@ -30,7 +30,7 @@ from ftassets.domain.release.version import VersionManifest
 from ftassets.domain.traffic.exchange import Exchange, Feedback
 from ftassets.errors import InvalidInput
 
-LOOP = read_loops()["support_triage"]
+LOOP = read_loops(LOOPS)["support_triage"]
 NAME = LOOP.name
 
 

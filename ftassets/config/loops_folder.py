@@ -1,0 +1,93 @@
+"""Which folder the loop files are in: one answer for every command, and for the processes that `ftassets up` starts."""
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ftassets.config.dagster_project import DagsterProject, project_around
+from ftassets.config.home import Home
+from ftassets.config.loop import LoopConfig
+from ftassets.config.loop_files import LOOPS, UnknownLoop, read_loops
+from ftassets.domain.canonical import parse_json
+from ftassets.domain.formats import read, stamp
+from ftassets.durable import write_durably
+from ftassets.errors import ConfigurationError
+
+VARIABLE = "FTASSETS_LOOPS"
+ADVICE = "`ftassets init NAME` writes a loop, --loops DIR or FTASSETS_LOOPS names a folder of loops, `ftassets demo` shows one at work"
+
+
+class NoLoops(ConfigurationError):
+    """There is no loop file where this command looked; the message says where that was and what to do."""
+
+
+@dataclass(frozen=True)
+class LoopsFolder:
+    """The folder of the loop files, how it was found (as words for a message), and the loops in it by name."""
+
+    path: Path
+    found: str
+    loops: dict[str, LoopConfig]
+
+    @property
+    def project(self) -> DagsterProject | None:
+        """The Dagster project whose folder of definitions this is: its code location has the same loops."""
+        project = project_around(self.path)
+        return project if project and project.defs.resolve() == self.path else None
+
+    def named(self, name: str) -> LoopConfig:
+        """The loop of that name. Raises UnknownLoop."""
+        if name not in self.loops:
+            raise UnknownLoop(f"there is no loop {name!r} below {self.path} ({self.found}); there is: {', '.join(self.loops)}")
+        return self.loops[name]
+
+
+def loops_folder(home: Home) -> LoopsFolder:
+    """The folder FTASSETS_LOOPS names, else that of the Dagster project one stands in, else the one `ftassets up` last ran with.
+
+    A project without loops is passed over, and so is the package's own: its loops are the demo's. Raises NoLoops, ConfigurationError.
+    """
+    looked = []
+    for path, found in _places(home):
+        loops = read_loops(path)
+        if loops:
+            return LoopsFolder(path, found, loops)
+        looked.append(f"{path} ({found})")
+    where = f"below {' or '.join(looked)}" if looked else "here: the working directory is in no Dagster project"
+    raise NoLoops(f"there is no loop {where}. {ADVICE}")
+
+
+def loops_of(home: Home) -> dict[str, LoopConfig]:
+    """The loops of `loops_folder` by name."""
+    return loops_folder(home).loops
+
+
+def record(home: Home, folder: Path) -> None:
+    """Keep the folder in the home, so that commands find its loops wherever they are started."""
+    write_durably(home.loops_file, json.dumps(stamp("loops_folder", {"folder": str(folder.resolve())})))
+
+
+def recorded(home: Home) -> Path | None:
+    """The folder `ftassets up` last ran with."""
+    try:
+        return Path(read("loops_folder", parse_json(home.loops_file.read_bytes()))["folder"])
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        message = f"{home.loops_file} cannot be used ({type(error).__name__}): delete it and name the loops with --loops"
+        raise ConfigurationError(message) from error
+
+
+def _places(home: Home) -> Iterator[tuple[Path, str]]:
+    if named := os.environ.get(VARIABLE):
+        yield Path(named).resolve(), f"named by --loops or {VARIABLE}"
+        return
+    project = project_around(Path.cwd())
+    if project and project.defs.is_dir() and project.defs.resolve() != LOOPS.resolve():
+        yield project.defs.resolve(), f"the Dagster project {project.root}"
+    if folder := recorded(home):
+        if not folder.is_dir():
+            raise NoLoops(f"the loops with which `ftassets up` last ran were in {folder}, which is gone. {ADVICE}")
+        yield folder, "where `ftassets up` last found them"
