@@ -57,7 +57,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         start_from = version_folder(artifacts, before.digest) / ADAPTER if before and before.kind == "adapter" else None
         index = read_index(dataset_store, commit, loop.name)
         rows, cold = (
-            training_rows(splits["train"], seen, loop.train.replay, loop.train.seed, index.balance, loop.task.label)
+            training_rows(splits["train"], seen, loop.train.replay, loop.train.seed, index.balance, loop.task.form)
             for seen in (known if start_from else set(), set())
         )
         work = home.work / context.run_id

@@ -20,7 +20,6 @@ from ftassets.config.loop import LoopConfig
 from ftassets.domain.drift import DriftOrigin, DriftVerdict, Statistic
 from ftassets.domain.drift.explanation import keywords
 from ftassets.domain.evaluation.sampling import reservoir
-from ftassets.domain.evaluation.scoring import label_of
 from ftassets.domain.gates.result import Verdict
 from ftassets.domain.monitoring.behaviour import behaviour_statistics, class_shares, origin, pairs_of
 from ftassets.domain.monitoring.estimate import SMALLEST
@@ -66,14 +65,14 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
             later = _answers(traffic_log, loop, production, max(begin, baseline[-1].at), end)
             window, _ = reservoir((e for e in later if e.id not in known), size, seed=int(end))
         texts = [[e.answer for e in side] for side in (baseline, window)]
-        classes = [[label_of(e.answer, loop.task.label) for e in side] for side in (baseline, window)]
+        classes = _classes(loop, baseline, window)
         statistics: tuple[Statistic, ...] = ()
         if len(baseline) < size:
             finding = Finding(Verdict.NOT_ENOUGH_DATA, f"the baseline has {len(baseline)} of the version's first {size} answers")
         elif len(window) < SMALLEST:
             finding = Finding(Verdict.NOT_ENOUGH_DATA, f"{len(window)} answers after the baseline in the window, {SMALLEST} are needed")
         else:
-            statistics = behaviour_statistics(texts[0], texts[1], classes[0], classes[1])
+            statistics = behaviour_statistics(texts[0], texts[1], *classes)
             finding = _finding(statistics)
         side, meaning = origin(_inputs(context.instance, artifacts, loop, production), statistics)
         if statistics:
@@ -85,6 +84,22 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
 
 def _answers(log: TrafficLog, loop: LoopConfig, version: str, since: float, until: float) -> Iterator[Exchange]:
     return (e for e in answers_of(log, loop.name, version, since, until) if e.status == 200)
+
+
+def _classes(loop: LoopConfig, *sides: Sequence[Exchange]) -> list[list[str]]:
+    """Class of each answer of each side; no side where answers have no classes."""
+    form = loop.task.form
+    return [] if "classes" in form.lacks else [[form.label(e.answer) for e in side] for side in sides]
+
+
+def _class_tables(loop: LoopConfig, baseline: Sequence[Exchange], window: Sequence[Exchange]) -> live.Metadata:
+    if none := loop.task.form.lacks.get("classes"):
+        return {"classes": f"does not apply: {none}"}
+    shown = [(c.name, c.baseline, c.window) for c in class_shares(*_classes(loop, baseline, window))[:CLASSES]]
+    return {
+        "classes": dg.MetadataValue.md(markdown_table(["class", "baseline", "window"], shown)),
+        "class_plot": dg.MetadataValue.md(before_and_now("share of answers", [(name[:40], a, b) for name, a, b in shown])),
+    }
 
 
 def _finding(statistics: Sequence[Statistic]) -> Finding:
@@ -151,10 +166,7 @@ def _materialize(
         metadata["words"] = dg.MetadataValue.md(
             markdown_table(["answers", "words that tell them from the others"], [(k, ", ".join(v)) for k, v in words.items()])
         )
-        shares = class_shares([label_of(text, loop.task.label) for text in before], [label_of(text, loop.task.label) for text in now])
-        shown = [(c.name, c.baseline, c.window) for c in shares[:CLASSES]]
-        metadata["classes"] = dg.MetadataValue.md(markdown_table([loop.task.label, "baseline", "window"], shown))
-        metadata["class_plot"] = dg.MetadataValue.md(before_and_now("share of answers", [(name[:40], a, b) for name, a, b in shown]))
+        metadata |= _class_tables(loop, baseline, window)
     if statistics:
         metadata["statistics"] = dg.MetadataValue.md(
             markdown_table(

@@ -114,8 +114,9 @@ def _held_out(
 
 def _scored(loop: LoopConfig, golden: Sequence[Example], held_out: Sequence[Example], answers: Sequence[LiveAnswer]) -> list[_Asked]:
     named = [(row.id, row.slice or "golden", row) for row in golden] + [(f"{HELD_OUT}:{row.id}", HELD_OUT, row) for row in held_out]
+    form = loop.task.form
     return [
-        _Asked(row, answer, score(name, part, answer.text, row.completion, loop.task.type))
+        _Asked(row, answer, score(name, part, answer.text, row.completion, form))
         for (name, part, row), answer in zip(named, answers, strict=True)
     ]
 

@@ -36,7 +36,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         golden_commit = required(context.instance, node(loop.name, "golden_set"))
         golden = read_evaluation_rows(dataset_store, golden_commit, loop)
         reviewed = traffic_log.reviewed(loop.name, time.time() - loop.dataset.production_window)
-        pairs, dropped = build_pairs(reviewed, [row.prompt for row in golden], loop.dataset.max_rows_per_user, loop.task.type)
+        pairs, dropped = build_pairs(reviewed, [row.prompt for row in golden], loop.dataset.max_rows_per_user, loop.task.form)
         pairs = [_scrubbed(pair) for pair in pairs]
         publication = dataset_store.publish(
             f"{context.run_id}-pairs",

@@ -25,8 +25,8 @@ from ftassets.backends.serving.base import Serving
 from ftassets.backends.traffic_log.base import TrafficLog
 from ftassets.config.loop import LoopConfig
 from ftassets.config.profiles import llm_judge
+from ftassets.domain.evaluation.answer_form import AnswerForm
 from ftassets.domain.evaluation.sampling import reservoir
-from ftassets.domain.evaluation.scoring import well_formed
 from ftassets.domain.gates.result import Verdict
 from ftassets.domain.monitoring.estimate import SMALLEST, Estimate, mean_of, share_of
 from ftassets.domain.monitoring.finding import Finding, overall
@@ -88,7 +88,8 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
                 loop, context, artifacts, control, None, (begin, end), _Counts(), {}, _Judged(), {}, [live.NO_PRODUCTION], []
             )
         counts = _Counts()
-        good = (e for e in answers_of(traffic_log, loop.name, production, begin, end) if _count(counts, e, loop.task.type))
+        form = loop.task.form
+        good = (e for e in answers_of(traffic_log, loop.name, production, begin, end) if _count(counts, e, form))
         sample, answered = reservoir(good, loop.monitors.sample, seed=int(end))
         reviewed = [r for r in traffic_log.reviewed(loop.name, begin) if r.exchange.version == production and r.exchange.at < end]
         judged = _judge(loop, sample)
@@ -107,12 +108,12 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
     return quality_report
 
 
-def _count(counts: _Counts, exchange: Exchange, task: str) -> bool:
+def _count(counts: _Counts, exchange: Exchange, form: AnswerForm) -> bool:
     """Count an exchange; whether it has an answer that can be judged."""
     if exchange.status >= 500:
         counts.failed += 1
     elif exchange.status == 200:
-        counts.malformed += not well_formed(exchange.answer, task)
+        counts.malformed += not form.well_formed(exchange.answer)
     else:
         return False
     counts.answers += 1

@@ -15,7 +15,6 @@ from ftassets.backends.serving.base import Serving, ServingError
 from ftassets.backends.signer.base import Signer
 from ftassets.backends.traffic_log.base import TrafficLog
 from ftassets.config.loop import LoopConfig
-from ftassets.domain.evaluation.scoring import well_formed
 from ftassets.domain.rollout.canary import CanaryAnswer, Move, decide
 from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets.domain.rollout.transition import Transition
@@ -103,12 +102,13 @@ def _tick(
 def canary_answers(traffic_log: TrafficLog, loop: LoopConfig, state: EndpointState, transitions: list[Transition]) -> list[CanaryAnswer]:
     """Answers of candidate and production since the candidate's first weight; an answer without the task's form is a failure."""
     started = max((s.at for s in transitions if s.action == "start" and s.state.candidate == state.candidate), default=state.since)
+    form = loop.task.form
     result = []
     for exchange in traffic_log.exchanges(loop.name, since=started):
         if exchange.version not in (state.candidate, state.production):
             continue
         mine = exchange.version == state.candidate
-        failed = exchange.status >= 500 or (exchange.status == 200 and not well_formed(exchange.answer, loop.task.type))
+        failed = exchange.status >= 500 or (exchange.status == 200 and not form.well_formed(exchange.answer))
         result.append(CanaryAnswer(mine, exchange.weight if mine else 100 - exchange.weight, failed))
     return result
 

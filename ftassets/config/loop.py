@@ -12,8 +12,9 @@ from ftassets.config.server_url import server_url
 from ftassets.config.units import Fraction, OneOf, Seconds, Strict
 from ftassets.domain.dataset.curation.pipeline import SKIPPABLE
 from ftassets.domain.dataset.curation.size import GOALS
+from ftassets.domain.evaluation.answer_form import LONGEST_LABEL, AnswerForm, TaskType, form_of, is_label, same_label
 from ftassets.domain.evaluation.metrics import CATALOGUE
-from ftassets.domain.gates.fit import gate_objections
+from ftassets.domain.gates.fit import gate_objections, metric_objections
 from ftassets.domain.gates.gate import Gate
 from ftassets.domain.release.version import ExternalModel
 
@@ -44,23 +45,57 @@ def _metric(name: str) -> str:
     return name
 
 
+def _label(label: str) -> str:
+    if not is_label(label):
+        raise ValueError(f"a label is one line of 1 to {LONGEST_LABEL} characters without white space around it")
+    return label
+
+
 class Task(Strict):
     """What the model is asked, and the form of an answer."""
 
-    type: Literal["tool_call", "text"] = Field("tool_call", description="Form of an answer: a JSON object (tool_call) or free text.")
+    type: TaskType = Field(
+        "tool_call",
+        description="Form of an answer: a JSON object (tool_call), free text (text), or a label alone (classification). What needs "
+        "classes does not apply to text.",
+    )
     system_prompt: str = Field(
         description="System message of every training row and evaluation. The gateway adds it to requests that bring none."
     )
     base_prompt: str | None = Field(
         None, description="Best known system prompt of the untuned base, which every report scores too. Default: system_prompt."
     )
-    label: str = Field("intent", description="Field of a JSON answer that names its class. Slices, balance and label checks use it.")
+    label: str = Field(
+        "intent", description="Field of a tool call that names its class. Balance, macro F1 and label checks use it. Other types ignore it."
+    )
+    labels: list[Annotated[str, AfterValidator(_label)]] | None = Field(
+        None,
+        min_length=2,
+        description="Labels of a classification. Any other answer is not well formed, and feedback with another label is quarantined. "
+        "Default: feedback is compared with the labels of the seed, the golden set and labelling batches.",
+    )
     max_tokens: int = Field(
         512, ge=1, le=4096, description="Longest answer in tokens, in evaluation and, unless a request sets it, in serving."
     )
     temperature: float = Field(
         0.0, ge=0, le=2, description="Sampling temperature of served answers where the request sets none. Evaluation is greedy."
     )
+
+    @model_validator(mode="after")
+    def _labels_differ(self) -> "Task":
+        if self.labels is None:
+            return self
+        if self.type != "classification":
+            raise ValueError(f"labels are those of a classification, and the type is {self.type}: leave labels out or change the type")
+        for number, label in enumerate(self.labels):
+            if twin := next((other for other in self.labels[:number] if same_label(label, other)), None):
+                raise ValueError(f"the labels {twin!r} and {label!r} differ in nothing but case and white space: keep one of them")
+        return self
+
+    @property
+    def form(self) -> AnswerForm:
+        """What an answer of this task is."""
+        return form_of(self.type, self.label, self.labels)
 
 
 def _named_package(model: str) -> str:
@@ -150,7 +185,9 @@ class Dataset(Strict):
     languages: list[Annotated[str, Field(pattern="^[a-z]{2,3}$")]] = Field(
         [], description="Languages kept, as ISO 639-1 codes. Empty keeps all."
     )
-    min_chars: int = Field(20, ge=1, description="Shortest request and answer together, in characters.")
+    min_chars: int | None = Field(
+        None, ge=1, description="Shortest request and answer together, in characters. Default: 20, and 1 for a classification."
+    )
     max_chars: int = Field(2048, ge=1, description="Longest request and answer together, in characters.")
     quality_score: float = Field(0.8, ge=0, le=1, description="Rows with a lower quality score are dropped. Rows without a score stay.")
     jaccard: float = Field(0.6, gt=0, le=1, description="Jaccard index of character 5-grams from which two texts are near duplicates.")
@@ -164,7 +201,7 @@ class Dataset(Strict):
     def _split_adds_up(self) -> "Dataset":
         if abs(sum(self.split) - 1) > 1e-6 or min(self.split) < 0 or self.split[0] == 0:
             raise ValueError(f"split {self.split} must be three shares that add up to 1, the first above 0")
-        if self.min_chars > self.max_chars:
+        if (self.min_chars or 1) > self.max_chars:
             raise ValueError(f"min_chars {self.min_chars} is larger than max_chars {self.max_chars}")
         return self
 
@@ -418,9 +455,22 @@ class LoopConfig(Strict):
         names = [gate.name for gate in self.gates]
         if len(set(names)) != len(names):
             raise ValueError(f"two gates have the same name: {sorted(names)}")
-        if problems := gate_objections(self):
-            raise ValueError("; ".join(problems))
+        if problems := [*gate_objections(self), *metric_objections(self)]:
+            raise ValueError("; ".join(dict.fromkeys(problems)))
         return self
+
+    @model_validator(mode="after")
+    def _dataset_fits(self) -> "LoopConfig":
+        why = self.task.form.lacks.get("classes")
+        for name in ("max_class_share", "teacher"):
+            if why and getattr(self.dataset, name) is not None:
+                raise ValueError(f"dataset.{name} does not apply: {why}; leave it out")
+        return self
+
+    @property
+    def min_chars(self) -> int:
+        """Shortest request and answer together, in characters."""
+        return self.task.form.shortest if self.dataset.min_chars is None else self.dataset.min_chars
 
     @model_validator(mode="after")
     def _somebody_says_yes(self) -> "LoopConfig":

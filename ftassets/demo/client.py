@@ -11,7 +11,7 @@ from typing import Any
 import requests
 
 from ftassets.demo.voice_commands import Utterance
-from ftassets.domain.evaluation.scoring import parse_call
+from ftassets.domain.evaluation.answer_form import parse_call
 
 USERS = 60
 CLIENTS = 24  # a small model on a CPU takes as long for one token of 24 answers as for one of one

@@ -28,8 +28,8 @@ the schema: do not edit it.
 
 ## A complete file
 
-Every field with a value that works. Most loops need a tenth of it: `name`, `base_model`, `task`, `dataset`, `golden_set`
-and `gates`.
+Every field with a value that works. Most loops need a tenth of it, as the second loop of this file: `name`,
+`base_model`, `task`, `dataset`, `golden_set` and `gates`.
 """
 
 
@@ -76,8 +76,8 @@ def page() -> str:
 def sections() -> list[Section]:
     """Every section of the loop file, each before those it contains, in the order of the fields."""
     schema = LoopConfig.model_json_schema()
-    attributes = yaml.safe_load(EXAMPLE.read_text(encoding="utf-8"))["attributes"]
-    return list(_walk("", schema, schema["$defs"], [attributes]))
+    loops = yaml.safe_load_all(EXAMPLE.read_text(encoding="utf-8"))
+    return list(_walk("", schema, schema["$defs"], [loop["attributes"] for loop in loops]))
 
 
 def _walk(path: str, model: Mapping[str, Any], models: Mapping[str, Any], examples: list[Mapping[str, Any]]) -> Iterator[Section]:

@@ -29,8 +29,8 @@ def job_for(
         raise BadRequest(f"golden_set_id: there is no loop {name!r}; there is: {', '.join(sorted(loops)) or 'none'}")
     if request.loop not in (None, name):
         raise BadRequest(f"loop: {request.loop!r} is not the loop of the golden set, {name!r}: leave it out or make them agree")
-    if loops[name].task.type == "text":
-        raise BadRequest(f"baseline_f1: F1 needs classes, and the answers of {name} are free text: this service cannot judge them")
+    if why := loops[name].task.form.lacks.get("classes"):
+        raise BadRequest(f"baseline_f1: F1 needs classes, and {why}: this service cannot judge the answers of {name}")
     version = find_version(artifacts, request.model_path)
     check_artefact(artifacts, version, name)
     newest = _newest_golden(store, name)

@@ -359,6 +359,53 @@ def test_what_could_never_be_released_is_refused_before_a_training(changes: dict
         _loop(sets=[{"name": "general", "file": "general.jsonl"}], **changes)
 
 
+TEXT = {"type": "text", "system_prompt": "Answer."}
+QUEUES = {"type": "classification", "system_prompt": "Name the queue."}
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (
+            {"task": TEXT, "gates": [{"metric": "f1", "at_least": 0.5}]},
+            "f1 does not apply: a text task has no classes; compare exact_match",
+        ),
+        ({"task": TEXT, "gates": [{"any_of": [BETTER, BETTER | {"metric": "f1"}]}]}, "f1 does not apply: a text task has no classes"),
+        ({"task": TEXT, "gates": [{"preset": "f1"}]}, "f1 does not apply: a text task has no classes"),
+        ({"task": TEXT, "metrics": ["f1"]}, "f1 does not apply: a text task has no classes"),
+        (
+            {"task": TEXT, "gates": [NO_WORSE | {"metric": "field_accuracy"}]},
+            "field_accuracy does not apply: an answer of a text task has no",
+        ),
+        ({"task": QUEUES, "gates": [NO_WORSE | {"metric": "field_accuracy"}]}, "an answer of a classification task has no fields"),
+        (
+            {"task": QUEUES, "metrics": ["field_accuracy"]},
+            "field_accuracy does not apply: an answer of a classification task has no fields",
+        ),
+        ({"task": TEXT, "dataset": {"seed": "s", "max_class_share": 0.5}}, "max_class_share does not apply: a text task has no classes"),
+        ({"task": TEXT, "dataset": {"seed": "s", "teacher": {"url": "u", "model": "m"}}}, "teacher does not apply: a text task has no"),
+        ({"task": TEXT | {"labels": ["a", "b"]}}, "labels are those of a classification, and the type is text"),
+        ({"task": QUEUES | {"labels": ["a"]}}, "at least 2 items"),
+        ({"task": QUEUES | {"labels": ["a", "b "]}}, "a label is one line of 1 to 100 characters"),
+        ({"task": QUEUES | {"labels": ["a", "b\nc"]}}, "a label is one line of 1 to 100 characters"),
+        ({"task": QUEUES | {"labels": ["Billing", "b", "billing"]}}, "'Billing' and 'billing' differ in nothing but case"),
+        ({"task": QUEUES | {"type": "regression"}}, "'tool_call', 'text' or 'classification'"),
+    ],
+)
+def test_what_cannot_apply_to_the_task_is_refused_when_the_file_is_read(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
+        _loop(**changes)
+
+
+@pytest.mark.parametrize(("task", "shortest"), [(TEXT, 20), (QUEUES, 1), ({"system_prompt": "Answer as JSON."}, 20)])
+def test_what_applies_to_the_task_is_taken(task: dict[str, Any], shortest: int) -> None:
+    gates = [BETTER, {"metric": "validity.validity", "at_least": 0.9}, *([] if task is TEXT else [{"metric": "f1", "at_least": 0.5}])]
+    loop = _loop(task=task, gates=gates, metrics=["validity", "rouge", *([] if task is TEXT else ["f1"])])
+    assert loop.min_chars == shortest
+    assert _loop(task=task, dataset={"seed": "s", "min_chars": 7}).min_chars == 7
+    assert LoopConfig.model_validate(loop.model_dump()) == loop
+
+
 @pytest.mark.parametrize("names", [["golden"], ["held_out"], ["general", "general"]])
 def test_a_further_set_has_a_name_of_its_own(names: list[str]) -> None:
     with pytest.raises(ValidationError, match="names of their own"):

@@ -6,7 +6,7 @@ from ftassets.config.loop import EvaluationSet
 from ftassets.domain.dataset import labelling
 from ftassets.domain.dataset.labelling.label import to_examples
 from ftassets.domain.dataset.rows import Quarantined, parse_jsonl
-from ftassets.domain.evaluation.scoring import well_formed
+from ftassets.domain.evaluation.answer_form import AnswerForm, Classification, ToolCall
 from ftassets.domain.evaluation.sets import answer_fits
 from ftassets.domain.traffic import imports
 from ftassets_tests import ROOT
@@ -16,18 +16,21 @@ FILES = {each.file: each.text for each in snippets(ROOT / "docs" / "data.md") if
 LABELLED = {"jsonl": "labelled.jsonl", "argilla": "argilla.json", "label_studio": "label_studio.json"}
 
 
-@pytest.mark.parametrize("name", ["seed.jsonl", "golden.jsonl"])
-def test_examples_are_rows(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "form"),
+    [("seed.jsonl", ToolCall()), ("golden.jsonl", ToolCall()), ("queues.jsonl", Classification(frozenset({"account", "billing"})))],
+)
+def test_examples_are_rows(name: str, form: AnswerForm) -> None:
     rows, bad = parse_jsonl(FILES[name], name)
     assert len(rows) >= 2
     assert not bad
-    assert all(well_formed(row.completion, "tool_call") for row in rows)
+    assert all(form.well_formed(row.completion) for row in rows)
 
 
 def test_a_refusal_set_expects_what_it_can_score() -> None:
     rows, bad = parse_jsonl(FILES["harmful.jsonl"], "harmful")
     assert not bad
-    assert all(answer_fits(EvaluationSet(name="harmful", file="harmful.jsonl", scoring="refusal"), row, "tool_call") for row in rows)
+    assert all(answer_fits(EvaluationSet(name="harmful", file="harmful.jsonl", scoring="refusal"), row, ToolCall()) for row in rows)
 
 
 @pytest.mark.parametrize("format", imports.FORMATS)
@@ -43,6 +46,6 @@ def test_a_log_of_each_format_is_imported_whole(format: str) -> None:
 @pytest.mark.parametrize("format", labelling.FORMATS)
 def test_a_batch_of_each_format_gives_labels(format: str) -> None:
     labels, bad = labelling.parse(FILES[LABELLED[format]], format)
-    rows, more = to_examples(labels, "batch")
+    rows, more = to_examples(labels, "batch", ToolCall())
     assert not bad + more
     assert [row.request_id for row in rows] == ["req-1"]

@@ -42,8 +42,9 @@ def _models(annotation: Any) -> list[type[BaseModel]]:
 
 
 def test_the_example_sets_every_field_and_is_a_loop() -> None:
-    document = yaml.safe_load(EXAMPLE.read_text())
-    assert document["type"] == "ftassets.FineTuneLoop"
+    document, short = yaml.safe_load_all(EXAMPLE.read_text())
+    assert document["type"] == short["type"] == "ftassets.FineTuneLoop"
+    assert LoopConfig.model_validate(short["attributes"]).task.type == "classification"
     loop = LoopConfig.model_validate(document["attributes"])
     assert loop.model_fields_set == LoopConfig.model_fields.keys()
     assert set().union(*(gate.model_fields_set for gate in loop.gates)) == Gate.model_fields.keys()

@@ -10,7 +10,7 @@ import pytest
 from ftassets.assets.eval_report.answering import answer_file
 from ftassets.assets.eval_report.rows import RowSet, read_answers
 from ftassets.config.profiles import artifacts, control
-from ftassets.domain.evaluation.scoring import label_of
+from ftassets.domain.evaluation.answer_form import ToolCall
 from ftassets.gate_service.contract import BadRequest, GateAnswer
 from ftassets.gate_service.evaluation import evaluate
 from ftassets.gate_service.turns import run_process
@@ -61,7 +61,7 @@ def test_a_version_is_answered_scored_timed_and_judged(world: World, answer: tup
 
     found, staged = answer
     said = read_answers([answer_file(artifacts(world.home), world.loop, world.candidate, RowSet(world.golden), world.base)])
-    labels = [label_of(row.completion, "intent") for row in world.golden], [label_of(said[row.id], "intent") for row in world.golden]
+    labels = [ToolCall().label(row.completion) for row in world.golden], [ToolCall().label(said[row.id]) for row in world.golden]
     assert found.f1_score == pytest.approx(f1_score(*labels, labels=["dim", "open"], average="macro"))
     assert found.f1_score == pytest.approx(1 / 3)
     assert found.latency_ms_p99 is not None

@@ -25,11 +25,13 @@ def same_policy(loop: LoopConfig, report: EvalReport) -> bool:
 
 
 def _policy(loop: LoopConfig) -> dict[str, Any]:
+    # a field that older loop files lack counts once it is set: their reports stay valid
+    unused = {"temperature", "max_tokens"} | ({"labels"} if loop.task.labels is None else set())
     return {
         "gates": [gate.model_dump() for gate in loop.gates],
         "llm_judge": loop.llm_judge and loop.llm_judge.model_dump(mode="json", exclude={"url", "api_key_env", "labels"}),
         "sets": [each.model_dump(mode="json", exclude={"file"}) for each in loop.sets],
-        "task": loop.task.model_dump(mode="json", exclude={"temperature", "max_tokens"}),
+        "task": loop.task.model_dump(mode="json", exclude=unused),
     }
 
 

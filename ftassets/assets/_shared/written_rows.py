@@ -9,12 +9,9 @@ from ftassets.assets._shared.dataset_files import set_path, sets_folder, to_parq
 from ftassets.backends.dataset_store.base import DatasetStore
 from ftassets.config.loop import EvaluationSet, LoopConfig
 from ftassets.domain.dataset.rows import Example, Quarantined, parse_jsonl
-from ftassets.domain.evaluation.scoring import well_formed
 from ftassets.domain.evaluation.sets import answer_fits
 from ftassets.domain.gates.report import HELD_OUT
 from ftassets.reporting.tables import markdown_table
-
-A_CALL = "a JSON object"
 
 
 def commit_rows(
@@ -28,7 +25,8 @@ def commit_rows(
 ) -> dg.MaterializeResult:
     """Commit and report the rows of a file and of the further evaluation sets. Raises dg.Failure on an invalid file."""
     rows, bad = _read(file, source)
-    _refuse(file, source, [row for row in rows if source == "golden" and not well_formed(row.completion, loop.task.type)], A_CALL)
+    form = loop.task.form
+    _refuse(file, source, [row for row in rows if source == "golden" and form.fault(row.completion) is not None], form.needed)
     if source == "golden" and (shared_names := {row.slice for row in rows} & {HELD_OUT, *(each.name for each in sets)}):
         text = f"{file.name}: slice {sorted(map(str, shared_names))[0]} is the name of another set of rows: call the slice something else"
         raise dg.Failure(text, allow_retries=False)
@@ -41,8 +39,8 @@ def commit_rows(
         if shared := sorted(taken & {row.id for row in found}):
             text = f"{each.file.name} ({each.name}): the golden set or another set has the same ids: {', '.join(shared[:5])}"
             raise dg.Failure(text, allow_retries=False)
-        wrong = [row for row in found if not answer_fits(each, row, loop.task.type)]
-        _refuse(each.file, each.name, wrong, "refuse or comply" if each.scoring == "refusal" else A_CALL)
+        wrong = [row for row in found if not answer_fits(each, row, form)]
+        _refuse(each.file, each.name, wrong, "refuse or comply" if each.scoring == "refusal" else form.needed)
         files[set_path(loop.name, each.name)] = to_parquet(found)
         further[each.name] = found
         taken |= {row.id for row in found}

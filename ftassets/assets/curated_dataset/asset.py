@@ -33,7 +33,6 @@ from ftassets.domain.canonical import digest_of
 from ftassets.domain.dataset.curation import Curated, curate
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.dataset.shards import content_hash
-from ftassets.domain.evaluation.scoring import label_of
 from ftassets.domain.release.version import MERGED
 from ftassets.domain.traffic.exchange import Reviewed
 from ftassets.reporting.plots import bars, funnel, histogram
@@ -87,7 +86,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
                 allow_retries=False,
             )
         shard = f"{int(time.time())}-{context.run_id[:8]}"
-        recipe = loop.dataset.model_dump(mode="json", exclude={"seed", "teacher"})
+        recipe = loop.dataset.model_dump(mode="json", exclude={"seed", "teacher"}) | {"min_chars": loop.min_chars}
         try:
             publication = dataset_store.publish(
                 context.run_id,
@@ -184,7 +183,6 @@ def _metadata(loop: LoopConfig, curated: Curated, commit: str, before: dict[str,
     gone = [row for row in old.values() if row.id not in {row.id for row in rows}]
     changed = [row for row in rows if row.id in old and old[row.id] != row]
     sources = [(name, count, f"{count / len(rows):.0%}") for name, count in Counter(row.source for row in rows).most_common()]
-    classes = Counter(label_of(row.completion, loop.task.label) for row in rows).most_common(30)
     lengths = [len(row.prompt) + len(row.completion) for row in rows]
     diff = [("new", row.prompt, row.completion) for row in new[:10]] + [("changed", row.prompt, row.completion) for row in changed[:5]]
     diff += [("gone", row.prompt, row.completion) for row in gone[:5]]
@@ -203,9 +201,16 @@ def _metadata(loop: LoopConfig, curated: Curated, commit: str, before: dict[str,
         "dropped": dg.MetadataValue.md(_dropped_table(curated)),
         "diff": dg.MetadataValue.md(markdown_table(["since the last dataset", "request", "answer"], diff)),
         "provenance": dg.MetadataValue.md(markdown_table(["source", "rows", "share"], sources)),
-        "classes": dg.MetadataValue.md(bars("rows per class", classes)),
+        "classes": _classes(loop, rows),
         "lengths": dg.MetadataValue.md(histogram("characters of request and answer", lengths)),
     }
+
+
+def _classes(loop: LoopConfig, rows: Sequence[Example]) -> dg.MetadataValue:
+    form = loop.task.form
+    if none := form.lacks.get("classes"):
+        return dg.MetadataValue.text(f"does not apply: {none}")
+    return dg.MetadataValue.md(bars("rows per class", Counter(form.label(row.completion) for row in rows).most_common(30)))
 
 
 def _funnel_table(curated: Curated) -> str:

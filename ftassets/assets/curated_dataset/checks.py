@@ -11,7 +11,7 @@ from ftassets.domain.dataset.curation import Curated, SizeVerdict, normalised
 from ftassets.domain.dataset.curation.cosine import alike
 from ftassets.domain.dataset.curation.pii import find
 from ftassets.domain.dataset.rows import Example
-from ftassets.domain.evaluation.scoring import label_of, well_formed
+from ftassets.domain.evaluation.answer_form import AnswerForm
 
 LOPSIDED = 0.5  # share of one class from which the dataset's balance is doubted
 
@@ -42,30 +42,36 @@ def results(
 ) -> list[dg.AssetCheckResult]:
     """Verdicts on the rows kept; `vectors` are the unit vectors of the rows by id."""
     rows = [row for members in curated.splits.values() for row in members]
-    classes = Counter(label_of(row.completion, loop.task.label) for row in rows).most_common()
-    name, count = classes[0]
+    form = loop.task.form
     return [
         _result(
             "rows_add_up",
             collected == curated.rows + len(curated.dropped),
             f"{collected} collected, {curated.rows} kept, {len(curated.dropped)} quarantined",
         ),
-        _bad_rows("schema", [row for row in rows if not well_formed(row.completion, loop.task.type)], "an answer of another form"),
+        _bad_rows("schema", [row for row in rows if form.row_fault(row.completion) is not None], "an answer of another form"),
         _bad_rows("no_duplicates", _repeated(rows) if "exact" not in loop.dataset.skip else [], "the request of another row"),
         _bad_rows(
             "pii_scrubbed",
-            [row for row in rows if find(row.prompt) or find(row.completion)] if "pii" not in loop.dataset.skip else [],
+            [row for row in rows if find(row.prompt) or (not form.closed and find(row.completion))]
+            if "pii" not in loop.dataset.skip
+            else [],
             "text with the form of personal data",
         ),
         _leak(loop, curated, vectors, golden, golden_vectors),
         _result("enough_rows", curated.preflight.verdict is not SizeVerdict.REFUSED, curated.preflight.sentence),
-        dg.AssetCheckResult(
-            check_name="balanced",
-            passed=count <= LOPSIDED * len(rows),
-            severity=dg.AssetCheckSeverity.WARN,
-            description=f"{len(classes)} classes, the largest, {name}, has {count / len(rows):.0%} of the rows",
-        ),
+        _balanced(rows, form),
     ]
+
+
+def _balanced(rows: Sequence[Example], form: AnswerForm) -> dg.AssetCheckResult:
+    passed, text = True, f"does not apply: {form.lacks.get('classes')}"
+    if "classes" not in form.lacks:
+        classes = Counter(form.label(row.completion) for row in rows).most_common()
+        name, count = classes[0]
+        passed = count <= LOPSIDED * len(rows)
+        text = f"{len(classes)} classes, the largest, {name}, has {count / len(rows):.0%} of the rows"
+    return dg.AssetCheckResult(check_name="balanced", passed=passed, severity=dg.AssetCheckSeverity.WARN, description=text)
 
 
 def _result(name: str, passed: bool, text: str) -> dg.AssetCheckResult:

@@ -181,6 +181,7 @@ def _measure_metrics(
             metrics=loop.metrics,
             task=loop.task.type,
             label=loop.task.label,
+            labels=loop.task.labels,
             answered=answered,
             output=work / "metrics.json",
             work=work,

@@ -66,4 +66,4 @@ def measure_parity(
     on_disk = tokenizer_digest(
         {f"{MERGED}/{n}": file_digest(version / MERGED / n) for n in TOKENIZER_FILES if (version / MERGED / n).exists()}
     )
-    return parity_of(found, rows, loop.task.type, on_disk == manifest.tokenizer_digest)
+    return parity_of(found, rows, loop.task.form, on_disk == manifest.tokenizer_digest)

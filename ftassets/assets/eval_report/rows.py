@@ -53,6 +53,7 @@ def read_rows(store: DatasetStore, loop: LoopConfig, golden_commit: str, dataset
 def scores_of(loop: LoopConfig, rows: Rows, files: Sequence[Path], row_scores: Sequence[Path]) -> list[Score]:
     """One role's scores from its stored answers and row scores, the golden rows first; sets after the last file were not asked."""
     values = iter(row_scores)
+    form = loop.task.form
     scores = []
     for each, path in zip(rows.sets[: len(files)], files, strict=True):
         if not each.rows:
@@ -62,10 +63,10 @@ def scores_of(loop: LoopConfig, rows: Rows, files: Sequence[Path], row_scores: S
         for row in each.rows:
             said, cut = found[row.id]["answer"], found[row.id]["truncated"]
             if each.settings is not None:
-                scores.append(score_row(each.settings, row, said, loop.task.type, cut))
+                scores.append(score_row(each.settings, row, said, form, cut))
                 continue
             name, part = (f"{HELD_OUT}:{row.id}", HELD_OUT) if each.held_out else (row.id, row.slice or "golden")
-            made = score(name, part, said, row.completion, loop.task.type, loop.task.label, cut)
+            made = score(name, part, said, row.completion, form, cut, labelled=True)
             scores.append(made.model_copy(update={"values": of_row[row.id]}) if of_row else made)
     return scores
 

@@ -91,7 +91,7 @@ def label_export(
     labelled = {row.request_id for row in read_labels(dataset_store, "main", loop.name) if row.request_id}
     known = novelty or Novelty({}, 0.0)
     exchanges = traffic_log.exchanges(loop.name, since)
-    found = candidates(exchanges, feedback, labelled, canaries, known.distances, known.novel_above, loop.task.type)
+    found = candidates(exchanges, feedback, labelled, canaries, known.distances, known.novel_above, loop.task.form)
     chosen = select(found, limit, loop.dataset.jaccard, seed)
     return LabelBatch(labelling.to_text(chosen, format), len(chosen))
 
@@ -109,7 +109,7 @@ def label_import(
     answers, bad = labelling.parse(text, format)
     gone = [label for label in answers if label.request_id in forgotten]
     bad += [Quarantined(f"label:{batch}:{label.request_id}", "this request was forgotten", "") for label in gone]
-    rows, more = to_examples([label for label in answers if label.request_id not in forgotten], batch, loop.task.type)
+    rows, more = to_examples([label for label in answers if label.request_id not in forgotten], batch, loop.task.form)
     bad += more
     if not rows:
         reasons = "; ".join(sorted({row.reason for row in bad})[:5]) or "the file is empty"

@@ -11,7 +11,7 @@ from ftassets.domain.dataset.curation.near_pairs import fingerprints, near_pairs
 from ftassets.domain.dataset.curation.text import answer_keys, normalised
 from ftassets.domain.dataset.facts import KINDS, changing_facts, without_facts
 from ftassets.domain.dataset.rows import Example
-from ftassets.domain.evaluation.scoring import label_of, parse_call
+from ftassets.domain.evaluation.answer_form import Text, ToolCall, parse_call
 from ftassets.domain.statistics import wilson_interval
 from ftassets.errors import InvalidInput
 
@@ -101,7 +101,7 @@ def _distinct(rows: Sequence[Example]) -> list[Example]:
     """The first of every request and answer that are the same once normalised."""
     seen: set[tuple[str, int]] = set()
     kept = []
-    for row, key in zip(rows, answer_keys(rows).tolist(), strict=True):
+    for row, key in zip(rows, answer_keys(rows, Text()).tolist(), strict=True):
         if (pair := (normalised(row.prompt), key)) not in seen:
             seen.add(pair)
             kept.append(row)
@@ -137,7 +137,7 @@ def _structure(rows: Sequence[Example]) -> list[Evidence]:
 def _classes(rows: Sequence[Example], label: str | None) -> list[Evidence]:
     """Classes of the answers and their balance; none where answers are free text that hardly repeats."""
     field = label or _label_field(rows)
-    names = [label_of(row.completion, field) if field else normalised(row.completion) for row in rows]
+    names = _names(rows, field)
     counts = Counter(names).most_common()
     if not field and len(counts) > len(rows) / 5:
         return []
@@ -162,6 +162,11 @@ def _classes(rows: Sequence[Example], label: str | None) -> list[Evidence]:
     ]
 
 
+def _names(rows: Sequence[Example], field: str | None) -> list[str]:
+    """Class of each answer: the value of its field, else the whole answer."""
+    return [ToolCall(field).label(row.completion) if field else normalised(row.completion) for row in rows]
+
+
 def _label_field(rows: Sequence[Example]) -> str | None:
     """The field with a text in nearly every JSON answer whose values repeat the most."""
     values: dict[str, set[str]] = defaultdict(set)
@@ -180,7 +185,7 @@ def _repeats(rows: Sequence[Example]) -> list[Evidence]:
     """Requests that occur more than once: whether their answers agree, and if not, whether only facts differ."""
     by_request: dict[str, dict[int, str]] = defaultdict(dict)
     times = Counter(normalised(row.prompt) for row in rows)
-    for row, key in zip(rows, answer_keys(rows).tolist(), strict=True):
+    for row, key in zip(rows, answer_keys(rows, Text()).tolist(), strict=True):
         by_request[normalised(row.prompt)][key] = row.completion
     repeated = [request for request, count in times.items() if count > 1]
     if not repeated:
@@ -215,7 +220,7 @@ def _near(rows: Sequence[Example], label: str | None) -> Evidence:
     looked_at = {normalised(row.prompt): row for row in islice(rows, COMPARED)}
     members, texts = list(looked_at.values()), list(looked_at)
     field = label or _label_field(rows)
-    names = [label_of(row.completion, field) if field else normalised(row.completion) for row in members]
+    names = _names(members, field)
     pairs = agree = 0
     for left, right, _ in near_pairs(fingerprints(texts), NEAR):
         pairs += len(left)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ftassets.domain.dataset.rows import Example
-from ftassets.domain.evaluation.scoring import parse_call
+from ftassets.domain.evaluation.answer_form import parse_call
 
 KINDS = ("price", "date", "number", "name")
 COMMON = 5  # requests whose answers hold a name, or a value of a JSON answer, from which it is vocabulary

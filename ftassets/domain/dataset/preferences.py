@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ftassets.domain.dataset.curation.text import answer_key, normalised
 from ftassets.domain.dataset.rows import Quarantined
-from ftassets.domain.evaluation.scoring import well_formed
+from ftassets.domain.evaluation.answer_form import AnswerForm
 from ftassets.domain.traffic.exchange import Exchange, Reviewed
 
 
@@ -30,7 +30,7 @@ class Pair(BaseModel):
 
 
 def build_pairs(
-    reviewed: Sequence[Reviewed], golden_prompts: Iterable[str], cap: int, task: str = "tool_call"
+    reviewed: Sequence[Reviewed], golden_prompts: Iterable[str], cap: int, form: AnswerForm
 ) -> tuple[list[Pair], list[Quarantined]]:
     """Pairs of corrections (over the answer they correct) and of thumbs (a thumbs_up answer over a thumbs_down one to the same prompt).
 
@@ -44,10 +44,10 @@ def build_pairs(
     dropped: list[Quarantined] = []
     per_user: Counter[str] = Counter()
     seen: set[tuple[str, str, str]] = set()
-    for chosen, rejected, thumbs_up_by in sorted(_preferences(reviewed), key=lambda found: (found[1].at, found[1].id)):
-        key = (normalised(rejected.prompt), answer_key(chosen), answer_key(rejected.answer))
+    for chosen, rejected, thumbs_up_by in sorted(_preferences(reviewed, form), key=lambda found: (found[1].at, found[1].id)):
+        key = (normalised(rejected.prompt), answer_key(chosen, form), answer_key(rejected.answer, form))
         users = {user for user in (rejected.user, thumbs_up_by) if user}
-        if reason := _unfit(chosen, rejected, key, golden, seen, task) or _over_cap(users, per_user, cap):
+        if reason := _unfit(chosen, rejected, key, golden, seen, form) or _over_cap(users, per_user, cap):
             dropped.append(Quarantined(f"preferences:{rejected.id}", reason, rejected.prompt))
             continue
         try:
@@ -61,18 +61,18 @@ def build_pairs(
     return pairs, dropped
 
 
-def _preferences(reviewed: Sequence[Reviewed]) -> Iterator[tuple[str, Exchange, str | None]]:
+def _preferences(reviewed: Sequence[Reviewed], form: AnswerForm) -> Iterator[tuple[str, Exchange, str | None]]:
     """What was preferred, over which exchange, and, for thumbs, the user who thumbs_up it."""
     thumbs_up: dict[str, dict[str, Exchange]] = {}
     thumbs_down: dict[str, dict[str, Exchange]] = {}
     for item in sorted(reviewed, key=lambda item: (item.exchange.at, item.exchange.id)):
         exchange, feedback = item.exchange, item.feedback
         if feedback.correction:
-            yield feedback.correction, exchange, None
+            yield form.spelled(feedback.correction), exchange, None
         elif feedback.rating in ("up", "down"):
             side = thumbs_up if feedback.rating == "up" else thumbs_down
             # each distinct answer once: the product below must not grow with the number of votes
-            side.setdefault(normalised(exchange.prompt), {}).setdefault(answer_key(exchange.answer), exchange)
+            side.setdefault(normalised(exchange.prompt), {}).setdefault(answer_key(exchange.answer, form), exchange)
     for prompt in thumbs_up.keys() & thumbs_down.keys():
         for (better, up), (worse, down) in product(thumbs_up[prompt].items(), thumbs_down[prompt].items()):
             if better != worse:
@@ -80,15 +80,15 @@ def _preferences(reviewed: Sequence[Reviewed]) -> Iterator[tuple[str, Exchange, 
 
 
 def _unfit(
-    chosen: str, rejected: Exchange, key: tuple[str, str, str], golden: Collection[str], seen: Collection[Any], task: str
+    chosen: str, rejected: Exchange, key: tuple[str, str, str], golden: Collection[str], seen: Collection[Any], form: AnswerForm
 ) -> str | None:
     prompt, better, worse = key
     if prompt in golden:
         return "the prompt is a golden one"
     if not rejected.answer.strip():
         return "there was no answer to reject"
-    if not well_formed(chosen, task):
-        return "the preferred answer is not a JSON object" if task == "tool_call" else "the preferred answer is empty"
+    if (fault := form.fault(chosen)) is not None:
+        return f"the preferred answer {fault}"
     if better == worse:
         return "the correction is the same text as the answer"
     return "the same pair exists already" if key in seen else None

@@ -14,12 +14,11 @@ from ftassets.config.loop import LoopConfig
 from ftassets.domain.canonical import digest_of
 from ftassets.domain.dataset.curation.text import normalised
 from ftassets.domain.dataset.rows import Example, Quarantined
-from ftassets.domain.evaluation.scoring import label_of, parse_call
+from ftassets.domain.evaluation.answer_form import NO_LABEL, AnswerForm, parse_call
 from ftassets.errors import InvalidInput
 
 Kind = Literal["typical", "hard_negative", "edge_case"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-NO_LABEL = "(none)"  # what label_of says of an answer without class
 LONG = 500  # characters from which on a request is an edge case
 SHOWN = 8  # rows of the class the teacher sees
 NEIGHBOURS = 2
@@ -34,7 +33,7 @@ class Request:
     counts: Mapping[Kind, int]
     shown: tuple[Example, ...]
     neighbours: Mapping[str, tuple[Example, ...]]  # classes that are said in similar words
-    fields: frozenset[str]  # of all known answers
+    fields: frozenset[str]  # of all known answers that are JSON objects
 
     @property
     def wanted(self) -> int:
@@ -46,9 +45,9 @@ def is_edge_case(prompt: str) -> bool:
     return len(prompt) > LONG or _ERROR.search(prompt) is not None
 
 
-def rare_classes(rows: Sequence[Example], label: str, rare_below: int) -> dict[str, int]:
+def rare_classes(rows: Sequence[Example], form: AnswerForm, rare_below: int) -> dict[str, int]:
     """Classes with fewer than `rare_below` rows and how many they have, the rarest first; synthetic rows do not count."""
-    counts = Counter(label_of(row.completion, label) for row in rows if row.source != "synthetic")
+    counts = Counter(form.label(row.completion) for row in rows if row.source != "synthetic")
     return {
         name: count
         for name, count in sorted(counts.items(), key=lambda item: (item[1], item[0]))
@@ -64,14 +63,15 @@ def requests(rows: Sequence[Example], loop: LoopConfig, seed: int = 0) -> list[R
     teacher = loop.dataset.teacher
     if teacher is None:
         raise InvalidInput(f"the loop {loop.name} names no teacher: set dataset.teacher")
+    form = loop.task.form
     by_class: dict[str, list[Example]] = defaultdict(list)
     for row in sorted(rows, key=lambda row: (row.source != "seed", row.id)):  # what people wrote first
-        by_class[label_of(row.completion, loop.task.label)].append(row)
+        by_class[form.label(row.completion)].append(row)
     by_class.pop(NO_LABEL, None)
     fields = frozenset(name for row in rows for name in parse_call(row.completion) or {})
     rng = np.random.default_rng(seed)
     found = []
-    for label in rare_classes(rows, loop.task.label, teacher.rare_below):
+    for label in rare_classes(rows, form, teacher.rare_below):
         own = by_class[label]
         near = _neighbours(label, by_class)
         fifth = teacher.rows_per_class // 5
@@ -84,6 +84,7 @@ def requests(rows: Sequence[Example], loop: LoopConfig, seed: int = 0) -> list[R
 
 def prompt_for(request: Request, loop: LoopConfig) -> str:
     """The text the teacher gets: what to write, in which form, and rows to go by."""
+    form = loop.task.form
     label, others = _quoted(request.label), " or ".join(map(_quoted, request.neighbours))
     kinds = {
         "typical": f"requests of the class {label}, worded in ways the examples are not",
@@ -91,15 +92,17 @@ def prompt_for(request: Request, loop: LoopConfig) -> str:
         "edge_case": f"unusual requests of the class {label}: longer than {LONG} characters, or about an error or something that failed",
     }
     wanted = "\n".join(f'- {count} with "kind": "{kind}": {kinds[kind]}' for kind, count in request.counts.items() if count)
-    blocks = [_block(f"Examples of {label}", request.shown)]
-    blocks += [_block(f"Examples of the neighbour {_quoted(name)}", rows) for name, rows in request.neighbours.items()]
+    blocks = [_block(f"Examples of {label}", request.shown, form)]
+    blocks += [_block(f"Examples of the neighbour {_quoted(name)}", rows, form) for name, rows in request.neighbours.items()]
     return "\n\n".join(
         [
             f"You write training data for a model whose task is: {loop.task.system_prompt}",
-            f'A request is what a user writes; the completion is a JSON object whose field "{loop.task.label}" names the class.',
+            f"A request is what a user writes; the completion is {form.with_class}.",
             f"Write {request.wanted} new requests with their completions:\n{wanted}",
-            "Use only the fields the examples use. Invent no people, addresses or numbers that could be real.",
-            'Answer with JSON lines and nothing else, one object a line:\n{"kind": "typical", "prompt": "...", "completion": {...}}',
+            ("Use only the fields the examples use. " if request.fields else "")
+            + "Invent no people, addresses or numbers that could be real.",
+            "Answer with JSON lines and nothing else, one object a line:\n"
+            '{"kind": "typical", "prompt": "...", "completion": ' + ("{...}" if request.fields else label) + "}",
             *blocks,
         ]
     )
@@ -159,19 +162,17 @@ def _example(item: Any, request: Request, loop: LoopConfig, batch: str) -> Examp
         raise ValueError(f"its kind is not one of {', '.join(KINDS)}")
     if not isinstance(prompt, str) or not prompt.strip():
         raise ValueError("it has no prompt")
-    call = parse_call(completion) if isinstance(completion, str) else completion
-    if not isinstance(call, dict):
-        raise ValueError("the completion is not a JSON object")
-    if unknown := call.keys() - request.fields:
+    form = loop.task.form
+    text = form.from_json(completion)
+    if unknown := (parse_call(text) or {}).keys() - request.fields:
         raise ValueError(f"the completion has fields no known answer has: {', '.join(sorted(unknown))}")
-    label = str(call.get(loop.task.label))
+    label = form.label(text)
     if kind == "hard_negative" and label not in request.neighbours:
         raise ValueError(f"a hard negative of the class {label}, which is not a neighbour")
     if kind != "hard_negative" and label != request.label:
         raise ValueError(f"its class is {label}, asked for was {request.label}")
     if kind == "edge_case" and not is_edge_case(prompt):
         raise ValueError(f"no edge case: not longer than {LONG} characters, and no error mentioned")
-    text = json.dumps(call, ensure_ascii=False)
     (prompt + text).encode()  # half a surrogate pair is no text: raises UnicodeEncodeError, a ValueError
     return Example(
         id=f"synthetic-{digest_of([prompt, text])[:16]}",
@@ -190,8 +191,8 @@ def _neighbours(label: str, by_class: Mapping[str, Sequence[Example]]) -> list[s
     return [name for _, name in sorted(others, key=lambda item: (-item[0], item[1]))[:NEIGHBOURS]]
 
 
-def _block(title: str, rows: Sequence[Example]) -> str:
-    lines = [json.dumps({"prompt": row.prompt, "completion": parse_call(row.completion)}, ensure_ascii=False) for row in rows]
+def _block(title: str, rows: Sequence[Example], form: AnswerForm) -> str:
+    lines = [json.dumps({"prompt": row.prompt, "completion": form.as_json(row.completion)}, ensure_ascii=False) for row in rows]
     return "\n".join([f"{title}:", *lines])
 
 

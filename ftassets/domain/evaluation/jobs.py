@@ -1,9 +1,10 @@
 """Input of an evaluation process: which models answer which prompts or score which answers, and which metrics are computed."""
 
 from pathlib import Path
-from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from ftassets.domain.evaluation.answer_form import TaskType
 
 Measurements = dict[str, dict[str, dict[str, dict[str, float]]]]  # metric -> role -> slice -> value name -> number
 
@@ -81,8 +82,9 @@ class MetricsJob(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     metrics: list[str] = Field(min_length=1)  # names of ours, or module:Class
-    task: Literal["tool_call", "text"]
-    label: str  # field of the answer that names its class
+    task: TaskType
+    label: str  # field of a tool call that names its class
+    labels: list[str] | None = None  # those of a classification
     answered: list[Answered] = Field(min_length=1)
     output: Path  # JSON of `Measurements`
     work: Path  # folder for the job's own files

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from ftassets.domain.evaluation.answer_form import AnswerForm, Need
+
 _WORKERS = "ftassets.workers.evaluation.metrics"
 
 
@@ -25,12 +27,13 @@ class Metric:
     """One metric: its class as `module:Class`, and by name the values it gives each row.
 
     A metric without them describes all rows together: it is reported, and no gate can compare it. `of_likelihoods`: it needs how likely
-    a model finds the expected answers, which only models with weights on this machine can say.
+    a model finds the expected answers, which only models with weights on this machine can say. `needs`: what answers must have.
     """
 
     implementation: str
     row_values: Mapping[str, RowValue] = field(default_factory=dict)
     of_likelihoods: bool = False
+    needs: Need | None = None
 
 
 CATALOGUE: dict[str, Metric] = {
@@ -39,8 +42,8 @@ CATALOGUE: dict[str, Metric] = {
     "chrf": Metric(f"{_WORKERS}.chrf:Chrf", {"chrf": RowValue(100.0)}),
     "distinct": Metric(f"{_WORKERS}.distinct:Distinct", {"distinct_1": RowValue(), "distinct_2": RowValue()}),
     "exact_match": Metric(f"{_WORKERS}.exact_match:ExactMatch", {"exact_match": RowValue(right_or_wrong=True)}),
-    "f1": Metric(f"{_WORKERS}.f1:F1"),
-    "field_accuracy": Metric(f"{_WORKERS}.field_accuracy:FieldAccuracy", {"field_accuracy": RowValue()}),
+    "f1": Metric(f"{_WORKERS}.f1:F1", needs="classes"),
+    "field_accuracy": Metric(f"{_WORKERS}.field_accuracy:FieldAccuracy", {"field_accuracy": RowValue()}, needs="fields"),
     # characters have no upper end: two points of difference would mean nothing
     "output_length": Metric(f"{_WORKERS}.output_length:OutputLength", {"mean": RowValue(None, lower_is_better=True, relative_margin=True)}),
     # nats have no upper end either, but a difference of them means the same everywhere
@@ -49,6 +52,13 @@ CATALOGUE: dict[str, Metric] = {
     "rouge": Metric(f"{_WORKERS}.rouge:Rouge", {"rouge1": RowValue(), "rouge2": RowValue(), "rougeL": RowValue()}),
     "validity": Metric(f"{_WORKERS}.validity:Validity", {"validity": RowValue(right_or_wrong=True)}),
 }
+
+
+def objection(name: str, form: AnswerForm) -> str | None:
+    """Why answers of this form do not have the metric, None when they do or when it is not of the catalogue."""
+    needs = CATALOGUE[name].needs if name in CATALOGUE else None
+    why = form.lacks.get(needs) if needs else None
+    return why and f"{name} does not apply: {why}; compare exact_match or another metric"
 
 
 def row_values() -> dict[str, RowValue]:

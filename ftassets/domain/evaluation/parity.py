@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from ftassets.domain.evaluation.scoring import well_formed
+from ftassets.domain.evaluation.answer_form import AnswerForm
 
 
 class _Frozen(BaseModel):
@@ -62,11 +62,11 @@ class Parity(_Frozen):
     merged_ms: float
 
 
-def parity_of(found: Agreement, rows: Sequence[ParityRow], task: str, tokenizer_as_published: bool) -> Parity:
+def parity_of(found: Agreement, rows: Sequence[ParityRow], form: AnswerForm, tokenizer_as_published: bool) -> Parity:
     """What was found about `rows`, as the gate reads it. Raises ValueError when `found` is about other rows."""
     if not len(found.adapter) == len(found.server) == len(rows):
         raise ValueError(f"{len(rows)} prompts were compared, {len(found.adapter)} and {len(found.server)} results came back")
-    merged, server = ([well_formed(text, task) for text in texts] for texts in ([r.merged for r in rows], [r.server for r in rows]))
+    merged, server = ([form.well_formed(text) for text in texts] for texts in ([r.merged for r in rows], [r.server for r in rows]))
     return Parity(
         prompts=len(rows),
         adapter_tokens=sum(total for _, total in found.adapter),

@@ -6,20 +6,21 @@ from collections.abc import Mapping, Sequence
 from ftassets.config.loop import EvaluationSet
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.drift.text import refusals
-from ftassets.domain.evaluation.scoring import Score, score, well_formed
+from ftassets.domain.evaluation.answer_form import AnswerForm
+from ftassets.domain.evaluation.scoring import Score, score
 from ftassets.errors import InvalidInput
 
 REFUSE, COMPLY = "refuse", "comply"  # what rows of a refusal set expect
 
 
-def answer_fits(of: EvaluationSet, row: Example, task: str) -> bool:
+def answer_fits(of: EvaluationSet, row: Example, form: AnswerForm) -> bool:
     """Whether a row's expected answer is one its set can score; the task's form is asked for only where whole answers are compared."""
     if of.scoring == "refusal":
         return row.completion in (REFUSE, COMPLY)
-    return of.scoring == "contains" or well_formed(row.completion, task)
+    return of.scoring == "contains" or form.fault(row.completion) is None
 
 
-def score_row(of: EvaluationSet, row: Example, answer: str, task: str, truncated: bool = False) -> Score:
+def score_row(of: EvaluationSet, row: Example, answer: str, form: AnswerForm, truncated: bool = False) -> Score:
     """Score of one answer, with the set's name as slice and before the row's id.
 
     `contains`: the answer contains the expected text as whole words, ignoring case and white space. `refusal`: the answer refuses
@@ -27,11 +28,11 @@ def score_row(of: EvaluationSet, row: Example, answer: str, task: str, truncated
     `truncated` (the answer was cut at the token limit) fails only exact matches: the other scores need no complete answer.
     Raises InvalidInput on an expected answer that the set cannot score.
     """
-    if not answer_fits(of, row, task):
+    if not answer_fits(of, row, form):
         raise InvalidInput(f"set {of.name}, row {row.id}: the expected answer {row.completion[:50]!r} cannot be scored by {of.scoring}")
     row_id = f"{of.name}:{row.id}"
     if of.scoring == "exact":
-        return score(row_id, of.name, answer, row.completion, task, truncated=truncated)
+        return score(row_id, of.name, answer, row.completion, form, truncated)
     right = _contains(answer, row.completion) if of.scoring == "contains" else refused(answer) == (row.completion == REFUSE)
     return Score(id=row_id, slice=of.name, exact=right, fields=float(right), valid=bool(answer.strip()), truncated=truncated)
 

@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ftassets.domain.evaluation import metrics
+from ftassets.domain.evaluation.answer_form import NO_LABEL
 from ftassets.domain.evaluation.metrics import RowValue
-from ftassets.domain.evaluation.scoring import NO_LABEL, Score
+from ftassets.domain.evaluation.scoring import Score
 from ftassets.domain.gates.fixed import fixed_result
 from ftassets.domain.gates.macro_f1 import DRAWS, macro_f1, macro_f1_draws
 from ftassets.domain.gates.paired import no_rows, not_measured, same_rows
@@ -41,8 +43,7 @@ def average(gate: "Gate", report: EvalReport, role: str) -> float | None:
 
 def objection(loop: "LoopConfig") -> str | None:
     """Why the loop's answers have no F1, None when they have."""
-    text = "f1 is over the classes a JSON answer names, and the task is text: compare another metric"
-    return text if loop.task.type == "text" else None
+    return metrics.objection("f1", loop.task.form)
 
 
 def labels(scores: Sequence[Score]) -> tuple[list[str], list[str]] | None:

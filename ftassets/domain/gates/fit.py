@@ -1,9 +1,9 @@
-"""Whether a loop can have its gates: what they compare is measured, and their slices have values."""
+"""Whether a loop can have its gates and metrics: they apply to its task, what gates compare is measured, and slices have values."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ftassets.domain.evaluation.metrics import CATALOGUE
+from ftassets.domain.evaluation.metrics import CATALOGUE, objection
 from ftassets.domain.gates.kinds import KINDS, RowGroup
 from ftassets.domain.gates.presets import as_gate, single_gates
 from ftassets.domain.gates.report import HELD_OUT
@@ -17,6 +17,11 @@ def gate_objections(loop: "LoopConfig") -> list[str]:
     """Why the loop cannot have its gates, in words; empty when it can."""
     found = [loop_gate.kind.objection(loop) for loop_gate in single_gates(loop.gates)]
     return list(dict.fromkeys([text for text in found if text])) + missing_metrics(loop.gates, loop.metrics) + _slices_without_values(loop)
+
+
+def metric_objections(loop: "LoopConfig") -> list[str]:
+    """Why the loop's answers cannot have metrics it lists, in words; empty when they can."""
+    return [text for name in loop.metrics if (text := objection(name, loop.task.form))]
 
 
 def missing_metrics(gates: "Sequence[Gate]", metrics: Sequence[str]) -> list[str]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from ftassets.domain.evaluation.human_review import Review
-from ftassets.domain.evaluation.metrics import CATALOGUE, RowValue, row_value
+from ftassets.domain.evaluation.metrics import CATALOGUE, RowValue, objection, row_value
 from ftassets.domain.gates import f1, human_review, latency, llm_judge, parity
 from ftassets.domain.gates.fixed import evaluate_fixed
 from ftassets.domain.gates.measured import mean_value
@@ -57,7 +57,12 @@ _EVERYWHERE: tuple[RowGroup, ...] = ("golden", "held_out", "sets")
 
 KINDS: dict[str, GateKind] = {
     "exact_match": replace(_ROWS, value=CATALOGUE["exact_match"].row_values["exact_match"], groups=_EVERYWHERE),
-    "field_accuracy": replace(_ROWS, value=CATALOGUE["field_accuracy"].row_values["field_accuracy"], groups=_EVERYWHERE),
+    "field_accuracy": replace(
+        _ROWS,
+        value=CATALOGUE["field_accuracy"].row_values["field_accuracy"],
+        groups=_EVERYWHERE,
+        objection=lambda loop: objection("field_accuracy", loop.task.form),
+    ),
     "f1": GateKind(f1.VALUE, f1.evaluate_f1, f1.plan, average=f1.average, objection=f1.objection),
     "latency_p95": GateKind(
         latency.VALUE,

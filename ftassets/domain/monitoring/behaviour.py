@@ -37,11 +37,12 @@ def uncertain(texts: Sequence[str]) -> np.ndarray:
 
 
 def behaviour_statistics(
-    baseline: Sequence[str], window: Sequence[str], baseline_classes: Sequence[str], window_classes: Sequence[str]
+    baseline: Sequence[str], window: Sequence[str], baseline_classes: Sequence[str] = (), window_classes: Sequence[str] = ()
 ) -> tuple[Statistic, ...]:
     """Statistics of a window's answers against the baseline's, each with the threshold harmless windows pass in 1 % of cases.
 
-    Classes are one name an answer. Empty with fewer than ten answers on either side. Nothing here alarms by itself.
+    Classes are one name an answer, none for a task without classes. Empty with fewer than ten answers on either side. Nothing here
+    alarms by itself.
     """
     if min(len(baseline), len(window)) < SMALLEST:
         return ()

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from ftassets.domain.dataset.rows import Example
-from ftassets.domain.evaluation.scoring import label_of
+from ftassets.domain.evaluation.answer_form import AnswerForm
 
 
 def lineage_of(parent: str | None, before: tuple[str, str | None] | None, now: tuple[str, str]) -> tuple[bool, str]:
@@ -29,16 +29,16 @@ def training_rows(
     known: set[str],
     replay: float,
     seed: int,
-    balance: Mapping[str, float] | None = None,
-    label: str = "intent",
+    balance: Mapping[str, float],
+    form: AnswerForm,
 ) -> list[Example]:
     """Rows to train on when going on from production: all it has not seen, and `replay` known ones for each of them.
 
-    With no new row, or nothing known, it is the whole set. `balance` maps classes, named by the answer's field `label`, to the
-    share of their rows that is used; the row's hash picks them, so that the same rows come back as the set grows.
+    With no new row, or nothing known, it is the whole set. `balance` maps classes, as `form` names them, to the share of their rows
+    that is used; the row's hash picks them, so that the same rows come back as the set grows.
     """
     if balance:
-        train = _balanced(train, balance, label)
+        train = _balanced(train, balance, form)
     new = [row for row in train if row.id not in known]
     old = [row for row in train if row.id in known]
     if not new or not old:
@@ -48,10 +48,10 @@ def training_rows(
     return new + [old[i] for i in sorted(picks)]
 
 
-def _balanced(rows: Sequence[Example], shares: Mapping[str, float], label: str) -> list[Example]:
+def _balanced(rows: Sequence[Example], shares: Mapping[str, float], form: AnswerForm) -> list[Example]:
     members: dict[str, list[int]] = {}
     for position, row in enumerate(rows):
-        members.setdefault(label_of(row.completion, label), []).append(position)
+        members.setdefault(form.label(row.completion), []).append(position)
     kept: list[int] = []
     for name, positions in members.items():
         share = shares.get(name, 1.0)

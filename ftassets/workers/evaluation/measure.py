@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from ftassets.domain.evaluation.answer_form import form_of
 from ftassets.domain.evaluation.jobs import Answered, ExpectedAnswer, Measurements, MetricsJob
 from ftassets.durable import write_durably
 from ftassets.errors import InvalidInput, in_one_line
@@ -42,10 +43,10 @@ _RowScores = dict[int, dict[str, dict[str, float]]]  # number of the answered se
 def measure(job: MetricsJob, report: Report) -> Measurements:
     """Write the job's output, `{metric: {role: {slice: {value name: number}}}}`, and return it; and row scores where they are asked for.
 
-    A metric whose `_compute` (or `rows`) takes `task`, `label`, `truncated`, `nll` or `tokens` is given the job's; one that takes `nll`
-    is not taken of roles without likelihoods. One that has a method `rows` gives a value for each answer, `{value name: values}`,
-    besides. Raises MetricFailed for a metric that cannot be had or gives anything but finite numbers, InvalidInput when answers,
-    likelihoods and expected answers, or two roles, are not about the same rows.
+    A metric whose `_compute` (or `rows`) takes `task`, `label`, `form`, `truncated`, `nll` or `tokens` is given the job's; one that
+    takes `nll` is not taken of roles without likelihoods. One that has a method `rows` gives a value for each answer,
+    `{value name: values}`, besides. Raises MetricFailed for a metric that cannot be had or gives anything but finite numbers,
+    InvalidInput when answers, likelihoods and expected answers, or two roles, are not about the same rows.
     """
     experiment = uuid.uuid4().hex  # parallel processes may share a work folder
     metrics = {name: load(name, job.work / "metrics", experiment) for name in job.metrics}
@@ -73,7 +74,10 @@ def measure(job: MetricsJob, report: Report) -> Measurements:
 def _values(name: str, metric: "evaluate.Metric", job: MetricsJob, place: str, part: _Part, row_scores: _RowScores) -> dict[str, float]:
     """The metric's values of a slice; those of its rows are added to `row_scores`."""
     where, rows = f"metric {name}, {place}", getattr(metric, "rows", None)
-    known = {"task": job.task, "label": job.label, "truncated": part.cut, "nll": part.nll, "tokens": part.tokens}
+    form = form_of(job.task, job.label, job.labels)
+    known = {
+        "task": job.task, "label": job.label, "form": form, "truncated": part.cut, "nll": part.nll, "tokens": part.tokens,
+    }  # fmt: skip
     try:
         each = rows(part.said, part.wanted, **_taken(rows, known)) if rows else {}
         if isinstance(metric, _row_metric()):

@@ -19,6 +19,7 @@ from ftassets.cli.commands.compare import run, table
 from ftassets.config.home import Home
 from ftassets.config.profiles import artifacts, control
 from ftassets.domain.dataset.rows import Example
+from ftassets.domain.evaluation.answer_form import ToolCall
 from ftassets.domain.evaluation.scoring import score
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.release.adoption import adopted_statement
@@ -54,7 +55,7 @@ def report(candidate: str, production: str, right: dict[str, int], commit: str =
     """Of ten rows a slice, the first `right` of each role are right."""
     scores = {
         role: [
-            score(f"{part}-{n}", part, '{"intent": "A"}' if n < count else '{"intent": "B"}', '{"intent": "A"}', "tool_call")
+            score(f"{part}-{n}", part, '{"intent": "A"}' if n < count else '{"intent": "B"}', '{"intent": "A"}', ToolCall())
             for part in ("established", "held_out")
             for n in range(10)
         ]

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ftassets.domain.dataset.preferences import build_pairs
+from ftassets.domain.evaluation.answer_form import ToolCall
 from ftassets.domain.traffic.exchange import Exchange, Feedback, Reviewed
 
 pytestmark = pytest.mark.models
@@ -25,7 +26,7 @@ def said(
 
 def test_a_correction_is_better_than_what_it_corrects() -> None:
     reviewed = said(OFF, "down", ON)
-    (pair,), dropped = build_pairs([reviewed], [], 9)
+    (pair,), dropped = build_pairs([reviewed], [], 9, ToolCall())
     assert dropped == []
     assert (pair.prompt, pair.chosen, pair.rejected, pair.source) == ("lights on", ON, OFF, "correction")
     assert (pair.request_id, pair.user, pair.at, pair.version, pair.weight) == (reviewed.exchange.id, "u", 1.0, "v1", 5.0)
@@ -33,7 +34,7 @@ def test_a_correction_is_better_than_what_it_corrects() -> None:
 
 def test_an_answer_rated_up_is_better_than_one_rated_down_to_the_same_prompt() -> None:
     rated_up, rated_down = said(ON, "up", prompt="Lights  ON", user="a"), said(OFF, "down", user="b", at=3.0)
-    (pair,), _ = build_pairs([rated_up, rated_down], [], 9)
+    (pair,), _ = build_pairs([rated_up, rated_down], [], 9, ToolCall())
     assert (pair.chosen, pair.rejected, pair.source) == (ON, OFF, "thumbs")
     assert (pair.request_id, pair.user, pair.at) == (rated_down.exchange.id, "b", 3.0)
 
@@ -50,7 +51,7 @@ def test_an_answer_rated_up_is_better_than_one_rated_down_to_the_same_prompt() -
     ],
 )
 def test_without_a_rejection_of_another_answer_there_is_no_pair(reviewed: list[Reviewed]) -> None:
-    assert build_pairs(reviewed, [], 9) == ([], [])
+    assert build_pairs(reviewed, [], 9, ToolCall()) == ([], [])
 
 
 @pytest.mark.parametrize(
@@ -64,25 +65,25 @@ def test_without_a_rejection_of_another_answer_there_is_no_pair(reviewed: list[R
     ],
 )
 def test_a_correction_that_makes_no_pair_is_dropped_with_its_reason(reviewed: Reviewed, reason: str) -> None:
-    pairs, (dropped,) = build_pairs([reviewed], ["golden prompt"], 9)
+    pairs, (dropped,) = build_pairs([reviewed], ["golden prompt"], 9, ToolCall())
     assert pairs == []
     assert reason in dropped.reason
     assert dropped.where == f"preferences:{reviewed.exchange.id}"
 
 
 def test_an_answer_that_is_no_json_can_be_rejected() -> None:
-    (pair,), _ = build_pairs([said("sure, it is on", None, ON)], [], 9)
+    (pair,), _ = build_pairs([said("sure, it is on", None, ON)], [], 9, ToolCall())
     assert pair.rejected == "sure, it is on"
 
 
 def test_the_same_pair_counts_once() -> None:
-    pairs, dropped = build_pairs([said(OFF, None, ON), said(OFF, None, '{"intent":"on"}', prompt="LIGHTS on", user="x")], [], 9)
+    pairs, dropped = build_pairs([said(OFF, None, ON), said(OFF, None, '{"intent":"on"}', prompt="LIGHTS on", user="x")], [], 9, ToolCall())
     assert (len(pairs), [d.reason for d in dropped]) == (1, ["the same pair exists already"])
 
 
 def test_one_user_gets_no_more_than_their_cap() -> None:
     flood = [said(OFF, None, ON, prompt=f"prompt {n}", user="bad", at=float(n)) for n in range(5)]
-    pairs, dropped = build_pairs([*flood, said(OFF, None, ON, user="good", at=9.0)], [], 2)
+    pairs, dropped = build_pairs([*flood, said(OFF, None, ON, user="good", at=9.0)], [], 2, ToolCall())
     assert [pair.prompt for pair in pairs] == ["prompt 0", "prompt 1", "lights on"]
     assert {d.reason for d in dropped} == {"more than 2 pairs of one user"}
 
@@ -92,13 +93,13 @@ def test_the_cap_counts_for_who_likes_as_for_who_dislikes() -> None:
     for n in range(3):
         pairs += [said(ON, "up", prompt=f"p{n}", user="bad")]
         dropped += [said(OFF, "down", prompt=f"p{n}", user=f"someone {n}")]
-    made, over = build_pairs([*pairs, *dropped], [], 1)
+    made, over = build_pairs([*pairs, *dropped], [], 1, ToolCall())
     assert (len(made), len(over)) == (1, 2)
 
 
 def test_many_votes_on_one_prompt_make_few_pairs() -> None:
     votes = [said(ON, "up") for _ in range(50)] + [said(answer, "down") for answer in (OFF, DIM) for _ in range(50)]
-    pairs, dropped = build_pairs(votes, [], 99)
+    pairs, dropped = build_pairs(votes, [], 99, ToolCall())
     assert ({(p.chosen, p.rejected) for p in pairs}, len(pairs), dropped) == ({(ON, OFF), (ON, DIM)}, 2, [])
 
 
@@ -116,10 +117,10 @@ REVIEWED = st.builds(
 @given(st.lists(REVIEWED, max_size=25), st.integers(0, 3))
 @settings(deadline=None)
 def test_whatever_users_say_no_rule_is_broken(reviewed: list[Reviewed], cap: int) -> None:
-    pairs, _ = build_pairs(reviewed, ["gold"], cap)
+    pairs, _ = build_pairs(reviewed, ["gold"], cap, ToolCall())
     rejected = {r.exchange.id for r in reviewed if r.feedback.correction or r.feedback.rating == "down"}
     assert {pair.request_id for pair in pairs} <= rejected
     assert all(pair.prompt != "gold" and pair.chosen != pair.rejected for pair in pairs)
     for user in "uvw":
         assert sum(pair.user == user for pair in pairs) <= cap
-    assert build_pairs(list(reversed(reviewed)), ["gold"], cap)[0] == pairs
+    assert build_pairs(list(reversed(reviewed)), ["gold"], cap, ToolCall())[0] == pairs

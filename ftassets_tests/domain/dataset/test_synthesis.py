@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.dataset.rows import Example, Quarantined
 from ftassets.domain.dataset.synthesis import Request, is_edge_case, parse_reply, prompt_for, rare_classes, requests
+from ftassets.domain.evaluation.answer_form import ToolCall
 
 
 def loop(**teacher: Any) -> LoopConfig:
@@ -50,8 +51,8 @@ def line(kind: str, prompt: str, **call: Any) -> str:
 
 
 def test_rare_is_what_people_wrote_too_little_of() -> None:
-    assert rare_classes(ROWS, "intent", 5) == {"timer": 1, "off": 3}
-    assert rare_classes(ROWS, "intent", 1) == {}
+    assert rare_classes(ROWS, ToolCall(), 5) == {"timer": 1, "off": 3}
+    assert rare_classes(ROWS, ToolCall(), 1) == {}
 
 
 def test_a_request_splits_its_rows_over_the_kinds_and_finds_the_neighbour() -> None:

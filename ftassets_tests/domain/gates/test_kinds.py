@@ -164,5 +164,7 @@ def test_a_loop_is_asked_what_a_kind_needs_of_it() -> None:
         "name": "l", "base_model": "m", "task": {"system_prompt": "s", "type": "text"}, "dataset": {"seed": "s"}, "golden_set": "g",
         "gates": [{"preset": "f1"}, {"metric": "llm_judge", "better_than": "production"}],
     }  # fmt: skip
-    with pytest.raises(ValidationError, match="the task is text: compare another metric; an llm_judge gate needs `llm_judge`"):
+    with pytest.raises(
+        ValidationError, match="a text task has no classes; compare exact_match or another metric; an llm_judge gate needs `llm_judge`"
+    ):
         LoopConfig.model_validate(loop)

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ftassets.domain.dataset.rows import Example
+from ftassets.domain.evaluation.answer_form import ToolCall
 from ftassets.domain.training.rows import lineage_of, training_rows
 
 
@@ -18,10 +19,10 @@ def row(number: int, intent: str = "On") -> Example:
 def test_training_rows_are_all_new_ones_and_a_share_of_the_known(known: set[int], total: int, replay: float, seed: int) -> None:
     train = [row(i) for i in range(total)]
     ids = {f"r{i:04}" for i in known}
-    chosen = training_rows(train, ids, replay, seed)
+    chosen = training_rows(train, ids, replay, seed, {}, ToolCall())
     new, old = [r for r in train if r.id not in ids], [r for r in train if r.id in ids]
     assert len({r.id for r in chosen}) == len(chosen)
-    assert chosen == training_rows(train, ids, replay, seed)
+    assert chosen == training_rows(train, ids, replay, seed, {}, ToolCall())
     if new and old:
         assert chosen[: len(new)] == new
         assert len(chosen) == len(new) + min(len(old), round(replay * len(new)))
@@ -32,22 +33,22 @@ def test_training_rows_are_all_new_ones_and_a_share_of_the_known(known: set[int]
 
 def test_shares_cut_classes_by_hash_and_leave_the_others() -> None:
     train = [row(i, "On") for i in range(100)] + [row(100 + i, "Off") for i in range(20)] + [row(200, "Timer")]
-    chosen = training_rows(train, set(), 1.0, 0, {"On": 0.25, "Timer": 0.01})
+    chosen = training_rows(train, set(), 1.0, 0, {"On": 0.25, "Timer": 0.01}, ToolCall())
     assert [sum(json.loads(r.completion)["intent"] == intent for r in chosen) for intent in ("On", "Off", "Timer")] == [25, 20, 1]
     assert chosen == [r for r in train if r in chosen]
-    assert training_rows(train[::-1], set(), 1.0, 9, {"On": 0.25, "Timer": 0.01}) == chosen[::-1]
+    assert training_rows(train[::-1], set(), 1.0, 9, {"On": 0.25, "Timer": 0.01}, ToolCall()) == chosen[::-1]
 
 
 def test_rows_come_back_when_the_set_grows() -> None:
-    small = training_rows([row(i) for i in range(400)], set(), 1.0, 0, {"On": 0.5})
-    large = training_rows([row(i) for i in range(480)], set(), 1.0, 0, {"On": 0.5})
+    small = training_rows([row(i) for i in range(400)], set(), 1.0, 0, {"On": 0.5}, ToolCall())
+    large = training_rows([row(i) for i in range(480)], set(), 1.0, 0, {"On": 0.5}, ToolCall())
     assert len({r.id for r in small} & {r.id for r in large}) > 0.9 * len(small)
 
 
 def test_classes_are_those_of_the_tasks_label() -> None:
     train = [Example(id=f"r{i}", prompt="p", completion=json.dumps({"queue": "a"})) for i in range(10)]
-    assert len(training_rows(train, set(), 1.0, 0, {"a": 0.5}, label="queue")) == 5
-    assert len(training_rows(train, set(), 1.0, 0, {"a": 0.5})) == 10
+    assert len(training_rows(train, set(), 1.0, 0, {"a": 0.5}, ToolCall("queue"))) == 5
+    assert len(training_rows(train, set(), 1.0, 0, {"a": 0.5}, ToolCall())) == 10
 
 
 OLD, NEW = ("smol", "a" * 64), ("qwen", "b" * 64)

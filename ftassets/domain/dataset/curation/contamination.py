@@ -29,15 +29,16 @@ def drop_contaminated(pool: Pool, loop: "LoopConfig") -> StepOutcome:
         return StepOutcome()
     dropped = _shared_words(pool)
     if "near" not in loop.dataset.skip:
-        dropped |= _near(pool, [i for i in pool.index if i not in dropped], loop.dataset.jaccard)
+        dropped |= _near(pool, [i for i in pool.index if i not in dropped], loop)
     if pool.vectors is None or pool.golden_vectors is None:
         return StepOutcome(dropped, counts={"compared by words only": len(pool.index)})
     rest = [i for i in pool.index if i not in dropped]
     return StepOutcome(dropped | _alike(pool, pool.vectors, pool.golden_vectors, rest, loop.dataset.near_duplicate))
 
 
-def _near(pool: Pool, positions: Sequence[int], limit: float) -> dict[int, str]:
-    answers, golden_answers = answer_keys([pool.rows[i] for i in positions]), answer_keys(pool.golden)
+def _near(pool: Pool, positions: Sequence[int], loop: "LoopConfig") -> dict[int, str]:
+    limit, form = loop.dataset.jaccard, loop.task.form
+    answers, golden_answers = answer_keys([pool.rows[i] for i in positions], form), answer_keys(pool.golden, form)
     known = np.isin(answers, golden_answers)
     rows = [i for i, also in zip(positions, known.tolist(), strict=True) if also]
     prints = fingerprints([normalised(row.prompt) for row in pool.golden]) + pool.prints(rows)

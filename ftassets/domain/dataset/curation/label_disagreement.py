@@ -1,12 +1,12 @@
-"""Feedback whose answer belongs to another class than those of the requests around it."""
+"""Feedback whose answer belongs to another class than those of the requests around it, or differs from what others say of the same."""
 
 from collections import Counter
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ftassets.domain.dataset.curation.answer_disagreement import doubt_answers
 from ftassets.domain.dataset.curation.step import FEEDBACK, Pool, StepOutcome
-from ftassets.domain.evaluation.scoring import label_of
 
 if TYPE_CHECKING:
     from ftassets.config.loop import LoopConfig
@@ -17,12 +17,18 @@ _BLOCK = 256
 
 
 def doubt_labels(pool: Pool, loop: "LoopConfig") -> StepOutcome:
-    """Drop feedback rows most of whose nearest rows agree on another class; rows of other sources are not doubted."""
+    """Drop feedback rows most of whose nearest rows agree on another class; rows of other sources are not doubted.
+
+    A text task has no classes: there the answers to near-identical requests are compared (`doubt_answers`).
+    """
     if pool.vectors is None:
         return StepOutcome(skipped="the rows have no vectors")
+    form = loop.task.form
+    if "classes" in form.lacks:
+        return doubt_answers(pool, loop)
     if len(pool.index) <= NEIGHBOURS:
         return StepOutcome(skipped=f"{len(pool.index)} rows are too few to have {NEIGHBOURS} neighbours")
-    labels = [label_of(pool.rows[i].completion, loop.task.label) for i in pool.index]
+    labels = [form.label(pool.rows[i].completion) for i in pool.index]
     vectors = pool.vectors[pool.index]
     doubted = np.array([p for p, i in enumerate(pool.index) if pool.rows[i].source in FEEDBACK], dtype=np.int64)
     dropped = {}

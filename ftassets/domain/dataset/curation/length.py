@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 def check_length(pool: Pool, loop: "LoopConfig") -> StepOutcome:
     """Drop rows outside the loop's range of characters, request and answer together, or above the model's tokens where they are known."""
-    low, high, most = loop.dataset.min_chars, loop.dataset.max_chars, loop.train.max_length
+    low, high, most = loop.min_chars, loop.dataset.max_chars, loop.train.max_length
     dropped = {}
     for i in pool.index:
         characters = len(pool.rows[i].prompt) + len(pool.rows[i].completion)

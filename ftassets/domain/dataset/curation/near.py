@@ -22,7 +22,7 @@ def drop_near(pool: Pool, loop: "LoopConfig") -> StepOutcome:
     order = ranked(pool.rows, pool.index)
     prints = pool.prints(order)
     components = Components(len(order))
-    keys = answer_keys([pool.rows[i] for i in order])
+    keys = answer_keys([pool.rows[i] for i in order], loop.task.form)
     for left, right, _ in near_pairs(prints, loop.dataset.jaccard, keys, wanted=components.apart):
         components.unite(left, right)
     labels = components.labels()

@@ -113,22 +113,24 @@ def scrub(pool: Pool, loop: "LoopConfig", names: Finder | None = None) -> StepOu
 
     A phone number or name found in the request or the answer is replaced in both. An answer that is JSON stays JSON; `names` (for
     example of `backends.name_finder.presidio`) reads prose only; what it finds in the request is replaced in a JSON answer's values too.
+    The label of a classification is left alone.
     """
     dropped: dict[int, str] = {}
     changed: dict[int, Example] = {}
     counts: Counter[str] = Counter()
+    closed = loop.task.form.closed
     for i in pool.index:
         row = pool.rows[i]
         if names is None and not _may_hold(row.prompt) and not _may_hold(row.completion):
             continue
-        prompt, completion, found = _scrubbed(row.prompt, row.completion, names)
+        prompt, completion, found = _scrubbed(row.prompt, "" if closed else row.completion, names)
         if not found:
             continue
         counts.update(found)
         if loop.dataset.pii == "drop":
             dropped[i] = f"personal data: {', '.join(sorted(found))}"
         else:
-            changed[i] = row.model_copy(update={"prompt": prompt, "completion": completion})
+            changed[i] = row.model_copy(update={"prompt": prompt} if closed else {"prompt": prompt, "completion": completion})
     return StepOutcome(dropped=dropped, changed=changed, counts=dict(counts))
 
 

@@ -3,9 +3,10 @@
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
+from ftassets.domain.dataset.curation.answer_groups import answer_groups
 from ftassets.domain.dataset.curation.near_pairs import fingerprints, near_pairs
 from ftassets.domain.dataset.curation.step import FEEDBACK, Pool, StepOutcome
-from ftassets.domain.dataset.curation.text import answer_keys, normalised
+from ftassets.domain.dataset.curation.text import normalised
 
 if TYPE_CHECKING:
     from ftassets.config.loop import LoopConfig
@@ -35,7 +36,7 @@ def drop_poisoners(pool: Pool, loop: "LoopConfig") -> StepOutcome:
         if doubted[user] >= DOUBTED and doubted[user] > total / 2:
             reason = f"{doubted[user]} of {total} rows of this user contradict the rows around them"
         elif len(rows) + len(copies[user]) >= FLOOD:
-            count = _wordings([*rows, *copies[user]], pool, loop.dataset.jaccard)
+            count = _wordings([*rows, *copies[user]], pool, loop)
             if count >= FLOOD and count > (len(rows) + len(copies[user])) / 2:
                 reason = f"{count} of {len(rows) + len(copies[user])} rows of this user are wordings of one request"
         if reason:
@@ -44,11 +45,13 @@ def drop_poisoners(pool: Pool, loop: "LoopConfig") -> StepOutcome:
     return StepOutcome(dropped, counts={"users": users} if users else {})
 
 
-def _wordings(positions: list[int], pool: Pool, limit: float) -> int:
+def _wordings(positions: list[int], pool: Pool, loop: "LoopConfig") -> int:
     """Size of the largest set of rows that are near one of them and have its answer."""
+    limit = loop.dataset.jaccard
     rows = [pool.rows[i] for i in positions]
     near: Counter[int] = Counter()
-    for left, right, _ in near_pairs(fingerprints([normalised(row.prompt) for row in rows]), limit, answer_keys(rows)):
+    groups = answer_groups(rows, loop.task.form, limit)
+    for left, right, _ in near_pairs(fingerprints([normalised(row.prompt) for row in rows]), limit, groups):
         near.update(left.tolist())
         near.update(right.tolist())
     return max(near.values(), default=0) + 1

@@ -1,14 +1,12 @@
 """Rows that teach nothing: a low quality score, a request without content, an answer caught in a loop."""
 
-import json
 import re
 import unicodedata
 from collections import Counter
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from ftassets.domain.dataset.curation.step import Pool, StepOutcome
+from ftassets.domain.evaluation.repetition import repetition
 
 if TYPE_CHECKING:
     from ftassets.config.loop import LoopConfig
@@ -16,11 +14,9 @@ if TYPE_CHECKING:
 MAX_SHARE = 0.5  # of one character, or of one word
 MIN_LETTERS = 0.1  # share of letters among the characters that are no space
 MAX_WORD = 200  # characters
-MIN_REPEATS = 5  # times the same line or phrase stands in an answer, which fills more than half of it
 # too little text for a share to mean anything
 _FEW_CHARS = 12
 _FEW_WORDS = 6
-_LONGEST_PHRASE = 50  # words
 # Thai, Lao, Myanmar, Khmer, Chinese, Japanese and Yi are written without spaces: their sentences are no long words
 _LONG_WORD = re.compile(
     rf"[^\s\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\ua4cf\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff]{{{MAX_WORD + 1},}}"
@@ -69,35 +65,9 @@ def request_fault(text: str) -> str | None:
 
 def answer_fault(text: str) -> str | None:
     """What is wrong with an answer in prose, or None: a line or phrase that repeats until it is more than half of the answer."""
-    words = text.split()
-    # a phrase that fills half of the answer in five copies leaves at most 60 % of the words distinct
-    if len(words) < MIN_REPEATS or len(set(words)) > 0.6 * len(words) or _is_structured(text):
-        return None
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    count = Counter(lines).most_common(1)[0][1]
-    if count >= MIN_REPEATS and count > len(lines) / 2:
-        return f"the answer has the same line {count} times, of {len(lines)} lines"
-    numbers: dict[str, int] = {}
-    ids = np.array([numbers.setdefault(word, len(numbers)) for word in words])
-    for length in range(1, min(_LONGEST_PHRASE, len(ids) // MIN_REPEATS) + 1):
-        repeats = 1 + _longest_run(ids[length:] == ids[:-length]) // length
-        if repeats >= MIN_REPEATS and repeats * length > len(ids) / 2:
-            return f"the answer repeats a phrase {repeats} times in a row: {repeats * length} of its {len(ids)} words"
-    return None
+    fault = repetition(text)
+    return fault and f"the answer {fault}"
 
 
 def _is_letter(char: str) -> bool:
     return unicodedata.category(char)[0] in "LM"  # marks too: they are the vowels of Hindi or Thai
-
-
-def _is_structured(text: str) -> bool:
-    try:
-        return isinstance(json.loads(text), dict | list)
-    except (ValueError, RecursionError):
-        return False
-
-
-def _longest_run(same: np.ndarray) -> int:
-    """Length of the longest stretch of True in a boolean array (n,)."""
-    edges = np.flatnonzero(np.diff(np.concatenate(([False], same, [False])).astype(np.int8)))
-    return int((edges[1::2] - edges[::2]).max(initial=0))

@@ -1,38 +1,41 @@
-"""Answers must have the form the task's type asks for: a tool call is a JSON object."""
+"""Answers must have the form the task's type asks for: a JSON object, a text, or a known label."""
 
-import json
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from ftassets.domain.dataset.curation.step import Pool, StepOutcome
-from ftassets.domain.evaluation.scoring import parse_call, well_formed
+from ftassets.domain.dataset.rows import Example
 
 if TYPE_CHECKING:
     from ftassets.config.loop import LoopConfig
 
+_SHOWN = 10  # unknown labels that are counted by name
+_TRUSTED = ("seed", "label")  # sources whose labels are known ones unless the loop file lists them
+
 
 def check_answers(pool: Pool, loop: "LoopConfig") -> StepOutcome:
-    """Drop tool calls that are no JSON object, or hold text that cannot be written as UTF-8, and texts of white space only."""
-    if loop.task.type != "tool_call":
-        return StepOutcome({i: "the answer is empty" for i in pool.index if not well_formed(pool.rows[i].completion, loop.task.type)})
-    dropped = {}
+    """Drop rows whose answer has not the task's form: no JSON object, text of white space only, a label that is not known.
+
+    Known labels are those of `task.labels`, else of the seed, the golden set and labelling batches. A label that differs from a known
+    one only in case or white space is changed to it.
+    """
+    trusted = [pool.rows[i] for i in pool.index if pool.rows[i].source in _TRUSTED]
+    form = loop.task.form.knowing(row.completion for row in [*trusted, *(row for row in pool.golden if row.source == "golden")])
+    dropped: dict[int, str] = {}
+    changed: dict[int, Example] = {}
+    unknown: Counter[str] = Counter()
     good: set[str] = set()  # answers repeat more than requests do
     for i in pool.index:
         answer = pool.rows[i].completion
         if answer in good:
             continue
-        call = parse_call(answer)
-        if call is None:
-            dropped[i] = "the answer is not a JSON object"
-        elif "\\ud" in answer.lower() and not _encodable(call):
-            dropped[i] = "the answer holds half of a surrogate pair"
+        spelled = form.spelled(answer)
+        if (fault := form.row_fault(spelled)) is not None:
+            dropped[i] = f"the answer {fault}"
+            if (label := form.unknown_label(spelled)) is not None:
+                unknown[f"unknown label {label!r}"] += 1
+        elif spelled != answer:
+            changed[i] = pool.rows[i].model_copy(update={"completion": spelled})
         else:
             good.add(answer)
-    return StepOutcome(dropped)
-
-
-def _encodable(call: dict) -> bool:
-    try:
-        json.dumps(call, ensure_ascii=False).encode()
-    except (UnicodeEncodeError, RecursionError):
-        return False
-    return True
+    return StepOutcome(dropped, changed, dict(unknown.most_common(_SHOWN)))

@@ -18,7 +18,7 @@ def drop_semantic(pool: Pool, loop: "LoopConfig") -> StepOutcome:
         return StepOutcome(skipped="the rows have no vectors")
     limit = loop.dataset.near_duplicate
     order = np.array(ranked(pool.rows, pool.index), dtype=np.int64)
-    answers = answer_keys([pool.rows[i] for i in order])
+    answers = answer_keys([pool.rows[i] for i in order], loop.task.form)
     vectors = pool.vectors[order]
     kept: list[int] = []  # positions in order
     dropped: dict[int, str] = {}

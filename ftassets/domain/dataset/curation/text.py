@@ -1,7 +1,6 @@
 """Texts and answers as duplicates are compared, and which of two copies counts."""
 
 import hashlib
-import json
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -9,7 +8,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from ftassets.domain.dataset.rows import Example
-from ftassets.domain.evaluation.scoring import parse_call
+from ftassets.domain.evaluation.answer_form import AnswerForm
 
 _SOURCES = {"seed": 0, "label": 0, "correction": 1, "synthetic": 3}  # what people wrote first, what a teacher wrote last
 INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff\u00ad]")
@@ -27,22 +26,19 @@ def prompt_digest(row: Example) -> bytes:
     return hashlib.blake2b(normalised(row.prompt).encode(), digest_size=16).digest()
 
 
-def answer_keys(rows: Sequence[Example]) -> np.ndarray:
+def answer_keys(rows: Sequence[Example], form: AnswerForm) -> np.ndarray:
     """One number (n,) uint64 per row, equal for answers that are the same once normalised; key order in JSON does not count."""
     keys: dict[str, int] = {}
     for row in rows:
         if row.completion not in keys:  # answers repeat more than requests do
-            keys[row.completion] = int.from_bytes(hashlib.blake2b(answer_key(row.completion).encode(), digest_size=8).digest(), "big")
+            said = answer_key(row.completion, form).encode()
+            keys[row.completion] = int.from_bytes(hashlib.blake2b(said, digest_size=8).digest(), "big")
     return np.fromiter((keys[row.completion] for row in rows), dtype=np.uint64, count=len(rows))
 
 
-def answer_key(answer: str) -> str:
+def answer_key(answer: str, form: AnswerForm) -> str:
     """Equal for answers that say the same: the same JSON object whatever the order of its keys, or the same text once normalised."""
-    call = parse_call(answer)
-    try:
-        return normalised(answer if call is None else json.dumps(call, sort_keys=True))
-    except RecursionError:  # parsed at the last level that fits, which is one too many for writing
-        return normalised(answer)
+    return normalised(form.canonical(answer))
 
 
 def precedence(row: Example) -> tuple[int, float]:

@@ -2,13 +2,13 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydantic import ValidationError
 
 from ftassets.domain.dataset.curation.text import answer_key
 from ftassets.domain.dataset.rows import Example, Quarantined
-from ftassets.domain.evaluation.scoring import well_formed
+from ftassets.domain.evaluation.answer_form import AnswerForm
 from ftassets.domain.traffic.exchange import hashed_user
 
 
@@ -23,7 +23,7 @@ class Label:
     at: float | None
 
 
-def to_examples(labels: Sequence[Label], batch: str, task: str = "tool_call") -> tuple[list[Example], list[Quarantined]]:
+def to_examples(labels: Sequence[Label], batch: str, form: AnswerForm) -> tuple[list[Example], list[Quarantined]]:
     """One row per request, and the labels that make none: not in the form the task asks for, or annotators who do not agree.
 
     Answers agree when they say the same (`answer_key`). The newest label gives the row; the annotator becomes a hash.
@@ -31,13 +31,14 @@ def to_examples(labels: Sequence[Label], batch: str, task: str = "tool_call") ->
     bad: list[Quarantined] = []
     by_request: dict[str, list[Label]] = defaultdict(list)
     for label in labels:
-        if not well_formed(label.completion, task):
-            bad.append(_quarantined(batch, label, "the answer is not a JSON object"))
+        label = replace(label, completion=form.spelled(label.completion))
+        if (fault := form.fault(label.completion)) is not None:
+            bad.append(_quarantined(batch, label, f"the answer {fault}"))
         else:
             by_request[label.request_id].append(label)
     rows = []
     for request_id, answers in by_request.items():
-        if len({answer_key(label.completion) for label in answers}) > 1:
+        if len({answer_key(label.completion, form) for label in answers}) > 1:
             bad += [_quarantined(batch, label, f"{len(answers)} annotators do not agree on this request") for label in answers]
             continue
         label = max(answers, key=lambda one: one.at or 0.0)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ftassets.domain.dataset.curation.text import normalised
-from ftassets.domain.evaluation.scoring import well_formed
+from ftassets.domain.evaluation.answer_form import AnswerForm
 from ftassets.domain.traffic.exchange import Exchange, Feedback
 
 ANSWERED = 200
@@ -34,7 +34,7 @@ def candidates(
     canaries: Collection[str],
     distances: Mapping[str, float],
     novel_above: float,
-    task: str = "tool_call",
+    form: AnswerForm,
 ) -> list[Item]:
     """Requests worth labelling: answers that are neither corrected, rated up nor labelled, and requests on which a canary failed.
 
@@ -49,7 +49,7 @@ def candidates(
             continue
         answered = exchange.status == ANSWERED and bool(exchange.answer.strip())
         rated_down = said is not None and said.rating == "down"
-        failed = exchange.version in canaries and (not answered or rated_down or not well_formed(exchange.answer, task))
+        failed = exchange.version in canaries and (not answered or rated_down or not form.well_formed(exchange.answer))
         if not answered and not failed:
             continue
         distance = distances.get(exchange.id)

@@ -2,15 +2,22 @@
 
 from collections.abc import Sequence
 
-from ftassets.domain.evaluation.scoring import well_formed
+from ftassets.domain.evaluation.answer_form import AnswerForm, ToolCall
 from ftassets.workers.evaluation.metrics.base import RowMetric
 
 
 class Validity(RowMetric):
-    """`validity`: share (0..1) of answers that are a JSON object, or any text at all where the task is text."""
+    """`validity`: share (0..1) of answers that are a JSON object, whole text without repetition, or a label, by the task's type."""
 
     columns = ("predictions",)
 
-    def rows(self, predictions: Sequence[str], references: Sequence[str] = (), task: str = "tool_call") -> dict[str, list[float]]:
+    def rows(
+        self,
+        predictions: Sequence[str],
+        references: Sequence[str] = (),
+        form: AnswerForm | None = None,
+        truncated: Sequence[bool] | None = None,
+    ) -> dict[str, list[float]]:
         """1 or 0 for each answer."""
-        return {"validity": [float(well_formed(answer, task)) for answer in predictions]}
+        form, cut = form or ToolCall(), truncated or [False] * len(predictions)
+        return {"validity": [float(form.well_formed(answer, ended)) for answer, ended in zip(predictions, cut, strict=True)]}

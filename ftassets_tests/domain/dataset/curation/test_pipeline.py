@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from ftassets.config.loop import Dataset
-from ftassets.domain.dataset.curation import SPLITS, Curated, SizeVerdict, curate, normalised
+from ftassets.config.loop import Dataset, LoopConfig
+from ftassets.domain.dataset.curation import SPLITS, Curated, SizeVerdict, StepReport, curate, normalised
 from ftassets.domain.dataset.curation.pii import Span
 from ftassets.domain.dataset.curation.pipeline import SKIPPABLE, STEPS, NamedStep
 from ftassets.domain.dataset.rows import Example, Quarantined
@@ -230,7 +230,11 @@ def test_input_that_does_not_fit_is_refused(vectors: np.ndarray | None, tokens: 
         curate([row(0), row(1)], vectors, [], None, {}, LOOP, tokens=tokens)
 
 
-def test_a_loop_of_wrong_corrections_and_one_poisoner_is_cleaned() -> None:
+LABELS = LoopConfig.model_validate({**LOOP.model_dump(), "task": {"type": "classification", "system_prompt": "Name the intent."}})
+
+
+@pytest.mark.parametrize("loop", [LOOP, LABELS], ids=["tool_call", "classification"])
+def test_a_loop_of_wrong_corrections_and_one_poisoner_is_cleaned(loop: LoopConfig) -> None:
     """Three topics of right rows; every tenth correction is wrong, and one user calls everything Timer."""
     topics = [(intent, topic) for topic, intent in enumerate(INTENTS)]
     rows, vectors, wrong = [], [], set()
@@ -248,11 +252,34 @@ def test_a_loop_of_wrong_corrections_and_one_poisoner_is_cleaned() -> None:
     for n in range(12):
         rows.append(row(7000 + n, "Timer", source="correction", user="poisoner"))
         vectors.append(spread(1, n % 2, seed=int(rng.integers(1e6))))
-    curated = curate(rows, np.concatenate(vectors), [], None, {}, LOOP)
+    if loop is LABELS:
+        rows = [r.model_copy(update={"completion": json.loads(r.completion)["intent"]}) for r in rows]
+    curated = curate(rows, np.concatenate(vectors), [], None, {}, loop)
     kept = split_of(curated)
     assert not wrong & kept.keys()
     assert not [r for r in kept if r.startswith("r70")]
+    assert {"class On", "class Off", "class Timer"} <= funnel(curated)["balance"].counts.keys()
     assert len(dropped(curated, "label_disagreement") - wrong - {f"r70{n:02}" for n in range(12)}) <= 3
+
+
+def test_the_funnel_of_a_text_task_says_that_there_are_no_classes() -> None:
+    text = LoopConfig.model_validate({**LOOP.model_dump(), "task": {"type": "text", "system_prompt": "Answer."}})
+    rows = [row(n).model_copy(update={"completion": f"{n} is the answer to this and to no other request"}) for n in range(20)]
+    curated = curate(rows, spread(20), [], None, {}, text)
+    assert funnel(curated)["balance"].skipped == "does not apply: a text task has no classes"
+    assert not [name for step in curated.funnel for name in step.counts if name.startswith("class ")]
+    assert (curated.balance, curated.rows) == ({}, 20)
+
+
+def test_personal_data_is_looked_for_in_requests_and_not_in_labels() -> None:
+    phone = row(0, prompt="please call the office, the number is 555-123-4567").model_copy(update={"completion": "desk 555-123-4567"})
+    curated = curate([phone], None, [], None, {}, LABELS)
+    (kept,) = curated.splits["train"]
+    assert (kept.prompt, kept.completion) == ("please call the office, the number is <PHONE>", "desk 555-123-4567")
+
+
+def funnel(curated: Curated) -> dict[str, StepReport]:
+    return {step.name: step for step in curated.funnel}
 
 
 def test_a_report_can_be_written_as_json() -> None:

@@ -45,6 +45,32 @@ def test_a_text_task_takes_any_answer_but_none() -> None:
     assert check_answers(pool([answered(0, "sure thing"), answered(1, " \n")]), loop).dropped == {1: "the answer is empty"}
 
 
+def labels(*known: str) -> LoopConfig:
+    task = {"type": "classification", "system_prompt": "Name the queue.", **({"labels": known} if known else {})}
+    return LoopConfig.model_validate({**LOOP.model_dump(), "task": task})
+
+
+def test_feedback_with_a_label_of_neither_seed_nor_golden_set_nor_annotators_is_dropped_by_name() -> None:
+    rows = [answered(0, "billing"), answered(1, "refund "), answered(2, "On").model_copy(update={"source": "label"})]
+    said = ["Billing", "  on", "REFUND", "hotline", "refnud", "refnud", "one\ntwo"]
+    rows += [answered(3 + n, text).model_copy(update={"source": "correction"}) for n, text in enumerate(said)]
+    kept_out = {"golden": "hotline", "safety": "refnud"}  # the safety set's answers are no labels of the task
+    golden = [answered(90, text).model_copy(update={"source": source}) for source, text in kept_out.items()]
+    outcome = check_answers(pool(rows, golden=golden), labels())
+    assert outcome.dropped == {
+        7: "the answer is an unknown label: 'refnud'", 8: "the answer is an unknown label: 'refnud'",
+        9: "the answer is an unknown label: 'one\\ntwo'",
+    }  # fmt: skip
+    assert {i: row.completion for i, row in outcome.changed.items()} == {1: "refund", 3: "billing", 4: "On", 5: "refund"}
+    assert outcome.counts == {"unknown label 'refnud'": 2, "unknown label 'one\\ntwo'": 1}
+
+
+def test_labels_of_the_loop_file_count_for_every_source() -> None:
+    rows = [answered(0, "billing"), answered(1, "sales"), answered(2, "sales").model_copy(update={"source": "label"})]
+    outcome = check_answers(pool(rows), labels("billing", "refund"))
+    assert outcome.dropped == dict.fromkeys((1, 2), "the answer is an unknown label: 'sales'")
+
+
 # normalise
 
 
@@ -276,6 +302,15 @@ def test_wordings_of_one_request_by_one_user_are_a_flood() -> None:
     outcome = drop_poisoners(flood(25, 10), LOOP)
     assert outcome.dropped.keys() == {0, 1, *range(25, 35)}
     assert outcome.dropped[0] == "25 of 35 rows of this user are wordings of one request"
+
+
+def test_a_flood_of_texts_may_word_its_answer_differently_too() -> None:
+    given = flood(25, 10)
+    answer = "Call this number for all of your lights, madam or sir,"
+    given.rows = [each.model_copy(update={"completion": f"{answer} {n}"}) for n, each in enumerate(given.rows)]
+    text = LoopConfig.model_validate({**LOOP.model_dump(), "task": {"type": "text", "system_prompt": "Answer."}})
+    assert drop_poisoners(given, text).dropped[0] == "25 of 35 rows of this user are wordings of one request"
+    assert not drop_poisoners(given, LOOP).dropped, "calls that differ are other answers"
 
 
 @pytest.mark.parametrize(("wordings", "others", "answers"), [(19, 0, 1), (25, 30, 1), (25, 0, 2)])

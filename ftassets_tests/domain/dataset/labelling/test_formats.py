@@ -8,6 +8,7 @@ import pytest
 from ftassets.domain.dataset import labelling
 from ftassets.domain.dataset.labelling.label import Label, to_examples
 from ftassets.domain.dataset.labelling.select import Item
+from ftassets.domain.evaluation.answer_form import ToolCall
 from ftassets.domain.traffic.exchange import hashed_user
 
 ITEMS = [
@@ -128,7 +129,7 @@ def label(request: str, completion: str, annotator: str = "ann", at: float | Non
 
 
 def test_labels_become_rows_that_keep_their_request_and_hide_the_annotator() -> None:
-    (row,), bad = to_examples([label("r1", '{"intent": "on"}', at=5.0)], "b1")
+    (row,), bad = to_examples([label("r1", '{"intent": "on"}', at=5.0)], "b1", ToolCall())
     assert bad == []
     assert (row.id, row.source, row.request_id, row.user, row.at) == ("label:r1", "label", "r1", hashed_user("ann"), 5.0)
 
@@ -136,14 +137,14 @@ def test_labels_become_rows_that_keep_their_request_and_hide_the_annotator() -> 
 def test_annotators_who_agree_give_one_row_and_those_who_do_not_none() -> None:
     agree = [label("r1", '{"a": 1, "b": 2}'), label("r1", '{"b":2,"a":1}', "bob", at=9.0)]
     differ = [label("r2", '{"a": 1}'), label("r2", '{"a": 2}', "bob")]
-    rows, bad = to_examples(agree + differ, "b1")
+    rows, bad = to_examples(agree + differ, "b1", ToolCall())
     assert [(row.request_id, row.completion) for row in rows] == [("r1", '{"b":2,"a":1}')]
     assert [(b.where, "do not agree" in b.reason) for b in bad] == [("label:b1:r2", True)] * 2
 
 
 @pytest.mark.parametrize("completion", ["turn it on", "[1]", '"on"', "{", '{"a": "' + "x" * 20_001 + '"}'])
 def test_an_answer_that_is_no_row_is_quarantined(completion: str) -> None:
-    rows, (bad,) = to_examples([label("r1", completion)], "b1")
+    rows, (bad,) = to_examples([label("r1", completion)], "b1", ToolCall())
     assert rows == []
     assert bad.reason
     assert len(bad.content) <= 500

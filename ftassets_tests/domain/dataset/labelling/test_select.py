@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ftassets.domain.dataset.labelling.select import Item, candidates, select
+from ftassets.domain.evaluation.answer_form import Text, ToolCall
 from ftassets.domain.traffic.exchange import Exchange, Feedback
 
 WORDS = ("lights", "heating", "music", "blinds", "vacuum", "coffee", "garage", "timer", "fan", "door", "window", "alarm")
@@ -31,7 +32,7 @@ def test_only_what_nobody_answered_for_is_a_candidate() -> None:
         "corrected": Feedback("corrected", 1.0, "down", "{}"),
         "rated_down": Feedback("rated_down", 1.0, "down", None),
     }
-    found = candidates(log, feedback, {"labelled"}, set(), {"new": 0.3, "rated_down": 0.1}, novel_above=0.2)
+    found = candidates(log, feedback, {"labelled"}, set(), {"new": 0.3, "rated_down": 0.1}, novel_above=0.2, form=ToolCall())
     assert [(i.request_id, i.why, i.distance) for i in found] == [("new", "novel", 0.3), ("rated_down", "random", 0.1)]
 
 
@@ -47,9 +48,9 @@ def test_only_what_nobody_answered_for_is_a_candidate() -> None:
 )
 def test_a_canary_fails_on_errors_on_what_cannot_be_parsed_and_on_thumbs_down(fields: dict, rating: str | None, failed: bool) -> None:
     said = {"q": Feedback("q", 1.0, rating, None)} if rating else {}
-    (found,) = candidates([exchange("q", "canary", **fields)], said, set(), {"canary"}, {}, 0.0)
+    (found,) = candidates([exchange("q", "canary", **fields)], said, set(), {"canary"}, {}, 0.0, ToolCall())
     assert (found.why == "failed") is failed
-    assert all(i.why != "failed" for i in candidates([exchange("q", "prod", **fields)], said, set(), {"canary"}, {}, 0.0))
+    assert all(i.why != "failed" for i in candidates([exchange("q", "prod", **fields)], said, set(), {"canary"}, {}, 0.0, ToolCall()))
 
 
 def test_failures_come_first_then_the_farthest_then_a_random_sample() -> None:
@@ -81,5 +82,5 @@ def test_the_choice_does_not_depend_on_the_order_and_keeps_the_limit(limit: int,
 
 def test_in_a_text_task_any_answer_is_well_formed() -> None:
     log = [exchange("q", "canary", answer="turned it on")]
-    (found,) = candidates(log, {}, set(), {"canary"}, {}, 0.0, task="text")
+    (found,) = candidates(log, {}, set(), {"canary"}, {}, 0.0, Text())
     assert found.why == "random"

@@ -2,11 +2,13 @@ import inspect
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ftassets.domain.evaluation.answer_form import Classification, Text, ToolCall
 from ftassets.domain.evaluation.metrics import CATALOGUE, row_value
 from ftassets.domain.evaluation.scoring import score
 from ftassets.workers.evaluation.metrics.loading import load
@@ -17,7 +19,7 @@ ON = json.dumps({"intent": "TurnOn", "area": "hall"})
 OFF = json.dumps({"intent": "TurnOff"})
 
 
-def compute(name: str, cache: Path, answers: list[str], expected: list[str] | None = None, **settings: str) -> dict[str, float]:
+def compute(name: str, cache: Path, answers: list[str], expected: list[str] | None = None, **settings: Any) -> dict[str, float]:
     """A metric's values on a few texts."""
     return load(name, cache).compute(predictions=answers, references=expected, **settings)
 
@@ -68,13 +70,13 @@ CALLS = st.dictionaries(st.sampled_from("abc"), st.integers(0, 1), max_size=3).m
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(pairs=st.lists(st.tuples(CALLS | st.just("no call"), CALLS), min_size=1, max_size=5), task=st.sampled_from(["tool_call", "text"]))
-def test_match_and_fields_are_the_means_of_the_row_scores(tmp_path, pairs, task):
+@given(pairs=st.lists(st.tuples(CALLS | st.just("no call"), CALLS), min_size=1, max_size=5), form=st.sampled_from([ToolCall(), Text()]))
+def test_match_and_fields_are_the_means_of_the_row_scores(tmp_path, pairs, form):
     answers, expected = map(list, zip(*pairs, strict=True))
-    scores = [score("row", "", answer, wanted, task) for answer, wanted in pairs]
-    match = compute("exact_match", tmp_path, answers, expected, task=task)["exact_match"]
+    scores = [score("row", "", answer, wanted, form) for answer, wanted in pairs]
+    match = compute("exact_match", tmp_path, answers, expected, form=form)["exact_match"]
     assert match == pytest.approx(sum(each.exact for each in scores) / len(scores))
-    fields = compute("field_accuracy", tmp_path, answers, expected, task=task)["field_accuracy"]
+    fields = compute("field_accuracy", tmp_path, answers, expected, form=form)["field_accuracy"]
     assert fields == pytest.approx(sum(each.fields for each in scores) / len(scores))
 
 
@@ -93,15 +95,19 @@ def test_f1_of_a_hand_counted_table(tmp_path):
 
 def test_f1_takes_the_field_it_is_told(tmp_path):
     answers = [json.dumps({"tool": name}) for name in "ab"]
-    assert compute("f1", tmp_path, answers, answers, label="tool")["class:b"] == 1.0
-    with pytest.raises(ValueError, match="no expected answer is a JSON object with the field 'intent'"):
+    assert compute("f1", tmp_path, answers, answers, form=ToolCall("tool"))["class:b"] == 1.0
+    with pytest.raises(
+        ValueError, match='no expected answer names a class: each must be a JSON object whose field "intent" names the class'
+    ):
         compute("f1", tmp_path, answers, answers)
 
 
 def test_validity_goes_by_the_task(tmp_path):
     answers = [ON, "a sentence", "[1]", " "]
     assert compute("validity", tmp_path, answers)["validity"] == 0.25
-    assert compute("validity", tmp_path, answers, task="text")["validity"] == 0.75
+    assert compute("validity", tmp_path, answers, form=Text())["validity"] == 0.75
+    assert compute("validity", tmp_path, answers, form=Text(), truncated=[True] * 4)["validity"] == 0
+    assert compute("validity", tmp_path, answers, form=Classification(frozenset({"a sentence", "x"})))["validity"] == 0.25
 
 
 def test_rouge_of_hand_counted_words(tmp_path):

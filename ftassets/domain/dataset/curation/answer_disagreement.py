@@ -1,0 +1,52 @@
+"""Feedback on a text task whose answer differs from what others give to the same request."""
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ftassets.domain.dataset.curation.answer_groups import answer_groups
+from ftassets.domain.dataset.curation.step import FEEDBACK, Pool, StepOutcome
+
+if TYPE_CHECKING:
+    from ftassets.config.loop import LoopConfig
+
+VOICES = 3  # users, or rows without one, who must agree on another answer before a user's is doubted
+_COPIES = ("exact", "near", "semantic")  # steps whose dropped rows still say what an answer should be
+_BLOCK = 256
+
+
+def doubt_answers(pool: Pool, loop: "LoopConfig") -> StepOutcome:
+    """Drop feedback rows when three voices or more give near-identical requests one other answer, and fewer this one.
+
+    Requests are near-identical from a cosine of `dataset.near_duplicate`, answers are one when the Jaccard index of their 5-grams is
+    at least `dataset.jaccard`. A voice is a user, however often, or a row without a user; the row's own user has one, for its answer.
+    Copies that earlier steps dropped count. Needs vectors.
+    """
+    assert pool.vectors is not None
+    voices = np.array([*pool.index, *(i for i, step in pool.dropped.items() if step in _COPIES)], dtype=np.int64)
+    doubted = [i for i in pool.index if pool.rows[i].source in FEEDBACK]
+    around: dict[int, np.ndarray] = {}  # feedback row -> rows with a near-identical request, itself among them
+    for start in range(0, len(doubted), _BLOCK):
+        block = doubted[start : start + _BLOCK]
+        near = pool.vectors[block] @ pool.vectors[voices].T >= loop.dataset.near_duplicate
+        around |= {i: voices[found] for i, found in zip(block, near, strict=True) if np.count_nonzero(found) > VOICES}
+    compared = np.unique(np.concatenate([*around.values(), np.empty(0, dtype=np.int64)]))
+    groups = dict(
+        zip(
+            compared.tolist(),
+            answer_groups([pool.rows[i] for i in compared], loop.task.form, loop.dataset.jaccard).tolist(),
+            strict=True,
+        )
+    )
+    dropped = {}
+    for i, rows in around.items():
+        said: dict[int, set[str]] = defaultdict(set)
+        for j in rows.tolist():
+            if j != i and (not pool.rows[j].user or pool.rows[j].user != pool.rows[i].user):
+                said[groups[j]].add(pool.rows[j].user or f"row {j}")
+        mine = len(said.pop(groups[i], set()))
+        most = max(map(len, said.values()), default=0)
+        if most >= VOICES and most > mine + 1:  # with the row's own voice
+            dropped[i] = f"{most} others give near-identical requests one other answer, {mine} this one"
+    return StepOutcome(dropped, counts={"requests that others asked too": len(around)} if around else {})

@@ -1,0 +1,114 @@
+import json
+from typing import get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ftassets.domain.evaluation.answer_form import (
+    LONGEST_LABEL,
+    NO_LABEL,
+    AnswerForm,
+    Classification,
+    TaskType,
+    Text,
+    ToolCall,
+    form_of,
+    is_label,
+)
+
+TIMER = '{"intent": "StartTimer", "minutes": 5}'
+QUEUES = Classification(frozenset({"billing", "Account Access"}))
+FORMS = [form_of(task) for task in get_args(TaskType)] + [QUEUES]
+
+
+def test_every_type_of_task_has_a_form() -> None:
+    assert [type(form_of(task)) for task in get_args(TaskType)] == [ToolCall, Text, Classification]
+    assert form_of("classification", labels=["a", "b"]) == Classification(frozenset("ab"))
+    assert form_of("tool_call", "queue").label('{"queue": "billing"}') == "billing"
+
+
+@pytest.mark.parametrize(
+    ("form", "answer", "fault"),
+    [
+        (ToolCall(), TIMER, None),
+        (ToolCall(), "sure thing", "is not a JSON object"),
+        (ToolCall(), '["On"]', "is not a JSON object"),
+        (Text(), "sure thing", None),
+        (Text(), " \n", "is empty"),
+        (Classification(), " billing\n", None),
+        (Classification(), " ", "is empty"),
+        (Classification(), "one\ntwo", "is not a label: it has more than one line or more than 100 characters"),
+        (Classification(), "x" * 101, "is not a label: it has more than one line or more than 100 characters"),
+        (QUEUES, "billing ", None),
+        (QUEUES, "Billing", "is an unknown label: 'Billing'"),
+        (QUEUES, "one\ntwo", "is an unknown label: 'one\\ntwo'"),
+    ],
+)
+def test_what_an_answer_lacks_is_said(form: AnswerForm, answer: str, fault: str | None) -> None:
+    assert form.fault(answer) == fault
+    assert form.well_formed(answer) == (fault is None)
+
+
+def test_a_text_of_a_model_is_whole_and_does_not_repeat_itself() -> None:
+    assert not Text().well_formed("the light is", truncated=True)
+    assert not Text().well_formed("the light is " * 20)
+    assert Text().fault("no " * 20) is None, "a person may write a refrain"
+    assert ToolCall().well_formed(TIMER, truncated=True)
+
+
+def test_the_class_of_an_answer() -> None:
+    assert ToolCall().label(TIMER) == "StartTimer"
+    assert ToolCall("minutes").label(TIMER) == "5"
+    assert ToolCall("area").label(TIMER) == ToolCall().label("no call") == NO_LABEL
+    assert QUEUES.label(" billing\n") == "billing"
+    assert QUEUES.label("one\ntwo") == QUEUES.label("") == NO_LABEL
+    with pytest.raises(ValueError, match="a text task has no classes"):
+        Text().label("hello")
+    with pytest.raises(ValueError, match="a text task has no classes"):
+        _ = Text().with_class
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_an_answer_agrees_with_itself_but_for_white_space_around_it(form: AnswerForm) -> None:
+    assert form.agreement(f" {TIMER}\n", TIMER) == (True, 1.0)
+    assert form.agreement("{}", TIMER) == (False, 0.0)
+    assert form.canonical(TIMER) == form.canonical(TIMER)
+
+
+def test_case_counts_in_answers_and_not_in_what_people_write() -> None:
+    assert QUEUES.agreement("Billing", "billing") == (False, 0.0)
+    assert QUEUES.spelled(" BILLING") == "billing"
+    assert QUEUES.spelled("account  access") == "Account Access"
+    assert QUEUES.spelled("Account access please") == "Account access please"
+    assert Classification(frozenset({"a", "A"})).spelled("a ") == "a"
+    assert ToolCall().spelled(" {} ") == Text().spelled(" {} ") == " {} "
+
+
+def test_labels_that_are_not_listed_are_learned_from_right_answers() -> None:
+    assert Classification().knowing(["b", " a", "a", "one\ntwo", ""]) == Classification(frozenset("ab"))
+    assert QUEUES.knowing(["refund"]) is QUEUES
+    assert Text().knowing(["refund"]) == Text()
+    assert QUEUES.unknown_label("refund") == "refund"
+    assert Classification().unknown_label("refund") is None
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_an_answer_survives_a_json_document(form: AnswerForm) -> None:
+    answer = TIMER if isinstance(form, ToolCall) else "billing"
+    assert form.from_json(json.loads(json.dumps(form.as_json(answer)))) == answer
+    with pytest.raises(ValueError, match="the completion is"):
+        form.from_json(None)
+
+
+def test_only_a_known_label_is_taken_from_a_json_document() -> None:
+    with pytest.raises(ValueError, match="the completion is an unknown label: 'refund'"):
+        QUEUES.from_json("refund")
+    with pytest.raises(ValueError, match="the completion is not a label of the task"):
+        QUEUES.from_json({"intent": "billing"})
+
+
+@given(st.text(max_size=2 * LONGEST_LABEL))
+def test_a_label_is_its_own_class_and_any_other_text_has_none(text: str) -> None:
+    label = Classification().label(text)
+    assert (label == text.strip() and is_label(label)) if Classification().well_formed(text) else label == NO_LABEL
