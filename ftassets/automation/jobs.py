@@ -5,10 +5,11 @@ from typing import Any
 import dagster as dg
 
 from ftassets.assets._shared.events import node
+from ftassets.assets._shared.run_nodes import LOOP
 from ftassets.automation.mlflow_bridge import end_mlflow_run
 from ftassets.config.loop import LoopConfig
 
-LOOP, TRIGGER = "ftassets/loop", "ftassets/trigger"
+TRIGGER = "ftassets/trigger"
 RETRAIN_LOCK = "ftassets/retrain"  # at most one run per value of this tag, see dagster.yaml
 
 

@@ -6,9 +6,10 @@ import dagster as dg
 
 from ftassets.assets._shared.events import node
 from ftassets.assets._shared.node import with_signature
+from ftassets.assets._shared.run_nodes import LOOP
 from ftassets.assets.drift_report.asset import WINDOW_END
 from ftassets.automation import runs
-from ftassets.automation.jobs import LOOP, TRIGGER
+from ftassets.automation.jobs import TRIGGER
 from ftassets.backends.serving.base import Serving, ServingError
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.report_kinds import REPORT_KINDS

@@ -1,18 +1,21 @@
-"""Records what Dagster did not start: runs whose process died, and traffic moved from the command line or by an expired lease."""
+"""Records what Dagster did not start: runs whose worker died, and traffic moved from the command line or by an expired lease."""
 
 import json
+import time
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
 from ftassets.assets._shared.events import node
 from ftassets.assets._shared.node import with_signature
+from ftassets.assets._shared.run_nodes import BEYOND_THE_QUEUE, about
 from ftassets.assets.endpoint import event, sync_registry
 from ftassets.automation import ownership, runs
-from ftassets.automation.jobs import LOOP
 from ftassets.backends.registry.base import Registry
 from ftassets.backends.serving.base import Serving, ServingError
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.rollout.transition import Transition
+from ftassets.domain.run_worker import Finding, Word
 
 
 def build(loop: LoopConfig) -> dg.SensorDefinition:
@@ -20,18 +23,19 @@ def build(loop: LoopConfig) -> dg.SensorDefinition:
 
     It runs whatever the loop's automation is set to: it only tells Dagster the truth.
     """
+    watch = Watch(loop.name)
 
     @dg.sensor(
         name=f"{loop.name}__reconcile",
         minimum_interval_seconds=int(loop.sensor_interval),
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Ends runs whose process is gone and reports transitions of traffic that no run made.",
+        description="Ends runs whose worker is gone and reports transitions of traffic that no run made.",
     )
     @with_signature
     def reconcile(
         context: dg.SensorEvaluationContext, serving: dg.ResourceParam[Serving], registry: dg.ResourceParam[Registry]
     ) -> dg.SensorResult:
-        ended = end_dead_runs(context.instance, loop.name)
+        ended = watch.end_dead_runs(context.instance)
         seen = int(json.loads(context.cursor or "0"))
         try:
             journal = serving.journal()
@@ -60,26 +64,71 @@ def recorded_by_run(transition: Transition) -> bool:
     return transition.action in ("stage", "unstage") or transition.by.startswith("run:")
 
 
-def end_dead_runs(instance: dg.DagsterInstance, loop: str) -> list[str]:
-    """Fail started runs of a loop whose process is gone, end what they left running; returns their ids."""
-    ended = []
-    for record in instance.get_run_records(dg.RunsFilter(tags={LOOP: loop}, statuses=[dg.DagsterRunStatus.STARTED])):
-        if ownership.process_gone(record):
+class Watch:
+    """The runs of a loop as one process sees them from tick to tick."""
+
+    def __init__(self, loop: str) -> None:
+        self._loop = loop
+        self._heard: dict[str, tuple[int, float]] = {}  # by run: its newest line, and when it was first seen here
+        self._explained: set[str] = set()  # failed runs with a step that says why
+
+    def end_dead_runs(self, instance: dg.DagsterInstance) -> list[str]:
+        """End unfinished runs about the loop whose worker is gone, and what they left running; returns their ids."""
+        ended = []
+        waiting = self._unfinished(instance)
+        for record in waiting:
+            finding = ownership.find_worker(instance, record, self._loop, self._silent(instance, record))
+            if finding.word is Word.GONE and _end(instance, record.dagster_run.run_id, finding):
+                ended.append(record.dagster_run.run_id)
+        self._heard = {record.dagster_run.run_id: self._heard[record.dagster_run.run_id] for record in waiting}
+        recent = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], updated_after=datetime.now(UTC) - timedelta(days=1))
+        for record in instance.get_run_records(recent, limit=50):
             run = record.dagster_run
-            for process in ownership.children_left(run.run_id):
-                process.kill()
+            if runs.DIED in run.tags or run.run_id in self._explained or not about(instance, run, self._loop):
+                continue
+            # a code server or launcher that saw its worker die fails the run itself: no step of such a run says why
+            if instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE, limit=1).records:
+                self._explained.add(run.run_id)
+                continue
             instance.add_run_tags(run.run_id, {runs.DIED: "true"})
-            instance.report_run_failed(run, "the process that executed this run is gone; the loop tries again by itself")
+            _free(instance, run.run_id)
             ended.append(run.run_id)
-    for record in instance.get_run_records(dg.RunsFilter(tags={LOOP: loop}, statuses=[dg.DagsterRunStatus.FAILURE]), limit=10):
-        run = record.dagster_run
-        # a code server that saw its worker die fails the run itself: no step of such a run says why
-        if runs.DIED not in run.tags and not instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE).records:
-            for process in ownership.children_left(run.run_id):
-                process.kill()
-            instance.add_run_tags(run.run_id, {runs.DIED: "true"})
-            ended.append(run.run_id)
-    return ended
+        return ended
+
+    def _unfinished(self, instance: dg.DagsterInstance) -> list[dg.RunRecord]:
+        """Runs about the loop that have left the queue."""
+        records = instance.get_run_records(dg.RunsFilter(statuses=BEYOND_THE_QUEUE))
+        return [record for record in records if about(instance, record.dagster_run, self._loop)]
+
+    def _silent(self, instance: dg.DagsterInstance, record: dg.RunRecord) -> float:
+        """Seconds for which this process has seen no new line in a run's log: clocks of two machines are not compared."""
+        now, run_id = time.monotonic(), record.dagster_run.run_id
+        number, _ = ownership.last_line(instance, record)
+        known, since = self._heard.get(run_id, (-1, now))
+        self._heard[run_id] = (number, since if known == number else now)
+        return now - self._heard[run_id][1]
+
+
+def _end(instance: dg.DagsterInstance, run_id: str, finding: Finding) -> bool:
+    """End a run whose worker is gone, unless it finished in the meantime: a worker writes its last line before it ends."""
+    run = instance.get_run_by_id(run_id)
+    if run is None or run.is_finished:
+        return False
+    if run.status is dg.DagsterRunStatus.CANCELING:
+        instance.report_run_canceled(run, f"{finding.reason}: nothing is left to be cancelled")
+    else:
+        instance.add_run_tags(run_id, {runs.DIED: "true"})
+        instance.report_run_failed(run, f"{finding.reason}; a run that a sensor started is tried again by itself")
+    _free(instance, run_id)
+    return True
+
+
+def _free(instance: dg.DagsterInstance, run_id: str) -> None:
+    """End what a dead run left running on this machine, and give back its places in pools: Dagster does so only if set up to."""
+    for process in ownership.children_left(run_id):
+        process.kill()
+    if instance.event_log_storage.supports_global_concurrency_limits:
+        instance.event_log_storage.free_concurrency_slots_for_run(run_id)
 
 
 def _ended(ended: list[str]) -> str:

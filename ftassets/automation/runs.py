@@ -4,17 +4,12 @@ from datetime import datetime
 
 import dagster as dg
 
-from ftassets.automation.jobs import LOOP, endpoint_job_name, retrain_job_name
+from ftassets.assets._shared.events import node
+from ftassets.assets._shared.run_nodes import MAKES_A_RELEASE, MOVES_TRAFFIC, nodes_of, unfinished
 from ftassets.config.loop import LoopConfig
 
-UNFINISHED = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
-DIED = "ftassets/died"  # set by the reconcile sensor on runs whose process is gone
+DIED = "ftassets/died"  # set by the reconcile sensor on runs whose worker is gone
+TRAINS, MOVES = "adapter", "endpoint"  # what makes a run a retrain, and one that moves traffic
 
 
 def status(loop: LoopConfig) -> dg.DefaultSensorStatus:
@@ -23,22 +18,27 @@ def status(loop: LoopConfig) -> dg.DefaultSensorStatus:
 
 
 def retrains(instance: dg.DagsterInstance, loop: str, since: datetime | None = None) -> list[dg.RunRecord]:
-    """Retrain runs of a loop, newest first: those created since then, or the newest 20."""
-    runs = dg.RunsFilter(job_name=retrain_job_name(loop), tags={LOOP: loop}, created_after=since)
-    return list(instance.get_run_records(runs, limit=None if since else 20))
-
-
-def unfinished(instance: dg.DagsterInstance, job_name: str) -> bool:
-    """Whether a run of the job is queued or running."""
-    return bool(instance.get_run_records(dg.RunsFilter(job_name=job_name, statuses=UNFINISHED), limit=1))
+    """Runs that train, or were to, newest first: those created since then, or the newest 20. By the job or by hand."""
+    planned = instance.event_log_storage.get_event_records(
+        dg.EventRecordsFilter(
+            dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED,
+            asset_key=node(loop, TRAINS),
+            after_timestamp=since.timestamp() if since else None,
+        ),
+        limit=None if since else 20,
+    )
+    run_ids = [record.run_id for record in planned]
+    return list(instance.get_run_records(dg.RunsFilter(run_ids=run_ids))) if run_ids else []
 
 
 def retrain_running(instance: dg.DagsterInstance, loop: str) -> bool:
-    return unfinished(instance, retrain_job_name(loop))
+    """Whether a run that works on a dataset, version, report or release of the loop is queued or running."""
+    return bool(unfinished(instance, loop, MAKES_A_RELEASE))
 
 
 def move_running(instance: dg.DagsterInstance, loop: str) -> bool:
-    return unfinished(instance, endpoint_job_name(loop))
+    """Whether a run that moves traffic is queued or running."""
+    return bool(unfinished(instance, loop, MOVES_TRAFFIC))
 
 
 def last_retrain(records: list[dg.RunRecord]) -> tuple[dg.RunRecord | None, int]:
@@ -53,5 +53,6 @@ def last_retrain(records: list[dg.RunRecord]) -> tuple[dg.RunRecord | None, int]
 
 
 def moves_died(instance: dg.DagsterInstance, loop: str) -> int:
-    """Runs of the endpoint's job whose process died: part of the next one's key, or it would never be tried again."""
-    return instance.get_runs_count(dg.RunsFilter(job_name=endpoint_job_name(loop), tags={LOOP: loop, DIED: "true"}))
+    """Runs that were to move traffic and died: part of the next one's key, or it would never be tried again."""
+    died = instance.get_runs(dg.RunsFilter(tags={DIED: "true"}))
+    return sum(MOVES in nodes_of(instance, run, loop) for run in died)

@@ -6,7 +6,9 @@ from typing import Any
 import dagster as dg
 
 from ftassets.assets._shared.events import data_version, history, metadata_value, newest, node
+from ftassets.assets._shared.run_nodes import about, nodes_of
 from ftassets.automation.instance import open_instance
+from ftassets.automation.runs import TRAINS
 from ftassets.backends.artifacts.reports import read_report
 from ftassets.config.home import Home
 from ftassets.config.profiles import artifacts, embedded
@@ -47,8 +49,13 @@ class Observer:
         return [s for s in self.serving.journal() if s.loop == self.loop and s.action not in ("stage", "unstage")]
 
     def runs(self) -> list[dg.RunRecord]:
-        """All runs of the loop, oldest first."""
-        return list(self.instance.get_run_records(dg.RunsFilter(tags={"ftassets/loop": self.loop}), ascending=True))
+        """All runs about the loop, whatever started them, oldest first."""
+        records = self.instance.get_run_records(ascending=True)
+        return [record for record in records if about(self.instance, record.dagster_run, self.loop)]
+
+    def trains(self, run: dg.DagsterRun) -> bool:
+        """Whether a run is to train a version."""
+        return TRAINS in nodes_of(self.instance, run, self.loop)
 
     def drift_reports(self) -> list[DriftVerdictSeen]:
         """All drift reports, oldest first."""

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from ftassets.automation.runs import DIED
 from ftassets.backends.serving.base import ServingError
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
@@ -197,7 +198,7 @@ class _Teller:
     def _failed(self) -> str | None:
         for record in self.observer.runs():
             run = record.dagster_run
-            if run.job_name.endswith("__retrain") and run.is_failure and "ftassets/died" not in run.tags:
+            if run.is_failure and DIED not in run.tags and self.observer.trains(run):
                 from ftassets.automation.notices import refusals
 
                 why = "; ".join(refusals(self.observer.instance, run.run_id)) or "see the run in the UI"
@@ -207,7 +208,7 @@ class _Teller:
     def _progress(self) -> str:
         for record in reversed(self.observer.runs()):
             run = record.dagster_run
-            if not run.is_finished and run.job_name.endswith("__retrain"):
+            if not run.is_finished and self.observer.trains(run):
                 open_steps = [step for step, (_, end) in self.observer.steps(run.run_id).items() if end is None]
                 return f" ({', '.join(step.removeprefix(LOOP + '__') for step in open_steps) or 'starting'})"
         return ""

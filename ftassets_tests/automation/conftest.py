@@ -7,11 +7,13 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.events import AssetMaterializationPlannedData, DagsterEvent
 from dagster._core.utils import make_new_run_id
 
 from ftassets.assets._shared.events import DATA_VERSION, node
+from ftassets.assets._shared.run_nodes import LOOP
 from ftassets.automation import bootstrap, reconcile, retrain, rollout
-from ftassets.automation.jobs import LOOP
+from ftassets.automation.jobs import endpoint_job_name, retrain_job_name
 from ftassets.backends.control.pauses import pause
 from ftassets.backends.control.releases import Releases
 from ftassets.backends.dataset_store.git import GitDatasetStore
@@ -166,9 +168,21 @@ class Bench:
             self.materialize("drift_report", f"report{number}", verdict=verdict, production=production)
 
     def run(self, job: str, status: dg.DagsterRunStatus, tags: Mapping[str, str] | None = None) -> dg.DagsterRun:
-        return self.instance.add_run(
-            dg.DagsterRun(job_name=job, run_id=make_new_run_id(), status=status, tags={LOOP: NAME, **(tags or {})})
-        )
+        """A run of a loop's job in a status, with the tags and the plan that Dagster gives it."""
+        tags = {LOOP: NAME, **(tags or {})}
+        nodes = {retrain_job_name(tags[LOOP]): ("curated_dataset", "adapter"), endpoint_job_name(tags[LOOP]): ("endpoint",)}
+        return self.run_of(*nodes[job], status=status, tags=tags, job=job, loop=tags[LOOP])
+
+    def run_of(
+        self, *nodes: str, status: dg.DagsterRunStatus, tags: Mapping[str, str] | None = None, job: str = "__ASSET_JOB", loop: str = NAME
+    ) -> dg.DagsterRun:
+        """A run of selected assets, which has no tags of a job."""
+        run = self.instance.add_run(dg.DagsterRun(job_name=job, run_id=make_new_run_id(), status=status, tags=dict(tags or {})))
+        for name in nodes:
+            plan = AssetMaterializationPlannedData(node(loop, name))
+            event = DagsterEvent.build_asset_materialization_planned_event(job, f"{loop}__{name}", plan)
+            self.instance.report_dagster_event(event, run.run_id)
+        return run
 
     def pause(self, reason: str) -> None:
         pause(control(self.home), NAME, reason)

@@ -6,9 +6,10 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from ftassets.assets._shared.run_nodes import LOOP
 from ftassets.assets.drift_report.asset import WINDOW_END
 from ftassets.automation import monitors
-from ftassets.automation.jobs import LOOP, TRIGGER
+from ftassets.automation.jobs import TRIGGER
 from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets_tests.automation.conftest import AUTO, NAME, Bench, C, P, loop_of, requested, skipped
 

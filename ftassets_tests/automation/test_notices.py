@@ -4,8 +4,8 @@ from typing import Any
 
 import dagster as dg
 
+from ftassets.assets._shared.run_nodes import LOOP
 from ftassets.automation import notices
-from ftassets.automation.jobs import LOOP
 from ftassets.backends.notifier.base import Alert, Notifier
 from ftassets.config.loop import LoopConfig
 from ftassets.config.profiles import control
@@ -71,6 +71,19 @@ def test_a_crash_is_a_page(bench: Bench) -> None:
 def test_runs_of_other_loops_are_not_told(bench: Bench) -> None:
     run, event = failed_run(bench.instance, passed=False, loop="other")
     assert tell(bench, run, event) == []
+
+
+def test_a_run_of_selected_assets_is_told_by_its_nodes_and_once_by_each_loop_it_is_about(bench: Bench) -> None:
+    @dg.asset(key=[NAME, "adapter"])
+    def adapter() -> None:
+        raise RuntimeError("out of memory")
+
+    definitions = dg.Definitions([adapter])
+    result = definitions.resolve_implicit_global_asset_job_def().execute_in_process(instance=bench.instance, raise_on_error=False)
+    assert LOOP not in result.dagster_run.tags
+    [alert] = tell(bench, result.dagster_run, result.get_run_failure_event())
+    assert (alert.title, alert.severity) == (f"{NAME}: adapter failed", "page")
+    assert tell(bench, result.dagster_run, result.get_run_failure_event(), loop_of(name="other")) == []
 
 
 def test_alerts_go_where_the_loop_says_crashes_of_a_job_once_and_each_refusal(bench: Bench) -> None:

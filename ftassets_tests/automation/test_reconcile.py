@@ -2,18 +2,26 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import dagster as dg
 import psutil
+import pytest
+from dagster._core.events import DagsterEvent
+from dagster._core.execution.plan.objects import StepFailureData
 
 from ftassets.assets._shared.events import DATA_VERSION, metadata_value, node
-from ftassets.automation import ownership, runs
-from ftassets.automation.jobs import LOOP, retrain_job_name
+from ftassets.assets._shared.run_nodes import LOOP
+from ftassets.automation import ownership, reconcile, runs
+from ftassets.automation.jobs import retrain_job_name
+from ftassets.config.home import Home
 from ftassets.domain.rollout.endpoint import EndpointState
+from ftassets.domain.run_worker import SILENCE, Finding, Word
 from ftassets_tests.automation.conftest import NAME, Bench, C, FakeRegistry, P, S
 
 
@@ -21,13 +29,20 @@ def sleeper(**environment: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], env={**os.environ, **environment})
 
 
-def owner(pid: int, created: float, host: str | None = None) -> dict[str, str]:
-    return {ownership.PID: str(pid), ownership.CREATED: f"{created:.2f}", ownership.HOST: host or socket.gethostname()}
+def owner(process: int, **other: str) -> dict[str, str]:
+    """The tags that name a process of this machine as a run's worker."""
+    place = ownership.here()
+    machine = " ".join(part or "-" for part in (place.machine, place.boot, place.namespace))
+    known = {ownership.PID: str(process), ownership.STARTED: ownership.mark(process) or "1"}
+    return {**known, ownership.HOST: place.host, ownership.MACHINE: machine, **other}
+
+
+GONE = 1 << 22  # no process has this number
 
 
 def test_a_run_whose_process_is_gone_is_failed_and_its_trainer_ended(bench: Bench) -> None:
     process = sleeper()
-    tags = owner(process.pid, psutil.Process(process.pid).create_time())
+    tags = owner(process.pid)
     process.kill()
     process.wait()
     run = bench.run(retrain_job_name(NAME), S.STARTED, tags)
@@ -50,15 +65,90 @@ def test_a_run_whose_process_is_gone_is_failed_and_its_trainer_ended(bench: Benc
 
 
 def test_a_living_run_another_host_s_and_a_young_one_are_left_alone(bench: Bench) -> None:
-    me = psutil.Process()
-    bench.run(retrain_job_name(NAME), S.STARTED, owner(me.pid, me.create_time()))
-    bench.run(retrain_job_name(NAME), S.STARTED, owner(1 << 22, 0.0, host="elsewhere"))
+    bench.run(retrain_job_name(NAME), S.STARTED, owner(os.getpid()))
+    bench.run(retrain_job_name(NAME), S.STARTED, owner(GONE, **{ownership.HOST: "elsewhere"}))
     bench.run(retrain_job_name(NAME), S.STARTED)
-    bench.run(retrain_job_name("other"), S.STARTED, {LOOP: "other", **owner(1 << 22, 0.0)})
+    bench.run(retrain_job_name("other"), S.STARTED, {LOOP: "other", **owner(GONE)})
     result = bench.reconcile()
     assert result.skip_reason is not None
     assert result.skip_reason.skip_message == "nothing to report"
     assert len(bench.instance.get_run_records(dg.RunsFilter(statuses=[S.STARTED]))) == 4
+
+
+def test_a_dead_run_gives_back_its_place_in_a_pool(tmp_path: Path) -> None:
+    with dg.instance_for_test(temp_dir=str(tmp_path)) as instance:
+        bench = Bench(instance, Home(tmp_path))
+        run = bench.run_of("adapter", status=S.STARTED, tags=owner(GONE))
+        storage = instance.event_log_storage
+        storage.set_concurrency_slots("trainer", 1)
+        assert storage.claim_concurrency_slot("trainer", run.run_id, f"{NAME}__adapter").is_claimed
+        assert storage.get_concurrency_info("trainer").active_slot_count == 1
+        bench.reconcile()
+        assert storage.get_concurrency_info("trainer").active_slot_count == 0
+
+
+@pytest.mark.parametrize("status", [S.STARTING, S.STARTED])
+def test_a_run_of_selected_assets_is_ended_too_and_frees_the_loop(bench: Bench, status: dg.DagsterRunStatus) -> None:
+    run = bench.run_of("adapter", "eval_report", status=status, tags=owner(GONE))
+    other = bench.run_of("adapter", status=status, tags=owner(GONE), loop="other")
+    assert runs.retrain_running(bench.instance, NAME)
+    bench.reconcile()
+    ended, left = (bench.instance.get_run_by_id(each.run_id) for each in (run, other))
+    assert ended is not None
+    assert left is not None
+    assert (ended.status, ended.tags[runs.DIED], left.status) == (S.FAILURE, "true", status)
+    assert not runs.retrain_running(bench.instance, NAME)
+
+
+def test_a_dead_run_that_was_to_be_cancelled_is_cancelled_and_not_tried_again(bench: Bench) -> None:
+    run = bench.run(retrain_job_name(NAME), S.CANCELING, owner(GONE))
+    bench.reconcile()
+    ended = bench.instance.get_run_by_id(run.run_id)
+    assert ended is not None
+    assert ended.status is S.CANCELED
+    assert runs.DIED not in ended.tags
+
+
+def test_a_run_without_a_known_worker_is_ended_once_it_is_silent(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = bench.run(retrain_job_name(NAME), S.STARTED)
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(reconcile, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    watch = reconcile.Watch(NAME)
+    for at in (0.0, SILENCE - 1):
+        clock.now = at
+        assert watch.end_dead_runs(bench.instance) == []
+    bench.instance.report_engine_event("a step waits for a pool", run)
+    for at in (SILENCE, 2 * SILENCE - 1):
+        clock.now = at
+        assert watch.end_dead_runs(bench.instance) == []
+    clock.now = 2 * SILENCE
+    assert watch.end_dead_runs(bench.instance) == [run.run_id]
+    assert watch.end_dead_runs(bench.instance) == []
+
+
+def test_a_run_that_finished_while_it_was_judged_stays_a_success(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = bench.run(retrain_job_name(NAME), S.STARTED, owner(GONE))
+
+    def finished_meanwhile(*given: Any) -> Finding:
+        bench.instance.report_dagster_event(DagsterEvent("PIPELINE_SUCCESS", run.job_name), run.run_id)
+        return Finding(Word.GONE, "its process is gone")
+
+    monkeypatch.setattr(ownership, "find_worker", finished_meanwhile)
+    assert reconcile.Watch(NAME).end_dead_runs(bench.instance) == []
+    ended = bench.instance.get_run_by_id(run.run_id)
+    assert ended is not None
+    assert ended.status is S.SUCCESS
+
+
+def test_a_run_that_its_code_server_failed_is_tried_again_and_one_with_a_failed_step_is_not(bench: Bench) -> None:
+    died, refused = (bench.run_of("adapter", status=S.STARTED) for _ in range(2))
+    step = DagsterEvent("STEP_FAILURE", "job", step_key=f"{NAME}__adapter", event_specific_data=StepFailureData(None, None))
+    bench.instance.report_dagster_event(step, refused.run_id)
+    for run in (died, refused):
+        bench.instance.report_run_failed(run)
+    watch = reconcile.Watch(NAME)
+    assert watch.end_dead_runs(bench.instance) == [died.run_id]
+    assert watch.end_dead_runs(bench.instance) == []
 
 
 def test_a_shift_from_the_command_line_becomes_an_endpoint_materialization_once(bench: Bench) -> None:
@@ -99,7 +189,7 @@ def test_what_a_run_recorded_staging_and_other_loops_are_not_reported(bench: Ben
 
 
 def test_a_silent_endpoint_does_not_keep_dead_runs_alive_nor_lose_shifts(bench: Bench) -> None:
-    run = bench.run(retrain_job_name(NAME), S.STARTED, owner(1 << 22, 0.0))
+    run = bench.run(retrain_job_name(NAME), S.STARTED, owner(GONE))
     bench.serving.error = "the gateway does not answer"
     result = bench.reconcile("4")
     assert result.cursor == "4"

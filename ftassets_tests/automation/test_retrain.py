@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from ftassets.assets._shared.run_nodes import LOOP
 from ftassets.automation import retrain, runs
-from ftassets.automation.jobs import LOOP, TRIGGER, endpoint_job_name, retrain_job_name
+from ftassets.automation.jobs import TRIGGER, endpoint_job_name, retrain_job_name
 from ftassets.automation.schedules import next_retrain
 from ftassets.backends.dataset_store.base import Unreachable
 from ftassets.backends.traffic_log.base import Feedback, Reviewed

@@ -15,8 +15,9 @@ import requests
 import yaml
 
 from ftassets.assets._shared.dataset_files import read_splits
+from ftassets.assets._shared.run_nodes import UNFINISHED
 from ftassets.automation.ownership import PID
-from ftassets.automation.runs import DIED, UNFINISHED
+from ftassets.automation.runs import DIED
 from ftassets.backends.artifacts.versions import verify
 from ftassets.backends.dataset_store.git import GitDatasetStore
 from ftassets.backends.serving.gateway import GatewayServing

@@ -1,5 +1,6 @@
 """What all nodes of a loop have in common."""
 
+import functools
 import inspect
 from collections.abc import Callable, Sequence
 from types import CodeType
@@ -8,6 +9,7 @@ from typing import Any, TypeVar
 import dagster as dg
 
 from ftassets.assets._shared.events import node
+from ftassets.assets._shared.run_nodes import ALONE, LOOP, refuse_second
 from ftassets.config.loop import LoopConfig
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -21,7 +23,7 @@ def describe(loop: LoopConfig, docstring: str | None, kinds: set[str]) -> dict[s
         "owners": list(loop.owners),
         "kinds": kinds,
         "description": (docstring or "").strip(),
-        "tags": {"ftassets/loop": loop.name},
+        "tags": {LOOP: loop.name},
     }
 
 
@@ -35,7 +37,8 @@ def asset(
 ) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
     """Makes a function the asset of its name; `deps` are names of other nodes of the loop, the rest is as for `dg.multi_asset`.
 
-    Of one asset, because Dagster takes a fifth less time to define it than with `dg.asset`.
+    Of one asset, because Dagster takes a fifth less time to define it than with `dg.asset`. A node of a group that one run at a
+    time may work on refuses a second run.
     """
 
     def decorate(function: Callable[..., Any]) -> dg.AssetsDefinition:
@@ -46,9 +49,22 @@ def asset(
             freshness_policy=freshness_policy,
             **describe(loop, docstring, kinds),
         )
-        return dg.multi_asset(name=f"{loop.name}__{name}", specs=[spec], **arguments)(with_signature(function))
+        body = with_signature(function)
+        for group in ALONE:
+            if name in group:
+                body = _alone(body, loop.name, group)
+        return dg.multi_asset(name=f"{loop.name}__{name}", specs=[spec], **arguments)(body)
 
     return decorate
+
+
+def _alone(function: Callable[..., Any], loop: str, group: Sequence[str]) -> Callable[..., Any]:
+    @functools.wraps(function)  # with its signature
+    def alone(context: dg.AssetExecutionContext, *arguments: Any, **named: Any) -> Any:
+        refuse_second(context.instance, context.run_id, loop, group)
+        return function(context, *arguments, **named)
+
+    return alone
 
 
 def with_signature(function: F) -> F:

@@ -11,6 +11,7 @@ from ftassets.backends.control.releases import Releases
 from ftassets.backends.serving.base import ServingError
 from ftassets.backends.signer.base import CannotSign, SignatureInvalid
 from ftassets.cli.commands.status import warnings
+from ftassets.cli.commands.stuck import stuck_runs_of_home
 from ftassets.config.environment import MEANINGS, unread
 from ftassets.config.home import Home
 from ftassets.config.loop_files import loop_paths
@@ -52,6 +53,7 @@ def diagnose(home: Home) -> list[Diagnosis]:
         *_keys(home),
         *_gateway(home),
         *(_releases(home, found) if found else ()),
+        *(_runs(home, found) if found else ()),
     ]
 
 
@@ -170,6 +172,20 @@ def _releases(home: Home, found: LoopsFolder) -> Iterator[Diagnosis]:
             continue
         for warning in warnings(releases, name, state, now):
             yield Diagnosis(f"release of {name}", False, warning)
+
+
+def _runs(home: Home, found: LoopsFolder) -> Iterator[Diagnosis]:
+    """Runs of the loops that hold them up although nothing executes them."""
+    try:
+        stuck = stuck_runs_of_home(home, found.loops)
+    except Exception as error:  # whatever is wrong with Dagster's storage is what we are here to say
+        yield Diagnosis("runs", False, ending(error).sentence)
+        return
+    for loop, sentences in stuck.items():
+        for sentence in sentences:
+            yield Diagnosis(f"run of {loop}", False, sentence)
+    if not stuck:
+        yield Diagnosis("runs", True, "none is stuck")
 
 
 def _gateway(home: Home) -> Iterator[Diagnosis]:

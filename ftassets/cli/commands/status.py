@@ -8,6 +8,7 @@ from ftassets.backends.control.pauses import pause_reason
 from ftassets.backends.control.releases import Releases, StatementMissing
 from ftassets.backends.serving.base import ServingError
 from ftassets.backends.signer.base import SignatureInvalid
+from ftassets.cli.commands.stuck import stuck_runs_of_home
 from ftassets.config.home import Home
 from ftassets.config.loops_folder import loops_of
 from ftassets.config.profiles import control as control_of
@@ -19,7 +20,8 @@ from ftassets.domain.rollout.endpoint import EndpointState
 def describe(home: Home) -> dict[str, Any]:
     """`{"gateway": "up" | reason, "loops": {name: {phase, weights, production, candidate, standby, mode, paused, journal, ...}}}`.
 
-    `approvals` and `overrides` are what people signed; `notes` are sentences about them and about releases that do not count.
+    `approvals` and `overrides` are what people signed; `notes` are sentences about them, about releases that do not count, and about
+    runs that nothing executes any more.
     """
     client, control = serving(home), control_of(home)
     releases = Releases(control, verifier(home))
@@ -30,7 +32,9 @@ def describe(home: Home) -> dict[str, Any]:
     except ServingError as error:
         journal, gateway = [], str(error)
     loops = {}
-    for name, loop in loops_of(home).items():
+    configured = loops_of(home)
+    stuck = stuck_runs_of_home(home, configured)
+    for name, loop in configured.items():
         state = client.state(name) if gateway == "up" else EndpointState()
         overrides = list(releases.overrides(name))
         loops[name] = {
@@ -47,6 +51,7 @@ def describe(home: Home) -> dict[str, Any]:
                 *(f"version {each.version[:12]}: {each.sentence}" for each in releases.approvals(name)),
                 *(f"version {e.version[:12]}: {e.sentence}{' (expired)' if now >= e.expires_at else ''}" for e in overrides),
                 *warnings(releases, name, state, now),
+                *stuck.get(name, ()),
             ],
             "journal": [
                 {
