@@ -1,20 +1,28 @@
 """Vectors of the queries users sent, one per answered request."""
 
+import time
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+
 import dagster as dg
+import numpy as np
 
 from ftassets.assets._shared.events import node
 from ftassets.assets._shared.node import asset
-from ftassets.backends.embedder.base import EmbedderOf
+from ftassets.backends.embedder.base import Embedder, EmbedderError, EmbedderOf
 from ftassets.backends.traffic_log.base import TrafficLog
 from ftassets.backends.vector_store.base import QueryVector, VectorStore
 from ftassets.config.loop import LoopConfig
+from ftassets.domain.traffic.exchange import Exchange
 from ftassets.reporting.tables import markdown_table
 
 SLOWEST = 600.0  # seconds an answer may take: rows are logged when they are finished, with the time they began
+PAGE = 2000  # exchanges read, embedded and stored at once: what a kill costs at most
+SAME = 0.99  # cosine of two vectors of one text: servers round, another model is far below
 
 
 def build(loop: LoopConfig) -> dg.AssetsDefinition:
-    """The asset: incremental from the newest vector, and safe to repeat."""
+    """The asset: incremental from the newest vector, and safe to repeat; a new embedder begins a new collection."""
 
     @asset(loop, __doc__, {"qdrant"}, deps=["traffic"])
     def query_embeddings(
@@ -24,16 +32,23 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         embedder_of: dg.ResourceParam[EmbedderOf],
     ) -> dg.MaterializeResult:
         embedder = embedder_of(loop.embedder)
-        since = max(0.0, vector_store.watermark(loop.name) - SLOWEST)
-        known = {point.request_id for point in vector_store.window(loop.name, since, float("inf"), 10**9)}
-        answered = [e for e in traffic_log.exchanges(loop.name, since) if e.status == 200]
-        new = [e for e in answered if e.id not in known]
-        if new:
-            vectors = embedder.embed([e.prompt for e in new])
-            points = [QueryVector(e.id, e.at, e.version, e.prompt, v) for e, v in zip(new, vectors, strict=True)]
-            vector_store.add(loop.name, embedder.id, points)
-        watermark = vector_store.watermark(loop.name)
-        total = vector_store.count(loop.name)
+        earlier = [each for each in vector_store.embedders(loop.name) if each != embedder.id]
+        known_until = vector_store.watermark(loop.name, embedder.id)
+        since = max(0.0, known_until - SLOWEST)
+        if earlier:
+            since = max(since, time.time() - max(loop.dataset.production_window, loop.retrain_on.drift.window))
+            context.log.info(f"embedder changed from {', '.join(earlier)} to {embedder.id}: queries since {_day(since)} are embedded again")
+        new, newest = 0, list[Exchange]()
+        for page in _pages(traffic_log, loop.name, since):
+            added = _embedded(loop.name, vector_store, embedder, [e for e in page if e.status == 200], known_until)
+            new, newest = new + len(added), [*newest, *added][-10:]
+            if added:
+                context.log.info(f"{new} queries embedded, up to {datetime.fromtimestamp(page[-1].at, UTC):%F %T} UTC")
+        for each in earlier:  # all that reports need is there
+            vector_store.drop(loop.name, each)
+        watermark = vector_store.watermark(loop.name, embedder.id)
+        total = vector_store.count(loop.name, embedder.id)
+        changed = {"embedder_changed": f"from {', '.join(earlier)} to {embedder.id}: queries since {_day(since)} embedded again"}
         context.log_event(
             dg.AssetMaterialization(
                 node(loop.name, "traffic"),
@@ -42,14 +57,65 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
             )
         )
         return dg.MaterializeResult(
-            data_version=dg.DataVersion(f"{total}@{watermark:.3f}"),
+            data_version=dg.DataVersion(f"{total}@{watermark:.3f}" + (f"@{embedder.id}" if earlier else "")),
             metadata={
-                "new": len(new),
+                **(changed if earlier else {}),
+                "new": new,
                 "total": total,
                 "embedder": embedder.id,
                 "watermark": dg.MetadataValue.timestamp(watermark),
-                "newest": dg.MetadataValue.md(markdown_table(["query", "version"], [(e.prompt, e.version[:12]) for e in new[-10:]])),
+                "newest": dg.MetadataValue.md(markdown_table(["query", "version"], [(e.prompt, e.version[:12]) for e in newest])),
             },
         )
 
     return query_embeddings
+
+
+def _embedded(loop: str, store: VectorStore, embedder: Embedder, answered: Sequence[Exchange], known_until: float) -> list[Exchange]:
+    """Those of the exchanges that had no vector, oldest first; they have one now. `known_until` is the newest vector's time.
+
+    Raises EmbedderError if the embedder gives a query another vector than it has.
+    """
+    points = store.find(loop, embedder.id, [e.id for e in answered if e.at <= known_until])
+    known = {point.request_id for point in points}
+    new = [e for e in answered if e.id not in known]
+    if new:
+        # an endpoint may serve another model under the same name: ask it for a vector we have
+        probe = points[-1:]
+        vectors = embedder.embed([*(point.text for point in probe), *(e.prompt for e in new)])
+        for point, vector in zip(probe, vectors, strict=False):
+            _check_same(embedder.id, point, vector)
+        store.add(
+            loop, embedder.id, [QueryVector(e.id, e.at, e.version, e.prompt, v) for e, v in zip(new, vectors[len(probe) :], strict=True)]
+        )
+    return new
+
+
+def _check_same(embedder: str, point: QueryVector, vector: np.ndarray) -> None:
+    cosine = float(point.vector @ vector) if len(vector) == len(point.vector) else 0.0
+    if cosine < SAME:
+        raise EmbedderError(
+            f"the embedder {embedder} gives the query of request {point.request_id} another vector than before (cosine {cosine:.3f}): "
+            "its model has changed under the same name, so new queries cannot be compared with earlier ones. "
+            "Set embedder.revision in the loop file to a new value: vectors and drift reference are then made again"
+        )
+
+
+def _pages(log: TrafficLog, loop: str, since: float) -> Iterator[list[Exchange]]:
+    """Exchanges since then, oldest first, none twice."""
+    seen: set[str] = set()
+    size = PAGE
+    while True:
+        page = log.exchanges(loop, since, limit=size)
+        if new := [e for e in page if e.id not in seen]:
+            yield new
+        if len(page) < size:
+            return
+        last = page[-1].at
+        size = PAGE if last > since else 2 * size  # a page of one moment only would come again and again
+        seen = {e.id for e in page if e.at == last}
+        since = last
+
+
+def _day(at: float) -> str:
+    return f"{datetime.fromtimestamp(at, UTC):%F}"

@@ -93,6 +93,8 @@ def label_export(
         typer.echo(f"{error}: failed canary requests and new topics cannot be told apart from others", err=True)
         canaries, production = set(), None
     new = labelling.novelty(backend("vector_store"), store, loop, production, since) if production else None
+    if new is not None and not new.distances:
+        typer.echo(f"no query has a vector to compare with the drift reference: run the job {loop}__watch to find new topics", err=True)
     batch = labelling.label_export(log, store, config, format, limit, since, canaries, new)
     out.write_text(batch.text, encoding="utf-8")
     if as_json:

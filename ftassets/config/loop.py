@@ -4,6 +4,7 @@ import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, ConfigDict, Field, field_validator, model_validator
 
@@ -16,7 +17,7 @@ from ftassets.domain.evaluation.answer_form import LONGEST_LABEL, AnswerForm, Ta
 from ftassets.domain.evaluation.metrics import CATALOGUE
 from ftassets.domain.gates.fit import gate_objections, metric_objections
 from ftassets.domain.gates.gate import Gate
-from ftassets.domain.release.version import ExternalModel
+from ftassets.domain.release.version import ExternalModel, loopback
 
 _BUDGET = re.compile(r"^(\d{1,4})/(quarter|month|week|day)$")
 _PERIOD_DAYS = {"quarter": 91, "month": 30, "week": 7, "day": 1}
@@ -151,6 +152,9 @@ class EmbedderSettings(Strict):
             raise ValueError(f"an embedder of type {self.type} needs {' and '.join(missing)}")
         if unused := sorted(given - {*needed, *more}):
             raise ValueError(f"an embedder of type {self.type} has no {' or '.join(unused)}: remove it, or set another type")
+        parts = urlsplit(self.url or "")
+        if self.api_key_env and parts.scheme == "http" and not loopback(parts.hostname or ""):
+            raise ValueError("a key is not sent over plain http to another machine: use https")
         if self.type == "sentence_transformers" and self.revision and (self.model or "").startswith(("package:", ".", "/", "~")):
             raise ValueError("revision is for a model of the Hugging Face hub: remove it for a folder or a package")
         return self

@@ -257,7 +257,7 @@ _ALL = (
     Kind("traffic_postgres", "the traffic log in PostgreSQL",
         "database of `FTASSETS_TRAFFIC_URL`", "table `traffic_schema`", "gateway, `ftassets import-traffic`", "assets, sensors, CLI", 2),
     Kind("query_vectors", "vectors of queries",
-        "`vectors/LOOP/` with `embedder.json`, or collection `PREFIX-LOOP` of a Qdrant server",
+        "`vectors/LOOP.EMBEDDER/` with `embedder.json`, or collection `PREFIX-LOOP-EMBEDDER` of a Qdrant server",
         "`format` in `embedder.json`, or in the collection's metadata", "asset query_embeddings", "assets, `ftassets drift`"),
 )
 # fmt: on

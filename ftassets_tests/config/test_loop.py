@@ -458,6 +458,7 @@ def test_embedders_that_are_taken(settings: dict[str, Any]) -> None:
         ({**OPENAI, "model": ""}, "needs model"),
         ({**OPENAI, "url": "api.example.com"}, "embedder.url is not a URL"),
         ({**OPENAI, "url": "https://me:s3cr3t@api.example.com"}, "without user or password"),
+        ({**OPENAI, "url": "http://10.0.0.1/v1", "api_key_env": "KEY"}, "a key is not sent over plain http to another machine"),
         ({**OPENAI, "api_key_env": "sk-s3cr3t"}, "should match pattern"),
         ({**OPENAI, "api_key": "sk-s3cr3t"}, "not permitted"),
     ],

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import dagster as dg
+import numpy as np
 import pytest
 
 from ftassets.assets._shared.dataset_files import (
@@ -280,14 +281,14 @@ def test_datasets_are_read_and_go_on(store: GitDatasetStore, sample: Path) -> No
 
 def test_the_drift_reference_and_the_vectors_are_read(store: GitDatasetStore, tiny: Home) -> None:
     [version] = {Path(path).stem for path in store.list("main", "tiny/reference/")}
-    known = stored_reference(store, "tiny", version, HashEmbedder())
+    known = stored_reference(store, "tiny", version)
     assert known is not None
     assert known.reference.vectors.shape == (known.reference.count, 64)
     vectors = QdrantVectorStore(tiny.vectors)
-    assert vectors.count("tiny") == 24
-    [point] = vectors.window("tiny", 0.0, float("inf"), 1)
-    with pytest.raises(ValueError, match="the vectors of tiny are by hash-trigrams-64, these by other"):
-        vectors.add("tiny", "other", [point])
+    assert vectors.embedders("tiny") == [known.reference.embedder] == [HashEmbedder().id]
+    assert vectors.count("tiny", HashEmbedder().id) == 24
+    [point] = vectors.window("tiny", HashEmbedder().id, 0.0, float("inf"), 1)
+    np.testing.assert_allclose(point.vector, HashEmbedder().embed([point.text])[0], atol=1e-6)
 
 
 def test_an_eval_report_is_computed_again_from_stored_answers(store: GitDatasetStore, tiny: Home, tmp_path: Path) -> None:

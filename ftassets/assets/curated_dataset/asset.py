@@ -64,7 +64,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         since = time.time() - loop.dataset.production_window
         rows += from_feedback(traffic_log.reviewed(loop.name, since))
         before = _previous(dataset_store, main, loop)
-        embedded = vector_store.find(loop.name, [row.request_id for row in rows if row.request_id])
+        embedded = vector_store.find(loop.name, embedder.id, [row.request_id for row in rows if row.request_id])
         known = {point.request_id: point.vector for point in embedded}
         kept_out = golden_vectors(artifacts, embedder, golden)
         vectors = _vectors(embedder, rows, known, kept_out.shape[1])
@@ -86,7 +86,8 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
                 allow_retries=False,
             )
         shard = f"{int(time.time())}-{context.run_id[:8]}"
-        recipe = loop.dataset.model_dump(mode="json", exclude={"seed", "teacher"}) | {"min_chars": loop.min_chars}
+        recipe = loop.dataset.model_dump(mode="json", exclude={"seed", "teacher"})
+        recipe |= {"min_chars": loop.min_chars, "embedder": embedder.id}
         try:
             publication = dataset_store.publish(
                 context.run_id,

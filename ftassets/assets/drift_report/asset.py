@@ -44,7 +44,10 @@ WINDOW_END = "ftassets/window_end"  # run tag: the schedule's time, so that wind
 
 @dataclass(frozen=True)
 class DriftMeasurement:
-    """A window's comparison with what production knows, and what went into it."""
+    """A window's comparison with what production knows, and what went into it.
+
+    `replaced` is the embedder of a reference that was there and cannot be used any more.
+    """
 
     production: str | None
     known: Known | None
@@ -53,6 +56,15 @@ class DriftMeasurement:
     rate: float
     comparison: Comparison
     explanation: Explanation
+    replaced: str | None = None
+
+    @property
+    def embedder_changed(self) -> str | None:
+        """The sentence about a reference of another embedder, None if there was none."""
+        if self.replaced is None:
+            return None
+        what = f"to {self.known.reference.embedder}: reference rebuilt" if self.known else "and the reference is not rebuilt yet"
+        return f"embedder changed from {self.replaced} {what}"
 
 
 def build(loop: LoopConfig) -> dg.AssetsDefinition:
@@ -79,12 +91,17 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         embedder = embedder_of(loop.embedder)
         end = float(context.run.tags.get(WINDOW_END) or time.time())
         production = serving.state(loop.name).production
-        known = drift_reference.stored(dataset_store, loop.name, production, embedder) if production else None
+        stored = drift_reference.stored(dataset_store, loop.name, production) if production else None
+        known, replaced = drift_reference.usable(stored, embedder.id)
         if production and known is None:
             rate = false_alarm_rate(loop)
-            known = drift_reference.made(context.run_id, loop, production, artifacts, traffic_log, dataset_store, embedder, rate)
+            known = drift_reference.made(
+                context.run_id, loop, production, artifacts, traffic_log, dataset_store, vector_store, embedder, rate
+            )
         length = loop.retrain_on.drift.window
-        measured = measure(loop, end, length, production, known, vector_store, dataset_store, artifacts)
+        measured = measure(loop, end, length, production, known, vector_store, dataset_store, artifacts, replaced)
+        if measured.embedder_changed:
+            context.log.warning(measured.embedder_changed)
         return _materialize(loop, context, artifacts, control, measured, traffic_log.reviewed(loop.name, end - length))
 
     return drift_report
@@ -105,6 +122,7 @@ def measure(
     vector_store: VectorStore,
     dataset_store: DatasetStore,
     artifacts: Artifacts,
+    replaced: str | None = None,
 ) -> DriftMeasurement:
     """Compare the queries of the `length` seconds before `end` (epoch seconds) with what production knows."""
     policy, rate = loop.retrain_on.drift, false_alarm_rate(loop)
@@ -112,10 +130,12 @@ def measure(
     if production is None:
         why = "no version is in production yet: the bootstrap sensor, or a materialization of adapter to release, makes one"
     elif known is None:
-        why = "the reference waits for production's first answers: " + drift_reference.waits_for(policy)
+        by_another = f"the embedder changed, and the reference by {replaced} cannot be used; " if replaced else ""
+        why = f"{by_another}the reference waits for production's first answers: {drift_reference.waits_for(policy)}"
     else:
         # what widened the reference is no evidence against it
-        window = vector_store.window(loop.name, max(end - length, known.until), end, policy.sample, seed=int(end))
+        space, begin = known.reference.embedder, max(end - length, known.until)
+        window = vector_store.window(loop.name, space, begin, end, policy.sample, seed=int(end))
         smallest = policy.reference_windows * policy.min_sample
         why = f"the reference has {known.reference.count} queries, {smallest} are needed: lower sample or add training rows"
         if known.reference.count >= smallest:
@@ -124,8 +144,8 @@ def measure(
             if policy.rule != "novelty":
                 comparison = by_fixed_rule(comparison, policy.rule, PRESETS[policy.rule])
             explanation = _explained(loop, production, known, comparison, vectors, window, dataset_store, artifacts)
-            return DriftMeasurement(production, known, end, window, rate, comparison, explanation)
-    return DriftMeasurement(production, known, end, window, rate, not_enough_data(why), Explanation((), ()))
+            return DriftMeasurement(production, known, end, window, rate, comparison, explanation, replaced)
+    return DriftMeasurement(production, known, end, window, rate, not_enough_data(why), Explanation((), ()), replaced)
 
 
 def _explained(
@@ -170,6 +190,7 @@ def _materialize(
     metadata: dict[str, dg.MetadataValue | str | float | int] = {
         "verdict": result.verdict.value,
         "reason": result.reason,
+        **({"embedder_changed": measured.embedder_changed} if measured.embedder_changed else {}),
         "is_it_new": result.is_new,
         "did_the_mix_change": result.mix_changed,
     }
@@ -187,6 +208,7 @@ def _materialize(
         "production": measured.production or "",
         "window_queries": len(measured.window),
         "reference_queries": measured.known.reference.count if measured.known else 0,
+        "embedder": measured.known.reference.embedder if measured.known else "",
         "window_end": dg.MetadataValue.timestamp(measured.end),
         "false_alarm_rate": measured.rate,
         **values,
@@ -215,6 +237,8 @@ def report_of(loop: LoopConfig, measured: DriftMeasurement) -> dict:
         "production": measured.production,
         "reference_commit": measured.known.commit if measured.known else None,
         "reference_queries": measured.known.reference.count if measured.known else 0,
+        "embedder": measured.known.reference.embedder if measured.known else None,
+        "embedder_changed": measured.embedder_changed,
         "window_end": measured.end,
         "window_queries": len(measured.window),
         "false_alarm_rate": measured.rate,

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-import dagster as dg
 import numpy as np
 
 from ftassets.assets._shared.dataset_files import pack_arrays, read_splits, reference_path, unpack_arrays
@@ -14,6 +13,7 @@ from ftassets.backends.artifacts.versions import load_manifest
 from ftassets.backends.dataset_store.base import DatasetStore, ObjectNotFound
 from ftassets.backends.embedder.base import Embedder
 from ftassets.backends.traffic_log.base import TrafficLog
+from ftassets.backends.vector_store.base import VectorStore
 from ftassets.config.loop import Drift, LoopConfig
 from ftassets.domain.drift import Reference, build_reference, power, preset_false_alarm_rates, same_space
 
@@ -30,21 +30,22 @@ class Known:
     sensitivity: tuple[str, ...]
 
 
-def stored(store: DatasetStore, loop: str, production: str, embedder: Embedder) -> Known | None:
-    """The reference of a version, None when it was not made yet. Raises dg.Failure when another embedder made it."""
+def stored(store: DatasetStore, loop: str, production: str) -> Known | None:
+    """The reference of a version, whichever embedder made it; None when it was not made yet."""
     path = reference_path(loop, production)
     try:
         arrays = unpack_arrays(store.read("main", path))
     except ObjectNotFound:
         return None
     reference = Reference.from_arrays(arrays)
-    if not same_space(reference, embedder.id):
-        raise dg.Failure(
-            f"the reference was embedded by {reference.embedder}, queries are by {embedder.id}: vectors of two models are "
-            "not compared. Go back to that embedder, or release a version with the new one",
-            allow_retries=False,
-        )
     return Known(reference, float(arrays["until"]), store.last_change("main", path), tuple(map(str, arrays["sensitivity"])))
+
+
+def usable(known: Known | None, embedder: str) -> tuple[Known | None, str | None]:
+    """The reference if this embedder made it, else the id of the embedder that did: vectors of two models are never compared."""
+    if known is None or same_space(known.reference, embedder):
+        return known, None
+    return None, known.reference.embedder
 
 
 def made(
@@ -54,12 +55,14 @@ def made(
     artifacts: Artifacts,
     traffic_log: TrafficLog,
     store: DatasetStore,
+    vector_store: VectorStore,
     embedder: Embedder,
     rate: float,
 ) -> Known | None:
     """The reference of training queries, widened by the version's first answers and committed; None while those have not come.
 
-    That of a version whose training data is not known is made of its answers alone.
+    That of a version whose training data is not known is made of its answers alone. One by another embedder is replaced; it stays in
+    the history. Queries that were embedded as traffic are not embedded again.
     """
     policy = loop.retrain_on.drift
     commit = load_manifest(artifacts, production).dataset_commit
@@ -69,14 +72,16 @@ def made(
     if len(first) < wanted:
         return None
     trained = training_queries(store, loop.name, commit)
-    vectors = embedder.embed([*trained, *(e.prompt for e in first)])
+    known = {point.request_id: point.vector for point in vector_store.find(loop.name, embedder.id, [e.id for e in first])}
+    made_now = iter(embedder.embed([*trained, *(e.prompt for e in first if e.id not in known)]))
+    vectors = np.array([*islice(made_now, len(trained)), *(known[e.id] if e.id in known else next(made_now) for e in first)])
     if len(vectors) < 2:
         return None
     reference = build_reference(vectors, embedder.id, rate=rate)
     until = max((e.at for e in first), default=0.0) + 1e-3
     sentences = sensitivity(reference, policy, rate)
     content = pack_arrays(**reference.to_arrays(), until=np.array(until), sensitivity=np.array(sentences, dtype=np.str_))
-    metadata = {"loop": loop.name, "version": production, "trained": str(len(trained)), "traffic": str(len(first))}
+    metadata = {"loop": loop.name, "version": production, "trained": str(len(trained)), "traffic": str(len(first)), "embedder": embedder.id}
     publication = store.publish(
         f"{run_id}-reference", {reference_path(loop.name, production): content}, f"{loop.name}: drift reference", metadata
     )

@@ -19,28 +19,39 @@ class QueryVector:
 
 
 class VectorStore(ABC):
-    """Query vectors of all loops, one collection a loop; opened for one call and closed after it."""
+    """Query vectors of all loops, opened for one call and closed after it.
+
+    One collection for each loop and embedder id: vectors of two embedders never meet. A collection that does not exist is empty.
+    """
 
     @abstractmethod
     def add(self, loop: str, embedder: str, points: Sequence[QueryVector]) -> None:
-        """Store points; a request id that is there already is replaced. Raises ValueError when the collection has another embedder."""
+        """Store points; a request id that is there already is replaced. Raises ValueError unless all vectors have the same length d."""
 
     @abstractmethod
-    def window(self, loop: str, since: float, until: float, limit: int, seed: int = 0) -> list[QueryVector]:
+    def window(self, loop: str, embedder: str, since: float, until: float, limit: int, seed: int = 0) -> list[QueryVector]:
         """A random sample, without replacement, of at most `limit` points with since <= at < until; ordered by time."""
 
     @abstractmethod
-    def find(self, loop: str, request_ids: Sequence[str]) -> list[QueryVector]:
+    def find(self, loop: str, embedder: str, request_ids: Sequence[str]) -> list[QueryVector]:
         """The points of these requests, ordered by time; a request that was not embedded has none."""
 
     @abstractmethod
-    def count(self, loop: str, since: float = 0.0, until: float = float("inf")) -> int:
+    def count(self, loop: str, embedder: str, since: float = 0.0, until: float = float("inf")) -> int:
         """Points with since <= at < until."""
 
     @abstractmethod
-    def watermark(self, loop: str) -> float:
-        """Newest `at` stored for the loop; 0.0 without any."""
+    def watermark(self, loop: str, embedder: str) -> float:
+        """Newest `at` stored; 0.0 without any."""
 
     @abstractmethod
     def remove(self, loop: str, request_ids: Sequence[str]) -> None:
-        """Forget points; unknown ids are ignored."""
+        """Forget these requests' points of every embedder; unknown ids are ignored."""
+
+    @abstractmethod
+    def embedders(self, loop: str) -> list[str]:
+        """Ids of the embedders whose vectors the loop has, sorted."""
+
+    @abstractmethod
+    def drop(self, loop: str, embedder: str) -> None:
+        """Delete all points of one embedder; without any, nothing happens."""

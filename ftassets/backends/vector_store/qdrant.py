@@ -1,10 +1,12 @@
-"""Query vectors in Qdrant: in qdrant-client's local mode, one folder a loop, opened under a file lock for one call; or on a server.
+"""Query vectors in Qdrant: in qdrant-client's local mode, in folders that are opened under a file lock for one call; or on a server.
 
 The local mode is good for some ten thousand points a loop: the client reads a whole collection when it opens it. Beyond that, run
 a server (1.16 or later: the embedder's id is kept as metadata of the collection).
 """
 
+import hashlib
 import json
+import re
 import shutil
 import sqlite3
 import uuid
@@ -34,6 +36,8 @@ _BATCH = 500  # points in one request: a server takes 32 MB
 _PAGE = 10_000  # ids in one answer
 _COLLECTION = "queries"
 _EMBEDDER = "embedder.json"
+_PARTIAL = ".partial"  # a folder that is being made or deleted
+_DIGITS = 12  # of an embedder id's digest, in a name
 _NAMESPACE = uuid.UUID("8f6b1c52-6d5c-5f0e-9a57-0c1d9a3f7b11")  # point ids are made from request ids: never change it
 
 
@@ -46,7 +50,7 @@ class StoreUnreachable(ServerUnreachable):
 
 
 class QdrantVectorStore(VectorStore):
-    """One folder below `path` for each loop; calls of any number of processes on one machine take turns."""
+    """One folder below `path` for each loop and embedder; calls of any number of processes on one machine take turns."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -56,95 +60,107 @@ class QdrantVectorStore(VectorStore):
             return
         from qdrant_client import models
 
+        dimensions = len(points[0].vector)
+        # oldest first: the client commits point by point, so after a kill the newest stored time is a correct watermark
+        structs = [
+            models.PointStruct(
+                id=_point_id(point.request_id),
+                vector=np.asarray(point.vector, dtype=np.float32).tolist(),
+                payload={"request_id": point.request_id, "at": point.at, "version": point.version, "text": point.text},
+            )
+            for point in sorted(points, key=lambda point: point.at)
+        ]
         with self._lock(loop):
-            known = self._embedder(loop)
-            if known is None:
-                self._create(loop, embedder, dimensions=len(points[0].vector))
-            elif known != embedder:
-                raise InvalidInput(
-                    f"the vectors of {loop} are by {known}, these by {embedder}: they cannot be compared. "
-                    f"Remove {self._place(loop)} to embed its queries anew"
-                )
-            # oldest first: the client commits point by point, so after a kill the newest stored time is a correct watermark
-            structs = [
-                models.PointStruct(
-                    id=_point_id(point.request_id),
-                    vector=np.asarray(point.vector, dtype=np.float32).tolist(),
-                    payload={"request_id": point.request_id, "at": point.at, "version": point.version, "text": point.text},
-                )
-                for point in sorted(points, key=lambda point: point.at)
-            ]
-            with self._client(loop) as client:
+            name = self._names(loop).get(embedder)
+            if name is None:
+                name = self._create(loop, embedder, dimensions)
+            with self._client(name) as client:
+                size = client.get_collection(self._collection(name)).config.params.vectors.size  # type: ignore[union-attr]
+                if {len(point.vector) for point in points} != {size}:
+                    raise InvalidInput(
+                        f"the vectors of {loop} by {embedder} have {size} dimensions, these have {dimensions}: they cannot be compared. "
+                        "If the embedder's endpoint changed its model, set embedder.revision in the loop file"
+                    )
                 for start in range(0, len(structs), _BATCH):
-                    client.upsert(self._collection(loop), structs[start : start + _BATCH])
+                    client.upsert(self._collection(name), structs[start : start + _BATCH])
 
-    def window(self, loop: str, since: float, until: float, limit: int, seed: int = 0) -> list[QueryVector]:
-        with self._lock(loop):
-            if self._embedder(loop) is None:
+    def window(self, loop: str, embedder: str, since: float, until: float, limit: int, seed: int = 0) -> list[QueryVector]:
+        with self._opened(loop, embedder) as (client, collection):
+            if client is None:
                 return []
-            with self._client(loop) as client:
-                # the sample depends on which points there are, not on the order in which they came
-                ids = sorted(_ids(client, self._collection(loop), _between(since, until)))
-                if len(ids) > limit:
-                    ids = [ids[index] for index in np.random.default_rng(seed).choice(len(ids), size=limit, replace=False)]
-                return _points(client, self._collection(loop), ids)
+            # the sample depends on which points there are, not on the order in which they came
+            ids = sorted(_ids(client, collection, _between(since, until)))
+            if len(ids) > limit:
+                ids = [ids[index] for index in np.random.default_rng(seed).choice(len(ids), size=limit, replace=False)]
+            return _points(client, collection, ids)
 
-    def find(self, loop: str, request_ids: Sequence[str]) -> list[QueryVector]:
-        with self._lock(loop):
-            if not request_ids or self._embedder(loop) is None:
-                return []
-            with self._client(loop) as client:
-                return _points(client, self._collection(loop), [_point_id(request_id) for request_id in request_ids])
+    def find(self, loop: str, embedder: str, request_ids: Sequence[str]) -> list[QueryVector]:
+        if not request_ids:
+            return []
+        with self._opened(loop, embedder) as (client, collection):
+            return [] if client is None else _points(client, collection, [_point_id(request_id) for request_id in request_ids])
 
-    def count(self, loop: str, since: float = 0.0, until: float = float("inf")) -> int:
-        with self._lock(loop):
-            if self._embedder(loop) is None:
-                return 0
-            with self._client(loop) as client:
-                return client.count(self._collection(loop), _between(since, until)).count
+    def count(self, loop: str, embedder: str, since: float = 0.0, until: float = float("inf")) -> int:
+        with self._opened(loop, embedder) as (client, collection):
+            return 0 if client is None else client.count(collection, _between(since, until)).count
 
-    def watermark(self, loop: str) -> float:
+    def watermark(self, loop: str, embedder: str) -> float:
         from qdrant_client import models
 
-        with self._lock(loop):
-            if self._embedder(loop) is None:
+        with self._opened(loop, embedder) as (client, collection):
+            if client is None:
                 return 0.0
-            with self._client(loop) as client:
-                latest_first = models.OrderBy(key="at", direction=models.Direction.DESC)
-                newest, _ = client.scroll(self._collection(loop), limit=1, order_by=latest_first)
+            latest_first = models.OrderBy(key="at", direction=models.Direction.DESC)
+            newest, _ = client.scroll(collection, limit=1, order_by=latest_first)
         return max((float((record.payload or {})["at"]) for record in newest), default=0.0)
 
     def remove(self, loop: str, request_ids: Sequence[str]) -> None:
+        if not request_ids:
+            return
         with self._lock(loop):
-            if request_ids and self._embedder(loop) is not None:
-                with self._client(loop) as client:
-                    client.delete(self._collection(loop), [_point_id(request_id) for request_id in request_ids])
+            self._sweep(loop)
+            for name in self._names(loop).values():
+                with self._client(name) as client:
+                    client.delete(self._collection(name), [_point_id(request_id) for request_id in request_ids])
 
-    # where the points of a loop are
+    def embedders(self, loop: str) -> list[str]:
+        with self._lock(loop):
+            return sorted(self._names(loop))
 
-    def _collection(self, loop: str) -> str:
+    def drop(self, loop: str, embedder: str) -> None:
+        with self._lock(loop):
+            if (name := self._names(loop).get(embedder)) is not None:
+                self._delete(name)
+            self._sweep(loop)
+
+    # where the points of a loop are: a name is that of a folder, or of a collection on a server
+
+    def _collection(self, name: str) -> str:
         return _COLLECTION
 
-    def _place(self, loop: str) -> str:
-        return str(self._path / loop)
+    def _place(self, name: str) -> str:
+        return str(self._path / name)
 
-    def _embedder(self, loop: str) -> str | None:
-        """Id of the embedder whose vectors the loop has; None when it has none yet."""
-        try:
-            return read("query_vectors", parse_json((self._path / loop / _EMBEDDER).read_bytes()))["id"]
-        except FileNotFoundError:
-            return None
-        except NewerFormat:
-            raise
-        except (ValueError, KeyError, TypeError) as error:
-            raise self._damaged(loop) from error
+    def _names(self, loop: str) -> dict[str, str]:
+        """Embedder id -> name of the collection with its vectors. That of an earlier release is named after the loop alone."""
+        found = {}
+        for folder in sorted(self._path.glob(f"{loop}*")):
+            if re.fullmatch(rf"{re.escape(loop)}(\.[0-9a-f]{{{_DIGITS}}})?", folder.name) and (folder / _EMBEDDER).exists():
+                try:
+                    found[read("query_vectors", parse_json((folder / _EMBEDDER).read_bytes()))["id"]] = folder.name
+                except NewerFormat:
+                    raise
+                except (ValueError, KeyError, TypeError) as error:
+                    raise self._damaged(folder.name) from error
+        return found
 
-    def _create(self, loop: str, embedder: str, dimensions: int) -> None:
+    def _create(self, loop: str, embedder: str, dimensions: int) -> str:
         """An empty collection appears in one step: the client's own files do not survive a kill while they are first written."""
         from qdrant_client import QdrantClient, models
 
-        partial = self._path / f"{loop}.partial"
-        shutil.rmtree(partial, ignore_errors=True)
+        name = f"{loop}.{_digest(embedder)}"
+        self._sweep(loop)
+        partial = self._path / f"{name}{_PARTIAL}"
         client = QdrantClient(path=str(partial))
         try:
             # dot product: vectors are of length 1 already, and cosine would scale what is stored
@@ -155,7 +171,28 @@ class QdrantVectorStore(VectorStore):
             with closing(sqlite3.connect(storage)) as connection:
                 connection.execute("PRAGMA journal_mode = WAL")
         (partial / _EMBEDDER).write_text(json.dumps(stamp("query_vectors", {"id": embedder})))
-        partial.rename(self._path / loop)
+        partial.rename(self._path / name)
+        return name
+
+    def _delete(self, name: str) -> None:
+        """It is gone with one rename; `_sweep` removes the files."""
+        (self._path / name).rename(self._path / f"{name}{_PARTIAL}")
+
+    def _sweep(self, loop: str) -> None:
+        """Remove what a kill left of a collection that was made or deleted."""
+        for partial in self._path.glob(f"{loop}*{_PARTIAL}"):
+            if re.fullmatch(rf"{re.escape(loop)}(\.[0-9a-f]{{{_DIGITS}}})?", partial.name.removesuffix(_PARTIAL)):
+                shutil.rmtree(partial)
+
+    @contextmanager
+    def _opened(self, loop: str, embedder: str) -> Iterator[tuple["QdrantClient | None", str]]:
+        """The client and the collection of an embedder's vectors; no client if there are none."""
+        with self._lock(loop):
+            if (name := self._names(loop).get(embedder)) is None:
+                yield None, ""
+                return
+            with self._client(name) as client:
+                yield client, self._collection(name)
 
     @contextmanager
     def _lock(self, loop: str) -> Iterator[None]:
@@ -168,24 +205,24 @@ class QdrantVectorStore(VectorStore):
             raise StoreBusy(message) from error
 
     @contextmanager
-    def _client(self, loop: str) -> Iterator["QdrantClient"]:
+    def _client(self, name: str) -> Iterator["QdrantClient"]:
         from qdrant_client import QdrantClient
 
         try:
-            client = QdrantClient(path=str(self._path / loop))
+            client = QdrantClient(path=str(self._path / name))
         except (ValueError, KeyError, TypeError, sqlite3.DatabaseError) as error:
-            raise self._damaged(loop) from error
+            raise self._damaged(name) from error
         try:
             yield client
         finally:
             client.close()
 
-    def _damaged(self, loop: str) -> StateDamaged:
-        return StateDamaged(f"the vectors in {self._place(loop)} cannot be read: restore them, or remove them to embed again")
+    def _damaged(self, name: str) -> StateDamaged:
+        return StateDamaged(f"the vectors in {self._place(name)} cannot be read: restore them, or remove them to embed again")
 
 
 class QdrantServerVectorStore(QdrantVectorStore):
-    """One collection for each loop on the server at `url`, named after `prefix` and the loop. A URL without port means 6333.
+    """One collection for each loop and embedder on the server at `url`, named after `prefix` and both. A URL without port means 6333.
 
     Any call raises StoreUnreachable when no answer comes or the key is refused.
     """
@@ -199,35 +236,47 @@ class QdrantServerVectorStore(QdrantVectorStore):
         with self._client("") as client:
             return f"{len(client.get_collections().collections)} collections at {self._url}"
 
-    def _collection(self, loop: str) -> str:
-        return f"{self._prefix}-{loop}"
+    def _collection(self, name: str) -> str:
+        return name
 
-    def _place(self, loop: str) -> str:
-        return f"collection {self._collection(loop)} at {self._url}"
+    def _place(self, name: str) -> str:
+        return f"collection {name} at {self._url}"
 
-    def _embedder(self, loop: str) -> str | None:
+    def _names(self, loop: str) -> dict[str, str]:
+        found = {}
+        own = re.compile(rf"{re.escape(f'{self._prefix}-{loop}')}(-[0-9a-f]{{{_DIGITS}}})?")
         with self._client(loop) as client:
-            if not client.collection_exists(self._collection(loop)):
-                return None
-            return read("query_vectors", client.get_collection(self._collection(loop)).config.metadata or {}).get("embedder")
+            for name in sorted(each.name for each in client.get_collections().collections if own.fullmatch(each.name)):
+                metadata = read("query_vectors", client.get_collection(name).config.metadata or {})
+                if "embedder" in metadata:
+                    found[metadata["embedder"]] = name
+        return found
 
-    def _create(self, loop: str, embedder: str, dimensions: int) -> None:
+    def _create(self, loop: str, embedder: str, dimensions: int) -> str:
         """Write the embedder's id last: a collection without it is not ready, and the next call resumes its creation."""
         from qdrant_client import models
 
-        name = self._collection(loop)
-        with self._client(loop) as client:
+        name = f"{self._prefix}-{loop}-{_digest(embedder)}"
+        with self._client(name) as client:
             if not client.collection_exists(name):
                 client.create_collection(name, models.VectorParams(size=dimensions, distance=models.Distance.DOT))
             client.create_payload_index(name, "at", models.PayloadSchemaType.FLOAT)  # a server orders by nothing else
             client.update_collection(name, metadata=stamp("query_vectors", {"embedder": embedder}))
+        return name
+
+    def _delete(self, name: str) -> None:
+        with self._client(name) as client:
+            client.delete_collection(name)
+
+    def _sweep(self, loop: str) -> None:
+        """A server deletes a collection whole."""
 
     @contextmanager
     def _lock(self, loop: str) -> Iterator[None]:
         yield  # the server takes any number of clients
 
     @contextmanager
-    def _client(self, loop: str) -> Iterator["QdrantClient"]:
+    def _client(self, name: str) -> Iterator["QdrantClient"]:
         from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
         try:
@@ -268,6 +317,10 @@ def _points(client: "QdrantClient", collection: str, ids: Sequence[str]) -> list
     records = [record for batch in batches for record in client.retrieve(collection, batch, with_vectors=True)]
     points = [_query_vector(record.payload or {}, record.vector) for record in records]
     return sorted(points, key=lambda point: (point.at, point.request_id))
+
+
+def _digest(embedder: str) -> str:
+    return hashlib.sha256(embedder.encode()).hexdigest()[:_DIGITS]
 
 
 def _point_id(request_id: str) -> str:

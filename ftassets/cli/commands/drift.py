@@ -16,8 +16,7 @@ def run(home: Home, loop: LoopConfig, window: float | None = None, until: float 
     """The report of the `window` seconds (default: the loop's) before `until` (epoch seconds, default: now), as plain JSON.
 
     Writes nothing: queries without a vector are counted in `not_embedded`, and a missing reference is not built.
-    Raises InvalidInput unless the window is positive and finite, ServingError when the gateway does not answer, dagster.Failure when
-    reference and queries were embedded by different models.
+    Raises InvalidInput unless the window is positive and finite, ServingError when the gateway does not answer.
     """
     length = loop.retrain_on.drift.window if window is None else window
     if not 0 < length < float("inf"):
@@ -25,13 +24,14 @@ def run(home: Home, loop: LoopConfig, window: float | None = None, until: float 
     end = time.time() if until is None else until
     store, vectors, traffic_log = (backend(home, name) for name in ("dataset_store", "vector_store", "traffic_log"))
     production = backend(home, "serving").state(loop.name).production
-    known = drift_reference.stored(store, loop.name, production, embedder(loop.embedder)) if production else None
-    report = report_of(loop, measure(loop, end, length, production, known, vectors, store, backend(home, "artifacts")))
+    space = embedder(loop.embedder).id
+    known, replaced = drift_reference.usable(drift_reference.stored(store, loop.name, production) if production else None, space)
+    report = report_of(loop, measure(loop, end, length, production, known, vectors, store, backend(home, "artifacts"), replaced))
     if production and known is None:
         report["reason"] += f"; once they are there the job {loop.name}__watch makes it"
     begin = max(end - length, known.until) if known else end - length
     answered = sum(exchange.status == 200 for exchange in traffic_log.exchanges(loop.name, begin, end))
-    missing = max(0, answered - vectors.count(loop.name, begin, end))
+    missing = max(0, answered - vectors.count(loop.name, space, begin, end))
     return report | {"window_begin": begin, "not_embedded": missing}
 
 

@@ -48,8 +48,8 @@ class Novelty:
 def novelty(vector_store: VectorStore, dataset_store: DatasetStore, loop: str, production: str, since: float) -> Novelty | None:
     """How far requests since then are from production's drift reference; None while there is no reference.
 
-    Novel is what is farther away than 95 % of the reference is from itself. Raises InvalidInput when queries and reference were
-    embedded by different models.
+    Novel is what is farther away than 95 % of the reference is from itself. Queries that the reference's embedder did not embed have no
+    distance.
     """
     from ftassets.domain.drift import Reference
     from ftassets.domain.drift.novelty import nearest_distances
@@ -58,15 +58,10 @@ def novelty(vector_store: VectorStore, dataset_store: DatasetStore, loop: str, p
         reference = Reference.from_arrays(unpack_arrays(dataset_store.read("main", reference_path(loop, production))))
     except ObjectNotFound:
         return None
-    points = vector_store.window(loop, since, float("inf"), limit=10**9)
+    points = vector_store.window(loop, reference.embedder, since, float("inf"), limit=10**9)
     if not points:
         return Novelty({}, reference.q95)
     vectors = np.array([point.vector for point in points])
-    if vectors.shape[1] != reference.vectors.shape[1]:
-        raise InvalidInput(
-            f"queries have {vectors.shape[1]} dimensions, the reference of {production[:12]} has {reference.vectors.shape[1]}: they "
-            "are by different embedders. Go back to that embedder, or release a version with the new one"
-        )
     distances = nearest_distances(vectors, reference.vectors)
     return Novelty({point.request_id: float(distance) for point, distance in zip(points, distances, strict=True)}, reference.q95)
 

@@ -43,12 +43,13 @@ class ExternalModel(BaseModel):
     @model_validator(mode="after")
     def _key_stays_secret(self) -> "ExternalModel":
         parts = urlsplit(self.url)
-        if self.api_key_env and parts.scheme == "http" and not _loopback(parts.hostname or ""):
+        if self.api_key_env and parts.scheme == "http" and not loopback(parts.hostname or ""):
             raise ValueError("a key is not sent over plain http to another machine: use https")
         return self
 
 
-def _loopback(host: str) -> bool:
+def loopback(host: str) -> bool:
+    """Whether a host is this machine."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

@@ -35,12 +35,12 @@ class VectorStoreContract:
     def test_an_empty_store_answers(self, store: VectorStore) -> None:
         store.add("voice", "e", [])
         store.remove("voice", ["req-1"])
-        assert (store.window("voice", 0, 9, 5), store.count("voice"), store.watermark("voice")) == ([], 0, 0.0)
+        assert (store.window("voice", "e", 0, 9, 5), store.count("voice", "e"), store.watermark("voice", "e")) == ([], 0, 0.0)
 
     def test_points_come_back_as_they_went_in(self, make: MakeStore, tmp_path: Path) -> None:
         stored = replace(point(1), at=1_795_308_147.123456)
         make(tmp_path).add("voice", "e", [stored])
-        (found,) = make(tmp_path).window("voice", 0, float("inf"), 5)
+        (found,) = make(tmp_path).window("voice", "e", 0, float("inf"), 5)
         np.testing.assert_array_equal(found.vector, stored.vector)
         assert (found.vector.dtype, found.vector.shape) == (np.float32, (8,))
         assert replace(found, vector=stored.vector) == stored
@@ -48,29 +48,29 @@ class VectorStoreContract:
     def test_adding_again_replaces(self, store: VectorStore) -> None:
         store.add("voice", "e", [point(1), point(2)])
         store.add("voice", "e", [replace(point(1), version="v2"), point(3)])
-        assert store.count("voice") == 3
-        assert [p.version for p in store.window("voice", 0, 9, 9)] == ["v2", "v1", "v1"]
+        assert store.count("voice", "e") == 3
+        assert [p.version for p in store.window("voice", "e", 0, 9, 9)] == ["v2", "v1", "v1"]
 
     def test_windows_are_half_open_and_ordered_by_time(self, store: VectorStore) -> None:
         store.add("voice", "e", [point(n) for n in (4, 2, 3, 1)])
-        assert ids(store.window("voice", 2, 4, 10)) == ["req-2", "req-3"]
-        assert store.window("voice", 5, 9, 10) == []
-        assert (store.count("voice", 2, 4), store.count("voice", since=3), store.count("voice")) == (2, 2, 4)
+        assert ids(store.window("voice", "e", 2, 4, 10)) == ["req-2", "req-3"]
+        assert store.window("voice", "e", 5, 9, 10) == []
+        assert (store.count("voice", "e", 2, 4), store.count("voice", "e", since=3), store.count("voice", "e")) == (2, 2, 4)
 
     def test_points_are_found_by_their_requests(self, store: VectorStore) -> None:
-        assert store.find("voice", ["req-1"]) == []
+        assert store.find("voice", "e", ["req-1"]) == []
         store.add("voice", "e", [point(n) for n in (3, 1, 2)])
-        assert ids(store.find("voice", ["req-3", "nobody", "req-1"])) == ["req-1", "req-3"]
-        assert store.find("voice", []) == []
+        assert ids(store.find("voice", "e", ["req-3", "nobody", "req-1"])) == ["req-1", "req-3"]
+        assert store.find("voice", "e", []) == []
 
     def test_a_sample_is_random_without_replacement_and_repeats_with_its_seed(self, store: VectorStore) -> None:
         store.add("voice", "e", [point(n) for n in range(40)])
-        first = ids(store.window("voice", 0, 40, 15, seed=1))
+        first = ids(store.window("voice", "e", 0, 40, 15, seed=1))
         assert len(set(first)) == 15
-        assert first == ids(store.window("voice", 0, 40, 15, seed=1))
-        assert first != ids(store.window("voice", 0, 40, 15, seed=2))
+        assert first == ids(store.window("voice", "e", 0, 40, 15, seed=1))
+        assert first != ids(store.window("voice", "e", 0, 40, 15, seed=2))
         assert [int(i.removeprefix("req-")) for i in first] == sorted(int(i.removeprefix("req-")) for i in first)
-        seen = {i for seed in range(12) for i in ids(store.window("voice", 0, 40, 15, seed=seed))}
+        seen = {i for seed in range(12) for i in ids(store.window("voice", "e", 0, 40, 15, seed=seed))}
         assert len(seen) > 35  # every part of the window is drawn from
 
     def test_a_sample_does_not_depend_on_the_order_of_adding(self, make: MakeStore, tmp_path: Path) -> None:
@@ -78,29 +78,58 @@ class VectorStoreContract:
         one, other = make(tmp_path / "one"), make(tmp_path / "other")
         one.add("voice", "e", points)
         other.add("voice", "e", points[::-1])
-        assert ids(one.window("voice", 0, 20, 5)) == ids(other.window("voice", 0, 20, 5))
+        assert ids(one.window("voice", "e", 0, 20, 5)) == ids(other.window("voice", "e", 0, 20, 5))
 
     def test_watermark_is_the_newest_time(self, store: VectorStore) -> None:
         store.add("voice", "e", [point(1, at=30.5), point(2, at=20.0)])
-        assert store.watermark("voice") == 30.5
+        assert store.watermark("voice", "e") == 30.5
         store.remove("voice", ["req-1"])
-        assert store.watermark("voice") == 20.0
+        assert store.watermark("voice", "e") == 20.0
 
     def test_removed_points_are_gone(self, make: MakeStore, tmp_path: Path) -> None:
         store = make(tmp_path)
         store.add("voice", "e", [point(1), point(2)])
         store.remove("voice", ["req-1", "nobody"])
-        assert ids(make(tmp_path).window("voice", 0, 9, 9)) == ["req-2"]
+        assert ids(make(tmp_path).window("voice", "e", 0, 9, 9)) == ["req-2"]
         store.remove("voice", [])
-        assert store.count("voice") == 1
+        assert store.count("voice", "e") == 1
 
     def test_loops_are_apart(self, store: VectorStore) -> None:
         store.add("voice", "e", [point(1)])
         store.add("triage", "other", [replace(point(2), vector=np.ones(3, dtype=np.float32))])
-        assert (store.count("voice"), store.count("triage"), store.watermark("triage")) == (1, 1, 2.0)
+        assert (store.count("voice", "e"), store.count("triage", "other"), store.watermark("triage", "other")) == (1, 1, 2.0)
 
-    def test_vectors_of_another_embedder_are_refused(self, store: VectorStore) -> None:
+    def test_vectors_of_two_embedders_never_meet(self, store: VectorStore) -> None:
+        wide = replace(point(2), vector=np.ones(3, dtype=np.float32))
         store.add("voice", "minilm:1", [point(1)])
-        with pytest.raises(ValueError, match="minilm:1.*minilm:2"):
-            store.add("voice", "minilm:2", [point(2)])
-        assert ids(store.window("voice", 0, 9, 9)) == ["req-1"]
+        store.add("voice", "minilm:2", [wide])
+        assert (ids(store.window("voice", "minilm:1", 0, 9, 9)), ids(store.window("voice", "minilm:2", 0, 9, 9))) == (["req-1"], ["req-2"])
+        assert store.find("voice", "minilm:2", ["req-1"]) == []
+        assert (store.count("voice", "minilm:1"), store.watermark("voice", "minilm:2"), store.count("voice", "none")) == (1, 2.0, 0)
+        assert (store.embedders("voice"), store.embedders("triage")) == (["minilm:1", "minilm:2"], [])
+
+    def test_a_request_is_forgotten_in_the_vectors_of_every_embedder(self, store: VectorStore) -> None:
+        store.add("voice", "minilm:1", [point(1), point(2)])
+        store.add("voice", "minilm:2", [point(1), point(2)])
+        store.remove("voice", ["req-1"])
+        assert [ids(store.window("voice", each, 0, 9, 9)) for each in ("minilm:1", "minilm:2")] == [["req-2"], ["req-2"]]
+
+    def test_the_vectors_of_one_embedder_are_dropped(self, make: MakeStore, tmp_path: Path) -> None:
+        store = make(tmp_path)
+        store.add("voice", "minilm:1", [point(1)])
+        store.add("voice", "minilm:2", [point(2)])
+        store.add("triage", "minilm:1", [point(3)])
+        store.drop("voice", "minilm:1")
+        store.drop("voice", "nobody")
+        again = make(tmp_path)
+        assert (again.embedders("voice"), again.embedders("triage")) == (["minilm:2"], ["minilm:1"])
+        assert (again.count("voice", "minilm:1"), again.count("voice", "minilm:2"), again.count("triage", "minilm:1")) == (0, 1, 1)
+        again.add("voice", "minilm:1", [point(4)])
+        assert ids(again.window("voice", "minilm:1", 0, 9, 9)) == ["req-4"]
+
+    def test_vectors_of_another_length_are_refused(self, store: VectorStore) -> None:
+        store.add("voice", "e", [point(1)])
+        for points in ([replace(point(2), vector=np.ones(3, dtype=np.float32))], [point(2), replace(point(3), vector=np.ones(9))]):
+            with pytest.raises(ValueError, match="have 8 dimensions.*set embedder.revision"):
+                store.add("voice", "e", points)
+        assert ids(store.window("voice", "e", 0, 9, 9)) == ["req-1"]

@@ -21,7 +21,7 @@ def test_more_points_than_one_request_and_one_answer_hold(server: bool, tmp_path
     monkeypatch.setattr(embedded, "_BATCH", 3)
     monkeypatch.setattr(embedded, "_PAGE", 4)
     store.add("voice", "e", [point(n) for n in range(10)])
-    assert ids(store.window("voice", 1, 10, 20)) == [f"req-{n}" for n in range(1, 10)]
+    assert ids(store.window("voice", "e", 1, 10, 20)) == [f"req-{n}" for n in range(1, 10)]
 
 
 ADDER = """
@@ -37,39 +37,75 @@ for n in range(5):
 def test_processes_take_turns(tmp_path: Path) -> None:
     adders = [subprocess.Popen([sys.executable, "-c", ADDER, str(tmp_path / "vectors"), str(n)]) for n in range(2)]
     assert [adder.wait(timeout=60) for adder in adders] == [0, 0]
-    assert QdrantVectorStore(tmp_path / "vectors").count("voice") == 10
+    assert QdrantVectorStore(tmp_path / "vectors").count("voice", "e") == 10
 
 
 def test_says_what_holds_it_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embedded, "LOCK_SECONDS", 0.2)
     store = QdrantVectorStore(tmp_path)
     with FileLock(tmp_path / "voice.lock"), pytest.raises(StoreBusy, match="another process has had the vectors of voice open"):
-        store.count("voice")
+        store.count("voice", "e")
 
 
 def test_half_made_collection_is_made_again(tmp_path: Path) -> None:
-    (tmp_path / "voice.partial").mkdir()
-    (tmp_path / "voice.partial" / "meta.json").write_text('{"collec')
+    partial = tmp_path / f"voice.{embedded._digest('e')}.partial"
+    partial.mkdir()
+    (partial / "meta.json").write_text('{"collec')
     store = QdrantVectorStore(tmp_path)
     store.add("voice", "e", [point(1)])
-    assert store.count("voice") == 1
+    assert store.count("voice", "e") == 1
+    assert not partial.exists()
+
+
+def test_what_a_kill_left_of_a_deleted_collection_is_removed(tmp_path: Path) -> None:
+    store = QdrantVectorStore(tmp_path)
+    store.add("voice", "e", [point(1)])
+    store.add("voice2", "e", [point(1)])
+    store._delete(store._names("voice")["e"])
+    store._delete(store._names("voice2")["e"])
+    assert (store.embedders("voice"), store.count("voice", "e")) == ([], 0)
+    store.remove("voice", ["req-1"])  # who asks to be forgotten is not kept in leftovers
+    assert [path.name for path in tmp_path.glob("*.partial")] == [f"voice2.{embedded._digest('e')}.partial"]
+
+
+def test_a_collection_named_after_its_loop_alone_is_found(tmp_path: Path) -> None:
+    store = QdrantVectorStore(tmp_path)
+    store.add("voice", "e", [point(1)])
+    (tmp_path / store._names("voice")["e"]).rename(tmp_path / "voice")
+    assert store.embedders("voice") == ["e"]
+    store.add("voice", "e", [point(2)])
+    store.add("voice", "f", [point(3)])
+    assert (ids(store.window("voice", "e", 0, 9, 9)), ids(store.window("voice", "f", 0, 9, 9))) == (["req-1", "req-2"], ["req-3"])
+    store.drop("voice", "e")
+    assert store.embedders("voice") == ["f"]
+
+
+def test_a_servers_collection_named_after_its_loop_alone_is_found() -> None:
+    from qdrant_client import models
+
+    store = QdrantServerVectorStore(":memory:")
+    store._connection.create_collection(
+        "ftassets-voice", models.VectorParams(size=8, distance=models.Distance.DOT), metadata={"embedder": "e"}
+    )
+    store.add("voice", "e", [point(1)])
+    assert (store.embedders("voice"), ids(store.window("voice", "e", 0, 9, 9))) == (["e"], ["req-1"])
+    assert store.check() == "1 collections at :memory:"
 
 
 def test_server_collection_half_made_is_finished() -> None:
     store = QdrantServerVectorStore(":memory:")
     from qdrant_client import models
 
-    store._connection.create_collection("ftassets-voice", models.VectorParams(size=8, distance=models.Distance.DOT))
-    assert (store.count("voice"), store.watermark("voice")) == (0, 0.0)
+    name = f"ftassets-voice-{embedded._digest('e')}"
+    store._connection.create_collection(name, models.VectorParams(size=8, distance=models.Distance.DOT))
+    assert (store.count("voice", "e"), store.watermark("voice", "e"), store.embedders("voice")) == (0, 0.0, [])
     store.add("voice", "e", [point(1)])
-    with pytest.raises(ValueError, match="by e, these by f.*Remove collection ftassets-voice at"):
-        store.add("voice", "f", [point(2)])
-    assert store.check() == "1 collections at :memory:"
+    assert (store.count("voice", "e"), store.check()) == (1, "1 collections at :memory:")
 
 
 def test_server_that_is_not_there_is_named() -> None:
     store = QdrantServerVectorStore("http://127.0.0.1:9")
-    calls: list[Callable[[], object]] = [store.check, lambda: store.count("voice"), lambda: store.add("voice", "e", [point(1)])]
+    calls: list[Callable[[], object]] = [store.check, lambda: store.count("voice", "e"), lambda: store.add("voice", "e", [point(1)])]
     for call in calls:
         with pytest.raises(StoreUnreachable, match="127.0.0.1:9.*QDRANT_URL"):
             call()
@@ -98,7 +134,7 @@ def locked_server() -> Iterator[str]:
 @pytest.mark.parametrize("key", [None, "s3cr3t"])
 def test_server_that_refuses_the_key_is_told_apart(locked_server: str, key: str | None) -> None:
     with pytest.raises(StoreUnreachable, match="QDRANT_API_KEY") as refused:
-        QdrantServerVectorStore(locked_server, key).watermark("voice")
+        QdrantServerVectorStore(locked_server, key).watermark("voice", "e")
     assert "s3cr3t" not in f"{refused.value} {refused.value.__cause__}"
 
 

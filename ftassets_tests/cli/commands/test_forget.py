@@ -80,7 +80,7 @@ def test_a_user_is_gone_and_others_stay(parts: dict) -> None:
     report = run(parts, user="ann")
     assert report["requests"] == ["r0", "r1", "r2"]
     assert [e.id for e in parts["traffic_log"].exchanges(NAME)] == ["r3", "r4", "r5"]
-    assert {p.request_id for p in parts["vector_store"].window(NAME, 0, 1e9, 99)} == {"r3", "r4", "r5"}
+    assert {p.request_id for p in parts["vector_store"].window(NAME, "e", 0, 1e9, 99)} == {"r3", "r4", "r5"}
     store = parts["dataset_store"]
     assert [row.request_id for row in from_parquet(store.read("main", labels_path(NAME, "b")))] == ["r5"]
     assert [pair.user for pair in pairs_from_parquet(store.read("main", pairs_path(NAME)))] == ["bob"]

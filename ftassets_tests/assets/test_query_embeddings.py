@@ -1,0 +1,171 @@
+"""Queries to vectors: only new ones, page by page, and all that reports need once more when the embedder changes."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import numpy as np
+import pytest
+
+from ftassets.assets import query_embeddings, traffic
+from ftassets.backends.embedder.base import EmbedderError
+from ftassets.backends.traffic_log.sqlite import SqliteTrafficLog
+from ftassets.backends.vector_store.qdrant import QdrantVectorStore
+from ftassets.config.loop import EmbedderSettings
+from ftassets.domain.traffic.exchange import Exchange
+from ftassets.testing.hash_embedder import HashEmbedder
+from ftassets.testing.releases import loop_config
+
+DAY = 86_400.0
+A, B = HashEmbedder(64).id, HashEmbedder(32).id
+
+
+class CountingEmbedder(HashEmbedder):
+    """Remembers what it was asked; raises after `healthy` calls, and turns its vectors by another seed when `other` is set."""
+
+    def __init__(self, dimensions: int = 64, healthy: int = 10**9, other: bool = False) -> None:
+        super().__init__(dimensions)
+        self.asked: list[str] = []
+        self.healthy, self.other = healthy, other
+
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
+        if self.healthy == 0:
+            raise EmbedderError("the embedder does not answer")
+        self.healthy -= 1
+        self.asked += texts
+        vectors = super().encode(texts)
+        return vectors[:, ::-1] if self.other else vectors
+
+
+class World:
+    """One asset over real stores."""
+
+    def __init__(self, folder: Path) -> None:
+        self.log, self.vectors = SqliteTrafficLog(folder / "traffic.db"), QdrantVectorStore(folder / "vectors")
+        self.loop = loop_config("support", embedder={"type": "openai", "model": "m", "url": "https://api.example.com/v1"})
+        self.now = time.time()
+        self.settings: list[EmbedderSettings] = []
+
+    def answered(self, *ages: float, status: int = 200) -> list[str]:
+        """Queries that many seconds old, in the log; their texts."""
+        made = [
+            Exchange(
+                id=f"r{age}-{status}", loop="support", version="v", user="", prompt=f"dim lamp {age}", messages="[]", answer="{}",
+                status=status, at=self.now - age, latency_ms=1.0, first_token_ms=None, tokens_in=None, tokens_out=None, weight=100.0,
+            )
+            for age in ages
+        ]  # fmt: skip
+        self.log.append(made)
+        return [e.prompt for e in made]
+
+    def run(self, embedder: HashEmbedder) -> dict[str, Any]:
+        """Metadata of one materialization. Raises what the asset raises."""
+
+        def embedder_of(settings: EmbedderSettings) -> HashEmbedder:
+            self.settings.append(settings)
+            return embedder
+
+        assets = [traffic.build(self.loop), query_embeddings.build(self.loop)]
+        resources = {"traffic_log": self.log, "vector_store": self.vectors, "embedder_of": dg.ResourceDefinition(lambda _: embedder_of)}
+        result = dg.materialize(assets, resources=resources, instance=dg.DagsterInstance.ephemeral())
+        [made] = [e for e in result.get_asset_materialization_events() if e.asset_key and e.asset_key.path[-1] == "query_embeddings"]
+        return {name: value.value for name, value in made.materialization.metadata.items()}
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def test_the_loop_chooses_the_embedder_and_new_queries_alone_are_embedded(world: World) -> None:
+    first = world.answered(400, 300, 200)
+    world.answered(250, status=500)
+    embedder = CountingEmbedder()
+    made = world.run(embedder)
+    assert world.settings == [world.loop.embedder]
+    assert sorted(embedder.asked) == sorted(first)
+    assert (made["new"], made["total"], made["embedder"]) == (3, 3, A)
+    assert "embedder_changed" not in made
+    embedder.asked.clear()
+    assert world.run(embedder)["new"] == 0
+    assert embedder.asked == []
+    late = world.answered(350, 100)  # the first began before the newest vector and was logged after it
+    assert world.run(embedder)["new"] == 2
+    assert set(embedder.asked) >= set(late)
+    assert len(embedder.asked) == 3, "one earlier query is asked again, to see that the model is the same"
+
+
+def test_another_embedder_makes_the_vectors_again_and_says_so(world: World) -> None:
+    world.answered(60 * DAY, 40 * DAY, 20 * DAY, 3600)
+    world.run(HashEmbedder(64))
+    assert world.vectors.count("support", A) == 4
+    world.answered(10)
+    other = CountingEmbedder(32)
+    made = world.run(other)
+    assert len(other.asked) == 3, "of the production window of 30 days, the rest is in no report"
+    since = time.strftime("%Y-%m-%d", time.gmtime(world.now - 30 * DAY))
+    assert made["embedder_changed"] == f"from {A} to {B}: queries since {since} embedded again"
+    assert world.vectors.embedders("support") == [B]
+    assert world.vectors.count("support", B) == 3
+    assert "embedder_changed" not in world.run(other)
+
+
+def test_a_killed_rebuild_is_resumed_and_the_old_vectors_stay_until_it_is_done(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(query_embeddings, "PAGE", 5)
+    world.answered(*(2 * DAY - 3600 * n for n in range(23)))
+    world.run(HashEmbedder(64))
+    with pytest.raises(EmbedderError, match="does not answer"):
+        world.run(CountingEmbedder(32, healthy=2))
+    assert world.vectors.embedders("support") == sorted([A, B])
+    assert (world.vectors.count("support", A), world.vectors.count("support", B)) == (23, 9), (
+        "two pages, of which the second begins with what ended the first"
+    )
+    rest = CountingEmbedder(32)
+    made = world.run(rest)
+    assert (made["new"], made["total"]) == (14, 23)
+    assert len(set(rest.asked)) == 15, "14 queries, and one to see that the model is the same"
+    assert made["embedder_changed"].startswith(f"from {A} to {B}")
+    assert world.vectors.embedders("support") == [B]
+
+
+def test_a_rebuild_without_an_embedder_leaves_everything_as_it_was(world: World) -> None:
+    world.answered(100)
+    world.run(HashEmbedder(64))
+    with pytest.raises(EmbedderError):
+        world.run(CountingEmbedder(32, healthy=0))
+    assert world.vectors.embedders("support") == [A]
+    assert world.vectors.count("support", A) == 1
+    assert world.run(HashEmbedder(64))["total"] == 1, "back to the first embedder, nothing is to be done"
+
+
+def test_many_queries_of_one_moment_are_all_embedded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(query_embeddings, "PAGE", 2)
+    world.log.append(
+        [
+            Exchange(
+                id=f"r{n}", loop="support", version="v", user="", prompt=f"lamp {n}", messages="[]", answer="{}", status=200,
+                at=world.now, latency_ms=1.0, first_token_ms=None, tokens_in=None, tokens_out=None, weight=100.0,
+            )
+            for n in range(9)
+        ]
+    )  # fmt: skip
+    assert world.run(HashEmbedder())["total"] == 9
+
+
+def test_another_model_behind_the_same_name_is_noticed(world: World) -> None:
+    world.answered(200)
+    world.run(CountingEmbedder())
+    world.answered(100)
+    with pytest.raises(EmbedderError, match=r"another vector than before \(cosine .*Set embedder.revision in the loop file"):
+        world.run(CountingEmbedder(other=True))
+    assert world.vectors.count("support", A) == 1, "nothing of the other model is stored"
+
+
+def test_a_request_that_was_forgotten_is_not_embedded_again(world: World) -> None:
+    world.answered(300, 200)
+    world.run(HashEmbedder(64))
+    world.log.forget(request_ids=["r300-200"])
+    world.vectors.remove("support", ["r300-200"])
+    assert world.run(HashEmbedder(32))["total"] == 1
