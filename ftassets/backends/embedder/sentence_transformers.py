@@ -1,6 +1,7 @@
 """Any sentence-transformers model on this machine: from the hub's cache, a folder or a Python package."""
 
 import functools
+import logging
 import os
 import threading
 from collections.abc import Iterator, Sequence
@@ -127,10 +128,13 @@ def _digest(folder: Path) -> str:
 
 @functools.cache
 def _loaded(folder: Path) -> "SentenceTransformer":
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # its warning is about kernels that no embedder uses
     try:
         from sentence_transformers import SentenceTransformer
+        from transformers.utils.logging import disable_progress_bar
     except ImportError as error:
         raise EmbedderMissing("the embedder's library is not installed: run `pip install sentence-transformers`") from error
+    disable_progress_bar()
     try:
         return SentenceTransformer(
             str(folder), device="cpu", local_files_only=True, trust_remote_code=False,

@@ -124,8 +124,7 @@ class QdrantVectorStore(VectorStore):
                     client.delete(self._collection(name), [_point_id(request_id) for request_id in request_ids])
 
     def embedders(self, loop: str) -> list[str]:
-        with self._lock(loop):
-            return sorted(self._names(loop))
+        return sorted(self._names(loop))
 
     def drop(self, loop: str, embedder: str) -> None:
         with self._lock(loop):
@@ -145,13 +144,16 @@ class QdrantVectorStore(VectorStore):
         """Embedder id -> name of the collection with its vectors. That of an earlier release is named after the loop alone."""
         found = {}
         for folder in sorted(self._path.glob(f"{loop}*")):
-            if re.fullmatch(rf"{re.escape(loop)}(\.[0-9a-f]{{{_DIGITS}}})?", folder.name) and (folder / _EMBEDDER).exists():
-                try:
-                    found[read("query_vectors", parse_json((folder / _EMBEDDER).read_bytes()))["id"]] = folder.name
-                except NewerFormat:
-                    raise
-                except (ValueError, KeyError, TypeError) as error:
-                    raise self._damaged(folder.name) from error
+            if not re.fullmatch(rf"{re.escape(loop)}(\.[0-9a-f]{{{_DIGITS}}})?", folder.name):
+                continue
+            try:
+                found[read("query_vectors", parse_json((folder / _EMBEDDER).read_bytes()))["id"]] = folder.name
+            except FileNotFoundError:
+                continue
+            except NewerFormat:
+                raise
+            except (ValueError, KeyError, TypeError) as error:
+                raise self._damaged(folder.name) from error
         return found
 
     def _create(self, loop: str, embedder: str, dimensions: int) -> str:
@@ -186,7 +188,7 @@ class QdrantVectorStore(VectorStore):
 
     @contextmanager
     def _opened(self, loop: str, embedder: str) -> Iterator[tuple["QdrantClient | None", str]]:
-        """The client and the collection of an embedder's vectors; no client if there are none."""
+        """The client and the collection of an embedder's vectors; None for the client if it made no vectors yet."""
         with self._lock(loop):
             if (name := self._names(loop).get(embedder)) is None:
                 yield None, ""

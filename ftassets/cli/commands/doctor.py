@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from ftassets.backends.control.releases import Releases
 from ftassets.backends.serving.base import ServingError
 from ftassets.backends.signer.base import CannotSign, SignatureInvalid
+from ftassets.cli.commands import embedders
 from ftassets.cli.commands.status import warnings
 from ftassets.cli.commands.stuck import stuck_runs_of_home
 from ftassets.config.environment import MEANINGS, unread
@@ -49,6 +50,7 @@ def diagnose(home: Home) -> list[Diagnosis]:
         *_packages(found),
         *why,
         *(_loops(found) if found else ()),
+        *(_embedders(home, found) if found else ()),
         *_home(home),
         *_keys(home),
         *_gateway(home),
@@ -122,6 +124,16 @@ def _loops(found: LoopsFolder) -> Iterator[Diagnosis]:
         yield Diagnosis(
             f"loop {name}", not missing, f"missing: {', '.join(missing)}" if missing else f"mode {loop.mode}, {len(loop.gates)} gates"
         )
+
+
+def _embedders(home: Home, found: LoopsFolder) -> Iterator[Diagnosis]:
+    """Each loop's embedder embeds a word: the model can be loaded, or the endpoint answers."""
+    store = embedders.vectors_of(home)
+    for name, loop in found.loops.items():
+        try:
+            yield Diagnosis(f"embedder of {name}", True, embedders.tried(loop, store))
+        except Exception as error:  # whatever is wrong with it is what we are here to say
+            yield Diagnosis(f"embedder of {name}", False, ending(error).sentence)
 
 
 def _home(home: Home) -> Iterator[Diagnosis]:

@@ -8,6 +8,7 @@ from ftassets.backends.control.pauses import pause_reason
 from ftassets.backends.control.releases import Releases, StatementMissing
 from ftassets.backends.serving.base import ServingError
 from ftassets.backends.signer.base import SignatureInvalid
+from ftassets.cli.commands import embedders
 from ftassets.cli.commands.stuck import stuck_runs_of_home
 from ftassets.config.home import Home
 from ftassets.config.loops_folder import loops_of
@@ -20,11 +21,12 @@ from ftassets.domain.rollout.endpoint import EndpointState
 def describe(home: Home) -> dict[str, Any]:
     """`{"gateway": "up" | reason, "loops": {name: {phase, weights, production, candidate, standby, mode, paused, journal, ...}}}`.
 
-    `approvals` and `overrides` are what people signed; `notes` are sentences about them, about releases that do not count, and about
-    runs that nothing executes any more.
+    `approvals` and `overrides` are what people signed; `notes` are sentences about them, about releases that do not count, about
+    runs that nothing executes any more, and about an embedder that lacks its key or whose vectors are being made again.
     """
     client, control = serving(home), control_of(home)
     releases = Releases(control, verifier(home))
+    vectors = embedders.vectors_of(home)
     now = time.time()
     try:
         journal = client.journal()
@@ -52,6 +54,7 @@ def describe(home: Home) -> dict[str, Any]:
                 *(f"version {e.version[:12]}: {e.sentence}{' (expired)' if now >= e.expires_at else ''}" for e in overrides),
                 *warnings(releases, name, state, now),
                 *stuck.get(name, ()),
+                *embedders.notes(loop, vectors),
             ],
             "journal": [
                 {

@@ -1,0 +1,52 @@
+"""Whether the embedder of a loop can be used here, and whether its vectors are complete."""
+
+import os
+from collections.abc import Sequence
+
+from ftassets.backends.embedder.base import Embedder
+from ftassets.backends.vector_store.base import VectorStore
+from ftassets.config.home import Home
+from ftassets.config.loop import LoopConfig
+from ftassets.config.profiles import backend, embedder
+from ftassets.errors import ConfigurationError, FtassetsError
+
+
+def vectors_of(home: Home) -> VectorStore | None:
+    """The vector store, None if the environment does not say where it is; doctor has a finding of its own about that."""
+    try:
+        return backend(home, "vector_store")
+    except ConfigurationError:
+        return None
+
+
+def notes(loop: LoopConfig, store: VectorStore | None) -> list[str]:
+    """Sentences about a key that is missing and vectors that are being made again; nothing is loaded or asked for them."""
+    found = []
+    name = loop.embedder.api_key_env
+    if name and not os.environ.get(name, "").strip():
+        found.append(f"embedder: the environment variable {name}, which holds its key, is not set here: no query can be embedded")
+    try:
+        there = store.embedders(loop.name) if store else []
+    except FtassetsError as error:
+        return [*found, str(error)]
+    return [*found, _in_progress(loop.name, there)] if len(there) > 1 else found
+
+
+def tried(loop: LoopConfig, store: VectorStore | None) -> str:
+    """What the embedder is, after it has embedded a word, and whether vectors are to be made again. Raises EmbedderError."""
+    model: Embedder = embedder(loop.embedder)
+    dimensions = model.embed(["check"]).shape[1]
+    said = f"{model.id}, {dimensions} dimensions"
+    try:
+        there = store.embedders(loop.name) if store else []
+    except FtassetsError:
+        return said  # the store has a finding of its own
+    if len(there) > 1:
+        return f"{said}; {_in_progress(loop.name, there)}"
+    if there and there != [model.id]:
+        return f"{said}; vectors are by {there[0]}: the job {loop.name}__watch makes them and the drift reference again"
+    return said
+
+
+def _in_progress(loop: str, there: Sequence[str]) -> str:
+    return f"the embedder changed, and vectors are being made again (there are {' and '.join(there)}): the job {loop}__watch continues"
