@@ -42,6 +42,8 @@ def of(file: str, *rows: tuple[str, ...]) -> Iterator[Guard]:
 ATTESTATION = "domain/release/test_attestation.py"
 APPROVAL = "domain/release/test_approval.py"
 RELEASE = "assets/test_release.py"
+ACCEPTED = "assets/_shared/test_accepted.py"
+CURATED = "assets/curated_dataset/test_asset.py"
 EVENTS = "assets/_shared/test_events.py"
 ROUTER = "gateway/test_router.py"
 CHECKS = "gateway/test_release_checks.py"
@@ -352,9 +354,23 @@ GUARDS = (
         ),
         (
             "a report of an older adapter",
-            'if required(context.instance, node(loop.name, "adapter")) != report.candidate:',
+            "if accepted_adapter(context.instance, artifacts, dataset_store, loop.name).id != report.candidate:",
             "if False:",
             f"{RELEASE}::test_an_adapter_newer_than_the_report_is_refused",
+        ),
+        (
+            "a version in the report that is not accepted",
+            "if why := adapter_refusals(artifacts, dataset_store, report.candidate, loop.name):",
+            "if why := {}:",
+            f"{RELEASE}::test_a_version_that_was_trained_on_a_refused_dataset_is_not_released",
+            f"{RELEASE}::test_a_version_whose_loss_did_not_fall_is_not_released",
+            f"{RELEASE}::test_a_version_of_another_loop_is_not_released",
+        ),
+        (
+            "a report that names another dataset than its version",
+            "if manifest.dataset_commit != report.dataset_commit:",
+            "if False:",
+            f"{RELEASE}::test_a_report_that_names_another_dataset_than_the_version_was_trained_on_is_refused",
         ),
         (
             "a report against another production",
@@ -434,6 +450,93 @@ GUARDS = (
             f"{EVENTS}::test_a_report_by_hand_makes_the_verdicts_old",
         ),
         ("a failed gate", "elif not found.passed:", "elif False:", f"{EVENTS}::test_a_failed_gate_whatever_its_severity"),
+    ),
+    *of(
+        "domain/acceptance.py",
+        (
+            "a check that was never decided",
+            "return failed | {name: UNDECIDED for name in needed if name not in checks}",
+            "return failed",
+            "domain/test_acceptance.py",
+        ),
+    ),
+    *of(
+        "domain/training/acceptance.py",
+        (
+            "a version whose manifest has no losses",
+            "if first is None or last is None:",
+            "first, last = first or 1.0, last or 0.5\n    if False:",
+            "domain/training/test_acceptance.py",
+        ),
+    ),
+    *of(
+        "assets/curated_dataset/asset.py",
+        (
+            "a refused dataset on main",
+            "if refused:  # its rows",
+            "if False:  # its rows",
+            f"{CURATED}::test_a_refused_dataset_is_set_aside_and_the_next_one_starts_from_what_was_accepted",
+        ),
+    ),
+    *of(
+        "assets/_shared/accepted.py",
+        (
+            "seed and golden rows that an event by hand names",
+            'return store.last_change("main", *paths)',
+            "return required(instance, node(loop, name))",
+            f"{ACCEPTED}::test_what_people_wrote_is_taken_from_main_whatever_events_say",
+        ),
+        (
+            "a dataset that an event by hand names",
+            'commit = store.last_change("main", index_path(loop))',
+            "commit = made",
+            f"{ACCEPTED}::test_an_event_by_hand_brings_no_other_dataset_in",
+        ),
+        (
+            "a refused dataset",
+            "if commit is None or commit in refused:",
+            "if commit is None:",
+            f"{ACCEPTED}::test_a_dataset_on_main_is_refused_by_the_verdicts_in_its_index",
+        ),
+        (
+            "a dataset without verdicts",
+            "return refusals(checks, OF_DATASET) if checks else",
+            "return refusals(checks, OF_DATASET if checks else ()) if True else",
+            f"{ACCEPTED}::test_a_dataset_of_a_release_that_stored_no_verdicts_is_not_accepted_until_it_is_curated_again",
+        ),
+        (
+            "a version of another kind or loop as candidate",
+            'if manifest.kind != "adapter" or manifest.loop != loop:',
+            "if False:",
+            f"{ACCEPTED}::test_an_event_by_hand_makes_no_other_version_a_candidate",
+        ),
+        (
+            "a version whose training was refused",
+            "return refusals(version_checks(manifest), OF_VERSION) | trained_on_refusals(store, manifest, loop)",
+            "return trained_on_refusals(store, manifest, loop)",
+            f"{ACCEPTED}::test_a_newer_adapter_that_was_refused_is_passed_over_and_named",
+        ),
+        (
+            "a version that was trained on a refused dataset",
+            "if refused := dataset_refusals(store, commit, loop):",
+            "if refused := {}:",
+            f"{ACCEPTED}::test_an_adapter_is_refused_with_its_dataset",
+        ),
+        (
+            "a version that was trained on other rows than its dataset has",
+            "if manifest.dataset_hash not in (None, read_index(store, commit, loop).content_hash):",
+            "if False:",
+            f"{ACCEPTED}::test_a_version_that_is_gone_or_trained_on_other_rows_is_refused",
+        ),
+    ),
+    *of(
+        "assets/eval_report/measuring.py",
+        (
+            "an evaluation of a version that was trained on a refused dataset",
+            "if refused := trained_on_refusals(store, manifest, loop.name):",
+            "if refused := {}:",
+            f"{SERVICE}::test_a_version_that_was_trained_on_a_refused_dataset_is_a_400",
+        ),
     ),
     *of(
         "gateway/router.py",

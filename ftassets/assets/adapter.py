@@ -1,11 +1,12 @@
-"""A LoRA adapter, trained in a process of its own on the newest dataset commit."""
+"""A LoRA adapter, trained in a process of its own on the newest accepted dataset."""
 
 import shutil
 
 import dagster as dg
 
+from ftassets.assets._shared.accepted import accepted_dataset
 from ftassets.assets._shared.dataset_files import read_index, read_splits
-from ftassets.assets._shared.events import node, required
+from ftassets.assets._shared.events import node
 from ftassets.assets._shared.node import asset
 from ftassets.backends.artifacts.base import Artifacts
 from ftassets.backends.artifacts.version_folder import VersionDamaged
@@ -16,13 +17,14 @@ from ftassets.backends.serving.base import Serving
 from ftassets.backends.trainer.base import Trainer, TrainingFailed, TrainingKilled
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
+from ftassets.domain.acceptance import Check
 from ftassets.domain.dataset.rows import to_jsonl
-from ftassets.domain.release.version import ADAPTER, version_tags
+from ftassets.domain.release.version import ADAPTER, VersionManifest, version_tags
+from ftassets.domain.training.acceptance import BLOCKING, COMPLETE, version_checks
 from ftassets.domain.training.job import TrainingJob, TrainingResult
 from ftassets.domain.training.rows import training_rows
 from ftassets.reporting.plots import loss_curve
 
-LEARNED, COMPLETE = "loss_fell", "artefact_complete"
 GIT_COMMIT = "mlflow.source.git.commit"  # MLflow shows the tag of this name beside a run
 
 
@@ -35,7 +37,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         __doc__,
         {"huggingface", "pytorch"},
         deps=["curated_dataset"],
-        check_specs=[dg.AssetCheckSpec(LEARNED, asset=key, blocking=True), dg.AssetCheckSpec(COMPLETE, asset=key, blocking=True)],
+        check_specs=[dg.AssetCheckSpec(name, asset=key, blocking=True, description=text) for name, text in BLOCKING.items()],
         pool="trainer",
     )
     def adapter(
@@ -47,7 +49,10 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         trainer: dg.ResourceParam[Trainer],
         registry: dg.ResourceParam[Registry],
     ) -> dg.MaterializeResult:
-        commit = required(context.instance, node(loop.name, "curated_dataset"))
+        dataset = accepted_dataset(context.instance, dataset_store, loop.name)
+        if dataset.passed_over:
+            context.log.warning(dataset.passed_over)
+        commit = dataset.id
         splits = read_splits(dataset_store, commit, loop.name)
         production = serving.state(loop.name).production
         before = load_manifest(artifacts, production) if production else None
@@ -107,6 +112,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
             metadata={
                 "digest": result.digest,
                 "dataset_commit": commit,
+                **({"passed_over": dataset.passed_over} if dataset.passed_over else {}),
                 "start_from": result.start_from or "the untuned base",
                 "lineage": result.lineage,
                 "mlflow_run": tracked,
@@ -114,16 +120,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
                 "loss": dg.MetadataValue.md(loss_curve(result.losses)),
                 **{name: value for name, value in _numbers(result).items() if value is not None},
             },
-            check_results=[
-                dg.AssetCheckResult(
-                    check_name=LEARNED,
-                    passed=result.last_loss < result.first_loss
-                    or result.start_from is not None
-                    and result.last_loss <= 2 * result.first_loss,
-                    description=f"loss {result.first_loss:.3f} at the start, {result.last_loss:.3f} at the end",
-                ),
-                _complete(artifacts, result.digest),
-            ],
+            check_results=_check_results(artifacts, manifest),
         )
 
     return adapter
@@ -142,17 +139,11 @@ def _numbers(result: TrainingResult) -> dict[str, float | None]:
     }
 
 
-def _complete(artifacts: Artifacts, digest: str) -> dg.AssetCheckResult:
-    wanted = {f"{ADAPTER}/adapter_config.json", f"{ADAPTER}/adapter_model.safetensors", "merged/config.json"}
+def _check_results(artifacts: Artifacts, manifest: VersionManifest) -> list[dg.AssetCheckResult]:
+    """What the manifest decides, and whether every byte is as it says."""
+    checks = version_checks(manifest)
     try:
-        manifest = verify(artifacts, digest)
+        verify(artifacts, manifest.digest)
     except VersionDamaged as error:
-        return dg.AssetCheckResult(check_name=COMPLETE, passed=False, description=str(error))
-    missing = sorted(wanted - manifest.files.keys())
-    return dg.AssetCheckResult(
-        check_name=COMPLETE,
-        passed=not missing,
-        description=f"missing: {', '.join(missing)}"
-        if missing
-        else "adapter and merged copy as safetensors, every byte as in the manifest",
-    )
+        checks[COMPLETE] = Check(passed=False, sentence=str(error))
+    return [dg.AssetCheckResult(check_name=name, passed=check.passed, description=check.sentence) for name, check in checks.items()]

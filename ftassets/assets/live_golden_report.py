@@ -8,8 +8,9 @@ from typing import Any
 import dagster as dg
 
 from ftassets.assets._shared import live
+from ftassets.assets._shared.accepted import golden_commit
 from ftassets.assets._shared.dataset_files import from_parquet, golden_path, read_splits
-from ftassets.assets._shared.events import data_version, history, metadata_value, node, required
+from ftassets.assets._shared.events import data_version, history, metadata_value, node
 from ftassets.assets._shared.node import asset
 from ftassets.backends.artifacts.base import Artifacts
 from ftassets.backends.artifacts.reports import ReportDamaged, read_eval_report, report_key, store_report
@@ -75,7 +76,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         production = serving.state(loop.name).production
         if production is None:
             return _materialize(loop, context, artifacts, control, None, None, [], live.NO_PRODUCTION, [live.NO_PRODUCTION])
-        commit = required(context.instance, node(loop.name, "golden_set"))
+        commit = golden_commit(context.instance, dataset_store, loop)
         golden = {row.id: row for row in from_parquet(dataset_store.read(commit, golden_path(loop.name)))}
         rows = [golden[name] for name in fixed_sample(golden, loop.monitors.sample)]
         held_out = _held_out(context, artifacts, loop, dataset_store, production)

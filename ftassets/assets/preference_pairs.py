@@ -5,8 +5,9 @@ from collections import Counter
 
 import dagster as dg
 
+from ftassets.assets._shared.accepted import golden_commit
 from ftassets.assets._shared.dataset_files import pairs_path, pairs_to_parquet, read_evaluation_rows
-from ftassets.assets._shared.events import node, required
+from ftassets.assets._shared.events import node
 from ftassets.assets._shared.node import asset
 from ftassets.backends.dataset_store.base import DatasetStore
 from ftassets.backends.traffic_log.base import TrafficLog
@@ -33,8 +34,8 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
     def preference_pairs(
         context: dg.AssetExecutionContext, traffic_log: dg.ResourceParam[TrafficLog], dataset_store: dg.ResourceParam[DatasetStore]
     ) -> dg.MaterializeResult:
-        golden_commit = required(context.instance, node(loop.name, "golden_set"))
-        golden = read_evaluation_rows(dataset_store, golden_commit, loop)
+        commit = golden_commit(context.instance, dataset_store, loop)
+        golden = read_evaluation_rows(dataset_store, commit, loop)
         reviewed = traffic_log.reviewed(loop.name, time.time() - loop.dataset.production_window)
         pairs, dropped = build_pairs(reviewed, [row.prompt for row in golden], loop.dataset.max_rows_per_user, loop.task.form)
         pairs = [_scrubbed(pair) for pair in pairs]
@@ -42,7 +43,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
             f"{context.run_id}-pairs",
             {pairs_path(loop.name): pairs_to_parquet(pairs)},
             f"{loop.name}: {len(pairs)} preference pairs",
-            {"loop": loop.name, "pairs": str(len(pairs)), "dropped": str(len(dropped)), "golden_commit": golden_commit},
+            {"loop": loop.name, "pairs": str(len(pairs)), "dropped": str(len(dropped)), "golden_commit": commit},
         )
         shown = [(pair.prompt, pair.chosen, pair.rejected, pair.source) for pair in pairs[-10:]]
         return dg.MaterializeResult(

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
+from ftassets.assets._shared.accepted import accepted_adapter, adapter_refusals
 from ftassets.assets._shared.events import history, node, refused_gates, required
 from ftassets.assets._shared.failures import failing
 from ftassets.assets._shared.node import asset
@@ -68,7 +69,9 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
             raise _refused("the report does not pass the gates", {r.name: f"{r.verdict.value}: {r.sentence}" for r in results})
         if not same_policy(loop, report):
             raise _refused("the gates of the loop were changed after the report", {"next": "materialize eval_report again"})
-        if required(context.instance, node(loop.name, "adapter")) != report.candidate:
+        if why := adapter_refusals(artifacts, dataset_store, report.candidate, loop.name):  # again, from what is stored
+            raise _refused(f"the version in the report, {report.candidate[:12]}, is not accepted", why)
+        if accepted_adapter(context.instance, artifacts, dataset_store, loop.name).id != report.candidate:
             raise _refused("a newer adapter exists than the one in the report", {"next": "materialize eval_report again"})
         now_serving = serving.state(loop.name).production
         if now_serving != (None if report.production_is_base else report.production) and now_serving != report.candidate:
@@ -78,6 +81,8 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         except VersionDamaged as error:
             raise _refused(str(error), {}) from error
 
+        if manifest.dataset_commit != report.dataset_commit:
+            raise _refused("the report names another dataset than the version was trained on", {"next": "materialize eval_report again"})
         if manifest.generation != report.generation:
             raise _refused("the report was made with other generation settings than the version has", {"next": "materialize adapter again"})
         try:

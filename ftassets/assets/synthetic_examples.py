@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import dagster as dg
 
+from ftassets.assets._shared.accepted import seed_commit
 from ftassets.assets._shared.dataset_files import from_parquet, seed_path, synthetic_path, to_parquet
-from ftassets.assets._shared.events import node, required
 from ftassets.assets._shared.node import asset
 from ftassets.backends.dataset_store.base import DatasetStore
 from ftassets.backends.teacher.base import Teacher, TeacherError, TeacherRefused
@@ -23,7 +23,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
     @asset(loop, __doc__, {"openai"}, deps=["seed_examples"])
     def synthetic_examples(context: dg.AssetExecutionContext, dataset_store: dg.ResourceParam[DatasetStore]) -> dg.MaterializeResult:
         assert loop.dataset.teacher is not None
-        seed = from_parquet(dataset_store.read(required(context.instance, node(loop.name, "seed_examples")), seed_path(loop.name)))
+        seed = from_parquet(dataset_store.read(seed_commit(context.instance, dataset_store, loop), seed_path(loop.name)))
         try:
             rows, bad = synthesise(teacher(loop.dataset.teacher), seed, loop)
         except TeacherError as error:

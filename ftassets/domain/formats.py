@@ -190,6 +190,10 @@ def _row_2(row: dict[str, Any]) -> dict[str, Any]:
     return row | {"source": "thumbs_up"} if row.get("source") == "liked" else row
 
 
+def _index_2(index: dict[str, Any]) -> dict[str, Any]:
+    return index | {"checks": {}}  # a release that wrote no verdicts published refused datasets too: none of them is accepted
+
+
 def _pair_2(pair: dict[str, Any]) -> dict[str, Any]:
     lifted = _renamed(pair, {"share": "weight"})  # from a probability, 0 to 1, to percent
     return lifted | {"weight": 100 * lifted["weight"]} if "share" in pair else lifted
@@ -226,7 +230,7 @@ _ALL = (
     Kind("latest", "the newest report of each kind",
         "`reports/LOOP/latest.json`", _FIELD, "drift and live reports", "gateway's `/metrics`"),
     Kind("dataset_index", "the index of a dataset",
-        "`LOOP/dataset/index.json` in the dataset store", _FIELD, "asset curated_dataset", "assets, CLI"),
+        "`LOOP/dataset/index.json` in the dataset store", _FIELD, "asset curated_dataset", "assets, CLI", 2, {1: _index_2}),
     Kind("dataset_rows", "rows of examples",
         "`LOOP/{seed,golden,synthetic}.parquet`, `LOOP/{sets,labels}/NAME.parquet`, `LOOP/dataset/SPLIT/SHARD.parquet`; dataset store",
         _PARQUET, "assets, `ftassets label import`", "assets, CLI", 2, {1: _row_2}),

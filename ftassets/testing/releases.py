@@ -1,6 +1,7 @@
 """Versions and attestations for tests that need no model."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,12 @@ from ftassets.backends.signer.folder import Ed25519Signer
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
 from ftassets.config.profiles import artifacts
+from ftassets.domain.acceptance import Check
+from ftassets.domain.dataset.acceptance import BLOCKING
 from ftassets.domain.release.attestation import statement
 from ftassets.domain.release.version import VersionManifest
+
+ACCEPTED = {name: Check(passed=True, sentence="as if it had been decided") for name in BLOCKING}  # verdicts of a dataset
 
 
 def loop_config(name: str = "support", **changes: Any) -> LoopConfig:
@@ -28,11 +33,12 @@ def loop_config(name: str = "support", **changes: Any) -> LoopConfig:
     )
 
 
-def make_version(home: Home, content: str, loop: str | None = None) -> str:
-    """A published version whose weights are `content`; its digest."""
+def make_version(home: Home, content: str, loop: str | None = None, parts: Sequence[str] = (), **stated: Any) -> str:
+    """A published version whose weights are `content`; its digest. `parts` are further files, `stated` fields of its manifest."""
     staging = home.root / f"staging-{content}"
-    (staging / "merged").mkdir(parents=True)
-    (staging / "merged" / "model.safetensors").write_text(content)
+    for part in ("merged/model.safetensors", *parts):
+        (staging / part).parent.mkdir(parents=True, exist_ok=True)
+        (staging / part).write_text(content)
     manifest = VersionManifest(
         kind="adapter",
         base_model="tiny",
@@ -40,6 +46,7 @@ def make_version(home: Home, content: str, loop: str | None = None) -> str:
         tokenizer_digest="0" * 64,
         generation={"temperature": 0.0, "max_tokens": 32},
         loop=loop,
+        **stated,
     )
     return publish(artifacts(home), staging, manifest)
 

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +12,7 @@ import dagster as dg
 import pytest
 
 from ftassets.assets import release as release_asset
+from ftassets.assets._shared.dataset_files import dataset_objects, read_index
 from ftassets.assets._shared.events import DATA_VERSION, node
 from ftassets.assets._shared.stored_reports import policy_digest
 from ftassets.backends.artifacts.reports import store_eval_report
@@ -21,13 +22,16 @@ from ftassets.backends.signer.folder import Ed25519Signer
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
 from ftassets.config.profiles import artifacts, control
+from ftassets.domain.acceptance import Check
+from ftassets.domain.dataset.rows import Example
 from ftassets.domain.evaluation.scoring import Score
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.release.approval import Override, override_statement
 from ftassets.domain.release.statement import read_statement
 from ftassets.domain.rollout.endpoint import EndpointState
+from ftassets.domain.training.acceptance import PARTS
 from ftassets.testing.doubles.registry import MemoryRegistry
-from ftassets.testing.releases import loop_config, make_version
+from ftassets.testing.releases import ACCEPTED, loop_config, make_version
 
 RULES = {"people": {"anna": "lead", "ben": "intern"}, "approve": ["lead"], "override": ["lead"]}
 GATE = {"metric": "exact_match", "no_worse_than": "production", "margin": 0.3}
@@ -46,7 +50,7 @@ class World:
     home: Home
     loop: LoopConfig
     instance: dg.DagsterInstance
-    candidate: str
+    candidate: str = ""
     production: str | None = PRODUCTION
     registry: MemoryRegistry = field(default_factory=MemoryRegistry)
 
@@ -54,7 +58,23 @@ class World:
         self.signer = Ed25519Signer(self.home.keys)
         self.store = GitDatasetStore(self.home.root / "datasets.git")
         self.releases = Releases(control(self.home), self.signer)
+        self.dataset = self.curated("d")
+        self.candidate = self.made("a")
         self.trained(self.candidate)
+
+    def curated(self, name: str, checks: Mapping[str, Check] = ACCEPTED, rows: int = 3) -> str:
+        """The commit of a dataset with these verdicts."""
+        splits = {"train": [Example(id=f"{name}{n}", prompt=f"{name} {n}", completion="{}") for n in range(rows)]}
+        objects = dataset_objects(self.store, "support", splits, [], {}, {}, name, checks=checks)
+        return self.store.publish(name, objects, name, {}).commit
+
+    def made(self, content: str, dataset: str | None = None, first: float = 2.0, last: float = 1.0, **stated: Any) -> str:
+        """A version as training leaves one: its parts, its losses, and the dataset it was trained on."""
+        commit = dataset or self.dataset
+        stated = {"loop": "support", "dataset_hash": read_index(self.store, commit, "support").content_hash, **stated}
+        return make_version(
+            self.home, content, parts=PARTS, dataset_commit=commit, metrics={"first_loss": first, "last_loss": last}, **stated
+        )
 
     def trained(self, version: str) -> None:
         """The adapter's newest materialization is this version."""
@@ -65,7 +85,7 @@ class World:
         """A report with this many right answers of 50, and the verdict of its gate by a run; the report's digest."""
         report = EvalReport(
             loop="support", run_id="r", candidate=self.candidate, production=PRODUCTION, production_is_base=False, base="b" * 64,
-            dataset_commit=self.store.resolve("main"), golden_commit="0" * 40, policy_digest=policy_digest(self.loop),
+            dataset_commit=self.dataset, golden_commit="0" * 40, policy_digest=policy_digest(self.loop),
             generation={"temperature": 0.0, "max_tokens": 32}, latency_ms={}, answers={},
             scores={"candidate": scores(right), "production": scores(40)},
         ).model_copy(update=changes)  # fmt: skip
@@ -114,7 +134,7 @@ class World:
 def world(tmp_path: Path) -> Iterator[World]:
     home = Home(tmp_path / "home")
     with dg.DagsterInstance.ephemeral() as instance:
-        yield World(home, loop_config(gates=[GATE], release=RULES), instance, make_version(home, "a"))
+        yield World(home, loop_config(gates=[GATE], release=RULES), instance)
 
 
 def test_what_passed_every_gate_is_signed_registered_and_tagged(world: World) -> None:
@@ -124,7 +144,7 @@ def test_what_passed_every_gate_is_signed_registered_and_tagged(world: World) ->
     assert (predicate["verdicts"], predicate["report_digest"], predicate["compared_with"]) == ({NAME: "PASS"}, report, PRODUCTION)
     [registered] = world.registry.versions("support")
     assert (registered.digest, registered.aliases) == (world.candidate, ("candidate",))
-    assert world.store.resolve(f"release/support/{world.candidate[:12]}") == world.store.resolve("main")
+    assert world.store.resolve(f"release/support/{world.candidate[:12]}") == world.dataset
 
 
 def test_a_failed_gate_is_refused(world: World) -> None:
@@ -158,7 +178,7 @@ def test_a_looser_policy_after_the_report_is_refused(world: World) -> None:
 
 def test_an_adapter_newer_than_the_report_is_refused(world: World) -> None:
     world.evaluated()
-    world.trained("c" * 64)
+    world.trained(world.made("c"))
     assert "a newer adapter exists than the one in the report" in world.refusal()
 
 
@@ -226,3 +246,48 @@ def test_an_override_whose_key_was_revoked_releases_nothing(world: World) -> Non
     world.signer.rotate()
     world.signer.revoke(old, "laptop lost")
     assert "the override of this version does not count: the key" in world.refusal()
+
+
+REFUSED = {**ACCEPTED, "enough_rows": Check(passed=False, sentence="40 rows are too few")}
+
+
+def candidate_of(world: World, version: str, **report: Any) -> str:
+    """Make a version the newest adapter and the one in the report; returns why it is refused."""
+    world.candidate = version
+    world.trained(version)
+    world.evaluated(candidate=version, **report)
+    return world.refusal()
+
+
+def test_a_version_that_was_trained_on_a_refused_dataset_is_not_released(world: World) -> None:
+    refused = world.curated("refused", REFUSED)
+    why = candidate_of(world, world.made("b", refused), dataset_commit=refused)
+    assert f"the version in the report, {world.candidate[:12]}, is not accepted" in why
+    assert f"'dataset {refused[:12]}': 'enough_rows: 40 rows are too few'" in why
+
+
+def test_a_version_whose_loss_did_not_fall_is_not_released(world: World) -> None:
+    assert "'loss_fell': 'loss 1.000 at the start, 1.500 at the end'" in candidate_of(world, world.made("b", first=1.0, last=1.5))
+
+
+def test_a_version_of_another_loop_is_not_released(world: World) -> None:
+    assert "it is not an adapter that was trained for support" in candidate_of(world, world.made("b", loop="other"))
+
+
+def test_an_override_forgives_no_refused_dataset(world: World) -> None:
+    refused = world.curated("refused", REFUSED)
+    world.candidate = world.made("b", refused)
+    world.trained(world.candidate)
+    world.overridden(world.evaluated(right=10, passed=False, candidate=world.candidate, dataset_commit=refused))
+    assert "is not accepted" in world.refusal()
+
+
+def test_a_report_that_names_another_dataset_than_the_version_was_trained_on_is_refused(world: World) -> None:
+    world.evaluated(dataset_commit=world.curated("other", rows=4))
+    assert "the report names another dataset than the version was trained on" in world.refusal()
+
+
+def test_a_newer_adapter_that_was_refused_does_not_hold_up_the_accepted_one(world: World) -> None:
+    world.evaluated()
+    world.trained(world.made("b", first=1.0, last=1.5))
+    assert world.release().success

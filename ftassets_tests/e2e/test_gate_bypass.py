@@ -12,9 +12,11 @@ import dagster as dg
 import pytest
 import requests
 
-from ftassets.assets._shared.events import data_version, newest, node
+from ftassets.assets._shared.dataset_files import index_path, read_splits, refused_branch, refused_folder
+from ftassets.assets._shared.events import DATA_VERSION, data_version, newest, node
 from ftassets.backends.artifacts.versions import load_manifest
 from ftassets.backends.control.releases import Releases
+from ftassets.backends.dataset_store.git import GitDatasetStore
 from ftassets.backends.serving.base import Refused, ServingError
 from ftassets.backends.signer.folder import Ed25519Signer
 from ftassets.cli.commands import release as people
@@ -60,6 +62,12 @@ def candidate(loop: TinyLoop) -> str:
     event = newest(loop.instance, node(LOOP, "adapter"))
     assert event is not None
     return data_version(event)
+
+
+def candidate_of_report(loop: TinyLoop) -> str:
+    event = newest(loop.instance, node(LOOP, "eval_report"))
+    assert event is not None
+    return str(event.metadata["candidate"].value)
 
 
 def envelope(loop: TinyLoop, digest: str) -> Path:
@@ -238,6 +246,111 @@ class TestOverride:
             start(red, candidate(red))
         start(red, candidate(red))
         assert said in red.serving.journal()[-1].reason
+
+
+def raised(loop: TinyLoop, min_rows: int) -> None:
+    """The loop file asks for so many rows."""
+    dataset = loop.loop.dataset.model_copy(update={"min_rows": min_rows})
+    loop.loop = loop.loop.model_copy(update={"dataset": dataset})
+
+
+def failure(result: dg.ExecuteInProcessResult) -> str:
+    """What the one step that failed said."""
+    assert not result.success
+    [failed] = [event.step_failure_data.user_failure_data for event in result.all_events if event.is_step_failure]
+    return failed.description
+
+
+class TestRefusedInputs:
+    """Upstream checks block for whoever selects single nodes, leaves checks out, or reports a pass by hand. In this order."""
+
+    @pytest.fixture(scope="class")
+    def few(self, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TinyLoop]:
+        """A loop that asks for more rows than it has."""
+        with tiny_loop(tmp_path_factory.mktemp("few")) as loop:
+            raised(loop, 10_000)
+            yield loop
+
+    def test_a_dataset_with_too_few_rows_does_not_get_to_main(self, few: TinyLoop) -> None:
+        assert not few.materialize("seed_examples", "golden_set", "curated_dataset").success
+        event = newest(few.instance, node(LOOP, "curated_dataset"))
+        assert event is not None
+        assert "enough_rows: 96 rows are too few: the loop asks for 10,000" in str(event.metadata["refused"].value)
+        store = GitDatasetStore(few.home.datasets)
+        assert index_path(LOOP) not in store.list("main")
+        commit = store.get_commit(data_version(event))
+        assert commit.metadata["refused"] == "enough_rows"
+        assert store.branches(refused_folder(LOOP)) == [refused_branch(LOOP, commit.metadata["run_id"])]
+        assert sum(map(len, read_splits(store, commit.id, LOOP).values())) == 96, "people can look at its rows"
+
+    def test_node_after_node(self, few: TinyLoop) -> None:
+        assert "no dataset of tiny is accepted. The newest, " in failure(few.materialize("adapter"))
+        assert failure(few.materialize("eval_report")) == "tiny/adapter has never been materialized: materialize it first"
+        assert "tiny/eval_report has never been materialized" in failure(few.materialize("release"))
+
+    def test_the_whole_chain_in_one_run(self, few: TinyLoop) -> None:
+        result = few.materialize("curated_dataset", "adapter", "eval_report", "release")
+        assert not result.success
+        assert newest(few.instance, node(LOOP, "adapter")) is None
+
+    def test_the_whole_chain_without_checks(self, few: TinyLoop) -> None:
+        with pytest.raises(dg.DagsterInvalidDefinitionError):  # the asset decides its own checks: Dagster leaves none of them out
+            few.materialize("curated_dataset", "adapter", "eval_report", "release", checks=False)
+        assert "no dataset of tiny is accepted" in failure(few.materialize("adapter", "eval_report", "release"))
+
+    def test_a_pass_and_a_dataset_reported_by_hand(self, few: TinyLoop) -> None:
+        few.instance.report_runless_asset_event(dg.AssetCheckEvaluation(node(LOOP, "curated_dataset"), "enough_rows", passed=True))
+        assert "was refused: enough_rows: 96 rows are too few" in failure(few.materialize("adapter"))
+        commit = GitDatasetStore(few.home.datasets).resolve("main")
+        few.instance.report_runless_asset_event(dg.AssetMaterialization(node(LOOP, "curated_dataset"), tags={DATA_VERSION: commit}))
+        assert "has no dataset at" in failure(few.materialize("adapter"))
+
+    def test_a_newer_refused_dataset_leaves_the_accepted_one_in_use(self, few: TinyLoop) -> None:
+        raised(few, 10)
+        assert few.materialize("curated_dataset").success
+        store = GitDatasetStore(few.home.datasets)
+        accepted = store.last_change("main", index_path(LOOP))
+        raised(few, 10_000)
+        assert not few.materialize("curated_dataset").success
+        assert few.materialize("adapter").success
+        event = newest(few.instance, node(LOOP, "adapter"))
+        assert event is not None
+        assert event.metadata["dataset_commit"].value == accepted
+        assert "is newer and was refused: enough_rows: 96 rows are too few" in str(event.metadata["passed_over"].value)
+        assert few.materialize("eval_report", "release").success, "what is accepted is released all the same"
+
+    def test_an_adapter_event_by_hand(self, few: TinyLoop) -> None:
+        released_one = candidate(few)
+        base = load_manifest(artifacts(few.home), released_one).base_digest
+        few.instance.report_runless_asset_event(dg.AssetMaterialization(node(LOOP, "adapter"), tags={DATA_VERSION: str(base)}))
+        assert few.materialize("eval_report").success
+        event = newest(few.instance, node(LOOP, "eval_report"))
+        assert event is not None
+        assert event.metadata["candidate"].value == released_one
+        assert "it is not an adapter that was trained for tiny" in str(event.metadata["passed_over"].value)
+
+    def test_a_manifest_that_names_a_refused_dataset(self, few: TinyLoop) -> None:
+        [branch, *_] = GitDatasetStore(few.home.datasets).branches(refused_folder(LOOP))
+        path = few.home.versions / candidate_of_report(few) / "manifest.json"
+        original = path.read_text()
+        refused = GitDatasetStore(few.home.datasets).resolve(branch)
+        path.write_text(json.dumps({**json.loads(original), "dataset_commit": refused}))
+        try:
+            assert "is not accepted" in refusal(few)
+            assert "no adapter of tiny is accepted" in failure(few.materialize("eval_report"))
+        finally:
+            path.write_text(original)
+
+    def test_a_manifest_with_losses_that_rose(self, few: TinyLoop) -> None:
+        assert few.materialize("eval_report").success
+        path = few.home.versions / candidate_of_report(few) / "manifest.json"
+        original = json.loads(path.read_text())
+        metrics = {**original["metrics"], "first_loss": 1.0, "last_loss": 9.0}
+        path.write_text(json.dumps({**original, "metrics": metrics}))
+        try:
+            assert "'loss_fell': 'loss 1.000 at the start, 9.000 at the end'" in refusal(few)
+        finally:
+            path.write_text(json.dumps(original))
 
 
 class TestForgedRelease:

@@ -14,7 +14,7 @@ from schemathesis.checks import positive_data_acceptance
 from schemathesis.schemas import APIOperation
 from starlette.testclient import TestClient
 
-from ftassets.assets._shared.dataset_files import from_parquet, golden_path, read_splits
+from ftassets.assets._shared.dataset_files import dataset_objects, from_parquet, golden_path, read_splits
 from ftassets.assets.eval_report.answering import answer_file
 from ftassets.assets.eval_report.rows import RowSet
 from ftassets.backends.artifacts.versions import load_manifest
@@ -22,13 +22,15 @@ from ftassets.backends.evaluator.base import EvaluationFailed
 from ftassets.backends.evaluator.subprocess import SubprocessEvaluator
 from ftassets.backends.serving.gateway import GatewayServing
 from ftassets.config.profiles import artifacts, control
+from ftassets.domain.acceptance import Check
 from ftassets.domain.gates.gate import Gate
 from ftassets.gate_service.admission import job_for
 from ftassets.gate_service.app import MAX_BODY, gate_app
 from ftassets.gate_service.contract import EvaluateRequest, EvaluationJob, GateAnswer
 from ftassets.gate_service.evaluation import evaluate
 from ftassets.gate_service.turns import OutOfTime, QueueFull, Turns
-from ftassets_tests.gate_service.world import LOOP, World, make_world, write_answers
+from ftassets.testing.releases import ACCEPTED
+from ftassets_tests.gate_service.world import ADAPTER_FILES, LOOP, World, make_version, make_world, write_answers
 
 KEY = "a key for the tests of this file"
 HEADERS = {"Authorization": f"Bearer {KEY}"}
@@ -81,6 +83,19 @@ def test_a_version_that_does_not_hold_is_a_409_that_says_which_gate(world: World
     answer = client.post("/evaluate", json=world.request(baseline_f1=0.98), headers=HEADERS)
     assert (answer.status_code, answer.json()["pass"]) == (409, False)
     assert "1 of 3 conditions do not hold. Caller_f1: " in answer.json()["message"]
+
+
+def test_a_version_that_was_trained_on_a_refused_dataset_is_a_400(world: World, client: TestClient) -> None:
+    few = {**ACCEPTED, "enough_rows": Check(passed=False, sentence="40 rows are too few")}
+    files = dataset_objects(world.store, LOOP, read_splits(world.store, "main", LOOP), [], {}, {}, "few", checks=few)
+    commit = world.store.set_aside("refused/tiny/few", "few", files, "m", {})
+    version = make_version(world.home, None, "few", *ADAPTER_FILES, base_digest=world.base, dataset_commit=commit)
+    answer = client.post("/evaluate", json=world.request(model_path=version), headers=HEADERS)
+    assert (answer.status_code, answer.json()["code"]) == (400, "bad_request")
+    assert answer.json()["message"] == (
+        f"version {version[:12]} was trained on what was refused: dataset {commit[:12]}: enough_rows: 40 rows are too few. "
+        "Train it on an accepted dataset"
+    )
 
 
 def test_the_caller_cannot_loosen_the_policy(world: World) -> None:

@@ -19,6 +19,7 @@ from ftassets.domain.dataset.rows import Example, parse_jsonl
 from ftassets.domain.release.version import VersionManifest
 from ftassets.gate_service.admission import job_for
 from ftassets.gate_service.contract import EvaluateRequest, EvaluationJob
+from ftassets.testing.releases import ACCEPTED
 from ftassets.testing.tiny_loop import LOOP, rows, tiny_config
 
 ADAPTER_FILES = ("adapter/adapter_config.json", "adapter/adapter_model.safetensors")
@@ -53,7 +54,8 @@ def make_world(folder: Path, base: Path | None = None, candidate: Path | None = 
     held_out, _ = parse_jsonl(rows(("light",), "held"), "seed")
     commit = store.publish("golden", {golden_path(LOOP): to_parquet(golden)}, "golden set", {}).commit
     splits = {"train": golden[:0], "validation": golden[:0], "test": held_out}
-    dataset = store.publish("dataset", dataset_objects(store, LOOP, splits, [], {}, {}, "a"), "dataset", {}).commit
+    objects = dataset_objects(store, LOOP, splits, [], {}, {}, "a", checks=ACCEPTED)
+    dataset = store.publish("dataset", objects, "dataset", {}).commit
     base_digest = make_version(home, base, "base", kind="base")
     made = make_version(home, candidate, "candidate", *ADAPTER_FILES, base_digest=base_digest, dataset_commit=dataset)
     return World(home, loop, store, golden, commit, base_digest, made)

@@ -5,6 +5,7 @@ import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from threading import Lock
+from types import MappingProxyType
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -13,6 +14,7 @@ from pydantic import BaseModel, JsonValue
 from ftassets.backends.dataset_store.base import DatasetError, DatasetStore, Files, ObjectNotFound
 from ftassets.config.loop import LoopConfig
 from ftassets.domain import formats
+from ftassets.domain.acceptance import Check
 from ftassets.domain.canonical import canonical_json
 from ftassets.domain.dataset.preferences import Pair
 from ftassets.domain.dataset.rows import Example, Quarantined
@@ -91,6 +93,16 @@ def shard_path(loop: str, shard: str) -> str:
     return f"{loop}/dataset/{shard}"
 
 
+def refused_folder(loop: str) -> str:
+    """What the branches of a loop's refused datasets begin with."""
+    return f"refused/{loop}/"
+
+
+def refused_branch(loop: str, run_id: str) -> str:
+    """The branch on which a run leaves a dataset that was refused."""
+    return f"{refused_folder(loop)}{run_id}"
+
+
 def quarantine_path(loop: str) -> str:
     return f"{loop}/dataset/quarantine.parquet"
 
@@ -166,11 +178,13 @@ def dataset_objects(
     recipe: Mapping[str, JsonValue],
     shard_name: str,
     since: str = "main",
+    checks: Mapping[str, Check] = MappingProxyType({}),
 ) -> Files:
     """What to publish so that the loop's dataset becomes `wanted`: the shards that change since a commit, the index, the quarantine.
 
     `dropped` says where as `step:row`. New rows lie in shards called `shard_name`. To be published since the same commit: the index
-    must not name shards that another run rewrote meanwhile. Raises DatasetError when the dataset at the commit is damaged.
+    must not name shards that another run rewrote meanwhile. `checks` are the verdicts on it;
+    without them it is not accepted. Raises DatasetError when the dataset at the commit is damaged.
     """
     commit = store.resolve(since)
     known: dict[str, Shard] = {}
@@ -193,7 +207,7 @@ def dataset_objects(
     for path, rows in written.items():
         files[shard_path(loop, path)] = content = to_parquet(rows)
         known[path] = Shard(path=path, rows=len(rows), digest=_digest(content))
-    files[index_path(loop)] = _index(wanted, [known[path] for path in known if path not in made.remove], balance, recipe)
+    files[index_path(loop)] = _index(wanted, [known[path] for path in known if path not in made.remove], balance, recipe, checks)
     files[quarantine_path(loop)] = quarantine_to_parquet(dropped)
     return files
 
@@ -257,12 +271,16 @@ def _shards(store: DatasetStore, commit: str, loop: str, index: Index) -> Iterat
 
 
 def _index(
-    wanted: Mapping[str, Sequence[Example]], shards: list[Shard], balance: Mapping[str, float], recipe: Mapping[str, JsonValue]
+    wanted: Mapping[str, Sequence[Example]],
+    shards: list[Shard],
+    balance: Mapping[str, float],
+    recipe: Mapping[str, JsonValue],
+    checks: Mapping[str, Check],
 ) -> bytes:
     by_split: dict[str, list[Shard]] = {split: [] for split in wanted}
     for shard in shards:
         by_split[shard.path.split("/")[0]].append(shard)
-    index = Index(shards=by_split, balance=dict(balance), recipe=dict(recipe), content_hash=content_hash(wanted))
+    index = Index(shards=by_split, balance=dict(balance), recipe=dict(recipe), content_hash=content_hash(wanted), checks=dict(checks))
     return canonical_json(index.document())  # the same dataset is the same bytes, and publishing it again changes nothing
 
 

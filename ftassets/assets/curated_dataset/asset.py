@@ -7,18 +7,20 @@ from collections.abc import Sequence
 import dagster as dg
 import numpy as np
 
+from ftassets.assets._shared.accepted import golden_commit, seed_commit
 from ftassets.assets._shared.dataset_files import (
     dataset_objects,
     from_parquet,
     read_evaluation_rows,
     read_labels,
     read_splits,
+    refused_branch,
     seed_path,
     synthetic_path,
 )
-from ftassets.assets._shared.events import node, required
+from ftassets.assets._shared.events import node
 from ftassets.assets._shared.node import asset
-from ftassets.assets.curated_dataset import checks as dataset_checks
+from ftassets.assets.curated_dataset.checks import results, specs
 from ftassets.assets.curated_dataset.golden_vectors import golden_vectors
 from ftassets.backends.artifacts.base import Artifacts
 from ftassets.backends.artifacts.versions import version_key
@@ -29,7 +31,9 @@ from ftassets.backends.traffic_log.base import TrafficLog
 from ftassets.backends.vector_store.base import VectorStore
 from ftassets.config.loop import LoopConfig
 from ftassets.config.profiles import name_finder
+from ftassets.domain.acceptance import in_words, refusals
 from ftassets.domain.canonical import digest_of
+from ftassets.domain.dataset.acceptance import BLOCKING, dataset_checks
 from ftassets.domain.dataset.curation import Curated, curate
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.dataset.shards import content_hash
@@ -40,11 +44,11 @@ from ftassets.reporting.tables import markdown_table
 
 
 def build(loop: LoopConfig) -> dg.AssetsDefinition:
-    """The asset: a branch of its own, one commit, a merge; the commit is its data version."""
+    """The asset: a branch of its own, one commit, and a merge unless it is refused; the commit is its data version."""
     key = node(loop.name, "curated_dataset")
     upstream = ["seed_examples", "golden_set", "traffic", "drift_report", *(["synthetic_examples"] if loop.dataset.teacher else [])]
 
-    @asset(loop, __doc__, {"lakefs"}, deps=upstream, check_specs=dataset_checks.specs(key))
+    @asset(loop, __doc__, {"lakefs"}, deps=upstream, check_specs=specs(key))
     def curated_dataset(
         context: dg.AssetExecutionContext,
         artifacts: dg.ResourceParam[Artifacts],
@@ -55,10 +59,10 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         embedder_of: dg.ResourceParam[EmbedderOf],
     ) -> dg.MaterializeResult:
         embedder = embedder_of(loop.embedder)
-        seed_commit = required(context.instance, node(loop.name, "seed_examples"))
-        golden_commit = required(context.instance, node(loop.name, "golden_set"))
-        golden = read_evaluation_rows(dataset_store, golden_commit, loop)
-        rows = from_parquet(dataset_store.read(seed_commit, seed_path(loop.name)))
+        seeded = seed_commit(context.instance, dataset_store, loop)
+        golden_of = golden_commit(context.instance, dataset_store, loop)
+        golden = read_evaluation_rows(dataset_store, golden_of, loop)
+        rows = from_parquet(dataset_store.read(seeded, seed_path(loop.name)))
         main = dataset_store.resolve("main")
         rows += _stored_rows(dataset_store, main, loop, traffic_log.forgotten())
         since = time.time() - loop.dataset.production_window
@@ -85,32 +89,37 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
                 metadata={"funnel": dg.MetadataValue.md(_funnel_table(curated)), "dropped": dg.MetadataValue.md(_dropped_table(curated))},
                 allow_retries=False,
             )
+        checks = dataset_checks(loop, curated, len(rows), _by_row(rows, vectors), golden, kept_out)
+        refused = refusals(checks, BLOCKING)
         shard = f"{int(time.time())}-{context.run_id[:8]}"
         recipe = loop.dataset.model_dump(mode="json", exclude={"seed", "teacher"})
         recipe |= {"min_chars": loop.min_chars, "embedder": embedder.id}
-        try:
-            publication = dataset_store.publish(
-                context.run_id,
-                dataset_objects(dataset_store, loop.name, curated.splits, curated.dropped, curated.balance, recipe, shard, main),
-                f"{loop.name}: dataset of {curated.rows} rows",
-                {
-                    "loop": loop.name,
-                    "seed_commit": seed_commit,
-                    "golden_commit": golden_commit,
-                    "content_hash": content_hash(curated.splits),
-                    "recipe": digest_of(recipe),
-                    **{split: str(len(members)) for split, members in curated.splits.items()},
-                    "dropped": str(len(curated.dropped)),
-                },
-                since=main,
-            )
-        except MergeConflict as conflict:  # another run landed a dataset since we looked, started by hand for example
-            context.log.warning(f"{conflict}: curating once more, on top of it")
-            raise dg.RetryRequested(max_retries=2) from conflict
+        files = dataset_objects(dataset_store, loop.name, curated.splits, curated.dropped, curated.balance, recipe, shard, main, checks)
+        message = f"{loop.name}: dataset of {curated.rows} rows"
+        facts = {
+            "loop": loop.name,
+            "seed_commit": seeded,
+            "golden_commit": golden_of,
+            "content_hash": content_hash(curated.splits),
+            "recipe": digest_of(recipe),
+            **{split: str(len(members)) for split, members in curated.splits.items()},
+            "dropped": str(len(curated.dropped)),
+        }
+        if refused:  # its rows can be looked at, but nothing is trained on them: main holds accepted datasets only
+            branch = refused_branch(loop.name, context.run_id)
+            facts["refused"] = ", ".join(sorted(refused))
+            commit = dataset_store.set_aside(branch, context.run_id, files, f"{message}, refused", facts, since=main)
+            context.log.warning(f"refused, and not merged to main: {in_words(refused)}. Its rows are on the branch {branch}")
+        else:
+            try:
+                commit = dataset_store.publish(context.run_id, files, message, facts, since=main).commit
+            except MergeConflict as conflict:  # another run landed a dataset since we looked, started by hand for example
+                context.log.warning(f"{conflict}: curating once more, on top of it")
+                raise dg.RetryRequested(max_retries=2) from conflict
         return dg.MaterializeResult(
-            data_version=dg.DataVersion(publication.commit),
-            metadata=_metadata(loop, curated, publication.commit, before),
-            check_results=dataset_checks.results(loop, curated, len(rows), _by_row(rows, vectors), golden, kept_out),
+            data_version=dg.DataVersion(commit),
+            metadata={**({"refused": in_words(refused)} if refused else {}), **_metadata(loop, curated, commit, before)},
+            check_results=results(loop, curated, checks),
         )
 
     return curated_dataset

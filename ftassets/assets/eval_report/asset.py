@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from ftassets.assets._shared.accepted import accepted_adapter, golden_commit
 from ftassets.assets._shared.events import history, metadata_value, node, required
 from ftassets.assets._shared.failures import failing
 from ftassets.assets._shared.node import asset, with_signature
@@ -36,13 +37,15 @@ def build(loop: LoopConfig) -> tuple[dg.AssetsDefinition, dg.AssetChecksDefiniti
         evaluator: dg.ResourceParam[Evaluator],
         serving: dg.ResourceParam[Serving],
     ) -> dg.MaterializeResult:
-        candidate = required(context.instance, node(loop.name, "adapter"))
-        golden_commit = required(context.instance, node(loop.name, "golden_set"))
+        candidate = accepted_adapter(context.instance, artifacts, dataset_store, loop.name)
+        if candidate.passed_over:
+            context.log.warning(candidate.passed_over)
+        commit = golden_commit(context.instance, dataset_store, loop)
         production = serving.state(loop.name).production
-        uses = golden_uses(context.instance, key, golden_commit, candidate)
+        uses = golden_uses(context.instance, key, commit, candidate.id)
         try:
             measured = measure(
-                loop, candidate, golden_commit, production, home, artifacts, control, dataset_store, evaluator, serving, context, uses
+                loop, candidate.id, commit, production, home, artifacts, control, dataset_store, evaluator, serving, context, uses
             )
         except NotComparable as error:
             raise dg.Failure(str(error), allow_retries=False) from error
@@ -51,7 +54,10 @@ def build(loop: LoopConfig) -> tuple[dg.AssetsDefinition, dg.AssetChecksDefiniti
         except EvaluationFailed as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         digest = store_eval_report(artifacts, measured.report)
-        return dg.MaterializeResult(data_version=dg.DataVersion(digest), metadata=page(loop, artifacts, control, measured, digest))
+        metadata = page(loop, artifacts, control, measured, digest)
+        if candidate.passed_over:
+            metadata["passed_over"] = candidate.passed_over
+        return dg.MaterializeResult(data_version=dg.DataVersion(digest), metadata=metadata)
 
     @dg.multi_asset_check(
         name=f"{loop.name}__promotion_gates",

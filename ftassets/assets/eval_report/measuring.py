@@ -8,6 +8,7 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
+from ftassets.assets._shared.accepted import trained_on_refusals
 from ftassets.assets._shared.stored_reports import policy_digest
 from ftassets.assets.eval_report.answering import (
     API,
@@ -35,6 +36,7 @@ from ftassets.backends.model_client.latency import ResponseTime, interleaved_lat
 from ftassets.backends.serving.base import Serving
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
+from ftassets.domain.acceptance import in_words
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.evaluation.jobs import Answered, Measurements, MetricsJob
 from ftassets.domain.evaluation.metrics import CATALOGUE
@@ -82,6 +84,10 @@ def measure(
     base, commit = manifest.base_digest, manifest.dataset_commit
     if base is None or commit is None:
         raise NotComparable(f"version {candidate[:12]} names no base model or dataset: train it again")
+    if refused := trained_on_refusals(store, manifest, loop.name):  # also for a version that is no `adapter` of this loop's graph
+        raise NotComparable(
+            f"version {candidate[:12]} was trained on what was refused: {in_words(refused)}. Train it on an accepted dataset"
+        )
     versions = {"base": base, "production": production or base, "candidate": candidate}
     here = {role: artifacts.exists(version_key(digest, MERGED)) or external(artifacts, digest) for role, digest in versions.items()}
     if gone := [role for role, found in here.items() if not found]:

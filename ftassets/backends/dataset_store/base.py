@@ -2,13 +2,15 @@
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from ftassets.errors import FtassetsError, ServerUnreachable
 
 RETRY_PAUSES = (0.5, 2.0, 8.0)  # seconds
+_Result = TypeVar("_Result")
 SEARCHED_COMMITS = 1000  # commits in which a publication looks for its own run
 
 
@@ -87,6 +89,15 @@ def run_branch(run_id: str) -> str:
     return f"run/{run_id}"
 
 
+def _retried(action: Callable[[], _Result]) -> _Result:
+    for pause in RETRY_PAUSES:
+        try:
+            return action()
+        except (Busy, Unreachable):
+            time.sleep(pause)
+    return action()
+
+
 class DatasetStore(ABC):
     """A repository of datasets. `main` exists from the start. Paths are relative and use `/`."""
 
@@ -146,6 +157,10 @@ class DatasetStore(ABC):
     def checksum(self, ref: str, path: str) -> str:
         """Opaque; the same for the same bytes within one store. Raises RefNotFound, ObjectNotFound."""
 
+    @abstractmethod
+    def branches(self, prefix: str) -> Paths:
+        """Names of the branches that begin with a prefix, sorted."""
+
     def publish(self, run_id: str, files: Files, message: str, metadata: Mapping[str, str], since: str = "main") -> Publication:
         """Publish files on main as one commit from a separate branch (None removes); repeating it for the same run changes nothing.
 
@@ -154,17 +169,20 @@ class DatasetStore(ABC):
         what was published. Raises MergeConflict when the same paths changed on main since the commit that the files were made
         from; Busy and Unreachable after several tries.
         """
-        for pause in RETRY_PAUSES:
-            try:
-                return self._land(run_id, files, message, metadata, since)
-            except (Busy, Unreachable):
-                time.sleep(pause)
-        return self._land(run_id, files, message, metadata, since)
+        return _retried(lambda: self._land(run_id, files, message, metadata, since))
 
-    def last_change(self, ref: str, path: str) -> str:
-        """The newest commit on the first-parent history of `ref` whose object at `path` is today's. Raises ObjectNotFound."""
-        self.checksum(ref, path)
-        return self._held_since(ref, [path])
+    def set_aside(self, branch: str, run_id: str, files: Files, message: str, metadata: Mapping[str, str], since: str = "main") -> str:
+        """Commit files on a branch that is never merged, for people to look at; returns the commit.
+
+        The branch belongs to the run: repeating it changes nothing. Retries and raises as `publish`, but for MergeConflict.
+        """
+        return _retried(lambda: self._set_aside(branch, run_id, files, message, metadata, since))
+
+    def last_change(self, ref: str, *paths: str) -> str:
+        """The commit on the first-parent history of `ref` since which the objects at all paths are today's. Raises ObjectNotFound."""
+        for path in paths:
+            self.checksum(ref, path)
+        return self._held_since(ref, list(paths))
 
     def _land(self, run_id: str, files: Files, message: str, metadata: Mapping[str, str], since: str) -> Publication:
         paths, branch = tuple(sorted(files)), run_branch(run_id)
@@ -174,14 +192,7 @@ class DatasetStore(ABC):
                 return Publication(commit.id, paths)
         if same := self._unchanged(files):
             return Publication(same, paths)
-        self._drop(branch)  # an earlier attempt died here: begin again
-        self.branch(branch, since)
-        for path in paths:
-            content = files[path]
-            if content is not None:
-                self.put(branch, path, content)
-            elif self._checksum(branch, path) is not None:
-                self.delete(branch, path)
+        self._stage(branch, files, since)
         marked = {**metadata, "run_id": run_id}
         try:
             self.commit(branch, message, marked)
@@ -193,6 +204,28 @@ class DatasetStore(ABC):
             commit_id = landed
         self._drop(branch)
         return Publication(commit_id, paths)
+
+    def _set_aside(self, branch: str, run_id: str, files: Files, message: str, metadata: Mapping[str, str], since: str) -> str:
+        with suppress(RefNotFound):
+            return self.resolve(branch)
+        work = run_branch(run_id)
+        self._stage(work, files, since)
+        commit = self.commit(work, message, {**metadata, "run_id": run_id})
+        with suppress(AlreadyExists):  # the answer to an earlier try was lost
+            self.branch(branch, commit)  # in one step: whoever lists branches finds the whole commit
+        self._drop(work)
+        return self.resolve(branch)
+
+    def _stage(self, branch: str, files: Files, since: str) -> None:
+        """Stage files on a new branch at `since`."""
+        self._drop(branch)  # an earlier attempt died here: begin again
+        self.branch(branch, since)
+        for path in sorted(files):
+            content = files[path]
+            if content is not None:
+                self.put(branch, path, content)
+            elif self._checksum(branch, path) is not None:
+                self.delete(branch, path)
 
     def _drop(self, branch: str) -> None:
         with suppress(RefNotFound):

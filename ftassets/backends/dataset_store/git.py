@@ -74,6 +74,11 @@ class GitDatasetStore(DatasetStore):
             _unstage(repo, name)
             _move(repo, _ref("heads", name), head, None)
 
+    def branches(self, prefix: str) -> Paths:
+        with self._reading() as repo:
+            names = [key.decode() for key in repo.refs.subkeys(Ref(b"refs/heads/"))]
+        return sorted(name for name in names if name.startswith(prefix))
+
     def put(self, branch: str, path: str, content: bytes) -> None:
         _check_path(path)
         with self._writing() as repo:
@@ -160,6 +165,10 @@ class GitDatasetStore(DatasetStore):
     def _land(self, run_id: str, files: Files, message: str, metadata: Mapping[str, str], since: str) -> Publication:
         with self._publishing(run_id):
             return super()._land(run_id, files, message, metadata, since)
+
+    def _set_aside(self, branch: str, run_id: str, files: Files, message: str, metadata: Mapping[str, str], since: str) -> str:
+        with self._publishing(run_id):
+            return super()._set_aside(branch, run_id, files, message, metadata, since)
 
     @contextmanager
     def _publishing(self, run_id: str) -> Iterator[None]:

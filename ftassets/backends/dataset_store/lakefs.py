@@ -81,6 +81,10 @@ class LakeFsDatasetStore(DatasetStore):
             raise DatasetError("main cannot be deleted")
         self._on_branch(name, self._client.branches_api.delete_branch)
 
+    def branches(self, prefix: str) -> Paths:
+        pages = self._pages(self._client.branches_api.list_branches)
+        return sorted(name for branch in pages if (name := _given(branch.id)).startswith(prefix))
+
     def put(self, branch: str, path: str, content: bytes) -> None:
         if not _is_path(path):
             raise DatasetError(f"{path!r} is not a relative path with /")
@@ -344,6 +348,12 @@ def _legal(name: str) -> str:
     """
     safe = "".join(chr(byte) if re.match(rb"[a-zA-Z0-9-]", bytes([byte])) else f"_{byte:02x}" for byte in name.encode())
     return safe if re.match("[a-zA-Z0-9]", safe) else f"0_{safe}"
+
+
+def _given(legal: str) -> str:
+    """The inverse of `_legal`: that there is one means no two names share one."""
+    body = legal[2:] if re.match("0_([_-]|$)", legal) else legal
+    return re.sub("(?:_[0-9a-f]{2})+", lambda run: bytes.fromhex(run[0].replace("_", "")).decode(errors="replace"), body)
 
 
 def _is_path(path: str) -> bool:

@@ -10,6 +10,7 @@ from ftassets.assets._shared.dataset_files import (
     pairs_path,
     pairs_to_parquet,
     read_splits,
+    refused_folder,
     to_parquet,
 )
 from ftassets.backends.artifacts.base import Artifacts
@@ -95,11 +96,13 @@ def _publish(store: DatasetStore, loop: str, files: Files) -> None:
 
 
 def _commits_holding(store: DatasetStore, loop: str, ids: set[str], user: str | None) -> list[dict[str, object]]:
-    """Commits of the loop's dataset with rows of the user or the requests."""
+    """Commits of the loop's dataset, refused ones as well, with rows of the user or the requests."""
     found: list[dict[str, object]] = []
-    for commit in store.log("main", limit=100_000):
-        if commit.metadata.get("loop") != loop or "content_hash" not in commit.metadata or len(commit.parents) < 2:
-            continue  # a publication is known by its merge, which repeats the commit it merges
+    refused = [store.get_commit(branch) for branch in store.branches(refused_folder(loop))]
+    published = [commit for commit in store.log("main", limit=100_000) if len(commit.parents) > 1]  # a merge repeats the commit it merges
+    for commit in [*published, *refused]:
+        if commit.metadata.get("loop") != loop or "content_hash" not in commit.metadata:
+            continue
         rows = [row for members in read_splits(store, commit.id, loop).values() for row in members if _is_of(row, ids, user)]
         if rows:
             found.append({"loop": loop, "commit": commit.id, "rows": len(rows)})

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
+from ftassets.domain.acceptance import Check
 from ftassets.domain.canonical import digest_of
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.formats import Stored
@@ -28,7 +29,8 @@ class Index(Stored):
     """What a dataset consists of. Its size grows with the number of shards, not with the number of rows.
 
     `shards` lists the files of each split in reading order, `balance` the share of each class that training may use,
-    `recipe` the settings the dataset was made with, `content_hash` the rows whatever files they lie in.
+    `recipe` the settings the dataset was made with, `content_hash` the rows whatever files they lie in. `checks` are the verdicts
+    of the blocking checks, which were decided before the dataset was published; without them it is not accepted.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -38,6 +40,7 @@ class Index(Stored):
     balance: dict[str, float]
     recipe: dict[str, JsonValue]
     content_hash: str
+    checks: dict[str, Check]
 
 
 @dataclass(frozen=True)

@@ -423,6 +423,64 @@ class DatasetStoreContract:
         store.publish("r1", {"a": b"1"}, "m", {})
         assert contents(store, "main") == {"a": b"1"}
 
+    def test_what_is_set_aside_is_kept_on_its_branch_and_not_merged(self, store: DatasetStore) -> None:
+        looked = store.publish("r0", {"a": b"0", "gone": b"0"}, "m", {}).commit
+        store.publish("r1", {"a": b"1"}, "m", {})
+        head = store.resolve("main")
+        commit = store.set_aside("refused/loop/r2", "r2", {"a": b"2", "gone": None}, "refused", {"rows": "2"}, since=looked)
+        assert store.resolve("main") == head
+        assert contents(store, "refused/loop/r2") == contents(store, commit) == {"a": b"2"}
+        found = store.get_commit(commit)
+        assert (found.message, found.metadata, found.parents) == ("refused", {"rows": "2", "run_id": "r2"}, (looked,))
+        store.publish("r3", {"b": b"3"}, "m", {})  # the next writer sweeps up after publications, not what was set aside
+        assert store.branches("refused/loop/") == ["refused/loop/r2"]
+        with pytest.raises(RefNotFound):
+            store.resolve(run_branch("r2"))
+
+    def test_setting_aside_again_for_the_same_run_changes_nothing(self, store: DatasetStore) -> None:
+        first = store.set_aside("refused/loop/r1", "r1", {"a": b"1"}, "m", {})
+        assert store.set_aside("refused/loop/r1", "r1", {"a": b"2"}, "m", {}) == first
+        assert contents(store, first) == {"a": b"1"}
+
+    def test_a_run_that_set_its_files_aside_may_still_publish(self, store: DatasetStore) -> None:
+        store.set_aside("refused/loop/r1", "r1", {"a": b"1"}, "m", {})
+        assert store.publish("r1", {"a": b"2"}, "m", {}).commit == store.resolve("main")
+        assert contents(store, "main") == {"a": b"2"}
+
+    def test_setting_aside_begins_again_where_an_attempt_died(self, store: DatasetStore) -> None:
+        store.branch("run/r1")
+        store.put("run/r1", "half", b"0")
+        assert contents(store, store.set_aside("refused/loop/r1", "r1", {"a": b"1"}, "m", {})) == {"a": b"1"}
+
+    @pytest.mark.parametrize("step", ["branch", "put", "delete", "commit", "delete_branch"])
+    def test_files_are_set_aside_once_when_an_answer_is_lost(self, store: DatasetStore, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+        monkeypatch.setattr(base, "RETRY_PAUSES", (0.0, 0.0, 0.0))
+        store.publish("r0", {"old": b"1"}, "m", {})
+        head = store.resolve("main")
+        lost: list[str] = []
+
+        def act_and_lose_the_answer(*arguments: Any) -> Any:
+            done = getattr(type(store), step)(store, *arguments)
+            if not lost and not (step == "branch" and arguments[0] == run_branch("r1")):
+                lost.append(step)
+                raise Unreachable("the line went dead")
+            return done
+
+        monkeypatch.setattr(store, step, act_and_lose_the_answer)
+        commit = store.set_aside("refused/loop/r1", "r1", {"a": b"1", "old": None}, "m", {})
+        assert lost == [step]
+        assert (store.resolve("refused/loop/r1"), store.resolve("main")) == (commit, head)
+        assert contents(store, commit) == {"a": b"1"}
+
+    def test_branches_are_listed_by_the_beginning_of_their_names(self, store: DatasetStore) -> None:
+        names = ["a/1", "a/1-2", "ab", "b_c/1", "b_c/é"]
+        for name in names:
+            store.branch(name)
+        assert store.branches("") == sorted([*names, "main"])
+        assert store.branches("a/") == ["a/1", "a/1-2"]
+        assert store.branches("b_c/") == ["b_c/1", "b_c/é"]
+        assert store.branches("c") == []
+
     def test_publish_removes_what_is_none(self, store: DatasetStore) -> None:
         store.publish("r1", {"d/a": b"1", "d/b": b"1"}, "m", {})
         second = store.publish("r2", {"d/a": None, "d/c": b"1", "absent": None}, "m", {})
@@ -454,5 +512,8 @@ class DatasetStoreContract:
         first = store.publish("r1", {"a": b"1"}, "m", {}).commit
         store.publish("r2", {"b": b"1"}, "m", {})
         assert store.last_change("main", "a") == first
+        assert store.last_change("main", "a", "b") == store.last_change("main", "b") != first
         with pytest.raises(ObjectNotFound):
             store.last_change("main", "c")
+        with pytest.raises(ObjectNotFound):
+            store.last_change("main", "a", "c")

@@ -121,6 +121,7 @@ class LakeFsDouble:
                 web.post("/api/v1/repositories", self.create_repository),
                 web.get(repository, self.get_repository),
                 web.post(repository + "/branches", self.create_branch),
+                web.get(repository + "/branches", self.list_branches, allow_head=False),
                 web.get(branch, self.get_branch, allow_head=False),
                 web.delete(branch, self.delete_branch),
                 web.get(branch + "/diff", self.diff_branch),
@@ -198,6 +199,11 @@ class LakeFsDouble:
             return _error(400, "invalid branch name")
         commit = self._of(request).store.branch(body["name"], body["source"])
         return web.Response(status=201, text=commit, content_type="text/html")  # so does the server, whatever its schema says
+
+    async def list_branches(self, request: web.Request) -> web.Response:
+        store, prefix = self._of(request).store, request.query.get("prefix", "")
+        found = ((name, {"id": name, "commit_id": store.resolve(name)}) for name in store.branches(prefix))
+        return self._page(request, found)
 
     async def get_branch(self, request: web.Request) -> web.Response:
         return self._named(request, "heads", request.match_info["branch"])

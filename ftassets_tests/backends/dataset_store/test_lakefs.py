@@ -27,7 +27,7 @@ from ftassets.backends.dataset_store.base import (
     RefNotFound,
     Unreachable,
 )
-from ftassets.backends.dataset_store.lakefs import LakeFsDatasetStore, _legal
+from ftassets.backends.dataset_store.lakefs import LakeFsDatasetStore, _given, _legal
 from ftassets.testing.doubles.lakefs import ACCESS_KEY, SECRET_KEY, Fault, LakeFsDouble
 
 
@@ -381,12 +381,6 @@ def test_400_of_a_merge_told_apart(store: LakeFsDatasetStore, double: LakeFsDoub
 # names
 
 
-def name_behind(legal: str) -> str:
-    """The inverse of `_legal`; that there is one means no two names share one."""
-    body = legal[2:] if re.match("0_([_-]|$)", legal) else legal
-    return re.sub("(?:_[0-9a-f]{2})+", lambda run: bytes.fromhex(run[0].replace("_", "")).decode(), body)
-
-
 @given(st.text(max_size=12) | st.text("0_-af/2", max_size=8))
 @example("run/7")
 @example("")
@@ -397,7 +391,7 @@ def name_behind(legal: str) -> str:
 @example("0_2f")
 def test_a_name_is_legal_and_comes_back(name: str) -> None:
     assert re.fullmatch("[a-zA-Z0-9][a-zA-Z0-9_-]*", _legal(name))
-    assert name_behind(_legal(name)) == name
+    assert _given(_legal(name)) == name
 
 
 def test_names_the_embedded_store_takes_stay_apart(store: LakeFsDatasetStore) -> None:

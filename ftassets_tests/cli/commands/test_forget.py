@@ -13,6 +13,7 @@ from ftassets.assets._shared.dataset_files import (
     pairs_from_parquet,
     pairs_path,
     pairs_to_parquet,
+    refused_branch,
     to_parquet,
 )
 from ftassets.backends.artifacts.folder import FolderArtifacts
@@ -90,6 +91,15 @@ def test_the_report_names_commits_and_versions_that_hold_the_rows(parts: dict) -
     report = run(parts, user="ann")
     assert report["commits"] == [{"loop": NAME, "commit": parts["dataset"], "rows": 3}]
     assert [version["dataset_commit"] for version in report["versions"]] == [parts["dataset"]]
+
+
+def test_the_report_names_refused_datasets_that_hold_the_rows(parts: dict) -> None:
+    store = parts["dataset_store"]
+    rows = {"train": [example(1, "ann"), example(7, "carl")], "validation": [], "test": []}
+    files = dataset_objects(store, NAME, rows, [], {}, {}, "refused")
+    commit = store.set_aside(refused_branch(NAME, "run9"), "run9", files, "refused", {"loop": NAME, "content_hash": "y"})
+    store.set_aside(refused_branch("other", "run9"), "run10", files, "refused", {"loop": "other", "content_hash": "y"})
+    assert {"loop": NAME, "commit": commit, "rows": 1} in run(parts, user="ann")["commits"]
 
 
 def test_one_request_is_forgotten_alone(parts: dict) -> None:

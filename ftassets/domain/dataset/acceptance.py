@@ -1,0 +1,99 @@
+"""The blocking checks of a curated dataset, decided on the rows that curation kept, before the dataset is published."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ftassets.domain.acceptance import Check
+from ftassets.domain.dataset.curation import Curated, SizeVerdict, normalised
+from ftassets.domain.dataset.curation.cosine import alike
+from ftassets.domain.dataset.curation.pii import find
+from ftassets.domain.dataset.rows import Example
+
+if TYPE_CHECKING:
+    from ftassets.config.loop import LoopConfig
+
+BLOCKING = {
+    "rows_add_up": "Every row collected was kept or quarantined.",
+    "schema": "Every answer has the form the task asks for.",
+    "no_duplicates": "No two rows ask the same.",
+    "pii_scrubbed": "The patterns for personal data find nothing in the rows kept; names are looked for only with pii_names.",
+    "no_leak": "No row is near a golden row or a row of another split.",
+    "enough_rows": "There are as many rows as the goal needs.",
+}
+
+
+def dataset_checks(
+    loop: "LoopConfig",
+    curated: Curated,
+    collected: int,
+    vectors: Mapping[str, np.ndarray],
+    golden: Sequence[Example],
+    golden_vectors: np.ndarray,
+) -> dict[str, Check]:
+    """One verdict for each name of BLOCKING.
+
+    `vectors` are the unit vectors (d,) of the rows by id, `golden_vectors` (m, d) those of the golden rows. There is at least one
+    row to train on.
+    """
+    rows = [row for members in curated.splits.values() for row in members]
+    form = loop.task.form
+    return {
+        "rows_add_up": Check(
+            passed=collected == curated.rows + len(curated.dropped),
+            sentence=f"{collected} collected, {curated.rows} kept, {len(curated.dropped)} quarantined",
+        ),
+        "schema": _without([row for row in rows if form.row_fault(row.completion) is not None], "an answer of another form"),
+        "no_duplicates": _skipped("exact") if "exact" in loop.dataset.skip else _without(_repeated(rows), "the request of another row"),
+        "pii_scrubbed": _skipped("pii")
+        if "pii" in loop.dataset.skip
+        else _without(
+            [row for row in rows if find(row.prompt) or (not form.closed and find(row.completion))], "text with the form of personal data"
+        ),
+        "no_leak": _leak(loop, curated, vectors, golden, golden_vectors),
+        "enough_rows": Check(passed=curated.preflight.verdict is not SizeVerdict.REFUSED, sentence=curated.preflight.sentence),
+    }
+
+
+def _without(bad: Sequence[Example], what: str) -> Check:
+    named = f": {', '.join(row.id for row in bad[:5])}" if bad else ""
+    return Check(passed=not bad, sentence=f"{len(bad) or 'no'} {'row has' if len(bad) < 2 else 'rows have'} {what}{named}")
+
+
+def _skipped(step: str) -> Check:
+    return Check(passed=True, sentence=f"not checked: dataset.skip names the step {step}")
+
+
+def _repeated(rows: Sequence[Example]) -> list[Example]:
+    seen: set[str] = set()
+    repeated = []
+    for row in rows:
+        text = normalised(row.prompt)
+        if text in seen:
+            repeated.append(row)
+        seen.add(text)
+    return repeated
+
+
+def _leak(
+    loop: "LoopConfig", curated: Curated, vectors: Mapping[str, np.ndarray], golden: Sequence[Example], golden_vectors: np.ndarray
+) -> Check:
+    """Near pairs between what is trained on and what is tested on: the other splits, and the golden set."""
+    train = curated.splits["train"]
+    held = [row for name, members in curated.splits.items() if name != "train" for row in members]
+    trained = np.array([vectors[row.id] for row in train])
+    others = np.array([vectors[row.id] for row in held]).reshape(len(held), trained.shape[1])
+    limit = loop.dataset.near_duplicate
+    split_leaks = [(train[i].id, held[j].id) for left, right, _ in alike(trained, others, limit) for i, j in zip(left, right, strict=True)]
+    kept = np.concatenate([trained, others])
+    if "contamination" in loop.dataset.skip:
+        golden = []
+    golden_leaks = [
+        ([*train, *held][i].id, golden[j].id)
+        for left, right, _ in alike(kept, golden_vectors[: len(golden)], limit)
+        for i, j in zip(left, right, strict=True)
+    ]
+    leaks = split_leaks + golden_leaks
+    text = f"{len(split_leaks)} near pairs across splits, {len(golden_leaks)} with the golden set at cosine {limit:g}"
+    return Check(passed=not leaks, sentence=text + "".join(f"; {one} and {other}" for one, other in leaks[:5]))

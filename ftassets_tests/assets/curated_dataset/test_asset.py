@@ -1,0 +1,96 @@
+"""What a dataset's verdicts decide: merged to main with them, or set aside on a branch."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from ftassets.assets._shared.dataset_files import index_path, read_index, read_splits, refused_branch, refused_folder
+from ftassets.assets._shared.events import data_version, newest, node
+from ftassets.backends.dataset_store import base
+from ftassets.backends.dataset_store.base import DatasetStore, Unreachable
+from ftassets.backends.dataset_store.git import GitDatasetStore
+from ftassets.domain.dataset.acceptance import BLOCKING
+from ftassets.testing.doubles.lakefs import on_double
+from ftassets.testing.tiny_loop import LOOP, TinyLoop, tiny_loop
+
+WRITTEN = ("seed_examples", "golden_set", "curated_dataset")
+
+
+@pytest.fixture(params=["git", "lakefs"])
+def tiny(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[TinyLoop]:
+    with tiny_loop(tmp_path) as loop:
+        loop.resources["dataset_store"] = GitDatasetStore(loop.home.datasets) if request.param == "git" else on_double(tmp_path)
+        yield loop
+
+
+def store(loop: TinyLoop) -> DatasetStore:
+    found: DatasetStore = loop.resources["dataset_store"]
+    return found
+
+
+def asks_for(loop: TinyLoop, rows: int) -> None:
+    loop.loop = loop.loop.model_copy(update={"dataset": loop.loop.dataset.model_copy(update={"min_rows": rows})})
+
+
+def event(loop: TinyLoop) -> dg.AssetMaterialization:
+    found = newest(loop.instance, node(LOOP, "curated_dataset"))
+    assert found is not None
+    return found
+
+
+def verdicts(result: dg.ExecuteInProcessResult) -> dict[str, bool]:
+    return {each.check_name: each.passed for each in result.get_asset_check_evaluations() if each.asset_key == node(LOOP, WRITTEN[-1])}
+
+
+def test_an_accepted_dataset_is_on_main_with_its_verdicts(tiny: TinyLoop) -> None:
+    result = tiny.materialize(*WRITTEN)
+    assert result.success
+    commit = data_version(event(tiny))
+    checks = read_index(store(tiny), "main", LOOP).checks
+    assert checks.keys() == BLOCKING.keys()
+    assert {name: check.passed for name, check in checks.items()} == {name: verdicts(result)[name] for name in BLOCKING}
+    assert checks["rows_add_up"].sentence == "96 collected, 96 kept, 0 quarantined"
+    assert (store(tiny).resolve("main"), store(tiny).branches(refused_folder(LOOP))) == (commit, [])
+    assert "refused" not in {*event(tiny).metadata, *store(tiny).get_commit(commit).metadata}
+
+
+def test_a_refused_dataset_is_set_aside_and_the_next_one_starts_from_what_was_accepted(tiny: TinyLoop) -> None:
+    assert tiny.materialize(*WRITTEN).success
+    accepted = data_version(event(tiny))
+    asks_for(tiny, 10_000)
+    result = tiny.materialize("curated_dataset")
+    assert not result.success
+    assert [name for name, passed in verdicts(result).items() if not passed] == ["enough_rows"]
+    commit, branch = data_version(event(tiny)), refused_branch(LOOP, result.run_id)
+    assert str(event(tiny).metadata["refused"].value).startswith("enough_rows: 96 rows are too few: the loop asks for 10,000")
+    assert store(tiny).resolve("main") == accepted
+    assert store(tiny).resolve(branch) == commit
+    found = store(tiny).get_commit(commit)
+    assert (found.parents, found.metadata["refused"], found.metadata["loop"]) == ((accepted,), "enough_rows", LOOP)
+    assert read_splits(store(tiny), branch, LOOP) == read_splits(store(tiny), accepted, LOOP)
+    assert not read_index(store(tiny), branch, LOOP).checks["enough_rows"].passed
+    asks_for(tiny, 10)
+    assert tiny.materialize("curated_dataset").success
+    assert data_version(event(tiny)) == accepted, "the same rows again are no new dataset"
+
+
+def test_a_publication_that_ended_before_its_merge_is_no_dataset(tiny: TinyLoop, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert tiny.materialize("seed_examples", "golden_set").success
+    monkeypatch.setattr(base, "RETRY_PAUSES", ())
+
+    def unreachable(*_: Any) -> str:
+        raise Unreachable("the line went dead")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store(tiny), "merge", unreachable)
+        assert not tiny.materialize("curated_dataset").success
+    assert index_path(LOOP) not in store(tiny).list("main")
+    result = tiny.materialize("adapter")
+    [failed] = [each.step_failure_data.user_failure_data for each in result.all_events if each.is_step_failure]
+    assert failed is not None
+    assert failed.description == "tiny/curated_dataset has never been materialized: materialize it first"
+    assert tiny.materialize("curated_dataset").success
+    assert read_index(store(tiny), "main", LOOP).checks.keys() == BLOCKING.keys()

@@ -1,0 +1,81 @@
+"""The blocking checks of a dataset: each refuses what curation should have kept out."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ftassets.domain.acceptance import Check, refusals
+from ftassets.domain.dataset.acceptance import BLOCKING, dataset_checks
+from ftassets.domain.dataset.curation import Curated, preflight
+from ftassets.domain.dataset.rows import Example, Quarantined
+from ftassets_tests.domain.dataset.curation.sample import config
+
+GOLDEN = [Example(id="g0", prompt="golden", completion='{"intent": "g"}')]
+
+
+def example(name: str, prompt: str | None = None, completion: str = '{"intent": "a"}') -> Example:
+    return Example(id=name, prompt=prompt or f"request {name}", completion=completion)
+
+
+def decide(
+    train: Sequence[Example], test: Sequence[Example] = (), collected: int | None = None, near: dict[str, int] | None = None, **dataset: Any
+) -> dict[str, Check]:
+    """The verdicts on these rows. Each row has an axis of its own as vector, the golden row the first one, unless `near` says which."""
+    rows = [*train, *test]
+    axes = np.eye(len(rows) + 1, dtype=np.float32)
+    vectors = {row.id: axes[(near or {}).get(row.id, number)] for number, row in enumerate(rows, start=1)}
+    loop = config(**{"min_rows": 1, **dataset})
+    dropped = [Quarantined("exact:r", "a copy", "r")]
+    splits = {"train": list(train), "validation": [], "test": list(test)}
+    curated = Curated(splits, dropped, [], preflight(len(rows), loop.dataset), {})
+    return dataset_checks(loop, curated, len(rows) + 1 if collected is None else collected, vectors, GOLDEN, axes[:1])
+
+
+def refused(*arguments: Any, **more: Any) -> dict[str, str]:
+    return refusals(decide(*arguments, **more), BLOCKING)
+
+
+def test_sound_rows_are_accepted_by_every_check() -> None:
+    checks = decide([example("a"), example("b")], [example("c")])
+    assert set(checks) == set(BLOCKING)
+    assert all(check.passed for check in checks.values())
+    assert checks["rows_add_up"].sentence == "4 collected, 3 kept, 1 quarantined"
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "sentence"),
+    [
+        ("schema", [example("a", completion="no JSON")], "1 row has an answer of another form: a"),
+        ("no_duplicates", [example("a", "Stop it"), example("b", "stop  it")], "1 row has the request of another row: b"),
+        ("pii_scrubbed", [example("a", "write to ann@example.com")], "1 row has text with the form of personal data: a"),
+        ("pii_scrubbed", [example("a", completion='{"to": "ann@example.com"}')], "1 row has text with the form of personal data: a"),
+    ],
+)
+def test_rows_that_curation_should_have_dropped_refuse_the_dataset(name: str, rows: list[Example], sentence: str) -> None:
+    assert refused(rows) == {name: sentence}
+
+
+def test_rows_that_got_lost_refuse_the_dataset() -> None:
+    assert refused([example("a")], collected=3) == {"rows_add_up": "3 collected, 1 kept, 1 quarantined"}
+
+
+def test_too_few_rows_refuse_the_dataset() -> None:
+    assert "1 rows are too few: the loop asks for 2" in refused([example("a")], min_rows=2)["enough_rows"]
+
+
+def test_a_row_near_a_golden_row_or_one_of_another_split_refuses_the_dataset() -> None:
+    assert "0 near pairs across splits, 1 with the golden set" in refused([example("a")], near={"a": 0})["no_leak"]
+    leak = refused([example("a")], [example("b")], near={"b": 1})["no_leak"]
+    assert "1 near pairs across splits, 0 with the golden set" in leak
+    assert leak.endswith("; a and b")
+
+
+def test_what_the_loop_leaves_out_says_that_it_was_not_checked() -> None:
+    rows = [example("a", "Call 555-867-5309"), example("b", "Call 555-867-5309")]
+    checks = decide(rows, skip=["exact", "pii"])
+    assert [checks[name].sentence for name in ("no_duplicates", "pii_scrubbed")] == [
+        "not checked: dataset.skip names the step exact", "not checked: dataset.skip names the step pii",
+    ]  # fmt: skip
+    assert "0 with the golden set" in decide([example("a")], near={"a": 0}, skip=["contamination"])["no_leak"].sentence
