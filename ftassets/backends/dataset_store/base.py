@@ -172,7 +172,7 @@ class DatasetStore(ABC):
         return _retried(lambda: self._land(run_id, files, message, metadata, since))
 
     def set_aside(self, branch: str, run_id: str, files: Files, message: str, metadata: Mapping[str, str], since: str = "main") -> str:
-        """Commit files on a branch that is never merged, for people to look at; returns the commit.
+        """Commit files on a branch that is never merged, so that people can inspect them; returns the commit.
 
         The branch belongs to the run: repeating it changes nothing. Retries and raises as `publish`, but for MergeConflict.
         """
