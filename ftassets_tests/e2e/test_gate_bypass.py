@@ -258,7 +258,8 @@ def failure(result: dg.ExecuteInProcessResult) -> str:
     """What the one step that failed said."""
     assert not result.success
     [failed] = [event.step_failure_data.user_failure_data for event in result.all_events if event.is_step_failure]
-    return failed.description
+    assert failed is not None
+    return str(failed.description)
 
 
 class TestRefusedInputs:

@@ -54,16 +54,15 @@ def accepted_dataset(instance: dg.DagsterInstance, store: DatasetStore, loop: st
         commit = store.last_change("main", index_path(loop))
     except ObjectNotFound:
         commit = None
-    refused = {each: why for each in (made, commit) if each and (why := dataset_refusals(store, each, loop))}
+    refused = {each: in_words(found) for each in (made, commit) if each and (found := dataset_refusals(store, each, loop))}
     if commit is None or commit in refused:
-        name = made or commit
-        if name is None:
+        if (name := next(iter(refused), made)) is None:
             raise _failure(f"{loop}/curated_dataset has never been materialized: materialize it first")
-        why = in_words(refused.get(name) or refused.get(str(commit)) or {"main": "this dataset is not there"})
+        why = refused.get(name, "it is not on main")
         text = f"no dataset of {loop} is accepted. The newest, {name[:12]}, was refused: {why}"
         raise _failure(f"{text}. Mend what it names and materialize curated_dataset again")
     if made in refused:
-        return Input(commit, f"dataset {str(made)[:12]} is newer and was refused: {in_words(refused[made])}. {commit[:12]} is used")
+        return Input(commit, f"dataset {made[:12]} is newer and was refused: {refused[made]}. {commit[:12]} is used")
     return Input(commit)
 
 
