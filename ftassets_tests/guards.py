@@ -359,6 +359,12 @@ GUARDS = (
             f"{RELEASE}::test_an_adapter_newer_than_the_report_is_refused",
         ),
         (
+            "an older report that passed",
+            "if made_by(context.instance, report_key) != report.run_id:",
+            "if False:",
+            f"{RELEASE}::test_an_older_report_that_passed_is_not_taken_up_again",
+        ),
+        (
             "a version in the report that is not accepted",
             "if why := adapter_refusals(artifacts, dataset_store, report.candidate, loop.name):",
             "if why := {}:",

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from ftassets.assets._shared.accepted import accepted_adapter, adapter_refusals
-from ftassets.assets._shared.events import history, node, refused_gates, required
+from ftassets.assets._shared.events import history, made_by, node, refused_gates, required
 from ftassets.assets._shared.failures import failing
 from ftassets.assets._shared.node import asset
 from ftassets.assets._shared.stored_reports import same_policy
@@ -58,6 +58,8 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         with failing():
             report = read_eval_report(artifacts, loop.name, digest)
             review = read_review(control, loop.name, digest)
+        if made_by(context.instance, report_key) != report.run_id:  # an event by hand may name an older report, which passed
+            raise _refused("the newest eval_report does not come from the run that made it", {"next": "materialize eval_report again"})
         results = evaluate_gates(loop.gates, report, review)
         refused = refused_gates(context.instance, report_key, [gate.name for gate in loop.gates])
         failed = {r.name: r.verdict.value for r in results if r.verdict is not Verdict.PASS}

@@ -81,24 +81,29 @@ class World:
         event = dg.AssetMaterialization(node("support", "adapter"), tags={DATA_VERSION: version})
         self.instance.report_runless_asset_event(event)
 
-    def evaluated(self, right: int = 50, passed: bool = True, check: bool = True, **changes: Any) -> str:
-        """A report with this many right answers of 50, and the verdict of its gate by a run; the report's digest."""
+    def report(self, right: int = 50, **changes: Any) -> str:
+        """Digest of a report with this many right answers of 50."""
         report = EvalReport(
             loop="support", run_id="r", candidate=self.candidate, production=PRODUCTION, production_is_base=False, base="b" * 64,
             dataset_commit=self.dataset, golden_commit="0" * 40, policy_digest=policy_digest(self.loop),
             generation={"temperature": 0.0, "max_tokens": 32}, latency_ms={}, answers={},
             scores={"candidate": scores(right), "production": scores(40)},
         ).model_copy(update=changes)  # fmt: skip
-        digest = store_eval_report(artifacts(self.home), report)
+        return store_eval_report(artifacts(self.home), report)
+
+    def evaluated(self, right: int = 50, passed: bool = True, check: bool = True, digest: str | None = None, **changes: Any) -> str:
+        """A report of a run, or the one with this digest, and the verdict of its gate by that run; the report's digest."""
+        made: list[str] = []
         key = node("support", "eval_report")
 
         @dg.asset(key=key, check_specs=[dg.AssetCheckSpec(NAME, asset=key)] if check else None)
-        def eval_report() -> dg.MaterializeResult:
+        def eval_report(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+            made.append(digest or self.report(right, **{"run_id": context.run_id, **changes}))
             results = [dg.AssetCheckResult(check_name=NAME, passed=passed)] if check else []
-            return dg.MaterializeResult(data_version=dg.DataVersion(digest), check_results=results)
+            return dg.MaterializeResult(data_version=dg.DataVersion(made[0]), check_results=results)
 
         assert dg.materialize([eval_report], instance=self.instance).success
-        return digest
+        return made[0]
 
     def overridden(self, report: str, **changes: Any) -> None:
         said = Override(
@@ -167,6 +172,13 @@ def test_a_report_that_was_edited_is_refused(world: World) -> None:
     path = world.home.reports / "support" / f"eval-{digest}.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "golden_uses": 2}))
     assert "was changed after it was written" in world.refusal()
+
+
+def test_an_older_report_that_passed_is_not_taken_up_again(world: World) -> None:
+    older = world.evaluated()
+    world.evaluated(right=10, passed=False)
+    world.evaluated(digest=older)
+    assert "the newest eval_report does not come from the run that made it" in world.refusal()
 
 
 def test_a_looser_policy_after_the_report_is_refused(world: World) -> None:

@@ -141,6 +141,15 @@ class TestRedGate:
         red.instance.report_runless_asset_event(passed)
         assert f"'{red.loop.gates[0].name}': 'the verdict was not produced by a run'" in refusal(red)
 
+    def test_an_older_report_reported_by_hand(self, red: TinyLoop) -> None:
+        event = newest(red.instance, node(LOOP, "eval_report"))
+        assert event is not None
+        kept = dg.AssetMaterialization(node(LOOP, "eval_report"), metadata=event.metadata, tags={DATA_VERSION: data_version(event)})
+        assert not red.materialize("eval_report").success
+        red.instance.report_runless_asset_event(kept)
+        assert "the newest eval_report does not come from the run that made it" in refusal(red)
+        assert not red.materialize("eval_report").success
+
     def test_other_gates_after_the_report(self, red: TinyLoop) -> None:
         with other_gates(red, {"metric": "exact_match", "slice": "established", "no_worse_than": "production", "margin": 0.9}):
             assert "'exact_match_established_no_worse': 'not evaluated'" in refusal(red)

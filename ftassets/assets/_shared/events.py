@@ -37,6 +37,12 @@ def required(instance: dg.DagsterInstance, key: dg.AssetKey) -> str:
     return data_version(event)
 
 
+def made_by(instance: dg.DagsterInstance, key: dg.AssetKey) -> str | None:
+    """Id of the run that made the newest materialization; None if it was reported by hand, or there is none."""
+    records = instance.fetch_materializations(key, limit=1).records
+    return (records[0].run_id or None) if records else None
+
+
 def metadata_value(event: dg.AssetMaterialization, name: str) -> object:
     """Plain value of one metadata entry, None when it is not there."""
     entry = event.metadata.get(name)

@@ -7,7 +7,17 @@ import dagster as dg
 import pytest
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationTargetMaterializationData
 
-from ftassets.assets._shared.events import DATA_VERSION, data_version, history, metadata_value, newest, node, refused_gates, required
+from ftassets.assets._shared.events import (
+    DATA_VERSION,
+    data_version,
+    history,
+    made_by,
+    metadata_value,
+    newest,
+    node,
+    refused_gates,
+    required,
+)
 
 REPORT = node("triage", "eval_report")
 GATES = ["better", "no_worse"]
@@ -130,6 +140,15 @@ def test_reading_materializations(instance: dg.DagsterInstance) -> None:
     event = newest(instance, REPORT)
     assert event is not None
     assert (metadata_value(event, "rows"), metadata_value(event, "columns")) == (7, None)
+
+
+def test_the_run_that_made_the_newest_materialization(instance: dg.DagsterInstance) -> None:
+    assert made_by(instance, REPORT) is None
+    run(instance)
+    [record] = instance.get_run_records()
+    assert made_by(instance, REPORT) == record.dagster_run.run_id
+    instance.report_runless_asset_event(dg.AssetMaterialization(REPORT))
+    assert made_by(instance, REPORT) is None
 
 
 def test_a_materialization_without_a_version_is_an_error(instance: dg.DagsterInstance) -> None:
