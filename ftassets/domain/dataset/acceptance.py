@@ -39,6 +39,7 @@ def dataset_checks(
     """
     rows = [row for members in curated.splits.values() for row in members]
     form = loop.task.form
+    personal = [row for row in rows if find(row.prompt) or (not form.closed and find(row.completion))]
     return {
         "rows_add_up": Check(
             passed=collected == curated.rows + len(curated.dropped),
@@ -46,11 +47,7 @@ def dataset_checks(
         ),
         "schema": _without([row for row in rows if form.row_fault(row.completion) is not None], "an answer of another form"),
         "no_duplicates": _skipped("exact") if "exact" in loop.dataset.skip else _without(_repeated(rows), "the request of another row"),
-        "pii_scrubbed": _skipped("pii")
-        if "pii" in loop.dataset.skip
-        else _without(
-            [row for row in rows if find(row.prompt) or (not form.closed and find(row.completion))], "text with the form of personal data"
-        ),
+        "pii_scrubbed": _skipped("pii") if "pii" in loop.dataset.skip else _without(personal, "text with the form of personal data"),
         "no_leak": _leak(loop, curated, vectors, golden, golden_vectors),
         "enough_rows": Check(passed=curated.preflight.verdict is not SizeVerdict.REFUSED, sentence=curated.preflight.sentence),
     }
