@@ -38,7 +38,7 @@ def required(instance: dg.DagsterInstance, key: dg.AssetKey) -> str:
 
 
 def made_by(instance: dg.DagsterInstance, key: dg.AssetKey) -> str | None:
-    """Id of the run that made the newest materialization; None if it was reported by hand, or there is none."""
+    """Id of the run that made the newest materialization; None if it was reported by hand, or before the first one."""
     records = instance.fetch_materializations(key, limit=1).records
     return (records[0].run_id or None) if records else None
 
