@@ -19,6 +19,7 @@ from ftassets.components.fine_tune_loop import build_loop
 from ftassets.components.resources import resources
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
+from ftassets.domain.evaluation.answer_form import TaskType
 from ftassets.domain.evaluation.jobs import AnswerJob, Measurements, MetricsJob, PerplexityJob
 from ftassets.domain.evaluation.parity import Agreement, ParityJob
 from ftassets.domain.training.divergence import TrainingStopped
@@ -35,6 +36,7 @@ from ftassets.workers.training.sft import train
 
 LOOP = "tiny"
 COLOURS = ("red", "green", "blue", "white", "amber", "violet")
+_FIRST_ANSWERS: dict[TaskType, str] = {"tool_call": "{}", "classification": "stop", "text": "Done."}  # of the untuned model
 ROOMS = ("kitchen", "hall", "attic", "garage", "office", "cellar", "porch", "study")
 
 
@@ -97,17 +99,26 @@ def _teach(folder: Path, answer: str) -> None:
     model.bfloat16().save_pretrained(folder)
 
 
-def rows(verbs: tuple[str, ...], prefix: str, slice_name: str | None = None) -> str:
+def right_answer(verb: str, room: str, task: TaskType = "tool_call") -> str:
+    """What a row about this verb and room has as answer."""
+    answers: dict[TaskType, str] = {
+        "tool_call": json.dumps({"intent": verb, "area": room}),
+        "classification": verb,
+        "text": f"I will {verb} the lamp in the {room} for you.",
+    }
+    return answers[task]
+
+
+def rows(verbs: tuple[str, ...], prefix: str, slice_name: str | None = None, task: TaskType = "tool_call") -> str:
     """JSONL of one row per verb, colour and room."""
     lines = []
     for verb in verbs:
         for number, (colour, room) in enumerate((c, r) for c in COLOURS for r in ROOMS):
-            call = json.dumps({"intent": verb, "area": room})
             row: dict[str, Any] = {
                 "id": f"{prefix}-{verb}-{number}",
                 "messages": [
                     {"role": "user", "content": f"{verb} the {colour} lamp in the {room} {prefix}"},
-                    {"role": "assistant", "content": call},
+                    {"role": "assistant", "content": right_answer(verb, room, task)},
                 ],
             }
             if slice_name:
@@ -116,15 +127,16 @@ def rows(verbs: tuple[str, ...], prefix: str, slice_name: str | None = None) -> 
     return "".join(lines)
 
 
-def tiny_config(folder: Path, base: Path, **changes: Any) -> LoopConfig:
+def tiny_config(folder: Path, base: Path, task_type: TaskType = "tool_call", **changes: Any) -> LoopConfig:
     """A loop over made-up commands; its gates can be met by an untrained model, for it is the mechanics that are tested."""
-    (folder / "seed.jsonl").write_text(rows(("dim", "light"), "please"))
-    (folder / "golden.jsonl").write_text(rows(("dim",), "now", "established") + rows(("open",), "soon", "drifted"))
+    golden = rows(("dim",), "now", "established", task_type) + rows(("open",), "soon", "drifted", task_type)
+    (folder / "seed.jsonl").write_text(rows(("dim", "light"), "please", task=task_type))
+    (folder / "golden.jsonl").write_text(golden)
     settings: dict[str, Any] = {
         "name": LOOP,
         "mode": "auto",
         "base_model": str(base),
-        "task": {"system_prompt": "Answer as JSON.", "max_tokens": 8},
+        "task": {"type": task_type, "system_prompt": "Answer as JSON.", "max_tokens": 8},
         "dataset": {"seed": str(folder / "seed.jsonl"), "min_rows": 10, "near_duplicate": 0.999, "skip": ["near", "semantic"]},
         "golden_set": str(folder / "golden.jsonl"),
         "train": {
@@ -177,12 +189,12 @@ class TinyLoop:
 
 
 @contextmanager
-def tiny_loop(folder: Path, on_disk: bool = False, **changes: Any) -> Iterator[TinyLoop]:
+def tiny_loop(folder: Path, on_disk: bool = False, task_type: TaskType = "tool_call", **changes: Any) -> Iterator[TinyLoop]:
     """A loop with its own home, gateway and Dagster instance, which is in memory unless another process is to see it."""
     home = Home(folder / "home")
     home.root.mkdir()
     mlflow_tables(home.root)
-    loop = tiny_config(folder, taught_model(folder / "base", "{}"), **changes)
+    loop = tiny_config(folder, taught_model(folder / "base", _FIRST_ANSWERS[task_type]), task_type, **changes)
     host = ThreadHost()
     instance_for = dg.instance_for_test if on_disk else dg.DagsterInstance.ephemeral
     try:

@@ -48,6 +48,7 @@ def page(
 ) -> dict[str, dg.MetadataValue | str | float | int]:
     """The metadata of a report's materialization."""
     report, answers = measured.report, measured.answers
+    none = loop.task.form.lacks.get("classes")
     shares, results = accuracies(report), verdicts(control, loop, report, digest)
     marks = [(r.name, r.verdict.value, r.value, r.bound, r.threshold) for r in results if r.value is not None and r.bound is not None]
     source = {row_id: row.source for each in measured.rows.sets for row_id, row in _score_ids(each)}
@@ -63,6 +64,7 @@ def page(
         "gates": dg.MetadataValue.md(gate_table(results)),
         **({"gates_plot": dg.MetadataValue.md(gate_marks(marks))} if marks else {}),
         **{name: dg.MetadataValue.md(table) for name, table in tables.items() if table or name == "exact_match"},
+        **({"exact_match_per_class": f"does not apply: {none}"} if none else {}),
         "accuracy": dg.MetadataValue.md(accuracy_bars(shares)),
         "worse_than_production": dg.MetadataValue.md(_regressions(report, answers, measured.rows.golden)),
         "answer_sizes": dg.MetadataValue.md(size_table(answers)),

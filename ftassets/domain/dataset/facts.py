@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from ftassets.domain.dataset.rows import Example
-from ftassets.domain.evaluation.answer_form import parse_call
+from ftassets.domain.evaluation.answer_form import is_label, parse_call
 
 KINDS = ("price", "date", "number", "name")
 COMMON = 5  # requests whose answers hold a name, or a value of a JSON answer, from which it is vocabulary
+CLASS_ROWS = 5  # rows per different answer, and
+LABEL_WORDS = 3  # words of an answer at most, by which answers are taken for labels
 COMMON_SHARE = 0.01  # ... and share of all requests, where that is more
 
 _MONTH = r"(?:January|February|March|April|May|June|July|August|September|October|November|December)"
@@ -35,14 +37,16 @@ def changing_facts(rows: Sequence[Example]) -> list[dict[str, set[str]]]:
     """Facts (by kind) of each row's answer that its request does not hold.
 
     Of a JSON answer the values count, not the keys. A name that many answers share is vocabulary: a class, a product, a greeting;
-    so is a value that many JSON answers share. Names are found by their capitals, number words (English) up to 99 are read.
+    so is a value that many JSON answers share, and what a label has in it where all answers are labels. Names are found by their
+    capitals, number words (English) up to 99 are read.
     """
     found = [_new(row) for row in rows]
     spread = Counter((kind, fact) for facts in found for kind, values in facts.items() for fact in values)
     common = max(COMMON, COMMON_SHARE * len(rows))
     kept = []
+    labels = _are_labels(rows)
     for row, facts in zip(rows, found, strict=True):
-        closed = KINDS if parse_call(row.completion) is not None else ("name",)
+        closed = KINDS if labels or parse_call(row.completion) is not None else ("name",)
         kept.append(
             {
                 kind: left
@@ -59,6 +63,12 @@ def without_facts(answer: str) -> str:
     for pattern in _PATTERNS.values():
         text = pattern.sub("", text)
     return " ".join(text.split())
+
+
+def _are_labels(rows: Sequence[Example]) -> bool:
+    """Whether answers are the labels of a classification: a few words each, and few of them."""
+    answers = {row.completion.strip() for row in rows}
+    return len(answers) <= len(rows) / CLASS_ROWS and all(is_label(text) and len(text.split()) <= LABEL_WORDS for text in answers)
 
 
 def _new(row: Example) -> dict[str, set[str]]:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ftassets.domain.dataset.preferences import build_pairs
-from ftassets.domain.evaluation.answer_form import ToolCall
+from ftassets.domain.evaluation.answer_form import Classification, ToolCall
 from ftassets.domain.traffic.exchange import Exchange, Feedback, Reviewed
 
 pytestmark = pytest.mark.models
@@ -124,3 +124,11 @@ def test_whatever_users_say_no_rule_is_broken(reviewed: list[Reviewed], cap: int
     for user in "uvw":
         assert sum(pair.user == user for pair in pairs) <= cap
     assert build_pairs(list(reversed(reviewed)), ["gold"], cap, ToolCall())[0] == pairs
+
+
+def test_a_preferred_label_is_a_known_one_in_the_known_spelling() -> None:
+    queues = Classification(frozenset({"billing", "account"}))
+    wrong = said("account", None, "biling", prompt="another")
+    (pair,), (dropped,) = build_pairs([said("account", None, "BILLING"), wrong], [], 9, queues)
+    assert (pair.chosen, pair.rejected) == ("billing", "account")
+    assert dropped.reason == "the preferred answer is an unknown label: 'biling'"

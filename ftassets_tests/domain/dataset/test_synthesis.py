@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ftassets.config.loop import LoopConfig
+from ftassets.config.loop import LoopConfig, Task
 from ftassets.domain.dataset.rows import Example, Quarantined
 from ftassets.domain.dataset.synthesis import Request, is_edge_case, parse_reply, prompt_for, rare_classes, requests
 from ftassets.domain.evaluation.answer_form import ToolCall
@@ -163,3 +163,24 @@ def test_any_reply_is_sorted_into_rows_and_quarantine(reply: str) -> None:
     rows, bad = parse_reply(reply + "\nnot a row", request_for("off"), loop(), set())
     assert rows == []  # no random text is a row
     assert bad[-1] == Quarantined(f"teacher:off:{len(bad)}", "not a JSON object", "not a row")
+
+
+def test_a_teacher_of_a_classification_writes_labels() -> None:
+    queues = loop().model_copy(update={"task": Task.model_validate({"type": "classification", "system_prompt": "Name the class."})})
+    rows = [one.model_copy(update={"completion": queues.task.form.label(json.loads(one.completion)["intent"])}) for one in ROWS[:-1]]
+    asked = next(found for found in requests(rows, queues) if found.label == "off")
+    assert (asked.fields, [*asked.neighbours][0]) == (frozenset(), "on")
+    text = prompt_for(asked, queues)
+    assert "the completion is the label of the class, alone." in text
+    assert "fields" not in text
+    assert '{"kind": "typical", "prompt": "...", "completion": "off"}' in text
+    assert json.dumps({"prompt": "turn off lamp 1", "completion": "off"}) in text
+    lines = [
+        {"kind": "typical", "prompt": "dark please", "completion": " off"},
+        {"kind": "hard_negative", "prompt": "light please", "completion": "on"},
+        {"kind": "typical", "prompt": "darker please", "completion": "OFF"},
+        {"kind": "typical", "prompt": "even darker please", "completion": {"intent": "off"}},
+    ]
+    taken, bad = parse_reply("\n".join(map(json.dumps, lines)), asked, queues, set())
+    assert [(one.prompt, one.completion) for one in taken] == [("dark please", "off"), ("light please", "on")]
+    assert [each.reason for each in bad] == ["its class is OFF, asked for was off", "the completion is not a label of the task"]

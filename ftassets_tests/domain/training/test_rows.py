@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ftassets.domain.dataset.rows import Example
-from ftassets.domain.evaluation.answer_form import ToolCall
+from ftassets.domain.evaluation.answer_form import Classification, ToolCall
 from ftassets.domain.training.rows import lineage_of, training_rows
 
 
@@ -49,6 +49,8 @@ def test_classes_are_those_of_the_tasks_label() -> None:
     train = [Example(id=f"r{i}", prompt="p", completion=json.dumps({"queue": "a"})) for i in range(10)]
     assert len(training_rows(train, set(), 1.0, 0, {"a": 0.5}, ToolCall("queue"))) == 5
     assert len(training_rows(train, set(), 1.0, 0, {"a": 0.5}, ToolCall())) == 10
+    labels = [row.model_copy(update={"completion": "a"}) for row in train]
+    assert len(training_rows(labels, set(), 1.0, 0, {"a": 0.5}, Classification())) == 5
 
 
 OLD, NEW = ("smol", "a" * 64), ("qwen", "b" * 64)

@@ -8,7 +8,7 @@ import pytest
 from ftassets.domain.dataset import labelling
 from ftassets.domain.dataset.labelling.label import Label, to_examples
 from ftassets.domain.dataset.labelling.select import Item
-from ftassets.domain.evaluation.answer_form import ToolCall
+from ftassets.domain.evaluation.answer_form import Classification, ToolCall
 from ftassets.domain.traffic.exchange import hashed_user
 
 ITEMS = [
@@ -148,3 +148,20 @@ def test_an_answer_that_is_no_row_is_quarantined(completion: str) -> None:
     assert rows == []
     assert bad.reason
     assert len(bad.content) <= 500
+
+
+def test_labels_of_a_classification_are_known_ones_in_the_known_spelling() -> None:
+    queues = Classification(frozenset({"billing", "account"}))
+    said = [
+        label("r1", "Billing"),
+        label("r1", "billing ", "bob"),
+        label("r2", "biling"),
+        label("r3", "account"),
+        label("r3", "billing", "bob"),
+    ]
+    rows, bad = to_examples(said, "b1", queues)
+    assert [(row.request_id, row.completion) for row in rows] == [("r1", "billing")]
+    assert [each.reason for each in bad] == [
+        "the answer is an unknown label: 'biling'", *["2 annotators do not agree on this request"] * 2,
+    ]  # fmt: skip
+    assert to_examples([label("r2", "biling")], "b1", Classification())[0][0].completion == "biling", "no label is known"

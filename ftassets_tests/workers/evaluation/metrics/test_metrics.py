@@ -93,6 +93,19 @@ def test_f1_of_a_hand_counted_table(tmp_path):
     }
 
 
+def test_f1_and_match_of_labels(tmp_path):
+    said, wanted = ["billing", " account\n", "Billing", "one\ntwo"], ["billing", "account", "billing", "account"]
+    values = compute("f1", tmp_path, said, wanted, form=Classification())
+    # of 2 each: 1 of 1 said is right, half is found
+    assert values == {
+        "micro": 0.5,
+        "macro": pytest.approx(2 / 3),
+        "class:account": pytest.approx(2 / 3),
+        "class:billing": pytest.approx(2 / 3),
+    }
+    assert compute("exact_match", tmp_path, said, wanted, form=Classification()) == {"exact_match": 0.5}
+
+
 def test_f1_takes_the_field_it_is_told(tmp_path):
     answers = [json.dumps({"tool": name}) for name in "ab"]
     assert compute("f1", tmp_path, answers, answers, form=ToolCall("tool"))["class:b"] == 1.0
