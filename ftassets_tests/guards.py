@@ -807,6 +807,51 @@ GUARDS = (
             f"{SERVICE_CHECKS}::test_loop_and_golden_set_must_agree",
         ),
     ),
+    *of(
+        "assets/drift_report/reference.py",
+        (
+            "vectors of two embedders compared",
+            "if known is None or same_space(known.reference, embedder):",
+            "if True:",
+            "assets/drift_report/test_asset.py",
+        ),
+    ),
+    *of(
+        "assets/query_embeddings.py",
+        (
+            "another model behind the name of an embedder",
+            "if cosine < SAME:",
+            "if False:",
+            "assets/test_query_embeddings.py::test_another_model_behind_the_same_name_is_noticed",
+        ),
+    ),
+    *of(
+        "backends/embedder/base.py",
+        (
+            "vectors that are zero or not finite",
+            "if bad := int(np.sum(~np.isfinite(norms) | (norms < 1e-12))):",
+            "if bad := 0:",
+            "backends/embedder/test_openai.py",
+        ),
+    ),
+    *of(
+        "backends/embedder/sentence_transformers.py",
+        (
+            "weights of an embedder that may run code",
+            'if weights and ".safetensors" not in weights:',
+            "if False:",
+            "backends/embedder/test_sentence_transformers.py::test_weights_that_may_run_code_are_refused",
+        ),
+    ),
+    *of(
+        "backends/vector_store/qdrant.py",
+        (
+            "a forgotten request in the vectors of an earlier embedder",
+            "for name in self._names(loop).values():",
+            "for name in list(self._names(loop).values())[:1]:",
+            "contract/test_vector_store.py",
+        ),
+    ),
 )
 
 

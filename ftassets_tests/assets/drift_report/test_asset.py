@@ -1,0 +1,113 @@
+"""The drift report over real stores, before and after a change of the embedder."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from ftassets.assets import drift_report, query_embeddings, traffic
+from ftassets.backends.artifacts.folder import FolderArtifacts
+from ftassets.backends.control.files import FilesControl
+from ftassets.backends.dataset_store.git import GitDatasetStore
+from ftassets.backends.traffic_log.sqlite import SqliteTrafficLog
+from ftassets.backends.vector_store.qdrant import QdrantVectorStore
+from ftassets.config.home import Home
+from ftassets.domain.rollout.endpoint import EndpointState
+from ftassets.domain.traffic.exchange import Exchange
+from ftassets.testing.hash_embedder import HashEmbedder
+from ftassets.testing.releases import loop_config, make_version
+
+A, B = HashEmbedder(64).id, HashEmbedder(32).id
+DRIFT = {"window": "1h", "sample": 40, "min_sample": 20, "reference_requests": 0, "reference_windows": 2}
+
+
+class Serving:
+    """The one thing of an endpoint that is asked."""
+
+    def __init__(self, production: str) -> None:
+        self.production = production
+
+    def state(self, loop: str) -> EndpointState:
+        return EndpointState(production=self.production)
+
+
+class World:
+    """An adopted version, its traffic, and the two assets of the watch job."""
+
+    def __init__(self, folder: Path) -> None:
+        self.home = Home(folder)
+        self.loop = loop_config("support", retrain_on={"drift": DRIFT})
+        self.log, self.vectors = SqliteTrafficLog(self.home.traffic_db), QdrantVectorStore(self.home.vectors)
+        self.version, self.instance = make_version(self.home, "adopted"), dg.DagsterInstance.ephemeral()
+        self.resources: dict[str, Any] = {
+            "artifacts": FolderArtifacts(folder), "control": FilesControl(folder), "traffic_log": self.log, "vector_store": self.vectors,
+            "dataset_store": GitDatasetStore(self.home.datasets), "serving": Serving(self.version),
+        }  # fmt: skip
+
+    def answered(self, count: int, age: float, what: str = "lamp") -> None:
+        self.log.append(
+            [
+                Exchange(
+                    id=f"r{age}-{n}", loop="support", version=self.version, user="", prompt=f"dim the {what} {n} in room {n % 7}",
+                    messages="[]", answer="{}", status=200, at=time.time() - age + n / 100, latency_ms=1.0, first_token_ms=None,
+                    tokens_in=None, tokens_out=None, weight=100.0,
+                )
+                for n in range(count)
+            ]
+        )  # fmt: skip
+
+    def run(self, embedder: HashEmbedder, *nodes: str) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Metadata and stored report of one drift report; without `nodes` the queries are embedded before."""
+        made = [traffic.build(self.loop), query_embeddings.build(self.loop), drift_report.build(self.loop)]
+        resources = {**self.resources, "embedder_of": dg.ResourceDefinition(lambda _: lambda settings: embedder)}
+        selection = [dg.AssetKey(["support", node]) for node in nodes] or "*"
+        result = dg.materialize(made, resources=resources, instance=self.instance, selection=selection)
+        [event] = [e for e in result.get_asset_materialization_events() if e.asset_key and e.asset_key.path[-1] == "drift_report"]
+        metadata = {name: value.value for name, value in event.materialization.metadata.items()}
+        return metadata, json.loads(Path(metadata["report"]).read_text())
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def test_a_change_of_the_embedder_rebuilds_the_reference_and_says_so(world: World) -> None:
+    world.answered(40, age=7200)
+    world.answered(30, age=600)
+    before, report = world.run(HashEmbedder(64))
+    assert (before["verdict"], before["embedder"], before["reference_queries"], before["window_queries"]) == ("QUIET", A, 40, 30)
+    assert (report["embedder"], report["embedder_changed"], "embedder_changed" in before) == (A, None, False)
+
+    after, report = world.run(HashEmbedder(32))
+    said = f"embedder changed from {A} to {B}: reference rebuilt"
+    assert (after["verdict"], after["embedder"], after["reference_queries"], after["window_queries"]) == ("QUIET", B, 40, 30)
+    assert after["embedder_changed"] == report["embedder_changed"] == said
+    assert report["embedder"] == B
+    again, report = world.run(HashEmbedder(32))
+    assert (report["embedder_changed"], "embedder_changed" in again) == (None, False)
+
+    world.answered(30, age=300, what="pizza with extra cheese and order")
+    assert world.run(HashEmbedder(32))[0]["verdict"] == "ALARM", "the new reference raises alarms as the old one did"
+
+
+def test_without_the_new_vectors_nothing_is_compared(world: World) -> None:
+    world.answered(40, age=7200)
+    world.answered(30, age=600)
+    world.run(HashEmbedder(64))
+    alone, _ = world.run(HashEmbedder(32), "drift_report")
+    assert (alone["verdict"], alone["window_queries"]) == ("NOT ENOUGH DATA", 0)
+    assert alone["embedder_changed"] == f"embedder changed from {A} to {B}: reference rebuilt"
+
+
+def test_a_reference_that_cannot_be_rebuilt_yet_is_told(world: World) -> None:
+    world.answered(40, age=7200)
+    world.run(HashEmbedder(64))
+    world.log.forget(request_ids=[f"r7200-{n}" for n in range(10)])
+    waiting, _ = world.run(HashEmbedder(32))
+    assert waiting["verdict"] == "NOT ENOUGH DATA"
+    assert f"the embedder changed, and the reference by {A} cannot be used; the reference waits" in waiting["reason"]
+    assert waiting["embedder_changed"] == f"embedder changed from {A} and the reference is not rebuilt yet"
