@@ -14,6 +14,8 @@ from dagster._core.launcher import DefaultRunLauncher, WorkerStatus
 from ftassets.domain.run_worker import BEAT, Evidence, Finding, Place, Process, Word, judge
 
 PID, STARTED, HOST, MACHINE = "ftassets/pid", "ftassets/process_started", "ftassets/host", "ftassets/machine"
+EXECUTES = "ftassets/executes"  # the run these are about: Dagster copies the tags of a run that is executed again
+DIED = "ftassets/died"  # set by the reconcile sensor on runs whose worker is gone
 RUN_ID = "FTASSETS_RUN_ID"
 _PROC = Path("/proc")
 _beaten: tuple["weakref.ref[dg.DagsterInstance]", str] | None = None  # the run whose log this process keeps writing into
@@ -47,6 +49,11 @@ def mark(pid: int) -> str | None:
         return None
 
 
+def died(run: dg.DagsterRun) -> bool:
+    """Whether a run ended because its worker was gone: it decided nothing."""
+    return run.tags.get(DIED) == "true"
+
+
 def claim(instance: dg.DagsterInstance, run_id: str) -> None:
     """Name the run's worker in its tags, the run in the environment of what this process starts, and keep its log from falling silent."""
     global _beaten
@@ -57,7 +64,9 @@ def claim(instance: dg.DagsterInstance, run_id: str) -> None:
     if run and (worker := _worker_of_this_step(instance, run_id)):
         place = worker.place
         machine = " ".join((place.machine or "-", place.boot or "-", place.namespace or "-"))
-        tags = {PID: str(worker.pid), STARTED: worker.started, HOST: place.host, MACHINE: machine}
+        tags = {EXECUTES: run_id, PID: str(worker.pid), STARTED: worker.started, HOST: place.host, MACHINE: machine}
+        if DIED in run.tags:
+            tags[DIED] = "false"  # that was the run before
         if any(run.tags.get(name) != value for name, value in tags.items()):
             instance.add_run_tags(run_id, tags)
     if _beaten is None:
@@ -67,7 +76,7 @@ def claim(instance: dg.DagsterInstance, run_id: str) -> None:
 
 def worker_of(run: dg.DagsterRun) -> Process | None:
     """The process a step named as the run's worker."""
-    if not {PID, STARTED, HOST, MACHINE} <= run.tags.keys():
+    if run.tags.get(EXECUTES) != run.run_id:
         return None
     machine, boot, namespace = ("" if part == "-" else part for part in run.tags[MACHINE].split())
     return Process(int(run.tags[PID]), run.tags[STARTED], Place(run.tags[HOST], machine, boot, namespace))

@@ -10,12 +10,13 @@ from ftassets.assets._shared.events import node
 from ftassets.assets._shared.node import with_signature
 from ftassets.assets._shared.run_nodes import BEYOND_THE_QUEUE, about
 from ftassets.assets.endpoint import event, sync_registry
-from ftassets.automation import ownership, runs
+from ftassets.automation import ownership
 from ftassets.backends.registry.base import Registry
 from ftassets.backends.serving.base import Serving, ServingError
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.rollout.transition import Transition
 from ftassets.domain.run_worker import Finding, Word
+from ftassets.errors import FtassetsError
 
 
 def build(loop: LoopConfig) -> dg.SensorDefinition:
@@ -36,6 +37,11 @@ def build(loop: LoopConfig) -> dg.SensorDefinition:
         context: dg.SensorEvaluationContext, serving: dg.ResourceParam[Serving], registry: dg.ResourceParam[Registry]
     ) -> dg.SensorResult:
         ended = watch.end_dead_runs(context.instance)
+        for run_id in ended:
+            try:
+                registry.end_runs(loop.name, run_id)
+            except (FtassetsError, OSError) as error:  # it only looks as if it were running there
+                context.log.warning(f"run {run_id} is still shown as running in the registry: {error}")
         seen = int(json.loads(context.cursor or "0"))
         try:
             journal = serving.journal()
@@ -84,13 +90,13 @@ class Watch:
         recent = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], updated_after=datetime.now(UTC) - timedelta(days=1))
         for record in instance.get_run_records(recent, limit=50):
             run = record.dagster_run
-            if runs.DIED in run.tags or run.run_id in self._explained or not about(instance, run, self._loop):
+            if ownership.died(run) or run.run_id in self._explained or not about(instance, run, self._loop):
                 continue
             # a code server or launcher that saw its worker die fails the run itself: no step of such a run says why
             if instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE, limit=1).records:
                 self._explained.add(run.run_id)
                 continue
-            instance.add_run_tags(run.run_id, {runs.DIED: "true"})
+            instance.add_run_tags(run.run_id, {ownership.DIED: "true"})
             _free(instance, run.run_id)
             ended.append(run.run_id)
         return ended
@@ -117,7 +123,7 @@ def _end(instance: dg.DagsterInstance, run_id: str, finding: Finding) -> bool:
     if run.status is dg.DagsterRunStatus.CANCELING:
         instance.report_run_canceled(run, f"{finding.reason}: nothing is left to be cancelled")
     else:
-        instance.add_run_tags(run_id, {runs.DIED: "true"})
+        instance.add_run_tags(run_id, {ownership.DIED: "true"})
         instance.report_run_failed(run, f"{finding.reason}; a run that a sensor started is tried again by itself")
     _free(instance, run_id)
     return True

@@ -10,6 +10,7 @@ from ftassets.assets._shared.events import data_version, history, metadata_value
 from ftassets.assets._shared.node import with_signature
 from ftassets.automation import runs
 from ftassets.automation.jobs import TRIGGER, retrain_job_name
+from ftassets.automation.ownership import died as run_died
 from ftassets.automation.schedules import next_retrain
 from ftassets.backends.artifacts.base import Artifacts
 from ftassets.backends.artifacts.reports import addressed, store_report
@@ -104,9 +105,7 @@ def observe(
         quality=_number(quality, "quality"),
         quality_baseline=_number(quality, "baseline"),
         last_retrain_at=since,
-        retrains_in_quarter=sum(
-            runs.DIED not in run.dagster_run.tags and run.dagster_run.tags.get(TRIGGER) != "bootstrap" for run in in_quarter
-        ),
+        retrains_in_quarter=sum(not run_died(run.dagster_run) and run.dagster_run.tags.get(TRIGGER) != "bootstrap" for run in in_quarter),
         died=died,
         retrain_running=runs.retrain_running(instance, name),
         rollout_running=state.phase == "canary" or runs.move_running(instance, name),

@@ -6,9 +6,9 @@ import dagster as dg
 
 from ftassets.assets._shared.events import node
 from ftassets.assets._shared.run_nodes import MAKES_A_RELEASE, MOVES_TRAFFIC, nodes_of, unfinished
+from ftassets.automation.ownership import DIED, died
 from ftassets.config.loop import LoopConfig
 
-DIED = "ftassets/died"  # set by the reconcile sensor on runs whose worker is gone
 TRAINS, MOVES = "adapter", "endpoint"  # what makes a run a retrain, and one that moves traffic
 
 
@@ -46,13 +46,12 @@ def last_retrain(records: list[dg.RunRecord]) -> tuple[dg.RunRecord | None, int]
 
     A run whose process died decided nothing: alarms and labels still stand, and only it is tried again.
     """
-    for died, record in enumerate(records):
-        if DIED not in record.dagster_run.tags:
-            return record, died
+    for count, record in enumerate(records):
+        if not died(record.dagster_run):
+            return record, count
     return None, len(records)
 
 
 def moves_died(instance: dg.DagsterInstance, loop: str) -> int:
     """Runs that were to move traffic and died: part of the next one's key, or it would never be tried again."""
-    died = instance.get_runs(dg.RunsFilter(tags={DIED: "true"}))
-    return sum(MOVES in nodes_of(instance, run, loop) for run in died)
+    return sum(MOVES in nodes_of(instance, run, loop) for run in instance.get_runs(dg.RunsFilter(tags={DIED: "true"})))

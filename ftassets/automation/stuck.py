@@ -23,8 +23,8 @@ def stuck_runs(instance: dg.DagsterInstance, loops: Iterable[str]) -> dict[str, 
             finding = find_worker(instance, record, loop, silent)
             if finding.word is Word.GONE:
                 then = (
-                    f"the sensor {loop}__reconcile ends it at its next tick: see in the Dagster UI that it is on and the daemon runs,"
-                    " or terminate the run there"
+                    f"the sensor {loop}__reconcile ends it at its next tick: see in the Dagster UI that it is on, its code location is"
+                    " loaded and the daemon runs, or terminate the run there"
                 )
             elif finding.word is Word.UNKNOWN and silent >= SILENCE:
                 then = "read its log in the Dagster UI, and terminate it there if it is dead"

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from ftassets.automation.runs import DIED
+from ftassets.automation.ownership import died
 from ftassets.backends.serving.base import ServingError
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
@@ -198,7 +198,7 @@ class _Teller:
     def _failed(self) -> str | None:
         for record in self.observer.runs():
             run = record.dagster_run
-            if run.is_failure and DIED not in run.tags and self.observer.trains(run):
+            if run.is_failure and not died(run) and self.observer.trains(run):
                 from ftassets.automation.notices import refusals
 
                 why = "; ".join(refusals(self.observer.instance, run.run_id)) or "see the run in the UI"

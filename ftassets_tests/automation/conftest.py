@@ -14,6 +14,7 @@ from ftassets.assets._shared.events import DATA_VERSION, node
 from ftassets.assets._shared.run_nodes import LOOP
 from ftassets.automation import bootstrap, reconcile, retrain, rollout
 from ftassets.automation.jobs import endpoint_job_name, retrain_job_name
+from ftassets.automation.ownership import EXECUTES, PID
 from ftassets.backends.control.pauses import pause
 from ftassets.backends.control.releases import Releases
 from ftassets.backends.dataset_store.git import GitDatasetStore
@@ -126,6 +127,9 @@ class FakeRegistry:
     def remove_alias(self, loop: str, alias: str) -> None:
         self.calls.append(("no longer", alias))
 
+    def end_runs(self, loop: str, dagster_run_id: str) -> None:
+        self.calls.append(("ended", dagster_run_id))
+
     def tag(self, loop: str, digest: str, tags: Mapping[str, str | None]) -> None:
         if tags.get("deprecated"):
             self.calls.append(("deprecated", digest))
@@ -177,7 +181,9 @@ class Bench:
         self, *nodes: str, status: dg.DagsterRunStatus, tags: Mapping[str, str] | None = None, job: str = "__ASSET_JOB", loop: str = NAME
     ) -> dg.DagsterRun:
         """A run of selected assets, which has no tags of a job."""
-        run = self.instance.add_run(dg.DagsterRun(job_name=job, run_id=make_new_run_id(), status=status, tags=dict(tags or {})))
+        run_id = make_new_run_id()
+        tags = {**(tags or {}), **({EXECUTES: run_id} if tags and PID in tags else {})}
+        run = self.instance.add_run(dg.DagsterRun(job_name=job, run_id=run_id, status=status, tags=tags))
         for name in nodes:
             plan = AssetMaterializationPlannedData(node(loop, name))
             event = DagsterEvent.build_asset_materialization_planned_event(job, f"{loop}__{name}", plan)

@@ -3,8 +3,8 @@
 import dagster as dg
 import pytest
 
-from ftassets.automation import runs
 from ftassets.automation.jobs import TRIGGER, retrain_job_name
+from ftassets.automation.ownership import DIED
 from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets_tests.automation.conftest import NAME, Bench, C, P, S, loop_of, requested, skipped
 
@@ -26,7 +26,7 @@ def test_a_refused_first_version_is_not_tried_again_by_itself(bench: Bench) -> N
 
 
 def test_a_run_whose_process_died_is_tried_again(bench: Bench) -> None:
-    bench.run(retrain_job_name(NAME), S.FAILURE, {TRIGGER: "bootstrap", runs.DIED: "true"})
+    bench.run(retrain_job_name(NAME), S.FAILURE, {TRIGGER: "bootstrap", DIED: "true"})
     assert requested(bench.bootstrap()).run_key == "bootstrap:1"
 
 

@@ -90,6 +90,19 @@ def test_another_process_with_the_same_number_is_not_the_run_s(instance: dg.Dags
     assert word(instance, run_id) is Word.GONE
 
 
+def test_a_run_that_is_executed_again_has_the_tags_of_the_first_and_is_not_taken_for_it(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = started(instance, os.getpid())
+    claim(instance, first)
+    instance.add_run_tags(first, {STARTED: "1", ownership.DIED: "true"})
+    again = started(instance, os.getpid(), **record(instance, first).dagster_run.tags)
+    assert (word(instance, first), word(instance, again)) == (Word.GONE, Word.UNKNOWN)
+    claim(instance, again)
+    assert word(instance, again) is Word.ALIVE
+    assert [ownership.died(record(instance, each).dagster_run) for each in (first, again)] == [True, False]
+
+
 def test_an_ended_process_is_gone_also_before_it_is_reaped() -> None:
     process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     begun = mark(process.pid)

@@ -19,6 +19,7 @@ from ftassets.assets._shared.events import DATA_VERSION, metadata_value, node
 from ftassets.assets._shared.run_nodes import LOOP
 from ftassets.automation import ownership, reconcile, runs
 from ftassets.automation.jobs import retrain_job_name
+from ftassets.automation.ownership import DIED
 from ftassets.config.home import Home
 from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets.domain.run_worker import SILENCE, Finding, Word
@@ -57,10 +58,11 @@ def test_a_run_whose_process_is_gone_is_failed_and_its_trainer_ended(bench: Benc
         trainer.wait()
     assert result.skip_reason is not None
     assert f"ended dead runs {run.run_id[:8]}" in (result.skip_reason.skip_message or "")
+    assert bench.registry.calls == [("ended", run.run_id)]
     ended = bench.instance.get_run_by_id(run.run_id)
     assert ended is not None
     assert ended.status is S.FAILURE
-    assert ended.tags[runs.DIED] == "true"
+    assert ended.tags[DIED] == "true"
     assert not runs.retrain_running(bench.instance, NAME)
 
 
@@ -96,7 +98,7 @@ def test_a_run_of_selected_assets_is_ended_too_and_frees_the_loop(bench: Bench, 
     ended, left = (bench.instance.get_run_by_id(each.run_id) for each in (run, other))
     assert ended is not None
     assert left is not None
-    assert (ended.status, ended.tags[runs.DIED], left.status) == (S.FAILURE, "true", status)
+    assert (ended.status, ended.tags[DIED], left.status) == (S.FAILURE, "true", status)
     assert not runs.retrain_running(bench.instance, NAME)
 
 
@@ -106,7 +108,7 @@ def test_a_dead_run_that_was_to_be_cancelled_is_cancelled_and_not_tried_again(be
     ended = bench.instance.get_run_by_id(run.run_id)
     assert ended is not None
     assert ended.status is S.CANCELED
-    assert runs.DIED not in ended.tags
+    assert DIED not in ended.tags
 
 
 def test_a_run_without_a_known_worker_is_ended_once_it_is_silent(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

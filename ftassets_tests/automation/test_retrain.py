@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from ftassets.assets._shared.run_nodes import LOOP
-from ftassets.automation import retrain, runs
+from ftassets.automation import retrain
 from ftassets.automation.jobs import TRIGGER, endpoint_job_name, retrain_job_name
+from ftassets.automation.ownership import DIED
 from ftassets.automation.schedules import next_retrain
 from ftassets.backends.dataset_store.base import Unreachable
 from ftassets.backends.traffic_log.base import Feedback, Reviewed
@@ -179,7 +180,7 @@ def test_a_retrain_whose_process_died_is_tried_again_and_no_more_than_five_times
     bench.traffic.correct(3)
     for number in range(5):
         assert requested(bench.retrain()).run_key == f"first:{number}"
-        bench.run(retrain_job_name(NAME), S.FAILURE, {TRIGGER: "drift", runs.DIED: "true"})
+        bench.run(retrain_job_name(NAME), S.FAILURE, {TRIGGER: "drift", DIED: "true"})
     assert "died 5 times" in skipped(bench.retrain())
 
 
@@ -270,7 +271,7 @@ def test_a_fall_of_quality_about_production_starts_a_retrain(bench: Bench) -> No
 def test_a_spent_budget_leaves_retrains_to_a_person_for_the_rest_of_the_quarter(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     loop = triggered_by(feedback=3, max_retrains=2)
     bench.run(retrain_job_name(NAME), S.SUCCESS, {TRIGGER: "bootstrap"})  # the first version is no retrain
-    bench.run(retrain_job_name(NAME), S.FAILURE, {TRIGGER: "drift", runs.DIED: "true"})  # nor is one that never ended
+    bench.run(retrain_job_name(NAME), S.FAILURE, {TRIGGER: "drift", DIED: "true"})  # nor is one that never ended
     bench.run(retrain_job_name(NAME), S.FAILURE, {TRIGGER: "drift"})
     later(monkeypatch, 2 * DAY)
     time.sleep(0.02)
@@ -337,7 +338,7 @@ def test_every_run_s_decision_is_kept_even_right_after_one_that_died(bench: Benc
     bench.reports("ALARM", "ALARM")
     bench.traffic.correct(3)
     first = bench.retrain()
-    bench.run(retrain_job_name(NAME), S.FAILURE, {TRIGGER: "drift", runs.DIED: "true"})
+    bench.run(retrain_job_name(NAME), S.FAILURE, {TRIGGER: "drift", DIED: "true"})
     second = bench.retrain(cursor=first.cursor)
     for result in (first, second):
         assert (bench.home.reports / NAME / f"decision-{requested(result).tags[retrain.DECISION]}.json").exists()

@@ -5,8 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from ftassets.automation import rollout, runs
+from ftassets.automation import rollout
 from ftassets.automation.jobs import endpoint_job_name
+from ftassets.automation.ownership import DIED
 from ftassets.domain.release.approval import Approval, approval_statement
 from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets_tests.automation.conftest import AUTO, NAME, Bench, C, FakeTraffic, P, S, config_of, loop_of, requested, skipped
@@ -65,7 +66,7 @@ def test_a_move_whose_process_died_is_tried_again(bench: Bench) -> None:
     bench.materialize("release", C)
     bench.run(endpoint_job_name(NAME), S.FAILURE)  # refused: not repeated by itself
     first = requested(bench.rollout()).run_key
-    bench.run(endpoint_job_name(NAME), S.FAILURE, {runs.DIED: "true"})
+    bench.run(endpoint_job_name(NAME), S.FAILURE, {DIED: "true"})
     assert requested(bench.rollout()).run_key == first.replace(f"{C}:0:0:", f"{C}:0:1:")
 
 

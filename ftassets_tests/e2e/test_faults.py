@@ -16,8 +16,7 @@ import yaml
 
 from ftassets.assets._shared.dataset_files import read_splits
 from ftassets.assets._shared.run_nodes import UNFINISHED
-from ftassets.automation.ownership import PID
-from ftassets.automation.runs import DIED
+from ftassets.automation.ownership import DIED, PID
 from ftassets.backends.artifacts.versions import verify
 from ftassets.backends.dataset_store.git import GitDatasetStore
 from ftassets.backends.serving.gateway import GatewayServing

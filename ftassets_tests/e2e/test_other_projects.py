@@ -18,8 +18,7 @@ from dagster._core.workspace.load_target import GrpcServerTarget
 from dagster._grpc.client import DagsterGrpcClient
 
 from ftassets.assets._shared.run_nodes import LOOP as LOOP_TAG
-from ftassets.automation import runs
-from ftassets.automation.ownership import PID, RUN_ID
+from ftassets.automation.ownership import DIED, PID, RUN_ID
 from ftassets.automation.reconcile import Watch
 from ftassets.testing.tiny_loop import LOOP, tiny_config
 from ftassets_tests import ROOT
@@ -163,6 +162,6 @@ def test_a_run_between_its_steps_lives_also_without_its_code_server_and_a_dead_o
         process.send_signal(signal.SIGKILL)
     assert until(lambda: project.run(run_id).is_finished)
     ended = project.run(run_id)
-    assert (ended.status, ended.tags[runs.DIED], project.ended) == (S.FAILURE, "true", [run_id])
+    assert (ended.status, ended.tags[DIED], project.ended) == (S.FAILURE, "true", [run_id])
     psutil.wait_procs([trainer], timeout=10)
     assert not trainer.is_running() or trainer.status() == psutil.STATUS_ZOMBIE

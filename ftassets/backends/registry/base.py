@@ -66,3 +66,7 @@ class Registry(ABC):
     @abstractmethod
     def tag(self, loop: str, digest: str, tags: Mapping[str, str | None]) -> None:
         """Set tags of a version; None takes a tag away. Raises UnknownVersion for an unknown digest."""
+
+    @abstractmethod
+    def end_runs(self, loop: str, dagster_run_id: str) -> None:
+        """Mark as failed what the tracker still shows as running for a Dagster run that died; nothing happens if there is nothing."""

@@ -142,6 +142,14 @@ class MlflowRegistry(Registry):
             elif name in version.tags:
                 client.delete_model_version_tag(loop, version.number, name)
 
+    def end_runs(self, loop: str, dagster_run_id: str) -> None:
+        experiment = self._client().get_experiment_by_name(loop)
+        if experiment is None:
+            return
+        left = f"tags.dagster_run_id = '{dagster_run_id}' and attributes.status = 'RUNNING'"
+        for run in self._client().search_runs([experiment.experiment_id], left):
+            self._client().set_terminated(run.info.run_id, "FAILED")
+
     def _recorded(self, experiment: str, digest: str) -> str | None:
         """Run id of the whole recording of this version's training."""
         runs = self._client().search_runs([experiment], f"tags.digest = '{digest}' and attributes.status = 'FINISHED'", max_results=1)

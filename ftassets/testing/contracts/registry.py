@@ -46,6 +46,12 @@ class RegistryContract:
             registry.register("voice", "n", digest, None, {})
         assert [version.digest for version in registry.versions("voice")] == digests[::-1]
 
+    def test_a_dead_run_that_left_nothing_is_no_error_and_what_was_recorded_stays(self, registry: Registry) -> None:
+        registry.end_runs("voice", "died")
+        version = registry.register("voice", "n", A, log(registry), {})
+        registry.end_runs("voice", "died")
+        assert registry.versions("voice") == [version]
+
     def test_a_digest_is_registered_once(self, registry: Registry) -> None:
         first = registry.register("voice", "n", A, None, {"k": "1"})
         assert registry.register("voice", "another name", A, None, {"k": "2"}) == first

@@ -48,6 +48,9 @@ class MemoryRegistry(Registry):
         found = self._find(loop, digest)
         self._put(replace(found, tags={name: value for name, value in {**found.tags, **tags}.items() if value is not None}))
 
+    def end_runs(self, loop: str, dagster_run_id: str) -> None:
+        """Nothing runs in memory."""
+
     def _find(self, loop: str, digest: str) -> RegisteredVersion:
         for version in self.versions(loop):
             if version.digest == digest:

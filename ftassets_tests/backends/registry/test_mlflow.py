@@ -134,3 +134,15 @@ def test_a_database_that_cannot_be_used_is_named(home: Path, damage: str) -> Non
     if damage != "other tables":
         with pytest.raises(StateDamaged, match="cannot be used"):
             opened(path.parent).check()
+
+
+def test_what_a_dead_run_left_running_is_ended_and_nothing_else(home: Path) -> None:
+    from mlflow import MlflowClient
+
+    registry = opened(home)
+    registry.end_runs("voice", "died")  # the loop has no experiment yet
+    client, experiment = MlflowClient(f"sqlite:///{home / 'mlflow.db'}"), registry.experiment("voice")
+    ids = [client.create_run(experiment, tags={"dagster_run_id": run}).info.run_id for run in ("died", "alive", "died")]
+    client.set_terminated(ids[2], "FINISHED")
+    registry.end_runs("voice", "died")
+    assert [client.get_run(run_id).info.status for run_id in ids] == ["FAILED", "RUNNING", "FINISHED"]
