@@ -31,8 +31,10 @@ most general one that you can handle; `ftassets.exits` defines the exit code of 
       - NoLoops: There is no loop file where this command looked; the message says where that was and what to do.
       - PackageMissing: A package that the settings ask for is not installed; the message has the command that installs it.
         - EmbedderMissing (also EmbedderError): The embedding model or its library is not installed; the message says how to get it.
+    - LoopExists: A file of the new loop exists; nothing is written over it.
     - NewerFormat: A document was written by a newer release; the message says to upgrade.
     - ReviewRefused: A review was rejected as a whole; the message names the invalid rows with their errors.
+    - RowsUnreadable: A file of examples cannot be read; the message says why, and `line` where, if that is known.
     - UnknownLoop: No loop has this name; the message lists the existing names.
   - Locked (also TimeoutError): Another process holds a lock, and did not let go of it in time.
   - LogUnusable: The log cannot be used: a schema of another release, a damaged file or an invalid row; the message says what to do.

@@ -2,7 +2,6 @@
 
 import os
 import time
-from collections import Counter
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -10,9 +9,8 @@ from typing import Annotated
 
 import typer
 
-from ftassets.cli.common import AsJson, Loop, backend, known_loop, known_loops, needs_loops, show_json, text_of
+from ftassets.cli.common import AsJson, Loop, backend, known_loop, known_loops, needs_loops, show_json
 from ftassets.config.home import Home
-from ftassets.errors import InvalidInput
 
 app = typer.Typer()
 
@@ -147,22 +145,20 @@ def replay(
 @needs_loops
 def plan(
     loop: Loop,
-    requests: Annotated[float | None, typer.Option(help="Requests a day; without it those of the last week's log.")] = None,
+    requests: Annotated[
+        float | None, typer.Option(help="Requests a day; without it those of the last week's log, or 1,000 if it has none.")
+    ] = None,
     effect: Annotated[float, typer.Option(help="Gain in accuracy that should be found.")] = 0.04,
     discordance: Annotated[float, typer.Option(help="Share of rows on which only one of two models is right.")] = 0.10,
     as_json: AsJson = False,
 ) -> None:
     """What each gate and rollout step can prove with the rows and the traffic there are, before anything is trained."""
     from ftassets.cli.commands import plan as command
-    from ftassets.domain.dataset.rows import parse_jsonl
 
     config = known_loop(loop)
-    golden = parse_jsonl(text_of(config.golden_set), "golden")[0]
-    per_day = requests or backend("traffic_log").count(loop, time.time() - 7 * 86400) / 7
-    if not per_day:
-        raise InvalidInput(f"{loop} has no traffic in the last week: say --requests, the requests a day to expect")
-    rows = Counter(row.slice or "golden" for row in golden)
-    further = {each.name: len(parse_jsonl(text_of(each.file), each.name)[0]) for each in config.sets}
+    # 0 a day that somebody names is refused below; 0 of an empty log is "not known yet"
+    per_day = requests if requests is not None else backend("traffic_log").count(loop, time.time() - 7 * 86400) / 7 or None
+    rows, further = command.rows_of(config)
     found = command.run(config, rows, per_day, discordance, effect, further_sets=further)
     if as_json:
         show_json(found)

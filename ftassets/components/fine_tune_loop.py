@@ -1,17 +1,18 @@
 """FineTuneLoop: one YAML file in, the lineage graph and automation of one loop out."""
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import dagster as dg
-from dagster.components import Component, ComponentLoadContext
+from dagster.components import Component, ComponentLoadContext, scaffold_with
 from pydantic import BaseModel, ModelWrapValidatorHandler, PrivateAttr, ValidationError, model_validator
 from pydantic_core import ErrorDetails, InitErrorDetails
 
 from ftassets import assets as lineage
 from ftassets import automation
+from ftassets.components.scaffolder import FineTuneLoopScaffolder
 from ftassets.config.loop import LoopConfig
+from ftassets.config.loop_file_check import model_at
 from ftassets.config.loop_files import current, located, masked, rendered, warn
 from ftassets.errors import ConfigurationError
 
@@ -43,23 +44,15 @@ def _told(found: ErrorDetails, attributes: Any) -> InitErrorDetails:
     kind, context = found["type"], found.get("ctx", {})
     if kind == "extra_forbidden":
         # Dagster words the errors again by type: only a value_error keeps its text
-        names = ", ".join(_fields(found["loc"][:-1]))
+        above = model_at(found["loc"][:-1])
+        names = ", ".join(sorted(above.model_fields)) if above else "none"
         kind, context = "value_error", {"error": ValueError(f"no such field; there are {names}")}
     elif kind == "value_error":
         context = {"error": ValueError(masked(str(context["error"]), attributes))}
     return {"type": kind, "loc": found["loc"], "input": HIDDEN, "ctx": context}
 
 
-def _fields(place: Sequence[int | str]) -> list[str]:
-    """Fields of the model at a place in the attributes, for example ("gates", 0)."""
-    model: type[BaseModel] = LoopConfig
-    for part in place:
-        if isinstance(part, str):
-            annotation: Any = model.model_fields[part].annotation
-            model = next(iter(get_args(annotation)), annotation)  # list[Gate] holds Gate
-    return sorted(model.model_fields)
-
-
+@scaffold_with(FineTuneLoopScaffolder)
 class FineTuneLoop(Component):
     """A closed fine-tune loop: production traffic, drift, dataset, adapter, gates, release, endpoint."""
 

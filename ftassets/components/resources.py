@@ -1,5 +1,6 @@
 """The backends of a profile as Dagster resources."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -12,11 +13,22 @@ from ftassets.config.profiles import backends
 
 
 def resources(home: Home | None = None) -> dict[str, dg.ResourceDefinition]:
-    """The backends as Dagster resources, for `Definitions(resources=...)`."""
-    where = home or Home.from_env()
+    """The backends as Dagster resources, for `Definitions(resources=...)`; raises ConfigurationError as `backends` does.
 
-    made = {name: _lazily(make) for name, make in backends(where).items()}
-    return {**made, "home": _lazily(lambda: where), "mlflow": mlflow_run}
+    They are the same objects each time, so that definitions which have them in two places can be merged.
+    """
+    where = home or Home.from_env()
+    return dict(_resources(where, tuple(backends(where))))
+
+
+@functools.cache
+def _resources(home: Home, capabilities: tuple[str, ...]) -> dict[str, dg.ResourceDefinition]:
+    made = {name: _lazily(functools.partial(_backend, home, name)) for name in capabilities}
+    return {**made, "home": _lazily(lambda: home), "mlflow": mlflow_run}
+
+
+def _backend(home: Home, name: str) -> Any:
+    return backends(home)[name]()
 
 
 def _lazily(make: Callable[[], Any]) -> dg.ResourceDefinition:

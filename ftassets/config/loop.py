@@ -19,6 +19,7 @@ from ftassets.domain.gates.fit import gate_objections, metric_objections
 from ftassets.domain.gates.gate import Gate
 from ftassets.domain.release.version import ExternalModel, loopback
 
+LOOP_NAME = r"^[a-z][a-z0-9_]{0,40}$"
 _BUDGET = re.compile(r"^(\d{1,4})/(quarter|month|week|day)$")
 _PERIOD_DAYS = {"quarter": 91, "month": 30, "week": 7, "day": 1}
 
@@ -413,9 +414,7 @@ class LoopConfig(Strict):
     format: Literal[2] = Field(
         2, description="Version of the loop file's format. A file without it is read as format 1: old names are taken, with a warning."
     )
-    name: str = Field(
-        pattern=r"^[a-z][a-z0-9_]{0,40}$", description="Name of the loop: the model's name for clients and the group in Dagster."
-    )
+    name: str = Field(pattern=LOOP_NAME, description="Name of the loop: the model's name for clients and the group in Dagster.")
     description: str = Field("", description="One sentence for people who read the loop file.")
     owners: list[Annotated[str, AfterValidator(_owner)]] = Field(
         [], description="Owners of the loop's assets in Dagster: e-mail addresses or team:NAME."

@@ -41,7 +41,7 @@ def read_loops(folder: Path) -> dict[str, LoopConfig]:
             raise ConfigurationError(f"the loop file {path} is empty: write a loop into it, or delete it")
         for document in found:
             if not isinstance(document, dict) or document.get("type") not in COMPONENTS:
-                if meant := _misspelt(document):
+                if meant := misspelt(document):
                     raise ConfigurationError(f"{path}:{_line_of_type(path, document)}: {meant}")
                 continue
             loop = loop_of(document, path)
@@ -69,7 +69,7 @@ def loop_paths(folder: Path) -> list[Path]:
     return sorted(paths)
 
 
-def _misspelt(document: Any) -> str | None:
+def misspelt(document: Any) -> str | None:
     """What to write instead if this document was meant as a loop, but its type is not that of one."""
     if not isinstance(document, dict):
         return None
@@ -93,6 +93,11 @@ def _line_of_type(path: Path, document: Any) -> int:
 
 def documents(path: Path) -> Iterator[Any]:
     """The YAML documents of a loop file. Raises ConfigurationError."""
+    return (document for _, document in nodes(path))
+
+
+def nodes(path: Path) -> Iterator[tuple[yaml.Node, Any]]:
+    """The YAML documents of a loop file as nodes, which know their lines, and as values. Raises ConfigurationError."""
     try:
         loader = yaml.SafeLoader(path.read_bytes().decode())
         while loader.check_node():
@@ -101,7 +106,7 @@ def documents(path: Path) -> Iterator[Any]:
                 raise ConfigurationError(
                     f"the loop file {path} has more than {MOST_VALUES} values: an alias contains itself, or aliases multiply"
                 )
-            yield loader.construct_document(node)
+            yield node, loader.construct_document(node)
     except OSError as error:
         raise ConfigurationError(f"the loop file {path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 from ftassets.config.dagster_project import DagsterProject, project_around
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
-from ftassets.config.loop_files import LOOPS, UnknownLoop, read_loops
+from ftassets.config.loop_files import LOOPS, UnknownLoop, loop_paths, read_loops
 from ftassets.domain.canonical import parse_json
 from ftassets.domain.formats import read, stamp
 from ftassets.durable import write_durably
@@ -55,8 +56,31 @@ def loops_folder(home: Home) -> LoopsFolder:
         if loops:
             return LoopsFolder(path, found, loops)
         looked.append(f"{path} ({found})")
-    where = f"below {' or '.join(looked)}" if looked else "here: the working directory is in no Dagster project"
-    raise NoLoops(f"there is no loop {where}. {ADVICE}")
+    raise _no_loops(looked)
+
+
+def loops_path(home: Home) -> Path:
+    """The folder that `loops_folder` reads, found without reading a loop file, so that all of them can be checked. Raises NoLoops."""
+    looked = []
+    for path, found in _places(home):
+        if loop_paths(path):
+            return path
+        looked.append(f"{path} ({found})")
+    raise _no_loops(looked)
+
+
+def new_loops_folder() -> Path:
+    """Where a new loop is written: the folder FTASSETS_LOOPS names, else that of the Dagster project one stands in, else ./loops."""
+    if named := os.environ.get(VARIABLE):
+        return Path(named).absolute()
+    project = project_around(Path.cwd())
+    return project.defs if project else Path.cwd() / "loops"
+
+
+def option_for(folder: Path) -> str:
+    """The option by which a command finds a folder that it does not find without, "" otherwise."""
+    project = project_around(Path.cwd())
+    return "" if project and project.defs == folder else f"--loops {shlex.quote(os.path.relpath(folder))}"
 
 
 def loops_of(home: Home) -> dict[str, LoopConfig]:
@@ -78,6 +102,11 @@ def recorded(home: Home) -> Path | None:
     except (OSError, ValueError, KeyError, TypeError) as error:
         message = f"{home.loops_file} cannot be used ({type(error).__name__}): delete it and name the loops with --loops"
         raise ConfigurationError(message) from error
+
+
+def _no_loops(looked: list[str]) -> NoLoops:
+    where = f"below {' or '.join(looked)}" if looked else "here: the working directory is in no Dagster project"
+    return NoLoops(f"there is no loop {where}. {ADVICE}")
 
 
 def _places(home: Home) -> Iterator[tuple[Path, str]]:

@@ -74,7 +74,6 @@ def test_a_batch_goes_out_and_comes_back_as_labels(tmp_path: Path) -> None:
     [
         (["export", LOOP, "--out", "x"], "dataset"),
         (["forget"], "user"),
-        (["plan", LOOP], "--requests"),
         (["import-traffic", LOOP, str(LOOPS / LOOP / "seed.jsonl"), "--format", "nonesuch"], "nonesuch"),
     ],
 )
@@ -93,7 +92,15 @@ def test_an_unknown_loop_is_named() -> None:
 
 def test_plan_counts_the_golden_rows_of_the_loop() -> None:
     found = json.loads(run("plan", LOOP, "--requests", "2000", "--json").stdout)
-    assert [gate["rows"] for gate in found["gates"]] == [60, 20, 150]
+    assert [gate["rows"] for gate in found["gates"]] == [60, 60, 20, 150]
+
+
+def test_plan_needs_no_traffic_and_says_what_it_assumes() -> None:
+    before, assumed = (json.loads(run("plan", LOOP, *more, "--json").stdout) for more in ([], ["--requests", "1000"]))
+    assert before["assumed"].pop("traffic_known") is False
+    assert assumed["assumed"].pop("traffic_known") is True
+    assert before == assumed
+    assert "rollout at 1,000 requests a day (assumed: there was no request in the last week" in run("plan", LOOP).stdout
 
 
 def test_advice_names_its_numbers() -> None:

@@ -6,6 +6,7 @@ import pytest
 import typer
 
 from ftassets.cli.main import app
+from ftassets.config.starter import BASE_MODEL, STARTERS
 from ftassets.domain.dataset import labelling
 from ftassets.domain.traffic import imports
 
@@ -32,3 +33,11 @@ def test_the_help_of_format_names_all_formats(command: tuple[str, ...], names: I
     [option] = [each for each in found.params if each.name == "format"]
     assert option.help == listed(names)  # type: ignore[attr-defined]
     assert option.default in names
+
+
+def test_the_help_of_init_names_all_tasks_and_its_defaults_are_those_of_the_files() -> None:
+    init = typer.main.get_command(app).commands["init"]  # type: ignore[attr-defined]
+    options = {each.name: each for each in init.params}
+    assert options["task"].help == f"Form of an answer: {listed(STARTERS)}"
+    assert options["task"].default in STARTERS
+    assert options["base_model"].default == BASE_MODEL

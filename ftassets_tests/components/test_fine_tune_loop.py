@@ -33,6 +33,8 @@ def project(change: Callable[[dict[str, Any]], None], files: tuple[str, ...] = (
     change(body["attributes"])
     with create_defs_folder_sandbox() as sandbox:
         path = sandbox.scaffold_component(component_cls=FineTuneLoop, defs_path="commands", defs_yaml_contents=body)
+        for name in ("seed.jsonl", "golden.jsonl"):  # in place of those that scaffolding wrote
+            (path / name).unlink()
         for name in files:
             shutil.copy(SHIPPED / name, path / name)
         with sandbox.load_component_and_build_defs(path) as loaded:

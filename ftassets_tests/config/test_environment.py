@@ -19,6 +19,7 @@ BY_PEOPLE = {
     ("backends/model_client/external.py", "model.api_key_env"),
     ("backends/model_client/openai.py", "name"),
     ("backends/notifier/routing.py", "name"),
+    ("config/loop_file_check.py", "name"),
     ("config/loop_files.py", "name"),
 }
 FROM_TABLES = {("cli/commands/doctor.py", "variable"), ("config/profiles.py", "name"), ("workers/process.py", "name")}

@@ -1,6 +1,6 @@
 """Files of examples people wrote, checked and committed."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import dagster as dg
@@ -8,9 +8,9 @@ import dagster as dg
 from ftassets.assets._shared.dataset_files import set_path, sets_folder, to_parquet
 from ftassets.backends.dataset_store.base import DatasetStore
 from ftassets.config.loop import EvaluationSet, LoopConfig
-from ftassets.domain.dataset.rows import Example, Quarantined, parse_jsonl
-from ftassets.domain.evaluation.sets import answer_fits
-from ftassets.domain.gates.report import HELD_OUT
+from ftassets.config.row_files import RowsUnreadable, read_rows
+from ftassets.domain.dataset.rows import Example
+from ftassets.domain.dataset.written import Written, refusals
 from ftassets.reporting.tables import markdown_table
 
 
@@ -24,26 +24,17 @@ def commit_rows(
     sets: Sequence[EvaluationSet] = (),
 ) -> dg.MaterializeResult:
     """Commit and report the rows of a file and of the further evaluation sets. Raises dg.Failure on an invalid file."""
-    rows, bad = _read(file, source)
-    form = loop.task.form
-    _refuse(file, source, [row for row in rows if source == "golden" and form.fault(row.completion) is not None], form.needed)
-    if source == "golden" and (shared_names := {row.slice for row in rows} & {HELD_OUT, *(each.name for each in sets)}):
-        text = f"{file.name}: slice {sorted(map(str, shared_names))[0]} is the name of another set of rows: call the slice something else"
-        raise dg.Failure(text, allow_retries=False)
+    own = _read(loop, file, source)
+    rows, bad = own.rows, list(own.rejected)
     files: dict[str, bytes | None] = {path: to_parquet(rows)}
     further: dict[str, list[Example]] = {}
     taken = {row.id for row in rows}
     for each in sets:
-        found, worse = _read(each.file, each.name)
-        bad += worse
-        if shared := sorted(taken & {row.id for row in found}):
-            text = f"{each.file.name} ({each.name}): the golden set or another set has the same ids: {', '.join(shared[:5])}"
-            raise dg.Failure(text, allow_retries=False)
-        wrong = [row for row in found if not answer_fits(each, row, form)]
-        _refuse(each.file, each.name, wrong, "refuse or comply" if each.scoring == "refusal" else form.needed)
-        files[set_path(loop.name, each.name)] = to_parquet(found)
-        further[each.name] = found
-        taken |= {row.id for row in found}
+        found = _read(loop, each.file, each.name, taken)
+        bad += found.rejected
+        files[set_path(loop.name, each.name)] = to_parquet(found.rows)
+        further[each.name] = found.rows
+        taken |= {row.id for row in found.rows}
     if source == "golden":  # a set the loop file no longer has
         files |= {old: None for old in store.list("main", sets_folder(loop.name)) if old not in files}
     publication = store.publish(
@@ -71,26 +62,18 @@ def commit_rows(
     )
 
 
-def _read(file: Path, source: str) -> tuple[list[Example], list[Quarantined]]:
+def _read(loop: LoopConfig, file: Path, source: str, taken: Collection[str] = ()) -> Written:
+    """The rows of a file. Raises dg.Failure if the loop cannot use it."""
     try:
-        text = file.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise dg.Failure(f"the {source} file {file.name} cannot be read: {error}", allow_retries=False) from error
-    rows, bad = parse_jsonl(text, source)
-    if not rows:
+        found = read_rows(file, source)
+    except RowsUnreadable as error:
+        raise dg.Failure(str(error), allow_retries=False) from error
+    if refused := refusals(loop, found, taken):
+        first = refused[0]
+        lines = f", line {first.lines[0]}" if first.lines else ""
         raise dg.Failure(
-            f"{file.name} has no usable line of {len(bad)}: each line is "
-            '{"messages": [{"role": "user", ...}, {"role": "assistant", ...}]}',
-            metadata={"reasons": [f"{b.where}: {b.reason}" for b in bad[:20]]},
+            f"{file.name} ({source}){lines}: {first.text}; `ftassets check {loop.name}` lists all that is wrong",
+            metadata={"reasons": [f"{b.where}: {b.reason}" for b in found.rejected[:20]]},
             allow_retries=False,
         )
-    if twice := sorted({row.id for row in rows if sum(other.id == row.id for other in rows) > 1}):
-        raise dg.Failure(f"{file.name} has the same id on several lines: {', '.join(twice[:5])}", allow_retries=False)
-    return rows, bad
-
-
-def _refuse(file: Path, source: str, wrong: Sequence[Example], needed: str) -> None:
-    """Raise dg.Failure when there are rows whose expected answer cannot be scored."""
-    if wrong:
-        ids = ", ".join(row.id for row in wrong[:5])
-        raise dg.Failure(f"{file.name} ({source}): the expected answer of {ids} is not {needed}", allow_retries=False)
+    return found

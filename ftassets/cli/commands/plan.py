@@ -1,48 +1,72 @@
 """What a loop's gates and rollout can prove with the rows and the traffic it has, before a GPU is spent."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
+from ftassets.cli.commands.check import read_files
 from ftassets.config.loop import LoopConfig, Rollout
-from ftassets.domain.gates.gate import Gate
-from ftassets.domain.gates.planning import POWER, GatePlan, plan_any_of, plan_gate
-from ftassets.domain.gates.presets import as_gate
+from ftassets.domain.gates.planning import DISCORDANCE, EFFECT, POWER, SPREAD, RowCounts
+from ftassets.domain.gates.planning import plan as plan_of
+from ftassets.domain.gates.presets import single_gates
 from ftassets.domain.gates.report import HELD_OUT
+from ftassets.domain.loop_check.rows import curated_rows, row_counts
 from ftassets.domain.rollout.planning import WORSE, StepPlan, plan_rollout
+
+TRAFFIC = 1000.0  # requests a day that are assumed before there is any traffic
+
+
+def rows_of(loop: LoopConfig) -> tuple[dict[str, int], dict[str, int]]:
+    """Rows that a first report on this loop's files would have: golden by slice, with the held-out ones of the seed; and further sets.
+
+    Raises InvalidInput, OSError when a file cannot be read.
+    """
+    seed, golden, *sets = read_files(loop)
+    tested = [row for each in (golden, *sets) for row in each.rows]
+    counts = row_counts(golden, sets, curated_rows(loop, seed, tested)[0] if _held_out(loop) else None)
+    return dict(counts.golden), dict(counts.further)
+
+
+def _held_out(loop: LoopConfig) -> bool:
+    return any(gate.slice == HELD_OUT for gate in single_gates(loop.gates))
 
 
 def run(
     loop: LoopConfig,
     rows_per_slice: Mapping[str, int],
-    traffic_per_day: float,
-    discordance: float = 0.10,
-    effect: float = 0.04,
+    traffic_per_day: float | None = None,
+    discordance: float = DISCORDANCE,
+    effect: float = EFFECT,
     error_rate: float = 0.01,
-    latency_spread: float = 0.3,
+    latency_spread: float = SPREAD,
     further_sets: Mapping[str, int] | None = None,
 ) -> dict[str, Any]:
     """Plan of every gate and every canary step, as plain JSON.
 
     `rows_per_slice` are golden rows by slice, rows without one under "golden" (held-out rows may be there and count only for a gate
-    on them), `further_sets` the rows of the loop's other sets. `traffic_per_day` is requests of the loop. What cannot be known
-    beforehand is assumed and part of the plan: the share of rows only one of the two models gets right, the true gain a better model
-    has, production's error rate, and the standard deviation of log response times. A gate that cannot be planned is there with the
-    reason and without power. Raises ValueError on an assumption that is impossible.
+    on them), `further_sets` the rows of the loop's other sets. `traffic_per_day` is requests of the loop; None before it has any, which
+    changes the rollout's times and no gate. What cannot be known beforehand is assumed and part of the plan: the share of rows only
+    one of the two models gets right, the true gain a better model has, production's error rate, and the standard deviation of log
+    response times. A gate that cannot be planned is there with the reason and without power. Raises
+    ValueError on an assumption that is impossible.
     """
-    rows = _RowCounts(rows_per_slice, further_sets or {})
-    gates = [_plan(gate, rows, effect, discordance, latency_spread) for gate in loop.gates]
-    steps = plan_rollout(loop.rollout, traffic_per_day, error_rate)
+    rows = RowCounts(rows_per_slice, further_sets or {})
+    gates = [plan_of(gate, rows, effect, discordance, latency_spread) for gate in loop.gates]
+    per_day = TRAFFIC if traffic_per_day is None else traffic_per_day
+    steps = plan_rollout(loop.rollout, per_day, error_rate)
     return {
         "loop": loop.name,
         "assumed": {
-            "traffic_per_day": traffic_per_day, "discordance": discordance, "effect": effect, "error_rate": error_rate,
-            "latency_spread": latency_spread, "power": POWER, "worse": WORSE,
+            "traffic_per_day": per_day, "traffic_known": traffic_per_day is not None, "discordance": discordance, "effect": effect,
+            "error_rate": error_rate, "latency_spread": latency_spread, "power": POWER, "worse": WORSE,
         },
         "gates": [asdict(gate) for gate in gates],
         "rollout": [asdict(step) for step in steps],
         "rollout_sentences": _about_rollout(loop.rollout, steps),
     }  # fmt: skip
+
+
+_ASSUMED = " (assumed: there was no request in the last week; name yours with --requests)"
 
 
 def describe(plan: dict[str, Any]) -> str:
@@ -64,7 +88,8 @@ def describe(plan: dict[str, Any]) -> str:
         worse = f"{assumed['worse']:g}x errors"
         lines += [
             "",
-            f"rollout at {assumed['traffic_per_day']:,.0f} requests a day, production fails {assumed['error_rate']:.2%} of them; "
+            f"rollout at {assumed['traffic_per_day']:,.0f} requests a day{'' if assumed['traffic_known'] else _ASSUMED}, "
+            f"production fails {assumed['error_rate']:.2%} of them; "
             f"requests of the candidate and time, enough for {assumed['power']:.0%} of rollouts",
             "",
             f"{'step':>5}  {'rolls back ' + worse:>24}  {'may go on':>20}  {'of these, back by then':>24}",
@@ -75,28 +100,6 @@ def describe(plan: dict[str, Any]) -> str:
             lines.append(f"{step['weight']:>3} %  {back:>24}  {forth:>20}  {step['caught']:>24.0%}")
     sentences = weak + plan["rollout_sentences"]
     return "\n".join(lines + ([""] + sentences if sentences else []))
-
-
-@dataclass(frozen=True)
-class _RowCounts:
-    golden: Mapping[str, int]  # by slice, and maybe the held-out rows
-    further: Mapping[str, int]  # by set
-
-
-def _plan(gate: Gate, counts: _RowCounts, effect: float, discordance: float, spread: float) -> GatePlan:
-    if gate.any_of:
-        return plan_any_of(gate, [_rows(each, counts) for each in gate.any_of], effect, discordance, spread)
-    return plan_gate(gate, _rows(as_gate(gate), counts), effect, discordance, spread)
-
-
-def _rows(gate: Gate, counts: _RowCounts) -> int:
-    """Rows the gate will compare, as the report chooses them."""
-    golden = sum(rows for name, rows in counts.golden.items() if name != HELD_OUT)
-    if gate.kind.counts == "pairs":
-        return gate.pairs if golden else 0
-    if gate.kind.counts == "sample":
-        return min(gate.sample, golden)
-    return {**counts.golden, **counts.further}.get(gate.slice, 0) if gate.slice else golden
 
 
 def _about_rollout(policy: Rollout, steps: list[StepPlan]) -> list[str]:

@@ -54,7 +54,12 @@ def parse_jsonl(text: str, source: str) -> tuple[list[Example], list[Quarantined
 
 
 def read_jsonl(lines: Iterable[bytes], source: str) -> Iterator[Example | Quarantined]:
-    """Each line as an example, or quarantined with its number and the reason; blank lines are skipped.
+    """The examples and the quarantined lines of `numbered_jsonl`."""
+    return (item for _, item in numbered_jsonl(lines, source))
+
+
+def numbered_jsonl(lines: Iterable[bytes], source: str) -> Iterator[tuple[int, Example | Quarantined]]:
+    """Number of each line, from 1, with its example, or the line quarantined with the reason; blank lines are skipped.
 
     A line is UTF-8 (the first may begin with a BOM) of at most `MAX_LINE` bytes, and one of
     `{"messages": [...]}`: an optional system message, the user's, the assistant's;
@@ -72,10 +77,10 @@ def read_jsonl(lines: Iterable[bytes], source: str) -> Iterator[Example | Quaran
             text = line.decode()
             if not text.strip():
                 continue
-            yield _example(json.loads(text), source)
+            yield number, _example(json.loads(text), source)
         except (ValueError, RecursionError) as error:
             reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
-            yield Quarantined(f"{source}:{number}", reason, line[: 4 * _SHOWN].decode(errors="replace")[:_SHOWN])
+            yield number, Quarantined(f"{source}:{number}", reason, line[: 4 * _SHOWN].decode(errors="replace")[:_SHOWN])
 
 
 def _example(row: Any, source: str) -> Example:

@@ -1,7 +1,7 @@
 """What a gate can prove with the rows there are, before anything is trained."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ftassets.domain.gates.composed import members
 from ftassets.domain.gates.presets import RULES, as_gate
+from ftassets.domain.gates.report import HELD_OUT
 from ftassets.domain.gates.result import ROWS_LIMIT, about
 from ftassets.domain.statistics import mcnemar_p_values, paired_lower_bounds, share_lower_bound
 from ftassets.errors import InvalidInput
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from ftassets.domain.gates.gate import Gate
 
 POWER = 0.8  # the usual chance a plan asks for (Cohen 1988)
+# what a plan assumes unless it is told otherwise
+EFFECT = 0.04  # gain in accuracy that a better model has
+DISCORDANCE = 0.10  # share of rows that only one of two models gets right
+SPREAD = 0.3  # standard deviation of log response times
 _TAIL = 1e-10
 
 
@@ -34,6 +39,27 @@ class GatePlan:
     needed: int | None
     power: float | None
     sentence: str
+
+
+@dataclass(frozen=True)
+class RowCounts:
+    """Rows a report will have: golden ones by slice, those without one as "golden" (and maybe the held-out ones), and further sets."""
+
+    golden: Mapping[str, int]
+    further: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def slices(self) -> list[str]:
+        """Names of all slices that have a row."""
+        return sorted(name for name, rows in {**self.golden, **self.further}.items() if rows)
+
+    def of(self, gate: "Gate") -> int:
+        """Rows that a gate which compares one metric will have, as the report chooses them."""
+        golden = sum(rows for name, rows in self.golden.items() if name != HELD_OUT)
+        if gate.kind.counts == "pairs":
+            return gate.pairs if golden else 0
+        rows = {**self.golden, **self.further}.get(gate.slice, 0) if gate.slice else golden
+        return min(gate.sample, rows) if gate.kind.counts == "sample" else rows
 
 
 def passes(gate: "Gate", only_candidate: NDArray[np.int64], only_production: NDArray[np.int64], n: int) -> NDArray[np.bool_]:
@@ -91,6 +117,25 @@ def rows_chance(gate: "Gate", effect: float, discordance: float, spread: float) 
     if gate.better_than is None and gate.no_worse_than is None:
         return lambda n: bound_power(gate, n, effect)
     return lambda n: power(gate, n, effect, discordance)
+
+
+def fewest_rows(gate: "Gate") -> int:
+    """Rows below which a gate that compares one metric passes no candidate, not even one that is right where production never is.
+
+    1 where that is not known: for scores other than right or wrong, and for gates that do not count rows.
+    """
+    if gate.kind.counts != "rows" or not gate.kind.value.right_or_wrong:
+        return 1
+    chance = rows_chance(gate, 1.0, 1.0, 0.0)
+    found = _smallest(lambda n: chance(n) > 0.5) if not isinstance(chance, str) else 1  # the chance is 0 or 1
+    return found or ROWS_LIMIT
+
+
+def plan(gate: "Gate", counts: RowCounts, effect: float, discordance: float, spread: float) -> GatePlan:
+    """The plan of any gate of a loop with these rows. Raises ValueError as `power` does."""
+    if gate.any_of:
+        return plan_any_of(gate, [counts.of(each) for each in gate.any_of], effect, discordance, spread)
+    return plan_gate(gate, counts.of(as_gate(gate)), effect, discordance, spread)
 
 
 def plan_gate(gate: "Gate", rows: int, effect: float, discordance: float, spread: float) -> GatePlan:

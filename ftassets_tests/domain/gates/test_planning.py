@@ -8,7 +8,17 @@ from hypothesis import strategies as st
 from ftassets.domain.evaluation.scoring import Score
 from ftassets.domain.gates.gate import Gate
 from ftassets.domain.gates.latency import latency_power
-from ftassets.domain.gates.planning import POWER, bound_power, passes, plan_any_of, plan_gate, power, rows_needed
+from ftassets.domain.gates.planning import (
+    POWER,
+    RowCounts,
+    bound_power,
+    fewest_rows,
+    passes,
+    plan_any_of,
+    plan_gate,
+    power,
+    rows_needed,
+)
 from ftassets.domain.gates.policy import evaluate_gates
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.gates.result import Verdict
@@ -190,3 +200,33 @@ def test_any_of_is_as_sure_as_its_best_member_after_holm() -> None:
     none = plan_any_of(Gate(any_of=[members[1], Gate(metric="llm_judge", better_than="production")]), [500, 100], 0.04, 0.1, 0.3)
     assert none.power is None
     assert "none of its gates can be planned" in none.sentence
+
+
+@pytest.mark.parametrize("share", [0.3, 0.7, 0.95])
+@pytest.mark.parametrize("confidence", [0.9, 0.99])
+def test_below_the_fewest_rows_even_a_perfect_candidate_fails(share: float, confidence: float) -> None:
+    floor = Gate(metric="exact_match", at_least=share, confidence=confidence)
+    assert fewest_rows(floor) == next(n for n in range(1, 1000) if share**n <= 1 - confidence)  # Clopper-Pearson with no failure
+    better = Gate(metric="exact_match", better_than="production", confidence=confidence)
+    assert fewest_rows(better) == next(n for n in range(1, 100) if 0.5**n < 1 - confidence)  # exact McNemar, all pairs for one side
+    for gate in (floor, better):
+        needed = fewest_rows(gate)
+        assert (gate_passes(gate, needed - 1, 0, needed - 1), gate_passes(gate, needed, 0, needed)) == (False, True)
+
+
+def test_rows_of_a_gate_are_those_of_its_slice() -> None:
+    counts = RowCounts({"golden": 30, "hard": 8, "held_out": 50}, {"general": 12})
+    better = {"better_than": "production"}
+    for gate, rows in (
+        (Gate(metric="exact_match", **better), 38),
+        (Gate(metric="exact_match", slice="hard", **better), 8),
+        (Gate(metric="exact_match", slice="held_out", **better), 50),
+        (Gate(metric="exact_match", slice="general", **better), 12),
+        (Gate(metric="exact_match", slice="nonesuch", **better), 0),
+        (Gate(metric="human_review", sample=20, at_least=0.9), 20),
+        (Gate(metric="human_review", sample=20, slice="hard", at_least=0.9), 8),
+        (Gate(metric="latency_p95", pairs=40, at_most=100), 40),
+    ):
+        assert counts.of(gate) == rows, gate
+    assert RowCounts({"held_out": 5}).of(Gate(metric="latency_p95", at_most=100)) == 0
+    assert counts.slices == ["general", "golden", "hard", "held_out"]

@@ -1,0 +1,28 @@
+"""Reading files of examples that people wrote."""
+
+from pathlib import Path
+
+from ftassets.domain.dataset.written import Written, written
+from ftassets.errors import InvalidInput
+
+
+class RowsUnreadable(InvalidInput):
+    """A file of examples cannot be read; the message says why, and `line` where, if that is known."""
+
+    line: int | None = None
+
+
+def read_rows(path: Path, source: str) -> Written:
+    """The rows of a JSONL file; `source` is seed, golden or the name of a further set. Raises RowsUnreadable."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise RowsUnreadable(f"the {source} file {path} cannot be read: {error.strerror}") from error
+    try:
+        text = content.decode()
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        refused = RowsUnreadable(f"the {source} file {path} is not UTF-8 text (line {line}, byte {error.start}): save it as UTF-8")
+        refused.line = line
+        raise refused from error
+    return written(text, source)

@@ -1,0 +1,54 @@
+"""Whether the gates of a loop can ever pass with the golden rows there are, and whether they hold an absolute floor."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from ftassets.domain.gates.planning import DISCORDANCE, EFFECT, POWER, SPREAD, RowCounts, fewest_rows, plan
+from ftassets.domain.gates.presets import single_gates
+from ftassets.domain.gates.result import about
+from ftassets.domain.loop_check.finding import LOOP, LoopFinding
+
+if TYPE_CHECKING:
+    from ftassets.config.loop import LoopConfig
+    from ftassets.domain.gates.gate import Gate
+
+
+def gate_rows(loop: "LoopConfig", counts: RowCounts) -> Iterator[LoopFinding]:
+    """A finding for each gate that no candidate can pass with the rows there are, or that a good one passes too rarely."""
+    for place, gate in enumerate(loop.gates):
+        if found := _gate(gate, place, counts):
+            yield found
+
+
+def _gate(gate: "Gate", place: int, counts: RowCounts) -> LoopFinding | None:
+    singles = single_gates([gate])
+    empty = [each for each in singles if not counts.of(each)]
+    if len(empty) == len(singles):
+        if empty[0].slice:
+            text = f"gate {gate.name}: no row is in slice {empty[0].slice}; there are {', '.join(counts.slices) or 'no rows'}"
+            advice = "the gate can never pass: give rows of the golden set this slice, or name another one"
+            return LoopFinding("error", "unknown_slice", LOOP, text, advice, field=("gates", place))
+        return LoopFinding("error", "no_golden_rows", LOOP, f"gate {gate.name}: no golden row", "add golden rows", field=("gates", place))
+    short = [(counts.of(each), needed) for each in singles if counts.of(each) < (needed := fewest_rows(each))]
+    planned = plan(gate, counts, EFFECT, DISCORDANCE, SPREAD)
+    enough = f"about {about(planned.needed)} are enough for {POWER:.0%} of good candidates" if planned.needed else planned.sentence
+    if len(short) == len(singles):
+        rows, needed = short[0]
+        text = f"gate {gate.name} can never pass with so few rows ({rows}): it needs {needed} even if every answer is right"
+        return LoopFinding("error", "too_few_golden_rows", LOOP, text, f"add golden rows: {enough}", field=("gates", place))
+    if planned.power is None or planned.power >= POWER:
+        return None
+    text = f"gate {gate.name}: {planned.sentence}"
+    more = "raise its `pairs`" if gate.metric and gate.kind.counts == "pairs" else "add golden rows"
+    advice = f"{more}, or accept that good candidates are held back for lack of data; `ftassets plan` takes other assumptions"
+    return LoopFinding("warning", "weak_gate", LOOP, text, advice, field=("gates", place))
+
+
+def floor(loop: "LoopConfig") -> Iterator[LoopFinding]:
+    """A warning if no gate holds an absolute bound on the answers' quality."""
+    for gate in single_gates(loop.gates):
+        if gate.at_least is not None and gate.metric != "parity" or gate.at_most is not None and gate.kind.counts != "pairs":
+            return
+    text = "all gates compare with production: a first release only has to beat the untuned base model, however bad both are"
+    advice = "add a floor, for example {metric: exact_match, at_least: 0.7}"
+    yield LoopFinding("warning", "no_floor", LOOP, text, advice, field=("gates",))

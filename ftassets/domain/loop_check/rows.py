@@ -1,0 +1,160 @@
+"""What curation, evaluation and labels make of the rows that people wrote."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from ftassets.domain.dataset.curation import Curated, SizeVerdict, curate
+from ftassets.domain.dataset.curation.contamination import drop_contaminated
+from ftassets.domain.dataset.curation.step import Pool
+from ftassets.domain.dataset.curation.text import answer_key, prompt_digest
+from ftassets.domain.dataset.rows import Example
+from ftassets.domain.dataset.written import SEED, Written, refusals
+from ftassets.domain.evaluation.answer_form import NO_LABEL, AnswerForm
+from ftassets.domain.gates.planning import RowCounts
+from ftassets.domain.gates.report import HELD_OUT
+from ftassets.domain.loop_check.finding import LOOP, LoopFinding
+
+if TYPE_CHECKING:
+    from ftassets.config.loop import LoopConfig
+
+_ADVICE = {
+    "no_rows": "write one example a line",
+    "same_id": "give each row an id of its own, or leave `id` out",
+    "wrong_form": "write the answer in the form that task.type asks for, or change task.type",
+    "id_taken": "ids are unique over the golden set and all sets: begin them with the name of the set",
+    "slice_taken": "rename the slice in the rows, and in the gates that name it",
+}
+_LEFT_OUT = "the row is not trained on: change it, or leave it"
+_DROPPED = {  # by the curation step that dropped the row
+    "schema": "the row is not trained on: write the answer in the form that task.type asks for",
+    "pii": "the row is not trained on: write the text without personal data, or set dataset.pii to redact",
+    "language": "the row is not trained on: add its language to dataset.languages, or leave it",
+    "length": "the row is not trained on: see dataset.min_chars and max_chars",
+    "exact": "only one of them is trained on: remove the other",
+    "near": "only one of them is trained on: leave it, or add `near` to dataset.skip if your rows are alike by design",
+    "contamination": "the row is not trained on: ask something else in the seed, or the model would know the answers of the test",
+}
+
+
+def refused_rows(loop: "LoopConfig", files: Sequence[Written]) -> Iterator[LoopFinding]:
+    """Lines that are no example, and what the assets refuse. `files` in the order of the assets: seed, golden, further sets."""
+    taken: set[str] = set()
+    for of in files:
+        for item in of.rejected:
+            number = int(item.where.rpartition(":")[2])
+            yield LoopFinding("warning", "not_an_example", of.source, item.reason, "the line is left out: correct it, or remove it", number)
+        for refusal in refusals(loop, of, taken):
+            for line in refusal.lines or (None,):
+                yield LoopFinding("error", refusal.kind, of.source, refusal.text, _ADVICE[refusal.kind], line)
+        taken |= {row.id for row in of.rows} if of.source != SEED else set()
+
+
+def curated_rows(loop: "LoopConfig", seed: Written, tested: Sequence[Example]) -> tuple[Curated | None, list[LoopFinding]]:
+    """The seed's rows as curation leaves them, without vectors, and a finding for each row that it drops.
+
+    `tested` are the rows of golden set and further sets. None without rows.
+    """
+    if not seed.rows:
+        return None, []
+    curated = curate(seed.rows, None, tested, None, {}, loop, rejected=seed.rejected)
+    lines: dict[str, list[int]] = defaultdict(list)
+    for row, line in zip(seed.rows, seed.lines, strict=True):
+        lines[row.id].append(line)
+    contradicted = {line for line, _ in _contradictions(seed, loop.task.form)}
+    found = []
+    for item in curated.dropped[len(seed.rejected) :]:
+        step, _, row_id = item.where.partition(":")
+        line = lines[row_id].pop(0)
+        if step == "exact" and line in contradicted:
+            continue  # told with both answers' lines
+        found.append(LoopFinding("warning", step, seed.source, item.reason, _DROPPED.get(step, _LEFT_OUT), line))
+    if "contamination" in loop.dataset.skip:
+        pool = Pool(list(seed.rows), list(range(len(seed.rows))), golden=tested)
+        for place, reason in drop_contaminated(pool, loop).dropped.items():
+            advice = "the row is trained on, since dataset.skip has contamination: the gates measure what was learnt by heart"
+            found.append(LoopFinding("warning", "contamination", seed.source, reason, advice, seed.lines[place]))
+    return curated, found
+
+
+def size(loop: "LoopConfig", curated: Curated | None) -> Iterator[LoopFinding]:
+    """Whether the rows that are left are as many as the goal needs."""
+    if curated is None or curated.preflight.verdict is SizeVerdict.OK:
+        return
+    refused = curated.preflight.verdict is SizeVerdict.REFUSED
+    field = ("dataset", "goal" if loop.dataset.min_rows is None else "min_rows")
+    advice = "nothing is trained before that: add rows; corrections by users and labelled rows count too" if refused else "add rows"
+    yield LoopFinding("error" if refused else "warning", "too_few_rows", LOOP, curated.preflight.sentence, advice, field=field)
+
+
+def row_counts(golden: Written, sets: Sequence[Written], curated: Curated | None) -> RowCounts:
+    """Rows that a report on these files would have; held-out ones are those of the seed's split, where it was curated."""
+    slices = Counter(row.slice or "golden" for row in golden.rows)
+    held_out = {HELD_OUT: len(curated.splits["test"])} if curated else {}
+    return RowCounts({**slices, **held_out}, {each.source: len(each.rows) for each in sets})
+
+
+def repeated(loop: "LoopConfig", files: Sequence[Written]) -> Iterator[LoopFinding]:
+    """Rows of one file that contradict each other, and rows of a test set that ask the same twice."""
+    for of in files:
+        for line, other in _contradictions(of, loop.task.form):
+            advice = (
+                "no model can get both right: keep the right one" if of.source != "seed" else "only one is trained on: keep the right one"
+            )
+            yield LoopFinding("warning", "contradiction", of.source, f"the request of line {other} with another answer", advice, line)
+        if of.source == SEED:
+            continue  # curation's step exact tells these
+        for line, other in _same_request(of, loop.task.form, lambda one, other: one == other):
+            advice = "it counts twice in the gates, which take rows as independent: remove one"
+            yield LoopFinding("warning", "duplicate", of.source, f"request and answer of line {other}", advice, line)
+
+
+def _contradictions(of: Written, form: AnswerForm) -> Iterator[tuple[int, int]]:
+    """Line of each row whose request is that of an earlier row with another answer, and the line of the first such row."""
+    return _same_request(of, form, lambda one, other: one != other)
+
+
+def _same_request(of: Written, form: AnswerForm, wanted: Callable[[str, str], bool]) -> Iterator[tuple[int, int]]:
+    seen: dict[bytes, tuple[int, str]] = {}
+    for row, line in zip(of.rows, of.lines, strict=True):
+        answer = answer_key(row.completion, form)
+        first, first_answer = seen.setdefault(prompt_digest(row), (line, answer))
+        if first != line and wanted(answer, first_answer):
+            yield line, first
+
+
+def labels(loop: "LoopConfig", seed: Written, golden: Written) -> Iterator[LoopFinding]:
+    """Classes that only one of seed and golden set has, declared labels that one of them lacks, and answers without a class."""
+    form = loop.task.form
+    if "classes" in form.lacks:
+        return
+    found = {of.source: _first_lines(of, form) for of in (seed, golden) if of.rows}
+    for of in (seed, golden):
+        for row, line in zip(of.rows, of.lines, strict=True):
+            if form.label(row.completion) == NO_LABEL and form.fault(row.completion) is None:
+                text = f"the answer belongs to no class: it is not {form.with_class}"
+                yield LoopFinding("warning", "no_label", of.source, text, "add the field, or name another one in task.label", line)
+    for of in (seed, golden):
+        if missing := [repr(label) for label in loop.task.labels or () if of.rows and label not in found[of.source]]:
+            text = f"no row of {of.source} has the label {', '.join(missing)}"
+            advice = "add rows of each label, or take it out of task.labels"
+            yield LoopFinding("warning", "label_without_rows", LOOP, text, advice, field=("task", "labels"))
+    if loop.task.labels:
+        return  # any other label is refused in the golden set and dropped from the seed
+    if len(found) < 2:
+        return
+    for of, other, text, advice in (
+        (golden, seed, "no row of the seed has the label {}", "no model is taught it before users correct answers: add rows to the seed"),
+        (seed, golden, "no golden row has the label {}", "nothing measures what is learnt of it: add golden rows"),
+    ):
+        for label, (line, count) in found[of.source].items():
+            if label not in found[other.source] and label != NO_LABEL:
+                rows = f" ({count} rows)" if count > 1 else ""
+                yield LoopFinding("warning", "unknown_label", of.source, text.format(repr(label)) + rows, advice, line)
+
+
+def _first_lines(of: Written, form: AnswerForm) -> Mapping[str, tuple[int, int]]:
+    """Line of the first row of each class, and the number of its rows."""
+    names = [form.label(row.completion) for row in of.rows]
+    counts = Counter(names)
+    return {name: (line, counts[name]) for name, line in reversed(list(zip(names, of.lines, strict=True)))}

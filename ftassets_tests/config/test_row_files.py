@@ -1,0 +1,28 @@
+"""Reading files of examples."""
+
+from pathlib import Path
+
+import pytest
+
+from ftassets.config.row_files import RowsUnreadable, read_rows
+
+LINE = '{"instruction": "ä", "response": "ö"}\n'
+
+
+def test_rows_are_read_with_or_without_byte_order_mark(tmp_path: Path) -> None:
+    for encoding in ("utf-8", "utf-8-sig"):
+        (tmp_path / "rows").write_text("\n" + LINE if encoding == "utf-8" else LINE, encoding=encoding)
+        found = read_rows(tmp_path / "rows", "seed")
+        assert [row.prompt for row in found.rows] == ["ä"]
+
+
+def test_a_byte_that_is_no_utf8_is_told_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "rows").write_bytes(LINE.encode() + b"\n" + LINE.encode("latin-1"))
+    with pytest.raises(RowsUnreadable, match=r"not UTF-8 text \(line 3, byte 58\)") as raised:
+        read_rows(tmp_path / "rows", "golden")
+    assert raised.value.line == 3
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RowsUnreadable, match="golden file .*nonesuch cannot be read: No such file"):
+        read_rows(tmp_path / "nonesuch", "golden")

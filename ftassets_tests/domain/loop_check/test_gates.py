@@ -1,0 +1,65 @@
+"""Findings on gates: whether they can pass with the rows there are, and whether any holds a floor."""
+
+from typing import Any
+
+import pytest
+
+from ftassets.config.loop import LoopConfig
+from ftassets.domain.gates.planning import RowCounts
+from ftassets.domain.loop_check.gates import floor, gate_rows
+
+BETTER = {"metric": "exact_match", "better_than": "production"}
+
+
+def loop(*gates: dict[str, Any], **more: Any) -> LoopConfig:
+    settings = {"name": "l", "base_model": "b", "task": {"system_prompt": "x"}, "golden_set": "g", "dataset": {"seed": "s"}}
+    return LoopConfig.model_validate({**settings, "gates": gates, **more})
+
+
+def told(gate: dict[str, Any], golden: dict[str, int], **more: Any) -> list[tuple[str, str]]:
+    return [(found.severity, found.kind) for found in gate_rows(loop(gate, **more), RowCounts(golden))]
+
+
+@pytest.mark.parametrize(
+    ("gate", "rows", "expected"),
+    [
+        (BETTER, 4, [("error", "too_few_golden_rows")]),
+        (BETTER, 5, [("warning", "weak_gate")]),
+        (BETTER, 2000, []),
+        (BETTER, 0, [("error", "no_golden_rows")]),
+        ({"metric": "exact_match", "at_least": 0.9}, 28, [("error", "too_few_golden_rows")]),  # 0.9 ** 28 > 0.05
+        ({"metric": "exact_match", "at_least": 0.9}, 29, [("warning", "weak_gate")]),
+        ({"metric": "latency_p95", "no_worse_than": "production", "margin": "50%"}, 1, []),  # 150 pairs of the same request
+        ({"metric": "human_review", "at_least": 0.9}, 0, [("error", "no_golden_rows")]),
+        ({"any_of": [BETTER, {**BETTER, "slice": "hard"}]}, 4, [("error", "too_few_golden_rows")]),
+    ],
+)
+def test_rows_that_a_gate_needs(gate: dict[str, Any], rows: int, expected: list[tuple[str, str]]) -> None:
+    assert told(gate, {"golden": rows}) == expected
+
+
+def test_a_slice_without_rows_is_an_error_that_names_the_slices() -> None:
+    [found] = gate_rows(loop(BETTER, {**BETTER, "slice": "hrad"}), RowCounts({"golden": 2000, "hard": 50}, {"general": 0}))
+    assert (found.severity, found.kind, found.field) == ("error", "unknown_slice", ("gates", 1))
+    assert "no row is in slice hrad; there are golden, hard" in found.text
+
+
+def test_a_gate_on_the_held_out_rows_counts_them() -> None:
+    assert told({**BETTER, "slice": "held_out"}, {"golden": 2000}) == [("error", "unknown_slice")]
+    assert told({**BETTER, "slice": "held_out"}, {"held_out": 2000}) == []
+
+
+@pytest.mark.parametrize(
+    ("gates", "has_floor"),
+    [
+        ([BETTER], False),
+        ([BETTER, {"metric": "exact_match", "slice": "hard", "no_worse_than": "production", "margin": 0.1}], False),
+        ([BETTER, {"metric": "latency_p95", "at_most": 2000}], False),
+        ([BETTER, {"metric": "parity", "at_least": 0.95}], False),
+        ([BETTER, {"metric": "exact_match", "at_least": 0.5}], True),
+        ([{"preset": "bertscore_f1"}], True),
+        ([BETTER, {"metric": "human_review", "at_least": 0.9}], True),
+    ],
+)
+def test_only_a_fixed_bound_on_answers_is_a_floor(gates: list[dict[str, Any]], has_floor: bool) -> None:
+    assert (not list(floor(loop(*gates, metrics=["bertscore"])))) == has_floor

@@ -1,0 +1,131 @@
+"""Findings on rows: each has its line, and is what an asset would do with the row."""
+
+import json
+from typing import Any
+
+from ftassets.config.loop import LoopConfig, Task
+from ftassets.domain.dataset.curation import curate
+from ftassets.domain.dataset.written import Written, written
+from ftassets.domain.loop_check.finding import LoopFinding
+from ftassets.domain.loop_check.rows import curated_rows, labels, refused_rows, repeated, row_counts, size
+
+ASKS = ("switch the lamp in the hall on", "close every window upstairs", "which songs are in the list for Sunday", "wake me at nine")
+
+
+def loop(**dataset: Any) -> LoopConfig:
+    return LoopConfig.model_validate(
+        {
+            "name": "l", "base_model": "b", "task": {"system_prompt": "x"}, "golden_set": "g",
+            "dataset": {"seed": "s", "min_rows": 2, **dataset}, "gates": [{"metric": "exact_match", "better_than": "production"}],
+        }
+    )  # fmt: skip
+
+
+def line(ask: str, intent: str, **more: Any) -> str:
+    return json.dumps({"instruction": ask, "response": json.dumps({"intent": intent}), **more}) + "\n"
+
+
+def lines(found: list[LoopFinding]) -> list[tuple[str, str, int | None]]:
+    return [(each.kind, each.source, each.line) for each in found]
+
+
+def test_invalid_lines_and_refusals_have_their_line() -> None:
+    seed = written("no json\n" + line(ASKS[0], "on", id="a") + "\n" + line(ASKS[1], "shut", id="a"), "seed")
+    found = list(refused_rows(loop(), [seed, written("", "golden")]))
+    assert lines(found) == [("not_an_example", "seed", 1), ("same_id", "seed", 2), ("same_id", "seed", 4), ("no_rows", "golden", None)]
+    assert [each.severity for each in found] == ["warning", "error", "error", "error"]
+
+
+def test_every_row_that_curation_drops_is_told_with_its_line() -> None:
+    text = line(ASKS[0], "on", id="1") + line(ASKS[1], "shut") + "bad\n" + line(ASKS[0].upper(), "on") + line("x", "y")
+    text += line(ASKS[1] + " please", "shut") + line(ASKS[2], "list", quality_score=0.1) + line(ASKS[3], "wake")
+    seed, tested = written(text, "seed"), written(line(ASKS[3], "wake"), "golden").rows
+    curated, found = curated_rows(loop(), seed, tested)
+    assert curated is not None
+    assert sorted((each.line or 0, each.kind) for each in found) == [
+        (4, "exact"), (5, "length"), (6, "near"), (7, "quality"), (8, "contamination"),
+    ]  # fmt: skip
+    assert len(found) + len(seed.rejected) == len(curate(seed.rows, None, tested, None, {}, loop(), rejected=seed.rejected).dropped)
+
+
+def test_golden_rows_in_the_seed_are_told_also_where_the_loop_trains_on_them() -> None:
+    seed, golden = written(line(ASKS[0], "on") + line(ASKS[1], "shut"), "seed"), written(line(ASKS[1], "shut"), "golden")
+    curated, found = curated_rows(loop(skip=["contamination"]), seed, golden.rows)
+    assert curated is not None
+    assert curated.rows == 2
+    assert lines(found) == [("contamination", "seed", 2)]
+    assert "is trained on" in found[0].advice
+
+
+def test_contradictions_are_told_in_every_file_and_duplicates_where_they_count_twice() -> None:
+    text = line(ASKS[0], "on") + line(ASKS[0] + " ", "off", id="b") + line(ASKS[0], "on", id="c")
+    seed, golden = written(text, "seed"), written(text, "golden")
+    found = list(repeated(loop(), [seed, golden]))
+    assert lines(found) == [("contradiction", "seed", 2), ("contradiction", "golden", 2), ("duplicate", "golden", 3)]
+    _, dropped = curated_rows(loop(), seed, [])
+    assert [each.line for each in dropped if each.kind == "exact"] == [3]  # the contradiction is told once
+
+
+def test_answers_that_differ_in_the_order_of_keys_do_not_contradict() -> None:
+    same = [json.dumps({"instruction": ASKS[0], "response": answer}) for answer in ('{"a": 1, "b": 2}', '{"b": 2, "a": 1}')]
+    assert lines(list(repeated(loop(), [written("\n".join(same), "golden")]))) == [("duplicate", "golden", 2)]
+
+
+def test_labels_of_one_file_only_are_told_once_each() -> None:
+    seed = written(line(ASKS[0], "on") + line(ASKS[1], "shut") + line(ASKS[3], "shut"), "seed")
+    golden = written(line(ASKS[2], "list") + line(ASKS[1], "on") + line(ASKS[3], "list"), "golden")
+    found = list(labels(loop(), seed, golden))
+    assert [(each.kind, each.source, each.line) for each in found] == [("unknown_label", "golden", 1), ("unknown_label", "seed", 2)]
+    assert "'list' (2 rows)" in found[0].text
+    assert list(labels(loop(), seed, Written("golden", [], [], []))) == []
+
+
+def test_an_answer_without_its_label_is_told() -> None:
+    bare = written(json.dumps({"instruction": ASKS[0], "response": "{}"}), "seed")
+    assert lines(list(labels(loop(), bare, written("", "golden")))) == [("no_label", "seed", 1)]
+
+
+def test_too_few_rows_are_an_error_and_fewer_than_usual_a_warning() -> None:
+    seed = written("".join(line(ask, "on") for ask in ASKS), "seed")
+    for rows, severity in ((5, "error"), (4, "warning")):
+        of = loop(min_rows=rows)
+        [found] = size(of, curated_rows(of, seed, [])[0])
+        assert (found.severity, found.field) == (severity, ("dataset", "min_rows"))
+    assert list(size(loop(), None)) == []
+
+
+def test_rows_are_counted_as_a_report_counts_them() -> None:
+    seed = written("".join(line(ask, "on") for ask in ASKS), "seed")
+    golden = written(line(ASKS[0], "on", slice="hard") + line(ASKS[1], "on"), "golden")
+    counts = row_counts(golden, [written(line(ASKS[2], "x"), "general")], curated_rows(loop(split=[0.5, 0.25, 0.25]), seed, [])[0])
+    assert (counts.golden, counts.further) == ({"hard": 1, "golden": 1, "held_out": 1}, {"general": 1})
+
+
+def test_classes_of_a_text_task_are_not_looked_for() -> None:
+    of = loop().model_copy(update={"task": Task(type="text", system_prompt="x")})
+    seed = written(json.dumps({"instruction": ASKS[0], "response": "yes"}), "seed")
+    assert list(labels(of, seed, written(json.dumps({"instruction": ASKS[1], "response": "no"}), "golden"))) == []
+
+
+def test_declared_labels_without_rows_are_told_once_a_file_and_undeclared_ones_with_their_lines() -> None:
+    of = loop().model_copy(update={"task": Task(type="classification", labels=["on", "off", "dim"], system_prompt="x")})
+
+    def rows(source: str, *answers: str) -> Written:
+        return written(
+            "".join(json.dumps({"instruction": ask, "response": a}) + "\n" for ask, a in zip(ASKS, answers, strict=False)), source
+        )
+
+    seed, golden = rows("seed", "on", "off", "blink"), rows("golden", "on", "blink")
+    found = list(labels(of, seed, golden))
+    assert [(each.kind, each.source, each.field) for each in found] == [("label_without_rows", "loop", ("task", "labels"))] * 2
+    assert ["'dim'" in each.text and ("'off'" in each.text) == ("golden" in each.text) for each in found] == [True, True]
+    assert lines(list(refused_rows(of, [seed, golden]))) == [("wrong_form", "golden", 2)]
+    _, dropped = curated_rows(of, seed, [])
+    assert lines(dropped) == [("schema", "seed", 3)]
+
+
+def test_labels_that_are_not_declared_are_compared_between_the_files() -> None:
+    of = loop().model_copy(update={"task": Task(type="classification", system_prompt="x")})
+    seed = written(json.dumps({"instruction": ASKS[0], "response": "on"}), "seed")
+    golden = written(json.dumps({"instruction": ASKS[1], "response": "off"}), "golden")
+    assert lines(list(labels(of, seed, golden))) == [("unknown_label", "golden", 1), ("unknown_label", "seed", 1)]
