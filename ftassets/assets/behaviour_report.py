@@ -93,8 +93,8 @@ def _classes(loop: LoopConfig, *sides: Sequence[Exchange]) -> list[list[str]]:
 
 
 def _class_tables(loop: LoopConfig, baseline: Sequence[Exchange], window: Sequence[Exchange]) -> live.Metadata:
-    if none := loop.task.form.lacks.get("classes"):
-        return {"classes": f"does not apply: {none}"}
+    if none := loop.task.form.no_classes([e.answer for e in (*baseline, *window)]):
+        return {"classes": none}
     shown = [(c.name, c.baseline, c.window) for c in class_shares(*_classes(loop, baseline, window))[:CLASSES]]
     return {
         "classes": dg.MetadataValue.md(markdown_table(["class", "baseline", "window"], shown)),

@@ -58,6 +58,8 @@ def synthesise(teacher: Teacher, rows: Sequence[Example], loop: LoopConfig) -> t
     known = {normalised(row.prompt) for row in rows}
     written: list[Example] = []
     bad: list[Quarantined] = []
+    if none := loop.task.form.no_classes([row.completion for row in rows]):
+        bad.append(Quarantined("teacher", f"not asked: {none}", ""))
     asked = synthesis.requests(rows, loop)
     for number, request in enumerate(asked):
         try:

@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from ftassets.assets.synthetic_examples import synthesise as ask_teacher
 from ftassets.backends.teacher.base import TeacherError
 from ftassets.backends.teacher.openai import OpenAITeacher
-from ftassets.config.loop import LoopConfig
+from ftassets.config.loop import LoopConfig, Task
 from ftassets.domain.dataset.rows import Example
 from ftassets.testing.doubles.teacher import completion, scripted_teacher
 
@@ -71,3 +71,12 @@ def test_what_a_teacher_wrote_is_kept_when_it_goes_away() -> None:
 def test_a_teacher_that_cannot_be_asked_at_all_fails() -> None:
     with pytest.raises(TeacherError, match="401"):
         synthesise(PlainTextResponse("who are you", 401))
+
+
+def test_a_teacher_is_not_asked_when_no_row_names_a_class() -> None:
+    with scripted_teacher() as server:
+        config = loop(server.url).model_copy(update={"task": Task(system_prompt="Answer as JSON.", label="queue")})
+        assert config.dataset.teacher is not None
+        rows, (bad,) = ask_teacher(OpenAITeacher(config.dataset.teacher), ROWS, config)
+        assert (rows, server.asked) == ([], [])
+        assert bad.reason == 'not asked: no answer names a class: each must be a JSON object whose field "queue" names the class'

@@ -218,8 +218,8 @@ def _metadata(loop: LoopConfig, curated: Curated, commit: str, before: dict[str,
 
 def _classes(loop: LoopConfig, rows: Sequence[Example]) -> dg.MetadataValue:
     form = loop.task.form
-    if none := form.lacks.get("classes"):
-        return dg.MetadataValue.text(f"does not apply: {none}")
+    if none := form.no_classes([row.completion for row in rows]):
+        return dg.MetadataValue.text(none)
     return dg.MetadataValue.md(bars("rows per class", Counter(form.label(row.completion) for row in rows).most_common(30)))
 
 

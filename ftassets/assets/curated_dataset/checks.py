@@ -28,9 +28,11 @@ def results(loop: LoopConfig, curated: Curated, checks: Mapping[str, Check]) -> 
 
 
 def _balanced(curated: Curated, form: AnswerForm) -> dg.AssetCheckResult:
-    passed, text = True, f"does not apply: {form.lacks.get('classes')}"
-    if "classes" not in form.lacks:
-        classes = Counter(form.label(row.completion) for members in curated.splits.values() for row in members).most_common()
+    answers = [row.completion for members in curated.splits.values() for row in members]
+    text = form.no_classes(answers)
+    passed = "classes" in form.lacks
+    if text is None:
+        classes = Counter(map(form.label, answers)).most_common()
         name, count = classes[0]
         passed = count <= LOPSIDED * curated.rows
         text = f"{len(classes)} classes, the largest, {name}, has {count / curated.rows:.0%} of the rows"

@@ -2,7 +2,7 @@
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -60,6 +60,14 @@ class AnswerForm(ABC):
 
         Raises InvalidInput if nothing can be compared with the expected answer.
         """
+
+    def no_classes(self, answers: Collection[str]) -> str | None:
+        """Why what needs classes says nothing about these answers; None if one of them names a class, or without answers."""
+        if why := self.lacks.get("classes"):
+            return f"does not apply: {why}"
+        if answers and all(self.label(answer) == NO_LABEL for answer in answers):
+            return f"no answer names a class: each must be {self.with_class}"
+        return None
 
     def as_json(self, answer: str) -> Any:
         """A row's answer as it stands in a JSON document."""

@@ -69,6 +69,15 @@ def test_the_class_of_an_answer() -> None:
         _ = Text().with_class
 
 
+def test_answers_without_a_class_are_told_from_a_task_without_classes() -> None:
+    assert Text().no_classes(["hello"]) == "does not apply: a text task has no classes"
+    assert (
+        ToolCall("queue").no_classes([TIMER]) == 'no answer names a class: each must be a JSON object whose field "queue" names the class'
+    )
+    assert ToolCall().no_classes(["{}", TIMER]) is ToolCall().no_classes([]) is None
+    assert QUEUES.no_classes(["one\ntwo"]) == "no answer names a class: each must be the label of the class, alone"
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_an_answer_agrees_with_itself_but_for_white_space_around_it(form: AnswerForm) -> None:
     assert form.agreement(f" {TIMER}\n", TIMER) == (True, 1.0)

@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 def weigh_classes(pool: Pool, loop: "LoopConfig") -> StepOutcome:
     """Count classes and length quartiles; the result is the share of each class's rows that training may use. Nothing is dropped."""
     form = loop.task.form
-    none = form.lacks.get("classes")
+    answers = Counter(pool.rows[i].completion for i in pool.index)  # they repeat: each is parsed once
+    none = form.no_classes(answers)
     labels: Counter[str] = Counter()
-    if not none:
-        for answer, rows in Counter(pool.rows[i].completion for i in pool.index).items():  # answers repeat: each is parsed once
-            labels[form.label(answer)] += rows
+    for answer, rows in () if none else answers.items():
+        labels[form.label(answer)] += rows
     counts = {f"class {label}": count for label, count in labels.most_common()}
     if pool.index:
         lengths = [len(pool.rows[i].prompt) + len(pool.rows[i].completion) for i in pool.index]
         quartiles = np.quantile(lengths, [0.25, 0.5, 0.75])
         counts |= {f"characters at {share}": int(value) for share, value in zip(("25 %", "50 %", "75 %"), quartiles, strict=True)}
     if none:
-        return StepOutcome(counts=counts, skipped=f"does not apply: {none}", result={})
+        return StepOutcome(counts=counts, skipped=none, result={})
     if loop.dataset.max_class_share is None:
         return StepOutcome(counts=counts, result={})
     shares = class_shares(labels, loop.dataset.max_class_share)

@@ -26,6 +26,8 @@ def doubt_labels(pool: Pool, loop: "LoopConfig") -> StepOutcome:
     form = loop.task.form
     if "classes" in form.lacks:
         return doubt_answers(pool, loop)
+    if none := form.no_classes([pool.rows[i].completion for i in pool.index]):
+        return StepOutcome(skipped=none)
     if len(pool.index) <= NEIGHBOURS:
         return StepOutcome(skipped=f"{len(pool.index)} rows are too few to have {NEIGHBOURS} neighbours")
     labels = [form.label(pool.rows[i].completion) for i in pool.index]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from sklearn.metrics import f1_score
 
-from ftassets.domain.evaluation.answer_form import NO_LABEL, AnswerForm, ToolCall
+from ftassets.domain.evaluation.answer_form import AnswerForm, ToolCall
 from ftassets.errors import InvalidInput
 from ftassets.workers.evaluation.metrics.base import TextMetric
 
@@ -18,10 +18,10 @@ class F1(TextMetric):
 
     def _compute(self, predictions: Sequence[str], references: Sequence[str], form: AnswerForm | None = None) -> dict[str, float]:
         form = form or ToolCall()
+        if none := form.no_classes(references):
+            raise InvalidInput(f"F1 of expected answers: {none}")
         said, wanted = [form.label(text) for text in predictions], [form.label(text) for text in references]
         classes = sorted(set(wanted))
-        if classes == [NO_LABEL]:
-            raise InvalidInput(f"no expected answer names a class: each must be {form.with_class}")
         each = f1_score(wanted, said, labels=classes, average=None, zero_division=0)
         micro = f1_score(wanted, said, average="micro", zero_division=0)
         shown = {f"class:{name}": float(value) for name, value in zip(classes, each, strict=True)}

@@ -271,6 +271,27 @@ def test_the_funnel_of_a_text_task_says_that_there_are_no_classes() -> None:
     assert (curated.balance, curated.rows) == ({}, 20)
 
 
+def test_a_wrong_label_field_is_told_and_not_taken_for_one_class() -> None:
+    wrong = LoopConfig.model_validate({**LOOP.model_dump(), "task": {"label": "queue", "system_prompt": "Answer as JSON."}})
+    steps = funnel(curate([row(n) for n in range(20)], spread(20), [], None, {}, wrong))
+    told = 'no answer names a class: each must be a JSON object whose field "queue" names the class'
+    assert steps["balance"].skipped == steps["label_disagreement"].skipped == told
+    assert not [name for name in steps["balance"].counts if name.startswith("class ")]
+
+
+def test_one_of_two_labels_of_near_identical_requests_is_dropped_when_it_is_a_users() -> None:
+    """Twelve requests of the seed come again in other words, each with another class."""
+    rows = [row(n, INTENTS[n % 3]).model_copy(update={"completion": INTENTS[n % 3]}) for n in range(120)]
+    vectors = [spread(40, topic, seed=topic)[n // 3] for n in range(120) for topic in [n % 3]]
+    for n in range(12):
+        again = row(500 + n, prompt=f"{rows[n].prompt} please", source="correction", user=f"u{n}")
+        rows.append(again.model_copy(update={"completion": INTENTS[(n + 1) % 3]}))
+        vectors.append(vectors[n])
+    curated = curate(rows, np.array(vectors), [], None, {}, LABELS)
+    assert dropped(curated, "label_disagreement") == {f"r05{n:02}" for n in range(12)}
+    assert set(split_of(curated)) == {f"r{n:04}" for n in range(120)}
+
+
 def test_personal_data_is_looked_for_in_requests_and_not_in_labels() -> None:
     phone = row(0, prompt="please call the office, the number is 555-123-4567").model_copy(update={"completion": "desk 555-123-4567"})
     curated = curate([phone], None, [], None, {}, LABELS)

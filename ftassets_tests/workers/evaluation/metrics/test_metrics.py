@@ -109,9 +109,7 @@ def test_f1_and_match_of_labels(tmp_path):
 def test_f1_takes_the_field_it_is_told(tmp_path):
     answers = [json.dumps({"tool": name}) for name in "ab"]
     assert compute("f1", tmp_path, answers, answers, form=ToolCall("tool"))["class:b"] == 1.0
-    with pytest.raises(
-        ValueError, match='no expected answer names a class: each must be a JSON object whose field "intent" names the class'
-    ):
+    with pytest.raises(ValueError, match='no answer names a class: each must be a JSON object whose field "intent" names the class'):
         compute("f1", tmp_path, answers, answers)
 
 
