@@ -18,6 +18,7 @@ OURS = re.compile(r"\b(?:FTASSETS|LAKEFS|QDRANT|MLFLOW)_[A-Z][A-Z_]*[A-Z]\b")
 BY_PEOPLE = {
     ("backends/model_client/external.py", "model.api_key_env"),
     ("backends/model_client/openai.py", "name"),
+    ("cli/commands/embedders.py", "name"),
     ("backends/notifier/routing.py", "name"),
     ("config/loop_file_check.py", "name"),
     ("config/loop_files.py", "name"),
