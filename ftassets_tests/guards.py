@@ -43,6 +43,8 @@ ATTESTATION = "domain/release/test_attestation.py"
 APPROVAL = "domain/release/test_approval.py"
 RELEASE = "assets/test_release.py"
 ACCEPTED = "assets/_shared/test_accepted.py"
+OF_ROWS = "domain/dataset/test_acceptance.py"
+OF_TRAINING = "domain/training/test_acceptance.py"
 CURATED = "assets/curated_dataset/test_asset.py"
 EVENTS = "assets/_shared/test_events.py"
 ROUTER = "gateway/test_router.py"
@@ -467,12 +469,51 @@ GUARDS = (
         ),
     ),
     *of(
+        "domain/dataset/acceptance.py",
+        (
+            "a dataset with too few rows",
+            "Check(passed=curated.preflight.verdict is not SizeVerdict.REFUSED,",
+            "Check(passed=True,",
+            f"{OF_ROWS}::test_too_few_rows_refuse_the_dataset",
+        ),
+        (
+            "a dataset that lost rows",
+            "passed=collected == curated.rows + len(curated.dropped),",
+            "passed=True,",
+            f"{OF_ROWS}::test_rows_that_got_lost_refuse_the_dataset",
+        ),
+        (
+            "a dataset with copies, personal data or answers of another form",
+            "return Check(passed=not bad,",
+            "return Check(passed=True,",
+            f"{OF_ROWS}::test_rows_that_curation_should_have_dropped_refuse_the_dataset",
+        ),
+        (
+            "a dataset that leaks into its own test rows or the golden set",
+            "return Check(passed=not leaks,",
+            "return Check(passed=True,",
+            f"{OF_ROWS}::test_a_row_near_a_golden_row_or_one_of_another_split_refuses_the_dataset",
+        ),
+    ),
+    *of(
         "domain/training/acceptance.py",
+        (
+            "a version whose loss rose",
+            "return Check(passed=fell,",
+            "return Check(passed=True,",
+            f"{OF_TRAINING}::test_the_loss_must_fall_or_stay_near_a_low_start",
+        ),
+        (
+            "a version with a missing part",
+            "Check(passed=not missing, sentence=files)",
+            "Check(passed=True, sentence=files)",
+            f"{OF_TRAINING}::test_a_missing_part_refuses_the_version",
+        ),
         (
             "a version whose manifest has no losses",
             "if first is None or last is None:",
             "first, last = first or 1.0, last or 0.5\n    if False:",
-            "domain/training/test_acceptance.py",
+            OF_TRAINING,
         ),
     ),
     *of(

@@ -14,6 +14,8 @@ import requests
 
 from ftassets.assets._shared.dataset_files import index_path, read_splits, refused_branch, refused_folder
 from ftassets.assets._shared.events import DATA_VERSION, data_version, newest, node
+from ftassets.automation import runs
+from ftassets.automation.notices import refusals
 from ftassets.backends.artifacts.versions import load_manifest
 from ftassets.backends.control.releases import Releases
 from ftassets.backends.dataset_store.git import GitDatasetStore
@@ -292,6 +294,16 @@ class TestRefusedInputs:
         assert commit.metadata["refused"] == "enough_rows"
         assert store.branches(refused_folder(LOOP)) == [refused_branch(LOOP, commit.metadata["run_id"])]
         assert sum(map(len, read_splits(store, commit.id, LOOP).values())) == 96, "people can look at its rows"
+
+    def test_the_retrain_job_stops_there_and_counts_as_a_retrain(self, few: TinyLoop) -> None:
+        result = few.run("retrain")
+        assert not result.success
+        assert newest(few.instance, node(LOOP, "adapter")) is None
+        [told] = refusals(few.instance, result.run_id)
+        assert told.startswith("enough_rows: 96 rows are too few")
+        last, died = runs.last_retrain(runs.retrains(few.instance, LOOP))
+        assert last is not None
+        assert (last.dagster_run.run_id, died) == (result.run_id, 0)
 
     def test_node_after_node(self, few: TinyLoop) -> None:
         assert "no dataset of tiny is accepted. The newest, " in failure(few.materialize("adapter"))
