@@ -11,7 +11,7 @@ import dagster as dg
 import psutil
 from dagster._core.launcher import DefaultRunLauncher, WorkerStatus
 
-from ftassets.domain.run_worker import BEAT, Evidence, Finding, Place, Process, Word, judge
+from ftassets.domain.run_worker import BEAT, SILENCE, Evidence, Finding, Place, Process, Word, judge
 
 PID, STARTED, HOST, MACHINE = "ftassets/pid", "ftassets/process_started", "ftassets/host", "ftassets/machine"
 EXECUTES = "ftassets/executes"  # the run these are about: Dagster copies the tags of a run that is executed again
@@ -86,17 +86,18 @@ def find_worker(instance: dg.DagsterInstance, record: dg.RunRecord, loop: str, s
     """Whether the worker of a run that has left the queue still executes it; `silent` seconds it has written nothing into its log."""
     run, place = record.dagster_run, here()
     worker = worker_of(run)
-    launcher, own_start = _launcher(instance, run)
+    at_home = worker is not None and worker.place == place  # then nothing else is asked
+    launcher, own_start = (None, True) if at_home else _launcher(instance, run)
     return judge(
         Evidence(
             here=place,
             silent=silent,
             begun=record.start_time is not None,
             worker=worker,
-            found=mark(worker.pid) if worker and worker.place == place else None,
+            found=mark(worker.pid) if worker and at_home else None,
             launcher=launcher,
             own_start=own_start,
-            foreign_step=_foreign_step(instance, run.run_id, loop),
+            foreign_step=silent >= SILENCE and not at_home and _foreign_step(instance, run.run_id, loop),
         )
     )
 
