@@ -11,6 +11,7 @@ import dagster as dg
 import psutil
 import pytest
 from dagster._core.events import DagsterEvent, EngineEventData
+from dagster._core.execution.plan.objects import StepSuccessData
 from dagster._core.launcher import CheckRunHealthResult, DefaultRunLauncher, WorkerStatus
 from dagster._core.utils import make_new_run_id
 
@@ -162,6 +163,15 @@ def test_a_launcher_that_checks_is_asked_about_what_it_launched(
     instance.report_dagster_event(DagsterEvent("PIPELINE_START", "job"), launched)
     assert (word(instance, launched), word(instance, launched, SILENCE)) == (now, later)
     assert (word(instance, by_hand), word(instance, by_hand, SILENCE)) == (Word.UNKNOWN, Word.GONE)
+
+
+@pytest.mark.parametrize(("step", "expected"), [("loop__adapter", Word.GONE), ("their_report", Word.UNKNOWN)])
+def test_a_step_that_is_not_ours_may_be_silent(instance: dg.DagsterInstance, step: str, expected: Word) -> None:
+    run_id = started(instance)
+    instance.report_dagster_event(DagsterEvent("STEP_START", "job", step_key=step), run_id)
+    assert word(instance, run_id, SILENCE) is expected
+    instance.report_dagster_event(DagsterEvent("STEP_SUCCESS", "job", step_key=step, event_specific_data=StepSuccessData(1.0)), run_id)
+    assert word(instance, run_id, SILENCE) is Word.GONE
 
 
 def test_a_process_keeps_the_log_of_its_run_from_falling_silent(instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> None:
