@@ -1,5 +1,6 @@
 """What a request may name, and what it may not."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,8 +8,10 @@ import pytest
 from ftassets.assets._shared.dataset_files import golden_path, to_parquet
 from ftassets.backends.artifacts.folder import FolderArtifacts
 from ftassets.config.profiles import artifacts
+from ftassets.domain.evaluation.answer_form import TaskType
 from ftassets.gate_service.admission import find_version
 from ftassets.gate_service.contract import BadRequest
+from ftassets.testing.tiny_loop import tiny_config
 from ftassets_tests.gate_service.world import ADAPTER_FILES, LOOP, World, make_version, make_world
 
 
@@ -111,3 +114,13 @@ def test_loop_and_golden_set_must_agree(world: World) -> None:
 
 def test_the_callers_condition_is_the_sum_without_a_rounding_error(world: World) -> None:
     assert world.job(baseline_f1=0.8, threshold=0.05).wanted_f1 == 0.85
+
+
+@pytest.mark.parametrize(("task", "wrong"), [("text", "F1 needs classes, and a text task has no classes"), ("classification", None)])
+def test_f1_is_asked_for_only_where_answers_have_classes(world: World, tmp_path: Path, task: TaskType, wrong: str | None) -> None:
+    other = replace(world, loop=tiny_config(tmp_path, tmp_path, task))
+    if wrong is None:
+        assert other.job().loop.task.type == task
+    else:
+        with pytest.raises(BadRequest, match=wrong):
+            other.job()
