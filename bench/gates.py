@@ -20,7 +20,7 @@ from ftassets.domain.gates.policy import evaluate_gates
 from ftassets.domain.gates.presets import RULES, Rule, usual_reading
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.gates.result import Verdict
-from ftassets.domain.rollout.canary import CanaryAnswer, Move, decide
+from ftassets.domain.rollout.canary import CanaryAnswers, Move, decide, latest_of
 from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets.domain.rollout.planning import WORSE, e_paths, plan_rollout
 
@@ -172,8 +172,9 @@ def failing_canaries(rng: np.random.Generator, runs: int) -> float:
     for _ in range(runs):
         mine = rng.random(total) < 0.5
         failed = rng.random(total) < np.where(mine, WORSE * ERRORS, ERRORS)
-        canary_answers = [CanaryAnswer(bool(m), 50, bool(f)) for m, f in zip(mine, failed, strict=True)]
-        back += any(decide(state, canary_answers[:seen], POLICY, 0.0).move is Move.ROLLBACK for seen in [*range(50, total, 50), total])
+        canary_answers = [CanaryAnswers(bool(m), 50, bool(f)) for m, f in zip(mine, failed, strict=True)]
+        seen = [canary_answers[:count] for count in [*range(50, total, 50), total]]
+        back += any(decide(state, each, latest_of(each), POLICY, 0.0).move is Move.ROLLBACK for each in seen)
     return back / runs
 
 

@@ -9,7 +9,6 @@ import dagster as dg
 from ftassets.assets._shared import live
 from ftassets.assets._shared.events import data_version, metadata_value, newest, node
 from ftassets.assets._shared.node import asset
-from ftassets.assets._shared.version_answers import answers_of
 from ftassets.backends.artifacts.base import Artifacts
 from ftassets.backends.artifacts.reports import ReportDamaged, read_report, report_key, store_report
 from ftassets.backends.control.base import Control
@@ -83,7 +82,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
 
 
 def _answers(log: TrafficLog, loop: LoopConfig, version: str, since: float, until: float) -> Iterator[Exchange]:
-    return (e for e in answers_of(log, loop.name, version, since, until) if e.status == 200)
+    return log.stream(loop.name, since, until, version, answered=True)
 
 
 def _classes(loop: LoopConfig, *sides: Sequence[Exchange]) -> list[list[str]]:

@@ -13,7 +13,6 @@ import dagster as dg
 from ftassets.assets._shared import live
 from ftassets.assets._shared.events import node
 from ftassets.assets._shared.node import asset
-from ftassets.assets._shared.version_answers import answers_of
 from ftassets.backends.artifacts.base import Artifacts
 from ftassets.backends.artifacts.reports import report_key, store_report
 from ftassets.backends.control.base import Control
@@ -23,16 +22,15 @@ from ftassets.backends.notifier.base import Notifier
 from ftassets.backends.notifier.routing import alert_about, routed
 from ftassets.backends.serving.base import Serving
 from ftassets.backends.traffic_log.base import TrafficLog
-from ftassets.config.loop import LoopConfig
+from ftassets.config.loop import LlmJudgeSettings, LoopConfig
 from ftassets.config.profiles import llm_judge
-from ftassets.domain.evaluation.answer_form import AnswerForm
 from ftassets.domain.evaluation.sampling import reservoir
 from ftassets.domain.gates.result import Verdict
 from ftassets.domain.monitoring.estimate import SMALLEST, Estimate, mean_of, share_of
 from ftassets.domain.monitoring.finding import Finding, overall
 from ftassets.domain.monitoring.latest import LatestReport
 from ftassets.domain.monitoring.quality import QualityPoint, fallen_most, follow
-from ftassets.domain.traffic.exchange import Exchange, Reviewed
+from ftassets.domain.traffic.exchange import ANSWERED, Exchange, FeedbackCounts, Outcomes
 from ftassets.reporting.tables import markdown_table
 from ftassets.reporting.trends import Point, trend
 
@@ -41,13 +39,19 @@ CLIENTS = 4  # answers judged at once
 JUDGED = "judged"
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Counts:
-    """What a window has, besides the sample that is judged. Requests the client got wrong are not the model's."""
+    """How a window's exchanges ended. Requests the client got wrong are not the model's."""
 
-    answers: int = 0
+    answered: int = 0
     failed: int = 0
     malformed: int = 0
+    judged: int = 0  # answers of which it is known whether they are malformed
+
+    @property
+    def answers(self) -> int:
+        """Requests the model was to answer."""
+        return self.answered + self.failed
 
 
 @dataclass(frozen=True)
@@ -87,15 +91,14 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
             return _materialize(
                 loop, context, artifacts, control, None, (begin, end), _Counts(), {}, _Judged(), {}, [live.NO_PRODUCTION], []
             )
-        counts = _Counts()
-        form = loop.task.form
-        good = (e for e in answers_of(traffic_log, loop.name, production, begin, end) if _count(counts, e, form))
-        sample, answered = reservoir(good, loop.monitors.sample, seed=int(end))
-        reviewed = [r for r in traffic_log.reviewed(loop.name, begin) if r.exchange.version == production and r.exchange.at < end]
-        judged = _judge(loop, sample)
+        counts = _counts(traffic_log.outcomes(loop.name, [production], begin, end))
+        judged = _Judged()
+        if loop.monitors.llm_judge:  # only a judge needs texts
+            sample, _ = reservoir(traffic_log.stream(loop.name, begin, end, production, answered=True), loop.monitors.sample, seed=int(end))
+            judged = _judge(loop.monitors.llm_judge, loop, sample)
         for why in sorted({reason for _, reason in judged.not_judged})[:5]:
             context.log.warning(f"not judged: {why}")
-        estimates = _estimates(counts, answered, reviewed, judged)
+        estimates = _estimates(counts, traffic_log.feedback_counts(loop.name, production, begin, end), judged)
         past = live.past_reports(context.instance, key)
         measured, findings = _follow(loop, past, production, judged.identity, estimates)
         if failed := [f.sentence for f in findings if f.verdict is Verdict.FAIL]:
@@ -108,24 +111,19 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
     return quality_report
 
 
-def _count(counts: _Counts, exchange: Exchange, form: AnswerForm) -> bool:
-    """Count an exchange; whether it has an answer that can be judged."""
-    if exchange.status >= 500:
-        counts.failed += 1
-    elif exchange.status == 200:
-        counts.malformed += not form.well_formed(exchange.answer)
-    else:
-        return False
-    counts.answers += 1
-    return exchange.status == 200
+def _counts(outcomes: Sequence[Outcomes]) -> _Counts:
+    return _Counts(
+        answered=sum(each.count for each in outcomes if each.status == ANSWERED),
+        failed=sum(each.count for each in outcomes if each.status >= 500),
+        malformed=sum(each.count for each in outcomes if each.malformed),
+        judged=sum(each.count for each in outcomes if each.well_formed is not None),
+    )
 
 
-def _judge(loop: LoopConfig, sample: Sequence[Exchange]) -> _Judged:
+def _judge(settings: LlmJudgeSettings, loop: LoopConfig, sample: Sequence[Exchange]) -> _Judged:
     """Score a sample, a few at once; when the judge cannot be reached, the rest is not asked."""
-    if loop.monitors.llm_judge is None:
-        return _Judged()
     try:
-        judge = llm_judge(loop.monitors.llm_judge)
+        judge = llm_judge(settings)
     except JudgeUnreachable as error:
         return _Judged(None, [], [(e.id, str(error)) for e in sample])
     gone = threading.Event()
@@ -157,18 +155,16 @@ def _messages(loop: LoopConfig, exchange: Exchange) -> list[dict[str, Any]]:
     return [{"role": "system", "content": loop.task.system_prompt}, *said]
 
 
-def _estimates(counts: _Counts, answered: int, reviewed: Sequence[Reviewed], judged: _Judged) -> dict[str, Estimate]:
+def _estimates(counts: _Counts, feedback: FeedbackCounts, judged: _Judged) -> dict[str, Estimate]:
     """Each measure in 0..1, higher is better; those of fewer than ten answers say nothing and are left out."""
-    rated_down = sum(r.feedback.rating == "down" for r in reviewed)
-    corrected = sum(bool(r.feedback.correction) for r in reviewed)
     found = {
-        "not_disliked": share_of(len(reviewed) - rated_down, len(reviewed)),
-        "not_corrected": share_of(len(reviewed) - corrected, len(reviewed)),
-        "without_error": share_of(counts.answers - counts.failed, counts.answers),
-        "well_formed": share_of(answered - counts.malformed, answered),
+        "not_disliked": share_of(feedback.reviewed - feedback.down, feedback.reviewed),
+        "not_corrected": share_of(feedback.reviewed - feedback.corrected, feedback.reviewed),
+        "without_error": share_of(counts.answered, counts.answers),
+        "well_formed": share_of(counts.judged - counts.malformed, counts.judged),
     }
     if judged.scores:
-        found[JUDGED] = mean_of([(judgement.score - 1) / 4 for _, judgement in judged.scores], answered)
+        found[JUDGED] = mean_of([(judgement.score - 1) / 4 for _, judgement in judged.scores], counts.answered)
     return {name: estimate for name, estimate in found.items() if estimate.n >= SMALLEST}
 
 

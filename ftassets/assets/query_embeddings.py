@@ -1,8 +1,9 @@
 """Vectors of the queries users sent, one per answered request."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import islice
 
 import dagster as dg
 import numpy as np
@@ -21,6 +22,11 @@ PAGE = 2000  # exchanges read, embedded and stored at once: what a kill costs at
 SAME = 0.99  # cosine of two vectors of one text: servers round, another model is far below
 
 
+def kept_for(loop: LoopConfig) -> float:
+    """Seconds for which vectors are kept: as long as anything reads them, and no longer, or each look would cost more than the last."""
+    return max(loop.dataset.production_window, 2 * loop.retrain_on.drift.window)
+
+
 def build(loop: LoopConfig) -> dg.AssetsDefinition:
     """The asset: incremental from the newest vector, and safe to repeat; a new embedder begins a new collection."""
 
@@ -34,25 +40,27 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         embedder = embedder_of(loop.embedder)
         earlier = [each for each in vector_store.embedders(loop.name) if each != embedder.id]
         known_until = vector_store.watermark(loop.name, embedder.id)
-        since = max(0.0, known_until - SLOWEST)
+        oldest = time.time() - kept_for(loop)
+        since = max(oldest, known_until - SLOWEST)
         if earlier:
-            since = max(since, time.time() - max(loop.dataset.production_window, loop.retrain_on.drift.window))
             context.log.info(f"embedder changed from {', '.join(earlier)} to {embedder.id}: queries since {_day(since)} are embedded again")
         new, newest = 0, list[Exchange]()
-        for page in _pages(traffic_log, loop.name, since):
-            added = _embedded(loop.name, vector_store, embedder, [e for e in page if e.status == 200], known_until)
+        answered = traffic_log.stream(loop.name, since, answered=True)
+        while page := list(islice(answered, PAGE)):
+            added = _embedded(loop.name, vector_store, embedder, page, known_until)
             new, newest = new + len(added), [*newest, *added][-10:]
             if added:
                 context.log.info(f"{new} queries embedded, up to {datetime.fromtimestamp(page[-1].at, UTC):%F %T} UTC")
         for each in earlier:  # all that reports need is there
             vector_store.drop(loop.name, each)
+        vector_store.expire(loop.name, embedder.id, oldest)
         watermark = vector_store.watermark(loop.name, embedder.id)
         total = vector_store.count(loop.name, embedder.id)
         changed = {"embedder_changed": f"from {', '.join(earlier)} to {embedder.id}: queries since {_day(since)} embedded again"}
         context.log_event(
             dg.AssetMaterialization(
                 node(loop.name, "traffic"),
-                metadata={"requests": traffic_log.count(loop.name), "watermark": dg.MetadataValue.timestamp(watermark)},
+                metadata={"new_requests": new, "watermark": dg.MetadataValue.timestamp(watermark)},
                 tags={"dagster/data_version": f"{watermark:.3f}"},
             )
         )
@@ -99,22 +107,6 @@ def _check_same(embedder: str, point: QueryVector, vector: np.ndarray) -> None:
             "its model has changed under the same name, so new queries cannot be compared with earlier ones. "
             "Set embedder.revision in the loop file to a new value: vectors and drift reference are then made again"
         )
-
-
-def _pages(log: TrafficLog, loop: str, since: float) -> Iterator[list[Exchange]]:
-    """Exchanges since then, oldest first, none twice."""
-    seen: set[str] = set()
-    size = PAGE
-    while True:
-        page = log.exchanges(loop, since, limit=size)
-        if new := [e for e in page if e.id not in seen]:
-            yield new
-        if len(page) < size:
-            return
-        last = page[-1].at
-        size = PAGE if last > since else 2 * size  # a page of one moment only would come again and again
-        seen = {e.id for e in page if e.at == last}
-        since = last
 
 
 def _day(at: float) -> str:

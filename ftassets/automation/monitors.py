@@ -1,5 +1,7 @@
 """When a loop monitors the version in service: on its schedule, and at each new production version."""
 
+from collections.abc import Iterable
+from itertools import dropwhile, takewhile
 from typing import Any
 
 import dagster as dg
@@ -66,7 +68,7 @@ def _sensor(loop: LoopConfig) -> dg.SensorDefinition:
             production = serving.state(loop.name).production
             if production is None:
                 return dg.SkipReason("no version is in production")
-            number = deployment(serving.journal(), loop.name, production)
+            number = deployment(serving.recent(loop.name), production)
         except ServingError as error:
             return dg.SkipReason(str(error))
         # the same key at each look: Dagster makes one run of it
@@ -75,12 +77,8 @@ def _sensor(loop: LoopConfig) -> dg.SensorDefinition:
     return monitor_deployment
 
 
-def deployment(journal: list[Transition], loop: str, production: str) -> int:
+def deployment(newest_first: Iterable[Transition], production: str) -> int:
     """Number of the journal's entry that made this version production last: going back to a version is a deployment too."""
-    before, number = None, 0
-    for transition in journal:
-        if transition.loop == loop:
-            if transition.state.production != before and transition.state.production == production:
-                number = transition.number
-            before = transition.state.production
-    return number
+    since_it_served = dropwhile(lambda transition: transition.state.production != production, newest_first)
+    numbers = [entry.number for entry in takewhile(lambda transition: transition.state.production == production, since_it_served)]
+    return min(numbers, default=0)

@@ -44,12 +44,13 @@ def build(loop: LoopConfig) -> dg.SensorDefinition:
                 context.log.warning(f"run {run_id} is still shown as running in the registry: {error}")
         seen = int(json.loads(context.cursor or "0"))
         try:
-            journal = serving.journal()
+            since = serving.journal(seen)
             state = serving.state(loop.name)
+            mine = [transition for transition in since if transition.loop == loop.name]
+            new = [transition for transition in mine if not recorded_by_run(transition)]
+            journal = serving.journal() if new else []
         except ServingError as error:
             return dg.SensorResult(skip_reason=dg.SkipReason(f"{_ended(ended)}{error}"), cursor=str(seen))
-        mine = [transition for transition in journal if transition.loop == loop.name]
-        new = [transition for transition in mine if transition.number > seen and not recorded_by_run(transition)]
         cursor = str(max([seen, *(transition.number for transition in mine)]))
         if not new:
             return dg.SensorResult(skip_reason=dg.SkipReason(f"{_ended(ended)}nothing to report"), cursor=cursor)

@@ -134,8 +134,9 @@ def new_labels(loop: LoopConfig, traffic_log: TrafficLog, store: DatasetStore, s
 
     Raises DatasetError when the store cannot be asked.
     """
-    reviewed = traffic_log.reviewed(loop.name, time.time() - loop.dataset.production_window)
-    corrected = sum(bool(item.feedback.correction) and item.feedback.at >= since for item in reviewed)
+    asked_since = time.time() - loop.dataset.production_window
+    # no answer since then was corrected before: the log need not look at older corrections either
+    corrected = traffic_log.corrections(loop.name, max(since, asked_since), asked_since)
     batches: dict[str, int] = {}  # a batch that was imported again counts as it is now; branch and merge commit carry the same
     for commit in _commits(store, since):
         if commit.created_at >= since and commit.metadata.get("loop") == loop.name and "batch" in commit.metadata:

@@ -1,6 +1,7 @@
 """Moves a release to all traffic, or back: one step per sensor tick."""
 
 import time
+from collections.abc import Iterable
 
 import dagster as dg
 
@@ -13,9 +14,9 @@ from ftassets.backends.control.pauses import pause_reason
 from ftassets.backends.control.releases import NotApproved, Releases
 from ftassets.backends.serving.base import Serving, ServingError
 from ftassets.backends.signer.base import Signer
-from ftassets.backends.traffic_log.base import TrafficLog
+from ftassets.backends.traffic_log.base import Outcomes, TrafficLog
 from ftassets.config.loop import LoopConfig
-from ftassets.domain.rollout.canary import CanaryAnswer, Move, decide
+from ftassets.domain.rollout.canary import COLLAPSE, CanaryAnswers, Move, decide
 from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets.domain.rollout.transition import Transition
 
@@ -43,11 +44,11 @@ def build(loop: LoopConfig) -> dg.SensorDefinition:
     ) -> dg.SensorResult | dg.SkipReason:
         try:
             state = serving.state(loop.name)
-            transitions = [transition for transition in serving.journal() if transition.loop == loop.name]
+            moves = max((transition.number for transition in serving.newest(loop.name, 1)), default=0)
             paused = pause_reason(control, loop.name)
-            attempt = f"{len(transitions)}:{runs.moves_died(context.instance, loop.name)}"
+            attempt = f"{moves}:{runs.moves_died(context.instance, loop.name)}"
             if state.candidate:
-                return _tick(loop, state, transitions, traffic_log, serving, paused, attempt)
+                return _tick(loop, state, traffic_log, serving, paused, attempt)
         except ServingError as error:
             return dg.SkipReason(str(error))
         released, release = next(history(context.instance, node(loop.name, "release"), limit=1), (0.0, None))
@@ -81,13 +82,12 @@ def build(loop: LoopConfig) -> dg.SensorDefinition:
 def _tick(
     loop: LoopConfig,
     state: EndpointState,
-    transitions: list[Transition],
     traffic_log: TrafficLog,
     serving: Serving,
     paused: str | None,
     attempt: str,
 ) -> dg.SensorResult | dg.SkipReason:
-    decision = decide(state, canary_answers(traffic_log, loop, state, transitions), loop.rollout, time.time())
+    decision = decide(state, *canary_answers(traffic_log, loop, state, serving.recent(loop.name)), loop.rollout, time.time())
     if decision.move is Move.ROLLBACK:
         serving.rollback(loop.name, "sensor:rollout", decision.reason)
         return _request(loop.name, f"rollback:{attempt}", "report", None, f"rolled back: {decision.reason}")
@@ -99,18 +99,28 @@ def _tick(
     return _request(loop.name, f"ramp:{state.candidate}:{decision.weight}:{attempt}", "ramp", decision.weight, decision.reason)
 
 
-def canary_answers(traffic_log: TrafficLog, loop: LoopConfig, state: EndpointState, transitions: list[Transition]) -> list[CanaryAnswer]:
-    """Answers of candidate and production since the candidate's first weight; an answer without the task's form is a failure."""
-    started = max((s.at for s in transitions if s.action == "start" and s.state.candidate == state.candidate), default=state.since)
-    form = loop.task.form
-    result = []
-    for exchange in traffic_log.exchanges(loop.name, since=started):
-        if exchange.version not in (state.candidate, state.production):
-            continue
-        mine = exchange.version == state.candidate
-        failed = exchange.status >= 500 or (exchange.status == 200 and not form.well_formed(exchange.answer))
-        result.append(CanaryAnswer(mine, exchange.weight if mine else 100 - exchange.weight, failed))
-    return result
+def canary_answers(
+    traffic_log: TrafficLog, loop: LoopConfig, state: EndpointState, newest_first: Iterable[Transition]
+) -> tuple[list[CanaryAnswers], list[CanaryAnswers]]:
+    """Answers of candidate and production since the candidate's first weight, and those of them since its last ones began.
+
+    An answer without the task's form is a failure, one that was not judged counts for neither side. The log counts them: the cost does
+    not grow with their texts, nor with what was before.
+    """
+    candidate, production = str(state.candidate), str(state.production)
+    starts = (move.at for move in newest_first if move.action == "start" and move.state.candidate == candidate)
+    started = next(starts, state.since)
+
+    def since(at: float) -> list[CanaryAnswers]:
+        found = traffic_log.outcomes(loop.name, [candidate, production], at)
+        return [_alike(each, each.version == candidate) for each in found if each.judged]
+
+    latest = traffic_log.time_of_newest(loop.name, candidate, COLLAPSE, started)
+    return since(started), [] if latest is None else since(latest)
+
+
+def _alike(outcomes: Outcomes, mine: bool) -> CanaryAnswers:
+    return CanaryAnswers(mine, outcomes.weight if mine else 100 - outcomes.weight, outcomes.failed, outcomes.count)
 
 
 def _request(loop: str, run_key: str, action: str, weight: int | None, reason: str) -> dg.SensorResult:

@@ -86,8 +86,7 @@ def label_export(
     since = time.time() - config.dataset.production_window
     try:
         serving = backend("serving")
-        transitions = [transition for transition in serving.journal() if transition.loop == loop]
-        canaries = {transition.state.candidate for transition in transitions if transition.state.candidate}
+        canaries = {transition.state.candidate for transition in serving.recent(loop) if transition.state.candidate}
         production = serving.state(loop).production
     except ServingError as error:
         typer.echo(f"{error}: failed canary requests and new topics cannot be told apart from others", err=True)

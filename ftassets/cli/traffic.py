@@ -24,7 +24,7 @@ def import_traffic(
     """Take requests and answers logged elsewhere into a loop's traffic; doing it again changes nothing."""
     from ftassets.cli.commands import import_traffic as command
 
-    report = command.import_traffic(backend("traffic_log"), known_loop(loop).name, path, format, version)
+    report = command.import_traffic(backend("traffic_log"), known_loop(loop), path, format, version)
     if as_json:
         show_json(asdict(report))
         return

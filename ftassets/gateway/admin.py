@@ -39,11 +39,15 @@ def admin_app(router: Router, token: str) -> "WithToken":
         return endpoint
 
     async def journal(request: Request) -> Response:
+        asked = request.query_params
         try:
-            after = int(request.query_params.get("after", "0"))
+            numbers = {name: int(asked[name]) for name in ("after", "before", "newest") if name in asked}
         except ValueError as error:
-            raise Problem(422, "after is a number of the journal", "invalid_request") from error
-        return JSONResponse([transition.to_json() for transition in router.journal(after)])
+            raise Problem(422, "after, before and newest are whole numbers", "invalid_request") from error
+        if numbers.get("newest", 1) < 1:
+            raise Problem(422, "newest is how many entries are wanted: at least 1", "invalid_request")
+        found = router.journal(**{"after": 0, **numbers}, loop=asked.get("loop"))
+        return JSONResponse([transition.to_json() for transition in found])
 
     async def show_health(request: Request) -> Response:
         return JSONResponse(health(router))

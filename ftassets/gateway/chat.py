@@ -270,6 +270,7 @@ class Chat:
 
     async def record(self, exchange: Exchange) -> None:
         """Raises Problem 503: an answer that is not on record is not given."""
+        exchange = exchange.judged(self._router.loops[exchange.loop].task.form)
         try:
             await self._recorder.record(exchange)
         except NotRecorded as error:

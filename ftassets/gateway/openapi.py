@@ -156,6 +156,10 @@ class Operation:
     notes: str = ""
 
 
+def _query(name: str, schema: Mapping[str, Any], description: str) -> Mapping[str, Any]:
+    return {"name": name, "in": "query", "schema": schema, "description": description}
+
+
 # by the name of the route
 PUBLIC: dict[str, Operation] = {
     "chat_completions": Operation(
@@ -218,16 +222,14 @@ ADMIN: dict[str, Operation] = {
         notes="Taking a candidate out runs no checks.",
     ),
     "journal": Operation(
-        "Changes of all loops, oldest first.",
+        "Changes, oldest first.",
         ("no_token", "invalid_request"),
         answer=list[Transition],
         parameters=(
-            {
-                "name": "after",
-                "in": "query",
-                "schema": {"type": "integer", "default": 0},
-                "description": "Only entries with a larger number.",
-            },
+            _query("after", {"type": "integer", "default": 0}, "Only entries with a larger number."),
+            _query("before", {"type": "integer"}, "Only entries with a smaller number."),
+            _query("loop", {"type": "string"}, "Only entries of this loop."),
+            _query("newest", {"type": "integer", "minimum": 1}, "Only so many of the newest entries."),
         ),
     ),
     "health": Operation("Whether every version with traffic answers.", ("no_token",), answer=Health),

@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
+from math import inf
 
 from ftassets.backends.artifacts.base import Artifacts
 from ftassets.backends.artifacts.version_folder import VersionDamaged
@@ -111,9 +113,10 @@ class Router:
         """State of every loop."""
         return dict(self._states)
 
-    def journal(self, after: int) -> list[Transition]:
-        """Changes with a number above `after`."""
-        return self._journal.entries(after)
+    def journal(self, after: int, before: float = inf, loop: str | None = None, newest: int | None = None) -> list[Transition]:
+        """Changes with a number between `after` and `before`, oldest first: of one loop if it is named, and only so many of the newest."""
+        wanted = (t for t in self._journal.backwards(after) if t.number < before and loop in (None, t.loop))
+        return list(islice(wanted, newest))[::-1]
 
     def wanted(self) -> set[str]:
         """Versions whose server must be up."""

@@ -77,6 +77,11 @@ class PostgresServer:
                 raise RuntimeError((self.folder / "log").read_text())
             time.sleep(0.02)
 
+    @property
+    def pid(self) -> int:
+        """Of the process whose children serve the connections."""
+        return self._process.pid
+
     def stop(self) -> None:
         """As an administrator would, ending connections at once."""
         self._process.send_signal(signal.SIGINT)

@@ -17,6 +17,7 @@ from ftassets.backends.notifier.base import Alert, Notifier
 from ftassets.backends.traffic_log.sqlite import SqliteTrafficLog
 from ftassets.config.loop import Monitors
 from ftassets.config.profiles import artifacts
+from ftassets.domain.evaluation.answer_form import ToolCall
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.monitoring.latest import LatestReport, read_latest
 from ftassets.domain.traffic.exchange import Exchange, Feedback
@@ -93,7 +94,7 @@ def answered(tiny: TinyLoop, at: float, answers: list[str], status: int = 200, v
         Exchange(f"{at}-{status}-{i}-{digest[:4]}", LOOP, digest, "u", "dim the lamp", messages, text, status, at + i, 5.0, None, 3, 3, 1.0)
         for i, text in enumerate(answers)
     ]
-    assert log.append(rows) == len(rows)
+    assert log.append([row.judged(ToolCall()) for row in rows]) == len(rows)
     return [row.id for row in rows]
 
 

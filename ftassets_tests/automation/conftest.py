@@ -1,6 +1,7 @@
 """What the sensors' tests share: an ephemeral instance, an endpoint and a log that hold what a test puts into them."""
 
 import time
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,10 @@ from ftassets.backends.control.pauses import pause
 from ftassets.backends.control.releases import Releases
 from ftassets.backends.dataset_store.git import GitDatasetStore
 from ftassets.backends.registry.base import RegisteredVersion
-from ftassets.backends.serving.base import ServingError
+from ftassets.backends.serving.base import Serving, ServingError
 from ftassets.backends.signer.folder import Ed25519Signer
-from ftassets.backends.traffic_log.base import Exchange, Feedback, Reviewed
+from ftassets.backends.traffic_log.base import Exchange, Feedback
+from ftassets.backends.traffic_log.sqlite import SqliteTrafficLog
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
 from ftassets.config.profiles import artifacts, control
@@ -70,6 +72,12 @@ class FakeServing:
     def journal(self, after: int = 0) -> list[Transition]:
         return [transition for transition in self.transitions if transition.number > after]
 
+    def newest(self, loop: str, limit: int, before: int | None = None) -> list[Transition]:
+        mine = [t for t in self.transitions[::-1] if t.loop == loop and (before is None or t.number < before)]
+        return mine[:limit]
+
+    recent = Serving.recent
+
     def renew(self, loop: str, lease: float) -> EndpointState:
         self.renewed.append(lease)
         return self.now
@@ -85,32 +93,21 @@ class FakeServing:
         return state
 
 
-class FakeTraffic:
-    """A log that holds what a test puts into it."""
-
-    def __init__(self) -> None:
-        self.rows: list[Exchange] = []
-        self.feedback: list[Reviewed] = []
-
-    def exchanges(self, loop: str, since: float = 0.0) -> list[Exchange]:
-        return [row for row in self.rows if row.loop == loop and row.at >= since]
-
-    def reviewed(self, loop: str, since: float = 0.0) -> list[Reviewed]:
-        return [item for item in self.feedback if item.exchange.loop == loop and item.exchange.at >= since]
+class Traffic(SqliteTrafficLog):
+    """A log with short ways to put rows into it."""
 
     def answer(self, version: str, weight: float = 20.0, answer: str = '{"intent": "On"}', status: int = 200) -> Exchange:
-        self.rows.append(
-            Exchange(
-                id=str(len(self.rows)), loop=NAME, version=version, user="u", prompt="p", messages="[]", answer=answer, status=status,
-                at=time.time(), latency_ms=1.0, first_token_ms=None, tokens_in=None, tokens_out=None, weight=weight,
-            )
-        )  # fmt: skip
-        return self.rows[-1]
+        exchange = Exchange(
+            id=uuid.uuid4().hex, loop=NAME, version=version, user="u", prompt="p", messages="[]", answer=answer, status=status,
+            at=time.time(), latency_ms=1.0, first_token_ms=None, tokens_in=None, tokens_out=None, weight=weight,
+        ).judged(AUTO.task.form)  # fmt: skip
+        self.append([exchange])
+        return exchange
 
     def correct(self, count: int) -> None:
         for _ in range(count):
             exchange = self.answer(P, 1.0)
-            self.feedback.append(Reviewed(exchange, Feedback(exchange.id, exchange.at, None, '{"intent": "Off"}')))
+            self.add_feedback(Feedback(exchange.id, exchange.at, None, '{"intent": "Off"}'))
 
 
 class FakeRegistry:
@@ -140,7 +137,7 @@ class Bench:
 
     def __init__(self, instance: dg.DagsterInstance, home: Home) -> None:
         self.instance, self.home = instance, home
-        self.serving, self.traffic, self.registry = FakeServing(), FakeTraffic(), FakeRegistry()
+        self.serving, self.traffic, self.registry = FakeServing(), Traffic(home.traffic_db), FakeRegistry()
         self.store, self.signer = GitDatasetStore(home.datasets), Ed25519Signer(home.keys)
         self.releases = Releases(control(home), self.signer)
 

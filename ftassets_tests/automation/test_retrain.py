@@ -15,7 +15,7 @@ from ftassets.automation.jobs import TRIGGER, endpoint_job_name, retrain_job_nam
 from ftassets.automation.ownership import DIED
 from ftassets.automation.schedules import next_retrain
 from ftassets.backends.dataset_store.base import Unreachable
-from ftassets.backends.traffic_log.base import Feedback, Reviewed
+from ftassets.backends.traffic_log.base import Feedback
 from ftassets.cli.commands.labelling import label_import
 from ftassets.cli.commands.replay import replay
 from ftassets.config.loop import LoopConfig
@@ -214,11 +214,12 @@ def test_labels_behind_many_other_commits_are_found(bench: Bench) -> None:
 
 
 def test_a_correction_counts_from_when_it_was_made_not_from_when_the_answer_was(bench: Bench) -> None:
-    exchange = bench.traffic.answer(P)
+    answers = [bench.traffic.answer(P) for _ in range(3)]
     time.sleep(0.02)
     since = time.time()
-    for correction, at in ((None, since + 1), ('{"intent": "Off"}', since + 1), ('{"intent": "Off"}', since - 1)):
-        bench.traffic.feedback.append(Reviewed(exchange, Feedback(exchange.id, at, "down", correction)))
+    said = ((None, since + 1), ('{"intent": "Off"}', since + 1), ('{"intent": "Off"}', since - 0.01))
+    for exchange, (correction, at) in zip(answers, said, strict=True):
+        bench.traffic.add_feedback(Feedback(exchange.id, at, "down", correction))
     assert retrain.new_labels(AUTO, bench.traffic, bench.store, since) == 1  # type: ignore[arg-type]
 
 

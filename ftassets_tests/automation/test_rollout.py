@@ -1,16 +1,22 @@
 """From a release to all of its traffic, tick by tick."""
 
+import tempfile
 import time
-from types import SimpleNamespace
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ftassets.automation import rollout
 from ftassets.automation.jobs import endpoint_job_name
 from ftassets.automation.ownership import DIED
 from ftassets.domain.release.approval import Approval, approval_statement
+from ftassets.domain.rollout.canary import CanaryAnswers, decide, latest_of
 from ftassets.domain.rollout.endpoint import EndpointState
-from ftassets_tests.automation.conftest import AUTO, NAME, Bench, C, FakeTraffic, P, S, config_of, loop_of, requested, skipped
+from ftassets.domain.rollout.transition import Transition
+from ftassets_tests.automation.conftest import AUTO, NAME, Bench, C, P, S, Traffic, config_of, loop_of, requested, skipped
 
 
 def test_starts_a_release(bench: Bench) -> None:
@@ -145,10 +151,54 @@ def test_an_endpoint_that_does_not_answer_is_left_to_its_lease(bench: Bench) -> 
     assert skipped(bench.rollout()) == "the gateway does not answer"
 
 
-def test_outcomes_give_the_candidate_s_share_for_either_version() -> None:
-    traffic = FakeTraffic()
+def test_outcomes_give_the_candidate_s_share_for_either_version(tmp_path: Path) -> None:
+    traffic = Traffic(tmp_path / "traffic.db")
     for version, weight in ((C, 20.0), (P, 80.0)):
         traffic.answer(version, weight)
-    state = SimpleNamespace(candidate=C, production=P, since=0.0)
-    found = rollout.canary_answers(traffic, AUTO, state, [])  # type: ignore[arg-type]
-    assert [(o.candidate, o.weight, o.failed) for o in found] == [(True, 20.0, False), (False, 20.0, False)]
+    state = EndpointState(candidate=C, production=P, weight=20)
+    found, latest = rollout.canary_answers(traffic, AUTO, state, [])
+    assert sorted((o.candidate, o.weight, o.failed, o.count) for o in found) == [(False, 20.0, False, 1), (True, 20.0, False, 1)]
+    assert latest == []
+
+
+OUTCOMES = [('{"intent": "On"}', 200), ("I cannot do that", 200), ("", 200), ("", 400), ("", 500)]
+
+
+@settings(max_examples=25)
+@given(st.lists(st.tuples(st.sampled_from([P, C, "f" * 64]), st.sampled_from([20, 50]), st.sampled_from(OUTCOMES)), max_size=60))
+def test_what_the_log_counts_decides_as_its_answers_one_by_one_do(rows: list[tuple[str, int, tuple[str, int]]]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        traffic = Traffic(Path(folder) / "traffic.db")
+        state = EndpointState(candidate=C, production=P, weight=50, since=time.time())
+        one_by_one = []
+        for version, weight, (answer, status) in rows:
+            share = float(weight if version == C else 100 - weight)
+            traffic.answer(version, share, answer, status)
+            if version in (P, C):
+                failed = status >= 500 or (status == 200 and not AUTO.task.form.well_formed(answer))
+                one_by_one.append(CanaryAnswers(version == C, float(weight), failed))
+        found, later = rollout.canary_answers(traffic, AUTO, state, []), state.since + 1e6
+    wanted = decide(state, one_by_one, latest_of(one_by_one), AUTO.rollout, later)
+    decision = decide(state, *found, AUTO.rollout, later)
+    assert (decision.move, decision.weight, decision.reason) == (wanted.move, wanted.weight, wanted.reason)
+
+
+def test_only_answers_since_the_newest_start_count(bench: Bench) -> None:
+    state = EndpointState(production=P, candidate=C, weight=20)
+    starts = [Transition(number, at, NAME, "start", "cli", "", state) for number, at in ((1, 100.0), (2, 200.0))]
+    noise = [Transition(3 + n, 300.0, NAME, "stage", "admin", "", state) for n in range(120)]  # more than one page
+    bench.serving.transitions = [*starts, *noise]
+    for at in (150.0, 250.0):
+        bench.traffic.append([replace(bench.traffic.answer(C), id=f"at {at}", at=at)])
+    found, _ = rollout.canary_answers(bench.traffic, AUTO, state, bench.serving.recent(NAME))
+    assert sum(each.count for each in found) == 1 + 2  # `answer` stores one of now each time
+
+
+def test_an_answer_that_nobody_judged_counts_for_neither_side(bench: Bench) -> None:
+    bench.canary()
+    for _ in range(9):
+        exchange = bench.traffic.answer(C)
+        bench.traffic.append([replace(exchange, id=f"unjudged {exchange.id}", well_formed=None)])
+    found, latest = rollout.canary_answers(bench.traffic, AUTO, bench.serving.now, bench.serving.recent(NAME))
+    assert sum(each.count for each in found) == 9
+    assert sum(each.count for each in latest) <= 9

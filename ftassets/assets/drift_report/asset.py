@@ -1,7 +1,7 @@
 """Are the queries of the last window new to the model in production?"""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import dagster as dg
@@ -34,7 +34,7 @@ from ftassets.domain.drift import (
     not_enough_data,
 )
 from ftassets.domain.monitoring.latest import LatestReport
-from ftassets.domain.traffic.exchange import Reviewed
+from ftassets.domain.traffic.exchange import Feedback
 from ftassets.reporting.plots import drift_map
 from ftassets.reporting.tables import markdown_table
 
@@ -102,7 +102,8 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         measured = measure(loop, end, length, production, known, vector_store, dataset_store, artifacts, replaced)
         if measured.embedder_changed:
             context.log.warning(measured.embedder_changed)
-        return _materialize(loop, context, artifacts, control, measured, traffic_log.reviewed(loop.name, end - length))
+        feedback = traffic_log.feedback_on([point.request_id for point in measured.window])
+        return _materialize(loop, context, artifacts, control, measured, feedback)
 
     return drift_report
 
@@ -173,7 +174,7 @@ def _materialize(
     artifacts: Artifacts,
     control: Control,
     measured: DriftMeasurement,
-    reviewed: Sequence[Reviewed],
+    feedback: Mapping[str, Feedback],
 ) -> dg.MaterializeResult:
     result = measured.comparison
     report = report_of(loop, measured) | {"run_id": context.run_id}
@@ -195,7 +196,7 @@ def _materialize(
         "did_the_mix_change": result.mix_changed,
     }
     if result.statistics and measured.known:
-        metadata["new_topics"] = dg.MetadataValue.md(_new_topics_table(measured, reviewed))
+        metadata["new_topics"] = dg.MetadataValue.md(_new_topics_table(measured, feedback))
         metadata["moved_topics"] = dg.MetadataValue.md(_moved_topics_table(measured))
         metadata["statistics"] = dg.MetadataValue.md(_statistics_table(result))
         metadata["map"] = dg.MetadataValue.md(_map(measured, measured.known))
@@ -266,9 +267,9 @@ def _statistics_table(result: Comparison) -> str:
     return markdown_table(["statistic", "value", "threshold", "p", "verdict"], rows)
 
 
-def _new_topics_table(measured: DriftMeasurement, reviewed: Sequence[Reviewed]) -> str:
+def _new_topics_table(measured: DriftMeasurement, feedback: Mapping[str, Feedback]) -> str:
     """New topics with the user feedback on their answers, compared with the feedback on other topics."""
-    unhappy = {item.exchange.id for item in reviewed if item.feedback.correction or item.feedback.rating == "down"}
+    unhappy = {name for name, each in feedback.items() if each.correction or each.rating == "down"}
 
     def doubted(members: Sequence[int]) -> str:
         hit = sum(measured.window[i].request_id in unhappy for i in members)

@@ -7,7 +7,6 @@ from itertools import islice
 import numpy as np
 
 from ftassets.assets._shared.dataset_files import pack_arrays, read_splits, reference_path, unpack_arrays
-from ftassets.assets._shared.version_answers import answers_of
 from ftassets.backends.artifacts.base import Artifacts
 from ftassets.backends.artifacts.versions import load_manifest
 from ftassets.backends.dataset_store.base import DatasetStore, ObjectNotFound
@@ -67,8 +66,7 @@ def made(
     policy = loop.retrain_on.drift
     commit = load_manifest(artifacts, production).dataset_commit
     wanted = wanted_answers(policy, trained=commit is not None)
-    answers = answers_of(traffic_log, loop.name, production, 0.0, float("inf"))
-    first = list(islice((e for e in answers if e.status == 200), wanted))
+    first = list(islice(traffic_log.stream(loop.name, version=production, answered=True), wanted))
     if len(first) < wanted:
         return None
     trained = training_queries(store, loop.name, commit)

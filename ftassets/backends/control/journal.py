@@ -2,6 +2,8 @@
 
 import json
 import logging
+from collections.abc import Iterator
+from itertools import takewhile
 
 from ftassets.backends.control.base import Control
 from ftassets.domain.formats import NewerFormat
@@ -67,6 +69,10 @@ class Journal:
     def entries(self, after: int = 0) -> list[Transition]:
         """Changes with a number above `after`, oldest first."""
         return [transition for transition in self._transitions if transition.number > after]
+
+    def backwards(self, after: int = 0) -> Iterator[Transition]:
+        """The same entries, newest first, without reading those before."""
+        return takewhile(lambda transition: transition.number > after, reversed(self._transitions))
 
     def _read(self) -> list[Transition]:
         transitions = []

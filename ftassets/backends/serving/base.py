@@ -1,12 +1,14 @@
 """Moving traffic between versions of a loop: what an endpoint must be able to do, whoever runs the models."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from typing import Any
 
 from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets.domain.rollout.transition import Transition
 from ftassets.errors import FtassetsError
 
+PAGE = 50  # entries asked for at once
 ADMIN_PATH = "/admin/v1"  # of the gateway's admin API; another number once requests or answers change for those who use it
 
 
@@ -51,7 +53,18 @@ class Serving(ABC):
 
     @abstractmethod
     def journal(self, after: int = 0) -> list[Transition]:
-        """Entries with a number above `after`, oldest first."""
+        """Entries of all loops with a number above `after`, oldest first."""
+
+    @abstractmethod
+    def newest(self, loop: str, limit: int, before: int | None = None) -> list[Transition]:
+        """At most `limit` entries of a loop, newest first; only those with a number below `before` if one is given."""
+
+    def recent(self, loop: str) -> Iterator[Transition]:
+        """Entries of a loop, newest first, asked for page by page."""
+        before = None
+        while page := self.newest(loop, PAGE, before):
+            yield from page
+            before = page[-1].number
 
     @abstractmethod
     def health(self) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote
 
 from ftassets.backends.serving.base import ADMIN_PATH, Refused, Serving, ServingError
 from ftassets.backends.serving.gateway_address import ADDRESS, Address, read_address, read_admin_token
@@ -24,6 +25,10 @@ _Result = TypeVar("_Result")
 
 def _as_it_is(answer: Any) -> Any:
     return answer
+
+
+def _transitions(answer: Any) -> list[Transition]:
+    return [Transition.from_json(entry) for entry in answer]
 
 
 class GatewayServing(Serving):
@@ -58,7 +63,12 @@ class GatewayServing(Serving):
         return self._call("POST", f"/loops/{loop}/rollback", EndpointState.model_validate, by=by, reason=reason)
 
     def journal(self, after: int = 0) -> list[Transition]:
-        return self._call("GET", f"/journal?after={after}", lambda answer: [Transition.from_json(entry) for entry in answer])
+        return self._call("GET", f"/journal?after={after}", _transitions)
+
+    def newest(self, loop: str, limit: int, before: int | None = None) -> list[Transition]:
+        until = "" if before is None else f"&before={before}"
+        found = self._call("GET", f"/journal?loop={quote(loop)}&newest={limit}{until}", _transitions)
+        return found[::-1]
 
     def health(self) -> dict[str, Any]:
         return self._call("GET", "/health", dict)

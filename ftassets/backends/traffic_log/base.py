@@ -1,16 +1,19 @@
 """Requests, answers and feedback of all loops: what the gateway writes and everything else reads."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 
-from ftassets.domain.traffic.exchange import Exchange, Feedback, Reviewed
+from ftassets.domain.traffic.exchange import Exchange, Feedback, FeedbackCounts, Outcomes, Reviewed
 from ftassets.errors import FtassetsError, InvalidInput, ServerUnreachable
 
 __all__ = [
     "Exchange",
     "Feedback",
+    "FeedbackCounts",
     "LogUnreachable",
     "LogUnusable",
+    "Outcomes",
     "Reviewed",
     "StillReadable",
     "TrafficLog",
@@ -18,6 +21,9 @@ __all__ = [
     "check_forget",
     "storable",
 ]
+
+
+PAGE = 1000  # rows read at once
 
 
 class UnknownAnswer(FtassetsError):
@@ -55,16 +61,45 @@ class TrafficLog(ABC):
         """Store feedback. Raises UnknownAnswer."""
 
     @abstractmethod
+    def stream(
+        self, loop: str, since: float = 0.0, until: float = float("inf"), version: str | None = None, answered: bool = False
+    ) -> Iterator[Exchange]:
+        """Exchanges with since <= at < until, oldest first, read page by page.
+
+        Only those of a version if one is named, only those with status 200 if `answered`. Rows that are stored meanwhile may be missed.
+        """
+
     def exchanges(self, loop: str, since: float = 0.0, until: float = float("inf"), limit: int | None = None) -> list[Exchange]:
-        """Exchanges with since <= at < until, oldest first."""
+        """The first of the exchanges of `stream`, at most `limit`, or all of them in memory."""
+        return list(islice(self.stream(loop, since, until), limit))
+
+    @abstractmethod
+    def count(self, loop: str, since: float = 0.0, until: float = float("inf"), answered: bool = False) -> int:
+        """Number of exchanges that `stream` would read."""
+
+    @abstractmethod
+    def outcomes(self, loop: str, versions: Sequence[str], since: float = 0.0, until: float = float("inf")) -> list[Outcomes]:
+        """How the exchanges of these versions with since <= at < until ended, one entry for those that ended alike, in any order."""
+
+    @abstractmethod
+    def time_of_newest(self, loop: str, version: str, number: int, since: float = 0.0) -> float | None:
+        """When the version's newest exchange since then began; its second newest for the number 2, and so on. None if it has fewer."""
 
     @abstractmethod
     def reviewed(self, loop: str, since: float = 0.0) -> list[Reviewed]:
-        """Exchanges since then that have feedback, oldest first."""
+        """Exchanges since then that have feedback, each with the newest, oldest exchange first."""
 
     @abstractmethod
-    def count(self, loop: str, since: float = 0.0) -> int:
-        """Exchanges since then."""
+    def feedback_on(self, request_ids: Sequence[str]) -> dict[str, Feedback]:
+        """The newest feedback on each of these exchanges that has any."""
+
+    @abstractmethod
+    def feedback_counts(self, loop: str, version: str, since: float = 0.0, until: float = float("inf")) -> FeedbackCounts:
+        """What the newest feedback says of the version's exchanges with since <= at < until."""
+
+    @abstractmethod
+    def corrections(self, loop: str, since: float = 0.0, asked_since: float = 0.0) -> int:
+        """Exchanges that began at `asked_since` or later and whose newest feedback, given at `since` or later, has a correction."""
 
     @abstractmethod
     def forget(self, loop: str | None = None, user: str | None = None, request_ids: Sequence[str] = ()) -> list[str]:

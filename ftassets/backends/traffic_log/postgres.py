@@ -3,15 +3,18 @@
 import json
 import re
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
 from ftassets.backends.traffic_log.base import (
+    PAGE,
     Exchange,
     Feedback,
+    FeedbackCounts,
     LogUnreachable,
     LogUnusable,
+    Outcomes,
     Reviewed,
     StillReadable,
     TrafficLog,
@@ -20,27 +23,42 @@ from ftassets.backends.traffic_log.base import (
     storable,
 )
 from ftassets.backends.traffic_log.postgres_connection import Connections, Link, errors, is_lost, reason
+from ftassets.domain.traffic.exchange import ANSWERED
 
 LOCK_SECONDS = 30.0  # how long wiping waits for others that use the tables
-PAGE = 1000  # rows a statement reads at most, so that none takes long however wide the window
-SCHEMA_VERSION = 2
-_TYPES = {str: "text", int: "bigint", float: "double precision", float | None: "double precision", int | None: "bigint", str | None: "text"}
+SCHEMA_VERSION = 3
+_TYPES = {
+    str: "text",
+    int: "bigint",
+    float: "double precision",
+    float | None: "double precision",
+    int | None: "bigint",
+    str | None: "text",
+    bool | None: "boolean",
+}
 _COLUMNS = [f'"{column.name}"' for column in fields(Exchange)]
 _TYPED = ", ".join(f'"{column.name}" {_TYPES[column.type]}' for column in fields(Exchange))  # type: ignore[index]
-SCHEMA = """
+_INDEXES = """
+CREATE INDEX traffic_exchange_by_version ON traffic_exchange (loop, version, at, number) INCLUDE (weight, status, well_formed);
+CREATE INDEX traffic_feedback_by_answer ON traffic_feedback (loop, asked_at);
+CREATE INDEX traffic_feedback_corrections ON traffic_feedback (loop, at) INCLUDE (asked_at) WHERE correction <> '';
+"""
+SCHEMA = f"""
 CREATE TABLE traffic_exchange (
     number bigint GENERATED ALWAYS AS IDENTITY, id text PRIMARY KEY, loop text NOT NULL, version text NOT NULL, "user" text NOT NULL,
     prompt text NOT NULL, messages text NOT NULL, answer text NOT NULL, status bigint NOT NULL, at double precision NOT NULL,
     latency_ms double precision NOT NULL, first_token_ms double precision, tokens_in bigint, tokens_out bigint,
-    weight double precision NOT NULL, error text
+    weight double precision NOT NULL, error text, well_formed boolean
 );
 CREATE INDEX traffic_exchange_by_time ON traffic_exchange (loop, at, number);
 CREATE TABLE traffic_feedback (
     number bigint GENERATED ALWAYS AS IDENTITY, id uuid PRIMARY KEY,
     request_id text NOT NULL REFERENCES traffic_exchange (id) ON DELETE CASCADE,
-    at double precision NOT NULL, rating text, correction text
+    at double precision NOT NULL, rating text, correction text,
+    loop text NOT NULL, version text NOT NULL, asked_at double precision NOT NULL
 );
 CREATE INDEX traffic_feedback_by_request ON traffic_feedback (request_id, at, number);
+{_INDEXES}
 CREATE TABLE traffic_forgotten (id text PRIMARY KEY);
 CREATE TABLE traffic_schema (version bigint NOT NULL);
 """
@@ -49,14 +67,23 @@ MIGRATIONS = {
     1: """
 ALTER TABLE traffic_exchange RENAME COLUMN share TO weight;
 ALTER TABLE traffic_exchange ALTER COLUMN weight TYPE double precision USING 100 * weight;
-"""
+""",
+    # counts are made without reading texts, and without reading what is not counted
+    2: f"""
+ALTER TABLE traffic_exchange ADD COLUMN well_formed boolean;
+ALTER TABLE traffic_feedback ADD COLUMN loop text, ADD COLUMN version text, ADD COLUMN asked_at double precision;
+UPDATE traffic_feedback f SET loop = e.loop, version = e.version, asked_at = e.at FROM traffic_exchange e WHERE e.id = f.request_id;
+ALTER TABLE traffic_feedback ALTER COLUMN loop SET NOT NULL, ALTER COLUMN version SET NOT NULL, ALTER COLUMN asked_at SET NOT NULL;
+{_INDEXES}
+""",
 }  # from this schema to the next one
 _SETUP_LOCK = 0x66746173  # any number, the same for all who create the tables
 _APPEND = f"""
 WITH stored AS (
     INSERT INTO traffic_exchange ({", ".join(_COLUMNS)})
     SELECT {", ".join(f"r.{column}" for column in _COLUMNS)}
-    FROM ROWS FROM (json_to_recordset(CAST(:rows AS json)) AS ({_TYPED})) WITH ORDINALITY AS r ({", ".join(_COLUMNS)}, place)
+    FROM ROWS FROM (json_to_recordset(CAST(:rows AS json)) AS ({_TYPED}))
+        WITH ORDINALITY AS r ({", ".join(_COLUMNS)}, place)
     WHERE NOT EXISTS (SELECT 1 FROM traffic_forgotten f WHERE f.id = r.id)
     ORDER BY place
     ON CONFLICT (id) DO NOTHING
@@ -65,23 +92,43 @@ WITH stored AS (
 SELECT count(*) FROM stored"""
 # the lock on the exchange's row makes a concurrent `forget` wait, or this statement find that the row is gone
 _ADD_FEEDBACK = """
-WITH known AS (SELECT id FROM traffic_exchange WHERE id = :request_id FOR KEY SHARE),
+WITH known AS (SELECT id, loop, version, at FROM traffic_exchange WHERE id = :request_id FOR KEY SHARE),
 stored AS (
-    INSERT INTO traffic_feedback (id, request_id, at, rating, correction)
-    SELECT CAST(:id AS uuid), id, CAST(:at AS double precision), CAST(:rating AS text), CAST(:correction AS text) FROM known
+    INSERT INTO traffic_feedback (id, request_id, at, rating, correction, loop, version, asked_at)
+    SELECT CAST(:id AS uuid), id, CAST(:at AS double precision), CAST(:rating AS text), CAST(:correction AS text), loop, version, at
+    FROM known
     ON CONFLICT (id) DO NOTHING
 )
 SELECT count(*) FROM known"""
 _SELECTED = ", ".join(f"e.{column}" for column in _COLUMNS)
-_WINDOW = """
-WHERE e.loop = :loop AND (e.at, e.number) > (CAST(:at AS double precision), CAST(:number AS bigint))
-AND e.at < CAST(:until AS double precision)
-ORDER BY e.at, e.number LIMIT CAST(:size AS bigint)"""
-_EXCHANGES = f"SELECT e.at, e.number, {_SELECTED} FROM traffic_exchange e {_WINDOW}"
+_WINDOW = "WHERE loop = :loop AND at >= CAST(:since AS double precision) AND at < CAST(:until AS double precision)"
+_LAST = "(CAST(:since AS double precision), CAST(:number AS bigint))"
+# feedback on the same answer came later
+_NEWEST = """NOT EXISTS (
+    SELECT 1 FROM traffic_feedback n WHERE n.request_id = f.request_id AND (n.at, n.number) > (f.at, f.number)
+)"""
 _REVIEWED = f"""
-SELECT e.at, e.number, {_SELECTED}, f.request_id, f.at, f.rating, f.correction FROM traffic_exchange e JOIN LATERAL (
-    SELECT * FROM traffic_feedback WHERE request_id = e.id ORDER BY at DESC, number DESC LIMIT 1
-) f ON true {_WINDOW}"""
+SELECT f.asked_at, e.number, {_SELECTED}, f.request_id, f.at, f.rating, f.correction
+FROM traffic_feedback f JOIN traffic_exchange e ON e.id = f.request_id
+WHERE f.loop = :loop AND f.asked_at >= CAST(:since AS double precision) AND (f.asked_at, e.number) > {_LAST} AND {_NEWEST}
+ORDER BY f.asked_at, e.number LIMIT {PAGE}"""
+_FEEDBACK_ON = f"""
+SELECT f.request_id, f.at, f.rating, f.correction FROM traffic_feedback f
+WHERE f.request_id IN (SELECT json_array_elements_text(CAST(:names AS json))) AND {_NEWEST}"""
+_FEEDBACK_COUNTS = f"""
+SELECT count(*), count(*) FILTER (WHERE rating = 'down'), count(*) FILTER (WHERE correction <> '') FROM traffic_feedback f
+WHERE loop = :loop AND version = :version AND asked_at >= CAST(:since AS double precision)
+AND asked_at < CAST(:until AS double precision) AND {_NEWEST}"""
+_CORRECTIONS = f"""
+SELECT count(*) FROM traffic_feedback f WHERE loop = :loop AND correction <> '' AND at >= CAST(:since AS double precision)
+AND asked_at >= CAST(:asked_since AS double precision) AND {_NEWEST}"""
+_OUTCOMES = """
+SELECT version, weight, status, well_formed, count(*) FROM traffic_exchange
+WHERE loop = :loop AND version IN (SELECT json_array_elements_text(CAST(:versions AS json)))
+AND at >= CAST(:since AS double precision) AND at < CAST(:until AS double precision) GROUP BY version, weight, status, well_formed"""
+_TIME_OF_NEWEST = """
+SELECT at FROM traffic_exchange WHERE loop = :loop AND version = :version AND at >= CAST(:since AS double precision)
+ORDER BY at DESC, number DESC LIMIT 1 OFFSET CAST(:before AS bigint)"""
 _TO_FORGET = """
 SELECT id FROM traffic_exchange WHERE "user" = :user AND loop = coalesce(CAST(:loop AS text), loop)
 UNION
@@ -120,17 +167,41 @@ class PostgresTrafficLog(TrafficLog):
         if self._server.do(lambda link: link.run(_ADD_FEEDBACK, **row)) == [[0]]:
             raise UnknownAnswer(f"there is no answer {feedback.request_id!r} in the log")
 
-    def exchanges(self, loop: str, since: float = 0.0, until: float = float("inf"), limit: int | None = None) -> list[Exchange]:
-        return [Exchange(*row) for row in self._window(_EXCHANGES, loop, since, until, limit)]
+    def stream(
+        self, loop: str, since: float = 0.0, until: float = float("inf"), version: str | None = None, answered: bool = False
+    ) -> Iterator[Exchange]:
+        query = f"""SELECT e.at, e.number, {_SELECTED} FROM traffic_exchange e
+            {_window(version, answered)} AND (at, number) > {_LAST} ORDER BY at, number LIMIT {PAGE}"""
+        values = {"loop": loop, "until": until} | ({} if version is None else {"version": version})
+        return (Exchange(*row) for row in self._pages(query, since, **values))
+
+    def count(self, loop: str, since: float = 0.0, until: float = float("inf"), answered: bool = False) -> int:
+        query = f"SELECT count(*) FROM traffic_exchange {_window(None, answered)}"
+        return self._run(query, loop=loop, since=since, until=until)[0][0]
+
+    def outcomes(self, loop: str, versions: Sequence[str], since: float = 0.0, until: float = float("inf")) -> list[Outcomes]:
+        names = _to_json(list(map(_escaped, versions)))
+        rows = self._run(_OUTCOMES, loop=loop, versions=names, since=since, until=until)
+        return [Outcomes(*row) for row in rows]
+
+    def time_of_newest(self, loop: str, version: str, number: int, since: float = 0.0) -> float | None:
+        found = self._run(_TIME_OF_NEWEST, loop=loop, version=version, since=since, before=number - 1)
+        return found[0][0] if found else None
 
     def reviewed(self, loop: str, since: float = 0.0) -> list[Reviewed]:
         width = len(_COLUMNS)
-        rows = self._window(_REVIEWED, loop, since, float("inf"), None)
+        rows = self._pages(_REVIEWED, since, loop=loop)
         return [Reviewed(Exchange(*row[:width]), Feedback(*row[width:])) for row in rows]
 
-    def count(self, loop: str, since: float = 0.0) -> int:
-        query = "SELECT count(*) FROM traffic_exchange WHERE loop = :loop AND at >= CAST(:since AS double precision)"
-        return self._server.do(lambda link: link.run(query, loop=_escaped(loop), since=since))[0][0]
+    def feedback_on(self, request_ids: Sequence[str]) -> dict[str, Feedback]:
+        rows = self._run(_FEEDBACK_ON, names=_to_json(list(map(_escaped, request_ids))))
+        return {row[0]: Feedback(*row) for row in rows}
+
+    def feedback_counts(self, loop: str, version: str, since: float = 0.0, until: float = float("inf")) -> FeedbackCounts:
+        return FeedbackCounts(*self._run(_FEEDBACK_COUNTS, loop=loop, version=version, since=since, until=until)[0])
+
+    def corrections(self, loop: str, since: float = 0.0, asked_since: float = 0.0) -> int:
+        return self._run(_CORRECTIONS, loop=loop, since=since, asked_since=asked_since)[0][0]
 
     def forget(self, loop: str | None = None, user: str | None = None, request_ids: Sequence[str] = ()) -> list[str]:
         check_forget(user, request_ids)
@@ -154,17 +225,20 @@ class PostgresTrafficLog(TrafficLog):
     def forgotten(self) -> set[str]:
         return {_unescaped(row[0]) for row in self._server.do(lambda link: link.run("SELECT id FROM traffic_forgotten"))}
 
-    def _window(self, query: str, loop: str, since: float, until: float, limit: int | None) -> list[list[Any]]:
-        """Rows of a window in the order of time, page by page."""
-        rows: list[list[Any]] = []
+    def _run(self, query: str, **values: Any) -> list[list[Any]]:
+        """The rows of a query, with texts as they were stored."""
+        escaped = {name: _escaped(value) for name, value in values.items()}
+        rows = self._server.do(lambda link: link.run(query, **escaped))
+        return [[_unescaped(value) for value in row] for row in rows]
+
+    def _pages(self, query: str, since: float, **values: Any) -> Iterator[list[Any]]:
+        """Rows of a query, without the time and number it sorts by, page by page: no statement takes long however wide the window."""
         at, number = since, 0  # numbers begin at 1
         while True:
-            size = PAGE if limit is None else min(PAGE, limit - len(rows))
-            where = {"loop": _escaped(loop), "at": at, "number": number, "until": until, "size": size}
-            page = self._server.do(lambda link, where=where: link.run(query, **where))  # type: ignore[misc]
-            rows += [[_unescaped(value) for value in row[2:]] for row in page]
+            page = self._run(query, since=at, number=number, **values)
+            yield from (row[2:] for row in page)
             if len(page) < PAGE:
-                return rows
+                return
             at, number = page[-1][:2]
 
     def _wipe(self) -> None:
@@ -245,6 +319,11 @@ def _create_or_migrate(link: Link, place: str) -> None:
             ) from None
         version += 1
     link.run("COMMIT")
+
+
+def _window(version: str | None, answered: bool) -> str:
+    """The condition for exchanges of a window: a fixed text for each kind of window, so that it is prepared once."""
+    return _WINDOW + ("" if version is None else " AND version = :version") + (f" AND status = {ANSWERED}" if answered else "")
 
 
 def _to_json(value: object) -> str:

@@ -1,18 +1,23 @@
 """The traffic log in one SQLite file, shared by the processes of one machine."""
 
+import json
 import os
 import sqlite3
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import astuple, fields
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock
 
 from ftassets.backends.traffic_log.base import (
+    PAGE,
     Exchange,
     Feedback,
+    FeedbackCounts,
     LogUnusable,
+    Outcomes,
     Reviewed,
     StillReadable,
     TrafficLog,
@@ -20,30 +25,51 @@ from ftassets.backends.traffic_log.base import (
     check_forget,
     storable,
 )
+from ftassets.domain.traffic.exchange import ANSWERED
 
 BUSY_SECONDS = 30.0
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 _FORGOTTEN = "CREATE TABLE forgotten (id TEXT PRIMARY KEY) WITHOUT ROWID;"
+_INDEXES = """
+CREATE INDEX exchange_by_version ON exchange (loop, version, at, weight, status, well_formed);
+CREATE INDEX feedback_by_answer ON feedback (loop, asked_at);
+CREATE INDEX feedback_corrections ON feedback (loop, at, asked_at) WHERE correction <> '';
+"""
 SCHEMA = f"""
 CREATE TABLE exchange (
     id TEXT PRIMARY KEY, loop TEXT NOT NULL, version TEXT NOT NULL, user TEXT NOT NULL, prompt TEXT NOT NULL, messages TEXT NOT NULL,
     answer TEXT NOT NULL, status INTEGER NOT NULL, at REAL NOT NULL, latency_ms REAL NOT NULL, first_token_ms REAL,
-    tokens_in INTEGER, tokens_out INTEGER, weight REAL NOT NULL, error TEXT
+    tokens_in INTEGER, tokens_out INTEGER, weight REAL NOT NULL, error TEXT, well_formed INTEGER
 );
 CREATE INDEX exchange_by_time ON exchange (loop, at);
 CREATE TABLE feedback (
-    number INTEGER PRIMARY KEY, request_id TEXT NOT NULL REFERENCES exchange (id), at REAL NOT NULL, rating TEXT, correction TEXT
+    number INTEGER PRIMARY KEY, request_id TEXT NOT NULL REFERENCES exchange (id), at REAL NOT NULL, rating TEXT, correction TEXT,
+    loop TEXT NOT NULL DEFAULT '', version TEXT NOT NULL DEFAULT '', asked_at REAL NOT NULL DEFAULT 0
 );
 CREATE INDEX feedback_by_request ON feedback (request_id, at);
+{_INDEXES}
 {_FORGOTTEN}
 """
 MIGRATIONS = {
     1: _FORGOTTEN,
     2: "ALTER TABLE exchange RENAME COLUMN share TO weight; UPDATE exchange SET weight = 100 * weight;",  # from 0..1 to percent
+    # counts are made without reading texts, and without reading what is not counted
+    3: f"""
+ALTER TABLE exchange ADD COLUMN well_formed INTEGER;
+ALTER TABLE feedback ADD COLUMN loop TEXT NOT NULL DEFAULT '';
+ALTER TABLE feedback ADD COLUMN version TEXT NOT NULL DEFAULT '';
+ALTER TABLE feedback ADD COLUMN asked_at REAL NOT NULL DEFAULT 0;
+UPDATE feedback SET (loop, version, asked_at) = (SELECT loop, version, at FROM exchange WHERE id = request_id);
+{_INDEXES}
+""",
 }  # from this schema to the next one
 _AGAIN = "forget them once more, when the disk has room for a second copy of the log and no long query reads from it"
 _COLUMNS = [field.name for field in fields(Exchange)]
 _SELECTED = ", ".join(f"e.{name}" for name in _COLUMNS)
+# feedback on the same answer came later
+_NEWEST = """NOT EXISTS (
+    SELECT 1 FROM feedback n WHERE n.request_id = f.request_id AND n.at >= f.at AND (n.at > f.at OR n.number > f.number)
+)"""
 
 
 class SqliteTrafficLog(TrafficLog):
@@ -73,32 +99,85 @@ class SqliteTrafficLog(TrafficLog):
         row = tuple(map(storable, astuple(feedback)))
         with self._connection() as connection:
             stored = connection.execute(
-                "INSERT INTO feedback (request_id, at, rating, correction) SELECT ?, ?, ?, ? "
-                "WHERE EXISTS (SELECT 1 FROM exchange WHERE id = ?)",
+                "INSERT INTO feedback (request_id, at, rating, correction, loop, version, asked_at) "
+                "SELECT ?, ?, ?, ?, loop, version, at FROM exchange WHERE id = ?",
                 (*row, row[0]),
             )
         if stored.rowcount != 1:
             raise UnknownAnswer(f"there is no answer {feedback.request_id!r} in the log")
 
-    def exchanges(self, loop: str, since: float = 0.0, until: float = float("inf"), limit: int | None = None) -> list[Exchange]:
+    def stream(
+        self, loop: str, since: float = 0.0, until: float = float("inf"), version: str | None = None, answered: bool = False
+    ) -> Iterator[Exchange]:
+        number = 0  # of the last row read; numbers begin at 1
+        while True:
+            where, values = _window(loop, since, until, version, answered)
+            # the page is found in an index, and only its rows are read
+            page = self._connection().execute(
+                f"""SELECT e.at, e.rowid, {_SELECTED} FROM exchange e JOIN (
+                    SELECT rowid AS number FROM exchange WHERE {where} AND (at > ? OR rowid > ?) ORDER BY at, rowid LIMIT {PAGE}
+                ) found ON e.rowid = found.number ORDER BY e.at, e.rowid""",
+                (*values, since, number),
+            ).fetchall()  # fmt: skip
+            yield from (_exchange(row[2:]) for row in page)
+            if len(page) < PAGE:
+                return
+            since, number = page[-1][:2]
+
+    def count(self, loop: str, since: float = 0.0, until: float = float("inf"), answered: bool = False) -> int:
+        where, values = _window(loop, since, until, None, answered)
+        return self._connection().execute(f"SELECT count(*) FROM exchange WHERE {where}", values).fetchone()[0]
+
+    def outcomes(self, loop: str, versions: Sequence[str], since: float = 0.0, until: float = float("inf")) -> list[Outcomes]:
         rows = self._connection().execute(
-            f"SELECT {_SELECTED} FROM exchange e WHERE loop = ? AND at >= ? AND at < ? ORDER BY at, rowid LIMIT ?",
-            (loop, since, until, -1 if limit is None else limit),
+            f"""SELECT version, weight, status, well_formed, count(*) FROM exchange INDEXED BY exchange_by_version
+                WHERE loop = ? AND version IN ({", ".join("?" * len(versions))}) AND at >= ? AND at < ?
+                GROUP BY version, weight, status, well_formed""",
+            (loop, *versions, since, until),
+        )  # fmt: skip
+        return [Outcomes(version, weight, status, _truth(well_formed), count) for version, weight, status, well_formed, count in rows]
+
+    def time_of_newest(self, loop: str, version: str, number: int, since: float = 0.0) -> float | None:
+        found = self._connection().execute(
+            "SELECT at FROM exchange WHERE loop = ? AND version = ? AND at >= ? ORDER BY at DESC LIMIT 1 OFFSET ?",
+            (loop, version, since, number - 1),
         )
-        return [Exchange(*row) for row in rows]
+        return next((at for (at,) in found), None)
 
     def reviewed(self, loop: str, since: float = 0.0) -> list[Reviewed]:
         rows = self._connection().execute(
-            f"""SELECT {_SELECTED}, f.request_id, f.at, f.rating, f.correction FROM exchange e
-                JOIN feedback f ON f.number = (SELECT number FROM feedback WHERE request_id = e.id ORDER BY at DESC, number DESC LIMIT 1)
-                WHERE e.loop = ? AND e.at >= ? ORDER BY e.at, e.rowid""",
+            f"""SELECT {_SELECTED}, f.request_id, f.at, f.rating, f.correction
+                FROM feedback f INDEXED BY feedback_by_answer CROSS JOIN exchange e ON e.id = f.request_id
+                WHERE f.loop = ? AND f.asked_at >= ? AND {_NEWEST} ORDER BY f.asked_at, e.rowid""",
             (loop, since),
         )
         width = len(_COLUMNS)
-        return [Reviewed(Exchange(*row[:width]), Feedback(*row[width:])) for row in rows]
+        return [Reviewed(_exchange(row[:width]), Feedback(*row[width:])) for row in rows]
 
-    def count(self, loop: str, since: float = 0.0) -> int:
-        return self._connection().execute("SELECT count(*) FROM exchange WHERE loop = ? AND at >= ?", (loop, since)).fetchone()[0]
+    def feedback_on(self, request_ids: Sequence[str]) -> dict[str, Feedback]:
+        rows = self._connection().execute(
+            f"""SELECT f.request_id, f.at, f.rating, f.correction FROM feedback f
+                WHERE f.request_id IN (SELECT value FROM json_each(?)) AND {_NEWEST}""",
+            (json.dumps(list(map(storable, request_ids))),),
+        )
+        return {row[0]: Feedback(*row) for row in rows}
+
+    def feedback_counts(self, loop: str, version: str, since: float = 0.0, until: float = float("inf")) -> FeedbackCounts:
+        found = self._connection().execute(
+            f"""SELECT count(*), count(*) FILTER (WHERE rating = 'down'), count(*) FILTER (WHERE correction <> '')
+                FROM feedback f INDEXED BY feedback_by_answer
+                WHERE loop = ? AND asked_at >= ? AND asked_at < ? AND version = ? AND {_NEWEST}""",
+            (loop, since, until, version),
+        )
+        return FeedbackCounts(*found.fetchone())
+
+    def corrections(self, loop: str, since: float = 0.0, asked_since: float = 0.0) -> int:
+        found = self._connection().execute(
+            f"""SELECT count(*) FROM feedback f INDEXED BY feedback_corrections
+                WHERE loop = ? AND at >= ? AND asked_at >= ? AND correction <> '' AND {_NEWEST}""",
+            (loop, since, asked_since),
+        )
+        return found.fetchone()[0]
 
     def forget(self, loop: str | None = None, user: str | None = None, request_ids: Sequence[str] = ()) -> list[str]:
         check_forget(user, request_ids)
@@ -169,3 +248,20 @@ class SqliteTrafficLog(TrafficLog):
                 connection.close()
                 raise LogUnusable(f"{self._path} has schema {version}, this release reads {SCHEMA_VERSION}: move the file away or upgrade")
         return connection
+
+
+def _window(loop: str, since: float, until: float, version: str | None, answered: bool) -> tuple[str, list[object]]:
+    """The condition for exchanges of a window, and its values."""
+    where, values = "loop = ? AND at >= ? AND at < ?", [loop, since, until]
+    if version is not None:
+        where += " AND version = ?"
+        values.append(version)
+    return where + (f" AND status = {ANSWERED}" if answered else ""), values
+
+
+def _exchange(row: Sequence[Any]) -> Exchange:
+    return Exchange(*[*row[:-1], _truth(row[-1])])
+
+
+def _truth(stored: int | None) -> bool | None:
+    return None if stored is None else bool(stored)

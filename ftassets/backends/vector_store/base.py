@@ -49,6 +49,10 @@ class VectorStore(ABC):
         """Forget these requests' points of every embedder; unknown ids are ignored."""
 
     @abstractmethod
+    def expire(self, loop: str, embedder: str, before: float) -> None:
+        """Delete an embedder's points with at < before (epoch seconds)."""
+
+    @abstractmethod
     def embedders(self, loop: str) -> list[str]:
         """Ids of the embedders whose vectors the loop has, sorted."""
 

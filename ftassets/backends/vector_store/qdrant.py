@@ -123,6 +123,11 @@ class QdrantVectorStore(VectorStore):
                 with self._client(name) as client:
                     client.delete(self._collection(name), [_point_id(request_id) for request_id in request_ids])
 
+    def expire(self, loop: str, embedder: str, before: float) -> None:
+        with self._opened(loop, embedder) as (client, collection):
+            if client is not None:
+                client.delete(collection, _between(None, before))
+
     def embedders(self, loop: str) -> list[str]:
         return sorted(self._names(loop))
 
@@ -329,7 +334,7 @@ def _point_id(request_id: str) -> str:
     return str(uuid.uuid5(_NAMESPACE, request_id))
 
 
-def _between(since: float, until: float) -> Any:
+def _between(since: float | None, until: float) -> Any:
     from qdrant_client import models
 
     # infinity is not JSON: a bound that excludes nothing is left out

@@ -93,7 +93,7 @@ class Adoption:
         if not again:
             statement = adopted_statement(loop, manifest, self.by, self.reason, at, code_identity())
             releases.write(loop.name, digest, "release", statement)
-        imported = import_traffic(self.traffic[0], loop.name, self.traffic[1], self.traffic[2], digest) if self.traffic else None
+        imported = import_traffic(self.traffic[0], loop, self.traffic[1], self.traffic[2], digest) if self.traffic else None
         if manifest.kind == "adapter":  # what is served elsewhere was not trained by anybody we know
             registry.log_training(
                 loop.name,

@@ -30,7 +30,7 @@ def run(home: Home, loop: LoopConfig, window: float | None = None, until: float 
     if production and known is None:
         report["reason"] += f"; once they are there the job {loop.name}__watch makes it"
     begin = max(end - length, known.until) if known else end - length
-    answered = sum(exchange.status == 200 for exchange in traffic_log.exchanges(loop.name, begin, end))
+    answered = traffic_log.count(loop.name, begin, end, answered=True)
     missing = max(0, answered - vectors.count(loop.name, space, begin, end))
     return report | {"window_begin": begin, "not_embedded": missing}
 

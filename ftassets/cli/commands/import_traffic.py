@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ftassets.backends.traffic_log.base import TrafficLog
+from ftassets.config.loop import LoopConfig
 from ftassets.domain.dataset.rows import Quarantined
 from ftassets.domain.traffic import imports
 from ftassets.domain.traffic.exchange import Exchange
@@ -21,7 +22,7 @@ class ImportReport:
     quarantined: list[Quarantined]
 
 
-def import_traffic(traffic_log: TrafficLog, loop: str, path: Path, format: str, version: str | None = None) -> ImportReport:
+def import_traffic(traffic_log: TrafficLog, loop: LoopConfig, path: Path, format: str, version: str | None = None) -> ImportReport:
     """Take a log of another system into the loop's traffic; doing it again changes nothing.
 
     `version` is who answered, without it the model each row names. Rows without a time get the file's modification time.
@@ -31,12 +32,12 @@ def import_traffic(traffic_log: TrafficLog, loop: str, path: Path, format: str, 
     bad: list[Quarantined] = []
     batch: list[Exchange] = []
     with path.open("rb") as file:
-        for found in imports.read(file, format, loop, version, at=path.stat().st_mtime):
+        for found in imports.read(file, format, loop.name, version, at=path.stat().st_mtime):
             if isinstance(found, Quarantined):
                 bad.append(found)
                 continue
             read += 1
-            batch.append(found)
+            batch.append(found.judged(loop.task.form))
             if len(batch) == _BATCH:
                 stored += traffic_log.append(batch)
                 batch = []

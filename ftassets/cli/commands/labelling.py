@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
@@ -13,10 +14,11 @@ from ftassets.backends.vector_store.base import VectorStore
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.dataset import labelling
 from ftassets.domain.dataset.labelling.label import to_examples
-from ftassets.domain.dataset.labelling.select import candidates, select
+from ftassets.domain.dataset.labelling.select import candidates, select, shortlist
 from ftassets.domain.dataset.rows import Quarantined
 from ftassets.errors import InvalidInput
 
+SEARCHED = 20_000  # requests among which a batch is chosen, so that a long window does not have to fit into memory
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
@@ -46,7 +48,7 @@ class Novelty:
 
 
 def novelty(vector_store: VectorStore, dataset_store: DatasetStore, loop: str, production: str, since: float) -> Novelty | None:
-    """How far requests since then are from production's drift reference; None while there is no reference.
+    """How far a random sample of the requests since then is from production's drift reference; None while there is no reference.
 
     Novel is what is farther away than 95 % of the reference is from itself. Queries that the reference's embedder did not embed have no
     distance.
@@ -58,7 +60,7 @@ def novelty(vector_store: VectorStore, dataset_store: DatasetStore, loop: str, p
         reference = Reference.from_arrays(unpack_arrays(dataset_store.read("main", reference_path(loop, production))))
     except ObjectNotFound:
         return None
-    points = vector_store.window(loop, reference.embedder, since, float("inf"), limit=10**9)
+    points = vector_store.window(loop, reference.embedder, since, float("inf"), limit=SEARCHED)
     if not points:
         return Novelty({}, reference.q95)
     vectors = np.array([point.vector for point in points])
@@ -82,11 +84,13 @@ def label_export(
     First what `canaries` (versions that were candidates) failed on, then novel requests, then a random sample; requests with a
     label, a correction or a thumb up are left out. Raises InvalidInput for an unknown format.
     """
-    feedback = {item.exchange.id: item.feedback for item in traffic_log.reviewed(loop.name, since)}
     labelled = {row.request_id for row in read_labels(dataset_store, "main", loop.name) if row.request_id}
     known = novelty or Novelty({}, 0.0)
-    exchanges = traffic_log.exchanges(loop.name, since)
-    found = candidates(exchanges, feedback, labelled, canaries, known.distances, known.novel_above, loop.task.form)
+    stream, found = traffic_log.stream(loop.name, since), []
+    while page := list(islice(stream, SEARCHED)):
+        feedback = traffic_log.feedback_on([exchange.id for exchange in page])
+        found += candidates(page, feedback, labelled, canaries, known.distances, known.novel_above, loop.task.form)
+        found = shortlist(found, SEARCHED, seed)
     chosen = select(found, limit, loop.dataset.jaccard, seed)
     return LabelBatch(labelling.to_text(chosen, format), len(chosen))
 

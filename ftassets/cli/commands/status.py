@@ -2,11 +2,12 @@
 
 import time
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from ftassets.backends.control.pauses import pause_reason
 from ftassets.backends.control.releases import Releases, StatementMissing
-from ftassets.backends.serving.base import ServingError
+from ftassets.backends.serving.base import Serving, ServingError
 from ftassets.backends.signer.base import SignatureInvalid
 from ftassets.cli.commands import embedders
 from ftassets.cli.commands.stuck import stuck_runs_of_home
@@ -16,23 +17,27 @@ from ftassets.config.profiles import control as control_of
 from ftassets.config.profiles import serving, verifier
 from ftassets.domain.release.statement import read_statement
 from ftassets.domain.rollout.endpoint import EndpointState
+from ftassets.domain.rollout.transition import Transition
+
+SHOWN = 50  # moves of a loop
 
 
 def describe(home: Home) -> dict[str, Any]:
     """`{"gateway": "up" | reason, "loops": {name: {phase, weights, production, candidate, standby, mode, paused, journal, ...}}}`.
 
-    `approvals` and `overrides` are what people signed; `notes` are sentences about them, about releases that do not count, about
-    runs that nothing executes any more, and about an embedder that lacks its key or whose vectors are being made again.
+    `journal` are the newest moves of traffic, oldest first; `approvals` and `overrides` are what people signed; `notes` are sentences
+    about them, about releases that do not count, about runs that nothing executes any more, and about an embedder that lacks its key or
+    whose vectors are being made again.
     """
     client, control = serving(home), control_of(home)
     releases = Releases(control, verifier(home))
     vectors = embedders.vectors_of(home)
     now = time.time()
     try:
-        journal = client.journal()
+        client.health()
         gateway = "up"
     except ServingError as error:
-        journal, gateway = [], str(error)
+        gateway = str(error)
     loops = {}
     configured = loops_of(home)
     stuck = stuck_runs_of_home(home, configured)
@@ -64,11 +69,15 @@ def describe(home: Home) -> dict[str, Any]:
                     "weights": transition.state.weights,
                     "reason": transition.reason,
                 }
-                for transition in journal
-                if transition.loop == name and transition.action not in ("stage", "unstage")
+                for transition in reversed(_moves(client, name) if gateway == "up" else [])
             ],
         }
     return {"gateway": gateway, "loops": loops}
+
+
+def _moves(client: Serving, loop: str) -> list[Transition]:
+    """The newest moves of a loop's traffic, newest first."""
+    return list(islice((entry for entry in client.recent(loop) if entry.action not in ("stage", "unstage")), SHOWN))
 
 
 def warnings(releases: Releases, loop: str, state: EndpointState, now: float) -> Iterator[str]:

@@ -21,12 +21,13 @@ class Move(StrEnum):
 
 
 @dataclass(frozen=True)
-class CanaryAnswer:
-    """One answer during the canary, oldest first: was it the candidate's, the candidate's weight then (percent), did it fail."""
+class CanaryAnswers:
+    """Answers during the canary that are alike: are they the candidate's, its weight then (percent), did they fail, how many."""
 
     candidate: bool
     weight: float
     failed: bool
+    count: int = 1
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class RolloutDecision:
     e_value: float
 
 
-def e_value(canary_answers: Sequence[CanaryAnswer]) -> float:
+def e_value(canary_answers: Sequence[CanaryAnswers]) -> float:
     """Evidence that failures come from the candidate more often than its weight explains.
 
     Under equal failure rates a failure is the candidate's with probability s. Mixture over rate ratios r of the likelihood
@@ -53,12 +54,16 @@ def e_value(canary_answers: Sequence[CanaryAnswer]) -> float:
             continue
         for index, ratio in enumerate(RATIOS):
             p = ratio * s / (ratio * s + 1 - s)
-            logs[index] += log(p / s) if answer.candidate else log((1 - p) / (1 - s))
+            logs[index] += answer.count * (log(p / s) if answer.candidate else log((1 - p) / (1 - s)))
     return sum(exp(min(value, 700.0)) for value in logs) / len(RATIOS)
 
 
-def decide(state: EndpointState, canary_answers: Sequence[CanaryAnswer], policy: Rollout, now: float) -> RolloutDecision:
-    """The next move of a canary; `canary_answers` are all answers since the candidate's first weight.
+def decide(
+    state: EndpointState, canary_answers: Sequence[CanaryAnswers], latest: Sequence[CanaryAnswers], policy: Rollout, now: float
+) -> RolloutDecision:
+    """The next move of a canary; `canary_answers` are all answers since the candidate's first weight, in any order.
+
+    `latest` are those of them since the candidate's last `COLLAPSE` answers began, as `latest_of` finds them.
 
     Raises ValueError when there is no canary.
     """
@@ -72,7 +77,7 @@ def decide(state: EndpointState, canary_answers: Sequence[CanaryAnswer], policy:
             f"the candidate fails more than production: e-value {evidence:.0f}, limit {1 / policy.false_rollback:.0f}",
             evidence,
         )
-    if _collapsed(canary_answers):  # a long quiet past must not hide it from the e-value
+    if _collapsed(latest):  # a long quiet past must not hide it from the e-value
         return RolloutDecision(
             Move.ROLLBACK, 0, f"the candidate's last {COLLAPSE} answers all failed, most of production's meanwhile did not", evidence
         )
@@ -83,29 +88,27 @@ def decide(state: EndpointState, canary_answers: Sequence[CanaryAnswer], policy:
         )
     # only good answers at this weight count: neither traffic that stops after a step nor an outage may carry it through the next
     here = [o for o in canary_answers if o.candidate and round(o.weight) == state.weight]
-    failed = sum(o.failed for o in here)
-    good = len(here) - failed
+    failed = sum(o.count for o in here if o.failed)
+    good = sum(o.count for o in here if not o.failed)
     if good < policy.min_requests:
         reason = f"not enough data: {good} good answers of the candidate at {state.weight} %, {policy.min_requests} are needed"
         if policy.on_not_enough_data == "rollback":
             return RolloutDecision(Move.ROLLBACK, 0, reason, evidence)
         return RolloutDecision(Move.HOLD, state.weight, reason, evidence)
     step = next(step for step in policy.steps if step > state.weight)
-    reason = f"{len(here)} answers of the candidate at {state.weight} %, {failed} failed, e-value {evidence:.2g}: next step {step} %"
+    reason = f"{good + failed} answers of the candidate at {state.weight} %, {failed} failed, e-value {evidence:.2g}: next step {step} %"
     return RolloutDecision(Move.RAMP, step, reason, evidence)
 
 
-def _collapsed(canary_answers: Sequence[CanaryAnswer]) -> bool:
-    """Whether the candidate's last answers all failed, and most of production's in the same span did not."""
-    theirs: list[bool] = []
-    mine = 0
-    for answer in reversed(canary_answers):
-        if not answer.candidate:
-            theirs.append(answer.failed)
-        elif not answer.failed:
-            return False
-        else:
-            mine += 1
-            if mine == COLLAPSE:
-                return 2 * sum(theirs) <= len(theirs)
-    return False
+def latest_of(canary_answers: Sequence[CanaryAnswers]) -> Sequence[CanaryAnswers]:
+    """Of answers one by one, oldest first, those since the candidate's last `COLLAPSE` began; none while it has fewer."""
+    mine = [index for index, answer in enumerate(canary_answers) if answer.candidate]
+    return canary_answers[mine[-COLLAPSE] :] if len(mine) >= COLLAPSE else []
+
+
+def _collapsed(latest: Sequence[CanaryAnswers]) -> bool:
+    """Whether the candidate's latest answers all failed, and most of production's in the same span did not."""
+    mine, theirs = ([answer for answer in latest if answer.candidate is side] for side in (True, False))
+    if sum(answer.count for answer in mine) < COLLAPSE or not all(answer.failed for answer in mine):
+        return False
+    return 2 * sum(answer.count for answer in theirs if answer.failed) <= sum(answer.count for answer in theirs)

@@ -43,7 +43,7 @@ def e_paths(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """`rollout.e_value` after each answer of many canaries at once, and the log ratios to continue from at another step.
 
-    `candidate` and `failed` (runs, answers) are those of `CanaryAnswer`, `fraction` is the weight, 0 to 1; `start` and the
+    `candidate` and `failed` (runs, answers) are those of `CanaryAnswers`, `fraction` is the weight, 0 to 1; `start` and the
     returned log ratios are (runs, ratios).
     """
     values, logs = np.zeros(candidate.shape), []

@@ -1,8 +1,12 @@
 """Record of one request: the exchange, and the user's feedback on the answer."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+
+from ftassets.domain.evaluation.answer_form import AnswerForm
+
+ANSWERED = 200  # status of an exchange with an answer
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,11 @@ class Exchange:
     tokens_out: int | None
     weight: float  # percent of the traffic this version had when it answered
     error: str | None = None
+    well_formed: bool | None = None  # whether the answer has the form the task asked for; None without an answer, or if nobody judged it
+
+    def judged(self, form: AnswerForm) -> "Exchange":
+        """The exchange with its answer judged by the form of its task."""
+        return replace(self, well_formed=form.well_formed(self.answer)) if self.status == ANSWERED else self
 
 
 @dataclass(frozen=True)
@@ -42,6 +51,41 @@ class Reviewed:
 
     exchange: Exchange
     feedback: Feedback
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """Exchanges that ended alike, and how many; the other fields as in the exchange."""
+
+    version: str
+    weight: float
+    status: int
+    well_formed: bool | None
+    count: int
+
+    @property
+    def failed(self) -> bool:
+        """Whether the model failed; a request the client got wrong is not the model's failure."""
+        return self.status >= 500 or self.malformed
+
+    @property
+    def malformed(self) -> bool:
+        """Whether there is an answer, in another form than the task asked for."""
+        return self.status == ANSWERED and self.well_formed is False
+
+    @property
+    def judged(self) -> bool:
+        """Whether it is known that the model failed, or that it did not."""
+        return self.status != ANSWERED or self.well_formed is not None
+
+
+@dataclass(frozen=True)
+class FeedbackCounts:
+    """How many answers have feedback, and on how many the newest is a thumb down, or a correction."""
+
+    reviewed: int
+    down: int
+    corrected: int
 
 
 def hashed_user(name: Any) -> str:

@@ -50,6 +50,10 @@ class ServingContract:
         ]
         assert journal[-1].state == serving.state("support")
         assert serving.journal(4) == journal[4:]
+        assert serving.newest("support", 2) == journal[:2:-1]
+        assert serving.newest("support", 9, before=3) == journal[1::-1]
+        assert list(serving.recent("support")) == journal[::-1]
+        assert (serving.newest("other", 9), list(serving.recent("other"))) == ([], [])
 
     def test_what_is_not_released_is_refused_and_what_is_impossible_says_so(self, backend: Backend) -> None:
         serving = backend.serving

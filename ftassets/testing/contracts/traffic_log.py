@@ -3,13 +3,17 @@
 import contextlib
 import multiprocessing
 import threading
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import count, islice
 from multiprocessing.connection import Connection
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from ftassets.backends.traffic_log.base import Exchange, Feedback, TrafficLog, UnknownAnswer
+from ftassets.backends.traffic_log.base import PAGE, Exchange, Feedback, FeedbackCounts, TrafficLog, UnknownAnswer
 from ftassets.errors import InvalidInput
 
 OpenLog = Callable[[], TrafficLog]
@@ -37,6 +41,50 @@ def exchange(number: int, loop: str = "voice", **changes: object) -> Exchange:
 
 
 TEXTS = ["\x00", "\x00\x01\x010\x011", "\\u0000 \\", '{"a": "\\ud83d"}', "\U0001f4a1\U0001f468\u200d\U0001f469", "NULL", "{}", ""]
+
+
+# few values each, so that times, versions and feedback collide
+_TIMES = st.sampled_from([0.0, 1.0, 1.5, 2.0, 3.0])
+_EXCHANGES = st.lists(
+    st.fixed_dictionaries(
+        {
+            "at": _TIMES,
+            "version": st.sampled_from(["v1", "v2", "v3"]),
+            "status": st.sampled_from([200, 200, 200, 400, 499, 500]),
+            "weight": st.sampled_from([5.0, 95.0, 100.0]),
+            "well_formed": st.sampled_from([True, True, False, None]),
+        }
+    ),
+    max_size=12,
+)
+_FEEDBACK = st.lists(
+    st.tuples(
+        st.integers(0, 11), st.sampled_from([0.0, 1.0, 2.0, 4.0]), st.sampled_from(["up", "down", None]), st.sampled_from(["x", "", None])
+    ),
+    max_size=15,
+)
+_NAMES = count()
+
+
+class _Reference:
+    """What a log must answer, found by reading every row."""
+
+    def __init__(self, rows: list[Exchange], feedback: list[Feedback]) -> None:
+        self.rows = sorted(rows, key=lambda row: row.at)  # a stable sort: rows of one time in the order of their arrival
+        self.newest: dict[str, Feedback] = {}
+        for each in sorted(feedback, key=lambda each: each.at):
+            self.newest[each.request_id] = each
+
+    def window(self, since: float, until: float, version: str | None = None, answered: bool = False) -> list[Exchange]:
+        return [
+            row for row in self.rows if since <= row.at < until and version in (None, row.version) and (row.status == 200 or not answered)
+        ]
+
+    def feedback(self, rows: list[Exchange]) -> list[Feedback]:
+        return [self.newest[row.id] for row in rows if row.id in self.newest]
+
+    def outcomes(self, rows: list[Exchange]) -> Counter[tuple[str, float, int, bool | None]]:
+        return Counter((row.version, row.weight, row.status, row.well_formed) for row in rows)
 
 
 def write(open_log: OpenLog, name: str, batches: int, done: Connection) -> None:
@@ -116,6 +164,64 @@ class TrafficLogContract:
         assert [e.at for e in log.exchanges("voice", since=2, limit=2)] == [2, 3]
         assert [e.id for e in log.exchanges("triage")] == ["triage-2"]
         assert (log.count("voice"), log.count("voice", since=3), log.count("nobody")) == (4, 2, 0)
+
+    @settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors], max_examples=40)
+    @given(
+        rows=_EXCHANGES, feedback=_FEEDBACK, since=_TIMES, until=_TIMES | st.just(float("inf")), given_since=_TIMES, nth=st.integers(1, 4)
+    )
+    def test_counts_and_windows_are_those_of_all_rows_read_one_by_one(
+        self,
+        log: TrafficLog,
+        rows: list[dict[str, object]],
+        feedback: list[tuple[int, float, str | None, str | None]],
+        since: float,
+        until: float,
+        given_since: float,
+        nth: int,
+    ) -> None:
+        loop = f"loop {next(_NAMES)}"
+        stored = [exchange(number, loop=loop, **row) for number, row in enumerate(rows)]
+        given_on = [Feedback(stored[n].id, at, rating, correction) for n, at, rating, correction in feedback if n < len(stored)]
+        log.append([*stored, *(replace(row, id=f"other {row.id}", loop=f"other {loop}") for row in stored)])
+        for each in given_on:
+            log.add_feedback(each)
+            log.add_feedback(replace(each, request_id=f"other {each.request_id}", rating="down", correction="other"))
+        all_of = _Reference(stored, given_on)
+
+        for version in (None, "v1", "v3"):
+            for answered in (False, True):
+                assert list(log.stream(loop, since, until, version, answered)) == all_of.window(since, until, version, answered)
+        for answered in (False, True):
+            assert log.count(loop, since, until, answered) == len(all_of.window(since, until, None, answered))
+        for versions in ([], ["v1"], ["v1", "v3"]):
+            found = log.outcomes(loop, versions, since, until)
+            wanted = all_of.outcomes([row for row in all_of.window(since, until) if row.version in versions])
+            assert {(o.version, o.weight, o.status, o.well_formed): o.count for o in found} == wanted
+            assert len(found) == len(wanted)
+        of_one = [row.at for row in all_of.window(since, float("inf"), "v1")]
+        assert log.time_of_newest(loop, "v1", nth, since) == (of_one[-nth] if len(of_one) >= nth else None)
+        assert log.feedback_on([row.id for row in stored]) == all_of.newest
+        newest = all_of.feedback(all_of.window(since, until, "v1"))
+        down, corrected = sum(each.rating == "down" for each in newest), sum(bool(each.correction) for each in newest)
+        assert log.feedback_counts(loop, "v1", since, until) == FeedbackCounts(len(newest), down, corrected)
+        late = [each for each in all_of.feedback(all_of.window(since, float("inf"))) if each.at >= given_since]
+        assert log.corrections(loop, given_since, since) == sum(bool(each.correction) for each in late)
+
+    def test_a_stream_reads_on_where_a_page_ended_even_within_one_moment(self, log: TrafficLog) -> None:
+        rows = [exchange(n, at=float(n // PAGE), version=f"v{n % 2}") for n in range(2 * PAGE + 3)]
+        log.append(rows)
+        assert list(log.stream("voice")) == rows
+        assert list(log.stream("voice", version="v1")) == rows[1::2]
+        assert list(log.stream("voice", since=1.0)) == rows[PAGE:]
+
+    def test_what_comes_while_one_reads_does_not_disturb(self, log: TrafficLog) -> None:
+        rows = [exchange(n) for n in range(PAGE + 5)]
+        log.append(rows)
+        reading = log.stream("voice")
+        first = list(islice(reading, 3))
+        log.append([exchange(-1, id="early"), exchange(PAGE + 5)])
+        log.forget(request_ids=[rows[-1].id])
+        assert [*first, *reading] == [*rows[:-1], exchange(PAGE + 5)]
 
     def test_feedback_needs_an_answer(self, log: TrafficLog) -> None:
         log.append([exchange(1)])

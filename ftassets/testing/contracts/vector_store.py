@@ -94,6 +94,18 @@ class VectorStoreContract:
         store.remove("voice", [])
         assert store.count("voice", "e") == 1
 
+    def test_points_of_before_a_time_expire(self, make: MakeStore, tmp_path: Path) -> None:
+        store = make(tmp_path)
+        store.expire("voice", "e", 2.0)
+        store.add("voice", "e", [point(n) for n in (1, 2, 3)])
+        store.add("voice", "other", [point(1)])
+        store.add("triage", "e", [point(1)])
+        store.expire("voice", "e", 2.0)
+        assert ids(make(tmp_path).window("voice", "e", 0, 9, 9)) == ["req-2", "req-3"]
+        assert (store.count("voice", "other"), store.count("triage", "e"), store.watermark("voice", "e")) == (1, 1, 3.0)
+        store.expire("voice", "e", 9.0)
+        assert (store.count("voice", "e"), store.watermark("voice", "e")) == (0, 0.0)
+
     def test_loops_are_apart(self, store: VectorStore) -> None:
         store.add("voice", "e", [point(1)])
         store.add("triage", "other", [replace(point(2), vector=np.ones(3, dtype=np.float32))])

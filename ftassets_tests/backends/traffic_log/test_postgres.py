@@ -15,7 +15,15 @@ from pg8000.native import Connection
 
 from ftassets.backends.traffic_log import postgres as module
 from ftassets.backends.traffic_log import postgres_connection as postgres_server
-from ftassets.backends.traffic_log.base import Exchange, Feedback, LogUnreachable, LogUnusable, StillReadable, UnknownAnswer
+from ftassets.backends.traffic_log.base import (
+    Exchange,
+    Feedback,
+    FeedbackCounts,
+    LogUnreachable,
+    LogUnusable,
+    StillReadable,
+    UnknownAnswer,
+)
 from ftassets.backends.traffic_log.postgres import PostgresTrafficLog
 from ftassets.backends.traffic_log.postgres_connection import Link, Server, server
 from ftassets.backends.traffic_log.sqlite import SqliteTrafficLog
@@ -291,15 +299,23 @@ def columns(connection: Connection, schema: str) -> list[list[str]]:
     )
 
 
-@pytest.mark.parametrize("release", ["v1", "v2"])
-def test_tables_of_an_earlier_release_are_read_and_written(url: str, other: Connection, postgres: PostgresServer, release: str) -> None:
-    stored_by(url, postgres, (SAMPLES / release / "postgres.sql").read_text())
+def indexes(connection: Connection, schema: str) -> set[str]:
+    found = connection.run("SELECT indexdef FROM pg_indexes WHERE schemaname = :schema", schema=schema)
+    return {text.replace(f"{schema}.", "") for (text,) in found}
+
+
+@pytest.mark.parametrize("sample", ["v1/postgres.sql", "v2/postgres_2.sql", "v2/postgres.sql"])
+def test_tables_of_an_earlier_release_are_read_and_written(url: str, other: Connection, postgres: PostgresServer, sample: str) -> None:
+    stored_by(url, postgres, (SAMPLES / sample).read_text())
     log = PostgresTrafficLog(url)
     rows = log.exchanges("voice")
     assert [(row.id, row.weight) for row in rows] == [("voice-0", 20.0), ("voice-1", 20.0), ("voice-2", 20.0)]
     assert [(item.feedback.rating, item.feedback.correction) for item in log.reviewed("voice")] == [
         ("up", None), (None, '{"intent": "open"}'),
     ]  # fmt: skip
+    assert [(o.judged, o.count) for o in log.outcomes("voice", [rows[0].version])] == [(False, 3)]
+    assert log.feedback_counts("voice", rows[0].version, 1_700_000_000.0) == FeedbackCounts(2, 0, 1)
+    assert (log.corrections("voice", 1_700_000_100.0), log.corrections("voice", 1_700_000_101.0)) == (1, 0)
     assert log.append([exchange(3)]) == 0, "it was forgotten"
     assert log.append([exchange(4)]) == 1
     assert log.forget(request_ids=["voice-4"]) == ["voice-4"]
@@ -307,6 +323,7 @@ def test_tables_of_an_earlier_release_are_read_and_written(url: str, other: Conn
     new = postgres.account()
     PostgresTrafficLog(new).append([exchange(1)])
     assert columns(other, user(url)) == columns(other, user(new))
+    assert indexes(other, user(url)) == indexes(other, user(new))
     assert other.run("SELECT version FROM traffic_schema") == [[module.SCHEMA_VERSION]]
 
 
@@ -361,7 +378,7 @@ def test_who_does_not_own_the_tables_is_told_what_to_do(url: str, other: Connect
 def test_tables_of_another_release_are_left_alone(log: PostgresTrafficLog, url: str, other: Connection) -> None:
     log.append([exchange(1)])
     other.run("UPDATE traffic_schema SET version = 99")
-    with pytest.raises(LogUnusable, match="schema 99.*reads 2: upgrade"):
+    with pytest.raises(LogUnusable, match=f"schema 99.*reads {module.SCHEMA_VERSION}: upgrade"):
         PostgresTrafficLog(url).count("voice")
     assert other.run("SELECT count(*) FROM traffic_exchange") == [[1]]
 

@@ -10,7 +10,12 @@ from ftassets.backends.traffic_log.sqlite import SCHEMA_VERSION, SqliteTrafficLo
 from ftassets.testing.contracts.traffic_log import exchange
 
 SAMPLES = Path(__file__).parents[2] / "samples"
-FILES = {1: SAMPLES / "v1" / "traffic_1.sql", 2: SAMPLES / "v1" / "home" / "traffic.sql", 3: SAMPLES / "v2" / "home" / "traffic.sql"}
+FILES = {
+    1: SAMPLES / "v1" / "traffic_1.sql",
+    2: SAMPLES / "v1" / "home" / "traffic.sql",
+    3: SAMPLES / "v2" / "traffic_3.sql",
+    4: SAMPLES / "v2" / "home" / "traffic.sql",
+}
 
 
 def database(folder: Path, version: int) -> Path:
@@ -31,6 +36,13 @@ def columns(path: Path) -> dict[str, list[tuple[str, str]]]:
     return found
 
 
+def indexes(path: Path) -> set[str]:
+    connection = sqlite3.connect(path)
+    found = {sql for (sql,) in connection.execute("SELECT sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL")}
+    connection.close()
+    return found
+
+
 def test_there_is_a_sample_of_every_schema() -> None:
     assert sorted(FILES) == list(range(1, SCHEMA_VERSION + 1))
 
@@ -44,12 +56,17 @@ def test_a_file_of_an_earlier_schema_is_read_and_written(tmp_path: Path, version
     assert [(item.feedback.rating, item.feedback.correction) for item in log.reviewed("support")] == [
         ("up", None), (None, '{"intent": "open"}'),
     ]  # fmt: skip
+    versions = sorted({row.version for row in rows})
+    judged = version == SCHEMA_VERSION  # and none of them is a tool call
+    assert sorted((o.count, o.judged, o.failed) for o in log.outcomes("support", versions)) == [(1, judged, judged), (3, judged, judged)]
+    assert log.corrections("support") == sum(log.feedback_counts("support", version).corrected for version in versions) == 1
     log.append([exchange(1)])
     assert log.forget(request_ids=["voice-1"]) == ["voice-1"]
     assert SqliteTrafficLog(path).exchanges("support") == rows, "once is enough"
     new = SqliteTrafficLog(tmp_path / "new.db")
     new.append([exchange(1)])
     assert columns(path) == columns(tmp_path / "new.db")
+    assert indexes(path) == indexes(tmp_path / "new.db")
 
 
 def test_a_file_of_a_newer_schema_is_left_alone(tmp_path: Path) -> None:

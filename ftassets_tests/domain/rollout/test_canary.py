@@ -1,5 +1,8 @@
 """A canary's next move, and that looking often does not make it jumpy."""
 
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -8,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ftassets.config.loop import Rollout
-from ftassets.domain.rollout.canary import RATIOS, CanaryAnswer, Move, decide, e_value
+from ftassets.domain.rollout.canary import COLLAPSE, RATIOS, CanaryAnswers, Move, RolloutDecision, decide, e_value, latest_of
 from ftassets.domain.rollout.endpoint import EndpointState
 
 POLICY = Rollout(steps=(5, 20, 50, 100), interval=300, min_requests=100)
@@ -18,21 +21,25 @@ def canary(weight: int = 20, since: float = 0.0) -> EndpointState:
     return EndpointState(production="p" * 64, candidate="c" * 64, weight=weight, since=since, lease_until=1e9)
 
 
-def answers(count: int, share: float = 0.2, candidate: bool = True, failed: int = 0) -> list[CanaryAnswer]:
-    return [CanaryAnswer(candidate, 100 * share, i < failed) for i in range(count)]
+def answers(count: int, share: float = 0.2, candidate: bool = True, failed: int = 0) -> list[CanaryAnswers]:
+    return [CanaryAnswers(candidate, 100 * share, i < failed) for i in range(count)]
 
 
-def traffic(rng: np.random.Generator, n: int, share: float, candidate: float, production: float) -> list[CanaryAnswer]:
+def traffic(rng: np.random.Generator, n: int, share: float, candidate: float, production: float) -> list[CanaryAnswers]:
     """n answers at a weight, with the failure rate of either version."""
     mine = rng.random(n) < share
     failed = rng.random(n) < np.where(mine, candidate, production)
-    return [CanaryAnswer(bool(m), 100 * share, bool(f)) for m, f in zip(mine, failed, strict=True)]
+    return [CanaryAnswers(bool(m), 100 * share, bool(f)) for m, f in zip(mine, failed, strict=True)]
 
 
-def rolled_back_at(canary_answers: list[CanaryAnswer], every: int) -> int | None:
+def decided(state: EndpointState, one_by_one: list[CanaryAnswers], policy: Rollout, now: float) -> RolloutDecision:
+    return decide(state, one_by_one, latest_of(one_by_one), policy, now)
+
+
+def rolled_back_at(canary_answers: list[CanaryAnswers], every: int) -> int | None:
     """Answers seen at the first look that rolls back; a look after each `every` answers."""
     for seen in range(every, len(canary_answers) + 1, every):
-        if decide(canary(), canary_answers[:seen], POLICY, 1e6).move is Move.ROLLBACK:
+        if decided(canary(), canary_answers[:seen], POLICY, 1e6).move is Move.ROLLBACK:
             return seen
     return None
 
@@ -43,15 +50,15 @@ def rolled_back_at(canary_answers: list[CanaryAnswer], every: int) -> int | None
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.booleans(), st.floats(0.01, 0.99)), max_size=50))
 def test_without_failures_there_is_no_evidence(seen: list[tuple[bool, float]]) -> None:
-    assert e_value([CanaryAnswer(mine, 100 * share, False) for mine, share in seen]) == pytest.approx(1.0)
+    assert e_value([CanaryAnswers(mine, 100 * share, False) for mine, share in seen]) == pytest.approx(1.0)
 
 
 def test_one_failure_by_hand() -> None:
     share = 0.2
     mine = sum(r / (r * share + 1 - share) for r in RATIOS) / len(RATIOS)
     theirs = sum(1 / (r * share + 1 - share) for r in RATIOS) / len(RATIOS)
-    assert e_value([CanaryAnswer(True, 100 * share, True)]) == pytest.approx(mine)
-    assert e_value([CanaryAnswer(False, 100 * share, True)]) == pytest.approx(theirs)
+    assert e_value([CanaryAnswers(True, 100 * share, True)]) == pytest.approx(mine)
+    assert e_value([CanaryAnswers(False, 100 * share, True)]) == pytest.approx(theirs)
     # a fair bet: worth 1 on average when the failure is the candidate's with probability share
     assert share * mine + (1 - share) * theirs == pytest.approx(1.0)
 
@@ -63,7 +70,7 @@ def test_worth_one_on_average_under_equal_rates(shares: list[float]) -> None:
     for cell in range(2 ** len(shares)):
         sides = [bool(cell >> i & 1) for i in range(len(shares))]
         chance = float(np.prod([s if side else 1 - s for s, side in zip(shares, sides, strict=True)]))
-        total += chance * e_value([CanaryAnswer(side, 100 * s, True) for s, side in zip(shares, sides, strict=True)])
+        total += chance * e_value([CanaryAnswers(side, 100 * s, True) for s, side in zip(shares, sides, strict=True)])
     assert total == pytest.approx(1.0)
 
 
@@ -101,7 +108,7 @@ def test_an_outage_of_both_rolls_nothing_back_and_promotes_nothing() -> None:
         before = traffic(rng, 200, share, 0.01, 0.01)
         outage = traffic(rng, 400, share, 1.0, 1.0)
         assert rolled_back_at(before + outage, every=20) is None
-        assert decide(canary(round(100 * share)), outage, POLICY, 1e6).move is Move.HOLD
+        assert decided(canary(round(100 * share)), outage, POLICY, 1e6).move is Move.HOLD
 
 
 def test_a_long_good_past_does_not_hide_a_collapse() -> None:
@@ -109,7 +116,7 @@ def test_a_long_good_past_does_not_hide_a_collapse() -> None:
     past = traffic(rng, 20_000, 0.2, 0.05, 0.05)
     now = traffic(rng, 100, 0.2, 1.0, 0.05)
     assert e_value(past + now) < 1 / POLICY.false_rollback  # the e-value alone would need longer
-    decision = decide(canary(), past + now, POLICY, 1e6)
+    decision = decided(canary(), past + now, POLICY, 1e6)
     assert decision.move is Move.ROLLBACK
     assert "last 10 answers all failed" in decision.reason
 
@@ -119,18 +126,18 @@ def test_a_long_good_past_does_not_hide_a_collapse() -> None:
 
 def test_no_canary_is_no_decision() -> None:
     with pytest.raises(ValueError, match="no canary"):
-        decide(EndpointState(production="p" * 64), [], POLICY, 0.0)
+        decided(EndpointState(production="p" * 64), [], POLICY, 0.0)
 
 
 def test_holds_until_the_step_has_lasted() -> None:
-    decision = decide(canary(since=1000.0), answers(500), POLICY, 1299.0)
+    decision = decided(canary(since=1000.0), answers(500), POLICY, 1299.0)
     assert (decision.move, decision.weight) == (Move.HOLD, 20)
-    assert decide(canary(since=1000.0), answers(500), POLICY, 1300.0).move is Move.RAMP
+    assert decided(canary(since=1000.0), answers(500), POLICY, 1300.0).move is Move.RAMP
 
 
 @pytest.mark.parametrize(("weight", "following"), [(5, 20), (20, 50), (50, 100), (7, 20), (99, 100)])
 def test_ramps_to_the_next_step(weight: int, following: int) -> None:
-    decision = decide(canary(weight), answers(100, weight / 100), POLICY, 1e6)
+    decision = decided(canary(weight), answers(100, weight / 100), POLICY, 1e6)
     assert (decision.move, decision.weight) == (Move.RAMP, following)
 
 
@@ -138,25 +145,25 @@ def test_ramps_to_the_next_step(weight: int, following: int) -> None:
 def test_too_few_answers(policy: Literal["hold", "rollback"], move: Move) -> None:
     rollout = POLICY.model_copy(update={"on_not_enough_data": policy})
     for canary_answers in ([], answers(99), answers(500, 0.8, candidate=False)):
-        decision = decide(canary(), canary_answers, rollout, 1e6)
+        decision = decided(canary(), canary_answers, rollout, 1e6)
         assert decision.move is move
         assert "not enough data" in decision.reason
         assert decision.weight == (20 if move is Move.HOLD else 0)
 
 
 def test_each_step_needs_answers_of_its_own() -> None:
-    decision = decide(canary(20), answers(5000, 0.05) + answers(99, 0.2), POLICY, 1e6)
+    decision = decided(canary(20), answers(5000, 0.05) + answers(99, 0.2), POLICY, 1e6)
     assert decision.move is Move.HOLD
     assert "99 good answers of the candidate at 20 %" in decision.reason
 
 
 def test_evidence_is_carried_over_the_steps() -> None:
     earlier = answers(3, 0.05, failed=3)
-    assert decide(canary(20), earlier + answers(200), POLICY, 1e6).move is Move.ROLLBACK
+    assert decided(canary(20), earlier + answers(200), POLICY, 1e6).move is Move.ROLLBACK
 
 
 def test_a_rollback_does_not_wait_for_the_step() -> None:
-    decision = decide(canary(since=1000.0), answers(20, failed=20), POLICY, 1001.0)
+    decision = decided(canary(since=1000.0), answers(20, failed=20), POLICY, 1001.0)
     assert (decision.move, decision.weight) == (Move.ROLLBACK, 0)
 
 
@@ -164,10 +171,10 @@ def test_a_rollback_does_not_wait_for_the_step() -> None:
 @given(st.data())
 def test_any_past_gives_a_sound_move(data: Any) -> None:
     weight = data.draw(st.integers(1, 99))
-    outcome = st.builds(CanaryAnswer, st.booleans(), st.sampled_from([0.0, 0.05, weight / 100, 1.0]), st.booleans())
+    outcome = st.builds(CanaryAnswers, st.booleans(), st.sampled_from([0.0, 0.05, weight / 100, 1.0]), st.booleans())
     canary_answers = data.draw(st.lists(outcome, max_size=200))
     policy = POLICY.model_copy(update={"min_requests": 5})
-    decision = decide(canary(weight), canary_answers, policy, data.draw(st.floats(0, 1000)))
+    decision = decided(canary(weight), canary_answers, policy, data.draw(st.floats(0, 1000)))
     assert decision.reason
     match decision.move:
         case Move.HOLD:
@@ -178,3 +185,33 @@ def test_any_past_gives_a_sound_move(data: Any) -> None:
         case Move.ROLLBACK:
             assert decision.weight == 0
             assert any(o.candidate and o.failed for o in canary_answers)
+
+
+def counted(one_by_one: Sequence[CanaryAnswers]) -> list[CanaryAnswers]:
+    """The same answers, those that are alike together and in no order."""
+    return [replace(answer, count=count) for answer, count in Counter(one_by_one).items()]
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.builds(CanaryAnswers, st.booleans(), st.sampled_from([5.0, 20.0, 50.0]), st.booleans()), max_size=60),
+    st.lists(st.builds(CanaryAnswers, st.booleans(), st.just(20.0), st.just(True)), max_size=30),
+)
+def test_counts_decide_as_the_answers_one_by_one_do(past: list[CanaryAnswers], outage: list[CanaryAnswers]) -> None:
+    one_by_one, policy = past + outage, POLICY.model_copy(update={"min_requests": 5})
+    expected = decide(canary(), one_by_one, latest_of(one_by_one), policy, 1e6)
+    found = decide(canary(), counted(one_by_one), counted(latest_of(one_by_one)), policy, 1e6)
+    assert (found.move, found.weight, found.reason) == (expected.move, expected.weight, expected.reason)
+    assert found.e_value == pytest.approx(expected.e_value)
+
+
+def test_a_collapse_is_the_candidate_s_last_answers_while_most_of_production_s_were_good() -> None:
+    before = answers(100) + answers(300, candidate=False, failed=60)  # so that the e-value says nothing yet
+    for mine, theirs, back in ((COLLAPSE, 5, True), (COLLAPSE - 1, 5, False), (COLLAPSE, 6, False)):
+        failing = answers(mine, failed=mine) + answers(10, candidate=False, failed=theirs)
+        assert decided(canary(since=1e6), before + failing, POLICY, 1e6).reason.startswith("the candidate's last 10") is back, (
+            mine,
+            theirs,
+        )
+    recovered = answers(COLLAPSE, failed=COLLAPSE) + answers(1)
+    assert decided(canary(since=1e6), before + recovered, POLICY, 1e6).move is Move.HOLD

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from ftassets.config.loop import Rollout
 from ftassets.domain.gates.planning import POWER
-from ftassets.domain.rollout.canary import CanaryAnswer, Move, decide, e_value
+from ftassets.domain.rollout.canary import CanaryAnswers, Move, decide, e_value, latest_of
 from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets.domain.rollout.planning import WORSE, e_paths, plan_rollout
 
@@ -24,8 +24,8 @@ POLICY = Rollout(min_requests=100)
 def test_paths_are_the_e_values_of_the_rollout(
     first: list[tuple[bool, bool]], second: list[tuple[bool, bool]], share: float, later: float
 ) -> None:
-    canary_answers = [CanaryAnswer(mine, 100 * share, failed) for mine, failed in first] + [
-        CanaryAnswer(mine, 100 * later, failed) for mine, failed in second
+    canary_answers = [CanaryAnswers(mine, 100 * share, failed) for mine, failed in first] + [
+        CanaryAnswers(mine, 100 * later, failed) for mine, failed in second
     ]
     mine, failed = (np.array(column)[None, :] for column in zip(*first, strict=True))
     values, logs = e_paths(mine, failed, share)
@@ -45,8 +45,9 @@ def test_a_failing_canary_is_rolled_back_within_the_planned_requests() -> None:
     for _ in range(runs):
         mine = rng.random(total) < 0.5
         failed = rng.random(total) < np.where(mine, WORSE * errors, errors)
-        canary_answers = [CanaryAnswer(bool(m), 50.0, bool(f)) for m, f in zip(mine, failed, strict=True)]
-        back += any(decide(state, canary_answers[:seen], policy, 0.0).move is Move.ROLLBACK for seen in [*range(10, total, 10), total])
+        canary_answers = [CanaryAnswers(bool(m), 50.0, bool(f)) for m, f in zip(mine, failed, strict=True)]
+        seen = [canary_answers[:count] for count in [*range(10, total, 10), total]]
+        back += any(decide(state, each, latest_of(each), policy, 0.0).move is Move.ROLLBACK for each in seen)
     assert back / runs == pytest.approx(POWER, abs=0.07)
 
 
@@ -56,17 +57,17 @@ def test_whole_rollouts_catch_as_many_as_planned() -> None:
     planned = [step.caught for step in plan_rollout(policy, 86_400, errors)]
     caught = np.zeros(2)
     for _ in range(runs):
-        canary_answers: list[CanaryAnswer] = []
+        canary_answers: list[CanaryAnswers] = []
         for number, weight in enumerate((20, 50)):
             move, answered, good = Move.HOLD, 0, 0
             while move is Move.HOLD:
                 mine = rng.random() < weight / 100
                 failed = rng.random() < (WORSE * errors if mine else errors)
-                canary_answers.append(CanaryAnswer(mine, float(weight), failed))
+                canary_answers.append(CanaryAnswers(mine, float(weight), failed))
                 answered, good = answered + 1, good + (mine and not failed)
                 if failed or good >= policy.min_requests:  # nothing else can change the move
                     state = EndpointState(production="p", candidate="c", weight=weight, since=0.0)
-                    move = decide(state, canary_answers, policy, answered).move
+                    move = decide(state, canary_answers, latest_of(canary_answers), policy, answered).move
             if move is Move.ROLLBACK:
                 caught[number:] += 1
                 break

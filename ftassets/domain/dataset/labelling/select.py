@@ -3,13 +3,11 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from ftassets.domain.dataset.curation.text import normalised
 from ftassets.domain.evaluation.answer_form import AnswerForm
-from ftassets.domain.traffic.exchange import Exchange, Feedback
+from ftassets.domain.evaluation.sampling import fixed_sample
+from ftassets.domain.traffic.exchange import ANSWERED, Exchange, Feedback
 
-ANSWERED = 200
 _GRAM = 5
 FAILED, NOVEL, RANDOM = "failed", "novel", "random"
 
@@ -58,23 +56,26 @@ def candidates(
     return found
 
 
+def shortlist(items: Sequence[Item], size: int, seed: int = 0) -> list[Item]:
+    """The first `size` items in the order of `select`: what a longer list would begin with too."""
+    lot = {name: float(place) for place, name in enumerate(fixed_sample((item.request_id for item in items), len(items), seed))}
+    rank = {
+        FAILED: lambda item: (0, -item.at),
+        NOVEL: lambda item: (1, -(item.distance or 0.0)),
+        RANDOM: lambda item: (2, lot[item.request_id]),
+    }
+    return sorted(items, key=lambda item: (*rank[item.why](item), item.request_id))[:size]
+
+
 def select(items: Sequence[Item], limit: int, near: float = 0.6, seed: int = 0) -> list[Item]:
     """At most `limit` items, one of each text: failed ones first, then novel ones from the farthest on, then the rest at random.
 
     Two texts are one when they are the same once normalised, or the Jaccard index of their character 5-grams is at least
     `near`. Failed ones come newest first. The same items give the same choice for the same seed, in whatever order they come.
     """
-    by_id = sorted(items, key=lambda item: item.request_id)
-    lot = dict(zip((item.request_id for item in by_id), np.random.default_rng(seed).permutation(len(by_id)), strict=True))
-    rank = {
-        FAILED: lambda item: (0, -item.at),
-        NOVEL: lambda item: (1, -(item.distance or 0.0)),
-        RANDOM: lambda item: (2, float(lot[item.request_id])),
-    }
-    ordered = sorted(by_id, key=lambda item: rank[item.why](item))
     chosen: list[Item] = []
     taken: list[tuple[str, frozenset[str]]] = []
-    for item in ordered:
+    for item in shortlist(items, len(items), seed):
         if len(chosen) >= limit:
             break
         text = normalised(item.prompt)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ftassets.domain.dataset.labelling.select import Item, candidates, select
+from ftassets.domain.dataset.labelling.select import Item, candidates, select, shortlist
 from ftassets.domain.evaluation.answer_form import Text, ToolCall
 from ftassets.domain.traffic.exchange import Exchange, Feedback
 
@@ -77,6 +77,11 @@ def test_the_choice_does_not_depend_on_the_order_and_keeps_the_limit(limit: int,
     chance.shuffle(items)
     assert select(items, limit) == chosen
     assert len(chosen) <= limit
+    # a batch is chosen from a list that is shortened page by page
+    shortened: list[Item] = []
+    for start in range(0, size, 7):
+        shortened = shortlist([*shortened, *items[start : start + 7]], 15)
+    assert shortened == shortlist(items, 15)
     assert [i.why for i in chosen] == sorted((i.why for i in chosen), key=["failed", "novel", "random"].index)
 
 

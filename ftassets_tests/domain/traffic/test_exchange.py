@@ -1,0 +1,48 @@
+"""When an exchange is a failure of the model."""
+
+import pytest
+
+from ftassets.domain.evaluation.answer_form import Classification, Text, ToolCall
+from ftassets.domain.traffic.exchange import Exchange, Outcomes
+from ftassets.testing.contracts.traffic_log import exchange
+
+
+@pytest.mark.parametrize(
+    ("answer", "judged"),
+    [
+        ('{"intent": "on"}', [True, True, False]),
+        ("I cannot do that", [False, True, False]),
+        ("refund", [False, True, True]),
+        (" ", [False] * 3),
+    ],
+)
+def test_an_answer_is_judged_by_the_form_of_its_task(answer: str, judged: list[bool]) -> None:
+    row = exchange(1, answer=answer)
+    forms = (ToolCall(), Text(), Classification(frozenset({"refund", "cancel"})))
+    assert row.well_formed is None
+    assert [row.judged(form).well_formed for form in forms] == judged
+
+
+@pytest.mark.parametrize("status", [400, 499, 500])
+def test_without_an_answer_there_is_nothing_to_judge(status: int) -> None:
+    row: Exchange = exchange(1, answer="", status=status)
+    assert row.judged(Text()) == row
+
+
+@pytest.mark.parametrize(
+    ("status", "well_formed", "judged", "malformed", "failed"),
+    [
+        (200, True, True, False, False),
+        (200, False, True, True, True),
+        (200, None, False, False, False),
+        (400, None, True, False, False),
+        (499, None, True, False, False),
+        (500, None, True, False, True),
+        (504, None, True, False, True),
+    ],
+)
+def test_an_outcome_says_whether_the_model_failed(
+    status: int, well_formed: bool | None, judged: bool, malformed: bool, failed: bool
+) -> None:
+    outcome = Outcomes("v1", 5.0, status, well_formed, 3)
+    assert (outcome.judged, outcome.malformed, outcome.failed) == (judged, malformed, failed)
