@@ -22,6 +22,7 @@ import numpy as np
 
 from bench.rows import CACHE, Row, Size, data, environment, installed, parse, parser, write
 from ftassets.config.loop import LoopConfig
+from ftassets.domain.chat import question
 from ftassets.domain.dataset.curation import curate, normalised
 from ftassets.domain.dataset.curation.near import drop_near
 from ftassets.domain.dataset.curation.step import Pool
@@ -245,7 +246,7 @@ def answer(label: str) -> str:
 
 def example(number: int, prompt: str, label: str, **fields: Any) -> Example:
     """One row."""
-    return Example(id=f"r{number:07}", prompt=prompt, completion=answer(label), **fields)
+    return Example(id=f"r{number:07}", messages=question(prompt), completion=answer(label), **fields)
 
 
 def written(count: int) -> list[Example]:

@@ -22,6 +22,7 @@ from ftassets.config.home import Home
 from ftassets.config.loop_files import LOOPS
 from ftassets.domain.chat import chat
 from ftassets.domain.dataset.rows import parse_jsonl
+from ftassets.domain.evaluation.jobs import Prompt
 from ftassets.workers.evaluation.generate import generate
 from ftassets.workers.process import set_up_libraries
 from ftassets.workers.training.base_models import copy_tokenizer, ensure_base
@@ -92,7 +93,7 @@ def in_child(name: str, model: Path, options: argparse.Namespace) -> dict[str, A
     return json.loads(subprocess.check_output(command, text=True, env=variables))
 
 
-def asked(name: str, model: Path, rows: list[dict[str, str]], tokens: int) -> dict[str, Any]:
+def asked(name: str, model: Path, rows: list[Prompt], tokens: int) -> dict[str, Any]:
     """Answers, tokens written and CPU-seconds of this process for all prompts."""
     set_up_libraries()
     ask = _ours if name == "ours" else _peer
@@ -106,15 +107,15 @@ def asked(name: str, model: Path, rows: list[dict[str, str]], tokens: int) -> di
     }
 
 
-def prompts(count: int) -> list[dict[str, str]]:
+def prompts(count: int) -> list[Prompt]:
     """Requests of the demo's golden set, spread evenly over it."""
     golden, _ = parse_jsonl(GOLDEN.read_text(encoding="utf-8"), GOLDEN.name)
-    return [{"id": row.id, "prompt": row.prompt} for row in golden[:: max(1, len(golden) // count)]][:count]
+    return [Prompt(id=row.id, messages=row.messages) for row in golden[:: max(1, len(golden) // count)]][:count]
 
 
-def _ours(model: Path, rows: list[dict[str, str]], tokens: int) -> list[tuple[str, int]]:
+def _ours(model: Path, rows: list[Prompt], tokens: int) -> list[tuple[str, int]]:
     found: dict[int, dict[str, Any]] = {}
-    for batch in generate(model, [chat(SYSTEM, row["prompt"]) for row in rows], tokens, BATCH, lambda _: None):
+    for batch in generate(model, [chat(SYSTEM, row) for row in rows], tokens, BATCH, lambda _: None):
         found |= batch
     return [(found[place]["answer"], found[place]["tokens_out"]) for place in range(len(rows))]
 
@@ -122,7 +123,7 @@ def _ours(model: Path, rows: list[dict[str, str]], tokens: int) -> list[tuple[st
 _loaded: dict[Path, Any] = {}
 
 
-def _peer(folder: Path, rows: list[dict[str, str]], tokens: int) -> list[tuple[str, int]]:
+def _peer(folder: Path, rows: list[Prompt], tokens: int) -> list[tuple[str, int]]:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -132,7 +133,7 @@ def _peer(folder: Path, rows: list[dict[str, str]], tokens: int) -> list[tuple[s
     answers = []
     for row in rows:
         inputs = tokenizer.apply_chat_template(
-            chat(SYSTEM, row["prompt"]), add_generation_prompt=True, return_tensors="pt", return_dict=True
+            chat(SYSTEM, row).messages, add_generation_prompt=True, return_tensors="pt", return_dict=True
         )
         with torch.inference_mode():
             written = model.generate(**inputs, max_new_tokens=tokens, do_sample=False)[0, inputs["input_ids"].shape[1] :]

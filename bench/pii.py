@@ -14,6 +14,7 @@ from typing import Any
 
 from bench.rows import Row, Size, data, parse, parser, write
 from ftassets.config.loop import LoopConfig
+from ftassets.domain.chat import question
 from ftassets.domain.dataset.curation.language import keep_languages
 from ftassets.domain.dataset.curation.pii import find, scrub
 from ftassets.domain.dataset.curation.quality import request_fault
@@ -79,7 +80,7 @@ def _on_synthetic(texts: list[dict[str, Any]], runs: int) -> Iterator[Row]:
 
 def _on_queries(queries: list[tuple[str, str]], runs: int) -> Iterator[Row]:
     examples = [
-        Example(id=str(i), prompt=text, completion=json.dumps({"intent": label, "query": text, "top_k": 5}))
+        Example(id=str(i), messages=question(text), completion=json.dumps({"intent": label, "query": text, "top_k": 5}))
         for i, (text, label) in enumerate(queries)
     ]
     pool = Pool(rows=examples, index=list(range(len(examples))))

@@ -15,6 +15,7 @@ from pathlib import Path
 from bench.rows import Row, Size, parse, parser, write
 from ftassets.assets._shared.dataset_files import dataset_objects, quarantine_path, quarantine_to_parquet, shard_path, to_parquet
 from ftassets.backends.dataset_store.git import GitDatasetStore
+from ftassets.domain.chat import question
 from ftassets.domain.dataset.rows import Example, Quarantined
 
 SPLITS = {"train": 0.8, "validation": 0.1, "test": 0.1}
@@ -49,7 +50,7 @@ def measure(options: argparse.Namespace) -> Iterator[Row]:
 def _example(dice: random.Random, words: list[str], number: int) -> Example:
     return Example(
         id=f"{dice.getrandbits(64):016x}",
-        prompt=" ".join(dice.choices(words, k=12)),
+        messages=question(" ".join(dice.choices(words, k=12))),
         completion=json.dumps({"intent": dice.choice(words), "text": " ".join(dice.choices(words, k=20))}),
         source="correction",
         user=f"user-{dice.randrange(2000)}",

@@ -83,7 +83,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         # the version's own server, not the gateway: probes are no traffic
         url = serving.stage(loop.name, production, STAGED)
         try:
-            answers = live_answers(url, [row.prompt for row in [*rows, *held_out]], loop.task)
+            answers = live_answers(url, [*rows, *held_out], loop.task)
         finally:
             serving.unstage(loop.name, production)
         if all(answer.error for answer in answers):

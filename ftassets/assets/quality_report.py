@@ -1,6 +1,5 @@
 """How good are the live answers, by a judge or by what users say of them?"""
 
-import json
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,13 +23,14 @@ from ftassets.backends.serving.base import Serving
 from ftassets.backends.traffic_log.base import TrafficLog
 from ftassets.config.loop import LlmJudgeSettings, LoopConfig
 from ftassets.config.profiles import llm_judge
+from ftassets.domain.chat import Asked, request_body
 from ftassets.domain.evaluation.sampling import reservoir
 from ftassets.domain.gates.result import Verdict
 from ftassets.domain.monitoring.estimate import SMALLEST, Estimate, mean_of, share_of
 from ftassets.domain.monitoring.finding import Finding, overall
 from ftassets.domain.monitoring.latest import LatestReport
 from ftassets.domain.monitoring.quality import QualityPoint, fallen_most, follow
-from ftassets.domain.traffic.exchange import ANSWERED, Exchange, FeedbackCounts, Outcomes
+from ftassets.domain.traffic.exchange import ANSWERED, Exchange, FeedbackCounts, Outcomes, asked_of
 from ftassets.reporting.tables import markdown_table
 from ftassets.reporting.trends import Point, trend
 
@@ -149,10 +149,10 @@ def _judge(settings: LlmJudgeSettings, loop: LoopConfig, sample: Sequence[Exchan
 
 def _messages(loop: LoopConfig, exchange: Exchange) -> list[dict[str, Any]]:
     """The conversation as the model got it: the gateway adds the system prompt where the client sent none."""
-    said = json.loads(exchange.messages)
-    if any(message["role"] in ("system", "developer") for message in said):
-        return said
-    return [{"role": "system", "content": loop.task.system_prompt}, *said]
+    try:
+        return request_body(loop.task.system_prompt, asked_of(exchange))["messages"]
+    except ValueError:
+        return request_body(loop.task.system_prompt, Asked.of(exchange.prompt))["messages"]
 
 
 def _estimates(counts: _Counts, feedback: FeedbackCounts, judged: _Judged) -> dict[str, Estimate]:

@@ -14,7 +14,7 @@ from ftassets.backends.embedder.base import Embedder, EmbedderError, EmbedderOf
 from ftassets.backends.traffic_log.base import TrafficLog
 from ftassets.backends.vector_store.base import QueryVector, VectorStore
 from ftassets.config.loop import LoopConfig
-from ftassets.domain.traffic.exchange import Exchange
+from ftassets.domain.traffic.exchange import Exchange, query_of
 from ftassets.reporting.tables import markdown_table
 
 SLOWEST = 600.0  # seconds an answer may take: rows are logged when they are finished, with the time they began
@@ -47,7 +47,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         new, newest = 0, list[Exchange]()
         answered = traffic_log.stream(loop.name, since, answered=True)
         while page := list(islice(answered, PAGE)):
-            added = _embedded(loop.name, vector_store, embedder, page, known_until)
+            added = _embedded(loop, vector_store, embedder, page, known_until)
             new, newest = new + len(added), [*newest, *added][-10:]
             if added:
                 context.log.info(f"{new} queries embedded, up to {datetime.fromtimestamp(page[-1].at, UTC):%F %T} UTC")
@@ -79,23 +79,23 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
     return query_embeddings
 
 
-def _embedded(loop: str, store: VectorStore, embedder: Embedder, answered: Sequence[Exchange], known_until: float) -> list[Exchange]:
+def _embedded(loop: LoopConfig, store: VectorStore, embedder: Embedder, answered: Sequence[Exchange], known_until: float) -> list[Exchange]:
     """Those of the exchanges that had no vector, oldest first; they have one now. `known_until` is the newest vector's time.
 
     Raises EmbedderError if the embedder gives a query another vector than it has.
     """
-    points = store.find(loop, embedder.id, [e.id for e in answered if e.at <= known_until])
+    points = store.find(loop.name, embedder.id, [e.id for e in answered if e.at <= known_until])
     known = {point.request_id for point in points}
     new = [e for e in answered if e.id not in known]
     if new:
         # an endpoint may serve another model under the same name: ask it for a vector we have
         probe = points[-1:]
-        vectors = embedder.embed([*(point.text for point in probe), *(e.prompt for e in new)])
+        texts = [query_of(e, loop.dataset.context) for e in new]
+        vectors = embedder.embed([*(point.text for point in probe), *texts])
         for point, vector in zip(probe, vectors, strict=False):
             _check_same(embedder.id, point, vector)
-        store.add(
-            loop, embedder.id, [QueryVector(e.id, e.at, e.version, e.prompt, v) for e, v in zip(new, vectors[len(probe) :], strict=True)]
-        )
+        found = zip(new, texts, vectors[len(probe) :], strict=True)
+        store.add(loop.name, embedder.id, [QueryVector(e.id, e.at, e.version, text, vector) for e, text, vector in found])
     return new
 
 

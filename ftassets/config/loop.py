@@ -184,6 +184,11 @@ class Dataset(Strict):
     production_window: Seconds = Field(
         timedelta(days=30).total_seconds(), description="Feedback on answers of the last so many days becomes rows of the dataset."
     )
+    context: Literal["conversation", "last_turn"] = Field(
+        "conversation",
+        description="What a row keeps of a logged conversation. conversation: all messages, as the model read them. last_turn: the last "
+        "message of the user and what follows it; the dataset's report counts what is cut.",
+    )
     skip: list[Annotated[str, OneOf(SKIPPABLE)]] = Field([], description="Curation steps this loop leaves out.")
     pii: Literal["redact", "drop"] = Field("redact", description="What happens to a row with personal data.")
     pii_names: bool = Field(False, description="Redact people's names too. Needs the extra `pii`, which finds about 60 % of names.")

@@ -1,6 +1,264 @@
-"""How a prompt becomes a chat: the same for training, evaluation and every client of the endpoint."""
+"""A conversation as rows store it, and what a model gets to read of it: the same in training, evaluation and serving."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+LONGEST = 200_000  # characters of a conversation
+_ROLES: dict[str, Literal["system", "user", "assistant", "tool"]] = {
+    "system": "system",
+    "developer": "system",
+    "user": "user",
+    "assistant": "assistant",
+    "tool": "tool",
+}
+_FIELDS = {"role", "content", "name", "tool_calls", "tool_call_id", "weight"}  # weight says which answers to teach: the last one is
+_TEXT_PARTS = ("text", "input_text", "output_text")
 
 
-def chat(system_prompt: str, prompt: str) -> list[dict[str, str]]:
-    """Messages that ask a model for an answer to a prompt."""
-    return [{"role": "system", "content": system_prompt}, {"role": "user", "content": prompt}]
+class _Frozen(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ToolCall(_Frozen):
+    """A call of one of the client's tools; `arguments` are a JSON object as text, as OpenAI's API has them."""
+
+    id: str | None = None
+    name: str = Field(min_length=1)
+    arguments: str = "{}"
+
+
+class Message(_Frozen):
+    """One message of a conversation: text, or calls of tools; `tool_call_id` says which call a tool's result answers."""
+
+    role: Literal["system", "user", "assistant", "tool"]
+    content: str | None = None
+    tool_calls: tuple[ToolCall, ...] | None = None
+    tool_call_id: str | None = None
+
+
+Conversation = tuple[Message, ...]
+
+
+class Asked(_Frozen):
+    """What a model is asked: a conversation that waits for the assistant, and the tools it may call (a JSON list as text)."""
+
+    messages: Conversation = Field(min_length=1)
+    tools: str | None = None
+
+    @model_validator(mode="after")
+    def _waits_for_an_answer(self) -> "Asked":
+        if self.messages[-1].role not in ("user", "tool"):
+            raise ValueError("the last message of a request is the user's or a tool's result")
+        if not any(message.role == "user" and message.content for message in self.messages):
+            raise ValueError("no message of role user has text")
+        if any(message.role == "system" for message in self.messages[1:]):
+            raise ValueError("a system message after the first message")
+        if (length := sum(len(message.content or "") for message in self.messages)) > LONGEST:
+            raise ValueError(f"the conversation has {length:,} characters, at most {LONGEST:,} are taken")
+        return self
+
+    @classmethod
+    def of(cls, text: str) -> "Asked":
+        """The request of one message, the user's."""
+        return cls(messages=question(text))
+
+    @property
+    def prompt(self) -> str:
+        """The whole conversation as text: that of its only message, else a transcript."""
+        return text_of(self.messages)
+
+    @property
+    def query(self) -> str:
+        """The conversation as it is embedded: as `prompt`, without the system message, which is the same for all users."""
+        return text_of(self.messages[1:] if self.messages[0].role == "system" else self.messages)
+
+    @property
+    def last_turn(self) -> Conversation:
+        """The last message of the user and what follows it."""
+        last = max(place for place, message in enumerate(self.messages) if message.role == "user")
+        return self.messages[last:]
+
+
+def embedded_text(asked: Asked, context: str) -> str:
+    """The text of a request that is embedded: its query, or with the context `last_turn` its last turn."""
+    return text_of(asked.last_turn) if context == "last_turn" else asked.query
+
+
+class Chat(NamedTuple):
+    """What a chat template gets: messages and tools in OpenAI's form, arguments of calls as objects."""
+
+    messages: list[dict[str, Any]]
+    tools: list[dict[str, Any]] | None
+
+
+def question(text: str) -> Conversation:
+    """The conversation of one message, the user's."""
+    return (Message(role="user", content=text),)
+
+
+def conversation(messages: Any, as_read: bool = False) -> Conversation:
+    """Messages in OpenAI's form. A developer message is the system's; text parts are joined by a line break.
+
+    Raises ValueError for what is not text. A model server leaves some fields out: `as_read` does the same, for requests that a model
+    has answered; else such a field raises ValueError, because the row would say something else without it.
+    """
+    if not isinstance(messages, Sequence) or isinstance(messages, str | bytes):
+        raise ValueError('"messages" is not a list')
+    return tuple(_message(message, f"message {number}", as_read) for number, message in enumerate(messages, start=1))
+
+
+def _message(message: Any, place: str, as_read: bool) -> Message:
+    role = _ROLES.get(str(message.get("role"))) if isinstance(message, Mapping) else None
+    if role is None:
+        raise ValueError(f"{place}: the role is not system, developer, user, assistant or tool")
+    text, calls = _text(message.get("content"), place), message.get("tool_calls") or ()
+    if not as_read:
+        _check_fields(message, role, place)
+        if calls and text.strip():
+            raise ValueError(f"{place}: text next to tool calls, which model servers leave out: make it a message of its own")
+        if not calls and not text.strip():
+            raise ValueError(f"{place}: a message without text")
+    made = tuple(_call(call, place) for call in calls)
+    answered = message.get("tool_call_id") if role == "tool" else None
+    return Message(role=role, content=None if made else text, tool_calls=made or None, tool_call_id=answered)
+
+
+def _check_fields(message: Mapping[str, Any], role: str, place: str) -> None:
+    """Raise ValueError for a field that has a value and that no model gets to read."""
+    unused = sorted(str(name) for name in message.keys() - _FIELDS if message[name] not in (None, "", [], {}))
+    if message.get("name") and role != "tool":  # of a tool's result the id of its call says the same
+        unused.append("name")
+    if unused:
+        raise ValueError(f"{place}: the field {unused[0]!r} cannot be used, models do not read it: remove it or write it into the text")
+
+
+def _text(content: Any, place: str) -> str:
+    if content is None or isinstance(content, str):
+        return content or ""
+    if not isinstance(content, Sequence):
+        raise ValueError(f"{place}: the content is not text")
+    texts = []
+    for part in content:
+        if not isinstance(part, Mapping) or part.get("type") not in _TEXT_PARTS or not isinstance(part.get("text"), str):
+            kind = part.get("type") if isinstance(part, Mapping) else type(part).__name__
+            raise ValueError(f"{place}: a part of type {str(kind)[:30]!r} is not text")
+        texts.append(part["text"])
+    return "\n".join(texts)
+
+
+def _call(call: Any, place: str) -> ToolCall:
+    function = call.get("function") if isinstance(call, Mapping) else None
+    if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
+        raise ValueError(f"{place}: a tool call without a function's name")
+    arguments = function.get("arguments", "{}")
+    try:
+        known = json.loads(arguments) if isinstance(arguments, str) else arguments
+    except (ValueError, RecursionError):
+        known = None
+    if not isinstance(known, Mapping):
+        raise ValueError(f"{place}: the arguments of a tool call are not a JSON object")
+    written = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
+    return ToolCall(id=call.get("id"), name=function["name"], arguments=written)
+
+
+def tools_text(tools: Any) -> str | None:
+    """Tools of a request as a row stores them; None without one. Raises ValueError."""
+    if not tools:
+        return None
+    if not isinstance(tools, list) or not all(isinstance(tool, Mapping) for tool in tools):
+        raise ValueError('"tools" is not a list of objects')
+    return json.dumps(tools, ensure_ascii=False)
+
+
+def without_default(messages: Conversation, system_prompt: str) -> Conversation:
+    """The conversation without its system message if that is the loop's own, which `chat` adds again."""
+    first = messages[0]
+    return messages[1:] if first.role == "system" and (first.content or "").strip() == system_prompt.strip() else messages
+
+
+def chat(system_prompt: str, asked: Asked, answer: str | None = None) -> Chat:
+    """What a chat template reads: the conversation below the system prompt, which a system message of its own replaces; with the answer,
+    if given.
+
+    An empty system prompt is left out.
+    """
+    read = _below(system_prompt, asked) + openai_messages(asked.messages)
+    if answer is not None:
+        read.append({"role": "assistant", "content": answer})
+    return Chat(read, json.loads(asked.tools) if asked.tools else None)
+
+
+def request_body(system_prompt: str, asked: Asked) -> dict[str, Any]:
+    """The same as fields of a request to OpenAI's chat API."""
+    messages = _below(system_prompt, asked) + openai_messages(asked.messages, text_arguments=True)
+    return {"messages": messages, **({"tools": json.loads(asked.tools)} if asked.tools else {})}
+
+
+def _below(system_prompt: str, asked: Asked) -> list[dict[str, Any]]:
+    own = asked.messages[0].role == "system"
+    return [] if own or not system_prompt else [{"role": "system", "content": system_prompt}]
+
+
+def openai_messages(messages: Iterable[Message], text_arguments: bool = False) -> list[dict[str, Any]]:
+    """Messages in OpenAI's form; the arguments of calls are objects, as chat templates want them, or text, as its API has them."""
+    return [_openai(message, text_arguments) for message in messages]
+
+
+def _openai(message: Message, text_arguments: bool) -> dict[str, Any]:
+    written: dict[str, Any] = {"role": message.role, "content": message.content or ""}
+    if message.tool_calls:
+        written["tool_calls"] = [
+            {
+                **({"id": call.id} if call.id else {}),
+                "type": "function",
+                "function": {"name": call.name, "arguments": call.arguments if text_arguments else json.loads(call.arguments)},
+            }
+            for call in message.tool_calls
+        ]
+    if message.tool_call_id:
+        written["tool_call_id"] = message.tool_call_id
+    return written
+
+
+def texts(messages: Iterable[Message]) -> list[str]:
+    """All texts of a conversation in their order: contents, and arguments of calls."""
+    return [text for message in messages for text in ([message.content] if message.content else []) + _arguments(message)]
+
+
+def with_texts(messages: Iterable[Message], changed: Iterable[str]) -> Conversation:
+    """The conversation with other texts, as many as `texts` gives and in that order."""
+    left = iter(changed)
+    return tuple(
+        Message(
+            role=message.role,
+            content=next(left) if message.content else message.content,
+            tool_calls=message.tool_calls and tuple(call.model_copy(update={"arguments": next(left)}) for call in message.tool_calls),
+            tool_call_id=message.tool_call_id,
+        )
+        for message in messages
+    )
+
+
+def _arguments(message: Message) -> list[str]:
+    return [call.arguments for call in message.tool_calls or ()]
+
+
+def text_of(messages: Sequence[Message]) -> str:
+    """A conversation as people read it: the text of its only message, else a line per message that begins with the role."""
+    if len(messages) == 1 and not messages[0].tool_calls:
+        return messages[0].content or ""
+    return "\n".join(f"{message.role}: {_said(message)}" for message in messages)
+
+
+def _said(message: Message) -> str:
+    return message.content or " ".join(f"{call.name}({call.arguments})" for call in message.tool_calls or ())
+
+
+def identity(asked: Asked) -> Any:
+    """JSON that is equal for the same request: the text of a single user message, as ids of rows always had it, else all of it."""
+    if len(asked.messages) == 1 and asked.tools is None and asked.messages[0].role == "user":
+        return asked.prompt
+    return asked.model_dump(mode="json", include={"messages", "tools"}, exclude_none=True)

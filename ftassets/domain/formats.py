@@ -194,6 +194,11 @@ def _index_2(index: dict[str, Any]) -> dict[str, Any]:
     return index | {"checks": {}}  # a release that wrote no verdicts published refused datasets too: none of them is accepted
 
 
+def _row_3(row: dict[str, Any]) -> dict[str, Any]:
+    lifted = {name: value for name, value in row.items() if name != "prompt"}
+    return lifted | ({"messages": [{"role": "user", "content": row["prompt"]}]} if "prompt" in row else {})
+
+
 def _pair_2(pair: dict[str, Any]) -> dict[str, Any]:
     lifted = _renamed(pair, {"share": "weight"})  # from a probability, 0 to 1, to percent
     return lifted | {"weight": 100 * lifted["weight"]} if "share" in pair else lifted
@@ -233,7 +238,7 @@ _ALL = (
         "`LOOP/dataset/index.json` in the dataset store", _FIELD, "asset curated_dataset", "assets, CLI", 2, {1: _index_2}),
     Kind("dataset_rows", "rows of examples",
         "`LOOP/{seed,golden,synthetic}.parquet`, `LOOP/{sets,labels}/NAME.parquet`, `LOOP/dataset/SPLIT/SHARD.parquet`; dataset store",
-        _PARQUET, "assets, `ftassets label import`", "assets, CLI", 2, {1: _row_2}),
+        _PARQUET, "assets, `ftassets label import`", "assets, CLI", 3, {1: _row_2, 2: _row_3}),
     Kind("quarantine", "rows that curation dropped",
         "`LOOP/dataset/quarantine.parquet` in the dataset store", _PARQUET, "asset curated_dataset", "people"),
     Kind("preference_pairs", "preference pairs",

@@ -20,6 +20,7 @@ from starlette.types import Receive, Scope, Send
 from ftassets.backends.traffic_log.base import Exchange
 from ftassets.config.loop import LoopConfig
 from ftassets.config.loop_files import UnknownLoop
+from ftassets.domain.chat import conversation, openai_messages
 from ftassets.gateway.context import Context
 from ftassets.gateway.model_hosts.base import MODEL_NAME
 from ftassets.gateway.problems import Problem, parse, read
@@ -182,7 +183,7 @@ class Chat:
             route.weight,
             user,
             ask.prompt,
-            to_json(content["messages"]).decode(),
+            _recorded(content),
             at,
             began,
         )
@@ -209,13 +210,15 @@ class Chat:
         """
         body = {key: content[key] for key in _FORWARDED if content.get(key) is not None}
         body["model"] = MODEL_NAME
-        if not any(message.role in ("system", "developer") for message in ask.messages):
-            body["messages"] = [{"role": "system", "content": loop.task.system_prompt}, *content["messages"]]
+        external = self._router.fleet.external(route.version)
+        body["messages"] = content["messages"] if external else _as_read(content["messages"])
+        if loop.task.system_prompt and not any(message.role in ("system", "developer") for message in ask.messages):
+            body["messages"] = [{"role": "system", "content": loop.task.system_prompt}, *body["messages"]]
         generation = self._router.generation(route.version)
         if ask.temperature is None:
             body["temperature"] = generation.get("temperature", loop.task.temperature)
         wanted = int(ask.max_completion_tokens or ask.max_tokens or generation.get("max_tokens", loop.task.max_tokens))
-        if self._router.fleet.external(route.version):
+        if external:
             body["max_tokens"] = wanted
         else:
             body["max_tokens"] = await self._context.room(route.version, to_json([body["messages"], body.get("tools", [])]), wanted)
@@ -355,6 +358,20 @@ class _Relay:
             if text and call.first_token_ms is None:
                 call.first_token_ms = call.elapsed_ms
             call.answer += text
+
+
+def _recorded(content: Mapping[str, Any]) -> str:
+    """A request's messages as the traffic log has them, and its tools where it brings some."""
+    tools = content.get("tools")
+    return to_json({"messages": content["messages"], "tools": tools} if tools else content["messages"]).decode()
+
+
+def _as_read(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Messages in the form that training and evaluation give to the chat template."""
+    try:
+        return openai_messages(conversation(messages, as_read=True), text_arguments=True)
+    except ValueError:  # the model server says what it does not take
+        return messages
 
 
 def _engine_problem(error: Exception) -> Problem:

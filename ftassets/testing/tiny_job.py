@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ftassets.config.loop import Task, Train
+from ftassets.domain.chat import question
 from ftassets.domain.dataset.rows import Example, to_jsonl
 from ftassets.domain.training.job import TrainingJob
 
@@ -14,7 +15,9 @@ ROOMS = ("kitchen", "hall", "attic", "garage")
 def example_rows(verbs: tuple[str, ...]) -> list[Example]:
     """One row per verb and room."""
     return [
-        Example(id=f"{verb}-{room}", prompt=f"{verb} the light in the {room}", completion=json.dumps({"intent": verb, "area": room}))
+        Example(
+            id=f"{verb}-{room}", messages=question(f"{verb} the light in the {room}"), completion=json.dumps({"intent": verb, "area": room})
+        )
         for verb in verbs
         for room in ROOMS
     ]

@@ -23,6 +23,7 @@ from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
 from ftassets.config.profiles import artifacts, control
 from ftassets.domain.acceptance import Check
+from ftassets.domain.chat import question
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.evaluation.scoring import Score
 from ftassets.domain.gates.report import EvalReport
@@ -64,7 +65,7 @@ class World:
 
     def curated(self, name: str, checks: Mapping[str, Check] = ACCEPTED, rows: int = 3) -> str:
         """The commit of a dataset with these verdicts."""
-        splits = {"train": [Example(id=f"{name}{n}", prompt=f"{name} {n}", completion="{}") for n in range(rows)]}
+        splits = {"train": [Example(id=f"{name}{n}", messages=question(f"{name} {n}"), completion="{}") for n in range(rows)]}
         objects = dataset_objects(self.store, "support", splits, [], {}, {}, name, checks=checks)
         return self.store.publish(name, objects, name, {}).commit
 

@@ -11,6 +11,7 @@ from ftassets.assets.synthetic_examples import synthesise as ask_teacher
 from ftassets.backends.teacher.base import TeacherError
 from ftassets.backends.teacher.openai import OpenAITeacher
 from ftassets.config.loop import LoopConfig, Task
+from ftassets.domain.chat import question
 from ftassets.domain.dataset.rows import Example
 from ftassets.testing.doubles.teacher import completion, scripted_teacher
 
@@ -30,7 +31,7 @@ def loop(url: str | None = None) -> LoopConfig:
 
 
 def row(number: int, intent: str) -> Example:
-    return Example(id=f"{intent}{number}", prompt=f"{intent} the lamp {number}", completion=json.dumps({"intent": intent}))
+    return Example(id=f"{intent}{number}", messages=question(f"{intent} the lamp {number}"), completion=json.dumps({"intent": intent}))
 
 
 ROWS = [*(row(n, "on") for n in range(4)), row(0, "dim"), row(0, "off"), row(0, "wink")]  # dim, off and wink are rare

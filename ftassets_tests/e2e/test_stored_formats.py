@@ -55,6 +55,7 @@ from ftassets.config.loop_files import read_loops
 from ftassets.config.profiles import artifacts, control
 from ftassets.domain import retrain
 from ftassets.domain.canonical import canonical_json, digest_of
+from ftassets.domain.chat import question
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.monitoring.estimate import Estimate
 from ftassets.domain.release.statement import read_statement
@@ -227,7 +228,7 @@ def test_eval_reports_keep_their_digest_and_their_policy(home: Home, loop: LoopC
 
 
 def test_an_llm_judge_is_not_asked_again(home: Home, loop: LoopConfig) -> None:
-    golden = [Example(id=f"g{n}", prompt=f"question {n}", completion="good") for n in range(12)]
+    golden = [Example(id=f"g{n}", messages=question(f"question {n}"), completion="good") for n in range(12)]
     said = {word: {row.id: f"{word} {row.id}" for row in golden} for word in ("good", "bad")}
     scores, calibration = ask_judge(control(home), loop, golden, said["good"], said["bad"], print)  # nothing listens at its URL
     assert [score.value for score in scores] == [1.0] * 10

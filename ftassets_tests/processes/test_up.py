@@ -22,6 +22,7 @@ from ftassets.backends.serving.gateway import GatewayServing
 from ftassets.backends.traffic_log.sqlite import SqliteTrafficLog
 from ftassets.config.home import Home
 from ftassets.config.profiles import artifacts
+from ftassets.domain.chat import Asked
 from ftassets.domain.release.version import VersionManifest
 from ftassets.processes.supervisord_conf import supervisor_socket
 from ftassets.processes.up import MARK, Ports, UpFailed, down, end_strays, running, up
@@ -121,7 +122,9 @@ def test_real_model_server_through_every_kill(clean, loops):
     whole, parts = SqliteTrafficLog(home.traffic_db).exchanges("support")
     assert (whole.answer, whole.tokens_out) == (parts.answer, parts.tokens_out)
     assert parts.first_token_ms <= parts.latency_ms
-    times = interleaved_latency({"candidate": serving.stage("support", digest, 60)}, ["turn on", "turn off"], loop_config().task)
+    times = interleaved_latency(
+        {"candidate": serving.stage("support", digest, 60)}, [Asked.of("turn on"), Asked.of("turn off")], loop_config().task
+    )
     assert all(0 < each.first_ms <= each.whole_ms for each in times["candidate"])
 
     # a prompt that would end the engine is refused, and the engine lives

@@ -38,6 +38,7 @@ from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
 from ftassets.config.profiles import artifacts, control
 from ftassets.domain import retrain
+from ftassets.domain.chat import question
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.evaluation.human_review import Given
 from ftassets.domain.evaluation.scoring import Score
@@ -111,7 +112,7 @@ def version(home: Home, loop: LoopConfig, name: str, base: str, start_from: str 
 
 def report(home: Home, loop: LoopConfig, base: str, production: str, candidate: str, first: bool) -> str:
     """The digest of a stored eval report whose answers an LLM judge compared."""
-    golden = [Example(id=f"g{n}", prompt=f"question {n}", completion="good") for n in range(12)]
+    golden = [Example(id=f"g{n}", messages=question(f"question {n}"), completion="good") for n in range(12)]
     mine, theirs = ({row.id: f"{word} {row.id}" for row in golden} for word in ("good", "bad"))
     with pairwise_double(lambda _, a, b: "tie" if a[:3] == b[:3] else "first" if a.startswith("good") else "second") as there:
         scores, calibration = ask_judge(control(home), support(loop.golden_set.parent, there.url), golden, mine, theirs, print)

@@ -304,7 +304,10 @@ def _table(rows: list[dict], columns: list[str], kind: str, numbers: Sequence[st
 
     version = formats.KINDS[kind].version
     metadata = {formats.PARQUET_FORMAT: str(version)} if version > 1 else None
-    schema = pa.schema([(name, pa.float64() if name in numbers else pa.string()) for name in columns], metadata)
+    call = pa.struct([("id", pa.string()), ("name", pa.string()), ("arguments", pa.string())])
+    message = pa.struct([("role", pa.string()), ("content", pa.string()), ("tool_calls", pa.list_(call)), ("tool_call_id", pa.string())])
+    types = {**dict.fromkeys(numbers, pa.float64()), "messages": pa.list_(message)}
+    schema = pa.schema([(name, types.get(name, pa.string())) for name in columns], metadata)
     buffer = io.BytesIO()
     pq.write_table(pa.Table.from_pylist(rows, schema=schema), buffer, compression="zstd")
     return buffer.getvalue()

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import dagster as dg
 import numpy as np
+from pydantic import ValidationError
 
 from ftassets.assets._shared.accepted import golden_commit, seed_commit
 from ftassets.assets._shared.dataset_files import (
@@ -33,12 +34,13 @@ from ftassets.config.loop import LoopConfig
 from ftassets.config.profiles import name_finder
 from ftassets.domain.acceptance import in_words, refusals
 from ftassets.domain.canonical import digest_of
+from ftassets.domain.chat import embedded_text
 from ftassets.domain.dataset.acceptance import BLOCKING, dataset_checks
 from ftassets.domain.dataset.curation import Curated, curate
-from ftassets.domain.dataset.rows import Example
+from ftassets.domain.dataset.rows import Example, Quarantined
 from ftassets.domain.dataset.shards import content_hash
 from ftassets.domain.release.version import MERGED
-from ftassets.domain.traffic.exchange import Reviewed
+from ftassets.domain.traffic.exchange import Reviewed, asked_of
 from ftassets.reporting.plots import bars, funnel, histogram
 from ftassets.reporting.tables import markdown_table
 
@@ -66,12 +68,13 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         main = dataset_store.resolve("main")
         rows += _stored_rows(dataset_store, main, loop, traffic_log.forgotten())
         since = time.time() - loop.dataset.production_window
-        rows += from_feedback(traffic_log.reviewed(loop.name, since))
+        liked, rejected = from_feedback(traffic_log.reviewed(loop.name, since))
+        rows += liked
         before = _previous(dataset_store, main, loop)
         embedded = vector_store.find(loop.name, embedder.id, [row.request_id for row in rows if row.request_id])
         known = {point.request_id: point.vector for point in embedded}
-        kept_out = golden_vectors(artifacts, embedder, golden)
-        vectors = _vectors(embedder, rows, known, kept_out.shape[1])
+        kept_out = golden_vectors(artifacts, embedder, [embedded_text(row, loop.dataset.context) for row in golden])
+        vectors = _vectors(embedder, rows, known, kept_out.shape[1], loop.dataset.context)
         curated = curate(
             rows,
             vectors,
@@ -79,6 +82,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
             kept_out,
             {row.id: split for split, members in before.items() for row in members},
             loop,
+            rejected,
             tokens=_tokens(artifacts, serving.state(loop.name).production, rows),
             names=name_finder() if loop.dataset.pii_names else None,
             progress=lambda step, number, of: context.log.info(f"curation step {number} of {of}: {step}"),
@@ -89,7 +93,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
                 metadata={"funnel": dg.MetadataValue.md(_funnel_table(curated)), "dropped": dg.MetadataValue.md(_dropped_table(curated))},
                 allow_retries=False,
             )
-        checks = dataset_checks(loop, curated, len(rows), _by_row(rows, vectors), golden, kept_out)
+        checks = dataset_checks(loop, curated, len(rows) + len(rejected), _by_row(rows, vectors), golden, kept_out)
         refused = refusals(checks, BLOCKING)
         shard = f"{int(time.time())}-{context.run_id[:8]}"
         recipe = loop.dataset.model_dump(mode="json", exclude={"seed", "teacher"})
@@ -125,9 +129,10 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
     return curated_dataset
 
 
-def from_feedback(reviewed: Sequence[Reviewed]) -> list[Example]:
-    """Corrections and answers rated up, as examples; an answer rated down without a correction gives no example."""
-    rows = []
+def from_feedback(reviewed: Sequence[Reviewed]) -> tuple[list[Example], list[Quarantined]]:
+    """Corrections and answers rated up as examples, and those that make none; an answer rated down without a correction is neither."""
+    rows: list[Example] = []
+    rejected: list[Quarantined] = []
     for item in reviewed:
         exchange, feedback = item.exchange, item.feedback
         if feedback.correction:
@@ -136,13 +141,18 @@ def from_feedback(reviewed: Sequence[Reviewed]) -> list[Example]:
             completion, source = exchange.answer, "thumbs_up"
         else:
             continue
-        rows.append(
-            Example(
-                id=exchange.id, prompt=exchange.prompt, completion=completion, source=source, user=exchange.user,
+        try:
+            asked = asked_of(exchange)
+            row = Example(
+                id=exchange.id, messages=asked.messages, tools=asked.tools, completion=completion, source=source, user=exchange.user,
                 request_id=exchange.id, version=exchange.version, at=exchange.at,
-            )
-        )  # fmt: skip
-    return rows
+            )  # fmt: skip
+        except ValueError as error:
+            reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+            rejected.append(Quarantined(f"{source}:{exchange.id}", reason, exchange.prompt[:500]))
+        else:
+            rows.append(row)
+    return rows, rejected
 
 
 def _stored_rows(store: DatasetStore, commit: str, loop: LoopConfig, forgotten: set[str]) -> list[Example]:
@@ -159,12 +169,12 @@ def _previous(store: DatasetStore, commit: str, loop: LoopConfig) -> dict[str, l
         return {}
 
 
-def _vectors(embedder: Embedder, rows: Sequence[Example], known: dict[str, np.ndarray], dimensions: int) -> np.ndarray:
+def _vectors(embedder: Embedder, rows: Sequence[Example], known: dict[str, np.ndarray], dimensions: int, context: str) -> np.ndarray:
     """Unit vectors of the prompts (n, dimensions); those of requests that were embedded as traffic are not computed again."""
     missing = [i for i, row in enumerate(rows) if row.request_id not in known]
     vectors = np.empty((len(rows), dimensions), dtype=np.float32)
     if missing:
-        vectors[missing] = embedder.embed([rows[i].prompt for i in missing])
+        vectors[missing] = embedder.embed([embedded_text(rows[i], context) for i in missing])
     for i, row in enumerate(rows):
         if row.request_id in known:
             vectors[i] = known[row.request_id]

@@ -10,21 +10,20 @@ from ftassets.assets._shared.dataset_files import pack_arrays, unpack_arrays
 from ftassets.backends.artifacts.base import ArtifactConflict, ArtifactMissing, Artifacts
 from ftassets.backends.embedder.base import Embedder
 from ftassets.domain.canonical import digest_of
-from ftassets.domain.dataset.rows import Example
 
 
-def golden_vectors(artifacts: Artifacts, embedder: Embedder, golden: Sequence[Example]) -> np.ndarray:
-    """Unit vectors (m, d) of the rows' prompts in their order. Raises OSError when the artifacts cannot be read or written.
+def golden_vectors(artifacts: Artifacts, embedder: Embedder, texts: Sequence[str]) -> np.ndarray:
+    """Unit vectors (m, d) of the rows' texts in their order. Raises OSError when the artifacts cannot be read or written.
 
-    Stored under the digest of prompts and embedder id, so that another golden set or embedder has a file of its own. A damaged file
+    Stored under the digest of texts and embedder id, so that another golden set or embedder has a file of its own. A damaged file
     is not used: the rows are embedded each time until somebody removes it.
     """
-    key = f"golden_vectors/{digest_of({'embedder': embedder.id, 'prompts': [row.prompt for row in golden]})}.npz"
+    key = f"golden_vectors/{digest_of({'embedder': embedder.id, 'prompts': list(texts)})}.npz"
     with suppress(ArtifactMissing, ValueError, KeyError, EOFError, zipfile.BadZipFile):  # zip files hold a checksum of each array
         known = unpack_arrays(artifacts.get(key))["vectors"]
-        if known.ndim == 2 and len(known) == len(golden):
+        if known.ndim == 2 and len(known) == len(texts):
             return known
-    vectors = embedder.embed([row.prompt for row in golden])
+    vectors = embedder.embed(texts)
     with suppress(ArtifactConflict):  # a damaged file, or that of a run which was faster
         artifacts.put(key, pack_arrays(vectors=vectors))
     return vectors

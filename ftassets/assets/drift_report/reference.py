@@ -15,6 +15,7 @@ from ftassets.backends.traffic_log.base import TrafficLog
 from ftassets.backends.vector_store.base import VectorStore
 from ftassets.config.loop import Drift, LoopConfig
 from ftassets.domain.drift import Reference, build_reference, power, preset_false_alarm_rates, same_space
+from ftassets.domain.traffic.exchange import query_of
 
 UNSEEN = (0.10, 0.25)  # shares of new topics for which the reference reports the power of an alarm
 
@@ -71,7 +72,7 @@ def made(
         return None
     trained = training_queries(store, loop.name, commit)
     known = {point.request_id: point.vector for point in vector_store.find(loop.name, embedder.id, [e.id for e in first])}
-    made_now = iter(embedder.embed([*trained, *(e.prompt for e in first if e.id not in known)]))
+    made_now = iter(embedder.embed([*trained, *(query_of(e, loop.dataset.context) for e in first if e.id not in known)]))
     vectors = np.array([*islice(made_now, len(trained)), *(known[e.id] if e.id in known else next(made_now) for e in first)])
     if len(vectors) < 2:
         return None
@@ -100,7 +101,7 @@ def waits_for(policy: Drift) -> str:
 
 def training_queries(store: DatasetStore, loop: str, commit: str | None) -> list[str]:
     """Requests of all splits of a dataset, in an order that belongs to the commit."""
-    return [row.prompt for rows in read_splits(store, commit, loop).values() for row in rows] if commit else []
+    return [row.query for rows in read_splits(store, commit, loop).values() for row in rows] if commit else []
 
 
 def sensitivity(reference: Reference, policy: Drift, rate: float) -> list[str]:

@@ -1,6 +1,5 @@
 """Having models answer rows: ours in a process, others over HTTP; what was answered once is kept."""
 
-import json
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,7 +16,9 @@ from ftassets.backends.model_client.external import ask_all
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.canonical import digest_of
-from ftassets.domain.evaluation.jobs import AnswerJob, Ask, ExpectedAnswer, Likelihood, PerplexityJob
+from ftassets.domain.chat import identity
+from ftassets.domain.dataset.rows import Example, to_jsonl
+from ftassets.domain.evaluation.jobs import AnsweredPrompt, AnswerJob, Ask, Likelihood, PerplexityJob, Prompt
 from ftassets.domain.evaluation.scoring import Score
 from ftassets.domain.gates.report import HELD_OUT
 from ftassets.domain.release.version import MERGED, ExternalModel
@@ -36,7 +37,7 @@ def answer_file(artifacts: Artifacts, loop: LoopConfig, digest: str, rows: RowSe
     key = digest_of(
         {
             "model": digest,
-            "prompts": [[row.id, row.prompt] for row in rows.rows],
+            "prompts": [[row.id, identity(row)] for row in rows.rows],
             "system": _system_prompt(loop, digest, rows, base),
             "max_tokens": loop.task.max_tokens,
         }
@@ -75,7 +76,7 @@ def answer_all(
                     keep_answers(artifacts, output)
                     continue
                 prompts = work / f"prompts-{number}.jsonl"
-                prompts.write_text("".join(json.dumps({"id": row.id, "prompt": row.prompt}) + "\n" for row in each.rows))
+                prompts.write_text(to_jsonl(Prompt(id=row.id, messages=row.messages, tools=row.tools) for row in each.rows))
                 folder = version_folder(artifacts, versions[role]) / MERGED
                 asks[output] = Ask(model=folder, prompts_file=prompts, output=output, system_prompt=system_prompt)
         if asks:
@@ -87,8 +88,8 @@ def answer_all(
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _prompts_of(rows: RowSet) -> dict[str, str]:
-    return {row.id: row.prompt for row in rows.rows}
+def _prompts_of(rows: RowSet) -> dict[str, Example]:
+    return {row.id: row for row in rows.rows}
 
 
 def external(artifacts: Artifacts, digest: str) -> ExternalModel | None:
@@ -105,7 +106,13 @@ def ask_api(context: Any, artifacts: Artifacts, loop: LoopConfig, golden: RowSet
     if api is None:
         return None
     prompts = _prompts_of(golden)
-    asked = {"url": api.url, "model": api.model, "prompts": prompts, "system": task.system_prompt, "max_tokens": task.max_tokens}
+    asked = {
+        "url": api.url,
+        "model": api.model,
+        "prompts": {name: identity(row) for name, row in prompts.items()},
+        "system": task.system_prompt,
+        "max_tokens": task.max_tokens,
+    }
     path = answers_file(artifacts, f"{digest_of(asked)}.parquet")
     try:
         if not path.exists():
@@ -149,7 +156,7 @@ def likelihoods_of(
                 if not each.rows or each.settings is not None:
                     continue
                 system_prompt = _system_prompt(loop, digest, each, versions["base"])
-                expected = [[row.id, row.prompt, row.completion] for row in each.rows]
+                expected = [[row.id, identity(row), row.completion] for row in each.rows]
                 key = digest_of({"model": digest, "expected": expected, "system": system_prompt})
                 output = files.setdefault(role, {})[number] = answers_file(artifacts, f"{key}.likelihoods.parquet")
                 if not output.exists():
@@ -166,11 +173,11 @@ def likelihoods_of(
 
 
 def expected_answers(rows: RowSet, path: Path) -> Path:
-    """The file, written: rows with prompt, expected answer and slice."""
+    """The file, written: rows with request, expected answer and slice."""
     slices = [HELD_OUT if rows.held_out else row.slice or "golden" for row in rows.rows]
     lines = [
-        ExpectedAnswer(id=row.id, expected=row.completion, slice=name, prompt=row.prompt)
+        AnsweredPrompt(id=row.id, messages=row.messages, tools=row.tools, expected=row.completion, slice=name)
         for row, name in zip(rows.rows, slices, strict=True)
     ]
-    path.write_text("".join(line.model_dump_json() + "\n" for line in lines))
+    path.write_text(to_jsonl(lines))
     return path

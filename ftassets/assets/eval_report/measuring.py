@@ -229,7 +229,7 @@ def _as_served(
             urls = dict(zip(roles, pool.map(lambda role: serving.stage(loop.name, versions[role], STAGED), roles), strict=True))
         try:
             stride = max(1, len(golden) // pairs) if pairs else 1
-            prompts = list(islice(cycle(row.prompt for row in golden[::stride]), pairs))
+            prompts = list(islice(cycle(golden[::stride]), pairs))
             latency = interleaved_latency(urls, prompts, loop.task) if pairs else {}
             manifest = load_manifest(artifacts, versions["candidate"])
             found = (

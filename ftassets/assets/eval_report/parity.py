@@ -10,6 +10,7 @@ from ftassets.backends.evaluator.base import EvaluationFailed, Evaluator
 from ftassets.backends.model_client.live_answers import live_answers
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
+from ftassets.domain.chat import Asked
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.evaluation.parity import Parity, ParityJob, ParityRow, parity_of
 from ftassets.domain.release.version import ADAPTER, MERGED, TOKENIZER_FILES, VersionManifest, tokenizer_digest
@@ -42,10 +43,12 @@ def measure_parity(
         raise EvaluationFailed(f"the merged copy has not answered {', '.join(missing[:3])}")
     greedy = loop.task.model_copy(update={"temperature": 0.0})
     rows = []
-    for row, served in zip(chosen, live_answers(serving_url, [row.prompt for row in chosen], greedy), strict=True):
+    for row, served in zip(chosen, live_answers(serving_url, chosen, greedy), strict=True):
         if served.error:
             raise EvaluationFailed(f"the server of {manifest.digest[:12]} did not answer row {row.id}: {served.error}")
-        rows.append(ParityRow(prompt=row.prompt, merged=merged_answers[row.id], server=served.text.strip()))
+        rows.append(
+            ParityRow(asked=Asked(messages=row.messages, tools=row.tools), merged=merged_answers[row.id], server=served.text.strip())
+        )
 
     version = version_folder(artifacts, manifest.digest)
     work = home.work / f"{context.run_id}-parity"

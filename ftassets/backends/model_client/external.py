@@ -10,7 +10,7 @@ from typing import Any
 
 from ftassets.backends.evaluator.base import EvaluationFailed
 from ftassets.backends.model_client.openai import OpenAIEndpoint
-from ftassets.domain.chat import chat
+from ftassets.domain.chat import Asked, request_body
 from ftassets.domain.release.version import ExternalModel
 from ftassets.errors import ConfigurationError
 
@@ -40,9 +40,9 @@ def key_of(model: ExternalModel) -> str:
 
 
 def ask_all(
-    who: str, model: ExternalModel, system_prompt: str, max_tokens: int, prompts: Mapping[str, str], output: Path, say: Say
+    who: str, model: ExternalModel, system_prompt: str, max_tokens: int, prompts: Mapping[str, Asked], output: Path, say: Say
 ) -> None:
-    """Write the greedy answers to `prompts` (text by row id) as an evaluator does, with the additional column tokens_in (int64).
+    """Write the greedy answers to `prompts` (by row id) as an evaluator does, with the additional column tokens_in (int64).
 
     Token counts are the endpoint's own, 0 if it reports none. Each answer is saved next to the output at once, so that no answer is
     paid for twice: the name of `output` must cover everything they depend on. `who` names the model in messages.
@@ -55,7 +55,7 @@ def ask_all(
     say(f"{who}, {model.model} at {model.url}: {len(prompts)} prompts, {len(prompts) - len(missing)} of them answered before")
 
     def ask(row_id: str) -> dict[str, Any]:
-        body = {"model": model.model, "messages": chat(system_prompt, prompts[row_id]), "max_tokens": max_tokens, "temperature": 0.0}
+        body = {"model": model.model, **request_body(system_prompt, prompts[row_id]), "max_tokens": max_tokens, "temperature": 0.0}
         return {"id": row_id, **_answer(endpoint, who, row_id, endpoint.post(body))}
 
     output.parent.mkdir(parents=True, exist_ok=True)

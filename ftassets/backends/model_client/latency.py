@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 from ftassets.config.loop import Task
-from ftassets.domain.chat import chat
+from ftassets.domain.chat import Asked, request_body
 
 CLIENTS = 8
 TIMEOUT = 120.0  # seconds to connect, and between two reads
@@ -20,7 +20,7 @@ class ResponseTime(NamedTuple):
     whole_ms: float
 
 
-def interleaved_latency(urls: Mapping[str, str], prompts: Sequence[str], task: Task) -> dict[str, list[ResponseTime]]:
+def interleaved_latency(urls: Mapping[str, str], prompts: Sequence[Asked], task: Task) -> dict[str, list[ResponseTime]]:
     """How long each server takes for each prompt, by role, in the order of the prompts; URLs end in /v1.
 
     A prompt goes to all servers at the same moment, and a few prompts are under way at once, as from users. Answers are streamed.
@@ -30,7 +30,7 @@ def interleaved_latency(urls: Mapping[str, str], prompts: Sequence[str], task: T
 
     with ThreadPoolExecutor(CLIENTS * len(roles)) as asking, ThreadPoolExecutor(CLIENTS) as users:
 
-        def both(prompt: str) -> list[ResponseTime]:
+        def both(prompt: Asked) -> list[ResponseTime]:
             return [pending.result() for pending in [asking.submit(_ask, urls[role], prompt, task) for role in roles]]
 
         for prompt in prompts[:2]:
@@ -39,12 +39,12 @@ def interleaved_latency(urls: Mapping[str, str], prompts: Sequence[str], task: T
     return {role: [pair[number] for pair in pairs] for number, role in enumerate(roles)}
 
 
-def _ask(url: str, prompt: str, task: Task) -> ResponseTime:
+def _ask(url: str, prompt: Asked, task: Task) -> ResponseTime:
     """An answer without a token has its first one at its end."""
     import requests
 
     body: Any = {
-        "messages": chat(task.system_prompt, prompt),
+        **request_body(task.system_prompt, prompt),
         "max_tokens": task.max_tokens,
         "temperature": task.temperature,
         "stream": True,

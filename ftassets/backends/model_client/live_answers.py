@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ftassets.config.loop import Task
-from ftassets.domain.chat import chat
+from ftassets.domain.chat import Asked, request_body
 
 CLIENTS = 4  # a probe must not crowd out the users of the same server
 TIMEOUT = (5.0, 120.0)  # seconds to connect, and between two reads
@@ -20,16 +20,16 @@ class LiveAnswer:
     error: str | None = None
 
 
-def live_answers(url: str, prompts: Sequence[str], task: Task) -> list[LiveAnswer]:
+def live_answers(url: str, prompts: Sequence[Asked], task: Task) -> list[LiveAnswer]:
     """One answer per prompt, in order, at the task's settings; `url` ends in /v1. A failed request gives an answer with `error`."""
     with ThreadPoolExecutor(CLIENTS) as clients:
         return list(clients.map(lambda prompt: _ask(url, prompt, task), prompts))
 
 
-def _ask(url: str, prompt: str, task: Task) -> LiveAnswer:
+def _ask(url: str, prompt: Asked, task: Task) -> LiveAnswer:
     import requests  # 0.2 s that only callers should pay
 
-    body: Any = {"messages": chat(task.system_prompt, prompt), "max_tokens": task.max_tokens, "temperature": task.temperature}
+    body: Any = {**request_body(task.system_prompt, prompt), "max_tokens": task.max_tokens, "temperature": task.temperature}
     try:
         with requests.Session() as session:
             session.trust_env = False  # ignore proxy settings for model servers

@@ -8,6 +8,7 @@ from typing import Any
 from ftassets.backends.embedder.base import EmbedderOf
 from ftassets.config.loop import LoopConfig
 from ftassets.config.loop_files import documents, loop_of
+from ftassets.domain.chat import embedded_text, request_body
 from ftassets.domain.dataset.curation import Curated, curate
 from ftassets.domain.dataset.rows import Example, Quarantined, read_jsonl
 from ftassets.errors import ConfigurationError
@@ -44,8 +45,8 @@ def curate_file(source: Path, out: Path, config: Path | None, embedder_of: Embed
     rows, rejected = _read(source, "seed")
     golden = _read(loop.golden_set, "golden")[0] if config else []
     progress("reading and embedding", 0, 1)
-    prompts = [row.prompt for row in [*rows, *golden]]
-    vectors = embedder_of(loop.embedder).embed(prompts) if embedder_of and rows else None
+    texts = [embedded_text(row, loop.dataset.context) for row in [*rows, *golden]]
+    vectors = embedder_of(loop.embedder).embed(texts) if embedder_of and rows else None
     curated = curate(
         rows,
         None if vectors is None else vectors[: len(rows)],
@@ -93,8 +94,9 @@ def _read(path: Path, source: str) -> tuple[list[Example], list[Quarantined]]:
 
 
 def _chat(row: Example) -> dict[str, Any]:
-    messages = [{"role": "user", "content": row.prompt}, {"role": "assistant", "content": row.completion}]
-    return {"id": row.id, "messages": messages, "source": row.source, **({"group": row.group} if row.group else {})}
+    asked = request_body("", row)
+    asked["messages"].append({"role": "assistant", "content": row.completion})
+    return {"id": row.id, **asked, "source": row.source, **({"group": row.group} if row.group else {})}
 
 
 def _write(path: Path, rows: list[dict[str, Any]]) -> None:

@@ -8,18 +8,18 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ftassets.domain.canonical import digest_of
+from ftassets.domain.chat import Asked, conversation, identity, question, tools_text
 
 MAX_LINE = 1_000_000  # bytes
 _SHOWN = 500  # characters of a quarantined line
 
 
-class Example(BaseModel):
-    """One request and the answer it should get."""
+class Example(Asked):
+    """One request, with what was said before it, and the answer it should get."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     id: str
-    prompt: str = Field(min_length=1, max_length=20_000)
     completion: str = Field(min_length=1, max_length=20_000)
     slice: str | None = None
     group: str | None = Field(None, description="Rows of one group never straddle a split, for example one sentence template.")
@@ -62,7 +62,8 @@ def numbered_jsonl(lines: Iterable[bytes], source: str) -> Iterator[tuple[int, E
     """Number of each line, from 1, with its example, or the line quarantined with the reason; blank lines are skipped.
 
     A line is UTF-8 (the first may begin with a BOM) of at most `MAX_LINE` bytes, and one of
-    `{"messages": [...]}`: an optional system message, the user's, the assistant's;
+    `{"messages": [...]}`: a conversation whose last message is the assistant's answer, which is what the row teaches; `tools`, where
+    given, are those the assistant may call;
     `{"instruction": ..., "response": ...}`: `input`, where given, follows the instruction after a blank line.
     Both may have `id`, `slice`, `group` and `quality_score` (or `metadata.quality_score`) in 0..1. The id defaults to a digest of
     request and answer.
@@ -86,13 +87,14 @@ def numbered_jsonl(lines: Iterable[bytes], source: str) -> Iterator[tuple[int, E
 def _example(row: Any, source: str) -> Example:
     if not isinstance(row, dict) or ("messages" in row) == ("instruction" in row):
         raise ValueError('not an object with either "messages" or "instruction" and "response"')
-    prompt, completion = _turns(row["messages"]) if "messages" in row else _instruction(row)
-    name = row.get("id") or digest_of([prompt, completion])[:16]
+    asked, completion = _turns(row) if "messages" in row else _instruction(row)
+    name = row.get("id") or digest_of([identity(asked), completion])[:16]
     if not isinstance(name, str | int) or isinstance(name, bool):
         raise ValueError("an id that is neither a string nor a number")
     return Example(
         id=str(name),
-        prompt=prompt,
+        messages=asked.messages,
+        tools=asked.tools,
         completion=completion,
         slice=row.get("slice"),
         group=row.get("group"),
@@ -101,29 +103,25 @@ def _example(row: Any, source: str) -> Example:
     )
 
 
-def _turns(messages: Any) -> tuple[str, str]:
-    if not isinstance(messages, list):
-        raise ValueError('"messages" is not a list')
+def _turns(row: dict[str, Any]) -> tuple[Asked, str]:
+    messages = conversation(row["messages"])
     if len(messages) < 2:
         raise ValueError("fewer than 2 messages")
-    for message in messages:
-        if not isinstance(message, dict) or message.get("role") not in ("system", "user", "assistant"):
-            raise ValueError("a message whose role is not system, user or assistant")
-        _text(message.get("content"), "a message without text")
-    if [m["role"] for m in messages[-2:]] != ["user", "assistant"]:
-        raise ValueError("the last two messages are not the user's and the assistant's")
-    if [m["role"] for m in messages[:-2]] not in ([], ["system"]):
-        raise ValueError(
-            "earlier turns before the last question: training would lose them, write them into the question or leave the row out"
-        )
-    return messages[-2]["content"], messages[-1]["content"]
+    *before, answer = messages
+    if answer.role != "assistant":
+        raise ValueError("the last message is not the assistant's")
+    if answer.content is None:
+        raise ValueError("the answer is a call of tools, not text: write the answer as text")
+    if row["messages"][-1].get("weight") == 0:
+        raise ValueError("the last answer has weight 0: it is the one this row would teach")
+    return Asked(messages=tuple(before), tools=tools_text(row.get("tools"))), answer.content
 
 
-def _instruction(row: dict[str, Any]) -> tuple[str, str]:
+def _instruction(row: dict[str, Any]) -> tuple[Asked, str]:
     instruction = _text(row["instruction"], "an instruction without text")
     if row.get("input") not in (None, ""):
         instruction += "\n\n" + _text(row["input"], "an input that is not text")
-    return instruction, _text(row.get("response"), "an instruction without a response")
+    return Asked(messages=question(instruction)), _text(row.get("response"), "an instruction without a response")
 
 
 def _text(value: Any, problem: str) -> str:

@@ -3,12 +3,13 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 from ftassets.domain.acceptance import Check
 from ftassets.domain.canonical import digest_of
+from ftassets.domain.chat import identity
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.formats import Stored
 
@@ -98,6 +99,11 @@ def _plan_split(made: Plan, shards: Shards, wanted: Iterable[Example], path: str
 def content_hash(splits: Mapping[str, Iterable[Example]]) -> str:
     """SHA-256 (hex) over the sorted digests of the rows with their split; neither files nor order matter.
 
-    Fields that are not set do not count, so that a field added to Example later changes no hash.
+    Fields that are not set do not count, so that a field added to Example later changes no hash; a request of one message counts as its
+    text, so that the step from texts to conversations changed none either.
     """
-    return digest_of(sorted(digest_of([split, row.model_dump(exclude_none=True)]) for split, rows in splits.items() for row in rows))
+    return digest_of(sorted(digest_of([split, _counted(row)]) for split, rows in splits.items() for row in rows))
+
+
+def _counted(row: Example) -> dict[str, Any]:
+    return {**row.model_dump(exclude={"messages", "tools"}, exclude_none=True), "prompt": identity(row)}

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.canonical import digest_of
+from ftassets.domain.chat import question
 from ftassets.domain.dataset.curation.text import normalised
 from ftassets.domain.dataset.rows import Example, Quarantined
 from ftassets.domain.evaluation.answer_form import NO_LABEL, AnswerForm, parse_call
@@ -176,7 +177,7 @@ def _example(item: Any, request: Request, loop: LoopConfig, batch: str) -> Examp
     (prompt + text).encode()  # half a surrogate pair is no text: raises UnicodeEncodeError, a ValueError
     return Example(
         id=f"synthetic-{digest_of([prompt, text])[:16]}",
-        prompt=prompt.strip(),
+        messages=question(prompt.strip()),
         completion=text,
         group=f"synthetic:{request.label}:{batch}",
         source="synthetic",

@@ -4,9 +4,18 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ftassets.domain.chat import Asked
 from ftassets.domain.evaluation.answer_form import TaskType
 
 Measurements = dict[str, dict[str, dict[str, dict[str, float]]]]  # metric -> role -> slice -> value name -> number
+
+
+class Prompt(Asked):
+    """A line of a prompts file: a request under its row's id; what `ExpectedAnswer` has besides is left to it."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    id: str
 
 
 class Ask(BaseModel):
@@ -15,7 +24,7 @@ class Ask(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     model: Path  # folder with merged weights, tokenizer and template
-    prompts_file: Path  # JSONL of {"id", "prompt"}, and what `ExpectedAnswer` has
+    prompts_file: Path  # JSONL of `Prompt`, and what `ExpectedAnswer` has
     output: Path
     system_prompt: str | None = None  # asked instead of the job's
 
@@ -33,14 +42,20 @@ class AnswerJob(BaseModel):
 
 
 class ExpectedAnswer(BaseModel):
-    """The fields of a prompts file's line that a metric needs; the line may also have the prompt."""
+    """The fields of a prompts file's line that a metric needs; the line may also have the request."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     id: str
     expected: str
     slice: str
-    prompt: str | None = None
+
+
+class AnsweredPrompt(Prompt):
+    """A request with the answer expected to it."""
+
+    expected: str
+    slice: str
 
 
 class Likelihood(BaseModel):
@@ -49,7 +64,7 @@ class Likelihood(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     model: Path  # folder with merged weights, tokenizer and template
-    rows_file: Path  # JSONL of `ExpectedAnswer`, with prompts
+    rows_file: Path  # JSONL of `AnsweredPrompt`
     output: Path
     system_prompt: str
 

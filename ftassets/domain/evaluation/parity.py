@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from ftassets.domain.chat import Asked
 from ftassets.domain.evaluation.answer_form import AnswerForm
 
 
@@ -13,9 +14,9 @@ class _Frozen(BaseModel):
 
 
 class ParityRow(_Frozen):
-    """One prompt with the answers of the merged copy and of the server."""
+    """One request with the answers of the merged copy and of the server."""
 
-    prompt: str
+    asked: Asked
     merged: str
     server: str
 

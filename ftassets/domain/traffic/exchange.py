@@ -1,9 +1,11 @@
 """Record of one request: the exchange, and the user's feedback on the answer."""
 
 import hashlib
+import json
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ftassets.domain.chat import Asked, conversation, embedded_text, tools_text
 from ftassets.domain.evaluation.answer_form import AnswerForm
 
 ANSWERED = 200  # status of an exchange with an answer
@@ -18,7 +20,7 @@ class Exchange:
     version: str
     user: str  # hash of the sticky key; never the key itself
     prompt: str  # text of the last user message
-    messages: str  # JSON of the request's messages
+    messages: str  # JSON of the request's messages; of one with tools an object of messages and tools
     answer: str
     status: int  # HTTP status the client got
     at: float
@@ -86,6 +88,21 @@ class FeedbackCounts:
     reviewed: int
     down: int
     corrected: int
+
+
+def asked_of(exchange: Exchange) -> Asked:
+    """The conversation of a request as the model read it. Raises ValueError if it is not one of texts."""
+    request = json.loads(exchange.messages)
+    messages, tools = (request.get("messages"), request.get("tools")) if isinstance(request, dict) else (request, None)
+    return Asked(messages=conversation(messages, as_read=True), tools=tools_text(tools))
+
+
+def query_of(exchange: Exchange, context: str) -> str:
+    """The text of a request that is embedded, see `embedded_text`; the last user message where the conversation cannot be read."""
+    try:
+        return embedded_text(asked_of(exchange), context)
+    except ValueError:
+        return exchange.prompt
 
 
 def hashed_user(name: Any) -> str:

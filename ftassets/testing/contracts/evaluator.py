@@ -11,9 +11,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from ftassets.backends.evaluator.base import Evaluator
+from ftassets.domain.chat import Asked
 from ftassets.domain.evaluation.jobs import Answered, AnswerJob, Ask, Likelihood, Measurements, MetricsJob, PerplexityJob
 from ftassets.domain.evaluation.parity import Agreement, ParityJob, ParityRow
 from ftassets.testing.tiny_model import make_tiny_model
+
+DOOR = [{"role": "user", "content": "open the door"}]
 
 MakeEvaluator = Callable[[], Evaluator]
 
@@ -42,20 +45,20 @@ def run(evaluator: Evaluator, job: AnswerJob | PerplexityJob | MetricsJob | Pari
 
 
 def answer_job(folder: Path, model: Path) -> AnswerJob:
-    (folder / "prompts.jsonl").write_text("".join(json.dumps({"id": f"p{n}", "prompt": "open the door"}) + "\n" for n in range(3)))
+    (folder / "prompts.jsonl").write_text("".join(json.dumps({"id": f"p{n}", "messages": DOOR}) + "\n" for n in range(3)))
     ask = Ask(model=model, prompts_file=folder / "prompts.jsonl", output=folder / "out.parquet")
     return AnswerJob(system_prompt="Answer as JSON.", max_tokens=3, asks=[ask], work=folder)
 
 
 def perplexity_job(folder: Path, model: Path) -> PerplexityJob:
-    rows = [{"id": f"p{n}", "prompt": "open the door", "expected": "yes " * n, "slice": "known"} for n in range(3)]
+    rows = [{"id": f"p{n}", "messages": DOOR, "expected": "yes " * n, "slice": "known"} for n in range(3)]
     (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     one = Likelihood(model=model, rows_file=folder / "rows.jsonl", output=folder / "out.parquet", system_prompt="Answer as JSON.")
     return PerplexityJob(likelihoods=[one], work=folder)
 
 
 def metrics_job(folder: Path, *metrics: str) -> MetricsJob:
-    (folder / "prompts.jsonl").write_text(json.dumps({"id": "p0", "prompt": "open the door", "expected": "yes", "slice": "known"}))
+    (folder / "prompts.jsonl").write_text(json.dumps({"id": "p0", "messages": DOOR, "expected": "yes", "slice": "known"}))
     pq.write_table(pa.table({"id": ["p0"], "answer": ["yes"], "tokens_out": [1], "truncated": [False]}), folder / "answers.parquet")
     one = Answered(role="candidate", prompts_file=folder / "prompts.jsonl", answers=folder / "answers.parquet")
     return MetricsJob(metrics=list(metrics), task="text", label="intent", answered=[one], output=folder / "metrics.json", work=folder)
@@ -68,7 +71,7 @@ def parity_job(folder: Path) -> ParityJob:
 
     base = make_tiny_model(folder / "base")
     get_peft_model(AutoModelForCausalLM.from_pretrained(base), LoraConfig(task_type="CAUSAL_LM")).save_pretrained(str(folder / "adapter"))
-    rows = [ParityRow(prompt="open the door", merged="open it", server=said) for said in ("open it", "shut it", "")]
+    rows = [ParityRow(asked=Asked.of("open the door"), merged="open it", server=said) for said in ("open it", "shut it", "")]
     where: dict[str, Any] = {"base": base, "adapter": folder / "adapter", "merged": base, "output": folder / "parity.json", "work": folder}
     return ParityJob(**where, system_prompt="Answer as JSON.", rows=rows)
 

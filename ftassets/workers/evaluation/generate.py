@@ -1,6 +1,5 @@
 """Greedy answers of a model to many prompts: batched, bucketed by length, written as one Parquet file a model."""
 
-import json
 import multiprocessing
 import os
 import time
@@ -13,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from ftassets.domain.canonical import digest_of
-from ftassets.domain.chat import chat
-from ftassets.domain.evaluation.jobs import AnswerJob, Ask
+from ftassets.domain.chat import Chat, chat
+from ftassets.domain.evaluation.jobs import AnswerJob, Ask, Prompt
 from ftassets.errors import InvalidInput
+from ftassets.workers.chat_template import prompt_text
 from ftassets.workers.evaluation.partial import PartialAnswers, discard
 from ftassets.workers.process import Report, die_with_parent
 
-Chat = list[dict[str, str]]
 SAY_EVERY = 5.0  # seconds between progress reports
 
 
@@ -49,8 +48,8 @@ def _answer_with(model: Path, asks: Sequence[Ask], job: AnswerJob, report: Repor
     for ask in asks:
         prompts = _prompts(ask.prompts_file)
         system_prompt = job.system_prompt if ask.system_prompt is None else ask.system_prompt
-        ids = [prompt["id"] for prompt in prompts]
-        asked = [chat(system_prompt, prompt["prompt"]) for prompt in prompts]
+        ids = [prompt.id for prompt in prompts]
+        asked = [chat(system_prompt, prompt) for prompt in prompts]
         kept = PartialAnswers(ask.output, digest_of([str(model), job.max_tokens, ids, asked]))
         files.append((ask.output, ids, kept))
         places += [(kept, place) for place in range(len(prompts))]
@@ -65,8 +64,8 @@ def _answer_with(model: Path, asks: Sequence[Ask], job: AnswerJob, report: Repor
         discard(output)
 
 
-def _prompts(file: Path) -> list[dict[str, str]]:
-    prompts = [json.loads(line) for line in file.read_text(encoding="utf-8").split("\n") if line.strip()]
+def _prompts(file: Path) -> list[Prompt]:
+    prompts = [Prompt.model_validate_json(line) for line in file.read_text(encoding="utf-8").split("\n") if line.strip()]
     if not prompts:
         raise InvalidInput(f"{file.name} has no prompts")
     return prompts
@@ -102,7 +101,7 @@ def generate(
     if len(known) == len(chats):
         return
     tokenizer, model = loaded(folder)
-    texts = [tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True) for messages in chats]
+    texts = [prompt_text(tokenizer, asked) for asked in chats]
     lengths = [len(ids) for ids in tokenizer(texts, add_special_tokens=False)["input_ids"]]
     order = sorted(range(len(texts)), key=lengths.__getitem__)
     workers = 1 if model.device.type == "cuda" else min(cores, len(texts))

@@ -6,20 +6,13 @@ from collections.abc import Sequence
 from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from ftassets.domain.chat import chat
-from ftassets.domain.evaluation.jobs import ExpectedAnswer, Likelihood, PerplexityJob
+from ftassets.domain.evaluation.jobs import AnsweredPrompt, Likelihood, PerplexityJob
 from ftassets.errors import InvalidInput
+from ftassets.workers.chat_template import NoTemplate, Taught, taught
 from ftassets.workers.evaluation.generate import SAY_EVERY, loaded, spread
 from ftassets.workers.process import Report
-
-
-class _Read(NamedTuple):
-    """Token ids of a whole chat, and where its expected answer begins."""
-
-    ids: list[int]
-    start: int
 
 
 def measure_likelihoods(job: PerplexityJob, report: Report, cores: int = 1) -> None:
@@ -55,30 +48,22 @@ def _measure_with(folder: Path, wanted: Sequence[Likelihood], batch_tokens: int,
         _write(lines, each.output)
 
 
-def _rows(file: Path) -> list[ExpectedAnswer]:
-    rows = [ExpectedAnswer.model_validate_json(line) for line in file.read_text(encoding="utf-8").split("\n") if line.strip()]
+def _rows(file: Path) -> list[AnsweredPrompt]:
+    rows = [AnsweredPrompt.model_validate_json(line) for line in file.read_text(encoding="utf-8").split("\n") if line.strip()]
     if not rows:
         raise InvalidInput(f"{file.name} has no rows")
-    if lacking := [row.id for row in rows if row.prompt is None]:
-        raise InvalidInput(f"{file.name}: row {lacking[0]} has no prompt")
     return rows
 
 
-def _tokens(tokenizer: Any, system_prompt: str, row: ExpectedAnswer) -> _Read:
-    """A chat as the trainer tokenizes it: the answer begins behind what prompt and whole chat have in common."""
-    asked = chat(system_prompt, row.prompt or "")
-    said = [*asked, {"role": "assistant", "content": row.expected}]
-    prompt, whole = (
-        tokenizer.apply_chat_template(messages, tokenize=True, return_dict=True, add_generation_prompt=more)["input_ids"]
-        for messages, more in ((asked, True), (said, False))
-    )
-    start = len(os.path.commonprefix([prompt, whole]))
-    if not 0 < start < len(whole):
-        raise InvalidInput(f"row {row.id}: the chat template writes no expected answer behind the prompt")
-    return _Read(whole, start)
+def _tokens(tokenizer: Any, system_prompt: str, row: AnsweredPrompt) -> Taught:
+    """A chat as training teaches it."""
+    try:
+        return taught(tokenizer, system_prompt, row, row.expected)
+    except NoTemplate as error:
+        raise InvalidInput(f"row {row.id}: {error}") from error
 
 
-def _batches(read: Sequence[_Read], most: int) -> list[list[int]]:
+def _batches(read: Sequence[Taught], most: int) -> list[list[int]]:
     """Places by length, so many to a batch that it has no more than `most` tokens with its padding, but at least one."""
     batches: list[list[int]] = []
     for place in sorted(range(len(read)), key=lambda place: len(read[place].ids)):
@@ -89,7 +74,7 @@ def _batches(read: Sequence[_Read], most: int) -> list[list[int]]:
     return batches
 
 
-def _nll(folder: Path, read: Sequence[_Read], batch: list[int]) -> tuple[list[int], list[float]]:
+def _nll(folder: Path, read: Sequence[Taught], batch: list[int]) -> tuple[list[int], list[float]]:
     """Negative log likelihood, in nats, of each answer of a batch."""
     import torch
 

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ftassets.domain.chat import chat
+from ftassets.domain.chat import Asked, chat
 from ftassets.domain.evaluation.parity import Agreement, ParityJob
 from ftassets.domain.release.version import TOKENIZER_FILES
 from ftassets.durable import write_durably
+from ftassets.workers.chat_template import prompt_ids
 from ftassets.workers.evaluation.generate import load
 from ftassets.workers.process import Report
 
@@ -26,7 +27,7 @@ def compare(job: ParityJob, report: Report) -> Agreement:
     """
     tokenizer, model = load(job.merged)
     report(f"parity: {len(job.rows)} prompts through the merged copy")
-    merged = [_predict(model, tokenizer, job.system_prompt, row.prompt, row.merged) for row in job.rows]
+    merged = [_predict(model, tokenizer, job.system_prompt, row.asked, row.merged) for row in job.rows]
     merged_ms = _milliseconds(model, tokenizer, job)
     server = [_same(_ids(tokenizer, row.merged), _ids(tokenizer, row.server)) for row in job.rows]
     del model
@@ -38,7 +39,7 @@ def compare(job: ParityJob, report: Report) -> Agreement:
     gaps: list[float] = []
     for row, (likely, logprobs) in zip(job.rows, merged, strict=True):
         if comparable:
-            best, theirs = _predict(model, trained_with, job.system_prompt, row.prompt, row.merged, likely)
+            best, theirs = _predict(model, trained_with, job.system_prompt, row.asked, row.merged, likely)
             adapter.append(_same(likely, best))
             gaps += [abs(one - other) for one, other in zip(logprobs, theirs, strict=True)]
         else:
@@ -79,21 +80,17 @@ def _ids(tokenizer: Any, text: str) -> list[int]:
     return tokenizer(text, add_special_tokens=False)["input_ids"]
 
 
-def _asked(tokenizer: Any, system_prompt: str, prompt: str) -> list[int]:
-    return _ids(tokenizer, tokenizer.apply_chat_template(chat(system_prompt, prompt), tokenize=False, add_generation_prompt=True))
-
-
 def _same(one: Sequence[int], other: Sequence[int]) -> tuple[int, int]:
     """Positions with the same token, and positions: a token that is missing is another one."""
     return sum(a == b for a, b in zip(one, other, strict=False)), max(len(one), len(other))
 
 
-def _predict(model: Any, tokenizer: Any, system_prompt: str, prompt: str, answer: str, of: Sequence[int] | None = None) -> _Predicted:
+def _predict(model: Any, tokenizer: Any, system_prompt: str, asked: Asked, answer: str, of: Sequence[int] | None = None) -> _Predicted:
     """The most likely token at each place of an answer and behind its end, and the log probabilities of the tokens `of`, else of these."""
     import torch
 
     said = _ids(tokenizer, answer)
-    ids = torch.tensor([_asked(tokenizer, system_prompt, prompt) + said], device=model.device)
+    ids = torch.tensor([prompt_ids(tokenizer, chat(system_prompt, asked)) + said], device=model.device)
     with torch.inference_mode():
         logits = model(input_ids=ids, use_cache=False).logits[0, -(len(said) + 1) :].float()
     best = logits.argmax(-1)
@@ -105,7 +102,7 @@ def _milliseconds(model: Any, tokenizer: Any, job: ParityJob) -> float:
     """Per new token of one request, its prompt included: the best of a few rounds, for other programs can only slow one down."""
     import torch
 
-    ids = torch.tensor([_asked(tokenizer, job.system_prompt, job.rows[0].prompt)], device=model.device)
+    ids = torch.tensor([prompt_ids(tokenizer, chat(job.system_prompt, job.rows[0].asked))], device=model.device)
     settings = {"max_new_tokens": _NEW_TOKENS, "min_new_tokens": _NEW_TOKENS, "do_sample": False, "pad_token_id": tokenizer.pad_token_id}
     times = []
     for _ in range(_ROUNDS + 1):  # the first warms up

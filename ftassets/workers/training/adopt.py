@@ -15,6 +15,7 @@ from ftassets.config.home import Home
 from ftassets.domain.release.adoption import RESULT, AdoptionJob, AdoptionRefused, adapter_objections
 from ftassets.domain.release.version import ADAPTER, MERGED
 from ftassets.durable import write_durably
+from ftassets.workers.chat_template import FOLD_SYSTEM
 from ftassets.workers.process import Report, work_off
 from ftassets.workers.training.base_models import ensure_base
 from ftassets.workers.training.sft import publish_merged
@@ -53,7 +54,9 @@ def adopt(job: AdoptionJob, report: Report) -> dict[str, str]:
 def _same_template(adapter: Path, base: Path) -> None:
     """An adapter is served with its base's chat template: one trained with another would see prompts it does not know."""
     own, served = adapter / "chat_template.jinja", base / "chat_template.jinja"
-    if own.exists() and own.read_text().strip() != (served.read_text().strip() if served.exists() else ""):
+    known = served.read_text().strip() if served.exists() else ""
+    # the base's may begin with lines of ours, which give it a system role
+    if own.exists() and known not in (own.read_text().strip(), FOLD_SYSTEM + own.read_text().strip()):
         raise AdoptionRefused(f"{own} is another chat template than the base's: adopt it into a loop whose base has the same one")
 
 

@@ -13,9 +13,10 @@ from ftassets.domain.canonical import digest_of
 from ftassets.domain.release.version import MERGED, TOKENIZER_FILES, VersionManifest, tokenizer_digest
 from ftassets.durable import file_digest
 from ftassets.errors import FtassetsError
+from ftassets.workers.chat_template import NoTemplate, with_system_role
 
 _PACKAGE = "package:"
-_CONVERSION = 1  # part of the cache key: raise it when the conversion writes other bytes
+_CONVERSION = 2  # part of the cache key: raise it when the conversion writes other bytes
 
 
 class BaseModelMissing(FtassetsError):
@@ -128,8 +129,13 @@ def _from_folder(folder: Path, target: Path) -> None:
 def _save(model: Any, tokenizer: Any, target: Path) -> None:
     import torch
 
-    if tokenizer.chat_template is None:
+    try:
+        template = with_system_role(tokenizer)
+    except NoTemplate as error:
+        raise BaseModelMissing(f"the base model cannot be used: {error}") from error
+    if template is None:
         raise BaseModelMissing("the base model has no chat template: take an instruction-tuned one")
+    tokenizer.chat_template = template
     model.config._name_or_path = ""  # where it was converted is not part of what it is
     model.to(torch.bfloat16).save_pretrained(target)
     tokenizer.save_pretrained(target)

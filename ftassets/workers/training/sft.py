@@ -3,6 +3,7 @@
 import json
 import shutil
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,14 @@ from ftassets.backends.artifacts.version_folder import MANIFEST, file_digests, p
 from ftassets.code_identity import code_identity
 from ftassets.config.home import Home
 from ftassets.config.loop import Train
-from ftassets.domain.chat import chat
+from ftassets.domain.chat import Asked, chat
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.release.adoption import AdoptionJob
 from ftassets.domain.release.version import ADAPTER, MERGED, VersionManifest, tokenizer_digest
 from ftassets.domain.training.divergence import TrainingStopped, objection
 from ftassets.domain.training.job import TrainingJob, TrainingResult
 from ftassets.domain.training.rows import lineage_of
+from ftassets.workers.chat_template import NoTemplate, Taught, prompt_ids, taught
 from ftassets.workers.process import Report
 from ftassets.workers.training import replicas
 from ftassets.workers.training.base_models import copy_tokenizer, ensure_base
@@ -38,12 +40,16 @@ def train(job: TrainingJob, report: Report, cores: int = 1) -> TrainingResult:
     base_digest = ensure_base(job.base_model, job.versions, Home.from_env().cache)
     base = job.versions / base_digest / MERGED
     job, lineage = _started(job, base_digest)
-    rows, validation = _rows(job.train_file), _rows(job.validation_file)
-    if not rows:
+    examples = _rows(job.train_file)
+    if not examples:
         raise TrainingStopped(f"{job.train_file.name} has no rows: the dataset's train split is empty")
     parent = job.start_from.parent.name if job.start_from else None
     set_seed(job.train.seed)
     tokenizer = AutoTokenizer.from_pretrained(base, trust_remote_code=False)
+    rows = _tokens(tokenizer, examples, job, report)
+    validation = _tokens(tokenizer, _rows(job.validation_file), job, report)
+    if not rows:
+        raise TrainingStopped(f"none of {len(examples)} rows can be taught: raise train.max_length above the longest, or shorten the rows")
     bf16 = computes_bf16()
     model = _model(job, base, torch.bfloat16 if bf16 else torch.float32)
     trainable = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
@@ -167,8 +173,8 @@ def _trainer(
     job: TrainingJob,
     model: Any,
     tokenizer: Any,
-    rows: Sequence[Example],
-    validation: Sequence[Example],
+    rows: Sequence[Taught],
+    validation: Sequence[Taught],
     bf16: bool,
     count: int,
     report: Report,
@@ -223,8 +229,8 @@ def _trainer(
     trainer = CompletionTrainer(
         model=model,
         args=arguments,
-        train_dataset=_dataset(rows, job.task.system_prompt),
-        eval_dataset=_dataset(validation, job.task.system_prompt) if validation else None,
+        train_dataset=_dataset(rows),
+        eval_dataset=_dataset(validation) if validation else None,
         processing_class=tokenizer,
         callbacks=[Watch()],
     )
@@ -242,7 +248,7 @@ def _settings(train: Train, count: int, bf16: bool, cuda: bool) -> dict[str, Any
         "warmup_steps": train.warmup_ratio,  # below 1 it is a share of all steps
         "lr_scheduler_type": "cosine",
         "max_grad_norm": train.max_grad_norm,
-        "max_length": train.max_length,
+        "max_length": None,  # rows that are longer are left out before
         "seed": train.seed,
         "data_seed": train.seed,
         "completion_only_loss": True,
@@ -260,12 +266,31 @@ def _settings(train: Train, count: int, bf16: bool, cuda: bool) -> dict[str, Any
     }
 
 
-def _dataset(rows: Sequence[Example], system_prompt: str) -> Any:
+def _dataset(rows: Sequence[Taught]) -> Any:
+    """Rows as TRL takes them when they are tokens already: only the answer and its end have a loss."""
     from datasets import Dataset
 
     return Dataset.from_list(
-        [{"prompt": chat(system_prompt, row.prompt), "completion": [{"role": "assistant", "content": row.completion}]} for row in rows]
+        [{"input_ids": row.ids, "completion_mask": [0] * row.start + [1] * (len(row.ids) - row.start)} for row in rows]
     )
+
+
+def _tokens(tokenizer: Any, rows: Sequence[Example], job: TrainingJob, report: Report) -> list[Taught]:
+    """The rows that the template takes and that have at most `max_length` tokens; the others are counted in a message each."""
+    kept, refused = [], Counter[str]()
+    for row in rows:
+        try:
+            tokens = taught(tokenizer, job.task.system_prompt, row, row.completion)
+        except NoTemplate as error:
+            refused[str(error)] += 1
+            continue
+        if len(tokens.ids) > job.train.max_length:
+            refused[f"more than max_length {job.train.max_length} tokens, cut they would teach half an answer"] += 1
+        else:
+            kept.append(tokens)
+    for reason, count in refused.items():
+        report(f"{count} of {len(rows)} rows are left out: {reason}")
+    return kept
 
 
 def _save_adapter(model: Any, job: TrainingJob, target: Path) -> None:
@@ -317,8 +342,8 @@ def _prove_it_loads(folder: Path) -> None:
 
     tokenizer: Any = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16, use_safetensors=True, trust_remote_code=False)
-    tokens = tokenizer.apply_chat_template(chat("", "hello"), add_generation_prompt=True, return_tensors="pt", return_dict=True)
+    tokens = torch.tensor([prompt_ids(tokenizer, chat("", Asked.of("hello")))])
     with torch.inference_mode():
-        written = model.generate(**tokens, max_new_tokens=1, do_sample=False)
-    if written.shape[1] <= tokens["input_ids"].shape[1]:
+        written = model.generate(input_ids=tokens, attention_mask=torch.ones_like(tokens), max_new_tokens=1, do_sample=False)
+    if written.shape[1] <= tokens.shape[1]:
         raise TrainingStopped("the merged copy was reloaded but generates nothing")

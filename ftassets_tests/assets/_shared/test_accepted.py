@@ -34,6 +34,7 @@ from ftassets.config.home import Home
 from ftassets.config.profiles import artifacts
 from ftassets.domain.acceptance import Check
 from ftassets.domain.canonical import canonical_json, parse_json
+from ftassets.domain.chat import question
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.training.acceptance import PARTS
 from ftassets.testing.doubles.lakefs import on_double
@@ -57,7 +58,7 @@ class World:
 
     def curated(self, name: str, checks: Mapping[str, Check] = ACCEPTED) -> str:
         """A dataset as the asset leaves one: published if it is accepted, set aside if not, and materialized."""
-        rows = {"train": [Example(id=name, prompt=f"request {name}", completion="{}")]}
+        rows = {"train": [Example(id=name, messages=question(f"request {name}"), completion="{}")]}
         files = dataset_objects(self.store, LOOP, rows, [], {}, {}, name, checks=checks)
         if all(check.passed for check in checks.values()):
             commit = self.store.publish(name, files, name, {}).commit

@@ -23,6 +23,7 @@ from ftassets.assets._shared.dataset_files import (
 )
 from ftassets.backends.dataset_store.base import DatasetError, MergeConflict, ObjectNotFound
 from ftassets.backends.dataset_store.git import GitDatasetStore
+from ftassets.domain.chat import question
 from ftassets.domain.dataset.preferences import Pair
 from ftassets.domain.dataset.rows import Example, Quarantined
 from ftassets.domain.dataset.shards import content_hash
@@ -34,7 +35,7 @@ ALWAYS = {index_path("loop"), quarantine_path("loop")}
 
 def rows(*numbers: int, completion: str = "{}") -> list[Example]:
     return [
-        Example(id=f"r{n}", prompt=f"prompt {n} \u00e9\u2028", completion=completion, at=n / 3, quality=0.5 if n % 2 else None)
+        Example(id=f"r{n}", messages=question(f"prompt {n} \u00e9\u2028"), completion=completion, at=n / 3, quality=0.5 if n % 2 else None)
         for n in numbers
     ]
 

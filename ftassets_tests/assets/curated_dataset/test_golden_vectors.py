@@ -8,6 +8,7 @@ import pytest
 
 from ftassets.assets.curated_dataset.golden_vectors import golden_vectors
 from ftassets.backends.artifacts.folder import FolderArtifacts
+from ftassets.domain.chat import question
 from ftassets.domain.dataset.rows import Example, parse_jsonl
 from ftassets.testing.hash_embedder import HashEmbedder
 from ftassets.testing.tiny_loop import rows, tiny_loop
@@ -25,7 +26,7 @@ class CountingEmbedder(HashEmbedder):
         return super().encode(texts)
 
 
-GOLDEN = [Example(id=f"g{number}", prompt=f"dim lamp {number}", completion="{}") for number in range(5)]
+GOLDEN = [Example(id=f"g{number}", messages=question(f"dim lamp {number}"), completion="{}") for number in range(5)]
 
 
 def test_the_same_rows_are_embedded_once(tmp_path: Path) -> None:

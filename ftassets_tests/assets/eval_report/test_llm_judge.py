@@ -11,11 +11,12 @@ from ftassets.assets.eval_report.llm_judge import ask_judge
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
 from ftassets.config.profiles import control
+from ftassets.domain.chat import question
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.evaluation.llm_judge import Calibration, PairwiseScore
 from ftassets.testing.doubles.llm_judge import PairwiseDouble, pairwise_double
 
-ROWS = [Example(id=f"g{n}", prompt=f"question {n}", completion="good", slice="drifted" if n % 2 else None) for n in range(40)]
+ROWS = [Example(id=f"g{n}", messages=question(f"question {n}"), completion="good", slice="drifted" if n % 2 else None) for n in range(40)]
 GOOD = {row.id: f"good {row.id}" for row in ROWS}
 BAD = {row.id: f"bad {row.id}" for row in ROWS}
 

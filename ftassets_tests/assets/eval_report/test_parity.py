@@ -20,7 +20,7 @@ from ftassets.backends.evaluator.base import EvaluationFailed
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
 from ftassets.config.profiles import artifacts
-from ftassets.domain.chat import chat
+from ftassets.domain.chat import chat, question
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.evaluation.parity import Parity
 from ftassets.domain.gates.gate import Gate
@@ -37,7 +37,9 @@ from ftassets.workers.training.sft import train
 pytestmark = pytest.mark.models
 
 VERBS = ("dim", "light", "open", "shut")
-PROMPTS = [Example(id=f"{verb}-{room}", prompt=f"{verb} the light in the {room}", completion="{}") for verb in VERBS for room in ROOMS]
+PROMPTS = [
+    Example(id=f"{verb}-{room}", messages=question(f"{verb} the light in the {room}"), completion="{}") for verb in VERBS for room in ROOMS
+]
 GATE = {"metric": "parity", "at_least": 0.85, "sample": 32}
 CONTEXT: Any = SimpleNamespace(run_id="run", log=SimpleNamespace(info=lambda _: None))
 

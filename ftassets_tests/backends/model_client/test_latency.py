@@ -16,6 +16,7 @@ from starlette.routing import Route
 
 from ftassets.backends.model_client.latency import interleaved_latency
 from ftassets.config.loop import Task
+from ftassets.domain.chat import Asked
 from ftassets.gateway.sse import event
 from ftassets.testing.stub_engine import stub_engine
 from ftassets.testing.thread_host import ThreadHost
@@ -57,7 +58,7 @@ def engine(*events: tuple[float, dict[str, Any]]) -> Starlette:
 
 def test_first_token_and_end_are_told_apart_for_each_server_and_prompt() -> None:
     with servers(candidate=stub_engine()(Path("c")), production=stub_engine(delay=0.3)(Path("p"))) as urls:
-        found = interleaved_latency(urls, ["hello", "slow on off", "hello"], TASK)
+        found = interleaved_latency(urls, [Asked.of(text) for text in ("hello", "slow on off", "hello")], TASK)
     assert {role: len(times) for role, times in found.items()} == {"candidate": 3, "production": 3}
     slow = found["candidate"][1]  # four words, one in 200 ms
     assert 150 < slow.first_ms < slow.whole_ms - 500
@@ -68,7 +69,7 @@ def test_the_event_that_names_the_role_is_no_token_and_a_thought_is_one() -> Non
     role = (0.0, {"role": "assistant", "content": ""})
     app = engine(role, (0.2, {"reasoning_content": "hm"}), (0.2, {"content": "yes"}))
     with servers(candidate=app) as urls:
-        (found,) = interleaved_latency(urls, ["hello"], TASK)["candidate"]
+        (found,) = interleaved_latency(urls, [Asked.of("hello")], TASK)["candidate"]
     assert 150 < found.first_ms < found.whole_ms - 150
     body = app.state.asked[0]
     assert (body["stream"], body["max_tokens"], body["messages"][0]["content"]) == (True, 8, "Answer.")
@@ -76,11 +77,11 @@ def test_the_event_that_names_the_role_is_no_token_and_a_thought_is_one() -> Non
 
 def test_an_answer_without_a_token_has_its_first_one_at_its_end() -> None:
     with servers(candidate=engine((0.1, {"role": "assistant"}))) as urls:
-        (found,) = interleaved_latency(urls, ["hello"], TASK)["candidate"]
+        (found,) = interleaved_latency(urls, [Asked.of("hello")], TASK)["candidate"]
     assert found.first_ms == found.whole_ms > 90
 
 
 @pytest.mark.parametrize(("prompt", "why"), [("break", "broke off"), ("fail", "500 Server Error"), ("garbage", "broke off")])
 def test_an_answer_that_is_none_is_an_error_and_no_time(prompt: str, why: str) -> None:
     with servers(candidate=stub_engine()(Path("c"))) as urls, pytest.raises(requests.RequestException, match=why):
-        interleaved_latency(urls, [prompt], TASK)
+        interleaved_latency(urls, [Asked.of(prompt)], TASK)

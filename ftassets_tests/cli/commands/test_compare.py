@@ -18,6 +18,7 @@ from ftassets.backends.signer.folder import Ed25519Signer
 from ftassets.cli.commands.compare import run, table
 from ftassets.config.home import Home
 from ftassets.config.profiles import artifacts, control
+from ftassets.domain.chat import question
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.evaluation.answer_form import ToolCall
 from ftassets.domain.evaluation.scoring import score
@@ -46,7 +47,7 @@ def version(home: Home, weights: str, commit: str | None, **recipe: object) -> V
 
 
 def dataset(store: GitDatasetStore, name: str, ids: range) -> str:
-    rows = [Example(id=f"row-{n}", prompt=f"question {n}", completion="{}") for n in ids]
+    rows = [Example(id=f"row-{n}", messages=question(f"question {n}"), completion="{}") for n in ids]
     wanted = {"train": rows[2:], "validation": rows[:1], "test": rows[1:2]}
     return store.publish(name, dataset_objects(store, "support", wanted, [], {}, {}, name), name, {}).commit
 

@@ -25,6 +25,7 @@ from ftassets.backends.vector_store.qdrant import QdrantVectorStore
 from ftassets.cli.commands.forget import forget
 from ftassets.config.loop_files import LOOPS, read_loops
 from ftassets.domain.canonical import canonical_json
+from ftassets.domain.chat import question
 from ftassets.domain.dataset.preferences import Pair
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.release.version import VersionManifest
@@ -43,7 +44,9 @@ def exchange(number: int, user: str) -> Exchange:
 
 
 def example(number: int, user: str, source: str = "correction") -> Example:
-    return Example(id=f"{source}-{number}", prompt=f"secret {number}", completion="{}", source=source, user=user, request_id=f"r{number}")
+    return Example(
+        id=f"{source}-{number}", messages=question(f"secret {number}"), completion="{}", source=source, user=user, request_id=f"r{number}"
+    )
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from ftassets.cli.main import app
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
 from ftassets.config.profiles import artifacts, control, embedded
+from ftassets.domain.chat import question
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.evaluation.scoring import Score
 from ftassets.domain.gates.policy import evaluate_gates
@@ -27,7 +28,7 @@ from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.gates.result import Verdict
 from ftassets_tests import ROOT
 
-GOLDEN = [Example(id=f"g{n}", prompt=f"=question, {n}\n?", completion=f"right {n}", slice="golden") for n in range(80)]
+GOLDEN = [Example(id=f"g{n}", messages=question(f"=question, {n}\n?"), completion=f"right {n}", slice="golden") for n in range(80)]
 
 
 class Case:

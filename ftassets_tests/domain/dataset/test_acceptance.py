@@ -7,16 +7,17 @@ import numpy as np
 import pytest
 
 from ftassets.domain.acceptance import Check, refusals
+from ftassets.domain.chat import question
 from ftassets.domain.dataset.acceptance import BLOCKING, dataset_checks
 from ftassets.domain.dataset.curation import Curated, preflight
 from ftassets.domain.dataset.rows import Example, Quarantined
 from ftassets_tests.domain.dataset.curation.sample import config
 
-GOLDEN = [Example(id="g0", prompt="golden", completion='{"intent": "g"}')]
+GOLDEN = [Example(id="g0", messages=question("golden"), completion='{"intent": "g"}')]
 
 
 def example(name: str, prompt: str | None = None, completion: str = '{"intent": "a"}') -> Example:
-    return Example(id=name, prompt=prompt or f"request {name}", completion=completion)
+    return Example(id=name, messages=question(prompt or f"request {name}"), completion=completion)
 
 
 def decide(

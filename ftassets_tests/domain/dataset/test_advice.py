@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ftassets.domain.chat import question
 from ftassets.domain.dataset.advice import Advice, Choice, Circumstances, Evidence, advise
 from ftassets.domain.dataset.rows import Example
 
@@ -15,7 +16,7 @@ VERBS = ("dim", "open", "light", "close")
 
 
 def row(prompt: str, completion: str, number: int) -> Example:
-    return Example(id=str(number), prompt=prompt, completion=completion)
+    return Example(id=str(number), messages=question(prompt), completion=completion)
 
 
 def calls(count: int) -> list[Example]:

@@ -4,12 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ftassets.domain.chat import question
 from ftassets.domain.dataset.facts import COMMON, changing_facts, without_facts
 from ftassets.domain.dataset.rows import Example
 
 
 def row(prompt: str, completion: str, number: int = 0) -> Example:
-    return Example(id=str(number), prompt=prompt, completion=completion)
+    return Example(id=str(number), messages=question(prompt), completion=completion)
 
 
 @pytest.mark.parametrize(
@@ -66,6 +67,6 @@ def test_an_answer_that_repeats_its_request_states_nothing_new(prompt: str, othe
 
 def test_a_label_with_a_number_or_a_name_in_it_is_no_fact_that_changes() -> None:
     labels = ("priority 1", "priority 2", "Account Access", "€20 voucher")
-    rows = [Example(id=f"r{n}", prompt=f"request {'x' * n}", completion=labels[n % 4]) for n in range(40)]
+    rows = [Example(id=f"r{n}", messages=question(f"request {'x' * n}"), completion=labels[n % 4]) for n in range(40)]
     assert not any(changing_facts(rows))
     assert sum(map(bool, changing_facts(rows[:8]))) == 8, "as many answers as in a file of answers to questions"

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ftassets.domain.chat import ToolCall, question
 from ftassets.domain.dataset.rows import MAX_LINE, Example, Quarantined, parse_jsonl, read_jsonl, to_jsonl
 
 
@@ -21,22 +22,61 @@ def test_a_line_becomes_an_example() -> None:
     examples, bad = parse_jsonl(line(id="r1", slice="drifted", group="g1"), "seed.jsonl")
     assert bad == []
     assert examples == [
-        Example(id="r1", prompt="lights on", completion='{"intent": "on"}', slice="drifted", group="g1", source="seed.jsonl")
+        Example(id="r1", messages=question("lights on"), completion='{"intent": "on"}', slice="drifted", group="g1", source="seed.jsonl")
     ]
 
 
-def test_a_system_message_may_come_first() -> None:
-    messages = [{"role": "system", "content": "s"}, {"role": "user", "content": "first"}, {"role": "assistant", "content": "one"}]
-    (example,), _ = parse_jsonl(json.dumps({"messages": messages}), "seed")
-    assert (example.prompt, example.completion) == ("first", "one")
+def test_a_row_keeps_its_whole_conversation() -> None:
+    call = {"id": "c1", "type": "function", "function": {"name": "find_order", "arguments": '{"number": 7}'}}
+    messages = [
+        {"role": "developer", "content": "Be brief."},
+        {"role": "user", "content": [{"type": "text", "text": "where is"}, {"type": "text", "text": "my order?"}]},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c1", "name": "find_order", "content": "in Hamburg"},
+        {"role": "assistant", "content": "In Hamburg. Cancel it?"},
+        {"role": "user", "content": "yes"},
+        {"role": "assistant", "content": "Cancelled."},
+    ]
+    (row,), bad = parse_jsonl(json.dumps({"messages": messages, "tools": [{"type": "function"}]}), "seed")
+    assert bad == []
+    assert row.completion == "Cancelled."
+    assert [(m.role, m.content) for m in row.messages] == [
+        ("system", "Be brief."),
+        ("user", "where is\nmy order?"),
+        ("assistant", None),
+        ("tool", "in Hamburg"),
+        ("assistant", "In Hamburg. Cancel it?"),
+        ("user", "yes"),
+    ]
+    assert row.messages[2].tool_calls == (ToolCall(id="c1", name="find_order", arguments='{"number": 7}'),)
+    assert row.tools == '[{"type": "function"}]'
 
 
-@pytest.mark.parametrize("roles", [["user", "assistant"], ["system", "user", "assistant"], ["system", "system"], ["assistant"]])
-def test_earlier_turns_would_be_lost_and_are_quarantined(roles: list[str]) -> None:
-    messages = [{"role": role, "content": "x"} for role in [*roles, "user", "assistant"]]
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"role": "system", "content": "x"}, "a system message after the first message"),
+        ({"role": "user", "content": "x", "name": "anna"}, "'name'"),
+        ({"role": "assistant", "content": "x", "reasoning_content": "because"}, "'reasoning_content'"),
+        ({"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}, "'image_url' is not text"),
+        ({"role": "assistant", "content": "x", "tool_calls": [{"function": {"name": "f", "arguments": "{}"}}]}, "text next to tool calls"),
+        ({"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": "[1]"}}]}, "not a JSON object"),
+        ({"role": "assistant", "content": ""}, "without text"),
+    ],
+)
+def test_what_no_model_would_read_is_quarantined_by_name(change: dict, reason: str) -> None:
+    messages = [{"role": "user", "content": "a"}, change, {"role": "user", "content": "b"}, {"role": "assistant", "content": "c"}]
     examples, (bad,) = parse_jsonl(json.dumps({"messages": messages}), "seed")
     assert examples == []
-    assert "earlier turns" in bad.reason
+    assert reason in bad.reason
+
+
+def test_the_answer_is_text_and_the_one_that_is_taught() -> None:
+    call = {"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": "{}"}}]}
+    for answer, reason in ((call, "a call of tools"), ({"role": "assistant", "content": "b", "weight": 0}, "weight 0")):
+        examples, (bad,) = parse_jsonl(json.dumps({"messages": [{"role": "user", "content": "a"}, answer]}), "seed")
+        assert examples == []
+        assert reason in bad.reason
 
 
 @pytest.mark.parametrize(
@@ -51,7 +91,7 @@ def test_earlier_turns_would_be_lost_and_are_quarantined(roles: list[str]) -> No
 def test_instruction_rows_are_taken_too(row: dict, prompt: str) -> None:
     (example,), bad = parse_jsonl(json.dumps({**row, "id": 7, "slice": "s"}), "seed")
     assert bad == []
-    assert example == Example(id="7", prompt=prompt, completion="r", slice="s", source="seed")
+    assert example == Example(id="7", messages=question(prompt), completion="r", slice="s", source="seed")
 
 
 @pytest.mark.parametrize(
@@ -118,11 +158,11 @@ def test_what_only_python_takes_for_a_line_break_is_text(separator: str) -> None
         ('{"messages": ["a", "b"]}', "role"),
         ('{"messages": [{"role": "tool", "content": "a"}, {"role": "assistant", "content": "b"}]}', "role"),
         ('{"messages": [{"role": "user", "content": " "}, {"role": "assistant", "content": "b"}]}', "without text"),
-        ('{"messages": [{"role": "user", "content": ["a"]}, {"role": "assistant", "content": "b"}]}', "without text"),
-        ('{"messages": [{"role": "assistant", "content": "a"}, {"role": "user", "content": "b"}]}', "last two"),
-        ('{"messages": [{"role": "user", "content": "a"}, {"role": "user", "content": "b"}]}', "last two"),
+        ('{"messages": [{"role": "user", "content": ["a"]}, {"role": "assistant", "content": "b"}]}', "is not text"),
+        ('{"messages": [{"role": "assistant", "content": "a"}, {"role": "user", "content": "b"}]}', "not the assistant's"),
+        ('{"messages": [{"role": "user", "content": "a"}, {"role": "user", "content": "b"}]}', "not the assistant's"),
         (line(slice=7), "string"),
-        (line("x" * 20_001), "20000"),
+        (line("x" * 200_001), "200,000"),
         ('{"messages": [{"role": "user", "content": "\\ud800"}, {"role": "assistant", "content": "b"}]}', "surrogate"),
     ],
 )
@@ -231,7 +271,9 @@ TEXT = st.text(st.characters(codec="utf-8"), min_size=1)
 
 @given(st.lists(st.tuples(TEXT, TEXT), max_size=5))
 def test_rows_are_written_one_a_line_and_come_back(pairs: list[tuple[str, str]]) -> None:
-    rows = [Example(id=str(n), prompt=prompt, completion=completion, at=float(n)) for n, (prompt, completion) in enumerate(pairs)]
+    rows = [
+        Example(id=str(n), messages=question(prompt), completion=completion, at=float(n)) for n, (prompt, completion) in enumerate(pairs)
+    ]
     text = to_jsonl(rows)
     assert [Example.model_validate_json(part) for part in text.split("\n")[:-1]] == rows
-    assert "null" not in to_jsonl([Example(id="1", prompt="a", completion="b")])
+    assert "null" not in to_jsonl([Example(id="1", messages=question("a"), completion="b")])

@@ -3,12 +3,13 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ftassets.domain.chat import question
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.dataset.shards import Plan, Shards, content_hash, plan
 
 
 def row(id: str, completion: str = "x") -> Example:
-    return Example(id=id, prompt=f"prompt {id}", completion=completion)
+    return Example(id=id, messages=question(f"prompt {id}"), completion=completion)
 
 
 def after(previous: dict[str, Shards], made: Plan) -> dict[str, Shards]:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ftassets.config.loop import LoopConfig, Task
+from ftassets.domain.chat import question
 from ftassets.domain.dataset.rows import Example, Quarantined
 from ftassets.domain.dataset.synthesis import Request, is_edge_case, parse_reply, prompt_for, rare_classes, requests
 from ftassets.domain.evaluation.answer_form import ToolCall
@@ -29,7 +30,7 @@ def loop(**teacher: Any) -> LoopConfig:
 
 
 def row(number: int, prompt: str, intent: str, source: str = "seed", **fields: Any) -> Example:
-    return Example(id=f"{intent}-{number}", prompt=prompt, completion=json.dumps({"intent": intent, **fields}), source=source)
+    return Example(id=f"{intent}-{number}", messages=question(prompt), completion=json.dumps({"intent": intent, **fields}), source=source)
 
 
 ROWS = [
@@ -38,7 +39,7 @@ ROWS = [
     *(row(n, f"play song {n}", "play", title="x") for n in range(6)),
     row(0, "set a timer", "timer", minutes=5),
     *(row(n, f"tea timer {n}", "timer", "synthetic", minutes=n) for n in range(9)),
-    Example(id="odd", prompt="hm", completion="no call"),
+    Example(id="odd", messages=question("hm"), completion="no call"),
 ]
 
 
@@ -132,7 +133,7 @@ def test_the_usual_forms_of_a_reply_are_read(reply: str) -> None:
         (line("hard_negative", "dark please", intent="off"), "not a neighbour"),
         (line("edge_case", "dark please", intent="off"), "no edge case"),
         (line("typical", "TURN OFF  lamp 1", intent="off"), "exists already"),
-        (line("typical", "x" * 20_001, intent="off"), "20000"),
+        (line("typical", "x" * 200_001, intent="off"), "200,000"),
         ('{"kind": "typical", "prompt": "a\\ud800", "completion": {"intent": "off"}}', "surrogate"),
     ],
 )

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import beta
 
+from ftassets.domain.chat import Asked
 from ftassets.domain.evaluation.answer_form import Text, ToolCall
 from ftassets.domain.evaluation.parity import Agreement, Parity, ParityRow, parity_of
 from ftassets.domain.gates.gate import Gate
@@ -20,7 +21,7 @@ CALL = '{"intent": "TurnOn"}'
 
 def parity(adapter: list[tuple[int, int]], server: list[tuple[int, int]], served: str = CALL, **changes: Any) -> Parity:
     found = {"adapter": adapter, "server": server, "logprob_gap": 0.01, "tokenizer_same": True, "adapter_ms": 30.0, "merged_ms": 20.0}
-    rows = [ParityRow(prompt="p", merged=CALL, server=served)] * len(adapter)
+    rows = [ParityRow(asked=Asked.of("p"), merged=CALL, server=served)] * len(adapter)
     return parity_of(Agreement(**{**found, **changes}), rows, ToolCall(), tokenizer_as_published=True)
 
 
@@ -78,7 +79,7 @@ def test_what_was_not_measured_is_not_enough_data() -> None:
 def test_results_about_other_rows_are_refused() -> None:
     found = Agreement(adapter=[(1, 1)], server=[], logprob_gap=None, tokenizer_same=True, adapter_ms=1, merged_ms=1)
     with pytest.raises(ValueError, match="1 prompts were compared"):
-        parity_of(found, [ParityRow(prompt="p", merged="", server="")], Text(), True)
+        parity_of(found, [ParityRow(asked=Asked.of("p"), merged="", server="")], Text(), True)
 
 
 # The bound

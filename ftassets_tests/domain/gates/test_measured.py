@@ -2,6 +2,7 @@
 
 import pytest
 
+from ftassets.domain.chat import question
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.gates.fit import missing_metrics
 from ftassets.domain.gates.gate import Gate
@@ -39,7 +40,7 @@ def test_others_are_refused_with_the_names_that_work(gate: Gate, metrics: list[s
 
 
 def example(name: str, prompt: str) -> Example:
-    return Example(id=name, prompt=prompt, completion="{}")
+    return Example(id=name, messages=question(prompt), completion="{}")
 
 
 def test_rows_no_verdict_may_rest_on() -> None:

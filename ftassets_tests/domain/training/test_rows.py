@@ -5,13 +5,14 @@ import json
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ftassets.domain.chat import question
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.evaluation.answer_form import Classification, ToolCall
 from ftassets.domain.training.rows import lineage_of, training_rows
 
 
 def row(number: int, intent: str = "On") -> Example:
-    return Example(id=f"r{number:04}", prompt=f"request {number}", completion=json.dumps({"intent": intent}))
+    return Example(id=f"r{number:04}", messages=question(f"request {number}"), completion=json.dumps({"intent": intent}))
 
 
 @settings(deadline=None)
@@ -46,7 +47,7 @@ def test_rows_come_back_when_the_set_grows() -> None:
 
 
 def test_classes_are_those_of_the_tasks_label() -> None:
-    train = [Example(id=f"r{i}", prompt="p", completion=json.dumps({"queue": "a"})) for i in range(10)]
+    train = [Example(id=f"r{i}", messages=question("p"), completion=json.dumps({"queue": "a"})) for i in range(10)]
     assert len(training_rows(train, set(), 1.0, 0, {"a": 0.5}, ToolCall("queue"))) == 5
     assert len(training_rows(train, set(), 1.0, 0, {"a": 0.5}, ToolCall())) == 10
     labels = [row.model_copy(update={"completion": "a"}) for row in train]

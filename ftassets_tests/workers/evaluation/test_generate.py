@@ -1,4 +1,3 @@
-import json
 import multiprocessing
 import os
 import signal
@@ -12,8 +11,9 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from ftassets.domain.chat import chat
-from ftassets.domain.evaluation.jobs import AnswerJob, Ask
+from ftassets.domain.chat import chat, question
+from ftassets.domain.dataset.rows import to_jsonl
+from ftassets.domain.evaluation.jobs import AnswerJob, Ask, Prompt
 from ftassets.testing.tiny_model import make_tiny_model
 from ftassets.workers.evaluation import generate as generate_module
 from ftassets.workers.evaluation.generate import answer, generate, spread
@@ -21,7 +21,7 @@ from ftassets.workers.evaluation.partial import PartialAnswers
 
 pytestmark = pytest.mark.models
 
-PROMPTS = [{"id": f"p{n}", "prompt": "turn on the light " + "please " * (n % 5)} for n in range(11)]
+PROMPTS = [Prompt(id=f"p{n}", messages=question("turn on the light " + "please " * (n % 5))) for n in range(11)]
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def a_job(folder: Path, base: Path, *outputs: str) -> AnswerJob:
-    (folder / "prompts.jsonl").write_text("".join(json.dumps(prompt) + "\n" for prompt in PROMPTS))
+    (folder / "prompts.jsonl").write_text(to_jsonl(PROMPTS))
     return AnswerJob(
         system_prompt="Answer as JSON.",
         max_tokens=4,
@@ -45,10 +45,10 @@ def test_every_prompt_is_answered_in_its_place(tmp_path, tiny_base):
     table = pq.read_table(tmp_path / "answers" / "one.parquet")
     assert table.column_names == ["id", "answer", "tokens_in", "tokens_out", "truncated"]
     assert [str(kind) for kind in table.schema.types] == ["string", "string", "int64", "int64", "bool"]
-    assert table["id"].to_pylist() == [prompt["id"] for prompt in PROMPTS]
+    assert table["id"].to_pylist() == [prompt.id for prompt in PROMPTS]
     assert max(table["tokens_out"].to_pylist()) <= 4
     tokenizer, _ = generate_module.load(tiny_base)
-    asked = [tokenizer.apply_chat_template(chat("Answer as JSON.", each["prompt"]), add_generation_prompt=True) for each in PROMPTS]
+    asked = [tokenizer.apply_chat_template(chat("Answer as JSON.", each).messages, add_generation_prompt=True) for each in PROMPTS]
     assert table["tokens_in"].to_pylist() == [len(each["input_ids"]) for each in asked]  # without the padding
     assert table.equals(pq.read_table(tmp_path / "answers" / "two.parquet"))
     assert sorted(path.name for path in (tmp_path / "answers").iterdir()) == ["one.parquet", "two.parquet"]
@@ -62,8 +62,8 @@ def test_an_answer_file_that_exists_is_kept(tmp_path, tiny_base):
     assert (tmp_path / "answers" / "one.parquet").read_text() == "mine"
 
 
-def asked(base: Path, prompts: list[dict[str, str]], max_tokens: int, batch_size: int, **known: Any) -> dict[int, dict[str, Any]]:
-    chats = [chat("Answer as JSON.", prompt["prompt"]) for prompt in prompts]
+def asked(base: Path, prompts: list[Prompt], max_tokens: int, batch_size: int, **known: Any) -> dict[int, dict[str, Any]]:
+    chats = [chat("Answer as JSON.", prompt) for prompt in prompts]
     return {place: row for rows in generate(base, chats, max_tokens, batch_size, lambda _: None, **known) for place, row in rows.items()}
 
 
@@ -79,7 +79,7 @@ def test_an_answer_without_an_end_is_marked_truncated(tiny_base):
 
 def test_what_is_known_is_not_asked_again_but_for_its_batch(tiny_base):
     everything = asked(tiny_base, PROMPTS, 3, 4)
-    batches = [sorted(rows) for rows in generate(tiny_base, [chat("", p["prompt"]) for p in PROMPTS], 3, 4, lambda _: None)]
+    batches = [sorted(rows) for rows in generate(tiny_base, [chat("", p) for p in PROMPTS], 3, 4, lambda _: None)]
     left = asked(tiny_base, PROMPTS, 3, 4, known={*batches[0], batches[1][0]})
     assert left == {place: everything[place] for place in [*batches[1], *batches[2]]}
     assert asked(tiny_base, PROMPTS, 3, 4, known=set(range(len(PROMPTS)))) == {}

@@ -5,8 +5,9 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from ftassets.domain.chat import chat
-from ftassets.domain.evaluation.jobs import Likelihood, PerplexityJob
+from ftassets.domain.chat import chat, question
+from ftassets.domain.dataset.rows import to_jsonl
+from ftassets.domain.evaluation.jobs import AnsweredPrompt, Likelihood, PerplexityJob
 from ftassets.testing.tiny_model import make_tiny_model
 from ftassets.workers.evaluation.generate import load
 from ftassets.workers.evaluation.likelihood import measure_likelihoods
@@ -15,7 +16,12 @@ pytestmark = pytest.mark.models
 
 SYSTEM = "Answer as JSON."
 ROWS = [
-    {"id": f"r{n}", "prompt": "turn on the light " + "please " * (n % 4), "expected": json.dumps({"n": n}) * (1 + n % 3), "slice": "golden"}
+    AnsweredPrompt(
+        id=f"r{n}",
+        messages=question("turn on the light " + "please " * (n % 4)),
+        expected=json.dumps({"n": n}) * (1 + n % 3),
+        slice="golden",
+    )
     for n in range(9)
 ]
 
@@ -25,9 +31,9 @@ def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_tiny_model(tmp_path_factory.mktemp("tiny") / "base")
 
 
-def a_job(folder: Path, model: Path, rows: list[dict[str, str]] = ROWS, batch_tokens: int = 200, name: str = "one") -> PerplexityJob:
+def a_job(folder: Path, model: Path, rows: list[AnsweredPrompt] = ROWS, batch_tokens: int = 200, name: str = "one") -> PerplexityJob:
     file = folder / f"{name}.jsonl"
-    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    file.write_text(to_jsonl(rows))
     one = Likelihood(model=model, rows_file=file, output=folder / f"{name}.parquet", system_prompt=SYSTEM)
     return PerplexityJob(likelihoods=[one], batch_tokens=batch_tokens, work=folder)
 
@@ -42,10 +48,10 @@ def test_each_row_has_the_loss_that_the_model_itself_gives_its_answer(tmp_path, 
 
     tokenizer, model = load(tiny_base)
     rows = found(a_job(tmp_path, tiny_base))
-    assert [row["id"] for row in rows] == [row["id"] for row in ROWS]
+    assert [row["id"] for row in rows] == [row.id for row in ROWS]
     for row, wanted in zip(rows, ROWS, strict=True):
-        asked = tokenizer.apply_chat_template(chat(SYSTEM, wanted["prompt"]), tokenize=False, add_generation_prompt=True)
-        said = f"{wanted['expected']}<|im_end|>\n"
+        asked = tokenizer.apply_chat_template(chat(SYSTEM, wanted).messages, tokenize=False, add_generation_prompt=True)
+        said = f"{wanted.expected}<|im_end|>\n"
         ids = torch.tensor([tokenizer(asked + said, add_special_tokens=False)["input_ids"]])
         labels = ids.clone()
         labels[:, : -row["tokens"]] = -100
@@ -70,11 +76,9 @@ def test_a_file_that_exists_is_kept_and_the_others_are_written(tmp_path, tiny_ba
     measure_likelihoods(PerplexityJob(likelihoods=[old], work=tmp_path), lambda _: pytest.fail("nothing was to be done"))
 
 
-def test_a_template_that_leaves_the_answer_out_and_a_row_without_prompt_are_errors(tmp_path, tiny_base):
-    with pytest.raises(ValueError, match="row r0 has no prompt"):
-        found(a_job(tmp_path, tiny_base, [{key: text for key, text in ROWS[0].items() if key != "prompt"}]))
+def test_a_template_that_leaves_the_answer_out_is_an_error(tmp_path):
     silent = make_tiny_model(tmp_path / "silent")
     template = silent / "chat_template.jinja"
     template.write_text("{% for m in messages %}{% if m['role'] == 'user' %}{{ m['content'] }}{% endif %}{% endfor %}")
-    with pytest.raises(ValueError, match="row r0: the chat template writes no expected answer"):
+    with pytest.raises(ValueError, match="row r0: the chat template leaves the assistant's answer out"):
         found(a_job(tmp_path, silent))

@@ -82,7 +82,7 @@ def test_each_version_answers_with_its_own_tokenizer(moved, tmp_path: Path) -> N
 
     versions, old, new, _ = moved
     prompts = tmp_path / "prompts.jsonl"
-    prompts.write_text(json.dumps({"id": "1", "prompt": "dim the light in the hall"}) + "\n")
+    prompts.write_text(json.dumps({"id": "1", "messages": [{"role": "user", "content": "dim the light in the hall"}]}) + "\n")
     asks = [Ask(model=versions / r.digest / MERGED, prompts_file=prompts, output=tmp_path / f"{r.digest}.parquet") for r in (old, new)]
     answer(AnswerJob(system_prompt="Answer as JSON.", max_tokens=6, asks=asks, work=tmp_path), lambda _: None)
     chat = [{"role": "system", "content": "Answer as JSON."}, {"role": "user", "content": "dim the light in the hall"}]

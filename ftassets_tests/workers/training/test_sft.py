@@ -110,12 +110,13 @@ def test_only_the_completion_is_taught_and_the_prompt_is_the_one_evaluation_uses
 
     from ftassets.domain.chat import chat
     from ftassets.testing.tiny_job import example_rows
-    from ftassets.workers.training.sft import _trainer
+    from ftassets.workers.training.sft import _tokens, _trainer
 
     rows = example_rows(("dim",))
     job = tiny_job(tmp_path / "first", tiny_base)
     tokenizer: Any = AutoTokenizer.from_pretrained(tiny_base)
-    trainer, _ = _trainer(job, AutoModelForCausalLM.from_pretrained(tiny_base), tokenizer, rows, [], False, 1, lambda _: None)
+    tokens = _tokens(tokenizer, rows, job, lambda _: None)
+    trainer, _ = _trainer(job, AutoModelForCausalLM.from_pretrained(tiny_base), tokenizer, tokens, [], False, 1, lambda _: None)
     batch = next(iter(trainer.get_train_dataloader()))
     seen = set()
     for ids, labels in zip(batch["input_ids"], batch["labels"], strict=True):
@@ -123,6 +124,6 @@ def test_only_the_completion_is_taught_and_the_prompt_is_the_one_evaluation_uses
         asked = tokenizer.decode(ids[: int((labels != -100).nonzero()[0])])
         row = next(row for row in rows if taught.startswith(row.completion))
         assert taught.removeprefix(row.completion).startswith("<|im_end|>")
-        assert asked == tokenizer.apply_chat_template(chat("Answer as JSON.", row.prompt), tokenize=False, add_generation_prompt=True)
+        assert asked == tokenizer.apply_chat_template(chat("Answer as JSON.", row).messages, tokenize=False, add_generation_prompt=True)
         seen.add(row.id)
     assert len(seen) == len(rows)

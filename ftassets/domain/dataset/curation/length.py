@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from ftassets.domain.chat import text_of
 from ftassets.domain.dataset.curation.step import Pool, StepOutcome
 
 if TYPE_CHECKING:
@@ -9,11 +10,14 @@ if TYPE_CHECKING:
 
 
 def check_length(pool: Pool, loop: "LoopConfig") -> StepOutcome:
-    """Drop rows outside the loop's range of characters, request and answer together, or above the model's tokens where they are known."""
+    """Drop rows outside the loop's range of characters, or above the model's tokens where they are known.
+
+    Characters are those of the last turn and the answer: what was said before is context, which only the model's own limit bounds.
+    """
     low, high, most = loop.min_chars, loop.dataset.max_chars, loop.train.max_length
     dropped = {}
     for i in pool.index:
-        characters = len(pool.rows[i].prompt) + len(pool.rows[i].completion)
+        characters = len(text_of(pool.rows[i].last_turn)) + len(pool.rows[i].completion)
         if not low <= characters <= high:
             dropped[i] = f"{characters} characters of request and answer, {low} to {high} are taken"
         elif pool.tokens is not None and pool.tokens[i] > most:

@@ -4,6 +4,7 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING
 
+from ftassets.domain.chat import texts, with_texts
 from ftassets.domain.dataset.curation.step import Pool, StepOutcome
 from ftassets.domain.dataset.curation.text import INVISIBLE
 
@@ -29,11 +30,12 @@ def normalise(pool: Pool, loop: "LoopConfig") -> StepOutcome:
     dropped, changed = {}, {}
     for i in pool.index:
         row = pool.rows[i]
-        prompt, completion = clean(row.prompt), clean(row.completion)
-        if prompt == row.prompt and completion == row.completion:
+        asked = texts(row.messages)
+        cleaned, completion = [clean(text) for text in asked], clean(row.completion)
+        if cleaned == asked and completion == row.completion:
             continue
-        if prompt and completion:
-            changed[i] = row.model_copy(update={"prompt": prompt, "completion": completion})
+        if completion and all(cleaned):
+            changed[i] = row.model_copy(update={"messages": with_texts(row.messages, cleaned), "completion": completion})
         else:
-            dropped[i] = f"nothing is left of the {'answer' if prompt else 'request'} without control characters and spaces"
+            dropped[i] = f"nothing is left of the {'request' if completion else 'answer'} without control characters and spaces"
     return StepOutcome(dropped, changed)

@@ -7,9 +7,10 @@ import ipaddress
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from ftassets.domain.chat import Message, texts, with_texts
 from ftassets.domain.dataset.curation.step import Pool, StepOutcome
 from ftassets.domain.dataset.rows import Example
 
@@ -111,8 +112,9 @@ def redact(text: str, spans: Iterable[Span]) -> str:
 def scrub(pool: Pool, loop: "LoopConfig", names: Finder | None = None) -> StepOutcome:
     """Redact or drop rows with personal data, as `loop.dataset.pii` says; counts are finds per kind.
 
-    A phone number or name found in the request or the answer is replaced in both. An answer that is JSON stays JSON; `names` (for
-    example of `backends.name_finder.presidio`) reads prose only; what it finds in the request is replaced in a JSON answer's values too.
+    A phone number or name found in one text of a row, its conversation or answer, is replaced in all. An answer, a tool's result or
+    arguments of a call that are JSON stay JSON; `names` (for example of `backends.name_finder.presidio`) reads prose only; what it
+    finds there is replaced in the values of JSON too.
     The label of a classification is left alone.
     """
     dropped: dict[int, str] = {}
@@ -121,25 +123,34 @@ def scrub(pool: Pool, loop: "LoopConfig", names: Finder | None = None) -> StepOu
     closed = loop.task.form.closed
     for i in pool.index:
         row = pool.rows[i]
-        if names is None and not _may_hold(row.prompt) and not _may_hold(row.completion):
+        asked = texts(row.messages)
+        if names is None and not _may_hold(row.completion) and not any(map(_may_hold, asked)):
             continue
-        prompt, completion, found = _scrubbed(row.prompt, "" if closed else row.completion, names)
+        written = [*(each for message in row.messages for each in _forms(message)), not closed and _is_json(row.completion)]
+        scrubbed, found = _scrubbed([*asked, "" if closed else row.completion], written, names)
         if not found:
             continue
         counts.update(found)
         if loop.dataset.pii == "drop":
             dropped[i] = f"personal data: {', '.join(sorted(found))}"
         else:
-            changed[i] = row.model_copy(update={"prompt": prompt} if closed else {"prompt": prompt, "completion": completion})
+            update = {"messages": with_texts(row.messages, scrubbed), "completion": row.completion if closed else scrubbed[-1]}
+            changed[i] = row.model_copy(update=update)
     return StepOutcome(dropped=dropped, changed=changed, counts=dict(counts))
+
+
+def _forms(message: Message) -> list[bool]:
+    """For each text of a message whether it is JSON that has to stay JSON; what people write is prose whatever it looks like."""
+    content = [message.role in ("assistant", "tool") and _is_json(message.content)] if message.content else []
+    return [*content, *(True for _ in message.tool_calls or ())]
 
 
 def _may_hold(text: str) -> bool:
     return bool(_HINT.search(text) and _SHAPE.search(text))
 
 
-def _scrubbed(prompt: str, completion: str, names: Finder | None) -> tuple[str, str, Counter[str]]:
-    structured = _is_json(completion)
+def _scrubbed(written: Sequence[str], structured: Sequence[bool], names: Finder | None) -> tuple[list[str], Counter[str]]:
+    """The texts of one row without personal data, and how much there was of each kind; `structured` ones are JSON."""
     found: Counter[str] = Counter()
     # what the words around it gave away in one place is replaced where they are missing, too
     phones: set[str] = set()
@@ -154,11 +165,11 @@ def _scrubbed(prompt: str, completion: str, names: Finder | None) -> tuple[str, 
             elif span in named:
                 persons[text[span.start : span.end].lower()] = span.kind
 
-    look(prompt, with_names=True)
-    for text in _texts(completion) if structured else [completion]:
-        look(text, with_names=not structured)
+    for text, is_json in zip(written, structured, strict=True):
+        for part in _texts(text) if is_json else [text]:
+            look(part, with_names=not is_json)
     if not found:
-        return prompt, completion, found
+        return list(written), found
     person = re.compile(rf"(?<![^\W_])(?:{'|'.join(map(re.escape, sorted(persons, key=len, reverse=True)))})(?![^\W_])", re.IGNORECASE)
 
     def known(text: str) -> Iterator[Span]:
@@ -178,7 +189,8 @@ def _scrubbed(prompt: str, completion: str, names: Finder | None) -> tuple[str, 
         scrubbed = clean(text, is_key=match[2] is not None)
         return match[0] if scrubbed == text else json.dumps(scrubbed, ensure_ascii=match[0].isascii()) + (match[2] or "")
 
-    return clean(prompt), _TOKEN.sub(clean_token, completion) if structured else clean(completion), found
+    cleaned = [_TOKEN.sub(clean_token, text) if is_json else clean(text) for text, is_json in zip(written, structured, strict=True)]
+    return cleaned, found
 
 
 def _is_json(text: str) -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 
 from ftassets.domain.dataset.curation.balance import weigh_classes
 from ftassets.domain.dataset.curation.contamination import drop_contaminated
+from ftassets.domain.dataset.curation.context import apply_context, in_context
 from ftassets.domain.dataset.curation.exact import drop_exact
 from ftassets.domain.dataset.curation.label_disagreement import doubt_labels
 from ftassets.domain.dataset.curation.language import keep_languages
@@ -42,6 +43,7 @@ class NamedStep(NamedTuple):
 
 STEPS = (
     NamedStep("schema", check_answers, required=True),
+    NamedStep("context", apply_context, required=True),
     NamedStep("normalise", normalise),
     NamedStep("pii", scrub),
     NamedStep("language", keep_languages),
@@ -117,7 +119,8 @@ def curate(
     if tokens is not None and len(tokens) != len(rows):
         raise ValueError(f"{len(tokens)} token counts for {len(rows)} rows: count each row once")
     gone: dict[int, str] = {}
-    pool = Pool(list(rows), list(range(len(rows))), vectors, golden, golden_vectors, tokens, previous, gone)
+    known = [in_context(row, loop) for row in golden]
+    pool = Pool(list(rows), list(range(len(rows))), vectors, known, golden_vectors, tokens, previous, gone)
     hide = functools.partial(_hidden, names=names) if "pii" not in loop.dataset.skip else str
     dropped = [replace(line, where=f"schema:{line.where}", content=hide(line.content)) for line in rejected]
     funnel = [StepReport("collected", len(rows) + len(rejected))]

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from pydantic import ValidationError
 
+from ftassets.domain.chat import question
 from ftassets.domain.dataset.curation.text import answer_key
 from ftassets.domain.dataset.rows import Example, Quarantined
 from ftassets.domain.evaluation.answer_form import AnswerForm
@@ -45,7 +46,7 @@ def to_examples(labels: Sequence[Label], batch: str, form: AnswerForm) -> tuple[
         try:
             row = Example(
                 id=f"label:{request_id}",
-                prompt=label.prompt,
+                messages=question(label.prompt),
                 completion=label.completion,
                 source="label",
                 user=hashed_user(label.annotator) or None,

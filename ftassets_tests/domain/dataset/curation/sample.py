@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ftassets.config.loop import LoopConfig
+from ftassets.domain.chat import question
 from ftassets.domain.dataset.curation import Curated
 from ftassets.domain.dataset.curation.step import Pool
 from ftassets.domain.dataset.rows import Example
@@ -43,7 +44,7 @@ def request(number: int) -> str:
 
 
 def row(number: int, intent: str = "On", prompt: str | None = None, source: str = "seed", **fields: Any) -> Example:
-    return Example(id=f"r{number:04}", prompt=prompt or request(number), completion=call(intent), source=source, **fields)
+    return Example(id=f"r{number:04}", messages=question(prompt or request(number)), completion=call(intent), source=source, **fields)
 
 
 def pool(rows: Sequence[Example], **fields: Any) -> Pool:

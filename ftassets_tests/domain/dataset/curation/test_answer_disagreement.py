@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from ftassets.config.loop import LoopConfig
+from ftassets.domain.chat import question
 from ftassets.domain.dataset.curation.answer_disagreement import VOICES
 from ftassets.domain.dataset.curation.label_disagreement import doubt_labels
 from ftassets.domain.dataset.curation.step import StepOutcome
@@ -19,7 +20,7 @@ WRONG = "Refunds are not possible, sorry."
 
 
 def said(number: int, answer: str, user: str | None, source: str = "correction") -> Example:
-    return Example(id=f"r{number}", prompt=f"where is my refund {number}", completion=answer, source=source, user=user)
+    return Example(id=f"r{number}", messages=question(f"where is my refund {number}"), completion=answer, source=source, user=user)
 
 
 def doubt(rows: list[Example], angles: list[float] | None = None, **gone: Any) -> StepOutcome:

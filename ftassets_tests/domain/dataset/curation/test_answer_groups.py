@@ -1,3 +1,4 @@
+from ftassets.domain.chat import question
 from ftassets.domain.dataset.curation.answer_groups import answer_groups
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.evaluation.answer_form import AnswerForm, Classification, Text, ToolCall
@@ -7,7 +8,7 @@ SAYS_THE_SAME = "Your refund is on its way; it arrives within five days!"
 
 
 def groups(form: AnswerForm, *answers: str) -> list[int]:
-    rows = [Example(id=str(n), prompt="p", completion=answer) for n, answer in enumerate(answers)]
+    rows = [Example(id=str(n), messages=question("p"), completion=answer) for n, answer in enumerate(answers)]
     found = answer_groups(rows, form, 0.6).tolist()
     return [found.index(each) for each in found]
 

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ftassets.domain.chat import question
 from ftassets.domain.dataset.curation.contamination import drop_contaminated
 from ftassets.domain.dataset.rows import Example
 from ftassets_tests.domain.dataset.curation.sample import LOOP, axis, call, config, pool, row
@@ -13,7 +14,7 @@ LONG = "remind me to buy two litres of milk on my way home from work tomorrow"
 
 
 def golden(*prompts: str, intent: str = "On") -> list[Example]:
-    return [Example(id=f"g{n}", prompt=prompt, completion=call(intent)) for n, prompt in enumerate(prompts)]
+    return [Example(id=f"g{n}", messages=question(prompt), completion=call(intent)) for n, prompt in enumerate(prompts)]
 
 
 def reason(prompt: str, asked: list[Example], intent: str = "Off", **dataset: Any) -> str | None:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ftassets.domain.chat import question
 from ftassets.domain.dataset.curation.pii import Span, find, redact, scrub
 from ftassets.domain.dataset.curation.step import Pool, StepOutcome
 from ftassets.domain.dataset.rows import Example
@@ -68,7 +69,7 @@ HARMLESS = [
 
 
 def pool(*rows: tuple[str, str]) -> Pool:
-    examples = [Example(id=f"r{i}", prompt=prompt, completion=completion) for i, (prompt, completion) in enumerate(rows)]
+    examples = [Example(id=f"r{i}", messages=question(prompt), completion=completion) for i, (prompt, completion) in enumerate(rows)]
     return Pool(rows=examples, index=list(range(len(examples))))
 
 
@@ -236,7 +237,9 @@ def test_spans_are_in_order_inside_the_text_and_apart(text: str) -> None:
 @given(TEXTS, JSON, st.booleans())
 def test_after_scrubbing_nothing_is_left_that_find_knows_and_json_is_json(prompt: str, value: Any, ascii_only: bool) -> None:
     completion = json.dumps(value, ensure_ascii=ascii_only)
-    row = scrub(pool((prompt or "x", completion)), loop()).changed.get(0) or Example(id="r0", prompt=prompt or "x", completion=completion)
+    row = scrub(pool((prompt or "x", completion)), loop()).changed.get(0) or Example(
+        id="r0", messages=question(prompt or "x"), completion=completion
+    )
     assert find(row.prompt) == []
     keys: list[str] = []
 

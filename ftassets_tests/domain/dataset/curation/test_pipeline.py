@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from ftassets.config.loop import Dataset, LoopConfig
+from ftassets.domain.chat import question
 from ftassets.domain.dataset.curation import SPLITS, Curated, SizeVerdict, StepReport, curate, normalised
 from ftassets.domain.dataset.curation.pii import Span
 from ftassets.domain.dataset.curation.pipeline import SKIPPABLE, STEPS, NamedStep
@@ -44,7 +45,7 @@ def collections(draw: st.DrawFn) -> dict[str, Any]:
     example = st.builds(
         Example,
         id=st.integers(0, 40).map("r{}".format),
-        prompt=st.sampled_from(PROMPTS),
+        messages=st.sampled_from(PROMPTS).map(question),
         completion=st.sampled_from([*map(call, INTENTS), "no call", "[1]"]),
         source=st.sampled_from(["seed", "label", "correction", "thumbs_up", "synthetic"]),
         group=st.none() | st.sampled_from(["g1", "g2", "g3"]),
@@ -212,7 +213,7 @@ def test_a_loop_file_may_leave_out_each_step_that_is_not_required(step: NamedSte
 
 def test_the_schema_names_the_steps_that_may_be_left_out() -> None:
     assert Dataset.model_json_schema()["properties"]["skip"]["items"]["enum"] == [name for name in NAMES if name in SKIPPABLE]
-    assert set(NAMES) - set(SKIPPABLE) == {"schema", "split", "size"}
+    assert set(NAMES) - set(SKIPPABLE) == {"schema", "context", "split", "size"}
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ftassets.domain.chat import question
 from ftassets.domain.dataset.curation.quality import answer_fault, keep_good, request_fault
 from ftassets.domain.dataset.curation.step import Pool, StepOutcome
 from ftassets.domain.dataset.rows import Example
@@ -77,7 +78,7 @@ def test_looping_answers_go_with_their_figure(text: str, reason: str) -> None:
 
 def test_scores_below_the_loops_go_and_missing_ones_are_counted() -> None:
     scores = [None, 0.79, 0.8, 1.0, 0.0, None]
-    rows = [Example(id=str(i), prompt="turn on the light", completion="{}", quality=score) for i, score in enumerate(scores)]
+    rows = [Example(id=str(i), messages=question("turn on the light"), completion="{}", quality=score) for i, score in enumerate(scores)]
     outcome = keep_good(Pool(rows=rows, index=[0, 1, 2, 3, 4]), loop())
     assert outcome.dropped == {1: "quality score 0.79 is below 0.8", 4: "quality score 0 is below 0.8"}
     assert outcome.counts == {"without a score": 1}

@@ -1,0 +1,32 @@
+"""What was said before the last turn: kept with the row, or cut."""
+
+from typing import TYPE_CHECKING
+
+from ftassets.domain.chat import without_default
+from ftassets.domain.dataset.curation.step import Pool, StepOutcome
+from ftassets.domain.dataset.rows import Example
+
+if TYPE_CHECKING:
+    from ftassets.config.loop import LoopConfig
+
+
+def in_context(row: Example, loop: "LoopConfig") -> Example:
+    """The row with as much of its conversation as `dataset.context` says, without a system message that is the loop's own."""
+    cut = loop.dataset.context == "last_turn"
+    messages = row.last_turn if cut else without_default(row.messages, loop.task.system_prompt)
+    return row if len(messages) == len(row.messages) else row.model_copy(update={"messages": messages})
+
+
+def apply_context(pool: Pool, loop: "LoopConfig") -> StepOutcome:
+    """Change rows as `in_context` does. Counts say how many rows have earlier turns or a system message, which `last_turn` cuts."""
+    changed = {}
+    counts = {"earlier turns": 0, "own system message": 0}
+    for i in pool.index:
+        row = pool.rows[i]
+        own = without_default(row.messages, loop.task.system_prompt)
+        counts["own system message"] += own[0].role == "system"
+        counts["earlier turns"] += len(own) > len(row.last_turn) + (own[0].role == "system")
+        if (kept := in_context(row, loop)) is not row:
+            changed[i] = kept
+    cut = " cut" if loop.dataset.context == "last_turn" else ""
+    return StepOutcome(changed=changed, counts={f"{name}{cut}": count for name, count in counts.items() if count})

@@ -1,0 +1,95 @@
+"""Chats as tokens: the one place where prompts and taught answers are made of a tokenizer's chat template.
+
+A model server renders a request with `apply_chat_template(messages, tools=..., add_generation_prompt=True)`. Training and evaluation use
+the same call, so that a version reads in production the tokens it was trained and evaluated on.
+"""
+
+from typing import Any, NamedTuple
+
+from ftassets.domain.chat import Asked, Chat, chat
+from ftassets.errors import InvalidInput
+
+_MARK = "<<answer>>"
+_SYSTEM, _USER = "be brief 4711", "how are you 0815"
+FOLD_SYSTEM = (
+    "{%- if messages and messages[0]['role'] == 'system' -%}"
+    "{%- if messages | length > 1 and messages[1]['role'] == 'user' -%}"
+    "{%- set messages = [{'role': 'user', 'content': messages[0]['content'] + '\\n\\n' + messages[1]['content']}] + messages[2:] -%}"
+    "{%- else -%}"
+    "{%- set messages = [{'role': 'user', 'content': messages[0]['content']}] + messages[1:] -%}"
+    "{%- endif -%}"
+    "{%- endif -%}"
+)
+
+
+class NoTemplate(InvalidInput):
+    """A chat template cannot write a conversation; the message names what it does not take."""
+
+
+class Taught(NamedTuple):
+    """Token ids of a prompt with its answer, and where the answer begins; what the template writes behind it is taught too."""
+
+    ids: list[int]
+    start: int
+
+
+def prompt_text(tokenizer: Any, asked: Chat) -> str:
+    """The text a model continues. Raises NoTemplate if the template does not take the conversation."""
+    return _render(tokenizer, asked, add_generation_prompt=True)
+
+
+def prompt_ids(tokenizer: Any, asked: Chat) -> list[int]:
+    """The token ids of that text. Raises NoTemplate."""
+    return _ids(tokenizer, prompt_text(tokenizer, asked))
+
+
+def taught(tokenizer: Any, system_prompt: str, asked: Asked, answer: str) -> Taught:
+    """Prompt and answer as they follow each other in production: the prompt's own tokens, then those of the answer and its end.
+
+    Raises NoTemplate if the template does not take the conversation, or writes no answer.
+    """
+    prompt = prompt_ids(tokenizer, chat(system_prompt, asked))
+    # rendered with a mark: a template may strip an answer, and its text may occur in the prompt too
+    whole = _render(tokenizer, chat(system_prompt, asked, _MARK), add_generation_prompt=False)
+    _, found, end = whole.rpartition(_MARK)
+    if not found:
+        raise NoTemplate("the chat template leaves the assistant's answer out: take a base model with a template for conversations")
+    return Taught(prompt + _ids(tokenizer, answer.strip() + end), len(prompt))
+
+
+def with_system_role(tokenizer: Any) -> str | None:
+    """The tokenizer's chat template, changed if it takes no system message: then that is written at the head of the first user message.
+
+    A version's template is served with it, so all clients read the same. None without a template. Raises NoTemplate if there is no way.
+    """
+    template = tokenizer.chat_template
+    if not isinstance(template, str):
+        return None if template is None else _default_of(template)
+    for candidate in (template, FOLD_SYSTEM + template):
+        if _writes_system(tokenizer, candidate):
+            return candidate
+    raise NoTemplate("the chat template writes neither a system message nor a user's: take an instruction-tuned base model")
+
+
+def _default_of(templates: dict[str, str]) -> str | None:
+    return templates.get("default")
+
+
+def _writes_system(tokenizer: Any, template: str) -> bool:
+    messages = [{"role": "system", "content": _SYSTEM}, {"role": "user", "content": _USER}]
+    try:
+        text = tokenizer.apply_chat_template(messages, chat_template=template, tokenize=False, add_generation_prompt=True)
+    except Exception:  # whatever a template raises: most say that the role is not supported
+        return False
+    return _SYSTEM in text and _USER in text
+
+
+def _render(tokenizer: Any, asked: Chat, add_generation_prompt: bool) -> str:
+    try:
+        return tokenizer.apply_chat_template(asked.messages, tools=asked.tools, tokenize=False, add_generation_prompt=add_generation_prompt)
+    except Exception as error:  # templates raise errors of their own, and Jinja's where they miss a field
+        raise NoTemplate(f"the chat template does not take this conversation: {type(error).__name__}: {error}") from error
+
+
+def _ids(tokenizer: Any, text: str) -> list[int]:
+    return tokenizer(text, add_special_tokens=False)["input_ids"]
