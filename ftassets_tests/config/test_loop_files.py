@@ -187,7 +187,6 @@ MISSPELT = {
     "ftasset.FineTuneLoop": "there is no component 'ftasset.FineTuneLoop'",
     "Ftassets.finetuneloop": "there is no component 'Ftassets.finetuneloop'",
     "FineTuneLoop": "there is no component 'FineTuneLoop'",
-    "ftassets.components.FinetuneLoop": "there is no component 'ftassets.components.FinetuneLoop'",
 }
 
 

@@ -68,7 +68,7 @@ from ftassets_tests.samples import make
 from ftassets_tests.samples.make import LOOP
 
 SAMPLES = Path(make.__file__).parent
-VERSIONS = ("v1", "v2")
+VERSIONS = ("v1", "v2", "v3")
 CURRENT = VERSIONS[-1]
 
 

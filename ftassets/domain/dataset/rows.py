@@ -15,7 +15,7 @@ _SHOWN = 500  # characters of a quarantined line
 
 
 class Example(Asked):
-    """One request, with what was said before it, and the answer it should get."""
+    """One conversation and the answer it should get."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

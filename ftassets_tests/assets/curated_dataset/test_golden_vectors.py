@@ -8,8 +8,7 @@ import pytest
 
 from ftassets.assets.curated_dataset.golden_vectors import golden_vectors
 from ftassets.backends.artifacts.folder import FolderArtifacts
-from ftassets.domain.chat import question
-from ftassets.domain.dataset.rows import Example, parse_jsonl
+from ftassets.domain.dataset.rows import parse_jsonl
 from ftassets.testing.hash_embedder import HashEmbedder
 from ftassets.testing.tiny_loop import rows, tiny_loop
 
@@ -26,21 +25,21 @@ class CountingEmbedder(HashEmbedder):
         return super().encode(texts)
 
 
-GOLDEN = [Example(id=f"g{number}", messages=question(f"dim lamp {number}"), completion="{}") for number in range(5)]
+GOLDEN = [f"dim lamp {number}" for number in range(5)]
 
 
 def test_the_same_rows_are_embedded_once(tmp_path: Path) -> None:
     artifacts, embedder = FolderArtifacts(tmp_path), CountingEmbedder()
     first = golden_vectors(artifacts, embedder, GOLDEN)
     assert np.array_equal(golden_vectors(artifacts, embedder, GOLDEN), first)
-    assert np.array_equal(first, HashEmbedder().embed([row.prompt for row in GOLDEN]))
-    assert embedder.asked == [row.prompt for row in GOLDEN]
+    assert np.array_equal(first, HashEmbedder().embed(GOLDEN))
+    assert embedder.asked == GOLDEN
 
 
 def test_other_rows_another_order_and_another_embedder_are_embedded(tmp_path: Path) -> None:
     artifacts, embedder, other = FolderArtifacts(tmp_path), CountingEmbedder(), CountingEmbedder(32)
     golden_vectors(artifacts, embedder, GOLDEN)
-    assert np.array_equal(golden_vectors(artifacts, embedder, GOLDEN[::-1]), HashEmbedder().embed([row.prompt for row in GOLDEN[::-1]]))
+    assert np.array_equal(golden_vectors(artifacts, embedder, GOLDEN[::-1]), HashEmbedder().embed(GOLDEN[::-1]))
     assert golden_vectors(artifacts, embedder, GOLDEN[:3]).shape == (3, 64)
     assert golden_vectors(artifacts, other, GOLDEN).shape == (5, 32)
     assert (len(embedder.asked), len(other.asked)) == (13, 5)

@@ -66,7 +66,7 @@ class Candidate:
         self.loop: LoopConfig = tiny_config(folder, root / "base", gates=[GATE], task=task)
 
     def answers(self, system_prompt: str = "Answer as JSON.") -> dict[str, str]:
-        chats = [chat(system_prompt, row.prompt) for row in PROMPTS]
+        chats = [chat(system_prompt, row) for row in PROMPTS]
         batches = generate(self.merged, chats, self.loop.task.max_tokens, 8, lambda _: None)
         return {PROMPTS[place].id: row["answer"] for rows in batches for place, row in rows.items()}
 

@@ -6,10 +6,11 @@ import pytest
 
 from ftassets.backends.evaluator.base import EvaluationFailed
 from ftassets.backends.model_client.external import ask_all
+from ftassets.domain.chat import Asked
 from ftassets.domain.release.version import ExternalModel
 from ftassets.testing.external_endpoint import KEY, VARIABLE, ExternalEndpoint, external_endpoint
 
-PROMPTS = {f"row-{n}": f"question {n}" for n in range(45)}
+PROMPTS = {f"row-{n}": Asked.of(f"question {n}") for n in range(45)}
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What was said before the last turn: kept with the row, or cut."""
+"""Turns before the last one: kept with the row, or cut."""
 
 from typing import TYPE_CHECKING
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 def check_length(pool: Pool, loop: "LoopConfig") -> StepOutcome:
     """Drop rows outside the loop's range of characters, or above the model's tokens where they are known.
 
-    Characters are those of the last turn and the answer: what was said before is context, which only the model's own limit bounds.
+    Characters are those of the last turn and the answer: earlier turns are context, which only the model's own limit bounds.
     """
     low, high, most = loop.min_chars, loop.dataset.max_chars, loop.train.max_length
     dropped = {}

@@ -140,7 +140,7 @@ def scrub(pool: Pool, loop: "LoopConfig", names: Finder | None = None) -> StepOu
 
 
 def _forms(message: Message) -> list[bool]:
-    """For each text of a message whether it is JSON that has to stay JSON; what people write is prose whatever it looks like."""
+    """For each text of a message whether it is JSON that has to stay JSON; what users write is always prose."""
     content = [message.role in ("assistant", "tool") and _is_json(message.content)] if message.content else []
     return [*content, *(True for _ in message.tool_calls or ())]
 
