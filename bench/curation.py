@@ -179,7 +179,7 @@ def leak_rows(rows: list[Example], vectors: np.ndarray) -> Iterator[Row]:
     turned = np.random.default_rng(0).normal(size=(len(planted), vectors.shape[1]))
     turned /= np.linalg.norm(turned, axis=1, keepdims=True)
     trained = [rows[n] for n in pool] + [
-        rows[n].model_copy(update={"id": f"planted{number}", "prompt": text}) for number, (n, text) in enumerate(planted)
+        rows[n].model_copy(update={"id": f"planted{number}", "messages": question(text)}) for number, (n, text) in enumerate(planted)
     ]
     used = np.concatenate([vectors[pool], turned.astype(np.float32)])
     loop = config()
