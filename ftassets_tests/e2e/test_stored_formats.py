@@ -271,7 +271,8 @@ def test_datasets_are_read_and_go_on(store: GitDatasetStore, sample: Path) -> No
     pairs = pairs_from_parquet(store.read("main", pairs_path("tiny")))
     assert {pair.weight for pair in pairs} == {100.0}
     index = read_index(store, "main", "tiny")
-    assert index.checks == {}, "neither release stored verdicts: no dataset of theirs is accepted until it is curated again"
+    stored = sample.name not in ("v1", "v2")
+    assert bool(index.checks) is stored, "earlier releases stored no verdicts: no dataset of theirs is accepted until it is curated again"
     files = dataset_objects(store, "tiny", splits, [], index.balance, index.recipe, "next")
     store.publish("next", files, "the same rows once more", {})
     assert read_splits(store, "main", "tiny") == splits

@@ -49,8 +49,8 @@ CREATE TABLE traffic_schema (
 INSERT INTO traffic_exchange OVERRIDING SYSTEM VALUE VALUES (1, 'voice-0', 'voice', 'ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff', 'u', 'question 0', '[{"role": "user", "content": "question 0"}]', 'answer', 200, 1700000000, 5, 1, 3, 3, 20, NULL);
 INSERT INTO traffic_exchange OVERRIDING SYSTEM VALUE VALUES (2, 'voice-1', 'voice', 'ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff', 'u', 'question 1', '[{"role": "user", "content": "question 1"}]', 'answer', 200, 1700000001, 5, 1, 3, 3, 20, NULL);
 INSERT INTO traffic_exchange OVERRIDING SYSTEM VALUE VALUES (3, 'voice-2', 'voice', 'ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff', 'u', 'question 2', '[{"role": "user", "content": "question 2"}]', 'answer', 200, 1700000002, 5, 1, 3, 3, 20, NULL);
-INSERT INTO traffic_feedback OVERRIDING SYSTEM VALUE VALUES (1, 'e693b923-5420-43e0-bbe7-5063b8db0aa1', 'voice-0', 1700000100, 'up', NULL);
-INSERT INTO traffic_feedback OVERRIDING SYSTEM VALUE VALUES (2, '5d620239-b367-461e-a3a0-cabce473c088', 'voice-1', 1700000100, NULL, '{"intent": "open"}');
+INSERT INTO traffic_feedback OVERRIDING SYSTEM VALUE VALUES (1, 'b5b6ab49-dcf8-40b5-a170-ecca1159d04e', 'voice-0', 1700000100, 'up', NULL);
+INSERT INTO traffic_feedback OVERRIDING SYSTEM VALUE VALUES (2, 'cfc986d5-acaa-41b4-a44e-890efe696ab2', 'voice-1', 1700000100, NULL, '{"intent": "open"}');
 INSERT INTO traffic_forgotten VALUES ('voice-3');
 INSERT INTO traffic_schema VALUES (2);
 SELECT pg_catalog.setval('traffic_exchange_number_seq', 4, true);
