@@ -5,7 +5,7 @@ import time
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -15,19 +15,34 @@ from ftassets.config.home import Home
 app = typer.Typer()
 
 Port = Annotated[int, typer.Option(min=1, max=65535, help="Port of the Dagster UI.")]
-GatewayPort = Annotated[int, typer.Option(min=1, max=65534, help="Port of the gateway; its admin API has the next one.")]
+GatewayPort = Annotated[int, typer.Option(min=1, max=65535, help="Port of the gateway.")]
+AdminPort = Annotated[int | None, typer.Option(min=1, max=65535, help="Port of the gateway's admin API; by default the one after.")]
+CodePort = Annotated[int, typer.Option(min=1, max=65535, help="Port of Dagster's code server.")]
 
 
 @app.command()
 @needs_loops
-def up(port: Port = 3000, gateway_port: GatewayPort = 8100) -> None:
+def up(
+    definitions: Annotated[
+        str | None,
+        typer.Option(
+            help="Module or file with Dagster definitions; without it those of the project that has the loops, else only the loops."
+        ),
+    ] = None,
+    port: Port = 3000,
+    gateway_port: GatewayPort = 8100,
+    admin_port: AdminPort = None,
+    code_port: CodePort = 4266,
+) -> None:
     """Start gateway, code server, daemon and UI for the home, until Ctrl-C."""
     from ftassets.config.loops_folder import loops_folder
-    from ftassets.processes.up import Ports
+    from ftassets.processes.code_location import code_location
     from ftassets.processes.up import up as run
 
     home = Home.from_env()
-    run(home, Ports(ui=port, gateway=gateway_port, admin=gateway_port + 1), loops=loops_folder(home).path)
+    found = loops_folder(home)
+    ports = _ports(port, gateway_port, admin_port, code_port)
+    run(home, ports, loops=found.path, code=code_location(found, definitions))
 
 
 @app.command()
@@ -35,13 +50,20 @@ def demo(
     exit_after: Annotated[bool, typer.Option("--exit", help="End after the last step instead of keeping the UI open.")] = False,
     port: Port = 3000,
     gateway_port: GatewayPort = 8100,
+    admin_port: AdminPort = None,
+    code_port: CodePort = 4266,
 ) -> None:
     """Run the whole loop once with a real model: drift, retrain, gates, rollout."""
     os.environ.setdefault("FTASSETS_HOME", str(Path(".ftassets/demo").resolve()))
     from ftassets.demo.story import run
+
+    run(Home.from_env(), _ports(port, gateway_port, admin_port, code_port), keep_open=not exit_after)
+
+
+def _ports(ui: int, gateway: int, admin: int | None, code: int) -> Any:
     from ftassets.processes.up import Ports
 
-    run(Home.from_env(), Ports(ui=port, gateway=gateway_port, admin=gateway_port + 1), keep_open=not exit_after)
+    return Ports(gateway=gateway, admin=admin or gateway + 1, ui=ui, code=code)
 
 
 @app.command()

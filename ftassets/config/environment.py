@@ -83,8 +83,8 @@ TABLE = (
     Variable("MLFLOW_TRACKING_USERNAME", "secret", "User name for MLflow, if it asks for one.", "", "mlflow"),
     Variable("MLFLOW_TRACKING_PASSWORD", "secret", "Password for MLflow, if it asks for one.", "", "mlflow"),
     Variable(
-        "DAGSTER_HOME", "setting", "Folder with dagster.yaml.", "the folder that contains the package",
-        "ftassets.processes.up, ftassets.automation.instance, Dagster",
+        "DAGSTER_HOME", "setting", "Folder with your dagster.yaml.", "dagster in the home, with the dagster.yaml of the package",
+        "ftassets.processes.dagster_home, Dagster",
     ),
     Variable(
         "KUBECONFIG", "setting", "File that names the cluster for trainings in pods, outside of a cluster.", "~/.kube/config",
@@ -109,6 +109,13 @@ TABLE = (
     Variable("OMP_NUM_THREADS", "library", "Threads of one worker process; processes share the work instead.", "1", "torch, numpy"),
     Variable("OMP_WAIT_POLICY", "library", "Threads that wait give their core back.", "PASSIVE", "torch"),
     Variable("FTASSETS_DAGSTER_STORAGE", "internal", "Folder with Dagster's storage below the home.", "", "dagster.yaml"),
+    Variable("FTASSETS_PYTHON", "internal", "Interpreter of our processes.", "", "ftassets.processes.supervisord_conf"),
+    Variable("FTASSETS_CODE_SERVER", "internal", "Command of the code server.", "", "ftassets.processes.supervisord_conf"),
+    Variable(
+        "FTASSETS_DIRECTORY", "internal", "Working directory of the code server and of runs.", "", "ftassets.processes.supervisord_conf"
+    ),
+    Variable("PYTHONSAFEPATH", "internal", "No module of the working directory takes the place of a library.", "1", "Python"),
+    Variable("PYTHONPATH", "library", "Folders of modules for every process, without the working directory.", "", "Python"),
     Variable("FTASSETS_SUPERVISED", "internal", "Marks every process of `ftassets up` with its home.", "", "ftassets.processes.up"),
     Variable("FTASSETS_RUN_ID", "internal", "Marks every process of a Dagster run with the run's id.", "", "ftassets.automation.ownership"),
     Variable("HF_HOME", "internal", "Folder of the Hugging Face libraries of one evaluation.", "", "ftassets.workers.evaluation"),

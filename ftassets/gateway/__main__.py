@@ -9,12 +9,11 @@ import argparse
 import asyncio
 import logging
 import signal
-from pathlib import Path
 
 import uvicorn
 
 from ftassets.config.home import Home
-from ftassets.config.loop_files import read_loops
+from ftassets.config.loops_folder import loops_of
 from ftassets.gateway.model_hosts.supervisor import SupervisorHost
 from ftassets.gateway.server import serve
 
@@ -25,7 +24,7 @@ async def _run(args: argparse.Namespace) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     host = SupervisorHost(home.processes)
-    await serve(home, read_loops(args.loops), host, stop, bind=args.host, port=args.port, admin_port=args.admin_port)
+    await serve(home, loops_of(home), host, stop, bind=args.host, port=args.port, admin_port=args.admin_port)
 
 
 def main() -> int:
@@ -34,7 +33,6 @@ def main() -> int:
     parser.add_argument("--host", default="127.0.0.1", help="address clients reach; the admin API stays on loopback")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--admin-port", type=int, required=True)
-    parser.add_argument("--loops", type=Path, required=True, help="folder with the loops' YAML files")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     with asyncio.Runner(loop_factory=uvicorn.Config("").get_loop_factory()) as runner:

@@ -18,26 +18,29 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
 from filelock import FileLock, Timeout
 
-import ftassets
 from ftassets.config.home import Home
-from ftassets.config.loops_folder import record
+from ftassets.config.loop_files import read_loops
+from ftassets.config.loops_folder import VARIABLE, record
 from ftassets.domain.canonical import parse_json
 from ftassets.domain.formats import read, stamp
 from ftassets.durable import write_durably
 from ftassets.errors import FtassetsError
-from ftassets.processes.supervisord_conf import group, program, supervisor_socket, supervisord
+from ftassets.processes.code_location import CodeLocation, loading, need_packages, without_working_directory
+from ftassets.processes.dagster_home import dagster_home
+from ftassets.processes.supervisord_conf import code_server, group, program, supervisor_socket, supervisord
+from ftassets.processes.supervisord_conf import environment as conf_environment
 
 MARK = "FTASSETS_SUPERVISED"  # in the environment of every process below supervisord: its home
 READY_SECONDS = 120.0
 STOP_SECONDS = 30.0
-DEFINITIONS = "ftassets.definitions"
+PATHS = ("FTASSETS_CACHE", "FTASSETS_TRAINER_POD", "FTASSETS_SIGNING_KEY_FILE")  # the processes work in other folders
 
 
 class UpFailed(FtassetsError):
@@ -54,6 +57,9 @@ class Ports:
     code: int = 4266
 
 
+OPTIONS = {"gateway": "--gateway-port", "admin": "--admin-port", "ui": "--port", "code": "--code-port"}
+
+
 @dataclass(frozen=True)
 class Running:
     """A live `up`: its process and its ports."""
@@ -68,9 +74,8 @@ def up(
     ports: Ports = Ports(),
     *,
     loops: Path,
-    definitions: str | None = DEFINITIONS,
+    code: CodeLocation | None = CodeLocation(),
     bind: str = "127.0.0.1",
-    dagster_home: Path | None = None,
     foreground: bool = True,
     say: Callable[[str], None] = print,
 ) -> None:
@@ -78,13 +83,12 @@ def up(
 
     In the foreground it returns after SIGINT, SIGTERM or SIGHUP, when every process has ended (call it from the main thread). In the
     background it returns when all processes answer; `down` ends them. `loops` is the folder of the loop files, which every process gets
-    as FTASSETS_LOOPS. `definitions` None leaves Dagster out. `dagster_home` is the folder of dagster.yaml: by default what DAGSTER_HOME
-    names, else the folder above the package.
+    as FTASSETS_LOOPS. `code` is what Dagster's code server loads; None leaves Dagster out.
     """
     if foreground:
-        _foreground(home, ports, definitions, loops, bind, dagster_home, say)
+        _foreground(home, ports, code, loops, bind, say)
     else:
-        _background(home, ports, definitions, loops, bind, dagster_home)
+        _background(home, ports, code, loops, bind)
 
 
 def running(home: Home) -> Running | None:
@@ -132,9 +136,8 @@ def end_strays(home: Home) -> list[int]:
     return [process.pid for process in strays]
 
 
-def _foreground(
-    home: Home, ports: Ports, definitions: str | None, loops: Path, bind: str, dagster_home: Path | None, say: Callable[[str], None]
-) -> None:
+def _foreground(home: Home, ports: Ports, code: CodeLocation | None, loops: Path, bind: str, say: Callable[[str], None]) -> None:
+    names = list(read_loops(loops))
     home.processes.mkdir(parents=True, exist_ok=True)
     lock = FileLock(home.processes / "up.lock")  # the system lets go of it however we end
     try:
@@ -145,31 +148,35 @@ def _foreground(
     try:
         if strays := end_strays(home):
             say(f"ended {len(strays)} process(es) an earlier run left behind")
-        _need_free(ports, bind, definitions is not None)
-        environment = _environment(home, loops, dagster_home, needed=definitions is not None)
+        _need_free(ports, bind, code is not None)
+        if code:
+            need_packages(code)
+        environment = _environment(home, ports, loops, code)
         record(home, loops)
-        _write_conf(home, ports, definitions, loops, bind)
+        _write_conf(home, ports, code, bind)
         me = Running(os.getpid(), psutil.Process().create_time(), ports)
         write_durably(state, json.dumps(stamp("up", asdict(me))).encode())
-        _supervise(home, ports, definitions is not None, environment, say)
+        _supervise(home, ports, code, names, environment, say)
     finally:
         end_strays(home)
         state.unlink(missing_ok=True)
         lock.release()
 
 
-def _supervise(home: Home, ports: Ports, dagster: bool, environment: dict[str, str], say: Callable[[str], None]) -> None:
+def _supervise(
+    home: Home, ports: Ports, code: CodeLocation | None, loops: list[str], environment: dict[str, str], say: Callable[[str], None]
+) -> None:
     """Run supervisord until a signal says stop; one that dies takes its children along and is started again."""
     if find_spec("supervisor") is None:
         raise UpFailed("the package supervisor is not installed: pip install supervisor")
     guard = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
-    command = [*guard, sys.executable, "-m", "supervisor.supervisord", "-c", str(home.processes / "supervisord.conf")]
+    command = [*guard, sys.executable, "-m", "supervisor.supervisord", "-c", "supervisord.conf"]
     with _signals() as stop:
         while not stop:
             began = time.monotonic()
-            child = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, start_new_session=True)
+            child = subprocess.Popen(command, cwd=home.processes, env=environment, stdin=subprocess.DEVNULL, start_new_session=True)
             try:
-                _watch(child, stop, home, ports, dagster, say)
+                _watch(child, stop, home, ports, code, loops, say)
             finally:
                 _end(child)
             if not stop and time.monotonic() - began < 5:
@@ -177,33 +184,50 @@ def _supervise(home: Home, ports: Ports, dagster: bool, environment: dict[str, s
             end_strays(home)
 
 
-def _watch(child: subprocess.Popen, stop: list[int], home: Home, ports: Ports, dagster: bool, say: Callable[[str], None]) -> None:
-    """Wait for the end of supervisord or a signal; say once what runs where."""
-    silent = _addresses(ports, dagster)
+def _watch(
+    child: subprocess.Popen,
+    stop: list[int],
+    home: Home,
+    ports: Ports,
+    code: CodeLocation | None,
+    loops: list[str],
+    say: Callable[[str], None],
+) -> None:
+    """Wait for the end of supervisord or a signal; say once what runs where, and what is wrong with the definitions."""
+    silent = _addresses(ports, code is not None)
+    unknown, ask_again = code, 0.0
     give_up = time.monotonic() + READY_SECONDS
     while child.poll() is None and not stop:
         if silent:
             silent = {name: url for name, url in silent.items() if not _answers(url)}
             if not silent:
                 write_durably(home.processes / "ready.json", json.dumps({"pid": os.getpid()}).encode())
-                ui = f", Dagster http://127.0.0.1:{ports.ui}" if dagster else ""
+                ui = f", Dagster http://127.0.0.1:{ports.ui}" if code else ""
                 say(f"gateway http://127.0.0.1:{ports.gateway}/v1{ui}; Ctrl-C ends all processes")
             elif time.monotonic() > give_up:
                 say(f"{' and '.join(silent)} did not answer within {READY_SECONDS:.0f} s: see {home.processes / 'logs'}")
                 silent = {}
+        elif unknown and time.monotonic() > ask_again:
+            known, problem = loading(f"http://127.0.0.1:{ports.ui}", unknown.name, loops)
+            if problem:
+                say(f"the definitions {unknown.target} cannot be used: {problem}. Correct them and reload the code location in the UI")
+            elif not known and time.monotonic() > give_up:
+                say(f"{unknown.target} was not loaded within {READY_SECONDS:.0f} s: see {home.processes / 'logs' / 'code.log'}")
+            if known or time.monotonic() > give_up:
+                unknown = None
+            ask_again = time.monotonic() + 1
         time.sleep(0.2)
 
 
-def _background(home: Home, ports: Ports, definitions: str | None, loops: Path, bind: str, dagster_home: Path | None) -> None:
+def _background(home: Home, ports: Ports, code: CodeLocation | None, loops: Path, bind: str) -> None:
     if found := running(home):
         raise UpFailed(_runs_already(home, found))
     logs = home.processes / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     (home.processes / "ready.json").unlink(missing_ok=True)
     command = [sys.executable, "-m", "ftassets.processes.up", "--loops", str(loops), "--bind", bind]
-    command += [argument for field in fields(Ports) for argument in (f"--{field.name}-port", str(getattr(ports, field.name)))]
-    command += ["--definitions", definitions] if definitions else []
-    command += ["--dagster-home", str(dagster_home)] if dagster_home else []
+    command += [argument for name, port in asdict(ports).items() for argument in (OPTIONS[name], str(port))]
+    command += ["--location", json.dumps(asdict(code))] if code else []
     with (logs / "up.log").open("wb") as log:
         child = subprocess.Popen(
             command,
@@ -211,7 +235,7 @@ def _background(home: Home, ports: Ports, definitions: str | None, loops: Path, 
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            env={**os.environ, "FTASSETS_HOME": str(home.root)},
+            env={**os.environ, "FTASSETS_HOME": str(home.root), "PYTHONSAFEPATH": "1"},
         )
     give_up = time.monotonic() + READY_SECONDS
     while not _ready(home, child.pid):
@@ -235,7 +259,7 @@ def _ready(home: Home, pid: int) -> bool:
         return False
 
 
-def _write_conf(home: Home, ports: Ports, definitions: str | None, loops: Path, bind: str) -> None:
+def _write_conf(home: Home, ports: Ports, code: CodeLocation | None, bind: str) -> None:
     processes = home.processes
     shutil.rmtree(processes / "programs", ignore_errors=True)  # model servers of an earlier life: the gateway asks for what it needs
     for folder in (processes / "programs", processes / "logs", home.dagster_storage):
@@ -244,60 +268,40 @@ def _write_conf(home: Home, ports: Ports, definitions: str | None, loops: Path, 
     socket_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if socket_folder.stat().st_uid != os.getuid():
         raise UpFailed(f"{socket_folder} belongs to another user: remove it or set XDG_RUNTIME_DIR")
-    commands = {
-        "gateway": [
-            "-m",
-            "ftassets.gateway",
-            "--host",
-            bind,
-            "--port",
-            str(ports.gateway),
-            "--admin-port",
-            str(ports.admin),
-            "--loops",
-            str(loops),
-        ],
-    }
-    if definitions:
-        workspace = processes / "workspace.yaml"
-        location = {"host": "127.0.0.1", "port": ports.code, "location_name": "ftassets"}
-        workspace.write_text(json.dumps({"load_from": [{"grpc_server": location}]}))  # JSON is YAML
-        commands |= {
-            "code": [
-                "-m",
-                "dagster",
-                "code-server",
-                "start",
-                "-m",
-                definitions,
-                "-h",
-                "127.0.0.1",
-                "-p",
-                str(ports.code),
-                "--use-python-environment-entry-point",
-                "--location-name",
-                "ftassets",
-            ],
-            "ui": ["-m", "dagster_webserver", "-h", "127.0.0.1", "-p", str(ports.ui), "-w", str(workspace)],
-            "daemon": ["-m", "dagster._daemon", "run", "-w", str(workspace)],
+    serve = ["-m", "ftassets.gateway", "--host", bind, "--port", str(ports.gateway), "--admin-port", str(ports.admin)]
+    programs = {"gateway": program("gateway", serve)}
+    if code:
+        location = {"host": "127.0.0.1", "port": ports.code, "location_name": code.name}
+        (processes / "workspace.yaml").write_text(json.dumps({"load_from": [{"grpc_server": location}]}))  # JSON is YAML
+        show = ["-m", "dagster_webserver", "-h", "127.0.0.1", "-p", str(ports.ui), "-w", "workspace.yaml"]
+        tick = ["-m", "dagster._daemon", "run", "-w", "workspace.yaml"]
+        programs |= {
+            "code": code_server("code"),
+            "ui": program("ui", show),
+            "daemon": program("daemon", tick),
         }
-    sections = [program(name, [sys.executable, *arguments], processes) for name, arguments in commands.items()]
-    text = "\n".join([supervisord(processes), *sections, group("ftassets", list(commands))])
-    (processes / "supervisord.conf").write_text(text)
+    text = "\n".join([supervisord(processes), *programs.values(), group("ftassets", list(programs))])
+    (processes / "supervisord.conf").write_text(text, encoding="utf-8")
 
 
-def _environment(home: Home, loops: Path, dagster_home: Path | None, needed: bool) -> dict[str, str]:
-    folder = dagster_home or Path(os.environ.get("DAGSTER_HOME") or Path(ftassets.__file__).parents[1])
-    if needed and not (folder / "dagster.yaml").exists():
-        raise UpFailed(f"there is no dagster.yaml in {folder}: set DAGSTER_HOME to the folder that has it")
+def _environment(home: Home, ports: Ports, loops: Path, code: CodeLocation | None) -> dict[str, str]:
+    """Environment of supervisord and of every process below it. Raises UpFailed."""
+    folder = dagster_home(home).resolve() if code else None
+    if folder and not (folder / "dagster.yaml").exists():
+        raise UpFailed(f"there is no dagster.yaml in {folder}: unset DAGSTER_HOME, or set it to the folder that has one")
     return {
         "OMP_WAIT_POLICY": "PASSIVE",  # runs, servers and trainers share the cores: a thread that waits must not hold one
         **os.environ,
+        **{name: os.path.abspath(os.environ[name]) for name in PATHS if os.environ.get(name)},
+        # a module of the working directory must not take the place of a library
+        "PYTHONSAFEPATH": "1",
+        "PYTHONPATH": without_working_directory(os.environ.get("PYTHONPATH", "")),
         "FTASSETS_HOME": str(home.root),
-        "FTASSETS_LOOPS": str(loops.resolve()),
-        "DAGSTER_HOME": str(folder.resolve()),
+        VARIABLE: str(loops.resolve()),
+        **({"DAGSTER_HOME": str(folder)} if folder else {}),
         "PYTHONUNBUFFERED": "1",
         "FTASSETS_DAGSTER_STORAGE": str(home.dagster_storage),
+        **(conf_environment(code.command(ports.code) if code else [], code.directory if code else os.getcwd())),
         MARK: str(home.root.resolve()),
     }
 
@@ -308,8 +312,8 @@ def _need_free(ports: Ports, bind: str, dagster: bool) -> None:
         if name in ("ui", "code") and not dagster:
             continue
         if port in used:
-            raise UpFailed(f"port {port} is given twice ({used[port]} and {name}): choose another one for either")
-        used[port] = name
+            raise UpFailed(f"port {port} is given twice ({used[port]} and {OPTIONS[name]}): choose another one for either")
+        used[port] = OPTIONS[name]
         host = bind if name == "gateway" else "127.0.0.1"
         with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -317,7 +321,7 @@ def _need_free(ports: Ports, bind: str, dagster: bool) -> None:
                 probe.bind((host, port))
             except (OSError, OverflowError) as error:
                 why = error.strerror if isinstance(error, OSError) else error
-                reason = f"port {port} ({name}) cannot be used ({why}): stop what uses it or choose another"
+                reason = f"port {port} ({name}) cannot be used ({why}): stop what uses it, or choose another with {OPTIONS[name]}"
                 raise UpFailed(reason) from error
 
 
@@ -363,11 +367,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m ftassets.processes.up")
     parser.add_argument("--loops", type=Path, required=True)
     parser.add_argument("--bind", default="127.0.0.1")
-    parser.add_argument("--definitions")
-    parser.add_argument("--dagster-home", type=Path)
-    for field in fields(Ports):
-        parser.add_argument(f"--{field.name}-port", type=int, default=field.default)
+    parser.add_argument("--location", help="a code location as JSON")
+    for name, option in OPTIONS.items():
+        parser.add_argument(option, type=int, default=getattr(Ports, name), dest=name)
     args = parser.parse_args()
-    ports = Ports(**{field.name: getattr(args, f"{field.name}_port") for field in fields(Ports)})
-    up(Home.from_env(), ports, definitions=args.definitions, loops=args.loops, bind=args.bind, dagster_home=args.dagster_home)
+    ports = Ports(**{name: getattr(args, name) for name in OPTIONS})
+    code = CodeLocation(**json.loads(args.location)) if args.location else None
+    up(Home.from_env(), ports, loops=args.loops, code=code, bind=args.bind)
     return 0

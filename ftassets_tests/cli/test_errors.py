@@ -401,18 +401,18 @@ def test_real_processes_end_with_one_sentence(tmp_path: Path, home: Home) -> Non
         assert "is 'moon'; there is: embedded" in process("ftassets.cli", "keys", "list", FTASSETS_PROFILE="moon")
         assert f"port {port} (gateway) cannot be used" in process("ftassets.cli", "up", "--gateway-port", port)
         assert f"port {port} (gateway) cannot be used" in process("ftassets.processes.up", *loops, "--gateway-port", port)
-        assert f"port {port} on 127.0.0.1 cannot be used" in process("ftassets.gateway", *loops, "--port", port, "--admin-port", "0")
-        assert "port 70000" in process("ftassets.gateway", *loops, "--port", "70000", "--admin-port", "0")
-        bad = process("ftassets.gateway", "--port", "0", "--admin-port", "0", "--loops", str(tmp_path / "loops"))
+        assert f"port {port} on 127.0.0.1 cannot be used" in process("ftassets.gateway", "--port", port, "--admin-port", "0")
+        assert "port 70000" in process("ftassets.gateway", "--port", "70000", "--admin-port", "0")
+        bad = process("ftassets.gateway", "--port", "0", "--admin-port", "0", FTASSETS_LOOPS=str(tmp_path / "loops"))
         assert "defs.yaml is not valid YAML" in bad
         unused = {TRAFFIC_URL: "postgresql://me:s3cr3t@127.0.0.1:9/traffic"}
-        assert "set the profile, or unset the URL" in process("ftassets.gateway", *loops, "--port", "0", "--admin-port", "0", **unused)
+        assert "set the profile, or unset the URL" in process("ftassets.gateway", "--port", "0", "--admin-port", "0", **unused)
         assert "FTASSETS_GATE_KEY" in process("ftassets.cli", "gate-service", FTASSETS_GATE_KEY="")
         key = {"FTASSETS_GATE_KEY": "k" * 32}
         assert f"port {port} on 127.0.0.1 cannot be used" in process("ftassets.cli", "gate-service", "--port", port, **key)
         assert "nohost.invalid is not an address" in process("ftassets.cli", "gate-service", "--host", "nohost.invalid", **key)
     said = process("ftassets.cli", "up", "--port", "21810", "--gateway-port", "21810")
-    assert said.startswith("port 21810 is given twice (gateway and ui)")
+    assert said.startswith("port 21810 is given twice (--gateway-port and --port)")
 
 
 @pytest.mark.skipif(shutil.which("setpriv") is None or os.getuid() != 0, reason="needs root and setpriv, to become another user")

@@ -23,7 +23,12 @@ BY_PEOPLE = {
     ("config/loop_file_check.py", "name"),
     ("config/loop_files.py", "name"),
 }
-FROM_TABLES = {("cli/commands/doctor.py", "variable"), ("config/profiles.py", "name"), ("workers/process.py", "name")}
+FROM_TABLES = {
+    ("processes/up.py", "name"),
+    ("cli/commands/doctor.py", "variable"),
+    ("config/profiles.py", "name"),
+    ("workers/process.py", "name"),
+}
 # what any program has, and what a test double gives to a process it plays
 SYSTEM = {"PATH", "HOME"}
 

@@ -22,6 +22,7 @@ from ftassets.backends.dataset_store.git import GitDatasetStore
 from ftassets.backends.serving.gateway import GatewayServing
 from ftassets.config.home import Home
 from ftassets.config.profiles import artifacts
+from ftassets.processes.code_location import CodeLocation
 from ftassets.processes.up import down, up
 from ftassets.testing.tiny_loop import LOOP, taught_model, tiny_config
 from ftassets_tests import ROOT
@@ -106,7 +107,8 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
     monkeypatch.setenv("FTASSETS_DAGSTER_STORAGE", str(home.dagster_storage))
     ports = free_ports()
-    up(home, ports, definitions="killed_world", loops=tmp_path / "loops", dagster_home=tmp_path, foreground=False)
+    code = CodeLocation("killed_world", imports=str(tmp_path), directory=str(tmp_path))
+    up(home, ports, loops=tmp_path / "loops", code=code, foreground=False)
     try:
         with dg.DagsterInstance.get() as instance:
             yield World(home, instance, GatewayServing(home), f"http://127.0.0.1:{ports.ui}")

@@ -1,5 +1,6 @@
 """The whole process tree, with real supervisord, real gateway and real model servers."""
 
+import json
 import os
 import signal
 import socket
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import httpx
@@ -24,10 +26,14 @@ from ftassets.config.home import Home
 from ftassets.config.profiles import artifacts
 from ftassets.domain.chat import Asked
 from ftassets.domain.release.version import VersionManifest
+from ftassets.processes.code_location import loading
 from ftassets.processes.supervisord_conf import supervisor_socket
-from ftassets.processes.up import MARK, Ports, UpFailed, down, end_strays, running, up
+from ftassets.processes.up import MARK, OPTIONS, Ports, UpFailed, down, end_strays, running, up
 from ftassets.testing.releases import attest, loop_config
 from ftassets.testing.tiny_model import make_tiny_model
+from ftassets_tests import ROOT
+from ftassets_tests.config.test_dagster_project import write
+from ftassets_tests.config.test_loops_folder import put_loop
 from ftassets_tests.gateway.test_chat import wait_until
 
 
@@ -66,7 +72,7 @@ def tree(home: Home) -> dict[str, psutil.Process]:
 
 @pytest.fixture
 def home(tmp_path) -> Home:
-    return Home(tmp_path / "home")
+    return Home(tmp_path / "my #1 'q' ü 100% home")  # whatever a path may have
 
 
 @pytest.fixture
@@ -105,7 +111,7 @@ def tiny_release(home: Home) -> str:
 @pytest.mark.slow
 def test_real_model_server_through_every_kill(clean, loops):
     home, ports = clean, free_ports()
-    up(home, ports, definitions=None, loops=loops, foreground=False)
+    up(home, ports, code=None, loops=loops, foreground=False)
     digest, serving = tiny_release(home), GatewayServing(home)
     serving.start("support", digest, 100, 60, "test", "first")
     client = httpx.Client(base_url=f"http://127.0.0.1:{ports.gateway}", timeout=60, trust_env=False)
@@ -180,20 +186,23 @@ def answers(ask) -> bool:
 
 def test_second_up_and_taken_ports_are_refused_in_one_sentence(clean, loops, tmp_path):
     ports = free_ports()
-    up(clean, ports, definitions=None, loops=loops, foreground=False)
+    up(clean, ports, code=None, loops=loops, foreground=False)
     for foreground in (True, False):
         with pytest.raises(UpFailed, match=rf"already runs in .* \(pid {running(clean).pid}\): stop that one first$"):
-            up(clean, free_ports(), definitions=None, loops=loops, foreground=foreground)
+            up(clean, free_ports(), code=None, loops=loops, foreground=foreground)
     other = Home(tmp_path / "other")
-    with pytest.raises(UpFailed, match=rf"^port {ports.gateway} \(gateway\) cannot be used"):
-        up(other, ports, definitions=None, loops=loops, foreground=False)
+    with pytest.raises(
+        UpFailed, match=rf"^port {ports.gateway} \(gateway\) cannot be used .*: stop what uses it, or choose another with --gateway-port$"
+    ):
+        up(other, ports, code=None, loops=loops, foreground=False)
     assert running(clean)
     assert not running(other)
 
 
-def test_missing_dagster_yaml_is_named(home, loops, tmp_path):
-    with pytest.raises(UpFailed, match=r"no dagster.yaml in .*: set DAGSTER_HOME"):
-        up(home, free_ports(), loops=loops, dagster_home=tmp_path, foreground=False)
+def test_missing_dagster_yaml_is_named(home, loops, tmp_path, monkeypatch):
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    with pytest.raises(UpFailed, match=rf"no dagster.yaml in {tmp_path}: unset DAGSTER_HOME, or set it to the folder that has one"):
+        up(home, free_ports(), loops=loops, foreground=False)
 
 
 def test_strays_of_an_earlier_life_are_ended_and_others_are_not(home):
@@ -221,9 +230,76 @@ def test_sockets_of_deep_homes_stay_short(tmp_path):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signal_ends_every_process(clean, loops, number):
-    up(clean, free_ports(), definitions=None, loops=loops, foreground=False)
+    up(clean, free_ports(), code=None, loops=loops, foreground=False)
     found = running(clean)
     os.kill(found.pid, number)
     psutil.wait_procs([psutil.Process(found.pid)], timeout=30)
     assert not tree(clean)
     assert running(clean) is None
+
+
+PROJECT = """
+import ftassets
+import dagster as dg
+from pathlib import Path
+from shop.own import COLOUR
+
+@dg.definitions
+def defs():
+    loops = dg.load_from_defs_folder(path_within_project=Path(__file__).parent)
+    return dg.Definitions.merge(loops, dg.Definitions(resources=ftassets.resources()))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_two_homes_run_beside_each_other_each_with_its_own_definitions(tmp_path):
+    """One serves a project in a folder with an odd name and modules that shadow libraries; the definitions of the other are broken."""
+    project = write(tmp_path / "my #1 project")
+    put_loop(project / "src/shop/defs", "kitchen")
+    for file in ("seed.jsonl", "golden.jsonl"):
+        (project / "src/shop/defs/kitchen" / file).touch()
+    for package in ("src/shop", "src/shop/defs"):
+        (project / package / "__init__.py").touch()
+    (project / "src/shop/own.py").write_text("COLOUR = 'red'")
+    (project / "src/shop/definitions.py").write_text(PROJECT)
+    other = tmp_path / "other"
+    put_loop(other / "loops", "office")
+    (other / "broken.py").write_text("raise KeyError('no such table')")
+    for folder in (project, other):
+        for name in ("gql.py", "queue.py", "supervisor.py"):
+            (folder / name).write_text("raise SystemExit('a module of the working directory was imported')")
+    variables = {name: value for name, value in os.environ.items() if not name.startswith(("FTASSETS_", "DAGSTER_"))}
+    variables |= {"PYTHONPATH": f":{ROOT}", "PYTHONUNBUFFERED": "1"}
+    started = []
+    homes = [Home(folder / ".ftassets") for folder in (project, other)]
+    try:
+        for folder, more in ((project, []), (other, ["--loops", "loops", "--definitions", "broken"])):
+            ports = free_ports()
+            options = [str(word) for name, port in asdict(ports).items() for word in (OPTIONS[name], port)]
+            with (tmp_path / f"{folder.name}.log").open("wb") as log:
+                command = [sys.executable, "-P", "-m", "ftassets.cli", "up", *options, *more]
+                started.append(subprocess.Popen(command, cwd=folder, env=variables, stdout=log, stderr=subprocess.STDOUT))
+
+        def said(folder: Path) -> str:
+            return (tmp_path / f"{folder.name}.log").read_text()
+
+        wait_until(lambda: "Ctrl-C ends all" in said(project) and "Ctrl-C ends all" in said(other), 180)
+        wait_until(lambda: "broken cannot be used: KeyError: 'no such table'" in said(other), 120)
+        url = f"http://127.0.0.1:{running(homes[0]).ports.ui}"
+        wait_until(lambda: loading(url, "my #1 project", ["kitchen"]) == (True, None), 120)
+        assert "cannot be used" not in said(project)
+        for home, loop in zip(homes, ("kitchen", "office"), strict=True):  # from another folder, by what `up` recorded
+            command = [sys.executable, "-P", "-m", "ftassets.cli", "status", "--json"]
+            out = subprocess.check_output(command, cwd=tmp_path, env={**variables, "FTASSETS_HOME": str(home.root)}, text=True)
+            found = json.loads(out)
+            assert (found["gateway"], list(found["loops"])) == ("up", [loop])
+        assert tree(homes[0]).keys() == tree(homes[1]).keys() == {"supervisord", "gateway", "code", "ui", "daemon"}
+        assert tree(homes[0])["code"].cwd() == str(project)
+    finally:
+        for process in started:
+            process.terminate()
+        for process in started:
+            process.wait(60)
+    assert not tree(homes[0])
+    assert not tree(homes[1])

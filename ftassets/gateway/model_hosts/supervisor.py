@@ -1,10 +1,10 @@
 """Model servers as programs of the supervisord that `ftassets up` runs."""
 
 import asyncio
+import os
 import random
 import re
 import socket
-import sys
 import threading
 from pathlib import Path
 from xmlrpc.client import Fault, ServerProxy
@@ -49,18 +49,16 @@ class SupervisorHost:
         port = _free_port()
         name = f"model_{digest}_{port}"
         command = [
-            sys.executable,
-            "-P",
             "-m",
             "ftassets.gateway.model_hosts.transformers_serve",
-            str(folder),
+            os.path.relpath(folder, self._processes),  # where supervisord runs its programs
             "--port",
             str(port),
             "--cache",
-            str(self._processes / "hf-cache"),
+            "hf-cache",
         ]
         # a version that fails its check (exit code 3) is not tried again and again; a server that crashes is
-        text = program(name, command, self._processes, autorestart="unexpected", exitcodes=3, startretries=3, stopsignal="KILL")
+        text = program(name, command, autorestart="unexpected", exitcodes=3, startretries=3, stopsignal="KILL")
         with self._lock:
             (self._processes / "programs" / f"{name}.conf").write_text(text)
             self._call("reloadConfig")

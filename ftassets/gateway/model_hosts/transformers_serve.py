@@ -32,7 +32,7 @@ def main() -> int:
     args.cache.mkdir(parents=True, exist_ok=True)
     os.environ |= {
         "HF_HUB_OFFLINE": "1",
-        "HF_HUB_CACHE": str(args.cache),
+        "HF_HUB_CACHE": str(args.cache.resolve()),
         "HF_HUB_DISABLE_UPDATE_CHECK": "1",
         "OMP_NUM_THREADS": "1",
         "TOKENIZERS_PARALLELISM": "false",
