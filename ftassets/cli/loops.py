@@ -130,11 +130,17 @@ def resume(
 
 @app.command()
 @needs_loops
-def doctor(as_json: AsJson = False) -> None:
+def doctor(
+    loop: Annotated[
+        str | None, typer.Option("--loop", help="Only whether this loop's base model can be trained here, before a run is paid for.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
     """Say what is missing or misconfigured."""
-    from ftassets.cli.commands.doctor import diagnose
+    from ftassets.cli.commands.doctor import diagnose, diagnose_base
 
-    found = diagnose(Home.from_env())
+    home = Home.from_env()
+    found = diagnose(home) if loop is None else diagnose_base(known_loop(loop), home)
     sound = all(finding.ok for finding in found)
     if as_json:
         show_json({"ok": sound, "findings": [asdict(finding) for finding in found]})

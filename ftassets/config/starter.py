@@ -175,7 +175,7 @@ def describe(written: Sequence[Path], name: str, option: str = "") -> str:
     option = f" {option}" if option else ""
     commands = {
         f"ftassets check {name}{option}": "what the file and the rows still lack",
-        f"ftassets plan {name}{option}": "how many golden rows its gates need",
+        f"ftassets doctor --loop {name}{option}": "whether its base model can be trained here",
         f"ftassets up{option}": "gateway, schedules and UI",
     }
     width = max(map(len, commands))

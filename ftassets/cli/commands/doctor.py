@@ -15,6 +15,7 @@ from ftassets.cli.commands.status import warnings
 from ftassets.cli.commands.stuck import stuck_runs_of_home
 from ftassets.config.environment import MEANINGS, unread
 from ftassets.config.home import Home
+from ftassets.config.loop import LoopConfig
 from ftassets.config.loop_files import loop_paths
 from ftassets.config.loops_folder import LoopsFolder, loops_folder
 from ftassets.config.profiles import PROFILES, VARIABLES, backends, control, has_servers, profile, serving, traffic_log, verifier
@@ -57,6 +58,20 @@ def diagnose(home: Home) -> list[Diagnosis]:
         *(_releases(home, found) if found else ()),
         *(_runs(home, found) if found else ()),
     ]
+
+
+def diagnose_base(loop: LoopConfig, home: Home) -> list[Diagnosis]:
+    """Whether the loop's base model can be trained and served here, from its configuration, tokenizer and file names."""
+    from ftassets.domain.training.base_model import base_findings
+    from ftassets.workers.training.base_facts import machine, read_facts
+    from ftassets.workers.training.base_models import BaseModelMissing
+
+    try:
+        facts = read_facts(loop, home.cache)
+    except BaseModelMissing as error:
+        return [Diagnosis("base model", False, str(error))]
+    found = base_findings(loop, facts, machine())
+    return [Diagnosis("base model", True, facts.source), *(Diagnosis(each.subject, each.ok, each.text) for each in found)]
 
 
 def _profile() -> Iterator[Diagnosis]:

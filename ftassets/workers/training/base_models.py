@@ -5,6 +5,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,53 @@ def _source(ref: str) -> tuple[str, Callable[[Path], None]]:
     return digest_of([_CONVERSION, ref, snapshot.name]), lambda target: _from_folder(snapshot, target)
 
 
+@dataclass(frozen=True)
+class BaseFiles:
+    """Where configuration and tokenizer of a base are, with the options that loading them takes, and the names of all its files.
+
+    `source` says in words what that is. `options` are not empty for a GGUF that was not converted yet.
+    """
+
+    source: str
+    folder: Path
+    options: dict[str, str]
+    names: tuple[str, ...]
+
+
+def base_files(ref: str, cache: Path) -> BaseFiles:
+    """The files of a base model as they are, without converting it; of a hub id only the small ones are fetched.
+
+    Raises BaseModelMissing.
+    """
+    if ref.startswith(_PACKAGE):
+        gguf = _package_gguf(ref.removeprefix(_PACKAGE))
+        converted = cache / "base" / _source(ref)[0]
+        if (converted / MANIFEST).exists():
+            return BaseFiles(f"{gguf.name}, converted", converted / MERGED, {}, _names(converted / MERGED))
+        return BaseFiles(gguf.name, gguf.parent, {"gguf_file": gguf.name}, (gguf.name,))
+    folder = Path(ref).expanduser()
+    if folder.is_dir():
+        return BaseFiles(str(folder), folder, {}, _names(folder))
+    if ref.startswith((".", "/", "~")) or ref.count("/") != 1:
+        raise BaseModelMissing(f"base model {ref!r} is neither a folder here nor a hub id: check base_model")
+    snapshot = _hub_snapshot(ref, weights=False)
+    return BaseFiles(f"{ref} at {snapshot.name[:12]}", snapshot, {}, _hub_names(ref) or _names(snapshot))
+
+
+def _names(folder: Path) -> tuple[str, ...]:
+    return tuple(sorted(path.name for path in folder.iterdir() if path.is_file()))
+
+
+def _hub_names(ref: str) -> tuple[str, ...]:
+    """Names of all files of a hub id; none where the hub cannot be reached."""
+    from huggingface_hub import list_repo_files
+
+    try:
+        return tuple(sorted(list_repo_files(ref)))
+    except Exception:  # the hub client raises many kinds; what is in the cache is listed instead
+        return ()
+
+
 def _package_gguf(package: str) -> Path:
     # never imported: its __init__ wants a compiled llama.cpp
     spec = importlib.util.find_spec(package.replace("-", "_"))
@@ -86,11 +134,12 @@ def _package_gguf(package: str) -> Path:
     return found[0]
 
 
-def _hub_snapshot(ref: str) -> Path:
+def _hub_snapshot(ref: str, weights: bool = True) -> Path:
     from huggingface_hub import snapshot_download
 
+    patterns = ["*.json", "*.jinja", "tokenizer*", "*.model", *(["*.safetensors"] if weights else [])]
     try:
-        return Path(snapshot_download(ref, allow_patterns=["*.safetensors", "*.json", "*.jinja", "tokenizer*", "*.model"]))
+        return Path(snapshot_download(ref, allow_patterns=patterns))
     except Exception as error:  # the hub client raises many kinds; all mean that the files are not here
         raise BaseModelMissing(
             f"base model {ref!r} is not in the hub cache and could not be fetched ({type(error).__name__}): "

@@ -142,7 +142,7 @@ def _started(job: TrainingJob, base_digest: str) -> tuple[TrainingJob, str]:
 def _model(job: TrainingJob, base: Path, dtype: Any) -> Any:
     """The base with a trainable adapter on it: a new one, or the one to go on from."""
     import torch
-    from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_training
+    from peft import PeftModel, get_peft_model, prepare_model_for_kbit_training
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
     quantization = None
@@ -159,14 +159,20 @@ def _model(job: TrainingJob, base: Path, dtype: Any) -> Any:
         model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
     if job.start_from:
         return PeftModel.from_pretrained(model, job.start_from, is_trainable=True)
-    lora = LoraConfig(
-        r=job.train.lora_r,
-        lora_alpha=job.train.lora_alpha,
-        lora_dropout=job.train.lora_dropout,
+    return get_peft_model(model, adapter_config(job.train))
+
+
+def adapter_config(train: Train) -> Any:
+    """The LoRA adapter that training puts on a base."""
+    from peft import LoraConfig
+
+    return LoraConfig(
+        r=train.lora_r,
+        lora_alpha=train.lora_alpha,
+        lora_dropout=train.lora_dropout,
         target_modules="all-linear",
         task_type="CAUSAL_LM",
     )
-    return get_peft_model(model, lora)
 
 
 def _trainer(
