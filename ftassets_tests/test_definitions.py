@@ -67,7 +67,12 @@ def test_automation(defs: dg.Definitions, snapshot: SnapshotAssertion) -> None:
         for sensor in repository.sensor_defs
     }
     schedules = {
-        schedule.name: {"job": schedule.job_name, "cron": schedule.cron_schedule, "starts": schedule.default_status.value}
+        schedule.name: {
+            "job": schedule.job_name,
+            "cron": schedule.cron_schedule,
+            "timezone": schedule.execution_timezone,
+            "starts": schedule.default_status.value,
+        }
         for schedule in repository.schedule_defs
     }
     assert {"jobs": jobs, "sensors": sensors, "schedules": schedules} == snapshot

@@ -4,6 +4,7 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import islice
+from zoneinfo import ZoneInfo
 
 import dagster as dg
 import numpy as np
@@ -42,8 +43,9 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         known_until = vector_store.watermark(loop.name, embedder.id)
         oldest = time.time() - kept_for(loop)
         since = max(oldest, known_until - SLOWEST)
+        day = _day(since, loop.timezone)
         if earlier:
-            context.log.info(f"embedder changed from {', '.join(earlier)} to {embedder.id}: queries since {_day(since)} are embedded again")
+            context.log.info(f"embedder changed from {', '.join(earlier)} to {embedder.id}: queries since {day} are embedded again")
         new, newest = 0, list[Exchange]()
         answered = traffic_log.stream(loop.name, since, answered=True)
         while page := list(islice(answered, PAGE)):
@@ -56,7 +58,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         vector_store.expire(loop.name, embedder.id, oldest)
         watermark = vector_store.watermark(loop.name, embedder.id)
         total = vector_store.count(loop.name, embedder.id)
-        changed = {"embedder_changed": f"from {', '.join(earlier)} to {embedder.id}: queries since {_day(since)} embedded again"}
+        changed = {"embedder_changed": f"from {', '.join(earlier)} to {embedder.id}: queries since {day} embedded again"}
         context.log_event(
             dg.AssetMaterialization(
                 node(loop.name, "traffic"),
@@ -109,5 +111,5 @@ def _check_same(embedder: str, point: QueryVector, vector: np.ndarray) -> None:
         )
 
 
-def _day(at: float) -> str:
-    return f"{datetime.fromtimestamp(at, UTC):%F}"
+def _day(at: float, timezone: str) -> str:
+    return f"{datetime.fromtimestamp(at, ZoneInfo(timezone)):%F}"

@@ -39,6 +39,7 @@ def _schedule(loop: LoopConfig) -> dg.ScheduleDefinition:
     @dg.schedule(
         name=f"{loop.name}__monitor_schedule",
         cron_schedule=loop.monitors.every,
+        execution_timezone=loop.timezone,
         job_name=monitor_job_name(loop.name),
         default_status=dg.DefaultScheduleStatus.RUNNING if loop.automation else dg.DefaultScheduleStatus.STOPPED,
     )

@@ -34,7 +34,7 @@ def build(loop: LoopConfig) -> dg.SensorDefinition:
     Raises ValueError for an invalid schedule, when definitions load and not at every tick.
     """
     if loop.retrain_on.schedule is not None:
-        next_retrain(loop.retrain_on.schedule, 0.0)
+        next_retrain(loop.retrain_on.schedule, 0.0, loop.timezone)
 
     @dg.sensor(
         name=f"{loop.name}__retrain",
@@ -101,7 +101,7 @@ def observe(
         alarms=alarms_in_a_row(instance, name, state.production, since or 0.0) if report else None,
         novelty_share=_number(report, "novelty_share") if about_production else None,
         new_labels=labels,
-        schedule_due_at=next_retrain(schedule, first) if schedule and first else None,
+        schedule_due_at=next_retrain(schedule, first, loop.timezone) if schedule and first else None,
         quality=_number(quality, "quality"),
         quality_baseline=_number(quality, "baseline"),
         last_retrain_at=since,

@@ -24,6 +24,7 @@ def build(loop: LoopConfig) -> dg.ScheduleDefinition:
     @dg.schedule(
         name=f"{loop.name}__watch_schedule",
         cron_schedule=loop.retrain_on.drift.every,
+        execution_timezone=loop.timezone,
         job_name=watch_job_name(loop.name),
         default_status=_status(loop),
     )
@@ -39,15 +40,16 @@ def build(loop: LoopConfig) -> dg.ScheduleDefinition:
     return watch
 
 
-def next_retrain(schedule: str, since: float) -> float:
-    """When a retrain falls due (epoch seconds) after one at `since`: `weekly`, `biweekly`, or the next time of a cron, in UTC.
+def next_retrain(schedule: str, since: float, timezone: str) -> float:
+    """When a retrain falls due (epoch seconds) after one at `since`: `weekly`, `biweekly`, or the next time of a cron.
 
+    A cron is in the time zone with that IANA name.
     Raises ConfigurationError for any other schedule.
     """
     if schedule in PERIODS:
         return since + PERIODS[schedule]
     try:
-        return get_next_cron_tick(schedule, datetime.fromtimestamp(since, UTC), "UTC").timestamp()
+        return get_next_cron_tick(schedule, datetime.fromtimestamp(since, UTC), timezone).timestamp()
     except ValueError as error:
         raise ConfigurationError(
             f"retrain_on.schedule is {schedule!r}: write weekly, biweekly or a cron expression such as 0 4 * * 1 ({error})"

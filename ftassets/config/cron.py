@@ -1,7 +1,8 @@
-"""Cron expressions of five fields, checked where Dagster, which runs them, is not there."""
+"""Cron expressions of five fields and time zones, checked where Dagster, which uses them, is not there."""
 
 import re
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator
 
@@ -26,7 +27,7 @@ def cron(expression: str) -> str:
         return expression
     parts = expression.lower().split()
     if len(parts) != len(_FIELDS):
-        raise ValueError(f"a cron expression has five fields, not {len(parts)}: for example 0 6 * * * for 6:00 UTC every day")
+        raise ValueError(f"a cron expression has five fields, not {len(parts)}: for example 0 6 * * * for 6:00 every day")
     values = [_values(part, *field) for part, field in zip(parts, _FIELDS, strict=True)]
     if min(values[2]) > max(_LONGEST[month - 1] for month in values[3]):
         raise ValueError("the cron expression names a day that its months do not have")
@@ -54,4 +55,16 @@ def _number(text: str, names: dict[str, int]) -> int:
     return int(text) if text.isdecimal() else names.get(text, -1)
 
 
+def timezone(name: str) -> str:
+    """The name, which has to be one of the IANA time zone database. Raises ValueError."""
+    if name == "UTC":  # also where no database is installed
+        return name
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, LookupError):  # no zone, a path, or a folder of zones
+        raise ValueError("this is not a time zone: write a name of the IANA database, for example Europe/Berlin or UTC") from None
+    return name
+
+
+TimeZone = Annotated[str, AfterValidator(timezone)]
 Cron = Annotated[str, AfterValidator(cron)]

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, ConfigDict, Field, field_validator, model_validator
 
-from ftassets.config.cron import Cron, cron
+from ftassets.config.cron import Cron, TimeZone, cron
 from ftassets.config.server_url import server_url
 from ftassets.config.units import Fraction, OneOf, Seconds, Strict
 from ftassets.domain.dataset.curation.pipeline import SKIPPABLE
@@ -240,7 +240,7 @@ class Train(Strict):
 class Drift(Strict):
     """When traffic is compared with what production was trained on, and how often that may be wrong."""
 
-    every: Cron = Field("0 6 * * *", description="When drift reports are made, as a cron expression in UTC.")
+    every: Cron = Field("0 6 * * *", description="When drift reports are made, as a cron expression in timezone.")
     rule: Literal["novelty", "centroid_cosine"] = Field(
         "novelty",
         description="What raises the alarm. centroid_cosine is a fixed rule, cosine distance of the means above 0.15, which ignores the "
@@ -282,7 +282,7 @@ class RetrainOn(Strict):
 
     drift: Drift = Field(Drift(), description="Drift reports and the alarm that starts a retrain.")
     schedule: Annotated[str, AfterValidator(_schedule)] | None = Field(
-        None, description="Regular retrains, with or without drift: weekly, biweekly or a cron expression in UTC."
+        None, description="Regular retrains, with or without drift: weekly, biweekly or a cron expression in timezone."
     )
     feedback: int | None = Field(None, ge=1, description="Number of new labels that starts a retrain. Default: labels alone start none.")
     quality_drop: Fraction | None = Field(
@@ -390,7 +390,8 @@ class Monitors(Strict):
     """Live reports on the version in production."""
 
     every: Cron = Field(
-        "0 7 * * *", description="When live reports are made, as a cron expression in UTC. Also at once for each new production version."
+        "0 7 * * *",
+        description="When live reports are made, as a cron expression in timezone. Also at once for each new production version.",
     )
     golden_floor: Fraction = Field(0.85, description="Share of golden rows right on the live endpoint, below which an alert is sent.")
     sample: int = Field(200, ge=1, description="Live answers that a report samples.")
@@ -428,6 +429,9 @@ class LoopConfig(Strict):
         "observe",
         description="What the loop may do by itself. observe: reports only. propose: retrains, and releases wait for approval. "
         "auto: retrains and deploys what passes the gates.",
+    )
+    timezone: TimeZone = Field(
+        "UTC", description="Time zone of the loop's cron expressions and days, as a name of the IANA database, for example Europe/Berlin."
     )
     automation: bool = Field(True, description="Whether the loop's schedules and sensors start switched on.")
     base_model: Annotated[str, AfterValidator(_named_package)] = Field(

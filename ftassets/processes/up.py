@@ -314,15 +314,19 @@ def _need_free(ports: Ports, bind: str, dagster: bool) -> None:
         if port in used:
             raise UpFailed(f"port {port} is given twice ({used[port]} and {OPTIONS[name]}): choose another one for either")
         used[port] = OPTIONS[name]
-        host = bind if name == "gateway" else "127.0.0.1"
-        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((host, port))
-            except (OSError, OverflowError) as error:
-                why = error.strerror if isinstance(error, OSError) else error
-                reason = f"port {port} ({name}) cannot be used ({why}): stop what uses it, or choose another with {OPTIONS[name]}"
-                raise UpFailed(reason) from error
+        if why := port_problem(bind if name == "gateway" else "127.0.0.1", port):
+            raise UpFailed(f"port {port} ({name}) cannot be used ({why}): stop what uses it, or choose another with {OPTIONS[name]}")
+
+
+def port_problem(host: str, port: int) -> str | None:
+    """Why nothing can listen there now."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except (OSError, OverflowError) as error:
+            return (isinstance(error, OSError) and error.strerror) or str(error)
+    return None
 
 
 def _addresses(ports: Ports, dagster: bool) -> dict[str, str]:

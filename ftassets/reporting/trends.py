@@ -38,6 +38,7 @@ def trend(title: str, points: Sequence[Point], limit: float | None = None, limit
             axes.text(1.0, limit, limit_name, fontsize=7, color=ALERT, ha="right", va="bottom", transform=axes.get_yaxis_transform())
         axes.set_ylim(0, 1.02)
         axes.set_ylabel(title, fontsize=8)
+        axes.set_xlabel("UTC", fontsize=7)
         axes.tick_params(axis="x", labelrotation=20, labelsize=7)
 
     return _image(title, draw)

@@ -240,12 +240,14 @@ def test_a_scheduled_retrain_falls_due_a_period_after_the_first_version_and_then
     assert skipped(bench.retrain(loop)).endswith("nothing to learn")
 
 
-def test_schedules_are_weekly_biweekly_or_a_cron_in_utc() -> None:
+def test_schedules_are_weekly_biweekly_or_a_cron_in_the_loops_time_zone() -> None:
     monday = 1763942400.0  # 2025-11-24 00:00 UTC
-    assert next_retrain("weekly", monday) == monday + 7 * DAY
-    assert next_retrain("biweekly", monday) == monday + 14 * DAY
-    assert next_retrain("0 4 * * 1", monday + 1) == monday + 4 * 3600
-    assert next_retrain("0 4 * * 1", monday + 4 * 3600 + 1) == monday + 7 * DAY + 4 * 3600
+    assert next_retrain("weekly", monday, "UTC") == monday + 7 * DAY
+    assert next_retrain("biweekly", monday, "UTC") == monday + 14 * DAY
+    assert next_retrain("0 4 * * 1", monday + 1, "UTC") == monday + 4 * 3600
+    assert next_retrain("0 4 * * 1", monday + 4 * 3600 + 1, "UTC") == monday + 7 * DAY + 4 * 3600
+    assert next_retrain("0 4 * * 1", monday + 1, "Europe/Berlin") == monday + 3 * 3600, "04:00 there is 03:00 UTC in winter"
+    assert next_retrain("0 4 * * 1", monday + 200 * DAY, "Europe/Berlin") % DAY == 2 * 3600, "and 02:00 UTC in summer"
 
 
 @pytest.mark.parametrize("schedule", ["monthly", "0 25 * * *", "0 0 31 2 *", ""])

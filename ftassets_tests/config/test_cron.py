@@ -8,7 +8,7 @@ from dagster._utils.schedules import get_next_cron_tick, is_valid_cron_string
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ftassets.config.cron import cron
+from ftassets.config.cron import cron, timezone
 
 VALUES = st.sampled_from(["*", "0", "1", "5", "7", "12", "13", "24", "29", "30", "31", "59", "60", "mon", "jan", "sunday", "l", "5#2", ""])
 PARTS = st.builds(
@@ -49,7 +49,7 @@ def test_usual_expressions_are_taken(expression: str) -> None:
 @pytest.mark.parametrize(
     ("expression", "message"),
     [
-        ("nonsense", "a cron expression has five fields, not 1: for example 0 6 * * * for 6:00 UTC every day"),
+        ("nonsense", "a cron expression has five fields, not 1: for example 0 6 * * * for 6:00 every day"),
         ("60 * * * *", "the minute of the cron expression must be *, or of 0 to 59: a value, 1-5, 1,3 or */2"),
         ("0 0 * * funday", "the day of the week of the cron expression must be *, or of 0 to 7 or sun to sat: a value, 1-5, 1,3 or */2"),
         ("0 0 * */0 *", "the month of the cron expression must be *, or of 1 to 12 or jan to dec: a value, 1-5, 1,3 or */2"),
@@ -59,3 +59,14 @@ def test_usual_expressions_are_taken(expression: str) -> None:
 def test_what_is_wrong_is_named_without_the_expression(expression: str, message: str) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         cron(expression)
+
+
+@pytest.mark.parametrize("name", ["UTC", "Europe/Berlin", "America/Argentina/Buenos_Aires", "Etc/GMT+5"])
+def test_a_time_zone_of_the_database_is_taken(name: str) -> None:
+    assert timezone(name) == name
+
+
+@pytest.mark.parametrize("name", ["", "Berlin", "Europe", "europe/nowhere", "+02:00", "../UTC", "/etc/localtime", "Europe/Berlin\0", "MEZ"])
+def test_any_other_name_is_no_time_zone(name: str) -> None:
+    with pytest.raises(ValueError, match="this is not a time zone: write a name of the IANA database, for example Europe/Berlin or UTC"):
+        timezone(name)

@@ -16,6 +16,6 @@ def test_every_command_and_option_says_what_it_is() -> None:
 
 def test_defaults_and_flags() -> None:
     text = page()
-    assert "| `--gateway-port` | integer | `8100` | Port of the gateway; its admin API has the next one. |" in text
+    assert "| `--gateway-port` | integer | `8100` | Port of the gateway. |" in text
     assert "| `--vectors`, `--no-vectors` | flag | on |" in text
     assert "| `LOOP` | text | required | Name of the loop. |" in text

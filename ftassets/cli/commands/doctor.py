@@ -5,22 +5,27 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from ftassets.backends.control.releases import Releases
 from ftassets.backends.serving.base import ServingError
 from ftassets.backends.signer.base import CannotSign, SignatureInvalid
 from ftassets.cli.commands import embedders
+from ftassets.cli.commands.shadowing import shadowing
 from ftassets.cli.commands.status import warnings
 from ftassets.cli.commands.stuck import stuck_runs_of_home
 from ftassets.config.environment import MEANINGS, unread
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
 from ftassets.config.loop_files import loop_paths
-from ftassets.config.loops_folder import LoopsFolder, loops_folder
+from ftassets.config.loops_folder import LoopsFolder, loops_folder, recorded
 from ftassets.config.profiles import PROFILES, VARIABLES, backends, control, has_servers, profile, serving, traffic_log, verifier
 from ftassets.errors import ConfigurationError
 from ftassets.exits import ending
+from ftassets.processes.dagster_home import dagster_home_named
+from ftassets.processes.supervisord_conf import path_problem
+from ftassets.processes.up import OPTIONS, Ports, port_problem, running
 
 DISK = 5  # GB the home needs: three versions of a small model, logs, vectors
 
@@ -50,9 +55,11 @@ def diagnose(home: Home) -> list[Diagnosis]:
         *_traffic(home),
         *_packages(found),
         *why,
-        *(_loops(found) if found else ()),
+        *(_loops(home, found) if found else ()),
         *(_embedders(home, found) if found else ()),
         *_home(home),
+        *_dagster(home),
+        *_modules(found),
         *_keys(home),
         *_gateway(home),
         *(_releases(home, found) if found else ()),
@@ -132,13 +139,17 @@ def _packages(found: LoopsFolder | None) -> Iterator[Diagnosis]:
         yield Diagnosis(f"package {name}", there, "installed" if there else f"missing: {command}")
 
 
-def _loops(found: LoopsFolder) -> Iterator[Diagnosis]:
-    yield Diagnosis("loops", True, f"{found.path} ({found.found})")
+def _loops(home: Home, found: LoopsFolder) -> Iterator[Diagnosis]:
+    other = recorded(home) if running(home) else None
+    if other and other != found.path:
+        text = f"`ftassets up` runs with {other}, this command reads {found.path} ({found.found}): name one with --loops, or start it again"
+        yield Diagnosis("loops", False, text)
+    else:
+        yield Diagnosis("loops", True, f"{found.path} ({found.found})")
     for name, loop in found.loops.items():
         missing = [str(path) for path in (loop.dataset.seed, loop.golden_set) if not path.is_file()]
-        yield Diagnosis(
-            f"loop {name}", not missing, f"missing: {', '.join(missing)}" if missing else f"mode {loop.mode}, {len(loop.gates)} gates"
-        )
+        sound = f"mode {loop.mode}, {len(loop.gates)} gates, times in {loop.timezone}"
+        yield Diagnosis(f"loop {name}", not missing, f"missing: {', '.join(missing)}" if missing else sound)
 
 
 def _embedders(home: Home, found: LoopsFolder) -> Iterator[Diagnosis]:
@@ -156,8 +167,32 @@ def _home(home: Home) -> Iterator[Diagnosis]:
     writable = os.access(folder, os.W_OK) or not folder.exists()
     yield Diagnosis("home", writable, str(home.root) if writable else f"{home.root} cannot be written: set FTASSETS_HOME to another folder")
     existing = next(parent for parent in (home.root, *home.root.parents) if parent.exists())
+    if problem := path_problem(home.processes):
+        yield Diagnosis("home", False, problem)
     free = shutil.disk_usage(existing).free / 1e9
     yield Diagnosis("disk", free > DISK, f"{free:.0f} GB free" + ("" if free > DISK else f", {DISK} GB are needed"))
+
+
+def _dagster(home: Home) -> Iterator[Diagnosis]:
+    """What would keep `ftassets up` from starting Dagster."""
+    named = dagster_home_named()
+    if named and not (named / "dagster.yaml").is_file():
+        yield Diagnosis("DAGSTER_HOME", False, f"there is no dagster.yaml in {named}: unset it, or set it to the folder that has one")
+    if running(home) is None:
+        taken = [f"{port} ({OPTIONS[name]})" for name, port in asdict(Ports()).items() if port_problem("127.0.0.1", port)]
+        text = f"{', '.join(taken)} in use: start `ftassets up` with other ports" if taken else "all free"
+        yield Diagnosis("default ports", True, text)
+
+
+def _modules(found: LoopsFolder | None) -> Iterator[Diagnosis]:
+    """Modules that take the place of libraries: of the working directory, and of the folder a project is imported from."""
+    project = found.project if found else None
+    folders = {Path.cwd().resolve(), project.sources.resolve()} if project else {Path.cwd().resolve()}
+    hits = [(folder / name, origin) for folder in sorted(folders) for name, origin in shadowing(folder)]
+    for path, origin in hits:
+        yield Diagnosis("modules", False, f"{path} takes the place of {origin} in programs that start in its folder: rename it")
+    if not hits:
+        yield Diagnosis("modules", True, "none here takes the place of a library")
 
 
 def _keys(home: Home) -> Iterator[Diagnosis]:
@@ -218,6 +253,8 @@ def _runs(home: Home, found: LoopsFolder) -> Iterator[Diagnosis]:
 def _gateway(home: Home) -> Iterator[Diagnosis]:
     try:
         health = serving(home).health()
-        yield Diagnosis("gateway", True, f"{health['status']}, {len(health['versions'])} versions")
+        why = [f"{digest[:12]} of {entry['loop']}: {entry['why']}" for digest, entry in health["versions"].items() if not entry["ready"]]
+        text = "; ".join([f"{health['status']}, {len(health['versions'])} versions", *why])
+        yield Diagnosis("gateway", health["status"] == "ok", text)
     except ServingError as error:
         yield Diagnosis("gateway", True, str(error))

@@ -1,8 +1,9 @@
 """A drift report of any window, now: measured as the asset measures it, shown and not stored."""
 
 import time
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from ftassets.assets.drift_report import reference as drift_reference
 from ftassets.assets.drift_report.asset import measure, report_of
@@ -32,15 +33,16 @@ def run(home: Home, loop: LoopConfig, window: float | None = None, until: float 
     begin = max(end - length, known.until) if known else end - length
     answered = traffic_log.count(loop.name, begin, end, answered=True)
     missing = max(0, answered - vectors.count(loop.name, space, begin, end))
-    return report | {"window_begin": begin, "not_embedded": missing}
+    return report | {"timezone": loop.timezone, "window_begin": begin, "not_embedded": missing}
 
 
 def describe(report: dict[str, Any]) -> str:
     """The report of `run` as lines for a terminal."""
-    begin, end = (datetime.fromtimestamp(report[name], UTC).strftime("%F %T") for name in ("window_begin", "window_end"))
+    zone = ZoneInfo(report["timezone"])
+    begin, end = (datetime.fromtimestamp(report[name], zone).strftime("%F %T") for name in ("window_begin", "window_end"))
     lines = [
         f"{report['verdict']}: {report['reason']}",
-        f"{report['loop']}, production {(report['production'] or 'none')[:12]}, {begin} to {end} UTC: "
+        f"{report['loop']}, production {(report['production'] or 'none')[:12]}, {begin} to {end} {report['timezone']}: "
         f"{report['window_queries']} queries against a reference of {report['reference_queries']}",
     ]
     if report["statistics"]:

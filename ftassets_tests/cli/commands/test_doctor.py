@@ -1,19 +1,27 @@
 """What doctor says about the servers of a profile and the traffic log; the rest is in test_cli.py."""
 
 import json
+import socket
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import yaml
 
-from ftassets.cli.commands.doctor import Diagnosis, _registry, _servers, _traffic
+from ftassets.cli.commands import doctor
+from ftassets.cli.commands.doctor import Diagnosis, _registry, _servers, _traffic, diagnose
 from ftassets.config.home import Home
+from ftassets.config.loops_folder import record
 from ftassets.config.profiles import TRAFFIC_URL
+from ftassets.processes.up import Ports, Running
 from ftassets.testing.doubles.kubernetes import cluster, pod_manifest
 from ftassets.testing.doubles.lakefs import ACCESS_KEY, SECRET_KEY, LakeFsDouble
+from ftassets_tests.config.test_dagster_project import write
+from ftassets_tests.config.test_loops_folder import put_loop
 
 pytestmark = pytest.mark.filterwarnings("ignore:Api key is used with an insecure connection")
 
@@ -142,3 +150,55 @@ def test_a_registry_on_this_machine_is_looked_into(tmp_path: Path, monkeypatch: 
     [found] = _registry(Home(tmp_path))
     assert not found.ok
     assert f"the registry {tmp_path / 'mlflow.db'} cannot be used" in found.text
+
+
+def test_what_keeps_up_from_running_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project = write(tmp_path / "project")
+    put_loop(project / "src/shop/defs", "kitchen")
+    (project / "src/yaml.py").touch()
+    (project / "gql.py").touch()
+    monkeypatch.chdir(project)
+    monkeypatch.delenv("FTASSETS_LOOPS")
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    home = Home(tmp_path / "a*b")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        monkeypatch.setattr(doctor, "Ports", lambda: Ports(code=port))
+        found = [each for each in diagnose(home) if each.subject in ("modules", "home", "DAGSTER_HOME", "default ports", "loop kitchen")]
+    said = {each.text: each.ok for each in found}
+    assert [text for text in said if text.startswith(f"{project}/gql.py takes the place of ") and "rename it" in text]
+    assert [text for text in said if text.startswith(f"{project}/src/yaml.py takes the place of ")]
+    assert not said[f"there is no dagster.yaml in {tmp_path}: unset it, or set it to the folder that has one"]
+    assert not said[f"the path of the home {str(home.root)!r} has '*' in it: set FTASSETS_HOME to a folder without"]
+    assert [text for text in said if f"{port} (--code-port) in use: start `ftassets up` with other ports" in text]
+    monkeypatch.setenv("DAGSTER_HOME", "")
+    for name in ("src/yaml.py", "gql.py"):
+        (project / name).unlink()
+    found = [each for each in diagnose(Home(tmp_path / "home")) if each.subject in ("modules", "home", "DAGSTER_HOME")]
+    assert all(each.ok for each in found)
+    assert Diagnosis("modules", True, "none here takes the place of a library") in found
+
+
+def test_the_loops_of_another_folder_than_those_that_run_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = Home(tmp_path / "home")
+    record(home, put_loop(tmp_path / "running", "office"))
+    monkeypatch.setenv("FTASSETS_LOOPS", str(put_loop(tmp_path / "read", "kitchen")))
+    assert subjects(home, "loops") == [Diagnosis("loops", True, f"{tmp_path}/read (named by --loops or FTASSETS_LOOPS)")]
+    monkeypatch.setattr(doctor, "running", lambda home: Running(1, 0.0, Ports()))
+    [found] = subjects(home, "loops")
+    assert not found.ok
+    assert found.text.startswith(f"`ftassets up` runs with {tmp_path}/running, this command reads {tmp_path}/read (named by ")
+
+
+def subjects(home: Home, subject: str) -> list[Diagnosis]:
+    return [each for each in diagnose(home) if each.subject == subject]
+
+
+def test_a_version_that_does_not_answer_is_a_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def health(ready: bool) -> dict[str, Any]:
+        entry = {"loop": "kitchen", "weight": 100, "ready": ready} | ({} if ready else {"why": "its server ended"})
+        return {"status": "ok" if ready else "degraded", "versions": {"a" * 64: entry}}
+
+    for ready, expected in ((True, "ok, 1 versions"), (False, "degraded, 1 versions; aaaaaaaaaaaa of kitchen: its server ended")):
+        monkeypatch.setattr(doctor, "serving", lambda home, ready=ready: SimpleNamespace(health=lambda: health(ready)))
+        assert list(doctor._gateway(Home(tmp_path))) == [Diagnosis("gateway", ready, expected)]
