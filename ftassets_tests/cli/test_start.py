@@ -7,6 +7,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from ftassets.cli.main import app
+from ftassets.config.home import Home
+from ftassets.config.loop_files import read_loops
+from ftassets.testing.thread_host import ThreadHost, run_gateway_in_thread
 
 
 @pytest.fixture(autouse=True)
@@ -81,3 +84,16 @@ def test_check_without_a_loop_says_how_to_write_one() -> None:
     result = run("check")
     assert result.exit_code == 1
     assert "ftassets init NAME" in result.output
+
+
+def test_status_shows_a_loop_that_was_written_after_the_gateway_started(here: Path) -> None:
+    run("init", "old")
+    home = Home(here / "home")
+    with run_gateway_in_thread(home, read_loops(here / "loops"), ThreadHost()):
+        run("init", "new")
+        found = json.loads(run("status", "--loops", "loops", "--json").stdout)
+    assert found["gateway"] == "up"
+    assert {name: loop["phase"] for name, loop in found["loops"].items()} == {"old": "idle", "new": "unknown"}
+    [note] = found["loops"]["new"]["notes"]
+    assert "there is no loop 'new'" in note
+    assert "start `ftassets up` again" in note

@@ -51,6 +51,9 @@ PLACEHOLDERS: dict[str, dict[str, Value]] = {
         "FILE": lambda w: str(w.loop.dataset.seed),
         "LOOP.yaml": lambda w: str(w.file),
     },
+    "ftassets check": {"NAME": lambda w: LOOP},
+    "ftassets doctor": {"NAME": lambda w: LOOP},
+    "ftassets init": {"NAME": lambda w: w.fresh("loop").rpartition("/")[2].replace("-", "_")},
     "ftassets forget": {"HASH": lambda w: w.user(), "ID": lambda w: w.request()},
     "ftassets import-traffic": {"FILE": lambda w: _chat_log(w)},
     "ftassets keys revoke": {"KEY": lambda w: w.spare_key()[:12]},
@@ -70,6 +73,7 @@ BEFORE: dict[str, Callable[[World], None]] = {
 
 # commands that may end with another exit code than 0, and why
 EXIT_CODES: dict[str, tuple[set[int], str]] = {
+    "ftassets check": ({0, 1}, "1 says that a loop file or its rows cannot be used yet, as those that init has written"),
     "ftassets doctor": ({0, 1}, "1 says that something is missing on this machine, which is what the command is for"),
 }
 
@@ -232,10 +236,13 @@ def _files(words: list[str]) -> Iterator[str]:
 
 def _subcommand(command: click.Command, words: list[str]) -> Iterator[str]:
     while isinstance(command, click.Group) and words and not words[0].startswith("-"):
-        if words[0] not in command.commands:
+        if words[0] == "ftassets.FineTuneLoop":  # a command that dg makes of each registered component
+            return
+        below = command.get_command(click.Context(command), words[0])  # dg reads its commands when they are asked for
+        if below is None:
             yield f"there is no command {words[0]}"
             return
-        command, words = command.commands[words[0]], words[1:]
+        command, words = below, words[1:]
 
 
 def _chat_log(world: World) -> str:

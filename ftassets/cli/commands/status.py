@@ -42,10 +42,16 @@ def describe(home: Home) -> dict[str, Any]:
     configured = loops_of(home)
     stuck = stuck_runs_of_home(home, configured)
     for name, loop in configured.items():
-        state = client.state(name) if gateway == "up" else EndpointState()
+        state, moves, unknown = EndpointState(), [], gateway != "up"
+        notes: list[str] = []
+        if not unknown:
+            try:
+                state, moves = client.state(name), _moves(client, name)
+            except ServingError as error:  # a loop that was written after the gateway started
+                unknown, notes = True, [f"the gateway does not serve it ({error}): start `ftassets up` again, which reads the loops"]
         overrides = list(releases.overrides(name))
         loops[name] = {
-            "phase": state.phase if gateway == "up" else "unknown",
+            "phase": "unknown" if unknown else state.phase,
             "weights": state.weights,
             "production": state.production,
             "candidate": state.candidate,
@@ -55,6 +61,7 @@ def describe(home: Home) -> dict[str, Any]:
             "approvals": [approval.model_dump() for approval in releases.approvals(name)],
             "overrides": [{**each.model_dump(), "expired": now >= each.expires_at} for each in overrides],
             "notes": [
+                *notes,
                 *(f"version {each.version[:12]}: {each.sentence}" for each in releases.approvals(name)),
                 *(f"version {e.version[:12]}: {e.sentence}{' (expired)' if now >= e.expires_at else ''}" for e in overrides),
                 *warnings(releases, name, state, now),
@@ -69,7 +76,7 @@ def describe(home: Home) -> dict[str, Any]:
                     "weights": transition.state.weights,
                     "reason": transition.reason,
                 }
-                for transition in reversed(_moves(client, name) if gateway == "up" else [])
+                for transition in reversed(moves)
             ],
         }
     return {"gateway": gateway, "loops": loops}
