@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from ftassets.config.text_lines import NotUtf8, lines_of
 from ftassets.domain.dataset.written import Written, written
 from ftassets.errors import InvalidInput
 
@@ -13,11 +14,16 @@ class RowsUnreadable(InvalidInput):
 
 
 def read_rows(path: Path, source: str) -> Written:
-    """The rows of a JSONL file; `source` is seed, golden or the name of a further set. Raises RowsUnreadable."""
+    """The rows of a file of JSON lines or of a JSON array, also packed by gzip.
+
+    `source` is seed, golden or the name of a further set. Raises RowsUnreadable.
+    """
     try:
-        content = path.read_bytes()
+        content = b"".join(lines_of(path))
     except OSError as error:
         raise RowsUnreadable(f"the {source} file {path} cannot be read: {error.strerror}") from error
+    except NotUtf8 as error:
+        raise RowsUnreadable(f"the {source} file cannot be read: {error}") from error
     try:
         text = content.decode()
     except UnicodeDecodeError as error:
@@ -25,4 +31,7 @@ def read_rows(path: Path, source: str) -> Written:
         refused = RowsUnreadable(f"the {source} file {path} is not UTF-8 text (line {line}, byte {error.start}): save it as UTF-8")
         refused.line = line
         raise refused from error
-    return written(text, source)
+    try:
+        return written(text, source)
+    except InvalidInput as error:
+        raise RowsUnreadable(f"the {source} file {path} cannot be read: {error}") from error

@@ -1,5 +1,6 @@
 """Reading files of examples."""
 
+import gzip
 from pathlib import Path
 
 import pytest
@@ -26,3 +27,16 @@ def test_a_byte_that_is_no_utf8_is_told_with_its_line(tmp_path: Path) -> None:
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(RowsUnreadable, match="golden file .*nonesuch cannot be read: No such file"):
         read_rows(tmp_path / "nonesuch", "golden")
+
+
+def test_packed_rows_and_arrays_are_read_and_other_encodings_refused(tmp_path: Path) -> None:
+    path = tmp_path / "rows"
+    path.write_bytes(gzip.compress(f"[\n{LINE},\n{LINE}]".encode()))
+    found = read_rows(path, "seed")
+    assert ([row.prompt for row in found.rows], found.lines) == (["ä", "ä"], [2, 4])
+    path.write_text(LINE, encoding="utf-16")
+    with pytest.raises(RowsUnreadable, match="the seed file cannot be read: .* is UTF-16 text. Convert it"):
+        read_rows(path, "seed")
+    path.write_text("[" + LINE)
+    with pytest.raises(RowsUnreadable, match="the seed file .* cannot be read: line 1: the JSON array is cut off"):
+        read_rows(path, "seed")

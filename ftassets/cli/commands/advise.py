@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+from ftassets.config.text_lines import lines_of
 from ftassets.domain.dataset.advice import Advice, Circumstances, Evidence, advise
 from ftassets.domain.dataset.rows import Example, Quarantined, read_jsonl
 from ftassets.errors import InvalidInput
@@ -17,13 +18,12 @@ def run(path: Path, circumstances: Circumstances | None = None, label: str | Non
     for option, number in (("--changes", given.days_between_changes), ("--requests", given.requests_per_day)):
         if number is not None and not 0 <= number < float("inf"):
             raise InvalidInput(f"{option} must be a number from 0")
-    files = sorted(path.rglob("*.jsonl")) if path.is_dir() else [path]
+    files = sorted([*path.rglob("*.jsonl"), *path.rglob("*.jsonl.gz")]) if path.is_dir() else [path]
     rows: list[Example] = []
     bad: list[Quarantined] = []
     for file in files:
-        with file.open("rb") as lines:
-            for item in read_jsonl(lines, str(file.relative_to(path)) if path.is_dir() else file.name):
-                (rows if isinstance(item, Example) else bad).append(item)  # type: ignore[arg-type]
+        for item in read_jsonl(lines_of(file), str(file.relative_to(path)) if path.is_dir() else file.name):
+            (rows if isinstance(item, Example) else bad).append(item)  # type: ignore[arg-type]
     if not rows:
         first = f", first {bad[0].where}: {bad[0].reason}" if bad else ""
         raise InvalidInput(f"{path} has no example (.jsonl files: {len(files)}, other lines: {len(bad)}{first})")

@@ -8,6 +8,7 @@ from typing import Any
 from ftassets.backends.embedder.base import EmbedderOf
 from ftassets.config.loop import LoopConfig
 from ftassets.config.loop_files import documents, loop_of
+from ftassets.config.text_lines import lines_of
 from ftassets.domain.chat import embedded_text, request_body
 from ftassets.domain.dataset.curation import Curated, curate
 from ftassets.domain.dataset.rows import Example, Quarantined, read_jsonl
@@ -87,9 +88,8 @@ def report_of(curated: Curated, collected: int) -> dict[str, Any]:
 def _read(path: Path, source: str) -> tuple[list[Example], list[Quarantined]]:
     rows: list[Example] = []
     bad: list[Quarantined] = []
-    with path.open("rb") as lines:
-        for item in read_jsonl(lines, source):
-            (rows if isinstance(item, Example) else bad).append(item)  # type: ignore[arg-type]
+    for item in read_jsonl(lines_of(path), source):
+        (rows if isinstance(item, Example) else bad).append(item)  # type: ignore[arg-type]
     return rows, bad
 
 

@@ -3,12 +3,15 @@
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ftassets.domain.canonical import digest_of
-from ftassets.domain.chat import Asked, conversation, identity, question, tools_text
+from ftassets.domain.chat import Asked, conversation, identity, tools_text
+from ftassets.domain.dataset.row_shapes import turns_of
+from ftassets.domain.json_items import numbered_items
 
 MAX_LINE = 1_000_000  # bytes
 _SHOWN = 500  # characters of a quarantined line
@@ -44,8 +47,8 @@ def parse_jsonl(text: str, source: str) -> tuple[list[Example], list[Quarantined
     """Examples of a JSONL text, and its invalid lines; see `read_jsonl`."""
     examples: list[Example] = []
     bad: list[Quarantined] = []
-    # not splitlines(): a JSON string may hold U+2028 and its like as they are
-    for item in read_jsonl((line.encode(errors="surrogatepass") for line in text.split("\n")), source):
+    # bytes: text has other ends of lines too, such as U+2028, which a JSON string may hold as they are
+    for item in read_jsonl(BytesIO(text.encode(errors="surrogatepass")), source):
         if isinstance(item, Example):
             examples.append(item)
         else:
@@ -61,16 +64,12 @@ def read_jsonl(lines: Iterable[bytes], source: str) -> Iterator[Example | Quaran
 def numbered_jsonl(lines: Iterable[bytes], source: str) -> Iterator[tuple[int, Example | Quarantined]]:
     """Number of each line, from 1, with its example, or the line quarantined with the reason; blank lines are skipped.
 
-    A line is UTF-8 (the first may begin with a BOM) of at most `MAX_LINE` bytes, and one of
-    `{"messages": [...]}`: a conversation whose last message is the assistant's answer, which is what the row teaches; `tools`, where
-    given, are those the assistant may call;
-    `{"instruction": ..., "response": ...}`: `input`, where given, follows the instruction after a blank line.
-    Both may have `id`, `slice`, `group` and `quality_score` (or `metadata.quality_score`) in 0..1. The id defaults to a digest of
+    The rows may be the members of a JSON array too. A line is UTF-8 of at most `MAX_LINE` bytes, and a conversation in one of the shapes of
+    `row_shapes`; its last message is the assistant's answer, which is what the row teaches.
+    It may have `id`, `slice`, `group` and `quality_score` (or `metadata.quality_score`) in 0..1. The id defaults to a digest of
     request and answer.
     """
-    for number, line in enumerate(lines, start=1):
-        if number == 1:
-            line = line.removeprefix(b"\xef\xbb\xbf")
+    for number, line in numbered_items(lines):
         line = line.rstrip(b"\r\n")
         try:
             if len(line) > MAX_LINE:
@@ -80,31 +79,12 @@ def numbered_jsonl(lines: Iterable[bytes], source: str) -> Iterator[tuple[int, E
                 continue
             yield number, _example(json.loads(text), source)
         except (ValueError, RecursionError) as error:
-            reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
-            yield number, Quarantined(f"{source}:{number}", reason, line[: 4 * _SHOWN].decode(errors="replace")[:_SHOWN])
+            yield number, Quarantined(f"{source}:{number}", _reason(error), line[: 4 * _SHOWN].decode(errors="replace")[:_SHOWN])
 
 
 def _example(row: Any, source: str) -> Example:
-    if not isinstance(row, dict) or ("messages" in row) == ("instruction" in row):
-        raise ValueError('not an object with either "messages" or "instruction" and "response"')
-    asked, completion = _turns(row) if "messages" in row else _instruction(row)
-    name = row.get("id") or digest_of([identity(asked), completion])[:16]
-    if not isinstance(name, str | int) or isinstance(name, bool):
-        raise ValueError("an id that is neither a string nor a number")
-    return Example(
-        id=str(name),
-        messages=asked.messages,
-        tools=asked.tools,
-        completion=completion,
-        slice=row.get("slice"),
-        group=row.get("group"),
-        source=source,
-        quality=_quality(row),
-    )
-
-
-def _turns(row: dict[str, Any]) -> tuple[Asked, str]:
-    messages = conversation(row["messages"])
+    turns = turns_of(row)
+    messages = conversation(turns.messages)
     if len(messages) < 2:
         raise ValueError("fewer than 2 messages")
     *before, answer = messages
@@ -112,22 +92,22 @@ def _turns(row: dict[str, Any]) -> tuple[Asked, str]:
         raise ValueError("the last message is not the assistant's")
     if answer.content is None:
         raise ValueError("the answer is a call of tools, not text: write the answer as text")
-    if row["messages"][-1].get("weight") == 0:
+    if turns.messages[-1].get("weight") == 0:
         raise ValueError("the last answer has weight 0: it is the one this row would teach")
-    return Asked(messages=tuple(before), tools=tools_text(row.get("tools"))), answer.content
-
-
-def _instruction(row: dict[str, Any]) -> tuple[Asked, str]:
-    instruction = _text(row["instruction"], "an instruction without text")
-    if row.get("input") not in (None, ""):
-        instruction += "\n\n" + _text(row["input"], "an input that is not text")
-    return Asked(messages=question(instruction)), _text(row.get("response"), "an instruction without a response")
-
-
-def _text(value: Any, problem: str) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise ValueError(problem)
-    return value
+    asked = Asked(messages=tuple(before), tools=tools_text(turns.tools))
+    name = row.get("id") or digest_of([identity(asked), answer.content])[:16]
+    if not isinstance(name, str | int) or isinstance(name, bool):
+        raise ValueError("an id that is neither a string nor a number")
+    return Example(
+        id=str(name),
+        messages=asked.messages,
+        tools=asked.tools,
+        completion=answer.content,
+        slice=row.get("slice"),
+        group=row.get("group"),
+        source=source,
+        quality=_quality(row),
+    )
 
 
 def _quality(row: dict[str, Any]) -> float | None:
@@ -136,6 +116,13 @@ def _quality(row: dict[str, Any]) -> float | None:
     if score is not None and (isinstance(score, bool) or not isinstance(score, int | float) or not 0 <= score <= 1):
         raise ValueError(f"a quality_score that is not a number in 0..1: {str(score)[:50]!a}")
     return score
+
+
+def _reason(error: Exception) -> str:
+    if not isinstance(error, ValidationError):
+        return str(error)
+    first = error.errors()[0]
+    return ": ".join([*(f"the field {name!r}" for name in first["loc"][:1]), first["msg"]])
 
 
 def to_jsonl(rows: Iterable[BaseModel]) -> str:

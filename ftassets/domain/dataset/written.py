@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 
 from ftassets.config.loop import EvaluationSet, LoopConfig
 from ftassets.domain.dataset.rows import Example, Quarantined, numbered_jsonl
@@ -38,8 +39,8 @@ def written(text: str, source: str) -> Written:
     rows: list[Example] = []
     numbers: list[int] = []
     rejected: list[Quarantined] = []
-    # not splitlines(): a JSON string may hold U+2028 and its like as they are
-    for number, item in numbered_jsonl((line.encode(errors="surrogatepass") for line in text.split("\n")), source):
+    # bytes: text has other ends of lines too, such as U+2028, which a JSON string may hold as they are
+    for number, item in numbered_jsonl(BytesIO(text.encode(errors="surrogatepass")), source):
         if isinstance(item, Example):
             rows.append(item)
             numbers.append(number)

@@ -40,7 +40,7 @@ def test_without_an_example_the_error_names_the_first_reason(tmp_path: Path) -> 
     with pytest.raises(ValueError, match="no example"):
         run(tmp_path)
     (tmp_path / "one.jsonl").write_text('{"text": "hello"}\n')
-    with pytest.raises(ValueError, match=r"one\.jsonl:1: not an object with either"):
+    with pytest.raises(ValueError, match=r'one\.jsonl:1: a row is an object with "messages"'):
         run(tmp_path)
     with pytest.raises(FileNotFoundError, match="nothing.jsonl"):
         run(tmp_path / "nothing.jsonl")

@@ -1,0 +1,147 @@
+"""Rows in the shapes of well-known datasets: all their texts reach the row, or the row is refused by the field's name."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ftassets.domain.chat import texts
+from ftassets.domain.dataset.row_shapes import NOTES, turns_of
+from ftassets.domain.dataset.rows import Example, Quarantined, parse_jsonl
+
+CALL = {"name": "find_order", "arguments": {"number": 7}}
+TOOLS = [{"type": "function", "function": {"name": "find_order"}}]
+
+
+def read(row: Any) -> Example | Quarantined:
+    rows, bad = parse_jsonl(json.dumps(row, ensure_ascii=False), "seed")
+    (found,) = [*rows, *bad]
+    return found
+
+
+def said(row: Any) -> tuple[list[tuple[str, str | None]], str]:
+    found = read(row)
+    assert isinstance(found, Example), found
+    return [(message.role, message.content) for message in found.messages], found.completion
+
+
+@pytest.mark.parametrize(
+    ("row", "asked", "answer"),
+    [
+        ({"instruction": "Odd one out", "input": "a, b, 1", "output": "1"}, [("user", "Odd one out\n\na, b, 1")], "1"),
+        ({"instruction": "Two tips", "input": "", "output": "Sleep."}, [("user", "Two tips")], "Sleep."),
+        (
+            {"instruction": "When?", "context": "It began in 2000.", "response": "In 2000.", "category": "closed_qa"},
+            [("user", "When?\n\nIt began in 2000.")],
+            "In 2000.",
+        ),
+        (
+            {"system": "In French.", "instruction": "good morning", "history": [["hello", "salut"]], "response": "bonjour"},
+            [("system", "In French."), ("user", "hello"), ("assistant", "salut"), ("user", "good morning")],
+            "bonjour",
+        ),
+        (
+            {"conversations": [{"from": "system", "value": "Be brief."}, {"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Yo"}]},
+            [("system", "Be brief."), ("user", "Hi")],
+            "Yo",
+        ),
+        ({"conversations": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Yo"}]}, [("user", "Hi")], "Yo"),
+        ({"prompt": "How far?", "completion": "Far."}, [("user", "How far?")], "Far."),
+        (
+            {"prompt": [{"role": "user", "content": "How far?"}], "completion": [{"role": "assistant", "content": "Far."}]},
+            [("user", "How far?")],
+            "Far.",
+        ),
+        (
+            {
+                "messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Yo", "weight": 1}],
+                "parallel_tool_calls": False, "metadata": {"by": "anna"}, "tools": [],
+            },
+            [("user", "Hi")],
+            "Yo",
+        ),
+    ],
+)  # fmt: skip
+def test_well_known_shapes_are_conversations(row: dict, asked: list, answer: str) -> None:
+    assert said(row) == (asked, answer)
+
+
+@pytest.mark.parametrize("tools", [TOOLS, json.dumps(TOOLS)])
+@pytest.mark.parametrize("result", ["tool", "observation"])
+def test_calls_and_results_of_sharegpt_are_those_of_the_row(result: str, tools: Any) -> None:
+    turns = [
+        {"from": "human", "value": "Where is order 7?"},
+        {"from": "function_call", "value": json.dumps(CALL)},
+        {"from": result, "value": "in Hamburg"},
+        {"from": "gpt", "value": "In Hamburg."},
+    ]
+    found = read({"conversations": turns, "tools": tools})
+    assert isinstance(found, Example)
+    assert [m.role for m in found.messages] == ["user", "assistant", "tool"]
+    assert texts(found.messages) == ["Where is order 7?", '{"number": 7}', "in Hamburg"]
+    assert json.loads(found.tools or "") == TOOLS
+
+
+@pytest.mark.parametrize(
+    ("fields", "name"),
+    [
+        ({"rejected_response": "no"}, "rejected_response"),
+        ({"functions": [{"name": "f"}]}, "functions"),
+        ({"completion": "other"}, "completion"),
+        ({"system": "Be brief."}, "system"),
+        ({"notes": {"by": ["anna"]}}, "notes"),
+    ],
+)
+def test_a_field_with_text_that_no_model_would_read_is_named(fields: dict, name: str) -> None:
+    found = read({"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Yo"}], **fields})
+    assert isinstance(found, Quarantined)
+    assert f"the field {name!r} would be lost" in found.reason
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ({"instruction": "a", "input": "b", "context": "c", "output": "d"}, "both 'input' and 'context'"),
+        ({"instruction": "a", "output": "b", "response": "c"}, "both 'response' and 'output'"),
+        ({"instruction": "a", "history": "old", "output": "b"}, "'history'"),
+        ({"instruction": "a", "history": [["only"]], "output": "b"}, "'history'"),
+        ({"conversations": [{"from": "moderator", "value": "a"}, {"from": "gpt", "value": "b"}]}, "message 1: 'from' is 'moderator'"),
+        ({"conversations": [{"from": "human", "value": "a"}, {"from": "function_call", "value": "b"}]}, "message 2"),
+        ({"conversations": [{"from": "human", "value": "a", "image": "x.png"}, {"from": "gpt", "value": "b"}]}, "'image'"),
+        ({"conversations": "a"}, "not a list"),
+        ({"prompt": "a"}, "'completion'"),
+        ({"prompt": ["a"], "completion": "b"}, "'prompt'"),
+        ({"messages": [], "tools": "not JSON"}, "fewer than 2"),
+    ],
+)
+def test_what_cannot_be_read_is_told_by_name(row: dict, reason: str) -> None:
+    found = read(row)
+    assert isinstance(found, Quarantined)
+    assert reason in found.reason
+
+
+WORD = st.text("abcdefgh", min_size=8, max_size=12)
+VALUE = st.recursive(WORD, lambda inner: st.lists(inner, max_size=2) | st.dictionaries(WORD, inner, max_size=2), max_leaves=4)
+FIELD = (
+    st.sampled_from(["messages", "instruction", "input", "context", "output", "response", "system", "prompt", "completion", "tools"]) | WORD
+)
+
+
+@given(
+    st.dictionaries(FIELD, VALUE, max_size=5), st.lists(st.fixed_dictionaries({"from": st.sampled_from(["human", "gpt"]), "value": WORD}))
+)
+def test_no_text_of_a_row_is_lost_in_silence(row: dict[str, Any], turns: list[dict[str, str]]) -> None:
+    try:
+        found = json.dumps(turns_of({"conversations": turns, **row} if turns else row))
+    except ValueError:
+        return
+    kept = [value for name, value in row.items() if name not in NOTES] + [turn["value"] for turn in turns]
+    assert all(word in found for word in words(kept))
+
+
+def words(value: Any) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    return [word for member in (value.values() if isinstance(value, dict) else value) for word in words(member)]
