@@ -1,5 +1,7 @@
 """The class of a metric: one of the catalogue, or the user's own."""
 
+import os
+import sys
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,6 +40,8 @@ def load(name: str, cache: Path | None = None, experiment: str | None = None) ->
 
 
 def _import(name: str, module: str) -> Any:
+    if name not in CATALOGUE and os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # last: a module there is found, and none takes the place of a library
     try:
         return import_module(module)
     except Exception as error:  # a module of the user's own may raise anything

@@ -53,3 +53,15 @@ def test_the_registry_itself_imports_nothing_heavy():
     heavy = "{'evaluate', 'datasets', 'torch'}"
     code = f"import sys, ftassets.workers.evaluation.metrics.loading; sys.exit(bool({heavy} & sys.modules.keys()))"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_a_module_of_the_working_directory_is_found_and_takes_the_place_of_no_library(tmp_path, monkeypatch):
+    users = Path(loading.__file__).parents[4] / "/".join(USERS.split("."))
+    (tmp_path / "metric_of_this_folder.py").write_text(users.with_suffix(".py").read_text())
+    (tmp_path / "colorsys.py").write_text("raise SystemExit('imported')")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [place for place in sys.path if place])
+    assert load("metric_of_this_folder:Mine", tmp_path).compute(predictions=["a"], references=["a"]) == {"rows": 1}
+    import colorsys
+
+    assert not Path(colorsys.__file__).is_relative_to(tmp_path)
