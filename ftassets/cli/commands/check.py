@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
 from ftassets.config.loop_file_check import ATTRIBUTES, check_document
 from ftassets.config.loop_files import COMPONENTS, UnknownLoop, loop_paths, misspelt, nodes
@@ -17,6 +18,7 @@ from ftassets.domain.evaluation.llm_judge import FEWEST_PAIRS, parse_labels
 from ftassets.domain.loop_check import gates, rows
 from ftassets.domain.loop_check.finding import LOOP, LoopFinding, Severity
 from ftassets.errors import ConfigurationError
+from ftassets.workers.training.token_counts import NotCounted, token_counts
 
 SHOWN = 3  # findings of one kind in one file that are listed
 JUDGE = "llm_judge.labels"  # source of the pairs that people judged
@@ -180,8 +182,24 @@ def _data(loop: LoopConfig, report: LoopReport) -> list[LoopFinding]:
         found += gates.gate_rows(loop, rows.row_counts(golden, further, curated))
     found += gates.floor(loop)
     found += _judge(loop)
+    found += _lengths(loop, [of for of in read if of.source == SEED or of.source == GOLDEN], report)
     report.not_checked.append("requests that mean the same in other words: the run compares their embeddings")
     return found
+
+
+def _lengths(loop: LoopConfig, files: Sequence[Written], report: LoopReport) -> Iterator[LoopFinding]:
+    """Rows whose prompt and answer have more tokens than training takes, or whose form the chat template refuses."""
+    try:
+        for of in files:
+            for line, count in zip(of.lines, token_counts(loop, of.rows, Home.from_env().cache), strict=True):
+                if isinstance(count, str):
+                    yield LoopFinding("warning", "template", of.source, count, "the row cannot be asked: change it, or remove it", line)
+                elif count > loop.train.max_length:
+                    text = f"{count:,} tokens of prompt and answer, train.max_length is {loop.train.max_length:,}"
+                    advice = "training leaves such a row out: shorten it, or raise train.max_length"
+                    yield LoopFinding("warning", "too_many_tokens", of.source, text, advice, line)
+    except NotCounted as error:
+        report.not_checked.append(f"tokens of the rows against train.max_length: {error}")
 
 
 def _judge(loop: LoopConfig) -> Iterator[LoopFinding]:

@@ -91,8 +91,8 @@ class BaseFiles:
     names: tuple[str, ...]
 
 
-def base_files(ref: str, cache: Path) -> BaseFiles:
-    """The files of a base model as they are, without converting it; of a hub id only the small ones are fetched.
+def base_files(ref: str, cache: Path, network: bool = True) -> BaseFiles:
+    """The files of a base model as they are, without converting it; of a hub id only the small ones are fetched, if `network` may be used.
 
     Raises BaseModelMissing.
     """
@@ -107,8 +107,9 @@ def base_files(ref: str, cache: Path) -> BaseFiles:
         return BaseFiles(str(folder), folder, {}, _names(folder))
     if ref.startswith((".", "/", "~")) or ref.count("/") != 1:
         raise BaseModelMissing(f"base model {ref!r} is neither a folder here nor a hub id: check base_model")
-    snapshot = _hub_snapshot(ref, weights=False)
-    return BaseFiles(f"{ref} at {snapshot.name[:12]}", snapshot, {}, _hub_names(ref) or _names(snapshot))
+    snapshot = _hub_snapshot(ref, weights=False, network=network)
+    listed = _hub_names(ref) if network else ()
+    return BaseFiles(f"{ref} at {snapshot.name[:12]}", snapshot, {}, listed or _names(snapshot))
 
 
 def _names(folder: Path) -> tuple[str, ...]:
@@ -134,12 +135,12 @@ def _package_gguf(package: str) -> Path:
     return found[0]
 
 
-def _hub_snapshot(ref: str, weights: bool = True) -> Path:
+def _hub_snapshot(ref: str, weights: bool = True, network: bool = True) -> Path:
     from huggingface_hub import snapshot_download
 
     patterns = ["*.json", "*.jinja", "tokenizer*", "*.model", *(["*.safetensors"] if weights else [])]
     try:
-        return Path(snapshot_download(ref, allow_patterns=patterns))
+        return Path(snapshot_download(ref, allow_patterns=patterns, local_files_only=not network))
     except Exception as error:  # the hub client raises many kinds; all mean that the files are not here
         raise BaseModelMissing(
             f"base model {ref!r} is not in the hub cache and could not be fetched ({type(error).__name__}): "

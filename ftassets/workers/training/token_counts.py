@@ -1,0 +1,44 @@
+"""Tokens of rows as training counts them, from the base model's tokenizer and chat template alone."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ftassets.config.loop import LoopConfig
+from ftassets.domain.dataset.rows import Example
+from ftassets.errors import FtassetsError, in_one_line
+from ftassets.workers.chat_template import NoTemplate, taught, with_system_role
+from ftassets.workers.training.base_models import BaseModelMissing, base_files
+
+
+class NotCounted(FtassetsError):
+    """Tokens cannot be counted on this machine; the message says why."""
+
+
+def token_counts(loop: LoopConfig, rows: Sequence[Example], cache: Path) -> list[int | str]:
+    """Tokens of each row's prompt and answer, or why the chat template does not take the row. Never reaches the network.
+
+    Raises NotCounted if the tokenizer is not on this machine.
+    """
+    try:
+        files = base_files(loop.base_model, cache, network=False)
+    except BaseModelMissing as error:
+        raise NotCounted(str(error)) from error
+    if files.options or not (files.folder / "tokenizer.json").exists():
+        raise NotCounted("the base model was not converted on this machine yet, which the first training does")
+    from transformers import PreTrainedTokenizerFast  # AutoTokenizer would bring torch with it, which takes seconds
+
+    try:
+        tokenizer = PreTrainedTokenizerFast.from_pretrained(files.folder)
+        tokenizer.chat_template = with_system_role(tokenizer)
+    except Exception as error:  # whatever a file of somebody else makes the library raise
+        raise NotCounted(in_one_line(error)) from error
+    if tokenizer.chat_template is None:
+        raise NotCounted("the base model has no chat template")
+    return [_count(tokenizer, loop, row) for row in rows]
+
+
+def _count(tokenizer: object, loop: LoopConfig, row: Example) -> int | str:
+    try:
+        return len(taught(tokenizer, loop.task.system_prompt, row, row.completion).ids)
+    except NoTemplate as error:
+        return str(error)
