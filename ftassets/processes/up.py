@@ -7,6 +7,7 @@ if __name__ == "__main__":
 
 import argparse
 import contextlib
+import functools
 import json
 import os
 import shutil
@@ -33,7 +34,7 @@ from ftassets.domain.formats import read, stamp
 from ftassets.durable import write_durably
 from ftassets.errors import FtassetsError
 from ftassets.processes.code_location import CodeLocation, loading, need_packages, without_working_directory
-from ftassets.processes.dagster_home import dagster_home
+from ftassets.processes.dagster_home import dagster_home, make_storage
 from ftassets.processes.supervisord_conf import code_server, group, program, supervisor_socket, supervisord
 from ftassets.processes.supervisord_conf import environment as conf_environment
 
@@ -77,7 +78,7 @@ def up(
     code: CodeLocation | None = CodeLocation(),
     bind: str = "127.0.0.1",
     foreground: bool = True,
-    say: Callable[[str], None] = print,
+    say: Callable[[str], None] = functools.partial(print, flush=True),  # at once also where the output is a file
 ) -> None:
     """Run all processes of a home. Raises UpFailed: it runs already, a port is taken, a process does not come up.
 
@@ -152,6 +153,9 @@ def _foreground(home: Home, ports: Ports, code: CodeLocation | None, loops: Path
         if code:
             need_packages(code)
         environment = _environment(home, ports, loops, code)
+        if code:
+            home.dagster_storage.mkdir(parents=True, exist_ok=True)
+            make_storage(environment)
         record(home, loops)
         _write_conf(home, ports, code, bind)
         me = Running(os.getpid(), psutil.Process().create_time(), ports)

@@ -1,12 +1,16 @@
 """Where Dagster's configuration comes from."""
 
+import os
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 import yaml
 
 from ftassets.config.home import Home
-from ftassets.processes.dagster_home import CONFIGURATION, dagster_home
+from ftassets.errors import ConfigurationError
+from ftassets.processes.dagster_home import CONFIGURATION, dagster_home, make_storage
 from ftassets_tests import ROOT
 
 
@@ -30,3 +34,17 @@ def test_dagster_home_of_the_environment_counts(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
     assert dagster_home(Home(tmp_path / "home")) == tmp_path
     assert list(tmp_path.iterdir()) == []
+
+
+def test_dagsters_tables_are_there_before_its_processes_start(tmp_path: Path) -> None:
+    (tmp_path / "dagster.yaml").write_text(CONFIGURATION.read_text())
+    make_storage({**os.environ, "DAGSTER_HOME": str(tmp_path), "FTASSETS_DAGSTER_STORAGE": str(tmp_path / "storage")})
+    for name in ("history/runs.db", "history/runs/index.db", "schedules/schedules.db"):
+        with closing(sqlite3.connect(tmp_path / "storage" / name)) as database:
+            assert len(database.execute("SELECT version_num FROM alembic_version").fetchall()) == 1, name
+
+
+def test_a_storage_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
+    (tmp_path / "dagster.yaml").write_text("storage: {sqlite: {base_dir: {env: NOT_SET_ANYWHERE}}}")
+    with pytest.raises(ConfigurationError, match=r"storage cannot be opened: .*NOT_SET_ANYWHERE.*dagster\.yaml"):
+        make_storage({**os.environ, "DAGSTER_HOME": str(tmp_path)})
