@@ -18,7 +18,18 @@ from pathlib import Path
 
 from ftassets_tests import ROOT
 
-COPIED = ("ftassets", "ftassets_tests", "bench", "deploy", "docs", "pyproject.toml", "README.md", "dagster.yaml", "workspace.yaml")
+COPIED = (
+    "ftassets",
+    "ftassets_tests",
+    "bench",
+    "deploy",
+    "docs",
+    "examples",
+    "pyproject.toml",
+    "README.md",
+    "dagster.yaml",
+    "workspace.yaml",
+)
 FAILED = 1  # pytest's exit code for failed tests; others mean that they could not be run
 
 

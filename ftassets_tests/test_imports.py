@@ -14,16 +14,23 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("ftassets", "ftassets_tests", "bench")
-SOURCES = sorted(path for folder in (*PACKAGES, "docs") for path in (ROOT / folder).rglob("*.py"))
+SOURCES = sorted(path for folder in (*PACKAGES, "docs", "examples") for path in (ROOT / folder).rglob("*.py"))
 # a name of two parts may also be a logger or a key: it counts as a module only after `-m`
 MODULE_NAME = re.compile(rf"({'|'.join(PACKAGES)})(\.\w+){{2,}}(:\w+)?")
 CODE = re.compile(rf"^\s*(from|import) ({'|'.join(PACKAGES)})\b", re.MULTILINE)
 TEXTS = sorted(
     path
-    for path in (*ROOT.glob("*.md"), *ROOT.glob("*.yaml"), ROOT / "Makefile", *(ROOT / "docs").rglob("*.md"), *(ROOT / "deploy").rglob("*"))
+    for path in (
+        *ROOT.glob("*.md"),
+        *ROOT.glob("*.yaml"),
+        ROOT / "Makefile",
+        *(ROOT / "docs").rglob("*.md"),
+        *(ROOT / "deploy").rglob("*"),
+        *(ROOT / "examples").rglob("*.md"),
+    )  # fmt: skip
     if path.is_file() and path.name != "contributing.md"  # its recipes name files that somebody will add
 )
-FILE = re.compile(r"(?<![\w/.-])(?:ftassets|ftassets_tests|bench|docs|deploy)/[\w./-]+\.(?:py|md|ya?ml|json|png)\b")
+FILE = re.compile(r"(?<![\w/.-])(?:ftassets|ftassets_tests|bench|docs|deploy|examples)/[\w./-]+\.(?:py|md|ya?ml|json|png)\b")
 COMMAND = re.compile(r"-m ((?:ftassets|ftassets_tests|bench)[\w.]*)")
 
 

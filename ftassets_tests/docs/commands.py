@@ -23,7 +23,7 @@ from ftassets_tests.docs.world import NEWCOMER, World
 Value = Callable[[World], str]
 
 # names of the pages' own examples -> those of the world
-NAMES = {"support_triage": LOOP, "voice_commands": LOOP}
+NAMES = {"support_triage": LOOP, "voice_commands": LOOP, "library_mail": LOOP, "my_loop": LOOP}
 
 # what a word in capitals stands for; a command's own meaning comes before the general one
 PLACEHOLDERS: dict[str, dict[str, Value]] = {
@@ -141,7 +141,7 @@ def filled(text: str, world: World) -> str:
     asks = "curl " in text
     for line in text.splitlines():
         words = line.replace("=", " ").split()
-        command = next((" ".join(words[n:]) for n, word in enumerate(words) if word.split("/")[-1] == "ftassets"), "")
+        command = next((" ".join(["ftassets", *words[n + 1 :]]) for n, word in enumerate(words) if word.split("/")[-1] == "ftassets"), "")
         key = entry(PLACEHOLDERS, command.split()) if command else None
         values = PLACEHOLDERS[""] | (PLACEHOLDERS[key] if key else {})
         if command and (before := entry(BEFORE, command.split())):

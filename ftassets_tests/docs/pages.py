@@ -31,8 +31,9 @@ class Snippet:
 
 
 def pages() -> list[Path]:
-    """README, everything below docs, and the page on servers."""
-    return [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), ROOT / "deploy" / "README.md"]
+    """README, everything below docs, and the pages on servers and on the example."""
+    others = (ROOT / "deploy" / "README.md", ROOT / "examples" / "own_project" / "README.md")
+    return [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *others]
 
 
 def snippets(path: Path) -> list[Snippet]:
