@@ -12,7 +12,7 @@ from ftassets.backends.teacher.base import Teacher, TeacherError, TeacherRefused
 from ftassets.config.loop import LoopConfig
 from ftassets.config.profiles import teacher
 from ftassets.domain.dataset import synthesis
-from ftassets.domain.dataset.curation.text import normalised
+from ftassets.domain.dataset.curation.text import request_key
 from ftassets.domain.dataset.rows import Example, Quarantined
 from ftassets.reporting.tables import markdown_table
 
@@ -55,12 +55,16 @@ def synthesise(teacher: Teacher, rows: Sequence[Example], loop: LoopConfig) -> t
     A class it refuses is quarantined. When it cannot be asked any more, what it has written is kept and the classes left are
     quarantined. Raises TeacherError when it wrote nothing at all for that reason, ValueError when the loop names no teacher.
     """
-    known = {normalised(row.prompt) for row in rows}
+    known = {request_key(row) for row in rows}
     written: list[Example] = []
     bad: list[Quarantined] = []
     if none := loop.task.form.no_classes([row.completion for row in rows]):
         bad.append(Quarantined("teacher", f"not asked: {none}", ""))
     asked = synthesis.requests(rows, loop)
+    assert loop.dataset.teacher is not None
+    left_out = set(synthesis.rare_classes(rows, loop.task.form, loop.dataset.teacher.rare_below)) - {request.label for request in asked}
+    reason = "not asked: all its rows are conversations, and a teacher writes requests of one message"
+    bad += [Quarantined(f"teacher:{label}", reason, "") for label in sorted(left_out)]
     for number, request in enumerate(asked):
         try:
             reply = teacher.ask(synthesis.prompt_for(request, loop))
@@ -73,7 +77,7 @@ def synthesise(teacher: Teacher, rows: Sequence[Example], loop: LoopConfig) -> t
             bad += [Quarantined(f"teacher:{left.label}", f"not asked: {error}", "") for left in asked[number:]]
             break
         usable, rest = synthesis.parse_reply(reply, request, loop, known)
-        known |= {normalised(row.prompt) for row in usable}
+        known |= {request_key(row) for row in usable}
         written += usable
         bad += rest
     return written, bad

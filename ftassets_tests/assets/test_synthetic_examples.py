@@ -11,7 +11,7 @@ from ftassets.assets.synthetic_examples import synthesise as ask_teacher
 from ftassets.backends.teacher.base import TeacherError
 from ftassets.backends.teacher.openai import OpenAITeacher
 from ftassets.config.loop import LoopConfig, Task
-from ftassets.domain.chat import question
+from ftassets.domain.chat import Message, question
 from ftassets.domain.dataset.rows import Example
 from ftassets.testing.doubles.teacher import completion, scripted_teacher
 
@@ -61,6 +61,18 @@ def test_a_teacher_fills_the_rare_classes() -> None:
     assert ["exists already" in b.reason for b in bad] == [True, False, False, True]
     assert asked == 4
     assert len({r.group for r in rows}) == 2
+
+
+def test_a_class_that_only_conversations_have_is_not_asked_for_and_said_so() -> None:
+    talk = tuple(Message(role=role, content=text) for role, text in (("user", "lamp"), ("assistant", "Off?"), ("user", "yes")))  # type: ignore[arg-type]
+    chats = [row(n, "off").model_copy(update={"messages": talk}) for n in range(2)]
+    with scripted_teacher(completion(lines("dim", "less light"))) as server:
+        config = loop(server.url)
+        assert config.dataset.teacher is not None
+        rows, bad = ask_teacher(OpenAITeacher(config.dataset.teacher), [row(n, "on") for n in range(4)] + [row(0, "dim"), *chats], config)
+        assert "assistant: Off?" not in json.dumps(server.asked)
+    assert [r.prompt for r in rows] == ["less light"]
+    assert [(b.where, b.reason.split(",")[0]) for b in bad] == [("teacher:off", "not asked: all its rows are conversations")]
 
 
 def test_what_a_teacher_wrote_is_kept_when_it_goes_away() -> None:

@@ -1,14 +1,17 @@
 """The blocking checks of a curated dataset, decided on the rows that curation kept, before the dataset is published."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ftassets.domain.acceptance import Check
-from ftassets.domain.dataset.curation import Curated, SizeVerdict, normalised
+from ftassets.domain.dataset.curation import Curated, SizeVerdict
+from ftassets.domain.dataset.curation.context import in_context
+from ftassets.domain.dataset.curation.copies import requests
 from ftassets.domain.dataset.curation.cosine import alike
 from ftassets.domain.dataset.curation.pii import find
+from ftassets.domain.dataset.curation.text import request_digest
 from ftassets.domain.dataset.rows import Example
 
 if TYPE_CHECKING:
@@ -63,13 +66,13 @@ def _skipped(step: str) -> Check:
 
 
 def _repeated(rows: Sequence[Example]) -> list[Example]:
-    seen: set[str] = set()
+    seen: set[bytes] = set()
     repeated = []
     for row in rows:
-        text = normalised(row.prompt)
-        if text in seen:
+        request = request_digest(row)
+        if request in seen:
             repeated.append(row)
-        seen.add(text)
+        seen.add(request)
     return repeated
 
 
@@ -81,16 +84,23 @@ def _leak(
     held = [row for name, members in curated.splits.items() if name != "train" for row in members]
     trained = np.array([vectors[row.id] for row in train])
     others = np.array([vectors[row.id] for row in held]).reshape(len(held), trained.shape[1])
-    limit = loop.dataset.near_duplicate
-    split_leaks = [(train[i].id, held[j].id) for left, right, _ in alike(trained, others, limit) for i, j in zip(left, right, strict=True)]
     kept = np.concatenate([trained, others])
     if "contamination" in loop.dataset.skip:
         golden = []
-    golden_leaks = [
-        ([*train, *held][i].id, golden[j].id)
-        for left, right, _ in alike(kept, golden_vectors[: len(golden)], limit)
-        for i, j in zip(left, right, strict=True)
-    ]
+    split_leaks = _copies(train, held, alike(trained, others, loop.dataset.near_duplicate), loop)
+    tested = [in_context(row, loop) for row in golden]
+    golden_leaks = _copies([*train, *held], tested, alike(kept, golden_vectors[: len(golden)], loop.dataset.near_duplicate), loop)
     leaks = split_leaks + golden_leaks
-    text = f"{len(split_leaks)} near pairs across splits, {len(golden_leaks)} with the golden set at cosine {limit:g}"
+    text = f"{len(split_leaks)} near pairs across splits, {len(golden_leaks)} with the golden set at cosine {loop.dataset.near_duplicate:g}"
     return Check(passed=not leaks, sentence=text + "".join(f"; {one} and {other}" for one, other in leaks[:5]))
+
+
+def _copies(
+    rows: Sequence[Example], others: Sequence[Example], pairs: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]], loop: "LoopConfig"
+) -> list[tuple[str, str]]:
+    """Ids of the pairs that are alike by their vectors and of which the cosine says whether they are copies."""
+    found = [(i, j) for left, right, _ in pairs for i, j in zip(left.tolist(), right.tolist(), strict=True)]
+    asked = requests([row for i, j in found for row in (rows[i], others[j])])
+    places = 2 * np.arange(len(found))
+    told = asked.comparable(loop.dataset.jaccard, places, places + 1)
+    return [(rows[i].id, others[j].id) for (i, j), copy in zip(found, told.tolist(), strict=True) if copy]

@@ -7,8 +7,8 @@ from enum import StrEnum
 from itertools import islice
 from statistics import median, quantiles
 
-from ftassets.domain.dataset.curation.near_pairs import fingerprints, near_pairs
-from ftassets.domain.dataset.curation.text import answer_keys, normalised
+from ftassets.domain.dataset.curation.copies import requests
+from ftassets.domain.dataset.curation.text import answer_keys, normalised, request_key
 from ftassets.domain.dataset.facts import KINDS, changing_facts, without_facts
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.evaluation.answer_form import Text, ToolCall, parse_call
@@ -102,7 +102,7 @@ def _distinct(rows: Sequence[Example]) -> list[Example]:
     seen: set[tuple[str, int]] = set()
     kept = []
     for row, key in zip(rows, answer_keys(rows, Text()).tolist(), strict=True):
-        if (pair := (normalised(row.prompt), key)) not in seen:
+        if (pair := (request_key(row), key)) not in seen:
             seen.add(pair)
             kept.append(row)
     return kept
@@ -184,9 +184,9 @@ def _label_field(rows: Sequence[Example]) -> str | None:
 def _repeats(rows: Sequence[Example]) -> list[Evidence]:
     """Requests that occur more than once: whether their answers agree, and if not, whether only facts differ."""
     by_request: dict[str, dict[int, str]] = defaultdict(dict)
-    times = Counter(normalised(row.prompt) for row in rows)
+    times = Counter(request_key(row) for row in rows)
     for row, key in zip(rows, answer_keys(rows, Text()).tolist(), strict=True):
-        by_request[normalised(row.prompt)][key] = row.completion
+        by_request[request_key(row)][key] = row.completion
     repeated = [request for request, count in times.items() if count > 1]
     if not repeated:
         return [Evidence("contradictions", 0.0, "No request occurs twice, so nothing shows whether answers to the same request agree.")]
@@ -217,12 +217,12 @@ def _repeats(rows: Sequence[Example]) -> list[Evidence]:
 
 def _near(rows: Sequence[Example], label: str | None) -> Evidence:
     """Whether near-identical requests (the same ones aside) have the same answer or class."""
-    looked_at = {normalised(row.prompt): row for row in islice(rows, COMPARED)}
-    members, texts = list(looked_at.values()), list(looked_at)
+    looked_at = {request_key(row): row for row in islice(rows, COMPARED)}
+    members = list(looked_at.values())
     field = label or _label_field(rows)
     names = _names(members, field)
     pairs = agree = 0
-    for left, right, _ in near_pairs(fingerprints(texts), NEAR):
+    for left, right, _ in requests(members).copies(NEAR):
         pairs += len(left)
         agree += sum(names[i] == names[j] for i, j in zip(left.tolist(), right.tolist(), strict=True))
     what = f"the same {field}" if field else "the same answer"

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.canonical import digest_of
 from ftassets.domain.chat import question
-from ftassets.domain.dataset.curation.text import normalised
+from ftassets.domain.dataset.curation.text import normalised, request_key
 from ftassets.domain.dataset.rows import Example, Quarantined
 from ftassets.domain.evaluation.answer_form import NO_LABEL, AnswerForm, parse_call
 from ftassets.errors import InvalidInput
@@ -59,7 +59,8 @@ def rare_classes(rows: Sequence[Example], form: AnswerForm, rare_below: int) -> 
 def requests(rows: Sequence[Example], loop: LoopConfig, seed: int = 0) -> list[Request]:
     """One request per rare class: of its rows a fifth hard negatives and a fifth edge cases. Raises ValueError without a teacher.
 
-    The rows shown to the teacher leave the house: give it curated rows, in which personal data are redacted.
+    A teacher writes requests of one message: those are shown to it, and a class without such a row is not asked for. The rows shown
+    leave the house: give it curated rows, in which personal data are redacted.
     """
     teacher = loop.dataset.teacher
     if teacher is None:
@@ -67,13 +68,15 @@ def requests(rows: Sequence[Example], loop: LoopConfig, seed: int = 0) -> list[R
     form = loop.task.form
     by_class: dict[str, list[Example]] = defaultdict(list)
     for row in sorted(rows, key=lambda row: (row.source != "seed", row.id)):  # what people wrote first
-        by_class[form.label(row.completion)].append(row)
+        if len(row.messages) == 1 and row.tools is None:
+            by_class[form.label(row.completion)].append(row)
     by_class.pop(NO_LABEL, None)
     fields = frozenset(name for row in rows for name in parse_call(row.completion) or {})
     rng = np.random.default_rng(seed)
     found = []
     for label in rare_classes(rows, form, teacher.rare_below):
-        own = by_class[label]
+        if not (own := by_class.get(label)):
+            continue
         near = _neighbours(label, by_class)
         fifth = teacher.rows_per_class // 5
         counts: dict[Kind, int] = {"hard_negative": fifth if near else 0, "edge_case": fifth}
@@ -110,7 +113,7 @@ def prompt_for(request: Request, loop: LoopConfig) -> str:
 
 
 def parse_reply(reply: str, request: Request, loop: LoopConfig, known: Collection[str]) -> tuple[list[Example], list[Quarantined]]:
-    """Usable rows of a teacher's reply, and everything else in it with its reason. `known` are normalised prompts that exist already.
+    """Usable rows of a teacher's reply, and everything else in it with its reason. `known` has the `request_key` of each known request.
 
     All rows of a reply are one group: they never straddle splits. Row ids follow from the content.
     """
@@ -123,7 +126,7 @@ def parse_reply(reply: str, request: Request, loop: LoopConfig, known: Collectio
         content = (item if isinstance(item, str) else json.dumps(item, ensure_ascii=False)).encode("utf-8", "replace").decode()[:500]
         try:
             row = _example(item, request, loop, batch)
-            if (text := normalised(row.prompt)) in seen:
+            if (text := request_key(row)) in seen:
                 raise ValueError("the request exists already")
             if len(rows) == request.wanted:
                 raise ValueError(f"more than the {request.wanted} rows that were asked for")

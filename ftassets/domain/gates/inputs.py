@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from ftassets.domain.dataset.curation.text import request_digest
 from ftassets.domain.dataset.rows import Example
 
 _SHOWN = 5
@@ -16,8 +17,8 @@ def input_objections(golden: Sequence[Example], train: Iterable[Example]) -> lis
     if not golden:
         return ["the golden set has no rows: write some and materialize golden_set"]
     twice = [row_id for row_id, times in Counter(row.id for row in golden).items() if times > 1]
-    trained = {row.prompt for row in train}
-    seen = [row.id for row in golden if row.prompt in trained]
+    trained = {request_digest(row) for row in train}
+    seen = [row.id for row in golden if request_digest(row) in trained]
     objections = []
     if twice:
         objections.append(f"the golden set has more than one row {some(twice)}: give each an id of its own")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ftassets.domain.dataset.curation import Curated, SizeVerdict, curate
 from ftassets.domain.dataset.curation.contamination import drop_contaminated
 from ftassets.domain.dataset.curation.step import Pool
-from ftassets.domain.dataset.curation.text import answer_key, prompt_digest
+from ftassets.domain.dataset.curation.text import answer_key, request_digest
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.dataset.written import SEED, Written, refusals
 from ftassets.domain.evaluation.answer_form import NO_LABEL, AnswerForm
@@ -118,7 +118,7 @@ def _same_request(of: Written, form: AnswerForm, wanted: Callable[[str, str], bo
     seen: dict[bytes, tuple[int, str]] = {}
     for row, line in zip(of.rows, of.lines, strict=True):
         answer = answer_key(row.completion, form)
-        first, first_answer = seen.setdefault(prompt_digest(row), (line, answer))
+        first, first_answer = seen.setdefault(request_digest(row), (line, answer))
         if first != line and wanted(answer, first_answer):
             yield line, first
 

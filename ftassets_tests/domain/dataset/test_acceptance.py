@@ -11,7 +11,7 @@ from ftassets.domain.chat import question
 from ftassets.domain.dataset.acceptance import BLOCKING, dataset_checks
 from ftassets.domain.dataset.curation import Curated, preflight
 from ftassets.domain.dataset.rows import Example, Quarantined
-from ftassets_tests.domain.dataset.curation.sample import config
+from ftassets_tests.domain.dataset.curation.sample import config, talk
 
 GOLDEN = [Example(id="g0", messages=question("golden"), completion='{"intent": "g"}')]
 
@@ -71,6 +71,14 @@ def test_a_row_near_a_golden_row_or_one_of_another_split_refuses_the_dataset() -
     leak = refused([example("a")], [example("b")], near={"b": 1})["no_leak"]
     assert "1 near pairs across splits, 0 with the golden set" in leak
     assert leak.endswith("; a and b")
+
+
+def test_equal_vectors_of_conversations_are_a_leak_only_where_all_parts_are_near() -> None:
+    opening = ("Where is the parcel I ordered?", "In Leeds. Shall it come tomorrow?")
+    yes, no, again = talk(1, *opening, "yes"), talk(2, *opening, "no, cancel"), talk(3, opening[0] + "!", opening[1], "yes")
+    same = {row.id: 1 for row in (yes, no, again)}
+    assert decide([yes], [no], near=same)["no_leak"].passed
+    assert refused([yes], [again], near=same)["no_leak"].endswith("; r0001 and r0003")
 
 
 def test_what_the_loop_leaves_out_says_that_it_was_not_checked() -> None:

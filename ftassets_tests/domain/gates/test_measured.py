@@ -2,7 +2,7 @@
 
 import pytest
 
-from ftassets.domain.chat import question
+from ftassets.domain.chat import Message, question
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.gates.fit import missing_metrics
 from ftassets.domain.gates.gate import Gate
@@ -50,5 +50,9 @@ def test_rows_no_verdict_may_rest_on() -> None:
     assert "more than one row g1: give each" in input_objections([*golden, golden[0]], [])[0]
     (trained,) = input_objections(golden, [example("t", "close it"), example("u", "dim it")])
     assert "golden rows g1, g3:" in trained
+    chat = tuple(Message(role=role, content=text) for role, text in (("user", "shall I?"), ("assistant", "do it?"), ("user", "yes")))  # type: ignore[arg-type]
+    asked = example("g4", "yes").model_copy(update={"messages": chat})
+    assert input_objections([asked], [example("t", "yes"), example("u", asked.prompt)]) == []
+    assert "golden rows g4:" in input_objections([asked], [asked.model_copy(update={"id": "v"})])[0]
     (many,) = input_objections([example(f"g{i}", str(i)) for i in range(9)], [example("t", str(i)) for i in range(9)])
     assert "g4 and 4 more" in many

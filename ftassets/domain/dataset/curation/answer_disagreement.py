@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ftassets.domain.dataset.curation.answer_groups import answer_groups
+from ftassets.domain.dataset.curation.copies import requests
 from ftassets.domain.dataset.curation.step import FEEDBACK, Pool, StepOutcome
 
 if TYPE_CHECKING:
@@ -19,17 +20,20 @@ _BLOCK = 256
 def doubt_answers(pool: Pool, loop: "LoopConfig") -> StepOutcome:
     """Drop feedback rows when three voices or more give near-identical requests one other answer, and fewer this one.
 
-    Requests are near-identical from a cosine of `dataset.near_duplicate`, answers are one when the Jaccard index of their 5-grams is
-    at least `dataset.jaccard`. A voice is a user, however often, or a row without a user; the row's own user has one, for its answer.
-    Copies that earlier steps dropped count. Needs vectors.
+    Requests are near-identical from a cosine of `dataset.near_duplicate` (see `Requests.comparable`), answers are one when the Jaccard
+    index of their 5-grams is at least `dataset.jaccard`. A voice is a user, however often, or a row without a user; the row's own user
+    has one, for its answer. Copies that earlier steps dropped count. Needs vectors.
     """
     assert pool.vectors is not None
     voices = np.array([*pool.index, *(i for i, step in pool.dropped.items() if step in _COPIES)], dtype=np.int64)
     doubted = [i for i in pool.index if pool.rows[i].source in FEEDBACK]
+    asked = requests([pool.rows[i] for i in [*voices, *doubted]])
     around: dict[int, np.ndarray] = {}  # feedback row -> rows with a near-identical request, itself among them
     for start in range(0, len(doubted), _BLOCK):
         block = doubted[start : start + _BLOCK]
         near = pool.vectors[block] @ pool.vectors[voices].T >= loop.dataset.near_duplicate
+        one, other = np.nonzero(near)
+        near[one, other] = asked.comparable(loop.dataset.jaccard, one + start + len(voices), other)
         around |= {i: voices[found] for i, found in zip(block, near, strict=True) if np.count_nonzero(found) > VOICES}
     compared = np.unique(np.concatenate([*around.values(), np.empty(0, dtype=np.int64)]))
     groups = dict(

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from ftassets.domain.dataset.curation.step import Pool, StepOutcome
-from ftassets.domain.dataset.curation.text import precedence, prompt_digest
+from ftassets.domain.dataset.curation.text import precedence, request_digest
 
 if TYPE_CHECKING:
     from ftassets.config.loop import LoopConfig
@@ -14,7 +14,7 @@ def drop_exact(pool: Pool, loop: "LoopConfig") -> StepOutcome:
     first: dict[bytes, int] = {}
     dropped = {}
     for _, _, i in sorted([(*precedence(pool.rows[i]), i) for i in pool.index]):
-        kept = first.setdefault(prompt_digest(pool.rows[i]), i)
+        kept = first.setdefault(request_digest(pool.rows[i]), i)
         if kept != i:
-            dropped[i] = f"same prompt as {pool.rows[kept].id}"
+            dropped[i] = f"same request as {pool.rows[kept].id}"
     return StepOutcome(dropped)

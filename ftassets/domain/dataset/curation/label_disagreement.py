@@ -19,6 +19,9 @@ _BLOCK = 256
 def doubt_labels(pool: Pool, loop: "LoopConfig") -> StepOutcome:
     """Drop feedback rows most of whose nearest rows agree on another class; rows of other sources are not doubted.
 
+    Of nearest rows whose cosine says little, because messages stand before the last one, those count that are copies
+    (`Requests.comparable`).
+
     A text task has no classes: there the answers to near-identical requests are compared (`doubt_answers`).
     """
     if pool.vectors is None:
@@ -32,6 +35,8 @@ def doubt_labels(pool: Pool, loop: "LoopConfig") -> StepOutcome:
         return StepOutcome(skipped=f"{len(pool.index)} rows are too few to have {NEIGHBOURS} neighbours")
     labels = [form.label(pool.rows[i].completion) for i in pool.index]
     vectors = pool.vectors[pool.index]
+    asked = pool.requests(pool.index)
+    limit, talks = loop.dataset.jaccard, not asked.alone().all()
     doubted = np.array([p for p, i in enumerate(pool.index) if pool.rows[i].source in FEEDBACK], dtype=np.int64)
     dropped = {}
     for start in range(0, len(doubted), _BLOCK):
@@ -40,7 +45,11 @@ def doubt_labels(pool: Pool, loop: "LoopConfig") -> StepOutcome:
         similarity[np.arange(len(block)), block] = -2.0  # a row is not its own neighbour
         nearest = np.argpartition(-similarity, NEIGHBOURS - 1, axis=1)[:, :NEIGHBOURS]
         for position, near in zip(block.tolist(), nearest.tolist(), strict=True):
-            common, count = Counter(labels[n] for n in near).most_common(1)[0]
+            if talks:
+                near = [
+                    n for n, said in zip(near, asked.comparable(limit, np.full(NEIGHBOURS, position), np.array(near)), strict=True) if said
+                ]
+            common, count = Counter(labels[n] for n in near).most_common(1)[0] if near else (labels[position], 0)
             if common != labels[position] and count >= DISAGREEMENT * NEIGHBOURS:
                 dropped[pool.index[position]] = f"labelled {labels[position]}, but {count} of its {NEIGHBOURS} nearest rows are {common}"
     return StepOutcome(dropped)

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ftassets.domain.dataset.curation.connected import Components
-from ftassets.domain.dataset.curation.near_pairs import near_pairs
 from ftassets.domain.dataset.curation.step import Pool, StepOutcome
 from ftassets.domain.dataset.curation.text import answer_keys, ranked
 
@@ -14,16 +13,17 @@ if TYPE_CHECKING:
 
 
 def drop_near(pool: Pool, loop: "LoopConfig") -> StepOutcome:
-    """Drop rows with the answer of a kept row that ranks higher and whose request is near.
+    """Drop rows with the answer of a kept row that ranks higher and of whose request theirs is a copy.
 
-    Near is a Jaccard index of character 5-grams of at least `dataset.jaccard`. Chains do not collapse: a row that is near a
+    A copy is near in the last message and in what stands before it (`copies`): a Jaccard index of character 5-grams of at least
+    `dataset.jaccard`. Chains do not collapse: a row that is near a
     dropped row only stays.
     """
     order = ranked(pool.rows, pool.index)
-    prints = pool.prints(order)
+    asked = pool.requests(order)
     components = Components(len(order))
     keys = answer_keys([pool.rows[i] for i in order], loop.task.form)
-    for left, right, _ in near_pairs(prints, loop.dataset.jaccard, keys, wanted=components.apart):
+    for left, right, _ in asked.copies(loop.dataset.jaccard, keys, wanted=components.apart):
         components.unite(left, right)
     labels = components.labels()
     dropped: dict[int, str] = {}
@@ -34,7 +34,7 @@ def drop_near(pool: Pool, loop: "LoopConfig") -> StepOutcome:
         best = np.repeat(rest[begins], np.diff([*begins, len(rest)]))
         others = best != rest
         best, rest = best[others], rest[others]
-        near, index = prints.near(loop.dataset.jaccard, best, rest)
+        near, index = asked.near(loop.dataset.jaccard, best, rest)
         for kept, position, share in zip(best[near].tolist(), rest[near].tolist(), index.tolist(), strict=True):
             name = pool.rows[order[kept]].id
             dropped[order[position]] = f"same answer as {name}, and the request shares {share:.2f} of its 5-grams"

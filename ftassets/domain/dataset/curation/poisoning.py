@@ -4,9 +4,8 @@ from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 from ftassets.domain.dataset.curation.answer_groups import answer_groups
-from ftassets.domain.dataset.curation.near_pairs import fingerprints, near_pairs
+from ftassets.domain.dataset.curation.copies import requests
 from ftassets.domain.dataset.curation.step import FEEDBACK, Pool, StepOutcome
-from ftassets.domain.dataset.curation.text import normalised
 
 if TYPE_CHECKING:
     from ftassets.config.loop import LoopConfig
@@ -46,12 +45,12 @@ def drop_poisoners(pool: Pool, loop: "LoopConfig") -> StepOutcome:
 
 
 def _wordings(positions: list[int], pool: Pool, loop: "LoopConfig") -> int:
-    """Size of the largest set of rows that are near one of them and have its answer."""
+    """Size of the largest set of rows that are copies of one of them with its answer."""
     limit = loop.dataset.jaccard
     rows = [pool.rows[i] for i in positions]
     near: Counter[int] = Counter()
     groups = answer_groups(rows, loop.task.form, limit)
-    for left, right, _ in near_pairs(fingerprints([normalised(row.prompt) for row in rows]), limit, groups):
+    for left, right, _ in requests(rows).copies(limit, groups):
         near.update(left.tolist())
         near.update(right.tolist())
     return max(near.values(), default=0) + 1

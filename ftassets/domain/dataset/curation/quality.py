@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from ftassets.domain.dataset.curation.step import Pool, StepOutcome
+from ftassets.domain.dataset.rows import Example
 from ftassets.domain.evaluation.repetition import repetition
 
 if TYPE_CHECKING:
@@ -35,9 +36,15 @@ def keep_good(pool: Pool, loop: "LoopConfig") -> StepOutcome:
         unscored += row.quality is None
         if row.quality is not None and row.quality < loop.dataset.quality_score:
             dropped[i] = f"quality score {row.quality:g} is below {loop.dataset.quality_score:g}"
-        elif reason := request_fault(row.prompt) or answer_fault(row.completion):
+        elif reason := _asked_fault(row) or answer_fault(row.completion):
             dropped[i] = reason
     return StepOutcome(dropped=dropped, counts={"without a score": unscored} if unscored else {})
+
+
+def _asked_fault(row: Example) -> str | None:
+    """What is wrong with a message of the user; what a client's system or tool wrote may be of any form."""
+    faults = (request_fault(message.content or "") for message in row.messages if message.role == "user")
+    return next(filter(None, faults), None)
 
 
 def request_fault(text: str) -> str | None:

@@ -13,13 +13,17 @@ if TYPE_CHECKING:
 
 
 def drop_semantic(pool: Pool, loop: "LoopConfig") -> StepOutcome:
-    """Drop rows with the answer of a kept row that ranks higher and a cosine to it of at least `dataset.near_duplicate`."""
+    """Drop rows with the answer of a kept row that ranks higher and a cosine to it of at least `dataset.near_duplicate`.
+
+    What stands before the last message must be near too, and with earlier messages the last one itself (`Requests.comparable`).
+    """
     if pool.vectors is None:
         return StepOutcome(skipped="the rows have no vectors")
     limit = loop.dataset.near_duplicate
     order = np.array(ranked(pool.rows, pool.index), dtype=np.int64)
     answers = answer_keys([pool.rows[i] for i in order], loop.task.form)
     vectors = pool.vectors[order]
+    asked = pool.requests(order)
     kept: list[int] = []  # positions in order
     dropped: dict[int, str] = {}
     for start in range(0, len(order), TILE):  # what is kept of the tiles before decides first, then the tile's own order
@@ -27,12 +31,14 @@ def drop_semantic(pool: Pool, loop: "LoopConfig") -> StepOutcome:
         copy_of: dict[int, tuple[int, float]] = {}
         for left, right, cosine in alike(vectors[tile], vectors[kept], limit):
             same = answers[tile[left]] == answers[np.array(kept)[right]]
+            same[same] = asked.comparable(loop.dataset.jaccard, tile[left[same]], np.array(kept)[right[same]])
             for one, other, value in zip(left[same].tolist(), right[same].tolist(), cosine[same].tolist(), strict=True):
                 copy_of.setdefault(one + start, (kept[other], value))
         rest = np.array([position for position in tile.tolist() if position not in copy_of], dtype=np.int64)
         better: dict[int, list[tuple[int, float]]] = {}
         for left, right, cosine in alike(vectors[rest], vectors[rest], limit):
             same = (left < right) & (answers[rest[left]] == answers[rest[right]])
+            same[same] = asked.comparable(loop.dataset.jaccard, rest[left[same]], rest[right[same]])
             for one, other, value in zip(rest[left[same]].tolist(), rest[right[same]].tolist(), cosine[same].tolist(), strict=True):
                 better.setdefault(other, []).append((one, value))
         for position in rest.tolist():

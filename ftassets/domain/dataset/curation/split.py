@@ -5,8 +5,8 @@ from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from ftassets.domain.dataset.curation.connected import Components
+from ftassets.domain.dataset.curation.continued import continued
 from ftassets.domain.dataset.curation.cosine import alike_pairs
-from ftassets.domain.dataset.curation.near_pairs import near_pairs
 from ftassets.domain.dataset.curation.step import Pool, StepOutcome
 
 if TYPE_CHECKING:
@@ -18,8 +18,9 @@ SPLITS = ("train", "validation", "test")
 def split(pool: Pool, loop: "LoopConfig") -> StepOutcome:
     """Whole groups into splits, by `dataset.split`; the result maps each split to its positions. Nothing is dropped.
 
-    A group is what is linked by the same group or id, by near requests (unless the step `near` is left out) or by a cosine of at
-    least `dataset.near_duplicate`. Rows of the last dataset keep their split, new groups go to the split that lacks most.
+    A group is what is linked by the same group or id, by being parts of one conversation (`continued`), by being copies (unless the
+    step `near` is left out) or by a cosine of at least `dataset.near_duplicate` (see `Requests.comparable`). Rows of the last dataset
+    keep their split, new groups go to the split that lacks most.
     The order of arrival does not matter.
     """
     groups = _groups(pool, loop)
@@ -50,14 +51,18 @@ def _groups(pool: Pool, loop: "LoopConfig") -> list[list[int]]:
         first: dict[str, int] = {}
         pairs = [(first.setdefault(key, place), place) for place, key in enumerate(keys) if key]
         components.unite([one for one, other in pairs if one != other], [other for one, other in pairs if one != other])
+    parts = continued(rows)
+    components.unite([one for one, _ in parts], [other for _, other in parts])
     components.labels()
+    asked, limit = pool.requests(pool.index), loop.dataset.jaccard
     if "near" not in loop.dataset.skip:
-        for left, right, _ in near_pairs(pool.prints(pool.index), loop.dataset.jaccard, wanted=components.apart):
+        for left, right, _ in asked.copies(limit, wanted=components.apart):
             components.unite(left, right)
         components.labels()
     if pool.vectors is not None:
         for left, right in alike_pairs(pool.vectors[pool.index], loop.dataset.near_duplicate):
             still = components.apart(left, right)
+            still[still] = asked.comparable(limit, left[still], right[still])
             components.unite(left[still], right[still])
     members: dict[int, list[int]] = {}
     for i, label in zip(pool.index, components.labels().tolist(), strict=True):

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ftassets.domain.dataset.curation.near_pairs import Fingerprints, fingerprints
-from ftassets.domain.dataset.curation.text import normalised
+from ftassets.domain.dataset.curation.copies import Requests, requests
 from ftassets.domain.dataset.rows import Example
 
 if TYPE_CHECKING:
@@ -33,16 +32,16 @@ class Pool:
     tokens: Sequence[int] | None = None
     previous: Mapping[str, str] = field(default_factory=dict)
     dropped: Mapping[int, str] = field(default_factory=dict)
-    _prints: tuple[np.ndarray, Fingerprints] | None = field(default=None, init=False, repr=False)
+    _requests: tuple[np.ndarray, Requests] | None = field(default=None, init=False, repr=False)
 
-    def prints(self, positions: Sequence[int]) -> Fingerprints:
-        """Fingerprints of the requests of these rows, in their order; made at first use, after which requests must not change."""
-        if self._prints is None:
+    def requests(self, positions: Sequence[int] | np.ndarray) -> Requests:
+        """What copies among these rows are found by, in their order; made at first use, after which requests must not change."""
+        if self._requests is None:
             place = np.full(len(self.rows), -1)
             place[self.index] = np.arange(len(self.index))
-            self._prints = place, fingerprints([normalised(self.rows[i].prompt) for i in self.index])
-        place, prints = self._prints
-        return prints.take(place[positions])
+            self._requests = place, requests([self.rows[i] for i in self.index])
+        place, made = self._requests
+        return made.take(place[positions])
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,14 @@
 """Texts and answers as duplicates are compared, and which of two copies counts."""
 
 import hashlib
+import json
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from ftassets.domain.chat import Asked, Message, text_of
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.evaluation.answer_form import AnswerForm
 
@@ -21,9 +23,27 @@ def normalised(text: str) -> str:
     return " ".join(text.lower().split())
 
 
-def prompt_digest(row: Example) -> bytes:
-    """16 bytes that are equal for requests that are the same once normalised."""
-    return hashlib.blake2b(normalised(row.prompt).encode(), digest_size=16).digest()
+def said(message: Message) -> str:
+    """The message once normalised, with its role; ids of tool calls do not count, they are new each time."""
+    return f"{message.role}: {normalised(text_of([message]))}"
+
+
+def tools_key(tools: str | None) -> str:
+    """Equal for the same tools, whatever the order of their keys; empty without tools."""
+    return normalised(json.dumps(json.loads(tools), sort_keys=True, ensure_ascii=False)) if tools else ""
+
+
+def request_key(asked: Asked) -> str:
+    """Equal for requests that are the same once normalised, message by message and in their tools."""
+    if len(asked.messages) == 1 and asked.tools is None:
+        return normalised(asked.prompt)
+    # texts have no such character once they are normalised
+    return "\x1f".join(["", *map(said, asked.messages), tools_key(asked.tools)])
+
+
+def request_digest(asked: Asked) -> bytes:
+    """16 bytes that are equal for requests with the same `request_key`."""
+    return hashlib.blake2b(request_key(asked).encode(), digest_size=16).digest()
 
 
 def answer_keys(rows: Sequence[Example], form: AnswerForm) -> np.ndarray:

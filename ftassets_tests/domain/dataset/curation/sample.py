@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ftassets.config.loop import LoopConfig
-from ftassets.domain.chat import question
+from ftassets.domain.chat import Message, question
 from ftassets.domain.dataset.curation import Curated
 from ftassets.domain.dataset.curation.step import Pool
 from ftassets.domain.dataset.rows import Example
@@ -45,6 +45,13 @@ def request(number: int) -> str:
 
 def row(number: int, intent: str = "On", prompt: str | None = None, source: str = "seed", **fields: Any) -> Example:
     return Example(id=f"r{number:04}", messages=question(prompt or request(number)), completion=call(intent), source=source, **fields)
+
+
+def talk(number: int, *turns: str, intent: str = "On", system: str | None = None, source: str = "seed", **fields: Any) -> Example:
+    """A row whose messages are the user's and the assistant's in turn, the last one the user's."""
+    own = (Message(role="system", content=system),) if system else ()
+    said = tuple(Message(role="assistant" if place % 2 else "user", content=text) for place, text in enumerate(turns))
+    return Example(id=f"r{number:04}", messages=own + said, completion=call(intent), source=source, **fields)
 
 
 def pool(rows: Sequence[Example], **fields: Any) -> Pool:

@@ -143,7 +143,7 @@ def test_an_exact_copy_loses_to_what_people_wrote_then_to_the_newest_then_to_the
     ]
     outcome = drop_exact(pool(rows), LOOP)
     same = {0: "r0002", 1: "r0002", 3: "r0004", 5: "r0006", 7: "r0006", 8: "r0009"}
-    assert outcome.dropped == {i: f"same prompt as {name}" for i, name in same.items()}
+    assert outcome.dropped == {i: f"same request as {name}" for i, name in same.items()}
 
 
 def test_near_requests_with_the_same_answer_are_one_row() -> None:
