@@ -39,17 +39,17 @@ def turns_of(row: Any) -> Turns:
     if not named:
         raise ValueError('a row is an object with "messages", "instruction", "conversations" or "prompt"')
     shape = _SHAPES[named[0]]
-    if lost := sorted(str(name) for name in row.keys() - shape.fields - OWN - NOTES if _holds_text(row[name])):
+    if lost := sorted(str(name) for name in row.keys() - shape.fields - OWN - NOTES if holds_text(row[name])):
         raise ValueError(f'the field {lost[0]!r} would be lost: write it into the messages, or into "metadata" if no model is to read it')
     return shape.turns(row)
 
 
-def _holds_text(value: Any) -> bool:
+def holds_text(value: Any) -> bool:
     """Whether there is a text anywhere in it; numbers and flags are notes."""
     if isinstance(value, Mapping):
-        return any(map(_holds_text, value.values()))
+        return any(map(holds_text, value.values()))
     if isinstance(value, list):
-        return any(map(_holds_text, value))
+        return any(map(holds_text, value))
     return isinstance(value, str) and bool(value.strip())
 
 

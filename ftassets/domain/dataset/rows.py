@@ -79,7 +79,7 @@ def numbered_jsonl(lines: Iterable[bytes], source: str) -> Iterator[tuple[int, E
                 continue
             yield number, _example(json.loads(text), source)
         except (ValueError, RecursionError) as error:
-            yield number, Quarantined(f"{source}:{number}", _reason(error), line[: 4 * _SHOWN].decode(errors="replace")[:_SHOWN])
+            yield number, Quarantined(f"{source}:{number}", reason_of(error), line[: 4 * _SHOWN].decode(errors="replace")[:_SHOWN])
 
 
 def _example(row: Any, source: str) -> Example:
@@ -118,11 +118,12 @@ def _quality(row: dict[str, Any]) -> float | None:
     return score
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
+    """What is wrong, in one line; of a model's fields the first that is."""
     if not isinstance(error, ValidationError):
         return str(error)
     first = error.errors()[0]
-    return ": ".join([*(f"the field {name!r}" for name in first["loc"][:1]), first["msg"]])
+    return ": ".join([*(f"the field {name!r}" for name in first["loc"][:1]), first["msg"].removeprefix("Value error, ")])
 
 
 def to_jsonl(rows: Iterable[BaseModel]) -> str:

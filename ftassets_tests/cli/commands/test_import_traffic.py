@@ -1,5 +1,6 @@
 """Rows of a log from elsewhere become traffic, once."""
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 
 from ftassets.backends.traffic_log.sqlite import SqliteTrafficLog
 from ftassets.cli.commands import import_traffic
+from ftassets.errors import InvalidInput
 from ftassets.testing.releases import loop_config
 
 VOICE = loop_config("voice")
@@ -42,3 +44,20 @@ def test_an_import_brings_nothing_back_that_was_forgotten(log: SqliteTrafficLog,
     log.forget(request_ids=["chat:1"])
     assert import_traffic.import_traffic(log, VOICE, path, "chat").already == 2
     assert [e.id for e in log.exchanges("voice")] == ["chat:2"]
+
+
+def test_a_file_without_a_row_is_an_error_that_names_the_format_that_fits(log: SqliteTrafficLog, tmp_path: Path) -> None:
+    path = tmp_path / "log.json.gz"
+    path.write_bytes(gzip.compress(json.dumps([json.loads(chat(1, at=1))]).encode()))
+    with pytest.raises(
+        InvalidInput,
+        match=r"no row in the format otel, it has rows in another format: --format chat\. Refused records: 1, the first at line 1:",
+    ):
+        import_traffic.import_traffic(log, VOICE, path, "otel")
+    assert import_traffic.import_traffic(log, VOICE, path, "chat").stored == 1
+    path.write_text('{"text": "a"}')
+    with pytest.raises(InvalidInput, match="no other format fits"):
+        import_traffic.import_traffic(log, VOICE, path, "chat")
+    path.write_text("[]")
+    with pytest.raises(InvalidInput, match="has no record"):
+        import_traffic.import_traffic(log, VOICE, path, "chat")

@@ -1,14 +1,19 @@
 """Conversations as JSON lines: `{"messages": [...]}`, the last message the answer.
 
-Optional: `id`, `model` or `version`, `user`, `created` or `at` (epoch or ISO 8601), `latency_ms`, `status`, and `usage` as
-OpenAI's API has it. A failed request has no answer and a `status` other than 200.
+Optional: `tools`, `system`, `id` (of the conversation), `model` or `version`, `user`, `created` or `at` (epoch or ISO 8601),
+`latency_ms`, `status`, and `usage` as OpenAI's API has it. A failed request has no answer and a `status` other than 200.
 """
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ftassets.domain.chat import Asked
+from ftassets.domain.dataset.row_shapes import holds_text
 from ftassets.domain.traffic.exchange import Exchange
-from ftassets.domain.traffic.imports.fields import Timing, answer_of, integer, mapping, milliseconds, request_messages, seconds, to_exchange
+from ftassets.domain.traffic.imports.fields import Timing, integer, loads, mapping, milliseconds, seconds, to_exchange
+from ftassets.domain.traffic.imports.messages import answer_of, asked_of, is_message
+
+_CONTEXT = ("context", "documents", "history", "images", "input", "instructions", "prompt")  # what else a model may have read
 
 
 def records(line: Any) -> Iterator[Any]:
@@ -20,19 +25,24 @@ def parse(record: Any) -> Exchange:
     """The exchange of a line. Raises ValueError with the reason if the line is invalid."""
     if not isinstance(record, Mapping) or "messages" not in record:
         raise ValueError('not an object with "messages"')
-    messages = request_messages(record["messages"])
+    messages = loads(record["messages"])
+    if not isinstance(messages, list) or not messages or not all(map(is_message, messages)):
+        raise ValueError('"messages" is not a list of messages with a role')
+    if lost := [name for name in _CONTEXT if holds_text(record.get(name))]:
+        raise ValueError(f"the field {lost[0]!r} cannot be used: write its text into the messages")
     status = integer(record.get("status"))
     if status is not None and not 100 <= status <= 599:
         raise ValueError(f"{status} is not an HTTP status")
     failed = status is not None and status != 200
-    answered = messages[-1]["role"] == "assistant"
+    answered = messages[-1]["role"] in ("assistant", "model", "ai")
     if not answered and not failed:
         raise ValueError("the last message is not the assistant's")
+    asked = asked_of(messages[:-1] if answered else messages, record.get("system"), record.get("tools") or record.get("functions"))
     usage = mapping(record.get("usage"))
     return to_exchange(
         "chat",
-        record.get("id"),
-        messages[:-1] if answered else messages,
+        _id(record.get("id"), asked),
+        asked,
         answer_of(messages[-1]) if answered else "",
         Timing(seconds(record.get("created", record.get("at"))), milliseconds(record.get("latency_ms"))),
         record.get("version") or record.get("model"),
@@ -42,3 +52,9 @@ def parse(record: Any) -> Exchange:
         200 if status is None else status,
         str(record.get("error") or f"status {status}") if failed else None,
     )
+
+
+def _id(conversation: Any, asked: Asked) -> Any:
+    """The conversation's id, from the second turn on with the number of the turn: logs write a line for each under one id."""
+    turns = sum(message.role == "user" for message in asked.messages)
+    return conversation if turns == 1 or conversation in (None, "") else f"{conversation}:{turns}"

@@ -1,13 +1,14 @@
-"""What the formats of imported logs have in common: times, messages, users, and the exchange they add up to."""
+"""What the formats of imported logs have in common: times, users, and the exchange they add up to."""
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from ftassets.domain.canonical import digest_of
+from ftassets.domain.chat import Asked, openai_messages
 from ftassets.domain.traffic.exchange import Exchange, hashed_user
 
 _EPOCH_UNITS = ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3))  # from this value on, so many to a second: 1e11 s is the year 5138
@@ -81,52 +82,10 @@ def mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-def is_message(value: Any) -> bool:
-    """Whether this is a chat message: an object with a role."""
-    return isinstance(value, Mapping) and isinstance(value.get("role"), str)
-
-
-def text_of(content: Any) -> str:
-    """Text of a message's content: a string, or its text parts (`text` in OpenAI's form, `content` in OpenTelemetry's)."""
-    if isinstance(content, str):
-        return content
-    parts = [part for part in content if isinstance(part, Mapping)] if isinstance(content, list) else []
-    texts = [part.get("text", part.get("content")) for part in parts if part.get("type") in ("text", "input_text", "output_text")]
-    return "\n".join(text for text in texts if isinstance(text, str))
-
-
-def request_messages(value: Any) -> list[dict[str, Any]]:
-    """Messages of a request: a list of them, an object that holds one as `messages`, or the prompt itself. Raises ValueError."""
-    found = loads(value)
-    if isinstance(found, Mapping):
-        found = loads(found.get("messages"))
-    if isinstance(found, list) and found and all(map(is_message, found)):
-        return [dict(message) for message in found]
-    if isinstance(value, str) and value.strip():  # also a prompt that happens to be JSON
-        return [{"role": "user", "content": value}]
-    raise ValueError("the request has no messages: they were not logged, or in another form")
-
-
-def answer_of(value: Any) -> str:
-    """Text of an answer: a string, a message, an object or list with messages (the last counts), an OpenAI response. Raises ValueError."""
-    message = _message(loads(value))
-    if message is None:  # an answer that is JSON itself stays as it was written
-        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False) if value else ""
-    else:
-        content = message.get("content")
-        text = text_of(content)
-        called = isinstance(content, list) and any(mapping(part).get("type") in ("tool_call", "tool_use") for part in content)
-        if not text.strip() and (called or message.get("tool_calls")):
-            raise ValueError("the answer is a call of the engine's tools, not text")
-    if not text.strip():
-        raise ValueError("there is no answer in it")
-    return text
-
-
 def to_exchange(
     source: str,
     row_id: Any,
-    messages: Sequence[Mapping[str, Any]],
+    asked: Asked,
     answer: str,
     timing: Timing,
     version: Any = None,
@@ -136,24 +95,23 @@ def to_exchange(
     status: int = 200,
     error: str | None = None,
 ) -> Exchange:
-    """The exchange of one record; its loop is set by the reader. Raises ValueError without a user message.
+    """The exchange of one record; its loop is set by the reader.
 
     The id is the source's own, prefixed with the format's name, or a digest of what was asked, answered and when. The user
     becomes a SHA-256 of the source's name for them, without salt: the same user of two exports is one, but not the same as in
     the gateway, which salts. A duration the source does not state is 0, a time NaN until the reader sets it.
     """
-    prompt = next((text_of(m.get("content")) for m in reversed(messages) if m["role"] == "user"), "")
-    if not prompt.strip():
-        raise ValueError("no message of role user has text")
+    messages = openai_messages(asked.messages, text_arguments=True)
+    tools = json.loads(asked.tools) if asked.tools else None
     if not isinstance(row_id, str | int) or isinstance(row_id, bool) or row_id == "":
-        row_id = digest_of([messages, answer, timing.at])[:32]
+        row_id = digest_of([messages, answer, timing.at, *([tools] if tools else [])])[:32]
     return Exchange(
         id=f"{source}:{row_id}",
         loop="",
         version=str(version or source),
         user=hashed_user(user),
-        prompt=prompt,
-        messages=json.dumps(messages, ensure_ascii=False),
+        prompt=next(message.content or "" for message in reversed(asked.messages) if message.role == "user"),
+        messages=json.dumps({"messages": messages, "tools": tools} if tools else messages, ensure_ascii=False),
         answer=answer,
         status=status,
         at=math.nan if timing.at is None else timing.at,
@@ -164,18 +122,6 @@ def to_exchange(
         weight=100.0,
         error=error,
     )
-
-
-def _message(value: Any) -> Mapping[str, Any] | None:
-    """The message in one of the forms an answer is logged in."""
-    if isinstance(value, Mapping) and isinstance(value.get("choices"), list) and value["choices"]:
-        choice = value["choices"][0]
-        return mapping(mapping(choice).get("message")) or {"content": mapping(choice).get("text")}
-    if isinstance(value, Mapping) and isinstance(value.get("messages"), list):
-        value = value["messages"]
-    if isinstance(value, list) and value and all(map(is_message, value)):
-        value = value[-1]
-    return value if is_message(value) else None
 
 
 def _number(value: Any, what: str) -> float | None:

@@ -1,18 +1,23 @@
-"""Langfuse exports as JSON lines: observations or traces, with the API's names (`startTime`) or the blob export's (`start_time`).
+"""Langfuse exports: pages of the API, observations or traces, with the API's names (`startTime`) or the blob export's (`start_time`).
 
-Of observations only those of type GENERATION are model calls; a trace that holds its generations gives them, else its own
-input and output. Times without an offset are UTC, latencies are in seconds.
+Of observations only those of type GENERATION are model calls; a trace that holds its generations gives them, else its own input and
+output. Times without an offset are UTC, latencies are in seconds.
 """
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ftassets.domain.traffic.exchange import Exchange
-from ftassets.domain.traffic.imports.fields import Timing, answer_of, between, integer, mapping, milliseconds, request_messages, to_exchange
+from ftassets.domain.traffic.imports.fields import Timing, between, integer, loads, mapping, milliseconds, to_exchange
+from ftassets.domain.traffic.imports.messages import answer_of, asked_of
 
 
 def records(line: Any) -> Iterator[Any]:
-    """The generations of a trace that has some, else the line itself."""
+    """The members of a page, the generations of a trace that has some, else the line itself."""
+    if isinstance(line, Mapping) and isinstance(line.get("data"), list) and "input" not in line:
+        for member in line["data"]:
+            yield from records(member)
+        return
     inner = line.get("observations") if isinstance(line, Mapping) else None
     generations = [one for one in inner if isinstance(one, Mapping) and one.get("type") == "GENERATION"] if isinstance(inner, list) else []
     for generation in generations:
@@ -28,11 +33,12 @@ def parse(record: Any) -> Exchange:
     if (kind := record.get("type") or "GENERATION") != "GENERATION":
         raise ValueError(f"no model call: an observation of type {kind}")
     failed = record.get("level") == "ERROR"
+    parameters = mapping(loads(_first(record, "modelParameters", "model_parameters")))
     usage = mapping(_first(record, "usageDetails", "usage_details", "usage"))
     return to_exchange(
         "langfuse",
         record.get("id"),
-        request_messages(record["input"]),
+        asked_of(record["input"], parameters.get("system"), parameters.get("tools") or parameters.get("functions")),
         "" if failed else answer_of(record.get("output")),
         _timing(record),
         _first(record, "model", "providedModelName", "provided_model_name"),

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ftassets.domain.traffic.exchange import Exchange
-from ftassets.domain.traffic.imports.fields import answer_of, between, integer, loads, mapping, request_messages, to_exchange
+from ftassets.domain.traffic.imports.fields import between, integer, loads, mapping, to_exchange
+from ftassets.domain.traffic.imports.messages import answer_of, asked_of
 
 _CHAT = ("", "completion", "acompletion", "text_completion", "atext_completion")
 
@@ -29,7 +30,7 @@ def parse(record: Any) -> Exchange:
     return to_exchange(
         "litellm",
         record.get("request_id") or record.get("id"),
-        request_messages(messages),
+        asked_of(messages, *_elsewhere(record)),
         "" if failed else answer_of(response),
         between(record.get("startTime"), record.get("endTime"), record.get("completionStartTime") if _streamed(record) else None),
         record.get("model"),
@@ -53,3 +54,13 @@ def _error(record: Mapping[str, Any]) -> Mapping[str, Any]:
 def _status(record: Mapping[str, Any]) -> int:
     code = str(_error(record).get("error_code") or "")
     return int(code) if code.isdecimal() and len(code) == 3 else 502
+
+
+def _elsewhere(record: Mapping[str, Any]) -> tuple[Any, Any]:
+    """System prompt and tools of a request: in its parameters, or in the request that the proxy got."""
+    sent = mapping(loads(record.get("proxy_server_request")))
+    places = [mapping(loads(record.get(name))) for name in ("model_parameters", "optional_params")] + [
+        mapping(loads(sent.get("body", sent)))
+    ]
+    tools = next((place[name] for place in places for name in ("tools", "functions") if place.get(name)), None)
+    return next((place["system"] for place in places if place.get("system")), None), tools

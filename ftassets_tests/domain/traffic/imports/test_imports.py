@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ftassets.domain.chat import ToolCall
 from ftassets.domain.dataset.rows import Quarantined
 from ftassets.domain.traffic.exchange import Exchange, hashed_user
-from ftassets.domain.traffic.imports import FORMATS, read
+from ftassets.domain.traffic.exchange import asked_of as exchange_asked
+from ftassets.domain.traffic.imports import FORMATS, fitting, read
 
 AT = 1_700_000_000.25
 ISO = "2023-11-14T22:13:20.250Z"
@@ -187,10 +189,183 @@ def test_a_prompt_that_is_json_stays_as_it_was_written(prompt: str) -> None:
 
 
 def test_the_prompt_is_the_last_thing_the_user_said() -> None:
-    parts = [{"type": "text", "text": "lights"}, {"type": "image_url", "image_url": {}}, {"type": "text", "text": "off"}]
+    parts = [{"type": "text", "text": "lights"}, {"type": "text", "text": "off"}]
     turns = [ASK, ANSWER, {"role": "user", "content": parts}, {"role": "tool", "content": "done"}, ANSWER]
     found = one({**CHAT, "messages": turns}, "chat")
-    assert (found.prompt, json.loads(found.messages)) == ("lights\noff", turns[:-1])
+    read = [ASK, ANSWER, {"role": "user", "content": "lights\noff"}, {"role": "tool", "content": "done"}]
+    assert (found.prompt, json.loads(found.messages)) == ("lights\noff", read)
+
+
+def test_turns_of_one_conversation_are_rows_of_their_own() -> None:
+    turns = [ASK, ANSWER, {"role": "user", "content": "off again"}, ANSWER]
+    assert [one({**CHAT, "messages": turns[:n]}, "chat").id for n in (2, 4)] == ["chat:r1", "chat:r1:2"]
+
+
+def test_one_id_for_two_contents_is_told() -> None:
+    first, same, other = (
+        json.dumps({**CHAT, "messages": [ASK, {**ANSWER, "content": said}]}).encode() for said in (CALL, CALL, "something else")
+    )
+    found = list(read([first, same, other], "chat", "voice"))
+    assert [isinstance(each, Exchange) for each in found] == [True, True, False]
+    assert isinstance(found[2], Quarantined)
+    assert found[2].reason == "an earlier record has the same id 'chat:r1' and another content"
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+def test_arrays_and_pages_are_read_with_the_place_of_each_record(indent: int | None) -> None:
+    other = {**CHAT, "id": "r2", "messages": []}
+    lines = json.dumps([CHAT, other], indent=indent).encode().splitlines(keepends=True)
+    taken, refused = read(lines, "chat", "voice")
+    assert isinstance(taken, Exchange)
+    assert isinstance(refused, Quarantined)
+    assert refused.where == ("line 1, record 2" if indent is None else f"line {lines.index(b'  {' + lines[1][3:], 2) + 1}")
+    page = json.dumps({"data": [LANGFUSE, {**LANGFUSE, "id": "r3", "type": "AGENT"}], "meta": {"page": 1}}, indent=indent).encode()
+    taken, refused = read(page.splitlines(keepends=True), "langfuse", "voice")
+    assert isinstance(taken, Exchange)
+    assert isinstance(refused, Quarantined)
+    assert (taken.id, refused.where) == ("langfuse:r1", "line 1, record 2")
+
+
+TOOL = {"type": "function", "function": {"name": "find_order", "description": "Find it", "parameters": {"type": "object"}}}
+FLAT_TOOL = {"type": "function", **TOOL["function"]}  # type: ignore[dict-item]
+
+
+@pytest.mark.parametrize(
+    ("format", "record"),
+    [
+        ("chat", {**CHAT, "tools": [TOOL]}),
+        ("chat", {**CHAT, "messages": [ASK, ANSWER], "system": "Answer as JSON.", "functions": [TOOL["function"]]}),
+        ("litellm", {**LITELLM, "model_parameters": {"tools": [TOOL]}}),
+        ("litellm", {**LITELLM, "optional_params": {"tools": [TOOL]}}),
+        ("litellm", {**SPEND_LOG, "proxy_server_request": json.dumps({"tools": [TOOL], "model": "llama"})}),
+        ("langfuse", {**LANGFUSE, "input": {"messages": [SYSTEM, ASK], "tools": [TOOL], "tool_choice": "auto"}}),
+        ("langfuse", {**LANGFUSE, "input": [SYSTEM, ASK, {"role": "tool", "content": TOOL}]}),
+        ("langfuse", {**LANGFUSE, "modelParameters": {"tools": json.dumps([TOOL]), "temperature": "0"}}),
+        ("langfuse", {**LANGFUSE, "input": {"messages": [ASK], "system": "Answer as JSON."}, "model_parameters": {"tools": [
+            {"name": "find_order", "description": "Find it", "input_schema": {"type": "object"}}]}}),
+        ("otel", span(
+            ("gen_ai.system_instructions", text(INSTRUCTIONS)), ("gen_ai.tool.definitions", text(json.dumps([FLAT_TOOL]))),
+            ("gen_ai.input.messages", text(PARTS_IN)), ("gen_ai.output.messages", text(PARTS_OUT)),
+        )),
+        ("otel", span(
+            ("gen_ai.prompt.0.role", text("system")), ("gen_ai.prompt.0.content", text("Answer as JSON.")),
+            ("gen_ai.prompt.1.role", text("user")), ("gen_ai.prompt.1.content", text("lights on")),
+            ("gen_ai.completion.0.content", text(CALL)), ("llm.request.functions.0.name", text("find_order")),
+            ("llm.request.functions.0.description", text("Find it")), ("llm.request.functions.0.parameters", text('{"type": "object"}')),
+        )),
+    ],
+)  # fmt: skip
+def test_tools_and_instructions_are_read_wherever_the_log_has_them(format: str, record: Any) -> None:
+    assert json.loads(one(record, format).messages) == {"messages": [SYSTEM, ASK], "tools": [TOOL]}
+
+
+def test_calls_in_numbered_attributes_are_read() -> None:
+    found = one(
+        span(
+            ("gen_ai.prompt.0.content", text("where is it?")),
+            ("gen_ai.prompt.1.role", text("assistant")), ("gen_ai.prompt.1.tool_calls.0.id", text("c1")),
+            ("gen_ai.prompt.1.tool_calls.0.name", text("find_order")), ("gen_ai.prompt.1.tool_calls.0.arguments", text('{"number": 7}')),
+            ("gen_ai.prompt.2.role", text("tool")), ("gen_ai.prompt.2.content", text("Hamburg")),
+            ("gen_ai.prompt.2.tool_call_id", text("c1")),
+            ("gen_ai.completion.0.content", text("In Hamburg.")),
+        ),
+        "otel",
+    )  # fmt: skip
+    asked = exchange_asked(found)
+    assert [message.role for message in asked.messages] == ["user", "assistant", "tool"]
+    assert asked.messages[1].tool_calls == (ToolCall(id="c1", name="find_order", arguments='{"number": 7}'),)
+    assert (asked.messages[2].tool_call_id, asked.messages[2].content) == ("c1", "Hamburg")
+
+
+# OpenTelemetry's log records, each on a line as the OTLP file exporter writes them
+
+
+def kv(value: Any) -> dict[str, Any]:
+    """A value as OTLP has it."""
+    if isinstance(value, dict):
+        return {"kvlistValue": {"values": [{"key": name, "value": kv(member)} for name, member in value.items()]}}
+    if isinstance(value, list):
+        return {"arrayValue": {"values": [kv(member) for member in value]}}
+    return {"intValue": str(value)} if isinstance(value, int) else {"stringValue": value}
+
+
+def record_of(name: str, body: Any, moment: int, span: str = "s1", **fields: Any) -> dict[str, Any]:
+    inner = {"body": kv(body), "traceId": "t1", "spanId": span, "timeUnixNano": str(moment), "eventName": name, **fields}
+    inner.setdefault("attributes", [{"key": "gen_ai.system", "value": text("openai")}])
+    return {"resourceLogs": [{"resource": {}, "scopeLogs": [{"scope": {}, "logRecords": [inner]}]}]}
+
+
+BEGIN = 1_700_000_000_250_000_000
+CHOICE = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": CALL}}
+
+
+def log_lines(*records: dict[str, Any]) -> list[Exchange | Quarantined]:
+    return list(read([json.dumps(record).encode() for record in records], "otel", "voice"))
+
+
+def test_log_records_of_calls_that_overlap_are_joined() -> None:
+    call = {"id": "c1", "type": "function", "function": {"name": "find_order", "arguments": '{"number": 7}'}}
+    found = log_lines(
+        record_of("gen_ai.system.message", {"content": "Answer as JSON."}, BEGIN),
+        record_of("gen_ai.user.message", {"content": "where is it?"}, BEGIN, "s2"),
+        record_of("gen_ai.user.message", {"content": "lights on"}, BEGIN + 1),
+        record_of("gen_ai.assistant.message", {"tool_calls": [call]}, BEGIN, "s2"),
+        record_of("gen_ai.choice", CHOICE, BEGIN + 120_000_000),
+        record_of("gen_ai.tool.message", {"id": "c1", "content": "in Hamburg"}, BEGIN, "s2"),
+        record_of("gen_ai.choice", {**CHOICE, "message": {"content": "In Hamburg."}}, BEGIN + 1_000_000, "s2"),
+    )
+    first, second = found
+    assert isinstance(first, Exchange)
+    assert isinstance(second, Exchange)
+    assert (first.id, json.loads(first.messages), first.answer) == ("otel:t1-s1", [SYSTEM, ASK], CALL)
+    assert (first.at, first.latency_ms) == (pytest.approx(AT), pytest.approx(120, abs=0.01))
+    result = {"role": "tool", "content": "in Hamburg", "tool_call_id": "c1"}
+    asked = [{"role": "user", "content": "where is it?"}, {"role": "assistant", "content": "", "tool_calls": [call]}, result]
+    assert (json.loads(second.messages), second.answer) == (asked, "In Hamburg.")
+
+
+def test_a_record_of_the_whole_call_is_read() -> None:
+    attributes = [
+        {"key": "gen_ai.operation.name", "value": text("chat")},
+        {"key": "gen_ai.input.messages", "value": kv(json.loads(PARTS_IN))},
+        {"key": "gen_ai.output.messages", "value": kv(json.loads(PARTS_OUT))},
+    ]
+    (found,) = log_lines(record_of("gen_ai.client.inference.operation.details", "", BEGIN, attributes=attributes))
+    assert isinstance(found, Exchange)
+    assert (found.prompt, found.answer) == ("lights on", CALL)
+
+
+@pytest.mark.parametrize(
+    ("records", "reason"),
+    [
+        ([record_of("gen_ai.user.message", {"content": "lights on"}, BEGIN)], "no answer"),
+        ([record_of("gen_ai.choice", CHOICE, BEGIN)], "no messages"),
+        ([record_of("gen_ai.user.message", {"content": "x"}, BEGIN, "")], "without traceId and spanId"),
+        (
+            [record_of("http.request", {"content": "x"}, BEGIN)],
+            "without gen_ai attributes",
+        ),
+        (
+            [
+                record_of("gen_ai.user.message", {"content": [{"type": "image_url", "image_url": {"url": "x"}}]}, BEGIN),
+                record_of("gen_ai.choice", CHOICE, BEGIN),
+            ],
+            "message 1: a part of type 'image_url' is not text",
+        ),
+    ],
+)
+def test_log_records_that_make_no_call_are_told(records: list[dict], reason: str) -> None:
+    if reason.startswith("without gen_ai"):
+        records[0]["resourceLogs"][0]["scopeLogs"][0]["logRecords"][0]["attributes"] = []
+    (found,) = log_lines(*records)
+    assert isinstance(found, Quarantined)
+    assert reason in found.reason
+
+
+@pytest.mark.parametrize(("format", "record"), [("chat", CHAT), ("litellm", LITELLM), ("langfuse", LANGFUSE), ("otel", OTEL_EVENTS)])
+def test_the_format_that_fits_is_found(format: str, record: Any) -> None:
+    assert format in fitting([json.dumps(record).encode()])
+    assert fitting([b'{"text": "nothing of the kind"}']) == []
 
 
 @pytest.mark.parametrize(
@@ -216,12 +391,19 @@ def test_a_request_that_failed_is_an_exchange_without_an_answer(format: str, rec
 @pytest.mark.parametrize(
     ("format", "record", "reason"),
     [
-        ("chat", [], 'with "messages"'),
-        ("chat", {"messages": "hello"}, "not the assistant's"),
+        ("chat", {}, 'with "messages"'),
+        ("chat", {"messages": "hello"}, "not a list of messages"),
+        ("chat", {**CHAT, "context": "from the wiki"}, "the field 'context'"),
+        ("chat", {**CHAT, "messages": [ASK, {"role": "assistant", "content": "a \0 b"}]}, "NUL"),
         ("chat", {**CHAT, "messages": [ASK]}, "not the assistant's"),
-        ("chat", {**CHAT, "messages": [SYSTEM, ANSWER]}, "no message of role user"),
+        ("chat", {**CHAT, "messages": [SYSTEM, ANSWER]}, "the last message of a request"),
         ("chat", {**CHAT, "messages": [ASK, {"role": "assistant", "content": ""}]}, "no answer"),
-        ("chat", {**CHAT, "messages": [ASK, {"role": "assistant", "content": None, "tool_calls": [{}]}]}, "engine's tools"),
+        (
+            "chat",
+            {**CHAT, "messages": [ASK, {"role": "assistant", "content": None, "tool_calls": [{"function": {"name": "f"}}]}]},
+            "calls the tool 'f'",
+        ),
+        ("langfuse", {**LANGFUSE, "input": {"messages": [ASK], "documents": ["a", "b"]}}, "the field 'documents' of the request"),
         ("chat", {**CHAT, "created": "yesterday"}, "not a time"),
         ("chat", {**CHAT, "created": math.nan}, "not a time"),
         ("chat", {**CHAT, "created": True}, "not a time"),

@@ -1,0 +1,212 @@
+"""Conversations of other systems' logs in OpenAI's form, and the text of an answer.
+
+Read are messages of OpenAI, Anthropic and LangChain, calls of OpenAI's Responses API, and parts of OpenTelemetry. A model's reasoning is
+left out: no chat API gives it back to the model. What else is not text refuses the record, by its name and place.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ftassets.domain.chat import Asked, Conversation, conversation, tools_text
+from ftassets.domain.dataset.row_shapes import holds_text
+from ftassets.domain.traffic.imports.fields import loads, mapping
+
+_ROLES = {"human": "user", "model": "assistant", "ai": "assistant", "function": "tool"}
+_TEXT = ("text", "input_text", "output_text")
+_REASONING = ("reasoning", "thinking", "redacted_thinking")
+_CALL = ("tool_call", "tool_use", "function_call")
+_RESULT = ("tool_call_response", "tool_result", "function_call_output")
+_USED = {"role", "content", "parts", "tool_calls", "function_call", "tool_call_id", "refusal"}
+_NOTES = {  # of a message: what a log says about it, and the model's reasoning
+    "id", "index", "type", "object", "status", "finish_reason", "stop_reason", "stop_sequence", "created_at", "timestamp", "metadata",
+    "model", "usage", "usage_metadata", "response_metadata", "provider_specific_fields", "additional_kwargs", "annotations",
+    "cache_control", "reasoning", "reasoning_content", "reasoning_details", "thinking", "thinking_blocks",
+}  # fmt: skip
+_SETTINGS = {  # of a request: how it is answered, not what is asked
+    "model", "user", "metadata", "stop", "tool_choice", "function_call", "response_format", "reasoning_effort", "service_tier",
+}  # fmt: skip
+
+
+def asked_of(value: Any, system: Any = None, tools: Any = None) -> Asked:
+    """What a model was asked: a list of messages, an object that holds one as `messages`, or the prompt itself.
+
+    `system` are instructions and `tools` definitions that the log has elsewhere. Raises ValueError for what is not text, by its name.
+    """
+    found = loads(value)
+    if isinstance(found, Mapping) and _are_turns(inner := loads(found.get("messages"))):
+        if lost := sorted(n for n in found.keys() - {"messages", "system", "tools", "functions"} - _SETTINGS if holds_text(found[n])):
+            raise ValueError(f"the field {lost[0]!r} of the request cannot be used")
+        return asked_of(inner, system or found.get("system"), tools or found.get("tools") or found.get("functions"))
+    if _are_turns(found):
+        turns = found
+    elif isinstance(value, str) and value.strip():  # also a prompt that happens to be JSON
+        turns = [{"role": "user", "content": value}]
+    else:
+        raise ValueError("the request has no messages: they were not logged, or in another form")
+    defined = [turn["content"] for turn in turns if _is_definition(turn)]
+    turns = [turn for turn in turns if not _is_definition(turn)]
+    before = _read({"role": "system", "content": loads(system)}, "the system instructions") if system else ()
+    messages = [message for number, turn in enumerate(turns, start=1) for message in _read(turn, f"message {number}")]
+    return Asked(messages=(*before, *messages), tools=tools_text(_tools(tools) or _tools(defined)))
+
+
+def answer_of(value: Any) -> str:
+    """Text of an answer: a string, a message, an object or list with messages (the last counts), an OpenAI response. Raises ValueError."""
+    message = _answer(loads(value))
+    if message is None:  # an answer that is JSON itself stays as it was written
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False) if value else ""
+    else:
+        turns = list(_turns({"role": "assistant", **message}, "the answer"))
+        if calls := [call for turn in turns for call in turn.get("tool_calls", ())]:
+            name = mapping(calls[0].get("function")).get("name")
+            raise ValueError(f"the answer calls the tool {name!r}: only answers that are text are taken")
+        text = "\n".join(turn["content"] for turn in turns)
+    if not text.strip():
+        raise ValueError("there is no answer in it")
+    return text
+
+
+def is_message(value: Any) -> bool:
+    """Whether this is a chat message: an object with a role."""
+    return isinstance(value, Mapping) and isinstance(value.get("role"), str)
+
+
+def _are_turns(value: Any) -> bool:
+    return (
+        isinstance(value, list) and bool(value) and all(is_message(turn) or mapping(turn).get("type") in _CALL + _RESULT for turn in value)
+    )
+
+
+def _is_definition(turn: Mapping[str, Any]) -> bool:
+    """Whether this is the definition of a tool, which Langfuse's callback for LangChain writes among the messages."""
+    return turn.get("role") == "tool" and isinstance(turn.get("content"), Mapping) and "function" in turn["content"]
+
+
+def _answer(value: Any) -> Mapping[str, Any] | None:
+    """The message in one of the forms an answer is logged in."""
+    if isinstance(value, Mapping) and isinstance(value.get("choices"), list) and value["choices"]:
+        choice = mapping(value["choices"][0])
+        return mapping(choice.get("message")) or {"content": choice.get("text")}
+    if isinstance(value, Mapping) and isinstance(value.get("messages"), list):
+        value = value["messages"]
+    if isinstance(value, list) and value and all(map(is_message, value)):
+        value = value[-1]
+    return value if is_message(value) else None
+
+
+def _tools(tools: Any) -> Any:
+    """Definitions in OpenAI's form; others have the fields of `function` without that object around them."""
+    found = loads(tools)
+    return [_tool(loads(tool)) for tool in found] if isinstance(found, list) else found
+
+
+def _tool(tool: Any) -> Any:
+    if not isinstance(tool, Mapping) or "name" not in tool:
+        return tool
+    names = {"input_schema": "parameters"}
+    return {"type": "function", "function": {names.get(name, name): value for name, value in tool.items() if name != "type"}}
+
+
+def _read(message: Mapping[str, Any], place: str) -> Conversation:
+    try:
+        return conversation(list(_turns(message, place)))
+    except ValueError as error:  # which counts from this message on
+        reason = str(error)
+        raise ValueError(f"{place}: {reason.partition(': ')[2]}" if reason.startswith("message ") else reason) from None
+
+
+def _turns(message: Mapping[str, Any], place: str) -> Iterator[dict[str, Any]]:
+    """One message as those of OpenAI's form: text, calls and results are a message each."""
+    if message.get("type") in _CALL + _RESULT:
+        message = {"role": "assistant", "content": [message]}
+    role = _ROLES.get(message["role"], message["role"])
+    named = {"name"} if role == "tool" else set()  # the id of its call says the same
+    if lost := sorted(str(name) for name in message.keys() - _USED - _NOTES - named if holds_text(message[name])):
+        raise ValueError(f"{place}: the field {lost[0]!r} cannot be used, models do not read it")
+    content = message.get("parts", message.get("content"))
+    if role == "tool" and not _is_result(content):
+        yield {"role": "tool", "content": _result(content, place), "tool_call_id": message.get("tool_call_id")}
+        return
+    texts: list[str] = []
+    calls: list[dict[str, Any]] = []
+    found = False
+    for kind, value in _pieces(message, content, place):
+        if texts and kind != "text":
+            yield {"role": role, "content": "\n".join(texts)}
+            texts = []
+        if calls and kind != "call":
+            yield {"role": "assistant", "content": None, "tool_calls": calls}
+            calls = []
+        found = True
+        if kind == "text":
+            texts.append(value)
+        elif kind == "call":
+            calls += [value] if value["id"] is None or value["id"] not in {call["id"] for call in calls} else []
+        else:
+            yield value
+    if calls:
+        yield {"role": "assistant", "content": None, "tool_calls": calls}
+    if texts or not found:
+        yield {"role": role, "content": "\n".join(texts)}
+
+
+def _pieces(message: Mapping[str, Any], content: Any, place: str) -> Iterator[tuple[str, Any]]:
+    """Texts, calls and results of a message in their order."""
+    members = content if isinstance(content, list) else [] if content is None else [content]
+    for part in members:
+        if (piece := _piece(part, place)) is not None:
+            yield piece
+    if content in (None, "") and isinstance(message.get("refusal"), str):
+        yield "text", message["refusal"]
+    more = mapping(message.get("additional_kwargs"))
+    calls = message.get("tool_calls") or more.get("tool_calls") or message.get("function_call") or more.get("function_call") or ()
+    for call in calls if isinstance(calls, list) else [calls] if calls else ():
+        yield "call", _call(call, place)
+
+
+def _piece(part: Any, place: str) -> tuple[str, Any] | None:
+    if isinstance(part, str):
+        return ("text", part) if part else None
+    kind = part.get("type") if isinstance(part, Mapping) else type(part).__name__
+    if kind in _REASONING:
+        return None
+    if kind in _CALL:
+        return "call", _call(part, place)
+    if kind in _RESULT:
+        known = next((part[name] for name in ("tool_use_id", "call_id", "id") if part.get(name)), None)
+        said = next((part[name] for name in ("content", "response", "result", "output") if part.get(name) is not None), "")
+        return "result", {"role": "tool", "content": _result(said, place), "tool_call_id": known}
+    if kind == "refusal":
+        return "text", str(part.get("refusal"))
+    text = part.get("text", part.get("content")) if kind in _TEXT or (kind is None and "text" in part) else None
+    if not isinstance(text, str):
+        raise ValueError(f"{place}: a part of type {str(kind or next(iter(part), None))[:30]!r} is not text")
+    return "text", text
+
+
+def _is_result(content: Any) -> bool:
+    return isinstance(content, list) and any(mapping(part).get("type") in _RESULT for part in content)
+
+
+def _result(content: Any, place: str) -> str:
+    """What a tool gave back, as text: other JSON than typed parts as it is."""
+    if content is None or isinstance(content, str):
+        return content or ""
+    if isinstance(content, list) and content and all("type" in mapping(part) for part in content):
+        return "\n".join(text for kind, text in filter(None, (_piece(part, place) for part in content)) if kind == "text")
+    return json.dumps(content, ensure_ascii=False)
+
+
+def _call(call: Any, place: str) -> dict[str, Any]:
+    """A call in OpenAI's form."""
+    if not isinstance(call, Mapping):
+        raise ValueError(f"{place}: a tool call is not an object")
+    inner = mapping(call.get("function")) or call
+    arguments = next((inner[name] for name in ("arguments", "args", "input") if inner.get(name) is not None), None)
+    known = call.get("call_id") or call.get("id")
+    return {
+        "id": None if known is None else str(known),
+        "type": "function",
+        "function": {"name": inner.get("name"), "arguments": "{}" if arguments in (None, "") else arguments},
+    }

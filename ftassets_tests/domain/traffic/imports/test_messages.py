@@ -1,0 +1,141 @@
+"""Messages as other systems write them, in OpenAI's form: all that is text, or a reason that names what is not."""
+
+import json
+from typing import Any
+
+import pytest
+
+from ftassets.domain.chat import Message, ToolCall
+from ftassets.domain.traffic.imports.messages import answer_of, asked_of
+
+CALL = ToolCall(id="c1", name="find_order", arguments='{"number": 7}')
+CALLED = Message(role="assistant", tool_calls=(CALL,))
+RESULT = Message(role="tool", content="in Hamburg", tool_call_id="c1")
+USER = {"role": "user", "content": "where is it?"}
+
+
+@pytest.mark.parametrize(
+    ("called", "result"),
+    [
+        (
+            {"role": "assistant", "content": None, "tool_calls": [
+                {"id": "c1", "type": "function", "function": {"name": "find_order", "arguments": '{"number": 7}'}}]},
+            {"role": "tool", "tool_call_id": "c1", "content": [{"type": "text", "text": "in Hamburg"}], "name": "find_order"},
+        ),
+        (  # Anthropic
+            {"role": "assistant", "content": [{"type": "thinking", "thinking": "hm"}, {"type": "tool_use", "id": "c1", "name": "find_order",
+                "input": {"number": 7}}]},
+            {"role": "user", "content": [
+                {"type": "tool_result", "tool_use_id": "c1", "content": [{"type": "text", "text": "in Hamburg"}]}]},
+        ),
+        (  # OpenTelemetry
+            {"role": "assistant", "parts": [{"type": "tool_call", "id": "c1", "name": "find_order", "arguments": {"number": 7}}],
+             "finish_reason": "tool_call"},
+            {"role": "tool", "parts": [{"type": "tool_call_response", "id": "c1", "response": "in Hamburg"}]},
+        ),
+        (  # LangChain, with the call in the content too
+            {"role": "ai", "content": [{"type": "tool_use", "id": "c1", "name": "find_order", "input": {"number": 7}}],
+             "tool_calls": [{"name": "find_order", "args": {"number": 7}, "id": "c1", "type": "tool_call"}], "usage_metadata": {"a": "b"}},
+            {"role": "tool", "content": "in Hamburg", "tool_call_id": "c1"},
+        ),
+        (
+            {"role": "assistant", "content": "", "additional_kwargs": {"tool_calls": [
+                {"id": "c1", "function": {"name": "find_order", "arguments": {"number": 7}}}]}},
+            {"role": "tool", "content": "in Hamburg", "tool_call_id": "c1"},
+        ),
+        (  # items of the Responses API
+            {"type": "function_call", "call_id": "c1", "id": "fc_9", "name": "find_order", "arguments": '{"number": 7}'},
+            {"type": "function_call_output", "call_id": "c1", "output": "in Hamburg"},
+        ),
+    ],
+)  # fmt: skip
+def test_calls_and_results_of_any_system_are_those_of_openai(called: dict, result: dict) -> None:
+    asked = asked_of([USER, called, result])
+    assert asked.messages == (Message(role="user", content="where is it?"), CALLED, RESULT)
+
+
+def test_text_next_to_calls_and_results_is_a_message_of_its_own() -> None:
+    called = {"role": "assistant", "content": "Let me see.", "tool_calls": [{"id": "c1", "name": "find_order", "args": {"number": 7}}]}
+    result = {
+        "role": "user",
+        "content": [{"type": "tool_result", "tool_use_id": "c1", "content": "in Hamburg"}, {"type": "text", "text": "?"}],
+    }
+    messages = asked_of([USER, called, result]).messages
+    assert messages[1:] == (Message(role="assistant", content="Let me see."), CALLED, RESULT, Message(role="user", content="?"))
+
+
+def test_results_that_are_json_stay_json() -> None:
+    for content in ({"city": "Hamburg"}, [1, 2]):
+        found = asked_of([USER, {"role": "tool", "tool_call_id": "c1", "content": content}])
+        assert json.loads(found.messages[1].content or "") == content
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        (
+            {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]},
+            "message 3: a part of type 'image_url' is not text",
+        ),
+        ({"role": "user", "parts": [{"type": "blob", "modality": "audio", "content": "AAAA"}]}, "message 3: a part of type 'blob'"),
+        ({"role": "user", "parts": [{"inlineData": {"data": "AAAA"}}]}, "message 3: a part of type 'inlineData'"),
+        (
+            {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "a", "content": [{"type": "image", "source": {}}]}]},
+            "'image'",
+        ),
+        ({"role": "user", "content": "x", "name": "anna"}, "message 3: the field 'name'"),
+        ({"role": "user", "content": "x", "images": ["x.png"]}, "message 3: the field 'images'"),
+        (
+            {"role": "assistant", "tool_calls": [{"id": "a", "type": "custom", "custom": {"name": "f", "input": "x"}}]},
+            "message 3: a tool call",
+        ),
+        (
+            {"role": "assistant", "tool_calls": [{"id": "a", "function": {"name": "f", "arguments": "not JSON"}}]},
+            "message 3: the arguments",
+        ),
+        ({"role": "critic", "content": "x"}, "message 3: the role"),
+        ({"role": "user", "content": " "}, "message 3: a message without text"),
+        ({"role": "system", "content": "x"}, "a system message after the first"),
+    ],
+)
+def test_what_is_not_text_is_named_with_its_place(message: dict, reason: str) -> None:
+    # the second message is two, so that places are those of the log
+    second = {"role": "assistant", "content": "Let me see.", "tool_calls": [{"id": "c1", "name": "find_order", "args": {}}]}
+    with pytest.raises(ValueError, match=reason):
+        asked_of([USER, second, message, USER])
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        ({"role": "assistant", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}, "a\nb"),
+        ({"role": "assistant", "content": None, "refusal": "I cannot."}, "I cannot."),
+        ({"role": "assistant", "parts": [{"type": "reasoning", "content": "hm"}, {"type": "text", "content": "a"}]}, "a"),
+        ({"role": "assistant", "content": "a", "reasoning_content": "hm", "function_call": None, "annotations": []}, "a"),
+        ({"choices": [{"message": {"content": "a"}}]}, "a"),
+        ({"choices": [{"text": "a"}]}, "a"),
+        ([USER, {"role": "assistant", "content": "a"}], "a"),
+    ],
+)
+def test_the_text_of_an_answer_is_read(answer: Any, text: str) -> None:
+    assert answer_of(answer) == text
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (
+            {"role": "assistant", "content": "Let me see.", "tool_calls": [{"function": {"name": "f", "arguments": "{}"}}]},
+            "calls the tool 'f'",
+        ),
+        ({"role": "assistant", "content": None, "function_call": {"name": "f", "arguments": "{}"}}, "calls the tool 'f'"),
+        ({"role": "assistant", "content": [{"type": "tool_use", "id": "1", "name": "f", "input": {}}]}, "calls the tool 'f'"),
+        ({"role": "assistant", "content": None, "audio": {"id": "x", "data": "AAAA"}}, "the answer: the field 'audio'"),
+        ({"role": "assistant", "content": [{"type": "image", "source": {}}]}, "the answer: a part of type 'image' is not text"),
+        ({"role": "assistant", "content": ""}, "no answer"),
+        (None, "no answer"),
+    ],
+)
+def test_an_answer_that_is_not_text_is_told_by_name(answer: Any, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        answer_of(answer)
