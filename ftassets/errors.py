@@ -53,6 +53,7 @@ most general one that you can handle; `ftassets.exits` defines the exit code of 
   - OutOfTime: The request exceeded its time limit; its process was ended.
   - Problem: Error response to a client: HTTP status, a sentence, and a code for programs.
   - QueueFull: The queue has reached its maximum length.
+  - RehearsalFailed: A step of a rehearsal failed; the message names it and says what to do.
   - ServerUnreachable: A server does not answer or rejects our key; the message has its address and what to check.
     - LogUnreachable (also ConnectionError): The log's server does not answer; the message has its address and what to do.
     - RegistryUnreachable: The registry's server does not answer; the message has its address and what to check.

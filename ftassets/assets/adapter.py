@@ -1,6 +1,7 @@
 """A LoRA adapter, trained in a process of its own on the newest accepted dataset."""
 
 import shutil
+from collections.abc import Sequence
 
 import dagster as dg
 
@@ -8,6 +9,7 @@ from ftassets.assets._shared.accepted import accepted_dataset
 from ftassets.assets._shared.dataset_files import read_index, read_splits
 from ftassets.assets._shared.events import node
 from ftassets.assets._shared.node import asset
+from ftassets.assets._shared.stored_reports import place
 from ftassets.backends.artifacts.base import Artifacts
 from ftassets.backends.artifacts.version_folder import VersionDamaged
 from ftassets.backends.artifacts.versions import keep, load_manifest, verify, version_folder, version_key, workshop
@@ -24,6 +26,7 @@ from ftassets.domain.training.acceptance import BLOCKING, COMPLETE, version_chec
 from ftassets.domain.training.job import TrainingJob, TrainingResult
 from ftassets.domain.training.rows import training_rows
 from ftassets.reporting.plots import loss_curve
+from ftassets.reporting.tables import shortened
 
 GIT_COMMIT = "mlflow.source.git.commit"  # MLflow shows the tag of this name beside a run
 
@@ -107,20 +110,22 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
             {**version_tags(manifest), **code, "digest": result.digest, "dagster_run_id": context.run_id, "loop": loop.name},
             version_folder(artifacts, result.digest) / ADAPTER,
         )
+        checks = _check_results(artifacts, manifest)
         return dg.MaterializeResult(
             data_version=dg.DataVersion(result.digest),
             metadata={
-                "digest": result.digest,
-                "dataset_commit": commit,
+                "verdict": _verdict(checks),
+                "digest": result.digest[:12],
+                "start_from": shortened(result.start_from or "the untuned base"),
+                "lineage": shortened(result.lineage),
+                "dataset_commit": commit[:12],
                 **({"passed_over": dataset.passed_over} if dataset.passed_over else {}),
-                "start_from": result.start_from or "the untuned base",
-                "lineage": result.lineage,
-                "mlflow_run": tracked,
-                "folder": dg.MetadataValue.path(artifacts.uri(version_key(result.digest))),
-                "loss": dg.MetadataValue.md(loss_curve(result.losses)),
                 **{name: value for name, value in _numbers(result).items() if value is not None},
+                "mlflow_run": tracked,
+                "folder": place(version_key(result.digest), result.digest),
+                "loss": dg.MetadataValue.md(loss_curve(result.losses)),
             },
-            check_results=_check_results(artifacts, manifest),
+            check_results=checks,
         )
 
     return adapter
@@ -137,6 +142,12 @@ def _numbers(result: TrainingResult) -> dict[str, float | None]:
         "last_loss": result.last_loss,
         "validation_loss": result.validation_loss,
     }
+
+
+def _verdict(checks: Sequence[dg.AssetCheckResult]) -> str:
+    """The first check that failed, else the first that passed, in words."""
+    told = next((each for each in checks if not each.passed), checks[0])
+    return f"{'PASS' if told.passed else 'FAIL'}: {told.description}"
 
 
 def _check_results(artifacts: Artifacts, manifest: VersionManifest) -> list[dg.AssetCheckResult]:

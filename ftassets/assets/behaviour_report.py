@@ -7,8 +7,9 @@ from itertools import islice
 import dagster as dg
 
 from ftassets.assets._shared import live
-from ftassets.assets._shared.events import data_version, metadata_value, newest, node
+from ftassets.assets._shared.events import data_version, names, newest, node
 from ftassets.assets._shared.node import asset
+from ftassets.assets._shared.stored_reports import place
 from ftassets.backends.artifacts.base import Artifacts
 from ftassets.backends.artifacts.reports import ReportDamaged, read_report, report_key, store_report
 from ftassets.backends.control.base import Control
@@ -25,7 +26,7 @@ from ftassets.domain.monitoring.estimate import SMALLEST
 from ftassets.domain.monitoring.finding import Finding
 from ftassets.domain.monitoring.latest import LatestReport
 from ftassets.domain.traffic.exchange import Exchange
-from ftassets.reporting.tables import markdown_table
+from ftassets.reporting.tables import table
 from ftassets.reporting.trends import before_and_now
 
 CHECK = "answers_as_before"
@@ -96,7 +97,7 @@ def _class_tables(loop: LoopConfig, baseline: Sequence[Exchange], window: Sequen
         return {"classes": none}
     shown = [(c.name, c.baseline, c.window) for c in class_shares(*_classes(loop, baseline, window))[:CLASSES]]
     return {
-        "classes": dg.MetadataValue.md(markdown_table(["class", "baseline", "window"], shown)),
+        "classes": table(["class", "baseline", "window"], shown),
         "class_plot": dg.MetadataValue.md(before_and_now("share of answers", [(name[:40], a, b) for name, a, b in shown])),
     }
 
@@ -111,7 +112,7 @@ def _finding(statistics: Sequence[Statistic]) -> Finding:
 def _inputs(instance: dg.DagsterInstance, artifacts: Artifacts, loop: LoopConfig, version: str) -> list[Statistic] | None:
     """Statistics of the newest drift report; None without such a report on this version, or when it could not compare."""
     event = newest(instance, node(loop.name, "drift_report"))
-    if event is None or metadata_value(event, "production") != version:
+    if event is None or not names(event, "production", version):
         return None
     try:
         report = read_report(artifacts, loop.name, "drift", data_version(event))
@@ -149,29 +150,25 @@ def _materialize(
     }
     digest = store_report(artifacts, loop.name, "behaviour", report)
     metadata: live.Metadata = {
-        "production": production or "",
         "verdict": finding.verdict.value,
         "reason": finding.sentence,
+        "production": (production or "")[:12],
         "origin": side.value if side else "not known",
         "baseline_answers": len(baseline),
         "window_answers": len(window),
         "window_end": dg.MetadataValue.timestamp(end),
-        "report": dg.MetadataValue.path(artifacts.uri(report_key(loop.name, "behaviour", digest))),
+        "report": place(report_key(loop.name, "behaviour", digest), digest),
     }
     if baseline and window:
         before, now = [e.answer for e in baseline], [e.answer for e in window]
-        metadata["compared"] = dg.MetadataValue.md(markdown_table(["mean or share", "baseline", "window"], pairs_of(before, now)))
+        metadata["compared"] = table(["mean or share", "baseline", "window"], pairs_of(before, now))
         words = keywords({"baseline": before, "window": now}, top=10)
-        metadata["words"] = dg.MetadataValue.md(
-            markdown_table(["answers", "words that tell them from the others"], [(k, ", ".join(v)) for k, v in words.items()])
-        )
+        metadata["words"] = table(["answers", "words that tell them from the others"], [(k, ", ".join(v)) for k, v in words.items()])
         metadata |= _class_tables(loop, baseline, window)
     if statistics:
-        metadata["statistics"] = dg.MetadataValue.md(
-            markdown_table(
-                ["statistic", "value", "threshold", "p", "moved"],
-                [(s.name, s.value, s.threshold, f"{s.p_value:.4f}", "yes" if s.above else "no") for s in statistics],
-            )
+        metadata["statistics"] = table(
+            ["statistic", "value", "threshold", "p", "moved"],
+            [(s.name, s.value, s.threshold, f"{s.p_value:.4f}", "yes" if s.above else "no") for s in statistics],
         )
     record_latest(
         control,

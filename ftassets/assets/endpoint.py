@@ -16,7 +16,7 @@ from ftassets.domain.canonical import canonical_json
 from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets.domain.rollout.transition import Transition
 from ftassets.reporting.plots import rollout_steps
-from ftassets.reporting.tables import markdown_table
+from ftassets.reporting.tables import table
 
 
 class EndpointAction(dg.Config):
@@ -125,21 +125,23 @@ def event(loop: LoopConfig, state: EndpointState, journal: list[Transition], rea
     transitions = [transition for transition in journal if transition.loop == loop.name and transition.action not in ("stage", "unstage")]
     metadata: dict[str, dg.MetadataValue | str | int] = {
         "phase": state.phase,
-        "weights": dg.MetadataValue.json({version[:12]: share for version, share in state.weights.items()}),
-        "production": state.production or "none",
-        "candidate": state.candidate or "none",
-        "standby": state.standby or "none",
         "reason": reason,
-        "journal": dg.MetadataValue.md(
-            markdown_table(
-                ["#", "action", "by", "weights", "reason"],
-                [(s.number, s.action, s.by, {v[:12]: w for v, w in s.state.weights.items()}, s.reason) for s in transitions[-20:]],
-            )
+        "weights": _weights(state) or "none",
+        "production": (state.production or "none")[:12],
+        "candidate": (state.candidate or "none")[:12],
+        "standby": (state.standby or "none")[:12],
+        "journal": table(
+            ["#", "action", "by", "weights", "reason"],
+            [(s.number, s.action, s.by, _weights(s.state), s.reason) for s in transitions[-20:]],
         ),
     }
     if steps := newest_rollout(transitions):
         metadata["rollout"] = dg.MetadataValue.md(rollout_steps(steps))
     return {"data_version": dg.DataVersion(str(transitions[-1].number if transitions else 0)), "metadata": metadata}
+
+
+def _weights(state: EndpointState) -> str:
+    return ", ".join(f"{version[:12]} {weight} %" for version, weight in state.weights.items())
 
 
 def newest_rollout(transitions: list[Transition]) -> list[tuple[float, int]]:

@@ -10,8 +10,9 @@ import dagster as dg
 from ftassets.assets._shared import live
 from ftassets.assets._shared.accepted import golden_commit
 from ftassets.assets._shared.dataset_files import from_parquet, golden_path, read_splits
-from ftassets.assets._shared.events import data_version, history, metadata_value, node
+from ftassets.assets._shared.events import data_version, history, node, report_digest
 from ftassets.assets._shared.node import asset
+from ftassets.assets._shared.stored_reports import place
 from ftassets.backends.artifacts.base import Artifacts
 from ftassets.backends.artifacts.reports import ReportDamaged, read_eval_report, report_key, store_report
 from ftassets.backends.artifacts.versions import load_manifest
@@ -29,10 +30,10 @@ from ftassets.domain.evaluation.scoring import Score, score
 from ftassets.domain.gates.report import HELD_OUT, EvalReport
 from ftassets.domain.gates.result import Verdict
 from ftassets.domain.monitoring.estimate import share_of
-from ftassets.domain.monitoring.finding import Finding, overall
+from ftassets.domain.monitoring.finding import Finding, together
 from ftassets.domain.monitoring.golden import above_floor, regression
 from ftassets.domain.monitoring.latest import LatestReport
-from ftassets.reporting.tables import markdown_table
+from ftassets.reporting.tables import table
 from ftassets.reporting.trends import Point, trend
 
 FLOOR, REGRESSION = "golden_above_floor", "no_regression_since_evaluation"
@@ -136,7 +137,7 @@ def _compare(
         report = _own_report(context.instance, artifacts, loop, version)
         then = {row.id: row for row in from_parquet(store.read(report.golden_commit, golden_path(loop.name)))} if report else {}
     except (ReportDamaged, DatasetError) as error:
-        return [Finding(Verdict.NOT_ENOUGH_DATA, f"the version's own evaluation cannot be read: {error}")]
+        return [Finding(Verdict.NOT_ENOUGH_DATA, f"the version's own evaluation cannot be read: {error}", blocked=True)]
     if report is None:
         return [Finding(Verdict.NOT_ENOUGH_DATA, "there is no evaluation report of this version")]
     before = {s.id: s.exact for s in report.scores["candidate"]}
@@ -152,7 +153,7 @@ def _own_report(instance: dg.DagsterInstance, artifacts: Artifacts, loop: LoopCo
     """The evaluation on which the version was released. Raises ReportDamaged."""
     for _, event in history(instance, node(loop.name, "release"), RELEASES):
         if data_version(event) == version:
-            return read_eval_report(artifacts, loop.name, str(metadata_value(event, "report_digest")))
+            return read_eval_report(artifacts, loop.name, report_digest(event))
     return None
 
 
@@ -181,7 +182,7 @@ def _materialize(
     slices = {name: [a.score.exact for a in asked if a.score.slice == name] for name in sorted({a.score.slice for a in asked})}
     golden = [exact for name, found in slices.items() if name != HELD_OUT for exact in found]
     right = share_of(sum(golden), len(golden))
-    since = Finding(overall(compared), "; ".join(f.sentence for f in compared))
+    since = together(compared)
     unanswered = [a.answer.error for a in asked if a.answer.error]
     report: dict[str, Any] = {
         "loop": loop.name,
@@ -199,13 +200,13 @@ def _materialize(
     }
     digest = store_report(artifacts, loop.name, "live-golden", report)
     metadata: live.Metadata = {
-        "production": production or "",
         "verdict": at_floor.verdict.value,
         "reason": at_floor.sentence,
         "since_evaluation": since.sentence,
+        "production": (production or "")[:12],
         "rows": len(asked),
         "unanswered": len(unanswered),
-        "report": dg.MetadataValue.path(artifacts.uri(report_key(loop.name, "live-golden", digest))),
+        "report": place(report_key(loop.name, "live-golden", digest), digest),
     }
     if production is not None:
         estimates = {name: share_of(sum(found), len(found)) for name, found in slices.items()}
@@ -213,16 +214,12 @@ def _materialize(
         points = [Point(p.at, p.value("share"), p.value("low"), p.value("high"), p.version) for p in past if p.value("share") is not None]
         points.append(Point(at, right.value, right.low, right.high, production))
         metadata |= {"share": right.value, "low": right.low, "high": right.high}
-        metadata["slices"] = dg.MetadataValue.md(
-            markdown_table(["slice", "right (95 % interval)", "rows"], [(n, str(e), e.n) for n, e in estimates.items()])
-        )
+        metadata["slices"] = table(["slice", "right (95 % interval)", "rows"], [(n, str(e), e.n) for n, e in estimates.items()])
         metadata["trend"] = dg.MetadataValue.md(trend("golden rows right", points, loop.monitors.golden_floor, "floor"))
-        metadata["worst_rows"] = dg.MetadataValue.md(_worst(asked))
-        metadata["versions"] = dg.MetadataValue.md(
-            markdown_table(
-                ["version", "reports before this one", "newest share right", "from", "to"],
-                [(p.version[:12], n, p.value("share"), p.value("low"), p.value("high")) for p, n in live.newest_per_version(past)],
-            )
+        metadata["worst_rows"] = _worst(asked)
+        metadata["versions"] = table(
+            ["version", "reports before this one", "newest share right", "from", "to"],
+            [(p.version, n, p.value("share"), p.value("low"), p.value("high")) for p, n in live.newest_per_version(past)],
         )
     newest = LatestReport(
         at=at,
@@ -238,8 +235,8 @@ def _materialize(
     )
 
 
-def _worst(asked: Sequence[_Asked]) -> str:
+def _worst(asked: Sequence[_Asked]) -> dg.MetadataValue:
     """Golden rows that are wrong, those with the fewest right fields first."""
     wrong = sorted((a for a in asked if not a.score.exact), key=lambda a: (a.score.slice == HELD_OUT, a.score.fields, a.score.id))
     rows = [(a.score.slice, a.row.prompt, a.row.completion, a.answer.error or a.answer.text, a.score.fields) for a in wrong[:10]]
-    return markdown_table(["slice", "request", "expected", "answer", "fields right"], rows)
+    return table(["slice", "request", "expected", "answer", "fields right"], rows)

@@ -7,30 +7,22 @@ import dagster as dg
 
 from ftassets.assets._shared.accepted import golden_commit
 from ftassets.assets._shared.dataset_files import pairs_path, pairs_to_parquet, read_evaluation_rows
-from ftassets.assets._shared.events import node
 from ftassets.assets._shared.node import asset
 from ftassets.backends.dataset_store.base import DatasetStore
 from ftassets.backends.traffic_log.base import TrafficLog
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.dataset.curation import pii
 from ftassets.domain.dataset.preferences import Pair, build_pairs
-from ftassets.reporting.tables import markdown_table
+from ftassets.domain.gates.result import Verdict
+from ftassets.reporting.tables import table
 
-ENOUGH = "enough_pairs"
 WANTED = 2000  # preference tuning pays once there are a few thousand pairs
 
 
 def build(loop: LoopConfig) -> dg.AssetsDefinition:
     """The asset: pairs of the production window, as TRL's DPO trainer reads them."""
-    key = node(loop.name, "preference_pairs")
 
-    @asset(
-        loop,
-        __doc__,
-        {"lakefs"},
-        deps=["traffic", "golden_set"],
-        check_specs=[dg.AssetCheckSpec(ENOUGH, asset=key, description="Preference tuning pays once there are a few thousand pairs.")],
-    )
+    @asset(loop, __doc__, {"lakefs"}, deps=["traffic", "golden_set"])
     def preference_pairs(
         context: dg.AssetExecutionContext, traffic_log: dg.ResourceParam[TrafficLog], dataset_store: dg.ResourceParam[DatasetStore]
     ) -> dg.MaterializeResult:
@@ -49,24 +41,23 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         return dg.MaterializeResult(
             data_version=dg.DataVersion(publication.commit),
             metadata={
-                "commit": publication.commit,
+                "verdict": verdict_on(len(pairs)),
+                "commit": publication.commit[:12],
                 "pairs": len(pairs),
                 "quarantined": len(dropped),
                 "sources": dict(Counter(pair.source for pair in pairs)),
-                "newest": dg.MetadataValue.md(markdown_table(["request", "chosen", "rejected", "from"], shown)),
-                "dropped": dg.MetadataValue.md(markdown_table(["where", "reason"], [(item.where, item.reason) for item in dropped[:30]])),
+                "newest": table(["request", "chosen", "rejected", "from"], shown),
+                "dropped": table(["where", "reason"], [(item.where, item.reason) for item in dropped[:30]]),
             },
-            check_results=[
-                dg.AssetCheckResult(
-                    check_name=ENOUGH,
-                    passed=len(pairs) >= WANTED,
-                    severity=dg.AssetCheckSeverity.WARN,
-                    description=f"{len(pairs)} pairs, about {WANTED} make preference tuning worth a try",
-                )
-            ],
         )
 
     return preference_pairs
+
+
+def verdict_on(pairs: int) -> str:
+    """Whether so many pairs make preference tuning worth a try: no check, for a loop that does without it lacks nothing."""
+    verdict = Verdict.PASS if pairs >= WANTED else Verdict.NOT_ENOUGH_DATA
+    return f"{verdict.value}: {pairs} pairs, about {WANTED} make preference tuning worth a try"
 
 
 def _scrubbed(pair: Pair) -> Pair:

@@ -12,6 +12,7 @@ import dagster as dg
 from ftassets.assets._shared import live
 from ftassets.assets._shared.events import node
 from ftassets.assets._shared.node import asset
+from ftassets.assets._shared.stored_reports import place
 from ftassets.backends.artifacts.base import Artifacts
 from ftassets.backends.artifacts.reports import report_key, store_report
 from ftassets.backends.control.base import Control
@@ -27,11 +28,11 @@ from ftassets.domain.chat import Asked, request_body
 from ftassets.domain.evaluation.sampling import reservoir
 from ftassets.domain.gates.result import Verdict
 from ftassets.domain.monitoring.estimate import SMALLEST, Estimate, mean_of, share_of
-from ftassets.domain.monitoring.finding import Finding, overall
+from ftassets.domain.monitoring.finding import Finding, together
 from ftassets.domain.monitoring.latest import LatestReport
 from ftassets.domain.monitoring.quality import QualityPoint, fallen_most, follow
 from ftassets.domain.traffic.exchange import ANSWERED, Exchange, FeedbackCounts, Outcomes, asked_of
-from ftassets.reporting.tables import markdown_table
+from ftassets.reporting.tables import table
 from ftassets.reporting.trends import Point, trend
 
 CHECK = "no_sustained_drop"
@@ -101,6 +102,8 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         estimates = _estimates(counts, traffic_log.feedback_counts(loop.name, production, begin, end), judged)
         past = live.past_reports(context.instance, key)
         measured, findings = _follow(loop, past, production, judged.identity, estimates)
+        if judged.not_judged and not judged.scores:
+            findings.append(Finding(Verdict.NOT_ENOUGH_DATA, f"no answer was judged: {judged.not_judged[0][1]}", blocked=True))
         if failed := [f.sentence for f in findings if f.verdict is Verdict.FAIL]:
             text = f"version {production[:12]}: {'; '.join(failed)}"
             routed(control, loop, notifier).notify(alert_about(loop, "quality-drop", "sustained drop of live quality", text, "ticket"))
@@ -178,7 +181,7 @@ def _follow(
         earlier = [
             QualityPoint.model_validate(p.value("measures")[name])
             for p in past
-            if p.version == production and name in (p.value("measures") or {}) and (name != JUDGED or _judge_of(p) == judge)
+            if p.version == production[:12] and name in (p.value("measures") or {}) and (name != JUDGED or _judge_of(p) == judge)
         ]
         measured[name], finding = follow(name, earlier, estimate, loop.monitors.sample, loop.monitors.quality_drop)
         findings.append(finding)
@@ -206,7 +209,7 @@ def _materialize(
     findings: Sequence[Finding],
     past: Sequence[live.Past],
 ) -> dg.MaterializeResult:
-    verdict = Finding(overall(findings), "; ".join(f.sentence for f in findings))
+    verdict = together(findings)
     found = {name: m.model_dump() for name, m in measured.items()}
     report = {
         "loop": loop.name,
@@ -226,13 +229,13 @@ def _materialize(
     }
     digest = store_report(artifacts, loop.name, "quality", report)
     metadata: live.Metadata = {
-        "production": production or "",
         "verdict": verdict.verdict.value,
         "reason": verdict.sentence,
+        "production": (production or "")[:12],
         "answers": counts.answers,
         "window_end": dg.MetadataValue.timestamp(window[1]),
         "measures": dg.MetadataValue.json(found),
-        "report": dg.MetadataValue.path(artifacts.uri(report_key(loop.name, "quality", digest))),
+        "report": place(report_key(loop.name, "quality", digest), digest),
     }
     # what the retrain sensor reads: the measure that fell most
     if worst := fallen_most(measured):
@@ -244,25 +247,21 @@ def _materialize(
     if loop.monitors.llm_judge:
         metadata |= {"judged": len(judged.scores), "not_judged": len(judged.not_judged)}
         worst_scores = sorted(judged.scores, key=lambda item: (item[1].score, item[0]))[:10]
-        metadata["worst_answers"] = dg.MetadataValue.md(markdown_table(["request id", "score"], [(n, j.score) for n, j in worst_scores]))
-        metadata["why_not_judged"] = dg.MetadataValue.md(markdown_table(["request id", "reason"], judged.not_judged[:10]))
+        metadata["worst_answers"] = table(["request id", "score"], [(n, j.score) for n, j in worst_scores])
+        metadata["why_not_judged"] = table(["request id", "reason"], judged.not_judged[:10])
     if measured and production is not None:
-        metadata["quality_table"] = dg.MetadataValue.md(
-            markdown_table(
-                ["measure", "now (95 % interval)", "answers", "rolling mean", "baseline", "its answers"],
-                [
-                    (name, str(estimates[name]), m.n, "" if m.rolling is None else m.rolling, m.baseline, m.baseline_n)
-                    for name, m in measured.items()
-                ],
-            )
+        metadata["quality_table"] = table(
+            ["measure", "now (95 % interval)", "answers", "rolling mean", "baseline", "its answers"],
+            [
+                (name, str(estimates[name]), m.n, "" if m.rolling is None else m.rolling, m.baseline, m.baseline_n)
+                for name, m in measured.items()
+            ],
         )
         headline = worst or (JUDGED if JUDGED in measured else next(iter(measured)))
         metadata["trend"] = dg.MetadataValue.md(_trend(headline, measured[headline], past, production, window[1], loop))
-        metadata["versions"] = dg.MetadataValue.md(
-            markdown_table(
-                ["version", "reports before this one", "newest verdict", *estimates],
-                [(p.version[:12], n, p.value("verdict"), *_values(p, estimates)) for p, n in live.newest_per_version(past)],
-            )
+        metadata["versions"] = table(
+            ["version", "reports before this one", "newest verdict", *estimates],
+            [(p.version, n, p.value("verdict"), *_values(p, estimates)) for p, n in live.newest_per_version(past)],
         )
     record_latest(
         control,

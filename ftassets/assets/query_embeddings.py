@@ -16,7 +16,7 @@ from ftassets.backends.traffic_log.base import TrafficLog
 from ftassets.backends.vector_store.base import QueryVector, VectorStore
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.traffic.exchange import Exchange, query_of
-from ftassets.reporting.tables import markdown_table
+from ftassets.reporting.tables import table
 
 SLOWEST = 600.0  # seconds an answer may take: rows are logged when they are finished, with the time they began
 PAGE = 2000  # exchanges read, embedded and stored at once: what a kill costs at most
@@ -74,7 +74,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
                 "total": total,
                 "embedder": embedder.id,
                 "watermark": dg.MetadataValue.timestamp(watermark),
-                "newest": dg.MetadataValue.md(markdown_table(["query", "version"], [(e.prompt, e.version[:12]) for e in newest])),
+                "newest": table(["query", "version"], [(e.prompt, e.version[:12]) for e in newest]),
             },
         )
 

@@ -7,13 +7,14 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from ftassets.assets._shared.accepted import accepted_adapter, adapter_refusals
-from ftassets.assets._shared.events import history, made_by, node, refused_gates, required
+from ftassets.assets._shared.events import SIGNED, history, made_by, node, refused_gates, required
 from ftassets.assets._shared.failures import failing
 from ftassets.assets._shared.node import asset
-from ftassets.assets._shared.stored_reports import same_policy
-from ftassets.assets.eval_report.page import gate_table
+from ftassets.assets._shared.stored_reports import place, same_policy
+from ftassets.assets.eval_report.page import gate_table, verdict_of
 from ftassets.backends.artifacts.base import Artifacts
 from ftassets.backends.artifacts.reports import read_eval_report
+from ftassets.backends.artifacts.reports import report_key as report_file
 from ftassets.backends.artifacts.version_folder import VersionDamaged
 from ftassets.backends.artifacts.versions import verify
 from ftassets.backends.control.base import Control
@@ -34,6 +35,7 @@ from ftassets.domain.release.approval import Override, entitled, override_object
 from ftassets.domain.release.attestation import objections, statement
 from ftassets.domain.release.statement import read_statement
 from ftassets.domain.release.version import VersionManifest, score_tags, version_tags
+from ftassets.reporting.tables import shortened
 
 REFUSED = "release refused"
 FAILED = "failed"  # what `refused_gates` says of a gate that was evaluated for the newest report and did not pass
@@ -101,6 +103,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         with suppress(AlreadyExists):
             dataset_store.tag(f"release/{loop.name}/{report.candidate[:12]}", report.dataset_commit)
         name = version_name(loop, report)
+        signed = releases.read(loop.name, report.candidate)
         registered = registry.register(
             loop.name,
             name,
@@ -118,15 +121,17 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         return dg.MaterializeResult(
             data_version=dg.DataVersion(report.candidate),
             metadata={
+                "verdict": verdict_of(results),
+                **({"override": override.sentence} if override else {}),
+                "gates": gate_table(results),
                 "version": registered.name,
                 "registry_version": registered.number,
-                "digest": report.candidate,
-                "lineage": manifest.lineage or "",
-                "report_digest": digest,
-                "signed_by": releases.read(loop.name, report.candidate).key_id,
-                "attestation": dg.MetadataValue.path(releases.uri(loop.name, report.candidate)),
-                "gates": dg.MetadataValue.md(gate_table(results)),
-                **({"override": override.sentence} if override else {}),
+                "digest": report.candidate[:12],
+                "lineage": shortened(manifest.lineage or ""),
+                "signed_by": signed.key_id[:12],
+                "report": place(report_file(loop.name, "eval", digest), digest),
+                "attestation": place(releases.uri(loop.name, report.candidate), report.candidate),
+                SIGNED: dg.MetadataValue.json(read_statement(signed.payload)[2]),
             },
         )
 

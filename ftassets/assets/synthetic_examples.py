@@ -14,7 +14,7 @@ from ftassets.config.profiles import teacher
 from ftassets.domain.dataset import synthesis
 from ftassets.domain.dataset.curation.text import request_key
 from ftassets.domain.dataset.rows import Example, Quarantined
-from ftassets.reporting.tables import markdown_table
+from ftassets.reporting.tables import table
 
 
 def build(loop: LoopConfig) -> dg.AssetsDefinition:
@@ -37,12 +37,12 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         return dg.MaterializeResult(
             data_version=dg.DataVersion(publication.commit),
             metadata={
-                "commit": publication.commit,
+                "commit": publication.commit[:12],
                 "rows": len(rows),
                 "quarantined": len(bad),
                 "teacher": loop.dataset.teacher.model,
-                "examples": dg.MetadataValue.md(markdown_table(["request", "answer"], [(r.prompt, r.completion) for r in rows[:20]])),
-                "refused": dg.MetadataValue.md(markdown_table(["where", "reason"], [(b.where, b.reason) for b in bad[:20]])),
+                "examples": table(["request", "answer"], [(r.prompt, r.completion) for r in rows[:20]]),
+                "refused": table(["where", "reason"], [(b.where, b.reason) for b in bad[:20]]),
             },
         )
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
-from ftassets.assets._shared.events import data_version, history, metadata_value, newest, node
+from ftassets.assets._shared.events import data_version, history, metadata_value, names, newest, node
 from ftassets.assets._shared.node import with_signature
 from ftassets.automation import runs
 from ftassets.automation.jobs import TRIGGER, retrain_job_name
@@ -90,7 +90,7 @@ def observe(
     now, name = time.time(), loop.name
     in_quarter = runs.retrains(instance, name, since=datetime.fromtimestamp(now - QUARTER, UTC))
     report = newest(instance, node(name, "drift_report"))
-    about_production = report is not None and metadata_value(report, "production") == state.production
+    about_production = report is not None and names(report, "production", state.production)
     first = since or next((at for at, _ in history(instance, node(name, "release"), limit=1)), None)
     schedule = loop.retrain_on.schedule
     quality = _quality(instance, name, state.production, since or 0.0)
@@ -123,7 +123,7 @@ def alarms_in_a_row(instance: dg.DagsterInstance, loop: str, production: str | N
     count = 0
     for at, report in history(instance, node(loop, "drift_report")):
         verdict = metadata_value(report, "verdict")
-        if at < since or verdict == DriftVerdict.QUIET.value or metadata_value(report, "production") != (production or ""):
+        if at < since or verdict == DriftVerdict.QUIET.value or not names(report, "production", production):
             break
         count += verdict == DriftVerdict.ALARM.value
     return count
@@ -157,7 +157,7 @@ def _commits(store: DatasetStore, since: float) -> list[Commit]:
 def _quality(instance: dg.DagsterInstance, loop: str, production: str | None, since: float) -> dg.AssetMaterialization | None:
     """The newest quality report, unless it is about an earlier version or was answered by a retrain already."""
     for at, report in history(instance, node(loop, "quality_report"), limit=1):
-        if at >= since and metadata_value(report, "production") in (None, production):
+        if at >= since and (metadata_value(report, "production") is None or names(report, "production", production)):
             return report
     return None
 

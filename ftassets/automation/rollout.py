@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import dagster as dg
 
-from ftassets.assets._shared.events import data_version, history, metadata_value, node
+from ftassets.assets._shared.events import data_version, history, metadata_value, node, report_digest
 from ftassets.assets._shared.node import with_signature
 from ftassets.automation import runs
 from ftassets.automation.jobs import endpoint_job_name
@@ -66,7 +66,7 @@ def build(loop: LoopConfig) -> dg.SensorDefinition:
             return dg.SkipReason(f"release {digest[:12]} waits for approval: materialize endpoint with action start")
         if loop.mode == "propose":
             try:
-                approval = Releases(control, signer).approval(loop, digest, str(metadata_value(release, "report_digest")))
+                approval = Releases(control, signer).approval(loop, digest, report_digest(release))
             except NotApproved as error:
                 return dg.SkipReason(str(error))
             attempt += f":{approval.issued_at}"  # a second approval is a second attempt

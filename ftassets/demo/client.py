@@ -1,6 +1,5 @@
 """Users of the demo: they send commands to the gateway and correct some of the answers."""
 
-import random
 import threading
 import time
 from collections.abc import Sequence
@@ -10,12 +9,10 @@ from typing import Any
 
 import requests
 
+from ftassets.demo.traffic import Sender
 from ftassets.demo.voice_commands import Utterance
-from ftassets.domain.evaluation.answer_form import parse_call
 
-USERS = 60
 CLIENTS = 24  # a small model on a CPU takes as long for one token of 24 answers as for one of one
-WRONG = 0.08  # share of corrections that name another command
 
 
 @dataclass
@@ -49,11 +46,11 @@ class Users:
             until.wait(max(0.0, every - (time.monotonic() - begin)))
 
     def _say(self, number: int, utterance: Utterance, correct: float, others: Sequence[str]) -> None:
-        rng = random.Random(self.seed * 1_000_003 + number)
+        sender = Sender(self.seed, number)
         body: Any = {
             "model": self.loop,
             "messages": [{"role": "user", "content": utterance.text}],
-            "user": f"user-{rng.randrange(USERS)}",
+            "user": sender.user,
         }
         with self._lock:
             self.sent += 1
@@ -63,17 +60,16 @@ class Users:
         answer = response.json()
         with self._lock:
             self.answered += 1
-        said = answer["choices"][0]["message"]["content"]
-        right = parse_call(said) == parse_call(utterance.answer)
-        if right and rng.random() < 0.2:
-            self._feedback({"id": answer["id"], "rating": "up"})
-        elif not right and rng.random() < correct:
-            mistaken = bool(others) and rng.random() < WRONG
-            correction = rng.choice([other for other in others if other != utterance.answer]) if mistaken else utterance.answer
+        reaction = sender.react(utterance, answer["choices"][0]["message"]["content"], correct, others)
+        if reaction is None:
+            return
+        feedback = {"id": answer["id"], "rating": reaction.rating}
+        if reaction.correction is not None:
             with self._lock:
                 self.corrected += 1
-                self.wrong += mistaken
-            self._feedback({"id": answer["id"], "rating": "down", "correction": correction})
+                self.wrong += reaction.mistaken
+            feedback["correction"] = reaction.correction
+        self._feedback(feedback)
 
     def _feedback(self, body: dict) -> None:
         requests.post(f"{self.url}/v1/feedback", json=body, timeout=30).raise_for_status()

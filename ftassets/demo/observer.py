@@ -75,6 +75,11 @@ class Observer:
             raise EvalReportMissing(f"{self.loop} has {len(events)} evaluation reports, {index + 1} are needed: materialize eval_report")
         return read_report(self.artifacts, self.loop, "eval", data_version(events[index]))
 
+    def version(self, name: str) -> str | None:
+        """Data version of a node's newest materialization: a digest or commit in full."""
+        event = self.newest(name)
+        return data_version(event) if event else None
+
     def value(self, name: str, field: str) -> Any:
         """One metadata value of a node's newest materialization; None without."""
         event = self.newest(name)

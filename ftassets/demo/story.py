@@ -2,7 +2,6 @@
 
 import json
 import os
-import random
 import shutil
 import threading
 import time
@@ -18,11 +17,13 @@ from ftassets.config.loop import LoopConfig
 from ftassets.config.loop_files import LOOPS, read_loops
 from ftassets.config.profiles import embedded, traffic_log
 from ftassets.demo.client import Users
+from ftassets.demo.last_runs import end_runs
 from ftassets.demo.memory import MemoryWatch
 from ftassets.demo.observer import Observer, launched_by
 from ftassets.demo.screen import Screen, final_tables
 from ftassets.demo.summary import collect, side_by_side
-from ftassets.demo.voice_commands import DRIFTED, ESTABLISHED, Utterance, draw
+from ftassets.demo.traffic import CORRECTED, chapters
+from ftassets.demo.voice_commands import Utterance
 from ftassets.durable import write_durably
 from ftassets.errors import FtassetsError
 from ftassets.processes.up import Ports, down, up
@@ -30,10 +31,8 @@ from ftassets.processes.up import Ports, down, up
 LOOP = "voice_commands"
 BOOTSTRAP_LIMIT = 1500.0  # seconds until the demo gives up on a stage
 RETRAIN_LIMIT = 1800.0
-DRIFTED_REQUESTS = 225  # most of them are corrected
-DRIFTED_SHARE = 0.9
+LAST_RUNS_LIMIT = 180.0
 WINDOW_SECONDS = 25  # of the clock's minute that must be left to begin a quiet window
-MIX = {"LightSet": 0.6, "TurnOn": 0.3, "ClimateGetTemperature": 0.1}  # the benign change: known commands in another mix
 
 
 class DemoFailed(FtassetsError):
@@ -53,6 +52,8 @@ def run(home: Home, ports: Ports, keep_open: bool) -> None:
             screen.settings(loop)
             teller = _Teller(home, loop, screen, stages)
             teller.tell()
+            if not keep_open:  # what checks the new version has just begun
+                end_runs(home, LAST_RUNS_LIMIT, screen.now)
             users = teller.users
             stages["total"] = time.time() - begin
             summary = collect(teller.observer, loop, users, traffic_log(home), teller.quiet, teller.drifted, stages, memory.peak_mb)
@@ -91,6 +92,7 @@ def processes(home: Home, ports: Ports) -> Iterator[None]:
     try:
         yield
     finally:
+        end_runs(home, 0)
         down(home)
 
 
@@ -121,30 +123,23 @@ class _Teller:
                 BOOTSTRAP_LIMIT,
             )
         first = self.observer.state().production
+        said = chapters(self.loop.retrain_on.drift.reference_requests)
         with self._stage("quiet windows"):
-            first_answers = self.loop.retrain_on.drift.reference_requests  # they complete the reference
-            known = draw(ESTABLISHED, first_answers + 3 * 60, seed=11, withheld=False)
             self.screen.line("users say what production knows")
-            self.users.say(known[:first_answers])
-            for number in range(3):
-                self._window(self.quiet, known[first_answers + 60 * number :][:60])
+            self.users.say(said.first)
+            for utterances in said.quiet:
+                self._window(self.quiet, utterances)
             self.screen.line("a harmless change: known commands in another mix")
-            self._window(self.quiet, mixed(60, seed=12))
+            self._window(self.quiet, said.mixed)
         with self._stage("drifted windows"):
             self.screen.line("timers, media, vacuum and lists arrive; users correct the answers, some of them wrongly", "bold")
-            new = draw(DRIFTED, int(DRIFTED_REQUESTS * DRIFTED_SHARE), seed=13, withheld=False)
-            old = draw(ESTABLISHED, DRIFTED_REQUESTS - len(new), seed=14, withheld=False)
-            others = [utterance.answer for utterance in draw(ESTABLISHED + DRIFTED, 80, seed=15, withheld=False)]
-            talk = [*new, *old]
-            random.Random(17).shuffle(talk)
-            self._window(self.drifted, talk, correct=0.95, others=others)
+            self._window(self.drifted, said.drifted, correct=CORRECTED, others=said.others)
             self._wait("the drift report", self._alarmed, 180)
         with self._stage("retrain"):
             self._wait("a retrain, started by the drift sensor", lambda: self._released(first), RETRAIN_LIMIT)
         with self._stage("rollout"):
-            everyday = draw(ESTABLISHED + DRIFTED, 400, seed=16, withheld=False)
             done = threading.Event()
-            talking = [threading.Thread(target=self.users.trickle, args=(everyday[i::16], done, 0.4), daemon=True) for i in range(16)]
+            talking = [threading.Thread(target=self.users.trickle, args=(said.everyday[i::16], done, 0.4), daemon=True) for i in range(16)]
             for thread in talking:
                 thread.start()
             try:
@@ -156,8 +151,7 @@ class _Teller:
         self._news()
 
     def _released(self, first: str | None) -> bool:
-        release = self.observer.value("release", "digest")
-        return release is not None and release != first
+        return self.observer.version("release") not in (None, first)
 
     def _alarmed(self) -> bool:
         return any(seen.window_end in self.drifted and seen.verdict == "ALARM" for seen in self.observer.drift_reports())
@@ -246,8 +240,3 @@ class _Teller:
         begin = time.time()
         yield
         self.stages[name] = time.time() - begin
-
-
-def mixed(count: int, seed: int) -> list[Utterance]:
-    """Known commands in the mix of MIX."""
-    return [u for intent, share in MIX.items() for u in draw((intent,), round(share * count), seed, withheld=False)]

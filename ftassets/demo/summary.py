@@ -49,8 +49,9 @@ def collect(
             "seconds_to_retrain": _reaction(observer, alarm.at),
             "windows": [{"alarm": seen.verdict == DriftVerdict.ALARM} for seen in new],
         },
-        "dataset": {"commit": observer.value("curated_dataset", "commit"), "rows": observer.value("curated_dataset", "rows")},
-        "adapter": {name: observer.value("adapter", name) for name in ("digest", "train_seconds", "tokens_per_second")},
+        "dataset": {"commit": observer.version("curated_dataset"), "rows": observer.value("curated_dataset", "rows")},
+        "adapter": {"digest": observer.version("adapter")}
+        | {name: observer.value("adapter", name) for name in ("train_seconds", "tokens_per_second")},
         "gates": [
             {"name": r.name, "value": r.value, "bound": r.bound, "threshold": r.threshold, "verdict": r.verdict.value}
             for r in evaluate_gates(loop.gates, report)

@@ -1,6 +1,22 @@
-"""Markdown tables for asset metadata."""
+"""Tables: Dagster's own for asset metadata, which the UI shows in place, and Markdown for pages and long texts."""
 
+import math
+import re
 from collections.abc import Iterable, Sequence
+
+import dagster as dg
+
+_DIGEST = re.compile(r"\b[0-9a-f]{40,64}\b")
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> dg.MetadataValue:
+    """A table for the metadata pane, floats rounded to three decimals, digests shortened; without rows it is the text `none`."""
+    lines = [[_value(cell) for cell in row] for row in rows]
+    if not lines:
+        return dg.MetadataValue.text("none")
+    columns = [dg.TableColumn(name, _type([line[place] for line in lines])) for place, name in enumerate(head)]
+    records = [dg.TableRecord(dict(zip(head, line, strict=True))) for line in lines]
+    return dg.MetadataValue.table(records, dg.TableSchema(columns))
 
 
 def markdown_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -8,6 +24,22 @@ def markdown_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     lines.extend("| " + " | ".join(_cell(value) for value in row) + " |" for row in rows)
     return "\n".join(lines)
+
+
+def shortened(text: str) -> str:
+    """The text with each digest and commit cut to 12 characters: a longer word widens the whole metadata pane."""
+    return _DIGEST.sub(lambda found: found[0][:12], text)
+
+
+def _value(cell: object) -> str | int | float | bool:
+    if isinstance(cell, float):
+        return round(float(cell), 3) if math.isfinite(cell) else str(cell)  # NaN is no JSON
+    return cell if isinstance(cell, int) else shortened(str(cell))
+
+
+def _type(cells: Sequence[object]) -> str:
+    kinds = {type(cell).__name__ for cell in cells}
+    return kinds.pop().replace("str", "string") if len(kinds) == 1 else "string"
 
 
 def _cell(value: object) -> str:

@@ -15,12 +15,13 @@ from ftassets.automation.rollout import build as build_rollout_sensor
 from ftassets.testing.tiny_loop import COLOURS, LOOP, ROOMS, TinyLoop, tiny_loop
 from ftassets_tests.docs.test_data_model import undocumented
 
+PANE = 44  # characters of a word that fit beside key and time at a width of 1500 pixels
 pytestmark = [pytest.mark.slow, pytest.mark.models]
 
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TinyLoop]:
-    with tiny_loop(tmp_path_factory.mktemp("tiny")) as loop:
+    with tiny_loop(tmp_path_factory.mktemp("tiny"), monitors={"golden_floor": 0.0, "sample": 20}) as loop:  # it knows nothing
         yield loop
 
 
@@ -67,6 +68,7 @@ def test_the_loop_closes(tiny: TinyLoop) -> None:
     tiny.loop = tiny.loop.model_copy(update={"retrain_on": tiny.loop.retrain_on.model_copy(update={"drift": drift})})
     assert tiny.run("watch", tags={WINDOW_END: str(end)}).success
     assert value(tiny, "drift_report", "verdict") == "ALARM", value(tiny, "drift_report", "reason")
+    assert tiny.run("monitor", tags={WINDOW_END: str(end)}).success
 
     result = build_drift_sensor(tiny.loop)(sensor_context(tiny))
     assert isinstance(result, dg.SensorResult), result
@@ -76,7 +78,7 @@ def test_the_loop_closes(tiny: TinyLoop) -> None:
     assert retrain.success
     second = data_version(newest(tiny.instance, node(LOOP, "release")))
     assert second != first
-    assert value(tiny, "adapter", "start_from") == first
+    assert value(tiny, "adapter", "lineage") == f"continues from {first[:12]}"
     assert value(tiny, "curated_dataset", "sources")["correction"] > 20  # type: ignore[index]
 
     for expected in ("start", "ramp"):
@@ -90,6 +92,8 @@ def test_the_loop_closes(tiny: TinyLoop) -> None:
         assert tiny.move(**config).success
         answered = {ask(tiny, text) for text in known}
         assert answered == ({first, second} if expected == "start" else {second})
+    for job in ("watch", "monitor"):  # of the new version, which has no traffic yet
+        assert tiny.run(job).success
     state = tiny.serving.state(LOOP)
     assert (state.production, state.standby, state.candidate) == (second, first, None)
 
@@ -101,6 +105,40 @@ def test_the_loop_closes(tiny: TinyLoop) -> None:
     assert tiny.move("rollback", reason="drill").success
     assert tiny.serving.state(LOOP).production == first
     assert ask(tiny, "dim the lamp") == first
+
+
+def test_nothing_is_red_but_the_alarm(tiny: TinyLoop) -> None:
+    assert {run.status for run in tiny.instance.get_runs()} == {dg.DagsterRunStatus.SUCCESS}
+    unsound = [
+        (each.check_name, each.metadata["verdict"].value)
+        for run in tiny.instance.get_runs()
+        for record in tiny.instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION).records
+        if not (each := record.event_log_entry.dagster_event.event_specific_data).passed  # a warning is orange
+    ]
+    assert unsound == [("within_drift_budget", "ALARM")]
+
+
+def test_the_metadata_pane_has_the_verdict_first_and_no_word_that_widens_it(tiny: TinyLoop) -> None:
+    verdicts = ("adapter", "behaviour_report", "curated_dataset", "drift_report", "eval_report", "live_golden_report", "preference_pairs")
+    for name in (*verdicts, "quality_report", "release"):
+        event = newest(tiny.instance, node(LOOP, name))
+        assert event is not None
+        assert next(iter(event.metadata)) == "verdict"
+    for key in tiny.instance.get_asset_keys():
+        event = newest(tiny.instance, key)
+        assert event is not None
+        wide = {name: word for name, entry in event.metadata.items() for word in words(entry) if len(word) > PANE}
+        assert wide == {}, key
+
+
+def words(entry: dg.MetadataValue) -> list[str]:
+    """What the metadata pane cannot break into lines; images and long JSON are behind a button."""
+    if isinstance(entry, dg.TableMetadataValue):
+        return [word for record in entry.records for cell in record.data.values() for word in str(cell).replace("/", " ").split()]
+    if isinstance(entry, dg.MarkdownMetadataValue):
+        return []
+    text = json.dumps(entry.value, indent=2) if isinstance(entry, dg.JsonMetadataValue) else str(entry.value)
+    return [] if isinstance(entry, dg.JsonMetadataValue) and len(json.dumps(entry.value)) >= 1000 else text.replace("/", " ").split()
 
 
 def test_every_file_of_the_home_is_in_the_data_model(tiny: TinyLoop) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 import dagster as dg
 
 DATA_VERSION = "dagster/data_version"
+SIGNED = "signed"  # metadata of a release: the statement that was signed
 
 
 def node(loop: str, name: str) -> dg.AssetKey:
@@ -47,6 +48,21 @@ def metadata_value(event: dg.AssetMaterialization, name: str) -> object:
     """Plain value of one metadata entry, None when it is not there."""
     entry = event.metadata.get(name)
     return None if entry is None else entry.value
+
+
+def names(event: dg.AssetMaterialization, entry: str, digest: str | None) -> bool:
+    """Whether a metadata entry names this digest: entries have its first 12 characters, those of earlier releases all of it.
+
+    An empty entry names no digest, which is what None asks for.
+    """
+    value = str(metadata_value(event, entry) or "")
+    return (digest or "").startswith(value) if value else not digest
+
+
+def report_digest(release: dg.AssetMaterialization) -> str:
+    """Digest of the eval report that a release rests on."""
+    signed = metadata_value(release, SIGNED)
+    return str(signed["report_digest"] if isinstance(signed, dict) else metadata_value(release, "report_digest"))
 
 
 def refused_gates(instance: dg.DagsterInstance, report: dg.AssetKey, names: Iterable[str]) -> dict[str, str]:

@@ -24,7 +24,7 @@ Metadata = dict[str, dg.MetadataValue | str | float | int]
 
 @dataclass(frozen=True)
 class Past:
-    """One earlier report: when it was made (epoch seconds), about which version, and its metadata."""
+    """One earlier report: when it was made (epoch seconds), about which version (12 characters), and its metadata."""
 
     at: float
     version: str
@@ -59,18 +59,17 @@ def first_served(serving: Serving, loop: str, version: str) -> float:
 
 def past_reports(instance: dg.DagsterInstance, key: dg.AssetKey, limit: int = PAST) -> list[Past]:
     """Earlier reports that are about a version, oldest first."""
-    found = [
-        Past(at, str(version), event) for at, event in history(instance, key, limit) if (version := metadata_value(event, "production"))
-    ]
+    versions = ((at, str(metadata_value(event, "production") or "")[:12], event) for at, event in history(instance, key, limit))
+    found = [Past(at, version, event) for at, version, event in versions if version]
     return found[::-1]
 
 
 def check(name: str, finding: Finding, informs: bool = False) -> dg.AssetCheckResult:
-    """A finding as a check's result: too little data is neither red nor green, and what only informs is never red."""
+    """A finding as a check's result: too little data alone passes, and what only informs is never red."""
     error = finding.verdict is Verdict.FAIL and not informs
     return dg.AssetCheckResult(
         check_name=name,
-        passed=finding.verdict is Verdict.PASS,
+        passed=not finding.warns,
         severity=dg.AssetCheckSeverity.ERROR if error else dg.AssetCheckSeverity.WARN,
         description=f"{finding.verdict.value}: {finding.sentence}",
         metadata={"verdict": finding.verdict.value, "reason": finding.sentence},

@@ -1,4 +1,4 @@
-"""What a loop's gates say of a stored eval report, and which gates a report was made for."""
+"""What a loop's gates say of a stored eval report, which gates a report was made for, and where it is."""
 
 from typing import Any
 
@@ -9,6 +9,11 @@ from ftassets.domain.canonical import digest_of
 from ftassets.domain.gates.policy import evaluate_gates
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.gates.result import GateResult
+
+
+def place(key: str, digest: str) -> str:
+    """Where an artifact is below the home or the bucket, its digest cut to 12 characters and a star: a shell still finds it."""
+    return key.replace(digest, f"{digest[:12]}*")
 
 
 def policy_digest(loop: LoopConfig) -> str:

@@ -11,7 +11,7 @@ from ftassets.config.loop import EvaluationSet, LoopConfig
 from ftassets.config.row_files import RowsUnreadable, read_rows
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.dataset.written import Written, refusals
-from ftassets.reporting.tables import markdown_table
+from ftassets.reporting.tables import table
 
 
 def commit_rows(
@@ -44,19 +44,19 @@ def commit_rows(
     return dg.MaterializeResult(
         data_version=dg.DataVersion(publication.commit),
         metadata={
-            "commit": publication.commit,
+            "commit": publication.commit[:12],
             "rows": len(rows),
             "quarantined": len(bad),
             "slices": slices,
             **({"sets": {name: len(found) for name, found in further.items()}} if further else {}),
-            "examples": dg.MetadataValue.md(markdown_table(["request", "answer"], [(r.prompt, r.completion) for r in rows[:10]])),
+            "examples": table(["request", "answer"], [(r.prompt, r.completion) for r in rows[:10]]),
         },
         check_results=[
             dg.AssetCheckResult(
                 check_name="every_line_is_an_example",
                 passed=not bad,
                 severity=dg.AssetCheckSeverity.WARN,
-                metadata={"quarantined": dg.MetadataValue.md(markdown_table(["line", "reason"], [(b.where, b.reason) for b in bad[:50]]))},
+                metadata={"quarantined": table(["line", "reason"], [(b.where, b.reason) for b in bad[:50]])},
             )
         ],
     )

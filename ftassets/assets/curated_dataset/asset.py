@@ -2,7 +2,8 @@
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import dagster as dg
 import numpy as np
@@ -42,7 +43,7 @@ from ftassets.domain.dataset.shards import content_hash
 from ftassets.domain.release.version import MERGED
 from ftassets.domain.traffic.exchange import Reviewed, asked_of
 from ftassets.reporting.plots import bars, funnel, histogram
-from ftassets.reporting.tables import markdown_table
+from ftassets.reporting.tables import table
 
 
 def build(loop: LoopConfig) -> dg.AssetsDefinition:
@@ -90,7 +91,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         if not curated.splits["train"]:
             raise dg.Failure(
                 f"no row is left to train on of {len(rows)} collected",
-                metadata={"funnel": dg.MetadataValue.md(_funnel_table(curated)), "dropped": dg.MetadataValue.md(_dropped_table(curated))},
+                metadata={"funnel": _funnel_table(curated), "dropped": _dropped_table(curated)},
                 allow_retries=False,
             )
         checks = dataset_checks(loop, curated, len(rows) + len(rejected), _by_row(rows, vectors), golden, kept_out)
@@ -122,7 +123,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
                 raise dg.RetryRequested(max_retries=2) from conflict
         return dg.MaterializeResult(
             data_version=dg.DataVersion(commit),
-            metadata={**({"refused": in_words(refused)} if refused else {}), **_metadata(loop, curated, commit, before)},
+            metadata=_metadata(loop, curated, commit, before, refused),
             check_results=results(loop, curated, checks),
         )
 
@@ -196,7 +197,9 @@ def _by_row(rows: Sequence[Example], vectors: np.ndarray) -> dict[str, np.ndarra
     return {row.id: vector for row, vector in zip(rows, vectors, strict=True)}
 
 
-def _metadata(loop: LoopConfig, curated: Curated, commit: str, before: dict[str, list[Example]]) -> dict:
+def _metadata(
+    loop: LoopConfig, curated: Curated, commit: str, before: dict[str, list[Example]], refused: Mapping[str, str]
+) -> dict[str, Any]:
     rows = [row for members in curated.splits.values() for row in members]
     old = {row.id: row for members in before.values() for row in members}
     new = [row for row in rows if row.id not in old]
@@ -207,7 +210,8 @@ def _metadata(loop: LoopConfig, curated: Curated, commit: str, before: dict[str,
     diff = [("new", row.prompt, row.completion) for row in new[:10]] + [("changed", row.prompt, row.completion) for row in changed[:5]]
     diff += [("gone", row.prompt, row.completion) for row in gone[:5]]
     return {
-        "commit": commit,
+        "verdict": f"REFUSED: {in_words(refused)}" if refused else f"{curated.preflight.verdict.value}: {curated.preflight.sentence}",
+        "commit": commit[:12],
         "rows": len(rows),
         "new_rows": len(new),
         "changed_rows": len(changed),
@@ -215,12 +219,11 @@ def _metadata(loop: LoopConfig, curated: Curated, commit: str, before: dict[str,
         "splits": {split: len(members) for split, members in curated.splits.items()},
         "sources": dict(Counter(row.source for row in rows)),
         "quarantined": len(curated.dropped),
-        "pre_flight": f"{curated.preflight.verdict.value}: {curated.preflight.sentence}",
+        "steps": _funnel_table(curated),
+        "provenance": table(["source", "rows", "share"], sources),
+        "dropped": _dropped_table(curated),
+        "diff": table(["since the last dataset", "request", "answer"], diff),
         "funnel": dg.MetadataValue.md(funnel([(step.name, step.kept) for step in curated.funnel])),
-        "steps": dg.MetadataValue.md(_funnel_table(curated)),
-        "dropped": dg.MetadataValue.md(_dropped_table(curated)),
-        "diff": dg.MetadataValue.md(markdown_table(["since the last dataset", "request", "answer"], diff)),
-        "provenance": dg.MetadataValue.md(markdown_table(["source", "rows", "share"], sources)),
         "classes": _classes(loop, rows),
         "lengths": dg.MetadataValue.md(histogram("characters of request and answer", lengths)),
     }
@@ -233,16 +236,16 @@ def _classes(loop: LoopConfig, rows: Sequence[Example]) -> dg.MetadataValue:
     return dg.MetadataValue.md(bars("rows per class", Counter(form.label(row.completion) for row in rows).most_common(30)))
 
 
-def _funnel_table(curated: Curated) -> str:
+def _funnel_table(curated: Curated) -> dg.MetadataValue:
     head = ["step", "rows left", "quarantined", "changed", "counted"]
     lines = [
         (step.name, step.kept, step.dropped, step.changed, step.skipped or ", ".join(f"{name} {n}" for name, n in step.counts.items()))
         for step in curated.funnel
     ]
-    return markdown_table(head, lines)
+    return table(head, lines)
 
 
-def _dropped_table(curated: Curated) -> str:
+def _dropped_table(curated: Curated) -> dg.MetadataValue:
     """Up to five examples of each step that dropped rows."""
     shown: Counter[str] = Counter()
     lines = []
@@ -251,4 +254,4 @@ def _dropped_table(curated: Curated) -> str:
         shown[step] += 1
         if shown[step] <= 5:
             lines.append((item.where, item.reason, item.content[:200]))
-    return markdown_table(["step and row", "reason", "request"], lines)
+    return table(["step and row", "reason", "request"], lines)

@@ -9,6 +9,7 @@ import numpy as np
 
 from ftassets.assets._shared.events import node
 from ftassets.assets._shared.node import asset
+from ftassets.assets._shared.stored_reports import place
 from ftassets.assets.drift_report import reference as drift_reference
 from ftassets.assets.drift_report.reference import Known
 from ftassets.backends.artifacts.base import Artifacts
@@ -36,7 +37,7 @@ from ftassets.domain.drift import (
 from ftassets.domain.monitoring.latest import LatestReport
 from ftassets.domain.traffic.exchange import Feedback
 from ftassets.reporting.plots import drift_map
-from ftassets.reporting.tables import markdown_table
+from ftassets.reporting.tables import table
 
 CHECK = "within_drift_budget"
 WINDOW_END = "ftassets/window_end"  # run tag: the schedule's time, so that windows meet without gap or overlap
@@ -128,6 +129,7 @@ def measure(
     """Compare the queries of the `length` seconds before `end` (epoch seconds) with what production knows."""
     policy, rate = loop.retrain_on.drift, false_alarm_rate(loop)
     window: list[QueryVector] = []
+    small = False
     if production is None:
         why = "no version is in production yet: the bootstrap sensor, or a materialization of adapter to release, makes one"
     elif known is None:
@@ -139,14 +141,15 @@ def measure(
         window = vector_store.window(loop.name, space, begin, end, policy.sample, seed=int(end))
         smallest = policy.reference_windows * policy.min_sample
         why = f"the reference has {known.reference.count} queries, {smallest} are needed: lower sample or add training rows"
-        if known.reference.count >= smallest:
+        small = known.reference.count < smallest
+        if not small:
             vectors = np.array([point.vector for point in window]).reshape(len(window), known.reference.vectors.shape[1])
             comparison = compare(known.reference, vectors, rate, policy.min_sample)
             if policy.rule != "novelty":
                 comparison = by_fixed_rule(comparison, policy.rule, PRESETS[policy.rule])
             explanation = _explained(loop, production, known, comparison, vectors, window, dataset_store, artifacts)
             return DriftMeasurement(production, known, end, window, rate, comparison, explanation, replaced)
-    return DriftMeasurement(production, known, end, window, rate, not_enough_data(why), Explanation((), ()), replaced)
+    return DriftMeasurement(production, known, end, window, rate, not_enough_data(why, blocked=small), Explanation((), ()), replaced)
 
 
 def _explained(
@@ -196,24 +199,23 @@ def _materialize(
         "did_the_mix_change": result.mix_changed,
     }
     if result.statistics and measured.known:
-        metadata["new_topics"] = dg.MetadataValue.md(_new_topics_table(measured, feedback))
-        metadata["moved_topics"] = dg.MetadataValue.md(_moved_topics_table(measured))
-        metadata["statistics"] = dg.MetadataValue.md(_statistics_table(result))
+        metadata["new_topics"] = _new_topics_table(measured, feedback)
+        metadata["moved_topics"] = _moved_topics_table(measured)
+        metadata["statistics"] = _statistics_table(result)
         metadata["map"] = dg.MetadataValue.md(_map(measured, measured.known))
         farthest = np.argsort(-result.distances)[:10]
-        table = markdown_table(["query", "distance"], [(measured.window[i].text, float(result.distances[i])) for i in farthest])
-        metadata["farthest_queries"] = dg.MetadataValue.md(table)
+        metadata["farthest_queries"] = table(["query", "distance"], [(measured.window[i].text, result.distances[i]) for i in farthest])
         if measured.known.sensitivity:
             metadata["what_it_can_see"] = dg.MetadataValue.md("\n".join(f"- {sentence}" for sentence in measured.known.sensitivity))
     metadata |= {
-        "production": measured.production or "",
+        "production": (measured.production or "")[:12],
         "window_queries": len(measured.window),
         "reference_queries": measured.known.reference.count if measured.known else 0,
         "embedder": measured.known.reference.embedder if measured.known else "",
         "window_end": dg.MetadataValue.timestamp(measured.end),
         "false_alarm_rate": measured.rate,
         **values,
-        "report": dg.MetadataValue.path(artifacts.uri(report_key(loop.name, "drift", digest))),
+        "report": place(report_key(loop.name, "drift", digest), digest),
     }
     return dg.MaterializeResult(
         data_version=dg.DataVersion(digest),
@@ -221,9 +223,9 @@ def _materialize(
         check_results=[
             dg.AssetCheckResult(
                 check_name=CHECK,
-                passed=result.verdict is DriftVerdict.QUIET,
-                # too little data is neither red nor green
+                passed=result.verdict is not DriftVerdict.ALARM and not result.blocked,  # too few queries are no warning
                 severity=dg.AssetCheckSeverity.ERROR if result.verdict is DriftVerdict.ALARM else dg.AssetCheckSeverity.WARN,
+                description=f"{result.verdict.value}: {result.reason}",
                 metadata={"verdict": result.verdict.value, "reason": result.reason},
             )
         ],
@@ -258,16 +260,16 @@ def report_of(loop: LoopConfig, measured: DriftMeasurement) -> dict:
     }
 
 
-def _statistics_table(result: Comparison) -> str:
+def _statistics_table(result: Comparison) -> dg.MetadataValue:
     rows = [(s.name, s.value, s.threshold, f"{s.p_value:.4f}", "ALARM" if s.alarm else "quiet") for s in result.statistics]
     rows += [
         (s.name, s.value, s.threshold, f"{s.p_value:.4f}", "above usual, informs only" if s.above else "usual, informs only")
         for s in result.informing
     ]
-    return markdown_table(["statistic", "value", "threshold", "p", "verdict"], rows)
+    return table(["statistic", "value", "threshold", "p", "verdict"], rows)
 
 
-def _new_topics_table(measured: DriftMeasurement, feedback: Mapping[str, Feedback]) -> str:
+def _new_topics_table(measured: DriftMeasurement, feedback: Mapping[str, Feedback]) -> dg.MetadataValue:
     """New topics with the user feedback on their answers, compared with the feedback on other topics."""
     unhappy = {name for name, each in feedback.items() if each.correction or each.rating == "down"}
 
@@ -282,10 +284,10 @@ def _new_topics_table(measured: DriftMeasurement, feedback: Mapping[str, Feedbac
     ]
     others = [i for i in range(len(measured.window)) if i not in inside]
     rows.append(("(all other queries)", f"{len(others) / max(len(measured.window), 1):.0%}", doubted(others), ""))
-    return markdown_table(["new topic", "share of the window", "answers corrected or rated down", "for example"], rows)
+    return table(["new topic", "share of the window", "answers corrected or rated down", "for example"], rows)
 
 
-def _moved_topics_table(measured: DriftMeasurement) -> str:
+def _moved_topics_table(measured: DriftMeasurement) -> dg.MetadataValue:
     rows = [
         (
             ", ".join(topic.keywords),
@@ -296,7 +298,7 @@ def _moved_topics_table(measured: DriftMeasurement) -> str:
         )
         for topic in measured.explanation.moved[:10]
     ]
-    return markdown_table(["known topic", "share in the reference", "share in the window", "part of the PSI", "for example"], rows)
+    return table(["known topic", "share in the reference", "share in the window", "part of the PSI", "for example"], rows)
 
 
 def _map(measured: DriftMeasurement, known: Known) -> str:

@@ -3,7 +3,7 @@
 import dagster as dg
 
 from ftassets.assets._shared.accepted import accepted_adapter, golden_commit
-from ftassets.assets._shared.events import history, metadata_value, node, required
+from ftassets.assets._shared.events import history, metadata_value, names, node, required
 from ftassets.assets._shared.failures import failing
 from ftassets.assets._shared.node import asset, with_signature
 from ftassets.assets._shared.stored_reports import verdicts
@@ -54,7 +54,7 @@ def build(loop: LoopConfig) -> tuple[dg.AssetsDefinition, dg.AssetChecksDefiniti
         except EvaluationFailed as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         digest = store_eval_report(artifacts, measured.report)
-        metadata = page(loop, artifacts, control, measured, digest)
+        metadata = page(loop, control, measured, digest)
         if candidate.passed_over:
             metadata["passed_over"] = candidate.passed_over
         return dg.MaterializeResult(data_version=dg.DataVersion(digest), metadata=metadata)
@@ -88,8 +88,8 @@ def build(loop: LoopConfig) -> tuple[dg.AssetsDefinition, dg.AssetChecksDefiniti
 def golden_uses(instance: dg.DagsterInstance, key: dg.AssetKey, golden_commit: str, candidate: str) -> int:
     """Candidates evaluated on this commit of the golden set, this one included: each use makes selection fit the set a little more."""
     reports = (event for _, event in history(instance, key, limit=PAST))
-    evaluated = {metadata_value(event, "candidate") for event in reports if metadata_value(event, "golden_commit") == golden_commit}
-    return len(evaluated | {candidate})
+    evaluated = {str(metadata_value(event, "candidate"))[:12] for event in reports if names(event, "golden_commit", golden_commit)}
+    return len(evaluated | {candidate[:12]})
 
 
 def _evidence(result: GateResult) -> dict[str, float | int | str]:

@@ -5,11 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 import dagster as dg
 import numpy as np
 
-from ftassets.assets._shared.stored_reports import verdicts
+from ftassets.assets._shared.stored_reports import place, verdicts
 from ftassets.assets.eval_report.answering import API, Answers, api_sentence
 from ftassets.assets.eval_report.measuring import ROLES, Evaluation
 from ftassets.assets.eval_report.rows import RowSet, by_id, read_answers
-from ftassets.backends.artifacts.base import Artifacts
 from ftassets.backends.artifacts.reports import report_key
 from ftassets.backends.control.base import Control
 from ftassets.config.loop import LoopConfig
@@ -20,32 +19,39 @@ from ftassets.domain.gates.report import HELD_OUT, EvalReport, in_slice
 from ftassets.domain.gates.result import GateResult, Verdict
 from ftassets.domain.statistics import wilson_interval
 from ftassets.reporting.plots import accuracy_bars, gate_marks
-from ftassets.reporting.tables import markdown_table
+from ftassets.reporting.tables import table
 
 REGRESSIONS = 10  # rows shown that production answers better than the candidate
 MARKS = {Verdict.PASS: "✔ PASS", Verdict.FAIL: "✘ FAIL", Verdict.NOT_ENOUGH_DATA: "… NOT ENOUGH DATA"}
 
 
-def gate_table(results: Sequence[GateResult]) -> str:
-    """All gates of a report as a Markdown table; name and evidence share a column, to leave the evidence enough width."""
-    return markdown_table(["verdict", "gate and evidence"], [(MARKS[r.verdict], f"**{r.name}**: {r.sentence}") for r in results])
+def verdict_of(results: Sequence[GateResult]) -> str:
+    """What all gates together come to, naming those that did not pass."""
+    stopped = [result.name for result in results if result.verdict is not Verdict.PASS]
+    if not stopped:
+        return f"PASS: {len(results)} of {len(results)} gates"
+    verdict = Verdict.FAIL if any(result.verdict is Verdict.FAIL for result in results) else Verdict.NOT_ENOUGH_DATA
+    return f"{verdict.value}: {', '.join(stopped)}"
+
+
+def gate_table(results: Sequence[GateResult]) -> dg.MetadataValue:
+    """All gates of a report; name and evidence share a column, to leave the evidence enough width."""
+    return table(["verdict", "gate and evidence"], [(MARKS[r.verdict], f"{r.name}: {r.sentence}") for r in results])
 
 
 def accuracies(report: EvalReport) -> dict[str, dict[str, tuple[float, float, float]]]:
     """Exact match per slice and role: (share, low, high) with the 95 % Wilson interval."""
     slices = sorted({s.slice for s in report.scores["candidate"]})
-    table: dict[str, dict[str, tuple[float, float, float]]] = {}
+    found: dict[str, dict[str, tuple[float, float, float]]] = {}
     for name in slices:
         for role in ROLES:
             rows = in_slice(report.scores[role], name)
             right = sum(s.exact for s in rows)
-            table.setdefault(name, {})[role] = (right / len(rows), *wilson_interval(right, len(rows)))
-    return table
+            found.setdefault(name, {})[role] = (right / len(rows), *wilson_interval(right, len(rows)))
+    return found
 
 
-def page(
-    loop: LoopConfig, artifacts: Artifacts, control: Control, measured: Evaluation, digest: str
-) -> dict[str, dg.MetadataValue | str | float | int]:
+def page(loop: LoopConfig, control: Control, measured: Evaluation, digest: str) -> dict[str, dg.MetadataValue | str | float | int]:
     """The metadata of a report's materialization."""
     report, answers = measured.report, measured.answers
     none = loop.task.form.lacks.get("classes")
@@ -58,41 +64,40 @@ def page(
         "exact_match_per_source": _share_table("source", report, source),
     }
     return {
-        "candidate": report.candidate,
-        "production": report.production,
-        "production_is_base": str(report.production_is_base),
-        "gates": dg.MetadataValue.md(gate_table(results)),
-        **({"gates_plot": dg.MetadataValue.md(gate_marks(marks))} if marks else {}),
-        **{name: dg.MetadataValue.md(table) for name, table in tables.items() if table or name == "exact_match"},
+        "verdict": verdict_of(results),
+        "gates": gate_table(results),
+        "candidate": report.candidate[:12],
+        "production": "the untuned base" if report.production_is_base else report.production[:12],
+        **{name: found for name, found in tables.items() if found is not None},
         **({"exact_match_per_class": f"does not apply: {none}"} if none else {}),
-        "accuracy": dg.MetadataValue.md(accuracy_bars(shares)),
-        "worse_than_production": dg.MetadataValue.md(_regressions(report, answers, measured.rows.golden)),
-        "answer_sizes": dg.MetadataValue.md(size_table(answers)),
-        **({"response_times": dg.MetadataValue.md(_times(report))} if report.latency_ms else {}),
-        **{f"{role}_truncated": sum(s.truncated for s in report.scores[role]) for role in ROLES},
-        **({"metrics": dg.MetadataValue.md(_metrics_table(report))} if report.metrics else {}),
-        **({"refusals": dg.MetadataValue.md(table)} if (table := _refusals_table(measured)) else {}),
-        **({"parity": dg.MetadataValue.md(_parity_table(report.parity))} if report.parity else {}),
+        "worse_than_production": _regressions(report, answers, measured.rows.golden),
+        "answer_sizes": size_table(answers),
+        **({"response_times": _times(report)} if report.latency_ms else {}),
+        **({"metrics": _metrics_table(report)} if report.metrics else {}),
+        **({"refusals": refusals} if (refusals := _refusals_table(measured)) else {}),
+        **({"parity": _parity_table(report.parity)} if report.parity else {}),
         **({"api_model": said} if (said := api_sentence(loop, report.scores, answers)) else {}),
+        **({"gates_plot": dg.MetadataValue.md(gate_marks(marks))} if marks else {}),
+        "accuracy": dg.MetadataValue.md(accuracy_bars(shares)),
         "golden_uses": report.golden_uses,
-        "report": dg.MetadataValue.path(artifacts.uri(report_key(loop.name, "eval", digest))),
-        "dataset_commit": report.dataset_commit,
-        "golden_commit": report.golden_commit,
-        **{f"{role}_exact_match_{name}": shares[name][role][0] for name in shares for role in ROLES},
+        "dataset_commit": report.dataset_commit[:12],
+        "golden_commit": report.golden_commit[:12],
+        "report": place(report_key(loop.name, "eval", digest), digest),
+        **{f"exact_match_{name}": shares[name]["candidate"][0] for name in shares},
     }
 
 
-def _share_table(kind: str, report: EvalReport, group_of: Mapping[str, str]) -> str:
-    """Exact match by group of rows, with 95 % Wilson intervals; empty when all rows are of one group."""
+def _share_table(kind: str, report: EvalReport, group_of: Mapping[str, str]) -> dg.MetadataValue | None:
+    """Exact match by group of rows, with 95 % Wilson intervals; None when all rows are of one group."""
     roles = (*ROLES, API) if API in report.scores else ROLES  # the API model has golden rows only
     groups = sorted(set(group_of.values()))
     if len(groups) < 2 and kind != "slice":
-        return ""
+        return None
     lines = []
     for group in groups:
         of_role = {role: [s.exact for s in report.scores[role] if group_of.get(s.id) == group] for role in roles}
         lines.append((group, len(of_role["candidate"]), *map(_share, of_role.values())))
-    return markdown_table([kind, "rows", *roles], lines)
+    return table([kind, "rows", *roles], lines)
 
 
 def _share(right: Sequence[bool]) -> str:
@@ -102,7 +107,7 @@ def _share(right: Sequence[bool]) -> str:
     return f"{sum(right) / len(right):.3f} ({low:.3f} to {high:.3f})"
 
 
-def _regressions(report: EvalReport, answers: Answers, golden: Sequence[Example]) -> str:
+def _regressions(report: EvalReport, answers: Answers, golden: Sequence[Example]) -> dg.MetadataValue:
     """The golden rows on which the candidate lost most, both answers side by side."""
     scores = {role: {s.id: s for s in report.scores[role]} for role in ("production", "candidate")}
 
@@ -112,13 +117,13 @@ def _regressions(report: EvalReport, answers: Answers, golden: Sequence[Example]
 
     worse = sorted((row for row in golden if lost(row) > (0, 0.0)), key=lost, reverse=True)[:REGRESSIONS]
     said = {role: read_answers(answers[role][:1]) for role in scores}
-    return markdown_table(
+    return table(
         ["slice", "request", "expected", "production", "candidate"],
         [(row.slice or "golden", row.prompt, row.completion, said["production"][row.id], said["candidate"][row.id]) for row in worse],
     )
 
 
-def size_table(answers: Answers) -> str:
+def size_table(answers: Answers) -> dg.MetadataValue:
     """Tokens of each role's requests and answers, and how many were cut at the limit: these are never right."""
     lines = []
     for role in ROLES:
@@ -128,19 +133,19 @@ def size_table(answers: Answers) -> str:
         mean_in = sum(asked) / len(asked) if asked else ""
         cut = sum(row["truncated"] for row in rows)
         lines.append((role, len(rows), mean_in, sum(tokens) / len(tokens), max(tokens), f"{cut} ({cut / len(rows):.1%})"))
-    return markdown_table(["model", "answers", "mean tokens in", "mean tokens out", "most tokens out", "cut at the limit"], lines)
+    return table(["model", "answers", "mean tokens in", "mean tokens out", "most tokens out", "cut at the limit"], lines)
 
 
-def _times(report: EvalReport) -> str:
+def _times(report: EvalReport) -> dg.MetadataValue:
     """Quantiles of the response times of candidate and production, of the same requests sent to both in turns."""
     lines = []
     for what, found in (("to the first token", report.ttft_ms), ("to the end", report.latency_ms)):
         for role, times in found.items():
             lines.append((what, role, len(times), *(f"{each:.0f}" for each in np.quantile(times, [0.5, 0.95, 0.99]))))
-    return markdown_table(["milliseconds", "model", "requests", "p50", "p95", "p99"], lines)
+    return table(["milliseconds", "model", "requests", "p50", "p95", "p99"], lines)
 
 
-def _metrics_table(report: EvalReport) -> str:
+def _metrics_table(report: EvalReport) -> dg.MetadataValue:
     """The loop's further metrics: a line per metric, value and slice, a column per model."""
     rows = [
         (metric, value, name, *(by_role.get(role, {}).get(name, {}).get(value, "") for role in ROLES))
@@ -148,7 +153,7 @@ def _metrics_table(report: EvalReport) -> str:
         for name, values in by_role["candidate"].items()
         for value in values
     ]
-    return markdown_table(["metric", "value", "slice", *ROLES], rows)
+    return table(["metric", "value", "slice", *ROLES], rows)
 
 
 def _score_ids(rows: RowSet) -> Iterator[tuple[str, Example]]:
@@ -157,20 +162,20 @@ def _score_ids(rows: RowSet) -> Iterator[tuple[str, Example]]:
     return ((f"{prefix}{row.id}", row) for row in rows.rows)
 
 
-def _refusals_table(measured: Evaluation) -> str:
-    """Mistakes in both directions of each set that asks for refusals; empty without one."""
+def _refusals_table(measured: Evaluation) -> dg.MetadataValue | None:
+    """Mistakes in both directions of each set that asks for refusals; None without one."""
     lines = [
         (each.settings.name, *line)
         for number, each in enumerate(measured.rows.sets)
         if each.settings and each.settings.scoring == "refusal"
         for line in refusal_rows(each.rows, {role: read_answers([measured.answers[role][number]]) for role in ROLES})
     ]
-    return markdown_table(["set", "model", "harm accepted", "harmless refused"], lines) if lines else ""
+    return table(["set", "model", "harm accepted", "harmless refused"], lines) if lines else None
 
 
-def _parity_table(parity: Parity) -> str:
+def _parity_table(parity: Parity) -> dg.MetadataValue:
     gap = "not comparable" if parity.logprob_gap is None else f"{parity.logprob_gap:.4f} nats"
-    return markdown_table(
+    return table(
         ["compared with the merged copy", "found"],
         [
             ("base and adapter, tokens that agree", f"{parity.adapter_agree} of {parity.adapter_tokens}"),

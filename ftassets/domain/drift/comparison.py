@@ -63,7 +63,7 @@ class Comparison:
 
     `distances` (n,) and `clusters` (n,) belong to the window's queries in their order; a query is new when its distance is above
     `limit`. `moved` are the clusters that gained or lost, the largest contribution first. `is_new` and `mix_changed` are the answers
-    in words.
+    in words. `blocked` says that there is no verdict until a person changes something.
     """
 
     verdict: DriftVerdict
@@ -76,11 +76,12 @@ class Comparison:
     moved: tuple[MovedCluster, ...] = ()
     is_new: str = "Not known."
     mix_changed: str = "Not known."
+    blocked: bool = False
 
 
-def not_enough_data(reason: str) -> Comparison:
-    """The comparison that could not be made."""
-    return Comparison(DriftVerdict.NOT_ENOUGH_DATA, reason)
+def not_enough_data(reason: str, blocked: bool = False) -> Comparison:
+    """The comparison that could not be made. `blocked`: more queries alone will not change that."""
+    return Comparison(DriftVerdict.NOT_ENOUGH_DATA, reason, blocked=blocked)
 
 
 def novelty_thresholds(
@@ -174,7 +175,7 @@ def compare(
     if n < needed:
         return not_enough_data(f"{n} queries in the window, {needed} are needed")
     if not reference.nulls.keys() >= NOVELTY.keys():
-        return not_enough_data(f"the reference has {len(reference.vectors)} queries, at least {2 * SIZES[0]} are needed to calibrate")
+        return not_enough_data(f"the reference has {len(reference.vectors)} queries, at least {2 * SIZES[0]} are needed to calibrate", True)
     check_unit(window, "the window")
     if window.shape[1] != reference.vectors.shape[1]:
         raise InvalidInput(f"the window's vectors have {window.shape[1]} dimensions, the reference's {reference.vectors.shape[1]}")

@@ -7,10 +7,11 @@ import re
 import socket
 import threading
 from pathlib import Path
-from xmlrpc.client import Fault, ServerProxy
+from xmlrpc.client import Fault
 
 from ftassets.gateway.model_hosts.base import HostError
 from ftassets.gateway.model_hosts.transformers_serve import CONTEXT
+from ftassets.processes.supervisor_client import call
 from ftassets.processes.supervisord_conf import program, supervisor_socket
 
 _ALIVE = {"STARTING", "RUNNING", "BACKOFF"}
@@ -81,18 +82,13 @@ class SupervisorHost:
         return self._call("getAllProcessInfo")  # type: ignore[return-value]
 
     def _call(self, method: str, *args: object) -> object:
-        from supervisor.xmlrpc import SupervisorTransport
-
-        path = supervisor_socket(self._processes)
-        transport = SupervisorTransport(None, None, f"unix://{path}")
         try:
-            return getattr(ServerProxy("http://localhost", transport).supervisor, method)(*args)
+            return call(self._processes, method, *args)
         except Fault as error:
             raise HostError(f"supervisord refused {method}{args}: {error.faultString}") from error
         except OSError as error:
+            path = supervisor_socket(self._processes)
             raise HostError(f"supervisord is not reachable at {path} ({error}): start it with `ftassets up`") from error
-        finally:
-            transport.close()
 
     def _log_end(self, name: str) -> str:
         path = self._processes / "logs" / f"{name}.log"

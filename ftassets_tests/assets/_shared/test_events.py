@@ -9,13 +9,16 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetC
 
 from ftassets.assets._shared.events import (
     DATA_VERSION,
+    SIGNED,
     data_version,
     history,
     made_by,
     metadata_value,
+    names,
     newest,
     node,
     refused_gates,
+    report_digest,
     required,
 )
 
@@ -154,3 +157,29 @@ def test_the_run_that_made_the_newest_materialization(instance: dg.DagsterInstan
 def test_a_materialization_without_a_version_is_an_error(instance: dg.DagsterInstance) -> None:
     with pytest.raises(KeyError, match=DATA_VERSION):
         data_version(dg.AssetMaterialization(REPORT))
+
+
+A, B = "a" * 64, "b" * 64
+
+
+@pytest.mark.parametrize(
+    ("entry", "digest", "named"),
+    [
+        (A[:12], A, True),
+        (A, A, True),  # events of earlier releases
+        (B[:12], A, False),
+        ("", A, False),
+        ("", None, True),
+        (A[:12], None, False),
+    ],
+)
+def test_an_entry_names_a_digest_by_its_first_characters(entry: str, digest: str | None, named: bool) -> None:
+    event = dg.AssetMaterialization(REPORT, metadata={"production": entry})
+    assert names(event, "production", digest) is named
+    assert not names(event, "candidate", A), "there is no such entry"
+
+
+def test_the_report_of_a_release_is_read_from_what_was_signed_and_from_the_entry_of_earlier_releases() -> None:
+    signed = dg.AssetMaterialization(REPORT, metadata={SIGNED: dg.MetadataValue.json({"report_digest": A})})
+    earlier = dg.AssetMaterialization(REPORT, metadata={"report_digest": B})
+    assert (report_digest(signed), report_digest(earlier)) == (A, B)

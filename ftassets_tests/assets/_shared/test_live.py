@@ -4,6 +4,8 @@ import pytest
 
 from ftassets.assets._shared import live
 from ftassets.config.loop import Monitors
+from ftassets.domain.gates.result import Verdict
+from ftassets.domain.monitoring.finding import Finding
 from ftassets.testing.releases import loop_config
 
 
@@ -13,3 +15,19 @@ def test_freshness_allows_one_missing_look_of_the_schedule_and_no_more(cron: str
     policy = live.freshness(loop)
     assert policy.deadline_cron == cron  # type: ignore[attr-defined]
     assert policy.lower_bound_delta == timedelta(hours=hours)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("finding", "informs", "passed", "severity"),
+    [
+        (Finding(Verdict.PASS, "fine"), False, True, "WARN"),
+        (Finding(Verdict.FAIL, "worse"), False, False, "ERROR"),
+        (Finding(Verdict.FAIL, "other words"), True, False, "WARN"),
+        (Finding(Verdict.NOT_ENOUGH_DATA, "3 answers"), False, True, "WARN"),
+        (Finding(Verdict.NOT_ENOUGH_DATA, "the report is damaged", blocked=True), False, False, "WARN"),
+    ],
+)
+def test_too_little_data_is_no_warning_unless_somebody_has_to_act(finding: Finding, informs: bool, passed: bool, severity: str) -> None:
+    result = live.check("sound", finding, informs)
+    assert (result.passed, result.severity.value) == (passed, severity)
+    assert result.description == f"{finding.verdict.value}: {finding.sentence}", "the verdict is told whatever the colour"

@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 
 from ftassets.assets._shared.dataset_files import from_parquet, golden_path, read_sets, seed_path, set_path
-from ftassets.assets._shared.events import node
+from ftassets.assets._shared.events import data_version, node
 from ftassets.backends.dataset_store.git import GitDatasetStore
 from ftassets.components.fine_tune_loop import build_loop
 from ftassets.testing.tiny_loop import LOOP, tiny_config
@@ -73,7 +73,8 @@ def test_sets_are_versioned_in_the_golden_set_s_commit(tmp_path: Path) -> None:
     result, store = materialize(tmp_path, "golden_set", GOOD, "golden.jsonl", sets=sets)
     assert result.success
     [event] = result.get_asset_materialization_events()
-    commit = event.materialization.metadata["commit"].value
+    commit = data_version(event.materialization)
+    assert event.materialization.metadata["commit"].value == commit[:12]
     found = read_sets(store, str(commit), LOOP, ["safety", "general"])
     assert {name: [row.completion for row in rows] for name, rows in found.items()} == {
         "safety": ["refuse", "comply"],
@@ -85,7 +86,7 @@ def test_sets_are_versioned_in_the_golden_set_s_commit(tmp_path: Path) -> None:
     # a set that changes is another golden commit, one that left the loop file leaves the store
     again, _ = materialize(tmp_path, "golden_set", GOOD, "golden.jsonl", sets=[a_set(tmp_path, "safety", "refusal", "refuse")])
     [event] = again.get_asset_materialization_events()
-    assert event.materialization.metadata["commit"].value != commit
+    assert data_version(event.materialization) != commit
     assert store.list("main") == [golden_path(LOOP), set_path(LOOP, "safety")]
 
 

@@ -65,7 +65,7 @@ def test_a_refused_dataset_is_set_aside_and_the_next_one_starts_from_what_was_ac
     assert not result.success
     assert [name for name, passed in verdicts(result).items() if not passed] == ["enough_rows"]
     commit, branch = data_version(event(tiny)), refused_branch(LOOP, result.run_id)
-    assert str(event(tiny).metadata["refused"].value).startswith("enough_rows: 96 rows are too few: the loop asks for 10,000")
+    assert str(event(tiny).metadata["verdict"].value).startswith("REFUSED: enough_rows: 96 rows are too few: the loop asks for 10,000")
     assert store(tiny).resolve("main") == accepted
     assert store(tiny).resolve(branch) == commit
     found = store(tiny).get_commit(commit)

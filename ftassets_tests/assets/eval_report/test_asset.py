@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pyarrow.parquet as pq
@@ -12,7 +13,7 @@ from typer.testing import CliRunner
 
 from ftassets.assets._shared.dataset_files import from_parquet, golden_path, read_splits, to_parquet
 from ftassets.assets._shared.events import DATA_VERSION, data_version, metadata_value, newest, node
-from ftassets.assets.eval_report.page import gate_table, size_table
+from ftassets.assets.eval_report.page import gate_table, size_table, verdict_of
 from ftassets.assets.eval_report.recompute import NotReproduced, recompute
 from ftassets.assets.eval_report.rows import unmeasured
 from ftassets.backends.artifacts.reports import read_eval_report, store_eval_report
@@ -69,6 +70,18 @@ def shown(tiny: TinyLoop, field: str) -> str:
     return str(metadata_value(event, field))
 
 
+def lines(table: dg.MetadataValue) -> list[list[Any]]:
+    """The cells of a table, line by line."""
+    assert isinstance(table, dg.TableMetadataValue)
+    return [[record.data[column.name] for column in table.schema.columns] for record in table.records]
+
+
+def shown_lines(tiny: TinyLoop, field: str) -> list[list[Any]]:
+    event = newest(tiny.instance, node(LOOP, "eval_report"))
+    assert event is not None
+    return lines(event.metadata[field])
+
+
 @pytest.mark.timeout(180)
 def test_every_row_carries_its_labels_and_the_values_of_the_loops_metrics(tiny: TinyLoop, digest: str) -> None:
     report = read_eval_report(artifacts(tiny.home), tiny.loop.name, digest)
@@ -107,18 +120,37 @@ def test_perplexity_is_of_the_expected_answers_and_measured_once(tiny: TinyLoop,
 
 
 def test_the_page_shows_groups_gates_and_sizes(tiny: TinyLoop) -> None:
-    assert "| dim | " in shown(tiny, "exact_match_per_class")
-    assert "| golden | " in shown(tiny, "exact_match_per_source")
-    assert "| held_out | " in shown(tiny, "exact_match")
+    for field, group in (("exact_match_per_class", "dim"), ("exact_match_per_source", "golden"), ("exact_match", "held_out")):
+        assert group in [line[0] for line in shown_lines(tiny, field)]
     assert shown(tiny, "gates_plot").startswith("![estimate (dot)")
     assert "preset_rouge_l" in shown(tiny, "gates")
     assert "would have given" in shown(tiny, "gates")
-    sizes = shown(tiny, "answer_sizes")
-    assert [line.split(" | ")[0] for line in sizes.splitlines()[2:]] == ["| base", "| production", "| candidate"]
-    assert int(shown(tiny, "candidate_truncated")) >= 0
-    asked, said = (float(cell) for cell in sizes.splitlines()[-1].split(" | ")[2:4])
+    sizes = shown_lines(tiny, "answer_sizes")
+    assert [line[0] for line in sizes] == ["base", "production", "candidate"]
+    asked, said = sizes[-1][2:4]
     assert asked > 8 >= said  # a system prompt, a request and the template against `max_tokens`
-    assert "| perplexity | perplexity | held_out | " in shown(tiny, "metrics")
+    assert ["perplexity", "perplexity", "held_out"] in [line[:3] for line in shown_lines(tiny, "metrics")]
+
+
+def test_the_verdict_comes_first_and_no_word_is_too_long_for_the_pane(tiny: TinyLoop, digest: str) -> None:
+    event = newest(tiny.instance, node(LOOP, "eval_report"))
+    assert event is not None
+    assert list(event.metadata)[:2] == ["verdict", "gates"]
+    report = read_eval_report(artifacts(tiny.home), tiny.loop.name, digest)
+    assert metadata_value(event, "candidate") == report.candidate[:12]
+    assert metadata_value(event, "report") == f"reports/{LOOP}/eval-{digest[:12]}*.json"
+    [found] = tiny.home.root.glob(str(metadata_value(event, "report")))
+    assert found.stem == f"eval-{digest}"
+
+
+def test_the_verdict_names_the_gates_that_stopped_the_candidate() -> None:
+    def verdict(*verdicts: Verdict) -> str:
+        gates = [Gate(metric="exact_match", slice=f"s{n}", better_than="production") for n in range(len(verdicts))]
+        return verdict_of([GateResult.of(gate, each, None, None, 0.0, 1, "why") for gate, each in zip(gates, verdicts, strict=True)])
+
+    assert verdict(Verdict.PASS, Verdict.PASS) == "PASS: 2 of 2 gates"
+    assert verdict(Verdict.PASS, Verdict.NOT_ENOUGH_DATA) == "NOT ENOUGH DATA: exact_match_s1_better"
+    assert verdict(Verdict.FAIL, Verdict.NOT_ENOUGH_DATA) == "FAIL: exact_match_s0_better, exact_match_s1_better"
 
 
 def test_times_to_the_first_token_and_to_the_end_are_those_of_the_same_requests(tiny: TinyLoop, digest: str) -> None:
@@ -127,9 +159,8 @@ def test_times_to_the_first_token_and_to_the_end_are_those_of_the_same_requests(
         pairs = list(zip(report.ttft_ms[role], report.latency_ms[role], strict=True))
         assert len(pairs) == 20
         assert all(0 < first <= whole for first, whole in pairs)
-    lines = shown(tiny, "response_times").splitlines()
-    assert [line.split(" | ")[:3] for line in lines[2:]] == [
-        [f"| {what}", role, "20"] for what in ("to the first token", "to the end") for role in ("candidate", "production")
+    assert [line[:3] for line in shown_lines(tiny, "response_times")] == [
+        [what, role, 20] for what in ("to the first token", "to the end") for role in ("candidate", "production")
     ]
 
 
@@ -139,10 +170,10 @@ def test_an_answer_file_without_tokens_in_is_still_read(tiny: TinyLoop, digest: 
     old = {**answers, "candidate": [tiny.home.root / path.name for path in answers["candidate"]]}
     for path, copy in zip(answers["candidate"], old["candidate"], strict=True):
         pq.write_table(pq.read_table(path).drop_columns(["tokens_in"]), copy)
-    base, _, candidate = (line.split(" | ") for line in size_table(old).splitlines()[2:])
-    assert float(base[2]) > 0
+    base, _, candidate = lines(size_table(old))
+    assert base[2] > 0
     assert candidate[2] == ""
-    assert candidate[3:] == size_table(answers).splitlines()[-1].split(" | ")[3:]
+    assert candidate[3:] == lines(size_table(answers))[-1][3:]
 
 
 def test_scores_and_verdicts_computed_again_are_the_stored_ones_to_the_byte(tiny: TinyLoop, digest: str) -> None:
@@ -225,8 +256,8 @@ def test_a_version_whose_folder_is_gone_makes_no_report(tiny: TinyLoop, digest: 
 
 def test_the_three_verdicts_look_different() -> None:
     gate = Gate(metric="exact_match", better_than="production")
-    lines = gate_table([GateResult.of(gate, verdict, None, None, 0.0, 1, "why") for verdict in Verdict]).splitlines()[2:]
-    assert [line.split(" | ")[0].removeprefix("| ") for line in lines] == ["✔ PASS", "✘ FAIL", "… NOT ENOUGH DATA"]
+    table = gate_table([GateResult.of(gate, verdict, None, None, 0.0, 1, "why") for verdict in Verdict])
+    assert [line[0] for line in lines(table)] == ["✔ PASS", "✘ FAIL", "… NOT ENOUGH DATA"]
 
 
 def test_a_gate_on_a_metric_without_row_values_is_named(tiny: TinyLoop, digest: str) -> None:

@@ -1,0 +1,45 @@
+import json
+import math
+
+import dagster as dg
+import numpy as np
+
+from ftassets.reporting.tables import markdown_table, shortened, table
+
+DIGEST = "0123456789ab" + "c" * 52
+
+
+def test_a_table_is_dagsters_own_and_keeps_numbers_as_numbers() -> None:
+    made = table(["name", "value", "rows", "mixed"], [("a", 0.12345, 3, ""), ("b", np.float64(1.0), 4, 0.5)])
+    assert isinstance(made, dg.TableMetadataValue)
+    assert [(column.name, column.type) for column in made.schema.columns] == [
+        ("name", "string"), ("value", "float"), ("rows", "int"), ("mixed", "string"),
+    ]  # fmt: skip
+    assert [record.data for record in made.records] == [
+        {"name": "a", "value": 0.123, "rows": 3, "mixed": ""},
+        {"name": "b", "value": 1.0, "rows": 4, "mixed": 0.5},
+    ]
+
+
+def test_every_cell_can_be_stored_as_json() -> None:
+    made = table(["value"], [(math.nan,), (math.inf,), (None,), ({"a": 1},)])
+    assert isinstance(made, dg.TableMetadataValue)
+    told = [record.data["value"] for record in made.records]
+    assert told == ["nan", "inf", "None", "{'a': 1}"]
+    json.dumps(told, allow_nan=False)
+
+
+def test_no_digest_widens_a_table() -> None:
+    made = table(["version", "reason"], [(DIGEST, f"continues from {DIGEST}; seed 7")])
+    assert isinstance(made, dg.TableMetadataValue)
+    assert made.records[0].data == {"version": "0123456789ab", "reason": "continues from 0123456789ab; seed 7"}
+    assert shortened("commit " + DIGEST[:40]) == "commit 0123456789ab"
+    assert shortened("0123456789abc is no digest") == "0123456789abc is no digest"
+
+
+def test_a_table_without_rows_says_so() -> None:
+    assert table(["line", "reason"], []) == dg.MetadataValue.text("none")
+
+
+def test_markdown_keeps_its_cells_on_one_line() -> None:
+    assert markdown_table(["a", "b"], [("x|y", 0.5), ("one\ntwo", 3)]) == "| a | b |\n|---|---|\n| x\\|y | 0.500 |\n| one two | 3 |"
