@@ -124,7 +124,7 @@ def _regressions(report: EvalReport, answers: Answers, golden: Sequence[Example]
 
 
 def size_table(answers: Answers) -> dg.MetadataValue:
-    """Tokens of each role's requests and answers, and how many were cut at the limit: these are never right."""
+    """Mean tokens of each role's requests and answers, the most of an answer, and how many were cut at the limit: these are never right."""
     lines = []
     for role in ROLES:
         rows = [row for path in answers[role] if path.exists() for row in by_id(path).values()]
@@ -133,7 +133,7 @@ def size_table(answers: Answers) -> dg.MetadataValue:
         mean_in = sum(asked) / len(asked) if asked else ""
         cut = sum(row["truncated"] for row in rows)
         lines.append((role, len(rows), mean_in, sum(tokens) / len(tokens), max(tokens), f"{cut} ({cut / len(rows):.1%})"))
-    return table(["model", "answers", "mean tokens in", "mean tokens out", "most tokens out", "cut at the limit"], lines)
+    return table(["model", "answers", "tokens in", "out", "most", "cut"], lines)
 
 
 def _times(report: EvalReport) -> dg.MetadataValue:
