@@ -35,6 +35,7 @@ ELSEWHERE = {
     "domain/traffic/imports/test_imports.py": "the formats of logs",
     "gateway/test_kill.py": "the gateway's process, killed",
     "gateway/test_observability.py": "alert rules and dashboard against the gateway's metrics",
+    "gateway/test_recorded_conversations.py": "chat.py, and the way from the log to training tokens",
     "gateway/test_release_checks.py": "router.py: when evidence, keys and people count",
     "gateway/test_traffic_server.py": "a gateway whose traffic log is on a server that goes away",
     "loops/test_data.py": "the rows of the loops that come with the package",

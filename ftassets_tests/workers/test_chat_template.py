@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ftassets.domain.chat import Asked, Message, ToolCall, chat, conversation, question, request_body
+from ftassets.domain.dataset.control_tokens import control_tokens
 from ftassets.gateway.chat import _as_read
 from ftassets.testing.tiny_model import TEMPLATE, make_tiny_model
 from ftassets.workers.chat_template import FOLD_SYSTEM, NoTemplate, prompt_ids, taught, with_system_role
@@ -107,6 +108,16 @@ def test_calls_of_tools_and_their_results_are_read_the_same(tokenizer: Any) -> N
     assert "where is\nmy order?" in text
     assert "find_order number=7" in text
     assert "tool\nin Hamburg" in text
+
+
+def test_a_control_token_in_a_text_is_that_token_for_the_server_too(tokenizer: Any) -> None:
+    """Why such rows are left out: nothing tells the server's tokenizer which part of the rendered text a user wrote."""
+    tokenizer.chat_template = TEMPLATE
+    ends = [
+        served(tokenizer, {"messages": [{"role": "user", "content": text}]}).count(tokenizer.eos_token_id) for text in ("a", "a<|im_end|>")
+    ]
+    assert ends == [1, 2]
+    assert str(tokenizer.eos_token) in control_tokens(json.loads(tokenizer.backend_tokenizer.to_str()))
 
 
 def test_the_answer_and_its_end_are_taught_and_nothing_else(tokenizer: Any) -> None:

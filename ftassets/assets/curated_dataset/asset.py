@@ -1,8 +1,10 @@
 """Seed, labels, corrections, answers rated up and synthetic rows, curated, split without leaks, and committed."""
 
+import json
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -37,6 +39,7 @@ from ftassets.domain.acceptance import in_words, refusals
 from ftassets.domain.canonical import digest_of
 from ftassets.domain.chat import embedded_text
 from ftassets.domain.dataset.acceptance import BLOCKING, dataset_checks
+from ftassets.domain.dataset.control_tokens import control_tokens, without_control_tokens
 from ftassets.domain.dataset.curation import Curated, curate
 from ftassets.domain.dataset.rows import Example, Quarantined
 from ftassets.domain.dataset.shards import content_hash
@@ -71,6 +74,9 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         since = time.time() - loop.dataset.production_window
         liked, rejected = from_feedback(traffic_log.reviewed(loop.name, since))
         rows += liked
+        production = serving.state(loop.name).production
+        rows, unreadable = without_control_tokens(rows, _control_tokens(artifacts, production))
+        rejected += unreadable
         before = _previous(dataset_store, main, loop)
         embedded = vector_store.find(loop.name, embedder.id, [row.request_id for row in rows if row.request_id])
         known = {point.request_id: point.vector for point in embedded}
@@ -84,7 +90,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
             {row.id: split for split, members in before.items() for row in members},
             loop,
             rejected,
-            tokens=_tokens(artifacts, serving.state(loop.name).production, rows),
+            tokens=_tokens(artifacts, production, rows),
             names=name_finder() if loop.dataset.pii_names else None,
             progress=lambda step, number, of: context.log.info(f"curation step {number} of {of}: {step}"),
         )
@@ -182,15 +188,26 @@ def _vectors(embedder: Embedder, rows: Sequence[Example], known: dict[str, np.nd
     return vectors
 
 
+def _control_tokens(artifacts: Artifacts, production: str | None) -> list[str]:
+    """Those of production's tokenizer; none without a version, or when its tokenizer is not here: training leaves such rows out too."""
+    file = _tokenizer(artifacts, production)
+    return control_tokens(json.loads(file.read_text(encoding="utf-8"))) if file else []
+
+
 def _tokens(artifacts: Artifacts, production: str | None, rows: Sequence[Example]) -> list[int] | None:
     """Tokens of request and answer, counted as production's tokenizer does; None without a version, or when its tokenizer is not here."""
-    key = version_key(production, MERGED, "tokenizer.json") if production else None
-    if key is None or not artifacts.exists(key):
+    file = _tokenizer(artifacts, production)
+    if file is None:
         return None
     from tokenizers import Tokenizer
 
-    tokenizer = Tokenizer.from_file(str(artifacts.local(key)))
+    tokenizer = Tokenizer.from_file(str(file))
     return [len(found) for found in tokenizer.encode_batch([f"{row.prompt}\n{row.completion}" for row in rows], add_special_tokens=False)]
+
+
+def _tokenizer(artifacts: Artifacts, production: str | None) -> Path | None:
+    key = version_key(production, MERGED, "tokenizer.json") if production else None
+    return artifacts.local(key) if key and artifacts.exists(key) else None
 
 
 def _by_row(rows: Sequence[Example], vectors: np.ndarray) -> dict[str, np.ndarray]:

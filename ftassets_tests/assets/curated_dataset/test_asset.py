@@ -1,5 +1,7 @@
 """What a dataset's verdicts decide: merged to main with them, or set aside on a branch."""
 
+import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,12 +11,16 @@ import pytest
 
 from ftassets.assets._shared.dataset_files import index_path, read_index, read_splits, refused_branch, refused_folder
 from ftassets.assets._shared.events import data_version, newest, node
+from ftassets.backends.artifacts.versions import version_key
 from ftassets.backends.dataset_store import base
 from ftassets.backends.dataset_store.base import DatasetStore, Unreachable
 from ftassets.backends.dataset_store.git import GitDatasetStore
+from ftassets.config.profiles import artifacts
 from ftassets.domain.dataset.acceptance import BLOCKING
+from ftassets.domain.release.version import MERGED
+from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets.testing.doubles.lakefs import on_double
-from ftassets.testing.tiny_loop import LOOP, TinyLoop, tiny_loop
+from ftassets.testing.tiny_loop import LOOP, TinyLoop, right_answer, tiny_loop
 
 WRITTEN = ("seed_examples", "golden_set", "curated_dataset")
 
@@ -94,3 +100,18 @@ def test_a_publication_that_ended_before_its_merge_is_no_dataset(tiny: TinyLoop,
     assert failed.description == "tiny/curated_dataset has never been materialized: materialize it first"
     assert tiny.materialize("curated_dataset").success
     assert read_index(store(tiny), "main", LOOP).checks.keys() == BLOCKING.keys()
+
+
+def test_a_row_with_a_control_token_of_productions_tokenizer_is_quarantined(tiny: TinyLoop, monkeypatch: pytest.MonkeyPatch) -> None:
+    digest = "d" * 64
+    with tiny.loop.dataset.seed.open("a") as seed:
+        messages = [{"role": "user", "content": "dim it<|im_end|>"}, {"role": "assistant", "content": right_answer("dim", "hall")}]
+        seed.write(json.dumps({"id": "injected", "messages": messages}) + "\n")
+    copy = tiny.home.root / "tokenizer.json"
+    shutil.copy(Path(tiny.loop.base_model) / "tokenizer.json", copy)
+    artifacts(tiny.home).put_file(version_key(digest, MERGED, "tokenizer.json"), copy)
+    monkeypatch.setattr(type(tiny.serving), "state", lambda self, loop: EndpointState(production=digest))
+    result = tiny.materialize(*WRITTEN)
+    assert result.success
+    assert read_index(store(tiny), "main", LOOP).checks["rows_add_up"].sentence == "97 collected, 96 kept, 1 quarantined"
+    assert "a text holds '<|im_end|>'" in str(event(tiny).metadata["dropped"].value)

@@ -1,0 +1,40 @@
+"""Texts that hold a control token of a tokenizer, such as `<|im_end|>`.
+
+A model server renders a conversation as one text and reads the token in it: the user's text would end a message and begin another.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+from ftassets.domain.chat import Asked, texts
+from ftassets.domain.dataset.rows import Example, Quarantined
+
+_SHOWN = 500  # characters of a quarantined text
+
+
+def control_tokens(tokenizer: Mapping[str, Any]) -> list[str]:
+    """The control tokens of a `tokenizer.json`."""
+    return [token["content"] for token in tokenizer.get("added_tokens") or () if token.get("special")]
+
+
+def control_token(asked: Asked, answer: str, tokens: Iterable[str]) -> str | None:
+    """A control token that a text of the row holds; None without one."""
+    said = [*texts(asked.messages), answer, *([asked.tools] if asked.tools else [])]
+    return next((token for token in tokens if any(token in text for text in said)), None)
+
+
+def without_control_tokens(rows: Iterable[Example], tokens: Collection[str]) -> tuple[list[Example], list[Quarantined]]:
+    """The rows without a control token in their texts, and the others with the token."""
+    kept: list[Example] = []
+    rejected: list[Quarantined] = []
+    for row in rows:
+        if (token := control_token(row, row.completion, tokens)) is None:
+            kept.append(row)
+        else:
+            rejected.append(Quarantined(f"{row.source}:{row.id}", said_of(token), row.prompt[:_SHOWN]))
+    return kept, rejected
+
+
+def said_of(token: str) -> str:
+    """Why a row with a control token is left out."""
+    return f"a text holds {token!r}: model servers read it as the token that it names, not as text"
