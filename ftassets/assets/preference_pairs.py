@@ -1,4 +1,4 @@
-"""Answers users preferred and answers they rejected, to the same request, committed with the dataset."""
+"""Answers users preferred and answers they rejected, to the same conversation, committed with the dataset."""
 
 import time
 from collections import Counter
@@ -20,7 +20,7 @@ WANTED = 2000  # preference tuning pays once there are a few thousand pairs
 
 
 def build(loop: LoopConfig) -> dg.AssetsDefinition:
-    """The asset: pairs of the production window, as TRL's DPO trainer reads them."""
+    """The asset: pairs of the production window; `ftassets export` writes them as TRL's DPO trainer reads them."""
 
     @asset(loop, __doc__, {"lakefs"}, deps=["traffic", "golden_set"])
     def preference_pairs(
@@ -29,8 +29,8 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         commit = golden_commit(context.instance, dataset_store, loop)
         golden = read_evaluation_rows(dataset_store, commit, loop)
         reviewed = traffic_log.reviewed(loop.name, time.time() - loop.dataset.production_window)
-        pairs, dropped = build_pairs(reviewed, [row.prompt for row in golden], loop.dataset.max_rows_per_user, loop.task.form)
-        pairs = [_scrubbed(pair) for pair in pairs]
+        pairs, dropped = build_pairs(reviewed, golden, loop)
+        pairs = [_scrubbed(pair, loop) for pair in pairs]
         publication = dataset_store.publish(
             f"{context.run_id}-pairs",
             {pairs_path(loop.name): pairs_to_parquet(pairs)},
@@ -60,7 +60,8 @@ def verdict_on(pairs: int) -> str:
     return f"{verdict.value}: {pairs} pairs, about {WANTED} make preference tuning worth a try"
 
 
-def _scrubbed(pair: Pair) -> Pair:
-    return pair.model_copy(
-        update={name: pii.redact(text, pii.find(text)) for name in ("prompt", "chosen", "rejected") for text in [getattr(pair, name)]}
-    )
+def _scrubbed(pair: Pair, loop: LoopConfig) -> Pair:
+    """The pair without personal data; the label of a classification is left alone."""
+    closed = loop.task.form.closed
+    messages, texts, _ = pii.without_personal_data(pair.messages, [pair.rejected] if closed else [pair.rejected, pair.chosen])
+    return pair.model_copy(update={"messages": messages, "rejected": texts[0], "chosen": pair.chosen if closed else texts[1]})

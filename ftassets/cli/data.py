@@ -140,14 +140,18 @@ def export_dataset(
     commit: Annotated[str, typer.Option(help="Commit, tag or branch.")] = "main",
     as_json: AsJson = False,
 ) -> None:
-    """Write a dataset as Parquet, as `datasets.load_dataset` opens it."""
-    from ftassets.assets._shared.dataset_files import export
+    """Write a dataset as Parquet, as `datasets.load_dataset` opens it, and its preference pairs as TRL's DPO trainer reads them."""
+    from ftassets.assets._shared.dataset_files import export, export_pairs
 
-    files = export(backend("dataset_store"), commit, known_loop(loop).name, out)
+    store, config = backend("dataset_store"), known_loop(loop)
+    files = export(store, commit, config.name, out)
+    pairs = export_pairs(store, commit, config, out)
     if as_json:
-        show_json({"loop": loop, "data_files": files})
+        show_json({"loop": loop, "data_files": files, "preference_pairs": str(pairs) if pairs else None})
         return
     typer.echo(f'load_dataset("parquet", data_files={files!r})')
+    if pairs:
+        typer.echo(f'load_dataset("json", data_files={str(pairs)!r})')
 
 
 @contextmanager

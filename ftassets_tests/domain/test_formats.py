@@ -98,5 +98,6 @@ def test_a_loop_file_of_another_shape_is_left_to_its_model(attributes: Any) -> N
 
 def test_a_share_becomes_a_weight_in_percent() -> None:
     assert lift("preference_pairs", 1, {"share": 0.25, "source": "thumbs"}) == {"weight": 25.0, "source": "thumbs"}
+    assert lift("preference_pairs", 2, {"prompt": "yes"}) == {"messages": [{"role": "user", "content": "yes"}]}
     assert lift("dataset_rows", 1, {"source": "liked"}) == {"source": "thumbs_up"}
     assert lift("dataset_rows", 1, {"source": "seed"}) == {"source": "seed"}

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from threading import Lock
@@ -16,7 +17,7 @@ from ftassets.config.loop import LoopConfig
 from ftassets.domain import formats
 from ftassets.domain.acceptance import Check
 from ftassets.domain.canonical import canonical_json
-from ftassets.domain.dataset.preferences import Pair
+from ftassets.domain.dataset.preferences import Pair, trl_row
 from ftassets.domain.dataset.rows import Example, Quarantined
 from ftassets.domain.dataset.shards import Index, Shard, Shards, content_hash, plan
 from ftassets.errors import InvalidInput
@@ -241,6 +242,18 @@ def export(store: DatasetStore, ref: str, loop: str, folder: Path) -> dict[str, 
     for path in (quarantine_path(loop), index_path(loop)):
         (folder / Path(path).name).write_bytes(store.read(commit, path))
     return data_files
+
+
+def export_pairs(store: DatasetStore, ref: str, loop: LoopConfig, folder: Path) -> Path | None:
+    """Write the preference pairs at `ref` into a folder as JSON lines in TRL's conversational form; None if there are none."""
+    try:
+        pairs = pairs_from_parquet(store.read(ref, pairs_path(loop.name)))
+    except ObjectNotFound:
+        return None
+    target = folder / "preference_pairs.jsonl"
+    lines = (json.dumps(trl_row(pair, loop.task.system_prompt), ensure_ascii=False) + "\n" for pair in pairs)
+    target.write_text("".join(lines), encoding="utf-8")
+    return target if pairs else None
 
 
 def pack_arrays(**arrays: np.ndarray) -> bytes:

@@ -1,24 +1,29 @@
-"""Pairs of a better and a worse answer to one request, from user feedback."""
+"""Pairs of a better and a worse answer to one conversation, from user feedback."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import product
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
-from ftassets.domain.dataset.curation.text import answer_key, normalised
+from ftassets.domain.chat import Asked, chat
+from ftassets.domain.dataset.curation.context import in_context
+from ftassets.domain.dataset.curation.text import answer_key, request_key
 from ftassets.domain.dataset.rows import Quarantined
 from ftassets.domain.evaluation.answer_form import AnswerForm
-from ftassets.domain.traffic.exchange import Exchange, Reviewed
+from ftassets.domain.traffic.exchange import Exchange, Reviewed, asked_of
+
+if TYPE_CHECKING:
+    from ftassets.config.loop import LoopConfig
 
 
-class Pair(BaseModel):
-    """Of two answers to a prompt, which one a user preferred. Id, user, version, time and exposure are those of the rejected one."""
+class Pair(Asked):
+    """Of two answers to a conversation, which one a user preferred. Id, user, version, time and exposure are those of the rejected one."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    prompt: str = Field(min_length=1, max_length=20_000)
     chosen: str = Field(min_length=1, max_length=20_000)
     rejected: str = Field(min_length=1, max_length=20_000)
     source: Literal["correction", "thumbs"]
@@ -29,31 +34,42 @@ class Pair(BaseModel):
     weight: float = Field(ge=0, le=100, description="Percent of the traffic this version had.")
 
 
-def build_pairs(
-    reviewed: Sequence[Reviewed], golden_prompts: Iterable[str], cap: int, form: AnswerForm
-) -> tuple[list[Pair], list[Quarantined]]:
-    """Pairs of corrections (over the answer they correct) and of thumbs (a thumbs_up answer over a thumbs_down one to the same prompt).
+@dataclass(frozen=True)
+class _Preference:
+    """That `chosen` was preferred over the answer of `rejected` to what was asked, for thumbs by the user `thumbs_up_by`."""
 
-    Only a correction or a thumb down rejects an answer; an answer without feedback is never rejected. Prompts are the same
-    once normalised, answers when their `answer_key` is. At most `cap` pairs count per user, the oldest ones; with thumbs, that of
-    both users. Golden prompts, pairs that exist already, a preferred answer without the task's form, and corrections
-    that change nothing are dropped, each with its reason.
+    asked: Asked
+    chosen: str
+    rejected: Exchange
+    thumbs_up_by: str | None = None
+
+
+def build_pairs(reviewed: Sequence[Reviewed], golden: Iterable[Asked], loop: "LoopConfig") -> tuple[list[Pair], list[Quarantined]]:
+    """Pairs of corrections (over the answer they correct) and of thumbs (a thumbs_up answer over a thumbs_down one to the same request).
+
+    Only a correction or a thumb down rejects an answer; an answer without feedback is never rejected. Requests are whole conversations
+    with their tools, cut as `dataset.context` says, and the same when their `request_key` is; answers when their `answer_key` is. At
+    most `dataset.max_rows_per_user` pairs count per user, the oldest ones; with thumbs, that of both users. Golden requests, pairs that
+    exist already, a preferred answer without the task's form, corrections that change nothing, and conversations that are not text
+    are dropped, each with its reason.
     """
-    golden = {normalised(prompt) for prompt in golden_prompts}
+    form, cap = loop.task.form, loop.dataset.max_rows_per_user
+    known = {request_key(in_context(row, loop)) for row in golden}
     pairs: list[Pair] = []
     dropped: list[Quarantined] = []
     per_user: Counter[str] = Counter()
     seen: set[tuple[str, str, str]] = set()
-    for chosen, rejected, thumbs_up_by in sorted(_preferences(reviewed, form), key=lambda found: (found[1].at, found[1].id)):
-        key = (normalised(rejected.prompt), answer_key(chosen, form), answer_key(rejected.answer, form))
-        users = {user for user in (rejected.user, thumbs_up_by) if user}
-        if reason := _unfit(chosen, rejected, key, golden, seen, form) or _over_cap(users, per_user, cap):
-            dropped.append(Quarantined(f"preferences:{rejected.id}", reason, rejected.prompt))
+    for found in sorted(_preferences(reviewed, loop, dropped), key=lambda found: (found.rejected.at, found.rejected.id)):
+        rejected = found.rejected
+        key = (request_key(found.asked), answer_key(found.chosen, form), answer_key(rejected.answer, form))
+        users = {user for user in (rejected.user, found.thumbs_up_by) if user}
+        if reason := _unfit(found.chosen, rejected, key, known, seen, form) or _over_cap(users, per_user, cap):
+            dropped.append(_quarantined(rejected, reason))
             continue
         try:
-            pair = _pair(chosen, rejected, "thumbs" if thumbs_up_by is not None else "correction")
+            pair = _pair(found)
         except ValidationError as error:
-            dropped.append(Quarantined(f"preferences:{rejected.id}", error.errors()[0]["msg"], rejected.prompt))
+            dropped.append(_quarantined(rejected, error.errors()[0]["msg"]))
             continue
         pairs.append(pair)
         seen.add(key)
@@ -61,30 +77,53 @@ def build_pairs(
     return pairs, dropped
 
 
-def _preferences(reviewed: Sequence[Reviewed], form: AnswerForm) -> Iterator[tuple[str, Exchange, str | None]]:
-    """What was preferred, over which exchange, and, for thumbs, the user who thumbs_up it."""
+def trl_row(pair: Pair, system_prompt: str) -> dict[str, Any]:
+    """The pair in TRL's conversational form: `prompt`, `chosen` and `rejected` are lists of messages, `tools` is there if it has some.
+
+    The prompt is what the model reads, below the loop's system prompt.
+    """
+    read = chat(system_prompt, pair)
+    row: dict[str, Any] = {"prompt": read.messages}
+    row |= {name: [{"role": "assistant", "content": text}] for name, text in (("chosen", pair.chosen), ("rejected", pair.rejected))}
+    return row | ({"tools": read.tools} if read.tools else {})
+
+
+def _preferences(reviewed: Sequence[Reviewed], loop: "LoopConfig", dropped: list[Quarantined]) -> Iterator[_Preference]:
+    """What was preferred over which exchange; a conversation that cannot be read goes to `dropped`."""
+    form = loop.task.form
+    requests: dict[str, Asked] = {}
     thumbs_up: dict[str, dict[str, Exchange]] = {}
     thumbs_down: dict[str, dict[str, Exchange]] = {}
     for item in sorted(reviewed, key=lambda item: (item.exchange.at, item.exchange.id)):
         exchange, feedback = item.exchange, item.feedback
+        if not feedback.correction and feedback.rating not in ("up", "down"):
+            continue
+        try:
+            asked = in_context(asked_of(exchange), loop)
+        except ValueError as error:
+            reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+            dropped.append(_quarantined(exchange, reason))
+            continue
         if feedback.correction:
-            yield form.spelled(feedback.correction), exchange, None
-        elif feedback.rating in ("up", "down"):
+            yield _Preference(asked, form.spelled(feedback.correction), exchange)
+        else:
             side = thumbs_up if feedback.rating == "up" else thumbs_down
+            key = request_key(asked)
+            requests.setdefault(key, asked)
             # each distinct answer once: the product below must not grow with the number of votes
-            side.setdefault(normalised(exchange.prompt), {}).setdefault(answer_key(exchange.answer, form), exchange)
-    for prompt in thumbs_up.keys() & thumbs_down.keys():
-        for (better, up), (worse, down) in product(thumbs_up[prompt].items(), thumbs_down[prompt].items()):
+            side.setdefault(key, {}).setdefault(answer_key(exchange.answer, form), exchange)
+    for request in thumbs_up.keys() & thumbs_down.keys():
+        for (better, up), (worse, down) in product(thumbs_up[request].items(), thumbs_down[request].items()):
             if better != worse:
-                yield up.answer, down, up.user
+                yield _Preference(requests[request], up.answer, down, up.user)
 
 
 def _unfit(
     chosen: str, rejected: Exchange, key: tuple[str, str, str], golden: Collection[str], seen: Collection[Any], form: AnswerForm
 ) -> str | None:
-    prompt, better, worse = key
-    if prompt in golden:
-        return "the prompt is a golden one"
+    request, better, worse = key
+    if request in golden:
+        return "the request is a golden one"
     if not rejected.answer.strip():
         return "there was no answer to reject"
     if (fault := form.fault(chosen)) is not None:
@@ -98,12 +137,18 @@ def _over_cap(users: Collection[str], per_user: Counter[str], cap: int) -> str |
     return f"more than {cap} pairs of one user" if any(per_user[user] >= cap for user in users) else None
 
 
-def _pair(chosen: str, rejected: Exchange, source: Literal["correction", "thumbs"]) -> Pair:
+def _quarantined(rejected: Exchange, reason: str) -> Quarantined:
+    return Quarantined(f"preferences:{rejected.id}", reason, rejected.prompt)
+
+
+def _pair(found: _Preference) -> Pair:
+    rejected = found.rejected
     return Pair(
-        prompt=rejected.prompt,
-        chosen=chosen,
+        messages=found.asked.messages,
+        tools=found.asked.tools,
+        chosen=found.chosen,
         rejected=rejected.answer,
-        source=source,
+        source="correction" if found.thumbs_up_by is None else "thumbs",
         request_id=rejected.id,
         user=rejected.user,
         at=rejected.at,

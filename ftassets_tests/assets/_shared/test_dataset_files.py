@@ -197,7 +197,17 @@ def test_a_commit_opens_with_datasets(store: GitDatasetStore, tmp_path: Path) ->
 
 def test_pairs_come_back_and_open_with_datasets(tmp_path: Path) -> None:
     pairs = [
-        Pair(prompt=f"p{n}", chosen="{}", rejected="[]", source="thumbs", request_id=f"r{n}", user="u", at=n / 3, version="v", weight=5.0)
+        Pair(
+            messages=question(f"p{n}"),
+            chosen="{}",
+            rejected="[]",
+            source="thumbs",
+            request_id=f"r{n}",
+            user="u",
+            at=n / 3,
+            version="v",
+            weight=5.0,
+        )
         for n in range(3)
     ]
     content = pairs_to_parquet(pairs)

@@ -59,7 +59,17 @@ def parts(tmp_path: Path) -> dict:
     objects = dataset_objects(store, NAME, rows, [], {}, {}, "first")
     dataset = store.publish("run1", objects, "dataset", {"loop": NAME, "content_hash": "x"}).commit
     pairs = [
-        Pair(prompt="p", chosen="{}", rejected="x", source="correction", request_id=f"r{n}", user=user, at=1.0, version="v", weight=100.0)
+        Pair(
+            messages=question("p"),
+            chosen="{}",
+            rejected="x",
+            source="correction",
+            request_id=f"r{n}",
+            user=user,
+            at=1.0,
+            version="v",
+            weight=100.0,
+        )
         for n, user in ((1, "ann"), (4, "bob"))
     ]
     written = {

@@ -1,16 +1,18 @@
 """Turns before the last one: kept with the row, or cut."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from ftassets.domain.chat import without_default
+from ftassets.domain.chat import Asked, without_default
 from ftassets.domain.dataset.curation.step import Pool, StepOutcome
-from ftassets.domain.dataset.rows import Example
 
 if TYPE_CHECKING:
     from ftassets.config.loop import LoopConfig
 
 
-def in_context(row: Example, loop: "LoopConfig") -> Example:
+Row = TypeVar("Row", bound=Asked)
+
+
+def in_context(row: Row, loop: "LoopConfig") -> Row:
     """The row with as much of its conversation as `dataset.context` says, without a system message that is the loop's own."""
     cut = loop.dataset.context == "last_turn"
     messages = row.last_turn if cut else without_default(row.messages, loop.task.system_prompt)

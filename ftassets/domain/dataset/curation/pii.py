@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from ftassets.domain.chat import Message, texts, with_texts
+from ftassets.domain.chat import Conversation, Message, texts, with_texts
 from ftassets.domain.dataset.curation.step import Pool, StepOutcome
 from ftassets.domain.dataset.rows import Example
 
@@ -126,17 +126,25 @@ def scrub(pool: Pool, loop: "LoopConfig", names: Finder | None = None) -> StepOu
         asked = texts(row.messages)
         if names is None and not _may_hold(row.completion) and not any(map(_may_hold, asked)):
             continue
-        written = [*(each for message in row.messages for each in _forms(message)), not closed and _is_json(row.completion)]
-        scrubbed, found = _scrubbed([*asked, "" if closed else row.completion], written, names)
+        messages, answers, found = without_personal_data(row.messages, [] if closed else [row.completion], names)
         if not found:
             continue
         counts.update(found)
         if loop.dataset.pii == "drop":
             dropped[i] = f"personal data: {', '.join(sorted(found))}"
         else:
-            update = {"messages": with_texts(row.messages, scrubbed), "completion": row.completion if closed else scrubbed[-1]}
-            changed[i] = row.model_copy(update=update)
+            changed[i] = row.model_copy(update={"messages": messages, "completion": row.completion if closed else answers[0]})
     return StepOutcome(dropped=dropped, changed=changed, counts=dict(counts))
+
+
+def without_personal_data(
+    messages: Conversation, answers: Sequence[str], names: Finder | None = None
+) -> tuple[Conversation, list[str], Counter[str]]:
+    """A conversation and answers to it with personal data replaced, and how much there was of each kind; see `scrub`."""
+    asked = texts(messages)
+    structured = [*(each for message in messages for each in _forms(message)), *map(_is_json, answers)]
+    cleaned, found = _scrubbed([*asked, *answers], structured, names)
+    return with_texts(messages, cleaned[: len(asked)]), cleaned[len(asked) :], found
 
 
 def _forms(message: Message) -> list[bool]:
