@@ -116,13 +116,13 @@ def label_import(
     from ftassets.cli.commands import labelling
 
     report = labelling.label_import(
+        backend("traffic_log"),
         backend("dataset_store"),
         known_loop(loop),
         text_of(path),
         format,
         batch or path.stem,
         f"labels-{uuid.uuid4().hex[:12]}",
-        backend("traffic_log").forgotten(),
     )
     if as_json:
         show_json(asdict(report))

@@ -250,10 +250,11 @@ def text_of(messages: Sequence[Message]) -> str:
     """A conversation as people read it: the text of its only message, else a line per message that begins with the role."""
     if len(messages) == 1 and not messages[0].tool_calls:
         return messages[0].content or ""
-    return "\n".join(f"{message.role}: {_said(message)}" for message in messages)
+    return "\n".join(f"{message.role}: {message_text(message)}" for message in messages)
 
 
-def _said(message: Message) -> str:
+def message_text(message: Message) -> str:
+    """A message as people read it: its text, or the calls it makes."""
     return message.content or " ".join(f"{call.name}({call.arguments})" for call in message.tool_calls or ())
 
 

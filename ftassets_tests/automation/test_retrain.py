@@ -43,8 +43,9 @@ def later(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
 
 
 def label(bench: Bench, batch: str, count: int) -> None:
-    lines = [json.dumps({"request_id": f"{batch}{i}", "prompt": f"dim lamp {i}", "completion": '{"intent": "Off"}'}) for i in range(count)]
-    label_import(bench.store, AUTO, "\n".join(lines), "jsonl", batch, run_id=f"{batch}-{count}")
+    asked = [[{"role": "user", "content": f"dim lamp {i}"}] for i in range(count)]
+    lines = [json.dumps({"request_id": f"{batch}{i}", "messages": asked[i], "completion": '{"intent": "Off"}'}) for i in range(count)]
+    label_import(bench.traffic, bench.store, AUTO, "\n".join(lines), "jsonl", batch, run_id=f"{batch}-{count}")
 
 
 # Drift alarms

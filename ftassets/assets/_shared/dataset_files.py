@@ -245,7 +245,7 @@ def export(store: DatasetStore, ref: str, loop: str, folder: Path) -> dict[str, 
 
 
 def export_pairs(store: DatasetStore, ref: str, loop: LoopConfig, folder: Path) -> Path | None:
-    """Write the preference pairs at `ref` into a folder as JSON lines in TRL's conversational form; None if there are none."""
+    """Write the preference pairs at `ref` into a folder as JSON lines in TRL's conversational form; None without a pair."""
     try:
         pairs = pairs_from_parquet(store.read(ref, pairs_path(loop.name)))
     except ObjectNotFound:

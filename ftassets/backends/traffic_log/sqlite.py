@@ -124,6 +124,13 @@ class SqliteTrafficLog(TrafficLog):
                 return
             since, number = page[-1][:2]
 
+    def named(self, loop: str, request_ids: Sequence[str]) -> list[Exchange]:
+        rows = self._connection().execute(
+            f"SELECT {_SELECTED} FROM exchange e WHERE e.loop = ? AND e.id IN (SELECT value FROM json_each(?))",
+            (loop, json.dumps(list(map(storable, request_ids)))),
+        )
+        return [_exchange(row) for row in rows]
+
     def count(self, loop: str, since: float = 0.0, until: float = float("inf"), answered: bool = False) -> int:
         where, values = _window(loop, since, until, None, answered)
         return self._connection().execute(f"SELECT count(*) FROM exchange WHERE {where}", values).fetchone()[0]

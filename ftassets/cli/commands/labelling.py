@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 
@@ -12,10 +13,12 @@ from ftassets.backends.dataset_store.base import DatasetStore, ObjectNotFound
 from ftassets.backends.traffic_log.base import TrafficLog
 from ftassets.backends.vector_store.base import VectorStore
 from ftassets.config.loop import LoopConfig
+from ftassets.domain.chat import Asked
 from ftassets.domain.dataset import labelling
 from ftassets.domain.dataset.labelling.label import to_examples
 from ftassets.domain.dataset.labelling.select import candidates, select, shortlist
 from ftassets.domain.dataset.rows import Quarantined
+from ftassets.domain.traffic.exchange import asked_of
 from ftassets.errors import InvalidInput
 
 SEARCHED = 20_000  # requests among which a batch is chosen, so that a long window does not have to fit into memory
@@ -96,19 +99,22 @@ def label_export(
 
 
 def label_import(
-    dataset_store: DatasetStore, loop: LoopConfig, text: str, format: str, batch: str, run_id: str, forgotten: Collection[str] = ()
+    traffic_log: TrafficLog, dataset_store: DatasetStore, loop: LoopConfig, text: str, format: str, batch: str, run_id: str
 ) -> LabelReport:
     """Commit what annotators answered as rows of source `label`, at `{loop}/labels/{batch}.parquet`; the same text makes no second commit.
 
-    `forgotten` are ids of deleted requests, whose labels are dropped. Raises InvalidInput for an unknown format, a batch name that
+    A row has the whole conversation of its request as the log has it; what the file shows of it counts only if the log does not have
+    the request. Labels of forgotten requests are dropped. Raises InvalidInput for an unknown format, a batch name that
     cannot be a file name, or when no label is usable.
     """
     if not _NAME.fullmatch(batch):
         raise InvalidInput(f"{batch!r} is not a name for a batch: use letters, digits, - and _")
     answers, bad = labelling.parse(text, format)
+    forgotten = traffic_log.forgotten()
     gone = [label for label in answers if label.request_id in forgotten]
     bad += [Quarantined(f"label:{batch}:{label.request_id}", "this request was forgotten", "") for label in gone]
-    rows, more = to_examples([label for label in answers if label.request_id not in forgotten], batch, loop.task.form)
+    left = [label for label in answers if label.request_id not in forgotten]
+    rows, more = to_examples(left, batch, loop.task.form, _asked(traffic_log, loop.name, {label.request_id for label in left}))
     bad += more
     if not rows:
         reasons = "; ".join(sorted({row.reason for row in bad})[:5]) or "the file is empty"
@@ -120,3 +126,12 @@ def label_import(
         {"loop": loop.name, "batch": batch, "labels": str(len(rows)), "quarantined": str(len(bad))},
     )
     return LabelReport(publication.commit, len(rows), bad)
+
+
+def _asked(traffic_log: TrafficLog, loop: str, names: Collection[str]) -> dict[str, Asked]:
+    """The conversations of these requests that the log has, without those that are not of texts."""
+    found = {}
+    for exchange in traffic_log.named(loop, sorted(names)):
+        with suppress(ValueError):
+            found[exchange.id] = asked_of(exchange)
+    return found

@@ -92,7 +92,12 @@ class FeedbackCounts:
 
 def asked_of(exchange: Exchange) -> Asked:
     """The conversation of a request as the model read it. Raises ValueError if it is not one of texts."""
-    request = json.loads(exchange.messages)
+    return asked_in(exchange.messages)
+
+
+def asked_in(stored: str) -> Asked:
+    """The conversation of `Exchange.messages`. Raises ValueError if it is not one of texts."""
+    request = json.loads(stored)
     messages, tools = (request.get("messages"), request.get("tools")) if isinstance(request, dict) else (request, None)
     return Asked(messages=conversation(messages, as_read=True), tools=tools_text(tools))
 

@@ -207,6 +207,15 @@ class TrafficLogContract:
         late = [each for each in all_of.feedback(all_of.window(since, float("inf"))) if each.at >= given_since]
         assert log.corrections(loop, given_since, since) == sum(bool(each.correction) for each in late)
 
+    def test_exchanges_are_found_by_their_ids_within_the_loop(self, log: TrafficLog) -> None:
+        rows = [exchange(n) for n in range(4)]
+        log.append([*rows, replace(exchange(9), loop="other")])
+        found = log.named("voice", [rows[2].id, rows[0].id, "nobody's", exchange(9).id, "\x00"])
+        assert sorted(found, key=lambda row: row.id) == [rows[0], rows[2]]
+        assert log.named("voice", []) == []
+        log.forget(request_ids=[rows[0].id])
+        assert log.named("voice", [rows[0].id]) == []
+
     def test_a_stream_reads_on_where_a_page_ended_even_within_one_moment(self, log: TrafficLog) -> None:
         rows = [exchange(n, at=float(n // PAGE), version=f"v{n % 2}") for n in range(2 * PAGE + 3)]
         log.append(rows)

@@ -13,6 +13,7 @@ from ftassets.backends.vector_store.base import QueryVector
 from ftassets.backends.vector_store.qdrant import QdrantVectorStore
 from ftassets.cli.commands import labelling
 from ftassets.config.loop import LoopConfig
+from ftassets.domain.chat import texts
 from ftassets.domain.drift import build_reference
 from ftassets.domain.traffic.exchange import Exchange, Feedback
 from ftassets.testing.hash_embedder import HashEmbedder
@@ -42,8 +43,26 @@ def store(tmp_path: Path) -> GitDatasetStore:
     return GitDatasetStore(tmp_path / "datasets.git")
 
 
+BEFORE = [{"role": "user", "content": "hello"}, {"role": "assistant", "content": "What shall I do?"}]
+
+
 def exchange(name: str, prompt: str, version: str = "prod", answer: str = '{"intent": "on"}') -> Exchange:
-    return Exchange(name, "voice", version, "u", prompt, "[]", answer, 200, 10.0, 1.0, None, None, None, 1.0)
+    return Exchange(
+        name,
+        "voice",
+        version,
+        "u",
+        prompt,
+        json.dumps([*BEFORE, {"role": "user", "content": prompt}]),
+        answer,
+        200,
+        10.0,
+        1.0,
+        None,
+        None,
+        None,
+        1.0,
+    )
 
 
 def test_a_batch_goes_out_with_what_failed_and_what_is_new_first_and_comes_back_as_rows(
@@ -76,14 +95,15 @@ def test_a_batch_goes_out_with_what_failed_and_what_is_new_first_and_comes_back_
 
     lines[0]["completion"], lines[1]["completion"] = '{"intent": "on"}', "no idea"
     answered = "\n".join(json.dumps({**line, "annotator": "ann"}) for line in lines)
-    report = labelling.label_import(store, loop(), answered, "jsonl", "b1", "run-1")
+    report = labelling.label_import(log, store, loop(), answered, "jsonl", "b1", "run-1")
     assert (report.rows, sorted(bad.reason for bad in report.quarantined)) == (
         1,
         ["no annotator answered it", "the answer is not a JSON object"],
     )
     (row,) = from_parquet(store.read(report.commit, labels_path("voice", "b1")))
     assert (row.request_id, row.source, row.completion) == ("failed", "label", '{"intent": "on"}')
-    assert labelling.label_import(store, loop(), answered, "jsonl", "b1", "run-2").commit == report.commit
+    assert texts(row.messages) == ["hello", "What shall I do?", "turn on the blue lamp in the hall"]
+    assert labelling.label_import(log, store, loop(), answered, "jsonl", "b1", "run-2").commit == report.commit
 
     assert "failed" not in labelling.label_export(log, store, loop(), "jsonl", 10, 0.0, {"canary"}, new).text
 
@@ -110,15 +130,18 @@ LABELLED = json.dumps({"request_id": "r1", "prompt": "p", "completion": "{}", "a
 
 
 @pytest.mark.parametrize("batch", ["../golden", "", "a/b", "x" * 65])
-def test_a_batch_needs_a_plain_name(store: GitDatasetStore, batch: str) -> None:
+def test_a_batch_needs_a_plain_name(log: SqliteTrafficLog, store: GitDatasetStore, batch: str) -> None:
     with pytest.raises(ValueError, match="not a name for a batch"):
-        labelling.label_import(store, loop(), LABELLED, "jsonl", batch, "run-1")
+        labelling.label_import(log, store, loop(), LABELLED, "jsonl", batch, "run-1")
     assert store.list("main") == []
 
 
-def test_a_batch_without_a_usable_label_is_no_commit(store: GitDatasetStore) -> None:
+def test_a_batch_without_a_usable_label_is_no_commit(log: SqliteTrafficLog, store: GitDatasetStore) -> None:
     with pytest.raises(ValueError, match="no annotator answered it"):
-        labelling.label_import(store, loop(), LABELLED.replace('"{}"', '""'), "jsonl", "b1", "run-1")
+        labelling.label_import(log, store, loop(), LABELLED.replace('"{}"', '""'), "jsonl", "b1", "run-1")
+    with pytest.raises(ValueError, match="the traffic log has no such request"):
+        labelling.label_import(log, store, loop(), LABELLED, "jsonl", "b1", "run-1")
+    log.forget(request_ids=["r1"])
     with pytest.raises(ValueError, match="forgotten"):
-        labelling.label_import(store, loop(), LABELLED, "jsonl", "b1", "run-1", forgotten={"r1"})
+        labelling.label_import(log, store, loop(), LABELLED, "jsonl", "b1", "run-1")
     assert store.list("main") == []

@@ -105,15 +105,20 @@ def requests(rows: Sequence[Asked]) -> Requests:
     before = np.zeros((len(rows), 2), dtype=np.int64)
     last, texts = [], {"": 0}
     for place, row in enumerate(rows):
-        if len(row.messages) == 1 and row.tools is None:
-            last.append(_padded(row.messages[0].content or ""))
-            continue
-        own = row.messages[0].role == "system"
-        frame = f"{row.messages[0].content if own else ''}\n{tools_key(row.tools)}"
-        earlier = row.messages[own:-1]
-        before[place] = [texts.setdefault(_padded(text), len(texts)) for text in (frame, "\n".join(map(said, earlier)))]
-        last.append(_padded(text_of(row.messages[-1:])))
+        *context, final = parts_of(row)
+        if any(context):
+            before[place] = [texts.setdefault(text, len(texts)) for text in context]
+        last.append(final)
     return Requests(fingerprints(last), before, fingerprints(list(texts)))
+
+
+def parts_of(asked: Asked) -> tuple[str, str, str]:
+    """Frame, earlier messages and last message, once normalised."""
+    if len(asked.messages) == 1 and asked.tools is None:
+        return "", "", _padded(asked.messages[0].content or "")
+    own = asked.messages[0].role == "system"
+    frame = f"{asked.messages[0].content if own else ''}\n{tools_key(asked.tools)}"
+    return _padded(frame), _padded("\n".join(map(said, asked.messages[own:-1]))), _padded(text_of(asked.messages[-1:]))
 
 
 def _padded(text: str) -> str:

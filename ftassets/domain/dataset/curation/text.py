@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from ftassets.domain.chat import Asked, Message, text_of
+from ftassets.domain.chat import Asked, Message, message_text
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.evaluation.answer_form import AnswerForm
 
@@ -25,7 +25,7 @@ def normalised(text: str) -> str:
 
 def said(message: Message) -> str:
     """The message once normalised, with its role; ids of tool calls do not count, they are new each time."""
-    return f"{message.role}: {normalised(text_of([message]))}"
+    return f"{message.role}: {normalised(message_text(message))}"
 
 
 def tools_key(tools: str | None) -> str:

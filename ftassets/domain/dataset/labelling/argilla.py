@@ -1,6 +1,7 @@
 """Labelling batches as Argilla's records: what `dataset.records.to_json` writes and `from_json` reads.
 
-The Argilla dataset needs a text field `prompt`, a text question `completion`, and the metadata `version` and `why` (terms).
+The Argilla dataset needs a text field `prompt` (the last message), a chat field `conversation` (all messages, and the tools if there
+are some), a text question `completion`, and the metadata `version` and `why` (terms).
 The model's answer is the suggestion.
 """
 
@@ -8,11 +9,12 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ftassets.domain.dataset.labelling.fields import Parsed, collect, json_list, to_label
+from ftassets.domain.chat import text_of
+from ftassets.domain.dataset.labelling.fields import Parsed, carried, collect, json_list, shown, to_label
 from ftassets.domain.dataset.labelling.label import Label
 from ftassets.domain.dataset.labelling.select import Item
 
-FIELD, QUESTION = "prompt", "completion"
+FIELD, CHAT, QUESTION = "prompt", "conversation", "completion"
 
 
 def to_text(items: Sequence[Item]) -> str:
@@ -20,7 +22,7 @@ def to_text(items: Sequence[Item]) -> str:
     records = [
         {
             "id": item.request_id,
-            "fields": {FIELD: item.prompt},
+            "fields": {FIELD: text_of(item.asked.messages[-1:]), CHAT: shown(item.asked)},
             "metadata": {"version": item.version, "why": item.why},
             "suggestions": {QUESTION: {"value": item.answer, "score": None, "agent": item.version}} if item.answer else {},
             "responses": {},
@@ -43,6 +45,6 @@ def _labels(record: Any) -> Iterator[Label]:
     answered = [one for one in responses if one.get("value") and one.get("status", "submitted") == "submitted"]
     if not answered:
         raise ValueError("no annotator answered it")
-    prompt = (record.get("fields") or {}).get(FIELD)
+    messages = carried((record.get("fields") or {}).get(CHAT))
     for one in answered:
-        yield to_label(record.get("id"), prompt, one["value"], one.get("user_id"), one.get("updated_at"))
+        yield to_label(record.get("id"), one["value"], one.get("user_id"), one.get("updated_at"), messages)

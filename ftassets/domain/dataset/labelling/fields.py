@@ -4,25 +4,48 @@ import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from ftassets.domain.chat import Asked, conversation, message_text, tools_text
 from ftassets.domain.dataset.labelling.label import Label
 from ftassets.domain.dataset.rows import Quarantined
 from ftassets.domain.traffic.imports.fields import seconds
 from ftassets.errors import InvalidInput
 
+_PLAIN = ("system", "user", "assistant")
+
 Parsed = tuple[list[Label], list[Quarantined]]
 
 
-def to_label(request_id: Any, prompt: Any, completion: Any, annotator: Any, at: Any) -> Label:
-    """A label of what a tool wrote. An answer may be JSON itself or text. Raises ValueError with what is missing."""
+def to_label(request_id: Any, completion: Any, annotator: Any, at: Any, messages: Any = None, tools: Any = None) -> Label:
+    """A label of what a tool wrote. An answer may be JSON itself or text. Raises ValueError with what is missing.
+
+    `messages` and `tools` in OpenAI's form are the conversation as the file has it; what is not one of texts counts as missing.
+    """
     if not isinstance(request_id, str) or not request_id:
         raise ValueError("it does not say which request it labels")
-    if not isinstance(prompt, str) or not prompt.strip():
-        raise ValueError("it has no prompt")
     if isinstance(completion, dict):
         completion = json.dumps(completion, ensure_ascii=False)
     if not isinstance(completion, str) or not completion.strip():
         raise ValueError("no annotator answered it")
-    return Label(request_id, prompt, completion.strip(), "" if annotator is None else str(annotator), seconds(at))
+    try:
+        asked = Asked(messages=conversation(messages, as_read=True), tools=tools_text(tools)) if messages else None
+    except ValueError:
+        asked = None
+    return Label(request_id, completion.strip(), "" if annotator is None else str(annotator), seconds(at), asked)
+
+
+def shown(asked: Asked) -> list[dict[str, str]]:
+    """The conversation as tools show it, an entry with role and text per message; tools that may be called come first.
+
+    It has no more than texts: `carried` tells whether that is all of it.
+    """
+    first = [{"role": "tools", "content": asked.tools}] if asked.tools else []
+    return first + [{"role": message.role, "content": message_text(message)} for message in asked.messages]
+
+
+def carried(entries: Any) -> Any:
+    """Messages of entries that `shown` made, None if the conversation was more than their texts: it had tools."""
+    plain = isinstance(entries, list) and all(isinstance(entry, dict) and entry.get("role") in _PLAIN for entry in entries)
+    return [{"role": entry["role"], "content": entry.get("content")} for entry in entries] if plain else None
 
 
 def collect(records: Iterable[tuple[str, Any]], labels_of: Callable[[Any], Iterable[Label]]) -> Parsed:

@@ -1,9 +1,13 @@
-"""Labelling batches as JSON lines: fill in `completion` and, if you like, `annotator` and `at`; `answer` is the model's answer."""
+"""Labelling batches as JSON lines: fill in `completion` and, if you like, `annotator` and `at`; `answer` is the model's answer.
+
+`prompt` is the last message, `transcript` the conversation up to it, `messages` and `tools` the same in OpenAI's form.
+"""
 
 import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from ftassets.domain.chat import openai_messages, text_of
 from ftassets.domain.dataset.labelling.fields import Parsed, collect, to_label
 from ftassets.domain.dataset.labelling.label import Label
 from ftassets.domain.dataset.labelling.select import Item
@@ -16,11 +20,14 @@ def to_text(items: Sequence[Item]) -> str:
         json.dumps(
             {
                 "request_id": item.request_id,
-                "prompt": item.prompt,
+                "prompt": text_of(item.asked.messages[-1:]),
+                "transcript": item.asked.prompt,
                 "answer": item.answer,
                 "why": item.why,
                 "completion": "",
                 "annotator": "",
+                "messages": openai_messages(item.asked.messages),
+                **({"tools": json.loads(item.asked.tools)} if item.asked.tools else {}),
             },
             ensure_ascii=False,
         )
@@ -44,4 +51,5 @@ def parse(text: str) -> Parsed:
 
 
 def _labels(row: Any) -> Iterator[Label]:
-    yield to_label(row.get("request_id"), row.get("prompt"), row.get("completion"), row.get("annotator"), row.get("at"))
+    asked = row.get("messages"), row.get("tools")
+    yield to_label(row.get("request_id"), row.get("completion"), row.get("annotator"), row.get("at"), *asked)

@@ -1,12 +1,13 @@
 """What annotators answered, as training rows."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from pydantic import ValidationError
 
-from ftassets.domain.chat import question
+from ftassets.domain.chat import Asked
 from ftassets.domain.dataset.curation.text import answer_key
 from ftassets.domain.dataset.rows import Example, Quarantined
 from ftassets.domain.evaluation.answer_form import AnswerForm
@@ -15,19 +16,26 @@ from ftassets.domain.traffic.exchange import hashed_user
 
 @dataclass(frozen=True)
 class Label:
-    """One annotator's answer to one request; `annotator` as their tool names them, `at` in epoch seconds where it says."""
+    """One annotator's answer to one request; `annotator` as their tool names them, `at` in epoch seconds where it says.
+
+    `asked` is the conversation as their file has it, if it has all of it.
+    """
 
     request_id: str
-    prompt: str
     completion: str
     annotator: str
     at: float | None
+    asked: Asked | None = None
 
 
-def to_examples(labels: Sequence[Label], batch: str, form: AnswerForm) -> tuple[list[Example], list[Quarantined]]:
-    """One row per request, and the labels that make none: not in the form the task asks for, or annotators who do not agree.
+def to_examples(
+    labels: Sequence[Label], batch: str, form: AnswerForm, logged: Mapping[str, Asked] = MappingProxyType({})
+) -> tuple[list[Example], list[Quarantined]]:
+    """One row per request, and the labels that make none: not in the form the task asks for, annotators who do not agree, or a request
+    that is unknown.
 
-    Answers agree when they say the same (`answer_key`). The newest label gives the row; the annotator becomes a hash.
+    The conversation is that of `logged`, the requests of the log by id; of a request that is not there, that of the file. Answers
+    agree when they say the same (`answer_key`). The newest label gives the row; the annotator becomes a hash.
     """
     bad: list[Quarantined] = []
     by_request: dict[str, list[Label]] = defaultdict(list)
@@ -43,10 +51,16 @@ def to_examples(labels: Sequence[Label], batch: str, form: AnswerForm) -> tuple[
             bad += [_quarantined(batch, label, f"{len(answers)} annotators do not agree on this request") for label in answers]
             continue
         label = max(answers, key=lambda one: one.at or 0.0)
+        asked = logged.get(request_id) or label.asked
+        if asked is None:
+            reason = "the traffic log has no such request of texts, and the file has no messages of it"
+            bad += [_quarantined(batch, label, reason) for label in answers]
+            continue
         try:
             row = Example(
                 id=f"label:{request_id}",
-                messages=question(label.prompt),
+                messages=asked.messages,
+                tools=asked.tools,
                 completion=label.completion,
                 source="label",
                 user=hashed_user(label.annotator) or None,

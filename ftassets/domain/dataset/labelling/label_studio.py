@@ -1,14 +1,16 @@
 """Labelling batches as Label Studio's tasks, the model's answer filled in as a prediction.
 
 The project's labelling interface:
-`<View><Text name="prompt" value="$prompt"/><TextArea name="completion" toName="prompt" editable="true" maxSubmissions="1"/></View>`
+`<View><Paragraphs name="conversation" value="$conversation" layout="dialogue" nameKey="role" textKey="content"/>
+<Text name="prompt" value="$prompt"/><TextArea name="completion" toName="prompt" editable="true" maxSubmissions="1"/></View>`
 """
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ftassets.domain.dataset.labelling.fields import Parsed, collect, json_list, to_label
+from ftassets.domain.chat import text_of
+from ftassets.domain.dataset.labelling.fields import Parsed, carried, collect, json_list, shown, to_label
 from ftassets.domain.dataset.labelling.label import Label
 from ftassets.domain.dataset.labelling.select import Item
 
@@ -19,7 +21,12 @@ def to_text(items: Sequence[Item]) -> str:
     """A JSON list of tasks."""
     tasks = [
         {
-            "data": {"request_id": item.request_id, "prompt": item.prompt, "why": item.why},
+            "data": {
+                "request_id": item.request_id,
+                "prompt": text_of(item.asked.messages[-1:]),
+                "conversation": shown(item.asked),
+                "why": item.why,
+            },
             "predictions": [{"model_version": item.version, "result": [_result(item)]}] if item.answer else [],
         }
         for item in items
@@ -48,7 +55,7 @@ def _labels(task: Any) -> Iterator[Label]:
         who = annotation.get("completed_by")
         name = (who.get("email") or who.get("id")) if isinstance(who, Mapping) else who
         at = annotation.get("updated_at") or annotation.get("created_at")
-        yield to_label(data.get("request_id"), data.get("prompt"), texts[0], name, at)
+        yield to_label(data.get("request_id"), texts[0], name, at, carried(data.get("conversation")))
 
 
 def _texts(annotation: Mapping[str, Any]) -> list[str]:

@@ -2,13 +2,15 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
-from ftassets.domain.dataset.curation.text import normalised
+from ftassets.domain.chat import Asked
+from ftassets.domain.dataset.curation.copies import parts_of
+from ftassets.domain.dataset.curation.near_pairs import GRAM
 from ftassets.domain.evaluation.answer_form import AnswerForm
 from ftassets.domain.evaluation.sampling import fixed_sample
-from ftassets.domain.traffic.exchange import ANSWERED, Exchange, Feedback
+from ftassets.domain.traffic.exchange import ANSWERED, Exchange, Feedback, asked_in
 
-_GRAM = 5
 FAILED, NOVEL, RANDOM = "failed", "novel", "random"
 
 
@@ -17,12 +19,17 @@ class Item:
     """One request to label; why it was chosen is `failed`, `novel` or `random`."""
 
     request_id: str
-    prompt: str
+    messages: str  # as in the exchange
     answer: str
     version: str
     at: float
     why: str = RANDOM
     distance: float | None = None  # cosine distance to what production knows
+
+    @cached_property
+    def asked(self) -> Asked:
+        """The conversation. Raises ValueError if it is not one of texts."""
+        return asked_in(self.messages)
 
 
 def candidates(
@@ -52,7 +59,7 @@ def candidates(
             continue
         distance = distances.get(exchange.id)
         why = FAILED if failed else NOVEL if distance is not None and distance > novel_above else RANDOM
-        found.append(Item(exchange.id, exchange.prompt, exchange.answer, exchange.version, exchange.at, why, distance))
+        found.append(Item(exchange.id, exchange.messages, exchange.answer, exchange.version, exchange.at, why, distance))
     return found
 
 
@@ -68,23 +75,29 @@ def shortlist(items: Sequence[Item], size: int, seed: int = 0) -> list[Item]:
 
 
 def select(items: Sequence[Item], limit: int, near: float = 0.6, seed: int = 0) -> list[Item]:
-    """At most `limit` items, one of each text: failed ones first, then novel ones from the farthest on, then the rest at random.
+    """At most `limit` items, one of each request: failed ones first, then novel ones from the farthest on, then the rest at random.
 
-    Two texts are one when they are the same once normalised, or the Jaccard index of their character 5-grams is at least
-    `near`. Failed ones come newest first. The same items give the same choice for the same seed, in whatever order they come.
+    Two requests are one when they are copies (`curation.copies`) with a Jaccard index of at least `near`. Failed ones come newest
+    first. A conversation that is not one of texts makes no row, and is left out. The same items give the same choice for the same
+    seed, in whatever order they come.
     """
     chosen: list[Item] = []
-    taken: list[tuple[str, frozenset[str]]] = []
+    taken: list[list[tuple[str, frozenset[str]]]] = []
     for item in shortlist(items, len(items), seed):
         if len(chosen) >= limit:
             break
-        text = normalised(item.prompt)
-        grams = frozenset(text[start : start + _GRAM] for start in range(len(text) - _GRAM + 1))
-        if not any(text == other or _jaccard(grams, others) >= near for other, others in taken):
+        try:
+            parts = [
+                (text, frozenset(text[start : start + GRAM] for start in range(len(text) - GRAM + 1))) for text in parts_of(item.asked)
+            ]
+        except ValueError:
+            continue
+        if not any(all(_near(one, other, near) for one, other in zip(parts, others, strict=True)) for others in taken):
             chosen.append(item)
-            taken.append((text, grams))
+            taken.append(parts)
     return chosen
 
 
-def _jaccard(one: frozenset[str], other: frozenset[str]) -> float:
-    return len(one & other) / len(one | other) if one and other else 0.0
+def _near(one: tuple[str, frozenset[str]], other: tuple[str, frozenset[str]], limit: float) -> bool:
+    common, both = len(one[1] & other[1]), len(one[1] | other[1])
+    return one[0] == other[0] or (common > 0 and common >= limit * both)

@@ -5,16 +5,43 @@ from typing import Any
 
 import pytest
 
+from ftassets.domain.chat import Asked, openai_messages
 from ftassets.domain.dataset import labelling
 from ftassets.domain.dataset.labelling.label import Label, to_examples
 from ftassets.domain.dataset.labelling.select import Item
 from ftassets.domain.evaluation.answer_form import Classification, ToolCall
 from ftassets.domain.traffic.exchange import hashed_user
 
+TOOLS = [{"type": "function", "function": {"name": "set_light"}}]
+TALK = [
+    {"role": "system", "content": "Be brief."},
+    {"role": "user", "content": "lights"},
+    {"role": "assistant", "content": "On?"},
+    {"role": "user", "content": "lights on \u2028 h\u00e9"},
+]
+CALLED = [
+    {"role": "user", "content": "which lamps are on"},
+    {
+        "role": "assistant",
+        "content": "",
+        "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "list", "arguments": "{}"}}],
+    },
+    {"role": "tool", "content": "the red one", "tool_call_id": "c1"},
+]
+
+
+def stored(messages: Any, tools: Any = None) -> str:
+    return json.dumps({"messages": messages, "tools": tools} if tools else messages)
+
+
+def user(text: str) -> str:
+    return stored([{"role": "user", "content": text}])
+
+
 ITEMS = [
-    Item("r1", "lights on \u2028 h\u00e9", '{"intent": "off"}', "v1", 1.0, "novel", 0.4),
-    Item("r2", "make\ncoffee", "", "v1", 2.0, "failed"),
-    Item("r3", "stop", '{"intent": "stop"}', "v1", 3.0),
+    Item("r1", stored(TALK), '{"intent": "off"}', "v1", 1.0, "novel", 0.4),
+    Item("r2", user("make\ncoffee"), "", "v1", 2.0, "failed"),
+    Item("r3", user("stop"), '{"intent": "stop"}', "v1", 3.0),
 ]
 WANTED = {"r1": '{"intent": "on"}', "r2": '{"intent": "coffee"}'}  # nobody got to r3
 AT = 1_700_000_000.0
@@ -68,9 +95,48 @@ FILL = {"jsonl": jsonl, "argilla": argilla, "label_studio": label_studio}
 @pytest.mark.parametrize("format", labelling.FORMATS)
 def test_a_batch_comes_back_as_labels_and_what_is_open_is_said(format: str) -> None:
     labels, bad = labelling.parse(FILL[format](labelling.to_text(ITEMS, format)), format)
-    assert labels == [Label(i.request_id, i.prompt, WANTED[i.request_id], "ann", AT) for i in ITEMS[:2]]
+    assert labels == [Label(i.request_id, WANTED[i.request_id], "ann", AT, i.asked) for i in ITEMS[:2]]
     assert [row.reason for row in bad] == ["no annotator answered it"]
     assert bad[0].where.endswith(" 3")
+
+
+@pytest.mark.parametrize("format", labelling.FORMATS)
+def test_annotators_see_the_conversation_and_what_a_file_cannot_carry_is_not_made_up(format: str) -> None:
+    items = [Item("a", stored(TALK, TOOLS), "", "v1", 1.0), Item("b", stored(CALLED), "", "v1", 1.0)]
+    text = labelling.to_text(items, format)
+    if format == "jsonl":
+        one, two = map(json.loads, text.rstrip("\n").split("\n"))
+        assert one["prompt"] == TALK[-1]["content"]
+        assert one["transcript"].startswith("system: Be brief.\nuser: lights\nassistant: On?\nuser: lights on")
+        assert two["prompt"] == "the red one"
+        answered = "\n".join(json.dumps({**line, "completion": "{}"}) for line in (one, two))
+    else:
+        records = json.loads(text)
+        fields = [record["fields" if format == "argilla" else "data"] for record in records]
+        assert [entry["role"] for entry in fields[0]["conversation"]] == ["tools", "system", "user", "assistant", "user"]
+        assert "set_light" in fields[0]["conversation"][0]["content"]
+        assert [entry["content"] for entry in fields[1]["conversation"]] == ["which lamps are on", "list({})", "the red one"]
+        answer = {"result": [{"from_name": "completion", "value": {"text": ["{}"]}}]}
+        answered = json.dumps([{**record, "responses": {"completion": [{"value": "{}"}]}, "annotations": [answer]} for record in records])
+    labels, _ = labelling.parse(answered, format)
+    logged = {item.request_id: item.asked for item in items}
+    rows, bad = to_examples(labels, "b1", ToolCall(), logged)
+    assert [(row.messages, row.tools) for row in rows] == [(item.asked.messages, item.asked.tools) for item in items]
+    assert openai_messages(rows[1].messages, text_arguments=True) == CALLED
+    assert bad == []
+    rows, bad = to_examples(labels, "b1", ToolCall())  # the log has lost them
+    assert len(rows) == (2 if format == "jsonl" else 0)
+    assert [(each.where, "the file has no messages" in each.reason) for each in bad] == [
+        (f"label:b1:{name}", True) for name in ("a", "b") if format != "jsonl"
+    ]
+
+
+def test_the_log_counts_where_the_file_says_something_else() -> None:
+    edited = Label("r1", "{}", "ann", None, Asked.of("refund everything"))
+    rows, _ = to_examples([edited], "b1", ToolCall(), {"r1": Asked.of("lights on")})
+    assert rows[0].prompt == "lights on"
+    rows, (bad,) = to_examples([Label("r2", "{}", "ann", None)], "b1", ToolCall())
+    assert (rows, bad.where) == ([], "label:b1:r2")
 
 
 @pytest.mark.parametrize("format", labelling.FORMATS)
@@ -83,7 +149,6 @@ def test_an_untouched_batch_has_no_label(format: str) -> None:
     ("format", "row", "reason"),
     [
         ("jsonl", {"prompt": "p", "completion": "{}"}, "which request"),
-        ("jsonl", {"request_id": "r", "prompt": " ", "completion": "{}"}, "no prompt"),
         ("jsonl", {"request_id": "r", "prompt": "p", "completion": "{}", "at": "soon"}, "not a time"),
         ("jsonl", [], "another form"),
         (
@@ -125,7 +190,7 @@ def test_an_unknown_format_names_the_known_ones() -> None:
 
 
 def label(request: str, completion: str, annotator: str = "ann", at: float | None = None) -> Label:
-    return Label(request, f"prompt of {request}", completion, annotator, at)
+    return Label(request, completion, annotator, at, Asked.of(f"prompt of {request}"))
 
 
 def test_labels_become_rows_that_keep_their_request_and_hide_the_annotator() -> None:

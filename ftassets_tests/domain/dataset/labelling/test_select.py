@@ -1,5 +1,6 @@
 """Which requests are worth an annotator's time."""
 
+import json
 import random
 
 import pytest
@@ -13,13 +14,26 @@ from ftassets.domain.traffic.exchange import Exchange, Feedback
 WORDS = ("lights", "heating", "music", "blinds", "vacuum", "coffee", "garage", "timer", "fan", "door", "window", "alarm")
 
 
+def request(*turns: str, tools: list | None = None) -> str:
+    messages = [{"role": "assistant" if place % 2 else "user", "content": text} for place, text in enumerate(turns)]
+    return json.dumps({"messages": messages, "tools": tools} if tools else messages)
+
+
 def exchange(name: str, version: str = "prod", answer: str = '{"intent": "on"}', status: int = 200) -> Exchange:
-    return Exchange(name, "voice", version, "u", f"prompt of {name}", "[]", answer, status, 1.0, 1.0, None, None, None, 1.0)
+    return Exchange(
+        name, "voice", version, "u", f"prompt of {name}", request(f"prompt of {name}"), answer, status, 1.0, 1.0, None, None, None, 1.0
+    )
 
 
 def item(number: int, why: str = "random", distance: float | None = None, prompt: str | None = None) -> Item:
     return Item(
-        f"r{number:03}", prompt or f"{WORDS[number % 12]} {number} {WORDS[number // 12 % 12]}", "{}", "prod", float(number), why, distance
+        f"r{number:03}",
+        request(prompt or f"{WORDS[number % 12]} {number} {WORDS[number // 12 % 12]}"),
+        "{}",
+        "prod",
+        float(number),
+        why,
+        distance,
     )
 
 
@@ -89,3 +103,25 @@ def test_in_a_text_task_any_answer_is_well_formed() -> None:
     log = [exchange("q", "canary", answer="turned it on")]
     (found,) = candidates(log, {}, set(), {"canary"}, {}, 0.0, Text())
     assert found.why == "random"
+
+
+def test_the_same_last_words_of_two_conversations_take_two_places_and_what_is_not_text_none() -> None:
+    def asked(name: str, stored: str) -> Item:
+        return Item(name, stored, "{}", "prod", 1.0)
+
+    lamp = ("My lamp is broken", "Do you want your money back?")
+    plan = ("My contract ends in May", "Shall I cancel it for you?")
+    image = json.dumps([{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}])
+    items = [
+        asked("a", request(*lamp, "yes")),
+        asked("b", request(*plan, "yes")),
+        asked("c", request(*lamp, "no, never")),
+        asked("d", request(*lamp, "YES")),
+        asked("e", request(lamp[0] + "!", lamp[1], "yes")),
+        asked("f", request(*lamp, "yes", tools=[{"type": "function", "function": {"name": "refund"}}])),
+        asked("g", image),
+        asked("h", "[]"),
+    ]
+    chosen = {one.request_id for one in select(items, 10)}
+    assert len(chosen) == 4
+    assert {"b", "c", "f"} < chosen
