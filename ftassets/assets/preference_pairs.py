@@ -14,7 +14,7 @@ from ftassets.config.loop import LoopConfig
 from ftassets.domain.dataset.curation import pii
 from ftassets.domain.dataset.preferences import Pair, build_pairs
 from ftassets.domain.gates.result import Verdict
-from ftassets.reporting.tables import table
+from ftassets.reporting.tables import request_cell, table
 
 WANTED = 2000  # preference tuning pays once there are a few thousand pairs
 
@@ -37,7 +37,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
             f"{loop.name}: {len(pairs)} preference pairs",
             {"loop": loop.name, "pairs": str(len(pairs)), "dropped": str(len(dropped)), "golden_commit": commit},
         )
-        shown = [(pair.prompt, pair.chosen, pair.rejected, pair.source) for pair in pairs[-10:]]
+        shown = [(request_cell(pair), pair.chosen, pair.rejected, pair.source) for pair in pairs[-10:]]
         return dg.MaterializeResult(
             data_version=dg.DataVersion(publication.commit),
             metadata={

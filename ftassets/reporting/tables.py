@@ -6,6 +6,9 @@ from collections.abc import Iterable, Sequence
 
 import dagster as dg
 
+from ftassets.domain.chat import Asked, text_of
+
+_LAST, _BEFORE = 300, 150  # characters of a request that are shown
 _DIGEST = re.compile(r"\b[0-9a-f]{40,64}\b")
 
 
@@ -24,6 +27,16 @@ def markdown_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     lines.extend("| " + " | ".join(_cell(value) for value in row) + " |" for row in rows)
     return "\n".join(lines)
+
+
+def request_cell(asked: Asked) -> str:
+    """A request as a table shows it: the last message, then the end of what stands before it, both shortened."""
+    last, before = text_of(asked.messages[-1:]), asked.messages[:-1]
+    shown = last if len(last) <= _LAST else last[:_LAST].rstrip() + " ..."
+    if not before:
+        return shown
+    earlier = " / ".join(text_of(before).split("\n"))
+    return f"{shown} (after: {earlier if len(earlier) <= _BEFORE else '... ' + earlier[-_BEFORE:].lstrip()})"
 
 
 def shortened(text: str) -> str:

@@ -4,7 +4,8 @@ import math
 import dagster as dg
 import numpy as np
 
-from ftassets.reporting.tables import markdown_table, shortened, table
+from ftassets.domain.chat import Asked, conversation
+from ftassets.reporting.tables import markdown_table, request_cell, shortened, table
 
 DIGEST = "0123456789ab" + "c" * 52
 
@@ -43,3 +44,16 @@ def test_a_table_without_rows_says_so() -> None:
 
 def test_markdown_keeps_its_cells_on_one_line() -> None:
     assert markdown_table(["a", "b"], [("x|y", 0.5), ("one\ntwo", 3)]) == "| a | b |\n|---|---|\n| x\\|y | 0.500 |\n| one two | 3 |"
+
+
+def test_a_conversation_is_shown_with_its_last_message_first_and_short() -> None:
+    assert request_cell(Asked.of("lights on")) == "lights on"
+    assert request_cell(Asked.of("x" * 400)) == "x" * 300 + " ..."
+    turns = [("user", "hello"), ("assistant", "Off?"), ("user", "yes")]
+    short = Asked(messages=conversation([{"role": role, "content": text} for role, text in turns]))
+    assert request_cell(short) == "yes (after: user: hello / assistant: Off?)"
+    system = [("system", "s" * 500), *turns]
+    long = request_cell(Asked(messages=conversation([{"role": role, "content": text} for role, text in system])))
+    assert long.startswith("yes (after: ... sss")
+    assert long.endswith("assistant: Off?)")
+    assert len(long) < 180

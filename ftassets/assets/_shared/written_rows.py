@@ -11,7 +11,7 @@ from ftassets.config.loop import EvaluationSet, LoopConfig
 from ftassets.config.row_files import RowsUnreadable, read_rows
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.dataset.written import Written, refusals
-from ftassets.reporting.tables import table
+from ftassets.reporting.tables import request_cell, table
 
 
 def commit_rows(
@@ -49,7 +49,7 @@ def commit_rows(
             "quarantined": len(bad),
             "slices": slices,
             **({"sets": {name: len(found) for name, found in further.items()}} if further else {}),
-            "examples": table(["request", "answer"], [(r.prompt, r.completion) for r in rows[:10]]),
+            "examples": table(["request", "answer"], [(request_cell(r), r.completion) for r in rows[:10]]),
         },
         check_results=[
             dg.AssetCheckResult(

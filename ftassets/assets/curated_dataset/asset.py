@@ -46,7 +46,7 @@ from ftassets.domain.dataset.shards import content_hash
 from ftassets.domain.release.version import MERGED
 from ftassets.domain.traffic.exchange import Reviewed, asked_of
 from ftassets.reporting.plots import bars, funnel, histogram
-from ftassets.reporting.tables import table
+from ftassets.reporting.tables import request_cell, table
 
 
 def build(loop: LoopConfig) -> dg.AssetsDefinition:
@@ -224,8 +224,8 @@ def _metadata(
     changed = [row for row in rows if row.id in old and old[row.id] != row]
     sources = [(name, count, f"{count / len(rows):.0%}") for name, count in Counter(row.source for row in rows).most_common()]
     lengths = [len(row.prompt) + len(row.completion) for row in rows]
-    diff = [("new", row.prompt, row.completion) for row in new[:10]] + [("changed", row.prompt, row.completion) for row in changed[:5]]
-    diff += [("gone", row.prompt, row.completion) for row in gone[:5]]
+    listed = (("new", new[:10]), ("changed", changed[:5]), ("gone", gone[:5]))
+    diff = [(what, request_cell(row), row.completion) for what, some in listed for row in some]
     return {
         "verdict": f"REFUSED: {in_words(refused)}" if refused else f"{curated.preflight.verdict.value}: {curated.preflight.sentence}",
         "commit": commit[:12],

@@ -11,6 +11,7 @@ from ftassets.backends.llm_judge.base import JudgeUnreachable, NotJudged
 from ftassets.config.loop import LoopConfig, PairwiseJudgeSettings
 from ftassets.config.profiles import pairwise_llm_judge
 from ftassets.domain.canonical import digest_of
+from ftassets.domain.chat import Asked, identity, request_body
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.evaluation.llm_judge import (
     BothOrders,
@@ -35,7 +36,7 @@ Say = Callable[[str], None]
 class _Pair:
     """Two different answers to one request."""
 
-    prompt: str
+    asked: Asked
     a: str
     b: str
 
@@ -67,7 +68,8 @@ def ask_judge(
         name for gate in gates for name in llm_judge_sample(gate, [row.id for row in rows if gate.slice in (None, row.slice or "golden")])
     }
     sample = [row for row in rows if row.id in wanted]
-    pairs = {row.id: _Pair(row.prompt, answers_candidate[row.id], answers_production[row.id]) for row in sample}
+    asked = {row.id: Asked(messages=row.messages, tools=row.tools) for row in sample}
+    pairs = {name: _Pair(request, answers_candidate[name], answers_production[name]) for name, request in asked.items()}
     judged = panel.judge([pair for pair in pairs.values() if pair.a != pair.b])
     return [_pairwise_score(row, pairs[row.id], judged) for row in sample], calibration
 
@@ -102,7 +104,7 @@ class _Panel:
         return judged
 
     def _ask(self, pair: _Pair) -> list[BothOrders] | str:
-        messages = [{"role": "system", "content": self._system}, {"role": "user", "content": pair.prompt}]
+        messages = request_body(self._system, pair.asked)["messages"]
         choices: list[BothOrders] = []
         try:
             for _ in range(self._repeats):
@@ -117,7 +119,7 @@ class _Panel:
         return choices
 
     def _key(self, pair: _Pair) -> str:
-        return digest_of([self._system, pair.prompt, pair.a, pair.b, self._repeats])
+        return digest_of([self._system, identity(pair.asked), pair.a, pair.b, self._repeats])
 
 
 def _calibrate(panel: _Panel, settings: PairwiseJudgeSettings, say: Say) -> Calibration:
@@ -127,7 +129,7 @@ def _calibrate(panel: _Panel, settings: PairwiseJudgeSettings, say: Say) -> Cali
         return not_calibrated(settings.min_kappa, f"the pairs people judged cannot be read: {error}")
     for line in bad[:20]:
         say(f"no labelled pair, {line.where}: {line.reason}")
-    texts = {each.id: _Pair(each.prompt, each.first, each.second) for each in pairs}
+    texts = {each.id: _Pair(each.asked, each.first, each.second) for each in pairs}
     judged = panel.judge(list(texts.values()))
     done: list[JudgedPair] = []
     reasons: list[str] = []

@@ -19,7 +19,7 @@ from ftassets.domain.gates.report import HELD_OUT, EvalReport, in_slice
 from ftassets.domain.gates.result import GateResult, Verdict
 from ftassets.domain.statistics import wilson_interval
 from ftassets.reporting.plots import accuracy_bars, gate_marks
-from ftassets.reporting.tables import table
+from ftassets.reporting.tables import request_cell, table
 
 REGRESSIONS = 10  # rows shown that production answers better than the candidate
 MARKS = {Verdict.PASS: "✔ PASS", Verdict.FAIL: "✘ FAIL", Verdict.NOT_ENOUGH_DATA: "… NOT ENOUGH DATA"}
@@ -119,7 +119,10 @@ def _regressions(report: EvalReport, answers: Answers, golden: Sequence[Example]
     said = {role: read_answers(answers[role][:1]) for role in scores}
     return table(
         ["slice", "request", "expected", "production", "candidate"],
-        [(row.slice or "golden", row.prompt, row.completion, said["production"][row.id], said["candidate"][row.id]) for row in worse],
+        [
+            (row.slice or "golden", request_cell(row), row.completion, said["production"][row.id], said["candidate"][row.id])
+            for row in worse
+        ],
     )
 
 

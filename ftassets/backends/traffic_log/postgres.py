@@ -112,7 +112,7 @@ SELECT f.asked_at, e.number, {_SELECTED}, f.request_id, f.at, f.rating, f.correc
 FROM traffic_feedback f JOIN traffic_exchange e ON e.id = f.request_id
 WHERE f.loop = :loop AND f.asked_at >= CAST(:since AS double precision) AND (f.asked_at, e.number) > {_LAST} AND {_NEWEST}
 ORDER BY f.asked_at, e.number LIMIT {PAGE}"""
-_NAMED = f"""
+_EXCHANGES_NAMED = f"""
 SELECT {_SELECTED} FROM traffic_exchange e
 WHERE e.loop = :loop AND e.id IN (SELECT json_array_elements_text(CAST(:names AS json)))"""
 _FEEDBACK_ON = f"""
@@ -179,7 +179,7 @@ class PostgresTrafficLog(TrafficLog):
         return (Exchange(*row) for row in self._pages(query, since, **values))
 
     def named(self, loop: str, request_ids: Sequence[str]) -> list[Exchange]:
-        rows = self._run(_NAMED, loop=loop, names=_to_json(list(map(_escaped, request_ids))))
+        rows = self._run(_EXCHANGES_NAMED, loop=loop, names=_to_json(list(map(_escaped, request_ids))))
         return [Exchange(*row) for row in rows]
 
     def count(self, loop: str, since: float = 0.0, until: float = float("inf"), answered: bool = False) -> int:

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from ftassets.domain.chat import Asked, conversation, tools_text
 from ftassets.domain.dataset.rows import Quarantined
 
 Choice = Literal["first", "second", "tie"]
@@ -67,12 +69,15 @@ class Calibration(BaseModel):
 
 
 class LabelledPair(BaseModel):
-    """Two answers to one request, and which of them people prefer."""
+    """Two answers to one request, and which of them people prefer. The request is the text of one message, or messages in OpenAI's
+    form with the tools they may use."""
 
     model_config = ConfigDict(frozen=True, coerce_numbers_to_str=True)
 
     id: str = Field(min_length=1)
-    prompt: str = Field(min_length=1)
+    prompt: str | None = Field(None, min_length=1)
+    messages: list[Any] | None = None
+    tools: list[Any] | None = None
     first: str
     second: str
     preferred: Choice
@@ -81,7 +86,15 @@ class LabelledPair(BaseModel):
     def _differ(self) -> "LabelledPair":
         if self.first == self.second:
             raise ValueError("both answers are the same text")
+        if (self.prompt is None) == (self.messages is None):
+            raise ValueError('either "prompt" or "messages" says what was asked')
+        assert self.asked  # is built, and raises ValueError where it cannot be
         return self
+
+    @cached_property
+    def asked(self) -> Asked:
+        """What was asked."""
+        return Asked.of(self.prompt) if self.prompt else Asked(messages=conversation(self.messages), tools=tools_text(self.tools))
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,13 @@ Rule = Callable[[str, str, str], str | int]  # prompt, first, second -> what is 
 
 @dataclass
 class PairwiseDouble:
-    """The server: its rule may be changed while it runs; `asked` are the comparisons it got, as (prompt, first, second)."""
+    """The server: its rule may be changed while it runs; `asked` are the comparisons it got, as (prompt, first, second), `messages`
+    the conversations they were about."""
 
     url: str
     rule: Rule
     asked: list[tuple[str, str, str]] = field(default_factory=list)
+    messages: list[list[dict[str, Any]]] = field(default_factory=list)
 
 
 @contextmanager
@@ -34,6 +36,7 @@ def pairwise_double(rule: Rule) -> Iterator[PairwiseDouble]:
             question = (data["messages"][-1]["content"], data["first"], data["second"])
             with lock:
                 here.asked.append(question)
+                here.messages.append(data["messages"])
                 said = here.rule(*question)
             text = json.dumps({"reason": "by the rule", "preferred": said})
             reply = json.dumps({"choices": [{"message": {"role": "assistant", "content": text}}]}).encode()

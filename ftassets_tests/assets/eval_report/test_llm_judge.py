@@ -11,7 +11,7 @@ from ftassets.assets.eval_report.llm_judge import ask_judge
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
 from ftassets.config.profiles import control
-from ftassets.domain.chat import question
+from ftassets.domain.chat import conversation, question
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.evaluation.llm_judge import Calibration, PairwiseScore
 from ftassets.testing.doubles.llm_judge import PairwiseDouble, pairwise_double
@@ -55,6 +55,23 @@ class Case:
 
     def ask(self, candidate: dict[str, str] = GOOD, production: dict[str, str] = BAD) -> tuple[list[PairwiseScore], Calibration | None]:
         return ask_judge(control(self.home), self.loop, ROWS, candidate, production, self.heard.append)
+
+
+def test_the_judge_reads_the_conversation_and_the_loops_system_prompt_where_it_has_none(there: PairwiseDouble, tmp_path: Path) -> None:
+    talk = conversation(
+        [
+            {"role": "user", "content": "My lamp is broken"},
+            {"role": "assistant", "content": "A refund?"},
+            {"role": "user", "content": "yes"},
+        ]
+    )
+    rows = [row.model_copy(update={"messages": talk}) for row in ROWS]
+    case = Case(tmp_path, there.url)
+    ask_judge(control(case.home), case.loop, rows, GOOD, BAD, case.heard.append)
+    read = [messages for messages in there.messages if len(messages) == 4]
+    assert [(m["role"], m["content"]) for m in read[0]] == [
+        ("system", "Be brief."), ("user", "My lamp is broken"), ("assistant", "A refund?"), ("user", "yes"),
+    ]  # fmt: skip
 
 
 def test_both_orders_are_judged_and_a_repeated_report_asks_nobody(there: PairwiseDouble, tmp_path: Path) -> None:

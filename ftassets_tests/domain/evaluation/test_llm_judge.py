@@ -152,3 +152,19 @@ def test_lines_that_are_no_pair_are_refused_with_number_and_reason() -> None:
     assert "preferred" in bad[2].reason
     assert "same text" in bad[3].reason
     assert "id 7 already" in bad[4].reason
+
+
+def test_people_may_have_judged_answers_to_a_conversation() -> None:
+    talk = [
+        {"role": "user", "content": "My lamp is broken"},
+        {"role": "assistant", "content": "A refund?"},
+        {"role": "user", "content": "yes"},
+    ]
+    line = {"id": "p", "messages": talk, "first": "a", "second": "b", "preferred": "tie"}
+    (pair,), bad = parse_labels(json.dumps(line), "labels")
+    assert bad == []
+    assert pair.asked.prompt == "user: My lamp is broken\nassistant: A refund?\nuser: yes"
+    wrong = [{**line, "prompt": "yes"}, {key: line[key] for key in line if key != "messages"}, {**line, "messages": talk[:2]}]
+    pairs, bad = parse_labels("\n".join(map(json.dumps, wrong)), "labels")
+    assert pairs == []
+    assert ["says what was asked" in each.reason for each in bad] == [True, True, False]
