@@ -1,6 +1,7 @@
 """The log in one SQLite file: its schema, and what its files hold."""
 
 import random
+import re
 import sqlite3
 from pathlib import Path
 
@@ -46,3 +47,33 @@ def test_reader_that_holds_forgotten_text_is_reported(tmp_path: Path, monkeypatc
     reader.close()
     log.forget(request_ids=["voice-1"])
     assert b"forget me" not in bytes_on_disk(tmp_path)
+
+
+def test_nothing_that_sensors_and_reports_ask_reads_a_whole_table(tmp_path: Path) -> None:
+    log = SqliteTrafficLog(tmp_path / "traffic.db")
+    log.append([exchange(1)])
+    asked: list[str] = []
+    connection = log._connection()
+    connection.set_trace_callback(lambda query: asked.append(query.replace("Inf", "9e999")))
+    list(log.stream("voice", 1.0, 9.0))
+    list(log.stream("voice", 1.0, 9.0, "v1", answered=True))
+    log.count("voice", 1.0, answered=True)
+    log.outcomes("voice", ["v1", "v2"], 1.0)
+    log.time_of_newest("voice", "v1", 10, 1.0)
+    log.reviewed("voice", 1.0)
+    log.feedback_on(["voice-1"])
+    log.feedback_counts("voice", "v1", 1.0)
+    log.corrections("voice", 1.0, 1.0)
+    connection.set_trace_callback(None)
+    plans = {query: [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {query}")] for query in asked}
+    assert len(plans) == 9
+    for query, plan in plans.items():
+        assert not [step for step in plan if step.startswith(("SCAN exchange", "SCAN e", "SCAN feedback", "SCAN f ", "SCAN n"))], (
+            query,
+            plan,
+        )
+        used = [step for step in plan if "USING INDEX" in step or "USING COVERING INDEX" in step]
+        assert used, plan
+        assert all(re.search(r"\((loop|request_id|id)=\?", step) for step in used), (query, plan)
+    [outcomes] = [plan for query, plan in plans.items() if "GROUP BY" in query]
+    assert "SEARCH exchange USING COVERING INDEX exchange_by_version" in outcomes[0], "texts are not read to count outcomes"
