@@ -31,10 +31,12 @@ from ftassets.assets.drift_report import asset as drift_report
 from ftassets.assets.drift_report import reference
 from ftassets.automation import monitors, reconcile, retrain, rollout
 from ftassets.backends.traffic_log.base import Exchange, Feedback, TrafficLog
+from ftassets.backends.traffic_log.postgres import PostgresTrafficLog
+from ftassets.backends.traffic_log.sqlite import SqliteTrafficLog
 from ftassets.cli.commands.labelling import label_export
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
-from ftassets.config.profiles import backend, traffic_log
+from ftassets.config.profiles import backend
 from ftassets.domain.traffic.exchange import hashed_user
 from ftassets.testing.hash_embedder import HashEmbedder
 from ftassets.testing.postgres_server import PostgresServer, binaries
@@ -46,6 +48,7 @@ SIZES = {
     "small": Size(10_000, 10_000, "rows of the small log"),
     "rows": Size(1_000_000, 10_000_000, "rows of the large log"),
 }
+URL = "FTASSETS_SCALE_URL"  # of the log, for the children: the other backends are those of one machine
 LOOP, DAY = "support", 86_400.0
 RECENT = 3000  # rows of the last 30 days, a third of them of the last day, a tenth of the last hour, in which a canary runs
 RATIO, LOOK_SECONDS, SHORTEST = 1.5, 0.2, 0.05  # CPU-seconds below the shortest are not told apart
@@ -84,10 +87,10 @@ def _measure(name: str, home: Home, server: PostgresServer | None, small: int, l
     variables = {
         "FTASSETS_HOME": str(home.root),
         "FTASSETS_PROFILE": "embedded",
-        "FTASSETS_TRAFFIC_URL": server.account() if server else "",
+        URL: server.account() if server else "",
     }
     os.environ.update(variables)
-    log, found = traffic_log(home), {}
+    log, found = _log(home), {}
     production, candidate = released(home, "a"), released(home, "b")
     host = ThreadHost(stub_engine())
     with run_gateway_in_thread(home, {LOOP: loop()}, host) as (serving, _):
@@ -120,6 +123,11 @@ def _rows(name: str, found: Mapping[int, Mapping[str, tuple[float, float]]], sma
             idle = found[0][step][0]
             goal = f"<= {LOOK_SECONDS:g} more than an idle look"
             yield Row(f"{what}, beside an idle look", cpu, "CPU-s", goal, cpu - idle <= LOOK_SECONDS, idle, "empty log")
+
+
+def _log(home: Home) -> TrafficLog:
+    url = os.environ[URL]
+    return PostgresTrafficLog(url) if url else SqliteTrafficLog(home.traffic_db)
 
 
 # the data
@@ -171,7 +179,7 @@ def _fill_history(home: Home, server: PostgresServer | None, production: str, en
         "request_id, at, rating, correction, loop, version, asked_at",
     )
     if server:
-        schema = os.environ["FTASSETS_TRAFFIC_URL"].split("/")[2].split(":")[0]
+        schema = os.environ[URL].split("/")[2].split(":")[0]
         with server.administrator() as connection:
             connection.run(f"SET search_path TO {schema}")
             connection.run(f"INSERT INTO traffic_exchange {exchanges}")
@@ -209,7 +217,7 @@ def _vectors(home: Home, log: TrafficLog) -> None:
 def look(step: str, postmaster: int) -> None:
     """Take a step some times in this process, and print its CPU-seconds and this process's memory in MB as JSON."""
     home = Home.from_env()
-    log = traffic_log(home)
+    log = _log(home)
     log.count("")  # connects
     with _instance(home) as instance:
         act = _step(step, home, log, instance)
