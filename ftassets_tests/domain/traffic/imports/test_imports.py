@@ -324,6 +324,24 @@ def test_log_records_of_calls_that_overlap_are_joined() -> None:
     assert (json.loads(second.messages), second.answer) == (asked, "In Hamburg.")
 
 
+def test_log_records_as_protobuf_writes_them_are_read() -> None:
+    from google.protobuf.json_format import MessageToJson, ParseDict
+    from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+
+    ids = {"traceId": "W47/95gDgQPSabYzgT/GDA==", "spanId": "7uGbfsPBsXM="}
+    parts = [{"type": "text", "text": "lights"}, {"type": "text", "text": "on"}]
+    events = [
+        ("gen_ai.system.message", {"content": "Answer as JSON."}),
+        ("gen_ai.user.message", {"content": parts}),
+        ("gen_ai.choice", CHOICE),
+    ]
+    sent = [ParseDict(record_of(name, body, BEGIN, **ids), ExportLogsServiceRequest()) for name, body in events]  # type: ignore[arg-type]
+    for lines in ([MessageToJson(each, indent=None) for each in sent], ["[", ",".join(map(MessageToJson, sent)), "]"]):
+        (found,) = read([line.encode() + b"\n" for line in lines], "otel", "voice")
+        assert isinstance(found, Exchange)
+        assert (json.loads(found.messages), found.answer) == ([SYSTEM, {"role": "user", "content": "lights\non"}], CALL)
+
+
 def test_a_record_of_the_whole_call_is_read() -> None:
     attributes = [
         {"key": "gen_ai.operation.name", "value": text("chat")},
