@@ -15,6 +15,7 @@ from ftassets.backends.embedder.base import Embedder, EmbedderError, EmbedderOf
 from ftassets.backends.traffic_log.base import TrafficLog
 from ftassets.backends.vector_store.base import QueryVector, VectorStore
 from ftassets.config.loop import LoopConfig
+from ftassets.domain.chat import vector_space
 from ftassets.domain.traffic.exchange import Exchange, query_of
 from ftassets.reporting.tables import table
 
@@ -39,26 +40,27 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         embedder_of: dg.ResourceParam[EmbedderOf],
     ) -> dg.MaterializeResult:
         embedder = embedder_of(loop.embedder)
-        earlier = [each for each in vector_store.embedders(loop.name) if each != embedder.id]
-        known_until = vector_store.watermark(loop.name, embedder.id)
+        space = vector_space(embedder.id, loop.dataset.context)
+        earlier = [each for each in vector_store.embedders(loop.name) if each != space]
+        known_until = vector_store.watermark(loop.name, space)
         oldest = time.time() - kept_for(loop)
         since = max(oldest, known_until - SLOWEST)
         day = _day(since, loop.timezone)
         if earlier:
-            context.log.info(f"embedder changed from {', '.join(earlier)} to {embedder.id}: queries since {day} are embedded again")
+            context.log.info(f"embedder changed from {', '.join(earlier)} to {space}: queries since {day} are embedded again")
         new, newest = 0, list[Exchange]()
         answered = traffic_log.stream(loop.name, since, answered=True)
         while page := list(islice(answered, PAGE)):
-            added = _embedded(loop, vector_store, embedder, page, known_until)
+            added = _embedded(loop, vector_store, embedder, space, page, known_until)
             new, newest = new + len(added), [*newest, *added][-10:]
             if added:
                 context.log.info(f"{new} queries embedded, up to {datetime.fromtimestamp(page[-1].at, UTC):%F %T} UTC")
         for each in earlier:  # all that reports need is there
             vector_store.drop(loop.name, each)
-        vector_store.expire(loop.name, embedder.id, oldest)
-        watermark = vector_store.watermark(loop.name, embedder.id)
-        total = vector_store.count(loop.name, embedder.id)
-        changed = {"embedder_changed": f"from {', '.join(earlier)} to {embedder.id}: queries since {day} embedded again"}
+        vector_store.expire(loop.name, space, oldest)
+        watermark = vector_store.watermark(loop.name, space)
+        total = vector_store.count(loop.name, space)
+        changed = {"embedder_changed": f"from {', '.join(earlier)} to {space}: queries since {day} embedded again"}
         context.log_event(
             dg.AssetMaterialization(
                 node(loop.name, "traffic"),
@@ -67,12 +69,12 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
             )
         )
         return dg.MaterializeResult(
-            data_version=dg.DataVersion(f"{total}@{watermark:.3f}" + (f"@{embedder.id}" if earlier else "")),
+            data_version=dg.DataVersion(f"{total}@{watermark:.3f}" + (f"@{space}" if earlier else "")),
             metadata={
                 **(changed if earlier else {}),
                 "new": new,
                 "total": total,
-                "embedder": embedder.id,
+                "embedder": space,
                 "watermark": dg.MetadataValue.timestamp(watermark),
                 "newest": table(["query", "version"], [(e.prompt, e.version[:12]) for e in newest]),
             },
@@ -81,12 +83,14 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
     return query_embeddings
 
 
-def _embedded(loop: LoopConfig, store: VectorStore, embedder: Embedder, answered: Sequence[Exchange], known_until: float) -> list[Exchange]:
+def _embedded(
+    loop: LoopConfig, store: VectorStore, embedder: Embedder, space: str, answered: Sequence[Exchange], known_until: float
+) -> list[Exchange]:
     """Those of the exchanges that had no vector, oldest first; they have one now. `known_until` is the newest vector's time.
 
     Raises EmbedderError if the embedder gives a query another vector than it has.
     """
-    points = store.find(loop.name, embedder.id, [e.id for e in answered if e.at <= known_until])
+    points = store.find(loop.name, space, [e.id for e in answered if e.at <= known_until])
     known = {point.request_id for point in points}
     new = [e for e in answered if e.id not in known]
     if new:
@@ -95,9 +99,9 @@ def _embedded(loop: LoopConfig, store: VectorStore, embedder: Embedder, answered
         texts = [query_of(e, loop.dataset.context) for e in new]
         vectors = embedder.embed([*(point.text for point in probe), *texts])
         for point, vector in zip(probe, vectors, strict=False):
-            _check_same(embedder.id, point, vector)
+            _check_same(space, point, vector)
         found = zip(new, texts, vectors[len(probe) :], strict=True)
-        store.add(loop.name, embedder.id, [QueryVector(e.id, e.at, e.version, text, vector) for e, text, vector in found])
+        store.add(loop.name, space, [QueryVector(e.id, e.at, e.version, text, vector) for e, text, vector in found])
     return new
 
 

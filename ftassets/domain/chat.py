@@ -87,6 +87,11 @@ def embedded_text(asked: Asked, context: str) -> str:
     return text_of(asked.last_turn) if context == "last_turn" else asked.query
 
 
+def vector_space(embedder: str, context: str) -> str:
+    """The id of the space of an embedder's vectors of such texts: vectors of two spaces are never compared."""
+    return embedder if context == "conversation" else f"{embedder}+{context}"
+
+
 class Chat(NamedTuple):
     """What a chat template gets: messages and tools in OpenAI's form, arguments of calls as objects."""
 

@@ -1,7 +1,9 @@
 """Queries to vectors: only new ones, page by page, and all that reports need once more when the embedder changes."""
 
+import json
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -196,3 +198,20 @@ def test_only_what_may_be_new_is_read_of_the_log(world: World, monkeypatch: pyte
     monkeypatch.setattr(world.log, "stream", remembered)
     assert world.run(CountingEmbedder())["new"] == 1
     assert read == ["dim lamp 1000", "dim lamp 60"]
+
+
+def test_another_context_is_another_space_and_is_embedded_again(world: World) -> None:
+    turns = [("user", "my lamp is broken"), ("assistant", "a refund?"), ("user", "yes")]
+    messages = json.dumps([{"role": role, "content": text} for role, text in turns])
+    world.answered(DAY)
+    talk = replace(next(world.log.stream("support")), id="talk", at=world.now - 60, prompt="yes", messages=messages)
+    world.log.append([talk])
+    whole, last = CountingEmbedder(), CountingEmbedder()
+    assert world.run(whole)["embedder"] == A
+    assert "user: my lamp is broken\nassistant: a refund?\nuser: yes" in whole.asked
+    world.loop = world.loop.model_copy(update={"dataset": world.loop.dataset.model_copy(update={"context": "last_turn"})})
+    made = world.run(last)
+    assert made["embedder"] == f"{A}+last_turn"
+    assert made["embedder_changed"].startswith(f"from {A} to {A}+last_turn: ")
+    assert sorted(last.asked) == ["dim lamp 86400.0", "yes"]
+    assert world.vectors.embedders("support") == [f"{A}+last_turn"]

@@ -37,7 +37,7 @@ from ftassets.config.loop import LoopConfig
 from ftassets.config.profiles import name_finder
 from ftassets.domain.acceptance import in_words, refusals
 from ftassets.domain.canonical import digest_of
-from ftassets.domain.chat import embedded_text
+from ftassets.domain.chat import embedded_text, vector_space
 from ftassets.domain.dataset.acceptance import BLOCKING, dataset_checks
 from ftassets.domain.dataset.control_tokens import control_tokens, without_control_tokens
 from ftassets.domain.dataset.curation import Curated, curate
@@ -78,7 +78,8 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         rows, unreadable = without_control_tokens(rows, _control_tokens(artifacts, production))
         rejected += unreadable
         before = _previous(dataset_store, main, loop)
-        embedded = vector_store.find(loop.name, embedder.id, [row.request_id for row in rows if row.request_id])
+        space = vector_space(embedder.id, loop.dataset.context)
+        embedded = vector_store.find(loop.name, space, [row.request_id for row in rows if row.request_id])
         known = {point.request_id: point.vector for point in embedded}
         kept_out = golden_vectors(artifacts, embedder, [embedded_text(row, loop.dataset.context) for row in golden])
         vectors = _vectors(embedder, rows, known, kept_out.shape[1], loop.dataset.context)

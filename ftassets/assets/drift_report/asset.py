@@ -23,6 +23,7 @@ from ftassets.backends.serving.base import Serving
 from ftassets.backends.traffic_log.base import TrafficLog
 from ftassets.backends.vector_store.base import QueryVector, VectorStore
 from ftassets.config.loop import LoopConfig
+from ftassets.domain.chat import vector_space
 from ftassets.domain.drift import (
     PRESETS,
     Comparison,
@@ -93,7 +94,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         end = float(context.run.tags.get(WINDOW_END) or time.time())
         production = serving.state(loop.name).production
         stored = drift_reference.stored(dataset_store, loop.name, production) if production else None
-        known, replaced = drift_reference.usable(stored, embedder.id)
+        known, replaced = drift_reference.usable(stored, vector_space(embedder.id, loop.dataset.context))
         if production and known is None:
             rate = false_alarm_rate(loop)
             known = drift_reference.made(
@@ -166,7 +167,7 @@ def _explained(
         return Explanation((), ())
     texts = None
     if comparison.moved:  # else no cluster needs a name
-        trained = drift_reference.training_queries(store, loop.name, load_manifest(artifacts, production).dataset_commit)
+        trained = drift_reference.training_queries(store, loop, load_manifest(artifacts, production).dataset_commit)
         texts = drift_reference.texts_by_cluster(known.reference, trained)
     return explain(known.reference, comparison, vectors, [point.text for point in window], texts)
 

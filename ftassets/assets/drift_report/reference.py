@@ -14,6 +14,7 @@ from ftassets.backends.embedder.base import Embedder
 from ftassets.backends.traffic_log.base import TrafficLog
 from ftassets.backends.vector_store.base import VectorStore
 from ftassets.config.loop import Drift, LoopConfig
+from ftassets.domain.chat import embedded_text, vector_space
 from ftassets.domain.drift import Reference, build_reference, power, preset_false_alarm_rates, same_space
 from ftassets.domain.traffic.exchange import query_of
 
@@ -70,17 +71,18 @@ def made(
     first = list(islice(traffic_log.stream(loop.name, version=production, answered=True), wanted))
     if len(first) < wanted:
         return None
-    trained = training_queries(store, loop.name, commit)
-    known = {point.request_id: point.vector for point in vector_store.find(loop.name, embedder.id, [e.id for e in first])}
+    space = vector_space(embedder.id, loop.dataset.context)
+    trained = training_queries(store, loop, commit)
+    known = {point.request_id: point.vector for point in vector_store.find(loop.name, space, [e.id for e in first])}
     made_now = iter(embedder.embed([*trained, *(query_of(e, loop.dataset.context) for e in first if e.id not in known)]))
     vectors = np.array([*islice(made_now, len(trained)), *(known[e.id] if e.id in known else next(made_now) for e in first)])
     if len(vectors) < 2:
         return None
-    reference = build_reference(vectors, embedder.id, rate=rate)
+    reference = build_reference(vectors, space, rate=rate)
     until = max((e.at for e in first), default=0.0) + 1e-3
     sentences = sensitivity(reference, policy, rate)
     content = pack_arrays(**reference.to_arrays(), until=np.array(until), sensitivity=np.array(sentences, dtype=np.str_))
-    metadata = {"loop": loop.name, "version": production, "trained": str(len(trained)), "traffic": str(len(first)), "embedder": embedder.id}
+    metadata = {"loop": loop.name, "version": production, "trained": str(len(trained)), "traffic": str(len(first)), "embedder": space}
     publication = store.publish(
         f"{run_id}-reference", {reference_path(loop.name, production): content}, f"{loop.name}: drift reference", metadata
     )
@@ -99,9 +101,11 @@ def waits_for(policy: Drift) -> str:
     return f"{policy.reference_requests}{adopted}"
 
 
-def training_queries(store: DatasetStore, loop: str, commit: str | None) -> list[str]:
-    """Requests of all splits of a dataset, in an order that belongs to the commit."""
-    return [row.query for rows in read_splits(store, commit, loop).values() for row in rows] if commit else []
+def training_queries(store: DatasetStore, loop: LoopConfig, commit: str | None) -> list[str]:
+    """Requests of all splits of a dataset as they are embedded, in an order that belongs to the commit."""
+    if not commit:
+        return []
+    return [embedded_text(row, loop.dataset.context) for rows in read_splits(store, commit, loop.name).values() for row in rows]
 
 
 def sensitivity(reference: Reference, policy: Drift, rate: float) -> list[str]:

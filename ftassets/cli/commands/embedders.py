@@ -8,6 +8,7 @@ from ftassets.backends.vector_store.base import VectorStore
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
 from ftassets.config.profiles import backend, embedder
+from ftassets.domain.chat import vector_space
 from ftassets.errors import ConfigurationError, FtassetsError
 
 
@@ -43,7 +44,7 @@ def tried(loop: LoopConfig, store: VectorStore | None) -> str:
         return said  # the store has a finding of its own
     if len(there) > 1:
         return f"{said}; {_in_progress(loop.name, there)}"
-    if there and there != [model.id]:
+    if there and there != [vector_space(model.id, loop.dataset.context)]:
         return f"{said}; vectors are by {there[0]}: the job {loop.name}__watch makes them and the drift reference again"
     return said
 
