@@ -90,6 +90,8 @@ def forget(
         show_json(asdict(report))
         return
     typer.echo(f"{len(report.requests)} requests removed from the log and from the vectors")
+    for name in report.repeated:
+        typer.echo(f"  request {name} has its text among earlier turns: ftassets forget --request {name}")
     for commit in report.commits:
         typer.echo(f"  dataset commit {str(commit['commit'])[:12]} of {commit['loop']} holds {commit['rows']} rows")
     for version in report.versions:

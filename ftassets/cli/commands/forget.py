@@ -1,7 +1,9 @@
 """The right to be forgotten: deletes a user's texts from the log, the vectors and the next dataset, and reports where they were."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from ftassets.assets._shared.dataset_files import (
     from_parquet,
@@ -21,6 +23,7 @@ from ftassets.backends.traffic_log.base import TrafficLog
 from ftassets.backends.vector_store.base import VectorStore
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.dataset.rows import Example
+from ftassets.domain.traffic.exchange import Exchange
 
 STAYS = (
     "dataset commits are history and keep the rows named above: delete the commits or the repository if they must go; adapters trained "
@@ -33,10 +36,12 @@ STAYS = (
 class Forgotten:
     """What was removed, and what still holds it: commits with the number of rows in each, versions trained on such a commit.
 
-    `unreadable` are versions whose training data is not known, each with the reason: they may hold it too.
+    `repeated` are later requests of the conversation, which have the forgotten one among their earlier turns. `unreadable` are
+    versions whose training data is not known, each with the reason: they may hold it too.
     """
 
     requests: list[str]
+    repeated: list[str] = field(default_factory=list)
     commits: list[dict[str, object]] = field(default_factory=list)
     versions: list[dict[str, str]] = field(default_factory=list)
     unreadable: list[dict[str, str]] = field(default_factory=list)
@@ -57,9 +62,10 @@ def forget(
     Removes log rows, vectors, labels and preference pairs now; the rows leave the dataset with its next commit. Raises
     ValueError when neither is given.
     """
+    repeated = [name for loop in loops for name in _later_turns(traffic_log, loop.name, request)] if request else []
     ids = set(traffic_log.forget(user=user, request_ids=[request] if request else []))
     gone = ids | traffic_log.forgotten()  # what an earlier call may have been interrupted before
-    report = Forgotten(sorted(ids))
+    report = Forgotten(sorted(ids), repeated)
     for loop in loops:
         if gone:
             vector_store.remove(loop.name, sorted(gone))
@@ -67,6 +73,22 @@ def forget(
         report.commits += _commits_holding(dataset_store, loop.name, ids, user)
     report.versions, report.unreadable = _versions_of(artifacts, {str(item["commit"]) for item in report.commits})
     return report
+
+
+def _later_turns(traffic_log: TrafficLog, loop: str, request: str) -> list[str]:
+    """Ids of the same user's later requests whose messages begin with those of this one."""
+    found = []
+    for asked in traffic_log.named(loop, [request]):
+        begin = _messages(asked)
+        for later in traffic_log.stream(loop, asked.at) if begin else ():
+            if later.id != request and later.user == asked.user and _messages(later)[: len(begin)] == begin:
+                found.append(later.id)
+    return found
+
+
+def _messages(exchange: Exchange) -> list[Any]:
+    stored = json.loads(exchange.messages)
+    return stored["messages"] if isinstance(stored, dict) else stored
 
 
 def _clean_written(store: DatasetStore, loop: str, ids: set[str], user: str | None) -> None:

@@ -1,6 +1,7 @@
 """Forgetting a user: gone from log, vectors, labels and pairs; the report names what history keeps."""
 
-from dataclasses import asdict
+import json
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -118,6 +119,28 @@ def test_the_report_names_refused_datasets_that_hold_the_rows(parts: dict) -> No
 def test_one_request_is_forgotten_alone(parts: dict) -> None:
     assert run(parts, request="r4")["requests"] == ["r4"]
     assert [e.id for e in parts["traffic_log"].exchanges(NAME)] == ["r0", "r1", "r2", "r3", "r5"]
+
+
+def test_later_turns_that_repeat_a_forgotten_request_are_named(parts: dict) -> None:
+    def turn(number: int, user: str, *turns: str, tools: bool = False) -> Exchange:
+        messages = [{"role": "assistant" if place % 2 else "user", "content": text} for place, text in enumerate(turns)]
+        request = json.dumps({"messages": messages, "tools": [{}]} if tools else messages)
+        return replace(exchange(number, user), messages=request)
+
+    talk = ("my secret", "A refund?")
+    rows = [
+        turn(20, "eve", talk[0]),
+        turn(21, "eve", *talk, "yes"),
+        turn(22, "eve", *talk, "yes", "Done.", "thanks", tools=True),
+        turn(23, "mallory", *talk, "yes"),
+        turn(24, "eve", "something else"),
+    ]
+    parts["traffic_log"].append(rows)
+    report = run(parts, request="r20")
+    assert (report["requests"], report["repeated"]) == (["r20"], ["r21", "r22"])
+    assert run(parts, request="r21")["repeated"] == ["r22"]
+    assert run(parts, user="eve")["repeated"] == []
+    assert "secret" not in "".join(e.messages for e in parts["traffic_log"].exchanges(NAME) if e.user == "eve")
 
 
 def test_doing_it_again_changes_nothing_and_still_reports(parts: dict) -> None:
