@@ -11,9 +11,11 @@ from ftassets.assets._shared import dataset_files
 from ftassets.assets._shared.dataset_files import (
     dataset_objects,
     export,
+    export_pairs,
     from_parquet,
     index_path,
     pairs_from_parquet,
+    pairs_path,
     pairs_to_parquet,
     quarantine_path,
     read_index,
@@ -21,13 +23,15 @@ from ftassets.assets._shared.dataset_files import (
     shard_path,
     to_parquet,
 )
+from ftassets.assets.preference_pairs import _scrubbed
 from ftassets.backends.dataset_store.base import DatasetError, MergeConflict, ObjectNotFound
 from ftassets.backends.dataset_store.git import GitDatasetStore
-from ftassets.domain.chat import question
+from ftassets.domain.chat import conversation, question
 from ftassets.domain.dataset.preferences import Pair
 from ftassets.domain.dataset.rows import Example, Quarantined
 from ftassets.domain.dataset.shards import content_hash
 from ftassets.errors import InvalidInput
+from ftassets.testing.releases import loop_config
 
 Splits = dict[str, list[Example]]
 ALWAYS = {index_path("loop"), quarantine_path("loop")}
@@ -167,10 +171,10 @@ def test_the_next_version_gives_old_shards_the_columns_of_today(
     assert load(export(store, "main", "loop", tmp_path / "out"), tmp_path)["train"]["id"] == ["r2", "r4", "r6"]
 
 
-def load(data_files: Any, tmp_path: Path) -> Any:
+def load(data_files: Any, tmp_path: Path, form: str = "parquet") -> Any:
     import datasets
 
-    return datasets.load_dataset("parquet", data_files=data_files, cache_dir=str(tmp_path / "cache"))
+    return datasets.load_dataset(form, data_files=data_files, cache_dir=str(tmp_path / "cache"))
 
 
 def test_a_commit_opens_with_datasets(store: GitDatasetStore, tmp_path: Path) -> None:
@@ -216,6 +220,30 @@ def test_pairs_come_back_and_open_with_datasets(tmp_path: Path) -> None:
     opened = load({"train": str(tmp_path / "pairs.parquet")}, tmp_path)["train"]
     assert opened[:]["chosen"] == ["{}"] * 3
     assert str(opened.features["weight"]) == "Value('float64')"
+
+
+def test_pairs_are_exported_in_trls_conversational_form(store: GitDatasetStore, tmp_path: Path) -> None:
+    from trl.data_utils import is_conversational
+
+    loop = loop_config("loop")
+    assert export_pairs(store, "main", loop, tmp_path) is None
+    talk = conversation(
+        [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b?"}, {"role": "user", "content": "write to ann@example.com"}]
+    )
+    made = [
+        Pair(
+            messages=talk, tools='[{"type": "function", "function": {"name": "f"}}]', chosen="ask ann@example.com", rejected="no",
+            source="thumbs", request_id="r", user="u", at=1.0, version="v", weight=5.0,
+        )
+    ]  # fmt: skip
+    store.publish("p", {pairs_path("loop"): pairs_to_parquet([_scrubbed(pair, loop) for pair in made])}, "pairs", {})
+    file = export_pairs(store, "main", loop, tmp_path)
+    (row,) = load({"train": str(file)}, tmp_path, "json")["train"]
+    assert is_conversational(row)
+    assert [message["role"] for message in row["prompt"]] == ["system", "user", "assistant", "user"]
+    assert row["prompt"][0]["content"] == loop.task.system_prompt
+    assert (row["prompt"][-1]["content"], row["chosen"][0]["content"]) == ("write to <EMAIL>", "ask <EMAIL>")
+    assert row["tools"][0]["function"]["name"] == "f"
 
 
 def test_export_does_not_mix_two_datasets(store: GitDatasetStore, tmp_path: Path) -> None:
