@@ -13,8 +13,8 @@ SAMPLES = Path(__file__).parents[2] / "samples"
 FILES = {
     1: SAMPLES / "v1" / "traffic_1.sql",
     2: SAMPLES / "v1" / "home" / "traffic.sql",
-    3: SAMPLES / "v2" / "traffic_3.sql",
-    4: SAMPLES / "v2" / "home" / "traffic.sql",
+    3: SAMPLES / "v2" / "home" / "traffic.sql",
+    4: SAMPLES / "v3" / "home" / "traffic.sql",
 }
 
 

@@ -14,8 +14,7 @@ CREATE TABLE traffic_exchange (
     tokens_in bigint,
     tokens_out bigint,
     weight double precision NOT NULL,
-    error text,
-    well_formed boolean
+    error text
 );
 ALTER TABLE traffic_exchange ALTER COLUMN number ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME traffic_exchange_number_seq
@@ -31,10 +30,7 @@ CREATE TABLE traffic_feedback (
     request_id text NOT NULL,
     at double precision NOT NULL,
     rating text,
-    correction text,
-    loop text NOT NULL,
-    version text NOT NULL,
-    asked_at double precision NOT NULL
+    correction text
 );
 ALTER TABLE traffic_feedback ALTER COLUMN number ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME traffic_feedback_number_seq
@@ -50,13 +46,13 @@ CREATE TABLE traffic_forgotten (
 CREATE TABLE traffic_schema (
     version bigint NOT NULL
 );
-INSERT INTO traffic_exchange OVERRIDING SYSTEM VALUE VALUES (1, 'voice-0', 'voice', 'ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff', 'u', 'question 0', '[{"role": "user", "content": "question 0"}]', 'answer', 200, 1700000000, 5, 1, 3, 3, 20, NULL, NULL);
-INSERT INTO traffic_exchange OVERRIDING SYSTEM VALUE VALUES (2, 'voice-1', 'voice', 'ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff', 'u', 'question 1', '[{"role": "user", "content": "question 1"}]', 'answer', 200, 1700000001, 5, 1, 3, 3, 20, NULL, NULL);
-INSERT INTO traffic_exchange OVERRIDING SYSTEM VALUE VALUES (3, 'voice-2', 'voice', 'ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff', 'u', 'question 2', '[{"role": "user", "content": "question 2"}]', 'answer', 200, 1700000002, 5, 1, 3, 3, 20, NULL, NULL);
-INSERT INTO traffic_feedback OVERRIDING SYSTEM VALUE VALUES (1, 'fee0c439-e7f6-4369-a236-e220e0b896ec', 'voice-0', 1700000100, 'up', NULL, 'voice', 'ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff', 1700000000);
-INSERT INTO traffic_feedback OVERRIDING SYSTEM VALUE VALUES (2, '2364e093-2c4f-4318-b493-9f6da70527af', 'voice-1', 1700000100, NULL, '{"intent": "open"}', 'voice', 'ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff', 1700000001);
+INSERT INTO traffic_exchange OVERRIDING SYSTEM VALUE VALUES (1, 'voice-0', 'voice', 'ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff', 'u', 'question 0', '[{"role": "user", "content": "question 0"}]', 'answer', 200, 1700000000, 5, 1, 3, 3, 20, NULL);
+INSERT INTO traffic_exchange OVERRIDING SYSTEM VALUE VALUES (2, 'voice-1', 'voice', 'ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff', 'u', 'question 1', '[{"role": "user", "content": "question 1"}]', 'answer', 200, 1700000001, 5, 1, 3, 3, 20, NULL);
+INSERT INTO traffic_exchange OVERRIDING SYSTEM VALUE VALUES (3, 'voice-2', 'voice', 'ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff', 'u', 'question 2', '[{"role": "user", "content": "question 2"}]', 'answer', 200, 1700000002, 5, 1, 3, 3, 20, NULL);
+INSERT INTO traffic_feedback OVERRIDING SYSTEM VALUE VALUES (1, 'db936f13-8345-40bc-b0bf-5ad8fb1db183', 'voice-0', 1700000100, 'up', NULL);
+INSERT INTO traffic_feedback OVERRIDING SYSTEM VALUE VALUES (2, 'b811b85d-095d-407d-bdab-d3fd527f8087', 'voice-1', 1700000100, NULL, '{"intent": "open"}');
 INSERT INTO traffic_forgotten VALUES ('voice-3');
-INSERT INTO traffic_schema VALUES (3);
+INSERT INTO traffic_schema VALUES (2);
 SELECT pg_catalog.setval('traffic_exchange_number_seq', 4, true);
 SELECT pg_catalog.setval('traffic_feedback_number_seq', 2, true);
 ALTER TABLE ONLY traffic_exchange
@@ -66,9 +62,6 @@ ALTER TABLE ONLY traffic_feedback
 ALTER TABLE ONLY traffic_forgotten
     ADD CONSTRAINT traffic_forgotten_pkey PRIMARY KEY (id);
 CREATE INDEX traffic_exchange_by_time ON traffic_exchange USING btree (loop, at, number);
-CREATE INDEX traffic_exchange_by_version ON traffic_exchange USING btree (loop, version, at, number) INCLUDE (weight, status, well_formed);
-CREATE INDEX traffic_feedback_by_answer ON traffic_feedback USING btree (loop, asked_at);
 CREATE INDEX traffic_feedback_by_request ON traffic_feedback USING btree (request_id, at, number);
-CREATE INDEX traffic_feedback_corrections ON traffic_feedback USING btree (loop, at) INCLUDE (asked_at) WHERE (correction <> ''::text);
 ALTER TABLE ONLY traffic_feedback
     ADD CONSTRAINT traffic_feedback_request_id_fkey FOREIGN KEY (request_id) REFERENCES traffic_exchange(id) ON DELETE CASCADE;
