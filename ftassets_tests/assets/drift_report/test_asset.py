@@ -67,7 +67,8 @@ class World:
         result = dg.materialize(made, resources=resources, instance=self.instance, selection=selection)
         [event] = [e for e in result.get_asset_materialization_events() if e.asset_key and e.asset_key.path[-1] == "drift_report"]
         metadata = {name: value.value for name, value in event.materialization.metadata.items()}
-        return metadata, json.loads(Path(metadata["report"]).read_text())
+        (file,) = self.home.root.glob(metadata["report"])  # its digest is shortened
+        return metadata, json.loads(file.read_text())
 
 
 @pytest.fixture
