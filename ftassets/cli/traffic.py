@@ -78,7 +78,7 @@ def forget(
     from ftassets.cli.commands.forget import forget as run
 
     report = run(
-        list(known_loops().values()),
+        known_loops(),
         backend("traffic_log"),
         backend("vector_store"),
         backend("dataset_store"),

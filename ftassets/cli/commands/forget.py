@@ -1,7 +1,7 @@
 """The right to be forgotten: deletes a user's texts from the log, the vectors and the next dataset, and reports where they were."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +21,6 @@ from ftassets.backends.artifacts.versions import digests, load_manifest
 from ftassets.backends.dataset_store.base import DatasetStore, Files, ObjectNotFound
 from ftassets.backends.traffic_log.base import TrafficLog
 from ftassets.backends.vector_store.base import VectorStore
-from ftassets.config.loop import LoopConfig
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.traffic.exchange import Exchange
 
@@ -49,7 +48,7 @@ class Forgotten:
 
 
 def forget(
-    loops: Sequence[LoopConfig],
+    loops: Collection[str],
     traffic_log: TrafficLog,
     vector_store: VectorStore,
     dataset_store: DatasetStore,
@@ -57,20 +56,23 @@ def forget(
     user: str | None = None,
     request: str | None = None,
 ) -> Forgotten:
-    """Forget a user (as hashed in the log) or one request, in all loops; doing it again finishes what was interrupted.
+    """Forget a user (as hashed in the log) or one request; doing it again finishes what was interrupted.
+
+    `loops` are names; loops that have anything in the dataset store are searched too, whether or not their loop files are here.
 
     Removes log rows, vectors, labels and preference pairs now; the rows leave the dataset with its next commit. Raises
     ValueError when neither is given.
     """
-    repeated = [name for loop in loops for name in _later_turns(traffic_log, loop.name, request)] if request else []
+    names = sorted({*loops, *(path.partition("/")[0] for path in dataset_store.list("main", ""))})
+    repeated = [later for loop in names for later in _later_turns(traffic_log, loop, request)] if request else []
     ids = set(traffic_log.forget(user=user, request_ids=[request] if request else []))
     gone = ids | traffic_log.forgotten()  # what an earlier call may have been interrupted before
     report = Forgotten(sorted(ids), repeated)
-    for loop in loops:
+    for loop in names:
         if gone:
-            vector_store.remove(loop.name, sorted(gone))
-        _clean_written(dataset_store, loop.name, gone, user)
-        report.commits += _commits_holding(dataset_store, loop.name, ids, user)
+            vector_store.remove(loop, sorted(gone))
+        _clean_written(dataset_store, loop, gone, user)
+        report.commits += _commits_holding(dataset_store, loop, ids, user)
     report.versions, report.unreadable = _versions_of(artifacts, {str(item["commit"]) for item in report.commits})
     return report
 

@@ -88,7 +88,7 @@ def parts(tmp_path: Path) -> dict:
 
 
 def run(parts: dict, **who: str) -> dict:
-    return asdict(forget([LOOP], parts["traffic_log"], parts["vector_store"], parts["dataset_store"], parts["artifacts"], **who))
+    return asdict(forget([NAME], parts["traffic_log"], parts["vector_store"], parts["dataset_store"], parts["artifacts"], **who))
 
 
 def test_a_user_is_gone_and_others_stay(parts: dict) -> None:
@@ -114,6 +114,12 @@ def test_the_report_names_refused_datasets_that_hold_the_rows(parts: dict) -> No
     commit = store.set_aside(refused_branch(NAME, "run9"), "run9", files, "refused", {"loop": NAME, "content_hash": "y"})
     store.set_aside(refused_branch("other", "run9"), "run10", files, "refused", {"loop": "other", "content_hash": "y"})
     assert {"loop": NAME, "commit": commit, "rows": 1} in run(parts, user="ann")["commits"]
+
+
+def test_a_loop_whose_file_is_not_here_is_searched_too(parts: dict) -> None:
+    report = forget(**parts | {"loops": []}, user="ann")
+    assert [item["loop"] for item in report.commits] == [NAME]
+    assert {pair.user for pair in pairs_from_parquet(parts["dataset_store"].read("main", pairs_path(NAME)))} == {"bob"}
 
 
 def test_one_request_is_forgotten_alone(parts: dict) -> None:
