@@ -87,8 +87,8 @@ def parts(tmp_path: Path) -> dict:
     return {"traffic_log": log, "vector_store": vectors, "dataset_store": store, "artifacts": FolderArtifacts(tmp_path), "dataset": dataset}
 
 
-def run(parts: dict, **who: str) -> dict:
-    return asdict(forget([NAME], parts["traffic_log"], parts["vector_store"], parts["dataset_store"], parts["artifacts"], **who))
+def run(parts: dict, loops: tuple[str, ...] = (NAME,), **who: str) -> dict:
+    return asdict(forget(loops, parts["traffic_log"], parts["vector_store"], parts["dataset_store"], parts["artifacts"], **who))
 
 
 def test_a_user_is_gone_and_others_stay(parts: dict) -> None:
@@ -117,8 +117,8 @@ def test_the_report_names_refused_datasets_that_hold_the_rows(parts: dict) -> No
 
 
 def test_a_loop_whose_file_is_not_here_is_searched_too(parts: dict) -> None:
-    report = forget(**parts | {"loops": []}, user="ann")
-    assert [item["loop"] for item in report.commits] == [NAME]
+    report = run(parts, loops=(), user="ann")
+    assert [item["loop"] for item in report["commits"]] == [NAME]
     assert {pair.user for pair in pairs_from_parquet(parts["dataset_store"].read("main", pairs_path(NAME)))} == {"bob"}
 
 
