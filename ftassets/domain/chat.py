@@ -120,6 +120,8 @@ def _message(message: Any, place: str, as_read: bool) -> Message:
     if role is None:
         raise ValueError(f"{place}: the role is not system, developer, user, assistant or tool")
     text, calls = _text(message.get("content"), place), message.get("tool_calls") or ()
+    if not isinstance(calls, Sequence) or isinstance(calls, str | bytes):
+        raise ValueError(f"{place}: tool_calls is not a list")
     if not as_read:
         _check_fields(message, role, place)
         if calls and text.strip():

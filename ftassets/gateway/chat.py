@@ -209,6 +209,8 @@ class Chat:
         endpoint reports this itself.
         """
         body = {key: content[key] for key in _FORWARDED if content.get(key) is not None}
+        if not body.get("tools", True):  # some templates write an empty list of tools, and training has none
+            del body["tools"]
         body["model"] = MODEL_NAME
         external = self._router.fleet.external(route.version)
         body["messages"] = content["messages"] if external else _as_read(content["messages"])

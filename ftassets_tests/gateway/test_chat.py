@@ -47,6 +47,12 @@ def test_engine_gets_system_prompt_and_settings_of_the_version_where_the_request
     assert sent == {"model": "merged", "temperature": 0.5, "max_tokens": 9, "seed": 3, "messages": messages}
 
 
+def test_an_empty_list_of_tools_is_no_tools_and_odd_calls_are_the_engines_business(serving_a):
+    assert "tools" not in json.loads(content(serving_a.ask("echo", tools=[])))
+    messages = [{"role": "user", "content": "a"}, {"role": "assistant", "tool_calls": 5}, {"role": "user", "content": "echo"}]
+    assert json.loads(content(serving_a.ask(messages=messages)))["messages"][1:] == messages
+
+
 def test_user_is_kept_as_salted_hash_and_header_counts_too(serving_a):
     serving_a.ask(user="alice")
     body = {"model": "support", "messages": [{"role": "user", "content": "hi"}]}

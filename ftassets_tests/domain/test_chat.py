@@ -1,0 +1,68 @@
+"""Whatever a client or a file calls a conversation is read, or refused with a reason; nothing else happens."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ftassets.domain.chat import Asked, conversation, openai_messages, texts, with_texts
+from ftassets.domain.dataset.rows import parse_jsonl
+from ftassets.gateway.chat import _as_read
+
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
+VALUES = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3), max_leaves=6
+)
+FUNCTIONS = VALUES | st.fixed_dictionaries({"name": VALUES}, optional={"arguments": VALUES})
+CALLS = VALUES | st.lists(VALUES | st.fixed_dictionaries({"function": FUNCTIONS}), max_size=2)
+MESSAGES = st.lists(
+    VALUES
+    | st.fixed_dictionaries(
+        {"role": st.sampled_from(["system", "developer", "user", "assistant", "tool"]) | VALUES},
+        optional={"content": VALUES, "tool_calls": CALLS, "tool_call_id": VALUES, "name": VALUES, "weight": VALUES},
+    ),
+    max_size=4,
+)
+
+
+@given(messages=MESSAGES | VALUES, as_read=st.booleans())
+@settings(max_examples=300, deadline=None)
+def test_any_json_is_a_conversation_or_a_value_error(messages: Any, as_read: bool) -> None:
+    try:
+        read = conversation(messages, as_read=as_read)
+    except ValueError:
+        return
+    # what was read is read the same again, and its texts can be taken out and put back
+    assert conversation(openai_messages(read, text_arguments=True), as_read=True) == read
+    assert with_texts(read, texts(read)) == read
+
+
+@given(messages=MESSAGES)
+@settings(max_examples=200, deadline=None)
+def test_any_line_is_an_example_or_quarantined(messages: Any) -> None:
+    rows, bad = parse_jsonl(json.dumps({"messages": messages}), "seed")
+    assert len(rows) + len(bad) == 1
+
+
+@pytest.mark.parametrize("calls", [5, True, 1.5, "f", {"name": "f"}])
+def test_calls_that_are_no_list_are_refused_and_the_gateway_passes_them_on(calls: Any) -> None:
+    messages = [{"role": "user", "content": "a"}, {"role": "assistant", "tool_calls": calls}, {"role": "user", "content": "b"}]
+    with pytest.raises(ValueError, match="message 2: tool_calls is not a list"):
+        conversation(messages, as_read=True)
+    assert _as_read(messages) == messages
+
+
+@pytest.mark.parametrize(
+    ("roles", "reason"),
+    [
+        (["user", "assistant"], "last message of a request"),
+        (["system"], "last message of a request"),
+        (["assistant", "tool"], "no message of role user"),
+        (["user", "system", "user"], "after the first message"),
+    ],
+)
+def test_a_request_waits_for_an_answer(roles: list[str], reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        Asked(messages=conversation([{"role": role, "content": "x"} for role in roles]))
