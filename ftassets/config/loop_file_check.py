@@ -121,10 +121,9 @@ def _missing_files(loop: LoopConfig) -> Iterator[LoopFinding]:
     files += [(("llm_judge", "labels"), loop.llm_judge.labels)] if loop.llm_judge else []
     for place, path in files:
         if not path.is_file():
-            text = f"{_dotted(place)} names {path}, which is not there"
-            yield _finding(
-                "error", "missing_file", (ATTRIBUTES, *place), text, "write the file, or correct its path, relative to the loop file"
-            )
+            wrong = "is a folder" if path.is_dir() else "is not there"
+            advice = "name the file in it" if path.is_dir() else "write the file, or correct its path, relative to the loop file"
+            yield _finding("error", "missing_file", (ATTRIBUTES, *place), f"{_dotted(place)} names {path}, which {wrong}", advice)
 
 
 def _dotted(place: Sequence[int | str]) -> str:

@@ -25,7 +25,7 @@ def commit_rows(
 ) -> dg.MaterializeResult:
     """Commit and report the rows of a file and of the further evaluation sets. Raises dg.Failure on an invalid file."""
     own = _read(loop, file, source)
-    rows, bad = own.rows, list(own.rejected)
+    rows, bad = own.rows, [*own.rejected, *own.copies]
     files: dict[str, bytes | None] = {path: to_parquet(rows)}
     further: dict[str, list[Example]] = {}
     taken = {row.id for row in rows}
@@ -70,7 +70,7 @@ def _read(loop: LoopConfig, file: Path, source: str, taken: Collection[str] = ()
         raise dg.Failure(str(error), allow_retries=False) from error
     if refused := refusals(loop, found, taken):
         first = refused[0]
-        lines = f", line {first.lines[0]}" if first.lines else ""
+        lines = f", line {first.line}" if first.line else ""
         raise dg.Failure(
             f"{file.name} ({source}){lines}: {first.text}; `ftassets check {loop.name}` lists all that is wrong",
             metadata={"reasons": [f"{b.where}: {b.reason}" for b in found.rejected[:20]]},

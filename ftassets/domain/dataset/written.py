@@ -1,36 +1,41 @@
 """Files of examples that people wrote: which of them no loop can use, for the assets that commit them and for `ftassets check`."""
 
-from collections import Counter
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
 from io import BytesIO
 
 from ftassets.config.loop import EvaluationSet, LoopConfig
+from ftassets.domain.canonical import digest_of
+from ftassets.domain.chat import identity
 from ftassets.domain.dataset.rows import Example, Quarantined, numbered_jsonl
 from ftassets.domain.evaluation.sets import answer_fits
 from ftassets.domain.gates.report import HELD_OUT
 
 SEED, GOLDEN = "seed", "golden"
 FORM = '{"messages": [{"role": "user", ...}, {"role": "assistant", ...}]}'
-_NAMED = 5  # ids that a refusal names
+_SHOWN = 500  # characters of the answer of a copy
 
 
 @dataclass(frozen=True)
 class Written:
-    """Rows of one file, and the number of the line of each; `source` is seed, golden or the name of a further set."""
+    """Rows of one file, and the number of the line of each; `source` is seed, golden or the name of a further set.
+
+    `copies` are rows of the seed that an earlier line has too, under the same id; they are not among `rows`.
+    """
 
     source: str
     rows: list[Example]
     lines: list[int]
     rejected: list[Quarantined]
+    copies: list[Quarantined] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a file cannot be used, and the lines that are to be changed; no line where it is the whole file."""
+    """Why a file cannot be used, and the line that is to be changed; no line where it is the whole file."""
 
     kind: str
-    lines: tuple[int, ...]
+    line: int | None
     text: str
 
 
@@ -39,43 +44,58 @@ def written(text: str, source: str) -> Written:
     rows: list[Example] = []
     numbers: list[int] = []
     rejected: list[Quarantined] = []
+    copies: list[Quarantined] = []
+    first: dict[tuple[str, str], int] = {}
     # bytes: text has other ends of lines too, such as U+2028, which a JSON string may hold as they are
     for number, item in numbered_jsonl(BytesIO(text.encode(errors="surrogatepass")), source):
-        if isinstance(item, Example):
-            rows.append(item)
-            numbers.append(number)
-        else:
+        if isinstance(item, Quarantined):
             rejected.append(item)
-    return Written(source, rows, numbers, rejected)
+            continue
+        if source == SEED and (line := first.setdefault((item.id, _content(item)), number)) != number:
+            copies.append(Quarantined(f"{source}:{number}", f"is the same as line {line}; curation keeps one", item.completion[:_SHOWN]))
+            continue
+        rows.append(item)
+        numbers.append(number)
+    return Written(source, rows, numbers, rejected, copies)
 
 
 def refusals(loop: LoopConfig, of: Written, taken: Collection[str] = ()) -> list[Refusal]:
-    """Why the loop cannot use a file. `taken` are the ids of the golden set and of the sets before this one."""
+    """Why the loop cannot use a file, line by line. `taken` are the ids of the golden set and of the sets before this one."""
     found: list[Refusal] = []
-
-    def refuse(kind: str, wrong: Sequence[bool], text: str) -> None:
-        lines = tuple(line for line, is_wrong in zip(of.lines, wrong, strict=True) if is_wrong)
-        names = list(dict.fromkeys(row.id for row, is_wrong in zip(of.rows, wrong, strict=True) if is_wrong))
-        if lines:
-            found.append(Refusal(kind, lines, text.replace("{ids}", ", ".join(names[:_NAMED]))))
-
     if not of.rows:
-        found.append(Refusal("no_rows", (), f"no usable line of {len(of.rejected)}: each line is {FORM}"))
-    ids = Counter(row.id for row in of.rows)
-    refuse("same_id", [ids[row.id] > 1 for row in of.rows], "the same id on several lines: {ids}")
+        found.append(Refusal("no_rows", None, f"no usable line of {len(of.rejected)}: each line is {FORM}"))
+    found += _same_ids(of)
     if of.source == SEED:  # of which curation drops rows, and says why
         return found
+    numbered = list(zip(of.rows, of.lines, strict=True))
     settings = next((each for each in loop.sets if each.name == of.source), None)
-    unfit = [not _scorable(loop, settings, row) for row in of.rows]
-    refuse("wrong_form", unfit, f"the expected answer of {{ids}} is not {_needed(loop, settings)}")
+    for row, line in numbered:
+        if not _scorable(loop, settings, row):
+            found.append(Refusal("wrong_form", line, f"the expected answer of {row.id} is not {_needed(loop, settings)}"))
     if settings is not None:
-        refuse("id_taken", [row.id in taken for row in of.rows], "the golden set or another set has the same ids: {ids}")
-        return found
+        text = "the golden set or another set has the same id: {}"
+        return found + [Refusal("id_taken", line, text.format(row.id)) for row, line in numbered if row.id in taken]
     others = {HELD_OUT, *(each.name for each in loop.sets)}
-    for name in sorted({row.slice for row in of.rows if row.slice in others}):
-        text = f"slice {name} is the name of another set of rows: call the slice something else"
-        refuse("slice_taken", [row.slice == name for row in of.rows], text)
-    return found
+    text = "slice {} is the name of another set of rows: call the slice something else"
+    return found + [Refusal("slice_taken", line, text.format(row.slice)) for row, line in numbered if row.slice in others]
+
+
+def _same_ids(of: Written) -> Iterator[Refusal]:
+    """Different rows of one id, each with the other's line, and rows that are there twice."""
+    first: dict[str, tuple[int, str]] = {}
+    for row, line in zip(of.rows, of.lines, strict=True):
+        other, content = first.setdefault(row.id, (line, _content(row)))
+        if other == line:
+            continue
+        if content == _content(row):
+            yield Refusal("same_row", line, f"is the same as line {other}")
+        else:
+            yield Refusal("same_id", line, f"the id {row.id} is that of line {other} too, which is another row")
+
+
+def _content(row: Example) -> str:
+    """Request and answer of a row, the same for rows that ask and answer the same."""
+    return digest_of([identity(row), row.completion])
 
 
 def _scorable(loop: LoopConfig, settings: EvaluationSet | None, row: Example) -> bool:

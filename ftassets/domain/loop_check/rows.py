@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _ADVICE = {
     "no_rows": "write one example a line",
     "same_id": "give each row an id of its own, or leave `id` out",
+    "same_row": "remove one: a row that counts twice distorts what the gates measure",
     "wrong_form": "write the answer in the form that task.type asks for, or change task.type",
     "id_taken": "ids are unique over the golden set and all sets: begin them with the name of the set",
     "slice_taken": "rename the slice in the rows, and in the gates that name it",
@@ -44,9 +45,11 @@ def refused_rows(loop: "LoopConfig", files: Sequence[Written]) -> Iterator[LoopF
         for item in of.rejected:
             number = int(item.where.rpartition(":")[2])
             yield LoopFinding("warning", "not_an_example", of.source, item.reason, "the line is left out: correct it, or remove it", number)
+        for item in of.copies:
+            number = int(item.where.rpartition(":")[2])
+            yield LoopFinding("warning", "copy", of.source, item.reason, "remove the copy", number)
         for refusal in refusals(loop, of, taken):
-            for line in refusal.lines or (None,):
-                yield LoopFinding("error", refusal.kind, of.source, refusal.text, _ADVICE[refusal.kind], line)
+            yield LoopFinding("error", refusal.kind, of.source, refusal.text, _ADVICE[refusal.kind], refusal.line)
         taken |= {row.id for row in of.rows} if of.source != SEED else set()
 
 

@@ -34,6 +34,15 @@ def test_a_bad_line_is_quarantined_with_its_number_and_the_rest_is_committed(tmp
     assert "seed:3" in str(check.metadata["quarantined"].value)
 
 
+def test_a_copy_of_a_seed_row_is_quarantined_with_its_line_and_one_is_kept(tmp_path: Path) -> None:
+    result, store = materialize(tmp_path, "seed_examples", f"{GOOD}\n{GOOD}\n", "seed.jsonl")
+    assert result.success
+    assert [row.prompt for row in from_parquet(store.read("main", seed_path(LOOP)))] == ["dim it"]
+    quarantined = str(result.get_asset_check_evaluations()[0].metadata["quarantined"].value)
+    assert "seed:2" in quarantined
+    assert "is the same as line 1; curation keeps one" in quarantined
+
+
 @pytest.mark.parametrize("text", ["", "\n\n", "not json\n", "[1, 2]\n"])
 def test_a_file_without_a_usable_line_fails_and_says_what_a_line_looks_like(tmp_path: Path, text: str) -> None:
     result, store = materialize(tmp_path, "seed_examples", text, "seed.jsonl")
@@ -113,4 +122,4 @@ def test_an_id_of_another_set_is_refused(tmp_path: Path) -> None:
     (tmp_path / "general.jsonl").write_text((tmp_path / "safety.jsonl").read_text())
     result, _ = materialize(tmp_path, "golden_set", GOOD, "golden.jsonl", sets=sets)
     assert not result.success
-    assert "the same ids: safety0" in str(result.failure_data_for_node(f"{LOOP}__golden_set"))
+    assert "the same id: safety0" in str(result.failure_data_for_node(f"{LOOP}__golden_set"))

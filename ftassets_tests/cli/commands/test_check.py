@@ -79,6 +79,7 @@ def void(_: object) -> None:
 
 REFUSED: dict[str, tuple[str, Change]] = {
     "same_id": ("golden_set", _golden({"id": "g001", **row("Is it wet?")})),
+    "same_row": ("golden_set", _golden(row("Is it wet?"), row("Is it wet?"))),
     "wrong_form": ("golden_set", _golden(row("Is it wet?", "no"))),
     "slice_taken": ("golden_set", _golden(row("Is it wet?", slice="held_out"))),
     "no_rows": ("seed_examples", lambda folder: void((folder / "seed.jsonl").write_text("no json\n"))),
@@ -145,6 +146,13 @@ def test_a_broken_file_is_found_and_the_others_are_checked_all_the_same(loops: P
     assert [report.loop for report in reports] == [{"field": "other"}.get(kind, "mine"), TRIAGE, "voice_commands"]
     assert [report.errors > 0 for report in reports] == [True, False, False]
     assert ("error", kind, "defs.yaml", line) in kinds(reports[0])
+
+
+def test_a_folder_in_place_of_a_file_is_called_a_folder(loops: Path) -> None:
+    path = loops / TRIAGE / "defs.yaml"
+    path.write_text(path.read_text().replace("golden_set: golden.jsonl", "golden_set: ."))
+    [found] = [each for each in check(loops, TRIAGE)[0].findings if each.kind == "missing_file"]
+    assert found.text == f"golden_set names {loops / TRIAGE}, which is a folder"
 
 
 def test_two_loops_of_one_name_are_an_error(loops: Path) -> None:

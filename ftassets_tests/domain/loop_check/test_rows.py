@@ -32,8 +32,18 @@ def lines(found: list[LoopFinding]) -> list[tuple[str, str, int | None]]:
 def test_invalid_lines_and_refusals_have_their_line() -> None:
     seed = written("no json\n" + line(ASKS[0], "on", id="a") + "\n" + line(ASKS[1], "shut", id="a"), "seed")
     found = list(refused_rows(loop(), [seed, written("", "golden")]))
-    assert lines(found) == [("not_an_example", "seed", 1), ("same_id", "seed", 2), ("same_id", "seed", 4), ("no_rows", "golden", None)]
-    assert [each.severity for each in found] == ["warning", "error", "error", "error"]
+    assert lines(found) == [("not_an_example", "seed", 1), ("same_id", "seed", 4), ("no_rows", "golden", None)]
+    assert [each.severity for each in found] == ["warning", "error", "error"]
+
+
+def test_a_copy_in_the_seed_is_a_warning_and_in_the_golden_set_an_error() -> None:
+    text = line(ASKS[0], "on") + line(ASKS[0], "on") + line(ASKS[1], "shut")
+    found = list(refused_rows(loop(), [written(text, "seed"), written(text, "golden")]))
+    assert [(each.severity, each.kind, each.source, each.line) for each in found] == [
+        ("warning", "copy", "seed", 2), ("error", "same_row", "golden", 2),
+    ]  # fmt: skip
+    assert found[0].text == "is the same as line 1; curation keeps one"
+    assert "leave `id` out" not in found[1].advice
 
 
 def test_every_row_that_curation_drops_is_told_with_its_line() -> None:
