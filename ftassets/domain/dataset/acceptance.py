@@ -89,18 +89,24 @@ def _leak(
         golden = []
     split_leaks = _copies(train, held, alike(trained, others, loop.dataset.near_duplicate), loop)
     tested = [in_context(row, loop) for row in golden]
-    golden_leaks = _copies([*train, *held], tested, alike(kept, golden_vectors[: len(golden)], loop.dataset.near_duplicate), loop)
+    near_golden = alike(kept, golden_vectors[: len(golden)], loop.dataset.near_duplicate)
+    golden_leaks = _copies([*train, *held], tested, near_golden, loop, framed=False)
     leaks = split_leaks + golden_leaks
     text = f"{len(split_leaks)} near pairs across splits, {len(golden_leaks)} with the golden set at cosine {loop.dataset.near_duplicate:g}"
     return Check(passed=not leaks, sentence=text + "".join(f"; {one} and {other}" for one, other in leaks[:5]))
 
 
 def _copies(
-    rows: Sequence[Example], others: Sequence[Example], pairs: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]], loop: "LoopConfig"
+    rows: Sequence[Example],
+    others: Sequence[Example],
+    pairs: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]],
+    loop: "LoopConfig",
+    framed: bool = True,
 ) -> list[tuple[str, str]]:
-    """Ids of the pairs that are alike by their vectors and of which the cosine says whether they are copies."""
+    """Ids of the pairs that are alike by their vectors and of which the cosine says whether they are copies; `framed`: of one frame."""
     found = [(i, j) for left, right, _ in pairs for i, j in zip(left.tolist(), right.tolist(), strict=True)]
     asked = requests([row for i, j in found for row in (rows[i], others[j])])
+    asked = asked if framed else asked.without_frame()
     places = 2 * np.arange(len(found))
     told = asked.comparable(loop.dataset.jaccard, places, places + 1)
     return [(rows[i].id, others[j].id) for (i, j), copy in zip(found, told.tolist(), strict=True) if copy]

@@ -1,7 +1,7 @@
 """Pairs of a better and a worse answer to one conversation, from user feedback."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Any, Literal
@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import ConfigDict, Field, ValidationError
 
 from ftassets.domain.chat import Asked, chat
+from ftassets.domain.dataset.curation.contamination import drop_contaminated
 from ftassets.domain.dataset.curation.context import in_context
+from ftassets.domain.dataset.curation.step import Pool
 from ftassets.domain.dataset.curation.text import answer_key, request_key
-from ftassets.domain.dataset.rows import Quarantined
+from ftassets.domain.dataset.rows import Example, Quarantined
 from ftassets.domain.evaluation.answer_form import AnswerForm
 from ftassets.domain.traffic.exchange import Exchange, Reviewed, asked_of
 
@@ -44,26 +46,27 @@ class _Preference:
     thumbs_up_by: str | None = None
 
 
-def build_pairs(reviewed: Sequence[Reviewed], golden: Iterable[Asked], loop: "LoopConfig") -> tuple[list[Pair], list[Quarantined]]:
+def build_pairs(reviewed: Sequence[Reviewed], golden: Iterable[Example], loop: "LoopConfig") -> tuple[list[Pair], list[Quarantined]]:
     """Pairs of corrections (over the answer they correct) and of thumbs (a thumbs_up answer over a thumbs_down one to the same request).
 
     Only a correction or a thumb down rejects an answer; an answer without feedback is never rejected. Requests are whole conversations
     with their tools, cut as `dataset.context` says, and the same when their `request_key` is; answers when their `answer_key` is. At
-    most `dataset.max_rows_per_user` pairs count per user, the oldest ones; with thumbs, that of both users. Golden requests, pairs that
-    exist already, a preferred answer without the task's form, corrections that change nothing, and conversations that are not text
-    are dropped, each with its reason.
+    most `dataset.max_rows_per_user` pairs count per user, the oldest ones; with thumbs, that of both users. Requests that give a golden
+    row away (`drop_contaminated`, without vectors), pairs that exist already, a preferred answer without the task's form, corrections
+    that change nothing, and conversations that are not text are dropped, each with its reason.
     """
     form, cap = loop.task.form, loop.dataset.max_rows_per_user
-    known = {request_key(in_context(row, loop)) for row in golden}
     pairs: list[Pair] = []
     dropped: list[Quarantined] = []
     per_user: Counter[str] = Counter()
     seen: set[tuple[str, str, str]] = set()
-    for found in sorted(_preferences(reviewed, loop, dropped), key=lambda found: (found.rejected.at, found.rejected.id)):
+    preferences = sorted(_preferences(reviewed, loop, dropped), key=lambda found: (found.rejected.at, found.rejected.id))
+    leaks = _leaks(preferences, golden, loop)
+    for place, found in enumerate(preferences):
         rejected = found.rejected
         key = (request_key(found.asked), answer_key(found.chosen, form), answer_key(rejected.answer, form))
         users = {user for user in (rejected.user, found.thumbs_up_by) if user}
-        if reason := _unfit(found.chosen, rejected, key, known, seen, form) or _over_cap(users, per_user, cap):
+        if reason := leaks.get(place) or _unfit(found.chosen, rejected, key, seen, form) or _over_cap(users, per_user, cap):
             dropped.append(_quarantined(rejected, reason))
             continue
         try:
@@ -118,12 +121,18 @@ def _preferences(reviewed: Sequence[Reviewed], loop: "LoopConfig", dropped: list
                 yield _Preference(requests[request], up.answer, down, up.user)
 
 
-def _unfit(
-    chosen: str, rejected: Exchange, key: tuple[str, str, str], golden: Collection[str], seen: Collection[Any], form: AnswerForm
-) -> str | None:
-    request, better, worse = key
-    if request in golden:
-        return "the request is a golden one"
+def _leaks(preferences: Sequence[_Preference], golden: Iterable[Example], loop: "LoopConfig") -> Mapping[int, str]:
+    """Positions of the preferences that give a golden row away, by the rule of curation, each with the reason."""
+    rows = [  # not validated: an answer without the task's form is told later
+        Example.model_construct(id=str(place), messages=found.asked.messages, tools=found.asked.tools, completion=found.chosen)
+        for place, found in enumerate(preferences)
+    ]
+    pool = Pool(rows, list(range(len(rows))), golden=[in_context(row, loop) for row in golden])
+    return drop_contaminated(pool, loop).dropped
+
+
+def _unfit(chosen: str, rejected: Exchange, key: tuple[str, str, str], seen: Collection[Any], form: AnswerForm) -> str | None:
+    _, better, worse = key
     if not rejected.answer.strip():
         return "there was no answer to reject"
     if (fault := form.fault(chosen)) is not None:

@@ -81,6 +81,12 @@ def test_equal_vectors_of_conversations_are_a_leak_only_where_all_parts_are_near
     assert refused([yes], [again], near=same)["no_leak"].endswith("; r0001 and r0003")
 
 
+def test_a_golden_row_below_another_system_message_is_a_leak_and_a_row_of_another_split_is_not() -> None:
+    one, other = talk(1, "golden", system="It is 10:01."), talk(2, "golden", system="Answer like a sailor at all times.")
+    assert "0 near pairs across splits, 1 with the golden set" in refused([one], near={"r0001": 0})["no_leak"]
+    assert decide([one], [other], near={"r0001": 1, "r0002": 1})["no_leak"].passed
+
+
 def test_what_the_loop_leaves_out_says_that_it_was_not_checked() -> None:
     rows = [example("a", "Call 555-867-5309"), example("b", "Call 555-867-5309")]
     checks = decide(rows, skip=["exact", "pii"])

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ftassets.config.loop import Task
 from ftassets.domain.chat import Asked, Message, texts
 from ftassets.domain.dataset.preferences import Pair, build_pairs, trl_row
-from ftassets.domain.dataset.rows import Quarantined
+from ftassets.domain.dataset.rows import Example, Quarantined
 from ftassets.domain.traffic.exchange import Exchange, Feedback, Reviewed
 from ftassets_tests.domain.dataset.curation.sample import config
 
@@ -22,13 +22,17 @@ ON, OFF, DIM = '{"intent": "on"}', '{"intent": "off"}', '{"intent": "dim"}'
 _numbers = count()
 
 
+def golden_row(asked: Asked, answer: str = ON) -> Example:
+    return Example(id="g", messages=asked.messages, completion=answer)
+
+
 def pairs_of(
     reviewed: Sequence[Reviewed], golden: Iterable[str], cap: int, task: dict[str, Any] | None = None, **dataset: Any
 ) -> tuple[list[Pair], list[Quarantined]]:
     loop = config(max_rows_per_user=max(cap, 1), **dataset)
     if task:
         loop = loop.model_copy(update={"task": Task.model_validate({"system_prompt": "s", **task})})
-    return build_pairs(reviewed, [Asked.of(text) for text in golden], loop)
+    return build_pairs(reviewed, [golden_row(Asked.of(text)) for text in golden], loop)
 
 
 def said(
@@ -179,9 +183,28 @@ def test_corrections_of_the_same_words_in_two_conversations_are_two_pairs_and_go
     assert len(pairs_of(corrected, [], 9)[0]) == 2
     roles = [("user", OFFER[0]["content"]), ("assistant", OFFER[1]["content"]), ("user", "YES")]
     golden = Asked(messages=tuple(Message(role=role, content=text) for role, text in roles))  # type: ignore[arg-type]
-    (left,), (dropped,) = build_pairs(corrected, [golden], config())
+    (left,), (dropped,) = build_pairs(corrected, [golden_row(golden)], config())
     assert left.messages[0].content == "End my contract"
-    assert dropped.reason == "the request is a golden one"
+    assert dropped.reason == "is golden row g"
+
+
+TAUGHT = ({"role": "user", "content": "where is my parcel of last week"}, {"role": "assistant", "content": ON})
+
+
+@pytest.mark.parametrize(
+    "reviewed",
+    [
+        said(OFF, None, DIM, prompt="Where is my parcel of last week"),
+        said(OFF, None, DIM, prompt="where is my parcel of last week?", before=[{"role": "system", "content": "10:01"}], tools=TOOLS),
+        said(OFF, None, DIM, prompt="where is my parcel of last week", before=OFFER),
+        said(OFF, None, DIM, prompt="and then", before=TAUGHT),
+        said(OFF, None, ON, prompt="where is the parcel of last week"),
+    ],
+)  # fmt: skip
+def test_a_pair_that_gives_a_golden_row_away_is_dropped_as_in_curation(reviewed: Reviewed) -> None:
+    pairs, (dropped,) = pairs_of([reviewed], ["where is my parcel of last week"], 9, jaccard=0.5)
+    assert pairs == []
+    assert "golden row g" in dropped.reason
 
 
 def test_a_conversation_that_is_not_text_is_quarantined() -> None:

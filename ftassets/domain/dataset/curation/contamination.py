@@ -26,9 +26,10 @@ def drop_contaminated(pool: Pool, loop: "LoopConfig") -> StepOutcome:
     """Drop rows that share eight words in a row with a golden row, contain one, are part of one, are near one or mean the same, and rows
     that have a golden row's question and answer as earlier turns.
 
-    Last messages are compared, where what stands before them is near too (`copies`), or where the golden row has nothing before it and
-    three words or more: then the row's last message alone may give it away. Near ones count where the answer is the same too; the
-    comparison is left out with the step `near`. Meaning is a cosine of at least `dataset.near_duplicate`, where there are vectors.
+    Last messages are compared, where the messages before them are near too (`copies`), or where the golden row has none before it and
+    three words or more: then the row's last message alone may give it away. System message and tools do not count. Near ones count
+    where the answer is the same too; the comparison is left out with the step `near`. Meaning is a cosine of at least
+    `dataset.near_duplicate`, where there are vectors.
     """
     if not pool.golden or not pool.index:
         return StepOutcome()
@@ -48,7 +49,7 @@ class _Both:
     """The golden rows, and behind them the rows of the pool's index, as requests that can be compared."""
 
     def __init__(self, pool: Pool, limit: float) -> None:
-        self.asked: Requests = requests(pool.golden) + pool.requests(pool.index)
+        self.asked: Requests = (requests(pool.golden) + pool.requests(pool.index)).without_frame()
         self.limit = limit
         self.golden = [_words(text_of(row.messages[-1:])) for row in pool.golden]
         self.plain = self.asked.alone()

@@ -80,6 +80,12 @@ class Requests:
             same[np.delete(talks, near)] = False
         return same
 
+    def without_frame(self) -> "Requests":
+        """The same requests, compared without their frames: a golden question is the same one below another system message."""
+        before = self.before.copy()
+        before[:, _FRAME] = 0
+        return Requests(self.last, before, self.texts)
+
     def alone(self) -> np.ndarray:
         """Which requests (n,) have nothing before their last message."""
         return np.asarray(np.all(self.before == 0, axis=1))

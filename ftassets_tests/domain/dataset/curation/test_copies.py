@@ -26,6 +26,7 @@ from ftassets.domain.dataset.rows import Example
 from ftassets_tests.domain.dataset.curation.sample import DIMENSIONS, LOOP, axis, config, pool, request, row, talk
 
 SYSTEM = "You are the assistant of a parcel service. Be brief, be kind, never promise a date, and answer with one call as JSON only. " * 8
+TOOLS = '[{"type": "function", "function": {"name": "track"}}]'
 PARCEL = ("Where is the parcel I ordered in the shop last week?", "It is at the depot in Leeds. Shall it come to your door tomorrow?")
 REFUND = ("The lamp came with a broken switch, what can you do?", "We are sorry for that. Would you like your money back on your card?")
 
@@ -126,6 +127,12 @@ def golden(*turns: str, intent: str = "On", system: str | None = None) -> list[E
             "has question and answer of golden row r0900",
         ),
         (talk(0, *REFUND, "yes", '{"intent": "On"}', "thanks"), golden(*PARCEL, "yes"), None),
+        (talk(0, "stop", system="It is 10:01.", intent="Off"), golden("stop", system=SYSTEM), "is golden row r0900"),
+        (talk(0, "stop", tools=TOOLS, intent="Off"), golden("stop"), "is golden row r0900"),
+        (talk(0, *PARCEL, "yes", intent="Off"), golden(*PARCEL, "yes", system=SYSTEM), "is golden row r0900"),
+        (talk(0, *PARCEL, "yes", tools=TOOLS), golden(*PARCEL, "yes", system="Be kind."), "is golden row r0900"),
+        (talk(0, *REFUND, "turn the lights on"), golden("turn the lights on", system=SYSTEM), "is golden row r0900"),
+        (talk(0, *REFUND, "stop", system=SYSTEM), golden("stop", system=SYSTEM), None),
     ],
 )
 def test_a_row_gives_a_golden_conversation_away_by_the_same_rule(one: Example, of: list[Example], reason: str | None) -> None:
