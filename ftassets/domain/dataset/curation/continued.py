@@ -15,17 +15,17 @@ def continued(rows: Sequence[Example]) -> list[tuple[int, int]]:
     """Positions of rows (one, other) of one conversation, where the messages of one row begin those of others.
 
     An opening of less than three words counts only where its answer follows too. All that continue an opening are linked to the
-    first row that asks it, and so are the rows that ask the same.
+    first row that asks it, and so are the rows that ask the same. System messages do not count: many hold the time of the request.
     """
     later: dict[bytes, list[int]] = {}  # an opening -> rows that continue it
     for place, row in enumerate(rows):
         if len(row.messages) > 1:
-            for digest in _chain(row.messages)[:-1]:
+            for digest in _chain(_turns(row))[:-1]:
                 later.setdefault(digest, []).append(place)
     linked: list[tuple[int, int]] = []
     first: dict[bytes, int] = {}
     for place, row in enumerate(rows) if later else ():
-        opening = row.messages
+        opening = _turns(row)
         if sum(len((message.content or "").split()) for message in opening) < LEAST:
             opening = (*opening, Message(role="assistant", content=row.completion))
         if (digest := _chain(opening)[-1]) in later:

@@ -21,9 +21,11 @@ def test_a_greeting_opens_many_conversations_and_links_only_the_one_that_has_its
     assert continued(rows) == [(0, 1)]
 
 
-def test_another_system_message_is_another_conversation() -> None:
-    rows = [talk(0, "sum up the text above", system="A."), talk(1, "sum up the text above", "It is A.", "more", system="B.")]
-    assert continued(rows) == []
+def test_a_system_message_with_a_clock_does_not_part_a_conversation() -> None:
+    rows = [talk(0, OPENING, system="It is 10:01."), talk(1, OPENING, "In Leeds. Shall it come?", "yes", system="It is 10:02.")]
+    assert continued(rows) == [(0, 1)]
+    greeting = [talk(0, "hi", system="You are kind."), talk(1, "hi", call("Off"), "thanks", system="You are kind.")]
+    assert continued(greeting) == []
 
 
 def test_a_question_and_its_answer_among_earlier_turns_are_found_at_any_place() -> None:
