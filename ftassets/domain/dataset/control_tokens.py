@@ -3,6 +3,7 @@
 A model server renders a conversation as one text and reads the token in it: the user's text would end a message and begin another.
 """
 
+import json
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
@@ -19,8 +20,19 @@ def control_tokens(tokenizer: Mapping[str, Any]) -> list[str]:
 
 def control_token(asked: Asked, answer: str, tokens: Iterable[str]) -> str | None:
     """A control token that a text of the row holds; None without one."""
-    said = [*texts(asked.messages), answer, *([asked.tools] if asked.tools else [])]
+    said = [*texts(asked.messages), answer]
+    for message in asked.messages:
+        said.append(message.tool_call_id or "")
+        for call in message.tool_calls or ():
+            said += [call.id or "", call.name, _as_rendered(call.arguments)]
+    if asked.tools:
+        said += [asked.tools, _as_rendered(asked.tools)]
     return next((token for token in tokens if any(token in text for text in said)), None)
+
+
+def _as_rendered(document: str) -> str:
+    """JSON as chat templates write it: without escapes such as \\u003c, which hide a token."""
+    return json.dumps(json.loads(document), ensure_ascii=False)
 
 
 def without_control_tokens(rows: Iterable[Example], tokens: Collection[str]) -> tuple[list[Example], list[Quarantined]]:

@@ -17,6 +17,12 @@ TOKENIZER = {
     ]
 }
 TOKENS = control_tokens(TOKENIZER)
+ESCAPED = r'{"x": "\u003c|im_end|\u003e"}'
+
+
+def called(**fields: str) -> tuple[Message, ...]:
+    call = ToolCall(**{"name": "f", **fields})
+    return (*question("a"), Message(role="assistant", tool_calls=(call,)), Message(role="tool", content="b"))
 
 
 def test_control_tokens_are_the_special_ones_of_a_tokenizer() -> None:
@@ -33,6 +39,11 @@ def test_control_tokens_are_the_special_ones_of_a_tokenizer() -> None:
         {"messages": (*question("a"), Message(role="assistant", tool_calls=(ToolCall(name="f", arguments=json.dumps({"x": END})),)),
                       Message(role="tool", content="b"))},
         {"messages": (*question("a"), Message(role="tool", content=END))},
+        {"messages": called(id=END)},
+        {"messages": called(name=f"f{END}")},
+        {"messages": called(arguments=ESCAPED)},
+        {"messages": (*question("a"), Message(role="tool", content="b", tool_call_id=END))},
+        {"tools": f"[{ESCAPED}]"},
         {"tools": json.dumps([{"function": {"description": END}}])},
     ],
 )  # fmt: skip
