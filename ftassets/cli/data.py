@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from ftassets.cli.common import AsJson, LabelFormat, Loop, backend, known_loop, needs_loops, show_json, text_of
+from ftassets.errors import InvalidInput
 
 app = typer.Typer()
 label = typer.Typer(no_args_is_help=True, help="Hand requests to annotators and take their answers back.")
@@ -73,7 +74,7 @@ def advise(
 @needs_loops
 def label_export(
     loop: Loop,
-    out: Annotated[Path, typer.Option("--out", help="File to write.")],
+    out: Annotated[Path, typer.Option("--out", help="New file to write; one that exists is refused.")],
     format: LabelFormat = "jsonl",
     limit: Annotated[int, typer.Option(min=1, help="Requests in the batch.")] = 200,
     as_json: AsJson = False,
@@ -83,6 +84,8 @@ def label_export(
     from ftassets.cli.commands import labelling
 
     config, log, store = known_loop(loop), backend("traffic_log"), backend("dataset_store")
+    if out.is_file():
+        raise InvalidInput(f"{out} exists, and may hold answers of annotators: name a new file, or remove it")
     since = time.time() - config.dataset.production_window
     try:
         serving = backend("serving")

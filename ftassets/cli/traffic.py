@@ -8,6 +8,7 @@ import typer
 
 from ftassets.cli.common import AsJson, LogFormat, Loop, Reason, backend, known_loop, known_loops, needs_loops, show_json
 from ftassets.config.home import Home
+from ftassets.errors import InvalidInput
 
 app = typer.Typer()
 
@@ -71,13 +72,18 @@ def rollback(loop: Loop, reason: Reason, as_json: AsJson = False) -> None:
 @needs_loops
 def forget(
     user: Annotated[str | None, typer.Option(help="Hash of the user, as the traffic log has it.")] = None,
+    user_of: Annotated[str | None, typer.Option(help="Id of a request: the user who sent it, without the hash.")] = None,
     request: Annotated[str | None, typer.Option(help="Id of one request.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Remove a user's texts from the log, the vectors and the next dataset; names the commits and versions that hold them."""
-    from ftassets.cli.commands.forget import forget as run
+    from ftassets.cli.commands import forget as command
 
-    report = run(
+    if user_of is not None:
+        if user is not None:
+            raise InvalidInput("--user and --user-of name a user each: give one of them")
+        user = command.user_of(backend("traffic_log"), user_of)
+    report = command.forget(
         known_loops(),
         backend("traffic_log"),
         backend("vector_store"),
@@ -89,7 +95,13 @@ def forget(
     if as_json:
         show_json(asdict(report))
         return
+    if report.earlier:
+        typer.echo(f"request {request} was forgotten earlier")
+    if user_of is not None:
+        typer.echo(f"user {user}, who sent request {user_of}")
     typer.echo(f"{len(report.requests)} requests removed from the log and from the vectors")
+    if user is not None and not report.requests:
+        typer.echo("the log has no request of this user, or none any more: rows in quarantine are found by their request only")
     for name in report.repeated:
         typer.echo(f"  request {name} has its text among earlier turns: ftassets forget --request {name}")
     for commit in report.commits:

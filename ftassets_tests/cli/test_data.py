@@ -84,6 +84,28 @@ def test_what_cannot_be_done_is_one_sentence(arguments: list[str], words: str) -
     assert "Traceback" not in result.output
 
 
+def test_a_batch_that_exists_is_not_overwritten(tmp_path: Path) -> None:
+    run("import-traffic", LOOP, str(log(tmp_path / "chat.jsonl", 5, at=int(time.time()) - 3600)))
+    out = tmp_path / "batch.jsonl"
+    out.write_text("half of the answers")
+    refused = run("label", "export", LOOP, "--out", str(out), code=1)
+    assert "exists" in refused.output
+    assert out.read_text() == "half of the answers"
+
+
+def test_a_user_is_forgotten_by_one_of_the_requests(tmp_path: Path) -> None:
+    run("import-traffic", LOOP, str(log(tmp_path / "chat.jsonl", 2)))
+    said = run("forget", "--user-of", "chat:old-1").stdout
+    assert "who sent request chat:old-1" in said
+    assert "2 requests removed" in said
+    assert "named above" not in said
+    again = run("forget", "--request", "chat:old-1").stdout
+    assert "request chat:old-1 was forgotten earlier" in again
+    assert "0 requests removed" in again
+    assert "no request nope" in run("forget", "--request", "nope", code=1).output
+    assert "give one of them" in run("forget", "--user", "x", "--user-of", "chat:old-1", code=1).output
+
+
 def test_an_unknown_loop_is_named() -> None:
     result = CliRunner().invoke(app, ["export", "nonesuch", "--out", "x"])
     assert result.exit_code != 0

@@ -222,6 +222,12 @@ def quarantine_to_parquet(dropped: Sequence[Quarantined]) -> bytes:
     return _table(rows, ["step", "row", "reason", "content"], "quarantine")
 
 
+def quarantine_from_parquet(content: bytes) -> list[Quarantined]:
+    """The rows of such a file. Raises NewerFormat."""
+    rows = table_rows(io.BytesIO(content), "quarantine")
+    return [Quarantined(f"{row['step']}:{row['row']}", row["reason"], row["content"]) for row in rows]
+
+
 def export(store: DatasetStore, ref: str, loop: str, folder: Path) -> dict[str, list[str]]:
     """Write the dataset's objects at `ref` below a folder, as they lie in the store; returns the `data_files` for `load_dataset`.
 

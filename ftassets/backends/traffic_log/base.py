@@ -74,8 +74,8 @@ class TrafficLog(ABC):
         return list(islice(self.stream(loop, since, until), limit))
 
     @abstractmethod
-    def named(self, loop: str, request_ids: Sequence[str]) -> list[Exchange]:
-        """Those of these exchanges that the loop's log has, in any order."""
+    def named(self, loop: str | None, request_ids: Sequence[str]) -> list[Exchange]:
+        """Those of these exchanges that the log has, of one loop or of all, in any order."""
 
     @abstractmethod
     def count(self, loop: str, since: float = 0.0, until: float = float("inf"), answered: bool = False) -> int:

@@ -114,7 +114,7 @@ WHERE f.loop = :loop AND f.asked_at >= CAST(:since AS double precision) AND (f.a
 ORDER BY f.asked_at, e.number LIMIT {PAGE}"""
 _EXCHANGES_NAMED = f"""
 SELECT {_SELECTED} FROM traffic_exchange e
-WHERE e.loop = :loop AND e.id IN (SELECT json_array_elements_text(CAST(:names AS json)))"""
+WHERE e.loop = coalesce(CAST(:loop AS text), e.loop) AND e.id IN (SELECT json_array_elements_text(CAST(:names AS json)))"""
 _FEEDBACK_ON = f"""
 SELECT f.request_id, f.at, f.rating, f.correction FROM traffic_feedback f
 WHERE f.request_id IN (SELECT json_array_elements_text(CAST(:names AS json))) AND {_NEWEST}"""
@@ -178,7 +178,7 @@ class PostgresTrafficLog(TrafficLog):
         values = {"loop": loop, "until": until} | ({} if version is None else {"version": version})
         return (Exchange(*row) for row in self._pages(query, since, **values))
 
-    def named(self, loop: str, request_ids: Sequence[str]) -> list[Exchange]:
+    def named(self, loop: str | None, request_ids: Sequence[str]) -> list[Exchange]:
         rows = self._run(_EXCHANGES_NAMED, loop=loop, names=_to_json(list(map(_escaped, request_ids))))
         return [Exchange(*row) for row in rows]
 

@@ -124,9 +124,9 @@ class SqliteTrafficLog(TrafficLog):
                 return
             since, number = page[-1][:2]
 
-    def named(self, loop: str, request_ids: Sequence[str]) -> list[Exchange]:
+    def named(self, loop: str | None, request_ids: Sequence[str]) -> list[Exchange]:
         rows = self._connection().execute(
-            f"SELECT {_SELECTED} FROM exchange e WHERE e.loop = ? AND e.id IN (SELECT value FROM json_each(?))",
+            f"SELECT {_SELECTED} FROM exchange e WHERE e.loop = coalesce(?, e.loop) AND e.id IN (SELECT value FROM json_each(?))",
             (loop, json.dumps(list(map(storable, request_ids)))),
         )
         return [_exchange(row) for row in rows]

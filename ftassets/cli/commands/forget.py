@@ -1,7 +1,7 @@
 """The right to be forgotten: deletes a user's texts from the log, the vectors and the next dataset, and reports where they were."""
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +11,9 @@ from ftassets.assets._shared.dataset_files import (
     pairs_from_parquet,
     pairs_path,
     pairs_to_parquet,
+    quarantine_from_parquet,
+    quarantine_path,
+    quarantine_to_parquet,
     read_splits,
     refused_folder,
     to_parquet,
@@ -21,22 +24,25 @@ from ftassets.backends.artifacts.versions import digests, load_manifest
 from ftassets.backends.dataset_store.base import DatasetStore, Files, ObjectNotFound
 from ftassets.backends.traffic_log.base import TrafficLog
 from ftassets.backends.vector_store.base import VectorStore
-from ftassets.domain.dataset.rows import Example
+from ftassets.domain.dataset.rows import Example, Quarantined
 from ftassets.domain.traffic.exchange import Exchange
+from ftassets.errors import InvalidInput
 
-STAYS = (
-    "dataset commits are history and keep the rows named above: delete the commits or the repository if they must go; adapters trained "
-    "on them keep what they learned until a retrain on the next dataset replaces them; example requests shown in drift reports lie in "
-    "Dagster's event log until its retention removes them"
+COMMITS_STAY = "dataset commits are history and keep the rows named above: delete the commits or the repository if they must go"
+VERSIONS_STAY = "adapters trained on them keep what they learned until a retrain on the next dataset replaces them"
+EVENTS_STAY = (
+    "Dagster's event log may still show some of their texts, as examples in drift reports and datasets, until its retention removes them"
 )
+SOURCES = ("correction", "thumbs_up", "label")  # of rows that come from requests
 
 
 @dataclass
 class Forgotten:
     """What was removed, and what still holds it: commits with the number of rows in each, versions trained on such a commit.
 
-    `repeated` are later requests of the conversation, which have the forgotten one among their earlier turns. `unreadable` are
-    versions whose training data is not known, each with the reason: they may hold it too.
+    Rows in quarantine count as well. `repeated` are later requests of the conversation, which have the forgotten one among their
+    earlier turns. `unreadable` are versions whose training data is not known, each with the reason: they may hold it too. `earlier`
+    says that the request named was forgotten before.
     """
 
     requests: list[str]
@@ -44,7 +50,19 @@ class Forgotten:
     commits: list[dict[str, object]] = field(default_factory=list)
     versions: list[dict[str, str]] = field(default_factory=list)
     unreadable: list[dict[str, str]] = field(default_factory=list)
-    stays: str = STAYS
+    earlier: bool = False
+    user: str | None = None
+    stays: str = EVENTS_STAY
+
+
+def user_of(traffic_log: TrafficLog, request: str) -> str:
+    """Hash of the user who sent a request. Raises InvalidInput when the log does not know it."""
+    found = traffic_log.named(None, [request])
+    if not found:
+        raise InvalidInput(f"the traffic log has no request {request}: give the id of one that the user sent and that is not forgotten")
+    if not found[0].user:
+        raise InvalidInput(f"request {request} has no user: ftassets forget --request {request} removes it alone")
+    return found[0].user
 
 
 def forget(
@@ -60,21 +78,34 @@ def forget(
 
     `loops` are names; loops that have anything in the dataset store are searched too, whether or not their loop files are here.
 
-    Removes log rows, vectors, labels and preference pairs now; the rows leave the dataset with its next commit. Raises
-    ValueError when neither is given.
+    Removes log rows, vectors, labels, preference pairs and quarantined rows now; the rows leave the dataset with its next commit.
+    Raises InvalidInput when neither is given, and when nothing here has the request or ever forgot it.
     """
     names = sorted({*loops, *(path.partition("/")[0] for path in dataset_store.list("main", ""))})
     repeated = [later for loop in names for later in _later_turns(traffic_log, loop, request)] if request else []
+    logged = bool(request and traffic_log.named(None, [request]))
+    earlier = bool(request and not logged and request in traffic_log.forgotten())
+    if request and not logged and not earlier and not any(_holds(dataset_store, loop, request) for loop in names):
+        raise InvalidInput(f"no request {request}: neither the traffic log nor a dataset has it, and it was not forgotten earlier")
     ids = set(traffic_log.forget(user=user, request_ids=[request] if request else []))
     gone = ids | traffic_log.forgotten()  # what an earlier call may have been interrupted before
-    report = Forgotten(sorted(ids), repeated)
+    report = Forgotten(sorted(name for name in ids if logged or name != request), repeated, earlier=earlier, user=user)
     for loop in names:
         if gone:
             vector_store.remove(loop, sorted(gone))
-        _clean_written(dataset_store, loop, gone, user)
+        if files := _cleaned(dataset_store, loop, gone, user):
+            _publish(dataset_store, loop, files)
         report.commits += _commits_holding(dataset_store, loop, ids, user)
     report.versions, report.unreadable = _versions_of(artifacts, {str(item["commit"]) for item in report.commits})
+    stays = [COMMITS_STAY] if report.commits else []
+    stays += [VERSIONS_STAY] if report.versions or report.unreadable else []
+    report.stays = "; ".join([*stays, EVENTS_STAY])
     return report
+
+
+def _holds(store: DatasetStore, loop: str, request: str) -> bool:
+    """Whether anything of the loop has rows of a request that the log does not have, such as a label that brought its own texts."""
+    return bool(_cleaned(store, loop, {request}, None) or _commits_holding(store, loop, {request}, None))
 
 
 def _later_turns(traffic_log: TrafficLog, loop: str, request: str) -> list[str]:
@@ -93,8 +124,8 @@ def _messages(exchange: Exchange) -> list[Any]:
     return stored["messages"] if isinstance(stored, dict) else stored
 
 
-def _clean_written(store: DatasetStore, loop: str, ids: set[str], user: str | None) -> None:
-    """Take the rows out of labels and pairs on main."""
+def _cleaned(store: DatasetStore, loop: str, ids: set[str], user: str | None) -> Files:
+    """The files of labels, pairs and quarantine on main that have such rows, without them."""
     files: dict[str, bytes | None] = {}
     for path in store.list("main", labels_folder(loop)):
         rows = from_parquet(store.read("main", path))
@@ -110,8 +141,31 @@ def _clean_written(store: DatasetStore, loop: str, ids: set[str], user: str | No
     kept_pairs = [pair for pair in pairs if pair.request_id not in ids and pair.user != user]
     if len(kept_pairs) < len(pairs):
         files[pairs_path(loop)] = pairs_to_parquet(kept_pairs)
-    if files:
-        _publish(store, loop, files)
+    quarantined = _quarantined(store, "main", loop)
+    kept_out = [row for row in quarantined if not _quarantined_of(row, ids)]
+    if len(kept_out) < len(quarantined):
+        files[quarantine_path(loop)] = quarantine_to_parquet(kept_out)
+    return files
+
+
+def _quarantined(store: DatasetStore, ref: str, loop: str) -> list[Quarantined]:
+    try:
+        return quarantine_from_parquet(store.read(ref, quarantine_path(loop)))
+    except ObjectNotFound:
+        return []
+
+
+def _quarantined_of(row: Quarantined, ids: set[str]) -> bool:
+    """Whether the row is of one of the requests: it names its step, with the step `schema` its source, and its id."""
+    return any(name in ids for name in _requests_named(row.where.partition(":")[2]))
+
+
+def _requests_named(name: str) -> Iterator[str]:
+    """What may be the request of a quarantined row, which is called ID, `label:ID`, or either of them after `SOURCE:`."""
+    yield name
+    for source in SOURCES:
+        if name.startswith(f"{source}:"):
+            yield from _requests_named(name.removeprefix(f"{source}:"))
 
 
 def _publish(store: DatasetStore, loop: str, files: Files) -> None:
@@ -120,7 +174,7 @@ def _publish(store: DatasetStore, loop: str, files: Files) -> None:
 
 
 def _commits_holding(store: DatasetStore, loop: str, ids: set[str], user: str | None) -> list[dict[str, object]]:
-    """Commits of the loop's dataset, refused ones as well, with rows of the user or the requests."""
+    """Commits of the loop's dataset, refused ones as well, with rows of the user or the requests, those in quarantine too."""
     found: list[dict[str, object]] = []
     refused = [store.get_commit(branch) for branch in store.branches(refused_folder(loop))]
     published = [commit for commit in store.log("main", limit=100_000) if len(commit.parents) > 1]  # a merge repeats the commit it merges
@@ -128,8 +182,9 @@ def _commits_holding(store: DatasetStore, loop: str, ids: set[str], user: str | 
         if commit.metadata.get("loop") != loop or "content_hash" not in commit.metadata:
             continue
         rows = [row for members in read_splits(store, commit.id, loop).values() for row in members if _is_of(row, ids, user)]
-        if rows:
-            found.append({"loop": loop, "commit": commit.id, "rows": len(rows)})
+        held = len(rows) + sum(_quarantined_of(row, ids) for row in _quarantined(store, commit.id, loop))
+        if held:
+            found.append({"loop": loop, "commit": commit.id, "rows": held})
     return found
 
 

@@ -213,6 +213,7 @@ class TrafficLogContract:
         found = log.named("voice", [rows[2].id, rows[0].id, "nobody's", exchange(9).id, "\x00"])
         assert sorted(found, key=lambda row: row.id) == [rows[0], rows[2]]
         assert log.named("voice", []) == []
+        assert {row.loop for row in log.named(None, [rows[0].id, exchange(9).id])} == {"voice", "other"}
         log.forget(request_ids=[rows[0].id])
         assert log.named("voice", [rows[0].id]) == []
 

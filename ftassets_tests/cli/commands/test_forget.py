@@ -14,6 +14,8 @@ from ftassets.assets._shared.dataset_files import (
     pairs_from_parquet,
     pairs_path,
     pairs_to_parquet,
+    quarantine_from_parquet,
+    quarantine_path,
     refused_branch,
     to_parquet,
 )
@@ -23,12 +25,12 @@ from ftassets.backends.dataset_store.git import GitDatasetStore
 from ftassets.backends.traffic_log.sqlite import SqliteTrafficLog
 from ftassets.backends.vector_store.base import QueryVector
 from ftassets.backends.vector_store.qdrant import QdrantVectorStore
-from ftassets.cli.commands.forget import forget
+from ftassets.cli.commands.forget import EVENTS_STAY, forget, user_of
 from ftassets.config.loop_files import LOOPS, read_loops
 from ftassets.domain.canonical import canonical_json
 from ftassets.domain.chat import question
 from ftassets.domain.dataset.preferences import Pair
-from ftassets.domain.dataset.rows import Example
+from ftassets.domain.dataset.rows import Example, Quarantined
 from ftassets.domain.release.version import VersionManifest
 from ftassets.domain.traffic.exchange import Exchange, Feedback
 from ftassets.errors import InvalidInput
@@ -114,6 +116,65 @@ def test_the_report_names_refused_datasets_that_hold_the_rows(parts: dict) -> No
     commit = store.set_aside(refused_branch(NAME, "run9"), "run9", files, "refused", {"loop": NAME, "content_hash": "y"})
     store.set_aside(refused_branch("other", "run9"), "run10", files, "refused", {"loop": "other", "content_hash": "y"})
     assert {"loop": NAME, "commit": commit, "rows": 1} in run(parts, user="ann")["commits"]
+
+
+def test_quarantined_rows_are_named_and_leave_the_quarantine_of_main(parts: dict) -> None:
+    store = parts["dataset_store"]
+    wheres = ("schema:correction:r1", "dedup:label:r2", "pii:r1", "schema:label:label:r0", "dedup:r4", "dedup:r10", "schema:seed:3")
+    dropped = [Quarantined(where, "why", f"text of {where}") for where in wheres]
+    rows = {"train": [example(7, "carl")], "validation": [], "test": []}
+    facts = {"loop": NAME, "content_hash": "y"}
+    main = store.publish("q1", dataset_objects(store, NAME, rows, dropped, {}, {}, "q"), "quarantine", facts).commit
+    files = dataset_objects(store, NAME, rows, dropped[:1], {}, {}, "q")
+    refused = store.set_aside(refused_branch(NAME, "run9"), "run9", files, "refused", facts)
+    report = run(parts, user="ann")
+    assert {item["commit"]: item["rows"] for item in report["commits"]} == {parts["dataset"]: 3, main: 4, refused: 1}
+    assert "keep the rows named above" in report["stays"]
+    left = quarantine_from_parquet(store.read("main", quarantine_path(NAME)))
+    assert left == dropped[4:]
+
+
+def test_what_stays_is_said_only_of_what_was_named(parts: dict) -> None:
+    parts["traffic_log"].append([exchange(8, "dora")])
+    report = run(parts, user="dora")
+    assert (report["requests"], report["commits"], report["stays"]) == (["r8"], [], EVENTS_STAY)
+
+
+def test_an_unknown_request_is_refused_and_not_remembered(parts: dict) -> None:
+    with pytest.raises(InvalidInput, match="no request nope"):
+        run(parts, request="nope")
+    assert parts["traffic_log"].forgotten() == set()
+
+
+def test_a_request_that_was_forgotten_earlier_is_not_counted_again(parts: dict) -> None:
+    assert run(parts, request="r4")["earlier"] is False
+    again = run(parts, request="r4")
+    assert (again["earlier"], again["requests"]) == (True, [])
+    assert [item["commit"] for item in again["commits"]] == [parts["dataset"]]
+
+
+def test_a_label_whose_request_the_log_never_had_is_forgotten(parts: dict) -> None:
+    store = parts["dataset_store"]
+    store.publish("run3", {labels_path(NAME, "c"): to_parquet([example(50, "annotator", "label")])}, "label", {"loop": NAME})
+    report = run(parts, request="r50")
+    assert (report["requests"], report["earlier"]) == ([], False)
+    assert labels_path(NAME, "c") not in store.list("main", NAME)
+    assert parts["traffic_log"].forgotten() == {"r50"}
+
+
+def test_a_request_of_a_loop_that_nothing_else_knows_is_forgotten(parts: dict) -> None:
+    parts["traffic_log"].append([replace(exchange(9, "ann"), loop="elsewhere")])
+    assert run(parts, request="r9")["requests"] == ["r9"]
+
+
+def test_the_user_of_a_request_is_looked_up(parts: dict) -> None:
+    log = parts["traffic_log"]
+    log.append([exchange(9, "")])
+    assert user_of(log, "r4") == "bob"
+    with pytest.raises(InvalidInput, match="no request nope"):
+        user_of(log, "nope")
+    with pytest.raises(InvalidInput, match="has no user"):
+        user_of(log, "r9")
 
 
 def test_a_loop_whose_file_is_not_here_is_searched_too(parts: dict) -> None:
