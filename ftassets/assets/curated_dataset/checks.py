@@ -12,7 +12,7 @@ from ftassets.domain.dataset.curation import Curated
 from ftassets.domain.evaluation.answer_form import AnswerForm
 
 LOPSIDED = 0.5  # share of one class from which the dataset's balance is doubted
-INFORMING = {"balanced": "No class outweighs all others."}
+INFORMING = {"balanced": "No class outweighs all others.", "every_split_has_rows": "Train, validation and test have rows."}
 
 
 def specs(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
@@ -22,9 +22,9 @@ def specs(key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
 
 
 def results(loop: LoopConfig, curated: Curated, checks: Mapping[str, Check]) -> list[dg.AssetCheckResult]:
-    """The verdicts as Dagster shows them: `checks` block, the balance of the classes informs."""
+    """The verdicts as Dagster shows them: `checks` block, the balance of the classes and of the splits informs."""
     shown = [dg.AssetCheckResult(check_name=name, passed=check.passed, description=check.sentence) for name, check in checks.items()]
-    return [*shown, _balanced(curated, loop.task.form)]
+    return [*shown, _balanced(curated, loop.task.form), _split(curated, loop)]
 
 
 def _balanced(curated: Curated, form: AnswerForm) -> dg.AssetCheckResult:
@@ -37,3 +37,10 @@ def _balanced(curated: Curated, form: AnswerForm) -> dg.AssetCheckResult:
         passed = count <= LOPSIDED * curated.rows
         text = f"{len(classes)} classes, the largest, {name}, has {count / curated.rows:.0%} of the rows"
     return dg.AssetCheckResult(check_name="balanced", passed=passed, severity=dg.AssetCheckSeverity.WARN, description=text)
+
+
+def _split(curated: Curated, loop: LoopConfig) -> dg.AssetCheckResult:
+    empty = curated.empty_splits(loop)
+    counts = ", ".join(f"{name} {len(members)}" for name, members in curated.splits.items())
+    text = f"no row in {' and '.join(empty)} ({counts}): give rows that differ another `group`, or add rows" if empty else counts
+    return dg.AssetCheckResult(check_name="every_split_has_rows", passed=not empty, severity=dg.AssetCheckSeverity.WARN, description=text)

@@ -18,9 +18,10 @@ from ftassets.domain.evaluation.llm_judge import FEWEST_PAIRS, parse_labels
 from ftassets.domain.loop_check import gates, rows
 from ftassets.domain.loop_check.finding import LOOP, LoopFinding, Severity
 from ftassets.errors import ConfigurationError
-from ftassets.workers.training.token_counts import NotCounted, token_counts
+from ftassets.workers.training.token_counts import NotCounted, answer_token_counts, token_counts
 
 SHOWN = 3  # findings of one kind in one file that are listed
+LONG_TOKEN = 16  # characters that hardly any token exceeds
 JUDGE = "llm_judge.labels"  # source of the pairs that people judged
 
 
@@ -178,10 +179,12 @@ def _data(loop: LoopConfig, report: LoopReport) -> list[LoopFinding]:
     found += rows.repeated(loop, read)
     found += rows.labels(loop, seed, golden)
     found += rows.size(loop, curated)
+    found += rows.splits(loop, curated)
     if GOLDEN in files:
         found += gates.gate_rows(loop, rows.row_counts(golden, further, curated))
     found += gates.floor(loop)
     found += _judge(loop)
+    found += _answer_lengths(loop, golden)
     found += _lengths(loop, [of for of in read if of.source == SEED or of.source == GOLDEN], report)
     report.not_checked.append("requests that mean the same in other words: the run compares their embeddings")
     return found
@@ -200,6 +203,22 @@ def _lengths(loop: LoopConfig, files: Sequence[Written], report: LoopReport) -> 
                     yield LoopFinding("warning", "too_many_tokens", of.source, text, advice, line)
     except NotCounted as error:
         report.not_checked.append(f"tokens of the rows against train.max_length: {error}")
+
+
+def _answer_lengths(loop: LoopConfig, golden: Written) -> Iterator[LoopFinding]:
+    """A warning if the longest golden answer has more tokens than a model may write."""
+    if not golden.rows:
+        return
+    try:
+        counts, unit = answer_token_counts(loop, golden.rows, Home.from_env().cache), "tokens"
+    except NotCounted:
+        counts, unit = [len(row.completion) // LONG_TOKEN for row in golden.rows], "tokens or more, by its characters"
+    longest = max(counts)
+    if longest > loop.task.max_tokens:
+        text = f"the longest golden answer has {longest:,} {unit}, task.max_tokens is {loop.task.max_tokens:,}"
+        line = golden.lines[counts.index(longest)]
+        advice = f"an answer that is cut off counts as wrong: raise it, or shorten line {line} of the golden set"
+        yield LoopFinding("warning", "short_answers", LOOP, text, advice, field=("task", "max_tokens"))
 
 
 def _judge(loop: LoopConfig) -> Iterator[LoopFinding]:

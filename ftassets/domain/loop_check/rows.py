@@ -90,6 +90,15 @@ def size(loop: "LoopConfig", curated: Curated | None) -> Iterator[LoopFinding]:
     yield LoopFinding("error" if refused else "warning", "too_few_rows", LOOP, curated.preflight.sentence, advice, field=field)
 
 
+def splits(loop: "LoopConfig", curated: Curated | None) -> Iterator[LoopFinding]:
+    """Whether the groups of the rows leave any for validation and test."""
+    if curated is None or not curated.rows or not (empty := curated.empty_splits(loop)):
+        return
+    text = f"no row in {' and '.join(empty)}: " + ", ".join(f"{name} {len(members)}" for name, members in curated.splits.items())
+    advice = "rows of one `group`, and rows that are alike, stay in one split: give rows that differ another group, or add rows"
+    yield LoopFinding("warning", "empty_split", LOOP, text, advice, field=("dataset", "seed"))
+
+
 def row_counts(golden: Written, sets: Sequence[Written], curated: Curated | None) -> RowCounts:
     """Rows that a report on these files would have; held-out ones are those of the seed's split, where it was curated."""
     slices = Counter(row.slice or "golden" for row in golden.rows)

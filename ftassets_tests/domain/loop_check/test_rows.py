@@ -3,11 +3,13 @@
 import json
 from typing import Any
 
+import pytest
+
 from ftassets.config.loop import LoopConfig, Task
 from ftassets.domain.dataset.curation import curate
 from ftassets.domain.dataset.written import Written, written
 from ftassets.domain.loop_check.finding import LoopFinding
-from ftassets.domain.loop_check.rows import curated_rows, labels, refused_rows, repeated, row_counts, size
+from ftassets.domain.loop_check.rows import curated_rows, labels, refused_rows, repeated, row_counts, size, splits
 
 ASKS = ("switch the lamp in the hall on", "close every window upstairs", "which songs are in the list for Sunday", "wake me at nine")
 
@@ -56,6 +58,16 @@ def test_every_row_that_curation_drops_is_told_with_its_line() -> None:
         (4, "exact"), (5, "length"), (6, "near"), (7, "quality"), (8, "contamination"),
     ]  # fmt: skip
     assert len(found) + len(seed.rejected) == len(curate(seed.rows, None, tested, None, {}, loop(), rejected=seed.rejected).dropped)
+
+
+@pytest.mark.parametrize(("group", "kinds"), [("one", ["empty_split"]), (None, [])])
+def test_rows_of_one_group_leave_nothing_to_validate_and_test_on(group: str | None, kinds: list[str]) -> None:
+    words = ("lamp", "window", "song", "heater", "blind", "alarm", "door", "garden", "radio", "kettle", "carpet", "mirror")
+    text = "".join(line(f"{word} {word[::-1]} in room {place} {word * 3}", "on", group=group) for place, word in enumerate(words))
+    curated, _ = curated_rows(loop(skip=["near"]), written(text, "seed"), [])
+    found = list(splits(loop(), curated))
+    assert [each.kind for each in found] == kinds
+    assert [each.text for each in found] == ["no row in validation and test: train 12, validation 0, test 0"][: len(kinds)]
 
 
 def test_golden_rows_in_the_seed_are_told_also_where_the_loop_trains_on_them() -> None:

@@ -22,7 +22,7 @@ from ftassets.domain.dataset.curation.quality import keep_good
 from ftassets.domain.dataset.curation.schema import check_answers
 from ftassets.domain.dataset.curation.semantic import drop_semantic
 from ftassets.domain.dataset.curation.size import Preflight, check_size
-from ftassets.domain.dataset.curation.split import split
+from ftassets.domain.dataset.curation.split import SPLITS, split
 from ftassets.domain.dataset.curation.step import Pool, Step, StepOutcome
 from ftassets.domain.dataset.curation.user_cap import cap_users
 from ftassets.domain.dataset.rows import Example, Quarantined
@@ -92,6 +92,10 @@ class Curated:
     def rows(self) -> int:
         """Number of rows kept."""
         return sum(map(len, self.splits.values()))
+
+    def empty_splits(self, loop: "LoopConfig") -> list[str]:
+        """Splits that have no row although the loop gives them a share."""
+        return [name for name, share in zip(SPLITS, loop.dataset.split, strict=True) if share and not self.splits[name]]
 
 
 def curate(
