@@ -2,11 +2,13 @@
 
 import json
 import time
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
+from ftassets.backends.control.latest import record_latest
 from ftassets.backends.control.releases import Releases
 from ftassets.backends.signer.folder import Ed25519Signer
 from ftassets.cli.commands.doctor import _keys
@@ -15,6 +17,7 @@ from ftassets.cli.main import app
 from ftassets.cli.releases import _day
 from ftassets.config.home import Home
 from ftassets.config.profiles import control
+from ftassets.domain.monitoring.latest import LatestReport
 from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets.testing.releases import attest, loop_config, make_version, released
 
@@ -47,6 +50,29 @@ def test_the_newest_release_is_approved_and_it_shows(home: Home) -> None:
     assert describe(home)["loops"]["support"]["notes"] == [f"version {newest[:12]}: approved by anna (lead): looks right"]
     path = home.releases / "support" / f"{newest}.approval.dsse.json"
     assert "holds" in run("verify", str(path)).stdout
+
+
+def test_status_says_what_the_newest_reports_found(home: Home) -> None:
+    alarm = LatestReport(at=60, version="a" * 64, verdict="ALARM", values={"mmd": 0.5, "psi": 0.1}, limits={"mmd": 0.2, "psi": 0.3})
+    golden = LatestReport(at=60, version="a" * 64, verdict="FAIL", values={"share": 0.5, "low": 0.4}, limits={"share": 0.8})
+    quality = LatestReport(at=60, version="a" * 64, verdict="PASS", values={"chrf": 0.7}, limits={"chrf": 0.6})
+    since = LatestReport(at=60, version=None, verdict="NOT ENOUGH DATA")
+    found = {"drift_report": alarm, "live_golden_report": golden, "quality_report": quality, "since_evaluation": since}
+    for name, report in found.items():
+        record_latest(control(home), "support", name, report)
+    when = datetime.fromtimestamp(60).strftime("%F %T")
+    status = describe(home)["loops"]["support"]
+    assert status["notes"] == [
+        f"drift report of version aaaaaaaaaaaa, {when}: ALARM: mmd 0.500 is above 0.200",
+        f"live golden report of version aaaaaaaaaaaa, {when}: FAIL: share 0.500 is below 0.800",
+    ]
+    assert {name: (each["at"], each["verdict"]) for name, each in status["reports"].items()} == {
+        "drift_report": (60, "ALARM"),
+        "live_golden_report": (60, "FAIL"),
+        "quality_report": (60, "PASS"),
+        "since_evaluation": (60, "NOT ENOUGH DATA"),
+    }
+    assert "drift report of version" in run("status").stdout
 
 
 @pytest.mark.parametrize(

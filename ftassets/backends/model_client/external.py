@@ -19,6 +19,7 @@ BATCH = 20  # answers that are kept at once
 TIMEOUT = (5.0, 120.0)  # seconds to connect, and between two reads
 TRIES = 4
 LONGEST_WAIT = 30  # seconds, whatever Retry-After says
+ENDPOINT_HEADER = "x-ftassets-endpoint"  # of answers from the gateway's loopback address: the URL behind it
 
 Say = Callable[[str], None]
 
@@ -33,7 +34,10 @@ def key_of(model: ExternalModel) -> str:
         return ""
     key = os.environ.get(model.api_key_env, "").strip()
     if not key:
-        raise KeyMissing(f"the key of {model.url} is expected in the environment variable {model.api_key_env}, which is not set")
+        raise KeyMissing(
+            f"the key of {model.url} is expected in the environment variable {model.api_key_env}, which is not set: "
+            "set it for the gateway and for the runs, since both ask the endpoint"
+        )
     if not key.isascii() or not key.isprintable():
         raise KeyMissing(f"the environment variable {model.api_key_env} holds characters that no key has")
     return key

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
+from ftassets.backends.model_client.external import ENDPOINT_HEADER
 from ftassets.config.loop import Task
 from ftassets.domain.chat import Asked, request_body
 
@@ -23,7 +24,8 @@ class ResponseTime(NamedTuple):
 def interleaved_latency(urls: Mapping[str, str], prompts: Sequence[Asked], task: Task) -> dict[str, list[ResponseTime]]:
     """How long each server takes for each prompt, by role, in the order of the prompts; URLs end in /v1.
 
-    A prompt goes to all servers at the same moment, and a few prompts are under way at once, as from users. Answers are streamed.
+    A prompt goes to all servers at the same moment, and a few prompts are under way at once, as from users. Answers are streamed;
+    of a server that answers in one piece all the same, the first token is the end.
     Raises requests.RequestException when a server does not answer, or breaks off.
     """
     roles = list(urls)
@@ -55,7 +57,10 @@ def _ask(url: str, prompt: Asked, task: Task) -> ResponseTime:
     with requests.Session() as session:
         session.trust_env = False  # ignore proxy settings for model servers
         with session.post(f"{url}/chat/completions", json=body, timeout=TIMEOUT, stream=True) as response:
+            where = response.headers.get(ENDPOINT_HEADER, url)
             response.raise_for_status()
+            if response.headers.get("content-type", "").startswith("application/json"):
+                ended = _is_whole(response.content)
             for line in response.iter_lines():  # as they arrive: servers stream in chunks
                 data = line.removeprefix(b"data:").strip()
                 if not line.startswith(b"data:") or data == b"[DONE]":
@@ -66,12 +71,17 @@ def _ask(url: str, prompt: Asked, task: Task) -> ResponseTime:
                     ended = ended or choice.get("finish_reason") is not None
     whole = (time.perf_counter() - begin) * 1000
     if not ended:
-        raise requests.RequestException(f"{url} broke off its answer: read the server's log")
+        raise requests.RequestException(f"{where} broke off its answer: read the server's log")
     return ResponseTime(whole if first is None else first, whole)
 
 
+def _is_whole(body: bytes) -> bool:
+    """Whether a body is a chat completion in one piece."""
+    return any(choice.get("message") for choice in _choices(body))
+
+
 def _choices(data: bytes) -> list[dict[str, Any]]:
-    """Choices of one event of a stream; an error has none."""
+    """Choices of one event of a stream, or of a whole answer; an error has none."""
     try:
         found = json.loads(data)
     except ValueError:

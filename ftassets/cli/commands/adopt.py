@@ -36,7 +36,7 @@ from ftassets.domain.release.version import ADAPTER, ExternalModel, VersionManif
 from ftassets.durable import file_digest
 from ftassets.workers.process import last_words, write_job
 
-LEASE = 60.0  # seconds; a first version is production at once and needs none
+LEASE = 60.0  # seconds of staging and of the start; a first version is production at once and needs none
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,8 @@ class Adoption:
         digest = publish_endpoint(model, self.loop, self.artifacts, self.home.work)
         if production and production != digest:
             raise _has_production(self.loop, production)
+        if production is None:
+            self.serving.stage(self.loop.name, digest, LEASE)  # nothing is signed for what the gateway cannot ask
         return self._adopt(digest, bool(production))
 
     def _adopt(self, digest: str, again: bool) -> Adopted:

@@ -1,10 +1,13 @@
 """The state of all loops as one plain object, for people and scripts."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from datetime import datetime
 from itertools import islice
 from typing import Any
 
+from ftassets.backends.control.base import Control
+from ftassets.backends.control.latest import newest_reports
 from ftassets.backends.control.pauses import pause_reason
 from ftassets.backends.control.releases import Releases, StatementMissing
 from ftassets.backends.serving.base import Serving, ServingError
@@ -15,19 +18,32 @@ from ftassets.config.home import Home
 from ftassets.config.loops_folder import loops_of
 from ftassets.config.profiles import control as control_of
 from ftassets.config.profiles import serving, verifier
+from ftassets.domain.drift.comparison import DriftVerdict
+from ftassets.domain.gates.result import Verdict
+from ftassets.domain.monitoring.latest import LatestReport
 from ftassets.domain.release.statement import read_statement
 from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets.domain.rollout.transition import Transition
 
 SHOWN = 50  # moves of a loop
+_WRONG = {DriftVerdict.ALARM.value, Verdict.FAIL.value}
+_FLOORS = {"quality_report", "live_golden_report"}  # their limits are lower ones
+_SAID = {
+    "drift_report": "drift report",
+    "behaviour_report": "behaviour report",
+    "quality_report": "quality report",
+    "live_golden_report": "live golden report",
+    "since_evaluation": "live answers against the version's own evaluation",
+}
 
 
 def describe(home: Home) -> dict[str, Any]:
-    """`{"gateway": "up" | reason, "loops": {name: {phase, weights, production, candidate, standby, mode, paused, journal, ...}}}`.
+    """`{"gateway": "up" | reason, "loops": {name: {phase, weights, production, candidate, standby, mode, paused, journal, reports, ...}}}`.
 
-    `journal` are the newest moves of traffic, oldest first; `approvals` and `overrides` are what people signed; `notes` are sentences
-    about them, about releases that do not count, about runs that nothing executes any more, and about an embedder that lacks its key or
-    whose vectors are being made again.
+    `journal` are the newest moves of traffic, oldest first; `approvals` and `overrides` are what people signed; `reports` is the newest
+    report of each kind with its time, verdict and values. `notes` are sentences about what people signed, about reports that found
+    something wrong, about releases that do not count, about runs that nothing executes any more, and about an embedder that lacks its
+    key or whose vectors are being made again.
     """
     client, control = serving(home), control_of(home)
     releases = Releases(control, verifier(home))
@@ -49,6 +65,7 @@ def describe(home: Home) -> dict[str, Any]:
                 state, moves = client.state(name), _moves(client, name)
             except ServingError as error:  # a loop that was written after the gateway started
                 unknown, notes = True, [f"the gateway does not serve it ({error}): start `ftassets up` again, which reads the loops"]
+        reports, unread = _reports(control, name)
         overrides = list(releases.overrides(name))
         loops[name] = {
             "phase": "unknown" if unknown else state.phase,
@@ -60,8 +77,11 @@ def describe(home: Home) -> dict[str, Any]:
             "paused": pause_reason(control, name),
             "approvals": [approval.model_dump() for approval in releases.approvals(name)],
             "overrides": [{**each.model_dump(), "expired": now >= each.expires_at} for each in overrides],
+            "reports": {kind: report.model_dump() for kind, report in reports.items()},
             "notes": [
                 *notes,
+                *unread,
+                *findings(reports),
                 *(f"version {each.version[:12]}: {each.sentence}" for each in releases.approvals(name)),
                 *(f"version {e.version[:12]}: {e.sentence}{' (expired)' if now >= e.expires_at else ''}" for e in overrides),
                 *warnings(releases, name, state, now),
@@ -80,6 +100,30 @@ def describe(home: Home) -> dict[str, Any]:
             ],
         }
     return {"gateway": gateway, "loops": loops}
+
+
+def _reports(control: Control, loop: str) -> tuple[dict[str, LatestReport], list[str]]:
+    """The newest report of each kind, and why they cannot be read."""
+    try:
+        return newest_reports(control, loop), []
+    except OSError as error:
+        return {}, [f"its newest reports cannot be read ({error})"]
+
+
+def findings(reports: Mapping[str, LatestReport]) -> Iterator[str]:
+    """One sentence for each report that found something wrong, with the values that are beyond their limits."""
+    for kind, report in sorted(reports.items()):
+        if report.verdict not in _WRONG:
+            continue
+        sign = -1 if kind in _FLOORS else 1
+        beyond = [
+            f"{name} {report.values[name]:.3f} is {'above' if sign > 0 else 'below'} {limit:.3f}"
+            for name, limit in report.limits.items()
+            if name in report.values and (report.values[name] - limit) * sign > 0
+        ]
+        when = datetime.fromtimestamp(report.at).strftime("%F %T")
+        about = f" of version {report.version[:12]}" if report.version else ""
+        yield f"{_SAID.get(kind, kind)}{about}, {when}: {report.verdict}{': ' if beyond else ''}{'; '.join(beyond)}"
 
 
 def _moves(client: Serving, loop: str) -> list[Transition]:

@@ -10,7 +10,7 @@ from pydantic_core import from_json, to_json
 
 from ftassets.backends.artifacts.external import read_endpoint
 from ftassets.backends.artifacts.version_folder import VersionDamaged
-from ftassets.backends.model_client.external import KeyMissing, key_of
+from ftassets.backends.model_client.external import ENDPOINT_HEADER, KeyMissing, key_of
 from ftassets.domain.release.version import ExternalModel
 from ftassets.gateway.model_hosts.base import HostError, ModelHost
 
@@ -90,7 +90,8 @@ class Relay:
                 said = (await reply.content.read(500)).decode(errors="replace")
                 status = 502 if reply.status in _OURS or not 400 <= reply.status < 500 else reply.status
                 return self._refused(status, f"the endpoint at {self._model.url} answered {reply.status}: {said}")
-            passed = web.StreamResponse(headers={"content-type": reply.headers.get("content-type", "application/json")})
+            kind = reply.headers.get("content-type", "application/json")
+            passed = web.StreamResponse(headers={"content-type": kind, ENDPOINT_HEADER: self._model.url})
             await passed.prepare(request)
             async for chunk in reply.content.iter_any():
                 await passed.write(chunk)

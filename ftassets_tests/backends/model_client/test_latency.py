@@ -11,9 +11,10 @@ import pytest
 import requests
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from ftassets.backends.model_client.external import ENDPOINT_HEADER
 from ftassets.backends.model_client.latency import interleaved_latency
 from ftassets.config.loop import Task
 from ftassets.domain.chat import Asked
@@ -79,6 +80,29 @@ def test_an_answer_without_a_token_has_its_first_one_at_its_end() -> None:
     with servers(candidate=engine((0.1, {"role": "assistant"}))) as urls:
         (found,) = interleaved_latency(urls, [Asked.of("hello")], TASK)["candidate"]
     assert found.first_ms == found.whole_ms > 90
+
+
+def in_one_piece(content: Any, headers: dict[str, str] | None = None) -> Starlette:
+    """Does not stream, whatever it is asked."""
+
+    async def chat(request: Request) -> Response:
+        await asyncio.sleep(0.1)
+        return JSONResponse(content, headers=headers)
+
+    return Starlette(routes=[Route("/v1/chat/completions", chat, methods=["POST"])])
+
+
+def test_an_answer_in_one_piece_has_its_first_token_at_its_end() -> None:
+    whole = {"choices": [{"index": 0, "message": {"role": "assistant", "content": "yes"}, "finish_reason": "stop"}]}
+    with servers(candidate=in_one_piece(whole)) as urls:
+        (found,) = interleaved_latency(urls, [Asked.of("hello")], TASK)["candidate"]
+    assert found.first_ms == found.whole_ms > 90
+
+
+def test_an_answer_that_is_none_is_the_endpoint_s_behind_the_loopback_address() -> None:
+    app = in_one_piece({"error": "no"}, {ENDPOINT_HEADER: "https://api.example.com/v1"})
+    with servers(candidate=app) as urls, pytest.raises(requests.RequestException, match="^https://api.example.com/v1 broke off"):
+        interleaved_latency(urls, [Asked.of("hello")], TASK)
 
 
 @pytest.mark.parametrize(("prompt", "why"), [("break", "broke off"), ("fail", "500 Server Error"), ("garbage", "broke off")])

@@ -16,6 +16,7 @@ from ftassets.assets.eval_report.recompute import recompute
 from ftassets.backends.artifacts.reports import read_eval_report
 from ftassets.backends.control.releases import Releases
 from ftassets.backends.registry.mlflow import MlflowRegistry
+from ftassets.backends.serving.base import ServingError
 from ftassets.cli.commands.adopt import Adopted, Adoption, adapter_folder, describe
 from ftassets.config.loop import ReferenceModel
 from ftassets.config.profiles import artifacts, control
@@ -68,8 +69,19 @@ def adopted(tiny: TinyLoop, there: ExternalEndpoint) -> Adopted:
     return adopt(tiny, there.url)
 
 
+def test_without_its_key_nothing_is_signed_and_the_variable_is_named(
+    tiny: TinyLoop, there: ExternalEndpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(VARIABLE)
+    with pytest.raises(ServingError, match=f"{VARIABLE}, which is not set: set it for the gateway and for the runs"):
+        adopt(tiny, there.url, "acme/keyless")
+    assert not list((tiny.home.releases / LOOP).glob("*.json"))
+    assert tiny.serving.state(LOOP).production is None
+
+
 def test_it_is_production_and_nothing_that_is_kept_holds_its_key(tiny: TinyLoop, there: ExternalEndpoint, adopted: Adopted) -> None:
-    assert tiny.serving.state(LOOP).production == adopted.version
+    state = tiny.serving.state(LOOP)
+    assert (state.production, state.staged) == (adopted.version, {})
     registered = backend(tiny, "registry").versions(LOOP)[0]
     assert (registered.tags["kind"], registered.tags["base_model"], registered.aliases) == ("endpoint", "acme/large", ("production",))
     assert "trained from the untuned base" in describe(adopted, LOOP)
@@ -88,6 +100,14 @@ def test_adopting_it_again_changes_nothing_and_another_one_is_refused(tiny: Tiny
     with pytest.raises(AdoptionRefused, match="has a production version"):
         adopt(tiny, there.url, "acme/small")
     assert (tiny.serving.state(LOOP), Path(adopted.attestation).read_bytes()) == before
+
+
+def test_its_first_live_reports_are_made_before_any_retrain(tiny: TinyLoop, adopted: Adopted) -> None:
+    assert newest(tiny.instance, node(LOOP, "golden_set")) is None
+    assert tiny.run("monitor").success
+    found = newest(tiny.instance, node(LOOP, "live_golden_report"))
+    assert found is not None
+    assert metadata_value(found, "share") == 0.5
 
 
 @pytest.mark.timeout(180)
@@ -113,7 +133,7 @@ def test_a_candidate_starts_cold_and_is_compared_with_it_and_with_the_priced_api
     made_event = newest(tiny.instance, node(LOOP, "eval_report"))
     assert made_event is not None
     assert metadata_value(made_event, "api_model") == said
-    assert "| candidate | api |" in metadata_value(made_event, "exact_match")
+    assert {"candidate", "api"} <= metadata_value(made_event, "exact_match").records[0].data.keys()
     paid = sum(body["model"] == "acme/huge" for body in there.bodies)
     assert paid == len(golden)
     assert tiny.materialize("eval_report").success
