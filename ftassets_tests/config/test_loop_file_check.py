@@ -55,6 +55,7 @@ def test_a_sound_file_has_no_finding_and_its_files_are_located(folder: Path) -> 
         ("  task:", "  modes: auto\n  task:", 6, "field", "modes: there is no such field; did you mean mode?"),
         ("system_prompt: x", "system_prompt: x\n    qqq: 1", 8, "field", "task.qqq: there is no such field; there are base_prompt"),
         ("name: mine", "name: Mine", 4, "field", "name: String should match"),
+        ("metric: exact_match", "metric: chrf", 12, "field", "gates.0: there is no metric 'chrf': write chrf.chrf"),
         ("metric: exact_match", "metric: accuracy", 12, "field", "gates.0: there is no metric 'accuracy'"),
         ("seed: seed.jsonl", "seed: seeds.jsonl", 9, "missing_file", "seeds.jsonl, which is not there"),
         ("seed: seed.jsonl", "seed: seed.jsonl\n    goal: fame", 10, "field", "dataset.goal"),

@@ -80,7 +80,9 @@ class Gate(Strict):
                 raise ValueError(f"{self.preset} is measured over all rows")
             return self
         if not (self.metric in KINDS or _MEASURED.match(self.metric)):
-            raise ValueError(f"there is no metric {self.metric!r}: write one of {', '.join(KINDS)}, or METRIC.VALUE such as rouge.rougeL")
+            meant = [name for name in row_values() if name.startswith(f"{self.metric}.")]
+            known = " or ".join(meant) or f"one of {', '.join(KINDS)}, or METRIC.VALUE such as rouge.rougeL"
+            raise ValueError(f"there is no metric {self.metric!r}: write {known}")
         if len(comparisons) != 1:
             raise ValueError("a gate has one of better_than, no_worse_than, at_least and at_most")
         if (self.no_worse_than is None) != (self.margin is None):
