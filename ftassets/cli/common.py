@@ -53,17 +53,29 @@ def needs_loops(command: Callable[Given, Result]) -> Callable[Given, Result]:
 
 
 def known_loops() -> Any:
-    """All loops by name. Raises NoLoops, ConfigurationError."""
-    from ftassets.config.loops_folder import loops_of
-
-    return loops_of(Home.from_env())
+    """All loops by name whose files can be used; the others are warned of. Raises NoLoops, ConfigurationError."""
+    return _found().loops
 
 
 def known_loop(name: str) -> Any:
-    """The loop of that name. Raises UnknownLoop, NoLoops, ConfigurationError."""
-    from ftassets.config.loops_folder import loops_folder
+    """The loop of that name; other loops' files that cannot be used are warned of. Raises UnknownLoop, NoLoops, ConfigurationError."""
+    return _found(name).named(name)
 
-    return loops_folder(Home.from_env()).named(name)
+
+def known_loop_names() -> set[str]:
+    """Names of all loops, also of those whose files cannot be used, as far as their names can be told. Raises as `known_loops`."""
+    found = _found()
+    return {*found.loops, *(name for file in found.broken for name in file.names)}
+
+
+def _found(name: str | None = None) -> Any:
+    from ftassets.config.loops_folder import sound_loops_folder
+
+    found = sound_loops_folder(Home.from_env())
+    for file in found.broken:
+        if name is None or name in found.loops or name not in file.names:  # otherwise the command says it and ends
+            typer.secho(f"this loop file is left out, see `ftassets check`: {file.problem}", fg=typer.colors.YELLOW, err=True)
+    return found
 
 
 def backend(name: str) -> Any:

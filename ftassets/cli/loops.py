@@ -84,6 +84,8 @@ def status(as_json: AsJson = False) -> None:
         weights = ", ".join(f"{version[:12]} {weight} %" for version, weight in loop["weights"].items()) or "-"
         table.add_row(name, loop["phase"], weights, (loop["standby"] or "-")[:12], loop["paused"] or "-", found["gateway"])
     Console().print(table)
+    for problem in found["broken_files"].values():
+        typer.secho(f"a loop file cannot be used, see `ftassets check`: {problem}", fg=typer.colors.YELLOW)
     for name, loop in found["loops"].items():
         for note in loop["notes"]:
             typer.secho(f"{name}: {note}", fg=typer.colors.YELLOW)

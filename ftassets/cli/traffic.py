@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ftassets.cli.common import AsJson, LogFormat, Loop, Reason, backend, known_loop, known_loops, needs_loops, show_json
+from ftassets.cli.common import AsJson, LogFormat, Loop, Reason, backend, known_loop, known_loop_names, needs_loops, show_json
 from ftassets.config.home import Home
 from ftassets.errors import InvalidInput
 
@@ -56,10 +56,9 @@ def drift(
 @app.command()
 @needs_loops
 def rollback(loop: Loop, reason: Reason, as_json: AsJson = False) -> None:
-    """Take the candidate out of traffic now, or go back to the standby version. Needs only the gateway."""
+    """Take the candidate out of traffic now, or go back to the standby version. Needs only the gateway; no loop file is read."""
     from ftassets.config.profiles import serving
 
-    known_loop(loop)
     state = serving(Home.from_env()).rollback(loop, "cli", reason)
     if as_json:
         show_json({"loop": loop, "phase": state.phase, "weights": state.weights, **state.model_dump(mode="json")})
@@ -84,7 +83,7 @@ def forget(
             raise InvalidInput("--user and --user-of name a user each: give one of them")
         user = command.user_of(backend("traffic_log"), user_of)
     report = command.forget(
-        known_loops(),
+        known_loop_names(),
         backend("traffic_log"),
         backend("vector_store"),
         backend("dataset_store"),

@@ -5,6 +5,7 @@ import logging
 import os
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,15 @@ class UnknownLoop(InvalidInput):
     """No loop has this name; the message lists the existing names."""
 
 
+@dataclass(frozen=True)
+class BrokenFile:
+    """A loop file that cannot be used: the problem, which names the file, and the names its loops have or probably have."""
+
+    path: Path
+    problem: str
+    names: tuple[str, ...]
+
+
 def read_loops(folder: Path) -> dict[str, LoopConfig]:
     """All loops below a folder, by name; relative paths in them are made absolute. Raises ConfigurationError on a bad file.
 
@@ -36,19 +46,54 @@ def read_loops(folder: Path) -> dict[str, LoopConfig]:
     """
     loops: dict[str, LoopConfig] = {}
     for path in loop_paths(folder):
-        found = list(documents(path))
-        if not any(found):
-            raise ConfigurationError(f"the loop file {path} is empty: write a loop into it, or delete it")
-        for document in found:
-            if not isinstance(document, dict) or document.get("type") not in COMPONENTS:
-                if meant := misspelt(document):
-                    raise ConfigurationError(f"{path}:{_line_of_type(path, document)}: {meant}")
-                continue
-            loop = loop_of(document, path)
+        for loop in _loops_in(path):
             if loop.name in loops:
-                raise ConfigurationError(f"{path}: there are two loops named {loop.name}")
+                raise ConfigurationError(_two(path, loop.name))
             loops[loop.name] = loop
     return loops
+
+
+def read_sound_loops(folder: Path) -> tuple[dict[str, LoopConfig], list[BrokenFile]]:
+    """The loops below a folder whose files can be used, by name, and the files that cannot. A name that two files have is no loop.
+
+    Raises ConfigurationError when the folder cannot be read.
+    """
+    found: dict[str, list[LoopConfig]] = {}
+    broken: list[BrokenFile] = []
+    for path in loop_paths(folder):
+        try:
+            for loop in list(_loops_in(path)):
+                found.setdefault(loop.name, []).append(loop)
+                if len(found[loop.name]) > 1:
+                    broken.append(BrokenFile(path, _two(path, loop.name), (loop.name,)))
+        except ConfigurationError as error:
+            broken.append(BrokenFile(path, str(error), _names_in(path)))
+    return {name: same[0] for name, same in found.items() if len(same) == 1}, broken
+
+
+def _loops_in(path: Path) -> Iterator[LoopConfig]:
+    found = list(documents(path))
+    if not any(found):
+        raise ConfigurationError(f"the loop file {path} is empty: write a loop into it, or delete it")
+    for document in found:
+        if isinstance(document, dict) and document.get("type") in COMPONENTS:
+            yield loop_of(document, path)
+        elif meant := misspelt(document):
+            raise ConfigurationError(f"{path}:{_line_of_type(path, document)}: {meant}")
+
+
+def _two(path: Path, name: str) -> str:
+    return f"{path}: there are two loops named {name}"
+
+
+def _names_in(path: Path) -> tuple[str, ...]:
+    """Names of the loops in a file that cannot be used, as far as it can be read; else that of its folder, as `ftassets init` has it."""
+    try:
+        attributes = [document.get("attributes", document) for document in documents(path) if isinstance(document, dict)]
+    except ConfigurationError:
+        attributes = []
+    named = [each["name"] for each in attributes if isinstance(each, dict) and isinstance(each.get("name"), str)]
+    return tuple(named) or (path.parent.name,)
 
 
 def loop_paths(folder: Path) -> list[Path]:
@@ -70,9 +115,12 @@ def loop_paths(folder: Path) -> list[Path]:
 
 
 def misspelt(document: Any) -> str | None:
-    """What to write instead if this document was meant as a loop, but its type is not that of one."""
-    if not isinstance(document, dict):
+    """What to write instead if this document was meant as a loop, but its type is not that of one; None for another component."""
+    if document is None:  # between two lines `---`
         return None
+    if not isinstance(document, dict):
+        kind = "a list" if isinstance(document, list) else "a single value"
+        return f"this is {kind}, not a loop: write `type: {COMPONENTS[0]}` and the loop below `attributes:`"
     named, attributes = document.get("type"), document.get("attributes", document)
     if not isinstance(named, str):
         like_a_loop = isinstance(attributes, dict) and {"base_model", "golden_set", "gates"} <= attributes.keys()

@@ -3,14 +3,14 @@
 import json
 import os
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ftassets.config.dagster_project import DagsterProject, project_around
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
-from ftassets.config.loop_files import LOOPS, UnknownLoop, loop_paths, read_loops
+from ftassets.config.loop_files import LOOPS, BrokenFile, UnknownLoop, loop_paths, read_loops, read_sound_loops
 from ftassets.domain.canonical import parse_json
 from ftassets.domain.formats import read, stamp
 from ftassets.durable import write_durably
@@ -26,11 +26,12 @@ class NoLoops(ConfigurationError):
 
 @dataclass(frozen=True)
 class LoopsFolder:
-    """The folder of the loop files, how it was found (as words for a message), and the loops in it by name."""
+    """The folder of the loop files, how it was found (as words for a message), the loops in it by name, and files that cannot be used."""
 
     path: Path
     found: str
     loops: dict[str, LoopConfig]
+    broken: Sequence[BrokenFile] = ()
 
     @property
     def project(self) -> DagsterProject | None:
@@ -39,7 +40,10 @@ class LoopsFolder:
         return project if project and project.defs.resolve() == self.path else None
 
     def named(self, name: str) -> LoopConfig:
-        """The loop of that name. Raises UnknownLoop."""
+        """The loop of that name. Raises UnknownLoop, ConfigurationError with what is wrong with its file."""
+        for file in self.broken:
+            if name in file.names and name not in self.loops:
+                raise ConfigurationError(file.problem)
         if name not in self.loops:
             raise UnknownLoop(f"there is no loop {name!r} below {self.path} ({self.found}); there is: {', '.join(self.loops)}")
         return self.loops[name]
@@ -56,7 +60,23 @@ def loops_folder(home: Home) -> LoopsFolder:
         if loops:
             return LoopsFolder(path, found, loops)
         looked.append(f"{path} ({found})")
-    raise _no_loops(looked)
+    raise _no_loops(home, looked)
+
+
+def sound_loops_folder(home: Home) -> LoopsFolder:
+    """As `loops_folder`, but a file that cannot be used is only listed, if another has a loop. Raises NoLoops, ConfigurationError."""
+    try:
+        return loops_folder(home)
+    except NoLoops:
+        raise
+    except ConfigurationError:
+        for path, found in _places(home):
+            loops, broken = read_sound_loops(path)
+            if loops:
+                return LoopsFolder(path, found, loops, broken)
+            if broken:
+                break
+        raise
 
 
 def loops_path(home: Home) -> Path:
@@ -66,7 +86,7 @@ def loops_path(home: Home) -> Path:
         if loop_paths(path):
             return path
         looked.append(f"{path} ({found})")
-    raise _no_loops(looked)
+    raise _no_loops(home, looked)
 
 
 def new_loops_folder() -> Path:
@@ -104,9 +124,11 @@ def recorded(home: Home) -> Path | None:
         raise ConfigurationError(message) from error
 
 
-def _no_loops(looked: list[str]) -> NoLoops:
+def _no_loops(home: Home, looked: list[str]) -> NoLoops:
     where = f"below {' or '.join(looked)}" if looked else "here: the working directory is in no Dagster project"
-    return NoLoops(f"there is no loop {where}. {ADVICE}")
+    no_up = not os.environ.get(VARIABLE) and recorded(home) is None
+    elsewhere = f". `ftassets up` never ran in the home {home.root}: if it runs with another, set FTASSETS_HOME to that" if no_up else ""
+    return NoLoops(f"there is no loop {where}. {ADVICE}{elsewhere}")
 
 
 def _places(home: Home) -> Iterator[tuple[Path, str]]:

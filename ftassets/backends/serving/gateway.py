@@ -40,27 +40,29 @@ class GatewayServing(Serving):
         self._admin_url = admin_url
 
     def state(self, loop: str) -> EndpointState:
-        return self._call("GET", f"/loops/{loop}", EndpointState.model_validate)
+        return self._call("GET", f"/loops/{_in_path(loop)}", EndpointState.model_validate)
 
     def stage(self, loop: str, digest: str, seconds: float) -> str:
-        return self._call("POST", f"/loops/{loop}/stage", lambda answer: str(answer["url"]), _WITH_START, digest=digest, seconds=seconds)
+        return self._call(
+            "POST", f"/loops/{_in_path(loop)}/stage", lambda answer: str(answer["url"]), _WITH_START, digest=digest, seconds=seconds
+        )
 
     def unstage(self, loop: str, digest: str) -> None:
-        self._call("POST", f"/loops/{loop}/unstage", digest=digest)
+        self._call("POST", f"/loops/{_in_path(loop)}/unstage", digest=digest)
 
     def start(self, loop: str, digest: str, weight: int, lease: float, by: str, reason: str) -> EndpointState:
         body = {"digest": digest, "weight": weight, "lease": lease, "by": by, "reason": reason}
-        return self._call("POST", f"/loops/{loop}/start", EndpointState.model_validate, _WITH_START, **body)
+        return self._call("POST", f"/loops/{_in_path(loop)}/start", EndpointState.model_validate, _WITH_START, **body)
 
     def ramp(self, loop: str, weight: int, lease: float, by: str, reason: str) -> EndpointState:
         body = {"weight": weight, "lease": lease, "by": by, "reason": reason}
-        return self._call("POST", f"/loops/{loop}/ramp", EndpointState.model_validate, _WITH_START, **body)
+        return self._call("POST", f"/loops/{_in_path(loop)}/ramp", EndpointState.model_validate, _WITH_START, **body)
 
     def renew(self, loop: str, lease: float) -> EndpointState:
-        return self._call("POST", f"/loops/{loop}/renew", EndpointState.model_validate, lease=lease)
+        return self._call("POST", f"/loops/{_in_path(loop)}/renew", EndpointState.model_validate, lease=lease)
 
     def rollback(self, loop: str, by: str, reason: str) -> EndpointState:
-        return self._call("POST", f"/loops/{loop}/rollback", EndpointState.model_validate, by=by, reason=reason)
+        return self._call("POST", f"/loops/{_in_path(loop)}/rollback", EndpointState.model_validate, by=by, reason=reason)
 
     def journal(self, after: int = 0) -> list[Transition]:
         return self._call("GET", f"/journal?after={after}", _transitions)
@@ -119,6 +121,11 @@ class GatewayServing(Serving):
             raise ServingError(f"no gateway has run in {self._home.root} yet: start it with `ftassets up`") from error
         except (OSError, InvalidInput) as error:
             raise ServingError(ending(error).sentence) from error
+
+
+def _in_path(loop: str) -> str:
+    """A name in a URL, whatever a person typed."""
+    return quote(loop, safe="", errors="surrogateescape")
 
 
 def _is_gateway(answer: "requests.Response") -> bool:

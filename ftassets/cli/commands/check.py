@@ -11,6 +11,7 @@ from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
 from ftassets.config.loop_file_check import ATTRIBUTES, check_document
 from ftassets.config.loop_files import COMPONENTS, UnknownLoop, loop_paths, misspelt, nodes
+from ftassets.config.loops_folder import NoLoops
 from ftassets.config.row_files import RowsUnreadable, read_rows
 from ftassets.config.yaml_lines import line_of, lines_of
 from ftassets.domain.dataset.written import GOLDEN, SEED, Written
@@ -57,7 +58,7 @@ class LoopReport:
 def check(folder: Path, name: str | None = None) -> list[LoopReport]:
     """A report on each loop below a folder, or on the loop of that name and the files that cannot be read.
 
-    Raises UnknownLoop, ConfigurationError when the folder cannot be read.
+    Raises UnknownLoop, NoLoops when no file is a loop, ConfigurationError when the folder cannot be read.
     """
     reports: list[LoopReport] = []
     names: dict[str, Path] = {}
@@ -90,6 +91,8 @@ def check(folder: Path, name: str | None = None) -> list[LoopReport]:
             reports.append(report)
     if name is not None and name not in names and not reports:
         raise UnknownLoop(f"there is no loop {name!r} below {folder}; there is: {', '.join(others) or 'none'}")
+    if not reports:
+        raise NoLoops(f"nothing was checked: no file below {folder} is a loop; a loop has `type: {COMPONENTS[0]}` and `attributes:`")
     return reports
 
 
@@ -129,7 +132,7 @@ def describe(report: LoopReport) -> str:
 
 
 def _broken(path: Path, kind: str, line: int | None, text: str) -> LoopReport:
-    advice = "correct the file, or delete it: no command reads any loop before"
+    advice = "correct the file, or delete it: `ftassets up` does not start before, and no command knows its loop"
     return LoopReport(path.parent.name, str(path), [Found("error", kind, str(path), line, None, text, advice)])
 
 

@@ -15,11 +15,12 @@ from ftassets.cli.commands import embedders
 from ftassets.cli.commands.shadowing import shadowing
 from ftassets.cli.commands.status import warnings
 from ftassets.cli.commands.stuck import stuck_runs_of_home
+from ftassets.config.dagster_project import project_around
 from ftassets.config.environment import MEANINGS, unread
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
 from ftassets.config.loop_files import loop_paths
-from ftassets.config.loops_folder import LoopsFolder, loops_folder, recorded
+from ftassets.config.loops_folder import LoopsFolder, recorded, sound_loops_folder
 from ftassets.config.profiles import PROFILES, VARIABLES, backends, control, has_servers, profile, serving, traffic_log, verifier
 from ftassets.errors import ConfigurationError
 from ftassets.exits import ending
@@ -44,7 +45,7 @@ def diagnose(home: Home) -> list[Diagnosis]:
     found: LoopsFolder | None = None
     why: list[Diagnosis] = []
     try:
-        found = loops_folder(home)
+        found = sound_loops_folder(home)
     except ConfigurationError as error:
         why.append(Diagnosis("loops", False, str(error)))
     return [
@@ -112,7 +113,7 @@ def _registry(home: Home) -> Iterator[Diagnosis]:
 
 def _environment(found: LoopsFolder | None) -> Iterator[Diagnosis]:
     """Misspelt variables; a loop file may name others of its own."""
-    named = b"".join(path.read_bytes() for path in loop_paths(found.path)) if found else b""
+    named = b"".join(path.read_bytes() for path in loop_paths(found.path) if os.access(path, os.R_OK) and path.is_file()) if found else b""
     for name, meant in unread().items():
         if name.encode() not in named:
             yield Diagnosis(name, False, "nothing reads this variable: unset it" + (f", or did you mean {meant}?" if meant else ""))
@@ -146,6 +147,8 @@ def _loops(home: Home, found: LoopsFolder) -> Iterator[Diagnosis]:
         yield Diagnosis("loops", False, text)
     else:
         yield Diagnosis("loops", True, f"{found.path} ({found.found})")
+    for file in found.broken:
+        yield Diagnosis("loop file", False, f"{file.problem} (`ftassets check` says more)")
     for name, loop in found.loops.items():
         missing = [str(path) for path in (loop.dataset.seed, loop.golden_set) if not path.is_file()]
         sound = f"mode {loop.mode}, {len(loop.gates)} gates, times in {loop.timezone}"
@@ -185,14 +188,28 @@ def _dagster(home: Home) -> Iterator[Diagnosis]:
 
 
 def _modules(found: LoopsFolder | None) -> Iterator[Diagnosis]:
-    """Modules that take the place of libraries: of the working directory, and of the folder a project is imported from."""
-    project = found.project if found else None
-    folders = {Path.cwd().resolve(), project.sources.resolve()} if project else {Path.cwd().resolve()}
-    hits = [(folder / name, origin) for folder in sorted(folders) for name, origin in shadowing(folder)]
-    for path, origin in hits:
-        yield Diagnosis("modules", False, f"{path} takes the place of {origin} in programs that start in its folder: rename it")
+    """Modules that take the place of libraries: of the working directory, and of the folder a project is imported from.
+
+    What `ftassets up` starts imports nothing from the working directory (PYTHONSAFEPATH), `dg dev` does: one starts it in a project.
+    """
+    here, project = Path.cwd().resolve(), found.project if found else None
+    folders = {here, project.sources.resolve()} if project else {here}
+    hits = [(folder, name, origin) for folder in sorted(folders) for name, origin in shadowing(folder)]
+    for folder, name, origin in hits:
+        text = f"{folder / name} takes the place of {origin} in programs that start in its folder"
+        if folder == here and not _in_project(here):
+            yield Diagnosis("modules", True, f"{text} with `python -m`; in nothing that `ftassets up` starts")
+        else:
+            yield Diagnosis("modules", False, f"{text}: rename it")
     if not hits:
         yield Diagnosis("modules", True, "none here takes the place of a library")
+
+
+def _in_project(folder: Path) -> bool:
+    try:
+        return project_around(folder) is not None
+    except ConfigurationError:  # a project all the same
+        return True
 
 
 def _keys(home: Home) -> Iterator[Diagnosis]:

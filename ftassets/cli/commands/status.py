@@ -15,7 +15,7 @@ from ftassets.backends.signer.base import SignatureInvalid
 from ftassets.cli.commands import embedders
 from ftassets.cli.commands.stuck import stuck_runs_of_home
 from ftassets.config.home import Home
-from ftassets.config.loops_folder import loops_of
+from ftassets.config.loops_folder import sound_loops_folder
 from ftassets.config.profiles import control as control_of
 from ftassets.config.profiles import serving, verifier
 from ftassets.domain.drift.comparison import DriftVerdict
@@ -38,12 +38,12 @@ _SAID = {
 
 
 def describe(home: Home) -> dict[str, Any]:
-    """`{"gateway": "up" | reason, "loops": {name: {phase, weights, production, candidate, standby, mode, paused, journal, reports, ...}}}`.
+    """`{"gateway": "up" | reason, "loops": {name: {phase, weights, ..., mode, paused, ...}}, "broken_files": {file: problem}}`.
 
     `journal` are the newest moves of traffic, oldest first; `approvals` and `overrides` are what people signed; `reports` is the newest
     report of each kind with its time, verdict and values. `notes` are sentences about what people signed, about reports that found
     something wrong, about releases that do not count, about runs that nothing executes any more, and about an embedder that lacks its
-    key or whose vectors are being made again.
+    key or whose vectors are being made again. `broken_files` are loop files that cannot be used: their loops are not shown.
     """
     client, control = serving(home), control_of(home)
     releases = Releases(control, verifier(home))
@@ -55,7 +55,8 @@ def describe(home: Home) -> dict[str, Any]:
     except ServingError as error:
         gateway = str(error)
     loops = {}
-    configured = loops_of(home)
+    folder = sound_loops_folder(home)
+    configured = folder.loops
     stuck = stuck_runs_of_home(home, configured)
     for name, loop in configured.items():
         state, moves, unknown = EndpointState(), [], gateway != "up"
@@ -99,7 +100,7 @@ def describe(home: Home) -> dict[str, Any]:
                 for transition in reversed(moves)
             ],
         }
-    return {"gateway": gateway, "loops": loops}
+    return {"gateway": gateway, "loops": loops, "broken_files": {str(file.path): file.problem for file in folder.broken}}
 
 
 def _reports(control: Control, loop: str) -> tuple[dict[str, LatestReport], list[str]]:

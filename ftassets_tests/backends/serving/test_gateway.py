@@ -1,5 +1,6 @@
 """The client of the gateway's admin API."""
 
+import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -24,6 +25,9 @@ def test_gateway_that_is_not_there_says_how_to_start_it(tmp_path):
     host = ThreadHost(stub_engine())
     with run_gateway_in_thread(home, {"support": loop_config()}, host) as (serving, _):
         assert serving.state("support").phase == "idle"
+        for unknown in ("nonesuch", "a b?c#d"):
+            with pytest.raises(ServingError, match=rf"there is no loop '{re.escape(unknown)}'; there are support"):
+                serving.rollback(unknown, "cli", "x")
     with pytest.raises(ServingError, match=r"gateway not reachable at http://127.0.0.1:\d+ .*`ftassets up`"):
         serving.state("support")
 

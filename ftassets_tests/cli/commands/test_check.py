@@ -15,6 +15,7 @@ from ftassets.backends.dataset_store.git import GitDatasetStore
 from ftassets.cli.commands.check import LoopReport, as_json, check, describe, read_files
 from ftassets.components.fine_tune_loop import build_loop
 from ftassets.config.loop_files import LOOPS, UnknownLoop, read_loops
+from ftassets.config.loops_folder import NoLoops
 from ftassets.errors import ConfigurationError
 
 TRIAGE = "support_triage"
@@ -135,6 +136,7 @@ def test_sets_and_judged_pairs_are_checked(loops: Path) -> None:
         ("type: ftassets.FineTuneLoop\nattributes: {\n", "not_yaml", 3),
         ("a: 1\ntype: ftassets.FineTunedLoop\nattributes: {}\n", "not_a_loop", 2),
         ("", "empty", None),
+        ("- a\n- b\n", "not_a_loop", 1),
         ("type: ftassets.FineTuneLoop\nattributes:\n  name: other\n", "field", 2),
     ],
 )
@@ -187,6 +189,19 @@ def test_an_empty_system_prompt_of_a_tool_call_is_a_warning(loops: Path) -> None
     document["attributes"]["task"]["system_prompt"] = " "
     path.write_text(yaml.safe_dump(document))
     assert [each.severity for each in check(loops, TRIAGE)[0].findings if each.kind == "no_system_prompt"] == ["warning"]
+
+
+def test_a_list_is_told_what_a_loop_file_looks_like(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "defs.yaml").write_text("- a\n- b\n")
+    [report] = check(tmp_path)
+    assert "defs.yaml:1: this is a list, not a loop: write `type: ftassets.FineTuneLoop` and the loop below" in describe(report)
+
+
+def test_a_folder_in_which_nothing_is_a_loop_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "defs.yaml").write_text("type: dagster_dbt.DbtProjectComponent\n")
+    with pytest.raises(NoLoops, match=f"nothing was checked: no file below {tmp_path} is a loop"):
+        check(tmp_path)
 
 
 def test_two_loops_of_one_name_are_an_error(loops: Path) -> None:

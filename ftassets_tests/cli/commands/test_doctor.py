@@ -179,6 +179,18 @@ def test_what_keeps_up_from_running_is_found(tmp_path: Path, monkeypatch: pytest
     assert Diagnosis("modules", True, "none here takes the place of a library") in found
 
 
+def test_a_module_beside_no_project_harms_nothing_that_up_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "gql.py").touch()
+    monkeypatch.chdir(tmp_path)
+    [note] = subjects(Home(tmp_path / "home"), "modules")
+    assert note.ok
+    assert note.text.startswith(f"{tmp_path}/gql.py takes the place of ")
+    assert note.text.endswith("with `python -m`; in nothing that `ftassets up` starts")
+    write(tmp_path)  # `dg dev` imports from there
+    [harm] = subjects(Home(tmp_path / "home"), "modules")
+    assert (harm.ok, harm.text.endswith(": rename it")) == (False, True)
+
+
 def test_the_loops_of_another_folder_than_those_that_run_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home = Home(tmp_path / "home")
     record(home, put_loop(tmp_path / "running", "office"))
