@@ -64,4 +64,7 @@ def _scrubbed(pair: Pair, loop: LoopConfig) -> Pair:
     """The pair without personal data; the label of a classification is left alone."""
     closed = loop.task.form.closed
     messages, texts, _ = pii.without_personal_data(pair.messages, [pair.rejected] if closed else [pair.rejected, pair.chosen])
-    return pair.model_copy(update={"messages": messages, "rejected": texts[0], "chosen": pair.chosen if closed else texts[1]})
+    tools, _ = pii.tools_without_personal_data(pair.tools)
+    return pair.model_copy(
+        update={"messages": messages, "tools": tools, "rejected": texts[0], "chosen": pair.chosen if closed else texts[1]}
+    )

@@ -10,7 +10,7 @@ from ftassets.domain.dataset.curation import Curated, SizeVerdict
 from ftassets.domain.dataset.curation.context import in_context
 from ftassets.domain.dataset.curation.copies import requests
 from ftassets.domain.dataset.curation.cosine import alike
-from ftassets.domain.dataset.curation.pii import find
+from ftassets.domain.dataset.curation.pii import holds_personal_data
 from ftassets.domain.dataset.curation.text import request_digest
 from ftassets.domain.dataset.rows import Example
 
@@ -42,7 +42,7 @@ def dataset_checks(
     """
     rows = [row for members in curated.splits.values() for row in members]
     form = loop.task.form
-    personal = [row for row in rows if find(row.prompt) or (not form.closed and find(row.completion))]
+    personal = [row for row in rows if holds_personal_data(row, [] if form.closed else [row.completion])]
     return {
         "rows_add_up": Check(
             passed=collected == curated.rows + len(curated.dropped),

@@ -4,13 +4,14 @@ What has no fixed form (names, addresses, numbers spelled out) is not found: a s
 """
 
 import ipaddress
+import itertools
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from ftassets.domain.chat import Conversation, Message, texts, with_texts
+from ftassets.domain.chat import Asked, Conversation, Message, texts, with_texts
 from ftassets.domain.dataset.curation.step import Pool, StepOutcome
 from ftassets.domain.dataset.rows import Example
 
@@ -115,7 +116,8 @@ def scrub(pool: Pool, loop: "LoopConfig", names: Finder | None = None) -> StepOu
     A phone number or name found in one text of a row, its conversation or answer, is replaced in all. An answer, a tool's result or
     arguments of a call that are JSON stay JSON; `names` (for example of `backends.name_finder.presidio`) reads prose only; what it
     finds there is replaced in the values of JSON too.
-    The label of a classification is left alone.
+    Tools are redacted by themselves, their numbers are left. An id of a call gets another one, and a row with personal data in a name
+    of a tool or call is dropped. The label of a classification is left alone.
     """
     dropped: dict[int, str] = {}
     changed: dict[int, Example] = {}
@@ -124,16 +126,23 @@ def scrub(pool: Pool, loop: "LoopConfig", names: Finder | None = None) -> StepOu
     for i in pool.index:
         row = pool.rows[i]
         asked = texts(row.messages)
-        if names is None and not _may_hold(row.completion) and not any(map(_may_hold, asked)):
+        if names is None and not any(map(_may_hold, [row.completion, *asked, row.tools or "", *_ids(row.messages), *_names(row)])):
+            continue
+        if named := {span.kind for name in _names(row) for span in find(name)}:
+            dropped[i] = f"personal data in the name of a tool or call: {', '.join(sorted(named))}"
             continue
         messages, answers, found = without_personal_data(row.messages, [] if closed else [row.completion], names)
+        tools, in_tools = tools_without_personal_data(row.tools)
+        found += in_tools
         if not found:
             continue
         counts.update(found)
         if loop.dataset.pii == "drop":
             dropped[i] = f"personal data: {', '.join(sorted(found))}"
         else:
-            changed[i] = row.model_copy(update={"messages": messages, "completion": row.completion if closed else answers[0]})
+            changed[i] = row.model_copy(
+                update={"messages": messages, "tools": tools, "completion": row.completion if closed else answers[0]}
+            )
     return StepOutcome(dropped=dropped, changed=changed, counts=dict(counts))
 
 
@@ -144,7 +153,66 @@ def without_personal_data(
     asked = texts(messages)
     structured = [*(each for message in messages for each in _forms(message)), *map(_is_json, answers)]
     cleaned, found = _scrubbed([*asked, *answers], structured, names)
-    return with_texts(messages, cleaned[: len(asked)]), cleaned[len(asked) :], found
+    ids = _ids(messages)
+    personal = [name for name in ids if (spans := find(name)) and not found.update(span.kind for span in spans)]
+    free = (name for number in itertools.count(1) if (name := f"call_{number}") not in ids)
+    renamed = dict(zip(personal, free, strict=False))
+    return _with_ids(with_texts(messages, cleaned[: len(asked)]), renamed), cleaned[len(asked) :], found
+
+
+def tools_without_personal_data(tools: str | None) -> tuple[str | None, Counter[str]]:
+    """Tools with personal data replaced in their strings, and how much there was of each kind; numbers, such as limits, are left."""
+    found: Counter[str] = Counter()
+
+    def clean(match: re.Match[str]) -> str:
+        if not match[1]:
+            return match[0]
+        text = written = json.loads(match[1])
+        while spans := find(text):
+            found.update(span.kind for span in spans)
+            text = redact(text, spans)
+        return match[0] if text == written else json.dumps(text, ensure_ascii=match[0].isascii()) + (match[2] or "")
+
+    return (_TOKEN.sub(clean, tools) if tools else tools), found
+
+
+def holds_personal_data(asked: Asked, answers: Sequence[str]) -> bool:
+    """Whether `find` finds something in a text of the request, its tools, names and ids included, or in one of the answers."""
+    written = [*texts(asked.messages), *answers]
+    structured = [*(each for message in asked.messages for each in _forms(message)), *map(_is_json, answers)]
+    said = [part for text, is_json in zip(written, structured, strict=True) for part in (_texts(text) if is_json else [text])]
+    return any(map(find, [*said, *_ids(asked.messages), *_names(asked)])) or bool(tools_without_personal_data(asked.tools)[1])
+
+
+def _ids(messages: Conversation) -> list[str]:
+    """The ids of a conversation's calls, each once."""
+    calls = [call.id for message in messages for call in message.tool_calls or ()]
+    return list(dict.fromkeys(name for name in [*calls, *(message.tool_call_id for message in messages)] if name))
+
+
+def _with_ids(messages: Conversation, renamed: Mapping[str, str]) -> Conversation:
+    if not renamed:
+        return messages
+
+    def new(name: str | None) -> str | None:
+        return renamed.get(name, name) if name else name
+
+    return tuple(
+        message.model_copy(
+            update={
+                "tool_calls": message.tool_calls and tuple(call.model_copy(update={"id": new(call.id)}) for call in message.tool_calls),
+                "tool_call_id": new(message.tool_call_id),
+            }
+        )
+        for message in messages
+    )
+
+
+def _names(asked: Asked) -> list[str]:
+    """Names of the tools and of the calls."""
+    tools = [tool.get("function", tool) for tool in (json.loads(asked.tools) if asked.tools else [])]
+    names = [tool["name"] for tool in tools if isinstance(tool, dict) and isinstance(tool.get("name"), str)]
+    return [*names, *(call.name for message in asked.messages for call in message.tool_calls or ())]
 
 
 def _forms(message: Message) -> list[bool]:

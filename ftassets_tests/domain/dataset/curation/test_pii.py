@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ftassets.domain.chat import question
-from ftassets.domain.dataset.curation.pii import Span, find, redact, scrub
+from ftassets.domain.chat import Message, ToolCall, question
+from ftassets.domain.dataset.curation.pii import Span, find, holds_personal_data, redact, scrub
 from ftassets.domain.dataset.curation.step import Pool, StepOutcome
 from ftassets.domain.dataset.rows import Example
 from ftassets_tests.domain.dataset.curation.sample import config as loop
@@ -201,6 +201,31 @@ def test_names_of_the_request_are_replaced_in_values_not_in_keys() -> None:
 def test_names_are_looked_for_in_prose_answers_only() -> None:
     assert scrubbed("who?", "Anna did", names=names)[1] == "<PERSON> did"
     assert scrub(pool(("who?", '{"intent": "Mark"}')), loop(), names=names) == StepOutcome()
+
+
+def called(name: str, call_id: str, tools: str | None = None) -> Example:
+    calls = (ToolCall(id=call_id, name=name), ToolCall(id="call_1", name="find"))
+    results = (Message(role="tool", content="x", tool_call_id=call_id), Message(role="tool", content="y", tool_call_id="call_1"))
+    messages = (*question("hi"), Message(role="assistant", tool_calls=calls), *results)
+    return Example(id="r0", messages=messages, tools=tools, completion="{}")
+
+
+def test_tools_and_ids_of_calls_are_redacted_and_stay_json_and_consistent() -> None:
+    tools = json.dumps([{"function": {"name": "mail", "description": "not bob@example.com", "maximum": 2147483647}}])
+    given = called("mail", "bob@example.com", tools)
+    assert holds_personal_data(given, [])
+    row = scrub(Pool([given], [0]), loop()).changed[0]
+    assert json.loads(row.tools or "") == [{"function": {"name": "mail", "description": "not <EMAIL>", "maximum": 2147483647}}]
+    assert [call.id for call in row.messages[1].tool_calls or ()] == ["call_2", "call_1"]
+    assert [message.tool_call_id for message in row.messages[2:]] == ["call_2", "call_1"]
+    assert not holds_personal_data(row, [row.completion])
+
+
+def test_a_row_with_personal_data_in_a_name_is_dropped() -> None:
+    named = [called("bob@example.com", "a"), called("f", "a", '[{"type": "function", "function": {"name": "bob@example.com"}}]')]
+    assert all(holds_personal_data(row, []) for row in named)
+    reason = "personal data in the name of a tool or call: EMAIL"
+    assert scrub(Pool(named, [0, 1]), loop()).dropped == {0: reason, 1: reason}
 
 
 VALUES = st.sampled_from([value for _, value in FOUND])
