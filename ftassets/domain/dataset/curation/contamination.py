@@ -1,6 +1,5 @@
 """Rows that give away what the golden set asks."""
 
-import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -12,14 +11,13 @@ from ftassets.domain.dataset.curation.copies import Requests, requests
 from ftassets.domain.dataset.curation.cosine import alike
 from ftassets.domain.dataset.curation.near_pairs import near_pairs
 from ftassets.domain.dataset.curation.step import Pool, StepOutcome
-from ftassets.domain.dataset.curation.text import answer_keys, normalised
+from ftassets.domain.dataset.curation.text import answer_keys, words_of
 
 if TYPE_CHECKING:
     from ftassets.config.loop import LoopConfig
 
 WORDS = 8
 LEAST = 3  # words from which a text within another one gives it away: "pause" is not "pause the music in the kitchen"
-_WORD = re.compile(r"\w+")
 
 
 def drop_contaminated(pool: Pool, loop: "LoopConfig") -> StepOutcome:
@@ -51,7 +49,7 @@ class _Both:
     def __init__(self, pool: Pool, limit: float) -> None:
         self.asked: Requests = (requests(pool.golden) + pool.requests(pool.index)).without_frame()
         self.limit = limit
-        self.golden = [_words(text_of(row.messages[-1:])) for row in pool.golden]
+        self.golden = [words_of(text_of(row.messages[-1:])) for row in pool.golden]
         self.plain = self.asked.alone()
         long = np.array([len(words) >= LEAST for words in self.golden])
         self.whole = self.plain[: len(long)] & long  # golden rows of which the last message says all
@@ -122,7 +120,7 @@ def _shared_words(pool: Pool, both: _Both) -> dict[int, str]:
     found: list[tuple[int, int, str]] = []  # position of the index, golden row, relation; the first one that counts is told
     short: dict[str, list[int]] = {}
     for p, i in enumerate(pool.index):
-        words = _words(text_of(pool.rows[i].messages[-1:]))
+        words = words_of(text_of(pool.rows[i].messages[-1:]))
         text = " ".join(words)
         if text in whole:
             found += [(p, g, "is") for g in whole[text]]
@@ -161,8 +159,3 @@ def _head(text: str) -> str:
 
 def _runs(words: list[str], length: int) -> list[str]:
     return [" ".join(words[start : start + length]) for start in range(len(words) - length + 1)]
-
-
-def _words(text: str) -> list[str]:
-    text = normalised(text)
-    return _WORD.findall(text) or [text]

@@ -3,8 +3,8 @@
 import hashlib
 from collections.abc import Sequence
 
-from ftassets.domain.chat import Conversation, Message
-from ftassets.domain.dataset.curation.text import answer_key, said
+from ftassets.domain.chat import Conversation, Message, message_text
+from ftassets.domain.dataset.curation.text import answer_key, said, words_of
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.evaluation.answer_form import AnswerForm
 
@@ -39,11 +39,11 @@ def continued(rows: Sequence[Example]) -> list[tuple[int, int]]:
 def taught_earlier(rows: Sequence[Example], golden: Sequence[Example], form: AnswerForm) -> dict[int, int]:
     """Rows that have a golden row's messages and then its answer among their earlier turns: position -> position of the golden row.
 
-    System messages do not count.
+    System messages and punctuation do not count.
     """
     wanted: dict[str, list[tuple[list[str], int]]] = {}
     for place, row in enumerate(golden):
-        asked = [*_elements(_turns(row), form), "assistant: " + answer_key(row.completion, form)]
+        asked = [*_elements(_turns(row), form), _element("assistant", answer_key(row.completion, form))]
         wanted.setdefault(asked[0], []).append((asked, place))
     found: dict[int, int] = {}
     for position, row in enumerate(rows):
@@ -62,9 +62,15 @@ def _turns(row: Example) -> Conversation:
 
 def _elements(messages: Conversation, form: AnswerForm) -> list[str]:
     return [
-        "assistant: " + answer_key(message.content, form) if message.role == "assistant" and message.content else said(message)
+        _element(
+            message.role, answer_key(message.content, form) if message.role == "assistant" and message.content else message_text(message)
+        )
         for message in messages
     ]
+
+
+def _element(role: str, text: str) -> str:
+    return f"{role}: {' '.join(words_of(text))}"
 
 
 def _chain(messages: Conversation) -> list[bytes]:

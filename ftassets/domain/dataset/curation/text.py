@@ -13,6 +13,7 @@ from ftassets.domain.dataset.rows import Example
 from ftassets.domain.evaluation.answer_form import AnswerForm
 
 _SOURCES = {"seed": 0, "label": 0, "correction": 1, "synthetic": 3}  # what people wrote first, what a teacher wrote last
+_WORD = re.compile(r"\w+")
 INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff\u00ad]")
 
 
@@ -21,6 +22,12 @@ def normalised(text: str) -> str:
     if not text.isascii():
         text = INVISIBLE.sub("", unicodedata.normalize("NFKC", text))
     return " ".join(text.lower().split())
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text once normalised, without punctuation; a text without words as it is."""
+    text = normalised(text)
+    return _WORD.findall(text) or [text]
 
 
 def said(message: Message) -> str:

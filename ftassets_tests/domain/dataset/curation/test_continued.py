@@ -1,7 +1,7 @@
 """Which rows are parts of one conversation."""
 
 from ftassets.domain.dataset.curation.continued import continued, taught_earlier
-from ftassets.domain.evaluation.answer_form import ToolCall
+from ftassets.domain.evaluation.answer_form import Text, ToolCall
 from ftassets_tests.domain.dataset.curation.sample import call, talk
 
 OPENING = "where is my parcel"
@@ -35,5 +35,9 @@ def test_a_question_and_its_answer_among_earlier_turns_are_found_at_any_place() 
         talk(1, OPENING, "In Leeds?", "no", call("Off"), "thanks"),
         talk(2, OPENING, "In Leeds?", "no"),
         talk(3, OPENING),
+        talk(4, f"{OPENING.upper()}?", call("On"), "thanks"),
     ]
-    assert taught_earlier(rows, golden, ToolCall()) == {0: 0, 1: 1}
+    assert taught_earlier(rows, golden, ToolCall()) == {0: 0, 1: 1, 4: 0}
+    paris = talk(7, "what is the capital of France").model_copy(update={"completion": "Paris"})
+    assert taught_earlier([talk(5, "What is the capital of France?", "Paris.", "thanks")], [paris], Text()) == {0: 0}
+    assert taught_earlier([talk(5, "What is the capital of France?", "Lyon.", "thanks")], [paris], Text()) == {}
