@@ -13,7 +13,7 @@ import signal
 import uvicorn
 
 from ftassets.config.home import Home
-from ftassets.config.loops_folder import loops_of
+from ftassets.config.loops_folder import sound_loops_folder
 from ftassets.gateway.model_hosts.supervisor import SupervisorHost
 from ftassets.gateway.server import serve
 
@@ -24,7 +24,10 @@ async def _run(args: argparse.Namespace) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     host = SupervisorHost(home.processes)
-    await serve(home, loops_of(home), host, stop, bind=args.host, port=args.port, admin_port=args.admin_port)
+    found = sound_loops_folder(home)
+    for file in found.broken:  # the other loops are served: their users have no part in it
+        logging.getLogger(__name__).warning("its loops are not served: %s", file.problem)
+    await serve(home, found.loops, host, stop, bind=args.host, port=args.port, admin_port=args.admin_port)
 
 
 def main() -> int:

@@ -133,7 +133,8 @@ def test_a_candidate_starts_cold_and_is_compared_with_it_and_with_the_priced_api
     made_event = newest(tiny.instance, node(LOOP, "eval_report"))
     assert made_event is not None
     assert metadata_value(made_event, "api_model") == said
-    assert {"candidate", "api"} <= metadata_value(made_event, "exact_match").records[0].data.keys()
+    table: Any = metadata_value(made_event, "exact_match")
+    assert {"candidate", "api"} <= table.records[0].data.keys()
     paid = sum(body["model"] == "acme/huge" for body in there.bodies)
     assert paid == len(golden)
     assert tiny.materialize("eval_report").success
