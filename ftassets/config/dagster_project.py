@@ -53,6 +53,8 @@ def _settings(path: Path) -> Mapping[str, Any] | None:
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
+        if path.name != "dg.toml" and b"tool.dg" not in path.read_bytes().replace(b"\0", b""):  # of UTF-16 the letters are left
+            return None
         raise ConfigurationError(f"{path} cannot be read: it is not UTF-8 text (byte {error.start})") from error
     try:
         found = tomllib.loads(text)

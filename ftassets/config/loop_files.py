@@ -74,7 +74,7 @@ def read_sound_loops(folder: Path) -> tuple[dict[str, LoopConfig], list[BrokenFi
 def _loops_in(path: Path) -> Iterator[LoopConfig]:
     found = list(documents(path))
     if not any(found):
-        raise ConfigurationError(f"the loop file {path} is empty: write a loop into it, or delete it")
+        log.warning("%s holds nothing and is passed over: write a loop into it, or delete it", path)
     for document in found:
         if isinstance(document, dict) and document.get("type") in COMPONENTS:
             yield loop_of(document, path)

@@ -125,7 +125,12 @@ def recorded(home: Home) -> Path | None:
 
 
 def _no_loops(home: Home, looked: list[str]) -> NoLoops:
-    where = f"below {' or '.join(looked)}" if looked else "here: the working directory is in no Dagster project"
+    project = project_around(Path.cwd())
+    if project and not project.defs.is_dir():
+        here = f"the Dagster project {project.root} has no folder {project.defs}"
+    else:
+        here = "the working directory is in no Dagster project"
+    where = f"below {' or '.join(looked)}" if looked else f"here: {here}"
     no_up = not os.environ.get(VARIABLE) and recorded(home) is None
     elsewhere = f". `ftassets up` never ran in the home {home.root}: if it runs with another, set FTASSETS_HOME to that" if no_up else ""
     return NoLoops(f"there is no loop {where}. {ADVICE}{elsewhere}")

@@ -78,6 +78,9 @@ def test_a_configuration_that_cannot_be_used_is_named(name: str, text: str, mess
 
 
 def test_a_configuration_that_is_no_text_is_named(tmp_path: Path) -> None:
-    (tmp_path / "pyproject.toml").write_bytes(b"\xff")
-    with pytest.raises(ConfigurationError, match="pyproject.toml cannot be read: it is not UTF-8 text"):
-        project_around(tmp_path)
+    for content in (b"[tool.dg.project] # \xff", TABLE.encode("utf-16")):
+        (tmp_path / "pyproject.toml").write_bytes(content)
+        with pytest.raises(ConfigurationError, match="pyproject.toml cannot be read: it is not UTF-8 text"):
+            project_around(tmp_path)
+    (tmp_path / "pyproject.toml").write_bytes('[project]\nname = "x"\n'.encode("utf-16"))
+    assert project_around(tmp_path) is None, "not a project of Dagster"

@@ -78,6 +78,13 @@ def test_a_project_without_loops_is_passed_over(home: Home, tmp_path: Path, monk
     assert list(loops_of(home)) == ["last"]
 
 
+def test_a_project_without_its_folder_of_definitions_is_told_so(home: Home, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (project / "src/shop/defs").rename(project / "src/shop/moved")
+    monkeypatch.chdir(project)
+    with pytest.raises(NoLoops, match=rf"no loop here: the Dagster project {project} has no folder {project}/src/shop/defs\."):
+        loops_of(home)
+
+
 def test_the_loops_of_the_package_are_found_only_by_name(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     with pytest.raises(NoLoops, match="there is no loop here"):
