@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ftassets.backends.embedder.base import Embedder, EmbedderError
-from ftassets.backends.model_client.openai import OpenAIEndpoint
+from ftassets.backends.model_client.openai import OpenAIEndpoint, Reply
 from ftassets.config.loop import EmbedderSettings
 from ftassets.domain.canonical import digest_of
 
@@ -63,15 +63,15 @@ class OpenAIEmbedder(Embedder):
             return [*self._asked(texts[:half]), *self._asked(texts[half:])]
         if response.status_code in _TOO_MUCH and len(texts[0]) > SHORTEST:
             return self._asked([texts[0][len(texts[0]) // 2 :].strip() or texts[0][-SHORTEST:]])
-        said = " ".join(response.text[:300].split())
-        raise self._failed(f"answered {response.status_code}: {said}{_ADVICE.get(response.status_code, '')}")
+        said = self._endpoint.said(response)  # not the body: it may hold the texts
+        raise self._failed(f"answered {response.status_code}{said}{_ADVICE.get(response.status_code, '')}")
 
-    def _vectors(self, response: Any, count: int) -> list[np.ndarray]:
+    def _vectors(self, response: Reply, count: int) -> list[np.ndarray]:
         """Vectors in the order of the texts, whatever order they came in."""
         try:
             data = response.json()["data"]
-            by_place = {item["index"]: _decoded(item["embedding"]) for item in data}
-        except (ValueError, LookupError, TypeError, AttributeError) as error:  # the answer may hold the texts: it is not shown
+            by_place = {item["index"]: _decoded(item["embedding"]) for item in data if type(item["index"]) is int}
+        except (ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:  # the answer may hold the texts
             raise self._failed(f"did not answer with a list of embeddings ({type(error).__name__})") from None
         if len(data) != count or by_place.keys() != set(range(count)):
             raise self._failed(f"answered {len(data)} embeddings, with {len(by_place)} places, for {count} texts")
@@ -82,13 +82,15 @@ class OpenAIEmbedder(Embedder):
 
 
 def _decoded(embedding: Any) -> np.ndarray:
-    """A vector (d,), float32, from a list of numbers or the base64 of little-endian float32. Raises ValueError, TypeError."""
+    """A vector (d,), float32, from numbers or the base64 of little-endian float32. Raises ValueError, TypeError, OverflowError."""
     if isinstance(embedding, str):
         try:
             vector = np.frombuffer(base64.b64decode(embedding, validate=True), dtype="<f4")
         except binascii.Error as error:
             raise ValueError("not base64") from error
     else:
+        if not all(type(number) in (int, float) for number in embedding):
+            raise ValueError("not numbers")
         vector = np.array(embedding, dtype=np.float32)
     if vector.ndim != 1 or not len(vector):
         raise ValueError("not one vector")

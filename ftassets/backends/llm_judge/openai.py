@@ -53,16 +53,16 @@ def ask(
         }
     )
     if response.status_code != 200:
-        said = " ".join(response.text[:300].split())
+        said = endpoint.said(response)
         kind = NotJudged if response.status_code in (400, 413, 422) else JudgeUnreachable
-        raise kind(endpoint.clean(f"the judge answered {response.status_code}: {said}{_ADVICE.get(response.status_code, '')}"))
+        raise kind(endpoint.clean(f"the judge answered {response.status_code}{said}{_ADVICE.get(response.status_code, '')}"))
     try:
         return answer.model_validate_json(response.json()["choices"][0]["message"]["content"])
     except ValidationError as error:  # its words, without the judge's: those may quote a user
         found = error.errors(include_input=False)[0]
         place = ".".join(str(part) for part in found["loc"]) or "the answer"
         raise NotJudged(f"the judge did not answer with {what}: {place}: {found['msg']}") from None
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise NotJudged(f"the judge did not answer with a chat completion ({type(error).__name__})") from None
 
 

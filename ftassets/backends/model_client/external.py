@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ftassets.backends.evaluator.base import EvaluationFailed
-from ftassets.backends.model_client.openai import OpenAIEndpoint
+from ftassets.backends.model_client.openai import OpenAIEndpoint, Reply
 from ftassets.domain.chat import Asked, request_body
 from ftassets.domain.release.version import ExternalModel
 from ftassets.errors import ConfigurationError
@@ -73,24 +73,32 @@ def ask_all(
     kept.unlink(missing_ok=True)
 
 
-def _answer(endpoint: OpenAIEndpoint, who: str, row_id: str, response: Any) -> dict[str, Any]:
+def _answer(endpoint: OpenAIEndpoint, who: str, row_id: str, response: Reply) -> dict[str, Any]:
     if response.status_code != 200:
-        said = " ".join(response.text[:300].split())
+        said = endpoint.said(response)
         advice = _ADVICE.get(response.status_code, "")
-        raise EvaluationFailed(endpoint.clean(f"the {who} at {endpoint.url} answered {response.status_code} to {row_id}: {said}{advice}"))
+        raise EvaluationFailed(endpoint.clean(f"the {who} at {endpoint.url} answered {response.status_code} to {row_id}{said}{advice}"))
     try:
         content = response.json()
         choice, usage = content["choices"][0], content.get("usage") or {}
         text = choice["message"].get("content") or choice["message"].get("refusal") or ""
         return {
             "answer": text.strip().encode("utf-8", "replace").decode(),  # half a surrogate pair could not be stored
-            "tokens_in": int(usage.get("prompt_tokens") or 0),
-            "tokens_out": int(usage.get("completion_tokens") or 0),
+            "tokens_in": _count(usage.get("prompt_tokens")),
+            "tokens_out": _count(usage.get("completion_tokens")),
             "truncated": choice.get("finish_reason") == "length",
         }
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
         kind = type(error).__name__
         raise EvaluationFailed(f"the {who} at {endpoint.url} did not answer {row_id} with a chat completion ({kind})") from None
+
+
+def _count(tokens: Any) -> int:
+    """A number of tokens, 0 if none is reported. Raises ValueError, TypeError, OverflowError."""
+    count = int(tokens or 0)
+    if not 0 <= count < 2**63:
+        raise ValueError("no number of tokens")
+    return count
 
 
 _ADVICE = {

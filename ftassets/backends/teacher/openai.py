@@ -21,17 +21,17 @@ class OpenAITeacher(Teacher):
         body = {"model": self._settings.model, "messages": [{"role": "user", "content": prompt}]}
         response = self._endpoint.post(body)
         if response.status_code != 200:
-            said = " ".join(response.text[:300].split())
-            raise self._failed(f"answered {response.status_code}: {said}{_ADVICE.get(response.status_code, '')}")
+            said = self._endpoint.said(response)
+            raise self._failed(f"answered {response.status_code}{said}{_ADVICE.get(response.status_code, '')}")
         try:
             choice = response.json()["choices"][0]
             text, refusal = choice["message"].get("content"), choice["message"].get("refusal")
             filtered = choice.get("finish_reason") == "content_filter"
-        except (ValueError, LookupError, TypeError, AttributeError):
-            raise self._failed(f"did not answer with a chat completion: {response.text[:200]!r}") from None
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            raise self._failed(f"did not answer with a chat completion ({type(error).__name__})") from None
         if refusal or filtered or not isinstance(text, str) or not text.strip():
             why = refusal or ("its content filter held the answer back" if filtered else "its answer is empty")
-            raise TeacherRefused(self._endpoint.clean(f"the teacher refused: {str(why)[:300]}"))
+            raise TeacherRefused(f"the teacher refused: {self._endpoint.clean(str(why))[:300]}")
         return text
 
     def _failed(self, what: str) -> TeacherError:

@@ -123,6 +123,9 @@ def _with(change: Callable[[list[dict[str, Any]]], Any]) -> Callable[[dict[str, 
         (_with(lambda data: [{**item, "index": 0} for item in data]), "answered 3 embeddings, with 1 places, for 3 texts"),
         (_with(lambda data: [{**item, "index": item["index"] + 1} for item in data]), "answered 3 embeddings"),
         (_with(lambda data: [{**item, "embedding": None} for item in data]), "did not answer with a list of embeddings"),
+        (_with(lambda data: [{**item, "embedding": ["1", "2"]} for item in data]), "did not answer with a list of embeddings"),
+        (_with(lambda data: [{**item, "embedding": [True, False]} for item in data]), "did not answer with a list of embeddings"),
+        (_with(lambda data: [{**item, "embedding": [10**400]} for item in data]), "did not answer with a list of embeddings"),
         (_with(lambda data: [{**item, "embedding": []} for item in data]), "did not answer with a list of embeddings"),
         (_with(lambda data: [{**item, "embedding": "?"} for item in data]), "did not answer with a list of embeddings"),
         (_with(lambda data: [{**item, "embedding": "YWJj"} for item in data]), "did not answer with a list of embeddings"),
@@ -162,3 +165,10 @@ def test_no_text_and_no_key_is_logged(endpoint: EmbeddingsDouble, caplog: pytest
         made(endpoint).embed(["secret lamp"])
     assert "secret" not in caplog.text
     assert KEY not in caplog.text
+
+
+@pytest.mark.parametrize("said", ["my diagnosis is cancer", "bad value: 'is my diagn", "MY  DIAGNOSIS\\n is"])
+def test_an_error_that_quotes_a_text_is_not_shown(said: str, endpoint: EmbeddingsDouble) -> None:
+    endpoint.replies = [(422, f"not taken: {said}")]
+    with pytest.raises(EmbedderError, match="answered 422$"):
+        made(endpoint).embed(["what is my diagnosis is cancer"])
