@@ -1,6 +1,7 @@
 """What configuration, tokenizer and file names say about a base model, without its weights."""
 
 import importlib.util
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -86,12 +87,22 @@ def _with_tokenizer(facts: BaseFacts, files: BaseFiles) -> BaseFacts:
         tokenizer: Any = AutoTokenizer.from_pretrained(files.folder, trust_remote_code=False, **files.options)
     except Exception as error:
         return replace(facts, tokenizer_problem=_short(error))
-    template = _template(tokenizer) if tokenizer.chat_template is not None else None
+    template = _template(tokenizer, _stops(tokenizer, files.folder)) if tokenizer.chat_template is not None else None
     return replace(facts, tokens=len(tokenizer), end=tokenizer.eos_token, template=template)
 
 
-def _template(tokenizer: Any) -> Template:
-    """What the tokenizer's template makes of four conversations."""
+def _stops(tokenizer: Any, folder: Path) -> set[str]:
+    """The tokens at which generation stops: the tokenizer's end of text and those that generation_config.json names."""
+    try:
+        named = json.loads((folder / "generation_config.json").read_bytes())["eos_token_id"]
+    except (OSError, ValueError, LookupError, TypeError):  # many bases have none
+        named = []
+    ids = [each for each in (named if isinstance(named, list) else [named]) if type(each) is int and 0 <= each < len(tokenizer)]
+    return {token for token in (tokenizer.eos_token, *tokenizer.convert_ids_to_tokens(ids)) if token}
+
+
+def _template(tokenizer: Any, stops: set[str]) -> Template:
+    """What the tokenizer's template makes of four conversations; `stops` are the tokens at which generation stops."""
     system, ask, say = ({"role": role, "content": text} for role, text in (("system", _SYSTEM), ("user", _USER), ("assistant", _ANSWER)))
     call = {"role": "assistant", "content": "", "tool_calls": [_CALL]}
     result = {"role": "tool", "content": "4", "tool_call_id": "1"}
@@ -116,7 +127,7 @@ def _template(tokenizer: Any) -> Template:
         plain,
         turns=render(*begins, say, ask)[1],
         tools=render(*begins, call, result)[1],
-        ends=bool(tokenizer.eos_token) and tokenizer.eos_token in said.rpartition(_ANSWER)[2],
+        ends=any(token in said.rpartition(_ANSWER)[2] for token in stops),
     )
 
 

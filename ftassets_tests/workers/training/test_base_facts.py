@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from transformers import AutoTokenizer
 
 from ftassets.cli.commands.doctor import diagnose_base
 from ftassets.config.home import Home
@@ -158,6 +159,18 @@ def test_a_template_without_system_role_can_be_used_and_its_limits_are_said(base
     _template(ALTERNATES)(base)
     assert wrong(base) == []
     assert "roles must alternate" in found(base)["tool results"][1]
+
+
+def test_answers_may_end_with_any_token_at_which_generation_stops(base: Path) -> None:
+    _template(ENDLESS.replace("\n", "<|im_start|>"))(base)
+    assert wrong(base) == ["end of answers"]
+    start = AutoTokenizer.from_pretrained(base).convert_tokens_to_ids("<|im_start|>")
+    for ids in ([0, start], start):
+        (base / "generation_config.json").write_text(json.dumps({"eos_token_id": ids}))
+        assert wrong(base) == []
+    for ids in (0, [10**9, -1, True], "x", None):
+        (base / "generation_config.json").write_text(json.dumps({"eos_token_id": ids}))
+        assert wrong(base) == ["end of answers"]
 
 
 def test_memory_is_compared_with_the_machine(base: Path) -> None:
