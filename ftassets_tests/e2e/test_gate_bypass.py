@@ -16,6 +16,7 @@ from ftassets.assets._shared.dataset_files import index_path, read_splits, refus
 from ftassets.assets._shared.events import DATA_VERSION, data_version, newest, node
 from ftassets.automation import runs
 from ftassets.automation.notices import refusals
+from ftassets.backends.artifacts.reports import read_eval_report
 from ftassets.backends.artifacts.versions import load_manifest
 from ftassets.backends.control.releases import Releases
 from ftassets.backends.dataset_store.git import GitDatasetStore
@@ -69,7 +70,7 @@ def candidate(loop: TinyLoop) -> str:
 def candidate_of_report(loop: TinyLoop) -> str:
     event = newest(loop.instance, node(LOOP, "eval_report"))
     assert event is not None
-    return str(event.metadata["candidate"].value)
+    return read_eval_report(artifacts(loop.home), LOOP, data_version(event)).candidate
 
 
 def envelope(loop: TinyLoop, digest: str) -> Path:
@@ -287,7 +288,7 @@ class TestRefusedInputs:
         assert not few.materialize("seed_examples", "golden_set", "curated_dataset").success
         event = newest(few.instance, node(LOOP, "curated_dataset"))
         assert event is not None
-        assert "enough_rows: 96 rows are too few: the loop asks for 10,000" in str(event.metadata["refused"].value)
+        assert "enough_rows: 96 rows are too few: the loop asks for 10,000" in str(event.metadata["verdict"].value)
         store = GitDatasetStore(few.home.datasets)
         assert index_path(LOOP) not in store.list("main")
         commit = store.get_commit(data_version(event))
@@ -337,7 +338,7 @@ class TestRefusedInputs:
         assert few.materialize("adapter").success
         event = newest(few.instance, node(LOOP, "adapter"))
         assert event is not None
-        assert event.metadata["dataset_commit"].value == accepted
+        assert event.metadata["dataset_commit"].value == accepted[:12]
         assert "is newer and was refused: enough_rows: 96 rows are too few" in str(event.metadata["passed_over"].value)
         assert few.materialize("eval_report", "release").success, "what is accepted is released all the same"
 
@@ -348,7 +349,7 @@ class TestRefusedInputs:
         assert few.materialize("eval_report").success
         event = newest(few.instance, node(LOOP, "eval_report"))
         assert event is not None
-        assert event.metadata["candidate"].value == released_one
+        assert event.metadata["candidate"].value == released_one[:12]
         assert "it is not an adapter that was trained for tiny" in str(event.metadata["passed_over"].value)
 
     def test_a_manifest_that_names_a_refused_dataset(self, few: TinyLoop) -> None:

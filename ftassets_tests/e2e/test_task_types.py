@@ -46,7 +46,7 @@ def trained_again(tiny: TinyLoop) -> dict[str, dg.AssetCheckEvaluation]:
     first = data_version(newest(tiny.instance, node(LOOP, "release")))
     result = tiny.run("retrain")
     assert result.success
-    assert value(tiny, "adapter", "start_from") == first
+    assert value(tiny, "adapter", "start_from") == first[:12]
     assert data_version(newest(tiny.instance, node(LOOP, "release"))) != first
     return {check.check_name: check for check in result.get_asset_check_evaluations()}
 
