@@ -57,6 +57,11 @@ def value(tiny: TinyLoop, name: str, field: str) -> Any:
     return metadata_value(event, field)
 
 
+def rows_of(tiny: TinyLoop, field: str) -> list[dict[str, Any]]:
+    """The rows of a table of the curated dataset."""
+    return [dict(record.data) for record in value(tiny, "curated_dataset", field).records]
+
+
 def report_of(tiny: TinyLoop) -> EvalReport:
     return read_eval_report(artifacts(tiny.home), LOOP, data_version(newest(tiny.instance, node(LOOP, "eval_report"))))
 
@@ -72,11 +77,12 @@ def test_a_classification_closes_its_loop_and_sees_through_wrong_labels(tmp_path
             correct(tiny, "flooder", f"open curtain number {100 + n} facing the {room} window", "dim")
             correct(tiny, "typist", f"open window number {n} of the {room}", "opne")
         checks = trained_again(tiny)
-        dropped = value(tiny, "curated_dataset", "dropped")
-        assert "| the answer is an unknown label: 'opne' |" in dropped
-        assert "labelled dim, but" in dropped
-        assert "unknown label 'opne' 8" in value(tiny, "curated_dataset", "steps")
-        assert "class open" in value(tiny, "curated_dataset", "steps")
+        dropped = rows_of(tiny, "dropped")
+        assert "the answer is an unknown label: 'opne'" in [row["reason"] for row in dropped]
+        assert any("labelled dim, but" in str(row["reason"]) for row in dropped)
+        counted = " ".join(str(row["counted"]) for row in rows_of(tiny, "steps"))
+        assert "unknown label 'opne' 8" in counted
+        assert "class open" in counted
         assert value(tiny, "curated_dataset", "sources")["correction"] <= len(curtains), "nothing of the flooder is left"
         assert checks["balanced"].description.startswith("3 classes, the largest, "), checks["balanced"].description
         assert checks["schema"].passed
@@ -105,9 +111,12 @@ def test_a_text_task_closes_its_loop_and_says_what_does_not_apply(tmp_path: Path
         assert checks["balanced"].passed
         assert checks["balanced"].description == none
         assert value(tiny, "curated_dataset", "classes") == none
-        assert f"| balance | {value(tiny, 'curated_dataset', 'rows')} | 0 | 0 | {none} |" in value(tiny, "curated_dataset", "steps")
-        assert "class (none)" not in value(tiny, "curated_dataset", "steps")
-        assert "| 3 others give near-identical requests one other answer, 0 this one |" in value(tiny, "curated_dataset", "dropped")
+        steps = {row["step"]: row for row in rows_of(tiny, "steps")}
+        balance = {"step": "balance", "rows left": steps["contamination"]["rows left"], "quarantined": 0, "changed": 0, "counted": none}
+        assert steps["balance"] == balance
+        assert not any("class (none)" in str(row["counted"]) for row in steps.values())
+        reasons = [row["reason"] for row in rows_of(tiny, "dropped")]
+        assert "3 others give near-identical requests one other answer, 0 this one" in reasons
         report = report_of(tiny)
         assert {score.expected for score in report.scores["candidate"]} == {None}
         assert report.scores["candidate"][0].valid != report.scores["candidate"][0].truncated

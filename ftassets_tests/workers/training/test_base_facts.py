@@ -168,8 +168,8 @@ def test_answers_may_end_with_any_token_at_which_generation_stops(base: Path) ->
     for ids in ([0, start], start):
         (base / "generation_config.json").write_text(json.dumps({"eos_token_id": ids}))
         assert wrong(base) == []
-    for ids in (0, [10**9, -1, True], "x", None):
-        (base / "generation_config.json").write_text(json.dumps({"eos_token_id": ids}))
+    for others in (0, [10**9, -1, True], "x", None):
+        (base / "generation_config.json").write_text(json.dumps({"eos_token_id": others}))
         assert wrong(base) == ["end of answers"]
 
 
