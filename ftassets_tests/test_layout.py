@@ -12,6 +12,7 @@ ELSEWHERE = {
     "bench": None,
     "docs": None,
     # the repository
+    "cli/test_broken_loop_file.py": "commands next to a loop file that cannot be used",
     "test_deploy.py": "deploy/",
     "test_docs.py": "README.md",
     "test_import_contracts.py": "import rules of pyproject.toml",

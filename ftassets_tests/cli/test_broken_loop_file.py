@@ -41,7 +41,7 @@ def test_the_other_loop_is_paused_resumed_and_shown(broken: Path) -> None:
     assert {name: loop["paused"] for name, loop in found["loops"].items()} == {"good": "x"}
     assert list(found["broken_files"]) == [str(broken)]
     assert f"a loop file cannot be used, see `ftassets check`: the loop file {broken} is not valid YAML" in run("status").stdout
-    assert "1 requests removed" in run("forget", "--request", "r1").stdout
+    assert "no request r1: " in run("forget", "--request", "r1", code=1).stderr
 
 
 def test_the_loop_itself_and_all_together_are_refused_with_the_problem(broken: Path) -> None:

@@ -31,9 +31,9 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 def test_packed_rows_and_arrays_are_read_and_other_encodings_refused(tmp_path: Path) -> None:
     path = tmp_path / "rows"
-    path.write_bytes(gzip.compress(f"[\n{LINE},\n{LINE}]".encode()))
+    path.write_bytes(gzip.compress(f"[\n{LINE},\n{LINE.replace('ä', 'ö')}]".encode()))
     found = read_rows(path, "seed")
-    assert ([row.prompt for row in found.rows], found.lines) == (["ä", "ä"], [2, 4])
+    assert ([row.prompt for row in found.rows], found.lines) == (["ä", "ö"], [2, 4])
     path.write_text(LINE, encoding="utf-16")
     with pytest.raises(RowsUnreadable, match="the seed file cannot be read: .* is UTF-16 text. Convert it"):
         read_rows(path, "seed")

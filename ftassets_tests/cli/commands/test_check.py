@@ -135,7 +135,6 @@ def test_sets_and_judged_pairs_are_checked(loops: Path) -> None:
     [
         ("type: ftassets.FineTuneLoop\nattributes: {\n", "not_yaml", 3),
         ("a: 1\ntype: ftassets.FineTunedLoop\nattributes: {}\n", "not_a_loop", 2),
-        ("", "empty", None),
         ("- a\n- b\n", "not_a_loop", 1),
         ("type: ftassets.FineTuneLoop\nattributes:\n  name: other\n", "field", 2),
     ],
