@@ -54,7 +54,7 @@ def read_loops(folder: Path) -> dict[str, LoopConfig]:
 
 
 def read_sound_loops(folder: Path) -> tuple[dict[str, LoopConfig], list[BrokenFile]]:
-    """The loops below a folder whose files can be used, by name, and the files that cannot. A name that two files have is no loop.
+    """The loops below a folder whose files can be used, by name, and the files that cannot. A name that two files have is left out.
 
     Raises ConfigurationError when the folder cannot be read.
     """

@@ -52,6 +52,7 @@ from ftassets.cli.commands import release, status
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
 from ftassets.config.loop_files import read_loops
+from ftassets.config.loops_folder import LoopsFolder
 from ftassets.config.profiles import artifacts, control
 from ftassets.domain import retrain
 from ftassets.domain.canonical import canonical_json, digest_of
@@ -153,7 +154,7 @@ def test_releases_of_an_earlier_version_may_gain_traffic(home: Home, loop: LoopC
 
 
 def test_status_and_verify_read_it(home: Home, loop: LoopConfig, host: ThreadHost, signer: Signer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(status, "loops_of", lambda home: {LOOP: loop})
+    monkeypatch.setattr(status, "sound_loops_folder", lambda home: LoopsFolder(home.root, "here", {LOOP: loop}))
     with run_gateway_in_thread(home, {LOOP: loop}, host):
         found = status.describe(home)["loops"][LOOP]
     assert found["phase"] == "serving"
