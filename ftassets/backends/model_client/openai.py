@@ -98,9 +98,7 @@ class OpenAIEndpoint:
             parts.append(part)
             size += len(part)
             if size > MOST_BYTES:
-                raise self._error(
-                    f"the {self._who} at {self.url} answered more than {MOST_BYTES // 1_000_000} MB, which no answer has: check url"
-                )
+                raise self._error(f"the {self._who} at {self.url} answered more than {MOST_BYTES // 1_000_000} MB: check url")
             if time.monotonic() > until:
                 seconds = _SLOWEST * self._timeout[1]
                 raise self._error(f"the {self._who} at {self.url} did not finish its answer within {seconds:.0f} s")
