@@ -162,6 +162,7 @@ class WebPage(BaseHTTPRequestHandler):
 
 @pytest.mark.parametrize("status", [200, 404])
 @pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # what tests before left to the garbage collector
 def test_a_web_page_at_the_url_is_told(status: int) -> None:
     handler = type("Handler", (WebPage,), {"status": status})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
