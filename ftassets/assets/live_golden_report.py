@@ -212,7 +212,7 @@ def _materialize(
         estimates = {name: share_of(sum(found), len(found)) for name, found in slices.items()}
         past = live.past_reports(context.instance, node(loop.name, "live_golden_report"))
         points = [Point(p.at, p.value("share"), p.value("low"), p.value("high"), p.version) for p in past if p.value("share") is not None]
-        points.append(Point(at, right.value, right.low, right.high, production))
+        points.append(Point(at, right.value, right.low, right.high, production[:12]))
         metadata |= {"share": right.value, "low": right.low, "high": right.high}
         metadata["slices"] = table(["slice", "right (95 % interval)", "rows"], [(n, str(e), e.n) for n, e in estimates.items()])
         metadata["trend"] = dg.MetadataValue.md(trend("golden rows right", points, loop.monitors.golden_floor, "floor"))

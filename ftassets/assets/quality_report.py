@@ -289,5 +289,5 @@ def _trend(name: str, now: QualityPoint, past: Sequence[live.Past], production: 
     for report in past:
         if entry := (report.value("measures") or {}).get(name):
             points.append(Point(report.at, entry["value"], entry["low"], entry["high"], report.version))
-    points.append(Point(at, now.value, now.low, now.high, production))
+    points.append(Point(at, now.value, now.low, now.high, production[:12]))
     return trend(name, points, None if now.part else now.baseline - loop.monitors.quality_drop, "baseline less the allowed drop")

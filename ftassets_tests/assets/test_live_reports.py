@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
+from types import ModuleType
 from typing import Any
 
 import dagster as dg
@@ -21,6 +22,7 @@ from ftassets.domain.evaluation.answer_form import ToolCall
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.monitoring.latest import LatestReport, read_latest
 from ftassets.domain.traffic.exchange import Exchange, Feedback
+from ftassets.reporting.trends import Point
 from ftassets.testing.doubles.http import receiver
 from ftassets.testing.tiny_loop import LOOP, TinyLoop, tiny_loop
 
@@ -294,3 +296,17 @@ def test_metrics_the_loop_names_are_in_its_eval_report(tiny: TinyLoop) -> None:
     assert set(metrics["validity"]["candidate"]) >= {"established", "drifted", "held_out"}
     assert all(0 <= values["validity"] <= 1 for values in metrics["validity"]["candidate"].values())
     assert "chrf" in str(metadata_value(event, "metrics"))
+
+
+@pytest.mark.parametrize(("name", "module"), [(GOLDEN, live_golden_report), (QUALITY, quality_report)])
+def test_reports_on_one_version_are_one_version_in_the_trend(
+    tiny: TinyLoop, monkeypatch: pytest.MonkeyPatch, name: str, module: ModuleType
+) -> None:
+    drawn: list[list[Point]] = []
+    monkeypatch.setattr(module, "trend", lambda title, points, *limits: drawn.append(list(points)) or "")
+    at = time.time() + 10_000_000
+    for end in (at, at + 1000):
+        answered(tiny, end, [DIM] * 40)
+        assert report(tiny, end + 60, name).success
+    assert len(drawn[-1]) >= 2
+    assert len({point.version for point in drawn[-1]}) == 1
