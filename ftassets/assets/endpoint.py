@@ -122,7 +122,7 @@ def _deprecated(digest: str, state: EndpointState, told: Sequence[dict[str, str]
 
 def event(loop: LoopConfig, state: EndpointState, journal: list[Transition], reason: str) -> dict:
     """Data version and metadata of an endpoint materialization, from the state and the journal."""
-    transitions = [transition for transition in journal if transition.loop == loop.name and transition.action not in ("stage", "unstage")]
+    transitions = [transition for transition in journal if transition.loop == loop.name and transition.moves_traffic]
     metadata: dict[str, dg.MetadataValue | str | int] = {
         "phase": state.phase,
         "reason": reason,

@@ -68,7 +68,7 @@ def build(loop: LoopConfig) -> dg.SensorDefinition:
 
 def recorded_by_run(transition: Transition) -> bool:
     """Whether a transition needs no record here: staging moves no traffic, and a run records its own."""
-    return transition.action in ("stage", "unstage") or transition.by.startswith("run:")
+    return not transition.moves_traffic or transition.by.startswith("run:")
 
 
 class Watch:

@@ -9,7 +9,7 @@ import dagster as dg
 from ftassets.automation import ownership
 from ftassets.automation.mlflow_bridge import mlflow_run
 from ftassets.config.home import Home
-from ftassets.config.profiles import backends
+from ftassets.config.profiles import backend, backends
 
 
 def resources(home: Home | None = None) -> dict[str, dg.ResourceDefinition]:
@@ -23,12 +23,8 @@ def resources(home: Home | None = None) -> dict[str, dg.ResourceDefinition]:
 
 @functools.cache
 def _resources(home: Home, capabilities: tuple[str, ...]) -> dict[str, dg.ResourceDefinition]:
-    made = {name: _lazily(functools.partial(_backend, home, name)) for name in capabilities}
+    made = {name: _lazily(functools.partial(backend, home, name)) for name in capabilities}
     return {**made, "home": _lazily(lambda: home), "mlflow": mlflow_run}
-
-
-def _backend(home: Home, name: str) -> Any:
-    return backends(home)[name]()
 
 
 def _lazily(make: Callable[[], Any]) -> dg.ResourceDefinition:

@@ -15,6 +15,7 @@ from jinja2.sandbox import SandboxedEnvironment
 from pydantic import ValidationError
 
 from ftassets.config.loop import LoopConfig
+from ftassets.config.yaml_lines import line_of, lines_of
 from ftassets.domain import formats
 from ftassets.errors import ConfigurationError, InvalidInput, in_one_line
 
@@ -44,12 +45,9 @@ def read_loops(folder: Path) -> dict[str, LoopConfig]:
 
     Components of other packages are passed over. A file with a misspelt type is refused: its loop would be missed.
     """
-    loops: dict[str, LoopConfig] = {}
-    for path in loop_paths(folder):
-        for loop in _loops_in(path):
-            if loop.name in loops:
-                raise ConfigurationError(_two(path, loop.name))
-            loops[loop.name] = loop
+    loops, broken = read_sound_loops(folder)
+    if broken:
+        raise ConfigurationError(broken[0].problem)
     return loops
 
 
@@ -72,14 +70,14 @@ def read_sound_loops(folder: Path) -> tuple[dict[str, LoopConfig], list[BrokenFi
 
 
 def _loops_in(path: Path) -> Iterator[LoopConfig]:
-    found = list(documents(path))
-    if not any(found):
+    found = list(nodes(path))
+    if not any(document for _, document in found):
         log.warning("%s holds nothing and is passed over: write a loop into it, or delete it", path)
-    for document in found:
+    for node, document in found:
         if isinstance(document, dict) and document.get("type") in COMPONENTS:
             yield loop_of(document, path)
         elif meant := misspelt(document):
-            raise ConfigurationError(f"{path}:{_line_of_type(path, document)}: {meant}")
+            raise ConfigurationError(f"{path}:{line_of(lines_of(node), ('type',))}: {meant}")
 
 
 def _two(path: Path, name: str) -> str:
@@ -130,13 +128,6 @@ def misspelt(document: Any) -> str | None:
     if package == "ftassets" or difflib.get_close_matches(full.lower(), [name.lower() for name in COMPONENTS], cutoff=0.9):
         return f"there is no component {named!r}: a loop has `type: {COMPONENTS[0]}`"
     return None
-
-
-def _line_of_type(path: Path, document: Any) -> int:
-    """Line of the type in the file; 1 if the document has none."""
-    lines = path.read_text(encoding="utf-8").splitlines()
-    named = document.get("type") if isinstance(document, dict) else None
-    return next((number for number, line in enumerate(lines, start=1) if named and "type" in line and str(named) in line), 1)
 
 
 def documents(path: Path) -> Iterator[Any]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from ftassets.config.dagster_project import DagsterProject, project_around
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
-from ftassets.config.loop_files import LOOPS, BrokenFile, UnknownLoop, loop_paths, read_loops, read_sound_loops
+from ftassets.config.loop_files import LOOPS, BrokenFile, UnknownLoop, loop_paths, read_sound_loops
 from ftassets.domain.canonical import parse_json
 from ftassets.domain.formats import read, stamp
 from ftassets.durable import write_durably
@@ -54,29 +54,23 @@ def loops_folder(home: Home) -> LoopsFolder:
 
     A project without loops is passed over, and so is the package's own: its loops are the demo's. Raises NoLoops, ConfigurationError.
     """
-    looked = []
-    for path, found in _places(home):
-        loops = read_loops(path)
-        if loops:
-            return LoopsFolder(path, found, loops)
-        looked.append(f"{path} ({found})")
-    raise _no_loops(home, looked)
+    folder = sound_loops_folder(home)
+    if folder.broken:
+        raise ConfigurationError(folder.broken[0].problem)
+    return folder
 
 
 def sound_loops_folder(home: Home) -> LoopsFolder:
     """As `loops_folder`, but a file that cannot be used is only listed, if another has a loop. Raises NoLoops, ConfigurationError."""
-    try:
-        return loops_folder(home)
-    except NoLoops:
-        raise
-    except ConfigurationError:
-        for path, found in _places(home):
-            loops, broken = read_sound_loops(path)
-            if loops:
-                return LoopsFolder(path, found, loops, broken)
-            if broken:
-                break
-        raise
+    looked = []
+    for path, found in _places(home):
+        loops, broken = read_sound_loops(path)
+        if loops:
+            return LoopsFolder(path, found, loops, broken)
+        if broken:
+            raise ConfigurationError(broken[0].problem)
+        looked.append(f"{path} ({found})")
+    raise _no_loops(home, looked)
 
 
 def loops_path(home: Home) -> Path:

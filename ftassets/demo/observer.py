@@ -46,7 +46,7 @@ class Observer:
 
     def transitions(self) -> list[Transition]:
         """Shifts of traffic, without staging."""
-        return [s for s in self.serving.journal() if s.loop == self.loop and s.action not in ("stage", "unstage")]
+        return [s for s in self.serving.journal() if s.loop == self.loop and s.moves_traffic]
 
     def runs(self) -> list[dg.RunRecord]:
         """All runs about the loop, whatever started them, oldest first."""
@@ -68,12 +68,12 @@ class Observer:
     def newest(self, name: str) -> dg.AssetMaterialization | None:
         return newest(self.instance, node(self.loop, name))
 
-    def eval_report(self, index: int = 0) -> dict[str, Any]:
-        """The content of the newest evaluation report but `index`. Raises EvalReportMissing without one."""
-        events = [event for _, event in history(self.instance, node(self.loop, "eval_report"))]
-        if len(events) <= index:
-            raise EvalReportMissing(f"{self.loop} has {len(events)} evaluation reports, {index + 1} are needed: materialize eval_report")
-        return read_report(self.artifacts, self.loop, "eval", data_version(events[index]))
+    def eval_report(self) -> dict[str, Any]:
+        """The content of the newest evaluation report. Raises EvalReportMissing without one."""
+        event = newest(self.instance, node(self.loop, "eval_report"))
+        if event is None:
+            raise EvalReportMissing(f"{self.loop} has no evaluation report: materialize eval_report")
+        return read_report(self.artifacts, self.loop, "eval", data_version(event))
 
     def version(self, name: str) -> str | None:
         """Data version of a node's newest materialization: a digest or commit in full."""

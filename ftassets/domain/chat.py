@@ -65,6 +65,11 @@ class Asked(_Frozen):
         """The request of one message, the user's."""
         return cls(messages=question(text))
 
+    @classmethod
+    def read(cls, messages: Any, tools: Any = None, as_read: bool = False) -> "Asked":
+        """The request of messages and tools in OpenAI's form, see `conversation`. Raises ValueError."""
+        return cls(messages=conversation(messages, as_read), tools=tools_text(tools))
+
     @property
     def prompt(self) -> str:
         """The whole conversation as text: that of its only message, else a transcript."""
@@ -73,7 +78,17 @@ class Asked(_Frozen):
     @property
     def query(self) -> str:
         """The conversation as it is embedded: as `prompt`, without the system message, which is the same for all users."""
-        return text_of(self.messages[1:] if self.messages[0].role == "system" else self.messages)
+        return text_of(self.turns)
+
+    @property
+    def turns(self) -> Conversation:
+        """The messages without a system message."""
+        return self.messages[1:] if self.messages[0].role == "system" else self.messages
+
+    @property
+    def last_text(self) -> str:
+        """The last message as people read it."""
+        return text_of(self.messages[-1:])
 
     @property
     def last_turn(self) -> Conversation:

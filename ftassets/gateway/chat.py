@@ -21,6 +21,7 @@ from ftassets.backends.traffic_log.base import Exchange
 from ftassets.config.loop import LoopConfig
 from ftassets.config.loop_files import UnknownLoop
 from ftassets.domain.chat import conversation, openai_messages
+from ftassets.domain.traffic.exchange import stored_request
 from ftassets.gateway.context import Context
 from ftassets.gateway.model_hosts.base import MODEL_NAME
 from ftassets.gateway.problems import Problem, parse, read
@@ -364,8 +365,7 @@ class _Relay:
 
 def _recorded(content: Mapping[str, Any]) -> str:
     """A request's messages as the traffic log has them, and its tools where it brings some."""
-    tools = content.get("tools")
-    return to_json({"messages": content["messages"], "tools": tools} if tools else content["messages"]).decode()
+    return to_json(stored_request(content["messages"], content.get("tools"))).decode()
 
 
 def _as_read(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:

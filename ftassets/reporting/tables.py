@@ -31,7 +31,7 @@ def markdown_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str
 
 def request_cell(asked: Asked) -> str:
     """A request as a table shows it: the last message, then the end of what stands before it, both shortened."""
-    last, before = text_of(asked.messages[-1:]), asked.messages[:-1]
+    last, before = asked.last_text, asked.messages[:-1]
     shown = last if len(last) <= _LAST else last[:_LAST].rstrip() + " ..."
     if not before:
         return shown

@@ -28,3 +28,15 @@ class HashEmbedder(Embedder):
             if not vectors[row].any():  # signs can cancel out
                 vectors[row, 0] = 1.0
         return vectors
+
+
+class CountingEmbedder(HashEmbedder):
+    """Remembers what it was asked to embed."""
+
+    def __init__(self, dimensions: int = 64) -> None:
+        super().__init__(dimensions)
+        self.asked: list[str] = []
+
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
+        self.asked += texts
+        return super().encode(texts)

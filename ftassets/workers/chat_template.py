@@ -10,7 +10,7 @@ from ftassets.domain.chat import Asked, Chat, chat
 from ftassets.errors import InvalidInput
 
 _MARK = "<<answer>>"
-_SYSTEM, _USER = "be brief 4711", "how are you 0815"
+SYSTEM, USER = "be brief 4711", "how are you 0815"
 FOLD_SYSTEM = (
     "{%- if messages and messages[0]['role'] == 'system' -%}"
     "{%- if messages | length > 1 and messages[1]['role'] == 'user' -%}"
@@ -40,7 +40,7 @@ def prompt_text(tokenizer: Any, asked: Chat) -> str:
 
 def prompt_ids(tokenizer: Any, asked: Chat) -> list[int]:
     """The token ids of that text. Raises NoTemplate."""
-    return _ids(tokenizer, prompt_text(tokenizer, asked))
+    return ids_of(tokenizer, prompt_text(tokenizer, asked))
 
 
 def taught(tokenizer: Any, system_prompt: str, asked: Asked, answer: str) -> Taught:
@@ -54,7 +54,7 @@ def taught(tokenizer: Any, system_prompt: str, asked: Asked, answer: str) -> Tau
     _, found, end = whole.rpartition(_MARK)
     if not found:
         raise NoTemplate("the chat template leaves the assistant's answer out: take a base model with a template for conversations")
-    return Taught(prompt + _ids(tokenizer, answer.strip() + end), len(prompt))
+    return Taught(prompt + ids_of(tokenizer, answer.strip() + end), len(prompt))
 
 
 def with_system_role(tokenizer: Any) -> str | None:
@@ -66,7 +66,7 @@ def with_system_role(tokenizer: Any) -> str | None:
     if not isinstance(template, str):
         return None if template is None else _default_of(template)
     for candidate in (template, FOLD_SYSTEM + template):
-        if _writes_system(tokenizer, candidate):
+        if writes_system(tokenizer, candidate):
             return candidate
     raise NoTemplate("the chat template writes neither a system message nor a user's: take an instruction-tuned base model")
 
@@ -75,13 +75,14 @@ def _default_of(templates: dict[str, str]) -> str | None:
     return templates.get("default")
 
 
-def _writes_system(tokenizer: Any, template: str) -> bool:
-    messages = [{"role": "system", "content": _SYSTEM}, {"role": "user", "content": _USER}]
+def writes_system(tokenizer: Any, template: str | None = None) -> bool:
+    """Whether a chat template, the tokenizer's own if none is given, writes a system message and the user's."""
+    messages = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": USER}]
     try:
         text = tokenizer.apply_chat_template(messages, chat_template=template, tokenize=False, add_generation_prompt=True)
     except Exception:  # whatever a template raises: most say that the role is not supported
         return False
-    return _SYSTEM in text and _USER in text
+    return SYSTEM in text and USER in text
 
 
 def _render(tokenizer: Any, asked: Chat, add_generation_prompt: bool) -> str:
@@ -91,5 +92,6 @@ def _render(tokenizer: Any, asked: Chat, add_generation_prompt: bool) -> str:
         raise NoTemplate(f"the chat template does not take this conversation: {type(error).__name__}: {error}") from error
 
 
-def _ids(tokenizer: Any, text: str) -> list[int]:
+def ids_of(tokenizer: Any, text: str) -> list[int]:
+    """Token ids of a text as it is, special tokens written in it included."""
     return tokenizer(text, add_special_tokens=False)["input_ids"]

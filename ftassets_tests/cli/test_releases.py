@@ -30,7 +30,7 @@ YES = ("--name", "anna", "--reason", "looks right")
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     monkeypatch.setenv("FTASSETS_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("FTASSETS_PROFILE", raising=False)
-    monkeypatch.setattr("ftassets.config.loops_folder.read_loops", lambda folder: LOOPS)
+    monkeypatch.setattr("ftassets.config.loops_folder.read_sound_loops", lambda folder: (LOOPS, []))
     return Home(tmp_path / "home")
 
 

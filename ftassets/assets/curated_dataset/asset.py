@@ -9,7 +9,6 @@ from typing import Any
 
 import dagster as dg
 import numpy as np
-from pydantic import ValidationError
 
 from ftassets.assets._shared.accepted import golden_commit, seed_commit
 from ftassets.assets._shared.dataset_files import (
@@ -41,7 +40,7 @@ from ftassets.domain.chat import embedded_text, vector_space
 from ftassets.domain.dataset.acceptance import BLOCKING, dataset_checks
 from ftassets.domain.dataset.control_tokens import control_tokens, without_control_tokens
 from ftassets.domain.dataset.curation import Curated, curate
-from ftassets.domain.dataset.rows import Example, Quarantined
+from ftassets.domain.dataset.rows import Example, Quarantined, reason_of
 from ftassets.domain.dataset.shards import content_hash
 from ftassets.domain.release.version import MERGED
 from ftassets.domain.traffic.exchange import Reviewed, asked_of
@@ -156,8 +155,7 @@ def from_feedback(reviewed: Sequence[Reviewed]) -> tuple[list[Example], list[Qua
                 request_id=exchange.id, version=exchange.version, at=exchange.at,
             )  # fmt: skip
         except ValueError as error:
-            reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
-            rejected.append(Quarantined(f"{source}:{exchange.id}", reason, exchange.prompt[:500]))
+            rejected.append(Quarantined(f"{source}:{exchange.id}", reason_of(error), exchange.prompt[:500]))
         else:
             rows.append(row)
     return rows, rejected
@@ -221,9 +219,11 @@ def _metadata(
     rows = [row for members in curated.splits.values() for row in members]
     old = {row.id: row for members in before.values() for row in members}
     new = [row for row in rows if row.id not in old]
-    gone = [row for row in old.values() if row.id not in {row.id for row in rows}]
+    kept = {row.id for row in rows}
+    gone = [row for row in old.values() if row.id not in kept]
     changed = [row for row in rows if row.id in old and old[row.id] != row]
-    sources = [(name, count, f"{count / len(rows):.0%}") for name, count in Counter(row.source for row in rows).most_common()]
+    by_source = Counter(row.source for row in rows)
+    sources = [(name, count, f"{count / len(rows):.0%}") for name, count in by_source.most_common()]
     lengths = [len(row.prompt) + len(row.completion) for row in rows]
     listed = (("new", new[:10]), ("changed", changed[:5]), ("gone", gone[:5]))
     diff = [(what, request_cell(row), row.completion) for what, some in listed for row in some]
@@ -235,7 +235,7 @@ def _metadata(
         "changed_rows": len(changed),
         "gone_rows": len(gone),
         "splits": {split: len(members) for split, members in curated.splits.items()},
-        "sources": dict(Counter(row.source for row in rows)),
+        "sources": dict(by_source),
         "quarantined": len(curated.dropped),
         "steps": _funnel_table(curated),
         "provenance": table(["source", "rows", "share"], sources),

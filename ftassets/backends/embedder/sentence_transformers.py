@@ -14,7 +14,7 @@ import numpy as np
 from ftassets.backends.embedder.base import Embedder, EmbedderError
 from ftassets.domain.canonical import digest_of, parse_json
 from ftassets.durable import file_digest
-from ftassets.errors import PackageMissing
+from ftassets.errors import PackageMissing, in_one_line
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -141,7 +141,7 @@ def _loaded(folder: Path) -> "SentenceTransformer":
             model_kwargs={"use_safetensors": True, "dtype": "float32"},
         )  # fmt: skip
     except Exception as error:  # a damaged file, an unknown architecture, code of its own: the libraries raise many kinds
-        reason = " ".join(str(error).split())[:300]
+        reason = in_one_line(error)[:300]
         raise EmbedderError(
             f"the embedding model in {folder} cannot be loaded ({type(error).__name__}: {reason}): restore its files, or use another model"
         ) from error

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ftassets.config.text_lines import lines_of
 from ftassets.domain.dataset.advice import Advice, Circumstances, Evidence, advise
-from ftassets.domain.dataset.rows import Example, Quarantined, read_jsonl
+from ftassets.domain.dataset.rows import Example, Quarantined, apart, read_jsonl
 from ftassets.errors import InvalidInput
 
 
@@ -22,8 +22,9 @@ def run(path: Path, circumstances: Circumstances | None = None, label: str | Non
     rows: list[Example] = []
     bad: list[Quarantined] = []
     for file in files:
-        for item in read_jsonl(lines_of(file), str(file.relative_to(path)) if path.is_dir() else file.name):
-            (rows if isinstance(item, Example) else bad).append(item)  # type: ignore[arg-type]
+        read, refused = apart(read_jsonl(lines_of(file), str(file.relative_to(path)) if path.is_dir() else file.name))
+        rows += read
+        bad += refused
     if not rows:
         first = f", first {bad[0].where}: {bad[0].reason}" if bad else ""
         raise InvalidInput(f"{path} has no example (.jsonl files: {len(files)}, other lines: {len(bad)}{first})")

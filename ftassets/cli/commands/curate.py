@@ -11,7 +11,7 @@ from ftassets.config.loop_files import documents, loop_of
 from ftassets.config.text_lines import lines_of
 from ftassets.domain.chat import embedded_text, request_body
 from ftassets.domain.dataset.curation import Curated, curate
-from ftassets.domain.dataset.rows import Example, Quarantined, read_jsonl
+from ftassets.domain.dataset.rows import Example, Quarantined, apart, read_jsonl
 from ftassets.errors import ConfigurationError
 
 Progress = Callable[[str, int, int], None]
@@ -86,11 +86,7 @@ def report_of(curated: Curated, collected: int) -> dict[str, Any]:
 
 
 def _read(path: Path, source: str) -> tuple[list[Example], list[Quarantined]]:
-    rows: list[Example] = []
-    bad: list[Quarantined] = []
-    for item in read_jsonl(lines_of(path), source):
-        (rows if isinstance(item, Example) else bad).append(item)  # type: ignore[arg-type]
-    return rows, bad
+    return apart(read_jsonl(lines_of(path), source))
 
 
 def _chat(row: Example) -> dict[str, Any]:

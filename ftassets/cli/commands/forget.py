@@ -1,6 +1,5 @@
 """The right to be forgotten: deletes a user's texts from the log, the vectors and the next dataset, and reports where they were."""
 
-import json
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,7 +24,7 @@ from ftassets.backends.dataset_store.base import DatasetStore, Files, ObjectNotF
 from ftassets.backends.traffic_log.base import TrafficLog
 from ftassets.backends.vector_store.base import VectorStore
 from ftassets.domain.dataset.rows import Example, Quarantined
-from ftassets.domain.traffic.exchange import Exchange
+from ftassets.domain.traffic.exchange import Exchange, request_in
 from ftassets.errors import InvalidInput
 
 COMMITS_STAY = "dataset commits are history and keep the rows named above: delete the commits or the repository if they must go"
@@ -120,8 +119,7 @@ def _later_turns(traffic_log: TrafficLog, loop: str, request: str) -> list[str]:
 
 
 def _messages(exchange: Exchange) -> list[Any]:
-    stored = json.loads(exchange.messages)
-    return stored["messages"] if isinstance(stored, dict) else stored
+    return request_in(exchange.messages)[0] or []
 
 
 def _cleaned(store: DatasetStore, loop: str, ids: set[str], user: str | None) -> Files:

@@ -27,6 +27,9 @@ def rows_of(loop: LoopConfig) -> tuple[dict[str, int], dict[str, int]]:
     return dict(counts.golden), dict(counts.further)
 
 
+ERROR_RATE = 0.01  # of production, assumed
+
+
 def _held_out(loop: LoopConfig) -> bool:
     return any(gate.slice == HELD_OUT for gate in single_gates(loop.gates))
 
@@ -37,8 +40,6 @@ def run(
     traffic_per_day: float | None = None,
     discordance: float = DISCORDANCE,
     effect: float = EFFECT,
-    error_rate: float = 0.01,
-    latency_spread: float = SPREAD,
     further_sets: Mapping[str, int] | None = None,
 ) -> dict[str, Any]:
     """Plan of every gate and every canary step, as plain JSON.
@@ -51,14 +52,14 @@ def run(
     ValueError on an assumption that is impossible.
     """
     rows = RowCounts(rows_per_slice, further_sets or {})
-    gates = [plan_of(gate, rows, effect, discordance, latency_spread) for gate in loop.gates]
+    gates = [plan_of(gate, rows, effect, discordance, SPREAD) for gate in loop.gates]
     per_day = TRAFFIC if traffic_per_day is None else traffic_per_day
-    steps = plan_rollout(loop.rollout, per_day, error_rate)
+    steps = plan_rollout(loop.rollout, per_day, ERROR_RATE)
     return {
         "loop": loop.name,
         "assumed": {
             "traffic_per_day": per_day, "traffic_known": traffic_per_day is not None, "discordance": discordance, "effect": effect,
-            "error_rate": error_rate, "latency_spread": latency_spread, "power": POWER, "worse": WORSE,
+            "error_rate": ERROR_RATE, "latency_spread": SPREAD, "power": POWER, "worse": WORSE,
         },
         "gates": [asdict(gate) for gate in gates],
         "rollout": [asdict(step) for step in steps],

@@ -67,7 +67,7 @@ def describe(home: Home) -> dict[str, Any]:
             except ServingError as error:  # a loop that was written after the gateway started
                 unknown, notes = True, [f"the gateway does not serve it ({error}): start `ftassets up` again, which reads the loops"]
         reports, unread = _reports(control, name)
-        overrides = list(releases.overrides(name))
+        approvals, overrides = list(releases.approvals(name)), list(releases.overrides(name))
         loops[name] = {
             "phase": "unknown" if unknown else state.phase,
             "weights": state.weights,
@@ -76,14 +76,14 @@ def describe(home: Home) -> dict[str, Any]:
             "standby": state.standby,
             "mode": loop.mode,
             "paused": pause_reason(control, name),
-            "approvals": [approval.model_dump() for approval in releases.approvals(name)],
+            "approvals": [approval.model_dump() for approval in approvals],
             "overrides": [{**each.model_dump(), "expired": now >= each.expires_at} for each in overrides],
             "reports": {kind: report.model_dump() for kind, report in reports.items()},
             "notes": [
                 *notes,
                 *unread,
                 *findings(reports),
-                *(f"version {each.version[:12]}: {each.sentence}" for each in releases.approvals(name)),
+                *(f"version {each.version[:12]}: {each.sentence}" for each in approvals),
                 *(f"version {e.version[:12]}: {e.sentence}{' (expired)' if now >= e.expires_at else ''}" for e in overrides),
                 *warnings(releases, name, state, now),
                 *stuck.get(name, ()),
@@ -129,7 +129,7 @@ def findings(reports: Mapping[str, LatestReport]) -> Iterator[str]:
 
 def _moves(client: Serving, loop: str) -> list[Transition]:
     """The newest moves of a loop's traffic, newest first."""
-    return list(islice((entry for entry in client.recent(loop) if entry.action not in ("stage", "unstage")), SHOWN))
+    return list(islice((entry for entry in client.recent(loop) if entry.moves_traffic), SHOWN))
 
 
 def warnings(releases: Releases, loop: str, state: EndpointState, now: float) -> Iterator[str]:

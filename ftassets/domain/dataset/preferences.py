@@ -13,7 +13,7 @@ from ftassets.domain.dataset.curation.contamination import drop_contaminated
 from ftassets.domain.dataset.curation.context import in_context
 from ftassets.domain.dataset.curation.step import Pool
 from ftassets.domain.dataset.curation.text import answer_key, request_key
-from ftassets.domain.dataset.rows import Example, Quarantined
+from ftassets.domain.dataset.rows import Example, Quarantined, reason_of
 from ftassets.domain.evaluation.answer_form import AnswerForm
 from ftassets.domain.traffic.exchange import Exchange, Reviewed, asked_of
 
@@ -72,7 +72,7 @@ def build_pairs(reviewed: Sequence[Reviewed], golden: Iterable[Example], loop: "
         try:
             pair = _pair(found)
         except ValidationError as error:
-            dropped.append(_quarantined(rejected, error.errors()[0]["msg"]))
+            dropped.append(_quarantined(rejected, reason_of(error)))
             continue
         pairs.append(pair)
         seen.add(key)
@@ -104,8 +104,7 @@ def _preferences(reviewed: Sequence[Reviewed], loop: "LoopConfig", dropped: list
         try:
             asked = in_context(asked_of(exchange), loop)
         except ValueError as error:
-            reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
-            dropped.append(_quarantined(exchange, reason))
+            dropped.append(_quarantined(exchange, reason_of(error)))
             continue
         if feedback.correction:
             yield _Preference(asked, form.spelled(feedback.correction), exchange)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -12,6 +12,8 @@ from ftassets.domain.canonical import digest_of
 from ftassets.domain.chat import Asked, conversation, identity, tools_text
 from ftassets.domain.dataset.row_shapes import turns_of
 from ftassets.domain.json_items import numbered_items
+
+M = TypeVar("M", bound=BaseModel)
 
 MAX_LINE = 1_000_000  # bytes
 _SHOWN = 500  # characters of a quarantined line
@@ -45,10 +47,19 @@ class Quarantined:
 
 def parse_jsonl(text: str, source: str) -> tuple[list[Example], list[Quarantined]]:
     """Examples of a JSONL text, and its invalid lines; see `read_jsonl`."""
+    return apart(read_jsonl(lines_of_text(text), source))
+
+
+def lines_of_text(text: str) -> BytesIO:
+    """The lines of a text as bytes: text has other ends of lines too, such as U+2028, which a JSON string may hold as they are."""
+    return BytesIO(text.encode(errors="surrogatepass"))
+
+
+def apart(items: Iterable[Example | Quarantined]) -> tuple[list[Example], list[Quarantined]]:
+    """The examples, and what was not taken."""
     examples: list[Example] = []
     bad: list[Quarantined] = []
-    # bytes: text has other ends of lines too, such as U+2028, which a JSON string may hold as they are
-    for item in read_jsonl(BytesIO(text.encode(errors="surrogatepass")), source):
+    for item in items:
         if isinstance(item, Example):
             examples.append(item)
         else:
@@ -124,6 +135,11 @@ def reason_of(error: Exception) -> str:
         return str(error)
     first = error.errors()[0]
     return ": ".join([*(f"the field {name!r}" for name in first["loc"][:1]), first["msg"].removeprefix("Value error, ")])
+
+
+def from_jsonl(model: type[M], text: str) -> list[M]:
+    """The models of such a text. Raises ValueError."""
+    return [model.model_validate_json(line) for line in text.split("\n") if line.strip()]
 
 
 def to_jsonl(rows: Iterable[BaseModel]) -> str:

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
-from pydantic import ValidationError
 
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.canonical import digest_of
 from ftassets.domain.chat import question
 from ftassets.domain.dataset.curation.text import normalised, request_key
-from ftassets.domain.dataset.rows import Example, Quarantined
+from ftassets.domain.dataset.rows import Example, Quarantined, reason_of
 from ftassets.domain.evaluation.answer_form import NO_LABEL, AnswerForm, parse_call
 from ftassets.errors import InvalidInput
 
@@ -131,8 +130,7 @@ def parse_reply(reply: str, request: Request, loop: LoopConfig, known: Collectio
             if len(rows) == request.wanted:
                 raise ValueError(f"more than the {request.wanted} rows that were asked for")
         except (ValueError, RecursionError) as error:
-            reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
-            bad.append(Quarantined(where, reason, content))
+            bad.append(Quarantined(where, reason_of(error), content))
             continue
         seen.add(text)
         rows.append(row)

@@ -2,12 +2,11 @@
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
-from io import BytesIO
 
 from ftassets.config.loop import EvaluationSet, LoopConfig
 from ftassets.domain.canonical import digest_of
 from ftassets.domain.chat import identity
-from ftassets.domain.dataset.rows import Example, Quarantined, numbered_jsonl
+from ftassets.domain.dataset.rows import Example, Quarantined, lines_of_text, numbered_jsonl
 from ftassets.domain.evaluation.sets import answer_fits
 from ftassets.domain.gates.report import HELD_OUT
 
@@ -46,8 +45,7 @@ def written(text: str, source: str) -> Written:
     rejected: list[Quarantined] = []
     copies: list[Quarantined] = []
     first: dict[tuple[str, str], int] = {}
-    # bytes: text has other ends of lines too, such as U+2028, which a JSON string may hold as they are
-    for number, item in numbered_jsonl(BytesIO(text.encode(errors="surrogatepass")), source):
+    for number, item in numbered_jsonl(lines_of_text(text), source):
         if isinstance(item, Quarantined):
             rejected.append(item)
             continue

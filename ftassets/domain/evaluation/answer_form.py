@@ -54,12 +54,13 @@ class AnswerForm(ABC):
         """What an answer is that names a class. Raises ValueError for a task without classes."""
         raise ValueError(self.lacks["classes"])
 
-    @abstractmethod
     def agreement(self, answer: str, expected: str) -> tuple[bool, float]:
         """Whether an answer is the expected one, and the share of fields of either side that agree (0 or 1 where there are no fields).
 
         Raises InvalidInput if nothing can be compared with the expected answer.
         """
+        same = answer.strip() == expected.strip()
+        return same, float(same)
 
     def no_classes(self, answers: Collection[str]) -> str | None:
         """Why what needs classes says nothing about these answers; None if one of them names a class, or without answers."""
@@ -159,10 +160,6 @@ class Text(AnswerForm):
     def label(self, answer: str) -> str:
         raise ValueError(self.lacks["classes"])
 
-    def agreement(self, answer: str, expected: str) -> tuple[bool, float]:
-        same = answer.strip() == expected.strip()
-        return same, float(same)
-
 
 @dataclass(frozen=True)
 class Classification(AnswerForm):
@@ -198,10 +195,6 @@ class Classification(AnswerForm):
     @property
     def with_class(self) -> str:
         return "the label of the class, alone"
-
-    def agreement(self, answer: str, expected: str) -> tuple[bool, float]:
-        same = answer.strip() == expected.strip()
-        return same, float(same)
 
     def canonical(self, answer: str) -> str:
         return answer.strip()

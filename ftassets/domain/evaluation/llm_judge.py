@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from ftassets.domain.chat import Asked, conversation, tools_text
+from ftassets.domain.chat import Asked
 from ftassets.domain.dataset.rows import Quarantined
 
 Choice = Literal["first", "second", "tie"]
@@ -94,7 +94,7 @@ class LabelledPair(BaseModel):
     @cached_property
     def asked(self) -> Asked:
         """What was asked."""
-        return Asked.of(self.prompt) if self.prompt else Asked(messages=conversation(self.messages), tools=tools_text(self.tools))
+        return Asked.of(self.prompt) if self.prompt else Asked.read(self.messages, self.tools)
 
 
 @dataclass(frozen=True)

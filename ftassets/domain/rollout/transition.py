@@ -19,6 +19,11 @@ class Transition:
     reason: str
     state: EndpointState
 
+    @property
+    def moves_traffic(self) -> bool:
+        """Whether users notice it: a staged version has no weight."""
+        return self.action not in ("stage", "unstage")
+
     def to_json(self) -> dict[str, Any]:
         """The transition as a JSON object, on disk and over HTTP."""
         return formats.stamp("journal_entry", {**vars(self), "state": self.state.model_dump()})

@@ -5,7 +5,7 @@ import json
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ftassets.domain.chat import Asked, conversation, embedded_text, tools_text
+from ftassets.domain.chat import Asked, embedded_text
 from ftassets.domain.evaluation.answer_form import AnswerForm
 
 ANSWERED = 200  # status of an exchange with an answer
@@ -90,6 +90,11 @@ class FeedbackCounts:
     corrected: int
 
 
+def stored_request(messages: Any, tools: Any) -> Any:
+    """What `Exchange.messages` has as JSON, in OpenAI's form: the messages, of a request with tools an object of both."""
+    return {"messages": messages, "tools": tools} if tools else messages
+
+
 def asked_of(exchange: Exchange) -> Asked:
     """The conversation of a request as the model read it. Raises ValueError if it is not one of texts."""
     return asked_in(exchange.messages)
@@ -97,9 +102,14 @@ def asked_of(exchange: Exchange) -> Asked:
 
 def asked_in(stored: str) -> Asked:
     """The conversation of `Exchange.messages`. Raises ValueError if it is not one of texts."""
+    messages, tools = request_in(stored)
+    return Asked.read(messages, tools, as_read=True)
+
+
+def request_in(stored: str) -> tuple[Any, Any]:
+    """Messages and tools of `Exchange.messages`, as `stored_request` put them together."""
     request = json.loads(stored)
-    messages, tools = (request.get("messages"), request.get("tools")) if isinstance(request, dict) else (request, None)
-    return Asked(messages=conversation(messages, as_read=True), tools=tools_text(tools))
+    return (request.get("messages"), request.get("tools")) if isinstance(request, dict) else (request, None)
 
 
 def query_of(exchange: Exchange, context: str) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 from ftassets.domain.canonical import digest_of
 from ftassets.domain.chat import Chat, chat
+from ftassets.domain.dataset.rows import from_jsonl
 from ftassets.domain.evaluation.jobs import AnswerJob, Ask, Prompt
 from ftassets.errors import InvalidInput
 from ftassets.workers.chat_template import prompt_text
@@ -65,7 +66,7 @@ def _answer_with(model: Path, asks: Sequence[Ask], job: AnswerJob, report: Repor
 
 
 def _prompts(file: Path) -> list[Prompt]:
-    prompts = [Prompt.model_validate_json(line) for line in file.read_text(encoding="utf-8").split("\n") if line.strip()]
+    prompts = from_jsonl(Prompt, file.read_text(encoding="utf-8"))
     if not prompts:
         raise InvalidInput(f"{file.name} has no prompts")
     return prompts

@@ -8,6 +8,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from ftassets.domain.dataset.rows import from_jsonl
 from ftassets.domain.evaluation.jobs import AnsweredPrompt, Likelihood, PerplexityJob
 from ftassets.errors import InvalidInput
 from ftassets.workers.chat_template import NoTemplate, Taught, taught
@@ -49,7 +50,7 @@ def _measure_with(folder: Path, wanted: Sequence[Likelihood], batch_tokens: int,
 
 
 def _rows(file: Path) -> list[AnsweredPrompt]:
-    rows = [AnsweredPrompt.model_validate_json(line) for line in file.read_text(encoding="utf-8").split("\n") if line.strip()]
+    rows = from_jsonl(AnsweredPrompt, file.read_text(encoding="utf-8"))
     if not rows:
         raise InvalidInput(f"{file.name} has no rows")
     return rows

@@ -9,7 +9,7 @@ from ftassets.domain.chat import Asked, chat
 from ftassets.domain.evaluation.parity import Agreement, ParityJob
 from ftassets.domain.release.version import TOKENIZER_FILES
 from ftassets.durable import write_durably
-from ftassets.workers.chat_template import prompt_ids
+from ftassets.workers.chat_template import ids_of, prompt_ids
 from ftassets.workers.evaluation.generate import load
 from ftassets.workers.process import Report
 
@@ -29,7 +29,7 @@ def compare(job: ParityJob, report: Report) -> Agreement:
     report(f"parity: {len(job.rows)} prompts through the merged copy")
     merged = [_predict(model, tokenizer, job.system_prompt, row.asked, row.merged) for row in job.rows]
     merged_ms = _milliseconds(model, tokenizer, job)
-    server = [_same(_ids(tokenizer, row.merged), _ids(tokenizer, row.server)) for row in job.rows]
+    server = [_same(ids_of(tokenizer, row.merged), ids_of(tokenizer, row.server)) for row in job.rows]
     del model
 
     trained_with, model = _training_stack(job)
@@ -76,10 +76,6 @@ def _same_texts(one: Any, other: Any) -> bool:
     return one.chat_template == other.chat_template and one.special_tokens_map == other.special_tokens_map
 
 
-def _ids(tokenizer: Any, text: str) -> list[int]:
-    return tokenizer(text, add_special_tokens=False)["input_ids"]
-
-
 def _same(one: Sequence[int], other: Sequence[int]) -> tuple[int, int]:
     """Positions with the same token, and positions: a token that is missing is another one."""
     return sum(a == b for a, b in zip(one, other, strict=False)), max(len(one), len(other))
@@ -89,7 +85,7 @@ def _predict(model: Any, tokenizer: Any, system_prompt: str, asked: Asked, answe
     """The most likely token at each place of an answer and behind its end, and the log probabilities of the tokens `of`, else of these."""
     import torch
 
-    said = _ids(tokenizer, answer)
+    said = ids_of(tokenizer, answer)
     ids = torch.tensor([prompt_ids(tokenizer, chat(system_prompt, asked)) + said], device=model.device)
     with torch.inference_mode():
         logits = model(input_ids=ids, use_cache=False).logits[0, -(len(said) + 1) :].float()

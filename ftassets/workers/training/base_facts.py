@@ -12,6 +12,7 @@ from ftassets.config.loop import LoopConfig
 from ftassets.domain.training.base_model import PICKLED, BaseFacts, Machine, Template
 from ftassets.domain.training.memory_need import Shape
 from ftassets.errors import in_one_line
+from ftassets.workers.chat_template import SYSTEM, USER, writes_system
 from ftassets.workers.training.base_models import BaseFiles, base_files
 from ftassets.workers.training.sft import adapter_config, computes_bf16
 
@@ -103,7 +104,7 @@ def _stops(tokenizer: Any, folder: Path) -> set[str]:
 
 def _template(tokenizer: Any, stops: set[str]) -> Template:
     """What the tokenizer's template makes of four conversations; `stops` are the tokens at which generation stops."""
-    system, ask, say = ({"role": role, "content": text} for role, text in (("system", _SYSTEM), ("user", _USER), ("assistant", _ANSWER)))
+    system, ask, say = ({"role": role, "content": text} for role, text in (("system", SYSTEM), ("user", USER), ("assistant", _ANSWER)))
     call = {"role": "assistant", "content": "", "tool_calls": [_CALL]}
     result = {"role": "tool", "content": "4", "tool_call_id": "1"}
 
@@ -113,11 +114,10 @@ def _template(tokenizer: Any, stops: set[str]) -> Template:
         except Exception as error:  # templates raise errors of their own
             return "", _short(error)
 
-    text, refused = render(system, ask)
-    own_system = refused is None and _SYSTEM in text
-    begins = [system, ask] if own_system else [{"role": "user", "content": f"{_SYSTEM}\n\n{_USER}"}]
+    own_system = writes_system(tokenizer)
+    begins = [system, ask] if own_system else [{"role": "user", "content": f"{SYSTEM}\n\n{USER}"}]
     text, plain = render(*begins)
-    if plain is None and _USER not in text:
+    if plain is None and USER not in text:
         plain = "it leaves the user's message out"
     said, unsaid = render(*begins, say, answered=True)
     if plain is None and (unsaid or _ANSWER not in said):
@@ -131,7 +131,7 @@ def _template(tokenizer: Any, stops: set[str]) -> Template:
     )
 
 
-_SYSTEM, _USER, _ANSWER = "be brief 4711", "how are you 0815", "fine 1147"
+_ANSWER = "fine 1147"
 _CALL = {"type": "function", "id": "1", "function": {"name": "add", "arguments": {"a": 2, "b": 2}}}
 
 

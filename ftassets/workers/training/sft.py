@@ -14,7 +14,7 @@ from ftassets.config.home import Home
 from ftassets.config.loop import Train
 from ftassets.domain.chat import Asked, chat
 from ftassets.domain.dataset.control_tokens import control_token, said_of
-from ftassets.domain.dataset.rows import Example
+from ftassets.domain.dataset.rows import Example, from_jsonl
 from ftassets.domain.release.adoption import AdoptionJob
 from ftassets.domain.release.version import ADAPTER, MERGED, VersionManifest, tokenizer_digest
 from ftassets.domain.training.divergence import TrainingStopped, objection
@@ -113,7 +113,7 @@ def computes_bf16() -> bool:
 
 
 def _rows(path: Path) -> list[Example]:
-    return [Example.model_validate_json(line) for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
+    return from_jsonl(Example, path.read_text(encoding="utf-8"))
 
 
 def _started(job: TrainingJob, base_digest: str) -> tuple[TrainingJob, str]:

@@ -1,6 +1,7 @@
 """Tokens of rows as training counts them, from the base model's tokenizer and chat template alone."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +21,19 @@ def token_counts(loop: LoopConfig, rows: Sequence[Example], cache: Path) -> list
 
     Raises NotCounted if the tokenizer is not on this machine.
     """
-    tokenizer = _tokenizer(loop, cache)
+    tokenizer = _tokenizer(loop.base_model, cache)
     return [_count(tokenizer, loop, row) for row in rows]
 
 
 def answer_token_counts(loop: LoopConfig, rows: Sequence[Example], cache: Path) -> list[int]:
     """Tokens of each row's answer alone. Never reaches the network. Raises NotCounted if the tokenizer is not on this machine."""
-    return [len(ids) for ids in _tokenizer(loop, cache)([row.completion for row in rows], add_special_tokens=False)["input_ids"]]
+    return [len(ids) for ids in _tokenizer(loop.base_model, cache)([row.completion for row in rows], add_special_tokens=False)["input_ids"]]
 
 
-def _tokenizer(loop: LoopConfig, cache: Path) -> Any:
+@lru_cache(maxsize=1)
+def _tokenizer(base_model: str, cache: Path) -> Any:
     try:
-        files = base_files(loop.base_model, cache, network=False)
+        files = base_files(base_model, cache, network=False)
     except BaseModelMissing as error:
         raise NotCounted(str(error)) from error
     if files.options or not (files.folder / "tokenizer.json").exists():

@@ -1,6 +1,5 @@
 """Golden rows are embedded once for each state of the golden set and embedder, whatever is curated."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,21 +8,8 @@ import pytest
 from ftassets.assets.curated_dataset.golden_vectors import golden_vectors
 from ftassets.backends.artifacts.folder import FolderArtifacts
 from ftassets.domain.dataset.rows import parse_jsonl
-from ftassets.testing.hash_embedder import HashEmbedder
+from ftassets.testing.hash_embedder import CountingEmbedder, HashEmbedder
 from ftassets.testing.tiny_loop import rows, tiny_loop
-
-
-class CountingEmbedder(HashEmbedder):
-    """Remembers what it was asked to embed."""
-
-    def __init__(self, dimensions: int = 64) -> None:
-        super().__init__(dimensions)
-        self.asked: list[str] = []
-
-    def encode(self, texts: Sequence[str]) -> np.ndarray:
-        self.asked += texts
-        return super().encode(texts)
-
 
 GOLDEN = [f"dim lamp {number}" for number in range(5)]
 

@@ -1,6 +1,5 @@
 """What a version's reference is made of, and what happens to it when the embedder changes."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,22 +15,10 @@ from ftassets.backends.vector_store.qdrant import QdrantVectorStore
 from ftassets.config.home import Home
 from ftassets.config.loop import Drift
 from ftassets.domain.traffic.exchange import Exchange
-from ftassets.testing.hash_embedder import HashEmbedder
+from ftassets.testing.hash_embedder import CountingEmbedder, HashEmbedder
 from ftassets.testing.releases import loop_config, make_version
 
 POLICY = Drift(sample=20, min_sample=10, reference_requests=5, reference_windows=3)
-
-
-class CountingEmbedder(HashEmbedder):
-    """Remembers what it was asked to embed."""
-
-    def __init__(self, dimensions: int = 64) -> None:
-        super().__init__(dimensions)
-        self.asked: list[str] = []
-
-    def encode(self, texts: Sequence[str]) -> np.ndarray:
-        self.asked += texts
-        return super().encode(texts)
 
 
 def exchange(number: int, version: str, status: int = 200) -> Exchange:

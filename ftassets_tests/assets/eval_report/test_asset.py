@@ -185,7 +185,7 @@ def test_scores_and_verdicts_computed_again_are_the_stored_ones_to_the_byte(tiny
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FTASSETS_HOME", str(tiny.home.root))
         patch.setenv("FTASSETS_LOOPS", "loops")
-        patch.setattr(loops_folder, "read_loops", lambda folder: {LOOP: tiny.loop})
+        patch.setattr(loops_folder, "read_sound_loops", lambda folder: ({LOOP: tiny.loop}, []))
         found = json.loads(CliRunner().invoke(app, ["recompute", LOOP, digest[:12], "--json"]).stdout)
     assert (found["report"], found["candidate"]) == (digest, made.candidate)
     assert [gate["verdict"] for gate in found["gates"]] == [result.verdict.value for result in results]

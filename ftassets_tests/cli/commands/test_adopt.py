@@ -84,7 +84,7 @@ def test_adopting_it_again_changes_nothing_and_another_one_is_refused(tiny: Tiny
     assert adopt(tiny, peft[0]).version == adopted.version
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FTASSETS_HOME", str(tiny.home.root))
-        patch.setattr(loops_folder, "read_loops", lambda folder: {LOOP: tiny.loop})
+        patch.setattr(loops_folder, "read_sound_loops", lambda folder: ({LOOP: tiny.loop}, []))
         again = CliRunner().invoke(
             app, ["adopt", LOOP, "--adapter", str(peft[0]), "--reason", "served for a year", "--by", "anna", "--json"]
         )

@@ -16,7 +16,7 @@ from ftassets_tests.domain.test_retrain import LOOP, situation
 @pytest.fixture(autouse=True)
 def reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("FTASSETS_HOME", str(tmp_path))
-    monkeypatch.setattr(loops_folder, "read_loops", lambda folder: {LOOP.name: LOOP})
+    monkeypatch.setattr(loops_folder, "read_sound_loops", lambda folder: ({LOOP.name: LOOP}, []))
     folder = tmp_path / "reports" / LOOP.name
     folder.mkdir(parents=True)
     return folder

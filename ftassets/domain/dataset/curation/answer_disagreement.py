@@ -28,10 +28,11 @@ def doubt_answers(pool: Pool, loop: "LoopConfig") -> StepOutcome:
     voices = np.array([*pool.index, *(i for i, step in pool.dropped.items() if step in _COPIES)], dtype=np.int64)
     doubted = [i for i in pool.index if pool.rows[i].source in FEEDBACK]
     asked = requests([pool.rows[i] for i in [*voices, *doubted]])
+    known = pool.vectors[voices]
     around: dict[int, np.ndarray] = {}  # feedback row -> rows with a near-identical request, itself among them
     for start in range(0, len(doubted), _BLOCK):
         block = doubted[start : start + _BLOCK]
-        near = pool.vectors[block] @ pool.vectors[voices].T >= loop.dataset.near_duplicate
+        near = pool.vectors[block] @ known.T >= loop.dataset.near_duplicate
         one, other = np.nonzero(near)
         near[one, other] = asked.comparable(loop.dataset.jaccard, one + start + len(voices), other)
         around |= {i: voices[found] for i, found in zip(block, near, strict=True) if np.count_nonzero(found) > VOICES}

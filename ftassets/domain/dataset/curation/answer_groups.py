@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ftassets.domain.dataset.curation.connected import Components
-from ftassets.domain.dataset.curation.near_pairs import fingerprints, near_pairs
+from ftassets.domain.dataset.curation.near_pairs import fingerprints, near_groups
 from ftassets.domain.dataset.curation.text import answer_keys, normalised
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.evaluation.answer_form import AnswerForm
@@ -21,7 +20,4 @@ def answer_groups(rows: Sequence[Example], form: AnswerForm, limit: float) -> np
     if "classes" not in form.lacks:
         return keys
     _, first, numbers = np.unique(keys, return_index=True, return_inverse=True)
-    components = Components(len(first))
-    for left, right, _ in near_pairs(fingerprints([normalised(rows[i].completion) for i in first]), limit, wanted=components.apart):
-        components.unite(left, right)
-    return components.labels()[numbers].astype(np.uint64)
+    return near_groups(fingerprints([normalised(rows[i].completion) for i in first]), limit)[numbers].astype(np.uint64)

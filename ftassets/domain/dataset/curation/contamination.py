@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ftassets.domain.chat import text_of
 from ftassets.domain.dataset.curation.continued import taught_earlier
 from ftassets.domain.dataset.curation.copies import Requests, requests
 from ftassets.domain.dataset.curation.cosine import alike
@@ -49,7 +48,7 @@ class _Both:
     def __init__(self, pool: Pool, limit: float) -> None:
         self.asked: Requests = (requests(pool.golden) + pool.requests(pool.index)).without_frame()
         self.limit = limit
-        self.golden = [words_of(text_of(row.messages[-1:])) for row in pool.golden]
+        self.golden = [words_of(row.last_text) for row in pool.golden]
         self.plain = self.asked.alone()
         long = np.array([len(words) >= LEAST for words in self.golden])
         self.whole = self.plain[: len(long)] & long  # golden rows of which the last message says all
@@ -120,7 +119,7 @@ def _shared_words(pool: Pool, both: _Both) -> dict[int, str]:
     found: list[tuple[int, int, str]] = []  # position of the index, golden row, relation; the first one that counts is told
     short: dict[str, list[int]] = {}
     for p, i in enumerate(pool.index):
-        words = words_of(text_of(pool.rows[i].messages[-1:]))
+        words = words_of(pool.rows[i].last_text)
         text = " ".join(words)
         if text in whole:
             found += [(p, g, "is") for g in whole[text]]

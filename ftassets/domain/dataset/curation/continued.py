@@ -20,12 +20,12 @@ def continued(rows: Sequence[Example]) -> list[tuple[int, int]]:
     later: dict[bytes, list[int]] = {}  # an opening -> rows that continue it
     for place, row in enumerate(rows):
         if len(row.messages) > 1:
-            for digest in _chain(_turns(row))[:-1]:
+            for digest in _chain(row.turns)[:-1]:
                 later.setdefault(digest, []).append(place)
     linked: list[tuple[int, int]] = []
     first: dict[bytes, int] = {}
     for place, row in enumerate(rows) if later else ():
-        opening = _turns(row)
+        opening = row.turns
         if sum(len((message.content or "").split()) for message in opening) < LEAST:
             opening = (*opening, Message(role="assistant", content=row.completion))
         if (digest := _chain(opening)[-1]) in later:
@@ -43,21 +43,17 @@ def taught_earlier(rows: Sequence[Example], golden: Sequence[Example], form: Ans
     """
     wanted: dict[str, list[tuple[list[str], int]]] = {}
     for place, row in enumerate(golden):
-        asked = [*_elements(_turns(row), form), _element("assistant", answer_key(row.completion, form))]
+        asked = [*_elements(row.turns, form), _element("assistant", answer_key(row.completion, form))]
         wanted.setdefault(asked[0], []).append((asked, place))
     found: dict[int, int] = {}
     for position, row in enumerate(rows):
         if len(row.messages) > 2:
-            elements = _elements(_turns(row)[: -len(row.last_turn)], form)
+            elements = _elements(row.turns[: -len(row.last_turn)], form)
             for start, element in enumerate(elements):
                 for asked, place in wanted.get(element, ()):
                     if elements[start : start + len(asked)] == asked:
                         found.setdefault(position, place)
     return found
-
-
-def _turns(row: Example) -> Conversation:
-    return row.messages[1:] if row.messages[0].role == "system" else row.messages
 
 
 def _elements(messages: Conversation, form: AnswerForm) -> list[str]:

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ftassets.domain.chat import Asked, text_of
-from ftassets.domain.dataset.curation.connected import Components
-from ftassets.domain.dataset.curation.near_pairs import GRAM, Filter, Fingerprints, fingerprints, near_pairs
+from ftassets.domain.chat import Asked
+from ftassets.domain.dataset.curation.near_pairs import GRAM, Filter, Fingerprints, fingerprints, near_groups, near_pairs
 from ftassets.domain.dataset.curation.text import normalised, said, tools_key
 
 _FRAME, _EARLIER = 0, 1
@@ -99,10 +98,8 @@ class Requests:
         families = np.zeros(len(self.before), dtype=np.uint64)
         for column in (_FRAME, _EARLIER):
             texts, numbers = np.unique(self.before[:, column], return_inverse=True)
-            components = Components(len(texts))
-            for left, right, _ in near_pairs(self.texts.take(texts), limit, wanted=components.apart):
-                components.unite(left, right)
-            families = (families ^ components.labels()[numbers].astype(np.uint64)) * _MIX
+            groups = near_groups(self.texts.take(texts), limit)[numbers]
+            families = (families ^ groups.astype(np.uint64)) * _MIX
         return families
 
 
@@ -124,7 +121,7 @@ def parts_of(asked: Asked) -> tuple[str, str, str]:
         return "", "", _padded(asked.messages[0].content or "")
     own = asked.messages[0].role == "system"
     frame = f"{asked.messages[0].content if own else ''}\n{tools_key(asked.tools)}"
-    return _padded(frame), _padded("\n".join(map(said, asked.messages[own:-1]))), _padded(text_of(asked.messages[-1:]))
+    return _padded(frame), _padded("\n".join(map(said, asked.messages[own:-1]))), _padded(asked.last_text)
 
 
 def _padded(text: str) -> str:

@@ -6,6 +6,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from ftassets.domain.dataset.curation.connected import Components
+
 GRAM = 5
 PERMUTATIONS = 128
 # 42 bands of 3 find a pair of Jaccard .6 with probability .99996 (1 - (1 - .6^3)^42), 32 of 4 with .988: a miss is a leak
@@ -141,6 +143,14 @@ def near_pairs(
         index = prints.jaccard(left, right)
         near = index >= limit
         yield left[near], right[near], index[near]
+
+
+def near_groups(prints: Fingerprints, limit: float) -> np.ndarray:
+    """Group number (n,) of each text: near ones are in one group, and texts that are near another of it."""
+    components = Components(len(prints.sizes))
+    for left, right, _ in near_pairs(prints, limit, wanted=components.apart):
+        components.unite(left, right)
+    return components.labels()
 
 
 def _batches(

@@ -126,9 +126,10 @@ def scrub(pool: Pool, loop: "LoopConfig", names: Finder | None = None) -> StepOu
     for i in pool.index:
         row = pool.rows[i]
         asked = texts(row.messages)
-        if names is None and not any(map(_may_hold, [row.completion, *asked, row.tools or "", *_ids(row.messages), *_names(row)])):
+        called = _names(row)
+        if names is None and not any(map(_may_hold, [row.completion, *asked, row.tools or "", *_ids(row.messages), *called])):
             continue
-        if named := {span.kind for name in _names(row) for span in find(name)}:
+        if named := {span.kind for name in called for span in find(name)}:
             dropped[i] = f"personal data in the name of a tool or call: {', '.join(sorted(named))}"
             continue
         messages, answers, found = without_personal_data(row.messages, [] if closed else [row.completion], names)

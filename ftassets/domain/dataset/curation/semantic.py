@@ -29,9 +29,10 @@ def drop_semantic(pool: Pool, loop: "LoopConfig") -> StepOutcome:
     for start in range(0, len(order), TILE):  # what is kept of the tiles before decides first, then the tile's own order
         tile = np.arange(start, min(start + TILE, len(order)))
         copy_of: dict[int, tuple[int, float]] = {}
-        for left, right, cosine in alike(vectors[tile], vectors[kept], limit):
-            same = answers[tile[left]] == answers[np.array(kept)[right]]
-            same[same] = asked.comparable(loop.dataset.jaccard, tile[left[same]], np.array(kept)[right[same]])
+        known = np.array(kept, dtype=np.int64)
+        for left, right, cosine in alike(vectors[tile], vectors[known], limit):
+            same = answers[tile[left]] == answers[known[right]]
+            same[same] = asked.comparable(loop.dataset.jaccard, tile[left[same]], known[right[same]])
             for one, other, value in zip(left[same].tolist(), right[same].tolist(), cosine[same].tolist(), strict=True):
                 copy_of.setdefault(one + start, (kept[other], value))
         rest = np.array([position for position in tile.tolist() if position not in copy_of], dtype=np.int64)

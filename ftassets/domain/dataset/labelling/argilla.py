@@ -9,7 +9,6 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ftassets.domain.chat import text_of
 from ftassets.domain.dataset.labelling.fields import Parsed, carried, collect, json_list, shown, to_label
 from ftassets.domain.dataset.labelling.label import Label
 from ftassets.domain.dataset.labelling.select import Item
@@ -22,7 +21,7 @@ def to_text(items: Sequence[Item]) -> str:
     records = [
         {
             "id": item.request_id,
-            "fields": {FIELD: text_of(item.asked.messages[-1:]), CHAT: shown(item.asked)},
+            "fields": {FIELD: item.asked.last_text, CHAT: shown(item.asked)},
             "metadata": {"version": item.version, "why": item.why},
             "suggestions": {QUESTION: {"value": item.answer, "score": None, "agent": item.version}} if item.answer else {},
             "responses": {},

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from ftassets.domain.chat import Asked, conversation, message_text, tools_text
+from ftassets.domain.chat import Asked, message_text
 from ftassets.domain.dataset.labelling.label import Label
 from ftassets.domain.dataset.rows import Quarantined
 from ftassets.domain.traffic.imports.fields import seconds
@@ -27,7 +27,7 @@ def to_label(request_id: Any, completion: Any, annotator: Any, at: Any, messages
     if not isinstance(completion, str) or not completion.strip():
         raise ValueError("no annotator answered it")
     try:
-        asked = Asked(messages=conversation(messages, as_read=True), tools=tools_text(tools)) if messages else None
+        asked = Asked.read(messages, tools, as_read=True) if messages else None
     except ValueError:
         asked = None
     return Label(request_id, completion.strip(), "" if annotator is None else str(annotator), seconds(at), asked)

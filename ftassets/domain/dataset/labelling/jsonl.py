@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ftassets.domain.chat import openai_messages, text_of
+from ftassets.domain.chat import openai_messages
 from ftassets.domain.dataset.labelling.fields import Parsed, collect, to_label
 from ftassets.domain.dataset.labelling.label import Label
 from ftassets.domain.dataset.labelling.select import Item
@@ -20,7 +20,7 @@ def to_text(items: Sequence[Item]) -> str:
         json.dumps(
             {
                 "request_id": item.request_id,
-                "prompt": text_of(item.asked.messages[-1:]),
+                "prompt": item.asked.last_text,
                 "transcript": item.asked.prompt,
                 "answer": item.answer,
                 "why": item.why,

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from ftassets.domain.chat import Asked
 from ftassets.domain.dataset.curation.text import answer_key
-from ftassets.domain.dataset.rows import Example, Quarantined
+from ftassets.domain.dataset.rows import Example, Quarantined, reason_of
 from ftassets.domain.evaluation.answer_form import AnswerForm
 from ftassets.domain.traffic.exchange import hashed_user
 
@@ -68,7 +68,7 @@ def to_examples(
                 at=label.at,
             )
         except ValidationError as error:
-            bad.append(_quarantined(batch, label, error.errors()[0]["msg"]))
+            bad.append(_quarantined(batch, label, reason_of(error)))
         else:
             rows.append(row)
     return rows, bad

@@ -9,7 +9,6 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ftassets.domain.chat import text_of
 from ftassets.domain.dataset.labelling.fields import Parsed, carried, collect, json_list, shown, to_label
 from ftassets.domain.dataset.labelling.label import Label
 from ftassets.domain.dataset.labelling.select import Item
@@ -23,7 +22,7 @@ def to_text(items: Sequence[Item]) -> str:
         {
             "data": {
                 "request_id": item.request_id,
-                "prompt": text_of(item.asked.messages[-1:]),
+                "prompt": item.asked.last_text,
                 "conversation": shown(item.asked),
                 "why": item.why,
             },

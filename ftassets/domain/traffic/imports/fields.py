@@ -9,7 +9,7 @@ from typing import Any
 
 from ftassets.domain.canonical import digest_of
 from ftassets.domain.chat import Asked, openai_messages
-from ftassets.domain.traffic.exchange import Exchange, hashed_user
+from ftassets.domain.traffic.exchange import Exchange, hashed_user, stored_request
 
 _EPOCH_UNITS = ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3))  # from this value on, so many to a second: 1e11 s is the year 5138
 
@@ -111,7 +111,7 @@ def to_exchange(
         version=str(version or source),
         user=hashed_user(user),
         prompt=next(message.content or "" for message in reversed(asked.messages) if message.role == "user"),
-        messages=json.dumps({"messages": messages, "tools": tools} if tools else messages, ensure_ascii=False),
+        messages=json.dumps(stored_request(messages, tools), ensure_ascii=False),
         answer=answer,
         status=status,
         at=math.nan if timing.at is None else timing.at,
