@@ -19,6 +19,7 @@ Reason = Annotated[str, typer.Option("--reason", help="Kept in the journal.")]
 # the names of the FORMATS tables, which would make each command 0.2 s slower; test_help_names.py compares them
 LogFormat = Annotated[str, typer.Option("--format", help="chat, otel, langfuse or litellm.")]
 LabelFormat = Annotated[str, typer.Option("--format", help="jsonl, argilla or label_studio.")]
+Force = Annotated[bool, typer.Option("--force", help="Write over what is there; never over the input.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object instead of text.")]
 LoopsOption = Annotated[
     Path | None, typer.Option("--loops", help="Folder of the loop files; without it that of the Dagster project, or of `ftassets up`.")

@@ -12,8 +12,8 @@ from typing import Annotated
 
 import typer
 
-from ftassets.cli.common import AsJson, LabelFormat, Loop, backend, known_loop, needs_loops, show_json, text_of
-from ftassets.errors import InvalidInput
+from ftassets.cli.common import AsJson, Force, LabelFormat, Loop, backend, known_loop, needs_loops, show_json, text_of
+from ftassets.config.outputs import check_new_file, write_file
 
 app = typer.Typer()
 label = typer.Typer(no_args_is_help=True, help="Hand requests to annotators and take their answers back.")
@@ -23,9 +23,10 @@ app.add_typer(label, name="label")
 @app.command()
 def curate(
     source: Annotated[Path, typer.Argument(help="JSONL of chat messages or of instruction and response.", exists=True, dir_okay=False)],
-    out: Annotated[Path, typer.Option("--out", help="Folder for the splits, the quarantine and the report.")],
+    out: Annotated[Path, typer.Option("--out", help="New or empty folder for the splits, the quarantine and the report.")],
     config: Annotated[Path | None, typer.Option("--config", help="A loop file; without one: free text and every default.")] = None,
     vectors: Annotated[bool, typer.Option(help="Embed the requests for the steps that compare meaning.")] = True,
+    force: Force = False,
     as_json: AsJson = False,
 ) -> None:
     """Clean, split and check a file of examples, without Dagster."""
@@ -34,7 +35,7 @@ def curate(
     from ftassets.config.profiles import embedder
 
     with _progress(not as_json and sys.stderr.isatty()) as progress:
-        report = curate_file(source, out, config, embedder if vectors else None, progress)
+        report = curate_file(source, out, config, embedder if vectors else None, progress, force)
     if as_json:
         show_json(report)
         return
@@ -74,9 +75,10 @@ def advise(
 @needs_loops
 def label_export(
     loop: Loop,
-    out: Annotated[Path, typer.Option("--out", help="New file to write; one that exists is refused.")],
+    out: Annotated[Path, typer.Option("--out", help="New file to write.")],
     format: LabelFormat = "jsonl",
     limit: Annotated[int, typer.Option(min=1, help="Requests in the batch.")] = 200,
+    force: Force = False,
     as_json: AsJson = False,
 ) -> None:
     """Write a batch for people to label: failed canary requests first, then what is new to production."""
@@ -84,8 +86,7 @@ def label_export(
     from ftassets.cli.commands import labelling
 
     config, log, store = known_loop(loop), backend("traffic_log"), backend("dataset_store")
-    if out.is_file():
-        raise InvalidInput(f"{out} exists, and may hold answers of annotators: name a new file, or remove it")
+    check_new_file(out, force)
     since = time.time() - config.dataset.production_window
     try:
         serving = backend("serving")
@@ -98,7 +99,7 @@ def label_export(
     if new is not None and not new.distances:
         typer.echo(f"no query has a vector to compare with the drift reference: run the job {loop}__watch to find new topics", err=True)
     batch = labelling.label_export(log, store, config, format, limit, since, canaries, new)
-    out.write_text(batch.text, encoding="utf-8")
+    write_file(out, batch.text)
     if as_json:
         show_json({"loop": loop, "file": out, "format": format, "requests": batch.requests})
         return
@@ -141,13 +142,14 @@ def export_dataset(
     loop: Loop,
     out: Annotated[Path, typer.Option("--out", help="New or empty folder.")],
     commit: Annotated[str, typer.Option(help="Commit, tag or branch.")] = "main",
+    force: Force = False,
     as_json: AsJson = False,
 ) -> None:
     """Write a dataset as Parquet, as `datasets.load_dataset` opens it, and its preference pairs as TRL's DPO trainer reads them."""
     from ftassets.assets._shared.dataset_files import export, export_pairs
 
     store, config = backend("dataset_store"), known_loop(loop)
-    files = export(store, commit, config.name, out)
+    files = export(store, commit, config.name, out, force)
     pairs = export_pairs(store, commit, config, out)
     if as_json:
         show_json({"loop": loop, "data_files": files, "preference_pairs": str(pairs) if pairs else None})

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from ftassets.cli.common import AsJson, Loop, backend, dagster_instance, known_loop, needs_loops, show_json, text_of
+from ftassets.cli.common import AsJson, Force, Loop, backend, dagster_instance, known_loop, needs_loops, show_json, text_of
 from ftassets.config.home import Home
+from ftassets.config.outputs import check_new_file, write_file
 
 app = typer.Typer()
 review = typer.Typer(no_args_is_help=True, help="Hand a candidate's answers to reviewers and take their yes or no back.")
@@ -52,14 +53,20 @@ def recompute(
 
 @review.command("export")
 @needs_loops
-def review_export(loop: Loop, out: Annotated[Path, typer.Option("--out", help="CSV file to write.")], as_json: AsJson = False) -> None:
+def review_export(
+    loop: Loop,
+    out: Annotated[Path, typer.Option("--out", help="New CSV file to write.")],
+    force: Force = False,
+    as_json: AsJson = False,
+) -> None:
     """Write the sample of the newest eval report: what was asked, what was expected, what the candidate answered."""
     from ftassets.cli.commands import review as command
 
     config = known_loop(loop)
+    check_new_file(out, force)
     with dagster_instance() as instance:
         found = command.export(instance, backend("dataset_store"), backend("artifacts"), config)
-    out.write_text(found.text, encoding="utf-8-sig", newline="")  # with a BOM, which spreadsheets need to see UTF-8
+    write_file(out, found.text, encoding="utf-8-sig")  # with a BOM, which spreadsheets need to see UTF-8
     if as_json:
         show_json({"loop": loop, "report": found.report, "rows": found.rows, "file": out})
         return

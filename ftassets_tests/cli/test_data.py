@@ -91,6 +91,8 @@ def test_a_batch_that_exists_is_not_overwritten(tmp_path: Path) -> None:
     refused = run("label", "export", LOOP, "--out", str(out), code=1)
     assert "exists" in refused.output
     assert out.read_text() == "half of the answers"
+    run("label", "export", LOOP, "--out", str(out), "--force")
+    assert len(out.read_text().splitlines()) == 5
 
 
 def test_a_user_is_forgotten_by_one_of_the_requests(tmp_path: Path) -> None:

@@ -14,13 +14,13 @@ from pydantic import BaseModel, JsonValue
 
 from ftassets.backends.dataset_store.base import DatasetError, DatasetStore, Files, ObjectNotFound
 from ftassets.config.loop import LoopConfig
+from ftassets.config.outputs import check_new_folder
 from ftassets.domain import formats
 from ftassets.domain.acceptance import Check
 from ftassets.domain.canonical import canonical_json
 from ftassets.domain.dataset.preferences import Pair, trl_row
 from ftassets.domain.dataset.rows import Example, Quarantined
 from ftassets.domain.dataset.shards import Index, Shard, Shards, content_hash, plan
-from ftassets.errors import InvalidInput
 
 DECODED_ROWS = 100_000  # kept in memory at most, about 100 MB
 
@@ -228,17 +228,19 @@ def quarantine_from_parquet(content: bytes) -> list[Quarantined]:
     return [Quarantined(f"{row['step']}:{row['row']}", row["reason"], row["content"]) for row in rows]
 
 
-def export(store: DatasetStore, ref: str, loop: str, folder: Path) -> dict[str, list[str]]:
+def export(store: DatasetStore, ref: str, loop: str, folder: Path, force: bool = False) -> dict[str, list[str]]:
     """Write the dataset's objects at `ref` below a folder, as they lie in the store; returns the `data_files` for `load_dataset`.
 
     They are Parquet; a split without rows is not among them. Raises ObjectNotFound when there is no dataset, InvalidInput
-    when the folder is not empty, DatasetError when the dataset is damaged.
+    when the folder is not empty, DatasetError when the dataset is damaged. `force` writes into a folder that is not empty, and removes
+    the Parquet files of an earlier export, whose rows would be read with these.
     """
+    check_new_folder(folder, force)
     commit = store.resolve(ref)
     index = read_index(store, commit, loop)
+    for earlier in [path for split in index.shards for path in (folder / split).glob("*.parquet")]:
+        earlier.unlink()
     folder.mkdir(parents=True, exist_ok=True)
-    if any(folder.iterdir()):
-        raise InvalidInput(f"{folder} is not empty: rows of another dataset would be read with this one; name a new folder or empty it")
     data_files: dict[str, list[str]] = {}
     for split, shard, content in _shards(store, commit, loop, index):
         target = folder / shard.path

@@ -8,6 +8,7 @@ from typing import Any
 from ftassets.backends.embedder.base import EmbedderOf
 from ftassets.config.loop import LoopConfig
 from ftassets.config.loop_files import documents, loop_of
+from ftassets.config.outputs import check_new_folder
 from ftassets.config.text_lines import lines_of
 from ftassets.domain.chat import embedded_text, request_body
 from ftassets.domain.dataset.curation import Curated, curate
@@ -36,13 +37,17 @@ def settings(config: Path | None, source: Path) -> LoopConfig:
     return loop_of(found[0], config)
 
 
-def curate_file(source: Path, out: Path, config: Path | None, embedder_of: EmbedderOf | None, progress: Progress) -> dict[str, Any]:
+def curate_file(
+    source: Path, out: Path, config: Path | None, embedder_of: EmbedderOf | None, progress: Progress, force: bool = False
+) -> dict[str, Any]:
     """Curate a JSONL file into `out`: one JSONL file of chat messages a split, quarantine.jsonl, report.json; returns the report.
 
     With a loop file its golden set is kept apart from the rows. Without an embedder the steps that compare vectors say that
-    they could not. Raises ConfigurationError on a bad loop file, OSError when a file cannot be read or written.
+    they could not. Raises ConfigurationError on a bad loop file, InvalidInput if `out` holds an input, or anything without `force`,
+    OSError when a file cannot be read or written.
     """
     loop = settings(config, source)
+    check_new_folder(out, force, [source, *([config, loop.golden_set] if config else [])])
     rows, rejected = _read(source, "seed")
     golden = _read(loop.golden_set, "golden")[0] if config else []
     progress("reading and embedding", 0, 1)

@@ -251,6 +251,11 @@ def test_export_does_not_mix_two_datasets(store: GitDatasetStore, tmp_path: Path
     export(store, "main", "loop", tmp_path / "out")
     with pytest.raises(InvalidInput, match="not empty"):
         export(store, "main", "loop", tmp_path / "out")
+    stale = tmp_path / "out" / "train" / "of-another-commit.parquet"
+    stale.write_bytes(b"")
+    files = export(store, "main", "loop", tmp_path / "out", force=True)
+    assert not stale.exists()
+    assert sorted(map(str, (tmp_path / "out").rglob("*/*.parquet"))) == sorted(path for paths in files.values() for path in paths)
 
 
 @pytest.mark.parametrize("members", [[], rows(1)])

@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from ftassets.cli.commands.curate import curate_file, settings
 from ftassets.cli.main import app
+from ftassets.errors import InvalidInput
 from ftassets.testing.hash_embedder import HashEmbedder
 
 LOOP = """
@@ -70,6 +71,32 @@ def test_personal_data_is_replaced_and_json_stays_json(source: Path, tmp_path: P
     assert "jo@example.com" not in text
     [mail] = [row for path in (tmp_path / "out").glob("*.jsonl") for row in lines(path) if "Mail" in str(row) and "messages" in row]
     assert json.loads(mail["messages"][1]["content"]) == {"intent": "Mail", "to": "<EMAIL>"}
+
+
+@pytest.mark.parametrize("name", ["in.jsonl", "golden.jsonl", "loop.yaml"])
+def test_nothing_is_written_over_an_input(source: Path, tmp_path: Path, name: str) -> None:
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    for path in (source, tmp_path / "golden.jsonl", tmp_path / "loop.yaml"):
+        path.rename((inside if path.name == name else tmp_path) / path.name)
+    config = next(tmp_path.rglob("loop.yaml"))
+    for row, place in (("seed", "in"), ("golden_set", "golden")):
+        config.write_text(config.read_text().replace(f"{row}: {place}.jsonl", f"{row}: {next(tmp_path.rglob(f'{place}.jsonl'))}"))
+    with pytest.raises(InvalidInput, match="would be written over the input"):
+        curate_file(next(tmp_path.rglob("in.jsonl")), inside, config, None, silent, force=True)
+    assert [path.name for path in inside.iterdir()] == [name]
+
+
+def test_an_earlier_result_is_written_over_only_by_force(source: Path, tmp_path: Path) -> None:
+    arguments = ["curate", str(source), "--out", str(tmp_path / "out"), "--no-vectors"]
+    assert CliRunner().invoke(app, arguments).exit_code == 0
+    (tmp_path / "out" / "report.json").write_text("mine")
+    refused = CliRunner().invoke(app, arguments)
+    assert refused.exit_code == 1
+    assert "is not empty" in refused.output
+    assert (tmp_path / "out" / "report.json").read_text() == "mine"
+    assert CliRunner().invoke(app, [*arguments, "--force"]).exit_code == 0
+    assert json.loads((tmp_path / "out" / "report.json").read_text())["collected"] == 11
 
 
 def test_without_vectors_the_steps_on_meaning_say_so(source: Path, tmp_path: Path) -> None:
