@@ -31,7 +31,8 @@ from ftassets.domain.monitoring.estimate import SMALLEST, Estimate, mean_of, sha
 from ftassets.domain.monitoring.finding import Finding, together
 from ftassets.domain.monitoring.latest import LatestReport
 from ftassets.domain.monitoring.quality import QualityPoint, fallen_most, follow
-from ftassets.domain.traffic.exchange import ANSWERED, Exchange, FeedbackCounts, Outcomes, asked_of
+from ftassets.domain.traffic.exchange import ANSWERED, Exchange, Outcomes, asked_of
+from ftassets.domain.traffic.feedback import FeedbackCounts
 from ftassets.reporting.tables import table
 from ftassets.reporting.trends import Point, trend
 

@@ -21,7 +21,8 @@ from ftassets.config.profiles import artifacts
 from ftassets.domain.evaluation.answer_form import ToolCall
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.monitoring.latest import LatestReport, read_latest
-from ftassets.domain.traffic.exchange import Exchange, Feedback
+from ftassets.domain.traffic.exchange import Exchange
+from ftassets.domain.traffic.feedback import Feedback
 from ftassets.reporting.trends import Point
 from ftassets.testing.doubles.http import receiver
 from ftassets.testing.tiny_loop import LOOP, TinyLoop, tiny_loop

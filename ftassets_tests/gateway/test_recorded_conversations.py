@@ -12,7 +12,7 @@ from openai.types.chat.chat_completion_message_function_tool_call import Functio
 
 from ftassets.assets._shared.dataset_files import from_parquet, to_parquet
 from ftassets.assets.curated_dataset.asset import from_feedback
-from ftassets.domain.traffic.exchange import Feedback, Reviewed
+from ftassets.domain.traffic.feedback import Feedback, Reviewed
 from ftassets.testing.tiny_model import make_tiny_model
 from ftassets.workers.chat_template import taught
 from ftassets_tests.gateway.conftest import Running

@@ -46,7 +46,8 @@ from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.monitoring.latest import LatestReport
 from ftassets.domain.release.attestation import statement
 from ftassets.domain.release.version import ExternalModel, VersionManifest
-from ftassets.domain.traffic.exchange import Exchange, Feedback
+from ftassets.domain.traffic.exchange import Exchange
+from ftassets.domain.traffic.feedback import Feedback
 from ftassets.testing.doubles.http import receiver
 from ftassets.testing.doubles.llm_judge import pairwise_double
 from ftassets.testing.made_once import VARIABLE

@@ -43,7 +43,8 @@ from ftassets.domain.dataset.curation import Curated, curate
 from ftassets.domain.dataset.rows import Example, Quarantined, reason_of
 from ftassets.domain.dataset.shards import content_hash
 from ftassets.domain.release.version import MERGED
-from ftassets.domain.traffic.exchange import Reviewed, asked_of
+from ftassets.domain.traffic.exchange import asked_of
+from ftassets.domain.traffic.feedback import FeedbackVerdict, Reviewed
 from ftassets.reporting.plots import bars, funnel, histogram
 from ftassets.reporting.tables import request_cell, table
 
@@ -142,12 +143,10 @@ def from_feedback(reviewed: Sequence[Reviewed]) -> tuple[list[Example], list[Qua
     rejected: list[Quarantined] = []
     for item in reviewed:
         exchange, feedback = item.exchange, item.feedback
-        if feedback.correction:
-            completion, source = feedback.correction, "correction"
-        elif feedback.rating == "up":
-            completion, source = exchange.answer, "thumbs_up"
-        else:
+        verdict = feedback.verdict
+        if verdict not in (FeedbackVerdict.CORRECTION, FeedbackVerdict.THUMBS_UP):
             continue
+        source, completion = verdict.value, feedback.correction or exchange.answer
         try:
             asked = asked_of(exchange)
             row = Example(

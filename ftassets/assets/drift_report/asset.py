@@ -36,7 +36,7 @@ from ftassets.domain.drift import (
     not_enough_data,
 )
 from ftassets.domain.monitoring.latest import LatestReport
-from ftassets.domain.traffic.exchange import Feedback
+from ftassets.domain.traffic.feedback import Feedback, FeedbackVerdict
 from ftassets.reporting.plots import drift_map
 from ftassets.reporting.tables import table
 
@@ -272,7 +272,7 @@ def _statistics_table(result: Comparison) -> dg.MetadataValue:
 
 def _new_topics_table(measured: DriftMeasurement, feedback: Mapping[str, Feedback]) -> dg.MetadataValue:
     """New topics with the user feedback on their answers, compared with the feedback on other topics."""
-    unhappy = {name for name, each in feedback.items() if each.correction or each.rating == "down"}
+    unhappy = {name for name, each in feedback.items() if each.verdict in (FeedbackVerdict.CORRECTION, FeedbackVerdict.THUMBS_DOWN)}
 
     def doubted(members: Sequence[int]) -> str:
         hit = sum(measured.window[i].request_id in unhappy for i in members)

@@ -4,7 +4,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
-from ftassets.domain.traffic.exchange import Exchange, Feedback, FeedbackCounts, Outcomes, Reviewed
+from ftassets.domain.traffic.exchange import Exchange, Outcomes
+from ftassets.domain.traffic.feedback import Feedback, FeedbackCounts, Reviewed
 from ftassets.errors import FtassetsError, InvalidInput, ServerUnreachable
 
 __all__ = [
@@ -90,20 +91,29 @@ class TrafficLog(ABC):
         """When the version's newest exchange since then began; its second newest for the number 2, and so on. None if it has fewer."""
 
     @abstractmethod
-    def reviewed(self, loop: str, since: float = 0.0) -> list[Reviewed]:
-        """Exchanges since then that have feedback, each with the newest, oldest exchange first."""
+    def with_feedback(self, loop: str, since: float = 0.0) -> Iterator[Exchange]:
+        """Exchanges since then that have feedback, oldest first, each once."""
 
     @abstractmethod
     def feedback_on(self, request_ids: Sequence[str]) -> dict[str, Feedback]:
-        """The newest feedback on each of these exchanges that has any."""
+        """What the feedback on each of these exchanges that has any adds up to, see `added_up`."""
+
+    def reviewed(self, loop: str, since: float = 0.0) -> list[Reviewed]:
+        """The exchanges of `with_feedback`, each with what its feedback adds up to."""
+        found: list[Reviewed] = []
+        exchanges = self.with_feedback(loop, since)
+        while page := list(islice(exchanges, PAGE)):
+            said = self.feedback_on([exchange.id for exchange in page])  # one that was forgotten meanwhile has none
+            found += [Reviewed(exchange, said[exchange.id]) for exchange in page if exchange.id in said]
+        return found
 
     @abstractmethod
     def feedback_counts(self, loop: str, version: str, since: float = 0.0, until: float = float("inf")) -> FeedbackCounts:
-        """What the newest feedback says of the version's exchanges with since <= at < until."""
+        """What the feedback on the version's exchanges with since <= at < until adds up to."""
 
     @abstractmethod
     def corrections(self, loop: str, since: float = 0.0, asked_since: float = 0.0) -> int:
-        """Exchanges that began at `asked_since` or later and whose newest feedback, given at `since` or later, has a correction."""
+        """Exchanges that began at `asked_since` or later and whose correction is another one than it was at `since`; none counts as one."""
 
     @abstractmethod
     def forget(self, loop: str | None = None, user: str | None = None, request_ids: Sequence[str] = ()) -> list[str]:

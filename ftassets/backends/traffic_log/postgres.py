@@ -15,7 +15,6 @@ from ftassets.backends.traffic_log.base import (
     LogUnreachable,
     LogUnusable,
     Outcomes,
-    Reviewed,
     StillReadable,
     TrafficLog,
     UnknownAnswer,
@@ -24,6 +23,7 @@ from ftassets.backends.traffic_log.base import (
 )
 from ftassets.backends.traffic_log.postgres_connection import Connections, Link, errors, is_lost, reason
 from ftassets.domain.traffic.exchange import ANSWERED
+from ftassets.domain.traffic.feedback import added_up
 
 LOCK_SECONDS = 30.0  # how long wiping waits for others that use the tables
 SCHEMA_VERSION = 3
@@ -103,28 +103,36 @@ SELECT count(*) FROM known"""
 _SELECTED = ", ".join(f"e.{column}" for column in _COLUMNS)
 _WINDOW = "WHERE loop = :loop AND at >= CAST(:since AS double precision) AND at < CAST(:until AS double precision)"
 _LAST = "(CAST(:since AS double precision), CAST(:number AS bigint))"
-# feedback on the same answer came later
-_NEWEST = """NOT EXISTS (
-    SELECT 1 FROM traffic_feedback n WHERE n.request_id = f.request_id AND (n.at, n.number) > (f.at, f.number)
-)"""
-_REVIEWED = f"""
-SELECT f.asked_at, e.number, {_SELECTED}, f.request_id, f.at, f.rating, f.correction
-FROM traffic_feedback f JOIN traffic_exchange e ON e.id = f.request_id
-WHERE f.loop = :loop AND f.asked_at >= CAST(:since AS double precision) AND (f.asked_at, e.number) > {_LAST} AND {_NEWEST}
-ORDER BY f.asked_at, e.number LIMIT {PAGE}"""
+# the correction of an answer, as `added_up` finds it
+_CORRECTION = """
+    SELECT n.correction FROM traffic_feedback n WHERE n.request_id = f.request_id AND n.correction <> '' {and_when}
+    ORDER BY n.at DESC, n.correction COLLATE "C" LIMIT 1
+"""
+_WITH_FEEDBACK = f"""
+SELECT f.asked_at, e.number, {_SELECTED} FROM (
+    SELECT DISTINCT request_id, asked_at FROM traffic_feedback WHERE loop = :loop AND asked_at >= CAST(:since AS double precision)
+) f JOIN traffic_exchange e ON e.id = f.request_id
+WHERE (f.asked_at, e.number) > {_LAST} ORDER BY f.asked_at, e.number LIMIT {PAGE}"""
 _EXCHANGES_NAMED = f"""
 SELECT {_SELECTED} FROM traffic_exchange e
 WHERE e.loop = coalesce(CAST(:loop AS text), e.loop) AND e.id IN (SELECT json_array_elements_text(CAST(:names AS json)))"""
-_FEEDBACK_ON = f"""
-SELECT f.request_id, f.at, f.rating, f.correction FROM traffic_feedback f
-WHERE f.request_id IN (SELECT json_array_elements_text(CAST(:names AS json))) AND {_NEWEST}"""
-_FEEDBACK_COUNTS = f"""
-SELECT count(*), count(*) FILTER (WHERE rating = 'down'), count(*) FILTER (WHERE correction <> '') FROM traffic_feedback f
-WHERE loop = :loop AND version = :version AND asked_at >= CAST(:since AS double precision)
-AND asked_at < CAST(:until AS double precision) AND {_NEWEST}"""
+_FEEDBACK_ON = """
+SELECT request_id, at, rating, correction FROM traffic_feedback
+WHERE request_id IN (SELECT json_array_elements_text(CAST(:names AS json)))"""
+_FEEDBACK_COUNTS = """
+SELECT count(*), count(*) FILTER (WHERE down >= coalesce(up, down)), count(corrected) FROM (
+    SELECT max(at) FILTER (WHERE rating = 'down') AS down, max(at) FILTER (WHERE rating = 'up') AS up,
+        max(at) FILTER (WHERE correction <> '') AS corrected
+    FROM traffic_feedback
+    WHERE loop = :loop AND version = :version AND asked_at >= CAST(:since AS double precision)
+    AND asked_at < CAST(:until AS double precision) GROUP BY request_id
+) f"""
 _CORRECTIONS = f"""
-SELECT count(*) FROM traffic_feedback f WHERE loop = :loop AND correction <> '' AND at >= CAST(:since AS double precision)
-AND asked_at >= CAST(:asked_since AS double precision) AND {_NEWEST}"""
+SELECT count(*) FROM (
+    SELECT DISTINCT request_id FROM traffic_feedback WHERE loop = :loop AND correction <> ''
+    AND at >= CAST(:since AS double precision) AND asked_at >= CAST(:asked_since AS double precision)
+) f WHERE ({_CORRECTION.format(and_when="")})
+IS DISTINCT FROM ({_CORRECTION.format(and_when="AND n.at < CAST(:since AS double precision)")})"""
 _OUTCOMES = """
 SELECT version, weight, status, well_formed, count(*) FROM traffic_exchange
 WHERE loop = :loop AND version IN (SELECT json_array_elements_text(CAST(:versions AS json)))
@@ -195,14 +203,12 @@ class PostgresTrafficLog(TrafficLog):
         found = self._run(_TIME_OF_NEWEST, loop=loop, version=version, since=since, before=number - 1)
         return found[0][0] if found else None
 
-    def reviewed(self, loop: str, since: float = 0.0) -> list[Reviewed]:
-        width = len(_COLUMNS)
-        rows = self._pages(_REVIEWED, since, loop=loop)
-        return [Reviewed(Exchange(*row[:width]), Feedback(*row[width:])) for row in rows]
+    def with_feedback(self, loop: str, since: float = 0.0) -> Iterator[Exchange]:
+        return (Exchange(*row) for row in self._pages(_WITH_FEEDBACK, since, loop=loop))
 
     def feedback_on(self, request_ids: Sequence[str]) -> dict[str, Feedback]:
         rows = self._run(_FEEDBACK_ON, names=_to_json(list(map(_escaped, request_ids))))
-        return {row[0]: Feedback(*row) for row in rows}
+        return added_up(Feedback(*row) for row in rows)
 
     def feedback_counts(self, loop: str, version: str, since: float = 0.0, until: float = float("inf")) -> FeedbackCounts:
         return FeedbackCounts(*self._run(_FEEDBACK_COUNTS, loop=loop, version=version, since=since, until=until)[0])

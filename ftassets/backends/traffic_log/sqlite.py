@@ -1,6 +1,5 @@
 """The traffic log in one SQLite file, shared by the processes of one machine."""
 
-import json
 import os
 import sqlite3
 import threading
@@ -18,7 +17,6 @@ from ftassets.backends.traffic_log.base import (
     FeedbackCounts,
     LogUnusable,
     Outcomes,
-    Reviewed,
     StillReadable,
     TrafficLog,
     UnknownAnswer,
@@ -26,6 +24,7 @@ from ftassets.backends.traffic_log.base import (
     storable,
 )
 from ftassets.domain.traffic.exchange import ANSWERED
+from ftassets.domain.traffic.feedback import added_up
 
 BUSY_SECONDS = 30.0
 SCHEMA_VERSION = 4
@@ -66,10 +65,11 @@ UPDATE feedback SET (loop, version, asked_at) = (SELECT loop, version, at FROM e
 _AGAIN = "forget them once more, when the disk has room for a second copy of the log and no long query reads from it"
 _COLUMNS = [field.name for field in fields(Exchange)]
 _SELECTED = ", ".join(f"e.{name}" for name in _COLUMNS)
-# feedback on the same answer came later
-_NEWEST = """NOT EXISTS (
-    SELECT 1 FROM feedback n WHERE n.request_id = f.request_id AND n.at >= f.at AND (n.at > f.at OR n.number > f.number)
-)"""
+# the correction of an answer, as `added_up` finds it
+_CORRECTION = """
+    SELECT n.correction FROM feedback n WHERE n.request_id = f.request_id AND n.correction <> '' {and_when}
+    ORDER BY n.at DESC, n.correction LIMIT 1
+"""
 
 
 class SqliteTrafficLog(TrafficLog):
@@ -125,11 +125,8 @@ class SqliteTrafficLog(TrafficLog):
             since, number = page[-1][:2]
 
     def named(self, loop: str | None, request_ids: Sequence[str]) -> list[Exchange]:
-        rows = self._connection().execute(
-            f"SELECT {_SELECTED} FROM exchange e WHERE e.loop = coalesce(?, e.loop) AND e.id IN (SELECT value FROM json_each(?))",
-            (loop, json.dumps(list(map(storable, request_ids)))),
-        )
-        return [_exchange(row) for row in rows]
+        query = f"SELECT {_SELECTED} FROM exchange e WHERE e.loop = coalesce(?, e.loop) AND e.id IN"
+        return [_exchange(row) for row in self._among(query, request_ids, loop)]
 
     def count(self, loop: str, since: float = 0.0, until: float = float("inf"), answered: bool = False) -> int:
         where, values = _window(loop, since, until, None, answered)
@@ -151,38 +148,38 @@ class SqliteTrafficLog(TrafficLog):
         )
         return next((at for (at,) in found), None)
 
-    def reviewed(self, loop: str, since: float = 0.0) -> list[Reviewed]:
+    def with_feedback(self, loop: str, since: float = 0.0) -> Iterator[Exchange]:
         rows = self._connection().execute(
-            f"""SELECT {_SELECTED}, f.request_id, f.at, f.rating, f.correction
-                FROM feedback f INDEXED BY feedback_by_answer CROSS JOIN exchange e ON e.id = f.request_id
-                WHERE f.loop = ? AND f.asked_at >= ? AND {_NEWEST} ORDER BY f.asked_at, e.rowid""",
+            f"""SELECT {_SELECTED} FROM (
+                SELECT DISTINCT request_id, asked_at FROM feedback INDEXED BY feedback_by_answer WHERE loop = ? AND asked_at >= ?
+            ) f CROSS JOIN exchange e ON e.id = f.request_id ORDER BY f.asked_at, e.rowid""",
             (loop, since),
         )
-        width = len(_COLUMNS)
-        return [Reviewed(_exchange(row[:width]), Feedback(*row[width:])) for row in rows]
+        return iter([_exchange(row) for row in rows])
 
     def feedback_on(self, request_ids: Sequence[str]) -> dict[str, Feedback]:
-        rows = self._connection().execute(
-            f"""SELECT f.request_id, f.at, f.rating, f.correction FROM feedback f
-                WHERE f.request_id IN (SELECT value FROM json_each(?)) AND {_NEWEST}""",
-            (json.dumps(list(map(storable, request_ids))),),
-        )
-        return {row[0]: Feedback(*row) for row in rows}
+        rows = self._among("SELECT request_id, at, rating, correction FROM feedback WHERE request_id IN", request_ids)
+        return added_up(Feedback(*row) for row in rows)
 
     def feedback_counts(self, loop: str, version: str, since: float = 0.0, until: float = float("inf")) -> FeedbackCounts:
         found = self._connection().execute(
-            f"""SELECT count(*), count(*) FILTER (WHERE rating = 'down'), count(*) FILTER (WHERE correction <> '')
-                FROM feedback f INDEXED BY feedback_by_answer
-                WHERE loop = ? AND asked_at >= ? AND asked_at < ? AND version = ? AND {_NEWEST}""",
+            """SELECT count(*), count(*) FILTER (WHERE down >= coalesce(up, down)), count(corrected) FROM (
+                SELECT max(at) FILTER (WHERE rating = 'down') AS down, max(at) FILTER (WHERE rating = 'up') AS up,
+                    max(at) FILTER (WHERE correction <> '') AS corrected
+                FROM feedback INDEXED BY feedback_by_answer WHERE loop = ? AND asked_at >= ? AND asked_at < ? AND version = ?
+                GROUP BY request_id
+            )""",
             (loop, since, until, version),
         )
         return FeedbackCounts(*found.fetchone())
 
     def corrections(self, loop: str, since: float = 0.0, asked_since: float = 0.0) -> int:
         found = self._connection().execute(
-            f"""SELECT count(*) FROM feedback f INDEXED BY feedback_corrections
-                WHERE loop = ? AND at >= ? AND asked_at >= ? AND correction <> '' AND {_NEWEST}""",
-            (loop, since, asked_since),
+            f"""SELECT count(*) FROM (
+                SELECT DISTINCT request_id FROM feedback INDEXED BY feedback_corrections
+                WHERE loop = ? AND at >= ? AND asked_at >= ? AND correction <> ''
+            ) f WHERE ({_CORRECTION.format(and_when="")}) IS NOT ({_CORRECTION.format(and_when="AND n.at < ?")})""",
+            (loop, since, asked_since, since),
         )
         return found.fetchone()[0]
 
@@ -206,6 +203,12 @@ class SqliteTrafficLog(TrafficLog):
 
     def forgotten(self) -> set[str]:
         return {row[0] for row in self._connection().execute("SELECT id FROM forgotten")}
+
+    def _among(self, query: str, names: Sequence[str], *values: object) -> Iterator[tuple[Any, ...]]:
+        """Rows of a query that ends in `IN`, for names of any number; SQLite's JSON functions cut texts off at a NUL character."""
+        for start in range(0, len(names), PAGE):
+            page = [storable(name) for name in names[start : start + PAGE]]
+            yield from self._connection().execute(f"{query} ({', '.join('?' * len(page))})", (*values, *page))
 
     def _wipe(self, connection: sqlite3.Connection) -> None:
         """Leave no copy of deleted rows: secure delete misses what splits left in the gaps of pages, so the file is written anew.

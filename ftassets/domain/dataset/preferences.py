@@ -15,7 +15,8 @@ from ftassets.domain.dataset.curation.step import Pool
 from ftassets.domain.dataset.curation.text import answer_key, request_key
 from ftassets.domain.dataset.rows import Example, Quarantined, reason_of
 from ftassets.domain.evaluation.answer_form import AnswerForm
-from ftassets.domain.traffic.exchange import Exchange, Reviewed, asked_of
+from ftassets.domain.traffic.exchange import Exchange, asked_of
+from ftassets.domain.traffic.feedback import FeedbackVerdict, Reviewed
 
 if TYPE_CHECKING:
     from ftassets.config.loop import LoopConfig
@@ -99,17 +100,17 @@ def _preferences(reviewed: Sequence[Reviewed], loop: "LoopConfig", dropped: list
     thumbs_down: dict[str, dict[str, Exchange]] = {}
     for item in sorted(reviewed, key=lambda item: (item.exchange.at, item.exchange.id)):
         exchange, feedback = item.exchange, item.feedback
-        if not feedback.correction and feedback.rating not in ("up", "down"):
+        if (verdict := feedback.verdict) is None:
             continue
         try:
             asked = in_context(asked_of(exchange), loop)
         except ValueError as error:
             dropped.append(_quarantined(exchange, reason_of(error)))
             continue
-        if feedback.correction:
-            yield _Preference(asked, form.spelled(feedback.correction), exchange)
+        if verdict is FeedbackVerdict.CORRECTION:
+            yield _Preference(asked, form.spelled(feedback.correction or ""), exchange)
         else:
-            side = thumbs_up if feedback.rating == "up" else thumbs_down
+            side = thumbs_up if verdict is FeedbackVerdict.THUMBS_UP else thumbs_down
             key = request_key(asked)
             requests.setdefault(key, asked)
             # each distinct answer once: the product below must not grow with the number of votes

@@ -1,4 +1,4 @@
-"""Record of one request: the exchange, and the user's feedback on the answer."""
+"""Record of one request with its answer: the exchange."""
 
 import hashlib
 import json
@@ -38,24 +38,6 @@ class Exchange:
 
 
 @dataclass(frozen=True)
-class Feedback:
-    """User feedback on an answer: rating is up or down, correction is the expected answer."""
-
-    request_id: str
-    at: float
-    rating: str | None
-    correction: str | None
-
-
-@dataclass(frozen=True)
-class Reviewed:
-    """An exchange with the newest feedback on it."""
-
-    exchange: Exchange
-    feedback: Feedback
-
-
-@dataclass(frozen=True)
 class Outcomes:
     """Exchanges that ended alike, and how many; the other fields as in the exchange."""
 
@@ -79,15 +61,6 @@ class Outcomes:
     def judged(self) -> bool:
         """Whether it is known that the model failed, or that it did not."""
         return self.status != ANSWERED or self.well_formed is not None
-
-
-@dataclass(frozen=True)
-class FeedbackCounts:
-    """How many answers have feedback, and on how many the newest is a thumb down, or a correction."""
-
-    reviewed: int
-    down: int
-    corrected: int
 
 
 def stored_request(messages: Any, tools: Any) -> Any:

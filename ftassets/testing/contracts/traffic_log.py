@@ -13,7 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ftassets.backends.traffic_log.base import PAGE, Exchange, Feedback, FeedbackCounts, TrafficLog, UnknownAnswer
+from ftassets.backends.traffic_log.base import PAGE, Exchange, Feedback, FeedbackCounts, Reviewed, TrafficLog, UnknownAnswer
+from ftassets.domain.traffic.feedback import added_up
 from ftassets.errors import InvalidInput
 
 OpenLog = Callable[[], TrafficLog]
@@ -59,7 +60,10 @@ _EXCHANGES = st.lists(
 )
 _FEEDBACK = st.lists(
     st.tuples(
-        st.integers(0, 11), st.sampled_from([0.0, 1.0, 2.0, 4.0]), st.sampled_from(["up", "down", None]), st.sampled_from(["x", "", None])
+        st.integers(0, 11),
+        st.sampled_from([0.0, 1.0, 2.0, 4.0]),
+        st.sampled_from(["up", "down", None]),
+        st.sampled_from(["x", "X\x00", "\u00e9", "", None]),
     ),
     max_size=15,
 )
@@ -71,9 +75,8 @@ class _Reference:
 
     def __init__(self, rows: list[Exchange], feedback: list[Feedback]) -> None:
         self.rows = sorted(rows, key=lambda row: row.at)  # a stable sort: rows of one time in the order of their arrival
-        self.newest: dict[str, Feedback] = {}
-        for each in sorted(feedback, key=lambda each: each.at):
-            self.newest[each.request_id] = each
+        self.said = added_up(feedback)
+        self.events = feedback
 
     def window(self, since: float, until: float, version: str | None = None, answered: bool = False) -> list[Exchange]:
         return [
@@ -81,7 +84,15 @@ class _Reference:
         ]
 
     def feedback(self, rows: list[Exchange]) -> list[Feedback]:
-        return [self.newest[row.id] for row in rows if row.id in self.newest]
+        return [self.said[row.id] for row in rows if row.id in self.said]
+
+    def corrections(self, since: float, rows: list[Exchange]) -> int:
+        before = added_up(each for each in self.events if each.at < since)
+        found = self.feedback(rows)
+        return sum(
+            each.correction is not None and (each.request_id not in before or before[each.request_id].correction != each.correction)
+            for each in found
+        )
 
     def outcomes(self, rows: list[Exchange]) -> Counter[tuple[str, float, int, bool | None]]:
         return Counter((row.version, row.weight, row.status, row.well_formed) for row in rows)
@@ -131,7 +142,8 @@ class TrafficLogContract:
         log.append(rows)
         for feedback in said:
             log.add_feedback(feedback)
-        assert [(r.exchange, r.feedback) for r in log.reviewed("voice")] == list(zip(rows, said, strict=True))
+        silent = Feedback(rows[-1].id, 1.0, None, None)  # an empty text says nothing
+        assert [(r.exchange, r.feedback) for r in log.reviewed("voice")] == list(zip(rows, [*said[:-1], silent], strict=True))
         assert log.forget("voice", TEXTS[0], [rows[1].id]) == [row.id for row in rows[:2]]
         assert (log.exchanges("voice"), log.forgotten(), log.append(rows)) == (rows[2:], {row.id for row in rows[:2]}, 0)
 
@@ -200,12 +212,13 @@ class TrafficLogContract:
             assert len(found) == len(wanted)
         of_one = [row.at for row in all_of.window(since, float("inf"), "v1")]
         assert log.time_of_newest(loop, "v1", nth, since) == (of_one[-nth] if len(of_one) >= nth else None)
-        assert log.feedback_on([row.id for row in stored]) == all_of.newest
-        newest = all_of.feedback(all_of.window(since, until, "v1"))
-        down, corrected = sum(each.rating == "down" for each in newest), sum(bool(each.correction) for each in newest)
-        assert log.feedback_counts(loop, "v1", since, until) == FeedbackCounts(len(newest), down, corrected)
-        late = [each for each in all_of.feedback(all_of.window(since, float("inf"))) if each.at >= given_since]
-        assert log.corrections(loop, given_since, since) == sum(bool(each.correction) for each in late)
+        assert log.feedback_on([row.id for row in stored]) == all_of.said
+        reviewed = [row for row in all_of.window(since, float("inf")) if row.id in all_of.said]
+        assert log.reviewed(loop, since) == [Reviewed(row, all_of.said[row.id]) for row in reviewed]
+        said = all_of.feedback(all_of.window(since, until, "v1"))
+        down, corrected = sum(each.rating == "down" for each in said), sum(each.correction is not None for each in said)
+        assert log.feedback_counts(loop, "v1", since, until) == FeedbackCounts(len(said), down, corrected)
+        assert log.corrections(loop, given_since, since) == all_of.corrections(given_since, reviewed)
 
     def test_exchanges_are_found_by_their_ids_within_the_loop(self, log: TrafficLog) -> None:
         rows = [exchange(n) for n in range(4)]
@@ -239,23 +252,37 @@ class TrafficLogContract:
             log.add_feedback(Feedback("voice-9", 1.0, "up", None))
         assert log.reviewed("voice") == []
 
-    def test_the_newest_feedback_counts(self, log: TrafficLog) -> None:
+    def test_what_is_said_of_an_answer_adds_up(self, log: TrafficLog) -> None:
         log.append([exchange(1), exchange(2), exchange(3)])
-        newest = Feedback("voice-2", 9.0, None, '{"intent": "off"}')
-        older, late = Feedback("voice-2", 5.0, "up", None), Feedback("voice-2", 7.0, "down", None)
-        for feedback in (older, newest, late, Feedback("voice-1", 5.0, "down", None)):
+        up, down = Feedback("voice-2", 5.0, "up", None), Feedback("voice-2", 9.0, "down", None)
+        corrected = Feedback("voice-2", 7.0, None, '{"intent": "off"}')
+        for feedback in (down, corrected, up, corrected, Feedback("voice-1", 5.0, "down", None)):
             log.add_feedback(feedback)
+        total = Feedback("voice-2", 9.0, "down", '{"intent": "off"}')
         assert [(r.exchange, r.feedback) for r in log.reviewed("voice")] == [
             (exchange(1), Feedback("voice-1", 5.0, "down", None)),
-            (exchange(2), newest),
+            (exchange(2), total),
         ]
         assert [r.exchange.id for r in log.reviewed("voice", since=2)] == ["voice-2"]
+        assert log.feedback_on(["voice-2", "voice-3"]) == {"voice-2": total}
+        assert log.feedback_counts("voice", "v1") == FeedbackCounts(2, 2, 1)
 
-    def test_of_feedback_given_at_one_moment_the_last_counts(self, log: TrafficLog) -> None:
-        log.append([exchange(1)])
-        log.add_feedback(Feedback("voice-1", 5.0, "up", None))
-        log.add_feedback(Feedback("voice-1", 5.0, "down", None))
-        assert [r.feedback.rating for r in log.reviewed("voice")] == ["down"]
+    def test_a_correction_counts_as_new_once(self, log: TrafficLog) -> None:
+        log.append([exchange(1), exchange(2)])
+        for feedback in (
+            Feedback("voice-1", 5.0, None, "x"), Feedback("voice-1", 8.0, "up", None), Feedback("voice-1", 9.0, None, "x"),
+            Feedback("voice-2", 5.0, None, "x"), Feedback("voice-2", 9.0, None, "y"),
+        ):  # fmt: skip
+            log.add_feedback(feedback)
+        assert [log.corrections("voice", since) for since in (0.0, 6.0, 10.0)] == [2, 1, 0]
+
+    def test_of_feedback_given_at_one_moment_the_thumb_down_counts(self, log: TrafficLog) -> None:
+        log.append([exchange(1), exchange(2)])
+        for answer, ratings in (("voice-1", ["up", "down"]), ("voice-2", ["down", "up"])):
+            for rating in ratings:
+                log.add_feedback(Feedback(answer, 5.0, rating, None))
+        assert [r.feedback.rating for r in log.reviewed("voice")] == ["down", "down"]
+        assert log.feedback_counts("voice", "v1") == FeedbackCounts(2, 2, 0)
 
     def test_a_batch_lands_whole_or_not_at_all(self, log: TrafficLog) -> None:
         with pytest.raises(Exception, match="(?i)not.null"):

@@ -32,7 +32,8 @@ from ftassets.domain.chat import question
 from ftassets.domain.dataset.preferences import Pair
 from ftassets.domain.dataset.rows import Example, Quarantined
 from ftassets.domain.release.version import VersionManifest
-from ftassets.domain.traffic.exchange import Exchange, Feedback
+from ftassets.domain.traffic.exchange import Exchange
+from ftassets.domain.traffic.feedback import Feedback
 from ftassets.errors import InvalidInput
 
 LOOP = read_loops(LOOPS)["support_triage"]

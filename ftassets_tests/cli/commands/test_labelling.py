@@ -15,7 +15,8 @@ from ftassets.cli.commands import labelling
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.chat import texts
 from ftassets.domain.drift import build_reference
-from ftassets.domain.traffic.exchange import Exchange, Feedback
+from ftassets.domain.traffic.exchange import Exchange
+from ftassets.domain.traffic.feedback import Feedback
 from ftassets.testing.hash_embedder import HashEmbedder
 
 

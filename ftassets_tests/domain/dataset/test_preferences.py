@@ -13,7 +13,8 @@ from ftassets.config.loop import Task
 from ftassets.domain.chat import Asked, Message, texts
 from ftassets.domain.dataset.preferences import Pair, build_pairs, trl_row
 from ftassets.domain.dataset.rows import Example, Quarantined
-from ftassets.domain.traffic.exchange import Exchange, Feedback, Reviewed
+from ftassets.domain.traffic.exchange import Exchange
+from ftassets.domain.traffic.feedback import Feedback, Reviewed
 from ftassets_tests.domain.dataset.curation.sample import config
 
 pytestmark = pytest.mark.models
@@ -58,6 +59,12 @@ def test_a_correction_is_better_than_what_it_corrects() -> None:
     assert dropped == []
     assert (pair.prompt, pair.chosen, pair.rejected, pair.source) == ("lights on", ON, OFF, "correction")
     assert (pair.request_id, pair.user, pair.at, pair.version, pair.weight) == (reviewed.exchange.id, "u", 1.0, "v1", 5.0)
+
+
+@pytest.mark.parametrize("rating", ["up", "down", None])
+def test_a_correction_makes_its_pair_whatever_the_thumb(rating: str | None) -> None:
+    (pair,), _ = pairs_of([said(OFF, rating, ON)], [], 9)
+    assert (pair.chosen, pair.rejected, pair.source) == (ON, OFF, "correction")
 
 
 def test_an_answer_rated_up_is_better_than_one_rated_down_to_the_same_prompt() -> None:

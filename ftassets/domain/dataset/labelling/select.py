@@ -9,7 +9,8 @@ from ftassets.domain.dataset.curation.copies import parts_of
 from ftassets.domain.dataset.curation.near_pairs import GRAM
 from ftassets.domain.evaluation.answer_form import AnswerForm
 from ftassets.domain.evaluation.sampling import fixed_sample
-from ftassets.domain.traffic.exchange import ANSWERED, Exchange, Feedback, asked_in
+from ftassets.domain.traffic.exchange import ANSWERED, Exchange, asked_in
+from ftassets.domain.traffic.feedback import Feedback, FeedbackVerdict
 
 FAILED, NOVEL, RANDOM = "failed", "novel", "random"
 
@@ -43,17 +44,17 @@ def candidates(
 ) -> list[Item]:
     """Requests worth labelling: answers that are neither corrected, rated up nor labelled, and requests on which a canary failed.
 
-    `feedback` is the newest by request id, `labelled` are ids of requests with a label, `canaries` the versions that were
+    `feedback` is what was said of each answer, by its id, `labelled` are ids of requests with a label, `canaries` the versions that were
     candidates. A canary failed on a request if it answered with an error or not in the task's form, or if the answer was rated down.
     A request is novel from a distance above `novel_above`, for example the reference's 95 % quantile.
     """
     found = []
     for exchange in exchanges:
-        said = feedback.get(exchange.id)
-        if exchange.id in labelled or (said and (said.correction or said.rating == "up")):
+        verdict = feedback[exchange.id].verdict if exchange.id in feedback else None
+        if exchange.id in labelled or verdict in (FeedbackVerdict.CORRECTION, FeedbackVerdict.THUMBS_UP):
             continue
         answered = exchange.status == ANSWERED and bool(exchange.answer.strip())
-        rated_down = said is not None and said.rating == "down"
+        rated_down = verdict is FeedbackVerdict.THUMBS_DOWN
         failed = exchange.version in canaries and (not answered or rated_down or not form.well_formed(exchange.answer))
         if not answered and not failed:
             continue

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from ftassets.domain.dataset.labelling.select import Item, candidates, select, shortlist
 from ftassets.domain.evaluation.answer_form import Text, ToolCall
-from ftassets.domain.traffic.exchange import Exchange, Feedback
+from ftassets.domain.traffic.exchange import Exchange
+from ftassets.domain.traffic.feedback import Feedback
 
 WORDS = ("lights", "heating", "music", "blinds", "vacuum", "coffee", "garage", "timer", "fan", "door", "window", "alarm")
 

@@ -1,0 +1,85 @@
+import random
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ftassets.domain.traffic.feedback import Feedback, FeedbackVerdict, added_up
+
+EVENTS = st.lists(
+    st.builds(
+        Feedback,
+        st.sampled_from(["a", "b"]),
+        st.sampled_from([1.0, 2.0, 3.0]),
+        st.sampled_from(["up", "down", "", None]),
+        st.sampled_from(["x", "y", "", None]),
+    ),
+    max_size=10,
+)
+UP, DOWN, CORRECTION = FeedbackVerdict.THUMBS_UP, FeedbackVerdict.THUMBS_DOWN, FeedbackVerdict.CORRECTION
+
+
+def said(*events: tuple[str | None, str | None]) -> Feedback:
+    """What these ratings and corrections add up to, given one after the other."""
+    return added_up(Feedback("a", float(at), *event) for at, event in enumerate(events))["a"]
+
+
+@pytest.mark.parametrize(
+    ("events", "verdict", "correction"),
+    [
+        ([("up", None)], UP, None),
+        ([("down", None)], DOWN, None),
+        ([("up", None), ("down", None)], DOWN, None),
+        ([("down", None), ("up", None)], UP, None),
+        ([(None, "x")], CORRECTION, "x"),
+        ([("down", None), (None, "x")], CORRECTION, "x"),
+        ([(None, "x"), ("up", None)], CORRECTION, "x"),
+        ([(None, "x"), ("down", None)], CORRECTION, "x"),
+        ([("down", "x"), ("up", None), ("down", None)], CORRECTION, "x"),
+        ([(None, "x"), (None, "y"), ("up", None)], CORRECTION, "y"),
+        ([(None, "y"), ("up", "x")], CORRECTION, "x"),
+        ([("up", ""), (None, None)], UP, None),
+        ([("shrug", None)], None, None),
+        ([(None, None)], None, None),
+    ],
+)
+def test_what_users_say_one_after_the_other_adds_up(
+    events: list[tuple[str | None, str | None]], verdict: FeedbackVerdict | None, correction: str | None
+) -> None:
+    found = said(*events)
+    assert (found.verdict, found.correction, found.at) == (verdict, correction, len(events) - 1)
+
+
+def test_a_thumb_down_counts_of_thumbs_given_at_one_moment() -> None:
+    thumbs = [Feedback("a", 1.0, rating, None) for rating in ("down", "up")]
+    assert [added_up(order)["a"].rating for order in (thumbs, thumbs[::-1])] == ["down", "down"]
+
+
+@given(events=EVENTS, shuffle=st.randoms(use_true_random=False))
+def test_neither_order_nor_repeats_of_events_count(events: list[Feedback], shuffle: random.Random) -> None:
+    again = events + events[: len(events) // 2]
+    shuffle.shuffle(again)
+    assert added_up(again) == added_up(events)
+
+
+@given(events=EVENTS)
+def test_each_field_is_the_newest_that_says_something(events: list[Feedback]) -> None:
+    found = added_up(events)
+    assert found.keys() == {event.request_id for event in events}
+    for answer, total in found.items():
+        own = [event for event in events if event.request_id == answer]
+        assert total.at == max(event.at for event in own)
+        for name in ("rating", "correction"):
+            given_at = {event.at: [] for event in own if getattr(event, name)}
+            for event in own:
+                if getattr(event, name):
+                    given_at[event.at].append(getattr(event, name))
+            assert getattr(total, name) == (min(given_at[max(given_at)]) if given_at else None)
+
+
+@given(events=EVENTS)
+def test_what_was_added_up_can_be_added_to_an_event_that_came_later(events: list[Feedback]) -> None:
+    later = Feedback("a", 9.0, "down", "z")
+    known = list(added_up(events).values())
+    assert added_up([*known, later])["a"] == added_up([*events, later])["a"] == replace(later)
