@@ -145,7 +145,7 @@ def export_dataset(
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write a dataset as Parquet, as `datasets.load_dataset` opens it, and its preference pairs as TRL's DPO trainer reads them."""
+    """Write a dataset as Parquet with its card, as `datasets.load_dataset` opens it, and its preference pairs for TRL's DPO trainer."""
     from ftassets.assets._shared.dataset_files import export, export_pairs
 
     store, config = backend("dataset_store"), known_loop(loop)

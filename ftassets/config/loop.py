@@ -206,6 +206,11 @@ class Dataset(Strict):
     max_class_share: float | None = Field(None, gt=0, le=1, description="Largest share of one class in the rows that are trained on.")
     split: list[float] = Field([0.8, 0.1, 0.1], min_length=3, max_length=3, description="Shares of train, validation and test, in sum 1.")
     teacher: TeacherSettings | None = Field(None, description="Model that writes synthetic rows for rare classes.")
+    license: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9.+-]*$",
+        description="Licence of the rows, as dataset cards name it, for example cc-by-4.0. Default: the card says that none is stated.",
+    )
 
     @model_validator(mode="after")
     def _split_adds_up(self) -> "Dataset":

@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 from types import MappingProxyType
@@ -18,6 +19,8 @@ from ftassets.config.outputs import check_new_folder
 from ftassets.domain import formats
 from ftassets.domain.acceptance import Check
 from ftassets.domain.canonical import canonical_json
+from ftassets.domain.dataset.card import card
+from ftassets.domain.dataset.curation import Curated
 from ftassets.domain.dataset.preferences import Pair, trl_row
 from ftassets.domain.dataset.rows import Example, Quarantined
 from ftassets.domain.dataset.shards import Index, Shard, Shards, content_hash, plan
@@ -67,6 +70,14 @@ def set_path(loop: str, name: str) -> str:
 
 def synthetic_path(loop: str) -> str:
     return f"{loop}/synthetic.parquet"
+
+
+def card_path(loop: str) -> str:
+    return f"{loop}/dataset/README.md"
+
+
+def croissant_path(loop: str) -> str:
+    return f"{loop}/dataset/croissant.json"
 
 
 def pairs_path(loop: str) -> str:
@@ -213,6 +224,28 @@ def dataset_objects(
     return files
 
 
+def card_objects(
+    store: DatasetStore, loop: LoopConfig, curated: Curated, files: Files, made_from: Mapping[str, str], since: str = "main"
+) -> Files:
+    """The card of the dataset that `files` make, see `dataset_objects`; to be published with them, since the same commit.
+
+    None if the dataset stays as it is: its card stays too, or the same rows would be a new version. `made_from` are commits by what
+    they are, besides the dataset before this one.
+    """
+    commit, content = store.resolve(since), files[index_path(loop.name)]
+    try:
+        before = store.last_change(commit, index_path(loop.name))
+    except ObjectNotFound:
+        parents = dict(made_from)
+    else:
+        if store.read(before, index_path(loop.name)) == content:
+            return {}
+        parents = {**made_from, "dataset before this one": before}
+    made = card(loop, curated, Index.parse(content), parents)
+    croissant = json.dumps(made.croissant, indent=2, ensure_ascii=False) + "\n"
+    return {card_path(loop.name): made.readme.encode(), croissant_path(loop.name): croissant.encode()}
+
+
 def quarantine_to_parquet(dropped: Sequence[Quarantined]) -> bytes:
     """Rows that were not taken as one Parquet file: step, row, reason, content."""
     rows = []
@@ -249,6 +282,9 @@ def export(store: DatasetStore, ref: str, loop: str, folder: Path, force: bool =
         data_files.setdefault(split, []).append(str(target))
     for path in (quarantine_path(loop), index_path(loop)):
         (folder / Path(path).name).write_bytes(store.read(commit, path))
+    for path in (card_path(loop), croissant_path(loop)):
+        with suppress(ObjectNotFound):  # an earlier release wrote none
+            (folder / Path(path).name).write_bytes(store.read(commit, path))
     return data_files
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from ftassets.assets._shared.accepted import golden_commit, seed_commit
 from ftassets.assets._shared.dataset_files import (
+    card_objects,
     dataset_objects,
     from_parquet,
     read_evaluation_rows,
@@ -104,9 +105,11 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         checks = dataset_checks(loop, curated, len(rows) + len(rejected), _by_row(rows, vectors), golden, kept_out)
         refused = refusals(checks, BLOCKING)
         shard = f"{int(time.time())}-{context.run_id[:8]}"
-        recipe = loop.dataset.model_dump(mode="json", exclude={"seed", "teacher"})
+        recipe = loop.dataset.model_dump(mode="json", exclude={"seed", "teacher", "license"})
         recipe |= {"min_chars": loop.min_chars, "embedder": embedder.id}
         files = dataset_objects(dataset_store, loop.name, curated.splits, curated.dropped, curated.balance, recipe, shard, main, checks)
+        made_from = {"seed rows": seeded, "golden rows, kept out": golden_of}
+        files = {**files, **card_objects(dataset_store, loop, curated, files, made_from, main)}
         message = f"{loop.name}: dataset of {curated.rows} rows"
         facts = {
             "loop": loop.name,

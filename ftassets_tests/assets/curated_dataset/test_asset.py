@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from ftassets.assets._shared.dataset_files import index_path, read_index, read_splits, refused_branch, refused_folder
+from ftassets.assets._shared.dataset_files import card_path, export, index_path, read_index, read_splits, refused_branch, refused_folder
 from ftassets.assets._shared.events import data_version, newest, node
 from ftassets.backends.artifacts.versions import version_key
 from ftassets.backends.dataset_store import base
@@ -20,7 +20,7 @@ from ftassets.domain.dataset.acceptance import BLOCKING
 from ftassets.domain.release.version import MERGED
 from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets.testing.doubles.lakefs import on_double
-from ftassets.testing.tiny_loop import LOOP, TinyLoop, right_answer, tiny_loop
+from ftassets.testing.tiny_loop import LOOP, TinyLoop, right_answer, rows, tiny_loop
 
 WRITTEN = ("seed_examples", "golden_set", "curated_dataset")
 
@@ -63,6 +63,36 @@ def test_an_accepted_dataset_is_on_main_with_its_verdicts(tiny: TinyLoop) -> Non
     assert "refused" not in {*event(tiny).metadata, *store(tiny).get_commit(commit).metadata}
 
 
+def test_a_dataset_has_a_card_that_opens_it_and_that_the_same_rows_do_not_change(tiny: TinyLoop, tmp_path: Path) -> None:
+    import datasets
+    from huggingface_hub import DatasetCard
+
+    assert tiny.materialize(*WRITTEN).success
+    first = data_version(event(tiny))
+    export(store(tiny), first, LOOP, tmp_path / "out")
+    card = DatasetCard.load(tmp_path / "out" / "README.md")
+    opened = datasets.load_dataset(str(tmp_path / "out"), cache_dir=str(tmp_path / "cache"))
+    assert {split: len(opened[split]) for split in opened} == {
+        split: len(members) for split, members in read_splits(store(tiny), first, LOOP).items() if members
+    }
+    seeded, golden = (data_version(found) for name in WRITTEN[:2] if (found := newest(tiny.instance, node(LOOP, name))))
+    assert f"| seed rows | {seeded} |" in card.text
+    assert f"| golden rows, kept out | {golden} |" in card.text
+    assert "dataset before this one" not in card.text
+    digests = {shard.path: shard.digest for shards in read_index(store(tiny), first, LOOP).shards.values() for shard in shards}
+    croissant = json.loads((tmp_path / "out" / "croissant.json").read_text())
+    assert {each["contentUrl"]: each["sha256"] for each in croissant["distribution"] if "sha256" in each} == digests
+    with tiny.loop.golden_set.open("a") as more:
+        more.write(rows(("shut",), "later", "drifted"))
+    assert tiny.materialize(*WRITTEN).success
+    assert data_version(event(tiny)) == first, "the same rows are no new version, though the golden set changed"
+    with tiny.loop.dataset.seed.open("a") as seed:
+        seed.write(rows(("dim",), "kindly"))
+    assert tiny.materialize(*WRITTEN).success
+    text = store(tiny).read(data_version(event(tiny)), card_path(LOOP)).decode()
+    assert f"| dataset before this one | {first} |" in text
+
+
 def test_a_refused_dataset_is_set_aside_and_the_next_one_starts_from_what_was_accepted(tiny: TinyLoop) -> None:
     assert tiny.materialize(*WRITTEN).success
     accepted = data_version(event(tiny))
@@ -74,6 +104,7 @@ def test_a_refused_dataset_is_set_aside_and_the_next_one_starts_from_what_was_ac
     assert str(event(tiny).metadata["verdict"].value).startswith("REFUSED: enough_rows: 96 rows are too few: the loop asks for 10,000")
     assert store(tiny).resolve("main") == accepted
     assert store(tiny).resolve(branch) == commit
+    assert "**Refused**" in store(tiny).read(commit, card_path(LOOP)).decode()
     found = store(tiny).get_commit(commit)
     assert (found.parents, found.metadata["refused"], found.metadata["loop"]) == ((accepted,), "enough_rows", LOOP)
     assert read_splits(store(tiny), branch, LOOP) == read_splits(store(tiny), accepted, LOOP)
