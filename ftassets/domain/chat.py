@@ -6,6 +6,8 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from ftassets.domain.canonical import parse_json, read_json
+
 LONGEST = 200_000  # characters of a conversation
 _ROLES: dict[str, Literal["system", "user", "assistant", "tool"]] = {
     "system": "system",
@@ -143,7 +145,7 @@ def _message(message: Any, place: str, as_read: bool) -> Message:
             raise ValueError(f"{place}: text next to tool calls, which model servers leave out: make it a message of its own")
         if not calls and not text.strip():
             raise ValueError(f"{place}: a message without text")
-    made = tuple(_call(call, place) for call in calls)
+    made = tuple(_call(call, place, as_read) for call in calls)
     answered = message.get("tool_call_id") if role == "tool" else None
     return Message(role=role, content=None if made else text, tool_calls=made or None, tool_call_id=answered)
 
@@ -171,18 +173,20 @@ def _text(content: Any, place: str) -> str:
     return "\n".join(texts)
 
 
-def _call(call: Any, place: str) -> ToolCall:
+def _call(call: Any, place: str, as_read: bool) -> ToolCall:
     function = call.get("function") if isinstance(call, Mapping) else None
     if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
         raise ValueError(f"{place}: a tool call without a function's name")
     arguments = function.get("arguments", "{}")
+    written = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
     try:
-        known = json.loads(arguments) if isinstance(arguments, str) else arguments
-    except (ValueError, RecursionError):
+        known = parse_json(written) if as_read else read_json(written)
+    except json.JSONDecodeError:
         known = None
+    except ValueError as error:
+        raise ValueError(f"{place}: the arguments of a tool call: {error}") from None
     if not isinstance(known, Mapping):
         raise ValueError(f"{place}: the arguments of a tool call are not a JSON object")
-    written = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
     return ToolCall(id=call.get("id"), name=function["name"], arguments=written)
 
 
@@ -192,7 +196,7 @@ def tools_text(tools: Any) -> str | None:
         return None
     if not isinstance(tools, list) or not all(isinstance(tool, Mapping) for tool in tools):
         raise ValueError('"tools" is not a list of objects')
-    return json.dumps(tools, ensure_ascii=False)
+    return json.dumps(tools, ensure_ascii=False, allow_nan=False)
 
 
 def without_default(messages: Conversation, system_prompt: str) -> Conversation:

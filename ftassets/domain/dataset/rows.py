@@ -1,6 +1,5 @@
 """Rows of examples: what a JSONL line must look like, and what happens to one that does not."""
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from io import BytesIO
@@ -8,7 +7,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ftassets.domain.canonical import digest_of
+from ftassets.domain.canonical import digest_of, read_record
 from ftassets.domain.chat import Asked, conversation, identity, tools_text
 from ftassets.domain.dataset.row_shapes import turns_of
 from ftassets.domain.json_items import numbered_items
@@ -88,8 +87,8 @@ def numbered_jsonl(lines: Iterable[bytes], source: str) -> Iterator[tuple[int, E
             text = line.decode()
             if not text.strip():
                 continue
-            yield number, _example(json.loads(text), source)
-        except (ValueError, RecursionError) as error:
+            yield number, _example(read_record(text), source)
+        except ValueError as error:
             yield number, Quarantined(f"{source}:{number}", reason_of(error), line[: 4 * _SHOWN].decode(errors="replace")[:_SHOWN])
 
 

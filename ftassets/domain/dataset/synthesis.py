@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from ftassets.config.loop import LoopConfig
-from ftassets.domain.canonical import digest_of
+from ftassets.domain.canonical import digest_of, read_json
 from ftassets.domain.chat import question
 from ftassets.domain.dataset.curation.text import normalised, request_key
 from ftassets.domain.dataset.rows import Example, Quarantined, reason_of
@@ -151,8 +151,8 @@ def _items(reply: str) -> Iterator[Any]:
 
 def _loaded(text: str) -> Any:
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
+        return read_json(text)
+    except ValueError:
         return text
 
 

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+from ftassets.domain.canonical import comparable_json, composed, read_json, same_json
 from ftassets.domain.evaluation.repetition import repetition
 from ftassets.errors import InvalidInput
 
@@ -59,7 +60,7 @@ class AnswerForm(ABC):
 
         Raises InvalidInput if nothing can be compared with the expected answer.
         """
-        same = answer.strip() == expected.strip()
+        same = composed(answer.strip()) == composed(expected.strip())
         return same, float(same)
 
     def no_classes(self, answers: Collection[str]) -> str | None:
@@ -81,12 +82,9 @@ class AnswerForm(ABC):
         return value.strip()
 
     def canonical(self, answer: str) -> str:
-        """The same text for answers that say the same: a JSON object with its keys sorted, any other answer as it is."""
+        """The same text for answers that say the same: a JSON object as `comparable_json` writes it, any other answer as it is."""
         call = parse_call(answer)
-        try:
-            return answer if call is None else json.dumps(call, sort_keys=True)
-        except RecursionError:  # parsed at the last level that fits, which is one too many for writing
-            return answer
+        return answer if call is None else comparable_json(call)
 
     def spelled(self, answer: str) -> str:
         """A person's answer as rows write it."""
@@ -106,7 +104,12 @@ class ToolCall(AnswerForm):
     needed: ClassVar[str] = "a JSON object"
 
     def fault(self, answer: str) -> str | None:
-        return "is not a JSON object" if parse_call(answer) is None else None
+        try:
+            return None if isinstance(read_json(answer), dict) else "is not a JSON object"
+        except json.JSONDecodeError:
+            return "is not a JSON object"
+        except ValueError as error:
+            return f"is not a JSON object: {error}"
 
     def row_fault(self, answer: str) -> str | None:
         if fault := self.fault(answer):
@@ -115,7 +118,10 @@ class ToolCall(AnswerForm):
 
     def label(self, answer: str) -> str:
         call = parse_call(answer)
-        return str(call[self.field]) if call and self.field in call else NO_LABEL
+        if not call or self.field not in call:
+            return NO_LABEL
+        value = call[self.field]
+        return composed(value) if isinstance(value, str) else comparable_json(value)
 
     @property
     def with_class(self) -> str:
@@ -125,20 +131,20 @@ class ToolCall(AnswerForm):
         return parse_call(answer)
 
     def from_json(self, value: Any) -> str:
-        call = parse_call(value) if isinstance(value, str) else value
-        if not isinstance(call, dict):
-            raise ValueError("the completion is not a JSON object")
-        return json.dumps(call, ensure_ascii=False)
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        if fault := self.fault(text):
+            raise ValueError(f"the completion {fault}")
+        return json.dumps(parse_call(text), ensure_ascii=False)
 
     def agreement(self, answer: str, expected: str) -> tuple[bool, float]:
-        call, wanted = parse_call(answer), parse_call(expected)
+        call, wanted = composed(parse_call(answer)), composed(parse_call(expected))
         if wanted is None:
             raise InvalidInput(f"the expected answer is not a JSON object: {expected[:100]!r}")
         if call is None:
             return False, 0.0
         names = call.keys() | wanted.keys()
-        agree = sum(name in call and name in wanted and call[name] == wanted[name] for name in names)
-        return call == wanted, agree / len(names) if names else 1.0
+        agree = sum(name in call and name in wanted and same_json(call[name], wanted[name]) for name in names)
+        return same_json(call, wanted), agree / len(names) if names else 1.0
 
 
 @dataclass(frozen=True)
@@ -177,7 +183,7 @@ class Classification(AnswerForm):
     closed: ClassVar[bool] = True
 
     def fault(self, answer: str) -> str | None:
-        text = answer.strip()
+        text = composed(answer.strip())
         if not text:
             return "is empty"
         if (label := self.unknown_label(answer)) is not None:
@@ -185,11 +191,11 @@ class Classification(AnswerForm):
         return None if is_label(text) else f"is not a label: it has more than one line or more than {LONGEST_LABEL} characters"
 
     def label(self, answer: str) -> str:
-        text = answer.strip()
+        text = composed(answer.strip())
         return text if is_label(text) else NO_LABEL
 
     def unknown_label(self, answer: str) -> str | None:
-        text = answer.strip()
+        text = composed(answer.strip())
         return text[:_SHOWN] if self.labels and text not in self.labels else None
 
     @property
@@ -197,10 +203,10 @@ class Classification(AnswerForm):
         return "the label of the class, alone"
 
     def canonical(self, answer: str) -> str:
-        return answer.strip()
+        return composed(answer.strip())
 
     def spelled(self, answer: str) -> str:
-        text = answer.strip()
+        text = composed(answer.strip())
         if text in self.labels:
             return text
         alike = [label for label in self.labels if same_label(label, text)]
@@ -215,7 +221,7 @@ def form_of(task: TaskType, field: str = "intent", labels: Sequence[str] | None 
     forms: dict[TaskType, AnswerForm] = {
         "tool_call": ToolCall(field),
         "text": Text(),
-        "classification": Classification(frozenset(labels or ())),
+        "classification": Classification(frozenset(map(composed, labels or ()))),
     }
     return forms[task]
 
@@ -231,10 +237,10 @@ def same_label(one: str, other: str) -> bool:
 
 
 def parse_call(text: str) -> dict[str, Any] | None:
-    """The JSON object an answer consists of, or None."""
+    """The JSON object an answer consists of, as `read_json` reads it, or None."""
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
+        value = read_json(text)
+    except ValueError:
         return None
     return value if isinstance(value, dict) else None
 

@@ -116,6 +116,15 @@ def test_a_quality_score_that_is_none_is_refused(score: str) -> None:
     assert "quality_score" in bad.reason
 
 
+def test_a_key_that_is_there_twice_is_quarantined_by_name() -> None:
+    call = {"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": '{"a": 1, "a": 2}'}}]}
+    messages = [{"role": "user", "content": "a"}, call, {"role": "tool", "content": "b"}, {"role": "assistant", "content": "c"}]
+    for text, key in ((line()[:-1] + ', "group": "a", "group": "b"}', "group"), (json.dumps({"messages": messages}), "a")):
+        examples, (bad,) = parse_jsonl(text, "seed")
+        assert examples == []
+        assert f"the key '{key}' is there twice" in bad.reason
+
+
 def test_an_id_follows_from_the_content() -> None:
     (one, same, other), _ = parse_jsonl("\n".join([line(), line(), line("lights off")]), "seed")
     assert one.id == same.id != other.id
@@ -142,7 +151,7 @@ def test_what_only_python_takes_for_a_line_break_is_text(separator: str) -> None
     ("content", "reason"),
     [
         ("{", "Expecting"),
-        ("[" * 100_000, "recursion"),
+        ("[" * 100_000, "levels deep"),
         ("null", "messages"),
         ("[]", "messages"),
         ('{"messages": {}}', "messages"),
@@ -198,7 +207,7 @@ def read(*lines: bytes) -> tuple[list[Example], list[Quarantined]]:
         (line("lights").encode("utf-16"), "utf-8"),
         (b'{"a": "' + "\ud800".encode(errors="surrogatepass") + b'"}', "utf-8"),
         (line("x").encode() + b" " * MAX_LINE, "1,000,000"),
-        (b'{"a":' * 50_000, "recursion"),
+        (b'{"a":' * 50_000, "levels deep"),
         (b"\xef\xbb\xbf" + line().encode(), "BOM"),
         (b"\x00", "Expecting"),
         (b'{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}], "n": ' + b"1" * 5000 + b"}", "digits"),

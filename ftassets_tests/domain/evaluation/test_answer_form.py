@@ -34,6 +34,8 @@ def test_every_type_of_task_has_a_form() -> None:
         (ToolCall(), TIMER, None),
         (ToolCall(), "sure thing", "is not a JSON object"),
         (ToolCall(), '["On"]', "is not a JSON object"),
+        (ToolCall(), '{"a": NaN}', "is not a JSON object: NaN is not JSON"),
+        (ToolCall(), '{"a": 1, "a": 2}', "is not a JSON object: the key 'a' is there twice"),
         (Text(), "sure thing", None),
         (Text(), " \n", "is empty"),
         (Classification(), " billing\n", None),
@@ -121,3 +123,38 @@ def test_only_a_known_label_is_taken_from_a_json_document() -> None:
 def test_a_label_is_its_own_class_and_any_other_text_has_none(text: str) -> None:
     label = Classification().label(text)
     assert (label == text.strip() and is_label(label)) if Classification().well_formed(text) else label == NO_LABEL
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected", "outcome"),
+    [
+        ('{"on": 1}', '{"on": true}', (False, 0.0)),
+        ('{"on": 0, "n": 2}', '{"on": false, "n": 2.0}', (False, 0.5)),
+        ('{"n": 1.0, "m": [1e2]}', '{"m": [100], "n": 1}', (True, 1.0)),
+        ('{"n": NaN}', '{"n": 1}', (False, 0.0)),
+        ('{"n": 1, "n": 1}', '{"n": 1}', (False, 0.0)),
+        ('{"cafe\u0301": "e\u0301"}', '{"caf\u00e9": "\u00e9"}', (True, 1.0)),
+        ('{"n": "1"}', '{"n": 1}', (False, 0.0)),
+    ],
+)
+def test_json_answers_are_read_in_one_way(answer: str, expected: str, outcome: tuple[bool, float]) -> None:
+    form = ToolCall("n")
+    assert form.agreement(answer, expected) == outcome
+    assert (form.canonical(answer) == form.canonical(expected)) == outcome[0]
+
+
+def test_numbers_and_truth_values_are_classes_of_their_own() -> None:
+    form = ToolCall("on")
+    assert [form.label(f'{{"on": {value}}}') for value in ("1", "1.0", "true", "null", '"e\u0301"')] == [
+        "1", "1", "true", "null", "\u00e9",
+    ]  # fmt: skip
+    assert form.from_json({"on": 1.0}) == '{"on": 1}'
+    with pytest.raises(ValueError, match="NaN is not JSON"):
+        form.from_json({"on": float("nan")})
+
+
+def test_a_text_is_the_same_however_its_letters_are_composed() -> None:
+    composed, apart = "caf\u00e9", "cafe\u0301"
+    assert Text().agreement(composed, apart) == (True, 1.0)
+    labels = form_of("classification", labels=[apart])
+    assert (labels.label(composed), labels.fault(composed), labels.fault(apart)) == (composed, None, None)

@@ -1,14 +1,14 @@
 """Texts and answers as duplicates are compared, and which of two copies counts."""
 
 import hashlib
-import json
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from ftassets.domain.chat import Asked, Message, message_text
+from ftassets.domain.canonical import comparable_json, read_json
+from ftassets.domain.chat import Asked, Message
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.evaluation.answer_form import AnswerForm
 
@@ -31,13 +31,22 @@ def words_of(text: str) -> list[str]:
 
 
 def said(message: Message) -> str:
-    """The message once normalised, with its role; ids of tool calls do not count, they are new each time."""
-    return f"{message.role}: {normalised(message_text(message))}"
+    """The message once normalised, with its role. Ids of tool calls do not count, they are new each time, nor does the order of keys."""
+    calls = " ".join(f"{call.name}({_document(call.arguments)})" for call in message.tool_calls or ())
+    return f"{message.role}: {normalised(message.content or calls)}"
 
 
 def tools_key(tools: str | None) -> str:
     """Equal for the same tools, whatever the order of their keys; empty without tools."""
-    return normalised(json.dumps(json.loads(tools), sort_keys=True, ensure_ascii=False)) if tools else ""
+    return normalised(_document(tools)) if tools else ""
+
+
+def _document(text: str) -> str:
+    """JSON the same for equal values; a text that is not read alike everywhere as it is."""
+    try:
+        return comparable_json(read_json(text))
+    except ValueError:
+        return text
 
 
 def request_key(asked: Asked) -> str:
