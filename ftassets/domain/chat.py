@@ -1,6 +1,7 @@
 """A conversation as rows store it, and what a model gets to read of it: the same in training, evaluation and serving."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -18,6 +19,8 @@ _ROLES: dict[str, Literal["system", "user", "assistant", "tool"]] = {
 }
 _FIELDS = {"role", "content", "name", "tool_calls", "tool_call_id", "weight"}  # weight says which answers to teach: the last one is
 _TEXT_PARTS = ("text", "input_text", "output_text")
+_BLANK_LINES = re.compile(r"\A(?:[^\S\n]*\n)+")
+_INDENTATION = re.compile(r"\A(?:[ \t]*\t| {4})")  # of a single line: fewer than four spaces are no code block in Markdown either
 
 
 class _Frozen(BaseModel):
@@ -270,6 +273,12 @@ def with_texts(messages: Iterable[Message], changed: Iterable[str]) -> Conversat
 
 def _arguments(message: Message) -> list[str]:
     return [call.arguments for call in message.tool_calls or ()]
+
+
+def trimmed(text: str) -> str:
+    """The text without blank lines before it and white space behind it. Leading spaces stay where they may be the indentation of code."""
+    text = _BLANK_LINES.sub("", text).rstrip()
+    return text if "\n" in text or _INDENTATION.match(text) else text.lstrip()
 
 
 def text_of(messages: Sequence[Message]) -> str:

@@ -6,7 +6,7 @@ the same call, so that a version reads in production the tokens it was trained a
 
 from typing import Any, NamedTuple
 
-from ftassets.domain.chat import Asked, Chat, chat
+from ftassets.domain.chat import Asked, Chat, chat, trimmed
 from ftassets.errors import InvalidInput
 
 _MARK = "<<answer>>"
@@ -54,7 +54,7 @@ def taught(tokenizer: Any, system_prompt: str, asked: Asked, answer: str) -> Tau
     _, found, end = whole.rpartition(_MARK)
     if not found:
         raise NoTemplate("the chat template leaves the assistant's answer out: take a base model with a template for conversations")
-    return Taught(prompt + ids_of(tokenizer, answer.strip() + end), len(prompt))
+    return Taught(prompt + ids_of(tokenizer, trimmed(answer) + end), len(prompt))
 
 
 def with_system_role(tokenizer: Any) -> str | None:

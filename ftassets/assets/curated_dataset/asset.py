@@ -40,7 +40,7 @@ from ftassets.domain.canonical import digest_of
 from ftassets.domain.chat import embedded_text, vector_space
 from ftassets.domain.dataset.acceptance import BLOCKING, dataset_checks
 from ftassets.domain.dataset.control_tokens import control_tokens, without_control_tokens
-from ftassets.domain.dataset.curation import Curated, curate
+from ftassets.domain.dataset.curation import Curated, StepReport, curate
 from ftassets.domain.dataset.rows import Example, Quarantined, reason_of
 from ftassets.domain.dataset.shards import content_hash
 from ftassets.domain.release.version import MERGED
@@ -258,11 +258,12 @@ def _classes(loop: LoopConfig, rows: Sequence[Example]) -> dg.MetadataValue:
 
 def _funnel_table(curated: Curated) -> dg.MetadataValue:
     head = ["step", "rows left", "quarantined", "changed", "counted"]
-    lines = [
-        (step.name, step.kept, step.dropped, step.changed, step.skipped or ", ".join(f"{name} {n}" for name, n in step.counts.items()))
-        for step in curated.funnel
-    ]
+    lines = [(step.name, step.kept, step.dropped, step.changed, step.skipped or ", ".join(_counted(step))) for step in curated.funnel]
     return table(head, lines)
+
+
+def _counted(step: StepReport) -> list[str]:
+    return [f"{name} {n}" + (f" ({step.examples[name]})" if name in step.examples else "") for name, n in step.counts.items()]
 
 
 def _dropped_table(curated: Curated) -> dg.MetadataValue:

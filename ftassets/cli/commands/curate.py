@@ -83,7 +83,7 @@ def report_of(curated: Curated, collected: int) -> dict[str, Any]:
         "steps": [
             {
                 "step": step.name, "kept": step.kept, "quarantined": step.dropped, "changed": step.changed,
-                "counts": dict(step.counts), "skipped": step.skipped,
+                "counts": dict(step.counts), "examples": dict(step.examples), "skipped": step.skipped,
             }
             for step in curated.funnel
         ],

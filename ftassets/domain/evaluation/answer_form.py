@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from ftassets.domain.canonical import comparable_json, composed, read_json, same_json
+from ftassets.domain.chat import trimmed
 from ftassets.domain.evaluation.repetition import repetition
 from ftassets.errors import InvalidInput
 
@@ -79,7 +80,7 @@ class AnswerForm(ABC):
         """The answer that stands in a JSON document. Raises ValueError when it has not the task's form."""
         if not isinstance(value, str) or self.fault(value) is not None:
             raise ValueError(f"the completion {self.fault(value) if isinstance(value, str) else f'is not {self.needed}'}")
-        return value.strip()
+        return trimmed(value)
 
     def canonical(self, answer: str) -> str:
         """The same text for answers that say the same: a JSON object as `comparable_json` writes it, any other answer as it is."""

@@ -22,13 +22,14 @@ def in_context(row: Row, loop: "LoopConfig") -> Row:
 def apply_context(pool: Pool, loop: "LoopConfig") -> StepOutcome:
     """Change rows as `in_context` does. Counts say how many rows have earlier turns or a system message, which `last_turn` cuts."""
     changed = {}
-    counts = {"earlier turns": 0, "own system message": 0}
+    cut = " cut" if loop.dataset.context == "last_turn" else ""
+    counts = {f"earlier turns{cut}": 0, f"own system message{cut}": 0, "the loop's system message left to the loop": 0}
     for i in pool.index:
         row = pool.rows[i]
         own = without_default(row.messages, loop.task.system_prompt)
-        counts["own system message"] += own[0].role == "system"
-        counts["earlier turns"] += len(own) > len(row.last_turn) + (own[0].role == "system")
+        counts["the loop's system message left to the loop"] += len(own) < len(row.messages)
+        counts[f"own system message{cut}"] += own[0].role == "system"
+        counts[f"earlier turns{cut}"] += len(own) > len(row.last_turn) + (own[0].role == "system")
         if (kept := in_context(row, loop)) is not row:
             changed[i] = kept
-    cut = " cut" if loop.dataset.context == "last_turn" else ""
-    return StepOutcome(changed=changed, counts={f"{name}{cut}": count for name, count in counts.items() if count})
+    return StepOutcome(changed=changed, counts={name: count for name, count in counts.items() if count})

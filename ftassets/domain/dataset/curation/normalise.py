@@ -1,41 +1,80 @@
-"""Texts in one form: composed characters, no control or zero-width characters, no space around."""
+"""Noise out of texts: control characters, other line ends, white space at the ends. What could mean something stays."""
 
 import re
 import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from ftassets.domain.chat import texts, with_texts
+from ftassets.domain.chat import texts, trimmed, with_texts
 from ftassets.domain.dataset.curation.step import Pool, StepOutcome
-from ftassets.domain.dataset.curation.text import INVISIBLE
 
 if TYPE_CHECKING:
     from ftassets.config.loop import LoopConfig
 
-_LINE_ENDS = re.compile("\r\n?|[\x85\u2028\u2029]")
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_LINE_ENDS = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
+_CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f]")
+_MARKS = re.compile("[\u00ad\ufeff]")
+# between letters of Thai, Lao, Myanmar, Khmer, Tibetan, Chinese and Japanese a zero-width space ends a word
+_ZERO_WIDTH = re.compile("(?<![\u0e00-\u109f\u1780-\u17ff\u2e80-\u9fff])\u200b(?![\u0e00-\u109f\u1780-\u17ff\u2e80-\u9fff])")
+# NFC makes another ideograph of these, which names are written with
+_IDEOGRAPHS = re.compile("([\uf900-\ufaff\U0002f800-\U0002fa1f]+)")
+
+
+def _composed(text: str) -> str:
+    if unicodedata.is_normalized("NFC", text):
+        return text
+    return "".join(part if number % 2 else unicodedata.normalize("NFC", part) for number, part in enumerate(_IDEOGRAPHS.split(text)))
+
+
+CHANGES: dict[str, Callable[[str], str]] = {  # in this order
+    "line ends": lambda text: _LINE_ENDS.sub("\n", text),
+    "control characters": lambda text: _CONTROL.sub("", text),
+    "byte order marks and soft hyphens": lambda text: _MARKS.sub("", text),
+    "zero-width spaces": lambda text: _ZERO_WIDTH.sub("", text),
+    "letters composed (NFC)": _composed,
+    "white space at the ends": trimmed,
+}
 
 
 def clean(text: str) -> str:
-    """The text in NFC with \\n as line end, without control and zero-width characters and outer whitespace."""
-    if text.isascii():
-        if text.isprintable():
-            return text.strip()
-        return _CONTROL.sub("", _LINE_ENDS.sub("\n", text)).strip()
-    text = _CONTROL.sub("", _LINE_ENDS.sub("\n", text))
-    return unicodedata.normalize("NFC", INVISIBLE.sub("", text)).strip()
+    """The text without noise, see CHANGES."""
+    if text.isascii() and text.isprintable():
+        return trimmed(text)
+    for change in CHANGES.values():
+        text = change(text)
+    return text
 
 
 def normalise(pool: Pool, loop: "LoopConfig") -> StepOutcome:
-    """Change the rows that are in another form; drop those of which nothing is left."""
+    """Change the rows that have noise in them; drop those of which nothing is left. Counts are rows by kind of change."""
     dropped, changed = {}, {}
+    counts: Counter[str] = Counter()
+    examples: dict[str, str] = {}
     for i in pool.index:
         row = pool.rows[i]
         asked = texts(row.messages)
         cleaned, completion = [clean(text) for text in asked], clean(row.completion)
         if cleaned == asked and completion == row.completion:
             continue
-        if completion and all(cleaned):
-            changed[i] = row.model_copy(update={"messages": with_texts(row.messages, cleaned), "completion": completion})
-        else:
+        if not (completion and all(cleaned)):
             dropped[i] = f"nothing is left of the {'request' if completion else 'answer'} without control characters and spaces"
-    return StepOutcome(dropped, changed)
+            continue
+        changed[i] = row.model_copy(update={"messages": with_texts(row.messages, cleaned), "completion": completion})
+        kinds = {kind: example for text in (*asked, row.completion) for kind, example in _kinds(text)}
+        counts.update(kinds.keys())
+        for kind, example in kinds.items():
+            examples.setdefault(kind, f"row {row.id}, {example}")
+    return StepOutcome(dropped, changed, {kind: counts[kind] for kind in CHANGES if counts[kind]}, examples=examples)
+
+
+def _kinds(text: str) -> Iterator[tuple[str, str]]:
+    """The kinds of change that a text needs, each with the first character that is changed."""
+    for kind, change in CHANGES.items():
+        after = change(text)
+        if after != text:
+            place = next(
+                (n for n, (one, other) in enumerate(zip(text, after, strict=False)) if one != other), min(len(text) - 1, len(after))
+            )
+            yield kind, f"U+{ord(text[place]):04X} at character {place + 1} of a text"
+            text = after

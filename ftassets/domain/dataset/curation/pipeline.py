@@ -65,7 +65,9 @@ SKIPPABLE = tuple(step.name for step in STEPS if not step.required)
 
 @dataclass(frozen=True)
 class StepReport:
-    """One line of the funnel: rows left after the step, dropped and changed by it, its counts, and why it was skipped, if it was."""
+    """One line of the funnel: rows left after the step, dropped and changed by it, its counts with an example of some, and why it was
+    skipped, if it was.
+    """
 
     name: str
     kept: int
@@ -73,6 +75,7 @@ class StepReport:
     changed: int = 0
     counts: Mapping[str, int] = field(default_factory=dict)
     skipped: str | None = None
+    examples: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -147,7 +150,8 @@ def curate(
         pool.index = [i for i in pool.index if i not in outcome.dropped] if outcome.dropped else pool.index
         results[name] = outcome.result
         lost = len(outcome.dropped) + (len(rejected) if name == "schema" else 0)
-        funnel.append(StepReport(name, len(pool.index), lost, len(outcome.changed), dict(outcome.counts), outcome.skipped))
+        counted = dict(outcome.counts), outcome.skipped, dict(outcome.examples)
+        funnel.append(StepReport(name, len(pool.index), lost, len(outcome.changed), *counted))
     splits = {name: sorted((pool.rows[i] for i in members), key=lambda row: row.id) for name, members in results["split"].items()}
     return Curated(splits, dropped, funnel, results["size"], results.get("balance") or {})
 

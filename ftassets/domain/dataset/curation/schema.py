@@ -38,4 +38,5 @@ def check_answers(pool: Pool, loop: "LoopConfig") -> StepOutcome:
             changed[i] = pool.rows[i].model_copy(update={"completion": spelled})
         else:
             good.add(answer)
-    return StepOutcome(dropped, changed, dict(unknown.most_common(_SHOWN)))
+    spelled_anew = {"labels spelled as the known one": len(changed)} if changed else {}
+    return StepOutcome(dropped, changed, {**dict(unknown.most_common(_SHOWN)), **spelled_anew})

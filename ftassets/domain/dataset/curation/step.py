@@ -48,7 +48,8 @@ class Pool:
 class StepOutcome:
     """Positions dropped with their reason, positions changed with their new row, and counts worth showing, for example of e-mail addresses.
 
-    `skipped` is the reason why the step did not run; `result` is what a step computes about the whole set.
+    `skipped` is the reason why the step did not run; `result` is what a step computes about the whole set; `examples` are of what is
+    counted, by its name: ids and places, never texts.
     """
 
     dropped: Mapping[int, str] = field(default_factory=dict)
@@ -56,6 +57,7 @@ class StepOutcome:
     counts: Mapping[str, int] = field(default_factory=dict)
     skipped: str | None = None
     result: Any = None
+    examples: Mapping[str, str] = field(default_factory=dict)
 
 
 Step = Callable[[Pool, "LoopConfig"], StepOutcome]

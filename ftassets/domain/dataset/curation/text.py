@@ -1,9 +1,13 @@
 """Texts and answers as duplicates are compared, and which of two copies counts."""
 
+import functools
 import hashlib
 import re
+import sys
+import textwrap
 import unicodedata
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -14,14 +18,46 @@ from ftassets.domain.evaluation.answer_form import AnswerForm
 
 _SOURCES = {"seed": 0, "label": 0, "correction": 1, "synthetic": 3}  # what people wrote first, what a teacher wrote last
 _WORD = re.compile(r"\w+")
-INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff\u00ad]")
+_INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufe00-\ufe0f\ufeff]")
+_OTHER_MEANING = {"<super>", "<sub>", "<fraction>", "<circle>", "<square>"}  # 10\u00b2 is not 102, \u00bd is not 12
 
 
 def normalised(text: str) -> str:
-    """Text as duplicates are compared: NFKC, lower case, single spaces, without zero-width characters."""
+    """Text as copies are compared: lower case, letters of one width, composed, single spaces, without zero-width characters.
+
+    What would change the meaning stays: superscripts, fractions, and the indentation of the lines after the first.
+    """
     if not text.isascii():
-        text = INVISIBLE.sub("", unicodedata.normalize("NFKC", text))
-    return " ".join(text.lower().split())
+        text = _INVISIBLE.sub("", _folded(text))
+    text = text.lower()
+    if "\n " in text or "\n\t" in text:
+        return _lines(text)
+    return " ".join(text.split())
+
+
+def _folded(text: str) -> str:
+    """The text in NFKC, but for characters that mean something else than what NFKC makes of them."""
+    if unicodedata.is_normalized("NFKC", text):
+        return text
+    parts = _other_meaning().split(text)  # every second one is such a character
+    return "".join(part if number % 2 else unicodedata.normalize("NFKC", part) for number, part in enumerate(parts))
+
+
+@functools.cache
+def _other_meaning() -> re.Pattern[str]:
+    tagged = ((chr(code), unicodedata.decomposition(chr(code)).partition(" ")[0]) for code in range(0x80, sys.maxunicode + 1))
+    found = [char for char, tag in tagged if tag in _OTHER_MEANING or (tag == "<compat>" and unicodedata.category(char) == "No")]
+    return re.compile(f"([{''.join(found)}])")
+
+
+def _lines(text: str) -> str:
+    """The text with single spaces, and a line of its own for each one that is indented further than the least indented one."""
+    written = ""
+    for line in textwrap.dedent(text).splitlines():
+        if words := " ".join(line.split()):
+            indentation = line[: len(line) - len(line.lstrip(" \t"))]
+            written += (f"\n{indentation}" if indentation else " ") + words
+    return written.lstrip(" ")
 
 
 def words_of(text: str) -> list[str]:
@@ -33,20 +69,28 @@ def words_of(text: str) -> list[str]:
 def said(message: Message) -> str:
     """The message once normalised, with its role. Ids of tool calls do not count, they are new each time, nor does the order of keys."""
     calls = " ".join(f"{call.name}({_document(call.arguments)})" for call in message.tool_calls or ())
-    return f"{message.role}: {normalised(message.content or calls)}"
+    return f"{message.role}: {normalised(message.content) if message.content else calls}"
 
 
 def tools_key(tools: str | None) -> str:
     """Equal for the same tools, whatever the order of their keys; empty without tools."""
-    return normalised(_document(tools)) if tools else ""
+    return _document(tools) if tools else ""
 
 
 def _document(text: str) -> str:
-    """JSON the same for equal values; a text that is not read alike everywhere as it is."""
+    """A text that is JSON as copies are compared: its strings once normalised, keys in any order; another text once normalised."""
     try:
-        return comparable_json(read_json(text))
+        return comparable_json(_strings_normalised(read_json(text)))
     except ValueError:
-        return text
+        return normalised(text)
+
+
+def _strings_normalised(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _strings_normalised(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_strings_normalised(item) for item in value]
+    return normalised(value) if isinstance(value, str) else value
 
 
 def request_key(asked: Asked) -> str:
@@ -74,7 +118,8 @@ def answer_keys(rows: Sequence[Example], form: AnswerForm) -> np.ndarray:
 
 def answer_key(answer: str, form: AnswerForm) -> str:
     """Equal for answers that say the same: the same JSON object whatever the order of its keys, or the same text once normalised."""
-    return normalised(form.canonical(answer))
+    canonical = form.canonical(answer)
+    return _document(canonical) if canonical.startswith("{") else normalised(canonical)
 
 
 def precedence(row: Example) -> tuple[int, float]:

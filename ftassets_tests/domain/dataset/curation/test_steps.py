@@ -18,6 +18,7 @@ from ftassets.domain.dataset.curation.poisoning import drop_poisoners
 from ftassets.domain.dataset.curation.schema import check_answers
 from ftassets.domain.dataset.curation.semantic import drop_semantic
 from ftassets.domain.dataset.curation.step import Pool
+from ftassets.domain.dataset.curation.text import answer_keys, normalised
 from ftassets.domain.dataset.curation.user_cap import cap_users
 from ftassets.domain.dataset.rows import Example
 from ftassets_tests.domain.dataset.curation.sample import LOOP, at_angles, call, config, pool, request, row, spread
@@ -62,7 +63,9 @@ def test_feedback_with_a_label_of_neither_seed_nor_golden_set_nor_annotators_is_
         9: "the answer is an unknown label: 'one\\ntwo'",
     }  # fmt: skip
     assert {i: row.completion for i, row in outcome.changed.items()} == {1: "refund", 3: "billing", 4: "On", 5: "refund"}
-    assert outcome.counts == {"unknown label 'refnud'": 2, "unknown label 'one\\ntwo'": 1}
+    assert outcome.counts == {
+        "unknown label 'refnud'": 2, "unknown label 'one\\ntwo'": 1, "labels spelled as the known one": 4,
+    }  # fmt: skip
 
 
 def test_labels_of_the_loop_file_count_for_every_source() -> None:
@@ -80,8 +83,8 @@ def test_labels_of_the_loop_file_count_for_every_source() -> None:
         ("lights on", "lights on"),
         ("  lights on\n", "lights on"),
         ("cafe\u0301", "caf\u00e9"),
-        ("li\u200bghts\ufeff \u202eon", "lights on"),
-        ("one\r\ntwo\rthree\u2028four", "one\ntwo\nthree\nfour"),
+        ("li\u200bghts\ufeff o\u00adn", "lights on"),
+        ("one\r\ntwo\rthree\u2028four\x0cfive", "one\ntwo\nthree\nfour\nfive"),
         ("a\tb\x00\x07c\x1b", "a\tbc"),
         ("\uff21", "\uff21"),  # full-width letters are text: only for comparison are they the same
     ],
@@ -91,8 +94,46 @@ def test_text_is_brought_into_one_form(text: str, wanted: str) -> None:
     assert clean(wanted) == wanted
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",  # Persian: a zero-width non-joiner
+        "\U0001f469\u200d\U0001f4bb \U0001f468\u200d\U0001f469\u200d\U0001f467 \u2764\ufe0f",  # joined emoji
+        "\u200f\u05e9\u05dc\u05d5\u05dd!\u200f \u202bABC\u202c \u2067x\u2069",  # marks of direction
+        "\u0e01\u0e34\u0e19\u200b\u0e02\u0e49\u0e32\u0e27",  # Thai: a zero-width space between words
+        "\ufa10\u672c",  # an ideograph of a name, which NFC would change
+        "    return x",
+        "\tmake all",
+        "    if x:\n        y()\n    z()",
+        "  a\n   b",
+        "10\u00b2 \u00bd \u2460 x\u2081 \uff76\u3000\u00a0y",
+    ],
+)
+def test_what_could_mean_something_is_stored_as_it_is(text: str) -> None:
+    assert clean(text) == text
+    assert not normalise(pool([row(0, prompt=text), answered(1, text)]), LOOP).changed
+
+
+@settings(deadline=None)
+@given(st.text() | st.text("ab \n\t\r\x0b\u200b\u00ad\ufeff\u0e01e\u0301\ufa10\x1c"))
+def test_a_clean_text_stays_as_it_is(text: str) -> None:
+    assert clean(clean(text)) == clean(text)
+
+
+def test_changes_are_counted_by_kind_with_an_example_that_holds_no_text() -> None:
+    rows = [row(0, prompt="a\r\nb\x07"), answered(1, "x\r\ny"), answered(2, "cafe\u0301 "), row(3, prompt="lights")]
+    outcome = normalise(pool(rows), LOOP)
+    assert outcome.counts == {"line ends": 2, "control characters": 1, "letters composed (NFC)": 1, "white space at the ends": 1}
+    assert outcome.examples == {
+        "line ends": "row r0000, U+000D at character 2 of a text",
+        "control characters": "row r0000, U+0007 at character 4 of a text",
+        "letters composed (NFC)": "row r0002, U+0065 at character 4 of a text",
+        "white space at the ends": "row r0002, U+0020 at character 5 of a text",
+    }
+
+
 def test_rows_are_changed_and_only_empty_ones_dropped() -> None:
-    rows = [row(0), row(1, prompt=" lights on\x00"), row(2, prompt="\u200b \u200b"), answered(3, "\ufeff")]
+    rows = [row(0), row(1, prompt=" lights on\x00"), row(2, prompt="\u200b \ufeff"), answered(3, "\ufeff")]
     outcome = normalise(pool(rows), LOOP)
     assert {i: r.prompt for i, r in outcome.changed.items()} == {1: "lights on"}
     assert outcome.changed[1].id == "r0001"
@@ -144,6 +185,38 @@ def test_an_exact_copy_loses_to_what_people_wrote_then_to_the_newest_then_to_the
     outcome = drop_exact(pool(rows), LOOP)
     same = {0: "r0002", 1: "r0002", 3: "r0004", 5: "r0006", 7: "r0006", 8: "r0009"}
     assert outcome.dropped == {i: f"same request as {name}" for i, name in same.items()}
+
+
+PYTHON = "for x in y:\n    if x:\n        a()\n    b()"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("what is 10\u00b2", "what is 102"),
+        ("H\u2082O and 1\u00bd", "H2O and 11/2"),
+        ("step \u2460 1\u2460", "step 1 11"),
+        (f"what prints\n{PYTHON}", f"what prints\n{PYTHON.replace('    b', '        b')}"),
+    ],
+)
+def test_what_means_something_else_is_no_copy(one: str, other: str) -> None:
+    assert normalised(one) != normalised(other)
+    assert not drop_exact(pool([row(0, "Off", prompt=one), row(1, prompt=other)]), LOOP).dropped
+    answers = [row(n).model_copy(update={"prompt": "x", "completion": json.dumps({"a": text})}) for n, text in enumerate((one, other))]
+    assert len(set(answer_keys(answers, LOOP.task.form).tolist())) == 2
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Lights  ON\nplease", "lights on please"),
+        ("\uff2c\uff11\u00a0\ufb01", "l1 fi"),
+        ("\u0645\u06cc\u200c\u062e", "\u0645\u06cc\u062e"),
+        (f"\n{PYTHON}  ", "\n".join(f"  {line}" for line in PYTHON.splitlines())),
+    ],
+)
+def test_what_reads_the_same_is_a_copy(one: str, other: str) -> None:
+    assert normalised(one) == normalised(other) == normalised(normalised(one))
 
 
 def test_near_requests_with_the_same_answer_are_one_row() -> None:
