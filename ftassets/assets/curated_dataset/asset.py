@@ -40,7 +40,7 @@ from ftassets.domain.canonical import digest_of
 from ftassets.domain.chat import embedded_text, vector_space
 from ftassets.domain.dataset.acceptance import BLOCKING, dataset_checks
 from ftassets.domain.dataset.control_tokens import control_tokens, without_control_tokens
-from ftassets.domain.dataset.curation import Curated, StepReport, curate
+from ftassets.domain.dataset.curation import Curated, StepReport, curate, splits_of
 from ftassets.domain.dataset.rows import Example, Quarantined, reason_of
 from ftassets.domain.dataset.shards import content_hash
 from ftassets.domain.release.version import MERGED
@@ -89,7 +89,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
             vectors,
             golden,
             kept_out,
-            {row.id: split for split, members in before.items() for row in members},
+            splits_of(before),
             loop,
             rejected,
             tokens=_tokens(artifacts, production, rows),

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 def drop_exact(pool: Pool, loop: "LoopConfig") -> StepOutcome:
     """Drop rows whose request, once normalised, is that of a row that ranks higher; among equals the first one stays."""
     first: dict[bytes, int] = {}
-    dropped = {}
+    copies = {}
     for _, _, i in sorted([(*precedence(pool.rows[i]), i) for i in pool.index]):
         kept = first.setdefault(request_digest(pool.rows[i]), i)
         if kept != i:
-            dropped[i] = f"same request as {pool.rows[kept].id}"
-    return StepOutcome(dropped)
+            copies[i] = kept
+    return StepOutcome({i: f"same request as {pool.rows[kept].id}" for i, kept in copies.items()}, copies=copies)

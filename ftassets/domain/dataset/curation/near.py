@@ -27,6 +27,7 @@ def drop_near(pool: Pool, loop: "LoopConfig") -> StepOutcome:
         components.unite(left, right)
     labels = components.labels()
     dropped: dict[int, str] = {}
+    copies: dict[int, int] = {}
     # the best of each component is kept, what is near it goes, and the same again with what is left
     rest = np.argsort(labels, kind="stable")
     while len(rest):
@@ -36,7 +37,8 @@ def drop_near(pool: Pool, loop: "LoopConfig") -> StepOutcome:
         best, rest = best[others], rest[others]
         near, index = asked.near(loop.dataset.jaccard, best, rest)
         for kept, position, share in zip(best[near].tolist(), rest[near].tolist(), index.tolist(), strict=True):
+            copies[order[position]] = order[kept]
             name = pool.rows[order[kept]].id
             dropped[order[position]] = f"same answer as {name}, and the request shares {share:.2f} of its 5-grams"
         rest = np.delete(rest, near)
-    return StepOutcome(dropped)
+    return StepOutcome(dropped, copies=copies)

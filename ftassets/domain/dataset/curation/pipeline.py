@@ -115,8 +115,8 @@ def curate(
 ) -> Curated:
     """Run the steps in order, but for those of `loop.dataset.skip`.
 
-    `vectors` (n, d) and `golden_vectors` (m, d) are unit vectors of the prompts as given, or None; `previous` maps the ids of rows
-    of the last dataset to their split, which they keep; `rejected` are lines that were no examples at all; `tokens` (n,) count
+    `vectors` (n, d) and `golden_vectors` (m, d) are unit vectors of the prompts as given, or None; `previous` has the splits
+    of the last dataset's rows (`splits_of`), which they keep; `rejected` are lines that were no examples at all; `tokens` (n,) count
     request and answer; `names` finds people's names in a text; `progress(step, number, of)` is called before each step.
     What is quarantined is redacted like the rows, unless the step `pii` is left out. Raises ValueError when lengths differ or
     vectors are not of length 1.
@@ -126,8 +126,9 @@ def curate(
     if tokens is not None and len(tokens) != len(rows):
         raise ValueError(f"{len(tokens)} token counts for {len(rows)} rows: count each row once")
     gone: dict[int, str] = {}
+    copies: dict[int, int] = {}
     known = [in_context(row, loop) for row in golden]
-    pool = Pool(list(rows), list(range(len(rows))), vectors, known, golden_vectors, tokens, previous, gone)
+    pool = Pool(list(rows), list(range(len(rows))), vectors, known, golden_vectors, tokens, previous, gone, copies)
     hide = functools.partial(_hidden, names=names) if "pii" not in loop.dataset.skip else str
     dropped = [replace(line, where=f"schema:{line.where}", content=hide(line.content)) for line in rejected]
     funnel = [StepReport("collected", len(rows) + len(rejected))]
@@ -143,6 +144,7 @@ def curate(
         outcome: StepOutcome = step(pool, loop)
         for i, row in outcome.changed.items():
             pool.rows[i] = row
+        copies |= outcome.copies
         for i in pool.index if outcome.dropped else ():
             if i in outcome.dropped:
                 gone[i] = name

@@ -1,6 +1,7 @@
 """Train, validation and test: rows that are alike never part, and rows keep their split when the set grows."""
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
@@ -8,6 +9,8 @@ from ftassets.domain.dataset.curation.connected import Components
 from ftassets.domain.dataset.curation.continued import continued
 from ftassets.domain.dataset.curation.cosine import alike_pairs
 from ftassets.domain.dataset.curation.step import Pool, StepOutcome
+from ftassets.domain.dataset.curation.text import request_digest
+from ftassets.domain.dataset.rows import Example
 
 if TYPE_CHECKING:
     from ftassets.config.loop import LoopConfig
@@ -15,33 +18,54 @@ if TYPE_CHECKING:
 SPLITS = ("train", "validation", "test")
 
 
+def splits_of(rows: Mapping[str, Sequence[Example]]) -> dict[str, str]:
+    """The splits of a dataset's rows as `Pool.previous` has them: by id, and by request, which stays when the answer changes."""
+    return {key: name for name, members in rows.items() for row in members for key in _keys(row)}
+
+
 def split(pool: Pool, loop: "LoopConfig") -> StepOutcome:
     """Whole groups into splits, by `dataset.split`; the result maps each split to its positions. Nothing is dropped.
 
     A group is what is linked by the same group or id, by being parts of one conversation (`continued`), by being copies (unless the
     step `near` is left out) or by a cosine of at least `dataset.near_duplicate` (see `Requests.comparable`). Rows of the last dataset
-    keep their split, new groups go to the split that lacks most.
-    The order of arrival does not matter.
+    keep their split, and so do rows that now stand for one of its rows as a copy; new groups go to the split that lacks most.
+    A row is known by its conversation up to the answer: neither its answer, nor its source, nor the order of arrival matters.
     """
     groups = _groups(pool, loop)
     splits: dict[str, list[int]] = {name: [] for name in SPLITS}
+    standing = _standing_for(pool)
     new = []
     for group in groups:
-        kept = {pool.previous[pool.rows[i].id] for i in group if pool.rows[i].id in pool.previous} if pool.previous else set()
+        whole = [each for i in group for each in (i, *standing.get(i, ()))]
+        kept = {pool.previous[key] for i in whole for key in _keys(pool.rows[i]) if key in pool.previous} if pool.previous else set()
         if kept:  # a new row may link rows of two splits: what a model was trained on must not become what it is tested on
             splits[min(kept, key=SPLITS.index)].extend(group)
         else:
-            new.append((-len(group), _hash(min(pool.rows[i].id for i in group)), group))
+            new.append((-len(whole), _hash(min(request_digest(pool.rows[i]) for i in whole)), group))
     lacking = [share * len(pool.index) - len(splits[name]) for name, share in zip(SPLITS, loop.dataset.split, strict=True)]
-    for size, _, group in sorted(new, key=itemgetter(0, 1)):  # largest first; a hash breaks ties
+    for _, _, group in sorted(new, key=itemgetter(0, 1)):  # largest first; a hash breaks ties
         most = lacking.index(max(lacking))
         splits[SPLITS[most]].extend(group)
-        lacking[most] += size
+        lacking[most] -= len(group)
     largest = max(map(len, groups), default=0)
     counts = {"groups": len(groups), "rows of the largest group": largest}
     if largest > len(pool.index) / 2 and largest > 1:
         counts["more than half of the rows are linked into one group"] = largest
     return StepOutcome(counts=counts, result=splits)
+
+
+def _keys(row: Example) -> tuple[str, str]:
+    return row.id, f"request {request_digest(row).hex()}"
+
+
+def _standing_for(pool: Pool) -> dict[int, list[int]]:
+    """The dropped copies of each row, directly or through copies that were dropped later."""
+    standing: dict[int, list[int]] = {}
+    for copy, kept in pool.copies.items():
+        while kept in pool.copies:
+            kept = pool.copies[kept]
+        standing.setdefault(kept, []).append(copy)
+    return standing
 
 
 def _groups(pool: Pool, loop: "LoopConfig") -> list[list[int]]:
@@ -70,5 +94,6 @@ def _groups(pool: Pool, loop: "LoopConfig") -> list[list[int]]:
     return list(members.values())
 
 
-def _hash(text: str) -> str:
-    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+def _hash(digest: bytes) -> bytes:
+    """Another order than that of the digests: the least of many digests is small."""
+    return hashlib.blake2b(digest, digest_size=8).digest()

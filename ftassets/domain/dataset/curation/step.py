@@ -20,8 +20,8 @@ class Pool:
     """The input rows of a step: those of `rows` whose position is in `index`.
 
     `vectors` (n, d) and `golden_vectors` (m, d) are unit vectors of the prompts, None when not computed; `tokens` (n,) are
-    token counts of request and answer together; `previous` maps row ids of the last dataset to their split; `dropped` maps
-    positions no longer in `index` to the step that dropped them.
+    token counts of request and answer together; `previous` has the splits of the last dataset's rows; `dropped` maps positions no longer
+    in `index` to the step that dropped them, `copies` those that were copies to the position of the row that was kept instead.
     """
 
     rows: list[Example]
@@ -32,6 +32,7 @@ class Pool:
     tokens: Sequence[int] | None = None
     previous: Mapping[str, str] = field(default_factory=dict)
     dropped: Mapping[int, str] = field(default_factory=dict)
+    copies: Mapping[int, int] = field(default_factory=dict)
     _requests: tuple[np.ndarray, Requests] | None = field(default=None, init=False, repr=False)
 
     def requests(self, positions: Sequence[int] | np.ndarray) -> Requests:
@@ -49,7 +50,7 @@ class StepOutcome:
     """Positions dropped with their reason, positions changed with their new row, and counts worth showing, for example of e-mail addresses.
 
     `skipped` is the reason why the step did not run; `result` is what a step computes about the whole set; `examples` are of what is
-    counted, by its name: ids and places, never texts.
+    counted, by its name: ids and places, never texts. `copies` maps positions dropped as copies to that of the row they copy.
     """
 
     dropped: Mapping[int, str] = field(default_factory=dict)
@@ -58,6 +59,7 @@ class StepOutcome:
     skipped: str | None = None
     result: Any = None
     examples: Mapping[str, str] = field(default_factory=dict)
+    copies: Mapping[int, int] = field(default_factory=dict)
 
 
 Step = Callable[[Pool, "LoopConfig"], StepOutcome]

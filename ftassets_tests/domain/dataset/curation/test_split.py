@@ -1,5 +1,6 @@
 """Splits: their shares, what stays together, and what stays where it was."""
 
+import json
 import random
 
 import numpy as np
@@ -7,11 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ftassets.domain.dataset.curation import curate, splits_of
 from ftassets.domain.dataset.curation.connected import Components
 from ftassets.domain.dataset.curation.cosine import alike, alike_pairs
 from ftassets.domain.dataset.curation.split import split
 from ftassets.domain.dataset.curation.step import Pool
-from ftassets_tests.domain.dataset.curation.sample import LOOP, at_angles, config, pool, row, spread
+from ftassets.domain.dataset.curation.text import request_digest
+from ftassets.domain.dataset.rows import Example
+from ftassets_tests.domain.dataset.curation.sample import INTENTS, LOOP, at_angles, config, pool, request, row, spread
 
 
 def places(given_: Pool, **dataset: object) -> dict[str, str]:
@@ -34,6 +38,41 @@ def test_rows_keep_their_split_when_the_set_grows() -> None:
 def test_a_split_that_is_full_already_gets_nothing_new() -> None:
     previous = {f"r{i:04}": "test" for i in range(50)}
     assert [name for i, name in sorted(places(pool([row(i) for i in range(100)], previous=previous)).items())][50:].count("test") == 0
+
+
+def curated_places(rows: list[Example], before: dict[str, list[Example]] | None = None) -> dict[str, str]:
+    curated = curate(rows, None, [], None, splits_of(before or {}), config(min_chars=1))
+    return {request_digest(r).hex(): name for name, members in curated.splits.items() for r in members}
+
+
+def with_one_more_field(rows: list[Example]) -> list[Example]:
+    changed = [{**json.loads(r.completion), "room": n % 9} for n, r in enumerate(rows)]
+    return [
+        r.model_copy(update={"completion": json.dumps(answer), "id": f"other{n}", "source": ("seed", "label")[n % 2], "at": float(n)})
+        for n, (r, answer) in enumerate(zip(rows, changed, strict=True))
+    ]
+
+
+@pytest.mark.parametrize("again", [True, False], ids=["on top of the last dataset", "from nothing"])
+def test_a_row_keeps_its_split_when_its_answer_and_its_source_change(again: bool) -> None:
+    rows = [row(n, INTENTS[n % 3]) for n in range(200)]
+    first = curate(rows, None, [], None, {}, config(min_chars=1))
+    was = curated_places(rows)
+    now = curated_places(with_one_more_field(rows), first.splits if again else None)
+    assert len(now) == 200
+    assert now == was
+
+
+def test_a_row_that_stands_for_a_near_copy_stays_where_that_was() -> None:
+    """The seed's wording is kept at first; then people label another wording of the same request, which ranks higher."""
+    seed = [row(n, prompt=f"{request(n)} in the kitchen now") for n in range(100)]
+    before = curate(seed, None, [], None, {}, config(min_chars=1)).splits
+    was = {r.id: name for name, members in before.items() for r in members}
+    labels = [row(n + 500, prompt=f"{request(n)} in the kitchen please", at=9.0) for n in range(100)]
+    after = curate([*seed, *labels], None, [], None, splits_of(before), config(min_chars=1, jaccard=0.5))
+    assert after.rows == 100
+    now = {f"r{int(r.id[1:]) - 500:04}": name for name, members in after.splits.items() for r in members}
+    assert now == was
 
 
 def test_rows_of_one_group_stay_together() -> None:
