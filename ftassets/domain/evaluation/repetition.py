@@ -1,12 +1,14 @@
 """An answer caught in a loop: the same line or phrase over and over."""
 
 import json
+import re
 from collections import Counter
 
 import numpy as np
 
 MIN_REPEATS = 5  # times the same line or phrase stands in an answer, which fills more than half of it
 _LONGEST_PHRASE = 50  # words
+_WRITTEN = re.compile(r"[^\W_]")
 
 
 def repetition(text: str) -> str | None:
@@ -18,7 +20,9 @@ def repetition(text: str) -> str | None:
     # a phrase that fills half of the answer in five copies leaves at most 60 % of the words distinct
     if len(words) < MIN_REPEATS or len(set(words)) > 0.6 * len(words) or _is_structured(text):
         return None
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if any(map(_WRITTEN.search, words)):  # the bars of a table repeat
+        words = [word for word in words if _WRITTEN.search(word)]
+    lines = [line.strip() for line in text.splitlines() if _WRITTEN.search(line)] or text.split("\n")
     count = Counter(lines).most_common(1)[0][1]
     if count >= MIN_REPEATS and count > len(lines) / 2:
         return f"has the same line {count} times, of {len(lines)} lines"

@@ -10,7 +10,7 @@ from ftassets.domain.dataset.curation.copies import Requests, requests
 from ftassets.domain.dataset.curation.cosine import alike
 from ftassets.domain.dataset.curation.near_pairs import near_pairs
 from ftassets.domain.dataset.curation.step import Pool, StepOutcome
-from ftassets.domain.dataset.curation.text import answer_keys, words_of
+from ftassets.domain.dataset.curation.text import answer_keys, size_of, words_of
 
 if TYPE_CHECKING:
     from ftassets.config.loop import LoopConfig
@@ -21,7 +21,7 @@ LEAST = 3  # words from which a text within another one gives it away: "pause" i
 
 def drop_contaminated(pool: Pool, loop: "LoopConfig") -> StepOutcome:
     """Drop rows that share eight words in a row with a golden row, contain one, are part of one, are near one or mean the same, and rows
-    that have a golden row's question and answer as earlier turns.
+    that have a golden row's question and answer as earlier turns. In scripts without spaces letters count as parts of words (`size_of`).
 
     Last messages are compared, where the messages before them are near too (`copies`), or where the golden row has none before it and
     three words or more: then the row's last message alone may give it away. System message and tools do not count. Near ones count
@@ -50,7 +50,7 @@ class _Both:
         self.limit = limit
         self.golden = [words_of(row.last_text) for row in pool.golden]
         self.plain = self.asked.alone()
-        long = np.array([len(words) >= LEAST for words in self.golden])
+        long = np.array([_words(words) >= LEAST for words in self.golden])
         self.whole = self.plain[: len(long)] & long  # golden rows of which the last message says all
 
     def row(self, positions: np.ndarray | Sequence[int]) -> np.ndarray:
@@ -112,10 +112,8 @@ def _shared_words(pool: Pool, both: _Both) -> dict[int, str]:
     asked: dict[str, list[tuple[str, int, int]]] = {}  # first words -> what begins with them: text, words, golden row
     for g, words in enumerate(golden):
         whole.setdefault(" ".join(words), []).append(g)
-        length = min(WORDS, len(words))
-        if length >= LEAST:
-            for text in _runs(words, length):
-                asked.setdefault(_head(text), []).append((text, length, g))
+        for text, length in _shortest_runs(words, WORDS) if _words(words) >= LEAST else ():
+            asked.setdefault(_head(text), []).append((text, length, g))
     found: list[tuple[int, int, str]] = []  # position of the index, golden row, relation; the first one that counts is told
     short: dict[str, list[int]] = {}
     for p, i in enumerate(pool.index):
@@ -124,8 +122,8 @@ def _shared_words(pool: Pool, both: _Both) -> dict[int, str]:
         if text in whole:
             found += [(p, g, "is") for g in whole[text]]
         elif near := _found(words, asked):
-            found += [(p, g, "contains" if len(golden[g]) < WORDS else f"shares {WORDS} words in a row with") for g in near]
-        if LEAST <= len(words) < WORDS:
+            found += [(p, g, "contains" if _words(golden[g]) < WORDS else f"shares {WORDS} words in a row with") for g in near]
+        if LEAST <= _words(words) < WORDS:
             short.setdefault(text, []).append(p)
     lengths = sorted({text.count(" ") + 1 for text in short})
     for g, words in enumerate(golden):
@@ -158,3 +156,25 @@ def _head(text: str) -> str:
 
 def _runs(words: list[str], length: int) -> list[str]:
     return [" ".join(words[start : start + length]) for start in range(len(words) - length + 1)]
+
+
+def _words(words: Sequence[str]) -> float:
+    """How many words they are, where letters of scripts without spaces count as parts of one."""
+    return len(words) if " ".join(words).isascii() else sum(size_of(words)) / 10
+
+
+def _shortest_runs(words: Sequence[str], length: float) -> list[tuple[str, int]]:
+    """From each place the shortest run of at least so many words, or all words if they are fewer: its text, and the parts it has."""
+    sizes = size_of(words)
+    wanted = min(sum(sizes), 10 * length)
+    runs: list[tuple[str, int]] = []
+    end = size = 0
+    for start, first in enumerate(sizes):
+        while size < wanted and end < len(words):
+            size += sizes[end]
+            end += 1
+        if size < wanted:
+            break
+        runs.append((" ".join(words[start:end]), end - start))
+        size -= first
+    return runs

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 
 from ftassets.domain.chat import Conversation, Message, message_text
-from ftassets.domain.dataset.curation.text import answer_key, said, words_of
+from ftassets.domain.dataset.curation.text import answer_key, said, size_of, words_of
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.evaluation.answer_form import AnswerForm
 
@@ -26,7 +26,7 @@ def continued(rows: Sequence[Example]) -> list[tuple[int, int]]:
     first: dict[bytes, int] = {}
     for place, row in enumerate(rows) if later else ():
         opening = row.turns
-        if sum(len((message.content or "").split()) for message in opening) < LEAST:
+        if sum(len((message.content or "").split()) for message in opening) < LEAST and _words(opening) < LEAST:
             opening = (*opening, Message(role="assistant", content=row.completion))
         if (digest := _chain(opening)[-1]) in later:
             if (known := first.setdefault(digest, place)) == place:
@@ -63,6 +63,11 @@ def _elements(messages: Conversation, form: AnswerForm) -> list[str]:
         )
         for message in messages
     ]
+
+
+def _words(messages: Conversation) -> float:
+    """Words of the texts; in scripts without spaces as many as their letters make."""
+    return sum(sum(size_of(words_of(message.content))) / 10 for message in messages if message.content and not message.content.isascii())
 
 
 def _element(role: str, text: str) -> str:

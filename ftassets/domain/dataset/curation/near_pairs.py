@@ -1,5 +1,6 @@
 """Pairs of texts that share most of their character 5-grams: MinHash finds candidates, the exact Jaccard index decides."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -18,6 +19,8 @@ _CHARACTERS = 1 << 15  # hashed at a time: what they take fits into the processo
 _PAIRS = 1 << 16  # pairs compared at a time
 _CLOSE = 1 << 11  # of which the signatures fit into the processor's cache
 _GRAMS = 1 << 16  # 5-grams compared at a time, for the same reason
+_IDEOGRAPH = re.compile("[\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\ua4cf\uf900-\ufaff\U00020000-\U0003ffff]")
+_SYLLABLE = re.compile("[\uac00-\ud7a3]")
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 _UPPER = np.uint64(0xFFFFFFFF00000000)
 
@@ -84,7 +87,11 @@ class Fingerprints:
 
 
 def fingerprints(texts: Sequence[str]) -> Fingerprints:
-    """Fingerprints of the texts; those shorter than five characters have no 5-gram and are near to none."""
+    """Fingerprints of the texts; those shorter than five characters have no 5-gram and are near to none.
+
+    A letter of Chinese or Japanese counts as three characters and a syllable of Korean as two, so that a 5-gram is about a word there too.
+    """
+    texts = [text if text.isascii() else _SYLLABLE.sub(r"\g<0>\g<0>", _IDEOGRAPH.sub(r"\g<0>\g<0>\g<0>", text)) for text in texts]
     # an odd factor permutes the 32-bit hashes
     factors = np.random.default_rng(0).integers(0, 2**32, PERMUTATIONS, dtype=np.uint32) | np.uint32(1)
     signatures = np.zeros((len(texts), PERMUTATIONS), dtype=np.uint16)

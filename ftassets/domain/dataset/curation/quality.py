@@ -18,10 +18,14 @@ MAX_WORD = 200  # characters
 # too little text for a share to mean anything
 _FEW_CHARS = 12
 _FEW_WORDS = 6
-# Thai, Lao, Myanmar, Khmer, Chinese, Japanese and Yi are written without spaces: their sentences are no long words
-_LONG_WORD = re.compile(
-    rf"[^\s\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\ua4cf\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff]{{{MAX_WORD + 1},}}"
-)
+# Thai, Lao, Myanmar, Khmer, Chinese, Japanese and Yi are written without spaces: their sentences are no long words. Base64 is one word.
+_SPACELESS = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\ua4cf\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff"
+_LONG_WORD = re.compile(rf"(?:[+/=_-]?[^\W_{_SPACELESS}]){{{MAX_WORD + 1},}}")
+_ADDRESS = re.compile(r"\b\w+://\S+|(?<!\S)[^\s?]+\?\S*=\S*")  # presigned ones hold long tokens
+_FRAME = frozenset(
+    "|-=_+*~:;,.#/\\'\"{}[]()<>&%$@^`\u2500\u2501\u2502\u2503\u253c\u2550\u2551"
+)  # what tables, code and JSON are written with
+_NAME = re.compile(r"[^\W\d_]{2}")
 
 
 def keep_good(pool: Pool, loop: "LoopConfig") -> StepOutcome:
@@ -48,24 +52,30 @@ def _asked_fault(row: Example) -> str | None:
 
 
 def request_fault(text: str) -> str | None:
-    """What is wrong with a request, or None: mostly one character or word, hardly any letters, a word over MAX_WORD characters."""
-    if len(text) > MAX_WORD and (long := _LONG_WORD.search(text)):
+    """What is wrong with a request, or None: mostly one character or word, hardly any letters, a word over MAX_WORD characters.
+
+    Addresses, numbers, and what tables, code and JSON are written with may repeat next to words.
+    """
+    if len(text) > MAX_WORD and (long := _LONG_WORD.search(_ADDRESS.sub(" ", text))):
         return f"the request has a word of {len(long[0])} characters, more than {MAX_WORD}"
     words = text.split()
     chars = "".join(words)
     if len(chars) >= _FEW_CHARS:
+        frame = _FRAME if _NAME.search(text) else frozenset()
         # digits are left out: 1000000 is mostly zeros and still a number
         char, count = max(
-            ((char, chars.count(char)) for char in set(chars) if not char.isdigit()), key=lambda item: item[1], default=("", 0)
+            ((char, chars.count(char)) for char in set(chars) - frame if not char.isdigit()), key=lambda item: item[1], default=("", 0)
         )
         if count > MAX_SHARE * len(chars):
             return f"{count / len(chars):.0%} of the request's characters are {char!r}, more than {MAX_SHARE:.0%}"
+        if frame and not chars.isalpha():
+            chars = "".join(char for char in chars if char not in frame and not char.isdigit())
         letters = len(chars) if chars.isalpha() else sum(map(_is_letter, chars))
         if letters < MIN_LETTERS * len(chars):
             return f"{letters / len(chars):.0%} of the request's characters are letters, fewer than {MIN_LETTERS:.0%}"
     if len(words) >= _FEW_WORDS:
-        count = Counter(map(str.lower, words)).most_common(1)[0][1]
-        if count > MAX_SHARE * len(words):
+        word, count = Counter(map(str.lower, words)).most_common(1)[0]
+        if count > MAX_SHARE * len(words) and any(map(_is_letter, word)):
             return f"one word is {count} of the request's {len(words)} words, more than {MAX_SHARE:.0%}"
     return None
 

@@ -7,6 +7,7 @@ import pytest
 
 from ftassets.domain.chat import question
 from ftassets.domain.dataset.curation.contamination import drop_contaminated
+from ftassets.domain.dataset.curation.near import drop_near
 from ftassets.domain.dataset.rows import Example
 from ftassets_tests.domain.dataset.curation.sample import LOOP, axis, call, config, pool, row
 
@@ -39,6 +40,52 @@ def reason(prompt: str, asked: list[Example], intent: str = "Off", **dataset: An
 )
 def test_shared_words_give_a_golden_row_away_in_both_directions(prompt: str, asked: str, wanted: str | None) -> None:
     assert reason(prompt, golden(asked)) == wanted
+
+
+CHINESE = "请把厨房的灯打开然后把客厅的温度调到二十度再关上窗户"
+JAPANESE = "キッチンの電気をつけてからリビングの温度を二十度にして窓を閉めてください"
+THAI = "ช่วยเปิดไฟในห้องครัวแล้วตั้งอุณหภูมิห้องนั่งเล่นเป็นยี่สิบองศาและปิดหน้าต่างด้วย"
+HINDI = "रसोई की बत्ती चालू करो और फिर बैठक का तापमान बीस डिग्री कर दो"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "asked", "wanted"),
+    [
+        (f"你好，{CHINESE}，谢谢", CHINESE, "shares 8 words in a row with golden row g0"),
+        (f"麻烦你，{CHINESE[2:18]}。", CHINESE, "shares 8 words in a row with golden row g0"),
+        (f"{CHINESE[:9]}，好吗", CHINESE[:9], "contains golden row g0"),
+        (CHINESE[:9], CHINESE, "is part of golden row g0"),
+        ("厨房的灯", CHINESE, None),
+        ("请把卧室的窗帘拉上然后打开空调", CHINESE, None),
+        (f"ねえ、{JAPANESE}", JAPANESE, "shares 8 words in a row with golden row g0"),
+        (JAPANESE[:8], JAPANESE, "is part of golden row g0"),
+        ("リビングの音楽を止めてください", JAPANESE, None),
+        (f"สวัสดี {THAI} ครับ", THAI, "shares 8 words in a row with golden row g0"),
+        (THAI[:16], THAI, "is part of golden row g0"),
+        ("ช่วยปิดเพลงในห้องนอน", THAI, None),
+        (f"सुनो {HINDI}", HINDI, "shares 8 words in a row with golden row g0"),
+        ("रसोई की", HINDI, None),
+        (f"please translate {CHINESE[2:18]} for me", f"what does {CHINESE} mean", "shares 8 words in a row with golden row g0"),
+    ],
+)
+def test_letters_give_a_golden_row_away_where_there_are_no_spaces(prompt: str, asked: str, wanted: str | None) -> None:
+    assert reason(prompt, golden(asked), skip=["near"]) == wanted
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (CHINESE, CHINESE.replace("二十", "三十")),
+        (JAPANESE, JAPANESE.replace("二十", "十八")),
+        (THAI, THAI.replace("ยี่สิบ", "สามสิบ")),
+        ("주방 불을 켜고 거실 온도를 이십 도로 맞춰 줘", "주방 불을 켜고 거실 온도를 삼십 도로 맞춰 줘"),
+        ("打开厨房的灯和客厅的电视", "打开厨房的灯和卧室的电视"),
+    ],
+)
+def test_near_copies_are_found_where_there_are_no_spaces(one: str, other: str) -> None:
+    limit = 0.5  # a Latin request of as many words with one changed has about 0.6
+    assert set(drop_near(pool([row(0, prompt=one), row(1, prompt=other)]), config(jaccard=limit)).dropped) == {1}
+    assert not drop_near(pool([row(0, prompt=one), row(1, prompt=other[::-1])]), config(jaccard=limit)).dropped
 
 
 def test_a_near_copy_with_the_golden_answer_is_dropped_one_with_another_answer_is_not() -> None:

@@ -1,6 +1,7 @@
 """Quality: low scores and degenerate rows go with the figure that failed, everything else stays."""
 
 import json
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -27,8 +28,19 @@ REQUESTS = [
     "เปิดไฟในห้องครัวแล้วปิดไฟในห้องนอน" * 8,
     "see https://example.com/a/" + "0123456789abcdef" * 10,
     "<EMAIL>",
+    "why is this 403: https://b.s3.amazonaws.com/k?X-Amz-Signature=" + "0a9f" * 16 + "&X-Amz-Security-Token=" + "IQoJb3Jp" * 60,
+    "b.s3.amazonaws.com/k?X-Amz-Security-Token=" + "IQoJb3Jp" * 60 + " has expired",
+    "fix this: " + json.dumps({"rows": [{"id": n, "ok": True, "at": None} for n in range(60)]}, separators=(",", ":")),
+    "sum up " + json.dumps([[0, 0, 1]] * 90, separators=(",", ":")),
+    "| item | price |\n|" + "-" * 40 + "|" + "-" * 40 + "|\n| milk | 2 |\n| eggs | 3 |",
+    "Total?\n" + "\n".join(f"{n};{n * 7};;;;;" for n in range(40)),
+    "which row is full\n" + "| 1 | | | | |\n" * 12,
+    "Contents\nOne ............................ 5\nTwo ............................ 9",
+    "0 0 0 0 0 1 0 0 is what number",
+    "transpose\n" + "0 0 0 1\n" * 9,
 ]
 ANSWERS = [
+    "| a | b | c | d | e | f |\n|---|---|---|---|---|---|\n| 1 | | | | | 2 |\n| | | | 3 | | |",
     "Ha ha ha ha ha, that was a good one, I have to tell it to my colleagues later.",
     "yes",
     "very very good",
@@ -57,6 +69,9 @@ def test_real_and_structured_answers_stay(text: str) -> None:
         ("buy buy buy buy buy now BUY", "one word is 6 of the request's 7 words, more than 50%"),
         ("12:30 13:45 +++ ... 77/88", "0% of the request's characters are letters, fewer than 10%"),
         ("look " + "ab" * 101, "the request has a word of 202 characters, more than 200"),
+        ("see data " + "aB3/" * 80 + "==", "the request has a word of 319 characters, more than 200"),
+        ("help " + "!" * 20, "83% of the request's characters are '!', more than 50%"),
+        ("ok " + "\u2603\u2600\u2601\u2602" * 9, "5% of the request's characters are letters, fewer than 10%"),
     ],
 )
 def test_degenerate_requests_go_with_their_figure(text: str, reason: str) -> None:
@@ -74,6 +89,13 @@ def test_degenerate_requests_go_with_their_figure(text: str, reason: str) -> Non
 )
 def test_looping_answers_go_with_their_figure(text: str, reason: str) -> None:
     assert answer_fault(text) == reason
+
+
+def test_long_requests_take_time_in_proportion() -> None:
+    for text in ("a" * 100, "a?", "a=", "a/", "{,", "x://", "\u4e00"):
+        begin = time.process_time()
+        request_fault(text * (200_000 // len(text)))
+        assert time.process_time() - begin < 1, text
 
 
 def test_scores_below_the_loops_go_and_missing_ones_are_counted() -> None:
