@@ -9,7 +9,7 @@ from ftassets.domain.acceptance import Check
 from ftassets.domain.dataset.curation import Curated, SizeVerdict
 from ftassets.domain.dataset.curation.context import in_context
 from ftassets.domain.dataset.curation.copies import requests
-from ftassets.domain.dataset.curation.cosine import alike
+from ftassets.domain.dataset.curation.neighbours import alike
 from ftassets.domain.dataset.curation.pii import holds_personal_data
 from ftassets.domain.dataset.curation.text import request_digest
 from ftassets.domain.dataset.rows import Example

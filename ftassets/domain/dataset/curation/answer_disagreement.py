@@ -7,6 +7,7 @@ import numpy as np
 
 from ftassets.domain.dataset.curation.answer_groups import answer_groups
 from ftassets.domain.dataset.curation.copies import requests
+from ftassets.domain.dataset.curation.neighbours import grouped
 from ftassets.domain.dataset.curation.step import FEEDBACK, Pool, StepOutcome
 
 if TYPE_CHECKING:
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
 
 VOICES = 3  # users, or rows without one, who must agree on another answer before a user's is doubted
 _COPIES = ("exact", "near", "semantic")  # steps whose dropped rows still say what an answer should be
-_BLOCK = 256
 
 
 def doubt_answers(pool: Pool, loop: "LoopConfig") -> StepOutcome:
@@ -26,16 +26,20 @@ def doubt_answers(pool: Pool, loop: "LoopConfig") -> StepOutcome:
     """
     assert pool.vectors is not None
     voices = np.array([*pool.index, *(i for i, step in pool.dropped.items() if step in _COPIES)], dtype=np.int64)
-    doubted = [i for i in pool.index if pool.rows[i].source in FEEDBACK]
-    asked = requests([pool.rows[i] for i in [*voices, *doubted]])
-    known = pool.vectors[voices]
-    around: dict[int, np.ndarray] = {}  # feedback row -> rows with a near-identical request, itself among them
-    for start in range(0, len(doubted), _BLOCK):
-        block = doubted[start : start + _BLOCK]
-        near = pool.vectors[block] @ known.T >= loop.dataset.near_duplicate
-        one, other = np.nonzero(near)
-        near[one, other] = asked.comparable(loop.dataset.jaccard, one + start + len(voices), other)
-        around |= {i: voices[found] for i, found in zip(block, near, strict=True) if np.count_nonzero(found) > VOICES}
+    doubted = np.array([i for i in pool.index if pool.rows[i].source in FEEDBACK], dtype=np.int64)
+    asked = requests([pool.rows[i] for i in voices])
+    place = np.empty(len(pool.rows), dtype=np.int64)
+    place[voices] = np.arange(len(voices))
+    known = pool.neighbours(len(voices))
+    known.add(voices)
+    pairs = [np.empty((2, 0), dtype=np.int64)]
+    for left, right, _ in known.alike(doubted, loop.dataset.near_duplicate):
+        same = asked.comparable(loop.dataset.jaccard, place[doubted[left]], place[right])
+        pairs.append(np.stack([left[same], right[same]]))
+    near = np.concatenate(pairs, axis=1)
+    around = {  # feedback row -> rows with a near-identical request, itself among them
+        int(doubted[number]): near[1, places] for number, places in grouped(near[0]) if len(places) > VOICES
+    }
     compared = np.unique(np.concatenate([*around.values(), np.empty(0, dtype=np.int64)]))
     groups = dict(
         zip(

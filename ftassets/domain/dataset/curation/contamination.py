@@ -7,8 +7,8 @@ import numpy as np
 
 from ftassets.domain.dataset.curation.continued import taught_earlier
 from ftassets.domain.dataset.curation.copies import Requests, requests
-from ftassets.domain.dataset.curation.cosine import alike
 from ftassets.domain.dataset.curation.near_pairs import near_pairs
+from ftassets.domain.dataset.curation.neighbours import alike
 from ftassets.domain.dataset.curation.step import Pool, StepOutcome
 from ftassets.domain.dataset.curation.text import answer_keys, size_of, words_of
 

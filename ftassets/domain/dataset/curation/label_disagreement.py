@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
 NEIGHBOURS = 10
 DISAGREEMENT = 0.6  # share of the nearest rows that must agree on another class before a user's label is doubted
-_BLOCK = 256
 
 
 def doubt_labels(pool: Pool, loop: "LoopConfig") -> StepOutcome:
@@ -33,23 +32,23 @@ def doubt_labels(pool: Pool, loop: "LoopConfig") -> StepOutcome:
         return StepOutcome(skipped=none)
     if len(pool.index) <= NEIGHBOURS:
         return StepOutcome(skipped=f"{len(pool.index)} rows are too few to have {NEIGHBOURS} neighbours")
-    labels = [form.label(pool.rows[i].completion) for i in pool.index]
-    vectors = pool.vectors[pool.index]
-    asked = pool.requests(pool.index)
-    limit, talks = loop.dataset.jaccard, not asked.alone().all()
-    doubted = np.array([p for p, i in enumerate(pool.index) if pool.rows[i].source in FEEDBACK], dtype=np.int64)
+    index = np.array(pool.index, dtype=np.int64)
+    labels = {i: form.label(pool.rows[i].completion) for i in pool.index}
+    doubted = np.array([i for i in pool.index if pool.rows[i].source in FEEDBACK], dtype=np.int64)
+    known = pool.neighbours(len(index))
+    known.add(index)
+    nearest = known.nearest(doubted, NEIGHBOURS)
+    counts = nearest >= 0
+    row, column = np.nonzero(counts)
+    asked = pool.requests(index)
+    if not asked.alone().all():
+        counts[row, column] = asked.comparable(
+            loop.dataset.jaccard, np.searchsorted(index, doubted[row]), np.searchsorted(index, nearest[row, column])
+        )
     dropped = {}
-    for start in range(0, len(doubted), _BLOCK):
-        block = doubted[start : start + _BLOCK]
-        similarity = vectors[block] @ vectors.T
-        similarity[np.arange(len(block)), block] = -2.0  # a row is not its own neighbour
-        nearest = np.argpartition(-similarity, NEIGHBOURS - 1, axis=1)[:, :NEIGHBOURS]
-        for position, near in zip(block.tolist(), nearest.tolist(), strict=True):
-            if talks:
-                near = [
-                    n for n, said in zip(near, asked.comparable(limit, np.full(NEIGHBOURS, position), np.array(near)), strict=True) if said
-                ]
-            common, count = Counter(labels[n] for n in near).most_common(1)[0] if near else (labels[position], 0)
-            if common != labels[position] and count >= DISAGREEMENT * NEIGHBOURS:
-                dropped[pool.index[position]] = f"labelled {labels[position]}, but {count} of its {NEIGHBOURS} nearest rows are {common}"
+    for i, near, said in zip(doubted.tolist(), nearest.tolist(), counts.tolist(), strict=True):
+        around = Counter(labels[n] for n, counted in zip(near, said, strict=True) if counted)
+        common, count = around.most_common(1)[0] if around else (labels[i], 0)
+        if common != labels[i] and count >= DISAGREEMENT * NEIGHBOURS:
+            dropped[i] = f"labelled {labels[i]}, but {count} of its {NEIGHBOURS} nearest rows are {common}"
     return StepOutcome(dropped)

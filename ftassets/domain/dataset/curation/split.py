@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ftassets.domain.dataset.curation.connected import Components
 from ftassets.domain.dataset.curation.continued import continued
-from ftassets.domain.dataset.curation.cosine import alike_pairs
 from ftassets.domain.dataset.curation.step import Pool, StepOutcome
 from ftassets.domain.dataset.curation.text import request_digest
 from ftassets.domain.dataset.rows import Example
@@ -84,7 +85,11 @@ def _groups(pool: Pool, loop: "LoopConfig") -> list[list[int]]:
             components.unite(left, right)
         components.labels()
     if pool.vectors is not None:
-        for left, right in alike_pairs(pool.vectors[pool.index], loop.dataset.near_duplicate):
+        index = np.array(pool.index, dtype=np.int64)
+        known = pool.neighbours(len(index))
+        known.add(index)
+        for left, position, _ in known.alike(index, loop.dataset.near_duplicate):
+            right = np.searchsorted(index, position)
             still = components.apart(left, right)
             still[still] = asked.comparable(limit, left[still], right[still])
             components.unite(left[still], right[still])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ftassets.domain.dataset.curation.copies import Requests, requests
+from ftassets.domain.dataset.curation.neighbours import EXACT, Neighbours, cells_of
 from ftassets.domain.dataset.rows import Example
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class Pool:
     dropped: Mapping[int, str] = field(default_factory=dict)
     copies: Mapping[int, int] = field(default_factory=dict)
     _requests: tuple[np.ndarray, Requests] | None = field(default=None, init=False, repr=False)
+    _cells: np.ndarray | None = field(default=None, init=False, repr=False)
 
     def requests(self, positions: Sequence[int] | np.ndarray) -> Requests:
         """What copies among these rows are found by, in their order; made at first use, after which requests must not change."""
@@ -43,6 +45,15 @@ class Pool:
             self._requests = place, requests([self.rows[i] for i in self.index])
         place, made = self._requests
         return made.take(place[positions])
+
+    def neighbours(self, count: int) -> Neighbours:
+        """What finds rows with near vectors, of at most `count` rows that are added to it by their position in `rows`."""
+        assert self.vectors is not None
+        if count <= EXACT:
+            return Neighbours(self.vectors)
+        if self._cells is None:
+            self._cells = cells_of(self.vectors)
+        return Neighbours(self.vectors, self._cells)
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,11 @@ import json
 import random
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ftassets.domain.dataset.curation import curate, splits_of
 from ftassets.domain.dataset.curation.connected import Components
-from ftassets.domain.dataset.curation.cosine import alike, alike_pairs
 from ftassets.domain.dataset.curation.split import split
 from ftassets.domain.dataset.curation.step import Pool
 from ftassets.domain.dataset.curation.text import request_digest
@@ -133,20 +131,3 @@ def test_components_are_what_edges_reach(edges: list[tuple[int, int]], part: int
     for i in range(20):
         assert set(np.flatnonzero(labels == labels[i]).tolist()) == reached[i]
         assert set(np.flatnonzero(~components.apart(np.full(20, i), everyone)).tolist()) == reached[i]
-
-
-@pytest.mark.parametrize("count", [0, 1, 5, 40])
-def test_tiles_make_no_difference(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ftassets.domain.dataset.curation.cosine.TILE", 7)
-    vectors = spread(count, topic=0).astype(np.float32)
-    product = vectors @ vectors.T
-    found = {(i, j) for left, right in alike_pairs(vectors, 0.6) for i, j in zip(left.tolist(), right.tolist(), strict=True)}
-    assert found == {(i, j) for i in range(count) for j in range(i + 1, count) if product[i, j] >= 0.6}
-    both = {(i, j) for left, right, _ in alike(vectors, vectors[:9], 0.6) for i, j in zip(left.tolist(), right.tolist(), strict=True)}
-    assert both == {(i, j) for i in range(count) for j in range(min(9, count)) if product[i, j] >= 0.6}
-
-
-def test_equal_vectors_are_alike_at_a_limit_of_one() -> None:
-    vectors = np.repeat(np.random.default_rng(0).normal(size=(1, 384)).astype(np.float32), 2, axis=0)
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    assert [pair for pair in alike_pairs(vectors, 1.0)]

@@ -290,9 +290,12 @@ def test_requests_that_mean_the_same_and_have_the_same_answer_are_one_row() -> N
     }
 
 
-def test_semantic_copies_are_found_across_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("cosine", "semantic"):
+@pytest.mark.parametrize("exact", [0, 100])
+def test_semantic_copies_are_found_across_tiles_and_cells(exact: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("neighbours", "semantic"):
         monkeypatch.setattr(f"ftassets.domain.dataset.curation.{module}.TILE", 4)
+    monkeypatch.setattr("ftassets.domain.dataset.curation.neighbours.CELL_SIZE", 5)
+    monkeypatch.setattr("ftassets.domain.dataset.curation.step.EXACT", exact)
     vectors = spread(12)
     rows = [row(i) for i in range(36)]
     outcome = drop_semantic(pool(rows, vectors=np.concatenate([vectors, vectors, vectors])), LOOP)
