@@ -25,6 +25,7 @@ from ftassets.config.loop import LoopConfig
 from ftassets.domain.chat import question
 from ftassets.domain.dataset.curation import curate, normalised
 from ftassets.domain.dataset.curation.near import drop_near
+from ftassets.domain.dataset.curation.neighbours import Neighbours, cells_of
 from ftassets.domain.dataset.curation.step import Pool
 from ftassets.domain.dataset.rows import Example
 
@@ -76,6 +77,7 @@ def measure(options: argparse.Namespace) -> Iterator[Row]:
     if options.full:
         yield memory_row(1_000_000, False, 3_000)
     vectors, rows = embedded(10_000)
+    yield from neighbour_rows(vectors)
     yield from leak_rows(rows, vectors)
     yield from poisoning_rows(rows, vectors)
 
@@ -148,6 +150,23 @@ def vector_rows(count: int) -> Iterator[Row]:
     speed = len(rows) / seconds
     yield Row(f"vector steps, {count} rows of 384 dimensions", speed, "records/CPU-s", ">= 1000", speed >= 1000)
     yield memory_row(count, True, 1_000)
+
+
+def neighbour_rows(vectors: np.ndarray) -> Iterator[Row]:
+    """What cells find of near and nearest queries; brute force counts."""
+    asked, everything = np.arange(0, len(vectors), 10), np.arange(len(vectors))
+    known = Neighbours(vectors, cells_of(vectors))
+    known.add(everything)
+    cosine = vectors[asked] @ vectors.T
+    cosine[asked[:, None] == everything] = -2
+    for limit in (0.95, 0.8):
+        found = sum(int(np.count_nonzero(asked[left] != right)) for left, right, _ in known.alike(asked, limit))
+        share = found / max(1, np.count_nonzero(cosine >= limit))
+        what = f"pairs at a cosine of {limit} that cells find, {len(vectors)} queries"
+        yield Row(what, share, "of those there are", ">= 0.99", share >= 0.99)
+    nearest = zip(np.argpartition(-cosine, 9, axis=1)[:, :10].tolist(), known.nearest(asked, 10).tolist(), strict=True)
+    share = sum(len({*one} & {*other}) for one, other in nearest) / (10 * len(asked))
+    yield Row(f"of ten nearest, found by cells, {len(vectors)} queries", share, "of them", ">= 0.95", share >= 0.95)
 
 
 def memory_row(count: int, vectors: bool, most: float) -> Row:

@@ -1,5 +1,7 @@
 """Cost of a look of each sensor and of each report while the traffic log grows, on SQLite and PostgreSQL.
 
+A last part curates growing numbers of training rows, from the committed seed to the committed dataset.
+
 What is in the windows stays the same; only the history before them grows. The peer of a row is the same step on the small log, and for a
 look the same look at an empty one. Each step runs in a process of its own, so that its memory is its own: CPU-seconds are those of that
 process and of the PostgreSQL server, memory is the highest resident set of the process. Real gateway, journal, dataset store, vector store
@@ -9,6 +11,7 @@ and Dagster storage; queries are embedded by hashed trigrams, as a model would t
 import argparse
 import json
 import os
+import random
 import sqlite3
 import subprocess
 import sys
@@ -25,8 +28,9 @@ import dagster as dg
 import psutil
 
 from bench.rows import CannotMeasure, Row, Size, environment, parse, parser, write
-from ftassets.assets import behaviour_report, quality_report, query_embeddings
+from ftassets.assets import behaviour_report, golden_set, quality_report, query_embeddings, seed_examples
 from ftassets.assets._shared.events import DATA_VERSION, node
+from ftassets.assets.curated_dataset import asset as curated_dataset
 from ftassets.assets.drift_report import asset as drift_report
 from ftassets.assets.drift_report import reference
 from ftassets.automation import monitors, reconcile, retrain, rollout
@@ -47,6 +51,8 @@ from ftassets.testing.thread_host import ThreadHost, run_gateway_in_thread
 SIZES = {
     "small": Size(10_000, 10_000, "rows of the small log"),
     "rows": Size(1_000_000, 10_000_000, "rows of the large log"),
+    "training_small": Size(10_000, 30_000, "rows of the small training set"),
+    "training_rows": Size(100_000, 300_000, "rows of the large training set"),
 }
 URL = "FTASSETS_SCALE_URL"  # of the log, for the children: the other backends are those of one machine
 LOOP, DAY = "support", 86_400.0
@@ -54,6 +60,7 @@ RECENT = 3000  # rows of the last 30 days, a third of them of the last day, a te
 RATIO, LOOK_SECONDS, SHORTEST = 1.5, 0.2, 0.05  # CPU-seconds below the shortest are not told apart
 REPEATS = {"sensor": 5, "report": 2}  # of which the mean counts
 LOCAL = ("io_manager", "traffic_log", "embedder_of")  # not from the profile
+LINEAR, MOST_MEMORY = 1.3, 4000.0  # times the CPU-seconds that grow with the rows; MB
 LOOKS = ("retrain", "rollout", "reconcile", "monitor_deployment")
 REPORTS = ("query_embeddings", "drift reference", "drift_report", "quality_report", "behaviour_report", "label export")
 
@@ -67,6 +74,7 @@ def measure(options: argparse.Namespace) -> Iterator[Row]:
     """Both logs, each with a home of its own."""
     if options.small <= RECENT or options.rows <= options.small:
         raise CannotMeasure(f"sizes rise: more than {RECENT:,} rows in the small log, and more than that in the large one")
+    yield from _curation(options.training_small, options.training_rows)
     if binaries() is None:
         raise CannotMeasure("PostgreSQL is not installed: apt-get install postgresql")
     for name in ("SQLite", "PostgreSQL"):
@@ -78,8 +86,12 @@ def measure(options: argparse.Namespace) -> Iterator[Row]:
 
 def loop() -> LoopConfig:
     """The loop whose log grows: windows of a day, training rows of 30 days."""
+    home = os.environ.get("FTASSETS_HOME", ".")
     return loop_config(
-        LOOP, retrain_on={"drift": {"window": "24h", "sample": 500}}, dataset={"seed": "seed.jsonl", "production_window": "30d"}
+        LOOP,
+        retrain_on={"drift": {"window": "24h", "sample": 500}},
+        golden_set=f"{home}/golden.jsonl",
+        dataset={"seed": f"{home}/seed.jsonl", "production_window": "30d"},
     )
 
 
@@ -123,6 +135,22 @@ def _rows(name: str, found: Mapping[int, Mapping[str, tuple[float, float]]], sma
             idle = found[0][step][0]
             goal = f"<= {LOOK_SECONDS:g} more than an idle look"
             yield Row(f"{what}, beside an idle look", cpu, "CPU-s", goal, cpu - idle <= LOOK_SECONDS, idle, "empty log")
+
+
+def _curation(small: int, large: int) -> Iterator[Row]:
+    """What a training set costs, each size in a home of its own."""
+    cost = {}
+    for size in (small, large):
+        with ExitStack() as stack:
+            home = Home(Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ftassets-scale-"))))
+            stack.enter_context(run_gateway_in_thread(home, {LOOP: loop()}, ThreadHost(stub_engine())))
+            variables = {"FTASSETS_HOME": str(home.root), "FTASSETS_PROFILE": "embedded", URL: ""}
+            _child(f"commit_rows({size})", variables)
+            cost[size] = _child("curate_rows()", variables)
+    (cpu, memory), (cpu_small, _) = cost[large], cost[small]
+    what, times = f"{large:,} training rows: curated_dataset", LINEAR * large / small
+    yield Row(what, cpu, "CPU-s", f"<= {times:g} times that of {small:,} rows", cpu <= times * cpu_small, cpu_small, f"{small:,} rows")
+    yield Row(what, memory, "MB", f"<= {MOST_MEMORY:g}", memory <= MOST_MEMORY)
 
 
 def _log(home: Home) -> TrafficLog:
@@ -211,6 +239,36 @@ def _vectors(home: Home, log: TrafficLog) -> None:
         _materialize(home, instance, query_embeddings, "query_embeddings", log)
 
 
+def commit_rows(count: int) -> None:
+    """Commit a seed of so many requests, one in ten near another one, and a golden set of a thousand, from this process's home."""
+    home, rng = Home.from_env(), random.Random(0)
+    syllables = [one + other for one in "bdfgklmnprstvz" for other in "aeiou"]
+    words = ["".join(rng.choices(syllables, k=rng.randint(1, 3))) for _ in range(3000)]
+    texts: list[str] = []
+    while len(texts) < count + 1000:
+        again = rng.random() < 0.1 and len(texts) > 1000
+        texts.append(f"{texts[rng.randrange(1000, len(texts))]} {rng.choice(words)}" if again else " ".join(rng.choices(words, k=12)))
+    for name, part in (("golden", texts[:1000]), ("seed", texts[1000:])):
+        rows = ({"id": f"{name}-{n}", "prompt": text, "completion": _answer(n)} for n, text in enumerate(part))
+        (home.root / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with _instance(home) as instance:
+        for module, name in ((seed_examples, "seed_examples"), (golden_set, "golden_set")):
+            _materialize(home, instance, module, name, _log(home))
+
+
+def _answer(number: int) -> str:
+    return json.dumps({"intent": f"Intent{number % 150}", "lamp": number % 97, "room": number % 31})
+
+
+def curate_rows() -> None:
+    """Make the dataset of the rows committed in this process's home; prints its CPU-seconds and this process's memory in MB as JSON."""
+    home = Home.from_env()
+    with _instance(home) as instance:
+        begin = time.process_time()
+        _materialize(home, instance, curated_dataset, "curated_dataset", _log(home))
+        print(json.dumps([time.process_time() - begin, _highest_memory()]))
+
+
 # the steps, in the child
 
 
@@ -226,9 +284,13 @@ def look(step: str, postmaster: int) -> None:
         for _ in range(repeats):
             act()
         seconds = (_cpu_seconds(postmaster) - begin) / repeats
-    # not ru_maxrss: that of a child begins with its parent's
+    print(json.dumps([seconds, _highest_memory()]))
+
+
+def _highest_memory() -> float:
+    """MB; not ru_maxrss: that of a child begins with its parent's."""
     [highest] = [line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:")]
-    print(json.dumps([seconds, int(highest) / 1024]))
+    return int(highest) / 1024
 
 
 def _step(step: str, home: Home, log: TrafficLog, instance: dg.DagsterInstance) -> Callable[[], object]:
@@ -288,13 +350,18 @@ def _cpu_seconds(postmaster: int) -> float:
 
 def _cost(step: str, variables: Mapping[str, str], server: PostgresServer | None) -> tuple[float, float]:
     """CPU-seconds and MB of a step."""
-    code = f"from bench.scale import look; look({step!r}, {server.pid if server else 0})"
+    return _child(f"look({step!r}, {server.pid if server else 0})", variables)
+
+
+def _child(call: str, variables: Mapping[str, str]) -> tuple[float, float]:
+    """The two numbers this call prints in a process of its own, 0 when it prints none."""
+    code = f"from bench import scale; scale.{call}"
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", code], env=environment(**variables), capture_output=True, text=True, check=False
     )
     if done.returncode:
-        raise RuntimeError(f"{step}: {done.stderr[-3000:]}")
-    cpu, memory = json.loads(done.stdout.splitlines()[-1])
+        raise RuntimeError(f"{call}: {done.stderr[-3000:]}")
+    cpu, memory = json.loads(done.stdout.splitlines()[-1]) if done.stdout else (0.0, 0.0)
     return cpu, memory
 
 

@@ -73,6 +73,15 @@ def test_a_row_near_a_golden_row_or_one_of_another_split_refuses_the_dataset() -
     assert leak.endswith("; a and b")
 
 
+def test_of_many_held_out_rows_a_part_is_compared_and_the_sentence_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    held = [example(name) for name in "bcdef"]
+    near = {name: 1 for name in "bcdef"}
+    monkeypatch.setattr("ftassets.domain.dataset.acceptance.MOST_PAIRS", 2)
+    first = refused([example("a")], held, near=near)["no_leak"]
+    assert first.startswith("2 near pairs across splits of 2 of the 5 held-out rows, 0 with the golden set")
+    assert refused([example("a")], held[::-1], near=near)["no_leak"] == first, "chosen by their ids, not by their places"
+
+
 def test_equal_vectors_of_conversations_are_a_leak_only_where_all_parts_are_near() -> None:
     opening = ("Where is the parcel I ordered?", "In Leeds. Shall it come tomorrow?")
     yes, no, again = talk(1, *opening, "yes"), talk(2, *opening, "no, cancel"), talk(3, opening[0] + "!", opening[1], "yes")
