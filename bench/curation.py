@@ -161,7 +161,7 @@ def neighbour_rows(vectors: np.ndarray) -> Iterator[Row]:
     cosine[asked[:, None] == everything] = -2
     for limit in (0.95, 0.8):
         found = sum(int(np.count_nonzero(asked[left] != right)) for left, right, _ in known.alike(asked, limit))
-        share = found / max(1, np.count_nonzero(cosine >= limit))
+        share = found / max(1, int(np.count_nonzero(cosine >= limit)))
         what = f"pairs at a cosine of {limit} that cells find, {len(vectors)} queries"
         yield Row(what, share, "of those there are", ">= 0.99", share >= 0.99)
     nearest = zip(np.argpartition(-cosine, 9, axis=1)[:, :10].tolist(), known.nearest(asked, 10).tolist(), strict=True)

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from types import ModuleType
 from typing import Any
 
@@ -304,7 +304,12 @@ def test_reports_on_one_version_are_one_version_in_the_trend(
     tiny: TinyLoop, monkeypatch: pytest.MonkeyPatch, name: str, module: ModuleType
 ) -> None:
     drawn: list[list[Point]] = []
-    monkeypatch.setattr(module, "trend", lambda title, points, *limits: drawn.append(list(points)) or "")
+
+    def trend(title: str, points: Iterable[Point], *limits: object) -> str:
+        drawn.append(list(points))
+        return ""
+
+    monkeypatch.setattr(module, "trend", trend)
     at = time.time() + 10_000_000
     for end in (at, at + 1000):
         answered(tiny, end, [DIM] * 40)
