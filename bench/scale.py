@@ -60,6 +60,7 @@ RECENT = 3000  # rows of the last 30 days, a third of them of the last day, a te
 RATIO, LOOK_SECONDS, SHORTEST = 1.5, 0.2, 0.05  # CPU-seconds below the shortest are not told apart
 REPEATS = {"sensor": 5, "report": 2}  # of which the mean counts
 LOCAL = ("io_manager", "traffic_log", "embedder_of")  # not from the profile
+DIMENSIONS = 384  # those of the default embedder
 LINEAR, MOST_MEMORY = 1.3, 4000.0  # times the CPU-seconds that grow with the rows; MB
 LOOKS = ("retrain", "rollout", "reconcile", "monitor_deployment")
 REPORTS = ("query_embeddings", "drift reference", "drift_report", "quality_report", "behaviour_report", "label export")
@@ -311,7 +312,7 @@ def _step(step: str, home: Home, log: TrafficLog, instance: dg.DagsterInstance) 
         production, rate = serving.state(LOOP).production, drift_report.false_alarm_rate(config)
 
         def make() -> object:
-            made = reference.made(uuid.uuid4().hex, config, production, artifacts, log, store, vectors, HashEmbedder(), rate)
+            made = reference.made(uuid.uuid4().hex, config, production, artifacts, log, store, vectors, HashEmbedder(DIMENSIONS), rate)
             assert made is not None, "the version has enough answers"
             return made
 
@@ -327,7 +328,7 @@ def _step(step: str, home: Home, log: TrafficLog, instance: dg.DagsterInstance) 
 def _materialize(home: Home, instance: dg.DagsterInstance, module: Any, name: str, log: TrafficLog) -> None:
     definition = module.build(loop())
     resources = {each: backend(home, each) for each in definition.required_resource_keys if each not in LOCAL}
-    resources |= {"traffic_log": log, "embedder_of": lambda settings: HashEmbedder()}
+    resources |= {"traffic_log": log, "embedder_of": lambda settings: HashEmbedder(DIMENSIONS)}
     quiet = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
     result = dg.materialize([definition], instance=instance, resources=resources, run_config=quiet)
     assert result.success, name
