@@ -12,13 +12,13 @@ from typing import Annotated, Any, ParamSpec, TypeVar, cast
 import typer
 
 from ftassets.config.home import Home
+from ftassets.domain.file_formats import AUTO, LABELS, TRAFFIC
 from ftassets.errors import InvalidInput
 
 Loop = Annotated[str, typer.Argument(help="Name of the loop.")]
 Reason = Annotated[str, typer.Option("--reason", help="Kept in the journal.")]
-# the names of the FORMATS tables, which would make each command 0.2 s slower; test_help_names.py compares them
-LogFormat = Annotated[str, typer.Option("--format", help="chat, otel, langfuse or litellm.")]
-LabelFormat = Annotated[str, typer.Option("--format", help="jsonl, argilla or label_studio.")]
+LogFormat = Annotated[str, typer.Option("--format", help=f"{', '.join((AUTO, *TRAFFIC))}; {AUTO}: the one that reads most of the file.")]
+LabelFormat = Annotated[str, typer.Option("--format", help=f"{', '.join(LABELS)}.")]
 Force = Annotated[bool, typer.Option("--force", help="Write over what is there; never over the input.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object instead of text.")]
 LoopsOption = Annotated[
@@ -92,9 +92,12 @@ def show_json(value: Any) -> None:
 
 
 def text_of(path: Path) -> str:
-    """The text of a UTF-8 file, with or without byte order mark. Raises InvalidInput, OSError."""
+    """The text of a file in any Unicode encoding, with or without byte order mark, also packed by gzip. Raises InvalidInput, OSError."""
+    from ftassets.config.text_lines import lines_of
+
+    content = b"".join(lines_of(path))
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InvalidInput(f"{path} is not UTF-8 text (byte {error.start}): save it as UTF-8") from error
 

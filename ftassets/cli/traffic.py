@@ -18,7 +18,7 @@ app = typer.Typer()
 def import_traffic(
     loop: Loop,
     path: Annotated[Path, typer.Argument(help="The log.", exists=True, dir_okay=False)],
-    format: LogFormat = "chat",
+    format: LogFormat = "auto",
     version: Annotated[str | None, typer.Option(help="Who answered; without it the model each row names.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -30,7 +30,15 @@ def import_traffic(
         show_json(asdict(report))
         return
     bad = report.quarantined
-    typer.echo(f"{report.read} rows read, {report.stored} stored, {report.already} there already, {len(bad)} lines were no rows")
+    typer.echo(
+        f"{report.read} rows read as {report.format}, {report.stored} stored, {report.already} there already, {len(bad)} lines were no rows"
+    )
+    if report.renamed:
+        typer.echo(f"{report.renamed} rows had the id of another exchange, and have one of their own now")
+    if report.cut:
+        typer.echo(f"{report.cut} answers were cut at the token limit: they do not count as well formed")
+    if report.feedback:
+        typer.echo(f"{report.feedback} answers have new feedback")
     for item in bad[:20]:
         typer.echo(f"  {item.where}: {item.reason}")
 

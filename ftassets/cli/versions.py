@@ -56,7 +56,7 @@ def adopt(
     ] = None,
     by: Annotated[str | None, typer.Option("--by", help="Who answers for it; without it the login name.")] = None,
     traffic: Annotated[Path | None, typer.Option("--traffic", help="Log of requests it answered.", exists=True, dir_okay=False)] = None,
-    format: LogFormat = "chat",
+    format: LogFormat = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Make a model that serves already, an adapter or somebody else's endpoint, a loop's first production. Nothing is evaluated."""

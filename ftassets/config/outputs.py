@@ -32,7 +32,6 @@ def write_file(path: Path, text: str, encoding: str = "utf-8") -> None:
         path.write_bytes(content)
         return
     target = path.resolve()
-    target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{target.name}.partial")
     partial.write_bytes(content)
     partial.replace(target)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from ftassets.docs import cli_page, environment_page, formats_table, http_api_page, loop_file_page
+from ftassets.docs import cli_page, environment_page, file_formats_table, formats_table, http_api_page, loop_file_page
 
 PAGES: dict[str, Callable[[], str]] = {
     "loop-file.md": loop_file_page.page,
@@ -12,7 +12,11 @@ PAGES: dict[str, Callable[[], str]] = {
     "cli.md": cli_page.page,
     "environment.md": environment_page.page,
 }
-TABLES: dict[str, Callable[[], str]] = {"formats": formats_table.table}  # in pages that people write, between two comments
+TABLES: dict[str, Callable[[], str]] = {  # in pages that people write, between two comments
+    "formats": formats_table.table,
+    "traffic_formats": file_formats_table.traffic,
+    "label_formats": file_formats_table.labels,
+}
 _TABLE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 
 

@@ -1,4 +1,4 @@
-"""Files of JSON values: one value a line, an array of them, or a single document, whichever the first characters say."""
+"""Files of JSON values: one value a line, an array of them, or documents over several lines, whichever the first characters say."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -13,8 +13,9 @@ _BOM = b"\xef\xbb\xbf"
 def numbered_items(lines: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
     """Each value as bytes, and the number of the line on which it begins, from 1; blank lines are skipped.
 
-    An array gives its members, an object that is spread over lines gives itself. Lines are read one at a time unless the first begins such
-    a document. A line that is not JSON is given as it is. Raises InvalidInput for an array that is not JSON.
+    An array gives its members, objects that are spread over lines, as printers of traces write them, give themselves. Lines are read one
+    at a time unless the first begins such a document. A line that is not JSON is given as it is. Raises InvalidInput for an array that is
+    not JSON.
     """
     numbered = enumerate(lines, start=1)
     for number, line in numbered:
@@ -47,22 +48,38 @@ def _goes_on(line: bytes) -> bool:
 
 
 def _document_or_lines(number: int, first: bytes, numbered: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
-    """One object, if all lines together are one; else the lines: the first is cut off."""
+    """Objects one after the other, if all lines together are such; else the lines: the first is cut off."""
     read, size = [(number, first)], len(first)
     for item in numbered:
         read.append(item)
         size += len(item[1])
         if size > MAX_DOCUMENT:
             break
-    whole = b"".join(text for _, text in read)
-    try:
-        if size <= MAX_DOCUMENT:
-            json.loads(whole)
-            yield number, whole
-            return
-    except (ValueError, RecursionError):
-        pass
+    found = _documents(number, b"".join(text for _, text in read)) if size <= MAX_DOCUMENT else None
+    if found is not None:
+        yield from found
+        return
     yield from ((n, text) for n, text in chain(read, numbered) if text.strip())
+
+
+def _documents(number: int, whole: bytes) -> list[tuple[int, bytes]] | None:
+    """The values of a text that is nothing but values, with their lines; None if it is not."""
+    try:
+        text = whole.decode()
+    except UnicodeDecodeError:
+        return None
+    decoder, found = json.JSONDecoder(), []
+    place, counted = _skip(text, 0), 0
+    while place < len(text):
+        number += text.count("\n", counted, place)
+        counted = place
+        try:
+            _, end = decoder.raw_decode(text, place)
+        except (ValueError, RecursionError):
+            return None
+        found.append((number, text[place:end].encode()))
+        place = _skip(text, end)
+    return found
 
 
 def _members(number: int, lines: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:

@@ -108,6 +108,7 @@ class Call:
     first_token_ms: float | None = None
     tokens_in: int | None = None
     tokens_out: int | None = None
+    cut: bool = False  # at the token limit
 
     @property
     def elapsed_ms(self) -> float:
@@ -258,6 +259,7 @@ class Chat:
             async with reply:
                 answer = from_json(await reply.read())
             message = answer["choices"][0]["message"]
+            call.cut = answer["choices"][0].get("finish_reason") == "length"
             call.answer = message.get("content") or (to_json(message["tool_calls"]).decode() if message.get("tool_calls") else "")
             call.count(answer.get("usage"))
         except (TimeoutError, aiohttp.ClientError) as error:
@@ -265,7 +267,7 @@ class Chat:
         except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
             problem = Problem(502, f"the model server's answer is not a completion ({error!r})", "engine_error")
             raise await self._failed(call, problem) from error
-        await self.record(call.finished(200))
+        await self.record(call.finished(200), call.cut)
         return Response(to_json({**answer, "id": call.id, "model": call.loop}), 200, call.headers, "application/json")
 
     async def _failed(self, call: Call, problem: Problem) -> Problem:
@@ -274,9 +276,9 @@ class Chat:
         problem.headers |= call.headers
         return problem
 
-    async def record(self, exchange: Exchange) -> None:
-        """Raises Problem 503: an answer that is not on record is not given."""
-        exchange = exchange.judged(self._router.loops[exchange.loop].task.form)
+    async def record(self, exchange: Exchange, cut: bool = False) -> None:
+        """Raises Problem 503: an answer that is not on record is not given. `cut`: the answer ends at the token limit."""
+        exchange = exchange.judged(self._router.loops[exchange.loop].task.form, cut)
         try:
             await self._recorder.record(exchange)
         except NotRecorded as error:
@@ -319,7 +321,8 @@ class _Relay:
 
     async def _end(self, send: Send, problem: Problem | None) -> None:
         try:
-            await self._chat.record(self._call.finished(200) if problem is None else self._call.finished(problem.status, str(problem)))
+            call = self._call
+            await self._chat.record(call.finished(200) if problem is None else call.finished(problem.status, str(problem)), call.cut)
         except Problem as error:
             problem = error
         last = event(b"[DONE]") if problem is None else event(to_json(problem.body()))
@@ -356,6 +359,7 @@ class _Relay:
         call.count(part.get("usage"))
         part |= {"id": call.id, "model": call.loop}
         for choice in part["choices"]:
+            call.cut |= choice.get("finish_reason") == "length"
             delta = choice.get("delta") or {}
             text = delta.get("content") or "".join((t.get("function") or {}).get("arguments") or "" for t in delta.get("tool_calls") or ())
             if text and call.first_token_ms is None:

@@ -33,9 +33,10 @@ def _app(digest: str, delay: float) -> ASGIApp:
             return Response("hello", media_type="text/plain")
         await asyncio.sleep(float(prompt.split()[1]) if prompt.startswith("wait") else delay)
         text = json.dumps(body) if prompt == "echo" else f"{digest} {prompt}"
+        reason = "length" if prompt == "cut" else "stop"
         if not body.get("stream"):
-            return JSONResponse(_whole(text))
-        chunks = _chunks(text, 0.2 if prompt.startswith("slow") else 0.0, breaks=prompt == "break")
+            return JSONResponse(_whole(text, reason))
+        chunks = _chunks(text, 0.2 if prompt.startswith("slow") else 0.0, breaks=prompt == "break", reason=reason)
         return StreamingResponse(chunks, media_type="text/event-stream")
 
     async def health(request: Request) -> Response:
@@ -44,25 +45,25 @@ def _app(digest: str, delay: float) -> ASGIApp:
     return Starlette(routes=[Route("/health", health), Route("/v1/chat/completions", chat, methods=["POST"])])
 
 
-def _whole(text: str) -> dict:
+def _whole(text: str, reason: str = "stop") -> dict:
     return {
         "id": "engine-1",
         "object": "chat.completion",
         "created": 1,
         "model": "merged",
-        "choices": [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}],
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": reason}],
         "usage": {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10},
     }
 
 
-async def _chunks(text: str, delay: float, breaks: bool) -> AsyncIterator[bytes]:
+async def _chunks(text: str, delay: float, breaks: bool, reason: str) -> AsyncIterator[bytes]:
     head = {"id": "engine-1", "object": "chat.completion.chunk", "created": 1, "model": "merged"}
     for word in text.split(" "):
         await asyncio.sleep(delay)
         yield event(json.dumps({**head, "choices": [{"index": 0, "delta": {"content": f"{word} "}, "finish_reason": None}]}).encode())
     if breaks:
         return
-    yield event(json.dumps({**head, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}).encode())
+    yield event(json.dumps({**head, "choices": [{"index": 0, "delta": {}, "finish_reason": reason}]}).encode())
     usage = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
     yield event(json.dumps({**head, "choices": [], "usage": usage}).encode())
     yield event(b"[DONE]")

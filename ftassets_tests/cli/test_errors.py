@@ -245,7 +245,7 @@ def test_an_unreadable_loop_file_is_named(case: str, tmp_path: Path, monkeypatch
 
 def test_an_input_file_that_is_not_utf8_is_named(tmp_path: Path) -> None:
     path = tmp_path / "labels.jsonl"
-    path.write_bytes(b"\xff\xfe")
+    path.write_bytes(b'{"prompt": "caf\xe9"}\n')
     assert f"{path} is not UTF-8 text" in refused("label", "import", LOOP, str(path))
     assert f"{path} is not UTF-8 text" in refused("review", "import", LOOP, str(path), "--name", "anna")
 

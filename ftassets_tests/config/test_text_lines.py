@@ -19,15 +19,27 @@ def test_lines_are_those_of_the_text(tmp_path: Path, packed: bool) -> None:
     assert list(lines_of(path)) == []
 
 
-@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"])
 @pytest.mark.parametrize("packed", [False, True])
-def test_another_unicode_encoding_is_named_with_the_command_that_converts_it(tmp_path: Path, encoding: str, packed: bool) -> None:
+def test_any_unicode_encoding_is_read(tmp_path: Path, encoding: str, packed: bool) -> None:
     path = tmp_path / "rows.jsonl"
-    content = '{"a": 1}\n'.encode(encoding)
+    text = '{"a": "ä 你\u2028 \U0001f600"}\n{"b": 1}\r\n\n{"c": 2}'
+    content = text.encode(encoding)
     path.write_bytes(gzip.compress(content) if packed else content)
-    with pytest.raises(
-        NotUtf8, match=rf"is {encoding[:6].upper()}.* text\. Convert it: iconv -f UTF-\S+ -t UTF-8 rows.jsonl > new_rows.jsonl"
-    ):
+    lines = [line.removeprefix(b"\xef\xbb\xbf") for line in lines_of(path)]
+    assert b"".join(lines).decode() == text
+    assert [line.endswith(b"\n") for line in lines] == [True, True, True, False]
+
+
+def test_half_a_surrogate_pair_spoils_its_line_only_and_a_cut_file_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes("a\n\ud800\nb\n".encode("utf-16", "surrogatepass"))
+    lines = list(lines_of(path))
+    assert (lines[0], lines[2]) == (b"a\n", b"b\n")
+    with pytest.raises(UnicodeDecodeError):
+        lines[1].decode()
+    path.write_bytes("ab\n".encode("utf-16")[:-1])
+    with pytest.raises(NotUtf8, match="is UTF-16 text and damaged"):
         list(lines_of(path))
 
 

@@ -8,6 +8,7 @@ from ftassets.domain.dataset.labelling.label import to_examples
 from ftassets.domain.dataset.rows import Quarantined, parse_jsonl
 from ftassets.domain.evaluation.answer_form import AnswerForm, Classification, ToolCall
 from ftassets.domain.evaluation.sets import answer_fits
+from ftassets.domain.file_formats import LABELS, TRAFFIC
 from ftassets.domain.traffic import imports
 from ftassets_tests import ROOT
 from ftassets_tests.docs.pages import snippets
@@ -33,17 +34,18 @@ def test_a_refusal_set_expects_what_it_can_score() -> None:
     assert all(answer_fits(EvaluationSet(name="harmful", file="harmful.jsonl", scoring="refusal"), row, ToolCall()) for row in rows)
 
 
-@pytest.mark.parametrize("format", imports.FORMATS)
+@pytest.mark.parametrize("format", TRAFFIC)
 def test_a_log_of_each_format_is_imported_whole(format: str) -> None:
     found = list(imports.read(FILES[f"{format}.jsonl"].encode().splitlines(), format, "loop"))
     assert found
     for each in found:
         assert not isinstance(each, Quarantined), each
-        assert each.prompt == "Where is my parcel?"
-        assert each.at > 1.7e9
+        assert each.exchange.prompt == "Where is my parcel?"
+        assert each.exchange.at > 1.7e9
+    assert imports.fitting(FILES[f"{format}.jsonl"].encode().splitlines())[0] == format
 
 
-@pytest.mark.parametrize("format", labelling.FORMATS)
+@pytest.mark.parametrize("format", LABELS)
 def test_a_batch_of_each_format_gives_labels(format: str) -> None:
     labels, bad = labelling.parse(FILES[LABELLED[format]], format)
     rows, more = to_examples(labels, "batch", ToolCall())

@@ -30,6 +30,13 @@ def test_an_object_over_several_lines_is_one_value(value: dict) -> None:
     assert items("\n" + json.dumps(value, indent=2)) == [(2, value)]
 
 
+@given(st.lists(st.dictionaries(st.text(), JSON, min_size=1), min_size=1, max_size=4))
+def test_objects_over_several_lines_are_values_one_after_the_other(values: list[dict]) -> None:
+    text = "\n".join(json.dumps(value, indent=4) for value in values)  # as OpenTelemetry's console exporter prints spans
+    starts = [1 + "\n".join(json.dumps(value, indent=4) for value in values[:n]).count("\n") + (n > 0) for n in range(len(values))]
+    assert items(text) == list(zip(starts, values, strict=True))
+
+
 def test_members_of_an_array_have_the_line_on_which_they_begin() -> None:
     assert items('\n[\n {"a":\n 1},\n\n {"a": 2}, {"a": 3}\n]\n') == [(3, {"a": 1}), (6, {"a": 2}), (6, {"a": 3})]
     assert items(" [ ] ") == []

@@ -7,6 +7,8 @@ import httpx
 import pytest
 
 from ftassets.backends.traffic_log.sqlite import SqliteTrafficLog
+from ftassets.testing.releases import loop_config
+from ftassets_tests.gateway.conftest import LOOPS
 
 
 def content(reply: httpx.Response) -> str:
@@ -79,6 +81,19 @@ def test_openai_client_works_unchanged(serving_a):
     assert [model.id for model in client.models.list()] == ["support", "other"]
     with pytest.raises(openai.NotFoundError, match="no loop 'unknown'"):
         client.chat.completions.create(model="unknown", messages=[{"role": "user", "content": "x"}])
+
+
+@pytest.fixture
+def texts(monkeypatch):
+    monkeypatch.setitem(LOOPS, "support", loop_config("support", task={"type": "text", "system_prompt": "Answer."}))
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_answer_cut_at_the_token_limit_does_not_count_as_well_formed(texts, serving_a, stream):
+    serving_a.ask("cut", stream=stream)
+    serving_a.ask("hello", stream=stream)
+    assert [row.well_formed for row in serving_a.rows()] == [False, True]
+    assert [row.was_cut(LOOPS["support"].task.form) for row in serving_a.rows()] == [True, False]
 
 
 def test_usage_chunk_is_passed_on_only_when_asked_for(serving_a):

@@ -15,7 +15,7 @@ from ftassets.assets.curated_dataset.asset import from_feedback
 from ftassets.domain.traffic.feedback import Feedback, Reviewed
 from ftassets.testing.tiny_model import make_tiny_model
 from ftassets.workers.chat_template import taught
-from ftassets_tests.gateway.conftest import Running
+from ftassets_tests.gateway.conftest import LOOPS, Running
 
 pytestmark = pytest.mark.models
 
@@ -96,7 +96,7 @@ def test_what_a_client_sends_is_what_is_trained_on(serving_a: Running, tokenizer
     with openai.OpenAI(base_url=f"{serving_a.url}/v1", api_key="none") as client:
         reply = client.chat.completions.create(model="support", messages=messages, tools=tools or openai.omit)
     recorded = next(row for row in serving_a.rows() if row.id == reply.id)
-    rows, rejected = from_feedback([Reviewed(recorded, Feedback(recorded.id, recorded.at, "up", None))])
+    rows, rejected = from_feedback([Reviewed(recorded, Feedback(recorded.id, recorded.at, "up", None))], LOOPS["support"].task.form)
     assert rejected == []
     stored = from_parquet(to_parquet(rows))
     assert stored == rows

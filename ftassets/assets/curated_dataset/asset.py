@@ -43,6 +43,7 @@ from ftassets.domain.dataset.control_tokens import control_tokens, without_contr
 from ftassets.domain.dataset.curation import Curated, StepReport, curate, splits_of
 from ftassets.domain.dataset.rows import Example, Quarantined, reason_of
 from ftassets.domain.dataset.shards import content_hash
+from ftassets.domain.evaluation.answer_form import AnswerForm
 from ftassets.domain.release.version import MERGED
 from ftassets.domain.traffic.exchange import asked_of
 from ftassets.domain.traffic.feedback import FeedbackVerdict, Reviewed
@@ -73,7 +74,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         main = dataset_store.resolve("main")
         rows += _stored_rows(dataset_store, main, loop, traffic_log.forgotten())
         since = time.time() - loop.dataset.production_window
-        liked, rejected = from_feedback(traffic_log.reviewed(loop.name, since))
+        liked, rejected = from_feedback(traffic_log.reviewed(loop.name, since), loop.task.form)
         rows += liked
         production = serving.state(loop.name).production
         rows, unreadable = without_control_tokens(rows, _control_tokens(artifacts, production))
@@ -140,7 +141,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
     return curated_dataset
 
 
-def from_feedback(reviewed: Sequence[Reviewed]) -> tuple[list[Example], list[Quarantined]]:
+def from_feedback(reviewed: Sequence[Reviewed], form: AnswerForm) -> tuple[list[Example], list[Quarantined]]:
     """Corrections and answers rated up as examples, and those that make none; an answer rated down without a correction is neither."""
     rows: list[Example] = []
     rejected: list[Quarantined] = []
@@ -150,6 +151,9 @@ def from_feedback(reviewed: Sequence[Reviewed]) -> tuple[list[Example], list[Qua
         if verdict not in (FeedbackVerdict.CORRECTION, FeedbackVerdict.THUMBS_UP):
             continue
         source, completion = verdict.value, feedback.correction or exchange.answer
+        if not feedback.correction and exchange.was_cut(form):
+            rejected.append(Quarantined(f"{source}:{exchange.id}", "the answer was cut at the token limit", exchange.prompt[:500]))
+            continue
         try:
             asked = asked_of(exchange)
             row = Example(

@@ -109,6 +109,8 @@ def _preferences(reviewed: Sequence[Reviewed], loop: "LoopConfig", dropped: list
             continue
         if verdict is FeedbackVerdict.CORRECTION:
             yield _Preference(asked, form.spelled(feedback.correction or ""), exchange)
+        elif verdict is FeedbackVerdict.THUMBS_UP and exchange.was_cut(form):
+            dropped.append(_quarantined(exchange, "the answer rated up was cut at the token limit"))
         else:
             side = thumbs_up if verdict is FeedbackVerdict.THUMBS_UP else thumbs_down
             key = request_key(asked)

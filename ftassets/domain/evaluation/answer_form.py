@@ -43,6 +43,10 @@ class AnswerForm(ABC):
         """Whether a model's answer has the task's form; `truncated`: it was cut at the token limit."""
         return self.fault(answer) is None
 
+    def was_cut(self, answer: str, well_formed: bool | None) -> bool:
+        """Whether an answer that was judged earlier was cut at the token limit, which its text does not show."""
+        return False
+
     @abstractmethod
     def label(self, answer: str) -> str:
         """Class of an answer, NO_LABEL where it names none. Raises ValueError for a task without classes."""
@@ -163,6 +167,9 @@ class Text(AnswerForm):
 
     def well_formed(self, answer: str, truncated: bool = False) -> bool:
         return not truncated and self.fault(answer) is None and repetition(answer) is None
+
+    def was_cut(self, answer: str, well_formed: bool | None) -> bool:
+        return well_formed is False and self.well_formed(answer)
 
     def label(self, answer: str) -> str:
         raise ValueError(self.lacks["classes"])

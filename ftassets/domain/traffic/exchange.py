@@ -32,9 +32,13 @@ class Exchange:
     error: str | None = None
     well_formed: bool | None = None  # whether the answer has the form the task asked for; None without an answer, or if nobody judged it
 
-    def judged(self, form: AnswerForm) -> "Exchange":
-        """The exchange with its answer judged by the form of its task."""
-        return replace(self, well_formed=form.well_formed(self.answer)) if self.status == ANSWERED else self
+    def was_cut(self, form: AnswerForm) -> bool:
+        """Whether the answer was cut at the token limit, which its text does not show: no row may teach it."""
+        return form.was_cut(self.answer, self.well_formed)
+
+    def judged(self, form: AnswerForm, truncated: bool = False) -> "Exchange":
+        """The exchange with its answer judged by the form of its task; `truncated`: it was cut at the token limit."""
+        return replace(self, well_formed=form.well_formed(self.answer, truncated)) if self.status == ANSWERED else self
 
 
 @dataclass(frozen=True)

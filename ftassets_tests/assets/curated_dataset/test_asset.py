@@ -11,14 +11,18 @@ import pytest
 
 from ftassets.assets._shared.dataset_files import card_path, export, index_path, read_index, read_splits, refused_branch, refused_folder
 from ftassets.assets._shared.events import data_version, newest, node
+from ftassets.assets.curated_dataset.asset import from_feedback
 from ftassets.backends.artifacts.versions import version_key
 from ftassets.backends.dataset_store import base
 from ftassets.backends.dataset_store.base import DatasetStore, Unreachable
 from ftassets.backends.dataset_store.git import GitDatasetStore
 from ftassets.config.profiles import artifacts
 from ftassets.domain.dataset.acceptance import BLOCKING
+from ftassets.domain.evaluation.answer_form import Text
 from ftassets.domain.release.version import MERGED
 from ftassets.domain.rollout.endpoint import EndpointState
+from ftassets.domain.traffic.exchange import Exchange
+from ftassets.domain.traffic.feedback import Feedback, Reviewed
 from ftassets.testing.doubles.lakefs import on_double
 from ftassets.testing.tiny_loop import LOOP, TinyLoop, right_answer, rows, tiny_loop
 
@@ -146,3 +150,15 @@ def test_a_row_with_a_control_token_of_productions_tokenizer_is_quarantined(tiny
     assert result.success
     assert read_index(store(tiny), "main", LOOP).checks["rows_add_up"].sentence == "97 collected, 96 kept, 1 quarantined"
     assert "a text holds '<|im_end|>'" in str(event(tiny).metadata["dropped"].value)
+
+
+def test_an_answer_that_was_cut_is_not_learned_from() -> None:
+    messages = json.dumps([{"role": "user", "content": "where is it?"}])
+    exchange = Exchange("r", LOOP, "v", "u", "where is it?", messages, "It is on its", 200, 1.0, 1.0, None, None, None, 1.0)
+    cut = exchange.judged(Text(), truncated=True)
+    up, corrected = Feedback("r", 2.0, "up", None), Feedback("r", 2.0, "up", "It is on its way.")
+    rows, (bad,) = from_feedback([Reviewed(cut, up)], Text())
+    assert (rows, bad.where, bad.reason) == ([], "thumbs_up:r", "the answer was cut at the token limit")
+    for item in (Reviewed(exchange.judged(Text()), up), Reviewed(cut, corrected)):
+        (row,), bad_rows = from_feedback([item], Text())
+        assert (row.source, bad_rows) == (item.feedback.verdict, [])

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import count
 from typing import Any
 
@@ -109,6 +110,16 @@ def test_a_correction_that_makes_no_pair_is_dropped_with_its_reason(reviewed: Re
 def test_an_answer_that_is_no_json_can_be_rejected() -> None:
     (pair,), _ = pairs_of([said("sure, it is on", None, ON)], [], 9)
     assert pair.rejected == "sure, it is on"
+
+
+def test_an_answer_that_was_cut_is_not_preferred() -> None:
+    cut, whole = "The parcel is on its", "It is lost."
+    up, down = said(cut, "up", user="a"), said(whole, "down", user="b")
+    pairs, _ = pairs_of([up, down], [], 9, {"type": "text"})
+    assert [pair.chosen for pair in pairs] == [cut]
+    ended = Reviewed(replace(up.exchange, well_formed=False), up.feedback)
+    pairs, (dropped,) = pairs_of([ended, down], [], 9, {"type": "text"})
+    assert (pairs, dropped.reason) == ([], "the answer rated up was cut at the token limit")
 
 
 def test_the_same_pair_counts_once() -> None:

@@ -1,30 +1,28 @@
 """Labelling batches: which requests people should answer, in their tool's format, and back."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from importlib import import_module
+from types import ModuleType
 
-from ftassets.domain.dataset.labelling import argilla, jsonl, label_studio
 from ftassets.domain.dataset.labelling.fields import Parsed
 from ftassets.domain.dataset.labelling.select import Item
+from ftassets.domain.file_formats import LABELS
 from ftassets.errors import InvalidInput
-
-FORMATS: dict[str, tuple[Callable[[Sequence[Item]], str], Callable[[str], Parsed]]] = {
-    "jsonl": (jsonl.to_text, jsonl.parse),
-    "argilla": (argilla.to_text, argilla.parse),
-    "label_studio": (label_studio.to_text, label_studio.parse),
-}
 
 
 def to_text(items: Sequence[Item], format: str) -> str:
     """The batch in a tool's format. Raises InvalidInput for an unknown one."""
-    return _known(format)[0](items)
+    text: str = _module(format).to_text(items)
+    return text
 
 
 def parse(text: str, format: str) -> Parsed:
     """Labels of a tool's export, and its records without a usable label. Raises InvalidInput for an unknown format or invalid text."""
-    return _known(format)[1](text)
+    parsed: Parsed = _module(format).parse(text)
+    return parsed
 
 
-def _known(format: str) -> tuple[Callable[[Sequence[Item]], str], Callable[[str], Parsed]]:
-    if format not in FORMATS:
-        raise InvalidInput(f"there is no labelling format {format!r}; there is: {', '.join(FORMATS)}")
-    return FORMATS[format]
+def _module(format: str) -> ModuleType:
+    if format not in LABELS:
+        raise InvalidInput(f"there is no labelling format {format!r}; there is: {', '.join(LABELS)}")
+    return import_module(LABELS[format].reader)

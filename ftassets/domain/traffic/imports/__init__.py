@@ -1,21 +1,30 @@
 """Logs of other systems, line by line, as exchanges of the traffic log."""
 
-import hashlib
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from importlib import import_module
 from itertools import islice
 from typing import Any, NamedTuple
 
+from ftassets.domain.canonical import digest_of
 from ftassets.domain.dataset.rows import Quarantined, reason_of
+from ftassets.domain.file_formats import TRAFFIC
 from ftassets.domain.json_items import numbered_items
 from ftassets.domain.traffic.exchange import Exchange
-from ftassets.domain.traffic.imports import chat_jsonl, langfuse, litellm, otel_genai
+from ftassets.domain.traffic.feedback import Feedback
+from ftassets.domain.traffic.imports.fields import Imported
 from ftassets.errors import InvalidInput
 
 MAX_LINE = 16 * 2**20  # bytes; an OTLP line holds a batch of spans
-TRIED = 1000  # lines of a log that say which format fits
+TRIED = 1000  # values of a log that say which format fits
+EARLIEST = 946_684_800.0  # 2000-01-01: there were no chat models, the clock or the unit is wrong
+AHEAD = 86_400.0  # seconds by which another clock may be ahead
+SAME_TIME = 1.0  # seconds within which two exports mean the same moment
 BAD = (ValueError, TypeError, AttributeError, LookupError, RecursionError)  # what a parser meets in a record of another shape
 
 Place = str  # `line N`, or `line N, record M` where a line holds several
@@ -26,51 +35,80 @@ class Format(NamedTuple):
     """How the records of a log are found in a line, joined where one call is several of them, and read."""
 
     records: Callable[[Any], Iterator[Any]]
-    parse: Callable[[Any], Exchange]
+    parse: Callable[[Any], Imported]
     joined: Callable[[Items], Items] = iter
 
 
-FORMATS = {
-    "chat": Format(chat_jsonl.records, chat_jsonl.parse),
-    "otel": Format(otel_genai.records, otel_genai.parse, otel_genai.joined),
-    "langfuse": Format(langfuse.records, langfuse.parse),
-    "litellm": Format(litellm.records, litellm.parse),
-}
+@dataclass(frozen=True)
+class Row:
+    """A row of a log: the exchange, whether its answer was cut, the feedback of people, and whether the log says when it was."""
+
+    exchange: Exchange
+    cut: bool
+    feedback: Feedback | None
+    timed: bool
+
+    def renamed(self) -> "Row":
+        """The row under an id that its content gives: another exchange has its id, such as an earlier turn of the conversation."""
+        exchange = self.exchange
+        content = [exchange.loop, exchange.messages, exchange.answer, *([round(exchange.at)] if self.timed else [])]
+        name = f"{exchange.id}:{digest_of(content)[:16]}"
+        return replace(
+            self,
+            exchange=replace(exchange, id=name),
+            feedback=self.feedback and replace(self.feedback, request_id=name),
+        )
+
+    def differs(self, other: Exchange) -> bool:
+        """Whether an exchange with this id is another one: of another loop, with other texts, or of another time if the log says one."""
+        mine = self.exchange
+        moved = self.timed and abs(mine.at - other.at) > SAME_TIME
+        return moved or (mine.loop, mine.messages, mine.answer) != (other.loop, other.messages, other.answer)
+
+
+def reader(name: str) -> Format:
+    """The reader of a format. Raises InvalidInput for an unknown one."""
+    if name not in TRAFFIC:
+        raise InvalidInput(f"there is no log format {name!r}; there is: {', '.join(TRAFFIC)}")
+    module = import_module(TRAFFIC[name].reader)
+    return Format(module.records, module.parse, getattr(module, "joined", iter))
 
 
 def read(
-    lines: Iterable[bytes], format: str, loop: str, version: str | None = None, at: float | None = None
-) -> Iterator[Exchange | Quarantined]:
-    """Exchanges of a log, and its invalid records; `Quarantined.where` is `line N`, or `line N, record M` where a line holds several.
+    lines: Iterable[bytes], format: str, loop: str, version: str | None = None, at: float | None = None, now: float = math.inf
+) -> Iterator[Row | Quarantined]:
+    """Rows of a log, and its invalid records; `Quarantined.where` is `line N`, or `line N, record M` where a line holds several.
 
-    The log is JSON lines, a JSON array or a single document. `version` is the answering version of every row; default: the model that
-    the source names. `at` (epoch seconds) is the time of rows without a time; without `at` they are quarantined. Reading the same file
-    twice gives the same ids. Rows of one version have the exposure probability 1. Raises InvalidInput for an unknown format and a damaged
-    array.
+    The log is JSON lines, a JSON array or documents one after the other. `version` is the answering version of every row; default: the
+    model that the source names. `at` (epoch seconds) is the time of rows without a time; without `at` they are quarantined, as are rows
+    from before 2000 and from after `now`. Reading the same file twice gives the same ids. Rows of one version have the exposure
+    probability 1. Raises InvalidInput for an unknown format and a damaged array.
     """
-    if format not in FORMATS:
-        raise InvalidInput(f"there is no log format {format!r}; there is: {', '.join(FORMATS)}")
-    of = FORMATS[format]
-    contents: dict[str, bytes] = {}  # by id: a second record with another content would be taken for the first
+    of = reader(format)
     for place, record in of.joined(_located(lines, of.records)):
         if isinstance(record, Quarantined):
             yield record
             continue
         try:
-            exchange = _complete(of.parse(record), loop, version, at)
-            content = hashlib.sha256(f"{exchange.messages}\0{exchange.answer}".encode()).digest()[:8]
-            if contents.setdefault(exchange.id, content) != content:
-                raise ValueError(f"an earlier record has the same id {exchange.id!r} and another content")
-            yield exchange
+            yield _complete(of.parse(record), loop, version, at, now)
         except BAD as error:
-            text = json.dumps(record, ensure_ascii=False).encode("utf-8", "replace").decode()
+            text = json.dumps(record, ensure_ascii=False, default=str).encode("utf-8", "replace").decode()
             yield Quarantined(place, _reason(error), text[:500])
 
 
 def fitting(lines: Iterable[bytes], version: str = "any") -> list[str]:
-    """The formats in which the first lines of a log have an exchange."""
-    first = list(islice(lines, TRIED))
-    return [name for name in FORMATS if any(isinstance(found, Exchange) for found in read(first, name, "any", version, at=0.0))]
+    """The formats in which the first values of a log have rows, the one with the most rows first."""
+    head = []
+    with suppress(InvalidInput):  # an array that is damaged further on
+        for _, line in islice(numbered_items(lines), TRIED):
+            head.append(line)
+    counts = {name: sum(isinstance(found, Row) for found in islice(_tried(head, name, version), TRIED)) for name in TRAFFIC}
+    return [name for name, count in Counter(counts).most_common() if count]
+
+
+def _tried(head: Sequence[bytes], name: str, version: str) -> Iterator[Row | Quarantined]:
+    with suppress(InvalidInput):  # a value that is an array again
+        yield from read(head, name, "any", version, at=EARLIEST)
 
 
 def _located(lines: Iterable[bytes], records: Callable[[Any], Iterator[Any]]) -> Items:
@@ -94,16 +132,29 @@ def _decoded(line: bytes) -> Any:
     return json.loads(line.decode())
 
 
-def _complete(exchange: Exchange, loop: str, version: str | None, at: float | None) -> Exchange:
+def _complete(found: Imported, loop: str, version: str | None, at: float | None, now: float) -> Row:
+    exchange, given = found.exchange, found.feedback
     if math.isnan(exchange.at):
         if at is None:
             raise ValueError("it has no time")
         exchange = replace(exchange, at=at)
+    elif exchange.at < EARLIEST or exchange.at + exchange.latency_ms / 1000 > now + AHEAD:
+        raise ValueError(f"the time {_day(exchange.at)} cannot be right: it is before 2000 or in the future")
     exchange.messages.encode()  # half a surrogate pair, which no database takes
     exchange.answer.encode()
-    if "\0" in exchange.prompt + exchange.answer:
+    if "\0" in exchange.prompt + exchange.answer + ((given.correction or "") if given else ""):
         raise ValueError("a text has a NUL character, which databases do not take")
-    return replace(exchange, loop=loop, version=version or exchange.version)
+    exchange = replace(exchange, loop=loop, version=version or exchange.version)
+    moment = exchange.at + exchange.latency_ms / 1000 if given is None or given.at is None else given.at
+    feedback = Feedback(exchange.id, moment, given.rating, given.correction) if given else None
+    return Row(exchange, found.cut, feedback, found.timed)
+
+
+def _day(at: float) -> str:
+    try:
+        return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d}"
+    except (ValueError, OverflowError, OSError):
+        return f"{at:.0f} s"
 
 
 def _reason(error: Exception) -> str:

@@ -1,7 +1,8 @@
 """Conversations as JSON lines: `{"messages": [...]}`, the last message the answer.
 
 Optional: `tools`, `system`, `id` (of the conversation), `model` or `version`, `user`, `created` or `at` (epoch or ISO 8601),
-`latency_ms`, `status`, and `usage` as OpenAI's API has it. A failed request has no answer and a `status` other than 200.
+`latency_ms`, `status`, `usage` and `finish_reason` as OpenAI's API has them, `rating` (up or down) and `correction`. A failed request has
+no answer and a `status` other than 200.
 """
 
 from collections.abc import Iterator, Mapping
@@ -9,11 +10,26 @@ from typing import Any
 
 from ftassets.domain.chat import Asked
 from ftassets.domain.dataset.row_shapes import holds_text
-from ftassets.domain.traffic.exchange import Exchange
-from ftassets.domain.traffic.imports.fields import Timing, integer, loads, mapping, milliseconds, seconds, to_exchange
-from ftassets.domain.traffic.imports.messages import answer_of, asked_of, is_message
+from ftassets.domain.traffic.imports.fields import (
+    NO_ANSWER,
+    Answer,
+    Imported,
+    PersonFeedback,
+    Timing,
+    integer,
+    loads,
+    mapping,
+    milliseconds,
+    seconds,
+    to_imported,
+)
+from ftassets.domain.traffic.imports.messages import answer_of, asked_of, is_cut, is_message
+from ftassets.domain.traffic.imports.opinions import rated
 
-_CONTEXT = ("context", "documents", "history", "images", "input", "instructions", "prompt")  # what else a model may have read
+_CONTEXT = (  # what else a model may have read
+    "attachments", "context", "contexts", "documents", "history", "images", "input", "instructions", "prompt", "system_prompt",
+)  # fmt: skip
+_OPINIONS = ("feedback", "label", "labels", "score", "thumbs", "weight")  # what somebody may have said of the answer
 
 
 def records(line: Any) -> Iterator[Any]:
@@ -21,7 +37,7 @@ def records(line: Any) -> Iterator[Any]:
     yield line
 
 
-def parse(record: Any) -> Exchange:
+def parse(record: Any) -> Imported:
     """The exchange of a line. Raises ValueError with the reason if the line is invalid."""
     if not isinstance(record, Mapping) or "messages" not in record:
         raise ValueError('not an object with "messages"')
@@ -30,6 +46,8 @@ def parse(record: Any) -> Exchange:
         raise ValueError('"messages" is not a list of messages with a role')
     if lost := [name for name in _CONTEXT if holds_text(record.get(name))]:
         raise ValueError(f"the field {lost[0]!r} cannot be used: write its text into the messages")
+    if lost := [name for name in _OPINIONS if record.get(name) not in (None, "", [], {}) and (name, record[name]) != ("weight", 1)]:
+        raise ValueError(f'the field {lost[0]!r} cannot be used: say what people thought of the answer as "rating", up or down')
     status = integer(record.get("status"))
     if status is not None and not 100 <= status <= 599:
         raise ValueError(f"{status} is not an HTTP status")
@@ -39,11 +57,11 @@ def parse(record: Any) -> Exchange:
         raise ValueError("the last message is not the assistant's")
     asked = asked_of(messages[:-1] if answered else messages, record.get("system"), record.get("tools") or record.get("functions"))
     usage = mapping(record.get("usage"))
-    return to_exchange(
+    return to_imported(
         "chat",
         _id(record.get("id"), asked),
         asked,
-        answer_of(messages[-1]) if answered else "",
+        _answer(messages[-1], record) if answered else NO_ANSWER,
         Timing(seconds(record.get("created", record.get("at"))), milliseconds(record.get("latency_ms"))),
         record.get("version") or record.get("model"),
         record.get("user"),
@@ -51,7 +69,24 @@ def parse(record: Any) -> Exchange:
         integer(usage.get("completion_tokens")),
         200 if status is None else status,
         str(record.get("error") or f"status {status}") if failed else None,
+        _feedback(record),
     )
+
+
+def _answer(message: Any, record: Mapping[str, Any]) -> Answer:
+    answer = answer_of(message)
+    return Answer(answer.text, answer.cut or is_cut(record))
+
+
+def _feedback(record: Mapping[str, Any]) -> PersonFeedback | None:
+    rating, correction = record.get("rating"), record.get("correction")
+    if rating in (None, "") and correction in (None, ""):
+        return None
+    if rating not in (None, "") and rated(rating) is None:
+        raise ValueError(f"the rating {str(rating)[:30]!r} is neither up nor down")
+    if correction is not None and not isinstance(correction, str):
+        raise ValueError("the correction is not a text")
+    return PersonFeedback(None if rating in (None, "") else rated(rating), correction or None)
 
 
 def _id(conversation: Any, asked: Asked) -> Any:

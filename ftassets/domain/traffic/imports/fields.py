@@ -1,16 +1,19 @@
-"""What the formats of imported logs have in common: times, users, and the exchange they add up to."""
+"""What the formats of imported logs have in common: times, users, answers, and the exchange they add up to."""
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from email.utils import parsedate_to_datetime
+from typing import Any, NamedTuple
 
 from ftassets.domain.canonical import digest_of
 from ftassets.domain.chat import Asked, openai_messages
 from ftassets.domain.traffic.exchange import Exchange, hashed_user, stored_request
 
+_CLF = "%d/%b/%Y:%H:%M:%S %z"  # of web servers' access logs
 _EPOCH_UNITS = ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3))  # from this value on, so many to a second: 1e11 s is the year 5138
 
 
@@ -23,10 +26,40 @@ class Timing:
     first_token_ms: float | None = None
 
 
-def seconds(value: Any) -> float | None:
-    """Epoch seconds of a number (seconds, or milli-, micro-, nanoseconds by its size) or an ISO 8601 text (UTC without an offset).
+class Answer(NamedTuple):
+    """Text of an answer, and whether it ends where the model was made to stop: at the token limit or by a filter."""
 
-    None for an empty value. Raises ValueError if the value is not a time.
+    text: str
+    cut: bool = False
+
+
+NO_ANSWER = Answer("")
+
+
+@dataclass(frozen=True)
+class PersonFeedback:
+    """Feedback of a person on an answer: a rating (`up` or `down`), the answer they expected, and when, in epoch seconds."""
+
+    rating: str | None = None
+    correction: str | None = None
+    at: float | None = None
+
+
+@dataclass(frozen=True)
+class Imported:
+    """An exchange of a log, whether its answer was cut, and the feedback of people; `timed`: the log says when it was."""
+
+    exchange: Exchange
+    cut: bool = False
+    feedback: PersonFeedback | None = None
+    timed: bool = True
+
+
+def seconds(value: Any) -> float | None:
+    """Epoch seconds of a number (seconds, or milli-, micro-, nanoseconds by its size) or a text, UTC without an offset.
+
+    A text is ISO 8601, also with `UTC` or a space before the offset, or as in e-mails, HTTP headers and access logs. None for an empty
+    value. Raises ValueError if the value is not a time.
     """
     if value is None or value == "":
         return None
@@ -34,9 +67,8 @@ def seconds(value: Any) -> float | None:
         try:
             value = float(value)
         except ValueError:
-            try:
-                moment = datetime.fromisoformat(value)
-            except ValueError:
+            moment = _moment(value.strip())
+            if moment is None:
                 raise ValueError(f"{value[:50]!r} is not a time: neither ISO 8601 nor epoch seconds") from None
             return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     number = _number(value, "a time")
@@ -82,11 +114,11 @@ def mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-def to_exchange(
+def to_imported(
     source: str,
     row_id: Any,
     asked: Asked,
-    answer: str,
+    answer: Answer,
     timing: Timing,
     version: Any = None,
     user: Any = None,
@@ -94,7 +126,8 @@ def to_exchange(
     tokens_out: int | None = None,
     status: int = 200,
     error: str | None = None,
-) -> Exchange:
+    feedback: PersonFeedback | None = None,
+) -> Imported:
     """The exchange of one record; its loop is set by the reader.
 
     The id is the source's own, prefixed with the format's name, or a digest of what was asked, answered and when. The user
@@ -104,15 +137,15 @@ def to_exchange(
     messages = openai_messages(asked.messages, text_arguments=True)
     tools = json.loads(asked.tools) if asked.tools else None
     if not isinstance(row_id, str | int) or isinstance(row_id, bool) or row_id == "":
-        row_id = digest_of([messages, answer, timing.at, *([tools] if tools else [])])[:32]
-    return Exchange(
+        row_id = digest_of([messages, answer.text, timing.at, *([tools] if tools else [])])[:32]
+    exchange = Exchange(
         id=f"{source}:{row_id}",
         loop="",
         version=str(version or source),
         user=hashed_user(user),
         prompt=next(message.content or "" for message in reversed(asked.messages) if message.role == "user"),
         messages=json.dumps(stored_request(messages, tools), ensure_ascii=False),
-        answer=answer,
+        answer=answer.text,
         status=status,
         at=math.nan if timing.at is None else timing.at,
         latency_ms=timing.latency_ms or 0.0,
@@ -122,6 +155,23 @@ def to_exchange(
         weight=100.0,
         error=error,
     )
+    return Imported(exchange, answer.cut, feedback, timing.at is not None)
+
+
+def first(record: Mapping[str, Any], *names: str) -> Any:
+    """The value of the first of these fields that has one."""
+    return next((record[name] for name in names if record.get(name) not in (None, "")), None)
+
+
+def _moment(text: str) -> datetime | None:
+    iso = re.sub(r"\s+([+-]\d\d:?\d\d)$", r"\1", re.sub(r"\s*(UTC|GMT)$", "+00:00", text))
+    readers = ((datetime.fromisoformat, iso), (lambda value: datetime.strptime(value, _CLF), text), (parsedate_to_datetime, text))
+    for read, value in readers:
+        try:
+            return read(value)
+        except (ValueError, TypeError, IndexError):
+            continue
+    return None
 
 
 def _number(value: Any, what: str) -> float | None:

@@ -7,8 +7,7 @@ numbers, the table's are `request_id` and text. The table holds messages only wi
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ftassets.domain.traffic.exchange import Exchange
-from ftassets.domain.traffic.imports.fields import between, integer, loads, mapping, to_exchange
+from ftassets.domain.traffic.imports.fields import NO_ANSWER, Imported, between, integer, loads, mapping, to_imported
 from ftassets.domain.traffic.imports.messages import answer_of, asked_of
 
 _CHAT = ("", "completion", "acompletion", "text_completion", "atext_completion")
@@ -19,7 +18,7 @@ def records(line: Any) -> Iterator[Any]:
     yield line["standard_logging_object"] if isinstance(line, Mapping) and "standard_logging_object" in line else line
 
 
-def parse(record: Any) -> Exchange:
+def parse(record: Any) -> Imported:
     """The exchange of a record. Raises ValueError with the reason if it is not an exchange."""
     if not isinstance(record, Mapping) or "messages" not in record:
         raise ValueError('not an object with "messages"')
@@ -27,11 +26,11 @@ def parse(record: Any) -> Exchange:
         raise ValueError(f"no chat: its call_type is {kind!r}")
     failed = record.get("status") == "failure"
     messages, response = (None if record.get(name) == "{}" else record.get(name) for name in ("messages", "response"))  # "{}": not stored
-    return to_exchange(
+    return to_imported(
         "litellm",
         record.get("request_id") or record.get("id"),
         asked_of(messages, *_elsewhere(record)),
-        "" if failed else answer_of(response),
+        NO_ANSWER if failed else answer_of(response),
         between(record.get("startTime"), record.get("endTime"), record.get("completionStartTime") if _streamed(record) else None),
         record.get("model"),
         record.get("end_user") or record.get("user"),

@@ -5,14 +5,18 @@ left out: no chat API gives it back to the model. What else is not text refuses 
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from ftassets.domain.chat import Asked, Conversation, conversation, tools_text
 from ftassets.domain.dataset.row_shapes import holds_text
-from ftassets.domain.traffic.imports.fields import loads, mapping
+from ftassets.domain.traffic.imports.fields import Answer, loads, mapping
 
 _ROLES = {"human": "user", "model": "assistant", "ai": "assistant", "function": "tool"}
+_KINDS = ("human", "ai", "system", "tool", "function")  # types of LangChain's messages
+_STOPPED = ("content_filter", "safety", "recitation", "abort", "cancelled", "incomplete")
+_ASKS = ("query", "question", "prompt", "input", "text", "message", "content", "user_input")
+_SAYS = ("answer", "output", "response", "text", "content", "completion", "result")
 _TEXT = ("text", "input_text", "output_text")
 _REASONING = ("reasoning", "thinking", "redacted_thinking")
 _CALL = ("tool_call", "tool_use", "function_call")
@@ -34,14 +38,18 @@ def asked_of(value: Any, system: Any = None, tools: Any = None) -> Asked:
     `system` are instructions and `tools` definitions that the log has elsewhere. Raises ValueError for what is not text, by its name.
     """
     found = loads(value)
+    if isinstance(found, list) and len(found) == 1 and _are_turns(found[0]):  # LangChain's batch of one
+        found = found[0]
     if isinstance(found, Mapping) and _are_turns(inner := loads(found.get("messages"))):
         if lost := sorted(n for n in found.keys() - {"messages", "system", "tools", "functions"} - _SETTINGS if holds_text(found[n])):
             raise ValueError(f"the field {lost[0]!r} of the request cannot be used")
         return asked_of(inner, system or found.get("system"), tools or found.get("tools") or found.get("functions"))
     if _are_turns(found):
-        turns = found
+        turns = [_plain(turn) for turn in found]
     elif isinstance(value, str) and value.strip():  # also a prompt that happens to be JSON
         turns = [{"role": "user", "content": value}]
+    elif text := _only(found, _ASKS):
+        turns = [{"role": "user", "content": text}]
     else:
         raise ValueError("the request has no messages: they were not logged, or in another form")
     defined = [turn["content"] for turn in turns if _is_definition(turn)]
@@ -51,12 +59,17 @@ def asked_of(value: Any, system: Any = None, tools: Any = None) -> Asked:
     return Asked(messages=(*before, *messages), tools=tools_text(_tools(tools) or _tools(defined)))
 
 
-def answer_of(value: Any) -> str:
-    """Text of an answer: a string, a message, an object or list with messages (the last counts), an OpenAI response. Raises ValueError."""
-    message = _answer(loads(value))
+def answer_of(value: Any) -> Answer:
+    """The answer in a string, a message, an object or list with messages (the last counts), or the response of an API. Raises ValueError.
+
+    Known are the responses of OpenAI (Chat Completions and Responses), Anthropic, Gemini, Ollama and LangChain.
+    """
+    message, cut = _answer(loads(value))
     if message is None:  # an answer that is JSON itself stays as it was written
-        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False) if value else ""
+        text = value if isinstance(value, str) else _only(value, _SAYS) or (json.dumps(value, ensure_ascii=False) if value else "")
     else:
+        if message.get("weight") == 0:
+            raise ValueError("the field 'weight' of the answer is 0: it is marked as not to be learned from")
         turns = list(_turns({"role": "assistant", **message}, "the answer"))
         if calls := [call for turn in turns for call in turn.get("tool_calls", ())]:
             name = mapping(calls[0].get("function")).get("name")
@@ -64,12 +77,41 @@ def answer_of(value: Any) -> str:
         text = "\n".join(turn["content"] for turn in turns)
     if not text.strip():
         raise ValueError("there is no answer in it")
-    return text
+    return Answer(text, cut)
+
+
+def is_cut(*places: Any) -> bool:
+    """Whether one of these objects, a response or a part of it, says that the answer was stopped before its end."""
+    reasons = [reason for place in places for reason in _reasons(mapping(place))]
+    return any(("max" in reason and "token" in reason) or "length" in reason or reason in _STOPPED for reason in reasons)
 
 
 def is_message(value: Any) -> bool:
-    """Whether this is a chat message: an object with a role."""
-    return isinstance(value, Mapping) and isinstance(value.get("role"), str)
+    """Whether this is a chat message: an object with a role, or a message of LangChain."""
+    return isinstance(_plain(value), Mapping) and isinstance(_plain(value).get("role"), str)
+
+
+def _plain(value: Any) -> Any:
+    """A message with its role, also one of LangChain, which has its class or its type instead."""
+    if not isinstance(value, Mapping) or "role" in value:
+        return value
+    path = value.get("id")
+    if value.get("type") == "constructor" and isinstance(path, list) and path and str(path[-1]).removesuffix("Chunk").endswith("Message"):
+        inner = mapping(value.get("kwargs"))
+        return {"role": str(path[-1]).removesuffix("Chunk").removesuffix("Message").lower(), **inner, "type": None}
+    kind = value.get("type")
+    return {**value, "role": kind, "type": None} if kind in _KINDS and "content" in value else value
+
+
+def _reasons(place: Mapping[str, Any]) -> Iterator[str]:
+    """Why an answer ended, as each API calls it."""
+    for name in ("finish_reason", "finishReason", "stop_reason", "stopReason", "done_reason", "finish_reasons"):
+        for reason in place[name] if isinstance(place.get(name), list) else [place.get(name)]:
+            yield str(reason).lower().rpartition(".")[2]
+    yield str(mapping(place.get("incomplete_details")).get("reason")).lower()
+    for name in ("response_metadata", "generation_info"):
+        if inner := mapping(place.get(name)):
+            yield from _reasons(inner)
 
 
 def _are_turns(value: Any) -> bool:
@@ -83,16 +125,41 @@ def _is_definition(turn: Mapping[str, Any]) -> bool:
     return turn.get("role") == "tool" and isinstance(turn.get("content"), Mapping) and "function" in turn["content"]
 
 
-def _answer(value: Any) -> Mapping[str, Any] | None:
-    """The message in one of the forms an answer is logged in."""
-    if isinstance(value, Mapping) and isinstance(value.get("choices"), list) and value["choices"]:
-        choice = mapping(value["choices"][0])
-        return mapping(choice.get("message")) or {"content": choice.get("text")}
-    if isinstance(value, Mapping) and isinstance(value.get("messages"), list):
-        value = value["messages"]
+def _answer(value: Any) -> tuple[Mapping[str, Any] | None, bool]:
+    """The message in one of the forms an answer is logged in, and whether it was cut."""
+    holder, choice = mapping(value), mapping(None)
+    for name in ("choices", "candidates", "generations"):
+        members = holder.get(name)
+        while isinstance(members, list) and members and isinstance(members[0], list):
+            members = members[0]
+        if isinstance(members, list) and members:
+            choice = mapping(members[0])
+            content = choice.get("message") or choice.get("content")
+            found = _plain(content) if isinstance(content, Mapping) else {"content": choice.get("text") or content}
+            return {**mapping(found), "role": "assistant"}, is_cut(holder, choice, found)
+    if holder.get("object") == "response" and isinstance(holder.get("output"), list):
+        parts = [part for item in holder["output"] for part in _parts_of(item)]
+        return {"role": "assistant", "content": parts}, is_cut(holder)
+    if isinstance(holder.get("messages"), list):
+        value = holder["messages"]
+    elif is_message(holder.get("message")):
+        return _plain(holder["message"]), is_cut(holder, holder["message"])
     if isinstance(value, list) and value and all(map(is_message, value)):
         value = value[-1]
-    return value if is_message(value) else None
+    return (_plain(value), is_cut(holder, value)) if is_message(value) else (None, False)
+
+
+def _parts_of(item: Any) -> Sequence[Any]:
+    """What an item of a response's output brings to the answer: the parts of a message, or itself, such as a call."""
+    content = mapping(item).get("content")
+    return content if mapping(item).get("type") == "message" and isinstance(content, list) else [item]
+
+
+def _only(value: Any, names: Collection[str]) -> str | None:
+    """The text of an object that has nothing but one text, under one of these names."""
+    filled = {name: text for name, text in mapping(value).items() if text not in (None, "", [], {})}
+    [text] = filled.values() if len(filled) == 1 and set(filled) <= set(names) else [None]
+    return text if isinstance(text, str) else None
 
 
 def _tools(tools: Any) -> Any:

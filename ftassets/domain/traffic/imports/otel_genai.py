@@ -1,109 +1,140 @@
-"""OpenTelemetry spans of model calls as OTLP JSON lines, in the forms the GenAI conventions have had.
+"""OpenTelemetry spans and log records of model calls as JSON, in the forms the GenAI conventions have had.
 
 Messages are read from the attributes `gen_ai.input.messages` and `gen_ai.output.messages`; else from `gen_ai.prompt.N.content`
 and `gen_ai.completion.N.content`; else from the span's events (`gen_ai.user.message`, `gen_ai.choice` and their like, or
-`gen_ai.content.prompt` and `gen_ai.content.completion`), with `gen_ai.system_instructions` and `gen_ai.tool.definitions`. A line is
-an export request (`resourceSpans` or `resourceLogs`), a part of one, a span or a log record. Log records are the events of a span that has
-their ids; they are joined with each other, not with the span itself.
+`gen_ai.content.prompt` and `gen_ai.content.completion`), with `gen_ai.system_instructions` and `gen_ai.tool.definitions`. Spans of
+OpenInference and MLflow have the same wrapping and are read by their own modules. A line is an export request (`resourceSpans` or
+`resourceLogs`), a part of one, a span or a log record, as OTLP has it or as the SDK prints it. Log records are the events of a span that
+has their ids; they are joined with each other and with the span itself, if the file has it.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from ftassets.domain.traffic.exchange import Exchange
-from ftassets.domain.traffic.imports.fields import between, integer, loads, mapping, milliseconds, to_exchange
-from ftassets.domain.traffic.imports.messages import answer_of, asked_of
+from ftassets.domain.traffic.imports import mlflow_traces, openinference
+from ftassets.domain.traffic.imports.fields import NO_ANSWER, Answer, Imported, integer, loads, mapping, milliseconds, to_imported
+from ftassets.domain.traffic.imports.messages import answer_of, asked_of, is_cut
+from ftassets.domain.traffic.imports.otlp import attributes_of, records, span_of, value_of
 
+HELD = 10_000  # calls that wait for their answer or their span at a time, so that a file does not have to fit into memory
 _CALLS = ("chat", "text_completion", "generate_content")
-_LEVELS = ("resourceSpans", "scopeSpans", "instrumentationLibrarySpans", "spans", "resourceLogs", "scopeLogs", "logRecords")
 _FIELDS = {"role", "content", "tool_calls", "refusal", "name"}  # of a message
-_CHOICE, _DETAILS = "gen_ai.choice", "gen_ai.client.inference.operation.details"
-_ERROR = (2, "STATUS_CODE_ERROR")
+_CHOICE, _DETAILS, _EVALUATION = "gen_ai.choice", "gen_ai.client.inference.operation.details", "gen_ai.evaluation.result"
+
+__all__ = ["joined", "parse", "records"]
 
 Messages = list[dict[str, Any]]
 
 
-def records(line: Any) -> Iterator[Any]:
-    """The spans and log records of a line."""
-    inner = [line[level] for level in _LEVELS if level in line] if isinstance(line, Mapping) else []
-    for members in inner:
-        for member in members if isinstance(members, list) else [members]:
-            yield from records(member)
-    if not inner:
-        yield line
-
-
-def parse(record: Any) -> Exchange:
+def parse(record: Any) -> Imported:
     """The exchange of a span. Raises ValueError with the reason unless it is a model call with recorded content."""
-    if not isinstance(record, Mapping) or "attributes" not in record:
-        raise ValueError("not a span with attributes")
-    if _event_name(record):
-        raise ValueError("a log record without traceId and spanId: nothing says to which call it belongs")
-    attributes = _attributes(record)
+    span = span_of(record)
+    attributes, error = span.attributes, span.error
+    for other in (openinference, mlflow_traces):
+        if other.knows(attributes):
+            return other.of_span(span)
+    if (name := _event_name(record)) and name != _DETAILS:
+        raise ValueError(
+            "an evaluation of an answer, no call" if name == _EVALUATION
+            else "a log record without traceId and spanId: nothing says to which call it belongs"
+        )  # fmt: skip
     operation = attributes.get("gen_ai.operation.name") or attributes.get("llm.request.type")
     if not any(name.startswith("gen_ai.") for name in attributes) or (operation and operation not in (*_CALLS, "completion")):
         raise ValueError("no model call: " + (f"its operation is {operation!r}" if operation else "a span without gen_ai attributes"))
     numbered = _by_number(attributes)
     request, response = _messages(record, attributes, numbered)
     functions = numbered["llm.request.functions"]
-    status = mapping(record.get("status"))
-    failed = status.get("code") in _ERROR
-    timing = between(record.get("startTimeUnixNano"), record.get("endTimeUnixNano"))
-    first = milliseconds(attributes.get("gen_ai.response.time_to_first_chunk"), 1000.0)
-    span = record.get("spanId")
-    return to_exchange(
+    first_token = milliseconds(attributes.get("gen_ai.response.time_to_first_chunk"), 1000.0)
+    return to_imported(
         "otel",
-        f"{record.get('traceId') or ''}-{span}" if span else None,
+        span.row_id or attributes.get("gen_ai.response.id"),
         asked_of(request, loads(attributes.get("gen_ai.system_instructions")), attributes.get("gen_ai.tool.definitions") or functions),
-        "" if failed else answer_of(response),
-        timing if first is None else replace(timing, first_token_ms=first),
+        NO_ANSWER if error else _answer(response, record, attributes),
+        span.timing if first_token is None else replace(span.timing, first_token_ms=first_token),
         attributes.get("gen_ai.response.model") or attributes.get("gen_ai.request.model"),
         attributes.get("user.id") or attributes.get("enduser.id"),
         integer(attributes.get("gen_ai.usage.input_tokens", attributes.get("gen_ai.usage.prompt_tokens"))),
         integer(attributes.get("gen_ai.usage.output_tokens", attributes.get("gen_ai.usage.completion_tokens"))),
-        502 if failed else 200,
-        str(status.get("message") or attributes.get("error.type") or "failed") if failed else None,
+        502 if error else 200,
+        error,
     )
 
 
-def joined(items: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
-    """Places and records, where log records of one call are a span of their events, which is given when its answer arrives.
+def _answer(response: Any, record: Mapping[str, Any], attributes: Mapping[str, Any]) -> Answer:
+    answer = answer_of(response)
+    events = record.get("events")
+    choices = [_body(event) for event in events if mapping(event).get("name") == _CHOICE] if isinstance(events, list) else []
+    reasons = loads(attributes.get("gen_ai.response.finish_reasons"))
+    shown = {"finish_reason": reasons[0] if isinstance(reasons, list) and reasons else reasons}
+    return Answer(answer.text, answer.cut or is_cut(shown, *choices[:1]))
 
-    A call without an answer is given at the end.
+
+def joined(items: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
+    """Places and records, where the log records of one call are events of its span, or make a span if the file does not have it.
+
+    A call of log records waits for its span, at most until `HELD` others wait too; a call without an answer is given at the end.
     """
     calls: dict[tuple[str, str], tuple[str, dict[str, Any]]] = {}
+    bare: dict[tuple[str, str], tuple[str, dict[str, Any]]] = {}  # spans without texts, whose log records may come later
     for place, record in items:
         name = _event_name(record)
-        ids = (str(record.get("traceId") or ""), str(record.get("spanId") or "")) if name else ("", "")
-        if not all(ids):
-            yield place, record
+        ids = (str(mapping(record).get("traceId") or ""), str(mapping(record).get("spanId") or ""))
+        if name in ("", _EVALUATION) or not all(ids):
+            if not name and ids in calls:
+                yield place, _with_events(record, calls.pop(ids)[1])
+            elif not name and all(ids) and _is_bare(record):
+                bare[ids] = place, record
+                if len(bare) > HELD:
+                    yield bare.pop(next(iter(bare)))
+            else:
+                yield place, record
             continue
         moment = record.get("timeUnixNano") or record.get("observedTimeUnixNano")
-        start = {"traceId": ids[0], "spanId": ids[1], "startTimeUnixNano": moment, "attributes": [], "events": []}
+        start = {"traceId": ids[0], "spanId": ids[1], "startTimeUnixNano": moment, "attributes": {}, "events": []}
         _, span = calls.setdefault(ids, (place, start))
-        attributes = record.get("attributes")
         span["endTimeUnixNano"] = moment
-        span["attributes"] += attributes if isinstance(attributes, list) else []
-        span["events"].append({"name": name, "body": record.get("body")})
-        if name in (_CHOICE, _DETAILS):
-            yield place, calls.pop(ids)[1]
+        span["attributes"] |= attributes_of(record)
+        span["events"].append({"name": name, "body": record.get("body"), "attributes": record.get("attributes")})
+        if name in (_CHOICE, _DETAILS) and ids in bare:
+            yield place, _with_events(bare.pop(ids)[1], calls.pop(ids)[1])
+        elif len(calls) > HELD:
+            yield calls.pop(next(iter(calls)))
     yield from calls.values()
+    yield from bare.values()
+
+
+def _with_events(span: Mapping[str, Any], events: Mapping[str, Any]) -> dict[str, Any]:
+    """A span with the texts of its log records."""
+    own = span.get("events")
+    return {
+        **span,
+        "attributes": {**events["attributes"], **attributes_of(span)},
+        "events": [*(own if isinstance(own, list) else []), *events["events"]],
+    }
+
+
+def _is_bare(span: Any) -> bool:
+    """Whether a span is a model call whose texts are elsewhere."""
+    if not isinstance(span, Mapping) or span.get("events"):
+        return False
+    names = attributes_of(span).keys()
+    texts = any(name.startswith(("gen_ai.prompt.", "gen_ai.completion.", "gen_ai.input.messages", "llm.", "mlflow.")) for name in names)
+    return not texts and any(name.startswith("gen_ai.") for name in names)
 
 
 def _event_name(record: Any) -> str:
     """The event that a log record is; empty for a span."""
     if not isinstance(record, Mapping) or not ("body" in record or "eventName" in record):
         return ""
-    attributes = record.get("attributes")
-    pairs = attributes if isinstance(attributes, list) else []
-    named = next((_value(mapping(pair).get("value")) for pair in pairs if mapping(pair).get("key") == "event.name"), "")
-    name = str(record.get("eventName") or named)
+    name = str(record.get("eventName") or attributes_of(record).get("event.name"))
     return name if name.startswith("gen_ai.") else ""
 
 
 def _messages(span: Mapping[str, Any], attributes: Mapping[str, Any], numbered: Mapping[str, Messages]) -> tuple[Any, Any]:
     """Request and response, in the first form of the conventions that the span has."""
+    details = next((mapping(_body(one)) for one in span.get("events") or [] if mapping(one).get("name") == _DETAILS), {})
+    attributes = {**details, **attributes}  # the event had the messages in its body for a while
     if "gen_ai.input.messages" in attributes:
         return attributes["gen_ai.input.messages"], _first_choice(loads(attributes.get("gen_ai.output.messages")))
     if numbered["gen_ai.prompt"]:
@@ -158,8 +189,7 @@ def _from_events(span: Mapping[str, Any]) -> tuple[Any, Any]:
     for event in events if isinstance(events, list) else []:
         if not isinstance(event, Mapping):
             continue
-        name, attributes = str(event.get("name")), _attributes(event)
-        body = loads(_value(event["body"])) if "body" in event else loads(attributes.get("gen_ai.event.content", attributes))
+        name, attributes, body = str(event.get("name")), attributes_of(event), _body(event)
         if name == "gen_ai.content.prompt":
             request = attributes.get("gen_ai.prompt")
         elif name == "gen_ai.content.completion":
@@ -169,6 +199,11 @@ def _from_events(span: Mapping[str, Any]) -> tuple[Any, Any]:
         elif name.startswith("gen_ai.") and name.endswith(".message") and isinstance(request, list):
             request.append(_message(name.split(".")[1], body))
     return request, response
+
+
+def _body(event: Mapping[str, Any]) -> Any:
+    attributes = attributes_of(event)
+    return loads(value_of(event["body"])) if event.get("body") else loads(attributes.get("gen_ai.event.content", attributes))
 
 
 def _message(role: str, body: Any) -> dict[str, Any]:
@@ -184,24 +219,3 @@ def _choice(body: Any) -> Any:
     calls = {"tool_calls": loads(body["tool_calls"])} if isinstance(body, Mapping) and body.get("tool_calls") else {}
     # a text may be the answer itself, and that be JSON
     return {"role": "assistant", **message, **calls} if calls or (message and message.keys() <= _FIELDS) else said
-
-
-def _attributes(owner: Mapping[str, Any]) -> dict[str, Any]:
-    """Attributes as a dict, from OTLP's list of key and typed value or from a plain object."""
-    found = owner.get("attributes")
-    if isinstance(found, Mapping):
-        return dict(found)
-    pairs = found if isinstance(found, list) else []
-    return {str(p["key"]): _value(p.get("value")) for p in pairs if isinstance(p, Mapping) and "key" in p}
-
-
-def _value(value: Any) -> Any:
-    """OTLP's AnyValue: `{"stringValue": ...}`, `{"intValue": "12"}`, `{"arrayValue": {"values": [...]}}`, `{"kvlistValue": ...}`."""
-    if not isinstance(value, Mapping) or len(value) != 1:
-        return value
-    kind, inner = next(iter(value.items()))
-    if kind == "arrayValue":
-        return [_value(member) for member in inner.get("values", [])]
-    if kind == "kvlistValue":
-        return {member["key"]: _value(member.get("value")) for member in inner.get("values", [])}
-    return int(inner) if kind == "intValue" else inner

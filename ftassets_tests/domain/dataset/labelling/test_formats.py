@@ -10,6 +10,7 @@ from ftassets.domain.dataset import labelling
 from ftassets.domain.dataset.labelling.label import Label, to_examples
 from ftassets.domain.dataset.labelling.select import Item
 from ftassets.domain.evaluation.answer_form import Classification, ToolCall
+from ftassets.domain.file_formats import LABELS
 from ftassets.domain.traffic.exchange import hashed_user
 
 TOOLS = [{"type": "function", "function": {"name": "set_light"}}]
@@ -92,7 +93,7 @@ def label_studio(text: str) -> str:
 FILL = {"jsonl": jsonl, "argilla": argilla, "label_studio": label_studio}
 
 
-@pytest.mark.parametrize("format", labelling.FORMATS)
+@pytest.mark.parametrize("format", LABELS)
 def test_a_batch_comes_back_as_labels_and_what_is_open_is_said(format: str) -> None:
     labels, bad = labelling.parse(FILL[format](labelling.to_text(ITEMS, format)), format)
     assert labels == [Label(i.request_id, WANTED[i.request_id], "ann", AT, i.asked) for i in ITEMS[:2]]
@@ -100,7 +101,7 @@ def test_a_batch_comes_back_as_labels_and_what_is_open_is_said(format: str) -> N
     assert bad[0].where.endswith(" 3")
 
 
-@pytest.mark.parametrize("format", labelling.FORMATS)
+@pytest.mark.parametrize("format", LABELS)
 def test_annotators_see_the_conversation_and_what_a_file_cannot_carry_is_not_made_up(format: str) -> None:
     items = [Item("a", stored(TALK, TOOLS), "", "v1", 1.0), Item("b", stored(CALLED), "", "v1", 1.0)]
     text = labelling.to_text(items, format)
@@ -139,7 +140,7 @@ def test_the_log_counts_where_the_file_says_something_else() -> None:
     assert (rows, bad.where) == ([], "label:b1:r2")
 
 
-@pytest.mark.parametrize("format", labelling.FORMATS)
+@pytest.mark.parametrize("format", LABELS)
 def test_an_untouched_batch_has_no_label(format: str) -> None:
     labels, bad = labelling.parse(labelling.to_text(ITEMS, format), format)
     assert (labels, len(bad)) == ([], 3)

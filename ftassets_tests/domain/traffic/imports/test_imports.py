@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,11 +11,13 @@ from hypothesis import strategies as st
 
 from ftassets.domain.chat import ToolCall
 from ftassets.domain.dataset.rows import Quarantined
+from ftassets.domain.file_formats import TRAFFIC
 from ftassets.domain.traffic.exchange import Exchange, hashed_user
 from ftassets.domain.traffic.exchange import asked_of as exchange_asked
-from ftassets.domain.traffic.imports import FORMATS, fitting, read
+from ftassets.domain.traffic.imports import Row, fitting, read
 
 AT = 1_700_000_000.25
+NOW = AT + 86_400
 ISO = "2023-11-14T22:13:20.250Z"
 CALL = '{"intent":"on"}'  # as the model wrote it: without spaces
 ASK = {"role": "user", "content": "lights on"}
@@ -23,18 +26,27 @@ ANSWER = {"role": "assistant", "content": CALL}
 RESPONSE = {"id": "chatcmpl-1", "object": "chat.completion", "choices": [{"index": 0, "finish_reason": "stop", "message": ANSWER}]}
 
 
-def rows(record: Any, format: str, version: str | None = None, at: float | None = None) -> list[Exchange | Quarantined]:
-    return list(read([json.dumps(record).encode() + b"\n"], format, "voice", version, at))
+def taken(lines: list[bytes], format: str, **options: Any) -> list[Exchange | Quarantined]:
+    found = read(lines, format, "voice", **options)
+    return [each.exchange if isinstance(each, Row) else each for each in found]
 
 
-def one(record: Any, format: str, **options: Any) -> Exchange:
-    (found,) = rows(record, format, **options)
-    assert isinstance(found, Exchange), found
+def rows(record: Any, format: str, **options: Any) -> list[Exchange | Quarantined]:
+    return taken([json.dumps(record).encode() + b"\n"], format, **options)
+
+
+def row(record: Any, format: str, **options: Any) -> Row:
+    (found,) = read([json.dumps(record).encode()], format, "voice", **options)
+    assert isinstance(found, Row), found
     return found
 
 
+def one(record: Any, format: str, **options: Any) -> Exchange:
+    return row(record, format, **options).exchange
+
+
 def bad(record: Any, format: str) -> str:
-    (found,) = rows(record, format)
+    (found,) = rows(record, format, now=NOW)
     assert isinstance(found, Quarantined), found
     return found.reason
 
@@ -201,29 +213,39 @@ def test_turns_of_one_conversation_are_rows_of_their_own() -> None:
     assert [one({**CHAT, "messages": turns[:n]}, "chat").id for n in (2, 4)] == ["chat:r1", "chat:r1:2"]
 
 
-def test_one_id_for_two_contents_is_told() -> None:
-    first, same, other = (
-        json.dumps({**CHAT, "messages": [ASK, {**ANSWER, "content": said}]}).encode() for said in (CALL, CALL, "something else")
-    )
-    found = list(read([first, same, other], "chat", "voice"))
-    assert [isinstance(each, Exchange) for each in found] == [True, True, False]
-    assert isinstance(found[2], Quarantined)
-    assert found[2].reason == "an earlier record has the same id 'chat:r1' and another content"
+def test_a_row_with_the_id_of_another_exchange_is_told_apart_and_gets_an_id_of_its_own() -> None:
+    first = row(CHAT, "chat")
+    assert not row(CHAT, "chat").differs(first.exchange)
+    assert not row({**CHAT, "created": AT + 0.4}, "chat").differs(first.exchange), "two exports may round the time in two ways"
+    others = [
+        row({**CHAT, "messages": [ASK, {**ANSWER, "content": "something else"}], "rating": "up"}, "chat"),
+        row({**CHAT, "messages": [{"role": "user", "content": "off"}, ANSWER]}, "chat"),
+        row({**CHAT, "created": AT + 60}, "chat"),
+        Row(replace(first.exchange, loop="other"), False, None, True),
+    ]
+    assert all(each.differs(first.exchange) for each in others)
+    renamed = [each.renamed() for each in others]
+    assert len({each.exchange.id for each in renamed} | {first.exchange.id}) == 5
+    assert [each.renamed() for each in others] == renamed, "the same file gives the same ids"
+    assert renamed[0].feedback is not None
+    assert renamed[0].feedback.request_id == renamed[0].exchange.id
+    timeless = {name: value for name, value in CHAT.items() if name != "created"}
+    assert not row(timeless, "chat", at=5e9).differs(row(timeless, "chat", at=6e9).exchange), "a copied file has another time"
 
 
 @pytest.mark.parametrize("indent", [None, 2])
 def test_arrays_and_pages_are_read_with_the_place_of_each_record(indent: int | None) -> None:
     other = {**CHAT, "id": "r2", "messages": []}
     lines = json.dumps([CHAT, other], indent=indent).encode().splitlines(keepends=True)
-    taken, refused = read(lines, "chat", "voice")
-    assert isinstance(taken, Exchange)
+    good, refused = taken(lines, "chat")
+    assert isinstance(good, Exchange)
     assert isinstance(refused, Quarantined)
     assert refused.where == ("line 1, record 2" if indent is None else f"line {lines.index(b'  {' + lines[1][3:], 2) + 1}")
     page = json.dumps({"data": [LANGFUSE, {**LANGFUSE, "id": "r3", "type": "AGENT"}], "meta": {"page": 1}}, indent=indent).encode()
-    taken, refused = read(page.splitlines(keepends=True), "langfuse", "voice")
-    assert isinstance(taken, Exchange)
+    good, refused = taken(page.splitlines(keepends=True), "langfuse")
+    assert isinstance(good, Exchange)
     assert isinstance(refused, Quarantined)
-    assert (taken.id, refused.where) == ("langfuse:r1", "line 1, record 2")
+    assert (good.id, refused.where) == ("langfuse:r1", "line 1, record 2")
 
 
 TOOL = {"type": "function", "function": {"name": "find_order", "description": "Find it", "parameters": {"type": "object"}}}
@@ -300,7 +322,7 @@ CHOICE = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", 
 
 
 def log_lines(*records: dict[str, Any]) -> list[Exchange | Quarantined]:
-    return list(read([json.dumps(record).encode() for record in records], "otel", "voice"))
+    return taken([json.dumps(record).encode() for record in records], "otel")
 
 
 def test_log_records_of_calls_that_overlap_are_joined() -> None:
@@ -337,7 +359,7 @@ def test_log_records_as_protobuf_writes_them_are_read() -> None:
     ]
     sent = [ParseDict(record_of(name, body, BEGIN, **ids), ExportLogsServiceRequest()) for name, body in events]  # type: ignore[arg-type]
     for lines in ([MessageToJson(each, indent=None) for each in sent], ["[", ",".join(map(MessageToJson, sent)), "]"]):
-        (found,) = read([line.encode() + b"\n" for line in lines], "otel", "voice")
+        (found,) = taken([line.encode() + b"\n" for line in lines], "otel")
         assert isinstance(found, Exchange)
         assert (json.loads(found.messages), found.answer) == ([SYSTEM, {"role": "user", "content": "lights\non"}], CALL)
 
@@ -442,7 +464,22 @@ def test_a_request_that_failed_is_an_exchange_without_an_answer(format: str, rec
         ("otel", span(("gen_ai.operation.name", text("execute_tool"))), "execute_tool"),
         ("otel", span(), "not logged"),
         ("otel", {"resourceSpans": [{"scopeSpans": [{"spans": ["x"]}]}]}, "not a span"),
-        ("otel", span(("gen_ai.x", {"kvlistValue": {"values": [{}]}})), "another form"),
+        ("otel", span(("gen_ai.x", {"kvlistValue": {"values": [{}]}})), "not logged"),
+        ("otel", {"spanId": "s", "traceId": "t", "attributes": {"gen_ai.input.messages": [{"role": {}}]}}, "no messages"),
+        ("chat", {**CHAT, "created": 5_680_000_000}, "the time 2149-12-28 cannot be right"),
+        ("chat", {**CHAT, "created": 20_261_129}, "the time 1970-08-23 cannot be right"),
+        ("chat", {**CHAT, "created": "1999-12-31T23:00:00Z"}, "cannot be right"),
+        ("chat", {**CHAT, "created": 1e300}, "cannot be right"),
+        ("chat", {**CHAT, "latency_ms": 1e15}, "cannot be right"),
+        ("chat", {**CHAT, "rating": 3}, "the rating '3' is neither up nor down"),
+        ("chat", {**CHAT, "score": 0.2}, "the field 'score'"),
+        ("chat", {**CHAT, "weight": 0}, "the field 'weight'"),
+        ("chat", {**CHAT, "system_prompt": "Be brief."}, "the field 'system_prompt'"),
+        ("chat", {**CHAT, "messages": [ASK, {**ANSWER, "weight": 0}]}, "the field 'weight' of the answer"),
+        ("openai", {"choices": RESPONSE["choices"], "id": "x", "created": AT}, "without its messages"),
+        ("openai", {"input": {"messages": [ASK]}, "preferred_output": [ANSWER], "non_preferred_output": [ANSWER]}, "are the same"),
+        ("openinference", OTEL, "without attributes of OpenInference"),
+        ("mlflow", {"info": {"trace_id": "t"}, "data": {"spans": []}}, "not a trace of MLflow with its spans"),
     ],
 )
 def test_what_is_no_exchange_is_quarantined_with_its_reason(format: str, record: Any, reason: str) -> None:
@@ -453,17 +490,17 @@ def test_what_is_no_exchange_is_quarantined_with_its_reason(format: str, record:
     ("line", "reason"),
     [(b"{", "not JSON"), (b"\xff\xfe", "not UTF-8"), (b"[" * 100_000, "nested too deep"), (b'"' + b"x" * 2**24 + b'"', "longer than")],
 )
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", TRAFFIC)
 def test_a_broken_line_does_not_take_the_others_with_it(format: str, line: bytes, reason: str) -> None:
     good = json.dumps(CHAT).encode()
-    found = list(read([b"\xef\xbb\xbf" + good, b" \r\n", line, good], format, "voice"))
+    found = taken([b"\xef\xbb\xbf" + good, b" \r\n", line, good], format)
     assert [f.where for f in found if isinstance(f, Quarantined) and reason in f.reason] == ["line 3"]
     if format == "chat":
         assert [isinstance(f, Exchange) for f in found] == [True, False, True]
 
 
 def test_an_unknown_format_names_the_known_ones() -> None:
-    with pytest.raises(ValueError, match="chat, otel, langfuse, litellm"):
+    with pytest.raises(ValueError, match="openinference, otel, mlflow, langfuse, litellm, chat, openai"):
         list(read([], "csv", "voice"))
 
 
@@ -482,9 +519,20 @@ def test_what_the_caller_knows_fills_in_and_overrules() -> None:
     assert one(CHAT, "chat", version="v0").version == "v0"
 
 
-@pytest.mark.parametrize("time", [AT, int(AT * 1000), AT * 1e6, int(AT * 1e9), str(AT), ISO, "2023-11-15T00:13:20.250+02:00"])
+@pytest.mark.parametrize(
+    "time",
+    [
+        AT, int(AT * 1000), AT * 1e6, int(AT * 1e9), str(AT), ISO, "2023-11-15T00:13:20.250+02:00", "2023-11-14 22:13:20.250 UTC",
+        "2023-11-14T22:13:20.250123456Z", "2023-11-15 00:13:20.25 +0200",
+    ],
+)  # fmt: skip
 def test_times_are_read_in_any_usual_form(time: Any) -> None:
     assert one({**CHAT, "created": time}, "chat").at == pytest.approx(AT, abs=1e-3)
+
+
+@pytest.mark.parametrize("time", ["14/Nov/2023:22:13:20 +0000", "Tue, 14 Nov 2023 22:13:20 GMT", "2023-11-14 22:13:20 UTC"])
+def test_times_of_access_logs_and_headers_are_read(time: str) -> None:
+    assert one({**CHAT, "created": time}, "chat").at == int(AT)
 
 
 NAMES = [*CHAT, *LITELLM, *LANGFUSE, "attributes", "key", "value", "spans", "role", "content"]
@@ -495,7 +543,7 @@ JSON = st.recursive(
 )
 
 
-@given(st.sampled_from(list(FORMATS)), JSON)
+@given(st.sampled_from(list(TRAFFIC)), JSON)
 @settings(max_examples=300, deadline=None)
 def test_any_json_is_sorted_into_exchanges_and_quarantine(format: str, record: Any) -> None:
     for found in rows(record, format):

@@ -118,7 +118,7 @@ def test_what_is_not_text_is_named_with_its_place(message: dict, reason: str) ->
     ],
 )
 def test_the_text_of_an_answer_is_read(answer: Any, text: str) -> None:
-    assert answer_of(answer) == text
+    assert answer_of(answer) == (text, False)
 
 
 @pytest.mark.parametrize(

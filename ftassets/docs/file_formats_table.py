@@ -1,0 +1,22 @@
+"""The tables of other tools' file formats in `docs/data.md`, from `domain/file_formats.py`."""
+
+from ftassets.domain.file_formats import LABELS, TRAFFIC, FileFormat
+from ftassets.reporting.tables import markdown_table
+
+
+def traffic() -> str:
+    """One row a format that `import-traffic` and `adopt` read."""
+    return _table(TRAFFIC)
+
+
+def labels() -> str:
+    """One row a format in which batches go out to annotators and come back."""
+    return _table(LABELS)
+
+
+def _table(formats: dict[str, FileFormat]) -> str:
+    rows = [
+        (f"`{name}`", each.tool, "out and in" if each.out else "in", each.written_by, each.feedback, each.cannot_carry)
+        for name, each in formats.items()
+    ]
+    return markdown_table(["format", "tool", "direction", "what the file is", "feedback", "what it cannot carry"], rows)

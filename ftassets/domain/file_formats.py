@@ -1,0 +1,102 @@
+"""The file formats of other tools: which way each goes, what it brings, and what it cannot carry."""
+
+from dataclasses import dataclass
+
+_IMPORTS = "ftassets.domain.traffic.imports"
+_LABELLING = "ftassets.domain.dataset.labelling"
+AUTO = "auto"  # the format that reads the most records of a file
+
+
+@dataclass(frozen=True)
+class FileFormat:
+    """A format: the tool it is of, how its files come about, where feedback in it goes, and what is lost on the way.
+
+    `reader` is the module that reads it (and writes it, where `out` is true).
+    """
+
+    tool: str
+    written_by: str
+    reader: str
+    feedback: str
+    cannot_carry: str
+    out: bool = False
+
+
+TRAFFIC: dict[str, FileFormat] = {  # where two read as much of a file, the first one counts: tools before OpenAI's general forms
+    "openinference": FileFormat(
+        "Arize Phoenix and other users of OpenInference",
+        "spans of kind LLM as OTLP JSON, or as the SDK prints them",
+        f"{_IMPORTS}.openinference",
+        "none: Phoenix keeps annotations apart from spans",
+        "further choices than the first",
+    ),
+    "otel": FileFormat(
+        "OpenTelemetry",
+        "spans or log records of the GenAI conventions, as OTLP JSON or as the SDK prints them; spans of OpenInference and MLflow too",
+        f"{_IMPORTS}.otel_genai",
+        "none: `gen_ai.evaluation.result` comes from evaluators and is refused by name",
+        "further choices than the first",
+    ),
+    "mlflow": FileFormat(
+        "MLflow",
+        "`Trace.to_json`, a table of `search_traces` as JSON lines, or pages of the REST API",
+        f"{_IMPORTS}.mlflow_traces",
+        "assessments by people: thumbs, and expected answers as corrections; a trace with any other one is refused by its name",
+        "assessments of judges and code; spans that are not model calls",
+    ),
+    "langfuse": FileFormat(
+        "Langfuse",
+        "observations of type GENERATION or traces, as pages of the API, arrays, or the blob export",
+        f"{_IMPORTS}.langfuse",
+        "scores of a trace by people: thumbs and corrections; a trace with any other one is refused by its name",
+        "scores of evaluators; spans that are not model calls; scores in a file of their own",
+    ),
+    "litellm": FileFormat(
+        "LiteLLM",
+        "the standard logging payload, or rows of the table LiteLLM_SpendLogs",
+        f"{_IMPORTS}.litellm",
+        "none",
+        "further choices than the first",
+    ),
+    "chat": FileFormat(
+        "any",
+        "a line per conversation in OpenAI's form, the last message the answer",
+        f"{_IMPORTS}.chat_jsonl",
+        "`rating` (up or down) and `correction`",
+        "time to the first token",
+    ),
+    "openai": FileFormat(
+        "OpenAI",
+        "files for supervised and preference fine-tuning, stored completions with their messages, logged requests with their responses",
+        f"{_IMPORTS}.openai_files",
+        "of preference files: the preferred output is the correction of the other one",
+        "further choices than the first; `weight` of answers before the last one",
+    ),
+}
+
+LABELS: dict[str, FileFormat] = {
+    "jsonl": FileFormat(
+        "any",
+        "a line per request; annotators fill in `completion`",
+        f"{_LABELLING}.jsonl",
+        "the answer is a label",
+        "several annotators of one request in one line",
+        out=True,
+    ),
+    "argilla": FileFormat(
+        "Argilla",
+        "`dataset.records.to_json`, and `from_json` the other way",
+        f"{_LABELLING}.argilla",
+        "the answer is a label",
+        "tool calls, results and definitions, which annotators see as text: the traffic log has them",
+        out=True,
+    ),
+    "label_studio": FileFormat(
+        "Label Studio",
+        "the JSON export of a project, and its JSON import the other way",
+        f"{_LABELLING}.label_studio",
+        "the answer is a label",
+        "tool calls, results and definitions, which annotators see as text: the traffic log has them",
+        out=True,
+    ),
+}

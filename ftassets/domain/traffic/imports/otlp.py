@@ -1,0 +1,103 @@
+"""OpenTelemetry's spans and log records as JSON: OTLP as exporters and collectors write it, or as the SDK prints them."""
+
+import base64
+import binascii
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from ftassets.domain.traffic.imports.fields import Timing, between, first, mapping
+
+_LEVELS = ("resourceSpans", "scopeSpans", "instrumentationLibrarySpans", "spans", "resourceLogs", "scopeLogs", "logRecords")
+_NAMES = {  # as the SDK prints spans and log records, and as protobuf writes its own names
+    "trace_id": "traceId", "span_id": "spanId", "parent_span_id": "parentSpanId", "start_time": "startTimeUnixNano",
+    "end_time": "endTimeUnixNano", "start_time_unix_nano": "startTimeUnixNano", "end_time_unix_nano": "endTimeUnixNano",
+    "time_unix_nano": "timeUnixNano", "timestamp": "timeUnixNano", "observed_timestamp": "observedTimeUnixNano",
+    "observed_time_unix_nano": "observedTimeUnixNano", "event_name": "eventName", "resource_spans": "resourceSpans",
+    "scope_spans": "scopeSpans", "resource_logs": "resourceLogs", "scope_logs": "scopeLogs", "log_records": "logRecords",
+}  # fmt: skip
+_TYPES = ("stringvalue", "boolvalue", "intvalue", "doublevalue", "bytesvalue", "arrayvalue", "kvlistvalue")
+_ERROR = (2, "2", "ERROR", "STATUS_CODE_ERROR")
+
+
+class Span(NamedTuple):
+    """What all spans have: attributes, an id, when it was, and the error it ended with."""
+
+    attributes: dict[str, Any]
+    row_id: str | None
+    timing: Timing
+    error: str | None
+
+
+def records(line: Any) -> Iterator[Any]:
+    """The spans and log records of a line, with the names and ids that OTLP's JSON has."""
+    if not isinstance(line, Mapping):
+        yield line
+        return
+    found = {_NAMES.get(str(name), str(name)): value for name, value in line.items()}
+    inner = [found[level] for level in _LEVELS if level in found]
+    for members in inner:
+        for member in members if isinstance(members, list) else [members]:
+            yield from records(member)
+    if not inner:
+        yield _named(found)
+
+
+def _named(record: dict[str, Any]) -> dict[str, Any]:
+    context = mapping(record.get("context"))
+    ids = {to: context[name] for name, to in (("trace_id", "traceId"), ("span_id", "spanId")) if name in context}
+    ids |= {name: hex_id(record[name]) for name in ("traceId", "spanId") if name in record} | {name: hex_id(ids[name]) for name in ids}
+    return {**record, **ids}
+
+
+def hex_id(name: Any) -> Any:
+    """An id in hexadecimal: protobuf's JSON has base64, OTLP's JSON hexadecimal, the SDK prints 0x before it."""
+    if not isinstance(name, str):
+        return name
+    if len(name) in (12, 24):
+        try:
+            return base64.b64decode(name, validate=True).hex()
+        except (binascii.Error, ValueError):
+            return name
+    return name.removeprefix("0x")
+
+
+def span_of(record: Any) -> Span:
+    """A span or a log record. Raises ValueError if it is neither."""
+    if not isinstance(record, Mapping) or "attributes" not in record:
+        raise ValueError("not a span with attributes")
+    attributes = attributes_of(record)
+    status = mapping(record.get("status"))
+    error = attributes.get("error.type")
+    failed = first(status, "code", "status_code") in _ERROR or error
+    return Span(
+        attributes,
+        f"{record.get('traceId') or ''}-{record['spanId']}" if record.get("spanId") else None,
+        between(first(record, "startTimeUnixNano", "timeUnixNano", "observedTimeUnixNano"), record.get("endTimeUnixNano")),
+        str(first(status, "message", "description") or error or "failed") if failed else None,
+    )
+
+
+def attributes_of(owner: Mapping[str, Any]) -> dict[str, Any]:
+    """Attributes as a dict, from OTLP's list of key and typed value or from a plain object."""
+    found = owner.get("attributes")
+    if isinstance(found, Mapping):
+        return dict(found)
+    pairs = found if isinstance(found, list) else []
+    return {str(p["key"]): value_of(p.get("value")) for p in pairs if isinstance(p, Mapping) and "key" in p}
+
+
+def value_of(value: Any) -> Any:
+    """OTLP's AnyValue: `{"stringValue": ...}`, `{"intValue": "12"}`, `{"arrayValue": {"values": [...]}}`, `{"kvlistValue": ...}`."""
+    if not isinstance(value, Mapping) or len(value) != 1:
+        return value
+    name, inner = next(iter(value.items()))
+    kind = name.lower().replace("_", "")
+    if kind not in _TYPES:
+        return value
+    if kind in ("arrayvalue", "kvlistvalue"):
+        members = mapping(inner).get("values")
+        members = members if isinstance(members, list) else []
+        if kind == "arrayvalue":
+            return [value_of(member) for member in members]
+        return {str(member["key"]): value_of(member.get("value")) for member in members if isinstance(member, Mapping) and "key" in member}
+    return int(inner) if kind == "intvalue" and str(inner).lstrip("-").isdecimal() else inner
