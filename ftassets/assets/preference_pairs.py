@@ -11,8 +11,8 @@ from ftassets.assets._shared.node import asset
 from ftassets.backends.dataset_store.base import DatasetStore
 from ftassets.backends.traffic_log.base import TrafficLog
 from ftassets.config.loop import LoopConfig
-from ftassets.domain.dataset.curation import pii
-from ftassets.domain.dataset.preferences import Pair, build_pairs
+from ftassets.config.profiles import name_finder
+from ftassets.domain.dataset.preferences import build_pairs, scrubbed_pairs
 from ftassets.domain.gates.result import Verdict
 from ftassets.reporting.tables import request_cell, table
 
@@ -30,7 +30,8 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         golden = read_evaluation_rows(dataset_store, commit, loop)
         reviewed = traffic_log.reviewed(loop.name, time.time() - loop.dataset.production_window)
         pairs, dropped = build_pairs(reviewed, golden, loop)
-        pairs = [_scrubbed(pair, loop) for pair in pairs]
+        pairs, personal = scrubbed_pairs(pairs, loop, name_finder() if loop.dataset.pii_names else None)
+        dropped += personal
         publication = dataset_store.publish(
             f"{context.run_id}-pairs",
             {pairs_path(loop.name): pairs_to_parquet(pairs)},
@@ -58,13 +59,3 @@ def verdict_on(pairs: int) -> str:
     """Whether so many pairs make preference tuning worth a try: no check, for a loop that does without it lacks nothing."""
     verdict = Verdict.PASS if pairs >= WANTED else Verdict.NOT_ENOUGH_DATA
     return f"{verdict.value}: {pairs} pairs, about {WANTED} make preference tuning worth a try"
-
-
-def _scrubbed(pair: Pair, loop: LoopConfig) -> Pair:
-    """The pair without personal data; the label of a classification is left alone."""
-    closed = loop.task.form.closed
-    messages, texts, _ = pii.without_personal_data(pair.messages, [pair.rejected] if closed else [pair.rejected, pair.chosen])
-    tools, _ = pii.tools_without_personal_data(pair.tools)
-    return pair.model_copy(
-        update={"messages": messages, "tools": tools, "rejected": texts[0], "chosen": pair.chosen if closed else texts[1]}
-    )

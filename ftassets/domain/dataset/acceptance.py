@@ -11,7 +11,7 @@ from ftassets.domain.dataset.curation import Curated, SizeVerdict
 from ftassets.domain.dataset.curation.context import in_context
 from ftassets.domain.dataset.curation.copies import requests
 from ftassets.domain.dataset.curation.neighbours import alike
-from ftassets.domain.dataset.curation.pii import holds_personal_data
+from ftassets.domain.dataset.curation.pii import with_personal_data
 from ftassets.domain.dataset.curation.text import request_digest
 from ftassets.domain.dataset.rows import Example
 
@@ -24,7 +24,7 @@ BLOCKING = {
     "rows_add_up": "Every row collected was kept or quarantined.",
     "schema": "Every answer has the form the task asks for.",
     "no_duplicates": "No two rows ask the same.",
-    "pii_scrubbed": "The patterns for personal data find nothing in the rows kept; names are looked for only with pii_names.",
+    "pii_scrubbed": "The patterns for personal data and secrets find nothing in the rows kept; names are looked for only with pii_names.",
     "no_leak": "No row is near a golden row or a row of another split.",
     "enough_rows": "There are as many rows as the goal needs.",
 }
@@ -45,7 +45,7 @@ def dataset_checks(
     """
     rows = [row for members in curated.splits.values() for row in members]
     form = loop.task.form
-    personal = [row for row in rows if holds_personal_data(row, [] if form.closed else [row.completion])]
+    personal = [row for row in rows if with_personal_data(row, form.closed)]
     return {
         "rows_add_up": Check(
             passed=collected == curated.rows + len(curated.dropped),

@@ -8,9 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from ftassets.domain.chat import Asked, texts
-from ftassets.domain.dataset.rows import Example, Quarantined
-
-_SHOWN = 500  # characters of a quarantined text
+from ftassets.domain.dataset.rows import Example, Quarantined, shown
 
 
 def control_tokens(tokenizer: Mapping[str, Any]) -> list[str]:
@@ -43,7 +41,7 @@ def without_control_tokens(rows: Iterable[Example], tokens: Collection[str]) -> 
         if (token := control_token(row, row.completion, tokens)) is None:
             kept.append(row)
         else:
-            rejected.append(Quarantined(f"{row.source}:{row.id}", said_of(token), row.prompt[:_SHOWN]))
+            rejected.append(Quarantined(f"{row.source}:{row.id}", said_of(token), shown(row.prompt)))
     return kept, rejected
 
 

@@ -15,6 +15,9 @@ from ftassets.domain.dataset.curation.step import Pool
 from ftassets.domain.dataset.curation.text import answer_key, request_key
 from ftassets.domain.dataset.rows import Example, Quarantined, reason_of
 from ftassets.domain.evaluation.answer_form import AnswerForm
+from ftassets.domain.personal_data.finding import find
+from ftassets.domain.personal_data.spans import Finder
+from ftassets.domain.personal_data.texts import tool_names, tools_without_personal_data, without_personal_data
 from ftassets.domain.traffic.exchange import Exchange, asked_of
 from ftassets.domain.traffic.feedback import FeedbackVerdict, Reviewed
 
@@ -90,6 +93,29 @@ def trl_row(pair: Pair, system_prompt: str) -> dict[str, Any]:
     row: dict[str, Any] = {"prompt": read.messages}
     row |= {name: [{"role": "assistant", "content": text}] for name, text in (("chosen", pair.chosen), ("rejected", pair.rejected))}
     return row | ({"tools": read.tools} if read.tools else {})
+
+
+def scrubbed_pairs(pairs: Iterable[Pair], loop: "LoopConfig", names: Finder | None = None) -> tuple[list[Pair], list[Quarantined]]:
+    """The pairs without personal data, and those that were dropped, by the rules of the curation step `pii` and the loop's settings."""
+    if "pii" in loop.dataset.skip:
+        return list(pairs), []
+    closed = loop.task.form.closed
+    kept: list[Pair] = []
+    dropped: list[Quarantined] = []
+    for pair in pairs:
+        answers = [pair.rejected] if closed else [pair.rejected, pair.chosen]
+        messages, cleaned, found = without_personal_data(pair.messages, answers, names)
+        tools, in_tools = tools_without_personal_data(pair.tools)
+        named = {span.kind for name in tool_names(pair) for span in find(name)}
+        found += in_tools
+        if named or (found and loop.dataset.pii == "drop"):
+            where = "in the name of a tool or call: " if named else ""
+            reason = f"personal data{' ' if where else ': '}{where}{', '.join(sorted(named or found))}"
+            dropped.append(Quarantined(f"preferences:{pair.request_id}", reason, ""))
+            continue
+        chosen = pair.chosen if closed else cleaned[1]
+        kept.append(pair.model_copy(update={"messages": messages, "tools": tools, "rejected": cleaned[0], "chosen": chosen}))
+    return kept, dropped
 
 
 def _preferences(reviewed: Sequence[Reviewed], loop: "LoopConfig", dropped: list[Quarantined]) -> Iterator[_Preference]:

@@ -11,6 +11,7 @@ from ftassets.domain.canonical import digest_of, read_record
 from ftassets.domain.chat import Asked, conversation, identity, tools_text
 from ftassets.domain.dataset.row_shapes import turns_of
 from ftassets.domain.json_items import numbered_items
+from ftassets.domain.personal_data.finding import find
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -89,7 +90,15 @@ def numbered_jsonl(lines: Iterable[bytes], source: str) -> Iterator[tuple[int, E
                 continue
             yield number, _example(read_record(text), source)
         except ValueError as error:
-            yield number, Quarantined(f"{source}:{number}", reason_of(error), line[: 4 * _SHOWN].decode(errors="replace")[:_SHOWN])
+            yield number, Quarantined(f"{source}:{number}", reason_of(error), shown(line[: 8 * _SHOWN].decode(errors="replace")))
+
+
+def shown(text: str) -> str:
+    """The beginning of a text for people, at most 500 characters; it ends before personal data that the cut would make unrecognisable."""
+    if len(text) <= _SHOWN:
+        return text
+    cut = (span.start for span in find(text[: 4 * _SHOWN]) if span.start < _SHOWN < span.end)
+    return text[: next(cut, _SHOWN)]
 
 
 def _example(row: Any, source: str) -> Example:

@@ -6,13 +6,12 @@ from dataclasses import dataclass, field
 from ftassets.config.loop import EvaluationSet, LoopConfig
 from ftassets.domain.canonical import digest_of
 from ftassets.domain.chat import identity
-from ftassets.domain.dataset.rows import Example, Quarantined, lines_of_text, numbered_jsonl
+from ftassets.domain.dataset.rows import Example, Quarantined, lines_of_text, numbered_jsonl, shown
 from ftassets.domain.evaluation.sets import answer_fits
 from ftassets.domain.gates.report import HELD_OUT
 
 SEED, GOLDEN = "seed", "golden"
 FORM = '{"messages": [{"role": "user", ...}, {"role": "assistant", ...}]}'
-_SHOWN = 500  # characters of the answer of a copy
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ def written(text: str, source: str) -> Written:
             rejected.append(item)
             continue
         if source == SEED and (line := first.setdefault((item.id, _content(item)), number)) != number:
-            copies.append(Quarantined(f"{source}:{number}", f"is the same as line {line}; curation keeps one", item.completion[:_SHOWN]))
+            copies.append(Quarantined(f"{source}:{number}", f"is the same as line {line}; curation keeps one", shown(item.completion)))
             continue
         rows.append(item)
         numbers.append(number)

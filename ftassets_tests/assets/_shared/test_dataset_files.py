@@ -23,11 +23,10 @@ from ftassets.assets._shared.dataset_files import (
     shard_path,
     to_parquet,
 )
-from ftassets.assets.preference_pairs import _scrubbed
 from ftassets.backends.dataset_store.base import DatasetError, MergeConflict, ObjectNotFound
 from ftassets.backends.dataset_store.git import GitDatasetStore
 from ftassets.domain.chat import conversation, question
-from ftassets.domain.dataset.preferences import Pair
+from ftassets.domain.dataset.preferences import Pair, scrubbed_pairs
 from ftassets.domain.dataset.rows import Example, Quarantined
 from ftassets.domain.dataset.shards import content_hash
 from ftassets.errors import InvalidInput
@@ -236,7 +235,7 @@ def test_pairs_are_exported_in_trls_conversational_form(store: GitDatasetStore, 
             source="thumbs", request_id="r", user="u", at=1.0, version="v", weight=5.0,
         )
     ]  # fmt: skip
-    store.publish("p", {pairs_path("loop"): pairs_to_parquet([_scrubbed(pair, loop) for pair in made])}, "pairs", {})
+    store.publish("p", {pairs_path("loop"): pairs_to_parquet(scrubbed_pairs(made, loop)[0])}, "pairs", {})
     file = export_pairs(store, "main", loop, tmp_path)
     (row,) = load({"train": str(file)}, tmp_path, "json")["train"]
     assert is_conversational(row)

@@ -16,7 +16,7 @@ from ftassets.domain.dataset.curation.language import keep_languages
 from ftassets.domain.dataset.curation.length import check_length
 from ftassets.domain.dataset.curation.near import drop_near
 from ftassets.domain.dataset.curation.normalise import normalise
-from ftassets.domain.dataset.curation.pii import Finder, find, redact, scrub
+from ftassets.domain.dataset.curation.pii import scrub
 from ftassets.domain.dataset.curation.poisoning import drop_poisoners
 from ftassets.domain.dataset.curation.quality import keep_good
 from ftassets.domain.dataset.curation.schema import check_answers
@@ -26,6 +26,8 @@ from ftassets.domain.dataset.curation.split import SPLITS, split
 from ftassets.domain.dataset.curation.step import Pool, Step, StepOutcome
 from ftassets.domain.dataset.curation.user_cap import cap_users
 from ftassets.domain.dataset.rows import Example, Quarantined
+from ftassets.domain.personal_data.spans import Finder
+from ftassets.domain.personal_data.texts import scrubbed_text
 
 if TYPE_CHECKING:
     from ftassets.config.loop import LoopConfig
@@ -82,7 +84,8 @@ class StepReport:
 class Curated:
     """Rows per split, what was dropped, the funnel and the pre-flight verdict.
 
-    `balance` is the share of a class's rows that training may use, 1 where it is not named.
+    `balance` is the share of a class's rows that training may use, 1 where it is not named. `renamed` has for the rows whose id had
+    personal data the id they came with.
     """
 
     splits: dict[str, list[Example]]
@@ -90,6 +93,7 @@ class Curated:
     funnel: list[StepReport]
     preflight: Preflight
     balance: dict[str, float]
+    renamed: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
@@ -129,8 +133,8 @@ def curate(
     copies: dict[int, int] = {}
     known = [in_context(row, loop) for row in golden]
     pool = Pool(list(rows), list(range(len(rows))), vectors, known, golden_vectors, tokens, previous, gone, copies)
-    hide = functools.partial(_hidden, names=names) if "pii" not in loop.dataset.skip else str
-    dropped = [replace(line, where=f"schema:{line.where}", content=hide(line.content)) for line in rejected]
+    hide = functools.partial(scrubbed_text, names=names) if "pii" not in loop.dataset.skip else str
+    dropped = [replace(line, where=f"schema:{line.where}", reason=hide(line.reason), content=hide(line.content)) for line in rejected]
     funnel = [StepReport("collected", len(rows) + len(rejected))]
     steps = [
         (step.name, functools.partial(scrub, names=names) if step.name == "pii" else step.run)
@@ -138,28 +142,28 @@ def curate(
         if step.name not in loop.dataset.skip
     ]
     results = {}
+    renamed: dict[str, str] = {}
     for number, (name, step) in enumerate(steps, start=1):
         if progress is not None:
             progress(name, number, len(steps))
         outcome: StepOutcome = step(pool, loop)
         for i, row in outcome.changed.items():
+            if row.id != pool.rows[i].id:
+                renamed[row.id] = pool.rows[i].id
             pool.rows[i] = row
         copies |= outcome.copies
         for i in pool.index if outcome.dropped else ():
             if i in outcome.dropped:
                 gone[i] = name
-                dropped.append(Quarantined(f"{name}:{pool.rows[i].id}", outcome.dropped[i], hide(pool.rows[i].prompt)))
+                where = f"{name}:{hide(pool.rows[i].id)}"
+                dropped.append(Quarantined(where, hide(outcome.dropped[i]), hide(pool.rows[i].prompt)))
         pool.index = [i for i in pool.index if i not in outcome.dropped] if outcome.dropped else pool.index
         results[name] = outcome.result
         lost = len(outcome.dropped) + (len(rejected) if name == "schema" else 0)
         counted = dict(outcome.counts), outcome.skipped, dict(outcome.examples)
         funnel.append(StepReport(name, len(pool.index), lost, len(outcome.changed), *counted))
     splits = {name: sorted((pool.rows[i] for i in members), key=lambda row: row.id) for name, members in results["split"].items()}
-    return Curated(splits, dropped, funnel, results["size"], results.get("balance") or {})
-
-
-def _hidden(text: str, names: Finder | None) -> str:
-    return redact(text, [*find(text), *(names(text) if names else [])])
+    return Curated(splits, dropped, funnel, results["size"], results.get("balance") or {}, renamed)
 
 
 def _check(vectors: np.ndarray | None, count: int, what: str) -> None:

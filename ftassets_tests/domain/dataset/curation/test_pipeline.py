@@ -14,9 +14,9 @@ from pydantic import ValidationError
 from ftassets.config.loop import Dataset, LoopConfig
 from ftassets.domain.chat import question
 from ftassets.domain.dataset.curation import SPLITS, Curated, SizeVerdict, StepReport, curate, normalised
-from ftassets.domain.dataset.curation.pii import Span
 from ftassets.domain.dataset.curation.pipeline import SKIPPABLE, STEPS, NamedStep
-from ftassets.domain.dataset.rows import Example, Quarantined
+from ftassets.domain.dataset.rows import Example, Quarantined, parse_jsonl
+from ftassets.domain.personal_data.spans import Span
 from ftassets_tests.domain.dataset.curation.sample import DIMENSIONS, INTENTS, LOOP, call, config, dropped, request, row, split_of, spread
 
 NAMES = [step.name for step in STEPS]
@@ -160,6 +160,25 @@ def test_what_is_quarantined_is_redacted_too_but_where_the_loop_leaves_personal_
     assert line == Quarantined("schema:r0000", "the answer is not a JSON object", "mail <EMAIL> of <PERSON>")
     (line,) = curate(rows, None, [], None, {}, config(skip=["pii"])).dropped
     assert line.content == "mail joe@example.com of Mary"
+
+
+def test_the_quarantine_reads_through_escapes_and_cuts_no_number_in_two() -> None:
+    line = json.dumps({"messages": [{"role": "user", "content": "phone:\n415-555-2671\tcard\n4111 1111 1111 1111"}]})
+    _, rejected = parse_jsonl("\n".join([line, line[:-1], "x" * 485 + " card: 4111 1111 1111 1111"]), "seed")
+    curated = curate([row(0), row(1)], None, [], None, {}, LOOP, rejected)
+    whole, broken, cut = [item.content for item in curated.dropped if item.where.startswith("schema:seed")]
+    assert json.loads(whole) == {"messages": [{"role": "user", "content": "phone:\n<PHONE>\tcard\n<CARD>"}]}
+    assert broken == whole[:-1]
+    assert cut == "x" * 485 + " card: "
+
+
+def test_a_row_whose_id_is_personal_data_has_another_one_and_its_old_one_is_known() -> None:
+    rows = [row(0).model_copy(update={"id": "ann@example.com"}), row(1)]
+    curated = curate(rows, None, [], None, {}, LOOP)
+    (new,) = [kept.id for kept in curated.splits["train"] if kept.id != rows[1].id]
+    assert curated.renamed == {new: "ann@example.com"}
+    again = curate(rows, None, [], None, {new: "test"}, LOOP)
+    assert [kept.id for kept in again.splits["test"]] == [new]
 
 
 def test_personal_data_is_gone_from_the_rows_and_counted() -> None:

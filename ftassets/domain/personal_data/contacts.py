@@ -1,0 +1,69 @@
+"""E-mail and IP addresses in a folded text."""
+
+import ipaddress
+import re
+from collections.abc import Iterator
+
+from ftassets.domain.personal_data.labels import label_before
+from ftassets.domain.personal_data.spans import Span
+
+# In scripts that write no spaces a word of the sentence touches the address: a part that begins with Latin letters is Latin all through.
+LATIN = "0-9A-Za-zÀ-ɏḀ-ỿ"
+_TLD = rf"(?:xn--[0-9A-Za-z-]{{1,59}}|[A-Za-z]{{2,24}}(?![{LATIN}])|(?![{LATIN}])[^\W\d_]{{2,24}})"
+_DOMAIN = re.compile(rf"@(?:(?:(?=[{LATIN}])[{LATIN}-]{{1,63}}|(?![{LATIN}])[\w-]{{1,63}})\.){{1,8}}{_TLD}")
+_LOCAL_REVERSED = re.compile(rf"(?=[{LATIN}_])[{LATIN}_.%+&'-]{{0,63}}[{LATIN}_]|(?![{LATIN}_])[\w.%+&'-]{{0,63}}\w")
+_IMAGE = re.compile(r"@[1-9]x\.")  # logo@2x.png
+_GIT = re.compile(r"git@[^:]{1,253}:")  # an address of git, git@github.com:owner/repository
+_PASSWORD = re.compile(r"://[^\s/@:]*:[^\s/@:]*$")  # in a URL, which `credentials` finds
+_HANDLE = "@"  # @name@server: a handle
+
+_IPV4 = re.compile(rf"[0-9](?<![{LATIN}_].)(?<![0-9]\..)[0-9]{{0,2}}(?:\.[0-9]{{1,3}}){{3}}(?![{LATIN}_]|\.[0-9])")
+_PAIRS = re.compile(r"[0-9]{2}(?:\.[0-9]{2}){3}")  # as phone numbers are written, too
+_IPV6_RUN = re.compile(rf"(?<![{LATIN}_:.])[0-9A-Fa-f:.]{{6,45}}(?![{LATIN}_:])")
+_LONG_GROUP = re.compile(r"[0-9A-Fa-f]{3}")
+_DIGIT = re.compile("[0-9]")
+# what stands before a version or a section in four parts
+_VERSION = re.compile(
+    r"(?:\b(?:v|ver|vers|version|versi[oó]n|versione|vers[aã]o|wersja|verze|verzió|versiune|s[uü]r[uü]m|release|build|firmware|driver"
+    r"|section|sec|chapter|clause|§|upgrade(?:d)? to|update(?:d)? to)|верси[яию]|верс|версія|έκδοση|إصدار|الإصدار|نسخه|גרסה"
+    r"|संस्करण|সংস্করণ|เวอร์ชัน|phiên bản|版本|バ[ー-]ジョン|버전)[ .:#]{0,3}(?:is )?$|(?:==|~=|>=|<=|[A-Za-z][-/]|[0-9][-])$",
+    re.IGNORECASE,
+)
+
+
+def emails(text: str) -> Iterator[Span]:
+    """Addresses with a domain of two parts or more."""
+    at = text.find("@")
+    while at >= 0:
+        if (domain := _DOMAIN.match(text, at)) and (local := _LOCAL_REVERSED.match(text[max(0, at - 64) : at][::-1])):
+            start = at - local.end()
+            before = text[max(0, start - 80) : start]
+            if not (before.endswith(_HANDLE) or _PASSWORD.search(before) or _IMAGE.match(text, at) or _GIT.match(text, start)):
+                yield Span("EMAIL", start, domain.end())
+        at = text.find("@", at + 1)
+
+
+def ips(text: str) -> Iterator[Span]:
+    """Addresses of versions 4 and 6; four numbers after a word such as `version` are left."""
+    if text.count(".") >= 3:
+        for match in _IPV4.finditer(text):
+            before = text[max(0, match.start() - 24) : match.start()]
+            if _PAIRS.fullmatch(match[0]) and label_before(text, match.start()) == "phone":
+                continue
+            if _is_ip(match[0]) and not _VERSION.search(before):
+                yield Span("IP", *match.span())
+    if text.count(":") >= 2:
+        for match in _IPV6_RUN.finditer(text):
+            run = match[0].rstrip(".")
+            run = run if run.endswith("::") else run.rstrip(":")
+            # Python's [::1] and Ruby's Ab::Cd have the form too: an address worth hiding has a digit and a group of three
+            if run.count(":") >= 2 and _DIGIT.search(run) and _LONG_GROUP.search(run) and _is_ip(run):
+                yield Span("IP", match.start(), match.start() + len(run))
+
+
+def _is_ip(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,92 @@
+"""Secrets in a folded text: keys, tokens, private keys, passwords. Prefixes are those that the issuers document for secret scanners."""
+
+import re
+from collections.abc import Iterator
+
+from ftassets.domain.personal_data.spans import Span
+
+_BEGIN, _END = r"(?<![A-Za-z0-9_])", r"(?![A-Za-z0-9_])"
+_WITH_PREFIX = re.compile(
+    _BEGIN
+    + "(?:"
+    + "|".join(
+        [
+            r"(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}",  # AWS
+            r"gh[pousr]_[A-Za-z0-9]{36,255}|github_pat_[A-Za-z0-9_]{22,255}",
+            r"gl(?:pat|dt|rt|cbt|ptt|ft|soat)-[A-Za-z0-9_-]{20,255}",  # GitLab
+            r"sk-[A-Za-z0-9_-]{20,255}|sk_[A-Za-z0-9_]{24,255}|gsk_[A-Za-z0-9]{40,64}|xai-[A-Za-z0-9]{40,128}",  # models' endpoints
+            r"[rs]k_(?:live|test)_[A-Za-z0-9]{10,255}|whsec_[A-Za-z0-9+/=]{24,128}",  # Stripe
+            r"xox[abeoprs]-[A-Za-z0-9-]{10,255}|xapp-[0-9]-[A-Za-z0-9-]{10,255}",  # Slack
+            r"AIza[A-Za-z0-9_-]{35}|ya29\.[A-Za-z0-9_-]{20,512}|GOCSPX-[A-Za-z0-9_-]{20,64}",  # Google
+            r"hf_[A-Za-z0-9]{30,64}|r8_[A-Za-z0-9]{30,64}|npm_[A-Za-z0-9]{36}|pypi-[A-Za-z0-9_-]{50,255}|dop_v1_[0-9a-f]{64}",
+            r"dapi[0-9a-f]{32}(?:-[0-9])?|glsa_[A-Za-z0-9]{32}_[0-9a-f]{8}|hvs\.[A-Za-z0-9_-]{24,128}",
+            r"SG\.[A-Za-z0-9_-]{16,32}\.[A-Za-z0-9_-]{32,64}|key-[0-9a-f]{32}|[0-9a-f]{32}-us[0-9]{1,2}",  # SendGrid, Mailgun, Mailchimp
+            r"SK[0-9a-f]{32}|AC[0-9a-f]{32}|shp(?:at|ca|pa|ss)_[0-9a-fA-F]{32}|sq0(?:atp|csp|idp)-[A-Za-z0-9_-]{22,43}",  # Twilio, Shopify
+            r"[0-9]{8,10}:AA[A-Za-z0-9_-]{33}|[MNO][A-Za-z0-9_-]{23,27}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27,40}",  # Telegram, Discord
+            r"lin_api_[A-Za-z0-9]{40}|ntn_[A-Za-z0-9]{40,60}|secret_[A-Za-z0-9]{40,60}",
+            r"eyJ[A-Za-z0-9_-]{8,4096}\.[A-Za-z0-9_-]{8,8192}(?:\.[A-Za-z0-9_-]{0,2048}){0,3}",  # JSON web token
+        ]
+    )
+    + ")"
+    + _END
+)
+_MARK = "[A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----"
+_BODY = r"A-Za-z0-9+/=\s:,-"
+_PRIVATE_KEY = re.compile(rf"-----BEGIN {_MARK}[{_BODY}]{{0,16000}}?(?:-----END {_MARK}|(?![{_BODY}])|\Z)")  # the end may be cut off
+_HOOK = re.compile(r"hooks\.slack\.com/services/[A-Za-z0-9/]{20,80}|discord(?:app)?\.com/api/webhooks/[0-9]{15,20}/[A-Za-z0-9_-]{50,80}")
+_IN_URL = re.compile(r"://[^\s:/@\"'<>]{0,64}:([^\s/@\"'<>]{3,128})@")
+_SENT = re.compile(r"\b(?:bearer|basic)\s{1,3}([A-Za-z0-9_.~+/-]{16,4096}={0,2})", re.IGNORECASE)
+_CALLED = (
+    r"pass(?:word|wd|phrase)?|pwd|secret(?:[_ -]?access)?(?:[_ -]?key)?"
+    r"|(?:api|access|account|auth|private|shared|signing|encryption)[_ -]?key"
+    r"|(?:api|auth|access|refresh|bot|bearer)[_ -]?token|token|client[_ -]?secret"
+    r"|mot de passe|passwort|kennwort|contraseña|senha|wachtwoord|has[lł]o|пароль|密码|密碼|パスワ[ー-]ド|비밀번호|كلمة المرور"
+)
+_VALUE = r"[^\s\"'“”,;<>)}\]]{8,512}"
+_NAMED = re.compile(rf"(?:{_CALLED})[\"'“”]?\s{{0,2}}(?:=>|:=|[:=：]|\bis\b|\bist\b|は|是|为|為)\s{{0,2}}[\"'“”]?({_VALUE})", re.IGNORECASE)
+_HINTS = (
+    "pass",
+    "pwd",
+    "secret",
+    "key",
+    "token",
+    "mot de",
+    "contras",
+    "senha",
+    "wachtw",
+    "kennw",
+    "hasł",
+    "haslo",
+    "парол",
+    "密",
+    "パス",
+    "비밀",
+    "كلمة",
+)
+_LONG = re.compile(r"[A-Za-z0-9_+/=.-]{16}")
+_DIGIT, _LETTER = re.compile("[0-9]"), re.compile("[A-Za-z]")
+
+
+def secrets(text: str) -> Iterator[Span]:
+    """SECRET: what has an issuer's prefix, private keys, web tokens, passwords of URLs, and values that are called a password or a key."""
+    if _LONG.search(text):
+        for pattern in (_WITH_PREFIX, _HOOK):
+            yield from (Span("SECRET", *match.span()) for match in pattern.finditer(text))
+        if "PRIVATE KEY" in text:
+            yield from (Span("SECRET", *match.span()) for match in _PRIVATE_KEY.finditer(text))
+        yield from (Span("SECRET", *match.span(1)) for match in _SENT.finditer(text) if _mixed(match[1]))
+    if "://" in text and "@" in text:
+        yield from (Span("SECRET", *match.span(1)) for match in _IN_URL.finditer(text))
+    if may_be_named(text):
+        yield from (Span("SECRET", *match.span(1)) for match in _NAMED.finditer(text) if _mixed(match[1]))
+
+
+def may_be_named(text: str) -> bool:
+    """Whether a text could call something a password or a key; quick."""
+    low = text.lower()
+    return any(hint in low for hint in _HINTS)
+
+
+def _mixed(value: str) -> bool:
+    """Whether a value has letters and digits: a plain word is not taken for a password."""
+    return _DIGIT.search(value) is not None and _LETTER.search(value) is not None

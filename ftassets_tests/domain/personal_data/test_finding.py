@@ -1,0 +1,347 @@
+"""Personal data and secrets: found where form, checksum and the words around them say so, in any script, and nothing else is."""
+
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ftassets.domain.personal_data.finding import find
+from ftassets.domain.personal_data.spans import Span, redact
+
+FOUND = [
+    ("EMAIL", "jane.doe+news@mail.example.co.uk"),
+    ("EMAIL", "o'brien@example.com"),
+    ("EMAIL", "jürgen@müller.de"),
+    ("CARD", "4111111111111111"),
+    ("CARD", "4111 1111 1111 1111"),
+    ("CARD", "5500-0000-0000-0004"),
+    ("CARD", "3782 822463 10005"),
+    ("CARD", "4 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1"),
+    ("IBAN", "GB82WEST12345698765432"),
+    ("IBAN", "DE89 3704 0044 0532 0130 00"),
+    ("IBAN", "nl91abna0417164300"),
+    ("SSN", "219-09-9999"),
+    ("SSN", "219 09 9999"),
+    ("IP", "192.168.10.25"),
+    ("IP", "2001:0db8:85a3:0000:0000:8a2e:0370:7334"),
+    ("IP", "2001:db8::8a2e:370:7334"),
+    ("IP", "fe80::1"),
+    ("PHONE", "+46 (0)8 928 571 38"),
+    ("PHONE", "+447700900123"),
+    ("PHONE", "0041 79 123 45 67"),
+    ("PHONE", "(555) 234-5678"),
+    ("PHONE", "555.234.5678 ext. 12"),
+    ("PHONE", "5552345678"),
+    ("PHONE", "01.84.17.61.18"),
+    ("PHONE", "07700 900123"),
+]
+
+HARMLESS = [
+    "4111 1111 1111 1112",  # Luhn fails
+    "1234567890123456",  # no issuer
+    "1700000000123",  # milliseconds since 1970
+    "GB82WEST12345698765433",  # mod 97 fails
+    "ZZ89370400440532013000",  # no such country
+    "000-12-3456",
+    "219-00-9999",
+    "300.1.2.3",
+    "1.2.3",
+    "std::vector<int>",
+    "items[::1]",
+    "12:30:45",
+    "2024-01-15 10:30",
+    "01.02.2024 10:30",
+    "between 2019 and 2020, or 2019-2020",
+    "0.123456789",
+    "3.14159265358979",
+    "order 723 813 266",
+    "one @ two",
+    "@handle",
+    "user@localhost",
+    "75 % of 12,500,000",
+]
+
+
+@pytest.mark.parametrize(("kind", "value"), FOUND)
+@pytest.mark.parametrize("text", ["{}", "please use {}, thanks", "({})", "it is {}. Bye", "{}\n{}"])
+def test_finds_the_whole_value_wherever_it_stands(kind: str, value: str, text: str) -> None:
+    whole = text.replace("{}", value)
+    assert [(span.kind, whole[span.start : span.end].strip("()")) for span in find(whole)] == [(kind, value.strip("()"))] * text.count("{}")
+
+
+@pytest.mark.parametrize("text", HARMLESS)
+def test_leaves_what_only_looks_like_it(text: str) -> None:
+    assert find(text) == []
+    assert find(f"I say {text} here") == []
+
+
+@pytest.mark.parametrize("text", ["call me on 467 3395", "my fax: 72 128 827", "72-12-88-27 is her mobile"])
+def test_groups_of_digits_are_a_phone_number_where_the_words_say_so(text: str) -> None:
+    assert [span.kind for span in find(text)] == ["PHONE"]
+
+
+@pytest.mark.parametrize("text", ["call me 2024-01-15", "phone me in 2019-2020", "text me on 24 12 2024"])
+def test_a_date_is_no_phone_number_even_there(text: str) -> None:
+    assert find(text) == []
+
+
+def test_a_card_among_other_numbers() -> None:
+    text = "order 12 4111 1111 1111 1111 2"
+    assert [(span.kind, text[span.start : span.end]) for span in find(text)] == [("CARD", "4111 1111 1111 1111")]
+
+
+def test_a_phone_number_in_an_address_is_the_address() -> None:
+    assert redact("write 5552345678@example.com", find("write 5552345678@example.com")) == "write <EMAIL>"
+
+
+def test_of_overlapping_spans_the_longest_then_the_earliest_counts() -> None:
+    text = "abcdefghij"
+    assert redact(text, [Span("A", 0, 4), Span("B", 3, 8), Span("C", 7, 9)]) == "abc<B>ij"
+    assert redact(text, [Span("B", 2, 5), Span("A", 0, 3)]) == "<A>defghij"
+
+
+def test_kinds_replace_the_values() -> None:
+    text = "mail bob@example.com or call +46 8 928 571 38 about DE89 3704 0044 0532 0130 00"
+    assert redact(text, find(text)) == "mail <EMAIL> or call <PHONE> about <IBAN>"
+
+
+VALUES = st.sampled_from([value for _, value in FOUND])
+
+PIECES = st.one_of(VALUES, st.text(max_size=8), st.sampled_from(["1", "4111 ", "+", "(", "-", ".", "@", ":", " ", '"', "\\", "call "]))
+
+TEXTS = st.lists(PIECES, min_size=1, max_size=8).map("".join)
+
+
+@settings(deadline=None)
+@given(TEXTS)
+def test_spans_are_in_order_inside_the_text_and_apart(text: str) -> None:
+    edges = [edge for span in find(text) for edge in (span.start, span.end)]
+    assert edges == sorted(edges)
+    assert all(0 <= span.start < span.end <= len(text) for span in find(text))
+
+
+@settings(deadline=None)
+@given(st.text())
+def test_a_text_without_finds_is_returned_as_it_is(text: str) -> None:
+    assert redact(text, []) == text
+
+
+HOSTILE = ["1", "4", "4 ", "4444 ", "5555-", "11 ", "12.", "1.1.1.1.", "+1", "(1", "0123 ", "call 555 ", "2020-", "@", "a@", "a@a.", "a.b-"]
+
+HOSTILE += [
+    "a@a.aa ",
+    "%.@",
+    ":",
+    "1:",
+    "fe80:",
+    ".:",
+    "GB11 ",
+    "de89",
+    "GB29NWBK",
+    "-",
+    ".",
+    "a",
+    "A1",
+    "é",
+    "٣",
+    "4" * 19 + "-",
+    "1" * 15 + "(",
+]
+
+
+@pytest.mark.parametrize("piece", HOSTILE)
+def test_time_is_linear_in_hostile_texts(piece: str) -> None:
+    """100 kB take about 0.1 CPU-seconds; a pattern that backtracks takes minutes."""
+    text = piece * (100_000 // len(piece))
+    start = time.process_time()
+    find(text)
+    assert time.process_time() - start < 2
+
+
+@settings(deadline=None)
+@given(st.lists(st.sampled_from([*"14 0-.@:+(aG", "GB29"]), min_size=1, max_size=12).map("".join))
+def test_time_is_linear_in_any_repeated_piece(piece: str) -> None:
+    text = piece * (20_000 // len(piece))
+    start = time.process_time()
+    find(text)
+    assert time.process_time() - start < 1
+
+
+def whole(text: str, kind: str, value: str) -> None:
+    spans = find(text)
+    assert [(span.kind, text[span.start : span.end]) for span in spans] == [(kind, value)], text
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("PHONE", "13812345678"),
+        ("PHONE", "090-1234-5678"),
+        ("PHONE", "010-1234-5678"),
+        ("CARD", "4111111111111111"),
+        ("CARD", "4111 1111 1111 1111"),
+        ("IBAN", "DE89370400440532013000"),
+        ("IP", "192.168.10.25"),
+        ("EMAIL", "li.wei@example.com"),
+    ],
+)
+@pytest.mark.parametrize("text", ["我的联系方式，{}，请回复", "連絡先は「{}」です", "연락처는 {}입니다", "ติดต่อ {} ค่ะ"])
+def test_texts_without_spaces(kind: str, value: str, text: str) -> None:
+    whole(text.replace("{}", value), kind, value)
+
+
+def test_an_address_in_another_script() -> None:
+    whole("write to 用户@例子.中国 please", "EMAIL", "用户@例子.中国")
+
+
+@pytest.mark.parametrize("text", ["电话{}谢谢", "電話{}まで", "전화{}로", "โทร{}ค่ะ", "טלפון-{}"])
+@pytest.mark.parametrize("value", ["13812345678", "+81 90 1234 5678", "０９０－１２３４－５６７８"])
+def test_a_number_that_touches_words(text: str, value: str) -> None:
+    whole(text.replace("{}", value), "PHONE", value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("PHONE", "+49\u00a030\u00a01234567"),
+        ("PHONE", "+49–30–1234567"),
+        ("PHONE", "+49  30  1234567"),
+        ("PHONE", "+49\u300030\u30001234567"),
+        ("PHONE", "030/1234567"),
+        ("PHONE", "030 / 123 45 67"),
+        ("PHONE", "030 – 1234567"),
+        ("PHONE", "٠٥٠ ١٢٣ ٤٥٦٧"),
+        ("PHONE", "۰۹۱۲۳۴۵۶۷۸۹"),
+        ("PHONE", "०९८७६ ५४३२१०"),
+        ("PHONE", "０３０１２３４５６７"),
+        ("PHONE", "+972\u200b-52\u200b-1234567"),
+        ("CARD", "4111\u00a01111\u00a01111\u00a01111"),
+        ("CARD", "4111–1111–1111–1111"),
+        ("CARD", "4111  1111  1111  1111"),
+        ("CARD", "４１１１　１１１１　１１１１　１１１１"),
+        ("CARD", "٤١١١١١١١١١١١١١١١"),
+        ("IBAN", "DE89\u00a03704\u00a00044\u00a00532\u00a00130\u00a000"),
+        ("IBAN", "ＤＥ８９３７０４００４４０５３２０１３０００"),
+        ("IP", "١٩٢.١٦٨.١٠.٢٥"),
+        ("EMAIL", "ｂｏｂ＠ｅｘａｍｐｌｅ．ｃｏｍ"),
+        ("SSN", "219–09–9999"),
+    ],
+)
+def test_other_digits_letters_and_separators(kind: str, value: str) -> None:
+    whole(f"it is {value} thanks", kind, value)
+
+
+@pytest.mark.parametrize("before", ["\\n", "\\t", "\\\\n", "\\u000a", "\\\\\\\\n"])
+def test_escapes_hide_nothing_and_touch_nothing(before: str) -> None:
+    assert redact(f"phone:{before}415-555-2671", find(f"phone:{before}415-555-2671")) == f"phone:{before}<PHONE>"
+
+
+def test_an_escaped_character_is_replaced_whole() -> None:
+    text = "to bob\\u0040example.com\\nok"
+    assert redact(text, find(text)) == "to <EMAIL>\\nok"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "order no. 0301234567",
+        "Bestellnummer 030/1234567",
+        "part 555-234-5678 please",
+        "订单号13812345678还没到",
+        "注文番号03-1234-5678",
+        "заказ 8 (912) 345-67-89",
+        "version 10.0.1.7",
+        "版本1.2.3.4有问题",
+        "numpy==1.2.3.4",
+        "AB-0301234567",
+        "0301234567-A",
+        "#0301234567",
+        "it costs 12 345 678 EUR",
+        "call me on 12.06.2024 10:30",
+        "@anna_b and @bob@mastodon.social",
+        "git clone git@github.com:a/b.git",
+        "logo@2x.png",
+        "id 550e8400-e29b-41d4-a71f-446655440000",
+    ],
+)
+def test_numbers_of_parts_orders_versions_and_handles_are_left(text: str) -> None:
+    assert find(text) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["my order is late, 030/1234567", "Phone:\n467 3395", "mein Handy: 12345678", "电话：1234567"],
+)
+def test_the_nearest_word_of_the_clause_decides(text: str) -> None:
+    assert [span.kind for span in find(text)] == ["PHONE"]
+
+
+def test_the_name_of_a_text_counts_as_a_word_before_it() -> None:
+    assert [span.kind for span in find("12345678", "phone number")] == ["PHONE"]
+    assert find("0301234567", "order id") == []
+    assert find("12345678") == []
+
+
+SECRETS = [
+    "AKIAIOSFODNN7EXAMPLE",
+    "ghp_" + "a1B2" * 9,
+    "sk-proj-" + "aB3_" * 12,
+    "sk_live_" + "aB3d" * 6,
+    "xoxb-123456789012-123456789012-" + "aB3d" * 6,
+    "AIza" + "aB3-d" * 7,
+    "hf_" + "aB3d" * 9,
+    "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U",
+    "-----BEGIN RSA PRIVATE KEY-----\nMIIEpAIBAAKCAQEA0Z3VS5JJcds3xfn\nygWyF0==\n-----END RSA PRIVATE KEY-----",
+]
+
+
+@pytest.mark.parametrize("value", SECRETS)
+@pytest.mark.parametrize("text", ["use {} here", "密钥{}泄露", '{"key": "{}"}', "KEY={}"])
+def test_secrets_are_found_whole(value: str, text: str) -> None:
+    whole(text.replace("{}", value), "SECRET", value)
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("password: hunter2x!", "password: <SECRET>"),
+        ('{"api_key": "9f8e7d6c5b4a"}', '{"api_key": "<SECRET>"}'),
+        ("postgres://app:s3cretpw@db.example/x", "postgres://app:<SECRET>@db.example/x"),
+        ("Authorization: Bearer abcdef0123456789abcdef", "Authorization: Bearer <SECRET>"),
+        ("-----BEGIN PRIVATE KEY-----\\nMIIEvQIBADANBgkqhkiG9w0BAQEF", "<SECRET>"),
+        ("mein Passwort ist geheim und lang1", "mein Passwort ist geheim und lang1"),
+        ("commit 3f786850e387550fdab836ed7e6dc881de23001b", "commit 3f786850e387550fdab836ed7e6dc881de23001b"),
+    ],
+)
+def test_secrets_by_what_they_are_called(text: str, left: str) -> None:
+    assert redact(text, find(text)) == left
+
+
+HOSTILE_SECRETS = [
+    "sk-",
+    "eyJa.",
+    "-----BEGIN PRIVATE KEY-----\nA1",
+    "password=a1 ",
+    "://a:1",
+    "bearer a1",
+    "key: ",
+    "\\u0031",
+    "\\\\",
+    "0/1-",
+    "(0)",
+]
+
+
+@pytest.mark.parametrize("piece", HOSTILE_SECRETS)
+def test_time_is_linear_in_hostile_secrets_and_escapes(piece: str) -> None:
+    test_time_is_linear_in_hostile_texts(piece)
+
+
+@settings(deadline=None)
+@given(st.text(max_size=60), st.sampled_from(FOUND), st.text(max_size=10))
+def test_any_text_around_an_address_keeps_places_in_order(before: str, value: tuple[str, str], after: str) -> None:
+    text = f"{before} {value[1]} {after}"
+    edges = [edge for span in find(text) for edge in (span.start, span.end)]
+    assert edges == sorted(edges)
+    assert all(0 <= edge <= len(text) for edge in edges)
