@@ -106,6 +106,17 @@ class StateDamaged(FtassetsError):
     """A file of the home was truncated or changed after it was written; the message names it and says what to do."""
 
 
+def no_answer(error: BaseException) -> str:
+    """Why a server could not be asked, in the system's words: what libraries wrap them into is long and names classes."""
+    said, each, seen = "", error, []
+    while each is not None and each not in seen:
+        seen.append(each)
+        said = (isinstance(each, OSError) and each.strerror) or said
+        inner = [getattr(each, "reason", None), *each.args[:1], each.__cause__, each.__context__]
+        each = next((found for found in inner if isinstance(found, BaseException)), None)
+    return said or in_one_line(error)
+
+
 def in_one_line(error: BaseException) -> str:
     """The words of an error in one line; of a pydantic error each invalid field with its reason.
 

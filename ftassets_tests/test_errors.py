@@ -3,13 +3,15 @@
 import importlib
 import inspect
 import pkgutil
+import re
 
 import pytest
+import requests
 from pydantic import BaseModel, ValidationError, field_validator
 
 import ftassets
 from ftassets import errors
-from ftassets.errors import ConfigurationError, FtassetsError, InvalidInput, in_one_line
+from ftassets.errors import ConfigurationError, FtassetsError, InvalidInput, in_one_line, no_answer
 
 # exceptions that never leave their module, with the reason why they are not errors of the package
 CONTROL_FLOW = {
@@ -77,3 +79,18 @@ def test_invalid_input_may_be_raised_in_a_validator_and_no_value_is_shown() -> N
 
 def test_what_a_person_gave_is_still_a_value_error() -> None:
     assert issubclass(ConfigurationError, ValueError)
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("http://127.0.0.1:9", "Connection refused"),
+        ("http://nowhere.invalid", "not known|resolution"),
+        ("http://[", "valid host"),
+    ],
+)
+def test_a_server_that_does_not_answer_is_told_of_in_the_systems_words(url: str, words: str) -> None:
+    with pytest.raises((OSError, ValueError)) as caught:
+        requests.get(url, timeout=5)
+    assert re.search(words, no_answer(caught.value)), no_answer(caught.value)
+    assert not re.search("Pool|Max retries|object at", no_answer(caught.value))

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo
 
 import typer
 
@@ -90,7 +91,7 @@ def status(as_json: AsJson = False) -> None:
         for note in loop["notes"]:
             typer.secho(f"{name}: {note}", fg=typer.colors.YELLOW)
         for entry in loop["journal"]:
-            when = datetime.fromtimestamp(entry["at"]).strftime("%F %T")
+            when = datetime.fromtimestamp(entry["at"], ZoneInfo(loop["timezone"])).strftime("%F %T %Z")
             typer.echo(f"{when}  {name}  {entry['action']}  {entry['weights']}  {entry['reason']}")
 
 

@@ -7,7 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$"), Field(description="Digest of the version, 64 hex characters.")]
 Weight = Annotated[int, Field(ge=1, le=100, description="Percent of the loop's traffic.")]
 Lease = Annotated[float, Field(gt=0, le=366 * 86400, description="Seconds until the candidate loses its traffic unless renewed.")]
-By = Annotated[str, StringConstraints(max_length=2000), Field(description="Who asks, for the journal: run:ID, sensor:NAME or cli.")]
+By = Annotated[
+    str, StringConstraints(max_length=2000), Field(description="Who asks, for the journal: run:ID, sensor:NAME, or a login name.")
+]
 Reason = Annotated[str, StringConstraints(max_length=2000), Field(description="Why, for the journal.")]
 
 

@@ -62,7 +62,7 @@ _TRANSITION = {
     "at": "Time of the change, in epoch seconds.",
     "loop": "Name of the loop.",
     "action": "start, ramp, promote, rollback, expire, stage or unstage.",
-    "by": "Who asked: run:ID, sensor:NAME, cli, lease or gateway.",
+    "by": "Who asked: run:ID, sensor:NAME, the login name of a person, lease or gateway.",
     "reason": "Why.",
     "state": "State of the loop's endpoint after the change.",
 }

@@ -7,6 +7,7 @@ from typing import Any
 
 from ftassets.config.loop import Task
 from ftassets.domain.chat import Asked, request_body
+from ftassets.errors import no_answer
 
 CLIENTS = 4  # a probe must not crowd out the users of the same server
 TIMEOUT = (5.0, 120.0)  # seconds to connect, and between two reads
@@ -37,5 +38,5 @@ def _ask(url: str, prompt: Asked, task: Task) -> LiveAnswer:
         response.raise_for_status()
         content = response.json()["choices"][0]["message"]["content"]
     except (OSError, ValueError, LookupError, TypeError) as error:  # requests' errors are OSErrors
-        return LiveAnswer("", f"{type(error).__name__}: {str(error)[:200]}")
+        return LiveAnswer("", f"{type(error).__name__}: {no_answer(error)[:200]}")
     return LiveAnswer(str(content or "").encode("utf-8", "replace").decode())  # half a surrogate pair could not be stored

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+from ftassets.errors import no_answer
+
 BUSY = (408, 429, 500, 502, 503, 504, 529)
 MOST_BYTES = 64_000_000  # of one answer: 32 vectors of 8000 numbers as text take about 6 MB
 _SLOWEST = 2  # a body may take this many times the read timeout
@@ -70,7 +72,7 @@ class OpenAIEndpoint:
             ):
                 return Reply(response.status_code, self._read(response.raw), body)
         except (requests.RequestException, HTTPError, UnicodeError) as error:
-            raise self._error(self.clean(f"the {self._who} at {self.url} does not answer: {error}")) from None
+            raise self._error(self.clean(f"the {self._who} at {self.url} does not answer: {no_answer(error)}")) from None
 
     def clean(self, text: str) -> str:
         """The text without the key, also where it is broken by spaces or escaped. Cut a text only after this."""

@@ -10,7 +10,7 @@ from ftassets.config.home import Home
 from ftassets.domain.formats import NewerFormat
 from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets.domain.rollout.transition import Transition
-from ftassets.errors import InvalidInput
+from ftassets.errors import InvalidInput, no_answer
 from ftassets.exits import ending
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class GatewayServing(Serving):
         except requests.ReadTimeout as error:
             raise ServingError(f"the gateway at {url} did not answer {path} within {timeout:.0f} s: read its log") from error
         except (OSError, ValueError) as error:  # requests' errors are OSErrors, urllib3's about a URL are ValueErrors
-            raise ServingError(f"gateway not reachable at {url} ({error}): start it with `ftassets up`") from error
+            raise ServingError(f"gateway not reachable at {url} ({no_answer(error)}): start it with `ftassets up`") from error
         if answer.status_code != 200:
             raise _error(answer)
         try:

@@ -38,7 +38,7 @@ _SAID = {
 
 
 def describe(home: Home) -> dict[str, Any]:
-    """`{"gateway": "up" | reason, "loops": {name: {phase, weights, ..., mode, paused, ...}}, "broken_files": {file: problem}}`.
+    """`{"gateway": "up" | reason, "loops": {name: {phase, weights, ..., mode, timezone, paused, ...}}, "broken_files": {file: problem}}`.
 
     `journal` are the newest moves of traffic, oldest first; `approvals` and `overrides` are what people signed; `reports` is the newest
     report of each kind with its time, verdict and values. `notes` are sentences about what people signed, about reports that found
@@ -75,6 +75,7 @@ def describe(home: Home) -> dict[str, Any]:
             "candidate": state.candidate,
             "standby": state.standby,
             "mode": loop.mode,
+            "timezone": loop.timezone,
             "paused": pause_reason(control, name),
             "approvals": [approval.model_dump() for approval in approvals],
             "overrides": [{**each.model_dump(), "expired": now >= each.expires_at} for each in overrides],

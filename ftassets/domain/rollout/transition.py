@@ -15,7 +15,7 @@ class Transition:
     at: float
     loop: str
     action: str  # start, ramp, promote, rollback, expire, stage, unstage
-    by: str  # run:<id>, cli, lease
+    by: str  # run:<id>, sensor:<name>, a login name, lease, gateway
     reason: str
     state: EndpointState
 
