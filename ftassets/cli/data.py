@@ -8,12 +8,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ftassets.cli.common import AsJson, Force, LabelFormat, Loop, backend, known_loop, needs_loops, show_json, text_of
 from ftassets.config.outputs import check_new_file, write_file
+
+if TYPE_CHECKING:
+    from ftassets.cli.commands.labelling import Novelty
 
 app = typer.Typer()
 label = typer.Typer(no_args_is_help=True, help="Hand requests to annotators and take their answers back.")
@@ -78,16 +81,34 @@ def label_export(
     out: Annotated[Path, typer.Option("--out", help="New file to write.")],
     format: LabelFormat = "jsonl",
     limit: Annotated[int, typer.Option(min=1, help="Requests in the batch.")] = 200,
+    conflicts: Annotated[bool, typer.Option("--conflicts", help="Only requests that rows of the dataset answer differently.")] = False,
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
     """Write a batch for people to label: failed canary requests first, then what is new to production."""
-    from ftassets.backends.serving.base import ServingError
     from ftassets.cli.commands import labelling
 
     config, log, store = known_loop(loop), backend("traffic_log"), backend("dataset_store")
     check_new_file(out, force)
     since = time.time() - config.dataset.production_window
+    if conflicts:
+        batch = labelling.conflict_export(log, store, config, format, limit, since)
+    else:
+        canaries, new = _doubtful(loop, since)
+        batch = labelling.label_export(log, store, config, format, limit, since, canaries, new)
+    write_file(out, batch.text)
+    if as_json:
+        show_json({"loop": loop, "file": out, "format": format, "requests": batch.requests})
+        return
+    typer.echo(f"{batch.requests} requests written to {out}; take the answers back with:")
+    typer.echo(f"  ftassets label import {loop} FILE --format {format}")
+
+
+def _doubtful(loop: str, since: float) -> tuple[set[str], "Novelty | None"]:
+    """Versions that were candidates, and how new requests are to production; says on stderr what is not known."""
+    from ftassets.backends.serving.base import ServingError
+    from ftassets.cli.commands import labelling
+
     try:
         serving = backend("serving")
         canaries = {transition.state.candidate for transition in serving.recent(loop) if transition.state.candidate}
@@ -95,16 +116,11 @@ def label_export(
     except ServingError as error:
         typer.echo(f"{error}: failed canary requests and new topics cannot be told apart from others", err=True)
         canaries, production = set(), None
+    store = backend("dataset_store")
     new = labelling.novelty(backend("vector_store"), store, loop, production, since) if production else None
     if new is not None and not new.distances:
         typer.echo(f"no query has a vector to compare with the drift reference: run the job {loop}__watch to find new topics", err=True)
-    batch = labelling.label_export(log, store, config, format, limit, since, canaries, new)
-    write_file(out, batch.text)
-    if as_json:
-        show_json({"loop": loop, "file": out, "format": format, "requests": batch.requests})
-        return
-    typer.echo(f"{batch.requests} requests written to {out}; take the answers back with:")
-    typer.echo(f"  ftassets label import {loop} FILE --format {format}")
+    return canaries, new
 
 
 @label.command("import")

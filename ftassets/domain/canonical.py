@@ -21,6 +21,8 @@ def parse_json(text: bytes | str, **hooks: Any) -> Any:
         raise ValueError(f"nested more than {DEEPEST} levels deep") from None
     level = [value]
     for _ in range(DEEPEST):
+        if not level:
+            break
         level = [child for each in level if isinstance(each, dict | list) for child in (each.values() if isinstance(each, dict) else each)]
     if any(isinstance(each, dict | list) for each in level):
         raise ValueError(f"nested more than {DEEPEST} levels deep")
@@ -85,6 +87,15 @@ def _float(text: str) -> int | float:
 def _int(text: str) -> int:
     _float(text)
     return int(text)
+
+
+def is_text(value: str) -> bool:
+    """Whether it can be written as UTF-8: half of a surrogate pair, which JSON may hold as an escape, cannot."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def canonical_json(value: Any) -> bytes:

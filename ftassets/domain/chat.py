@@ -3,11 +3,11 @@
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from ftassets.domain.canonical import parse_json, read_json
+from ftassets.domain.canonical import is_text, parse_json, read_json
 
 LONGEST = 200_000  # characters of a conversation
 _ROLES: dict[str, Literal["system", "user", "assistant", "tool"]] = {
@@ -23,8 +23,19 @@ _BLANK_LINES = re.compile(r"\A(?:[^\S\n]*\n)+")
 _INDENTATION = re.compile(r"\A(?:[ \t]*\t| {4})")  # of a single line: fewer than four spaces are no code block in Markdown either
 
 
+M = TypeVar("M", bound=BaseModel)
+
+
 class _Frozen(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="after")
+    def _holds_text(self) -> Self:
+        """What no file, database or tokenizer takes must not become a row: it would fail all others with it."""
+        for name, value in self.__dict__.items():
+            if isinstance(value, str) and not is_text(value):
+                raise ValueError(f"{name} holds half of a surrogate pair, which is not UTF-8 text")
+        return self
 
 
 class ToolCall(_Frozen):
@@ -33,6 +44,12 @@ class ToolCall(_Frozen):
     id: str | None = None
     name: str = Field(min_length=1)
     arguments: str = "{}"
+
+    @model_validator(mode="after")
+    def _has_arguments(self) -> Self:
+        if not isinstance(_parsed("the arguments of a tool call", self.arguments), dict):
+            raise ValueError("the arguments of a tool call are not a JSON object")
+        return self
 
 
 class Message(_Frozen):
@@ -63,6 +80,8 @@ class Asked(_Frozen):
             raise ValueError("a system message after the first message")
         if (length := sum(len(message.content or "") for message in self.messages)) > LONGEST:
             raise ValueError(f"the conversation has {length:,} characters, at most {LONGEST:,} are taken")
+        if self.tools is not None:
+            _parsed("the tools", self.tools)
         return self
 
     @classmethod
@@ -112,6 +131,17 @@ def vector_space(embedder: str, context: str) -> str:
     return embedder if context == "conversation" else f"{embedder}+{context}"
 
 
+def _parsed(what: str, document: str) -> Any:
+    """The value of a JSON text that chat templates get. Raises ValueError if they could not write it as text."""
+    try:
+        value = parse_json(document)
+    except ValueError as error:
+        raise ValueError(f"{what} are not JSON: {error}") from None
+    if not is_text(json.dumps(value, ensure_ascii=False)):
+        raise ValueError(f"{what} hold half of a surrogate pair, which is not UTF-8 text")
+    return value
+
+
 class Chat(NamedTuple):
     """What a chat template gets: messages and tools in OpenAI's form, arguments of calls as objects."""
 
@@ -150,7 +180,17 @@ def _message(message: Any, place: str, as_read: bool) -> Message:
             raise ValueError(f"{place}: a message without text")
     made = tuple(_call(call, place, as_read) for call in calls)
     answered = message.get("tool_call_id") if role == "tool" else None
-    return Message(role=role, content=None if made else text, tool_calls=made or None, tool_call_id=answered)
+    return _made(Message, place, role=role, content=None if made else text, tool_calls=made or None, tool_call_id=answered)
+
+
+def _made(model: type[M], place: str, **fields: Any) -> M:
+    """The model. Raises ValueError with the place and what is wrong in one line."""
+    try:
+        return model(**fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        named = [f"the field {name!r}" for name in first["loc"][:1]]
+        raise ValueError(": ".join([place, *named, first["msg"].removeprefix("Value error, ")])) from None
 
 
 def _check_fields(message: Mapping[str, Any], role: str, place: str) -> None:
@@ -181,7 +221,7 @@ def _call(call: Any, place: str, as_read: bool) -> ToolCall:
     if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
         raise ValueError(f"{place}: a tool call without a function's name")
     arguments = function.get("arguments", "{}")
-    written = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
+    written = arguments if isinstance(arguments, str) else _written(arguments, f"{place}: the arguments of a tool call")
     try:
         known = parse_json(written) if as_read else read_json(written)
     except json.JSONDecodeError:
@@ -190,7 +230,7 @@ def _call(call: Any, place: str, as_read: bool) -> ToolCall:
         raise ValueError(f"{place}: the arguments of a tool call: {error}") from None
     if not isinstance(known, Mapping):
         raise ValueError(f"{place}: the arguments of a tool call are not a JSON object")
-    return ToolCall(id=call.get("id"), name=function["name"], arguments=written)
+    return _made(ToolCall, place, id=call.get("id"), name=function["name"], arguments=written)
 
 
 def tools_text(tools: Any) -> str | None:
@@ -199,7 +239,14 @@ def tools_text(tools: Any) -> str | None:
         return None
     if not isinstance(tools, list) or not all(isinstance(tool, Mapping) for tool in tools):
         raise ValueError('"tools" is not a list of objects')
-    return json.dumps(tools, ensure_ascii=False, allow_nan=False)
+    return _written(tools, '"tools"', allow_nan=False)
+
+
+def _written(value: Any, place: str, allow_nan: bool = True) -> str:
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=allow_nan)
+    except RecursionError:
+        raise ValueError(f"{place}: nested too deep") from None
 
 
 def without_default(messages: Conversation, system_prompt: str) -> Conversation:

@@ -11,7 +11,7 @@ from openai.types.chat import ChatCompletionMessage, ChatCompletionMessageFuncti
 from openai.types.chat.chat_completion_message_function_tool_call import Function
 
 from ftassets.assets._shared.dataset_files import from_parquet, to_parquet
-from ftassets.assets.curated_dataset.asset import from_feedback
+from ftassets.domain.dataset.feedback import from_feedback
 from ftassets.domain.traffic.feedback import Feedback, Reviewed
 from ftassets.testing.tiny_model import make_tiny_model
 from ftassets.workers.chat_template import taught

@@ -41,12 +41,10 @@ from ftassets.domain.chat import embedded_text, vector_space
 from ftassets.domain.dataset.acceptance import BLOCKING, dataset_checks
 from ftassets.domain.dataset.control_tokens import control_tokens, without_control_tokens
 from ftassets.domain.dataset.curation import Curated, StepReport, curate, splits_of
-from ftassets.domain.dataset.rows import Example, Quarantined, reason_of, shown
+from ftassets.domain.dataset.feedback import from_feedback
+from ftassets.domain.dataset.rows import Example
 from ftassets.domain.dataset.shards import content_hash
-from ftassets.domain.evaluation.answer_form import AnswerForm
 from ftassets.domain.release.version import MERGED
-from ftassets.domain.traffic.exchange import asked_of
-from ftassets.domain.traffic.feedback import FeedbackVerdict, Reviewed
 from ftassets.reporting.plots import bars, funnel, histogram
 from ftassets.reporting.tables import request_cell, table
 
@@ -141,32 +139,6 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
     return curated_dataset
 
 
-def from_feedback(reviewed: Sequence[Reviewed], form: AnswerForm) -> tuple[list[Example], list[Quarantined]]:
-    """Corrections and answers rated up as examples, and those that make none; an answer rated down without a correction is neither."""
-    rows: list[Example] = []
-    rejected: list[Quarantined] = []
-    for item in reviewed:
-        exchange, feedback = item.exchange, item.feedback
-        verdict = feedback.verdict
-        if verdict not in (FeedbackVerdict.CORRECTION, FeedbackVerdict.THUMBS_UP):
-            continue
-        source, completion = verdict.value, feedback.correction or exchange.answer
-        if not feedback.correction and exchange.was_cut(form):
-            rejected.append(Quarantined(f"{source}:{exchange.id}", "the answer was cut at the token limit", exchange.prompt[:500]))
-            continue
-        try:
-            asked = asked_of(exchange)
-            row = Example(
-                id=exchange.id, messages=asked.messages, tools=asked.tools, completion=completion, source=source, user=exchange.user,
-                request_id=exchange.id, version=exchange.version, at=exchange.at,
-            )  # fmt: skip
-        except ValueError as error:
-            rejected.append(Quarantined(f"{source}:{exchange.id}", reason_of(error), shown(exchange.prompt)))
-        else:
-            rows.append(row)
-    return rows, rejected
-
-
 def _stored_rows(store: DatasetStore, commit: str, loop: LoopConfig, forgotten: set[str]) -> list[Example]:
     """Labelled batches and synthetic rows, without what users asked to have forgotten."""
     rows = read_labels(store, commit, loop.name)
@@ -246,6 +218,7 @@ def _metadata(
         "quarantined": len(curated.dropped),
         "steps": _funnel_table(curated),
         "provenance": table(["source", "rows", "share"], sources),
+        "conflicts": _conflicts_table(curated),
         "dropped": _dropped_table(curated),
         "diff": table(["since the last dataset", "request", "answer"], diff),
         "funnel": dg.MetadataValue.md(funnel([(step.name, step.kept) for step in curated.funnel])),
@@ -269,6 +242,18 @@ def _funnel_table(curated: Curated) -> dg.MetadataValue:
 
 def _counted(step: StepReport) -> list[str]:
     return [f"{name} {n}" + (f" ({step.examples[name]})" if name in step.examples else "") for name, n in step.counts.items()]
+
+
+def _conflicts_table(curated: Curated) -> dg.MetadataValue:
+    """Up to 50 requests that rows answer differently, by the ids of the rows: the answer kept first."""
+    lines = [
+        (
+            each.decided_by,
+            "; ".join(f"{answer.source} of {answer.voices}: {', '.join(answer.rows[:5])}" for answer in each.answers),
+        )
+        for each in curated.conflicts[:50]
+    ]
+    return table(["decided by", "answers: source, voices and rows of each"], lines)
 
 
 def _dropped_table(curated: Curated) -> dg.MetadataValue:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,7 @@ def report_of(curated: Curated, collected: int) -> dict[str, Any]:
             }
             for step in curated.funnel
         ],
+        "conflicts": [asdict(conflict) for conflict in curated.conflicts],
     }  # fmt: skip
 
 

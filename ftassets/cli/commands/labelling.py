@@ -8,15 +8,25 @@ from itertools import islice
 
 import numpy as np
 
-from ftassets.assets._shared.dataset_files import labels_path, read_labels, reference_path, to_parquet, unpack_arrays
+from ftassets.assets._shared.dataset_files import (
+    from_parquet,
+    labels_path,
+    read_labels,
+    reference_path,
+    seed_path,
+    to_parquet,
+    unpack_arrays,
+)
 from ftassets.backends.dataset_store.base import DatasetStore, ObjectNotFound
 from ftassets.backends.traffic_log.base import TrafficLog
 from ftassets.backends.vector_store.base import VectorStore
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.chat import Asked
 from ftassets.domain.dataset import labelling
+from ftassets.domain.dataset.curation import conflicts
+from ftassets.domain.dataset.feedback import from_feedback
 from ftassets.domain.dataset.labelling.label import to_examples
-from ftassets.domain.dataset.labelling.select import candidates, select, shortlist
+from ftassets.domain.dataset.labelling.select import CONFLICT, Item, candidates, contested, select, shortlist
 from ftassets.domain.dataset.rows import Quarantined
 from ftassets.domain.traffic.exchange import asked_of
 from ftassets.errors import InvalidInput
@@ -95,6 +105,23 @@ def label_export(
         found += candidates(page, feedback, labelled, canaries, known.distances, known.novel_above, loop.task.form)
         found = shortlist(found, SEARCHED, seed)
     chosen = select(found, limit, loop.dataset.jaccard, seed)
+    return LabelBatch(labelling.to_text(chosen, format), len(chosen))
+
+
+def conflict_export(
+    traffic_log: TrafficLog, dataset_store: DatasetStore, loop: LoopConfig, format: str, limit: int, since: float
+) -> LabelBatch:
+    """A batch of at most `limit` requests that rows of the next dataset answer differently, for people to decide: a label outranks them.
+
+    The rows are those of the seed, of labels and of feedback since then, as they are now. Raises InvalidInput for an unknown format.
+    """
+    rows, _ = from_feedback(traffic_log.reviewed(loop.name, since), loop.task.form)
+    rows += read_labels(dataset_store, "main", loop.name)
+    with suppress(ObjectNotFound):  # before the first commit of the seed
+        rows += from_parquet(dataset_store.read("main", seed_path(loop.name)))
+    names = contested(conflicts(rows, loop), rows)
+    items = [Item(e.id, e.messages, e.answer, e.version, e.at, CONFLICT) for e in traffic_log.named(loop.name, names)]
+    chosen = select(items, limit, loop.dataset.jaccard)
     return LabelBatch(labelling.to_text(chosen, format), len(chosen))
 
 

@@ -45,6 +45,7 @@ def dataset_checks(
     """
     rows = [row for members in curated.splits.values() for row in members]
     form = loop.task.form
+    unsorted = next((step for step in ("exact", "conflicts") if step in loop.dataset.skip), None)
     personal = [row for row in rows if with_personal_data(row, form.closed)]
     return {
         "rows_add_up": Check(
@@ -52,7 +53,7 @@ def dataset_checks(
             sentence=f"{collected} collected, {curated.rows} kept, {len(curated.dropped)} quarantined",
         ),
         "schema": _without([row for row in rows if form.row_fault(row.completion) is not None], "an answer of another form"),
-        "no_duplicates": _skipped("exact") if "exact" in loop.dataset.skip else _without(_repeated(rows), "the request of another row"),
+        "no_duplicates": _skipped(unsorted) if unsorted else _without(_repeated(rows), "the request of another row"),
         "pii_scrubbed": _skipped("pii") if "pii" in loop.dataset.skip else _without(personal, "text with the form of personal data"),
         "no_leak": _leak(loop, curated, vectors, golden, golden_vectors),
         "enough_rows": Check(passed=curated.preflight.verdict is not SizeVerdict.REFUSED, sentence=curated.preflight.sentence),

@@ -1,13 +1,13 @@
 """Rows of examples: what a JSONL line must look like, and what happens to one that does not."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from io import BytesIO
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ftassets.domain.canonical import digest_of, read_record
+from ftassets.domain.canonical import digest_of, is_text, read_record
 from ftassets.domain.chat import Asked, conversation, identity, tools_text
 from ftassets.domain.dataset.row_shapes import turns_of
 from ftassets.domain.json_items import numbered_items
@@ -38,11 +38,16 @@ class Example(Asked):
 
 @dataclass(frozen=True)
 class Quarantined:
-    """A line or row that was not taken, and why."""
+    """A line or row that was not taken, and why; half of a surrogate pair becomes a question mark, so that any of them can be stored."""
 
     where: str
     reason: str
     content: str
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            if not is_text(value := getattr(self, field.name)):
+                object.__setattr__(self, field.name, value.encode("utf-8", "replace").decode())
 
 
 def parse_jsonl(text: str, source: str) -> tuple[list[Example], list[Quarantined]]:

@@ -34,6 +34,7 @@ _DROPPED = {  # by the curation step that dropped the row
     "length": "the row is not trained on: see dataset.min_chars and max_chars",
     "exact": "only one of them is trained on: remove the other",
     "near": "only one of them is trained on: leave it, or add `near` to dataset.skip if your rows are alike by design",
+    "conflicts": "no model can get all of them right: keep the right one",
     "contamination": "the row is not trained on: ask something else in the seed, or the model would know the answers of the test",
 }
 
@@ -69,7 +70,7 @@ def curated_rows(loop: "LoopConfig", seed: Written, tested: Sequence[Example]) -
     for item in curated.dropped[len(seed.rejected) :]:
         step, _, row_id = item.where.partition(":")
         line = lines[row_id].pop(0)
-        if step == "exact" and line in contradicted:
+        if step == "conflicts" and line in contradicted:
             continue  # told with both answers' lines
         found.append(LoopFinding("warning", step, seed.source, item.reason, _DROPPED.get(step, _LEFT_OUT), line))
     if "contamination" in loop.dataset.skip:
@@ -110,10 +111,8 @@ def repeated(loop: "LoopConfig", files: Sequence[Written]) -> Iterator[LoopFindi
     """Rows of one file that contradict each other, and rows of a test set that ask the same twice."""
     for of in files:
         for line, other in _contradictions(of, loop.task.form):
-            advice = (
-                "no model can get both right: keep the right one" if of.source != "seed" else "only one is trained on: keep the right one"
-            )
-            yield LoopFinding("warning", "contradiction", of.source, f"the request of line {other} with another answer", advice, line)
+            text = f"the request of line {other} with another answer"
+            yield LoopFinding("warning", "contradiction", of.source, text, "no model can get both right: keep the right one", line)
         if of.source == SEED:
             continue  # curation's step exact tells these
         for line, other in _same_request(of, loop.task.form, lambda one, other: one == other):

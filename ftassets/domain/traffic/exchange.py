@@ -1,10 +1,10 @@
 """Record of one request with its answer: the exchange."""
 
 import hashlib
-import json
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ftassets.domain.canonical import parse_json
 from ftassets.domain.chat import Asked, embedded_text
 from ftassets.domain.evaluation.answer_form import AnswerForm
 
@@ -84,8 +84,8 @@ def asked_in(stored: str) -> Asked:
 
 
 def request_in(stored: str) -> tuple[Any, Any]:
-    """Messages and tools of `Exchange.messages`, as `stored_request` put them together."""
-    request = json.loads(stored)
+    """Messages and tools of `Exchange.messages`, as `stored_request` put them together. Raises ValueError if it is not such JSON."""
+    request = parse_json(stored)
     return (request.get("messages"), request.get("tools")) if isinstance(request, dict) else (request, None)
 
 

@@ -1,4 +1,4 @@
-"""What users say of answers, and what all that was said of one answer adds up to."""
+"""Feedback of users on answers, and what all feedback on one answer adds up to."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields

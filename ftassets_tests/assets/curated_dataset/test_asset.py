@@ -11,13 +11,13 @@ import pytest
 
 from ftassets.assets._shared.dataset_files import card_path, export, index_path, read_index, read_splits, refused_branch, refused_folder
 from ftassets.assets._shared.events import data_version, newest, node
-from ftassets.assets.curated_dataset.asset import from_feedback
 from ftassets.backends.artifacts.versions import version_key
 from ftassets.backends.dataset_store import base
 from ftassets.backends.dataset_store.base import DatasetStore, Unreachable
 from ftassets.backends.dataset_store.git import GitDatasetStore
 from ftassets.config.profiles import artifacts
 from ftassets.domain.dataset.acceptance import BLOCKING
+from ftassets.domain.dataset.feedback import from_feedback
 from ftassets.domain.evaluation.answer_form import Text
 from ftassets.domain.release.version import MERGED
 from ftassets.domain.rollout.endpoint import EndpointState

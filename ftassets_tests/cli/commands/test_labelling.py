@@ -1,19 +1,21 @@
 """Batches that go to annotators and come back as rows."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from ftassets.assets._shared.dataset_files import from_parquet, labels_path, pack_arrays, reference_path
+from ftassets.assets._shared.dataset_files import from_parquet, labels_path, pack_arrays, reference_path, seed_path, to_parquet
 from ftassets.backends.dataset_store.git import GitDatasetStore
 from ftassets.backends.traffic_log.sqlite import SqliteTrafficLog
 from ftassets.backends.vector_store.base import QueryVector
 from ftassets.backends.vector_store.qdrant import QdrantVectorStore
 from ftassets.cli.commands import labelling
 from ftassets.config.loop import LoopConfig
-from ftassets.domain.chat import texts
+from ftassets.domain.chat import question, texts
+from ftassets.domain.dataset.rows import Example
 from ftassets.domain.drift import build_reference
 from ftassets.domain.traffic.exchange import Exchange
 from ftassets.domain.traffic.feedback import Feedback
@@ -146,3 +148,35 @@ def test_a_batch_without_a_usable_label_is_no_commit(log: SqliteTrafficLog, stor
     with pytest.raises(ValueError, match="forgotten"):
         labelling.label_import(log, store, loop(), LABELLED, "jsonl", "b1", "run-1")
     assert store.list("main") == []
+
+
+def test_conflicts_of_the_next_dataset_make_a_batch_and_a_label_settles_them(log: SqliteTrafficLog, store: GitDatasetStore) -> None:
+    log.append(
+        [
+            exchange("a", "dim the hall lamp"),
+            replace(exchange("b", "Dim the hall lamp"), user="other"),
+            exchange("c", "close the kitchen blinds"),
+        ]
+    )
+    for name, correction in (("a", '{"intent": "dim"}'), ("b", '{"intent": "off"}'), ("c", '{"intent": "close"}')):
+        log.add_feedback(Feedback(name, 20.0, None, correction))
+    batch = labelling.conflict_export(log, store, loop(), "jsonl", 9, 0.0)
+    [line] = map(json.loads, batch.text.splitlines())
+    assert (batch.requests, line["why"]) == (1, "conflict")
+    assert line["request_id"] in ("a", "b")
+    assert labelling.label_export(log, store, loop(), "jsonl", 9, 0.0).requests == 0, "all of them are corrected"
+    line |= {"completion": '{"intent": "dim"}', "annotator": "ann"}
+    labelling.label_import(log, store, loop(), json.dumps(line), "jsonl", "conflicts", "run1")
+    assert labelling.conflict_export(log, store, loop(), "jsonl", 9, 0.0).requests == 0
+
+
+def test_conflicts_with_the_seed_are_in_the_batch_and_those_within_it_are_not(log: SqliteTrafficLog, store: GitDatasetStore) -> None:
+    seed = [
+        Example(id=f"s{n}", messages=question(text), completion=json.dumps({"intent": intent}))
+        for n, (text, intent) in enumerate([("dim the hall lamp", "on"), ("open the blinds", "a"), ("open the blinds", "b")])
+    ]
+    store.publish("seed", {seed_path("voice"): to_parquet(seed)}, "seed", {})
+    log.append([replace(exchange("a", "dim the hall lamp"), messages=json.dumps([{"role": "user", "content": "dim the hall lamp"}]))])
+    log.add_feedback(Feedback("a", 20.0, None, '{"intent": "dim"}'))
+    batch = labelling.conflict_export(log, store, loop(), "jsonl", 9, 0.0)
+    assert [json.loads(line)["request_id"] for line in batch.text.splitlines()] == ["a"]

@@ -8,13 +8,12 @@ import numpy as np
 from ftassets.domain.dataset.curation.answer_groups import answer_groups
 from ftassets.domain.dataset.curation.copies import requests
 from ftassets.domain.dataset.curation.neighbours import grouped
-from ftassets.domain.dataset.curation.step import FEEDBACK, Pool, StepOutcome
+from ftassets.domain.dataset.curation.step import COPIES, FEEDBACK, Pool, StepOutcome
 
 if TYPE_CHECKING:
     from ftassets.config.loop import LoopConfig
 
 VOICES = 3  # users, or rows without one, who must agree on another answer before a user's is doubted
-_COPIES = ("exact", "near", "semantic")  # steps whose dropped rows still say what an answer should be
 
 
 def doubt_answers(pool: Pool, loop: "LoopConfig") -> StepOutcome:
@@ -25,7 +24,7 @@ def doubt_answers(pool: Pool, loop: "LoopConfig") -> StepOutcome:
     has one, for its answer. Copies that earlier steps dropped count. Needs vectors.
     """
     assert pool.vectors is not None
-    voices = np.array([*pool.index, *(i for i, step in pool.dropped.items() if step in _COPIES)], dtype=np.int64)
+    voices = np.array([*pool.index, *(i for i, step in pool.dropped.items() if step in COPIES)], dtype=np.int64)
     doubted = np.array([i for i in pool.index if pool.rows[i].source in FEEDBACK], dtype=np.int64)
     asked = requests([pool.rows[i] for i in voices])
     place = np.empty(len(pool.rows), dtype=np.int64)

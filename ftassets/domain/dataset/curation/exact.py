@@ -1,20 +1,21 @@
-"""One row per request."""
+"""One row per request and answer."""
 
 from typing import TYPE_CHECKING
 
 from ftassets.domain.dataset.curation.step import Pool, StepOutcome
-from ftassets.domain.dataset.curation.text import precedence, request_digest
+from ftassets.domain.dataset.curation.text import answer_keys, precedence, request_digest
 
 if TYPE_CHECKING:
     from ftassets.config.loop import LoopConfig
 
 
 def drop_exact(pool: Pool, loop: "LoopConfig") -> StepOutcome:
-    """Drop rows whose request, once normalised, is that of a row that ranks higher; among equals the first one stays."""
-    first: dict[bytes, int] = {}
+    """Drop rows whose request and answer, once normalised, are those of a row that ranks higher; among equals the first one stays."""
+    answers = dict(zip(pool.index, answer_keys([pool.rows[i] for i in pool.index], loop.task.form).tolist(), strict=True))
+    first: dict[tuple[bytes, int], int] = {}
     copies = {}
     for _, _, i in sorted([(*precedence(pool.rows[i]), i) for i in pool.index]):
-        kept = first.setdefault(request_digest(pool.rows[i]), i)
+        kept = first.setdefault((request_digest(pool.rows[i]), answers[i]), i)
         if kept != i:
             copies[i] = kept
     return StepOutcome({i: f"same request as {pool.rows[kept].id}" for i, kept in copies.items()}, copies=copies)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from ftassets.domain.dataset.curation.balance import weigh_classes
+from ftassets.domain.dataset.curation.conflicts import Conflict, drop_conflicts
 from ftassets.domain.dataset.curation.contamination import drop_contaminated
 from ftassets.domain.dataset.curation.context import apply_context, in_context
 from ftassets.domain.dataset.curation.exact import drop_exact
@@ -57,6 +58,7 @@ STEPS = (
     NamedStep("semantic", drop_semantic),
     NamedStep("label_disagreement", doubt_labels),
     NamedStep("poisoning", drop_poisoners),
+    NamedStep("conflicts", drop_conflicts),
     NamedStep("contamination", drop_contaminated),
     NamedStep("balance", weigh_classes),
     NamedStep("split", split, required=True),
@@ -85,7 +87,7 @@ class Curated:
     """Rows per split, what was dropped, the funnel and the pre-flight verdict.
 
     `balance` is the share of a class's rows that training may use, 1 where it is not named. `renamed` has for the rows whose id had
-    personal data the id they came with.
+    personal data the id they came with. `conflicts` are requests that rows answer differently.
     """
 
     splits: dict[str, list[Example]]
@@ -94,6 +96,7 @@ class Curated:
     preflight: Preflight
     balance: dict[str, float]
     renamed: Mapping[str, str] = field(default_factory=dict)
+    conflicts: list[Conflict] = field(default_factory=list)
 
     @property
     def rows(self) -> int:
@@ -163,7 +166,19 @@ def curate(
         counted = dict(outcome.counts), outcome.skipped, dict(outcome.examples)
         funnel.append(StepReport(name, len(pool.index), lost, len(outcome.changed), *counted))
     splits = {name: sorted((pool.rows[i] for i in members), key=lambda row: row.id) for name, members in results["split"].items()}
-    return Curated(splits, dropped, funnel, results["size"], results.get("balance") or {}, renamed)
+    conflicting = results.get("conflicts") or []
+    return Curated(splits, dropped, funnel, results["size"], results.get("balance") or {}, renamed, conflicting)
+
+
+def conflicts(rows: Sequence[Example], loop: "LoopConfig") -> list[Conflict]:
+    """The requests that these rows answer differently, once their texts are in one form; rows are not compared by vectors."""
+    pool = Pool(list(rows), list(range(len(rows))))
+    for step in (check_answers, apply_context, normalise):
+        outcome = step(pool, loop)
+        for i, row in outcome.changed.items():
+            pool.rows[i] = row
+        pool.index = [i for i in pool.index if i not in outcome.dropped]
+    return list(drop_conflicts(pool, loop).result)
 
 
 def _check(vectors: np.ndarray | None, count: int, what: str) -> None:

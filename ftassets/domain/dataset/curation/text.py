@@ -17,7 +17,9 @@ from ftassets.domain.chat import Asked, Message
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.evaluation.answer_form import AnswerForm
 
-_SOURCES = {"seed": 0, "label": 0, "correction": 1, "synthetic": 3}  # what people wrote first, what a teacher wrote last
+RANKS = ("label", "correction", "seed", "thumbs_up", "synthetic")  # whose answer to a request counts: a seed can be corrected
+# which of two copies stays: what the loop's owners wrote, so that feedback that is doubted later takes none of it away
+_COPIES = ("label", "seed", "correction", "thumbs_up", "synthetic")
 _WORD = re.compile(r"\w+")
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufe00-\ufe0f\ufeff]")
 # Scripts without spaces. A word is 1.7 letters in Chinese and Japanese, and 3.3 without marks in Thai, Lao, Myanmar and Khmer.
@@ -157,9 +159,14 @@ def answer_key(answer: str, form: AnswerForm) -> str:
     return _document(canonical) if canonical.startswith("{") else normalised(canonical)
 
 
+def rank(source: str, order: Sequence[str] = RANKS) -> int:
+    """Place of a source in an order, from 0; a source that is none of these is a file of the loop's owners, as the seed is."""
+    return order.index(source if source in order else "seed")
+
+
 def precedence(row: Example) -> tuple[int, float]:
-    """Sort key by which the first of several copies is kept: what people wrote before what a model wrote, then the newest."""
-    return _SOURCES.get(row.source, 2), -(row.at or 0)
+    """Sort key by which the first of several copies, whose answers are the same, is kept: of the best source, then the newest."""
+    return rank(row.source, _COPIES), -(row.at or 0)
 
 
 def ranked(rows: Sequence[Example], positions: Iterable[int]) -> list[int]:

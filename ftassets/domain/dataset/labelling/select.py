@@ -5,19 +5,21 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ftassets.domain.chat import Asked
+from ftassets.domain.dataset.curation.conflicts import Conflict
 from ftassets.domain.dataset.curation.copies import parts_of
 from ftassets.domain.dataset.curation.near_pairs import GRAM
+from ftassets.domain.dataset.rows import Example
 from ftassets.domain.evaluation.answer_form import AnswerForm
 from ftassets.domain.evaluation.sampling import fixed_sample
 from ftassets.domain.traffic.exchange import ANSWERED, Exchange, asked_in
 from ftassets.domain.traffic.feedback import Feedback, FeedbackVerdict
 
-FAILED, NOVEL, RANDOM = "failed", "novel", "random"
+FAILED, NOVEL, RANDOM, CONFLICT = "failed", "novel", "random", "conflict"
 
 
 @dataclass(frozen=True)
 class Item:
-    """One request to label; why it was chosen is `failed`, `novel` or `random`."""
+    """One request to label; why it was chosen is `failed`, `novel`, `random` or `conflict`."""
 
     request_id: str
     messages: str  # as in the exchange
@@ -44,9 +46,10 @@ def candidates(
 ) -> list[Item]:
     """Requests worth labelling: answers that are neither corrected, rated up nor labelled, and requests on which a canary failed.
 
-    `feedback` is what was said of each answer, by its id, `labelled` are ids of requests with a label, `canaries` the versions that were
-    candidates. A canary failed on a request if it answered with an error or not in the task's form, or if the answer was rated down.
-    A request is novel from a distance above `novel_above`, for example the reference's 95 % quantile.
+    `feedback` is what the feedback on each answer adds up to, by its id, `labelled` are ids of requests with a label, `canaries` the
+    versions that were candidates. A canary failed on a request if it answered with an error or not in the
+    task's form, or if the answer was rated down. A request is novel from a distance above `novel_above`, for example the reference's
+    95 % quantile.
     """
     found = []
     for exchange in exchanges:
@@ -64,10 +67,26 @@ def candidates(
     return found
 
 
+def contested(conflicts: Iterable[Conflict], rows: Iterable[Example]) -> list[str]:
+    """One request of each conflict that people should decide, by its id: that of the best answer that has one.
+
+    Left out are conflicts that a label decides, and those without a row of a request, for example between rows of the seed.
+    """
+    requests = {row.id: row.request_id for row in rows if row.request_id}
+    found = []
+    for conflict in conflicts:
+        if conflict.decided_by == "source" and conflict.answers[0].source == "label":
+            continue
+        named = [requests[row] for answer in conflict.answers for row in answer.rows if row in requests]
+        found += named[:1]
+    return found
+
+
 def shortlist(items: Sequence[Item], size: int, seed: int = 0) -> list[Item]:
     """The first `size` items in the order of `select`: what a longer list would begin with too."""
     lot = {name: float(place) for place, name in enumerate(fixed_sample((item.request_id for item in items), len(items), seed))}
     rank = {
+        CONFLICT: lambda item: (0, -item.at),
         FAILED: lambda item: (0, -item.at),
         NOVEL: lambda item: (1, -(item.distance or 0.0)),
         RANDOM: lambda item: (2, lot[item.request_id]),

@@ -171,7 +171,7 @@ def test_feedback_of_one_user_is_capped_and_seed_is_not() -> None:
 
 def test_an_exact_copy_loses_to_what_people_wrote_then_to_the_newest_then_to_the_first() -> None:
     rows = [
-        row(0, "Off", prompt="Lights  ON", source="thumbs_up", at=9.0, user="a"),
+        row(0, "On", prompt="Lights  ON", source="thumbs_up", at=9.0, user="a"),
         row(1, "On", prompt="lights on", source="correction", at=1.0, user="b"),
         row(2, "On", prompt="lights on ", source="correction", at=5.0, user="c"),
         row(3, "Timer", prompt="ten minutes", source="thumbs_up", at=1.0, user="a"),

@@ -1,0 +1,134 @@
+"""One answer for each request: which is kept where rows answer it differently, and what speaks against it."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from ftassets.domain.dataset.curation.answer_groups import answer_groups
+from ftassets.domain.dataset.curation.step import COPIES, Pool, StepOutcome
+from ftassets.domain.dataset.curation.text import rank, ranked, request_digest
+from ftassets.domain.dataset.rows import Example
+
+if TYPE_CHECKING:
+    from ftassets.config.loop import LoopConfig
+
+Decided = Literal["source", "voices", "time", "nothing"]
+_PRAISE = ("thumbs_up", "synthetic")  # sources that do not say that another text is wrong
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer to a request: the best source that gives it, how many voices of that source do, and ids of all rows that have it."""
+
+    source: str
+    voices: int
+    rows: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """A request with several answers, the kept one first, and what decided between them; by `nothing` none is kept."""
+
+    decided_by: Decided
+    answers: tuple[Answer, ...]
+
+
+def drop_conflicts(pool: Pool, loop: "LoopConfig") -> StepOutcome:
+    """Keep one row per request; the result lists each request that rows answer differently as a Conflict.
+
+    Kept is the answer of the higher source (`text.RANKS`), then the one that more voices of that source give, then the newest. If nothing
+    decides, for example between two rows without a time, all are dropped. A voice is a user, however often, or a row without one. Of the
+    rows of one user and source the newest counts, and is not listed for it. Rows that earlier steps dropped as copies count, unless their
+    user is a poisoner. Different texts may both be good: in a text task thumbs up and synthetic rows contradict nothing, and where
+    nothing decides one row is kept.
+    """
+    distrusted = {pool.rows[i].user for i, step in pool.dropped.items() if step == "poisoning"}
+    copies = [i for i, step in pool.dropped.items() if step in COPIES and (not pool.rows[i].user or pool.rows[i].user not in distrusted)]
+    by_request: dict[bytes, list[int]] = defaultdict(list)
+    for i in [*pool.index, *copies]:
+        by_request[request_digest(pool.rows[i])].append(i)
+    several = [members for members in by_request.values() if len(members) > 1]
+    texts = "classes" in loop.task.form.lacks
+    mute = _PRAISE if texts else ()
+    speaking = [[i for i in members if pool.rows[i].source not in mute] for members in several]
+    places = [i for members in speaking for i in members]
+    groups = dict(zip(places, answer_groups([pool.rows[i] for i in places], loop.task.form, loop.dataset.jaccard).tolist(), strict=True))
+    present = set(pool.index)
+    dropped: dict[int, str] = {}
+    stands_for: dict[int, int] = {}
+    conflicts = []
+    for members, told in zip(several, speaking, strict=True):
+        if len({groups[i] for i in told}) > 1:
+            conflict, reasons = _decided(pool.rows, told, groups, texts)
+            dropped |= {i: reason for i, reason in reasons.items() if i in present}
+            conflicts += [conflict] if conflict else []
+        left = ranked(pool.rows, [i for i in members if i in present and i not in dropped])
+        if "exact" not in loop.dataset.skip:
+            dropped |= {i: f"same request as {pool.rows[left[0]].id}" for i in left[1:]}
+        stands_for |= {i: left[0] for i in members if i in present and i in dropped and left}
+    conflicts.sort(key=lambda conflict: conflict.answers[0].rows)
+    return StepOutcome(dropped, counts={"conflicts": len(conflicts)} if conflicts else {}, result=conflicts, copies=stands_for)
+
+
+def _decided(
+    rows: Sequence[Example], members: Sequence[int], groups: dict[int, int], texts: bool
+) -> tuple[Conflict | None, dict[int, str]]:
+    """The conflict of rows of one request, and why rows are dropped for it."""
+    left, dropped = _newest_of_each_voice(rows, members, groups)
+    by_answer: dict[int, list[int]] = defaultdict(list)
+    for i in left:
+        by_answer[groups[i]].append(i)
+    if len(by_answer) == 1:
+        return None, dropped
+    order = sorted(by_answer.values(), key=lambda own: _strength(rows, own), reverse=True)
+    decided_by = _deciding(_strength(rows, order[0]), _strength(rows, order[1]))
+    if texts and decided_by == "nothing":
+        return None, dropped
+    answers = tuple(_answer(rows, own) for own in order)
+    best = answers[0]
+    for own, answer in list(zip(order, answers, strict=True))[decided_by != "nothing" :]:
+        if decided_by == "nothing":
+            others = ", ".join(each.rows[0] for each in answers if each is not answer)
+            reason = f"conflict: {others} answers this request differently, and neither source, number of people nor time decides"
+        elif answer.source != best.source:
+            reason = f"conflict: {best.rows[0]} ({best.source}) answers this request differently and ranks above {answer.source}"
+        elif answer.voices < best.voices:
+            reason = f"conflict: {best.voices} answer this request as {best.rows[0]} does, {answer.voices} as this row"
+        else:
+            reason = f"conflict: {best.rows[0]} answers this request differently and is newer"
+        dropped |= dict.fromkeys(own, reason)
+    return Conflict(decided_by, answers), dropped
+
+
+def _newest_of_each_voice(rows: Sequence[Example], members: Sequence[int], groups: dict[int, int]) -> tuple[list[int], dict[int, str]]:
+    """The rows, the higher source and the newest first, without those that their user revised, and the reason for these."""
+    newest: dict[tuple[str, str], int] = {}
+    left, dropped = [], {}
+    for i in sorted(members, key=lambda i: (rank(rows[i].source), -(rows[i].at or 0.0), rows[i].id, i)):
+        row = rows[i]
+        kept = newest.setdefault((row.source, row.user), i) if row.user else i
+        if groups[kept] == groups[i]:
+            left.append(i)
+        else:
+            dropped[i] = f"the same user gave the answer of {rows[kept].id} later"
+    return left, dropped
+
+
+def _strength(rows: Sequence[Example], own: Sequence[int]) -> tuple[int, int, float]:
+    """Compares answers: the source, the voices of it, and the time of the newest; `own` are the rows with the answer."""
+    return -rank(rows[own[0]].source), len(_voices(rows, own)), rows[own[0]].at or 0.0
+
+
+def _deciding(best: tuple[int, int, float], second: tuple[int, int, float]) -> Decided:
+    by: tuple[Decided, ...] = ("source", "voices", "time")
+    return next((name for name, one, other in zip(by, best, second, strict=True) if one != other), "nothing")
+
+
+def _answer(rows: Sequence[Example], own: Sequence[int]) -> Answer:
+    return Answer(rows[own[0]].source, len(_voices(rows, own)), tuple(rows[i].id for i in own))
+
+
+def _voices(rows: Sequence[Example], own: Sequence[int]) -> set[str]:
+    """Who of the best source gives the answer of these rows."""
+    return {rows[i].user or f"row {i}" for i in own if rows[i].source == rows[own[0]].source}
