@@ -17,6 +17,7 @@ from ftassets.assets import (
     seed_examples,
     synthetic_examples,
     traffic,
+    traffic_retention,
 )
 from ftassets.assets.curated_dataset import asset as curated_dataset
 from ftassets.assets.drift_report import asset as drift_report
@@ -29,6 +30,7 @@ def build(loop: LoopConfig) -> tuple[list[Any], list[dg.AssetChecksDefinition]]:
     report, gates = eval_report.build(loop)
     assets = [
         traffic.build(loop),
+        *([traffic_retention.build(loop)] if loop.traffic.limited else []),
         query_embeddings.build(loop),
         drift_report.build(loop),
         seed_examples.build(loop),

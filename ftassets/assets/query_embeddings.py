@@ -26,7 +26,7 @@ SAME = 0.99  # cosine of two vectors of one text: servers round, another model i
 
 def kept_for(loop: LoopConfig) -> float:
     """Seconds for which vectors are kept: as long as anything reads them, and no longer, or each look would cost more than the last."""
-    return max(loop.dataset.production_window, 2 * loop.retrain_on.drift.window)
+    return loop.reads_back
 
 
 def build(loop: LoopConfig) -> dg.AssetsDefinition:

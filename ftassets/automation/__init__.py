@@ -4,7 +4,7 @@ from typing import Any
 
 import dagster as dg
 
-from ftassets.automation import bootstrap, jobs, monitors, notices, reconcile, retrain, rollout, schedules
+from ftassets.automation import bootstrap, jobs, monitors, notices, reconcile, retention, retrain, rollout, schedules
 from ftassets.config.loop import LoopConfig
 
 
@@ -12,4 +12,5 @@ def build(loop: LoopConfig) -> tuple[list[Any], list[dg.ScheduleDefinition], lis
     """Jobs, schedules and sensors of a loop."""
     job, schedule, sensor = monitors.build(loop)
     sensors = [module.build(loop) for module in (bootstrap, retrain, rollout, reconcile, notices)]
-    return [*jobs.build(loop), job], [schedules.build(loop), schedule], [*sensors, sensor]
+    deleting, when = retention.build(loop)
+    return [*jobs.build(loop), job, *deleting], [schedules.build(loop), schedule, *when], [*sensors, sensor]

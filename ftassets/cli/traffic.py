@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ftassets.cli.common import AsJson, LogFormat, Loop, Reason, backend, known_loop, known_loop_names, needs_loops, show_json
+from ftassets.cli.common import AsJson, LogFormat, Loop, Reason, backend, known_loop, known_loop_names, known_loops, needs_loops, show_json
 from ftassets.config.home import Home
 from ftassets.errors import InvalidInput
 
@@ -86,10 +86,11 @@ def forget(
     """Remove a user's texts from the log, the vectors and the next dataset; names the commits and versions that hold them."""
     from ftassets.cli.commands import forget as command
 
+    moved = command.folders_of_days(Home.from_env(), known_loops().values())
     if user_of is not None:
         if user is not None:
             raise InvalidInput("--user and --user-of name a user each: give one of them")
-        user = command.user_of(backend("traffic_log"), user_of)
+        user = command.user_of(backend("traffic_log"), user_of, moved)
     report = command.forget(
         known_loop_names(),
         backend("traffic_log"),
@@ -98,6 +99,7 @@ def forget(
         backend("artifacts"),
         user,
         request,
+        moved,
     )
     if as_json:
         show_json(asdict(report))

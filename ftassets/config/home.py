@@ -45,6 +45,11 @@ class Home:
         return self.root / "traffic.db"
 
     @property
+    def traffic_export(self) -> Path:
+        """Days of traffic that left the log, unless the loop file names another folder."""
+        return self.root / "traffic_export"
+
+    @property
     def versions(self) -> Path:
         return self.root / "versions"
 

@@ -406,6 +406,33 @@ class Monitors(Strict):
     )
 
 
+class TrafficSettings(Strict):
+    """How long the loop's requests stay in the traffic log. Without keep and max_gb everything stays."""
+
+    keep: Seconds | None = Field(
+        None,
+        description="Requests are deleted once their whole day (UTC) is older than this. At least dataset.production_window and two drift "
+        "windows. Default: no limit.",
+    )
+    max_gb: float | None = Field(
+        None,
+        gt=0,
+        allow_inf_nan=False,
+        description="Size of the loop's requests in the log, in GB (10^9 bytes). Above it the oldest days are deleted. Default: no limit.",
+    )
+    every: Cron = Field("30 4 * * *", description="When days are deleted, as a cron expression in timezone.")
+    export: Path | None = Field(
+        None,
+        description="Folder that gets a Parquet copy of each day before it is deleted, relative to the loop file. "
+        "Default: traffic_export in the home.",
+    )
+
+    @property
+    def limited(self) -> bool:
+        """Whether anything is ever deleted."""
+        return self.keep is not None or self.max_gb is not None
+
+
 class Notify(Strict):
     """Where alerts go besides the log. URLs that are secrets come from environment variables."""
 
@@ -464,6 +491,7 @@ class LoopConfig(Strict):
     retrain_on: RetrainOn = Field(RetrainOn(), description="What starts a retrain and what holds it back.")
     rollout: Rollout = Field(Rollout(), description="How a release takes over traffic.")
     monitors: Monitors = Field(Monitors(), description="Reports on the version in production.")
+    traffic: TrafficSettings = Field(TrafficSettings(), description="How long requests stay in the traffic log.")
     notify: Notify = Field(Notify(), description="Where alerts go.")
     sensor_interval: Seconds = Field(timedelta(seconds=30).total_seconds(), description="Time between two ticks of the loop's sensors.")
 
@@ -483,6 +511,20 @@ class LoopConfig(Strict):
             if why and getattr(self.dataset, name) is not None:
                 raise ValueError(f"dataset.{name} does not apply: {why}; leave it out")
         return self
+
+    @model_validator(mode="after")
+    def _traffic_is_kept_as_long_as_it_is_read(self) -> "LoopConfig":
+        if self.traffic.keep is not None and self.traffic.keep < self.reads_back:
+            raise ValueError(
+                f"traffic.keep is {self.traffic.keep / 86400:g} days, and the loop reads requests of the last {self.reads_back / 86400:g} "
+                "days (dataset.production_window, or two drift windows): raise it, or lower those"
+            )
+        return self
+
+    @property
+    def reads_back(self) -> float:
+        """Seconds for which single requests and their vectors are read, for datasets, labelling and drift reports."""
+        return max(self.dataset.production_window, 2 * self.retrain_on.drift.window)
 
     @property
     def min_chars(self) -> int:

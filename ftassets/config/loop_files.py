@@ -267,4 +267,6 @@ def located(loop: LoopConfig, folder: Path) -> LoopConfig:
     dataset = loop.dataset.model_copy(update={"seed": folder / loop.dataset.seed})
     sets = [each.model_copy(update={"file": folder / each.file}) for each in loop.sets]
     judge = loop.llm_judge and loop.llm_judge.model_copy(update={"labels": folder / loop.llm_judge.labels})
-    return loop.model_copy(update={"dataset": dataset, "golden_set": folder / loop.golden_set, "sets": sets, "llm_judge": judge})
+    traffic = loop.traffic.model_copy(update={"export": loop.traffic.export and folder / loop.traffic.export})
+    files = {"dataset": dataset, "golden_set": folder / loop.golden_set, "sets": sets, "llm_judge": judge, "traffic": traffic}
+    return loop.model_copy(update=files)

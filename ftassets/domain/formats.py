@@ -266,6 +266,8 @@ _ALL = (
         "`traffic.db`", "`PRAGMA user_version`", "gateway, `ftassets import-traffic`", "assets, sensors, CLI", 4),
     Kind("traffic_postgres", "the traffic log in PostgreSQL",
         "database of `FTASSETS_TRAFFIC_URL`", "table `traffic_schema`", "gateway, `ftassets import-traffic`", "assets, sensors, CLI", 3),
+    Kind("traffic_days", "a file of traffic that left the log",
+        "`traffic_export/LOOP/DAY/NUMBER.parquet`", _PARQUET, "asset traffic_retention", "assets, `ftassets forget`"),
     Kind("query_vectors", "vectors of queries",
         "`vectors/LOOP.EMBEDDER/` with `embedder.json`, or collection `PREFIX-LOOP-EMBEDDER` of a Qdrant server",
         "`format` in `embedder.json`, or in the collection's metadata", "asset query_embeddings", "assets, `ftassets drift`"),

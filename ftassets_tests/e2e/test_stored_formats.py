@@ -14,6 +14,7 @@ from typing import Any
 
 import dagster as dg
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from ftassets.assets._shared.dataset_files import (
@@ -46,6 +47,7 @@ from ftassets.backends.dataset_store.git import GitDatasetStore
 from ftassets.backends.serving.gateway import GatewayServing
 from ftassets.backends.signer.base import Signer
 from ftassets.backends.signer.folder import Ed25519Signer
+from ftassets.backends.traffic_log.day_files import read
 from ftassets.backends.traffic_log.sqlite import SqliteTrafficLog
 from ftassets.backends.vector_store.qdrant import QdrantVectorStore
 from ftassets.cli.commands import release, status
@@ -371,6 +373,13 @@ def newer(path: Path) -> None:
     path.write_text(json.dumps({**json.loads(path.read_bytes()), "format": 99}))
 
 
+def test_a_day_that_left_the_log_is_read() -> None:
+    [first, second] = read(SAMPLES / CURRENT / "traffic_day.parquet")
+    assert [first.exchange, second.exchange] == [make.exchange(0), make.exchange(1)]
+    assert [(each.rating, each.correction) for each in first.feedback] == [("down", None), (None, '{"intent": "open"}')]
+    assert list(second.feedback) == []
+
+
 # what is written today
 
 
@@ -408,6 +417,11 @@ def test_what_is_written_today_has_the_fields_of_the_samples(tmp_path: Path) -> 
 
 def tables(dump: Path) -> list[str]:
     return [line for line in dump.read_text().splitlines() if not line.startswith("INSERT")]
+
+
+def test_a_day_is_written_today_with_the_columns_of_the_sample(tmp_path: Path) -> None:
+    make.make_day(tmp_path / "day.parquet")
+    assert pq.read_schema(tmp_path / "day.parquet") == pq.read_schema(SAMPLES / CURRENT / "traffic_day.parquet"), ADVICE
 
 
 @pytest.mark.slow

@@ -32,6 +32,7 @@ from ftassets.backends.control.reviews import add_review
 from ftassets.backends.notifier.base import Alert, Notifier
 from ftassets.backends.notifier.routing import RoutingNotifier
 from ftassets.backends.signer.folder import Ed25519Signer
+from ftassets.backends.traffic_log.day_files import Moved, to_parquet
 from ftassets.backends.traffic_log.postgres import PostgresTrafficLog
 from ftassets.cli.commands.release import approve, override
 from ftassets.config.home import Home
@@ -264,6 +265,12 @@ def make_postgres(file: Path) -> None:
     file.write_text("\n".join(lines) + "\n")
 
 
+def make_day(file: Path) -> None:
+    """A file of requests that left the log: one with feedback, one without."""
+    said = [Feedback("voice-0", 1_700_000_100.0, "down", None), Feedback("voice-0", 1_700_000_101.0, None, '{"intent": "open"}')]
+    file.write_bytes(to_parquet([Moved(exchange(0), said), Moved(exchange(1), ())]))
+
+
 def exchange(number: int) -> Exchange:
     """One of the loop `voice`, answered by a canary with a fifth of the traffic."""
     messages = json.dumps([{"role": "user", "content": f"question {number}"}])
@@ -295,6 +302,7 @@ def main(arguments: Sequence[str]) -> None:
         make_home(folder)
         make_tiny(folder / "tiny")
     make_postgres(folder / "postgres.sql")
+    make_day(folder / "traffic_day.parquet")
 
 
 if __name__ == "__main__":

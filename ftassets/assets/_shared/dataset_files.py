@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -179,6 +180,20 @@ def read_splits(store: DatasetStore, ref: str, loop: str) -> dict[str, list[Exam
     for split, _, content in _shards(store, commit, loop, index):
         splits[split] += from_parquet(content)
     return splits
+
+
+def requests_named(store: DatasetStore, ref: str, loop: str) -> set[str]:
+    """Ids of the requests that rows at a ref are of: dataset, quarantine, labelling batches and preference pairs. Reads no text."""
+    import pyarrow.parquet as pq
+
+    found: set[str] = set()
+    folders = (f"{loop}/dataset/", labels_folder(loop), pairs_path(loop))
+    for path in (each for folder in folders for each in store.list(ref, folder) if each.endswith(".parquet")):
+        column = "row" if path == quarantine_path(loop) else "request_id"
+        names = pq.read_table(io.BytesIO(store.read(ref, path)), columns=[column]).column(column).to_pylist()
+        found |= set(filter(None, names))
+    quarantined = [name for name in found if ":" in name]  # SOURCE:ID, whose id may have a colon as well
+    return found.union(*(itertools.accumulate(reversed(name.split(":")), lambda end, word: f"{word}:{end}") for name in quarantined))
 
 
 def dataset_objects(

@@ -7,7 +7,8 @@ import dagster as dg
 LOOP = "ftassets/loop"  # tag of the runs of a loop's own jobs
 MAKES_A_RELEASE = ("curated_dataset", "preference_pairs", "adapter", "eval_report", "release")
 MOVES_TRAFFIC = ("endpoint",)
-ALONE = (MAKES_A_RELEASE, MOVES_TRAFFIC)  # at most one run of a loop works on any nodes of such a group
+DELETES_TRAFFIC = ("traffic_retention",)
+ALONE = (MAKES_A_RELEASE, MOVES_TRAFFIC, DELETES_TRAFFIC)  # at most one run of a loop works on any nodes of such a group
 BEYOND_THE_QUEUE = [
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTING,

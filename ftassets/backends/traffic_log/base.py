@@ -1,17 +1,20 @@
 """Requests, answers and feedback of all loops: what the gateway writes and everything else reads."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from ftassets.domain.traffic.exchange import Exchange, Outcomes
 from ftassets.domain.traffic.feedback import Feedback, FeedbackCounts, Reviewed
+from ftassets.domain.traffic.retention import DayOfTraffic, day_of
 from ftassets.errors import FtassetsError, InvalidInput, ServerUnreachable
 
 __all__ = [
     "Exchange",
     "Feedback",
     "FeedbackCounts",
+    "LogSize",
     "LogUnreachable",
     "LogUnusable",
     "Outcomes",
@@ -25,6 +28,7 @@ __all__ = [
 
 
 PAGE = 1000  # rows read at once
+SAMPLE = 10_000  # rows whose size is measured
 
 
 class UnknownAnswer(FtassetsError):
@@ -43,8 +47,16 @@ class LogUnreachable(ServerUnreachable, ConnectionError):
     """The log's server does not answer; the message has its address and what to do."""
 
 
+@dataclass(frozen=True)
+class LogSize:
+    """Bytes of the log on the disk, and how many of them are free for new rows; None where the server does not say."""
+
+    bytes: int
+    free: int | None
+
+
 class TrafficLog(ABC):
-    """A row is durable when the call returns, and never changed; only `forget` takes rows away.
+    """A row is durable when the call returns, and never changed; only `forget` and `remove` take rows away.
 
     Any call raises LogUnreachable when the log is on a server that does not answer.
     """
@@ -129,6 +141,46 @@ class TrafficLog(ABC):
     @abstractmethod
     def forgotten(self) -> set[str]:
         """Ids of all loops that were forgotten."""
+
+    @abstractmethod
+    def first_time(self, loop: str, since: float = float("-inf")) -> float | None:
+        """When the oldest exchange with since <= at began; None without one."""
+
+    @abstractmethod
+    def sampled(self, loop: str, since: float, until: float, share: float) -> tuple[int, int]:
+        """Number of exchanges in a sample of this share of those with since <= at < until, and their size in bytes, indexes included."""
+
+    def days(self, loop: str) -> list[DayOfTraffic]:
+        """The loop's exchanges by day, oldest first. Sizes are estimated from a sample: no text of most rows is read."""
+        counted, since = [], float("-inf")
+        while (first := self.first_time(loop, since)) is not None:
+            day = DayOfTraffic(day_of(first), 0, 0.0)
+            counted.append(replace(day, rows=self.count(loop, day.begin, day.end)))
+            since = day.end
+        share = min(1.0, SAMPLE / max(1, sum(day.rows for day in counted)))
+        samples = [self.sampled(loop, day.begin, day.end, share) for day in counted]
+        mean = sum(size for _, size in samples) / max(1, sum(rows for rows, _ in samples))
+        return [replace(day, bytes=day.rows * (size / rows if rows else mean)) for day, (rows, size) in zip(counted, samples, strict=True)]
+
+    @abstractmethod
+    def feedback_events(self, request_ids: Sequence[str]) -> dict[str, list[Feedback]]:
+        """All feedback on each of these exchanges that has any, in the order in which it was stored."""
+
+    @abstractmethod
+    def remove(self, loop: str, events: Mapping[str, int]) -> int:
+        """Delete exchanges with their feedback, by id with the number of feedback events that the caller knows; returns how many.
+
+        One with more events stays: feedback came meanwhile. The ids are not remembered. Bytes of deleted rows may stay in the
+        log's files until `forget` wipes them.
+        """
+
+    @abstractmethod
+    def reclaim(self) -> None:
+        """Give the space of removed rows back as far as that is cheap and blocks no other process; the rest is used for new rows."""
+
+    @abstractmethod
+    def size(self) -> LogSize:
+        """Space of the log on the disk, all loops together."""
 
 
 def check_forget(user: str | None, request_ids: Sequence[str]) -> None:

@@ -3,7 +3,8 @@
 import json
 import re
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
 from dataclasses import asdict, fields
 from typing import Any
 
@@ -12,6 +13,7 @@ from ftassets.backends.traffic_log.base import (
     Exchange,
     Feedback,
     FeedbackCounts,
+    LogSize,
     LogUnreachable,
     LogUnusable,
     Outcomes,
@@ -140,6 +142,27 @@ AND at >= CAST(:since AS double precision) AND at < CAST(:until AS double precis
 _TIME_OF_NEWEST = """
 SELECT at FROM traffic_exchange WHERE loop = :loop AND version = :version AND at >= CAST(:since AS double precision)
 ORDER BY at DESC, number DESC LIMIT 1 OFFSET CAST(:before AS bigint)"""
+_FIRST_TIME = "SELECT min(at) FROM traffic_exchange WHERE loop = :loop AND at >= CAST(:since AS double precision)"
+_ROW_BYTES = 560  # of a row without its texts, indexes included, as measured on a log of 50,000 rows
+_TEXT_BYTES = " + ".join(f"coalesce(pg_column_size({name}), 0)" for name in ("prompt", "messages", "answer", "error"))
+_SAMPLED = f"""
+SELECT count(*), coalesce(sum({_ROW_BYTES} + {_TEXT_BYTES}), 0) FROM traffic_exchange {_WINDOW}
+AND (number % 2147483647 * 2654435761) % 4294967296 < CAST(:share AS double precision)"""
+_FEEDBACK_EVENTS = """
+SELECT request_id, at, rating, correction FROM traffic_feedback
+WHERE request_id IN (SELECT json_array_elements_text(CAST(:names AS json))) ORDER BY number"""
+_KNOWN = "json_to_recordset(CAST(:known AS json)) AS k (id text, events bigint)"
+_LOCK_KNOWN = f"""
+SELECT count(*) FROM (
+    SELECT 1 FROM traffic_exchange WHERE loop = :loop AND id IN (SELECT k.id FROM {_KNOWN}) ORDER BY id FOR UPDATE
+) locked"""
+_REMOVE_KNOWN = f"""
+WITH gone AS (
+    DELETE FROM traffic_exchange e USING {_KNOWN} WHERE e.id = k.id AND e.loop = :loop
+    AND k.events = (SELECT count(*) FROM traffic_feedback f WHERE f.request_id = e.id) RETURNING 1
+)
+SELECT count(*) FROM gone"""
+_SIZE = "SELECT pg_total_relation_size('traffic_exchange') + pg_total_relation_size('traffic_feedback')"
 _TO_FORGET = """
 SELECT id FROM traffic_exchange WHERE "user" = :user AND loop = coalesce(CAST(:loop AS text), loop)
 UNION
@@ -237,6 +260,47 @@ class PostgresTrafficLog(TrafficLog):
 
     def forgotten(self) -> set[str]:
         return {_unescaped(row[0]) for row in self._server.do(lambda link: link.run("SELECT id FROM traffic_forgotten"))}
+
+    def first_time(self, loop: str, since: float = float("-inf")) -> float | None:
+        return self._run(_FIRST_TIME, loop=loop, since=since)[0][0]
+
+    def sampled(self, loop: str, since: float, until: float, share: float) -> tuple[int, int]:
+        [[rows, size]] = self._run(_SAMPLED, loop=loop, since=since, until=until, share=share * 2**32)
+        return rows, int(size)
+
+    def feedback_events(self, request_ids: Sequence[str]) -> dict[str, list[Feedback]]:
+        found: dict[str, list[Feedback]] = {}
+        for row in self._run(_FEEDBACK_EVENTS, names=_to_json(list(map(_escaped, request_ids)))):
+            found.setdefault(row[0], []).append(Feedback(*row))
+        return found
+
+    def remove(self, loop: str, events: Mapping[str, int]) -> int:
+        removed, names = 0, list(events)
+        for start in range(0, len(names), PAGE):
+            known = _to_json([{"id": _escaped(name), "events": events[name]} for name in names[start : start + PAGE]])
+
+            def delete(link: Link, known: str = known) -> int:
+                link.run("BEGIN")
+                # waits for feedback that is being stored; only a statement that begins after it sees it
+                link.run(_LOCK_KNOWN, known=known, loop=_escaped(loop))
+                [[gone]] = link.run(_REMOVE_KNOWN, known=known, loop=_escaped(loop))
+                link.run("COMMIT")
+                return int(gone)
+
+            removed += self._server.do(delete)
+        return removed
+
+    def reclaim(self) -> None:
+        """What autovacuum would do later. It blocks no other process, and shrinks the files only where their ends are empty."""
+        link = self._server.open(None)
+        with closing(link), suppress(*errors()):  # autovacuum comes anyway
+            link.run("SET statement_timeout = 0")
+            for table in ("traffic_exchange", "traffic_feedback"):
+                link.run(f"VACUUM {table}")
+
+    def size(self) -> LogSize:
+        [[size]] = self._run(_SIZE)
+        return LogSize(int(size), None)
 
     def _run(self, query: str, **values: Any) -> list[list[Any]]:
         """The rows of a query, with texts as they were stored."""

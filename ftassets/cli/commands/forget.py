@@ -1,7 +1,9 @@
 """The right to be forgotten: deletes a user's texts from the log, the vectors and the next dataset, and reports where they were."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 from ftassets.assets._shared.dataset_files import (
@@ -22,7 +24,10 @@ from ftassets.backends.artifacts.version_folder import VersionDamaged
 from ftassets.backends.artifacts.versions import digests, load_manifest
 from ftassets.backends.dataset_store.base import DatasetStore, Files, ObjectNotFound
 from ftassets.backends.traffic_log.base import TrafficLog
+from ftassets.backends.traffic_log.day_files import DayFiles
 from ftassets.backends.vector_store.base import VectorStore
+from ftassets.config.home import Home
+from ftassets.config.loop import LoopConfig
 from ftassets.domain.dataset.rows import Example, Quarantined
 from ftassets.domain.traffic.exchange import Exchange, request_in
 from ftassets.errors import InvalidInput
@@ -54,9 +59,15 @@ class Forgotten:
     stays: str = EVENTS_STAY
 
 
-def user_of(traffic_log: TrafficLog, request: str) -> str:
-    """Hash of the user who sent a request. Raises InvalidInput when the log does not know it."""
-    found = traffic_log.named(None, [request])
+def folders_of_days(home: Home, loops: Iterable[LoopConfig]) -> list[DayFiles]:
+    """The folders that have days of traffic which left the log: the home's, and those that loop files name."""
+    folders = {home.traffic_export, *(loop.traffic.export for loop in loops if loop.traffic.export)}
+    return [DayFiles(folder) for folder in sorted(folders) if folder.is_dir()]
+
+
+def user_of(traffic_log: TrafficLog, request: str, day_files: Sequence[DayFiles] = ()) -> str:
+    """Hash of the user who sent a request. Raises InvalidInput when neither the log nor the files of deleted days know it."""
+    found = traffic_log.named(None, [request]) or list(_moved(day_files, None, [request]))
     if not found:
         raise InvalidInput(f"the traffic log has no request {request}: give the id of one that the user sent and that is not forgotten")
     if not found[0].user:
@@ -72,23 +83,46 @@ def forget(
     artifacts: Artifacts,
     user: str | None = None,
     request: str | None = None,
+    day_files: Sequence[DayFiles] = (),
 ) -> Forgotten:
     """Forget a user (as hashed in the log) or one request; doing it again finishes what was interrupted.
 
     `loops` are names; loops that have anything in the dataset store are searched too, whether or not their loop files are here.
 
-    Removes log rows, vectors, labels, preference pairs and quarantined rows now; the rows leave the dataset with its next commit.
+    Removes log rows, their copies in `day_files`, vectors, labels, preference pairs and quarantined rows now; the rows leave the dataset
+    with its next commit.
     Raises InvalidInput when neither is given, and when nothing here has the request or ever forgot it.
     """
+    with ExitStack() as held:
+        for files in day_files:  # no row may move from the log to a file meanwhile
+            held.enter_context(files.held())
+        return _forgotten(loops, traffic_log, vector_store, dataset_store, artifacts, user, request, day_files)
+
+
+def _forgotten(
+    loops: Collection[str],
+    traffic_log: TrafficLog,
+    vector_store: VectorStore,
+    dataset_store: DatasetStore,
+    artifacts: Artifacts,
+    user: str | None,
+    request: str | None,
+    day_files: Sequence[DayFiles],
+) -> Forgotten:
     names = sorted({*loops, *(path.partition("/")[0] for path in dataset_store.list("main", ""))})
-    repeated = [later for loop in names for later in _later_turns(traffic_log, loop, request)] if request else []
-    logged = bool(request and traffic_log.named(None, [request]))
+    repeated = [later for loop in names for later in _later_turns(traffic_log, day_files, loop, request)] if request else []
+    named = [request] if request else []
+    moved = {row.id for row in _moved(day_files, user, named)}
+    logged = bool(request and (request in moved or traffic_log.named(None, [request])))
     earlier = bool(request and not logged and request in traffic_log.forgotten())
     if request and not logged and not earlier and not any(_holds(dataset_store, loop, request) for loop in names):
         raise InvalidInput(f"no request {request}: neither the traffic log nor a dataset has it, and it was not forgotten earlier")
-    ids = set(traffic_log.forget(user=user, request_ids=[request] if request else []))
+    ids = set(traffic_log.forget(user=user, request_ids=sorted({*named, *moved})))
     gone = ids | traffic_log.forgotten()  # what an earlier call may have been interrupted before
     report = Forgotten(sorted(name for name in ids if logged or name != request), repeated, earlier=earlier, user=user)
+    for copies in day_files:
+        for loop in copies.loops():
+            copies.erase(loop, gone)
     for loop in names:
         if gone:
             vector_store.remove(loop, sorted(gone))
@@ -107,12 +141,18 @@ def _holds(store: DatasetStore, loop: str, request: str) -> bool:
     return bool(_cleaned(store, loop, {request}, None) or _commits_holding(store, loop, {request}, None))
 
 
-def _later_turns(traffic_log: TrafficLog, loop: str, request: str) -> list[str]:
+def _moved(day_files: Sequence[DayFiles], user: str | None, requests: Collection[str]) -> Iterator[Exchange]:
+    """Rows of a user and those named in the files of days that left the log."""
+    return (row for files in day_files for loop in files.loops() for row in files.find(loop, user, requests))
+
+
+def _later_turns(traffic_log: TrafficLog, day_files: Sequence[DayFiles], loop: str, request: str) -> list[str]:
     """Ids of the same user's later requests whose messages begin with those of this one."""
     found = []
-    for asked in traffic_log.named(loop, [request]):
+    for asked in traffic_log.named(loop, [request]) or [row for files in day_files for row in files.find(loop, ids=[request])]:
         begin = _messages(asked)
-        for later in traffic_log.stream(loop, asked.at) if begin else ():
+        moved = (row for files in day_files for row in files.find(loop, asked.user) if row.at >= asked.at)
+        for later in chain(moved, traffic_log.stream(loop, asked.at)) if begin else ():
             if later.id != request and later.user == asked.user and _messages(later)[: len(begin)] == begin:
                 found.append(later.id)
     return found

@@ -2,6 +2,7 @@
 
 import contextlib
 import multiprocessing
+import random
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from ftassets.backends.traffic_log.base import PAGE, Exchange, Feedback, FeedbackCounts, Reviewed, TrafficLog, UnknownAnswer
 from ftassets.domain.traffic.feedback import added_up
+from ftassets.domain.traffic.retention import DAY
 from ftassets.errors import InvalidInput
 
 OpenLog = Callable[[], TrafficLog]
@@ -352,6 +354,95 @@ class TrafficLogContract:
             with pytest.raises(InvalidInput, match="user to forget is empty"):
                 log.forget(user=user, request_ids=ids)
         assert (log.count("voice"), log.count("triage"), log.forgotten()) == (1, 1, set())
+
+    def test_removed_rows_are_gone_with_their_feedback_and_are_not_remembered(self, log: TrafficLog) -> None:
+        rows = [exchange(n, version="v1") for n in range(6)]
+        log.append([*rows, exchange(7, loop="triage")])
+        for row in rows[:4]:
+            log.add_feedback(Feedback(row.id, row.at + 5, "down", '{"intent": "off"}'))
+        assert log.remove("voice", {rows[0].id: 1, rows[1].id: 1, rows[5].id: 0, "triage-7": 0, "nobody's": 0}) == 3
+        assert (log.exchanges("voice"), log.count("triage"), log.forgotten()) == (rows[2:5], 1, set())
+        assert [each.exchange for each in log.reviewed("voice")] == rows[2:4]
+        assert log.feedback_counts("voice", "v1") == FeedbackCounts(2, 2, 2)
+        assert (log.corrections("voice"), sum(each.count for each in log.outcomes("voice", ["v1"]))) == (2, 3)
+        assert (log.time_of_newest("voice", "v1", 1), log.time_of_newest("voice", "v1", 4)) == (4.0, None)
+        assert log.feedback_on([rows[0].id]) == {}
+        with pytest.raises(UnknownAnswer, match="voice-0"):
+            log.add_feedback(Feedback("voice-0", 1.0, "up", None))
+        assert log.append(rows) == 3, "only what was forgotten cannot come back"
+        assert log.feedback_on([rows[0].id]) == {}
+
+    def test_a_row_that_somebody_said_something_about_meanwhile_is_not_removed(self, log: TrafficLog) -> None:
+        log.append([exchange(1), exchange(2)])
+        log.add_feedback(Feedback("voice-1", 5.0, "up", None))
+        known = {name: len(events) for name, events in log.feedback_events(["voice-1"]).items()} | {"voice-2": 0}
+        log.add_feedback(Feedback("voice-1", 6.0, "down", None))
+        assert log.remove("voice", known) == 1
+        assert [row.id for row in log.exchanges("voice")] == ["voice-1"]
+        assert log.feedback_on(["voice-1"])["voice-1"].rating == "down"
+
+    def test_feedback_that_comes_while_rows_are_removed_is_refused_or_kept(self, log: TrafficLog) -> None:
+        log.append([exchange(n) for n in range(300)])
+        taken: list[str] = []
+
+        def say() -> None:
+            for n in range(300):
+                try:
+                    log.add_feedback(Feedback(f"voice-{n}", 1.0, "up", None))
+                except UnknownAnswer:
+                    continue
+                taken.append(f"voice-{n}")
+
+        thread = threading.Thread(target=say)
+        thread.start()
+        for n in range(300):
+            log.remove("voice", {f"voice-{n}": 0})
+        thread.join()
+        assert {row.id for row in log.exchanges("voice")} == set(taken) == set(log.feedback_events([f"voice-{n}" for n in range(300)]))
+
+    def test_all_feedback_events_are_there_in_their_order(self, log: TrafficLog) -> None:
+        log.append([exchange(1), exchange(2), exchange(3)])
+        said = [Feedback("voice-1", 9.0, "up", None), Feedback("voice-1", 5.0, None, TEXTS[0]), Feedback("voice-1", 9.0, "up", None)]
+        other = Feedback("voice-2", 1.0, "down", None)
+        for each in (said[0], other, *said[1:]):
+            log.add_feedback(each)
+        assert log.feedback_events(["voice-1", "voice-2", "voice-3", "nobody's"]) == {"voice-1": said, "voice-2": [other]}
+        assert log.feedback_events([]) == {}
+
+    def test_days_have_all_rows_and_about_their_size(self, log: TrafficLog) -> None:
+        text = "how much is the fish " * 50
+        rows = [exchange(n, at=at, prompt=text, messages=text, answer=text) for n, at in enumerate([-DAY, 5.0, DAY - 1, DAY, 9.5 * DAY])]
+        log.append([*rows, exchange(1, loop="triage")])
+        days = log.days("voice")
+        assert [(each.day, each.rows) for each in days] == [(0, 3), (1, 1), (9, 1)]
+        for each in days:
+            assert 0.05 < each.bytes / (3 * len(text) * each.rows) < 1.5, "a server may compress"
+        assert (log.days("nobody"), log.first_time("nobody"), log.first_time("voice", 1.0)) == ([], None, 5.0)
+
+    def test_the_size_of_many_rows_is_estimated_from_some(self, log: TrafficLog) -> None:
+        log.append([exchange(n, loop="other") for n in range(2000)])
+        log.append([exchange(n) for n in range(4000)])
+        rows, size = log.sampled("voice", 0.0, 1e9, 0.25)
+        assert 800 < rows < 1200
+        everything = log.sampled("voice", 0.0, 1e9, 1.0)
+        assert everything[0] == 4000
+        assert size / rows == pytest.approx(everything[1] / everything[0], rel=0.05)
+
+    def test_space_of_removed_rows_can_be_used_again(self, log: TrafficLog) -> None:
+        rows = [exchange(n, answer=f"{n} {random.Random(n).random()} " * 100) for n in range(2000)]
+        for start in range(0, 2000, 500):
+            log.append(rows[start : start + 500])
+        full, sizes = log.size(), []
+        assert full.bytes > 500_000
+        for turn in range(5):
+            known = "" if turn == 0 else f"{turn - 1} "
+            assert log.remove("voice", {f"{known}{row.id}": 0 for row in rows[:1900]}) == 1900
+            log.reclaim()
+            log.append([replace(row, id=f"{turn} {row.id}") for row in rows[:1900]])
+            sizes.append(log.size().bytes)
+        assert sizes[-1] < 1.2 * sizes[1]
+        assert sizes[-1] < 2 * full.bytes
+        assert (log.count("voice"), log.exchanges("voice", 1900.0)) == (2000, rows[1900:])
 
     def test_processes_share_one_new_log(self, open_log: OpenLog, log: TrafficLog) -> None:
         pipes = [SPAWN.Pipe(duplex=False) for _ in range(2)]

@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,10 +23,12 @@ from ftassets.assets._shared.dataset_files import (
 from ftassets.backends.artifacts.folder import FolderArtifacts
 from ftassets.backends.artifacts.version_folder import MANIFEST
 from ftassets.backends.dataset_store.git import GitDatasetStore
+from ftassets.backends.traffic_log.day_files import DayFiles, Moved, read
 from ftassets.backends.traffic_log.sqlite import SqliteTrafficLog
 from ftassets.backends.vector_store.base import QueryVector
 from ftassets.backends.vector_store.qdrant import QdrantVectorStore
-from ftassets.cli.commands.forget import EVENTS_STAY, forget, user_of
+from ftassets.cli.commands.forget import EVENTS_STAY, folders_of_days, forget, user_of
+from ftassets.config.home import Home
 from ftassets.config.loop_files import LOOPS, read_loops
 from ftassets.domain.canonical import canonical_json
 from ftassets.domain.chat import question
@@ -90,7 +93,7 @@ def parts(tmp_path: Path) -> dict:
     return {"traffic_log": log, "vector_store": vectors, "dataset_store": store, "artifacts": FolderArtifacts(tmp_path), "dataset": dataset}
 
 
-def run(parts: dict, loops: tuple[str, ...] = (NAME,), **who: str) -> dict:
+def run(parts: dict, loops: tuple[str, ...] = (NAME,), **who: Any) -> dict:
     return asdict(forget(loops, parts["traffic_log"], parts["vector_store"], parts["dataset_store"], parts["artifacts"], **who))
 
 
@@ -102,6 +105,55 @@ def test_a_user_is_gone_and_others_stay(parts: dict) -> None:
     store = parts["dataset_store"]
     assert [row.request_id for row in from_parquet(store.read("main", labels_path(NAME, "b")))] == ["r5"]
     assert [pair.user for pair in pairs_from_parquet(store.read("main", pairs_path(NAME)))] == ["bob"]
+
+
+def test_copies_of_days_that_left_the_log_are_cleaned_and_their_ids_remembered(parts: dict, tmp_path: Path) -> None:
+    files = DayFiles(tmp_path / "traffic_export")
+    log, store = parts["traffic_log"], parts["dataset_store"]
+    gone = [exchange(n, "ann" if n < 3 else "bob") for n in (0, 1, 2, 3)]
+    files.add(NAME, 0, [Moved(row, log.feedback_events([row.id]).get(row.id, [])) for row in gone])
+    log.remove(NAME, {each.exchange.id: len(each.feedback) for each in read(files.files(NAME, 0)[0])})
+    dropped = [Quarantined("schema:correction:r1", "why", "secret 1"), Quarantined("dedup:r4", "why", "secret 4")]
+    store.publish("q", dataset_objects(store, NAME, {"train": [example(7, "carl")]}, dropped, {}, {}, "q"), "q", {"loop": NAME})
+    assert (user_of(log, "r2", [files]), log.count(NAME)) == ("ann", 2)
+    report = run(parts, user="ann", day_files=[files])
+    assert report["requests"] == ["r0", "r1", "r2"]
+    assert [row.id for row in files.find(NAME, ids={f"r{n}" for n in range(9)})] == ["r3"]
+    assert {p.request_id for p in parts["vector_store"].window(NAME, "e", 0, 1e9, 99)} == {"r3", "r4", "r5"}
+    assert quarantine_from_parquet(store.read("main", quarantine_path(NAME))) == dropped[1:]
+    assert log.append(gone) == 1, "an import does not bring them back"
+    assert b"secret 1" not in b"".join(path.read_bytes() for path in files.folder.rglob("*") if path.is_file())
+    assert run(parts, request="r3", day_files=[files])["requests"] == ["r3"]
+    assert files.loops() == []
+    assert run(parts, request="r3", day_files=[files])["earlier"]
+
+
+def test_what_was_killed_before_the_copies_were_cleaned_is_finished_by_the_next_call(parts: dict, tmp_path: Path) -> None:
+    files = DayFiles(tmp_path / "traffic_export")
+    files.add(NAME, 0, [Moved(exchange(0, "ann"), ()), Moved(exchange(9, "bob"), ())])
+    parts["traffic_log"].forget(user="ann", request_ids=["r0"])
+    run(parts, user="ann", day_files=[files])
+    assert [row.id for row in files.find(NAME, ids={"r0", "r9"})] == ["r9"]
+
+
+def test_a_later_turn_that_left_the_log_is_named(parts: dict, tmp_path: Path) -> None:
+    first = [{"role": "user", "content": "secret"}]
+    files = DayFiles(tmp_path / "traffic_export")
+    turns = [
+        replace(exchange(20, "eve"), messages=json.dumps(first)),
+        replace(exchange(21, "eve"), messages=json.dumps([*first, {"role": "user", "content": "yes"}])),
+    ]
+    files.add(NAME, 0, [Moved(turn, ()) for turn in turns])
+    assert run(parts, request="r20", day_files=[files])["repeated"] == ["r21"]
+
+
+def test_folders_that_loop_files_name_are_searched_too(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    (tmp_path / "disk").mkdir()
+    loop = LOOP.model_copy(update={"traffic": LOOP.traffic.model_copy(update={"export": tmp_path / "disk"})})
+    assert [each.folder for each in folders_of_days(home, [loop])] == [tmp_path / "disk"]
+    home.traffic_export.mkdir(parents=True)
+    assert [each.folder for each in folders_of_days(home, [loop, LOOP])] == [tmp_path / "disk", home.traffic_export]
 
 
 def test_the_report_names_commits_and_versions_that_hold_the_rows(parts: dict) -> None:
