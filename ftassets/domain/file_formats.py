@@ -85,7 +85,7 @@ LABELS: dict[str, FileFormat] = {
     ),
     "argilla": FileFormat(
         "Argilla",
-        "`dataset.records.to_json`, and `from_json` the other way",
+        "`dataset.records.to_list(flatten=True)` as JSON, and `from_json` the other way",
         f"{_LABELLING}.argilla",
         "the answer is a label",
         "tool calls, results and definitions, which annotators see as text: the traffic log has them",
@@ -93,7 +93,7 @@ LABELS: dict[str, FileFormat] = {
     ),
     "label_studio": FileFormat(
         "Label Studio",
-        "the JSON export of a project, and its JSON import the other way",
+        "the export of a project as JSON or JSON_MIN, and its JSON import the other way",
         f"{_LABELLING}.label_studio",
         "the answer is a label",
         "tool calls, results and definitions, which annotators see as text: the traffic log has them",

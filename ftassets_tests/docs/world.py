@@ -108,7 +108,7 @@ class World:
         tasks = json.loads(out.read_text())
         for task in tasks:
             if format == "argilla":
-                task["responses"] = {"completion": [{"value": answer, "user_id": "ann"}]}
+                task["responses"] = {"completion": [{"value": answer, "user_id": "ann", "status": "submitted"}]}
             else:
                 result = {"from_name": "completion", "to_name": "prompt", "type": "textarea", "value": {"text": [answer]}}
                 task["annotations"] = [{"completed_by": 1, "was_cancelled": False, "result": [result]}]

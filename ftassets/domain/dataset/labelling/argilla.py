@@ -1,4 +1,7 @@
-"""Labelling batches as Argilla's records: what `dataset.records.to_json` writes and `from_json` reads.
+"""Labelling batches as Argilla's records: out as `dataset.records.from_json` reads them, back as `records.to_list(flatten=True)` has them.
+
+Only the flattened list and the server's own records say which responses were submitted: `to_json` writes drafts and discarded
+responses among them, and nothing tells them apart.
 
 The Argilla dataset needs a text field `prompt` (the last message), a chat field `conversation` (all messages, and the tools if there
 are some), a text question `completion`, and the metadata `version` and `why` (terms).
@@ -7,9 +10,10 @@ The model's answer is the suggestion.
 
 import json
 from collections.abc import Iterator, Sequence
-from typing import Any
+from itertools import zip_longest
+from typing import Any, NamedTuple
 
-from ftassets.domain.dataset.labelling.fields import Parsed, carried, collect, json_list, shown, to_label
+from ftassets.domain.dataset.labelling.fields import Parsed, carried, collect, json_list, labelled, shown
 from ftassets.domain.dataset.labelling.label import Label
 from ftassets.domain.dataset.labelling.select import Item
 
@@ -38,12 +42,44 @@ def parse(text: str) -> Parsed:
     return collect(json_list(text, "record"), _labels)
 
 
-def _labels(record: Any) -> Iterator[Label]:
-    responses = (record.get("responses") or {}).get(QUESTION) or []
-    # the SDK's export has only what was submitted; the server's own has the status too
-    answered = [one for one in responses if one.get("value") and one.get("status", "submitted") == "submitted"]
+class _Response(NamedTuple):
+    value: Any
+    annotator: Any
+    status: Any
+    at: Any = None
+
+
+def _labels(record: Any) -> Iterator[Label | ValueError]:
+    responses = [one for one in _responses(record) if one.value not in (None, "")]
+    known = [one for one in responses if one.status is not None]
+    if len(known) < len(responses) and (record.get("status") != "completed" or len(responses) > 1):
+        raise ValueError(_NO_STATUS)
+    # of a completed record one response was submitted
+    answered = [one for one in responses if one.status in ("submitted", None)]
     if not answered:
-        raise ValueError("no annotator answered it")
-    messages = carried((record.get("fields") or {}).get(CHAT))
+        states = sorted({str(one.status) for one in responses})
+        raise ValueError(f"no annotator answered it: {' and '.join(states)} responses only" if states else "no annotator answered it")
+    messages = carried((record.get("fields") or record).get(CHAT))
     for one in answered:
-        yield to_label(record.get("id"), one["value"], one.get("user_id"), one.get("updated_at"), messages)
+        yield from labelled(record.get("external_id") or record.get("id"), one.value, one.annotator, one.at, messages)
+
+
+def _responses(record: Any) -> list[_Response]:
+    """Responses to our question: of a flattened record, of the server's, or of the nested form."""
+    if QUESTION + ".responses" in record:
+        values, users, states = (record.get(f"{QUESTION}.responses{name}") or [] for name in ("", ".users", ".status"))
+        return [_Response(*one) for one in zip_longest(values, users, states)]
+    found = record.get("responses") or {}
+    if isinstance(found, list):
+        return [
+            _Response(one["values"][QUESTION]["value"], one.get("user_id"), one["status"], one.get("updated_at"))
+            for one in found
+            if QUESTION in (one.get("values") or {})
+        ]
+    return [_Response(one.get("value"), one.get("user_id"), one.get("status"), one.get("updated_at")) for one in found.get(QUESTION) or []]
+
+
+_NO_STATUS = (
+    "nothing says whether its responses were submitted, are drafts or were discarded: "
+    "export with `json.dump(dataset.records.to_list(flatten=True), file)`"
+)

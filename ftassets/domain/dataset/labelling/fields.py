@@ -1,7 +1,7 @@
 """What the formats of labelling batches have in common."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from ftassets.domain.chat import Asked, message_text
@@ -10,27 +10,39 @@ from ftassets.domain.dataset.rows import Quarantined
 from ftassets.domain.traffic.imports.fields import seconds
 from ftassets.errors import InvalidInput
 
+_SHOWN = 500  # characters of a record that makes no label
 _PLAIN = ("system", "user", "assistant")
 
 Parsed = tuple[list[Label], list[Quarantined]]
 
 
-def to_label(request_id: Any, completion: Any, annotator: Any, at: Any, messages: Any = None, tools: Any = None) -> Label:
-    """A label of what a tool wrote. An answer may be JSON itself or text. Raises ValueError with what is missing.
+def labelled(
+    request_id: Any, completion: Any, annotator: Any, at: Any, messages: Any = None, tools: Any = None, truth: bool = False
+) -> Iterator[Label | ValueError]:
+    """The label of what a tool wrote, or what is missing in it. An answer may be JSON itself or text.
 
     `messages` and `tools` in OpenAI's form are the conversation as the file has it; what is not one of texts counts as missing.
     """
-    if not isinstance(request_id, str) or not request_id:
-        raise ValueError("it does not say which request it labels")
-    if isinstance(completion, dict):
-        completion = json.dumps(completion, ensure_ascii=False)
-    if not isinstance(completion, str) or not completion.strip():
-        raise ValueError("no annotator answered it")
     try:
-        asked = Asked.read(messages, tools, as_read=True) if messages else None
+        if not isinstance(request_id, str) or not request_id:
+            raise ValueError("it does not say which request it labels")
+        if isinstance(completion, dict):
+            completion = json.dumps(completion, ensure_ascii=False)
+        if completion is None or completion == "" or (isinstance(completion, str) and not completion.strip()):
+            raise ValueError("no annotator answered it")
+        if not isinstance(completion, str):
+            raise ValueError("its answer is neither a text nor a JSON object")
+        name = "" if annotator is None else str(annotator)
+        yield Label(request_id, completion.strip(), name, seconds(at), _asked(messages, tools), truth)
+    except (ValueError, RecursionError) as error:
+        yield ValueError("nested too deep" if isinstance(error, RecursionError) else str(error))
+
+
+def _asked(messages: Any, tools: Any) -> Asked | None:
+    try:
+        return Asked.read(messages, tools, as_read=True) if messages else None
     except ValueError:
-        asked = None
-    return Label(request_id, completion.strip(), "" if annotator is None else str(annotator), seconds(at), asked)
+        return None
 
 
 def shown(asked: Asked) -> list[dict[str, str]]:
@@ -48,17 +60,25 @@ def carried(entries: Any) -> Any:
     return [{"role": entry["role"], "content": entry.get("content")} for entry in entries] if plain else None
 
 
-def collect(records: Iterable[tuple[str, Any]], labels_of: Callable[[Any], Iterable[Label]]) -> Parsed:
-    """Labels of records, given with their place, and the records without one."""
+def collect(records: Iterable[tuple[str, Any]], labels_of: Callable[[Any], Iterable[Label | ValueError]]) -> Parsed:
+    """Labels of records, given with their place, and what made none: a whole record, or one answer of it."""
     labels: list[Label] = []
     bad: list[Quarantined] = []
     for where, record in records:
         try:
-            labels += list(labels_of(record))
+            found = list(labels_of(record))
         except (ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
-            reason = str(error) if isinstance(error, ValueError) else f"in another form than this format's: {error}"
-            bad.append(Quarantined(where, reason, json.dumps(record)[:500]))
+            found = [error if isinstance(error, ValueError) else ValueError(f"in another form than this format's: {error}")]
+        labels += [one for one in found if isinstance(one, Label)]
+        bad += [Quarantined(where, str(one), _beginning(record)) for one in found if isinstance(one, ValueError)]
     return labels, bad
+
+
+def _beginning(record: Any) -> str:
+    try:
+        return json.dumps(record)[:_SHOWN]
+    except RecursionError:
+        return ""
 
 
 def json_list(text: str, what: str) -> list[tuple[str, Any]]:

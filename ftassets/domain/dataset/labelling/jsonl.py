@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ftassets.domain.chat import openai_messages
-from ftassets.domain.dataset.labelling.fields import Parsed, collect, to_label
+from ftassets.domain.dataset.labelling.fields import Parsed, collect, labelled
 from ftassets.domain.dataset.labelling.label import Label
 from ftassets.domain.dataset.labelling.select import Item
 from ftassets.domain.dataset.rows import Quarantined
@@ -50,6 +50,6 @@ def parse(text: str) -> Parsed:
     return labels, bad + more
 
 
-def _labels(row: Any) -> Iterator[Label]:
+def _labels(row: Any) -> Iterator[Label | ValueError]:
     asked = row.get("messages"), row.get("tools")
-    yield to_label(row.get("request_id"), row.get("completion"), row.get("annotator"), row.get("at"), *asked)
+    yield from labelled(row.get("request_id"), row.get("completion"), row.get("annotator"), row.get("at"), *asked)

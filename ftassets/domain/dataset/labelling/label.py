@@ -18,7 +18,7 @@ from ftassets.domain.traffic.exchange import hashed_user
 class Label:
     """One annotator's answer to one request; `annotator` as their tool names them, `at` in epoch seconds where it says.
 
-    `asked` is the conversation as their file has it, if it has all of it.
+    `asked` is the conversation as their file has it, if it has all of it. `truth` says that their tool marks it as the right one.
     """
 
     request_id: str
@@ -26,6 +26,7 @@ class Label:
     annotator: str
     at: float | None
     asked: Asked | None = None
+    truth: bool = False
 
 
 def to_examples(
@@ -34,12 +35,15 @@ def to_examples(
     """One row per request, and the labels that make none: not in the form the task asks for, annotators who do not agree, or a request
     that is unknown.
 
-    The conversation is that of `logged`, the requests of the log by id; of a request that is not there, that of the file. Answers
+    Of each annotator the newest label of a request counts, of those without a time the last one; where there is a ground truth, only
+    that. The conversation is that of `logged`, the requests of the log by id; of a request that is not there, that of the file. Answers
     agree when they say the same (`answer_key`). The newest label gives the row; the annotator becomes a hash.
     """
     bad: list[Quarantined] = []
     by_request: dict[str, list[Label]] = defaultdict(list)
-    for label in labels:
+    counting, replaced = _counting(labels)
+    bad += [_quarantined(batch, label, reason) for label, reason in replaced]
+    for label in counting:
         label = replace(label, completion=form.spelled(label.completion))
         if (fault := form.fault(label.completion)) is not None:
             bad.append(_quarantined(batch, label, f"the answer {fault}"))
@@ -72,6 +76,26 @@ def to_examples(
         else:
             rows.append(row)
     return rows, bad
+
+
+def _counting(labels: Sequence[Label]) -> tuple[list[Label], list[tuple[Label, str]]]:
+    """The labels that count, in their order, and the others with the reason; a label without an annotator stands for itself."""
+    truths = {label.request_id for label in labels if label.truth}
+    newest: dict[tuple[str, str], int] = {}
+    replaced: dict[int, str] = {}
+    for place, label in enumerate(labels):
+        if label.request_id in truths and not label.truth:
+            replaced[place] = "another annotation of this request is the ground truth"
+        elif label.annotator:
+            key = (label.request_id, label.annotator)
+            other = newest.setdefault(key, place)
+            if other != place:
+                older, newest[key] = sorted((other, place), key=lambda one: labels[one].at or 0.0)
+                replaced[older] = "the same annotator answered this request again later"
+    return (
+        [label for place, label in enumerate(labels) if place not in replaced],
+        [(labels[place], reason) for place, reason in sorted(replaced.items())],
+    )
 
 
 def _quarantined(batch: str, label: Label, reason: str) -> Quarantined:

@@ -1,9 +1,12 @@
 """Batches in the tools' formats: out, filled in as the tool does it, and back."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ftassets.domain.chat import Asked, openai_messages
 from ftassets.domain.dataset import labelling
@@ -64,7 +67,9 @@ def argilla(text: str) -> str:
     ]
     for record in records:
         if record["id"] in WANTED:
-            record["responses"] = {"completion": [{"value": WANTED[record["id"]], "user_id": "ann", "updated_at": ISO}]}
+            record["responses"] = {
+                "completion": [{"value": WANTED[record["id"]], "user_id": "ann", "updated_at": ISO, "status": "submitted"}]
+            }
     return json.dumps(records)
 
 
@@ -89,6 +94,11 @@ def label_studio(text: str) -> str:
         }  # fmt: skip
     return json.dumps(tasks)
 
+
+KEYS = [  # of records of all formats
+    "id", "data", "request_id", "annotations", "result", "value", "text", "from_name", "completed_by", "responses", "completion", "fields",
+    "status", "completion.responses", "completion.responses.status", "values", "annotation_id", "reviews", "messages", "tools", "at",
+]  # fmt: skip
 
 FILL = {"jsonl": jsonl, "argilla": argilla, "label_studio": label_studio}
 
@@ -118,7 +128,8 @@ def test_annotators_see_the_conversation_and_what_a_file_cannot_carry_is_not_mad
         assert "set_light" in fields[0]["conversation"][0]["content"]
         assert [entry["content"] for entry in fields[1]["conversation"]] == ["which lamps are on", "list({})", "the red one"]
         answer = {"result": [{"from_name": "completion", "value": {"text": ["{}"]}}]}
-        answered = json.dumps([{**record, "responses": {"completion": [{"value": "{}"}]}, "annotations": [answer]} for record in records])
+        responses = {"completion": [{"value": "{}", "status": "submitted"}]}
+        answered = json.dumps([{**record, "responses": responses, "annotations": [answer]} for record in records])
     labels, _ = labelling.parse(answered, format)
     logged = {item.request_id: item.asked for item in items}
     rows, bad = to_examples(labels, "b1", ToolCall(), logged)
@@ -231,3 +242,161 @@ def test_labels_of_a_classification_are_known_ones_in_the_known_spelling() -> No
         "the answer is an unknown label: 'biling'", *["2 annotators do not agree on this request"] * 2,
     ]  # fmt: skip
     assert to_examples([label("r2", "biling")], "b1", Classification())[0][0].completion == "biling", "no label is known"
+
+
+def test_one_annotator_who_revised_counts_once_and_of_those_without_a_time_the_last() -> None:
+    said = [
+        label("r1", '{"a": 2}', at=9.0), label("r1", '{"a": 1}', at=5.0), label("r1", '{"a": 2}', "bob", at=1.0),
+        label("r2", '{"a": 1}'), label("r2", '{"a": 2}'), label("r3", "no JSON", at=5.0), label("r3", '{"a": 3}', at=6.0),
+    ]  # fmt: skip
+    rows, bad = to_examples(said, "b1", ToolCall())
+    assert {row.request_id: row.completion for row in rows} == {"r1": '{"a": 2}', "r2": '{"a": 2}', "r3": '{"a": 3}'}
+    assert [each.reason for each in bad] == ["the same annotator answered this request again later"] * 3
+    rows, bad = to_examples([label("r1", '{"a": 1}', ""), label("r1", '{"a": 2}', "")], "b1", ToolCall())
+    assert (rows, ["do not agree" in each.reason for each in bad]) == ([], [True, True]), "nobody knows whether that was one annotator"
+
+
+def test_a_ground_truth_counts_alone_and_two_that_differ_make_no_row() -> None:
+    truth = replace(label("r1", '{"a": 1}', at=1.0), truth=True)
+    rows, bad = to_examples([truth, label("r1", '{"a": 2}', "bob", at=9.0)], "b1", ToolCall())
+    assert [row.completion for row in rows] == ['{"a": 1}']
+    assert [each.reason for each in bad] == ["another annotation of this request is the ground truth"]
+    rows, bad = to_examples([truth, replace(label("r1", '{"a": 2}', "bob"), truth=True)], "b1", ToolCall())
+    assert (rows, len(bad)) == ([], 2)
+
+
+@given(order=st.permutations(range(6)), again=st.integers(0, 6))
+def test_the_order_of_labels_with_times_and_repeats_of_them_do_not_count(order: list[int], again: int) -> None:
+    said = [label("r1", json.dumps({"a": n % 3}), ("ann", "bob")[n % 2], at=float(n)) for n in range(6)]
+    said[5] = replace(said[5], completion=said[4].completion)
+    rows, _ = to_examples([said[n] for n in [*order, *order[:again]]], "b1", ToolCall())
+    assert [(row.completion, row.at) for row in rows] == [('{"a": 1}', 5.0)]
+
+
+FLAT = {  # `dataset.records.to_list(flatten=True)` of Argilla 2.8
+    "id": "r1", "status": "pending", "_server_id": "5", "prompt": "p", "conversation": [{"role": "user", "content": "p"}],
+    "version": "v1", "why": "random", "completion.suggestion": "{}",
+    "completion.responses": ['{"a": 1}', '{"a": 2}', '{"a": 3}', '{"a": 4}'],
+    "completion.responses.users": ["ann", "bob", "eve", "joe"],
+    "completion.responses.status": ["submitted", "draft", "discarded", None],
+}  # fmt: skip
+SERVER = {  # the server's own record
+    "id": "5", "external_id": "r1", "status": "completed", "fields": {"prompt": "p"}, "metadata": {}, "suggestions": [],
+    "responses": [
+        {"id": "1", "values": {"completion": {"value": '{"a": 1}'}}, "status": "submitted", "user_id": "ann", "updated_at": ISO},
+        {"id": "2", "values": {"completion": {"value": '{"a": 2}'}}, "status": "draft", "user_id": "bob", "updated_at": ISO},
+        {"id": "3", "values": None, "status": "discarded", "user_id": "eve", "updated_at": ISO},
+    ],
+}  # fmt: skip
+
+
+def nested(*values: str, status: str = "pending") -> dict[str, Any]:
+    """A record as Argilla's `to_json` writes it, without the states of its responses."""
+    return {"id": "r1", "fields": {}, "status": status, "responses": {"completion": [{"value": v, "user_id": "ann"} for v in values]}}
+
+
+@pytest.mark.parametrize(
+    ("record", "answers", "reason"),
+    [
+        ({**FLAT, "completion.responses.status": ["submitted", "draft", "discarded", "draft"]}, ['{"a": 1}'], None),
+        (FLAT, [], "nothing says whether"),
+        ({**FLAT, "completion.responses.status": ["draft", "draft", "discarded", "draft"]}, [], "discarded and draft responses only"),
+        ({**FLAT, **{name: None for name in FLAT if ".responses" in name}}, [], "no annotator answered it"),
+        (SERVER, ['{"a": 1}'], None),
+        ({**SERVER, "responses": SERVER["responses"][1:]}, [], "draft responses only"),
+        (nested('{"a": 1}'), [], "to_list(flatten=True)"),
+        (nested('{"a": 1}', '{"a": 2}', status="completed"), [], "to_list(flatten=True)"),
+        (nested('{"a": 1}', status="completed"), ['{"a": 1}'], None),
+    ],
+)
+def test_only_responses_that_argilla_says_were_submitted_are_labels(record: Any, answers: list[str], reason: str | None) -> None:
+    labels, bad = labelling.parse(json.dumps([record]), "argilla")
+    assert [(label.request_id, label.completion) for label in labels] == [("r1", answer) for answer in answers]
+    assert [True] * (reason is not None) == [reason in each.reason for each in bad if reason]
+    assert bool(bad) == (reason is not None)
+
+
+def annotated(text: Any, who: int = 1, **fields: Any) -> dict[str, Any]:
+    value = {"from_name": "completion", "to_name": "prompt", "type": "textarea", "value": {"text": text}}
+    return {"id": who, "completed_by": who, "was_cancelled": False, "ground_truth": False, "updated_at": ISO, "result": [value], **fields}
+
+
+@pytest.mark.parametrize(
+    ("annotations", "answers", "reason"),
+    [
+        ([annotated(["{}"], ground_truth=True), annotated(['{"a": 1}'], 2)], [("{}", "1", True), ('{"a": 1}', "2", False)], None),
+        ([annotated(["{}"], was_cancelled=True)], [], "no annotator"),
+        ([annotated(["{}"], last_action="rejected")], [], "a reviewer rejected"),
+        ([annotated(["{}"], reviews=[{"accepted": True, "created_at": "1"}, {"accepted": False, "created_at": "2"}])], [], "rejected"),
+        (
+            [annotated(["{}"], reviews=[{"accepted": False, "created_at": "1"}, {"accepted": True, "created_at": "2"}])],
+            [("{}", "1", False)],
+            None,
+        ),
+        ([annotated(["a", "b"]), annotated(["{}"], 2)], [("{}", "2", False)], "one annotation has 2 answers"),
+    ],
+)
+def test_states_of_label_studios_annotations(annotations: list[Any], answers: list[tuple[str, str, bool]], reason: str | None) -> None:
+    task = {"id": 1, "data": {"request_id": "r1", "prompt": "p"}, "annotations": annotations, "drafts": [annotated(["draft"])]}
+    labels, bad = labelling.parse(json.dumps([task]), "label_studio")
+    assert [(label.completion, label.annotator, label.truth) for label in labels] == answers
+    assert ["x" if reason is None else reason in each.reason for each in bad] == [True] * (reason is not None)
+
+
+@pytest.mark.parametrize(
+    ("answer", "read", "reason"),
+    [
+        ("{}", ["{}"], None),
+        (None, [], "no annotator"),
+        ({"text": ["a", "b"]}, [], "one annotation has 2 answers"),
+        (["a", "b"], [], "one annotation has 2 answers"),
+        ({"text": ["{}"]}, ["{}"], None),
+    ],
+)
+def test_label_studios_json_min(answer: Any, read: list[str], reason: str | None) -> None:
+    record = {
+        "request_id": "r1", "prompt": "p", "conversation": [{"role": "user", "content": "p"}], "why": "random", "id": 1, "annotator": 7,
+        "annotation_id": None if answer is None else 5, "created_at": ISO, "updated_at": ISO, "lead_time": 3.1,
+        **({} if answer is None else {"completion": answer}),
+    }  # fmt: skip
+    labels, bad = labelling.parse(json.dumps([record]), "label_studio")
+    assert labels == [Label("r1", text, "7", AT, Asked.of("p")) for text in read]
+    assert [reason in each.reason for each in bad if reason] == [True] * (reason is not None)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.text(max_size=5) | st.sampled_from(["r1", "{}", "submitted", ISO]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(KEYS), inner, max_size=5)
+        | st.dictionaries(st.text(max_size=5), inner, max_size=2)
+    ),
+    max_leaves=20,
+)
+
+
+@pytest.mark.parametrize("format", LABELS)
+@given(records=st.lists(JSON, max_size=4))
+def test_whatever_a_file_holds_each_record_makes_labels_or_is_quarantined(format: str, records: list[Any]) -> None:
+    text = "\n".join(map(json.dumps, records)) if format == "jsonl" else json.dumps(records)
+    labels, bad = labelling.parse(text, format)
+    assert len(labels) + len(bad) >= len(records)
+    rows, more = to_examples(labels, "b1", ToolCall())
+    assert len(rows) + len(more) <= len(labels)
+    for each in [*bad, *more]:
+        "".join([each.where, each.reason, each.content]).encode()
+
+
+@pytest.mark.parametrize("format", ["argilla", "label_studio"])
+def test_one_record_that_is_nested_too_deep_takes_no_other_with_it(format: str) -> None:
+    deep: Any = {}
+    for _ in range(500):
+        deep = {"a": deep}
+    good = (
+        FLAT | {"completion.responses.status": ["submitted"] * 4}
+        if format == "argilla"
+        else {"data": {"request_id": "r1"}, "annotations": [annotated(["{}"])]}
+    )
+    bad = {**nested("{}"), "fields": deep} if format == "argilla" else {"data": deep, "annotations": []}
+    labels, rejected = labelling.parse(json.dumps([bad, good]), format)
+    assert (len(labels), len(rejected)) == (4 if format == "argilla" else 1, 1)
