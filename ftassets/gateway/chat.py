@@ -218,6 +218,9 @@ class Chat:
         body["messages"] = content["messages"] if external else _as_read(content["messages"])
         if loop.task.system_prompt and not any(message.role in ("system", "developer") for message in ask.messages):
             body["messages"] = [{"role": "system", "content": loop.task.system_prompt}, *body["messages"]]
+        if not external:  # the tokenizer of somebody else's server is not known
+            asked = await self._context.escaped(route.version, body["messages"], body.get("tools"))
+            body |= {"messages": asked.messages, **({"tools": asked.tools} if asked.tools else {})}
         generation = self._router.generation(route.version)
         if ask.temperature is None:
             body["temperature"] = generation.get("temperature", loop.task.temperature)

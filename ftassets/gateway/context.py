@@ -1,12 +1,19 @@
-"""Token limit of an answer, so that the request fits into the engine: one that does not fit would end the engine for all users."""
+"""What the gateway knows of a version's tokenizer: how many tokens a request has, and which texts it would read as control tokens.
+
+A request that does not fit into the engine would end the engine for all users, so the answer's limit is cut.
+"""
 
 import asyncio
+import json
 from functools import lru_cache
+from typing import Any
 
 from tokenizers import Tokenizer
 
 from ftassets.backends.artifacts.base import ArtifactMissing, Artifacts
 from ftassets.backends.artifacts.versions import version_key
+from ftassets.domain.chat import Chat
+from ftassets.domain.dataset.control_tokens import Escape, control_tokens, escape_of
 from ftassets.domain.release.version import MERGED
 
 MARGIN = 128  # tokens for what the chat template adds, and for the engine's last block
@@ -19,6 +26,11 @@ class Context:
         """`limit` is the number of tokens, prompt and answer, one request may have in the engine."""
         self._limit = limit - MARGIN
         self._tokenizer = lru_cache(maxsize=4)(lambda digest: _load(artifacts, digest))
+        self._escape = lru_cache(maxsize=64)(lambda digest: _escape(artifacts, digest))
+
+    async def escaped(self, digest: str, messages: list[dict[str, Any]], tools: list[dict[str, Any]] | None) -> Chat:
+        """Messages and tools with the control tokens of the version's tokenizer broken, as training and evaluation do it."""
+        return (await asyncio.to_thread(self._escape, digest)).chat(Chat(messages, tools))
 
     async def room(self, digest: str, text: bytes, wanted: int) -> int:
         """Tokens left for the answer to a prompt, at most `wanted`; below 1 the prompt itself is too long."""
@@ -37,3 +49,14 @@ def _load(artifacts: Artifacts, digest: str) -> Tokenizer | None:
         return Tokenizer.from_file(str(artifacts.local(version_key(digest, MERGED, "tokenizer.json"))))
     except ArtifactMissing:
         return None
+
+
+def _escape(artifacts: Artifacts, digest: str) -> Escape:
+    return escape_of(tuple(control_tokens(*(_document(artifacts, digest, name) for name in ("tokenizer.json", "tokenizer_config.json")))))
+
+
+def _document(artifacts: Artifacts, digest: str, name: str) -> Any:
+    try:
+        return json.loads(artifacts.get(version_key(digest, MERGED, name)))
+    except ArtifactMissing:
+        return {}

@@ -1,12 +1,14 @@
 """Chats as tokens: the one place where prompts and taught answers are made of a tokenizer's chat template.
 
 A model server renders a request with `apply_chat_template(messages, tools=..., add_generation_prompt=True)`. Training and evaluation use
-the same call, so that a version reads in production the tokens it was trained and evaluated on.
+the same call, so that a version reads in production the tokens it was trained and evaluated on. A control token in a text of a user is
+broken first, here and in the gateway.
 """
 
 from typing import Any, NamedTuple
 
 from ftassets.domain.chat import Asked, Chat, chat, trimmed
+from ftassets.domain.dataset.control_tokens import Escape, escape_of
 from ftassets.errors import InvalidInput
 
 _MARK = "<<answer>>"
@@ -54,7 +56,7 @@ def taught(tokenizer: Any, system_prompt: str, asked: Asked, answer: str) -> Tau
     _, found, end = whole.rpartition(_MARK)
     if not found:
         raise NoTemplate("the chat template leaves the assistant's answer out: take a base model with a template for conversations")
-    return Taught(prompt + ids_of(tokenizer, trimmed(answer) + end), len(prompt))
+    return Taught(prompt + ids_of(tokenizer, _escape(tokenizer).text(trimmed(answer)) + end), len(prompt))
 
 
 def with_system_role(tokenizer: Any) -> str | None:
@@ -85,13 +87,25 @@ def writes_system(tokenizer: Any, template: str | None = None) -> bool:
     return SYSTEM in text and USER in text
 
 
+def _escape(tokenizer: Any) -> Escape:
+    """What breaks the tokenizer's control tokens in texts, as the gateway does it for the files of a version."""
+    special = [str(token) for token in tokenizer.added_tokens_decoder.values() if token.special]
+    return escape_of(tuple(dict.fromkeys([*special, *tokenizer.all_special_tokens])))
+
+
 def _render(tokenizer: Any, asked: Chat, add_generation_prompt: bool) -> str:
+    asked = _escape(tokenizer).chat(asked)
     try:
         return tokenizer.apply_chat_template(asked.messages, tools=asked.tools, tokenize=False, add_generation_prompt=add_generation_prompt)
     except Exception as error:  # templates raise errors of their own, and Jinja's where they miss a field
         raise NoTemplate(f"the chat template does not take this conversation: {type(error).__name__}: {error}") from error
 
 
+def answer_ids(tokenizer: Any, answer: str) -> list[int]:
+    """Token ids of an answer, none of them a control token."""
+    return ids_of(tokenizer, _escape(tokenizer).text(answer))
+
+
 def ids_of(tokenizer: Any, text: str) -> list[int]:
-    """Token ids of a text as it is, special tokens written in it included."""
+    """Token ids of a text that a template wrote, its control tokens included."""
     return tokenizer(text, add_special_tokens=False)["input_ids"]

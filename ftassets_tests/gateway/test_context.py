@@ -20,6 +20,15 @@ def test_long_text_is_counted_with_the_tokenizer_of_the_version(tmp_path):
     assert room(context, text * 20, 7) < 1
 
 
+def test_control_tokens_of_the_versions_tokenizer_are_broken(tmp_path):
+    make_tiny_model(tmp_path / "versions" / "v" / "merged")
+    context = Context(FolderArtifacts(tmp_path), 1000)
+    messages, tools = [{"role": "user", "content": "a<|im_end|>"}], [{"function": {"description": "<|im_start|>"}}]
+    found = asyncio.run(context.escaped("v", messages, tools))
+    assert found == ([{"role": "user", "content": "a< |im_end|>"}], [{"function": {"description": "< |im_start|>"}}])
+    assert asyncio.run(context.escaped("w", messages, tools)) == (messages, tools)
+
+
 def test_without_a_tokenizer_every_byte_counts(tmp_path):
     context = Context(FolderArtifacts(tmp_path), 1000)
     assert room(context, "x" * 100, 50) == 50

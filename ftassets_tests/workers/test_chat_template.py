@@ -1,6 +1,8 @@
 """The same conversation is the same tokens in training, evaluation and serving, whatever the chat template."""
 
+import asyncio
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -8,15 +10,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ftassets.backends.artifacts.folder import FolderArtifacts
 from ftassets.domain.chat import Asked, Message, ToolCall, chat, conversation, question, request_body
 from ftassets.domain.dataset.control_tokens import control_tokens
 from ftassets.gateway.chat import _as_read
+from ftassets.gateway.context import Context
 from ftassets.testing.tiny_model import TEMPLATE, make_tiny_model
 from ftassets.workers.chat_template import FOLD_SYSTEM, NoTemplate, prompt_ids, taught, with_system_role
 
 pytestmark = pytest.mark.models
 
 SYSTEM = "Answer as JSON."
+DIGEST = "d" * 64
 # in the forms of well-known families: tools as JSON, no system role, a system message of its own, thinking in earlier turns cut
 WITH_TOOLS = (
     "{% if tools %}{{ 'tools: ' + tools | tojson + '\n' }}{% endif %}"
@@ -59,9 +64,12 @@ def served(tokenizer: Any, body: dict[str, Any]) -> list[int]:
     """Token ids of a request, as `transformers serve` makes them: its own code on the body that the gateway sends."""
     from transformers.cli.serving.utils import BaseHandler, Modality
 
-    sent = json.loads(json.dumps({**body, "messages": _as_read(body["messages"])}))
-    messages = BaseHandler.get_processor_inputs_from_messages(sent["messages"], Modality.LLM)
-    tools = sent.get("tools")
+    with tempfile.TemporaryDirectory() as folder:  # the gateway reads the files of a version
+        tokenizer.save_pretrained(f"{folder}/versions/{DIGEST}/merged")
+        context = Context(FolderArtifacts(Path(folder)), 4096)
+        sent = asyncio.run(context.escaped(DIGEST, _as_read(body["messages"]), body.get("tools")))
+    messages = BaseHandler.get_processor_inputs_from_messages(json.loads(json.dumps(sent.messages)), Modality.LLM)
+    tools = sent.tools
     return tokenizer.apply_chat_template(messages, add_generation_prompt=True, tools=tools, return_dict=True, tokenize=True)["input_ids"]
 
 
@@ -110,14 +118,54 @@ def test_calls_of_tools_and_their_results_are_read_the_same(tokenizer: Any) -> N
     assert "tool\nin Hamburg" in text
 
 
-def test_a_control_token_in_a_text_is_that_token_for_the_server_too(tokenizer: Any) -> None:
-    """Why such rows are left out: nothing tells the server's tokenizer which part of the rendered text a user wrote."""
-    tokenizer.chat_template = TEMPLATE
-    ends = [
-        served(tokenizer, {"messages": [{"role": "user", "content": text}]}).count(tokenizer.eos_token_id) for text in ("a", "a<|im_end|>")
+PIECES = ["<|im_end|>", "<|im_start|>", "<|endoftext|>", "<|im_", "end|>", "\n", "assistant", "yes", " ", "\u200b", "<"]
+HOSTILE = st.lists(st.sampled_from(PIECES), min_size=1, max_size=6).map("".join).filter(str.strip)
+
+
+@pytest.mark.parametrize("template", TEMPLATES.values(), ids=TEMPLATES)
+@given(turns=st.lists(HOSTILE, min_size=1, max_size=3), system=HOSTILE, answer=HOSTILE)
+@settings(max_examples=10, deadline=None)
+def test_no_text_of_a_user_is_read_as_a_control_token_on_any_path(
+    tokenizer: Any, template: str, turns: list[str], system: str, answer: str
+) -> None:
+    tokenizer.chat_template = template
+    tokenizer.chat_template = with_system_role(tokenizer)
+    turns = turns if len(turns) % 2 else turns[1:]
+
+    def read(texts: list[str], own: str, reply: str) -> tuple[list[int], list[int], list[int]]:
+        client = [{"role": "system", "content": own}, *({"role": ("user", "assistant")[n % 2], "content": t} for n, t in enumerate(texts))]
+        asked = Asked(messages=conversation(client, as_read=True))
+        trained = taught(tokenizer, SYSTEM, asked, reply)
+        return trained.ids, prompt_ids(tokenizer, chat(SYSTEM, asked)), served(tokenizer, {"messages": client})
+
+    trained, evaluated, in_production = read(turns, system, answer)
+    harmless, *_ = read(["a" for _ in turns], "a", "a")
+    special = set(tokenizer.all_special_ids)
+    assert [id for id in trained if id in special] == [id for id in harmless if id in special], "only the template writes them"
+    assert trained[: len(evaluated)] == evaluated == in_production
+
+
+def test_hostile_tools_calls_and_results_are_read_as_text_on_all_paths(tokenizer: Any) -> None:
+    tokenizer.chat_template = WITH_TOOLS
+    end = "<|im_end|>"
+    tools = [{"type": "function", "function": {"name": "f", "description": end, "parameters": {end: {"type": "string"}}}}]
+    call = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": r'{"x": "\u003c|im_end|\u003e", "y": "<|im_end|>"}'}}
+    client = [
+        {"role": "user", "content": "a"},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c1", "content": end},
     ]
-    assert ends == [1, 2]
-    assert str(tokenizer.eos_token) in control_tokens(json.loads(tokenizer.backend_tokenizer.to_str()))
+    asked = Asked(messages=conversation(client, as_read=True), tools=json.dumps(tools))
+    ids = prompt_ids(tokenizer, chat(SYSTEM, asked))
+    body = {"messages": [{"role": "system", "content": SYSTEM}, *client], "tools": tools}
+    assert served(tokenizer, body) == ids == taught(tokenizer, SYSTEM, asked, "b").ids[: len(ids)]
+    assert ids.count(tokenizer.eos_token_id) == 4, "one end a message"
+
+
+def test_the_gateway_and_the_tokenizer_know_the_same_control_tokens(tokenizer: Any, tmp_path: Path) -> None:
+    tokenizer.save_pretrained(tmp_path)
+    files = [json.loads((tmp_path / name).read_bytes()) for name in ("tokenizer.json", "tokenizer_config.json")]
+    assert set(control_tokens(*files)) == set(tokenizer.all_special_tokens) == {"<|endoftext|>", "<|im_start|>", "<|im_end|>"}
 
 
 def test_the_answer_and_its_end_are_taught_and_nothing_else(tokenizer: Any) -> None:

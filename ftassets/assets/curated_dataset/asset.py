@@ -33,13 +33,14 @@ from ftassets.backends.embedder.base import Embedder, EmbedderOf
 from ftassets.backends.serving.base import Serving
 from ftassets.backends.traffic_log.base import TrafficLog
 from ftassets.backends.vector_store.base import VectorStore
+from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
 from ftassets.config.profiles import name_finder
 from ftassets.domain.acceptance import in_words, refusals
 from ftassets.domain.canonical import digest_of
 from ftassets.domain.chat import embedded_text, vector_space
 from ftassets.domain.dataset.acceptance import BLOCKING, dataset_checks
-from ftassets.domain.dataset.control_tokens import control_tokens, without_control_tokens
+from ftassets.domain.dataset.control_tokens import control_tokens
 from ftassets.domain.dataset.curation import Curated, StepReport, curate, splits_of
 from ftassets.domain.dataset.feedback import from_feedback
 from ftassets.domain.dataset.rows import Example
@@ -47,6 +48,7 @@ from ftassets.domain.dataset.shards import content_hash
 from ftassets.domain.release.version import MERGED
 from ftassets.reporting.plots import bars, funnel, histogram
 from ftassets.reporting.tables import request_cell, table
+from ftassets.workers.training.token_counts import NotCounted, base_control_tokens
 
 
 def build(loop: LoopConfig) -> dg.AssetsDefinition:
@@ -75,8 +77,6 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         liked, rejected = from_feedback(traffic_log.reviewed(loop.name, since), loop.task.form)
         rows += liked
         production = serving.state(loop.name).production
-        rows, unreadable = without_control_tokens(rows, _control_tokens(artifacts, production))
-        rejected += unreadable
         before = _previous(dataset_store, main, loop)
         space = vector_space(embedder.id, loop.dataset.context)
         embedded = vector_store.find(loop.name, space, [row.request_id for row in rows if row.request_id])
@@ -92,6 +92,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
             loop,
             rejected,
             tokens=_tokens(artifacts, production, rows),
+            control_tokens=_control_tokens(artifacts, production, loop),
             names=name_finder() if loop.dataset.pii_names else None,
             progress=lambda step, number, of: context.log.info(f"curation step {number} of {of}: {step}"),
         )
@@ -165,10 +166,13 @@ def _vectors(embedder: Embedder, rows: Sequence[Example], known: dict[str, np.nd
     return vectors
 
 
-def _control_tokens(artifacts: Artifacts, production: str | None) -> list[str]:
-    """Those of production's tokenizer; none without a version, or when its tokenizer is not here: training leaves such rows out too."""
-    file = _tokenizer(artifacts, production)
-    return control_tokens(json.loads(file.read_text(encoding="utf-8"))) if file else []
+def _control_tokens(artifacts: Artifacts, production: str | None, loop: LoopConfig) -> list[str] | None:
+    """Those of the base model's tokenizer, else of production's; None when neither is on this machine."""
+    try:
+        return base_control_tokens(loop.base_model, Home.from_env().cache)
+    except NotCounted:
+        file = _tokenizer(artifacts, production)
+        return control_tokens(json.loads(file.read_text(encoding="utf-8"))) if file else None
 
 
 def _tokens(artifacts: Artifacts, production: str | None, rows: Sequence[Example]) -> list[int] | None:

@@ -1,50 +1,123 @@
 """Texts that hold a control token of a tokenizer, such as `<|im_end|>`.
 
-A model server renders a conversation as one text and reads the token in it: the user's text would end a message and begin another.
+A chat template writes a conversation as one text, and the tokenizer reads the token in it: the user's text would end a message and begin
+another. Training, evaluation and the gateway therefore break such a token by a space before the template is filled in, all by `Escape`.
 """
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
-from ftassets.domain.chat import Asked, texts
-from ftassets.domain.dataset.rows import Example, Quarantined, shown
+from ftassets.domain.canonical import parse_json
+from ftassets.domain.chat import Asked, Chat, openai_messages
+
+_NAMED = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")  # in a tokenizer_config.json
+_FURTHER = ("additional_special_tokens", "extra_special_tokens")
 
 
-def control_tokens(tokenizer: Mapping[str, Any]) -> list[str]:
-    """The control tokens of a `tokenizer.json`."""
-    return [token["content"] for token in tokenizer.get("added_tokens") or () if token.get("special")]
+def control_tokens(tokenizer: Mapping[str, Any], config: Mapping[str, Any] | None = None) -> list[str]:
+    """The control tokens of a `tokenizer.json`, and of the `tokenizer_config.json` next to it, if there is one; each once."""
+    config = config or {}
+    found = [token["content"] for token in tokenizer.get("added_tokens") or () if token.get("special")]
+    found += [token["content"] for token in (config.get("added_tokens_decoder") or {}).values() if token.get("special")]
+    further = [config.get(name) or () for name in _FURTHER]
+    named = [config.get(name) for name in _NAMED]
+    named += [token for tokens in further for token in (tokens.values() if isinstance(tokens, dict) else tokens)]
+    found += [token["content"] if isinstance(token, dict) else token for token in named if token]
+    return [token for token in dict.fromkeys(found) if token]
 
 
-def control_token(asked: Asked, answer: str, tokens: Iterable[str]) -> str | None:
-    """A control token that a text of the row holds; None without one."""
-    said = [*texts(asked.messages), answer]
-    for message in asked.messages:
-        said.append(message.tool_call_id or "")
-        for call in message.tool_calls or ():
-            said += [call.id or "", call.name, _as_rendered(call.arguments)]
-    if asked.tools:
-        said += [asked.tools, _as_rendered(asked.tools)]
-    return next((token for token in tokens if any(token in text for text in said)), None)
+class Escape:
+    """Breaks every control token of a tokenizer in texts: `<|im_end|>` becomes `< |im_end|>`, which a tokenizer reads as text.
+
+    A token of one character becomes U+FFFD; one of white space cannot be broken and stays. What holds no control token stays as it is.
+    """
+
+    def __init__(self, tokens: Sequence[str]) -> None:
+        names = sorted((token for token in tokens if token.strip()), key=len, reverse=True)
+        self._found = re.compile("|".join(map(re.escape, names))) if names else None
+
+    def text(self, text: str) -> str:
+        """The text without a control token."""
+        while self._found is not None and self._found.search(text):  # a broken token may be another one
+            text = self._found.sub(lambda match: _broken(match[0]), text)
+        return text
+
+    def first(self, text: str) -> str | None:
+        """The first control token in a text."""
+        match = self._found.search(text) if self._found is not None else None
+        return match and match[0]
+
+    def value(self, value: Any) -> Any:
+        """A JSON value without a control token in its strings and keys."""
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, Mapping):
+            return {self.text(key): self.value(item) for key, item in value.items()}
+        return [self.value(item) for item in value] if isinstance(value, list) else value
+
+    def chat(self, chat: Chat) -> Chat:
+        """A chat without a control token; roles are those of `ftassets.domain.chat`."""
+        if self._found is None:
+            return chat
+        return Chat([self._message(message) for message in chat.messages], None if chat.tools is None else self.value(chat.tools))
+
+    def _message(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        written = {key: value if key == "role" else self.value(value) for key, value in message.items()}
+        if isinstance(calls := message.get("tool_calls"), list):
+            written["tool_calls"] = [self._call(call) for call in calls]
+        return written
+
+    def _call(self, call: Any) -> Any:
+        """Arguments may be JSON as text: its escapes, such as \\u003c, hide a token which the template writes."""
+        written = self.value(call)
+        function = call.get("function") if isinstance(call, Mapping) else None
+        if isinstance(function, Mapping) and isinstance(arguments := function.get("arguments"), str):
+            written["function"]["arguments"] = self._document(arguments)
+        return written
+
+    def _document(self, text: str) -> str:
+        try:
+            value = parse_json(text)
+        except ValueError:
+            return self.text(text)
+        return text if (escaped := self.value(value)) == value else json.dumps(escaped, ensure_ascii=False)
 
 
-def _as_rendered(document: str) -> str:
-    """JSON as chat templates write it: without escapes such as \\u003c, which hide a token."""
-    return json.dumps(json.loads(document), ensure_ascii=False)
+def _broken(token: str) -> str:
+    first = len(token) - len(token.lstrip())
+    if len(token.strip()) == 1:
+        return "\ufffd"
+    return f"{token[: first + 1]} {token[first + 1 :]}"
 
 
-def without_control_tokens(rows: Iterable[Example], tokens: Collection[str]) -> tuple[list[Example], list[Quarantined]]:
-    """The rows without a control token in their texts, and the others with the token."""
-    kept: list[Example] = []
-    rejected: list[Quarantined] = []
-    for row in rows:
-        if (token := control_token(row, row.completion, tokens)) is None:
-            kept.append(row)
-        else:
-            rejected.append(Quarantined(f"{row.source}:{row.id}", said_of(token), shown(row.prompt)))
-    return kept, rejected
+@lru_cache(maxsize=8)
+def escape_of(tokens: tuple[str, ...]) -> Escape:
+    """The escape of a tokenizer's control tokens."""
+    return Escape(tokens)
 
 
-def said_of(token: str) -> str:
-    """Why a row with a control token is left out."""
-    return f"a text holds {token!r}: model servers read it as the token that it names, not as text"
+def control_token(asked: Asked, escape: Escape) -> str | None:
+    """The first control token that a text of a request holds; None without one."""
+    return next((token for text in _strings(openai_messages(asked.messages), asked.tools) if (token := escape.first(text))), None)
+
+
+def _strings(messages: list[dict[str, Any]], tools: str | None) -> Iterable[str]:
+    for message in messages:
+        yield from _texts({key: value for key, value in message.items() if key != "role"})
+    if tools:
+        yield from _texts(json.loads(tools))
+
+
+def _texts(value: Any) -> Iterable[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield key
+            yield from _texts(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)

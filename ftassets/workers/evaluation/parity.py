@@ -9,7 +9,7 @@ from ftassets.domain.chat import Asked, chat
 from ftassets.domain.evaluation.parity import Agreement, ParityJob
 from ftassets.domain.release.version import TOKENIZER_FILES
 from ftassets.durable import write_durably
-from ftassets.workers.chat_template import ids_of, prompt_ids
+from ftassets.workers.chat_template import answer_ids, prompt_ids
 from ftassets.workers.evaluation.generate import load
 from ftassets.workers.process import Report
 
@@ -29,7 +29,7 @@ def compare(job: ParityJob, report: Report) -> Agreement:
     report(f"parity: {len(job.rows)} prompts through the merged copy")
     merged = [_predict(model, tokenizer, job.system_prompt, row.asked, row.merged) for row in job.rows]
     merged_ms = _milliseconds(model, tokenizer, job)
-    server = [_same(ids_of(tokenizer, row.merged), ids_of(tokenizer, row.server)) for row in job.rows]
+    server = [_same(answer_ids(tokenizer, row.merged), answer_ids(tokenizer, row.server)) for row in job.rows]
     del model
 
     trained_with, model = _training_stack(job)
@@ -85,7 +85,7 @@ def _predict(model: Any, tokenizer: Any, system_prompt: str, asked: Asked, answe
     """The most likely token at each place of an answer and behind its end, and the log probabilities of the tokens `of`, else of these."""
     import torch
 
-    said = ids_of(tokenizer, answer)
+    said = answer_ids(tokenizer, answer)
     ids = torch.tensor([prompt_ids(tokenizer, chat(system_prompt, asked)) + said], device=model.device)
     with torch.inference_mode():
         logits = model(input_ids=ids, use_cache=False).logits[0, -(len(said) + 1) :].float()

@@ -16,7 +16,6 @@ from ftassets.code_identity import code_identity
 from ftassets.config.home import Home
 from ftassets.config.loop import Train
 from ftassets.domain.chat import Asked, chat
-from ftassets.domain.dataset.control_tokens import control_token, said_of
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.release.adoption import AdoptionJob
 from ftassets.domain.release.version import ADAPTER, MERGED, VersionManifest, tokenizer_digest
@@ -294,15 +293,11 @@ def _dataset(rows: Sequence[Taught]) -> Any:
 
 
 def _tokens(tokenizer: Any, rows: Iterable[Example], job: TrainingJob, report: Report) -> list[Taught]:
-    """The rows that the template takes, with at most `max_length` tokens and no control token in a text; a message counts the others."""
+    """The rows that the template takes, with at most `max_length` tokens; a message counts the others."""
     kept, refused = [], Counter[str]()
-    control = [str(token) for token in tokenizer.added_tokens_decoder.values() if token.special]
     total = 0
     for row in rows:
         total += 1
-        if (token := control_token(row, row.completion, control)) is not None:
-            refused[said_of(token)] += 1
-            continue
         try:
             tokens = taught(tokenizer, job.task.system_prompt, row, row.completion)
         except NoTemplate as error:

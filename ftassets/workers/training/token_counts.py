@@ -1,11 +1,13 @@
 """Tokens of rows as training counts them, from the base model's tokenizer and chat template alone."""
 
+import json
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from ftassets.config.loop import LoopConfig
+from ftassets.domain.dataset.control_tokens import control_tokens
 from ftassets.domain.dataset.rows import Example
 from ftassets.errors import FtassetsError, in_one_line
 from ftassets.workers.chat_template import NoTemplate, taught, with_system_role
@@ -30,18 +32,31 @@ def answer_token_counts(loop: LoopConfig, rows: Sequence[Example], cache: Path) 
     return [len(ids) for ids in _tokenizer(loop.base_model, cache)([row.completion for row in rows], add_special_tokens=False)["input_ids"]]
 
 
-@lru_cache(maxsize=1)
-def _tokenizer(base_model: str, cache: Path) -> Any:
+def base_control_tokens(base_model: str, cache: Path) -> list[str]:
+    """The control tokens of a base model's tokenizer. Never reaches the network. Raises NotCounted if it is not on this machine."""
+    folder = _files(base_model, cache)
+    config = folder / "tokenizer_config.json"
+    read = [json.loads(path.read_bytes()) if path.exists() else {} for path in (folder / "tokenizer.json", config)]
+    return control_tokens(*read)
+
+
+def _files(base_model: str, cache: Path) -> Path:
     try:
         files = base_files(base_model, cache, network=False)
     except BaseModelMissing as error:
         raise NotCounted(str(error)) from error
     if files.options or not (files.folder / "tokenizer.json").exists():
         raise NotCounted("the base model was not converted on this machine yet, which the first training does")
+    return files.folder
+
+
+@lru_cache(maxsize=1)
+def _tokenizer(base_model: str, cache: Path) -> Any:
+    folder = _files(base_model, cache)
     from transformers import PreTrainedTokenizerFast  # AutoTokenizer would bring torch with it, which takes seconds
 
     try:
-        tokenizer = PreTrainedTokenizerFast.from_pretrained(files.folder)
+        tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
         tokenizer.chat_template = with_system_role(tokenizer)
     except Exception as error:  # whatever a file of somebody else makes the library raise
         raise NotCounted(in_one_line(error)) from error

@@ -137,19 +137,35 @@ def test_a_publication_that_ended_before_its_merge_is_no_dataset(tiny: TinyLoop,
     assert read_index(store(tiny), "main", LOOP).checks.keys() == BLOCKING.keys()
 
 
-def test_a_row_with_a_control_token_of_productions_tokenizer_is_quarantined(tiny: TinyLoop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_control_tokens_of_the_bases_tokenizer_are_counted_in_requests_and_quarantined_in_answers(tiny: TinyLoop) -> None:
+    with tiny.loop.dataset.seed.open("a") as seed:
+        for name, asked, said in (
+            ("asks", "dim it<|im_end|>", right_answer("dim", "hall")),
+            ("answers", "dim it more", '{"a": "<|im_end|>"}'),
+        ):
+            messages = [{"role": "user", "content": asked}, {"role": "assistant", "content": said}]
+            seed.write(json.dumps({"id": name, "messages": messages}) + "\n")
+    result = tiny.materialize(*WRITTEN)
+    assert result.success
+    assert read_index(store(tiny), "main", LOOP).checks["rows_add_up"].sentence == "98 collected, 97 kept, 1 quarantined"
+    assert "the answer holds the control token '<|im_end|>'" in str(event(tiny).metadata["dropped"].value)
+    assert "requests with <|im_end|>, read as text 1 (row asks)" in str(event(tiny).metadata["steps"].value)
+
+
+def test_without_the_base_the_tokenizer_of_production_counts(tiny: TinyLoop, monkeypatch: pytest.MonkeyPatch) -> None:
     digest = "d" * 64
     with tiny.loop.dataset.seed.open("a") as seed:
-        messages = [{"role": "user", "content": "dim it<|im_end|>"}, {"role": "assistant", "content": right_answer("dim", "hall")}]
+        messages = [{"role": "user", "content": "dim it"}, {"role": "assistant", "content": '{"a": "<|im_end|>"}'}]
         seed.write(json.dumps({"id": "injected", "messages": messages}) + "\n")
     copy = tiny.home.root / "tokenizer.json"
     shutil.copy(Path(tiny.loop.base_model) / "tokenizer.json", copy)
     artifacts(tiny.home).put_file(version_key(digest, MERGED, "tokenizer.json"), copy)
+    (Path(tiny.loop.base_model) / "tokenizer.json").unlink()
     monkeypatch.setattr(type(tiny.serving), "state", lambda self, loop: EndpointState(production=digest))
     result = tiny.materialize(*WRITTEN)
     assert result.success
     assert read_index(store(tiny), "main", LOOP).checks["rows_add_up"].sentence == "97 collected, 96 kept, 1 quarantined"
-    assert "a text holds '<|im_end|>'" in str(event(tiny).metadata["dropped"].value)
+    assert "holds the control token '<|im_end|>'" in str(event(tiny).metadata["dropped"].value)
 
 
 def test_an_answer_that_was_cut_is_not_learned_from() -> None:

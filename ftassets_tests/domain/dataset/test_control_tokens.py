@@ -1,12 +1,13 @@
-"""A text that a tokenizer reads as one of its control tokens makes no row."""
+"""No text of a user is read as a control token, and what holds none stays as it is."""
 
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from ftassets.domain.chat import Message, ToolCall, question
-from ftassets.domain.dataset.control_tokens import control_token, control_tokens, without_control_tokens
-from ftassets.domain.dataset.rows import Example
+from ftassets.domain.chat import Asked, Chat, Message, ToolCall, chat, question, request_body
+from ftassets.domain.dataset.control_tokens import Escape, control_token, control_tokens, escape_of
 
 END = "<|im_end|>"
 TOKENIZER = {
@@ -16,8 +17,17 @@ TOKENIZER = {
         {"id": 2, "content": "<tool_call>", "special": False},
     ]
 }
-TOKENS = control_tokens(TOKENIZER)
-ESCAPED = r'{"x": "\u003c|im_end|\u003e"}'
+CONFIG = {
+    "added_tokens_decoder": {"1": {"content": END, "special": True}, "5": {"content": "<pad>", "special": True}},
+    "eos_token": {"content": "</s>"},
+    "bos_token": None,
+    "unk_token": "<unk>",
+    "additional_special_tokens": ["<a>", {"content": "<b>"}],
+    "extra_special_tokens": {"image_token": "<c>"},
+}
+ESCAPE = escape_of(tuple(control_tokens(TOKENIZER)))
+HIDDEN = r'{"x": "\u003c|im_end|\u003e"}'
+BROKEN = "< |im_end|>"
 
 
 def called(**fields: str) -> tuple[Message, ...]:
@@ -25,34 +35,57 @@ def called(**fields: str) -> tuple[Message, ...]:
     return (*question("a"), Message(role="assistant", tool_calls=(call,)), Message(role="tool", content="b"))
 
 
-def test_control_tokens_are_the_special_ones_of_a_tokenizer() -> None:
-    assert TOKENS == ["<|im_start|>", END]
-    assert control_tokens({"added_tokens": None}) == control_tokens({}) == []
+def test_control_tokens_are_the_special_ones_of_a_tokenizers_files() -> None:
+    assert control_tokens(TOKENIZER) == ["<|im_start|>", END]
+    assert control_tokens(TOKENIZER, CONFIG) == ["<|im_start|>", END, "<pad>", "</s>", "<unk>", "<a>", "<b>", "<c>"]
+    assert control_tokens({"added_tokens": None}) == control_tokens({}) == control_tokens({}, {}) == []
 
 
 @pytest.mark.parametrize(
-    "fields",
+    "asked",
     [
-        {"messages": question(f"hello {END}")},
-        {"completion": f"yes{END}"},
-        {"messages": (Message(role="system", content=END), *question("a"))},
-        {"messages": (*question("a"), Message(role="assistant", tool_calls=(ToolCall(name="f", arguments=json.dumps({"x": END})),)),
-                      Message(role="tool", content="b"))},
-        {"messages": (*question("a"), Message(role="tool", content=END))},
-        {"messages": called(id=END)},
-        {"messages": called(name=f"f{END}")},
-        {"messages": called(arguments=ESCAPED)},
-        {"messages": (*question("a"), Message(role="tool", content="b", tool_call_id=END))},
-        {"tools": f"[{ESCAPED}]"},
-        {"tools": json.dumps([{"function": {"description": END}}])},
+        Asked(messages=question(f"hello {END}")),
+        Asked(messages=(Message(role="system", content=END), *question("a"))),
+        Asked(messages=called(arguments=json.dumps({"x": END}))),
+        Asked(messages=called(arguments=json.dumps({END: 1}))),
+        Asked(messages=(*question("a"), Message(role="tool", content=END))),
+        Asked(messages=called(id=END)),
+        Asked(messages=called(name=f"f{END}")),
+        Asked(messages=called(arguments=HIDDEN)),
+        Asked(messages=(*question("a"), Message(role="tool", content="b", tool_call_id=END))),
+        Asked(messages=question("a"), tools=f"[{HIDDEN}]"),
+        Asked(messages=question("a"), tools=json.dumps([{"function": {"description": END, "parameters": {END: {}}}}])),
     ],
-)  # fmt: skip
-def test_a_row_with_one_in_any_text_is_quarantined_by_name(fields: dict) -> None:
-    good = Example(id="good", messages=question("what does <tool_call> mean?"), completion="it begins a call", source="seed")
-    bad = Example(**{"id": "bad", "messages": question("a"), "completion": "b", "source": "seed", **fields})
-    kept, (rejected,) = without_control_tokens([good, bad], TOKENS)
-    assert kept == [good]
-    assert rejected.where == "seed:bad"
-    assert f"a text holds '{END}'" in rejected.reason
-    assert control_token(good, good.completion, TOKENS) is None
-    assert without_control_tokens([good, bad], []) == ([good, bad], [])
+)
+def test_a_control_token_is_found_and_broken_wherever_it_is(asked: Asked) -> None:
+    assert control_token(asked, ESCAPE) == END
+    plain = ESCAPE.chat(chat("be brief", asked))
+    assert END not in json.dumps(plain, ensure_ascii=False)
+    assert BROKEN in json.dumps(plain, ensure_ascii=False)
+    body = request_body("be brief", asked)
+    sent = ESCAPE.chat(Chat(body["messages"], body.get("tools")))
+    for message in sent.messages:  # as a model server reads them
+        for call in message.get("tool_calls", []):
+            call["function"]["arguments"] = json.loads(call["function"]["arguments"])
+    assert sent == plain
+
+
+def test_what_holds_none_stays_as_it_is() -> None:
+    asked = Asked(messages=called(arguments='{"a":   1.0}'), tools="[{}]")
+    assert control_token(asked, ESCAPE) is None
+    body = request_body("what does <tool_call> mean?", asked)
+    assert ESCAPE.chat(Chat(body["messages"], body["tools"])) == Chat(body["messages"], body["tools"])
+    odd = Chat([{"role": "user", "content": None, "tool_calls": 5}, {"role": "user", "tool_calls": None, "content": ["x"]}], None)
+    assert ESCAPE.chat(odd) == odd
+    assert Escape([]).text(END) == END
+
+
+@given(st.lists(st.text("<|>a ", min_size=1, max_size=4), max_size=5), st.lists(st.text("<|>a \ufffd", max_size=6), max_size=6))
+def test_no_token_is_left_and_only_spaces_are_put_in(tokens: list[str], parts: list[str]) -> None:
+    tokens = [token for token in tokens if len(token.strip()) > 1 or token == "a"]
+    text = "".join(part + token for part, token in zip(parts, tokens * 6, strict=False))
+    broken = Escape(tokens).text(text)
+    assert not any(token in broken for token in tokens)
+    kept = text.replace("a", "\ufffd") if "a" in tokens else text
+    assert broken.replace(" ", "") == kept.replace(" ", "")  # no other character is put in
+    assert (broken == text) == (not any(token in text for token in tokens))

@@ -11,6 +11,7 @@ from ftassets.domain.dataset.curation.balance import weigh_classes
 from ftassets.domain.dataset.curation.conflicts import Conflict, drop_conflicts
 from ftassets.domain.dataset.curation.contamination import drop_contaminated
 from ftassets.domain.dataset.curation.context import apply_context, in_context
+from ftassets.domain.dataset.curation.control_tokens import count_control_tokens
 from ftassets.domain.dataset.curation.exact import drop_exact
 from ftassets.domain.dataset.curation.label_disagreement import doubt_labels
 from ftassets.domain.dataset.curation.language import keep_languages
@@ -48,6 +49,7 @@ STEPS = (
     NamedStep("schema", check_answers, required=True),
     NamedStep("context", apply_context, required=True),
     NamedStep("normalise", normalise),
+    NamedStep("control_tokens", count_control_tokens, required=True),
     NamedStep("pii", scrub),
     NamedStep("language", keep_languages),
     NamedStep("quality", keep_good),
@@ -117,16 +119,17 @@ def curate(
     loop: "LoopConfig",
     rejected: Sequence[Quarantined] = (),
     tokens: Sequence[int] | None = None,
+    control_tokens: Sequence[str] | None = None,
     names: Finder | None = None,
     progress: Progress | None = None,
 ) -> Curated:
     """Run the steps in order, but for those of `loop.dataset.skip`.
 
-    `vectors` (n, d) and `golden_vectors` (m, d) are unit vectors of the prompts as given, or None; `previous` has the splits
-    of the last dataset's rows (`splits_of`), which they keep; `rejected` are lines that were no examples at all; `tokens` (n,) count
-    request and answer; `names` finds people's names in a text; `progress(step, number, of)` is called before each step.
-    What is quarantined is redacted like the rows, unless the step `pii` is left out. Raises ValueError when lengths differ or
-    vectors are not of length 1.
+    `vectors` (n, d) and `golden_vectors` (m, d) are unit vectors of the prompts as given, or None; `previous` has the splits of the
+    last dataset's rows (`splits_of`), which they keep; `rejected` are lines that were no examples at all; `tokens` (n,) count request
+    and answer; `control_tokens` are those of the base model's tokenizer; `names` finds people's names in a text; `progress(step,
+    number, of)` is called before each step. What is quarantined is redacted like the rows, unless the step `pii` is left out. Raises
+    ValueError when lengths differ or vectors are not of length 1.
     """
     _check(vectors, len(rows), "rows")
     _check(golden_vectors, len(golden), "golden rows")
@@ -135,7 +138,7 @@ def curate(
     gone: dict[int, str] = {}
     copies: dict[int, int] = {}
     known = [in_context(row, loop) for row in golden]
-    pool = Pool(list(rows), list(range(len(rows))), vectors, known, golden_vectors, tokens, previous, gone, copies)
+    pool = Pool(list(rows), list(range(len(rows))), vectors, known, golden_vectors, tokens, previous, gone, copies, control_tokens)
     hide = functools.partial(scrubbed_text, names=names) if "pii" not in loop.dataset.skip else str
     dropped = [replace(line, where=f"schema:{line.where}", reason=hide(line.reason), content=hide(line.content)) for line in rejected]
     funnel = [StepReport("collected", len(rows) + len(rejected))]

@@ -23,7 +23,8 @@ class Pool:
 
     `vectors` (n, d) and `golden_vectors` (m, d) are unit vectors of the prompts, None when not computed; `tokens` (n,) are
     token counts of request and answer together; `previous` has the splits of the last dataset's rows; `dropped` maps positions no longer
-    in `index` to the step that dropped them, `copies` those that were copies to the position of the row that was kept instead.
+    in `index` to the step that dropped them, `copies` those that were copies to the position of the row that was kept instead;
+    `control_tokens` are those of the base model's tokenizer, None when it is not known.
     """
 
     rows: list[Example]
@@ -35,6 +36,7 @@ class Pool:
     previous: Mapping[str, str] = field(default_factory=dict)
     dropped: Mapping[int, str] = field(default_factory=dict)
     copies: Mapping[int, int] = field(default_factory=dict)
+    control_tokens: Sequence[str] | None = None
     _requests: tuple[np.ndarray, Requests] | None = field(default=None, init=False, repr=False)
     _cells: np.ndarray | None = field(default=None, init=False, repr=False)
 

@@ -192,6 +192,7 @@ def test_without_vectors_the_steps_that_need_them_say_so() -> None:
     curated = curate([row(i) for i in range(20)], None, [], None, {}, LOOP)
     skipped = {f.name: f.skipped for f in curated.funnel if f.skipped}
     assert skipped == {
+        "control_tokens": "the tokenizer of the base model is not on this machine",
         "language": "no languages are set", "semantic": "the rows have no vectors", "label_disagreement": "the rows have no vectors",
     }  # fmt: skip
 
@@ -232,7 +233,7 @@ def test_a_loop_file_may_leave_out_each_step_that_is_not_required(step: NamedSte
 
 def test_the_schema_names_the_steps_that_may_be_left_out() -> None:
     assert Dataset.model_json_schema()["properties"]["skip"]["items"]["enum"] == [name for name in NAMES if name in SKIPPABLE]
-    assert set(NAMES) - set(SKIPPABLE) == {"schema", "context", "split", "size"}
+    assert set(NAMES) - set(SKIPPABLE) == {"schema", "context", "control_tokens", "split", "size"}
 
 
 @pytest.mark.parametrize(
