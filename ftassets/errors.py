@@ -44,6 +44,7 @@ most general one that you can handle; `ftassets.exits` defines the exit code of 
   - NotAllowed: The person's role does not permit this approval or override; the message says what to change in the loop file.
   - NotApproved: The version has no valid approval for this report; the message says how to give one.
   - NotComparable: These versions and rows cannot be compared in a report; the message says what to do.
+  - NotCopied: A day of traffic cannot be copied, so nothing of it is deleted; the message says what to do.
   - NotCounted: Tokens cannot be counted on this machine; the message says why.
   - NotJudged: The judge gave no score for this answer; the message says why.
     - JudgeUnreachable (also ServerUnreachable): The judge does not answer; the message says why and what to do, and never contains the key.

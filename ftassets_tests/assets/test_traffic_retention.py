@@ -1,5 +1,6 @@
 """Old days leave the log for Parquet files once and whole, wherever a run is killed; what is read later is still there."""
 
+import errno
 import json
 import time
 from collections import Counter
@@ -21,8 +22,9 @@ from ftassets.assets import traffic, traffic_retention
 from ftassets.assets._shared.dataset_files import dataset_objects, labels_path, pairs_path, pairs_to_parquet, to_parquet
 from ftassets.assets._shared.run_nodes import ALONE
 from ftassets.backends.dataset_store.git import GitDatasetStore
+from ftassets.backends.traffic_log import day_files
 from ftassets.backends.traffic_log.base import TrafficLog
-from ftassets.backends.traffic_log.day_files import DayFiles, read
+from ftassets.backends.traffic_log.day_files import DayFiles, NotCopied, read
 from ftassets.backends.traffic_log.postgres import PostgresTrafficLog
 from ftassets.backends.traffic_log.sqlite import SqliteTrafficLog
 from ftassets.backends.vector_store.base import QueryVector
@@ -226,6 +228,21 @@ def test_a_process_that_is_killed_at_any_moment_loses_nothing_and_copies_nothing
     assert world.left == ["v-60.005"]
     assert sorted(world.copied, key=lambda row: row.at) == [row for row in old if row.id != "v-60.005"]
     assert all(len(row.feedback) == 2 for path in world.files for row in read(path))
+
+
+def test_a_full_disk_deletes_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = world.requests(60, 50)
+
+    def full(path: Path, content: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(day_files, "write_durably", full)
+    with pytest.raises(NotCopied, match="No space left on device"):
+        world.run()
+    monkeypatch.undo()
+    assert world.log.exchanges("support") == old
+    world.run()
+    assert (world.left, world.copied) == ([], old)
 
 
 def test_rows_that_are_imported_again_are_deleted_without_another_copy(world: World) -> None:

@@ -107,6 +107,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         shard = f"{int(time.time())}-{context.run_id[:8]}"
         recipe = loop.dataset.model_dump(mode="json", exclude={"seed", "teacher", "license"})
         recipe |= {"min_chars": loop.min_chars, "embedder": embedder.id}
+        recipe |= {"license": loop.dataset.license} if loop.dataset.license else {}  # datasets of earlier releases stay as they are
         files = dataset_objects(dataset_store, loop.name, curated.splits, curated.dropped, curated.balance, recipe, shard, main, checks)
         made_from = {"seed rows": seeded, "golden rows, kept out": golden_of}
         files = {**files, **card_objects(dataset_store, loop, curated, files, made_from, main)}

@@ -15,7 +15,7 @@ from ftassets.domain.traffic.exchange import Exchange
 from ftassets.domain.traffic.feedback import Feedback
 from ftassets.domain.traffic.retention import DAY
 from ftassets.durable import sync_folder, write_durably
-from ftassets.errors import InvalidInput
+from ftassets.errors import FtassetsError, InvalidInput
 
 KIND = "traffic_days"
 PATTERN = "????-??-??/[0-9]*.parquet"  # below a loop's folder: DAY/NUMBER.parquet
@@ -30,6 +30,10 @@ class Moved:
     feedback: Sequence[Feedback]
 
 
+class NotCopied(FtassetsError):
+    """A day of traffic cannot be copied, so nothing of it is deleted; the message says what to do."""
+
+
 class DayFiles:
     """One folder for each loop and day (UTC), with files that are numbered in the order in which they were written.
 
@@ -41,22 +45,35 @@ class DayFiles:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Held by who moves rows from the log to the files, and by who forgets: a row must not slip from one to the other meanwhile."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(self.folder / ".lock"):
+        """Held by who moves rows from the log to the files, and by who forgets: a row must not slip from one to the other meanwhile.
+
+        Raises NotCopied if the folder cannot be used.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(self.folder / ".lock")
+            lock.acquire()
+        except OSError as error:
+            raise self._not_copied(error) from error
+        try:
             yield
+        finally:
+            lock.release()
 
     def files(self, loop: str, day: int) -> list[Path]:
         """The files of a day, oldest first."""
         return sorted(self._day(loop, day).glob(PATTERN.partition("/")[2]))
 
     def add(self, loop: str, day: int, rows: Sequence[Moved]) -> Path | None:
-        """Store rows as one more file of their day, on the disk when this returns; None for no row."""
+        """Store rows as one more file of their day, on the disk when this returns; None for no row. Raises NotCopied."""
         if not rows:
             return None
         last = self.files(loop, day)[-1:]
         path = self._day(loop, day) / f"{int(last[0].stem) + 1 if last else 0:06}.parquet"
-        write_durably(path, to_parquet(rows))
+        try:
+            write_durably(path, to_parquet(rows))
+        except OSError as error:
+            raise self._not_copied(error) from error
         return path
 
     def loops(self) -> list[str]:
@@ -89,6 +106,12 @@ class DayFiles:
                 sync_folder(path.parent)
             erased += len(rows) - len(kept)
         return erased
+
+    def _not_copied(self, error: OSError) -> NotCopied:
+        return NotCopied(
+            f"traffic cannot be copied to {self.folder} ({error}), so none is deleted: free space, let this user write there, or name "
+            "another folder in traffic.export"
+        )
 
     def _day(self, loop: str, day: int) -> Path:
         return self.folder / loop / f"{datetime.fromtimestamp(day * DAY, UTC):%Y-%m-%d}"

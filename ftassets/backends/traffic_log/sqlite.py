@@ -255,7 +255,7 @@ class SqliteTrafficLog(TrafficLog):
             connection.execute(f"PRAGMA incremental_vacuum({RECLAIMED_PAGES})").fetchall()
             if self._pages("freelist_count") == free:  # a file of an earlier release, which only VACUUM makes smaller
                 break
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection.execute("PRAGMA wal_checkpoint(PASSIVE)")  # the file gets smaller without making a writer wait
 
     def size(self) -> LogSize:
         page = self._pages("page_size")

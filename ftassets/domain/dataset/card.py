@@ -33,6 +33,7 @@ LIMITS = "No tool finds every piece of personal data: a redacted dataset may sti
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"), (10_000_000, "1M<n<10M"))
 _LARGEST = "10M<n<100M"
 _LANGUAGE_SHARE = 0.01  # of the rows whose language was detected; less may be a mistake of the detector
+SAMPLE = 2000  # rows whose language is detected, evenly spread
 _KINDS = {"pii", "language"}  # steps whose counts are names of kinds; others count by words that users may have written
 # the context of the specification, https://docs.mlcommons.org/croissant/docs/croissant-spec-1.1.html
 _PREFIXED = (
@@ -91,7 +92,8 @@ def card(loop: "LoopConfig", curated: Curated, index: Index, parents: Mapping[st
     `parents` are commits that it was made from, by what they are.
     """
     rows = [row for members in curated.splits.values() for row in members]
-    told = shares([row.prompt for row in sorted(rows, key=lambda row: row.id)])
+    step = -(-len(rows) // SAMPLE) or 1
+    told = shares([row.prompt for row in sorted(rows, key=lambda row: row.id)[::step]])
     languages = [name for name, share in told.items() if share >= _LANGUAGE_SHARE]
     return Card(_readme(loop, curated, index, parents, rows, told, languages), _croissant(loop, curated, index, parents, languages))
 

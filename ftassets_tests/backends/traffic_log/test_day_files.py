@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ftassets.backends.traffic_log.day_files import DayFiles, Moved, read, to_parquet, without_stored
+from ftassets.backends.traffic_log.day_files import DayFiles, Moved, NotCopied, read, to_parquet, without_stored
 from ftassets.domain.traffic.exchange import Exchange
 from ftassets.domain.traffic.feedback import Feedback
 from ftassets.errors import InvalidInput
@@ -89,6 +89,15 @@ def test_no_text_is_left_by_a_write_that_was_killed(files: DayFiles) -> None:
     with files.held():
         files.erase("voice", {"voice-2"})
     assert not partial.exists()
+
+
+def test_a_folder_that_cannot_be_written_is_named_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "days").write_text("a file in the way")
+    files = DayFiles(tmp_path / "days")
+    with pytest.raises(NotCopied, match=r"days \(.*none is deleted: .*traffic\.export"), files.held():
+        pass
+    with pytest.raises(NotCopied, match="none is deleted"):
+        files.add("voice", 0, [moved(1)])
 
 
 def test_a_damaged_file_is_named(files: DayFiles) -> None:

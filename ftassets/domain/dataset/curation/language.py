@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -43,10 +43,9 @@ def keep_languages(pool: Pool, loop: "LoopConfig") -> StepOutcome:
     return StepOutcome(dropped=dropped, counts=dict(counts))
 
 
-def shares(texts: Sequence[str], most: int = 2000) -> dict[str, float]:
-    """Share of each language among the texts whose language is detected, largest first; of more than `most` texts every nth counts."""
-    step = -(-len(texts) // most) or 1
-    counts = Counter(language for text in texts[::step] if (language := detect(text)[0]))
+def shares(texts: Iterable[str]) -> dict[str, float]:
+    """Share of each language among the texts whose language is detected, largest first."""
+    counts = Counter(language for text in texts if (language := detect(text)[0]))
     return {name: count / counts.total() for name, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))}
 
 

