@@ -34,7 +34,7 @@ most general one that you can handle; `ftassets.exits` defines the exit code of 
     - LoopExists: A file of the new loop exists; nothing is written over it.
     - NewerFormat: A document was written by a newer release; the message says to upgrade.
     - NoTemplate: A chat template cannot write a conversation; the message names what it does not take.
-    - NotUtf8: A file is text in another encoding, or damaged; the message says how to convert it.
+    - NotUtf8: A file is damaged, or its text is in an encoding that cannot be read; the message says what to do.
     - ReviewRefused: A review was rejected as a whole; the message names the invalid rows with their errors.
     - RowsUnreadable: A file of examples cannot be read; the message says why, and `line` where, if that is known.
     - UnknownLoop: No loop has this name; the message lists the existing names.
