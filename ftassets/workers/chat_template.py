@@ -5,6 +5,7 @@ the same call, so that a version reads in production the tokens it was trained a
 broken first, here and in the gateway.
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from ftassets.domain.chat import Asked, Chat, chat, trimmed
@@ -57,6 +58,19 @@ def taught(tokenizer: Any, system_prompt: str, asked: Asked, answer: str) -> Tau
     if not found:
         raise NoTemplate("the chat template leaves the assistant's answer out: take a base model with a template for conversations")
     return Taught(prompt + ids_of(tokenizer, _escape(tokenizer).text(trimmed(answer)) + end), len(prompt))
+
+
+def stop_ids(tokenizer: Any, named: int | Sequence[int] | None) -> list[int]:
+    """Ids of the tokens at which generation stops: those `named` by a generation configuration, the tokenizer's end of text, and the
+    special token that its template writes behind an answer, which training teaches. Some families name only one of them."""
+    ids = [*(named if isinstance(named, Sequence) else [named]), tokenizer.eos_token_id]
+    try:
+        end = _render(tokenizer, chat("", Asked.of(USER), _MARK), add_generation_prompt=False).rpartition(_MARK)[2]
+    except NoTemplate:  # it takes no chat at all: whoever renders one says so
+        end = ""
+    special = {each for each, token in tokenizer.added_tokens_decoder.items() if token.special}
+    ids.append(next((each for each in ids_of(tokenizer, end) if each in special), None))
+    return list(dict.fromkeys(each for each in ids if each is not None))
 
 
 def with_system_role(tokenizer: Any) -> str | None:

@@ -37,7 +37,6 @@ class BaseFacts:
     model_problem: str | None = None  # why no model for text can be made of the configuration
     shape: Shape | None = None
     adapter_problem: str | None = None
-    scaled_logits: str | None = None  # name of a setting that changes logits after the output layer
     tokenizer_problem: str | None = None
     tokens: int | None = None  # size of the tokenizer's vocabulary
     embeddings: int | None = None  # rows of the model's input embedding
@@ -85,9 +84,6 @@ def _model(loop: LoopConfig, facts: BaseFacts) -> Iterator[BaseFinding]:
         yield BaseFinding("adapter", False, f"no LoRA adapter can be put on it ({facts.adapter_problem})")
     elif facts.shape:
         yield BaseFinding("adapter", True, f"{facts.shape.trained / 1e6:.2f}M parameters to train at lora_r {loop.train.lora_r}")
-    if facts.scaled_logits:
-        text = f"training leaves out its {facts.scaled_logits}, which changes logits after the output layer: the loss is another one"
-        yield BaseFinding("loss", False, text)
     if facts.context is not None:
         most = loop.train.max_length
         fits = most <= facts.context

@@ -16,8 +16,9 @@ from ftassets.domain.chat import Chat, chat
 from ftassets.domain.dataset.rows import from_jsonl
 from ftassets.domain.evaluation.jobs import AnswerJob, Ask, Prompt
 from ftassets.errors import InvalidInput
-from ftassets.workers.chat_template import prompt_text
+from ftassets.workers.chat_template import ids_of, prompt_text, stop_ids
 from ftassets.workers.evaluation.partial import PartialAnswers, discard
+from ftassets.workers.padding import left_padded
 from ftassets.workers.process import Report, die_with_parent
 
 SAY_EVERY = 5.0  # seconds between progress reports
@@ -73,11 +74,11 @@ def _prompts(file: Path) -> list[Prompt]:
 
 
 def load(folder: Path) -> tuple[Any, Any]:
-    """Tokenizer (pads on the left) and model of a folder, in the type its weights are stored in, on the GPU when there is one."""
+    """Tokenizer and model of a folder, in the type its weights are stored in, on the GPU when there is one."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left", trust_remote_code=False)
+    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype="auto", use_safetensors=True, trust_remote_code=False)
     return tokenizer, model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
 
@@ -142,19 +143,18 @@ def _say(folder: Path, texts: Sequence[str], max_tokens: int, batch: list[int]) 
     import torch
 
     tokenizer, model = loaded(folder)
-    end = tokenizer.eos_token_id
-    inputs = tokenizer([texts[i] for i in batch], add_special_tokens=False, padding=True, return_tensors="pt").to(model.device)
+    ends = stop_ids(tokenizer, model.generation_config.eos_token_id)
+    asked = [ids_of(tokenizer, texts[i]) for i in batch]
+    ids, mask = left_padded(asked, model.device)
     with torch.inference_mode():
         written = model.generate(
-            **inputs, max_new_tokens=max_tokens, do_sample=False, pad_token_id=tokenizer.pad_token_id, eos_token_id=end
+            input_ids=ids, attention_mask=mask, max_new_tokens=max_tokens, do_sample=False, pad_token_id=ends[0], eos_token_id=ends
         )
     rows = []
-    lengths = inputs["attention_mask"].sum(-1).tolist()
-    for length, tokens in zip(lengths, written[:, inputs["input_ids"].shape[1] :].tolist(), strict=True):
-        ended = end in tokens
-        kept = tokens[: tokens.index(end)] if ended else tokens
-        text = tokenizer.decode(kept, skip_special_tokens=True).strip()
-        rows.append({"answer": text, "tokens_in": length, "tokens_out": len(kept), "truncated": not ended})
+    for prompt, tokens in zip(asked, written[:, ids.shape[1] :].tolist(), strict=True):
+        end = next((place for place, token in enumerate(tokens) if token in ends), None)
+        text = tokenizer.decode(tokens[:end], skip_special_tokens=True).strip()
+        rows.append({"answer": text, "tokens_in": len(prompt), "tokens_out": len(tokens[:end]), "truncated": end is None})
     return batch, rows
 
 

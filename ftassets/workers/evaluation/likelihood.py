@@ -13,6 +13,7 @@ from ftassets.domain.evaluation.jobs import AnsweredPrompt, Likelihood, Perplexi
 from ftassets.errors import InvalidInput
 from ftassets.workers.chat_template import NoTemplate, Taught, taught
 from ftassets.workers.evaluation.generate import SAY_EVERY, loaded, spread
+from ftassets.workers.padding import left_padded
 from ftassets.workers.process import Report
 
 
@@ -79,15 +80,15 @@ def _nll(folder: Path, read: Sequence[Taught], batch: list[int]) -> tuple[list[i
     """Negative log likelihood, in nats, of each answer of a batch."""
     import torch
 
-    tokenizer, model = loaded(folder)
-    inputs = tokenizer.pad({"input_ids": [read[i].ids for i in batch]}, return_tensors="pt").to(model.device)  # on the left
-    positions = (inputs["attention_mask"].cumsum(-1) - 1).clamp(min=0)
+    _, model = loaded(folder)
+    ids, mask = left_padded([read[i].ids for i in batch], model.device)
+    positions = (mask.cumsum(-1) - 1).clamp(min=0)
     answers = [read[i].ids[read[i].start :] for i in batch]
     kept = max(map(len, answers)) + 1  # the token before an answer predicts its first; the vocabulary's logits of a prompt are not needed
     with torch.inference_mode():
         logits = model(
-            input_ids=inputs["input_ids"],
-            attention_mask=inputs["attention_mask"],
+            input_ids=ids,
+            attention_mask=mask,
             position_ids=positions,
             use_cache=False,
             logits_to_keep=kept,

@@ -63,7 +63,7 @@ def _training_stack(job: ParityJob) -> tuple[Any, Any]:
 
     tokenizer, base = load(job.base)
     if _has_tokenizer(job.adapter):
-        tokenizer = AutoTokenizer.from_pretrained(job.adapter, padding_side="left", trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(job.adapter, trust_remote_code=False)
     return tokenizer, PeftModel.from_pretrained(base, job.adapter).eval()
 
 
@@ -99,7 +99,7 @@ def _milliseconds(model: Any, tokenizer: Any, job: ParityJob) -> float:
     import torch
 
     ids = torch.tensor([prompt_ids(tokenizer, chat(job.system_prompt, job.rows[0].asked))], device=model.device)
-    settings = {"max_new_tokens": _NEW_TOKENS, "min_new_tokens": _NEW_TOKENS, "do_sample": False, "pad_token_id": tokenizer.pad_token_id}
+    settings = {"max_new_tokens": _NEW_TOKENS, "min_new_tokens": _NEW_TOKENS, "do_sample": False, "pad_token_id": 0}
     times = []
     for _ in range(_ROUNDS + 1):  # the first warms up
         begin = time.perf_counter()

@@ -12,11 +12,10 @@ from ftassets.config.loop import LoopConfig
 from ftassets.domain.training.base_model import PICKLED, BaseFacts, Machine, Template
 from ftassets.domain.training.memory_need import Shape
 from ftassets.errors import in_one_line
-from ftassets.workers.chat_template import SYSTEM, USER, writes_system
+from ftassets.workers.chat_template import SYSTEM, USER, stop_ids, writes_system
 from ftassets.workers.training.base_models import BaseFiles, base_files
 from ftassets.workers.training.sft import adapter_config, computes_bf16
 
-_SCALED = ("final_logit_softcapping", "logit_scale", "logits_scaling")  # Gemma 2, Cohere, Granite
 _WEIGHTS = (".safetensors", ".gguf", *PICKLED)
 
 
@@ -59,7 +58,6 @@ def _with_model(facts: BaseFacts, files: BaseFiles, loop: LoopConfig) -> BaseFac
         quantized=None if quantized is None or files.options else _method(quantized),
         context=getattr(text, "max_position_embeddings", None),
         embeddings=getattr(text, "vocab_size", None),
-        scaled_logits=next((name for name in _SCALED if getattr(text, name, None) not in (None, 1, 1.0)), None),
     )
     try:
         with torch.device("meta"):
@@ -93,13 +91,13 @@ def _with_tokenizer(facts: BaseFacts, files: BaseFiles) -> BaseFacts:
 
 
 def _stops(tokenizer: Any, folder: Path) -> set[str]:
-    """The tokens at which generation stops: the tokenizer's end of text and those that generation_config.json names."""
+    """The tokens at which a version of this base will stop."""
     try:
         named = json.loads((folder / "generation_config.json").read_bytes())["eos_token_id"]
     except (OSError, ValueError, LookupError, TypeError):  # many bases have none
         named = []
     ids = [each for each in (named if isinstance(named, list) else [named]) if type(each) is int and 0 <= each < len(tokenizer)]
-    return {token for token in (tokenizer.eos_token, *tokenizer.convert_ids_to_tokens(ids)) if token}
+    return {token for token in tokenizer.convert_ids_to_tokens(stop_ids(tokenizer, ids)) if token}
 
 
 def _template(tokenizer: Any, stops: set[str]) -> Template:

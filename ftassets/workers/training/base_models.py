@@ -14,7 +14,7 @@ from ftassets.domain.canonical import digest_of
 from ftassets.domain.release.version import MERGED, TOKENIZER_FILES, VersionManifest, tokenizer_digest
 from ftassets.durable import file_digest
 from ftassets.errors import FtassetsError
-from ftassets.workers.chat_template import NoTemplate, with_system_role
+from ftassets.workers.chat_template import NoTemplate, stop_ids, with_system_role
 
 _PACKAGE = "package:"
 _CONVERSION = 2  # part of the cache key: raise it when the conversion writes other bytes
@@ -186,9 +186,18 @@ def _save(model: Any, tokenizer: Any, target: Path) -> None:
     if template is None:
         raise BaseModelMissing("the base model has no chat template: take an instruction-tuned one")
     tokenizer.chat_template = template
+    name_stops(model, tokenizer)
     model.config._name_or_path = ""  # where it was converted is not part of what it is
     model.to(torch.bfloat16).save_pretrained(target)
     tokenizer.save_pretrained(target)
+
+
+def name_stops(model: Any, tokenizer: Any) -> None:
+    """Write all tokens at which generation stops into the model's generation configuration, which evaluation and model servers read."""
+    named = model.generation_config.eos_token_id
+    stops = stop_ids(tokenizer, named)
+    if {*stops} != {*(named if isinstance(named, list) else [named])}:
+        model.generation_config.eos_token_id = stops
 
 
 def copy_tokenizer(base: Path, target: Path) -> None:

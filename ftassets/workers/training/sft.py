@@ -25,7 +25,8 @@ from ftassets.domain.training.rows import lineage_of
 from ftassets.workers.chat_template import NoTemplate, Taught, prompt_ids, taught
 from ftassets.workers.process import Report
 from ftassets.workers.training import replicas
-from ftassets.workers.training.base_models import copy_tokenizer, ensure_base
+from ftassets.workers.training.base_models import copy_tokenizer, ensure_base, name_stops
+from ftassets.workers.training.loss import taught_loss
 
 _SAY_EVERY = 5.0  # seconds between progress reports
 
@@ -226,14 +227,8 @@ def _trainer(
         """TRL's loss without its entropy and accuracy: with them the loss takes a third of a step on CPU."""
 
         def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None) -> Any:
-            causal = model.get_base_model()
             with torch.autocast(model.device.type, dtype=torch.bfloat16, enabled=bf16):
-                hidden = causal.base_model(inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False).last_hidden_state
-                targets = inputs["labels"][:, 1:]
-                taught = targets != -100  # only these positions need the vocabulary's logits
-                logits = causal.get_output_embeddings()(hidden[:, :-1][taught])
-            loss = torch.nn.functional.cross_entropy(logits.float(), targets[taught], reduction="sum")
-            loss = loss / (taught.sum() if num_items_in_batch is None else num_items_in_batch)
+                loss, logits = taught_loss(model.get_base_model(), inputs, num_items_in_batch)
             return (loss, {"logits": logits.detach()}) if return_outputs else loss
 
     arguments = SFTConfig(output_dir=str(job.work / "trainer"), **_settings(job.train, count, bf16, torch.cuda.is_available()))
@@ -345,11 +340,12 @@ def _merge(base: Path, adapter: Path, target: Path) -> None:
     """Write base plus adapter as bf16 weights. Also after QLoRA into the full base: the 4-bit copy would lose precision."""
     import torch
     from peft import PeftModel
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM, AutoTokenizer
 
     model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.bfloat16, use_safetensors=True, trust_remote_code=False)
     merged = PeftModel.from_pretrained(model, adapter).merge_and_unload()
     merged.config._name_or_path = ""
+    name_stops(merged, AutoTokenizer.from_pretrained(base, trust_remote_code=False))
     merged.save_pretrained(target)
     copy_tokenizer(base, target)
 
