@@ -130,18 +130,18 @@ def alarms_in_a_row(instance: dg.DagsterInstance, loop: str, production: str | N
 
 
 def new_labels(loop: LoopConfig, traffic_log: TrafficLog, store: DatasetStore, since: float) -> int:
-    """Corrections that came since then (epoch seconds) to answers a dataset would still take, and rows of labelled batches.
+    """Corrections that came since then (epoch seconds) to answers a dataset would still take, and labels added or changed since.
 
     Raises DatasetError when the store cannot be asked.
     """
     asked_since = time.time() - loop.dataset.production_window
     # no answer since then was corrected before: the log need not look at older corrections either
     corrected = traffic_log.corrections(loop.name, max(since, asked_since), asked_since)
-    batches: dict[str, int] = {}  # a batch that was imported again counts as it is now; branch and merge commit carry the same
+    labels: dict[str, int] = {}  # by import: branch and merge commit carry the same
     for commit in _commits(store, since):
-        if commit.created_at >= since and commit.metadata.get("loop") == loop.name and "batch" in commit.metadata:
-            batches.setdefault(commit.metadata["batch"], int(commit.metadata["labels"]))
-    return corrected + sum(batches.values())
+        if commit.created_at >= since and commit.metadata.get("loop") == loop.name and "labels" in commit.metadata:
+            labels[commit.metadata["run_id"]] = int(commit.metadata["labels"])
+    return corrected + sum(labels.values())
 
 
 def _commits(store: DatasetStore, since: float) -> list[Commit]:

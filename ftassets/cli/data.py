@@ -98,9 +98,9 @@ def label_export(
         batch = labelling.label_export(log, store, config, format, limit, since, canaries, new)
     write_file(out, batch.text)
     if as_json:
-        show_json({"loop": loop, "file": out, "format": format, "requests": batch.requests})
+        show_json({"loop": loop, "file": out, "format": format, "batch": batch.id, "requests": batch.requests})
         return
-    typer.echo(f"{batch.requests} requests written to {out}; take the answers back with:")
+    typer.echo(f"{batch.requests} requests written to {out} as batch {batch.id}; take the answers back with:")
     typer.echo(f"  ftassets label import {loop} FILE --format {format}")
 
 
@@ -129,10 +129,10 @@ def label_import(
     loop: Loop,
     path: Annotated[Path, typer.Argument(help="The annotators' file.", exists=True, dir_okay=False)],
     format: LabelFormat = "jsonl",
-    batch: Annotated[str | None, typer.Option(help="Name of the batch; without it the file's.")] = None,
+    batch: Annotated[str | None, typer.Option(help="Name of the batch for rows that lost the id which the export wrote.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Commit annotators' answers; the next dataset takes them in."""
+    """Add annotators' answers to the loop's labels; the next dataset takes them in. An answer replaces only that to the same request."""
     from ftassets.cli.commands import labelling
 
     report = labelling.label_import(
@@ -141,13 +141,16 @@ def label_import(
         known_loop(loop),
         text_of(path),
         format,
-        batch or path.stem,
+        batch,
         f"labels-{uuid.uuid4().hex[:12]}",
     )
     if as_json:
         show_json(asdict(report))
         return
-    typer.echo(f"{report.rows} labels committed as {report.commit[:12]}, {len(report.quarantined)} not usable")
+    typer.echo(
+        f"{report.added} labels added, {report.replaced} replaced, {report.unchanged} unchanged, {len(report.quarantined)} refused; "
+        f"commit {report.commit[:12]}"
+    )
     for item in report.quarantined[:20]:
         typer.echo(f"  {item.where}: {item.reason}")
 

@@ -2,6 +2,7 @@
 
 import json
 import time
+import uuid
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -45,7 +46,7 @@ def later(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
 def label(bench: Bench, batch: str, count: int) -> None:
     asked = [[{"role": "user", "content": f"dim lamp {i}"}] for i in range(count)]
     lines = [json.dumps({"request_id": f"{batch}{i}", "messages": asked[i], "completion": '{"intent": "Off"}'}) for i in range(count)]
-    label_import(bench.traffic, bench.store, AUTO, "\n".join(lines), "jsonl", batch, run_id=f"{batch}-{count}")
+    label_import(bench.traffic, bench.store, AUTO, "\n".join(lines), "jsonl", batch, run_id=f"{batch}-{uuid.uuid4().hex}")
 
 
 # Drift alarms
@@ -200,7 +201,8 @@ def test_feedback_starts_a_retrain_by_itself(bench: Bench) -> None:
 
 def test_rows_of_labelled_batches_are_new_labels(bench: Bench) -> None:
     label(bench, "monday", 2)
-    label(bench, "monday", 4)  # imported again with more of it done: the batch counts as it is now
+    label(bench, "monday", 4)  # imported again with two more of it done
+    label(bench, "monday", 4)
     label(bench, "tuesday", 3)
     assert retrain.new_labels(AUTO, bench.traffic, bench.store, since=0.0) == 7  # type: ignore[arg-type]
     assert retrain.new_labels(loop_of(name="other"), bench.traffic, bench.store, since=0.0) == 0  # type: ignore[arg-type]

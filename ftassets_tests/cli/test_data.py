@@ -66,7 +66,7 @@ def test_a_batch_goes_out_and_comes_back_as_labels(tmp_path: Path) -> None:
     answered = tmp_path / "answered.jsonl"
     answered.write_text("".join(json.dumps(item) + "\n" for item in items))
     result = CliRunner().invoke(app, ["label", "import", LOOP, str(answered)])
-    assert "3 labels committed" in result.output, result.output
+    assert "3 labels added, 0 replaced, 0 unchanged, 0 refused" in result.output, result.output
 
 
 @pytest.mark.parametrize(

@@ -69,11 +69,13 @@ def test_labels_go_out_and_come_back_and_are_a_commit(tmp_path: Path) -> None:
     ]  # fmt: skip
     log.write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert found("import-traffic", LOOP, str(log))["stored"] == 2
-    assert found("label", "export", LOOP, "--out", str(out)) == {"loop": LOOP, "file": str(out), "format": "jsonl", "requests": 2}
+    exported = found("label", "export", LOOP, "--out", str(out))
+    batch = json.loads(out.read_text().splitlines()[0])["batch"]
+    assert exported == {"loop": LOOP, "file": str(out), "format": "jsonl", "batch": batch, "requests": 2}
     items = [json.loads(line) | {"completion": '{"queue": "returns"}'} for line in out.read_text().splitlines()]
     answers.write_text("".join(json.dumps(item) + "\n" for item in items) + "no label\n")
     imported = found("label", "import", LOOP, str(answers))
-    assert (imported["rows"], len(imported["commit"]), len(imported["quarantined"])) == (2, 40, 1)
+    assert (imported["added"], len(imported["commit"]), len(imported["quarantined"])) == (2, 40, 1)
 
 
 def test_a_person_s_approval_and_the_keys_behind_it(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:

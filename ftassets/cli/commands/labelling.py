@@ -1,6 +1,6 @@
 """Labelling batches: requests out to annotators, and their answers back."""
 
-import re
+from collections import defaultdict
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ import numpy as np
 
 from ftassets.assets._shared.dataset_files import (
     from_parquet,
+    labels_folder,
     labels_path,
     read_labels,
     reference_path,
@@ -21,34 +22,39 @@ from ftassets.backends.dataset_store.base import DatasetStore, ObjectNotFound
 from ftassets.backends.traffic_log.base import TrafficLog
 from ftassets.backends.vector_store.base import VectorStore
 from ftassets.config.loop import LoopConfig
+from ftassets.domain.canonical import digest_of
 from ftassets.domain.chat import Asked
 from ftassets.domain.dataset import labelling
 from ftassets.domain.dataset.curation import conflicts
 from ftassets.domain.dataset.feedback import from_feedback
-from ftassets.domain.dataset.labelling.label import to_examples
+from ftassets.domain.dataset.labelling.fields import BATCH_NAME
+from ftassets.domain.dataset.labelling.label import Label, to_examples
+from ftassets.domain.dataset.labelling.merge import merge
 from ftassets.domain.dataset.labelling.select import CONFLICT, Item, candidates, contested, select, shortlist
-from ftassets.domain.dataset.rows import Quarantined
+from ftassets.domain.dataset.rows import Example, Quarantined
 from ftassets.domain.traffic.exchange import asked_of
 from ftassets.errors import InvalidInput
 
 SEARCHED = 20_000  # requests among which a batch is chosen, so that a long window does not have to fit into memory
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
 @dataclass(frozen=True)
 class LabelBatch:
     """Requests for people to label, in the format of their tool."""
 
+    id: str
     text: str
     requests: int
 
 
 @dataclass(frozen=True)
 class LabelReport:
-    """An imported labelling batch: its commit, how many rows it has, and what of the file made none."""
+    """Imported labels: their commit, how many rows were added, replaced one, or changed nothing, and what of the file was refused."""
 
     commit: str
-    rows: int
+    added: int
+    replaced: int
+    unchanged: int
     quarantined: list[Quarantined]
 
 
@@ -105,7 +111,7 @@ def label_export(
         found += candidates(page, feedback, labelled, canaries, known.distances, known.novel_above, loop.task.form)
         found = shortlist(found, SEARCHED, seed)
     chosen = select(found, limit, loop.dataset.jaccard, seed)
-    return LabelBatch(labelling.to_text(chosen, format), len(chosen))
+    return LabelBatch(labelling.batch_id(chosen), labelling.to_text(chosen, format), len(chosen))
 
 
 def conflict_export(
@@ -122,37 +128,55 @@ def conflict_export(
     names = contested(conflicts(rows, loop), rows)
     items = [Item(e.id, e.messages, e.answer, e.version, e.at, CONFLICT) for e in traffic_log.named(loop.name, names)]
     chosen = select(items, limit, loop.dataset.jaccard)
-    return LabelBatch(labelling.to_text(chosen, format), len(chosen))
+    return LabelBatch(labelling.batch_id(chosen), labelling.to_text(chosen, format), len(chosen))
 
 
 def label_import(
-    traffic_log: TrafficLog, dataset_store: DatasetStore, loop: LoopConfig, text: str, format: str, batch: str, run_id: str
+    traffic_log: TrafficLog, dataset_store: DatasetStore, loop: LoopConfig, text: str, format: str, batch: str | None, run_id: str
 ) -> LabelReport:
     """Commit what annotators answered as rows of source `label`, at `{loop}/labels/{batch}.parquet`; the same text makes no second commit.
 
-    A row has the whole conversation of its request as the log has it; what the file shows of it counts only if the log does not have
-    the request. Labels of forgotten requests are dropped. Raises InvalidInput for an unknown format, a batch name that
-    cannot be a file name, or when no label is usable.
+    A row belongs to the batch whose id the export wrote into it; one without belongs to `batch`, else to a batch of the requests in the
+    file. Rows of other requests stay as they are, see `merge`. A row has the whole conversation of its request as the log has it;
+    what the file shows of it counts only if the log does not have the request. Labels of forgotten requests are dropped. Raises
+    InvalidInput for an unknown format, a batch name that cannot be a file name, or when no label is usable.
     """
-    if not _NAME.fullmatch(batch):
+    if batch is not None and not BATCH_NAME.fullmatch(batch):
         raise InvalidInput(f"{batch!r} is not a name for a batch: use letters, digits, - and _")
     answers, bad = labelling.parse(text, format)
     forgotten = traffic_log.forgotten()
-    gone = [label for label in answers if label.request_id in forgotten]
-    bad += [Quarantined(f"label:{batch}:{label.request_id}", "this request was forgotten", "") for label in gone]
-    left = [label for label in answers if label.request_id not in forgotten]
-    rows, more = to_examples(left, batch, loop.task.form, _asked(traffic_log, loop.name, {label.request_id for label in left}))
-    bad += more
-    if not rows:
+    logged = _asked(traffic_log, loop.name, {label.request_id for label in answers} - forgotten)
+    named = batch or f"file-{digest_of(sorted({label.request_id for label in answers}))[:12]}"
+    by_batch: dict[str, list[Label]] = defaultdict(list)
+    for label in answers:
+        name = label.batch or named
+        if label.request_id in forgotten:
+            bad.append(Quarantined(f"label:{name}:{label.request_id}", "this request was forgotten", ""))
+        else:
+            by_batch[name].append(label)
+    new: dict[str, list[Example]] = {}
+    for name, labels in by_batch.items():
+        new[name], more = to_examples(labels, name, loop.task.form, logged)
+        bad += more
+    if not any(new.values()):
         reasons = "; ".join(sorted({row.reason for row in bad})[:5]) or "the file is empty"
-        raise InvalidInput(f"no usable label in the batch {batch}: {reasons}")
+        raise InvalidInput(f"no usable label in the file: {reasons}")
+    commit = dataset_store.resolve("main")
+    stored = {
+        path.removeprefix(labels_folder(loop.name)).removesuffix(".parquet"): from_parquet(dataset_store.read(commit, path))
+        for path in dataset_store.list(commit, labels_folder(loop.name))
+    }
+    merged = merge(stored, new, loop.task.form, {label.batch for label in answers if label.batch})
+    bad += merged.refused
+    counts = {"added": merged.added, "replaced": merged.replaced, "unchanged": merged.unchanged, "refused": len(bad)}
     publication = dataset_store.publish(
         run_id,
-        {labels_path(loop.name, batch): to_parquet(rows)},
-        f"{loop.name}: {len(rows)} labels of batch {batch}",
-        {"loop": loop.name, "batch": batch, "labels": str(len(rows)), "quarantined": str(len(bad))},
+        {labels_path(loop.name, name): to_parquet(rows) for name, rows in merged.batches.items()},
+        f"{loop.name}: {merged.added} labels added, {merged.replaced} replaced",
+        {"loop": loop.name, "labels": str(merged.added + merged.replaced), **{name: str(count) for name, count in counts.items()}},
+        since=commit,
     )
-    return LabelReport(publication.commit, len(rows), bad)
+    return LabelReport(publication.commit, merged.added, merged.replaced, merged.unchanged, bad)
 
 
 def _asked(traffic_log: TrafficLog, loop: str, names: Collection[str]) -> dict[str, Asked]:

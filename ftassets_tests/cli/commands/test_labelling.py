@@ -1,13 +1,22 @@
 """Batches that go to annotators and come back as rows."""
 
 import json
+import uuid
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from ftassets.assets._shared.dataset_files import from_parquet, labels_path, pack_arrays, reference_path, seed_path, to_parquet
+from ftassets.assets._shared.dataset_files import (
+    from_parquet,
+    labels_path,
+    pack_arrays,
+    read_labels,
+    reference_path,
+    seed_path,
+    to_parquet,
+)
 from ftassets.backends.dataset_store.git import GitDatasetStore
 from ftassets.backends.traffic_log.sqlite import SqliteTrafficLog
 from ftassets.backends.vector_store.base import QueryVector
@@ -17,6 +26,7 @@ from ftassets.config.loop import LoopConfig
 from ftassets.domain.chat import question, texts
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.drift import build_reference
+from ftassets.domain.file_formats import LABELS
 from ftassets.domain.traffic.exchange import Exchange
 from ftassets.domain.traffic.feedback import Feedback
 from ftassets.testing.hash_embedder import HashEmbedder
@@ -98,15 +108,16 @@ def test_a_batch_goes_out_with_what_failed_and_what_is_new_first_and_comes_back_
 
     lines[0]["completion"], lines[1]["completion"] = '{"intent": "on"}', "no idea"
     answered = "\n".join(json.dumps({**line, "annotator": "ann"}) for line in lines)
-    report = labelling.label_import(log, store, loop(), answered, "jsonl", "b1", "run-1")
-    assert (report.rows, sorted(bad.reason for bad in report.quarantined)) == (
+    report = labelling.label_import(log, store, loop(), answered, "jsonl", None, "run-1")
+    assert (report.added, sorted(bad.reason for bad in report.quarantined)) == (
         1,
         ["no annotator answered it", "the answer is not a JSON object"],
     )
-    (row,) = from_parquet(store.read(report.commit, labels_path("voice", "b1")))
+    (row,) = from_parquet(store.read(report.commit, labels_path("voice", batch.id)))
     assert (row.request_id, row.source, row.completion) == ("failed", "label", '{"intent": "on"}')
     assert texts(row.messages) == ["hello", "What shall I do?", "turn on the blue lamp in the hall"]
-    assert labelling.label_import(log, store, loop(), answered, "jsonl", "b1", "run-2").commit == report.commit
+    again = labelling.label_import(log, store, loop(), answered, "jsonl", "b1", "run-2")
+    assert (again.commit, again.added, again.replaced, again.unchanged) == (report.commit, 0, 0, 1)
 
     assert "failed" not in labelling.label_export(log, store, loop(), "jsonl", 10, 0.0, {"canary"}, new).text
 
@@ -130,6 +141,60 @@ def test_distances_of_two_embedders_are_not_compared(store: GitDatasetStore, tmp
 
 
 LABELLED = json.dumps({"request_id": "r1", "prompt": "p", "completion": "{}", "annotator": "a"})
+
+
+def labelled(**answers: str) -> str:
+    """A file of annotators, as they write it by hand, without the batch."""
+    return "\n".join(json.dumps({"request_id": name, "completion": text, "annotator": "ann"}) for name, text in answers.items())
+
+
+def stored(store: GitDatasetStore) -> dict[str, str]:
+    return {row.request_id or "": row.completion for row in read_labels(store, "main", "voice")}
+
+
+def test_next_weeks_file_of_the_same_name_adds(log: SqliteTrafficLog, store: GitDatasetStore) -> None:
+    log.append([exchange(name, f"request {name}") for name in ("r1", "r2", "r3")])
+
+    def take(text: str, batch: str | None = None) -> tuple[int, int, int, int]:
+        report = labelling.label_import(log, store, loop(), text, "jsonl", batch, f"run-{uuid.uuid4().hex}")
+        return report.added, report.replaced, report.unchanged, len(report.quarantined)
+
+    assert take(labelled(r1="{}", r2='{"a": 1}')) == (2, 0, 0, 0)
+    assert take(labelled(r3='{"a": 3}', r2='{"a": 2}')) == (1, 1, 0, 0)
+    assert stored(store) == {"r1": "{}", "r2": '{"a": 2}', "r3": '{"a": 3}'}
+    assert take(labelled(r3='{"a": 3}', r1="none"), "another-name") == (0, 0, 1, 1)
+    assert take(labelled(r1="{}").replace("ann", "bob", 1)) == (0, 0, 1, 0), "another annotator agrees"
+    assert take(labelled(r1='{"a": 9}').replace('"ann"', '"bob"')) == (0, 0, 0, 1), "another annotator does not agree"
+    assert stored(store) == {"r1": "{}", "r2": '{"a": 2}', "r3": '{"a": 3}'}
+
+
+@pytest.mark.parametrize("format", LABELS)
+def test_records_of_two_batches_in_one_file_go_to_their_batches(log: SqliteTrafficLog, store: GitDatasetStore, format: str) -> None:
+    log.append([exchange("r1", "turn on the lamp"), exchange("r2", "order forty pizzas")])
+    one, two = (labelling.label_export(log, store, loop(), format, 1, 0.0, seed=seed) for seed in (0, 1))
+    assert one.id != two.id
+    if format == "jsonl":
+        rows = [json.loads(text) | {"completion": "{}"} for text in (one.text, two.text)]
+        text = "\n".join(map(json.dumps, rows))
+    else:
+        answer = {"result": [{"from_name": "completion", "value": {"text": ["{}"]}}]}
+        records = [record for batch in (one, two) for record in json.loads(batch.text)]
+        done = (
+            {"responses": {"completion": [{"value": "{}", "user_id": "a", "status": "submitted"}]}}
+            if format == "argilla"
+            else {"annotations": [answer]}
+        )
+        text = json.dumps([{**record, **done} for record in records])
+    report = labelling.label_import(log, store, loop(), text, format, "ignored", "run")
+    assert (report.added, report.quarantined) == (2, [])
+    assert store.list("main", "voice/labels/") == sorted(labels_path("voice", batch.id) for batch in (one, two))
+
+
+def test_a_batch_id_that_no_export_wrote_is_refused_with_its_row(log: SqliteTrafficLog, store: GitDatasetStore) -> None:
+    log.append([exchange("r1", "turn on the lamp"), exchange("r2", "order forty pizzas")])
+    rows = [{"request_id": "r1", "completion": "{}", "batch": "../golden"}, {"request_id": "r2", "completion": "{}", "batch": "week-1"}]
+    report = labelling.label_import(log, store, loop(), "\n".join(map(json.dumps, rows)), "jsonl", None, "run")
+    assert (report.added, [bad.reason for bad in report.quarantined]) == (1, ["'../golden' is not the id of a batch"])
 
 
 @pytest.mark.parametrize("batch", ["../golden", "", "a/b", "x" * 65])

@@ -4,7 +4,7 @@ Only the flattened list and the server's own records say which responses were su
 responses among them, and nothing tells them apart.
 
 The Argilla dataset needs a text field `prompt` (the last message), a chat field `conversation` (all messages, and the tools if there
-are some), a text question `completion`, and the metadata `version` and `why` (terms).
+are some), a text question `completion`, and the metadata `version`, `why` and `batch` (terms).
 The model's answer is the suggestion.
 """
 
@@ -20,13 +20,13 @@ from ftassets.domain.dataset.labelling.select import Item
 FIELD, CHAT, QUESTION = "prompt", "conversation", "completion"
 
 
-def to_text(items: Sequence[Item]) -> str:
+def to_text(items: Sequence[Item], batch: str) -> str:
     """A JSON list of records; the request id is the record's id."""
     records = [
         {
             "id": item.request_id,
             "fields": {FIELD: item.asked.last_text, CHAT: shown(item.asked)},
-            "metadata": {"version": item.version, "why": item.why},
+            "metadata": {"version": item.version, "why": item.why, "batch": batch},
             "suggestions": {QUESTION: {"value": item.answer, "score": None, "agent": item.version}} if item.answer else {},
             "responses": {},
             "vectors": {},

@@ -1,7 +1,9 @@
 """What the formats of labelling batches have in common."""
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from ftassets.domain.chat import Asked, message_text
@@ -11,6 +13,7 @@ from ftassets.domain.traffic.imports.fields import seconds
 from ftassets.errors import InvalidInput
 
 _SHOWN = 500  # characters of a record that makes no label
+BATCH_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _PLAIN = ("system", "user", "assistant")
 
 Parsed = tuple[list[Label], list[Quarantined]]
@@ -66,7 +69,8 @@ def collect(records: Iterable[tuple[str, Any]], labels_of: Callable[[Any], Itera
     bad: list[Quarantined] = []
     for where, record in records:
         try:
-            found = list(labels_of(record))
+            batch = batch_in(record)
+            found = [replace(one, batch=batch) if isinstance(one, Label) else one for one in labels_of(record)]
         except (ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
             found = [error if isinstance(error, ValueError) else ValueError(f"in another form than this format's: {error}")]
         labels += [one for one in found if isinstance(one, Label)]
@@ -79,6 +83,16 @@ def _beginning(record: Any) -> str:
         return json.dumps(record)[:_SHOWN]
     except RecursionError:
         return ""
+
+
+def batch_in(record: Any) -> str | None:
+    """The id of the batch that the export wrote into a record. Raises ValueError for one that it cannot have written."""
+    places = [record, *(record.get(name) for name in ("metadata", "data"))] if isinstance(record, dict) else []
+    named = [place.get(name) for place in places if isinstance(place, dict) for name in ("batch", "metadata.batch")]
+    found = next((name for name in named if name not in (None, "")), None)
+    if found is not None and not (isinstance(found, str) and BATCH_NAME.fullmatch(found)):
+        raise ValueError(f"{str(found)[:80]!r} is not the id of a batch")
+    return found
 
 
 def json_list(text: str, what: str) -> list[tuple[str, Any]]:

@@ -14,7 +14,7 @@ from ftassets.domain.dataset.labelling.select import Item
 from ftassets.domain.dataset.rows import Quarantined
 
 
-def to_text(items: Sequence[Item]) -> str:
+def to_text(items: Sequence[Item], batch: str) -> str:
     """One line per request, `completion` still empty."""
     return "".join(
         json.dumps(
@@ -24,6 +24,7 @@ def to_text(items: Sequence[Item]) -> str:
                 "transcript": item.asked.prompt,
                 "answer": item.answer,
                 "why": item.why,
+                "batch": batch,
                 "completion": "",
                 "annotator": "",
                 "messages": openai_messages(item.asked.messages),

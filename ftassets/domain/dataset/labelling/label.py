@@ -18,7 +18,8 @@ from ftassets.domain.traffic.exchange import hashed_user
 class Label:
     """One annotator's answer to one request; `annotator` as their tool names them, `at` in epoch seconds where it says.
 
-    `asked` is the conversation as their file has it, if it has all of it. `truth` says that their tool marks it as the right one.
+    `asked` is the conversation as their file has it, if it has all of it. `truth` says that their tool marks it as the right one. `batch`
+    is the id that the export wrote.
     """
 
     request_id: str
@@ -27,6 +28,7 @@ class Label:
     at: float | None
     asked: Asked | None = None
     truth: bool = False
+    batch: str | None = None
 
 
 def to_examples(

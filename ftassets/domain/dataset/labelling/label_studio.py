@@ -16,7 +16,7 @@ from ftassets.domain.dataset.labelling.select import Item
 QUESTION, OBJECT = "completion", "prompt"  # names of the interface's text area and of what it belongs to
 
 
-def to_text(items: Sequence[Item]) -> str:
+def to_text(items: Sequence[Item], batch: str) -> str:
     """A JSON list of tasks."""
     tasks = [
         {
@@ -25,6 +25,7 @@ def to_text(items: Sequence[Item]) -> str:
                 "prompt": item.asked.last_text,
                 "conversation": shown(item.asked),
                 "why": item.why,
+                "batch": batch,
             },
             "predictions": [{"model_version": item.version, "result": [_result(item)]}] if item.answer else [],
         }

@@ -106,7 +106,8 @@ FILL = {"jsonl": jsonl, "argilla": argilla, "label_studio": label_studio}
 @pytest.mark.parametrize("format", LABELS)
 def test_a_batch_comes_back_as_labels_and_what_is_open_is_said(format: str) -> None:
     labels, bad = labelling.parse(FILL[format](labelling.to_text(ITEMS, format)), format)
-    assert labels == [Label(i.request_id, WANTED[i.request_id], "ann", AT, i.asked) for i in ITEMS[:2]]
+    batch = labelling.batch_id(ITEMS)
+    assert labels == [Label(i.request_id, WANTED[i.request_id], "ann", AT, i.asked, batch=batch) for i in ITEMS[:2]]
     assert [row.reason for row in bad] == ["no annotator answered it"]
     assert bad[0].where.endswith(" 3")
 
