@@ -60,9 +60,17 @@ class Forgotten:
 
 
 def folders_of_days(home: Home, loops: Iterable[LoopConfig]) -> list[DayFiles]:
-    """The folders that have days of traffic which left the log: the home's, and those that loop files name."""
-    folders = {home.traffic_export, *(loop.traffic.export for loop in loops if loop.traffic.export)}
-    return [DayFiles(folder) for folder in sorted(folders) if folder.is_dir()]
+    """The folders that have days of traffic which left the log: the home's, if there is one, and those that loop files name.
+
+    Raises InvalidInput if one that a loop file names is not there: it may be on a disk that is not mounted.
+    """
+    folders = {loop.traffic.export for loop in loops if loop.traffic.export}
+    if lost := sorted(folder for folder in folders if not folder.is_dir()):
+        raise InvalidInput(
+            f"{lost[0]}, the folder of traffic.export, is not there, so what it has of the user would stay: mount it, or make it if no day "
+            "was copied yet; then forget again"
+        )
+    return [DayFiles(folder) for folder in sorted({*folders, *([home.traffic_export] if home.traffic_export.is_dir() else [])})]
 
 
 def user_of(traffic_log: TrafficLog, request: str, day_files: Sequence[DayFiles] = ()) -> str:

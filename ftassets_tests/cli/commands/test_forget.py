@@ -149,8 +149,10 @@ def test_a_later_turn_that_left_the_log_is_named(parts: dict, tmp_path: Path) ->
 
 def test_folders_that_loop_files_name_are_searched_too(tmp_path: Path) -> None:
     home = Home(tmp_path / "home")
-    (tmp_path / "disk").mkdir()
     loop = LOOP.model_copy(update={"traffic": LOOP.traffic.model_copy(update={"export": tmp_path / "disk"})})
+    with pytest.raises(InvalidInput, match="disk, the folder of traffic.export, is not there.*mount it"):
+        folders_of_days(home, [loop, LOOP])
+    (tmp_path / "disk").mkdir()
     assert [each.folder for each in folders_of_days(home, [loop])] == [tmp_path / "disk"]
     home.traffic_export.mkdir(parents=True)
     assert [each.folder for each in folders_of_days(home, [loop, LOOP])] == [tmp_path / "disk", home.traffic_export]
