@@ -1,4 +1,4 @@
-"""Time to write a request's row and to read a window of rows, in PostgreSQL and in SQLite on the same disk.
+"""Time to write a request's row, to read a window of rows and to remove them, in PostgreSQL and in SQLite on the same disk.
 
 PostgreSQL runs on this machine with its settings as installed, fsync on: a row is on disk when the call returns. SQLite's log gives that up
 for power cuts, so its figures are a floor, not a goal.
@@ -60,6 +60,7 @@ _UNITS = {
     f"written one by one by {THREADS} threads": "rows/s",
     "read as one window": "rows/s",
     "counted in a window": "ms",
+    "removed, with the space given back": "rows/s",
 }
 
 
@@ -77,6 +78,9 @@ def _times(log: TrafficLog, rows: int, single: int) -> dict[str, float]:
     counted = _seconds(lambda: log.count("many", since=1.7e9))
     assert log.count("many") == len(batches) * BATCH
     assert log.count("threads") == sum(map(len, parts))
+    names = {row.id: 0 for batch in batches for row in batch}
+    removed = _seconds(lambda: (log.remove("many", names), log.reclaim()))
+    assert log.count("many") == 0
     values = (
         statistics.median(times),
         statistics.quantiles(times, n=20)[-1],
@@ -84,6 +88,7 @@ def _times(log: TrafficLog, rows: int, single: int) -> dict[str, float]:
         sum(map(len, parts)) / at_once,
         len(batches) * BATCH / read,
         counted * 1000,
+        len(names) / removed,
     )
     return dict(zip(_UNITS, values, strict=True))
 
