@@ -48,13 +48,17 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         day = _day(since, loop.timezone)
         if earlier:
             context.log.info(f"embedder changed from {', '.join(earlier)} to {space}: queries since {day} are embedded again")
-        new, newest = 0, list[Exchange]()
+        new, newest, refused = 0, list[Exchange](), dict[str, str]()
         answered = traffic_log.stream(loop.name, since, answered=True)
         while page := list(islice(answered, PAGE)):
-            added = _embedded(loop, vector_store, embedder, space, page, known_until)
+            added, failed = _embedded(loop, vector_store, embedder, space, page, known_until)
+            refused |= failed
             new, newest = new + len(added), [*newest, *added][-10:]
             if added:
                 context.log.info(f"{new} queries embedded, up to {datetime.fromtimestamp(page[-1].at, UTC):%F %T} UTC")
+        if refused:
+            name, reason = next(iter(refused.items()))
+            context.log.warning(f"{len(refused)} queries have no vector, and are tried again next time; request {name}: {reason}")
         for each in earlier:  # all that reports need is there
             vector_store.drop(loop.name, each)
         vector_store.expire(loop.name, space, oldest)
@@ -73,6 +77,8 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
             metadata={
                 **(changed if earlier else {}),
                 "new": new,
+                "without_vector": len(refused),
+                **({"why_without_vector": table(["request id", "reason"], list(refused.items())[:10])} if refused else {}),
                 "total": total,
                 "embedder": space,
                 "watermark": dg.MetadataValue.timestamp(watermark),
@@ -85,8 +91,10 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
 
 def _embedded(
     loop: LoopConfig, store: VectorStore, embedder: Embedder, space: str, answered: Sequence[Exchange], known_until: float
-) -> list[Exchange]:
-    """Those of the exchanges that had no vector, oldest first; they have one now. `known_until` is the newest vector's time.
+) -> tuple[list[Exchange], dict[str, str]]:
+    """Those of the exchanges that had no vector, oldest first, and have one now; and the ids of those that get none, with the reason.
+
+    `known_until` is the newest vector's time.
 
     Raises EmbedderError if the embedder gives a query another vector than it has.
     """
@@ -97,12 +105,14 @@ def _embedded(
         # an endpoint may serve another model under the same name: ask it for a vector we have
         probe = points[-1:]
         texts = [query_of(e, loop.dataset.context) for e in new]
-        vectors = embedder.embed([*(point.text for point in probe), *texts])
+        vectors, failed = embedder.embed_each([*(point.text for point in probe), *texts])
         for point, vector in zip(probe, vectors, strict=False):
             _check_same(space, point, vector)
-        found = zip(new, texts, vectors[len(probe) :], strict=True)
+        refused = {new[place - len(probe)].id: reason for place, reason in failed.items() if place >= len(probe)}
+        found = [one for one in zip(new, texts, vectors[len(probe) :], strict=True) if one[0].id not in refused]
         store.add(loop.name, space, [QueryVector(e.id, e.at, e.version, text, vector) for e, text, vector in found])
-    return new
+        return [e for e, _, _ in found], refused
+    return [], {}
 
 
 def _check_same(embedder: str, point: QueryVector, vector: np.ndarray) -> None:

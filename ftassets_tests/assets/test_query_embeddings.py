@@ -215,3 +215,17 @@ def test_another_context_is_another_space_and_is_embedded_again(world: World) ->
     assert made["embedder_changed"].startswith(f"from {A} to {A}+last_turn: ")
     assert sorted(last.asked) == ["dim lamp 86400.0", "yes"]
     assert world.vectors.embedders("support") == [f"{A}+last_turn"]
+
+
+def test_a_query_that_the_embedder_refuses_takes_no_other_with_it(world: World) -> None:
+    class Refusing(HashEmbedder):
+        def encode(self, texts: Sequence[str]) -> np.ndarray:
+            if any("20.0" in text for text in texts):
+                raise EmbedderError("the embedder answered 400")
+            return super().encode(texts)
+
+    world.answered(30.0, 20.0, 10.0)
+    made = world.run(Refusing(64))
+    assert (made["new"], made["total"], made["without_vector"]) == (2, 2, 1)
+    assert "r20.0-200" in str(made["why_without_vector"])
+    assert world.run(HashEmbedder(64))["new"] == 1, "it is tried again"

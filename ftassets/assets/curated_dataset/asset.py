@@ -43,7 +43,7 @@ from ftassets.domain.dataset.acceptance import BLOCKING, dataset_checks
 from ftassets.domain.dataset.control_tokens import control_tokens
 from ftassets.domain.dataset.curation import Curated, StepReport, curate, splits_of
 from ftassets.domain.dataset.feedback import from_feedback
-from ftassets.domain.dataset.rows import Example
+from ftassets.domain.dataset.rows import Example, Quarantined, shown
 from ftassets.domain.dataset.shards import content_hash
 from ftassets.domain.release.version import MERGED
 from ftassets.reporting.plots import bars, funnel, histogram
@@ -82,7 +82,8 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         embedded = vector_store.find(loop.name, space, [row.request_id for row in rows if row.request_id])
         known = {point.request_id: point.vector for point in embedded}
         kept_out = golden_vectors(artifacts, embedder, [embedded_text(row, loop.dataset.context) for row in golden])
-        vectors = _vectors(embedder, rows, known, kept_out.shape[1], loop.dataset.context)
+        rows, vectors, unembedded = _vectors(embedder, rows, known, kept_out.shape[1], loop.dataset.context)
+        rejected += unembedded
         curated = curate(
             rows,
             vectors,
@@ -155,16 +156,25 @@ def _previous(store: DatasetStore, commit: str, loop: LoopConfig) -> dict[str, l
         return {}
 
 
-def _vectors(embedder: Embedder, rows: Sequence[Example], known: dict[str, np.ndarray], dimensions: int, context: str) -> np.ndarray:
-    """Unit vectors of the prompts (n, dimensions); those of requests that were embedded as traffic are not computed again."""
+def _vectors(
+    embedder: Embedder, rows: Sequence[Example], known: Mapping[str, np.ndarray], dimensions: int, context: str
+) -> tuple[list[Example], np.ndarray, list[Quarantined]]:
+    """The rows with unit vectors of their prompts (n, dimensions), and those that the embedder cannot embed.
+
+    Vectors of requests that were embedded as traffic are not computed again.
+    """
     missing = [i for i, row in enumerate(rows) if row.request_id not in known]
     vectors = np.empty((len(rows), dimensions), dtype=np.float32)
+    failed: dict[int, str] = {}
     if missing:
-        vectors[missing] = embedder.embed([embedded_text(rows[i], context) for i in missing])
+        vectors[missing], failed = embedder.embed_each([embedded_text(rows[i], context) for i in missing])
     for i, row in enumerate(rows):
         if row.request_id in known:
             vectors[i] = known[row.request_id]
-    return vectors
+    without = {missing[place]: reason for place, reason in failed.items()}
+    kept = [i for i in range(len(rows)) if i not in without]
+    bad = [Quarantined(f"{rows[i].source}:{rows[i].id}", reason, shown(rows[i].prompt)) for i, reason in without.items()]
+    return [rows[i] for i in kept], vectors[kept], bad
 
 
 def _control_tokens(artifacts: Artifacts, production: str | None, loop: LoopConfig) -> list[str] | None:

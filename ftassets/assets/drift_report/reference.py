@@ -74,8 +74,10 @@ def made(
     space = vector_space(embedder.id, loop.dataset.context)
     trained = training_queries(store, loop, commit)
     known = {point.request_id: point.vector for point in vector_store.find(loop.name, space, [e.id for e in first])}
-    made_now = iter(embedder.embed([*trained, *(query_of(e, loop.dataset.context) for e in first if e.id not in known)]))
+    made, failed = embedder.embed_each([*trained, *(query_of(e, loop.dataset.context) for e in first if e.id not in known)])
+    made_now = iter(made)
     vectors = np.array([*islice(made_now, len(trained)), *(known[e.id] if e.id in known else next(made_now) for e in first)])
+    vectors = vectors[vectors.any(axis=1)] if failed else vectors  # a query that the embedder does not take has no place in it
     if len(vectors) < 2:
         return None
     reference = build_reference(vectors, space, rate=rate)

@@ -47,6 +47,23 @@ class Embedder(ABC):
             )
         return (vectors / norms).astype(np.float32)
 
+    def embed_each(self, texts: Sequence[str]) -> tuple[np.ndarray, dict[int, str]]:
+        """The same, and the texts (by place) that the embedder cannot embed, with the reason: their vectors are zero.
+
+        Found by halves, while the embedder still embeds a word. Raises EmbedderError if it does not.
+        """
+        try:
+            return self.embed(texts), {}
+        except EmbedderError as error:
+            word = self.embed([EMPTY])
+            if len(texts) == 1:
+                return np.zeros_like(word), {0: str(error)}
+            half = len(texts) // 2
+            (left, failed), (right, others) = self.embed_each(texts[:half]), self.embed_each(texts[half:])
+            if left.shape[1] != right.shape[1]:
+                raise
+            return np.concatenate([left, right]), {**failed, **{half + place: reason for place, reason in others.items()}}
+
 
 # the resource `embedder_of`: the embedder of a loop's settings
 EmbedderOf = Callable[[EmbedderSettings], Embedder]

@@ -13,7 +13,7 @@ from ftassets.config.outputs import check_new_folder
 from ftassets.config.text_lines import lines_of
 from ftassets.domain.chat import embedded_text, request_body
 from ftassets.domain.dataset.curation import Curated, curate
-from ftassets.domain.dataset.rows import Example, Quarantined, apart, read_jsonl
+from ftassets.domain.dataset.rows import Example, Quarantined, apart, read_jsonl, shown
 from ftassets.errors import ConfigurationError
 
 Progress = Callable[[str, int, int], None]
@@ -52,13 +52,19 @@ def curate_file(
     rows, rejected = _read(source, "seed")
     golden = _read(loop.golden_set, "golden")[0] if config else []
     progress("reading and embedding", 0, 1)
-    texts = [embedded_text(row, loop.dataset.context) for row in [*rows, *golden]]
-    vectors = embedder_of(loop.embedder).embed(texts) if embedder_of and rows else None
+    vectors = golden_vectors = None
+    if embedder_of and rows:
+        embedder, context = embedder_of(loop.embedder), loop.dataset.context
+        golden_vectors = embedder.embed([embedded_text(row, context) for row in golden])
+        vectors, failed = embedder.embed_each([embedded_text(row, context) for row in rows])
+        rejected += [Quarantined(f"seed:{rows[i].id}", reason, shown(rows[i].prompt)) for i, reason in failed.items()]
+        kept = [i for i in range(len(rows)) if i not in failed]
+        rows, vectors = [rows[i] for i in kept], vectors[kept]
     curated = curate(
         rows,
-        None if vectors is None else vectors[: len(rows)],
+        vectors,
         golden,
-        None if vectors is None else vectors[len(rows) :],
+        golden_vectors,
         {},
         loop,
         rejected=rejected,

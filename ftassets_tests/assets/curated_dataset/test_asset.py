@@ -2,11 +2,12 @@
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import numpy as np
 import pytest
 
 from ftassets.assets._shared.dataset_files import card_path, export, index_path, read_index, read_splits, refused_branch, refused_folder
@@ -15,6 +16,7 @@ from ftassets.backends.artifacts.versions import version_key
 from ftassets.backends.dataset_store import base
 from ftassets.backends.dataset_store.base import DatasetStore, Unreachable
 from ftassets.backends.dataset_store.git import GitDatasetStore
+from ftassets.backends.embedder.base import EmbedderError
 from ftassets.config.profiles import artifacts
 from ftassets.domain.dataset.acceptance import BLOCKING
 from ftassets.domain.dataset.feedback import from_feedback
@@ -24,6 +26,7 @@ from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets.domain.traffic.exchange import Exchange
 from ftassets.domain.traffic.feedback import Feedback, Reviewed
 from ftassets.testing.doubles.lakefs import on_double
+from ftassets.testing.hash_embedder import HashEmbedder
 from ftassets.testing.tiny_loop import LOOP, TinyLoop, right_answer, rows, tiny_loop
 
 WRITTEN = ("seed_examples", "golden_set", "curated_dataset")
@@ -178,3 +181,20 @@ def test_an_answer_that_was_cut_is_not_learned_from() -> None:
     for item in (Reviewed(exchange.judged(Text()), up), Reviewed(cut, corrected)):
         (row,), bad_rows = from_feedback([item], Text())
         assert (row.source, bad_rows) == (item.feedback.verdict, [])
+
+
+def test_a_row_that_the_embedder_refuses_is_quarantined(tiny: TinyLoop) -> None:
+    class Refusing(HashEmbedder):
+        def encode(self, texts: Sequence[str]) -> np.ndarray:
+            if any("unheard of" in text for text in texts):
+                raise EmbedderError("the embedder answered 400")
+            return super().encode(texts)
+
+    with tiny.loop.dataset.seed.open("a") as seed:
+        messages = [{"role": "user", "content": "unheard of"}, {"role": "assistant", "content": right_answer("dim", "hall")}]
+        seed.write(json.dumps({"id": "odd", "messages": messages}) + "\n")
+    tiny.resources["embedder_of"] = lambda settings: Refusing()
+    result = tiny.materialize(*WRITTEN)
+    assert result.success
+    assert read_index(store(tiny), "main", LOOP).checks["rows_add_up"].sentence == "97 collected, 96 kept, 1 quarantined"
+    assert "seed:odd" in str(event(tiny).metadata["dropped"].value)

@@ -148,7 +148,7 @@ def answer_keys(rows: Sequence[Example], form: AnswerForm) -> np.ndarray:
     keys: dict[str, int] = {}
     for row in rows:
         if row.completion not in keys:  # answers repeat more than requests do
-            said = answer_key(row.completion, form).encode()
+            said = answer_key(row.completion, form).encode("utf-8", "surrogatepass")  # which an escape of JSON may stand for
             keys[row.completion] = int.from_bytes(hashlib.blake2b(said, digest_size=8).digest(), "big")
     return np.fromiter((keys[row.completion] for row in rows), dtype=np.uint64, count=len(rows))
 

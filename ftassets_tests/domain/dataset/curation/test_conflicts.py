@@ -145,3 +145,11 @@ def test_an_answer_in_other_spelling_is_the_same() -> None:
     rows = [said(0, "On", "seed"), said(1, "On", "correction", "u", 1.0).model_copy(update={"completion": '{ "intent":  "On" }'})]
     assert call("On") != rows[1].completion
     assert drop_conflicts(pool(rows), LOOP).result == []
+
+
+@pytest.mark.parametrize("task", ["tool_call", "text", "classification"])
+def test_an_escape_that_is_half_of_a_pair_stops_no_comparison(task: str) -> None:
+    loop = LOOP.model_copy(update={"task": Task.model_validate({"type": task, "system_prompt": "s"})})
+    rows = [row(n, prompt=ASKED, user=f"u{n}", at=float(n), source="correction") for n in range(2)]
+    rows = [rows[0].model_copy(update={"completion": '{"a": "\\ud83d"}'}), rows[1].model_copy(update={"completion": '{"a": "\\ud83e"}'})]
+    assert [conflict.decided_by for conflict in drop_conflicts(pool(rows), loop).result] == ["time"]
