@@ -1,47 +1,60 @@
-"""How often gates and canary are wrong, by simulation through the functions that decide, next to rules that just compare two numbers.
+"""How often gates and canary are wrong, next to the rules before and to rules that just compare two numbers.
 
-In 10 % of the golden rows only one of the two models is right.
+Each gate is asked at its boundary, where the stated error is largest: by exact sums for right or wrong, else by simulation through the
+functions that decide. Cells differ in rows, margins, shares of errors on one side or both, rare classes and tails.
 """
 
 import argparse
 import sys
+import time
 from collections.abc import Iterator, Sequence
-from functools import cache
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import binom, norm
 
 from bench.rows import Row, Size, parse, parser, write
 from ftassets.config.loop import Rollout
-from ftassets.domain.evaluation.scoring import Score
+from ftassets.domain.gates.evidence import mean_evidence
 from ftassets.domain.gates.gate import Gate
-from ftassets.domain.gates.planning import power
-from ftassets.domain.gates.policy import evaluate_gates
-from ftassets.domain.gates.presets import RULES, Rule, usual_reading
-from ftassets.domain.gates.report import EvalReport
-from ftassets.domain.gates.result import Verdict
+from ftassets.domain.gates.latency import latency_power
+from ftassets.domain.gates.macro_f1 import gain_bound
+from ftassets.domain.gates.planning import bound_power, power, rows_needed
+from ftassets.domain.mean_bounds import Floats, pair_p_values, weighted_p_values
+from ftassets.domain.power import POWER, pairs_power, smallest
 from ftassets.domain.rollout.canary import CanaryAnswers, Move, decide, latest_of
 from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets.domain.rollout.planning import WORSE, e_paths, plan_rollout
+from ftassets.domain.statistics import p95_ratio_upper_bound, share_lower_bound
 
+ALPHA, ALLOWED = 0.05, 0.055
+ROWS = (10, 20, 31, 50, 100, 163, 200, 500, 1000, 2000)
+MARGINS = (0.01, 0.02, 0.05, 0.1, 0.2)
+ALSO_WON = (0.0, 0.001, 0.01, 0.05, 0.3)  # share of rows that a candidate worse by the margin wins all the same
+GOAL = f"<= {ALLOWED}"
 BETTER = Gate(metric="exact_match", better_than="production")
 NO_WORSE = Gate(metric="exact_match", no_worse_than="production", margin=0.02)
-ROUGE = Gate(metric="rouge.rougeL", better_than="production")
-HIGHER, TWO_POINTS = RULES["task_accuracy"], RULES["rouge_l"]
-DISCORDANCE, ROWS, SCORED = 0.10, 500, 200
-CELLS = [(gate, n, effect) for gate in (BETTER, NO_WORSE) for n in (100, 300, 500, 1000) for effect in (-0.02, 0.0, 0.02, 0.04)]
 POLICY = Rollout()
 REQUESTS_PER_HOUR, TICKS_PER_HOUR, SHARE, ERRORS = 1000, 12, 0.05, 0.01
-RIGHT, WRONG = ([Score(id=str(i), slice="golden", exact=e, fields=float(e), valid=True) for i in range(1000)] for e in (True, False))
-REPORT = EvalReport(
-    loop="l", run_id="r", candidate="c", production="p", production_is_base=False, base="b", dataset_commit="d", golden_commit="g",
-    policy_digest="o", generation={}, scores={}, latency_ms={}, answers={},
-)  # fmt: skip
 
+# values of a row, their shares, and the smallest value there can be; the mean is the boundary
+SCORES: dict[str, tuple[list[float], list[float], float]] = {
+    "differences of field accuracy, losses on 4 % of rows": ([-1, -0.5, -0.25, 0], [0.01, 0.01, 0.02, 0.96], -1),
+    "differences of field accuracy, both ways": ([-1, -0.5, 0, 0.5, 1], [0.05, 0.15, 0.6, 0.15, 0.05], -1),
+    "differences of ROUGE, many small, few large": ([-0.9, -0.02, 0.02, 0.05], [0.02, 0.4, 0.38, 0.2], -1),
+    "scores near 1, a few of 0": ([0, 0.9, 1], [0.02, 0.48, 0.5], 0),
+    "scores near 0, a few of 1": ([0, 0.1, 1], [0.5, 0.48, 0.02], 0),
+    "lengths against 1.2 times production's, 3 % ten times as long": ([-880, 20], [0.03, 0.97], -2000),
+    "nats, a few rows very unlikely": ([-6, -0.1, 0.1], [0.02, 0.49, 0.49], -10),
+    "scores of two sizes": ([0.2, 0.8], [0.5, 0.5], 0),
+}
+CLASSES = {"four even classes": [0.25] * 4, "a class of 5 %": [0.5, 0.3, 0.15, 0.05], "a class of 2 %": [0.7, 0.28, 0.02]}
 
 SIZES = {
-    "comparisons": Size(10_000, 10_000, "simulated comparisons of each cell, and canaries"),
-    "scored": Size(2000, 2000, "simulated comparisons of row scores"),
+    "draws": Size(20_000, 20_000, "simulated comparisons of each cell of scores and response times"),
+    "f1": Size(300, 2_000, "simulated comparisons of each cell of macro F1"),
+    "canaries": Size(2_000, 10_000, "simulated canaries"),
     "hours": Size(168, 168, "length of a canary that is as good as production"),
 }
 
@@ -54,96 +67,176 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def measure(options: argparse.Namespace) -> Iterator[Row]:
-    """Simulate every row."""
-    rng, runs = np.random.default_rng(options.seed), options.comparisons
+    """Measure every row."""
+    rng = np.random.default_rng(options.seed)
+    yield from right_or_wrong()
+    yield from scores(rng, options.draws)
+    yield from macro_f1(rng, options.f1)
+    yield from latency(rng, options.draws)
+    yield from planned(rng, options.draws)
+    yield from canaries(rng, options)
 
-    equal, better, worse = (draw(rng, runs, ROWS, effect) for effect in (0.0, 0.04, -0.02))
-    ours, what = passing(BETTER, equal, ROWS), f"superiority passes an equal model, {ROWS} rows"
-    for rule, name in ((HIGHER, "the higher mean wins"), (TWO_POINTS, "more than 2 points higher wins")):
-        yield Row(what, ours, "share", "<= 0.06", ours <= 0.06, naive_share(rule, equal), name)
-    ours, two = passing(BETTER, better, ROWS), naive_share(TWO_POINTS, better)
-    what = f"superiority passes a model better by 4 points, {ROWS} rows"
-    yield Row(what, ours, "share", ">= 0.85", ours >= 0.85, two, "more than 2 points higher wins")
-    ours, points = passing(NO_WORSE, worse, ROWS), float(np.mean(worse[:, 0] - worse[:, 1] >= -0.02 * ROWS))
-    what = f"non-inferiority passes a model worse by the margin of 2 points, {ROWS} rows"
-    yield Row(what, ours, "share", "<= 0.06", ours <= 0.06, points, "at most 2 points lower")
 
-    ours, higher, two = row_scores(rng, options.scored, 0.0)
-    what = f"superiority on row scores passes an equal model, {SCORED} rows"
-    yield Row(what, ours, "share", "<= 0.06", ours <= 0.06, higher, "the higher mean wins")
-    yield Row(what, ours, "share", "<= 0.06", ours <= 0.06, two, "more than 2 points higher wins")
-    ours, _, two = row_scores(rng, max(1, options.scored // 4), 0.05)
-    what = f"superiority on row scores passes a model better by 5 points, {SCORED} rows"
-    yield Row(what, ours, "share", ">= 0.80", ours >= 0.80, two, "more than 2 points higher wins")
+def right_or_wrong() -> Iterator[Row]:
+    """Exact sums over every outcome."""
+    for margin in MARGINS:
+        cells = [(n, won, won + margin) for n, won in product(ROWS, [*ALSO_WON, (1 - margin) / 2]) if 2 * won + margin <= 1]
+        ours = max(pairs_power(n, won, lost, -margin, ALPHA) for n, won, lost in cells)
+        old = max(old_power(n, won, lost, -margin) for n, won, lost in cells)
+        what = f"no_worse_than, margin {margin:g}, passes a model worse by it, worst of {len(cells)} cells"
+        yield Row(what, ours, "share", GOAL, ours <= ALLOWED, old, "rule 1 (Agresti and Min)")
+        ours = max(pairs_power(n, lost, won, margin, ALPHA) for n, won, lost in cells)
+        yield Row(f"no_worse_than, margin {margin:g}, FAILs a model worse by it", ours, "share", GOAL, ours <= ALLOWED)
+    for differing, wanted in ((0.02, 0.95), (0.1, 0.85)):
+        ours, old = pairs_power(2000, differing / 2, differing / 2, -0.02, ALPHA), old_power(2000, differing / 2, differing / 2, -0.02)
+        what = f"no_worse_than, margin 0.02, passes an equal model on 2,000 rows, {differing:.0%} of them differing"
+        yield Row(what, ours, "share", f">= {wanted}", ours >= wanted, old, "rule 1 (Agresti and Min)")
 
-    apart = [abs(power(gate, n, effect, DISCORDANCE) - passing(gate, draw(rng, runs, n, effect), n)) for gate, n, effect in CELLS]
-    what = f"planned against simulated power, largest distance of {len(CELLS)} cells"
-    yield Row(what, max(apart), "share", "<= 0.03", max(apart) <= 0.03)
+    cells2 = [(n, share / 2) for n, share in product(ROWS, (0.001, 0.01, 0.05, 0.3, 1.0))]
+    ours = max(pairs_power(n, each, each, 0.0, ALPHA) for n, each in cells2)
+    higher = max(float(binom.sf(0, n, 2 * each) / 2) for n, each in cells2)  # about: half of what is no tie
+    yield Row(
+        f"better_than passes an equal model, worst of {len(cells2)} cells", ours, "share", GOAL, ours <= ALLOWED, higher, "higher wins"
+    )
+    ours = pairs_power(500, 0.07, 0.03, 0.0, ALPHA)
+    yield Row("better_than passes a model better by 4 points on 500 rows, 10 % of them differing", ours, "share", ">= 0.85", ours >= 0.85)
 
-    ours, peer, ticks = quiet_canaries(rng, runs, options.hours)
+    limits = (0.5, 0.9, 0.95, 0.99)
+    found = [fixed_errors(n, limit) for n, limit in product(ROWS, limits)]
+    for place, verdict in enumerate(("passes", "FAILs")):
+        ours, naive = max(each[place] for each in found), max(each[2 + place] for each in found)
+        what = f"at_least {verdict} a model that is at the limit, worst of {len(found)} cells"
+        yield Row(what, ours, "share", GOAL, ours <= ALLOWED, naive, "the estimate decides")
+
+
+def fixed_errors(n: int, limit: float) -> tuple[float, float, float, float]:
+    """Chance of PASS and of FAIL when the true share is the limit, by the bounds, and by the estimate."""
+    right = np.arange(n + 1)
+    lower = np.array([share_lower_bound(int(k), n, 1 - ALPHA) for k in right])
+    upper = np.array([1 - share_lower_bound(int(n - k), n, 1 - ALPHA) for k in right])
+    weights = binom.pmf(right, n, limit)
+    return tuple(float(weights[each].sum()) for each in (lower >= limit, upper < limit, right / n >= limit, right / n < limit))  # type: ignore[return-value]
+
+
+def scores(rng: np.random.Generator, draws: int) -> Iterator[Row]:
+    """Means of values of any kind, at the limit: how often they are called above it."""
+    for name, (values, shares, low) in SCORES.items():
+        distinct, limit = np.array(values, dtype=float), float(np.dot(values, shares))
+        ours, old = 0.0, 0.0
+        for n in (10, 30, 100, 300, 1000):
+            counts = rng.multinomial(n, shares, size=draws)
+            ours = max(ours, float(np.mean(weighted_p_values(distinct, counts, limit, low) < ALPHA)))
+            old = max(old, float(np.mean(old_bounds(distinct, counts, low) > limit)))
+        yield Row(f"a mean at the limit passes: {name}, worst of 5 sizes", ours, "share", GOAL, ours <= ALLOWED, old, "rule 1 (Wald)")
+    begin = time.process_time()
+    both = rng.beta(2, 1, (2, 2000))
+    mean_evidence((both[0] - both[1]).tolist(), (-1.0, 1.0), float(np.mean(both[0] - both[1])) - 0.01, 0.95)
+    spent = time.process_time() - begin
+    yield Row("one gate on 2,000 scores, rows needed included", spent, "CPU-seconds", "<= 1", spent <= 1)
+
+
+def macro_f1(rng: np.random.Generator, draws: int) -> Iterator[Row]:
+    """Macro F1 at its limit, the last class lost in part; each sample has a row of each class, else the gate decides nothing."""
+    for name, shares in CLASSES.items():
+        ours, old, power_ = 0.0, 0.0, 0.0
+        for n, kept in product((20, 50, 200), (0.1, 0.6, 0.95)):
+            joint = np.diag([*shares[:-1], shares[-1] * kept])
+            joint[-1, 0] = shares[-1] * (1 - kept)
+            true = f1_of(joint[None])[0]
+            tables = rng.multinomial(n, joint.ravel(), size=draws).reshape(draws, len(shares), -1)
+            whole = tables.sum(axis=2).min(axis=1) > 0
+            passed = [bool(gain_bound(*labels_of(each), None, true, 0.95).p_value < ALPHA) for each in tables[whole]]
+            ours = max(ours, sum(passed) / draws)
+            old = max(old, float(np.mean([old_f1(rng, each) > true for each in tables])))
+        yield Row(f"f1 at its limit passes: {name}, worst of 9 cells", ours, "share", GOAL, ours <= ALLOWED, old, "rule 1 (bootstrap)")
+        perfect = np.diag(np.round(np.array(shares) * 400).astype(int))
+        power_ = gain_bound(*labels_of(perfect), None, 0.0, 0.95).bound
+        yield Row(f"f1, lower bound with 400 rows right of 400: {name}", power_, "share")
+
+
+def latency(rng: np.random.Generator, draws: int) -> Iterator[Row]:
+    """Ratios of 95th percentiles: response times of one mode, of two, and with a heavy tail."""
+    for name, n, p95 in product(
+        ("log times spread by 0.3", "two modes, 6 % three times as slow", "a heavy tail"), (20, 60, 100, 400), (1.2,)
+    ):
+        passed, old, tried = 0, 0, 0
+        for number in range(draws // 4):
+            if name.startswith("two"):
+                production, candidate = rng.normal(100, 2, (2, n))
+                candidate *= np.where(rng.random(n) < 0.06, 3, 1)
+            else:
+                production, candidate = np.exp(rng.normal(0, 0.3, (2, n))) if "log" in name else rng.pareto(1.5, (2, n)) + 1
+                candidate *= p95
+            bound = p95_ratio_upper_bound(candidate.tolist(), production.tolist(), 0.95)
+            passed += bound is not None and bound < p95
+            if number < 200:
+                old, tried = old + (old_p95(rng, candidate, production) < p95), tried + 1
+        ours, peer = passed / (draws // 4), old / tried
+        yield Row(
+            f"latency at its limit or above passes: {name}, {n} pairs", ours, "share", GOAL, ours <= ALLOWED, peer, "rule 1 (bootstrap)"
+        )
+
+
+def planned(rng: np.random.Generator, draws: int) -> Iterator[Row]:
+    """The rows that a plan, or a verdict, asks for: how often they tell."""
+    goal = "0.75 to 0.85"
+    for gate, win, lose in (
+        (BETTER, 0.07, 0.03),
+        (BETTER, 0.03, 0.0),
+        (NO_WORSE, 0.05, 0.05),
+        (NO_WORSE, 0.01, 0.01),
+        (NO_WORSE, 0.15, 0.15),
+    ):
+        n = rows_needed(gate, win - lose, win + lose)
+        assert n is not None
+        counts = rng.multinomial(n, [win, lose, 1 - win - lose], size=draws)
+        ours = float(np.mean(pair_p_values(counts[:, 0], counts[:, 1], n, -(gate.margin or 0.0)) < ALPHA))
+        what = f"{gate.name} passes on the {n:,} rows of its plan, {win:.0%} won and {lose:.0%} lost"
+        yield Row(what, ours, "share", goal, 0.75 <= ours <= 0.85)
+    gate = Gate(metric="exact_match", at_least=0.9)
+    n = smallest(lambda rows: bound_power(gate, rows, 0.04) >= POWER)
+    assert n is not None
+    right = binom.rvs(n, 0.94, size=draws, random_state=rng)
+    known = {k: share_lower_bound(int(k), n, 0.95) >= 0.9 for k in np.unique(right)}
+    ours = float(np.mean([known[k] for k in right]))
+    yield Row(f"at_least 0.9 passes 0.94 on the {n:,} rows of its plan", ours, "share", goal, 0.75 <= ours <= 0.85)
+    gate = Gate(metric="latency_p95", no_worse_than="production", margin=0.2)
+    n = smallest(lambda pairs: latency_power(gate, pairs, 0.3) >= POWER)
+    assert n is not None
+    times = np.exp(rng.normal(0, 0.3, (2000, 2, n)))
+    ours = float(np.mean([(p95_ratio_upper_bound(c.tolist(), p.tolist(), 0.95) or np.inf) < 1.2 for c, p in times]))
+    yield Row(f"latency, margin 20 %, passes an equal model on the {n:,} pairs of its plan", ours, "share", goal, 0.75 <= ours <= 0.85)
+    for name, (values, shares, low) in SCORES.items():
+        limit = float(np.dot(values, shares)) - 0.02 * -(low or -1.0)
+        seen = np.repeat(values, np.round(np.array(shares) * 100).astype(int)).tolist()
+        needed = mean_evidence(seen, (low, max(1.0, *values)), limit, 0.95).rows_needed
+        if needed is None:
+            continue
+        counts = rng.multinomial(needed, shares, size=draws // 4)
+        ours = float(np.mean(weighted_p_values(np.array(values, dtype=float), counts, limit, low) < ALPHA))
+        what = f"about {needed:,} rows would tell: they do, {name}"
+        yield Row(what, ours, "share", ">= 0.75", ours >= 0.75)
+    cells = [(gate, n, effect) for gate in (BETTER, NO_WORSE) for n in (100, 500, 1000) for effect in (-0.02, 0.0, 0.02, 0.04)]
+    apart = [abs(power(gate, n, effect, 0.1) - simulated(rng, gate, n, effect, draws)) for gate, n, effect in cells]
+    yield Row(
+        f"planned against simulated power, largest distance of {len(cells)} cells", max(apart), "share", "<= 0.03", max(apart) <= 0.03
+    )
+
+
+def simulated(rng: np.random.Generator, gate: Gate, n: int, effect: float, draws: int) -> float:
+    """Share of comparisons passed, 10 % of the rows differing."""
+    counts = rng.multinomial(n, [(0.1 + effect) / 2, (0.1 - effect) / 2, 0.9], size=draws)
+    return float(np.mean(pair_p_values(counts[:, 0], counts[:, 1], n, -(gate.margin or 0.0)) < ALPHA))
+
+
+def canaries(rng: np.random.Generator, options: argparse.Namespace) -> Iterator[Row]:
+    """The e-process of a rollout."""
+    ours, peer, ticks = quiet_canaries(rng, options.canaries, options.hours)
     what = f"canary as good as production rolled back, {ticks} ticks"
     yield Row(what, ours, "share", f"<= {POLICY.false_rollback:g}", ours <= POLICY.false_rollback, peer, "> 2 % in the last tick")
-
-    ours = failing_canaries(rng, max(1, runs // 10))
+    ours = failing_canaries(rng, max(1, options.canaries // 10))
     what = f"canary that fails {WORSE:g} times as often rolled back within the planned requests, at 50 %"
     yield Row(what, ours, "share", "0.75 to 0.85", 0.75 <= ours <= 0.85, 0.8, "the plan")
-
-
-def draw(rng: np.random.Generator, runs: int, n: int, effect: float) -> NDArray[np.int64]:
-    """Rows only the candidate and rows only production gets right, (runs, 2)."""
-    wins, losses = (DISCORDANCE + effect) / 2, (DISCORDANCE - effect) / 2
-    return rng.multinomial(n, [wins, losses, 1 - wins - losses], size=runs)[:, :2]
-
-
-def passing(gate: Gate, counts: NDArray[np.int64], n: int) -> float:
-    """Share of comparisons the gate passes; equal counts are judged once."""
-    different, often = np.unique(counts, axis=0, return_counts=True)
-    passed = [gate_passes(gate, int(wins), int(losses), n) for wins, losses in different]
-    return float(np.dot(passed, often) / often.sum())
-
-
-def gate_passes(gate: Gate, wins: int, losses: int, n: int) -> bool:
-    """Verdict of a report with these counts of discordant rows; both models are right on the others."""
-    candidate = RIGHT[:wins] + WRONG[wins : wins + losses] + RIGHT[wins + losses : n]
-    production = WRONG[:wins] + RIGHT[wins:n]
-    made = REPORT.model_copy(update={"scores": {"candidate": candidate, "production": production}})
-    return evaluate_gates([gate], made)[0].verdict is Verdict.PASS
-
-
-def naive(rule: Rule, candidate: Sequence[float], production: Sequence[float]) -> bool:
-    """Whether a rule passes when the means of one score a row are just compared."""
-    return usual_reading(rule, float(np.mean(candidate)), float(np.mean(production)))
-
-
-def naive_share(rule: Rule, counts: NDArray[np.int64]) -> float:
-    """Share of comparisons the rule's usual reading passes."""
-
-    @cache
-    def says(wins: int, losses: int) -> bool:
-        return naive(rule, [1.0] * wins + [0.0] * losses + [1.0] * (ROWS - wins - losses), [0.0] * wins + [1.0] * (ROWS - wins))
-
-    return float(np.mean([says(int(wins), int(losses)) for wins, losses in counts]))
-
-
-def row_scores(rng: np.random.Generator, runs: int, gain: float) -> tuple[float, float, float]:
-    """Share of comparisons passed by the gate, by the higher mean, and by two points more, on scores between 0 and 1.
-
-    Most requests are as hard for both models; on one in five each answers something else.
-    """
-    gate_wins = higher = two = 0
-    for _ in range(runs):
-        scores = np.where(rng.random((2, SCORED)) < 0.2, rng.random((2, SCORED)), rng.beta(2, 1, SCORED))
-        candidate, production = np.clip(scores[0] + gain, 0, 1), scores[1]
-        sides = {"candidate": with_values(candidate.tolist()), "production": with_values(production.tolist())}
-        gate_wins += evaluate_gates([ROUGE], REPORT.model_copy(update={"scores": sides}))[0].verdict is Verdict.PASS
-        higher += candidate.mean() > production.mean()
-        two += naive(TWO_POINTS, candidate.tolist(), production.tolist())
-    return gate_wins / runs, higher / runs, two / runs
-
-
-def with_values(values: list[float]) -> list[Score]:
-    """A row a value of the row-score gate's metric."""
-    return [Score(id=str(i), slice="golden", exact=False, fields=0.0, valid=True, values={ROUGE.metric: v}) for i, v in enumerate(values)]
 
 
 def quiet_canaries(rng: np.random.Generator, runs: int, hours: int) -> tuple[float, float, int]:
@@ -176,6 +269,58 @@ def failing_canaries(rng: np.random.Generator, runs: int) -> float:
         seen = [canary_answers[:count] for count in [*range(50, total, 50), total]]
         back += any(decide(state, each, latest_of(each), POLICY, 0.0).move is Move.ROLLBACK for each in seen)
     return back / runs
+
+
+# what rule 1 did
+
+
+def old_power(n: int, win: float, lose: float, limit: float) -> float:
+    """Chance that the bound of Agresti and Min is above the limit, by an exact sum."""
+    losses, wins = np.arange(n + 1)[:, None], np.arange(n + 1)[None, :]
+    mean = (wins - losses) / (n + 2)
+    error = np.sqrt(np.maximum((wins + losses + 1) / (n + 2) - mean**2, 0) / (n + 2))
+    clears = (mean - norm.ppf(1 - ALPHA) * error > limit) & (wins + losses <= n)
+    first = np.where(clears.any(axis=1), clears.argmax(axis=1), n + 1)
+    return float(binom.pmf(losses[:, 0], n, lose) @ binom.sf(first - 1, n - losses[:, 0], min(1.0, win / (1 - lose))))
+
+
+def old_bounds(values: Floats, counts: NDArray[np.int64], low: float) -> Floats:
+    """Wald's bound with half a win and half a loss added, on a scale from -1 to 1."""
+    most = max(1.0, -low, float(np.abs(values).max()))
+    n, scaled = counts.sum(axis=1), values / most
+    mean = counts @ scaled / (n + 2)
+    error = np.sqrt(np.maximum((counts @ scaled**2 + 1) / (n + 2) - mean**2, 0) / (n + 2))
+    found: Floats = most * (mean - norm.ppf(1 - ALPHA) * error)
+    return found
+
+
+def old_f1(rng: np.random.Generator, table: NDArray[np.int64]) -> float:
+    """A bootstrap bound with one wrong row, spread over the classes that the sample has."""
+    seen = table.sum(axis=1) > 0
+    weights = rng.standard_gamma(table + 1e-12, size=(400, *table.shape))
+    lost = rng.standard_gamma(table.sum(axis=1) / table.sum() + 1e-12, size=(400, len(table)))
+    true = weights.sum(axis=2) + lost
+    each = 2 * np.einsum("dii->di", weights) / np.maximum(true + weights.sum(axis=1), 1e-12)
+    return float(np.quantile(each[:, seen].mean(axis=1), ALPHA))
+
+
+def old_p95(rng: np.random.Generator, candidate: Floats, production: Floats) -> float:
+    """A bootstrap bound of the ratio."""
+    picks = rng.integers(0, len(candidate), size=(400, len(candidate)))
+    quantiles = [np.quantile(times[picks], 0.95, axis=1) for times in (candidate, production)]
+    return float(np.quantile(quantiles[0] / quantiles[1], 1 - ALPHA))
+
+
+def f1_of(tables: Floats) -> Floats:
+    """Macro F1 of tables of expected by predicted labels."""
+    found: Floats = (2 * np.einsum("dii->di", tables) / (tables.sum(axis=2) + tables.sum(axis=1))).mean(axis=1)
+    return found
+
+
+def labels_of(table: NDArray[np.int64]) -> tuple[list[str], list[str]]:
+    """Expected and predicted labels with these counts."""
+    places = [(i, j) for i, j in np.argwhere(table) for _ in range(table[i, j])]
+    return [str(i) for i, _ in places], [str(j) for _, j in places]
 
 
 if __name__ == "__main__":

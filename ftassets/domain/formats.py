@@ -182,6 +182,10 @@ def _eval_report_2(report: dict[str, Any]) -> dict[str, Any]:
     return _renamed(report, {"preferences": "pairwise_scores", "judge_calibration": "llm_judge_calibration"})
 
 
+def _eval_report_3(report: dict[str, Any]) -> dict[str, Any]:
+    return report | {"gate_rule": 1, "classes": []}  # macro F1 counted the classes that had a row
+
+
 def _quality_report_2(report: dict[str, Any]) -> dict[str, Any]:
     return _renamed(report, {"judge": "llm_judge"})
 
@@ -224,7 +228,7 @@ _ALL = (
         "`gateway/LOOP.state.json`", _FIELD, "gateway", "gateway, gate service", 2, {1: _state_2}),
     Kind("journal_entry", "an entry of the gateway's journal",
         "a line of `gateway/journal.jsonl`", _FIELD, "gateway", "gateway; through it assets, sensors, CLI", 2, {1: _state_2}),
-    _report("eval", "an eval report", "gates, release, live reports, CLI", 2, {1: _eval_report_2}),
+    _report("eval", "an eval report", "gates, release, live reports, CLI", 3, {1: _eval_report_2, 2: _eval_report_3}),
     _report("drift", "a drift report", "asset behaviour_report, people"),
     _report("quality", "a quality report", "people", 2, {1: _quality_report_2}),
     _report("behaviour", "a behaviour report", "people"),

@@ -2,13 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
 
 import numpy as np
-from numpy.typing import NDArray
-
-_GAFFKE_DRAWS = 20_000
-_Counts = int | NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -34,58 +30,9 @@ class Pairs:
 
 def mcnemar_p(pairs: Pairs) -> float:
     """One-sided exact McNemar p-value for "the candidate is better": a sign test on the discordant rows (McNemar 1947)."""
-    return float(mcnemar_p_values(pairs.only_candidate, pairs.only_production))
-
-
-def mcnemar_p_values(only_candidate: _Counts, only_production: _Counts) -> NDArray[np.float64]:
-    """`mcnemar_p` of many comparisons at once; the two shapes broadcast."""
     from scipy.stats import binom
 
-    values: NDArray[np.float64] = binom.sf(only_candidate - 1, only_candidate + only_production, 0.5)
-    return values
-
-
-def paired_lower_bound(pairs: Pairs, confidence: float) -> float:
-    """One-sided lower bound of the paired difference: Wald with half a row added to each cell (Agresti and Min 2005)."""
-    return float(paired_lower_bounds(pairs.only_candidate, pairs.only_production, pairs.n, confidence))
-
-
-def paired_lower_bounds(only_candidate: _Counts, only_production: _Counts, n: int, confidence: float) -> NDArray[np.float64]:
-    """`paired_lower_bound` of many comparisons over n rows at once; the two shapes broadcast."""
-    return _wald(only_candidate - only_production, only_candidate + only_production, n, confidence)
-
-
-def paired_mean_lower_bound(differences: Sequence[float], confidence: float) -> float:
-    """One-sided lower bound of the mean of per-row differences in [-1, 1]; `paired_lower_bound` where they are -1, 0 and 1.
-
-    A bootstrap would give zero width on ten rows that happen not to differ.
-    """
-    return float(_wald(sum(differences), sum(d * d for d in differences), len(differences), confidence))
-
-
-def paired_mean_p(differences: Sequence[float]) -> float:
-    """One-sided p-value of "the mean of per-row differences in [-1, 1] is above 0".
-
-    The Wald test whose bound is `paired_mean_lower_bound`: below 1 - confidence exactly where that bound is above 0.
-    """
-    from scipy.stats import norm
-
-    mean, error = _moments(sum(differences), sum(d * d for d in differences), len(differences))
-    return float(norm.sf(mean / error))
-
-
-def _wald(total: Any, squares: Any, n: int, confidence: float) -> Any:
-    """Lower bound of a mean from sum and sum of squares, each a number or an array."""
-    from scipy.stats import norm
-
-    mean, error = _moments(total, squares, n)
-    return mean - float(norm.ppf(confidence)) * error
-
-
-def _moments(total: Any, squares: Any, n: int) -> tuple[Any, Any]:
-    """Mean and its standard error with two rows added: half a win, half a loss, one tie."""
-    mean = total / (n + 2)
-    return mean, np.sqrt(np.maximum((squares + 1) / (n + 2) - mean**2, 0.0) / (n + 2))
+    return float(binom.sf(pairs.only_candidate - 1, pairs.only_candidate + pairs.only_production, 0.5))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -104,15 +51,38 @@ def share_lower_bound(successes: int, n: int, confidence: float) -> float:
     return float(beta.ppf(1 - confidence, successes, n - successes + 1)) if successes else 0.0
 
 
-def p95_upper_bound(times: Sequence[float], confidence: float) -> float | None:
-    """One-sided bound of the 95th percentile: the order statistic that is above it with this chance (Hahn and Meeker 1991).
+def share_upper_bound(successes: int, n: int, confidence: float) -> float:
+    """One-sided exact upper bound of a proportion (Clopper and Pearson 1934); 1 without rows."""
+    return 1 - share_lower_bound(n - successes, n, confidence)
 
-    None when not even the largest time is: at 95 % confidence fewer than 59 times.
+
+def p95_upper_rank(n: int, confidence: float) -> int:
+    """Rank of the order statistic of n times that is above the 95th percentile with this chance (Hahn and Meeker 1991).
+
+    Above n where not even the largest time is: at 95 % confidence for fewer than 59 times.
     """
     from scipy.stats import binom
 
-    rank = int(binom.ppf(confidence, len(times), 0.95)) + 1  # the smallest k with P(fewer than k times below the percentile) >= confidence
+    return int(binom.ppf(confidence, n, 0.95)) + 1  # the smallest k with P(fewer than k times below the percentile) >= confidence
+
+
+def p95_lower_rank(n: int, confidence: float) -> int:
+    """Rank of the order statistic of n times that is below the 95th percentile with this chance; 0 where not even the smallest is."""
+    from scipy.stats import binom
+
+    return n - int(binom.ppf(confidence, n, 0.05))  # the largest k with P(at least k times below the percentile) >= confidence
+
+
+def p95_upper_bound(times: Sequence[float], confidence: float) -> float | None:
+    """One-sided upper bound of the 95th percentile; None for too few times."""
+    rank = p95_upper_rank(len(times), confidence)
     return float(sorted(times)[rank - 1]) if rank <= len(times) else None
+
+
+def p95_lower_bound(times: Sequence[float], confidence: float) -> float | None:
+    """One-sided lower bound of the 95th percentile; None for too few times."""
+    rank = p95_lower_rank(len(times), confidence)
+    return float(sorted(times)[rank - 1]) if rank >= 1 else None
 
 
 def p95_ratio(candidate: Sequence[float], production: Sequence[float]) -> float:
@@ -120,14 +90,36 @@ def p95_ratio(candidate: Sequence[float], production: Sequence[float]) -> float:
     return float(np.quantile(candidate, 0.95) / np.quantile(production, 0.95))
 
 
-def p95_ratio_upper_bound(
-    candidate: Sequence[float], production: Sequence[float], confidence: float, draws: int = 4999, seed: int = 0
-) -> float:
-    """One-sided bootstrap bound of `p95_ratio`, resampling the interleaved pairs together."""
-    times = np.stack([np.asarray(candidate, dtype=float), np.asarray(production, dtype=float)])
-    picks = np.random.default_rng(seed).integers(0, times.shape[1], size=(draws, times.shape[1]))
-    quantiles = np.quantile(times[:, picks], 0.95, axis=2)
-    return float(np.quantile(quantiles[0] / quantiles[1], confidence))
+def p95_ratio_upper_bound(candidate: Sequence[float], production: Sequence[float], confidence: float) -> float | None:
+    """One-sided upper bound of the ratio of the 95th percentiles: an order statistic of the candidate over one of production.
+
+    It holds for times of any shape, and however the times of a pair hang together. None for too few times, or times of 0.
+    """
+    ranks = p95_ratio_ranks(len(candidate), confidence)
+    if ranks is None or not (below := sorted(production)[ranks[1] - 1]):
+        return None
+    return float(sorted(candidate)[ranks[0] - 1] / below)
+
+
+@cache
+def p95_ratio_ranks(n: int, confidence: float) -> tuple[int, int] | None:
+    """Ranks of the candidate's upper and production's lower order statistic of n times; None for too few.
+
+    The risks that each misses its 95th percentile add up to 1 - confidence at most (Bonferroni). Of the splits the one that is closest
+    for normal times, which depends on n alone.
+    """
+    from scipy.special import ndtri
+    from scipy.stats import binom
+
+    upper = np.arange(p95_upper_rank(n, confidence), n + 1)
+    left = (1 - confidence) - binom.sf(upper - 1, n, 0.95)  # what the lower bound may still risk
+    lower = n - binom.ppf(1 - np.maximum(left, 1e-12), n, 0.05).astype(int)
+    possible = (left > 0) & (lower >= 1)
+    if not possible.any():
+        return None
+    widths = ndtri(upper / (n + 1)) - ndtri(np.maximum(lower, 0.5) / (n + 1))
+    best = int(np.argmin(np.where(possible, widths, np.inf)))
+    return int(upper[best]), int(lower[best])
 
 
 def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
@@ -138,14 +130,3 @@ def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> tuple[f
         return 0.0, 1.0
     interval = binomtest(successes, n).proportion_ci(confidence, method="wilson")
     return float(interval.low), float(interval.high)
-
-
-def mean_lower_bound(shares: Sequence[float], confidence: float) -> float:
-    """One-sided lower bound of the mean of shares in [0, 1], a row each (Gaffke 2005); 0 without rows.
-
-    Rows are weighed at random as if there were one more of share 0. For shares of 0 and 1 that is the bound of Clopper and Pearson
-    (1934), so a hundred rows without a fault are not taken for proof of more than 0.97; shares that vary little give a closer one.
-    """
-    values, counts = np.unique(np.asarray(shares, dtype=float), return_counts=True)
-    weights = np.random.default_rng(0).dirichlet([1, *counts], _GAFFKE_DRAWS)[:, 1:]
-    return float(np.quantile(weights @ values, 1 - confidence))

@@ -145,7 +145,7 @@ def tiny_config(folder: Path, base: Path, task_type: TaskType = "tool_call", **c
         },  # fmt: skip
         "gates": [
             {"metric": "exact_match", "slice": "established", "no_worse_than": "production", "margin": 0.5},
-            {"metric": "latency_p95", "no_worse_than": "production", "margin": 100, "pairs": 20},
+            {"metric": "latency_p95", "no_worse_than": "production", "margin": 100, "pairs": 80},
         ],
         "retrain_on": {
             "drift": {"window": "1h", "sample": 60, "min_sample": 50, "reference_requests": 20, "reference_windows": 2, "consecutive": 1},

@@ -59,7 +59,7 @@ def test_a_looser_wish_is_ignored_and_said() -> None:
 
 
 def test_a_stricter_wish_counts() -> None:
-    result, note = evaluate_caller(0.95, [AT_LEAST], report(scores(180, 200), scores(100, 200)))
+    result, note = evaluate_caller(0.95, [AT_LEAST], report(scores(160, 200), scores(100, 200)))
     assert (result.threshold, result.verdict, note) == (0.95, Verdict.FAIL, None)
 
 

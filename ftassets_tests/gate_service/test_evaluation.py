@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slow
 
 GATES = [
     {"metric": "exact_match", "slice": "established", "no_worse_than": "production", "margin": 0.5},
-    {"metric": "latency_p95", "no_worse_than": "production", "margin": 100, "pairs": 20},
+    {"metric": "latency_p95", "no_worse_than": "production", "margin": 100, "pairs": 80},
 ]
 
 

@@ -6,7 +6,9 @@ from ftassets.backends.control.base import Control
 from ftassets.backends.control.reviews import read_review
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.canonical import digest_of
+from ftassets.domain.gates.gate import Gate
 from ftassets.domain.gates.policy import evaluate_gates
+from ftassets.domain.gates.presets import single_gates
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.gates.result import GateResult
 
@@ -33,11 +35,18 @@ def _policy(loop: LoopConfig) -> dict[str, Any]:
     # a field that older loop files lack counts once it is set: their reports stay valid
     unused = {"temperature", "max_tokens"} | ({"labels"} if loop.task.labels is None else set())
     return {
-        "gates": [gate.model_dump() for gate in loop.gates],
+        "gates": [_gate(gate) for gate in loop.gates],
         "llm_judge": loop.llm_judge and loop.llm_judge.model_dump(mode="json", exclude={"url", "api_key_env", "labels"}),
         "sets": [each.model_dump(mode="json", exclude={"file"}) for each in loop.sets],
         "task": loop.task.model_dump(mode="json", exclude=unused),
     }
+
+
+def _gate(gate: Gate) -> dict[str, Any]:
+    document = gate.model_dump(exclude={"clip"} if gate.clip is None else set())
+    if all(each.kind.counts != "pairs" for each in single_gates([gate])):
+        document["pairs"] = 150  # means nothing here, and was the default of earlier releases: their reports stay valid
+    return document | {"any_of": [_gate(each) for each in gate.any_of]}
 
 
 def _policy_digest_1(loop: LoopConfig) -> str:

@@ -97,6 +97,7 @@ def _evidence(result: GateResult) -> dict[str, float | int | str]:
         "verdict": result.verdict.value,
         "estimate": result.value,
         "bound": result.bound,
+        "fail_bound": result.fail_bound,
         "threshold": result.threshold,
         "p_value": result.p_value,
         "rows": result.n,

@@ -42,6 +42,7 @@ from ftassets.domain.evaluation.jobs import Answered, Measurements, MetricsJob
 from ftassets.domain.evaluation.metrics import CATALOGUE
 from ftassets.domain.evaluation.parity import Parity
 from ftassets.domain.gates.inputs import input_objections
+from ftassets.domain.gates.policy import RULE
 from ftassets.domain.gates.presets import single_gates
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.release.version import MERGED
@@ -143,12 +144,22 @@ def measure(
         answers_digests={path.name: file_digest(path) for path in sorted(stored)},
         metrics=metrics,
         other_sets=tuple(each.name for each in loop.sets),
+        gate_rule=RULE,
+        classes=tuple(_classes(loop, rows.golden)),
         golden_uses=golden_uses,
         parity=parity,
         pairwise_scores=pairwise_scores,
         llm_judge_calibration=calibration,
     )
     return Evaluation(report, rows, answers)
+
+
+def _classes(loop: LoopConfig, golden: Sequence[Example]) -> list[str]:
+    """Labels that macro F1 counts, whether or not a row has them: those of the task, else those of the golden rows."""
+    form = loop.task.form
+    if "classes" in form.lacks:
+        return []
+    return sorted({form.label(answer) for answer in loop.task.labels or [row.completion for row in golden]})
 
 
 def _measure_metrics(

@@ -1,5 +1,6 @@
 """What the UI shows of an eval report: gates, shares per slice, class and source, regressions side by side."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 import dagster as dg
@@ -17,6 +18,8 @@ from ftassets.domain.evaluation.parity import Parity
 from ftassets.domain.evaluation.sets import refusal_rows
 from ftassets.domain.gates.report import HELD_OUT, EvalReport, in_slice
 from ftassets.domain.gates.result import GateResult, Verdict
+from ftassets.domain.gates.sensitivity import sensitivity
+from ftassets.domain.power import POWER
 from ftassets.domain.statistics import wilson_interval
 from ftassets.reporting.plots import accuracy_bars, gate_marks
 from ftassets.reporting.tables import request_cell, table
@@ -66,11 +69,14 @@ def page(loop: LoopConfig, control: Control, measured: Evaluation, digest: str) 
     return {
         "verdict": verdict_of(results),
         "gates": gate_table(results),
+        "what_the_rows_show": _sensitivity_table(loop, report),
+        "changed_rows": _changes_table(report),
         "candidate": report.candidate[:12],
         "production": "the untuned base" if report.production_is_base else report.production[:12],
         **{name: found for name, found in tables.items() if found is not None},
         **({"exact_match_per_class": f"does not apply: {none}"} if none else {}),
         "worse_than_production": _regressions(report, answers, measured.rows.golden),
+        "fixed_or_still_wrong": _other_rows(report, answers, measured.rows.golden),
         "answer_sizes": size_table(answers),
         **({"response_times": _times(report)} if report.latency_ms else {}),
         **({"metrics": _metrics_table(report)} if report.metrics else {}),
@@ -85,6 +91,27 @@ def page(loop: LoopConfig, control: Control, measured: Evaluation, digest: str) 
         "report": place(report_key(loop.name, "eval", digest), digest),
         **{f"exact_match_{name}": shares[name]["candidate"][0] for name in shares},
     }
+
+
+def _sensitivity_table(loop: LoopConfig, report: EvalReport) -> dg.MetadataValue:
+    """For each gate on rows: its chance to pass a model that is as good as assumed, and from which true value it passes reliably."""
+    lines = []
+    for gate in loop.gates:
+        found = sensitivity(gate, report)
+        if found:
+            reliably = "none" if found.detectable is None else f"{found.detectable:.3f}"
+            lines.append((gate.name, f"{found.assumed:.3f}", f"{found.power:.0%}", reliably))
+    return table(["gate", "true value", "passes it in", f"passes in {POWER:.0%} of cases from"], lines)
+
+
+def _changes_table(report: EvalReport) -> dg.MetadataValue:
+    """Whole answers right or wrong, candidate against production, by slice."""
+    lines = []
+    for name in sorted({score.slice for score in report.scores["candidate"]}):
+        sides = zip(*(in_slice(report.scores[role], name) for role in ("production", "candidate")), strict=True)
+        seen = Counter((before.exact, after.exact) for before, after in sides)
+        lines.append((name, seen[False, True], seen[True, False], seen[False, False], seen[True, True]))
+    return table(["slice", "fixed", "broken", "both wrong", "both right"], lines)
 
 
 def _share_table(kind: str, report: EvalReport, group_of: Mapping[str, str]) -> dg.MetadataValue | None:
@@ -124,6 +151,20 @@ def _regressions(report: EvalReport, answers: Answers, golden: Sequence[Example]
             for row in worse
         ],
     )
+
+
+def _other_rows(report: EvalReport, answers: Answers, golden: Sequence[Example]) -> dg.MetadataValue:
+    """Some golden rows that the candidate fixed, and some that both have wrong, with both answers."""
+    right = {role: {s.id: s.exact for s in report.scores[role]} for role in ("production", "candidate")}
+    said = {role: read_answers(answers[role][:1]) for role in right}
+    lines: list[tuple[str, ...]] = []
+    for what, before, after in (("fixed", False, True), ("both wrong", False, False)):
+        rows = [row for row in golden if (right["production"][row.id], right["candidate"][row.id]) == (before, after)]
+        lines += [
+            (what, row.slice or "golden", request_cell(row), row.completion, said["production"][row.id], said["candidate"][row.id])
+            for row in rows[: REGRESSIONS // 2]
+        ]
+    return table(["rows", "slice", "request", "expected", "production", "candidate"], lines)
 
 
 def size_table(answers: Answers) -> dg.MetadataValue:

@@ -12,7 +12,8 @@ _WORKERS = "ftassets.workers.evaluation.metrics"
 class RowValue:
     """Properties of a metric value that each row has; the smallest is 0.
 
-    `largest` is None where values have no known maximum. `right_or_wrong` values are 0 or 1, which allows exact tests.
+    `largest` is None where values have no known maximum; gates then count values above `clip` as `clip`. `right_or_wrong` values are 0
+    or 1, which allows exact tests.
     `relative_margin`: a gate's margin is a share of production's mean, not a difference.
     """
 
@@ -20,6 +21,7 @@ class RowValue:
     lower_is_better: bool = False
     right_or_wrong: bool = False
     relative_margin: bool = False
+    clip: float | None = None
 
 
 @dataclass(frozen=True)
@@ -44,10 +46,14 @@ CATALOGUE: dict[str, Metric] = {
     "exact_match": Metric(f"{_WORKERS}.exact_match:ExactMatch", {"exact_match": RowValue(right_or_wrong=True)}),
     "f1": Metric(f"{_WORKERS}.f1:F1", needs="classes"),
     "field_accuracy": Metric(f"{_WORKERS}.field_accuracy:FieldAccuracy", {"field_accuracy": RowValue()}, needs="fields"),
-    # characters have no upper end: two points of difference would mean nothing
-    "output_length": Metric(f"{_WORKERS}.output_length:OutputLength", {"mean": RowValue(None, lower_is_better=True, relative_margin=True)}),
-    # nats have no upper end either, but a difference of them means the same everywhere
-    "perplexity": Metric(f"{_WORKERS}.perplexity:Perplexity", {"nll": RowValue(None, lower_is_better=True)}, of_likelihoods=True),
+    # characters have no upper end: two points of difference would mean nothing; 2,000 are about the 512 tokens of the default limit
+    "output_length": Metric(
+        f"{_WORKERS}.output_length:OutputLength", {"mean": RowValue(None, lower_is_better=True, relative_margin=True, clip=2000.0)}
+    ),
+    # nats have no upper end either, but a difference of them means the same everywhere; 12 is about guessing among all tokens
+    "perplexity": Metric(
+        f"{_WORKERS}.perplexity:Perplexity", {"nll": RowValue(None, lower_is_better=True, clip=12.0)}, of_likelihoods=True
+    ),
     "refusal_rate": Metric(f"{_WORKERS}.refusal_rate:RefusalRate", {"refusal_rate": RowValue(lower_is_better=True, right_or_wrong=True)}),
     "rouge": Metric(f"{_WORKERS}.rouge:Rouge", {"rouge1": RowValue(), "rouge2": RowValue(), "rougeL": RowValue()}),
     "validity": Metric(f"{_WORKERS}.validity:Validity", {"validity": RowValue(right_or_wrong=True)}),

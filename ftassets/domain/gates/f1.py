@@ -3,17 +3,16 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from ftassets.domain.evaluation import metrics
 from ftassets.domain.evaluation.answer_form import NO_LABEL
 from ftassets.domain.evaluation.metrics import RowValue
 from ftassets.domain.evaluation.scoring import Score
-from ftassets.domain.gates.fixed import fixed_result
-from ftassets.domain.gates.macro_f1 import DRAWS, macro_f1, macro_f1_draws
+from ftassets.domain.gates.fixed import bar, fixed_result
+from ftassets.domain.gates.inputs import some
+from ftassets.domain.gates.macro_f1 import gain_bound, loss_bound, macro_f1
 from ftassets.domain.gates.paired import no_rows, not_measured, same_rows
 from ftassets.domain.gates.report import EvalReport
-from ftassets.domain.gates.result import GateResult, rows_to_tell, verdict_of
+from ftassets.domain.gates.result import GateResult, Verdict, rows_to_tell, verdict_of
 
 if TYPE_CHECKING:
     from ftassets.config.loop import LoopConfig
@@ -25,8 +24,8 @@ VALUE = RowValue()
 def evaluate_f1(gate: "Gate", report: EvalReport, _review: object = None) -> GateResult:
     """The verdict of a gate on macro F1. Raises ValueError when candidate and production were not scored on the same rows."""
     if gate.better_than or gate.no_worse_than:
-        return _paired(gate, *same_rows(gate, report))
-    return _fixed(gate, report.rows("candidate", gate.slice))
+        return _paired(gate, report, *same_rows(gate, report))
+    return _fixed(gate, report)
 
 
 def plan(gate: "Gate", effect: float, discordance: float, spread: float) -> str:
@@ -54,36 +53,55 @@ def labels(scores: Sequence[Score]) -> tuple[list[str], list[str]] | None:
     return [str(label) for label in expected], [str(label) for label in predicted]
 
 
-def _paired(gate: "Gate", candidate: Sequence[Score], production: Sequence[Score]) -> GateResult:
+def missing_classes(gate: "Gate", report: EvalReport, expected: Sequence[str]) -> list[str]:
+    """Classes of the policy, or of the golden set, without a row among these; in a slice its own rows say which classes it has."""
+    return [] if gate.slice else sorted(set(report.classes) - set(expected))
+
+
+def _without_rows(gate: "Gate", names: Sequence[str], n: int) -> GateResult:
+    text = f"macro F1 counts every class, and no row is of {some(names)}: add rows of each class"
+    return GateResult.of(gate, Verdict.NOT_ENOUGH_DATA, None, None, 0.0, n, text)
+
+
+def _paired(gate: "Gate", report: EvalReport, candidate: Sequence[Score], production: Sequence[Score]) -> GateResult:
     if not candidate:
         return no_rows(gate)
     mine, other = labels(candidate), labels(production)
     if mine is None or other is None:
         return not_measured(gate, len(candidate))
     (expected, ours), (_, theirs) = mine, other
-    value = macro_f1(expected, ours) - macro_f1(expected, theirs)
-    draws = macro_f1_draws(expected, ours, theirs)
-    gains, n, limit, alpha = draws[:, 0] - draws[:, 1], len(expected), -(gate.margin or 0.0), 1 - gate.confidence
-    bound = float(np.quantile(gains, alpha))
-    p = (1 + int(np.sum(gains <= limit))) / (DRAWS + 1)
+    if missing := missing_classes(gate, report, expected):
+        return _without_rows(gate, missing, len(expected))
+    value, n, limit = macro_f1(expected, ours) - macro_f1(expected, theirs), len(expected), 0.0 - (gate.margin or 0.0)
+    gain, loss = (of(expected, ours, theirs, limit, gate.confidence) for of in (gain_bound, loss_bound))
+    alpha = 1 - gate.confidence
+    equivalent = limit < gain.bound and loss.bound < -limit if gate.no_worse_than else None
     text = (
         f"macro F1 of the candidate {macro_f1(expected, ours):.3f}, production {macro_f1(expected, theirs):.3f} on {n} rows of "
-        f"{len(set(expected))} classes; difference {value:+.3f}, {100 * gate.confidence:g} % lower bound {bound:+.3f}, "
-        f"needs above {limit:+.3f}; paired bootstrap p = {p:.2g}"
+        f"{len(set(expected))} classes; difference {value:+.3f}, {100 * gate.confidence:g} % lower bound {gain.bound:+.3f}, upper "
+        f"{loss.bound:+.3f}, needs lower above {limit:+.3f}; paired bootstrap p = {gain.p_value:.2g}"
     )
+    side = gain if value > limit else loss
     return GateResult.of(
-        gate, verdict_of(p < alpha, value > limit), value, bound, limit, n, text,
-        p_value=p, rows_needed=rows_to_tell(n, value, bound, limit),
+        gate, verdict_of(gain.p_value < alpha, loss.p_value < alpha), value, gain.bound, limit, n, text, fail_bound=loss.bound,
+        p_value=gain.p_value if gate.better_than else None, equivalent=equivalent,
+        rows_needed=rows_to_tell(n, value, side.middle, side.bound, limit, gate.confidence),
     )  # fmt: skip
 
 
-def _fixed(gate: "Gate", scores: Sequence[Score]) -> GateResult:
+def _fixed(gate: "Gate", report: EvalReport) -> GateResult:
+    scores = report.rows("candidate", gate.slice)
     if not scores:
         return no_rows(gate)
     found = labels(scores)
     if found is None:
         return not_measured(gate, len(scores))
-    upwards = gate.at_least is not None
-    draws = macro_f1_draws(found[0], found[1], found[1], against="wrong" if upwards else "right")[:, 0]
-    bound = float(np.quantile(draws, 1 - gate.confidence if upwards else gate.confidence))
-    return fixed_result(gate, macro_f1(*found), bound, "bootstrap", len(scores))
+    expected, said = found
+    if missing := missing_classes(gate, report, expected):
+        return _without_rows(gate, missing, len(expected))
+    value, limit = macro_f1(expected, said), bar(gate)
+    gain, loss = (of(expected, said, None, limit, gate.confidence) for of in (gain_bound, loss_bound))
+    near, far = (gain, loss) if gate.at_least is not None else (loss, gain)
+    side = gain if value > limit else loss
+    needed = rows_to_tell(len(scores), value, side.middle, side.bound, limit, gate.confidence)
+    return fixed_result(gate, value, near.bound, far.bound, "bootstrap", len(scores), rows_needed=needed)

@@ -25,6 +25,7 @@ def _listed(names: Iterable[str]) -> str:
 
 _RELATIVE = [name for name, kind in KINDS.items() if kind.value.relative_margin]
 _RELATIVE += [name for name, value in row_values().items() if value.relative_margin]
+_CLIPS = _listed(f"{value.clip:,g} for {name}" for name, value in row_values().items() if value.clip)
 _SAMPLED, _PAIRED = (_listed(name for name, kind in KINDS.items() if kind.counts == counts) for counts in ("sample", "pairs"))
 
 
@@ -62,7 +63,14 @@ class Gate(Strict):
         allow_inf_nan=False,
         description="Fixed bound: the upper confidence bound of the metric must not exceed it. In milliseconds for latency_p95.",
     )
-    pairs: int = Field(150, ge=20, description=f"Requests that both versions answer in turns, for {_PAIRED}.")
+    clip: float | None = Field(
+        None,
+        gt=0,
+        allow_inf_nan=False,
+        description="The largest value of a row that counts, for metrics without a largest value: rows above it count as it. "
+        f"Default: {_CLIPS}, 1 for a metric of your own.",
+    )
+    pairs: int = Field(400, ge=20, description=f"Requests that both versions answer in turns, for {_PAIRED}.")
     sample: int = Field(100, ge=10, description=f"Rows sampled, for {_SAMPLED}.")
     confidence: float = Field(0.95, gt=0.5, lt=1, description="One-sided confidence of the gate's test or bound.")
 
@@ -97,10 +105,18 @@ class Gate(Strict):
         width = value.largest
         if width is not None and not (self.at_least is None or self.at_least < width) & (self.at_most is None or self.at_most > 0):
             raise ValueError(f"with {self.metric} from 0 to {width:g}, no number of rows can show that limit reached: leave room")
+        if self.clip is not None and value.largest is not None:
+            raise ValueError(f"{self.metric} ends at {value.largest:g}: clip is for metrics without a largest value")
         open_ended = value.relative_margin or ":" in self.metric
         if not open_ended and self.margin is not None and self.margin >= 1:
             raise ValueError(f"margin {self.margin:g} would let any {self.metric} pass: write 0.02 or 2% for two points")
         return self
+
+    @property
+    def top(self) -> float:
+        """The end of the scale on which its bounds take a row's value to be; it begins at 0."""
+        value = self.kind.value
+        return value.largest or self.clip or value.clip or 1.0
 
     @property
     def kind(self) -> GateKind:

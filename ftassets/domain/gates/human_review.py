@@ -7,7 +7,7 @@ from ftassets.domain.evaluation.metrics import RowValue
 from ftassets.domain.evaluation.sampling import fixed_sample
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.gates.result import GateResult, Verdict, verdict_of
-from ftassets.domain.statistics import share_lower_bound
+from ftassets.domain.statistics import share_lower_bound, share_upper_bound
 
 if TYPE_CHECKING:
     from ftassets.domain.gates.gate import Gate
@@ -34,12 +34,16 @@ def evaluate_human_review(gate: "Gate", report: EvalReport, review: Review | Non
     if len(seen) < len(sample):
         text = f"{len(sample) - len(seen)} of {len(sample)} answers are not reviewed: {how}"
         return GateResult.of(gate, Verdict.NOT_ENOUGH_DATA, None, None, threshold, len(seen), text)
-    value, bound = sum(seen) / len(seen), share_lower_bound(sum(seen), len(seen), gate.confidence)
+    value, bound, upper = (
+        sum(seen) / len(seen),
+        *(of(sum(seen), len(seen), gate.confidence) for of in (share_lower_bound, share_upper_bound)),
+    )
     text = (
         f"{sum(seen)} of {len(seen)} answers are good to all who saw them ({', '.join(review.people)}), "
-        f"lower bound of the share {bound:.3f}, needs above {threshold:.3f}"
+        f"{100 * gate.confidence:g} % lower bound of the share {bound:.3f}, upper {upper:.3f}, needs lower above {threshold:.3f}"
     )
-    return GateResult.of(gate, verdict_of(bound > threshold, value > threshold), value, bound, threshold, len(seen), text)
+    verdict = verdict_of(bound > threshold, upper < threshold)
+    return GateResult.of(gate, verdict, value, bound, threshold, len(seen), text, fail_bound=upper)
 
 
 def plan(gate: "Gate", effect: float, discordance: float, spread: float) -> str:

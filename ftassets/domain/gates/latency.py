@@ -1,25 +1,35 @@
 """Response times of the real server, candidate and production asked in turns."""
 
-from collections.abc import Callable
-from math import log, sqrt
+from collections.abc import Callable, Sequence
+from math import ceil, log
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ftassets.domain.evaluation.metrics import RowValue
 from ftassets.domain.gates.report import EvalReport
-from ftassets.domain.gates.result import GateResult, Verdict, rows_to_tell, verdict_of
-from ftassets.domain.statistics import p95_ratio, p95_ratio_upper_bound, p95_upper_bound
+from ftassets.domain.gates.result import GateResult, Verdict, verdict_of
+from ftassets.domain.mean_bounds import Floats
+from ftassets.domain.power import POWER, smallest
+from ftassets.domain.statistics import (
+    p95_lower_bound,
+    p95_lower_rank,
+    p95_ratio,
+    p95_ratio_ranks,
+    p95_ratio_upper_bound,
+    p95_upper_bound,
+    p95_upper_rank,
+)
 from ftassets.errors import InvalidInput
 
 if TYPE_CHECKING:
     from ftassets.domain.gates.gate import Gate
 
 VALUE = RowValue(None, lower_is_better=True, relative_margin=True)  # milliseconds
-FEWEST = 20  # pairs below which a 95th percentile is the maximum
 _UNIT = "pairs of requests"
-_LARGE = 100
-_RUNS = 200
+_DRAWS = 2000
+
+Quantiles = Callable[[Floats], Floats]  # from shares to times
 
 
 def evaluate_latency(gate: "Gate", report: EvalReport, _review: object = None) -> GateResult:
@@ -30,14 +40,23 @@ def evaluate_latency(gate: "Gate", report: EvalReport, _review: object = None) -
             raise InvalidInput(f"request {int(np.flatnonzero(~np.isfinite(times))[0])} of {role}: its latency is not a number")
     if gate.at_most is not None:
         return _ceiling(gate, candidate, gate.at_most)
-    limit = 1 + (gate.margin or 0.0)
-    if len(candidate) != len(production) or len(candidate) < FEWEST:
-        return GateResult.of(gate, Verdict.NOT_ENOUGH_DATA, None, None, limit, len(candidate), f"fewer than {FEWEST} interleaved requests")
+    limit, n, least = 1 + (gate.margin or 0.0), len(candidate), fewest_pairs(gate)
+    if n != len(production) or n < least:
+        text = f"fewer than {least} interleaved requests cannot bound the ratio of two 95th percentiles"
+        return GateResult.of(gate, Verdict.NOT_ENOUGH_DATA, None, None, limit, n, text, rows_needed=least, unit=_UNIT)
     value, bound = p95_ratio(candidate, production), p95_ratio_upper_bound(candidate, production, gate.confidence)
-    text = f"p95 {value:.2f} times production's over {len(candidate)} interleaved pairs, upper bound {bound:.2f}, needs below {limit:.2f}"
+    turned = p95_ratio_upper_bound(production, candidate, gate.confidence)
+    if bound is None or not turned:
+        return GateResult.of(gate, Verdict.NOT_ENOUGH_DATA, value, None, limit, n, "times of 0 ms have no ratio")
+    lower, verdict = 1 / turned, verdict_of(bound < limit, 1 / turned > limit)
+    text = (
+        f"p95 {value:.2f} times production's over {n} interleaved pairs, {100 * gate.confidence:g} % lower bound {lower:.2f}, "
+        f"upper {bound:.2f} (order statistics), needs upper below {limit:.2f}"
+    )
+    ours, theirs = _quantiles(candidate), _quantiles(production)
+    needed = _pairs_needed(gate, ours, theirs, n) if verdict is Verdict.NOT_ENOUGH_DATA else None
     return GateResult.of(
-        gate, verdict_of(bound < limit, value < limit), value, bound, limit, len(candidate), text,
-        rows_needed=rows_to_tell(len(candidate), value, bound, limit), unit=_UNIT,
+        gate, verdict, value, bound, limit, n, text, rows_needed=needed, fail_bound=lower, unit=_UNIT,
     )  # fmt: skip
 
 
@@ -54,39 +73,82 @@ def average(gate: "Gate", report: EvalReport, role: str) -> float | None:
     return float(np.quantile(times, 0.95)) if times else None
 
 
+def fewest_pairs(gate: "Gate") -> int:
+    """Requests below which the gate cannot bound what it compares: the largest time is below the 95th percentile too often."""
+    least = ceil(log(1 - gate.confidence) / log(0.95))
+    if gate.at_most is None:
+        while p95_ratio_ranks(least, gate.confidence) is None:
+            least += 1
+    return least
+
+
 def latency_power(gate: "Gate", n: int, spread: float) -> float:
     """Chance that a latency gate passes an equally fast model on n interleaved pairs.
 
     `spread` is the standard deviation of log response times, which are taken as lognormal and independent; pairs that are slow
-    together make the chance larger. From `_LARGE` pairs the normal limit of sample quantiles (Mosteller 1946), below it the gate's own
-    bound on simulated times. Raises ValueError on a spread that is not above 0.
+    together make the chance larger. Raises ValueError on a spread that is not above 0.
     """
-    from scipy.stats import norm
+    from scipy.special import ndtri
 
     if not spread > 0:
         raise ValueError(f"a spread of {spread:g} is not possible: give the standard deviation of log response times, for example 0.3")
-    if n < FEWEST:
+
+    def times(shares: Floats) -> Floats:
+        found: Floats = np.exp(spread * ndtri(shares))
+        return found
+
+    return _chance(times, times, n, 1 + (gate.margin or 0.0), gate.confidence)
+
+
+def _chance(ours: Quantiles, theirs: Quantiles, n: int, limit: float, confidence: float) -> float:
+    """Chance that the upper bound of the ratio is below the limit for independent times with these quantiles.
+
+    Order statistics of uniform shares are beta variables, so that no times need be drawn.
+    """
+    ranks = p95_ratio_ranks(n, confidence)
+    if ranks is None:
         return 0.0
+    upper, lower = ranks
+    rng = np.random.default_rng(0)
+    above, below = rng.beta(upper, n - upper + 1, _DRAWS), rng.beta(lower, n - lower + 1, _DRAWS)
+    return float(np.mean(ours(above) < limit * theirs(below)))
+
+
+def _quantiles(times: Sequence[float]) -> Quantiles:
+    ordered = np.sort(np.asarray(times, dtype=float))
+    return lambda shares: ordered[np.minimum((shares * len(ordered)).astype(int), len(ordered) - 1)]
+
+
+def _pairs_needed(gate: "Gate", ours: Quantiles, theirs: Quantiles, n: int) -> int | None:
+    """Pairs with which the gate would pass, or fail, in 80 % of cases if the times measured are typical."""
     limit = 1 + (gate.margin or 0.0)
-    if n < _LARGE:
-        times = np.random.default_rng(n).lognormal(0.0, spread, (_RUNS, 2, n))
-        return float(np.mean([p95_ratio_upper_bound(mine, theirs, gate.confidence, draws=199) < limit for mine, theirs in times]))
-    error = spread * sqrt(2 * 0.95 * 0.05 / n) / norm.pdf(norm.ppf(0.95))
-    return float(norm.cdf(log(limit) / error - norm.ppf(gate.confidence)))
+    tail = np.array([0.95])
+    if (ours(tail) < limit * theirs(tail))[0]:
+        return smallest(lambda pairs: _chance(ours, theirs, pairs, limit, gate.confidence) >= POWER, n + 1)
+    return smallest(lambda pairs: _chance(theirs, ours, pairs, 1 / limit, gate.confidence) >= POWER, n + 1)
 
 
 def _ceiling(gate: "Gate", times: list[float], limit: float) -> GateResult:
     """The candidate's own percentile below a number of milliseconds."""
-    n = len(times)
-    if n < FEWEST:
-        return GateResult.of(gate, Verdict.NOT_ENOUGH_DATA, None, None, limit, n, f"fewer than {FEWEST} requests")
-    value, bound = float(np.quantile(times, 0.95)), p95_upper_bound(times, gate.confidence)
-    if bound is None:
-        fewest = int(np.ceil(np.log(1 - gate.confidence) / np.log(0.95)))
-        text = f"p95 {value:.0f} ms over {n} requests, too few requests to bound the p95, needs at most {limit:.0f} ms"
-        return GateResult.of(gate, verdict_of(False, value <= limit), value, None, limit, n, text, rows_needed=fewest, unit=_UNIT)
-    text = f"p95 {value:.0f} ms over {n} requests, upper bound {bound:.0f} ms, needs at most {limit:.0f} ms"
+    n, least = len(times), fewest_pairs(gate)
+    if n < least:
+        text = f"{n} requests are too few to bound the p95, needs at most {limit:.0f} ms"
+        return GateResult.of(gate, Verdict.NOT_ENOUGH_DATA, None, None, limit, n, text, rows_needed=least, unit="requests")
+    value, bound, lower = float(np.quantile(times, 0.95)), p95_upper_bound(times, gate.confidence), p95_lower_bound(times, gate.confidence)
+    assert bound is not None
+    assert lower is not None  # the upper one takes more requests
+    text = f"p95 {value:.0f} ms over {n} requests, lower bound {lower:.0f} ms, upper {bound:.0f} ms, needs upper at most {limit:.0f} ms"
     return GateResult.of(
-        gate, verdict_of(bound <= limit, value <= limit), value, bound, limit, n, text,
-        rows_needed=rows_to_tell(n, value, bound, limit), unit=_UNIT,
+        gate, verdict_of(bound <= limit, lower > limit), value, bound, limit, n, text,
+        rows_needed=_requests_needed(gate, times, limit), fail_bound=lower, unit="requests",
     )  # fmt: skip
+
+
+def _requests_needed(gate: "Gate", times: list[float], limit: float) -> int | None:
+    """Requests with which the ceiling would be PASS or FAIL in 80 % of cases, given the share of these that keep it."""
+    from scipy.stats import binom
+
+    n, kept = len(times), sum(time <= limit for time in times) / len(times)
+    if kept > 0.95:  # passes when the upper order statistic is kept
+        return smallest(lambda size: float(binom.sf(p95_upper_rank(size, gate.confidence) - 1, size, kept)) >= POWER, n + 1)
+    return smallest(lambda size: float(binom.cdf(p95_lower_rank(size, gate.confidence) - 1, size, kept)) >= POWER, n + 1)

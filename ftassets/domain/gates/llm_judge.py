@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from ftassets.domain.evaluation.llm_judge import Calibration, PairwiseScore, too_many_missing
 from ftassets.domain.evaluation.metrics import RowValue
 from ftassets.domain.evaluation.sampling import fixed_sample
+from ftassets.domain.gates.evidence import mean_evidence, pairs_evidence
 from ftassets.domain.gates.report import EvalReport
-from ftassets.domain.gates.result import GateResult, Verdict, verdict_of
-from ftassets.domain.statistics import Pairs, mcnemar_p, paired_lower_bound, paired_mean_lower_bound
+from ftassets.domain.gates.result import GateResult, Verdict
+from ftassets.domain.statistics import Pairs
 
 if TYPE_CHECKING:
     from ftassets.config.loop import LoopConfig
@@ -27,8 +28,8 @@ def llm_judge_sample(gate: "Gate", ids: Iterable[str]) -> list[str]:
 def evaluate_llm_judge(gate: "Gate", report: EvalReport, _review: object = None) -> GateResult:
     """The verdict of a judge gate.
 
-    With better_than a sign test on the rows that are no tie (exact binomial), with no_worse_than the lower bound of the mean
-    pairwise_score. A judge that agrees too little with people decides nothing, and too few judgements are not enough data.
+    With better_than a sign test on the rows that are no tie (exact binomial), with no_worse_than the bounds of the mean
+    pairwise_score (Gaffke). A judge that agrees too little with people decides nothing, and too few judgements are not enough data.
     """
     threshold = 0.0 if gate.better_than else -(gate.margin or 0.0)
     calibration = report.llm_judge_calibration
@@ -70,15 +71,16 @@ def _decide(gate: "Gate", judged: Sequence[PairwiseScore], threshold: float, abo
     values = [each.value for each in judged if each.value is not None]
     pairs = Pairs(sum(value > 0 for value in values), sum(value < 0 for value in values), len(values))
     if gate.better_than:
-        p = mcnemar_p(pairs)
-        bound = paired_lower_bound(pairs, gate.confidence)
-        verdict = verdict_of(p < 1 - gate.confidence, pairs.difference > 0)
-        text = f"{about}; exact sign test p = {p:.2g}, needs < {1 - gate.confidence:.2g}"
-        return GateResult.of(gate, verdict, pairs.difference, bound, threshold, pairs.n, text, p_value=p)
-    value, bound = sum(values) / len(values), paired_mean_lower_bound(values, gate.confidence)
-    verdict = verdict_of(bound > threshold, value > threshold)
-    text = f"{about}; mean pairwise_score {value:+.3f}, lower bound {bound:+.3f}, needs above {threshold:+.3f}"
-    return GateResult.of(gate, verdict, value, bound, threshold, pairs.n, text)
+        found = pairs_evidence(pairs, threshold, gate.confidence)
+        text = f"{about}; exact sign test p = {found.p_value:.2g}, needs < {1 - gate.confidence:.2g}"
+    else:
+        found = mean_evidence(values, (-1.0, 1.0), threshold, gate.confidence)
+        text = f"{about}; mean pairwise_score {found.value:+.3f}"
+    text += f", {100 * gate.confidence:g} % lower bound {found.lower:+.3f}, upper {found.upper:+.3f}, needs lower above {threshold:+.3f}"
+    return GateResult.of(
+        gate, found.verdict, found.value, found.lower, threshold, pairs.n, text,
+        p_value=found.p_value if gate.better_than else None, fail_bound=found.upper, rows_needed=found.rows_needed, unit="judged rows",
+    )  # fmt: skip
 
 
 def _about(judged: Sequence[PairwiseScore], missing: int) -> str:

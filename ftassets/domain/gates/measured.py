@@ -30,6 +30,12 @@ def row_values(metric: str, scores: Sequence[Score]) -> list[float] | None:
     return found
 
 
+def clipped(values: Sequence[float], top: float) -> tuple[list[float], int]:
+    """The values with those outside 0 to `top` moved to its ends, and how many these are."""
+    found = [min(max(value, 0.0), top) for value in values]
+    return found, sum(before != after for before, after in zip(values, found, strict=True))
+
+
 def mean_value(gate: "Gate", report: EvalReport, role: str) -> float | None:
     """Plain mean of a role's values; None without rows, or when one has no value. Raises ValueError as `row_values` does."""
     values = row_values(gate.metric, report.rows(role, gate.slice))

@@ -6,13 +6,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ftassets.domain.evaluation.scoring import Score
-from ftassets.domain.gates.measured import row_values
+from ftassets.domain.gates.evidence import Ends, Evidence, mean_evidence, pairs_evidence
+from ftassets.domain.gates.measured import clipped, row_values
 from ftassets.domain.gates.report import EvalReport
-from ftassets.domain.gates.result import GateResult, Verdict, rows_to_tell, verdict_of
-from ftassets.domain.statistics import Pairs, mcnemar_p, paired_lower_bound, paired_mean_lower_bound, paired_mean_p
+from ftassets.domain.gates.result import GateResult, Verdict
+from ftassets.domain.statistics import Pairs
 
 if TYPE_CHECKING:
     from ftassets.domain.gates.gate import Gate
+
+OUTSIDE = 0.01  # share of values beyond the scale that may count as its end
 
 
 def evaluate_paired(gate: "Gate", report: EvalReport) -> GateResult:
@@ -26,9 +29,9 @@ def evaluate_paired(gate: "Gate", report: EvalReport) -> GateResult:
     ours, theirs = row_values(gate.metric, candidate), row_values(gate.metric, production)
     if ours is None or theirs is None:
         return not_measured(gate, len(candidate))
-    if gate.kind.value.lower_is_better:
-        return _not_higher(gate, ours, theirs)
-    return _superiority(gate, ours, theirs) if gate.better_than else _non_inferiority(gate, ours, theirs)
+    if gate.kind.value.right_or_wrong:
+        return _right_or_wrong(gate, [value > 0 for value in ours], [value > 0 for value in theirs])
+    return _scores(gate, ours, theirs)
 
 
 def same_rows(gate: "Gate", report: EvalReport) -> tuple[list[Score], list[Score]]:
@@ -50,55 +53,77 @@ def not_measured(gate: "Gate", n: int) -> GateResult:
     return GateResult.of(gate, Verdict.NOT_ENOUGH_DATA, None, None, 0.0, n, text)
 
 
-def width(gate: "Gate", *values: Sequence[float]) -> float:
-    """Range the test assumes of differences: the metric's own, else the largest value seen, at least 1."""
-    return gate.kind.value.largest or max(1.0, *(abs(value) for each in values for value in each))
-
-
-def _superiority(gate: "Gate", ours: list[float], theirs: list[float]) -> GateResult:
-    alpha, n = 1 - gate.confidence, len(ours)
-    text = f"candidate {np.mean(ours):.3f}, production {np.mean(theirs):.3f} of {n} rows; "
-    if gate.kind.value.right_or_wrong:
-        pairs = Pairs.of([value > 0 for value in ours], [value > 0 for value in theirs])
-        p, value, bound = mcnemar_p(pairs), pairs.difference, paired_lower_bound(pairs, gate.confidence)
-        text += f"right only by the candidate {pairs.only_candidate}, only by production {pairs.only_production}; exact McNemar p = {p:.2g}"
-    else:
-        most = width(gate, ours, theirs)
-        shares = [(c - p) / most for c, p in zip(ours, theirs, strict=True)]
-        value, bound, p = most * sum(shares) / n, most * paired_mean_lower_bound(shares, gate.confidence), paired_mean_p(shares)
-        text += f"difference {value:+.3f}, lower bound {bound:+.3f}; paired Wald test p = {p:.2g}"
-    return GateResult.of(
-        gate, verdict_of(p < alpha, value > 0), value, bound, 0.0, n, f"{text}, needs < {alpha:.2g}",
-        p_value=p, rows_needed=rows_to_tell(n, value, bound, 0.0),
-    )  # fmt: skip
-
-
-def _non_inferiority(gate: "Gate", ours: list[float], theirs: list[float]) -> GateResult:
-    most = width(gate, ours, theirs)
-    limit = -(gate.margin or 0.0) * (gate.kind.value.largest or 1.0)
-    shares = [(c - p) / most for c, p in zip(ours, theirs, strict=True)]
-    value, bound = most * sum(shares) / len(shares), most * paired_mean_lower_bound(shares, gate.confidence)
-    text = f"difference to production {value:+.3f} on {len(ours)} rows, lower bound {bound:+.3f}, needs above {limit:+.3f}"
-    return GateResult.of(
-        gate, verdict_of(bound > limit, value > limit), value, bound, limit, len(ours), text,
-        rows_needed=rows_to_tell(len(ours), value, bound, limit),
-    )  # fmt: skip
-
-
-def _not_higher(gate: "Gate", ours: list[float], theirs: list[float]) -> GateResult:
-    """No worse where lower is better: the candidate's mean less production's, or less its multiple for a relative margin."""
-    margin, known = gate.margin or 0.0, gate.kind.value
-    times, limit = (1 + margin, 0.0) if known.relative_margin else (1.0, margin * (known.largest or 1.0))
-    allowed = [times * value for value in theirs]
-    most = width(gate, ours, allowed)
-    shares = [(p - c) / most for c, p in zip(ours, allowed, strict=True)]
-    value, bound = -most * sum(shares) / len(shares), -most * paired_mean_lower_bound(shares, gate.confidence)
-    base = f"{times:.2f} times production's" if times != 1 else "production"
+def scores_beyond(gate: "Gate", outside: int, n: int) -> GateResult:
+    """The result of a gate whose values too often lie beyond the scale it assumes."""
     text = (
-        f"candidate {np.mean(ours):.3f}, production {np.mean(theirs):.3f} on {len(ours)} rows, lower is better; difference to {base} "
-        f"{value:+.3f}, upper bound {bound:+.3f}, needs below {limit:+.3f}"
+        f"{outside} of {n} values of {gate.metric} lie outside 0 to {gate.top:g}, which is what the gate's bounds assume: "
+        "write `clip` in the gate, the largest value that counts"
     )
+    return GateResult.of(gate, Verdict.NOT_ENOUGH_DATA, None, None, 0.0, n, text)
+
+
+def _right_or_wrong(gate: "Gate", ours: list[bool], theirs: list[bool]) -> GateResult:
+    """Where lower is better, as for refusals, a candidate wins a row by not having what production has."""
+    lower, n = gate.kind.value.lower_is_better, len(ours)
+    pairs = Pairs.of(theirs, ours) if lower else Pairs.of(ours, theirs)
+    limit = 0.0 if gate.better_than else 0.0 - (gate.margin or 0.0)
+    found = pairs_evidence(pairs, limit, gate.confidence)
+    both = sum(c and p for c, p in zip(ours, theirs, strict=True))
+    neither = n - both - pairs.only_candidate - pairs.only_production
+    fixed, broken, wrong = ("had only by production", "only by the candidate", both) if lower else ("fixed", "broken", neither)
+    text = (
+        f"{'candidate' if lower else 'right: candidate'} {np.mean(ours):.3f}, production {np.mean(theirs):.3f} of {n} rows; "
+        f"{fixed} {pairs.only_candidate}, {broken} {pairs.only_production}, {'both' if lower else 'both wrong'} {wrong}"
+    )
+    test = "exact McNemar test" if limit == 0 else "exact test"
+    return _result(gate, found, limit, n, text, test, -1 if lower else 1)
+
+
+def _scores(gate: "Gate", ours: list[float], theirs: list[float]) -> GateResult:
+    """Values of any size up to the gate's `top`."""
+    known, n, top = gate.kind.value, len(ours), gate.top
+    (ours, beyond), (theirs, more) = clipped(ours, top), clipped(theirs, top)
+    if beyond + more > OUTSIDE * 2 * n:
+        return scores_beyond(gate, beyond + more, 2 * n)
+    text = f"candidate {np.mean(ours):.3f}, production {np.mean(theirs):.3f} on {n} rows"
+    if beyond + more:
+        text += f", {beyond + more} values beyond 0 to {top:g} counted as these"
+    text += ", lower is better" if known.lower_is_better else ""
+    differences, ends, limit, sign = differences_of(gate, ours, theirs)
+    found = mean_evidence(differences, ends, limit, gate.confidence)
+    of = f" to {1 + (gate.margin or 0.0):.2f} times production's" if known.relative_margin else ""
+    return _result(gate, found, limit, n, text, "test of the mean (Gaffke)", sign, of)
+
+
+def differences_of(gate: "Gate", ours: Sequence[float], theirs: Sequence[float]) -> tuple[list[float], Ends, float, int]:
+    """The candidate's gain on each row, its ends, the limit its mean must be above, and -1 where a gain is a lower value.
+
+    Then rows are production's value less the candidate's, or its multiple less the candidate's for a relative margin.
+    """
+    known, margin, top = gate.kind.value, gate.margin or 0.0, gate.top
+    (mine, _), (other, _) = clipped(ours, top), clipped(theirs, top)
+    limit = 0.0 if known.relative_margin else 0.0 - margin * (known.largest or 1.0)
+    if not known.lower_is_better:
+        return [c - p for c, p in zip(mine, other, strict=True)], (-top, top), limit, 1
+    times = 1 + margin if known.relative_margin else 1.0
+    return [times * p - c for c, p in zip(mine, other, strict=True)], (-top, times * top), limit, -1
+
+
+def _result(gate: "Gate", found: Evidence, limit: float, n: int, text: str, test: str, sign: int, of: str = "") -> GateResult:
+    """The result in the metric's own direction: `sign` is -1 where the evidence is of production less the candidate."""
+    bound, fail_bound, wanted = (found.lower, found.upper, "above") if sign > 0 else (-found.lower, -found.upper, "below")
+    margin = -limit if not of and gate.no_worse_than else None
+    equivalent = None if margin is None else -margin < found.lower and found.upper < margin
+    low, high = sorted((bound, fail_bound))
+    threshold = sign * limit + 0.0  # no minus before a zero
+    text += (
+        f"; difference{of} {sign * found.value:+.3f}, {100 * gate.confidence:g} % lower bound {low:+.3f}, upper {high:+.3f}, "
+        f"needs {'lower' if sign > 0 else 'upper'} {wanted} {threshold:+.3f}; {test} p = {found.p_value:.2g}"
+    )
+    if equivalent:
+        text += f"; equivalent within {margin:g}"
     return GateResult.of(
-        gate, verdict_of(bound < limit, value < limit), value, bound, limit, len(ours), text,
-        rows_needed=rows_to_tell(len(ours), value, bound, limit),
+        gate, found.verdict, sign * found.value, bound, threshold, n, text,
+        p_value=found.p_value if gate.better_than else None, rows_needed=found.rows_needed, fail_bound=fail_bound,
+        equivalent=equivalent,
     )  # fmt: skip

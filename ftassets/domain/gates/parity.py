@@ -4,9 +4,10 @@ from typing import TYPE_CHECKING
 
 from ftassets.domain.evaluation.metrics import RowValue
 from ftassets.domain.evaluation.parity import Parity
+from ftassets.domain.gates.evidence import mean_evidence
 from ftassets.domain.gates.report import EvalReport
-from ftassets.domain.gates.result import GateResult, Verdict, rows_to_tell, verdict_of
-from ftassets.domain.statistics import Pairs, mcnemar_p, mean_lower_bound
+from ftassets.domain.gates.result import GateResult, Verdict, verdict_of
+from ftassets.domain.statistics import Pairs, mcnemar_p
 
 if TYPE_CHECKING:
     from ftassets.domain.gates.gate import Gate
@@ -18,26 +19,27 @@ def evaluate_parity(gate: "Gate", report: EvalReport, _review: object = None) ->
     """The verdict of a parity gate.
 
     PASS when tokenizers are the same, the server keeps the form of answers, and the mean share of agreeing tokens, a prompt each,
-    has a lower confidence bound of at least `at_least`, for base and adapter and for the server. Time per token is only reported.
+    has a lower confidence bound of at least `at_least`, for base and adapter and for the server; FAIL when an upper bound of one is
+    below it. Time per token is only reported.
     """
     threshold, found = gate.at_least or 0.0, report.parity
     if found is None or not found.prompts:
         text = "parity was not measured: materialize eval_report again" if found is None else "there was no prompt to compare"
         return GateResult.of(gate, Verdict.NOT_ENOUGH_DATA, None, None, threshold, 0, text)
-    forms = (found.adapter_shares, found.server_shares)
-    adapter, server = (sum(shares) / len(shares) for shares in forms)
-    adapter_bound, server_bound = (mean_lower_bound(shares, gate.confidence) for shares in forms)
-    value, bound = min(adapter, server), min(adapter_bound, server_bound)
+    adapter, server = (mean_evidence(s, (0.0, 1.0), threshold, gate.confidence) for s in (found.adapter_shares, found.server_shares))
+    bound, upper = min(adapter.lower, server.lower), min(adapter.upper, server.upper)
     broken = [text for text in (_other_tokenizer(found), _lost_form(found, gate.confidence)) if text]
-    verdict = Verdict.FAIL if broken else verdict_of(bound >= threshold, value >= threshold)
+    verdict = Verdict.FAIL if broken else verdict_of(bound >= threshold, upper < threshold)
     text = (
-        f"tokens agree with the merged copy's: base and adapter {adapter:.4f}, lower bound {adapter_bound:.4f}; the server "
-        f"{server:.4f}, lower bound {server_bound:.4f}; both need {threshold:g}, on {found.prompts} prompts; a token takes "
+        f"tokens agree with the merged copy's: base and adapter {adapter.value:.4f}, lower bound {adapter.lower:.4f}; the server "
+        f"{server.value:.4f}, lower bound {server.lower:.4f}; both need {threshold:g}, on {found.prompts} prompts; a token takes "
         f"{found.adapter_ms / found.merged_ms:.2f} times as long with an adapter that is not merged"
     )
-    needed = rows_to_tell(found.prompts, value, bound, threshold)
-    said = "; ".join([*broken, text])
-    return GateResult.of(gate, verdict, value, bound, threshold, found.prompts, said, rows_needed=needed, unit="prompts")
+    weaker = min(adapter, server, key=lambda each: each.lower)
+    return GateResult.of(
+        gate, verdict, min(adapter.value, server.value), bound, threshold, found.prompts, "; ".join([*broken, text]),
+        rows_needed=weaker.rows_needed, fail_bound=upper, unit="prompts",
+    )  # fmt: skip
 
 
 def plan(gate: "Gate", effect: float, discordance: float, spread: float) -> str:

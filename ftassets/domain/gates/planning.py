@@ -10,19 +10,19 @@ from numpy.typing import NDArray
 from ftassets.domain.gates.composed import members
 from ftassets.domain.gates.presets import RULES, as_gate
 from ftassets.domain.gates.report import HELD_OUT
-from ftassets.domain.gates.result import ROWS_LIMIT, about
-from ftassets.domain.statistics import mcnemar_p_values, paired_lower_bounds, share_lower_bound
+from ftassets.domain.gates.result import about
+from ftassets.domain.mean_bounds import pair_p_values
+from ftassets.domain.power import EFFECT as EFFECT
+from ftassets.domain.power import POWER, ROWS_LIMIT, pairs_power, smallest
+from ftassets.domain.statistics import share_lower_bound
 from ftassets.errors import InvalidInput
 
 if TYPE_CHECKING:
     from ftassets.domain.gates.gate import Gate
 
-POWER = 0.8  # the usual chance a plan asks for (Cohen 1988)
-# what a plan assumes unless it is told otherwise
-EFFECT = 0.04  # gain in accuracy that a better model has
+# what a plan assumes unless it is told otherwise, besides EFFECT
 DISCORDANCE = 0.10  # share of rows that only one of two models gets right
 SPREAD = 0.3  # standard deviation of log response times
-_TAIL = 1e-10
 
 
 @dataclass(frozen=True)
@@ -66,34 +66,25 @@ def passes(gate: "Gate", only_candidate: NDArray[np.int64], only_production: NDA
     """Whether the gate passes each pair of counts of discordant rows among n. Raises ValueError for one that counts no rows."""
     if gate.kind.counts != "rows":
         raise ValueError(f"a gate on {gate.metric} does not count rows")
-    if gate.better_than and gate.kind.value.right_or_wrong:
-        return mcnemar_p_values(only_candidate, only_production) < 1 - gate.confidence
-    return paired_lower_bounds(only_candidate, only_production, n, gate.confidence) > -(gate.margin or 0.0)
+    below: NDArray[np.bool_] = pair_p_values(only_candidate, only_production, n, -(gate.margin or 0.0)) < 1 - gate.confidence
+    return below
 
 
 def power(gate: "Gate", n: int, effect: float, discordance: float) -> float:
     """Chance that the gate passes on n independent rows when the true difference to production is `effect`.
 
-    `discordance` is the share of rows that only one of the two models gets right. Exact: summed over the discordant rows and the
-    candidate's among them. Scores between 0 and 1 are taken as right or wrong, their widest spread, so their power is at least this.
+    `discordance` is the share of rows that only one of the two models gets right. Exact: summed over all outcomes. Scores between 0
+    and 1 are taken as right or wrong, their widest spread.
     Raises ValueError unless |effect| <= discordance <= 1.
     """
-    from scipy.stats import binom
-
     if not abs(effect) <= discordance <= 1:
         raise InvalidInput(f"a difference of {effect:g} needs a discordance between {abs(effect):g} and 1, not {discordance:g}")
-    if n == 0:
-        return 0.0
-    wins = _likely(n, (discordance + effect) / 2)[None, :]
-    discordant = _likely(n, discordance)[:, None]
-    chance = (discordance + effect) / (2 * discordance) if discordance else 0.5
-    weights = binom.pmf(discordant, n, discordance) * binom.pmf(wins, discordant, chance)
-    return float(weights[passes(gate, wins, discordant - wins, n)].sum())
+    return pairs_power(n, (discordance + effect) / 2, (discordance - effect) / 2, -(gate.margin or 0.0), 1 - gate.confidence)
 
 
 def rows_needed(gate: "Gate", effect: float, discordance: float, wanted: float = POWER) -> int | None:
     """Golden rows from which the gate passes that model with the wanted power; None above `ROWS_LIMIT`."""
-    return _smallest(lambda n: power(gate, n, effect, discordance) >= wanted)
+    return smallest(lambda n: power(gate, n, effect, discordance) >= wanted)
 
 
 def bound_power(gate: "Gate", n: int, effect: float) -> float:
@@ -127,7 +118,7 @@ def fewest_rows(gate: "Gate") -> int:
     if gate.kind.counts != "rows" or not gate.kind.value.right_or_wrong:
         return 1
     chance = rows_chance(gate, 1.0, 1.0, 0.0)
-    found = _smallest(lambda n: chance(n) > 0.5) if not isinstance(chance, str) else 1  # the chance is 0 or 1
+    found = smallest(lambda n: chance(n) > 0.5) if not isinstance(chance, str) else 1  # the chance is 0 or 1
     return found or ROWS_LIMIT
 
 
@@ -151,7 +142,7 @@ def plan_gate(gate: "Gate", rows: int, effect: float, discordance: float, spread
     chance = gate.kind.plan(gate, assumed, discordance, spread)
     if isinstance(chance, str):
         return GatePlan(gate.name, None, rows, None, None, f"cannot be planned: {chance}")
-    now, needed = chance(rows), _smallest(lambda n: chance(n) >= POWER)
+    now, needed = chance(rows), smallest(lambda n: chance(n) >= POWER)
     return GatePlan(gate.name, assumed, rows, needed, now, _sentence(gate, assumed, rows, needed, now))
 
 
@@ -182,27 +173,6 @@ def _smallest_success(n: int, share: float, confidence: float) -> int | None:
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if share_lower_bound(middle, n, confidence) >= share else (middle, high)
-    return high
-
-
-def _likely(n: int, chance: float) -> NDArray[np.int64]:
-    """Counts of a binomial, without the tails that no sum feels."""
-    from scipy.stats import binom
-
-    return np.arange(int(binom.ppf(_TAIL, n, chance)), int(binom.isf(_TAIL, n, chance)) + 1)
-
-
-def _smallest(enough: Callable[[int], bool]) -> int | None:
-    """The number from which `enough` holds, None above `ROWS_LIMIT`; it may waver by a row or two, as exact tests do."""
-    high = 1
-    while not enough(high):
-        if high >= ROWS_LIMIT:
-            return None
-        high = min(2 * high, ROWS_LIMIT)
-    low = high // 2
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if enough(middle) else (middle, high)
     return high
 
 

@@ -8,6 +8,10 @@ from ftassets.domain.gates.gate import Gate
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.gates.result import GateResult, Verdict
 
+# The rule by which verdicts follow from a report. Raise it when a stored report could get another verdict than before.
+# 1: normal approximations and bootstraps, FAIL by the estimate. 2: bounds that hold for any number of rows, FAIL by a bound.
+RULE = 2
+
 
 def evaluate_gates(gates: Sequence[Gate], report: EvalReport, review: Review | None = None) -> list[GateResult]:
     """One result per gate, in the order of the policy. `review` is the human review of the report's sample, where a gate needs it.

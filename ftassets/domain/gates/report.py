@@ -38,6 +38,8 @@ class EvalReport(Stored):
     answers_digests: dict[str, str] = {}  # file name -> SHA-256 of the stored answer and score files
     metrics: Measurements = {}  # what the loop asks for besides: metric -> role -> slice -> value name -> number
     other_sets: tuple[str, ...] = ()  # slices of sets beside the golden one, such as general ability and safety
+    gate_rule: int = 1  # the rule that decided when it was made, see `gates.policy.RULE`
+    classes: tuple[str, ...] = ()  # labels that macro F1 counts: the policy's, or those of the golden rows
     golden_uses: int = 1  # reports made on this golden commit, this one included
     parity: Parity | None = None
     pairwise_scores: list[PairwiseScore] = []  # a judge's choice between candidate and production, a row each

@@ -1,19 +1,19 @@
 """What a gate says, and on which evidence."""
 
 from enum import StrEnum
-from math import ceil
+from math import ceil, sqrt
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
+from ftassets.domain.power import POWER, ROWS_LIMIT
+
 if TYPE_CHECKING:
     from ftassets.domain.gates.gate import Gate
 
-ROWS_LIMIT = 100_000  # golden rows nobody writes: a gate that needs more practically never passes
-
 
 class Verdict(StrEnum):
-    """What a gate says. Only PASS promotes."""
+    """What a gate says: the claim is proved, its opposite is proved, or neither. Only PASS promotes."""
 
     PASS = "PASS"
     FAIL = "FAIL"
@@ -21,7 +21,12 @@ class Verdict(StrEnum):
 
 
 class GateResult(BaseModel):
-    """A gate's verdict with its evidence; `value` is the estimate, `bound` its one-sided confidence bound."""
+    """A gate's verdict with its evidence.
+
+    `value` is the estimate; `bound` is the one-sided confidence bound that must clear the threshold for PASS, `fail_bound` the one on
+    the other side, which must miss it for FAIL. `equivalent`: both bounds are within the margin, which is the two one-sided tests of
+    equivalence (Schuirmann 1987); None without a margin.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -33,7 +38,10 @@ class GateResult(BaseModel):
     n: int
     sentence: str
     p_value: float | None = None  # of a better_than gate: the smaller, the surer
-    rows_needed: int | None = None  # for NOT ENOUGH DATA: rows that would tell, if the estimate holds; None when there are too many
+    # for NOT ENOUGH DATA: rows with which it would be PASS or FAIL in 80 % of cases, if the estimate holds; None when there are too many
+    rows_needed: int | None = None
+    fail_bound: float | None = None
+    equivalent: bool | None = None
 
     @classmethod
     def of(
@@ -48,31 +56,38 @@ class GateResult(BaseModel):
         *,
         p_value: float | None = None,
         rows_needed: int | None = None,
+        fail_bound: float | None = None,
+        equivalent: bool | None = None,
         unit: str = "rows",
     ) -> "GateResult":
         """The result of a gate under its name; it has and mentions `rows_needed` only where data are too few."""
         needed = rows_needed if verdict is Verdict.NOT_ENOUGH_DATA else None
-        text = f"{sentence}; about {about(needed)} {unit} would tell" if needed else sentence
+        text = f"{sentence}; about {about(needed)} {unit} would tell in {POWER:.0%} of cases" if needed else sentence
         return cls(
             name=gate.name, verdict=verdict, value=value, bound=bound, threshold=threshold, n=n, sentence=text, p_value=p_value,
-            rows_needed=needed,
+            rows_needed=needed, fail_bound=fail_bound, equivalent=equivalent,
         )  # fmt: skip
 
 
-def verdict_of(bound_clears: bool, estimate_clears: bool) -> Verdict:
-    """PASS when the bound clears the threshold, FAIL when not even the estimate does, else NOT ENOUGH DATA."""
-    return Verdict.PASS if bound_clears else Verdict.NOT_ENOUGH_DATA if estimate_clears else Verdict.FAIL
+def verdict_of(proved: bool, disproved: bool) -> Verdict:
+    """PASS when a bound proves the claim, FAIL when the other bound proves its opposite, else NOT ENOUGH DATA."""
+    return Verdict.PASS if proved else Verdict.FAIL if disproved else Verdict.NOT_ENOUGH_DATA
 
 
-def rows_to_tell(n: int, value: float, bound: float, threshold: float) -> int | None:
-    """Rows from which the bound would clear the threshold if the estimate stayed; None above `ROWS_LIMIT`.
+def rows_to_tell(n: int, value: float, middle: float, bound: float, limit: float, confidence: float) -> int | None:
+    """Rows from which the bound clears, or misses, the limit in 80 % of cases if the estimate is the truth; None above `ROWS_LIMIT`.
 
-    The distance of estimate and bound shrinks with the root of the rows (normal approximation).
+    By the normal approximation: the distance of estimate and bound is a shift, from `value` to the `middle` of the distribution that
+    gave the bound, which shrinks with the rows, and a spread, which shrinks with their root.
     """
-    distance = abs(value - threshold)
-    if not distance:
+    from scipy.stats import norm
+
+    distance, shift = abs(value - limit), abs(value - middle)
+    spread = abs(middle - bound) * (1 + norm.ppf(POWER) / norm.ppf(confidence))
+    if not distance or not shift + spread:
         return None
-    needed = max(n * ((value - bound) / distance) ** 2, n + 1)  # an exact test may want more where the approximation is content
+    root = (spread + sqrt(spread**2 + 4 * shift * distance)) / (2 * distance)  # of rows needed / n
+    needed = max(n * root**2, n + 1)
     return ceil(needed) if needed <= ROWS_LIMIT else None
 
 

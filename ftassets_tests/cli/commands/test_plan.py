@@ -32,7 +32,7 @@ def plan() -> dict[str, Any]:
 
 def test_gates_count_the_rows_they_would_compare(plan: dict[str, Any]) -> None:
     assert [gate["name"] for gate in plan["gates"]] == [gate.name for gate in GATES]
-    assert [gate["rows"] for gate in plan["gates"]] == [500, 300, 150]
+    assert [gate["rows"] for gate in plan["gates"]] == [500, 300, 400]
     assert json.loads(json.dumps(plan)) == plan
     held_out = loop(gates=[Gate(metric="exact_match", slice=HELD_OUT, better_than="production")])
     assert run(held_out, ROWS, 24_000)["gates"][0]["rows"] == 5000
@@ -54,7 +54,7 @@ def test_the_table_names_every_gate_and_step_and_what_is_too_weak(plan: dict[str
     lines = text.splitlines()
     assert any(line.split() == ["exact_match_better", "0.04", "500", "416", "87%"] for line in lines)
     assert any(line.split()[:2] == ["5", "%"] for line in lines)
-    assert "exact_match_established_no_worse: non-inferiority with margin 0.02 on 300 rows passes an equal model with only 30%" in text
+    assert "exact_match_established_no_worse: non-inferiority with margin 0.02 on 300 rows passes an equal model with only 23%" in text
     assert "exact_match_better: superiority" not in text
     assert max(len(line) for line in lines) <= 200
 

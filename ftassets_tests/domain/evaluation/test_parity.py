@@ -13,7 +13,7 @@ from ftassets.domain.gates.gate import Gate
 from ftassets.domain.gates.policy import evaluate_gates
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.gates.result import GateResult, Verdict
-from ftassets.domain.statistics import mean_lower_bound
+from ftassets.domain.mean_bounds import mean_lower_bound
 
 GATE = Gate(metric="parity", at_least=0.95)
 CALL = '{"intent": "TurnOn"}'

@@ -40,21 +40,22 @@ def test_luck_in_one_of_two_tries_is_not_enough() -> None:
     assert found.rows_needed > 60
 
 
-def test_none_better_is_a_fail_and_a_gate_without_p_value_cannot_pass() -> None:
+def test_all_worse_is_a_fail_none_better_is_not_enough_and_a_gate_without_p_value_cannot_pass() -> None:
     same = both([True] * 60, [0.5] * 60)
-    assert evaluate_gates([EITHER], report(same, same))[0].verdict is Verdict.FAIL
+    assert evaluate_gates([EITHER], report(same, same))[0].verdict is Verdict.NOT_ENOUGH_DATA
+    assert evaluate_gates([EITHER], report(both([False] * 60, [0.1] * 60), same))[0].verdict is Verdict.FAIL
     unasked = Gate(any_of=[EXACT, Gate(metric="llm_judge", better_than="production")])
     assert evaluate_gates([unasked], report(same, same))[0].verdict is not Verdict.PASS
 
 
 def test_an_equal_model_passes_any_of_no_more_often_than_one_gate() -> None:
-    rng, runs = np.random.default_rng(9), 400
+    rng, runs = np.random.default_rng(9), 50
     passes = 0
     for _ in range(runs):
-        right, rouge = rng.random((2, 100)) < 0.6, rng.random((2, 100))
+        right, rouge = rng.random((2, 100)) < 0.6, rng.random((2, 100)).round(1)
         candidate, production = (both(right[i].tolist(), rouge[i].tolist()) for i in range(2))
         passes += evaluate_gates([EITHER], report(candidate, production))[0].verdict is Verdict.PASS
-    assert 0 < passes / runs <= 0.065
+    assert passes / runs <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / runs)
 
 
 @pytest.mark.parametrize("name", RULES)

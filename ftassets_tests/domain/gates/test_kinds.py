@@ -42,7 +42,7 @@ def gates_on(metric: str, kind: GateKind) -> list[Gate]:
             setting["margin"] = CLEARED.get(metric, {}).get("margin", 0.1)
         if kind.value.largest and name in ("at_least", "at_most"):
             setting[name] = kind.value.largest / 2
-        found.append(Gate.model_validate(setting))
+        found.append(Gate.model_validate(setting | ({"clip": 1.0} if kind.value.clip else {})))
     return found
 
 

@@ -47,11 +47,13 @@ def said(gate: Gate, made: EvalReport) -> GateResult:
     [
         (BETTER, [1.0] * 30 + [-1.0] * 10 + [0.0] * 60, Verdict.PASS),
         (BETTER, [1.0] * 12 + [-1.0] * 10 + [0.0] * 60, Verdict.NOT_ENOUGH_DATA),
-        (BETTER, [1.0] * 10 + [-1.0] * 10, Verdict.FAIL),
-        (BETTER, [0.0] * 80, Verdict.FAIL),
+        (BETTER, [1.0] * 10 + [-1.0] * 10, Verdict.NOT_ENOUGH_DATA),
+        (BETTER, [1.0] * 10 + [-1.0] * 30, Verdict.FAIL),
+        (BETTER, [0.0] * 80, Verdict.NOT_ENOUGH_DATA),
         (NO_WORSE, [0.0] * 200, Verdict.PASS),
         (NO_WORSE, [0.0] * 10, Verdict.NOT_ENOUGH_DATA),
-        (NO_WORSE, [-1.0] * 20 + [0.0] * 180, Verdict.FAIL),
+        (NO_WORSE, [-1.0] * 20 + [0.0] * 180, Verdict.NOT_ENOUGH_DATA),
+        (NO_WORSE, [-1.0] * 40 + [0.0] * 160, Verdict.FAIL),
     ],
 )
 def test_verdicts(gate: Gate, values: list[float | None], verdict: Verdict) -> None:

@@ -86,6 +86,23 @@ def test_power_is_the_simulated_one_within_three_points(gate: Gate, n: int, effe
     assert power(gate, n, effect, discordance) == pytest.approx(simulated, abs=0.03)
 
 
+@pytest.mark.parametrize(
+    ("gate", "win", "lose"),
+    [
+        (BETTER, 0.07, 0.03),
+        (BETTER, 0.02, 0.0),
+        (NO_WORSE, 0.05, 0.05),
+        (NO_WORSE, 0.01, 0.012),
+        (NO_WORSE.model_copy(update={"margin": 0.1}), 0.1, 0.1),
+    ],
+)
+def test_the_rows_that_a_plan_asks_for_pass_in_80_of_100_simulated_reports(gate: Gate, win: float, lose: float) -> None:
+    n = rows_needed(gate, win - lose, win + lose)
+    assert n is not None
+    draws = np.random.default_rng(5).multinomial(n, [win, lose, 1 - win - lose], size=4000)
+    assert passes(gate, draws[:, 0], draws[:, 1], n).mean() == pytest.approx(0.8, abs=0.05)
+
+
 @settings(deadline=None, max_examples=30)
 @given(st.integers(1, 2000), st.floats(0.001, 1.0))
 def test_an_equal_model_is_called_better_at_most_as_often_as_the_gate_says(n: int, discordance: float) -> None:
@@ -122,35 +139,37 @@ def test_rows_needed_is_where_the_power_is_reached(gate: Gate, effect: float) ->
 def test_no_number_of_rows_proves_an_equal_model_no_worse_at_all() -> None:
     plan = plan_gate(NO_WORSE.model_copy(update={"margin": 0.0}), 300, 0.04, 0.1, 0.3)
     assert plan.needed is None
-    assert plan.power == pytest.approx(0.05, abs=0.01)
+    assert 0.02 < (plan.power or 0) <= 0.05
     assert "cannot pass an equal model reliably" in plan.sentence
 
 
 def test_a_weak_gate_says_how_many_rows_it_needs() -> None:
     plan = plan_gate(NO_WORSE, 300, 0.04, 0.1, 0.3)
     assert plan.effect == 0.0
-    assert plan.sentence == "non-inferiority with margin 0.02 on 300 rows passes an equal model with only 30%: it needs about 1,600"
+    assert plan.sentence == "non-inferiority with margin 0.02 on 300 rows passes an equal model with only 23%: it needs about 1,700"
     assert plan.needed is not None
-    assert 1500 < plan.needed < 1600
+    assert 1600 < plan.needed < 1700
     assert plan_gate(BETTER, 500, 0.04, 0.1, 0.3).sentence == "superiority on 500 rows passes a model better by 4 points with 87%"
     assert "has no rows: it never passes" in plan_gate(BETTER, 0, 0.04, 0.1, 0.3).sentence
 
 
-@pytest.mark.parametrize(("n", "spread", "margin"), [(20, 0.3, 0.2), (60, 0.3, 0.2), (100, 0.3, 0.2), (150, 0.6, 0.5)])
+@pytest.mark.parametrize(("n", "spread", "margin"), [(60, 0.3, 0.5), (100, 0.3, 0.2), (150, 0.6, 0.5), (400, 0.3, 0.2)])
 def test_latency_power_is_the_simulated_one(n: int, spread: float, margin: float) -> None:
     rng = np.random.default_rng(3)
     times = rng.lognormal(5, spread, (400, 2, n))
-    bounds = [p95_ratio_upper_bound(mine, theirs, 0.95, draws=299) for mine, theirs in times]
+    bounds = [p95_ratio_upper_bound(mine.tolist(), theirs.tolist(), 0.95) for mine, theirs in times]
     gate = LATENCY.model_copy(update={"margin": margin})
-    # 0.12 is three standard errors of the distance of two simulations, 0.08 of one simulation and the limit
-    assert latency_power(gate, n, spread) == pytest.approx(np.mean(np.array(bounds) < 1 + margin), abs=0.12 if n < 100 else 0.08)
+    # 0.08 is three standard errors of the simulation
+    assert latency_power(gate, n, spread) == pytest.approx(
+        np.mean([bound is not None and bound < 1 + margin for bound in bounds]), abs=0.08
+    )
 
 
 def test_a_latency_gate_needs_pairs_and_a_spread() -> None:
-    assert latency_power(LATENCY, 19, 0.3) == 0.0
+    assert latency_power(LATENCY, 58, 0.3) == 0.0
     plan = plan_gate(LATENCY, 20, 0.04, 0.1, 0.3)
     assert plan.needed is not None
-    assert 120 < plan.needed < 180
+    assert 300 < plan.needed < 380
     assert "20 pairs of requests passes an equal model with only" in plan.sentence
     with pytest.raises(ValueError, match="spread"):
         latency_power(LATENCY, 100, 0.0)
@@ -176,21 +195,21 @@ def test_power_of_a_fixed_bound_is_the_gates_own(bound: dict[str, float]) -> Non
 
 def test_row_scores_are_planned_with_the_bound_that_judges_them() -> None:
     rouge = Gate(metric="rouge.rougeL", better_than="production")
-    four, none = np.array([4]), np.array([0])
-    assert passes(rouge, four, none, 10)[0]
-    assert not passes(BETTER, four, none, 10)[0]
+    five, none = np.array([5]), np.array([0])
+    assert passes(rouge, five, none, 10)[0]
+    assert not passes(rouge, five - 1, none, 10)[0]
     sides = {
-        role: [s.model_copy(update={"values": {rouge.metric: float(s.exact)}}) for s in scores([role == "candidate"] * 4 + [True] * 6)]
+        role: [s.model_copy(update={"values": {rouge.metric: float(s.exact)}}) for s in scores([role == "candidate"] * 5 + [True] * 5)]
         for role in ("candidate", "production")
     }
     assert evaluate_gates([rouge], REPORT.model_copy(update={"scores": sides}))[0].verdict is Verdict.PASS
-    assert plan_gate(rouge, 500, 0.04, 0.1, 0.3).power == pytest.approx(0.89, abs=0.02)
+    assert plan_gate(rouge, 500, 0.04, 0.1, 0.3).power == pytest.approx(0.87, abs=0.03)
 
 
 def test_presets_are_planned_as_what_they_stand_for_at_the_gain_they_name() -> None:
     plan = plan_gate(Gate(preset="rouge_l"), 500, 0.04, 0.1, 0.3)
     assert (plan.name, plan.effect) == ("preset_rouge_l", 0.02)
-    assert plan_gate(Gate(preset="bertscore_f1"), 500, 0.04, 0.1, 0.3).power == pytest.approx(0.89, abs=0.02)
+    assert plan_gate(Gate(preset="bertscore_f1"), 500, 0.04, 0.1, 0.3).power == pytest.approx(0.87, abs=0.03)
 
 
 def test_any_of_is_as_sure_as_its_best_member_after_holm() -> None:

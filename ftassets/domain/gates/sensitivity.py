@@ -1,0 +1,94 @@
+"""What a gate's rows can show: its chance to pass, and the smallest true effect that it passes reliably."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ftassets.domain.gates.evidence import Ends
+from ftassets.domain.gates.fixed import bar
+from ftassets.domain.gates.measured import clipped, row_values
+from ftassets.domain.gates.paired import differences_of, same_rows
+from ftassets.domain.gates.report import EvalReport
+from ftassets.domain.power import EFFECT, POWER, pairs_power, resampled_power
+
+if TYPE_CHECKING:
+    from ftassets.domain.gates.gate import Gate
+
+_HALVINGS = 10
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """The chance to pass if the true value is `assumed`, and the smallest true value that passes in 80 % of cases.
+
+    The values are gains over production, or of the metric itself for a fixed bound; assumed is an equal model for no_worse_than, else
+    one better by `EFFECT` of the scale. Both take the spread of the report's rows for the true one. `detectable` is None when no
+    value passes so often.
+    """
+
+    assumed: float
+    power: float
+    detectable: float | None
+
+
+def sensitivity(gate: "Gate", report: EvalReport) -> Sensitivity | None:
+    """The sensitivity of a gate on a value that each row has; None for other gates, and without rows."""
+    if gate.any_of or gate.preset or gate.kind.counts != "rows" or gate.metric == "f1":
+        return None
+    found = _compared(gate, report)
+    if found is None:
+        return None
+    values, ends, limit, sign = found
+    alpha, paired = 1 - gate.confidence, gate.better_than or gate.no_worse_than
+    assumed = min(limit + EFFECT * gate.top, ends[1])
+    if gate.no_worse_than:  # an equal model; a relative margin is part of the differences
+        assumed = gate.margin * _mean_of(gate, report) if gate.kind.value.relative_margin and gate.margin else 0.0
+    chance = _pairs_chance(values, limit, alpha) if paired and gate.kind.value.right_or_wrong else _chance(values, ends, limit, alpha)
+    detectable = _smallest(chance, limit, ends[1])
+    return Sensitivity(sign * assumed, chance(assumed), None if detectable is None else sign * detectable)
+
+
+def _compared(gate: "Gate", report: EvalReport) -> tuple[list[float], Ends, float, int] | None:
+    """What must be above the limit, a value a row; its ends, the limit, and -1 where it is the negative of what people read."""
+    if gate.better_than or gate.no_worse_than:
+        candidate, production = same_rows(gate, report)
+        ours, theirs = row_values(gate.metric, candidate), row_values(gate.metric, production)
+        return differences_of(gate, ours, theirs) if ours and theirs else None
+    values = row_values(gate.metric, report.rows("candidate", gate.slice))
+    if not values:
+        return None
+    sign, top = 1 if gate.at_least is not None else -1, gate.top
+    return [sign * value for value in clipped(values, top)[0]], (0.0, top) if sign > 0 else (-top, 0.0), sign * bar(gate), sign
+
+
+def _mean_of(gate: "Gate", report: EvalReport) -> float:
+    return float(np.mean(clipped(row_values(gate.metric, report.rows("production", gate.slice)) or [0.0], gate.top)[0]))
+
+
+def _pairs_chance(values: list[float], limit: float, alpha: float) -> Callable[[float], float]:
+    """By the true difference, for as many rows on which only one of the two is right."""
+    differing = float(np.mean(np.abs(values)))
+
+    def chance(true: float) -> float:
+        discordance = max(differing, abs(true))
+        return pairs_power(len(values), (discordance + true) / 2, (discordance - true) / 2, limit, alpha)
+
+    return chance
+
+
+def _chance(values: list[float], ends: Ends, limit: float, alpha: float) -> Callable[[float], float]:
+    """By the true mean, for rows that are spread as these."""
+    mean = float(np.mean(values))
+    return lambda true: resampled_power(values, len(values), mean - (true - limit), ends[0], alpha)
+
+
+def _smallest(chance: Callable[[float], float], limit: float, high: float) -> float | None:
+    if chance(high) < POWER:
+        return None
+    low = limit
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        low, high = (low, middle) if chance(middle) >= POWER else (middle, high)
+    return high
