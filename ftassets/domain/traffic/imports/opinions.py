@@ -64,9 +64,8 @@ def feedback_of(opinions: Iterable[Opinion]) -> PersonFeedback | None:
 
 def rated(value: Any) -> str | None:
     """`up` or `down` of a value that means one of them; None for any other, such as a 3 of 5."""
-    text = str(value).strip().lower().removeprefix("thumbs").removeprefix("thumb").strip("_- ")
-    if isinstance(value, float) and value == int(value):
-        text = str(int(value))
+    whole = isinstance(value, float) and value.is_integer()
+    text = re.sub(r"^thumbs?[_\- ]*", "", str(int(value) if whole else value).strip().lower())
     return "up" if text in _UP else "down" if text in _DOWN else None
 
 

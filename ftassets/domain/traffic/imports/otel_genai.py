@@ -40,7 +40,9 @@ def parse(record: Any) -> Imported:
             else "a log record without traceId and spanId: nothing says to which call it belongs"
         )  # fmt: skip
     operation = attributes.get("gen_ai.operation.name") or attributes.get("llm.request.type")
-    if not any(name.startswith("gen_ai.") for name in attributes) or (operation and operation not in (*_CALLS, "completion")):
+    events = record.get("events")
+    named = [*attributes, *(str(mapping(event).get("name")) for event in (events if isinstance(events, list) else []))]
+    if not any(name.startswith("gen_ai.") for name in named) or (operation and operation not in (*_CALLS, "completion")):
         raise ValueError("no model call: " + (f"its operation is {operation!r}" if operation else "a span without gen_ai attributes"))
     numbered = _by_number(attributes)
     request, response = _messages(record, attributes, numbered)
