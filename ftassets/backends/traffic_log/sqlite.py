@@ -3,6 +3,7 @@
 import os
 import sqlite3
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import astuple, fields
@@ -29,7 +30,9 @@ from ftassets.domain.traffic.exchange import ANSWERED
 from ftassets.domain.traffic.feedback import added_up
 
 BUSY_SECONDS = 30.0
-RECLAIMED_PAGES = 2000  # given back at a time, about 8 MB: writers wait for no longer
+REMOVED_ROWS = 200  # deleted in one transaction: writers wait meanwhile
+RECLAIMED_PAGES = 500  # given back in one transaction, about 2 MB
+LONGEST_PAUSE = 0.1  # seconds
 SCHEMA_VERSION = 4
 _FORGOTTEN = "CREATE TABLE forgotten (id TEXT PRIMARY KEY) WITHOUT ROWID;"
 _INDEXES = """
@@ -235,10 +238,11 @@ class SqliteTrafficLog(TrafficLog):
     def remove(self, loop: str, events: Mapping[str, int]) -> int:
         known = {str(storable(name)): count for name, count in events.items()}
         removed, names = 0, list(known)
-        for start in range(0, len(names), PAGE):  # a page at a time: the gateway waits for less than a second
+        for start in range(0, len(names), REMOVED_ROWS):
+            began = time.monotonic()
             with self._connection() as connection:
                 connection.execute("BEGIN IMMEDIATE")
-                page = names[start : start + PAGE]
+                page = names[start : start + REMOVED_ROWS]
                 said = Counter(name for (name,) in self._among("SELECT request_id FROM feedback WHERE request_id IN", page))
                 keys = [(name, loop) for name in page if said[name] == known[name]]
                 gone = connection.executemany("DELETE FROM exchange WHERE id = ? AND loop = ?", keys)
@@ -247,12 +251,15 @@ class SqliteTrafficLog(TrafficLog):
                     "DELETE FROM feedback WHERE request_id = ? AND NOT EXISTS (SELECT 1 FROM exchange WHERE id = request_id)",
                     [(name,) for name, _ in keys],
                 )
+            time.sleep(min(time.monotonic() - began, LONGEST_PAUSE))  # SQLite has no queue: without a pause a writer may wait for long
         return removed
 
     def reclaim(self) -> None:
         connection = self._connection()
         while free := self._pages("freelist_count"):
+            began = time.monotonic()
             connection.execute(f"PRAGMA incremental_vacuum({RECLAIMED_PAGES})").fetchall()
+            time.sleep(min(time.monotonic() - began, LONGEST_PAUSE))
             if self._pages("freelist_count") == free:  # a file of an earlier release, which only VACUUM makes smaller
                 break
         connection.execute("PRAGMA wal_checkpoint(PASSIVE)")  # the file gets smaller without making a writer wait
