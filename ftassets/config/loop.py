@@ -203,6 +203,9 @@ class Dataset(Strict):
     jaccard: float = Field(0.6, gt=0, le=1, description="Jaccard index of character 5-grams from which two texts are near duplicates.")
     near_duplicate: float = Field(0.95, gt=0, le=1, description="Cosine similarity from which a row counts as a copy of another row.")
     max_rows_per_user: int = Field(50, ge=1, description="Feedback rows that are taken from one user at most.")
+    max_topic_rows_per_user: int = Field(
+        10, ge=1, description="Feedback rows that are taken from one user at most on a topic that others hardly ask about."
+    )
     max_class_share: float | None = Field(None, gt=0, le=1, description="Largest share of one class in the rows that are trained on.")
     split: list[float] = Field([0.8, 0.1, 0.1], min_length=3, max_length=3, description="Shares of train, validation and test, in sum 1.")
     teacher: TeacherSettings | None = Field(None, description="Model that writes synthetic rows for rare classes.")

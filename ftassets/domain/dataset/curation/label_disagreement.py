@@ -12,11 +12,15 @@ if TYPE_CHECKING:
     from ftassets.config.loop import LoopConfig
 
 NEIGHBOURS = 10
+VOICES = 5  # others among them, at least, before a user's label is doubted
 DISAGREEMENT = 0.6  # share of the nearest rows that must agree on another class before a user's label is doubted
 
 
 def doubt_labels(pool: Pool, loop: "LoopConfig") -> StepOutcome:
     """Drop feedback rows most of whose nearest rows agree on another class; rows of other sources are not doubted.
+
+    A user has one voice for each class among the nearest rows, however many rows; those of the row's own user do not count. Of the rest
+    `DISAGREEMENT` must agree, and at least `VOICES`: one user's rows around each other can neither outvote nor protect one another.
 
     Of nearest rows whose cosine says little, because messages stand before the last one, those count that are copies
     (`Requests.comparable`).
@@ -47,8 +51,15 @@ def doubt_labels(pool: Pool, loop: "LoopConfig") -> StepOutcome:
         )
     dropped = {}
     for i, near, said in zip(doubted.tolist(), nearest.tolist(), counts.tolist(), strict=True):
-        around = Counter(labels[n] for n, counted in zip(near, said, strict=True) if counted)
-        common, count = around.most_common(1)[0] if around else (labels[i], 0)
-        if common != labels[i] and count >= DISAGREEMENT * NEIGHBOURS:
-            dropped[i] = f"labelled {labels[i]}, but {count} of its {NEIGHBOURS} nearest rows are {common}"
+        around = [n for n, counted in zip(near, said, strict=True) if counted]
+        voices = {(labels[n], voice) for n in around if (voice := _voice(pool, n)) != pool.rows[i].user}
+        common, count = Counter(label for label, _ in sorted(voices)).most_common(1)[0] if voices else (labels[i], 0)
+        asked_for = NEIGHBOURS - (len(around) - len(voices))
+        if common != labels[i] and count >= max(VOICES, DISAGREEMENT * asked_for):
+            dropped[i] = f"labelled {labels[i]}, but {count} of {asked_for} others among its {NEIGHBOURS} nearest rows say {common}"
     return StepOutcome(dropped)
+
+
+def _voice(pool: Pool, position: int) -> str:
+    row = pool.rows[position]
+    return row.user if row.user and row.source in FEEDBACK else f"row {position}"

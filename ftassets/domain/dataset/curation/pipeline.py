@@ -26,6 +26,7 @@ from ftassets.domain.dataset.curation.semantic import drop_semantic
 from ftassets.domain.dataset.curation.size import Preflight, check_size
 from ftassets.domain.dataset.curation.split import SPLITS, split
 from ftassets.domain.dataset.curation.step import Pool, Step, StepOutcome
+from ftassets.domain.dataset.curation.topic_cap import cap_topics
 from ftassets.domain.dataset.curation.user_cap import cap_users
 from ftassets.domain.dataset.rows import Example, Quarantined
 from ftassets.domain.personal_data.spans import Finder
@@ -54,10 +55,11 @@ STEPS = (
     NamedStep("language", keep_languages),
     NamedStep("quality", keep_good),
     NamedStep("length", check_length),
-    NamedStep("user_cap", cap_users),
     NamedStep("exact", drop_exact),
     NamedStep("near", drop_near),
     NamedStep("semantic", drop_semantic),
+    NamedStep("user_cap", cap_users),
+    NamedStep("topic_cap", cap_topics),
     NamedStep("label_disagreement", doubt_labels),
     NamedStep("poisoning", drop_poisoners),
     NamedStep("conflicts", drop_conflicts),

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from ftassets.domain.dataset.curation.answer_groups import answer_groups
 from ftassets.domain.dataset.curation.copies import requests
-from ftassets.domain.dataset.curation.step import FEEDBACK, Pool, StepOutcome
+from ftassets.domain.dataset.curation.step import FEEDBACK, NO_USERS, Pool, StepOutcome
 
 if TYPE_CHECKING:
     from ftassets.config.loop import LoopConfig
@@ -17,9 +17,12 @@ _COPIES = ("near", "semantic")
 
 def drop_poisoners(pool: Pool, loop: "LoopConfig") -> StepOutcome:
     """Drop all feedback of users most of whose rows were doubted, or are wordings of one request with one answer."""
+    feedback = [i for i in pool.index if pool.rows[i].source in FEEDBACK]
+    if feedback and not any(pool.rows[i].user for i in feedback):
+        return StepOutcome(skipped=NO_USERS)
     left, doubted, copies = defaultdict(list), Counter[str](), defaultdict(list)
-    for i in pool.index:
-        if (user := pool.rows[i].user) and pool.rows[i].source in FEEDBACK:
+    for i in feedback:
+        if user := pool.rows[i].user:
             left[user].append(i)
     for i, step in pool.dropped.items():
         if (user := pool.rows[i].user) and pool.rows[i].source in FEEDBACK:
@@ -41,7 +44,8 @@ def drop_poisoners(pool: Pool, loop: "LoopConfig") -> StepOutcome:
         if reason:
             users += 1
             dropped.update(dict.fromkeys(rows, reason))
-    return StepOutcome(dropped, counts={"users": users} if users else {})
+    counts = {"users": users, "users judged by floods alone, without vectors": len(left) if pool.vectors is None and not doubted else 0}
+    return StepOutcome(dropped, counts={name: count for name, count in counts.items() if count})
 
 
 def _wordings(positions: list[int], pool: Pool, loop: "LoopConfig") -> int:

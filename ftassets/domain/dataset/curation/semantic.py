@@ -29,10 +29,12 @@ def drop_semantic(pool: Pool, loop: "LoopConfig") -> StepOutcome:
     order, answers = order[together], answers[together]
     asked = pool.requests(order)
     dropped: dict[int, str] = {}
+    copies: dict[int, int] = {}
     for batch in _batches(answers):
         for copy, kept, cosine in _copies(pool, order[batch], answers[batch], asked.take(np.arange(batch.start, batch.stop)), loop):
+            copies[copy] = kept
             dropped[copy] = f"same answer as {pool.rows[kept].id}, and cosine {cosine:.3f} of the requests"
-    return StepOutcome(dropped)
+    return StepOutcome(dropped, copies=copies)
 
 
 def _batches(answers: np.ndarray) -> Iterator[slice]:

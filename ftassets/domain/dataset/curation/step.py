@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ftassets.config.loop import LoopConfig
 
 FEEDBACK = ("correction", "thumbs_up")  # sources anyone with access to the endpoint can write to
+NO_USERS = "does not apply: no feedback row has a user"
 COPIES = ("exact", "near", "semantic")  # steps whose dropped rows still say what an answer should be
 
 

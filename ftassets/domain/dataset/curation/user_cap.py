@@ -3,21 +3,32 @@
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from ftassets.domain.dataset.curation.step import FEEDBACK, Pool, StepOutcome
+from ftassets.domain.dataset.curation.step import FEEDBACK, NO_USERS, Pool, StepOutcome
+from ftassets.domain.dataset.curation.text import ranked
 
 if TYPE_CHECKING:
     from ftassets.config.loop import LoopConfig
 
 
 def cap_users(pool: Pool, loop: "LoopConfig") -> StepOutcome:
-    """Drop a user's feedback rows after the first `max_rows_per_user`."""
+    """Drop a user's feedback rows beyond `max_rows_per_user`; the best by rank stay. Copies went before, so that they take no place.
+
+    Counts say which feedback no cap by user can hold: rows without a user, and users with one row, as requests without a user are.
+    """
     cap = loop.dataset.max_rows_per_user
+    feedback = [i for i in pool.index if pool.rows[i].source in FEEDBACK]
+    rows = Counter(pool.rows[i].user for i in feedback)
+    if feedback and not any(rows):
+        return StepOutcome(skipped=NO_USERS)
     seen: Counter[str] = Counter()
     dropped = {}
-    for i in pool.index:
-        user = pool.rows[i].user
-        if user and pool.rows[i].source in FEEDBACK:
+    for i in ranked(pool.rows, feedback):
+        if user := pool.rows[i].user:
             seen[user] += 1
             if seen[user] > cap:
                 dropped[i] = f"more than {cap} rows of one user"
-    return StepOutcome(dropped)
+    uncapped = {
+        "feedback rows without a user, which no cap holds": sum(count for user, count in rows.items() if not user),
+        "users with one row": sum(count == 1 for user, count in rows.items() if user),
+    }
+    return StepOutcome(dropped, counts={name: count for name, count in uncapped.items() if count})

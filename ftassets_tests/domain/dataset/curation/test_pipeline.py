@@ -193,7 +193,8 @@ def test_without_vectors_the_steps_that_need_them_say_so() -> None:
     skipped = {f.name: f.skipped for f in curated.funnel if f.skipped}
     assert skipped == {
         "control_tokens": "the tokenizer of the base model is not on this machine",
-        "language": "no languages are set", "semantic": "the rows have no vectors", "label_disagreement": "the rows have no vectors",
+        "language": "no languages are set", "semantic": "the rows have no vectors",
+        "topic_cap": "the rows have no vectors", "label_disagreement": "the rows have no vectors",
     }  # fmt: skip
 
 

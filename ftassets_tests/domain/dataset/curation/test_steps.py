@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ftassets.config.loop import LoopConfig
+from ftassets.domain.dataset.curation import curate
 from ftassets.domain.dataset.curation.exact import drop_exact
 from ftassets.domain.dataset.curation.label_disagreement import doubt_labels
 from ftassets.domain.dataset.curation.length import check_length
@@ -19,9 +20,12 @@ from ftassets.domain.dataset.curation.schema import check_answers
 from ftassets.domain.dataset.curation.semantic import drop_semantic
 from ftassets.domain.dataset.curation.step import Pool
 from ftassets.domain.dataset.curation.text import answer_keys, normalised
+from ftassets.domain.dataset.curation.topic_cap import cap_topics
 from ftassets.domain.dataset.curation.user_cap import cap_users
 from ftassets.domain.dataset.rows import Example
-from ftassets_tests.domain.dataset.curation.sample import LOOP, at_angles, call, config, pool, request, row, spread
+from ftassets_tests.domain.dataset.curation.sample import INTENTS, LOOP, at_angles, call, config, dropped, pool, request, row, spread
+
+TEXT = LoopConfig.model_validate({**LOOP.model_dump(), "task": {"type": "text", "system_prompt": "Answer."}})
 
 
 def answered(number: int, completion: str) -> Example:
@@ -163,7 +167,70 @@ def test_feedback_of_one_user_is_capped_and_seed_is_not() -> None:
     rows = [row(i, source=("correction", "thumbs_up")[i % 2], user="flood") for i in range(12)]
     rows += [row(20 + i, source="correction", user=None) for i in range(8)] + [row(40 + i, user="flood") for i in range(8)]
     rows += [row(60, source="thumbs_up", user="other"), *(row(70 + i, source="label", user="flood") for i in range(8))]
-    assert set(cap_users(pool(rows), config(max_rows_per_user=5)).dropped) == set(range(5, 12))
+    outcome = cap_users(pool(rows), config(max_rows_per_user=5))
+    assert set(outcome.dropped) == {1, 3, 5, 7, 9, 11, 10}, "corrections come before thumbs up"
+    assert outcome.counts == {"feedback rows without a user, which no cap holds": 8, "users with one row": 1}
+    anonymous = pool([row(0), *(row(i, source="correction", user=None) for i in range(1, 9))])
+    for step in (cap_users, cap_topics, drop_poisoners):
+        given_ = anonymous if step is not cap_topics else pool(anonymous.rows, vectors=spread(9))
+        assert step(given_, config(max_rows_per_user=1)).skipped == "does not apply: no feedback row has a user"
+
+
+def test_repeats_do_not_use_up_a_users_cap() -> None:
+    repeated = [row(i, prompt="turn the lights on", source="thumbs_up", user="u", at=float(i)) for i in range(30)]
+    rows = [*repeated, *(row(40 + i, source="thumbs_up", user="u", at=0.0) for i in range(4))]
+    curated = curate(rows, None, [], None, {}, config(max_rows_per_user=5))
+    assert curated.rows == 5
+    assert dropped(curated, "user_cap") == set()
+
+
+def test_many_rows_of_one_user_are_one_voice() -> None:
+    """Ten rows of an attacker among ten of others: they outvote nobody, and do not protect each other."""
+    rows = [row(i, "Off", source="correction", user="attacker") for i in range(10)]
+    rows += [row(20 + i, "On", source="correction", user=f"u{i}") for i in range(10)]
+    outcome = doubt_labels(pool(rows, vectors=spread(20, topic=0, seed=3)), LOOP)
+    assert outcome.dropped
+    assert max(outcome.dropped) < 10, "no row of the others is doubted"
+
+
+def topic_attack(source: str = "correction", others: int = 0, agree: bool = False) -> Pool:
+    """200 rows of known topics, 60 of one user on a new one, and some of others on the new one."""
+    rows = [row(i, INTENTS[i % 3], source=("seed", "correction")[i % 2], user=f"u{i % 40}") for i in range(200)]
+    vectors = [spread(200)]
+    rows += [row(300 + i, "Timer", source=source, user="attacker", at=float(i)) for i in range(60)]
+    vectors.append(spread(60, 5, seed=1))
+    rows += [row(400 + i, "Timer" if agree else "On", source="correction", user=f"v{i}") for i in range(others)]
+    vectors.append(spread(others, 5, seed=2))
+    return pool(rows, vectors=np.concatenate(vectors))
+
+
+@pytest.mark.parametrize("loop_", [LOOP, TEXT], ids=["tool_call", "text"])
+@pytest.mark.parametrize("source", ["correction", "thumbs_up"])
+def test_one_user_alone_on_a_new_topic_is_capped_whatever_the_task(loop_: LoopConfig, source: str) -> None:
+    outcome = cap_topics(topic_attack(source), loop_)
+    assert min(outcome.dropped) >= 200
+    assert max(outcome.dropped) < 260
+    assert len(outcome.dropped) >= 45
+    assert set(outcome.dropped.values()) == {"more than 10 rows of one user on a topic that others hardly ask about"}
+    assert outcome.counts["topics of one user"] == 1
+    assert len(cap_topics(topic_attack(source), config(max_topic_rows_per_user=20)).dropped) <= len(outcome.dropped) - 10
+
+
+def test_others_who_agree_vouch_for_a_user_and_others_who_do_not_are_never_capped() -> None:
+    contradicted = set(cap_topics(topic_attack(others=12), LOOP).dropped)
+    agreed = set(cap_topics(topic_attack(others=12, agree=True), LOOP).dropped)
+    assert len(agreed) < len(contradicted) - 5
+    assert contradicted <= set(range(200, 260))
+    many = cap_topics(topic_attack(others=90, agree=False), LOOP).dropped
+    assert len(many) < 15, "of a topic that many ask about, label_disagreement decides"
+
+
+def test_users_on_topics_that_all_ask_about_are_not_capped_by_topic() -> None:
+    rows = [row(i, INTENTS[i % 3], source="correction", user=f"u{i % 4}") for i in range(200)]
+    assert not cap_topics(pool(rows, vectors=spread(200)), LOOP).dropped
+    few = pool(rows[:10], vectors=spread(10))
+    assert not cap_topics(few, config(max_topic_rows_per_user=1)).dropped
+    assert cap_topics(pool(rows), LOOP).skipped == "the rows have no vectors"
 
 
 # copies
@@ -320,7 +387,7 @@ def test_a_wrong_correction_among_right_ones_is_caught() -> None:
     ]
     outcome = doubt_labels(pool(rows, vectors=spread(len(rows), topic=0)), LOOP)
     assert outcome.dropped.keys() == {30, 31}
-    assert "labelled Off, but 9 of its 10 nearest rows are On" in outcome.dropped.values()
+    assert "labelled Off, but 9 of 9 others among its 10 nearest rows say On" in outcome.dropped.values()
 
 
 def test_right_corrections_of_a_new_class_are_spared() -> None:
