@@ -18,7 +18,7 @@ from ftassets.backends.serving.base import Serving
 from ftassets.backends.traffic_log.base import TrafficLog
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.drift import DriftOrigin, DriftVerdict, Statistic
-from ftassets.domain.drift.explanation import keywords
+from ftassets.domain.drift.explanation import keywords, words_of_several
 from ftassets.domain.evaluation.sampling import reservoir
 from ftassets.domain.gates.result import Verdict
 from ftassets.domain.monitoring.behaviour import behaviour_statistics, class_shares, origin, pairs_of
@@ -162,7 +162,11 @@ def _materialize(
     if baseline and window:
         before, now = [e.answer for e in baseline], [e.answer for e in window]
         metadata["compared"] = table(["mean or share", "baseline", "window"], pairs_of(before, now))
-        words = keywords({"baseline": before, "window": now}, top=10)
+        common = words_of_several((e.user, e.answer) for e in (*baseline, *window))
+        words = {
+            side: [word for word in found if word in common][:10]
+            for side, found in keywords({"baseline": before, "window": now}, top=50).items()
+        }
         metadata["words"] = table(["answers", "words that tell them from the others"], [(k, ", ".join(v)) for k, v in words.items()])
         metadata |= _class_tables(loop, baseline, window)
     if statistics:

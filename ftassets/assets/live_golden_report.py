@@ -33,7 +33,7 @@ from ftassets.domain.monitoring.estimate import share_of
 from ftassets.domain.monitoring.finding import Finding, together
 from ftassets.domain.monitoring.golden import above_floor, regression
 from ftassets.domain.monitoring.latest import LatestReport
-from ftassets.reporting.tables import request_cell, table
+from ftassets.reporting.tables import answer_cell, request_cell, table
 from ftassets.reporting.trends import Point, trend
 
 FLOOR, REGRESSION = "golden_above_floor", "no_regression_since_evaluation"
@@ -238,5 +238,8 @@ def _materialize(
 def _worst(asked: Sequence[_Asked]) -> dg.MetadataValue:
     """Golden rows that are wrong, those with the fewest right fields first."""
     wrong = sorted((a for a in asked if not a.score.exact), key=lambda a: (a.score.slice == HELD_OUT, a.score.fields, a.score.id))
-    rows = [(a.score.slice, request_cell(a.row), a.row.completion, a.answer.error or a.answer.text, a.score.fields) for a in wrong[:10]]
+    rows = [
+        (a.score.slice, request_cell(a.row), answer_cell(a.row.completion), answer_cell(a.answer.error or a.answer.text), a.score.fields)
+        for a in wrong[:10]
+    ]
     return table(["slice", "request", "expected", "answer", "fields right"], rows)

@@ -14,7 +14,7 @@ from ftassets.config.loop import LoopConfig
 from ftassets.config.profiles import name_finder
 from ftassets.domain.dataset.preferences import build_pairs, scrubbed_pairs
 from ftassets.domain.gates.result import Verdict
-from ftassets.reporting.tables import request_cell, table
+from ftassets.reporting.tables import table, without_quotes
 
 WANTED = 2000  # preference tuning pays once there are a few thousand pairs
 
@@ -38,7 +38,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
             f"{loop.name}: {len(pairs)} preference pairs",
             {"loop": loop.name, "pairs": str(len(pairs)), "dropped": str(len(dropped)), "golden_commit": commit},
         )
-        shown = [(request_cell(pair), pair.chosen, pair.rejected, pair.source) for pair in pairs[-10:]]
+        shown = [(pair.request_id, pair.source, len(pair.chosen), len(pair.rejected)) for pair in pairs[-10:]]
         return dg.MaterializeResult(
             data_version=dg.DataVersion(publication.commit),
             metadata={
@@ -47,8 +47,8 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
                 "pairs": len(pairs),
                 "quarantined": len(dropped),
                 "sources": dict(Counter(pair.source for pair in pairs)),
-                "newest": table(["request", "chosen", "rejected", "from"], shown),
-                "dropped": table(["where", "reason"], [(item.where, item.reason) for item in dropped[:30]]),
+                "newest": table(["request id", "from", "characters of chosen", "of rejected"], shown),
+                "dropped": table(["where", "reason"], [(item.where, without_quotes(item.reason)) for item in dropped[:30]]),
             },
         )
 

@@ -82,7 +82,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
                 "total": total,
                 "embedder": space,
                 "watermark": dg.MetadataValue.timestamp(watermark),
-                "newest": table(["query", "version"], [(e.prompt, e.version[:12]) for e in newest]),
+                "newest": table(["request id", "version"], [(e.id, e.version[:12]) for e in newest]),
             },
         )
 

@@ -14,7 +14,7 @@ from ftassets.config.profiles import teacher
 from ftassets.domain.dataset import synthesis
 from ftassets.domain.dataset.curation.text import request_key
 from ftassets.domain.dataset.rows import Example, Quarantined
-from ftassets.reporting.tables import table
+from ftassets.reporting.tables import answer_cell, request_cell, table
 
 
 def build(loop: LoopConfig) -> dg.AssetsDefinition:
@@ -41,8 +41,8 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
                 "rows": len(rows),
                 "quarantined": len(bad),
                 "teacher": loop.dataset.teacher.model,
-                "examples": table(["request", "answer"], [(r.prompt, r.completion) for r in rows[:20]]),
-                "refused": table(["where", "reason"], [(b.where, b.reason) for b in bad[:20]]),
+                "examples": table(["request", "answer"], [(request_cell(r), answer_cell(r.completion)) for r in rows[:20]]),
+                "refused": table(["where", "reason"], [(b.where, answer_cell(b.reason)) for b in bad[:20]]),
             },
         )
 

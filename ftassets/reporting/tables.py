@@ -7,8 +7,10 @@ from collections.abc import Iterable, Sequence
 import dagster as dg
 
 from ftassets.domain.chat import Asked, text_of
+from ftassets.domain.personal_data.texts import scrubbed_text
 
 _LAST, _BEFORE = 300, 150  # characters of a request that are shown
+_QUOTED = re.compile(r"'[^']{1,500}'|\"[^\"]{1,500}\"")
 _DIGEST = re.compile(r"\b[0-9a-f]{40,64}\b")
 
 
@@ -30,13 +32,25 @@ def markdown_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str
 
 
 def request_cell(asked: Asked) -> str:
-    """A request as a table shows it: the last message, then the end of what stands before it, both shortened."""
-    last, before = asked.last_text, asked.messages[:-1]
+    """A request that somebody of the team wrote as a table shows it: the last message, then the end of what stands before it, both
+    shortened and without personal data. What users wrote is named by its id only: nothing can be taken out of Dagster's event log.
+    """
+    last, before = scrubbed_text(asked.last_text), asked.messages[:-1]
     shown = last if len(last) <= _LAST else last[:_LAST].rstrip() + " ..."
     if not before:
         return shown
-    earlier = " / ".join(text_of(before).split("\n"))
+    earlier = " / ".join(scrubbed_text(text_of(before)).split("\n"))
     return f"{shown} (after: {earlier if len(earlier) <= _BEFORE else '... ' + earlier[-_BEFORE:].lstrip()})"
+
+
+def answer_cell(text: str) -> str:
+    """An answer to such a request as a table shows it."""
+    return scrubbed_text(text)
+
+
+def without_quotes(reason: str) -> str:
+    """A reason as a table shows it where it may quote a user."""
+    return _QUOTED.sub("'...'", reason)
 
 
 def shortened(text: str) -> str:

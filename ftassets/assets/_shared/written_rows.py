@@ -11,7 +11,7 @@ from ftassets.config.loop import EvaluationSet, LoopConfig
 from ftassets.config.row_files import RowsUnreadable, read_rows
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.dataset.written import Written, refusals
-from ftassets.reporting.tables import request_cell, table
+from ftassets.reporting.tables import answer_cell, request_cell, table
 
 
 def commit_rows(
@@ -49,14 +49,14 @@ def commit_rows(
             "quarantined": len(bad),
             "slices": slices,
             **({"sets": {name: len(found) for name, found in further.items()}} if further else {}),
-            "examples": table(["request", "answer"], [(request_cell(r), r.completion) for r in rows[:10]]),
+            "examples": table(["request", "answer"], [(request_cell(r), answer_cell(r.completion)) for r in rows[:10]]),
         },
         check_results=[
             dg.AssetCheckResult(
                 check_name="every_line_is_an_example",
                 passed=not bad,
                 severity=dg.AssetCheckSeverity.WARN,
-                metadata={"quarantined": table(["line", "reason"], [(b.where, b.reason) for b in bad[:50]])},
+                metadata={"quarantined": table(["line", "reason"], [(b.where, answer_cell(b.reason)) for b in bad[:50]])},
             )
         ],
     )
@@ -73,7 +73,7 @@ def _read(loop: LoopConfig, file: Path, source: str, taken: Collection[str] = ()
         lines = f", line {first.line}" if first.line else ""
         raise dg.Failure(
             f"{file.name} ({source}){lines}: {first.text}; `ftassets check {loop.name}` lists all that is wrong",
-            metadata={"reasons": [f"{b.where}: {b.reason}" for b in found.rejected[:20]]},
+            metadata={"reasons": [f"{b.where}: {answer_cell(b.reason)}" for b in found.rejected[:20]]},
             allow_retries=False,
         )
     return found

@@ -47,7 +47,7 @@ from ftassets.domain.dataset.rows import Example, Quarantined, shown
 from ftassets.domain.dataset.shards import content_hash
 from ftassets.domain.release.version import MERGED
 from ftassets.reporting.plots import bars, funnel, histogram
-from ftassets.reporting.tables import request_cell, table
+from ftassets.reporting.tables import table, without_quotes
 from ftassets.workers.training.token_counts import NotCounted, base_control_tokens
 
 
@@ -220,7 +220,7 @@ def _metadata(
     sources = [(name, count, f"{count / len(rows):.0%}") for name, count in by_source.most_common()]
     lengths = [len(row.prompt) + len(row.completion) for row in rows]
     listed = (("new", new[:10]), ("changed", changed[:5]), ("gone", gone[:5]))
-    diff = [(what, request_cell(row), row.completion) for what, some in listed for row in some]
+    diff = [(what, row.id, row.source, len(row.completion)) for what, some in listed for row in some]
     return {
         "verdict": f"REFUSED: {in_words(refused)}" if refused else f"{curated.preflight.verdict.value}: {curated.preflight.sentence}",
         "commit": commit[:12],
@@ -235,7 +235,7 @@ def _metadata(
         "provenance": table(["source", "rows", "share"], sources),
         "conflicts": _conflicts_table(curated),
         "dropped": _dropped_table(curated),
-        "diff": table(["since the last dataset", "request", "answer"], diff),
+        "diff": table(["since the last dataset", "row", "source", "characters of the answer"], diff),
         "funnel": dg.MetadataValue.md(funnel([(step.name, step.kept) for step in curated.funnel])),
         "classes": _classes(loop, rows),
         "lengths": dg.MetadataValue.md(histogram("characters of request and answer", lengths)),
@@ -272,12 +272,12 @@ def _conflicts_table(curated: Curated) -> dg.MetadataValue:
 
 
 def _dropped_table(curated: Curated) -> dg.MetadataValue:
-    """Up to five examples of each step that dropped rows."""
+    """Up to five rows of each step that dropped some: their texts are in the quarantine, which `forget` can change."""
     shown: Counter[str] = Counter()
     lines = []
     for item in curated.dropped:
         step = item.where.split(":")[0]
         shown[step] += 1
         if shown[step] <= 5:
-            lines.append((item.where, item.reason, item.content[:200]))
-    return table(["step and row", "reason", "request"], lines)
+            lines.append((item.where, without_quotes(item.reason)))
+    return table(["step and row", "reason"], lines)

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import dagster as dg
 import numpy as np
@@ -35,6 +35,7 @@ from ftassets.domain.drift import (
     explain,
     not_enough_data,
 )
+from ftassets.domain.drift.explanation import MovedTopic, NewTopic, words_of_several
 from ftassets.domain.monitoring.latest import LatestReport
 from ftassets.domain.traffic.feedback import Feedback, FeedbackVerdict
 from ftassets.reporting.plots import drift_map
@@ -105,7 +106,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         if measured.embedder_changed:
             context.log.warning(measured.embedder_changed)
         feedback = traffic_log.feedback_on([point.request_id for point in measured.window])
-        return _materialize(loop, context, artifacts, control, measured, feedback)
+        return _materialize(loop, context, artifacts, control, traffic_log, measured, feedback)
 
     return drift_report
 
@@ -177,10 +178,12 @@ def _materialize(
     context: dg.AssetExecutionContext,
     artifacts: Artifacts,
     control: Control,
+    traffic_log: TrafficLog,
     measured: DriftMeasurement,
     feedback: Mapping[str, Feedback],
 ) -> dg.MaterializeResult:
     result = measured.comparison
+    measured = replace(measured, explanation=_without_texts(measured, traffic_log, loop))
     report = report_of(loop, measured) | {"run_id": context.run_id}
     digest = store_report(artifacts, loop.name, "drift", report)
     values = {s.name: s.value for s in result.statistics} | {f"{s.name}_threshold": s.threshold for s in result.statistics}
@@ -205,7 +208,8 @@ def _materialize(
         metadata["statistics"] = _statistics_table(result)
         metadata["map"] = dg.MetadataValue.md(_map(measured, measured.known))
         farthest = np.argsort(-result.distances)[:10]
-        metadata["farthest_queries"] = table(["query", "distance"], [(measured.window[i].text, result.distances[i]) for i in farthest])
+        shown = [(measured.window[i].request_id, result.distances[i]) for i in farthest]
+        metadata["farthest_queries"] = table(["request id", "distance"], shown)
         if measured.known.sensitivity:
             metadata["what_it_can_see"] = dg.MetadataValue.md("\n".join(f"- {sentence}" for sentence in measured.known.sensitivity))
     metadata |= {
@@ -231,6 +235,24 @@ def _materialize(
             )
         ],
     )
+
+
+def _without_texts(measured: DriftMeasurement, traffic_log: TrafficLog, loop: LoopConfig) -> Explanation:
+    """The explanation as it is stored: examples are ids of requests, keywords are words that several users wrote.
+
+    Neither Dagster's event log nor a report under its digest can forget a text. `ftassets drift` shows the examples.
+    """
+    names = {point.text: point.request_id for point in measured.window}
+    said = [(e.user, e.prompt) for e in traffic_log.named(loop.name, [point.request_id for point in measured.window])]
+    common = words_of_several(said)
+
+    def stored(topic: NewTopic | MovedTopic) -> dict[str, tuple[str, ...]]:
+        known = tuple(word for word in topic.keywords if word in common)
+        return {"keywords": known, "examples": tuple(names[text] for text in topic.examples if text in names)}
+
+    found = measured.explanation
+    new, moved = (tuple(replace(topic, **stored(topic)) for topic in topics) for topics in (found.new, found.moved))
+    return Explanation(new, moved)
 
 
 def report_of(loop: LoopConfig, measured: DriftMeasurement) -> dict:
@@ -285,7 +307,7 @@ def _new_topics_table(measured: DriftMeasurement, feedback: Mapping[str, Feedbac
     ]
     others = [i for i in range(len(measured.window)) if i not in inside]
     rows.append(("(all other queries)", f"{len(others) / max(len(measured.window), 1):.0%}", doubted(others), ""))
-    return table(["new topic", "share of the window", "answers corrected or rated down", "for example"], rows)
+    return table(["new topic", "share of the window", "answers corrected or rated down", "request ids, for example"], rows)
 
 
 def _moved_topics_table(measured: DriftMeasurement) -> dg.MetadataValue:
@@ -299,7 +321,7 @@ def _moved_topics_table(measured: DriftMeasurement) -> dg.MetadataValue:
         )
         for topic in measured.explanation.moved[:10]
     ]
-    return table(["known topic", "share in the reference", "share in the window", "part of the PSI", "for example"], rows)
+    return table(["known topic", "share in the reference", "share in the window", "part of the PSI", "request ids, for example"], rows)
 
 
 def _map(measured: DriftMeasurement, known: Known) -> str:

@@ -22,7 +22,7 @@ from ftassets.domain.gates.sensitivity import sensitivity
 from ftassets.domain.power import POWER
 from ftassets.domain.statistics import wilson_interval
 from ftassets.reporting.plots import accuracy_bars, gate_marks
-from ftassets.reporting.tables import request_cell, table
+from ftassets.reporting.tables import answer_cell, request_cell, table
 
 REGRESSIONS = 10  # rows shown that production answers better than the candidate
 MARKS = {Verdict.PASS: "✔ PASS", Verdict.FAIL: "✘ FAIL", Verdict.NOT_ENOUGH_DATA: "… NOT ENOUGH DATA"}
@@ -147,7 +147,11 @@ def _regressions(report: EvalReport, answers: Answers, golden: Sequence[Example]
     return table(
         ["slice", "request", "expected", "production", "candidate"],
         [
-            (row.slice or "golden", request_cell(row), row.completion, said["production"][row.id], said["candidate"][row.id])
+            (
+                row.slice or "golden",
+                request_cell(row),
+                *map(answer_cell, (row.completion, said["production"][row.id], said["candidate"][row.id])),
+            )
             for row in worse
         ],
     )

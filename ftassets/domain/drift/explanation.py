@@ -3,7 +3,7 @@
 import math
 import re
 from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,7 @@ from ftassets.domain.drift.reference import Reference
 SMALLEST = 3  # new queries that make a topic; fewer are scattered ones
 GROUPED = 2000  # new queries that are grouped at most: their distances to each other are formed
 EXAMPLES = 3
+PEOPLE = 3  # users who have to write a word before a stored report shows it
 _WORD = re.compile(r"[^\W\d_]{2,}")
 
 
@@ -60,6 +61,15 @@ def keywords(groups: Mapping[Hashable, Sequence[str]], top: int = 5) -> dict[Has
         return tuple(sorted(weights, key=lambda word: (-weights[word], word))[:top])
 
     return {name: strongest(count) for name, count in counts.items()}
+
+
+def words_of_several(texts: Iterable[tuple[str, str]]) -> set[str]:
+    """Words that at least `PEOPLE` users wrote, of pairs of user and text: a word of one person may be a name."""
+    writers: dict[str, set[str]] = {}
+    for user, text in texts:
+        for word in _WORD.findall(text.lower()):
+            writers.setdefault(word, set()).add(user)
+    return {word for word, users in writers.items() if len(users) >= PEOPLE}
 
 
 def explain(

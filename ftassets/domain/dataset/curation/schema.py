@@ -1,6 +1,7 @@
 """Answers must have the form the task's type asks for: a JSON object, a text, or a known label."""
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ftassets.domain.dataset.curation.step import Pool, StepOutcome
@@ -9,6 +10,7 @@ from ftassets.domain.dataset.rows import Example
 if TYPE_CHECKING:
     from ftassets.config.loop import LoopConfig
 
+_PEOPLE = 3  # users who have to write a label before it is shown by name
 _SHOWN = 10  # unknown labels that are counted by name
 _TRUSTED = ("seed", "label")  # sources whose labels are known ones unless the loop file lists them
 
@@ -23,7 +25,7 @@ def check_answers(pool: Pool, loop: "LoopConfig") -> StepOutcome:
     form = loop.task.form.knowing(row.completion for row in [*trusted, *(row for row in pool.golden if row.source == "golden")])
     dropped: dict[int, str] = {}
     changed: dict[int, Example] = {}
-    unknown: Counter[str] = Counter()
+    unknown: dict[str, list[str | None]] = {}
     good: set[str] = set()  # answers repeat more than requests do
     for i in pool.index:
         answer = pool.rows[i].completion
@@ -33,10 +35,19 @@ def check_answers(pool: Pool, loop: "LoopConfig") -> StepOutcome:
         if (fault := form.row_fault(spelled)) is not None:
             dropped[i] = f"the answer {fault}"
             if (label := form.unknown_label(spelled)) is not None:
-                unknown[f"unknown label {label!r}"] += 1
+                unknown.setdefault(label, []).append(pool.rows[i].user)
         elif spelled != answer:
             changed[i] = pool.rows[i].model_copy(update={"completion": spelled})
         else:
             good.add(answer)
     spelled_anew = {"labels spelled as the known one": len(changed)} if changed else {}
-    return StepOutcome(dropped, changed, {**dict(unknown.most_common(_SHOWN)), **spelled_anew})
+    return StepOutcome(dropped, changed, {**_counted(unknown), **spelled_anew})
+
+
+def _counted(unknown: Mapping[str, Sequence[str | None]]) -> dict[str, int]:
+    """Rows by unknown label, given who wrote it: counts are shown where nobody can forget, so a label of few users has no name there."""
+    counts: Counter[str] = Counter()
+    for label, users in unknown.items():
+        named = None in users or len(set(users)) >= _PEOPLE
+        counts[f"unknown label {label!r}" if named else f"unknown labels of fewer than {_PEOPLE} users"] += len(users)
+    return dict(counts.most_common(_SHOWN))
