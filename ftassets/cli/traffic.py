@@ -25,7 +25,7 @@ def import_traffic(
     """Take requests and answers logged elsewhere into a loop's traffic; doing it again changes nothing."""
     from ftassets.cli.commands import import_traffic as command
 
-    report = command.import_traffic(backend("traffic_log"), known_loop(loop), path, format, version)
+    report = command.import_traffic(backend("traffic_log"), known_loop(loop), path, format, version, Home.from_env().user_secret())
     if as_json:
         show_json(asdict(report))
         return
@@ -75,15 +75,29 @@ def rollback(loop: Loop, reason: Reason, as_json: AsJson = False) -> None:
     typer.echo(f"{loop} rolled back: {shares}")
 
 
+@app.command("user-hash")
+def user_hash(
+    name: Annotated[str, typer.Argument(help="The user as requests and imported logs name them.")], as_json: AsJson = False
+) -> None:
+    """Print the hash under which the traffic log knows a user, which forget takes."""
+    from ftassets.domain.traffic.exchange import hashed_user, keyed_user
+
+    found = keyed_user(hashed_user(name), Home.from_env().user_secret())
+    if as_json:
+        show_json({"user": found})
+    else:
+        typer.echo(found)
+
+
 @app.command()
 @needs_loops
 def forget(
-    user: Annotated[str | None, typer.Option(help="Hash of the user, as the traffic log has it.")] = None,
+    user: Annotated[str | None, typer.Option(help="Hash of the user: user-hash prints it.")] = None,
     user_of: Annotated[str | None, typer.Option(help="Id of a request: the user who sent it, without the hash.")] = None,
-    request: Annotated[str | None, typer.Option(help="Id of one request.")] = None,
+    request: Annotated[str | None, typer.Option(help="Id of one request, as the gateway or an imported log has it.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Remove a user's texts from the log, the vectors and the next dataset; names the commits and versions that hold them."""
+    """Remove a user's texts from every store; names the commits and versions that keep them."""
     from ftassets.cli.commands import forget as command
 
     moved = command.folders_of_days(Home.from_env(), known_loops().values())
@@ -100,6 +114,7 @@ def forget(
         user,
         request,
         moved,
+        Home.from_env().work,
     )
     if as_json:
         show_json(asdict(report))
@@ -108,7 +123,8 @@ def forget(
         typer.echo(f"request {request} was forgotten earlier")
     if user_of is not None:
         typer.echo(f"user {user}, who sent request {user_of}")
-    typer.echo(f"{len(report.requests)} requests removed from the log and from the vectors")
+    removed = ", ".join(f"{count} {name}" for name, count in report.erased.items() if count)
+    typer.echo(f"removed: {removed or 'nothing, there was nothing left'}")
     if user is not None and not report.requests:
         typer.echo("the log has no request of this user, or none any more: rows in quarantine are found by their request only")
     for name in report.repeated:
@@ -119,4 +135,6 @@ def forget(
         typer.echo(f"  version {version['version'][:12]} was trained on commit {version['dataset_commit'][:12]}")
     for version in report.unreadable:
         typer.echo(f"  version {version['version'][:12]} may hold them too: {version['reason']}")
+    for folder in report.in_use:
+        typer.echo(f"  {folder}")
     typer.echo(report.stays)

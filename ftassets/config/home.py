@@ -4,6 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from ftassets.durable import secret
 from ftassets.errors import ConfigurationError
 
 
@@ -68,6 +69,10 @@ class Home:
     @property
     def keys(self) -> Path:
         return self.root / "keys"
+
+    def user_secret(self) -> str:
+        """Secret of the hashes by which the traffic log knows users; made at the first call."""
+        return secret(self.keys / "user.salt")
 
     @property
     def gateway(self) -> Path:

@@ -33,7 +33,7 @@ from ftassets.domain.gates.policy import evaluate_gates
 from ftassets.domain.gates.report import EvalReport, in_slice
 from ftassets.domain.release.version import MERGED
 from ftassets.domain.rollout.endpoint import EndpointState
-from ftassets.domain.traffic.exchange import hashed_user
+from ftassets.domain.traffic.exchange import hashed_user, keyed_user
 from ftassets.errors import FtassetsError
 
 NODES = ("seed_examples", "golden_set", "curated_dataset", "adapter", "eval_report")
@@ -128,7 +128,7 @@ def _talk(instance: dg.DagsterInstance, seed: int, production: str, home: Home, 
     talk = [*known, *said.drifted]
     answers = _answers(instance, production, home, loop, talk, made)
     ids, now = Random(f"ids:{seed}"), time.time() - len(talk)
-    log = traffic_log(home)
+    log, secret = traffic_log(home), home.user_secret()
     corrections = wrong = 0
     exchanges, feedback = [], []
     for number, (utterance, answer) in enumerate(zip(talk, answers, strict=True)):
@@ -137,7 +137,7 @@ def _talk(instance: dg.DagsterInstance, seed: int, production: str, home: Home, 
         name = f"req-{uuid.UUID(int=ids.getrandbits(128), version=4).hex}"
         exchanges.append(
             Exchange(
-                id=name, loop=loop.name, version=production, user=hashed_user(sender.user), prompt=utterance.text,
+                id=name, loop=loop.name, version=production, user=keyed_user(hashed_user(sender.user), secret), prompt=utterance.text,
                 messages=json.dumps([{"role": "user", "content": utterance.text}]), answer=answer, status=200, at=at,
                 latency_ms=0.0, first_token_ms=None, tokens_in=None, tokens_out=None, weight=100.0,
             )

@@ -1,8 +1,6 @@
 """`POST /v1/chat/completions`: choose a version, pass the answer through, and keep its last byte until the row is durable."""
 
 import asyncio
-import hashlib
-import hmac
 import logging
 import time
 import uuid
@@ -21,7 +19,7 @@ from ftassets.backends.traffic_log.base import Exchange
 from ftassets.config.loop import LoopConfig
 from ftassets.config.loop_files import UnknownLoop
 from ftassets.domain.chat import conversation, openai_messages
-from ftassets.domain.traffic.exchange import stored_request
+from ftassets.domain.traffic.exchange import hashed_user, keyed_user, stored_request
 from ftassets.gateway.context import Context
 from ftassets.gateway.model_hosts.base import MODEL_NAME
 from ftassets.gateway.problems import Problem, parse, read
@@ -161,7 +159,7 @@ class Chat:
         self._metrics = metrics
         self._session = session
         self._context = context
-        self._salt = salt.encode()
+        self._salt = salt
         self._timeout = timeout
 
     async def complete(self, request: Request) -> "Response | _Relay":
@@ -177,7 +175,7 @@ class Chat:
             if error.route is None:
                 raise Problem(503, str(error), "no_production_version", retry_after=5) from error
             route, unavailable = error.route, str(error)
-        user = hmac.new(self._salt, key.encode("utf-8", "replace"), hashlib.sha256).hexdigest()[:32]
+        user = keyed_user(hashed_user(key), self._salt)
         call = Call(
             f"chatcmpl-{uuid.uuid4().hex}",
             route.loop,

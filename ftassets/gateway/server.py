@@ -17,7 +17,6 @@ from ftassets.backends.serving.gateway_address import Address, admin_token, writ
 from ftassets.config import profiles
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
-from ftassets.durable import secret
 from ftassets.errors import FtassetsError
 from ftassets.gateway.admin import admin_app
 from ftassets.gateway.app import public_app
@@ -29,8 +28,6 @@ from ftassets.gateway.model_hosts.external import Hosts
 from ftassets.gateway.prometheus import Metrics
 from ftassets.gateway.recorder import Recorder
 from ftassets.gateway.router import Router
-
-USER_SALT = "user.salt"
 
 
 class CannotServe(FtassetsError):
@@ -71,7 +68,7 @@ async def serve(
                 router = Router(artifacts, control, loops, fleet, profiles.verifier(home), clock)
                 await router.open()
                 metrics = Metrics(control)
-                chat = Chat(router, recorder, metrics, session, Context(artifacts, host.context), secret(home.keys / USER_SALT))
+                chat = Chat(router, recorder, metrics, session, Context(artifacts, host.context), home.user_secret())
                 servers = [
                     _Server(_config(public_app(router, recorder, metrics, chat, clock))),
                     _Server(_config(admin_app(router, admin_token(home)))),

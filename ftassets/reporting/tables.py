@@ -10,7 +10,7 @@ from ftassets.domain.chat import Asked, text_of
 from ftassets.domain.personal_data.texts import scrubbed_text
 
 _LAST, _BEFORE = 300, 150  # characters of a request that are shown
-_QUOTED = re.compile(r"'[^']{1,500}'|\"[^\"]{1,500}\"")
+_QUOTED = re.compile(r"(?<!control token )'[^']{1,500}'|\"[^\"]{1,500}\"")
 _DIGEST = re.compile(r"\b[0-9a-f]{40,64}\b")
 
 
@@ -49,7 +49,7 @@ def answer_cell(text: str) -> str:
 
 
 def without_quotes(reason: str) -> str:
-    """A reason as a table shows it where it may quote a user."""
+    """A reason as a table shows it where it may quote a user; the name of a control token is shown."""
     return _QUOTED.sub("'...'", reason)
 
 

@@ -8,8 +8,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from ftassets.cli.main import app
+from ftassets.config.home import Home
 from ftassets.config.loop_files import LOOPS
-from ftassets.config.profiles import TRAFFIC_URL
+from ftassets.config.profiles import TRAFFIC_URL, traffic_log
 from ftassets_tests.config.test_profiles import SETTINGS
 
 LOOP = "support_triage"
@@ -97,13 +98,13 @@ def test_a_batch_that_exists_is_not_overwritten(tmp_path: Path) -> None:
 
 def test_a_user_is_forgotten_by_one_of_the_requests(tmp_path: Path) -> None:
     run("import-traffic", LOOP, str(log(tmp_path / "chat.jsonl", 2)))
-    said = run("forget", "--user-of", "chat:old-1").stdout
-    assert "who sent request chat:old-1" in said
-    assert "2 requests removed" in said
+    said = run("forget", "--user-of", "old-1").stdout
+    assert "who sent request old-1" in said
+    assert "removed: 2 rows of the traffic log\n" in said
     assert "named above" not in said
     again = run("forget", "--request", "chat:old-1").stdout
     assert "request chat:old-1 was forgotten earlier" in again
-    assert "0 requests removed" in again
+    assert "removed: nothing" in again
     assert "no request nope" in run("forget", "--request", "nope", code=1).output
     assert "give one of them" in run("forget", "--user", "x", "--user-of", "chat:old-1", code=1).output
 
@@ -138,3 +139,12 @@ def test_a_traffic_log_that_does_not_answer_is_said_in_one_sentence(monkeypatch:
     assert "127.0.0.1:9/traffic cannot be used" in said
     assert "see that it runs" in said
     assert "s3cr3t" not in said
+
+
+def test_gateway_and_imports_know_a_user_by_the_hash_that_a_command_prints(tmp_path: Path) -> None:
+    run("import-traffic", LOOP, str(log(tmp_path / "chat.jsonl", 1)))
+    [row] = traffic_log(Home.from_env()).exchanges(LOOP)
+    name = json.loads((tmp_path / "chat.jsonl").read_text().splitlines()[0])["user"]
+    found = json.loads(run("user-hash", name, "--json").stdout)["user"]
+    assert found == row.user == run("user-hash", name).stdout.strip()
+    assert len(found) == 32

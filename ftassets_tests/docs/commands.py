@@ -60,6 +60,7 @@ PLACEHOLDERS: dict[str, dict[str, Value]] = {
     "ftassets label import": {"FILE": lambda w: w.labelled("jsonl")},
     "ftassets override": {"VERSION": lambda w: w.bad[:12]},
     "ftassets review import": {"FILE.csv": lambda w: w.reviewed(), "NAME": lambda w: "carla"},
+    "ftassets user-hash": {"NAME": lambda w: "somebody"},
     "ftassets verify": {"FILE": lambda w: str(w.release)},
 }
 

@@ -78,10 +78,10 @@ def test_a_classification_closes_its_loop_and_sees_through_wrong_labels(tmp_path
             correct(tiny, "typist", f"open window number {n} of the {room}", "opne")
         checks = trained_again(tiny)
         dropped = rows_of(tiny, "dropped")
-        assert "the answer is an unknown label: 'opne'" in [row["reason"] for row in dropped]
+        assert "the answer is an unknown label: '...'" in [row["reason"] for row in dropped]
         assert any("labelled dim, but" in str(row["reason"]) for row in dropped)
         counted = " ".join(str(row["counted"]) for row in rows_of(tiny, "steps"))
-        assert "unknown label 'opne' 8" in counted
+        assert "unknown labels of fewer than 3 users 8" in counted
         assert "class open" in counted
         assert value(tiny, "curated_dataset", "sources")["correction"] <= len(curtains), "nothing of the flooder is left"
         assert checks["balanced"].description.startswith("3 classes, the largest, "), checks["balanced"].description

@@ -5,7 +5,7 @@ import dagster as dg
 import numpy as np
 
 from ftassets.domain.chat import Asked, conversation
-from ftassets.reporting.tables import markdown_table, request_cell, shortened, table
+from ftassets.reporting.tables import answer_cell, markdown_table, request_cell, shortened, table, without_quotes
 
 DIGEST = "0123456789ab" + "c" * 52
 
@@ -57,3 +57,13 @@ def test_a_conversation_is_shown_with_its_last_message_first_and_short() -> None
     assert long.startswith("yes (after: ... sss")
     assert long.endswith("assistant: Off?)")
     assert len(long) < 180
+
+
+def test_what_people_wrote_is_shown_without_personal_data() -> None:
+    assert request_cell(Asked.of("write to ann@example.com")) == "write to <EMAIL>"
+    assert answer_cell('{"to": "ann@example.com"}') == '{"to": "<EMAIL>"}'
+
+
+def test_reasons_are_shown_without_what_they_quote_of_users() -> None:
+    assert without_quotes("the answer is an unknown label: 'my secret'") == "the answer is an unknown label: '...'"
+    assert without_quotes("the answer holds the control token '<|im_end|>'") == "the answer holds the control token '<|im_end|>'"

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import dagster as dg
 import numpy as np
@@ -41,6 +42,7 @@ from ftassets.domain.traffic.feedback import Feedback, FeedbackVerdict
 from ftassets.reporting.plots import drift_map
 from ftassets.reporting.tables import table
 
+Topic = TypeVar("Topic", NewTopic, MovedTopic)
 CHECK = "within_drift_budget"
 WINDOW_END = "ftassets/window_end"  # run tag: the schedule's time, so that windows meet without gap or overlap
 
@@ -246,13 +248,12 @@ def _without_texts(measured: DriftMeasurement, traffic_log: TrafficLog, loop: Lo
     said = [(e.user, e.prompt) for e in traffic_log.named(loop.name, [point.request_id for point in measured.window])]
     common = words_of_several(said)
 
-    def stored(topic: NewTopic | MovedTopic) -> dict[str, tuple[str, ...]]:
+    def stored(topic: Topic) -> Topic:
         known = tuple(word for word in topic.keywords if word in common)
-        return {"keywords": known, "examples": tuple(names[text] for text in topic.examples if text in names)}
+        return replace(topic, keywords=known, examples=tuple(names[text] for text in topic.examples if text in names))
 
     found = measured.explanation
-    new, moved = (tuple(replace(topic, **stored(topic)) for topic in topics) for topics in (found.new, found.moved))
-    return Explanation(new, moved)
+    return Explanation(tuple(map(stored, found.new)), tuple(map(stored, found.moved)))
 
 
 def report_of(loop: LoopConfig, measured: DriftMeasurement) -> dict:

@@ -60,5 +60,9 @@ class Artifacts(ABC):
         """
 
     @abstractmethod
+    def remove(self, key: str) -> None:
+        """Delete a file with texts that somebody wants to be forgotten, which is the only reason to; without it, nothing happens."""
+
+    @abstractmethod
     def uri(self, key: str) -> str:
         """Where a person finds it: a path on this machine, or a URL."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ftassets.backends.artifacts.base import ArtifactConflict, ArtifactMissing, Artifacts
 from ftassets.domain.keys import checked, is_part
-from ftassets.durable import create_durably, keep_file, keep_folder
+from ftassets.durable import create_durably, keep_file, keep_folder, sync_folder
 
 _NOT_THERE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
@@ -80,6 +80,12 @@ class FolderArtifacts(Artifacts):
         path = self._path(key)
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
+
+    def remove(self, key: str) -> None:
+        path = self._path(key)
+        path.unlink(missing_ok=True)
+        if path.parent.is_dir():
+            sync_folder(path.parent)
 
     def uri(self, key: str) -> str:
         return str(self._path(key))

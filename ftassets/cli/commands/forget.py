@@ -1,62 +1,98 @@
-"""The right to be forgotten: deletes a user's texts from the log, the vectors and the next dataset, and reports where they were."""
+"""The right to be forgotten: takes a user's texts out of every store of the registry, and reports what history keeps."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
-from ftassets.assets._shared.dataset_files import (
-    from_parquet,
-    labels_folder,
-    pairs_from_parquet,
-    pairs_path,
-    pairs_to_parquet,
-    quarantine_from_parquet,
-    quarantine_path,
-    quarantine_to_parquet,
-    read_splits,
-    refused_folder,
-    to_parquet,
-)
 from ftassets.backends.artifacts.base import Artifacts
-from ftassets.backends.artifacts.version_folder import VersionDamaged
-from ftassets.backends.artifacts.versions import digests, load_manifest
-from ftassets.backends.dataset_store.base import DatasetStore, Files, ObjectNotFound
+from ftassets.backends.artifacts.versions import load_manifest
+from ftassets.backends.dataset_store.base import DatasetStore
 from ftassets.backends.traffic_log.base import TrafficLog
 from ftassets.backends.traffic_log.day_files import DayFiles
 from ftassets.backends.vector_store.base import VectorStore
+from ftassets.cli.commands.user_texts import (
+    Commits,
+    DatasetFiles,
+    DayRows,
+    LogRows,
+    ModelAnswers,
+    Scratch,
+    Store,
+    Subject,
+    Vectors,
+    Versions,
+)
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
-from ftassets.domain.dataset.rows import Example, Quarantined
 from ftassets.domain.traffic.exchange import Exchange, request_in
+from ftassets.domain.traffic.imports.fields import stored_ids
 from ftassets.errors import InvalidInput
 
-COMMITS_STAY = "dataset commits are history and keep the rows named above: delete the commits or the repository if they must go"
-VERSIONS_STAY = "adapters trained on them keep what they learned until a retrain on the next dataset replaces them"
-EVENTS_STAY = (
-    "Dagster's event log may still show some of their texts, as examples in drift reports and datasets, until its retention removes them"
+COMMITS_STAY, VERSIONS_STAY = Commits.stays, Versions.stays
+COPIES_STAY = (
+    "seed, golden and exported files are yours, and so are backups: remove the texts there if they have them. The log of a PostgreSQL "
+    "server and of a lakeFS repository follow those servers' rules"
 )
-SOURCES = ("correction", "thumbs_up", "label")  # of rows that come from requests
 
 
 @dataclass
 class Forgotten:
     """What was removed, and what still holds it: commits with the number of rows in each, versions trained on such a commit.
 
-    Rows in quarantine count as well. `repeated` are later requests of the conversation, which have the forgotten one among their
-    earlier turns. `unreadable` are versions whose training data is not known, each with the reason: they may hold it too. `earlier`
-    says that the request named was forgotten before.
+    `erased` counts by store what is gone. Rows in quarantine count as well. `repeated` are later requests of the conversation, which
+    have the forgotten one among their earlier turns. `unreadable` are versions whose training data is not known, each with the reason:
+    they may hold it too. `in_use` are scratch folders in which a process works. `earlier` says that the request named was forgotten
+    before.
     """
 
     requests: list[str]
     repeated: list[str] = field(default_factory=list)
+    erased: dict[str, int] = field(default_factory=dict)
     commits: list[dict[str, object]] = field(default_factory=list)
     versions: list[dict[str, str]] = field(default_factory=list)
     unreadable: list[dict[str, str]] = field(default_factory=list)
+    in_use: list[str] = field(default_factory=list)
     earlier: bool = False
     user: str | None = None
-    stays: str = EVENTS_STAY
+    stays: str = COPIES_STAY
+
+
+@dataclass(frozen=True)
+class Registry:
+    """Every store of users' texts of a home: the log, the others that can be changed, and those that are history."""
+
+    loops: Sequence[str]
+    log: LogRows
+    datasets: DatasetFiles
+    others: tuple[Store, ...]
+    commits: Commits
+    versions: Versions
+
+    @property
+    def stores(self) -> tuple[Store, ...]:
+        """All of them."""
+        return self.log, *self.others, self.commits, self.versions
+
+
+def registry(
+    loops: Collection[str],
+    traffic_log: TrafficLog,
+    vector_store: VectorStore,
+    dataset_store: DatasetStore,
+    artifacts: Artifacts,
+    day_files: Sequence[DayFiles] = (),
+    work: Path | None = None,
+) -> Registry:
+    """The stores of these loops, and of those that have anything in the dataset store, whether or not their loop files are here."""
+    names = sorted({*loops, *(path.partition("/")[0] for path in dataset_store.list("main", ""))})
+    commits = Commits(dataset_store, names)
+    files = DatasetFiles(dataset_store, names)
+    scratch = [Scratch(work)] if work else []
+    others = (DayRows(day_files), Vectors(vector_store, names), files, ModelAnswers(artifacts), *scratch)
+    return Registry(names, LogRows(traffic_log), files, others, commits, Versions(artifacts, commits))
 
 
 def folders_of_days(home: Home, loops: Iterable[LoopConfig]) -> list[DayFiles]:
@@ -75,7 +111,8 @@ def folders_of_days(home: Home, loops: Iterable[LoopConfig]) -> list[DayFiles]:
 
 def user_of(traffic_log: TrafficLog, request: str, day_files: Sequence[DayFiles] = ()) -> str:
     """Hash of the user who sent a request. Raises InvalidInput when neither the log nor the files of deleted days know it."""
-    found = traffic_log.named(None, [request]) or list(_moved(day_files, None, [request]))
+    names = stored_ids(request)
+    found = traffic_log.named(None, names) or list(_moved(day_files, None, names))
     if not found:
         raise InvalidInput(f"the traffic log has no request {request}: give the id of one that the user sent and that is not forgotten")
     if not found[0].user:
@@ -92,61 +129,65 @@ def forget(
     user: str | None = None,
     request: str | None = None,
     day_files: Sequence[DayFiles] = (),
+    work: Path | None = None,
 ) -> Forgotten:
     """Forget a user (as hashed in the log) or one request; doing it again finishes what was interrupted.
 
-    `loops` are names; loops that have anything in the dataset store are searched too, whether or not their loop files are here.
-
-    Removes log rows, their copies in `day_files`, vectors, labels, preference pairs and quarantined rows now; the rows leave the dataset
-    with its next commit.
-    Raises InvalidInput when neither is given, and when nothing here has the request or ever forgot it.
+    A request may have the id that its source gave it. `work` is the folder of scratch folders.
+    Everything that can be changed is changed now; the rows leave the dataset with its next commit.
+    Raises InvalidInput when neither is given, when nothing here has the request or ever forgot it, and when the id names several.
     """
+    of = registry(loops, traffic_log, vector_store, dataset_store, artifacts, day_files, work)
     with ExitStack() as held:
         for files in day_files:  # no row may move from the log to a file meanwhile
             held.enter_context(files.held())
-        return _forgotten(loops, traffic_log, vector_store, dataset_store, artifacts, user, request, day_files)
+        return _forgotten(of, traffic_log, day_files, artifacts, user, request)
 
 
 def _forgotten(
-    loops: Collection[str],
+    of: Registry,
     traffic_log: TrafficLog,
-    vector_store: VectorStore,
-    dataset_store: DatasetStore,
+    day_files: Sequence[DayFiles],
     artifacts: Artifacts,
     user: str | None,
     request: str | None,
-    day_files: Sequence[DayFiles],
 ) -> Forgotten:
-    names = sorted({*loops, *(path.partition("/")[0] for path in dataset_store.list("main", ""))})
-    repeated = [later for loop in names for later in _later_turns(traffic_log, day_files, loop, request)] if request else []
+    request = request and _stored_name(of, traffic_log, day_files, request)
+    repeated = [later for loop in of.loops for later in _later_turns(traffic_log, day_files, loop, request)] if request else []
     named = [request] if request else []
     moved = {row.id for row in _moved(day_files, user, named)}
-    logged = bool(request and (request in moved or traffic_log.named(None, [request])))
-    earlier = bool(request and not logged and request in traffic_log.forgotten())
-    if request and not logged and not earlier and not any(_holds(dataset_store, loop, request) for loop in names):
-        raise InvalidInput(f"no request {request}: neither the traffic log nor a dataset has it, and it was not forgotten earlier")
-    ids = set(traffic_log.forget(user=user, request_ids=sorted({*named, *moved})))
-    gone = ids | traffic_log.forgotten()  # what an earlier call may have been interrupted before
-    report = Forgotten(sorted(name for name in ids if logged or name != request), repeated, earlier=earlier, user=user)
-    for copies in day_files:
-        for loop in copies.loops():
-            copies.erase(loop, gone)
-    for loop in names:
-        if gone:
-            vector_store.remove(loop, sorted(gone))
-        if files := _cleaned(dataset_store, loop, gone, user):
-            _publish(dataset_store, loop, files)
-        report.commits += _commits_holding(dataset_store, loop, ids, user)
-    report.versions, report.unreadable = _versions_of(artifacts, {str(item["commit"]) for item in report.commits})
+    earlier = bool(request and request not in moved and not traffic_log.named(None, named) and request in traffic_log.forgotten())
+    # the log goes first: it remembers the ids, by which all others can be searched once more
+    logged = of.log.forget(Subject(frozenset({*named, *moved}), user))
+    asked = Subject(frozenset({*named, *moved, *logged}), user)
+    gone = asked.requests | traffic_log.forgotten()  # those of an earlier call, which may have been interrupted before the rest
+    who = Subject(gone, user, of.commits.row_ids(asked))
+    erased = {of.log.name: len(logged), **{store.name: store.erase(who) for store in of.others}}
+    report = Forgotten(sorted(logged | moved), repeated, erased, earlier=earlier, user=user)
+    report.commits = [{"loop": place.loop, "commit": place.name, "rows": place.rows} for place in of.commits.find(asked)]
+    for place in of.versions.trained_on({str(item["commit"]) for item in report.commits}):
+        if place.why is None:
+            report.versions.append({"version": place.name, "dataset_commit": str(load_manifest(artifacts, place.name).dataset_commit)})
+        else:
+            report.unreadable.append({"version": place.name, "reason": place.why})
+    report.in_use = [f"{place.name}: {place.why}" for store in of.others for place in store.find(who) if place.why]
     stays = [COMMITS_STAY] if report.commits else []
     stays += [VERSIONS_STAY] if report.versions or report.unreadable else []
-    report.stays = "; ".join([*stays, EVENTS_STAY])
+    report.stays = "; ".join([*stays, COPIES_STAY])
     return report
 
 
-def _holds(store: DatasetStore, loop: str, request: str) -> bool:
-    """Whether anything of the loop has rows of a request that the log does not have, such as a label that brought its own texts."""
-    return bool(_cleaned(store, loop, {request}, None) or _commits_holding(store, loop, {request}, None))
+def _stored_name(of: Registry, traffic_log: TrafficLog, day_files: Sequence[DayFiles], request: str) -> str:
+    """The id under which the stores know a request. Raises InvalidInput if none does, or if several requests have this name."""
+    names = stored_ids(request)
+    known = {row.id for row in (*traffic_log.named(None, names), *_moved(day_files, None, names))}
+    known = known or traffic_log.forgotten().intersection(names)
+    known = known or {name for name in names if any(store.find(Subject(frozenset([name]))) for store in (of.datasets, of.commits))}
+    if len(known) > 1:
+        raise InvalidInput(f"{request} is the id of several requests: {', '.join(sorted(known))}; name one of them")
+    if not known:
+        raise InvalidInput(f"no request {request}: neither the traffic log nor a dataset has it, and it was not forgotten earlier")
+    return known.pop()
 
 
 def _moved(day_files: Sequence[DayFiles], user: str | None, requests: Collection[str]) -> Iterator[Exchange]:
@@ -168,85 +209,3 @@ def _later_turns(traffic_log: TrafficLog, day_files: Sequence[DayFiles], loop: s
 
 def _messages(exchange: Exchange) -> list[Any]:
     return request_in(exchange.messages)[0] or []
-
-
-def _cleaned(store: DatasetStore, loop: str, ids: set[str], user: str | None) -> Files:
-    """The files of labels, pairs and quarantine on main that have such rows, without them."""
-    files: dict[str, bytes | None] = {}
-    for path in store.list("main", labels_folder(loop)):
-        rows = from_parquet(store.read("main", path))
-        if kept := [row for row in rows if row.request_id not in ids]:
-            if len(kept) < len(rows):
-                files[path] = to_parquet(kept)
-        else:
-            files[path] = None
-    try:
-        pairs = pairs_from_parquet(store.read("main", pairs_path(loop)))
-    except ObjectNotFound:
-        pairs = []
-    kept_pairs = [pair for pair in pairs if pair.request_id not in ids and pair.user != user]
-    if len(kept_pairs) < len(pairs):
-        files[pairs_path(loop)] = pairs_to_parquet(kept_pairs)
-    quarantined = _quarantined(store, "main", loop)
-    kept_out = [row for row in quarantined if not _quarantined_of(row, ids)]
-    if len(kept_out) < len(quarantined):
-        files[quarantine_path(loop)] = quarantine_to_parquet(kept_out)
-    return files
-
-
-def _quarantined(store: DatasetStore, ref: str, loop: str) -> list[Quarantined]:
-    try:
-        return quarantine_from_parquet(store.read(ref, quarantine_path(loop)))
-    except ObjectNotFound:
-        return []
-
-
-def _quarantined_of(row: Quarantined, ids: set[str]) -> bool:
-    """Whether the row is of one of the requests: it names its step, with the step `schema` its source, and its id."""
-    return any(name in ids for name in _requests_named(row.where.partition(":")[2]))
-
-
-def _requests_named(name: str) -> Iterator[str]:
-    """What may be the request of a quarantined row, which is called ID, `label:ID`, or either of them after `SOURCE:`."""
-    yield name
-    for source in SOURCES:
-        if name.startswith(f"{source}:"):
-            yield from _requests_named(name.removeprefix(f"{source}:"))
-
-
-def _publish(store: DatasetStore, loop: str, files: Files) -> None:
-    head = store.resolve("main")
-    store.publish(f"forget-{loop}-{head[:12]}", files, f"{loop}: rows forgotten", {"loop": loop})
-
-
-def _commits_holding(store: DatasetStore, loop: str, ids: set[str], user: str | None) -> list[dict[str, object]]:
-    """Commits of the loop's dataset, refused ones as well, with rows of the user or the requests, those in quarantine too."""
-    found: list[dict[str, object]] = []
-    refused = [store.get_commit(branch) for branch in store.branches(refused_folder(loop))]
-    published = [commit for commit in store.log("main", limit=100_000) if len(commit.parents) > 1]  # a merge repeats the commit it merges
-    for commit in [*published, *refused]:
-        if commit.metadata.get("loop") != loop or "content_hash" not in commit.metadata:
-            continue
-        rows = [row for members in read_splits(store, commit.id, loop).values() for row in members if _is_of(row, ids, user)]
-        held = len(rows) + sum(_quarantined_of(row, ids) for row in _quarantined(store, commit.id, loop))
-        if held:
-            found.append({"loop": loop, "commit": commit.id, "rows": held})
-    return found
-
-
-def _is_of(row: Example, ids: set[str], user: str | None) -> bool:
-    return row.request_id in ids or (user is not None and row.user == user and row.source != "label")
-
-
-def _versions_of(artifacts: Artifacts, commits: set[str]) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
-    """Versions trained on the commits, and those that cannot be read: the rows are gone by now, so the report must not fail."""
-    found, unreadable = [], []
-    for digest in digests(artifacts):
-        try:
-            manifest = load_manifest(artifacts, digest)
-        except VersionDamaged as error:
-            unreadable.append({"version": digest, "reason": str(error)})
-            continue
-        if manifest.dataset_commit in commits:
-            found.append({"version": manifest.digest, "dataset_commit": str(manifest.dataset_commit)})
-    return found, unreadable

@@ -14,7 +14,7 @@ from ftassets.domain.dataset.rows import Quarantined
 from ftassets.domain.file_formats import AUTO
 from ftassets.domain.json_items import numbered_items
 from ftassets.domain.traffic import imports
-from ftassets.domain.traffic.exchange import Exchange
+from ftassets.domain.traffic.exchange import Exchange, keyed_user
 from ftassets.domain.traffic.imports.guess import Guess, guess
 from ftassets.errors import InvalidInput
 
@@ -39,24 +39,31 @@ class ImportReport:
     quarantined: list[Quarantined]
 
 
-def import_traffic(traffic_log: TrafficLog, loop: LoopConfig, path: Path, format: str = AUTO, version: str | None = None) -> ImportReport:
+def import_traffic(
+    traffic_log: TrafficLog, loop: LoopConfig, path: Path, format: str = AUTO, version: str | None = None, secret: str = ""
+) -> ImportReport:
     """Take a log of another system into the loop's traffic; doing it again changes nothing.
 
     The format `auto` is the one in which the file has the most rows. `version` is who answered, without it the model each row names.
-    Rows without a time get the file's modification time. Bad lines are in the report and nowhere else. Raises InvalidInput for an unknown
-    format and a file without a row, OSError when the file cannot be read.
+    `secret` is the home's, for the hashes of users. Rows without a time get the file's modification time. Bad lines are in the report
+    and nowhere else. Raises InvalidInput for an unknown format and a file without a row, OSError when the file cannot be read.
     """
     if format == AUTO:
         format = _format_of(path)
     report = ImportReport(format, 0, 0, 0, 0, 0, 0, [])
     found = imports.read(lines_of(path), format, loop.name, version, at=path.stat().st_mtime, now=time.time())
     while batch := list(islice(found, _BATCH)):
-        rows = [each for each in batch if not isinstance(each, Quarantined)]
+        rows = [_known_by(each, secret) for each in batch if not isinstance(each, Quarantined)]
         report.quarantined.extend(each for each in batch if isinstance(each, Quarantined))
         report = _stored(traffic_log, loop, rows, report)
     if not report.read:
         raise InvalidInput(_nothing(path, format, report.quarantined))
     return report
+
+
+def _known_by(row: imports.Row, secret: str) -> imports.Row:
+    """The row with its user hashed as the gateway does it: whoever uses both is one user."""
+    return replace(row, exchange=replace(row.exchange, user=keyed_user(row.exchange.user, secret)))
 
 
 def _stored(traffic_log: TrafficLog, loop: LoopConfig, rows: Sequence[imports.Row], before: ImportReport) -> ImportReport:

@@ -1,6 +1,7 @@
 """Record of one request with its answer: the exchange."""
 
 import hashlib
+import hmac
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -98,8 +99,13 @@ def query_of(exchange: Exchange, context: str) -> str:
 
 
 def hashed_user(name: Any) -> str:
-    """SHA-256 (hex) of a user's name in another system, without salt; empty without a user.
-
-    Two files that name the same person give the same hash; the gateway's salted hash differs.
-    """
+    """SHA-256 (hex) of a user's name, without a secret; empty without a user. The log has it under `keyed_user` only."""
     return "" if name is None or name == "" else hashlib.sha256(str(name).encode("utf-8", "replace")).hexdigest()
+
+
+def keyed_user(hashed: str, secret: str) -> str:
+    """How the log names a user, whoever brings the rows: HMAC-SHA-256 of `hashed_user` under the home's secret, 32 hex characters.
+
+    Empty without a user. Without the secret, names cannot be tried until one fits.
+    """
+    return hmac.new(secret.encode(), hashed.encode(), hashlib.sha256).hexdigest()[:32] if hashed else ""

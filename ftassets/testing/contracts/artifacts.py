@@ -206,6 +206,16 @@ class ArtifactsContract:
         artifacts.put_folder("v" * 200, self.folder(tmp_path / "staging", "x"), LAST)
         assert artifacts.get(f"{'v' * 200}/{LAST}") == b"x"
 
+    def test_a_file_that_somebody_wants_forgotten_is_gone_and_others_stay(self, artifacts: Artifacts) -> None:
+        artifacts.put("answers/a", b"secret")
+        artifacts.put("answers/b", b"x")
+        for _ in range(2):
+            artifacts.remove("answers/a")
+            assert artifacts.names("answers") == ["b"]
+        artifacts.remove("nowhere/a")
+        artifacts.put("answers/a", b"another")
+        assert artifacts.get("answers/a") == b"another"
+
     def test_a_person_is_told_where_it_is(self, artifacts: Artifacts) -> None:
         assert artifacts.uri(KEY).endswith(KEY)
 

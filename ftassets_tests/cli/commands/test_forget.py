@@ -27,7 +27,7 @@ from ftassets.backends.traffic_log.day_files import DayFiles, Moved, read
 from ftassets.backends.traffic_log.sqlite import SqliteTrafficLog
 from ftassets.backends.vector_store.base import QueryVector
 from ftassets.backends.vector_store.qdrant import QdrantVectorStore
-from ftassets.cli.commands.forget import EVENTS_STAY, folders_of_days, forget, user_of
+from ftassets.cli.commands.forget import COPIES_STAY, folders_of_days, forget, user_of
 from ftassets.config.home import Home
 from ftassets.config.loop_files import LOOPS, read_loops
 from ftassets.domain.canonical import canonical_json
@@ -192,7 +192,7 @@ def test_quarantined_rows_are_named_and_leave_the_quarantine_of_main(parts: dict
 def test_what_stays_is_said_only_of_what_was_named(parts: dict) -> None:
     parts["traffic_log"].append([exchange(8, "dora")])
     report = run(parts, user="dora")
-    assert (report["requests"], report["commits"], report["stays"]) == (["r8"], [], EVENTS_STAY)
+    assert (report["requests"], report["commits"], report["stays"]) == (["r8"], [], COPIES_STAY)
 
 
 def test_an_unknown_request_is_refused_and_not_remembered(parts: dict) -> None:
@@ -294,3 +294,27 @@ def test_an_empty_user_is_refused_and_anonymous_rows_stay(parts: dict) -> None:
     with pytest.raises(InvalidInput, match="user to forget is empty"):
         run(parts, user="", request="r1")
     assert len(parts["traffic_log"].exchanges(NAME)) == 7
+
+
+def test_an_imported_request_is_known_by_the_id_of_its_source_too(parts: dict) -> None:
+    parts["traffic_log"].append([replace(exchange(9, "ann"), id="chat:c1"), replace(exchange(10, "bob"), id="otel:c2")])
+    assert user_of(parts["traffic_log"], "c2") == "bob"
+    assert run(parts, request="c1")["requests"] == ["chat:c1"]
+    assert run(parts, request="c1")["earlier"]
+
+
+def test_an_id_that_two_sources_gave_is_refused(parts: dict) -> None:
+    parts["traffic_log"].append([replace(exchange(n, "ann"), id=name) for n, name in ((9, "chat:c1"), (10, "otel:c1"))])
+    with pytest.raises(InvalidInput, match="several requests: chat:c1, otel:c1"):
+        run(parts, request="c1")
+    assert parts["traffic_log"].forgotten() == set()
+    assert run(parts, request="otel:c1")["requests"] == ["otel:c1"]
+
+
+def test_counts_are_of_what_was_there(parts: dict) -> None:
+    report = run(parts, user="ann")
+    assert {name: count for name, count in report["erased"].items() if count} == {
+        "rows of the traffic log": 3, "query vectors": 3, "labels, pairs and quarantined rows": 2,
+    }  # fmt: skip
+    assert set(run(parts, user="ann")["erased"].values()) == {0}
+    assert set(run(parts, user="nobody")["erased"].values()) == {0}

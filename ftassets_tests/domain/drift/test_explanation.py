@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from ftassets.domain.drift import Explanation, Reference, compare, explain, not_enough_data
-from ftassets.domain.drift.explanation import keywords
+from ftassets.domain.drift.explanation import keywords, words_of_several
 from ftassets_tests.domain.drift.topics import ALL, EVEN, KNOWN, queries, topics
 
 WORDS = [f"topic{letter}" for letter in "abcdefghijklmnopqrst"]
@@ -72,3 +72,14 @@ def test_texts_of_another_window_are_refused(reference: Reference) -> None:
     window = queries(60, EVEN, 1)
     with pytest.raises(ValueError, match="60 vectors, 1 texts"):
         explain(reference, compare(reference, window, 0.01, 50), window, ["one"])
+
+
+def test_only_words_of_several_users_are_shown() -> None:
+    said = [
+        ("a", "cancel my parcel"),
+        ("b", "Cancel it, my friend"),
+        ("c", "my dog says cancel"),
+        ("c", "Smith Smith Smith"),
+        ("c", "parcel"),
+    ]
+    assert words_of_several(said) == {"cancel", "my"}

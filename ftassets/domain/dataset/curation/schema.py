@@ -45,7 +45,7 @@ def check_answers(pool: Pool, loop: "LoopConfig") -> StepOutcome:
 
 
 def _counted(unknown: Mapping[str, Sequence[str | None]]) -> dict[str, int]:
-    """Rows by unknown label, given who wrote it: counts are shown where nobody can forget, so a label of few users has no name there."""
+    """Rows by unknown label, given who wrote it: counts end in the event log, which keeps all, so labels of few users are not named."""
     counts: Counter[str] = Counter()
     for label, users in unknown.items():
         named = None in users or len(set(users)) >= _PEOPLE

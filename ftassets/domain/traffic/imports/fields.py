@@ -1,5 +1,6 @@
 """What the formats of imported logs have in common: times, users, answers, and the exchange they add up to."""
 
+import hashlib
 import json
 import math
 import re
@@ -11,6 +12,8 @@ from typing import Any, NamedTuple
 
 from ftassets.domain.canonical import digest_of
 from ftassets.domain.chat import Asked, openai_messages
+from ftassets.domain.file_formats import TRAFFIC
+from ftassets.domain.personal_data.finding import find
 from ftassets.domain.traffic.exchange import Exchange, hashed_user, stored_request
 
 _CLF = "%d/%b/%Y:%H:%M:%S %z"  # of web servers' access logs
@@ -131,15 +134,15 @@ def to_imported(
     """The exchange of one record; its loop is set by the reader.
 
     The id is the source's own, prefixed with the format's name, or a digest of what was asked, answered and when. The user
-    becomes a SHA-256 of the source's name for them, without salt: the same user of two exports is one, but not the same as in
-    the gateway, which salts. A duration the source does not state is 0, a time NaN until the reader sets it.
+    becomes `hashed_user` of the source's name for them; it gets the log's own hash where the row is stored. A duration the source does
+    not state is 0, a time NaN until the reader sets it.
     """
     messages = openai_messages(asked.messages, text_arguments=True)
     tools = json.loads(asked.tools) if asked.tools else None
     if not isinstance(row_id, str | int) or isinstance(row_id, bool) or row_id == "":
         row_id = digest_of([messages, answer.text, timing.at, *([tools] if tools else [])])[:32]
     exchange = Exchange(
-        id=f"{source}:{row_id}",
+        id=f"{source}:{safe_id(row_id)}",
         loop="",
         version=str(version or source),
         user=hashed_user(user),
@@ -156,6 +159,17 @@ def to_imported(
         error=error,
     )
     return Imported(exchange, answer.cut, feedback, timing.at is not None)
+
+
+def safe_id(name: Any) -> str:
+    """The id of a row in its source; a digest of it if it has personal data: ids go into datasets and reports."""
+    text = str(name)
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:32] if find(text, "id") else text
+
+
+def stored_ids(name: str) -> list[str]:
+    """What the log may call a request that its source or the gateway calls `name`."""
+    return [name, *(f"{source}:{each}" for source in TRAFFIC for each in dict.fromkeys((name, safe_id(name))))]
 
 
 def first(record: Mapping[str, Any], *names: str) -> Any:

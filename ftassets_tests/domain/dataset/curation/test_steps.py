@@ -464,3 +464,10 @@ def test_few_wordings_many_other_requests_or_other_answers_are_no_flood(wordings
 def test_made_up_requests_are_told_apart() -> None:
     assert not drop_near(pool([row(i) for i in range(300)]), LOOP).dropped
     assert len({request(i) for i in range(300)}) == 300
+
+
+def test_labels_of_few_users_are_counted_without_their_names() -> None:
+    said = [("ann", "secret"), ("ann", "secret"), ("bob", "other"), *((user, "refnud") for user in ("ann", "bob", "eve"))]
+    rows = [answered(n, text).model_copy(update={"source": "correction", "user": user}) for n, (user, text) in enumerate(said)]
+    outcome = check_answers(pool(rows), labels("billing", "refund"))
+    assert outcome.counts == {"unknown label 'refnud'": 3, "unknown labels of fewer than 3 users": 3}

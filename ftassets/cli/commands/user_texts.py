@@ -1,0 +1,349 @@
+"""Every store that has texts of users: where texts of somebody are in it, and how they are taken out.
+
+`forget` walks this registry. A new store of users' texts gets a class here; the test that plants a marker fails without it. Reports, the
+answers of LLM judges, Dagster's event log and MLflow have no texts of users: they name requests by their ids.
+"""
+
+import shutil
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from ftassets.assets._shared.dataset_files import (
+    from_parquet,
+    labels_folder,
+    pairs_from_parquet,
+    pairs_path,
+    pairs_to_parquet,
+    quarantine_from_parquet,
+    quarantine_path,
+    quarantine_to_parquet,
+    read_splits,
+    refused_folder,
+    to_parquet,
+)
+from ftassets.backends.artifacts.answers import FOLDER as ANSWERS
+from ftassets.backends.artifacts.answers import answers_key
+from ftassets.backends.artifacts.base import Artifacts
+from ftassets.backends.artifacts.version_folder import VersionDamaged
+from ftassets.backends.artifacts.versions import digests, load_manifest
+from ftassets.backends.dataset_store.base import DatasetStore, Files, ObjectNotFound
+from ftassets.backends.traffic_log.base import TrafficLog
+from ftassets.backends.traffic_log.day_files import DayFiles
+from ftassets.backends.vector_store.base import VectorStore
+from ftassets.domain.dataset.rows import Example, Quarantined
+
+SOURCES = ("correction", "thumbs_up", "label")  # of rows that come from requests
+STALE = 3600.0  # seconds after which a scratch folder that nobody writes to is left over from a process that was killed
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Whose texts are meant: requests by their ids, those forgotten earlier included, and the hash of a user.
+
+    `rows` are ids of dataset rows that were made of these requests.
+    """
+
+    requests: frozenset[str]
+    user: str | None = None
+    rows: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where texts are, and in how many rows; `why` nothing can be told of it, if that is so."""
+
+    loop: str | None
+    name: str
+    rows: int
+    why: str | None = None
+
+
+class Store(ABC):
+    """A store of users' texts under the name that messages call it."""
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def find(self, who: Subject) -> list[Place]:
+        """Where it has texts of them."""
+
+    @abstractmethod
+    def erase(self, who: Subject) -> int:
+        """Take them out; returns the number of rows or files that are gone. Doing it again is safe."""
+
+
+class History(Store):
+    """A store that keeps what it has; `stays` is the sentence about it, with what can be done."""
+
+    stays: ClassVar[str]
+
+    def erase(self, who: Subject) -> int:
+        return 0
+
+
+class LogRows(Store):
+    """Requests, answers and feedback of the traffic log."""
+
+    name = "rows of the traffic log"
+
+    def __init__(self, log: TrafficLog) -> None:
+        self._log = log
+
+    def find(self, who: Subject) -> list[Place]:
+        found = len(self._log.named(None, sorted(who.requests)))
+        return [Place(None, "traffic log", found)] if found else []
+
+    def erase(self, who: Subject) -> int:
+        return len(self.forget(who))
+
+    def forget(self, who: Subject) -> set[str]:
+        """Ids of what it had of them, which it remembers from now on. Raises InvalidInput if no user and no request is named."""
+        there = {row.id for row in self._log.named(None, sorted(who.requests))}
+        return set(self._log.forget(user=who.user, request_ids=sorted(who.requests))) - (who.requests - there)
+
+
+class DayRows(Store):
+    """Days of traffic that left the log; to be used with the folders held."""
+
+    name = "rows of exported days"
+
+    def __init__(self, folders: Sequence[DayFiles]) -> None:
+        self._folders = folders
+
+    def find(self, who: Subject) -> list[Place]:
+        counts = [
+            Place(loop, str(files.folder / loop), sum(1 for _ in files.find(loop, who.user, who.requests)))
+            for files in self._folders
+            for loop in files.loops()
+        ]
+        return [place for place in counts if place.rows]
+
+    def erase(self, who: Subject) -> int:
+        return sum(files.erase(loop, who.requests) for files in self._folders for loop in files.loops())
+
+
+class Vectors(Store):
+    """Vectors of queries, each with its text."""
+
+    name = "query vectors"
+
+    def __init__(self, store: VectorStore, loops: Collection[str]) -> None:
+        self._store, self._loops = store, loops
+
+    def find(self, who: Subject) -> list[Place]:
+        names = sorted(who.requests)
+        places = [
+            Place(loop, space, len(self._store.find(loop, space, names))) for loop in self._loops for space in self._store.embedders(loop)
+        ]
+        return [place for place in places if place.rows]
+
+    def erase(self, who: Subject) -> int:
+        there = sum(place.rows for place in self.find(who))
+        for loop in self._loops if who.requests else ():
+            self._store.remove(loop, sorted(who.requests))
+        return there
+
+
+class DatasetFiles(Store):
+    """Labels, preference pairs and the quarantine on `main`: files of their own, which one commit can change."""
+
+    name = "labels, pairs and quarantined rows"
+
+    def __init__(self, store: DatasetStore, loops: Collection[str]) -> None:
+        self._store, self._loops = store, loops
+
+    def find(self, who: Subject) -> list[Place]:
+        return [Place(loop, path, count) for loop in self._loops for path, _, count in self._changes(loop, who)]
+
+    def erase(self, who: Subject) -> int:
+        erased = 0
+        for loop in self._loops:
+            changes = list(self._changes(loop, who))
+            if files := {path: content for path, content, _ in changes}:
+                self._publish(loop, files)
+            erased += sum(count for _, _, count in changes)
+        return erased
+
+    def _changes(self, loop: str, who: Subject) -> Iterator[tuple[str, bytes | None, int]]:
+        """Each file that has rows of them: its path, its content without them, and how many there were."""
+        for path in self._store.list("main", labels_folder(loop)):
+            rows = from_parquet(self._store.read("main", path))
+            kept = [row for row in rows if row.request_id not in who.requests]
+            if len(kept) < len(rows):
+                yield path, to_parquet(kept) if kept else None, len(rows) - len(kept)
+        try:
+            pairs = pairs_from_parquet(self._store.read("main", pairs_path(loop)))
+        except ObjectNotFound:
+            pairs = []
+        left = [pair for pair in pairs if pair.request_id not in who.requests and (who.user is None or pair.user != who.user)]
+        if len(left) < len(pairs):
+            yield pairs_path(loop), pairs_to_parquet(left), len(pairs) - len(left)
+        quarantined = quarantine_of(self._store, "main", loop)
+        others = [row for row in quarantined if not quarantined_of(row, who.requests)]
+        if len(others) < len(quarantined):
+            yield quarantine_path(loop), quarantine_to_parquet(others), len(quarantined) - len(others)
+
+    def _publish(self, loop: str, files: Files) -> None:
+        head = self._store.resolve("main")
+        self._store.publish(f"forget-{loop}-{head[:12]}", files, f"{loop}: rows forgotten", {"loop": loop})
+
+
+class ModelAnswers(Store):
+    """Answers that models gave to rows of them when they were evaluated; an answer may repeat what was asked.
+
+    The file goes as a whole: who evaluates on these rows again gets new answers.
+    """
+
+    name = "files of models' answers"
+
+    def __init__(self, artifacts: Artifacts) -> None:
+        self._artifacts = artifacts
+
+    def find(self, who: Subject) -> list[Place]:
+        return list(self._places(who))
+
+    def erase(self, who: Subject) -> int:
+        places = self.find(who)
+        for place in places:
+            self._artifacts.remove(place.name)
+        return len(places)
+
+    def _places(self, who: Subject) -> Iterator[Place]:
+        for name in self._artifacts.names(ANSWERS):
+            count = _answers_of(self._artifacts.local(answers_key(name)), who.rows | who.requests)
+            if count:
+                yield Place(None, answers_key(name), count)
+
+
+class Scratch(Store):
+    """Scratch folders of runs that were killed: a run removes its own at its end."""
+
+    name = "left-over scratch folders"
+
+    def __init__(self, work: Path) -> None:
+        self._work = work
+
+    def find(self, who: Subject) -> list[Place]:
+        folders = sorted(self._work.iterdir()) if self._work.is_dir() else []
+        fresh = "a process may work there: forget once more when it has ended"
+        return [Place(None, str(folder), 0, None if _stale(folder) else fresh) for folder in folders]
+
+    def erase(self, who: Subject) -> int:
+        left = [place for place in self.find(who) if place.why is None]
+        for place in left:
+            folder = Path(place.name)
+            shutil.rmtree(folder) if folder.is_dir() else folder.unlink(missing_ok=True)
+        return len(left)
+
+
+class Commits(History):
+    """Commits of datasets, refused ones as well; the current dataset loses the rows with its next commit."""
+
+    name = "dataset commits"
+    stays = "dataset commits are history and keep the rows named above: delete the commits or the repository if they must go"
+
+    def __init__(self, store: DatasetStore, loops: Collection[str]) -> None:
+        self._store, self._loops = store, loops
+        self._found: dict[Subject, list[tuple[str, str, list[Example], int]]] = {}  # commits do not change, and there may be many
+
+    def find(self, who: Subject) -> list[Place]:
+        return [Place(loop, commit, len(rows) + dropped) for loop, commit, rows, dropped in self._holding(who) if rows or dropped]
+
+    def row_ids(self, who: Subject) -> frozenset[str]:
+        """Ids of the rows that were made of their requests."""
+        return frozenset(row.id for _, _, rows, _ in self._holding(who) for row in rows)
+
+    def _holding(self, who: Subject) -> list[tuple[str, str, list[Example], int]]:
+        if who not in self._found:
+            self._found[who] = list(self._searched(who))
+        return self._found[who]
+
+    def _searched(self, who: Subject) -> Iterator[tuple[str, str, list[Example], int]]:
+        log = [commit for commit in self._store.log("main", limit=100_000) if len(commit.parents) > 1]  # a merge repeats what it merges
+        for loop in self._loops:
+            refused = [self._store.get_commit(branch) for branch in self._store.branches(refused_folder(loop))]
+            for commit in [*log, *refused]:
+                if commit.metadata.get("loop") == loop and "content_hash" in commit.metadata:
+                    splits = read_splits(self._store, commit.id, loop).values()
+                    rows = [row for members in splits for row in members if _is_of(row, who)]
+                    dropped = sum(quarantined_of(row, who.requests) for row in quarantine_of(self._store, commit.id, loop))
+                    yield loop, commit.id, rows, dropped
+
+
+class Versions(History):
+    """Versions that were trained on such commits."""
+
+    name = "trained versions"
+    stays = "adapters trained on them keep what they learned until a retrain on the next dataset replaces them"
+
+    def __init__(self, artifacts: Artifacts, commits: Commits) -> None:
+        self._artifacts, self._commits = artifacts, commits
+
+    def find(self, who: Subject) -> list[Place]:
+        return self.trained_on({place.name for place in self._commits.find(who)})
+
+    def trained_on(self, commits: Collection[str]) -> list[Place]:
+        """Versions trained on one of these commits, and those that cannot be read, with the reason: they may have been, too."""
+        found = []
+        for digest in digests(self._artifacts):
+            try:
+                manifest = load_manifest(self._artifacts, digest)
+            except VersionDamaged as error:
+                found.append(Place(None, digest, 0, str(error)))
+                continue
+            if manifest.dataset_commit in commits:
+                found.append(Place(None, manifest.digest, 1, None))
+        return found
+
+
+def quarantine_of(store: DatasetStore, ref: str, loop: str) -> list[Quarantined]:
+    """The quarantine of a commit or branch; empty without one."""
+    try:
+        return quarantine_from_parquet(store.read(ref, quarantine_path(loop)))
+    except ObjectNotFound:
+        return []
+
+
+def quarantined_of(row: Quarantined, requests: Collection[str]) -> bool:
+    """Whether the row is of one of the requests: it names its step, with the step `schema` its source, and its id."""
+    return any(name in requests for name in _requests_named(row.where.partition(":")[2]))
+
+
+def _requests_named(name: str) -> Iterator[str]:
+    """What may be the request of a quarantined row, which is called ID, `label:ID`, or either of them after `SOURCE:`."""
+    yield name
+    for source in SOURCES:
+        if name.startswith(f"{source}:"):
+            yield from _requests_named(name.removeprefix(f"{source}:"))
+
+
+def _is_of(row: Example, who: Subject) -> bool:
+    return row.request_id in who.requests or (who.user is not None and row.user == who.user and row.source != "label")
+
+
+def _answers_of(path: Path, rows: Iterable[str]) -> int:
+    """Rows of a file of answers that are answers to one of these; a batch that is not finished counts as one."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if not path.name.endswith(".parquet"):
+        return int(path.name.endswith(".partial"))
+    try:
+        if "answer" not in pq.read_schema(path).names:
+            return 0
+        names = set(pq.read_table(path, columns=["id"], partitioning=None).column("id").to_pylist())
+    except (pa.ArrowException, OSError):
+        return 1
+    return len(names & set(rows))
+
+
+def _stale(folder: Path) -> bool:
+    try:
+        newest = max(path.stat().st_mtime for path in (folder, *folder.rglob("*")))
+    except OSError:  # somebody works in it
+        return False
+    return time.time() - newest > STALE
