@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any, BinaryIO
 
 import numpy as np
-from pydantic import BaseModel, JsonValue
+from pydantic import BaseModel, JsonValue, ValidationError
 
 from ftassets.backends.dataset_store.base import DatasetError, DatasetStore, Files, ObjectNotFound
 from ftassets.config.loop import LoopConfig
@@ -23,7 +23,7 @@ from ftassets.domain.canonical import canonical_json
 from ftassets.domain.dataset.card import card
 from ftassets.domain.dataset.curation import Curated
 from ftassets.domain.dataset.preferences import Pair, trl_row
-from ftassets.domain.dataset.rows import Example, Quarantined
+from ftassets.domain.dataset.rows import Example, Quarantined, apart, reason_of, shown
 from ftassets.domain.dataset.shards import Index, Shard, Shards, content_hash, plan
 
 DECODED_ROWS = 100_000  # kept in memory at most, about 100 MB
@@ -34,15 +34,15 @@ class _Decoded:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._known: dict[str, tuple[Example, ...]] = {}  # in the order of use
+        self._known: dict[str, tuple[Example | Quarantined, ...]] = {}  # in the order of use
         self._lock = Lock()
 
-    def rows(self, digest: str, content: bytes) -> tuple[Example, ...]:
-        """The rows of `content`, which has this digest."""
+    def rows(self, digest: str, content: bytes) -> tuple[Example | Quarantined, ...]:
+        """The rows of `content`, which has this digest, and those that a row may not be any more."""
         with self._lock:
             found = self._known.pop(digest, None)
             if found is None:
-                found = tuple(Example.model_validate(row) for row in table_rows(io.BytesIO(content), "dataset_rows"))
+                found = tuple(map(_example, table_rows(io.BytesIO(content), "dataset_rows")))
             self._known[digest] = found
             while sum(map(len, self._known.values())) > self._limit:
                 del self._known[next(iter(self._known))]
@@ -50,6 +50,13 @@ class _Decoded:
 
 
 _DECODED = _Decoded(DECODED_ROWS)
+
+
+def _example(row: Mapping[str, Any]) -> Example | Quarantined:
+    try:
+        return Example.model_validate(row)
+    except ValidationError as error:
+        return Quarantined(f"{row.get('source')}:{row.get('id')}", reason_of(error), shown(str(row.get("completion"))))
 
 
 def seed_path(loop: str) -> str:
@@ -128,10 +135,21 @@ def to_parquet(rows: Sequence[Example]) -> bytes:
 def from_parquet(content: bytes) -> list[Example]:
     """The rows of such a file; a field that the file is too old to have gets its default. Raises NewerFormat.
 
-    A process decodes the same bytes once: several assets of a run read one dataset. Rows cannot be changed, and each caller gets
-    a list of its own.
+    Raises DatasetError for a row that this release does not accept. A process decodes the same bytes once: several assets of a run
+    read one dataset. Rows cannot be changed, and each caller gets a list of its own.
     """
-    return list(_DECODED.rows(_digest(content), content))
+    rows, bad = readable(content)
+    if bad:
+        raise DatasetError(
+            f"row {bad[0].where} cannot be used ({bad[0].reason}): the next materialization of curated_dataset leaves it out; "
+            "a row of golden set or seed is to be changed in its file"
+        )
+    return rows
+
+
+def readable(content: bytes) -> tuple[list[Example], list[Quarantined]]:
+    """The rows of such a file, and those that this release does not accept as rows. Raises NewerFormat."""
+    return apart(_DECODED.rows(_digest(content), content))
 
 
 def read_sets(store: DatasetStore, ref: str, loop: str, names: Iterable[str]) -> dict[str, list[Example]]:
@@ -156,8 +174,19 @@ def pairs_from_parquet(content: bytes) -> list[Pair]:
 
 
 def read_labels(store: DatasetStore, ref: str, loop: str) -> list[Example]:
-    """Rows of all labelling batches at a ref. Raises RefNotFound."""
-    return [row for path in store.list(ref, labels_folder(loop)) for row in from_parquet(store.read(ref, path))]
+    """The readable rows of all labelling batches at a ref. Raises RefNotFound."""
+    return read_written(store, ref, [labels_folder(loop)])[0]
+
+
+def read_written(store: DatasetStore, ref: str, paths: Iterable[str]) -> tuple[list[Example], list[Quarantined]]:
+    """The rows of all files of rows at a ref whose paths begin with one of these, see `readable`. Raises RefNotFound."""
+    rows: list[Example] = []
+    bad: list[Quarantined] = []
+    for path in (path for prefix in paths for path in store.list(ref, prefix)):
+        good, rest = readable(store.read(ref, path))
+        rows += good
+        bad += rest
+    return rows, bad
 
 
 def read_index(store: DatasetStore, ref: str, loop: str) -> Index:
@@ -169,8 +198,8 @@ def read_index(store: DatasetStore, ref: str, loop: str) -> Index:
     return Index.parse(content)
 
 
-def read_splits(store: DatasetStore, ref: str, loop: str) -> dict[str, list[Example]]:
-    """All splits of a loop's dataset at `ref`.
+def read_splits(store: DatasetStore, ref: str, loop: str, strict: bool = True) -> dict[str, list[Example]]:
+    """All splits of a loop's dataset at `ref`; unless `strict`, without rows that this release does not accept.
 
     Raises ObjectNotFound when it has none there, DatasetError when a shard is missing or is not the one the index names.
     """
@@ -178,7 +207,7 @@ def read_splits(store: DatasetStore, ref: str, loop: str) -> dict[str, list[Exam
     index = read_index(store, commit, loop)
     splits: dict[str, list[Example]] = {split: [] for split in index.shards}
     for split, _, content in _shards(store, commit, loop, index):
-        splits[split] += from_parquet(content)
+        splits[split] += from_parquet(content) if strict else readable(content)[0]
     return splits
 
 
@@ -225,8 +254,8 @@ def dataset_objects(
         previous = {split: {} for split in index.shards}
         for split, shard, content in _shards(store, commit, loop, index):
             known[shard.path] = shard
-            previous[split][shard.path] = from_parquet(content)
-            if not _as_written_now(content):
+            previous[split][shard.path], bad = readable(content)
+            if bad or not _as_written_now(content):
                 outdated.add(shard.path)  # `load_dataset` wants the same columns, and readers the same words, in all files
     made = plan(previous, wanted, shard_name)
     written = {**made.rewrite, **made.new, **{path: made.keep[path] for path in made.keep if path in outdated}}

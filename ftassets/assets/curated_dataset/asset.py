@@ -14,10 +14,11 @@ from ftassets.assets._shared.accepted import golden_commit, seed_commit
 from ftassets.assets._shared.dataset_files import (
     card_objects,
     dataset_objects,
-    from_parquet,
+    labels_folder,
     read_evaluation_rows,
-    read_labels,
     read_splits,
+    read_written,
+    readable,
     refused_branch,
     seed_path,
     synthetic_path,
@@ -70,12 +71,16 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         seeded = seed_commit(context.instance, dataset_store, loop)
         golden_of = golden_commit(context.instance, dataset_store, loop)
         golden = read_evaluation_rows(dataset_store, golden_of, loop)
-        rows = from_parquet(dataset_store.read(seeded, seed_path(loop.name)))
+        rows, rejected = readable(dataset_store.read(seeded, seed_path(loop.name)))
         main = dataset_store.resolve("main")
-        rows += _stored_rows(dataset_store, main, loop, traffic_log.forgotten())
+        stored, unreadable = read_written(dataset_store, main, [labels_folder(loop.name), synthetic_path(loop.name)])
+        forgotten = traffic_log.forgotten()
+        rows += [row for row in stored if row.request_id not in forgotten]
+        rejected += unreadable
         since = time.time() - loop.dataset.production_window
-        liked, rejected = from_feedback(traffic_log.reviewed(loop.name, since), loop.task.form)
+        liked, unusable = from_feedback(traffic_log.reviewed(loop.name, since), loop.task.form)
         rows += liked
+        rejected += unusable
         production = serving.state(loop.name).production
         before = _previous(dataset_store, main, loop)
         space = vector_space(embedder.id, loop.dataset.context)
@@ -142,22 +147,15 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
     return curated_dataset
 
 
-def _stored_rows(store: DatasetStore, commit: str, loop: LoopConfig, forgotten: set[str]) -> list[Example]:
-    """Labelled batches and synthetic rows, without what users asked to have forgotten."""
-    rows = read_labels(store, commit, loop.name)
-    rows += [row for path in store.list(commit, synthetic_path(loop.name)) for row in from_parquet(store.read(commit, path))]
-    return [row for row in rows if row.request_id not in forgotten]
-
-
 def _previous(store: DatasetStore, commit: str, loop: LoopConfig) -> dict[str, list[Example]]:
     try:
-        return read_splits(store, commit, loop.name)
+        return read_splits(store, commit, loop.name, strict=False)
     except ObjectNotFound:
         return {}
 
 
 def _vectors(
-    embedder: Embedder, rows: Sequence[Example], known: Mapping[str, np.ndarray], dimensions: int, context: str
+    embedder: Embedder, rows: Sequence[Example], known: dict[str, np.ndarray], dimensions: int, context: str
 ) -> tuple[list[Example], np.ndarray, list[Quarantined]]:
     """The rows with unit vectors of their prompts (n, dimensions), and those that the embedder cannot embed.
 

@@ -14,12 +14,16 @@ from ftassets.assets._shared.dataset_files import (
     export_pairs,
     from_parquet,
     index_path,
+    labels_folder,
+    labels_path,
     pairs_from_parquet,
     pairs_path,
     pairs_to_parquet,
     quarantine_path,
     read_index,
     read_splits,
+    read_written,
+    readable,
     shard_path,
     to_parquet,
 )
@@ -290,3 +294,27 @@ def test_what_was_decoded_is_forgotten_from_the_oldest_on() -> None:
     assert decoded.rows("a", files[0]) is one
     assert decoded.rows("b", files[1]) is not two
     assert dataset_files._Decoded(limit=3).rows("a", files[0]) == one  # too large to be kept
+
+
+def test_a_stored_row_that_is_none_by_todays_rules_takes_no_other_with_it(store: GitDatasetStore) -> None:
+    good = rows(0, 1, 2)
+    deep = good[1].model_copy(update={"tools": "[" * 200 + "]" * 200})  # as an earlier release stored it
+    content = to_parquet([good[0], deep, good[2]])
+    assert readable(content)[0] == [good[0], good[2]]
+    [bad] = readable(content)[1]
+    assert (bad.where, "nested more than 100 levels" in bad.reason) == (f"{deep.source}:{deep.id}", True)
+    with pytest.raises(DatasetError, match=deep.id):
+        from_parquet(content)
+    files = {labels_path("loop", "b1"): content, labels_path("loop", "b2"): to_parquet(rows(5, 6))}
+    store.publish("run", files, "labels", {})
+    found, rest = read_written(store, "main", [labels_folder("loop")])
+    assert ([row.id for row in found], len(rest)) == ([row.id for row in [good[0], good[2], *rows(5, 6)]], 1)
+
+
+def test_the_next_dataset_leaves_such_a_row_out_of_its_files(store: GitDatasetStore) -> None:
+    good = rows(0, 1, 2)
+    deep = good[1].model_copy(update={"tools": "[" * 200 + "]" * 200})
+    publish(store, "old", {"train": [good[0], deep, good[2]]})
+    assert read_splits(store, "main", "loop", strict=False) == {"train": [good[0], good[2]]}
+    publish(store, "new", {"train": [good[0], good[2]]})
+    assert read_splits(store, "main", "loop") == {"train": [good[0], good[2]]}
