@@ -29,6 +29,7 @@ ELSEWHERE = {
     "cli/test_help_names.py": "the help of every command",
     "cli/test_json.py": "every command with --json",
     "cli/commands/test_adopt_endpoint.py": "adopt.py for a model behind an endpoint",
+    "cli/commands/test_curate_any_bytes.py": "curate.py on files of any bytes",
     "domain/dataset/curation/test_steps.py": "the small steps of curation",
     "domain/dataset/labelling/test_formats.py": "argilla, jsonl and label_studio",
     "workers/training/test_families.py": "sft.py and evaluation's generate.py, on models of many families",

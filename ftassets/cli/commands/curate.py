@@ -4,18 +4,19 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ftassets.backends.embedder.base import EmbedderOf
 from ftassets.config.loop import LoopConfig
 from ftassets.config.loop_files import documents, loop_of
 from ftassets.config.outputs import check_new_folder
-from ftassets.config.text_lines import lines_of
+from ftassets.config.text_lines import NotUtf8, lines_of
 from ftassets.domain.chat import embedded_text, request_body
 from ftassets.domain.dataset.curation import Curated, curate
-from ftassets.domain.dataset.rows import Example, Quarantined, apart, read_jsonl, shown
-from ftassets.errors import ConfigurationError
+from ftassets.domain.dataset.rows import Example, Quarantined, apart, numbered_jsonl, numbered_lines, read_jsonl, shown
+from ftassets.errors import ConfigurationError, InvalidInput
 
+Item = TypeVar("Item")
 Progress = Callable[[str, int, int], None]
 
 
@@ -43,14 +44,17 @@ def curate_file(
 ) -> dict[str, Any]:
     """Curate a JSONL file into `out`: one JSONL file of chat messages a split, quarantine.jsonl, report.json; returns the report.
 
+    Each line is in a split, or in the quarantine with its number and the reason; of an array that is damaged each line counts by itself.
     With a loop file its golden set is kept apart from the rows. Without an embedder the steps that compare vectors say that
     they could not. Raises ConfigurationError on a bad loop file, InvalidInput if `out` holds an input, or anything without `force`,
     OSError when a file cannot be read or written.
     """
     loop = settings(config, source)
     check_new_folder(out, force, [source, *([config, loop.golden_set] if config else [])])
-    rows, rejected = _read(source, "seed")
-    golden = _read(loop.golden_set, "golden")[0] if config else []
+    numbered = _read(source)
+    rows, row_lines = _of(Example, numbered)
+    rejected, rejected_lines = _of(Quarantined, numbered)
+    golden = apart(read_jsonl(lines_of(loop.golden_set), "golden"))[0] if config else []
     progress("reading and embedding", 0, 1)
     vectors = golden_vectors = None
     if embedder_of and rows:
@@ -58,8 +62,9 @@ def curate_file(
         golden_vectors = embedder.embed([embedded_text(row, context) for row in golden])
         vectors, failed = embedder.embed_each([embedded_text(row, context) for row in rows])
         rejected += [Quarantined(f"seed:{rows[i].id}", reason, shown(rows[i].prompt)) for i, reason in failed.items()]
+        rejected_lines += [row_lines[i] for i in failed]
         kept = [i for i in range(len(rows)) if i not in failed]
-        rows, vectors = [rows[i] for i in kept], vectors[kept]
+        rows, row_lines, vectors = [rows[i] for i in kept], [row_lines[i] for i in kept], vectors[kept]
     curated = curate(
         rows,
         vectors,
@@ -74,7 +79,8 @@ def curate_file(
     out.mkdir(parents=True, exist_ok=True)
     for split, members in curated.splits.items():
         _write(out / f"{split}.jsonl", [_chat(row) for row in members])
-    _write(out / "quarantine.jsonl", [vars(item) for item in curated.dropped])
+    places = [*rejected_lines, *(row_lines[i] for i in curated.dropped_at)]
+    _write(out / "quarantine.jsonl", [{"line": line, **vars(item)} for line, item in zip(places, curated.dropped, strict=True)])
     (out / "report.json").write_text(json.dumps(report, indent=2) + "\n")
     return report
 
@@ -98,8 +104,19 @@ def report_of(curated: Curated, collected: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _read(path: Path, source: str) -> tuple[list[Example], list[Quarantined]]:
-    return apart(read_jsonl(lines_of(path), source))
+def _read(path: Path) -> list[tuple[int, Example | Quarantined]]:
+    try:
+        return list(numbered_jsonl(lines_of(path), "seed"))
+    except NotUtf8:
+        raise
+    except InvalidInput:  # no array after all: it may be one line that begins like one
+        return list(numbered_lines(enumerate(lines_of(path), start=1), "seed"))
+
+
+def _of(kind: type[Item], numbered: list[tuple[int, Example | Quarantined]]) -> tuple[list[Item], list[int]]:
+    """The items of one kind, and the numbers of their lines."""
+    found = [(item, number) for number, item in numbered if isinstance(item, kind)]
+    return [item for item, _ in found], [number for _, number in found]
 
 
 def _chat(row: Example) -> dict[str, Any]:

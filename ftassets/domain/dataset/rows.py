@@ -85,7 +85,12 @@ def numbered_jsonl(lines: Iterable[bytes], source: str) -> Iterator[tuple[int, E
     It may have `id`, `slice`, `group` and `quality_score` (or `metadata.quality_score`) in 0..1. The id defaults to a digest of
     request and answer.
     """
-    for number, line in numbered_items(lines):
+    yield from numbered_lines(numbered_items(lines), source)
+
+
+def numbered_lines(lines: Iterable[tuple[int, bytes]], source: str) -> Iterator[tuple[int, Example | Quarantined]]:
+    """The same for lines each of which is a value by itself, with their numbers."""
+    for number, line in lines:
         line = line.rstrip(b"\r\n")
         try:
             if len(line) > MAX_LINE:

@@ -65,6 +65,15 @@ def test_every_line_is_in_a_split_or_in_quarantine(source: Path, tmp_path: Path)
         assert before["kept"] == after["kept"] + (after["quarantined"] if after["step"] != "schema" else 2)
 
 
+def test_a_line_that_begins_like_an_array_does_not_take_the_others_with_it(tmp_path: Path) -> None:
+    good = chat("please dim the lamp in the hall", "It is dimmed.")
+    (tmp_path / "in.jsonl").write_text(f"[INFO] started\n{good}\n{good}")
+    report = curate_file(tmp_path / "in.jsonl", tmp_path / "out", None, None, silent)
+    assert (report["collected"], report["kept"]) == (3, 1)
+    found = {row["line"]: row["reason"] for row in lines(tmp_path / "out" / "quarantine.jsonl")}
+    assert found.keys() in ({1, 2}, {1, 4})
+
+
 def test_personal_data_is_replaced_and_json_stays_json(source: Path, tmp_path: Path) -> None:
     curate_file(source, tmp_path / "out", tmp_path / "loop.yaml", lambda settings: HashEmbedder(), silent)
     text = "".join(path.read_text() for path in (tmp_path / "out").glob("*.jsonl"))

@@ -91,7 +91,8 @@ class Curated:
     """Rows per split, what was dropped, the funnel and the pre-flight verdict.
 
     `balance` is the share of a class's rows that training may use, 1 where it is not named. `renamed` has for the rows whose id had
-    personal data the id they came with. `conflicts` are requests that rows answer differently.
+    personal data the id they came with. `conflicts` are requests that rows answer differently. `dropped_at` are the
+    positions of the rows in `dropped`, which come after the lines that were no examples.
     """
 
     splits: dict[str, list[Example]]
@@ -101,6 +102,7 @@ class Curated:
     balance: dict[str, float]
     renamed: Mapping[str, str] = field(default_factory=dict)
     conflicts: list[Conflict] = field(default_factory=list)
+    dropped_at: list[int] = field(default_factory=list)
 
     @property
     def rows(self) -> int:
@@ -143,6 +145,7 @@ def curate(
     pool = Pool(list(rows), list(range(len(rows))), vectors, known, golden_vectors, tokens, previous, gone, copies, control_tokens)
     hide = functools.partial(scrubbed_text, names=names) if "pii" not in loop.dataset.skip else str
     dropped = [replace(line, where=f"schema:{line.where}", reason=hide(line.reason), content=hide(line.content)) for line in rejected]
+    dropped_at: list[int] = []
     funnel = [StepReport("collected", len(rows) + len(rejected))]
     steps = [
         (step.name, functools.partial(scrub, names=names) if step.name == "pii" else step.run)
@@ -165,6 +168,7 @@ def curate(
                 gone[i] = name
                 where = f"{name}:{hide(pool.rows[i].id)}"
                 dropped.append(Quarantined(where, hide(outcome.dropped[i]), hide(pool.rows[i].prompt)))
+                dropped_at.append(i)
         pool.index = [i for i in pool.index if i not in outcome.dropped] if outcome.dropped else pool.index
         results[name] = outcome.result
         lost = len(outcome.dropped) + (len(rejected) if name == "schema" else 0)
@@ -172,7 +176,7 @@ def curate(
         funnel.append(StepReport(name, len(pool.index), lost, len(outcome.changed), *counted))
     splits = {name: sorted((pool.rows[i] for i in members), key=lambda row: row.id) for name, members in results["split"].items()}
     conflicting = results.get("conflicts") or []
-    return Curated(splits, dropped, funnel, results["size"], results.get("balance") or {}, renamed, conflicting)
+    return Curated(splits, dropped, funnel, results["size"], results.get("balance") or {}, renamed, conflicting, dropped_at)
 
 
 def conflicts(rows: Sequence[Example], loop: "LoopConfig") -> list[Conflict]:
