@@ -32,6 +32,7 @@ ELSEWHERE = {
     "cli/commands/test_curate_any_bytes.py": "curate.py on files of any bytes",
     "domain/dataset/curation/test_steps.py": "the small steps of curation",
     "domain/dataset/labelling/test_formats.py": "argilla, jsonl and label_studio",
+    "domain/dataset/labelling/test_own_readers.py": "argilla and label_studio, with the tools' own classes",
     "workers/training/test_families.py": "sft.py and evaluation's generate.py, on models of many families",
     "domain/drift/test_quarter.py": "quarters of daily drift reports",
     "domain/gates/test_row_scores.py": "gates on a value for each row: paired and fixed",

@@ -16,6 +16,8 @@ TABLES: dict[str, Callable[[], str]] = {  # in pages that people write, between 
     "formats": formats_table.table,
     "traffic_formats": file_formats_table.traffic,
     "label_formats": file_formats_table.labels,
+    "row_formats": file_formats_table.rows,
+    "export_formats": file_formats_table.exports,
 }
 _TABLE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 _IMPORTS = "ftassets.domain.traffic.imports"
+_SHAPES = "ftassets.domain.dataset.row_shapes"
+_DATASET = "ftassets.assets._shared.dataset_files"
 _LABELLING = "ftassets.domain.dataset.labelling"
 AUTO = "auto"  # the format that reads the most records of a file
 
@@ -11,7 +13,7 @@ AUTO = "auto"  # the format that reads the most records of a file
 class FileFormat:
     """A format: the tool it is of, how its files come about, where feedback in it goes, and what is lost on the way.
 
-    `reader` is the module that reads it (and writes it, where `out` is true).
+    `reader` is the module that reads it, and writes it where `out` is true; `module:function` of what is only written.
     """
 
     tool: str
@@ -71,6 +73,56 @@ TRAFFIC: dict[str, FileFormat] = {  # where two read as much of a file, the firs
         f"{_IMPORTS}.openai_files",
         "of preference files: the preferred output is the correction of the other one",
         "further choices than the first; `weight` of answers before the last one",
+    ),
+}
+
+ROWS: dict[str, FileFormat] = {  # told by the field that gives each its name
+    "messages": FileFormat(
+        "OpenAI, TRL",
+        "a conversation, the last message the answer, with `tools`",
+        _SHAPES,
+        "`weight: 0` refuses the row",
+        "images, `name`, text next to tool calls, an answer that is a call, answers before the last one as something to teach",
+    ),
+    "instruction": FileFormat(
+        "Alpaca, Dolly",
+        "`instruction`, `input` or `context`, `output` or `response`, `system`, `history`",
+        _SHAPES,
+        "none",
+        "tools",
+    ),
+    "conversations": FileFormat(
+        "ShareGPT",
+        "turns of `from` and `value`, with `system` and `tools`",
+        _SHAPES,
+        "`weight: 0` refuses the row",
+        "what `messages` cannot carry",
+    ),
+    "prompt": FileFormat(
+        "TRL, OpenAI's completions",
+        "`prompt` and `completion`, texts or messages, with `system` and `tools`",
+        _SHAPES,
+        "none",
+        "what `messages` cannot carry",
+    ),
+}
+
+EXPORTS: dict[str, FileFormat] = {
+    "train/*.parquet": FileFormat(
+        "Hugging Face datasets",
+        "a file per shard of each split, with a card",
+        f"{_DATASET}:export",
+        "the row's `source`",
+        "sampling rates of `balance`, which are in index.json",
+        out=True,
+    ),
+    "preference_pairs.jsonl": FileFormat(
+        "TRL",
+        "`prompt`, `chosen` and `rejected` as messages, with `tools`",
+        f"{_DATASET}:export_pairs",
+        "which answer was preferred",
+        "user, version and time of a pair",
+        out=True,
     ),
 }
 

@@ -31,6 +31,12 @@ class _Shape(NamedTuple):
     turns: Callable[[Mapping[str, Any]], Turns]
 
 
+_JUDGEMENTS = {  # numbers and flags that say what a row is worth: training would not know them
+    "accepted", "correct", "is_correct", "keep", "label", "labels", "loss", "rating", "rejected", "reward", "score", "train", "valid",
+    "weight",
+}  # fmt: skip
+
+
 def turns_of(row: Any) -> Turns:
     """The conversation of a row. Raises ValueError for a row of another shape, and for a field with text that would be lost."""
     named = [name for name in _SHAPES if isinstance(row, Mapping) and name in row]
@@ -39,9 +45,14 @@ def turns_of(row: Any) -> Turns:
     if not named:
         raise ValueError('a row is an object with "messages", "instruction", "conversations" or "prompt"')
     shape = _SHAPES[named[0]]
-    if lost := sorted(str(name) for name in row.keys() - shape.fields - OWN - NOTES if holds_text(row[name])):
+    unused = row.keys() - shape.fields - OWN - NOTES
+    if lost := sorted(str(name) for name in unused if holds_text(row[name]) or _judges(name, row[name])):
         raise ValueError(f'the field {lost[0]!r} would be lost: write it into the messages, or into "metadata" if no model is to read it')
     return shape.turns(row)
+
+
+def _judges(name: Any, value: Any) -> bool:
+    return name in _JUDGEMENTS and value is not None and (name, value) != ("weight", 1)
 
 
 def holds_text(value: Any) -> bool:

@@ -121,7 +121,10 @@ def _example(row: Any, source: str) -> Example:
         raise ValueError("the last message is not the assistant's")
     if answer.content is None:
         raise ValueError("the answer is a call of tools, not text: write the answer as text")
-    if turns.messages[-1].get("weight") == 0:
+    weight = turns.messages[-1].get("weight")
+    if weight not in (None, 0, 1):
+        raise ValueError(f"the field 'weight' of the last answer is {str(weight)[:20]}: it can be 0 or 1")
+    if weight == 0:
         raise ValueError("the last answer has weight 0: it is the one this row would teach")
     asked = Asked(messages=tuple(before), tools=tools_text(turns.tools))
     name = row.get("id") or digest_of([identity(asked), answer.content])[:16]

@@ -145,3 +145,15 @@ def words(value: Any) -> list[str]:
     if isinstance(value, str):
         return [value]
     return [word for member in (value.values() if isinstance(value, dict) else value) for word in words(member)]
+
+
+@pytest.mark.parametrize("name", ["weight", "score", "rating", "rejected", "train", "label"])
+@pytest.mark.parametrize("value", [0, 0.3, False, True, "x"])
+@pytest.mark.parametrize("row", [{"instruction": "a", "output": "b"}, {"prompt": "a", "completion": "b"}])
+def test_what_says_what_a_row_is_worth_refuses_it_by_name(row: dict[str, str], name: str, value: Any) -> None:
+    if (name, value) == ("weight", True):
+        assert turns_of({**row, name: value}) == turns_of(row)
+        return
+    with pytest.raises(ValueError, match=f"the field '{name}' would be lost"):
+        turns_of({**row, name: value})
+    assert turns_of({**row, "idx": 7, name: None}) == turns_of(row)

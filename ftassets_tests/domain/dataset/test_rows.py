@@ -73,7 +73,11 @@ def test_what_no_model_would_read_is_quarantined_by_name(change: dict, reason: s
 
 def test_the_answer_is_text_and_the_one_that_is_taught() -> None:
     call = {"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": "{}"}}]}
-    for answer, reason in ((call, "a call of tools"), ({"role": "assistant", "content": "b", "weight": 0}, "weight 0")):
+    for answer, reason in (
+        (call, "a call of tools"),
+        ({"role": "assistant", "content": "b", "weight": 0}, "weight 0"),
+        ({"role": "assistant", "content": "b", "weight": 0.5}, "the field 'weight' of the last answer is 0.5"),
+    ):
         examples, (bad,) = parse_jsonl(json.dumps({"messages": [{"role": "user", "content": "a"}, answer]}), "seed")
         assert examples == []
         assert reason in bad.reason
