@@ -6,17 +6,16 @@ two processes nearly twice as fast (docs/decisions/0014-demo-training-recipe.md)
 
 import os
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Thread
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from ftassets.workers.process import KILLED, die_with_parent
 
-T = TypeVar("T")
 GRACE = 5.0  # seconds in which the original may detect the cause of a copy's failure itself and report it better
 _left = Event()  # there is nothing more to agree on
 _watches: list[Thread] = []  # in the original, one for each copy
@@ -54,12 +53,25 @@ def _end_with(pid: int) -> None:
         os._exit(1)
 
 
-def part(rows: Sequence[T], rank: int, count: int, seed: int) -> list[T]:
-    """This replica's rows, as many as every other's; up to count - 1 rows are left out."""
-    if count == 1:
-        return list(rows)
-    order = np.random.default_rng(seed).permutation(len(rows))[: len(rows) // count * count]
-    return [rows[i] for i in order[rank::count]]
+class Share:
+    """Positions of this replica's rows, epoch after epoch: its part of each batch that one process would take.
+
+    All replicas take as many: of a smaller last batch up to count - 1 rows are left out.
+    """
+
+    def __init__(self, rows: int, batch_size: int, rank: int, count: int, seed: int) -> None:
+        self._rows, self._batch_size, self._rank, self._count, self._seed = rows, batch_size, rank, count, seed
+        self._taken = rows - rows % batch_size % count
+        self._epoch = 0
+
+    def __len__(self) -> int:
+        return self._taken // self._count
+
+    def __iter__(self) -> Iterator[int]:
+        order = np.random.default_rng([self._seed, self._epoch]).permutation(self._rows)[: self._taken]
+        self._epoch += 1
+        for start in range(0, self._taken, self._batch_size):
+            yield from order[start : start + self._batch_size][self._rank :: self._count].tolist()
 
 
 @contextmanager

@@ -62,8 +62,8 @@ def train(job: TrainingJob, report: Report, cores: int = 1) -> TrainingResult:
 
     count = 1 if torch.cuda.is_available() else replicas.fitting(job.train.batch_size, min(cores, len(rows)))
     rank = replicas.fork(count)
-    mine = replicas.part(rows, rank, count, job.train.seed)
-    trainer, losses = _trainer(job, model, tokenizer, mine, validation, bf16, count, report if rank == 0 else lambda _: None)
+    share = replicas.Share(len(rows), job.train.batch_size, rank, count, job.train.seed)
+    trainer, losses = _trainer(job, model, tokenizer, rows, share, validation, bf16, count, report if rank == 0 else lambda _: None)
     started = time.monotonic()
     with replicas.joined(rank, count, job.work):
         trainer.train()
@@ -186,6 +186,7 @@ def _trainer(
     model: Any,
     tokenizer: Any,
     rows: Sequence[Taught],
+    share: replicas.Share,
     validation: Sequence[Taught],
     bf16: bool,
     count: int,
@@ -222,13 +223,19 @@ def _trainer(
 
         def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
             replicas.agree(model)
+            torch.nn.utils.clip_grad_norm_(model.parameters(), job.train.max_grad_norm)  # of the gradient they agree on
 
     class CompletionTrainer(SFTTrainer):
         """TRL's loss without its entropy and accuracy: with them the loss takes a third of a step on CPU."""
 
+        def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+            return share
+
         def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None) -> Any:
+            # the mean over replicas is that over all tokens only if each divides by the same number
+            tokens = None if num_items_in_batch is None else replicas.total(float(num_items_in_batch)) / count
             with torch.autocast(model.device.type, dtype=torch.bfloat16, enabled=bf16):
-                loss, logits = taught_loss(model.get_base_model(), inputs, num_items_in_batch)
+                loss, logits = taught_loss(model.get_base_model(), inputs, tokens)
             return (loss, {"logits": logits.detach()}) if return_outputs else loss
 
     arguments = SFTConfig(output_dir=str(job.work / "trainer"), **_settings(job.train, count, bf16, torch.cuda.is_available()))
@@ -253,7 +260,7 @@ def _settings(train: Train, count: int, bf16: bool, cuda: bool) -> dict[str, Any
         "gradient_accumulation_steps": train.gradient_accumulation_steps,
         "warmup_steps": train.warmup_ratio,  # below 1 it is a share of all steps
         "lr_scheduler_type": "cosine",
-        "max_grad_norm": train.max_grad_norm,
+        "max_grad_norm": 0.0,  # clipped by us, once the replicas agree
         "max_length": None,  # rows that are longer are left out before
         "seed": train.seed,
         "data_seed": train.seed,

@@ -10,6 +10,7 @@ from ftassets.domain.release.version import ADAPTER, MERGED
 from ftassets.domain.training.divergence import TrainingStopped
 from ftassets.domain.training.job import TrainingResult
 from ftassets.testing.tiny_job import tiny_job
+from ftassets.workers.training.replicas import Share
 from ftassets.workers.training.sft import train
 
 pytestmark = [pytest.mark.slow, pytest.mark.models]
@@ -116,7 +117,8 @@ def test_only_the_completion_is_taught_and_the_prompt_is_the_one_evaluation_uses
     job = tiny_job(tmp_path / "first", tiny_base)
     tokenizer: Any = AutoTokenizer.from_pretrained(tiny_base)
     tokens = _tokens(tokenizer, rows, job, lambda _: None)
-    trainer, _ = _trainer(job, AutoModelForCausalLM.from_pretrained(tiny_base), tokenizer, tokens, [], False, 1, lambda _: None)
+    share = Share(len(tokens), 8, 0, 1, seed=0)
+    trainer, _ = _trainer(job, AutoModelForCausalLM.from_pretrained(tiny_base), tokenizer, tokens, share, [], False, 1, lambda _: None)
     batch = next(iter(trainer.get_train_dataloader()))
     seen = set()
     for ids, labels in zip(batch["input_ids"], batch["labels"], strict=True):
