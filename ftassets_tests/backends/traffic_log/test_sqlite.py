@@ -49,6 +49,27 @@ def test_reader_that_holds_forgotten_text_is_reported(tmp_path: Path, monkeypatc
     assert b"forget me" not in bytes_on_disk(tmp_path)
 
 
+def test_a_log_of_an_earlier_release_shrinks_once_it_was_written_anew(tmp_path: Path) -> None:
+    path = tmp_path / "traffic.db"
+    with sqlite3.connect(path) as connection:  # made without incremental vacuum
+        connection.executescript(f"{embedded.SCHEMA} PRAGMA user_version = {embedded.SCHEMA_VERSION};")
+    log = SqliteTrafficLog(path)
+    log.append([exchange(n, answer=f"{n} " * 2000) for n in range(300)])
+    full = log.size()
+    assert log.remove("voice", {f"voice-{n}": 0 for n in range(200)}) == 200
+    log.reclaim()
+    kept = log.size()
+    assert kept.bytes == full.bytes
+    assert kept.free is not None
+    assert kept.free > 0.5 * full.bytes, "it is used for new rows"
+    log.forget(request_ids=["voice-299"])
+    assert log.size().bytes < 0.5 * full.bytes
+    log.remove("voice", {f"voice-{n}": 0 for n in range(250)})
+    log.reclaim()
+    assert log.size().bytes < 0.3 * full.bytes
+    assert log.size().free == 0
+
+
 def test_nothing_that_sensors_and_reports_ask_reads_a_whole_table(tmp_path: Path) -> None:
     log = SqliteTrafficLog(tmp_path / "traffic.db")
     log.append([exchange(1)])
@@ -64,9 +85,12 @@ def test_nothing_that_sensors_and_reports_ask_reads_a_whole_table(tmp_path: Path
     log.feedback_on(["voice-1"])
     log.feedback_counts("voice", "v1", 1.0)
     log.corrections("voice", 1.0, 1.0)
+    log.first_time("voice", 1.0)
+    log.sampled("voice", 1.0, 9.0, 0.5)
+    log.feedback_events(["voice-1"])
     connection.set_trace_callback(None)
     plans = {query: [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {query}")] for query in asked}
-    assert len(plans) == 9
+    assert len(plans) == 12
     for query, plan in plans.items():
         assert not [step for step in plan if step.startswith(("SCAN exchange", "SCAN e", "SCAN feedback", "SCAN f ", "SCAN n"))], (
             query,
