@@ -77,8 +77,8 @@ class DayFiles:
         return path
 
     def loops(self) -> list[str]:
-        """Names of the loops that have a file, sorted."""
-        return sorted({path.parts[-3] for path in self.folder.glob(f"*/{PATTERN}")})
+        """Names of the loops that have a file, be it what a killed write has left, sorted."""
+        return sorted({path.parts[-3] for pattern in (PATTERN, LEFT_OVER) for path in self.folder.glob(f"*/{pattern}")})
 
     def find(self, loop: str, user: str | None = None, ids: Collection[str] = ()) -> Iterator[Exchange]:
         """Rows of a user (as hashed in the log) and those named, oldest file first. Raises InvalidInput for a file that is damaged."""

@@ -89,6 +89,8 @@ def test_no_text_is_left_by_a_write_that_was_killed(files: DayFiles) -> None:
     with files.held():
         files.erase("voice", {"voice-2"})
     assert not partial.exists()
+    path.rename(partial)
+    assert files.loops() == ["voice"], "what is left is found though no file is whole"
 
 
 def test_a_folder_that_cannot_be_written_is_named_with_what_to_do(tmp_path: Path) -> None:
