@@ -101,7 +101,7 @@ class Talk:
         answered = [{**row, "completion": f"Label of {row['prompt']}", "annotator": "ann"} for row in rows if WORD in row["prompt"]]
         assert answered
         text = "".join(json.dumps(row) + "\n" for row in answered)
-        assert label_import(log, store, loop, text, "jsonl", "week", "labels-1").rows == len(answered)
+        assert label_import(log, store, loop, text, "jsonl", "week", "labels-1").added == len(answered)
 
     def bring(self, folder: Path, name: str = "c1", days: float = 0) -> None:
         """A log of elsewhere with a row of the same user."""

@@ -4,7 +4,7 @@ import ipaddress
 import re
 from collections.abc import Iterator
 
-from ftassets.domain.personal_data.labels import label_before
+from ftassets.domain.personal_data.labels import is_called_phone
 from ftassets.domain.personal_data.spans import Span
 
 # In scripts that write no spaces a word of the sentence touches the address: a part that begins with Latin letters is Latin all through.
@@ -48,7 +48,7 @@ def ips(text: str) -> Iterator[Span]:
     if text.count(".") >= 3:
         for match in _IPV4.finditer(text):
             before = text[max(0, match.start() - 24) : match.start()]
-            if _PAIRS.fullmatch(match[0]) and label_before(text, match.start()) == "phone":
+            if _PAIRS.fullmatch(match[0]) and is_called_phone(text, *match.span()):
                 continue
             if _is_ip(match[0]) and not _VERSION.search(before):
                 yield Span("IP", *match.span())

@@ -36,14 +36,18 @@ _PRIVATE_KEY = re.compile(rf"-----BEGIN {_MARK}[{_BODY}]{{0,16000}}?(?:-----END 
 _HOOK = re.compile(r"hooks\.slack\.com/services/[A-Za-z0-9/]{20,80}|discord(?:app)?\.com/api/webhooks/[0-9]{15,20}/[A-Za-z0-9_-]{50,80}")
 _IN_URL = re.compile(r"://[^\s:/@\"'<>]{0,64}:([^\s/@\"'<>]{3,128})@")
 _SENT = re.compile(r"\b(?:bearer|basic)\s{1,3}([A-Za-z0-9_.~+/-]{16,4096}={0,2})", re.IGNORECASE)
-_CALLED = (
-    r"pass(?:word|wd|phrase)?|pwd|secret(?:[_ -]?access)?(?:[_ -]?key)?"
-    r"|(?:api|access|account|auth|private|shared|signing|encryption)[_ -]?key"
-    r"|(?:api|auth|access|refresh|bot|bearer)[_ -]?token|token|client[_ -]?secret"
-    r"|mot de passe|passwort|kennwort|contraseña|senha|wachtwoord|has[lł]o|пароль|密码|密碼|パスワ[ー-]ド|비밀번호|كلمة المرور"
+_PASSWORDS = (
+    r"pass(?:word|wd|phrase)?|pwd|mot de passe|passwort|kennwort|contraseña|senha|wachtwoord|has[lł]o|пароль"
+    r"|密码|密碼|パスワ[ー-]ド|비밀번호|كلمة المرور"
 )
-_VALUE = r"[^\s\"'“”,;<>)}\]]{8,512}"
-_NAMED = re.compile(rf"(?:{_CALLED})[\"'“”]?\s{{0,2}}(?:=>|:=|[:=：]|\bis\b|\bist\b|は|是|为|為)\s{{0,2}}[\"'“”]?({_VALUE})", re.IGNORECASE)
+_CALLED = (
+    rf"(?:{_PASSWORDS}|secret(?:[_ -]?access)?(?:[_ -]?key)?|(?:api|access|account|auth|private|shared|signing|encryption)[_ -]?key"
+    r"|(?:api|auth|access|refresh|bot|bearer)[_ -]?token|token|client[_ -]?secret)"
+)
+# in quotes anything, else what is no call and no attribute of code
+_VALUE = r"(?:[\"'“]([^\s\"'“”]{8,512})[\"'”]|([^\s\"'“”,;<>(){}\[\].]{8,512})(?![(\[{\w]|\.\w))"
+_NAMED = re.compile(rf"(?<![A-Za-z]){_CALLED}[\"'“”]?\s{{0,2}}(?:=>|:=|[:=：]|は|是|为|為)\s{{0,2}}{_VALUE}", re.IGNORECASE)
+_SAID = re.compile(rf"(?<![A-Za-z])(?:{_PASSWORDS})\s{{1,2}}(?:is|ist|est|es|è|é)\s{{1,2}}{_VALUE}", re.IGNORECASE)
 _HINTS = (
     "pass",
     "pwd",
@@ -71,20 +75,29 @@ def secrets(text: str) -> Iterator[Span]:
     """SECRET: what has an issuer's prefix, private keys, web tokens, passwords of URLs, and values that are called a password or a key."""
     if _LONG.search(text):
         for pattern in (_WITH_PREFIX, _HOOK):
-            yield from (Span("SECRET", *match.span()) for match in pattern.finditer(text))
+            yield from (Span("SECRET", *match.span()) for match in pattern.finditer(text) if _random(match[0]))
         if "PRIVATE KEY" in text:
             yield from (Span("SECRET", *match.span()) for match in _PRIVATE_KEY.finditer(text))
         yield from (Span("SECRET", *match.span(1)) for match in _SENT.finditer(text) if _mixed(match[1]))
     if "://" in text and "@" in text:
         yield from (Span("SECRET", *match.span(1)) for match in _IN_URL.finditer(text))
     if may_be_named(text):
-        yield from (Span("SECRET", *match.span(1)) for match in _NAMED.finditer(text) if _mixed(match[1]))
+        for pattern in (_NAMED, _SAID):
+            for match in pattern.finditer(text):
+                value = match.lastindex or 0  # the group of quoted or of bare values
+                if _mixed(match[value]):
+                    yield Span("SECRET", *match.span(value))
 
 
 def may_be_named(text: str) -> bool:
     """Whether a text could call something a password or a key; quick."""
     low = text.lower()
     return any(hint in low for hint in _HINTS)
+
+
+def _random(value: str) -> bool:
+    """Whether a value may be random: sk-fade-in-and-out-of-sight is a name in a style sheet."""
+    return not value.startswith("sk-") or _DIGIT.search(value) is not None
 
 
 def _mixed(value: str) -> bool:

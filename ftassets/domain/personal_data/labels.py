@@ -5,15 +5,15 @@ import re
 BEFORE = 48  # characters in which a word counts
 
 _PHONE = (
-    r"(?:i|tele|head|smart|mega|micro)?(?:ph|f)one?s?(?:nummer|number)?\b|telefo|t[eé]l[eé]ph|t[eéěí]l\b|telp\b|telp?on|tlf"
-    r"|tfno|\bgsm\b|mobi|m[oó]vil|\bcell|celular|celul|kom[oó]rk|handy|\bfax|faks|rufnummer|durchwahl|hotline|whatsapp"
+    r"(?:i|tele|head|smart|mega|micro)?(?:ph|f)one?s?(?:nummer|number)?\b|tel[eé]fo|t[eé]l[eé]ph|t[eéěí]l\b|telp\b|telp?on|telepo|tlf|telem[oó]v"
+    r"|tfno|\bgsm\b|mobi|m[oó]vil|\bcell|celular|celul|kom[oó]rk|handy|\bfax|faks|rufnummer|durchwahl|hotline|whatsapp|\bwa\b|\bph\b[.:]"
     r"|signal\b|viber|\bsms|\bcall(?:s|ed|ing)?\b|\bdial|\bring\b|\btext(?: me| us| him| her)?\b|contact|reach|\bdesk"
-    r"|landline|\banswering\b|\bmessages?\b|anruf|erreich|kontakt|\bruf|appel|joindre|portable|ll[aá]m|\bligu?[ae]|\bligar|chiam"
-    r"|\bbel(?:len|t)?\b|telefoon|mobiel|soita|puh|kännyk|numero(?:ni|nsa)\b|zadzwo|dzwo[nń]|zavol|volej|hív|\bsun[aăţț]"
+    r"|landline|\banswering\b|\bmessages?\b|anruf|erreich|kontakt|\bruf|appel|joindre|joignable|portable|ll[aá]m|\bligu?[ae]|\bligar|chiam"
+    r"|\bbel(?:len|t)?\b|telefoon|mobiel|soit[at]|puh|kännyk|numero(?:ni|nsa)\b|zadzwo|dzwo[nń]|zavol|volej|hív|\bsun[aăţț]"
     r"|tālru|zvan|skambin|pokli[čc]|nazov|zov|zvo|helista|\bara(?:y|$|\b)|\bcep\b|ulaş|hubungi|ponsel|\bhp\b|gọi|điện thoại"
     r"|di động|\bđt\b|\bsđt\b|liên hệ|tawag|simu|zəng|qo[’'ʻ]ng|телеф|\bтел\b|\bтел[.:]|моб|звон|обад|дзвон|сотов|вызов|јави"
     r"|мобил|τηλ|κινητ|κάλεσ|καλέσ|κλήσ|επικοινων|հեռախ|բջջ|զանգ|ტელეფ|მობილ|დარეკ|هاتف|تلفون|جوال|موبا[يی]ل|اتصل|اتصال"
-    r"|للتواصل|محمول|تلفن|همراه|تماس|טלפון|טל['׳.:]|נייד|התקשר|חייג|צלצל|להתקשר|फ़ोन|फोन|मोबाइल|मोबाईल|कॉल|संपर्क|सम्पर्क"
+    r"|للتواصل|محمول|تلفن|همراه|تماس|טלפון|טל['׳.:]|נייד|תקשר|חייג|צלצל|להתקשר|फ़ोन|फोन|मोबाइल|मोबाईल|कॉल|संपर्क|सम्पर्क"
     r"|दूरभाष|ফোন|মোবাইল|কল|যোগাযোগ|தொலைபேசி|கைபேசி|மொபைல்|அழை|ఫోన్|โทร|มือถือ|เบอร์|ስልክ|電話|电话|携帯|ケ[ー-]タイ|連絡"
     r"|ファックス|手机|手機|联系|聯繫|聯絡|拨打|撥打|致电|致電|座机|전화|휴대폰|핸드폰|연락"
 )
@@ -34,7 +34,13 @@ _OTHER = (
     r"|型号|型號|发票|發票|编号|編號|零件|주문|송장|품번|부품"
 )
 # for text in lower case: a pattern that ignores case takes ten times as long
-_LABEL = re.compile(f"(?P<phone>{_PHONE})|(?P<other>{_OTHER})")
+_OWN_NUMBER = (  # somebody's number without another word is that of a phone
+    r"\b(?:my|his|her|our|their|your) (?:new )?number|\b[mds]eine? (?:neue )?nummer|\bihre nummer|\b(?:mon|ton|son|notre|votre) num[eé]ro"
+    r"|\b(?:mi|tu|su) n[uú]mero|\b(?:mio|tuo|suo) numero|\b(?:meu|seu) n[uú]mero|\b(?:mijn|uw|je) nummer|\bm[oó]j numer|\bmoje číslo"
+    r"|számom|num[aă]rul meu|(?:мой|мій|твой|ваш) номер|номерът ми|αριθμός μου|\bmi(?:tt|t) (?:nya )?nummer|nummeret mitt|\bnumeroni\b"
+    r"|\bnumaram\b|số của tôi|nomor saya|我的(?:号码|號碼)|[私僕]の番号|[제내] 번호|رقمي|شماره من|המספר שלי|मेरा नंबर|আমার নম্বর"
+)
+_LABEL = re.compile(f"(?P<phone>{_PHONE}|{_OWN_NUMBER})|(?P<other>{_OTHER})")
 _CLAUSE_ENDS = re.compile(r"(?:[,;!?]|(?<!no)(?<!nr)(?<!num)(?<!nro)(?<!№)\.)(?: |$)|[，。、；！？؛،।]")
 _WORDS = re.compile(r"(?<=[a-z])(?=[A-Z])|[_-]")
 
@@ -60,6 +66,12 @@ def phone_after(text: str, place: int) -> bool:
     after = text[place : place + BEFORE // 2].partition("\n")[0].lower()
     first = _LABEL.search(after)
     return first is not None and first["phone"] is not None
+
+
+def is_called_phone(text: str, start: int, end: int) -> bool:
+    """Whether the words around a place of a folded text say that a phone number stands there; those before it count more."""
+    label = label_before(text, start)
+    return label == "phone" or (label is None and phone_after(text, end))
 
 
 def as_label(key: str) -> str:

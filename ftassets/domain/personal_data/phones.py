@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from ftassets.domain.personal_data.accounts import digits
-from ftassets.domain.personal_data.labels import label_before, phone_after
+from ftassets.domain.personal_data.labels import is_called_phone, label_before
 from ftassets.domain.personal_data.spans import Span
 
 _LETTER = "A-Za-zÀ-ɏḀ-ỿΑ-ωЀ-ӿ"  # scripts whose words do not touch numbers
@@ -26,13 +26,14 @@ _OWN_FORM = "|".join(
     [
         rf"(?:00|011[ -]?)[1-9](?:{_SEP}[0-9]){{7,13}}",  # international, dialled
         r"(?:1[ .-]{1,2})?(?:\([0-9]{3}\)[ -]{0,2}|[0-9]{3}(?: {1,2}| ?[.-] ?))[0-9]{3}(?: {1,2}| ?[.-] ?)[0-9]{4}",  # North American
-        r"1?[2-9][0-9]{2}[2-9][0-9]{6}",  # the same without separators
-        rf"\([0-9]{{2,6}}\)(?:{_SEP}[0-9]){{5,9}}",  # area code in brackets
-        rf"0[1-9](?:{_SEP}[0-9]){{7,10}}",  # national with trunk prefix
+        r"(?!2147483647|2147483648|4294967295|4294967296)1?[2-9][0-9]{2}[2-9][0-9]{6}",  # the same without separators
+        rf"\((?!(?:19|20)[0-9]{{2}}\))[0-9]{{2,6}}\)(?:{_SEP}[0-9]){{5,9}}",  # area code in brackets
+        rf"(?!0123456789)0[1-9](?:{_SEP}[0-9]){{7,10}}",  # national with trunk prefix
         rf"0[1-9][0-9]{{0,3}} ?[/-] ?[0-9](?:{_SEP}[0-9]){{4,7}}",  # area code and a short number
         r"1[3-9][0-9](?:[ -]?[0-9]{4}){2}",  # mobile, China
         r"[1-9][0-9]{0,3} ?- ?[0-9]{3,4} ?- ?[0-9]{4}",  # without trunk prefix: Japan, Korea
         r"[1-9][0-9] {1,2}9?[0-9]{4} ?- ?[0-9]{4}",  # the same: Brazil
+        r"[1-9][0-9]?/[0-9]{3}[ -][0-9]{3,4}",  # the same: Hungary
         r"[78][ -]?\([0-9]{3,5}\)(?:[ -]{0,2}[0-9]){5,7}|8[ -][0-9]{3}(?:[ -][0-9]{2,4}){2,3}|[78]9[0-9]{9}",  # Russia
     ]
 )
@@ -57,8 +58,7 @@ def phones(text: str) -> Iterator[Span]:
             span = next(known, None)
         if (span and span.start <= start) or _other(text, match):
             continue
-        label = label_before(text, start)
-        if label == "phone" or (label is None and phone_after(text, end)):
+        if is_called_phone(text, start, end):
             yield Span("PHONE", start, end)
 
 

@@ -259,6 +259,10 @@ def test_an_escaped_character_is_replaced_whole() -> None:
         "#0301234567",
         "it costs 12 345 678 EUR",
         "call me on 12.06.2024 10:30",
+        "Nature (2019) 571 205-210",
+        "at most 2147483647, or 4294967295",
+        "the digits 0123456789",
+        "ISBN 978-3-16-148410-0",
         "@anna_b and @bob@mastodon.social",
         "git clone git@github.com:a/b.git",
         "logo@2x.png",
@@ -271,7 +275,15 @@ def test_numbers_of_parts_orders_versions_and_handles_are_left(text: str) -> Non
 
 @pytest.mark.parametrize(
     "text",
-    ["my order is late, 030/1234567", "Phone:\n467 3395", "mein Handy: 12345678", "电话：1234567"],
+    [
+        "my order is late, 030/1234567",
+        "Phone:\n467 3395",
+        "mein Handy: 12345678",
+        "my number is 12 34 56 78",
+        "мой номер 12345678",
+        "我的号码是12345678",
+        "电话：1234567",
+    ],
 )
 def test_the_nearest_word_of_the_clause_decides(text: str) -> None:
     assert [span.kind for span in find(text)] == ["PHONE"]
@@ -311,6 +323,10 @@ def test_secrets_are_found_whole(value: str, text: str) -> None:
         ("Authorization: Bearer abcdef0123456789abcdef", "Authorization: Bearer <SECRET>"),
         ("-----BEGIN PRIVATE KEY-----\\nMIIEvQIBADANBgkqhkiG9w0BAQEF", "<SECRET>"),
         ("mein Passwort ist geheim und lang1", "mein Passwort ist geheim und lang1"),
+        ("secret = sha256(data1234)", "secret = sha256(data1234)"),
+        ("password = os.environ['PG_1']", "password = os.environ['PG_1']"),
+        ("class sk-fade-in-and-out-of-sight", "class sk-fade-in-and-out-of-sight"),
+        ("the token is base64-encoded", "the token is base64-encoded"),
         ("commit 3f786850e387550fdab836ed7e6dc881de23001b", "commit 3f786850e387550fdab836ed7e6dc881de23001b"),
     ],
 )
