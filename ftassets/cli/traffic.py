@@ -135,6 +135,8 @@ def forget(
         typer.echo(f"  version {version['version'][:12]} was trained on commit {version['dataset_commit'][:12]}")
     for version in report.unreadable:
         typer.echo(f"  version {version['version'][:12]} may hold them too: {version['reason']}")
+    for file in report.written:
+        typer.echo(f"  {file['file']} has {file['rows']} rows that ask the same")
     for folder in report.in_use:
         typer.echo(f"  {folder}")
     typer.echo(report.stays)

@@ -24,6 +24,8 @@ from ftassets.cli.commands.user_texts import (
     Subject,
     Vectors,
     Versions,
+    WrittenRows,
+    asked_in,
 )
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
@@ -31,7 +33,7 @@ from ftassets.domain.traffic.exchange import Exchange, request_in
 from ftassets.domain.traffic.imports.fields import stored_ids
 from ftassets.errors import InvalidInput
 
-COMMITS_STAY, VERSIONS_STAY = Commits.stays, Versions.stays
+COMMITS_STAY, VERSIONS_STAY, WRITTEN_STAY = Commits.stays, Versions.stays, WrittenRows.stays
 COPIES_STAY = (
     "seed, golden and exported files are yours, and so are backups: remove the texts there if they have them. The log of a PostgreSQL "
     "server and of a lakeFS repository follow those servers' rules"
@@ -44,8 +46,8 @@ class Forgotten:
 
     `erased` counts by store what is gone. Rows in quarantine count as well. `repeated` are later requests of the conversation, which
     have the forgotten one among their earlier turns. `unreadable` are versions whose training data is not known, each with the reason:
-    they may hold it too. `in_use` are scratch folders in which a process works. `earlier` says that the request named was forgotten
-    before.
+    they may hold it too. `written` are files on `main` with rows that people wrote and that ask the same. `in_use` are scratch folders
+    in which a process works. `earlier` says that the request named was forgotten before.
     """
 
     requests: list[str]
@@ -54,6 +56,7 @@ class Forgotten:
     commits: list[dict[str, object]] = field(default_factory=list)
     versions: list[dict[str, str]] = field(default_factory=list)
     unreadable: list[dict[str, str]] = field(default_factory=list)
+    written: list[dict[str, object]] = field(default_factory=list)
     in_use: list[str] = field(default_factory=list)
     earlier: bool = False
     user: str | None = None
@@ -70,11 +73,12 @@ class Registry:
     others: tuple[Store, ...]
     commits: Commits
     versions: Versions
+    written: WrittenRows
 
     @property
     def stores(self) -> tuple[Store, ...]:
         """All of them."""
-        return self.log, *self.others, self.commits, self.versions
+        return self.log, *self.others, self.commits, self.versions, self.written
 
 
 def registry(
@@ -92,7 +96,7 @@ def registry(
     files = DatasetFiles(dataset_store, names)
     scratch = [Scratch(work)] if work else []
     others = (DayRows(day_files), Vectors(vector_store, names), files, ModelAnswers(artifacts), *scratch)
-    return Registry(names, LogRows(traffic_log), files, others, commits, Versions(artifacts, commits))
+    return Registry(names, LogRows(traffic_log), files, others, commits, Versions(artifacts, commits), WrittenRows(dataset_store, names))
 
 
 def folders_of_days(home: Home, loops: Iterable[LoopConfig]) -> list[DayFiles]:
@@ -157,11 +161,12 @@ def _forgotten(
     named = [request] if request else []
     moved = {row.id for row in _moved(day_files, user, named)}
     earlier = bool(request and request not in moved and not traffic_log.named(None, named) and request in traffic_log.forgotten())
+    asking = _asked(of, traffic_log, day_files, user, request)  # while the log has the texts
     # the log goes first: it remembers the ids, by which all others can be searched once more
     logged = of.log.forget(Subject(frozenset({*named, *moved}), user))
     asked = Subject(frozenset({*named, *moved, *logged}), user)
     gone = asked.requests | traffic_log.forgotten()  # those of an earlier call, which may have been interrupted before the rest
-    who = Subject(gone, user, of.commits.row_ids(asked))
+    who = Subject(gone, user, of.commits.row_ids(asked), asking)
     erased = {of.log.name: len(logged), **{store.name: store.erase(who) for store in of.others}}
     report = Forgotten(sorted(logged | moved), repeated, erased, earlier=earlier, user=user)
     report.commits = [{"loop": place.loop, "commit": place.name, "rows": place.rows} for place in of.commits.find(asked)]
@@ -170,11 +175,21 @@ def _forgotten(
             report.versions.append({"version": place.name, "dataset_commit": str(load_manifest(artifacts, place.name).dataset_commit)})
         else:
             report.unreadable.append({"version": place.name, "reason": place.why})
+    report.written = [{"loop": place.loop, "file": place.name, "rows": place.rows} for place in of.written.find(who)]
     report.in_use = [f"{place.name}: {place.why}" for store in of.others for place in store.find(who) if place.why]
     stays = [COMMITS_STAY] if report.commits else []
     stays += [VERSIONS_STAY] if report.versions or report.unreadable else []
+    stays += [WRITTEN_STAY] if report.written else []
     report.stays = "; ".join([*stays, COPIES_STAY])
     return report
+
+
+def _asked(of: Registry, traffic_log: TrafficLog, day_files: Sequence[DayFiles], user: str | None, request: str | None) -> frozenset[str]:
+    """What the user, or the request, asked, as far as the log and the copies of days have it."""
+    named = traffic_log.named(None, [request]) if request else []
+    logged = (row for loop in of.loops if user is not None for row in traffic_log.stream(loop) if row.user == user)
+    rows = chain(named, logged, _moved(day_files, user, [request] if request else []))
+    return frozenset(known for row in rows for known in asked_in(row.prompt))
 
 
 def _stored_name(of: Registry, traffic_log: TrafficLog, day_files: Sequence[DayFiles], request: str) -> str:

@@ -14,6 +14,7 @@ from typing import ClassVar
 
 from ftassets.assets._shared.dataset_files import (
     from_parquet,
+    golden_path,
     labels_folder,
     pairs_from_parquet,
     pairs_path,
@@ -23,6 +24,9 @@ from ftassets.assets._shared.dataset_files import (
     quarantine_to_parquet,
     read_splits,
     refused_folder,
+    seed_path,
+    sets_folder,
+    synthetic_path,
     to_parquet,
 )
 from ftassets.backends.artifacts.answers import FOLDER as ANSWERS
@@ -34,9 +38,11 @@ from ftassets.backends.dataset_store.base import DatasetStore, Files, ObjectNotF
 from ftassets.backends.traffic_log.base import TrafficLog
 from ftassets.backends.traffic_log.day_files import DayFiles
 from ftassets.backends.vector_store.base import VectorStore
+from ftassets.domain.dataset.curation.text import normalised
 from ftassets.domain.dataset.rows import Example, Quarantined
 
 SOURCES = ("correction", "thumbs_up", "label")  # of rows that come from requests
+_LONG_ENOUGH = 20  # characters
 STALE = 3600.0  # seconds after which a scratch folder that nobody writes to is left over from a process that was killed
 
 
@@ -44,12 +50,13 @@ STALE = 3600.0  # seconds after which a scratch folder that nobody writes to is 
 class Subject:
     """Whose texts are meant: requests by their ids, those forgotten earlier included, and the hash of a user.
 
-    `rows` are ids of dataset rows that were made of these requests.
+    `rows` are ids of dataset rows that were made of these requests, `asked` what they asked, see `asked_in`.
     """
 
     requests: frozenset[str]
     user: str | None = None
     rows: frozenset[str] = frozenset()
+    asked: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -274,6 +281,29 @@ class Commits(History):
                     yield loop, commit.id, rows, dropped
 
 
+class WrittenRows(History):
+    """Rows of seed, golden and further sets and synthetic rows that ask what they asked: somebody may have copied them from the log."""
+
+    name = "rows that people wrote"
+    stays = "rows of seed and golden files named above ask the same: remove them from the files if they were copied from the log"
+
+    def __init__(self, store: DatasetStore, loops: Collection[str]) -> None:
+        self._store, self._loops = store, loops
+
+    def find(self, who: Subject) -> list[Place]:
+        places = [Place(loop, path, self._count(path, who)) for loop in self._loops for path in self._paths(loop)] if who.asked else []
+        return [place for place in places if place.rows]
+
+    def _paths(self, loop: str) -> list[str]:
+        there = set(self._store.list("main", f"{loop}/"))
+        single = [path for path in (seed_path(loop), golden_path(loop), synthetic_path(loop)) if path in there]
+        return [*single, *self._store.list("main", sets_folder(loop))]
+
+    def _count(self, path: str, who: Subject) -> int:
+        rows = from_parquet(self._store.read("main", path))
+        return sum(any(asked_in(message.content or "") & who.asked for message in row.messages) for row in rows)
+
+
 class Versions(History):
     """Versions that were trained on such commits."""
 
@@ -298,6 +328,11 @@ class Versions(History):
             if manifest.dataset_commit in commits:
                 found.append(Place(None, manifest.digest, 1, None))
         return found
+
+
+def asked_in(text: str) -> frozenset[str]:
+    """What a text is known by where it was copied to; nothing for one so short that anybody may have written it."""
+    return frozenset([normalised(text)] if len(text) >= _LONG_ENOUGH else [])
 
 
 def quarantine_of(store: DatasetStore, ref: str, loop: str) -> list[Quarantined]:

@@ -18,6 +18,7 @@ from ftassets.assets._shared.dataset_files import (
     quarantine_from_parquet,
     quarantine_path,
     refused_branch,
+    seed_path,
     to_parquet,
 )
 from ftassets.backends.artifacts.folder import FolderArtifacts
@@ -318,3 +319,20 @@ def test_counts_are_of_what_was_there(parts: dict) -> None:
     }  # fmt: skip
     assert set(run(parts, user="ann")["erased"].values()) == {0}
     assert set(run(parts, user="nobody")["erased"].values()) == {0}
+
+
+def test_rows_that_people_copied_from_the_log_are_named(parts: dict) -> None:
+    log, store = parts["traffic_log"], parts["dataset_store"]
+    log.append(
+        [replace(exchange(9, "ann"), prompt="My parcel of last week was never delivered"), replace(exchange(10, "ann"), prompt="yes")]
+    )
+    copied = [
+        Example(id="s1", messages=question("my parcel of last  week was never delivered"), completion="{}"),
+        Example(id="s2", messages=question("yes"), completion="{}"),
+        Example(id="s3", messages=question("where is my parcel of last week?"), completion="{}"),
+    ]
+    store.publish("seed", {seed_path(NAME): to_parquet(copied)}, "seed", {"loop": NAME})
+    report = run(parts, user="ann")
+    assert report["written"] == [{"loop": NAME, "file": seed_path(NAME), "rows": 1}]
+    assert "remove them from the files" in report["stays"]
+    assert run(parts, user="bob")["written"] == []
