@@ -38,15 +38,18 @@ def recompute(
     """Compute an eval report's scores and verdicts again from the stored answers; refused when anything comes out differently."""
     from ftassets.assets.eval_report.recompute import recompute
     from ftassets.backends.artifacts.reports import find_report
+    from ftassets.domain.gates.policy import RULE
 
     config, artifacts = known_loop(loop), backend("artifacts")
     digest = find_report(artifacts, loop, "eval", report or "")
     made, results = recompute(artifacts, backend("control"), config, backend("dataset_store"), digest)
     if as_json:
         gates = [{"name": result.name, "verdict": result.verdict.value, "sentence": result.sentence} for result in results]
-        show_json({"report": digest, "candidate": made.candidate, "gates": gates})
+        show_json({"report": digest, "candidate": made.candidate, "gate_rule": RULE, "made_with_gate_rule": made.gate_rule, "gates": gates})
         return
     typer.echo(f"report {digest[:12]} of candidate {made.candidate[:12]}: the stored answers give the same scores")
+    if made.gate_rule != RULE:
+        typer.echo(f"its verdicts were by gate rule {made.gate_rule} when it was made; these are by rule {RULE}")
     for result in results:
         typer.echo(f"{result.verdict.value}: {result.name}: {result.sentence}")
 

@@ -16,7 +16,7 @@ from ftassets.demo.observer import Observer, launched_by
 from ftassets.domain.drift import DriftVerdict
 from ftassets.domain.gates.policy import evaluate_gates
 from ftassets.domain.gates.report import EvalReport, in_slice
-from ftassets.domain.statistics import wilson_interval
+from ftassets.domain.statistics import share_interval
 
 
 def collect(
@@ -92,5 +92,5 @@ def side_by_side(observer: Observer, store: DatasetStore, count: int = 10) -> li
 def _share(report: EvalReport, role: str, name: str) -> dict[str, float | int]:
     rows = in_slice(report.scores[role], name)
     right = sum(row.exact for row in rows)
-    low, high = wilson_interval(right, len(rows))
+    low, high = share_interval(right, len(rows))
     return {"share": right / len(rows), "low": low, "high": high, "n": len(rows)}

@@ -15,9 +15,9 @@ from ftassets.domain.statistics import (
     p95_ratio_ranks,
     p95_ratio_upper_bound,
     p95_upper_bound,
+    share_interval,
     share_lower_bound,
     share_upper_bound,
-    wilson_interval,
 )
 
 counts = st.integers(0, 60)
@@ -89,17 +89,27 @@ def test_the_lower_bound_of_a_percentile_mirrors_the_upper_one() -> None:
     assert p95_lower_bound([], 0.95) is None
 
 
-# Newcombe (1998), Statistics in Medicine 17:857, table I, method 3
+# Newcombe (1998), Statistics in Medicine 17:857, table I, method 5
 @pytest.mark.parametrize(
     ("successes", "n", "low", "high"),
-    [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)],
+    [(81, 263, 0.2527, 0.3676), (15, 148, 0.0578, 0.1617), (0, 20, 0.0, 0.1684), (1, 29, 0.0009, 0.1776)],
 )
-def test_wilson_as_published(successes: int, n: int, low: float, high: float) -> None:
-    assert wilson_interval(successes, n) == pytest.approx((low, high), abs=5e-5)
+def test_the_interval_of_a_share_is_the_published_one(successes: int, n: int, low: float, high: float) -> None:
+    assert share_interval(successes, n) == pytest.approx((low, high), abs=5e-5)
 
 
-def test_wilson_without_rows_knows_nothing() -> None:
-    assert wilson_interval(0, 0) == (0.0, 1.0)
+def test_an_interval_without_rows_knows_nothing() -> None:
+    assert share_interval(0, 0) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize("n", [10, 60, 200])
+def test_the_interval_of_a_share_covers_it_as_often_as_it_says(n: int) -> None:
+    intervals = [share_interval(right, n) for right in range(n + 1)]
+    for true in (0.001, 0.02, 0.1, 0.5, 0.97, 0.999):
+        covered = sum(
+            comb(n, right) * true**right * (1 - true) ** (n - right) for right, (low, high) in enumerate(intervals) if low <= true <= high
+        )
+        assert covered >= 0.95
 
 
 def test_holm_by_hand() -> None:

@@ -20,7 +20,7 @@ from ftassets.domain.gates.report import HELD_OUT, EvalReport, in_slice
 from ftassets.domain.gates.result import GateResult, Verdict
 from ftassets.domain.gates.sensitivity import sensitivity
 from ftassets.domain.power import POWER
-from ftassets.domain.statistics import wilson_interval
+from ftassets.domain.statistics import share_interval
 from ftassets.reporting.plots import accuracy_bars, gate_marks
 from ftassets.reporting.tables import answer_cell, request_cell, table
 
@@ -43,14 +43,14 @@ def gate_table(results: Sequence[GateResult]) -> dg.MetadataValue:
 
 
 def accuracies(report: EvalReport) -> dict[str, dict[str, tuple[float, float, float]]]:
-    """Exact match per slice and role: (share, low, high) with the 95 % Wilson interval."""
+    """Exact match per slice and role: (share, low, high) with the exact 95 % interval."""
     slices = sorted({s.slice for s in report.scores["candidate"]})
     found: dict[str, dict[str, tuple[float, float, float]]] = {}
     for name in slices:
         for role in ROLES:
             rows = in_slice(report.scores[role], name)
             right = sum(s.exact for s in rows)
-            found.setdefault(name, {})[role] = (right / len(rows), *wilson_interval(right, len(rows)))
+            found.setdefault(name, {})[role] = (right / len(rows), *share_interval(right, len(rows)))
     return found
 
 
@@ -86,6 +86,7 @@ def page(loop: LoopConfig, control: Control, measured: Evaluation, digest: str) 
         **({"gates_plot": dg.MetadataValue.md(gate_marks(marks))} if marks else {}),
         "accuracy": dg.MetadataValue.md(accuracy_bars(shares)),
         "golden_uses": report.golden_uses,
+        "gate_rule": report.gate_rule,
         "dataset_commit": report.dataset_commit[:12],
         "golden_commit": report.golden_commit[:12],
         "report": place(report_key(loop.name, "eval", digest), digest),
@@ -115,7 +116,7 @@ def _changes_table(report: EvalReport) -> dg.MetadataValue:
 
 
 def _share_table(kind: str, report: EvalReport, group_of: Mapping[str, str]) -> dg.MetadataValue | None:
-    """Exact match by group of rows, with 95 % Wilson intervals; None when all rows are of one group."""
+    """Exact match by group of rows, with exact 95 % intervals; None when all rows are of one group."""
     roles = (*ROLES, API) if API in report.scores else ROLES  # the API model has golden rows only
     groups = sorted(set(group_of.values()))
     if len(groups) < 2 and kind != "slice":
@@ -130,7 +131,7 @@ def _share_table(kind: str, report: EvalReport, group_of: Mapping[str, str]) -> 
 def _share(right: Sequence[bool]) -> str:
     if not right:
         return ""
-    low, high = wilson_interval(sum(right), len(right))
+    low, high = share_interval(sum(right), len(right))
     return f"{sum(right) / len(right):.3f} ({low:.3f} to {high:.3f})"
 
 

@@ -12,7 +12,7 @@ from ftassets.domain.dataset.curation.text import answer_keys, normalised, reque
 from ftassets.domain.dataset.facts import KINDS, changing_facts, without_facts
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.evaluation.answer_form import Text, ToolCall, parse_call
-from ftassets.domain.statistics import wilson_interval
+from ftassets.domain.statistics import share_interval
 from ftassets.errors import InvalidInput
 
 # rules of thumb, not laws: below the first, examples fit into a prompt; from the second, training usually beats it
@@ -192,7 +192,7 @@ def _repeats(rows: Sequence[Example]) -> list[Evidence]:
         return [Evidence("contradictions", 0.0, "No request occurs twice, so nothing shows whether answers to the same request agree.")]
     split = [list(by_request[request].values()) for request in repeated if len(by_request[request]) > 1]
     facts_only = sum(len({without_facts(answer) for answer in answers}) == 1 for answers in split)
-    low, _ = wilson_interval(len(split), len(repeated))
+    low, _ = share_interval(len(split), len(repeated))
     text = f"{len(split):,} of {len(repeated):,} requests that occur more than once have different answers"
     if low < CONTRADICTED:
         return [Evidence("contradictions", len(split) / len(repeated), f"{text}.")]
@@ -236,7 +236,7 @@ def _near(rows: Sequence[Example], label: str | None) -> Evidence:
 def _facts(rows: Sequence[Example]) -> Evidence:
     found = changing_facts(rows)
     with_facts = sum(bool(facts) for facts in found)
-    share, (low, _) = with_facts / len(rows), wilson_interval(with_facts, len(rows))
+    share, (low, _) = with_facts / len(rows), share_interval(with_facts, len(rows))
     kinds = ", ".join(f"{kind} {count / len(rows):.0%}" for kind in KINDS if (count := sum(kind in facts for facts in found)))
     example = next((f", for example {sorted(next(iter(facts.values())))[0]!r}" for facts in found if facts), "")
     text = (

@@ -79,7 +79,7 @@ def _paired(gate: "Gate", report: EvalReport, candidate: Sequence[Score], produc
     text = (
         f"macro F1 of the candidate {macro_f1(expected, ours):.3f}, production {macro_f1(expected, theirs):.3f} on {n} rows of "
         f"{len(set(expected))} classes; difference {value:+.3f}, {100 * gate.confidence:g} % lower bound {gain.bound:+.3f}, upper "
-        f"{loss.bound:+.3f}, needs lower above {limit:+.3f}; paired bootstrap p = {gain.p_value:.2g}"
+        f"{loss.bound:+.3f}, needs a lower bound above {limit:+.3f}; paired bootstrap p = {gain.p_value:.2g}"
     )
     side = gain if value > limit else loss
     return GateResult.of(

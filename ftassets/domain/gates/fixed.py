@@ -49,9 +49,9 @@ def fixed_result(
     """The verdict on an estimate of n rows and its bounds, which `method` gave. `cut`: values beyond the scale that count as its end."""
     limit, upwards = bar(gate), gate.at_least is not None
     proved, disproved = (bound >= limit, fail_bound < limit) if upwards else (bound <= limit, fail_bound > limit)
-    side, wanted = ("lower", "at least") if upwards else ("upper", "at most")
+    side, other, wanted = ("lower", "upper", "a lower bound of at least") if upwards else ("upper", "lower", "an upper bound of at most")
     text = f"{gate.metric} {value:.3f} on {n} rows, {100 * gate.confidence:g} % {side} bound {bound:.3f}, "
-    text += f"{'upper' if upwards else 'lower'} {fail_bound:.3f} ({method}), needs {side} {wanted} {limit:g}"
+    text += f"{other} {fail_bound:.3f} ({method}), needs {wanted} {limit:g}"
     text += f"; {cut} values beyond 0 to {gate.top:g} counted as these" if cut else ""
     return GateResult.of(
         gate, verdict_of(proved, disproved), value, bound, limit, n, text,

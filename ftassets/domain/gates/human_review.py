@@ -40,7 +40,7 @@ def evaluate_human_review(gate: "Gate", report: EvalReport, review: Review | Non
     )
     text = (
         f"{sum(seen)} of {len(seen)} answers are good to all who saw them ({', '.join(review.people)}), "
-        f"{100 * gate.confidence:g} % lower bound of the share {bound:.3f}, upper {upper:.3f}, needs lower above {threshold:.3f}"
+        f"{100 * gate.confidence:g} % lower bound of the share {bound:.3f}, upper {upper:.3f}, needs a lower bound above {threshold:.3f}"
     )
     verdict = verdict_of(bound > threshold, upper < threshold)
     return GateResult.of(gate, verdict, value, bound, threshold, len(seen), text, fail_bound=upper)

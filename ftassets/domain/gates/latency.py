@@ -51,7 +51,7 @@ def evaluate_latency(gate: "Gate", report: EvalReport, _review: object = None) -
     lower, verdict = 1 / turned, verdict_of(bound < limit, 1 / turned > limit)
     text = (
         f"p95 {value:.2f} times production's over {n} interleaved pairs, {100 * gate.confidence:g} % lower bound {lower:.2f}, "
-        f"upper {bound:.2f} (order statistics), needs upper below {limit:.2f}"
+        f"upper {bound:.2f} (order statistics), needs an upper bound below {limit:.2f}"
     )
     ours, theirs = _quantiles(candidate), _quantiles(production)
     needed = _pairs_needed(gate, ours, theirs, n) if verdict is Verdict.NOT_ENOUGH_DATA else None
@@ -137,7 +137,10 @@ def _ceiling(gate: "Gate", times: list[float], limit: float) -> GateResult:
     value, bound, lower = float(np.quantile(times, 0.95)), p95_upper_bound(times, gate.confidence), p95_lower_bound(times, gate.confidence)
     assert bound is not None
     assert lower is not None  # the upper one takes more requests
-    text = f"p95 {value:.0f} ms over {n} requests, lower bound {lower:.0f} ms, upper {bound:.0f} ms, needs upper at most {limit:.0f} ms"
+    text = (
+        f"p95 {value:.0f} ms over {n} requests, lower bound {lower:.0f} ms, upper {bound:.0f} ms, "
+        f"needs an upper bound of at most {limit:.0f} ms"
+    )
     return GateResult.of(
         gate, verdict_of(bound <= limit, lower > limit), value, bound, limit, n, text,
         rows_needed=_requests_needed(gate, times, limit), fail_bound=lower, unit="requests",

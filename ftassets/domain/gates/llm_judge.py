@@ -76,7 +76,8 @@ def _decide(gate: "Gate", judged: Sequence[PairwiseScore], threshold: float, abo
     else:
         found = mean_evidence(values, (-1.0, 1.0), threshold, gate.confidence)
         text = f"{about}; mean pairwise_score {found.value:+.3f}"
-    text += f", {100 * gate.confidence:g} % lower bound {found.lower:+.3f}, upper {found.upper:+.3f}, needs lower above {threshold:+.3f}"
+    text += f", {100 * gate.confidence:g} % lower bound {found.lower:+.3f}, upper {found.upper:+.3f}, "
+    text += f"needs a lower bound above {threshold:+.3f}"
     return GateResult.of(
         gate, found.verdict, found.value, found.lower, threshold, pairs.n, text,
         p_value=found.p_value if gate.better_than else None, fail_bound=found.upper, rows_needed=found.rows_needed, unit="judged rows",

@@ -118,7 +118,7 @@ def _result(gate: "Gate", found: Evidence, limit: float, n: int, text: str, test
     threshold = sign * limit + 0.0  # no minus before a zero
     text += (
         f"; difference{of} {sign * found.value:+.3f}, {100 * gate.confidence:g} % lower bound {low:+.3f}, upper {high:+.3f}, "
-        f"needs {'lower' if sign > 0 else 'upper'} {wanted} {threshold:+.3f}; {test} p = {found.p_value:.2g}"
+        f"needs {'a lower' if sign > 0 else 'an upper'} bound {wanted} {threshold:+.3f}; {test} p = {found.p_value:.2g}"
     )
     if equivalent:
         text += f"; equivalent within {margin:g}"

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import sqrt
 
-from ftassets.domain.statistics import wilson_interval
+from ftassets.domain.mean_bounds import mean_lower_bound, mean_upper_bound
+from ftassets.domain.statistics import share_interval
 
 SMALLEST = 10  # answers below which a share says nothing
 
@@ -23,22 +23,20 @@ class Estimate:
 
 
 def share_of(good: int, n: int) -> Estimate:
-    """Share of good ones among n, with the Wilson interval; 0 with (0, 1) without any."""
-    return Estimate(good / n if n else 0.0, *wilson_interval(good, n), n)
+    """Share of good ones among n, with the exact interval; 0 with (0, 1) without any."""
+    return Estimate(good / n if n else 0.0, *share_interval(good, n), n)
 
 
 def mean_of(values: Sequence[float], population: int, confidence: float = 0.95) -> Estimate:
-    """Mean of a simple random sample of values in 0..1 out of `population`: normal interval with the finite population correction
-    (Cochran, Sampling Techniques, 1977, 2.6). Raises ValueError for no values or more than there are.
+    """Mean of a simple random sample of values in 0..1 out of `population`, with Gaffke's bounds on both sides.
 
-    The variance is taken with one row added at either end of the scale: ten equal scores are no certainty.
+    They hold for rows drawn from any number; where most of the population was drawn, what the others can be at most is closer.
+    Raises ValueError for no values or more than there are.
     """
-    from scipy.stats import norm
-
     n = len(values)
     if not 0 < n <= population:
         raise ValueError(f"{n} values cannot be a sample of {population}")
-    mean, middle = sum(values) / n, (sum(values) + 1) / (n + 2)
-    variance = (sum((v - middle) ** 2 for v in values) + middle**2 + (1 - middle) ** 2) / (n + 1)
-    half = float(norm.ppf((1 + confidence) / 2)) * sqrt(variance / n * (population - n) / max(population - 1, 1))
-    return Estimate(mean, max(mean - half, 0.0), min(mean + half, 1.0), n)
+    mean, each, drawn = sum(values) / n, (1 + confidence) / 2, n / population
+    low = max(mean_lower_bound(values, each), mean * drawn)
+    high = min(mean_upper_bound(values, each), mean * drawn + 1 - drawn)
+    return Estimate(mean, min(low, mean), max(high, mean), n)

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,9 +25,10 @@ from ftassets.config.profiles import artifacts, control
 from ftassets.domain.canonical import canonical_json
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.gates.gate import Gate
-from ftassets.domain.gates.policy import evaluate_gates
+from ftassets.domain.gates.policy import RULE, evaluate_gates
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.gates.result import GateResult, Verdict
+from ftassets.domain.gates.sensitivity import sensitivity
 from ftassets.durable import file_digest
 from ftassets.testing.tiny_loop import LOOP, TinyLoop, tiny_loop
 
@@ -187,8 +189,24 @@ def test_scores_and_verdicts_computed_again_are_the_stored_ones_to_the_byte(tiny
         patch.setenv("FTASSETS_LOOPS", "loops")
         patch.setattr(loops_folder, "read_sound_loops", lambda folder: ({LOOP: tiny.loop}, []))
         found = json.loads(CliRunner().invoke(app, ["recompute", LOOP, digest[:12], "--json"]).stdout)
+        old = store_eval_report(artifacts(tiny.home), made.model_copy(update={"gate_rule": 1}))
+        said = CliRunner().invoke(app, ["recompute", LOOP, old[:12]]).stdout
+    (tiny.home.reports / LOOP / f"eval-{old}.json").unlink()
     assert (found["report"], found["candidate"]) == (digest, made.candidate)
+    assert found["made_with_gate_rule"] == found["gate_rule"] == RULE
+    assert f"its verdicts were by gate rule 1 when it was made; these are by rule {RULE}" in said
     assert [gate["verdict"] for gate in found["gates"]] == [result.verdict.value for result in results]
+
+
+def test_the_page_shows_what_changed_and_what_the_rows_can_show(tiny: TinyLoop, digest: str) -> None:
+    report = read_eval_report(artifacts(tiny.home), tiny.loop.name, digest)
+    assert {"dim", "open"} <= set(report.classes)
+    changed = {name: counts for name, *counts in shown_lines(tiny, "changed_rows")}
+    assert {name: sum(counts) for name, counts in changed.items()} == dict(Counter(s.slice for s in report.scores["candidate"]))
+    shown = [name for name, *_ in shown_lines(tiny, "what_the_rows_show")]
+    assert shown == [gate.name for gate in tiny.loop.gates if sensitivity(gate, report)]
+    assert "exact_match_established_no_worse" in shown
+    assert {line[0] for line in shown_lines(tiny, "fixed_or_still_wrong")} <= {"fixed", "both wrong"}
 
 
 @pytest.mark.parametrize("field", ["answers", "row_scores"])
