@@ -117,7 +117,7 @@ def test_an_unknown_loop_is_named() -> None:
 
 def test_plan_counts_the_golden_rows_of_the_loop() -> None:
     found = json.loads(run("plan", LOOP, "--requests", "2000", "--json").stdout)
-    assert [gate["rows"] for gate in found["gates"]] == [60, 60, 20, 150]
+    assert [gate["rows"] for gate in found["gates"]] == [60, 60, 20, 400]
 
 
 def test_plan_needs_no_traffic_and_says_what_it_assumes() -> None:

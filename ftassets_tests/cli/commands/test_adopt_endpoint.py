@@ -123,7 +123,7 @@ def test_a_candidate_starts_cold_and_is_compared_with_it_and_with_the_priced_api
     assert (report.production, report.production_is_base) == (adopted.version, False)
     right = {name: sum(s.exact for s in report.rows("production", name)) for name in ("established", "drifted")}
     assert right == {"established": 0, "drifted": 48}, "the external model's answers are scored"
-    assert len(report.latency_ms["production"]) == len(report.latency_ms["candidate"]) == 20
+    assert len(report.latency_ms["production"]) == len(report.latency_ms["candidate"]) == 80
 
     golden = {s.id for s in report.rows("candidate", None)}
     assert {s.id for s in report.scores["api"]} == golden

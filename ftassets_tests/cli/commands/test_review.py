@@ -118,7 +118,7 @@ def test_a_sample_goes_out_comes_back_and_decides_for_its_report_alone(case: Cas
 
     found = json.loads(run("import", "triage", str(out), "--name", "anna", "--json").stdout)
     assert found == {"report": digest, "taken": 60, "rows": 60, "reviewed": 60, "good": 60}
-    found = json.loads(run("export", "triage", "--out", str(out), "--json").stdout)
+    found = json.loads(run("export", "triage", "--out", str(out), "--force", "--json").stdout)
     assert found == {"loop": "triage", "report": digest, "rows": 60, "file": str(out)}
 
     newer = case.evaluate("run-2")
@@ -138,7 +138,7 @@ def test_a_second_person_can_say_no_and_a_bad_file_changes_nothing(case: Case, t
     assert "nothing was stored" in said
     assert "row 52" in said
     assert read_review(control(case.home), "triage", digest) == stored
-    fill(out, "no", slice(50, 60))
+    fill(out, "no", slice(48, 60))
     run("import", "triage", str(out), "--name", "ben")
     assert case.verdict(digest) is Verdict.FAIL
 
@@ -150,4 +150,4 @@ def test_what_cannot_be_done_is_one_sentence(case: Case, tmp_path: Path) -> None
     run("export", "triage", "--out", str(out))
     assert "is not a name" in run("import", "triage", str(out), "--name", "../x", code=1).output
     case.loop = case.loop.model_copy(update={"gates": []})
-    assert "no human_review gate" in run("export", "triage", "--out", str(out), code=1).output
+    assert "no human_review gate" in run("export", "triage", "--out", str(out), "--force", code=1).output
