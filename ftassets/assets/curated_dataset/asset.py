@@ -49,7 +49,7 @@ from ftassets.domain.dataset.shards import content_hash
 from ftassets.domain.release.version import MERGED
 from ftassets.reporting.plots import bars, funnel, histogram
 from ftassets.reporting.tables import table, without_quotes
-from ftassets.workers.training.token_counts import NotCounted, base_control_tokens
+from ftassets.workers.training.token_counts import base_control_tokens
 
 
 def build(loop: LoopConfig) -> dg.AssetsDefinition:
@@ -177,11 +177,10 @@ def _vectors(
 
 def _control_tokens(artifacts: Artifacts, production: str | None, loop: LoopConfig) -> list[str] | None:
     """Those of the base model's tokenizer, else of production's; None when neither is on this machine."""
-    try:
-        return base_control_tokens(loop.base_model, Home.from_env().cache)
-    except NotCounted:
-        file = _tokenizer(artifacts, production)
-        return control_tokens(json.loads(file.read_text(encoding="utf-8"))) if file else None
+    if (found := base_control_tokens(loop.base_model, Home.from_env().cache)) is not None:
+        return found
+    file = _tokenizer(artifacts, production)
+    return control_tokens(json.loads(file.read_text(encoding="utf-8"))) if file else None
 
 
 def _tokens(artifacts: Artifacts, production: str | None, rows: Sequence[Example]) -> list[int] | None:

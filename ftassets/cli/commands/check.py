@@ -19,7 +19,7 @@ from ftassets.domain.evaluation.llm_judge import FEWEST_PAIRS, parse_labels
 from ftassets.domain.loop_check import gates, rows
 from ftassets.domain.loop_check.finding import LOOP, LoopFinding, Severity
 from ftassets.errors import ConfigurationError
-from ftassets.workers.training.token_counts import NotCounted, answer_token_counts, token_counts
+from ftassets.workers.training.token_counts import NotCounted, answer_token_counts, base_control_tokens, token_counts
 
 SHOWN = 3  # findings of one kind in one file that are listed
 LONG_TOKEN = 16  # characters that hardly any token exceeds
@@ -176,7 +176,8 @@ def _data(loop: LoopConfig, report: LoopReport) -> list[LoopFinding]:
     read = list(files.values())
     seed, golden = files.get(SEED, Written(SEED, [], [], [])), files.get(GOLDEN, Written(GOLDEN, [], [], []))
     further = [of for source, of in files.items() if source not in (SEED, GOLDEN)]
-    curated, dropped = rows.curated_rows(loop, seed, [row for of in (golden, *further) for row in of.rows])
+    control_tokens = base_control_tokens(loop.base_model, Home.from_env().cache)
+    curated, dropped = rows.curated_rows(loop, seed, [row for of in (golden, *further) for row in of.rows], control_tokens)
     found += rows.refused_rows(loop, read)
     found += dropped
     found += rows.repeated(loop, read)

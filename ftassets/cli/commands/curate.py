@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ftassets.backends.embedder.base import EmbedderOf
+from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
 from ftassets.config.loop_files import documents, loop_of
 from ftassets.config.outputs import check_new_folder
@@ -15,6 +16,7 @@ from ftassets.domain.chat import embedded_text, request_body
 from ftassets.domain.dataset.curation import Curated, curate
 from ftassets.domain.dataset.rows import Example, Quarantined, apart, numbered_jsonl, numbered_lines, read_jsonl, shown
 from ftassets.errors import ConfigurationError, InvalidInput
+from ftassets.workers.training.token_counts import base_control_tokens
 
 Item = TypeVar("Item")
 Progress = Callable[[str, int, int], None]
@@ -73,6 +75,7 @@ def curate_file(
         {},
         loop,
         rejected=rejected,
+        control_tokens=base_control_tokens(loop.base_model, Home.from_env().cache) if config else None,
         progress=progress,
     )
     report = report_of(curated, len(rows) + len(rejected))

@@ -1,6 +1,6 @@
 """What curation, evaluation and labels make of the rows that people wrote."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -54,22 +54,20 @@ def refused_rows(loop: "LoopConfig", files: Sequence[Written]) -> Iterator[LoopF
         taken |= {row.id for row in of.rows} if of.source != SEED else set()
 
 
-def curated_rows(loop: "LoopConfig", seed: Written, tested: Sequence[Example]) -> tuple[Curated | None, list[LoopFinding]]:
+def curated_rows(
+    loop: "LoopConfig", seed: Written, tested: Sequence[Example], control_tokens: Sequence[str] | None = None
+) -> tuple[Curated | None, list[LoopFinding]]:
     """The seed's rows as curation leaves them, without vectors, and a finding for each row that it drops.
 
     `tested` are the rows of golden set and further sets. None without rows.
     """
     if not seed.rows:
         return None, []
-    curated = curate(seed.rows, None, tested, None, {}, loop, rejected=seed.rejected)
-    lines: dict[str, list[int]] = defaultdict(list)
-    for row, line in zip(seed.rows, seed.lines, strict=True):
-        lines[row.id].append(line)
+    curated = curate(seed.rows, None, tested, None, {}, loop, rejected=seed.rejected, control_tokens=control_tokens)
     contradicted = {line for line, _ in _contradictions(seed, loop.task.form)}
     found = []
-    for item in curated.dropped[len(seed.rejected) :]:
-        step, _, row_id = item.where.partition(":")
-        line = lines[row_id].pop(0)
+    for item, place in zip(curated.dropped[len(seed.rejected) :], curated.dropped_at, strict=True):
+        step, line = item.where.partition(":")[0], seed.lines[place]
         if step == "conflicts" and line in contradicted:
             continue  # told with both answers' lines
         found.append(LoopFinding("warning", step, seed.source, item.reason, _DROPPED.get(step, _LEFT_OUT), line))

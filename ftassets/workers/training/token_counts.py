@@ -32,9 +32,12 @@ def answer_token_counts(loop: LoopConfig, rows: Sequence[Example], cache: Path) 
     return [len(ids) for ids in _tokenizer(loop.base_model, cache)([row.completion for row in rows], add_special_tokens=False)["input_ids"]]
 
 
-def base_control_tokens(base_model: str, cache: Path) -> list[str]:
-    """The control tokens of a base model's tokenizer. Never reaches the network. Raises NotCounted if it is not on this machine."""
-    folder = _files(base_model, cache)
+def base_control_tokens(base_model: str, cache: Path) -> list[str] | None:
+    """The control tokens of a base model's tokenizer; None if it is not on this machine. Never reaches the network."""
+    try:
+        folder = _files(base_model, cache)
+    except NotCounted:
+        return None
     config = folder / "tokenizer_config.json"
     read = [json.loads(path.read_bytes()) if path.exists() else {} for path in (folder / "tokenizer.json", config)]
     return control_tokens(*read)

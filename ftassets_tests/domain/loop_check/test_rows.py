@@ -48,6 +48,12 @@ def test_a_copy_in_the_seed_is_a_warning_and_in_the_golden_set_an_error() -> Non
     assert "leave `id` out" not in found[1].advice
 
 
+def test_a_dropped_row_has_its_line_also_if_its_id_holds_personal_data_or_its_answer_a_control_token() -> None:
+    text = line(ASKS[0], "on") + line("jo@example.com", "y", id="mail of jo@example.com") + line(ASKS[2], "list</s>")
+    found = curated_rows(loop(min_chars=40), written(text, "seed"), [], ["</s>"])[1]
+    assert lines(found) == [("control_tokens", "seed", 3), ("length", "seed", 2)]
+
+
 def test_every_row_that_curation_drops_is_told_with_its_line() -> None:
     text = line(ASKS[0], "on", id="1") + line(ASKS[1], "shut") + "bad\n" + line(ASKS[0].upper(), "on") + line("x", "y")
     text += line(ASKS[1] + " please", "shut") + line(ASKS[2], "list", quality_score=0.1) + line(ASKS[3], "wake")
