@@ -1,6 +1,7 @@
 """Gaffke's bounds against exact tests, random draws, and exact error rates."""
 
-from math import comb
+from itertools import product
+from math import comb, factorial
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import beta
 
-from ftassets.domain.mean_bounds import mean_lower_bound, mean_p_value, mean_upper_bound, pair_p_values
+from ftassets.domain.mean_bounds import mean_lower_bound, mean_p_value, mean_upper_bound, pair_p_values, weighted_p_values
 from ftassets.domain.power import pairs_power
 
 
@@ -68,6 +69,24 @@ def test_pairs_worse_by_the_margin_pass_no_more_often_than_stated(n: int, margin
     # summed over every outcome, for production right on every row to many rows that differ both ways
     for wins in (0.0, 0.001, 0.01, 0.05, 0.2, (1 - margin) / 2):
         assert pairs_power(n, wins, wins + margin, -margin, 0.05) <= 0.05
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(st.floats(0, 1), min_size=2, max_size=4, unique=True),
+    st.lists(st.floats(0.001, 1), min_size=4, max_size=4),
+    st.integers(1, 7),
+    st.sampled_from([0.05, 0.2]),
+)
+def test_whatever_the_distribution_a_mean_at_the_limit_is_called_above_it_no_more_often_than_stated(
+    values: list[float], weights: list[float], n: int, alpha: float
+) -> None:
+    # summed over every sample of n rows
+    shares = np.array(weights[: len(values)]) / sum(weights[: len(values)])
+    samples = np.array([each for each in product(range(n + 1), repeat=len(values)) if sum(each) == n])
+    chances = [factorial(n) * np.prod([share**k / factorial(k) for share, k in zip(shares, each, strict=True)]) for each in samples]
+    called = weighted_p_values(np.array(values), samples, float(np.dot(values, shares)), 0.0) < alpha
+    assert np.dot(chances, called) <= alpha + 1e-9
 
 
 @pytest.mark.parametrize("n", [10, 30, 100])
