@@ -16,7 +16,7 @@ from ftassets.domain.chat import Chat, chat
 from ftassets.domain.dataset.rows import from_jsonl
 from ftassets.domain.evaluation.jobs import AnswerJob, Ask, Prompt
 from ftassets.errors import InvalidInput
-from ftassets.workers.chat_template import ids_of, prompt_text, stop_ids
+from ftassets.workers.chat_template import NoTemplate, ids_of, prompt_text, stop_ids
 from ftassets.workers.evaluation.partial import PartialAnswers, discard
 from ftassets.workers.padding import left_padded
 from ftassets.workers.process import Report, die_with_parent
@@ -98,14 +98,19 @@ def generate(
     """Greedy answers {answer, tokens_in, tokens_out, truncated} of a folder's model, by the chat's place in `chats`, batch after batch.
 
     `truncated` says that the answer had no end within `max_tokens`. Batches do not depend on `known`, the places whose answer is not
-    needed any more: a batch of which one is needed is answered whole.
+    needed any more: a batch of which one is needed is answered whole. A conversation that the model's chat template does not take gets an
+    empty answer, and is reported. Raises NoTemplate if it takes none.
     """
     if len(known) == len(chats):
         return
     tokenizer, model = loaded(folder)
-    texts = [prompt_text(tokenizer, asked) for asked in chats]
+    texts, refused = _texts(tokenizer, chats)
+    if refused:
+        place, reason = next(iter(refused.items()))
+        report(f"{len(refused)} of {len(chats)} prompts have an empty answer, the first is number {place + 1}: {reason}")
+        yield {place: {"answer": "", "tokens_in": 0, "tokens_out": 0, "truncated": False} for place in refused}
     lengths = [len(ids) for ids in tokenizer(texts, add_special_tokens=False)["input_ids"]]
-    order = sorted(range(len(texts)), key=lengths.__getitem__)
+    order = sorted((place for place in range(len(texts)) if place not in refused), key=lengths.__getitem__)
     workers = 1 if model.device.type == "cuda" else min(cores, len(texts))
     size = min(batch_size, -(-len(texts) // (2 * workers))) if workers > 1 else batch_size
     batches = [order[first : first + size] for first in range(0, len(order), size)]
@@ -120,6 +125,21 @@ def generate(
             if now - said >= SAY_EVERY or done == total:
                 said = now
                 report(f"{done}/{total} answers, {(now - started) / done * (total - done):.0f} s left")
+
+
+def _texts(tokenizer: Any, chats: Sequence[Chat]) -> tuple[list[str], dict[int, str]]:
+    """The text of each prompt, and by place why the chat template does not take it. Raises NoTemplate if it takes none."""
+    texts: list[str] = []
+    refused: dict[int, str] = {}
+    for place, asked in enumerate(chats):
+        try:
+            texts.append(prompt_text(tokenizer, asked))
+        except NoTemplate as error:
+            refused[place] = str(error)
+            texts.append("")
+            if len(refused) == len(chats):
+                raise
+    return texts, refused
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,10 +12,11 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from ftassets.domain.chat import chat, question
+from ftassets.domain.chat import chat, conversation, question
 from ftassets.domain.dataset.rows import to_jsonl
 from ftassets.domain.evaluation.jobs import AnswerJob, Ask, Prompt
 from ftassets.testing.tiny_model import make_tiny_model
+from ftassets.workers.chat_template import NoTemplate
 from ftassets.workers.evaluation import generate as generate_module
 from ftassets.workers.evaluation.generate import answer, generate, spread
 from ftassets.workers.evaluation.partial import PartialAnswers
@@ -69,6 +71,25 @@ def asked(base: Path, prompts: list[Prompt], max_tokens: int, batch_size: int, *
 
 def test_an_answer_does_not_depend_on_its_neighbours(tiny_base):
     assert asked(tiny_base, PROMPTS, 6, 11)[0] == asked(tiny_base, PROMPTS[:1], 6, 1)[0]
+
+
+def test_a_conversation_that_the_template_refuses_takes_no_other_with_it(tmp_path, tiny_base):
+    shutil.copytree(tiny_base, base := tmp_path / "picky")
+    tokenizer, _ = generate_module.load(base)
+    strict = "{%- if messages|length > 2 %}{{ raise_exception('roles must alternate') }}{%- endif %}"
+    tokenizer.chat_template = strict + tokenizer.chat_template
+    tokenizer.save_pretrained(base)
+    long = Prompt(id="long", messages=conversation([{"role": "user", "content": "on"}, {"role": "user", "content": "and off"}]))
+    said: list[str] = []
+    chats = [chat("Answer as JSON.", prompt) for prompt in (long, *PROMPTS[:3])]
+    rows = {place: row for batch in generate(base, chats, 4, 2, said.append) for place, row in batch.items()}
+    assert rows.pop(0) == {"answer": "", "tokens_in": 0, "tokens_out": 0, "truncated": False}
+    assert list(rows.values()) == list(asked(tiny_base, PROMPTS[:3], 4, 2).values())
+    assert said[0].startswith(
+        "1 of 4 prompts have an empty answer, the first is number 1: the chat template does not take this conversation"
+    )
+    with pytest.raises(NoTemplate, match="does not take"):
+        list(generate(base, chats[:1], 4, 2, said.append))
 
 
 def test_an_answer_without_an_end_is_marked_truncated(tiny_base):
