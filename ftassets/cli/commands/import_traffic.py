@@ -122,7 +122,7 @@ def _nothing(path: Path, format: str, bad: Sequence[Quarantined]) -> str:
         advice = f"it has rows in another format: --format {fits[0]}"
     else:
         advice = f"it is probably {found.words}" if found else "no other format fits either"
-        advice += f" (--format {found.format})" if found and found.format else ""
+        advice += f" (--format {found.format})" if found and found.format not in (None, format) else ""
     refused = f"Refused records: {len(bad):,}, the first at {bad[0].where}: {bad[0].reason}"
     return f"{path} has no row in the format {format}, {advice}. {refused}"
 

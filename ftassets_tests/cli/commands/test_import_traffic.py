@@ -120,6 +120,7 @@ def test_a_file_without_a_row_is_an_error_that_names_the_format_that_fits(log: S
         ("a.zip", b"PK\x03\x04", "a zip archive"),
         ("a.db", b"SQLite format 3\x00", "an SQLite database"),
         ("seed.jsonl", b'{"instruction": "a", "output": "b"}', "training rows, not a log"),
+        ("alpaca.jsonl", b'{"instruction": "a", "input": "b", "output": "c"}', "training rows, not a log"),
         ("a.json", b'[{"data": {"prompt": "a"}, "annotations": []}]', "Label Studio.*label import --format label_studio"),
         ("a.json", b'[{"id": "1", "fields": {}, "responses": {}}]', "Argilla.*label import --format argilla"),
         ("a.jsonl", b'{"request_id": "1", "completion": "b"}', "a labelling batch"),

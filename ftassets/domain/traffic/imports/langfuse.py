@@ -25,6 +25,8 @@ from ftassets.domain.traffic.imports.fields import (
 from ftassets.domain.traffic.imports.messages import answer_of, asked_of
 from ftassets.domain.traffic.imports.opinions import Opinion, feedback_of
 
+_OWN = {"traceId", "trace_id", "startTime", "start_time", "timestamp", "observations"}
+
 
 def records(line: Any) -> Iterator[Any]:
     """The members of a page, the generations of a trace that has some, else the line itself."""
@@ -57,6 +59,8 @@ def parse(record: Any) -> Imported:
     """The exchange of an observation or a trace. Raises ValueError with the reason if it is not an exchange."""
     if not isinstance(record, Mapping) or "input" not in record:
         raise ValueError('neither an observation nor a trace: it has no "input"')
+    if not record.keys() & _OWN:  # Alpaca's rows have an input and an output too
+        raise ValueError(f"neither an observation nor a trace: it has none of {', '.join(sorted(_OWN))}")
     if (kind := record.get("type") or "GENERATION") != "GENERATION":
         raise ValueError(f"no model call: an observation of type {kind}")
     failed = record.get("level") == "ERROR"
