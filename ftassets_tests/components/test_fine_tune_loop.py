@@ -106,7 +106,7 @@ def test_two_loops_live_in_one_project() -> None:
         ((), "base_modle", "automation, base_model, dataset"),
         (("retrain_on", "drift"), "treshold", "consecutive, every"),
         (("train",), "epoch", "batch_size, epochs, gradient_accumulation_steps"),
-        (("gates", 0), "marign", "any_of, at_least, at_most, better_than, confidence, margin"),
+        (("gates", 0), "marign", "any_of, at_least, at_most, better_than, clip, confidence"),
     ],
 )
 def test_an_unknown_field_names_its_line_and_the_fields_there_are(place: tuple[str | int, ...], field: str, known: str) -> None:
