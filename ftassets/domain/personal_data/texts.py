@@ -19,10 +19,10 @@ _RUN = re.compile(r"[0-9](?:[ .()/-]{0,4}[0-9]){5,}")
 
 
 def scrubbed_text(text: str, names: Finder | None = None) -> str:
-    """A text without personal data; if it is JSON its values are read, and it stays JSON."""
+    """A text without personal data; if it is JSON its values are read, for people's names too, and it stays JSON."""
     if names is None and not may_hold(text):
         return text
-    [cleaned], _ = _scrubbed([_Text(text, is_json(text))], names)
+    [cleaned], _ = _scrubbed([_Text(text, is_json(text), with_names=True)], names)
     return cleaned
 
 
@@ -110,11 +110,12 @@ def _with_ids(messages: Conversation, renamed: Mapping[str, str]) -> Conversatio
 
 
 class _Text(NamedTuple):
-    """A text of a row, whether it is JSON that has to stay JSON, and the words that stood before it."""
+    """A text, whether it is JSON that has to stay JSON, the words that stood before it, and whether people's names are in JSON's values."""
 
     text: str
     as_json: bool = False
     label: str = ""
+    with_names: bool = False
 
     def parts(self) -> Iterator[tuple[str, str]]:
         """What is read as one text, each with its label: the text itself, or the values and keys of the document."""
@@ -156,7 +157,7 @@ def _scrubbed(written: Sequence[_Text], names: Finder | None) -> tuple[list[str]
 
     for one in written:
         for label, part in one.parts():
-            look(part, label, with_names=not one.as_json)
+            look(part, label, with_names=one.with_names or not one.as_json)
     if not found:
         return [one.text for one in written], found
     person = re.compile(rf"(?<![^\W_])(?:{'|'.join(map(re.escape, sorted(persons, key=len, reverse=True)))})(?![^\W_])", re.IGNORECASE)

@@ -158,6 +158,9 @@ def test_what_is_quarantined_is_redacted_too_but_where_the_loop_leaves_personal_
 
     (line,) = curate(rows, None, [], None, {}, LOOP, names=names).dropped
     assert line == Quarantined("schema:r0000", "the answer is not a JSON object", "mail <EMAIL> of <PERSON>")
+    refused = [Quarantined("seed:1", "why", '{"text": "Mary said so"}')]
+    (line, _) = curate(rows, None, [], None, {}, LOOP, refused, names=names).dropped
+    assert line.content == '{"text": "<PERSON> said so"}'
     (line,) = curate(rows, None, [], None, {}, config(skip=["pii"])).dropped
     assert line.content == "mail joe@example.com of Mary"
 
