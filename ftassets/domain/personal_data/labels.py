@@ -5,6 +5,7 @@ import re
 BEFORE = 48  # characters in which a word counts
 
 _PHONE = (
+    r"(?:area|dial+ing|country) code|"
     r"(?:i|tele|head|smart|mega|micro)?(?:ph|f)one?s?(?:nummer|number)?\b|tel[eé]fo|t[eé]l[eé]ph|t[eéěí]l\b|telp\b|telp?on|telepo|tlf|telem[oó]v"
     r"|tfno|\bgsm\b|mobi|m[oó]vil|\bcell|celular|celul|kom[oó]rk|handy|\bfax|faks|rufnummer|durchwahl|hotline|whatsapp|\bwa\b|\bph\b[.:]"
     r"|signal\b|viber|\bsms|\bcall(?:s|ed|ing)?\b|\bdial|\bring\b|\btext(?: me| us| him| her)?\b|contact|reach|\bdesk"
@@ -14,10 +15,12 @@ _PHONE = (
     r"|di động|\bđt\b|\bsđt\b|liên hệ|tawag|simu|zəng|qo[’'ʻ]ng|телеф|\bтел\b|\bтел[.:]|моб|звон|обад|дзвон|сотов|вызов|јави"
     r"|мобил|τηλ|κινητ|κάλεσ|καλέσ|κλήσ|επικοινων|հեռախ|բջջ|զանգ|ტელეფ|მობილ|დარეკ|هاتف|تلفون|جوال|موبا[يی]ل|اتصل|اتصال"
     r"|للتواصل|محمول|تلفن|همراه|تماس|טלפון|טל['׳.:]|נייד|תקשר|חייג|צלצל|להתקשר|फ़ोन|फोन|मोबाइल|मोबाईल|कॉल|संपर्क|सम्पर्क"
-    r"|दूरभाष|ফোন|মোবাইল|কল|যোগাযোগ|தொலைபேசி|கைபேசி|மொபைல்|அழை|ఫోన్|โทร|มือถือ|เบอร์|ስልክ|電話|电话|携帯|ケ[ー-]タイ|連絡"
+    r"|दूरभाष|ফোন|মোবাইল|কল|যোগাযোগ|தொலைபேசி|கைபேசி|மொபைல்|அழை|ఫోన్|โทร|ติดต่อ|มือถือ|เบอร์|ስልክ|電話|电话|携帯|ケ[ー-]タイ|連絡"
     r"|ファックス|手机|手機|联系|聯繫|聯絡|拨打|撥打|致电|致電|座机|전화|휴대폰|핸드폰|연락"
 )
 _OTHER = (
+    r"\bcodes?\b|\bimei\b|\bvin\b|chassis|licen[cs]e|\bvat\b|\btax\b|\bawb\b|waybill|container|\brev(?:ision)?\b|drawing|\bspec\b|\bdin\b"
+    r"|\bieee\b|docket|coupon|voucher|\bkd-?nr|c[oó]digo|код|コ[ー-]ド|代码|代碼|코드|كود|"
     r"\border|\bparts?\b|\bsku\b|\bitems?\b|article|\barti(?:k|cu)|invoice|ticket|\bcases?\b|\bref(?:s|erence|erenz)?\b"
     r"|r[eé]f[eé]renc|serial|\bs/?n\b|\bp/?n\b|model|\bver(?:sion)?\b|versi|\bbuild|release|firmware|\bisbn|\bissn"
     r"|\bean\b|\bupc\b|\bgtin|\basin\b|tracking|parcel|shipment|batch|\blot\b|catalog|product|customer|account|policy"

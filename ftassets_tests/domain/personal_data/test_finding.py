@@ -254,6 +254,7 @@ def test_an_escaped_character_is_replaced_whole() -> None:
         "version 10.0.1.7",
         "版本1.2.3.4有问题",
         "numpy==1.2.3.4",
+        "code 0301234567",
         "AB-0301234567",
         "0301234567-A",
         "#0301234567",
@@ -278,6 +279,7 @@ def test_numbers_of_parts_orders_versions_and_handles_are_left(text: str) -> Non
     [
         "my order is late, 030/1234567",
         "Phone:\n467 3395",
+        "area code 030 1234567",
         "mein Handy: 12345678",
         "my number is 12 34 56 78",
         "мой номер 12345678",
