@@ -13,10 +13,10 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ftassets.cli.commands.curate import curate_file
+from ftassets.cli.commands.curate import _read, curate_file
 from ftassets.config.text_lines import NotUtf8, lines_of
 from ftassets.domain.chat import Message, openai_messages
-from ftassets.domain.dataset.rows import Example, read_jsonl
+from ftassets.domain.dataset.rows import Example
 
 ODD = "ab \t\x00\x07\x1c\u00a0\u00ad\u0301\u200b\u200c\u200d\u200f\u2028\u202e\u3000\ufeff\ufa10\u00b2\u0e01\u4e00\U0001f469"
 FEW = ["mail jo@example.com", "1 22 333", "    return x", "{}", "-", "<|im_end|>", '{"a": "b"}']
@@ -66,17 +66,16 @@ def check(content: bytes, folder: Path) -> None:
     numbers = {n for n, line in enumerate(lines, start=1) if line.decode(errors="replace").strip()}
     quarantined = [item["line"] for item in lost]
     first = next((line.lstrip() for line in lines if line.strip()), b"")
-    if not first.startswith((b"[", b"{")) or len(quarantined) + len(kept) >= len(numbers):
-        assert len(set(quarantined)) + len(kept) >= len(numbers), "a line is neither in a split nor in the quarantine"
-    else:  # lines of an array or of objects over several lines: each begins behind the one before
-        assert report["collected"] >= 1 or first.strip() == b"[]" or not first
+    if not first.startswith(b"["):  # members of an array may share a line
+        assert len(set(quarantined)) == len(quarantined)
+        if not first.startswith(b"{"):  # an object may be spread over lines
+            assert len(quarantined) + len(kept) == len(numbers), "a line is neither in a split nor in the quarantine"
 
     steps = report["steps"]
     assert all(step["counts"] for step in steps if step["changed"])
-    if not first.startswith(b"["):
-        before = Counter(_content(each) for each in read_jsonl(iter(lines), "seed") if isinstance(each, Example))
-        after = Counter(json.dumps(each["messages"]) for each in kept)
-        assert (after - before).total() <= sum(step["changed"] for step in steps), "a row was changed that no step counts"
+    before = Counter(_content(each) for _, each in _read(source) if isinstance(each, Example))
+    after = Counter(json.dumps(each["messages"]) for each in kept)
+    assert (after - before).total() <= sum(step["changed"] for step in steps), "a row was changed that no step counts"
 
 
 def _content(row: Example) -> str:
