@@ -776,6 +776,39 @@ GUARDS = (
         ),
     ),
     *of(
+        "gateway/chat.py",
+        (
+            "a control token in a client's text",
+            'asked = await self._context.escaped(route.version, body["messages"], body.get("tools"))',
+            'asked = type("Asked", (), {"messages": body["messages"], "tools": body.get("tools")})',
+            "gateway/test_chat.py::test_a_text_with_a_control_token_is_answered_and_reaches_the_engine_as_text",
+        ),
+    ),
+    *of(
+        "workers/chat_template.py",
+        (
+            "a control token in a text that is trained or evaluated on",
+            "asked = _escape(tokenizer).chat(asked)",
+            "pass",
+            "workers/test_chat_template.py::test_hostile_tools_calls_and_results_are_read_as_text_on_all_paths",
+        ),
+        (
+            "a control token in a taught answer",
+            "_escape(tokenizer).text(trimmed(answer)) + end",
+            "trimmed(answer) + end",
+            "workers/test_chat_template.py::test_no_text_of_a_user_is_read_as_a_control_token_on_any_path",
+        ),
+    ),
+    *of(
+        "domain/dataset/curation/topic_cap.py",
+        (
+            "a topic that one user alone has feedback on",
+            "if taken[topic] > cap:",
+            "if False:",
+            "domain/dataset/curation/test_steps.py::test_one_user_alone_on_a_new_topic_is_capped_whatever_the_task",
+        ),
+    ),
+    *of(
         "gateway/server.py",
         (
             "the admin API on another address than loopback",
