@@ -155,9 +155,9 @@ def test_a_loop_of_ones_own_from_init_to_rollback(machine: Machine, tmp_path: Pa
         assert "Is it new?" in drift_report
         assert "rollout at" in shell.run("ftassets", "plan", "shop")
         exported = shell.run("ftassets", "label", "export", "shop", "--out", "batch.jsonl")
-        written = len((shell.folder / "batch.jsonl").read_text().splitlines())
-        assert written > 10
-        assert f"{written} requests written to batch.jsonl; take the answers back with:" in exported
+        written = [json.loads(line) for line in (shell.folder / "batch.jsonl").read_text().splitlines()]
+        assert len(written) > 10
+        assert f"{len(written)} requests written to batch.jsonl as batch {written[0]['batch']}; take the answers back with:" in exported
 
         dagster.run("shop__retrain")
         dagster.run("shop__move_traffic", {"ops": {"shop__endpoint": {"config": {"action": "start"}}}})
