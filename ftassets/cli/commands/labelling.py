@@ -13,6 +13,7 @@ from ftassets.assets._shared.dataset_files import (
     labels_folder,
     labels_path,
     read_labels,
+    readable,
     reference_path,
     seed_path,
     to_parquet,
@@ -124,7 +125,7 @@ def conflict_export(
     rows, _ = from_feedback(traffic_log.reviewed(loop.name, since), loop.task.form)
     rows += read_labels(dataset_store, "main", loop.name)
     with suppress(ObjectNotFound):  # before the first commit of the seed
-        rows += from_parquet(dataset_store.read("main", seed_path(loop.name)))
+        rows += readable(dataset_store.read("main", seed_path(loop.name)))[0]
     names = contested(conflicts(rows, loop), rows)
     items = [Item(e.id, e.messages, e.answer, e.version, e.at, CONFLICT) for e in traffic_log.named(loop.name, names)]
     chosen = select(items, limit, loop.dataset.jaccard)
