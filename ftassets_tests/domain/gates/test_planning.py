@@ -66,7 +66,7 @@ def test_plan_and_gate_agree_on_every_outcome(gate: Gate, wins: int, losses: int
 def test_power_is_the_sum_over_every_outcome(gate: Gate) -> None:
     from math import comb
 
-    n, discordance, effect = 25, 0.3, 0.1
+    n, discordance, effect = 14, 0.3, 0.1
     p, q = (discordance + effect) / 2, (discordance - effect) / 2
     total = sum(
         comb(n, w) * comb(n - w, x) * p**w * q**x * (1 - p - q) ** (n - w - x) * gate_passes(gate, w, x, n)
