@@ -31,7 +31,7 @@ def small(tmp_path: Path) -> LoopConfig:
             "golden_set": tmp_path / "golden.jsonl",
             "dataset": shipped.dataset.model_copy(update={"seed": tmp_path / "seed.jsonl", "min_rows": 10}),
             "task": shipped.task.model_copy(update={"max_tokens": 4}),
-            "train": shipped.train.model_copy(update={"epochs": 0.2, "lora_r": 4, "loss_limit": 10.0}),
+            "train": shipped.train.model_copy(update={"epochs": 1, "lora_r": 4, "loss_limit": 10.0}),
         }
     )
 
