@@ -1,8 +1,9 @@
 """Personal data, quality and language steps: what they find in texts of 36 locales, what they drop wrongly, and what they cost.
 
 The multilingual texts come from `bench.generators.personal_data`, which knows what it put where. The words that stand around phone
-numbers were written with the synthetic set at hand, so its figures are no measurement on unseen texts; those of the other kinds rest on
-forms and checksums. faker and the peers are installed into `.bench/pii` at first use. presidio's figures were recorded on all 1,500 texts.
+numbers were written with these texts and the synthetic set at hand, so the figures of phones are no measurement on unseen texts; those
+of the other kinds rest on forms and checksums. faker and the peers are installed into `.bench/pii` at first use. presidio's figures were
+recorded on all 1,500 texts.
 """
 
 import argparse
