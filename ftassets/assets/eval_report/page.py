@@ -100,9 +100,10 @@ def _sensitivity_table(loop: LoopConfig, report: EvalReport) -> dg.MetadataValue
     for gate in loop.gates:
         found = sensitivity(gate, report)
         if found:
-            reliably = "none" if found.detectable is None else f"{found.detectable:.3f}"
-            lines.append((gate.name, f"{found.assumed:.3f}", f"{found.power:.0%}", reliably))
-    return table(["gate", "true value", "passes it in", f"passes in {POWER:.0%} of cases from"], lines)
+            reliably = "no value" if found.detectable is None else f"{found.detectable:.3f}"
+            text = f"{found.assumed:.3f} passes in {found.power:.0%} of cases; {reliably} in {POWER:.0%}"
+            lines.append((gate.name, text))
+    return table(["gate", "true value, and how often it passes"], lines)
 
 
 def _changes_table(report: EvalReport) -> dg.MetadataValue:
@@ -145,17 +146,13 @@ def _regressions(report: EvalReport, answers: Answers, golden: Sequence[Example]
 
     worse = sorted((row for row in golden if lost(row) > (0, 0.0)), key=lost, reverse=True)[:REGRESSIONS]
     said = {role: read_answers(answers[role][:1]) for role in scores}
-    return table(
-        ["slice", "request", "expected", "production", "candidate"],
-        [
-            (
-                row.slice or "golden",
-                request_cell(row),
-                *map(answer_cell, (row.completion, said["production"][row.id], said["candidate"][row.id])),
-            )
-            for row in worse
-        ],
-    )
+    return table(["request", "answers"], [_side_by_side(row, said) for row in worse])
+
+
+def _side_by_side(row: Example, said: Mapping[str, Mapping[str, str]]) -> tuple[str, str]:
+    """A golden row and what was said to it, in two cells: a column for each answer widens the page beyond the screen."""
+    answers = [("expected", row.completion), *((role, said[role][row.id]) for role in ("production", "candidate"))]
+    return f"{row.slice or 'golden'}: {request_cell(row)}", "; ".join(f"{who}: {answer_cell(text)}" for who, text in answers)
 
 
 def _other_rows(report: EvalReport, answers: Answers, golden: Sequence[Example]) -> dg.MetadataValue:
@@ -165,11 +162,8 @@ def _other_rows(report: EvalReport, answers: Answers, golden: Sequence[Example])
     lines: list[tuple[str, ...]] = []
     for what, before, after in (("fixed", False, True), ("both wrong", False, False)):
         rows = [row for row in golden if (right["production"][row.id], right["candidate"][row.id]) == (before, after)]
-        lines += [
-            (what, row.slice or "golden", request_cell(row), row.completion, said["production"][row.id], said["candidate"][row.id])
-            for row in rows[: REGRESSIONS // 2]
-        ]
-    return table(["rows", "slice", "request", "expected", "production", "candidate"], lines)
+        lines += [(what, *_side_by_side(row, said)) for row in rows[: REGRESSIONS // 2]]
+    return table(["rows", "request", "answers"], lines)
 
 
 def size_table(answers: Answers) -> dg.MetadataValue:
