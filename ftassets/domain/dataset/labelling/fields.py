@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from ftassets.domain.chat import Asked, message_text
+from ftassets.domain.chat import Asked, message_text, trimmed
 from ftassets.domain.dataset.labelling.label import Label
 from ftassets.domain.dataset.rows import Quarantined
 from ftassets.domain.traffic.imports.fields import seconds
@@ -36,7 +36,7 @@ def labelled(
         if not isinstance(completion, str):
             raise ValueError("its answer is neither a text nor a JSON object")
         name = "" if annotator is None else str(annotator)
-        yield Label(request_id, completion.strip(), name, seconds(at), _asked(messages, tools), truth)
+        yield Label(request_id, trimmed(completion), name, seconds(at), _asked(messages, tools), truth)
     except (ValueError, RecursionError) as error:
         yield ValueError("nested too deep" if isinstance(error, RecursionError) else str(error))
 

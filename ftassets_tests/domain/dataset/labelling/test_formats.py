@@ -47,7 +47,7 @@ ITEMS = [
     Item("r2", user("make\ncoffee"), "", "v1", 2.0, "failed"),
     Item("r3", user("stop"), '{"intent": "stop"}', "v1", 3.0),
 ]
-WANTED = {"r1": '{"intent": "on"}', "r2": '{"intent": "coffee"}'}  # nobody got to r3
+WANTED = {"r1": '{"intent": "on"}', "r2": "    if hot:\n        drink()"}  # code keeps its indentation; nobody got to r3
 AT = 1_700_000_000.0
 ISO = "2023-11-14T22:13:20Z"
 
