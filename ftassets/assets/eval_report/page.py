@@ -150,7 +150,7 @@ def _regressions(report: EvalReport, answers: Answers, golden: Sequence[Example]
 
 
 def _side_by_side(row: Example, said: Mapping[str, Mapping[str, str]]) -> tuple[str, str]:
-    """A golden row and what was said to it, in two cells: a column for each answer widens the page beyond the screen."""
+    """A golden row and the answers to it, in two cells: a column for each answer widens the page beyond the screen."""
     answers = [("expected", row.completion), *((role, said[role][row.id]) for role in ("production", "candidate"))]
     return f"{row.slice or 'golden'}: {request_cell(row)}", "; ".join(f"{who}: {answer_cell(text)}" for who, text in answers)
 
