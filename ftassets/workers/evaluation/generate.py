@@ -16,7 +16,7 @@ from ftassets.domain.chat import Chat, chat
 from ftassets.domain.dataset.rows import from_jsonl
 from ftassets.domain.evaluation.jobs import AnswerJob, Ask, Prompt
 from ftassets.errors import InvalidInput
-from ftassets.workers.chat_template import NoTemplate, ids_of, prompt_text, stop_ids
+from ftassets.workers.chat_template import NoTemplate, prompt_ids, stop_ids
 from ftassets.workers.evaluation.partial import PartialAnswers, discard
 from ftassets.workers.padding import left_padded
 from ftassets.workers.process import Report, die_with_parent
@@ -104,21 +104,21 @@ def generate(
     if len(known) == len(chats):
         return
     tokenizer, model = loaded(folder)
-    texts, refused = _texts(tokenizer, chats)
+    prompts, refused = _tokens(tokenizer, chats)
     if refused:
         place, reason = next(iter(refused.items()))
         report(f"{len(refused)} of {len(chats)} prompts have an empty answer, the first is number {place + 1}: {reason}")
         yield {place: {"answer": "", "tokens_in": 0, "tokens_out": 0, "truncated": False} for place in refused}
-    lengths = [len(ids) for ids in tokenizer(texts, add_special_tokens=False)["input_ids"]]
-    order = sorted((place for place in range(len(texts)) if place not in refused), key=lengths.__getitem__)
-    workers = 1 if model.device.type == "cuda" else min(cores, len(texts))
-    size = min(batch_size, -(-len(texts) // (2 * workers))) if workers > 1 else batch_size
+    ends = stop_ids(tokenizer, model.generation_config.eos_token_id)
+    order = sorted((place for place in range(len(prompts)) if place not in refused), key=lambda place: len(prompts[place]))
+    workers = 1 if model.device.type == "cuda" else min(cores, len(prompts))
+    size = min(batch_size, -(-len(prompts) // (2 * workers))) if workers > 1 else batch_size
     batches = [order[first : first + size] for first in range(0, len(order), size)]
     batches = [batch for batch in batches if not all(index in known for index in batch)]
     total = sum(map(len, batches))
     started = said = time.monotonic()
     done = 0
-    with spread(partial(_say, folder, texts, max_tokens), batches, workers) as answered:
+    with spread(partial(_say, folder, prompts, ends, max_tokens), batches, workers) as answered:
         for batch, answers in answered:
             yield dict(zip(batch, answers, strict=True))
             now, done = time.monotonic(), done + len(batch)
@@ -127,19 +127,19 @@ def generate(
                 report(f"{done}/{total} answers, {(now - started) / done * (total - done):.0f} s left")
 
 
-def _texts(tokenizer: Any, chats: Sequence[Chat]) -> tuple[list[str], dict[int, str]]:
-    """The text of each prompt, and by place why the chat template does not take it. Raises NoTemplate if it takes none."""
-    texts: list[str] = []
+def _tokens(tokenizer: Any, chats: Sequence[Chat]) -> tuple[list[list[int]], dict[int, str]]:
+    """The token ids of each prompt, and by place why the chat template does not take it. Raises NoTemplate if it takes none."""
+    prompts: list[list[int]] = []
     refused: dict[int, str] = {}
     for place, asked in enumerate(chats):
         try:
-            texts.append(prompt_text(tokenizer, asked))
+            prompts.append(prompt_ids(tokenizer, asked))
         except NoTemplate as error:
             refused[place] = str(error)
-            texts.append("")
+            prompts.append([])
             if len(refused) == len(chats):
                 raise
-    return texts, refused
+    return prompts, refused
 
 
 @contextmanager
@@ -159,12 +159,13 @@ def spread(say: Callable[[list[int]], Any], batches: list[list[int]], workers: i
         pool.shutdown(cancel_futures=True)
 
 
-def _say(folder: Path, texts: Sequence[str], max_tokens: int, batch: list[int]) -> tuple[list[int], list[dict[str, Any]]]:
+def _say(
+    folder: Path, prompts: Sequence[list[int]], ends: list[int], max_tokens: int, batch: list[int]
+) -> tuple[list[int], list[dict[str, Any]]]:
     import torch
 
     tokenizer, model = loaded(folder)
-    ends = stop_ids(tokenizer, model.generation_config.eos_token_id)
-    asked = [ids_of(tokenizer, texts[i]) for i in batch]
+    asked = [prompts[i] for i in batch]
     ids, mask = left_padded(asked, model.device)
     with torch.inference_mode():
         written = model.generate(
