@@ -107,6 +107,14 @@ class StateDamaged(FtassetsError):
     """A file of the home was truncated or changed after it was written; the message names it and says what to do."""
 
 
+def reason_of(error: Exception) -> str:
+    """What is wrong with a row, in one line; of a model's fields the first that is."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    first = error.errors()[0]
+    return ": ".join([*(f"the field {name!r}" for name in first["loc"][:1]), first["msg"].removeprefix("Value error, ")])
+
+
 def no_answer(error: BaseException) -> str:
     """Why a server could not be asked, in the system's words: what libraries wrap them into is long and names classes."""
     said, seen = "", list[BaseException]()

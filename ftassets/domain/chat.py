@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ftassets.domain.canonical import is_text, parse_json, read_json
+from ftassets.errors import reason_of
 
 LONGEST = 200_000  # characters of a conversation
 _ROLES: dict[str, Literal["system", "user", "assistant", "tool"]] = {
@@ -188,9 +189,7 @@ def _made(model: type[M], place: str, **fields: Any) -> M:
     try:
         return model(**fields)
     except ValidationError as error:
-        first = error.errors()[0]
-        named = [f"the field {name!r}" for name in first["loc"][:1]]
-        raise ValueError(": ".join([place, *named, first["msg"].removeprefix("Value error, ")])) from None
+        raise ValueError(f"{place}: {reason_of(error)}") from None
 
 
 def _check_fields(message: Mapping[str, Any], role: str, place: str) -> None:

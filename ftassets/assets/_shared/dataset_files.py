@@ -23,8 +23,9 @@ from ftassets.domain.canonical import canonical_json
 from ftassets.domain.dataset.card import card
 from ftassets.domain.dataset.curation import Curated
 from ftassets.domain.dataset.preferences import Pair, trl_row
-from ftassets.domain.dataset.rows import Example, Quarantined, apart, reason_of, shown
+from ftassets.domain.dataset.rows import Example, Quarantined, apart, shown
 from ftassets.domain.dataset.shards import Index, Shard, Shards, content_hash, plan
+from ftassets.errors import reason_of
 
 DECODED_ROWS = 100_000  # kept in memory at most, about 100 MB
 

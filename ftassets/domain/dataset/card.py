@@ -121,8 +121,7 @@ def _readme(
             }
         ],
     }
-    by_source = Counter(row.source for row in rows)
-    sources = [(name, count, f"{count / len(rows):.0%}", SOURCES.get(name, "")) for name, count in _by_count(by_source)]
+    sources = [(name, count, f"{count / len(rows):.0%}", SOURCES.get(name, "")) for name, count in _by_count(_sources(curated))]
     files = [(split, sum(shard.rows for shard in shards), len(shards)) for split, shards in index.shards.items()]
     steps = [(step.name, step.kept, step.dropped, step.changed, _counted(step)) for step in curated.funnel]
     checks = [(name, "passed" if check.passed else "failed") for name, check in sorted(index.checks.items())]

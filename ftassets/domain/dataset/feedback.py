@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable
 
-from ftassets.domain.dataset.rows import Example, Quarantined, reason_of, shown
+from ftassets.domain.dataset.rows import Example, Quarantined, shown
 from ftassets.domain.evaluation.answer_form import AnswerForm
 from ftassets.domain.traffic.exchange import ANSWERED, asked_of
 from ftassets.domain.traffic.feedback import FeedbackVerdict, Reviewed
+from ftassets.errors import reason_of
 
 
 def from_feedback(reviewed: Iterable[Reviewed], form: AnswerForm) -> tuple[list[Example], list[Quarantined]]:

@@ -13,13 +13,14 @@ from ftassets.domain.dataset.curation.contamination import drop_contaminated
 from ftassets.domain.dataset.curation.context import in_context
 from ftassets.domain.dataset.curation.step import Pool
 from ftassets.domain.dataset.curation.text import answer_key, request_key
-from ftassets.domain.dataset.rows import Example, Quarantined, reason_of
+from ftassets.domain.dataset.rows import Example, Quarantined
 from ftassets.domain.evaluation.answer_form import AnswerForm
 from ftassets.domain.personal_data.finding import find
 from ftassets.domain.personal_data.spans import Finder
 from ftassets.domain.personal_data.texts import tool_names, tools_without_personal_data, without_personal_data
 from ftassets.domain.traffic.exchange import Exchange, asked_of
 from ftassets.domain.traffic.feedback import FeedbackVerdict, Reviewed
+from ftassets.errors import reason_of
 
 if TYPE_CHECKING:
     from ftassets.config.loop import LoopConfig

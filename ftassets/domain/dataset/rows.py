@@ -5,13 +5,14 @@ from dataclasses import dataclass, fields
 from io import BytesIO
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from ftassets.domain.canonical import digest_of, is_text, read_record
 from ftassets.domain.chat import Asked, conversation, identity, tools_text
 from ftassets.domain.dataset.row_shapes import turns_of
 from ftassets.domain.json_items import numbered_items
 from ftassets.domain.personal_data.finding import find
+from ftassets.errors import reason_of
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -148,14 +149,6 @@ def _quality(row: dict[str, Any]) -> float | None:
     if score is not None and (isinstance(score, bool) or not isinstance(score, int | float) or not 0 <= score <= 1):
         raise ValueError(f"a quality_score that is not a number in 0..1: {str(score)[:50]!a}")
     return score
-
-
-def reason_of(error: Exception) -> str:
-    """What is wrong, in one line; of a model's fields the first that is."""
-    if not isinstance(error, ValidationError):
-        return str(error)
-    first = error.errors()[0]
-    return ": ".join([*(f"the field {name!r}" for name in first["loc"][:1]), first["msg"].removeprefix("Value error, ")])
 
 
 def from_jsonl(model: type[M], text: str) -> list[M]:

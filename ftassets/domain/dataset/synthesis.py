@@ -13,9 +13,9 @@ from ftassets.config.loop import LoopConfig
 from ftassets.domain.canonical import digest_of, read_json
 from ftassets.domain.chat import question
 from ftassets.domain.dataset.curation.text import normalised, request_key
-from ftassets.domain.dataset.rows import Example, Quarantined, reason_of
+from ftassets.domain.dataset.rows import Example, Quarantined
 from ftassets.domain.evaluation.answer_form import NO_LABEL, AnswerForm, parse_call
-from ftassets.errors import InvalidInput
+from ftassets.errors import InvalidInput, reason_of
 
 Kind = Literal["typical", "hard_negative", "edge_case"]
 KINDS: tuple[Kind, ...] = get_args(Kind)

@@ -160,7 +160,7 @@ def answer_key(answer: str, form: AnswerForm) -> str:
 
 
 def rank(source: str, order: Sequence[str] = RANKS) -> int:
-    """Place of a source in an order, from 0; a source that is none of these is a file of the loop's owners, as the seed is."""
+    """Place of a source in an order, from 0; any other source is a file of the loop's owners, as the seed is."""
     return order.index(source if source in order else "seed")
 
 

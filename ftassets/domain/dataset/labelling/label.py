@@ -9,9 +9,10 @@ from pydantic import ValidationError
 
 from ftassets.domain.chat import Asked
 from ftassets.domain.dataset.curation.text import answer_key
-from ftassets.domain.dataset.rows import Example, Quarantined, reason_of
+from ftassets.domain.dataset.rows import Example, Quarantined
 from ftassets.domain.evaluation.answer_form import AnswerForm
 from ftassets.domain.traffic.exchange import hashed_user
+from ftassets.errors import reason_of
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,13 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from ftassets.domain.canonical import digest_of
-from ftassets.domain.dataset.rows import Quarantined, reason_of
+from ftassets.domain.dataset.rows import Quarantined
 from ftassets.domain.file_formats import TRAFFIC
 from ftassets.domain.json_items import numbered_items
 from ftassets.domain.traffic.exchange import Exchange
 from ftassets.domain.traffic.feedback import Feedback
 from ftassets.domain.traffic.imports.fields import Imported
-from ftassets.errors import InvalidInput
+from ftassets.errors import InvalidInput, reason_of
 
 MAX_LINE = 16 * 2**20  # bytes; an OTLP line holds a batch of spans
 TRIED = 1000  # values of a log that say which format fits
