@@ -31,6 +31,7 @@ most general one that you can handle; `ftassets.exits` defines the exit code of 
       - NoLoops: There is no loop file where this command looked; the message says where that was and what to do.
       - PackageMissing: A package that the settings ask for is not installed; the message has the command that installs it.
         - EmbedderMissing (also EmbedderError): The embedding model or its library is not installed; the message says how to get it.
+    - DamagedArray: A JSON array is cut off or damaged; `line` says where, `content` has the beginning of what is not JSON.
     - LoopExists: A file of the new loop exists; nothing is written over it.
     - NewerFormat: A document was written by a newer release; the message says to upgrade.
     - NoTemplate: A chat template cannot write a conversation; the message names what it does not take.

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from ftassets.config.text_lines import NotUtf8, lines_of
 from ftassets.domain.dataset.written import Written, written
+from ftassets.domain.json_items import DamagedArray
 from ftassets.errors import InvalidInput
 
 
@@ -33,5 +34,9 @@ def read_rows(path: Path, source: str) -> Written:
         raise refused from error
     try:
         return written(text, source)
+    except DamagedArray as error:
+        refused = RowsUnreadable(f"the {source} file {path} cannot be read: {error}. Mend or remove this member")
+        refused.line = error.line
+        raise refused from error
     except InvalidInput as error:
         raise RowsUnreadable(f"the {source} file {path} cannot be read: {error}") from error

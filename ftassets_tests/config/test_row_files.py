@@ -40,5 +40,9 @@ def test_packed_rows_arrays_and_other_encodings_are_read(tmp_path: Path) -> None
     with pytest.raises(RowsUnreadable, match="the seed file cannot be read: .* is UTF-16 text and damaged"):
         read_rows(path, "seed")
     path.write_text("[" + LINE)
-    with pytest.raises(RowsUnreadable, match="the seed file .* cannot be read: line 1: the JSON array is cut off"):
-        read_rows(path, "seed")
+    found = read_rows(path, "seed")
+    assert [row.prompt for row in found.rows] == ["ä"]
+    assert [(row.where, row.reason[:38]) for row in found.rejected] == [("seed:1", "line 1: the JSON array is cut off or d")]
+    with pytest.raises(RowsUnreadable, match="the golden file .* cannot be read: line 1: the JSON .* at member 1: .* Mend") as of:
+        read_rows(path, "golden")  # of rows that decide promotions none may be missing
+    assert of.value.line == 1

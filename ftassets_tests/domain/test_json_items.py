@@ -1,6 +1,7 @@
 """Values of a file, whether one a line, in an array or a single document."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -8,12 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ftassets.domain import json_items
-from ftassets.domain.json_items import numbered_items
+from ftassets.domain.json_items import DamagedArray, numbered_items
 from ftassets.errors import InvalidInput
 
 
 def items(text: str) -> list[tuple[int, Any]]:
-    return [(number, json.loads(item)) for number, item in numbered_items(text.encode().splitlines(keepends=True))]
+    return [
+        (number, item if isinstance(item, DamagedArray) else json.loads(item))
+        for number, item in numbered_items(text.encode().splitlines(keepends=True))
+    ]
 
 
 JSON = st.recursive(st.none() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=8)
@@ -50,20 +54,50 @@ def test_a_cut_first_line_does_not_take_the_others_with_it(monkeypatch: pytest.M
     assert list(numbered_items(lines)) == expected
 
 
+ONE, TWO, THREE = {"a": 1}, {"a": 2}, {"a": {"a": 3}}
+
+
 @pytest.mark.parametrize(
-    ("text", "reason"),
+    ("text", "found"),
     [
-        ('[\n{"a": 1},\n{"a": 2}', "line 3: the JSON array is cut off"),
-        ('[{"a": 1},', "cut off"),
-        ('[\n{"a": 1},\n{"a" 2}]', "line 3: .*delimiter"),
-        ('[{"a": 1} {"a": 2}]', "damaged after this member"),
-        ('[{"a": 1}]\n[{"a": 2}]', "more in the file"),
-        ("[" * 100_000, "recursion"),
+        ('[\n{"a": 1},\n{"a": 2}', [(2, ONE), (3, TWO), (3, "line 3: .* at member 2: no comma and no end after it")]),
+        ('[{"a": 1},', [(1, ONE), (1, "line 1: .* at member 2: Expecting value")]),
+        ('[\n{"a": 1},\n{"a" 2}]', [(2, ONE), (3, "line 3: .* at member 2: Expecting ':' delimiter")]),
+        ('[\n{"a": 1},\n{"a" 2},\n{"a": 2}]', [(2, ONE), (3, "line 3: .*delimiter"), (4, TWO)]),
+        ('[{"a": 1} {"a": 2}]', [(1, ONE), (1, "no comma and no end")]),
+        ('[{"a": 1}]\n[{"a": 2}]', [(1, ONE), (2, "line 2: .* more in the file")]),
+        ('[{"a": 1}]\n{"a": 2}', [(1, ONE), (2, "line 2: .* more in the file"), (2, TWO)]),
+        ('[INFO] read\n{"a": 1}\nbad\n{"a": 2}\n\n', [(1, "line 1: .* at member 1"), (2, ONE), (3, "line 3: .* at member 2"), (4, TWO)]),
+        ("[" * 100_000, [(1, "recursion")]),
+        ("[\n\n", [(1, "Expecting value")]),
     ],
 )
-def test_a_damaged_array_is_refused(text: str, reason: str) -> None:
-    with pytest.raises(InvalidInput, match=reason):
-        items(text)
+def test_of_a_damaged_array_what_is_whole_is_read_and_the_rest_is_named(text: str, found: list[tuple[int, dict | str]]) -> None:
+    read = items(text)
+    assert [number for number, _ in read] == [number for number, _ in found]
+    for (number, item), (_, expected) in zip(read, found, strict=True):
+        if isinstance(expected, str):
+            assert isinstance(item, DamagedArray)
+            assert item.line == number
+            assert re.search(expected, str(item))
+        else:
+            assert item == expected
+
+
+@given(st.lists(st.just(ONE) | st.just(THREE), min_size=2, max_size=6), st.data())
+def test_one_member_that_is_damaged_takes_no_other_with_it(values: list[dict], data: st.DataObject) -> None:
+    bad = data.draw(st.integers(0, len(values) - 1))
+    for indent, margin in ((None, 0), (1, 1), (4, 4)):
+        written = [json.dumps(value, indent=indent).replace("\n", "\n" + " " * margin) for value in values]
+        written[bad] = written[bad][:-1] + "x}"
+        text = "[\n" + ",\n".join(" " * margin + each for each in written) + "\n]"
+        read = [item for _, item in items(text)]
+        assert [item for item in read if not isinstance(item, DamagedArray)] == values[:bad] + values[bad + 1 :]
+        assert len(read) == len(values)
+
+
+def test_a_number_of_many_digits_damages_no_array() -> None:
+    assert [bytes(item) for _, item in numbered_items([b"[1, " + b"9" * 5000 + b"]"])] == [b"1", b"9" * 5000]
 
 
 def test_an_array_that_does_not_fit_in_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

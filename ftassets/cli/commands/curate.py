@@ -11,11 +11,11 @@ from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
 from ftassets.config.loop_files import documents, loop_of
 from ftassets.config.outputs import check_new_folder
-from ftassets.config.text_lines import NotUtf8, lines_of
+from ftassets.config.text_lines import lines_of
 from ftassets.domain.chat import embedded_text, request_body
 from ftassets.domain.dataset.curation import Curated, curate
-from ftassets.domain.dataset.rows import Example, Quarantined, apart, numbered_jsonl, numbered_lines, read_jsonl, shown
-from ftassets.errors import ConfigurationError, InvalidInput
+from ftassets.domain.dataset.rows import Example, Quarantined, apart, numbered_jsonl, read_jsonl, shown
+from ftassets.errors import ConfigurationError
 from ftassets.workers.training.token_counts import base_control_tokens
 
 Item = TypeVar("Item")
@@ -46,14 +46,14 @@ def curate_file(
 ) -> dict[str, Any]:
     """Curate a JSONL file into `out`: one JSONL file of chat messages a split, quarantine.jsonl, report.json; returns the report.
 
-    Each line is in a split, or in the quarantine with its number and the reason; of an array that is damaged each line counts by itself.
+    Each line is in a split, or in the quarantine with its number and the reason; so is each part of an array that is damaged.
     With a loop file its golden set is kept apart from the rows. Without an embedder the steps that compare vectors say that
     they could not. Raises ConfigurationError on a bad loop file, InvalidInput if `out` holds an input, or anything without `force`,
     OSError when a file cannot be read or written.
     """
     loop = settings(config, source)
     check_new_folder(out, force, [source, *([config, loop.golden_set] if config else [])])
-    numbered = _read(source)
+    numbered = list(numbered_jsonl(lines_of(source), "seed"))
     rows, row_lines = _of(Example, numbered)
     rejected, rejected_lines = _of(Quarantined, numbered)
     golden = apart(read_jsonl(lines_of(loop.golden_set), "golden"))[0] if config else []
@@ -105,15 +105,6 @@ def report_of(curated: Curated, collected: int) -> dict[str, Any]:
         ],
         "conflicts": [asdict(conflict) for conflict in curated.conflicts],
     }  # fmt: skip
-
-
-def _read(path: Path) -> list[tuple[int, Example | Quarantined]]:
-    try:
-        return list(numbered_jsonl(lines_of(path), "seed"))
-    except NotUtf8:
-        raise
-    except InvalidInput:  # no array after all: it may be one line that begins like one
-        return list(numbered_lines(enumerate(lines_of(path), start=1), "seed"))
 
 
 def _of(kind: type[Item], numbered: list[tuple[int, Example | Quarantined]]) -> tuple[list[Item], list[int]]:

@@ -12,7 +12,7 @@ from ftassets.config.loop import LoopConfig
 from ftassets.config.text_lines import lines_of
 from ftassets.domain.dataset.rows import Quarantined
 from ftassets.domain.file_formats import AUTO
-from ftassets.domain.json_items import numbered_items
+from ftassets.domain.json_items import DamagedArray, numbered_items
 from ftassets.domain.traffic import imports
 from ftassets.domain.traffic.exchange import Exchange, keyed_user
 from ftassets.domain.traffic.imports.guess import Guess, guess
@@ -107,9 +107,12 @@ def _format_of(path: Path) -> str:
     found = _guess(path)
     if found and found.format:
         return found.format
-    if not sum(1 for _ in numbered_items(lines_of(path))):
+    items = [item for _, item in islice(numbered_items(lines_of(path)), imports.TRIED)]
+    if not items:
         raise InvalidInput(f"{path} has no record")
-    raise InvalidInput(f"{path} is not a log that can be imported: it is {f'probably {found.words}' if found else 'in no known form'}")
+    damaged = next((f", and damaged: {item}" for item in items if isinstance(item, DamagedArray)), "")
+    what = f"probably {found.words}" if found else f"in no known form{damaged}"
+    raise InvalidInput(f"{path} is not a log that can be imported: it is {what}")
 
 
 def _nothing(path: Path, format: str, bad: Sequence[Quarantined]) -> str:

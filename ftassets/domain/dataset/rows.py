@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from ftassets.domain.canonical import digest_of, is_text, read_record
 from ftassets.domain.chat import Asked, conversation, identity, tools_text
 from ftassets.domain.dataset.row_shapes import turns_of
-from ftassets.domain.json_items import numbered_items
+from ftassets.domain.json_items import DamagedArray, numbered_items
 from ftassets.domain.personal_data.finding import find
 from ftassets.errors import reason_of
 
@@ -78,20 +78,21 @@ def read_jsonl(lines: Iterable[bytes], source: str) -> Iterator[Example | Quaran
     return (item for _, item in numbered_jsonl(lines, source))
 
 
-def numbered_jsonl(lines: Iterable[bytes], source: str) -> Iterator[tuple[int, Example | Quarantined]]:
+def numbered_jsonl(lines: Iterable[bytes], source: str, whole: bool = False) -> Iterator[tuple[int, Example | Quarantined]]:
     """Number of each line, from 1, with its example, or the line quarantined with the reason; blank lines are skipped.
 
-    The rows may be the members of a JSON array too. A line is UTF-8 of at most `MAX_LINE` bytes, and a conversation in one of the shapes of
-    `row_shapes`; its last message is the assistant's answer, which is what the row teaches.
+    The rows may be the members of a JSON array too; where it is damaged, that part is quarantined; with `whole` DamagedArray is raised.
+    A line is UTF-8 of at most `MAX_LINE` bytes, and a conversation in one of the shapes of `row_shapes`; its last message is the
+    assistant's answer, which is what the row teaches.
     It may have `id`, `slice`, `group` and `quality_score` (or `metadata.quality_score`) in 0..1. The id defaults to a digest of
     request and answer.
     """
-    yield from numbered_lines(numbered_items(lines), source)
-
-
-def numbered_lines(lines: Iterable[tuple[int, bytes]], source: str) -> Iterator[tuple[int, Example | Quarantined]]:
-    """The same for lines each of which is a value by itself, with their numbers."""
-    for number, line in lines:
+    for number, line in numbered_items(lines):
+        if isinstance(line, DamagedArray):
+            if whole:
+                raise line
+            yield number, Quarantined(f"{source}:{number}", str(line), shown(line.content.decode(errors="replace")))
+            continue
         line = line.rstrip(b"\r\n")
         try:
             if len(line) > MAX_LINE:

@@ -38,13 +38,16 @@ class Refusal:
 
 
 def written(text: str, source: str) -> Written:
-    """The rows of a JSONL text, and its lines that are no example."""
+    """The rows of a JSONL text, and its lines that are no example.
+
+    Raises DamagedArray unless it is a seed: curation says what it drops, but of the rows that decide a promotion none may be missing.
+    """
     rows: list[Example] = []
     numbers: list[int] = []
     rejected: list[Quarantined] = []
     copies: list[Quarantined] = []
     first: dict[tuple[str, str], int] = {}
-    for number, item in numbered_jsonl(lines_of_text(text), source):
+    for number, item in numbered_jsonl(lines_of_text(text), source, whole=source != SEED):
         if isinstance(item, Quarantined):
             rejected.append(item)
             continue

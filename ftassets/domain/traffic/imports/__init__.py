@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from ftassets.domain.canonical import digest_of
 from ftassets.domain.dataset.rows import Quarantined
 from ftassets.domain.file_formats import TRAFFIC
-from ftassets.domain.json_items import numbered_items
+from ftassets.domain.json_items import DamagedArray, numbered_items
 from ftassets.domain.traffic.exchange import Exchange
 from ftassets.domain.traffic.feedback import Feedback
 from ftassets.domain.traffic.imports.fields import Imported
@@ -82,7 +82,7 @@ def read(
     The log is JSON lines, a JSON array or documents one after the other. `version` is the answering version of every row; default: the
     model that the source names. `at` (epoch seconds) is the time of rows without a time; without `at` they are quarantined, as are rows
     from before 2000 and from after `now`. Reading the same file twice gives the same ids. Rows of one version have the exposure
-    probability 1. Raises InvalidInput for an unknown format and a damaged array.
+    probability 1. Raises InvalidInput for an unknown format and an array that is too large.
     """
     of = reader(format)
     for place, record in of.joined(_located(lines, of.records)):
@@ -99,9 +99,8 @@ def read(
 def fitting(lines: Iterable[bytes], version: str = "any") -> list[str]:
     """The formats in which the first values of a log have rows, the one with the most rows first."""
     head = []
-    with suppress(InvalidInput):  # an array that is damaged further on
-        for _, line in islice(numbered_items(lines), TRIED):
-            head.append(line)
+    with suppress(InvalidInput):  # an array that is too large
+        head = [line for _, line in islice(numbered_items(lines), TRIED) if isinstance(line, bytes)]
     counts = {name: sum(isinstance(found, Row) for found in islice(_tried(head, name, version), TRIED)) for name in TRAFFIC}
     return [name for name, count in Counter(counts).most_common() if count]
 
@@ -117,6 +116,9 @@ def _located(lines: Iterable[bytes], records: Callable[[Any], Iterator[Any]]) ->
     for number, line in numbered_items(lines):
         before = position if number == last else 0  # several members of an array may begin on one line
         last = number
+        if isinstance(line, DamagedArray):
+            yield f"line {number}", Quarantined(f"line {number}", str(line), line.content[:500].decode("utf-8", "replace"))
+            continue
         try:
             found = list(records(_decoded(line)))
         except BAD as error:

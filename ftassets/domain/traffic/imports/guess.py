@@ -37,6 +37,8 @@ def guess(head: bytes, lines: Iterable[bytes]) -> Guess | None:
     if words := next((words for mark, words in _STARTS.items() if start.startswith(mark)), None):
         return Guess(words)
     for _, line in islice(numbered_items(lines), 20):
+        if not isinstance(line, bytes):
+            break
         try:
             record = json.loads(line)
         except (ValueError, RecursionError):
