@@ -95,7 +95,9 @@ def review_import(
         show_json(asdict(found))
         return
     typer.echo(f"{found.taken} verdicts stored; {found.reviewed} of {found.rows} answers reviewed, {found.good} good to all who saw them")
-    if found.reviewed < found.rows:
-        typer.echo(f"{found.rows - found.reviewed} answers are still to be reviewed: fill in their rows and import the file again")
+    for gate, sentence in found.gates.items():
+        typer.echo(f"{gate}: {sentence}")
+    if not found.decided:
+        typer.echo(f"{found.rows - found.reviewed} answers are still to be reviewed: fill in their rows from the top and import again")
     else:
         typer.echo(f"now materialize release together with eval_report's checks: run the job {loop}__promote")

@@ -401,7 +401,10 @@ class Monitors(Strict):
         "0 7 * * *",
         description="When live reports are made, as a cron expression in timezone. Also at once for each new production version.",
     )
-    golden_floor: Fraction = Field(0.85, description="Share of golden rows right on the live endpoint, below which an alert is sent.")
+    golden_floor: Fraction = Field(
+        0.85,
+        description="Share of golden rows right on the live endpoint. An alert is sent when the 95 % interval of the share is below it.",
+    )
     sample: int = Field(200, ge=1, description="Live answers that a report samples.")
     quality_drop: Fraction = Field(0.05, description="Sustained drop of quality below its baseline that sends an alert.")
     llm_judge: LlmJudgeSettings | None = Field(

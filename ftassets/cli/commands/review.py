@@ -16,8 +16,10 @@ from ftassets.backends.control.reviews import add_review
 from ftassets.backends.dataset_store.base import DatasetStore
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.evaluation.human_review import Given, ReviewRow, parse_csv, to_csv
-from ftassets.domain.gates.human_review import review_sample
+from ftassets.domain.gates.gate import Gate
+from ftassets.domain.gates.human_review import progress_of, review_sample
 from ftassets.domain.gates.report import EvalReport
+from ftassets.domain.gates.result import Verdict
 from ftassets.errors import InvalidInput
 
 _NAME = re.compile(r"\w[\w .@+-]{0,63}")
@@ -34,13 +36,18 @@ class Exported:
 
 @dataclass(frozen=True)
 class Imported:
-    """What one file brought, and how far the sample of `rows` answers is reviewed now."""
+    """What one file brought, and how far the sample of `rows` answers is reviewed now.
+
+    `gates`: name of each human_review gate -> whether its reviewers may stop, or what would decide.
+    """
 
     report: str
     taken: int
     rows: int
     reviewed: int
     good: int
+    decided: bool
+    gates: dict[str, str]
 
 
 def export(instance: dg.DagsterInstance, dataset_store: DatasetStore, artifacts: Artifacts, loop: LoopConfig) -> Exported:
@@ -73,11 +80,14 @@ def take(
     review = add_review(control, loop.name, digest, report.run_id, Given(by=name, at=at, verdicts=verdicts))
     said = review.good
     good = [said[row] for row in sample if row in said]
-    return Imported(digest, len(verdicts), len(sample), len(good), sum(good))
+    found = {gate.name: progress_of(gate, review_sample(gate, report, digest), said) for gate in _gates(loop)}
+    decided = all(each.verdict is not Verdict.NOT_ENOUGH_DATA or each.more_good is None for each in found.values())
+    gates = {name: each.sentence for name, each in found.items()}
+    return Imported(digest, len(verdicts), len(sample), len(good), sum(good), decided, gates)
 
 
 def _newest(instance: dg.DagsterInstance, artifacts: Artifacts, loop: LoopConfig) -> tuple[str, EvalReport]:
-    if not any(gate.metric == "human_review" for gate in loop.gates):
+    if not _gates(loop):
         raise InvalidInput(f"{loop.name} asks no person: it has no human_review gate")
     digest = required(instance, node(loop.name, "eval_report"))
     return digest, read_eval_report(artifacts, loop.name, digest)
@@ -85,5 +95,8 @@ def _newest(instance: dg.DagsterInstance, artifacts: Artifacts, loop: LoopConfig
 
 def _sample(loop: LoopConfig, report: EvalReport, digest: str) -> list[str]:
     """Rows of all human_review gates, each once."""
-    gates = [gate for gate in loop.gates if gate.metric == "human_review"]
-    return list(dict.fromkeys(name for gate in gates for name in review_sample(gate, report, digest)))
+    return list(dict.fromkeys(name for gate in _gates(loop) for name in review_sample(gate, report, digest)))
+
+
+def _gates(loop: LoopConfig) -> list[Gate]:
+    return [gate for gate in loop.gates if gate.metric == "human_review"]

@@ -41,13 +41,18 @@ class Review(Stored):
     given: tuple[Given, ...] = ()
 
     @property
-    def good(self) -> dict[str, bool]:
-        """Row id -> whether all who saw the answer found it good; a person's later word on a row replaces the earlier one."""
+    def words(self) -> dict[str, dict[str, bool]]:
+        """Row id -> person -> whether the answer is good; a person's later word on a row replaces the earlier one."""
         said: dict[str, dict[str, bool]] = {}
         for given in self.given:
             for name, good in given.verdicts.items():
                 said.setdefault(name, {})[given.by] = good
-        return {name: all(by.values()) for name, by in said.items()}
+        return said
+
+    @property
+    def good(self) -> dict[str, bool]:
+        """Row id -> whether all who saw the answer found it good."""
+        return {name: all(by.values()) for name, by in self.words.items()}
 
     @property
     def people(self) -> list[str]:

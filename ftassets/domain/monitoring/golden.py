@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from ftassets.domain.gates.result import Verdict
+from ftassets.domain.gates.result import Verdict, verdict_of
 from ftassets.domain.monitoring.estimate import Estimate
 from ftassets.domain.monitoring.finding import Finding
 from ftassets.domain.statistics import Pairs, mcnemar_p
@@ -11,13 +11,13 @@ REGRESSION_RISK = 0.01  # false alarms of one comparison with the version's own 
 
 
 def above_floor(right: Estimate, floor: float) -> Finding:
-    """PASS when the share of golden rows right reaches the floor; the sentence says whether the interval leaves a doubt."""
+    """PASS when the interval of the share of golden rows right is at the floor or above, FAIL when it is below; else not enough data."""
     if not right.n:
         return Finding(Verdict.NOT_ENOUGH_DATA, "no golden row was asked")
-    sure = right.low >= floor or right.high < floor
     found = f"{right} of {right.n} golden rows right, floor {floor:g}"
-    doubt = "" if sure else "; the interval has the floor in it, so more rows are needed to be sure"
-    return Finding(Verdict.PASS if right.value >= floor else Verdict.FAIL, found + doubt)
+    verdict = verdict_of(right.low >= floor, right.high < floor)
+    doubt = "; the 95 % interval has the floor in it: raise monitors.sample or add golden rows to be sure"
+    return Finding(verdict, found + (doubt if verdict is Verdict.NOT_ENOUGH_DATA else ""))
 
 
 def regression(name: str, live: Mapping[str, bool], before: Mapping[str, bool], risk: float = REGRESSION_RISK) -> Finding:

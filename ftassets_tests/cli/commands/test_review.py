@@ -107,9 +107,16 @@ def test_a_sample_goes_out_comes_back_and_decides_for_its_report_alone(case: Cas
         assert (row["prompt"], row["expected"]) == (f"'=question, {number}\n?", f"right {number}")
         assert (row["answer"], row["good"]) == (f"answer to {name}", "")
 
-    fill(out, "yes", slice(0, 40))
-    assert "20 answers are still to be reviewed" in run("import", "triage", str(out), "--name", "anna").output
+    fill(out, "yes", slice(0, 24))
+    said = run("import", "triage", str(out), "--name", "anna").output
+    assert "human_review_at_least: 12 more good ones would decide, 36 are left" in said
+    assert "36 answers are still to be reviewed" in said
     assert case.verdict(digest) is Verdict.NOT_ENOUGH_DATA
+    fill(out, "yes", slice(24, 36))
+    said = run("import", "triage", str(out), "--name", "anna").output
+    assert "decided: PASS after 36 of 60 answers" in said
+    assert "triage__promote" in said
+    assert case.verdict(digest) is Verdict.PASS
     fill(out, "yes")
     said = run("import", "triage", str(out), "--name", "anna").output
     assert "60 of 60 answers reviewed, 60 good" in said
@@ -117,7 +124,10 @@ def test_a_sample_goes_out_comes_back_and_decides_for_its_report_alone(case: Cas
     assert case.verdict(digest) is Verdict.PASS
 
     found = json.loads(run("import", "triage", str(out), "--name", "anna", "--json").stdout)
-    assert found == {"report": digest, "taken": 60, "rows": 60, "reviewed": 60, "good": 60}
+    assert found == {
+        "report": digest, "taken": 60, "rows": 60, "reviewed": 60, "good": 60, "decided": True,
+        "gates": {"human_review_at_least": "decided: PASS after 36 of 60 answers"},
+    }  # fmt: skip
     found = json.loads(run("export", "triage", "--out", str(out), "--force", "--json").stdout)
     assert found == {"loop": "triage", "report": digest, "rows": 60, "file": str(out)}
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ftassets.domain.evaluation.human_review import Given, Review, ReviewRefused, ReviewRow, parse_csv, to_csv
 from ftassets.domain.evaluation.scoring import Score
 from ftassets.domain.gates.gate import Gate
-from ftassets.domain.gates.human_review import review_sample, share_lower_bound
+from ftassets.domain.gates.human_review import review_sample
 from ftassets.domain.gates.policy import evaluate_gates
 from ftassets.domain.gates.report import HELD_OUT, EvalReport
 from ftassets.domain.gates.result import GateResult, Verdict
@@ -44,22 +44,58 @@ def said(made: Review | None, gate: Gate = GATE) -> GateResult:
 
 
 def bad(count: int) -> dict[str, bool]:
-    """Verdicts on the whole sample, some of them no."""
-    return {name: n >= count for n, name in enumerate(review_sample(GATE, report(), DIGEST))}
+    """Verdicts on the whole sample, some of them no, spread evenly."""
+    no = {(2 * number + 1) * 30 // count for number in range(count)}
+    return {name: n not in no for n, name in enumerate(review_sample(GATE, report(), DIGEST))}
 
 
 @pytest.mark.parametrize(
     ("no", "verdict"),
-    [(0, Verdict.PASS), (1, Verdict.PASS), (2, Verdict.NOT_ENOUGH_DATA), (6, Verdict.NOT_ENOUGH_DATA), (11, Verdict.FAIL)],
+    [(0, Verdict.PASS), (1, Verdict.PASS), (2, Verdict.NOT_ENOUGH_DATA), (6, Verdict.NOT_ENOUGH_DATA), (13, Verdict.FAIL)],
 )
-def test_the_exact_lower_bound_decides(no: int, verdict: Verdict) -> None:
+def test_the_exact_bounds_decide(no: int, verdict: Verdict) -> None:
     result = said(review(bad(no)))
     assert (result.verdict, result.n, result.value) == (verdict, 60, pytest.approx((60 - no) / 60))
 
 
-def test_the_bound_is_clopper_and_pearsons() -> None:
-    assert share_lower_bound(60, 60, 0.95) == pytest.approx(0.05 ** (1 / 60))
-    assert share_lower_bound(0, 60, 0.95) == 0
+def test_the_sentence_says_what_the_good_ones_exclude_and_when_reviewers_may_stop() -> None:
+    whole, names = said(review(bad(0))), review_sample(GATE, report(), DIGEST)
+    assert "60 of 60 answers are good to all who saw them (anna), which excludes more than 4.9 % bad ones at 95 %" in whole.sentence
+    assert "decided: PASS after 36 of 60 answers" in whole.sentence
+    assert whole.bound == pytest.approx(0.05 ** (1 / 60), abs=0.001)
+    part = said(review(dict.fromkeys(names[:24], True)))
+    assert part.verdict is Verdict.NOT_ENOUGH_DATA
+    assert "12 more good ones would decide, 36 are left" in part.sentence
+    assert said(review(dict.fromkeys(names[:36], True))).verdict is Verdict.PASS
+    hopeless = said(review({names[0]: False, names[1]: False}))
+    assert "can no longer pass, even if the other 58 are good" in hopeless.sentence
+    assert hopeless.verdict is Verdict.NOT_ENOUGH_DATA
+    early = said(review(dict.fromkeys(names[:5], False)))
+    assert early.verdict is Verdict.FAIL
+    assert "decided: FAIL after" in early.sentence
+
+
+def test_answers_count_in_the_order_of_the_sample_so_that_nobody_can_choose_them() -> None:
+    names = review_sample(GATE, report(), DIGEST)
+    chosen = said(review(dict.fromkeys([*names[:10], *names[11:]], True)))
+    assert (chosen.verdict, chosen.n) == (Verdict.NOT_ENOUGH_DATA, 10)
+    assert "49 more are reviewed and count once those before them are" in chosen.sentence
+
+
+def test_a_pass_that_later_reviews_contradict_is_none() -> None:
+    names = review_sample(GATE, report(), DIGEST)
+    found = said(review({name: n < 40 for n, name in enumerate(names)}))
+    assert found.verdict is Verdict.FAIL
+
+
+def test_agreement_between_reviewers_is_shown() -> None:
+    names = review_sample(GATE, report(), DIGEST)
+    found = said(review(bad(2), dict.fromkeys(names[:30], True)))
+    assert "reviewers agree in 29 of 30 pairs of reviews, Krippendorff's alpha" in found.sentence
+    assert "(95 % interval" in found.sentence
+    assert "agree in 30 of 30 pairs of reviews, all of them the same word" in said(review(bad(0), dict.fromkeys(names[:30], True))).sentence
+    assert "reviewers" not in said(review(bad(0))).sentence.split("excludes")[0]
+    assert "pairs of reviews" not in said(review(bad(0))).sentence
 
 
 @pytest.mark.parametrize(
@@ -67,8 +103,9 @@ def test_the_bound_is_clopper_and_pearsons() -> None:
     [
         (None, "no person has reviewed"),
         (review(bad(0), run_id="another"), "of another report"),
-        (review(dict(list(bad(0).items())[1:])), "1 of 60 answers are not reviewed"),
-        (review({f"{HELD_OUT}:1": True}), "60 of 60"),
+        (review(dict(list(bad(0).items())[1:])), "the first of 60 answers is not reviewed; 59 more are reviewed"),
+        (review({f"{HELD_OUT}:1": True}), "the first of 60 answers is not reviewed"),
+        (review(dict(list(bad(0).items())[:20])), "16 more good ones would decide"),
     ],
 )
 def test_what_is_missing_says_what_to_run(made: Review | None, words: str) -> None:
@@ -100,7 +137,7 @@ def test_an_answer_is_good_when_everybodys_last_word_is_yes(entries: list[tuple[
 
 def test_two_reviewers_who_disagree_make_a_bad_answer() -> None:
     assert said(review(bad(0))).verdict is Verdict.PASS
-    both = said(review(bad(0), bad(12)))
+    both = said(review(bad(0), bad(15)))
     assert both.verdict is Verdict.FAIL
     assert "anna, ben" in both.sentence
 

@@ -1,6 +1,7 @@
 """The live golden set against its floor and against an earlier evaluation."""
 
 import pytest
+from scipy.stats import binom
 
 from ftassets.domain.gates.result import Verdict
 from ftassets.domain.monitoring.estimate import share_of
@@ -10,15 +11,22 @@ PASS, FAIL, NOT_ENOUGH = Verdict.PASS, Verdict.FAIL, Verdict.NOT_ENOUGH_DATA
 
 
 @pytest.mark.parametrize(
-    ("right", "n", "verdict", "doubt"),
-    [(85, 100, PASS, True), (84, 100, FAIL, True), (100, 100, PASS, False), (10, 100, FAIL, False), (0, 0, NOT_ENOUGH, False)],
+    ("right", "n", "verdict"),
+    [(85, 100, NOT_ENOUGH), (84, 100, NOT_ENOUGH), (93, 100, PASS), (92, 100, NOT_ENOUGH), (77, 100, FAIL), (78, 100, NOT_ENOUGH)]
+    + [(100, 100, PASS), (10, 100, FAIL), (0, 0, NOT_ENOUGH), (0, 1, NOT_ENOUGH), (1, 1, NOT_ENOUGH), (10, 12, NOT_ENOUGH)],
 )
-def test_the_floor_is_held_against_the_estimate_and_the_sentence_says_when_the_interval_leaves_a_doubt(
-    right: int, n: int, verdict: Verdict, doubt: bool
-) -> None:
+def test_the_floor_is_held_against_the_interval(right: int, n: int, verdict: Verdict) -> None:
     finding = above_floor(share_of(right, n), 0.85)
     assert finding.verdict is verdict
-    assert ("the interval has the floor in it" in finding.sentence) is doubt
+    assert ("the 95 % interval has the floor in it" in finding.sentence) is (verdict is NOT_ENOUGH and n > 0)
+    assert finding.warns is (verdict is FAIL)
+
+
+@pytest.mark.parametrize("n", [10, 20, 60, 200])
+def test_a_version_that_is_exactly_at_the_floor_is_rarely_called_below_it(n: int) -> None:
+    for verdict in (PASS, FAIL):
+        called = sum(binom.pmf(k, n, 0.85) for k in range(n + 1) if above_floor(share_of(k, n), 0.85).verdict is verdict)
+        assert called <= 0.025
 
 
 def rows(right: int, wrong: int) -> dict[str, bool]:
