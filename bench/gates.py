@@ -47,6 +47,8 @@ SCORES: dict[str, tuple[list[float], list[float], float]] = {
     "scores near 0, a few of 1": ([0, 0.1, 1], [0.5, 0.48, 0.02], 0),
     "lengths against 1.2 times production's, 3 % ten times as long": ([-880, 20], [0.03, 0.97], -2000),
     "nats, a few rows very unlikely": ([-6, -0.1, 0.1], [0.02, 0.49, 0.49], -10),
+    "costs of 0, 1, 5 and 50, the dearest on 1 % of rows": ([-50, -5, -1, 0], [0.01, 0.03, 0.1, 0.86], -50),
+    "differences of costs, a dear mistake instead of cheap ones": ([-50, 1, 0], [0.01, 0.5, 0.49], -50),
     "scores of two sizes": ([0.2, 0.8], [0.5, 0.5], 0),
 }
 CLASSES = {"four even classes": [0.25] * 4, "a class of 5 %": [0.5, 0.3, 0.15, 0.05], "a class of 2 %": [0.7, 0.28, 0.02]}
@@ -70,6 +72,7 @@ def measure(options: argparse.Namespace) -> Iterator[Row]:
     """Measure every row."""
     rng = np.random.default_rng(options.seed)
     yield from right_or_wrong()
+    yield from recall()
     yield from scores(rng, options.draws)
     yield from macro_f1(rng, options.f1)
     yield from latency(rng, options.draws)
@@ -109,11 +112,30 @@ def right_or_wrong() -> Iterator[Row]:
         yield Row(what, ours, "share", GOAL, ours <= ALLOWED, naive, "the estimate decides")
 
 
-def fixed_errors(n: int, limit: float) -> tuple[float, float, float, float]:
+def recall() -> Iterator[Row]:
+    """Every class at least: exact sums. PASS is wrong most often if one class is at the limit, FAIL if all of them are."""
+    for limit in (0.5, 0.8, 0.95):
+        cells = list(product((10, 20, 50, 200), (1, 5, 20, 100)))
+        passes = max(fixed_errors(n, limit)[0] for n, _ in cells)
+        fails, naive = 0.0, 0.0
+        for n, classes in cells:
+            one, uncorrected = fixed_errors(n, limit, ALPHA / classes)[1], fixed_errors(n, limit)[1]
+            fails, naive = max(fails, 1 - (1 - one) ** classes), max(naive, 1 - (1 - uncorrected) ** classes)
+        what = f"recall of every class at least {limit:g}"
+        yield Row(
+            f"{what} passes a model with one class at the limit, worst of {len(cells)} cells", passes, "share", GOAL, passes <= ALLOWED
+        )
+        yield Row(
+            f"{what} FAILs a model with all classes at the limit, worst of {len(cells)} cells", fails, "share", GOAL, fails <= ALLOWED,
+            naive, "each class at 5 %",
+        )  # fmt: skip
+
+
+def fixed_errors(n: int, limit: float, alpha: float = ALPHA) -> tuple[float, float, float, float]:
     """Chance of PASS and of FAIL when the true share is the limit, by the bounds, and by the estimate."""
     right = np.arange(n + 1)
-    lower = np.array([share_lower_bound(int(k), n, 1 - ALPHA) for k in right])
-    upper = np.array([1 - share_lower_bound(int(n - k), n, 1 - ALPHA) for k in right])
+    lower = np.array([share_lower_bound(int(k), n, 1 - alpha) for k in right])
+    upper = np.array([1 - share_lower_bound(int(n - k), n, 1 - alpha) for k in right])
     weights = binom.pmf(right, n, limit)
     return tuple(float(weights[each].sum()) for each in (lower >= limit, upper < limit, right / n >= limit, right / n < limit))  # type: ignore[return-value]
 

@@ -189,8 +189,8 @@ def plan(
     config = known_loop(loop)
     # 0 a day that somebody names is refused below; 0 of an empty log is "not known yet"
     per_day = requests if requests is not None else backend("traffic_log").count(loop, time.time() - 7 * 86400) / 7 or None
-    rows, further = command.rows_of(config)
-    found = command.run(config, rows, per_day, discordance, effect, further_sets=further)
+    rows = command.rows_of(config)
+    found = command.run(config, rows.golden, per_day, discordance, effect, rows.further, rows.classes)
     if as_json:
         show_json(found)
     else:

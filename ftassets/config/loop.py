@@ -53,6 +53,9 @@ def _label(label: str) -> str:
     return label
 
 
+_Cost = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
 class Task(Strict):
     """What the model is asked, and the form of an answer."""
 
@@ -76,12 +79,32 @@ class Task(Strict):
         description="Labels of a classification. Any other answer is not well formed, and feedback with another label is quarantined. "
         "Default: feedback is compared with the labels of the seed, the golden set and labelling batches.",
     )
+    costs: dict[Annotated[str, AfterValidator(_label)], dict[Annotated[str, AfterValidator(_label)], _Cost]] | None = Field(
+        None,
+        description="What mistakes cost, in any unit: expected class, class of the answer, cost. A right answer costs 0, a mistake that is "
+        "not listed the largest cost of all. For gates on cost.",
+    )
     max_tokens: int = Field(
         512, ge=1, le=4096, description="Longest answer in tokens, in evaluation and, unless a request sets it, in serving."
     )
     temperature: float = Field(
         0.0, ge=0, le=2, description="Sampling temperature of served answers where the request sets none. Evaluation is greedy."
     )
+
+    @model_validator(mode="after")
+    def _costs_are_of_mistakes(self) -> "Task":
+        if self.costs is None:
+            return self
+        if why := self.form.lacks.get("classes"):
+            raise ValueError(f"costs do not apply: {why}; leave them out")
+        if not any(cost for of in self.costs.values() for cost in of.values()):
+            raise ValueError("no mistake has a cost: list those that have, or leave costs out")
+        for expected, of in self.costs.items():
+            if of.get(expected):
+                raise ValueError(f"the right answer {expected!r} costs nothing: leave it out of its own costs")
+            if unknown := next((label for label in (expected, *of) if self.labels and label not in self.labels), None):
+                raise ValueError(f"costs name {unknown!r}, which is not one of the labels")
+        return self
 
     @model_validator(mode="after")
     def _labels_differ(self) -> "Task":

@@ -90,7 +90,7 @@ def _walk(path: str, model: Mapping[str, Any], models: Mapping[str, Any], exampl
         nested, is_list = _nested(schema)
         if nested:
             place = f"{path.replace('[]', '')}.{name}".removeprefix(".") + ("[]" if is_list else "")
-            below.append((place, models[nested], given[0] if is_list else given))
+            below.append((place, models[nested], [each for items in given for each in items] if is_list else given))
             meaning = schema.get("description") or models[nested]["description"]
             fields.append(_section_field(name, schema, place, is_list, name in model.get("required", ()), meaning))
         else:

@@ -251,7 +251,7 @@ _ALL = (
     Kind("drift_reference", "the drift reference of a version",
         "`LOOP/reference/VERSION.npz` in the dataset store", f"array `{FORMAT}`", "asset drift_report", "assets, `ftassets drift`"),
     Kind("answers", "a version's answers, row scores or likelihoods",
-        "`answers/KEY.parquet`, `answers/KEY.likelihoods.parquet`, `answers/DIGEST.scores.parquet`",
+        "`answers/KEY.parquet`, second ones `answers/DIGEST.parquet`, `answers/KEY.likelihoods.parquet`, `answers/DIGEST.scores.parquet`",
         _PARQUET, "evaluation worker", "assets, CLI, evaluation worker"),
     Kind("judge_answers", "earlier choices of an LLM judge",
         "a line of `answers/judge-IDENTITY.jsonl`", _FIELD, "asset eval_report", "asset eval_report"),

@@ -46,7 +46,9 @@ def evaluate(
 
     def made(by: Serving | None) -> EvalReport:
         try:
-            return measure(loop, job.version, job.golden_commit, production, home, artifacts, control, store, evaluator, by, context).report
+            return measure(
+                loop, job.version, job.golden_commit, production, home, artifacts, control, store, evaluator, by, context, twice=False
+            ).report
         except NotComparable as error:
             raise BadRequest(str(error)) from error
 

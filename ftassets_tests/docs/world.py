@@ -229,7 +229,8 @@ def world(folder: Path, patch: pytest.MonkeyPatch, runner: Any) -> Iterator[Worl
 def _evaluated(home: Home, loop: LoopConfig, store: GitDatasetStore, digest: str, golden_commit: str) -> str:
     """Digest of an eval report of a version, made as the asset makes it, from answers that are there."""
     context = SimpleNamespace(run_id=f"run-{digest[:8]}", log=SimpleNamespace(info=print, warning=print))
-    made = measure(loop, digest, golden_commit, None, home, artifacts(home), control(home), store, SubprocessEvaluator(), None, context)
+    backends = (home, artifacts(home), control(home), store, SubprocessEvaluator(), None)
+    made = measure(loop, digest, golden_commit, None, *backends, context, twice=False)  # there is no model to answer again
     report = store_eval_report(artifacts(home), made.report)
     event = dg.AssetMaterialization(node(loop.name, "eval_report"), tags={DATA_VERSION: report})
     with dagster_instance() as instance:

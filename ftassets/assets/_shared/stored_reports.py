@@ -33,7 +33,7 @@ def same_policy(loop: LoopConfig, report: EvalReport) -> bool:
 
 def _policy(loop: LoopConfig) -> dict[str, Any]:
     # a field that older loop files lack counts once it is set: their reports stay valid
-    unused = {"temperature", "max_tokens"} | ({"labels"} if loop.task.labels is None else set())
+    unused = {"temperature", "max_tokens"} | {name for name in ("labels", "costs") if getattr(loop.task, name) is None}
     return {
         "gates": [_gate(gate) for gate in loop.gates],
         "llm_judge": loop.llm_judge and loop.llm_judge.model_dump(mode="json", exclude={"url", "api_key_env", "labels"}),
@@ -43,7 +43,7 @@ def _policy(loop: LoopConfig) -> dict[str, Any]:
 
 
 def _gate(gate: Gate) -> dict[str, Any]:
-    document = gate.model_dump(exclude={"clip"} if gate.clip is None else set())
+    document = gate.model_dump(exclude={name for name in ("clip", "label") if getattr(gate, name) is None})
     if all(each.kind.counts != "pairs" for each in single_gates([gate])):
         document["pairs"] = 150  # means nothing here, and was the default of earlier releases: their reports stay valid
     return document | {"any_of": [_gate(each) for each in gate.any_of]}

@@ -38,14 +38,14 @@ def answer_file(artifacts: Artifacts, loop: LoopConfig, digest: str, rows: RowSe
         {
             "model": digest,
             "prompts": [[row.id, identity(row)] for row in rows.rows],
-            "system": _system_prompt(loop, digest, rows, base),
+            "system": system_prompt_of(loop, digest, rows, base),
             "max_tokens": loop.task.max_tokens,
         }
     )
     return answers_file(artifacts, f"{key}.parquet")
 
 
-def _system_prompt(loop: LoopConfig, digest: str, rows: RowSet, base: str) -> str:
+def system_prompt_of(loop: LoopConfig, digest: str, rows: RowSet, base: str) -> str:
     """System prompt of a version: the set's own, for the untuned base its best one, else the task's."""
     of_model = loop.task.base_prompt if digest == base and loop.task.base_prompt else loop.task.system_prompt
     return rows.settings.system_prompt if rows.settings and rows.settings.system_prompt else of_model
@@ -70,13 +70,12 @@ def answer_all(
             for number, (each, output) in enumerate(zip(rows.sets, files, strict=True)):
                 if not each.rows or output.exists():
                     continue
-                system_prompt = _system_prompt(loop, versions[role], each, versions["base"])
+                system_prompt = system_prompt_of(loop, versions[role], each, versions["base"])
                 if model := external(artifacts, versions[role]):
-                    ask_all(role, model, system_prompt, loop.task.max_tokens, _prompts_of(each), output, context.log.info)
+                    ask_all(role, model, system_prompt, loop.task.max_tokens, prompts_of(each), output, context.log.info)
                     keep_answers(artifacts, output)
                     continue
-                prompts = work / f"prompts-{number}.jsonl"
-                prompts.write_text(to_jsonl(Prompt(id=row.id, messages=row.messages, tools=row.tools) for row in each.rows))
+                prompts = write_prompts(each, work / f"prompts-{number}.jsonl")
                 folder = version_folder(artifacts, versions[role]) / MERGED
                 asks[output] = Ask(model=folder, prompts_file=prompts, output=output, system_prompt=system_prompt)
         if asks:
@@ -88,8 +87,15 @@ def answer_all(
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _prompts_of(rows: RowSet) -> dict[str, Example]:
+def prompts_of(rows: RowSet) -> dict[str, Example]:
+    """The rows by id, as an endpoint is asked them."""
     return {row.id: row for row in rows.rows}
+
+
+def write_prompts(rows: RowSet, path: Path) -> Path:
+    """The file, written: the rows' requests."""
+    path.write_text(to_jsonl(Prompt(id=row.id, messages=row.messages, tools=row.tools) for row in rows.rows))
+    return path
 
 
 def external(artifacts: Artifacts, digest: str) -> ExternalModel | None:
@@ -105,7 +111,7 @@ def ask_api(context: Any, artifacts: Artifacts, loop: LoopConfig, golden: RowSet
     api, task = loop.reference_model, loop.task
     if api is None:
         return None
-    prompts = _prompts_of(golden)
+    prompts = prompts_of(golden)
     asked = {
         "url": api.url,
         "model": api.model,
@@ -155,7 +161,7 @@ def likelihoods_of(
             for number, each in enumerate(rows.sets) if here else ():
                 if not each.rows or each.settings is not None:
                     continue
-                system_prompt = _system_prompt(loop, digest, each, versions["base"])
+                system_prompt = system_prompt_of(loop, digest, each, versions["base"])
                 expected = [[row.id, identity(row), row.completion] for row in each.rows]
                 key = digest_of({"model": digest, "expected": expected, "system": system_prompt})
                 output = files.setdefault(role, {})[number] = answers_file(artifacts, f"{key}.likelihoods.parquet")

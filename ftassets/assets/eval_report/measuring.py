@@ -1,11 +1,10 @@
 """What an eval report rests on: every version's answers to the same rows, their scores, and what the real server shows."""
 
-import shutil
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import cycle, islice
-from pathlib import Path
 from typing import Any
 
 from ftassets.assets._shared.accepted import trained_on_refusals
@@ -18,14 +17,15 @@ from ftassets.assets.eval_report.answering import (
     answer_file,
     api_sentence,
     ask_api,
-    expected_answers,
     external,
     likelihoods_of,
 )
 from ftassets.assets.eval_report.llm_judge import ask_judge
 from ftassets.assets.eval_report.parity import measure_parity
+from ftassets.assets.eval_report.row_metrics import measure_metrics
 from ftassets.assets.eval_report.rows import Rows, read_answers, read_rows, scores_of, unmeasured
-from ftassets.backends.artifacts.answers import keep_answers
+from ftassets.assets.eval_report.second_answers import answer_twice
+from ftassets.backends.artifacts.answers import answers_file
 from ftassets.backends.artifacts.base import Artifacts
 from ftassets.backends.artifacts.versions import load_manifest, version_key
 from ftassets.backends.control.base import Control
@@ -37,8 +37,8 @@ from ftassets.backends.serving.base import Serving
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.acceptance import in_words
+from ftassets.domain.canonical import composed
 from ftassets.domain.dataset.rows import Example
-from ftassets.domain.evaluation.jobs import Answered, Measurements, MetricsJob
 from ftassets.domain.evaluation.metrics import CATALOGUE
 from ftassets.domain.evaluation.parity import Parity
 from ftassets.domain.gates.inputs import input_objections
@@ -74,13 +74,15 @@ def measure(
     serving: Serving | None,
     context: Any,
     golden_uses: int = 1,
+    twice: bool = True,
 ) -> Evaluation:
     """Have candidate, production and untuned base answer all rows, score them, and compare candidate and production as they serve.
 
     Without `production` the base takes its place; without `serving` the report has no response times and no parity. `context` is that
-    of the run, `golden_uses` counts the candidates evaluated on this golden commit. Answers of an earlier report are reused.
-    Raises NotComparable, EvaluationFailed, ServingError.
+    of the run, `golden_uses` counts the candidates evaluated on this golden commit. Answers of an earlier report are reused, but for a
+    sample that production answers `twice`. Raises NotComparable, EvaluationFailed, ServingError.
     """
+    began = time.monotonic()
     manifest = load_manifest(artifacts, candidate)
     base, commit = manifest.base_digest, manifest.dataset_commit
     if base is None or commit is None:
@@ -106,7 +108,9 @@ def measure(
     of_likelihoods = any(CATALOGUE[name].of_likelihoods for name in loop.metrics if name in CATALOGUE)
     likelihoods = likelihoods_of(context, home, artifacts, loop, evaluator, rows, versions) if of_likelihoods else {}
     metrics, row_scores = (
-        _measure_metrics(context, home, artifacts, loop, evaluator, rows, answers, likelihoods) if loop.metrics else ({}, {})
+        measure_metrics(context, home, artifacts, loop, evaluator, loop.metrics, rows.sets, answers, likelihoods)
+        if loop.metrics
+        else ({}, {})
     )
     scores = {role: scores_of(loop, rows, answers[role], row_scores.get(role, [])) for role in ROLES}
     if api := ask_api(context, artifacts, loop, rows.sets[0]):
@@ -124,7 +128,10 @@ def measure(
         if serving
         else ({}, None)
     )
+    second = answer_twice(context, home, artifacts, loop, evaluator, rows, said["production"], versions, began) if twice else None
     stored = {path for each in (answers, row_scores) for paths in each.values() for path in paths if path.exists()}
+    if second:
+        stored |= {answers_file(artifacts, name) for name in (second.answers, *second.row_scores)}
     report = EvalReport(
         loop=loop.name,
         run_id=context.run_id,
@@ -146,72 +153,22 @@ def measure(
         other_sets=tuple(each.name for each in loop.sets),
         gate_rule=RULE,
         classes=tuple(_classes(loop, rows.golden)),
+        costs=composed(loop.task.costs or {}),
         golden_uses=golden_uses,
         parity=parity,
         pairwise_scores=pairwise_scores,
         llm_judge_calibration=calibration,
+        second_answers=second,
     )
     return Evaluation(report, rows, answers)
 
 
 def _classes(loop: LoopConfig, golden: Sequence[Example]) -> list[str]:
-    """Labels that macro F1 counts, whether or not a row has them: those of the task, else those of the golden rows."""
+    """Labels that macro F1 and recall count, whether or not a row has them: those of the task, else those of the golden rows."""
     form = loop.task.form
     if "classes" in form.lacks:
         return []
     return sorted({form.label(answer) for answer in loop.task.labels or [row.completion for row in golden]})
-
-
-def _measure_metrics(
-    context: Any,
-    home: Home,
-    artifacts: Artifacts,
-    loop: LoopConfig,
-    evaluator: Evaluator,
-    rows: Rows,
-    answers: Answers,
-    likelihoods: Mapping[str, Mapping[int, Path]],
-) -> tuple[Measurements, Answers]:
-    """The loop's further metrics of golden and held-out answers, by slice, from a separate process; and the files of row scores.
-
-    A file of row scores is stored with the answers under the digest of its bytes; sets without rows have no file.
-    """
-    work = home.work / f"{context.run_id}-metrics"
-    work.mkdir(parents=True, exist_ok=True)
-    try:
-        answered = []
-        for number, each in enumerate(rows.sets):
-            if not each.rows or each.settings is not None:
-                continue
-            expected = expected_answers(each, work / f"expected-{number}.jsonl")
-            answered += [
-                Answered(
-                    role=role,
-                    prompts_file=expected,
-                    answers=files[number],
-                    likelihoods=likelihoods.get(role, {}).get(number),
-                    row_scores=work / f"{role}-{number}.parquet",
-                )
-                for role, files in answers.items()
-            ]
-        job = MetricsJob(
-            metrics=loop.metrics,
-            task=loop.task.type,
-            label=loop.task.label,
-            labels=loop.task.labels,
-            answered=answered,
-            output=work / "metrics.json",
-            work=work,
-        )
-        table = evaluator.measure(job, context)
-        row_scores: Answers = {}
-        for found in answered:
-            if found.row_scores is not None:
-                kept = keep_answers(artifacts, found.row_scores, f"{file_digest(found.row_scores)}.scores.parquet")
-                row_scores.setdefault(found.role, []).append(kept)
-        return table, row_scores
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
 
 
 def _as_served(

@@ -12,10 +12,14 @@ from ftassets.assets.eval_report.measuring import ROLES, Evaluation
 from ftassets.assets.eval_report.rows import RowSet, by_id, read_answers
 from ftassets.backends.artifacts.reports import report_key
 from ftassets.backends.control.base import Control
+from ftassets.backends.control.reviews import read_review
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.dataset.rows import Example
+from ftassets.domain.evaluation.confusion import columns, confusion, confusions, recalls
+from ftassets.domain.evaluation.costs import cost_of
 from ftassets.domain.evaluation.parity import Parity
 from ftassets.domain.evaluation.sets import refusal_rows
+from ftassets.domain.gates.noise import flips, noise_sentence
 from ftassets.domain.gates.report import HELD_OUT, EvalReport, in_slice
 from ftassets.domain.gates.result import GateResult, Verdict
 from ftassets.domain.gates.sensitivity import sensitivity
@@ -71,10 +75,11 @@ def page(loop: LoopConfig, control: Control, measured: Evaluation, digest: str) 
         "gates": gate_table(results),
         "what_the_rows_show": _sensitivity_table(loop, report),
         "changed_rows": _changes_table(report),
+        **_noise(loop, control, report, digest),
         "candidate": report.candidate[:12],
         "production": "the untuned base" if report.production_is_base else report.production[:12],
         **{name: found for name, found in tables.items() if found is not None},
-        **({"exact_match_per_class": f"does not apply: {none}"} if none else {}),
+        **({"exact_match_per_class": f"does not apply: {none}"} if none else _class_tables(report)),
         "worse_than_production": _regressions(report, answers, measured.rows.golden),
         "fixed_or_still_wrong": _other_rows(report, answers, measured.rows.golden),
         "answer_sizes": size_table(answers),
@@ -106,6 +111,20 @@ def _sensitivity_table(loop: LoopConfig, report: EvalReport) -> dg.MetadataValue
     return table(["gate", "true value, and how often it passes"], lines)
 
 
+def _noise(loop: LoopConfig, control: Control, report: EvalReport, digest: str) -> dict[str, dg.MetadataValue | str | float | int]:
+    """What production's second answers say of the evaluation's own noise."""
+    second = report.second_answers
+    if second is None:
+        return {"noise": "not measured: production did not answer twice, the run's log says why"}
+    found = flips(loop.gates, report, read_review(control, loop.name, digest))
+    return {
+        "noise": noise_sentence(loop.gates, report, second, found),
+        "noise_rows": len(second.scores),
+        "noise_differing_answers": second.differing,
+        "noise_verdict_flips": len(found),
+    }
+
+
 def _changes_table(report: EvalReport) -> dg.MetadataValue:
     """Whole answers right or wrong, candidate against production, by slice."""
     lines = []
@@ -127,6 +146,49 @@ def _share_table(kind: str, report: EvalReport, group_of: Mapping[str, str]) -> 
         of_role = {role: [s.exact for s in report.scores[role] if group_of.get(s.id) == group] for role in roles}
         lines.append((group, len(of_role["candidate"]), *map(_share, of_role.values())))
     return table([kind, "rows", *roles], lines)
+
+
+def _class_tables(report: EvalReport) -> dict[str, dg.MetadataValue]:
+    """Recall of each class and which classes are confused, of the golden rows."""
+    of_model = {role: confusion(report.rows(role, None)) for role in ("candidate", "production")}
+    candidate, production = of_model["candidate"], of_model["production"]
+    if not candidate:
+        return {}
+    lines = [
+        (label, rows, *(f"{named} ({_interval(named, rows)})" for named in (ours, theirs)))
+        for label, rows, ours, theirs in recalls(candidate, production)
+    ]
+    found, more = confusions(candidate, production)
+    wrong: list[tuple[object, ...]] = [(each.expected, answer_cell(each.named), each.candidate, each.production) for each in found]
+    wrong += [("...", f"{more} more", "", "")] if more else []
+    tables = {
+        "recall_per_class": table(["class", "rows", "candidate names it", "production"], lines),
+        "confusions": table(["expected", "named", "candidate", "production"], wrong),
+    }
+    if names := columns(candidate, production):
+        wanted = sorted({expected for expected, _ in candidate})
+        cells = [(label, *(f"{candidate[label, each]} / {production[label, each]}" for each in names)) for label in wanted]
+        tables["confusion"] = table(["expected, rows of candidate / production", *map(answer_cell, names)], cells)
+    if report.costs:
+        tables["costs"] = _costs_table(report)
+    return tables
+
+
+def _costs_table(report: EvalReport) -> dg.MetadataValue:
+    """Mean cost of a golden row by model, and the mistakes that cost most together."""
+    lines = []
+    for role in ROLES:
+        found = confusion(report.rows(role, None))
+        by_cell = {cell: count * cost_of(report.costs, *cell) for cell, count in found.items()}
+        dear = [cell for cell in sorted(by_cell, key=lambda cell: -by_cell[cell])[:3] if by_cell[cell]]
+        most = "; ".join(f"{expected} as {answer_cell(named)}: {by_cell[expected, named]:g}" for expected, named in dear)
+        lines.append((role, sum(by_cell.values()) / max(found.total(), 1), most))
+    return table(["model", "mean cost of a row", "dearest mistakes, cost of all their rows"], lines)
+
+
+def _interval(right: int, rows: int) -> str:
+    low, high = share_interval(right, rows)
+    return f"{low:.3f} to {high:.3f}"
 
 
 def _share(right: Sequence[bool]) -> str:

@@ -1,7 +1,8 @@
 """A stored report computed again from the answers it was made of."""
 
 from ftassets.assets._shared.stored_reports import verdicts
-from ftassets.assets.eval_report.rows import read_rows, scores_of
+from ftassets.assets.eval_report.rows import Rows, read_rows, scores_of
+from ftassets.assets.eval_report.second_answers import sampled
 from ftassets.backends.artifacts.answers import answers_file, answers_key
 from ftassets.backends.artifacts.base import Artifacts
 from ftassets.backends.artifacts.reports import read_eval_report
@@ -39,5 +40,12 @@ def recompute(
     scores = {role: scores_of(loop, rows, paths["answers"][role], paths["row_scores"].get(role, [])) for role in stored.scores}
     if different := [role for role, each in scores.items() if each != stored.scores[role]]:
         raise NotReproduced(f"the scores of {different[0]} in the report {digest[:12]} come out differently now")
-    made = stored.model_copy(update={"scores": scores})
+    second = stored.second_answers
+    if second:
+        values = [answers_file(artifacts, name) for name in second.row_scores]
+        again = scores_of(loop, Rows([sampled(rows)], []), [answers_file(artifacts, second.answers)], values)
+        if again != second.scores:
+            raise NotReproduced(f"the scores of production's second answers in the report {digest[:12]} come out differently now")
+        second = second.model_copy(update={"scores": again})
+    made = stored.model_copy(update={"scores": scores, "second_answers": second})
     return made, verdicts(control, loop, made, digest)

@@ -185,7 +185,7 @@ def _data(loop: LoopConfig, report: LoopReport) -> list[LoopFinding]:
     found += rows.size(loop, curated)
     found += rows.splits(loop, curated)
     if GOLDEN in files:
-        found += gates.gate_rows(loop, rows.row_counts(golden, further, curated))
+        found += gates.gate_rows(loop, rows.row_counts(loop, golden, further, curated))
     found += gates.floor(loop)
     found += _judge(loop)
     found += _answer_lengths(loop, golden)

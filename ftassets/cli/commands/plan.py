@@ -16,15 +16,14 @@ from ftassets.domain.rollout.planning import WORSE, StepPlan, plan_rollout
 TRAFFIC = 1000.0  # requests a day that are assumed before there is any traffic
 
 
-def rows_of(loop: LoopConfig) -> tuple[dict[str, int], dict[str, int]]:
-    """Rows that a first report on this loop's files would have: golden by slice, with the held-out ones of the seed; and further sets.
+def rows_of(loop: LoopConfig) -> RowCounts:
+    """Rows that a first report on this loop's files would have, with the held-out ones of the seed where a gate is on them.
 
     Raises InvalidInput, OSError when a file cannot be read.
     """
     seed, golden, *sets = read_files(loop)
     tested = [row for each in (golden, *sets) for row in each.rows]
-    counts = row_counts(golden, sets, curated_rows(loop, seed, tested)[0] if _held_out(loop) else None)
-    return dict(counts.golden), dict(counts.further)
+    return row_counts(loop, golden, sets, curated_rows(loop, seed, tested)[0] if _held_out(loop) else None)
 
 
 ERROR_RATE = 0.01  # of production, assumed
@@ -41,17 +40,18 @@ def run(
     discordance: float = DISCORDANCE,
     effect: float = EFFECT,
     further_sets: Mapping[str, int] | None = None,
+    classes: Mapping[str, int] | None = None,
 ) -> dict[str, Any]:
     """Plan of every gate and every canary step, as plain JSON.
 
-    `rows_per_slice` are golden rows by slice, rows without one under "golden" (held-out rows may be there and count only for a gate
-    on them), `further_sets` the rows of the loop's other sets. `traffic_per_day` is requests of the loop; None before it has any, which
-    changes the rollout's times and no gate. What cannot be known beforehand is assumed and part of the plan: the share of rows only
-    one of the two models gets right, the true gain a better model has, production's error rate, and the standard deviation of log
-    response times. A gate that cannot be planned is there with the reason and without power. Raises
+    `rows_per_slice` are golden rows by slice, rows without one under "golden" (held-out rows may be there and count only for a gate on
+    them), `further_sets` the rows of the loop's other sets, `classes` golden rows by class. `traffic_per_day` is requests of the loop;
+    None before it has any, which changes the rollout's times and no gate. What cannot be known beforehand is assumed and part of the
+    plan: the share of rows only one of the two models gets right, the true gain a better model has, production's error rate, and the
+    standard deviation of log response times. A gate that cannot be planned is there with the reason and without power. Raises
     ValueError on an assumption that is impossible.
     """
-    rows = RowCounts(rows_per_slice, further_sets or {})
+    rows = RowCounts(rows_per_slice, further_sets or {}, classes)
     gates = [plan_of(gate, rows, effect, discordance, SPREAD) for gate in loop.gates]
     per_day = TRAFFIC if traffic_per_day is None else traffic_per_day
     steps = plan_rollout(loop.rollout, per_day, ERROR_RATE)

@@ -38,6 +38,7 @@ class AnswerJob(BaseModel):
     max_tokens: int
     batch_size: int = 128
     asks: list[Ask]
+    again: bool = False  # other batches than a job without it has: rounding differs, and so may answers
     work: Path  # folder for the job's own file
 
 

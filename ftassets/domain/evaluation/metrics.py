@@ -60,9 +60,12 @@ CATALOGUE: dict[str, Metric] = {
 }
 
 
+GATES_OF_CLASSES = ("recall", "cost")  # gate metrics without an entry in the catalogue, which compare the answers' classes
+
+
 def objection(name: str, form: AnswerForm) -> str | None:
-    """Why answers of this form do not have the metric, None when they do or when it is not of the catalogue."""
-    needs = CATALOGUE[name].needs if name in CATALOGUE else None
+    """Why answers of this form do not have the metric, None when they do or when it is neither of the catalogue nor of a gate."""
+    needs: Need | None = "classes" if name in GATES_OF_CLASSES else CATALOGUE[name].needs if name in CATALOGUE else None
     why = form.lacks.get(needs) if needs else None
     return why and f"{name} does not apply: {why}; compare exact_match or another metric"
 

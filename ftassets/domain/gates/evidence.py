@@ -16,7 +16,9 @@ Ends = tuple[float, float]
 
 @dataclass(frozen=True)
 class Evidence:
-    """A mean with its one-sided lower and upper bound, each at the gate's confidence; the p-value is of "above the limit".
+    """A mean with its one-sided lower and upper bound, each at the gate's confidence.
+
+    The p-value is of "above the limit", `p_below` of "below the limit".
 
     `rows_needed`: rows with which the verdict would be PASS or FAIL in 80 % of cases if the estimate were the truth; None when there
     are too many, or when there is a verdict.
@@ -26,13 +28,14 @@ class Evidence:
     lower: float
     upper: float
     p_value: float
+    p_below: float
     verdict: Verdict
     rows_needed: int | None = None
 
 
 def mean_evidence(values: Sequence[float], ends: Ends, limit: float, confidence: float) -> Evidence:
     """The evidence of values between `ends`: Gaffke's bounds (see `mean_bounds`)."""
-    found = _tested(values, ends, limit, confidence)
+    found = tested(values, ends, limit, confidence)
     if found.verdict is not Verdict.NOT_ENOUGH_DATA or found.value == limit:
         return found
     upwards = found.value > limit
@@ -46,7 +49,7 @@ def mean_evidence(values: Sequence[float], ends: Ends, limit: float, confidence:
 @lru_cache(4096)
 def pairs_evidence(pairs: Pairs, limit: float, confidence: float) -> Evidence:
     """The evidence of paired right and wrong on the difference of the shares: the same bounds, rows needed by exact sums."""
-    found = _tested(differences(pairs), (-1.0, 1.0), limit, confidence)
+    found = tested(differences(pairs), (-1.0, 1.0), limit, confidence)
     if found.verdict is not Verdict.NOT_ENOUGH_DATA or found.value == limit:
         return found
     upwards = found.value > limit
@@ -64,7 +67,8 @@ def differences(pairs: Pairs) -> list[float]:
     return [1.0] * pairs.only_candidate + [-1.0] * pairs.only_production + [0.0] * same
 
 
-def _tested(values: Sequence[float], ends: Ends, limit: float, confidence: float) -> Evidence:
+def tested(values: Sequence[float], ends: Ends, limit: float, confidence: float) -> Evidence:
+    """The evidence without the rows needed, which take longest."""
     low, high = ends
     p, below = mean_p_value(values, limit, low), mean_p_value([-value for value in values], -limit, -high)
     return Evidence(
@@ -72,5 +76,6 @@ def _tested(values: Sequence[float], ends: Ends, limit: float, confidence: float
         lower=mean_lower_bound(values, confidence, low),
         upper=mean_upper_bound(values, confidence, high),
         p_value=p,
+        p_below=below,
         verdict=verdict_of(p < 1 - confidence, below < 1 - confidence),
     )

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ftassets.domain.evaluation.metrics import CATALOGUE, objection
+from ftassets.domain.gates.inputs import some
 from ftassets.domain.gates.kinds import KINDS, RowGroup
 from ftassets.domain.gates.presets import as_gate, single_gates
 from ftassets.domain.gates.report import HELD_OUT
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 def gate_objections(loop: "LoopConfig") -> list[str]:
     """Why the loop cannot have its gates, in words; empty when it can."""
     found = [loop_gate.kind.objection(loop) for loop_gate in single_gates(loop.gates)]
-    return list(dict.fromkeys([text for text in found if text])) + missing_metrics(loop.gates, loop.metrics) + _slices_without_values(loop)
+    problems = list(dict.fromkeys([text for text in found if text])) + missing_metrics(loop.gates, loop.metrics)
+    return problems + _slices_without_values(loop) + _unknown_labels(loop)
 
 
 def metric_objections(loop: "LoopConfig") -> list[str]:
@@ -43,6 +45,16 @@ def missing_metrics(gates: "Sequence[Gate]", metrics: Sequence[str]) -> list[str
             names = f"{metric} has no value for each row, so that two versions cannot be compared by it{hint}"
         problems.append(f"{names}; with these metrics a gate may be on {', '.join(known)}")
     return problems
+
+
+def _unknown_labels(loop: "LoopConfig") -> list[str]:
+    known = loop.task.labels
+    names = dict.fromkeys(gate.label for gate in single_gates(loop.gates) if gate.label)
+    return [
+        f"a gate is on class {name!r}, which is not one of the task's labels: {some(known)}"
+        for name in names
+        if known and name not in known
+    ]
 
 
 def _slices_without_values(loop: "LoopConfig") -> list[str]:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, WithJsonSchema, model_validator
 
 from ftassets.config.units import Fraction, OneOf, Strict
+from ftassets.domain.canonical import digest_of
 from ftassets.domain.evaluation.metrics import row_values
 from ftassets.domain.gates.kinds import COMPARISONS, KINDS, GateKind, kind_of
 from ftassets.domain.gates.presets import RULES
@@ -44,6 +45,9 @@ class Gate(Strict):
         [], description="Two or more better_than gates of which one must pass, with Holm's correction."
     )
     slice: _NAMED | None = Field(None, description="Slice of the rows that is compared. Default: all golden rows.")
+    label: str | None = Field(
+        None, min_length=1, description="The class that a gate on recall is about. Default: every class, of which each must pass."
+    )
     better_than: Literal["production"] | None = Field(
         None, description="Superiority: the candidate must be better, at the gate's confidence."
     )
@@ -82,6 +86,8 @@ class Gate(Strict):
                 raise ValueError("a gate has a metric with one comparison, or a preset, or any_of, not several of them")
             if self.any_of and (len(self.any_of) < 2 or any(gate.better_than is None for gate in self.any_of)):
                 raise ValueError("any_of holds two or more gates with better_than")
+            if self.label:
+                raise ValueError("a label belongs to a gate on recall")
             if self.slice and self.any_of:
                 raise ValueError("a slice belongs to the gates inside any_of")
             if self.slice and self.preset and not kind_of(RULES[self.preset].metric).groups:
@@ -98,16 +104,19 @@ class Gate(Strict):
         kind, value = self.kind, self.kind.value
         if comparisons[0] not in kind.compared_with:
             raise ValueError(f"{self.metric} is compared with {' or '.join(kind.compared_with)}")
-        if value.lower_is_better and comparisons[0] not in ("no_worse_than", "at_most"):
+        if self.label and self.metric != "recall":
+            raise ValueError(f"{self.metric} is not compared class by class: a label belongs to a gate on recall")
+        if value.lower_is_better and self.metric not in KINDS and comparisons[0] not in ("no_worse_than", "at_most"):
             raise ValueError(f"{self.metric} is better when lower: it is compared with no_worse_than or at_most")
         if self.slice and not kind.groups:
             raise ValueError(f"{self.metric} is compared over all rows")
         width = value.largest
         if width is not None and not (self.at_least is None or self.at_least < width) & (self.at_most is None or self.at_most > 0):
             raise ValueError(f"with {self.metric} from 0 to {width:g}, no number of rows can show that limit reached: leave room")
-        if self.clip is not None and value.largest is not None:
-            raise ValueError(f"{self.metric} ends at {value.largest:g}: clip is for metrics without a largest value")
-        open_ended = value.relative_margin or ":" in self.metric
+        if self.clip is not None and (value.largest is not None or self.metric == "cost"):
+            end = "the largest of task.costs" if value.largest is None else f"{value.largest:g}"
+            raise ValueError(f"{self.metric} ends at {end}: clip is for metrics without a largest value")
+        open_ended = value.relative_margin or value.largest is None and value.clip is None
         if not open_ended and self.margin is not None and self.margin >= 1:
             raise ValueError(f"margin {self.margin:g} would let any {self.metric} pass: write 0.02 or 2% for two points")
         return self
@@ -127,6 +136,8 @@ class Gate(Strict):
     def sentence(self) -> str:
         """The condition in words."""
         rows = f" on slice {self.slice}" if self.slice else ""
+        if self.metric == "recall":
+            rows = f" of {f'class {self.label}' if self.label else 'every class'}{rows}"
         if self.any_of:
             return f"At least one of: {' '.join(gate.sentence for gate in self.any_of)}"
         if self.preset:
@@ -149,4 +160,11 @@ class Gate(Strict):
         kind = (
             "better" if self.better_than else "no_worse" if self.no_worse_than else "at_least" if self.at_least is not None else "at_most"
         )
-        return "_".join(filter(None, [re.sub(r"\W", "_", self.metric), self.slice, kind]))
+        return "_".join(filter(None, [re.sub(r"\W", "_", self.metric), _in_a_name(self.label), self.slice, kind]))
+
+
+def _in_a_name(label: str | None) -> str | None:
+    """A label as Dagster takes it in the name of a check: one of other characters has the beginning of its digest besides."""
+    if label is None or re.fullmatch("[A-Za-z0-9_]{1,60}", label):
+        return label
+    return f"{re.sub('[^A-Za-z0-9]+', '_', label)[:50]}_{digest_of(label)[:6]}"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from ftassets.domain.evaluation.human_review import Review
 from ftassets.domain.evaluation.metrics import CATALOGUE, RowValue, objection, row_value
-from ftassets.domain.gates import f1, human_review, latency, llm_judge, parity
+from ftassets.domain.gates import cost, f1, human_review, latency, llm_judge, parity, recall
 from ftassets.domain.gates.fixed import evaluate_fixed
 from ftassets.domain.gates.measured import mean_value
 from ftassets.domain.gates.paired import evaluate_paired
@@ -64,6 +64,20 @@ KINDS: dict[str, GateKind] = {
         objection=lambda loop: objection("field_accuracy", loop.task.form),
     ),
     "f1": GateKind(f1.VALUE, f1.evaluate_f1, f1.plan, average=f1.average, objection=f1.objection),
+    "recall": GateKind(
+        recall.VALUE,
+        recall.evaluate_recall,
+        rows_chance,
+        compared_with=("better_than", "no_worse_than", "at_least"),
+        objection=recall.objection,
+    ),
+    "cost": GateKind(
+        cost.VALUE,
+        cost.evaluate_cost,
+        rows_chance,
+        compared_with=("better_than", "no_worse_than", "at_most"),
+        objection=cost.objection,
+    ),
     "latency_p95": GateKind(
         latency.VALUE,
         latency.evaluate_latency,

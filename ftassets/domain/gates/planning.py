@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from ftassets.domain.canonical import composed
 from ftassets.domain.gates.composed import members
 from ftassets.domain.gates.presets import RULES, as_gate
 from ftassets.domain.gates.report import HELD_OUT
@@ -47,6 +48,7 @@ class RowCounts:
 
     golden: Mapping[str, int]
     further: Mapping[str, int] = field(default_factory=dict)
+    classes: Mapping[str, int] | None = None  # golden rows of each class, those without a row too; None where that is not known
 
     @property
     def slices(self) -> list[str]:
@@ -59,6 +61,9 @@ class RowCounts:
         if gate.kind.counts == "pairs":
             return gate.pairs if golden else 0
         rows = {**self.golden, **self.further}.get(gate.slice, 0) if gate.slice else golden
+        if gate.metric == "recall" and self.classes is not None and not gate.slice:
+            # of one class, or of the rarest one
+            return self.classes.get(composed(gate.label), 0) if gate.label else min(self.classes.values(), default=0)
         return min(gate.sample, rows) if gate.kind.counts == "sample" else rows
 
 
@@ -178,6 +183,8 @@ def _smallest_success(n: int, share: float, confidence: float) -> int | None:
 
 def _sentence(gate: "Gate", effect: float, rows: int, needed: int | None, now: float) -> str:
     unit = "pairs of requests" if gate.kind.counts == "pairs" else "rows"
+    if gate.metric == "recall":
+        unit = f"rows of {f'class {gate.label}' if gate.label else 'the rarest class'}"
     if gate.better_than:
         test, model = "superiority", f"a model better by {100 * effect:g} points"
     elif gate.no_worse_than:

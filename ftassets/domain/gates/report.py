@@ -9,6 +9,7 @@ from ftassets.domain.evaluation.jobs import Measurements
 from ftassets.domain.evaluation.llm_judge import Calibration, PairwiseScore
 from ftassets.domain.evaluation.parity import Parity
 from ftassets.domain.evaluation.scoring import Score
+from ftassets.domain.evaluation.second_answers import SecondAnswers
 from ftassets.domain.formats import Stored
 
 HELD_OUT = "held_out"
@@ -39,11 +40,13 @@ class EvalReport(Stored):
     metrics: Measurements = {}  # what the loop asks for besides: metric -> role -> slice -> value name -> number
     other_sets: tuple[str, ...] = ()  # slices of sets beside the golden one, such as general ability and safety
     gate_rule: int = 1  # the rule that decided when it was made, see `gates.policy.RULE`
-    classes: tuple[str, ...] = ()  # labels that macro F1 counts: the policy's, or those of the golden rows
+    classes: tuple[str, ...] = ()  # labels that macro F1 and recall count: the policy's, or those of the golden rows
+    costs: dict[str, dict[str, float]] = {}  # of mistakes, expected class -> class named; empty without `task.costs`
     golden_uses: int = 1  # reports made on this golden commit, this one included
     parity: Parity | None = None
     pairwise_scores: list[PairwiseScore] = []  # a judge's choice between candidate and production, a row each
     llm_judge_calibration: Calibration | None = None
+    second_answers: SecondAnswers | None = None  # None in older reports, and if the endpoint did not answer twice
 
     def rows(self, role: str, slice_name: str | None) -> list[Score]:
         """Rows of a slice; without a name the golden rows: neither the held-out ones nor those of other sets."""

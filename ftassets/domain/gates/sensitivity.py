@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ftassets.domain.canonical import composed
+from ftassets.domain.gates.cost import with_costs
 from ftassets.domain.gates.evidence import Ends
 from ftassets.domain.gates.fixed import bar
 from ftassets.domain.gates.measured import clipped, row_values
 from ftassets.domain.gates.paired import differences_of, same_rows
+from ftassets.domain.gates.recall import of_class
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.power import EFFECT, POWER, pairs_power, resampled_power
 
@@ -37,6 +40,12 @@ def sensitivity(gate: "Gate", report: EvalReport) -> Sensitivity | None:
     """The sensitivity of a gate on a value that each row has; None for other gates, and without rows."""
     if gate.any_of or gate.preset or gate.kind.counts != "rows" or gate.metric == "f1":
         return None
+    if gate.metric == "recall":
+        if gate.label is None:
+            return None
+        report = of_class(report, composed(gate.label))
+    if gate.metric == "cost" and report.costs:
+        gate, report = with_costs(gate, report)
     found = _compared(gate, report)
     if found is None:
         return None

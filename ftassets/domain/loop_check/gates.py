@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from ftassets.domain.gates.inputs import some
 from ftassets.domain.gates.planning import DISCORDANCE, EFFECT, POWER, SPREAD, RowCounts, fewest_rows, plan
 from ftassets.domain.gates.presets import single_gates
 from ftassets.domain.gates.result import about
@@ -28,7 +29,10 @@ def _gate(gate: "Gate", place: int, counts: RowCounts) -> LoopFinding | None:
             text = f"gate {gate.name}: no row is in slice {empty[0].slice}; there are {', '.join(counts.slices) or 'no rows'}"
             advice = "the gate can never pass: give rows of the golden set this slice, or name another one"
             return LoopFinding("error", "unknown_slice", LOOP, text, advice, field=("gates", place))
-        return LoopFinding("error", "no_golden_rows", LOOP, f"gate {gate.name}: no golden row", "add golden rows", field=("gates", place))
+        without = [label for label, rows in (counts.classes or {}).items() if not rows]
+        of = empty[0].metric == "recall" and (empty[0].label or some(without))
+        text = f"gate {gate.name}: no golden row{f' of class {of}' if of else ''}"
+        return LoopFinding("error", "no_golden_rows", LOOP, text, "add golden rows", field=("gates", place))
     short = [(counts.of(each), needed) for each in singles if counts.of(each) < (needed := fewest_rows(each))]
     planned = plan(gate, counts, EFFECT, DISCORDANCE, SPREAD)
     enough = f"about {about(planned.needed)} are enough for {POWER:.0%} of good candidates" if planned.needed else planned.sentence

@@ -98,11 +98,19 @@ def splits(loop: "LoopConfig", curated: Curated | None) -> Iterator[LoopFinding]
     yield LoopFinding("warning", "empty_split", LOOP, text, advice, field=("dataset", "seed"))
 
 
-def row_counts(golden: Written, sets: Sequence[Written], curated: Curated | None) -> RowCounts:
+def row_counts(loop: "LoopConfig", golden: Written, sets: Sequence[Written], curated: Curated | None) -> RowCounts:
     """Rows that a report on these files would have; held-out ones are those of the seed's split, where it was curated."""
     slices = Counter(row.slice or "golden" for row in golden.rows)
     held_out = {HELD_OUT: len(curated.splits["test"])} if curated else {}
-    return RowCounts({**slices, **held_out}, {each.source: len(each.rows) for each in sets})
+    return RowCounts({**slices, **held_out}, {each.source: len(each.rows) for each in sets}, _class_counts(loop, golden))
+
+
+def _class_counts(loop: "LoopConfig", golden: Written) -> dict[str, int] | None:
+    form = loop.task.form
+    if "classes" in form.lacks:
+        return None
+    there = Counter(form.label(row.completion) for row in golden.rows)
+    return {label: there[label] for label in sorted({*there, *map(form.label, loop.task.labels or ())} - {NO_LABEL})}
 
 
 def repeated(loop: "LoopConfig", files: Sequence[Written]) -> Iterator[LoopFinding]:

@@ -58,7 +58,7 @@ def _answer_with(model: Path, asks: Sequence[Ask], job: AnswerJob, report: Repor
         chats += asked
     known = {index for index, (kept, place) in enumerate(places) if place in kept.rows}
     report(f"model {model.parent.name[:12]}: {len(chats)} prompts{f', {len(known)} of them answered before' if known else ''}")
-    for rows in generate(model, chats, job.max_tokens, job.batch_size, report, cores, known):
+    for rows in generate(model, chats, job.max_tokens, job.batch_size, report, cores, known, job.again):
         for _, _, kept in files:
             kept.add({places[index][1]: row for index, row in rows.items() if places[index][0] is kept})
     for output, ids, kept in files:
@@ -94,12 +94,13 @@ def generate(
     report: Report,
     cores: int = 1,
     known: Collection[int] = (),
+    again: bool = False,
 ) -> Iterator[dict[int, dict[str, Any]]]:
     """Greedy answers {answer, tokens_in, tokens_out, truncated} of a folder's model, by the chat's place in `chats`, batch after batch.
 
     `truncated` says that the answer had no end within `max_tokens`. Batches do not depend on `known`, the places whose answer is not
-    needed any more: a batch of which one is needed is answered whole. A conversation that the model's chat template does not take gets an
-    empty answer, and is reported. Raises NoTemplate if it takes none.
+    needed any more: a batch of which one is needed is answered whole. `again`: the batches are others than without it. A conversation
+    that the model's chat template does not take gets an empty answer, and is reported. Raises NoTemplate if it takes none.
     """
     if len(known) == len(chats):
         return
@@ -113,6 +114,8 @@ def generate(
     order = sorted((place for place in range(len(prompts)) if place not in refused), key=lambda place: len(prompts[place]))
     workers = 1 if model.device.type == "cuda" else min(cores, len(prompts))
     size = min(batch_size, -(-len(prompts) // (2 * workers))) if workers > 1 else batch_size
+    if again:
+        size = min(size, len(prompts)) // 2 or 2
     batches = [order[first : first + size] for first in range(0, len(order), size)]
     batches = [batch for batch in batches if not all(index in known for index in batch)]
     total = sum(map(len, batches))

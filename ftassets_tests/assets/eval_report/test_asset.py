@@ -94,9 +94,10 @@ def test_every_row_carries_its_labels_and_the_values_of_the_loops_metrics(tiny: 
         mean = sum(s.values["rouge.rougeL"] for s in golden) / len(golden)
         assert mean == pytest.approx(report.metrics["rouge"][role]["drifted"]["rougeL"])
         assert all(not (s.truncated and s.exact) for s in scores)
-    assert set(report.answers_digests) == {
-        name for found in (report.answers, report.row_scores) for names in found.values() for name in names
-    }
+    second = report.second_answers
+    assert second is not None
+    named = {name for found in (report.answers, report.row_scores) for names in found.values() for name in names}
+    assert set(report.answers_digests) == named | {second.answers, *second.row_scores}
     results = {r.name: r for r in evaluate_gates(tiny.loop.gates, report)}
     assert results["rouge_rougeL_no_worse"].n == len([s for s in report.scores["candidate"] if s.slice != "held_out"])
     assert not any("was not measured" in r.sentence for r in results.values())
@@ -132,6 +133,19 @@ def test_the_page_shows_groups_gates_and_sizes(tiny: TinyLoop) -> None:
     asked, said = sizes[-1][2:4]
     assert asked > 8 >= said  # a system prompt, a request and the template against `max_tokens`
     assert ["perplexity", "perplexity", "held_out"] in [line[:3] for line in shown_lines(tiny, "metrics")]
+
+
+def test_the_page_shows_recall_and_which_classes_are_confused(tiny: TinyLoop, digest: str) -> None:
+    report = read_eval_report(artifacts(tiny.home), tiny.loop.name, digest)
+    golden = {role: report.rows(role, None) for role in ("candidate", "production")}
+    wanted = Counter(score.expected for score in golden["candidate"])
+    shown = {name: (rows, *named) for name, rows, *named in shown_lines(tiny, "recall_per_class")}
+    assert {name: rows for name, (rows, *_) in shown.items()} == wanted
+    for place, role in enumerate(("candidate", "production"), start=1):
+        right = Counter(score.expected for score in golden[role] if score.predicted == score.expected)
+        assert [int(str(line[place]).split()[0]) for line in shown.values()] == [right[name] for name in shown]
+    mistakes = sum(score.predicted != score.expected for role in golden for score in golden[role])
+    assert sum(ours + theirs for _, _, ours, theirs in shown_lines(tiny, "confusions")) == mistakes > 0
 
 
 def test_the_verdict_comes_first_and_no_word_is_too_long_for_the_pane(tiny: TinyLoop, digest: str) -> None:
@@ -207,6 +221,24 @@ def test_the_page_shows_what_changed_and_what_the_rows_can_show(tiny: TinyLoop, 
     assert shown == [gate.name for gate in tiny.loop.gates if sensitivity(gate, report)]
     assert "exact_match_established_no_worse" in shown
     assert {line[0] for line in shown_lines(tiny, "fixed_or_still_wrong")} <= {"fixed", "both wrong"}
+
+
+def test_production_answers_the_golden_rows_twice(tiny: TinyLoop, digest: str) -> None:
+    report = read_eval_report(artifacts(tiny.home), tiny.loop.name, digest)
+    second = report.second_answers
+    assert second is not None
+    first = {score.id: score for score in report.scores["production"]}
+    golden = [name for name, score in first.items() if score.slice != "held_out"]
+    assert [score.id for score in second.scores] == golden  # fewer than 200: all of them
+    assert all({"rouge.rougeL", "validity.validity"} <= score.values.keys() for score in second.scores), "what gates compare"
+    assert not any("perplexity.nll" in score.values for score in second.scores), "not of answers"
+    said = pq.read_table(tiny.home.answers / second.answers).to_pylist()
+    assert {row["id"] for row in said} == set(golden)
+    before = {row["id"]: row["answer"] for row in pq.read_table(tiny.home.answers / report.answers["production"][0]).to_pylist()}
+    assert second.differing == sum(before[row["id"]] != row["answer"] for row in said)
+    assert 0 < second.seconds <= second.of_seconds
+    assert shown(tiny, "noise").startswith(f"production answered {len(golden)} golden rows twice: {second.differing} answers differ")
+    assert metadata_value(newest(tiny.instance, node(LOOP, "eval_report")), "noise_rows") == len(golden)
 
 
 @pytest.mark.parametrize("field", ["answers", "row_scores"])

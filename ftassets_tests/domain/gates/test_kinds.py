@@ -35,7 +35,7 @@ def gates_on(metric: str, kind: GateKind) -> list[Gate]:
     better_when_lower = ("no_worse_than", "at_most")
     found = []
     for name in kind.compared_with:
-        if kind.value.lower_is_better and name not in better_when_lower:
+        if kind.value.lower_is_better and metric not in KINDS and name not in better_when_lower:
             continue
         setting: dict[str, Any] = {"metric": metric, name: CLEARED.get(metric, {}).get(name, BOUNDS[name])}
         if name == "no_worse_than":
@@ -53,7 +53,7 @@ MEASURED = [gate for metric in row_values() for gate in gates_on(metric, kind_of
 def excellent(gate: Gate) -> tuple[EvalReport, Review | None]:
     """A report on a candidate far better than production by what the gate is on."""
     classes = ["a", "b"] * (N // 2)
-    ours, theirs = labelled(classes, classes), labelled(classes, ["b"] * N)
+    ours, theirs = labelled(classes, classes), labelled(classes, ["c"] * N)
     if "." in gate.metric:
         low, high = 0.0, gate.kind.value.largest or 1.0
         good, bad = (low, high) if gate.kind.value.lower_is_better else (high, low)
@@ -62,6 +62,8 @@ def excellent(gate: Gate) -> tuple[EvalReport, Review | None]:
     made = made.model_copy(
         update={
             "parity": PARITY,
+            "classes": ("a", "b"),
+            "costs": {"a": {"b": 1.0}},
             "pairwise_scores": [PairwiseScore(id=s.id, slice="golden", value=1.0) for s in ours],
             "llm_judge_calibration": Calibration(n=100, min_kappa=0.4, kappa=0.9, kappa_low=0.8, kappa_high=1.0),
         }
@@ -108,8 +110,9 @@ def test_slices_the_table_does_not_name_are_refused(metric: str, group: str) -> 
     name = {"golden": "drifted", "held_out": "held_out", "sets": "general"}[group]
     gate = gates_on(metric, KINDS[metric])[0].model_dump(exclude_defaults=True) | {"slice": name}
     loop = {
-        "name": "l", "base_model": "m", "task": {"system_prompt": "s"}, "dataset": {"seed": "s"}, "golden_set": "g", "gates": [gate],
-        "sets": [{"name": "general", "file": "f"}], "llm_judge": {"url": "http://judge", "model": "m", "labels": "l"},
+        "name": "l", "base_model": "m", "task": {"system_prompt": "s", "costs": {"a": {"b": 1}}}, "dataset": {"seed": "s"},
+        "golden_set": "g", "gates": [gate], "sets": [{"name": "general", "file": "f"}],
+        "llm_judge": {"url": "http://judge", "model": "m", "labels": "l"},
     }  # fmt: skip
     if group in KINDS[metric].groups:
         assert LoopConfig.model_validate(loop).gates[0].slice == name

@@ -38,6 +38,23 @@ def test_rows_that_a_gate_needs(gate: dict[str, Any], rows: int, expected: list[
     assert told(gate, {"golden": rows}) == expected
 
 
+def test_a_gate_on_recall_needs_rows_of_its_class_or_of_the_rarest_one() -> None:
+    def of(classes: dict[str, int], **gate: Any) -> list[tuple[str, str]]:
+        counts = RowCounts({"golden": sum(classes.values())}, classes=classes)
+        return [(found.kind, found.text) for found in gate_rows(loop({"metric": "recall", "at_least": 0.8, **gate}), counts)]
+
+    assert of({"a": 500, "b": 0, "c": 0}) == [("no_golden_rows", "gate recall_at_least: no golden row of class b, c")]
+    assert of({"a": 700, "b": 0}, label="a") == []
+    assert of({"a": 500, "b": 0}, label="b") == [("no_golden_rows", "gate recall_b_at_least: no golden row of class b")]
+    [(kind, text)] = of({"a": 500, "b": 13})
+    assert kind == "too_few_golden_rows"
+    assert "never pass with so few rows (13): it needs 14 even if every answer is right" in text
+    [(kind, text)] = of({"a": 500, "b": 20})
+    assert kind == "weak_gate"
+    assert "on 20 rows of the rarest class" in text
+    assert of({"a": 700, "b": 800}) == []
+
+
 def test_a_slice_without_rows_is_an_error_that_names_the_slices() -> None:
     [found] = gate_rows(loop(BETTER, {**BETTER, "slice": "hrad"}), RowCounts({"golden": 2000, "hard": 50}, {"general": 0}))
     assert (found.severity, found.kind, found.field) == ("error", "unknown_slice", ("gates", 1))

@@ -125,8 +125,15 @@ def test_too_few_rows_are_an_error_and_fewer_than_usual_a_warning() -> None:
 def test_rows_are_counted_as_a_report_counts_them() -> None:
     seed = written("".join(line(ask, "on") for ask in ASKS), "seed")
     golden = written(line(ASKS[0], "on", slice="hard") + line(ASKS[1], "on"), "golden")
-    counts = row_counts(golden, [written(line(ASKS[2], "x"), "general")], curated_rows(loop(split=[0.5, 0.25, 0.25]), seed, [])[0])
+    curated = curated_rows(loop(split=[0.5, 0.25, 0.25]), seed, [])[0]
+    counts = row_counts(loop(), golden, [written(line(ASKS[2], "x"), "general")], curated)
     assert (counts.golden, counts.further) == ({"hard": 1, "golden": 1, "held_out": 1}, {"general": 1})
+    assert counts.classes == {"on": 2}
+    task = Task(type="classification", system_prompt="x", labels=["no", "on", "off"])
+    golden = written(json.dumps({"instruction": ASKS[0], "response": "on"}), "golden")
+    assert row_counts(loop().model_copy(update={"task": task}), golden, [], None).classes == {"no": 0, "off": 0, "on": 1}
+    text = loop().model_copy(update={"task": Task(type="text", system_prompt="x")})
+    assert row_counts(text, golden, [], None).classes is None
 
 
 def test_classes_of_a_text_task_are_not_looked_for() -> None:

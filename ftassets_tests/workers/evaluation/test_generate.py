@@ -73,6 +73,23 @@ def test_an_answer_does_not_depend_on_its_neighbours(tiny_base):
     assert asked(tiny_base, PROMPTS, 6, 11)[0] == asked(tiny_base, PROMPTS[:1], 6, 1)[0]
 
 
+@pytest.mark.parametrize(("prompts", "batch_size", "cores"), [(11, 4, 1), (11, 128, 1), (11, 128, 2), (2, 1, 1)])
+def test_a_second_time_the_batches_are_others(tiny_base, monkeypatch, prompts, batch_size, cores):
+    made = []
+
+    def in_one_process(say, batches, workers):
+        made.append(batches)
+        return spread(say, batches, 1)
+
+    monkeypatch.setattr(generate_module, "spread", in_one_process)
+    chats = [chat("Answer as JSON.", prompt) for prompt in PROMPTS[:prompts]]
+    for again in (False, True):
+        found = [row for each in generate(tiny_base, chats, 3, batch_size, lambda _: None, cores, again=again) for row in each]
+        assert sorted(found) == list(range(prompts))
+    first, second = ({tuple(batch) for batch in batches} for batches in made)
+    assert first != second
+
+
 def test_a_conversation_that_the_template_refuses_takes_no_other_with_it(tmp_path, tiny_base):
     shutil.copytree(tiny_base, base := tmp_path / "picky")
     tokenizer, _ = generate_module.load(base)

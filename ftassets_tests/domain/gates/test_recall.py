@@ -1,0 +1,127 @@
+"""Gates on the recall of a class, and of every class. Oracles: scikit-learn, scipy's beta and binomial sums."""
+
+from itertools import product
+
+import pytest
+from pydantic import ValidationError
+from scipy.stats import beta, binom
+from sklearn.metrics import recall_score
+
+from ftassets.domain.gates.gate import Gate
+from ftassets.domain.gates.policy import evaluate_gates
+from ftassets.domain.gates.report import EvalReport
+from ftassets.domain.gates.result import GateResult, Verdict
+from ftassets.domain.gates.sensitivity import sensitivity
+from ftassets_tests.domain.gates.reports import labelled, report
+
+ONE = Gate(metric="recall", label="cancel", at_least=0.8)
+EVERY = Gate(metric="recall", at_least=0.8)
+
+
+def made(right: dict[str, tuple[int, int]], theirs: dict[str, int] | None = None) -> EvalReport:
+    """Classes with right answers of rows; wrong ones name another class. `theirs` are production's right ones, from the last row on."""
+    expected = [label for label, (_, rows) in right.items() for _ in range(rows)]
+    ours = [label if place < count else "other" for label, (count, rows) in right.items() for place in range(rows)]
+    other = [
+        label if place >= rows - (theirs or {}).get(label, 0) else "other" for label, (_, rows) in right.items() for place in range(rows)
+    ]
+    found = report(labelled(expected, ours), labelled(expected, other))
+    return found.model_copy(update={"classes": tuple(right)})
+
+
+def verdict(gate: Gate, found: EvalReport) -> GateResult:
+    return evaluate_gates([gate], found)[0]
+
+
+def test_a_class_is_a_share_of_its_own_rows() -> None:
+    found = made({"cancel": (18, 20), "status": (10, 80)})
+    result = verdict(ONE, found)
+    scores = found.scores["candidate"]
+    wanted = recall_score([s.expected for s in scores], [s.predicted for s in scores], labels=["cancel"], average=None)[0]
+    assert (result.value, result.n) == (pytest.approx(wanted), 20)
+    assert result.bound == pytest.approx(beta.ppf(0.05, 18, 3))
+    assert result.fail_bound == pytest.approx(beta.ppf(0.95, 19, 2))
+    assert result.verdict is Verdict.NOT_ENOUGH_DATA
+    assert result.sentence.startswith("class cancel: recall 0.900 on 20 rows")
+    assert result.name == "recall_cancel_at_least"
+
+
+@pytest.mark.parametrize(("right", "rows", "expected"), [(14, 14, Verdict.PASS), (13, 13, Verdict.NOT_ENOUGH_DATA), (10, 20, Verdict.FAIL)])
+def test_verdicts_of_one_class(right: int, rows: int, expected: Verdict) -> None:
+    assert verdict(ONE, made({"cancel": (right, rows), "status": (0, 50)})).verdict is expected
+
+
+def test_every_class_must_pass_without_correction_and_fails_with_one() -> None:
+    assert verdict(EVERY, made({f"c{n}": (14, 14) for n in range(40)})).verdict is Verdict.PASS  # each at 95 %: an intersection
+    short = verdict(EVERY, made({"a": (50, 50), "b": (13, 13), "c": (50, 50)}))
+    assert (short.verdict, short.n) == (Verdict.NOT_ENOUGH_DATA, 13)
+    assert short.sentence.startswith("3 classes: b undecided; class b: ")
+    # 12 of 20 has an upper bound of 0.783 at 95 %, of 0.85 at 99.75 %: one class alone fails, one of twenty does not
+    lone = {"c0": (12, 20)}
+    assert verdict(EVERY, made(lone)).verdict is Verdict.FAIL
+    assert verdict(EVERY, made(lone | {f"c{n}": (50, 50) for n in range(1, 20)})).verdict is Verdict.NOT_ENOUGH_DATA
+    clear = verdict(EVERY, made({"c0": (2, 20)} | {f"c{n}": (50, 50) for n in range(1, 20)}))
+    assert clear.verdict is Verdict.FAIL
+    assert "20 classes: c0 fail; class c0: " in clear.sentence
+    assert "99.75 % lower bound" in clear.sentence
+
+
+def test_a_class_without_a_row_is_not_passed_over_but_another_ones_fail_counts() -> None:
+    found = made({"a": (50, 50)}).model_copy(update={"classes": ("a", "rare", "(none)")})
+    result = verdict(EVERY, found)
+    assert (result.verdict, "recall of rare is not known" in result.sentence) == (Verdict.NOT_ENOUGH_DATA, True)
+    assert verdict(Gate(metric="recall", label="rare", at_least=0.1), found).verdict is Verdict.NOT_ENOUGH_DATA
+    bad = made({"a": (1, 50)}).model_copy(update={"classes": ("a", "rare")})
+    assert verdict(EVERY, bad).verdict is Verdict.FAIL
+
+
+def test_no_worse_than_production_by_class() -> None:
+    gate = Gate(metric="recall", no_worse_than="production", margin=0.1)
+    same = made({"a": (40, 40), "b": (40, 40)}, {"a": 40, "b": 40})
+    assert verdict(gate, same).verdict is Verdict.PASS
+    lost = made({"a": (40, 40), "b": (20, 40)}, {"a": 40, "b": 40})
+    result = verdict(gate, lost)
+    assert (result.verdict, "class b" in result.sentence) == (Verdict.FAIL, True)
+    better = verdict(Gate(metric="recall", label="b", better_than="production"), made({"a": (0, 5), "b": (10, 20)}, {"b": 5}))
+    assert (better.verdict, better.p_value) == (Verdict.NOT_ENOUGH_DATA, pytest.approx(binom.sf(9, 15, 0.5)))
+
+
+def test_error_at_the_boundary_by_exact_sums() -> None:
+    """One class is at the limit, or all are: PASS and FAIL in at most 5 % of cases."""
+    limit = 0.8
+    for n, classes in product((10, 20, 45), (1, 5)):
+        chance = binom.pmf(range(n + 1), n, limit)
+        results = [
+            [verdict(EVERY, made({"at": (right, n)} | {f"c{k}": (60, 60) for k in range(classes - 1)})).verdict] for right in range(n + 1)
+        ]
+        passes = sum(p for p, [each] in zip(chance, results, strict=True) if each is Verdict.PASS)
+        fails = sum(p for p, [each] in zip(chance, results, strict=True) if each is Verdict.FAIL)
+        assert passes <= 0.05
+        assert 1 - (1 - fails) ** classes <= 0.05  # all classes at the limit, any of them FAILs
+
+
+def test_a_label_in_a_slice_or_of_another_metric() -> None:
+    with pytest.raises(ValidationError, match="a label belongs to a gate on recall"):
+        Gate(metric="exact_match", label="a", at_least=0.5)
+    with pytest.raises(ValidationError, match="a label belongs to a gate on recall"):
+        Gate(preset="f1", label="a")
+    with pytest.raises(ValidationError, match="recall is compared with better_than or no_worse_than or at_least"):
+        Gate(metric="recall", at_most=0.5)
+    found = made({"a": (40, 40), "b": (0, 6)})
+    in_slice = verdict(Gate(metric="recall", slice="golden", at_least=0.5), found.model_copy(update={"classes": ("a", "b", "c")}))
+    assert (in_slice.verdict, in_slice.sentence[:9]) == (Verdict.FAIL, "2 classes")  # c has no row in the slice, and is not asked for
+
+
+def test_names_of_checks_are_ones_that_dagster_takes() -> None:
+    names = [Gate(metric="recall", label=label, at_least=0.5).name for label in ("größe ä", "größe ö", "Größe/ä", "x" * 100)]
+    assert len(set(names)) == 4
+    assert all(name.isascii() and name.replace("_", "").isalnum() and len(name) < 90 for name in names)
+
+
+def test_the_power_of_a_gate_on_one_class_is_that_of_its_rows() -> None:
+    found = made({"cancel": (14, 14), "status": (80, 80)})
+    seen = sensitivity(ONE, found)
+    assert seen is not None
+    assert seen.detectable is not None
+    assert 0.9 < seen.detectable <= 1
+    assert sensitivity(EVERY, found) is None
