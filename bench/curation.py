@@ -6,6 +6,7 @@ in `.bench/`.
 
 import argparse
 import hashlib
+import itertools
 import json
 import random
 import resource
@@ -22,7 +23,7 @@ import numpy as np
 
 from bench.rows import CACHE, Row, Size, data, environment, installed, parse, parser, write
 from ftassets.config.loop import LoopConfig
-from ftassets.domain.chat import question
+from ftassets.domain.chat import Message, question
 from ftassets.domain.dataset.curation import curate, normalised
 from ftassets.domain.dataset.curation.near import drop_near
 from ftassets.domain.dataset.curation.neighbours import Neighbours, cells_of
@@ -75,7 +76,7 @@ def measure(options: argparse.Namespace) -> Iterator[Row]:
     yield from text_rows(options.rows)
     yield from vector_rows(options.vector_rows)
     if options.full:
-        yield memory_row(1_000_000, False, 3_000)
+        yield memory_row(1_000_000, False, 4_000)
     vectors, rows = embedded(10_000)
     yield from neighbour_rows(vectors)
     yield from leak_rows(rows, vectors)
@@ -139,6 +140,11 @@ def text_rows(count: int) -> Iterator[Row]:
     speed = len(rows) / seconds
     what = f"text steps at their defaults, {len(rows)} short records, {curated.rows} kept"
     yield Row(what, speed, "records/CPU-s", ">= 8000", speed >= 8000)
+    talks = written(count, turns=4)
+    seconds, curated = timed(lambda: curate(talks, None, golden, None, {}, config()))
+    speed = len(talks) / seconds
+    what = f"text steps at their defaults, {len(talks)} conversations of one to four turns, {curated.rows} kept"
+    yield Row(what, speed, "records/CPU-s", ">= 5000", speed >= 5000)
 
 
 def vector_rows(count: int) -> Iterator[Row]:
@@ -173,15 +179,15 @@ def memory_row(count: int, vectors: bool, most: float) -> Row:
     """Peak memory of a process of its own that curates so many rows."""
     command = [sys.executable, "-m", "bench.curation", "--memory", str(count), *(["--vectors"] if vectors else [])]
     used = float(subprocess.check_output(command, text=True, env=environment()))
-    what = f"peak memory, {count} rows, {'all' if vectors else 'text'} steps"
+    what = f"peak memory, {count} {'rows, all' if vectors else 'conversations of one to four turns, text'} steps"
     return Row(what, used, "MB", f"<= {most:g}", used <= most)
 
 
 def peak_memory(count: int, vectors: bool) -> float:
-    """MB this process took at most to curate so many rows, with or without vectors (count, 384)."""
+    """MB this process took at most to curate so many rows with vectors (count, 384), or conversations without them."""
     golden = [example(n, *query) for n, query in enumerate(clinc()[:1000])]
     given = (clustered(count), clustered(len(golden))) if vectors else (None, None)
-    curate(written(count), given[0], golden, given[1], {}, config())
+    curate(written(count, turns=1 if vectors else 4), given[0], golden, given[1], {}, config())
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
 
 
@@ -268,8 +274,11 @@ def example(number: int, prompt: str, label: str, **fields: Any) -> Example:
     return Example(id=f"r{number:07}", messages=question(prompt), completion=answer(label), **fields)
 
 
-def written(count: int) -> list[Example]:
-    """Rows whose requests a second-order Markov chain over CLINC150's words writes; every fifth one is a correction."""
+def written(count: int, turns: int = 1) -> list[Example]:
+    """Conversations of one to `turns` questions, whose texts a second-order Markov chain over CLINC150's words writes.
+
+    Every fifth one is a correction.
+    """
     queries = clinc()
     follows: dict[tuple[str, str], list[str]] = defaultdict(list)
     for query, _ in queries:
@@ -277,15 +286,22 @@ def written(count: int) -> list[Example]:
         for a, b, c in zip(words, words[1:], words[2:], strict=False):
             follows[a, b].append(c)
     rng = random.Random(0)
+
+    def text() -> str:
+        while True:
+            words = ["", ""]
+            while len(words) < 30 and (word := rng.choice(follows[words[-2], words[-1]])):
+                words.append(word)
+            if len(words) > 5:
+                return " ".join(words[2:])
+
     rows: list[Example] = []
-    while len(rows) < count:
-        words = ["", ""]
-        while len(words) < 30 and (word := rng.choice(follows[words[-2], words[-1]])):
-            words.append(word)
-        if len(words) > 5:
-            number, label = len(rows), queries[rng.randrange(len(queries))][1]
-            feedback = {"source": "correction", "user": f"user{number // 50}"} if number % 5 == 0 else {}
-            rows.append(example(number, " ".join(words[2:]), label, **feedback))
+    for number in range(count):
+        texts = [text() for _ in range(2 * rng.randint(1, turns) - 1)]
+        messages = tuple(Message(role=role, content=said) for role, said in zip(itertools.cycle(("user", "assistant")), texts))
+        feedback = {"source": "correction", "user": f"user{number // 50}"} if number % 5 == 0 else {}
+        label = queries[rng.randrange(len(queries))][1]
+        rows.append(Example(id=f"r{number:07}", messages=messages, completion=answer(label), **feedback))
     return rows
 
 

@@ -3,9 +3,11 @@
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal, NamedTuple, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.dataclasses import dataclass
 
 from ftassets.domain.canonical import is_text, parse_json, read_json
 from ftassets.errors import reason_of
@@ -22,24 +24,23 @@ _FIELDS = {"role", "content", "name", "tool_calls", "tool_call_id", "weight"}  #
 _TEXT_PARTS = ("text", "input_text", "output_text")
 _BLANK_LINES = re.compile(r"\A(?:[^\S\n]*\n)+")
 _INDENTATION = re.compile(r"\A(?:[ \t]*\t| {4})")  # of a single line: fewer than four spaces are no code block in Markdown either
+_CONFIG = ConfigDict(extra="forbid")
+_GIVEN: dict[frozenset[str], set[str]] = {}  # one record of the fields that were given for all rows with the same ones: it is large
 
 
-M = TypeVar("M", bound=BaseModel)
+M = TypeVar("M")
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    @model_validator(mode="after")
-    def _holds_text(self) -> Self:
-        """What no file, database or tokenizer takes must not become a row: it would fail all others with it."""
-        for name, value in self.__dict__.items():
-            if isinstance(value, str) and not is_text(value):
-                raise ValueError(f"{name} holds half of a surrogate pair, which is not UTF-8 text")
-        return self
+def _hold_text(fields: Iterable[tuple[str, Any]]) -> None:
+    """What no file, database or tokenizer takes must not become a row: it would fail all others with it. Raises ValueError."""
+    for name, value in fields:
+        if isinstance(value, str) and not is_text(value):
+            raise ValueError(f"{name} holds half of a surrogate pair, which is not UTF-8 text")
 
 
-class ToolCall(_Frozen):
+# Slots and no record of the fields that were given: of a million conversations their messages are most of the memory.
+@dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
+class ToolCall:
     """A call of one of the client's tools; `arguments` are a JSON object as text, as OpenAI's API has them."""
 
     id: str | None = None
@@ -48,12 +49,14 @@ class ToolCall(_Frozen):
 
     @model_validator(mode="after")
     def _has_arguments(self) -> Self:
+        _hold_text([("id", self.id), ("name", self.name)])
         if not isinstance(_parsed("the arguments of a tool call", self.arguments), dict):
             raise ValueError("the arguments of a tool call are not a JSON object")
         return self
 
 
-class Message(_Frozen):
+@dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
+class Message:
     """One message of a conversation: text, or calls of tools; `tool_call_id` says which call a tool's result answers."""
 
     role: Literal["system", "user", "assistant", "tool"]
@@ -61,15 +64,29 @@ class Message(_Frozen):
     tool_calls: tuple[ToolCall, ...] | None = None
     tool_call_id: str | None = None
 
+    @model_validator(mode="after")
+    def _holds_text(self) -> Self:
+        _hold_text([("content", self.content), ("tool_call_id", self.tool_call_id)])
+        return self
+
 
 Conversation = tuple[Message, ...]
 
 
-class Asked(_Frozen):
+class Asked(BaseModel):
     """What a model is asked: a conversation that waits for the assistant, and the tools it may call (a JSON list as text)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     messages: Conversation = Field(min_length=1)
     tools: str | None = None
+
+    @model_validator(mode="after")
+    def _holds_text(self) -> Self:
+        _hold_text(self.__dict__.items())
+        given = self.__pydantic_fields_set__
+        object.__setattr__(self, "__pydantic_fields_set__", _GIVEN.setdefault(frozenset(given), given))
+        return self
 
     @model_validator(mode="after")
     def _waits_for_an_answer(self) -> "Asked":
@@ -310,7 +327,7 @@ def with_texts(messages: Iterable[Message], changed: Iterable[str]) -> Conversat
         Message(
             role=message.role,
             content=next(left) if message.content else message.content,
-            tool_calls=message.tool_calls and tuple(call.model_copy(update={"arguments": next(left)}) for call in message.tool_calls),
+            tool_calls=message.tool_calls and tuple(replace(call, arguments=next(left)) for call in message.tool_calls),
             tool_call_id=message.tool_call_id,
         )
         for message in messages

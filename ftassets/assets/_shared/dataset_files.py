@@ -24,10 +24,11 @@ from ftassets.domain.dataset.card import card
 from ftassets.domain.dataset.curation import Curated
 from ftassets.domain.dataset.preferences import Pair, trl_row
 from ftassets.domain.dataset.rows import Example, Quarantined, apart, shown
-from ftassets.domain.dataset.shards import Index, Shard, Shards, content_hash, plan
+from ftassets.domain.dataset.shards import Index, Shard, content_hash, plan
 from ftassets.errors import reason_of
 
 DECODED_ROWS = 100_000  # kept in memory at most, about 100 MB
+_BATCH = 10_000  # rows that are Python's dictionaries at a time
 
 
 class _Decoded:
@@ -38,8 +39,13 @@ class _Decoded:
         self._known: dict[str, tuple[Example | Quarantined, ...]] = {}  # in the order of use
         self._lock = Lock()
 
-    def rows(self, digest: str, content: bytes) -> tuple[Example | Quarantined, ...]:
-        """The rows of `content`, which has this digest, and those that a row may not be any more."""
+    def rows(self, content: bytes) -> Iterable[Example | Quarantined]:
+        """The rows of a file, and those that a row may not be any more; of one with more rows than are kept, one after the other."""
+        import pyarrow.parquet as pq
+
+        if pq.read_metadata(io.BytesIO(content)).num_rows > self._limit:
+            return map(_example, table_rows(io.BytesIO(content), "dataset_rows"))
+        digest = _digest(content)
         with self._lock:
             found = self._known.pop(digest, None)
             if found is None:
@@ -150,7 +156,7 @@ def from_parquet(content: bytes) -> list[Example]:
 
 def readable(content: bytes) -> tuple[list[Example], list[Quarantined]]:
     """The rows of such a file, and those that this release does not accept as rows. Raises NewerFormat."""
-    return apart(_DECODED.rows(_digest(content), content))
+    return apart(_DECODED.rows(content))
 
 
 def read_sets(store: DatasetStore, ref: str, loop: str, names: Iterable[str]) -> dict[str, list[Example]]:
@@ -199,16 +205,29 @@ def read_index(store: DatasetStore, ref: str, loop: str) -> Index:
     return Index.parse(content)
 
 
-def read_splits(store: DatasetStore, ref: str, loop: str, strict: bool = True) -> dict[str, list[Example]]:
-    """All splits of a loop's dataset at `ref`; unless `strict`, without rows that this release does not accept.
+def rows_of_splits(store: DatasetStore, ref: str, loop: str) -> Iterator[tuple[str, Example]]:
+    """The split and the row of each row of a loop's dataset at `ref` that this release accepts, one after the other.
 
-    Raises ObjectNotFound when it has none there, DatasetError when a shard is missing or is not the one the index names.
+    Raises ObjectNotFound and DatasetError as `read_splits`.
+    """
+    commit = store.resolve(ref)
+    for split, _, content in _shards(store, commit, loop, read_index(store, commit, loop)):
+        for row in _DECODED.rows(content):
+            if isinstance(row, Example):
+                yield split, row
+
+
+def read_splits(store: DatasetStore, ref: str, loop: str) -> dict[str, list[Example]]:
+    """All splits of a loop's dataset at `ref`.
+
+    Raises ObjectNotFound when it has none there, DatasetError when a shard is missing or is not the one the index names, or holds a row
+    that this release does not accept.
     """
     commit = store.resolve(ref)
     index = read_index(store, commit, loop)
     splits: dict[str, list[Example]] = {split: [] for split in index.shards}
     for split, _, content in _shards(store, commit, loop, index):
-        splits[split] += from_parquet(content) if strict else readable(content)[0]
+        splits[split] += from_parquet(content)
     return splits
 
 
@@ -245,8 +264,7 @@ def dataset_objects(
     """
     commit = store.resolve(since)
     known: dict[str, Shard] = {}
-    previous: dict[str, Shards] = {}
-    outdated = set()
+    previous: dict[str, dict[str, _ShardRows]] = {}
     try:
         index = read_index(store, commit, loop)
     except ObjectNotFound:
@@ -255,11 +273,11 @@ def dataset_objects(
         previous = {split: {} for split in index.shards}
         for split, shard, content in _shards(store, commit, loop, index):
             known[shard.path] = shard
-            previous[split][shard.path], bad = readable(content)
-            if bad or not _as_written_now(content):
-                outdated.add(shard.path)  # `load_dataset` wants the same columns, and readers the same words, in all files
+            previous[split][shard.path] = _ShardRows(content)
     made = plan(previous, wanted, shard_name)
-    written = {**made.rewrite, **made.new, **{path: made.keep[path] for path in made.keep if path in outdated}}
+    rows_in = {path: rows for shards in previous.values() for path, rows in shards.items()}
+    outdated = [path for path in made.keep if rows_in[path].outdated]  # `load_dataset` wants the same columns in all files
+    written = {**made.rewrite, **made.new, **{path: list(rows_in[path]) for path in outdated}}
     files: dict[str, bytes | None] = {shard_path(loop, path): None for path in made.remove}
     for path, rows in written.items():
         files[shard_path(loop, path)] = content = to_parquet(rows)
@@ -358,6 +376,21 @@ def unpack_arrays(content: bytes) -> dict[str, np.ndarray]:
         return dict(arrays)
 
 
+class _ShardRows:
+    """The rows of a shard that this release accepts."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+        self.outdated = not _as_written_now(content)  # or has rows that are not accepted, which is known once they were read
+
+    def __iter__(self) -> Iterator[Example]:
+        for row in _DECODED.rows(self._content):
+            if isinstance(row, Example):
+                yield row
+            else:
+                self.outdated = True
+
+
 def _shards(store: DatasetStore, commit: str, loop: str, index: Index) -> Iterator[tuple[str, Shard, bytes]]:
     """Split, shard and bytes of every file the index names. Raises DatasetError when one is missing or another."""
     for split, shards in index.shards.items():
@@ -386,21 +419,21 @@ def _index(
     return canonical_json(index.document())  # the same dataset is the same bytes, and publishing it again changes nothing
 
 
-def table_rows(source: BinaryIO | Path, kind: str) -> list[dict[str, Any]]:
-    """Rows of a Parquet file of a kind, as the current format has them. Raises NewerFormat, OSError, ValueError."""
+def table_rows(source: BinaryIO | Path, kind: str) -> Iterator[dict[str, Any]]:
+    """Rows of a Parquet file of a kind, as the current format has them, one after the other. Raises NewerFormat, OSError, ValueError."""
     import pyarrow.parquet as pq
 
-    table = pq.read_table(source)
-    version = formats.checked(kind, _format(table.schema))
-    return [formats.lift(kind, version, row) for row in table.to_pylist()]
+    file = pq.ParquetFile(source)
+    version = formats.checked(kind, _format(file.schema_arrow))
+    return (formats.lift(kind, version, row) for batch in file.iter_batches(_BATCH) for row in batch.to_pylist())
 
 
 def _models_table(rows: Sequence[BaseModel], model: type[BaseModel], kind: str) -> bytes:
     numbers = [name for name, field in model.model_fields.items() if field.annotation in (float, float | None)]
-    return _table([row.model_dump() for row in rows], list(model.model_fields), kind, numbers)
+    return _table((row.model_dump() for row in rows), list(model.model_fields), kind, numbers)
 
 
-def _table(rows: list[dict], columns: list[str], kind: str, numbers: Sequence[str] = ()) -> bytes:
+def _table(rows: Iterable[dict[str, Any]], columns: list[str], kind: str, numbers: Sequence[str] = ()) -> bytes:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -410,8 +443,11 @@ def _table(rows: list[dict], columns: list[str], kind: str, numbers: Sequence[st
     message = pa.struct([("role", pa.string()), ("content", pa.string()), ("tool_calls", pa.list_(call)), ("tool_call_id", pa.string())])
     types = {**dict.fromkeys(numbers, pa.float64()), "messages": pa.list_(message)}
     schema = pa.schema([(name, types.get(name, pa.string())) for name in columns], metadata)
+    given, batches = iter(rows), []
+    while part := list(itertools.islice(given, _BATCH)):
+        batches.append(pa.RecordBatch.from_pylist(part, schema=schema))
     buffer = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(rows, schema=schema), buffer, compression="zstd")
+    pq.write_table(pa.Table.from_batches(batches, schema=schema), buffer, compression="zstd")
     return buffer.getvalue()
 
 

@@ -1,9 +1,12 @@
 """Seed, labels, corrections, answers rated up and synthetic rows, curated, split without leaks, and committed."""
 
+import itertools
 import json
+import tempfile
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +19,10 @@ from ftassets.assets._shared.dataset_files import (
     dataset_objects,
     labels_folder,
     read_evaluation_rows,
-    read_splits,
     read_written,
     readable,
     refused_branch,
+    rows_of_splits,
     seed_path,
     synthetic_path,
 )
@@ -50,6 +53,8 @@ from ftassets.domain.release.version import MERGED
 from ftassets.reporting.plots import bars, funnel, histogram
 from ftassets.reporting.tables import table, without_quotes
 from ftassets.workers.training.token_counts import base_control_tokens
+
+_BATCH = 8192  # rows that are embedded or tokenised at a time
 
 
 def build(loop: LoopConfig) -> dg.AssetsDefinition:
@@ -82,7 +87,8 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         rows += liked
         rejected += unusable
         production = serving.state(loop.name).production
-        before = _previous(dataset_store, main, loop)
+        known_rows: dict[str, int] = {}  # a number for each row of the last dataset by its id, which is another one for another row
+        before = splits_of(_noted(_previous(dataset_store, main, loop), known_rows))
         space = vector_space(embedder.id, loop.dataset.context)
         embedded = vector_store.find(loop.name, space, [row.request_id for row in rows if row.request_id])
         known = {point.request_id: point.vector for point in embedded}
@@ -94,7 +100,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
             vectors,
             golden,
             kept_out,
-            splits_of(before),
+            before,
             loop,
             rejected,
             tokens=_tokens(artifacts, production, rows),
@@ -108,7 +114,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
                 metadata={"funnel": _funnel_table(curated), "dropped": _dropped_table(curated)},
                 allow_retries=False,
             )
-        checks = dataset_checks(loop, curated, len(rows) + len(rejected), _by_row(rows, vectors, curated.renamed), golden, kept_out)
+        checks = dataset_checks(loop, curated, len(rows) + len(rejected), vectors, _places(rows, curated.renamed), golden, kept_out)
         refused = refusals(checks, BLOCKING)
         shard = f"{int(time.time())}-{context.run_id[:8]}"
         recipe = loop.dataset.model_dump(mode="json", exclude={"seed", "teacher", "license"})
@@ -140,18 +146,23 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
                 raise dg.RetryRequested(max_retries=2) from conflict
         return dg.MaterializeResult(
             data_version=dg.DataVersion(commit),
-            metadata=_metadata(loop, curated, commit, before, refused),
+            metadata=_metadata(loop, curated, commit, known_rows, _previous(dataset_store, main, loop), refused),
             check_results=results(loop, curated, checks),
         )
 
     return curated_dataset
 
 
-def _previous(store: DatasetStore, commit: str, loop: LoopConfig) -> dict[str, list[Example]]:
-    try:
-        return read_splits(store, commit, loop.name, strict=False)
-    except ObjectNotFound:
-        return {}
+def _previous(store: DatasetStore, commit: str, loop: LoopConfig) -> Iterator[tuple[str, Example]]:
+    """Split and row of each row of the last dataset; none if there is none."""
+    with suppress(ObjectNotFound):
+        yield from rows_of_splits(store, commit, loop.name)
+
+
+def _noted(rows: Iterable[tuple[str, Example]], numbers: dict[str, int]) -> Iterator[tuple[str, Example]]:
+    for split, row in rows:
+        numbers[row.id] = hash(row)
+        yield split, row
 
 
 def _vectors(
@@ -159,20 +170,36 @@ def _vectors(
 ) -> tuple[list[Example], np.ndarray, list[Quarantined]]:
     """The rows with unit vectors of their prompts (n, dimensions), and those that the embedder cannot embed.
 
-    Vectors of requests that were embedded as traffic are not computed again.
+    A prompt that the embedder cannot read has a vector of zeros. Vectors of requests that were embedded as traffic are not computed again.
     """
     missing = [i for i, row in enumerate(rows) if row.request_id not in known]
-    vectors = np.empty((len(rows), dimensions), dtype=np.float32)
+    vectors = _large(len(rows), dimensions)
     failed: dict[int, str] = {}
-    if missing:
-        vectors[missing], failed = embedder.embed_each([embedded_text(rows[i], context) for i in missing])
+    for start in range(0, len(missing), _BATCH):
+        part = missing[start : start + _BATCH]
+        vectors[part], bad = embedder.embed_each([embedded_text(rows[i], context) for i in part])
+        failed |= {part[place]: reason for place, reason in bad.items()}
     for i, row in enumerate(rows):
         if row.request_id in known:
             vectors[i] = known[row.request_id]
-    without = {missing[place]: reason for place, reason in failed.items()}
-    kept = [i for i in range(len(rows)) if i not in without]
-    bad = [Quarantined(f"{rows[i].source}:{rows[i].id}", reason, shown(rows[i].prompt)) for i, reason in without.items()]
-    return [rows[i] for i in kept], vectors[kept], bad
+    kept = [i for i in range(len(rows)) if i not in failed]
+    for place, i in enumerate(kept):
+        if place != i:
+            vectors[place] = vectors[i]
+    for start in range(0, len(kept), _BATCH):
+        part = kept[start : start + _BATCH]
+        read = embedder.reads([embedded_text(rows[i], context) for i in part])
+        vectors[start : start + len(part)][~read] = 0
+    without = [Quarantined(f"{rows[i].source}:{rows[i].id}", reason, shown(rows[i].prompt)) for i, reason in failed.items()]
+    return [rows[i] for i in kept], vectors[: len(kept)], without
+
+
+def _large(rows: int, columns: int) -> np.ndarray:
+    """An array of float32 in a file without a name, so that a million vectors do not have to fit into memory."""
+    cache = Home.from_env().cache
+    cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=cache) as file:
+        return np.memmap(file, np.float32, "w+", shape=(max(1, rows), columns))[:rows]
 
 
 def _control_tokens(artifacts: Artifacts, production: str | None, loop: LoopConfig) -> list[str] | None:
@@ -191,7 +218,11 @@ def _tokens(artifacts: Artifacts, production: str | None, rows: Sequence[Example
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(str(file))
-    return [len(found) for found in tokenizer.encode_batch([f"{row.prompt}\n{row.completion}" for row in rows], add_special_tokens=False)]
+    counts: list[int] = []
+    for start in range(0, len(rows), _BATCH):
+        texts = [f"{row.prompt}\n{row.completion}" for row in rows[start : start + _BATCH]]
+        counts += [len(found) for found in tokenizer.encode_batch(texts, add_special_tokens=False)]
+    return counts
 
 
 def _tokenizer(artifacts: Artifacts, production: str | None) -> Path | None:
@@ -199,24 +230,28 @@ def _tokenizer(artifacts: Artifacts, production: str | None) -> Path | None:
     return artifacts.local(key) if key and artifacts.exists(key) else None
 
 
-def _by_row(rows: Sequence[Example], vectors: np.ndarray, renamed: Mapping[str, str]) -> dict[str, np.ndarray]:
-    found = {row.id: vector for row, vector in zip(rows, vectors, strict=True)}
+def _places(rows: Sequence[Example], renamed: Mapping[str, str]) -> dict[str, int]:
+    found = {row.id: place for place, row in enumerate(rows)}
     return found | {new: found[old] for new, old in renamed.items()}
 
 
 def _metadata(
-    loop: LoopConfig, curated: Curated, commit: str, before: dict[str, list[Example]], refused: Mapping[str, str]
+    loop: LoopConfig,
+    curated: Curated,
+    commit: str,
+    old: Mapping[str, int],
+    before: Iterator[tuple[str, Example]],
+    refused: Mapping[str, str],
 ) -> dict[str, Any]:
     rows = [row for members in curated.splits.values() for row in members]
-    old = {row.id: row for members in before.values() for row in members}
     new = [row for row in rows if row.id not in old]
-    kept = {row.id for row in rows}
-    gone = [row for row in old.values() if row.id not in kept]
-    changed = [row for row in rows if row.id in old and old[row.id] != row]
+    gone = old.keys() - {row.id for row in rows}
+    changed = [row for row in rows if row.id in old and old[row.id] != hash(row)]
+    left = itertools.islice((row for _, row in before if row.id in gone), 5) if gone else ()
     by_source = Counter(row.source for row in rows)
     sources = [(name, count, f"{count / len(rows):.0%}") for name, count in by_source.most_common()]
     lengths = [len(row.prompt) + len(row.completion) for row in rows]
-    listed = (("new", new[:10]), ("changed", changed[:5]), ("gone", gone[:5]))
+    listed = (("new", new[:10]), ("changed", changed[:5]), ("gone", left))
     diff = [(what, row.id, row.source, len(row.completion)) for what, some in listed for row in some]
     return {
         "verdict": f"REFUSED: {in_words(refused)}" if refused else f"{curated.preflight.verdict.value}: {curated.preflight.sentence}",

@@ -47,6 +47,10 @@ class Embedder(ABC):
             )
         return (vectors / norms).astype(np.float32)
 
+    def reads(self, texts: Sequence[str]) -> np.ndarray:
+        """Which texts (n,) the model has words for: all of them, as far as is known. The vector of any other text says nothing about it."""
+        return np.ones(len(texts), dtype=bool)
+
     def embed_each(self, texts: Sequence[str]) -> tuple[np.ndarray, dict[int, str]]:
         """The same, and the texts (by place) that the embedder cannot embed, with the reason: their vectors are zero.
 

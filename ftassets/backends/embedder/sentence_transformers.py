@@ -23,6 +23,7 @@ PACKAGE = "package:"
 _MODULES = "modules.json"  # what makes a folder a sentence-transformers model: its modules and their folders
 _FILES = (".json", ".safetensors", ".txt", ".model")  # of a module: configuration, weights, tokenizer
 _CHARS_PER_TOKEN = 16  # what is further from the end than this is not even tokenized
+MOST_UNKNOWN = 1 / 3  # of the tokens of a text that has a meaning to the model: a name or an emoji among known words
 _SMALLEST = 8  # tokens of the text itself
 _LOADING = threading.Lock()
 
@@ -55,6 +56,19 @@ class SentenceTransformersEmbedder(Embedder):
             model = _loaded(self._folder)
         prompt = self._prefix or model.prompts.get(model.default_prompt_name or "") or ""
         return model.encode(_ends(model, texts, prompt), prompt=prompt, convert_to_numpy=True, show_progress_bar=False)
+
+    def reads(self, texts: Sequence[str]) -> np.ndarray:
+        """Which texts (n,) are in a script of the model's vocabulary: at most `MOST_UNKNOWN` of their tokens are unknown to it.
+
+        Raises EmbedderError.
+        """
+        with _LOADING:
+            tokenizer = _loaded(self._folder).tokenizer
+        unknown = getattr(tokenizer, "unk_token_id", None)
+        if unknown is None or not texts:
+            return super().reads(texts)
+        tokens = _token_ids(tokenizer, texts)
+        return np.array([ids.count(unknown) <= MOST_UNKNOWN * len(ids) for ids in tokens], dtype=bool)
 
     @functools.cached_property
     def _folder(self) -> Path:
@@ -173,4 +187,9 @@ def _end(tokenizer: Any, text: str, room: int) -> str:
 
 
 def _tokens(tokenizer: Any, texts: Sequence[str]) -> list[int]:
-    return [len(ids) for ids in tokenizer(list(texts), add_special_tokens=False, truncation=False, verbose=False)["input_ids"]]
+    return [len(ids) for ids in _token_ids(tokenizer, texts)]
+
+
+def _token_ids(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
+    found: list[list[int]] = tokenizer(list(texts), add_special_tokens=False, truncation=False, verbose=False)["input_ids"]
+    return found

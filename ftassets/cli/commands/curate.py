@@ -61,8 +61,11 @@ def curate_file(
     vectors = golden_vectors = None
     if embedder_of and rows:
         embedder, context = embedder_of(loop.embedder), loop.dataset.context
-        golden_vectors = embedder.embed([embedded_text(row, context) for row in golden])
-        vectors, failed = embedder.embed_each([embedded_text(row, context) for row in rows])
+        asked = [embedded_text(row, context) for row in golden]
+        golden_vectors = embedder.embed(asked) * embedder.reads(asked)[:, None]
+        asked = [embedded_text(row, context) for row in rows]
+        vectors, failed = embedder.embed_each(asked)
+        vectors *= embedder.reads(asked)[:, None]
         rejected += [Quarantined(f"seed:{rows[i].id}", reason, shown(rows[i].prompt)) for i, reason in failed.items()]
         rejected_lines += [row_lines[i] for i in failed]
         kept = [i for i in range(len(rows)) if i not in failed]

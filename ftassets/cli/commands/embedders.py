@@ -8,7 +8,8 @@ from ftassets.backends.vector_store.base import VectorStore
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
 from ftassets.config.profiles import backend, embedder
-from ftassets.domain.chat import vector_space
+from ftassets.config.row_files import RowsUnreadable, read_rows
+from ftassets.domain.chat import embedded_text, vector_space
 from ftassets.errors import ConfigurationError, FtassetsError
 
 
@@ -34,10 +35,13 @@ def notes(loop: LoopConfig, store: VectorStore | None) -> list[str]:
 
 
 def tried(loop: LoopConfig, store: VectorStore | None) -> str:
-    """What the embedder is, after it has embedded a word, and whether vectors are to be made again. Raises EmbedderError."""
+    """What the embedder is, after it has embedded a word, which golden requests it cannot read, and whether vectors are to be made again.
+
+    Raises EmbedderError.
+    """
     model: Embedder = embedder(loop.embedder)
     dimensions = model.embed(["check"]).shape[1]
-    said = f"{model.id}, {dimensions} dimensions"
+    said = f"{model.id}, {dimensions} dimensions{_unread(model, loop)}"
     try:
         there = store.embedders(loop.name) if store else []
     except FtassetsError:
@@ -47,6 +51,17 @@ def tried(loop: LoopConfig, store: VectorStore | None) -> str:
     if there and there != [vector_space(model.id, loop.dataset.context)]:
         return f"{said}; vectors are by {there[0]}: the job {loop.name}__watch makes them and the drift reference again"
     return said
+
+
+def _unread(model: Embedder, loop: LoopConfig) -> str:
+    try:
+        golden = read_rows(loop.golden_set, "golden").rows
+    except RowsUnreadable:
+        return ""  # the loop has a finding of its own
+    unread = int((~model.reads([embedded_text(row, loop.dataset.context) for row in golden])).sum())
+    if not unread:
+        return ""
+    return f"; it has no words for {unread} of {len(golden)} golden requests, and sees no drift in them: choose a model for their language"
 
 
 def _in_progress(loop: str, there: Sequence[str]) -> str:

@@ -34,14 +34,15 @@ def dataset_checks(
     loop: "LoopConfig",
     curated: Curated,
     collected: int,
-    vectors: Mapping[str, np.ndarray],
+    vectors: np.ndarray,
+    places: Mapping[str, int],
     golden: Sequence[Example],
     golden_vectors: np.ndarray,
 ) -> dict[str, Check]:
     """One verdict for each name of BLOCKING.
 
-    `vectors` are the unit vectors (d,) of the rows by id, `golden_vectors` (m, d) those of the golden rows. There is at least one
-    row to train on.
+    `vectors` (n, d) are unit vectors and `places` says where among them that of a row is, by its id; `golden_vectors` (m, d) are those of
+    the golden rows. There is at least one row to train on.
     """
     rows = [row for members in curated.splits.values() for row in members]
     form = loop.task.form
@@ -55,7 +56,7 @@ def dataset_checks(
         "schema": _without([row for row in rows if form.row_fault(row.completion) is not None], "an answer of another form"),
         "no_duplicates": _skipped(unsorted) if unsorted else _without(_repeated(rows), "the request of another row"),
         "pii_scrubbed": _skipped("pii") if "pii" in loop.dataset.skip else _without(personal, "text with the form of personal data"),
-        "no_leak": _leak(loop, curated, vectors, golden, golden_vectors),
+        "no_leak": _leak(loop, curated, vectors, places, golden, golden_vectors),
         "enough_rows": Check(passed=curated.preflight.verdict is not SizeVerdict.REFUSED, sentence=curated.preflight.sentence),
     }
 
@@ -81,7 +82,12 @@ def _repeated(rows: Sequence[Example]) -> list[Example]:
 
 
 def _leak(
-    loop: "LoopConfig", curated: Curated, vectors: Mapping[str, np.ndarray], golden: Sequence[Example], golden_vectors: np.ndarray
+    loop: "LoopConfig",
+    curated: Curated,
+    vectors: np.ndarray,
+    places: Mapping[str, int],
+    golden: Sequence[Example],
+    golden_vectors: np.ndarray,
 ) -> Check:
     """Near pairs between what is trained on and what is tested on: the other splits, and the golden set.
 
@@ -90,8 +96,7 @@ def _leak(
     """
     train = curated.splits["train"]
     held = [row for name, members in curated.splits.items() if name != "train" for row in members]
-    trained = np.array([vectors[row.id] for row in train])
-    others = np.array([vectors[row.id] for row in held]).reshape(len(held), trained.shape[1])
+    trained, others = (np.array([places[row.id] for row in rows], dtype=np.int64) for rows in (train, held))
     if "contamination" in loop.dataset.skip:
         golden = []
     limit = loop.dataset.near_duplicate
@@ -99,10 +104,10 @@ def _leak(
     golden_leaks = [
         leak
         for rows, near in ((train, trained), (held, others))
-        for leak in _copies(rows, tested, alike(near, golden_vectors[: len(golden)], limit), loop, framed=False)
+        for leak in _copies(rows, tested, alike(vectors, near, golden_vectors[: len(golden)], limit), loop, framed=False)
     ]
     chosen = sorted(range(len(held)), key=lambda place: digest_of(held[place].id))[: max(1, MOST_PAIRS // len(train))]
-    split_leaks = _copies(train, [held[place] for place in chosen], alike(trained, others[chosen], limit), loop)
+    split_leaks = _copies(train, [held[place] for place in chosen], alike(vectors, trained, vectors[others[chosen]], limit), loop)
     leaks = split_leaks + golden_leaks
     part = f" of {len(chosen):,} of the {len(held):,} held-out rows" if len(chosen) < len(held) else ""
     text = f"{len(split_leaks)} near pairs across splits{part}, {len(golden_leaks)} with the golden set at cosine {limit:g}"

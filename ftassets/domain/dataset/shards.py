@@ -1,7 +1,7 @@
 """How the rows of a dataset are spread over files that stay: a new version touches the files whose rows changed, and no other."""
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -13,7 +13,8 @@ from ftassets.domain.chat import identity
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.formats import Stored
 
-Shards = dict[str, list[Example]]  # path of a shard -> its rows, in the order in which they are read
+Shards = Mapping[str, Iterable[Example]]  # path of a shard -> its rows in the order in which they are read; read twice at most
+_GONE = -1
 
 
 class Shard(BaseModel):
@@ -46,11 +47,11 @@ class Index(Stored):
 
 @dataclass(frozen=True)
 class Plan:
-    """What happens to each file; `rewrite` and `new` hold what the file has afterwards, `keep` what it has anyway."""
+    """What happens to each file; `rewrite` and `new` hold what the file has afterwards."""
 
-    keep: Shards = field(default_factory=dict)
-    rewrite: Shards = field(default_factory=dict)
-    new: Shards = field(default_factory=dict)
+    keep: list[str] = field(default_factory=list)
+    rewrite: dict[str, list[Example]] = field(default_factory=dict)
+    new: dict[str, list[Example]] = field(default_factory=dict)
     remove: list[str] = field(default_factory=list)
 
 
@@ -62,38 +63,47 @@ def plan(previous: Mapping[str, Shards], wanted: Mapping[str, Iterable[Example]]
     """
     made = Plan()
     for split in dict.fromkeys([*previous, *wanted]):
-        _plan_split(made, previous.get(split, {}), wanted.get(split, ()), f"{split}/{name}.parquet")
+        _plan_split(made, previous.get(split, {}), list(wanted.get(split, ())), f"{split}/{name}.parquet")
     return made
 
 
-def _plan_split(made: Plan, shards: Shards, wanted: Iterable[Example], path: str) -> None:
-    open_rows = Counter(wanted)  # counted: a row that is wanted twice is kept twice
-    stays: set[tuple[str, int]] = set()
+def _plan_split(made: Plan, shards: Shards, wanted: Sequence[Example], path: str) -> None:
+    """Rows are named by their place in `wanted`, so that of the shards' own rows none is kept in memory."""
+    places: dict[Example, int] = {}
+    still = array("q", bytes(8 * len(wanted)))  # by place, how often the row is wanted yet: a row that is wanted twice is kept twice
+    for place, row in enumerate(wanted):
+        still[places.setdefault(row, place)] += 1
+    after: dict[str, array[int]] = {}
     for shard, rows in shards.items():
-        for place, row in enumerate(rows):
-            if open_rows[row]:
-                open_rows[row] -= 1
-                stays.add((shard, place))
-    changed = {row.id: row for row in open_rows.elements()}
-    after: Shards = {}
-    for shard, rows in shards.items():
-        after[shard] = []
-        for place, row in enumerate(rows):
-            if (shard, place) in stays:
-                after[shard].append(row)
-            elif row.id in changed:
-                new = changed.pop(row.id)
-                open_rows[new] -= 1
-                after[shard].append(new)
-    if fresh := list(open_rows.elements()):
-        after[path] = after.get(path, []) + fresh  # an earlier attempt may have left a shard of this name
-    for shard, rows in after.items():
-        if not rows:
+        after[shard] = array("q")
+        for row in rows:
+            place = places.get(row, _GONE)
+            if place != _GONE and not still[place]:
+                place = _GONE
+            if place != _GONE:
+                still[place] -= 1
+            after[shard].append(place)
+    touched = {shard for shard, found in after.items() if _GONE in found}
+    changed = {wanted[place].id: place for place, count in enumerate(still) if count}
+    for shard in touched:
+        kept = array("q")
+        for place, row in zip(after[shard], shards[shard], strict=True):
+            if place == _GONE and row.id in changed:
+                place = changed.pop(row.id)  # noqa: PLW2901
+                still[place] -= 1
+            if place != _GONE:
+                kept.append(place)
+        after[shard] = kept
+    if fresh := [place for place, count in enumerate(still) for _ in range(count)]:
+        after.setdefault(path, array("q")).extend(fresh)  # an earlier attempt may have left a shard of this name
+        touched.add(path)
+    for shard, found in after.items():
+        if not found:
             made.remove.append(shard)
-        elif shard not in shards:
-            made.new[shard] = rows
+        elif shard not in touched:
+            made.keep.append(shard)
         else:
-            (made.keep if rows == shards[shard] else made.rewrite)[shard] = rows
+            (made.rewrite if shard in shards else made.new)[shard] = [wanted[place] for place in found]
 
 
 def content_hash(splits: Mapping[str, Iterable[Example]]) -> str:

@@ -5,6 +5,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from ftassets.domain.chat import Asked, Conversation, texts, with_texts
@@ -99,11 +100,10 @@ def _with_ids(messages: Conversation, renamed: Mapping[str, str]) -> Conversatio
         return renamed.get(name, name) if name else name
 
     return tuple(
-        message.model_copy(
-            update={
-                "tool_calls": message.tool_calls and tuple(call.model_copy(update={"id": new(call.id)}) for call in message.tool_calls),
-                "tool_call_id": new(message.tool_call_id),
-            }
+        replace(
+            message,
+            tool_calls=message.tool_calls and tuple(replace(call, id=new(call.id)) for call in message.tool_calls),
+            tool_call_id=new(message.tool_call_id),
         )
         for message in messages
     )

@@ -45,3 +45,12 @@ def test_module_is_light(module: str) -> None:
     heavy = "{'torch', 'sentence_transformers', 'transformers', 'requests', 'huggingface_hub'}"
     code = f"import sys, ftassets.backends.embedder.{module}; sys.exit(bool({heavy} & sys.modules.keys()))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_texts_of_unknown_words_are_told_from_those_it_reads() -> None:
+    known = ["turn the light on", "play music \U0001f3b5", "Включи свет", "불을 켜줘", "na\u00efve caf\u00e9", ""]
+    unknown = ["打开电视机", "เปิดไฟในห้องนั่งเล่น", "ተከፍቷል ቤት", "\U0001f600\U0001f600"]
+    assert MiniLmEmbedder().reads([*known, *unknown]).tolist() == [True] * 6 + [False] * 4
+    one, other = MiniLmEmbedder().embed(["ปิดม่านห้องนอน", "เล่นเพลงแจ๊ส"])
+    assert one @ other > 0.99, "for which it has one vector"
+    assert MiniLmEmbedder().reads([]).tolist() == []

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from ftassets.backends.embedder.minilm import MiniLmEmbedder
 from ftassets.cli.commands.curate import curate_file, settings
 from ftassets.cli.main import app
 from ftassets.errors import InvalidInput
@@ -147,3 +148,15 @@ def test_a_file_of_labels_is_curated_by_label(tmp_path: Path) -> None:
         "class billing": 9, "class account": 4, "class refund": 1,
     }  # fmt: skip
     assert counts["rows training may use"] == 10
+
+
+def test_requests_in_a_script_the_embedder_cannot_read_are_not_taken_for_copies(tmp_path: Path) -> None:
+    asked = ("เปิดไฟในห้องนั่งเล่น", "ปิดม่านห้องนอน", "เล่นเพลงแจ๊ส", "พรุ่งนี้อากาศเป็นอย่างไร", "โทรหาคุณแม่")
+    (tmp_path / "in.jsonl").write_text("".join(chat(text, "noted") for text in asked))
+    (tmp_path / "golden.jsonl").write_text(chat("สั่งพิซซ่า", "noted"))
+    task = "{type: classification, system_prompt: Name the queue., labels: [noted, other]}"
+    (tmp_path / "loop.yaml").write_text(LOOP.replace("{system_prompt: Answer as JSON.}", task))
+    report = curate_file(tmp_path / "in.jsonl", tmp_path / "out", tmp_path / "loop.yaml", lambda settings: MiniLmEmbedder(), silent)
+    assert (report["collected"], report["kept"]) == (5, 5)
+    steps = {step["step"]: step["counts"] for step in report["steps"]}
+    assert steps["contamination"] == {"compared by words only": 5}

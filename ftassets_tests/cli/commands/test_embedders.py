@@ -1,5 +1,6 @@
 """What status and doctor say about embedders: keys, models that do not load, endpoints that do not answer, vectors made again."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -69,3 +70,12 @@ def test_a_store_that_does_not_answer_hides_nothing_else(endpoint: EmbeddingsDou
     assert tried(loop_with(endpoint), store).endswith("64 dimensions")
     [note] = notes(loop_with(endpoint), store)
     assert "no answer of Qdrant" in note
+
+
+def test_golden_requests_in_a_script_it_cannot_read_are_told(tmp_path: Path) -> None:
+    golden = tmp_path / "golden.jsonl"
+    asked = ("เปิดไฟในห้องนั่งเล่น", "turn the light on")
+    rows = [[{"role": "user", "content": text}, {"role": "assistant", "content": "yes"}] for text in asked]
+    golden.write_text("".join(json.dumps({"messages": messages}) + "\n" for messages in rows))
+    loop = loop_config("support", golden_set=str(golden))
+    assert "it has no words for 1 of 2 golden requests" in tried(loop, None)

@@ -26,12 +26,12 @@ def decide(
     """The verdicts on these rows. Each row has an axis of its own as vector, the golden row the first one, unless `near` says which."""
     rows = [*train, *test]
     axes = np.eye(len(rows) + 1, dtype=np.float32)
-    vectors = {row.id: axes[(near or {}).get(row.id, number)] for number, row in enumerate(rows, start=1)}
+    places = {row.id: (near or {}).get(row.id, number) for number, row in enumerate(rows, start=1)}
     loop = config(**{"min_rows": 1, **dataset})
     dropped = [Quarantined("exact:r", "a copy", "r")]
     splits = {"train": list(train), "validation": [], "test": list(test)}
     curated = Curated(splits, dropped, [], preflight(len(rows), loop.dataset), {})
-    return dataset_checks(loop, curated, len(rows) + 1 if collected is None else collected, vectors, GOLDEN, axes[:1])
+    return dataset_checks(loop, curated, len(rows) + 1 if collected is None else collected, axes, places, GOLDEN, axes[:1])
 
 
 def refused(*arguments: Any, **more: Any) -> dict[str, str]:

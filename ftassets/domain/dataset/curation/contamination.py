@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ftassets.domain.dataset.curation.continued import taught_earlier
-from ftassets.domain.dataset.curation.copies import Requests, requests
+from ftassets.domain.dataset.curation.copies import Requests
 from ftassets.domain.dataset.curation.near_pairs import near_pairs
 from ftassets.domain.dataset.curation.neighbours import alike
 from ftassets.domain.dataset.curation.step import Pool, StepOutcome
@@ -39,14 +39,16 @@ def drop_contaminated(pool: Pool, loop: "LoopConfig") -> StepOutcome:
     if pool.vectors is None or pool.golden_vectors is None:
         return StepOutcome(dropped, counts={"compared by words only": len(pool.index)})
     rest = [p for p, i in enumerate(pool.index) if i not in dropped]
-    return StepOutcome(dropped | _alike(pool, both, rest, loop.dataset.near_duplicate))
+    unread = len(pool.index) - len(pool.read(pool.index))
+    counts = {"compared by words only": unread} if unread else {}
+    return StepOutcome(dropped | _alike(pool, both, rest, loop.dataset.near_duplicate), counts=counts)
 
 
 class _Both:
     """The golden rows, and behind them the rows of the pool's index, as requests that can be compared."""
 
     def __init__(self, pool: Pool, limit: float) -> None:
-        self.asked: Requests = (requests(pool.golden) + pool.requests(pool.index)).without_frame()
+        self.asked: Requests = pool.requests(pool.index, golden=True).without_frame()
         self.limit = limit
         self.golden = [words_of(row.last_text) for row in pool.golden]
         self.plain = self.asked.alone()
@@ -99,7 +101,7 @@ def _alike(pool: Pool, both: _Both, positions: Sequence[int], limit: float) -> d
     assert pool.golden_vectors is not None
     rows = np.asarray(positions, dtype=np.int64)
     best: dict[int, tuple[float, int]] = {}
-    for left, right, cosine in alike(pool.vectors[[pool.index[p] for p in positions]], pool.golden_vectors, limit):
+    for left, right, cosine in alike(pool.vectors, np.asarray(pool.index, dtype=np.int64)[rows], pool.golden_vectors, limit):
         told = both.comparable(right, rows[left])
         for p, g, value in zip(rows[left[told]].tolist(), right[told].tolist(), cosine[told].tolist(), strict=True):
             best[p] = max(best.get(p, (-1.0, 0)), (value, g))

@@ -34,10 +34,6 @@ class Requests:
         """Those at these positions."""
         return Requests(self.last.take(positions), self.before[np.asarray(positions, dtype=np.int64)], self.texts)
 
-    def __add__(self, other: "Requests") -> "Requests":
-        shifted = np.where(other.before > 0, other.before + len(self.texts.sizes), 0)
-        return Requests(self.last + other.last, np.concatenate([self.before, shifted]), self.texts + other.texts)
-
     def copies(
         self, limit: float, keys: np.ndarray | None = None, wanted: Filter | None = None
     ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ftassets.domain.dataset.curation.answer_disagreement import doubt_answers
-from ftassets.domain.dataset.curation.step import FEEDBACK, Pool, StepOutcome
+from ftassets.domain.dataset.curation.step import FEEDBACK, UNREAD, Pool, StepOutcome
 
 if TYPE_CHECKING:
     from ftassets.config.loop import LoopConfig
@@ -34,11 +34,12 @@ def doubt_labels(pool: Pool, loop: "LoopConfig") -> StepOutcome:
         return doubt_answers(pool, loop)
     if none := form.no_classes([pool.rows[i].completion for i in pool.index]):
         return StepOutcome(skipped=none)
-    if len(pool.index) <= NEIGHBOURS:
-        return StepOutcome(skipped=f"{len(pool.index)} rows are too few to have {NEIGHBOURS} neighbours")
-    index = np.array(pool.index, dtype=np.int64)
-    labels = {i: form.label(pool.rows[i].completion) for i in pool.index}
-    doubted = np.array([i for i in pool.index if pool.rows[i].source in FEEDBACK], dtype=np.int64)
+    index = pool.read(pool.index)
+    if len(index) <= NEIGHBOURS:
+        return StepOutcome(skipped=f"{len(index)} rows are too few to have {NEIGHBOURS} neighbours")
+    unread = len(pool.index) - len(index)
+    labels = {i: form.label(pool.rows[i].completion) for i in index.tolist()}
+    doubted = np.array([i for i in index.tolist() if pool.rows[i].source in FEEDBACK], dtype=np.int64)
     known = pool.neighbours(len(index))
     known.add(index)
     nearest = known.nearest(doubted, NEIGHBOURS)
@@ -57,7 +58,7 @@ def doubt_labels(pool: Pool, loop: "LoopConfig") -> StepOutcome:
         asked_for = NEIGHBOURS - (len(around) - len(voices))
         if common != labels[i] and count >= max(VOICES, DISAGREEMENT * asked_for):
             dropped[i] = f"labelled {labels[i]}, but {count} of {asked_for} others among its {NEIGHBOURS} nearest rows say {common}"
-    return StepOutcome(dropped)
+    return StepOutcome(dropped, counts={UNREAD: unread} if unread else {})
 
 
 def _voice(pool: Pool, position: int) -> str:

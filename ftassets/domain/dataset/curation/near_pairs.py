@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -31,27 +31,21 @@ Filter = Callable[[np.ndarray, np.ndarray], np.ndarray]
 class Fingerprints:
     """What near pairs of n texts are found by.
 
-    The hashes of a text's 5-grams, each once, are `hashes[begin : begin + size]`, with `begins` (n,) and `sizes` (n,);
-    `signatures` (n, 128) are MinHash signatures, of which 16 bits are kept: chance agreement is 1 in 65,536.
+    The hashes of a text's 5-grams, each once, are `hashes[begin : begin + size]`, with `begins` (n,) and `sizes` (n,). Row `rows[i]` of
+    `signatures` (m, 128) is its MinHash signature, of which 16 bits are kept: chance agreement is 1 in 65,536. Both arrays are large:
+    fingerprints of some of the texts share them.
     """
 
     hashes: np.ndarray
     begins: np.ndarray
     sizes: np.ndarray
     signatures: np.ndarray
+    rows: np.ndarray
 
     def take(self, positions: Sequence[int] | np.ndarray) -> "Fingerprints":
         """Those of the texts at these positions."""
         chosen = np.asarray(positions, dtype=np.int64)
-        return Fingerprints(self.hashes, self.begins[chosen], self.sizes[chosen], self.signatures[chosen])
-
-    def __add__(self, other: "Fingerprints") -> "Fingerprints":
-        return Fingerprints(
-            np.concatenate([self.hashes, other.hashes]),
-            np.concatenate([self.begins, other.begins + len(self.hashes)]),
-            np.concatenate([self.sizes, other.sizes]),
-            np.concatenate([self.signatures, other.signatures]),
-        )
+        return replace(self, begins=self.begins[chosen], sizes=self.sizes[chosen], rows=self.rows[chosen])
 
     def near(self, limit: float, left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Positions in `left` and `right` (k,) of the pairs with a Jaccard index of at least `limit`, and their index."""
@@ -62,7 +56,8 @@ class Fingerprints:
 
     def likely(self, limit: float, left: np.ndarray, right: np.ndarray) -> np.ndarray:
         """Whether the estimate of each pair (k,) is at most four standard errors below the limit: those are worth an exact comparison."""
-        return _agreement(self.signatures, left, right) >= PERMUTATIONS * limit - 4 * np.sqrt(PERMUTATIONS * limit * (1 - limit))
+        least = PERMUTATIONS * limit - 4 * np.sqrt(PERMUTATIONS * limit * (1 - limit))
+        return _agreement(self.signatures, self.rows[left], self.rows[right]) >= least
 
     def may_reach(self, limit: float, left: np.ndarray, right: np.ndarray) -> np.ndarray:
         """Whether the sizes of each pair (k,) allow a Jaccard index of at least `limit`."""
@@ -125,7 +120,7 @@ def fingerprints(texts: Sequence[str]) -> Fingerprints:
         begins[rows] = starts + done
         done += len(distinct)
         hashes.append(distinct)
-    return Fingerprints(np.concatenate(hashes), begins, sizes, signatures)
+    return Fingerprints(np.concatenate(hashes), begins, sizes, signatures, np.arange(len(texts)))
 
 
 def near_pairs(
@@ -140,9 +135,8 @@ def near_pairs(
     texts = np.flatnonzero(prints.sizes)
     if len(texts) < 2:
         return
-    signatures = prints.signatures[texts]
     seen = np.empty(0, dtype=np.int64)
-    for codes in _batches(prints, signatures, texts, limit, None if keys is None else keys[texts], wanted):
+    for codes in _batches(prints, texts, limit, None if keys is None else keys[texts], wanted):
         codes = codes[~_among(codes, seen)]
         codes = codes[prints.likely(limit, *np.divmod(codes, len(prints.sizes)))]
         seen = np.sort(np.concatenate([seen, codes]), kind="stable")
@@ -160,14 +154,12 @@ def near_groups(prints: Fingerprints, limit: float) -> np.ndarray:
     return components.labels()
 
 
-def _batches(
-    prints: Fingerprints, signatures: np.ndarray, texts: np.ndarray, limit: float, keys: np.ndarray | None, wanted: Filter | None
-) -> Iterator[np.ndarray]:
+def _batches(prints: Fingerprints, texts: np.ndarray, limit: float, keys: np.ndarray | None, wanted: Filter | None) -> Iterator[np.ndarray]:
     """Candidates as left * n + right, sorted, no pair twice in a batch."""
     batch: list[np.ndarray] = []
     size = 0
     for band in range(BANDS):
-        for one, other in _candidates(signatures, band, keys):
+        for one, other in _candidates(prints.signatures, prints.rows[texts], band, keys):
             left, right = texts[one], texts[other]
             mask = prints.may_reach(limit, left, right)
             if wanted is not None:
@@ -187,12 +179,12 @@ def _distinct(batch: list[np.ndarray]) -> np.ndarray:
     return codes[np.concatenate([[True], codes[1:] != codes[:-1]])] if len(codes) else codes
 
 
-def _candidates(signatures: np.ndarray, band: int, keys: np.ndarray | None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Pairs that agree in the band's hashes (and in their key)."""
-    members = np.arange(len(signatures), dtype=np.uint64)
-    key = np.zeros(len(signatures), dtype=np.uint64) if keys is None else keys
+def _candidates(signatures: np.ndarray, rows: np.ndarray, band: int, keys: np.ndarray | None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Pairs of positions in `rows` (n,) whose rows of `signatures` agree in the band's hashes (and in their key)."""
+    members = np.arange(len(rows), dtype=np.uint64)
+    key = np.zeros(len(rows), dtype=np.uint64) if keys is None else keys
     for depth in range(BAND_ROWS):
-        key = _mixed(key, signatures[:, band * BAND_ROWS + depth])
+        key = _mixed(key, signatures[rows, band * BAND_ROWS + depth])
     for depth in range(BAND_ROWS, DEPTH + 1):
         # sorted by the key's upper half with the member in the lower one, which is faster than argsort
         ordered = np.sort(key & _UPPER | members)
@@ -207,7 +199,7 @@ def _candidates(signatures: np.ndarray, band: int, keys: np.ndarray | None) -> I
         if not large.any():
             return
         members = members[large]
-        key = _mixed(key[large], signatures[members, (band * BAND_ROWS + depth) % PERMUTATIONS])
+        key = _mixed(key[large], signatures[rows[members], (band * BAND_ROWS + depth) % PERMUTATIONS])
 
 
 def _mixed(key: np.ndarray, values: np.ndarray) -> np.ndarray:

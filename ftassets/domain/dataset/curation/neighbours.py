@@ -18,11 +18,15 @@ ROUNDING = 1e-6  # a product of float32 vectors may fall this far short: equal v
 Pairs = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
-def alike(left: np.ndarray, right: np.ndarray, limit: float) -> Iterator[Pairs]:
-    """Positions in `left` (n, d) and `right` (m, d) of all pairs with a cosine of at least `limit`, and the cosines, a tile at a time."""
-    for i in range(0, len(left), TILE):
+def alike(vectors: np.ndarray, positions: np.ndarray, right: np.ndarray, limit: float) -> Iterator[Pairs]:
+    """Places in `positions` (k,) of vectors (n, d), positions in `right` (m, d) and the cosines of all pairs of at least `limit`.
+
+    A tile at a time.
+    """
+    for i in range(0, len(positions), TILE):
+        left = vectors[positions[i : i + TILE]]
         for j in range(0, len(right), TILE):
-            rows, columns, cosine = _at_least(limit, left[i : i + TILE] @ right[j : j + TILE].T)
+            rows, columns, cosine = _at_least(limit, left @ right[j : j + TILE].T)
             yield rows + i, columns + j, cosine
 
 

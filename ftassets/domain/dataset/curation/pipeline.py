@@ -129,7 +129,8 @@ def curate(
 ) -> Curated:
     """Run the steps in order, but for those of `loop.dataset.skip`.
 
-    `vectors` (n, d) and `golden_vectors` (m, d) are unit vectors of the prompts as given, or None; `previous` has the splits of the
+    `vectors` (n, d) and `golden_vectors` (m, d) are unit vectors of the prompts as given, or None; a prompt that the embedder cannot
+    read has a vector of zeros, which is near to none; `previous` has the splits of the
     last dataset's rows (`splits_of`), which they keep; `rejected` are lines that were no examples at all; `tokens` (n,) count request
     and answer; `control_tokens` are those of the base model's tokenizer; `names` finds people's names in a text; `progress(step,
     number, of)` is called before each step. What is quarantined is redacted like the rows, unless the step `pii` is left out. Raises
@@ -195,6 +196,7 @@ def _check(vectors: np.ndarray | None, count: int, what: str) -> None:
         return
     if vectors.ndim != 2 or len(vectors) != count:
         raise ValueError(f"vectors of shape {vectors.shape} for {count} {what}: embed each prompt once, in the order of the rows")
-    off = np.flatnonzero(~(np.abs(np.linalg.norm(vectors, axis=1) - 1) < 0.01))
+    lengths = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))
+    off = np.flatnonzero(~(np.abs(lengths - 1) < 0.01) & (lengths != 0))
     if len(off):
         raise ValueError(f"{len(off)} vectors of {what}, the first at position {off[0]}, are not of length 1: cosines need unit vectors")

@@ -7,7 +7,7 @@ import numpy as np
 
 from ftassets.domain.dataset.curation.copies import Requests
 from ftassets.domain.dataset.curation.neighbours import ROUNDING, TILE, grouped
-from ftassets.domain.dataset.curation.step import Pool, StepOutcome
+from ftassets.domain.dataset.curation.step import UNREAD, Pool, StepOutcome
 from ftassets.domain.dataset.curation.text import answer_keys, ranked
 
 if TYPE_CHECKING:
@@ -23,7 +23,8 @@ def drop_semantic(pool: Pool, loop: "LoopConfig") -> StepOutcome:
     """
     if pool.vectors is None:
         return StepOutcome(skipped="the rows have no vectors")
-    order = np.array(ranked(pool.rows, pool.index), dtype=np.int64)
+    order = pool.read(ranked(pool.rows, pool.index))
+    unread = len(pool.index) - len(order)
     answers = answer_keys([pool.rows[i] for i in order], loop.task.form)
     together = np.argsort(answers, kind="stable")  # rows of one answer in a run, by rank
     order, answers = order[together], answers[together]
@@ -34,7 +35,7 @@ def drop_semantic(pool: Pool, loop: "LoopConfig") -> StepOutcome:
         for copy, kept, cosine in _copies(pool, order[batch], answers[batch], asked.take(np.arange(batch.start, batch.stop)), loop):
             copies[copy] = kept
             dropped[copy] = f"same answer as {pool.rows[kept].id}, and cosine {cosine:.3f} of the requests"
-    return StepOutcome(dropped, copies=copies)
+    return StepOutcome(dropped, counts={UNREAD: unread} if unread else {}, copies=copies)
 
 
 def _batches(answers: np.ndarray) -> Iterator[slice]:

@@ -1,7 +1,8 @@
 """Train, validation and test: rows that are alike never part, and rows keep their split when the set grows."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterable
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
@@ -19,9 +20,9 @@ if TYPE_CHECKING:
 SPLITS = ("train", "validation", "test")
 
 
-def splits_of(rows: Mapping[str, Sequence[Example]]) -> dict[str, str]:
+def splits_of(rows: Iterable[tuple[str, Example]]) -> dict[str, str]:
     """The splits of a dataset's rows as `Pool.previous` has them: by id, and by request, which stays when the answer changes."""
-    return {key: name for name, members in rows.items() for row in members for key in _keys(row)}
+    return {key: sys.intern(split) for split, row in rows for key in _keys(row)}
 
 
 def split(pool: Pool, loop: "LoopConfig") -> StepOutcome:

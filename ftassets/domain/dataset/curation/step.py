@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 FEEDBACK = ("correction", "thumbs_up")  # sources anyone with access to the endpoint can write to
 NO_USERS = "does not apply: no feedback row has a user"
+UNREAD = "not compared by vectors: the embedder does not know their words"
 COPIES = ("exact", "near", "semantic")  # steps whose dropped rows still say what an answer should be
 
 
@@ -22,7 +23,8 @@ COPIES = ("exact", "near", "semantic")  # steps whose dropped rows still say wha
 class Pool:
     """The input rows of a step: those of `rows` whose position is in `index`.
 
-    `vectors` (n, d) and `golden_vectors` (m, d) are unit vectors of the prompts, None when not computed; `tokens` (n,) are
+    `vectors` (n, d) and `golden_vectors` (m, d) are unit vectors of the prompts, zeros for one that the embedder cannot read, None when
+    not computed; `tokens` (n,) are
     token counts of request and answer together; `previous` has the splits of the last dataset's rows; `dropped` maps positions no longer
     in `index` to the step that dropped them, `copies` those that were copies to the position of the row that was kept instead;
     `control_tokens` are those of the base model's tokenizer, None when it is not known.
@@ -39,16 +41,29 @@ class Pool:
     copies: Mapping[int, int] = field(default_factory=dict)
     control_tokens: Sequence[str] | None = None
     _requests: tuple[np.ndarray, Requests] | None = field(default=None, init=False, repr=False)
+    _read: np.ndarray | None = field(default=None, init=False, repr=False)
     _cells: np.ndarray | None = field(default=None, init=False, repr=False)
 
-    def requests(self, positions: Sequence[int] | np.ndarray) -> Requests:
-        """What copies among these rows are found by, in their order; made at first use, after which requests must not change."""
+    def requests(self, positions: Sequence[int] | np.ndarray, golden: bool = False) -> Requests:
+        """What copies among these rows are found by, in their order, behind the golden rows if they are wanted.
+
+        Made at first use, after which requests must not change.
+        """
         if self._requests is None:
             place = np.full(len(self.rows), -1)
-            place[self.index] = np.arange(len(self.index))
-            self._requests = place, requests([self.rows[i] for i in self.index])
+            place[self.index] = np.arange(len(self.index)) + len(self.golden)
+            self._requests = place, requests([*self.golden, *(self.rows[i] for i in self.index)])
         place, made = self._requests
-        return made.take(place[positions])
+        before = np.arange(len(self.golden) if golden else 0)
+        return made.take(np.concatenate([before, place[positions]]))
+
+    def read(self, positions: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Those of these positions of rows that have a vector which says something."""
+        if self._read is None:
+            assert self.vectors is not None
+            self._read = self.vectors.any(axis=1)
+        asked = np.asarray(positions, dtype=np.int64)
+        return asked[self._read[asked]]
 
     def neighbours(self, count: int) -> Neighbours:
         """What finds rows with near vectors, of at most `count` rows that are added to it by their position in `rows`."""

@@ -27,16 +27,16 @@ def cap_topics(pool: Pool, loop: "LoopConfig") -> StepOutcome:
     if pool.vectors is None:
         return StepOutcome(skipped="the rows have no vectors")
     mine: dict[str, list[int]] = defaultdict(list)
-    for i in pool.index:
+    index = pool.read(pool.index)
+    for i in index.tolist():
         if (user := pool.rows[i].user) and pool.rows[i].source in FEEDBACK:
             mine[user].append(i)
     if not mine and any(pool.rows[i].source in FEEDBACK for i in pool.index):
         return StepOutcome(skipped=NO_USERS)
     cap = loop.dataset.max_topic_rows_per_user
     asked = np.array(sorted(i for rows in mine.values() if len(rows) > cap for i in rows), dtype=np.int64)
-    if not len(asked) or len(pool.index) <= NEIGHBOURS:
+    if not len(asked) or len(index) <= NEIGHBOURS:
         return StepOutcome()
-    index = np.array(pool.index, dtype=np.int64)
     known = pool.neighbours(len(index))
     known.add(index)
     nearest = {i: [n for n in near if n >= 0] for i, near in zip(asked.tolist(), known.nearest(asked, NEIGHBOURS).tolist(), strict=True)}

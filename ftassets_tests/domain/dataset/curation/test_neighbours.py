@@ -33,7 +33,12 @@ def test_tiles_make_no_difference(count: int, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("ftassets.domain.dataset.curation.neighbours.TILE", 7)
     vectors = spread(count, topic=0).astype(np.float32)
     assert pairs(vectors, None, 0.6) == near(vectors, 0.6)
-    both = {(i, j) for left, right, _ in alike(vectors, vectors[:9], 0.6) for i, j in zip(left.tolist(), right.tolist(), strict=True)}
+    asked = np.arange(count)[::-1]
+    both = {
+        (count - 1 - i, j)
+        for left, right, _ in alike(vectors, asked, vectors[:9], 0.6)
+        for i, j in zip(left.tolist(), right.tolist(), strict=True)
+    }
     assert both == {(i, j) for i, j in near(vectors, 0.6) if j < 9}
 
 

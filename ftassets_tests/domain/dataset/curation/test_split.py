@@ -2,6 +2,7 @@
 
 import json
 import random
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pytest
@@ -39,8 +40,12 @@ def test_a_split_that_is_full_already_gets_nothing_new() -> None:
     assert [name for i, name in sorted(places(pool([row(i) for i in range(100)], previous=previous)).items())][50:].count("test") == 0
 
 
+def in_pairs(splits: Mapping[str, Sequence[Example]]) -> Iterator[tuple[str, Example]]:
+    return ((name, member) for name, members in splits.items() for member in members)
+
+
 def curated_places(rows: list[Example], before: dict[str, list[Example]] | None = None) -> dict[str, str]:
-    curated = curate(rows, None, [], None, splits_of(before or {}), config(min_chars=1))
+    curated = curate(rows, None, [], None, splits_of(in_pairs(before or {})), config(min_chars=1))
     return {request_digest(r).hex(): name for name, members in curated.splits.items() for r in members}
 
 
@@ -68,7 +73,7 @@ def test_a_row_that_stands_for_a_near_copy_stays_where_that_was() -> None:
     before = curate(seed, None, [], None, {}, config(min_chars=1)).splits
     was = {r.id: name for name, members in before.items() for r in members}
     labels = [row(n + 500, prompt=f"{request(n)} in the kitchen please", at=9.0) for n in range(100)]
-    after = curate([*seed, *labels], None, [], None, splits_of(before), config(min_chars=1, jaccard=0.5))
+    after = curate([*seed, *labels], None, [], None, splits_of(in_pairs(before)), config(min_chars=1, jaccard=0.5))
     assert after.rows == 100
     now = {f"r{int(r.id[1:]) - 500:04}": name for name, members in after.splits.items() for r in members}
     assert now == was
