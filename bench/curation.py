@@ -6,7 +6,6 @@ in `.bench/`.
 
 import argparse
 import hashlib
-import itertools
 import json
 import random
 import resource
@@ -298,7 +297,7 @@ def written(count: int, turns: int = 1) -> list[Example]:
     rows: list[Example] = []
     for number in range(count):
         texts = [text() for _ in range(2 * rng.randint(1, turns) - 1)]
-        messages = tuple(Message(role=role, content=said) for role, said in zip(itertools.cycle(("user", "assistant")), texts))
+        messages = tuple(Message(role="assistant" if place % 2 else "user", content=said) for place, said in enumerate(texts))
         feedback = {"source": "correction", "user": f"user{number // 50}"} if number % 5 == 0 else {}
         label = queries[rng.randrange(len(queries))][1]
         rows.append(Example(id=f"r{number:07}", messages=messages, completion=answer(label), **feedback))

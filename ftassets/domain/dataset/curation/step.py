@@ -61,7 +61,7 @@ class Pool:
         """Those of these positions of rows that have a vector which says something."""
         if self._read is None:
             assert self.vectors is not None
-            self._read = self.vectors.any(axis=1)
+            self._read = np.asarray(self.vectors.any(axis=1))
         asked = np.asarray(positions, dtype=np.int64)
         return asked[self._read[asked]]
 
