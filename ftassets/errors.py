@@ -81,6 +81,8 @@ most general one that you can handle; `ftassets.exits` defines the exit code of 
   - UpFailed: The processes cannot run; the message says what to change.
 """
 
+from json import JSONDecodeError
+
 from pydantic import ValidationError
 
 
@@ -110,6 +112,10 @@ class StateDamaged(FtassetsError):
 
 def reason_of(error: Exception) -> str:
     """What is wrong with a row, in one line; of a model's fields the first that is."""
+    if isinstance(error, UnicodeDecodeError):
+        return f"byte {error.start + 1} is not UTF-8 text: save the file as UTF-8"
+    if isinstance(error, JSONDecodeError):
+        return f"not JSON from character {error.pos + 1} on ({error.msg}): a row is an object in braces"
     if not isinstance(error, ValidationError):
         return str(error)
     first = error.errors()[0]

@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ftassets.cli.common import AsJson, Force, LabelFormat, Loop, backend, known_loop, needs_loops, show_json, text_of
 from ftassets.config.outputs import check_new_file, write_file
+from ftassets.exits import FAILED
 
 if TYPE_CHECKING:
     from ftassets.cli.commands.labelling import Novelty
@@ -32,7 +33,7 @@ def curate(
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
-    """Clean, split and check a file of examples, without Dagster."""
+    """Clean, split and check a file of examples, without Dagster; exit code 1 if the rows that are left are too few for a dataset."""
     os.environ.setdefault("TQDM_DISABLE", "1")  # the embedder's own bars would tear ours
     from ftassets.cli.commands.curate import curate_file
     from ftassets.config.profiles import embedder
@@ -41,7 +42,13 @@ def curate(
         report = curate_file(source, out, config, embedder if vectors else None, progress, force)
     if as_json:
         show_json(report)
-        return
+    else:
+        _show_curated(report, out)
+    if report["pre_flight"]["verdict"] == "REFUSED":
+        raise typer.Exit(FAILED)
+
+
+def _show_curated(report: dict[str, Any], out: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 

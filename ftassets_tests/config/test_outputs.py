@@ -8,7 +8,7 @@ import pytest
 import typer
 
 from ftassets.cli.main import app
-from ftassets.config.outputs import check_new_file, check_new_folder, write_file
+from ftassets.config.outputs import check_new_file, check_new_folder, replacing, write_file
 from ftassets.errors import InvalidInput
 
 
@@ -74,6 +74,32 @@ def test_no_input_is_written_over_even_with_force(tmp_path: Path, link: str) -> 
     assert source.read_text() == "rows"
 
 
+def test_a_folder_with_a_link_to_another_one_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "others").mkdir()
+    (tmp_path / "out" / "train").symlink_to(tmp_path / "others")
+    with pytest.raises(InvalidInput, match="is a link to another folder"):
+        check_new_folder(tmp_path / "out", force=True)
+
+
+def test_a_replaced_name_leaves_what_it_meant_as_it_was(tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    mine.write_text("rows")
+    (tmp_path / "link").symlink_to(mine)
+    os.link(mine, tmp_path / "second")
+    (tmp_path / ".link.partial").symlink_to(mine)
+    for name in ("link", "second", "new/file"):
+        with replacing(tmp_path / name) as file:
+            file.write(b"result")
+        assert (tmp_path / name).read_text() == "result"
+        assert not (tmp_path / name).is_symlink()
+    assert mine.read_text() == "rows"
+    with pytest.raises(ZeroDivisionError), replacing(tmp_path / "link") as file:
+        file.write(b"half of it" * (1 // 0))
+    assert (tmp_path / "link").read_text() == "result"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "mine", "new", "second"]
+
+
 def test_a_file_is_written_through_a_link_and_with_the_rights_of_any_new_file(tmp_path: Path) -> None:
     link, plain = tmp_path / "link", tmp_path / "plain"
     link.symlink_to(tmp_path / "there")
@@ -84,3 +110,5 @@ def test_a_file_is_written_through_a_link_and_with_the_rights_of_any_new_file(tm
     assert (tmp_path / "there").stat().st_mode == plain.stat().st_mode
     assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "plain", "there"]
     write_file(Path("/dev/null"), "text")
+    write_file(tmp_path / "none" / "file", "text")
+    assert (tmp_path / "none" / "file").read_text() == "text"

@@ -75,6 +75,7 @@ BEFORE: dict[str, Callable[[World], None]] = {
 # commands that may end with another exit code than 0, and why
 EXIT_CODES: dict[str, tuple[set[int], str]] = {
     "ftassets check": ({0, 1}, "1 says that a loop file or its rows cannot be used yet, as those that init has written"),
+    "ftassets curate": ({0, 1}, "1 says that the rows which are left are too few, as those of an example"),
     "ftassets doctor": ({0, 1}, "1 says that something is missing on this machine, which is what the command is for"),
 }
 

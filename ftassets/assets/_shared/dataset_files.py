@@ -16,7 +16,7 @@ from pydantic import BaseModel, JsonValue, ValidationError
 
 from ftassets.backends.dataset_store.base import DatasetError, DatasetStore, Files, ObjectNotFound
 from ftassets.config.loop import LoopConfig
-from ftassets.config.outputs import check_new_folder
+from ftassets.config.outputs import check_new_folder, replacing
 from ftassets.domain import formats
 from ftassets.domain.acceptance import Check
 from ftassets.domain.canonical import canonical_json
@@ -340,14 +340,13 @@ def export(store: DatasetStore, ref: str, loop: str, folder: Path, force: bool =
     data_files: dict[str, list[str]] = {}
     for split, shard, content in _shards(store, commit, loop, index):
         target = folder / shard.path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(content)
+        _write(target, content)
         data_files.setdefault(split, []).append(str(target))
     for path in (quarantine_path(loop), index_path(loop)):
-        (folder / Path(path).name).write_bytes(store.read(commit, path))
+        _write(folder / Path(path).name, store.read(commit, path))
     for path in (card_path(loop), croissant_path(loop)):
         with suppress(ObjectNotFound):  # an earlier release wrote none
-            (folder / Path(path).name).write_bytes(store.read(commit, path))
+            _write(folder / Path(path).name, store.read(commit, path))
     return data_files
 
 
@@ -359,8 +358,13 @@ def export_pairs(store: DatasetStore, ref: str, loop: LoopConfig, folder: Path) 
         return None
     target = folder / "preference_pairs.jsonl"
     lines = (json.dumps(trl_row(pair, loop.task.system_prompt), ensure_ascii=False) + "\n" for pair in pairs)
-    target.write_text("".join(lines), encoding="utf-8")
+    _write(target, "".join(lines).encode())
     return target if pairs else None
+
+
+def _write(path: Path, content: bytes) -> None:
+    with replacing(path) as file:
+        file.write(content)
 
 
 def pack_arrays(**arrays: np.ndarray) -> bytes:

@@ -1,24 +1,27 @@
 """Curation of a file without Dagster: rows in, a folder with the splits, the quarantine and a report out."""
 
 import json
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
 from ftassets.backends.embedder.base import EmbedderOf
+from ftassets.cli.commands.import_traffic import guess_of
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
 from ftassets.config.loop_files import documents, loop_of
-from ftassets.config.outputs import check_new_folder
+from ftassets.config.outputs import check_new_folder, replacing
 from ftassets.config.text_lines import lines_of
-from ftassets.domain.chat import embedded_text, request_body
-from ftassets.domain.dataset.curation import Curated, curate
+from ftassets.domain.chat import embedded_text, identity, request_body
+from ftassets.domain.dataset.curation import Curated, SizeVerdict, curate
 from ftassets.domain.dataset.rows import Example, Quarantined, apart, numbered_jsonl, read_jsonl, shown
 from ftassets.errors import ConfigurationError
 from ftassets.workers.training.token_counts import base_control_tokens
 
 Item = TypeVar("Item")
+Place = dict[str, int]
 Progress = Callable[[str, int, int], None]
 
 
@@ -46,16 +49,18 @@ def curate_file(
 ) -> dict[str, Any]:
     """Curate a JSONL file into `out`: one JSONL file of chat messages a split, quarantine.jsonl, report.json; returns the report.
 
-    Each line is in a split, or in the quarantine with its number and the reason; so is each part of an array that is damaged.
+    Each line is in a split, or in the quarantine with its number and the reason; so is each part of an array that is damaged. If no line
+    can be read, the verdict names what the file probably is.
     With a loop file its golden set is kept apart from the rows. Without an embedder the steps that compare vectors say that
     they could not. Raises ConfigurationError on a bad loop file, InvalidInput if `out` holds an input, or anything without `force`,
     OSError when a file cannot be read or written.
     """
     loop = settings(config, source)
     check_new_folder(out, force, [source, *([config, loop.golden_set] if config else [])])
-    numbered = list(numbered_jsonl(lines_of(source), "seed"))
-    rows, row_lines = _of(Example, numbered)
-    rejected, rejected_lines = _of(Quarantined, numbered)
+    placed = _placed(_with_own_ids(numbered_jsonl(lines_of(source), "seed")))
+    rows, row_places = _of(Example, placed)
+    rejected, rejected_places = _of(Quarantined, placed)
+    unread = None if rows else _nothing(source, rejected)
     golden = apart(read_jsonl(lines_of(loop.golden_set), "golden"))[0] if config else []
     progress("reading and embedding", 0, 1)
     vectors = golden_vectors = None
@@ -67,9 +72,9 @@ def curate_file(
         vectors, failed = embedder.embed_each(asked)
         vectors *= embedder.reads(asked)[:, None]
         rejected += [Quarantined(f"seed:{rows[i].id}", reason, shown(rows[i].prompt)) for i, reason in failed.items()]
-        rejected_lines += [row_lines[i] for i in failed]
+        rejected_places += [row_places[i] for i in failed]
         kept = [i for i in range(len(rows)) if i not in failed]
-        rows, row_lines, vectors = [rows[i] for i in kept], [row_lines[i] for i in kept], vectors[kept]
+        rows, row_places, vectors = [rows[i] for i in kept], [row_places[i] for i in kept], vectors[kept]
     curated = curate(
         rows,
         vectors,
@@ -82,12 +87,14 @@ def curate_file(
         progress=progress,
     )
     report = report_of(curated, len(rows) + len(rejected))
-    out.mkdir(parents=True, exist_ok=True)
+    if unread:
+        report["pre_flight"] = {"verdict": SizeVerdict.REFUSED.value, "reason": unread}
     for split, members in curated.splits.items():
         _write(out / f"{split}.jsonl", [_chat(row) for row in members])
-    places = [*rejected_lines, *(row_lines[i] for i in curated.dropped_at)]
-    _write(out / "quarantine.jsonl", [{"line": line, **vars(item)} for line, item in zip(places, curated.dropped, strict=True)])
-    (out / "report.json").write_text(json.dumps(report, indent=2) + "\n")
+    places = [*rejected_places, *(row_places[i] for i in curated.dropped_at)]
+    _write(out / "quarantine.jsonl", [{**place, **vars(item)} for place, item in zip(places, curated.dropped, strict=True)])
+    with replacing(out / "report.json") as file:
+        file.write(json.dumps(report, indent=2).encode() + b"\n")
     return report
 
 
@@ -110,10 +117,44 @@ def report_of(curated: Curated, collected: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _of(kind: type[Item], numbered: list[tuple[int, Example | Quarantined]]) -> tuple[list[Item], list[int]]:
-    """The items of one kind, and the numbers of their lines."""
-    found = [(item, number) for number, item in numbered if isinstance(item, kind)]
-    return [item for item, _ in found], [number for _, number in found]
+def _with_own_ids(numbered: Iterable[tuple[int, Example | Quarantined]]) -> Iterator[tuple[int, Example | Quarantined]]:
+    """The items, where a row with the id of an earlier one that says something else is quarantined: an id names one row."""
+    first: dict[str, tuple[int, Example]] = {}
+    for number, item in numbered:
+        if isinstance(item, Example):
+            line, other = first.setdefault(item.id, (number, item))
+            if other is not item and (identity(other), other.completion) != (identity(item), item.completion):
+                reason = f"the id {item.id} is that of line {line} too, which is another row: give each row an id of its own"
+                item = Quarantined(f"seed:{number}", reason, shown(item.prompt))
+        yield number, item
+
+
+def _placed(numbered: Iterable[tuple[int, Item]]) -> list[tuple[Place, Item]]:
+    """The items with the number of the line, and where several share one, as in an array, which of them it is."""
+    items = list(numbered)
+    shared = Counter(number for number, _ in items)
+    seen: Counter[int] = Counter()
+    found = []
+    for number, item in items:
+        seen[number] += 1
+        found.append(({"line": number, **({"member": seen[number]} if shared[number] > 1 else {})}, item))
+    return found
+
+
+def _of(kind: type[Item], placed: Iterable[tuple[Place, Example | Quarantined]]) -> tuple[list[Item], list[Place]]:
+    """The items of one kind, and their places."""
+    found = [(item, place) for place, item in placed if isinstance(item, kind)]
+    return [item for item, _ in found], [place for _, place in found]
+
+
+def _nothing(source: Path, rejected: Sequence[Quarantined]) -> str:
+    """Why no row of a file could be read, and what to do."""
+    if not rejected:
+        return f"{source} has no row: write one example a line"
+    found = guess_of(source)
+    words = f"it is probably {found.words}. " if found and not found.holds_rows else ""
+    first = f"the first refused is in line {rejected[0].where.rpartition(':')[2]}: {rejected[0].reason}"
+    return f"no row of {source} can be read: {words}{len(rejected):,} refused, {first}"
 
 
 def _chat(row: Example) -> dict[str, Any]:
@@ -123,5 +164,5 @@ def _chat(row: Example) -> dict[str, Any]:
 
 
 def _write(path: Path, rows: list[dict[str, Any]]) -> None:
-    with path.open("w", encoding="utf-8") as file:
-        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    with replacing(path) as file:
+        file.writelines(json.dumps(row, ensure_ascii=False).encode() + b"\n" for row in rows)

@@ -104,7 +104,7 @@ def _format_of(path: Path) -> str:
     """The format of a log. Raises InvalidInput if no format fits."""
     if fits := imports.fitting(lines_of(path)):
         return fits[0]
-    found = _guess(path)
+    found = guess_of(path)
     if found and found.format:
         return found.format
     items = [item for _, item in islice(numbered_items(lines_of(path)), imports.TRIED)]
@@ -117,7 +117,7 @@ def _format_of(path: Path) -> str:
 
 def _nothing(path: Path, format: str, bad: Sequence[Quarantined]) -> str:
     """Why a file gave no row, and what to do."""
-    found = _guess(path)
+    found = guess_of(path)
     if not bad:
         return f"{path} has no record" + (f": it is probably {found.words}" if found else "")
     fits = [name for name in imports.fitting(lines_of(path)) if name != format]
@@ -130,7 +130,8 @@ def _nothing(path: Path, format: str, bad: Sequence[Quarantined]) -> str:
     return f"{path} has no row in the format {format}, {advice}. {refused}"
 
 
-def _guess(path: Path) -> Guess | None:
+def guess_of(path: Path) -> Guess | None:
+    """What a file probably is. Raises OSError."""
     with path.open("rb") as file:
         head = file.read(4096)
     try:

@@ -87,7 +87,10 @@ def numbered_jsonl(lines: Iterable[bytes], source: str, whole: bool = False) -> 
     It may have `id`, `slice`, `group` and `quality_score` (or `metadata.quality_score`) in 0..1. The id defaults to a digest of
     request and answer.
     """
+    last, member = 0, 0
     for number, line in numbered_items(lines):
+        member = member + 1 if number == last else 1  # members of an array may share a line
+        last = number
         if isinstance(line, DamagedArray):
             if whole:
                 raise line
@@ -102,7 +105,8 @@ def numbered_jsonl(lines: Iterable[bytes], source: str, whole: bool = False) -> 
                 continue
             yield number, _example(read_record(text), source)
         except ValueError as error:
-            yield number, Quarantined(f"{source}:{number}", reason_of(error), shown(line[: 8 * _SHOWN].decode(errors="replace")))
+            reason = reason_of(error) if member == 1 else f"member {member}: {reason_of(error)}"
+            yield number, Quarantined(f"{source}:{number}", reason, shown(line[: 8 * _SHOWN].decode(errors="replace")))
 
 
 def shown(text: str) -> str:

@@ -219,9 +219,9 @@ def test_text_shows_the_first_of_a_kind_and_json_shows_all(loops: Path) -> None:
     first = append(loops / TRIAGE / "seed.jsonl", *["no json"] * 30)
     [report] = check(loops, TRIAGE)
     said = describe(report)
-    assert f"seed.jsonl:{first}: Expecting value" in said
+    assert f"seed.jsonl:{first}: not JSON from character 1 on" in said
     assert f"and 27 more, lines {first + 3}, {first + 4}" in said
-    assert said.count("Expecting value") == 3
+    assert said.count("not JSON from character") == 3
     found = as_json([report])
     assert found == json.loads(json.dumps(found))
     assert sum(each["kind"] == "not_an_example" for each in found["loops"][0]["findings"]) == 30

@@ -1,6 +1,9 @@
 """`ftassets curate`: a file in, splits, quarantine and report out, without Dagster."""
 
+import bz2
 import json
+import os
+import re
 from pathlib import Path
 
 import pytest
@@ -99,14 +102,82 @@ def test_nothing_is_written_over_an_input(source: Path, tmp_path: Path, name: st
 
 def test_an_earlier_result_is_written_over_only_by_force(source: Path, tmp_path: Path) -> None:
     arguments = ["curate", str(source), "--out", str(tmp_path / "out"), "--no-vectors"]
-    assert CliRunner().invoke(app, arguments).exit_code == 0
+    assert CliRunner().invoke(app, arguments).exit_code == 1  # too few rows for a dataset
     (tmp_path / "out" / "report.json").write_text("mine")
     refused = CliRunner().invoke(app, arguments)
     assert refused.exit_code == 1
     assert "is not empty" in refused.output
     assert (tmp_path / "out" / "report.json").read_text() == "mine"
-    assert CliRunner().invoke(app, [*arguments, "--force"]).exit_code == 0
+    assert "is not empty" not in CliRunner().invoke(app, [*arguments, "--force"]).output
     assert json.loads((tmp_path / "out" / "report.json").read_text())["collected"] == 11
+
+
+@pytest.mark.parametrize("name", ["train.jsonl", "quarantine.jsonl", "report.json"])
+@pytest.mark.parametrize("link", ["symbolic", "hard"])
+def test_an_input_with_a_link_in_the_folder_stays(source: Path, tmp_path: Path, name: str, link: str) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / name).symlink_to(source) if link == "symbolic" else os.link(source, tmp_path / "out" / name)
+    before = source.read_bytes()
+    curate_file(source, tmp_path / "out", None, None, silent, force=True)
+    assert source.read_bytes() == before
+    assert (tmp_path / "out" / name).read_bytes() != before
+
+
+def test_the_exit_code_says_whether_there_are_rows_enough(source: Path, tmp_path: Path) -> None:
+    def run(rows: int) -> int:
+        (tmp_path / "loop.yaml").write_text(LOOP.replace("min_rows: 3", f"min_rows: {rows}"))
+        arguments = ["curate", str(source), "--out", str(tmp_path / f"out{rows}"), "--no-vectors", "--config", str(tmp_path / "loop.yaml")]
+        return CliRunner().invoke(app, arguments).exit_code
+
+    assert (run(3), run(100)) == (0, 1)
+
+
+GOOD = chat("please dim the lamp in the hall", "It is dimmed: caf\u00e9.")
+LATIN = json.dumps(json.loads(GOOD), ensure_ascii=False).encode("cp1252")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "has no row"),
+        (LATIN, "an older encoding.*line 1: byte .* is not UTF-8 text: save the file as UTF-8"),
+        (bz2.compress(GOOD.encode()), "packed by bzip2: unpack it"),
+        (b"prompt,completion\nhello,there\n", "a table with commas: write its rows as JSON lines.*line 1: not JSON from character 1 on"),
+        (f'{{"data": [{GOOD}]}}'.encode(), "its records in 'data': write one record a line"),
+        (b'{"messages": []}\n{"messages": []}', "2 refused, the first refused is in line 1: fewer than 2 messages"),
+    ],
+)
+def test_a_file_of_which_nothing_can_be_read_is_named_for_what_it_looks_like(tmp_path: Path, content: bytes, words: str) -> None:
+    (tmp_path / "in.jsonl").write_bytes(content)
+    result = CliRunner().invoke(app, ["curate", str(tmp_path / "in.jsonl"), "--out", str(tmp_path / "out"), "--no-vectors", "--json"])
+    assert result.exit_code == 1
+    verdict = json.loads(result.stdout)["pre_flight"]
+    assert verdict["verdict"] == "REFUSED"
+    assert re.search(words, verdict["reason"]), verdict["reason"]
+    assert json.loads((tmp_path / "out" / "report.json").read_text())["pre_flight"] == verdict
+
+
+def test_a_row_of_an_array_on_one_line_is_named_by_its_place(tmp_path: Path) -> None:
+    good = [chat(f"please dim lamp {n} in the hall", f"Lamp {n} is dimmed.").strip() for n in range(3)]
+    (tmp_path / "in.json").write_text(f"[{good[0]}, {{}}, {good[1]}, {good[2]}, {good[2]}]")
+    curate_file(tmp_path / "in.json", tmp_path / "out", None, None, silent)
+    found = lines(tmp_path / "out" / "quarantine.jsonl")
+    assert {(row["line"], row["member"], row["where"].split(":")[0]) for row in found} >= {(1, 2, "schema")}
+    assert {row["member"] for row in found if row["where"].startswith("exact")} & {4, 5}
+    assert found[0]["reason"].startswith("member 2: a row is an object")
+
+
+def test_an_id_names_one_row(tmp_path: Path) -> None:
+    rows = [json.loads(chat(f"open the {part} of the pump", f"The {part} is open.")) for part in ("valve", "lid", "tap")]
+    rows = [{**rows[0], "id": "a"}, {**rows[1], "id": "a"}, {**rows[2], "id": "b"}, {**rows[0], "id": "a"}]
+    (tmp_path / "in.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    curate_file(tmp_path / "in.jsonl", tmp_path / "out", None, None, silent)
+    kept = [row for split in ("train", "validation", "test") for row in lines(tmp_path / "out" / f"{split}.jsonl")]
+    assert sorted((row["id"], row["messages"][0]["content"]) for row in kept) == [
+        ("a", "open the valve of the pump"), ("b", "open the tap of the pump"),
+    ]  # fmt: skip
+    reasons = {row["line"]: row["reason"] for row in lines(tmp_path / "out" / "quarantine.jsonl")}
+    assert reasons[2] == "the id a is that of line 1 too, which is another row: give each row an id of its own"
 
 
 def test_without_vectors_the_steps_on_meaning_say_so(source: Path, tmp_path: Path) -> None:
@@ -124,7 +195,7 @@ def test_a_file_that_is_no_loop_is_named(tmp_path: Path) -> None:
 
 def test_the_command_shows_the_funnel(source: Path, tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["curate", str(source), "--out", str(tmp_path / "out"), "--no-vectors", "--json"])
-    assert result.exit_code == 0, result.output
+    assert result.exit_code == 1, result.output  # too few rows for a dataset
     assert json.loads(result.stdout)["collected"] == 11
     result = CliRunner().invoke(app, ["curate", str(tmp_path / "missing.jsonl"), "--out", str(tmp_path / "out")])
     assert result.exit_code != 0

@@ -206,14 +206,14 @@ def read(*lines: bytes) -> tuple[list[Example], list[Quarantined]]:
 @pytest.mark.parametrize(
     ("bad", "reason"),
     [
-        (b'{"messages": "\xff"}', "utf-8"),
-        (line("\u00e9").encode("latin-1"), "utf-8"),
-        (line("lights").encode("utf-16"), "utf-8"),
-        (b'{"a": "' + "\ud800".encode(errors="surrogatepass") + b'"}', "utf-8"),
+        (b'{"messages": "\xff"}', "byte 15 is not UTF-8"),
+        (line("\u00e9").encode("latin-1"), "is not UTF-8 text: save"),
+        (line("lights").encode("utf-16"), "is not UTF-8 text"),
+        (b'{"a": "' + "\ud800".encode(errors="surrogatepass") + b'"}', "is not UTF-8 text"),
         (line("x").encode() + b" " * MAX_LINE, "1,000,000"),
         (b'{"a":' * 50_000, "levels deep"),
         (b"\xef\xbb\xbf" + line().encode(), "BOM"),
-        (b"\x00", "Expecting"),
+        (b"\x00", "not JSON from character 1 on"),
         (b'{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}], "n": ' + b"1" * 5000 + b"}", "digits"),
     ],
 )

@@ -1,6 +1,7 @@
 """What a file that gives no row probably is, so that an error can name it."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Any, NamedTuple
@@ -21,12 +22,15 @@ _STARTS = {  # of files that are not text
     b"<": "XML or HTML",
 }
 
+_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")  # no text has these
+
 
 class Guess(NamedTuple):
-    """What a file probably is in words, and the name of the log format, if it is a log."""
+    """What a file probably is in words, and the name of the log format, if it is a log; `holds_rows`: a seed file may have its records."""
 
     words: str
     format: str | None = None
+    holds_rows: bool = False
 
 
 def guess(head: bytes, lines: Iterable[bytes]) -> Guess | None:
@@ -45,6 +49,8 @@ def guess(head: bytes, lines: Iterable[bytes]) -> Guess | None:
             break
         if found := _guess_of(record):
             return found
+    if _in_other_encoding(start):
+        return Guess("text in an older encoding, such as Windows-1252 or Shift-JIS: save it as UTF-8")
     if start[:1] not in (b"{", b"[") and b"\0" not in start:
         separator = next(
             (name for mark, name in ((b"\t", "tabs"), (b";", "semicolons"), (b",", "commas")) if mark in start.split(b"\n")[0]), ""
@@ -89,7 +95,18 @@ def _guess_of(record: Any) -> Guess | None:
     if {"request_id", "completion"} <= names:
         return Guess("a labelling batch: `ftassets label import` takes it")
     if "messages" in names:
-        return Guess("conversations as JSON lines", "chat")
+        return Guess("conversations as JSON lines", "chat", holds_rows=True)
     if names & {"instruction", "conversations", "completion", "chosen"}:
-        return Guess("training rows, not a log: `dataset.seed` of the loop file takes them")
+        return Guess("training rows, not a log: `dataset.seed` of the loop file takes them", holds_rows=True)
+    if inner and (field := next(str(name) for name, member in record.items() if isinstance(member, list) and member)).isidentifier():
+        return Guess(f"an object that has its records in {field!r}: write one record a line, as `jq -c '.{field}[]'` does")
     return None
+
+
+def _in_other_encoding(head: bytes) -> bool:
+    """Whether these first bytes of a file are text, but not UTF-8."""
+    try:
+        head.decode()
+    except UnicodeDecodeError as error:
+        return error.start < len(head) - 3 and not _CONTROL.search(head)  # the last character may be cut
+    return False
