@@ -827,6 +827,24 @@ GUARDS = (
         ),
     ),
     *of(
+        "assets/eval_report/measuring.py",
+        (
+            "a report whose decision is not counted against the error budget",
+            "return Evaluation(within_budget(control, loop, report, time.time()), rows, answers)",
+            "return Evaluation(report, rows, answers)",
+            "assets/eval_report/test_asset.py::test_a_report_is_a_decision_that_counts_against_the_budget_and_says_so",
+        ),
+    ),
+    *of(
+        "domain/gates/error_budget.py",
+        (
+            "more levels in a year than the budget has",
+            "level = _rounded(min(wanted, PART * min(left, SAVED * per_year)))",
+            "level = wanted",
+            "domain/gates/test_error_budget.py::test_the_levels_of_any_365_days_never_exceed_the_budget",
+        ),
+    ),
+    *of(
         "gate_service/condition.py",
         (
             "a wish of the caller that loosens the loop's policy",

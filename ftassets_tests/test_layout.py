@@ -35,6 +35,7 @@ ELSEWHERE = {
     "domain/dataset/labelling/test_own_readers.py": "argilla and label_studio, with the tools' own classes",
     "workers/training/test_families.py": "sft.py and evaluation's generate.py, on models of many families",
     "domain/drift/test_quarter.py": "quarters of daily drift reports",
+    "domain/gates/test_families.py": "policy.py, composed.py and parity.py: all gates of a policy together",
     "domain/gates/test_row_scores.py": "gates on a value for each row: paired and fixed",
     "domain/traffic/imports/test_imports.py": "the formats of logs",
     "gateway/test_kill.py": "the gateway's process, killed",

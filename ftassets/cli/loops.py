@@ -88,6 +88,8 @@ def status(as_json: AsJson = False) -> None:
     for problem in found["broken_files"].values():
         typer.secho(f"a loop file cannot be used, see `ftassets check`: {problem}", fg=typer.colors.YELLOW)
     for name, loop in found["loops"].items():
+        if (budget := loop["error_budget"]) and budget["decisions"]:
+            typer.echo(f"{name}: error budget: {budget['sentence']}")
         for note in loop["notes"]:
             typer.secho(f"{name}: {note}", fg=typer.colors.YELLOW)
         for entry in loop["journal"]:
@@ -184,13 +186,14 @@ def plan(
     as_json: AsJson = False,
 ) -> None:
     """What each gate and rollout step can prove with the rows and the traffic there are, before anything is trained."""
+    from ftassets.backends.control.error_budget import read_ledger
     from ftassets.cli.commands import plan as command
 
     config = known_loop(loop)
     # 0 a day that somebody names is refused below; 0 of an empty log is "not known yet"
     per_day = requests if requests is not None else backend("traffic_log").count(loop, time.time() - 7 * 86400) / 7 or None
-    rows = command.rows_of(config)
-    found = command.run(config, rows.golden, per_day, discordance, effect, rows.further, rows.classes)
+    rows, ledger = command.rows_of(config), read_ledger(backend("control"), loop)
+    found = command.run(config, rows.golden, per_day, discordance, effect, rows.further, rows.classes, ledger, time.time())
     if as_json:
         show_json(found)
     else:

@@ -406,11 +406,19 @@ class EvaluationSet(Strict):
 
 
 class Release(Strict):
-    """How long a release may gain traffic, and who may approve or override."""
+    """How long a release may gain traffic, how many may be bad, and who may approve or override."""
 
     valid_for: Seconds = Field(
         timedelta(days=90).total_seconds(),
         description="Time after the eval report in which the version may gain traffic. Restarts and rollbacks do not expire.",
+    )
+    bad_promotions_a_year: float | None = Field(
+        1.0,
+        gt=0,
+        le=100,
+        allow_inf_nan=False,
+        description="Most bad promotions to expect in 365 days: gates get stricter when many candidates are evaluated. "
+        "null: each decision counts alone.",
     )
     people: dict[str, str] = Field({}, description="Name of each person with the person's role.")
     approve: list[str] = Field([], description="Roles that may approve a release. Mode propose needs one.")

@@ -186,6 +186,10 @@ def _eval_report_3(report: dict[str, Any]) -> dict[str, Any]:
     return report | {"gate_rule": 1, "classes": []}  # macro F1 counted the classes that had a row
 
 
+def _eval_report_4(report: dict[str, Any]) -> dict[str, Any]:
+    return report | {"error_budget": None}  # each gate was tested at its own confidence
+
+
 def _quality_report_2(report: dict[str, Any]) -> dict[str, Any]:
     return _renamed(report, {"judge": "llm_judge"})
 
@@ -228,7 +232,8 @@ _ALL = (
         "`gateway/LOOP.state.json`", _FIELD, "gateway", "gateway, gate service", 2, {1: _state_2}),
     Kind("journal_entry", "an entry of the gateway's journal",
         "a line of `gateway/journal.jsonl`", _FIELD, "gateway", "gateway; through it assets, sensors, CLI", 2, {1: _state_2}),
-    _report("eval", "an eval report", "gates, release, live reports, CLI", 3, {1: _eval_report_2, 2: _eval_report_3}),
+    _report("eval", "an eval report", "gates, release, live reports, CLI", 4,
+        {1: _eval_report_2, 2: _eval_report_3, 3: _eval_report_4}),
     _report("drift", "a drift report", "asset behaviour_report, people"),
     _report("quality", "a quality report", "people", 2, {1: _quality_report_2}),
     _report("behaviour", "a behaviour report", "people"),
@@ -236,6 +241,8 @@ _ALL = (
     _report("decision", "a retrain decision", "`ftassets replay`"),
     Kind("human_review", "the reviews people gave of a report",
         "`reports/LOOP/review-REPORT.json`", _FIELD, "`ftassets review import`", "gates, release"),
+    Kind("error_budget", "the decisions that count against a loop's error budget",
+        "`budgets/LOOP.json`", _FIELD, "asset eval_report, gate service", "asset eval_report, gate service, CLI"),
     Kind("latest", "the newest report of each kind",
         "`reports/LOOP/latest.json`", _FIELD, "drift and live reports", "gateway's `/metrics`"),
     Kind("dataset_index", "the index of a dataset",

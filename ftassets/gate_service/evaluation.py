@@ -1,4 +1,4 @@
-"""One evaluation: the answers and gates of the eval report for a version that somebody else trained, and nothing recorded."""
+"""One evaluation: the answers and gates of the eval report for a version that somebody else trained. Only the decision is recorded."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,6 +9,7 @@ from ftassets.backends.artifacts.base import Artifacts
 from ftassets.backends.artifacts.version_folder import VersionDamaged
 from ftassets.backends.artifacts.versions import verify
 from ftassets.backends.control.base import Control
+from ftassets.backends.control.error_budget import BudgetDamaged
 from ftassets.backends.control.journal import read_state
 from ftassets.backends.dataset_store.base import DatasetStore
 from ftassets.backends.evaluator.base import EvaluationFailed, Evaluator
@@ -51,6 +52,8 @@ def evaluate(
             ).report
         except NotComparable as error:
             raise BadRequest(str(error)) from error
+        except BudgetDamaged as error:
+            raise EvaluationFailed(str(error)) from error
 
     if not_served is None:
         try:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from ftassets.backends.control.error_budget import within_budget
 from ftassets.backends.control.latest import record_latest
 from ftassets.backends.control.releases import Releases
 from ftassets.backends.signer.folder import Ed25519Signer
@@ -20,6 +21,7 @@ from ftassets.config.profiles import control
 from ftassets.domain.monitoring.latest import LatestReport
 from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets.testing.releases import attest, loop_config, make_version, released
+from ftassets_tests.domain.gates.reports import report as eval_report
 
 RULES = {"people": {"anna": "lead", "ben": "intern"}, "approve": ["lead"], "override": ["lead"]}
 LOOPS = {"support": loop_config(mode="propose", release=RULES)}
@@ -50,6 +52,25 @@ def test_the_newest_release_is_approved_and_it_shows(home: Home) -> None:
     assert describe(home)["loops"]["support"]["notes"] == [f"version {newest[:12]}: approved by anna (lead): looks right"]
     path = home.releases / "support" / f"{newest}.approval.dsse.json"
     assert "holds" in run("verify", str(path)).stdout
+
+
+def test_status_says_what_is_left_of_the_error_budget(home: Home) -> None:
+    loop, now = LOOPS["support"], time.time()
+    assert describe(home)["loops"]["support"]["error_budget"]["level"] == 0.05
+    assert "error budget" not in run("status").stdout, "before the first decision there is nothing to say"
+    for number in range(12):
+        made = eval_report([], []).model_copy(update={"candidate": f"candidate {number}"})
+        within_budget(control(home), loop, made, now - 3600)
+    found = describe(home)["loops"]["support"]["error_budget"]
+    assert (found["decisions"], found["per_year"]) == (12, 1.0)
+    assert found["level"] < 0.001
+    assert found["left"] + found["spent"] == pytest.approx(0.2, abs=0.001)
+    assert f"error budget: {found['sentence']}" in " ".join(run("status").stdout.split())
+    assert found["full_in"] > 60
+    (home.root / "budgets" / "support.json").write_text("{")
+    status = describe(home)["loops"]["support"]
+    assert status["error_budget"] is None
+    assert "its error budget is unknown, and no report can be made" in status["notes"][0]
 
 
 def test_status_says_what_the_newest_reports_found(home: Home) -> None:

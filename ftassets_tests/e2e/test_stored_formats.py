@@ -39,6 +39,7 @@ from ftassets.backends.artifacts.reports import ReportDamaged, read_eval_report,
 from ftassets.backends.artifacts.version_folder import VersionDamaged
 from ftassets.backends.artifacts.versions import load_manifest, verify
 from ftassets.backends.control.alerts import read_sent
+from ftassets.backends.control.error_budget import read_ledger
 from ftassets.backends.control.journal import Journal, StateDamaged, read_state
 from ftassets.backends.control.latest import newest_reports
 from ftassets.backends.control.releases import Releases
@@ -239,12 +240,14 @@ def test_an_llm_judge_is_not_asked_again(home: Home, loop: LoopConfig) -> None:
     assert (calibration.n, calibration.kappa) == (30, 1.0)
 
 
-def test_small_files_are_read(home: Home, loop: LoopConfig) -> None:
+def test_small_files_are_read(sample: Path, home: Home) -> None:
     [decision] = report_digests(artifacts(home), LOOP, "decision")
     assert retrain.replay(path := (home.reports / LOOP / f"decision-{decision}.json").read_bytes()) == path
     assert read_report(artifacts(home), LOOP, "decision", decision)["decision"]["action"] == "RETRAIN"
     assert newest_reports(control(home), LOOP)["live_golden_report"].limits == {"share": 0.85}
     assert [sent.key for sent in read_sent(control(home), LOOP)] == [f"{LOOP}:quality-drop"]
+    decisions = read_ledger(control(home), LOOP).decisions
+    assert [each.level for each in decisions] == ([0.05, 0.05] if sample.name == CURRENT else []), "earlier releases had no error budget"
     assert read_state(control(home), LOOP) == Journal(control(home)).state(LOOP)
     assert GatewayServing(home).public_url.startswith("http://127.0.0.1:")
 

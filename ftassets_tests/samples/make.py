@@ -26,6 +26,7 @@ from ftassets.backends.artifacts.external import publish_endpoint
 from ftassets.backends.artifacts.reports import read_eval_report, store_eval_report, store_report
 from ftassets.backends.artifacts.version_folder import file_digests
 from ftassets.backends.artifacts.versions import load_manifest, publish
+from ftassets.backends.control.error_budget import within_budget
 from ftassets.backends.control.latest import record_latest
 from ftassets.backends.control.releases import Releases
 from ftassets.backends.control.reviews import add_review
@@ -118,16 +119,14 @@ def report(home: Home, loop: LoopConfig, base: str, production: str, candidate: 
     mine, theirs = ({row.id: f"{word} {row.id}" for row in golden} for word in ("good", "bad"))
     with pairwise_double(lambda _, a, b: "tie" if a[:3] == b[:3] else "first" if a.startswith("good") else "second") as there:
         scores, calibration = ask_judge(control(home), support(loop.golden_set.parent, there.url), golden, mine, theirs, print)
-    return store_eval_report(
-        artifacts(home),
-        EvalReport(
-            loop=loop.name, run_id="run-1", candidate=candidate, production=production, production_is_base=first, base=base,
-            dataset_commit="c" * 40, golden_commit="d" * 40, policy_digest=policy_digest(loop),
-            generation=load_manifest(artifacts(home), candidate).generation,
-            scores={"base": rows(4), "production": rows(4), "candidate": rows(5 if first else 12)},  # 5 are not enough data
-            latency_ms={}, answers={}, pairwise_scores=scores, llm_judge_calibration=calibration,
-        ),
+    made = EvalReport(
+        loop=loop.name, run_id="run-1", candidate=candidate, production=production, production_is_base=first, base=base,
+        dataset_commit="c" * 40, golden_commit="d" * 40, policy_digest=policy_digest(loop),
+        generation=load_manifest(artifacts(home), candidate).generation,
+        scores={"base": rows(4), "production": rows(4), "candidate": rows(5 if first else 12)},  # 5 are not enough data
+        latency_ms={}, answers={}, pairwise_scores=scores, llm_judge_calibration=calibration,
     )  # fmt: skip
+    return store_eval_report(artifacts(home), within_budget(control(home), loop, made, 1_700_000_000.0))
 
 
 def released(home: Home, loop: LoopConfig, digest: str, report_digest: str, content: EvalReport) -> None:

@@ -13,11 +13,13 @@ from ftassets.assets.eval_report.page import page
 from ftassets.backends.artifacts.base import Artifacts
 from ftassets.backends.artifacts.reports import read_eval_report, store_eval_report
 from ftassets.backends.control.base import Control
+from ftassets.backends.control.error_budget import BudgetDamaged
 from ftassets.backends.dataset_store.base import DatasetStore
 from ftassets.backends.evaluator.base import EvaluationFailed, EvaluationKilled, Evaluator
 from ftassets.backends.serving.base import Serving
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
+from ftassets.domain.gates.error_budget import Spending
 from ftassets.domain.gates.result import GateResult, Verdict
 
 PAST = 1000  # reports looked back on to count how often a golden set was used
@@ -47,7 +49,7 @@ def build(loop: LoopConfig) -> tuple[dg.AssetsDefinition, dg.AssetChecksDefiniti
             measured = measure(
                 loop, candidate.id, commit, production, home, artifacts, control, dataset_store, evaluator, serving, context, uses
             )
-        except NotComparable as error:
+        except (NotComparable, BudgetDamaged) as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         except EvaluationKilled as error:
             raise dg.RetryRequested(max_retries=1, seconds_to_wait=1) from error
@@ -70,7 +72,8 @@ def build(loop: LoopConfig) -> tuple[dg.AssetsDefinition, dg.AssetChecksDefiniti
     ):
         digest = required(context.instance, key)
         with failing():
-            results = verdicts(control, loop, read_eval_report(artifacts, loop.name, digest), digest)
+            report = read_eval_report(artifacts, loop.name, digest)
+            results = verdicts(control, loop, report, digest)
         for result in results:
             if dg.AssetCheckKey(key, result.name) in context.selected_asset_check_keys:
                 yield dg.AssetCheckResult(
@@ -79,7 +82,7 @@ def build(loop: LoopConfig) -> tuple[dg.AssetsDefinition, dg.AssetChecksDefiniti
                     passed=result.verdict is Verdict.PASS,
                     severity=dg.AssetCheckSeverity.ERROR,
                     description=f"{result.verdict.value}: {result.sentence}",
-                    metadata=_evidence(result),
+                    metadata=_evidence(result, report.error_budget),
                 )
 
     return eval_report, promotion_gates
@@ -92,7 +95,7 @@ def golden_uses(instance: dg.DagsterInstance, key: dg.AssetKey, golden_commit: s
     return len(evaluated | {candidate[:12]})
 
 
-def _evidence(result: GateResult) -> dict[str, float | int | str]:
+def _evidence(result: GateResult, budget: Spending | None) -> dict[str, float | int | str]:
     values = {
         "verdict": result.verdict.value,
         "estimate": result.value,
@@ -102,5 +105,7 @@ def _evidence(result: GateResult) -> dict[str, float | int | str]:
         "p_value": result.p_value,
         "rows": result.n,
         "rows_needed": result.rows_needed,
+        "level_of_the_decision": budget.level if budget else None,
+        "error_budget_left": budget.left if budget else None,
     }
     return {name: value for name, value in values.items() if value is not None}

@@ -29,6 +29,7 @@ from ftassets.backends.artifacts.answers import answers_file
 from ftassets.backends.artifacts.base import Artifacts
 from ftassets.backends.artifacts.versions import load_manifest, version_key
 from ftassets.backends.control.base import Control
+from ftassets.backends.control.error_budget import within_budget
 from ftassets.backends.control.journal import staging_lock
 from ftassets.backends.dataset_store.base import DatasetStore
 from ftassets.backends.evaluator.base import Evaluator
@@ -80,7 +81,8 @@ def measure(
 
     Without `production` the base takes its place; without `serving` the report has no response times and no parity. `context` is that
     of the run, `golden_uses` counts the candidates evaluated on this golden commit. Answers of an earlier report are reused, but for a
-    sample that production answers `twice`. Raises NotComparable, EvaluationFailed, ServingError.
+    sample that production answers `twice`. Whoever asks, it is a decision that counts against the loop's error budget.
+    Raises NotComparable, EvaluationFailed, ServingError, BudgetDamaged.
     """
     began = time.monotonic()
     manifest = load_manifest(artifacts, candidate)
@@ -160,7 +162,7 @@ def measure(
         llm_judge_calibration=calibration,
         second_answers=second,
     )
-    return Evaluation(report, rows, answers)
+    return Evaluation(within_budget(control, loop, report, time.time()), rows, answers)
 
 
 def _classes(loop: LoopConfig, golden: Sequence[Example]) -> list[str]:

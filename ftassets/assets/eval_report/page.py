@@ -19,10 +19,13 @@ from ftassets.domain.evaluation.confusion import columns, confusion, confusions,
 from ftassets.domain.evaluation.costs import cost_of
 from ftassets.domain.evaluation.parity import Parity
 from ftassets.domain.evaluation.sets import refusal_rows
+from ftassets.domain.gates.error_budget import wanted_level
 from ftassets.domain.gates.noise import flips, noise_sentence
+from ftassets.domain.gates.policy import at_its_level
 from ftassets.domain.gates.report import HELD_OUT, EvalReport, in_slice
 from ftassets.domain.gates.result import GateResult, Verdict
 from ftassets.domain.gates.sensitivity import sensitivity
+from ftassets.domain.gates.wear import wear
 from ftassets.domain.power import POWER
 from ftassets.domain.statistics import share_interval
 from ftassets.reporting.plots import accuracy_bars, gate_marks
@@ -90,7 +93,9 @@ def page(loop: LoopConfig, control: Control, measured: Evaluation, digest: str) 
         **({"api_model": said} if (said := api_sentence(loop, report.scores, answers)) else {}),
         **({"gates_plot": dg.MetadataValue.md(gate_marks(marks))} if marks else {}),
         "accuracy": dg.MetadataValue.md(accuracy_bars(shares)),
+        **({"error_budget": report.error_budget.outlook(wanted_level(loop.gates)).sentence} if report.error_budget else {}),
         "golden_uses": report.golden_uses,
+        **({"golden_set_wear": worn.sentence} if (worn := wear(report, loop.gates)) else {}),
         "gate_rule": report.gate_rule,
         "dataset_commit": report.dataset_commit[:12],
         "golden_commit": report.golden_commit[:12],
@@ -103,7 +108,7 @@ def _sensitivity_table(loop: LoopConfig, report: EvalReport) -> dg.MetadataValue
     """For each gate on rows: its chance to pass a model that is as good as assumed, and from which true value it passes reliably."""
     lines = []
     for gate in loop.gates:
-        found = sensitivity(gate, report)
+        found = sensitivity(at_its_level(gate, report), report)
         if found:
             reliably = "no value" if found.detectable is None else f"{found.detectable:.3f}"
             text = f"{found.assumed:.3f} passes in {found.power:.0%} of cases; {reliably} in {POWER:.0%}"

@@ -6,7 +6,8 @@ from typing import Any
 
 from ftassets.cli.commands.check import read_files
 from ftassets.config.loop import LoopConfig, Rollout
-from ftassets.domain.gates.planning import DISCORDANCE, EFFECT, POWER, SPREAD, RowCounts
+from ftassets.domain.gates.error_budget import DAY, YEAR, Ledger, Outlook, at_level, outlook, steady_level, wanted_level
+from ftassets.domain.gates.planning import DISCORDANCE, EFFECT, POWER, SPREAD, RowCounts, held_back
 from ftassets.domain.gates.planning import plan as plan_of
 from ftassets.domain.gates.presets import single_gates
 from ftassets.domain.gates.report import HELD_OUT
@@ -14,6 +15,9 @@ from ftassets.domain.loop_check.rows import curated_rows, row_counts
 from ftassets.domain.rollout.planning import WORSE, StepPlan, plan_rollout
 
 TRAFFIC = 1000.0  # requests a day that are assumed before there is any traffic
+RATES = (6, 12, 26, 52)  # candidates a year that are planned for, as far as the policy allows them
+GAINS = (0.02, 0.04, 0.08)  # of models that should not be missed
+QUARTER = 91 * DAY
 
 
 def rows_of(loop: LoopConfig) -> RowCounts:
@@ -41,8 +45,13 @@ def run(
     effect: float = EFFECT,
     further_sets: Mapping[str, int] | None = None,
     classes: Mapping[str, int] | None = None,
+    ledger: Ledger | None = None,
+    now: float = 0.0,
 ) -> dict[str, Any]:
     """Plan of every gate and every canary step, as plain JSON.
+
+    Gates are planned at the level that the error budget gives the next decision at `now` (epoch seconds), after those of the `ledger`;
+    `error_budget` has that level, and what a year of candidates may bring. None without a budget.
 
     `rows_per_slice` are golden rows by slice, rows without one under "golden" (held-out rows may be there and count only for a gate on
     them), `further_sets` the rows of the loop's other sets, `classes` golden rows by class. `traffic_per_day` is requests of the loop;
@@ -52,7 +61,8 @@ def run(
     ValueError on an assumption that is impossible.
     """
     rows = RowCounts(rows_per_slice, further_sets or {}, classes)
-    gates = [plan_of(gate, rows, effect, discordance, SPREAD) for gate in loop.gates]
+    budget = _budget(loop, ledger or Ledger(), now)
+    gates = [plan_of(at_level(gate, budget.level) if budget else gate, rows, effect, discordance, SPREAD) for gate in loop.gates]
     per_day = TRAFFIC if traffic_per_day is None else traffic_per_day
     steps = plan_rollout(loop.rollout, per_day, ERROR_RATE)
     return {
@@ -62,9 +72,35 @@ def run(
             "error_rate": ERROR_RATE, "latency_spread": SPREAD, "power": POWER, "worse": WORSE,
         },
         "gates": [asdict(gate) for gate in gates],
+        "error_budget": budget and {
+            **asdict(budget), "full_in": budget.full_in, "sentence": budget.sentence,
+            "years": [_year(loop, rows, budget, candidates, discordance) for candidates in _rates(loop)],
+        },
         "rollout": [asdict(step) for step in steps],
         "rollout_sentences": _about_rollout(loop.rollout, steps),
     }  # fmt: skip
+
+
+def _budget(loop: LoopConfig, ledger: Ledger, now: float) -> Outlook | None:
+    per_year = loop.release.bad_promotions_a_year
+    return None if per_year is None else outlook(ledger, per_year, wanted_level(loop.gates), now)
+
+
+def _rates(loop: LoopConfig) -> list[int]:
+    """Candidates a year to plan for: the usual ones below what the policy allows to start by itself, and that, at most one a week."""
+    policy = loop.retrain_on
+    most = YEAR / policy.cooldown if policy.cooldown else float("inf")
+    if policy.max_retrains is not None:
+        most = min(most, policy.max_retrains * YEAR / QUARTER)
+    last = max(1, int(min(most, RATES[-1])))
+    return [rate for rate in RATES if rate < last] + [last]
+
+
+def _year(loop: LoopConfig, rows: RowCounts, budget: Outlook, candidates: int, discordance: float) -> dict[str, Any]:
+    """A year of so many candidates at even distances, once the budget has settled."""
+    level = steady_level(budget.per_year, budget.wanted, candidates)
+    missed = {f"{gain:g}": held_back(loop.gates, rows, gain, discordance, level) for gain in GAINS}
+    return {"candidates": candidates, "level": level, "bad_promotions": candidates * level, "missed": missed}
 
 
 _ASSUMED = " (assumed: there was no request in the last week; name yours with --requests)"
@@ -84,6 +120,19 @@ def describe(plan: dict[str, Any]) -> str:
         needed = f"{gate['needed']:,}" if gate["needed"] else "-"
         gain, power = ("-", "-") if gate["power"] is None else (f"{gate['effect']:.2f}", f"{gate['power']:.0%}")
         lines.append(f"{gate['name']:<{width}}  {gain:>9}  {gate['rows']:>7,}  {needed:>7}  {power:>5}")
+    if budget := plan["error_budget"]:
+        gains = list(budget["years"][0]["missed"])
+        lines += [
+            "",
+            f"error budget: {budget['sentence']}",
+            "in a year, if every candidate just breaks a claim; and the least share of better models that is missed, by their gain",
+            "",
+            f"{'candidates':>10}  {'level':>6}  {'bad promotions':>14}" + "".join(f"  {'missed ' + gain:>11}" for gain in gains),
+        ]
+        for year in budget["years"]:
+            missed = ["-" if share is None else f"{share:.0%}" for share in year["missed"].values()]
+            bad = f"<= {year['bad_promotions']:.2g}"
+            lines.append(f"{year['candidates']:>10}  {year['level']:>6.3g}  {bad:>14}" + "".join(f"  {share:>11}" for share in missed))
     weak = [f"{gate['name']}: {gate['sentence']}" for gate in plan["gates"] if gate["power"] is None or gate["power"] < assumed["power"]]
     if plan["rollout"]:
         worse = f"{assumed['worse']:g}x errors"

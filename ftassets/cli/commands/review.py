@@ -18,6 +18,7 @@ from ftassets.config.loop import LoopConfig
 from ftassets.domain.evaluation.human_review import Given, ReviewRow, parse_csv, to_csv
 from ftassets.domain.gates.gate import Gate
 from ftassets.domain.gates.human_review import progress_of, review_sample
+from ftassets.domain.gates.policy import at_its_level
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.gates.result import Verdict
 from ftassets.errors import InvalidInput
@@ -80,7 +81,7 @@ def take(
     review = add_review(control, loop.name, digest, report.run_id, Given(by=name, at=at, verdicts=verdicts))
     said = review.good
     good = [said[row] for row in sample if row in said]
-    found = {gate.name: progress_of(gate, review_sample(gate, report, digest), said) for gate in _gates(loop)}
+    found = {gate.name: progress_of(at_its_level(gate, report), review_sample(gate, report, digest), said) for gate in _gates(loop)}
     decided = all(each.verdict is not Verdict.NOT_ENOUGH_DATA or each.more_good is None for each in found.values())
     gates = {name: each.sentence for name, each in found.items()}
     return Imported(digest, len(verdicts), len(sample), len(good), sum(good), decided, gates)

@@ -2,11 +2,13 @@
 
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from datetime import datetime
 from itertools import islice
 from typing import Any
 
 from ftassets.backends.control.base import Control
+from ftassets.backends.control.error_budget import BudgetDamaged, read_ledger
 from ftassets.backends.control.latest import newest_reports
 from ftassets.backends.control.pauses import pause_reason
 from ftassets.backends.control.releases import Releases, StatementMissing
@@ -15,10 +17,12 @@ from ftassets.backends.signer.base import SignatureInvalid
 from ftassets.cli.commands import embedders
 from ftassets.cli.commands.stuck import stuck_runs_of_home
 from ftassets.config.home import Home
+from ftassets.config.loop import LoopConfig
 from ftassets.config.loops_folder import sound_loops_folder
 from ftassets.config.profiles import control as control_of
 from ftassets.config.profiles import serving, verifier
 from ftassets.domain.drift.comparison import DriftVerdict
+from ftassets.domain.gates.error_budget import outlook, wanted_level
 from ftassets.domain.gates.result import Verdict
 from ftassets.domain.monitoring.latest import LatestReport
 from ftassets.domain.release.statement import read_statement
@@ -67,6 +71,7 @@ def describe(home: Home) -> dict[str, Any]:
             except ServingError as error:  # a loop that was written after the gateway started
                 unknown, notes = True, [f"the gateway does not serve it ({error}): start `ftassets up` again, which reads the loops"]
         reports, unread = _reports(control, name)
+        budget, unknown_budget = _budget(control, loop, now)
         approvals, overrides = list(releases.approvals(name)), list(releases.overrides(name))
         loops[name] = {
             "phase": "unknown" if unknown else state.phase,
@@ -77,12 +82,14 @@ def describe(home: Home) -> dict[str, Any]:
             "mode": loop.mode,
             "timezone": loop.timezone,
             "paused": pause_reason(control, name),
+            "error_budget": budget,
             "approvals": [approval.model_dump() for approval in approvals],
             "overrides": [{**each.model_dump(), "expired": now >= each.expires_at} for each in overrides],
             "reports": {kind: report.model_dump() for kind, report in reports.items()},
             "notes": [
                 *notes,
                 *unread,
+                *unknown_budget,
                 *findings(reports),
                 *(f"version {each.version[:12]}: {each.sentence}" for each in approvals),
                 *(f"version {e.version[:12]}: {e.sentence}{' (expired)' if now >= e.expires_at else ''}" for e in overrides),
@@ -110,6 +117,18 @@ def _reports(control: Control, loop: str) -> tuple[dict[str, LatestReport], list
         return newest_reports(control, loop), []
     except OSError as error:
         return {}, [f"its newest reports cannot be read ({error})"]
+
+
+def _budget(control: Control, loop: LoopConfig, now: float) -> tuple[dict[str, Any] | None, list[str]]:
+    """The loop's error budget before the next decision, None without one; and why it cannot be read."""
+    per_year = loop.release.bad_promotions_a_year
+    if per_year is None:
+        return None, []
+    try:
+        found = outlook(read_ledger(control, loop.name), per_year, wanted_level(loop.gates), now)
+    except (BudgetDamaged, OSError) as error:
+        return None, [f"its error budget is unknown, and no report can be made: {error}"]
+    return {**asdict(found), "full_in": found.full_in, "sentence": found.sentence}, []
 
 
 def findings(reports: Mapping[str, LatestReport]) -> Iterator[str]:

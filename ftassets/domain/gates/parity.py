@@ -3,33 +3,43 @@
 from typing import TYPE_CHECKING
 
 from ftassets.domain.evaluation.metrics import RowValue
-from ftassets.domain.evaluation.parity import Parity
 from ftassets.domain.gates.evidence import mean_evidence
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.gates.result import GateResult, Verdict, verdict_of
+from ftassets.domain.mean_bounds import mean_upper_bound
 from ftassets.domain.statistics import Pairs, mcnemar_p
 
 if TYPE_CHECKING:
     from ftassets.domain.gates.gate import Gate
 
 VALUE = RowValue()  # a prompt's share of agreeing tokens
+_OTHER_TOKENIZER = (
+    "tokenizer or chat template of the merged copy are not those of training: train again, or copy them from the training stack"
+)
 
 
 def evaluate_parity(gate: "Gate", report: EvalReport, _review: object = None) -> GateResult:
     """The verdict of a parity gate.
 
     PASS when tokenizers are the same, the server keeps the form of answers, and the mean share of agreeing tokens, a prompt each,
-    has a lower confidence bound of at least `at_least`, for base and adapter and for the server; FAIL when an upper bound of one is
-    below it. Time per token is only reported.
+    has a lower confidence bound of at least `at_least`, for base and adapter and for the server. FAIL when one of three goes wrong: an
+    upper bound of either is below it, or the server loses the form; each is tested at a third of the level (Bonferroni). Time per token
+    is only reported.
     """
     threshold, found = gate.at_least or 0.0, report.parity
     if found is None or not found.prompts:
         text = "parity was not measured: materialize eval_report again" if found is None else "there was no prompt to compare"
         return GateResult.of(gate, Verdict.NOT_ENOUGH_DATA, None, None, threshold, 0, text)
-    adapter, server = (mean_evidence(s, (0.0, 1.0), threshold, gate.confidence) for s in (found.adapter_shares, found.server_shares))
-    bound, upper = min(adapter.lower, server.lower), min(adapter.upper, server.upper)
-    broken = [text for text in (_other_tokenizer(found), _lost_form(found, gate.confidence)) if text]
-    verdict = Verdict.FAIL if broken else verdict_of(bound >= threshold, upper < threshold)
+    shares, alpha = (found.adapter_shares, found.server_shares), 1 - gate.confidence
+    adapter, server = (mean_evidence(each, (0.0, 1.0), threshold, gate.confidence) for each in shares)
+    bound, upper = min(adapter.lower, server.lower), min(mean_upper_bound(each, 1 - alpha / 3) for each in shares)
+    lost = mcnemar_p(Pairs(found.valid_lost, found.valid_server - found.valid_merged + found.valid_lost, found.prompts))
+    broken = [] if found.tokenizer_same else [_OTHER_TOKENIZER]
+    if lost < alpha:
+        have = f"{found.valid_server} answers have it, {found.valid_merged} of the merged copy"
+        broken.append(f"the server loses the form the task asks for: {have}")
+    failed = not found.tokenizer_same or lost < alpha / 3 or upper < threshold
+    verdict = verdict_of(bound >= threshold and not broken, failed)
     text = (
         f"tokens agree with the merged copy's: base and adapter {adapter.value:.4f}, lower bound {adapter.lower:.4f}; the server "
         f"{server.value:.4f}, lower bound {server.lower:.4f}; both need {threshold:g}, on {found.prompts} prompts; a token takes "
@@ -45,17 +55,3 @@ def evaluate_parity(gate: "Gate", report: EvalReport, _review: object = None) ->
 def plan(gate: "Gate", effect: float, discordance: float, spread: float) -> str:
     """Why the number of prompts that the gate needs cannot be planned."""
     return "how many tokens that agree is not known before the first report"
-
-
-def _other_tokenizer(found: Parity) -> str | None:
-    if found.tokenizer_same:
-        return None
-    return "tokenizer or chat template of the merged copy are not those of training: train again, or copy them from the training stack"
-
-
-def _lost_form(found: Parity, confidence: float) -> str | None:
-    """Whether the server significantly loses the form of answers: more prompts lost than won, by the exact McNemar test."""
-    won = found.valid_server - found.valid_merged + found.valid_lost
-    if mcnemar_p(Pairs(found.valid_lost, won, found.prompts)) >= 1 - confidence:
-        return None
-    return f"the server loses the form the task asks for: {found.valid_server} answers have it, {found.valid_merged} of the merged copy"

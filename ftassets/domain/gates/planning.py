@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ftassets.domain.canonical import composed
 from ftassets.domain.gates.composed import members
+from ftassets.domain.gates.error_budget import at_level
 from ftassets.domain.gates.presets import RULES, as_gate
 from ftassets.domain.gates.report import HELD_OUT
 from ftassets.domain.gates.result import about
@@ -162,6 +163,24 @@ def plan_any_of(gate: "Gate", rows: Sequence[int], effect: float, discordance: f
         return replace(plans[0], name=gate.name, sentence=f"none of its gates can be planned; {plans[0].name}: {plans[0].sentence}")
     best = max(known, key=lambda plan: plan.power or 0.0)
     return replace(best, name=gate.name, sentence=f"by its most powerful gate with Holm's correction, {best.name}: {best.sentence}")
+
+
+def held_back(gates: "Sequence[Gate]", counts: RowCounts, effect: float, discordance: float, level: float) -> float | None:
+    """Least share of models better by `effect` that do not pass at this level, by the gate that holds most of them back.
+
+    Of the gates that compare with production, those that can be planned; None without one. Raises ValueError as `power` does.
+    """
+    chances = []
+    for gate in (at_level(each, level) for each in gates):
+        if gate.any_of or gate.preset:
+            found = plan(gate, counts, effect, max(discordance, effect), SPREAD).power
+        elif gate.better_than or gate.no_worse_than:
+            chance = gate.kind.plan(gate, effect, max(discordance, effect), SPREAD)
+            found = None if isinstance(chance, str) else chance(counts.of(gate))
+        else:
+            continue  # how far it is from a fixed bound does not follow from its gain
+        chances += [] if found is None else [found]
+    return 1 - min(chances) if chances else None
 
 
 def _share_allowed(gate: "Gate") -> float:

@@ -1,22 +1,30 @@
-"""Every gate of a loop on one report. Pure, so any verdict can be computed again."""
+"""Every gate of a loop on one report. Pure, so any verdict can be computed again.
 
-from collections.abc import Sequence
+A promotion is an intersection: all gates must pass. A candidate is bad if the claim of one gate is false, and it passes all gates at
+most as often as that gate passes it wrongly (Berger 1982). So each gate is tested at the level of the whole decision, without a correction,
+however gates depend on each other. Where one of several is enough, the union is corrected: any_of by Holm (`composed.py`), and as one
+FAIL rejects a candidate, a FAIL of one of k gates is tested at a k-th of the level (Bonferroni).
+"""
+
+from collections.abc import Callable, Sequence
 
 from ftassets.domain.evaluation.human_review import Review
 from ftassets.domain.gates.composed import evaluate_any_of, evaluate_preset
+from ftassets.domain.gates.error_budget import at_level, bad_promotions
 from ftassets.domain.gates.gate import Gate
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.gates.result import GateResult, Verdict
 
 # The rule by which verdicts follow from a report. Raise it when a stored report could get another verdict than before.
 # 1: normal approximations and bootstraps, FAIL by the estimate. 2: bounds that hold for any number of rows, FAIL by a bound.
-# 3: reviewers may stop at any time.
+# 3: reviewers may stop at any time; FAIL of one of several gates is corrected for their number.
 RULE = 3
 
 
 def evaluate_gates(gates: Sequence[Gate], report: EvalReport, review: Review | None = None) -> list[GateResult]:
     """One result per gate, in the order of the policy. `review` is the human review of the report's sample, where a gate needs it.
 
+    Each gate is tested at its own confidence, or at the level that the loop's error budget left for this report if that is lower.
     Raises ValueError when candidate and production were not scored on the same rows, or when a score is not finite.
     """
 
@@ -27,7 +35,31 @@ def evaluate_gates(gates: Sequence[Gate], report: EvalReport, review: Review | N
             return evaluate_preset(gate, report, one)
         return gate.kind.evaluate(gate, report, review)
 
-    return [one(gate) for gate in gates]
+    return [_in_family(gate, len(gates), report, one) for gate in gates]
+
+
+def at_its_level(gate: Gate, report: EvalReport) -> Gate:
+    """The gate as it is tested on a report: at its own confidence, or at the level that the loop's error budget left if that is lower."""
+    return at_level(gate, report.error_budget.level) if report.error_budget else gate
+
+
+def _in_family(gate: Gate, gates: int, report: EvalReport, evaluate: Callable[[Gate], GateResult]) -> GateResult:
+    """The result of one gate of so many, at the level of the report's decision. FAIL needs a k-th of that level."""
+    budget = report.error_budget
+    strict = at_its_level(gate, report)
+    result, notes = evaluate(strict), []
+    if result.verdict is Verdict.FAIL and gates > 1:
+        confidence = 1 - (1 - strict.confidence) / gates
+        harder = evaluate(at_level(strict, 1 - confidence))
+        if harder.verdict is not Verdict.FAIL:
+            result = harder.model_copy(update={"verdict": Verdict.NOT_ENOUGH_DATA})
+            notes.append(f"one of {gates} gates, so that FAIL takes {100 * confidence:.4g} %")
+    if budget and strict is not gate:
+        notes += [
+            f"tested at {budget.level:.3g}, not {1 - gate.confidence:.3g}: what the budget of {bad_promotions(budget.per_year)} a year "
+            f"leaves after {budget.decisions - 1} other decisions in 365 days"
+        ]
+    return result.model_copy(update={"sentence": "; ".join([result.sentence, *notes])})
 
 
 def passed(results: Sequence[GateResult]) -> bool:

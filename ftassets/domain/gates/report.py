@@ -11,6 +11,7 @@ from ftassets.domain.evaluation.parity import Parity
 from ftassets.domain.evaluation.scoring import Score
 from ftassets.domain.evaluation.second_answers import SecondAnswers
 from ftassets.domain.formats import Stored
+from ftassets.domain.gates.error_budget import Spending
 
 HELD_OUT = "held_out"
 
@@ -43,6 +44,7 @@ class EvalReport(Stored):
     classes: tuple[str, ...] = ()  # labels that macro F1 and recall count: the policy's, or those of the golden rows
     costs: dict[str, dict[str, float]] = {}  # of mistakes, expected class -> class named; empty without `task.costs`
     golden_uses: int = 1  # reports made on this golden commit, this one included
+    error_budget: Spending | None = None  # the level at which its gates are tested; None without a budget
     parity: Parity | None = None
     pairwise_scores: list[PairwiseScore] = []  # a judge's choice between candidate and production, a row each
     llm_judge_calibration: Calibration | None = None

@@ -18,12 +18,14 @@ from ftassets.assets.eval_report.page import gate_table, size_table, verdict_of
 from ftassets.assets.eval_report.recompute import NotReproduced, recompute
 from ftassets.assets.eval_report.rows import unmeasured
 from ftassets.backends.artifacts.reports import read_eval_report, store_eval_report
+from ftassets.backends.control.error_budget import read_ledger
 from ftassets.backends.dataset_store.base import DatasetStore
 from ftassets.cli.main import app
 from ftassets.config import loops_folder
 from ftassets.config.profiles import artifacts, control
 from ftassets.domain.canonical import canonical_json
 from ftassets.domain.dataset.rows import Example
+from ftassets.domain.gates.error_budget import Spending
 from ftassets.domain.gates.gate import Gate
 from ftassets.domain.gates.policy import RULE, evaluate_gates
 from ftassets.domain.gates.report import EvalReport
@@ -210,6 +212,31 @@ def test_scores_and_verdicts_computed_again_are_the_stored_ones_to_the_byte(tiny
     assert found["made_with_gate_rule"] == found["gate_rule"] == RULE
     assert f"its verdicts were by gate rule 1 when it was made; these are by rule {RULE}" in said
     assert [gate["verdict"] for gate in found["gates"]] == [result.verdict.value for result in results]
+
+
+def test_a_report_is_a_decision_that_counts_against_the_budget_and_says_so(tiny: TinyLoop, digest: str) -> None:
+    report = read_eval_report(artifacts(tiny.home), tiny.loop.name, digest)
+    [decision] = read_ledger(control(tiny.home), tiny.loop.name).decisions
+    assert (decision.candidate, decision.golden_commit, decision.level) == (report.candidate, report.golden_commit, 0.05)
+    assert report.error_budget is not None
+    assert report.error_budget.model_dump() == pytest.approx({"per_year": 1.0, "level": 0.05, "left": 0.15, "spent": 0.05, "decisions": 1})
+    assert shown(tiny, "error_budget") == "level 0.05; 1 decision in 365 days spent 0.05 of 1 bad promotion, 0.15 can be spent now"
+    assert shown(tiny, "golden_set_wear").startswith("1 candidate was evaluated on this golden set")
+    checks = tiny.instance.event_log_storage.get_latest_asset_check_execution_by_key(
+        [dg.AssetCheckKey(node(LOOP, "eval_report"), gate.name) for gate in tiny.loop.gates]
+    )
+    for found in checks.values():
+        assert found.event is not None
+        assert found.event.dagster_event is not None
+        evaluation = found.event.dagster_event.asset_check_evaluation_data
+        assert evaluation.metadata["level_of_the_decision"].value == 0.05
+        assert evaluation.metadata["error_budget_left"].value == pytest.approx(0.15)
+    spent = report.model_copy(update={"error_budget": Spending(per_year=1.0, level=0.001, left=0.002, spent=0.9, decisions=99)})
+    late = store_eval_report(artifacts(tiny.home), spent)
+    _, again = recompute(artifacts(tiny.home), control(tiny.home), tiny.loop, store_of(tiny), late)
+    (tiny.home.reports / LOOP / f"eval-{late}.json").unlink()
+    assert again == evaluate_gates(tiny.loop.gates, spent)
+    assert all("tested at 0.001, not 0.05" in result.sentence for result in again)
 
 
 def test_the_page_shows_what_changed_and_what_the_rows_can_show(tiny: TinyLoop, digest: str) -> None:

@@ -4,12 +4,15 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from ftassets.cli.commands.plan import describe, run
-from ftassets.config.loop import Dataset, LoopConfig, PairwiseJudgeSettings, Rollout, Task
+from ftassets.config.loop import Dataset, LoopConfig, PairwiseJudgeSettings, Release, RetrainOn, Rollout, Task
+from ftassets.domain.gates.error_budget import Ledger
 from ftassets.domain.gates.gate import Gate
 from ftassets.domain.gates.report import HELD_OUT
+from ftassets.domain.mean_bounds import pair_p_values
 
 GATES = [
     Gate(metric="exact_match", better_than="production"),
@@ -119,3 +122,49 @@ def test_every_kind_of_gate_has_a_line_and_those_that_cannot_be_planned_say_why(
     assert lines[3]["rows"] == 200
     assert all(line["name"] in describe(plan) for line, plan in zip(lines, plans, strict=True))
     json.dumps(plans, allow_nan=False)
+
+
+def test_a_plan_is_at_the_level_that_the_error_budget_gives_and_shows_a_year() -> None:
+    fresh = run(loop(), ROWS, 24_000)["error_budget"]
+    assert (fresh["level"], fresh["decisions"], fresh["per_year"]) == (0.05, 0, 1.0)
+    assert [year["candidates"] for year in fresh["years"]] == [6, 12, 26, 52]
+    assert [year["level"] for year in fresh["years"]] == [0.05, 0.05, 0.0307, 0.0153]
+    for year in fresh["years"]:
+        assert year["bad_promotions"] == year["candidates"] * year["level"] <= 1
+        assert list(year["missed"].values()) == sorted(year["missed"].values(), reverse=True), "a larger gain is missed less often"
+    missed = [[year["missed"][gain] for year in fresh["years"]] for gain in ("0.02", "0.04")]
+    assert all(shares == sorted(shares) for shares in missed), "more candidates, lower levels, more good ones missed"
+    ledger = Ledger()
+    for number in range(8):
+        ledger = ledger.with_decision(1.0, 0.05, str(number), "candidate", "golden", 0.0)
+    later = run(loop(), ROWS, 24_000, ledger=ledger, now=0.0)
+    assert later["error_budget"]["level"] < 0.005
+    assert later["gates"][0]["power"] < run(loop(), ROWS, 24_000)["gates"][0]["power"] - 0.2
+    assert "times the rows of 0.05, which the gates ask for" in describe(later)
+    assert "error budget: level 0.05; 0 decisions" in describe(run(loop(), ROWS, 24_000))
+
+
+def test_the_years_of_a_plan_are_those_the_policy_allows() -> None:
+    def candidates(**policy: Any) -> list[int]:
+        found = run(loop(gates=GATES[:1], retrain_on=RetrainOn(**policy)), ROWS, 24_000)["error_budget"]["years"]
+        return [year["candidates"] for year in found]
+
+    assert candidates(max_retrains=2) == [6, 8]
+    assert candidates(cooldown=30 * 86400) == [6, 12]
+    assert candidates(cooldown=365 * 86400) == [1]
+    assert candidates(cooldown=60) == [6, 12, 26, 52]
+
+
+def test_what_a_year_misses_is_what_simulated_candidates_miss() -> None:
+    budget = run(loop(gates=GATES[:1]), ROWS, 24_000)["error_budget"]
+    rng = np.random.default_rng(1)
+    won, lost = rng.multinomial(500, [0.07, 0.03, 0.9], size=20_000)[:, :2].T
+    p = pair_p_values(won, lost, 500, 0.0)
+    for year in budget["years"]:
+        assert year["missed"]["0.04"] == pytest.approx(np.mean(p >= year["level"]), abs=0.015)
+
+
+def test_without_a_budget_gates_are_planned_at_their_own_confidence() -> None:
+    plan = run(loop(release=Release(bad_promotions_a_year=None)), ROWS, 24_000)
+    assert plan["error_budget"] is None
+    assert "error budget" not in describe(plan)
