@@ -12,7 +12,7 @@ from ftassets.config.home import Home
 from ftassets.config.outputs import check_new_file, write_file
 
 app = typer.Typer()
-review = typer.Typer(no_args_is_help=True, help="Hand a candidate's answers to reviewers and take their yes or no back.")
+review = typer.Typer(no_args_is_help=True, help="Hand answers to reviewers, and take back what they say.")
 app.add_typer(review, name="review")
 
 
@@ -75,6 +75,31 @@ def review_export(
         return
     typer.echo(f"{found.rows} answers of report {found.report[:12]} written to {out}; write yes or no into the column good, then:")
     typer.echo(f"  ftassets review import {loop} {out} --name NAME")
+
+
+@review.command("pairs")
+@needs_loops
+def review_pairs(
+    loop: Loop,
+    out: Annotated[Path, typer.Option("--out", help="New JSONL file to write.")],
+    force: Force = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write the answers of candidate and production that an llm_judge gate compares, for people to say which they prefer."""
+    from ftassets.cli.commands import review as command
+
+    config = known_loop(loop)
+    check_new_file(out, force)
+    with dagster_instance() as instance:
+        found = command.pairs(instance, backend("dataset_store"), backend("artifacts"), config)
+    write_file(out, found.text)
+    if as_json:
+        show_json({"loop": loop, "report": found.report, "rows": found.rows, "file": out})
+        return
+    typer.echo(
+        f"{found.rows} pairs of report {found.report[:12]} written to {out}; write first, second or tie into `preferred`, from the top,"
+    )
+    typer.echo("add the lines to the file that llm_judge.labels names, and materialize eval_report again")
 
 
 @review.command("import")

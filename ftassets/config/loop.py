@@ -373,9 +373,10 @@ class PairwiseJudgeSettings(LlmJudgeSettings):
     """An LLM that compares candidate and production for the llm_judge gate. Its choices count once it agrees with people."""
 
     labels: Path = Field(
-        description="JSONL file of pairs people have judged. Each line has id, prompt, first, second and preferred: first, second or tie."
+        description="JSONL file of pairs people have judged. Each line has id, prompt, first, second and preferred: first, second or tie. "
+        "It may have the slice of the request."
     )
-    min_kappa: float = Field(0.4, ge=0, le=1, description="Agreement with people (Cohen's kappa) below which its gate fails.")
+    min_kappa: float = Field(0.4, ge=0, le=1, description="Agreement with people (Cohen's kappa) that the judge must be proved to reach.")
     repeats: int = Field(1, ge=1, le=9, description="Times each pair is judged in each order.")
 
 

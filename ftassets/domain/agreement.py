@@ -11,11 +11,12 @@ from itertools import combinations
 
 import numpy as np
 
-from ftassets.domain.mean_bounds import Floats, mean_lower_bound, mean_upper_bound, weighted_p_values
+from ftassets.domain.mean_bounds import Floats, weighted_p_values
+from ftassets.domain.statistics import share_lower_bound, share_upper_bound
 
-_FOR_SHARE = 0.1  # part of the error for the unknown share
-_GRID = 9  # values of it that are tried
-_HALVINGS = 20
+FOR_SHARE = 0.1  # part of the error for the unknown share
+_GRID = 7  # values of it that are tried
+_HALVINGS = 13
 
 Interval = tuple[float, float]
 Expected = Callable[[float], Floats]  # from the share to the disagreement expected of each kind of row
@@ -24,44 +25,55 @@ Expected = Callable[[float], Floats]  # from the share to the disagreement expec
 def beyond_chance(disagree: Sequence[float], counts: Sequence[int], expected: Expected, share: Interval, alpha: float) -> Interval:
     """Interval of 1 - mean(observed) / mean(expected), each side at risk `alpha`; `share` must be missed with `alpha` / 10 at most.
 
-    One entry a kind of row: its disagreement (0..1), how many rows there are of it (0 for kinds that did not occur, but could). For rows
-    of all kinds (-1, 1) is the widest.
+    One entry a kind of row: its disagreement (0..1), how many rows there are of it (0 for kinds that did not occur, but could). (-1, 1) is
+    the widest.
     """
-    observed, often = np.asarray(disagree, dtype=float), np.asarray(counts, dtype=float)
-    tried, left = np.linspace(*share, _GRID), alpha * (1 - _FOR_SHARE)
+    often = np.asarray(counts, dtype=float)[None, :]
 
-    def p_value(limit: float, sign: int) -> float:
-        """Of "above the limit" for sign 1, of "below" for -1: the largest for any share."""
-        found = 0.0
-        for each in tried:
-            values = sign * ((1 - limit) * expected(float(each)) - observed)
-            found = max(found, float(weighted_p_values(values, often[None, :], 0.0, float(values.min()))[0]))
-        return found
+    def rejected(limit: float, sign: int) -> bool:
+        return bool(beyond_chance_p(limit, sign, disagree, often, expected, share)[0] < alpha * (1 - FOR_SHARE))
 
-    return _end(lambda limit: p_value(limit, 1) < left, -1.0, 1.0), _end(lambda limit: p_value(limit, -1) < left, 1.0, -1.0)
+    return _end(lambda limit: rejected(limit, 1), -1.0, 1.0), _end(lambda limit: rejected(limit, -1), 1.0, -1.0)
+
+
+def beyond_chance_p(limit: float, sign: int, disagree: Sequence[float], counts: Floats, expected: Expected, share: Interval) -> Floats:
+    """P-values of "above the limit" for sign 1, of "below" for -1, one for each row of `counts` (samples, kinds): the largest for any
+    value of the share in its interval."""
+    found = np.zeros(len(counts))
+    for each in np.linspace(*share, _GRID):
+        values = sign * ((1 - limit) * expected(float(each)) - np.asarray(disagree, dtype=float))
+        found = np.maximum(found, weighted_p_values(values, counts, 0.0, float(values.min())))
+    return found
+
+
+# of two raters who prefer one of two answers or call a tie: whether they agree, whether the first calls a tie, whether the second does
+KINDS = ((True, True, True), (True, False, False), (False, False, False), (False, True, False), (False, False, True))
+APART = tuple(float(not kind[0]) for kind in KINDS)
 
 
 def kappa(judged: Mapping[tuple[bool, bool, bool], int], confidence: float = 0.95) -> tuple[float, float, float] | None:
     """Cohen's kappa of two raters who prefer one of two answers or call a tie, with its interval; None where both only tie.
 
-    `judged`: rows by whether the raters agree, whether the first calls a tie, whether the second does. Which answer is the first one is
-    arbitrary, so that each row counts both ways.
+    `judged`: rows by their kind, see `KINDS`. Which answer is the first one is arbitrary, so that each row counts both ways.
     """
-    n = sum(judged.values())
-    kinds = [(True, True, True), (True, False, False), (False, False, False), (False, True, False), (False, False, True)]
-    counts = [judged.get(kind, 0) for kind in kinds]
-    observed, first, second = (sum(c for k, c in zip(kinds, counts, strict=True) if k[place]) / n if n else 0.0 for place in range(3))
+    counts, n = [judged.get(kind, 0) for kind in KINDS], sum(judged.values())
+    observed, first, second = (sum(c for k, c in zip(KINDS, counts, strict=True) if k[place]) / n if n else 0.0 for place in range(3))
     chance = (1 - first) * (1 - second) / 2 + first * second
     if not n or chance == 1:
         return None
-    alpha = (1 - confidence) / 2
-    ties = [0.0] * (n - round(second * n)) + [1.0] * round(second * n)
+    alpha, ties = (1 - confidence) / 2, counts[0] + counts[4]
+    return (observed - chance) / (1 - chance), *beyond_chance(APART, counts, expected_apart, share_of_ties(ties, n, alpha), alpha)
 
-    def expected(tie: float) -> Floats:  # of each kind of row, if the second rater ties with this share
-        return np.array([1 - tie if kind[1] else (1 + tie) / 2 for kind in kinds])
 
-    share = _bounds(ties, 1 - alpha * _FOR_SHARE / 2)
-    return (observed - chance) / (1 - chance), *beyond_chance([float(not kind[0]) for kind in kinds], counts, expected, share, alpha)
+def expected_apart(tie: float) -> Floats:
+    """Disagreement expected of each of `KINDS` if the second rater calls a tie with this share."""
+    return np.array([1 - tie if first_ties else (1 + tie) / 2 for _, first_ties, _ in KINDS])
+
+
+def share_of_ties(ties: int, n: int, alpha: float) -> Interval:
+    """Interval of the second rater's share of ties, at the part of the risk that is for it."""
+    each = 1 - alpha * FOR_SHARE / 2
+    return share_lower_bound(ties, n, each), share_upper_bound(ties, n, each)
 
 
 def krippendorff(rows: Sequence[Sequence[bool]], confidence: float = 0.95) -> tuple[float, float, float] | None:
@@ -86,7 +98,7 @@ def krippendorff(rows: Sequence[Sequence[bool]], confidence: float = 0.95) -> tu
     counts = np.array([kinds.get(kind, 0) for kind in every])
     observed, expected_now = float(counts * weight @ apart), 2 * yes * (ratings - yes) / (ratings * (ratings - 1)) * float(counts @ weight)
     alpha = (1 - confidence) / 2
-    share = _weighted_share(good, weight, counts, alpha * _FOR_SHARE / 2)
+    share = _weighted_share(good, weight, counts, alpha * FOR_SHARE / 2)
     low, high = beyond_chance(
         (weight * apart).tolist(), counts.tolist(), lambda p: weight * (p * (1 - good) + (1 - p) * good), share, alpha
     )  # fmt: skip
@@ -97,10 +109,6 @@ def agreeing(rows: Sequence[Sequence[bool]]) -> tuple[int, int]:
     """Pairs of raters of one row who say the same, and all pairs."""
     pairs = [pair for row in rows for pair in combinations(row, 2)]
     return sum(a == b for a, b in pairs), len(pairs)
-
-
-def _bounds(values: Sequence[float], confidence: float) -> Interval:
-    return mean_lower_bound(values, confidence), mean_upper_bound(values, confidence)
 
 
 def _weighted_share(good: Floats, weight: Floats, counts: Floats, alpha: float) -> Interval:

@@ -64,6 +64,7 @@ from ftassets.domain.dataset.rows import Example
 from ftassets.domain.monitoring.estimate import Estimate
 from ftassets.domain.release.statement import read_statement
 from ftassets.domain.release.version import ExternalModel
+from ftassets.testing.doubles.llm_judge import pairwise_double
 from ftassets.testing.hash_embedder import HashEmbedder
 from ftassets.testing.stub_engine import stub_engine
 from ftassets.testing.thread_host import ThreadHost, run_gateway_in_thread
@@ -234,7 +235,11 @@ def test_eval_reports_keep_their_digest_and_their_policy(home: Home, loop: LoopC
 def test_an_llm_judge_is_not_asked_again(home: Home, loop: LoopConfig) -> None:
     golden = [Example(id=f"g{n}", messages=question(f"question {n}"), completion="good") for n in range(12)]
     said = {word: {row.id: f"{word} {row.id}" for row in golden} for word in ("good", "bad")}
-    scores, calibration = ask_judge(control(home), loop, golden, said["good"], said["bad"], print)  # nothing listens at its URL
+    with pairwise_double(lambda _, a, b: "tie" if a[:3] == b[:3] else "first" if a.startswith("good") else "second") as there:
+        assert loop.llm_judge is not None
+        moved = loop.model_copy(update={"llm_judge": loop.llm_judge.model_copy(update={"url": there.url})})
+        scores, calibration = ask_judge(control(home), moved, golden, said["good"], said["bad"], print)
+        assert not [asked for asked in there.asked if asked[0].startswith("question")], "only labelled pairs are asked about again"
     assert [score.value for score in scores] == [1.0] * 10
     assert calibration is not None
     assert (calibration.n, calibration.kappa) == (30, 1.0)

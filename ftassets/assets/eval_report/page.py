@@ -17,11 +17,14 @@ from ftassets.config.loop import LoopConfig
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.evaluation.confusion import columns, confusion, confusions, recalls
 from ftassets.domain.evaluation.costs import cost_of
+from ftassets.domain.evaluation.llm_judge import Calibration
 from ftassets.domain.evaluation.parity import Parity
 from ftassets.domain.evaluation.sets import refusal_rows
 from ftassets.domain.gates.error_budget import wanted_level
+from ftassets.domain.gates.llm_judge import choices_of, halving
 from ftassets.domain.gates.noise import flips, noise_sentence
 from ftassets.domain.gates.policy import at_its_level
+from ftassets.domain.gates.presets import single_gates
 from ftassets.domain.gates.report import HELD_OUT, EvalReport, in_slice
 from ftassets.domain.gates.result import GateResult, Verdict
 from ftassets.domain.gates.sensitivity import sensitivity
@@ -89,6 +92,7 @@ def page(loop: LoopConfig, control: Control, measured: Evaluation, digest: str) 
         **({"response_times": _times(report)} if report.latency_ms else {}),
         **({"metrics": _metrics_table(report)} if report.metrics else {}),
         **({"refusals": refusals} if (refusals := _refusals_table(measured)) else {}),
+        **({"llm_judge": _judge_table(loop, report, report.llm_judge_calibration)} if report.llm_judge_calibration else {}),
         **({"parity": _parity_table(report.parity)} if report.parity else {}),
         **({"api_model": said} if (said := api_sentence(loop, report.scores, answers)) else {}),
         **({"gates_plot": dg.MetadataValue.md(gate_marks(marks))} if marks else {}),
@@ -281,6 +285,23 @@ def _refusals_table(measured: Evaluation) -> dg.MetadataValue | None:
         for line in refusal_rows(each.rows, {role: read_answers([measured.answers[role][number]]) for role in ROLES})
     ]
     return table(["set", "model", "harm accepted", "harmless refused"], lines) if lines else None
+
+
+def _judge_table(loop: LoopConfig, report: EvalReport, known: Calibration) -> dg.MetadataValue:
+    """How far the judge agrees with people, its biases, and how many labels or judged rows would halve each gate's interval."""
+    kappa = "not known" if known.kappa is None else f"{known.kappa:.2f} (95 % interval {known.kappa_low:.2f} to {known.kappa_high:.2f})"
+    lines: list[tuple[str, object]] = [
+        ("labelled pairs, those of this report's answers", f"{known.n}, {sum(each.own for each in known.choices)}"),
+        ("agreement with people, kappa", f"{'not known' if known.agreement is None else f'{known.agreement:.2f}'}, {kappa}"),
+    ]
+    if known.first_position is not None:
+        lines.append((f"chose what was shown first, of {known.decided} choices", known.first_position))
+    if known.longer is not None:
+        lines.append((f"preferred the longer answer, of {known.both_decided}; people", f"{known.longer:.2f}; {known.longer_people:.2f}"))
+    for gate in single_gates(loop.gates):
+        if gate.metric == "llm_judge" and (judged := choices_of(gate, report)):
+            lines.append((gate.name, halving(judged, gate.confidence)))
+    return table(["LLM judge", "found"], lines + ([("problem", known.problem)] if known.problem else []))
 
 
 def _parity_table(parity: Parity) -> dg.MetadataValue:

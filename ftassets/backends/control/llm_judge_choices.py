@@ -45,6 +45,11 @@ def add_choices(control: Control, judge: str, choices: Mapping[str, list[BothOrd
     control.update(_key(judge), change)
 
 
+def drop_choices(control: Control, judge: str) -> None:
+    """Remove all choices of the judge with this identity. Raises OSError."""
+    control.delete(_key(judge))
+
+
 def _parsed(content: bytes | None) -> dict[str, list[BothOrders]]:
     known: dict[str, list[BothOrders]] = {}
     for line in (content or b"").split(b"\n"):

@@ -1,15 +1,18 @@
 """A judge model's choices between two answers, and how far they can be trusted."""
 
-from collections.abc import Sequence
+import json
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from ftassets.domain.chat import Asked
+from ftassets.domain.agreement import kappa
+from ftassets.domain.canonical import digest_of, parse_json
+from ftassets.domain.chat import Asked, openai_messages
 from ftassets.domain.dataset.rows import Quarantined
 
 Choice = Literal["first", "second", "tie"]
@@ -18,13 +21,15 @@ BothOrders = tuple[Choice, Choice]  # of answers a and b: what was chosen with a
 FEWEST_PAIRS = 30  # pairs people have judged, below which agreement with them is not known
 MOST_MISSING = 0.1  # share of pairs without a judgement from which the others may not stand for all
 
-_POINTS: dict[Choice, int] = {"first": 1, "tie": 0, "second": -1}
+Points = Literal[-1, 0, 1]  # for the second answer, neither, the first one
+_POINTS: dict[Choice, Points] = {"first": 1, "tie": 0, "second": -1}
 
 
 class PairwiseScore(BaseModel):
     """One row: 1 when the judge prefers the candidate's answer in both orders, -1 for production's, 0 for a tie or a contradiction.
 
     Values between come from a tie in one order only, or from repeats. A row without a judgement has the reason instead of a value.
+    `people` is what people prefer of these two answers, where the labels have them.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -34,12 +39,28 @@ class PairwiseScore(BaseModel):
     value: float | None = Field(ge=-1, le=1)
     contradictions: int = 0  # repeats in which each order gave the answer that was shown at the same place
     reason: str | None = None
+    people: Points | None = None
+    same: bool = False  # both answers are the same text
 
     @model_validator(mode="after")
     def _value_or_reason(self) -> "PairwiseScore":
         if (self.value is None) == (self.reason is None):
             raise ValueError("a pairwise_score has a value, or the reason why it is missing")
         return self
+
+
+class LabelledChoice(BaseModel):
+    """What the judge (its pairwise_score, 0 or above) and people prefer of a labelled pair: 1 the answer that the judge prefers.
+
+    If the judge prefers none, 1 is the answer that people prefer. `own`: the two answers are the candidate's and production's to a row
+    of this report.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    judge: float = Field(ge=0, le=1)
+    people: Points
+    own: bool = False
 
 
 class Calibration(BaseModel):
@@ -61,11 +82,17 @@ class Calibration(BaseModel):
     longer: float | None = None  # share of these in which the judge preferred the longer answer
     longer_people: float | None = None  # and people did: the difference is the judge's length bias
     problem: str | None = None  # why agreement with people is not known
+    choices: tuple[LabelledChoice, ...] = ()  # of all labelled pairs with a judgement; older reports lack them
+    slices: dict[str, int] = {}  # labelled pairs by the slice they name
 
-    @property
-    def trusted(self) -> bool:
-        """Whether the judge agrees with people well enough to decide anything."""
-        return self.problem is None and self.kappa is not None and self.kappa >= self.min_kappa
+    def interval(self, confidence: float) -> tuple[float, float]:
+        """Lower and upper bound of kappa, each at this confidence; (-1, 1) without the choices."""
+        found = kappa(_table(self.choices), 2 * confidence - 1)
+        return found[1:] if found else (-1.0, 1.0)
+
+    def trusted(self, confidence: float) -> bool:
+        """Whether it is proved that the judge agrees with people well enough to decide anything."""
+        return self.problem is None and self.interval(confidence)[0] >= self.min_kappa
 
 
 class LabelledPair(BaseModel):
@@ -81,6 +108,7 @@ class LabelledPair(BaseModel):
     first: str
     second: str
     preferred: Choice
+    slice: str | None = None  # of the request, as golden rows have one
 
     @model_validator(mode="after")
     def _differ(self) -> "LabelledPair":
@@ -90,6 +118,11 @@ class LabelledPair(BaseModel):
             raise ValueError('either "prompt" or "messages" says what was asked')
         assert self.asked  # is built, and raises ValueError where it cannot be
         return self
+
+    @property
+    def points(self) -> Points:
+        """What people prefer, as points."""
+        return _POINTS[self.preferred]
 
     @cached_property
     def asked(self) -> Asked:
@@ -110,19 +143,39 @@ def pairwise_score(choices: Sequence[BothOrders]) -> float:
     return sum(_POINTS[a_first] - _POINTS[b_first] for a_first, b_first in choices) / (2 * len(choices))
 
 
+def side(choices: Sequence[BothOrders]) -> Points:
+    """The answer that is preferred over both orders and all repeats, or neither."""
+    score = pairwise_score(choices)
+    return 1 if score > 0 else -1 if score < 0 else 0
+
+
 def contradictions(choices: Sequence[BothOrders]) -> int:
     """Repeats in which the judge chose the place, not the answer."""
     return sum(a_first == b_first != "tie" for a_first, b_first in choices)
 
 
+def pair_to_label(name: str, asked: Asked, slice_name: str | None, *answers: str) -> str:
+    """Two answers as a line of a labels file in which `preferred` is still empty; which one is the first follows from the id, by chance."""
+    turned = digest_of(name)[0] in "01234567"
+    first, second = reversed(answers) if turned else answers
+    request = {"messages": openai_messages(asked.messages), **({"tools": json.loads(asked.tools)} if asked.tools else {})}
+    line = {"id": name, **request, "first": first, "second": second, "slice": slice_name or "golden", "preferred": ""}
+    return json.dumps(line, ensure_ascii=False)
+
+
 def parse_labels(text: str, source: str) -> tuple[list[LabelledPair], list[Quarantined]]:
-    """Pairs of a JSONL text, and its invalid lines with number and reason; other fields of a line are ignored."""
+    """Pairs of a JSONL text, and its invalid lines with number and reason; other fields of a line are ignored.
+
+    Lines in which `preferred` is empty are still to be labelled, and neither.
+    """
     pairs: dict[str, LabelledPair] = {}
     bad: list[Quarantined] = []
     for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), start=1):
         if not line.strip():
             continue
         try:
+            if _open(line):
+                continue
             pair = LabelledPair.model_validate_json(line)
             if pair.id in pairs:
                 raise ValueError(f"there is a line with the id {pair.id} already")
@@ -132,26 +185,25 @@ def parse_labels(text: str, source: str) -> tuple[list[LabelledPair], list[Quara
     return list(pairs.values()), bad
 
 
-def calibrate(judged: Sequence[JudgedPair], min_kappa: float, missing: int = 0, refused: int = 0) -> Calibration:
+def calibrate(judged: Sequence[JudgedPair], min_kappa: float, missing: int = 0, refused: int = 0, own: Collection[str] = ()) -> Calibration:
     """Agreement of the judge with people, and its biases.
 
     Cohen's kappa is (p_o - p_e) / (1 - p_e) with the observed agreement p_o and the one expected by chance p_e (Cohen 1960). Which of
     two answers a file calls the first is arbitrary, so every pair is counted both ways: then a file in which the first one is
-    always the better gives the same figure as a shuffled one. The interval is a percentile bootstrap over pairs (Efron 1979).
+    always the better gives the same figure as a shuffled one. The interval is that of `domain.agreement`. `own` are ids of pairs
+    that are answers of this report.
     """
     n = len(judged)
-    people = np.array([_POINTS[each.pair.preferred] for each in judged])
-    judge = np.sign([pairwise_score(each.choices) for each in judged]).astype(int)
-    agree, judge_tie, people_tie = judge == people, judge == 0, people == 0
-    found: dict[str, Any] = {"n": n, "min_kappa": min_kappa, "missing": missing, "refused": refused}
+    choices = tuple(_labelled_choice(each, own) for each in judged)
+    people = np.array([each.pair.points for each in judged])
+    judge = np.array([side(each.choices) for each in judged], dtype=int)
+    judge_tie, people_tie = judge == 0, people == 0
+    named = Counter(each.pair.slice for each in judged if each.pair.slice)
+    found: dict[str, Any] = {"n": n, "min_kappa": min_kappa, "missing": missing, "refused": refused, "choices": choices, "slices": named}
     if n:
-        picks = np.random.default_rng(0).integers(0, n, size=(2000, n))
-        draws = _kappa(agree[picks], judge_tie[picks], people_tie[picks])
-        kappa, draws = float(_kappa(agree, judge_tie, people_tie)), draws[~np.isnan(draws)]
-        found["agreement"] = float(agree.mean())
-        if not np.isnan(kappa):
-            low, high = np.quantile(draws, [0.025, 0.975])
-            found |= {"kappa": kappa, "kappa_low": float(low), "kappa_high": float(high)}
+        found["agreement"] = float((judge == people).mean())
+        if beyond := kappa(_table(choices)):
+            found |= dict(zip(("kappa", "kappa_low", "kappa_high"), beyond, strict=True))
     single = [choice for each in judged for both in each.choices for choice in both if choice != "tie"]
     lengths = np.array([np.sign(len(each.pair.first) - len(each.pair.second)) for each in judged])
     counted = (lengths != 0) & ~judge_tie & ~people_tie
@@ -181,13 +233,22 @@ def _problem(n: int, missing: int, kappa: float | None) -> str | None:
     return "people and judge called every pair a tie" if kappa is None else None
 
 
-def _kappa(agree: NDArray[np.bool_], judge_tie: NDArray[np.bool_], people_tie: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Kappa over the last axis, each pair counted both ways: first and second are then equally frequent. NaN where both only tie."""
-    observed, a, b = (values.mean(axis=-1) for values in (agree, judge_tie, people_tie))
-    expected = (1 - a) * (1 - b) / 2 + a * b
-    with np.errstate(invalid="ignore", divide="ignore"):
-        kappa: NDArray[np.float64] = np.where(expected < 1, (observed - expected) / (1 - expected), np.nan)
-    return kappa
+def _labelled_choice(each: JudgedPair, own: Collection[str]) -> LabelledChoice:
+    """Written down so that it does not depend on which answer the file calls the first."""
+    judge, people = pairwise_score(each.choices), each.pair.points
+    turn = side(each.choices) or people or 1
+    return LabelledChoice(judge=turn * judge, people=cast(Points, turn * people), own=each.pair.id in own)
+
+
+def _table(choices: Iterable[LabelledChoice]) -> Counter[tuple[bool, bool, bool]]:
+    """Pairs by whether judge and people agree, whether the judge calls a tie, and whether people do."""
+    signs = ((int(np.sign(each.judge)), each.people) for each in choices)
+    return Counter((judge == people, judge == 0, people == 0) for judge, people in signs)
+
+
+def _open(line: str) -> bool:
+    content = parse_json(line)
+    return isinstance(content, dict) and content.get("preferred", 0) in ("", None)
 
 
 def _reason(error: ValueError) -> str:

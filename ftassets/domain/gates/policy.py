@@ -17,7 +17,8 @@ from ftassets.domain.gates.result import GateResult, Verdict
 
 # The rule by which verdicts follow from a report. Raise it when a stored report could get another verdict than before.
 # 1: normal approximations and bootstraps, FAIL by the estimate. 2: bounds that hold for any number of rows, FAIL by a bound.
-# 3: reviewers may stop at any time; FAIL of one of several gates is corrected for their number.
+# 3: reviewers may stop at any time; a judge's agreement with people is decided by an interval, and people's labels correct its choices;
+# FAIL of one of several gates is corrected for their number.
 RULE = 3
 
 

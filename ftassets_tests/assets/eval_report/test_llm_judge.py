@@ -74,19 +74,22 @@ def test_the_judge_reads_the_conversation_and_the_loops_system_prompt_where_it_h
     ]  # fmt: skip
 
 
-def test_both_orders_are_judged_and_a_repeated_report_asks_nobody(there: PairwiseDouble, tmp_path: Path) -> None:
+def test_both_orders_are_judged_and_a_repeated_report_asks_again_only_to_see_if_the_judge_is_the_same(
+    there: PairwiseDouble, tmp_path: Path
+) -> None:
     case = Case(tmp_path, there.url)
     scores, calibration = case.ask()
     assert calibration is not None
     assert (calibration.n, calibration.kappa, calibration.first_position) == (30, 1.0, 0.5)
     assert [each.value for each in scores] == [1.0] * 20
     assert {each.slice for each in scores} == {"golden", "drifted"}
-    assert len(there.asked) == len(set(there.asked)) == 2 * (30 + 20)
+    assert len(set(there.asked)) == 2 * (30 + 20)
+    assert len(there.asked) == 2 * (30 + 30 + 20), "labelled pairs are judged twice at first"
     assert all((prompt, second, first) in there.asked for prompt, first, second in there.asked)
     assert case.ask() == (scores, calibration)
-    assert len(there.asked) == 100
+    assert len(there.asked) == 160 + 2 * 30
     stored = next(case.home.answers.glob("judge-*.jsonl")).read_text()
-    assert len(stored.splitlines()) == 50
+    assert len(stored.splitlines()) == 30 + 30 + 20 + 1, "first choices, second ones, rows, and the number of the check"
     assert "question" not in stored, "what users write stays out of the file"
 
 
@@ -96,9 +99,9 @@ def test_another_answer_or_another_judge_is_asked_again_and_equal_answers_are_no
     changed = {**BAD, first[0].id: "worse", first[1].id: GOOD[first[1].id]}
     values = {each.id: each.value for each in case.ask(production=changed)[0]}
     assert (values[first[0].id], values[first[1].id]) == (1, 0)
-    assert len(there.asked) == 102
+    assert len(there.asked) == 160 + 2 * 30 + 2
     Case(tmp_path, there.url, model="larger").ask()
-    assert len(there.asked) == 202
+    assert len(there.asked) == 222 + 160
 
 
 def test_a_judge_that_sees_only_the_place_has_no_say(there: PairwiseDouble, tmp_path: Path) -> None:
@@ -106,17 +109,17 @@ def test_a_judge_that_sees_only_the_place_has_no_say(there: PairwiseDouble, tmp_
     scores, calibration = Case(tmp_path, there.url).ask()
     assert scores == []
     assert calibration is not None
-    assert (calibration.first_position, calibration.agreement, calibration.trusted) == (1.0, 0.0, False)
+    assert (calibration.first_position, calibration.agreement, calibration.trusted(0.95)) == (1.0, 0.0, False)
     assert calibration.kappa is not None
     assert calibration.kappa < 0.4
-    assert len(there.asked) == 60, "no row is judged by a judge that decides nothing"
+    assert len(there.asked) == 120, "no row is judged by a judge that decides nothing"
 
 
 def test_contradictions_are_counted_and_score_as_ties(there: PairwiseDouble, tmp_path: Path) -> None:
     there.rule = lambda prompt, first, second: "first" if prompt.startswith("question") else fair(prompt, first, second)
     scores, _ = Case(tmp_path, there.url, repeats=2).ask()
     assert {(each.value, each.contradictions) for each in scores} == {(0.0, 2)}
-    assert len(there.asked) == 4 * (30 + 20)
+    assert len(there.asked) == 4 * (30 + 30 + 20)
 
 
 def test_an_unreachable_judge_is_not_asked_on_and_on(there: PairwiseDouble, tmp_path: Path) -> None:
@@ -141,7 +144,7 @@ def test_rows_without_a_judgement_keep_the_reason_and_only_they_are_asked_again(
     there.rule = fair
     there.asked.clear()
     assert all(each.value == 1 for each in case.ask()[0])
-    assert len(there.asked) == 8
+    assert len([asked for asked in there.asked if asked[0].startswith("question")]) == 8
 
 
 def test_each_gate_gets_its_own_sample(there: PairwiseDouble, tmp_path: Path) -> None:
@@ -174,3 +177,50 @@ def test_a_labels_file_that_is_missing_or_has_bad_lines_is_said(there: PairwiseD
 def test_a_loop_without_a_judge_gate_asks_nobody(there: PairwiseDouble, tmp_path: Path) -> None:
     assert Case(tmp_path, there.url, gates=[{"metric": "exact_match", "better_than": "production"}]).ask() == ([], None)
     assert there.asked == []
+
+
+def test_a_judge_that_changed_decides_nothing_and_is_compared_with_people_again(there: PairwiseDouble, tmp_path: Path) -> None:
+    case = Case(tmp_path, there.url)
+    assert len(case.ask()[0]) == 20
+    there.rule = lambda prompt, first, second: "tie"  # the provider put another model behind the name
+    scores, calibration = case.ask()
+    assert scores == []
+    assert calibration is not None
+    assert "the judge has changed since it was compared with people: it agrees with people on 0 of 30 labelled pairs, and did on 30" in (
+        calibration.problem or ""
+    )
+    assert any("the judge has changed" in line for line in case.heard)
+    again = case.ask()[1]
+    assert again is not None
+    assert (again.problem or "", again.agreement) == ("people and judge called every pair a tie", 0.0) or again.kappa == 0.0
+    there.rule = fair
+    assert "has changed" in (case.ask()[1].problem or "")  # type: ignore[union-attr]
+    assert len(case.ask()[0]) == 20, "the first choices are dropped, and made anew"
+
+
+def test_a_judge_that_cannot_be_asked_again_decides_nothing(there: PairwiseDouble, tmp_path: Path) -> None:
+    case = Case(tmp_path, there.url)
+    case.ask()
+    there.rule = lambda prompt, first, second: 404
+    scores, calibration = case.ask()
+    assert scores == []
+    assert "could not be judged again" in (calibration.problem or "")  # type: ignore[union-attr]
+    there.rule = fair
+    assert len(case.ask()[0]) == 20
+
+
+def test_labels_on_the_reports_own_answers_are_found_in_both_orders(there: PairwiseDouble, tmp_path: Path) -> None:
+    case = Case(tmp_path, there.url)
+    names = [each.id for each in case.ask()[0]]
+    lines = [
+        {"id": "o1", "prompt": f"question {names[0][1:]}", "first": GOOD[names[0]], "second": BAD[names[0]], "preferred": "second"},
+        {"id": "o2", "prompt": f"question {names[1][1:]}", "first": BAD[names[1]], "second": GOOD[names[1]], "preferred": "second"},
+        {"id": "o3", "prompt": f"question {names[2][1:]}", "first": "an older answer", "second": GOOD[names[2]], "preferred": "second"},
+    ]
+    case.labels.write_text(case.labels.read_text() + "".join(json.dumps({**line, "slice": "drifted"}) + "\n" for line in lines))
+    scores, calibration = case.ask(production={**BAD, names[3]: GOOD[names[3]]})
+    people = {each.id: (each.people, each.same) for each in scores}
+    assert [people[name] for name in names[:5]] == [(-1, False), (1, False), (None, False), (0, True), (None, False)]
+    assert calibration is not None
+    assert sum(each.own for each in calibration.choices) == 2
+    assert calibration.slices == {"drifted": 3}

@@ -13,6 +13,7 @@ from typer.testing import CliRunner, Result
 
 from ftassets.assets._shared.dataset_files import golden_path, to_parquet
 from ftassets.assets._shared.events import DATA_VERSION, node
+from ftassets.assets.eval_report.llm_judge import ask_judge
 from ftassets.backends.artifacts.reports import read_eval_report, store_eval_report
 from ftassets.backends.control.reviews import read_review
 from ftassets.cli import gates as cli_gates
@@ -23,9 +24,11 @@ from ftassets.config.profiles import artifacts, control, embedded
 from ftassets.domain.chat import question
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.evaluation.scoring import Score
+from ftassets.domain.gates.llm_judge import llm_judge_sample
 from ftassets.domain.gates.policy import evaluate_gates
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.gates.result import Verdict
+from ftassets.testing.doubles.llm_judge import pairwise_double
 from ftassets_tests import ROOT
 
 GOLDEN = [Example(id=f"g{n}", messages=question(f"=question, {n}\n?"), completion=f"right {n}", slice="golden") for n in range(80)]
@@ -44,8 +47,9 @@ class Case:
         store = embedded(home)["dataset_store"]()
         self.commit = store.publish("golden", {golden_path("triage"): to_parquet(GOLDEN)}, "golden", {}).commit
         home.answers.mkdir(parents=True)
-        table = {"id": [row.id for row in GOLDEN], "answer": [f"answer to {row.id}" for row in GOLDEN]}
-        pq.write_table(pa.table(table), home.answers / "a.parquet")
+        for name, word in (("a", "answer"), ("b", "old answer")):
+            table = {"id": [row.id for row in GOLDEN], "answer": [f"{'answer' if row.id == 'g7' else word} to {row.id}" for row in GOLDEN]}
+            pq.write_table(pa.table(table), home.answers / f"{name}.parquet")
 
     def evaluate(self, run_id: str) -> str:
         """An eval report of that run becomes the newest one."""
@@ -53,7 +57,8 @@ class Case:
         fixed: dict[str, Any] = dict.fromkeys(("candidate", "production", "base", "dataset_commit", "policy_digest"), "x")
         report = EvalReport(
             **fixed, loop="triage", run_id=run_id, golden_commit=self.commit, production_is_base=False, generation={}, latency_ms={},
-            answers={"candidate": ["a.parquet"]}, scores=dict.fromkeys(("candidate", "production", "base"), scores),
+            answers={"candidate": ["a.parquet"], "production": ["b.parquet"]},
+            scores=dict.fromkeys(("candidate", "production", "base"), scores),
         )  # fmt: skip
         digest = store_eval_report(artifacts(self.home), report)
         event = dg.AssetMaterialization(node("triage", "eval_report"), tags={DATA_VERSION: digest})
@@ -161,3 +166,38 @@ def test_what_cannot_be_done_is_one_sentence(case: Case, tmp_path: Path) -> None
     assert "is not a name" in run("import", "triage", str(out), "--name", "../x", code=1).output
     case.loop = case.loop.model_copy(update={"gates": []})
     assert "no human_review gate" in run("export", "triage", "--out", str(out), "--force", code=1).output
+
+
+def test_pairs_go_out_blind_and_count_as_labels_of_these_answers(case: Case, tmp_path: Path) -> None:
+    out, labels = tmp_path / "pairs.jsonl", tmp_path / "labels.jsonl"
+    assert "no llm_judge gate" in run("pairs", "triage", "--out", str(out), code=1).output
+    with pairwise_double(lambda prompt, first, second: "first" if first.startswith("answer") else "second") as there:
+        labels.write_text("")
+        settings = {"url": there.url, "model": "large", "labels": str(labels)}
+        gates = [{"metric": "llm_judge", "better_than": "production", "sample": 60}]
+        case.loop = LoopConfig.model_validate({**case.loop.model_dump(exclude_unset=True), "gates": gates, "llm_judge": settings})
+        digest = case.evaluate("run-1")
+        assert "into `preferred`, from the top" in run("pairs", "triage", "--out", str(out)).output
+        lines = [json.loads(line) for line in out.read_text().splitlines()]
+        assert json.loads(run("pairs", "triage", "--out", str(out), "--force", "--json").stdout)["rows"] == len(lines)
+        report = read_eval_report(artifacts(case.home), "triage", digest)
+        sample = llm_judge_sample(case.loop.gates[0], [each.id for each in report.rows("candidate", None)])
+        assert [line["id"] for line in lines] == [f"{name}-{digest[:8]}" for name in sample if name != "g7"], "equal answers are no pair"
+        mine = [line["first"].startswith("answer") for line in lines]
+        assert 15 < sum(mine) < 45, "which one is the first is chance"
+
+        said = {
+            word: {row.id: f"{'answer' if row.id == 'g7' else word} to {row.id}" for row in GOLDEN} for word in ("answer", "old answer")
+        }
+        for line in lines[:40]:
+            line["preferred"] = "first" if line["first"].startswith("answer") else "second"
+        labels.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        scores, calibration = ask_judge(control(case.home), case.loop, GOLDEN, said["answer"], said["old answer"], print)
+    people = {each.id: each.people for each in scores if not each.same}
+    assert [people[name] for name in sample if name != "g7"] == [1] * 40 + [None] * (len(lines) - 40)
+    assert calibration is not None
+    assert (calibration.n, calibration.refused, calibration.slices) == (40, 0, {"golden": 40})
+    judged = report.model_copy(update={"pairwise_scores": scores, "llm_judge_calibration": calibration})
+    [found] = evaluate_gates(case.loop.gates, judged)
+    assert found.verdict is Verdict.PASS
+    assert "by 40 labels of these answers people would prefer the candidate" in found.sentence

@@ -107,10 +107,10 @@ def test_a_judge_that_guesses_has_no_kappa_and_one_that_agrees_has() -> None:
     assert guesses.kappa_high is not None
     assert guesses.kappa_low < 0 < guesses.kappa_high
     assert guesses.kappa_high - guesses.kappa_low == pytest.approx(2 * 1.96 / 20, rel=0.15)
-    assert not guesses.trusted
+    assert not guesses.trusted(0.95)
     # the first answer is the better one in each line: agreement is no less for that
     agrees = calibrate([pair(n, "first", decided("first")) for n in range(40)], 0.4)
-    assert (agrees.kappa, agrees.trusted) == (1, True)
+    assert (agrees.kappa, agrees.trusted(0.95)) == (1, True)
 
 
 def test_biases_are_shares_of_what_was_decided() -> None:
@@ -132,7 +132,7 @@ def test_biases_are_shares_of_what_was_decided() -> None:
 def test_too_few_pairs_are_no_calibration(n: int, missing: int, words: str) -> None:
     found = calibrate([pair(i, "first", decided("first")) for i in range(n)], 0.0, missing)
     assert words in (found.problem or "")
-    assert not found.trusted
+    assert not found.trusted(0.5001)
 
 
 def test_a_stored_calibration_says_the_same_again() -> None:

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.evaluation.human_review import Given, Review
-from ftassets.domain.evaluation.llm_judge import Calibration, PairwiseScore
+from ftassets.domain.evaluation.llm_judge import Calibration, LabelledChoice, PairwiseScore
 from ftassets.domain.evaluation.metrics import CATALOGUE, RowValue, row_value, row_values
 from ftassets.domain.evaluation.parity import Parity
 from ftassets.domain.gates.gate import Gate
@@ -65,7 +65,9 @@ def excellent(gate: Gate) -> tuple[EvalReport, Review | None]:
             "classes": ("a", "b"),
             "costs": {"a": {"b": 1.0}},
             "pairwise_scores": [PairwiseScore(id=s.id, slice="golden", value=1.0) for s in ours],
-            "llm_judge_calibration": Calibration(n=100, min_kappa=0.4, kappa=0.9, kappa_low=0.8, kappa_high=1.0),
+            "llm_judge_calibration": Calibration(
+                n=100, min_kappa=0.4, kappa=1.0, kappa_low=0.9, kappa_high=1.0, choices=(LabelledChoice(judge=1, people=1),) * 100
+            ),
         }
     )
     digest = "ab" * 32
