@@ -4,10 +4,10 @@ import functools
 import inspect
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar, cast
 
 import typer
 
@@ -15,9 +15,12 @@ from ftassets.config.home import Home
 from ftassets.domain.file_formats import AUTO, LABELS, TRAFFIC
 from ftassets.errors import InvalidInput
 
+if TYPE_CHECKING:
+    from ftassets.domain.dataset.rows import Quarantined
+
 Loop = Annotated[str, typer.Argument(help="Name of the loop.")]
 Reason = Annotated[str, typer.Option("--reason", help="Kept in the journal.")]
-LogFormat = Annotated[str, typer.Option("--format", help=f"{', '.join((AUTO, *TRAFFIC))}; {AUTO}: the one that reads most of the file.")]
+LogFormat = Annotated[str, typer.Option("--format", help=f"{', '.join((AUTO, *TRAFFIC))}; {AUTO}: the one that carries most of the file.")]
 LabelFormat = Annotated[str, typer.Option("--format", help=f"{', '.join(LABELS)}.")]
 Force = Annotated[bool, typer.Option("--force", help="Write over what is there; never over the input.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object instead of text.")]
@@ -89,6 +92,14 @@ def backend(name: str) -> Any:
 def show_json(value: Any) -> None:
     """One JSON value on stdout; paths are written as text."""
     typer.echo(json.dumps(value, indent=2, default=str, allow_nan=False))
+
+
+def show_refused(refused: Sequence["Quarantined"]) -> None:
+    """The places and reasons of the first 20, and how many more there are."""
+    for item in refused[:20]:
+        typer.echo(f"  {item.where}: {item.reason}")
+    if len(refused) > 20:
+        typer.echo(f"  and {len(refused) - 20:,} more, which --json lists")
 
 
 def text_of(path: Path) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ftassets.cli.common import AsJson, Force, LabelFormat, Loop, backend, known_loop, needs_loops, show_json, text_of
+from ftassets.cli.common import AsJson, Force, LabelFormat, Loop, backend, known_loop, needs_loops, show_json, show_refused, text_of
 from ftassets.config.outputs import check_new_file, write_file
 from ftassets.exits import FAILED
 
@@ -158,8 +158,7 @@ def label_import(
         f"{report.added} labels added, {report.replaced} replaced, {report.unchanged} unchanged, {len(report.quarantined)} refused; "
         f"commit {report.commit[:12]}"
     )
-    for item in report.quarantined[:20]:
-        typer.echo(f"  {item.where}: {item.reason}")
+    show_refused(report.quarantined)
 
 
 @app.command("export")

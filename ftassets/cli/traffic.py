@@ -6,7 +6,19 @@ from typing import Annotated
 
 import typer
 
-from ftassets.cli.common import AsJson, LogFormat, Loop, Reason, backend, known_loop, known_loop_names, known_loops, needs_loops, show_json
+from ftassets.cli.common import (
+    AsJson,
+    LogFormat,
+    Loop,
+    Reason,
+    backend,
+    known_loop,
+    known_loop_names,
+    known_loops,
+    needs_loops,
+    show_json,
+    show_refused,
+)
 from ftassets.config.home import Home
 from ftassets.errors import InvalidInput
 
@@ -39,8 +51,7 @@ def import_traffic(
         typer.echo(f"{report.cut} answers were cut at the token limit: they do not count as well formed")
     if report.feedback:
         typer.echo(f"{report.feedback} answers have new feedback")
-    for item in bad[:20]:
-        typer.echo(f"  {item.where}: {item.reason}")
+    show_refused(bad)
 
 
 @app.command()

@@ -6,7 +6,7 @@ _IMPORTS = "ftassets.domain.traffic.imports"
 _SHAPES = "ftassets.domain.dataset.row_shapes"
 _DATASET = "ftassets.assets._shared.dataset_files"
 _LABELLING = "ftassets.domain.dataset.labelling"
-AUTO = "auto"  # the format that reads the most records of a file
+AUTO = "auto"  # the format in which the records of a file carry the most
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class FileFormat:
     out: bool = False
 
 
-TRAFFIC: dict[str, FileFormat] = {  # where two read as much of a file, the first one counts: tools before OpenAI's general forms
+TRAFFIC: dict[str, FileFormat] = {  # where two carry as much of a file, the first one counts: tools before OpenAI's general forms
     "openinference": FileFormat(
         "Arize Phoenix and other users of OpenInference",
         "spans of kind LLM as OTLP JSON, or as the SDK prints them",
@@ -71,7 +71,7 @@ TRAFFIC: dict[str, FileFormat] = {  # where two read as much of a file, the firs
         "OpenAI",
         "files for supervised and preference fine-tuning, stored completions with their messages, logged requests with their responses",
         f"{_IMPORTS}.openai_files",
-        "of preference files: the preferred output is the correction of the other one",
+        "of preference files: the preferred output is the correction of the other one; else `rating` and `correction`",
         "further choices than the first; `weight` of answers before the last one",
     ),
 }

@@ -166,7 +166,7 @@ class Chat:
         """Answer one request. Raises Problem."""
         at, began = time.time(), time.perf_counter()
         ask, content = parse(await read(request), ChatRequest)
-        key = ask.user or request.headers.get("x-user") or uuid.uuid4().hex
+        key = (ask.user or "").strip() or request.headers.get("x-user", "").strip() or uuid.uuid4().hex
         try:
             route, unavailable = self._router.route(ask.model, key), None
         except UnknownLoop as error:

@@ -1,7 +1,7 @@
 """Requests, answers and feedback of all loops: what the gateway writes and everything else reads."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -89,6 +89,10 @@ class TrafficLog(ABC):
     @abstractmethod
     def named(self, loop: str | None, request_ids: Sequence[str]) -> list[Exchange]:
         """Those of these exchanges that the log has, of one loop or of all, in any order."""
+
+    @abstractmethod
+    def derived(self, names: Collection[str]) -> set[str]:
+        """Ids of all loops that begin with one of these names and a colon: what imports call further exchanges of one id."""
 
     @abstractmethod
     def count(self, loop: str, since: float = 0.0, until: float = float("inf"), answered: bool = False) -> int:

@@ -87,6 +87,11 @@ class DayFiles:
                 rows = (row.exchange for row in read(path))
                 yield from (row for row in rows if row.id in ids or (user is not None and row.user == user))
 
+    def derived(self, loop: str, names: Collection[str]) -> set[str]:
+        """Ids that begin with one of these names and a colon, see `TrafficLog.derived`."""
+        begins = tuple(f"{name}:" for name in names)
+        return {name for path in sorted((self.folder / loop).glob(PATTERN)) for (name,) in _column(path, "id") if name.startswith(begins)}
+
     def erase(self, loop: str, ids: Collection[str]) -> int:
         """Write the files that have any of these rows anew without them; returns the number of rows. Doing it again is safe.
 

@@ -3,7 +3,7 @@
 import json
 import re
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import asdict, fields
 from typing import Any
@@ -118,6 +118,8 @@ WHERE (f.asked_at, e.number) > {_LAST} ORDER BY f.asked_at, e.number LIMIT {PAGE
 _EXCHANGES_NAMED = f"""
 SELECT {_SELECTED} FROM traffic_exchange e
 WHERE e.loop = coalesce(CAST(:loop AS text), e.loop) AND e.id IN (SELECT json_array_elements_text(CAST(:names AS json)))"""
+_DERIVED = """
+SELECT e.id FROM traffic_exchange e, json_array_elements_text(CAST(:names AS json)) begin WHERE starts_with(e.id, begin)"""
 _FEEDBACK_ON = """
 SELECT request_id, at, rating, correction FROM traffic_feedback
 WHERE request_id IN (SELECT json_array_elements_text(CAST(:names AS json)))"""
@@ -212,6 +214,9 @@ class PostgresTrafficLog(TrafficLog):
     def named(self, loop: str | None, request_ids: Sequence[str]) -> list[Exchange]:
         rows = self._run(_EXCHANGES_NAMED, loop=loop, names=_to_json(list(map(_escaped, request_ids))))
         return [Exchange(*row) for row in rows]
+
+    def derived(self, names: Collection[str]) -> set[str]:
+        return {row[0] for row in self._run(_DERIVED, names=_to_json([_escaped(f"{name}:") for name in names]))}
 
     def count(self, loop: str, since: float = 0.0, until: float = float("inf"), answered: bool = False) -> int:
         query = f"SELECT count(*) FROM traffic_exchange {_window(None, answered)}"

@@ -5,7 +5,7 @@ import sqlite3
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import astuple, fields
 from pathlib import Path
 from typing import Any
@@ -137,6 +137,11 @@ class SqliteTrafficLog(TrafficLog):
     def named(self, loop: str | None, request_ids: Sequence[str]) -> list[Exchange]:
         query = f"SELECT {_SELECTED} FROM exchange e WHERE e.loop = coalesce(?, e.loop) AND e.id IN"
         return [_exchange(row) for row in self._among(query, request_ids, loop)]
+
+    def derived(self, names: Collection[str]) -> set[str]:
+        query = "SELECT id FROM exchange WHERE id > ? AND id < ?"  # a semicolon is the character behind the colon
+        ranges = [(storable(f"{name}:"), storable(f"{name};")) for name in names]
+        return {row[0] for each in ranges for row in self._connection().execute(query, each)}
 
     def count(self, loop: str, since: float = 0.0, until: float = float("inf"), answered: bool = False) -> int:
         where, values = _window(loop, since, until, None, answered)

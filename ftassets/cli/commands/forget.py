@@ -1,5 +1,6 @@
 """The right to be forgotten: takes a user's texts out of every store of the registry, and reports what history keeps."""
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -33,6 +34,7 @@ from ftassets.domain.traffic.exchange import Exchange, request_in
 from ftassets.domain.traffic.imports.fields import stored_ids
 from ftassets.errors import InvalidInput
 
+_HASH = re.compile("[0-9a-f]{32}")  # see `keyed_user`
 COMMITS_STAY, VERSIONS_STAY, WRITTEN_STAY = Commits.stays, Versions.stays, WrittenRows.stays
 COPIES_STAY = (
     "seed, golden and exported files are yours, and so are backups: remove the texts there if they have them. The log of a PostgreSQL "
@@ -115,10 +117,12 @@ def folders_of_days(home: Home, loops: Iterable[LoopConfig]) -> list[DayFiles]:
 
 def user_of(traffic_log: TrafficLog, request: str, day_files: Sequence[DayFiles] = ()) -> str:
     """Hash of the user who sent a request. Raises InvalidInput when neither the log nor the files of deleted days know it."""
-    names = stored_ids(request)
+    names = sorted(_known_as(traffic_log, day_files, request))
     found = traffic_log.named(None, names) or list(_moved(day_files, None, names))
     if not found:
         raise InvalidInput(f"the traffic log has no request {request}: give the id of one that the user sent and that is not forgotten")
+    if len({row.user for row in found}) > 1:
+        raise InvalidInput(f"{request} is the id of requests of several users: {', '.join(names)}; name one of them")
     if not found[0].user:
         raise InvalidInput(f"request {request} has no user: ftassets forget --request {request} removes it alone")
     return found[0].user
@@ -139,7 +143,8 @@ def forget(
 
     A request may have the id that its source gave it. `work` is the folder of scratch folders.
     Everything that can be changed is changed now; the rows leave the dataset with its next commit.
-    Raises InvalidInput when neither is given, when nothing here has the request or ever forgot it, and when the id names several.
+    Raises InvalidInput when neither is given, when nothing here has the request or ever forgot it, when the id names several, and when
+    no store has anything of the user.
     """
     of = registry(loops, traffic_log, vector_store, dataset_store, artifacts, day_files, work)
     with ExitStack() as held:
@@ -170,6 +175,8 @@ def _forgotten(
     erased = {of.log.name: len(logged), **{store.name: store.erase(who) for store in of.others}}
     report = Forgotten(sorted(logged | moved), repeated, erased, earlier=earlier, user=user)
     report.commits = [{"loop": place.loop, "commit": place.name, "rows": place.rows} for place in of.commits.find(asked)]
+    if user is not None and not (asked.requests or report.commits or any(n for name, n in erased.items() if name != Scratch.name)):
+        raise InvalidInput(_unknown(user))
     for place in of.versions.trained_on({str(item["commit"]) for item in report.commits}):
         if place.why is None:
             report.versions.append({"version": place.name, "dataset_commit": str(load_manifest(artifacts, place.name).dataset_commit)})
@@ -184,6 +191,14 @@ def _forgotten(
     return report
 
 
+def _unknown(user: str) -> str:
+    hint = "" if _HASH.fullmatch(user) else ", and it is not a hash as the log has it"
+    return (
+        f"no store here has anything of the user {user}{hint}: ftassets user-hash NAME prints the hash of a name, and --user-of takes the "
+        "id of a request. A user who was forgotten earlier is not known any more either"
+    )
+
+
 def _asked(of: Registry, traffic_log: TrafficLog, day_files: Sequence[DayFiles], user: str | None, request: str | None) -> frozenset[str]:
     """What the user, or the request, asked, as far as the log and the copies of days have it."""
     named = traffic_log.named(None, [request]) if request else []
@@ -195,14 +210,32 @@ def _asked(of: Registry, traffic_log: TrafficLog, day_files: Sequence[DayFiles],
 def _stored_name(of: Registry, traffic_log: TrafficLog, day_files: Sequence[DayFiles], request: str) -> str:
     """The id under which the stores know a request. Raises InvalidInput if none does, or if several requests have this name."""
     names = stored_ids(request)
-    known = {row.id for row in (*traffic_log.named(None, names), *_moved(day_files, None, names))}
-    known = known or traffic_log.forgotten().intersection(names)
+    known = _known_as(traffic_log, day_files, request)
+    known = known or {name for name in traffic_log.forgotten() if name in names or name.startswith(_derived(names))}
     known = known or {name for name in names if any(store.find(Subject(frozenset([name]))) for store in (of.datasets, of.commits))}
     if len(known) > 1:
         raise InvalidInput(f"{request} is the id of several requests: {', '.join(sorted(known))}; name one of them")
     if not known:
         raise InvalidInput(f"no request {request}: neither the traffic log nor a dataset has it, and it was not forgotten earlier")
     return known.pop()
+
+
+def _known_as(traffic_log: TrafficLog, day_files: Sequence[DayFiles], request: str) -> set[str]:
+    """The ids that a request may have in the log and in the copies of days: the one named, else those which imports gave what their source
+    called so: with the source's name before it, and behind it what tells the exchanges of one id apart.
+    """
+    for names, derived in (([request], False), (stored_ids(request), True)):
+        found = {row.id for row in (*traffic_log.named(None, names), *_moved(day_files, None, names))}
+        if derived:
+            found |= traffic_log.derived(names)
+            found.update(*(files.derived(loop, names) for files in day_files for loop in files.loops()))
+        if found:
+            return found
+    return set()
+
+
+def _derived(names: Sequence[str]) -> tuple[str, ...]:
+    return tuple(f"{name}:" for name in names)
 
 
 def _moved(day_files: Sequence[DayFiles], user: str | None, requests: Collection[str]) -> Iterator[Exchange]:

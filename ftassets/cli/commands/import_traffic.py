@@ -44,7 +44,7 @@ def import_traffic(
 ) -> ImportReport:
     """Take a log of another system into the loop's traffic; doing it again changes nothing.
 
-    The format `auto` is the one in which the file has the most rows. `version` is who answered, without it the model each row names.
+    The format `auto` is the one in which the file's rows carry the most. `version` is who answered, without it the model each row names.
     `secret` is the home's, for the hashes of users. Rows without a time get the file's modification time. Bad lines are in the report
     and nowhere else. Raises InvalidInput for an unknown format and a file without a row, OSError when the file cannot be read.
     """

@@ -99,8 +99,12 @@ def query_of(exchange: Exchange, context: str) -> str:
 
 
 def hashed_user(name: Any) -> str:
-    """SHA-256 (hex) of a user's name, without a secret; empty without a user. The log has it under `keyed_user` only."""
-    return "" if name is None or name == "" else hashlib.sha256(str(name).encode("utf-8", "replace")).hexdigest()
+    """SHA-256 (hex) of a user's name, without a secret; empty without a user. The log has it under `keyed_user` only.
+
+    White space around the name does not count.
+    """
+    known = "" if name is None else str(name).strip()
+    return hashlib.sha256(known.encode("utf-8", "replace")).hexdigest() if known else ""
 
 
 def keyed_user(hashed: str, secret: str) -> str:

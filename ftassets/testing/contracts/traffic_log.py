@@ -232,6 +232,13 @@ class TrafficLogContract:
         log.forget(request_ids=[rows[0].id])
         assert log.named("voice", [rows[0].id]) == []
 
+    def test_ids_that_begin_with_a_name_and_a_colon_are_found(self, log: TrafficLog) -> None:
+        names = ["chat:c1", "chat:c1:2", "chat:c1:é\x00", "chat:c12", "chat:c1;", "chat:C1:2", "chat:%:2", "otel:c1:2"]
+        log.append([replace(exchange(n), id=name, loop=("voice", "other")[n % 2]) for n, name in enumerate(names)])
+        assert log.derived(["chat:c1", "nobody's"]) == {"chat:c1:2", "chat:c1:é\x00"}
+        assert log.derived(["chat:%"]) == {"chat:%:2"}
+        assert log.derived([]) == set()
+
     def test_a_stream_reads_on_where_a_page_ended_even_within_one_moment(self, log: TrafficLog) -> None:
         rows = [exchange(n, at=float(n // PAGE), version=f"v{n % 2}") for n in range(2 * PAGE + 3)]
         log.append(rows)

@@ -23,7 +23,8 @@ from ftassets.errors import InvalidInput, reason_of
 MAX_LINE = 16 * 2**20  # bytes; an OTLP line holds a batch of spans
 TRIED = 1000  # values of a log that say which format fits
 EARLIEST = 946_684_800.0  # 2000-01-01: there were no chat models, the clock or the unit is wrong
-AHEAD = 86_400.0  # seconds by which another clock may be ahead
+AHEAD = 300.0  # seconds by which another clock may be ahead
+LONGEST = 86_400_000.0  # milliseconds: no answer takes a day, the unit is wrong
 SAME_TIME = 1.0  # seconds within which two exports mean the same moment
 BAD = (ValueError, TypeError, AttributeError, LookupError, RecursionError)  # what a parser meets in a record of another shape
 
@@ -97,12 +98,20 @@ def read(
 
 
 def fitting(lines: Iterable[bytes], version: str = "any") -> list[str]:
-    """The formats in which the first values of a log have rows, the one with the most rows first."""
+    """The formats in which the first values of a log have rows, first the one whose rows carry the most: feedback, users, tokens."""
     head = []
     with suppress(InvalidInput):  # an array that is too large
         head = [line for _, line in islice(numbered_items(lines), TRIED) if isinstance(line, bytes)]
-    counts = {name: sum(isinstance(found, Row) for found in islice(_tried(head, name, version), TRIED)) for name in TRAFFIC}
+    counts = {
+        name: sum(_carried(found) for found in islice(_tried(head, name, version), TRIED) if isinstance(found, Row)) for name in TRAFFIC
+    }
     return [name for name, count in Counter(counts).most_common() if count]
+
+
+def _carried(row: Row) -> int:
+    """What is known of a row: that it is there, and each field that a log may lack."""
+    exchange = row.exchange
+    return 1 + sum(map(bool, (row.feedback, exchange.user, row.timed, exchange.latency_ms, exchange.tokens_in, exchange.tokens_out)))
 
 
 def _tried(head: Sequence[bytes], name: str, version: str) -> Iterator[Row | Quarantined]:
@@ -136,6 +145,8 @@ def _decoded(line: bytes) -> Any:
 
 def _complete(found: Imported, loop: str, version: str | None, at: float | None, now: float) -> Row:
     exchange, given = found.exchange, found.feedback
+    if exchange.latency_ms > LONGEST:
+        raise ValueError(f"the duration {exchange.latency_ms:.0f} ms cannot be right: it is more than a day")
     if math.isnan(exchange.at):
         if at is None:
             raise ValueError("it has no time")
@@ -162,8 +173,6 @@ def _day(at: float) -> str:
 def _reason(error: Exception) -> str:
     if isinstance(error, RecursionError):
         return "nested too deep"
-    if isinstance(error, UnicodeError):
-        return "not UTF-8"
-    if isinstance(error, json.JSONDecodeError):
-        return f"not JSON: {error}"
+    if isinstance(error, UnicodeEncodeError):
+        return "a text holds half of a surrogate pair, which is not UTF-8"
     return reason_of(error) if isinstance(error, ValueError) else f"in another form than this format's: {error}"

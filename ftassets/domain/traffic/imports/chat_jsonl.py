@@ -29,7 +29,9 @@ from ftassets.domain.traffic.imports.opinions import rated
 _CONTEXT = (  # what else a model may have read
     "attachments", "context", "contexts", "documents", "history", "images", "input", "instructions", "prompt", "system_prompt",
 )  # fmt: skip
-_OPINIONS = ("feedback", "label", "labels", "score", "thumbs", "weight")  # what somebody may have said of the answer
+_OPINIONS = (  # what somebody may have said of the answer
+    "annotations", "assessments", "feedback", "label", "labels", "score", "scores", "thumbs", "weight",
+)  # fmt: skip
 
 
 def records(line: Any) -> Iterator[Any]:
@@ -46,13 +48,16 @@ def parse(record: Any) -> Imported:
         raise ValueError('"messages" is not a list of messages with a role')
     if lost := [name for name in _CONTEXT if holds_text(record.get(name))]:
         raise ValueError(f"the field {lost[0]!r} cannot be used: write its text into the messages")
-    if lost := [name for name in _OPINIONS if record.get(name) not in (None, "", [], {}) and (name, record[name]) != ("weight", 1)]:
-        raise ValueError(f'the field {lost[0]!r} cannot be used: say what people thought of the answer as "rating", up or down')
+    feedback = feedback_in(record)
     status = integer(record.get("status"))
     if status is not None and not 100 <= status <= 599:
         raise ValueError(f"{status} is not an HTTP status")
-    failed = status is not None and status != 200
     answered = messages[-1]["role"] in ("assistant", "model", "ai")
+    if answered and record.get("error") and status in (None, 200):
+        raise ValueError("it has an answer and the field 'error': give a failed request its `status`, or leave the error out")
+    if status is None and record.get("error"):
+        status = 502
+    failed = status is not None and status != 200
     if not answered and not failed:
         raise ValueError("the last message is not the assistant's")
     asked = asked_of(messages[:-1] if answered else messages, record.get("system"), record.get("tools") or record.get("functions"))
@@ -69,7 +74,7 @@ def parse(record: Any) -> Imported:
         integer(usage.get("completion_tokens")),
         200 if status is None else status,
         str(record.get("error") or f"status {status}") if failed else None,
-        _feedback(record),
+        feedback,
     )
 
 
@@ -78,7 +83,10 @@ def _answer(message: Any, record: Mapping[str, Any]) -> Answer:
     return Answer(answer.text, answer.cut or is_cut(record))
 
 
-def _feedback(record: Mapping[str, Any]) -> PersonFeedback | None:
+def feedback_in(record: Mapping[str, Any]) -> PersonFeedback | None:
+    """The rating and the correction of a record. Raises ValueError, by its name, for what else somebody said of the answer."""
+    if lost := [name for name in _OPINIONS if record.get(name) not in (None, "", [], {}) and (name, record[name]) != ("weight", 1)]:
+        raise ValueError(f'the field {lost[0]!r} cannot be used: say what people thought of the answer as "rating", up or down')
     rating, correction = record.get("rating"), record.get("correction")
     if rating in (None, "") and correction in (None, ""):
         return None

@@ -17,6 +17,7 @@ from ftassets.domain.personal_data.finding import find
 from ftassets.domain.traffic.exchange import Exchange, hashed_user, stored_request
 
 _CLF = "%d/%b/%Y:%H:%M:%S %z"  # of web servers' access logs
+_ERROR = re.compile(r"(?:status [0-9]{3}|[A-Za-z_][\w.]{0,79})(?=\s*(?::|\Z))")  # a code, or the name of an error before its words
 _EPOCH_UNITS = ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3))  # from this value on, so many to a second: 1e11 s is the year 5138
 
 
@@ -135,17 +136,17 @@ def to_imported(
 
     The id is the source's own, prefixed with the format's name, or a digest of what was asked, answered and when. The user
     becomes `hashed_user` of the source's name for them; it gets the log's own hash where the row is stored. A duration the source does
-    not state is 0, a time NaN until the reader sets it.
+    not state is 0, a time NaN until the reader sets it. Of an error the name is stored, not its words: they may be the user's.
     """
     messages = openai_messages(asked.messages, text_arguments=True)
     tools = json.loads(asked.tools) if asked.tools else None
-    if not isinstance(row_id, str | int) or isinstance(row_id, bool) or row_id == "":
+    if not isinstance(row_id, str | int | float) or isinstance(row_id, bool) or row_id == "" or row_id != row_id:
         row_id = digest_of([messages, answer.text, timing.at, *([tools] if tools else [])])[:32]
     exchange = Exchange(
         id=f"{source}:{safe_id(row_id)}",
         loop="",
         version=str(version or source),
-        user=hashed_user(user),
+        user=hashed_user(first(user, "id", "user_id", "name") if isinstance(user, Mapping) else user),
         prompt=next(message.content or "" for message in reversed(asked.messages) if message.role == "user"),
         messages=json.dumps(stored_request(messages, tools), ensure_ascii=False),
         answer=answer.text,
@@ -156,7 +157,7 @@ def to_imported(
         tokens_in=tokens_in,
         tokens_out=tokens_out,
         weight=100.0,
-        error=error,
+        error=error and (found[0] if (found := _ERROR.match(error)) else "failed"),
     )
     return Imported(exchange, answer.cut, feedback, timing.at is not None)
 

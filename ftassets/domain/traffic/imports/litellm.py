@@ -37,7 +37,7 @@ def parse(record: Any) -> Imported:
         integer(record.get("prompt_tokens")),
         integer(record.get("completion_tokens")),
         _status(record) if failed else 200,
-        str(record.get("error_str") or _error(record).get("error_message") or "failed") if failed else None,
+        str(_error(record).get("error_class") or record.get("error_str") or "failed") if failed else None,
     )
 
 

@@ -14,7 +14,7 @@ from ftassets.domain.traffic.imports.fields import Answer, loads, mapping
 
 _ROLES = {"human": "user", "model": "assistant", "ai": "assistant", "function": "tool"}
 _KINDS = ("human", "ai", "system", "tool", "function")  # types of LangChain's messages
-_STOPPED = ("content_filter", "safety", "recitation", "abort", "cancelled", "incomplete")
+_STOPPED = ("content_filter", "safety", "recitation", "abort", "cancelled", "incomplete", "refusal")
 _ASKS = ("query", "question", "prompt", "input", "text", "message", "content", "user_input")
 _SAYS = ("answer", "output", "response", "text", "content", "completion", "result")
 _TEXT = ("text", "input_text", "output_text")
@@ -75,15 +75,25 @@ def answer_of(value: Any) -> Answer:
             name = mapping(calls[0].get("function")).get("name")
             raise ValueError(f"the answer calls the tool {name!r}: only answers that are text are taken")
         text = "\n".join(turn["content"] for turn in turns)
+        cut = cut or _refuses(message)
     if not text.strip():
         raise ValueError("there is no answer in it")
     return Answer(text, cut)
 
 
+def _refuses(message: Mapping[str, Any]) -> bool:
+    """Whether the model refused to answer, as OpenAI's API says it: next to the content, or as a part of it."""
+    content = message.get("content")
+    parts = content if isinstance(content, list) else []
+    return bool(message.get("refusal")) or any(mapping(part).get("type") == "refusal" for part in parts)
+
+
 def is_cut(*places: Any) -> bool:
     """Whether one of these objects, a response or a part of it, says that the answer was stopped before its end."""
     reasons = [reason for place in places for reason in _reasons(mapping(place))]
-    return any(("max" in reason and "token" in reason) or "length" in reason or reason in _STOPPED for reason in reasons)
+    return any(mapping(place).get("truncated") is True for place in places) or any(
+        ("max" in reason and "token" in reason) or "length" in reason or reason in _STOPPED for reason in reasons
+    )
 
 
 def is_message(value: Any) -> bool:
@@ -133,7 +143,7 @@ def _answer(value: Any) -> tuple[Mapping[str, Any] | None, bool]:
         while isinstance(members, list) and members and isinstance(members[0], list):
             members = members[0]
         if isinstance(members, list) and members:
-            choice = mapping(members[0])
+            choice = min(map(mapping, members), key=_number)  # as the model numbered them, in whatever order they were logged
             content = choice.get("message") or choice.get("content")
             found = _plain(content) if isinstance(content, Mapping) else {"content": choice.get("text") or content}
             return {**mapping(found), "role": "assistant"}, is_cut(holder, choice, found)
@@ -147,6 +157,10 @@ def _answer(value: Any) -> tuple[Mapping[str, Any] | None, bool]:
     if isinstance(value, list) and value and all(map(is_message, value)):
         value = value[-1]
     return (_plain(value), is_cut(holder, value)) if is_message(value) else (None, False)
+
+
+def _number(choice: Mapping[str, Any]) -> int:
+    return number if isinstance(number := choice.get("index"), int) else 0
 
 
 def _parts_of(item: Any) -> Sequence[Any]:

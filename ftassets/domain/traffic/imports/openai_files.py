@@ -45,6 +45,7 @@ def parse(record: Any) -> Imported:
     asked = first(request, "messages", "input", "prompt")
     if asked is None:
         raise ValueError('a stored completion without its messages: add what GET /v1/chat/completions/ID/messages gives as "messages"')
+    feedback = chat_jsonl.feedback_in(record)
     status = integer(first(record, "status_code")) or integer(first(response, "status_code")) or 200
     body = mapping(response.get("body")) or response
     failed = status != 200 or bool(body.get("error"))
@@ -60,7 +61,8 @@ def parse(record: Any) -> Imported:
         integer(first(usage, "prompt_tokens", "input_tokens")),
         integer(first(usage, "completion_tokens", "output_tokens")),
         (status if status != 200 else 502) if failed else 200,
-        str(mapping(body.get("error")).get("message") or body.get("error") or f"status {status}") if failed else None,
+        str(first(mapping(body.get("error")), "code", "type") or f"status {status}") if failed else None,
+        feedback,
     )
 
 
@@ -84,6 +86,9 @@ def _timing(record: Mapping[str, Any], body: Mapping[str, Any]) -> Timing:
 
 def _preference(record: Mapping[str, Any]) -> Imported:
     inner = record.get("input")
+    for name in ("preferred_output", "non_preferred_output"):
+        if isinstance(said := record.get(name), list) and len(said) > 1:
+            raise ValueError(f"the field {name!r} has {len(said)} messages: an answer is one")
     rejected, preferred = answer_of(record.get("non_preferred_output")), answer_of(record.get("preferred_output"))
     if rejected.text == preferred.text:
         raise ValueError("the preferred and the other output are the same")

@@ -14,6 +14,10 @@ _APPROVES = {
 }  # fmt: skip
 _DISAPPROVES = {"bad", "dislike", "disliked", "down", "downvote", "incorrect", "rejected", "unhelpful", "wrong"}
 _EXPECTS = {"answer", "completion", "correction", "expected", "ground", "ideal", "output", "reference", "response", "truth"}
+_AROUND = {  # what an answer is judged by, and not the answer
+    "citation", "citations", "context", "contexts", "criteria", "document", "documents", "docs", "fact", "facts", "guideline", "guidelines",
+    "keyword", "keywords", "source", "sources", "topic", "topics",
+}  # fmt: skip
 _UP = {"up", "yes", "true", "good", "correct", "positive", "like", "liked", "accepted", "approved", "helpful", "pass", "1", "👍"}
 _DOWN = {
     "down",
@@ -53,7 +57,7 @@ def feedback_of(opinions: Iterable[Opinion]) -> PersonFeedback | None:
     for opinion in sorted(opinions, key=lambda each: each.at or 0.0):
         words = set(re.findall(r"[a-z]+", re.sub(r"([a-z])([A-Z])", r"\1 \2", opinion.name).lower()))
         if opinion.expected:
-            correction = _text(opinion.value) if words & _EXPECTS else None
+            correction = _text(opinion.value) if words & _EXPECTS and not words & _AROUND else None
             if correction is None:
                 raise ValueError(f"the expectation {opinion.name!r} is not an expected answer")
         else:
@@ -80,6 +84,7 @@ def _rating(words: set[str], opinion: Opinion) -> str:
 
 
 def _text(value: Any) -> str | None:
+    """An expected answer, a text or a JSON object; None for what is neither, such as a list of facts."""
     if isinstance(value, str):
         return value if value.strip() else None
-    return json.dumps(value, ensure_ascii=False) if value is not None else None
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else None

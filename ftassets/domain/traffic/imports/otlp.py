@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from ftassets.domain.traffic.imports.fields import Timing, between, first, mapping
 
 _LEVELS = ("resourceSpans", "scopeSpans", "instrumentationLibrarySpans", "spans", "resourceLogs", "scopeLogs", "logRecords")
+_AROUND = {"resource", "scope", "instrumentationLibrary", "instrumentation_library", "schemaUrl", "schema_url", "traceId", *_LEVELS}
 _NAMES = {  # as the SDK prints spans and log records, and as protobuf writes its own names
     "trace_id": "traceId", "span_id": "spanId", "parent_span_id": "parentSpanId", "start_time": "startTimeUnixNano",
     "end_time": "endTimeUnixNano", "start_time_unix_nano": "startTimeUnixNano", "end_time_unix_nano": "endTimeUnixNano",
@@ -29,12 +30,16 @@ class Span(NamedTuple):
 
 
 def records(line: Any) -> Iterator[Any]:
-    """The spans and log records of a line, with the names and ids that OTLP's JSON has."""
+    """The spans and log records of a line, with the names and ids that OTLP's JSON has.
+
+    An object that says more than OTLP does around its spans, such as a trace of MLflow with its assessments, is given as it is: what it
+    says would be lost.
+    """
     if not isinstance(line, Mapping):
         yield line
         return
     found = {_NAMES.get(str(name), str(name)): value for name, value in line.items()}
-    inner = [found[level] for level in _LEVELS if level in found]
+    inner = [found[level] for level in _LEVELS if level in found] if found.keys() <= _AROUND else []
     for members in inner:
         for member in members if isinstance(members, list) else [members]:
             yield from records(member)

@@ -412,8 +412,14 @@ def test_the_format_that_fits_is_found(format: str, record: Any) -> None:
     ("format", "record", "status", "error"),
     [
         ("chat", {**CHAT, "messages": [ASK], "status": 503, "error": "overloaded"}, 503, "overloaded"),
-        ("langfuse", {**LANGFUSE, "level": "ERROR", "output": None, "statusMessage": "rate limit"}, 502, "rate limit"),
-        ("litellm", {**LITELLM, "status": "failure", "response": None, "error_str": "boom"}, 502, "boom"),
+        ("chat", {**{k: v for k, v in CHAT.items() if k != "status"}, "messages": [ASK], "error": "Timeout"}, 502, "Timeout"),
+        ("langfuse", {**LANGFUSE, "level": "ERROR", "output": None, "statusMessage": "no such order of kim@example.com"}, 502, "failed"),
+        (
+            "litellm",
+            {**LITELLM, "status": "failure", "response": None, "error_str": "litellm.RateLimitError: boom for kim"},
+            502,
+            "litellm.RateLimitError",
+        ),
         (
             "litellm",
             {**SPEND_LOG, "status": "failure", "response": "{}", "metadata": '{"error_information": {"error_code": "429"}}'},
@@ -470,7 +476,8 @@ def test_a_request_that_failed_is_an_exchange_without_an_answer(format: str, rec
         ("chat", {**CHAT, "created": 20_261_129}, "the time 1970-08-23 cannot be right"),
         ("chat", {**CHAT, "created": "1999-12-31T23:00:00Z"}, "cannot be right"),
         ("chat", {**CHAT, "created": 1e300}, "cannot be right"),
-        ("chat", {**CHAT, "latency_ms": 1e15}, "cannot be right"),
+        ("chat", {**CHAT, "latency_ms": 1e15}, "the duration 1000000000000000 ms cannot be right"),
+        ("chat", {**CHAT, "error": "boom"}, "an answer and the field 'error'"),
         ("chat", {**CHAT, "rating": 3}, "the rating '3' is neither up nor down"),
         ("chat", {**CHAT, "score": 0.2}, "the field 'score'"),
         ("chat", {**CHAT, "weight": 0}, "the field 'weight'"),
@@ -551,3 +558,26 @@ def test_any_json_is_sorted_into_exchanges_and_quarantine(format: str, record: A
         if isinstance(found, Exchange):
             assert math.isfinite(found.at)
             assert found.prompt.strip()
+
+
+def test_a_time_is_in_the_future_from_five_minutes_on() -> None:
+    def at(ahead: float) -> Row | Quarantined:
+        (found,) = read([json.dumps({**CHAT, "created": AT + ahead}).encode()], "chat", "voice", now=AT)
+        return found
+
+    assert isinstance(at(200.0), Row)
+    assert isinstance(later := at(3600.0), Quarantined)
+    assert "in the future" in later.reason
+
+
+@pytest.mark.parametrize("reason", ["refusal", "content_filter", "length", None])
+def test_an_answer_that_did_not_end_by_itself_is_cut(reason: str | None) -> None:
+    record = {**CHAT, "finish_reason": reason} if reason else {**CHAT, "truncated": True}
+    (found,) = read([json.dumps(record).encode()], "chat", "voice")
+    assert isinstance(found, Row)
+    assert found.cut
+
+
+@pytest.mark.parametrize("name", [" kim ", {"id": "kim"}, {"user_id": "kim", "plan": "pro"}])
+def test_a_user_is_known_by_the_name_whatever_is_around_it(name: Any) -> None:
+    assert one({**CHAT, "user": name}, "chat").user == one({**CHAT, "user": "kim"}, "chat").user

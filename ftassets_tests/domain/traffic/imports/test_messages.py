@@ -109,7 +109,6 @@ def test_what_is_not_text_is_named_with_its_place(message: dict, reason: str) ->
     ("answer", "text"),
     [
         ({"role": "assistant", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}, "a\nb"),
-        ({"role": "assistant", "content": None, "refusal": "I cannot."}, "I cannot."),
         ({"role": "assistant", "parts": [{"type": "reasoning", "content": "hm"}, {"type": "text", "content": "a"}]}, "a"),
         ({"role": "assistant", "content": "a", "reasoning_content": "hm", "function_call": None, "annotations": []}, "a"),
         ({"choices": [{"message": {"content": "a"}}]}, "a"),

@@ -7,7 +7,7 @@ import pytest
 
 from ftassets.domain.dataset.rows import Quarantined
 from ftassets.domain.traffic.exchange import hashed_user
-from ftassets.domain.traffic.imports import Row, read
+from ftassets.domain.traffic.imports import Row, fitting, read
 
 BEGIN = 1_700_000_000_250_000_000
 ASK = [{"role": "system", "content": "Name the queue."}, {"role": "user", "content": "my invoice is wrong"}]
@@ -191,3 +191,17 @@ def test_traces_of_the_second_format_are_read() -> None:
     info = {"request_id": "2f", "timestamp_ms": BEGIN // 10**6, "status": "OK", "request_metadata": {"mlflow.trace.user": "kim"}}
     row = one(json.dumps({"info": info, "data": {"spans": [span], "request": "{}", "response": "{}"}}))
     assert (row.exchange.id, row.exchange.user) == ("mlflow:2f-1", hashed_user("kim"))
+
+
+@pytest.mark.parametrize("assessed", [True, False])
+def test_a_table_of_traces_is_no_other_format_than_mlflows(assessed: bool) -> None:
+    """OpenTelemetry's spans are in it, and OpenAI's request and response: they know no feedback and no user."""
+    text = trace(CALL, CALL, CALL, assessments=(feedback("thumbs_up", True),) if assessed else ())
+    known = json.loads(text)
+    row = {
+        "trace_id": "tr-1", "trace": text, "spans": known["data"]["spans"], "assessments": known["info"].get("assessments", []),
+        "trace_metadata": known["info"]["trace_metadata"], "request": {"model": "alias", "messages": ASK}, "response": answered(),
+    }  # fmt: skip
+    assert fitting([json.dumps(row).encode()])[0] == "mlflow"
+    stars = row | {"trace": trace(CALL, assessments=(feedback("stars", 3),)), "assessments": [{"assessment_name": "stars"}]}
+    assert fitting([json.dumps(stars).encode()]) == []

@@ -100,6 +100,39 @@ def test_responses_are_read() -> None:
 
 
 def test_a_failed_request_has_no_answer() -> None:
-    record = {"request": {"messages": ASK}, "response": {"status_code": 429, "body": {"error": {"message": "slow down"}}}}
+    record = {
+        "request": {"messages": ASK},
+        "response": {"status_code": 429, "body": {"error": {"message": "slow down", "type": "rate_limit_error"}}},
+    }
     exchange = one(record).exchange
-    assert (exchange.status, exchange.error, exchange.answer) == (429, "slow down", "")
+    assert (exchange.status, exchange.error, exchange.answer) == (429, "rate_limit_error", "")
+
+
+def test_the_first_choice_is_the_one_of_the_lowest_number() -> None:
+    choices = [{"index": n, "finish_reason": "stop", "message": {"role": "assistant", "content": f"answer {n}"}} for n in (1, 0)]
+    assert one({**completion(), "messages": ASK, "choices": choices}).exchange.answer == "answer 0"
+
+
+def test_a_refusal_is_no_good_answer() -> None:
+    refused = completion(message={"role": "assistant", "content": None, "refusal": "I can't"})
+    row = one({**refused, "messages": ASK})
+    assert (row.exchange.answer, row.cut) == ("I can't", True)
+
+
+def test_a_preference_of_several_messages_is_refused_by_name() -> None:
+    said = [{"role": "assistant", "content": text} for text in ("one", "two")]
+    record = {"input": {"messages": ASK}, "preferred_output": said, "non_preferred_output": said[:1]}
+    (refused,) = read([json.dumps(record).encode()], "openai", "support", at=1e9)
+    assert isinstance(refused, Quarantined)
+    assert refused.reason == "the field 'preferred_output' has 2 messages: an answer is one"
+
+
+@pytest.mark.parametrize("field", ["feedback", "scores", "assessments", "annotations", "label"])
+def test_what_people_said_of_a_logged_answer_is_used_or_refused_by_name(field: str) -> None:
+    record = {"request": {"messages": ASK}, "response": completion()}
+    row = one({**record, "rating": "down", "correction": "in Bremen"})
+    assert row.feedback is not None
+    assert (row.feedback.rating, row.feedback.correction) == ("down", "in Bremen")
+    (refused,) = read([json.dumps({**record, field: [{"name": "stars", "value": 3}]}).encode()], "openai", "support", at=1e9)
+    assert isinstance(refused, Quarantined)
+    assert f"the field {field!r}" in refused.reason
