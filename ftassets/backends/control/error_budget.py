@@ -24,6 +24,8 @@ def read_ledger(control: Control, loop: str) -> Ledger:
 def within_budget(control: Control, loop: LoopConfig, report: EvalReport, now: float) -> EvalReport:
     """The report with the level of its decision, which is on disk before anybody reads a verdict; unchanged without a budget.
 
+    It also counts the uses of its golden set that left no report in Dagster's history, as those of the gate service.
+
     Two reports at once each see what the other took. Raises BudgetDamaged, OSError; nothing is taken then.
     """
     per_year = loop.release.bad_promotions_a_year
@@ -39,7 +41,8 @@ def within_budget(control: Control, loop: LoopConfig, report: EvalReport, now: f
         return None if made is known else canonical_json(made.document())
 
     control.update(key, change)
-    return report.model_copy(update={"error_budget": found[-1].spending(per_year, evidence)})
+    uses = found[-1].candidates_on(report.golden_commit)
+    return report.model_copy(update={"error_budget": found[-1].spending(per_year, evidence), "golden_uses": max(uses, report.golden_uses)})
 
 
 def _parsed(content: bytes | None, where: str) -> Ledger:

@@ -91,6 +91,10 @@ class Ledger(Stored):
         """The decision of the last 365 days on this evidence."""
         return next((each for each in self.since(now - YEAR) if each.key == key), None)
 
+    def candidates_on(self, golden_commit: str) -> int:
+        """Candidates evaluated on this commit of the golden set."""
+        return len({each.candidate for each in self.decisions if each.golden_commit == golden_commit})
+
     def since(self, at: float) -> tuple[Decision, ...]:
         """Decisions after a time."""
         return tuple(each for each in self.decisions if each.at > at)

@@ -33,6 +33,8 @@ def test_each_candidate_spends_and_the_same_evidence_spends_once(tmp_path: Path)
     assert third is not None
     assert [each.level for each in (first, second, third)] == [0.05, 0.05, 0.0333]
     assert (third.decisions, third.spent) == (3, pytest.approx(0.1333))
+    uses = [within_budget(there, LOOP, about(name), NOW + 3).golden_uses for name in ("one", "three")]
+    assert uses == [3, 3], "three candidates on this golden set, whoever had them evaluated"
     again = within_budget(there, LOOP, about("two").model_copy(update={"run_id": "by hand"}), NOW + 3)
     assert again.error_budget == second
     assert [each.candidate for each in read_ledger(there, LOOP.name).decisions] == ["one", "two", "three"]

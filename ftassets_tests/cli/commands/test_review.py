@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from ftassets.config.profiles import artifacts, control, embedded
 from ftassets.domain.chat import question
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.evaluation.scoring import Score
+from ftassets.domain.gates.error_budget import Spending
 from ftassets.domain.gates.llm_judge import llm_judge_sample
 from ftassets.domain.gates.policy import evaluate_gates
 from ftassets.domain.gates.report import EvalReport
@@ -51,13 +53,13 @@ class Case:
             table = {"id": [row.id for row in GOLDEN], "answer": [f"{'answer' if row.id == 'g7' else word} to {row.id}" for row in GOLDEN]}
             pq.write_table(pa.table(table), home.answers / f"{name}.parquet")
 
-    def evaluate(self, run_id: str) -> str:
+    def evaluate(self, run_id: str, budget: Spending | None = None) -> str:
         """An eval report of that run becomes the newest one."""
         scores = [Score(id=row.id, slice="golden", exact=True, fields=1, valid=True) for row in GOLDEN]
         fixed: dict[str, Any] = dict.fromkeys(("candidate", "production", "base", "dataset_commit", "policy_digest"), "x")
         report = EvalReport(
             **fixed, loop="triage", run_id=run_id, golden_commit=self.commit, production_is_base=False, generation={}, latency_ms={},
-            answers={"candidate": ["a.parquet"], "production": ["b.parquet"]},
+            answers={"candidate": ["a.parquet"], "production": ["b.parquet"]}, error_budget=budget,
             scores=dict.fromkeys(("candidate", "production", "base"), scores),
         )  # fmt: skip
         digest = store_eval_report(artifacts(self.home), report)
@@ -201,3 +203,16 @@ def test_pairs_go_out_blind_and_count_as_labels_of_these_answers(case: Case, tmp
     [found] = evaluate_gates(case.loop.gates, judged)
     assert found.verdict is Verdict.PASS
     assert "by 40 labels of these answers people would prefer the candidate" in found.sentence
+
+
+def test_reviewers_are_told_what_the_level_of_the_report_takes(case: Case, tmp_path: Path) -> None:
+    out, needed = tmp_path / "review.csv", []
+    for level in (0.05, 0.005):
+        digest = case.evaluate(f"run at {level}", Spending(per_year=1.0, level=level, left=0.1, spent=level, decisions=1))
+        run("export", "triage", "--out", str(out), "--force")
+        fill(out, "yes", slice(0, 5))
+        said = run("import", "triage", str(out), "--name", "anna").output
+        [number] = re.findall(r"(\d+) more good ones would decide", said)
+        needed.append(int(number))
+        assert case.verdict(digest) is Verdict.NOT_ENOUGH_DATA
+    assert needed[0] < needed[1]

@@ -166,6 +166,21 @@ def test_a_year_of_equal_candidates_on_one_golden_set() -> None:
     assert (rare > 0.001).all()
 
 
+def test_a_year_in_which_production_is_chosen_on_the_same_rows_errs_less_often() -> None:
+    # every candidate is as good as the first production; who passes becomes production, and its luck stays with it
+    rng, years, n = np.random.default_rng(15), 1500, 300
+    found = np.array(levels([14.0 * k for k in range(26)]))
+    easy = rng.choice([0.5, 0.9], size=(years, n))  # how likely each row is answered right
+    production, passes = rng.random((years, n)) < easy, np.zeros(years)
+    for level in found:
+        candidate = rng.random((years, n)) < easy
+        won, lost = (candidate & ~production).sum(axis=1), (production & ~candidate).sum(axis=1)
+        better = pair_p_values(won, lost, n, 0.0) < level
+        passes += better
+        production = np.where(better[:, None], candidate, production)
+    assert passes.mean() < 0.7 * found.sum()
+
+
 def test_the_worst_dependence_costs_no_more_than_the_sum_of_levels() -> None:
     # one candidate at the boundary evaluated again and again, by exact sums: right on a share of 0.9 of 200 rows, at_least 0.9
     found = sorted(levels([7 * k for k in range(52)]))

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.special import ndtri
 from scipy.stats import binom
 
 from ftassets.config.loop_files import read_loops
@@ -17,10 +18,11 @@ from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.gates.result import Verdict
 from ftassets.domain.mean_bounds import pair_p_values
 from ftassets.domain.power import critical_wins, likely
+from ftassets.domain.statistics import p95_ratio_ranks
 from ftassets_tests import ROOT
 from ftassets_tests.domain.gates.reports import report
 
-ALPHA, RUNS, ROWS = 0.05, 60, 150
+ALPHA, RUNS, ROWS = 0.05, 40, 150
 NOISE = 3 * np.sqrt(ALPHA * (1 - ALPHA) / RUNS)
 POLICY = read_loops(ROOT / "ftassets" / "loops")["support_triage"].gates
 PRODUCTION, GOOD, HARD = 0.7, 0.9, 0.3  # shares of right rows; a third of them is hard
@@ -73,6 +75,40 @@ def test_the_gates_of_a_policy_reject_a_good_candidate_no_more_often_than_one_ga
     together, alone = np.mean(found, axis=0)
     assert together <= ALPHA + NOISE
     assert alone > together, "uncorrected, each gate has its own chance"
+
+
+DRAWS = 20_000
+
+
+def drawn(rng: np.random.Generator, gain: float, hard: float, slower: float) -> dict[str, Any]:
+    """What each gate of the policy sees of many candidates: rows that only one has right, all and hard; right ones; response times.
+
+    Errors of the candidate on hard rows are errors on all rows too, so that the gates depend on each other.
+    """
+    easy_won, easy_lost, _ = rng.multinomial(200, [0.05 + gain / 2, 0.05 - gain / 2, 0.9], size=DRAWS).T
+    won, lost, _ = rng.multinomial(100, [0.03, 0.03 + hard, 0.94 - hard], size=DRAWS).T
+    right = rng.binomial(300, 0.7, size=DRAWS)
+    upper, lower = p95_ratio_ranks(400, 1 - ALPHA) or (0, 0)
+    ours, theirs = (np.exp(0.3 * ndtri(rng.beta(rank, 401 - rank, DRAWS))) for rank in (upper, lower))
+    return {
+        "better": pair_p_values(easy_won + won, easy_lost + lost, 300, 0.0) < ALPHA,
+        "at_least": binom.sf(right - 1, 300, 0.6) < ALPHA,
+        "hard": pair_p_values(won, lost, 100, -0.05) < ALPHA,
+        "latency": ours * slower < 1.2 * theirs,
+    }
+
+
+@pytest.mark.parametrize("broken", ["better", "hard", "latency", "all"])
+def test_the_gates_of_a_policy_together_err_no_more_than_one_of_them_in_many_draws(broken: str) -> None:
+    changed: dict[str, dict[str, float]] = {
+        "better": {"gain": -0.015}, "hard": {"hard": 0.05}, "latency": {"slower": 1.2}, "all": {"gain": 0.025, "hard": 0.05, "slower": 1.2},
+    }  # fmt: skip
+    found = drawn(np.random.default_rng(7), **({"gain": 0.09, "hard": -0.03, "slower": 0.9} | changed[broken]))
+    together = np.logical_and.reduce(list(found.values())).mean()
+    assert together <= ALPHA + 3 * np.sqrt(ALPHA * (1 - ALPHA) / DRAWS)
+    if broken != "all":
+        assert together <= found[broken].mean()
+        assert min(passes.mean() for name, passes in found.items() if name != broken) > 0.3, "the others alone would let it pass"
 
 
 def test_an_uncorrected_union_of_gates_would_err_more_by_exact_sums() -> None:
