@@ -20,7 +20,7 @@ from ftassets.backends.trainer.base import Trainer, TrainingFailed, TrainingKill
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.acceptance import Check
-from ftassets.domain.dataset.rows import to_jsonl
+from ftassets.domain.dataset.rows import Quarantined, left_out, to_jsonl
 from ftassets.domain.release.version import ADAPTER, VersionManifest, version_tags
 from ftassets.domain.training.acceptance import BLOCKING, COMPLETE, version_checks
 from ftassets.domain.training.job import TrainingJob, TrainingResult
@@ -56,12 +56,15 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         if dataset.passed_over:
             context.log.warning(dataset.passed_over)
         commit = dataset.id
-        splits = read_splits(dataset_store, commit, loop.name)
+        unreadable: list[Quarantined] = []
+        splits = read_splits(dataset_store, commit, loop.name, unreadable)
+        if unreadable:
+            context.log.warning(f"{left_out(unreadable, f'the dataset {commit[:12]}')}. The next dataset is without them")
         production = serving.state(loop.name).production
         before = load_manifest(artifacts, production) if production else None
         known: set[str] = set()
         if before and before.dataset_commit:
-            known = {row.id for row in read_splits(dataset_store, before.dataset_commit, loop.name)["train"]}
+            known = {row.id for row in read_splits(dataset_store, before.dataset_commit, loop.name, bad=[])["train"]}
         start_from = version_folder(artifacts, before.digest) / ADAPTER if before and before.kind == "adapter" else None
         index = read_index(dataset_store, commit, loop.name)
         rows, cold = (

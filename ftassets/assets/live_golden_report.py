@@ -9,7 +9,7 @@ import dagster as dg
 
 from ftassets.assets._shared import live
 from ftassets.assets._shared.accepted import golden_commit
-from ftassets.assets._shared.dataset_files import from_parquet, golden_path, read_splits
+from ftassets.assets._shared.dataset_files import read_golden, read_splits
 from ftassets.assets._shared.events import data_version, history, node, report_digest
 from ftassets.assets._shared.node import asset
 from ftassets.assets._shared.stored_reports import place
@@ -78,7 +78,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         if production is None:
             return _materialize(loop, context, artifacts, control, None, None, [], live.NO_PRODUCTION, [live.NO_PRODUCTION])
         commit = golden_commit(context.instance, dataset_store, loop)
-        golden = {row.id: row for row in from_parquet(dataset_store.read(commit, golden_path(loop.name)))}
+        golden = {row.id: row for row in read_golden(dataset_store, commit, loop.name)}
         rows = [golden[name] for name in fixed_sample(golden, loop.monitors.sample)]
         held_out = _held_out(context, artifacts, loop, dataset_store, production)
         # the version's own server, not the gateway: probes are no traffic
@@ -107,7 +107,7 @@ def _held_out(
     if commit is None:
         return []
     try:
-        rows = {row.id: row for row in read_splits(store, commit, loop.name)["test"]}
+        rows = {row.id: row for row in read_splits(store, commit, loop.name, bad=[])["test"]}
     except DatasetError as error:
         context.log.warning(f"held-out rows of version {version[:12]} cannot be read: {error}")
         return []
@@ -135,7 +135,7 @@ def _compare(
     """Golden and held-out rows against the version's own evaluation, each with its own verdict."""
     try:
         report = _own_report(context.instance, artifacts, loop, version)
-        then = {row.id: row for row in from_parquet(store.read(report.golden_commit, golden_path(loop.name)))} if report else {}
+        then = {row.id: row for row in read_golden(store, report.golden_commit, loop.name)} if report else {}
     except (ReportDamaged, DatasetError) as error:
         return [Finding(Verdict.NOT_ENOUGH_DATA, f"the version's own evaluation cannot be read: {error}", blocked=True)]
     if report is None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import dagster as dg
 
 from ftassets.assets._shared.accepted import seed_commit
-from ftassets.assets._shared.dataset_files import from_parquet, seed_path, synthetic_path, to_parquet
+from ftassets.assets._shared.dataset_files import readable, seed_path, synthetic_path, to_parquet
 from ftassets.assets._shared.node import asset
 from ftassets.backends.dataset_store.base import DatasetStore
 from ftassets.backends.teacher.base import Teacher, TeacherError, TeacherRefused
@@ -13,7 +13,7 @@ from ftassets.config.loop import LoopConfig
 from ftassets.config.profiles import teacher
 from ftassets.domain.dataset import synthesis
 from ftassets.domain.dataset.curation.text import request_key
-from ftassets.domain.dataset.rows import Example, Quarantined
+from ftassets.domain.dataset.rows import Example, Quarantined, left_out
 from ftassets.reporting.tables import answer_cell, request_cell, table
 
 
@@ -23,7 +23,9 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
     @asset(loop, __doc__, {"openai"}, deps=["seed_examples"])
     def synthetic_examples(context: dg.AssetExecutionContext, dataset_store: dg.ResourceParam[DatasetStore]) -> dg.MaterializeResult:
         assert loop.dataset.teacher is not None
-        seed = from_parquet(dataset_store.read(seed_commit(context.instance, dataset_store, loop), seed_path(loop.name)))
+        seed, unreadable = readable(dataset_store.read(seed_commit(context.instance, dataset_store, loop), seed_path(loop.name)))
+        if unreadable:  # curation quarantines them
+            context.log.warning(left_out(unreadable, "the seed"))
         try:
             rows, bad = synthesise(teacher(loop.dataset.teacher), seed, loop)
         except TeacherError as error:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from ftassets.assets._shared.dataset_files import from_parquet, golden_path
+from ftassets.assets._shared.dataset_files import read_golden
 from ftassets.assets._shared.events import node, required
 from ftassets.assets.eval_report.measuring import ROLES
 from ftassets.assets.eval_report.rows import read_answers
@@ -80,7 +80,7 @@ def side_by_side(observer: Observer, store: DatasetStore, count: int = 10) -> li
     """Request, expected answer and each model's raw answer, half of them from each slice."""
     report = EvalReport.parse(observer.eval_report())
     commit = required(observer.instance, node(observer.loop, "golden_set"))
-    golden = from_parquet(store.read(commit, golden_path(observer.loop)))
+    golden = read_golden(store, commit, observer.loop)
     said = {role: read_answers([answers_file(observer.artifacts, name) for name in report.answers[role]]) for role in ROLES}
     rows = []
     for name in ("drifted", "established"):

@@ -134,12 +134,16 @@ def quarantine_path(loop: str) -> str:
     return f"{loop}/dataset/quarantine.parquet"
 
 
-def to_parquet(rows: Sequence[Example]) -> bytes:
-    """Rows as one Parquet file, columns as the fields of Example; opens with `datasets.load_dataset("parquet", ...)`."""
-    return _models_table(rows, Example, "dataset_rows")
+def to_parquet(rows: Sequence[Example], replaces: bytes | None = None) -> bytes:
+    """Rows as one Parquet file, columns as the fields of Example; opens with `datasets.load_dataset("parquet", ...)`.
+
+    Of a file that it `replaces`, rows that this release does not accept are kept as they are: a later one may.
+    """
+    before = table_rows(io.BytesIO(replaces), "dataset_rows") if replaces else []
+    return _models_table(rows, Example, "dataset_rows", [row for row in before if isinstance(_example(row), Quarantined)])
 
 
-def from_parquet(content: bytes) -> list[Example]:
+def from_parquet(content: bytes, file: str = "a stored file") -> list[Example]:
     """The rows of such a file; a field that the file is too old to have gets its default. Raises NewerFormat.
 
     Raises DatasetError for a row that this release does not accept. A process decodes the same bytes once: several assets of a run
@@ -148,8 +152,8 @@ def from_parquet(content: bytes) -> list[Example]:
     rows, bad = readable(content)
     if bad:
         raise DatasetError(
-            f"row {bad[0].where} cannot be used ({bad[0].reason}): the next materialization of curated_dataset leaves it out; "
-            "a row of golden set or seed is to be changed in its file"
+            f"row {bad[0].where} of {file} cannot be used: {bad[0].reason}. "
+            "Change it in the file that the loop names, then materialize the asset of these rows"
         )
     return rows
 
@@ -159,15 +163,41 @@ def readable(content: bytes) -> tuple[list[Example], list[Quarantined]]:
     return apart(_DECODED.rows(content))
 
 
+def row_names(content: bytes, kind: str = "dataset_rows") -> list[dict[str, Any]]:
+    """Id, source, request id and user of each row of a file, also of rows that this release does not accept. Reads no text."""
+    import pyarrow.parquet as pq
+
+    schema = pq.read_schema(io.BytesIO(content))
+    formats.checked(kind, _format(schema))
+    names = [name for name in ("id", "source", "request_id", "user") if name in schema.names]
+    return pq.read_table(io.BytesIO(content), columns=names).to_pylist()
+
+
+def without_rows(content: bytes, gone: Sequence[bool]) -> bytes:
+    """A file without some of its rows, the others as they are stored."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    buffer = io.BytesIO()
+    kept = pq.read_table(io.BytesIO(content)).filter(pa.array([not each for each in gone], pa.bool_()))
+    pq.write_table(kept, buffer, compression="zstd")
+    return buffer.getvalue()
+
+
+def read_golden(store: DatasetStore, ref: str, loop: str) -> list[Example]:
+    """The golden rows at a ref, of which none may be missing. Raises DatasetError with the row that this release does not accept."""
+    return from_parquet(store.read(ref, golden_path(loop)), golden_path(loop))
+
+
 def read_sets(store: DatasetStore, ref: str, loop: str, names: Iterable[str]) -> dict[str, list[Example]]:
-    """Rows of the further evaluation sets, by name. Raises ObjectNotFound when `ref` is older than a set."""
-    return {name: from_parquet(store.read(ref, set_path(loop, name))) for name in names}
+    """Rows of the further evaluation sets, by name. Raises ObjectNotFound when `ref` is older than a set, DatasetError as `read_golden`."""
+    return {name: from_parquet(store.read(ref, set_path(loop, name)), set_path(loop, name)) for name in names}
 
 
 def read_evaluation_rows(store: DatasetStore, ref: str, loop: LoopConfig) -> list[Example]:
     """All rows that versions are evaluated on, golden and further sets: training must not use any of them."""
     further = read_sets(store, ref, loop.name, [each.name for each in loop.sets])
-    return from_parquet(store.read(ref, golden_path(loop.name))) + [row for rows in further.values() for row in rows]
+    return read_golden(store, ref, loop.name) + [row for rows in further.values() for row in rows]
 
 
 def pairs_to_parquet(pairs: Sequence[Pair]) -> bytes:
@@ -176,8 +206,17 @@ def pairs_to_parquet(pairs: Sequence[Pair]) -> bytes:
 
 
 def pairs_from_parquet(content: bytes) -> list[Pair]:
-    """The pairs of such a file. Raises NewerFormat."""
-    return [Pair.model_validate(row) for row in table_rows(io.BytesIO(content), "preference_pairs")]
+    """The pairs of such a file. Raises NewerFormat, DatasetError for a pair that this release does not accept."""
+    pairs = []
+    for row in table_rows(io.BytesIO(content), "preference_pairs"):
+        try:
+            pairs.append(Pair.model_validate(row))
+        except ValidationError as error:
+            raise DatasetError(
+                f"the preference pair of request {row.get('request_id')} cannot be used: {reason_of(error)}. "
+                "Materialize preference_pairs, which makes all pairs again"
+            ) from error
+    return pairs
 
 
 def read_labels(store: DatasetStore, ref: str, loop: str) -> list[Example]:
@@ -217,18 +256,31 @@ def rows_of_splits(store: DatasetStore, ref: str, loop: str) -> Iterator[tuple[s
                 yield split, row
 
 
-def read_splits(store: DatasetStore, ref: str, loop: str) -> dict[str, list[Example]]:
-    """All splits of a loop's dataset at `ref`.
+def read_splits(store: DatasetStore, ref: str, loop: str, bad: list[Quarantined] | None = None) -> dict[str, list[Example]]:
+    """All splits of a loop's dataset at `ref`; rows that this release does not accept are added to `bad`.
 
-    Raises ObjectNotFound when it has none there, DatasetError when a shard is missing or is not the one the index names, or holds a row
-    that this release does not accept.
+    Raises ObjectNotFound when it has none there, DatasetError when a shard is missing or is not the one the index names, and without `bad`
+    for such a row.
     """
     commit = store.resolve(ref)
     index = read_index(store, commit, loop)
     splits: dict[str, list[Example]] = {split: [] for split in index.shards}
-    for split, _, content in _shards(store, commit, loop, index):
-        splits[split] += from_parquet(content)
+    for split, shard, content in _shards(store, commit, loop, index):
+        rows, unreadable = readable(content)
+        if unreadable and bad is None:
+            raise DatasetError(
+                f"row {unreadable[0].where} of {shard.path} cannot be used: {unreadable[0].reason}. "
+                "The next materialization of curated_dataset leaves it out"
+            )
+        splits[split] += rows
+        (bad if bad is not None else []).extend(unreadable)
     return splits
+
+
+def names_in_dataset(store: DatasetStore, ref: str, loop: str) -> Iterator[dict[str, Any]]:
+    """The `row_names` of all splits at `ref`. Raises what `read_splits` raises, but for a row."""
+    commit = store.resolve(ref)
+    return (name for _, _, content in _shards(store, commit, loop, read_index(store, commit, loop)) for name in row_names(content))
 
 
 def requests_named(store: DatasetStore, ref: str, loop: str) -> set[str]:
@@ -432,9 +484,10 @@ def table_rows(source: BinaryIO | Path, kind: str) -> Iterator[dict[str, Any]]:
     return (formats.lift(kind, version, row) for batch in file.iter_batches(_BATCH) for row in batch.to_pylist())
 
 
-def _models_table(rows: Sequence[BaseModel], model: type[BaseModel], kind: str) -> bytes:
+def _models_table(rows: Sequence[BaseModel], model: type[BaseModel], kind: str, as_they_are: Sequence[dict[str, Any]] = ()) -> bytes:
     numbers = [name for name, field in model.model_fields.items() if field.annotation in (float, float | None)]
-    return _table((row.model_dump() for row in rows), list(model.model_fields), kind, numbers)
+    made = itertools.chain((row.model_dump() for row in rows), as_they_are)
+    return _table(made, list(model.model_fields), kind, numbers)
 
 
 def _table(rows: Iterable[dict[str, Any]], columns: list[str], kind: str, numbers: Sequence[str] = ()) -> bytes:

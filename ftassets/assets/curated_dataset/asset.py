@@ -92,7 +92,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         space = vector_space(embedder.id, loop.dataset.context)
         embedded = vector_store.find(loop.name, space, [row.request_id for row in rows if row.request_id])
         known = {point.request_id: point.vector for point in embedded}
-        kept_out = golden_vectors(artifacts, embedder, [embedded_text(row, loop.dataset.context) for row in golden])
+        kept_out = golden_vectors(artifacts, embedder, [(row.id, embedded_text(row, loop.dataset.context)) for row in golden])
         rows, vectors, unembedded = _vectors(embedder, rows, known, kept_out.shape[1], loop.dataset.context)
         rejected += unembedded
         curated = curate(

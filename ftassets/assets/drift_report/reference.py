@@ -107,7 +107,7 @@ def training_queries(store: DatasetStore, loop: LoopConfig, commit: str | None) 
     """Requests of all splits of a dataset as they are embedded, in an order that belongs to the commit."""
     if not commit:
         return []
-    return [embedded_text(row, loop.dataset.context) for rows in read_splits(store, commit, loop.name).values() for row in rows]
+    return [embedded_text(row, loop.dataset.context) for rows in read_splits(store, commit, loop.name, bad=[]).values() for row in rows]
 
 
 def sensitivity(reference: Reference, policy: Drift, rate: float) -> list[str]:

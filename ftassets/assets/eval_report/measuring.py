@@ -23,7 +23,7 @@ from ftassets.assets.eval_report.answering import (
 from ftassets.assets.eval_report.llm_judge import ask_judge
 from ftassets.assets.eval_report.parity import measure_parity
 from ftassets.assets.eval_report.row_metrics import measure_metrics
-from ftassets.assets.eval_report.rows import Rows, read_answers, read_rows, scores_of, unmeasured
+from ftassets.assets.eval_report.rows import Rows, read_answers, read_rows, scores_of, unmeasured, without_unasked
 from ftassets.assets.eval_report.second_answers import answer_twice
 from ftassets.backends.artifacts.answers import answers_file
 from ftassets.backends.artifacts.base import Artifacts
@@ -39,7 +39,7 @@ from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.acceptance import in_words
 from ftassets.domain.canonical import composed
-from ftassets.domain.dataset.rows import Example
+from ftassets.domain.dataset.rows import Example, left_out
 from ftassets.domain.evaluation.metrics import CATALOGUE
 from ftassets.domain.evaluation.parity import Parity
 from ftassets.domain.gates.inputs import input_objections
@@ -102,6 +102,8 @@ def measure(
             "or roll back to a version that is there"
         )
     rows = read_rows(store, loop, golden_commit, commit)
+    if rows.unreadable:
+        context.log.warning(left_out(rows.unreadable, f"the dataset {commit[:12]}"))
     if why := input_objections(rows.golden and rows.judged, rows.train):
         raise NotComparable(f"no report: {'; '.join(why)}")
 
@@ -115,13 +117,23 @@ def measure(
         else ({}, {})
     )
     scores = {role: scores_of(loop, rows, answers[role], row_scores.get(role, [])) for role in ROLES}
+    asked = without_unasked(loop, scores)
+    if unasked := len(scores["candidate"]) - len(asked["candidate"]):
+        context.log.warning(f"left out: {unasked} held-out rows whose conversation no model's chat template takes")
+    scores = asked
     if api := ask_api(context, artifacts, loop, rows.sets[0]):
         answers[API] = [api]
         scores[API] = scores_of(loop, rows, [api], [])
         context.log.info(api_sentence(loop, scores, answers))
     if lacking := unmeasured(loop, scores["candidate"]):
+        metric, without = next(iter(lacking.items()))
         raise NotComparable(
-            f"{lacking[0]} has no value for each row, so no gate can compare it: give its class a method `rows`, or change the gate"
+            f"{metric} has no value for each row, so no gate can compare it; {len(without)} rows have none, the first is {without[0]}. "
+            + (
+                "A model's chat template does not take their conversation: change these rows, or change the gate"
+                if getattr(CATALOGUE.get(metric.partition(".")[0]), "of_likelihoods", False)
+                else "Give its class a method `rows`, or change the gate"
+            )
         )
     said = {role: read_answers(files[:1]) for role, files in answers.items()}
     pairwise_scores, calibration = ask_judge(control, loop, rows.golden, said["candidate"], said["production"], context.log.info)

@@ -1,7 +1,7 @@
 """A stored report computed again from the answers it was made of."""
 
 from ftassets.assets._shared.stored_reports import verdicts
-from ftassets.assets.eval_report.rows import Rows, read_rows, scores_of
+from ftassets.assets.eval_report.rows import Rows, read_rows, scores_of, without_unasked
 from ftassets.assets.eval_report.second_answers import sampled
 from ftassets.backends.artifacts.answers import answers_file, answers_key
 from ftassets.backends.artifacts.base import Artifacts
@@ -38,6 +38,7 @@ def recompute(
         for field, found in (("answers", stored.answers), ("row_scores", stored.row_scores))
     }
     scores = {role: scores_of(loop, rows, paths["answers"][role], paths["row_scores"].get(role, [])) for role in stored.scores}
+    scores = without_unasked(loop, scores)
     if different := [role for role, each in scores.items() if each != stored.scores[role]]:
         raise NotReproduced(f"the scores of {different[0]} in the report {digest[:12]} come out differently now")
     second = stored.second_answers

@@ -1,14 +1,14 @@
 """The rows an evaluation is about, and their scores from stored answers."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ftassets.assets._shared.dataset_files import from_parquet, golden_path, read_sets, read_splits, table_rows
+from ftassets.assets._shared.dataset_files import read_golden, read_sets, read_splits, table_rows
 from ftassets.backends.dataset_store.base import DatasetStore
 from ftassets.config.loop import EvaluationSet, LoopConfig
-from ftassets.domain.dataset.rows import Example
+from ftassets.domain.dataset.rows import Example, Quarantined
 from ftassets.domain.evaluation.scoring import Score, score
 from ftassets.domain.evaluation.sets import score_row
 from ftassets.domain.gates.presets import single_gates
@@ -26,10 +26,14 @@ class RowSet:
 
 @dataclass(frozen=True)
 class Rows:
-    """All sets of a report, the golden one first, and what the candidate was trained on."""
+    """All sets of a report, the golden one first, and what the candidate was trained on.
+
+    `unreadable` are rows of its dataset that this release does not accept: no version is asked them.
+    """
 
     sets: list[RowSet]
     train: list[Example]
+    unreadable: list[Quarantined] = field(default_factory=list)
 
     @property
     def golden(self) -> list[Example]:
@@ -42,12 +46,16 @@ class Rows:
 
 
 def read_rows(store: DatasetStore, loop: LoopConfig, golden_commit: str, dataset_commit: str) -> Rows:
-    """Golden and further rows of one commit, held-out and training rows of another."""
-    splits = read_splits(store, dataset_commit, loop.name)
-    golden = from_parquet(store.read(golden_commit, golden_path(loop.name)))
+    """Golden and further rows of one commit, held-out and training rows of another. Raises DatasetError.
+
+    Golden and further rows are read as a whole or not at all: a gate must not pass because a row is missing.
+    """
+    unreadable: list[Quarantined] = []
+    splits = read_splits(store, dataset_commit, loop.name, unreadable)
+    golden = read_golden(store, golden_commit, loop.name)
     further = read_sets(store, golden_commit, loop.name, [each.name for each in loop.sets])
     sets = [RowSet(golden), RowSet(splits["test"], held_out=True), *(RowSet(further[each.name], settings=each) for each in loop.sets)]
-    return Rows(sets, splits["train"])
+    return Rows(sets, splits["train"], unreadable)
 
 
 def scores_of(loop: LoopConfig, rows: Rows, files: Sequence[Path], row_scores: Sequence[Path]) -> list[Score]:
@@ -67,7 +75,8 @@ def scores_of(loop: LoopConfig, rows: Rows, files: Sequence[Path], row_scores: S
                 continue
             name, part = (f"{HELD_OUT}:{row.id}", HELD_OUT) if each.held_out else (row.id, row.slice or "golden")
             made = score(name, part, said, row.completion, form, cut, labelled=True)
-            scores.append(made.model_copy(update={"values": of_row[row.id]}) if of_row else made)
+            measured = {key: value for key, value in of_row.get(row.id, {}).items() if value is not None}
+            scores.append(made.model_copy(update={"values": measured}) if measured else made)
     return scores
 
 
@@ -81,8 +90,22 @@ def by_id(path: Path) -> dict[str, dict[str, Any]]:
     return {row.pop("id"): row for row in table_rows(path, "answers")}
 
 
-def unmeasured(loop: LoopConfig, scores: Sequence[Score]) -> list[str]:
-    """Metrics the loop's gates compare of which a golden or held-out row has no value."""
+def without_unasked(loop: LoopConfig, scores: Mapping[str, list[Score]]) -> dict[str, list[Score]]:
+    """The scores of each role, without the held-out rows of which no role has a value that a gate compares.
+
+    That is a request of production that the chat template does not take: training leaves it out too. A golden row stays, and so does one
+    of which some role has the value: it is `unmeasured`, and no gate decides without it.
+    """
+    asked = [found for found in scores.values() if any(each.slice == HELD_OUT for each in found)]
+    lacking = [{row for rows in unmeasured(loop, found).values() for row in rows if row.startswith(f"{HELD_OUT}:")} for found in asked]
+    unasked = set.intersection(*lacking) if lacking else set()
+    return {role: [each for each in found if each.id not in unasked] for role, found in scores.items()}
+
+
+def unmeasured(loop: LoopConfig, scores: Sequence[Score]) -> dict[str, list[str]]:
+    """Metrics the loop's gates compare of which golden or held-out rows have no value, with the ids of these rows."""
     names = {gate.metric for gate in single_gates(loop.gates) if "." in gate.metric}
     further = {each.name for each in loop.sets}
-    return sorted(name for name in names if any(name not in each.values for each in scores if each.slice not in further))
+    asked = [each for each in scores if each.slice not in further]
+    lacking = {name: [each.id for each in asked if name not in each.values] for name in sorted(names)}
+    return {name: rows for name, rows in lacking.items() if rows}

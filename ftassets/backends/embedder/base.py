@@ -51,6 +51,21 @@ class Embedder(ABC):
         """Which texts (n,) the model has words for: all of them, as far as is known. The vector of any other text says nothing about it."""
         return np.ones(len(texts), dtype=bool)
 
+    def embed_all(self, rows: Sequence[tuple[str, str]], of: str) -> np.ndarray:
+        """The vectors of the rows of a set, each an id with its text, of which none may be left out.
+
+        Raises EmbedderError, with the ids of the rows that the embedder does not take, and `of`, where they are to be changed.
+        """
+        vectors, failed = self.embed_each([text for _, text in rows])
+        if failed:
+            names = [rows[place][0] for place in sorted(failed)]
+            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+            raise EmbedderError(
+                f"the embedder does not take row {', '.join(names[:3])}{more} of {of}, so training rows could not be compared with it: "
+                f"change or remove it there, or use another embedder. {failed[min(failed)]}"
+            )
+        return vectors
+
     def embed_each(self, texts: Sequence[str]) -> tuple[np.ndarray, dict[int, str]]:
         """The same, and the texts (by place) that the embedder cannot embed, with the reason: their vectors are zero.
 

@@ -198,7 +198,7 @@ def _dataset(store: DatasetStore, a: _Version, b: _Version) -> dict[str, Any]:
         return {"note": "not both versions name a dataset"}
     try:
         left, right = (
-            {split: {row.id for row in rows} for split, rows in read_splits(store, str(commit), str(loop)).items()}
+            {split: {row.id for row in rows} for split, rows in read_splits(store, str(commit), str(loop), bad=[]).items()}
             for commit, loop in zip(commits, (a.loop, b.loop), strict=True)
         )
     except DatasetError as error:

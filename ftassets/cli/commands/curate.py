@@ -13,10 +13,12 @@ from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
 from ftassets.config.loop_files import documents, loop_of
 from ftassets.config.outputs import check_new_folder, replacing
+from ftassets.config.row_files import read_rows
 from ftassets.config.text_lines import lines_of
 from ftassets.domain.chat import embedded_text, identity, request_body
 from ftassets.domain.dataset.curation import Curated, SizeVerdict, curate
-from ftassets.domain.dataset.rows import Example, Quarantined, apart, numbered_jsonl, read_jsonl, shown
+from ftassets.domain.dataset.rows import Example, Quarantined, numbered_jsonl, shown
+from ftassets.domain.dataset.written import GOLDEN
 from ftassets.errors import ConfigurationError
 from ftassets.workers.training.token_counts import base_control_tokens
 
@@ -52,7 +54,8 @@ def curate_file(
     Each line is in a split, or in the quarantine with its number and the reason; so is each part of an array that is damaged. If no line
     can be read, the verdict names what the file probably is.
     With a loop file its golden set is kept apart from the rows. Without an embedder the steps that compare vectors say that
-    they could not. Raises ConfigurationError on a bad loop file, InvalidInput if `out` holds an input, or anything without `force`,
+    they could not. Raises ConfigurationError on a bad loop file, RowsUnreadable on a bad golden file,
+    EmbedderError if the embedder does not take a golden row, InvalidInput if `out` holds an input, or anything without `force`,
     OSError when a file cannot be read or written.
     """
     loop = settings(config, source)
@@ -61,13 +64,14 @@ def curate_file(
     rows, row_places = _of(Example, placed)
     rejected, rejected_places = _of(Quarantined, placed)
     unread = None if rows else _nothing(source, rejected)
-    golden = apart(read_jsonl(lines_of(loop.golden_set), "golden"))[0] if config else []
+    golden = read_rows(loop.golden_set, GOLDEN).rows if config else []
     progress("reading and embedding", 0, 1)
     vectors = golden_vectors = None
     if embedder_of and rows:
         embedder, context = embedder_of(loop.embedder), loop.dataset.context
         asked = [embedded_text(row, context) for row in golden]
-        golden_vectors = embedder.embed(asked) * embedder.reads(asked)[:, None]
+        golden_vectors = embedder.embed_all([(row.id, embedded_text(row, context)) for row in golden], str(loop.golden_set))
+        golden_vectors *= embedder.reads(asked)[:, None]
         asked = [embedded_text(row, context) for row in rows]
         vectors, failed = embedder.embed_each(asked)
         vectors *= embedder.reads(asked)[:, None]

@@ -9,7 +9,6 @@ from itertools import islice
 import numpy as np
 
 from ftassets.assets._shared.dataset_files import (
-    from_parquet,
     labels_folder,
     labels_path,
     read_labels,
@@ -163,16 +162,17 @@ def label_import(
         reasons = "; ".join(sorted({row.reason for row in bad})[:5]) or "the file is empty"
         raise InvalidInput(f"no usable label in the file: {reasons}")
     commit = dataset_store.resolve("main")
-    stored = {
-        path.removeprefix(labels_folder(loop.name)).removesuffix(".parquet"): from_parquet(dataset_store.read(commit, path))
+    files = {
+        path.removeprefix(labels_folder(loop.name)).removesuffix(".parquet"): dataset_store.read(commit, path)
         for path in dataset_store.list(commit, labels_folder(loop.name))
     }
+    stored = {name: readable(content)[0] for name, content in files.items()}
     merged = merge(stored, new, loop.task.form, {label.batch for label in answers if label.batch})
     bad += merged.refused
     counts = {"added": merged.added, "replaced": merged.replaced, "unchanged": merged.unchanged, "refused": len(bad)}
     publication = dataset_store.publish(
         run_id,
-        {labels_path(loop.name, name): to_parquet(rows) for name, rows in merged.batches.items()},
+        {labels_path(loop.name, name): to_parquet(rows, files.get(name)) for name, rows in merged.batches.items()},
         f"{loop.name}: {merged.added} labels added, {merged.replaced} replaced",
         {"loop": loop.name, "labels": str(merged.added + merged.replaced), **{name: str(count) for name, count in counts.items()}},
         since=commit,

@@ -4,30 +4,31 @@
 answers of LLM judges, Dagster's event log and MLflow have no texts of users: they name requests by their ids.
 """
 
+import io
 import shutil
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from ftassets.assets._shared.dataset_files import (
-    from_parquet,
     golden_path,
     labels_folder,
-    pairs_from_parquet,
+    names_in_dataset,
     pairs_path,
-    pairs_to_parquet,
     quarantine_from_parquet,
     quarantine_path,
     quarantine_to_parquet,
-    read_splits,
     refused_folder,
+    row_names,
     seed_path,
     sets_folder,
     synthetic_path,
-    to_parquet,
+    table_rows,
+    without_rows,
 )
 from ftassets.backends.artifacts.answers import FOLDER as ANSWERS
 from ftassets.backends.artifacts.answers import answers_key
@@ -39,7 +40,7 @@ from ftassets.backends.traffic_log.base import TrafficLog
 from ftassets.backends.traffic_log.day_files import DayFiles
 from ftassets.backends.vector_store.base import VectorStore
 from ftassets.domain.dataset.curation.text import normalised
-from ftassets.domain.dataset.rows import Example, Quarantined
+from ftassets.domain.dataset.rows import Quarantined
 
 SOURCES = ("correction", "thumbs_up", "label")  # of rows that come from requests
 _LONG_ENOUGH = 20  # characters
@@ -178,17 +179,16 @@ class DatasetFiles(Store):
     def _changes(self, loop: str, who: Subject) -> Iterator[tuple[str, bytes | None, int]]:
         """Each file that has rows of them: its path, its content without them, and how many there were."""
         for path in self._store.list("main", labels_folder(loop)):
-            rows = from_parquet(self._store.read("main", path))
-            kept = [row for row in rows if row.request_id not in who.requests]
-            if len(kept) < len(rows):
-                yield path, to_parquet(kept) if kept else None, len(rows) - len(kept)
-        try:
-            pairs = pairs_from_parquet(self._store.read("main", pairs_path(loop)))
-        except ObjectNotFound:
-            pairs = []
-        left = [pair for pair in pairs if pair.request_id not in who.requests and (who.user is None or pair.user != who.user)]
-        if len(left) < len(pairs):
-            yield pairs_path(loop), pairs_to_parquet(left), len(pairs) - len(left)
+            content = self._store.read("main", path)
+            gone = [row.get("request_id") in who.requests for row in row_names(content)]
+            if any(gone):
+                yield path, None if all(gone) else without_rows(content, gone), sum(gone)
+        with suppress(ObjectNotFound):
+            content = self._store.read("main", pairs_path(loop))
+            pairs = row_names(content, "preference_pairs")
+            gone = [row.get("request_id") in who.requests or (who.user is not None and row.get("user") == who.user) for row in pairs]
+            if any(gone):
+                yield pairs_path(loop), without_rows(content, gone), sum(gone)
         quarantined = quarantine_of(self._store, "main", loop)
         others = [row for row in quarantined if not quarantined_of(row, who.requests)]
         if len(others) < len(quarantined):
@@ -255,28 +255,27 @@ class Commits(History):
 
     def __init__(self, store: DatasetStore, loops: Collection[str]) -> None:
         self._store, self._loops = store, loops
-        self._found: dict[Subject, list[tuple[str, str, list[Example], int]]] = {}  # commits do not change, and there may be many
+        self._found: dict[Subject, list[tuple[str, str, list[str], int]]] = {}  # commits do not change, and there may be many
 
     def find(self, who: Subject) -> list[Place]:
         return [Place(loop, commit, len(rows) + dropped) for loop, commit, rows, dropped in self._holding(who) if rows or dropped]
 
     def row_ids(self, who: Subject) -> frozenset[str]:
         """Ids of the rows that were made of their requests."""
-        return frozenset(row.id for _, _, rows, _ in self._holding(who) for row in rows)
+        return frozenset(name for _, _, rows, _ in self._holding(who) for name in rows)
 
-    def _holding(self, who: Subject) -> list[tuple[str, str, list[Example], int]]:
+    def _holding(self, who: Subject) -> list[tuple[str, str, list[str], int]]:
         if who not in self._found:
             self._found[who] = list(self._searched(who))
         return self._found[who]
 
-    def _searched(self, who: Subject) -> Iterator[tuple[str, str, list[Example], int]]:
+    def _searched(self, who: Subject) -> Iterator[tuple[str, str, list[str], int]]:
         log = [commit for commit in self._store.log("main", limit=100_000) if len(commit.parents) > 1]  # a merge repeats what it merges
         for loop in self._loops:
             refused = [self._store.get_commit(branch) for branch in self._store.branches(refused_folder(loop))]
             for commit in [*log, *refused]:
                 if commit.metadata.get("loop") == loop and "content_hash" in commit.metadata:
-                    splits = read_splits(self._store, commit.id, loop).values()
-                    rows = [row for members in splits for row in members if _is_of(row, who)]
+                    rows = [row["id"] for row in names_in_dataset(self._store, commit.id, loop) if _is_of(row, who)]
                     dropped = sum(quarantined_of(row, who.requests) for row in quarantine_of(self._store, commit.id, loop))
                     yield loop, commit.id, rows, dropped
 
@@ -300,8 +299,8 @@ class WrittenRows(History):
         return [*single, *self._store.list("main", sets_folder(loop))]
 
     def _count(self, path: str, who: Subject) -> int:
-        rows = from_parquet(self._store.read("main", path))
-        return sum(any(asked_in(message.content or "") & who.asked for message in row.messages) for row in rows)
+        rows = table_rows(io.BytesIO(self._store.read("main", path)), "dataset_rows")
+        return sum(any(asked_in(message.get("content") or "") & who.asked for message in row.get("messages") or ()) for row in rows)
 
 
 class Versions(History):
@@ -356,8 +355,8 @@ def _requests_named(name: str) -> Iterator[str]:
             yield from _requests_named(name.removeprefix(f"{source}:"))
 
 
-def _is_of(row: Example, who: Subject) -> bool:
-    return row.request_id in who.requests or (who.user is not None and row.user == who.user and row.source != "label")
+def _is_of(row: Mapping[str, Any], who: Subject) -> bool:
+    return row.get("request_id") in who.requests or (who.user is not None and row.get("user") == who.user and row.get("source") != "label")
 
 
 def _answers_of(path: Path, rows: Iterable[str]) -> int:

@@ -1,6 +1,6 @@
 """Rows of examples: what a JSONL line must look like, and what happens to one that does not."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from io import BytesIO
 from typing import Any, TypeVar
@@ -107,6 +107,12 @@ def numbered_jsonl(lines: Iterable[bytes], source: str, whole: bool = False) -> 
         except ValueError as error:
             reason = reason_of(error) if member == 1 else f"member {member}: {reason_of(error)}"
             yield number, Quarantined(f"{source}:{number}", reason, shown(line[: 8 * _SHOWN].decode(errors="replace")))
+
+
+def left_out(bad: Sequence[Quarantined], of: str) -> str:
+    """How many rows of a stored set cannot be used, with the first of them, in words."""
+    counted = "1 row" if len(bad) == 1 else f"{len(bad):,} rows"
+    return f"left out: {counted} of {of} that cannot be used, the first is {bad[0].where} ({bad[0].reason})"
 
 
 def shown(text: str) -> str:

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -21,8 +21,8 @@ def measure_likelihoods(job: PerplexityJob, report: Report, cores: int = 1) -> N
     """Write every output file of the job that does not exist yet: id, nll (nats, sum of the answer's tokens) and tokens of each row.
 
     The answer's tokens are those a training teaches: all that the chat template writes behind the prompt, the end of the turn included.
-    With more than one core and no GPU, forked processes share the rows: not for a process that has threads. Raises InvalidInput on a row
-    whose answer the template leaves out.
+    A row whose conversation the template does not take has neither, and is reported. With more than one core and no GPU, forked processes
+    share the rows: not for a process that has threads. Raises InvalidInput if the template takes none of a file.
     """
     missing = [each for each in job.likelihoods if not each.output.exists()]
     for model, wanted in groupby(missing, key=lambda each: each.model):
@@ -33,20 +33,26 @@ def _measure_with(folder: Path, wanted: Sequence[Likelihood], batch_tokens: int,
     """All sets of one model as one stream of batches."""
     tokenizer, model = loaded(folder)
     rows = [(each, row) for each in wanted for row in _rows(each.rows_file)]
-    read = [_tokens(tokenizer, each.system_prompt, row) for each, row in rows]
+    read, refused = _tokens(tokenizer, rows)
     report(f"model {folder.parent.name[:12]}: {len(rows)} expected answers")
     found: dict[int, float] = {}
     started = said = time.monotonic()
     workers = 1 if model.device.type == "cuda" else min(cores, len(rows))
-    with spread(partial(_nll, folder, read), _batches(read, batch_tokens), workers) as measured:
+    if refused:
+        place = min(refused)
+        first = f"the first is that of row {rows[place][1].id}: {refused[place]}"
+        report(f"{len(refused)} of {len(rows)} expected answers have no likelihood, {first}")
+    with spread(partial(_nll, folder, read), _batches(read, batch_tokens, refused), workers) as measured:
         for batch, values in measured:
             found |= dict(zip(batch, values, strict=True))
             if (now := time.monotonic()) - said >= SAY_EVERY:
-                said = now
-                report(f"{len(found)}/{len(rows)} expected answers, {(now - started) / len(found) * (len(rows) - len(found)):.0f} s left")
+                said, total = now, len(rows) - len(refused)
+                report(f"{len(found)}/{total} expected answers, {(now - started) / len(found) * (total - len(found)):.0f} s left")
     for each in wanted:
         mine = [place for place, (owner, _) in enumerate(rows) if owner is each]
-        lines = [{"id": rows[i][1].id, "nll": found[i], "tokens": len(read[i].ids) - read[i].start} for i in mine]
+        lines = [
+            {"id": rows[i][1].id, "nll": found.get(i), "tokens": None if i in refused else len(read[i].ids) - read[i].start} for i in mine
+        ]
         _write(lines, each.output)
 
 
@@ -57,18 +63,25 @@ def _rows(file: Path) -> list[AnsweredPrompt]:
     return rows
 
 
-def _tokens(tokenizer: Any, system_prompt: str, row: AnsweredPrompt) -> Taught:
-    """A chat as training teaches it."""
-    try:
-        return taught(tokenizer, system_prompt, row, row.expected)
-    except NoTemplate as error:
-        raise InvalidInput(f"row {row.id}: {error}") from error
+def _tokens(tokenizer: Any, rows: Sequence[tuple[Likelihood, AnsweredPrompt]]) -> tuple[list[Taught], dict[int, str]]:
+    """The chats as training teaches them, and by place why the template does not take one. Raises InvalidInput if it takes none."""
+    read: list[Taught] = []
+    refused: dict[int, str] = {}
+    for place, (each, row) in enumerate(rows):
+        try:
+            read.append(taught(tokenizer, each.system_prompt, row, row.expected))
+        except NoTemplate as error:
+            refused[place] = str(error)
+            read.append(Taught([], 0))
+            if len(refused) == len(rows):
+                raise InvalidInput(f"row {rows[0][1].id}: {refused[0]}") from error
+    return read, refused
 
 
-def _batches(read: Sequence[Taught], most: int) -> list[list[int]]:
+def _batches(read: Sequence[Taught], most: int, without: Collection[int]) -> list[list[int]]:
     """Places by length, so many to a batch that it has no more than `most` tokens with its padding, but at least one."""
     batches: list[list[int]] = []
-    for place in sorted(range(len(read)), key=lambda place: len(read[place].ids)):
+    for place in sorted(set(range(len(read))).difference(without), key=lambda place: len(read[place].ids)):
         if batches and (len(batches[-1]) + 1) * len(read[place].ids) <= most:
             batches[-1].append(place)
         else:

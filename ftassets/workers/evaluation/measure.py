@@ -7,7 +7,7 @@ import math
 import uuid
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,9 +32,14 @@ class _Part:
     said: list[str] = field(default_factory=list)
     wanted: list[str] = field(default_factory=list)
     cut: list[bool] = field(default_factory=list)
-    nll: list[float] = field(default_factory=list)
-    tokens: list[int] = field(default_factory=list)
+    nll: list[float | None] = field(default_factory=list)  # None of a row that the chat template does not take
+    tokens: list[int | None] = field(default_factory=list)
     origin: list[tuple[int, str]] = field(default_factory=list)  # number of the answered set, row id
+
+    def likely(self) -> "_Part":
+        """The rows whose likelihood is known."""
+        known = [place for place, nll in enumerate(self.nll) if nll is not None]
+        return _Part(**{each.name: [getattr(self, each.name)[place] for place in known] for each in fields(self)})
 
 
 _RowScores = dict[int, dict[str, dict[str, float]]]  # number of the answered set -> row id -> dotted name -> value
@@ -44,9 +49,9 @@ def measure(job: MetricsJob, report: Report) -> Measurements:
     """Write the job's output, `{metric: {role: {slice: {value name: number}}}}`, and return it; and row scores where they are asked for.
 
     A metric whose `_compute` (or `rows`) takes `task`, `label`, `form`, `truncated`, `nll` or `tokens` is given the job's; one that
-    takes `nll` is not taken of roles without likelihoods. One that has a method `rows` gives a value for each answer,
-    `{value name: values}`, besides. Raises MetricFailed for a metric that cannot be had or gives anything but finite numbers,
-    InvalidInput when answers, likelihoods and expected answers, or two roles, are not about the same rows.
+    takes `nll` is not taken of roles without likelihoods, and of the others without the rows that have none. One that has a method
+    `rows` gives a value for each answer, `{value name: values}`, besides. Raises MetricFailed for a metric that cannot be had or gives
+    anything but finite numbers, InvalidInput when answers, likelihoods and expected answers, or two roles, are not about the same rows.
     """
     experiment = uuid.uuid4().hex  # parallel processes may share a work folder
     metrics = {name: load(name, job.work / "metrics", experiment) for name in job.metrics}
@@ -55,12 +60,17 @@ def measure(job: MetricsJob, report: Report) -> Measurements:
     row_scores: _RowScores = {number: {} for number in range(len(job.answered))}
     blind = {each.role for each in job.answered if each.likelihoods is None}
     for name, metric in metrics.items():
-        without = blind if "nll" in inspect.signature(metric._compute).parameters else set()
+        of_likelihoods = "nll" in inspect.signature(metric._compute).parameters
+        without = blind if of_likelihoods else set()
         if without >= roles.keys():
             raise MetricFailed(f"metric {name}: no model's likelihood of the expected answers is known; it needs weights on this machine")
         report(f"metric {name}")
         table[name] = {
-            role: {part: _values(name, metric, job, f"{role}, slice {part}", rows, row_scores) for part, rows in slices.items()}
+            role: {
+                part: _values(name, metric, job, f"{role}, slice {part}", asked, row_scores)
+                for part, rows in slices.items()
+                if (asked := rows.likely() if of_likelihoods else rows).origin
+            }
             for role, slices in roles.items()
             if role not in without
         }
@@ -118,7 +128,7 @@ def _write_rows(rows: dict[str, dict[str, float]], target: Path) -> None:
 
     names = sorted({name for values in rows.values() for name in values})
     ids = sorted(rows)
-    columns = {"id": pa.array(ids, pa.string())} | {name: pa.array([rows[i][name] for i in ids], pa.float64()) for name in names}
+    columns = {"id": pa.array(ids, pa.string())} | {name: pa.array([rows[i].get(name) for i in ids], pa.float64()) for name in names}
     buffer = io.BytesIO()
     pq.write_table(pa.table(columns), buffer)
     write_durably(target, buffer.getvalue())
@@ -190,8 +200,8 @@ def _answers(file: Path) -> dict[str, tuple[str, bool]]:
     return dict(zip(table["id"], zip(table["answer"], table["truncated"], strict=True), strict=True))
 
 
-def _likelihoods(file: Path) -> dict[str, tuple[float, int]]:
-    """Each expected answer's negative log likelihood in nats, and its tokens."""
+def _likelihoods(file: Path) -> dict[str, tuple[float | None, int | None]]:
+    """Each expected answer's negative log likelihood in nats, and its tokens; None of a row that the chat template does not take."""
     import pyarrow.parquet as pq
 
     table = pq.read_table(file, columns=["id", "nll", "tokens"]).to_pydict()

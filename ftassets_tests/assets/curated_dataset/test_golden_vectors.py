@@ -11,21 +11,22 @@ from ftassets.domain.dataset.rows import parse_jsonl
 from ftassets.testing.hash_embedder import CountingEmbedder, HashEmbedder
 from ftassets.testing.tiny_loop import rows, tiny_loop
 
-GOLDEN = [f"dim lamp {number}" for number in range(5)]
+TEXTS = [f"dim lamp {number}" for number in range(5)]
+GOLDEN = [(f"g{number}", text) for number, text in enumerate(TEXTS)]
 
 
 def test_the_same_rows_are_embedded_once(tmp_path: Path) -> None:
     artifacts, embedder = FolderArtifacts(tmp_path), CountingEmbedder()
     first = golden_vectors(artifacts, embedder, GOLDEN)
     assert np.array_equal(golden_vectors(artifacts, embedder, GOLDEN), first)
-    assert np.array_equal(first, HashEmbedder().embed(GOLDEN))
-    assert embedder.asked == GOLDEN
+    assert np.array_equal(first, HashEmbedder().embed(TEXTS))
+    assert embedder.asked == TEXTS
 
 
 def test_other_rows_another_order_and_another_embedder_are_embedded(tmp_path: Path) -> None:
     artifacts, embedder, other = FolderArtifacts(tmp_path), CountingEmbedder(), CountingEmbedder(32)
     golden_vectors(artifacts, embedder, GOLDEN)
-    assert np.array_equal(golden_vectors(artifacts, embedder, GOLDEN[::-1]), HashEmbedder().embed(GOLDEN[::-1]))
+    assert np.array_equal(golden_vectors(artifacts, embedder, GOLDEN[::-1]), HashEmbedder().embed(TEXTS[::-1]))
     assert golden_vectors(artifacts, embedder, GOLDEN[:3]).shape == (3, 64)
     assert golden_vectors(artifacts, other, GOLDEN).shape == (5, 32)
     assert (len(embedder.asked), len(other.asked)) == (13, 5)

@@ -339,6 +339,6 @@ def test_the_three_verdicts_look_different() -> None:
 
 def test_a_gate_on_a_metric_without_row_values_is_named(tiny: TinyLoop, digest: str) -> None:
     scores = read_eval_report(artifacts(tiny.home), tiny.loop.name, digest).scores["candidate"]
-    assert unmeasured(tiny.loop, scores) == []
+    assert unmeasured(tiny.loop, scores) == {}
     own = tiny.loop.model_copy(update={"gates": [Gate(metric="mine:Own.value", better_than="production")]})
-    assert unmeasured(own, scores) == ["mine:Own.value"]
+    assert unmeasured(own, scores) == {"mine:Own.value": [each.id for each in scores]}

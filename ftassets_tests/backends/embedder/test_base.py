@@ -56,3 +56,13 @@ def test_a_word_is_embedded_where_all_texts_fail() -> None:
     vectors, failed = Picky().embed_each(["a!", "b!"])
     assert (vectors.shape, len(failed)) == ((2, 16), 2)
     assert Picky().embed([EMPTY]).any()
+
+
+def test_of_a_set_that_must_be_whole_the_rows_that_are_not_taken_are_named() -> None:
+    rows = [("g1", "lamp"), ("g2", "door")]
+    np.testing.assert_array_equal(Picky().embed_all(rows, "the golden set"), HashEmbedder(16).embed(["lamp", "door"]))
+    refused = [*rows, *((f"bad{n}", "a!") for n in range(5))]
+    with pytest.raises(
+        EmbedderError, match=r"row bad0, bad1, bad2 and 2 more of the golden set, .* change or remove it there.*answered 400"
+    ):
+        Picky().embed_all(refused, "the golden set")

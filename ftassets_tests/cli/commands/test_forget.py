@@ -17,7 +17,9 @@ from ftassets.assets._shared.dataset_files import (
     pairs_to_parquet,
     quarantine_from_parquet,
     quarantine_path,
+    readable,
     refused_branch,
+    row_names,
     seed_path,
     to_parquet,
 )
@@ -361,3 +363,23 @@ def test_rows_that_people_copied_from_the_log_are_named(parts: dict) -> None:
     assert report["written"] == [{"loop": NAME, "file": seed_path(NAME), "rows": 1}]
     assert "remove them from the files" in report["stays"]
     assert run(parts, user="bob")["written"] == []
+
+
+def test_a_stored_row_that_is_none_by_todays_rules_is_forgotten_too_and_others_like_it_stay(parts: dict) -> None:
+    """What a release does not accept any more still has texts of a user."""
+    store = parts["dataset_store"]
+    deep = "[" * 200 + "]" * 200  # in `tools`, as an earlier release stored it
+    odd = [
+        example(n, "ann" if n < 3 else "bob", source).model_copy(update={"tools": deep})
+        for n in (1, 4)
+        for source in ("label", "correction")
+    ]
+    labels, rows = ([row for row in odd if (row.source == "label") == wanted] for wanted in (True, False))
+    objects = dataset_objects(store, NAME, {"train": [*rows, example(5, "bob")]}, [], {}, {}, "odd")
+    commit = store.publish("odd", objects, "dataset", {"loop": NAME, "content_hash": "y"}).commit
+    store.publish("labels", {labels_path(NAME, "odd"): to_parquet(labels), seed_path(NAME): to_parquet(labels)}, "labels", {"loop": NAME})
+    report = run(parts, user="ann")
+    assert {item["commit"]: item["rows"] for item in report["commits"]}[commit] == 1
+    [kept] = row_names(store.read("main", labels_path(NAME, "odd")))
+    assert kept["request_id"] == "r4"
+    assert readable(store.read("main", labels_path(NAME, "odd")))[0] == [], "it is as it was"

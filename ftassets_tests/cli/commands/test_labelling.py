@@ -13,6 +13,7 @@ from ftassets.assets._shared.dataset_files import (
     labels_path,
     pack_arrays,
     read_labels,
+    readable,
     reference_path,
     seed_path,
     to_parquet,
@@ -245,3 +246,15 @@ def test_conflicts_with_the_seed_are_in_the_batch_and_those_within_it_are_not(lo
     log.add_feedback(Feedback("a", 20.0, None, '{"intent": "dim"}'))
     batch = labelling.conflict_export(log, store, loop(), "jsonl", 9, 0.0)
     assert [json.loads(line)["request_id"] for line in batch.text.splitlines()] == ["a"]
+
+
+def test_a_stored_label_that_is_none_by_todays_rules_stops_no_import_and_stays(log: SqliteTrafficLog, store: GitDatasetStore) -> None:
+    log.append([exchange("old", "turn on the lamp"), exchange("new", "stop the robot mower")])
+    old = Example(id="label:b:old", messages=question("x"), completion="{}", source="label", request_id="old")
+    old = old.model_copy(update={"tools": "[" * 200 + "]" * 200})  # as an earlier release stored it
+    store.publish("old", {labels_path("voice", "b"): to_parquet([old])}, "labels", {})
+    line = json.dumps({"request_id": "new", "completion": "{}", "batch": "b", "annotator": "ann"})
+    report = labelling.label_import(log, store, loop(), line, "jsonl", None, "run")
+    assert (report.added, report.quarantined) == (1, [])
+    rows, bad = readable(store.read(report.commit, labels_path("voice", "b")))
+    assert ([row.request_id for row in rows], [row.where for row in bad]) == (["new"], ["label:label:b:old"])

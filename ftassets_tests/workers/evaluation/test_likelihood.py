@@ -82,3 +82,20 @@ def test_a_template_that_leaves_the_answer_out_is_an_error(tmp_path):
     template.write_text("{% for m in messages %}{% if m['role'] == 'user' %}{{ m['content'] }}{% endif %}{% endfor %}")
     with pytest.raises(ValueError, match="row r0: the chat template leaves the assistant's answer out"):
         found(a_job(tmp_path, silent))
+
+
+def test_a_row_that_the_template_does_not_take_has_no_likelihood_and_takes_no_other_with_it(tmp_path):
+    picky = make_tiny_model(tmp_path / "picky")
+    template = picky / "chat_template.jinja"
+    refusal = "{% for m in messages %}{% if 'please please' in m['content'] %}{{ raise_exception('too polite') }}{% endif %}{% endfor %}"
+    template.write_text(refusal + template.read_text())
+    said: list[str] = []
+    job = a_job(tmp_path, picky)
+    measure_likelihoods(job, said.append)
+    rows = pq.read_table(job.likelihoods[0].output).to_pylist()
+    refused = {row.id for row in ROWS if "please please" in row.prompt}
+    assert {row["id"] for row in rows if row["nll"] is None and row["tokens"] is None} == refused
+    assert len(rows) == len(ROWS) > len(refused) > 0
+    assert any(f"{len(refused)} of 9 expected answers have no likelihood, the first is that of row r2: " in line for line in said)
+    with pytest.raises(ValueError, match="row r2: the chat template does not take"):
+        measure_likelihoods(a_job(tmp_path, picky, [row for row in ROWS if row.id in refused], name="none"), lambda _: None)

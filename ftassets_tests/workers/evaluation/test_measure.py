@@ -205,3 +205,16 @@ def test_processes_that_share_a_work_folder_agree_and_leave_the_home_alone(tmp_p
     assert there["rouge"] == here["rouge"]
     assert there["bertscore"]["base"]["new"] == pytest.approx(here["bertscore"]["base"]["new"], abs=1e-5)
     assert list(home.rglob("*")) == []
+
+
+def test_a_row_without_a_likelihood_has_no_perplexity_and_all_other_values(tmp_path):
+    found = {row: (None, None) if row == "r1" else (2.0, 4) for row in ROWS}
+    ours = with_rows(with_likelihoods(answered(tmp_path, "candidate", dict.fromkeys(ROWS, ON)), found))
+    table = measure(a_job(tmp_path, ours, metrics=("perplexity", "output_length")), lambda _: None)
+    assert {round(values["perplexity"], 6) for values in table["perplexity"]["candidate"].values()} == {round(math.exp(0.5), 6)}
+    rows = pq.read_table(ours.row_scores).to_pylist()
+    assert [(row["id"], row["perplexity.nll"], row["output_length.mean"] > 0) for row in rows] == [
+        ("r1", None, True),
+        ("r2", 0.5, True),
+        ("r3", 0.5, True),
+    ]
