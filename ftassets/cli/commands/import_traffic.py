@@ -51,7 +51,8 @@ def import_traffic(
     if format == AUTO:
         format = _format_of(path)
     report = ImportReport(format, 0, 0, 0, 0, 0, 0, [])
-    found = imports.read(lines_of(path), format, loop.name, version, at=path.stat().st_mtime, now=time.time())
+    call_field = loop.task.label if loop.task.type == "tool_call" else None
+    found = imports.read(lines_of(path), format, loop.name, version, path.stat().st_mtime, time.time(), call_field)
     while batch := list(islice(found, _BATCH)):
         rows = [_known_by(each, secret) for each in batch if not isinstance(each, Quarantined)]
         report.quarantined.extend(each for each in batch if isinstance(each, Quarantined))

@@ -17,7 +17,7 @@ from ftassets.domain.file_formats import TRAFFIC
 from ftassets.domain.json_items import DamagedArray, numbered_items
 from ftassets.domain.traffic.exchange import Exchange
 from ftassets.domain.traffic.feedback import Feedback
-from ftassets.domain.traffic.imports.fields import Imported
+from ftassets.domain.traffic.imports.fields import Call, Imported
 from ftassets.errors import InvalidInput, reason_of
 
 MAX_LINE = 16 * 2**20  # bytes; an OTLP line holds a batch of spans
@@ -76,13 +76,20 @@ def reader(name: str) -> Format:
 
 
 def read(
-    lines: Iterable[bytes], format: str, loop: str, version: str | None = None, at: float | None = None, now: float = math.inf
+    lines: Iterable[bytes],
+    format: str,
+    loop: str,
+    version: str | None = None,
+    at: float | None = None,
+    now: float = math.inf,
+    call_field: str | None = None,
 ) -> Iterator[Row | Quarantined]:
     """Rows of a log, and its invalid records; `Quarantined.where` is `line N`, or `line N, record M` where a line holds several.
 
     The log is JSON lines, a JSON array or documents one after the other. `version` is the answering version of every row; default: the
     model that the source names. `at` (epoch seconds) is the time of rows without a time; without `at` they are quarantined, as are rows
-    from before 2000 and from after `now`. Reading the same file twice gives the same ids. Rows of one version have the exposure
+    from before 2000 and from after `now`. An answer that calls a tool becomes a JSON object with the tool's name in `call_field`, and
+    refuses its row without one. Reading the same file twice gives the same ids. Rows of one version have the exposure
     probability 1. Raises InvalidInput for an unknown format and an array that is too large.
     """
     of = reader(format)
@@ -91,7 +98,7 @@ def read(
             yield record
             continue
         try:
-            yield _complete(of.parse(record), loop, version, at, now)
+            yield _complete(of.parse(record), loop, version, at, now, call_field)
         except BAD as error:
             text = json.dumps(record, ensure_ascii=False, default=str).encode("utf-8", "replace").decode()
             yield Quarantined(place, _reason(error), text[:500])
@@ -116,7 +123,7 @@ def _carried(row: Row) -> int:
 
 def _tried(head: Sequence[bytes], name: str, version: str) -> Iterator[Row | Quarantined]:
     with suppress(InvalidInput):  # a value that is an array again
-        yield from read(head, name, "any", version, at=EARLIEST)
+        yield from read(head, name, "any", version, at=EARLIEST, call_field="")
 
 
 def _located(lines: Iterable[bytes], records: Callable[[Any], Iterator[Any]]) -> Items:
@@ -143,10 +150,13 @@ def _decoded(line: bytes) -> Any:
     return json.loads(line.decode())
 
 
-def _complete(found: Imported, loop: str, version: str | None, at: float | None, now: float) -> Row:
+def _complete(found: Imported, loop: str, version: str | None, at: float | None, now: float, call_field: str | None) -> Row:
     exchange, given = found.exchange, found.feedback
     if exchange.latency_ms > LONGEST:
         raise ValueError(f"the duration {exchange.latency_ms:.0f} ms cannot be right: it is more than a day")
+    if found.call:
+        exchange = replace(exchange, answer=found.call.text(call_field))
+    correction = given and (given.correction.text(call_field) if isinstance(given.correction, Call) else given.correction)
     if math.isnan(exchange.at):
         if at is None:
             raise ValueError("it has no time")
@@ -155,11 +165,11 @@ def _complete(found: Imported, loop: str, version: str | None, at: float | None,
         raise ValueError(f"the time {_day(exchange.at)} cannot be right: it is before 2000 or in the future")
     exchange.messages.encode()  # half a surrogate pair, which no database takes
     exchange.answer.encode()
-    if "\0" in exchange.prompt + exchange.answer + ((given.correction or "") if given else ""):
+    if "\0" in exchange.prompt + exchange.answer + (correction or ""):
         raise ValueError("a text has a NUL character, which databases do not take")
     exchange = replace(exchange, loop=loop, version=version or exchange.version)
     moment = exchange.at + exchange.latency_ms / 1000 if given is None or given.at is None else given.at
-    feedback = Feedback(exchange.id, moment, given.rating, given.correction) if given else None
+    feedback = Feedback(exchange.id, moment, given.rating, correction) if given else None
     return Row(exchange, found.cut, feedback, found.timed)
 
 

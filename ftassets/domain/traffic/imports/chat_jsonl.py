@@ -80,7 +80,7 @@ def parse(record: Any) -> Imported:
 
 def _answer(message: Any, record: Mapping[str, Any]) -> Answer:
     answer = answer_of(message)
-    return Answer(answer.text, answer.cut or is_cut(record))
+    return answer._replace(cut=answer.cut or is_cut(record))
 
 
 def feedback_in(record: Mapping[str, Any]) -> PersonFeedback | None:

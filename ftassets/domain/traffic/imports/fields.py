@@ -30,11 +30,33 @@ class Timing:
     first_token_ms: float | None = None
 
 
+class Call(NamedTuple):
+    """An answer that is the call of a tool."""
+
+    name: str
+    arguments: Mapping[str, Any]
+
+    def text(self, field: str | None) -> str:
+        """The call as the JSON object that a loop of tool calls expects: the tool's name in `field`, its arguments beside it.
+
+        Raises ValueError without a field, and if an argument has the name of the field.
+        """
+        if field is None:
+            raise ValueError(f"the answer calls the tool {self.name!r}: only loops with `task.type: tool_call` take that")
+        if field in self.arguments:
+            raise ValueError(f"the answer calls the tool {self.name!r} with an argument {field!r}, the name of task.label: rename one")
+        return json.dumps({field: self.name, **self.arguments}, ensure_ascii=False)
+
+
 class Answer(NamedTuple):
-    """Text of an answer, and whether it ends where the model was made to stop: at the token limit or by a filter."""
+    """Text of an answer, and whether it ends where the model was made to stop: at the token limit or by a filter.
+
+    Of one that is a `call`, the text is JSON of its name and arguments.
+    """
 
     text: str
     cut: bool = False
+    call: Call | None = None
 
 
 NO_ANSWER = Answer("")
@@ -45,18 +67,22 @@ class PersonFeedback:
     """Feedback of a person on an answer: a rating (`up` or `down`), the answer they expected, and when, in epoch seconds."""
 
     rating: str | None = None
-    correction: str | None = None
+    correction: str | Call | None = None
     at: float | None = None
 
 
 @dataclass(frozen=True)
 class Imported:
-    """An exchange of a log, whether its answer was cut, and the feedback of people; `timed`: the log says when it was."""
+    """An exchange of a log, whether its answer was cut, and the feedback of people; `timed`: the log says when it was.
+
+    `call` is the answer if it is one.
+    """
 
     exchange: Exchange
     cut: bool = False
     feedback: PersonFeedback | None = None
     timed: bool = True
+    call: Call | None = None
 
 
 def seconds(value: Any) -> float | None:
@@ -159,7 +185,7 @@ def to_imported(
         weight=100.0,
         error=error and (found[0] if (found := _ERROR.match(error)) else "failed"),
     )
-    return Imported(exchange, answer.cut, feedback, timing.at is not None)
+    return Imported(exchange, answer.cut, feedback, timing.at is not None, answer.call)
 
 
 def safe_id(name: Any) -> str:

@@ -8,9 +8,10 @@ import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
+from ftassets.domain.canonical import read_json
 from ftassets.domain.chat import Asked, Conversation, conversation, tools_text
 from ftassets.domain.dataset.row_shapes import holds_text
-from ftassets.domain.traffic.imports.fields import Answer, loads, mapping
+from ftassets.domain.traffic.imports.fields import Answer, Call, loads, mapping
 
 _ROLES = {"human": "user", "model": "assistant", "ai": "assistant", "function": "tool"}
 _KINDS = ("human", "ai", "system", "tool", "function")  # types of LangChain's messages
@@ -60,9 +61,9 @@ def asked_of(value: Any, system: Any = None, tools: Any = None) -> Asked:
 
 
 def answer_of(value: Any) -> Answer:
-    """The answer in a string, a message, an object or list with messages (the last counts), or the response of an API. Raises ValueError.
+    """The answer in a string, a message, an object or list with messages (the last counts), or the response of an API: text, or one call.
 
-    Known are the responses of OpenAI (Chat Completions and Responses), Anthropic, Gemini, Ollama and LangChain.
+    Known are the responses of OpenAI (Chat Completions and Responses), Anthropic, Gemini, Ollama and LangChain. Raises ValueError.
     """
     message, cut = _answer(loads(value))
     if message is None:  # an answer that is JSON itself stays as it was written
@@ -71,10 +72,9 @@ def answer_of(value: Any) -> Answer:
         if message.get("weight") == 0:
             raise ValueError("the field 'weight' of the answer is 0: it is marked as not to be learned from")
         turns = list(_turns({"role": "assistant", **message}, "the answer"))
+        text = "\n".join(turn["content"] for turn in turns if turn.get("content"))
         if calls := [call for turn in turns for call in turn.get("tool_calls", ())]:
-            name = mapping(calls[0].get("function")).get("name")
-            raise ValueError(f"the answer calls the tool {name!r}: only answers that are text are taken")
-        text = "\n".join(turn["content"] for turn in turns)
+            return _called(calls, text, cut)
         cut = cut or _refuses(message)
     if not text.strip():
         raise ValueError("there is no answer in it")
@@ -86,6 +86,21 @@ def _refuses(message: Mapping[str, Any]) -> bool:
     content = message.get("content")
     parts = content if isinstance(content, list) else []
     return bool(message.get("refusal")) or any(mapping(part).get("type") == "refusal" for part in parts)
+
+
+def _called(calls: Sequence[Mapping[str, Any]], text: str, cut: bool) -> Answer:
+    """An answer that is one call. Raises ValueError if there is more in it."""
+    function = mapping(calls[0].get("function"))
+    name, arguments = function.get("name"), function.get("arguments")
+    if len(calls) > 1:
+        raise ValueError(f"the answer calls {len(calls)} tools, the first is {name!r}: an answer can be one call")
+    if text.strip():
+        raise ValueError(f"the answer calls the tool {name!r} and has text next to the call: it can be one of them")
+    known = read_json(arguments) if isinstance(arguments, str) else read_json(json.dumps(arguments))
+    if not isinstance(name, str) or not name or not isinstance(known, dict):
+        raise ValueError(f"the answer calls the tool {name!r} with arguments that are not a JSON object")
+    call = Call(name, known)
+    return Answer(json.dumps(call._asdict(), ensure_ascii=False), cut, call)
 
 
 def is_cut(*places: Any) -> bool:

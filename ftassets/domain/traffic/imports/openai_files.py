@@ -94,4 +94,6 @@ def _preference(record: Mapping[str, Any]) -> Imported:
         raise ValueError("the preferred and the other output are the same")
     timing = Timing(between(first(record, "created", "created_at"), None).at)
     asked = asked_of({name: value for name, value in mapping(inner).items() if name != "parallel_tool_calls"} or inner)
-    return to_imported("openai", record.get("id"), asked, rejected, timing, feedback=PersonFeedback("down", preferred.text))
+    return to_imported(
+        "openai", record.get("id"), asked, rejected, timing, feedback=PersonFeedback("down", preferred.call or preferred.text)
+    )

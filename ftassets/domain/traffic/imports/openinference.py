@@ -57,7 +57,7 @@ def _answer(answers: list[Any], attributes: Mapping[str, Any], llm: Mapping[str,
     answer = answer_of(answers[0] if answers else said)
     whole = said if isinstance(said, Mapping) else {}
     choices = whole.get("choices")
-    return Answer(answer.text, answer.cut or is_cut(llm, whole, *(choices[:1] if isinstance(choices, list) else [])))
+    return answer._replace(cut=answer.cut or is_cut(llm, whole, *(choices[:1] if isinstance(choices, list) else [])))
 
 
 def _message(member: Any) -> Any:

@@ -69,7 +69,7 @@ def _answer(response: Any, record: Mapping[str, Any], attributes: Mapping[str, A
     choices = [_body(event) for event in events if mapping(event).get("name") == _CHOICE] if isinstance(events, list) else []
     reasons = loads(attributes.get("gen_ai.response.finish_reasons"))
     shown = {"finish_reason": reasons[0] if isinstance(reasons, list) and reasons else reasons}
-    return Answer(answer.text, answer.cut or is_cut(shown, *choices[:1]))
+    return answer._replace(cut=answer.cut or is_cut(shown, *choices[:1]))
 
 
 def joined(items: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:

@@ -447,7 +447,7 @@ def test_a_request_that_failed_is_an_exchange_without_an_answer(format: str, rec
         (
             "chat",
             {**CHAT, "messages": [ASK, {"role": "assistant", "content": None, "tool_calls": [{"function": {"name": "f"}}]}]},
-            "calls the tool 'f'",
+            "calls the tool 'f': only loops with",
         ),
         ("langfuse", {**LANGFUSE, "input": {"messages": [ASK], "documents": ["a", "b"]}}, "the field 'documents' of the request"),
         ("chat", {**CHAT, "created": "yesterday"}, "not a time"),
@@ -560,6 +560,7 @@ def test_any_json_is_sorted_into_exchanges_and_quarantine(format: str, record: A
             assert found.prompt.strip()
 
 
+<<<<<<< HEAD
 def test_a_time_is_in_the_future_from_five_minutes_on() -> None:
     def at(ahead: float) -> Row | Quarantined:
         (found,) = read([json.dumps({**CHAT, "created": AT + ahead}).encode()], "chat", "voice", now=AT)
@@ -581,3 +582,61 @@ def test_an_answer_that_did_not_end_by_itself_is_cut(reason: str | None) -> None
 @pytest.mark.parametrize("name", [" kim ", {"id": "kim"}, {"user_id": "kim", "plan": "pro"}])
 def test_a_user_is_known_by_the_name_whatever_is_around_it(name: Any) -> None:
     assert one({**CHAT, "user": name}, "chat").user == one({**CHAT, "user": "kim"}, "chat").user
+=======
+TIMER = {"name": "StartTimer", "arguments": '{"minutes": 5}'}
+TIMER_CALL = {"role": "assistant", "content": None, "tool_calls": [{"id": "c1", "type": "function", "function": TIMER}]}
+PARTS_CALL = [{"role": "assistant", "parts": [{"type": "tool_call", "id": "c1", "name": "StartTimer", "arguments": {"minutes": 5}}]}]
+NUMBERED_CALL = ("gen_ai.completion.0.tool_calls.0.name", text("StartTimer")), (
+    "gen_ai.completion.0.tool_calls.0.arguments", text('{"minutes": 5}')
+)  # fmt: skip
+TIMER_CHOICE = {"index": 0, "finish_reason": "tool_calls", "message": TIMER_CALL}
+PHOENIX_CALL = [
+    ("openinference.span.kind", text("LLM")),
+    ("llm.input_messages.0.message.role", text("user")), ("llm.input_messages.0.message.content", text("lights on")),
+    ("llm.output_messages.0.message.role", text("assistant")),
+    ("llm.output_messages.0.message.tool_calls.0.tool_call.function.name", text("StartTimer")),
+    ("llm.output_messages.0.message.tool_calls.0.tool_call.function.arguments", text('{"minutes": 5}')),
+]  # fmt: skip
+TRACED = {
+    "info": {"trace_id": "tr-1", "request_time": ISO, "state": "OK"},
+    "data": {"spans": [{
+        "span_id": "a", "parent_span_id": None, "start_time_unix_nano": 1700000000250000000, "end_time_unix_nano": 1700000000370000000,
+        "attributes": {
+            "mlflow.spanType": '"CHAT_MODEL"', "mlflow.spanInputs": json.dumps({"messages": [ASK]}),
+            "mlflow.spanOutputs": json.dumps({"choices": [TIMER_CHOICE]}),
+        },
+    }]},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("format", "record"),
+    [
+        ("chat", {**CHAT, "messages": [ASK, TIMER_CALL]}),
+        ("openai", {"id": "c", "object": "chat.completion", "created": AT, "messages": [ASK], "choices": [TIMER_CHOICE]}),
+        ("litellm", {**LITELLM, "response": {**RESPONSE, "choices": [TIMER_CHOICE]}}),
+        ("langfuse", {**LANGFUSE, "output": TIMER_CALL}),
+        ("otel", span(("gen_ai.input.messages", text(PARTS_IN)), ("gen_ai.output.messages", text(json.dumps(PARTS_CALL))))),
+        ("otel", span(("gen_ai.prompt.0.content", text("lights on")), *NUMBERED_CALL)),
+        ("otel", span(events=[event("gen_ai.user.message", content="lights on"), event("gen_ai.choice", message=json.dumps(TIMER_CALL))])),
+        ("openinference", span(*PHOENIX_CALL)),
+        ("mlflow", TRACED),
+    ],
+)
+def test_an_answer_that_is_a_call_is_taken_by_a_loop_of_calls_and_refused_by_name_by_any_other(format: str, record: Any) -> None:
+    found = one(record, format, call_field="intent")
+    assert (found.prompt, json.loads(found.answer)) == ("lights on", {"intent": "StartTimer", "minutes": 5})
+    assert "calls the tool 'StartTimer': only loops with" in bad(record, format)
+    assert fitting([json.dumps(record).encode()])[:1], "such a file has a format"
+
+
+def test_a_preference_between_calls_keeps_both() -> None:
+    record = {
+        "input": {"messages": [ASK]}, "created": AT, "non_preferred_output": [ANSWER],
+        "preferred_output": [TIMER_CALL],
+    }  # fmt: skip
+    found = row(record, "openai", call_field="intent")
+    assert found.feedback is not None
+    assert json.loads(found.feedback.correction or "") == {"intent": "StartTimer", "minutes": 5}
+    assert "calls the tool 'StartTimer'" in bad(record, "openai")
+>>>>>>> 8472bb9 (An answer that calls a tool is imported by loops of tool calls)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from ftassets.domain.chat import Message, ToolCall
+from ftassets.domain.traffic.imports.fields import Call
 from ftassets.domain.traffic.imports.messages import answer_of, asked_of
 
 CALL = ToolCall(id="c1", name="find_order", arguments='{"number": 7}')
@@ -105,6 +106,35 @@ def test_what_is_not_text_is_named_with_its_place(message: dict, reason: str) ->
         asked_of([USER, second, message, USER])
 
 
+ONE_CALL = {"id": "1", "type": "function", "function": {"name": "f", "arguments": '{"a": 1}'}}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"role": "assistant", "content": None, "tool_calls": [ONE_CALL]},
+        {"role": "assistant", "content": "", "function_call": ONE_CALL["function"]},
+        {"role": "assistant", "content": [{"type": "tool_use", "id": "1", "name": "f", "input": {"a": 1}}]},
+        {"role": "assistant", "parts": [{"type": "tool_call", "id": "1", "name": "f", "arguments": {"a": 1}}]},
+        {"choices": [{"finish_reason": "tool_calls", "message": {"role": "assistant", "content": None, "tool_calls": [ONE_CALL]}}]},
+        {"object": "response", "output": [{"type": "function_call", "call_id": "1", "name": "f", "arguments": '{"a": 1}'}]},
+        {"type": "ai", "content": "", "tool_calls": [{"name": "f", "args": {"a": 1}, "id": "1", "type": "tool_call"}]},
+    ],
+)
+def test_an_answer_that_is_one_call_is_read_in_every_form(answer: Any) -> None:
+    found = answer_of(answer)
+    assert found == ('{"name": "f", "arguments": {"a": 1}}', False, Call("f", {"a": 1}))
+
+
+def test_a_call_is_written_as_the_loop_expects_its_answers() -> None:
+    call = Call("StartTimer", {"minutes": 5})
+    assert json.loads(call.text("intent")) == {"intent": "StartTimer", "minutes": 5}
+    with pytest.raises(ValueError, match="only loops with `task.type: tool_call`"):
+        call.text(None)
+    with pytest.raises(ValueError, match="an argument 'minutes', the name of task.label"):
+        call.text("minutes")
+
+
 @pytest.mark.parametrize(
     ("answer", "text"),
     [
@@ -117,7 +147,7 @@ def test_what_is_not_text_is_named_with_its_place(message: dict, reason: str) ->
     ],
 )
 def test_the_text_of_an_answer_is_read(answer: Any, text: str) -> None:
-    assert answer_of(answer) == (text, False)
+    assert answer_of(answer) == (text, False, None)
 
 
 @pytest.mark.parametrize(
@@ -125,10 +155,11 @@ def test_the_text_of_an_answer_is_read(answer: Any, text: str) -> None:
     [
         (
             {"role": "assistant", "content": "Let me see.", "tool_calls": [{"function": {"name": "f", "arguments": "{}"}}]},
-            "calls the tool 'f'",
+            "calls the tool 'f' and has text next to the call",
         ),
-        ({"role": "assistant", "content": None, "function_call": {"name": "f", "arguments": "{}"}}, "calls the tool 'f'"),
-        ({"role": "assistant", "content": [{"type": "tool_use", "id": "1", "name": "f", "input": {}}]}, "calls the tool 'f'"),
+        ({"role": "assistant", "tool_calls": [ONE_CALL, {**ONE_CALL, "id": "2"}]}, "calls 2 tools, the first is 'f'"),
+        ({"role": "assistant", "function_call": {"name": "f", "arguments": "[]"}}, "'f' with arguments that are not a JSON object"),
+        ({"role": "assistant", "function_call": {"name": "f", "arguments": '{"a": NaN}'}}, "NaN is not JSON"),
         ({"role": "assistant", "content": None, "audio": {"id": "x", "data": "AAAA"}}, "the answer: the field 'audio'"),
         ({"role": "assistant", "content": [{"type": "image", "source": {}}]}, "the answer: a part of type 'image' is not text"),
         ({"role": "assistant", "content": ""}, "no answer"),
