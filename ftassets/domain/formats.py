@@ -207,6 +207,11 @@ def _row_3(row: dict[str, Any]) -> dict[str, Any]:
     return lifted | ({"messages": [{"role": "user", "content": row["prompt"]}]} if "prompt" in row else {})
 
 
+def _day_2(document: dict[str, Any]) -> dict[str, Any]:
+    """Feedback may have a comment; before, nobody could give one."""
+    return document
+
+
 def _pair_2(pair: dict[str, Any]) -> dict[str, Any]:
     lifted = _renamed(pair, {"share": "weight"})  # from a probability, 0 to 1, to percent
     return lifted | {"weight": 100 * lifted["weight"]} if "share" in pair else lifted
@@ -274,11 +279,11 @@ _ALL = (
     Kind("override", "a signed override",
         "`releases/LOOP/VERSION.override.dsse.json`", _PREDICATE, "`ftassets override`", "asset release, gateway, CLI"),
     Kind("traffic_sqlite", "the traffic log in SQLite",
-        "`traffic.db`", "`PRAGMA user_version`", "gateway, `ftassets import-traffic`", "assets, sensors, CLI", 4),
+        "`traffic.db`", "`PRAGMA user_version`", "gateway, `ftassets import-traffic`", "assets, sensors, CLI", 5),
     Kind("traffic_postgres", "the traffic log in PostgreSQL",
-        "database of `FTASSETS_TRAFFIC_URL`", "table `traffic_schema`", "gateway, `ftassets import-traffic`", "assets, sensors, CLI", 3),
+        "database of `FTASSETS_TRAFFIC_URL`", "table `traffic_schema`", "gateway, `ftassets import-traffic`", "assets, sensors, CLI", 4),
     Kind("traffic_days", "a file of traffic that left the log",
-        "`traffic_export/LOOP/DAY/NUMBER.parquet`", _PARQUET, "asset traffic_retention", "assets, `ftassets forget`"),
+        "`traffic_export/LOOP/DAY/NUMBER.parquet`", _PARQUET, "asset traffic_retention", "assets, `ftassets forget`", 2, {1: _day_2}),
     Kind("query_vectors", "vectors of queries",
         "`vectors/LOOP.EMBEDDER/` with `embedder.json`, or collection `PREFIX-LOOP-EMBEDDER` of a Qdrant server",
         "`format` in `embedder.json`, or in the collection's metadata", "asset query_embeddings", "assets, `ftassets drift`"),

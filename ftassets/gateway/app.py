@@ -22,7 +22,7 @@ def public_app(router: Router, recorder: Recorder, metrics: Metrics, chat: Chat,
     async def feedback(request: Request) -> Response:
         said, _ = parse(await read(request), FeedbackRequest)
         try:
-            await recorder.record(Feedback(said.id, clock(), said.rating, said.correction))
+            await recorder.record(Feedback(said.id, clock(), said.rating, said.correction, said.comment))
         except UnknownAnswer as error:
             raise Problem(404, str(error), "unknown_answer") from error
         except NotRecorded as error:

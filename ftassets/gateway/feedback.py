@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 
 
 class FeedbackRequest(BaseModel):
-    """What a user says of an answer; at least one of rating and correction."""
+    """What a user says of an answer; at least one of rating and correction, with a comment or without."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -16,8 +16,12 @@ class FeedbackRequest(BaseModel):
         None, description="The answer as it should have been, whole, as a string."
     )
 
+    comment: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=5_000)] | None = Field(
+        None, description="Why, in the user's words. Annotators read it; no model does."
+    )
+
     @model_validator(mode="after")
     def _says_something(self) -> "FeedbackRequest":
         if self.rating is None and self.correction is None:
-            raise ValueError("give a rating (up or down), a correction, or both")
+            raise ValueError("give a rating (up or down), a correction, or both; a comment comes with one of them")
         return self

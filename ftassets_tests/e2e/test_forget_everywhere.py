@@ -87,7 +87,11 @@ class Talk:
             text = f"{WORD if mine else 'please'} open curtain number {number} facing the {room} window"
             name = self.ask(USER if mine else f"user{number % 7}", text)
             if number % 2 == 0:
-                self.say(name, correction=f"I will open {WORD if mine else 'the'} curtain {number} in the {room}.")
+                self.say(
+                    name,
+                    correction=f"I will open {WORD if mine else 'the'} curtain {number} in the {room}.",
+                    comment=f"{WORD if mine else 'it'} opened the wrong one",
+                )
             elif number % 5 == 0:
                 self.say(name, rating="up")
         self.say(self.ask(USER, f"{WORD} " + "aaaa " * 9), correction="no")  # for the quarantine

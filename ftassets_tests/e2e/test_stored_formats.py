@@ -381,10 +381,14 @@ def newer(path: Path) -> None:
     path.write_text(json.dumps({**json.loads(path.read_bytes()), "format": 99}))
 
 
-def test_a_day_that_left_the_log_is_read() -> None:
-    [first, second] = read(SAMPLES / CURRENT / "traffic_day.parquet")
+@pytest.mark.parametrize(("name", "comment"), [("traffic_day_1.parquet", None), ("traffic_day.parquet", "opens the wrong door")])
+def test_a_day_that_left_the_log_is_read(name: str, comment: str | None) -> None:
+    [first, second] = read(SAMPLES / CURRENT / name)
     assert [first.exchange, second.exchange] == [make.exchange(0), make.exchange(1)]
-    assert [(each.rating, each.correction) for each in first.feedback] == [("down", None), (None, '{"intent": "open"}')]
+    assert [(each.rating, each.correction, each.comment) for each in first.feedback] == [
+        ("down", None, comment),
+        (None, '{"intent": "open"}', None),
+    ]
     assert list(second.feedback) == []
 
 

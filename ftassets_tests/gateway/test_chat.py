@@ -255,8 +255,8 @@ def test_feedback(serving_a):
     def say(body) -> httpx.Response:
         return serving_a.client.post("/v1/feedback", json=body)
 
-    assert say({"id": given, "rating": "down", "correction": " {} "}).status_code == 200
-    for bad in ({}, {"rating": "meh"}, {"correction": "  "}, {"rating": "up", "x": 1}):
+    assert say({"id": given, "rating": "down", "correction": " {} ", "comment": " opens the wrong door "}).status_code == 200
+    for bad in ({}, {"rating": "meh"}, {"correction": "  "}, {"rating": "up", "x": 1}, {"comment": "why"}, {"rating": "up", "comment": ""}):
         assert say({"id": given, **bad}).status_code == 422
     assert say({"rating": "up"}).status_code == say([]).status_code == 422
     unknown = say({"id": "chatcmpl-nobody", "rating": "up"})
@@ -265,6 +265,7 @@ def test_feedback(serving_a):
     assert serving_a.client.post("/v1/feedback", content=b"{").status_code == 400
     [reviewed] = SqliteTrafficLog(serving_a.home.traffic_db).reviewed("support")
     assert (reviewed.exchange.id, reviewed.feedback.rating, reviewed.feedback.correction) == (given, "down", "{}")
+    assert reviewed.feedback.comment == "opens the wrong door"
 
 
 def test_metrics_by_loop_version_and_status(serving_a):

@@ -254,7 +254,7 @@ def make_postgres(file: Path) -> None:
         url = server.account()
         log, role = PostgresTrafficLog(url), url.split("/")[2].split(":")[0]
         log.append([exchange(number) for number in range(4)])
-        log.add_feedback(Feedback("voice-0", 1_700_000_100.0, "up", None))
+        log.add_feedback(Feedback("voice-0", 1_700_000_100.0, "up", None, "opens the wrong door"))
         log.add_feedback(Feedback("voice-1", 1_700_000_100.0, None, '{"intent": "open"}'))
         log.forget(request_ids=["voice-3"])
         command = [binaries() / "pg_dump", "--inserts", "--no-owner", "--schema", role, server.url(role).partition("?")[0]]  # type: ignore[operator]
@@ -266,7 +266,10 @@ def make_postgres(file: Path) -> None:
 
 def make_day(file: Path) -> None:
     """A file of requests that left the log: one with feedback, one without."""
-    said = [Feedback("voice-0", 1_700_000_100.0, "down", None), Feedback("voice-0", 1_700_000_101.0, None, '{"intent": "open"}')]
+    said = [
+        Feedback("voice-0", 1_700_000_100.0, "down", None, "opens the wrong door"),
+        Feedback("voice-0", 1_700_000_101.0, None, '{"intent": "open"}'),
+    ]
     file.write_bytes(to_parquet([Moved(exchange(0), said), Moved(exchange(1), ())]))
 
 

@@ -18,6 +18,7 @@ from ftassets.durable import sync_folder, write_durably
 from ftassets.errors import FtassetsError, InvalidInput
 
 KIND = "traffic_days"
+_SAID = [each.name for each in fields(Feedback) if each.name != "request_id"]
 PATTERN = "????-??-??/[0-9]*.parquet"  # below a loop's folder: DAY/NUMBER.parquet
 LEFT_OVER = "????-??-??/.*.parquet.*"  # of a write that was killed
 
@@ -138,14 +139,14 @@ def to_parquet(rows: Sequence[Moved]) -> bytes:
     import pyarrow.parquet as pq
 
     kinds = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
-    said = pa.struct([("at", pa.float64()), ("rating", pa.string()), ("correction", pa.string())])
+    said = pa.struct([("at", pa.float64()), ("rating", pa.string()), ("correction", pa.string()), ("comment", pa.string())])
     columns = [(column.name, kinds[_plain(column.type)]) for column in fields(Exchange)]
     schema = pa.schema([*columns, ("events", pa.int64()), ("feedback", pa.list_(said))])
     records = [
         {
             **asdict(row.exchange),
             "events": len(row.feedback),
-            "feedback": [{"at": each.at, "rating": each.rating, "correction": each.correction} for each in row.feedback],
+            "feedback": [{name: getattr(each, name) for name in _SAID} for each in row.feedback],
         }
         for row in rows
     ]
@@ -166,7 +167,7 @@ def read(path: Path) -> Iterator[Moved]:
             for batch in file.iter_batches(1000):
                 for record in batch.to_pylist():
                     row: Mapping[str, Any] = formats.lift(KIND, version, record)
-                    said = [Feedback(row["id"], each["at"], each["rating"], each["correction"]) for each in row["feedback"]]
+                    said = [Feedback(row["id"], **{name: each.get(name) for name in _SAID}) for each in row["feedback"]]
                     yield Moved(Exchange(**{name: row[name] for name in names}), said)
     except (pa.ArrowException, KeyError) as error:
         raise _damaged(path, error) from error

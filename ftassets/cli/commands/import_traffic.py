@@ -74,7 +74,7 @@ def _stored(traffic_log: TrafficLog, loop: LoopConfig, rows: Sequence[imports.Ro
     added = 0
     for feedback in (row.feedback for row in own if row.feedback):
         earlier = known.get(feedback.request_id)
-        if earlier and (earlier.rating, earlier.correction) == (feedback.rating, feedback.correction):
+        if earlier and replace(earlier, at=feedback.at) == feedback:
             continue
         with suppress(UnknownAnswer):  # it was forgotten
             traffic_log.add_feedback(feedback)

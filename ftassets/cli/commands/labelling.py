@@ -126,7 +126,11 @@ def conflict_export(
     with suppress(ObjectNotFound):  # before the first commit of the seed
         rows += readable(dataset_store.read("main", seed_path(loop.name)))[0]
     names = contested(conflicts(rows, loop), rows)
-    items = [Item(e.id, e.messages, e.answer, e.version, e.at, CONFLICT) for e in traffic_log.named(loop.name, names)]
+    said = traffic_log.feedback_on(names)
+    comments = {name: feedback.comment for name, feedback in said.items()}
+    items = [
+        Item(e.id, e.messages, e.answer, e.version, e.at, CONFLICT, comment=comments.get(e.id)) for e in traffic_log.named(loop.name, names)
+    ]
     chosen = select(items, limit, loop.dataset.jaccard)
     return LabelBatch(labelling.batch_id(chosen), labelling.to_text(chosen, format), len(chosen))
 

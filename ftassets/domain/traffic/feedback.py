@@ -17,12 +17,14 @@ class FeedbackVerdict(StrEnum):
 
 @dataclass(frozen=True)
 class Feedback:
-    """User feedback on an answer: rating is up or down, correction is the expected answer; None or an empty text says nothing."""
+    """User feedback on an answer: rating is up or down, correction is the expected answer, comment is for people; None or an empty text
+    says nothing."""
 
     request_id: str
     at: float
     rating: str | None
     correction: str | None
+    comment: str | None = None
 
     @property
     def verdict(self) -> FeedbackVerdict | None:

@@ -14,7 +14,8 @@ FILES = {
     1: SAMPLES / "v1" / "traffic_1.sql",
     2: SAMPLES / "v1" / "home" / "traffic.sql",
     3: SAMPLES / "v2" / "home" / "traffic.sql",
-    4: SAMPLES / "v3" / "home" / "traffic.sql",
+    4: SAMPLES / "v3" / "traffic_4.sql",
+    5: SAMPLES / "v3" / "home" / "traffic.sql",
 }
 
 
@@ -56,8 +57,10 @@ def test_a_file_of_an_earlier_schema_is_read_and_written(tmp_path: Path, version
     assert [(item.feedback.rating, item.feedback.correction) for item in log.reviewed("support")] == [
         ("up", None), (None, '{"intent": "open"}'),
     ]  # fmt: skip
+    comments = {item.feedback.comment for item in log.reviewed("support")}
+    assert comments == ({"opens the wrong door", None} if version == SCHEMA_VERSION else {None})
     versions = sorted({row.version for row in rows})
-    judged = version == SCHEMA_VERSION  # and none of them is a tool call
+    judged = version >= 4  # and none of them is a tool call
     assert sorted((o.count, o.judged, o.failed) for o in log.outcomes("support", versions)) == [(1, judged, judged), (3, judged, judged)]
     assert log.corrections("support") == sum(log.feedback_counts("support", version).corrected for version in versions) == 1
     log.append([exchange(1)])

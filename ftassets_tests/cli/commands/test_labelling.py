@@ -258,3 +258,11 @@ def test_a_stored_label_that_is_none_by_todays_rules_stops_no_import_and_stays(l
     assert (report.added, report.quarantined) == (1, [])
     rows, bad = readable(store.read(report.commit, labels_path("voice", "b")))
     assert ([row.request_id for row in rows], [row.where for row in bad]) == (["new"], ["label:label:b:old"])
+
+
+@pytest.mark.parametrize("format", LABELS)
+def test_annotators_see_the_comment_of_a_user(log: SqliteTrafficLog, store: GitDatasetStore, format: str) -> None:
+    log.append([exchange("r1", "turn on the lamp"), exchange("r2", "order forty pizzas")])
+    log.add_feedback(Feedback("r1", 1.0, "down", None, "opens the wrong door"))
+    text = labelling.label_export(log, store, loop(), format, 10, 0.0).text
+    assert text.count("opens the wrong door") == 1

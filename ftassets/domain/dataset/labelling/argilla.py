@@ -26,7 +26,7 @@ def to_text(items: Sequence[Item], batch: str) -> str:
         {
             "id": item.request_id,
             "fields": {FIELD: item.asked.last_text, CHAT: shown(item.asked)},
-            "metadata": {"version": item.version, "why": item.why, "batch": batch},
+            "metadata": {"version": item.version, "why": item.why, "batch": batch, **({"comment": item.comment} if item.comment else {})},
             "suggestions": {QUESTION: {"value": item.answer, "score": None, "agent": item.version}} if item.answer else {},
             "responses": {},
             "vectors": {},

@@ -24,6 +24,7 @@ def to_text(items: Sequence[Item], batch: str) -> str:
                 "transcript": item.asked.prompt,
                 "answer": item.answer,
                 "why": item.why,
+                **({"comment": item.comment} if item.comment else {}),
                 "batch": batch,
                 "completion": "",
                 "annotator": "",

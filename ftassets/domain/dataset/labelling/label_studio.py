@@ -25,6 +25,7 @@ def to_text(items: Sequence[Item], batch: str) -> str:
                 "prompt": item.asked.last_text,
                 "conversation": shown(item.asked),
                 "why": item.why,
+                "comment": item.comment or "",
                 "batch": batch,
             },
             "predictions": [{"model_version": item.version, "result": [_result(item)]}] if item.answer else [],

@@ -28,6 +28,7 @@ class Item:
     at: float
     why: str = RANDOM
     distance: float | None = None  # cosine distance to what production knows
+    comment: str | None = None  # what the user said of the answer
 
     @cached_property
     def asked(self) -> Asked:
@@ -53,7 +54,8 @@ def candidates(
     """
     found = []
     for exchange in exchanges:
-        verdict = feedback[exchange.id].verdict if exchange.id in feedback else None
+        said = feedback.get(exchange.id)
+        verdict = said.verdict if said else None
         if exchange.id in labelled or verdict in (FeedbackVerdict.CORRECTION, FeedbackVerdict.THUMBS_UP):
             continue
         answered = exchange.status == ANSWERED and bool(exchange.answer.strip())
@@ -63,7 +65,18 @@ def candidates(
             continue
         distance = distances.get(exchange.id)
         why = FAILED if failed else NOVEL if distance is not None and distance > novel_above else RANDOM
-        found.append(Item(exchange.id, exchange.messages, exchange.answer, exchange.version, exchange.at, why, distance))
+        found.append(
+            Item(
+                exchange.id,
+                exchange.messages,
+                exchange.answer,
+                exchange.version,
+                exchange.at,
+                why,
+                distance,
+                said.comment if said else None,
+            )
+        )
     return found
 
 

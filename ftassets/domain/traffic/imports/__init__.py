@@ -165,11 +165,11 @@ def _complete(found: Imported, loop: str, version: str | None, at: float | None,
         raise ValueError(f"the time {_day(exchange.at)} cannot be right: it is before 2000 or in the future")
     exchange.messages.encode()  # half a surrogate pair, which no database takes
     exchange.answer.encode()
-    if "\0" in exchange.prompt + exchange.answer + (correction or ""):
+    if "\0" in exchange.prompt + exchange.answer + (correction or "") + ((given and given.comment) or ""):
         raise ValueError("a text has a NUL character, which databases do not take")
     exchange = replace(exchange, loop=loop, version=version or exchange.version)
     moment = exchange.at + exchange.latency_ms / 1000 if given is None or given.at is None else given.at
-    feedback = Feedback(exchange.id, moment, given.rating, correction) if given else None
+    feedback = Feedback(exchange.id, moment, given.rating, correction, given.comment) if given else None
     return Row(exchange, found.cut, feedback, found.timed)
 
 

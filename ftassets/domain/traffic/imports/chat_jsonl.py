@@ -1,8 +1,8 @@
 """Conversations as JSON lines: `{"messages": [...]}`, the last message the answer.
 
 Optional: `tools`, `system`, `id` (of the conversation), `model` or `version`, `user`, `created` or `at` (epoch or ISO 8601),
-`latency_ms`, `status`, `usage` and `finish_reason` as OpenAI's API has them, `rating` (up or down) and `correction`. A failed request has
-no answer and a `status` other than 200.
+`latency_ms`, `status`, `usage` and `finish_reason` as OpenAI's API has them, `rating` (up or down), `correction` and `comment`. A failed
+request has no answer and a `status` other than 200.
 """
 
 from collections.abc import Iterator, Mapping
@@ -89,12 +89,17 @@ def feedback_in(record: Mapping[str, Any]) -> PersonFeedback | None:
         raise ValueError(f'the field {lost[0]!r} cannot be used: say what people thought of the answer as "rating", up or down')
     rating, correction = record.get("rating"), record.get("correction")
     if rating in (None, "") and correction in (None, ""):
+        if record.get("comment"):
+            raise ValueError("the comment comes with a rating or a correction: there is neither")
         return None
     if rating not in (None, "") and rated(rating) is None:
         raise ValueError(f"the rating {str(rating)[:30]!r} is neither up nor down")
     if correction is not None and not isinstance(correction, str):
         raise ValueError("the correction is not a text")
-    return PersonFeedback(None if rating in (None, "") else rated(rating), correction or None)
+    comment = record.get("comment")
+    if comment is not None and not isinstance(comment, str):
+        raise ValueError("the comment is not a text")
+    return PersonFeedback(None if rating in (None, "") else rated(rating), correction or None, comment=comment or None)
 
 
 def _id(conversation: Any, asked: Asked) -> Any:

@@ -64,11 +64,12 @@ NO_ANSWER = Answer("")
 
 @dataclass(frozen=True)
 class PersonFeedback:
-    """Feedback of a person on an answer: a rating (`up` or `down`), the answer they expected, and when, in epoch seconds."""
+    """Feedback of a person on an answer: a rating (`up` or `down`), the answer they expected, when, in epoch seconds, and why."""
 
     rating: str | None = None
     correction: str | Call | None = None
     at: float | None = None
+    comment: str | None = None
 
 
 @dataclass(frozen=True)

@@ -86,11 +86,17 @@ def parse(record: Any) -> Imported:
 def _opinion(score: Mapping[str, Any]) -> Opinion:
     kind = first(score, "dataType", "data_type")
     if kind == "CORRECTION":
-        return Opinion("correction", first(score, "longStringValue", "long_string_value", "stringValue", "value"), _when(score), True)
+        return Opinion(
+            "correction",
+            first(score, "longStringValue", "long_string_value", "stringValue", "value"),
+            _when(score),
+            True,
+            score.get("comment"),
+        )
     value = (
         first(score, "stringValue", "string_value") if kind == "CATEGORICAL" else bool(score.get("value")) if kind == "BOOLEAN" else None
     )
-    return Opinion(str(score.get("name")), score.get("value") if value is None else value, _when(score))
+    return Opinion(str(score.get("name")), score.get("value") if value is None else value, _when(score), comment=score.get("comment"))
 
 
 def _when(score: Mapping[str, Any]) -> float | None:

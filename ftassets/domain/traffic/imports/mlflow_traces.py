@@ -158,4 +158,4 @@ def _opinion(assessment: Mapping[str, Any]) -> Opinion:
     held = mapping(assessment.get("expectation" if expected else "feedback"))
     at = seconds(first(assessment, "last_update_time", "create_time"))
     value = held.get("value", mapping(held.get("serialized_value")).get("value"))
-    return Opinion(str(first(assessment, "assessment_name", "name")), value, at, expected)
+    return Opinion(str(first(assessment, "assessment_name", "name")), value, at, expected, assessment.get("rationale"))

@@ -39,20 +39,21 @@ _DOWN = {
 
 
 class Opinion(NamedTuple):
-    """One piece of feedback: its name in the tool, the value, when (epoch seconds), and whether it is an expected answer."""
+    """One piece of feedback: its name in the tool, the value, when (epoch seconds), whether it is an expected answer, and why."""
 
     name: str
     value: Any
     at: float | None = None
     expected: bool = False
+    comment: Any = None
 
 
 def feedback_of(opinions: Iterable[Opinion]) -> PersonFeedback | None:
-    """The newest rating and the newest correction among these; None without one.
+    """The newest rating, correction and comment among these; None without an opinion.
 
     Raises ValueError, by its name, for an opinion that is neither: feedback is not dropped in silence.
     """
-    rating = correction = None
+    rating = correction = comment = None
     times = []
     for opinion in sorted(opinions, key=lambda each: each.at or 0.0):
         words = set(re.findall(r"[a-z]+", re.sub(r"([a-z])([A-Z])", r"\1 \2", opinion.name).lower()))
@@ -63,7 +64,8 @@ def feedback_of(opinions: Iterable[Opinion]) -> PersonFeedback | None:
         else:
             rating = _rating(words, opinion)
         times.append(opinion.at)
-    return PersonFeedback(rating, correction, times[-1]) if times else None
+        comment = _text(opinion.comment) or comment
+    return PersonFeedback(rating, correction, times[-1], comment) if times else None
 
 
 def rated(value: Any) -> str | None:

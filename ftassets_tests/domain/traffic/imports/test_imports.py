@@ -560,7 +560,6 @@ def test_any_json_is_sorted_into_exchanges_and_quarantine(format: str, record: A
             assert found.prompt.strip()
 
 
-<<<<<<< HEAD
 def test_a_time_is_in_the_future_from_five_minutes_on() -> None:
     def at(ahead: float) -> Row | Quarantined:
         (found,) = read([json.dumps({**CHAT, "created": AT + ahead}).encode()], "chat", "voice", now=AT)
@@ -582,7 +581,8 @@ def test_an_answer_that_did_not_end_by_itself_is_cut(reason: str | None) -> None
 @pytest.mark.parametrize("name", [" kim ", {"id": "kim"}, {"user_id": "kim", "plan": "pro"}])
 def test_a_user_is_known_by_the_name_whatever_is_around_it(name: Any) -> None:
     assert one({**CHAT, "user": name}, "chat").user == one({**CHAT, "user": "kim"}, "chat").user
-=======
+
+
 TIMER = {"name": "StartTimer", "arguments": '{"minutes": 5}'}
 TIMER_CALL = {"role": "assistant", "content": None, "tool_calls": [{"id": "c1", "type": "function", "function": TIMER}]}
 PARTS_CALL = [{"role": "assistant", "parts": [{"type": "tool_call", "id": "c1", "name": "StartTimer", "arguments": {"minutes": 5}}]}]
@@ -639,4 +639,11 @@ def test_a_preference_between_calls_keeps_both() -> None:
     assert found.feedback is not None
     assert json.loads(found.feedback.correction or "") == {"intent": "StartTimer", "minutes": 5}
     assert "calls the tool 'StartTimer'" in bad(record, "openai")
->>>>>>> 8472bb9 (An answer that calls a tool is imported by loops of tool calls)
+
+
+def test_a_comment_comes_with_the_rating() -> None:
+    found = row({**CHAT, "rating": "down", "comment": "opens the wrong door"}, "chat")
+    assert found.feedback is not None
+    assert (found.feedback.rating, found.feedback.comment) == ("down", "opens the wrong door")
+    assert "the comment is not a text" in bad({**CHAT, "rating": "down", "comment": {"a": 1}}, "chat")
+    assert "the comment comes with a rating or a correction" in bad({**CHAT, "comment": "nice"}, "chat")

@@ -58,6 +58,13 @@ def test_a_score_by_people_is_feedback_on_the_last_call(given: dict[str, Any], r
     assert (last.exchange.id, last.feedback.rating, last.feedback.correction) == ("langfuse:o2", rating, correction)
 
 
+def test_the_comment_of_a_score_is_kept() -> None:
+    _, last = trace(score("user-feedback", 0, comment="opens the wrong door"), score("user-feedback", 0, comment=None))
+    assert isinstance(last, Row)
+    assert last.feedback is not None
+    assert (last.feedback.rating, last.feedback.comment) == ("down", "opens the wrong door")
+
+
 def test_a_score_of_an_observation_is_about_that_one() -> None:
     first, last = trace(score("user-feedback", 0, observationId="o1"))
     assert isinstance(first, Row)

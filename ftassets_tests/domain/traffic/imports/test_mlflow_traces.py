@@ -112,7 +112,7 @@ def test_calls_within_calls_count_once_and_a_trace_is_about_the_call_that_gave_i
             answered("It is late."),
         ),
         ("6", "1", "CHAT_MODEL", {"messages": [{"role": "user", "content": "title for this chat"}]}, answered("Parcels")),
-        assessments=(feedback("correct", False), expectation("expected_response", "It comes today.")),
+        assessments=(feedback("correct", False, rationale="not today"), expectation("expected_response", "It comes today.")),
     )
     rows = [row for row in found(text) if isinstance(row, Row)]
     assert [(row.exchange.id[-1], row.exchange.answer) for row in rows] == [
@@ -120,8 +120,8 @@ def test_calls_within_calls_count_once_and_a_trace_is_about_the_call_that_gave_i
         ("5", "It is late."),
         ("6", "Parcels"),
     ]
-    about = [row.feedback and (row.feedback.rating, row.feedback.correction) for row in rows]
-    assert about == [None, ("down", "It comes today."), None]
+    about = [row.feedback and (row.feedback.rating, row.feedback.correction, row.feedback.comment) for row in rows]
+    assert about == [None, ("down", "It comes today.", "not today"), None]
 
 
 def test_an_assessment_of_a_span_is_about_that_span() -> None:

@@ -10,10 +10,10 @@ INSERT INTO "exchange" VALUES('chatcmpl-0092d2acdb0448c3b66b04cae7a07c81','suppo
 INSERT INTO "exchange" VALUES('chatcmpl-309d8a0054574ad5811f32064a855609','support','d58e9e455edf83e427074c241c33203677ea615082d251dd7aed2659802b1897','9a93f68789ed102f4b0dd0fe68617251','question in a canary','[{"role":"user","content":"question in a canary"}]','d58e9e455edf83e427074c241c33203677ea615082d251dd7aed2659802b1897 question in a canary',200,1.79601028552261972421e+09,1.81142200017347931861e+00,NULL,7,3,80.0,NULL,0);
 CREATE TABLE feedback (
     number INTEGER PRIMARY KEY, request_id TEXT NOT NULL REFERENCES exchange (id), at REAL NOT NULL, rating TEXT, correction TEXT,
-    loop TEXT NOT NULL DEFAULT '', version TEXT NOT NULL DEFAULT '', asked_at REAL NOT NULL DEFAULT 0
+    loop TEXT NOT NULL DEFAULT '', version TEXT NOT NULL DEFAULT '', asked_at REAL NOT NULL DEFAULT 0, comment TEXT
 );
-INSERT INTO "feedback" VALUES(1,'chatcmpl-ef239cd5d713431ab940326150d8ac1c',1.79601028533829450606e+09,'up',NULL,'support','d58e9e455edf83e427074c241c33203677ea615082d251dd7aed2659802b1897',1.79601028528687191006e+09);
-INSERT INTO "feedback" VALUES(2,'chatcmpl-d85479c02059450b83ee0229094d8572',1.79601028533963418009e+09,NULL,'{"intent": "open"}','support','d58e9e455edf83e427074c241c33203677ea615082d251dd7aed2659802b1897',1796010285.3316);
+INSERT INTO "feedback" VALUES(1,'chatcmpl-ef239cd5d713431ab940326150d8ac1c',1.79601028533829450606e+09,'up',NULL,'support','d58e9e455edf83e427074c241c33203677ea615082d251dd7aed2659802b1897',1.79601028528687191006e+09,'opens the wrong door');
+INSERT INTO "feedback" VALUES(2,'chatcmpl-d85479c02059450b83ee0229094d8572',1.79601028533963418009e+09,NULL,'{"intent": "open"}','support','d58e9e455edf83e427074c241c33203677ea615082d251dd7aed2659802b1897',1796010285.3316,NULL);
 CREATE TABLE forgotten (id TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE INDEX exchange_by_time ON exchange (loop, at);
 CREATE INDEX feedback_by_request ON feedback (request_id, at);
@@ -21,4 +21,4 @@ CREATE INDEX exchange_by_version ON exchange (loop, version, at, weight, status,
 CREATE INDEX feedback_by_answer ON feedback (loop, asked_at);
 CREATE INDEX feedback_corrections ON feedback (loop, at, asked_at) WHERE correction <> '';
 COMMIT;
-PRAGMA user_version = 4;
+PRAGMA user_version = 5;
