@@ -43,14 +43,14 @@ TRAFFIC: dict[str, FileFormat] = {  # where two carry as much of a file, the fir
         "MLflow",
         "`Trace.to_json`, a table of `search_traces` as JSON lines, or pages of the REST API",
         f"{_IMPORTS}.mlflow_traces",
-        "assessments by people: thumbs, expected answers as corrections, rationales as comments; a trace with any other one is refused by its name",
+        "assessments by people: thumbs, expected answers as corrections, rationales as comments; a trace with any other is refused by name",
         "assessments of judges and code; spans that are not model calls; further calls in one answer",
     ),
     "langfuse": FileFormat(
         "Langfuse",
         "observations of type GENERATION or traces, as pages of the API, arrays, or the blob export",
         f"{_IMPORTS}.langfuse",
-        "scores of a trace by people: thumbs and corrections with their comments; a trace with any other one is refused by its name",
+        "scores of a trace by people: thumbs and corrections with their comments; a trace with any other is refused by name",
         "scores of evaluators; spans that are not model calls; further calls in one answer",
     ),
     "litellm": FileFormat(

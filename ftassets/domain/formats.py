@@ -208,7 +208,7 @@ def _row_3(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _day_2(document: dict[str, Any]) -> dict[str, Any]:
-    """Feedback may have a comment; before, nobody could give one."""
+    """Feedback may have a comment; earlier feedback has none."""
     return document
 
 

@@ -2,7 +2,8 @@
 
 The project's labelling interface:
 `<View><Paragraphs name="conversation" value="$conversation" layout="dialogue" nameKey="role" textKey="content"/>
-<Text name="prompt" value="$prompt"/><TextArea name="completion" toName="prompt" editable="true" maxSubmissions="1"/></View>`
+<Text name="prompt" value="$prompt"/><Text name="comment" value="$comment"/>
+<TextArea name="completion" toName="prompt" editable="true" maxSubmissions="1"/></View>`
 """
 
 import json

@@ -156,7 +156,9 @@ def _complete(found: Imported, loop: str, version: str | None, at: float | None,
         raise ValueError(f"the duration {exchange.latency_ms:.0f} ms cannot be right: it is more than a day")
     if found.call:
         exchange = replace(exchange, answer=found.call.text(call_field))
-    correction = given and (given.correction.text(call_field) if isinstance(given.correction, Call) else given.correction)
+    correction = given.correction if given else None
+    if isinstance(correction, Call):
+        correction = correction.text(call_field)
     if math.isnan(exchange.at):
         if at is None:
             raise ValueError("it has no time")

@@ -37,7 +37,7 @@ class Call(NamedTuple):
     arguments: Mapping[str, Any]
 
     def text(self, field: str | None) -> str:
-        """The call as the JSON object that a loop of tool calls expects: the tool's name in `field`, its arguments beside it.
+        """The call as the JSON object that a loop of tool calls expects: the tool's name in `field`, and its arguments.
 
         Raises ValueError without a field, and if an argument has the name of the field.
         """
