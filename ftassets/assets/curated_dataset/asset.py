@@ -154,7 +154,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
 
 
 def _previous(store: DatasetStore, commit: str, loop: LoopConfig) -> Iterator[tuple[str, Example]]:
-    """Split and row of each row of the last dataset; none if there is none."""
+    """Split and row of each row of the last dataset; nothing before the first."""
     with suppress(ObjectNotFound):
         yield from rows_of_splits(store, commit, loop.name)
 
