@@ -11,6 +11,7 @@ from ftassets.domain.gates.planning import DISCORDANCE, EFFECT, POWER, SPREAD, R
 from ftassets.domain.gates.planning import plan as plan_of
 from ftassets.domain.gates.presets import single_gates
 from ftassets.domain.gates.report import HELD_OUT
+from ftassets.domain.gates.wear import lasts
 from ftassets.domain.loop_check.rows import curated_rows, row_counts
 from ftassets.domain.rollout.planning import WORSE, StepPlan, plan_rollout
 
@@ -51,7 +52,8 @@ def run(
     """Plan of every gate and every canary step, as plain JSON.
 
     Gates are planned at the level that the error budget gives the next decision at `now` (epoch seconds), after those of the `ledger`;
-    `error_budget` has that level, and what a year of candidates may bring. None without a budget.
+    `error_budget` has that level, and what a year of candidates may bring; None without a budget. `golden_set_lasts` is a number of
+    candidates, None above 1,000.
 
     `rows_per_slice` are golden rows by slice, rows without one under "golden" (held-out rows may be there and count only for a gate on
     them), `further_sets` the rows of the loop's other sets, `classes` golden rows by class. `traffic_per_day` is requests of the loop;
@@ -76,6 +78,7 @@ def run(
             **asdict(budget), "full_in": budget.full_in, "sentence": budget.sentence,
             "years": [_year(loop, rows, budget, candidates, discordance) for candidates in _rates(loop)],
         },
+        "golden_set_lasts": lasts(loop.gates, rows, discordance),
         "rollout": [asdict(step) for step in steps],
         "rollout_sentences": _about_rollout(loop.rollout, steps),
     }  # fmt: skip
@@ -133,6 +136,9 @@ def describe(plan: dict[str, Any]) -> str:
             missed = ["-" if share is None else f"{share:.0%}" for share in year["missed"].values()]
             bad = f"<= {year['bad_promotions']:.2g}"
             lines.append(f"{year['candidates']:>10}  {year['level']:>6.3g}  {bad:>14}" + "".join(f"  {share:>11}" for share in missed))
+    if lasting := plan["golden_set_lasts"]:
+        times = f"{lasting} candidate{'' if lasting == 1 else 's'}"
+        lines += ["", f"the golden set lasts for {times}: then replace rows, for choosing among more wears it out"]
     weak = [f"{gate['name']}: {gate['sentence']}" for gate in plan["gates"] if gate["power"] is None or gate["power"] < assumed["power"]]
     if plan["rollout"]:
         worse = f"{assumed['worse']:g}x errors"

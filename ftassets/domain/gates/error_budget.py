@@ -27,6 +27,7 @@ YEAR = 365 * DAY
 # Chosen by simulation of 6 to 120 decisions a year, see docs/decisions/0017-a-year-of-decisions.md
 SAVED = 0.2  # share of a year's budget that can be saved up; the rest of it flows in over the year
 PART = 1 / 3  # of what is there, for one decision
+LEAST = 1e-9  # level, at which bounds can still be computed
 _FIGURES = 3  # of a level
 # fields of a report that gates do not see, and what parity tells of time
 _NO_EVIDENCE: dict[str, bool | set[str]] = {
@@ -175,10 +176,10 @@ def next_level(per_year: float, wanted: float, left: float) -> tuple[float, floa
     """Level of a decision, and what is left after it: what the gates ask for, or the part it may take, rounded down.
 
     At most `SAVED` of a year's budget can be there, and the rest flows in within 365 days: the levels of any 365 days have at most
-    `per_year` as their sum. A part of what is there is never nothing.
+    `per_year` as their sum, but for the `LEAST` that a decision has in any case.
     """
-    level = _rounded(min(wanted, PART * min(left, SAVED * per_year)))
-    return level, left - level
+    level = _rounded(min(wanted, max(PART * min(left, SAVED * per_year), LEAST)))
+    return level, max(left - level, 0.0)
 
 
 def steady_level(per_year: float, wanted: float, decisions: float) -> float:

@@ -15,6 +15,7 @@ from ftassets.domain.power import EFFECT
 
 if TYPE_CHECKING:
     from ftassets.domain.gates.gate import Gate
+    from ftassets.domain.gates.planning import RowCounts
 
 MOST = 1000  # candidates that are looked ahead to
 HALF = 0.5  # of what a gate must tell apart: from there on, choosing among candidates may pass for half of a gain
@@ -73,6 +74,19 @@ def wear(report: EvalReport, gates: "Sequence[Gate]") -> Wear | None:
         now = optimism(report.golden_uses, len(ours), differing)
         found.append(Wear(gate.metric, len(ours), report.golden_uses, now, limit, candidates_until(limit, len(ours), differing)))
     return max(found, key=lambda each: each.optimism / each.limit if each.limit else 0.0, default=None)
+
+
+def lasts(gates: "Sequence[Gate]", counts: "RowCounts", differing: float) -> int | None:
+    """For how many candidates the golden set lasts if two models differ on this share of its rows; None above `MOST`.
+
+    Of the gates that compare right or wrong with production, the one that suffers most counts.
+    """
+    found = []
+    for gate in single_gates(gates):
+        if gate.kind.counts == "rows" and (gate.better_than or gate.no_worse_than) and gate.kind.value.right_or_wrong:
+            until = candidates_until(HALF * (gate.margin or EFFECT), counts.of(gate), differing)
+            found += [until - 1] if until else []
+    return min(found, default=None)
 
 
 def optimism(candidates: int, rows: int, differing: float) -> float:

@@ -168,3 +168,14 @@ def test_without_a_budget_gates_are_planned_at_their_own_confidence() -> None:
     plan = run(loop(release=Release(bad_promotions_a_year=None)), ROWS, 24_000)
     assert plan["error_budget"] is None
     assert "error budget" not in describe(plan)
+
+
+def test_a_plan_says_how_long_the_golden_set_lasts() -> None:
+    few = run(loop(gates=GATES[:1]), {"established": 200, "drifted": 100}, 24_000)
+    assert few["golden_set_lasts"] == 10
+    assert "the golden set lasts for 10 candidates" in describe(few)
+    many = run(loop(gates=GATES[:1]), {"established": 5000}, 24_000)
+    assert many["golden_set_lasts"] is None
+    assert "lasts" not in describe(many)
+    strict = run(loop(gates=GATES[:2]), {"established": 2000}, 24_000)
+    assert strict["golden_set_lasts"] < 100, "a margin of 2 points takes more rows than a gain of 4"
