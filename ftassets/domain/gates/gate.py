@@ -141,14 +141,14 @@ class Gate(Strict):
         if self.any_of:
             return f"At least one of: {' '.join(gate.sentence for gate in self.any_of)}"
         if self.preset:
-            return f"The rule {self.preset}{rows}, at {100 * self.confidence:g} % confidence."
+            return f"The rule {self.preset}{rows}, at {100 * self.confidence:g} % confidence or more."
         if self.better_than:
             goal = "is better than production's"
         elif self.no_worse_than:
             goal = f"is no worse than production's by more than {self.margin:g}"
         else:
             goal = f"is at least {self.at_least:g}" if self.at_least is not None else f"is at most {self.at_most:g}"
-        return f"{self.metric}{rows} {goal}, at {100 * self.confidence:g} % confidence."
+        return f"{self.metric}{rows} {goal}, at {100 * self.confidence:g} % confidence or more."
 
     @property
     def name(self) -> str:
