@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ftassets.cli.common import AsJson, Force, LabelFormat, Loop, backend, known_loop, needs_loops, show_json, show_refused, text_of
+from ftassets.config.home import Home
 from ftassets.config.outputs import check_new_file, write_file
 from ftassets.exits import FAILED
 
@@ -150,6 +151,7 @@ def label_import(
         format,
         batch,
         f"labels-{uuid.uuid4().hex[:12]}",
+        Home.from_env().user_secret(),
     )
     if as_json:
         show_json(asdict(report))

@@ -1,5 +1,6 @@
 """Labelling batches: requests out to annotators, and their answers back."""
 
+import time
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from contextlib import suppress
@@ -31,8 +32,10 @@ from ftassets.domain.dataset.labelling.fields import BATCH_NAME
 from ftassets.domain.dataset.labelling.label import Label, to_examples
 from ftassets.domain.dataset.labelling.merge import merge
 from ftassets.domain.dataset.labelling.select import CONFLICT, Item, candidates, contested, select, shortlist
-from ftassets.domain.dataset.rows import Example, Quarantined
-from ftassets.domain.traffic.exchange import asked_of
+from ftassets.domain.dataset.rows import Example, Quarantined, lines_of_text
+from ftassets.domain.traffic.exchange import asked_of, hashed_user, keyed_user
+from ftassets.domain.traffic.imports import AHEAD, EARLIEST
+from ftassets.domain.traffic.imports.guess import guess
 from ftassets.errors import InvalidInput
 
 SEARCHED = 20_000  # requests among which a batch is chosen, so that a long window does not have to fit into memory
@@ -136,13 +139,21 @@ def conflict_export(
 
 
 def label_import(
-    traffic_log: TrafficLog, dataset_store: DatasetStore, loop: LoopConfig, text: str, format: str, batch: str | None, run_id: str
+    traffic_log: TrafficLog,
+    dataset_store: DatasetStore,
+    loop: LoopConfig,
+    text: str,
+    format: str,
+    batch: str | None,
+    run_id: str,
+    secret: str = "",
 ) -> LabelReport:
     """Commit what annotators answered as rows of source `label`, at `{loop}/labels/{batch}.parquet`; the same text makes no second commit.
 
     A row belongs to the batch whose id the export wrote into it; one without belongs to `batch`, else to a batch of the requests in the
     file. Rows of other requests stay as they are, see `merge`. A row has the whole conversation of its request as the log has it;
-    what the file shows of it counts only if the log does not have the request. Labels of forgotten requests are dropped. Raises
+    what the file shows of it counts only if the log does not have the request. Labels of forgotten requests are dropped. `secret` is the
+    home's: an annotator has the hash of a user of that name; labels of an earlier release, which lack it, get it. Raises
     InvalidInput for an unknown format, a batch name that cannot be a file name, or when no label is usable.
     """
     if batch is not None and not BATCH_NAME.fullmatch(batch):
@@ -154,34 +165,47 @@ def label_import(
     by_batch: dict[str, list[Label]] = defaultdict(list)
     for label in answers:
         name = label.batch or named
-        if label.request_id in forgotten:
+        if label.at is not None and not EARLIEST <= label.at <= time.time() + AHEAD:
+            bad.append(Quarantined(f"label:{name}:{label.request_id}", "its time cannot be right: it is before 2000 or in the future", ""))
+        elif label.request_id in forgotten:
             bad.append(Quarantined(f"label:{name}:{label.request_id}", "this request was forgotten", ""))
         else:
             by_batch[name].append(label)
     new: dict[str, list[Example]] = {}
     for name, labels in by_batch.items():
-        new[name], more = to_examples(labels, name, loop.task.form, logged)
+        rows, more = to_examples(labels, name, loop.task.form, logged)
+        new[name] = [_known_by(row, secret) for row in rows]
         bad += more
     if not any(new.values()):
+        found = guess(text[:4096].encode(errors="replace"), lines_of_text(text)) if not answers else None
+        words = f"it is probably {found.words}. " if found and f"--format {format}" not in found.words else ""
         reasons = "; ".join(sorted({row.reason for row in bad})[:5]) or "the file is empty"
-        raise InvalidInput(f"no usable label in the file: {reasons}")
+        raise InvalidInput(f"no usable label in the file: {words}{reasons}")
     commit = dataset_store.resolve("main")
     files = {
         path.removeprefix(labels_folder(loop.name)).removesuffix(".parquet"): dataset_store.read(commit, path)
         for path in dataset_store.list(commit, labels_folder(loop.name))
     }
     stored = {name: readable(content)[0] for name, content in files.items()}
-    merged = merge(stored, new, loop.task.form, {label.batch for label in answers if label.batch})
+    known = {name: [_known_by(row, secret) for row in rows] for name, rows in stored.items()}
+    lifted = {name: rows for name, rows in known.items() if rows != stored[name]}
+    merged = merge(known, new, loop.task.form, {label.batch for label in answers if label.batch})
     bad += merged.refused
     counts = {"added": merged.added, "replaced": merged.replaced, "unchanged": merged.unchanged, "refused": len(bad)}
     publication = dataset_store.publish(
         run_id,
-        {labels_path(loop.name, name): to_parquet(rows, files.get(name)) for name, rows in merged.batches.items()},
+        {labels_path(loop.name, name): to_parquet(rows, files.get(name)) for name, rows in {**lifted, **merged.batches}.items()},
         f"{loop.name}: {merged.added} labels added, {merged.replaced} replaced",
         {"loop": loop.name, "labels": str(merged.added + merged.replaced), **{name: str(count) for name, count in counts.items()}},
         since=commit,
     )
     return LabelReport(publication.commit, merged.added, merged.replaced, merged.unchanged, bad)
+
+
+def _known_by(row: Example, secret: str) -> Example:
+    """The row with its annotator hashed as the gateway does it with users: whoever is both is one user."""
+    bare = row.user and len(row.user) == len(hashed_user("any"))
+    return row.model_copy(update={"user": keyed_user(row.user or "", secret)}) if bare else row
 
 
 def _asked(traffic_log: TrafficLog, loop: str, names: Collection[str]) -> dict[str, Asked]:

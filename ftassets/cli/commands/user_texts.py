@@ -180,13 +180,13 @@ class DatasetFiles(Store):
         """Each file that has rows of them: its path, its content without them, and how many there were."""
         for path in self._store.list("main", labels_folder(loop)):
             content = self._store.read("main", path)
-            gone = [row.get("request_id") in who.requests for row in row_names(content)]
+            gone = [_is_of(row, who) for row in row_names(content)]
             if any(gone):
                 yield path, None if all(gone) else without_rows(content, gone), sum(gone)
         with suppress(ObjectNotFound):
             content = self._store.read("main", pairs_path(loop))
             pairs = row_names(content, "preference_pairs")
-            gone = [row.get("request_id") in who.requests or (who.user is not None and row.get("user") == who.user) for row in pairs]
+            gone = [_is_of(row, who) for row in pairs]
             if any(gone):
                 yield pairs_path(loop), without_rows(content, gone), sum(gone)
         quarantined = quarantine_of(self._store, "main", loop)
@@ -356,7 +356,7 @@ def _requests_named(name: str) -> Iterator[str]:
 
 
 def _is_of(row: Mapping[str, Any], who: Subject) -> bool:
-    return row.get("request_id") in who.requests or (who.user is not None and row.get("user") == who.user and row.get("source") != "label")
+    return row.get("request_id") in who.requests or (who.user is not None and row.get("user") == who.user)
 
 
 def _answers_of(path: Path, rows: Iterable[str]) -> int:

@@ -220,6 +220,13 @@ def test_a_label_whose_request_the_log_never_had_is_forgotten(parts: dict) -> No
     assert parts["traffic_log"].forgotten() == {"r50"}
 
 
+def test_an_annotator_is_a_user_whose_labels_are_forgotten(parts: dict) -> None:
+    report = run(parts, user="annotator")
+    assert (report["requests"], report["erased"]["labels, pairs and quarantined rows"]) == ([], 2)
+    assert labels_path(NAME, "b") not in parts["dataset_store"].list("main", NAME)
+    assert len(parts["traffic_log"].exchanges(NAME)) == 6
+
+
 def test_a_request_of_a_loop_that_nothing_else_knows_is_forgotten(parts: dict) -> None:
     parts["traffic_log"].append([replace(exchange(9, "ann"), loop="elsewhere")])
     assert run(parts, request="r9")["requests"] == ["r9"]

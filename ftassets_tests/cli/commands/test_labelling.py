@@ -25,11 +25,13 @@ from ftassets.backends.vector_store.qdrant import QdrantVectorStore
 from ftassets.cli.commands import labelling
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.chat import question, texts
+from ftassets.domain.dataset.labelling import parse
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.drift import build_reference
 from ftassets.domain.file_formats import LABELS
-from ftassets.domain.traffic.exchange import Exchange
+from ftassets.domain.traffic.exchange import Exchange, hashed_user, keyed_user
 from ftassets.domain.traffic.feedback import Feedback
+from ftassets.errors import InvalidInput
 from ftassets.testing.hash_embedder import HashEmbedder
 
 
@@ -123,6 +125,60 @@ def test_a_batch_goes_out_with_what_failed_and_what_is_new_first_and_comes_back_
     assert "failed" not in labelling.label_export(log, store, loop(), "jsonl", 10, 0.0, {"canary"}, new).text
 
 
+def test_an_annotator_has_the_hash_of_a_user_of_that_name(log: SqliteTrafficLog, store: GitDatasetStore) -> None:
+    def row(number: int) -> str:
+        request = {"request_id": f"ext{number}", "messages": [{"role": "user", "content": f"external request {number}"}], "batch": "b"}
+        return json.dumps({**request, "completion": "{}", "annotator": "ann"})
+
+    def users(commit: str) -> dict[str | None, str | None]:
+        return {row.request_id: row.user for row in from_parquet(store.read(commit, labels_path("voice", "b")))}
+
+    keyed = keyed_user(hashed_user("ann"), "salt")
+    first = labelling.label_import(log, store, loop(), row(1), "jsonl", None, "run-1", "salt")
+    assert users(first.commit) == {"ext1": keyed}
+    stored = from_parquet(store.read("main", labels_path("voice", "b")))
+    earlier = to_parquet([each.model_copy(update={"user": hashed_user("ann")}) for each in stored])  # as earlier releases stored it
+    store.publish("run-2", {labels_path("voice", "b"): earlier}, "labels", {"loop": "voice"})
+    again = labelling.label_import(log, store, loop(), row(1), "jsonl", None, "run-3", "salt")
+    assert (again.unchanged, users(again.commit)) == (1, {"ext1": keyed})
+
+
+@pytest.mark.parametrize("at", [0, 4_070_908_800, 1e300])
+def test_a_label_of_an_impossible_time_is_refused(log: SqliteTrafficLog, store: GitDatasetStore, at: float) -> None:
+    row = {"request_id": "ext1", "messages": [{"role": "user", "content": "external request"}], "completion": "{}", "at": at}
+    with pytest.raises(InvalidInput, match="its time cannot be right"):
+        labelling.label_import(log, store, loop(), json.dumps(row), "jsonl", "b", "run-1")
+
+
+@pytest.mark.parametrize("field", ["status", "draft", "skip", "remark", "system"])
+def test_a_field_of_a_label_that_would_be_lost_is_refused_by_name(log: SqliteTrafficLog, store: GitDatasetStore, field: str) -> None:
+    row = {"request_id": "ext1", "messages": [{"role": "user", "content": "external request"}], "completion": "{}"}
+    with pytest.raises(InvalidInput, match=f"the field '{field}' cannot be used"):
+        labelling.label_import(log, store, loop(), json.dumps({**row, field: "discarded"}), "jsonl", "b", "run-1")
+    kept = json.dumps({**row, field: False, "metadata": {"comment": "sure"}})
+    assert labelling.label_import(log, store, loop(), kept, "jsonl", "b", "run-2").added == 1
+
+
+def test_a_name_in_the_messages_of_a_file_is_not_dropped_in_silence(log: SqliteTrafficLog, store: GitDatasetStore) -> None:
+    row = {"request_id": "ext1", "messages": [{"role": "user", "name": "kim", "content": "external request"}], "completion": "{}"}
+    with pytest.raises(InvalidInput, match="has no messages of it"):
+        labelling.label_import(log, store, loop(), json.dumps(row), "jsonl", "b", "run-1")
+
+
+def test_a_file_of_another_tool_is_named(log: SqliteTrafficLog, store: GitDatasetStore) -> None:
+    record = {
+        "id": "ext1",
+        "status": "completed",
+        "prompt": "x",
+        "completion.responses": ["{}"],
+        "completion.responses.status": ["submitted"],
+    }
+    with pytest.raises(InvalidInput, match="it is probably records of Argilla: `ftassets label import --format argilla` takes it"):
+        labelling.label_import(log, store, loop(), json.dumps([record], indent=1), "jsonl", None, "run-1")
+    labels, bad = parse(json.dumps({"items": [record], "total": 1}), "argilla")
+    assert ([label.request_id for label in labels], bad) == (["ext1"], [])
+
+
 def test_without_a_reference_nothing_counts_as_new(log: SqliteTrafficLog, store: GitDatasetStore, tmp_path: Path) -> None:
     assert labelling.novelty(QdrantVectorStore(tmp_path / "vectors"), store, "voice", "prod", 0.0) is None
     log.append([exchange("far", "order forty pizzas")])
@@ -164,7 +220,7 @@ def test_next_weeks_file_of_the_same_name_adds(log: SqliteTrafficLog, store: Git
     assert take(labelled(r3='{"a": 3}', r2='{"a": 2}')) == (1, 1, 0, 0)
     assert stored(store) == {"r1": "{}", "r2": '{"a": 2}', "r3": '{"a": 3}'}
     assert take(labelled(r3='{"a": 3}', r1="none"), "another-name") == (0, 0, 1, 1)
-    assert take(labelled(r1="{}").replace("ann", "bob", 1)) == (0, 0, 1, 0), "another annotator agrees"
+    assert take(labelled(r1="{}").replace('"ann"', '"bob"', 1)) == (0, 0, 1, 0), "another annotator agrees"
     assert take(labelled(r1='{"a": 9}').replace('"ann"', '"bob"')) == (0, 0, 0, 1), "another annotator does not agree"
     assert stored(store) == {"r1": "{}", "r2": '{"a": 2}', "r3": '{"a": 3}'}
 

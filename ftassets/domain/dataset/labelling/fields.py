@@ -43,7 +43,7 @@ def labelled(
 
 def _asked(messages: Any, tools: Any) -> Asked | None:
     try:
-        return Asked.read(messages, tools, as_read=True) if messages else None
+        return Asked.read(messages, tools) if messages else None
     except ValueError:
         return None
 
@@ -96,11 +96,16 @@ def batch_in(record: Any) -> str | None:
 
 
 def json_list(text: str, what: str) -> list[tuple[str, Any]]:
-    """The members of a JSON list with their places. Raises ValueError if the text is not a JSON list: then nothing is taken from it."""
+    """The members of a JSON list, or of the one in `items` of an object, with their places.
+
+    Raises ValueError if the text is neither: then nothing is taken from it.
+    """
     try:
         members = json.loads(text.removeprefix("\ufeff"))
     except (ValueError, RecursionError) as error:
-        raise InvalidInput(f"not a JSON file of {what}: {error}") from error
+        raise InvalidInput(f"not a JSON file of {what}s: {'nested too deep' if isinstance(error, RecursionError) else error}") from error
+    if isinstance(members, dict):  # a page of Argilla's API
+        members = members.get("items")
     if not isinstance(members, list):
-        raise InvalidInput(f"not a JSON list of {what}")
+        raise InvalidInput(f"not a JSON list of {what}s")
     return [(f"{what} {number}", member) for number, member in enumerate(members, start=1)]

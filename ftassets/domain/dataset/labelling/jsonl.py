@@ -12,6 +12,7 @@ from ftassets.domain.dataset.labelling.fields import Parsed, collect, labelled
 from ftassets.domain.dataset.labelling.label import Label
 from ftassets.domain.dataset.labelling.select import Item
 from ftassets.domain.dataset.rows import Quarantined
+from ftassets.errors import reason_of
 
 
 def to_text(items: Sequence[Item], batch: str) -> str:
@@ -47,11 +48,19 @@ def parse(text: str) -> Parsed:
             try:
                 records.append((f"line {number}", json.loads(line)))
             except (ValueError, RecursionError) as error:
-                bad.append(Quarantined(f"line {number}", f"not JSON: {error}", line[:500]))
+                bad.append(
+                    Quarantined(f"line {number}", "nested too deep" if isinstance(error, RecursionError) else reason_of(error), line[:500])
+                )
     labels, more = collect(records, _labels)
     return labels, bad + more
 
 
+_READ = {"request_id", "completion", "annotator", "at", "messages", "tools"}
+_NOTES = {"prompt", "transcript", "answer", "why", "batch", "comment", "metadata"}  # what the export tells annotators, and what they note
+
+
 def _labels(row: Any) -> Iterator[Label | ValueError]:
+    if lost := sorted(str(name) for name in row.keys() - _READ - _NOTES if row[name]):
+        raise ValueError(f'the field {lost[0]!r} cannot be used: leave it out, or write it into "metadata" if it is a note')
     asked = row.get("messages"), row.get("tools")
     yield from labelled(row.get("request_id"), row.get("completion"), row.get("annotator"), row.get("at"), *asked)

@@ -40,7 +40,8 @@ def to_examples(
 
     Of each annotator the newest label of a request counts, of those without a time the last one; where there is a ground truth, only
     that. The conversation is that of `logged`, the requests of the log by id; of a request that is not there, that of the file. Answers
-    agree when they say the same (`answer_key`). The newest label gives the row; the annotator becomes a hash.
+    agree when they say the same (`answer_key`). The newest label gives the row; the annotator becomes `hashed_user`,
+    and gets the log's own hash where the row is stored.
     """
     bad: list[Quarantined] = []
     by_request: dict[str, list[Label]] = defaultdict(list)

@@ -84,7 +84,7 @@ def _answer(message: Any, record: Mapping[str, Any]) -> Answer:
 
 
 def feedback_in(record: Mapping[str, Any]) -> PersonFeedback | None:
-    """The rating and the correction of a record. Raises ValueError, by its name, for what else somebody said of the answer."""
+    """The rating and the correction of a record. Raises ValueError, by its name, for other judgements of the answer."""
     if lost := [name for name in _OPINIONS if record.get(name) not in (None, "", [], {}) and (name, record[name]) != ("weight", 1)]:
         raise ValueError(f'the field {lost[0]!r} cannot be used: say what people thought of the answer as "rating", up or down')
     rating, correction = record.get("rating"), record.get("correction")

@@ -90,10 +90,10 @@ def _guess_of(record: Any) -> Guess | None:
         return Guess("observations or traces of Langfuse", "langfuse")
     if "annotations" in names and "data" in names:
         return Guess("a project of Label Studio: `ftassets label import --format label_studio` takes it")
-    if {"fields", "responses"} <= names:
+    if {"fields", "responses"} <= names or any(name.endswith(".responses") for name in names):
         return Guess("records of Argilla: `ftassets label import --format argilla` takes it")
     if {"request_id", "completion"} <= names:
-        return Guess("a labelling batch: `ftassets label import` takes it")
+        return Guess("a labelling batch: `ftassets label import --format jsonl` takes it")
     if "messages" in names:
         return Guess("conversations as JSON lines", "chat", holds_rows=True)
     if names & {"instruction", "conversations", "completion", "chosen"}:
