@@ -366,6 +366,12 @@ GUARDS = (
             f"{RELEASE}::test_a_looser_policy_after_the_report_is_refused",
         ),
         (
+            "a report whose decision was not counted against the error budget",
+            "if not counted(report, loop.release.bad_promotions_a_year):",
+            "if False:",
+            f"{RELEASE}::test_an_error_budget_that_was_set_or_lowered_after_the_report_is_refused",
+        ),
+        (
             "a report of an older adapter",
             "if accepted_adapter(context.instance, artifacts, dataset_store, loop.name).id != report.candidate:",
             "if False:",

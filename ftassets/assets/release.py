@@ -28,6 +28,7 @@ from ftassets.code_identity import code_identity
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.canonical import digest_of
 from ftassets.domain.evaluation.human_review import Review
+from ftassets.domain.gates.error_budget import counted
 from ftassets.domain.gates.policy import evaluate_gates
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.gates.result import GateResult, Verdict
@@ -73,6 +74,8 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
             raise _refused("the report does not pass the gates", {r.name: f"{r.verdict.value}: {r.sentence}" for r in results})
         if not same_policy(loop, report):
             raise _refused("the gates of the loop were changed after the report", {"next": "materialize eval_report again"})
+        if not counted(report, loop.release.bad_promotions_a_year):
+            raise _refused("the loop's error budget was set or lowered after the report", {"next": "materialize eval_report again"})
         if why := adapter_refusals(artifacts, dataset_store, report.candidate, loop.name):  # again, from what is stored
             raise _refused(f"the version in the report, {report.candidate[:12]}, is not accepted", why)
         if accepted_adapter(context.instance, artifacts, dataset_store, loop.name).id != report.candidate:

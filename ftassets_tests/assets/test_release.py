@@ -26,6 +26,8 @@ from ftassets.domain.acceptance import Check
 from ftassets.domain.chat import question
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.evaluation.scoring import Score
+from ftassets.domain.gates.error_budget import Spending
+from ftassets.domain.gates.policy import RULE
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.release.approval import Override, override_statement
 from ftassets.domain.release.statement import read_statement
@@ -187,6 +189,20 @@ def test_a_looser_policy_after_the_report_is_refused(world: World) -> None:
     world.loop = loop_config(gates=[{**GATE, "margin": 0.9}], release=RULES)
     assert [gate.name for gate in world.loop.gates] == [NAME]
     assert "the gates of the loop were changed after the report" in world.refusal()
+
+
+@pytest.mark.parametrize("made", [None, 2.0])
+def test_an_error_budget_that_was_set_or_lowered_after_the_report_is_refused(world: World, made: float | None) -> None:
+    budget = None if made is None else Spending(per_year=made, level=0.05, left=0.1, spent=0.05, decisions=1)
+    world.evaluated(gate_rule=RULE, error_budget=budget)
+    assert "the loop's error budget was set or lowered after the report" in world.refusal()
+    world.loop = loop_config(gates=[GATE], release={**RULES, "bad_promotions_a_year": made})
+    assert world.release().success
+
+
+def test_a_report_of_before_there_were_error_budgets_stays_valid(world: World) -> None:
+    world.evaluated(gate_rule=2)
+    assert world.release().success
 
 
 def test_an_adapter_newer_than_the_report_is_refused(world: World) -> None:

@@ -29,6 +29,7 @@ SAVED = 0.2  # share of a year's budget that can be saved up; the rest of it flo
 PART = 1 / 3  # of what is there, for one decision
 LEAST = 1e-9  # level, at which bounds can still be computed
 _FIGURES = 3  # of a level
+_FIRST_RULE = 3  # of gates: earlier releases had no error budget
 # fields of a report that gates do not see, and what parity tells of time
 _NO_EVIDENCE: dict[str, bool | set[str]] = {
     **dict.fromkeys(("run_id", "golden_uses", "gate_rule", "error_budget", "ttft_ms", "answers", "row_scores", "answers_digests"), True),
@@ -196,6 +197,15 @@ def at_level(gate: "Gate", level: float) -> "Gate":
     """The gate at this level if it asks for a higher one. any_of and presets hand their confidence on to what they are made of."""
     confidence = max(gate.confidence, 1 - level)
     return gate if confidence == gate.confidence else gate.model_copy(update={"confidence": confidence})
+
+
+def counted(report: "EvalReport", per_year: float | None) -> bool:
+    """Whether a report's decision was counted against this budget, or a smaller one; true where there was none when it was made."""
+    if per_year is None:
+        return True
+    if report.error_budget is None:
+        return report.gate_rule < _FIRST_RULE
+    return report.error_budget.per_year <= per_year
 
 
 def bad_promotions(per_year: float) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,14 +19,14 @@ from ftassets.assets.eval_report.page import gate_table, size_table, verdict_of
 from ftassets.assets.eval_report.recompute import NotReproduced, recompute
 from ftassets.assets.eval_report.rows import unmeasured
 from ftassets.backends.artifacts.reports import read_eval_report, store_eval_report
-from ftassets.backends.control.error_budget import read_ledger
+from ftassets.backends.control.error_budget import read_ledger, within_budget
 from ftassets.backends.dataset_store.base import DatasetStore
 from ftassets.cli.main import app
 from ftassets.config import loops_folder
 from ftassets.config.profiles import artifacts, control
 from ftassets.domain.canonical import canonical_json
 from ftassets.domain.dataset.rows import Example
-from ftassets.domain.gates.error_budget import Spending
+from ftassets.domain.gates.error_budget import Spending, evidence_key
 from ftassets.domain.gates.gate import Gate
 from ftassets.domain.gates.policy import RULE, evaluate_gates
 from ftassets.domain.gates.report import EvalReport
@@ -342,3 +343,22 @@ def test_a_gate_on_a_metric_without_row_values_is_named(tiny: TinyLoop, digest: 
     assert unmeasured(tiny.loop, scores) == {}
     own = tiny.loop.model_copy(update={"gates": [Gate(metric="mine:Own.value", better_than="production")]})
     assert unmeasured(own, scores) == {"mine:Own.value": [each.id for each in scores]}
+
+
+def test_evaluated_again_nothing_but_response_times_is_new_evidence(tiny: TinyLoop) -> None:
+    made = []
+    for _ in range(2):
+        assert tiny.materialize("eval_report", checks=False).success
+        event = newest(tiny.instance, node(LOOP, "eval_report"))
+        assert event is not None
+        made.append(read_eval_report(artifacts(tiny.home), LOOP, data_version(event)))
+    first, second = made
+    assert first.run_id != second.run_id
+    assert evidence_key(first, tiny.loop.gates) != evidence_key(second, tiny.loop.gates), "new times are another chance to pass"
+    untimed = [each.model_copy(update={"latency_ms": {}}) for each in made]
+    assert len({evidence_key(each, tiny.loop.gates) for each in untimed}) == 1
+    again = within_budget(control(tiny.home), tiny.loop, second.model_copy(update={"run_id": "by hand"}), time.time())
+    assert again.error_budget == second.error_budget
+    assert first.error_budget is not None
+    assert second.error_budget is not None
+    assert second.error_budget.decisions == first.error_budget.decisions + 1
