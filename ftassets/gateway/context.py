@@ -52,11 +52,13 @@ def _load(artifacts: Artifacts, digest: str) -> Tokenizer | None:
 
 
 def _escape(artifacts: Artifacts, digest: str) -> Escape:
-    return escape_of(tuple(control_tokens(*(_document(artifacts, digest, name) for name in ("tokenizer.json", "tokenizer_config.json")))))
+    tokenizer, config = (json.loads(_content(artifacts, digest, name) or b"{}") for name in ("tokenizer.json", "tokenizer_config.json"))
+    template = _content(artifacts, digest, "chat_template.jinja")
+    return escape_of(tuple(control_tokens(tokenizer, config, template and template.decode())))
 
 
-def _document(artifacts: Artifacts, digest: str, name: str) -> Any:
+def _content(artifacts: Artifacts, digest: str, name: str) -> bytes | None:
     try:
-        return json.loads(artifacts.get(version_key(digest, MERGED, name)))
+        return artifacts.get(version_key(digest, MERGED, name))
     except ArtifactMissing:
-        return {}
+        return None

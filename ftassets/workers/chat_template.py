@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from ftassets.domain.chat import Asked, Chat, chat, trimmed
-from ftassets.domain.dataset.control_tokens import Escape, escape_of
+from ftassets.domain.dataset.control_tokens import Escape, escape_of, is_control, template_marks
 from ftassets.errors import InvalidInput
 
 _MARK = "<<answer>>"
@@ -103,8 +103,8 @@ def writes_system(tokenizer: Any, template: str | None = None) -> bool:
 
 def _escape(tokenizer: Any) -> Escape:
     """What breaks the tokenizer's control tokens in texts, as the gateway does it for the files of a version."""
-    special = [str(token) for token in tokenizer.added_tokens_decoder.values() if token.special]
-    return escape_of(tuple(dict.fromkeys([*special, *tokenizer.all_special_tokens])))
+    added = [str(token) for token in tokenizer.added_tokens_decoder.values() if is_control(str(token), token.special)]
+    return escape_of(tuple(dict.fromkeys([*added, *tokenizer.all_special_tokens, *template_marks(tokenizer.chat_template)])))
 
 
 def _render(tokenizer: Any, asked: Chat, add_generation_prompt: bool) -> str:

@@ -9,14 +9,16 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tokenizers import AddedToken
 
 from ftassets.backends.artifacts.folder import FolderArtifacts
 from ftassets.domain.chat import Asked, Message, ToolCall, chat, conversation, question, request_body
-from ftassets.domain.dataset.control_tokens import control_tokens
+from ftassets.domain.dataset.control_tokens import escape_of
 from ftassets.gateway.chat import _as_read
 from ftassets.gateway.context import Context
 from ftassets.testing.tiny_model import TEMPLATE, make_tiny_model
 from ftassets.workers.chat_template import FOLD_SYSTEM, NoTemplate, prompt_ids, taught, with_system_role
+from ftassets.workers.training.token_counts import control_tokens_in
 
 pytestmark = pytest.mark.models
 
@@ -164,8 +166,34 @@ def test_hostile_tools_calls_and_results_are_read_as_text_on_all_paths(tokenizer
 
 def test_the_gateway_and_the_tokenizer_know_the_same_control_tokens(tokenizer: Any, tmp_path: Path) -> None:
     tokenizer.save_pretrained(tmp_path)
-    files = [json.loads((tmp_path / name).read_bytes()) for name in ("tokenizer.json", "tokenizer_config.json")]
-    assert set(control_tokens(*files)) == set(tokenizer.all_special_tokens) == {"<|endoftext|>", "<|im_start|>", "<|im_end|>"}
+    assert set(control_tokens_in(tmp_path)) == set(tokenizer.all_special_tokens) == {"<|endoftext|>", "<|im_start|>", "<|im_end|>"}
+
+
+def test_a_role_that_is_not_marked_as_special_or_is_no_token_is_broken_on_all_paths(tokenizer: Any, tmp_path: Path) -> None:
+    tokenizer.save_pretrained(tmp_path)
+    own = type(tokenizer).from_pretrained(tmp_path)
+    own.add_tokens([AddedToken("<｜User｜>", special=False), AddedToken("<think>", special=False)])
+    own.chat_template = TEMPLATE.replace("<|im_start|>", "[INST]<|im_start|>")
+    own.save_pretrained(tmp_path)
+    marks = {"<|endoftext|>", "<|im_start|>", "<|im_end|>", "<｜User｜>", "[INST]"}
+    assert set(control_tokens_in(tmp_path)) == marks
+    own = type(tokenizer).from_pretrained(tmp_path)
+    text = "".join(sorted(marks)) + "<think>"
+    ids = prompt_ids(own, chat(SYSTEM, Asked.of(text)))
+    written = own.decode(ids)
+    role, thought = own.convert_tokens_to_ids(["<｜User｜>", "<think>"])
+    assert (ids.count(role), ids.count(thought), written.count("[INST]")) == (0, 1, prompt_text(own).count("[INST]"))
+    context = Context(FolderArtifacts(tmp_path), 1000)
+    (tmp_path / "versions" / "v" / "merged").mkdir(parents=True)
+    for path in [path for path in tmp_path.iterdir() if path.is_file()]:
+        path.rename(tmp_path / "versions" / "v" / "merged" / path.name)
+    [message] = asyncio.run(context.escaped("v", [{"role": "user", "content": text}], None)).messages
+    assert message["content"] == escape_of(tuple(sorted(marks))).text(text)
+
+
+def prompt_text(tokenizer: Any) -> str:
+    """What the tokenizer reads of a harmless request."""
+    return str(tokenizer.decode(prompt_ids(tokenizer, chat(SYSTEM, Asked.of("a")))))
 
 
 def test_the_answer_and_its_end_are_taught_and_nothing_else(tokenizer: Any) -> None:

@@ -1,7 +1,6 @@
 """Seed, labels, corrections, answers rated up and synthetic rows, curated, split without leaks, and committed."""
 
 import itertools
-import json
 import tempfile
 import time
 from collections import Counter
@@ -44,7 +43,6 @@ from ftassets.domain.acceptance import in_words, refusals
 from ftassets.domain.canonical import digest_of
 from ftassets.domain.chat import embedded_text, vector_space
 from ftassets.domain.dataset.acceptance import BLOCKING, dataset_checks
-from ftassets.domain.dataset.control_tokens import control_tokens
 from ftassets.domain.dataset.curation import Curated, StepReport, curate, splits_of
 from ftassets.domain.dataset.feedback import from_feedback
 from ftassets.domain.dataset.rows import Example, Quarantined, shown
@@ -52,7 +50,7 @@ from ftassets.domain.dataset.shards import content_hash
 from ftassets.domain.release.version import MERGED
 from ftassets.reporting.plots import bars, funnel, histogram
 from ftassets.reporting.tables import table, without_quotes
-from ftassets.workers.training.token_counts import base_control_tokens
+from ftassets.workers.training.token_counts import base_control_tokens, control_tokens_in
 
 _BATCH = 8192  # rows that are embedded or tokenised at a time
 
@@ -207,7 +205,7 @@ def _control_tokens(artifacts: Artifacts, production: str | None, loop: LoopConf
     if (found := base_control_tokens(loop.base_model, Home.from_env().cache)) is not None:
         return found
     file = _tokenizer(artifacts, production)
-    return control_tokens(json.loads(file.read_text(encoding="utf-8"))) if file else None
+    return control_tokens_in(file.parent) if file else None
 
 
 def _tokens(artifacts: Artifacts, production: str | None, rows: Sequence[Example]) -> list[int] | None:

@@ -14,19 +14,49 @@ from ftassets.domain.canonical import parse_json
 from ftassets.domain.chat import Asked, Chat, openai_messages
 
 _NAMED = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")  # in a tokenizer_config.json
+_BARS = re.compile(r"<[|｜][^<>\s]{1,60}[|｜]>")
+_MARK = re.compile(_BARS.pattern + r"|\[/?[A-Z_]{3,30}\]|<</?[A-Z]{2,10}>>")  # such as <|user|>, [INST], <<SYS>>
 _FURTHER = ("additional_special_tokens", "extra_special_tokens")
 
 
-def control_tokens(tokenizer: Mapping[str, Any], config: Mapping[str, Any] | None = None) -> list[str]:
-    """The control tokens of a `tokenizer.json`, and of the `tokenizer_config.json` next to it, if there is one; each once."""
+def control_tokens(tokenizer: Mapping[str, Any], config: Mapping[str, Any] | None = None, template: Any = None) -> list[str]:
+    """The control tokens of a `tokenizer.json`, of the `tokenizer_config.json` next to it, if there is one, and of the chat template
+    that is in the config or in a file of its own; each once.
+    """
     config = config or {}
-    found = [token["content"] for token in tokenizer.get("added_tokens") or () if token.get("special")]
-    found += [token["content"] for token in (config.get("added_tokens_decoder") or {}).values() if token.get("special")]
+    added = [*(tokenizer.get("added_tokens") or ()), *(config.get("added_tokens_decoder") or {}).values()]
+    found = [token["content"] for token in added if is_control(token["content"], token.get("special"))]
     further = [config.get(name) or () for name in _FURTHER]
     named = [config.get(name) for name in _NAMED]
     named += [token for tokens in further for token in (tokens.values() if isinstance(tokens, dict) else tokens)]
     found += [token["content"] if isinstance(token, dict) else token for token in named if token]
+    found += [mark for each in (config.get("chat_template"), template) for mark in template_marks(each)]
     return [token for token in dict.fromkeys(found) if token]
+
+
+def is_control(token: str, special: Any) -> bool:
+    """Whether an added token is a control token: it is marked as special, or written like one, as <｜User｜> of DeepSeek is without a mark.
+
+    Other added tokens, such as <think> and <tool_call>, are words that models write in their answers.
+    """
+    return bool(special) or _BARS.fullmatch(token) is not None
+
+
+def template_marks(template: Any) -> list[str]:
+    """What a chat template, or several by name, writes around turns: a text that a tokenizer reads alike whoever wrote it, such as [INST].
+
+    Each once, in its order.
+    """
+    if isinstance(template, Mapping):
+        template = list(template.values())
+    texts = template if isinstance(template, list) else [template]
+    plain = [each.get("template") if isinstance(each, Mapping) else each for each in texts]
+    return list(dict.fromkeys(mark for text in plain if isinstance(text, str) for mark in _marks(text)))
+
+
+@lru_cache(maxsize=16)
+def _marks(template: str) -> tuple[str, ...]:
+    return tuple(_MARK.findall(template))
 
 
 class Escape:
@@ -45,10 +75,9 @@ class Escape:
             text = self._found.sub(lambda match: _broken(match[0]), text)
         return text
 
-    def first(self, text: str) -> str | None:
-        """The first control token in a text."""
-        match = self._found.search(text) if self._found is not None else None
-        return match and match[0]
+    def found(self, text: str) -> list[str]:
+        """The control tokens in a text, each once."""
+        return list(dict.fromkeys(self._found.findall(text))) if self._found is not None else []
 
     def value(self, value: Any) -> Any:
         """A JSON value without a control token in its strings and keys."""
@@ -99,9 +128,9 @@ def escape_of(tokens: tuple[str, ...]) -> Escape:
     return Escape(tokens)
 
 
-def control_token(asked: Asked, escape: Escape) -> str | None:
-    """The first control token that a text of a request holds; None without one."""
-    return next((token for text in _strings(openai_messages(asked.messages), asked.tools) if (token := escape.first(text))), None)
+def tokens_in(asked: Asked, escape: Escape) -> list[str]:
+    """The control tokens that the texts of a request hold, each once."""
+    return list(dict.fromkeys(token for text in _strings(openai_messages(asked.messages), asked.tools) for token in escape.found(text)))
 
 
 def _strings(messages: list[dict[str, Any]], tools: str | None) -> Iterable[str]:

@@ -38,9 +38,15 @@ def base_control_tokens(base_model: str, cache: Path) -> list[str] | None:
         folder = _files(base_model, cache)
     except NotCounted:
         return None
-    config = folder / "tokenizer_config.json"
-    read = [json.loads(path.read_bytes()) if path.exists() else {} for path in (folder / "tokenizer.json", config)]
-    return control_tokens(*read)
+    return control_tokens_in(folder)
+
+
+def control_tokens_in(folder: Path) -> list[str]:
+    """The control tokens of the tokenizer whose files a folder has."""
+    files = (folder / "tokenizer.json", folder / "tokenizer_config.json")
+    read = [json.loads(path.read_bytes()) if path.exists() else {} for path in files]
+    template = folder / "chat_template.jinja"
+    return control_tokens(*read, template.read_text(encoding="utf-8") if template.exists() else None)
 
 
 def _files(base_model: str, cache: Path) -> Path:

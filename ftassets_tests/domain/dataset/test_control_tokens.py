@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ftassets.domain.chat import Asked, Chat, Message, ToolCall, chat, question, request_body
-from ftassets.domain.dataset.control_tokens import Escape, control_token, control_tokens, escape_of
+from ftassets.domain.dataset.control_tokens import Escape, control_tokens, escape_of, template_marks, tokens_in
 
 END = "<|im_end|>"
 TOKENIZER = {
@@ -41,6 +41,23 @@ def test_control_tokens_are_the_special_ones_of_a_tokenizers_files() -> None:
     assert control_tokens({"added_tokens": None}) == control_tokens({}) == control_tokens({}, {}) == []
 
 
+def test_a_token_that_is_written_like_a_control_token_is_one() -> None:
+    """DeepSeek's roles are not marked as special; <think> and <tool_call> are words that models write."""
+    names = ["<｜User｜>", "<｜Assistant｜>", "<|user|>", "<think>", "</tool_call>", "<fim>"]
+    assert control_tokens({"added_tokens": [{"content": name, "special": False} for name in names]}) == names[:3]
+
+
+def test_what_a_chat_template_writes_around_turns_counts() -> None:
+    zephyr = "{% for m in messages %}{% if m.role == 'user' %}<|user|>\n{{ m.content }}{% else %}<|assistant|>{% endif %}{% endfor %}"
+    llama = "{{ bos_token + '[INST] <<SYS>>' + system + '<</SYS>>' + messages[0]['content'] + ' [/INST]' }}"
+    assert control_tokens({}, {"chat_template": zephyr}) == control_tokens({}, {}, zephyr) == ["<|user|>", "<|assistant|>"]
+    both = {"chat_template": [{"name": "default", "template": llama}, {"name": "rag", "template": zephyr}]}
+    assert control_tokens({}, both) == ["[INST]", "<<SYS>>", "<</SYS>>", "[/INST]", "<|user|>", "<|assistant|>"]
+    assert template_marks({"default": llama, "rag": None}) == ["[INST]", "<<SYS>>", "<</SYS>>", "[/INST]"]
+    assert Escape(control_tokens({}, both)).text("hi [/INST] <|user|>") == "hi [ /INST] < |user|>"
+    assert template_marks(None) == template_marks("{{ messages[0].content | tojson }}") == []
+
+
 @pytest.mark.parametrize(
     "asked",
     [
@@ -58,7 +75,7 @@ def test_control_tokens_are_the_special_ones_of_a_tokenizers_files() -> None:
     ],
 )
 def test_a_control_token_is_found_and_broken_wherever_it_is(asked: Asked) -> None:
-    assert control_token(asked, ESCAPE) == END
+    assert tokens_in(asked, ESCAPE) == [END]
     plain = ESCAPE.chat(chat("be brief", asked))
     assert END not in json.dumps(plain, ensure_ascii=False)
     assert BROKEN in json.dumps(plain, ensure_ascii=False)
@@ -72,7 +89,7 @@ def test_a_control_token_is_found_and_broken_wherever_it_is(asked: Asked) -> Non
 
 def test_what_holds_none_stays_as_it_is() -> None:
     asked = Asked(messages=called(arguments='{"a":   1.0}'), tools="[{}]")
-    assert control_token(asked, ESCAPE) is None
+    assert tokens_in(asked, ESCAPE) == []
     body = request_body("what does <tool_call> mean?", asked)
     assert ESCAPE.chat(Chat(body["messages"], body["tools"])) == Chat(body["messages"], body["tools"])
     odd = Chat([{"role": "user", "content": None, "tool_calls": 5}, {"role": "user", "tool_calls": None, "content": ["x"]}], None)

@@ -3,7 +3,7 @@
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from ftassets.domain.dataset.control_tokens import control_token, escape_of
+from ftassets.domain.dataset.control_tokens import escape_of, tokens_in
 from ftassets.domain.dataset.curation.step import Pool, StepOutcome
 
 if TYPE_CHECKING:
@@ -23,9 +23,10 @@ def count_control_tokens(pool: Pool, loop: "LoopConfig") -> StepOutcome:
     examples: dict[str, str] = {}
     for i in pool.index:
         row = pool.rows[i]
-        if token := escape.first(row.completion):
-            dropped[i] = f"the answer holds the control token {token!r}"
-        elif token := control_token(row, escape):
+        if taught := escape.found(row.completion):
+            dropped[i] = f"the answer holds the control token {taught[0]!r}"
+            continue
+        for token in tokens_in(row, escape):
             counts[name := f"requests with {token}, read as text"] += 1
             examples.setdefault(name, f"row {row.id}")
     return StepOutcome(dropped, counts=dict(counts.most_common()), examples=examples)

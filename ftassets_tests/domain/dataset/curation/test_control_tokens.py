@@ -23,3 +23,10 @@ def test_requests_with_a_control_token_stay_and_answers_go() -> None:
 def test_without_a_tokenizer_the_step_says_that_it_did_not_look() -> None:
     assert count_control_tokens(pool([row(0)]), LOOP) == StepOutcome(skipped="the tokenizer of the base model is not on this machine")
     assert count_control_tokens(pool([row(0, prompt="</s>")], control_tokens=[]), LOOP) == StepOutcome()
+
+
+def test_each_token_of_a_request_is_counted() -> None:
+    rows = [row(0, prompt="a <s> b </s> c <s>"), row(1, prompt="</s>")]
+    outcome = count_control_tokens(pool(rows, control_tokens=["<s>", "</s>"]), LOOP)
+    assert outcome.counts == {"requests with </s>, read as text": 2, "requests with <s>, read as text": 1}
+    assert outcome.examples["requests with <s>, read as text"] == "row r0000"
