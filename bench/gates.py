@@ -16,16 +16,19 @@ from scipy.stats import binom, norm
 
 from bench.rows import Row, Size, parse, parser, write
 from ftassets.config.loop import Rollout
+from ftassets.domain.agreement import APART, FOR_SHARE, beyond_chance_p, expected_apart, share_of_ties
 from ftassets.domain.gates.evidence import mean_evidence
 from ftassets.domain.gates.gate import Gate
 from ftassets.domain.gates.latency import latency_power
 from ftassets.domain.gates.macro_f1 import gain_bound
 from ftassets.domain.gates.planning import bound_power, power, rows_needed
+from ftassets.domain.gates.prediction_powered import Judged, judged_bounds
 from ftassets.domain.mean_bounds import Floats, pair_p_values, weighted_p_values
 from ftassets.domain.power import POWER, pairs_power, smallest
 from ftassets.domain.rollout.canary import CanaryAnswers, Move, decide, latest_of
 from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets.domain.rollout.planning import WORSE, e_paths, plan_rollout
+from ftassets.domain.sequential_share import fewest_good
 from ftassets.domain.statistics import p95_ratio_upper_bound, share_lower_bound
 
 ALPHA, ALLOWED = 0.05, 0.055
@@ -53,9 +56,18 @@ SCORES: dict[str, tuple[list[float], list[float], float]] = {
 }
 CLASSES = {"four even classes": [0.25] * 4, "a class of 5 %": [0.5, 0.3, 0.15, 0.05], "a class of 2 %": [0.7, 0.28, 0.02]}
 
+SIDES = np.array([-1.0, 0.0, 1.0])
+# what the labels are on, the judge's choices (production, tie, candidate), and what people choose for each of these
+EQUAL = (
+    ("a fair judge, labels on other pairs", False, (0.3, 0.4, 0.3), ((0.8, 0.1, 0.1), (0.2, 0.6, 0.2), (0.1, 0.1, 0.8))),
+    ("a judge for the candidate, labels on these answers", True, (0.1, 0.4, 0.5), ((1, 0, 0), (0.2, 0.7, 0.1), (0.2, 0.32, 0.48))),
+    ("few differences, labels on these answers", True, (0.02, 0.96, 0.02), ((1, 0, 0), (0, 1, 0), (0, 0, 1))),
+)
+
 SIZES = {
     "draws": Size(20_000, 20_000, "simulated comparisons of each cell of scores and response times"),
     "f1": Size(300, 2_000, "simulated comparisons of each cell of macro F1"),
+    "judged": Size(150, 4_000, "simulated samples of each cell of judged differences"),
     "canaries": Size(2_000, 10_000, "simulated canaries"),
     "hours": Size(168, 168, "length of a canary that is as good as production"),
 }
@@ -76,6 +88,8 @@ def measure(options: argparse.Namespace) -> Iterator[Row]:
     yield from scores(rng, options.draws)
     yield from macro_f1(rng, options.f1)
     yield from latency(rng, options.draws)
+    yield from reviewed()
+    yield from by_judge(rng, options.judged)
     yield from planned(rng, options.draws)
     yield from canaries(rng, options)
 
@@ -174,6 +188,78 @@ def macro_f1(rng: np.random.Generator, draws: int) -> Iterator[Row]:
         perfect = np.diag(np.round(np.array(shares) * 400).astype(int))
         power_ = gain_bound(*labels_of(perfect), None, 0.0, 0.95).bound
         yield Row(f"f1, lower bound with 400 rows right of 400: {name}", power_, "share")
+
+
+def reviewed() -> Iterator[Row]:
+    """Human review, at its limit: exact sums over all samples, whenever people stop."""
+    cells = list(product((10, 29, 60, 100, 300), (0.5, 0.8, 0.9, 0.95, 0.99)))
+    for verdict, sign in (("passes", 1), ("FAILs", -1)):
+        ours = max(ever_proved(most, limit if sign > 0 else 1 - limit) for most, limit in cells)
+        naive = max(ever_proved(most, limit if sign > 0 else 1 - limit, each_alone=True) for most, limit in cells)
+        what = f"human_review {verdict} a model that is at the limit, asked after each answer, worst of {len(cells)} cells"
+        yield Row(what, ours, "share", GOAL, ours <= ALLOWED, naive, "Clopper and Pearson after each answer")
+    good, whole = ever_reached(100, 0.9, 0.97), float(binom.sf(95, 100, 0.97))
+    what = "human_review of 100 answers, at least 0.9, passes a model with 97 % good ones"
+    yield Row(what, good[0], "share", ">= 0.75", good[0] >= 0.75, whole, "the whole sample")
+    yield Row(
+        "... after so many answers, on average of those that pass", good[1], "answers", "<= 80", good[1] <= 80, 100.0, "the whole sample"
+    )
+
+
+def ever_proved(most: int, true: float, each_alone: bool = False) -> float:
+    """Chance that a share is ever proved to be above what it is."""
+    first = fewest_good(most, true, 0.95)
+    if each_alone:
+        first = binom.isf(0.05, np.arange(1, most + 1), true).astype(int) + 1
+    going, missed = np.array([1.0]), 0.0
+    for seen in range(1, most + 1):
+        going = np.append(going * (1 - true), 0.0) + np.append(0.0, going * true)
+        over = np.arange(seen + 1) >= first[seen - 1]
+        missed += float(going[over].sum())
+        going = np.where(over, 0.0, going)
+    return missed
+
+
+def ever_reached(most: int, limit: float, true: float) -> tuple[float, float]:
+    """Chance to pass, and after how many answers on average."""
+    first, going, passed, answers = fewest_good(most, limit, 0.95), np.array([1.0]), 0.0, 0.0
+    for seen in range(1, most + 1):
+        going = np.append(going * (1 - true), 0.0) + np.append(0.0, going * true)
+        over = np.arange(seen + 1) >= first[seen - 1]
+        passed, answers = passed + float(going[over].sum()), answers + seen * float(going[over].sum())
+        going = np.where(over, 0.0, going)
+    return passed, answers / passed
+
+
+def by_judge(rng: np.random.Generator, draws: int) -> Iterator[Row]:
+    """LLM judge gates on models that people find equal, and judges whose kappa is just not enough."""
+    for what, own, choices, people in EQUAL:
+        joint = np.array(choices)[:, None] * np.array(people)
+        assert abs(float(joint.sum(axis=0) @ SIDES)) < 1e-9
+        passed, naive = 0, 0
+        for rows, labels in ((100, 30), (200, 60)):
+            for _ in range(draws):
+                sample = judged_sample(rng, joint, choices, rows, labels, own)
+                passed += judged_bounds(sample, 0.0, 0.95).p_above < ALPHA
+                seen = np.array([*sample.rows, *([pair[0] for pair in sample.labelled] if own else [])])
+                naive += float(binom.sf((seen > 0).sum() - 1, (seen != 0).sum(), 0.5)) < ALPHA
+        ours, peer = passed / (2 * draws), naive / (2 * draws)
+        yield Row(f"llm_judge better_than passes an equal model, {what}", ours, "share", GOAL, ours <= ALLOWED, peer, "the judge alone")
+    worst = 0.0
+    for n in (30, 60, 100, 300):
+        same = np.arange(n + 1)  # of n pairs without ties, 70 % of which make kappa 0.4
+        tables = np.stack([0 * same, same, n - same, 0 * same, 0 * same], axis=1).astype(float)
+        p = beyond_chance_p(0.4, 1, APART, tables, expected_apart, share_of_ties(0, n, ALPHA))
+        worst = max(worst, float(binom.pmf(same, n, 0.7) @ (p < ALPHA * (1 - FOR_SHARE))))
+    what = "a judge whose kappa is min_kappa is taken to agree enough, exact, worst of 4 sizes"
+    yield Row(what, worst, "share", GOAL, worst <= ALLOWED, 0.5, "the estimate decides")
+
+
+def judged_sample(rng: np.random.Generator, joint: Floats, choices: Sequence[float], rows: int, labels: int, own: bool) -> Judged:
+    """Choices of a judge and of people."""
+    table, rest = rng.multinomial(labels, joint.ravel()), rng.multinomial(rows - labels * own, choices)
+    labelled = tuple(pair for pair, often in zip(product(SIDES, SIDES), table.tolist(), strict=True) for _ in range(often))
+    return Judged(tuple(np.repeat(SIDES, rest).tolist()), labelled, own=own, weight=0.5)
 
 
 def latency(rng: np.random.Generator, draws: int) -> Iterator[Row]:

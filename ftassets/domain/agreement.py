@@ -3,7 +3,8 @@
 Both are 1 - observed / expected disagreement. They are above a limit k exactly where the mean of (1 - k) * expected - observed is above 0.
 What is expected depends on a row and on one unknown share, for example of ties; with this share given it is a mean of values with known
 ends, tested by Gaffke's bound (see `mean_bounds`). The share is given the values of its own exact interval, whose error is taken
-from the stated one (Berger and Boos 1994). A bootstrap's interval misses kappa up to three times as often as stated for 30 rows.
+from the stated one (Berger and Boos 1994). A percentile bootstrap misses kappa in up to 24 % of samples at a stated 5 %, see
+`bench/intervals.py`.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -1,7 +1,7 @@
 """Live quality followed from report to report, and a sustained drop of it."""
 
 from collections.abc import Mapping, Sequence
-from math import sqrt
+from math import ceil, floor
 
 from pydantic import BaseModel, ConfigDict
 
@@ -12,6 +12,7 @@ from ftassets.domain.monitoring.finding import Finding
 ROLLING = 7  # reports in a rolling mean
 IN_A_ROW = 3  # rolling means below the limit that make a drop sustained
 CHANCE = 0.01  # significance level of a drop: probability of one as large by chance
+_NEAR = 1e-6  # a share times its answers is a whole number up to this
 ROLLING_ANSWERS = 50  # answers a rolling mean needs: fewer move by more than the drop that is looked for
 
 
@@ -39,7 +40,7 @@ def follow(name: str, earlier: Sequence[QualityPoint], now: Estimate, wanted: in
     FAIL when the last `IN_A_ROW` rolling means (of up to `ROLLING` reports each, weighted by their answers, at least
     `ROLLING_ANSWERS` together) all lie more than `drop` below the baseline, the version's first `wanted` answers, and so does
     the newest report: one bad day stays in the means for a week, and is over. NOT ENOUGH DATA until there are as many, and
-    while the fall is within `CHANCE` of two equal shares (two-sample z-test with the variance of shares: scores vary less).
+    while the fall is within `CHANCE` of two equal shares (Fisher's exact test).
     """
     known = earlier[-1] if earlier else None
     if known is None or known.baseline_n < wanted:
@@ -75,12 +76,14 @@ def fallen_most(measures: Mapping[str, QualityPoint]) -> str | None:
 
 
 def _chance(baseline: tuple[float, int], now: tuple[float, int]) -> float:
-    """Probability of a fall as large, between two samples (share, size) of the same source."""
-    from scipy.stats import norm
+    """Probability of a fall as large, between two samples (share, size) of the same source: Fisher's exact test (1935).
 
-    share, _ = _pool([baseline, now])
-    spread = sqrt(share * (1 - share) * (1 / baseline[1] + 1 / now[1]))
-    return float(norm.sf((baseline[0] - now[0]) / spread)) if spread else float(baseline[0] <= now[0])
+    Scores between 0 and 1 count as so many whole ones, their widest spread; the part of one is taken as if it were not a fall.
+    """
+    from scipy.stats import hypergeom
+
+    before, after = floor(baseline[0] * baseline[1] + _NEAR), ceil(now[0] * now[1] - _NEAR)
+    return float(hypergeom.cdf(after, baseline[1] + now[1], before + after, now[1]))
 
 
 def _pool(parts: Sequence[tuple[float, int]]) -> tuple[float, int]:

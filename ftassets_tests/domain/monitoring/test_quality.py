@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from scipy.stats import binom
 
 from ftassets.domain.gates.result import Verdict
+from ftassets.domain.monitoring import quality
 from ftassets.domain.monitoring.estimate import Estimate
 from ftassets.domain.monitoring.quality import QualityPoint, fallen_most, follow
 
@@ -86,3 +88,15 @@ def test_the_measure_that_fell_most_is_the_headline() -> None:
     young = series(0.9)[0][-1]
     assert fallen_most({"held": held, "fell": fell, "young": young}) == "fell"
     assert fallen_most({"young": young}) is None
+
+
+@pytest.mark.parametrize(("n", "share"), [(50, 0.9), (50, 0.95), (60, 0.8)])
+def test_two_equal_shares_are_rarely_called_a_fall_by_more_than_chance(n: int, share: float) -> None:
+    falls = [(before, after) for before in range(201) for after in range(n + 1) if before / 200 - after / n > 0.02]
+    chances = [quality._chance((before / 200, 200), (after / n, n)) for before, after in falls]
+    called = sum(
+        binom.pmf(before, 200, share) * binom.pmf(after, n, share)
+        for (before, after), chance in zip(falls, chances, strict=True)
+        if chance <= quality.CHANCE
+    )
+    assert called <= quality.CHANCE
