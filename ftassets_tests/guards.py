@@ -809,7 +809,7 @@ GUARDS = (
         "domain/dataset/curation/topic_cap.py",
         (
             "a topic that one user alone has feedback on",
-            "if taken[topic] > cap:",
+            "if beyond := ranked(pool.rows, topic)[cap:]:",
             "if False:",
             "domain/dataset/curation/test_steps.py::test_one_user_alone_on_a_new_topic_is_capped_whatever_the_task",
         ),

@@ -162,7 +162,7 @@ def _materialize(
     if baseline and window:
         before, now = [e.answer for e in baseline], [e.answer for e in window]
         metadata["compared"] = table(["mean or share", "baseline", "window"], pairs_of(before, now))
-        common = words_of_several((e.user, e.answer) for e in (*baseline, *window))
+        common = words_of_several((e.user or e.id, e.answer) for e in (*baseline, *window))
         words = {
             side: [word for word in found if word in common][:10]
             for side, found in keywords({"baseline": before, "window": now}, top=50).items()

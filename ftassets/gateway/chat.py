@@ -166,7 +166,8 @@ class Chat:
         """Answer one request. Raises Problem."""
         at, began = time.time(), time.perf_counter()
         ask, content = parse(await read(request), ChatRequest)
-        key = (ask.user or "").strip() or request.headers.get("x-user", "").strip() or uuid.uuid4().hex
+        name = (ask.user or "").strip() or request.headers.get("x-user", "").strip()
+        key = name or uuid.uuid4().hex
         try:
             route, unavailable = self._router.route(ask.model, key), None
         except UnknownLoop as error:
@@ -175,7 +176,7 @@ class Chat:
             if error.route is None:
                 raise Problem(503, str(error), "no_production_version", retry_after=5) from error
             route, unavailable = error.route, str(error)
-        user = keyed_user(hashed_user(key), self._salt)
+        user = keyed_user(hashed_user(name), self._salt)
         call = Call(
             f"chatcmpl-{uuid.uuid4().hex}",
             route.loop,

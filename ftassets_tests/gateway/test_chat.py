@@ -290,3 +290,9 @@ def wait_until(condition, seconds: float = 15.0) -> None:
     while not condition():
         assert time.monotonic() < give_up, "it did not happen in time"
         time.sleep(0.05)
+
+
+def test_a_request_that_names_nobody_has_no_user(serving_a):
+    serving_a.ask("mine", user="alice")
+    serving_a.ask("nobody's")
+    assert [bool(row.user) for row in serving_a.rows()] == [True, False]

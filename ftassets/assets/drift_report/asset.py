@@ -245,7 +245,7 @@ def _without_texts(measured: DriftMeasurement, traffic_log: TrafficLog, loop: Lo
     Neither Dagster's event log nor a report under its digest can forget a text. `ftassets drift` shows the examples.
     """
     names = {point.text: point.request_id for point in measured.window}
-    said = [(e.user, e.prompt) for e in traffic_log.named(loop.name, [point.request_id for point in measured.window])]
+    said = [(e.user or e.id, e.prompt) for e in traffic_log.named(loop.name, [point.request_id for point in measured.window])]
     common = words_of_several(said)
 
     def stored(topic: Topic) -> Topic:

@@ -13,15 +13,15 @@ from ftassets.domain.dataset.curation.step import COPIES, FEEDBACK, Pool, StepOu
 if TYPE_CHECKING:
     from ftassets.config.loop import LoopConfig
 
-VOICES = 3  # users, or rows without one, who must agree on another answer before a user's is doubted
+VOICES = 3  # voices that must agree on another answer before a user's is doubted
 
 
 def doubt_answers(pool: Pool, loop: "LoopConfig") -> StepOutcome:
     """Drop feedback rows when three voices or more give near-identical requests one other answer, and fewer this one.
 
     Requests are near-identical from a cosine of `dataset.near_duplicate` (see `Requests.comparable`), answers are one when the Jaccard
-    index of their 5-grams is at least `dataset.jaccard`. A voice is a user, however often, or a row without a user; the row's own user
-    has one, for its answer. Copies that earlier steps dropped count. Needs vectors.
+    index of their 5-grams is at least `dataset.jaccard`. A voice is a user, however often, or all rows without one (see `Pool.voice`);
+    the row's own user has one, for its answer. Copies that earlier steps dropped count. Needs vectors.
     """
     assert pool.vectors is not None
     voices = np.array([*pool.index, *(i for i, step in pool.dropped.items() if step in COPIES)], dtype=np.int64)
@@ -51,8 +51,8 @@ def doubt_answers(pool: Pool, loop: "LoopConfig") -> StepOutcome:
     for i, rows in around.items():
         said: dict[int, set[str]] = defaultdict(set)
         for j in rows.tolist():
-            if j != i and (not pool.rows[j].user or pool.rows[j].user != pool.rows[i].user):
-                said[groups[j]].add(pool.rows[j].user or f"row {j}")
+            if (voice := pool.voice(j)) != pool.voice(i):
+                said[groups[j]].add(voice)
         mine = len(said.pop(groups[i], set()))
         most = max(map(len, said.values()), default=0)
         if most >= VOICES and most > mine + 1:  # with the row's own voice

@@ -38,10 +38,10 @@ def drop_conflicts(pool: Pool, loop: "LoopConfig") -> StepOutcome:
     """Keep one row per request; the result lists each request that rows answer differently as a Conflict.
 
     Kept is the answer of the higher source (`text.RANKS`), then the one that more voices of that source give, then the newest. If nothing
-    decides, for example between two rows without a time, all are dropped. A voice is a user, however often, or a row without one. Of the
-    rows of one user and source the newest counts, and is not listed for it. Rows that earlier steps dropped as copies count, unless their
-    user is a poisoner. Different texts may both be good: in a text task thumbs up and synthetic rows contradict nothing, and where
-    nothing decides one row is kept.
+    decides, for example between two rows without a time, all are dropped. A voice is a user, however often, or all rows without one
+    (see `Pool.voice`). Of the rows of one user and source the newest counts, and is not listed for it. Rows that earlier steps dropped as
+    copies count, unless their user is a poisoner. Different texts may both be good: in a text task thumbs up and synthetic rows
+    contradict nothing, and where nothing decides one row is kept.
     """
     distrusted = {pool.rows[i].user for i, step in pool.dropped.items() if step == "poisoning"}
     copies = [i for i, step in pool.dropped.items() if step in COPIES and (not pool.rows[i].user or pool.rows[i].user not in distrusted)]
@@ -60,7 +60,7 @@ def drop_conflicts(pool: Pool, loop: "LoopConfig") -> StepOutcome:
     conflicts = []
     for members, told in zip(several, speaking, strict=True):
         if len({groups[i] for i in told}) > 1:
-            conflict, reasons = _decided(pool.rows, told, groups, texts)
+            conflict, reasons = _decided(pool, told, groups, texts)
             dropped |= {i: reason for i, reason in reasons.items() if i in present}
             conflicts += [conflict] if conflict else []
         left = ranked(pool.rows, [i for i in members if i in present and i not in dropped])
@@ -71,21 +71,19 @@ def drop_conflicts(pool: Pool, loop: "LoopConfig") -> StepOutcome:
     return StepOutcome(dropped, counts={"conflicts": len(conflicts)} if conflicts else {}, result=conflicts, copies=stands_for)
 
 
-def _decided(
-    rows: Sequence[Example], members: Sequence[int], groups: dict[int, int], texts: bool
-) -> tuple[Conflict | None, dict[int, str]]:
+def _decided(pool: Pool, members: Sequence[int], groups: dict[int, int], texts: bool) -> tuple[Conflict | None, dict[int, str]]:
     """The conflict of rows of one request, and why rows are dropped for it."""
-    left, dropped = _newest_of_each_voice(rows, members, groups)
+    left, dropped = _newest_of_each_voice(pool.rows, members, groups)
     by_answer: dict[int, list[int]] = defaultdict(list)
     for i in left:
         by_answer[groups[i]].append(i)
     if len(by_answer) == 1:
         return None, dropped
-    order = sorted(by_answer.values(), key=lambda own: _strength(rows, own), reverse=True)
-    decided_by = _deciding(_strength(rows, order[0]), _strength(rows, order[1]))
+    order = sorted(by_answer.values(), key=lambda own: _strength(pool, own), reverse=True)
+    decided_by = _deciding(_strength(pool, order[0]), _strength(pool, order[1]))
     if texts and decided_by == "nothing":
         return None, dropped
-    answers = tuple(_answer(rows, own) for own in order)
+    answers = tuple(_answer(pool, own) for own in order)
     best = answers[0]
     for own, answer in list(zip(order, answers, strict=True))[decided_by != "nothing" :]:
         if decided_by == "nothing":
@@ -115,9 +113,10 @@ def _newest_of_each_voice(rows: Sequence[Example], members: Sequence[int], group
     return left, dropped
 
 
-def _strength(rows: Sequence[Example], own: Sequence[int]) -> tuple[int, int, float]:
+def _strength(pool: Pool, own: Sequence[int]) -> tuple[int, int, float]:
     """Compares answers: the source, the voices of it, and the time of the newest; `own` are the rows with the answer."""
-    return -rank(rows[own[0]].source), len(_voices(rows, own)), rows[own[0]].at or 0.0
+    best = pool.rows[own[0]]
+    return -rank(best.source), len(_voices(pool, own)), best.at or 0.0
 
 
 def _deciding(best: tuple[int, int, float], second: tuple[int, int, float]) -> Decided:
@@ -125,10 +124,10 @@ def _deciding(best: tuple[int, int, float], second: tuple[int, int, float]) -> D
     return next((name for name, one, other in zip(by, best, second, strict=True) if one != other), "nothing")
 
 
-def _answer(rows: Sequence[Example], own: Sequence[int]) -> Answer:
-    return Answer(rows[own[0]].source, len(_voices(rows, own)), tuple(rows[i].id for i in own))
+def _answer(pool: Pool, own: Sequence[int]) -> Answer:
+    return Answer(pool.rows[own[0]].source, len(_voices(pool, own)), tuple(pool.rows[i].id for i in own))
 
 
-def _voices(rows: Sequence[Example], own: Sequence[int]) -> set[str]:
+def _voices(pool: Pool, own: Sequence[int]) -> set[str]:
     """Who of the best source gives the answer of these rows."""
-    return {rows[i].user or f"row {i}" for i in own if rows[i].source == rows[own[0]].source}
+    return {pool.voice(i) for i in own if pool.rows[i].source == pool.rows[own[0]].source}

@@ -19,7 +19,8 @@ DISAGREEMENT = 0.6  # share of the nearest rows that must agree on another class
 def doubt_labels(pool: Pool, loop: "LoopConfig") -> StepOutcome:
     """Drop feedback rows most of whose nearest rows agree on another class; rows of other sources are not doubted.
 
-    A user has one voice for each class among the nearest rows, however many rows; those of the row's own user do not count. Of the rest
+    A user has one voice for each class among the nearest rows, however many rows, and so have all rows without a user together
+    (`Pool.voice`); those of the row's own user do not count. Of the rest
     `DISAGREEMENT` must agree, and at least `VOICES`: one user's rows around each other can neither outvote nor protect one another.
 
     Of nearest rows whose cosine says little, because messages stand before the last one, those count that are copies
@@ -53,7 +54,7 @@ def doubt_labels(pool: Pool, loop: "LoopConfig") -> StepOutcome:
     dropped = {}
     for i, near, said in zip(doubted.tolist(), nearest.tolist(), counts.tolist(), strict=True):
         around = [n for n, counted in zip(near, said, strict=True) if counted]
-        voices = {(labels[n], voice) for n in around if (voice := _voice(pool, n)) != pool.rows[i].user}
+        voices = {(labels[n], voice) for n in around if (voice := _voice(pool, n)) != _voice(pool, i)}
         common, count = Counter(label for label, _ in sorted(voices)).most_common(1)[0] if voices else (labels[i], 0)
         asked_for = NEIGHBOURS - (len(around) - len(voices))
         if common != labels[i] and count >= max(VOICES, DISAGREEMENT * asked_for):
@@ -62,5 +63,4 @@ def doubt_labels(pool: Pool, loop: "LoopConfig") -> StepOutcome:
 
 
 def _voice(pool: Pool, position: int) -> str:
-    row = pool.rows[position]
-    return row.user if row.user and row.source in FEEDBACK else f"row {position}"
+    return pool.voice(position) if pool.rows[position].source in FEEDBACK else f"row {position}"

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 FEEDBACK = ("correction", "thumbs_up")  # sources anyone with access to the endpoint can write to
 NO_USERS = "does not apply: no feedback row has a user"
 UNREAD = "not compared by vectors: the embedder does not know their words"
+ANONYMOUS = ""  # whoever sent feedback without a user
 COPIES = ("exact", "near", "semantic")  # steps whose dropped rows still say what an answer should be
 
 
@@ -40,9 +41,21 @@ class Pool:
     dropped: Mapping[int, str] = field(default_factory=dict)
     copies: Mapping[int, int] = field(default_factory=dict)
     control_tokens: Sequence[str] | None = None
+    _users: bool | None = field(default=None, init=False, repr=False)
     _requests: tuple[np.ndarray, Requests] | None = field(default=None, init=False, repr=False)
     _read: np.ndarray | None = field(default=None, init=False, repr=False)
     _cells: np.ndarray | None = field(default=None, init=False, repr=False)
+
+    def voice(self, position: int) -> str:
+        """Whose voice a row is: that of its user, else its own. Where most feedback has a user, all that has none is one voice, since one
+        person may have sent it; where most has none, as from a client that names nobody, each row is a voice."""
+        row = self.rows[position]
+        if row.user:
+            return row.user
+        if self._users is None:
+            named = [bool(row.user) for row in self.rows if row.source in FEEDBACK]
+            self._users = 2 * sum(named) >= len(named)
+        return ANONYMOUS if self._users and row.source in FEEDBACK else f"row {position}"
 
     def requests(self, positions: Sequence[int] | np.ndarray, golden: bool = False) -> Requests:
         """What copies among these rows are found by, in their order, behind the golden rows if they are wanted.

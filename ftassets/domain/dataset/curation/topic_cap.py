@@ -6,55 +6,75 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ftassets.domain.dataset.curation.connected import Components
-from ftassets.domain.dataset.curation.step import FEEDBACK, NO_USERS, Pool, StepOutcome
+from ftassets.domain.dataset.curation.step import ANONYMOUS, FEEDBACK, NO_USERS, Pool, StepOutcome
 from ftassets.domain.dataset.curation.text import answer_keys, ranked
 
 if TYPE_CHECKING:
     from ftassets.config.loop import LoopConfig
 
 NEIGHBOURS = 10  # nearest rows that are asked
-OWN = 0.5  # share of them above which a topic is the user's own
+LINKS = 3  # nearest of the user's own rows that are of one topic with a row
+OWN, OWN_TEXT = 0.3, 0.5  # share of them above which a topic is the user's own; without classes hardly anybody vouches
 AGREE = 2  # others among them, users or rows that people wrote, who give the same class and so vouch for a row
 
 
 def cap_topics(pool: Pool, loop: "LoopConfig") -> StepOutcome:
     """Drop a user's feedback rows beyond `max_topic_rows_per_user` on a topic that is the user's own; the best by rank stay.
 
-    A topic is such rows of one user that are among each other's nearest ones. A row belongs to the user's own topic when more than half
-    of its ten nearest rows are the user's, and fewer than two others give its class, or without classes its answer. A row without a user
-    vouches for none: it may be anybody's.
+    A row is on the user's own topic when more than `OWN` of its ten nearest rows are the user's, and fewer than two others give its
+    class; without classes, more than `OWN_TEXT`, and fewer than two others give its answer. Where most feedback has a user, that
+    without one is capped together, as if it were of one user (see `Pool.voice`); it vouches for no row, since anybody may have sent it.
     """
     if pool.vectors is None:
         return StepOutcome(skipped="the rows have no vectors")
-    mine: dict[str, list[int]] = defaultdict(list)
     index = pool.read(pool.index)
+    mine: dict[str, list[int]] = defaultdict(list)
     for i in index.tolist():
-        if (user := pool.rows[i].user) and pool.rows[i].source in FEEDBACK:
-            mine[user].append(i)
-    if not mine and any(pool.rows[i].source in FEEDBACK for i in pool.index):
+        if pool.rows[i].source in FEEDBACK:
+            mine[pool.voice(i)].append(i)
+    nameless = [i for rows in mine.values() for i in rows if not pool.rows[i].user]
+    if nameless and len(nameless) == sum(map(len, mine.values())):
         return StepOutcome(skipped=NO_USERS)
+    counts: dict[str, int] = defaultdict(int)
+    if nameless and ANONYMOUS not in mine:
+        counts["feedback rows without a user, which are most and not capped"] = len(nameless)
     cap = loop.dataset.max_topic_rows_per_user
     asked = np.array(sorted(i for rows in mine.values() if len(rows) > cap for i in rows), dtype=np.int64)
     if not len(asked) or len(index) <= NEIGHBOURS:
-        return StepOutcome()
+        return StepOutcome(counts=counts)
     known = pool.neighbours(len(index))
     known.add(index)
     nearest = {i: [n for n in near if n >= 0] for i, near in zip(asked.tolist(), known.nearest(asked, NEIGHBOURS).tolist(), strict=True)}
-    said = _said(pool, loop, sorted({*nearest, *(n for near in nearest.values() for n in near)}))
-    own = [i for i, near in nearest.items() if _is_own(pool, said, i, near)]
-    place = {i: number for number, i in enumerate(own)}
-    topics = Components(len(own))
-    pairs = [(place[i], place[n]) for i in own for n in nearest[i] if n in place and pool.rows[n].user == pool.rows[i].user]
-    topics.unite([one for one, _ in pairs], [other for _, other in pairs])
-    labels = topics.labels()
-    taken: dict[int, int] = defaultdict(int)
-    dropped = {}
-    for i in ranked(pool.rows, own):
-        topic = int(labels[place[i]])
-        taken[topic] += 1
-        if taken[topic] > cap:
-            dropped[i] = f"more than {cap} rows of one user on a topic that others hardly ask about"
-    return StepOutcome(dropped, counts={"topics of one user": len(set(labels[[place[i] for i in dropped]]))} if dropped else {})
+    positions = sorted({*nearest, *(n for near in nearest.values() for n in near)})
+    said = _said(pool, loop, positions)
+    share = OWN_TEXT if loop.task.form.no_classes([pool.rows[i].completion for i in positions]) else OWN
+    own: dict[str, list[int]] = defaultdict(list)
+    for i, near in nearest.items():
+        if _is_own(pool, said, i, near, share):
+            own[pool.voice(i)].append(i)
+    dropped: dict[int, str] = {}
+    for voice, rows in own.items():
+        who = "requests without a user" if voice == ANONYMOUS else "one user"
+        for topic in _topics(pool, rows) if len(rows) > cap else ():
+            if beyond := ranked(pool.rows, topic)[cap:]:
+                dropped |= dict.fromkeys(beyond, f"more than {cap} rows of {who} on a topic that others hardly ask about")
+                counts[f"topics of {who}"] += 1
+    return StepOutcome(dropped, counts=counts)
+
+
+def _topics(pool: Pool, rows: list[int]) -> list[list[int]]:
+    """One voice's rows by topic: rows that are among each other's `LINKS` nearest ones of that voice, whoever else has rows between them."""
+    near = pool.neighbours(len(rows))
+    near.add(np.array(rows, dtype=np.int64))
+    place = {i: number for number, i in enumerate(rows)}
+    linked = near.nearest(np.array(rows, dtype=np.int64), LINKS).tolist()
+    pairs = [(number, place[n]) for number, found in enumerate(linked) for n in found if n >= 0]
+    made = Components(len(rows))
+    made.unite([one for one, _ in pairs], [other for _, other in pairs])
+    topics: dict[int, list[int]] = defaultdict(list)
+    for i, label in zip(rows, made.labels().tolist(), strict=True):
+        topics[label].append(i)
+    return list(topics.values())
 
 
 def _said(pool: Pool, loop: "LoopConfig", positions: list[int]) -> dict[int, object]:
@@ -65,13 +85,9 @@ def _said(pool: Pool, loop: "LoopConfig", positions: list[int]) -> dict[int, obj
     return {i: form.label(row.completion) for i, row in zip(positions, rows, strict=True)}
 
 
-def _is_own(pool: Pool, said: dict[int, object], i: int, near: list[int]) -> bool:
-    user = pool.rows[i].user
-    if sum(pool.rows[n].user == user for n in near) <= OWN * len(near):
+def _is_own(pool: Pool, said: dict[int, object], i: int, near: list[int], share: float) -> bool:
+    mine = pool.voice(i)
+    if sum(pool.voice(n) == mine for n in near) <= share * len(near):
         return False
-    voices = {
-        row.user or f"row {n}"
-        for n in near
-        if said[n] == said[i] and (row := pool.rows[n]).user != user and (row.user or row.source not in FEEDBACK)
-    }
-    return len(voices) < AGREE
+    others = {voice for n in near if said[n] == said[i] and (voice := pool.voice(n)) not in (mine, ANONYMOUS)}
+    return len(others) < AGREE

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 def cap_users(pool: Pool, loop: "LoopConfig") -> StepOutcome:
     """Drop a user's feedback rows beyond `max_rows_per_user`; the best by rank stay. Copies went before, so that they take no place.
 
-    Counts say which feedback no cap by user can hold: rows without a user, and users with one row, as requests without a user are.
+    Counts say which feedback no cap by user can hold: rows without a user, and users with one row, as which earlier releases logged
+    requests without a user.
     """
     cap = loop.dataset.max_rows_per_user
     feedback = [i for i in pool.index if pool.rows[i].source in FEEDBACK]

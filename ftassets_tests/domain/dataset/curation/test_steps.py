@@ -23,7 +23,20 @@ from ftassets.domain.dataset.curation.text import answer_keys, normalised
 from ftassets.domain.dataset.curation.topic_cap import cap_topics
 from ftassets.domain.dataset.curation.user_cap import cap_users
 from ftassets.domain.dataset.rows import Example
-from ftassets_tests.domain.dataset.curation.sample import INTENTS, LOOP, at_angles, call, config, dropped, pool, request, row, spread
+from ftassets_tests.domain.dataset.curation.sample import (
+    DIMENSIONS,
+    INTENTS,
+    LOOP,
+    at_angles,
+    axis,
+    call,
+    config,
+    dropped,
+    pool,
+    request,
+    row,
+    spread,
+)
 
 TEXT = LoopConfig.model_validate({**LOOP.model_dump(), "task": {"type": "text", "system_prompt": "Answer."}})
 
@@ -222,7 +235,72 @@ def test_others_who_agree_vouch_for_a_user_and_others_who_do_not_are_never_cappe
     assert len(agreed) < len(contradicted) - 5
     assert contradicted <= set(range(200, 260))
     many = cap_topics(topic_attack(others=90, agree=False), LOOP).dropped
-    assert len(many) < 15, "of a topic that many ask about, label_disagreement decides"
+    assert set(many) <= set(range(200, 260))
+
+
+def around(count: int, topic: int, seed: int, pull: float) -> np.ndarray:
+    """Unit vectors of a topic: with a pull of 1.2 close together, with 0.6 spread among those of other topics."""
+    vectors = np.random.default_rng(seed).normal(size=(count, DIMENSIONS))
+    vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True) + pull * axis(topic)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def crowd(attacker: str | None, others: int, pull: float = 1.2, signed: bool = True) -> Pool:
+    """200 rows of two known topics, those of others on a third one, and 60 wrong ones of an attacker on it."""
+    rows, vectors = [], []
+    for topic, intent in enumerate(INTENTS[:2]):
+        source = [("seed", "correction")[i % 2] for i in range(100)]
+        rows += [row(100 * topic + i, intent, source=source[i], user=f"u{i % 40}" if signed else None) for i in range(100)]
+        vectors.append(around(100, topic, topic, 1.2))
+    rows += [row(200 + i, "Timer", source="correction", user=f"v{i}" if signed else None) for i in range(others)]
+    rows += [row(300 + i, "Off", source="correction", user=attacker, at=float(i)) for i in range(60)]
+    vectors += [around(others, 5, 7, pull), around(60, 5, 8, pull)]
+    return pool(rows, vectors=np.concatenate(vectors))
+
+
+def kept_of(given: Pool) -> tuple[int, int]:
+    """Rows of the attacker and of the others on the topic that curation keeps."""
+    curated = curate(given.rows, given.vectors, [], None, {}, LOOP)
+    names = [one.id for members in curated.splits.values() for one in members]
+    return sum(name >= "r0300" for name in names), sum("r0200" <= name < "r0300" for name in names)
+
+
+# of 60 rows of an attacker: on a new topic, and on one with 30 and with 90 rows of others; signed, unsigned among signed ones, unsigned
+KEPT = {
+    (1.2, 0): (10, 10, 60), (1.2, 30): (0, 0, 58), (1.2, 90): (0, 0, 26),
+    (0.6, 0): (18, 17, 55), (0.6, 30): (11, 10, 56), (0.6, 90): (0, 9, 33),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("pull", "others"), KEPT)
+def test_what_an_attacker_keeps(pull: float, others: int) -> None:
+    worlds = [crowd("attacker", others, pull), crowd(None, others, pull), crowd(None, others, pull, signed=False)]
+    found = [kept_of(each) for each in worlds]
+    assert [mine for mine, _ in found] == list(KEPT[pull, others])
+    assert min(theirs for _, theirs in found[:2]) >= 0.7 * others, "the rows of the others stay"
+
+
+def test_each_guard_says_whose_rows_it_took_and_which_it_could_not() -> None:
+    for attacker, who in (("attacker", "one user"), (None, "requests without a user")):
+        outcome = cap_topics(crowd(attacker, 0), LOOP)
+        assert outcome.counts == {f"topics of {who}": 1}
+        assert set(outcome.dropped.values()) == {f"more than 10 rows of {who} on a topic that others hardly ask about"}
+    given = crowd("attacker", 90, signed=False)
+    outcome = cap_topics(given, LOOP)
+    assert outcome.counts["feedback rows without a user, which are most and not capped"] == 190
+    assert all(given.rows[i].user == "attacker" for i in outcome.dropped)
+
+
+def test_feedback_without_a_user_outvotes_no_users() -> None:
+    """Sixty corrections of one request that nobody signed, against three users."""
+    asked = "turn the lamp on"
+    rows = [row(i, "Off", prompt=asked, source="correction", user=None, at=100.0 + i) for i in range(60)]
+    rows += [row(60 + i, "On", prompt=asked, source="correction", user=f"u{i}", at=1.0) for i in range(3)]
+    signed = [row(70 + i, source="correction", user=f"w{i}") for i in range(80)]
+    [conflict] = [each for each in curate([*rows, *signed], None, [], None, {}, LOOP).conflicts]
+    assert (conflict.decided_by, conflict.answers[0].voices, conflict.answers[1].voices) == ("voices", 3, 1)
+    [conflict] = [each for each in curate(rows, None, [], None, {}, LOOP).conflicts]
+    assert conflict.answers[0].voices == 60, "where hardly anybody signs, each row is a voice"
 
 
 def test_users_on_topics_that_all_ask_about_are_not_capped_by_topic() -> None:
