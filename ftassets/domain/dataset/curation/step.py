@@ -48,7 +48,7 @@ class Pool:
 
     def voice(self, position: int) -> str:
         """Whose voice a row is: that of its user, else its own. Where most feedback has a user, all that has none is one voice, since one
-        person may have sent it; where most has none, as from a client that names nobody, each row is a voice."""
+        person may have sent it; where most has none, as from a client that sends no users, each row is a voice."""
         row = self.rows[position]
         if row.user:
             return row.user
