@@ -63,7 +63,7 @@ def cap_topics(pool: Pool, loop: "LoopConfig") -> StepOutcome:
 
 
 def _topics(pool: Pool, rows: list[int]) -> list[list[int]]:
-    """One voice's rows by topic: rows that are among each other's `LINKS` nearest ones of that voice, whoever else has rows between them."""
+    """One voice's rows by topic: rows that are among each other's `LINKS` nearest ones of that voice, whoever has rows between them."""
     near = pool.neighbours(len(rows))
     near.add(np.array(rows, dtype=np.int64))
     place = {i: number for number, i in enumerate(rows)}
