@@ -81,10 +81,12 @@ class Ledger(Stored):
     decisions: tuple[Decision, ...] = ()
 
     def with_decision(self, per_year: float, wanted: float, key: str, candidate: str, golden_commit: str, now: float) -> "Ledger":
-        """The ledger after a decision at `now`. One on the same evidence is the same decision: it is not taken twice."""
+        """The ledger after a decision at `now`. One on the same evidence is the same decision: it is not taken twice.
+
+        If the clock was set back, nothing has flowed in, and what flows in counts from the new time on.
+        """
         if self.find(key, now):
             return self
-        now = max([now, *(each.at for each in self.decisions[-1:])])  # a clock that was set back gives nothing back
         level, left = next_level(per_year, wanted, self.left(per_year, now))
         made = Decision(key=key, candidate=candidate, golden_commit=golden_commit, at=now, level=level, left=left)
         return Ledger(decisions=(*self.since(now - YEAR), made))

@@ -91,10 +91,11 @@ def test_the_same_evidence_is_one_decision_for_a_year() -> None:
         ledger.spending(1.0, "never")
 
 
-def test_a_clock_that_is_set_back_gives_nothing_back() -> None:
-    ledger = year([100, 50, 0])
-    assert [each.at / DAY for each in ledger.decisions] == [100, 100, 100]
-    assert ledger.decisions[-1].level < 0.05
+def test_a_clock_that_is_set_back_gives_nothing_and_does_not_stop_the_loop() -> None:
+    wrong = [0.0, 30000.0, 1.0, 1.0, 1.0]  # days: once, a clock was some 80 years ahead
+    assert levels(wrong) == [0.05, 0.05, 0.05, 0.0333, 0.0222]
+    assert levels([*wrong, 60.0])[-1] == 0.05
+    assert outlook(year(wrong), 1.0, 0.05, 61 * DAY).level == 0.05
 
 
 def test_hundreds_of_decisions_at_once_leave_a_level_at_which_gates_can_still_be_computed() -> None:
