@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from bench.generators.personal_data import LOCALES, harmless, personal, with_secrets
+from bench.generators.written_phones import written_phones
 from ftassets.domain.personal_data.finding import find
 
 
@@ -55,3 +56,11 @@ def test_secrets_are_found_whole() -> None:
         if not any(f.kind == "SECRET" and f.start <= start and end <= f.end for f in find(text))
     ]
     assert len(missed) <= 2, missed
+
+
+@pytest.mark.parametrize(("signed", "least"), [(False, 0.95), (True, 0.8)])
+def test_phone_numbers_as_people_write_them_are_found(signed: bool, least: float) -> None:
+    texts = list(written_phones(signed))
+    assert all(text[start:end].strip("(+")[0].isdigit() for _, text, start, end in texts)
+    hits = sum(any(f.kind == "PHONE" and f.start < end and start < f.end for f in find(text)) for _, text, start, end in texts)
+    assert hits >= least * len(texts)

@@ -10,6 +10,7 @@ _PHONE = (
     r"|tfno|\bgsm\b|mobi|m[oó]vil|\bcell|celular|celul|kom[oó]rk|handy|\bfax|faks|rufnummer|durchwahl|hotline|whatsapp|\bwa\b|\bph\b[.:]"
     r"|signal\b|viber|\bsms|\bcall(?:s|ed|ing)?\b|\bdial|\bring\b|\btext(?: me| us| him| her)?\b|contact|reach|\bdesk"
     r"|landline|\banswering\b|\bmessages?\b|anruf|erreich|kontakt|\bruf|appel|joindre|joignable|portable|ll[aá]m|\bligu?[ae]|\bligar|chiam"
+    r"|localiza|contatt|falar com"
     r"|\bbel(?:len|t)?\b|telefoon|mobiel|soit[at]|puh|kännyk|numero(?:ni|nsa)\b|zadzwo|dzwo[nń]|zavol|volej|hív|\bsun[aăţț]"
     r"|tālru|zvan|skambin|pokli[čc]|nazov|zov|zvo|helista|\bara(?:y|$|\b)|\bcep\b|ulaş|hubungi|ponsel|\bhp\b|gọi|điện thoại"
     r"|di động|\bđt\b|\bsđt\b|liên hệ|tawag|simu|zəng|qo[’'ʻ]ng|телеф|\bтел\b|\bтел[.:]|моб|звон|обад|дзвон|сотов|вызов|јави"
