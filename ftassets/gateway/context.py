@@ -4,16 +4,15 @@ A request that does not fit into the engine would end the engine for all users, 
 """
 
 import asyncio
-import json
 from functools import lru_cache
 from typing import Any
 
 from tokenizers import Tokenizer
 
 from ftassets.backends.artifacts.base import ArtifactMissing, Artifacts
-from ftassets.backends.artifacts.versions import version_key
+from ftassets.backends.artifacts.versions import control_tokens_of, version_key
 from ftassets.domain.chat import Chat
-from ftassets.domain.dataset.control_tokens import Escape, control_tokens, escape_of
+from ftassets.domain.dataset.control_tokens import escape_of
 from ftassets.domain.release.version import MERGED
 
 MARGIN = 128  # tokens for what the chat template adds, and for the engine's last block
@@ -26,7 +25,7 @@ class Context:
         """`limit` is the number of tokens, prompt and answer, one request may have in the engine."""
         self._limit = limit - MARGIN
         self._tokenizer = lru_cache(maxsize=4)(lambda digest: _load(artifacts, digest))
-        self._escape = lru_cache(maxsize=64)(lambda digest: _escape(artifacts, digest))
+        self._escape = lru_cache(maxsize=64)(lambda digest: escape_of(control_tokens_of(artifacts, digest)))
 
     async def escaped(self, digest: str, messages: list[dict[str, Any]], tools: list[dict[str, Any]] | None) -> Chat:
         """Messages and tools with the control tokens of the version's tokenizer broken, as training and evaluation do it."""
@@ -47,18 +46,5 @@ class Context:
 def _load(artifacts: Artifacts, digest: str) -> Tokenizer | None:
     try:
         return Tokenizer.from_file(str(artifacts.local(version_key(digest, MERGED, "tokenizer.json"))))
-    except ArtifactMissing:
-        return None
-
-
-def _escape(artifacts: Artifacts, digest: str) -> Escape:
-    tokenizer, config = (json.loads(_content(artifacts, digest, name) or b"{}") for name in ("tokenizer.json", "tokenizer_config.json"))
-    template = _content(artifacts, digest, "chat_template.jinja")
-    return escape_of(tuple(control_tokens(tokenizer, config, template and template.decode())))
-
-
-def _content(artifacts: Artifacts, digest: str, name: str) -> bytes | None:
-    try:
-        return artifacts.get(version_key(digest, MERGED, name))
     except ArtifactMissing:
         return None

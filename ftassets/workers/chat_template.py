@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from ftassets.domain.chat import Asked, Chat, chat, trimmed
-from ftassets.domain.dataset.control_tokens import Escape, escape_of, is_control, template_marks
+from ftassets.domain.dataset.control_tokens import ControlTokens, Escape, escape_of, template_markers
 from ftassets.errors import InvalidInput
 
 _MARK = "<<answer>>"
@@ -57,7 +57,7 @@ def taught(tokenizer: Any, system_prompt: str, asked: Asked, answer: str) -> Tau
     _, found, end = whole.rpartition(_MARK)
     if not found:
         raise NoTemplate("the chat template leaves the assistant's answer out: take a base model with a template for conversations")
-    return Taught(prompt + ids_of(tokenizer, _escape(tokenizer).text(trimmed(answer)) + end), len(prompt))
+    return Taught(prompt + ids_of(tokenizer, _escape(tokenizer).answer(trimmed(answer)) + end), len(prompt))
 
 
 def stop_ids(tokenizer: Any, named: int | Sequence[int] | None) -> list[int]:
@@ -103,8 +103,11 @@ def writes_system(tokenizer: Any, template: str | None = None) -> bool:
 
 def _escape(tokenizer: Any) -> Escape:
     """What breaks the tokenizer's control tokens in texts, as the gateway does it for the files of a version."""
-    added = [str(token) for token in tokenizer.added_tokens_decoder.values() if is_control(str(token), token.special)]
-    return escape_of(tuple(dict.fromkeys([*added, *tokenizer.all_special_tokens, *template_marks(tokenizer.chat_template)])))
+    added = tokenizer.added_tokens_decoder.values()
+    special = tuple(dict.fromkeys([*(str(token) for token in added if token.special), *tokenizer.all_special_tokens]))
+    template = tokenizer.chat_template
+    text = "\n".join(template.values()) if isinstance(template, dict) else template or ""
+    return escape_of(ControlTokens(special, template_markers(text, special, tuple(map(str, added)))))
 
 
 def _render(tokenizer: Any, asked: Chat, add_generation_prompt: bool) -> str:
@@ -117,7 +120,7 @@ def _render(tokenizer: Any, asked: Chat, add_generation_prompt: bool) -> str:
 
 def answer_ids(tokenizer: Any, answer: str) -> list[int]:
     """Token ids of an answer, none of them a control token."""
-    return ids_of(tokenizer, _escape(tokenizer).text(answer))
+    return ids_of(tokenizer, _escape(tokenizer).answer(answer))
 
 
 def ids_of(tokenizer: Any, text: str) -> list[int]:

@@ -30,7 +30,7 @@ from ftassets.assets._shared.node import asset
 from ftassets.assets.curated_dataset.checks import results, specs
 from ftassets.assets.curated_dataset.golden_vectors import golden_vectors
 from ftassets.backends.artifacts.base import Artifacts
-from ftassets.backends.artifacts.versions import version_key
+from ftassets.backends.artifacts.versions import control_tokens_of, version_key
 from ftassets.backends.dataset_store.base import DatasetStore, MergeConflict, ObjectNotFound
 from ftassets.backends.embedder.base import Embedder, EmbedderOf
 from ftassets.backends.serving.base import Serving
@@ -43,6 +43,7 @@ from ftassets.domain.acceptance import in_words, refusals
 from ftassets.domain.canonical import digest_of
 from ftassets.domain.chat import embedded_text, vector_space
 from ftassets.domain.dataset.acceptance import BLOCKING, dataset_checks
+from ftassets.domain.dataset.control_tokens import ControlTokens
 from ftassets.domain.dataset.curation import Curated, StepReport, curate, splits_of
 from ftassets.domain.dataset.feedback import from_feedback
 from ftassets.domain.dataset.rows import Example, Quarantined, shown
@@ -50,7 +51,7 @@ from ftassets.domain.dataset.shards import content_hash
 from ftassets.domain.release.version import MERGED
 from ftassets.reporting.plots import bars, funnel, histogram
 from ftassets.reporting.tables import table, without_quotes
-from ftassets.workers.training.token_counts import base_control_tokens, control_tokens_in
+from ftassets.workers.training.token_counts import base_control_tokens
 
 _BATCH = 8192  # rows that are embedded or tokenised at a time
 
@@ -200,12 +201,11 @@ def _large(rows: int, columns: int) -> np.ndarray:
         return np.memmap(file, np.float32, "w+", shape=(max(1, rows), columns))[:rows]
 
 
-def _control_tokens(artifacts: Artifacts, production: str | None, loop: LoopConfig) -> list[str] | None:
+def _control_tokens(artifacts: Artifacts, production: str | None, loop: LoopConfig) -> ControlTokens | None:
     """Those of the base model's tokenizer, else of production's; None when neither is on this machine."""
     if (found := base_control_tokens(loop.base_model, Home.from_env().cache)) is not None:
         return found
-    file = _tokenizer(artifacts, production)
-    return control_tokens_in(file.parent) if file else None
+    return control_tokens_of(artifacts, production) if production and _tokenizer(artifacts, production) else None
 
 
 def _tokens(artifacts: Artifacts, production: str | None, rows: Sequence[Example]) -> list[int] | None:

@@ -1,10 +1,12 @@
 """Model versions among the artifacts: one folder a version under its digest, checked against its manifest before it is used."""
 
+import json
 from pathlib import Path
 
 from ftassets.backends.artifacts.base import ArtifactMissing, Artifacts
 from ftassets.backends.artifacts.version_folder import MANIFEST, VersionDamaged, parse_manifest, seal, verify_folder
-from ftassets.domain.release.version import VersionManifest
+from ftassets.domain.dataset.control_tokens import ControlTokens, control_tokens
+from ftassets.domain.release.version import MERGED, VersionManifest
 
 FOLDER = "versions"
 
@@ -60,3 +62,16 @@ def verify(artifacts: Artifacts, digest: str) -> VersionManifest:
     """The manifest of a version whose every byte was read and found as stated. Raises VersionDamaged."""
     load_manifest(artifacts, digest)
     return verify_folder(version_folder(artifacts, digest))
+
+
+def control_tokens_of(artifacts: Artifacts, digest: str) -> ControlTokens:
+    """The control tokens of a version's tokenizer and template; none where the files are not here. Raises ValueError for a damaged file."""
+
+    def read(name: str) -> str | None:
+        try:
+            return artifacts.get(version_key(digest, MERGED, name)).decode()
+        except ArtifactMissing:
+            return None
+
+    tokenizer, config = (json.loads(read(name) or "{}") for name in ("tokenizer.json", "tokenizer_config.json"))
+    return control_tokens(tokenizer, config, read("chat_template.jinja"))

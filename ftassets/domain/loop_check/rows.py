@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from ftassets.domain.dataset.control_tokens import ControlTokens
 from ftassets.domain.dataset.curation import Curated, SizeVerdict, curate
 from ftassets.domain.dataset.curation.contamination import drop_contaminated
 from ftassets.domain.dataset.curation.step import Pool
@@ -55,7 +56,7 @@ def refused_rows(loop: "LoopConfig", files: Sequence[Written]) -> Iterator[LoopF
 
 
 def curated_rows(
-    loop: "LoopConfig", seed: Written, tested: Sequence[Example], control_tokens: Sequence[str] | None = None
+    loop: "LoopConfig", seed: Written, tested: Sequence[Example], control_tokens: ControlTokens | None = None
 ) -> tuple[Curated | None, list[LoopFinding]]:
     """The seed's rows as curation leaves them, without vectors, and a finding for each row that it drops.
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ftassets.config.loop import LoopConfig
-from ftassets.domain.dataset.control_tokens import control_tokens
+from ftassets.domain.dataset.control_tokens import ControlTokens, control_tokens
 from ftassets.domain.dataset.rows import Example
 from ftassets.errors import FtassetsError, in_one_line
 from ftassets.workers.chat_template import NoTemplate, taught, with_system_role
@@ -32,21 +32,15 @@ def answer_token_counts(loop: LoopConfig, rows: Sequence[Example], cache: Path) 
     return [len(ids) for ids in _tokenizer(loop.base_model, cache)([row.completion for row in rows], add_special_tokens=False)["input_ids"]]
 
 
-def base_control_tokens(base_model: str, cache: Path) -> list[str] | None:
+def base_control_tokens(base_model: str, cache: Path) -> ControlTokens | None:
     """The control tokens of a base model's tokenizer; None if it is not on this machine. Never reaches the network."""
     try:
         folder = _files(base_model, cache)
     except NotCounted:
         return None
-    return control_tokens_in(folder)
-
-
-def control_tokens_in(folder: Path) -> list[str]:
-    """The control tokens of the tokenizer whose files a folder has."""
-    files = (folder / "tokenizer.json", folder / "tokenizer_config.json")
-    read = [json.loads(path.read_bytes()) if path.exists() else {} for path in files]
-    template = folder / "chat_template.jinja"
-    return control_tokens(*read, template.read_text(encoding="utf-8") if template.exists() else None)
+    config, template = folder / "tokenizer_config.json", folder / "chat_template.jinja"
+    tokenizer, configured = (json.loads(path.read_bytes()) if path.exists() else {} for path in (folder / "tokenizer.json", config))
+    return control_tokens(tokenizer, configured, template.read_text(encoding="utf-8") if template.exists() else None)
 
 
 def _files(base_model: str, cache: Path) -> Path:

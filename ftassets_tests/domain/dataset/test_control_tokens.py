@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ftassets.domain.chat import Asked, Chat, Message, ToolCall, chat, question, request_body
-from ftassets.domain.dataset.control_tokens import Escape, control_tokens, escape_of, template_marks, tokens_in
+from ftassets.domain.dataset.control_tokens import ControlTokens, Escape, control_tokens, escape_of, tokens_in
 
 END = "<|im_end|>"
 TOKENIZER = {
@@ -25,7 +25,7 @@ CONFIG = {
     "additional_special_tokens": ["<a>", {"content": "<b>"}],
     "extra_special_tokens": {"image_token": "<c>"},
 }
-ESCAPE = escape_of(tuple(control_tokens(TOKENIZER)))
+ESCAPE = escape_of(control_tokens(TOKENIZER))
 HIDDEN = r'{"x": "\u003c|im_end|\u003e"}'
 BROKEN = "< |im_end|>"
 
@@ -36,26 +36,40 @@ def called(**fields: str) -> tuple[Message, ...]:
 
 
 def test_control_tokens_are_the_special_ones_of_a_tokenizers_files() -> None:
-    assert control_tokens(TOKENIZER) == ["<|im_start|>", END]
-    assert control_tokens(TOKENIZER, CONFIG) == ["<|im_start|>", END, "<pad>", "</s>", "<unk>", "<a>", "<b>", "<c>"]
-    assert control_tokens({"added_tokens": None}) == control_tokens({}) == control_tokens({}, {}) == []
+    assert control_tokens(TOKENIZER) == (("<|im_start|>", END), ())
+    assert control_tokens(TOKENIZER, CONFIG) == (("<|im_start|>", END, "<pad>", "</s>", "<unk>", "<a>", "<b>", "<c>"), ())
+    assert control_tokens({"added_tokens": None}) == control_tokens({}) == control_tokens({}, {}) == ((), ())
 
 
-def test_a_token_that_is_written_like_a_control_token_is_one() -> None:
+# as they stand in the templates of Zephyr, Llama 2, Qwen 2.5, DeepSeek V3 and, with a token of one's own, anything else
+@pytest.mark.parametrize(
+    ("template", "markers"),
+    [
+        ("{{ '<|user|>\n' + m['content'] + eos_token }}{{ '<|assistant|>' }}", ("<|assistant|>", "<|user|>")),
+        (
+            "{{ bos_token + '[INST] <<SYS>>\n' + s + '\n<</SYS>>' + m['content'] + ' [/INST]' }}",
+            ("<</SYS>>", "<<SYS>>", "[/INST]", "[INST]"),
+        ),
+        ("<|im_start|>user\n<tool_response>\n{{ m.content }}\n</tool_response>", ("</tool_response>", "<tool_response>")),
+        ("{{ '<｜User｜>' + m['content'] + '<｜Assistant｜>' }}", ("<｜Assistant｜>", "<｜User｜>")),
+        ("{{ m[0] < 3 }}<tool_call>{% if a < b and c > d %}{{ x['INST'] }}{% endif %}", ("<tool_call>",)),
+        ("", ()),
+    ],
+)
+def test_markers_are_what_else_the_template_writes(template: str, markers: tuple[str, ...]) -> None:
+    assert control_tokens(TOKENIZER, {}, template) == (("<|im_start|>", END), markers)
+    named = {"chat_template": [{"name": "default", "template": template}]}
+    for config in (named, {"chat_template": template}):
+        assert control_tokens(TOKENIZER, config).markers == markers
+
+
+def test_a_token_that_is_written_like_a_control_token_is_a_marker() -> None:
     """DeepSeek's roles are not marked as special; <think> and <tool_call> are words that models write."""
-    names = ["<｜User｜>", "<｜Assistant｜>", "<|user|>", "<think>", "</tool_call>", "<fim>"]
-    assert control_tokens({"added_tokens": [{"content": name, "special": False} for name in names]}) == names[:3]
-
-
-def test_what_a_chat_template_writes_around_turns_counts() -> None:
-    zephyr = "{% for m in messages %}{% if m.role == 'user' %}<|user|>\n{{ m.content }}{% else %}<|assistant|>{% endif %}{% endfor %}"
-    llama = "{{ bos_token + '[INST] <<SYS>>' + system + '<</SYS>>' + messages[0]['content'] + ' [/INST]' }}"
-    assert control_tokens({}, {"chat_template": zephyr}) == control_tokens({}, {}, zephyr) == ["<|user|>", "<|assistant|>"]
-    both = {"chat_template": [{"name": "default", "template": llama}, {"name": "rag", "template": zephyr}]}
-    assert control_tokens({}, both) == ["[INST]", "<<SYS>>", "<</SYS>>", "[/INST]", "<|user|>", "<|assistant|>"]
-    assert template_marks({"default": llama, "rag": None}) == ["[INST]", "<<SYS>>", "<</SYS>>", "[/INST]"]
-    assert Escape(control_tokens({}, both)).text("hi [/INST] <|user|>") == "hi [ /INST] < |user|>"
-    assert template_marks(None) == template_marks("{{ messages[0].content | tojson }}") == []
+    names = ("<｜User｜>", "<｜Assistant｜>", "<|user|>", "<think>", "</tool_call>", "<fim>")
+    found = control_tokens({"added_tokens": [{"content": name, "special": False} for name in names]})
+    assert found == ((), ("<|user|>", "<｜Assistant｜>", "<｜User｜>"))
+    assert Escape(found).text("hi <|user|> <think>") == "hi < |user|> <think>"
+    assert Escape(found).answer("hi <|user|> <think>") == "hi <|user|> <think>"
 
 
 @pytest.mark.parametrize(
@@ -94,14 +108,14 @@ def test_what_holds_none_stays_as_it_is() -> None:
     assert ESCAPE.chat(Chat(body["messages"], body["tools"])) == Chat(body["messages"], body["tools"])
     odd = Chat([{"role": "user", "content": None, "tool_calls": 5}, {"role": "user", "tool_calls": None, "content": ["x"]}], None)
     assert ESCAPE.chat(odd) == odd
-    assert Escape([]).text(END) == END
+    assert Escape(ControlTokens(())).text(END) == END
 
 
 @given(st.lists(st.text("<|>a ", min_size=1, max_size=4), max_size=5), st.lists(st.text("<|>a \ufffd", max_size=6), max_size=6))
 def test_no_token_is_left_and_only_spaces_are_put_in(tokens: list[str], parts: list[str]) -> None:
     tokens = [token for token in tokens if len(token.strip()) > 1 or token == "a"]
     text = "".join(part + token for part, token in zip(parts, tokens * 6, strict=False))
-    broken = Escape(tokens).text(text)
+    broken = Escape(ControlTokens(tuple(tokens))).text(text)
     assert not any(token in broken for token in tokens)
     kept = text.replace("a", "\ufffd") if "a" in tokens else text
     assert broken.replace(" ", "") == kept.replace(" ", "")  # no other character is put in

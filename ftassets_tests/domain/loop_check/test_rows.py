@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from ftassets.config.loop import LoopConfig, Task
+from ftassets.domain.dataset.control_tokens import ControlTokens
 from ftassets.domain.dataset.curation import curate
 from ftassets.domain.dataset.written import Written, written
 from ftassets.domain.loop_check.finding import LoopFinding
@@ -50,7 +51,7 @@ def test_a_copy_in_the_seed_is_a_warning_and_in_the_golden_set_an_error() -> Non
 
 def test_a_dropped_row_has_its_line_also_if_its_id_holds_personal_data_or_its_answer_a_control_token() -> None:
     text = line(ASKS[0], "on") + line("jo@example.com", "y", id="mail of jo@example.com") + line(ASKS[2], "list</s>")
-    found = curated_rows(loop(min_chars=40), written(text, "seed"), [], ["</s>"])[1]
+    found = curated_rows(loop(min_chars=40), written(text, "seed"), [], ControlTokens(("</s>",)))[1]
     assert lines(found) == [("control_tokens", "seed", 3), ("length", "seed", 2)]
 
 

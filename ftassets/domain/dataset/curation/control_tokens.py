@@ -1,4 +1,4 @@
-"""Texts with a control token of the base model's tokenizer: requests are counted, answers are not taught."""
+"""Texts with a control token of the base model's tokenizer or a marker of its template: requests are counted, answers not taught."""
 
 from collections import Counter
 from typing import TYPE_CHECKING
@@ -17,13 +17,13 @@ def count_control_tokens(pool: Pool, loop: "LoopConfig") -> StepOutcome:
     """
     if pool.control_tokens is None:
         return StepOutcome(skipped="the tokenizer of the base model is not on this machine")
-    escape = escape_of(tuple(pool.control_tokens))
+    escape = escape_of(pool.control_tokens)
     dropped: dict[int, str] = {}
     counts: Counter[str] = Counter()
     examples: dict[str, str] = {}
     for i in pool.index:
         row = pool.rows[i]
-        if taught := escape.found(row.completion):
+        if taught := escape.found_in_answer(row.completion):
             dropped[i] = f"the answer holds the control token {taught[0]!r}"
             continue
         for token in tokens_in(row, escape):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from ftassets.domain.dataset.control_tokens import ControlTokens
 from ftassets.domain.dataset.curation.balance import weigh_classes
 from ftassets.domain.dataset.curation.conflicts import Conflict, drop_conflicts
 from ftassets.domain.dataset.curation.contamination import drop_contaminated
@@ -123,7 +124,7 @@ def curate(
     loop: "LoopConfig",
     rejected: Sequence[Quarantined] = (),
     tokens: Sequence[int] | None = None,
-    control_tokens: Sequence[str] | None = None,
+    control_tokens: ControlTokens | None = None,
     names: Finder | None = None,
     progress: Progress | None = None,
 ) -> Curated:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ftassets.domain.dataset.control_tokens import ControlTokens
 from ftassets.domain.dataset.curation.copies import Requests, requests
 from ftassets.domain.dataset.curation.neighbours import EXACT, Neighbours, cells_of
 from ftassets.domain.dataset.rows import Example
@@ -40,7 +41,7 @@ class Pool:
     previous: Mapping[str, str] = field(default_factory=dict)
     dropped: Mapping[int, str] = field(default_factory=dict)
     copies: Mapping[int, int] = field(default_factory=dict)
-    control_tokens: Sequence[str] | None = None
+    control_tokens: ControlTokens | None = None
     _users: bool | None = field(default=None, init=False, repr=False)
     _requests: tuple[np.ndarray, Requests] | None = field(default=None, init=False, repr=False)
     _read: np.ndarray | None = field(default=None, init=False, repr=False)
