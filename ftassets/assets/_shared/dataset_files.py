@@ -70,6 +70,11 @@ def seed_path(loop: str) -> str:
     return f"{loop}/seed.parquet"
 
 
+def seed_rejected_path(loop: str) -> str:
+    """Path of what was no row in the seed file, in its commit."""
+    return f"{loop}/seed_rejected.parquet"
+
+
 def golden_path(loop: str) -> str:
     return f"{loop}/golden.parquet"
 
@@ -374,6 +379,14 @@ def quarantine_from_parquet(content: bytes) -> list[Quarantined]:
     """The rows of such a file. Raises NewerFormat."""
     rows = table_rows(io.BytesIO(content), "quarantine")
     return [Quarantined(f"{row['step']}:{row['row']}", row["reason"], row["content"]) for row in rows]
+
+
+def read_rejected(store: DatasetStore, ref: str, loop: str) -> list[Quarantined]:
+    """The lines of the seed file at a ref that were no rows; none where an earlier release committed it."""
+    try:
+        return quarantine_from_parquet(store.read(ref, seed_rejected_path(loop)))
+    except ObjectNotFound:
+        return []
 
 
 def export(store: DatasetStore, ref: str, loop: str, folder: Path, force: bool = False) -> dict[str, list[str]]:

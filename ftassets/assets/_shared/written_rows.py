@@ -5,13 +5,16 @@ from pathlib import Path
 
 import dagster as dg
 
-from ftassets.assets._shared.dataset_files import set_path, sets_folder, to_parquet
+from ftassets.assets._shared.dataset_files import quarantine_to_parquet, seed_rejected_path, set_path, sets_folder, to_parquet
 from ftassets.backends.dataset_store.base import DatasetStore
 from ftassets.config.loop import EvaluationSet, LoopConfig
 from ftassets.config.row_files import RowsUnreadable, read_rows
-from ftassets.domain.dataset.rows import Example
+from ftassets.domain.dataset.rows import Example, Quarantined
 from ftassets.domain.dataset.written import Written, refusals
+from ftassets.domain.personal_data.texts import scrubbed_text
 from ftassets.reporting.tables import answer_cell, request_cell, table
+
+_SHOWN = 50  # lines of a file
 
 
 def commit_rows(
@@ -35,6 +38,9 @@ def commit_rows(
         files[set_path(loop.name, each.name)] = to_parquet(found.rows)
         further[each.name] = found.rows
         taken |= {row.id for row in found.rows}
+    if source == "seed":  # curation accounts for them with the rows
+        hide = str if "pii" in loop.dataset.skip else scrubbed_text
+        files[seed_rejected_path(loop.name)] = quarantine_to_parquet([Quarantined(b.where, hide(b.reason), hide(b.content)) for b in bad])
     if source == "golden":  # a set the loop file no longer has
         files |= {old: None for old in store.list("main", sets_folder(loop.name)) if old not in files}
     publication = store.publish(
@@ -56,7 +62,10 @@ def commit_rows(
                 check_name="every_line_is_an_example",
                 passed=not bad,
                 severity=dg.AssetCheckSeverity.WARN,
-                metadata={"quarantined": table(["line", "reason"], [(b.where, answer_cell(b.reason)) for b in bad[:50]])},
+                metadata={
+                    "quarantined": table(["line", "reason"], [(b.where, answer_cell(b.reason)) for b in bad[:_SHOWN]]),
+                    **({"shown": f"{_SHOWN} of {len(bad)}; `ftassets check {loop.name}` lists all"} if len(bad) > _SHOWN else {}),
+                },
             )
         ],
     )

@@ -18,6 +18,7 @@ from ftassets.assets._shared.dataset_files import (
     dataset_objects,
     labels_folder,
     read_evaluation_rows,
+    read_rejected,
     read_written,
     readable,
     refused_branch,
@@ -76,6 +77,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         golden_of = golden_commit(context.instance, dataset_store, loop)
         golden = read_evaluation_rows(dataset_store, golden_of, loop)
         rows, rejected = readable(dataset_store.read(seeded, seed_path(loop.name)))
+        rejected += read_rejected(dataset_store, seeded, loop.name)
         main = dataset_store.resolve("main")
         stored, unreadable = read_written(dataset_store, main, [labels_folder(loop.name), synthetic_path(loop.name)])
         forgotten = traffic_log.forgotten()

@@ -25,6 +25,7 @@ from ftassets.assets._shared.dataset_files import (
     refused_folder,
     row_names,
     seed_path,
+    seed_rejected_path,
     sets_folder,
     synthetic_path,
     table_rows,
@@ -295,11 +296,15 @@ class WrittenRows(History):
 
     def _paths(self, loop: str) -> list[str]:
         there = set(self._store.list("main", f"{loop}/"))
-        single = [path for path in (seed_path(loop), golden_path(loop), synthetic_path(loop)) if path in there]
+        single = [path for path in (seed_path(loop), seed_rejected_path(loop), golden_path(loop), synthetic_path(loop)) if path in there]
         return [*single, *self._store.list("main", sets_folder(loop))]
 
     def _count(self, path: str, who: Subject) -> int:
-        rows = table_rows(io.BytesIO(self._store.read("main", path)), "dataset_rows")
+        content = self._store.read("main", path)
+        if path == seed_rejected_path(path.split("/")[0]):  # which holds the beginnings of lines
+            lines = [normalised(row.content) for row in quarantine_from_parquet(content)]
+            return sum(any(asked[:100] in line for asked in who.asked) for line in lines)
+        rows = table_rows(io.BytesIO(content), "dataset_rows")
         return sum(any(asked_in(message.get("content") or "") & who.asked for message in row.get("messages") or ()) for row in rows)
 
 

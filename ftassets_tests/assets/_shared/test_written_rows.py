@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from ftassets.assets._shared.dataset_files import from_parquet, golden_path, read_sets, seed_path, set_path
+from ftassets.assets._shared.dataset_files import from_parquet, golden_path, read_rejected, read_sets, seed_path, set_path
 from ftassets.assets._shared.events import data_version, node
 from ftassets.backends.dataset_store.git import GitDatasetStore
 from ftassets.components.fine_tune_loop import build_loop
@@ -32,6 +32,18 @@ def test_a_bad_line_is_quarantined_with_its_number_and_the_rest_is_committed(tmp
     assert not check.passed
     assert "seed:2" in str(check.metadata["quarantined"].value)
     assert "seed:3" in str(check.metadata["quarantined"].value)
+    assert [(row.where, row.content) for row in read_rejected(store, "main", LOOP)] == [
+        ("seed:2", "not json"),
+        ("seed:3", '{"messages": []}'),
+    ]
+
+
+def test_of_many_bad_lines_the_check_says_how_many_it_shows(tmp_path: Path) -> None:
+    result, store = materialize(tmp_path, "seed_examples", f"{GOOD}\n" + "write to ann@example.com\n" * 60, "seed.jsonl")
+    assert result.get_asset_check_evaluations()[0].metadata["shown"].value == f"50 of 60; `ftassets check {LOOP}` lists all"
+    rejected = read_rejected(store, "main", LOOP)
+    assert len(rejected) == 60
+    assert rejected[0].content == "write to <EMAIL>"
 
 
 def test_a_copy_of_a_seed_row_is_quarantined_with_its_line_and_one_is_kept(tmp_path: Path) -> None:

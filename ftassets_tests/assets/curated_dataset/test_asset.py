@@ -10,7 +10,17 @@ import dagster as dg
 import numpy as np
 import pytest
 
-from ftassets.assets._shared.dataset_files import card_path, export, index_path, read_index, read_splits, refused_branch, refused_folder
+from ftassets.assets._shared.dataset_files import (
+    card_path,
+    export,
+    index_path,
+    quarantine_from_parquet,
+    quarantine_path,
+    read_index,
+    read_splits,
+    refused_branch,
+    refused_folder,
+)
 from ftassets.assets._shared.events import data_version, newest, node
 from ftassets.backends.artifacts.versions import version_key
 from ftassets.backends.dataset_store import base
@@ -138,6 +148,15 @@ def test_a_publication_that_ended_before_its_merge_is_no_dataset(tiny: TinyLoop,
     assert failed.description == "tiny/curated_dataset has never been materialized: materialize it first"
     assert tiny.materialize("curated_dataset").success
     assert read_index(store(tiny), "main", LOOP).checks.keys() == BLOCKING.keys()
+
+
+def test_lines_of_the_seed_file_that_are_no_rows_are_in_the_quarantine(tiny: TinyLoop) -> None:
+    with tiny.loop.dataset.seed.open("a") as seed:
+        seed.write("no JSON\n")
+    assert tiny.materialize(*WRITTEN).success
+    assert read_index(store(tiny), "main", LOOP).checks["rows_add_up"].sentence == "97 collected, 96 kept, 1 quarantined"
+    [line] = quarantine_from_parquet(store(tiny).read("main", quarantine_path(LOOP)))
+    assert (line.where, line.content) == ("schema:seed:97", "no JSON")
 
 
 def test_control_tokens_of_the_bases_tokenizer_are_counted_in_requests_and_quarantined_in_answers(tiny: TinyLoop) -> None:
