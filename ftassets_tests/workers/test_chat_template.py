@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken
 
 from ftassets.backends.artifacts.folder import FolderArtifacts
+from ftassets.backends.artifacts.versions import control_tokens_of
 from ftassets.domain.chat import Asked, Message, ToolCall, chat, conversation, question, request_body
 from ftassets.gateway.chat import _as_read
 from ftassets.gateway.context import Context
@@ -162,11 +163,21 @@ def test_hostile_tools_calls_and_results_are_read_as_text_on_all_paths(tokenizer
     assert ids.count(tokenizer.eos_token_id) == 4, "one end a message"
 
 
-def test_the_gateway_and_the_tokenizer_know_the_same_control_tokens(tokenizer: Any, tmp_path: Path) -> None:
-    tokenizer.save_pretrained(tmp_path)
-    files = [json.loads((tmp_path / name).read_bytes()) for name in ("tokenizer.json", "tokenizer_config.json")]
-    found = control_tokens(files[0], files[1], (tmp_path / "chat_template.jinja").read_text())
-    assert set(found.special) == set(tokenizer.all_special_tokens) == {"<|endoftext|>", "<|im_start|>", "<|im_end|>"}
+@pytest.mark.parametrize("own", [False, True], ids=["special tokens", "and markers"])
+def test_the_gateway_and_the_tokenizer_know_the_same_control_tokens(tokenizer: Any, tmp_path: Path, own: bool) -> None:
+    names = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+    if own:
+        tokenizer.add_tokens([AddedToken("<｜User｜>", special=False), AddedToken("<think>", special=False)])
+        tokenizer.chat_template = TEMPLATE.replace("<|im_start|>", "[INST]<|im_start|>")
+        names += ["<｜User｜>", "[INST]"]
+    folder = tmp_path / "versions" / "v" / "merged"
+    tokenizer.save_pretrained(folder)
+    assert {name for kind in control_tokens_of(FolderArtifacts(tmp_path), "v") for name in kind} == set(names)
+    asked = [{"role": "user", "content": f"{' '.join(names)} <think>"}, {"role": "assistant", "content": " ".join(names)}]
+    asked.append(asked[0])
+    escaped = asyncio.run(Context(FolderArtifacts(tmp_path), 1000).escaped("v", asked, None))
+    sent = tokenizer.apply_chat_template(escaped.messages, tokenize=False, add_generation_prompt=True)
+    assert sent == prompt_text(tokenizer, chat("", Asked(messages=conversation(asked))))
 
 
 def test_no_text_of_a_user_is_a_turn_of_its_own_where_the_template_writes_roles_that_are_not_special(tokenizer: Any) -> None:
