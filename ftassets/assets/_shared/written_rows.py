@@ -54,6 +54,7 @@ def commit_rows(
             "rows": len(rows),
             "quarantined": len(bad),
             "slices": slices,
+            **({"fields_not_read": dict(own.unread.most_common(20))} if own.unread else {}),
             **({"sets": {name: len(found) for name, found in further.items()}} if further else {}),
             "examples": table(["request", "answer"], [(request_cell(r), answer_cell(r.completion)) for r in rows[:10]]),
         },

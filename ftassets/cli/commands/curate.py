@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,15 +15,16 @@ from ftassets.config.loop_files import documents, loop_of
 from ftassets.config.outputs import check_new_folder, replacing
 from ftassets.config.row_files import read_rows
 from ftassets.config.text_lines import lines_of
-from ftassets.domain.chat import embedded_text, identity, request_body
+from ftassets.domain.chat import embedded_text, request_body
 from ftassets.domain.dataset.curation import Curated, SizeVerdict, curate
 from ftassets.domain.dataset.rows import Example, Quarantined, numbered_jsonl, shown
-from ftassets.domain.dataset.written import GOLDEN
+from ftassets.domain.dataset.written import GOLDEN, with_own_ids
 from ftassets.errors import ConfigurationError
 from ftassets.workers.training.token_counts import base_control_tokens
 
 Item = TypeVar("Item")
 Place = dict[str, int]
+_NAMED = 20  # fields that nothing reads, by name
 Progress = Callable[[str, int, int], None]
 
 
@@ -60,7 +61,8 @@ def curate_file(
     """
     loop = settings(config, source)
     check_new_folder(out, force, [source, *([config, loop.golden_set] if config else [])])
-    placed = _placed(_with_own_ids(numbered_jsonl(lines_of(source), "seed")))
+    not_read: Counter[str] = Counter()
+    placed = _placed(with_own_ids(numbered_jsonl(lines_of(source), "seed", unread=not_read)))
     rows, row_places = _of(Example, placed)
     rejected, rejected_places = _of(Quarantined, placed)
     unread = None if rows else _nothing(source, rejected)
@@ -91,6 +93,7 @@ def curate_file(
         progress=progress,
     )
     report = report_of(curated, len(rows) + len(rejected))
+    report["steps"][0]["counts"] = {f"rows with the field {name!r}, which nothing reads": n for name, n in not_read.most_common(_NAMED)}
     if unread:
         report["pre_flight"] = {"verdict": SizeVerdict.REFUSED.value, "reason": unread}
     for split, members in curated.splits.items():
@@ -119,18 +122,6 @@ def report_of(curated: Curated, collected: int) -> dict[str, Any]:
         ],
         "conflicts": [asdict(conflict) for conflict in curated.conflicts],
     }  # fmt: skip
-
-
-def _with_own_ids(numbered: Iterable[tuple[int, Example | Quarantined]]) -> Iterator[tuple[int, Example | Quarantined]]:
-    """The items, where a row with the id of an earlier one that says something else is quarantined: an id names one row."""
-    first: dict[str, tuple[int, Example]] = {}
-    for number, item in numbered:
-        if isinstance(item, Example):
-            line, other = first.setdefault(item.id, (number, item))
-            if other is not item and (identity(other), other.completion) != (identity(item), item.completion):
-                reason = f"the id {item.id} is that of line {line} too, which is another row: give each row an id of its own"
-                item = Quarantined(f"seed:{number}", reason, shown(item.prompt))
-        yield number, item
 
 
 def _placed(numbered: Iterable[tuple[int, Item]]) -> list[tuple[Place, Item]]:

@@ -5,6 +5,7 @@ used, or is one of the notes that no model reads, or the row is refused by its n
 """
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -31,10 +32,21 @@ class _Shape(NamedTuple):
     turns: Callable[[Mapping[str, Any]], Turns]
 
 
-_JUDGEMENTS = {  # numbers and flags that say what a row is worth: training would not know them
-    "accepted", "correct", "is_correct", "keep", "label", "labels", "loss", "rating", "rejected", "reward", "score", "train", "valid",
-    "weight",
+# words of the names under which numbers and flags say what a row is worth: training would not know them
+_GOOD = {
+    "accept", "accepted", "approved", "best", "correct", "good", "helpful", "keep", "kept", "preferred", "reviewed", "train", "trainable",
+    "use", "valid", "validated", "verified",
 }  # fmt: skip
+_BAD = {
+    "bad", "deleted", "deprecated", "discard", "discarded", "draft", "duplicate", "exclude", "excluded", "flagged", "hallucinated",
+    "ignore", "ignored", "incorrect", "invalid", "reject", "rejected", "removed", "skip", "skipped", "spam", "toxic", "unsafe", "wrong",
+}  # fmt: skip
+_AMOUNT = {
+    "confidence", "grade", "hallucination", "label", "labels", "likes", "loss", "quality", "rank", "rating", "reward", "score", "scores",
+    "stars", "thumb", "thumbs", "toxicity", "upvotes", "vote", "votes", "weight",
+}  # fmt: skip
+_WORD = re.compile(r"[a-z]+")
+_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
 def turns_of(row: Any) -> Turns:
@@ -45,14 +57,30 @@ def turns_of(row: Any) -> Turns:
     if not named:
         raise ValueError('a row is an object with "messages", "instruction", "conversations" or "prompt"')
     shape = _SHAPES[named[0]]
-    unused = row.keys() - shape.fields - OWN - NOTES
-    if lost := sorted(str(name) for name in unused if holds_text(row[name]) or _judges(name, row[name])):
+    unused = _unused(row, shape)
+    if lost := sorted(str(name) for name in unused if holds_text(row[name]) or _judges(str(name), row[name])):
         raise ValueError(f'the field {lost[0]!r} would be lost: write it into the messages, or into "metadata" if no model is to read it')
     return shape.turns(row)
 
 
-def _judges(name: Any, value: Any) -> bool:
-    return name in _JUDGEMENTS and value is not None and (name, value) != ("weight", 1)
+def unread_fields(row: Mapping[str, Any]) -> list[str]:
+    """Names of the fields of such a row that have a number or a flag which nothing reads."""
+    shape = next(shape for name, shape in _SHAPES.items() if name in row)
+    return sorted(str(name) for name in _unused(row, shape) if row[name] not in (None, [], {}, ""))
+
+
+def _unused(row: Mapping[str, Any], shape: _Shape) -> set[Any]:
+    return row.keys() - shape.fields - OWN - NOTES
+
+
+def _judges(name: str, value: Any) -> bool:
+    """Whether a number or a flag says that a row is worth less than others; a flag that says that it is good does not."""
+    if value is None or (name, value) == ("weight", 1):
+        return False
+    words = set(_WORD.findall(_HUMP.sub(" ", name).lower()))
+    if isinstance(value, bool):
+        return bool(words & _AMOUNT) or bool(words & (_BAD if value else _GOOD))
+    return bool(words & (_GOOD | _BAD | _AMOUNT))
 
 
 def holds_text(value: Any) -> bool:

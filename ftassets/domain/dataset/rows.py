@@ -1,5 +1,6 @@
 """Rows of examples: what a JSONL line must look like, and what happens to one that does not."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from io import BytesIO
@@ -9,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ftassets.domain.canonical import digest_of, is_text, read_record
 from ftassets.domain.chat import Asked, conversation, identity, tools_text
-from ftassets.domain.dataset.row_shapes import turns_of
+from ftassets.domain.dataset.row_shapes import turns_of, unread_fields
 from ftassets.domain.json_items import DamagedArray, numbered_items
 from ftassets.domain.personal_data.finding import find
 from ftassets.errors import reason_of
@@ -78,14 +79,16 @@ def read_jsonl(lines: Iterable[bytes], source: str) -> Iterator[Example | Quaran
     return (item for _, item in numbered_jsonl(lines, source))
 
 
-def numbered_jsonl(lines: Iterable[bytes], source: str, whole: bool = False) -> Iterator[tuple[int, Example | Quarantined]]:
+def numbered_jsonl(
+    lines: Iterable[bytes], source: str, whole: bool = False, unread: Counter[str] | None = None
+) -> Iterator[tuple[int, Example | Quarantined]]:
     """Number of each line, from 1, with its example, or the line quarantined with the reason; blank lines are skipped.
 
     The rows may be the members of a JSON array too; where it is damaged, that part is quarantined; with `whole` DamagedArray is raised.
     A line is UTF-8 of at most `MAX_LINE` bytes, and a conversation in one of the shapes of `row_shapes`; its last message is the
     assistant's answer, which is what the row teaches.
     It may have `id`, `slice`, `group` and `quality_score` (or `metadata.quality_score`) in 0..1. The id defaults to a digest of
-    request and answer.
+    request and answer. `unread` gets the number of rows for each field with a number or a flag that nothing reads.
     """
     last, member = 0, 0
     for number, line in numbered_items(lines):
@@ -103,7 +106,11 @@ def numbered_jsonl(lines: Iterable[bytes], source: str, whole: bool = False) -> 
             text = line.decode()
             if not text.strip():
                 continue
-            yield number, _example(read_record(text), source)
+            row = read_record(text)
+            example = _example(row, source)
+            if unread is not None:
+                unread.update(unread_fields(row))
+            yield number, example
         except ValueError as error:
             reason = reason_of(error) if member == 1 else f"member {member}: {reason_of(error)}"
             yield number, Quarantined(f"{source}:{number}", reason, shown(line[: 8 * _SHOWN].decode(errors="replace")))
@@ -125,6 +132,8 @@ def shown(text: str) -> str:
 
 def _example(row: Any, source: str) -> Example:
     turns = turns_of(row)
+    if source == "seed" and (part := row.get("split")) is not None and str(part).lower() not in ("train", "training"):
+        raise ValueError(f"the field 'split' says {str(part)[:30]!r}: a row that is not for training belongs into the golden set or a set")
     messages = conversation(turns.messages)
     if len(messages) < 2:
         raise ValueError("fewer than 2 messages")

@@ -1,6 +1,7 @@
 """Files of examples that people wrote: which of them no loop can use, for the assets that commit them and for `ftassets check`."""
 
-from collections.abc import Collection, Iterator
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from ftassets.config.loop import EvaluationSet, LoopConfig
@@ -18,7 +19,8 @@ FORM = '{"messages": [{"role": "user", ...}, {"role": "assistant", ...}]}'
 class Written:
     """Rows of one file, and the number of the line of each; `source` is seed, golden or the name of a further set.
 
-    `copies` are rows of the seed that an earlier line has too, under the same id; they are not among `rows`.
+    `copies` are rows of the seed that an earlier line has too, under the same id; they are not among `rows`. `unread` counts rows by
+    fields that nothing reads.
     """
 
     source: str
@@ -26,6 +28,7 @@ class Written:
     lines: list[int]
     rejected: list[Quarantined]
     copies: list[Quarantined] = field(default_factory=list)
+    unread: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,9 @@ def written(text: str, source: str) -> Written:
     rejected: list[Quarantined] = []
     copies: list[Quarantined] = []
     first: dict[tuple[str, str], int] = {}
-    for number, item in numbered_jsonl(lines_of_text(text), source, whole=source != SEED):
+    unread: Counter[str] = Counter()
+    items = numbered_jsonl(lines_of_text(text), source, whole=source != SEED, unread=unread)
+    for number, item in with_own_ids(items) if source == SEED else items:
         if isinstance(item, Quarantined):
             rejected.append(item)
             continue
@@ -56,7 +61,19 @@ def written(text: str, source: str) -> Written:
             continue
         rows.append(item)
         numbers.append(number)
-    return Written(source, rows, numbers, rejected, copies)
+    return Written(source, rows, numbers, rejected, copies, unread)
+
+
+def with_own_ids(numbered: Iterable[tuple[int, Example | Quarantined]]) -> Iterator[tuple[int, Example | Quarantined]]:
+    """The items of a seed, where a row with the id of an earlier one that says something else is quarantined: an id names one row."""
+    first: dict[str, tuple[int, Example]] = {}
+    for number, item in numbered:
+        if isinstance(item, Example):
+            line, other = first.setdefault(item.id, (number, item))
+            if other is not item and (identity(other), other.completion) != (identity(item), item.completion):
+                reason = f"the id {item.id} is that of line {line} too, which is another row: give each row an id of its own"
+                item = Quarantined(f"{SEED}:{number}", reason, shown(item.prompt))
+        yield number, item
 
 
 def refusals(loop: LoopConfig, of: Written, taken: Collection[str] = ()) -> list[Refusal]:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ftassets.domain.chat import texts
-from ftassets.domain.dataset.row_shapes import NOTES, turns_of
+from ftassets.domain.dataset.row_shapes import NOTES, turns_of, unread_fields
 from ftassets.domain.dataset.rows import Example, Quarantined, parse_jsonl
 
 CALL = {"name": "find_order", "arguments": {"number": 7}}
@@ -154,6 +154,28 @@ def test_what_says_what_a_row_is_worth_refuses_it_by_name(row: dict[str, str], n
     if (name, value) == ("weight", True):
         assert turns_of({**row, name: value}) == turns_of(row)
         return
+    if (name, value) in (("rejected", False), ("train", True)) and isinstance(value, bool):  # which says that the row is good
+        assert turns_of({**row, name: value}) == turns_of(row)
+        return
     with pytest.raises(ValueError, match=f"the field '{name}' would be lost"):
         turns_of({**row, name: value})
     assert turns_of({**row, "idx": 7, name: None}) == turns_of(row)
+    assert unread_fields({**row, "idx": 7, "language": "en", "n_tokens": 0, name: None}) == ["idx", "n_tokens"]
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        ("approved", False), ("verified", False), ("isApproved", False), ("deleted", True), ("discard", True), ("exclude", 1),
+        ("skip", True), ("ignore", True), ("draft", True), ("flagged", True), ("is_toxic", True), ("hallucinated", True),
+        ("bad", True), ("is_bad", 1), ("wrong", True), ("thumbs_down", True), ("confidence", 0), ("rank", 3),
+        ("stars", 0), ("upvotes", 7), ("label_quality", 0), ("use", False), ("good", False), ("helpfulScore", 0.1),
+    ],
+)  # fmt: skip
+def test_a_judgement_is_told_by_the_words_of_its_name(field: tuple[str, Any]) -> None:
+    name, value = field
+    row = {"instruction": "a", "output": "b"}
+    with pytest.raises(ValueError, match=f"the field '{name}' would be lost"):
+        turns_of({**row, name: value})
+    if isinstance(value, bool) and "thumbs" not in name:
+        assert turns_of({**row, name: not value}) == turns_of(row)

@@ -290,3 +290,15 @@ def test_rows_are_written_one_a_line_and_come_back(pairs: list[tuple[str, str]])
     text = to_jsonl(rows)
     assert [Example.model_validate_json(part) for part in text.split("\n")[:-1]] == rows
     assert "null" not in to_jsonl([Example(id="1", messages=question("a"), completion="b")])
+
+
+@pytest.mark.parametrize("part", ["test", "validation", "dev"])
+def test_a_seed_row_of_another_split_is_not_for_training(part: str) -> None:
+    def read_as(source: str, split: str) -> list[str]:
+        row = {"instruction": "a", "response": "b", "split": split}
+        return [each.reason for each in parse_jsonl(json.dumps(row), source)[1]]
+
+    assert read_as("seed", part) == [
+        f"the field 'split' says '{part}': a row that is not for training belongs into the golden set or a set"
+    ]
+    assert read_as("seed", "train") == read_as("golden", part) == []

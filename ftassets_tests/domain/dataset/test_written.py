@@ -52,7 +52,16 @@ def test_a_usable_file_is_not_refused() -> None:
     assert told(line("refuse", id="a") + line("comply", id="b"), "safety") == []
 
 
-@pytest.mark.parametrize("source", ["seed", "golden", "general"])
+def test_an_id_of_two_different_rows_of_a_seed_is_the_first_ones() -> None:
+    found = written(line(id="a") + line('{"x": 1}', id="a") + line(id="b", n_tokens=7), "seed")
+    assert [row.id for row in found.rows] == ["a", "b"]
+    assert [(each.where, each.reason) for each in found.rejected] == [
+        ("seed:2", "the id a is that of line 1 too, which is another row: give each row an id of its own")
+    ]
+    assert found.unread == {"n_tokens": 1}
+
+
+@pytest.mark.parametrize("source", ["golden", "general"])
 def test_an_id_of_two_different_rows_is_told_with_both_lines(source: str) -> None:
     text = line(id="a") + "\n" + line(id="b") + line('{"x": 1}', id="a")
     assert told(text, source) == [("same_id", 4)]
