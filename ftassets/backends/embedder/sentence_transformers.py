@@ -13,6 +13,7 @@ import numpy as np
 
 from ftassets.backends.embedder.base import Embedder, EmbedderError
 from ftassets.domain.canonical import digest_of, parse_json
+from ftassets.domain.dataset.control_tokens import escape_of
 from ftassets.durable import file_digest
 from ftassets.errors import PackageMissing, in_one_line
 
@@ -47,15 +48,17 @@ class SentenceTransformersEmbedder(Embedder):
         name = self._model.removeprefix(PACKAGE).rstrip("/")
         if Path(name).is_absolute():
             name = Path(name).name
-        depends_on = {"files": _digest(self._folder), "prefix": self._prefix, "kept": "end"}
+        depends_on = {"files": _digest(self._folder), "prefix": self._prefix, "kept": "end", "tokens": "escaped"}
         return f"{name}:{digest_of(depends_on)[:16]}"
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
-        """Vectors (len(texts), d) of the last tokens of each text that fit. Raises EmbedderError."""
+        """Vectors (len(texts), d) of the last tokens of each text that fit, with control tokens as text. Raises EmbedderError."""
         with _LOADING:  # threads that start together must not each load it
             model = _loaded(self._folder)
         prompt = self._prefix or model.prompts.get(model.default_prompt_name or "") or ""
-        return model.encode(_ends(model, texts, prompt), prompt=prompt, convert_to_numpy=True, show_progress_bar=False)
+        return model.encode(
+            _ends(model, _escaped(model.tokenizer, texts), prompt), prompt=prompt, convert_to_numpy=True, show_progress_bar=False
+        )
 
     def reads(self, texts: Sequence[str]) -> np.ndarray:
         """Which texts (n,) are in a script of the model's vocabulary: at most `MOST_UNKNOWN` of their tokens are unknown to it.
@@ -67,7 +70,7 @@ class SentenceTransformersEmbedder(Embedder):
         unknown = getattr(tokenizer, "unk_token_id", None)
         if unknown is None or not texts:
             return super().reads(texts)
-        tokens = _token_ids(tokenizer, texts)
+        tokens = _token_ids(tokenizer, _escaped(tokenizer, texts))
         return np.array([ids.count(unknown) <= MOST_UNKNOWN * len(ids) for ids in tokens], dtype=bool)
 
     @functools.cached_property
@@ -159,6 +162,12 @@ def _loaded(folder: Path) -> "SentenceTransformer":
         raise EmbedderError(
             f"the embedding model in {folder} cannot be loaded ({type(error).__name__}: {reason}): restore its files, or use another model"
         ) from error
+
+
+def _escaped(tokenizer: Any, texts: Sequence[str]) -> list[str]:
+    """The texts with the tokenizer's control tokens as text: a `[MASK]` of a user would move the vector as no word does."""
+    escape = escape_of(tuple(getattr(tokenizer, "all_special_tokens", ())))
+    return [escape.text(text) for text in texts]
 
 
 def _ends(model: "SentenceTransformer", texts: Sequence[str], prompt: str) -> list[str]:

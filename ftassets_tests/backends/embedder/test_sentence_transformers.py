@@ -162,3 +162,11 @@ def test_the_model_without_a_limit_takes_whole_texts(tmp_path: Path) -> None:
     long = "the lamp in the hall " * 500
     embedder = SentenceTransformersEmbedder(str(tmp_path / "static"))
     assert not np.allclose(embedder.embed([f"cellar {long}"]), embedder.embed([f"attic {long}"]), atol=1e-7)
+
+
+@pytest.mark.parametrize("mark", ["[MASK]", "[SEP]", "[PAD]", "[UNK]"])
+def test_a_control_token_in_a_text_is_read_as_text(mark: str) -> None:
+    embedder, asked = MiniLmEmbedder(), "turn on the lamp in the hall"
+    written, broken = embedder.embed([f"{mark} " * 20 + asked, f"[ {mark[1:]} " * 20 + asked])
+    np.testing.assert_allclose(written, broken, atol=1e-6)
+    assert embedder.reads([f"{mark} " * 20 + asked]).all(), "nobody makes a text unreadable by them"

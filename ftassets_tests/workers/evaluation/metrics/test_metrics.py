@@ -155,3 +155,12 @@ def test_bertscore_puts_a_paraphrase_above_another_topic_and_counts_an_empty_ans
     near, far = (compute("bertscore", tmp_path, [text], expected)["f1"] for text in ("turn the kitchen lamp on", "the stock market fell"))
     assert far < near < 1
     assert compute("bertscore", tmp_path, [*expected, " "], expected * 2)["f1"] == pytest.approx(0.5, abs=1e-5)
+
+
+def test_a_control_token_is_no_free_word_for_bertscore(tmp_path):
+    expected = ["turn on the lamp in the hall"]
+    marked, broken, right = (
+        compute("bertscore", tmp_path, [text], expected)["f1"] for text in (f"{expected[0]} [SEP]", f"{expected[0]} [ SEP]", expected[0])
+    )
+    assert marked == pytest.approx(broken, abs=1e-6)
+    assert marked < right - 0.05
