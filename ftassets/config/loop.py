@@ -3,7 +3,7 @@
 import re
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, ConfigDict, Field, field_validator, model_validator
@@ -13,7 +13,8 @@ from ftassets.config.server_url import server_url
 from ftassets.config.units import Fraction, OneOf, Seconds, Strict
 from ftassets.domain.dataset.curation.pipeline import SKIPPABLE
 from ftassets.domain.dataset.curation.size import GOALS
-from ftassets.domain.evaluation.answer_form import LONGEST_LABEL, AnswerForm, TaskType, form_of, is_label, same_label
+from ftassets.domain.evaluation.answer_form import LONGEST_LABEL, AnswerForm, CallOrder, TaskType, form_of, is_label, same_label
+from ftassets.domain.evaluation.call_schema import schema_objection
 from ftassets.domain.evaluation.metrics import CATALOGUE
 from ftassets.domain.gates.fit import gate_objections, metric_objections
 from ftassets.domain.gates.gate import Gate
@@ -53,6 +54,12 @@ def _label(label: str) -> str:
     return label
 
 
+def _call_schema(schema: dict[str, Any]) -> dict[str, Any]:
+    if why := schema_objection(schema):
+        raise ValueError(f"call_schema is not a JSON Schema that answers can be compared with: {why}")
+    return schema
+
+
 _Cost = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -73,6 +80,16 @@ class Task(Strict):
     label: str = Field(
         "intent", description="Field of a tool call that names its class. Balance, macro F1 and label checks use it. Other types ignore it."
     )
+    call_schema: Annotated[dict[str, Any], AfterValidator(_call_schema)] | None = Field(
+        None,
+        description="JSON Schema of each call of a tool call task, written here. An answer that does not fit it is not well formed, and a "
+        "row that does not fit it is not trained on. What it refers to must be in it.",
+    )
+    calls: CallOrder = Field(
+        "one",
+        description="one: an answer of a tool call task is one call. unordered, ordered: it may be a JSON list of calls too, whose order "
+        "does not or does count.",
+    )
     labels: list[Annotated[str, AfterValidator(_label)]] | None = Field(
         None,
         min_length=2,
@@ -90,6 +107,13 @@ class Task(Strict):
     temperature: float = Field(
         0.0, ge=0, le=2, description="Sampling temperature of served answers where the request sets none. Evaluation is greedy."
     )
+
+    @model_validator(mode="after")
+    def _calls_are_of_tools(self) -> "Task":
+        for name in ("call_schema", "calls"):
+            if self.type != "tool_call" and getattr(self, name) not in (None, "one"):
+                raise ValueError(f"{name} belongs to a tool_call task, and the type is {self.type}: leave it out or change the type")
+        return self
 
     @model_validator(mode="after")
     def _costs_are_of_mistakes(self) -> "Task":
@@ -120,7 +144,7 @@ class Task(Strict):
     @property
     def form(self) -> AnswerForm:
         """What an answer of this task is."""
-        return form_of(self.type, self.label, self.labels)
+        return form_of(self.type, self.label, self.labels, self.call_schema, self.calls)
 
 
 def _named_package(model: str) -> str:

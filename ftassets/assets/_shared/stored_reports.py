@@ -33,7 +33,8 @@ def same_policy(loop: LoopConfig, report: EvalReport) -> bool:
 
 def _policy(loop: LoopConfig) -> dict[str, Any]:
     # a field that older loop files lack counts once it is set: their reports stay valid
-    unused = {"temperature", "max_tokens"} | {name for name in ("labels", "costs") if getattr(loop.task, name) is None}
+    unused = {"temperature", "max_tokens"} | {name for name in ("labels", "costs", "call_schema") if getattr(loop.task, name) is None}
+    unused |= {"calls"} if loop.task.calls == "one" else set()
     return {
         "gates": [_gate(gate) for gate in loop.gates],
         "llm_judge": loop.llm_judge and loop.llm_judge.model_dump(mode="json", exclude={"url", "api_key_env", "labels"}),

@@ -54,6 +54,8 @@ def measure_metrics(
             task=loop.task.type,
             label=loop.task.label,
             labels=loop.task.labels,
+            call_schema=loop.task.call_schema,
+            calls=loop.task.calls,
             answered=answered,
             output=work / "metrics.json",
             work=work,

@@ -187,6 +187,7 @@ def _data(loop: LoopConfig, report: LoopReport) -> list[LoopFinding]:
     if GOLDEN in files:
         found += gates.gate_rows(loop, rows.row_counts(loop, golden, further, curated))
     found += gates.floor(loop)
+    found += gates.scales(loop)
     found += _judge(loop)
     found += _answer_lengths(loop, golden)
     found += _lengths(loop, [of for of in read if of.source == SEED or of.source == GOLDEN], report)

@@ -8,10 +8,13 @@ from typing import Any, ClassVar, Literal
 
 from ftassets.domain.canonical import comparable_json, composed, read_json, same_json
 from ftassets.domain.chat import trimmed
+from ftassets.domain.evaluation.call_schema import call_fault
 from ftassets.domain.evaluation.repetition import repetition
+from ftassets.domain.evaluation.tool_calls import CallScores, fields_agreeing, score_calls
 from ftassets.errors import InvalidInput
 
 TaskType = Literal["tool_call", "text", "classification"]
+CallOrder = Literal["one", "unordered", "ordered"]  # calls of tools that an answer may make
 Need = Literal["classes", "fields"]  # what a gate, a metric or a curation step may need of an answer
 
 NO_LABEL = "(none)"  # class of an answer that names none
@@ -102,28 +105,53 @@ class AnswerForm(ABC):
 
 @dataclass(frozen=True)
 class ToolCall(AnswerForm):
-    """A JSON object; the value of its field `field` is the class."""
+    """A JSON object; the value of its field `field` names the tool, which is the class.
+
+    With `calls` unordered or ordered an answer may be a list of such objects too, whose order does not or does count; its class is
+    that of its calls together. Each call fits `schema`, a JSON Schema as text, where there is one.
+    """
 
     field: str = "intent"
+    schema: str | None = None
+    calls: CallOrder = "one"
 
     needed: ClassVar[str] = "a JSON object"
 
     def fault(self, answer: str) -> str | None:
+        wanted = "a JSON object" if self.calls == "one" else "a JSON object or a list of them"
         try:
-            return None if isinstance(read_json(answer), dict) else "is not a JSON object"
+            found = self._calls_in(read_json(answer))
         except json.JSONDecodeError:
-            return "is not a JSON object"
+            return f"is not {wanted}"
         except ValueError as error:
-            return f"is not a JSON object: {error}"
+            return f"is not {wanted}: {error}"
+        if found is None:
+            return f"is not {wanted}"
+        faults = (call_fault(self.schema, call) for call in found) if self.schema else ()
+        return next((f"does not fit task.call_schema {fault}" for fault in faults if fault), None)
 
     def row_fault(self, answer: str) -> str | None:
         if fault := self.fault(answer):
             return fault
-        return "holds half of a surrogate pair" if "\\ud" in answer.lower() and not _encodable(parse_call(answer)) else None
+        return "holds half of a surrogate pair" if "\\ud" in answer.lower() and not _encodable(self.calls_of(answer)) else None
+
+    def calls_of(self, answer: str) -> list[dict[str, Any]] | None:
+        """The calls that an answer makes, None where it has not the form; they may break the schema."""
+        try:
+            return self._calls_in(read_json(answer))
+        except ValueError:
+            return None
+
+    def _calls_in(self, value: Any) -> list[dict[str, Any]] | None:
+        found = value if isinstance(value, list) and self.calls != "one" else [value]
+        return found if all(isinstance(call, dict) for call in found) else None
 
     def label(self, answer: str) -> str:
-        call = parse_call(answer)
-        if not call or self.field not in call:
+        names = [self._name(call) for call in self.calls_of(answer) or ()]
+        return " + ".join(names if self.calls == "ordered" else sorted(names)) or NO_LABEL
+
+    def _name(self, call: Mapping[str, Any]) -> str:
+        if self.field not in call:
             return NO_LABEL
         value = call[self.field]
         return composed(value) if isinstance(value, str) else comparable_json(value)
@@ -133,23 +161,38 @@ class ToolCall(AnswerForm):
         return f'a JSON object whose field "{self.field}" names the class'
 
     def as_json(self, answer: str) -> Any:
-        return parse_call(answer)
+        return self._alone(self.calls_of(answer))
 
     def from_json(self, value: Any) -> str:
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         if fault := self.fault(text):
             raise ValueError(f"the completion {fault}")
-        return json.dumps(parse_call(text), ensure_ascii=False)
+        return json.dumps(self.as_json(text), ensure_ascii=False)
+
+    def canonical(self, answer: str) -> str:
+        calls = self.calls_of(answer)
+        return answer if calls is None else comparable_json(self._alone(self._sorted(calls)))
 
     def agreement(self, answer: str, expected: str) -> tuple[bool, float]:
-        call, wanted = composed(parse_call(answer)), composed(parse_call(expected))
+        said, wanted = self.calls_of(answer), self.calls_of(expected)
         if wanted is None:
             raise InvalidInput(f"the expected answer is not a JSON object: {expected[:100]!r}")
-        if call is None:
+        if said is None:
             return False, 0.0
-        names = call.keys() | wanted.keys()
-        agree = sum(name in call and name in wanted and same_json(call[name], wanted[name]) for name in names)
-        return same_json(call, wanted), agree / len(names) if names else 1.0
+        return same_json(self._sorted(said), self._sorted(wanted)), fields_agreeing(said, wanted, self.calls == "ordered")
+
+    def scores(self, answer: str, expected: str) -> CallScores:
+        """How far the calls of an answer are those expected. Raises InvalidInput if the expected answer makes none."""
+        if (wanted := self.calls_of(expected)) is None:
+            raise InvalidInput(f"the expected answer is not a JSON object: {expected[:100]!r}")
+        return score_calls(self.calls_of(answer), wanted, self.field, self.calls == "ordered")
+
+    def _sorted(self, calls: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return sorted(calls, key=comparable_json) if self.calls == "unordered" else calls
+
+    @staticmethod
+    def _alone(calls: list[dict[str, Any]] | None) -> Any:
+        return calls[0] if calls and len(calls) == 1 else calls
 
 
 @dataclass(frozen=True)
@@ -224,10 +267,16 @@ class Classification(AnswerForm):
         return self if self.labels else Classification(frozenset(map(self.label, answers)) - {NO_LABEL})
 
 
-def form_of(task: TaskType, field: str = "intent", labels: Sequence[str] | None = None) -> AnswerForm:
-    """The form of a task's answers; `field` names the class of a tool call, `labels` are the known ones of a classification."""
+def form_of(
+    task: TaskType,
+    field: str = "intent",
+    labels: Sequence[str] | None = None,
+    schema: Mapping[str, Any] | None = None,
+    calls: CallOrder = "one",
+) -> AnswerForm:
+    """The form of a task's answers; `field`, `schema` and `calls` are those of tool calls, `labels` the known ones of a classification."""
     forms: dict[TaskType, AnswerForm] = {
-        "tool_call": ToolCall(field),
+        "tool_call": ToolCall(field, json.dumps(schema, sort_keys=True) if schema is not None else None, calls),
         "text": Text(),
         "classification": Classification(frozenset(map(composed, labels or ()))),
     }

@@ -1,11 +1,12 @@
 """Input of an evaluation process: which models answer which prompts or score which answers, and which metrics are computed."""
 
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from ftassets.domain.chat import Asked
-from ftassets.domain.evaluation.answer_form import TaskType
+from ftassets.domain.evaluation.answer_form import CallOrder, TaskType
 
 Measurements = dict[str, dict[str, dict[str, dict[str, float]]]]  # metric -> role -> slice -> value name -> number
 
@@ -101,6 +102,8 @@ class MetricsJob(BaseModel):
     task: TaskType
     label: str  # field of a tool call that names its class
     labels: list[str] | None = None  # those of a classification
+    call_schema: dict[str, Any] | None = None  # of tool calls
+    calls: CallOrder = "one"
     answered: list[Answered] = Field(min_length=1)
     output: Path  # JSON of `Measurements`
     work: Path  # folder for the job's own files

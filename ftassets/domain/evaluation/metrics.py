@@ -56,6 +56,14 @@ CATALOGUE: dict[str, Metric] = {
     ),
     "refusal_rate": Metric(f"{_WORKERS}.refusal_rate:RefusalRate", {"refusal_rate": RowValue(lower_is_better=True, right_or_wrong=True)}),
     "rouge": Metric(f"{_WORKERS}.rouge:Rouge", {"rouge1": RowValue(), "rouge2": RowValue(), "rougeL": RowValue()}),
+    "tool_calls": Metric(
+        f"{_WORKERS}.tool_calls:ToolCalls",
+        {
+            **{name: RowValue(right_or_wrong=True) for name in ("schema_valid", "name", "arguments")},
+            **{f"{name}_calls": RowValue() for name in ("name", "arguments", "right")},
+        },
+        needs="fields",
+    ),
     "validity": Metric(f"{_WORKERS}.validity:Validity", {"validity": RowValue(right_or_wrong=True)}),
 }
 

@@ -18,7 +18,7 @@ def gate_objections(loop: "LoopConfig") -> list[str]:
     """Why the loop cannot have its gates, in words; empty when it can."""
     found = [loop_gate.kind.objection(loop) for loop_gate in single_gates(loop.gates)]
     problems = list(dict.fromkeys([text for text in found if text])) + missing_metrics(loop.gates, loop.metrics)
-    return problems + _slices_without_values(loop) + _unknown_labels(loop)
+    return problems + _slices_without_values(loop) + _unknown_labels(loop) + _without_schema(loop)
 
 
 def metric_objections(loop: "LoopConfig") -> list[str]:
@@ -55,6 +55,11 @@ def _unknown_labels(loop: "LoopConfig") -> list[str]:
         for name in names
         if known and name not in known
     ]
+
+
+def _without_schema(loop: "LoopConfig") -> list[str]:
+    asked = loop.task.call_schema is None and any(gate.metric == "tool_calls.schema_valid" for gate in single_gates(loop.gates))
+    return ["a gate on tool_calls.schema_valid needs `task.call_schema`; without one compare validity.validity"] if asked else []
 
 
 def _slices_without_values(loop: "LoopConfig") -> list[str]:

@@ -48,6 +48,17 @@ def _gate(gate: "Gate", place: int, counts: RowCounts) -> LoopFinding | None:
     return LoopFinding("warning", "weak_gate", LOOP, text, advice, field=("gates", place))
 
 
+def scales(loop: "LoopConfig") -> Iterator[LoopFinding]:
+    """A warning for each fixed bound of at most 1 on a metric whose scale goes further: it was meant for a scale from 0 to 1."""
+    for place, gate in enumerate(loop.gates):
+        for each in single_gates([gate]):
+            bound, largest = each.at_least if each.at_least is not None else each.at_most, each.kind.value.largest
+            if largest is not None and largest > 1 and bound is not None and 0 < bound <= 1:
+                text = f"gate {gate.name}: {each.metric} goes from 0 to {largest:g}, and {bound:g} is next to nothing on that scale"
+                advice = f"write {bound * largest:g} if {bound:g} of the scale is meant"
+                yield LoopFinding("warning", "other_scale", LOOP, text, advice, field=("gates", place))
+
+
 def floor(loop: "LoopConfig") -> Iterator[LoopFinding]:
     """A warning if no gate holds an absolute bound on the answers' quality."""
     for gate in single_gates(loop.gates):

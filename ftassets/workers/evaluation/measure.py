@@ -84,7 +84,7 @@ def measure(job: MetricsJob, report: Report) -> Measurements:
 def _values(name: str, metric: "evaluate.Metric", job: MetricsJob, place: str, part: _Part, row_scores: _RowScores) -> dict[str, float]:
     """The metric's values of a slice; those of its rows are added to `row_scores`."""
     where, rows = f"metric {name}, {place}", getattr(metric, "rows", None)
-    form = form_of(job.task, job.label, job.labels)
+    form = form_of(job.task, job.label, job.labels, job.call_schema, job.calls)
     known = {
         "task": job.task, "label": job.label, "form": form, "truncated": part.cut, "nll": part.nll, "tokens": part.tokens,
     }  # fmt: skip

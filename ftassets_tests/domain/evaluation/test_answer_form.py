@@ -52,6 +52,52 @@ def test_what_an_answer_lacks_is_said(form: AnswerForm, answer: str, fault: str 
     assert form.well_formed(answer) == (fault is None)
 
 
+TIMERS = ToolCall(schema=json.dumps({"required": ["intent"], "properties": {"minutes": {"type": "integer", "maximum": 60}}}))
+PARALLEL, IN_TURN = ToolCall(calls="unordered"), ToolCall(calls="ordered")
+LIGHT = '{"intent": "Light"}'
+
+
+@pytest.mark.parametrize(
+    ("form", "answer", "fault"),
+    [
+        (TIMERS, TIMER, None),
+        (TIMERS, '{"intent": "StartTimer", "minutes": 5.0}', None),  # one number, however it is written
+        (TIMERS, '{"intent": "StartTimer", "minutes": "5"}', 'does not fit task.call_schema at $.minutes: "type": "integer"'),
+        (TIMERS, '{"minutes": 5}', 'does not fit task.call_schema at $: "required": ["intent"]'),
+        (TIMERS, f"[{TIMER}]", "is not a JSON object"),
+        (PARALLEL, f"[{TIMER}, {LIGHT}]", None),
+        (PARALLEL, "[]", None),
+        (PARALLEL, LIGHT, None),
+        (PARALLEL, f'[{TIMER}, "Light"]', "is not a JSON object or a list of them"),
+        (PARALLEL, "sure", "is not a JSON object or a list of them"),
+        (ToolCall(schema=TIMERS.schema, calls="ordered"), f'[{LIGHT}, {{"intent": "b", "minutes": 61}}]',
+         'does not fit task.call_schema at $.minutes: "maximum": 60'),
+    ],
+)  # fmt: skip
+def test_what_a_call_or_a_list_of_calls_lacks_is_said(form: ToolCall, answer: str, fault: str | None) -> None:
+    assert form.fault(answer) == fault
+    assert form.well_formed(answer) == (fault is None)
+
+
+def test_parallel_calls_have_no_order_unless_it_counts() -> None:
+    both, turned = f"[{TIMER}, {LIGHT}]", f"[{LIGHT},{TIMER}]"
+    assert PARALLEL.agreement(turned, both) == (True, 1.0)
+    assert IN_TURN.agreement(turned, both) == (False, 0.0)
+    assert PARALLEL.agreement(LIGHT, both) == (False, 0.5)
+    assert PARALLEL.agreement(f"[{LIGHT}]", LIGHT) == (True, 1.0)  # one call, as a list or not
+    assert PARALLEL.agreement('[{"intent": "StartTimer", "minutes": 6}, {"intent": "Light"}]', both) == (False, 0.75)
+    assert PARALLEL.agreement("[]", "[]") == (True, 1.0)
+    assert (PARALLEL.label(turned), IN_TURN.label(turned)) == ("Light + StartTimer", "Light + StartTimer")
+    assert (PARALLEL.label(both), IN_TURN.label(both)) == ("Light + StartTimer", "StartTimer + Light")
+    assert PARALLEL.label("[]") == PARALLEL.label("sure") == ToolCall().label(both) == NO_LABEL
+    assert PARALLEL.canonical(turned) == PARALLEL.canonical(both) != IN_TURN.canonical(both)
+    assert IN_TURN.canonical(turned) != IN_TURN.canonical(both)
+    assert PARALLEL.canonical(f"[{LIGHT}]") == PARALLEL.canonical(LIGHT)
+    assert PARALLEL.from_json(json.loads(both)) == both
+    assert PARALLEL.from_json(json.loads(f"[{LIGHT}]")) == LIGHT
+    assert PARALLEL.row_fault('[{"intent": "\\ud800"}]') == "holds half of a surrogate pair"
+
+
 def test_a_text_of_a_model_is_whole_and_does_not_repeat_itself() -> None:
     assert not Text().well_formed("the light is", truncated=True)
     assert not Text().well_formed("the light is " * 20)

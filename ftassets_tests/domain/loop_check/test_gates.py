@@ -6,7 +6,7 @@ import pytest
 
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.gates.planning import RowCounts
-from ftassets.domain.loop_check.gates import floor, gate_rows
+from ftassets.domain.loop_check.gates import floor, gate_rows, scales
 
 BETTER = {"metric": "exact_match", "better_than": "production"}
 
@@ -80,3 +80,19 @@ def test_a_gate_on_the_held_out_rows_counts_them() -> None:
 )
 def test_only_a_fixed_bound_on_answers_is_a_floor(gates: list[dict[str, Any]], has_floor: bool) -> None:
     assert (not list(floor(loop(*gates, metrics=["bertscore"])))) == has_floor
+
+
+@pytest.mark.parametrize(
+    ("gate", "advice"),
+    [
+        ({"metric": "chrf.chrf", "at_least": 0.6}, "write 60 if 0.6 of the scale is meant"),
+        ({"metric": "chrf.chrf", "at_least": 60}, None),
+        ({"metric": "chrf.chrf", "no_worse_than": "production", "margin": 0.02}, None),  # margins are shares of the scale
+        ({"metric": "exact_match", "at_least": 0.6}, None),
+        ({"metric": "output_length.mean", "at_most": 0.9}, None),
+    ],
+)
+def test_a_bound_meant_for_another_scale_is_told(gate: dict[str, Any], advice: str | None) -> None:
+    found = list(scales(loop(gate, metrics=["chrf", "output_length"])))
+    assert [each.advice for each in found] == ([advice] if advice else [])
+    assert all((each.severity, each.kind, each.field) == ("warning", "other_scale", ("gates", 0)) for each in found)

@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sacrebleu
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ftassets.domain.evaluation.answer_form import Classification, Text, ToolCall
 from ftassets.domain.evaluation.metrics import CATALOGUE, row_value
 from ftassets.domain.evaluation.scoring import score
+from ftassets.errors import InvalidInput
 from ftassets.workers.evaluation.metrics.loading import load
 
 OF_ANSWERS = sorted(name for name, metric in CATALOGUE.items() if not metric.of_likelihoods)
@@ -119,6 +121,32 @@ def test_validity_goes_by_the_task(tmp_path):
     assert compute("validity", tmp_path, answers, form=Text())["validity"] == 0.75
     assert compute("validity", tmp_path, answers, form=Text(), truncated=[True] * 4)["validity"] == 0
     assert compute("validity", tmp_path, answers, form=Classification(frozenset({"a sentence", "x"})))["validity"] == 0.25
+
+
+def test_calls_have_a_value_for_each_question(tmp_path):
+    schema = json.dumps({"properties": {"area": {"type": "string"}}})
+    form = ToolCall(schema=schema, calls="unordered")
+    answers = [f"[{OFF}, {ON}]", ON, '{"intent": "TurnOn", "area": 5}', "sure", ON]
+    rows = load("tool_calls", tmp_path).rows(answers, [f"[{ON}, {OFF}]", f"[{ON}, {OFF}]", ON, ON, ON], form, [False] * 4 + [True])
+    assert rows == {
+        "schema_valid": [1, 1, 0, 0, 0],
+        "name": [1, 0, 1, 0, 0],
+        "arguments": [1, 0, 0, 0, 0],
+        "name_calls": [1, 0.5, 1, 0, 0],
+        "arguments_calls": [1, 0.5, 0, 0, 0],
+        "right_calls": [1, 0.5, 0, 0, 0],
+    }
+    with pytest.raises(InvalidInput, match="tool_calls does not apply"):
+        load("tool_calls", tmp_path).rows(["a"], ["a"], Classification())
+
+
+def test_chrf_of_a_row_is_that_of_sacrebleu_on_its_scale(tmp_path):
+    answers, expected = ["the lamp in the hall is on", "nein", ""], ["the lamp in the hall is off", "ja", "ja"]
+    found = load("chrf", tmp_path).rows(answers, expected)["chrf"]
+    assert found == pytest.approx(
+        [sacrebleu.CHRF().sentence_score(*pair).score for pair in zip(answers, ([e] for e in expected), strict=True)]
+    )
+    assert 80 < found[0] < 100 == row_value("chrf.chrf").largest
 
 
 def test_rouge_of_hand_counted_words(tmp_path):
