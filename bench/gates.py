@@ -86,6 +86,7 @@ def measure(options: argparse.Namespace) -> Iterator[Row]:
     yield from right_or_wrong()
     yield from recall()
     yield from scores(rng, options.draws)
+    yield from conversations(rng, options.draws)
     yield from macro_f1(rng, options.f1)
     yield from latency(rng, options.draws)
     yield from reviewed()
@@ -169,6 +170,28 @@ def scores(rng: np.random.Generator, draws: int) -> Iterator[Row]:
     mean_evidence((both[0] - both[1]).tolist(), (-1.0, 1.0), float(np.mean(both[0] - both[1])) - 0.01, 0.95)
     spent = time.process_time() - begin
     yield Row("one gate on 2,000 scores, rows needed included", spent, "CPU-seconds", "<= 1", spent <= 1)
+
+
+def conversations(rng: np.random.Generator, draws: int) -> Iterator[Row]:
+    """The share of right answers at the limit, in conversations of 8 answers that are right together more often than by chance."""
+    size, limit = 8, 0.8
+    for name, spread in (("independent", 1e9), ("alike", 1.0), ("all right or all wrong", 1e-9)):
+        ours, naive = 0.0, 0.0
+        for n in (10, 30, 100, 300):
+            chance = rng.beta(limit * spread, (1 - limit) * spread, (draws, n))
+            right = rng.binomial(size, chance)
+            counts = np.stack([(right == k).sum(axis=1) for k in range(size + 1)], axis=1)
+            ours = max(ours, float(np.mean(weighted_p_values(np.arange(size + 1) / size, counts, limit, 0.0) < ALPHA)))
+            first = first_success(n * size, limit)
+            naive = max(naive, float(np.mean(right.sum(axis=1) >= first)))
+        what = f"share of right answers at the limit passes: conversations of {size} answers, {name}, worst of 4 sizes"
+        yield Row(what, ours, "share", GOAL, ours <= ALLOWED, naive, "answers as rows")
+
+
+def first_success(n: int, limit: float) -> int:
+    """Fewest right of n independent rows that pass at_least the limit."""
+    right = np.arange(n + 1)
+    return int(right[np.array([share_lower_bound(int(k), n, 1 - ALPHA) for k in right]) >= limit][0])
 
 
 def macro_f1(rng: np.random.Generator, draws: int) -> Iterator[Row]:

@@ -9,7 +9,7 @@ import dagster as dg
 
 from ftassets.assets._shared import live
 from ftassets.assets._shared.accepted import golden_commit
-from ftassets.assets._shared.dataset_files import read_golden, read_splits
+from ftassets.assets._shared.dataset_files import read_splits, scored_golden
 from ftassets.assets._shared.events import data_version, history, node, report_digest
 from ftassets.assets._shared.node import asset
 from ftassets.assets._shared.stored_reports import place
@@ -26,6 +26,7 @@ from ftassets.backends.serving.base import Serving
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.evaluation.sampling import fixed_sample
+from ftassets.domain.evaluation.scored_turns import last_answers
 from ftassets.domain.evaluation.scoring import Score, score
 from ftassets.domain.gates.report import HELD_OUT, EvalReport
 from ftassets.domain.gates.result import Verdict
@@ -78,7 +79,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         if production is None:
             return _materialize(loop, context, artifacts, control, None, None, [], live.NO_PRODUCTION, [live.NO_PRODUCTION])
         commit = golden_commit(context.instance, dataset_store, loop)
-        golden = {row.id: row for row in read_golden(dataset_store, commit, loop.name)}
+        golden = {row.id: row for row in last_answers(scored_golden(dataset_store, commit, loop))}
         rows = [golden[name] for name in fixed_sample(golden, loop.monitors.sample)]
         held_out = _held_out(context, artifacts, loop, dataset_store, production)
         # the version's own server, not the gateway: probes are no traffic
@@ -135,7 +136,7 @@ def _compare(
     """Golden and held-out rows against the version's own evaluation, each with its own verdict."""
     try:
         report = _own_report(context.instance, artifacts, loop, version)
-        then = {row.id: row for row in read_golden(store, report.golden_commit, loop.name)} if report else {}
+        then = {row.id: row for row in scored_golden(store, report.golden_commit, loop)} if report else {}
     except (ReportDamaged, DatasetError) as error:
         return [Finding(Verdict.NOT_ENOUGH_DATA, f"the version's own evaluation cannot be read: {error}", blocked=True)]
     if report is None:

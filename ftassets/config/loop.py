@@ -536,6 +536,11 @@ class LoopConfig(Strict):
     golden_set: Path = Field(
         description="JSONL file of rows that decide promotions, relative to the loop file. Never trained on. A row may name its slice."
     )
+    golden_turns: Literal["last", "every"] = Field(
+        "last",
+        description="Answers of a golden conversation that are scored: the last one, or every one, each asked with the expected answers "
+        "before it. Gates then count conversations, because the answers of one depend on each other.",
+    )
     embedder: EmbedderSettings = Field(
         EmbedderSettings(), description="Model whose vectors of requests drift reports and curation compare."
     )

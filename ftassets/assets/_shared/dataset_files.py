@@ -25,6 +25,7 @@ from ftassets.domain.dataset.curation import Curated
 from ftassets.domain.dataset.preferences import Pair, trl_row
 from ftassets.domain.dataset.rows import Example, Quarantined, apart, shown
 from ftassets.domain.dataset.shards import Index, Shard, content_hash, plan
+from ftassets.domain.evaluation.scored_turns import scored_turns
 from ftassets.errors import reason_of
 
 DECODED_ROWS = 100_000  # kept in memory at most, about 100 MB
@@ -199,10 +200,16 @@ def read_sets(store: DatasetStore, ref: str, loop: str, names: Iterable[str]) ->
     return {name: from_parquet(store.read(ref, set_path(loop, name)), set_path(loop, name)) for name in names}
 
 
+def scored_golden(store: DatasetStore, ref: str, loop: LoopConfig) -> list[Example]:
+    """The golden rows as reports score them: with `golden_turns: every` a row for each answer of a conversation. Raises DatasetError."""
+    rows = read_golden(store, ref, loop.name)
+    return [turn for row in rows for turn in scored_turns(row)] if loop.golden_turns == "every" else rows
+
+
 def read_evaluation_rows(store: DatasetStore, ref: str, loop: LoopConfig) -> list[Example]:
     """All rows that versions are evaluated on, golden and further sets: training must not use any of them."""
     further = read_sets(store, ref, loop.name, [each.name for each in loop.sets])
-    return read_golden(store, ref, loop.name) + [row for rows in further.values() for row in rows]
+    return scored_golden(store, ref, loop) + [row for rows in further.values() for row in rows]
 
 
 def pairs_to_parquet(pairs: Sequence[Pair]) -> bytes:

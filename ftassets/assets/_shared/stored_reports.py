@@ -40,6 +40,7 @@ def _policy(loop: LoopConfig) -> dict[str, Any]:
         "llm_judge": loop.llm_judge and loop.llm_judge.model_dump(mode="json", exclude={"url", "api_key_env", "labels"}),
         "sets": [each.model_dump(mode="json", exclude={"file"}) for each in loop.sets],
         "task": loop.task.model_dump(mode="json", exclude=unused),
+        **({"golden_turns": loop.golden_turns} if loop.golden_turns != "last" else {}),
     }
 
 

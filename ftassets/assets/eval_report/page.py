@@ -19,8 +19,10 @@ from ftassets.domain.evaluation.confusion import columns, confusion, confusions,
 from ftassets.domain.evaluation.costs import cost_of
 from ftassets.domain.evaluation.llm_judge import Calibration
 from ftassets.domain.evaluation.parity import Parity
+from ftassets.domain.evaluation.scored_turns import turn_number
 from ftassets.domain.evaluation.sets import refusal_rows
 from ftassets.domain.gates.error_budget import wanted_level
+from ftassets.domain.gates.independent_units import WHOLE, pooled
 from ftassets.domain.gates.llm_judge import choices_of, halving
 from ftassets.domain.gates.noise import flips, noise_sentence
 from ftassets.domain.gates.policy import at_its_level
@@ -81,6 +83,7 @@ def page(loop: LoopConfig, control: Control, measured: Evaluation, digest: str) 
         "gates": gate_table(results),
         "what_the_rows_show": _sensitivity_table(loop, report),
         "changed_rows": _changes_table(report),
+        **({"turns": turns} if (turns := _turns_table(report)) else {}),
         **_noise(loop, control, report, digest),
         "candidate": report.candidate[:12],
         "production": "the untuned base" if report.production_is_base else report.production[:12],
@@ -118,6 +121,20 @@ def _sensitivity_table(loop: LoopConfig, report: EvalReport) -> dg.MetadataValue
             text = f"{found.assumed:.3f} passes in {found.power:.0%} of cases; {reliably} in {POWER:.0%}"
             lines.append((gate.name, text))
     return table(["gate", "true value, and how often it passes"], lines)
+
+
+def _turns_table(report: EvalReport) -> dg.MetadataValue | None:
+    """Right answers of golden conversations by the number of the answer, and conversations that are right as a whole; None without any."""
+    golden = {role: [score for score in report.rows(role, None) if score.conversation] for role in ROLES}
+    if not golden["candidate"]:
+        return None
+    lines = []
+    for number in sorted({turn_number(score.id) for score in golden["candidate"]}):
+        of_role = [[score.exact for score in golden[role] if turn_number(score.id) == number] for role in ROLES]
+        lines.append((f"answer {number}", len(of_role[0]), *map(_share, of_role)))
+    whole = [[bool(each) for each in pooled(WHOLE, scores, [float(s.exact) for s in scores])] for scores in golden.values()]
+    lines.append(("whole conversation", len(whole[0]), *map(_share, whole)))
+    return table(["right", "conversations", *ROLES], lines)
 
 
 def _noise(loop: LoopConfig, control: Control, report: EvalReport, digest: str) -> dict[str, dg.MetadataValue | str | float | int]:

@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ftassets.assets._shared.dataset_files import read_golden, read_sets, read_splits, table_rows
+from ftassets.assets._shared.dataset_files import read_sets, read_splits, scored_golden, table_rows
 from ftassets.backends.dataset_store.base import DatasetStore
 from ftassets.config.loop import EvaluationSet, LoopConfig
 from ftassets.domain.dataset.rows import Example, Quarantined
+from ftassets.domain.evaluation.scored_turns import conversation_of
 from ftassets.domain.evaluation.scoring import Score, score
 from ftassets.domain.evaluation.sets import score_row
 from ftassets.domain.gates.presets import single_gates
@@ -52,7 +53,7 @@ def read_rows(store: DatasetStore, loop: LoopConfig, golden_commit: str, dataset
     """
     unreadable: list[Quarantined] = []
     splits = read_splits(store, dataset_commit, loop.name, unreadable)
-    golden = read_golden(store, golden_commit, loop.name)
+    golden = scored_golden(store, golden_commit, loop)
     further = read_sets(store, golden_commit, loop.name, [each.name for each in loop.sets])
     sets = [RowSet(golden), RowSet(splits["test"], held_out=True), *(RowSet(further[each.name], settings=each) for each in loop.sets)]
     return Rows(sets, splits["train"], unreadable)
@@ -76,7 +77,7 @@ def scores_of(loop: LoopConfig, rows: Rows, files: Sequence[Path], row_scores: S
             name, part = (f"{HELD_OUT}:{row.id}", HELD_OUT) if each.held_out else (row.id, row.slice or "golden")
             made = score(name, part, said, row.completion, form, cut, labelled=True)
             measured = {key: value for key, value in of_row.get(row.id, {}).items() if value is not None}
-            scores.append(made.model_copy(update={"values": measured}) if measured else made)
+            scores.append(made.model_copy(update={"conversation": conversation_of(row), **({"values": measured} if measured else {})}))
     return scores
 
 

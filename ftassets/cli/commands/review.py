@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from ftassets.assets._shared.dataset_files import read_golden
+from ftassets.assets._shared.dataset_files import scored_golden
 from ftassets.assets._shared.events import node, required
 from ftassets.assets.eval_report.rows import read_answers
 from ftassets.backends.artifacts.answers import answers_file
@@ -117,7 +117,7 @@ def take(
 
 
 def _golden(dataset_store: DatasetStore, loop: LoopConfig, report: EvalReport) -> dict[str, Example]:
-    return {row.id: row for row in read_golden(dataset_store, report.golden_commit, loop.name)}
+    return {row.id: row for row in scored_golden(dataset_store, report.golden_commit, loop)}
 
 
 def _newest(instance: dg.DagsterInstance, artifacts: Artifacts, loop: LoopConfig) -> tuple[str, EvalReport]:

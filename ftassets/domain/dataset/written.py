@@ -8,6 +8,7 @@ from ftassets.config.loop import EvaluationSet, LoopConfig
 from ftassets.domain.canonical import digest_of
 from ftassets.domain.chat import identity
 from ftassets.domain.dataset.rows import Example, Quarantined, lines_of_text, numbered_jsonl, shown
+from ftassets.domain.evaluation.scored_turns import scored_turns
 from ftassets.domain.evaluation.sets import answer_fits
 from ftassets.domain.gates.report import HELD_OUT
 
@@ -87,8 +88,10 @@ def refusals(loop: LoopConfig, of: Written, taken: Collection[str] = ()) -> list
     numbered = list(zip(of.rows, of.lines, strict=True))
     settings = next((each for each in loop.sets if each.name == of.source), None)
     for row, line in numbered:
-        if not _scorable(loop, settings, row):
-            found.append(Refusal("wrong_form", line, f"the expected answer of {row.id} is not {_needed(loop, settings)}"))
+        scored = scored_turns(row) if of.source == GOLDEN and loop.golden_turns == "every" else [row]
+        for turn in scored:
+            if not _scorable(loop, settings, turn):
+                found.append(Refusal("wrong_form", line, f"the expected answer of {turn.id} is not {_needed(loop, settings)}"))
     if settings is not None:
         text = "the golden set or another set has the same id: {}"
         return found + [Refusal("id_taken", line, text.format(row.id)) for row, line in numbered if row.id in taken]

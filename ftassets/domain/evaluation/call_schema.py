@@ -24,12 +24,13 @@ def schema_objection(schema: Mapping[str, Any]) -> str | None:
         validator_for(schema, default=Draft202012Validator).check_schema(schema)
         resolver = REGISTRY.resolver_with_root(Resource.from_contents(schema, default_specification=DRAFT202012))
         for reference in _references(schema):
-            resolver.lookup(reference)
+            try:
+                resolver.lookup(reference)
+            except Unresolvable:
+                return f"the reference {reference[:_SHOWN]!r} leads to nothing in the schema"
         call_fault(text, {})
     except SchemaError as error:
         return f"at {error.json_path}: {error.message[:_SHOWN]}"
-    except Unresolvable as error:
-        return f"the reference {str(error.ref)[:_SHOWN]!r} leads to nothing in the schema"
     except RecursionError:
         return "it refers to itself without an end"
     except (TypeError, ValueError) as error:

@@ -1,6 +1,6 @@
 """How one answer is scored against the answer it should have been."""
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from ftassets.domain.evaluation.answer_form import NO_LABEL, AnswerForm
 from ftassets.errors import InvalidInput
@@ -23,6 +23,8 @@ class Score(BaseModel):
     predicted: str | None = None
     truncated: bool = False  # the answer was cut at the token limit
     values: dict[str, float] = {}
+    # the row is one of several answers of this conversation; a stored score of a row by itself does not have the field
+    conversation: str | None = Field(None, exclude_if=lambda value: value is None)
 
 
 def score(

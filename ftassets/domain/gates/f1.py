@@ -8,6 +8,7 @@ from ftassets.domain.evaluation.answer_form import NO_LABEL
 from ftassets.domain.evaluation.metrics import RowValue
 from ftassets.domain.evaluation.scoring import Score
 from ftassets.domain.gates.fixed import bar, fixed_result
+from ftassets.domain.gates.independent_units import in_conversations
 from ftassets.domain.gates.inputs import some
 from ftassets.domain.gates.macro_f1 import gain_bound, loss_bound, macro_f1
 from ftassets.domain.gates.paired import no_rows, not_measured, same_rows
@@ -23,6 +24,9 @@ VALUE = RowValue()
 
 def evaluate_f1(gate: "Gate", report: EvalReport, _review: object = None) -> GateResult:
     """The verdict of a gate on macro F1. Raises ValueError when candidate and production were not scored on the same rows."""
+    if in_conversations(report.rows("candidate", gate.slice)):
+        text = "macro F1 takes rows as independent, and answers of one conversation are not: compare recall"
+        return GateResult.of(gate, Verdict.NOT_ENOUGH_DATA, None, None, 0.0, len(report.rows("candidate", gate.slice)), text)
     if gate.better_than or gate.no_worse_than:
         return _paired(gate, report, *same_rows(gate, report))
     return _fixed(gate, report)

@@ -18,7 +18,7 @@ def gate_objections(loop: "LoopConfig") -> list[str]:
     """Why the loop cannot have its gates, in words; empty when it can."""
     found = [loop_gate.kind.objection(loop) for loop_gate in single_gates(loop.gates)]
     problems = list(dict.fromkeys([text for text in found if text])) + missing_metrics(loop.gates, loop.metrics)
-    return problems + _slices_without_values(loop) + _unknown_labels(loop) + _without_schema(loop)
+    return problems + _slices_without_values(loop) + _unknown_labels(loop) + _without_schema(loop) + _of_independent_rows(loop)
 
 
 def metric_objections(loop: "LoopConfig") -> list[str]:
@@ -60,6 +60,17 @@ def _unknown_labels(loop: "LoopConfig") -> list[str]:
 def _without_schema(loop: "LoopConfig") -> list[str]:
     asked = loop.task.call_schema is None and any(gate.metric == "tool_calls.schema_valid" for gate in single_gates(loop.gates))
     return ["a gate on tool_calls.schema_valid needs `task.call_schema`; without one compare validity.validity"] if asked else []
+
+
+def _of_independent_rows(loop: "LoopConfig") -> list[str]:
+    if loop.golden_turns == "last":
+        return []
+    names = [name for name in ("f1", "llm_judge", "human_review") if any(gate.metric == name for gate in single_gates(loop.gates))]
+    return [
+        f"a gate on {name} counts rows as independent, and with `golden_turns: every` answers of one conversation are not: "
+        "compare exact_match, whole_conversation or recall, or leave golden_turns out"
+        for name in names
+    ]
 
 
 def _slices_without_values(loop: "LoopConfig") -> list[str]:

@@ -8,6 +8,7 @@ from ftassets.domain.evaluation.human_review import Review
 from ftassets.domain.evaluation.metrics import CATALOGUE, RowValue, objection, row_value
 from ftassets.domain.gates import cost, f1, human_review, latency, llm_judge, parity, recall
 from ftassets.domain.gates.fixed import evaluate_fixed
+from ftassets.domain.gates.independent_units import WHOLE
 from ftassets.domain.gates.measured import mean_value
 from ftassets.domain.gates.paired import evaluate_paired
 from ftassets.domain.gates.planning import rows_chance
@@ -77,6 +78,12 @@ KINDS: dict[str, GateKind] = {
         rows_chance,
         compared_with=("better_than", "no_worse_than", "at_most"),
         objection=cost.objection,
+    ),
+    WHOLE: replace(
+        _ROWS,
+        value=CATALOGUE["exact_match"].row_values["exact_match"],
+        groups=("golden",),
+        objection=lambda loop: None if loop.golden_turns == "every" else f"a gate on {WHOLE} needs `golden_turns: every`",
     ),
     "latency_p95": GateKind(
         latency.VALUE,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ftassets.domain.evaluation.scoring import Score
+from ftassets.domain.gates.independent_units import WHOLE, pooled
 from ftassets.domain.gates.report import EvalReport
 from ftassets.errors import InvalidInput
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 def row_values(metric: str, scores: Sequence[Score]) -> list[float] | None:
     """The metric's value of each row; None when one has none. Raises InvalidInput, with row and metric, on NaN or infinity."""
-    if metric == "exact_match":
+    if metric in ("exact_match", WHOLE):
         found = [float(each.exact) for each in scores]
     elif metric == "field_accuracy":
         found = [each.fields for each in scores]
@@ -37,6 +38,10 @@ def clipped(values: Sequence[float], top: float) -> tuple[list[float], int]:
 
 
 def mean_value(gate: "Gate", report: EvalReport, role: str) -> float | None:
-    """Plain mean of a role's values; None without rows, or when one has no value. Raises ValueError as `row_values` does."""
-    values = row_values(gate.metric, report.rows(role, gate.slice))
-    return float(np.mean(values)) if values else None
+    """Plain mean of a role's values, of conversations where rows are answers of one; None without rows, or when one has no value.
+
+    Raises ValueError as `row_values` does.
+    """
+    rows = report.rows(role, gate.slice)
+    values = row_values(gate.metric, rows)
+    return float(np.mean(pooled(gate.metric, rows, values))) if values else None

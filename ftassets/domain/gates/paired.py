@@ -7,6 +7,7 @@ import numpy as np
 
 from ftassets.domain.evaluation.scoring import Score
 from ftassets.domain.gates.evidence import Ends, Evidence, mean_evidence, pairs_evidence
+from ftassets.domain.gates.independent_units import WHOLE, counted, in_conversations, pooled, unit_of
 from ftassets.domain.gates.measured import clipped, row_values
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.gates.result import GateResult, Verdict
@@ -29,9 +30,15 @@ def evaluate_paired(gate: "Gate", report: EvalReport) -> GateResult:
     ours, theirs = row_values(gate.metric, candidate), row_values(gate.metric, production)
     if ours is None or theirs is None:
         return not_measured(gate, len(candidate))
-    if gate.kind.value.right_or_wrong:
-        return _right_or_wrong(gate, [value > 0 for value in ours], [value > 0 for value in theirs])
-    return _scores(gate, ours, theirs)
+    ours, theirs = (pooled(gate.metric, scores, values) for scores, values in ((candidate, ours), (production, theirs)))
+    if right_or_wrong(gate, candidate):
+        return _right_or_wrong(gate, candidate, [value > 0 for value in ours], [value > 0 for value in theirs])
+    return _scores(gate, candidate, ours, theirs)
+
+
+def right_or_wrong(gate: "Gate", scores: Sequence[Score]) -> bool:
+    """Whether a unit's value is 0 or 1: not the share of a conversation's answers."""
+    return gate.kind.value.right_or_wrong and (gate.metric == WHOLE or not in_conversations(scores))
 
 
 def same_rows(gate: "Gate", report: EvalReport) -> tuple[list[Score], list[Score]]:
@@ -62,7 +69,7 @@ def scores_beyond(gate: "Gate", outside: int, n: int) -> GateResult:
     return GateResult.of(gate, Verdict.NOT_ENOUGH_DATA, None, None, 0.0, n, text)
 
 
-def _right_or_wrong(gate: "Gate", ours: list[bool], theirs: list[bool]) -> GateResult:
+def _right_or_wrong(gate: "Gate", scores: Sequence[Score], ours: list[bool], theirs: list[bool]) -> GateResult:
     """Where lower is better, as for refusals, a candidate wins a row by not having what production has."""
     lower, n = gate.kind.value.lower_is_better, len(ours)
     pairs = Pairs.of(theirs, ours) if lower else Pairs.of(ours, theirs)
@@ -72,27 +79,27 @@ def _right_or_wrong(gate: "Gate", ours: list[bool], theirs: list[bool]) -> GateR
     neither = n - both - pairs.only_candidate - pairs.only_production
     fixed, broken, wrong = ("had only by production", "only by the candidate", both) if lower else ("fixed", "broken", neither)
     text = (
-        f"{'candidate' if lower else 'right: candidate'} {np.mean(ours):.3f}, production {np.mean(theirs):.3f} of {n} rows; "
+        f"{'candidate' if lower else 'right: candidate'} {np.mean(ours):.3f}, production {np.mean(theirs):.3f} of {counted(scores, n)}; "
         f"{fixed} {pairs.only_candidate}, {broken} {pairs.only_production}, {'both' if lower else 'both wrong'} {wrong}"
     )
     test = "exact McNemar test" if limit == 0 else "exact test"
-    return _result(gate, found, limit, n, text, test, -1 if lower else 1)
+    return _result(gate, found, limit, n, text, test, -1 if lower else 1, unit=unit_of(scores))
 
 
-def _scores(gate: "Gate", ours: list[float], theirs: list[float]) -> GateResult:
+def _scores(gate: "Gate", scores: Sequence[Score], ours: list[float], theirs: list[float]) -> GateResult:
     """Values of any size up to the gate's `top`."""
     known, n, top = gate.kind.value, len(ours), gate.top
     (ours, beyond), (theirs, more) = clipped(ours, top), clipped(theirs, top)
     if beyond + more > OUTSIDE * 2 * n:
         return scores_beyond(gate, beyond + more, 2 * n)
-    text = f"candidate {np.mean(ours):.3f}, production {np.mean(theirs):.3f} on {n} rows"
+    text = f"candidate {np.mean(ours):.3f}, production {np.mean(theirs):.3f} on {counted(scores, n)}"
     if beyond + more:
         text += f", {beyond + more} values beyond 0 to {top:g} counted as these"
     text += ", lower is better" if known.lower_is_better else ""
     differences, ends, limit, sign = differences_of(gate, ours, theirs)
     found = mean_evidence(differences, ends, limit, gate.confidence)
     of = f" to {1 + (gate.margin or 0.0):.2f} times production's" if known.relative_margin else ""
-    return _result(gate, found, limit, n, text, "test of the mean (Gaffke)", sign, of)
+    return _result(gate, found, limit, n, text, "test of the mean (Gaffke)", sign, of, unit_of(scores))
 
 
 def differences_of(gate: "Gate", ours: Sequence[float], theirs: Sequence[float]) -> tuple[list[float], Ends, float, int]:
@@ -109,7 +116,9 @@ def differences_of(gate: "Gate", ours: Sequence[float], theirs: Sequence[float])
     return [times * p - c for c, p in zip(mine, other, strict=True)], (-top, times * top), limit, -1
 
 
-def _result(gate: "Gate", found: Evidence, limit: float, n: int, text: str, test: str, sign: int, of: str = "") -> GateResult:
+def _result(
+    gate: "Gate", found: Evidence, limit: float, n: int, text: str, test: str, sign: int, of: str = "", unit: str = "rows"
+) -> GateResult:
     """The result in the metric's own direction: `sign` is -1 where the evidence is of production less the candidate."""
     bound, fail_bound, wanted = (found.lower, found.upper, "above") if sign > 0 else (-found.lower, -found.upper, "below")
     margin = -limit if not of and gate.no_worse_than else None
@@ -125,5 +134,5 @@ def _result(gate: "Gate", found: Evidence, limit: float, n: int, text: str, test
     return GateResult.of(
         gate, found.verdict, sign * found.value, bound, threshold, n, text,
         p_value=found.p_value if gate.better_than else None, rows_needed=found.rows_needed, fail_bound=fail_bound,
-        equivalent=equivalent,
+        equivalent=equivalent, unit=unit,
     )  # fmt: skip

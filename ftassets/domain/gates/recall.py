@@ -11,6 +11,7 @@ from ftassets.domain.evaluation.metrics import RowValue
 from ftassets.domain.evaluation.scoring import Score
 from ftassets.domain.gates.evidence import Evidence, tested
 from ftassets.domain.gates.fixed import bar, evaluate_fixed
+from ftassets.domain.gates.independent_units import pooled
 from ftassets.domain.gates.inputs import some
 from ftassets.domain.gates.measured import row_values
 from ftassets.domain.gates.paired import differences_of, evaluate_paired, no_rows, not_measured, same_rows
@@ -74,12 +75,14 @@ def objection(loop: "LoopConfig") -> str | None:
 
 
 def _evidence(gate: "Gate", report: EvalReport) -> Evidence:
-    ours = row_values("recall", report.rows("candidate", gate.slice)) or []
+    def values(role: str) -> list[float]:
+        rows = report.rows(role, gate.slice)
+        return pooled("recall", rows, row_values("recall", rows) or [])
+
     if gate.better_than or gate.no_worse_than:
-        theirs = row_values("recall", report.rows("production", gate.slice)) or []
-        gains, ends, limit, _ = differences_of(gate, ours, theirs)
+        gains, ends, limit, _ = differences_of(gate, values("candidate"), values("production"))
         return tested(gains, ends, limit, gate.confidence)
-    return tested(ours, (0.0, 1.0), bar(gate), gate.confidence)
+    return tested(values("candidate"), (0.0, 1.0), bar(gate), gate.confidence)
 
 
 def _result(gate: "Gate", report: EvalReport, label: str, classes: int, verdict: Verdict, said: str, confidence: float) -> GateResult:

@@ -10,8 +10,9 @@ from ftassets.domain.canonical import composed
 from ftassets.domain.gates.cost import with_costs
 from ftassets.domain.gates.evidence import Ends
 from ftassets.domain.gates.fixed import bar
+from ftassets.domain.gates.independent_units import pooled
 from ftassets.domain.gates.measured import clipped, row_values
-from ftassets.domain.gates.paired import differences_of, same_rows
+from ftassets.domain.gates.paired import differences_of, right_or_wrong, same_rows
 from ftassets.domain.gates.recall import of_class
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.power import EFFECT, POWER, pairs_power, resampled_power
@@ -54,7 +55,8 @@ def sensitivity(gate: "Gate", report: EvalReport) -> Sensitivity | None:
     assumed = min(limit + EFFECT * gate.top, ends[1])
     if gate.no_worse_than:  # an equal model; a relative margin is part of the differences
         assumed = gate.margin * _mean_of(gate, report) if gate.kind.value.relative_margin and gate.margin else 0.0
-    chance = _pairs_chance(values, limit, alpha) if paired and gate.kind.value.right_or_wrong else _chance(values, ends, limit, alpha)
+    exact = paired and right_or_wrong(gate, report.rows("candidate", gate.slice))
+    chance = _pairs_chance(values, limit, alpha) if exact else _chance(values, ends, limit, alpha)
     detectable = _smallest(chance, limit, ends[1])
     return Sensitivity(sign * assumed, chance(assumed), None if detectable is None else sign * detectable)
 
@@ -64,10 +66,14 @@ def _compared(gate: "Gate", report: EvalReport) -> tuple[list[float], Ends, floa
     if gate.better_than or gate.no_worse_than:
         candidate, production = same_rows(gate, report)
         ours, theirs = row_values(gate.metric, candidate), row_values(gate.metric, production)
-        return differences_of(gate, ours, theirs) if ours and theirs else None
-    values = row_values(gate.metric, report.rows("candidate", gate.slice))
+        if not ours or not theirs:
+            return None
+        return differences_of(gate, pooled(gate.metric, candidate, ours), pooled(gate.metric, production, theirs))
+    rows = report.rows("candidate", gate.slice)
+    values = row_values(gate.metric, rows)
     if not values:
         return None
+    values = pooled(gate.metric, rows, values)
     sign, top = 1 if gate.at_least is not None else -1, gate.top
     return [sign * value for value in clipped(values, top)[0]], (0.0, top) if sign > 0 else (-top, 0.0), sign * bar(gate), sign
 

@@ -115,6 +115,7 @@ def test_slices_the_table_does_not_name_are_refused(metric: str, group: str) -> 
         "name": "l", "base_model": "m", "task": {"system_prompt": "s", "costs": {"a": {"b": 1}}}, "dataset": {"seed": "s"},
         "golden_set": "g", "gates": [gate], "sets": [{"name": "general", "file": "f"}],
         "llm_judge": {"url": "http://judge", "model": "m", "labels": "l"},
+        "golden_turns": "every" if metric == "whole_conversation" else "last",
     }  # fmt: skip
     if group in KINDS[metric].groups:
         assert LoopConfig.model_validate(loop).gates[0].slice == name
