@@ -87,8 +87,9 @@ class EvaluatorContract:
     def evaluator(self, make: MakeEvaluator) -> Evaluator:
         return make()
 
-    def test_each_prompt_has_an_answer_and_the_file_is_not_written_again(self, evaluator: Evaluator, tmp_path: Path) -> None:
-        job = answer_job(tmp_path, make_tiny_model(tmp_path / "base"))
+    @pytest.mark.parametrize("again", [False, True])
+    def test_each_prompt_has_an_answer_and_the_file_is_not_written_again(self, evaluator: Evaluator, tmp_path: Path, again: bool) -> None:
+        job = answer_job(tmp_path, make_tiny_model(tmp_path / "base")).model_copy(update={"again": again})
         run(evaluator, job)
         answers = pq.read_table(tmp_path / "out.parquet")
         assert answers.schema.names == ["id", "answer", "tokens_in", "tokens_out", "truncated"]
