@@ -51,7 +51,7 @@ TRAFFIC: dict[str, FileFormat] = {  # where two carry as much of a file, the fir
         "observations of type GENERATION or traces, as pages of the API, arrays, or the blob export",
         f"{_IMPORTS}.langfuse",
         "scores of a trace by people: thumbs and corrections with their comments; a trace with any other is refused by name",
-        "scores of evaluators; spans that are not model calls; further calls in one answer",
+        "scores of evaluators; scores in a file of their own; spans that are not model calls; further calls in one answer",
     ),
     "litellm": FileFormat(
         "LiteLLM",
