@@ -9,6 +9,7 @@ from ftassets.domain.personal_data.spans import Span
 
 _BEGIN = rf"[0-9](?<![{LATIN}_].)(?<![0-9][ .-].)"  # digit that begins a number
 _CARD_RUN = re.compile(_BEGIN + r"(?:[ ./-]{0,4}[0-9]){11,}")
+_SPLIT_CARD = re.compile(r"(?<![0-9_])[0-9]{4}(?:(?:[ \t]{0,4}\r?\n[ \t]{0,4}|_)[0-9]{4}){3}(?![0-9_])")  # four groups, on a line each
 _DIGIT = re.compile("[0-9]")
 _DIGITS = re.compile("[0-9]+")
 _MOST_GROUPS, _LONGEST = 6, 48  # groups and characters of a number in print; with digits one by one only a run that is nothing else counts
@@ -31,6 +32,9 @@ _IBAN_LENGTHS = {
 }  # fmt: skip
 _IBANS = {n: re.compile(rf"[A-Za-z0-9](?:[ ./-]{{0,4}}[A-Za-z0-9]){{{n - 1}}}(?![{LATIN}_])") for n in set(_IBAN_LENGTHS.values())}
 _SSN = re.compile(_BEGIN + r"[0-9]{2}(?<!000)(?<!666)(?<!9..)( {1,2}| ?[-/.] ?)(?!00)[0-9]{2}\1(?!0000)[0-9]{4}(?!-?[0-9])")
+_CALLED_SSN = re.compile(
+    r"(?:\bssn\b|\bsocial security(?: number| no\.?)?)[\"']?\s{0,2}[:=#]?\s{0,2}(?:is )?([0-9]{8,9})(?![0-9])", re.IGNORECASE
+)
 
 
 def cards(text: str) -> Iterator[Span]:
@@ -41,6 +45,11 @@ def cards(text: str) -> Iterator[Span]:
                 if len(digits(text[start:end])) < 16 and label_before(text, start) == "phone":
                     continue  # a number with its country's code may pass the check by chance
                 yield Span("CARD", start, end)
+
+
+def split_cards(text: str) -> Iterator[Span]:
+    """Such numbers whose four groups are on a line each, or have an underscore between them."""
+    yield from (Span("CARD", *match.span()) for match in _SPLIT_CARD.finditer(text) if _is_card(match[0]))
 
 
 def ibans(text: str) -> Iterator[Span]:
@@ -59,6 +68,8 @@ def ssns(text: str) -> Iterator[Span]:
     for match in _SSN.finditer(text):
         if label_before(text, match.start()) != "other":
             yield Span("SSN", *match.span())
+    # as a number in JSON it has no zero in front
+    yield from (Span("SSN", *match.span(1)) for match in _CALLED_SSN.finditer(text))
 
 
 def windows(run: re.Match[str]) -> Iterator[tuple[int, int]]:

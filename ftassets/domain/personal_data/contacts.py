@@ -12,6 +12,12 @@ LATIN = "0-9A-Za-zÀ-ɏḀ-ỿ"
 _TLD = rf"(?:xn--[0-9A-Za-z-]{{1,59}}|[A-Za-z]{{2,24}}(?![{LATIN}])|(?![{LATIN}])[^\W\d_]{{2,24}})"
 _DOMAIN = re.compile(rf"@(?:(?:(?=[{LATIN}])[{LATIN}-]{{1,63}}|(?![{LATIN}])[\w-]{{1,63}})\.){{1,8}}{_TLD}")
 _LOCAL_REVERSED = re.compile(rf"(?=[{LATIN}_])[{LATIN}_.%+&'-]{{0,63}}[{LATIN}_]|(?![{LATIN}_])[\w.%+&'-]{{0,63}}\w")
+_VEILED_DOT = r"(?: ?[(\[] ?(?:dot|punkt|punto|point) ?[)\]] ?|\.)"
+_VEILED = re.compile(  # jane%40example.com in the query of a URL, and jane (at) example (dot) com
+    rf"(?<![{LATIN}._+%-])(?:[{LATIN}][{LATIN}._+-]{{0,63}}%40|[{LATIN}][{LATIN}._+-]{{0,63}} ?[(\[] ?at ?[)\]] ?)"
+    rf"[{LATIN}-]{{1,63}}(?:{_VEILED_DOT}[{LATIN}-]{{1,63}}){{0,6}}{_VEILED_DOT}[A-Za-z]{{2,24}}(?![{LATIN}])",
+    re.IGNORECASE,
+)
 _IMAGE = re.compile(r"@[1-9]x\.")  # logo@2x.png
 _GIT = re.compile(r"git@[^:]{1,253}:")  # an address of git, git@github.com:owner/repository
 _PASSWORD = re.compile(r"://[^\s/@:]*:[^\s/@:]*$")  # in a URL, which `credentials` finds
@@ -41,6 +47,11 @@ def emails(text: str) -> Iterator[Span]:
             if not (before.endswith(_HANDLE) or _PASSWORD.search(before) or _IMAGE.match(text, at) or _GIT.match(text, start)):
                 yield Span("EMAIL", start, domain.end())
         at = text.find("@", at + 1)
+
+
+def veiled_emails(text: str) -> Iterator[Span]:
+    """Addresses whose @ is written as %40, or as a word in brackets."""
+    yield from (Span("EMAIL", *match.span()) for match in _VEILED.finditer(text))
 
 
 def ips(text: str) -> Iterator[Span]:

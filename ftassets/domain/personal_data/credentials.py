@@ -23,6 +23,7 @@ _WITH_PREFIX = re.compile(
             r"SG\.[A-Za-z0-9_-]{16,32}\.[A-Za-z0-9_-]{32,64}|key-[0-9a-f]{32}|[0-9a-f]{32}-us[0-9]{1,2}",  # SendGrid, Mailgun, Mailchimp
             r"SK[0-9a-f]{32}|AC[0-9a-f]{32}|shp(?:at|ca|pa|ss)_[0-9a-fA-F]{32}|sq0(?:atp|csp|idp)-[A-Za-z0-9_-]{22,43}",  # Twilio, Shopify
             r"[0-9]{8,10}:AA[A-Za-z0-9_-]{33}|[MNO][A-Za-z0-9_-]{23,27}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27,40}",  # Telegram, Discord
+            r"lsv2_(?:pt|sk)_[0-9a-f]{32}_[0-9a-f]{10}|EAAC[A-Za-z0-9]{30,255}",  # LangSmith, Facebook
             r"lin_api_[A-Za-z0-9]{40}|ntn_[A-Za-z0-9]{40,60}|secret_[A-Za-z0-9]{40,60}",
             r"eyJ[A-Za-z0-9_-]{8,4096}\.[A-Za-z0-9_-]{8,8192}(?:\.[A-Za-z0-9_-]{0,2048}){0,3}",  # JSON web token
         ]
@@ -30,20 +31,27 @@ _WITH_PREFIX = re.compile(
     + ")"
     + _END
 )
-_MARK = "[A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----"
+PRIVATE_KEY = "PRIVATE KEY"  # what stands before and behind one
+_WHOLE = re.compile(r"\S{6,4096}")
+_MARK = rf"[A-Z0-9 ]{{0,30}}{PRIVATE_KEY}(?: BLOCK)?-----"
 _BODY = r"A-Za-z0-9+/=\s:,-"
 _PRIVATE_KEY = re.compile(rf"-----BEGIN {_MARK}[{_BODY}]{{0,16000}}?(?:-----END {_MARK}|(?![{_BODY}])|\Z)")  # the end may be cut off
 _HOOK = re.compile(r"hooks\.slack\.com/services/[A-Za-z0-9/]{20,80}|discord(?:app)?\.com/api/webhooks/[0-9]{15,20}/[A-Za-z0-9_-]{50,80}")
 _IN_URL = re.compile(r"://[^\s:/@\"'<>]{0,64}:([^\s/@\"'<>]{3,128})@")
 _SENT = re.compile(r"\b(?:bearer|basic)\s{1,3}([A-Za-z0-9_.~+/-]{16,4096}={0,2})", re.IGNORECASE)
+_COOKIE = re.compile(r"\bcookie\s{0,2}:\s{0,2}[A-Za-z0-9_.-]{1,64}=([^\s;,\"']{16,4096})", re.IGNORECASE)
+_CURL = re.compile(r"\bcurl\b[^\n]{0,200}?\s(?:-u|--user)[\s=]{1,2}[\"']?[^\s:\"']{1,64}:([^\s\"']{3,128})")
 _PASSWORDS = (
     r"pass(?:word|wd|phrase)?|pwd|mot de passe|passwort|kennwort|contraseña|senha|wachtwoord|has[lł]o|пароль"
-    r"|密码|密碼|パスワ[ー-]ド|비밀번호|كلمة المرور"
+    r"|密码|密碼|パスワ[ー-]ド|비밀번호|كلمة المرور|رمز عبور|گذرواژه|סיסמ[הא]|पासवर्ड|รหัสผ่าน|mật khẩu|şifre"
+    r"|parola|κωδικός|heslo|jelszó|salasana|lösenord"
 )
 _CALLED = (
     rf"(?:{_PASSWORDS}|secret(?:[_ -]?access)?(?:[_ -]?key)?|(?:api|access|account|auth|private|shared|signing|encryption)[_ -]?key"
     r"|(?:api|auth|access|refresh|bot|bearer)[_ -]?token|token|client[_ -]?secret)"
 )
+_TAGGED = re.compile(rf"<({_CALLED})>\s{{0,4}}([^\s<]{{6,512}})\s{{0,4}}</", re.IGNORECASE)
+_KEY = re.compile(rf"(?:.*[^A-Za-z])?{_CALLED}[\s:]*", re.IGNORECASE | re.DOTALL)
 # in quotes anything, else what is no call and no attribute of code
 _VALUE = r"(?:[\"'“]([^\s\"'“”]{8,512})[\"'”]|([^\s\"'“”,;<>(){}\[\].]{8,512})(?![(\[{\w]|\.\w))"
 _NAMED = re.compile(rf"(?<![A-Za-z]){_CALLED}[\"'“”]?\s{{0,2}}(?:=>|:=|[:=：]|は|是|为|為)\s{{0,2}}{_VALUE}", re.IGNORECASE)
@@ -66,6 +74,19 @@ _HINTS = (
     "パス",
     "비밀",
     "كلمة",
+    "رمز",
+    "گذرواژه",
+    "סיסמ",
+    "पासवर्ड",
+    "รหัส",
+    "khẩu",
+    "şifre",
+    "parola",
+    "κωδικ",
+    "heslo",
+    "jelsz",
+    "salasana",
+    "lösenord",
 )
 _LONG = re.compile(r"[A-Za-z0-9_+/=.-]{16}")
 _DIGIT, _LETTER = re.compile("[0-9]"), re.compile("[A-Za-z]")
@@ -76,9 +97,12 @@ def secrets(text: str) -> Iterator[Span]:
     if _LONG.search(text):
         for pattern in (_WITH_PREFIX, _HOOK):
             yield from (Span("SECRET", *match.span()) for match in pattern.finditer(text) if _random(match[0]))
-        if "PRIVATE KEY" in text:
-            yield from (Span("SECRET", *match.span()) for match in _PRIVATE_KEY.finditer(text))
+        yield from (Span("SECRET", *match.span(1)) for match in _COOKIE.finditer(text) if _mixed(match[1]))
         yield from (Span("SECRET", *match.span(1)) for match in _SENT.finditer(text) if _mixed(match[1]))
+    if PRIVATE_KEY in text:
+        yield from (Span("SECRET", *match.span()) for match in _PRIVATE_KEY.finditer(text))
+    if "curl" in text:
+        yield from (Span("SECRET", *match.span(1)) for match in _CURL.finditer(text))
     if "://" in text and "@" in text:
         yield from (Span("SECRET", *match.span(1)) for match in _IN_URL.finditer(text))
     if may_be_named(text):
@@ -87,6 +111,12 @@ def secrets(text: str) -> Iterator[Span]:
                 value = match.lastindex or 0  # the group of quoted or of bare values
                 if _mixed(match[value]):
                     yield Span("SECRET", *match.span(value))
+        yield from (Span("SECRET", *match.span(2)) for match in _TAGGED.finditer(text) if _mixed(match[2]))
+
+
+def is_called_secret(label: str, value: str) -> bool:
+    """Whether a whole text is a password or a key because it is called one, as the value of `client_secret` in JSON."""
+    return _WHOLE.fullmatch(value) is not None and _mixed(value) and _KEY.fullmatch(label) is not None
 
 
 def may_be_named(text: str) -> bool:

@@ -3,19 +3,19 @@
 import re
 from collections.abc import Iterator
 
-from ftassets.domain.personal_data.accounts import cards, ibans, ssns
-from ftassets.domain.personal_data.contacts import emails, ips
-from ftassets.domain.personal_data.credentials import may_be_named, secrets
+from ftassets.domain.personal_data.accounts import cards, ibans, split_cards, ssns
+from ftassets.domain.personal_data.contacts import emails, ips, veiled_emails
+from ftassets.domain.personal_data.credentials import PRIVATE_KEY, is_called_secret, may_be_named, secrets
 from ftassets.domain.personal_data.folding import folded, unescaped
 from ftassets.domain.personal_data.phones import phones
 from ftassets.domain.personal_data.spans import Span, resolved
 
 # No pattern has two ways to match the same characters, and none repeats without bound where it can still fail: the time is linear
 # in the text, whatever the text. Texts without a digit and without an @, most of them, cost one search.
-_HINT = re.compile(r"[\d@＠﹫]")
+_HINT = re.compile(r"[\d@＠﹫]|[(\[] ?at ?[)\]]")
 # without one of these nothing can be found, not even behind the escapes of JSON; numbers of fewer digits are common and harmless
 _SHAPE = re.compile(
-    r"[@＠﹫\\]|\d(?:\W{0,4}\d){5}|\d[.．]\d{1,3}[.．]\d|[^\W\d_]{2}\d{2}|[0-9A-Fa-f:]:[0-9A-Fa-f:]"
+    r"[@＠﹫\\]|%40|[(\[] ?at ?[)\]]|\d(?:\W{0,4}\d){5}|\d[.．]\d{1,3}[.．]\d|[^\W\d_]{2}\d{2}|[0-9A-Fa-f:]:[0-9A-Fa-f:]"
     r"|[0-9](?:[A-Za-z0-9_+/.-]{8}|(?<=[A-Za-z0-9_+/.-]{9}))"  # in a word of 16 characters or more
 )
 _LONG_NUMBER = re.compile(r"[0-9](?:[ .()/-]{0,4}[0-9]){5}")
@@ -23,7 +23,7 @@ _LONG_NUMBER = re.compile(r"[0-9](?:[ .()/-]{0,4}[0-9]){5}")
 
 def may_hold(text: str) -> bool:
     """Whether `find` could find anything; quick."""
-    return bool(_HINT.search(text) and (_SHAPE.search(text) or may_be_named(text)))
+    return bool(_HINT.search(text) and (_SHAPE.search(text) or may_be_named(text))) or PRIVATE_KEY in text
 
 
 def find(text: str, label: str = "") -> list[Span]:
@@ -32,9 +32,11 @@ def find(text: str, label: str = "") -> list[Span]:
     `label` is what the text is called, for example its key in a JSON document: it counts as a word before the text. Digits and letters
     of other scripts and widths count, as do escapes of JSON. Time is linear in the text.
     """
-    if not may_hold(text):
-        return []
     begin = f"{label}: " if label else ""
+    if not may_hold(begin + text):
+        return []
+    if label and is_called_secret(label, text):
+        return [Span("SECRET", 0, len(text))]
     views = [folded(text), unescaped(text)] if "\\" in text else [folded(text)]
     found = []
     for view in views:
@@ -48,9 +50,11 @@ def find(text: str, label: str = "") -> list[Span]:
 def _found(text: str) -> Iterator[Span]:
     if "@" in text:
         yield from emails(text)
+    yield from veiled_emails(text)
     yield from ibans(text)
     yield from ips(text)
     yield from secrets(text)
+    yield from split_cards(text)
     if _LONG_NUMBER.search(text):
         yield from cards(text)
         yield from ssns(text)

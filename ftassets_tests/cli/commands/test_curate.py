@@ -86,6 +86,21 @@ def test_personal_data_is_replaced_and_json_stays_json(source: Path, tmp_path: P
     assert json.loads(mail["messages"][1]["content"]) == {"intent": "Mail", "to": "<EMAIL>"}
 
 
+def test_arguments_of_a_call_are_scrubbed_by_their_keys(tmp_path: Path) -> None:
+    call = {"name": "login", "arguments": json.dumps({"user": "jo", "password": "hunter2X", "ssn": 78051120, "max_tokens": 1024})}
+    row = json.loads(chat("please log me in to the portal", "You are in."))
+    row["messages"][1:1] = [
+        {"role": "assistant", "content": None, "tool_calls": [{"id": "c", "type": "function", "function": call}]},
+        {"role": "tool", "tool_call_id": "c", "content": '{"client_secret": "Zq8~QxYyZz.abcDEF123"}'},
+    ]
+    (tmp_path / "in.jsonl").write_text(json.dumps(row))
+    curate_file(tmp_path / "in.jsonl", tmp_path / "out", None, None, silent)
+    [kept] = [row for path in (tmp_path / "out").glob("t*.jsonl") for row in lines(path)]
+    said = json.loads(kept["messages"][1]["tool_calls"][0]["function"]["arguments"])
+    assert said == {"user": "jo", "password": "<SECRET>", "ssn": "<SSN>", "max_tokens": 1024}
+    assert json.loads(kept["messages"][2]["content"]) == {"client_secret": "<SECRET>"}
+
+
 @pytest.mark.parametrize("name", ["in.jsonl", "golden.jsonl", "loop.yaml"])
 def test_nothing_is_written_over_an_input(source: Path, tmp_path: Path, name: str) -> None:
     inside = tmp_path / "inside"

@@ -324,6 +324,15 @@ def test_secrets_are_found_whole(value: str, text: str) -> None:
         ("postgres://app:s3cretpw@db.example/x", "postgres://app:<SECRET>@db.example/x"),
         ("Authorization: Bearer abcdef0123456789abcdef", "Authorization: Bearer <SECRET>"),
         ("-----BEGIN PRIVATE KEY-----\\nMIIEvQIBADANBgkqhkiG9w0BAQEF", "<SECRET>"),
+        ("-----BEGIN PGP PRIVATE KEY BLOCK-----\n\nlQOYBF\n=abcd\n-----END PGP PRIVATE KEY BLOCK-----", "<SECRET>"),
+        ("<password>hunter2X!</password>", "<password><SECRET></password>"),
+        ("curl -u bob:S3cretPw1 https://x.org", "curl -u bob:<SECRET> https://x.org"),
+        ("رمز عبور: Abc12345", "رمز عبور: <SECRET>"),
+        ("mật khẩu: Abc12345", "mật khẩu: <SECRET>"),
+        ("Set-Cookie: JSESSIONID=0A1B2C3D4E5F60718293A4B5; Path=/", "Set-Cookie: JSESSIONID=<SECRET>; Path=/"),
+        ("cookie: theme=dark; a=b", "cookie: theme=dark; a=b"),
+        ("<token>the token of 2024</token>", "<token>the token of 2024</token>"),
+        ("lsv2_pt_0123456789abcdef0123456789abcdef_0123456789", "<SECRET>"),
         ("mein Passwort ist geheim und lang1", "mein Passwort ist geheim und lang1"),
         ("secret = sha256(data1234)", "secret = sha256(data1234)"),
         ("password = os.environ['PG_1']", "password = os.environ['PG_1']"),
@@ -336,7 +345,56 @@ def test_secrets_by_what_they_are_called(text: str, left: str) -> None:
     assert redact(text, find(text)) == left
 
 
+@pytest.mark.parametrize(
+    ("value", "label", "kind"),
+    [
+        ("hunter2X", "password", "SECRET"),
+        ("Zq8~QxYyZz.abcDEF123_456ghiJKL789mno", "client secret", "SECRET"),
+        ("a8f5f167f44f", "auth token", "SECRET"),
+        ("s3cr(t)x", "what is your password", "SECRET"),
+        ("78051120", "ssn", "SSN"),
+        ("078051120", "social security number", "SSN"),
+    ],
+)
+def test_a_value_that_is_called_a_secret_or_a_number_of_a_person_is_one_whole(value: str, label: str, kind: str) -> None:
+    assert find(value, label) == [Span(kind, 0, len(value))]
+    if kind == "SECRET":
+        assert find(value, "order id") == []
+
+
+@pytest.mark.parametrize(
+    ("value", "label"), [("1024", "max_tokens"), ("required", "password"), ("room 12 b", "password"), ("a1b2c3", "key")]
+)
+def test_a_value_that_may_be_anything_else_stays(value: str, label: str) -> None:
+    assert find(value, label) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("https://x.org/?mail=jane%40example.com&x=1", "https://x.org/?mail=<EMAIL>&x=1"),
+        ("jane (at) example (dot) com", "<EMAIL>"),
+        ("j.doe[at]mail.example[dot]org please", "<EMAIL> please"),
+        ("meet (at) noon", "meet (at) noon"),
+        ("100%40 of it. Then", "100%40 of it. Then"),
+        ("4111\n1111\n1111\n1111", "<CARD>"),
+        ("4111_1111_1111_1111", "<CARD>"),
+        ("2024\n2025\n2026\n2027", "2024\n2025\n2026\n2027"),
+    ],
+)
+def test_what_is_written_apart_or_in_words_is_found(text: str, left: str) -> None:
+    assert redact(text, find(text)) == left
+
+
 HOSTILE_SECRETS = [
+    "a (at) ",
+    "a%40a.",
+    "a(at)a(dot)",
+    "1234\n",
+    "cookie: a=",
+    "curl -u a:",
+    "<password>1a",
+    "ssn ",
     "sk-",
     "eyJa.",
     "-----BEGIN PRIVATE KEY-----\nA1",
