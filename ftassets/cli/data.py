@@ -97,7 +97,7 @@ def label_export(
     from ftassets.cli.commands import labelling
 
     config, log, store = known_loop(loop), backend("traffic_log"), backend("dataset_store")
-    check_new_file(out, force)
+    check_new_file(out, force, [Home.from_env().root, config.dataset.seed, config.golden_set])
     since = time.time() - config.dataset.production_window
     if conflicts:
         batch = labelling.conflict_export(log, store, config, format, limit, since)
@@ -106,8 +106,10 @@ def label_export(
         batch = labelling.label_export(log, store, config, format, limit, since, canaries, new)
     write_file(out, batch.text)
     if as_json:
-        show_json({"loop": loop, "file": out, "format": format, "batch": batch.id, "requests": batch.requests})
+        show_json({"loop": loop, "file": out, "format": format, "batch": batch.id, "requests": batch.requests, "left_out": batch.left_out})
         return
+    if batch.left_out:
+        typer.echo(f"{batch.left_out} requests are left out: near copies of others in the batch, or not of texts")
     typer.echo(f"{batch.requests} requests written to {out} as batch {batch.id}; take the answers back with:")
     typer.echo(f"  ftassets label import {loop} FILE --format {format}")
 
@@ -176,7 +178,7 @@ def export_dataset(
     from ftassets.assets._shared.dataset_files import export, export_pairs
 
     store, config = backend("dataset_store"), known_loop(loop)
-    files = export(store, commit, config.name, out, force)
+    files = export(store, commit, config.name, out, force, [Home.from_env().root])
     pairs = export_pairs(store, commit, config, out)
     if as_json:
         show_json({"loop": loop, "data_files": files, "preference_pairs": str(pairs) if pairs else None})

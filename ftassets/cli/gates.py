@@ -66,7 +66,7 @@ def review_export(
     from ftassets.cli.commands import review as command
 
     config = known_loop(loop)
-    check_new_file(out, force)
+    check_new_file(out, force, [Home.from_env().root, config.dataset.seed, config.golden_set])
     with dagster_instance() as instance:
         found = command.export(instance, backend("dataset_store"), backend("artifacts"), config)
     write_file(out, found.text, encoding="utf-8-sig")  # with a BOM, which spreadsheets need to see UTF-8
@@ -89,7 +89,7 @@ def review_pairs(
     from ftassets.cli.commands import review as command
 
     config = known_loop(loop)
-    check_new_file(out, force)
+    check_new_file(out, force, [Home.from_env().root, config.dataset.seed, config.golden_set])
     with dagster_instance() as instance:
         found = command.pairs(instance, backend("dataset_store"), backend("artifacts"), config)
     write_file(out, found.text)

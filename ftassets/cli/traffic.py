@@ -93,7 +93,14 @@ def user_hash(
     """Print the hash under which the traffic log knows a user, which forget takes."""
     from ftassets.domain.traffic.exchange import hashed_user, keyed_user
 
-    found = keyed_user(hashed_user(name), Home.from_env().user_secret())
+    home = Home.from_env()
+    if not hashed_user(name):
+        raise InvalidInput("the name is empty: requests without a user have no hash")
+    if not home.has_user_secret():
+        raise InvalidInput(
+            f"the home {home.root} has no user yet, so no hash would match: set FTASSETS_HOME to the home whose log has them"
+        )
+    found = keyed_user(hashed_user(name), home.user_secret())
     if as_json:
         show_json({"user": found})
     else:

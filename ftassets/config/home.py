@@ -7,6 +7,8 @@ from pathlib import Path
 from ftassets.durable import secret
 from ftassets.errors import ConfigurationError
 
+USER_SALT = "user.salt"
+
 
 @dataclass(frozen=True)
 class Home:
@@ -72,7 +74,11 @@ class Home:
 
     def user_secret(self) -> str:
         """Secret of the hashes by which the traffic log knows users; made at the first call."""
-        return secret(self.keys / "user.salt")
+        return secret(self.keys / USER_SALT)
+
+    def has_user_secret(self) -> bool:
+        """Whether that secret was made already: without it no store has a hash of a user."""
+        return (self.keys / USER_SALT).exists()
 
     @property
     def gateway(self) -> Path:

@@ -65,7 +65,10 @@ def write_file(path: Path, text: str, encoding: str = "utf-8") -> None:
 
 
 def _check_inputs(path: Path, inputs: Sequence[Path]) -> None:
+    """Raise InvalidInput if `path` is one of the inputs, holds one, or is there and lies in one that is a folder."""
     place = path.resolve()
     for source in inputs:
-        if place == source.resolve() or place in source.resolve().parents or (path.exists() and source.exists() and path.samefile(source)):
+        own = source.resolve()
+        same = path.exists() and source.exists() and path.samefile(source)
+        if place == own or place in own.parents or same or (own in place.parents and path.exists()):
             raise InvalidInput(f"{path} would be written over the input {source}: name another place; --force does not change this")

@@ -109,6 +109,36 @@ def test_a_user_is_forgotten_by_one_of_the_requests(tmp_path: Path) -> None:
     assert "give one of them" in run("forget", "--user", "x", "--user-of", "chat:old-1", code=1).output
 
 
+def test_a_hash_is_made_only_where_it_can_match_a_user(tmp_path: Path, home: Path) -> None:
+    assert "has no user yet" in run("user-hash", "Zoë", code=1).output
+    assert not home.exists()
+    path = tmp_path / "chat.jsonl"
+    asked = [{"role": "user", "content": "Where is it?"}, {"role": "assistant", "content": "{}"}]
+    path.write_text(json.dumps({"id": "1", "user": "Zoe\u0308", "messages": asked, "created": 1_790_000_000}))
+    run("import-traffic", LOOP, str(path))
+    assert "the name is empty" in run("user-hash", " ", code=1).output
+    found = run("user-hash", "Zo\u00eb").stdout.strip()
+    assert "removed: 1 rows of the traffic log" in run("forget", "--user", found).stdout
+    said = " ".join(run("forget", "--user", "Zoe", code=1).output.split())
+    assert "no store here has anything of the user Zoe, and it is not a hash" in said
+
+
+def test_requests_that_are_left_out_of_a_batch_are_counted(tmp_path: Path) -> None:
+    path = tmp_path / "chat.jsonl"
+    rows = [
+        {"id": str(n), "created": int(time.time()) - 3600, "messages": [
+            {"role": "user", "content": f"Where is my parcel number {n}?"}, {"role": "assistant", "content": "{}"},
+        ]}
+        for n in range(4)
+    ]  # fmt: skip
+    path.write_text("\n".join(map(json.dumps, rows)))
+    run("import-traffic", LOOP, str(path))
+    said = run("label", "export", LOOP, "--out", str(tmp_path / "batch.jsonl")).stdout
+    written = len((tmp_path / "batch.jsonl").read_text().splitlines())
+    assert written < 4
+    assert f"{4 - written} requests are left out: near copies" in said
+
+
 def test_an_unknown_loop_is_named() -> None:
     result = CliRunner().invoke(app, ["export", "nonesuch", "--out", "x"])
     assert result.exit_code != 0

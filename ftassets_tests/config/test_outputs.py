@@ -74,6 +74,16 @@ def test_no_input_is_written_over_even_with_force(tmp_path: Path, link: str) -> 
     assert source.read_text() == "rows"
 
 
+def test_what_is_in_a_folder_that_is_read_is_not_written_over(tmp_path: Path) -> None:
+    (tmp_path / "home" / "data").mkdir(parents=True)
+    (tmp_path / "home" / "traffic.db").write_text("rows")
+    with pytest.raises(InvalidInput, match="written over the input"):
+        check_new_file(tmp_path / "home" / "traffic.db", force=True, inputs=[tmp_path / "home"])
+    with pytest.raises(InvalidInput, match="written over the input"):
+        check_new_folder(tmp_path / "home" / "data", force=True, inputs=[tmp_path / "home"])
+    check_new_file(tmp_path / "home" / "new.jsonl", inputs=[tmp_path / "home"])
+
+
 def test_a_folder_with_a_link_to_another_one_is_refused(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "others").mkdir()

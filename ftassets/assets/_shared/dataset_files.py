@@ -26,7 +26,7 @@ from ftassets.domain.dataset.preferences import Pair, trl_row
 from ftassets.domain.dataset.rows import Example, Quarantined, apart, shown
 from ftassets.domain.dataset.shards import Index, Shard, content_hash, plan
 from ftassets.domain.evaluation.scored_turns import scored_turns
-from ftassets.errors import reason_of
+from ftassets.errors import InvalidInput, reason_of
 
 DECODED_ROWS = 100_000  # kept in memory at most, about 100 MB
 _BATCH = 10_000  # rows that are Python's dictionaries at a time
@@ -115,6 +115,9 @@ def labels_path(loop: str, batch: str) -> str:
 
 def reference_path(loop: str, version: str) -> str:
     return f"{loop}/reference/{version}.npz"
+
+
+PAIRS = "preference_pairs.jsonl"  # of an export
 
 
 def index_path(loop: str) -> str:
@@ -396,30 +399,47 @@ def read_rejected(store: DatasetStore, ref: str, loop: str) -> list[Quarantined]
         return []
 
 
-def export(store: DatasetStore, ref: str, loop: str, folder: Path, force: bool = False) -> dict[str, list[str]]:
+def export(
+    store: DatasetStore, ref: str, loop: str, folder: Path, force: bool = False, inputs: Sequence[Path] = ()
+) -> dict[str, list[str]]:
     """Write the dataset's objects at `ref` below a folder, as they lie in the store; returns the `data_files` for `load_dataset`.
 
     They are Parquet; a split without rows is not among them. Raises ObjectNotFound when there is no dataset, InvalidInput
-    when the folder is not empty, DatasetError when the dataset is damaged. `force` writes into a folder that is not empty, and removes
-    the Parquet files of an earlier export, whose rows would be read with these.
+    when the folder is not empty or is one of the inputs, DatasetError when the dataset is damaged. `force` writes into a folder that is
+    not empty, and removes the files of an earlier export, whose rows would be read with these; other Parquet files there raise
+    InvalidInput.
     """
-    check_new_folder(folder, force)
+    check_new_folder(folder, force, inputs)
     commit = store.resolve(ref)
     index = read_index(store, commit, loop)
-    for earlier in [path for split in index.shards for path in (folder / split).glob("*.parquet")]:
-        earlier.unlink()
-    folder.mkdir(parents=True, exist_ok=True)
+    earlier = _exported(folder)
+    found = [path for split in index.shards for path in sorted((folder / split).glob("*.parquet"))]
+    if others := [path for path in found if path not in earlier]:
+        raise InvalidInput(
+            f"{others[0]} is not of an earlier export, and would be read with the dataset: move it away, or name another folder"
+        )
+    for path in [*found, *earlier.intersection([folder / PAIRS])]:
+        path.unlink(missing_ok=True)
     data_files: dict[str, list[str]] = {}
+    for path in (index_path(loop), quarantine_path(loop)):  # the index first: it tells the next export what is of this one
+        _write(folder / Path(path).name, store.read(commit, path))
     for split, shard, content in _shards(store, commit, loop, index):
         target = folder / shard.path
         _write(target, content)
         data_files.setdefault(split, []).append(str(target))
-    for path in (quarantine_path(loop), index_path(loop)):
-        _write(folder / Path(path).name, store.read(commit, path))
     for path in (card_path(loop), croissant_path(loop)):
         with suppress(ObjectNotFound):  # an earlier release wrote none
             _write(folder / Path(path).name, store.read(commit, path))
     return data_files
+
+
+def _exported(folder: Path) -> set[Path]:
+    """The files of rows and pairs that an earlier export wrote into a folder, by the index that it has; empty without a readable one."""
+    try:
+        shards = json.loads((folder / Path(index_path("")).name).read_bytes())["shards"]
+        return {folder / str(shard["path"]) for members in shards.values() for shard in members} | {folder / PAIRS}
+    except (OSError, ValueError, TypeError, LookupError, AttributeError):
+        return set()
 
 
 def export_pairs(store: DatasetStore, ref: str, loop: LoopConfig, folder: Path) -> Path | None:
@@ -428,7 +448,7 @@ def export_pairs(store: DatasetStore, ref: str, loop: LoopConfig, folder: Path) 
         pairs = pairs_from_parquet(store.read(ref, pairs_path(loop.name)))
     except ObjectNotFound:
         return None
-    target = folder / "preference_pairs.jsonl"
+    target = folder / PAIRS
     lines = (json.dumps(trl_row(pair, loop.task.system_prompt), ensure_ascii=False) + "\n" for pair in pairs)
     _write(target, "".join(lines).encode())
     return target if pairs else None

@@ -2,7 +2,7 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -43,11 +43,15 @@ SEARCHED = 20_000  # requests among which a batch is chosen, so that a long wind
 
 @dataclass(frozen=True)
 class LabelBatch:
-    """Requests for people to label, in the format of their tool."""
+    """Requests for people to label, in the format of their tool.
+
+    `left_out` are requests that would have had a place, but are near copies of these or are not of texts.
+    """
 
     id: str
     text: str
     requests: int
+    left_out: int
 
 
 @dataclass(frozen=True)
@@ -113,8 +117,7 @@ def label_export(
         feedback = traffic_log.feedback_on([exchange.id for exchange in page])
         found += candidates(page, feedback, labelled, canaries, known.distances, known.novel_above, loop.task.form)
         found = shortlist(found, SEARCHED, seed)
-    chosen = select(found, limit, loop.dataset.jaccard, seed)
-    return LabelBatch(labelling.batch_id(chosen), labelling.to_text(chosen, format), len(chosen))
+    return _batch(found, limit, loop, format, seed)
 
 
 def conflict_export(
@@ -134,8 +137,13 @@ def conflict_export(
     items = [
         Item(e.id, e.messages, e.answer, e.version, e.at, CONFLICT, comment=comments.get(e.id)) for e in traffic_log.named(loop.name, names)
     ]
-    chosen = select(items, limit, loop.dataset.jaccard)
-    return LabelBatch(labelling.batch_id(chosen), labelling.to_text(chosen, format), len(chosen))
+    return _batch(items, limit, loop, format)
+
+
+def _batch(items: Sequence[Item], limit: int, loop: LoopConfig, format: str, seed: int = 0) -> LabelBatch:
+    chosen = select(items, limit, loop.dataset.jaccard, seed)
+    left_out = len(items) - len(chosen) if len(chosen) < limit else 0
+    return LabelBatch(labelling.batch_id(chosen), labelling.to_text(chosen, format), len(chosen), left_out)
 
 
 def label_import(

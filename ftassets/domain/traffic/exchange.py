@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import unicodedata
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -101,9 +102,9 @@ def query_of(exchange: Exchange, context: str) -> str:
 def hashed_user(name: Any) -> str:
     """SHA-256 (hex) of a user's name, without a secret; empty without a user. The log has it under `keyed_user` only.
 
-    White space around the name does not count.
+    White space around the name does not count, nor how its letters are composed.
     """
-    known = "" if name is None else str(name).strip()
+    known = "" if name is None else unicodedata.normalize("NFC", str(name).strip())
     return hashlib.sha256(known.encode("utf-8", "replace")).hexdigest() if known else ""
 
 

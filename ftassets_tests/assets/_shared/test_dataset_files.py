@@ -255,10 +255,16 @@ def test_export_does_not_mix_two_datasets(store: GitDatasetStore, tmp_path: Path
     export(store, "main", "loop", tmp_path / "out")
     with pytest.raises(InvalidInput, match="not empty"):
         export(store, "main", "loop", tmp_path / "out")
-    stale = tmp_path / "out" / "train" / "of-another-commit.parquet"
-    stale.write_bytes(b"")
+    (tmp_path / "out" / "preference_pairs.jsonl").write_text("of another loop")
+    publish(store, "2", {**FIRST, "train": rows(7)})
+    mine = tmp_path / "out" / "train" / "mine.parquet"
+    mine.write_bytes(b"")
+    with pytest.raises(InvalidInput, match=r"mine\.parquet is not of an earlier export"):
+        export(store, "main", "loop", tmp_path / "out", force=True)
+    assert mine.exists()
+    mine.unlink()
     files = export(store, "main", "loop", tmp_path / "out", force=True)
-    assert not stale.exists()
+    assert not (tmp_path / "out" / "preference_pairs.jsonl").exists()
     assert sorted(map(str, (tmp_path / "out").rglob("*/*.parquet"))) == sorted(path for paths in files.values() for path in paths)
 
 
