@@ -1,4 +1,4 @@
-"""Golden conversations from the dataset store to scores and the page."""
+"""Golden conversations from the dataset store to scores and the page, and what the page says of an LLM judge."""
 
 import json
 from pathlib import Path
@@ -9,14 +9,17 @@ import pyarrow.parquet as pq
 import pytest
 
 from ftassets.assets._shared.dataset_files import golden_path, read_evaluation_rows, scored_golden, to_parquet
-from ftassets.assets.eval_report.page import _turns_table
+from ftassets.assets.eval_report.page import _judge_table, _turns_table
 from ftassets.assets.eval_report.rows import Rows, RowSet, scores_of
 from ftassets.backends.dataset_store.git import GitDatasetStore
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.chat import conversation, question
 from ftassets.domain.dataset.rows import Example
+from ftassets.domain.evaluation.llm_judge import Calibration, LabelledChoice, PairwiseScore
 from ftassets.domain.evaluation.scoring import Score
+from ftassets.domain.gates.gate import Gate
 from ftassets_tests.domain.gates.reports import report
+from ftassets_tests.domain.gates.reports import rows as scored
 
 TWO = Example(
     id="two",
@@ -72,3 +75,26 @@ def test_scores_name_the_conversation_and_the_page_shows_turns_and_wholes(store:
     assert shown == [["answe", "1", "1.000", "1.000"], ["answe", "1", "0.000", "1.000"], ["whole", "1", "0.000", "1.000"]]
     alone = {role: [scores[2]] for role, scores in made.scores.items()}
     assert _turns_table(made.model_copy(update={"scores": alone})) is None
+
+
+def test_the_page_says_how_far_the_judge_agrees_and_what_would_halve_the_interval() -> None:
+    gate = Gate(metric="llm_judge", better_than="production")
+    asked = loop("last").model_copy(update={"gates": [gate]})
+    choices = (LabelledChoice(judge=1, people=1, own=True),) * 45 + (LabelledChoice(judge=1, people=-1),) * 5
+    known = Calibration(
+        n=50, min_kappa=0.4, agreement=0.9, kappa=0.8, kappa_low=0.6, kappa_high=0.9, choices=choices, decided=100, first_position=0.5,
+        both_decided=40, longer=0.7, longer_people=0.5,
+    )  # fmt: skip
+    made = report(scored([1.0] * 40), scored([0.0] * 40))
+    scores = [
+        PairwiseScore(id=each.id, slice=each.slice, value=1.0 if n < 30 else -1.0) for n, each in enumerate(made.rows("candidate", None))
+    ]
+    made = made.model_copy(update={"pairwise_scores": scores, "llm_judge_calibration": known})
+    shown = {row.data["LLM judge"]: row.data["found"] for row in _judge_table(asked, made, known).records}  # type: ignore[attr-defined]
+    assert shown["labelled pairs, those of this report's answers"] == "50, 45"
+    assert shown["agreement with people, kappa"] == "0.90, 0.80 (95 % interval 0.60 to 0.90)"
+    assert shown["preferred the longer answer, of 40; people"] == "0.70; 0.50"
+    assert "judged rows would halve the interval" in shown["llm_judge_better"]
+    assert "problem" not in shown
+    broken = known.model_copy(update={"problem": "the judge has changed"})
+    assert {row.data["LLM judge"] for row in _judge_table(asked, made, broken).records} >= {"problem"}  # type: ignore[attr-defined]
