@@ -65,7 +65,7 @@ def write_file(path: Path, text: str, encoding: str = "utf-8") -> None:
 
 
 def _check_inputs(path: Path, inputs: Sequence[Path]) -> None:
-    """Raise InvalidInput if `path` is one of the inputs, holds one, or is there and lies in one that is a folder."""
+    """Raise InvalidInput if `path` is one of the inputs, holds one, or is there and inside one that is a folder."""
     place = path.resolve()
     for source in inputs:
         own = source.resolve()

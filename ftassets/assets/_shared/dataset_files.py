@@ -413,13 +413,13 @@ def export(
     commit = store.resolve(ref)
     index = read_index(store, commit, loop)
     earlier = _exported(folder)
-    found = [path for split in index.shards for path in sorted((folder / split).glob("*.parquet"))]
-    if others := [path for path in found if path not in earlier]:
+    found = [file for split in index.shards for file in sorted((folder / split).glob("*.parquet"))]
+    if others := [file for file in found if file not in earlier]:
         raise InvalidInput(
             f"{others[0]} is not of an earlier export, and would be read with the dataset: move it away, or name another folder"
         )
-    for path in [*found, *earlier.intersection([folder / PAIRS])]:
-        path.unlink(missing_ok=True)
+    for file in [*found, *earlier.intersection([folder / PAIRS])]:
+        file.unlink(missing_ok=True)
     data_files: dict[str, list[str]] = {}
     for path in (index_path(loop), quarantine_path(loop)):  # the index first: it tells the next export what is of this one
         _write(folder / Path(path).name, store.read(commit, path))

@@ -50,7 +50,7 @@ def control_tokens(tokenizer: Mapping[str, Any], config: Mapping[str, Any] | Non
 @lru_cache(maxsize=8)
 def template_markers(template: str, special: tuple[str, ...], added: tuple[str, ...]) -> tuple[str, ...]:
     """The markers of `ControlTokens`: added tokens that a chat template writes, by its source, or that are written like a special one, as
-    <｜User｜> of DeepSeek is, and what else the template writes that looks like a token."""
+    <｜User｜> of DeepSeek is, and what else the template writes in the form of a token."""
     found = {token for token in added if token.strip() and (token in template or _BARS.fullmatch(token))} | set(_MARKER.findall(template))
     return tuple(sorted(found.difference(special)))
 
