@@ -15,7 +15,8 @@ from ftassets.backends.traffic_log.base import TrafficLog
 from ftassets.backends.vector_store.base import VectorStore
 from ftassets.config.loop import Drift, LoopConfig
 from ftassets.domain.chat import embedded_text, vector_space
-from ftassets.domain.drift import Reference, build_reference, power, preset_false_alarm_rates, same_space
+from ftassets.domain.drift import Reference, build_reference, power, preset_false_alarm_rates, same_space, smallest_share
+from ftassets.domain.drift.sensitivity import SEEN, SHARES
 from ftassets.domain.traffic.exchange import query_of
 
 UNSEEN = (0.10, 0.25)  # shares of new topics for which the reference reports the power of an alarm
@@ -114,6 +115,7 @@ def sensitivity(reference: Reference, policy: Drift, rate: float) -> list[str]:
     """Power of an alarm at false-alarm rate `rate`, and false-alarm rates of fixed rules, on the reference; empty if it is too small."""
     try:
         found = [power(reference, policy.sample, rate, share, policy.consecutive, draws=500).sentence for share in UNSEEN]
+        smallest = smallest_share(reference, policy.sample, rate)
         rules = preset_false_alarm_rates(reference, policy.sample, draws=200)
     except ValueError:
         return []
@@ -122,7 +124,8 @@ def sensitivity(reference: Reference, policy: Drift, rate: float) -> list[str]:
         "harmless other mixes"
         for rule in rules
     )
-    return [*found, *said]
+    least = f"{smallest:.1%} of new topics is" if smallest is not None else f"not even {max(SHARES):.0%} of new topics are"
+    return [f"{least} seen in {SEEN:.0%} of windows of {policy.sample} queries", *found, *said]
 
 
 def texts_by_cluster(reference: Reference, trained: Sequence[str]) -> Mapping[int, Sequence[str]]:

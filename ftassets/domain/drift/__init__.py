@@ -15,7 +15,7 @@ from ftassets.domain.drift.comparison import (
 from ftassets.domain.drift.explanation import Explanation, MovedTopic, NewTopic, explain
 from ftassets.domain.drift.origin import DriftOrigin, input_or_output
 from ftassets.domain.drift.reference import Reference, build_reference, same_space
-from ftassets.domain.drift.sensitivity import PRESETS, Power, PresetRate, power, preset_false_alarm_rates
+from ftassets.domain.drift.sensitivity import PRESETS, Power, PresetRate, power, preset_false_alarm_rates, smallest_share
 from ftassets.domain.drift.text import text_statistics
 
 __all__ = [
@@ -44,5 +44,6 @@ __all__ = [
     "preset_false_alarm_rates",
     "reports_until",
     "same_space",
+    "smallest_share",
     "text_statistics",
 ]

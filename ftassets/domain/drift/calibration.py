@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ftassets.domain.drift.concentration import CONCENTRATION, concentration_of_draws
 from ftassets.domain.drift.energy import energy_of_draws, energy_rows, euclidean
 from ftassets.domain.drift.mix_statistics import MIX, Summary
-from ftassets.domain.drift.novelty import NOVELTY
+from ftassets.domain.drift.novelty import NOVELTY, Usual
 
 SIZES = (10, 20, 50, 100, 200, 500, 1000)
 JITTER = 5.0  # Dirichlet concentration per cluster: how much a harmless mix may differ from the reference's own
@@ -77,21 +78,44 @@ def harmless_windows(
         yield order[rows].reshape(len(block), n)
 
 
-def novelty_draws(scores: np.ndarray, clusters: np.ndarray, n: int, draws: int, rng: np.random.Generator) -> np.ndarray:
+def mix_spread(known: Usual, clusters: np.ndarray) -> np.ndarray:
+    """Standard deviation (columns,) by which a harmless mix of clusters moves novelty that is not standardised.
+
+    Of a mean whose weights are Dirichlet(a * share): the variance between clusters divided by a + 1.
+    """
+    share = np.bincount(clusters, minlength=len(known.by_cluster)) / len(clusters)
+    between = share @ (known.by_cluster - known.overall) ** 2
+    return np.sqrt(between / (JITTER * np.count_nonzero(share) + 1))
+
+
+def novelty_draws(scores: np.ndarray, clusters: np.ndarray, spread: np.ndarray, n: int, draws: int, rng: np.random.Generator) -> np.ndarray:
     """Novelty statistics (draws, columns as `NOVELTY`) of harmless windows, from the scores (m, columns) of leave-one-out distances.
 
-    Deviations are widened by sqrt(1 + n / m): a fresh window differs from the reference's mean by that mean's own error, too.
+    Deviations are widened by sqrt(1 + n / m): a fresh window differs from the reference's mean by that mean's own error, too. And by
+    `spread` (`mix_spread`): topics finer than the clusters are mixed otherwise too, which standardising by cluster does not take out.
     """
     drawn = np.concatenate([scores[rows].mean(axis=1) for rows in harmless_windows(clusters, n, draws, rng)])
     centre = scores.mean(axis=0)
-    return centre + (drawn - centre) * np.sqrt(1 + n / len(scores))
+    return centre + (drawn - centre) * np.sqrt(1 + n / len(scores)) + rng.normal(size=drawn.shape) * spread
 
 
-def novelty_nulls(scores: np.ndarray, clusters: np.ndarray, rate: float, seed: int) -> dict[str, Null]:
-    """Distributions of the novelty statistics, fine enough for alarms at `rate` shared by them."""
+def novelty_nulls(scores: np.ndarray, clusters: np.ndarray, spread: np.ndarray, rate: float, seed: int) -> dict[str, Null]:
+    """Distributions of the novelty statistics, fine enough for alarms at `rate` shared by them; arguments as for `novelty_draws`."""
     rng, sizes, draws = np.random.default_rng(seed), calibrated_sizes(len(scores)), draws_needed(rate)
-    by_size = [novelty_draws(scores, clusters, n, draws, rng) for n in sizes]
+    by_size = [novelty_draws(scores, clusters, spread, n, draws, rng) for n in sizes]
     return {name: null_of([drawn[:, column] for drawn in by_size], sizes) for column, name in enumerate(NOVELTY)} if sizes else {}
+
+
+def concentration_draws(neighbours: np.ndarray, clusters: np.ndarray, n: int, draws: int, rng: np.random.Generator) -> np.ndarray:
+    """Concentration (draws,) of harmless windows of n rows, each against the rest of the reference; `neighbours` (m, NEIGHBOURS)."""
+    return np.concatenate([concentration_of_draws(neighbours, rows) for rows in harmless_windows(clusters, n, draws, rng)])
+
+
+def concentration_nulls(neighbours: np.ndarray, clusters: np.ndarray, rate: float, seed: int) -> dict[str, Null]:
+    """Distribution of the concentration, as fine as those of `novelty_nulls`."""
+    rng, sizes, draws = np.random.default_rng(seed), calibrated_sizes(len(clusters)), draws_needed(rate)
+    by_size = [concentration_draws(neighbours, clusters, n, draws, rng) for n in sizes]
+    return {CONCENTRATION: null_of(by_size, sizes)} if sizes else {}
 
 
 def mix_draws(

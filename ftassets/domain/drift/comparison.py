@@ -6,10 +6,11 @@ from enum import StrEnum
 import numpy as np
 
 from ftassets.domain.drift.calibration import JITTER, SIZES
+from ftassets.domain.drift.concentration import CONCENTRATION, Concentration, concentration, nearest_similarities
 from ftassets.domain.drift.energy import energy_distance, energy_rows
 from ftassets.domain.drift.mix_statistics import MIX, Summary
 from ftassets.domain.drift.mmd import fourier_features
-from ftassets.domain.drift.novelty import NOVELTY, nearest_distances, novelty_scores
+from ftassets.domain.drift.novelty import NOVELTY, novelty_scores
 from ftassets.domain.drift.occupancy import assign, psi_contributions
 from ftassets.domain.drift.reference import Reference, calibrated_for, check_unit
 from ftassets.errors import InvalidInput
@@ -17,6 +18,8 @@ from ftassets.errors import InvalidInput
 INFORM_RATE = 0.01  # false-alarm rate of a statistic that only informs
 MIN_FACTOR = 1.1
 MIN_SHARE = 0.075
+MIN_TOPIC = 0.005  # share of a window: a concentrated topic smaller than that matters to no one
+ALARMS = (*NOVELTY, CONCENTRATION)  # the statistics that can raise an alarm, and share its false-alarm rate evenly
 
 
 class DriftVerdict(StrEnum):
@@ -61,9 +64,10 @@ class MovedCluster:
 class Comparison:
     """A window against the reference. Only `statistics` can alarm; `informing` ones never do.
 
-    `distances` (n,) and `clusters` (n,) belong to the window's queries in their order; a query is new when its distance is above
-    `limit`. `moved` are the clusters that gained or lost, the largest contribution first. `is_new` and `mix_changed` are the answers
-    in words. `blocked` says that there is no verdict until a person changes something.
+    `distances` (n,), `clusters` (n,) and `crowded` (n,) belong to the window's queries in their order; a query is new when its distance
+    is above `limit`, or when it is `crowded`: part of a concentrated topic. `moved` are the clusters that gained or lost, the largest
+    contribution first. `is_new` and `mix_changed` are the answers in words. `blocked` says that there is no verdict until a person
+    changes something.
     """
 
     verdict: DriftVerdict
@@ -73,6 +77,7 @@ class Comparison:
     distances: np.ndarray = field(default_factory=lambda: np.empty(0))
     limit: float | None = None
     clusters: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    crowded: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=bool))
     moved: tuple[MovedCluster, ...] = ()
     is_new: str = "Not known."
     mix_changed: str = "Not known."
@@ -87,14 +92,19 @@ def not_enough_data(reason: str, blocked: bool = False) -> Comparison:
 def novelty_thresholds(
     reference: Reference, n: int, rate: float, min_factor: float = MIN_FACTOR, min_share: float = MIN_SHARE
 ) -> tuple[float, ...]:
-    """Thresholds of the statistics of `NOVELTY` for windows of n queries, at a false-alarm rate shared evenly by them.
+    """Thresholds of the statistics of `NOVELTY` for windows of n queries, at a false-alarm rate shared evenly by all of `ALARMS`.
 
-    Never below the smallest effect that matters: `min_factor` times the reference's own mean distance, `min_share` of the queries.
-    Otherwise a very large window would alarm on an irrelevant difference.
+    Never below the smallest effect that matters: `min_factor` times the reference's own mean distance, `min_share` of the queries. The
+    surprise has none but that of a window of the largest calibrated size: it is there for what those two do not reach.
     """
     nulls = calibrated_for(reference, rate).nulls
     smallest = {"novelty_mean": min_factor * float(reference.usual.overall[0]), "novelty_share": min_share}
-    return tuple(max(nulls[name].threshold(n, rate / len(NOVELTY)), smallest[name]) for name in NOVELTY)
+    return tuple(max(nulls[name].threshold(n, rate / len(ALARMS)), smallest.get(name, 0.0)) for name in NOVELTY)
+
+
+def concentration_threshold(reference: Reference, n: int, rate: float, min_topic: float = MIN_TOPIC) -> float:
+    """Threshold of the concentration for windows of n queries, at its part of the rate; never below `min_topic` of the window."""
+    return max(calibrated_for(reference, rate).nulls[CONCENTRATION].threshold(n, rate / len(ALARMS)), min_topic)
 
 
 def novelty_statistics(
@@ -116,6 +126,12 @@ def novelty_statistics(
         Statistic(name, float(value), threshold, reference.nulls[name].p_value(n, float(value)))
         for name, value, threshold in zip(NOVELTY, values, thresholds, strict=True)
     )
+
+
+def concentration_statistic(reference: Reference, found: Concentration, n: int, rate: float) -> Statistic:
+    """The concentration of a window of n queries, with its threshold at `rate`."""
+    null = calibrated_for(reference, rate).nulls[CONCENTRATION]
+    return Statistic(CONCENTRATION, found.value, concentration_threshold(reference, n, rate), null.p_value(n, found.value))
 
 
 def mix_statistics(reference: Reference, window: np.ndarray, clusters: np.ndarray) -> tuple[Statistic, ...]:
@@ -174,14 +190,19 @@ def compare(
     n, needed = len(window), max(smallest, SIZES[0])
     if n < needed:
         return not_enough_data(f"{n} queries in the window, {needed} are needed")
-    if not reference.nulls.keys() >= NOVELTY.keys():
+    if not reference.nulls.keys() >= set(ALARMS):
         return not_enough_data(f"the reference has {len(reference.vectors)} queries, at least {2 * SIZES[0]} are needed to calibrate", True)
     check_unit(window, "the window")
     if window.shape[1] != reference.vectors.shape[1]:
         raise InvalidInput(f"the window's vectors have {window.shape[1]} dimensions, the reference's {reference.vectors.shape[1]}")
     window = window.astype(np.float32, copy=False)
-    distances, clusters = nearest_distances(window, reference.vectors), assign(window, reference.centres)
-    statistics = novelty_statistics(reference, distances, clusters, rate, min_factor, min_share)
+    known, clusters = nearest_similarities(window, reference.vectors), assign(window, reference.centres)
+    distances, dense = 1.0 - known[:, 0], concentration(window, known, clusters, reference.occupancy)
+    reference = calibrated_for(reference, rate)
+    statistics = (
+        *novelty_statistics(reference, distances, clusters, rate, min_factor, min_share),
+        concentration_statistic(reference, dense, n, rate),
+    )
     informing = mix_statistics(reference, window, clusters)
     moved = moved_clusters(reference, clusters)
     alarms = [s for s in statistics if s.alarm]
@@ -190,8 +211,8 @@ def compare(
     else:
         verdict, reason = DriftVerdict.QUIET, "; ".join(f"{s.name} {s.value:.3f}, threshold {s.threshold:.3f}" for s in statistics)
     return Comparison(
-        verdict, reason, statistics, informing, distances, reference.q95, clusters, moved,
-        _is_new(bool(alarms), float((distances > reference.q95).mean())), _mix_changed(informing, moved),
+        verdict, reason, statistics, informing, distances, reference.q95, clusters, dense.crowded, moved,
+        _is_new(alarms, float((distances > reference.q95).mean()), float(dense.crowded.mean())), _mix_changed(informing, moved),
     )  # fmt: skip
 
 
@@ -207,9 +228,11 @@ def by_fixed_rule(comparison: Comparison, name: str, limit: float) -> Comparison
     return replace(comparison, verdict=verdict, reason=reason, statistics=(*others, ruled))
 
 
-def _is_new(alarm: bool, share: float) -> str:
+def _is_new(alarms: list[Statistic], share: float, crowded: float) -> str:
     found = f"{share:.1%} of the queries are farther from the reference than 95 % of the reference is from itself"
-    return f"Yes: {found}, more than windows of known topics show." if alarm else f"No: {found}, as windows of known topics show too."
+    if crowded:
+        found += f", and {crowded:.1%} are in groups that the reference hardly has"
+    return f"Yes: {found}, more than windows of known topics show." if alarms else f"No: {found}, as windows of known topics show too."
 
 
 def _mix_changed(informing: tuple[Statistic, ...], moved: tuple[MovedCluster, ...]) -> str:

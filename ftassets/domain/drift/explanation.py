@@ -88,7 +88,7 @@ def explain(
         raise ValueError(f"{len(window)} vectors, {len(texts)} texts and {len(comparison.distances)} distances are not of one window")
     if comparison.limit is None:
         return Explanation((), ())
-    is_new = comparison.distances > comparison.limit
+    is_new = (comparison.distances > comparison.limit) | comparison.crowded
     topics = _topics(window, np.flatnonzero(is_new), _cut(reference))
     known = {int(c): np.flatnonzero(~is_new & (comparison.clusters == c)) for c in np.unique(comparison.clusters)}
     groups: dict[Hashable, Sequence[str]] = {("new", i): [texts[row] for row in rows.tolist()] for i, rows in enumerate(topics)}

@@ -8,18 +8,19 @@ import numpy as np
 
 from ftassets.domain import formats
 from ftassets.domain.drift.blocks import row_blocks
-from ftassets.domain.drift.calibration import Null, energy_nulls, mix_nulls, novelty_nulls
+from ftassets.domain.drift.calibration import Null, concentration_nulls, energy_nulls, mix_nulls, mix_spread, novelty_nulls
+from ftassets.domain.drift.concentration import CONCENTRATION, nearest_rows
 from ftassets.domain.drift.energy import energy_rows, mean_distance
 from ftassets.domain.drift.mix_statistics import Summary
 from ftassets.domain.drift.mmd import FREQUENCIES, fourier_features, median_distance
-from ftassets.domain.drift.novelty import Usual, leave_one_out_distances, novelty_scores, usual
+from ftassets.domain.drift.novelty import NOVELTY, Usual, leave_one_out_distances, novelty_scores, usual
 from ftassets.domain.drift.occupancy import assign, fit_centres
 from ftassets.errors import InvalidInput
 
 CAP = 10_000
 CLUSTERS = 50
 FINEST_RATE = 0.002
-_ARRAYS = ("rows", "vectors", "distances", "clusters", "centres", "occupancy", "mean", "feature_mean")
+_ARRAYS = ("rows", "vectors", "distances", "neighbours", "clusters", "centres", "occupancy", "mean", "feature_mean")
 _SCALARS = {"embedder": str, "count": int, "bandwidth": float, "energy_spread": float, "seed": int, "rate": float}
 _NULL_PARTS = ("sizes", "tails", "quantiles")
 
@@ -28,9 +29,10 @@ _NULL_PARTS = ("sizes", "tails", "quantiles")
 class Reference:
     """A sample of m of the `count` unit vectors that production knows, with everything a report needs of them.
 
-    `rows` (m,) are the sample's places in what it was built from, `distances` (m,) its leave-one-out distances, `clusters` (m,) its
-    clusters. Over all `count` rows: `occupancy` (k,) of the clusters with `centres` (k, d), `mean` (d,), `feature_mean` of the Fourier
-    features. `nulls` are the statistics' distributions over harmless windows, fine enough for alarms at `rate` and above.
+    `rows` (m,) are the sample's places in what it was built from, `distances` (m,) its leave-one-out distances, `neighbours`
+    (m, NEIGHBOURS) each row's nearest others, `clusters` (m,) its clusters. Over all `count` rows: `occupancy` (k,) of the clusters
+    with `centres` (k, d), `mean` (d,), `feature_mean` of the Fourier features. `nulls` are the statistics' distributions over harmless
+    windows, fine enough for alarms at `rate` and above.
     """
 
     embedder: str
@@ -38,6 +40,7 @@ class Reference:
     rows: np.ndarray
     vectors: np.ndarray
     distances: np.ndarray
+    neighbours: np.ndarray
     clusters: np.ndarray
     centres: np.ndarray
     occupancy: np.ndarray
@@ -72,16 +75,22 @@ class Reference:
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, np.ndarray]) -> Self:
-        """The reference of such arrays. Raises ValueError when one is missing, NewerFormat."""
+        """The reference of such arrays. Raises InvalidInput when one is missing, NewerFormat.
+
+        One by an earlier release lacks the neighbours, and the distributions of statistics that came since: it is calibrated anew.
+        """
         arrays = formats.read("drift_reference", arrays)
         names = sorted({key.split("/")[1] for key in arrays if key.startswith("null/")})
         try:
+            if "neighbours" not in arrays:
+                arrays["neighbours"] = nearest_rows(arrays["vectors"])
             values: dict[str, Any] = {name: kind(arrays[name]) for name, kind in _SCALARS.items()}
             values |= {name: arrays[name] for name in _ARRAYS}
             nulls = {name: Null(*(arrays[f"null/{name}/{part}"] for part in _NULL_PARTS)) for name in names}
         except KeyError as error:
             raise InvalidInput(f"no drift reference: the array {error} is missing; build the reference anew") from error
-        return cls(**values, nulls=nulls)
+        made = cls(**values, nulls=nulls)
+        return recalibrated(made, made.rate) if nulls and not nulls.keys() >= {*NOVELTY, CONCENTRATION} else made
 
 
 def check_unit(vectors: np.ndarray, what: str) -> None:
@@ -117,11 +126,11 @@ def build_reference(vectors: np.ndarray, embedder_id: str, seed: int = 0, rate: 
         occupancy += np.bincount(assign(block, centres), minlength=len(centres))
     mean /= count
     feature_mean /= count
-    clusters, distances = assign(sample, centres), leave_one_out_distances(sample)
+    clusters, distances, neighbours = assign(sample, centres), leave_one_out_distances(sample), nearest_rows(sample)
     compared = sample[energy_rows(len(sample), seed)]
     features = fourier_features(sample, bandwidth, seed)
     nulls = (
-        novelty_nulls(novelty_scores(usual(distances, clusters, len(centres)), distances, clusters), clusters, rate, seed)
+        alarm_nulls(usual(distances, clusters, len(centres)), distances, neighbours, clusters, rate, seed)
         | mix_nulls(sample, features, clusters, count, Summary(mean, feature_mean, occupancy), seed)
         | energy_nulls(sample, clusters, seed)
     )
@@ -131,6 +140,7 @@ def build_reference(vectors: np.ndarray, embedder_id: str, seed: int = 0, rate: 
         rows=rows,
         vectors=sample,
         distances=distances,
+        neighbours=neighbours,
         clusters=clusters,
         centres=centres,
         occupancy=occupancy,
@@ -144,12 +154,23 @@ def build_reference(vectors: np.ndarray, embedder_id: str, seed: int = 0, rate: 
     )
 
 
+def alarm_nulls(
+    known: Usual, distances: np.ndarray, neighbours: np.ndarray, clusters: np.ndarray, rate: float, seed: int
+) -> dict[str, Null]:
+    """Distributions of the statistics that raise alarms, fine enough for alarms at `rate`; arguments as in `Reference`."""
+    scores = novelty_scores(known, distances, clusters)
+    novelty = novelty_nulls(scores, clusters, mix_spread(known, clusters), rate, seed)
+    return novelty | concentration_nulls(neighbours, clusters, rate, seed)
+
+
 def calibrated_for(reference: Reference, rate: float) -> Reference:
-    """The reference, with its novelty statistics calibrated anew when `rate` is finer than what it was built for."""
-    if rate >= reference.rate:
-        return reference
-    scores = novelty_scores(reference.usual, reference.distances, reference.clusters)
-    nulls = novelty_nulls(scores, reference.clusters, rate, reference.seed)
+    """The reference, with the statistics that raise alarms calibrated anew when `rate` is finer than what it was built for."""
+    return reference if rate >= reference.rate else recalibrated(reference, rate)
+
+
+def recalibrated(reference: Reference, rate: float) -> Reference:
+    """The reference with the statistics that raise alarms calibrated anew, for alarms at `rate`."""
+    nulls = alarm_nulls(reference.usual, reference.distances, reference.neighbours, reference.clusters, rate, reference.seed)
     return replace(reference, rate=rate, nulls=reference.nulls | nulls)
 
 

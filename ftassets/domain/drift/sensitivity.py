@@ -7,7 +7,8 @@ import numpy as np
 from ftassets.domain.drift.blocks import row_blocks
 from ftassets.domain.drift.budget import reports_until
 from ftassets.domain.drift.calibration import JITTER, SIZES, harmless_windows, mix_draws
-from ftassets.domain.drift.comparison import MIN_FACTOR, MIN_SHARE, novelty_thresholds
+from ftassets.domain.drift.comparison import MIN_FACTOR, MIN_SHARE, concentration_threshold, novelty_thresholds
+from ftassets.domain.drift.concentration import NEIGHBOURS, SCORES
 from ftassets.domain.drift.mix_statistics import Summary
 from ftassets.domain.drift.mmd import fourier_features
 from ftassets.domain.drift.novelty import novelty_scores
@@ -17,6 +18,9 @@ from ftassets.domain.drift.reference import Reference
 NEW_TOPICS = 10  # one in so many clusters plays a new topic in a window
 PRESETS = {"centroid_cosine": 0.15, "psi": 0.2}
 PRESET_CLUSTERS = 20
+NEAREST = 128  # neighbours of a row among which those are sought that are left when topics are taken out
+SHARES = (0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5)  # of new topics, tried for the smallest one that is found
+SEEN = 0.8  # of windows: then a share counts as found
 
 
 @dataclass(frozen=True)
@@ -61,8 +65,7 @@ def power(
     New topics are played by the reference's own clusters: each window takes a tenth of them (`NEW_TOPICS`), with the distances their
     queries would have if their cluster were unknown. So the figure is for topics as far from known ones as the reference's clusters
     are from each other; where it has fewer topics than clusters, parts of a topic play new ones and the power is understated.
-    Topics nearer than that are seen less often: on CLINC150, new intents of known domains (a tenth of 200 queries) with probability
-    0.64 where 0.79 was foretold.
+    A concentrated topic of them is seen by its neighbours, too. Topics nearer than that are seen less often.
 
     Raises ValueError when the reference has fewer than two clusters, is too small to calibrate on, or n is below the smallest size.
     """
@@ -74,15 +77,37 @@ def power(
     unknown = novelty_scores(reference.usual, distances, clusters)
     members = [np.flatnonzero(reference.clusters == name) for name in names]
     thresholds = novelty_thresholds(reference, n, rate, min_factor, min_share)
-    seen = 0
+    nearest, dense = _nearest(reference.vectors), concentration_threshold(reference, n, rate)
+    seen, state = 0, np.empty(len(known), dtype=np.int8)
     for rows in harmless_windows(reference.clusters, n, draws, rng):
         for row in rows:
             topics = rng.choice(len(names), -(-len(names) // NEW_TOPICS), replace=False)
             new = rng.choice(np.concatenate([members[topic] for topic in topics]), rng.binomial(n, unseen_share))
-            window = np.concatenate([unknown[new], known[row[len(new) :]]])
-            seen += bool((window.mean(axis=0) > thresholds).any())
+            state[:] = 0
+            state[np.concatenate([members[topic] for topic in topics])] = _GONE
+            left = rng.permutation(row[state[row] != _GONE])[: n - len(new)]
+            usual = np.append(left, rng.choice(np.flatnonzero(state != _GONE), n - len(new) - len(left)))
+            window = np.concatenate([unknown[new], known[usual]])
+            state[usual] = state[new] = _WINDOW
+            values = np.append(window.mean(axis=0), _concentration(nearest, state, new, usual))
+            seen += bool((values > [*thresholds, dense]).any())
     probability = seen / draws
     return Power(n, unseen_share, probability, reports_until(probability, consecutive))
+
+
+def smallest_share(reference: Reference, n: int, rate: float, draws: int = 200, seed: int = 0) -> float | None:
+    """The smallest of `SHARES` of new topics that raises an alarm in `SEEN` of the windows of n queries; None if half is not enough.
+
+    Raises ValueError as `power`.
+    """
+    low, high = 0, len(SHARES)
+    while low < high:  # power rises with the share
+        middle = (low + high) // 2
+        if power(reference, n, rate, SHARES[middle], draws=draws, seed=seed).probability >= SEEN:
+            high = middle
+        else:
+            low = middle + 1
+    return SHARES[low] if low < len(SHARES) else None
 
 
 def preset_false_alarm_rates(reference: Reference, n: int, draws: int = 1000, seed: int = 0) -> tuple[PresetRate, ...]:
@@ -102,6 +127,35 @@ def preset_false_alarm_rates(reference: Reference, n: int, draws: int = 1000, se
     return tuple(
         PresetRate(f"{name} > {limit}", *(float((drawn[name] > limit).mean()) for drawn in (own, other))) for name, limit in PRESETS.items()
     )
+
+
+_WINDOW, _GONE = 1, 2  # what a row of the reference plays: a query of the window, one of a new topic that was not sent; else itself
+
+
+def _nearest(vectors: np.ndarray) -> np.ndarray:
+    """The rows (m, up to `NEAREST`) nearest to each row of unit vectors (m, d), the nearest first."""
+    count, start = min(NEAREST, len(vectors) - 1), 0
+    found = np.empty((len(vectors), count), dtype=np.int32)
+    for block in row_blocks(vectors, len(vectors)):
+        similarity = block @ vectors.T
+        similarity[np.arange(len(block)), np.arange(start, start + len(block))] = -2.0
+        rows = np.argpartition(-similarity, count - 1, axis=1)[:, :count]
+        order = np.argsort(-np.take_along_axis(similarity, rows, axis=1), axis=1, kind="stable")
+        found[start : start + len(block)] = np.take_along_axis(rows, order, axis=1)
+        start += len(block)
+    return found
+
+
+def _concentration(nearest: np.ndarray, state: np.ndarray, new: np.ndarray, usual: np.ndarray) -> float:
+    """Concentration of a window of new and usual rows, where each row of the reference plays its `state` (m,).
+
+    What is gone is no neighbour of new rows. Of usual ones it is: their own topic, which may reach into a cluster that is gone, is known.
+    """
+    around = state[nearest[new]]
+    there = around != _GONE
+    counted = there & (np.cumsum(there, axis=1) <= NEIGHBOURS)
+    counts = ((around == _WINDOW) & counted).sum(axis=1), (state[nearest[usual, :NEIGHBOURS]] == _WINDOW).sum(axis=1)
+    return float(SCORES[np.concatenate(counts)].mean())
 
 
 def _as_if_unknown(reference: Reference) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

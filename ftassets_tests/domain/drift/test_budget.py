@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy.stats import poisson
 
 from ftassets.domain.drift import alarm_rate, reports_until
+from ftassets.domain.drift.budget import LEAST_EVIDENCE, RISK, WINDOWS_PART, evidence_limit
 
 
 def runs_exceed(false_alarms: int, reports: int, alarm: float, consecutive: int) -> float:
@@ -33,6 +34,14 @@ def test_two_in_a_row_allow_a_higher_rate_of_single_alarms() -> None:
     assert alarm_rate(1, hourly) == pytest.approx(0.21470 / hourly, rel=1e-3)
     assert alarm_rate(1, hourly, consecutive=2) == pytest.approx((0.21470 / hourly) ** 0.5, rel=0.01)
     assert alarm_rate(1, 91, 0.05, consecutive=2) == 0.05
+
+
+@given(st.integers(0, 20), st.floats(100, 5000), st.sampled_from([1, 2]))
+def test_windows_and_evidence_share_the_budget(false_alarms: int, reports: float, consecutive: int) -> None:
+    rate = alarm_rate(false_alarms, reports, consecutive=consecutive, part=WINDOWS_PART)
+    expected = reports / reports_until(rate, consecutive) + reports / evidence_limit(false_alarms, reports)
+    assert poisson.sf(false_alarms, expected) <= RISK + 1e-6
+    assert evidence_limit(false_alarms, reports) >= LEAST_EVIDENCE
 
 
 @settings(deadline=None)

@@ -5,27 +5,33 @@ from hypothesis import strategies as st
 
 from ftassets.domain.drift import Reference
 from ftassets.domain.drift.calibration import (
+    JITTER,
     Null,
     calibrated_sizes,
     draws_needed,
     harmless_windows,
     mix_draws,
+    mix_spread,
     novelty_draws,
     null_of,
 )
+from ftassets.domain.drift.concentration import CONCENTRATION, concentration, nearest_similarities
 from ftassets.domain.drift.mix import centroid_distance
 from ftassets.domain.drift.mmd import fourier_features
-from ftassets.domain.drift.novelty import novelty_scores
+from ftassets.domain.drift.novelty import NOVELTY, Scale, Usual, novelty_scores
+from ftassets.domain.drift.occupancy import assign
+from ftassets_tests.domain.drift.topics import EVEN, queries
 
 
 def drawn(reference: Reference, n: int, draws: int, seed: int = 3) -> np.ndarray:
     scores = novelty_scores(reference.usual, reference.distances, reference.clusters)
-    return novelty_draws(scores, reference.clusters, n, draws, np.random.default_rng(seed))
+    spread = mix_spread(reference.usual, reference.clusters)
+    return novelty_draws(scores, reference.clusters, spread, n, draws, np.random.default_rng(seed))
 
 
 def test_draws_are_deterministic_and_follow_their_seed(reference: Reference) -> None:
     first, again, other = (drawn(reference, 100, 200, seed) for seed in (3, 3, 4))
-    assert first.shape == (200, 2)
+    assert first.shape == (200, len(NOVELTY))
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
 
@@ -54,8 +60,8 @@ def test_every_row_of_a_cluster_is_drawn_alike() -> None:
 def test_thresholds_between_sizes_are_those_of_the_size_itself(reference: Reference) -> None:
     for n in (70, 300, 700):
         exact = np.quantile(drawn(reference, n, 20_000), 0.99, axis=0)
-        stored = [reference.nulls[name].threshold(n, 0.01) for name in ("novelty_mean", "novelty_share")]
-        assert stored[0] == pytest.approx(exact[0], rel=0.01)
+        stored = [reference.nulls[name].threshold(n, 0.01) for name in NOVELTY]
+        assert (stored[0], stored[2]) == pytest.approx((exact[0], exact[2]), rel=0.01)
         assert stored[1] == pytest.approx(exact[1], abs=1.5 / n)  # shares are multiples of 1/n
 
 
@@ -102,6 +108,24 @@ def test_mean_type_statistics_know_the_references_own_sampling_error(reference: 
         fresh.append(float(centroid_distance(window, rest)))
     assert np.median(calibrated) == pytest.approx(np.median(fresh), rel=0.25)
     assert np.median(calibrated) >= 0.97 * np.median(fresh)
+
+
+def test_the_spread_of_harmless_mixes_is_that_of_drawn_ones() -> None:
+    means, clusters = np.array([0.1, 0.5, 0.9]), np.repeat([0, 1, 2], [500, 300, 200])
+    known = Usual(Scale(np.zeros(1), 0.0), np.array([means @ [0.5, 0.3, 0.2]]), means[:, None])
+    drawn = np.random.default_rng(0).dirichlet(JITTER * 3 * np.array([0.5, 0.3, 0.2]), 100_000) @ means
+    assert mix_spread(known, clusters) == pytest.approx([drawn.std()], rel=0.02)
+
+
+def test_the_concentration_of_fresh_windows_stays_below_its_threshold(reference: Reference) -> None:
+    """Exceeded by windows that the reference has not seen as seldom as by those drawn from it."""
+    for n in (50, 200):
+        found = []
+        for seed in range(400):
+            window = queries(n, EVEN, seed + 3000)
+            known, clusters = nearest_similarities(window, reference.vectors), assign(window, reference.centres)
+            found.append(concentration(window, known, clusters, reference.occupancy).value)
+        assert np.mean(np.array(found) > reference.nulls[CONCENTRATION].threshold(n, 0.05)) <= 0.08
 
 
 def test_sizes_leave_enough_to_compare_with() -> None:

@@ -1,8 +1,12 @@
+import math
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ftassets.domain.drift import blocks
-from ftassets.domain.drift.novelty import PRIOR, leave_one_out_distances, nearest_distances, novelty_scores, usual
+from ftassets.domain.drift.novelty import NOVELTY, PRIOR, Scale, leave_one_out_distances, nearest_distances, novelty_scores, surprise, usual
 from ftassets_tests.domain.drift.topics import EVEN, queries
 
 HAND = np.array([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0]])
@@ -35,12 +39,28 @@ def test_scores_are_what_the_references_own_mix_would_show() -> None:
     distances = np.where(clusters == 0, 0.6, 0.2) + 0.05 * rng.normal(size=1000)
     known = usual(distances, clusters, k=3)
     assert known.limit == pytest.approx(np.quantile(distances, 0.95))
-    assert known.overall == pytest.approx([distances.mean(), 0.05])
+    assert known.overall == pytest.approx([distances.mean(), 0.05, 1.0], rel=0.02)
     for window in (clusters == 0, clusters == 1, clusters >= 0):
-        assert novelty_scores(known, distances[window], clusters[window]).mean(axis=0) == pytest.approx(known.overall, abs=0.01)
+        assert novelty_scores(known, distances[window], clusters[window]).mean(axis=0) == pytest.approx(known.overall, abs=0.02)
     moved = novelty_scores(known, distances + 0.1, clusters).mean(axis=0)
     assert moved[0] == pytest.approx(known.overall[0] + 0.1, abs=0.01)
     assert moved[1] > 0.2
+
+
+@given(st.lists(st.floats(0, 2), min_size=1, max_size=60), st.floats(0, 2))
+def test_surprise_is_the_logarithm_of_the_share_of_known_distances_at_least_as_large(known: list[float], distance: float) -> None:
+    scale = Scale(np.sort(known), 1.0)
+    larger = sum(each >= distance for each in known)
+    assert surprise(np.array(distance), scale) == pytest.approx(-math.log((larger + 1) / (len(known) + 1)))
+
+
+def test_surprise_of_known_queries_is_that_of_an_exponential_distribution() -> None:
+    """Fisher: minus the logarithm of a p-value has mean 1 and variance 1, whatever the distances are distributed like."""
+    rng = np.random.default_rng(0)
+    for draw in (rng.normal, rng.exponential, rng.beta):
+        parts = (2.0, 5.0) if draw == rng.beta else ()
+        seen = surprise(draw(*parts, size=20_000), Scale(np.sort(draw(*parts, size=20_000)), 0.0))
+        assert (seen.mean(), seen.var()) == pytest.approx((1.0, 1.0), abs=0.05)
 
 
 def test_a_cluster_without_rows_expects_what_the_whole_does() -> None:
@@ -53,5 +73,5 @@ def test_a_cluster_without_rows_expects_what_the_whole_does() -> None:
 def test_scores_of_several_windows_at_once() -> None:
     known = usual(np.array([0.1, 0.2, 0.3]), np.array([0, 0, 1]), k=2)
     distances, clusters = np.array([[0.1, 0.5], [0.2, 0.2]]), np.array([[0, 1], [1, 0]])
-    assert novelty_scores(known, distances, clusters).shape == (2, 2, 2)
+    assert novelty_scores(known, distances, clusters).shape == (2, 2, len(NOVELTY))
     assert novelty_scores(known, distances, clusters)[1] == pytest.approx(novelty_scores(known, distances[1], clusters[1]))

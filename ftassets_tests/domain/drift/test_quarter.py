@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ftassets.domain.drift import Reference, alarm_rate, novelty_thresholds
-from ftassets.domain.drift.novelty import nearest_distances, novelty_scores
+from ftassets.domain.drift.novelty import NOVELTY, nearest_distances, novelty_scores
 from ftassets.domain.drift.occupancy import assign
 from ftassets_tests.domain.drift.topics import EVEN, KNOWN, queries, topics
 
@@ -14,7 +14,7 @@ VOLUMES = (300, 300, 300, 300, 300, 120, 100)  # queries a day, Monday to Sunday
 
 @pytest.fixture(scope="module")
 def days(reference: Reference) -> np.ndarray:
-    """Novelty statistics (quarters, days, 2) of every day's window."""
+    """Novelty statistics (quarters, days, columns) of every day's window."""
     pool, topic = queries(20_000, EVEN, seed=50), topics(20_000, EVEN, seed=50)
     scores = novelty_scores(reference.usual, nearest_distances(pool, reference.vectors), assign(pool, reference.centres))
     rng = np.random.default_rng(8)
@@ -23,7 +23,7 @@ def days(reference: Reference) -> np.ndarray:
         mix = np.where(np.arange(KNOWN) % 7 == weekday, 2.0, 1.0) * (np.where(np.arange(KNOWN) < 5, 0.5, 1.0) if weekday > 4 else 1.0)
         weights = mix[topic] / mix[topic].sum()
         by_weekday.append(scores[rng.choice(len(pool), (QUARTERS * WEEKS, volume), p=weights)].mean(axis=1))
-    return np.stack(by_weekday, axis=1).reshape(QUARTERS, WEEKS * 7, 2)
+    return np.stack(by_weekday, axis=1).reshape(QUARTERS, WEEKS * 7, len(NOVELTY))
 
 
 def within_budget(reference: Reference, days: np.ndarray, rate: float, consecutive: int, budget: int) -> float:

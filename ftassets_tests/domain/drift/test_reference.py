@@ -35,6 +35,14 @@ def test_survives_an_npz_file_without_pickle(reference: Reference) -> None:
     assert (again.embedder, again.count, again.seed, again.rate) == ("model:1", 2000, 0, reference.rate)
 
 
+def test_a_reference_by_an_earlier_release_is_calibrated_for_what_came_since(reference: Reference) -> None:
+    later = {"neighbours", *(f"null/{name}/" for name in ("novelty_surprise", "topic_concentration"))}
+    arrays = {name: value for name, value in reference.to_arrays().items() if not any(name.startswith(each) for each in later)}
+    again = Reference.from_arrays(arrays)
+    window = queries(150, EVEN, seed=7)
+    assert compare(again, window, 0.01, smallest=50).statistics == compare(reference, window, 0.01, smallest=50).statistics
+
+
 def test_arrays_that_lack_something_are_refused(reference: Reference) -> None:
     arrays = reference.to_arrays()
     del arrays["feature_mean"]

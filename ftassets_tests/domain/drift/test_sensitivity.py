@@ -1,11 +1,20 @@
 import numpy as np
 import pytest
 
-from ftassets.domain.drift import Power, Reference, build_reference, novelty_statistics, power, preset_false_alarm_rates
+from ftassets.domain.drift import (
+    Power,
+    Reference,
+    build_reference,
+    novelty_statistics,
+    power,
+    preset_false_alarm_rates,
+    sensitivity,
+    smallest_share,
+)
 from ftassets.domain.drift import reference as reference_module
 from ftassets.domain.drift.novelty import nearest_distances
 from ftassets.domain.drift.occupancy import assign
-from ftassets.domain.drift.sensitivity import _as_if_unknown
+from ftassets.domain.drift.sensitivity import SEEN, SHARES, _as_if_unknown
 from ftassets_tests.domain.drift.topics import DIMENSIONS, EVEN, KNOWN, NEW, queries, unit
 
 RATE = 0.01
@@ -52,6 +61,21 @@ def test_delay_counts_reports_until_enough_alarms_in_a_row(by_topic: Reference) 
     assert (sure.probability, sure.reports) == (1.0, 2.0)
     assert "50% new topics in windows of 500 queries are seen with probability 1.00, after 2.0 reports" in sure.sentence
     assert "never" in Power(100, 0.1, 0.0, float("inf")).sentence
+
+
+def test_the_smallest_share_is_the_first_that_is_seen_in_four_windows_of_five(by_topic: Reference) -> None:
+    found = smallest_share(by_topic, 200, RATE)
+    assert found in SHARES
+    below = [power(by_topic, 200, RATE, share, draws=200).probability for share in SHARES if share < found]
+    assert all(probability < SEEN for probability in below)
+    assert power(by_topic, 200, RATE, found, draws=200).probability >= SEEN
+    assert smallest_share(by_topic, 200, 1e-9) > found, "a stricter alarm sees less"
+
+
+def test_power_counts_concentrated_topics(by_topic: Reference, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = power(by_topic, 500, RATE, 0.03).probability
+    monkeypatch.setattr(sensitivity, "concentration_threshold", lambda *_: 2.0)
+    assert whole > power(by_topic, 500, RATE, 0.03).probability
 
 
 def test_power_needs_topics_to_leave_out() -> None:
