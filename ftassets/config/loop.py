@@ -305,7 +305,10 @@ class Drift(Strict):
     sample: int = Field(500, ge=20, description="Queries of the window that are compared, drawn at random.")
     min_sample: int = Field(100, ge=10, description="Queries below which the verdict is NOT ENOUGH DATA. At most sample.")
     max_false_alarms: str = Field(
-        "1/quarter", pattern=_BUDGET.pattern, description="Budget of false retrains: a count per quarter, month, week or day."
+        "1/quarter",
+        pattern=_BUDGET.pattern,
+        description="Budget of false retrains: a count per quarter, month, week or day. Half is for single windows, half for evidence "
+        "that adds up over windows.",
     )
     reports_per_day: float = Field(1, gt=0, description="Reports a day that the budget is spread over. Set it with every.")
     consecutive: int = Field(2, ge=1, description="Alarms in a row before a retrain starts.")

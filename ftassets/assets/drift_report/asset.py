@@ -2,19 +2,21 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 from typing import TypeVar
+from zoneinfo import ZoneInfo
 
 import dagster as dg
 import numpy as np
 
-from ftassets.assets._shared.events import node
+from ftassets.assets._shared.events import DATA_VERSION, newest, node
 from ftassets.assets._shared.node import asset
 from ftassets.assets._shared.stored_reports import place
 from ftassets.assets.drift_report import reference as drift_reference
 from ftassets.assets.drift_report.reference import Known
 from ftassets.backends.artifacts.base import Artifacts
-from ftassets.backends.artifacts.reports import report_key, store_report
+from ftassets.backends.artifacts.reports import ReportDamaged, read_report, report_key, store_report
 from ftassets.backends.artifacts.versions import load_manifest
 from ftassets.backends.control.base import Control
 from ftassets.backends.control.latest import record_latest
@@ -36,6 +38,16 @@ from ftassets.domain.drift import (
     explain,
     not_enough_data,
 )
+from ftassets.domain.drift.accumulation import (
+    EVIDENCE,
+    Evidence,
+    WindowEvidence,
+    accumulated,
+    evidence,
+    spread,
+    with_evidence,
+)
+from ftassets.domain.drift.budget import WINDOWS_PART, evidence_limit
 from ftassets.domain.drift.explanation import MovedTopic, NewTopic, words_of_several
 from ftassets.domain.monitoring.latest import LatestReport
 from ftassets.domain.traffic.feedback import Feedback, FeedbackVerdict
@@ -51,7 +63,8 @@ WINDOW_END = "ftassets/window_end"  # run tag: the schedule's time, so that wind
 class DriftMeasurement:
     """A window's comparison with what production knows, and what went into it.
 
-    `replaced` is the embedder of a reference that was there and cannot be used any more.
+    `replaced` is the embedder of a reference that was there and cannot be used any more. `added` is what all windows up to this one
+    added to the evidence that accumulates, oldest first, and `evidence` what it comes to; None where it is not accumulated.
     """
 
     production: str | None
@@ -62,6 +75,8 @@ class DriftMeasurement:
     comparison: Comparison
     explanation: Explanation
     replaced: str | None = None
+    added: Sequence[WindowEvidence] = ()
+    evidence: Evidence | None = None
 
     @property
     def embedder_changed(self) -> str | None:
@@ -104,7 +119,12 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
                 context.run_id, loop, production, artifacts, traffic_log, dataset_store, vector_store, embedder, rate
             )
         length = loop.retrain_on.drift.window
-        measured = measure(loop, end, length, production, known, vector_store, dataset_store, artifacts, replaced)
+        try:
+            earlier = history_of_evidence(artifacts, loop.name, newest(context.instance, key), production, known)
+        except ReportDamaged as error:  # no report could be made any more if this one had to be read
+            context.log.warning(f"evidence over several windows starts anew: {error}")
+            earlier = ()
+        measured = measure(loop, end, length, production, known, vector_store, dataset_store, artifacts, replaced, earlier)
         if measured.embedder_changed:
             context.log.warning(measured.embedder_changed)
         feedback = traffic_log.feedback_on([point.request_id for point in measured.window])
@@ -116,7 +136,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
 def false_alarm_rate(loop: LoopConfig) -> float:
     """Rate of one report that keeps the loop's budget of false retrains."""
     policy = loop.retrain_on.drift
-    return alarm_rate(policy.false_alarms, policy.budget_reports, consecutive=policy.consecutive)
+    return alarm_rate(policy.false_alarms, policy.budget_reports, consecutive=policy.consecutive, part=WINDOWS_PART)
 
 
 def measure(
@@ -129,8 +149,12 @@ def measure(
     dataset_store: DatasetStore,
     artifacts: Artifacts,
     replaced: str | None = None,
+    earlier: Sequence[WindowEvidence] | None = None,
 ) -> DriftMeasurement:
-    """Compare the queries of the `length` seconds before `end` (epoch seconds) with what production knows."""
+    """Compare the queries of the `length` seconds before `end` (epoch seconds) with what production knows.
+
+    With what `earlier` windows added, oldest first, the evidence of all of them counts too, and may raise the alarm.
+    """
     policy, rate = loop.retrain_on.drift, false_alarm_rate(loop)
     window: list[QueryVector] = []
     small = False
@@ -149,11 +173,34 @@ def measure(
         if not small:
             vectors = np.array([point.vector for point in window]).reshape(len(window), known.reference.vectors.shape[1])
             comparison = compare(known.reference, vectors, rate, policy.min_sample)
+            added, found = tuple(earlier or ()), None
             if policy.rule != "novelty":
                 comparison = by_fixed_rule(comparison, policy.rule, PRESETS[policy.rule])
+            elif earlier is not None and comparison.limit is not None:
+                added = accumulated(known.reference, comparison, [point.at for point in window], begin, end, policy.min_sample, earlier)
+                found = evidence(added, spread(known.reference))
+                comparison = with_evidence(comparison, found, evidence_limit(policy.false_alarms, policy.budget_reports))
             explanation = _explained(loop, production, known, comparison, vectors, window, dataset_store, artifacts)
-            return DriftMeasurement(production, known, end, window, rate, comparison, explanation, replaced)
-    return DriftMeasurement(production, known, end, window, rate, not_enough_data(why, blocked=small), Explanation((), ()), replaced)
+            return DriftMeasurement(production, known, end, window, rate, comparison, explanation, replaced, added, found)
+    nothing, added = Explanation((), ()), tuple(earlier or ())
+    return DriftMeasurement(production, known, end, window, rate, not_enough_data(why, blocked=small), nothing, replaced, added)
+
+
+def history_of_evidence(
+    artifacts: Artifacts, loop: str, report: dg.AssetMaterialization | None, production: str | None, known: Known | None
+) -> Sequence[WindowEvidence]:
+    """What the windows up to a report added, oldest first; nothing when it is about another version, or against another reference.
+
+    The newest report has it all: no other is read. Raises ReportDamaged.
+    """
+    digest = (report.tags or {}).get(DATA_VERSION) if report else None
+    if digest is None or known is None:
+        return ()
+    stored = read_report(artifacts, loop, "drift", digest)
+    about = stored["production"], stored["embedder"], stored.get("accumulated", {}).get("reference_until")
+    if about != (production, known.reference.embedder, known.until):
+        return ()
+    return [WindowEvidence(**window) for window in stored["accumulated"]["windows"]]
 
 
 def _explained(
@@ -200,6 +247,7 @@ def _materialize(
     metadata: dict[str, dg.MetadataValue | str | float | int] = {
         "verdict": result.verdict.value,
         "reason": result.reason,
+        **({"over_several_windows": over_windows(measured, measured.evidence, loop.timezone)} if measured.evidence else {}),
         **({"embedder_changed": measured.embedder_changed} if measured.embedder_changed else {}),
         "is_it_new": result.is_new,
         "did_the_mix_change": result.mix_changed,
@@ -280,8 +328,26 @@ def report_of(loop: LoopConfig, measured: DriftMeasurement) -> dict:
         "new_topics": [
             {"share": topic.share, "keywords": list(topic.keywords), "examples": list(topic.examples)} for topic in measured.explanation.new
         ],
+        "accumulated": {
+            "reference_until": measured.known.until if measured.known else None,
+            "evidence": measured.evidence.value if measured.evidence else None,
+            "over_windows": measured.evidence.windows if measured.evidence else 0,
+            "windows": [asdict(window) for window in measured.added],
+        },
         "requests": [point.request_id for point in measured.window],
     }
+
+
+def over_windows(measured: DriftMeasurement, found: Evidence, timezone: str) -> str:
+    """The evidence that accumulated, in words: how strong it is, since when, and over how many queries."""
+    since = measured.added[-found.windows :] if found.windows else ()
+    if not since:
+        return "No window was added yet."
+    day = f"{datetime.fromtimestamp(since[0].begin, ZoneInfo(timezone)):%F}"
+    queries = sum(window.queries for window in since)
+    limit = next(s.threshold for s in measured.comparison.statistics if s.name == EVIDENCE)
+    what = f"Evidence {found.value:.3g} that queries are newer since {day}, from {len(since)} windows with {queries} queries"
+    return f"{what}; an alarm needs {limit:.3g}."
 
 
 def _statistics_table(result: Comparison) -> dg.MetadataValue:

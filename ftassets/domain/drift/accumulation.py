@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ftassets.domain.drift.calibration import mix_spread
+from ftassets.domain.drift.calibration import SIZES, mix_spread
 from ftassets.domain.drift.comparison import Comparison, DriftVerdict, Statistic
 from ftassets.domain.drift.novelty import NOVELTY, novelty_scores
 from ftassets.domain.drift.reference import Reference
@@ -87,6 +87,28 @@ def window_evidence(reference: Reference, distances: np.ndarray, clusters: np.nd
     scores = novelty_scores(reference.usual, distances, clusters)[:, list(NOVELTY).index(STATISTIC)]
     p_value = reference.nulls[STATISTIC].p_value(len(scores), float(scores.mean()))
     return WindowEvidence(begin, until, len(scores), standard_score(p_value))
+
+
+def accumulated(
+    reference: Reference,
+    comparison: Comparison,
+    times: Sequence[float],
+    begin: float,
+    until: float,
+    smallest: int,
+    earlier: Sequence[WindowEvidence],
+) -> tuple[WindowEvidence, ...]:
+    """What earlier windows added and the compared one from `begin` to `until` adds, at most `KEPT` of them, oldest first.
+
+    `times` (n,) are those of its queries (epoch seconds). Windows may overlap: a query counts once, in the first window that has it.
+    Fewer than `smallest` queries since the last window add nothing now and are left for the next one.
+    """
+    since = max(begin, earlier[-1].until) if earlier else begin
+    fresh = np.array([at >= since for at in times], dtype=bool)
+    if fresh.sum() < max(smallest, SIZES[0]):
+        return tuple(earlier)
+    new = window_evidence(reference, comparison.distances[fresh], comparison.clusters[fresh], since, until)
+    return (*earlier, new)[-KEPT:]
 
 
 def with_evidence(comparison: Comparison, found: Evidence, limit: float) -> Comparison:

@@ -56,7 +56,7 @@ def calibrated_sizes(rows: int, share: float = 0.5) -> list[int]:
 
 
 def draws_needed(rate: float) -> int:
-    """Draws for a threshold at half of `rate`: about ten of them lie above it."""
+    """Draws for a threshold at a quarter of `rate`: about five of them lie above it."""
     return int(min(max(np.ceil(20 / rate), 4000), 200_000))
 
 

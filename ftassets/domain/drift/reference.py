@@ -8,7 +8,7 @@ import numpy as np
 
 from ftassets.domain import formats
 from ftassets.domain.drift.blocks import row_blocks
-from ftassets.domain.drift.calibration import Null, concentration_nulls, energy_nulls, mix_nulls, mix_spread, novelty_nulls
+from ftassets.domain.drift.calibration import Null, concentration_nulls, draws_needed, energy_nulls, mix_nulls, mix_spread, novelty_nulls
 from ftassets.domain.drift.concentration import CONCENTRATION, nearest_rows
 from ftassets.domain.drift.energy import energy_rows, mean_distance
 from ftassets.domain.drift.mix_statistics import Summary
@@ -90,7 +90,9 @@ class Reference:
         except KeyError as error:
             raise InvalidInput(f"no drift reference: the array {error} is missing; build the reference anew") from error
         made = cls(**values, nulls=nulls)
-        return recalibrated(made, made.rate) if nulls and not nulls.keys() >= {*NOVELTY, CONCENTRATION} else made
+        if nulls and not nulls.keys() >= {*NOVELTY, CONCENTRATION}:
+            return replace(made, nulls=nulls | alarm_nulls(made, made.rate))
+        return made
 
 
 def check_unit(vectors: np.ndarray, what: str) -> None:
@@ -129,12 +131,10 @@ def build_reference(vectors: np.ndarray, embedder_id: str, seed: int = 0, rate: 
     clusters, distances, neighbours = assign(sample, centres), leave_one_out_distances(sample), nearest_rows(sample)
     compared = sample[energy_rows(len(sample), seed)]
     features = fourier_features(sample, bandwidth, seed)
-    nulls = (
-        alarm_nulls(usual(distances, clusters, len(centres)), distances, neighbours, clusters, rate, seed)
-        | mix_nulls(sample, features, clusters, count, Summary(mean, feature_mean, occupancy), seed)
-        | energy_nulls(sample, clusters, seed)
+    nulls = mix_nulls(sample, features, clusters, count, Summary(mean, feature_mean, occupancy), seed) | energy_nulls(
+        sample, clusters, seed
     )
-    return Reference(
+    made = Reference(
         embedder=embedder_id,
         count=count,
         rows=rows,
@@ -152,26 +152,22 @@ def build_reference(vectors: np.ndarray, embedder_id: str, seed: int = 0, rate: 
         rate=rate,
         nulls=nulls,
     )
+    return replace(made, nulls=alarm_nulls(made, rate) | nulls)
 
 
-def alarm_nulls(
-    known: Usual, distances: np.ndarray, neighbours: np.ndarray, clusters: np.ndarray, rate: float, seed: int
-) -> dict[str, Null]:
-    """Distributions of the statistics that raise alarms, fine enough for alarms at `rate`; arguments as in `Reference`."""
-    scores = novelty_scores(known, distances, clusters)
+def alarm_nulls(reference: Reference, rate: float) -> dict[str, Null]:
+    """Distributions of the statistics that raise alarms, fine enough for alarms at `rate`."""
+    known, clusters, seed = reference.usual, reference.clusters, reference.seed
+    scores = novelty_scores(known, reference.distances, clusters)
     novelty = novelty_nulls(scores, clusters, mix_spread(known, clusters), rate, seed)
-    return novelty | concentration_nulls(neighbours, clusters, rate, seed)
+    return novelty | concentration_nulls(reference.neighbours, clusters, rate, seed)
 
 
 def calibrated_for(reference: Reference, rate: float) -> Reference:
-    """The reference, with the statistics that raise alarms calibrated anew when `rate` is finer than what it was built for."""
-    return reference if rate >= reference.rate else recalibrated(reference, rate)
-
-
-def recalibrated(reference: Reference, rate: float) -> Reference:
-    """The reference with the statistics that raise alarms calibrated anew, for alarms at `rate`."""
-    nulls = alarm_nulls(reference.usual, reference.distances, reference.neighbours, reference.clusters, rate, reference.seed)
-    return replace(reference, rate=rate, nulls=reference.nulls | nulls)
+    """The reference, with the statistics that raise alarms calibrated anew when `rate` needs more draws than it was built with."""
+    if draws_needed(rate) <= draws_needed(reference.rate):
+        return reference
+    return replace(reference, rate=rate, nulls=reference.nulls | alarm_nulls(reference, rate))
 
 
 def same_space(reference: Reference, embedder_id: str) -> bool:

@@ -149,7 +149,8 @@ def _nearest(vectors: np.ndarray) -> np.ndarray:
 def _concentration(nearest: np.ndarray, state: np.ndarray, new: np.ndarray, usual: np.ndarray) -> float:
     """Concentration of a window of new and usual rows, where each row of the reference plays its `state` (m,).
 
-    What is gone is no neighbour of new rows. Of usual ones it is: their own topic, which may reach into a cluster that is gone, is known.
+    New rows have no neighbours among what is gone. Usual ones have: their own topic, which may reach into a cluster that is gone, is
+    known.
     """
     around = state[nearest[new]]
     there = around != _GONE

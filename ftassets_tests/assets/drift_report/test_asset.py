@@ -9,12 +9,15 @@ import dagster as dg
 import pytest
 
 from ftassets.assets import drift_report, query_embeddings, traffic
+from ftassets.assets.drift_report import reference as drift_report_reference
 from ftassets.backends.artifacts.folder import FolderArtifacts
+from ftassets.backends.artifacts.reports import store_report
 from ftassets.backends.control.files import FilesControl
 from ftassets.backends.dataset_store.git import GitDatasetStore
 from ftassets.backends.traffic_log.sqlite import SqliteTrafficLog
 from ftassets.backends.vector_store.qdrant import QdrantVectorStore
 from ftassets.config.home import Home
+from ftassets.domain.drift.accumulation import WindowEvidence, evidence, spread
 from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets.domain.traffic.exchange import Exchange
 from ftassets.testing.hash_embedder import HashEmbedder
@@ -93,6 +96,55 @@ def test_a_change_of_the_embedder_rebuilds_the_reference_and_says_so(world: Worl
 
     world.answered(30, age=300, what="pizza with extra cheese and order")
     assert world.run(HashEmbedder(32))[0]["verdict"] == "ALARM", "the new reference raises alarms as the old one did"
+
+
+def test_evidence_goes_on_from_the_newest_report_and_counts_each_query_once(world: World) -> None:
+    world.answered(40, age=7200)
+    world.answered(30, age=600)
+    said, first = world.run(HashEmbedder(64))
+    [added] = first["accumulated"]["windows"]
+    assert added["queries"] == 30
+    assert "1 windows with 30 queries; an alarm needs" in said["over_several_windows"]
+    assert first["statistics"][4]["name"] == "accumulated_novelty"
+
+    _, again = world.run(HashEmbedder(64))
+    assert again["accumulated"] == first["accumulated"], "the same queries once more"
+    world.answered(90, age=0.9, what="lamp")
+    _, second = world.run(HashEmbedder(64))
+    fresh = sum(request.startswith("r0.9-") for request in second["requests"])
+    assert 20 <= fresh < second["window_queries"]
+    assert [each["queries"] for each in second["accumulated"]["windows"]] == [30, fresh]
+    assert second["accumulated"]["windows"][0] == added
+
+    stored = [WindowEvidence(**each) for each in second["accumulated"]["windows"]]
+    [version] = {Path(path).stem for path in world.resources["dataset_store"].list("main", "support/reference/")}
+    known = drift_report_reference.stored(world.resources["dataset_store"], "support", version)
+    assert known is not None
+    again_found = evidence(stored, spread(known.reference))
+    assert again_found.value == second["accumulated"]["evidence"], "a stored report says how strong the evidence was, once more"
+
+    _, other = world.run(HashEmbedder(32))
+    assert [each["queries"] for each in other["accumulated"]["windows"]] == [other["window_queries"]], "another reference: from the start"
+
+
+def test_evidence_of_many_windows_raises_an_alarm_that_no_window_does(world: World) -> None:
+    world.answered(40, age=7200)
+    world.answered(30, age=600)
+    _, report = world.run(HashEmbedder(64))
+    [window] = report["accumulated"]["windows"]
+    older = [{**window, "begin": window["begin"] - n, "until": window["begin"] - n + 1, "z": 6.0} for n in range(20, 1, -1)]
+    rising = {**report, "accumulated": {**report["accumulated"], "windows": [*older, {**window, "z": 3.0}]}}
+    digest = store_report(world.resources["artifacts"], "support", "drift", {k: v for k, v in rising.items() if k != "format"})
+    world.instance.report_runless_asset_event(dg.AssetMaterialization(["support", "drift_report"], tags={"dagster/data_version": digest}))
+    said, alarm = world.run(HashEmbedder(64))
+    assert (said["verdict"], alarm["verdict"]) == ("ALARM", "ALARM")
+    assert said["reason"].startswith("accumulated_novelty ")
+    assert len(alarm["accumulated"]["windows"]) == 20
+
+    (file,) = world.home.root.glob(said["report"])
+    file.write_bytes(file.read_bytes()[:100])
+    anew, report = world.run(HashEmbedder(64))
+    assert (anew["verdict"], len(report["accumulated"]["windows"])) == ("QUIET", 1), "a damaged report stops no later one"
 
 
 def test_without_the_new_vectors_nothing_is_compared(world: World) -> None:

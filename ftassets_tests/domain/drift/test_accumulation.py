@@ -1,6 +1,7 @@
 """Evidence over windows, against the densities of scipy and simulations that know nothing of our formulas."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import multivariate_normal
 
-from ftassets.domain.drift import DriftVerdict, Reference, compare, not_enough_data
+from ftassets.domain.drift import Comparison, DriftVerdict, Reference, compare, not_enough_data
 from ftassets.domain.drift.accumulation import (
     EVIDENCE,
     KEPT,
@@ -17,6 +18,7 @@ from ftassets.domain.drift.accumulation import (
     Evidence,
     Spread,
     WindowEvidence,
+    accumulated,
     evidence,
     spread,
     standard_score,
@@ -111,6 +113,23 @@ def test_spread_is_that_of_windows_drawn_from_the_reference(reference: Reference
         scores.append(window_evidence(reference, distances, clusters, 0.0, 1.0).z)
     assert np.mean(scores) == pytest.approx(0.0, abs=0.3)
     assert np.std(scores) < 1.1
+
+
+@given(st.lists(st.tuples(st.floats(-300, 0), st.floats(1, 300)), min_size=1, max_size=8))
+def test_overlapping_windows_count_each_query_once(reference: Reference, spans: list[tuple[float, float]]) -> None:
+    """Windows end one after the other, some of them begin before the last one ended, and each holds the queries of its span."""
+    times = np.arange(-300.0, 2400.0, 2.0)
+    distances, clusters = np.resize(reference.distances, len(times)), np.resize(reference.clusters, len(times))
+    made: tuple[WindowEvidence, ...] = ()
+    end = 0.0
+    for back, length in spans:
+        begin, end = end + back, end + length
+        inside = (times >= begin) & (times < end)
+        window = Comparison(DriftVerdict.QUIET, "", distances=distances[inside], clusters=clusters[inside])
+        made = accumulated(reference, window, times[inside].tolist(), begin, end, 20, made)
+    assert all(first.until <= second.begin for first, second in pairwise(made))
+    assert all(each.queries >= 20 for each in made)
+    assert all(each.queries == ((times >= each.begin) & (times < each.until)).sum() for each in made)
 
 
 def test_evidence_above_the_limit_makes_a_quiet_window_an_alarm(reference: Reference) -> None:
