@@ -88,7 +88,7 @@ class World:
 
     def request(self) -> str:
         """Id of a request that was just answered."""
-        return str(self.ask(f"what about number {self._count}")["id"])
+        return str(self.ask(f"what about number {self._count}", user=f"asker {self._count}")["id"])
 
     def user(self) -> str:
         """Hash of a user who asked something, as the log has it."""
