@@ -85,6 +85,7 @@ NOT_RUN: dict[str, str] = {
     "ftassets demo": "takes a quarter of an hour",
     "ftassets gate-service": "runs until Ctrl-C: cli/commands/test_gate_service.py starts it",
     "ftassets adopt --adapter": "merges an adapter into a model: cli/commands/test_adopt.py does it",
+    "ftassets review pairs": "needs a loop with an LLM judge: cli/commands/test_review.py runs it",
     "make": "installs, tests or serves: its targets are looked up in the Makefile",
     "docker": "needs a Docker daemon: the files it names are read",
     "kubectl": "needs a cluster: the files it names are read",
