@@ -13,6 +13,7 @@ EXACT = 8_192  # vectors up to which each is compared with each
 CELL_SIZE = 256
 PROBES = 16
 TILE = 2048
+PART = 1 << 17  # vectors whose visits of cells are sorted at a time: of a million they would take half a gigabyte
 ROUNDING = 1e-6  # a product of float32 vectors may fall this far short: equal vectors must count as equal
 
 Pairs = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -84,15 +85,17 @@ class Neighbours:
 
     def _compared(self, positions: np.ndarray) -> Iterator[Pairs]:
         """Tiles: places in `positions`, positions that were added, and the cosines of all their pairs."""
-        visited = self._cells[positions]
-        for cell, visits in grouped(visited.ravel()):
-            known = self._members.get(cell, positions[:0])
-            places = visits // visited.shape[1]
-            for i in range(0, len(known), TILE):
-                columns = self._vectors[known[i : i + TILE]].T
-                for j in range(0, len(places), TILE):
-                    rows = places[j : j + TILE]
-                    yield rows, known[i : i + TILE], self._vectors[positions[rows]] @ columns
+        for start in range(0, len(positions), PART):
+            part = positions[start : start + PART]
+            visited = self._cells[part]
+            for cell, visits in grouped(visited.ravel()):
+                known = self._members.get(cell, positions[:0])
+                places = visits // visited.shape[1]
+                for i in range(0, len(known), TILE):
+                    columns = self._vectors[known[i : i + TILE]].T
+                    for j in range(0, len(places), TILE):
+                        rows = places[j : j + TILE]
+                        yield rows + start, known[i : i + TILE], self._vectors[part[rows]] @ columns
 
 
 def grouped(numbers: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:

@@ -31,6 +31,7 @@ def near(vectors: np.ndarray, limit: float) -> set[Pair]:
 @pytest.mark.parametrize("count", [0, 1, 5, 40])
 def test_tiles_make_no_difference(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ftassets.domain.dataset.curation.neighbours.TILE", 7)
+    monkeypatch.setattr("ftassets.domain.dataset.curation.neighbours.PART", 11)
     vectors = spread(count, topic=0).astype(np.float32)
     assert pairs(vectors, None, 0.6) == near(vectors, 0.6)
     asked = np.arange(count)[::-1]
