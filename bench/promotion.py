@@ -82,7 +82,7 @@ def promoted_by_us(rng: np.random.Generator, gains: Floats) -> Shares:
 
 def levels(candidates: int) -> Floats:
     """Levels of so many decisions at even distances, in a loop's second year."""
-    ledger, found = Ledger(), []
+    ledger, found = Ledger(decisions=()), []
     for number in range(2 * candidates):
         ledger = ledger.with_decision(BUDGET, WANTED, str(number), "", "", number * 365 * DAY / candidates)
         found.append(ledger.decisions[-1].level)

@@ -104,3 +104,13 @@ def test_a_mean_at_the_limit_is_above_it_no_more_often_than_stated(n: int, value
     limit = float(np.dot(values, shares))
     passed = sum(mean_p_value(rng.choice(values, n, p=shares).tolist(), limit) < 0.05 for _ in range(500))
     assert passed / 500 <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 500)
+
+
+@pytest.mark.parametrize("limit", [0.1, 0.02, 0.002, 0.0005])
+@pytest.mark.parametrize("level", [0.05, 1e-3, 1e-4, 1e-6])
+def test_small_levels_of_many_rows_of_which_none_differs_are_right(limit: float, level: float) -> None:
+    """The p-value of n rows without a difference against a margin is (1 - margin)^n, which the one row that is added decides."""
+    n = max(1, round(np.log(level) / np.log1p(-limit)))
+    of_many = pair_p_values([0, n // 2, 0], [0, 0, n // 2], n, -limit)  # beside others, so that not all samples are of two values
+    assert of_many[0] == pytest.approx((1 - limit) ** n, rel=0.03)
+    assert mean_p_value([0.0] * n, -limit, -1.0) == pytest.approx((1 - limit) ** n, rel=1e-9)

@@ -20,9 +20,10 @@ from ftassets.domain.evaluation.costs import cost_of
 from ftassets.domain.evaluation.llm_judge import Calibration
 from ftassets.domain.evaluation.parity import Parity
 from ftassets.domain.evaluation.scored_turns import turn_number
+from ftassets.domain.evaluation.scoring import Score
 from ftassets.domain.evaluation.sets import refusal_rows
 from ftassets.domain.gates.error_budget import wanted_level
-from ftassets.domain.gates.independent_units import WHOLE, pooled
+from ftassets.domain.gates.independent_units import WHOLE, pooled, share_with_interval
 from ftassets.domain.gates.llm_judge import choices_of, halving
 from ftassets.domain.gates.noise import flips, noise_sentence
 from ftassets.domain.gates.policy import at_its_level
@@ -32,7 +33,6 @@ from ftassets.domain.gates.result import GateResult, Verdict
 from ftassets.domain.gates.sensitivity import sensitivity
 from ftassets.domain.gates.wear import wear
 from ftassets.domain.power import POWER
-from ftassets.domain.statistics import share_interval
 from ftassets.reporting.plots import accuracy_bars, gate_marks
 from ftassets.reporting.tables import answer_cell, request_cell, table
 
@@ -55,14 +55,13 @@ def gate_table(results: Sequence[GateResult]) -> dg.MetadataValue:
 
 
 def accuracies(report: EvalReport) -> dict[str, dict[str, tuple[float, float, float]]]:
-    """Exact match per slice and role: (share, low, high) with the exact 95 % interval."""
+    """Exact match per slice and role: (share, low, high) with its 95 % interval."""
     slices = sorted({s.slice for s in report.scores["candidate"]})
     found: dict[str, dict[str, tuple[float, float, float]]] = {}
     for name in slices:
         for role in ROLES:
             rows = in_slice(report.scores[role], name)
-            right = sum(s.exact for s in rows)
-            found.setdefault(name, {})[role] = (right / len(rows), *share_interval(right, len(rows)))
+            found.setdefault(name, {})[role] = share_with_interval(rows, [s.exact for s in rows])
     return found
 
 
@@ -130,10 +129,10 @@ def _turns_table(report: EvalReport) -> dg.MetadataValue | None:
         return None
     lines = []
     for number in sorted({turn_number(score.id) for score in golden["candidate"]}):
-        of_role = [[score.exact for score in golden[role] if turn_number(score.id) == number] for role in ROLES]
-        lines.append((f"answer {number}", len(of_role[0]), *map(_share, of_role)))
+        of_role = [[score for score in golden[role] if turn_number(score.id) == number] for role in ROLES]
+        lines.append((f"answer {number}", len(of_role[0]), *(_share(rows, [s.exact for s in rows]) for rows in of_role)))
     whole = [[bool(each) for each in pooled(WHOLE, scores, [float(s.exact) for s in scores])] for scores in golden.values()]
-    lines.append(("whole conversation", len(whole[0]), *map(_share, whole)))
+    lines.append(("whole conversation", len(whole[0]), *(_share((), right) for right in whole)))
     return table(["right", "conversations", *ROLES], lines)
 
 
@@ -162,15 +161,15 @@ def _changes_table(report: EvalReport) -> dg.MetadataValue:
 
 
 def _share_table(kind: str, report: EvalReport, group_of: Mapping[str, str]) -> dg.MetadataValue | None:
-    """Exact match by group of rows, with exact 95 % intervals; None when all rows are of one group."""
+    """Exact match by group of rows, with 95 % intervals; None when all rows are of one group."""
     roles = (*ROLES, API) if API in report.scores else ROLES  # the API model has golden rows only
     groups = sorted(set(group_of.values()))
     if len(groups) < 2 and kind != "slice":
         return None
     lines = []
     for group in groups:
-        of_role = {role: [s.exact for s in report.scores[role] if group_of.get(s.id) == group] for role in roles}
-        lines.append((group, len(of_role["candidate"]), *map(_share, of_role.values())))
+        of_role = {role: [s for s in report.scores[role] if group_of.get(s.id) == group] for role in roles}
+        lines.append((group, len(of_role["candidate"]), *(_share(rows, [s.exact for s in rows]) for rows in of_role.values())))
     return table([kind, "rows", *roles], lines)
 
 
@@ -180,10 +179,12 @@ def _class_tables(report: EvalReport) -> dict[str, dg.MetadataValue]:
     candidate, production = of_model["candidate"], of_model["production"]
     if not candidate:
         return {}
-    lines = [
-        (label, rows, *(f"{named} ({_interval(named, rows)})" for named in (ours, theirs)))
-        for label, rows, ours, theirs in recalls(candidate, production)
-    ]
+    lines = []
+    for label, rows, ours, theirs in recalls(candidate, production):
+        of_role = [[s for s in report.rows(role, None) if s.expected == label and s.predicted is not None] for role in of_model]
+        intervals = [share_with_interval(scores, [s.predicted == label for s in scores])[1:] for scores in of_role]
+        named = [f"{right} ({low:.3f} to {high:.3f})" for right, (low, high) in zip((ours, theirs), intervals, strict=True)]
+        lines.append((label, rows, *named))
     found, more = confusions(candidate, production)
     wrong: list[tuple[object, ...]] = [(each.expected, answer_cell(each.named), each.candidate, each.production) for each in found]
     wrong += [("...", f"{more} more", "", "")] if more else []
@@ -212,16 +213,12 @@ def _costs_table(report: EvalReport) -> dg.MetadataValue:
     return table(["model", "mean cost of a row", "dearest mistakes, cost of all their rows"], lines)
 
 
-def _interval(right: int, rows: int) -> str:
-    low, high = share_interval(right, rows)
-    return f"{low:.3f} to {high:.3f}"
-
-
-def _share(right: Sequence[bool]) -> str:
+def _share(scores: Sequence[Score], right: Sequence[bool]) -> str:
+    """A share with its interval; of conversations, `scores` says which answers are of one."""
     if not right:
         return ""
-    low, high = share_interval(sum(right), len(right))
-    return f"{sum(right) / len(right):.3f} ({low:.3f} to {high:.3f})"
+    share, low, high = share_with_interval(scores, right)
+    return f"{share:.3f} ({low:.3f} to {high:.3f})"
 
 
 def _regressions(report: EvalReport, answers: Answers, golden: Sequence[Example]) -> dg.MetadataValue:

@@ -47,7 +47,7 @@ def within_budget(control: Control, loop: LoopConfig, report: EvalReport, now: f
 
 def _parsed(content: bytes | None, where: str) -> Ledger:
     if content is None:
-        return Ledger()
+        return Ledger(decisions=())
     try:
         return Ledger.parse(content)
     except NewerFormat as error:

@@ -63,7 +63,7 @@ def run(
     ValueError on an assumption that is impossible.
     """
     rows = RowCounts(rows_per_slice, further_sets or {}, classes)
-    budget = _budget(loop, ledger or Ledger(), now)
+    budget = _budget(loop, ledger or Ledger(decisions=()), now)
     gates = [plan_of(at_level(gate, budget.level) if budget else gate, rows, effect, discordance, SPREAD) for gate in loop.gates]
     per_day = TRAFFIC if traffic_per_day is None else traffic_per_day
     steps = plan_rollout(loop.rollout, per_day, ERROR_RATE)

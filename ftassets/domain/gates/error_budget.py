@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from math import floor, log10
 from typing import TYPE_CHECKING, ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from ftassets.domain.canonical import digest_of
 from ftassets.domain.formats import Stored
@@ -67,9 +67,9 @@ class Decision(BaseModel):
     key: str
     candidate: str
     golden_commit: str
-    at: float
-    level: float
-    left: float
+    at: float = Field(ge=0, allow_inf_nan=False)
+    level: float = Field(gt=0, le=1)
+    left: float = Field(ge=0, allow_inf_nan=False)
 
 
 class Ledger(Stored):
@@ -78,7 +78,7 @@ class Ledger(Stored):
     model_config = ConfigDict(extra="forbid", frozen=True)
     KIND: ClassVar[str] = "error_budget"
 
-    decisions: tuple[Decision, ...] = ()
+    decisions: tuple[Decision, ...]
 
     def with_decision(self, per_year: float, wanted: float, key: str, candidate: str, golden_commit: str, now: float) -> "Ledger":
         """The ledger after a decision at `now`. One on the same evidence is the same decision: it is not taken twice.
@@ -112,12 +112,16 @@ class Ledger(Stored):
         return min(full, last.left + inflow(per_year) * max(now - last.at, 0.0))
 
     def spending(self, per_year: float, key: str) -> Spending:
-        """What the decision with this key took, with the 365 days up to it. Raises KeyError without one."""
+        """What the decision with this key took, with the 365 days up to it. Raises KeyError without one.
+
+        After the budget was lowered, the verdict is at no more than a decision may have now.
+        """
         found = next((each for each in reversed(self.decisions) if each.key == key), None)
         if found is None:
             raise KeyError(key)
         year = [each for each in self.decisions if found.at - YEAR < each.at <= found.at]
-        return Spending(per_year=per_year, level=found.level, left=found.left, spent=sum(each.level for each in year), decisions=len(year))
+        level = min(found.level, most_level(per_year))
+        return Spending(per_year=per_year, level=level, left=found.left, spent=sum(each.level for each in year), decisions=len(year))
 
 
 @dataclass(frozen=True)
@@ -183,6 +187,11 @@ def next_level(per_year: float, wanted: float, left: float) -> tuple[float, floa
     """
     level = _rounded(min(wanted, max(PART * min(left, SAVED * per_year), LEAST)))
     return level, max(left - level, 0.0)
+
+
+def most_level(per_year: float) -> float:
+    """The largest level that any decision may have."""
+    return _rounded(PART * SAVED * per_year)
 
 
 def steady_level(per_year: float, wanted: float, decisions: float) -> float:

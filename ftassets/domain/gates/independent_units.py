@@ -2,8 +2,13 @@
 
 from collections.abc import Sequence
 
-from ftassets.domain.evaluation.scoring import Score
+import numpy as np
 
+from ftassets.domain.evaluation.scoring import Score
+from ftassets.domain.mean_bounds import mean_lower_bound, mean_upper_bound
+from ftassets.domain.statistics import share_interval
+
+_ONE_SIDED = 0.975  # of each bound of a 95 % interval
 WHOLE = "whole_conversation"  # the metric that asks whether all answers of a conversation are right
 
 
@@ -22,6 +27,17 @@ def pooled(metric: str, scores: Sequence[Score], values: Sequence[float]) -> lis
     for score, value in zip(scores, values, strict=True):
         units.setdefault((score.conversation is not None, score.conversation or score.id), []).append(value)
     return [min(each) if metric == WHOLE else sum(each) / len(each) for each in units.values()]
+
+
+def share_with_interval(scores: Sequence[Score], values: Sequence[bool]) -> tuple[float, float, float]:
+    """Share of true values, and its 95 % interval: exact for rows, of the mean over conversations where rows are answers of one.
+
+    (0, 0, 1) without rows.
+    """
+    if not in_conversations(scores):
+        return (sum(values) / len(values) if values else 0.0, *share_interval(sum(values), len(values)))
+    units = pooled("", scores, [float(value) for value in values])
+    return float(np.mean(units)), mean_lower_bound(units, _ONE_SIDED), mean_upper_bound(units, _ONE_SIDED)
 
 
 def counted(scores: Sequence[Score], units: int) -> str:

@@ -38,12 +38,18 @@ def evaluate_latency(gate: "Gate", report: EvalReport, _review: object = None) -
     for role, times in (("candidate", candidate), ("production", production)):
         if not np.isfinite(times).all():
             raise InvalidInput(f"request {int(np.flatnonzero(~np.isfinite(times))[0])} of {role}: its latency is not a number")
+        if min(times, default=0) < 0:
+            raise InvalidInput(f"request {int(np.argmin(times))} of {role}: its latency is below 0 ms")
     if gate.at_most is not None:
         return _ceiling(gate, candidate, gate.at_most)
     limit, n, least = 1 + (gate.margin or 0.0), len(candidate), fewest_pairs(gate)
-    if n != len(production) or n < least:
-        text = f"fewer than {least} interleaved requests cannot bound the ratio of two 95th percentiles"
-        return GateResult.of(gate, Verdict.NOT_ENOUGH_DATA, None, None, limit, n, text, rows_needed=least, unit=_UNIT)
+    if n != len(production):
+        text = f"{n} times of the candidate and {len(production)} of production are not pairs"
+        return GateResult.of(gate, Verdict.NOT_ENOUGH_DATA, None, None, limit, n, text)
+    if n < least:
+        text = f"{n} interleaved pairs cannot bound the ratio of two 95th percentiles, at least {least} are needed"
+        needed = _pairs_needed(gate, _quantiles(candidate), _quantiles(production), least - 1) if n else None
+        return GateResult.of(gate, Verdict.NOT_ENOUGH_DATA, None, None, limit, n, text, rows_needed=needed, unit=_UNIT)
     value, bound = p95_ratio(candidate, production), p95_ratio_upper_bound(candidate, production, gate.confidence)
     turned = p95_ratio_upper_bound(production, candidate, gate.confidence)
     if bound is None or not turned:
@@ -132,8 +138,9 @@ def _ceiling(gate: "Gate", times: list[float], limit: float) -> GateResult:
     """The candidate's own percentile below a number of milliseconds."""
     n, least = len(times), fewest_pairs(gate)
     if n < least:
-        text = f"{n} requests are too few to bound the p95, needs at most {limit:.0f} ms"
-        return GateResult.of(gate, Verdict.NOT_ENOUGH_DATA, None, None, limit, n, text, rows_needed=least, unit="requests")
+        text = f"{n} requests are too few to bound the p95, at least {least} are; it needs at most {limit:.0f} ms"
+        needed = _requests_needed(gate, times, limit, least - 1) if n else None
+        return GateResult.of(gate, Verdict.NOT_ENOUGH_DATA, None, None, limit, n, text, rows_needed=needed, unit="requests")
     value, bound, lower = float(np.quantile(times, 0.95)), p95_upper_bound(times, gate.confidence), p95_lower_bound(times, gate.confidence)
     assert bound is not None
     assert lower is not None  # the upper one takes more requests
@@ -143,15 +150,15 @@ def _ceiling(gate: "Gate", times: list[float], limit: float) -> GateResult:
     )
     return GateResult.of(
         gate, verdict_of(bound <= limit, lower > limit), value, bound, limit, n, text,
-        rows_needed=_requests_needed(gate, times, limit), fail_bound=lower, unit="requests",
+        rows_needed=_requests_needed(gate, times, limit, n), fail_bound=lower, unit="requests",
     )  # fmt: skip
 
 
-def _requests_needed(gate: "Gate", times: list[float], limit: float) -> int | None:
-    """Requests with which the ceiling would be PASS or FAIL in 80 % of cases, given the share of these that keep it."""
+def _requests_needed(gate: "Gate", times: list[float], limit: float, above: int) -> int | None:
+    """Requests, more than `above`, with which the ceiling would be PASS or FAIL in 80 % of cases, given the share of these that keep it."""
     from scipy.stats import binom
 
-    n, kept = len(times), sum(time <= limit for time in times) / len(times)
+    kept = sum(time <= limit for time in times) / len(times)
     if kept > 0.95:  # passes when the upper order statistic is kept
-        return smallest(lambda size: float(binom.sf(p95_upper_rank(size, gate.confidence) - 1, size, kept)) >= POWER, n + 1)
-    return smallest(lambda size: float(binom.cdf(p95_lower_rank(size, gate.confidence) - 1, size, kept)) >= POWER, n + 1)
+        return smallest(lambda size: float(binom.sf(p95_upper_rank(size, gate.confidence) - 1, size, kept)) >= POWER, above + 1)
+    return smallest(lambda size: float(binom.cdf(p95_lower_rank(size, gate.confidence) - 1, size, kept)) >= POWER, above + 1)

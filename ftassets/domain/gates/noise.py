@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ftassets.domain.evaluation.human_review import Review
 from ftassets.domain.evaluation.scoring import Score
 from ftassets.domain.evaluation.second_answers import SecondAnswers
+from ftassets.domain.gates.independent_units import in_conversations
 from ftassets.domain.gates.policy import evaluate_gates
 from ftassets.domain.gates.presets import single_gates
 from ftassets.domain.statistics import share_interval
@@ -53,14 +54,17 @@ def rests_on_answers(gate: "Gate") -> bool:
 def noise_sentence(gates: "Sequence[Gate]", report: "EvalReport", noise: SecondAnswers, found: Sequence[Flip]) -> str:
     """What the second evaluation found, in words; `found` are its `flips`."""
     n, first = len(noise.scores), {score.id: score for score in report.scores["production"]}
+    if not n:
+        return "production answered no golden row twice"
     low, high = share_interval(noise.differing, n)
+    interval = "" if in_conversations(noise.scores) else f", 95 % interval {low:.1%} to {high:.1%}"  # which holds for independent answers
     fixed, broken = (sum(second.exact is now and first[second.id].exact is not now for second in noise.scores) for now in (True, False))
     resting = sum(map(rests_on_answers, gates))
     changed = "; ".join(f"{gate}: {before}, then {after}" for gate, before, after in found) or "none"
     share = noise.seconds / noise.of_seconds if noise.of_seconds else 0.0
     return (
-        f"production answered {n} golden rows twice: {noise.differing} answers differ ({noise.differing / n:.1%}, 95 % interval "
-        f"{low:.1%} to {high:.1%}), {fixed} became right and {broken} wrong. Verdicts that change with the second answers: {changed} "
+        f"production answered {n} golden rows twice: {noise.differing} answers differ ({noise.differing / n:.1%}{interval}), "
+        f"{fixed} became right and {broken} wrong. Verdicts that change with the second answers: {changed} "
         f"({resting} of {len(gates)} gates compare answers with production's). It took {noise.seconds:.0f} s of the evaluation's "
         f"{noise.of_seconds:.0f} s ({share:.0%})"
     )

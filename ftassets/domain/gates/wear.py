@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ftassets.domain.gates.independent_units import counted, pooled
 from ftassets.domain.gates.measured import clipped, row_values
 from ftassets.domain.gates.paired import same_rows
 from ftassets.domain.gates.presets import single_gates
@@ -29,7 +30,7 @@ class Wear:
     """
 
     metric: str
-    rows: int
+    rows: str
     candidates: int
     optimism: float
     limit: float
@@ -46,7 +47,7 @@ class Wear:
         when = f"more than {MOST:,}" if self.refresh_at is None else f"{self.refresh_at:,}"
         text = (
             f"{self.candidates} candidate{' was' if self.candidates == 1 else 's were'} evaluated on this golden set; by chance alone the "
-            f"best of {self.candidates} equal ones scores {self.optimism:.3f} above its true {self.metric}, on {self.rows} rows"
+            f"best of {self.candidates} equal ones scores {self.optimism:.3f} above its true {self.metric}, on {self.rows}"
         )
         if self.worn:
             return f"{text}; that is more than {self.limit:.3f}, half of what a gate must tell apart: replace rows of the golden set"
@@ -63,16 +64,20 @@ def wear(report: EvalReport, gates: "Sequence[Gate]") -> Wear | None:
     for gate in single_gates(gates):
         if gate.kind.counts != "rows" or not (gate.better_than or gate.no_worse_than) or gate.slice in report.other_sets:
             continue
-        ours, theirs = (row_values(gate.metric, each) for each in same_rows(gate, report))
+        candidate, production = same_rows(gate, report)
+        ours, theirs = row_values(gate.metric, candidate), row_values(gate.metric, production)
         if not ours or not theirs:
             continue
+        ours, theirs = pooled(gate.metric, candidate, ours), pooled(gate.metric, production, theirs)
         top = gate.top
         differences = np.subtract(clipped(ours, top)[0], clipped(theirs, top)[0])
         differing, known = float(np.mean(differences**2)), gate.kind.value
         scale = float(np.mean(theirs)) if gate.margin and known.relative_margin else known.largest or 1.0
         limit = HALF * (gate.margin or EFFECT) * scale
         now = optimism(report.golden_uses, len(ours), differing)
-        found.append(Wear(gate.metric, len(ours), report.golden_uses, now, limit, candidates_until(limit, len(ours), differing)))
+        found.append(
+            Wear(gate.metric, counted(candidate, len(ours)), report.golden_uses, now, limit, candidates_until(limit, len(ours), differing))
+        )
     return max(found, key=lambda each: each.optimism / each.limit if each.limit else 0.0, default=None)
 
 

@@ -63,7 +63,21 @@ def test_what_is_stored_is_of_one_year(tmp_path: Path) -> None:
     assert len(read_ledger(there, LOOP.name).decisions) == 52
 
 
-@pytest.mark.parametrize("damage", ["{", '{"decisions": [{"key": 1}]}', '{"format": 99}'])
+def test_after_the_budget_was_lowered_the_same_evidence_is_judged_as_strictly_as_any_other(tmp_path: Path) -> None:
+    there = control(Home(tmp_path))
+    within_budget(there, LOOP, about("one"), NOW)
+    lower = loop_config(release={"bad_promotions_a_year": 0.01})
+    again, other = (within_budget(there, lower, about(name), NOW + 1).error_budget for name in ("one", "two"))
+    assert again is not None
+    assert other is not None
+    assert again.level == other.level == 0.000666
+    assert read_ledger(there, LOOP.name).decisions[0].level == 0.05, "which was spent"
+
+
+_NEGATIVE = '{"decisions": [{"key": "k", "candidate": "c", "golden_commit": "g", "at": 1.0, "level": -5.0, "left": 0.2}]}'
+
+
+@pytest.mark.parametrize("damage", ["{", "{}", '{"decisions": [{"key": 1}]}', _NEGATIVE, '{"format": 99}'])
 def test_a_damaged_file_stops_the_report_and_is_not_written_over(damage: str, tmp_path: Path) -> None:
     there = control(Home(tmp_path))
     within_budget(there, LOOP, about("one"), NOW)

@@ -134,7 +134,7 @@ def test_a_plan_is_at_the_level_that_the_error_budget_gives_and_shows_a_year() -
         assert list(year["missed"].values()) == sorted(year["missed"].values(), reverse=True), "a larger gain is missed less often"
     missed = [[year["missed"][gain] for year in fresh["years"]] for gain in ("0.02", "0.04")]
     assert all(shares == sorted(shares) for shares in missed), "more candidates, lower levels, more good ones missed"
-    ledger = Ledger()
+    ledger = Ledger(decisions=())
     for number in range(8):
         ledger = ledger.with_decision(1.0, 0.05, str(number), "candidate", "golden", 0.0)
     later = run(loop(), ROWS, 24_000, ledger=ledger, now=0.0)

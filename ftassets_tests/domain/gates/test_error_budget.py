@@ -31,7 +31,7 @@ REVIEWED = Gate(metric="human_review", at_least=0.9)
 
 def year(times: list[float], per_year: float = 1.0, wanted: float = 0.05) -> Ledger:
     """A ledger of decisions at these days."""
-    ledger = Ledger()
+    ledger = Ledger(decisions=())
     for number, day in enumerate(times):
         ledger = ledger.with_decision(per_year, wanted, str(number), "candidate", "golden", day * DAY)
     return ledger
@@ -39,7 +39,7 @@ def year(times: list[float], per_year: float = 1.0, wanted: float = 0.05) -> Led
 
 def levels(times: list[float], per_year: float = 1.0, wanted: float = 0.05) -> list[float]:
     """The level of each decision."""
-    ledger, found = Ledger(), []
+    ledger, found = Ledger(decisions=()), []
     for number, day in enumerate(times):
         ledger = ledger.with_decision(per_year, wanted, str(number), "candidate", "golden", day * DAY)
         found.append(ledger.decisions[-1].level)
@@ -110,7 +110,7 @@ def test_hundreds_of_decisions_at_once_leave_a_level_at_which_gates_can_still_be
 
 
 def test_the_outlook_says_what_is_left_and_when_the_full_level_is_back() -> None:
-    fresh = outlook(Ledger(), 1.0, 0.05, 0.0)
+    fresh = outlook(Ledger(decisions=()), 1.0, 0.05, 0.0)
     assert (fresh.level, fresh.left, fresh.spent, fresh.full_in) == (0.05, 0.2, 0, 0.0)
     burst = year([0, 0, 0, 0])
     found = outlook(burst, 1.0, 0.05, 0.0)
@@ -118,7 +118,9 @@ def test_the_outlook_says_what_is_left_and_when_the_full_level_is_back() -> None
     assert found.full_in is not None
     assert outlook(burst, 1.0, 0.05, (found.full_in - 1) * DAY).level < 0.05
     assert outlook(burst, 1.0, 0.05, (found.full_in + 1) * DAY).level == 0.05
-    assert outlook(Ledger(), 0.3, 0.05, 0.0).full_in is None, "a third of what a small budget can save is below the gates' level"
+    assert outlook(Ledger(decisions=()), 0.3, 0.05, 0.0).full_in is None, (
+        "a third of what a small budget can save is below the gates' level"
+    )
     assert outlook(burst, 1.0, 0.05, YEAR + DAY).decisions == 0
 
 

@@ -10,14 +10,16 @@ from scipy.stats import beta
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.evaluation.scoring import Score
 from ftassets.domain.gates.gate import Gate
-from ftassets.domain.gates.independent_units import WHOLE, pooled
+from ftassets.domain.gates.independent_units import WHOLE, pooled, share_with_interval
 from ftassets.domain.gates.policy import evaluate_gates
 from ftassets.domain.gates.result import GateResult, Verdict
 from ftassets.domain.gates.sensitivity import sensitivity
+from ftassets.domain.gates.wear import wear
 from ftassets.domain.mean_bounds import mean_lower_bound
 from ftassets_tests.domain.gates.reports import report, rows
 
 SHARE = Gate(metric="exact_match", at_least=0.8)
+SHARE_BETTER = Gate(metric="exact_match", better_than="production")
 ALL = Gate(metric=WHOLE, at_least=0.8)
 
 
@@ -130,3 +132,25 @@ def test_whole_conversations_need_every_answer() -> None:
     assert loop("every", gate).gates[0].name == "whole_conversation_at_least"
     with pytest.raises(ValidationError, match="a gate on whole_conversation needs `golden_turns: every`"):
         loop("last", gate)
+
+
+@pytest.mark.parametrize("answered", [1, 3, 8])
+def test_the_interval_of_a_share_counts_conversations(answered: int) -> None:
+    """Answers of one conversation are all right or all wrong: 60 conversations say no more than 60 rows."""
+    rng, missed = np.random.default_rng(7), 0
+    for _ in range(300):
+        scores = answers([[float(right)] * answered for right in rng.random(60) < 0.7])
+        _, low, high = share_with_interval(scores, [score.exact for score in scores])
+        missed += not low <= 0.7 <= high
+    assert missed / 300 <= 0.05 + 3 * (0.05 * 0.95 / 300) ** 0.5
+    assert share_with_interval((), ()) == (0.0, 0.0, 1.0)
+
+
+def test_choosing_among_candidates_wears_conversations_out() -> None:
+    ours, theirs = [[1.0] * 8] * 30 + [[0.0] * 8] * 30, [[1.0] * 8] * 27 + [[0.0] * 8] * 33
+    many = wear(report(answers(ours), answers(theirs)).model_copy(update={"golden_uses": 10}), [SHARE_BETTER])
+    one = wear(report(rows([x[0] for x in ours]), rows([x[0] for x in theirs])).model_copy(update={"golden_uses": 10}), [SHARE_BETTER])
+    assert many is not None
+    assert one is not None
+    assert many.optimism == pytest.approx(one.optimism)
+    assert "on 60 conversations of 480 answers" in many.sentence

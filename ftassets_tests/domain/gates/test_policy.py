@@ -12,6 +12,7 @@ from ftassets.domain.gates.gate import Gate
 from ftassets.domain.gates.policy import evaluate_gates, passed
 from ftassets.domain.gates.report import HELD_OUT, EvalReport, in_slice
 from ftassets.domain.gates.result import GateResult, Verdict
+from ftassets.errors import InvalidInput
 
 BETTER = Gate(metric="exact_match", better_than="production")
 NO_WORSE = Gate(metric="exact_match", no_worse_than="production", margin=0.02)
@@ -130,6 +131,20 @@ def test_latency_verdicts() -> None:
     assert evaluate_gates([LATENCY], report([], []))[0].verdict is Verdict.NOT_ENOUGH_DATA
     uneven = report([], [], candidate=times, production=times[:-1])
     assert evaluate_gates([LATENCY], uneven)[0].verdict is Verdict.NOT_ENOUGH_DATA
+
+
+def test_too_few_times_say_how_many_pairs_would_tell_by_those_there_are() -> None:
+    rng = np.random.default_rng(0)
+    times = [(100 * np.exp(0.3 * rng.standard_normal(58))).tolist() for _ in range(2)]
+    result = evaluate_gates([LATENCY], report([], [], candidate=times[0], production=times[1]))[0]
+    assert "58 interleaved pairs cannot bound the ratio of two 95th percentiles, at least 59 are needed" in result.sentence
+    assert result.rows_needed is None or result.rows_needed > 100, "59 pairs of such times pass in 5 % of cases"
+    none = evaluate_gates([LATENCY], report([], [], candidate=[], production=[]))[0]
+    assert (none.verdict, none.rows_needed) == (Verdict.NOT_ENOUGH_DATA, None)
+    odd = evaluate_gates([LATENCY], report([], [], candidate=times[0] * 2, production=times[1]))[0]
+    assert "116 times of the candidate and 58 of production are not pairs" in odd.sentence
+    with pytest.raises(InvalidInput, match="request 0 of candidate: its latency is below 0 ms"):
+        evaluate_gates([LATENCY], report([], [], candidate=[-1.0] * 60, production=[1.0] * 60))
 
 
 def test_latency_between_estimate_and_limit_is_not_enough_data() -> None:

@@ -47,7 +47,7 @@ def test_the_report_says_how_worn_its_rows_are_and_when_to_replace_them() -> Non
     assert ninth is not None
     assert (first.optimism, first.worn) == (0, False)
     assert first.sentence.startswith("1 candidate was evaluated on this golden set; by chance alone the best of 1 equal ones scores 0.000")
-    assert (ninth.rows, ninth.limit) == (300, 0.02)
+    assert (ninth.rows, ninth.limit) == ("300 rows", 0.02)
     assert ninth.optimism == pytest.approx(0.0192, abs=0.0005)
     assert ninth.refresh_at == 11
     assert not ninth.worn
