@@ -16,6 +16,8 @@ SEEDS = ROOT / ".bench" / "demo_seeds.jsonl"
 # the lines of a run that tell its story; others repeat them
 _TOLD = ("drift report", "timers, media", "run retrain", "dataset committed", "adapter", "release", "traffic")
 
+_WIDEST = 112  # characters
+
 
 def blocks(summary: dict[str, Any], seeds: list[dict[str, Any]]) -> dict[str, str]:
     """Name of a block -> its Markdown, from a summary and the rows of the seeds. Raises KeyError when a figure is missing."""
@@ -35,13 +37,18 @@ def replaced(readme: str, made: dict[str, str]) -> str:
 
 
 def _timeline(summary: dict[str, Any]) -> str:
-    """What the demo printed from the last quiet windows to the promotion, as it printed it."""
+    """What the demo printed from the last quiet windows to the promotion, as it printed it, but for the ends of long lines."""
     lines = [(seconds, text) for seconds, text in summary["timeline"] if text.startswith(_TOLD)]
     alarm = next(number for number, (_, text) in enumerate(lines) if "ALARM" in text)
     reports = [number for number, (_, text) in enumerate(lines[: alarm + 1]) if text.startswith("drift report")]
     begin = reports[-min(3, len(reports))]
     shown = lines[begin : alarm + 1] + [line for line in lines[alarm + 1 :] if not line[1].startswith("drift report")]
-    return "\n".join(["```text", *(f"{seconds // 60:2d}:{seconds % 60:02d}  {text}" for seconds, text in shown), "```"])
+    return "\n".join(["```text", *(f"{seconds // 60:2d}:{seconds % 60:02d}  {_shortened(text)}" for seconds, text in shown), "```"])
+
+
+def _shortened(text: str) -> str:
+    """A line that fits the page: of a drift report the first statistics."""
+    return text if len(text) <= _WIDEST else f"{text[: text.rindex(';', 0, _WIDEST)]}; ..."
 
 
 def _accuracy(summary: dict[str, Any]) -> str:
