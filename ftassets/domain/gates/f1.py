@@ -108,4 +108,10 @@ def _fixed(gate: "Gate", report: EvalReport) -> GateResult:
     near, far = (gain, loss) if gate.at_least is not None else (loss, gain)
     side = gain if value > limit else loss
     needed = rows_to_tell(len(scores), value, side.middle, side.bound, limit, gate.confidence)
-    return fixed_result(gate, value, near.bound, far.bound, "bootstrap", len(scores), rows_needed=needed)
+    result, alpha = fixed_result(gate, value, near.bound, far.bound, "bootstrap", len(scores), rows_needed=needed), 1 - gate.confidence
+    p_value = near.p_value if result.verdict is Verdict.PASS else far.p_value
+    if result.verdict is Verdict.NOT_ENOUGH_DATA or p_value < alpha:
+        return result
+    # a quantile of some thousand draws is no bound at a level that they cannot reach
+    text = f"{result.sentence}; the bootstrap's p is {p_value:.2g}, which does not reach the level {alpha:.2g}"
+    return result.model_copy(update={"verdict": Verdict.NOT_ENOUGH_DATA, "sentence": text})

@@ -107,3 +107,15 @@ def test_a_rare_class_that_was_lost_is_seen_where_accuracy_hides_it() -> None:
 def test_answers_without_a_label_field_are_not_measured() -> None:
     rows = labelled(["(none)"] * 50, ["(none)"] * 50)
     assert "was not measured" in evaluate_gates([BETTER], report(rows, rows))[0].sentence
+
+
+def test_a_level_that_the_bootstrap_cannot_reach_is_never_a_pass() -> None:
+    expected = [f"c{n % 3}" for n in range(300)]
+    said = ["other" if n % 6 == 0 else label for n, label in enumerate(expected)]
+    gate = Gate(metric="f1", at_least=0.72)
+    verdicts = []
+    for level in (0.05, 1e-9):
+        asked = gate.model_copy(update={"confidence": 1 - level})
+        verdicts.append(evaluate_gates([asked], report(labelled(expected, said), labelled(expected, expected)))[0])
+    assert [each.verdict for each in verdicts] == [Verdict.PASS, Verdict.NOT_ENOUGH_DATA]
+    assert "does not reach the level 1e-09" in verdicts[1].sentence
