@@ -1,5 +1,7 @@
 """The first version: a loop without production trains one from its seed examples."""
 
+import time
+
 import dagster as dg
 
 from ftassets.assets._shared.events import newest, node
@@ -10,7 +12,7 @@ from ftassets.backends.control.base import Control
 from ftassets.backends.control.pauses import pause_reason
 from ftassets.backends.serving.base import Serving, ServingError
 from ftassets.config.loop import LoopConfig
-from ftassets.domain.retrain import ATTEMPTS
+from ftassets.domain.retrain import ATTEMPTS, retry_after
 
 
 def build(loop: LoopConfig) -> dg.SensorDefinition:
@@ -40,9 +42,12 @@ def build(loop: LoopConfig) -> dg.SensorDefinition:
             return dg.SkipReason("would train a first version, but the loop only observes: set mode to propose or auto")
         if runs.retrain_running(context.instance, loop.name):
             return dg.SkipReason("a retrain of this loop is under way")
-        _, died = runs.last_retrain(runs.retrains(context.instance, loop.name))
-        if died >= ATTEMPTS:
-            return dg.SkipReason(f"the run's process died {died} times: check the runs, then start the retrain job by hand")
-        return dg.SensorResult(run_requests=[dg.RunRequest(run_key=f"bootstrap:{died}", tags={TRIGGER: "bootstrap"})])
+        ran = runs.retrain_history(context.instance, loop.name)
+        if ran.died >= ATTEMPTS:
+            return dg.SkipReason(f"the run's process died {ran.died} times: check the runs, then start the retrain job by hand")
+        if ran.failed_at is not None and time.time() < ran.failed_at + retry_after(ran.failed, loop.retrain_on.cooldown):
+            runs_failed = "the run" if ran.failed == 1 else f"{ran.failed} runs in a row"
+            return dg.SkipReason(f"{runs_failed} failed or ended without a verdict: the next one starts after a pause")
+        return dg.SensorResult(run_requests=[dg.RunRequest(run_key=f"bootstrap:{ran.attempts}", tags={TRIGGER: "bootstrap"})])
 
     return bootstrap

@@ -5,7 +5,6 @@ from dagster._core.definitions.assets.job.asset_job import IMPLICIT_ASSET_JOB_NA
 
 from ftassets.assets._shared.node import with_signature
 from ftassets.assets._shared.run_nodes import about, nodes_of
-from ftassets.assets.release import REFUSED
 from ftassets.automation import runs
 from ftassets.backends.control.base import Control
 from ftassets.backends.notifier.base import Notifier
@@ -31,7 +30,7 @@ def build(loop: LoopConfig) -> dg.SensorDefinition:
         if not about(context.instance, run, loop.name):
             return dg.SkipReason(f"run {run.run_id[:8]} is not of loop {loop.name}")
         tell = routed(control, loop, notifier)
-        if refused := refusals(context.instance, run.run_id):
+        if refused := runs.refusals(context.instance, run.run_id):
             # each refusal is news: no key of an earlier one keeps it quiet
             tell.notify(alert_about(loop, "promotion-refused", "promotion refused", "; ".join(refused), "ticket", run.run_id))
         else:
@@ -48,23 +47,3 @@ def _name(instance: dg.DagsterInstance, run: dg.DagsterRun, loop: str) -> str:
     if not run.job_name.startswith(IMPLICIT_ASSET_JOB_NAME):
         return run.job_name
     return f"{loop}: {', '.join(sorted(nodes_of(instance, run, loop)))}"
-
-
-def refusals(instance: dg.DagsterInstance, run_id: str) -> list[str]:
-    """Failed blocking checks of a run, each with the reason it gave, and a release that refused to be made."""
-    failures = instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.STEP_FAILURE).records
-    refused = [why for record in failures if (why := _user_words(record)) and why.startswith(REFUSED)]
-    records = instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION).records
-    evaluations = [r.event_log_entry.dagster_event.event_specific_data for r in records if r.event_log_entry.dagster_event]
-    return refused + [
-        f"{e.check_name}: {e.description or 'failed'}"
-        for e in evaluations
-        if isinstance(e, dg.AssetCheckEvaluation) and e.blocking and not e.passed
-    ]
-
-
-def _user_words(record: dg.EventLogRecord) -> str | None:
-    """Description of the dg.Failure that a step raised."""
-    event = record.event_log_entry.dagster_event
-    failure = event.step_failure_data.user_failure_data if event else None
-    return failure.description if failure else None

@@ -10,13 +10,14 @@ from ftassets.assets._shared.events import data_version, history, metadata_value
 from ftassets.assets._shared.node import with_signature
 from ftassets.automation import runs
 from ftassets.automation.jobs import TRIGGER, retrain_job_name
-from ftassets.automation.ownership import died as run_died
+from ftassets.automation.label_count import Count, LabelCounter, read_by_newest
 from ftassets.automation.schedules import next_retrain
 from ftassets.backends.artifacts.base import Artifacts
 from ftassets.backends.artifacts.reports import addressed, store_report
+from ftassets.backends.artifacts.version_folder import VersionDamaged
 from ftassets.backends.control.base import Control
 from ftassets.backends.control.pauses import pause_reason
-from ftassets.backends.dataset_store.base import SEARCHED_COMMITS, Commit, DatasetError, DatasetStore
+from ftassets.backends.dataset_store.base import DatasetError, DatasetStore
 from ftassets.backends.serving.base import Serving, ServingError
 from ftassets.backends.traffic_log.base import TrafficLog
 from ftassets.config.loop import LoopConfig
@@ -36,6 +37,8 @@ def build(loop: LoopConfig) -> dg.SensorDefinition:
     if loop.retrain_on.schedule is not None:
         next_retrain(loop.retrain_on.schedule, 0.0, loop.timezone)
 
+    counter = LabelCounter(loop)
+
     @dg.sensor(
         name=f"{loop.name}__retrain",
         job_name=retrain_job_name(loop.name),
@@ -52,20 +55,21 @@ def build(loop: LoopConfig) -> dg.SensorDefinition:
         dataset_store: dg.ResourceParam[DatasetStore],
         serving: dg.ResourceParam[Serving],
     ) -> dg.SensorResult | dg.SkipReason:
-        instance = context.instance
-        last, died = runs.last_retrain(runs.retrains(instance, loop.name))
-        since = last.create_timestamp.timestamp() if last else None
+        instance, now = context.instance, time.time()
+        ran = runs.retrain_history(instance, loop.name)
+        last = ran.last
         try:
             state = serving.state(loop.name)
-            labels = new_labels(loop, traffic_log, dataset_store, since or 0.0)
-        except (ServingError, DatasetError) as error:
+            if state.production is None:
+                return dg.SkipReason("no version is in production: the bootstrap sensor makes the first one")
+            tried = read_by_newest(instance, dataset_store, loop.name, last.end_time or now) if last else None
+            labels = counter.count(artifacts, traffic_log, dataset_store, state.production, tried, now)
+        except (ServingError, DatasetError, VersionDamaged) as error:
             return dg.SkipReason(str(error))
-        if state.production is None:
-            return dg.SkipReason("no version is in production: the bootstrap sensor makes the first one")
-        situation = observe(instance, loop, state, labels, since, died, pause_reason(control, loop.name))
+        situation = observe(instance, loop, state, labels, ran, pause_reason(control, loop.name), now)
         decision = should_retrain(situation, loop)
-        # after a retrain that ran its course there is one more that starts by itself, tried again while its process dies
-        run_key = f"{last.dagster_run.run_id if last else 'first'}:{died}"
+        # after a retrain that ran its course there is one more that starts by itself, tried again while it ends without a verdict
+        run_key = f"{last.dagster_run.run_id if last else 'first'}:{ran.attempts}"
         kind = f"{decision.action}:{decision.cause}:{decision.trigger}" + (f":{run_key}" if decision.action is Action.RETRAIN else "")
         content = json.loads(retrain.record(situation, loop))
         if kind != context.cursor:
@@ -84,11 +88,12 @@ def build(loop: LoopConfig) -> dg.SensorDefinition:
 
 
 def observe(
-    instance: dg.DagsterInstance, loop: LoopConfig, state: EndpointState, labels: int, since: float | None, died: int, paused: str | None
+    instance: dg.DagsterInstance, loop: LoopConfig, state: EndpointState, labels: Count, ran: runs.History, paused: str | None, now: float
 ) -> Situation:
-    """What the events of a loop say since its newest retrain (epoch seconds, None: there was none)."""
-    now, name = time.time(), loop.name
-    in_quarter = runs.retrains(instance, name, since=datetime.fromtimestamp(now - QUARTER, UTC))
+    """What the events of a loop say at a time (epoch seconds) since its newest retrain that ran its course."""
+    name = loop.name
+    since = ran.last.create_timestamp.timestamp() if ran.last else None
+    in_quarter = runs.retrains_since(instance, name, datetime.fromtimestamp(now - QUARTER, UTC))
     report = newest(instance, node(name, "drift_report"))
     about_production = report is not None and names(report, "production", state.production)
     first = since or next((at for at, _ in history(instance, node(name, "release"), limit=1)), None)
@@ -100,18 +105,24 @@ def observe(
         now=now,
         alarms=alarms_in_a_row(instance, name, state.production, since or 0.0) if report else None,
         novelty_share=_number(report, "novelty_share") if about_production else None,
-        new_labels=labels,
+        new_labels=labels.new,
         schedule_due_at=next_retrain(schedule, first, loop.timezone) if schedule and first else None,
         quality=_number(quality, "quality"),
         quality_baseline=_number(quality, "baseline"),
         last_retrain_at=since,
-        retrains_in_quarter=sum(not run_died(run.dagster_run) and run.dagster_run.tags.get(TRIGGER) != "bootstrap" for run in in_quarter),
-        died=died,
+        retrains_in_quarter=sum(record.dagster_run.tags.get(TRIGGER) != "bootstrap" for record in in_quarter),
+        died=ran.died,
         retrain_running=runs.retrain_running(instance, name),
         rollout_running=state.phase == "canary" or runs.move_running(instance, name),
         paused=paused,
         seconds_per_row=seconds / rows if seconds is not None and rows else None,
-        expected_rows=retrain.expected_rows(labels, loop),
+        expected_rows=retrain.expected_rows(labels.new, loop),
+        untried_labels=labels.untried,
+        labels_per_day=labels.per_day,
+        labels_expire=loop.dataset.production_window,
+        unusable_labels=labels.unusable,
+        failed=ran.failed,
+        failed_at=ran.failed_at,
     )
 
 
@@ -127,31 +138,6 @@ def alarms_in_a_row(instance: dg.DagsterInstance, loop: str, production: str | N
             break
         count += verdict == DriftVerdict.ALARM.value
     return count
-
-
-def new_labels(loop: LoopConfig, traffic_log: TrafficLog, store: DatasetStore, since: float) -> int:
-    """Corrections that came since then (epoch seconds) to answers a dataset would still take, and labels added or changed since.
-
-    Raises DatasetError when the store cannot be asked.
-    """
-    asked_since = time.time() - loop.dataset.production_window
-    # no answer since then was corrected before: the log need not look at older corrections either
-    corrected = traffic_log.corrections(loop.name, max(since, asked_since), asked_since)
-    labels: dict[str, int] = {}  # by import: branch and merge commit carry the same
-    for commit in _commits(store, since):
-        if commit.created_at >= since and commit.metadata.get("loop") == loop.name and "labels" in commit.metadata:
-            labels[commit.metadata["run_id"]] = int(commit.metadata["labels"])
-    return corrected + sum(labels.values())
-
-
-def _commits(store: DatasetStore, since: float) -> list[Commit]:
-    """Commits of main, newest first, at least all since then; a long history is not read at each look."""
-    limit = 64
-    while True:
-        commits = store.log("main", limit)
-        if len(commits) < limit or commits[-1].created_at < since or limit >= SEARCHED_COMMITS:
-            return commits
-        limit *= 4
 
 
 def _quality(instance: dg.DagsterInstance, loop: str, production: str | None, since: float) -> dg.AssetMaterialization | None:

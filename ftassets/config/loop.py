@@ -342,12 +342,18 @@ class RetrainOn(Strict):
     schedule: Annotated[str, AfterValidator(_schedule)] | None = Field(
         None, description="Regular retrains, with or without drift: weekly, biweekly or a cron expression in timezone."
     )
-    feedback: int | None = Field(None, ge=1, description="Number of new labels that starts a retrain. Default: labels alone start none.")
+    feedback: int | None = Field(
+        None, ge=1, description="Number of usable labels no training was made with that starts a retrain. Default: labels alone start none."
+    )
     quality_drop: Fraction | None = Field(
         None, description="Drop of live quality below its baseline that starts a retrain. Default: quality alone starts none."
     )
-    cooldown: Seconds = Field(timedelta(days=7).total_seconds(), description="Shortest time between the starts of two retrains.")
-    min_new_labels: int = Field(200, ge=0, description="New labels a retrain needs. With fewer the trigger stays pending.")
+    cooldown: Seconds = Field(
+        timedelta(days=7).total_seconds(), description="Shortest time between the starts of two retrains that ran their course."
+    )
+    min_new_labels: int = Field(
+        200, ge=0, description="Usable labels, new to production, that a retrain needs. With fewer the trigger stays pending."
+    )
     max_retrains: int | None = Field(
         None, ge=1, description="Retrains in 91 days that may start by themselves. Beyond it a person starts them. Default: no limit."
     )

@@ -193,7 +193,7 @@ class _Teller:
         for record in self.observer.runs():
             run = record.dagster_run
             if run.is_failure and not died(run) and self.observer.trains(run):
-                from ftassets.automation.notices import refusals
+                from ftassets.automation.runs import refusals
 
                 why = "; ".join(refusals(self.observer.instance, run.run_id)) or "see the run in the UI"
                 return f"the retrain {run.run_id[:8]} ended without a release: {why}"

@@ -194,6 +194,21 @@ def _quality_report_2(report: dict[str, Any]) -> dict[str, Any]:
     return _renamed(report, {"judge": "llm_judge"})
 
 
+def _retrain_decision_2(record: dict[str, Any]) -> dict[str, Any]:
+    situation = record.get("situation")
+    if not isinstance(situation, Mapping):
+        return record
+    new: dict[str, Any] = {
+        "untried_labels": situation.get("new_labels"),
+        "labels_per_day": None,
+        "labels_expire": None,
+        "unusable_labels": "",
+        "failed": 0,
+        "failed_at": None,
+    }
+    return record | {"situation": {**situation, **new}}
+
+
 def _row_2(row: dict[str, Any]) -> dict[str, Any]:
     return row | {"source": "thumbs_up"} if row.get("source") == "liked" else row
 
@@ -243,7 +258,7 @@ _ALL = (
     _report("quality", "a quality report", "people", 2, {1: _quality_report_2}),
     _report("behaviour", "a behaviour report", "people"),
     _report("live-golden", "a live golden report", "people"),
-    _report("decision", "a retrain decision", "`ftassets replay`"),
+    _report("decision", "a retrain decision", "`ftassets replay`", 2, {1: _retrain_decision_2}),
     Kind("human_review", "the reviews people gave of a report",
         "`reports/LOOP/review-REPORT.json`", _FIELD, "`ftassets review import`", "gates, release"),
     Kind("error_budget", "the decisions that count against a loop's error budget",

@@ -1,5 +1,6 @@
 """Whether to train again: one decision from the state of a loop, with its trigger and reason, stored so that it can be made again."""
 
+import math
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Literal
@@ -13,6 +14,9 @@ from ftassets.errors import InvalidInput, in_one_line
 
 QUARTER = 91 * 86400.0  # seconds
 ATTEMPTS = 5  # a run whose process dies this often needs a person
+FIRST_RETRY = 600.0  # seconds after which a run that failed for another reason than a verdict is tried again; four times that the next time
+MORE = 0.1  # share of the labels that a training which was refused must not have seen: with fewer, the same would be trained again
+DAY = 86400.0
 
 
 class Action(StrEnum):
@@ -41,6 +45,7 @@ class Cause(StrEnum):
     RETRAIN_RUNNING = "retrain_running"
     ROLLOUT_RUNNING = "rollout_running"
     DIED = "died"
+    FAILED = "failed"
     COOLDOWN = "cooldown"
     BUDGET = "budget"
     NOTHING_NEW = "nothing_new"
@@ -50,12 +55,15 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True)
 class Situation:
-    """Input of the decision. Times in epoch seconds; "since" means since the newest retrain.
+    """Input of the decision. Times in epoch seconds; "since" means since the newest retrain that ran its course.
 
     `alarms` are the newest drift reports' in a row, None without a report; `novelty_share` (0..1) is the newest report's.
     `schedule_due_at` is when the next scheduled retrain falls due, None without a schedule or a version to count from.
     `quality` and `quality_baseline` (0..1) are of the newest quality report about production.
     `seconds_per_row` is what the newest training took for each of its rows, `expected_rows` how many the next one would have.
+    `new_labels` are usable labels that the version in production was not trained on, `untried_labels` those of them that no training
+    was made with. Corrections come at `labels_per_day`, and are taken until `labels_expire` seconds after the request (None: not known).
+    `unusable_labels` says in words what else came, and why it does not count. A run that died or failed took no labels.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid", strict=True)  # of a stored one
@@ -75,6 +83,12 @@ class Situation:
     paused: str | None
     seconds_per_row: float | None
     expected_rows: int
+    untried_labels: int
+    labels_per_day: float | None
+    labels_expire: float | None
+    unusable_labels: str
+    failed: int  # runs in a row that failed or were cancelled without a verdict, since
+    failed_at: float | None  # when the newest of them ended
 
 
 @dataclass(frozen=True)
@@ -118,11 +132,18 @@ def should_retrain(situation: Situation, loop: LoopConfig | Policy) -> RetrainDe
         return RetrainDecision(
             Action.NO, trigger, Cause.NOTHING_NEW, f"{fired[trigger]}, but no answer was labelled since: nothing to learn"
         )
+    if s.untried_labels < MORE * s.new_labels and Trigger.FEEDBACK not in fired:
+        reason = (
+            f"the newest training had all but {s.untried_labels} of the {s.new_labels} labels that production was not trained on, and no "
+            f"version of it serves: the {_pending(trigger)} stays pending until a tenth of them are newer. {_batch(s, loop)}"
+        )
+        return RetrainDecision(Action.WAIT, trigger, Cause.NOTHING_NEW, reason)
     # who asks for a retrain at so many labels has said that they are enough
     if s.new_labels < policy.min_new_labels and Trigger.FEEDBACK not in fired:
+        told = "; ".join(filter(None, [forecast(s, policy), s.unusable_labels and f"not counted: {s.unusable_labels}"]))
         reason = (
-            f"{s.new_labels} new labelled answers, {policy.min_new_labels} are needed; the {_pending(trigger)} stays pending: "
-            f"offer a labelling batch (ftassets label export {loop.name}), collect corrections, or lower min_new_labels"
+            f"{s.new_labels} new labelled answers, {policy.min_new_labels} are needed{told and f' ({told})'}; "
+            f"the {_pending(trigger)} stays pending: {_batch(s, loop)}"
         )
         return RetrainDecision(Action.WAIT, trigger, Cause.FEW_LABELS, reason)
     reason = "; ".join(filter(None, [*fired.values(), f"{s.new_labels} new labelled answers", estimate(s)]))
@@ -141,7 +162,7 @@ def _fired(s: Situation, policy: RetrainOn) -> dict[Trigger, str]:
         drop = s.quality_baseline - s.quality
         if drop >= policy.quality_drop:
             fired[Trigger.QUALITY] = f"quality {s.quality:.3f} is {drop:.3f} below its baseline {s.quality_baseline:.3f}"
-    if policy.feedback is not None and s.new_labels >= policy.feedback:
+    if policy.feedback is not None and s.untried_labels >= policy.feedback:
         fired[Trigger.FEEDBACK] = f"the {policy.feedback} labels a retrain is asked for at are there"
     if s.schedule_due_at is not None and s.now >= s.schedule_due_at:
         fired[Trigger.SCHEDULE] = f"a scheduled retrain ({policy.schedule}) is due since {_span(s.now - s.schedule_due_at)}"
@@ -160,7 +181,7 @@ def _quiet(s: Situation, policy: RetrainOn) -> str:
         known = s.quality is not None and s.quality_baseline is not None
         parts.append(f"quality {s.quality:.3f}, baseline {s.quality_baseline:.3f}" if known else "no quality report with a baseline yet")
     if policy.feedback is not None:
-        parts.append(f"{s.new_labels} new labelled answers of {policy.feedback}")
+        parts.append(f"{s.untried_labels} new labelled answers of {policy.feedback}")
     if s.schedule_due_at is not None:
         parts.append(f"the next scheduled retrain is due in {_span(s.schedule_due_at - s.now)}")
     return "; ".join(parts)
@@ -177,6 +198,13 @@ def _against(s: Situation, loop: LoopConfig | Policy) -> tuple[Cause, str] | Non
         return Cause.ROLLOUT_RUNNING, "a rollout of this loop is under way"
     if s.died >= ATTEMPTS:
         return Cause.DIED, f"the run's process died {s.died} times: check the runs, then {by_hand}"
+    if s.failed_at is not None and (left := s.failed_at + retry_after(s.failed, policy.cooldown) - s.now) > 0:
+        runs = "the last run" if s.failed == 1 else f"the last {s.failed} runs"
+        reason = (
+            f"{runs} failed or ended without a verdict, and took no labels: tried again in {_span(left)}; "
+            f"to stop that, run: ftassets pause {loop.name}"
+        )
+        return Cause.FAILED, reason
     if s.last_retrain_at is not None and s.now - s.last_retrain_at < policy.cooldown:
         return Cause.COOLDOWN, f"cooling down for another {_span(policy.cooldown - (s.now - s.last_retrain_at))}"
     if policy.max_retrains is not None and s.retrains_in_quarter >= policy.max_retrains:
@@ -187,6 +215,43 @@ def _against(s: Situation, loop: LoopConfig | Policy) -> tuple[Cause, str] | Non
 
 def _pending(trigger: Trigger) -> str:
     return "drift alarm" if trigger is Trigger.DRIFT else f"{trigger.value} trigger"
+
+
+def retry_after(failed: int, cooldown: float) -> float:
+    """Seconds after the newest of so many runs in a row that failed before the next one starts: at most the cooldown, never at once."""
+    return min(FIRST_RETRY * 4.0 ** min(failed - 1, 20), max(cooldown, FIRST_RETRY))
+
+
+def forecast(s: Situation, policy: RetrainOn) -> str:
+    """How fast corrections come, and when there will be enough of them, in words; empty when it is not known."""
+    if s.labels_per_day is None or s.labels_expire is None:
+        return ""
+    life = f"they expire after {s.labels_expire / DAY:.0f} days"
+    if s.labels_per_day == 0:
+        return "no usable correction came"
+    rate = f"{s.labels_per_day:.2g} labels a day" if s.labels_per_day < 10 else f"{s.labels_per_day:.0f} labels a day"
+    if not reachable(s, policy):
+        return f"{rate}; {life}, so there are never more than {s.labels_per_day * s.labels_expire / DAY:.0f} at once"
+    days = max(policy.min_new_labels - s.new_labels, 0) / s.labels_per_day
+    return f"{rate}; {policy.min_new_labels} in {days:.0f} days; {life}"
+
+
+def reachable(s: Situation, policy: RetrainOn) -> bool:
+    """Whether corrections come fast enough to be `min_new_labels` before the first of them expires; True while that is not known."""
+    if s.labels_per_day is None or s.labels_expire is None:
+        return True
+    return s.labels_per_day * s.labels_expire / DAY >= policy.min_new_labels
+
+
+def _batch(s: Situation, loop: LoopConfig | Policy) -> str:
+    """What a person can do about few labels."""
+    policy = loop.retrain_on
+    missing = max(policy.min_new_labels - s.new_labels, math.ceil(MORE * policy.min_new_labels), 1)
+    ways = [f"offer a labelling batch (ftassets label export {loop.name} --out batch.jsonl --limit {missing})"]
+    if not reachable(s, policy) and s.labels_per_day:
+        ways.append(f"raise dataset.production_window to {math.ceil(policy.min_new_labels / s.labels_per_day)}d")
+    ways.append(f"lower min_new_labels (ftassets plan {loop.name} says what gates can tell with fewer rows)")
+    return ", ".join(ways[:-1]) + f", or {ways[-1]}"
 
 
 def expected_rows(new_labels: int, loop: LoopConfig) -> int:

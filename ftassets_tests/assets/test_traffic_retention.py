@@ -359,7 +359,7 @@ def test_what_sensors_and_reports_ask_of_the_log_stays_the_same(world: World) ->
 
     def asked() -> tuple[Any, ...]:
         return (
-            world.log.corrections("support", since, since),
+            world.log.corrected("support", since, since),
             world.log.reviewed("support", since),
             world.log.feedback_counts("support", "v", drift),
             world.log.outcomes("support", ["v"], drift),

@@ -1,20 +1,25 @@
 """What the sensors' tests share: an ephemeral instance, an endpoint and a log that hold what a test puts into them."""
 
+import hashlib
+import json
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
-from dagster._core.events import AssetMaterializationPlannedData, DagsterEvent
+from dagster._core.events import AssetMaterializationPlannedData, DagsterEvent, DagsterEventType
 from dagster._core.utils import make_new_run_id
 
+from ftassets.assets._shared.dataset_files import dataset_objects
 from ftassets.assets._shared.events import DATA_VERSION, node
 from ftassets.assets._shared.run_nodes import LOOP
 from ftassets.automation import bootstrap, reconcile, retrain, rollout
 from ftassets.automation.jobs import endpoint_job_name, retrain_job_name
+from ftassets.automation.label_count import COMMIT, UNTIL
 from ftassets.automation.ownership import EXECUTES, PID
 from ftassets.backends.control.pauses import pause
 from ftassets.backends.control.releases import Releases
@@ -27,11 +32,15 @@ from ftassets.backends.traffic_log.sqlite import SqliteTrafficLog
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
 from ftassets.config.profiles import artifacts, control
+from ftassets.domain.canonical import digest_of
+from ftassets.domain.dataset.rows import Example
 from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets.domain.rollout.transition import Transition
+from ftassets.testing.releases import make_version
 
 NAME = "triage"
-P, C = "a" * 64, "b" * 64  # digests of production and candidate
+# digests of production, a version without weights that `bench` makes, and candidate
+P, C = digest_of({"kind": "adapter", "files": {"merged/model.safetensors": hashlib.sha256(b"production").hexdigest()}}), "b" * 64
 S = dg.DagsterRunStatus
 
 
@@ -104,10 +113,22 @@ class Traffic(SqliteTrafficLog):
         self.append([exchange])
         return exchange
 
-    def correct(self, count: int) -> None:
+    def correct(self, count: int, correction: str = '{"intent": "Off"}', at: float | None = None, **changes: Any) -> list[str]:
+        """Answers to as many requests, each corrected by a user of its own at a time (epoch seconds); their ids."""
+        names = []
         for _ in range(count):
-            exchange = self.answer(P, 1.0)
-            self.add_feedback(Feedback(exchange.id, exchange.at, None, '{"intent": "Off"}'))
+            name, when = uuid.uuid4().hex, at or time.time()
+            prompt = f"switch lamp {name} off, please"
+            messages = json.dumps([{"role": "user", "content": prompt}])
+            exchange = Exchange(
+                id=name, loop=NAME, version=P, user=f"user {name}", prompt=prompt, messages=messages,
+                answer='{"intent": "On"}', status=200, at=when, latency_ms=1.0, first_token_ms=None, tokens_in=None, tokens_out=None,
+                weight=100.0,
+            )  # fmt: skip
+            self.append([replace(exchange, **changes).judged(AUTO.task.form)])
+            self.add_feedback(Feedback(name, when, None, correction))
+            names.append(name)
+        return names
 
 
 class FakeRegistry:
@@ -140,6 +161,7 @@ class Bench:
         self.serving, self.traffic, self.registry = FakeServing(), Traffic(home.traffic_db), FakeRegistry()
         self.store, self.signer = GitDatasetStore(home.datasets), Ed25519Signer(home.keys)
         self.releases = Releases(control(home), self.signer)
+        assert make_version(home, "production") == P, "adopted: no dataset of it is known"
 
     def tick(self, sensor: dg.SensorDefinition, cursor: str | None = None) -> Any:
         resources = {
@@ -187,8 +209,29 @@ class Bench:
             self.instance.report_dagster_event(event, run.run_id)
         return run
 
+    def refused(self, tags: Mapping[str, str] | None = None) -> dg.DagsterRun:
+        """A retrain that a gate refused."""
+        run = self.run(retrain_job_name(NAME), S.FAILURE, tags)
+        verdict = dg.AssetCheckEvaluation(node(NAME, "eval_report"), "better", passed=False, blocking=True, description="FAIL")
+        event = DagsterEvent(DagsterEventType.ASSET_CHECK_EVALUATION.value, run.job_name, event_specific_data=verdict)
+        self.instance.report_dagster_event(event, run.run_id)
+        return run
+
     def pause(self, reason: str) -> None:
         pause(control(self.home), NAME, reason)
+
+    def dataset(self, name: str, rows: Sequence[Example] = (), until: float | None = None) -> str:
+        """A dataset that read what there is until a time (epoch seconds), committed and reported as the asset does it; its commit."""
+        until, read = time.time() if until is None else until, self.store.resolve("main")
+        files = dataset_objects(self.store, NAME, {"train": rows}, [], {}, {"made for": name}, name)
+        commit = self.store.publish(name, files, name, {"loop": NAME, UNTIL: repr(until), COMMIT: read}).commit
+        self.materialize("curated_dataset", commit, **{UNTIL: dg.MetadataValue.timestamp(until), COMMIT: read})
+        return commit
+
+    def promote(self, name: str, commit: str | None) -> str:
+        """A version that was trained on a dataset, in production; its digest."""
+        self.serving.now = EndpointState(production=make_version(self.home, name, dataset_commit=commit))
+        return self.serving.now.production or ""
 
     def canary(self, weight: int = 20, age: float = 120.0) -> None:
         since = time.time() - age

@@ -1,8 +1,12 @@
 """The first version of a loop: what each tick requests, or reports that it waits for."""
 
+import time
+from types import SimpleNamespace
+
 import dagster as dg
 import pytest
 
+from ftassets.automation import bootstrap
 from ftassets.automation.jobs import TRIGGER, retrain_job_name
 from ftassets.automation.ownership import DIED
 from ftassets.domain.rollout.endpoint import EndpointState
@@ -21,8 +25,16 @@ def test_trains_a_first_version(bench: Bench) -> None:
 
 
 def test_a_refused_first_version_is_not_tried_again_by_itself(bench: Bench) -> None:
-    bench.run(retrain_job_name(NAME), S.FAILURE, {TRIGGER: "bootstrap"})
+    bench.refused({TRIGGER: "bootstrap"})
     assert requested(bench.bootstrap()).run_key == "bootstrap:0"  # the same key: Dagster starts no second run
+
+
+def test_a_first_run_that_failed_without_a_verdict_is_tried_again_after_a_pause(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.run(retrain_job_name(NAME), S.FAILURE, {TRIGGER: "bootstrap"})
+    assert "the run failed or ended without a verdict: the next one starts after a pause" in skipped(bench.bootstrap())
+    now = time.time()
+    monkeypatch.setattr(bootstrap, "time", SimpleNamespace(time=lambda: now + 601))
+    assert requested(bench.bootstrap()).run_key == "bootstrap:1"
 
 
 def test_a_run_whose_process_died_is_tried_again(bench: Bench) -> None:

@@ -2,7 +2,6 @@
 
 import json
 import time
-import uuid
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,8 +15,6 @@ from ftassets.automation.jobs import TRIGGER, endpoint_job_name, retrain_job_nam
 from ftassets.automation.ownership import DIED
 from ftassets.automation.schedules import next_retrain
 from ftassets.backends.dataset_store.base import Unreachable
-from ftassets.backends.traffic_log.base import Feedback
-from ftassets.cli.commands.labelling import label_import
 from ftassets.cli.commands.replay import replay
 from ftassets.config.loop import LoopConfig
 from ftassets.config.profiles import artifacts
@@ -41,12 +38,6 @@ def later(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
     """What the sensor takes for the time."""
     now = time.time() + seconds
     monkeypatch.setattr(retrain, "time", SimpleNamespace(time=lambda: now))
-
-
-def label(bench: Bench, batch: str, count: int) -> None:
-    asked = [[{"role": "user", "content": f"dim lamp {i}"}] for i in range(count)]
-    lines = [json.dumps({"request_id": f"{batch}{i}", "messages": asked[i], "completion": '{"intent": "Off"}'}) for i in range(count)]
-    label_import(bench.traffic, bench.store, AUTO, "\n".join(lines), "jsonl", batch, run_id=f"{batch}-{uuid.uuid4().hex}")
 
 
 # Drift alarms
@@ -88,7 +79,8 @@ def test_alarms_about_an_earlier_production_version_were_answered_by_its_success
 def test_an_alarm_stays_pending_until_there_are_labels(bench: Bench) -> None:
     bench.reports("ALARM", "ALARM")
     bench.traffic.correct(2)
-    assert skipped(bench.retrain()).startswith("WAIT (drift): 2 new labelled answers, 3 are needed; the drift alarm stays pending")
+    words = "WAIT (drift): 2 new labelled answers, 3 are needed (2 labels a day; 3 in 0 days; they expire after 30 days)"
+    assert skipped(bench.retrain()).startswith(f"{words}; the drift alarm stays pending: offer a labelling batch")
     bench.traffic.correct(1)
     request = requested(bench.retrain())
     assert request.run_key == "first:0"
@@ -121,7 +113,7 @@ def test_a_retrain_of_another_loop_is_no_obstacle(bench: Bench) -> None:
     assert requested(bench.retrain())
 
 
-def test_alarms_and_labels_count_from_the_last_retrain_and_it_cools_down(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_alarms_count_from_the_last_retrain_that_ran_its_course_and_it_cools_down(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.reports("ALARM", "ALARM")
     bench.traffic.correct(3)
     time.sleep(0.02)
@@ -129,12 +121,61 @@ def test_alarms_and_labels_count_from_the_last_retrain_and_it_cools_down(bench: 
     assert skipped(bench.retrain()) == "NO: the newest drift report raises no alarm"
     time.sleep(0.02)
     bench.reports("ALARM", "ALARM")
-    bench.traffic.correct(2)
     assert skipped(bench.retrain()).startswith("WAIT (drift): cooling down for another 60.0 min")
     later(monkeypatch, 3700)
-    assert skipped(bench.retrain()).startswith("WAIT (drift): 2 new labelled answers")
-    bench.traffic.correct(1)
     assert requested(bench.retrain()).run_key == f"{run.run_id}:0"
+
+
+@pytest.mark.parametrize("status", [S.FAILURE, S.CANCELED])
+def test_a_run_without_a_verdict_takes_neither_alarms_nor_labels_and_is_tried_again_after_a_pause_that_grows(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, status: S
+) -> None:
+    loop = triggered_by(max_retrains=1)
+    bench.reports("ALARM", "ALARM")
+    bench.traffic.correct(3)
+    for number, pause in enumerate([600, 2400, 3600, 3600]):
+        bench.dataset(f"tried{number}")  # it failed in training, after it had read the labels
+        bench.run(retrain_job_name(NAME), status, {TRIGGER: "drift"})
+        later(monkeypatch, 1)
+        assert "and took no labels: tried again in" in skipped(bench.retrain(loop))
+        later(monkeypatch, pause - 10)
+        assert skipped(bench.retrain(loop)).startswith("WAIT (drift): the last ")
+        later(monkeypatch, pause + 10)
+        assert requested(bench.retrain(loop)).run_key == f"first:{number + 1}"
+
+
+def test_labels_that_a_refused_training_had_stay_new_to_production_and_start_no_second_one_like_it(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.traffic.correct(30)
+    bench.dataset("refused")
+    bench.refused()
+    time.sleep(0.02)
+    bench.reports("ALARM", "ALARM")
+    later(monkeypatch, 3700)
+    assert skipped(bench.retrain()).startswith("WAIT (drift): the newest training had all but 0 of the 30 labels that production was not")
+    bench.traffic.correct(3)
+    assert "all but 3 of the 33 labels" in skipped(bench.retrain())
+    bench.traffic.correct(1)
+    assert "34 new labelled answers" in requested(bench.retrain()).tags[retrain.REASON]
+
+
+def test_a_rollback_brings_the_labels_of_the_version_before_back(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = bench.dataset("first")
+    before = bench.promote("before", first)
+    bench.traffic.correct(5)
+    second = bench.dataset("second")
+    bench.run(retrain_job_name(NAME), S.SUCCESS)
+    bench.promote("after", second)
+    time.sleep(0.02)
+    later(monkeypatch, 3700)
+    bench.reports("ALARM", "ALARM", production=bench.serving.now.production or "")
+    assert skipped(bench.retrain()).startswith("WAIT (drift): 0 new labelled answers, 3 are needed")
+    bench.serving.now = EndpointState(production=before)
+    bench.reports("ALARM", "ALARM", production=before)
+    assert "all but 0 of the 5 labels" in skipped(bench.retrain())
+    bench.traffic.correct(1)
+    assert "6 new labelled answers" in requested(bench.retrain()).tags[retrain.REASON]
 
 
 def test_a_run_that_moves_traffic_comes_first(bench: Bench) -> None:
@@ -171,7 +212,7 @@ def test_what_does_not_answer_is_no_reason_to_train(bench: Bench, monkeypatch: p
     def silent(*_: Any) -> None:
         raise Unreachable("the dataset store does not answer")
 
-    monkeypatch.setattr(bench.store, "log", silent)
+    monkeypatch.setattr(bench.store, "resolve", silent)
     assert skipped(bench.retrain()) == "the dataset store does not answer"
     bench.serving.error = "the gateway does not answer"
     assert skipped(bench.retrain()) == "the gateway does not answer"
@@ -199,33 +240,6 @@ def test_feedback_starts_a_retrain_by_itself(bench: Bench) -> None:
     assert retrain.REPORT not in request.tags
 
 
-def test_rows_of_labelled_batches_are_new_labels(bench: Bench) -> None:
-    label(bench, "monday", 2)
-    label(bench, "monday", 4)  # imported again with two more of it done
-    label(bench, "monday", 4)
-    label(bench, "tuesday", 3)
-    assert retrain.new_labels(AUTO, bench.traffic, bench.store, since=0.0) == 7  # type: ignore[arg-type]
-    assert retrain.new_labels(loop_of(name="other"), bench.traffic, bench.store, since=0.0) == 0  # type: ignore[arg-type]
-    assert retrain.new_labels(AUTO, bench.traffic, bench.store, since=time.time() + 5) == 0  # type: ignore[arg-type]
-
-
-def test_labels_behind_many_other_commits_are_found(bench: Bench) -> None:
-    label(bench, "monday", 2)
-    for number in range(40):  # two commits each: the branch's and the merge
-        bench.store.publish(f"run{number}", {"other/seed.txt": str(number).encode()}, "other", {"loop": "other"})
-    assert retrain.new_labels(AUTO, bench.traffic, bench.store, since=0.0) == 2  # type: ignore[arg-type]
-
-
-def test_a_correction_counts_from_when_it_was_made_not_from_when_the_answer_was(bench: Bench) -> None:
-    answers = [bench.traffic.answer(P) for _ in range(3)]
-    time.sleep(0.02)
-    since = time.time()
-    said = ((None, since + 1), ('{"intent": "Off"}', since + 1), ('{"intent": "Off"}', since - 0.01))
-    for exchange, (correction, at) in zip(answers, said, strict=True):
-        bench.traffic.add_feedback(Feedback(exchange.id, at, "down", correction))
-    assert retrain.new_labels(AUTO, bench.traffic, bench.store, since) == 1  # type: ignore[arg-type]
-
-
 def test_a_scheduled_retrain_falls_due_a_period_after_the_first_version_and_then_after_each_retrain(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -236,7 +250,8 @@ def test_a_scheduled_retrain_falls_due_a_period_after_the_first_version_and_then
     assert skipped(bench.retrain(loop)).endswith("the next scheduled retrain is due in 7.0 d")
     later(monkeypatch, 7.1 * DAY)
     assert requested(bench.retrain(loop)).tags[TRIGGER] == "schedule"
-    bench.run(retrain_job_name(NAME), S.FAILURE)  # a refused one was a retrain too
+    bench.promote("next", bench.dataset("next"))
+    bench.refused()  # it was a retrain too
     later(monkeypatch, 6 * DAY)
     assert skipped(bench.retrain(loop)).endswith("the next scheduled retrain is due in 24.0 h")
     later(monkeypatch, 8 * DAY)
@@ -278,7 +293,9 @@ def test_a_spent_budget_leaves_retrains_to_a_person_for_the_rest_of_the_quarter(
     loop = triggered_by(feedback=3, max_retrains=2)
     bench.run(retrain_job_name(NAME), S.SUCCESS, {TRIGGER: "bootstrap"})  # the first version is no retrain
     bench.run(retrain_job_name(NAME), S.FAILURE, {TRIGGER: "drift", DIED: "true"})  # nor is one that never ended
-    bench.run(retrain_job_name(NAME), S.FAILURE, {TRIGGER: "drift"})
+    bench.run(retrain_job_name(NAME), S.FAILURE, {TRIGGER: "drift"})  # nor one without a verdict
+    bench.run(retrain_job_name(NAME), S.CANCELED, {TRIGGER: "drift"})
+    bench.refused({TRIGGER: "drift"})
     later(monkeypatch, 2 * DAY)
     time.sleep(0.02)
     bench.traffic.correct(3)
@@ -331,7 +348,7 @@ def test_a_decision_is_kept_when_its_kind_changes_and_not_at_each_tick(bench: Be
 
 def test_a_request_that_is_made_again_names_the_decision_that_is_kept(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     later(monkeypatch, 0)  # the clock stands still: both times the same situation
-    monkeypatch.setitem(KINDS, "retrain_decision", replace(KINDS["retrain_decision"], version=2))
+    monkeypatch.setitem(KINDS, "retrain_decision", replace(KINDS["retrain_decision"], version=3))
     bench.reports("ALARM", "ALARM")
     bench.traffic.correct(3)
     first = bench.retrain()

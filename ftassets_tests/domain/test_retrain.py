@@ -48,13 +48,19 @@ READY: dict[str, Any] = {
     "paused": None,
     "seconds_per_row": None,
     "expected_rows": 0,
+    "labels_per_day": None,
+    "labels_expire": None,
+    "unusable_labels": "",
+    "failed": 0,
+    "failed_at": None,
 }
 DUE = {"alarms": 0, "schedule_due_at": 97 * HOUR}
 FALLEN = {"alarms": 0, "quality": 0.84, "quality_baseline": 0.9}
 
 
 def situation(**changes: Any) -> Situation:
-    return Situation(**(READY | changes))
+    found = READY | changes
+    return Situation(**({"untried_labels": found["new_labels"]} | found))
 
 
 @pytest.mark.parametrize(
@@ -180,6 +186,12 @@ SITUATIONS = st.builds(
     paused=st.none() | st.just("why"),
     seconds_per_row=st.none() | st.floats(0, 100),
     expected_rows=st.integers(0, 10_000),
+    untried_labels=st.integers(0, 300),
+    labels_per_day=st.none() | st.floats(0, 1000),
+    labels_expire=st.none() | st.floats(86400, 100 * 86400),
+    unusable_labels=st.sampled_from(["", "exact 3"]),
+    failed=st.integers(0, 6),
+    failed_at=TIMES,
 )
 MODES = st.sampled_from(["observe", "propose", "auto"])
 
@@ -190,14 +202,15 @@ def test_nothing_is_trained_without_a_trigger_or_against_an_objection(state: Sit
     decision = should_retrain(state, LOOP.model_copy(update={"mode": mode}))
     assert decision.reason
     drift = (state.alarms or 0) >= 2
-    feedback = state.new_labels >= 150
+    feedback = state.untried_labels >= 150
     due = state.schedule_due_at is not None and state.schedule_due_at <= state.now
     fallen = state.quality is not None and state.quality_baseline is not None and state.quality_baseline - state.quality >= 0.05
     assert (decision.trigger is None) == (not (drift or feedback or due or fallen))
     if decision.action is Action.RETRAIN:
         assert decision.trigger is not None
         assert mode != "observe"
-        assert state.new_labels >= 100
+        assert state.new_labels >= 100 or feedback
+        assert state.untried_labels > 0
         assert not any((state.retrain_running, state.rollout_running, state.paused))
         assert state.last_retrain_at is None or state.now - state.last_retrain_at >= 6 * HOUR
         assert state.retrains_in_quarter < 4

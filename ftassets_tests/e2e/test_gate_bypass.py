@@ -15,7 +15,7 @@ import requests
 from ftassets.assets._shared.dataset_files import index_path, read_splits, refused_branch, refused_folder
 from ftassets.assets._shared.events import DATA_VERSION, data_version, newest, node
 from ftassets.automation import runs
-from ftassets.automation.notices import refusals
+from ftassets.automation.runs import refusals
 from ftassets.backends.artifacts.reports import read_eval_report
 from ftassets.backends.artifacts.versions import load_manifest
 from ftassets.backends.control.releases import Releases
@@ -302,9 +302,9 @@ class TestRefusedInputs:
         assert newest(few.instance, node(LOOP, "adapter")) is None
         [told] = refusals(few.instance, result.run_id)
         assert told.startswith("enough_rows: 96 rows are too few")
-        last, died = runs.last_retrain(runs.retrains(few.instance, LOOP))
-        assert last is not None
-        assert (last.dagster_run.run_id, died) == (result.run_id, 0)
+        ran = runs.retrain_history(few.instance, LOOP)
+        assert ran.last is not None
+        assert (ran.last.dagster_run.run_id, ran.attempts) == (result.run_id, 0)
 
     def test_node_after_node(self, few: TinyLoop) -> None:
         assert "no dataset of tiny is accepted. The newest, " in failure(few.materialize("adapter"))

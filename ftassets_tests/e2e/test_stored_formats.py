@@ -51,7 +51,7 @@ from ftassets.backends.signer.folder import Ed25519Signer
 from ftassets.backends.traffic_log.day_files import read
 from ftassets.backends.traffic_log.sqlite import SqliteTrafficLog
 from ftassets.backends.vector_store.qdrant import QdrantVectorStore
-from ftassets.cli.commands import release, status
+from ftassets.cli.commands import release, replay, status
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
 from ftassets.config.loop_files import read_loops
@@ -247,7 +247,9 @@ def test_an_llm_judge_is_not_asked_again(home: Home, loop: LoopConfig) -> None:
 
 def test_small_files_are_read(sample: Path, home: Home) -> None:
     [decision] = report_digests(artifacts(home), LOOP, "decision")
-    assert retrain.replay(path := (home.reports / LOOP / f"decision-{decision}.json").read_bytes()) == path
+    path = home.reports / LOOP / f"decision-{decision}.json"
+    assert (retrain.replay(path.read_bytes()) == path.read_bytes()) == (sample.name == CURRENT), "a decision is stored again as format 2"
+    assert replay.replay(artifacts(home), [LOOP], decision[:12]).same
     assert read_report(artifacts(home), LOOP, "decision", decision)["decision"]["action"] == "RETRAIN"
     assert newest_reports(control(home), LOOP)["live_golden_report"].limits == {"share": 0.85}
     assert [sent.key for sent in read_sent(control(home), LOOP)] == [f"{LOOP}:quality-drop"]

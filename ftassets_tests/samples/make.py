@@ -191,7 +191,8 @@ def make_home(folder: Path) -> None:
     situation = retrain.Situation(
         now=1_700_000_000.0, alarms=2, novelty_share=0.2, new_labels=300, schedule_due_at=None, quality=0.8, quality_baseline=0.9,
         last_retrain_at=None, retrains_in_quarter=0, died=0, retrain_running=False, rollout_running=False, paused=None,
-        seconds_per_row=0.1, expected_rows=480,
+        seconds_per_row=0.1, expected_rows=480, untried_labels=280, labels_per_day=12.5, labels_expire=2_592_000.0,
+        unusable_labels="exact 3", failed=1, failed_at=1_699_990_000.0,
     )  # fmt: skip
     store_report(artifacts(home), LOOP, "decision", json.loads(retrain.record(situation, loop)))
     dump(home.traffic_db, home.root / "traffic.sql")

@@ -83,8 +83,8 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         forgotten = traffic_log.forgotten()
         rows += [row for row in stored if row.request_id not in forgotten]
         rejected += unreadable
-        since = time.time() - loop.dataset.production_window
-        liked, unusable = from_feedback(traffic_log.reviewed(loop.name, since), loop.task.form)
+        read_at = time.time()
+        liked, unusable = from_feedback(traffic_log.reviewed(loop.name, read_at - loop.dataset.production_window), loop.task.form)
         rows += liked
         rejected += unusable
         production = serving.state(loop.name).production
@@ -129,6 +129,8 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
             "loop": loop.name,
             "seed_commit": seeded,
             "golden_commit": golden_of,
+            "labels_until": repr(read_at),
+            "labels_commit": main,
             "content_hash": content_hash(curated.splits),
             "recipe": digest_of(recipe),
             **{split: str(len(members)) for split, members in curated.splits.items()},
@@ -147,7 +149,11 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
                 raise dg.RetryRequested(max_retries=2) from conflict
         return dg.MaterializeResult(
             data_version=dg.DataVersion(commit),
-            metadata=_metadata(loop, curated, commit, known_rows, _previous(dataset_store, main, loop), refused),
+            metadata={
+                **_metadata(loop, curated, commit, known_rows, _previous(dataset_store, main, loop), refused),
+                "labels_until": dg.MetadataValue.timestamp(read_at),
+                "labels_commit": main,
+            },
             check_results=results(loop, curated, checks),
         )
 

@@ -128,8 +128,10 @@ class TrafficLog(ABC):
         """What the feedback on the version's exchanges with since <= at < until adds up to."""
 
     @abstractmethod
-    def corrections(self, loop: str, since: float = 0.0, asked_since: float = 0.0) -> int:
-        """Exchanges that began at `asked_since` or later and whose correction is another one than it was at `since`; none counts as one."""
+    def corrected(self, loop: str, since: float = 0.0, asked_since: float = 0.0) -> dict[str, float]:
+        """Ids of the exchanges that began at `asked_since` or later and whose correction is another one than it was at `since`; none
+        counts as one. Each with the time of its newest correction.
+        """
 
     @abstractmethod
     def forget(self, loop: str | None = None, user: str | None = None, request_ids: Sequence[str] = ()) -> list[str]:

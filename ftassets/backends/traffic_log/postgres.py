@@ -133,10 +133,10 @@ SELECT count(*), count(*) FILTER (WHERE down >= coalesce(up, down)), count(corre
     WHERE loop = :loop AND version = :version AND asked_at >= CAST(:since AS double precision)
     AND asked_at < CAST(:until AS double precision) GROUP BY request_id
 ) f"""
-_CORRECTIONS = f"""
-SELECT count(*) FROM (
-    SELECT DISTINCT request_id FROM traffic_feedback WHERE loop = :loop AND correction <> ''
-    AND at >= CAST(:since AS double precision) AND asked_at >= CAST(:asked_since AS double precision)
+_CORRECTED = f"""
+SELECT request_id, newest FROM (
+    SELECT request_id, max(at) AS newest FROM traffic_feedback WHERE loop = :loop AND correction <> ''
+    AND at >= CAST(:since AS double precision) AND asked_at >= CAST(:asked_since AS double precision) GROUP BY request_id
 ) f WHERE ({_CORRECTION.format(and_when="")})
 IS DISTINCT FROM ({_CORRECTION.format(and_when="AND n.at < CAST(:since AS double precision)")})"""
 _OUTCOMES = """
@@ -243,8 +243,8 @@ class PostgresTrafficLog(TrafficLog):
     def feedback_counts(self, loop: str, version: str, since: float = 0.0, until: float = float("inf")) -> FeedbackCounts:
         return FeedbackCounts(*self._run(_FEEDBACK_COUNTS, loop=loop, version=version, since=since, until=until)[0])
 
-    def corrections(self, loop: str, since: float = 0.0, asked_since: float = 0.0) -> int:
-        return self._run(_CORRECTIONS, loop=loop, since=since, asked_since=asked_since)[0][0]
+    def corrected(self, loop: str, since: float = 0.0, asked_since: float = 0.0) -> dict[str, float]:
+        return {name: at for name, at in self._run(_CORRECTED, loop=loop, since=since, asked_since=asked_since)}
 
     def forget(self, loop: str | None = None, user: str | None = None, request_ids: Sequence[str] = ()) -> list[str]:
         check_forget(user, request_ids)

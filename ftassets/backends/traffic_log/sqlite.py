@@ -189,15 +189,15 @@ class SqliteTrafficLog(TrafficLog):
         )
         return FeedbackCounts(*found.fetchone())
 
-    def corrections(self, loop: str, since: float = 0.0, asked_since: float = 0.0) -> int:
+    def corrected(self, loop: str, since: float = 0.0, asked_since: float = 0.0) -> dict[str, float]:
         found = self._connection().execute(
-            f"""SELECT count(*) FROM (
-                SELECT DISTINCT request_id FROM feedback INDEXED BY feedback_corrections
-                WHERE loop = ? AND at >= ? AND asked_at >= ? AND correction <> ''
+            f"""SELECT request_id, newest FROM (
+                SELECT request_id, max(at) AS newest FROM feedback INDEXED BY feedback_corrections
+                WHERE loop = ? AND at >= ? AND asked_at >= ? AND correction <> '' GROUP BY request_id
             ) f WHERE ({_CORRECTION.format(and_when="")}) IS NOT ({_CORRECTION.format(and_when="AND n.at < ?")})""",
             (loop, since, asked_since, since),
         )
-        return found.fetchone()[0]
+        return dict(found.fetchall())
 
     def forget(self, loop: str | None = None, user: str | None = None, request_ids: Sequence[str] = ()) -> list[str]:
         check_forget(user, request_ids)

@@ -88,13 +88,13 @@ class _Reference:
     def feedback(self, rows: list[Exchange]) -> list[Feedback]:
         return [self.said[row.id] for row in rows if row.id in self.said]
 
-    def corrections(self, since: float, rows: list[Exchange]) -> int:
+    def corrected(self, since: float, rows: list[Exchange]) -> dict[str, float]:
         before = added_up(each for each in self.events if each.at < since)
-        found = self.feedback(rows)
-        return sum(
-            each.correction is not None and (each.request_id not in before or before[each.request_id].correction != each.correction)
-            for each in found
-        )
+        return {
+            each.request_id: max(event.at for event in self.events if event.request_id == each.request_id and event.correction)
+            for each in self.feedback(rows)
+            if each.correction is not None and (each.request_id not in before or before[each.request_id].correction != each.correction)
+        }
 
     def outcomes(self, rows: list[Exchange]) -> Counter[tuple[str, float, int, bool | None]]:
         return Counter((row.version, row.weight, row.status, row.well_formed) for row in rows)
@@ -220,7 +220,7 @@ class TrafficLogContract:
         said = all_of.feedback(all_of.window(since, until, "v1"))
         down, corrected = sum(each.rating == "down" for each in said), sum(each.correction is not None for each in said)
         assert log.feedback_counts(loop, "v1", since, until) == FeedbackCounts(len(said), down, corrected)
-        assert log.corrections(loop, given_since, since) == all_of.corrections(given_since, reviewed)
+        assert log.corrected(loop, given_since, since) == all_of.corrected(given_since, reviewed)
 
     def test_exchanges_are_found_by_their_ids_within_the_loop(self, log: TrafficLog) -> None:
         rows = [exchange(n) for n in range(4)]
@@ -283,7 +283,8 @@ class TrafficLogContract:
             Feedback("voice-2", 5.0, None, "x"), Feedback("voice-2", 9.0, None, "y"),
         ):  # fmt: skip
             log.add_feedback(feedback)
-        assert [log.corrections("voice", since) for since in (0.0, 6.0, 10.0)] == [2, 1, 0]
+        assert [log.corrected("voice", since) for since in (0.0, 6.0, 10.0)] == [{"voice-1": 9.0, "voice-2": 9.0}, {"voice-2": 9.0}, {}]
+        assert log.corrected("voice", 0.0, asked_since=exchange(2).at) == {"voice-2": 9.0}
 
     def test_of_feedback_given_at_one_moment_the_thumb_down_counts(self, log: TrafficLog) -> None:
         log.append([exchange(1), exchange(2)])
@@ -371,7 +372,7 @@ class TrafficLogContract:
         assert (log.exchanges("voice"), log.count("triage"), log.forgotten()) == (rows[2:5], 1, set())
         assert [each.exchange for each in log.reviewed("voice")] == rows[2:4]
         assert log.feedback_counts("voice", "v1") == FeedbackCounts(2, 2, 2)
-        assert (log.corrections("voice"), sum(each.count for each in log.outcomes("voice", ["v1"]))) == (2, 3)
+        assert (len(log.corrected("voice")), sum(each.count for each in log.outcomes("voice", ["v1"]))) == (2, 3)
         assert (log.time_of_newest("voice", "v1", 1), log.time_of_newest("voice", "v1", 4)) == (4.0, None)
         assert log.feedback_on([rows[0].id]) == {}
         with pytest.raises(UnknownAnswer, match="voice-0"):

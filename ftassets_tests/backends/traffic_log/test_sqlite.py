@@ -84,7 +84,7 @@ def test_nothing_that_sensors_and_reports_ask_reads_a_whole_table(tmp_path: Path
     log.reviewed("voice", 1.0)
     log.feedback_on(["voice-1"])
     log.feedback_counts("voice", "v1", 1.0)
-    log.corrections("voice", 1.0, 1.0)
+    log.corrected("voice", 1.0, 1.0)
     log.first_time("voice", 1.0)
     log.sampled("voice", 1.0, 9.0, 0.5)
     log.feedback_events(["voice-1"])

@@ -183,13 +183,27 @@ def curate(
 
 def conflicts(rows: Sequence[Example], loop: "LoopConfig") -> list[Conflict]:
     """The requests that these rows answer differently, once their texts are in one form; rows are not compared by vectors."""
-    pool = Pool(list(rows), list(range(len(rows))))
-    for step in (check_answers, apply_context, normalise):
+    return list(drop_conflicts(without_vectors(rows, (), loop, ("schema", "context", "normalise")), loop).result)
+
+
+def without_vectors(rows: Sequence[Example], golden: Sequence[Example], loop: "LoopConfig", names: Sequence[str]) -> Pool:
+    """The rows after some of the steps in their order, but for those of `loop.dataset.skip`: steps that need neither vectors nor models.
+
+    What is left are the rows at `index`; `dropped` has the step that dropped each other one.
+    """
+    gone: dict[int, str] = {}
+    copies: dict[int, int] = {}
+    pool = Pool(list(rows), list(range(len(rows))), golden=golden, dropped=gone, copies=copies)
+    for name, step, required in STEPS:
+        if name not in names or (name in loop.dataset.skip and not required):
+            continue
         outcome = step(pool, loop)
         for i, row in outcome.changed.items():
             pool.rows[i] = row
+        copies |= outcome.copies
+        gone |= dict.fromkeys(outcome.dropped, name)
         pool.index = [i for i in pool.index if i not in outcome.dropped]
-    return list(drop_conflicts(pool, loop).result)
+    return pool
 
 
 def _check(vectors: np.ndarray | None, count: int, what: str) -> None:
