@@ -45,7 +45,7 @@ def _policy(loop: LoopConfig) -> dict[str, Any]:
 
 
 def _gate(gate: Gate) -> dict[str, Any]:
-    document = gate.model_dump(exclude={name for name in ("clip", "label") if getattr(gate, name) is None})
+    document = gate.model_dump(exclude={name for name in ("clip", "label", "labels") if not getattr(gate, name)})
     if all(each.kind.counts != "pairs" for each in single_gates([gate])):
         document["pairs"] = 150  # means nothing here, and was the default of earlier releases: their reports stay valid
     return document | {"any_of": [_gate(each) for each in gate.any_of]}

@@ -1,6 +1,5 @@
 """What a loop's gates and rollout can prove with the rows and the traffic it has, before a GPU is spent."""
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -40,12 +39,10 @@ def _held_out(loop: LoopConfig) -> bool:
 
 def run(
     loop: LoopConfig,
-    rows_per_slice: Mapping[str, int],
+    rows: RowCounts,
     traffic_per_day: float | None = None,
     discordance: float = DISCORDANCE,
     effect: float = EFFECT,
-    further_sets: Mapping[str, int] | None = None,
-    classes: Mapping[str, int] | None = None,
     ledger: Ledger | None = None,
     now: float = 0.0,
 ) -> dict[str, Any]:
@@ -55,14 +52,11 @@ def run(
     `error_budget` has that level, and what a year of candidates may bring; None without a budget. `golden_set_lasts` is a number of
     candidates, None above 1,000.
 
-    `rows_per_slice` are golden rows by slice, rows without one under "golden" (held-out rows may be there and count only for a gate on
-    them), `further_sets` the rows of the loop's other sets, `classes` golden rows by class. `traffic_per_day` is requests of the loop;
-    None before it has any, which changes the rollout's times and no gate. What cannot be known beforehand is assumed and part of the
-    plan: the share of rows only one of the two models gets right, the true gain a better model has, production's error rate, and the
-    standard deviation of log response times. A gate that cannot be planned is there with the reason and without power. Raises
-    ValueError on an assumption that is impossible.
+    `rows` are those that a report will have. `traffic_per_day` is requests of the loop; None before it has any, which changes the
+    rollout's times and no gate. What cannot be known beforehand is assumed and part of the plan: the share of rows only one of the two
+    models gets right, the true gain a better model has, production's error rate, and the standard deviation of log response times. A
+    gate that cannot be planned is there with the reason and without power. Raises ValueError on an assumption that is impossible.
     """
-    rows = RowCounts(rows_per_slice, further_sets or {}, classes)
     budget = _budget(loop, ledger or Ledger(decisions=()), now)
     gates = [plan_of(at_level(gate, budget.level) if budget else gate, rows, effect, discordance, SPREAD) for gate in loop.gates]
     per_day = TRAFFIC if traffic_per_day is None else traffic_per_day

@@ -7,9 +7,9 @@ from ftassets.domain.evaluation import metrics
 from ftassets.domain.evaluation.answer_form import NO_LABEL
 from ftassets.domain.evaluation.metrics import RowValue
 from ftassets.domain.evaluation.scoring import Score
+from ftassets.domain.gates.classes import classes_of, without_rows
 from ftassets.domain.gates.fixed import bar, fixed_result
 from ftassets.domain.gates.independent_units import in_conversations
-from ftassets.domain.gates.inputs import some
 from ftassets.domain.gates.macro_f1 import gain_bound, loss_bound, macro_f1
 from ftassets.domain.gates.paired import no_rows, not_measured, same_rows
 from ftassets.domain.gates.report import EvalReport
@@ -38,7 +38,7 @@ def plan(gate: "Gate", effect: float, discordance: float, spread: float) -> str:
 
 
 def average(gate: "Gate", report: EvalReport, role: str) -> float | None:
-    """Macro F1 of a role's rows; None without rows or labels."""
+    """Macro F1 of a role's rows, over the classes that these have, as usual readings take it; None without rows or labels."""
     rows = report.rows(role, gate.slice)
     found = labels(rows) if rows else None
     return macro_f1(*found) if found else None
@@ -57,13 +57,12 @@ def labels(scores: Sequence[Score]) -> tuple[list[str], list[str]] | None:
     return [str(label) for label in expected], [str(label) for label in predicted]
 
 
-def missing_classes(gate: "Gate", report: EvalReport, expected: Sequence[str]) -> list[str]:
-    """Classes of the policy, or of the golden set, without a row among these; in a slice its own rows say which classes it has."""
-    return [] if gate.slice else sorted(set(report.classes) - set(expected))
+def _over(classes: Sequence[str]) -> str:
+    return f"over {len(classes)} class{'' if len(classes) == 1 else 'es'}"
 
 
 def _without_rows(gate: "Gate", names: Sequence[str], n: int) -> GateResult:
-    text = f"macro F1 counts every class, and no row is of {some(names)}: add rows of each class"
+    text = f"macro F1 is not known: {without_rows(gate, names)}"
     return GateResult.of(gate, Verdict.NOT_ENOUGH_DATA, None, None, 0.0, n, text)
 
 
@@ -74,15 +73,17 @@ def _paired(gate: "Gate", report: EvalReport, candidate: Sequence[Score], produc
     if mine is None or other is None:
         return not_measured(gate, len(candidate))
     (expected, ours), (_, theirs) = mine, other
-    if missing := missing_classes(gate, report, expected):
+    classes = classes_of(gate, report)
+    if missing := sorted(set(classes) - set(expected)):
         return _without_rows(gate, missing, len(expected))
-    value, n, limit = macro_f1(expected, ours) - macro_f1(expected, theirs), len(expected), 0.0 - (gate.margin or 0.0)
-    gain, loss = (of(expected, ours, theirs, limit, gate.confidence) for of in (gain_bound, loss_bound))
+    here, there = (macro_f1(expected, said, classes) for said in (ours, theirs))
+    value, n, limit = here - there, len(expected), 0.0 - (gate.margin or 0.0)
+    gain, loss = (of(expected, ours, theirs, limit, gate.confidence, classes) for of in (gain_bound, loss_bound))
     alpha = 1 - gate.confidence
     equivalent = limit < gain.bound and loss.bound < -limit if gate.no_worse_than else None
     text = (
-        f"macro F1 of the candidate {macro_f1(expected, ours):.3f}, production {macro_f1(expected, theirs):.3f} on {n} rows of "
-        f"{len(set(expected))} classes; difference {value:+.3f}, {100 * gate.confidence:g} % lower bound {gain.bound:+.3f}, upper "
+        f"macro F1 of the candidate {here:.3f}, production {there:.3f} on {n} rows, "
+        f"{_over(classes)}; difference {value:+.3f}, {100 * gate.confidence:g} % lower bound {gain.bound:+.3f}, upper "
         f"{loss.bound:+.3f}, needs a lower bound above {limit:+.3f}; paired bootstrap p = {gain.p_value:.2g}"
     )
     side = gain if value > limit else loss
@@ -101,10 +102,11 @@ def _fixed(gate: "Gate", report: EvalReport) -> GateResult:
     if found is None:
         return not_measured(gate, len(scores))
     expected, said = found
-    if missing := missing_classes(gate, report, expected):
+    classes = classes_of(gate, report)
+    if missing := sorted(set(classes) - set(expected)):
         return _without_rows(gate, missing, len(expected))
-    value, limit = macro_f1(expected, said), bar(gate)
-    gain, loss = (of(expected, said, None, limit, gate.confidence) for of in (gain_bound, loss_bound))
+    value, limit = macro_f1(expected, said, classes), bar(gate)
+    gain, loss = (of(expected, said, None, limit, gate.confidence, classes) for of in (gain_bound, loss_bound))
     near, far = (gain, loss) if gate.at_least is not None else (loss, gain)
     side = gain if value > limit else loss
     needed = rows_to_tell(len(scores), value, side.middle, side.bound, limit, gate.confidence)

@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from ftassets.domain.canonical import composed
 from ftassets.domain.evaluation.metrics import CATALOGUE, objection
+from ftassets.domain.gates.classes import named_by
 from ftassets.domain.gates.inputs import some
 from ftassets.domain.gates.kinds import KINDS, RowGroup
 from ftassets.domain.gates.presets import as_gate, single_gates
@@ -48,8 +50,8 @@ def missing_metrics(gates: "Sequence[Gate]", metrics: Sequence[str]) -> list[str
 
 
 def _unknown_labels(loop: "LoopConfig") -> list[str]:
-    known = loop.task.labels
-    names = dict.fromkeys(gate.label for gate in single_gates(loop.gates) if gate.label)
+    known = composed(loop.task.labels or [])
+    names = dict.fromkeys(name for gate in single_gates(loop.gates) for name in named_by(gate))
     return [
         f"a gate is on class {name!r}, which is not one of the task's labels: {some(known)}"
         for name in names

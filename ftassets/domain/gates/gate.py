@@ -9,6 +9,7 @@ from pydantic import Field, WithJsonSchema, model_validator
 from ftassets.config.units import Fraction, OneOf, Strict
 from ftassets.domain.canonical import digest_of
 from ftassets.domain.evaluation.metrics import row_values
+from ftassets.domain.gates.inputs import some
 from ftassets.domain.gates.kinds import COMPARISONS, KINDS, GateKind, kind_of
 from ftassets.domain.gates.presets import RULES
 
@@ -47,6 +48,11 @@ class Gate(Strict):
     slice: _NAMED | None = Field(None, description="Slice of the rows that is compared. Default: all golden rows.")
     label: str | None = Field(
         None, min_length=1, description="The class that a gate on recall is about. Default: every class, of which each must pass."
+    )
+    labels: list[Annotated[str, Field(min_length=1)]] = Field(
+        [],
+        description="The classes that a gate on f1 or recall counts, for a slice that is about some of them. "
+        "Default: task.labels, else the classes of the golden rows, in a slice too.",
     )
     better_than: Literal["production"] | None = Field(
         None, description="Superiority: the candidate must be better, at the gate's confidence."
@@ -88,6 +94,8 @@ class Gate(Strict):
                 raise ValueError("any_of holds two or more gates with better_than")
             if self.label:
                 raise ValueError("a label belongs to a gate on recall")
+            if self.labels and self.preset != "f1":
+                raise ValueError("labels belong to a gate on f1 or recall")
             if self.slice and self.any_of:
                 raise ValueError("a slice belongs to the gates inside any_of")
             if self.slice and self.preset and not kind_of(RULES[self.preset].metric).groups:
@@ -106,6 +114,8 @@ class Gate(Strict):
             raise ValueError(f"{self.metric} is compared with {' or '.join(kind.compared_with)}")
         if self.label and self.metric != "recall":
             raise ValueError(f"{self.metric} is not compared class by class: a label belongs to a gate on recall")
+        if self.labels and (self.metric not in ("f1", "recall") or self.label):
+            raise ValueError("labels belong to a gate on f1, or on recall without a label")
         if value.lower_is_better and self.metric not in KINDS and comparisons[0] not in ("no_worse_than", "at_most"):
             raise ValueError(f"{self.metric} is better when lower: it is compared with no_worse_than or at_most")
         if self.slice and not kind.groups:
@@ -137,7 +147,9 @@ class Gate(Strict):
         """The condition in words."""
         rows = f" on slice {self.slice}" if self.slice else ""
         if self.metric == "recall":
-            rows = f" of {f'class {self.label}' if self.label else 'every class'}{rows}"
+            rows = f" of {f'class {self.label}' if self.label else f'each of {some(self.labels)}' if self.labels else 'every class'}{rows}"
+        elif self.labels:
+            rows = f" over {some(self.labels)}{rows}"
         if self.any_of:
             return f"At least one of: {' '.join(gate.sentence for gate in self.any_of)}"
         if self.preset:
@@ -156,11 +168,15 @@ class Gate(Strict):
         if self.any_of:
             return "any_of_" + "_or_".join("_".join(filter(None, [re.sub(r"\W", "_", g.metric), g.slice])) for g in self.any_of)
         if self.preset:
-            return "_".join(filter(None, ["preset", self.preset, self.slice]))
+            return "_".join(filter(None, ["preset", self.preset, self._classes, self.slice]))
         kind = (
             "better" if self.better_than else "no_worse" if self.no_worse_than else "at_least" if self.at_least is not None else "at_most"
         )
-        return "_".join(filter(None, [re.sub(r"\W", "_", self.metric), _in_a_name(self.label), self.slice, kind]))
+        return "_".join(filter(None, [re.sub(r"\W", "_", self.metric), self._classes, self.slice, kind]))
+
+    @property
+    def _classes(self) -> str | None:
+        return _in_a_name(self.label or "+".join(sorted(self.labels)) or None)
 
 
 def _in_a_name(label: str | None) -> str | None:

@@ -1,7 +1,7 @@
 """Macro F1 of two versions on the same rows, and how far chance moves it."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ftassets.domain.mean_bounds import Floats
 
 DRAWS = 4999
+_TINY = 1e-300  # weight of a class that a draw all but leaves out
 Cell = tuple[str, str, str]  # expected label, the candidate's, production's
 
 
@@ -25,43 +26,67 @@ class F1Bound:
     p_value: float
 
 
-def macro_f1(expected: Sequence[str], predicted: Sequence[str]) -> float:
-    """Plain mean of F1 (0..1) over the expected classes (van Rijsbergen 1979). Raises ValueError without rows."""
+def macro_f1(expected: Sequence[str], predicted: Sequence[str], classes: Collection[str] | None = None) -> float:
+    """Plain mean of F1 (0..1) over the classes, by default the expected ones (van Rijsbergen 1979).
+
+    Raises ValueError without rows, and if a class has none.
+    """
     if not expected:
         raise ValueError("macro F1 needs rows")
     cells = Counter(zip(expected, predicted, strict=True))
-    return float(_macro(np.array([list(cells.values())], dtype=float), [e for e, _ in cells], [p for _, p in cells])[0])
+    counted = _known(expected, classes)
+    return float(_macro(np.array([list(cells.values())], dtype=float), [e for e, _ in cells], [p for _, p in cells], counted)[0])
 
 
 def gain_bound(
-    expected: Sequence[str], candidate: Sequence[str], production: Sequence[str] | None, limit: float, confidence: float, seed: int = 0
+    expected: Sequence[str],
+    candidate: Sequence[str],
+    production: Sequence[str] | None,
+    limit: float,
+    confidence: float,
+    classes: Collection[str] | None = None,
+    seed: int = 0,
 ) -> F1Bound:
     """Lower bound of the candidate's macro F1 less production's, or of its own without production's labels.
 
     A paired Bayesian bootstrap over rows (Rubin 1981) to which one row is added that the candidate has wrong and production right, as
     Gaffke's bound of a mean adds one (see `mean_bounds`). A wrong row costs most in a rare class, and as a false positive of another
     one, so that the row is tried in each of the rarest classes and in groups of them; the lowest bound counts.
-    `bench/gates.py` simulates its error, rare classes among them.
+    `bench/gates.py` simulates its error, rare classes among them. Raises ValueError as `macro_f1` does.
     """
-    theirs = expected if production is None else production
-    return _least(expected, candidate, theirs, production is not None, limit, confidence, wrong=True, seed=seed)
+    theirs, counted = expected if production is None else production, _known(expected, classes)
+    return _least(expected, candidate, theirs, counted, production is not None, limit, confidence, wrong=True, seed=seed)
 
 
 def loss_bound(
-    expected: Sequence[str], candidate: Sequence[str], production: Sequence[str] | None, limit: float, confidence: float, seed: int = 0
+    expected: Sequence[str],
+    candidate: Sequence[str],
+    production: Sequence[str] | None,
+    limit: float,
+    confidence: float,
+    classes: Collection[str] | None = None,
+    seed: int = 0,
 ) -> F1Bound:
     """The mirror image of `gain_bound`: the bound is an upper one, its p-value is of "the gain is below the limit"."""
     if production is not None:
-        found = gain_bound(expected, production, candidate, -limit, confidence, seed)
+        found = gain_bound(expected, production, candidate, -limit, confidence, classes, seed)
         return F1Bound(-found.bound, -found.middle, found.p_value)
-    found = _least(expected, candidate, expected, False, limit, confidence, wrong=False, seed=seed)
-    return found
+    return _least(expected, candidate, expected, _known(expected, classes), False, limit, confidence, wrong=False, seed=seed)
+
+
+def _known(expected: Sequence[str], classes: Collection[str] | None) -> list[str]:
+    """The classes that count; a class without a row has no F1."""
+    there = set(expected)
+    if classes is not None and (missing := set(classes) - there):
+        raise ValueError(f"no row is of {sorted(missing)}")
+    return sorted(there if classes is None else classes)
 
 
 def _least(
     expected: Sequence[str],
     ours: Sequence[str],
     theirs: Sequence[str],
+    classes: Sequence[str],
     paired: bool,
     limit: float,
     confidence: float,
@@ -71,8 +96,9 @@ def _least(
 ) -> F1Bound:
     cells: Counter[Cell] = Counter(zip(expected, ours, theirs, strict=True))
     rows = Counter(expected)
-    rare = sorted(rows, key=lambda label: (rows[label], label))
-    added = _added_rows(rare, [rows[label] / len(expected) for label in rare], wrong)
+    rare = sorted(classes, key=lambda label: (rows[label], label))
+    counted = sum(rows[label] for label in rare)
+    added = _added_rows(rare, [rows[label] / counted for label in rare], wrong)
     every = list(dict.fromkeys([*cells, *(cell for shares in added for cell in shares)]))
     place = {cell: number for number, cell in enumerate(every)}
     rng = np.random.default_rng(seed)
@@ -84,7 +110,7 @@ def _least(
         weights = base.copy()
         for cell, share in shares.items():
             weights[:, place[cell]] += rng.standard_gamma(share, size=DRAWS)
-        gains = _macro(weights, wanted, said) - (_macro(weights, wanted, other) if paired else 0.0)
+        gains = _macro(weights, wanted, said, classes) - (_macro(weights, wanted, other, classes) if paired else 0.0)
         towards = gains if wrong else -gains
         bar = limit if wrong else -limit
         p = (1 + int(np.sum(towards <= bar))) / (DRAWS + 1)
@@ -112,12 +138,10 @@ def _added_rows(rare: Sequence[str], shares: Sequence[float], wrong: bool) -> li
     return found
 
 
-def _macro(counts: NDArray[np.float64], expected: Sequence[str], predicted: Sequence[str]) -> Floats:
-    """Macro F1 of each draw: weights (draws, cells) of cells with these labels; classes without a row in a draw do not count in it."""
-    classes = np.array(sorted(set(expected)))
-    wanted, said = np.array(expected)[:, None] == classes, np.array(predicted)[:, None] == classes
+def _macro(counts: NDArray[np.float64], expected: Sequence[str], predicted: Sequence[str], classes: Sequence[str]) -> Floats:
+    """Macro F1 over the classes in each draw: weights (draws, cells) of cells with these labels."""
+    names = np.array(classes)
+    wanted, said = np.array(expected)[:, None] == names, np.array(predicted)[:, None] == names
     true, guessed, both = counts @ wanted, counts @ said, counts @ (wanted & said)
-    with np.errstate(invalid="ignore"):
-        each = np.where(true > 0, 2 * both / (true + guessed), 0.0)
-    result: Floats = each.sum(axis=1) / (true > 0).sum(axis=1)
+    result: Floats = (2 * both / np.maximum(true + guessed, _TINY)).mean(axis=1)
     return result

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ftassets.domain.canonical import composed
+from ftassets.domain.gates.classes import named_by
 from ftassets.domain.gates.composed import members
 from ftassets.domain.gates.error_budget import at_level
 from ftassets.domain.gates.presets import RULES, as_gate
@@ -49,7 +49,8 @@ class RowCounts:
 
     golden: Mapping[str, int]
     further: Mapping[str, int] = field(default_factory=dict)
-    classes: Mapping[str, int] | None = None  # golden rows of each class, those without a row too; None where that is not known
+    classes: Mapping[str, Mapping[str, int]] | None = None  # rows of each class, by slice as `golden`; None where that is not known
+    labels: Sequence[str] = ()  # classes that count where a gate names none
 
     @property
     def slices(self) -> list[str]:
@@ -57,15 +58,23 @@ class RowCounts:
         return sorted(name for name, rows in {**self.golden, **self.further}.items() if rows)
 
     def of(self, gate: "Gate") -> int:
-        """Rows that a gate which compares one metric will have, as the report chooses them."""
+        """Rows that a gate which compares one metric will have, as the report chooses them; of its rarest class if it is on classes."""
         golden = sum(rows for name, rows in self.golden.items() if name != HELD_OUT)
         if gate.kind.counts == "pairs":
             return gate.pairs if golden else 0
         rows = {**self.golden, **self.further}.get(gate.slice, 0) if gate.slice else golden
-        if gate.metric == "recall" and self.classes is not None and not gate.slice:
-            # of one class, or of the rarest one
-            return self.classes.get(composed(gate.label), 0) if gate.label else min(self.classes.values(), default=0)
+        if (found := self.by_class(gate)) is not None:
+            rarest = min(found.values(), default=0)
+            return rarest if gate.metric == "recall" or not rarest else rows
         return min(gate.sample, rows) if gate.kind.counts == "sample" else rows
+
+    def by_class(self, gate: "Gate") -> dict[str, int] | None:
+        """Rows of each class that a gate counts; None for a gate that counts no classes, and where they are not known."""
+        if self.classes is None or gate.metric not in ("f1", "recall"):
+            return None
+        slices = [gate.slice] if gate.slice else [name for name in self.golden if name != HELD_OUT]
+        there = [self.classes.get(name, {}) for name in slices]
+        return {label: sum(each.get(label, 0) for each in there) for label in named_by(gate) or self.labels}
 
 
 def passes(gate: "Gate", only_candidate: NDArray[np.int64], only_production: NDArray[np.int64], n: int) -> NDArray[np.bool_]:

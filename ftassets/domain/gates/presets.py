@@ -58,7 +58,7 @@ def as_gate(gate: "Gate") -> "Gate":
         comparison: dict[str, object] = {"better_than": "production"}
     else:
         comparison = {"at_most" if rule.lower_is_better else "at_least": rule.bar}
-    shared = gate.model_dump(include={"slice", "pairs", "confidence"})
+    shared = gate.model_dump(include={"slice", "labels", "pairs", "confidence"})
     # gate.py takes the names of its schema from here, so that Gate itself cannot be imported
     return type(gate).model_validate({**shared, **comparison, "metric": rule.metric})
 

@@ -1,14 +1,14 @@
 """Recall: of a class's rows, the share whose answers name the class; of one class, or of every class."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ftassets.domain.canonical import composed
 from ftassets.domain.evaluation import metrics
 from ftassets.domain.evaluation.answer_form import NO_LABEL
 from ftassets.domain.evaluation.metrics import RowValue
 from ftassets.domain.evaluation.scoring import Score
+from ftassets.domain.gates.classes import classes_of, without_rows
 from ftassets.domain.gates.evidence import Evidence, tested
 from ftassets.domain.gates.fixed import bar, evaluate_fixed
 from ftassets.domain.gates.independent_units import pooled
@@ -37,7 +37,7 @@ def evaluate_recall(gate: "Gate", report: EvalReport, _review: object = None) ->
     if any(score.expected is None for score in candidate):
         return not_measured(gate, len(candidate))
     there = Counter(score.expected or NO_LABEL for score in candidate)
-    classes = [composed(gate.label)] if gate.label else classes_of(gate, report, there)
+    classes = [label for label in classes_of(gate, report) if label != NO_LABEL]
     missing = [label for label in classes if not there[label]]
     found = {label: _evidence(gate, of_class(report, label)) for label in classes if there[label]}
     alpha = 1 - gate.confidence
@@ -46,17 +46,12 @@ def evaluate_recall(gate: "Gate", report: EvalReport, _review: object = None) ->
         worst = min(failing, key=lambda label: found[label].p_below)
         return _result(gate, report, worst, len(classes), Verdict.FAIL, f"{some(failing)} fail", 1 - alpha / len(classes))
     if missing or not found:
-        text = f"recall of {some(missing)} is not known: no row is of it. Add rows of each class" if missing else "no row has a class"
+        text = f"recall is not known: {without_rows(gate, missing)}" if missing else "no row has a class"
         return GateResult.of(gate, Verdict.NOT_ENOUGH_DATA, None, None, 0.0, len(candidate), text)
     open_ = [label for label, each in found.items() if each.verdict is not Verdict.PASS]
     worst = max(open_ or found, key=lambda label: found[label].p_value)
     verdict, said = (Verdict.NOT_ENOUGH_DATA, f"{some(open_)} undecided") if open_ else (Verdict.PASS, "all pass")
     return _result(gate, report, worst, len(classes), verdict, said, gate.confidence)
-
-
-def classes_of(gate: "Gate", report: EvalReport, there: Iterable[str]) -> list[str]:
-    """Classes that must all pass: those of the policy or the golden set; in a slice its own rows say which classes it has."""
-    return sorted(set(there if gate.slice or not report.classes else report.classes) - {NO_LABEL})
 
 
 def of_class(report: EvalReport, label: str) -> EvalReport:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from ftassets.domain.gates.classes import more_rows
 from ftassets.domain.gates.inputs import some
 from ftassets.domain.gates.planning import DISCORDANCE, EFFECT, POWER, SPREAD, RowCounts, fewest_rows, plan
 from ftassets.domain.gates.presets import single_gates
@@ -25,14 +26,16 @@ def _gate(gate: "Gate", place: int, counts: RowCounts) -> LoopFinding | None:
     singles = single_gates([gate])
     empty = [each for each in singles if not counts.of(each)]
     if len(empty) == len(singles):
-        if empty[0].slice:
-            text = f"gate {gate.name}: no row is in slice {empty[0].slice}; there are {', '.join(counts.slices) or 'no rows'}"
+        first = empty[0]
+        without = sorted(label for label, rows in (counts.by_class(first) or {}).items() if not rows)
+        if first.slice and not (without and first.slice in counts.slices):
+            text = f"gate {gate.name}: no row is in slice {first.slice}; there are {', '.join(counts.slices) or 'no rows'}"
             advice = "the gate can never pass: give rows of the golden set this slice, or name another one"
             return LoopFinding("error", "unknown_slice", LOOP, text, advice, field=("gates", place))
-        without = [label for label, rows in (counts.classes or {}).items() if not rows]
-        of = empty[0].metric == "recall" and (empty[0].label or some(without))
-        text = f"gate {gate.name}: no golden row{f' of class {of}' if of else ''}"
-        return LoopFinding("error", "no_golden_rows", LOOP, text, "add golden rows", field=("gates", place))
+        if without:
+            text = f"gate {gate.name}, which counts each class: no row is of {some(without)}"
+            return LoopFinding("error", "no_golden_rows", LOOP, text, more_rows(first), field=("gates", place))
+        return LoopFinding("error", "no_golden_rows", LOOP, f"gate {gate.name}: no golden row", "add golden rows", field=("gates", place))
     short = [(counts.of(each), needed) for each in singles if counts.of(each) < (needed := fewest_rows(each))]
     planned = plan(gate, counts, EFFECT, DISCORDANCE, SPREAD)
     enough = f"about {about(planned.needed)} are enough for {POWER:.0%} of good candidates" if planned.needed else planned.sentence

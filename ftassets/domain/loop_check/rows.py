@@ -103,15 +103,15 @@ def row_counts(loop: "LoopConfig", golden: Written, sets: Sequence[Written], cur
     """Rows that a report on these files would have; held-out ones are those of the seed's split, where it was curated."""
     slices = Counter(row.slice or "golden" for row in golden.rows)
     held_out = {HELD_OUT: len(curated.splits["test"])} if curated else {}
-    return RowCounts({**slices, **held_out}, {each.source: len(each.rows) for each in sets}, _class_counts(loop, golden))
-
-
-def _class_counts(loop: "LoopConfig", golden: Written) -> dict[str, int] | None:
+    further = {each.source: len(each.rows) for each in sets}
     form = loop.task.form
     if "classes" in form.lacks:
-        return None
-    there = Counter(form.label(row.completion) for row in golden.rows)
-    return {label: there[label] for label in sorted({*there, *map(form.label, loop.task.labels or ())} - {NO_LABEL})}
+        return RowCounts({**slices, **held_out}, further)
+    classes = {HELD_OUT: Counter(form.label(row.completion) for row in curated.splits["test"])} if curated else {}
+    for row in golden.rows:
+        classes.setdefault(row.slice or "golden", Counter())[form.label(row.completion)] += 1
+    labels = {form.label(answer) for answer in loop.task.labels or [row.completion for row in golden.rows]} - {NO_LABEL}
+    return RowCounts({**slices, **held_out}, further, classes, sorted(labels))
 
 
 def repeated(loop: "LoopConfig", files: Sequence[Written]) -> Iterator[LoopFinding]:

@@ -11,6 +11,7 @@ from ftassets.cli.commands.plan import describe, run
 from ftassets.config.loop import Dataset, LoopConfig, PairwiseJudgeSettings, Release, RetrainOn, Rollout, Task
 from ftassets.domain.gates.error_budget import Ledger
 from ftassets.domain.gates.gate import Gate
+from ftassets.domain.gates.planning import RowCounts
 from ftassets.domain.gates.report import HELD_OUT
 from ftassets.domain.mean_bounds import pair_p_values
 
@@ -20,7 +21,7 @@ GATES = [
     Gate(metric="latency_p95", no_worse_than="production", margin=0.2),
 ]
 JUDGE = PairwiseJudgeSettings(url="http://127.0.0.1:9", model="m", labels=Path("labels.jsonl"))
-ROWS = {"established": 300, "drifted": 200, HELD_OUT: 5000}
+ROWS = RowCounts({"established": 300, "drifted": 200, HELD_OUT: 5000})
 
 
 def loop(**changes: Any) -> LoopConfig:
@@ -39,7 +40,7 @@ def test_gates_count_the_rows_they_would_compare(plan: dict[str, Any]) -> None:
     assert json.loads(json.dumps(plan)) == plan
     held_out = loop(gates=[Gate(metric="exact_match", slice=HELD_OUT, better_than="production")])
     assert run(held_out, ROWS, 24_000)["gates"][0]["rows"] == 5000
-    none = run(loop(gates=GATES[2:]), {}, 24_000)["gates"][0]
+    none = run(loop(gates=GATES[2:]), RowCounts({}), 24_000)["gates"][0]
     assert (none["rows"], none["power"]) == (0, 0.0)
 
 
@@ -64,7 +65,7 @@ def test_the_table_names_every_gate_and_step_and_what_is_too_weak(plan: dict[str
 
 def test_enough_rows_and_a_patient_rollout_need_no_warning() -> None:
     patient = loop(gates=GATES[:2], rollout=Rollout(min_requests=2000))
-    plan = run(patient, {"established": 3000}, 1e6)
+    plan = run(patient, RowCounts({"established": 3000}), 1e6)
     assert plan["rollout_sentences"] == []
     assert describe(plan).splitlines()[-1].split()[:2] == ["50", "%"]
 
@@ -171,11 +172,11 @@ def test_without_a_budget_gates_are_planned_at_their_own_confidence() -> None:
 
 
 def test_a_plan_says_how_long_the_golden_set_lasts() -> None:
-    few = run(loop(gates=GATES[:1]), {"established": 200, "drifted": 100}, 24_000)
+    few = run(loop(gates=GATES[:1]), RowCounts({"established": 200, "drifted": 100}), 24_000)
     assert few["golden_set_lasts"] == 10
     assert "the golden set lasts for 10 candidates" in describe(few)
-    many = run(loop(gates=GATES[:1]), {"established": 5000}, 24_000)
+    many = run(loop(gates=GATES[:1]), RowCounts({"established": 5000}), 24_000)
     assert many["golden_set_lasts"] is None
     assert "lasts" not in describe(many)
-    strict = run(loop(gates=GATES[:2]), {"established": 2000}, 24_000)
+    strict = run(loop(gates=GATES[:2]), RowCounts({"established": 2000}), 24_000)
     assert strict["golden_set_lasts"] < 100, "a margin of 2 points takes more rows than a gain of 4"

@@ -75,9 +75,44 @@ def test_a_class_of_the_policy_without_a_row_counts() -> None:
     assert [each.verdict for each in evaluate_gates(gates, made)] == [Verdict.PASS] * 2
     lacking = evaluate_gates(gates, made.model_copy(update={"classes": ("a", "b", "c")}))
     assert [each.verdict for each in lacking] == [Verdict.NOT_ENOUGH_DATA] * 2
-    assert "no row is of c" in lacking[0].sentence
-    sliced = evaluate_gates([gates[0].model_copy(update={"slice": "golden"})], made.model_copy(update={"classes": ("a", "b", "c")}))
-    assert sliced[0].verdict is Verdict.PASS, "a slice has the classes of its rows"
+    assert "no row is of c: add rows of each class" in lacking[0].sentence
+
+
+def test_a_slice_has_the_classes_of_the_policy_or_those_that_the_gate_names() -> None:
+    rows = labelled(["a", "b"] * 200, ["a", "b"] * 200)
+    made = report(rows, rows).model_copy(update={"classes": ("a", "b", "c")})
+    for more in ({"metric": "f1", "at_least": 0.5}, {"metric": "f1", "no_worse_than": "production", "margin": 0.3}):
+        sliced = Gate.model_validate({**more, "slice": "golden"})
+        result = evaluate_gates([sliced], made)[0]
+        assert (result.verdict, "name in the gate's `labels`" in result.sentence) == (Verdict.NOT_ENOUGH_DATA, True)
+        named = Gate.model_validate({**more, "slice": "golden", "labels": ["a", "b"]})
+        assert evaluate_gates([named], made)[0].verdict is Verdict.PASS
+    assert Gate(preset="f1", labels=["a", "b"]).name != Gate(preset="f1").name
+    preset = evaluate_gates([Gate(preset="f1", slice="golden", labels=["a"])], made)[0]
+    assert "400 rows, over 1 class;" in preset.sentence
+
+
+def test_rows_of_other_classes_count_as_mistakes_only() -> None:
+    from sklearn.metrics import f1_score
+
+    expected, said = ["a"] * 30 + ["b"] * 20 + ["c"] * 50, ["a"] * 20 + ["c"] * 10 + ["b"] * 20 + ["a"] * 15 + ["c"] * 35
+    assert macro_f1(expected, said, ["a", "b"]) == pytest.approx(f1_score(expected, said, labels=["a", "b"], average="macro"))
+    bound = gain_bound(expected, said, None, 0.0, 0.95, ["a", "b"]).bound
+    assert bound < macro_f1(expected, said, ["a", "b"]) < loss_bound(expected, said, None, 1.0, 0.95, ["a", "b"]).bound
+    with pytest.raises(ValueError, match="no row is of"):
+        macro_f1(expected, said, ["a", "d"])
+
+
+@pytest.mark.parametrize("n", [40, 80])
+def test_a_rare_class_that_a_slice_lacks_by_chance_does_not_pass(n: int) -> None:
+    rng, runs, passed = np.random.default_rng(8), 100, 0
+    shares = [0.475, 0.475, 0.02, 0.03]  # the last one is always wrong
+    gate = Gate(metric="f1", slice="golden", at_least=0.75)
+    for _ in range(runs):
+        expected = rng.choice(CLASSES, n, p=shares)
+        made = report(labelled(expected.tolist(), np.where(expected == "d", "other", expected).tolist()))
+        passed += evaluate_gates([gate], made.model_copy(update={"classes": tuple(CLASSES)}))[0].verdict is Verdict.PASS
+    assert passed / runs <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / runs)
 
 
 def test_an_equal_model_seldom_passes_and_a_better_one_does() -> None:

@@ -69,7 +69,10 @@ def test_every_class_must_pass_without_correction_and_fails_with_one() -> None:
 def test_a_class_without_a_row_is_not_passed_over_but_another_ones_fail_counts() -> None:
     found = made({"a": (50, 50)}).model_copy(update={"classes": ("a", "rare", "(none)")})
     result = verdict(EVERY, found)
-    assert (result.verdict, "recall of rare is not known" in result.sentence) == (Verdict.NOT_ENOUGH_DATA, True)
+    assert (result.verdict, "recall is not known: no row is of rare: add rows of each class" in result.sentence) == (
+        Verdict.NOT_ENOUGH_DATA,
+        True,
+    )
     assert verdict(Gate(metric="recall", label="rare", at_least=0.1), found).verdict is Verdict.NOT_ENOUGH_DATA
     bad = made({"a": (1, 50)}).model_copy(update={"classes": ("a", "rare")})
     assert verdict(EVERY, bad).verdict is Verdict.FAIL
@@ -107,9 +110,41 @@ def test_a_label_in_a_slice_or_of_another_metric() -> None:
         Gate(preset="f1", label="a")
     with pytest.raises(ValidationError, match="recall is compared with better_than or no_worse_than or at_least"):
         Gate(metric="recall", at_most=0.5)
+    with pytest.raises(ValidationError, match="labels belong to a gate on f1, or on recall without a label"):
+        Gate(metric="recall", label="a", labels=["a", "b"], at_least=0.5)
+    with pytest.raises(ValidationError, match="labels belong to a gate on f1"):
+        Gate(metric="exact_match", labels=["a"], at_least=0.5)
     found = made({"a": (40, 40), "b": (0, 6)})
-    in_slice = verdict(Gate(metric="recall", slice="golden", at_least=0.5), found.model_copy(update={"classes": ("a", "b", "c")}))
-    assert (in_slice.verdict, in_slice.sentence[:9]) == (Verdict.FAIL, "2 classes")  # c has no row in the slice, and is not asked for
+    in_slice = verdict(Gate(metric="recall", slice="golden", at_least=0.5), found)
+    assert (in_slice.verdict, in_slice.sentence[:9]) == (Verdict.FAIL, "2 classes")
+
+
+def test_classes_of_a_slice_are_those_of_the_policy_or_that_the_gate_names() -> None:
+    found = made({"a": (40, 40), "b": (40, 40)}).model_copy(update={"classes": ("a", "b", "c")})
+    sliced = Gate(metric="recall", slice="golden", at_least=0.5)
+    result = verdict(sliced, found)
+    assert result.verdict is Verdict.NOT_ENOUGH_DATA
+    advice = "add rows of each class to slice golden, or name in the gate's `labels` the classes that the slice is about"
+    assert result.sentence == f"recall is not known: no row is of c: {advice}"
+    named = Gate(metric="recall", slice="golden", labels=["a", "b"], at_least=0.5)
+    assert verdict(named, found).verdict is Verdict.PASS
+    assert named.sentence == "recall of each of a, b on slice golden is at least 0.5, at 95 % confidence or more."
+    assert verdict(named.model_copy(update={"labels": ["a", "c"]}), found).verdict is Verdict.NOT_ENOUGH_DATA
+    assert len({sliced.name, named.name, named.model_copy(update={"labels": ["a"]}).name}) == 3
+
+
+def test_a_class_that_a_slice_has_few_rows_of_is_not_passed_over_more_often_than_stated() -> None:
+    """The rows of a slice are drawn at random; a class of 3 % that is right in 3 of 10 must reach 0.7. Exact sums over its rows."""
+    gate, n, share, true = Gate(metric="recall", slice="golden", at_least=0.7), 40, 0.03, 0.3
+    wrong, of_the_draw = 0.0, 0.0
+    for rows, chance in enumerate(binom.pmf(range(12), n, share)):
+        for right, also in enumerate(binom.pmf(range(rows + 1), rows, true)):
+            drawn = made({"a": (n - rows, n - rows), "rare": (right, rows)})
+            wrong += chance * also * (verdict(gate, drawn).verdict is Verdict.PASS)
+            there = drawn.model_copy(update={"classes": tuple({score.expected for score in drawn.scores["candidate"]})})
+            of_the_draw += chance * also * (verdict(gate, there).verdict is Verdict.PASS)
+    assert wrong <= 0.05
+    assert of_the_draw > 0.25, "if the draw said which classes there are"
 
 
 def test_names_of_checks_are_ones_that_dagster_takes() -> None:

@@ -40,12 +40,14 @@ def test_rows_that_a_gate_needs(gate: dict[str, Any], rows: int, expected: list[
 
 def test_a_gate_on_recall_needs_rows_of_its_class_or_of_the_rarest_one() -> None:
     def of(classes: dict[str, int], **gate: Any) -> list[tuple[str, str]]:
-        counts = RowCounts({"golden": sum(classes.values())}, classes=classes)
+        counts = RowCounts({"golden": sum(classes.values())}, classes={"golden": classes}, labels=list(classes))
         return [(found.kind, found.text) for found in gate_rows(loop({"metric": "recall", "at_least": 0.8, **gate}), counts)]
 
-    assert of({"a": 500, "b": 0, "c": 0}) == [("no_golden_rows", "gate recall_at_least: no golden row of class b, c")]
+    assert of({"a": 500, "b": 0, "c": 0}) == [("no_golden_rows", "gate recall_at_least, which counts each class: no row is of b, c")]
     assert of({"a": 700, "b": 0}, label="a") == []
-    assert of({"a": 500, "b": 0}, label="b") == [("no_golden_rows", "gate recall_b_at_least: no golden row of class b")]
+    assert of({"a": 500, "b": 0}, label="b") == [("no_golden_rows", "gate recall_b_at_least, which counts each class: no row is of b")]
+    assert of({"a": 700, "b": 0}, labels=["a"]) == []
+    assert of({"a": 500, "b": 0}, metric="f1") == [("no_golden_rows", "gate f1_at_least, which counts each class: no row is of b")]
     [(kind, text)] = of({"a": 500, "b": 13})
     assert kind == "too_few_golden_rows"
     assert "never pass with so few rows (13): it needs 14 even if every answer is right" in text
@@ -53,6 +55,16 @@ def test_a_gate_on_recall_needs_rows_of_its_class_or_of_the_rarest_one() -> None
     assert kind == "weak_gate"
     assert "on 20 rows of the rarest class" in text
     assert of({"a": 700, "b": 800}) == []
+
+
+def test_a_gate_on_classes_in_a_slice_counts_those_of_the_policy() -> None:
+    counts = RowCounts({"golden": 900, "hard": 900}, classes={"golden": {"a": 450, "b": 450}, "hard": {"a": 900}}, labels=["a", "b"])
+    gate = {"metric": "recall", "slice": "hard", "at_least": 0.8}
+    [found] = gate_rows(loop(gate), counts)
+    assert (found.kind, "no row is of b" in found.text, "`labels`" in found.advice) == ("no_golden_rows", True, True)
+    assert list(gate_rows(loop({**gate, "labels": ["a"]}), counts)) == []
+    [absent] = gate_rows(loop({**gate, "slice": "hrad"}), counts)
+    assert absent.kind == "unknown_slice"
 
 
 def test_a_slice_without_rows_is_an_error_that_names_the_slices() -> None:

@@ -9,6 +9,7 @@ from ftassets.config.loop import LoopConfig, Task
 from ftassets.domain.dataset.control_tokens import ControlTokens
 from ftassets.domain.dataset.curation import curate
 from ftassets.domain.dataset.written import Written, written
+from ftassets.domain.gates.gate import Gate
 from ftassets.domain.loop_check.finding import LoopFinding
 from ftassets.domain.loop_check.rows import curated_rows, labels, refused_rows, repeated, row_counts, size, splits
 
@@ -129,10 +130,13 @@ def test_rows_are_counted_as_a_report_counts_them() -> None:
     curated = curated_rows(loop(split=[0.5, 0.25, 0.25]), seed, [])[0]
     counts = row_counts(loop(), golden, [written(line(ASKS[2], "x"), "general")], curated)
     assert (counts.golden, counts.further) == ({"hard": 1, "golden": 1, "held_out": 1}, {"general": 1})
-    assert counts.classes == {"on": 2}
+    assert (counts.classes, counts.labels) == ({"hard": {"on": 1}, "golden": {"on": 1}, "held_out": {"on": 1}}, ["on"])
+    assert counts.by_class(Gate(metric="recall", slice="hard", at_least=0.5)) == {"on": 1}
+    assert counts.by_class(Gate(metric="recall", at_least=0.5)) == {"on": 2}
     task = Task(type="classification", system_prompt="x", labels=["no", "on", "off"])
     golden = written(json.dumps({"instruction": ASKS[0], "response": "on"}), "golden")
-    assert row_counts(loop().model_copy(update={"task": task}), golden, [], None).classes == {"no": 0, "off": 0, "on": 1}
+    declared = row_counts(loop().model_copy(update={"task": task}), golden, [], None)
+    assert declared.by_class(Gate(metric="recall", at_least=0.5)) == {"no": 0, "off": 0, "on": 1}
     text = loop().model_copy(update={"task": Task(type="text", system_prompt="x")})
     assert row_counts(text, golden, [], None).classes is None
 
