@@ -29,7 +29,9 @@ app = typer.Typer()
 @needs_loops
 def import_traffic(
     loop: Loop,
-    path: Annotated[Path, typer.Argument(help="The log.", exists=True, dir_okay=False)],
+    paths: Annotated[
+        list[Path], typer.Argument(help="Files of the log, also those with scores or annotations.", exists=True, dir_okay=False)
+    ],
     format: LogFormat = "auto",
     version: Annotated[str | None, typer.Option(help="Who answered; without it the model each row names.")] = None,
     as_json: AsJson = False,
@@ -37,21 +39,12 @@ def import_traffic(
     """Take requests and answers logged elsewhere into a loop's traffic; doing it again changes nothing."""
     from ftassets.cli.commands import import_traffic as command
 
-    report = command.import_traffic(backend("traffic_log"), known_loop(loop), path, format, version, Home.from_env().user_secret())
+    report = command.import_traffic(backend("traffic_log"), known_loop(loop), paths, format, version, secret=Home.from_env().user_secret())
     if as_json:
         show_json(asdict(report))
         return
-    bad = report.quarantined
-    typer.echo(
-        f"{report.read} rows read as {report.format}, {report.stored} stored, {report.already} there already, {len(bad)} lines were no rows"
-    )
-    if report.renamed:
-        typer.echo(f"{report.renamed} rows had the id of another exchange, and have one of their own now")
-    if report.cut:
-        typer.echo(f"{report.cut} answers were cut at the token limit: they do not count as well formed")
-    if report.feedback:
-        typer.echo(f"{report.feedback} answers have new feedback")
-    show_refused(bad)
+    typer.echo("\n".join(command.describe(report)))
+    show_refused(report.quarantined)
 
 
 @app.command()

@@ -27,17 +27,19 @@ class FileFormat:
 TRAFFIC: dict[str, FileFormat] = {  # where two carry as much of a file, the first one counts: tools before OpenAI's general forms
     "openinference": FileFormat(
         "Arize Phoenix and other users of OpenInference",
-        "spans of kind LLM as OTLP JSON, or as the SDK prints them",
+        "spans of kind LLM as OTLP JSON, as the SDK prints them or as Phoenix's API gives them; annotations as its API or client "
+        "gives them",
         f"{_IMPORTS}.openinference",
-        "none: Phoenix keeps annotations apart from spans",
-        "further choices than the first, further calls in one answer",
+        "annotations by people (`annotator_kind: HUMAN`), on the span or in records of their own: thumbs, corrections, explanations "
+        "as comments",
+        "annotations by models and code, of documents and of sessions; further choices than the first, further calls in one answer",
     ),
     "otel": FileFormat(
         "OpenTelemetry",
         "spans or log records of the GenAI conventions, as OTLP JSON or as the SDK prints them; spans of OpenInference and MLflow too",
         f"{_IMPORTS}.otel_genai",
-        "none: `gen_ai.evaluation.result` comes from evaluators and is refused by name",
-        "further choices than the first, further calls in one answer",
+        "events `gen_ai.evaluation.result` whose name (`user_feedback`) or an attribute (`HUMAN`) says that a person gave them",
+        "other evaluations; further choices than the first, further calls in one answer",
     ),
     "mlflow": FileFormat(
         "MLflow",
@@ -48,10 +50,12 @@ TRAFFIC: dict[str, FileFormat] = {  # where two carry as much of a file, the fir
     ),
     "langfuse": FileFormat(
         "Langfuse",
-        "observations of type GENERATION or traces, as pages of the API, arrays, or the blob export",
+        "observations of type GENERATION, traces and scores, as pages of the API, arrays, or the blob export",
         f"{_IMPORTS}.langfuse",
-        "scores of a trace by people: thumbs and corrections with their comments; a trace with any other is refused by name",
-        "scores of evaluators; scores in a file of their own; spans that are not model calls; further calls in one answer",
+        "scores by people, in their trace or in records of their own: thumbs, corrections, texts and comments; "
+        "one that is none of them is refused by name, with its call if it is in the trace",
+        "scores of evaluators, and those of the API whose name does not say that a person gave them; scores of sessions; "
+        "spans that are not model calls; further calls in one answer",
     ),
     "litellm": FileFormat(
         "LiteLLM",

@@ -52,7 +52,7 @@ def test_a_log_is_imported_once(tmp_path: Path) -> None:
     first = json.loads(run("import-traffic", LOOP, path, "--json").stdout)
     assert (first["read"], first["stored"], len(first["quarantined"])) == (5, 5, 1)
     again = run("import-traffic", LOOP, path).stdout
-    assert "5 rows read as chat, 0 stored, 5 there already, 1 lines were no rows" in again
+    assert "5 rows read as chat, 0 stored, 5 there already, 1 records not usable" in again
 
 
 def test_a_batch_goes_out_and_comes_back_as_labels(tmp_path: Path) -> None:

@@ -1,15 +1,20 @@
 """Each format a person writes or imports has an example in docs/data.md, and its reader takes every row of it."""
 
+from pathlib import Path
+
 import pytest
 
+from ftassets.backends.traffic_log.sqlite import SqliteTrafficLog
+from ftassets.cli.commands.import_traffic import import_traffic
 from ftassets.config.loop import EvaluationSet
 from ftassets.domain.dataset import labelling
 from ftassets.domain.dataset.labelling.label import to_examples
-from ftassets.domain.dataset.rows import Quarantined, parse_jsonl
+from ftassets.domain.dataset.rows import parse_jsonl
 from ftassets.domain.evaluation.answer_form import AnswerForm, Classification, ToolCall
 from ftassets.domain.evaluation.sets import answer_fits
 from ftassets.domain.file_formats import LABELS, TRAFFIC
 from ftassets.domain.traffic import imports
+from ftassets.testing.releases import loop_config
 from ftassets_tests import ROOT
 from ftassets_tests.docs.pages import snippets
 
@@ -39,10 +44,21 @@ def test_a_log_of_each_format_is_imported_whole(format: str) -> None:
     found = list(imports.read(FILES[f"{format}.jsonl"].encode().splitlines(), format, "loop"))
     assert found
     for each in found:
-        assert not isinstance(each, Quarantined), each
+        assert isinstance(each, imports.Row), each
         assert each.exchange.prompt == "Where is my parcel?"
         assert each.exchange.at > 1.7e9
     assert imports.fitting(FILES[f"{format}.jsonl"].encode().splitlines())[0] == format
+
+
+def test_scores_in_a_file_of_their_own_are_feedback_on_the_observations(tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("observations.jsonl", "scores.jsonl")]
+    for path in paths:
+        path.write_text(FILES[path.name])
+    log = SqliteTrafficLog(tmp_path / "traffic.db")
+    report = import_traffic(log, loop_config("loop"), paths, secret="s")
+    assert (report.stored, report.assessed, report.quarantined) == (1, 2, [])
+    said = log.feedback_on(["langfuse:o7"])["langfuse:o7"]
+    assert (said.rating, said.correction, said.comment) == ("down", '{"queue": "delivery"}', "wrong queue")
 
 
 @pytest.mark.parametrize("format", LABELS)

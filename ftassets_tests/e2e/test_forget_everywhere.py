@@ -116,7 +116,7 @@ class Talk:
         file = folder / "chat.jsonl"
         file.write_text(json.dumps(row) + "\n")
         home = self.tiny.home
-        assert import_traffic(traffic_log_of(home), self.tiny.loop, file, "chat", secret=home.user_secret()).stored == 1
+        assert import_traffic(traffic_log_of(home), self.tiny.loop, [file], "chat", secret=home.user_secret()).stored == 1
         file.unlink()
 
 

@@ -28,6 +28,7 @@ from ftassets.backends.serving.base import Serving
 from ftassets.backends.signer.base import Signer
 from ftassets.backends.traffic_log.base import TrafficLog
 from ftassets.cli.commands.import_traffic import ImportReport, import_traffic
+from ftassets.cli.commands.import_traffic import describe as described
 from ftassets.code_identity import code_identity
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
@@ -95,7 +96,10 @@ class Adoption:
         if not again:
             statement = adopted_statement(loop, manifest, self.by, self.reason, at, code_identity())
             releases.write(loop.name, digest, "release", statement)
-        imported = import_traffic(self.traffic[0], loop, self.traffic[1], self.traffic[2], digest) if self.traffic else None
+        imported = None
+        if self.traffic:
+            log, path, format = self.traffic
+            imported = import_traffic(log, loop, [path], format, digest, secret=self.home.user_secret())
         if manifest.kind == "adapter":  # what is served elsewhere was not trained by anybody we know
             registry.log_training(
                 loop.name,
@@ -167,9 +171,8 @@ def describe(adopted: Adopted, loop: str) -> str:
     """What was done as lines for a terminal."""
     lines = [f"{loop} is served by {adopted.name}, version {adopted.version}", f"signed without a verdict: {adopted.attestation}"]
     if adopted.traffic:
-        report = adopted.traffic
-        lines.append(f"{report.read} rows read, {report.stored} stored, {report.already} there already, {len(report.quarantined)} no rows")
-        lines += [f"  {item.where}: {item.reason}" for item in report.quarantined[:20]]
+        lines += described(adopted.traffic)
+        lines += [f"  {item.where}: {item.reason}" for item in adopted.traffic.quarantined[:20]]
     return "\n".join([*lines, *adopted.notes])
 
 

@@ -1,9 +1,11 @@
 """Logs of other systems taken into a loop's traffic, with the feedback on the answers."""
 
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
@@ -15,51 +17,140 @@ from ftassets.domain.file_formats import AUTO
 from ftassets.domain.json_items import DamagedArray, numbered_items
 from ftassets.domain.traffic import imports
 from ftassets.domain.traffic.exchange import Exchange, keyed_user
+from ftassets.domain.traffic.feedback import Feedback, added_up
 from ftassets.domain.traffic.imports.guess import Guess, guess
 from ftassets.errors import InvalidInput
 
 _BATCH = 1000  # rows stored at a time
+_NO_ANSWER = "{name}: the answer is neither in these files nor in the log: import its file too, unless it was forgotten"
+TRACED = ("openinference", "otel", "mlflow")  # formats whose ids say trace and span
 
 
 @dataclass(frozen=True)
 class ImportReport:
-    """Rows of an imported log: read = stored + already (in the log, or forgotten). What was no row is in `quarantined`.
+    """Rows of imported logs: read = stored + already (in the log, or forgotten). What was no row is in `quarantined`.
 
-    Of the stored ones, `renamed` had the id of another exchange and got one of their own. `cut` answers ended at the token limit;
-    `feedback` counts answers with new feedback.
+    Of the stored ones, `renamed` had the id of another exchange and got one of their own. `cut` answers ended at the token limit.
+    `assessed` are people's scores and annotations in records of their own that found their answer; `feedback` counts what is new of them
+    and of the rows' own feedback. `left_out` counts by name what was not read: fields with text, and scores by others than people.
     """
 
     format: str
-    read: int
-    stored: int
-    already: int
-    renamed: int
-    cut: int
-    feedback: int
-    quarantined: list[Quarantined]
+    read: int = 0
+    stored: int = 0
+    already: int = 0
+    renamed: int = 0
+    cut: int = 0
+    assessed: int = 0
+    feedback: int = 0
+    left_out: Counter[str] = field(default_factory=Counter)
+    quarantined: list[Quarantined] = field(default_factory=list)
+
+
+def describe(report: ImportReport) -> list[str]:
+    """What an import did as lines for a terminal, without the records that were refused."""
+    counts = f"{report.stored} stored, {report.already} there already, {len(report.quarantined)} records not usable"
+    lines = [f"{report.read} rows read as {report.format}, {counts}"]
+    if report.renamed:
+        lines.append(f"{report.renamed} rows had the id of another exchange, and have one of their own now")
+    if report.cut:
+        lines.append(f"{report.cut} answers were cut at the token limit: they do not count as well formed")
+    if report.assessed:
+        lines.append(f"{report.assessed} scores or annotations by people have their answer in these files or in the log")
+    if report.feedback:
+        lines.append(f"{report.feedback} pieces of feedback are new")
+    lines += [f"not read: {name}, {count} times" for name, count in report.left_out.most_common(20)]
+    if len(report.left_out) > 20:
+        lines.append(f"not read: {len(report.left_out) - 20} more names, which --json lists")
+    return lines
+
+
+class _Answers:
+    """Answers by the names under which assessments know them; of several with one name the newest."""
+
+    def __init__(self, traffic_log: TrafficLog, loop: str) -> None:
+        self._log, self._loop = traffic_log, loop
+        self._read: dict[str, tuple[float, str]] = {}  # of the rows of these files: when, and the id under which it is stored
+
+    def add(self, row: imports.Row, stored_as: str) -> None:
+        """Note a row, and the id under which it is stored."""
+        for name in (row.exchange.id, *row.names):
+            self._read[name] = max(self._read.get(name, (0.0, "")), (row.exchange.at, stored_as))
+
+    def find(self, all_about: Sequence[Sequence[str]]) -> list[Exchange | None]:
+        """For each the answer that the first known one of its names means; None if none is known."""
+        meant = [[self._ids(name) for name in about] for about in all_about]
+        ids = sorted({each for names in meant for known in names for each in known})
+        known = {exchange.id: exchange for exchange in self._log.named(self._loop, ids)}
+        return [self._newest(known, names) for names in meant]
+
+    def _newest(self, known: Mapping[str, Exchange], names: Sequence[Sequence[str]]) -> Exchange | None:
+        answers = next(filter(None, ([known[each] for each in ids if each in known] for ids in names)), [])
+        return max(answers, key=lambda exchange: exchange.at, default=None)
+
+    def _ids(self, name: str) -> list[str]:
+        if name in self._read:
+            return [self._read[name][1]]
+        return self._stored.get(name, []) if name.startswith(("span:", "trace:")) else [name]
+
+    @cached_property
+    def _stored(self) -> dict[str, list[str]]:
+        """Ids of earlier imports whose ids say trace and span, `TOOL:TRACE-SPAN`, by these."""
+        found: dict[str, list[str]] = {}
+        for name in self._log.derived(TRACED):
+            trace, _, span = name.partition(":")[2].rpartition("-")
+            for key in (f"trace:{trace}", f"span:{span}"):
+                found.setdefault(key, []).append(name)
+        return found
 
 
 def import_traffic(
-    traffic_log: TrafficLog, loop: LoopConfig, path: Path, format: str = AUTO, version: str | None = None, secret: str = ""
+    traffic_log: TrafficLog, loop: LoopConfig, paths: Sequence[Path], format: str = AUTO, version: str | None = None, *, secret: str
 ) -> ImportReport:
-    """Take a log of another system into the loop's traffic; doing it again changes nothing.
+    """Take logs of another system into the loop's traffic; doing it again changes nothing.
 
-    The format `auto` is the one in which the file's rows carry the most. `version` is who answered, without it the model each row names.
-    `secret` is the home's, for the hashes of users. Rows without a time get the file's modification time. Bad lines are in the report
-    and nowhere else. Raises InvalidInput for an unknown format and a file without a row, OSError when the file cannot be read.
+    The format `auto` is the one in which a file's rows carry the most. `version` is who answered, without it the model each row names.
+    `secret` is the home's, for the hashes of users. Rows without a time get the file's modification time. Assessments in records of
+    their own are joined when the rows of all files are stored, with these or with those of the log. Bad lines are in the report and
+    nowhere else. Raises InvalidInput for an unknown format, and for a file without a row and without feedback of people; OSError when a
+    file cannot be read.
     """
-    if format == AUTO:
-        format = _format_of(path)
-    report = ImportReport(format, 0, 0, 0, 0, 0, 0, [])
+    answers = _Answers(traffic_log, loop.name)
+    report, formats = ImportReport(format), []
+    waiting: list[imports.Assessed] = []
+    for path in paths:
+        formats.append(_format_of(path) if format == AUTO else format)
+        before, bad, said = report.read, len(report.quarantined), len(waiting)
+        for batch in _batches(path, formats[-1], loop, version, f"{path.name}, " if len(paths) > 1 else ""):
+            rows = [_known_by(each, secret) for each in batch if isinstance(each, imports.Row)]
+            report.quarantined.extend(each for each in batch if isinstance(each, Quarantined))
+            waiting.extend(each for each in batch if isinstance(each, imports.Assessed) and each.feedback)
+            report.left_out.update(name for each in batch if not isinstance(each, Quarantined) for name in each.left_out)
+            report = _stored(traffic_log, loop, rows, report, answers)
+        if report.read == before and len(waiting) == said:
+            raise InvalidInput(_nothing(path, formats[-1], report.quarantined[bad:], report.left_out))
+    report = _joined(traffic_log, waiting, answers, replace(report, format=", ".join(dict.fromkeys(formats))))
+    if not report.read and not report.assessed:
+        raise InvalidInput(
+            f"nothing is imported: {', '.join(map(str, paths))} has feedback on answers, and none of the answers is in these files or in "
+            f"the traffic of {loop.name}. Give the file of the answers too. {_refused(report.quarantined)}"
+        )
+    return report
+
+
+def _batches(
+    path: Path, format: str, loop: LoopConfig, version: str | None, within: str
+) -> Iterator[list[imports.Row | imports.Assessed | Quarantined]]:
+    """What is in a file, with places that name the file if there are several."""
     call_field = loop.task.label if loop.task.type == "tool_call" else None
     found = imports.read(lines_of(path), format, loop.name, version, path.stat().st_mtime, time.time(), call_field)
     while batch := list(islice(found, _BATCH)):
-        rows = [_known_by(each, secret) for each in batch if not isinstance(each, Quarantined)]
-        report.quarantined.extend(each for each in batch if isinstance(each, Quarantined))
-        report = _stored(traffic_log, loop, rows, report)
-    if not report.read:
-        raise InvalidInput(_nothing(path, format, report.quarantined))
-    return report
+        yield [
+            replace(each, where=within + each.where) if isinstance(each, Quarantined)
+            else replace(each, place=within + each.place) if isinstance(each, imports.Assessed)
+            else each
+            for each in batch
+        ]  # fmt: skip
 
 
 def _known_by(row: imports.Row, secret: str) -> imports.Row:
@@ -67,18 +158,13 @@ def _known_by(row: imports.Row, secret: str) -> imports.Row:
     return replace(row, exchange=replace(row.exchange, user=keyed_user(row.exchange.user, secret)))
 
 
-def _stored(traffic_log: TrafficLog, loop: LoopConfig, rows: Sequence[imports.Row], before: ImportReport) -> ImportReport:
+def _stored(
+    traffic_log: TrafficLog, loop: LoopConfig, rows: Sequence[imports.Row], before: ImportReport, answers: _Answers
+) -> ImportReport:
     own = _with_own_ids(traffic_log, rows)
     stored = traffic_log.append([row.exchange.judged(loop.task.form, row.cut) for row in own])
-    known = traffic_log.feedback_on([row.exchange.id for row in own if row.feedback])
-    added = 0
-    for feedback in (row.feedback for row in own if row.feedback):
-        earlier = known.get(feedback.request_id)
-        if earlier and replace(earlier, at=feedback.at) == feedback:
-            continue
-        with suppress(UnknownAnswer):  # it was forgotten
-            traffic_log.add_feedback(feedback)
-            added += 1
+    for row, each in zip(rows, own, strict=True):
+        answers.add(row, each.exchange.id)
     return replace(
         before,
         read=before.read + len(rows),
@@ -86,8 +172,40 @@ def _stored(traffic_log: TrafficLog, loop: LoopConfig, rows: Sequence[imports.Ro
         already=before.already + len(rows) - stored,
         renamed=before.renamed + sum(row.exchange.id != each.exchange.id for row, each in zip(own, rows, strict=True)),
         cut=before.cut + sum(row.cut for row in rows),
-        feedback=before.feedback + added,
+        feedback=before.feedback + _added(traffic_log, [(row.feedback, row.timed) for row in own if row.feedback]),
     )
+
+
+def _joined(traffic_log: TrafficLog, waiting: Sequence[imports.Assessed], answers: _Answers, before: ImportReport) -> ImportReport:
+    """The report with the assessments stored as feedback on their answers; those without an answer are quarantined."""
+    assessed = added = 0
+    for start in range(0, len(waiting), _BATCH):
+        page = waiting[start : start + _BATCH]
+        found = list(zip(page, answers.find([each.about for each in page]), strict=True))
+        before.quarantined.extend(
+            Quarantined(each.place, _NO_ANSWER.format(name=each.about[0]), each.about[0]) for each, answer in found if answer is None
+        )
+        said = [(each.on(answer), True) for each, answer in found if answer]
+        assessed, added = assessed + len(said), added + _added(traffic_log, said)
+    return replace(before, assessed=assessed, feedback=before.feedback + added)
+
+
+def _added(traffic_log: TrafficLog, said: Sequence[tuple[Feedback, bool]]) -> int:
+    """How much of this feedback is new and is stored now; each with whether its time is known.
+
+    Feedback that the log has is left alone. What a file without times says got the time of the file, so there the texts decide.
+    """
+    known = traffic_log.feedback_events(sorted({feedback.request_id for feedback, _ in said}))
+    added = 0
+    for feedback, timed in said:
+        events = known.setdefault(feedback.request_id, [])
+        if feedback in events or (not timed and events and replace(added_up(events)[feedback.request_id], at=feedback.at) == feedback):
+            continue
+        with suppress(UnknownAnswer):  # it was forgotten
+            traffic_log.add_feedback(feedback)
+            events.append(feedback)
+            added += 1
+    return added
 
 
 def _with_own_ids(traffic_log: TrafficLog, rows: Sequence[imports.Row]) -> list[imports.Row]:
@@ -116,8 +234,11 @@ def _format_of(path: Path) -> str:
     raise InvalidInput(f"{path} is not a log that can be imported: it is {what}")
 
 
-def _nothing(path: Path, format: str, bad: Sequence[Quarantined]) -> str:
+def _nothing(path: Path, format: str, bad: Sequence[Quarantined], left_out: Counter[str]) -> str:
     """Why a file gave no row, and what to do."""
+    if left_out and not bad:
+        names = ", ".join(f"{name} ({count:,})" for name, count in left_out.most_common(5))
+        return f"{path} has no row and no feedback that a person gave: it has {names}"
     found = guess_of(path)
     if not bad:
         return f"{path} has no record" + (f": it is probably {found.words}" if found else "")
@@ -127,8 +248,11 @@ def _nothing(path: Path, format: str, bad: Sequence[Quarantined]) -> str:
     else:
         advice = f"it is probably {found.words}" if found else "no other format fits either"
         advice += f" (--format {found.format})" if found and found.format not in (None, format) else ""
-    refused = f"Refused records: {len(bad):,}, the first at {bad[0].where}: {bad[0].reason}"
-    return f"{path} has no row in the format {format}, {advice}. {refused}"
+    return f"{path} has no row in the format {format}, {advice}. {_refused(bad)}"
+
+
+def _refused(bad: Sequence[Quarantined]) -> str:
+    return f"Refused records: {len(bad):,}, the first at {bad[0].where}: {bad[0].reason}"
 
 
 def guess_of(path: Path) -> Guess | None:

@@ -22,6 +22,7 @@ from ftassets.config import loops_folder
 from ftassets.config.profiles import artifacts, control
 from ftassets.domain.release.adoption import AdoptionRefused, adopted_statement
 from ftassets.domain.release.version import ADAPTER
+from ftassets.domain.traffic.exchange import hashed_user, keyed_user
 from ftassets.testing.tiny_job import tiny_job
 from ftassets.testing.tiny_loop import COLOURS, LOOP, ROOMS, TinyLoop, tiny_loop
 from ftassets.workers.training.sft import train
@@ -62,7 +63,7 @@ def peft(tiny: TinyLoop, tmp_path_factory: pytest.TempPathFactory) -> list[Path]
 def adopted(tiny: TinyLoop, peft: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Adopted:
     log = tmp_path_factory.mktemp("log") / "chat.jsonl"
     turns = [[{"role": "user", "content": text}, {"role": "assistant", "content": "{}"}] for text in QUERIES]
-    log.write_text("".join(json.dumps({"id": f"old-{n}", "messages": turn}) + "\n" for n, turn in enumerate(turns)))
+    log.write_text("".join(json.dumps({"id": f"old-{n}", "user": "kim", "messages": turn}) + "\n" for n, turn in enumerate(turns)))
     return adopt(tiny, peft[0], log)
 
 
@@ -98,6 +99,8 @@ def test_adopting_it_again_changes_nothing_and_another_one_is_refused(tiny: Tiny
 def test_its_reference_is_made_of_its_own_traffic(tiny: TinyLoop, adopted: Adopted) -> None:
     assert adopted.traffic is not None
     assert adopted.traffic.stored == len(QUERIES)
+    gateway = keyed_user(hashed_user("kim"), tiny.home.user_secret())
+    assert {row.user for row in backend(tiny, "traffic_log").exchanges(LOOP, limit=5)} == {gateway}
     assert tiny.run("watch").success
     report = newest(tiny.instance, node(LOOP, "drift_report"))
     assert report is not None

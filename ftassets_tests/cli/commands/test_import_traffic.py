@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from ftassets.backends.traffic_log.sqlite import SqliteTrafficLog
 from ftassets.cli.commands import import_traffic
+from ftassets.config.loop import LoopConfig
 from ftassets.errors import InvalidInput
 from ftassets.testing.releases import loop_config
 
@@ -23,6 +25,10 @@ def log(tmp_path: Path) -> SqliteTrafficLog:
     return SqliteTrafficLog(tmp_path / "traffic.db")
 
 
+def take(log: SqliteTrafficLog, loop: LoopConfig, paths: Sequence[Path], *settings: str) -> import_traffic.ImportReport:
+    return import_traffic.import_traffic(log, loop, paths, *settings, secret="s")
+
+
 def chat(number: int, **fields: Any) -> str:
     messages = [{"role": "user", "content": f"request {number}"}, {"role": "assistant", "content": "{}"}]
     return json.dumps({"id": number, "messages": messages, "user": "ann", **fields})
@@ -34,21 +40,21 @@ AT = 1_700_000_000
 def test_a_log_is_imported_once(log: SqliteTrafficLog, tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
     path.write_text("\n".join([*(chat(n, at=AT + n) for n in range(2500)), "{", chat(1, at=AT + 1), chat(9999)]))
-    first = import_traffic.import_traffic(log, VOICE, path, "chat", "old")
+    first = take(log, VOICE, [path], "chat", "old")
     assert (first.read, first.stored, first.already, [bad.where for bad in first.quarantined]) == (2502, 2501, 1, ["line 2501"])
     assert (log.count("voice"), {e.version for e in log.exchanges("voice")}) == (2501, {"old"})
     assert {e.well_formed for e in log.exchanges("voice")} == {VOICE.task.form.well_formed(log.exchanges("voice", limit=1)[0].answer)}
     assert log.exchanges("voice")[-1].at == path.stat().st_mtime  # it said none
-    again = import_traffic.import_traffic(log, VOICE, path, "chat", "old")
+    again = take(log, VOICE, [path], "chat", "old")
     assert (again.stored, again.already, log.count("voice")) == (0, 2502, 2501)
 
 
 def test_an_import_brings_nothing_back_that_was_forgotten(log: SqliteTrafficLog, tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
     path.write_text(chat(1, at=AT) + "\n" + chat(2, at=AT + 2))
-    import_traffic.import_traffic(log, VOICE, path, "chat")
+    take(log, VOICE, [path], "chat")
     log.forget(request_ids=["chat:1"])
-    assert import_traffic.import_traffic(log, VOICE, path, "chat").already == 2
+    assert take(log, VOICE, [path], "chat").already == 2
     assert [e.id for e in log.exchanges("voice")] == ["chat:2"]
 
 
@@ -58,20 +64,20 @@ def test_a_conversation_whose_turns_have_one_id_is_stored_whole(log: SqliteTraff
     first, second = tmp_path / "1.jsonl", tmp_path / "2.jsonl"
     first.write_text("\n".join(chat(1, at=AT + n, messages=turns[n]) for n in (0, 1)))
     second.write_text("\n".join(chat(1, at=AT + n, messages=turns[n]) for n in (1, 2, 3)))
-    report = import_traffic.import_traffic(log, VOICE, first, "chat")
+    report = take(log, VOICE, [first], "chat")
     assert (report.stored, report.renamed) == (2, 1)
-    report = import_traffic.import_traffic(log, VOICE, second, "chat")
+    report = take(log, VOICE, [second], "chat")
     assert (report.stored, report.already, report.renamed) == (2, 1, 3)
     assert [row.prompt for row in log.exchanges("voice")] == ["hello", "off", "on", "dim"]
     for path in (first, second):
-        assert import_traffic.import_traffic(log, VOICE, path, "chat").stored == 0
+        assert take(log, VOICE, [path], "chat").stored == 0
 
 
 def test_the_same_file_in_two_loops_is_in_both(log: SqliteTrafficLog, tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
     path.write_text(chat(1, at=AT))
     for name in ("voice", "other", "other"):
-        import_traffic.import_traffic(log, loop_config(name), path)
+        take(log, loop_config(name), [path])
     assert (log.count("voice"), log.count("other")) == (1, 1)
 
 
@@ -85,16 +91,16 @@ def test_what_people_said_comes_along_and_an_answer_that_was_cut_is_counted(log:
         chat(4, at=AT),
     ]
     path.write_text("\n".join(rows))
-    report = import_traffic.import_traffic(log, texts, path)
+    report = take(log, texts, [path])
     assert (report.format, report.stored, report.feedback, report.cut) == ("chat", 4, 2, 1)
     said = {name: (each.rating, each.correction) for name, each in log.feedback_on([f"chat:{n}" for n in range(1, 5)]).items()}
     assert said == {"chat:1": ("up", None), "chat:2": ("down", "better")}
     assert {row.id: row.well_formed for row in log.exchanges("voice")} == {"chat:1": True, "chat:2": True, "chat:3": False, "chat:4": True}
-    assert import_traffic.import_traffic(log, texts, path).feedback == 0
+    assert take(log, texts, [path]).feedback == 0
     path.write_text("\n".join([*rows[:3], chat(4, at=AT, rating="down")]))  # said since
-    assert import_traffic.import_traffic(log, texts, path).feedback == 1
+    assert take(log, texts, [path]).feedback == 1
     log.forget(request_ids=["chat:1"])
-    report = import_traffic.import_traffic(log, texts, path)
+    report = take(log, texts, [path])
     assert (report.stored, report.feedback) == (0, 0)
 
 
@@ -105,8 +111,8 @@ def test_a_file_without_a_row_is_an_error_that_names_the_format_that_fits(log: S
         InvalidInput,
         match=r"no row in the format otel, it has rows in another format: --format chat\. Refused records: 1, the first at line 1:",
     ):
-        import_traffic.import_traffic(log, VOICE, path, "otel")
-    assert import_traffic.import_traffic(log, VOICE, path, "chat").stored == 1
+        take(log, VOICE, [path], "otel")
+    assert take(log, VOICE, [path], "chat").stored == 1
 
 
 @pytest.mark.parametrize(
@@ -146,7 +152,100 @@ def test_a_file_without_a_row_names_what_it_probably_is(
     path = tmp_path / name
     path.write_bytes(content)
     with pytest.raises(InvalidInput, match=message):
-        import_traffic.import_traffic(log, VOICE, path)
+        take(log, VOICE, [path])
     with pytest.raises(InvalidInput, match="has no row|has no record|cut off"):
-        import_traffic.import_traffic(log, VOICE, path, "chat")
+        take(log, VOICE, [path], "chat")
     assert log.count("voice") == 0
+
+
+def generation(name: str, trace: str, minute: int) -> str:
+    record = {"id": name, "traceId": trace, "type": "GENERATION", "startTime": f"2026-11-01T08:{minute:02}:00Z", "model": "m",
+        "input": name, "output": "{}"}  # fmt: skip
+    return json.dumps(record)
+
+
+def score(name: str, value: float, hour: int, **fields: Any) -> str:
+    return json.dumps(
+        {
+            "id": "s",
+            "name": name,
+            "value": value,
+            "dataType": "NUMERIC",
+            "source": "ANNOTATION",
+            "timestamp": f"2026-11-01T{hour:02}:00:00Z",
+        }
+        | fields
+    )
+
+
+def test_scores_of_a_file_of_their_own_are_feedback_on_the_answers_of_another_file(log: SqliteTrafficLog, tmp_path: Path) -> None:
+    observations, scores = tmp_path / "observations.jsonl", tmp_path / "scores.jsonl"
+    observations.write_text("\n".join([generation("a", "t1", 1), generation("b", "t1", 2), generation("c", "t2", 3)]))
+    lines = [
+        score("user-feedback", 1, 9, traceId="t1"),  # on the last answer of the trace
+        score("user-feedback", 1, 9, traceId="t1", observationId="a"),
+        score("user-feedback", 0, 11, traceId="t1", observationId="a", comment="late"),
+        score("output", 0, 10, traceId="t1", observationId="a", dataType="CORRECTION", stringValue='{"intent": "on"}'),
+        score("faithfulness", 0.7, 9, traceId="t1", observationId="a", source="EVAL"),
+        score("user-feedback", 1, 9, traceId="t9", observationId="gone"),
+        score("stars", 4, 9, traceId="t1", observationId="b"),
+    ]
+    scores.write_text("\n".join(lines))
+    report = take(log, VOICE, [scores, observations])
+    assert (report.format, report.read, report.stored, report.assessed, report.feedback) == ("langfuse", 3, 3, 4, 4)
+    assert report.left_out == {"the score 'faithfulness' of an evaluator": 1}
+    assert [bad.where for bad in report.quarantined] == ["scores.jsonl, line 7", "scores.jsonl, line 6"]
+    assert report.quarantined[1].reason.startswith("langfuse:gone: the answer is neither in these files nor in the log")
+    said = log.feedback_on(["langfuse:a", "langfuse:b", "langfuse:c"])
+    assert {name: (each.rating, each.correction, each.comment) for name, each in said.items()} == {
+        "langfuse:a": ("down", '{"intent": "on"}', "late"),
+        "langfuse:b": ("up", None, None),
+    }
+    again = take(log, VOICE, [observations, scores])
+    assert (again.stored, again.assessed, again.feedback) == (0, 4, 0)
+    # next week's scores, without the file of the answers: those of an observation find theirs in the log
+    scores.write_text(score("user-feedback", 0, 12, traceId="t2", observationId="c"))
+    later = take(log, VOICE, [scores])
+    assert (later.read, later.assessed, later.feedback) == (0, 1, 1)
+    scores.write_text(score("user-feedback", 0, 12, traceId="t2"))
+    with pytest.raises(InvalidInput, match=r"nothing is imported: .*Give the file of the answers too.*trace:t2: the answer is neither"):
+        take(log, VOICE, [scores])
+    log.forget(request_ids=["langfuse:c"])
+    report = take(log, VOICE, [observations, scores])
+    assert (report.stored, report.assessed, report.feedback) == (0, 0, 0)
+    assert "unless it was forgotten" in report.quarantined[0].reason
+
+
+def test_annotations_find_the_spans_of_an_earlier_import(log: SqliteTrafficLog, tmp_path: Path) -> None:
+    def span(name: str, minute: int) -> dict[str, Any]:
+        texts = {
+            "openinference.span.kind": "LLM", "llm.input_messages.0.message.role": "user", "llm.input_messages.0.message.content": name,
+            "llm.output_messages.0.message.role": "assistant", "llm.output_messages.0.message.content": "{}",
+        }  # fmt: skip
+        times = {"start_time": f"2026-11-01T08:{minute:02}:00Z", "end_time": f"2026-11-01T08:{minute:02}:01Z"}
+        return {"name": "chat", "context": {"trace_id": "0xab", "span_id": f"0x{name}"}, "attributes": texts, **times}
+
+    spans, notes = tmp_path / "spans.jsonl", tmp_path / "annotations.jsonl"
+    spans.write_text("\n".join(json.dumps(span(name, minute)) for minute, name in enumerate(("c1", "c2"))))
+    assert take(log, VOICE, [spans]).stored == 2
+    note = {"name": "user_feedback", "annotator_kind": "HUMAN", "result": {"label": "thumbs-up"}, "created_at": "2026-11-01T09:00:00Z"}
+    about = [{"span_id": "c1"}, {"trace_id": "ab", "result": {"label": "thumbs-down"}}, {"span_id": "c2", "annotator_kind": "LLM"}]
+    notes.write_text("\n".join(json.dumps({**note, **each}) for each in about))
+    report = take(log, VOICE, [notes])
+    assert (report.format, report.assessed, report.feedback, report.quarantined) == ("openinference", 2, 2, [])
+    assert report.left_out == {"the annotation 'user_feedback' of a model": 1}
+    said = log.feedback_on(["openinference:ab-c1", "openinference:ab-c2"])
+    assert {name: each.rating for name, each in said.items()} == {"openinference:ab-c1": "up", "openinference:ab-c2": "down"}
+
+
+def test_a_file_with_scores_of_evaluators_only_is_an_error_that_names_them(log: SqliteTrafficLog, tmp_path: Path) -> None:
+    path = tmp_path / "scores.jsonl"
+    path.write_text(score("faithfulness", 0.7, 9, traceId="t", source="EVAL"))
+    with pytest.raises(InvalidInput, match=r"no feedback that a person gave: it has the score 'faithfulness' of an evaluator \(1\)"):
+        take(log, VOICE, [path])
+
+
+def test_a_field_with_text_that_is_not_read_is_counted_by_name(log: SqliteTrafficLog, tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_text("\n".join(chat(n, at=AT + n, retrieved={"text": "x"}, shard=3, metadata={"a": 1}) for n in range(3)))
+    assert take(log, VOICE, [path]).left_out == {"the field 'retrieved'": 3}

@@ -17,7 +17,7 @@ from ftassets.domain.file_formats import TRAFFIC
 from ftassets.domain.json_items import DamagedArray, numbered_items
 from ftassets.domain.traffic.exchange import Exchange
 from ftassets.domain.traffic.feedback import Feedback
-from ftassets.domain.traffic.imports.fields import Call, Imported
+from ftassets.domain.traffic.imports.fields import Assessment, Call, Imported, PersonFeedback
 from ftassets.errors import InvalidInput, reason_of
 
 MAX_LINE = 16 * 2**20  # bytes; an OTLP line holds a batch of spans
@@ -25,6 +25,7 @@ TRIED = 1000  # values of a log that say which format fits
 EARLIEST = 946_684_800.0  # 2000-01-01: there were no chat models, the clock or the unit is wrong
 AHEAD = 300.0  # seconds by which another clock may be ahead
 LONGEST = 86_400_000.0  # milliseconds: no answer takes a day, the unit is wrong
+_NUL = "a text has a NUL character, which databases do not take"
 SAME_TIME = 1.0  # seconds within which two exports mean the same moment
 BAD = (ValueError, TypeError, AttributeError, LookupError, RecursionError)  # what a parser meets in a record of another shape
 
@@ -36,18 +37,23 @@ class Format(NamedTuple):
     """How the records of a log are found in a line, joined where one call is several of them, and read."""
 
     records: Callable[[Any], Iterator[Any]]
-    parse: Callable[[Any], Imported]
+    parse: Callable[[Any], Imported | Assessment]
     joined: Callable[[Items], Items] = iter
 
 
 @dataclass(frozen=True)
 class Row:
-    """A row of a log: the exchange, whether its answer was cut, the feedback of people, and whether the log says when it was."""
+    """A row of a log: the exchange, whether its answer was cut, the feedback of people, and whether the log says when it was.
+
+    `names` and `left_out` as in `Imported`.
+    """
 
     exchange: Exchange
     cut: bool
     feedback: Feedback | None
     timed: bool
+    names: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     def renamed(self) -> "Row":
         """The row under an id that its content gives: another exchange has its id, such as an earlier turn of the conversation."""
@@ -67,6 +73,22 @@ class Row:
         return moved or (mine.loop, mine.messages, mine.answer) != (other.loop, other.messages, other.answer)
 
 
+@dataclass(frozen=True)
+class Assessed:
+    """Feedback of a person on an answer that is elsewhere, which one of `about` names, see `Assessment`; None for others' words."""
+
+    place: str
+    about: tuple[str, ...]
+    feedback: PersonFeedback | None
+    left_out: tuple[str, ...] = ()
+
+    def on(self, answer: Exchange) -> Feedback:
+        """The feedback on this answer; without a time of its own it has that of the answer."""
+        said = self.feedback or PersonFeedback()
+        at = answer.at + answer.latency_ms / 1000 if said.at is None else said.at
+        return Feedback(answer.id, at, said.rating, str(said.correction) if said.correction else None, said.comment)
+
+
 def reader(name: str) -> Format:
     """The reader of a format. Raises InvalidInput for an unknown one."""
     if name not in TRAFFIC:
@@ -83,8 +105,10 @@ def read(
     at: float | None = None,
     now: float = math.inf,
     call_field: str | None = None,
-) -> Iterator[Row | Quarantined]:
-    """Rows of a log, and its invalid records; `Quarantined.where` is `line N`, or `line N, record M` where a line holds several.
+) -> Iterator[Row | Assessed | Quarantined]:
+    """Rows of a log, feedback on answers in other records, and what can be neither.
+
+    `Quarantined.where` is `line N`, or `line N, record M` where a line holds several.
 
     The log is JSON lines, a JSON array or documents one after the other. `version` is the answering version of every row; default: the
     model that the source names. `at` (epoch seconds) is the time of rows without a time; without `at` they are quarantined, as are rows
@@ -98,7 +122,11 @@ def read(
             yield record
             continue
         try:
-            yield _complete(of.parse(record), loop, version, at, now, call_field)
+            found = of.parse(record)
+            if isinstance(found, Assessment):
+                yield Assessed(place, found.about, _usable(found.feedback, now), found.left_out)
+            else:
+                yield _complete(found, loop, version, at, now, call_field)
         except BAD as error:
             text = json.dumps(record, ensure_ascii=False, default=str).encode("utf-8", "replace").decode()
             yield Quarantined(place, _reason(error), text[:500])
@@ -110,18 +138,21 @@ def fitting(lines: Iterable[bytes], version: str = "any") -> list[str]:
     with suppress(InvalidInput):  # an array that is too large
         head = [line for _, line in islice(numbered_items(lines), TRIED) if isinstance(line, bytes)]
     counts = {
-        name: sum(_carried(found) for found in islice(_tried(head, name, version), TRIED) if isinstance(found, Row)) for name in TRAFFIC
+        name: sum(_carried(found) for found in islice(_tried(head, name, version), TRIED) if not isinstance(found, Quarantined))
+        for name in TRAFFIC
     }
     return [name for name, count in Counter(counts).most_common() if count]
 
 
-def _carried(row: Row) -> int:
+def _carried(row: Row | Assessed) -> int:
     """What is known of a row: that it is there, and each field that a log may lack."""
+    if isinstance(row, Assessed):
+        return 1 + bool(row.feedback)
     exchange = row.exchange
     return 1 + sum(map(bool, (row.feedback, exchange.user, row.timed, exchange.latency_ms, exchange.tokens_in, exchange.tokens_out)))
 
 
-def _tried(head: Sequence[bytes], name: str, version: str) -> Iterator[Row | Quarantined]:
+def _tried(head: Sequence[bytes], name: str, version: str) -> Iterator[Row | Assessed | Quarantined]:
     with suppress(InvalidInput):  # a value that is an array again
         yield from read(head, name, "any", version, at=EARLIEST, call_field="")
 
@@ -151,7 +182,7 @@ def _decoded(line: bytes) -> Any:
 
 
 def _complete(found: Imported, loop: str, version: str | None, at: float | None, now: float, call_field: str | None) -> Row:
-    exchange, given = found.exchange, found.feedback
+    exchange, given = found.exchange, _usable(found.feedback, now)
     if exchange.latency_ms > LONGEST:
         raise ValueError(f"the duration {exchange.latency_ms:.0f} ms cannot be right: it is more than a day")
     if found.call:
@@ -167,12 +198,26 @@ def _complete(found: Imported, loop: str, version: str | None, at: float | None,
         raise ValueError(f"the time {_day(exchange.at)} cannot be right: it is before 2000 or in the future")
     exchange.messages.encode()  # half a surrogate pair, which no database takes
     exchange.answer.encode()
-    if "\0" in exchange.prompt + exchange.answer + (correction or "") + ((given and given.comment) or ""):
-        raise ValueError("a text has a NUL character, which databases do not take")
+    if "\0" in exchange.prompt + exchange.answer:
+        raise ValueError(_NUL)
     exchange = replace(exchange, loop=loop, version=version or exchange.version)
     moment = exchange.at + exchange.latency_ms / 1000 if given is None or given.at is None else given.at
     feedback = Feedback(exchange.id, moment, given.rating, correction, given.comment) if given else None
-    return Row(exchange, found.cut, feedback, found.timed)
+    return Row(exchange, found.cut, feedback, found.timed, found.names, found.left_out)
+
+
+def _usable(said: PersonFeedback | None, now: float) -> PersonFeedback | None:
+    """The feedback as it is. Raises ValueError for a time that cannot be right and a text that cannot be stored."""
+    if said is None:
+        return None
+    if said.at is not None and not EARLIEST <= said.at <= now + AHEAD:
+        raise ValueError(f"the time of the feedback {_day(said.at)} cannot be right: it is before 2000 or in the future")
+    for text in (said.correction, said.comment):
+        if isinstance(text, str):
+            text.encode()  # half a surrogate pair, which no database takes
+            if "\0" in text:
+                raise ValueError(_NUL)
+    return said
 
 
 def _day(at: float) -> str:

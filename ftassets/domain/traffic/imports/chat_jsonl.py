@@ -22,6 +22,7 @@ from ftassets.domain.traffic.imports.fields import (
     milliseconds,
     seconds,
     to_imported,
+    unread,
 )
 from ftassets.domain.traffic.imports.messages import answer_of, asked_of, is_cut, is_message
 from ftassets.domain.traffic.imports.opinions import rated
@@ -29,6 +30,10 @@ from ftassets.domain.traffic.imports.opinions import rated
 _CONTEXT = (  # what else a model may have read
     "attachments", "context", "contexts", "documents", "history", "images", "input", "instructions", "prompt", "system_prompt",
 )  # fmt: skip
+_READ = {
+    "at", "comment", "correction", "created", "error", "finish_reason", "functions", "id", "latency_ms", "messages", "model", "rating",
+    "status", "system", "tools", "usage", "user", "version",
+}  # fmt: skip
 _OPINIONS = (  # what somebody may have said of the answer
     "annotations", "assessments", "feedback", "label", "labels", "score", "scores", "thumbs", "weight",
 )  # fmt: skip
@@ -75,6 +80,7 @@ def parse(record: Any) -> Imported:
         200 if status is None else status,
         str(record.get("error") or f"status {status}") if failed else None,
         feedback,
+        left_out=unread(record, _READ | {"truncated", "stop_reason", "object"}),
     )
 
 

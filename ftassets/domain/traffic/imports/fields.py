@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -12,13 +12,24 @@ from typing import Any, NamedTuple
 
 from ftassets.domain.canonical import digest_of
 from ftassets.domain.chat import Asked, openai_messages
+from ftassets.domain.dataset.row_shapes import holds_text
 from ftassets.domain.file_formats import TRAFFIC
 from ftassets.domain.personal_data.finding import find
 from ftassets.domain.traffic.exchange import Exchange, hashed_user, stored_request
 
 _CLF = "%d/%b/%Y:%H:%M:%S %z"  # of web servers' access logs
 _ERROR = re.compile(r"(?:status [0-9]{3}|[A-Za-z_][\w.]{0,79})(?=\s*(?::|\Z))")  # a code, or the name of an error before its words
+_NUMBER = re.compile(r"(?<![^._])\d+(?![^._])")  # a whole part of a dotted name
 _EPOCH_UNITS = ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3))  # from this value on, so many to a second: 1e11 s is the year 5138
+
+
+REQUEST = {  # fields of a request to a model: what it asks, which is read, and settings
+    "contents", "frequency_penalty", "function_call", "functions", "generationConfig", "generation_config", "input", "instructions",
+    "logit_bias", "logprobs", "max_completion_tokens", "max_tokens", "messages", "metadata", "modalities", "model", "n", "options",
+    "parallel_tool_calls", "presence_penalty", "prompt", "prompt_cache_key", "reasoning", "reasoning_effort", "response_format",
+    "safety_identifier", "seed", "service_tier", "stop", "stop_sequences", "store", "stream", "stream_options", "system",
+    "system_instruction", "temperature", "text", "thinking", "tool_choice", "tools", "top_k", "top_p", "truncation", "user", "verbosity",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -76,7 +87,8 @@ class PersonFeedback:
 class Imported:
     """An exchange of a log, whether its answer was cut, and the feedback of people; `timed`: the log says when it was.
 
-    `call` is the answer if it is one.
+    `call` is the answer if it is one. `names` are further names under which assessments know the answer, see `Assessment`; `left_out`
+    says what of the record was not read, by name.
     """
 
     exchange: Exchange
@@ -84,6 +96,21 @@ class Imported:
     feedback: PersonFeedback | None = None
     timed: bool = True
     call: Call | None = None
+    names: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """What a record says of an answer that is in another record: a score of Langfuse, an annotation of Phoenix, an evaluation.
+
+    `about` are names of the answer, the first that is known counts: an id of the log, `span:ID`, or `trace:ID` for the last answer of a
+    trace. Without `feedback` it is not a person's word, and `left_out` names it.
+    """
+
+    about: tuple[str, ...]
+    feedback: PersonFeedback | None = None
+    left_out: tuple[str, ...] = ()
 
 
 def seconds(value: Any) -> float | None:
@@ -158,6 +185,8 @@ def to_imported(
     status: int = 200,
     error: str | None = None,
     feedback: PersonFeedback | None = None,
+    names: tuple[str, ...] = (),
+    left_out: Iterable[str] = (),
 ) -> Imported:
     """The exchange of one record; its loop is set by the reader.
 
@@ -186,13 +215,22 @@ def to_imported(
         weight=100.0,
         error=error and (found[0] if (found := _ERROR.match(error)) else "failed"),
     )
-    return Imported(exchange, answer.cut, feedback, timing.at is not None, answer.call)
+    return Imported(exchange, answer.cut, feedback, timing.at is not None, answer.call, names, tuple(left_out))
 
 
 def safe_id(name: Any) -> str:
     """The id of a row in its source; a digest of it if it has personal data: ids go into datasets and reports."""
     text = str(name)
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:32] if find(text, "id") else text
+
+
+def unread(record: Mapping[Any, Any], read: Collection[str], known: tuple[str, ...] = ()) -> list[str]:
+    """Fields of a record that hold text and are not read, as words of a report; `known` begins the names that are expected there.
+
+    Numbers in a name are written as N, so that the members of a list have one name.
+    """
+    lost = (str(name) for name, value in record.items() if name not in read and holds_text(value))
+    return sorted({f"the field {_NUMBER.sub('N', name)[:80]!r}" for name in lost if not name.startswith(known)})
 
 
 def stored_ids(name: str) -> list[str]:

@@ -1,8 +1,10 @@
-"""Langfuse exports: pages of the API, observations or traces, with the API's names (`startTime`) or the blob export's (`start_time`).
+"""Langfuse exports: pages of the API, observations, traces or scores, with the API's names (`startTime`) or the blob export's
+(`start_time`).
 
 Of observations only those of type GENERATION are model calls; a trace that holds its generations gives them, else its own input and
-output. Times without an offset are UTC, latencies are in seconds. Scores of a trace by people are feedback on its answer; those of
-Langfuse's own evaluators are not.
+output. Times without an offset are UTC, latencies are in seconds. Scores by people, in a trace or in records of their own, are feedback
+on the answer of their observation, or on the last answer of their trace. Scores of Langfuse's evaluators are not, nor are those of its
+API (`source: API`, which says nothing of who gave them) unless their name or an author says that they are people's.
 """
 
 import json
@@ -11,6 +13,7 @@ from typing import Any
 
 from ftassets.domain.traffic.imports.fields import (
     NO_ANSWER,
+    Assessment,
     Imported,
     Timing,
     between,
@@ -19,12 +22,28 @@ from ftassets.domain.traffic.imports.fields import (
     loads,
     mapping,
     milliseconds,
+    safe_id,
     seconds,
     to_imported,
+    unread,
 )
 from ftassets.domain.traffic.imports.messages import answer_of, asked_of
-from ftassets.domain.traffic.imports.opinions import Opinion, feedback_of
+from ftassets.domain.traffic.imports.opinions import Opinion, by_people, feedback_of
 
+_READ = {
+    "input", "output", "model", "providedModelName", "provided_model_name", "userId", "user_id", "modelParameters", "model_parameters",
+    "level", "statusMessage", "status_message", "scores",
+}  # fmt: skip
+_ABOUT = {  # names, ids, times and settings, which say nothing to a model
+    "bookmarked", "completionStartTime", "completion_start_time", "completionStart", "costDetails", "cost_details", "createdAt",
+    "created_at", "endTime", "end_time", "environment", "externalId", "external_id", "htmlPath", "id", "internalModelId",
+    "internal_model_id", "modelId", "model_id", "name", "observations", "parentObservationId", "parent_observation_id", "projectId",
+    "project_id", "promptId", "promptName", "promptVersion", "prompt_id", "prompt_name", "prompt_version", "public", "release", "sessionId",
+    "session_id", "source", "startTime", "start_time", "timestamp", "tokenizerId", "toolCallNames", "tool_call_names", "tags", "traceId",
+    "traceName", "trace_id", "trace_name", "type", "unit", "updatedAt", "updated_at", "usage", "usageDetails", "usagePricingTierName",
+    "usage_details", "usage_pricing_tier_name", "version",
+}  # fmt: skip
+_VALUES = ("value", "stringValue", "string_value", "longStringValue", "long_string_value")
 _OWN = {"traceId", "trace_id", "startTime", "start_time", "timestamp", "observations"}
 
 
@@ -40,7 +59,7 @@ def records(line: Any) -> Iterator[Any]:
     newest = max(generations, key=lambda one: str(first(one, "startTime", "start_time")), default=None)  # what the user saw
     for generation in generations:
         own = [score for score in scores if _of(score) == generation.get("id") or (_of(score) is None and generation is newest)]
-        yield {"userId": line.get("userId"), **generation, "scores": own}
+        yield {"userId": line.get("userId"), "traceId": line.get("id"), **generation, "scores": own}
     if not generations:
         yield line
 
@@ -55,8 +74,10 @@ def _of(score: Mapping[str, Any]) -> Any:
     return first(score, "observationId", "observation_id")
 
 
-def parse(record: Any) -> Imported:
-    """The exchange of an observation or a trace. Raises ValueError with the reason if it is not an exchange."""
+def parse(record: Any) -> Imported | Assessment:
+    """The exchange of an observation or a trace, or what a score says of one. Raises ValueError with the reason if it is neither."""
+    if _is_score(record):
+        return _assessment(record)
     if not isinstance(record, Mapping) or "input" not in record:
         raise ValueError('neither an observation nor a trace: it has no "input"')
     if not record.keys() & _OWN:  # Alpaca's rows have an input and an output too
@@ -79,28 +100,67 @@ def parse(record: Any) -> Imported:
         integer(first(usage, "output", "outputTokens", "completionTokens")),
         502 if failed else 200,
         str(first(record, "statusMessage", "status_message") or "failed") if failed else None,
-        feedback_of(_opinion(score) for score in _scores(record) if score.get("source") != "EVAL"),
+        feedback_of(_opinion(score) for score in _scores(record) if not _left_out(score)),
+        (f"trace:{first(record, 'traceId', 'trace_id', 'id')}",),
+        [*unread(record, _READ | _ABOUT), *(name for score in _scores(record) for name in _left_out(score))],
     )
+
+
+def _is_score(record: Any) -> bool:
+    return (
+        isinstance(record, Mapping)
+        and "name" in record
+        and "input" not in record
+        and bool(record.keys() & set(_VALUES))
+        and bool(record.keys() & {"traceId", "trace_id", "observationId", "observation_id", "sessionId", "session_id", "subject"})
+    )
+
+
+def _assessment(score: Mapping[str, Any]) -> Assessment:
+    subject = mapping(score.get("subject"))  # of the newest API
+    kind, name = subject.get("kind"), subject.get("id")
+    observation = name if kind == "observation" else _of(score)
+    trace = name if kind == "trace" else first(score, "traceId", "trace_id")
+    about = observation or trace
+    if not about:
+        raise ValueError("the score is not about an answer: it names neither an observation nor a trace")
+    if left_out := _left_out(score):
+        return Assessment((), left_out=left_out)
+    own = f"langfuse:{safe_id(about)}"
+    return Assessment((own, f"span:{about}") if observation else (f"trace:{about}", own), feedback_of([_opinion(score)]))
+
+
+def _left_out(score: Mapping[str, Any]) -> tuple[str, ...]:
+    """What a score is called in the report, unless a person gave it."""
+    source, name = score.get("source"), str(score.get("name"))[:80]
+    if source == "EVAL":
+        return (f"the score {name!r} of an evaluator",)
+    people = (
+        source != "API"
+        or first(score, "dataType", "data_type") == "CORRECTION"
+        or first(score, "authorUserId", "author_user_id")
+        or by_people(name)
+    )
+    return () if people else (f"the score {name!r}, of which nothing says that a person gave it",)
 
 
 def _opinion(score: Mapping[str, Any]) -> Opinion:
     kind = first(score, "dataType", "data_type")
+    name, value, at, comment = str(score.get("name")), score.get("value"), _when(score), score.get("comment")
+    text = first(score, "longStringValue", "long_string_value", "stringValue", "string_value")
     if kind == "CORRECTION":
-        return Opinion(
-            "correction",
-            first(score, "longStringValue", "long_string_value", "stringValue", "value"),
-            _when(score),
-            True,
-            score.get("comment"),
-        )
-    value = (
-        first(score, "stringValue", "string_value") if kind == "CATEGORICAL" else bool(score.get("value")) if kind == "BOOLEAN" else None
-    )
-    return Opinion(str(score.get("name")), score.get("value") if value is None else value, _when(score), comment=score.get("comment"))
+        return Opinion("correction", text or value, at, True, comment)
+    if kind == "TEXT":
+        return Opinion(name, None, at, comment=text or value)
+    if kind == "CATEGORICAL":
+        return Opinion(name, text or value, at, comment=comment)
+    return Opinion(name, bool(value) if kind == "BOOLEAN" else value, at, comment=comment)
 
 
 def _when(score: Mapping[str, Any]) -> float | None:
-    return seconds(first(score, "timestamp", "updatedAt", "createdAt"))
+    """When a score was given, or was changed last."""
+    times = [seconds(score.get(name)) for name in ("timestamp", "updatedAt", "updated_at", "createdAt", "created_at")]
+    return max((each for each in times if each is not None), default=None)
 
 
 def _as_it_is(value: Any) -> Any:

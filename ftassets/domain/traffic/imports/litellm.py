@@ -7,9 +7,27 @@ numbers, the table's are `request_id` and text. The table holds messages only wi
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ftassets.domain.traffic.imports.fields import NO_ANSWER, Imported, between, integer, loads, mapping, to_imported
+from ftassets.domain.traffic.imports.fields import (
+    NO_ANSWER,
+    Imported,
+    between,
+    integer,
+    loads,
+    mapping,
+    to_imported,
+    unread,
+)
 from ftassets.domain.traffic.imports.messages import answer_of, asked_of
 
+_KNOWN = {  # what is read, and what describes the call
+    "agent_id", "api_base", "api_key", "cache_hit", "cache_key", "call_type", "completionStartTime", "completion_start_time",
+    "cost_breakdown", "custom_llm_provider", "endTime", "end_user", "error_code", "error_information", "error_str", "guardrail_information",
+    "hidden_params", "id", "litellm_call_id", "litellm_environment", "litellm_trace_id", "mcp_namespaced_tool_name",
+    "mcp_tool_call_metadata", "messages", "metadata", "model", "model_group", "model_id", "model_map_information", "model_parameters",
+    "optional_params", "organization_id", "proxy_server_request", "requester_ip_address", "request_id", "request_tags", "response",
+    "session_id", "standard_built_in_tools_params", "startTime", "status", "status_fields", "team_id", "trace_id", "updated_at",
+    "user", "user_agent",
+}  # fmt: skip
 _CHAT = ("", "completion", "acompletion", "text_completion", "atext_completion")
 
 
@@ -38,6 +56,7 @@ def parse(record: Any) -> Imported:
         integer(record.get("completion_tokens")),
         _status(record) if failed else 200,
         str(_error(record).get("error_class") or record.get("error_str") or "failed") if failed else None,
+        left_out=unread(record, _KNOWN),
     )
 
 

@@ -8,11 +8,24 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ftassets.domain.traffic.imports.fields import NO_ANSWER, Imported, between, first, integer, loads, mapping, seconds, to_imported
+from ftassets.domain.traffic.imports.fields import (
+    NO_ANSWER,
+    REQUEST,
+    Imported,
+    between,
+    first,
+    integer,
+    loads,
+    mapping,
+    seconds,
+    to_imported,
+    unread,
+)
 from ftassets.domain.traffic.imports.messages import answer_of, asked_of
 from ftassets.domain.traffic.imports.opinions import Opinion, feedback_of
-from ftassets.domain.traffic.imports.otlp import Span, hex_id
+from ftassets.domain.traffic.imports.otlp import AROUND_CALLS, Span, hex_id
 
+_READ = ("mlflow.", "model", "metadata", *AROUND_CALLS)  # begin the names of attributes that are read, or that describe the call
 _CALLS = ("CHAT_MODEL", "LLM")
 _ERROR = (2, "ERROR", "STATUS_CODE_ERROR")
 
@@ -22,7 +35,9 @@ def knows(attributes: Mapping[str, Any]) -> bool:
     return "mlflow.spanType" in attributes or "mlflow.spanInputs" in attributes
 
 
-def of_span(span: Span, opinions: Sequence[Opinion] = (), user: Any = None, any_type: bool = False) -> Imported:
+def of_span(
+    span: Span, opinions: Sequence[Opinion] = (), user: Any = None, any_type: bool = False, left_out: Sequence[str] = ()
+) -> Imported:
     """The exchange of a span, of a model call unless `any_type`. Raises ValueError unless it has recorded content."""
     found = {name: _plain(value) for name, value in span.attributes.items()}
     kind = str(found.get("mlflow.spanType") or "UNKNOWN")
@@ -32,8 +47,9 @@ def of_span(span: Span, opinions: Sequence[Opinion] = (), user: Any = None, any_
     request = mapping(inputs)
     asked = first(request, "messages", "input", "contents", "prompt") if request.keys() & {"model", "messages"} else inputs
     usage = mapping(found.get("mlflow.chat.tokenUsage"))
+    read = REQUEST
     if any_type and len(request) == 1:  # the argument of a traced function
-        asked = next(iter(request.values()))
+        read, asked = set(request), next(iter(request.values()))
     system = first(request, "system", "instructions", "system_instruction")
     return to_imported(
         "mlflow",
@@ -48,6 +64,8 @@ def of_span(span: Span, opinions: Sequence[Opinion] = (), user: Any = None, any_
         502 if span.error else 200,
         span.error,
         feedback_of(opinions),
+        span.names,
+        [*unread(request if asked is not inputs else {}, read), *unread(found, (), _READ), *left_out],
     )
 
 
@@ -65,7 +83,7 @@ def records(line: Any) -> Iterator[Any]:
         return
     calls = _outermost(spans)
     asked = calls or [_root(spans)]
-    opinions = [one for one in info.get("assessments") or found.get("assessments") or [] if _by_people(one)]
+    opinions = [mapping(one) for one in info.get("assessments") or found.get("assessments") or [] if mapping(one).get("valid") is not False]
     answering = _answering(asked, _root(spans))
     user = mapping(first(info, "trace_metadata", "request_metadata")).get("mlflow.trace.user")
     for span in asked:
@@ -86,11 +104,13 @@ def parse(record: Any) -> Imported:
     begin, end = first(span, "start_time_unix_nano", "start_time"), first(span, "end_time_unix_nano", "end_time")
     name = first(span, "span_id") or context.get("span_id")
     error = str(message or span.get("status_message") or "failed") if code in _ERROR else None
+    said = record.get("assessments") or []
     return of_span(
         Span(dict(mapping(span.get("attributes"))), f"{record.get('trace')}-{hex_id(name)}", between(begin, end), error),
-        [_opinion(one) for one in record.get("assessments") or []],
+        [_opinion(one) for one in said if _by_people(one)],
         record.get("user"),
         bool(record.get("any_type")),
+        [f"the assessment {_name(one)[:80]!r} of {_kind(one).lower() or 'an unknown source'}" for one in said if not _by_people(one)],
     )
 
 
@@ -148,9 +168,16 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _by_people(assessment: Any) -> bool:
-    source = mapping(mapping(assessment).get("source"))
-    return str(source.get("source_type")).upper() == "HUMAN" and mapping(assessment).get("valid") is not False
+def _kind(assessment: Mapping[str, Any]) -> str:
+    return str(mapping(assessment.get("source")).get("source_type") or "").upper()
+
+
+def _by_people(assessment: Mapping[str, Any]) -> bool:
+    return _kind(assessment) == "HUMAN"
+
+
+def _name(assessment: Mapping[str, Any]) -> str:
+    return str(first(assessment, "assessment_name", "name"))
 
 
 def _opinion(assessment: Mapping[str, Any]) -> Opinion:
@@ -158,4 +185,4 @@ def _opinion(assessment: Mapping[str, Any]) -> Opinion:
     held = mapping(assessment.get("expectation" if expected else "feedback"))
     at = seconds(first(assessment, "last_update_time", "create_time"))
     value = held.get("value", mapping(held.get("serialized_value")).get("value"))
-    return Opinion(str(first(assessment, "assessment_name", "name")), value, at, expected, assessment.get("rationale"))
+    return Opinion(_name(assessment), value, at, expected, assessment.get("rationale"))

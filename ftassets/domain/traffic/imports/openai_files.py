@@ -11,6 +11,7 @@ from typing import Any
 from ftassets.domain.traffic.imports import chat_jsonl
 from ftassets.domain.traffic.imports.fields import (
     NO_ANSWER,
+    REQUEST,
     Imported,
     PersonFeedback,
     Timing,
@@ -21,8 +22,19 @@ from ftassets.domain.traffic.imports.fields import (
     mapping,
     milliseconds,
     to_imported,
+    unread,
 )
 from ftassets.domain.traffic.imports.messages import answer_of, asked_of
+
+_READ = {  # of a logged request, its response, or both in one
+    "at", "body", "comment", "correction", "created", "created_at", "custom_id", "error", "finish_reason", "id", "kwargs", "latency_ms",
+    "model", "object", "rating", "request", "request_id", "response", "status", "status_code", "tags", "timestamp", "user", "version",
+}  # fmt: skip
+_RESPONSE = {  # of a response of the API
+    "choices", "completed_at", "incomplete_details", "input_user", "max_output_tokens", "max_tool_calls", "moderation", "output",
+    "previous_response_id", "conversation", "background", "prompt_cache_retention", "request_id", "system_fingerprint", "top_logprobs",
+    "tool_usage", "usage", "billing",
+}  # fmt: skip
 
 
 def records(line: Any) -> Iterator[Any]:
@@ -63,6 +75,7 @@ def parse(record: Any) -> Imported:
         (status if status != 200 else 502) if failed else 200,
         str(first(mapping(body.get("error")), "code", "type") or f"status {status}") if failed else None,
         feedback,
+        left_out=sorted({name for place in (record, request, body) for name in unread(place, _READ | _RESPONSE | REQUEST)}),
     )
 
 
@@ -94,6 +107,6 @@ def _preference(record: Mapping[str, Any]) -> Imported:
         raise ValueError("the preferred and the other output are the same")
     timing = Timing(between(first(record, "created", "created_at"), None).at)
     asked = asked_of({name: value for name, value in mapping(inner).items() if name != "parallel_tool_calls"} or inner)
-    return to_imported(
-        "openai", record.get("id"), asked, rejected, timing, feedback=PersonFeedback("down", preferred.call or preferred.text)
-    )
+    left_out = unread(record, {*_READ, "input", "preferred_output", "non_preferred_output"})
+    said = PersonFeedback("down", preferred.call or preferred.text)
+    return to_imported("openai", record.get("id"), asked, rejected, timing, feedback=said, left_out=left_out)

@@ -1,13 +1,32 @@
-"""Spans of OpenInference (Arize Phoenix): `llm.input_messages.N.message...`, else the request and response in `input.value`."""
+"""Spans of OpenInference (Arize Phoenix): `llm.input_messages.N.message...`, else the request and response in `input.value`.
 
-from collections.abc import Mapping
+Annotations of people, on the span (`annotations.N.annotation...`) or in records of their own, as Phoenix's client and API give them, are
+feedback on the answer of their span, or on the last answer of their trace. Those of models and code (`annotator_kind`) are not.
+"""
+
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ftassets.domain.traffic.imports.fields import NO_ANSWER, Answer, Imported, first, integer, loads, mapping, to_imported
+from ftassets.domain.traffic.imports import otlp
+from ftassets.domain.traffic.imports.fields import (
+    NO_ANSWER,
+    Answer,
+    Assessment,
+    Imported,
+    first,
+    integer,
+    loads,
+    mapping,
+    seconds,
+    to_imported,
+    unread,
+)
 from ftassets.domain.traffic.imports.messages import answer_of, asked_of, is_cut
-from ftassets.domain.traffic.imports.otlp import Span, records, span_of
+from ftassets.domain.traffic.imports.opinions import Opinion, feedback_of, opinion_of
+from ftassets.domain.traffic.imports.otlp import Span, hex_id, span_of
 
-__all__ = ["of_span", "parse", "records"]
+_READ = ("input.value", "output.value", "llm.", "annotations.")
+_ABOUT = ("input.mime_type", "output.mime_type", "openinference.", "agent.name", "graph.node.", "tag.", *otlp.AROUND_CALLS)
 
 
 def knows(attributes: Mapping[str, Any]) -> bool:
@@ -17,9 +36,23 @@ def knows(attributes: Mapping[str, Any]) -> bool:
     )
 
 
-def parse(record: Any) -> Imported:
-    """The exchange of a span. Raises ValueError with the reason unless it is a model call of OpenInference."""
+def records(line: Any) -> Iterator[Any]:
+    """The spans or annotations of a line or of a page of Phoenix's API."""
+    page = isinstance(line, Mapping) and isinstance(line.get("data"), list) and "next_cursor" in line
+    for member in line["data"] if page else [line]:
+        yield from otlp.records(member)
+
+
+def parse(record: Any) -> Imported | Assessment:
+    """The exchange of a span, or what an annotation says of one.
+
+    Raises ValueError with the reason unless it is a model call of OpenInference, or an annotation of one.
+    """
+    if isinstance(record, Mapping) and "annotator_kind" in record:
+        return _assessment(record)
     span = span_of(record)
+    if isinstance(kind := record.get("span_kind"), str):  # Phoenix's API takes it out of the attributes
+        span = span._replace(attributes={"openinference.span.kind": kind, **span.attributes})
     if not knows(span.attributes):
         raise ValueError("a span without attributes of OpenInference")
     return of_span(span)
@@ -36,6 +69,7 @@ def of_span(span: Span) -> Imported:
     asked = [_message(each) for each in _members(llm.get("input_messages"))] or attributes.get("input.value")
     answers = [_message(each) for each in _members(llm.get("output_messages"))]
     tools = [loads(mapping(mapping(each).get("tool", each)).get("json_schema")) for each in _members(llm.get("tools"))]
+    notes = [mapping(mapping(each).get("annotation")) for each in _members(tree.get("annotations"))]
     counts = mapping(llm.get("token_count"))
     return to_imported(
         "openinference",
@@ -49,7 +83,41 @@ def of_span(span: Span) -> Imported:
         integer(counts.get("completion")),
         502 if error else 200,
         error,
+        feedback_of(_opinion(note) for note in notes if not _left_out(note)),
+        span.names,
+        [*unread(attributes, (), _READ + _ABOUT), *(name for note in notes for name in _left_out(note))],
     )
+
+
+def _assessment(record: Mapping[str, Any]) -> Assessment:
+    span, trace = record.get("spanId") or record.get("context.span_id"), record.get("traceId") or record.get("context.trace_id")
+    if not span and not trace:
+        raise ValueError("the annotation is not about an answer: it names neither a span nor a trace")
+    about = (f"span:{hex_id(span)}",) if span else (f"trace:{hex_id(trace)}",)
+    if left_out := _left_out(record):
+        return Assessment((), left_out=left_out)
+    return Assessment(about, feedback_of([_opinion(record)]))
+
+
+def _left_out(annotation: Mapping[str, Any]) -> tuple[str, ...]:
+    """What an annotation is called in the report, unless a person made it."""
+    kind = str(annotation.get("annotator_kind") or "").upper()
+    if kind == "HUMAN" and annotation.get("document_position") is None:
+        return ()
+    name = str(first(annotation, "name", "annotation_name"))[:80]
+    of = {"LLM": "of a model", "CODE": "of code", "HUMAN": "of a document"}.get(kind, "of an unknown kind")
+    return (f"the annotation {name!r} {of}",)
+
+
+def _opinion(annotation: Mapping[str, Any]) -> Opinion:
+    """An annotation as the API has it, with a result in it, or as a row of the client's table, or as attributes."""
+    result = mapping(loads(annotation.get("result")))
+    label, score, explanation = (
+        first({"a": result.get(name), "b": annotation.get(f"result.{name}"), "c": annotation.get(name)}, "a", "b", "c")
+        for name in ("label", "score", "explanation")
+    )
+    at = seconds(first(annotation, "updated_at", "created_at"))
+    return opinion_of(str(first(annotation, "name", "annotation_name")), label, score, at, explanation)
 
 
 def _answer(answers: list[Any], attributes: Mapping[str, Any], llm: Mapping[str, Any]) -> Answer:
@@ -78,7 +146,7 @@ def _tree(attributes: Mapping[str, Any]) -> dict[str, Any]:
     """`llm.input_messages.0.message.role` and its like as objects within objects."""
     tree: dict[str, Any] = {}
     for name, value in attributes.items():
-        if name.startswith("llm."):
+        if name.startswith(("llm.", "annotations.")):
             *path, last = name.split(".")
             place = tree
             for step in path:

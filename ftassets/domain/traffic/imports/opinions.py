@@ -38,8 +38,18 @@ _DOWN = {
 }
 
 
+_PEOPLE = {  # words of names that only people's feedback has, where a tool does not say who gave it
+    "annotator", "csat", "customer", "dislike", "disliked", "downvote", "feedback", "human", "like", "liked", "person", "people", "rating",
+    "reviewer", "satisfaction", "satisfied", "star", "stars", "thumb", "thumbs", "upvote", "user", "users", "vote",
+}  # fmt: skip
+_CORRECTS = {"correction", "corrected", "expected", "ideal", "truth"}  # words of names whose text is an expected answer
+
+
 class Opinion(NamedTuple):
-    """One piece of feedback: its name in the tool, the value, when (epoch seconds), whether it is an expected answer, and why."""
+    """One piece of feedback: its name in the tool, the value, when (epoch seconds), whether it is an expected answer, and why.
+
+    One without a value is a comment alone.
+    """
 
     name: str
     value: Any
@@ -56,16 +66,37 @@ def feedback_of(opinions: Iterable[Opinion]) -> PersonFeedback | None:
     rating = correction = comment = None
     times = []
     for opinion in sorted(opinions, key=lambda each: each.at or 0.0):
-        words = set(re.findall(r"[a-z]+", re.sub(r"([a-z])([A-Z])", r"\1 \2", opinion.name).lower()))
+        words = _words(opinion.name)
         if opinion.expected:
             correction = _text(opinion.value) if words & _EXPECTS and not words & _AROUND else None
             if correction is None:
                 raise ValueError(f"the expectation {opinion.name!r} is not an expected answer")
-        else:
+        elif opinion.value is not None or not _text(opinion.comment):
             rating = _rating(words, opinion)
         times.append(opinion.at)
         comment = _text(opinion.comment) or comment
     return PersonFeedback(rating, correction, times[-1], comment) if times else None
+
+
+def by_people(name: str) -> bool:
+    """Whether feedback of this name is people's, where the tool does not say who gave it: `user-feedback`, not `correctness`."""
+    return bool(_words(name) & _PEOPLE)
+
+
+def opinion_of(name: str, label: Any, score: Any, at: float | None, explanation: Any) -> Opinion:
+    """The opinion of a tool that has a label, a score and an explanation for each, any of which may be missing.
+
+    Under a name such as `correction` the label, else the explanation, is the expected answer.
+    """
+    said = [each for each in (label, explanation) if _text(each)]
+    if _words(name) & _CORRECTS and not _words(name) & _AROUND and said and rated(label) is None:
+        return Opinion("correction", said[0], at, True, *said[1:])
+    value = label if label not in (None, "") and (rated(label) is not None or score is None) else score
+    return Opinion(name, value, at, comment=explanation)
+
+
+def _words(name: str) -> set[str]:
+    return set(re.findall(r"[a-z]+", re.sub(r"([a-z])([A-Z])", r"\1 \2", name).lower()))
 
 
 def rated(value: Any) -> str | None:

@@ -5,7 +5,9 @@ and `gen_ai.completion.N.content`; else from the span's events (`gen_ai.user.mes
 `gen_ai.content.prompt` and `gen_ai.content.completion`), with `gen_ai.system_instructions` and `gen_ai.tool.definitions`. Spans of
 OpenInference and MLflow have the same wrapping and are read by their own modules. A line is an export request (`resourceSpans` or
 `resourceLogs`), a part of one, a span or a log record, as OTLP has it or as the SDK prints it. Log records are the events of a span that
-has their ids; they are joined with each other and with the span itself, if the file has it.
+has their ids; they are joined with each other and with the span itself, if the file has it. An evaluation (`gen_ai.evaluation.result`)
+is feedback on the answer of its span or response if its name or an attribute says that a person gave it; the conventions have no field
+for that.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,13 +15,32 @@ from dataclasses import replace
 from typing import Any
 
 from ftassets.domain.traffic.imports import mlflow_traces, openinference
-from ftassets.domain.traffic.imports.fields import NO_ANSWER, Answer, Imported, integer, loads, mapping, milliseconds, to_imported
+from ftassets.domain.traffic.imports.fields import (
+    NO_ANSWER,
+    Answer,
+    Assessment,
+    Imported,
+    integer,
+    loads,
+    mapping,
+    milliseconds,
+    safe_id,
+    to_imported,
+    unread,
+)
 from ftassets.domain.traffic.imports.messages import answer_of, asked_of, is_cut
-from ftassets.domain.traffic.imports.otlp import attributes_of, records, span_of, value_of
+from ftassets.domain.traffic.imports.opinions import Opinion, by_people, feedback_of, opinion_of
+from ftassets.domain.traffic.imports.otlp import AROUND_CALLS, attributes_of, records, span_of, value_of
 
 HELD = 10_000  # calls that wait for their answer or their span at a time, so that a file does not have to fit into memory
 _CALLS = ("chat", "text_completion", "generate_content")
 _FIELDS = {"role", "content", "tool_calls", "refusal", "name"}  # of a message
+_READ = (  # begin the names of attributes that are read, or that say how the model was called
+    "gen_ai.agent.", "gen_ai.choice", "gen_ai.completion", "gen_ai.conversation.", "gen_ai.data_source.", "gen_ai.event.",
+    "gen_ai.input.messages", "gen_ai.openai.", "gen_ai.operation.", "gen_ai.output.messages", "gen_ai.output.type", "gen_ai.prompt",
+    "gen_ai.provider.", "gen_ai.request.", "gen_ai.response.", "gen_ai.system", "gen_ai.token.", "gen_ai.tool.definitions",
+    "gen_ai.usage.", "event.name", "llm.headers", "llm.is_streaming", "llm.request.", "llm.usage.", "openai.", "traceloop.", *AROUND_CALLS,
+)  # fmt: skip
 _CHOICE, _DETAILS, _EVALUATION = "gen_ai.choice", "gen_ai.client.inference.operation.details", "gen_ai.evaluation.result"
 
 __all__ = ["joined", "parse", "records"]
@@ -27,18 +48,20 @@ __all__ = ["joined", "parse", "records"]
 Messages = list[dict[str, Any]]
 
 
-def parse(record: Any) -> Imported:
-    """The exchange of a span. Raises ValueError with the reason unless it is a model call with recorded content."""
+def parse(record: Any) -> Imported | Assessment:
+    """The exchange of a span, or what an evaluation says of one.
+
+    Raises ValueError with the reason unless it is a model call with recorded content, or an evaluation of an answer.
+    """
     span = span_of(record)
     attributes, error = span.attributes, span.error
     for other in (openinference, mlflow_traces):
         if other.knows(attributes):
             return other.of_span(span)
-    if (name := _event_name(record)) and name != _DETAILS:
-        raise ValueError(
-            "an evaluation of an answer, no call" if name == _EVALUATION
-            else "a log record without traceId and spanId: nothing says to which call it belongs"
-        )  # fmt: skip
+    if (name := _event_name(record)) == _EVALUATION:
+        return _assessment(record, span.names, span.row_id, span.timing.at)
+    if name and name != _DETAILS:
+        raise ValueError("a log record without traceId and spanId: nothing says to which call it belongs")
     operation = attributes.get("gen_ai.operation.name") or attributes.get("llm.request.type")
     events = record.get("events")
     named = [*attributes, *(str(mapping(event).get("name")) for event in (events if isinstance(events, list) else []))]
@@ -47,6 +70,9 @@ def parse(record: Any) -> Imported:
     numbered = _by_number(attributes)
     request, response = _messages(record, attributes, numbered)
     functions = numbered["llm.request.functions"]
+    evaluations = [
+        attributes_of(event) for event in (events if isinstance(events, list) else []) if mapping(event).get("name") == _EVALUATION
+    ]
     first_token = milliseconds(attributes.get("gen_ai.response.time_to_first_chunk"), 1000.0)
     return to_imported(
         "otel",
@@ -60,7 +86,40 @@ def parse(record: Any) -> Imported:
         integer(attributes.get("gen_ai.usage.output_tokens", attributes.get("gen_ai.usage.completion_tokens"))),
         502 if error else 200,
         error,
+        feedback_of(_opinion(each, None) for each in evaluations if not _left_out(each)),
+        (*span.names, *([str(attributes["gen_ai.response.id"])] if attributes.get("gen_ai.response.id") else [])),
+        [*unread(attributes, (), _READ), *(name for each in evaluations for name in _left_out(each))],
     )
+
+
+def _assessment(record: Mapping[str, Any], names: tuple[str, ...], row_id: str | None, at: float | None) -> Assessment:
+    attributes = attributes_of(record)
+    response = attributes.get("gen_ai.response.id")
+    about = (
+        *([f"{source}:{row_id}" for source in ("otel", "openinference", "mlflow")] if row_id else []),
+        *([name for name in names if name.startswith("span:")]),
+        *([str(response), f"otel:{safe_id(response)}"] if response else []),
+    )
+    if not about:
+        raise ValueError("the evaluation is not about an answer: it has neither traceId and spanId nor gen_ai.response.id")
+    if left_out := _left_out(attributes):
+        return Assessment((), left_out=left_out)
+    return Assessment(about, feedback_of([_opinion(attributes, at)]))
+
+
+def _left_out(evaluation: Mapping[str, Any]) -> tuple[str, ...]:
+    """What an evaluation is called in the report, unless its name or one of its attributes says that a person gave it."""
+    name = str(evaluation.get("gen_ai.evaluation.name"))[:80]
+    kinds = [str(value).upper() for key, value in evaluation.items() if key.endswith(("kind", "type", "source")) and key != "error.type"]
+    if "HUMAN" in kinds or (by_people(name) and not {"LLM", "CODE", "MODEL"} & set(kinds)):
+        return ()
+    return (f"the evaluation {name!r}, of which nothing says that a person gave it",)
+
+
+def _opinion(evaluation: Mapping[str, Any], at: float | None) -> Opinion:
+    label, score = (evaluation.get(f"gen_ai.evaluation.score.{name}") for name in ("label", "value"))
+    name = str(evaluation.get("gen_ai.evaluation.name"))
+    return opinion_of(name, label, score, at, evaluation.get("gen_ai.evaluation.explanation"))
 
 
 def _answer(response: Any, record: Mapping[str, Any], attributes: Mapping[str, Any]) -> Answer:

@@ -17,6 +17,10 @@ _NAMES = {  # as the SDK prints spans and log records, and as protobuf writes it
     "scope_spans": "scopeSpans", "resource_logs": "resourceLogs", "scope_logs": "scopeLogs", "log_records": "logRecords",
 }  # fmt: skip
 _TYPES = ("stringvalue", "boolvalue", "intvalue", "doublevalue", "bytesvalue", "arrayvalue", "kvlistvalue")
+AROUND_CALLS = (  # begin the names of attributes that say where and how a call was made, and hold nothing that a model reads
+    "cloud.", "code.", "deployment.", "enduser.", "error.", "exception.", "host.", "http.", "k8s.", "net.", "network.", "otel.", "peer.",
+    "process.", "rpc.", "server.", "service.", "session.", "telemetry.", "thread.", "url.", "user.", "user_agent.",
+)  # fmt: skip
 _ERROR = (2, "2", "ERROR", "STATUS_CODE_ERROR")
 
 
@@ -27,6 +31,12 @@ class Span(NamedTuple):
     row_id: str | None
     timing: Timing
     error: str | None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """How an assessment names the span, and its trace."""
+        trace, _, span = (self.row_id or "").rpartition("-")
+        return tuple(f"{what}:{name}" for what, name in (("span", span), ("trace", trace)) if name)
 
 
 def records(line: Any) -> Iterator[Any]:
@@ -71,7 +81,7 @@ def span_of(record: Any) -> Span:
     if not isinstance(record, Mapping) or "attributes" not in record:
         raise ValueError("not a span with attributes")
     attributes = attributes_of(record)
-    status = mapping(record.get("status"))
+    status = mapping(record.get("status")) or {"code": record.get("status_code"), "message": record.get("status_message")}
     error = attributes.get("error.type")
     failed = first(status, "code", "status_code") in _ERROR or error
     return Span(

@@ -14,7 +14,7 @@ from ftassets.domain.dataset.rows import Quarantined
 from ftassets.domain.file_formats import TRAFFIC
 from ftassets.domain.traffic.exchange import Exchange, hashed_user
 from ftassets.domain.traffic.exchange import asked_of as exchange_asked
-from ftassets.domain.traffic.imports import Row, fitting, read
+from ftassets.domain.traffic.imports import Assessed, Row, fitting, read
 
 AT = 1_700_000_000.25
 NOW = AT + 86_400
@@ -561,7 +561,7 @@ def test_any_json_is_sorted_into_exchanges_and_quarantine(format: str, record: A
 
 
 def test_a_time_is_in_the_future_from_five_minutes_on() -> None:
-    def at(ahead: float) -> Row | Quarantined:
+    def at(ahead: float) -> Row | Assessed | Quarantined:
         (found,) = read([json.dumps({**CHAT, "created": AT + ahead}).encode()], "chat", "voice", now=AT)
         return found
 

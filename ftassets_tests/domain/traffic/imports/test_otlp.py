@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SimpleSpanProces
 from opentelemetry.trace import Status, StatusCode
 
 from ftassets.domain.dataset.rows import Quarantined
-from ftassets.domain.traffic.imports import Row, fitting, otel_genai, read
+from ftassets.domain.traffic.imports import Assessed, Row, fitting, otel_genai, read
 
 ASK = [{"role": "user", "parts": [{"type": "text", "content": "where is it?"}]}]
 SAID = [{"role": "assistant", "parts": [{"type": "text", "content": "in Hamburg"}], "finish_reason": "stop"}]
@@ -60,7 +60,8 @@ class Sdk:
 
 
 def rows(text: str, format: str = "otel") -> list[Row | Quarantined]:
-    return list(read(text.encode().splitlines(keepends=True), format, "support"))
+    found = read(text.encode().splitlines(keepends=True), format, "support")
+    return [each for each in found if not isinstance(each, Assessed)]
 
 
 def one(text: str, format: str = "otel") -> Row:
@@ -176,11 +177,61 @@ def test_calls_that_wait_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch,
     assert held == 5
 
 
-def test_an_evaluation_of_an_answer_is_refused_by_name(sdk: Sdk) -> None:
-    sdk.call({}, ("gen_ai.evaluation.result", None, {"gen_ai.evaluation.name": "Relevance", "gen_ai.evaluation.score.value": 4.0}))
-    (found,) = rows(sdk.log_records)
-    assert isinstance(found, Quarantined)
-    assert found.reason == "an evaluation of an answer, no call"
+EVALUATION = {"gen_ai.evaluation.name": "user_feedback", "gen_ai.evaluation.score.value": 0.0, "gen_ai.evaluation.explanation": "late"}
+
+
+@pytest.mark.parametrize(
+    ("attributes", "said", "left_out"),
+    [
+        (EVALUATION, ("down", None, "late"), None),
+        ({**EVALUATION, "gen_ai.evaluation.score.label": "thumbs_up"}, ("up", None, "late"), None),
+        ({**EVALUATION, "gen_ai.evaluation.name": "correctness", "app.annotator_kind": "HUMAN"}, ("down", None, "late"), None),
+        ({"gen_ai.evaluation.name": "correction", "app.kind": "human", "gen_ai.evaluation.explanation": "{}"}, (None, "{}", None), None),
+        ({**EVALUATION, "gen_ai.evaluation.name": "Relevance"}, None, "the evaluation 'Relevance'"),
+        ({**EVALUATION, "annotator_kind": "LLM"}, None, "the evaluation 'user_feedback'"),
+    ],
+)
+def test_an_evaluation_is_feedback_if_it_says_that_a_person_gave_it(
+    sdk: Sdk, attributes: dict[str, Any], said: tuple[str | None, ...] | None, left_out: str | None
+) -> None:
+    sdk.call(CALL, ("gen_ai.client.inference.operation.details", None, TEXTS), ("gen_ai.evaluation.result", None, attributes))
+    found = list(read(sdk.log_records.encode().splitlines(keepends=True), "otel", "support"))
+    (row,) = [each for each in found if isinstance(each, Row)]
+    (assessed,) = [each for each in found if isinstance(each, Assessed)]
+    if said is None:
+        assert assessed.feedback is None
+        assert assessed.left_out[0].startswith(left_out or "")
+        return
+    assert row.exchange.id in assessed.about
+    feedback = assessed.on(row.exchange)
+    assert (feedback.request_id, (feedback.rating, feedback.correction, feedback.comment)) == (row.exchange.id, said)
+
+
+def test_an_evaluation_without_a_span_is_about_the_response_of_its_id() -> None:
+    record = {"eventName": "gen_ai.evaluation.result", "attributes": {**EVALUATION, "gen_ai.response.id": "chatcmpl-1"}}
+    (assessed,) = read([json.dumps(record).encode()], "otel", "support")
+    assert isinstance(assessed, Assessed)
+    assert assessed.about == ("chatcmpl-1", "otel:chatcmpl-1")
+    (bad,) = read([json.dumps({**record, "attributes": EVALUATION}).encode()], "otel", "support")
+    assert isinstance(bad, Quarantined)
+    assert "it has neither traceId and spanId nor gen_ai.response.id" in bad.reason
+
+
+def test_an_evaluation_that_is_an_event_of_the_span_is_about_its_answer() -> None:
+    span = {"traceId": "t", "spanId": "s", "startTimeUnixNano": "1700000000250000000", "attributes": {**CALL, **TEXTS}, "events": [
+        {"name": "gen_ai.evaluation.result", "attributes": EVALUATION},
+        {"name": "gen_ai.evaluation.result", "attributes": {"gen_ai.evaluation.name": "Relevance", "gen_ai.evaluation.score.value": 1.0}},
+    ]}  # fmt: skip
+    row = one(json.dumps(span))
+    assert row.feedback is not None
+    assert (row.feedback.rating, row.feedback.comment) == ("down", "late")
+    assert row.left_out == ("the evaluation 'Relevance', of which nothing says that a person gave it",)
+
+
+def test_attributes_with_text_that_is_not_read_are_named() -> None:
+    more = {"app.documents.0.text": "a", "app.documents.1.text": "b", "server.address": "h", "gen_ai.retrieval.query.text": "c"}
+    span = {"traceId": "t", "spanId": "s", "startTimeUnixNano": "1700000000250000000", "attributes": {**CALL, **TEXTS, **more}}
+    assert one(json.dumps(span)).left_out == ("the field 'app.documents.N.text'", "the field 'gen_ai.retrieval.query.text'")
 
 
 @pytest.mark.parametrize("preserve", [False, True])
