@@ -114,8 +114,8 @@ class LabelCounter:
             labelled = {row.request_id for row in _labels_since(store, self._loop.name, tried.commit, main)}
             untried = [row for row in rows if (row.request_id in labelled if _labelled(row) else (row.at or now) >= tried.until)]
         times = [row.at for row in rows if row.at is not None and not _labelled(row)]
-        days = max((now - min(times)) / DAY, 1.0) if times else 1.0
-        return Count(len(rows), len(untried), len(times) / days, self._last[1].in_words())
+        days = max((now - min(times)) / DAY, 1.0) if times else 1.0  # since the first one, which therefore counts for none of them
+        return Count(len(rows), len(untried), (len(times) - 1 if days > 1 else len(times)) / days, self._last[1].in_words())
 
     def _usable(
         self,

@@ -17,13 +17,17 @@ from ftassets.backends.artifacts.reports import addressed, store_report
 from ftassets.backends.artifacts.version_folder import VersionDamaged
 from ftassets.backends.control.base import Control
 from ftassets.backends.control.pauses import pause_reason
+from ftassets.backends.control.waiting import read_waiting, write_waiting
 from ftassets.backends.dataset_store.base import DatasetError, DatasetStore
+from ftassets.backends.notifier.base import Notifier, Severity
+from ftassets.backends.notifier.routing import alert_about, routed
 from ftassets.backends.serving.base import Serving, ServingError
 from ftassets.backends.traffic_log.base import TrafficLog
 from ftassets.config.loop import LoopConfig
-from ftassets.domain import retrain
+from ftassets.domain import retrain, waiting
 from ftassets.domain.drift import DriftVerdict
-from ftassets.domain.retrain import QUARTER, Action, Situation, should_retrain
+from ftassets.domain.formats import NewerFormat
+from ftassets.domain.retrain import QUARTER, Action, RetrainDecision, Situation, should_retrain
 from ftassets.domain.rollout.endpoint import EndpointState
 
 REPORT, REASON, DECISION = "ftassets/drift_report", "ftassets/reason", "ftassets/decision"
@@ -54,6 +58,7 @@ def build(loop: LoopConfig) -> dg.SensorDefinition:
         traffic_log: dg.ResourceParam[TrafficLog],
         dataset_store: dg.ResourceParam[DatasetStore],
         serving: dg.ResourceParam[Serving],
+        notifier: dg.ResourceParam[Notifier],
     ) -> dg.SensorResult | dg.SkipReason:
         instance, now = context.instance, time.time()
         ran = runs.retrain_history(instance, loop.name)
@@ -68,6 +73,7 @@ def build(loop: LoopConfig) -> dg.SensorDefinition:
             return dg.SkipReason(str(error))
         situation = observe(instance, loop, state, labels, ran, pause_reason(control, loop.name), now)
         decision = should_retrain(situation, loop)
+        _tell_of_waiting(context, loop, control, notifier, decision, now)
         # after a retrain that ran its course there is one more that starts by itself, tried again while it ends without a verdict
         run_key = f"{last.dagster_run.run_id if last else 'first'}:{ran.attempts}"
         kind = f"{decision.action}:{decision.cause}:{decision.trigger}" + (f":{run_key}" if decision.action is Action.RETRAIN else "")
@@ -85,6 +91,26 @@ def build(loop: LoopConfig) -> dg.SensorDefinition:
         return dg.SensorResult(run_requests=[dg.RunRequest(run_key=run_key, tags=tags)], cursor=kind)
 
     return retrain_when_due
+
+
+def _tell_of_waiting(
+    context: dg.SensorEvaluationContext, loop: LoopConfig, control: Control, notifier: Notifier, decision: RetrainDecision, now: float
+) -> None:
+    """Tell people once when a trigger waits too long, and once when that is over. It holds no retrain up."""
+    try:
+        known, allowed = read_waiting(control, loop.name), loop.retrain_on.notify_after
+        left = waiting.after(known, decision, now, allowed)
+        if told := waiting.notice(known, left, decision, now, allowed):
+            severity: Severity = "ticket" if told.subject == "waits" else "info"
+            sent = routed(control, loop, notifier).notify(
+                alert_about(loop, "retrain-waits", told.title, told.text, severity, "" if told.subject == "waits" else "over")
+            )
+            if left is not None:
+                left = left.model_copy(update={"told": sent, "tried_at": now})
+        if left != known:
+            write_waiting(control, loop.name, left)
+    except (OSError, NewerFormat) as error:
+        context.log.warning(f"how long the trigger of {loop.name} has waited is not known: {error}")
 
 
 def observe(

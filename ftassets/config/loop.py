@@ -354,6 +354,10 @@ class RetrainOn(Strict):
     min_new_labels: int = Field(
         200, ge=0, description="Usable labels, new to production, that a retrain needs. With fewer the trigger stays pending."
     )
+    notify_after: Seconds = Field(
+        timedelta(days=3).total_seconds(),
+        description="How long a trigger may wait for labels or for a person before a ticket is sent, once.",
+    )
     max_retrains: int | None = Field(
         None, ge=1, description="Retrains in 91 days that may start by themselves. Beyond it a person starts them. Default: no limit."
     )

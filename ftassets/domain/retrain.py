@@ -16,6 +16,7 @@ QUARTER = 91 * 86400.0  # seconds
 ATTEMPTS = 5  # a run whose process dies this often needs a person
 FIRST_RETRY = 600.0  # seconds after which a run that failed for another reason than a verdict is tried again; four times that the next time
 MORE = 0.1  # share of the labels that a training which was refused must not have seen: with fewer, the same would be trained again
+MARGIN = 0.1  # by which a longer window is advised than the rate of labels asks for, which is an estimate
 DAY = 86400.0
 
 
@@ -165,7 +166,7 @@ def _fired(s: Situation, policy: RetrainOn) -> dict[Trigger, str]:
     if policy.feedback is not None and s.untried_labels >= policy.feedback:
         fired[Trigger.FEEDBACK] = f"the {policy.feedback} labels a retrain is asked for at are there"
     if s.schedule_due_at is not None and s.now >= s.schedule_due_at:
-        fired[Trigger.SCHEDULE] = f"a scheduled retrain ({policy.schedule}) is due since {_span(s.now - s.schedule_due_at)}"
+        fired[Trigger.SCHEDULE] = f"a scheduled retrain ({policy.schedule}) is due since {span(s.now - s.schedule_due_at)}"
     return fired
 
 
@@ -183,7 +184,7 @@ def _quiet(s: Situation, policy: RetrainOn) -> str:
     if policy.feedback is not None:
         parts.append(f"{s.untried_labels} new labelled answers of {policy.feedback}")
     if s.schedule_due_at is not None:
-        parts.append(f"the next scheduled retrain is due in {_span(s.schedule_due_at - s.now)}")
+        parts.append(f"the next scheduled retrain is due in {span(s.schedule_due_at - s.now)}")
     return "; ".join(parts)
 
 
@@ -201,12 +202,12 @@ def _against(s: Situation, loop: LoopConfig | Policy) -> tuple[Cause, str] | Non
     if s.failed_at is not None and (left := s.failed_at + retry_after(s.failed, policy.cooldown) - s.now) > 0:
         runs = "the last run" if s.failed == 1 else f"the last {s.failed} runs"
         reason = (
-            f"{runs} failed or ended without a verdict, and took no labels: tried again in {_span(left)}; "
+            f"{runs} failed or ended without a verdict, and took no labels: tried again in {span(left)}; "
             f"to stop that, run: ftassets pause {loop.name}"
         )
         return Cause.FAILED, reason
     if s.last_retrain_at is not None and s.now - s.last_retrain_at < policy.cooldown:
-        return Cause.COOLDOWN, f"cooling down for another {_span(policy.cooldown - (s.now - s.last_retrain_at))}"
+        return Cause.COOLDOWN, f"cooling down for another {span(policy.cooldown - (s.now - s.last_retrain_at))}"
     if policy.max_retrains is not None and s.retrains_in_quarter >= policy.max_retrains:
         spent = f"{s.retrains_in_quarter} retrains in the last 91 days, max_retrains is {policy.max_retrains}"
         return Cause.BUDGET, f"{spent}: a person may {by_hand}"
@@ -249,7 +250,7 @@ def _batch(s: Situation, loop: LoopConfig | Policy) -> str:
     missing = max(policy.min_new_labels - s.new_labels, math.ceil(MORE * policy.min_new_labels), 1)
     ways = [f"offer a labelling batch (ftassets label export {loop.name} --out batch.jsonl --limit {missing})"]
     if not reachable(s, policy) and s.labels_per_day:
-        ways.append(f"raise dataset.production_window to {math.ceil(policy.min_new_labels / s.labels_per_day)}d")
+        ways.append(f"raise dataset.production_window to {math.ceil((1 + MARGIN) * policy.min_new_labels / s.labels_per_day)}d")
     ways.append(f"lower min_new_labels (ftassets plan {loop.name} says what gates can tell with fewer rows)")
     return ", ".join(ways[:-1]) + f", or {ways[-1]}"
 
@@ -261,12 +262,12 @@ def expected_rows(new_labels: int, loop: LoopConfig) -> int:
 
 def estimate(s: Situation) -> str | None:
     """Cost against expected gain in words, from what was measured only; None when neither was."""
-    cost = f"about {_span(s.seconds_per_row * s.expected_rows)} of training" if s.seconds_per_row is not None else None
+    cost = f"about {span(s.seconds_per_row * s.expected_rows)} of training" if s.seconds_per_row is not None else None
     gain = f"{s.novelty_share:.0%} new queries" if s.novelty_share is not None else None
     return " against ".join(filter(None, [cost, gain])) or None
 
 
-def _span(seconds: float) -> str:
+def span(seconds: float) -> str:
     """A duration in the unit a person would use."""
     for unit, size in (("d", 86400.0), ("h", 3600.0), ("min", 60.0)):
         if seconds >= 2 * size:

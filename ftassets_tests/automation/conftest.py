@@ -24,6 +24,7 @@ from ftassets.automation.ownership import EXECUTES, PID
 from ftassets.backends.control.pauses import pause
 from ftassets.backends.control.releases import Releases
 from ftassets.backends.dataset_store.git import GitDatasetStore
+from ftassets.backends.notifier.base import Alert, Notifier
 from ftassets.backends.registry.base import RegisteredVersion
 from ftassets.backends.serving.base import Serving, ServingError
 from ftassets.backends.signer.folder import Ed25519Signer
@@ -131,6 +132,18 @@ class Traffic(SqliteTrafficLog):
         return names
 
 
+class Told(Notifier):
+    """Keeps what it is told; `reached` says whether that counts as sent."""
+
+    def __init__(self) -> None:
+        self.alerts: list[Alert] = []
+        self.reached = True
+
+    def notify(self, alert: Alert) -> bool:
+        self.alerts.append(alert)
+        return self.reached
+
+
 class FakeRegistry:
     def __init__(self, known: Sequence[str] = ()) -> None:
         self.known = [RegisteredVersion(NAME, str(i), f"v{i}", digest, {}, ()) for i, digest in enumerate(known)]
@@ -160,13 +173,13 @@ class Bench:
         self.instance, self.home = instance, home
         self.serving, self.traffic, self.registry = FakeServing(), Traffic(home.traffic_db), FakeRegistry()
         self.store, self.signer = GitDatasetStore(home.datasets), Ed25519Signer(home.keys)
-        self.releases = Releases(control(home), self.signer)
+        self.releases, self.told = Releases(control(home), self.signer), Told()
         assert make_version(home, "production") == P, "adopted: no dataset of it is known"
 
     def tick(self, sensor: dg.SensorDefinition, cursor: str | None = None) -> Any:
         resources = {
             "home": self.home, "serving": self.serving, "traffic_log": self.traffic, "registry": self.registry, "dataset_store": self.store,
-            "signer": self.signer, "artifacts": artifacts(self.home), "control": control(self.home),
+            "signer": self.signer, "artifacts": artifacts(self.home), "control": control(self.home), "notifier": self.told,
         }  # fmt: skip
         needed = {name: resources[name] for name in sensor.required_resource_keys}
         return sensor(dg.build_sensor_context(instance=self.instance, cursor=cursor, resources=needed))

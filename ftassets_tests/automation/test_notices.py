@@ -6,20 +6,11 @@ import dagster as dg
 
 from ftassets.assets._shared.run_nodes import LOOP
 from ftassets.automation import notices
-from ftassets.backends.notifier.base import Alert, Notifier
+from ftassets.backends.notifier.base import Alert
 from ftassets.config.loop import LoopConfig
 from ftassets.config.profiles import control
 from ftassets.testing.doubles.http import receiver
-from ftassets_tests.automation.conftest import AUTO, NAME, Bench, loop_of
-
-
-class Told(Notifier):
-    def __init__(self) -> None:
-        self.alerts: list[Alert] = []
-
-    def notify(self, alert: Alert) -> bool:
-        self.alerts.append(alert)
-        return True
+from ftassets_tests.automation.conftest import AUTO, NAME, Bench, Told, loop_of
 
 
 def failed_run(instance: dg.DagsterInstance, passed: bool | None, loop: str = NAME) -> tuple[dg.DagsterRun, Any]:

@@ -30,6 +30,7 @@ from ftassets.backends.control.error_budget import within_budget
 from ftassets.backends.control.latest import record_latest
 from ftassets.backends.control.releases import Releases
 from ftassets.backends.control.reviews import add_review
+from ftassets.backends.control.waiting import write_waiting
 from ftassets.backends.notifier.base import Alert, Notifier
 from ftassets.backends.notifier.routing import RoutingNotifier
 from ftassets.backends.signer.folder import Ed25519Signer
@@ -50,6 +51,7 @@ from ftassets.domain.release.attestation import statement
 from ftassets.domain.release.version import ExternalModel, VersionManifest
 from ftassets.domain.traffic.exchange import Exchange
 from ftassets.domain.traffic.feedback import Feedback
+from ftassets.domain.waiting import Waiting
 from ftassets.testing.doubles.http import receiver
 from ftassets.testing.doubles.llm_judge import pairwise_double
 from ftassets.testing.made_once import VARIABLE
@@ -195,6 +197,10 @@ def make_home(folder: Path) -> None:
         unusable_labels="exact 3", failed=1, failed_at=1_699_990_000.0,
     )  # fmt: skip
     store_report(artifacts(home), LOOP, "decision", json.loads(retrain.record(situation, loop)))
+    waiting = Waiting(
+        trigger="drift", cause="few_labels", reason="5 of 200", since=1_699_700_000.0, seen=1_700_000_000.0, told=True, tried_at=None
+    )
+    write_waiting(control(home), LOOP, waiting)
     dump(home.traffic_db, home.root / "traffic.sql")
     tidy(home.root)
 

@@ -1,1 +1,1 @@
-"""What changes: where traffic goes and how it came about, pauses, signed statements, reviews, newest reports, alerts that were sent."""
+"""What changes: where traffic goes and how it came about, pauses, signed statements, reviews, newest reports, alerts, waiting triggers."""

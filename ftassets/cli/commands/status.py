@@ -6,12 +6,14 @@ from dataclasses import asdict
 from datetime import datetime
 from itertools import islice
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from ftassets.backends.control.base import Control
 from ftassets.backends.control.error_budget import BudgetDamaged, read_ledger
 from ftassets.backends.control.latest import newest_reports
 from ftassets.backends.control.pauses import pause_reason
 from ftassets.backends.control.releases import Releases, StatementMissing
+from ftassets.backends.control.waiting import read_waiting
 from ftassets.backends.serving.base import Serving, ServingError
 from ftassets.backends.signer.base import SignatureInvalid
 from ftassets.cli.commands import embedders
@@ -22,12 +24,14 @@ from ftassets.config.loops_folder import sound_loops_folder
 from ftassets.config.profiles import control as control_of
 from ftassets.config.profiles import serving, verifier
 from ftassets.domain.drift.comparison import DriftVerdict
+from ftassets.domain.formats import NewerFormat
 from ftassets.domain.gates.error_budget import outlook, wanted_level
 from ftassets.domain.gates.result import Verdict
 from ftassets.domain.monitoring.latest import LatestReport
 from ftassets.domain.release.statement import read_statement
 from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets.domain.rollout.transition import Transition
+from ftassets.domain.waiting import Waiting
 
 SHOWN = 50  # moves of a loop
 _WRONG = {DriftVerdict.ALARM.value, Verdict.FAIL.value}
@@ -44,10 +48,11 @@ _SAID = {
 def describe(home: Home) -> dict[str, Any]:
     """`{"gateway": "up" | reason, "loops": {name: {phase, weights, ..., mode, timezone, paused, ...}}, "broken_files": {file: problem}}`.
 
-    `journal` are the newest moves of traffic, oldest first; `approvals` and `overrides` are what people signed; `reports` is the newest
-    report of each kind with its time, verdict and values. `notes` are sentences about what people signed, about reports that found
-    something wrong, about releases that do not count, about runs that nothing executes any more, and about an embedder that lacks its
-    key or whose vectors are being made again. `broken_files` are loop files that cannot be used: their loops are not shown.
+    `waiting` is what a trigger of a retrain waits for; `journal` are the newest moves of traffic, oldest first; `approvals` and `overrides`
+    are what people signed; `reports` is the newest report of each kind with its time, verdict and values. `notes` are sentences about
+    what people signed, about a trigger that waits, about reports that found something wrong, about releases that do not count, about runs
+    that nothing executes any more, and about an embedder that lacks its key or whose vectors are being made again. `broken_files` are
+    loop files that cannot be used: their loops are not shown.
     """
     client, control = serving(home), control_of(home)
     releases = Releases(control, verifier(home))
@@ -72,6 +77,7 @@ def describe(home: Home) -> dict[str, Any]:
                 unknown, notes = True, [f"the gateway does not serve it ({error}): start `ftassets up` again, which reads the loops"]
         reports, unread = _reports(control, name)
         budget, unknown_budget = _budget(control, loop, now)
+        waiting, unknown_waiting = _waiting(control, loop)
         approvals, overrides = list(releases.approvals(name)), list(releases.overrides(name))
         loops[name] = {
             "phase": "unknown" if unknown else state.phase,
@@ -82,6 +88,7 @@ def describe(home: Home) -> dict[str, Any]:
             "mode": loop.mode,
             "timezone": loop.timezone,
             "paused": pause_reason(control, name),
+            "waiting": waiting.model_dump() if waiting else None,
             "error_budget": budget,
             "approvals": [approval.model_dump() for approval in approvals],
             "overrides": [{**each.model_dump(), "expired": now >= each.expires_at} for each in overrides],
@@ -90,6 +97,7 @@ def describe(home: Home) -> dict[str, Any]:
                 *notes,
                 *unread,
                 *unknown_budget,
+                *unknown_waiting,
                 *findings(reports),
                 *(f"version {each.version[:12]}: {each.sentence}" for each in approvals),
                 *(f"version {e.version[:12]}: {e.sentence}{' (expired)' if now >= e.expires_at else ''}" for e in overrides),
@@ -117,6 +125,18 @@ def _reports(control: Control, loop: str) -> tuple[dict[str, LatestReport], list
         return newest_reports(control, loop), []
     except OSError as error:
         return {}, [f"its newest reports cannot be read ({error})"]
+
+
+def _waiting(control: Control, loop: LoopConfig) -> tuple[Waiting | None, list[str]]:
+    """What the loop's trigger waits for; and a sentence about it, or why it cannot be read."""
+    try:
+        found = read_waiting(control, loop.name)
+    except (OSError, NewerFormat) as error:
+        return None, [f"what its trigger waits for cannot be read ({error})"]
+    if found is None:
+        return None, []
+    since = datetime.fromtimestamp(found.since, ZoneInfo(loop.timezone))
+    return found, [f"the {found.trigger} trigger has waited since {since:%F %H:%M}: {found.reason}"]
 
 
 def _budget(control: Control, loop: LoopConfig, now: float) -> tuple[dict[str, Any] | None, list[str]]:
