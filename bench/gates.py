@@ -25,7 +25,7 @@ from ftassets.domain.gates.planning import bound_power, power, rows_needed
 from ftassets.domain.gates.prediction_powered import Judged, judged_bounds
 from ftassets.domain.mean_bounds import Floats, pair_p_values, weighted_p_values
 from ftassets.domain.power import POWER, pairs_power, smallest
-from ftassets.domain.rollout.canary import CanaryAnswers, Move, decide, latest_of
+from ftassets.domain.rollout.canary import CanaryAnswers, Move, decide, one_by_one, rollback_limit
 from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets.domain.rollout.planning import WORSE, e_paths, plan_rollout
 from ftassets.domain.sequential_share import fewest_good
@@ -391,7 +391,7 @@ def quiet_canaries(rng: np.random.Generator, runs: int, hours: int) -> tuple[flo
     """Share of canaries as good as production that are ever rolled back: by the e-process, and by the last tick's error share."""
     per_tick = REQUESTS_PER_HOUR // TICKS_PER_HOUR
     ticks = hours * TICKS_PER_HOUR
-    limit, back, jumpy, done = 1 / POLICY.false_rollback, 0, 0, 0
+    limit, back, jumpy, done = rollback_limit(POLICY), 0, 0, 0
     while done < runs:
         count = min(200, runs - done)
         failures = rng.binomial(ticks * per_tick, ERRORS, size=count)
@@ -415,7 +415,7 @@ def failing_canaries(rng: np.random.Generator, runs: int) -> float:
         failed = rng.random(total) < np.where(mine, WORSE * ERRORS, ERRORS)
         canary_answers = [CanaryAnswers(bool(m), 50, bool(f)) for m, f in zip(mine, failed, strict=True)]
         seen = [canary_answers[:count] for count in [*range(50, total, 50), total]]
-        back += any(decide(state, each, latest_of(each), POLICY, 0.0).move is Move.ROLLBACK for each in seen)
+        back += any(decide(state, one_by_one(each), POLICY, 0.0).move is Move.ROLLBACK for each in seen)
     return back / runs
 
 

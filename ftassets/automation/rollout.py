@@ -14,9 +14,19 @@ from ftassets.backends.control.pauses import pause_reason
 from ftassets.backends.control.releases import NotApproved, Releases
 from ftassets.backends.serving.base import Serving, ServingError
 from ftassets.backends.signer.base import Signer
-from ftassets.backends.traffic_log.base import Outcomes, TrafficLog
+from ftassets.backends.traffic_log.base import TrafficLog
 from ftassets.config.loop import LoopConfig
-from ftassets.domain.rollout.canary import COLLAPSE, CanaryAnswers, Move, decide
+from ftassets.domain.rollout.canary import (
+    COLLAPSE,
+    COLLAPSE_USERS,
+    WINDOW,
+    CanaryAnswers,
+    CanaryEvidence,
+    Failure,
+    Latest,
+    Move,
+    decide,
+)
 from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets.domain.rollout.transition import Transition
 
@@ -87,7 +97,7 @@ def _tick(
     paused: str | None,
     attempt: str,
 ) -> dg.SensorResult | dg.SkipReason:
-    decision = decide(state, *canary_answers(traffic_log, loop, state, serving.recent(loop.name)), loop.rollout, time.time())
+    decision = decide(state, canary_evidence(traffic_log, loop, state, serving.recent(loop.name)), loop.rollout, time.time())
     if decision.move is Move.ROLLBACK:
         serving.rollback(loop.name, "sensor:rollout", decision.reason)
         return _request(loop.name, f"rollback:{attempt}", "report", None, f"rolled back: {decision.reason}")
@@ -99,28 +109,32 @@ def _tick(
     return _request(loop.name, f"ramp:{state.candidate}:{decision.weight}:{attempt}", "ramp", decision.weight, decision.reason)
 
 
-def canary_answers(
-    traffic_log: TrafficLog, loop: LoopConfig, state: EndpointState, newest_first: Iterable[Transition]
-) -> tuple[list[CanaryAnswers], list[CanaryAnswers]]:
-    """Answers of candidate and production since the candidate's first weight, and those of them since its last ones began.
+def canary_evidence(traffic_log: TrafficLog, loop: LoopConfig, state: EndpointState, newest_first: Iterable[Transition]) -> CanaryEvidence:
+    """What the log has of candidate and production since the candidate's first weight, as `decide` takes it.
 
-    An answer without the task's form is a failure, one that was not judged counts for neither side. The log counts them: the cost does
-    not grow with their texts, nor with what was before.
+    An answer without the task's form is a failure; one that was not judged, and what a client got wrong, counts for neither side. The
+    log counts them: the cost does not grow with their texts, nor with what was before.
     """
     candidate, production = str(state.candidate), str(state.production)
     starts = (move.at for move in newest_first if move.action == "start" and move.state.candidate == candidate)
     started = next(starts, state.since)
 
+    def weight_of(version: str, weight: float) -> float:
+        return weight if version == candidate else 100 - weight
+
     def since(at: float) -> list[CanaryAnswers]:
         found = traffic_log.outcomes(loop.name, [candidate, production], at)
-        return [_alike(each, each.version == candidate) for each in found if each.judged]
+        return [CanaryAnswers(o.version == candidate, weight_of(o.version, o.weight), o.failed, o.count) for o in found if o.judged]
 
-    latest = traffic_log.time_of_newest(loop.name, candidate, COLLAPSE, started)
-    return since(started), [] if latest is None else since(latest)
-
-
-def _alike(outcomes: Outcomes, mine: bool) -> CanaryAnswers:
-    return CanaryAnswers(mine, outcomes.weight if mine else 100 - outcomes.weight, outcomes.failed, outcomes.count)
+    failures = [
+        Failure(each.version == candidate, weight_of(each.version, each.weight), each.user, each.window, each.count)
+        for each in traffic_log.failing_users(loop.name, [candidate, production], started, WINDOW)
+    ]
+    began, latest = traffic_log.time_of_newest(loop.name, candidate, COLLAPSE, started), Latest()
+    if began is not None:
+        users = traffic_log.users(loop.name, candidate, began, COLLAPSE_USERS)
+        latest = Latest(since(began), users, users < traffic_log.users(loop.name, candidate, started, COLLAPSE_USERS))
+    return CanaryEvidence(since(started), failures, latest)
 
 
 def _request(loop: str, run_key: str, action: str, weight: int | None, reason: str) -> dg.SensorResult:

@@ -6,10 +6,10 @@ import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import aiohttp
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from pydantic_core import from_json, to_json
 from starlette.requests import Request
 from starlette.responses import Response
@@ -19,6 +19,7 @@ from ftassets.backends.traffic_log.base import Exchange
 from ftassets.config.loop import LoopConfig
 from ftassets.config.loop_files import UnknownLoop
 from ftassets.domain.chat import conversation, openai_messages
+from ftassets.domain.evaluation.answer_form import AnswerForm
 from ftassets.domain.traffic.exchange import hashed_user, keyed_user, stored_request
 from ftassets.gateway.context import Context
 from ftassets.gateway.model_hosts.base import MODEL_NAME
@@ -30,7 +31,8 @@ from ftassets.gateway.sse import Events, event
 
 log = logging.getLogger(__name__)
 
-_FORWARDED = ("messages", "temperature", "top_p", "frequency_penalty", "seed", "stop", "tools", "stream")
+_FORWARDED = {"temperature", "top_p", "frequency_penalty", "seed", "stop", "tools", "stream"}
+_INT32 = 2**31 - 1
 CLIENT_GONE = 499  # as nginx logs it: nobody got this status
 TIMEOUT = aiohttp.ClientTimeout(total=120, sock_connect=5)
 
@@ -57,23 +59,32 @@ class Message(BaseModel):
         return self.content or ""
 
 
+class StreamOptions(BaseModel):
+    """What a stream says besides the answer; other fields have no effect."""
+
+    include_usage: bool | None = Field(None, description="Whether the last chunk has the token counts.")
+
+
+Stop = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
+
+
 class ChatRequest(BaseModel):
     """The fields that count. Others of the OpenAI API are accepted and have no effect, as `transformers serve` has it."""
 
     model: str = Field(max_length=100, description="Name of the loop.")
     messages: list[Message] = Field(min_length=1, description="The conversation. One message of role user must have text.")
     stream: bool | None = Field(False, description="Whether the answer comes as server-sent events.")
-    stream_options: dict[str, Any] | None = Field(None, description="With `include_usage: true` the last chunk has the token counts.")
+    stream_options: StreamOptions | None = Field(None, description="What a stream says besides the answer.")
     user: str | None = Field(None, max_length=500, description="Who asks: the same user stays on the same version. Stored as a hash only.")
     temperature: float | None = Field(None, ge=0, le=2, description="Default: the version's own.")
     max_tokens: int | None = Field(
-        None, ge=1, description="Longest answer in tokens. Default: the version's own. Cut to the model's limit."
+        None, ge=1, le=_INT32, description="Longest answer in tokens. Default: the version's own. Cut to the model's limit."
     )
-    max_completion_tokens: int | None = Field(None, ge=1, description="The same; counts before max_tokens.")
+    max_completion_tokens: int | None = Field(None, ge=1, le=_INT32, description="The same; counts before max_tokens.")
     top_p: float | None = Field(None, gt=0, le=1, description="Passed to the model server.")
     frequency_penalty: float | None = Field(None, ge=-2, le=2, description="Passed to the model server.")
-    seed: int | None = Field(None, description="Passed to the model server.")
-    stop: str | list[str] | None = Field(None, description="Passed to the model server.")
+    seed: int | None = Field(None, ge=-(2**63), le=2**63 - 1, description="Passed to the model server.")
+    stop: Stop | Annotated[list[Stop], Field(max_length=16)] | None = Field(None, description="Passed to the model server.")
     tools: list[dict[str, Any]] | None = Field(None, description="Passed to the model server.")
     n: Literal[1] | None = Field(None, description="One answer only.")
 
@@ -82,6 +93,16 @@ class ChatRequest(BaseModel):
         if not self.prompt.strip():
             raise ValueError("no message of role user has text")
         return self
+
+    @property
+    def longest(self) -> int | None:
+        """Longest answer that the client wants, in tokens."""
+        return self.max_completion_tokens or self.max_tokens
+
+    @property
+    def own_system_prompt(self) -> str | None:
+        """The client's instruction instead of the loop's: the first message of the role system or developer."""
+        return next((message.text for message in self.messages if message.role in ("system", "developer")), None)
 
     @property
     def prompt(self) -> str:
@@ -107,6 +128,8 @@ class Call:
     tokens_in: int | None = None
     tokens_out: int | None = None
     cut: bool = False  # at the token limit
+    limited: bool = False  # to fewer tokens than the version's own limit, by what the client asked
+    steered: str | None = None  # what of the client's own may give the answer another form than the task's
 
     @property
     def elapsed_ms(self) -> float:
@@ -121,8 +144,8 @@ class Call:
         if usage:
             self.tokens_in, self.tokens_out = usage.get("prompt_tokens"), usage.get("completion_tokens")
 
-    def finished(self, status: int, error: str | None = None) -> Exchange:
-        return Exchange(
+    def finished(self, form: AnswerForm, status: int, error: str | None = None) -> Exchange:
+        exchange = Exchange(
             id=self.id,
             loop=self.loop,
             version=self.version,
@@ -139,6 +162,7 @@ class Call:
             weight=self.weight,
             error=error,
         )
+        return exchange.judged(form, self.cut, "max_tokens or a long conversation" if self.cut and self.limited else self.steered)
 
 
 class Chat:
@@ -193,45 +217,55 @@ class Chat:
         self._router.fleet.enter(route.version)
         leave = True
         try:
-            body = await self._payload(ask, content, self._router.loops[ask.model], route)
+            body = await self._payload(call, ask, content, self._router.loops[ask.model], route)
             if not ask.stream:
                 return await self._whole(call, route, body)
             reply = await self._ask(call, route, body)
             leave = False  # the relay does, when the stream has ended
-            return _Relay(self, call, reply, wants_usage=bool((ask.stream_options or {}).get("include_usage")))
+            return _Relay(self, call, reply, wants_usage=bool(ask.stream_options and ask.stream_options.include_usage))
         finally:
             if leave:
                 self._router.fleet.leave(route.version)
 
-    async def _payload(self, ask: ChatRequest, content: dict, loop: LoopConfig, route: Route) -> bytes:
+    async def _payload(self, call: Call, ask: ChatRequest, content: dict, loop: LoopConfig, route: Route) -> bytes:
         """Request to the engine: the loop's system prompt and the version's settings where the request has none.
 
         An answer that would not fit into our engine is cut shorter; a prompt that does not fit raises Problem 400. An external
         endpoint reports this itself.
         """
-        body = {key: content[key] for key in _FORWARDED if content.get(key) is not None}
+        body: dict[str, Any] = ask.model_dump(
+            include=_FORWARDED, exclude_unset=True, exclude_none=True
+        )  # as validated: "false" is not a stream
         if not body.get("tools", True):  # some templates write an empty list of tools, and training has none
             del body["tools"]
         body["model"] = MODEL_NAME
         external = self._router.fleet.external(route.version)
         body["messages"] = content["messages"] if external else _as_read(content["messages"])
-        if loop.task.system_prompt and not any(message.role in ("system", "developer") for message in ask.messages):
+        if loop.task.system_prompt and ask.own_system_prompt is None:
             body["messages"] = [{"role": "system", "content": loop.task.system_prompt}, *body["messages"]]
         if not external:  # the tokenizer of somebody else's server is not known
             asked = await self._context.escaped(route.version, body["messages"], body.get("tools"))
             body |= {"messages": asked.messages, **({"tools": asked.tools} if asked.tools else {})}
+            if (ask.frequency_penalty or 0) <= -1:  # our engine takes the penalty plus one as a factor, and fails from zero downwards
+                raise Problem(422, "frequency_penalty: the model server of this loop takes numbers above -1 only", "invalid_request")
         generation = self._router.generation(route.version)
         if ask.temperature is None:
             body["temperature"] = generation.get("temperature", loop.task.temperature)
-        wanted = int(ask.max_completion_tokens or ask.max_tokens or generation.get("max_tokens", loop.task.max_tokens))
+        usual = int(generation.get("max_tokens", loop.task.max_tokens))
+        wanted = ask.longest or usual
         if external:
             body["max_tokens"] = wanted
         else:
             body["max_tokens"] = await self._context.room(route.version, to_json([body["messages"], body.get("tools", [])]), wanted)
         if body["max_tokens"] < 1:
             raise Problem(400, f"the conversation is {1 - body['max_tokens']} tokens too long for the model", "context_length_exceeded")
+        call.limited = body["max_tokens"] < usual
+        if ask.stop:
+            call.steered = "stop"
+        elif loop.task.system_prompt and ask.own_system_prompt not in (None, loop.task.system_prompt):
+            call.steered = "a system prompt of the client"
         if ask.stream:
-            body["stream_options"] = {**(ask.stream_options or {}), "include_usage": True}
+            body["stream_options"] = {"include_usage": True}
         return to_json(body)
 
     async def _ask(self, call: Call, route: Route, body: bytes) -> aiohttp.ClientResponse:
@@ -269,18 +303,18 @@ class Chat:
         except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
             problem = Problem(502, f"the model server's answer is not a completion ({error!r})", "engine_error")
             raise await self._failed(call, problem) from error
-        await self.record(call.finished(200), call.cut)
+        await self.record(call, 200)
         return Response(to_json({**answer, "id": call.id, "model": call.loop}), 200, call.headers, "application/json")
 
     async def _failed(self, call: Call, problem: Problem) -> Problem:
         """The problem, once it is on record."""
-        await self.record(call.finished(problem.status, str(problem)))
+        await self.record(call, problem.status, str(problem))
         problem.headers |= call.headers
         return problem
 
-    async def record(self, exchange: Exchange, cut: bool = False) -> None:
-        """Raises Problem 503: an answer that is not on record is not given. `cut`: the answer ends at the token limit."""
-        exchange = exchange.judged(self._router.loops[exchange.loop].task.form, cut)
+    async def record(self, call: Call, status: int, error: str | None = None) -> None:
+        """Raises Problem 503: an answer that is not on record is not given."""
+        exchange = call.finished(self._router.loops[call.loop].task.form, status, error)
         try:
             await self._recorder.record(exchange)
         except NotRecorded as error:
@@ -314,7 +348,7 @@ class _Relay:
             else:
                 pump.cancel()
                 await asyncio.wait({pump})
-                await self._chat.record(call.finished(CLIENT_GONE, "the client went away before the last byte"))
+                await self._chat.record(call, CLIENT_GONE, "the client went away before the last byte")
         finally:
             for task in (pump, gone):
                 task.cancel()
@@ -324,7 +358,7 @@ class _Relay:
     async def _end(self, send: Send, problem: Problem | None) -> None:
         try:
             call = self._call
-            await self._chat.record(call.finished(200) if problem is None else call.finished(problem.status, str(problem)), call.cut)
+            await self._chat.record(call, *((200,) if problem is None else (problem.status, str(problem))))
         except Problem as error:
             problem = error
         last = event(b"[DONE]") if problem is None else event(to_json(problem.body()))

@@ -106,9 +106,9 @@ class FakeServing:
 class Traffic(SqliteTrafficLog):
     """A log with short ways to put rows into it."""
 
-    def answer(self, version: str, weight: float = 20.0, answer: str = '{"intent": "On"}', status: int = 200) -> Exchange:
+    def answer(self, version: str, weight: float = 20.0, answer: str = '{"intent": "On"}', status: int = 200, user: str = "") -> Exchange:
         exchange = Exchange(
-            id=uuid.uuid4().hex, loop=NAME, version=version, user="u", prompt="p", messages="[]", answer=answer, status=status,
+            id=uuid.uuid4().hex, loop=NAME, version=version, user=user, prompt="p", messages="[]", answer=answer, status=status,
             at=time.time(), latency_ms=1.0, first_token_ms=None, tokens_in=None, tokens_out=None, weight=weight,
         ).judged(AUTO.task.form)  # fmt: skip
         self.append([exchange])

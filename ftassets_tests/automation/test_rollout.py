@@ -13,7 +13,7 @@ from ftassets.automation import rollout
 from ftassets.automation.jobs import endpoint_job_name
 from ftassets.automation.ownership import DIED
 from ftassets.domain.release.approval import Approval, approval_statement
-from ftassets.domain.rollout.canary import CanaryAnswers, decide, latest_of
+from ftassets.domain.rollout.canary import CanaryAnswers, Latest, decide, one_by_one
 from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets.domain.rollout.transition import Transition
 from ftassets_tests.automation.conftest import AUTO, NAME, Bench, C, P, S, Traffic, config_of, loop_of, requested, skipped
@@ -156,9 +156,9 @@ def test_outcomes_give_the_candidate_s_share_for_either_version(tmp_path: Path) 
     for version, weight in ((C, 20.0), (P, 80.0)):
         traffic.answer(version, weight)
     state = EndpointState(candidate=C, production=P, weight=20)
-    found, latest = rollout.canary_answers(traffic, AUTO, state, [])
-    assert sorted((o.candidate, o.weight, o.failed, o.count) for o in found) == [(False, 20.0, False, 1), (True, 20.0, False, 1)]
-    assert latest == []
+    found = rollout.canary_evidence(traffic, AUTO, state, [])
+    assert sorted((o.candidate, o.weight, o.failed, o.count) for o in found.answers) == [(False, 20.0, False, 1), (True, 20.0, False, 1)]
+    assert (found.failures, found.latest) == ([], Latest())
 
 
 OUTCOMES = [('{"intent": "On"}', 200), ("I cannot do that", 200), ("", 200), ("", 400), ("", 500)]
@@ -170,16 +170,15 @@ def test_what_the_log_counts_decides_as_its_answers_one_by_one_do(rows: list[tup
     with tempfile.TemporaryDirectory() as folder:
         traffic = Traffic(Path(folder) / "traffic.db")
         state = EndpointState(candidate=C, production=P, weight=50, since=time.time())
-        one_by_one = []
+        answers: list[CanaryAnswers] = []
         for version, weight, (answer, status) in rows:
             share = float(weight if version == C else 100 - weight)
             traffic.answer(version, share, answer, status)
-            if version in (P, C):
+            if version in (P, C) and status != 400:
                 failed = status >= 500 or (status == 200 and not AUTO.task.form.well_formed(answer))
-                one_by_one.append(CanaryAnswers(version == C, float(weight), failed))
-        found, later = rollout.canary_answers(traffic, AUTO, state, []), state.since + 1e6
-    wanted = decide(state, one_by_one, latest_of(one_by_one), AUTO.rollout, later)
-    decision = decide(state, *found, AUTO.rollout, later)
+                answers.append(CanaryAnswers(version == C, float(weight), failed))
+        found, later = rollout.canary_evidence(traffic, AUTO, state, []), state.since + 1e6
+    decision, wanted = (decide(state, seen, AUTO.rollout, later) for seen in (found, one_by_one(answers)))
     assert (decision.move, decision.weight, decision.reason) == (wanted.move, wanted.weight, wanted.reason)
 
 
@@ -190,8 +189,8 @@ def test_only_answers_since_the_newest_start_count(bench: Bench) -> None:
     bench.serving.transitions = [*starts, *noise]
     for at in (150.0, 250.0):
         bench.traffic.append([replace(bench.traffic.answer(C), id=f"at {at}", at=at)])
-    found, _ = rollout.canary_answers(bench.traffic, AUTO, state, bench.serving.recent(NAME))
-    assert sum(each.count for each in found) == 1 + 2  # `answer` stores one of now each time
+    found = rollout.canary_evidence(bench.traffic, AUTO, state, bench.serving.recent(NAME))
+    assert sum(each.count for each in found.answers) == 1 + 2  # `answer` stores one of now each time
 
 
 def test_an_answer_that_nobody_judged_counts_for_neither_side(bench: Bench) -> None:
@@ -199,6 +198,27 @@ def test_an_answer_that_nobody_judged_counts_for_neither_side(bench: Bench) -> N
     for _ in range(9):
         exchange = bench.traffic.answer(C)
         bench.traffic.append([replace(exchange, id=f"unjudged {exchange.id}", well_formed=None)])
-    found, latest = rollout.canary_answers(bench.traffic, AUTO, bench.serving.now, bench.serving.recent(NAME))
-    assert sum(each.count for each in found) == 9
-    assert sum(each.count for each in latest) <= 9
+    found = rollout.canary_evidence(bench.traffic, AUTO, bench.serving.now, bench.serving.recent(NAME))
+    assert sum(each.count for each in found.answers) == 9
+    assert found.latest == Latest(), "nine judged answers are not the last ten"
+
+
+def test_one_user_s_broken_client_is_one_piece_of_evidence(bench: Bench) -> None:
+    bench.canary(age=10)
+    for number in range(60):
+        bench.traffic.answer(C, 0.2, "", 500 if number % 2 else 400, user="broken")
+        bench.traffic.answer(C, 0.2, user=f"user {number}")
+    bench.traffic.answer(C, 0.2, user="another")
+    for _ in range(12):
+        bench.traffic.answer(C, 0.2, "", 500, user="broken")  # the candidate's last answers, all of one user
+    assert skipped(bench.rollout()).startswith("HOLD")
+    for number in range(2):
+        bench.traffic.answer(C, 0.2, "", 500, user=f"user {number}")
+    assert config_of(requested(bench.rollout()))["action"] == "report"
+
+
+def test_the_only_user_of_a_candidate_is_enough_to_see_that_it_answers_nothing(bench: Bench) -> None:
+    bench.canary(age=10)
+    for _ in range(10):
+        bench.traffic.answer(C, 0.2, "", 500, user="only")
+    assert "last 10 answers all failed" in config_of(requested(bench.rollout()))["reason"]

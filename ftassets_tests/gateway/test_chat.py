@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from ftassets.backends.traffic_log.sqlite import SqliteTrafficLog
+from ftassets.domain.traffic.exchange import STEERED
 from ftassets.testing.releases import loop_config
 from ftassets_tests.gateway.conftest import LOOPS
 
@@ -47,6 +48,42 @@ def test_engine_gets_system_prompt_and_settings_of_the_version_where_the_request
     messages = [{"role": "system", "content": "mine"}, {"role": "user", "content": "echo"}]
     sent = json.loads(content(serving_a.ask(messages=messages, temperature=0.5, max_completion_tokens=9, seed=3, metadata={"a": 1})))
     assert sent == {"model": "merged", "temperature": 0.5, "max_tokens": 9, "seed": 3, "messages": messages}
+
+
+def test_values_reach_the_engine_as_they_were_validated(serving_a):
+    sent = json.loads(content(serving_a.ask("echo", stream="false", temperature="0.5", max_tokens="9", stop="x", seed="3", top_p=None)))
+    assert {name: sent.get(name) for name in ("stream", "temperature", "max_tokens", "stop", "seed")} == {
+        "stream": False, "temperature": 0.5, "max_tokens": 9, "stop": "x", "seed": 3,
+    }  # fmt: skip
+    assert "top_p" not in sent
+    reply = serving_a.ask("hello", stream="true", stream_options={"include_usage": "no", "other": 1})
+    assert reply.headers["content-type"].startswith("text/event-stream")
+    assert '"usage"' not in reply.text
+    for field, value in (
+        ("seed", 2**63), ("seed", -(2**63) - 1), ("max_tokens", 2**31), ("max_completion_tokens", 10**30), ("stop", ""), ("stop", [""]),
+        ("stop", ["x"] * 17), ("frequency_penalty", -1), ("stream_options", {"include_usage": "perhaps"}), ("stream", "perhaps"),
+    ):  # fmt: skip
+        reply = serving_a.ask("echo", **{field: value})
+        assert (reply.status_code, field in reply.json()["error"]["message"]) == (422, True), (field, value, reply.text)
+    assert all(row.status == 200 for row in serving_a.rows()), "what is refused by its form reaches no version"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_answer_without_the_form_is_not_held_against_the_version_if_the_client_s_settings_explain_it(serving_a, stream):
+    messages = [{"role": "system", "content": "Tell a story."}, {"role": "user", "content": "no call"}]
+    same = [{"role": "system", "content": "Answer with the tool call."}, {"role": "user", "content": "no call"}]
+    for prompt, fields in (
+        ("no call", {}), ("cut", {"max_tokens": 32}), ("cut", {"max_tokens": 3}), ("no call", {"stop": ["x"]}),
+        ("", {"messages": messages}), ("", {"messages": same}),
+    ):  # fmt: skip
+        serving_a.ask(prompt, stream=stream, **fields)
+    rows = serving_a.rows()
+    assert [row.well_formed for row in rows] == [False] * 6
+    assert [row.error and row.error.removeprefix(STEERED) for row in rows] == [
+        None, None, "max_tokens or a long conversation", "stop", "a system prompt of the client", None,
+    ]  # fmt: skip
+    log = SqliteTrafficLog(serving_a.home.traffic_db)
+    assert sum(each.count for each in log.outcomes("support", [rows[0].version]) if each.failed) == 3
 
 
 def test_a_text_with_a_control_token_is_answered_and_reaches_the_engine_as_text(serving_a):

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from ftassets.domain.traffic.exchange import Exchange, Outcomes
+from ftassets.domain.traffic.exchange import Exchange, Outcomes, UserFailures
 from ftassets.domain.traffic.feedback import Feedback, FeedbackCounts, Reviewed
 from ftassets.domain.traffic.retention import DayOfTraffic, day_of
 from ftassets.errors import FtassetsError, InvalidInput, ServerUnreachable
@@ -22,6 +22,7 @@ __all__ = [
     "StillReadable",
     "TrafficLog",
     "UnknownAnswer",
+    "UserFailures",
     "check_forget",
     "storable",
 ]
@@ -103,8 +104,22 @@ class TrafficLog(ABC):
         """How the exchanges of these versions with since <= at < until ended, one entry for those that ended alike, in any order."""
 
     @abstractmethod
+    def failing_users(self, loop: str, versions: Sequence[str], since: float, window: float) -> list[UserFailures]:
+        """Users with `Outcomes.failed` exchanges of these versions since then, each once in each window of so many seconds, in any order.
+
+        Windows are numbered from 0. Each exchange without a user counts.
+        """
+
+    @abstractmethod
+    def users(self, loop: str, version: str, since: float, most: int) -> int:
+        """How many users the version's exchanges since then have, counted up to `most`; each exchange without a user is one."""
+
+    @abstractmethod
     def time_of_newest(self, loop: str, version: str, number: int, since: float = 0.0) -> float | None:
-        """When the version's newest exchange since then began; its second newest for the number 2, and so on. None if it has fewer."""
+        """When the version's newest `Outcomes.judged` exchange since then began; its second newest for the number 2, and so on.
+
+        None if it has fewer.
+        """
 
     @abstractmethod
     def with_feedback(self, loop: str, since: float = 0.0) -> Iterator[Exchange]:

@@ -20,6 +20,7 @@ from ftassets.backends.traffic_log.base import (
     StillReadable,
     TrafficLog,
     UnknownAnswer,
+    UserFailures,
     check_forget,
     storable,
 )
@@ -139,12 +140,37 @@ SELECT request_id, newest FROM (
     AND at >= CAST(:since AS double precision) AND asked_at >= CAST(:asked_since AS double precision) GROUP BY request_id
 ) f WHERE ({_CORRECTION.format(and_when="")})
 IS DISTINCT FROM ({_CORRECTION.format(and_when="AND n.at < CAST(:since AS double precision)")})"""
-_OUTCOMES = """
-SELECT version, weight, status, well_formed, count(*) FROM traffic_exchange
-WHERE loop = :loop AND version IN (SELECT json_array_elements_text(CAST(:versions AS json)))
-AND at >= CAST(:since AS double precision) AND at < CAST(:until AS double precision) GROUP BY version, weight, status, well_formed"""
-_TIME_OF_NEWEST = """
-SELECT at FROM traffic_exchange WHERE loop = :loop AND version = :version AND at >= CAST(:since AS double precision)
+# as `Outcomes` has it: an answer without the form counts unless the client's own settings explain it
+_MALFORMED = f"status = {ANSWERED} AND well_formed = false"
+_FAILED = f"(status >= 500 OR ({_MALFORMED} AND error IS NULL))"
+_JUDGED = f"({_FAILED} OR (status = {ANSWERED} AND well_formed))"
+_OF_VERSIONS = """WHERE loop = :loop AND version IN (SELECT json_array_elements_text(CAST(:versions AS json)))
+AND at >= CAST(:since AS double precision)"""
+# only rows without the form are read whole; the others are counted in the index
+_OUTCOMES = f"""
+SELECT version, weight, status, well_formed, sum(number) FROM (
+    SELECT version, weight, status, well_formed, count(*) AS number FROM traffic_exchange
+    {_OF_VERSIONS} AND at < CAST(:until AS double precision) AND ({_MALFORMED}) IS NOT TRUE GROUP BY version, weight, status, well_formed
+    UNION ALL
+    SELECT version, weight, status, CASE WHEN error IS NULL THEN false END, count(*) FROM traffic_exchange
+    {_OF_VERSIONS} AND at < CAST(:until AS double precision) AND {_MALFORMED} GROUP BY version, weight, status, error IS NULL
+) counted GROUP BY version, weight, status, well_formed"""
+_NUMBER = "CAST(floor((at - CAST(:since AS double precision)) / CAST(:window AS double precision)) AS bigint)"
+_FAILING_USERS = f"""
+(
+    SELECT DISTINCT ON ("user", {_NUMBER}) version, weight, "user", {_NUMBER}, CAST(1 AS bigint) FROM traffic_exchange
+    {_OF_VERSIONS} AND {_FAILED} AND "user" <> '' ORDER BY "user", {_NUMBER}, at, number
+)
+UNION ALL
+SELECT version, weight, '', {_NUMBER}, count(*) FROM traffic_exchange {_OF_VERSIONS} AND {_FAILED} AND "user" = ''
+GROUP BY version, weight, {_NUMBER}"""
+_USERS = """
+SELECT count(*) FROM (
+    SELECT DISTINCT CASE "user" WHEN '' THEN id ELSE "user" END FROM traffic_exchange
+    WHERE loop = :loop AND version = :version AND at >= CAST(:since AS double precision) LIMIT CAST(:most AS bigint)
+) found"""
+_TIME_OF_NEWEST = f"""
+SELECT at FROM traffic_exchange WHERE loop = :loop AND version = :version AND at >= CAST(:since AS double precision) AND {_JUDGED}
 ORDER BY at DESC, number DESC LIMIT 1 OFFSET CAST(:before AS bigint)"""
 _FIRST_TIME = "SELECT min(at) FROM traffic_exchange WHERE loop = :loop AND at >= CAST(:since AS double precision)"
 _ROW_BYTES = 560  # of a row without its texts, indexes included, as measured on a log of 50,000 rows
@@ -227,7 +253,15 @@ class PostgresTrafficLog(TrafficLog):
     def outcomes(self, loop: str, versions: Sequence[str], since: float = 0.0, until: float = float("inf")) -> list[Outcomes]:
         names = _to_json(list(map(_escaped, versions)))
         rows = self._run(_OUTCOMES, loop=loop, versions=names, since=since, until=until)
-        return [Outcomes(*row) for row in rows]
+        return [Outcomes(version, weight, status, well_formed, int(count)) for version, weight, status, well_formed, count in rows]
+
+    def failing_users(self, loop: str, versions: Sequence[str], since: float, window: float) -> list[UserFailures]:
+        names = _to_json(list(map(_escaped, versions)))
+        rows = self._run(_FAILING_USERS, loop=loop, versions=names, since=since, window=window)
+        return [UserFailures(*row) for row in rows]
+
+    def users(self, loop: str, version: str, since: float, most: int) -> int:
+        return self._run(_USERS, loop=loop, version=version, since=since, most=most)[0][0]
 
     def time_of_newest(self, loop: str, version: str, number: int, since: float = 0.0) -> float | None:
         found = self._run(_TIME_OF_NEWEST, loop=loop, version=version, since=since, before=number - 1)

@@ -23,6 +23,7 @@ from ftassets.backends.traffic_log.base import (
     StillReadable,
     TrafficLog,
     UnknownAnswer,
+    UserFailures,
     check_forget,
     storable,
 )
@@ -72,6 +73,10 @@ UPDATE feedback SET (loop, version, asked_at) = (SELECT loop, version, at FROM e
 _AGAIN = "forget them once more, when the disk has room for a second copy of the log and no long query reads from it"
 _COLUMNS = [field.name for field in fields(Exchange)]
 _SELECTED = ", ".join(f"e.{name}" for name in _COLUMNS)
+# as `Outcomes` has it: an answer without the form counts unless the client's own settings explain it
+_MALFORMED = f"status = {ANSWERED} AND well_formed = 0"
+_FAILED = f"(status >= 500 OR ({_MALFORMED} AND error IS NULL))"
+_JUDGED = f"({_FAILED} OR (status = {ANSWERED} AND well_formed = 1))"
 # the correction of an answer, as `added_up` finds it
 _CORRECTION = """
     SELECT n.correction FROM feedback n WHERE n.request_id = f.request_id AND n.correction <> '' {and_when}
@@ -149,17 +154,49 @@ class SqliteTrafficLog(TrafficLog):
         return self._connection().execute(f"SELECT count(*) FROM exchange WHERE {where}", values).fetchone()[0]
 
     def outcomes(self, loop: str, versions: Sequence[str], since: float = 0.0, until: float = float("inf")) -> list[Outcomes]:
+        window = f"loop = ? AND version IN ({', '.join('?' * len(versions))}) AND at >= ? AND at < ?"
+        values = (loop, *versions, since, until)
         rows = self._connection().execute(
             f"""SELECT version, weight, status, well_formed, count(*) FROM exchange INDEXED BY exchange_by_version
-                WHERE loop = ? AND version IN ({", ".join("?" * len(versions))}) AND at >= ? AND at < ?
-                GROUP BY version, weight, status, well_formed""",
-            (loop, *versions, since, until),
+                WHERE {window} GROUP BY version, weight, status, well_formed""",
+            values,
         )  # fmt: skip
-        return [Outcomes(version, weight, status, _truth(well_formed), count) for version, weight, status, well_formed, count in rows]
+        counts = {(version, weight, status, _truth(well_formed)): count for version, weight, status, well_formed, count in rows}
+        explained = self._connection().execute(
+            f"""SELECT version, weight, count(*) FROM exchange INDEXED BY exchange_by_version
+                WHERE {window} AND {_MALFORMED} AND error IS NOT NULL GROUP BY version, weight""",
+            values,
+        )  # fmt: skip
+        for version, weight, count in explained:
+            counts[version, weight, ANSWERED, False] -= count
+            counts[version, weight, ANSWERED, None] = counts.get((version, weight, ANSWERED, None), 0) + count
+        return [Outcomes(*alike, count) for alike, count in counts.items() if count]
+
+    def failing_users(self, loop: str, versions: Sequence[str], since: float, window: float) -> list[UserFailures]:
+        failures = f"""FROM exchange INDEXED BY exchange_by_version
+            WHERE loop = ? AND version IN ({", ".join("?" * len(versions))}) AND at >= ? AND {_FAILED}"""
+        number, values = "CAST((at - ?) / ? AS INTEGER)", (since, window, loop, *versions, since)
+        found = self._connection().execute(  # with min(), the other columns are those of its row
+            f"""SELECT version, weight, user, {number} AS number, 1, min(at) {failures} AND user <> '' GROUP BY user, number
+                UNION ALL
+                SELECT version, weight, '', {number} AS number, count(*), 0 {failures} AND user = '' GROUP BY number, version, weight""",
+            (*values, *values),
+        )  # fmt: skip
+        return [UserFailures(*row[:-1]) for row in found]
+
+    def users(self, loop: str, version: str, since: float, most: int) -> int:
+        found = self._connection().execute(
+            """SELECT count(*) FROM (
+                SELECT DISTINCT CASE user WHEN '' THEN id ELSE user END FROM exchange INDEXED BY exchange_by_version
+                WHERE loop = ? AND version = ? AND at >= ? LIMIT ?
+            )""",
+            (loop, version, since, most),
+        )
+        return found.fetchone()[0]
 
     def time_of_newest(self, loop: str, version: str, number: int, since: float = 0.0) -> float | None:
         found = self._connection().execute(
-            "SELECT at FROM exchange WHERE loop = ? AND version = ? AND at >= ? ORDER BY at DESC LIMIT 1 OFFSET ?",
+            f"SELECT at FROM exchange WHERE loop = ? AND version = ? AND at >= ? AND {_JUDGED} ORDER BY at DESC LIMIT 1 OFFSET ?",
             (loop, version, since, number - 1),
         )
         return next((at for (at,) in found), None)

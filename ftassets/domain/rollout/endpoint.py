@@ -126,8 +126,11 @@ class EndpointState(BaseModel):
         return self.model_copy(update={"staged": {v: until for v, until in self.staged.items() if v != digest}})
 
     def choose(self, loop: str, key: str) -> str | None:
-        """The version that answers for a sticky key: the same key stays on it, and a higher weight only adds keys."""
-        if self.candidate and bucket(loop, key) < self.weight / 100:
+        """The version that answers for a sticky key: the same key stays on it, and a higher weight only adds keys.
+
+        Each candidate gets keys of its own: a user whose client is broken must not be among the first of every rollout.
+        """
+        if self.candidate and bucket(f"{loop}\x00{self.candidate}", key) < self.weight / 100:
             return self.candidate
         return self.production
 
@@ -143,7 +146,7 @@ def parse_state(content: bytes) -> tuple[int, EndpointState]:
     return int(document["number"]), EndpointState.model_validate(document["state"])
 
 
-def bucket(loop: str, key: str) -> float:
-    """A number in [0, 1) that depends on loop and key alone."""
-    digest = hashlib.blake2b(f"{loop}\x00{key}".encode(), digest_size=8).digest()
+def bucket(rollout: str, key: str) -> float:
+    """A number in [0, 1) that depends on the rollout and the key alone."""
+    digest = hashlib.blake2b(f"{rollout}\x00{key}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2**64

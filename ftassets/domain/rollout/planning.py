@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ftassets.config.loop import Rollout
 from ftassets.domain.gates.planning import POWER
-from ftassets.domain.rollout.canary import RATIOS
+from ftassets.domain.rollout.canary import RATIOS, rollback_limit
 from ftassets.errors import InvalidInput
 
 MOST_TRAFFIC = 1e12  # requests a day; counts of a simulated rollout must fit into 64 bits
@@ -22,7 +22,9 @@ _DAY = 86_400.0
 
 @dataclass(frozen=True)
 class StepPlan:
-    """One canary step at `weight` percent. Requests are the candidate's, and hold for 8 of 10 rollouts, as do the days.
+    """One canary step at `weight` percent, where no user fails twice.
+
+    Requests are the candidate's, and hold for 8 of 10 rollouts, as do the days.
 
     `rollback_*`: until a candidate that fails `WORSE` times as often is rolled back, if it stayed at this step; None when that takes
     more failures than were simulated. `promote_*`: until a candidate as good as production may take the next step.
@@ -41,10 +43,10 @@ class StepPlan:
 def e_paths(
     candidate: NDArray[np.bool_], failed: NDArray[np.bool_], fraction: float, start: NDArray[np.float64] | None = None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """`rollout.e_value` after each answer of many canaries at once, and the log ratios to continue from at another step.
+    """`canary.e_value` after each answer of many canaries at once, and the log ratios to continue from at another step.
 
-    `candidate` and `failed` (runs, answers) are those of `CanaryAnswers`, `fraction` is the weight, 0 to 1; `start` and the
-    returned log ratios are (runs, ratios).
+    Each failure is another user's, all in the first window. `candidate` and `failed` (runs, answers) are those of `CanaryAnswers`,
+    `fraction` is the weight, 0 to 1; `start` and the returned log ratios are (runs, ratios).
     """
     values, logs = np.zeros(candidate.shape), []
     for number, ratio in enumerate(RATIOS):
@@ -91,7 +93,7 @@ def _plan_step(policy: Rollout, weight: int, traffic: float, error_rate: float, 
 def _requests_to_rollback(policy: Rollout, fraction: float, error_rate: float, rng: np.random.Generator) -> float | None:
     """Requests of both versions until 8 of 10 canaries that fail `WORSE` times as often are rolled back at this weight."""
     mine, failing = _failing(fraction, error_rate)
-    limit, logs = 1 / policy.false_rollback, np.zeros((RUNS, len(RATIOS)))
+    limit, logs = rollback_limit(policy), np.zeros((RUNS, len(RATIOS)))
     crossed = np.full(RUNS, np.inf)
     for seen in range(0, FAILURES_LIMIT, _BLOCK):
         open_runs = np.flatnonzero(np.isinf(crossed))
@@ -128,7 +130,7 @@ def _caught(policy: Rollout, weights: Sequence[int], traffic: float, error_rate:
             runs = np.flatnonzero(~gone & (failures > seen))
             failed = seen + np.arange(_BLOCK) < failures[runs, None]
             values, logs[runs] = e_paths(rng.random(failed.shape) < mine, failed, fraction, logs[runs])
-            gone[runs] = (values >= 1 / policy.false_rollback).any(axis=1)
+            gone[runs] = (values >= rollback_limit(policy)).any(axis=1)
         result.append(float(gone.mean()))
     return result
 

@@ -10,6 +10,7 @@ from ftassets.domain.canonical import parse_json
 from ftassets.domain.chat import Asked, embedded_text
 from ftassets.domain.evaluation.answer_form import AnswerForm
 
+STEERED = "the client's own settings explain the form of this answer: "
 ANSWERED = 200  # status of an exchange with an answer
 
 
@@ -31,21 +32,32 @@ class Exchange:
     tokens_in: int | None
     tokens_out: int | None
     weight: float  # percent of the traffic this version had when it answered
-    error: str | None = None
+    error: str | None = None  # why there is no good answer; of status 200, what the client set that explains an answer without the form
     well_formed: bool | None = None  # whether the answer has the form the task asked for; None without an answer, or if nobody judged it
 
     def was_cut(self, form: AnswerForm) -> bool:
         """Whether the answer was cut at the token limit, which its text does not show: no row may teach it."""
         return form.was_cut(self.answer, self.well_formed)
 
-    def judged(self, form: AnswerForm, truncated: bool = False) -> "Exchange":
-        """The exchange with its answer judged by the form of its task; `truncated`: it was cut at the token limit."""
-        return replace(self, well_formed=form.well_formed(self.answer, truncated)) if self.status == ANSWERED else self
+    def judged(self, form: AnswerForm, truncated: bool = False, steered: str | None = None) -> "Exchange":
+        """The exchange with its answer judged by the form of its task.
+
+        `truncated`: it was cut at the token limit; `steered`: what the client set that may give an answer another form. Such an answer
+        without the form says nothing about the version.
+        """
+        if self.status != ANSWERED:
+            return self
+        well_formed = form.well_formed(self.answer, truncated)
+        error = f"{STEERED}{steered}" if steered and not well_formed else self.error
+        return replace(self, well_formed=well_formed, error=error)
 
 
 @dataclass(frozen=True)
 class Outcomes:
-    """Exchanges that ended alike, and how many; the other fields as in the exchange."""
+    """Exchanges that ended alike, and how many; the other fields as in the exchange.
+
+    `well_formed` is None too for an answer whose form the client's own settings explain.
+    """
 
     version: str
     weight: float
@@ -65,8 +77,19 @@ class Outcomes:
 
     @property
     def judged(self) -> bool:
-        """Whether it is known that the model failed, or that it did not."""
-        return self.status != ANSWERED or self.well_formed is not None
+        """Whether it is known that the model failed, or that it did not: what a client got wrong or broke off is neither."""
+        return self.status >= 500 or (self.status == ANSWERED and self.well_formed is not None)
+
+
+@dataclass(frozen=True)
+class UserFailures:
+    """A user's first failure of a window, at this version and weight (percent); without a user, the number of failures that are alike."""
+
+    version: str
+    weight: float
+    user: str
+    window: int
+    count: int
 
 
 def stored_request(messages: Any, tools: Any) -> Any:

@@ -14,7 +14,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ftassets.backends.traffic_log.base import PAGE, Exchange, Feedback, FeedbackCounts, Reviewed, TrafficLog, UnknownAnswer
+from ftassets.backends.traffic_log.base import (
+    PAGE,
+    Exchange,
+    Feedback,
+    FeedbackCounts,
+    Outcomes,
+    Reviewed,
+    TrafficLog,
+    UnknownAnswer,
+    UserFailures,
+)
 from ftassets.domain.traffic.feedback import added_up
 from ftassets.domain.traffic.retention import DAY
 from ftassets.errors import InvalidInput
@@ -55,7 +65,9 @@ _EXCHANGES = st.lists(
             "version": st.sampled_from(["v1", "v2", "v3"]),
             "status": st.sampled_from([200, 200, 200, 400, 499, 500]),
             "weight": st.sampled_from([5.0, 95.0, 100.0]),
-            "well_formed": st.sampled_from([True, True, False, None]),
+            "well_formed": st.sampled_from([True, True, False, False, None]),
+            "error": st.sampled_from([None, None, "explained"]),
+            "user": st.sampled_from(["", "u1", "u2"]),
         }
     ),
     max_size=12,
@@ -97,7 +109,26 @@ class _Reference:
         }
 
     def outcomes(self, rows: list[Exchange]) -> Counter[tuple[str, float, int, bool | None]]:
-        return Counter((row.version, row.weight, row.status, row.well_formed) for row in rows)
+        return Counter((row.version, row.weight, row.status, self.form(row)) for row in rows)
+
+    @staticmethod
+    def form(row: Exchange) -> bool | None:
+        return None if row.status == 200 and row.well_formed is False and row.error is not None else row.well_formed
+
+    def outcome(self, row: Exchange) -> Outcomes:
+        return Outcomes(row.version, row.weight, row.status, self.form(row), 1)
+
+    def failing_users(self, rows: list[Exchange], since: float, window: float) -> dict[tuple[str, int], set[UserFailures]]:
+        """By user and window: what a log may say of it, one of several for failures at one time; without a user, all of it."""
+        found: dict[tuple[str, int], list[Exchange]] = {}
+        for row in rows:
+            if self.outcome(row).failed:
+                found.setdefault((row.user, int((row.at - since) / window)), []).append(row)
+        said: dict[tuple[str, int], set[UserFailures]] = {}
+        for (user, number), failures in found.items():
+            first = [(row.version, row.weight) for row in failures if row.at == failures[0].at or not user]
+            said[user, number] = {UserFailures(*alike, user, number, 1 if user else count) for alike, count in Counter(first).items()}
+        return said
 
 
 def write(open_log: OpenLog, name: str, batches: int, done: Connection) -> None:
@@ -212,7 +243,16 @@ class TrafficLogContract:
             wanted = all_of.outcomes([row for row in all_of.window(since, until) if row.version in versions])
             assert {(o.version, o.weight, o.status, o.well_formed): o.count for o in found} == wanted
             assert len(found) == len(wanted)
-        of_one = [row.at for row in all_of.window(since, float("inf"), "v1")]
+        from_then = all_of.window(since, float("inf"))
+        for versions in ([], ["v1"], ["v1", "v3"]):
+            may = all_of.failing_users([row for row in from_then if row.version in versions], since, 1.5)
+            failures = log.failing_users(loop, versions, since, 1.5)
+            assert len(failures) == sum(len(said) if not user else 1 for (user, _), said in may.items())
+            assert {(each.user, each.window) for each in failures} == may.keys()
+            assert all(each in may[each.user, each.window] for each in failures)
+        asked = [row.user or row.id for row in all_of.window(since, float("inf"), "v1")]
+        assert log.users(loop, "v1", since, 2) == min(2, len(set(asked)))
+        of_one = [row.at for row in all_of.window(since, float("inf"), "v1") if all_of.outcome(row).judged]
         assert log.time_of_newest(loop, "v1", nth, since) == (of_one[-nth] if len(of_one) >= nth else None)
         assert log.feedback_on([row.id for row in stored]) == all_of.said
         reviewed = [row for row in all_of.window(since, float("inf")) if row.id in all_of.said]
@@ -364,7 +404,7 @@ class TrafficLogContract:
         assert (log.count("voice"), log.count("triage"), log.forgotten()) == (1, 1, set())
 
     def test_removed_rows_are_gone_with_their_feedback_and_are_not_remembered(self, log: TrafficLog) -> None:
-        rows = [exchange(n, version="v1") for n in range(6)]
+        rows = [exchange(n, version="v1", well_formed=True) for n in range(6)]
         log.append([*rows, exchange(7, loop="triage")])
         for row in rows[:4]:
             log.add_feedback(Feedback(row.id, row.at + 5, "down", '{"intent": "off"}'))

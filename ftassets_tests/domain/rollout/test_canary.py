@@ -11,7 +11,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ftassets.config.loop import Rollout
-from ftassets.domain.rollout.canary import COLLAPSE, RATIOS, CanaryAnswers, Move, RolloutDecision, decide, e_value, latest_of
+from ftassets.domain.rollout.canary import (
+    COLLAPSE,
+    FIRST,
+    RATIOS,
+    CanaryAnswers,
+    CanaryEvidence,
+    Failure,
+    Latest,
+    Move,
+    RolloutDecision,
+    decide,
+    e_value,
+    one_by_one,
+    rollback_limit,
+)
 from ftassets.domain.rollout.endpoint import EndpointState
 
 POLICY = Rollout(steps=(5, 20, 50, 100), interval=300, min_requests=100)
@@ -32,8 +46,8 @@ def traffic(rng: np.random.Generator, n: int, share: float, candidate: float, pr
     return [CanaryAnswers(bool(m), 100 * share, bool(f)) for m, f in zip(mine, failed, strict=True)]
 
 
-def decided(state: EndpointState, one_by_one: list[CanaryAnswers], policy: Rollout, now: float) -> RolloutDecision:
-    return decide(state, one_by_one, latest_of(one_by_one), policy, now)
+def decided(state: EndpointState, answers: list[CanaryAnswers], policy: Rollout, now: float) -> RolloutDecision:
+    return decide(state, one_by_one(answers), policy, now)
 
 
 def rolled_back_at(canary_answers: list[CanaryAnswers], every: int) -> int | None:
@@ -47,18 +61,22 @@ def rolled_back_at(canary_answers: list[CanaryAnswers], every: int) -> int | Non
 # The e-value
 
 
+def evidence(answers: Sequence[CanaryAnswers]) -> float:
+    return e_value(one_by_one(answers).failures)
+
+
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.booleans(), st.floats(0.01, 0.99)), max_size=50))
 def test_without_failures_there_is_no_evidence(seen: list[tuple[bool, float]]) -> None:
-    assert e_value([CanaryAnswers(mine, 100 * share, False) for mine, share in seen]) == pytest.approx(1.0)
+    assert evidence([CanaryAnswers(mine, 100 * share, False) for mine, share in seen]) == pytest.approx(1.0)
 
 
 def test_one_failure_by_hand() -> None:
     share = 0.2
     mine = sum(r / (r * share + 1 - share) for r in RATIOS) / len(RATIOS)
     theirs = sum(1 / (r * share + 1 - share) for r in RATIOS) / len(RATIOS)
-    assert e_value([CanaryAnswers(True, 100 * share, True)]) == pytest.approx(mine)
-    assert e_value([CanaryAnswers(False, 100 * share, True)]) == pytest.approx(theirs)
+    assert evidence([CanaryAnswers(True, 100 * share, True)]) == pytest.approx(mine)
+    assert evidence([CanaryAnswers(False, 100 * share, True)]) == pytest.approx(theirs)
     # a fair bet: worth 1 on average when the failure is the candidate's with probability share
     assert share * mine + (1 - share) * theirs == pytest.approx(1.0)
 
@@ -70,18 +88,61 @@ def test_worth_one_on_average_under_equal_rates(shares: list[float]) -> None:
     for cell in range(2 ** len(shares)):
         sides = [bool(cell >> i & 1) for i in range(len(shares))]
         chance = float(np.prod([s if side else 1 - s for s, side in zip(shares, sides, strict=True)]))
-        total += chance * e_value([CanaryAnswers(side, 100 * s, True) for s, side in zip(shares, sides, strict=True)])
+        total += chance * evidence([CanaryAnswers(side, 100 * s, True) for s, side in zip(shares, sides, strict=True)])
     assert total == pytest.approx(1.0)
 
 
 def test_thousands_of_failures_do_not_overflow() -> None:
-    assert e_value(answers(20_000, 0.05, failed=20_000)) > 1e100
-    assert e_value(answers(20_000, 0.05, candidate=False, failed=20_000)) < 1e-9
+    assert evidence(answers(20_000, 0.05, failed=20_000)) > 1e100
+    assert evidence(answers(20_000, 0.05, candidate=False, failed=20_000)) < 1e-9
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0])
 def test_without_a_choice_a_failure_says_nothing(share: float) -> None:
-    assert e_value(answers(50, share, failed=50)) == pytest.approx(1.0)
+    assert evidence(answers(50, share, failed=50)) == pytest.approx(1.0)
+
+
+# Users
+
+
+def failures_of(users: Sequence[tuple[bool, int]], weight: float = 5.0) -> list[Failure]:
+    return [Failure(mine, weight, f"user {number}", window) for number, (mine, window) in enumerate(users)]
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 3)), max_size=12), st.sampled_from([5.0, 50.0]))
+def test_the_largest_of_the_processes_counts_and_a_user_once_in_each(users: list[tuple[bool, int]], weight: float) -> None:
+    failures = failures_of(users, weight)
+    again = [replace(each, window=each.window + 1) for each in failures]  # everybody fails again, a window later
+    found = []
+    for began in range(6):
+        first: dict[str, Failure] = {}
+        for each in sorted(failures + again, key=lambda failure: failure.window):
+            if each.window >= began:
+                first.setdefault(each.user, each)
+        alone = e_value([replace(each, window=0) for each in first.values()])
+        found.append(alone * (1 if began == 0 else (1 - FIRST) / FIRST / (began * (began + 1))))
+    begun = {0, *(each.window for each in failures + again)}
+    assert e_value(failures + again) == pytest.approx(max(found[window] for window in begun))
+
+
+def test_the_parts_of_all_processes_are_no_more_than_the_whole_error() -> None:
+    windows = range(1, 10_000)
+    assert FIRST + sum((1 - FIRST) / (window * (window + 1)) for window in windows) == pytest.approx(1, abs=1e-4)
+    assert rollback_limit(POLICY) == pytest.approx(1 / POLICY.false_rollback / FIRST)
+
+
+def test_a_candidate_that_gets_worse_on_its_third_day_is_rolled_back_though_every_user_failed_before() -> None:
+    quiet = failures_of([(number % 20 == 0, 0) for number in range(300)])
+    later = [replace(each, window=2) for each in quiet if each.candidate]
+    assert e_value(quiet) < 1.5
+    assert e_value(quiet + later) >= rollback_limit(POLICY)
+
+
+@pytest.mark.parametrize(("users", "more", "back"), [(1, True, False), (2, True, False), (3, True, True), (1, False, True)])
+def test_a_collapse_is_not_one_user_s_unless_the_candidate_has_no_other(users: int, more: bool, back: bool) -> None:
+    seen = CanaryEvidence(latest=Latest(answers(COLLAPSE, failed=COLLAPSE), users, more))
+    assert (decide(canary(since=1e6), seen, POLICY, 1e6).move is Move.ROLLBACK) is back
 
 
 # Many looks
@@ -115,7 +176,7 @@ def test_a_long_good_past_does_not_hide_a_collapse() -> None:
     rng = np.random.default_rng(7)
     past = traffic(rng, 20_000, 0.2, 0.05, 0.05)
     now = traffic(rng, 100, 0.2, 1.0, 0.05)
-    assert e_value(past + now) < 1 / POLICY.false_rollback  # the e-value alone would need longer
+    assert evidence(past + now) < rollback_limit(POLICY)  # the e-value alone would need longer
     decision = decided(canary(), past + now, POLICY, 1e6)
     assert decision.move is Move.ROLLBACK
     assert "last 10 answers all failed" in decision.reason
@@ -187,9 +248,9 @@ def test_any_past_gives_a_sound_move(data: Any) -> None:
             assert any(o.candidate and o.failed for o in canary_answers)
 
 
-def counted(one_by_one: Sequence[CanaryAnswers]) -> list[CanaryAnswers]:
+def counted(answers: Sequence[CanaryAnswers]) -> list[CanaryAnswers]:
     """The same answers, those that are alike together and in no order."""
-    return [replace(answer, count=count) for answer, count in Counter(one_by_one).items()]
+    return [replace(answer, count=count) for answer, count in Counter(answers).items()]
 
 
 @settings(deadline=None)
@@ -198,9 +259,11 @@ def counted(one_by_one: Sequence[CanaryAnswers]) -> list[CanaryAnswers]:
     st.lists(st.builds(CanaryAnswers, st.booleans(), st.just(20.0), st.just(True)), max_size=30),
 )
 def test_counts_decide_as_the_answers_one_by_one_do(past: list[CanaryAnswers], outage: list[CanaryAnswers]) -> None:
-    one_by_one, policy = past + outage, POLICY.model_copy(update={"min_requests": 5})
-    expected = decide(canary(), one_by_one, latest_of(one_by_one), policy, 1e6)
-    found = decide(canary(), counted(one_by_one), counted(latest_of(one_by_one)), policy, 1e6)
+    seen, policy = one_by_one(past + outage), POLICY.model_copy(update={"min_requests": 5})
+    expected = decide(canary(), seen, policy, 1e6)
+    failures = [Failure(answer.candidate, answer.weight, count=answer.count) for answer in counted(past + outage) if answer.failed]
+    latest = replace(seen.latest, answers=counted(seen.latest.answers))
+    found = decide(canary(), CanaryEvidence(counted(past + outage), failures, latest), policy, 1e6)
     assert (found.move, found.weight, found.reason) == (expected.move, expected.weight, expected.reason)
     assert found.e_value == pytest.approx(expected.e_value)
 

@@ -80,6 +80,12 @@ def test_traffic_follows_the_weights():
     assert same == pytest.approx(0.04, abs=0.015)
 
 
+def test_users_of_one_canary_are_no_more_often_in_the_next() -> None:
+    first, second = (EndpointState(production=A).start(candidate, 20, 10, 0) for candidate in (B, C))
+    both = [first.choose("loop", f"user {i}") == B and second.choose("loop", f"user {i}") == C for i in range(5000)]
+    assert sum(both) / 5000 == pytest.approx(0.04, abs=0.015)
+
+
 def test_first_version_is_production_at_once_and_a_second_needs_its_steps():
     state = EndpointState().start(A, 5, 10, 0)
     assert (state.production, state.candidate, state.phase) == (A, None, "serving")

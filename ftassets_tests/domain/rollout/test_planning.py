@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from ftassets.config.loop import Rollout
 from ftassets.domain.gates.planning import POWER
-from ftassets.domain.rollout.canary import CanaryAnswers, Move, decide, e_value, latest_of
+from ftassets.domain.rollout.canary import CanaryAnswers, Move, decide, e_value, one_by_one
 from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets.domain.rollout.planning import WORSE, e_paths, plan_rollout
 
@@ -31,7 +31,7 @@ def test_paths_are_the_e_values_of_the_rollout(
     values, logs = e_paths(mine, failed, share)
     mine, failed = (np.array(column)[None, :] for column in zip(*second, strict=True))
     rest, _ = e_paths(mine, failed, later, logs)
-    expected = [e_value(canary_answers[: seen + 1]) for seen in range(len(canary_answers))]
+    expected = [e_value(one_by_one(canary_answers[: seen + 1]).failures) for seen in range(len(canary_answers))]
     assert np.concatenate([values[0], rest[0]]) == pytest.approx(expected, rel=1e-9)
 
 
@@ -47,7 +47,7 @@ def test_a_failing_canary_is_rolled_back_within_the_planned_requests() -> None:
         failed = rng.random(total) < np.where(mine, WORSE * errors, errors)
         canary_answers = [CanaryAnswers(bool(m), 50.0, bool(f)) for m, f in zip(mine, failed, strict=True)]
         seen = [canary_answers[:count] for count in [*range(10, total, 10), total]]
-        back += any(decide(state, each, latest_of(each), policy, 0.0).move is Move.ROLLBACK for each in seen)
+        back += any(decide(state, one_by_one(each), policy, 0.0).move is Move.ROLLBACK for each in seen)
     assert back / runs == pytest.approx(POWER, abs=0.07)
 
 
@@ -67,7 +67,7 @@ def test_whole_rollouts_catch_as_many_as_planned() -> None:
                 answered, good = answered + 1, good + (mine and not failed)
                 if failed or good >= policy.min_requests:  # nothing else can change the move
                     state = EndpointState(production="p", candidate="c", weight=weight, since=0.0)
-                    move = decide(state, canary_answers, latest_of(canary_answers), policy, answered).move
+                    move = decide(state, one_by_one(canary_answers), policy, answered).move
             if move is Move.ROLLBACK:
                 caught[number:] += 1
                 break

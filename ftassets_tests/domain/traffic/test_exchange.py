@@ -3,7 +3,7 @@
 import pytest
 
 from ftassets.domain.evaluation.answer_form import Classification, Text, ToolCall
-from ftassets.domain.traffic.exchange import Exchange, Outcomes
+from ftassets.domain.traffic.exchange import STEERED, Exchange, Outcomes
 from ftassets.testing.contracts.traffic_log import exchange
 
 
@@ -23,6 +23,14 @@ def test_an_answer_is_judged_by_the_form_of_its_task(answer: str, judged: list[b
     assert [row.judged(form).well_formed for form in forms] == judged
 
 
+@pytest.mark.parametrize(
+    ("answer", "truncated", "explained"), [("the light", True, True), ("", False, True), ("the light is on", False, False)]
+)
+def test_an_answer_without_the_form_is_explained_by_what_the_client_set(answer: str, truncated: bool, explained: bool) -> None:
+    row = exchange(1, answer=answer).judged(Text(), truncated, "stop")
+    assert (row.well_formed, row.error) == ((False, f"{STEERED}stop") if explained else (True, None))
+
+
 @pytest.mark.parametrize("status", [400, 499, 500])
 def test_without_an_answer_there_is_nothing_to_judge(status: int) -> None:
     row: Exchange = exchange(1, answer="", status=status)
@@ -35,8 +43,8 @@ def test_without_an_answer_there_is_nothing_to_judge(status: int) -> None:
         (200, True, True, False, False),
         (200, False, True, True, True),
         (200, None, False, False, False),
-        (400, None, True, False, False),
-        (499, None, True, False, False),
+        (400, None, False, False, False),  # what a client got wrong or broke off is neither good nor bad
+        (499, None, False, False, False),
         (500, None, True, False, True),
         (504, None, True, False, True),
     ],
