@@ -57,7 +57,7 @@ most general one that you can handle; `ftassets.exits` defines the exit code of 
   - QueueFull: The queue has reached its maximum length.
   - RehearsalFailed: A step of a rehearsal failed; the message names it and says what to do.
   - ServerUnreachable: A server does not answer or rejects our key; the message has its address and what to check.
-    - LogUnreachable (also ConnectionError): The log's server does not answer; the message has its address and what to do.
+    - LogUnreachable (also ConnectionError): The log cannot be used now: no server, a locked file, a full disk; the message says what to do.
     - RegistryUnreachable: The registry's server does not answer; the message has its address and what to check.
     - StoreUnreachable: The vector store's server does not answer or rejects the key.
   - ServingError: The gateway rejected the request or could not be reached; the message says why and what to do.

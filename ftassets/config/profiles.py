@@ -31,16 +31,17 @@ def has_servers(profile: str) -> bool:
     return profile != "embedded"
 
 
-def traffic_log(home: Home) -> TrafficLog:
+def traffic_log(home: Home, patience: float | None = None) -> TrafficLog:
     """PostgreSQL in a profile with servers and FTASSETS_TRAFFIC_URL, else the home's file. Nothing is opened yet.
 
+    `patience`: seconds that a write to the file waits for other processes, if not the usual ones.
     Raises ConfigurationError for an invalid URL, or one that this profile ignores.
     """
     url = os.environ.get(TRAFFIC_URL)
     if not url:
         from ftassets.backends.traffic_log.sqlite import SqliteTrafficLog
 
-        return SqliteTrafficLog(home.traffic_db)
+        return SqliteTrafficLog(home.traffic_db, patience)
     if not has_servers(profile()):
         raise ConfigurationError(f"{TRAFFIC_URL} is set, which FTASSETS_PROFILE=embedded does not use: set the profile, or unset the URL")
     from ftassets.backends.traffic_log.postgres import PostgresTrafficLog

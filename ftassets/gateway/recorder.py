@@ -4,13 +4,16 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable
-from queue import SimpleQueue
+from queue import Full, Queue
 
 from ftassets.backends.traffic_log.base import Exchange, Feedback, LogUnreachable, TrafficLog, UnknownAnswer
 from ftassets.errors import FtassetsError
 
 log = logging.getLogger(__name__)
 
+WAITING = 2000  # rows that may wait to be written; with more, answers are refused at once
+PATIENCE = 4.0  # seconds that a write waits for other processes
+DEADLINE = 10.0  # seconds until a row counts as not stored: one failed write before it, and its own
 _BATCH = 500
 
 
@@ -18,31 +21,50 @@ class NotRecorded(FtassetsError):
     """The row of a request could not be stored, so the request must fail."""
 
 
+_Item = tuple[Exchange | Feedback, asyncio.AbstractEventLoop, "asyncio.Future[None]"]
+
+
 class Recorder:
     """`await record(...)` returns when the row is durable."""
 
-    def __init__(self, traffic: TrafficLog) -> None:
+    def __init__(self, traffic: TrafficLog, waiting: int = WAITING, deadline: float = DEADLINE) -> None:
+        """`waiting` rows at most in the queue; `deadline` in seconds for each."""
         self._traffic = traffic
-        self._queue: SimpleQueue[tuple[Exchange | Feedback, asyncio.AbstractEventLoop, asyncio.Future[None]] | None] = SimpleQueue()
+        self._deadline = deadline
+        self._queue: Queue[_Item | None] = Queue(waiting)
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
         self._thread.start()
 
     async def record(self, row: Exchange | Feedback) -> None:
-        """Store a row. Raises NotRecorded; UnknownAnswer for feedback on an answer that is not in the log."""
+        """Store a row. Raises NotRecorded; UnknownAnswer for feedback on an answer that is not in the log.
+
+        A row whose deadline passes while it is being written may be in the log all the same; one that waits is left out.
+        """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
-        self._queue.put((row, loop, future))
         try:
-            await asyncio.shield(future)
+            self._queue.put_nowait((row, loop, future))
+        except Full as error:
+            raise NotRecorded(f"the traffic log is not written fast enough: {self._queue.maxsize} rows wait") from error
+        try:
+            async with asyncio.timeout(self._deadline):
+                await asyncio.shield(future)
         except UnknownAnswer:
             raise
+        except TimeoutError as error:
+            if future.done() and not future.cancelled():  # an error of the log's own
+                raise NotRecorded(f"the traffic log cannot be written: {error}") from error
+            future.cancel()
+            raise NotRecorded(f"the traffic log did not take the row within {self._deadline:g} s") from error
         except Exception as error:
-            log.exception("a row could not be stored")
             raise NotRecorded(f"the traffic log cannot be written: {error}") from error
 
     def close(self) -> None:
         """Write what is queued, then end the thread."""
-        self._queue.put(None)
+        try:
+            self._queue.put(None, timeout=30)
+        except Full:  # the log hangs: what waits was answered with an error
+            return
         self._thread.join(timeout=30)
 
     def _run(self) -> None:
@@ -50,8 +72,9 @@ class Recorder:
             batch = [self._queue.get()]
             while not self._queue.empty() and len(batch) < _BATCH:
                 batch.append(self._queue.get())
-            items = [item for item in batch if item is not None]
+            items = [item for item in batch if item is not None and not item[2].cancelled()]
             errors = self._write([row for row, _, _ in items])
+            _report(errors)
             for (_, loop, future), error in zip(items, errors, strict=True):
                 if not loop.is_closed():
                     loop.call_soon_threadsafe(_settle, future, error)
@@ -59,19 +82,26 @@ class Recorder:
                 return
 
     def _write(self, rows: list[Exchange | Feedback]) -> list[Exception | None]:
-        """One commit for all exchanges; feedback after them, since it may name one of them."""
+        """One commit for all exchanges; feedback after them, since it may name one of them.
+
+        What fails for the sake of the log, and not of a row, fails for all that are left: each try may last seconds.
+        """
         exchanges = [row for row in rows if isinstance(row, Exchange)]
         together = self._try(lambda: self._traffic.append(exchanges)) if exchanges else None
         errors: list[Exception | None] = []
+        gone = together if isinstance(together, LogUnreachable) else None
         for row in rows:
-            if isinstance(together, LogUnreachable):  # nor is it reachable for each row, and every try may last seconds
+            if isinstance(row, Exchange) and (together is None or len(exchanges) == 1):
                 errors.append(together)
-            elif isinstance(row, Feedback):
-                errors.append(self._try(lambda row=row: self._traffic.add_feedback(row)))  # type: ignore[misc]
-            elif together is None or len(exchanges) == 1:
-                errors.append(together)
-            else:  # one bad row must not take the others with it
-                errors.append(self._try(lambda row=row: self._traffic.append([row])))  # type: ignore[misc]
+                continue
+            error: Exception | None = gone
+            if gone is None and isinstance(row, Feedback):
+                error = self._try(lambda row=row: self._traffic.add_feedback(row))  # type: ignore[misc]
+            elif gone is None:  # one bad row must not take the others with it
+                error = self._try(lambda row=row: self._traffic.append([row]))  # type: ignore[misc]
+            if isinstance(error, LogUnreachable):
+                gone = error
+            errors.append(error)
         return errors
 
     @staticmethod
@@ -81,6 +111,14 @@ class Recorder:
         except Exception as error:  # the thread must outlive any row
             return error
         return None
+
+
+def _report(errors: list[Exception | None]) -> None:
+    """One line for each reason, not for each row; where the code is at fault, the way to it."""
+    failed = [error for error in errors if error is not None and not isinstance(error, UnknownAnswer)]
+    for text in sorted({str(error) for error in failed}):
+        alike = [error for error in failed if str(error) == text]
+        log.error("%d rows could not be stored: %s", len(alike), text, exc_info=None if isinstance(alike[0], FtassetsError) else alike[0])
 
 
 def _settle(future: asyncio.Future[None], error: Exception | None) -> None:

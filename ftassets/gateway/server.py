@@ -26,7 +26,7 @@ from ftassets.gateway.fleet import Fleet
 from ftassets.gateway.model_hosts.base import ModelHost
 from ftassets.gateway.model_hosts.external import Hosts
 from ftassets.gateway.prometheus import Metrics
-from ftassets.gateway.recorder import Recorder
+from ftassets.gateway.recorder import PATIENCE, Recorder
 from ftassets.gateway.router import Router
 
 
@@ -50,7 +50,7 @@ async def serve(
 
     Raises CannotServe, ConfigurationError.
     """
-    traffic = profiles.traffic_log(home)
+    traffic = profiles.traffic_log(home, patience=PATIENCE)
     artifacts, control = profiles.artifacts(home), profiles.control(home)
     only_one = contextlib.ExitStack()
     try:

@@ -45,7 +45,7 @@ class LogUnusable(FtassetsError):
 
 
 class LogUnreachable(ServerUnreachable, ConnectionError):
-    """The log's server does not answer; the message has its address and what to do."""
+    """The log cannot be used now: no server, a locked file, a full disk; the message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,8 @@ class LogSize:
 class TrafficLog(ABC):
     """A row is durable when the call returns, and never changed; only `forget` and `remove` take rows away.
 
-    Any call raises LogUnreachable when the log is on a server that does not answer.
+    Any call raises LogUnreachable when the log is on a server that does not answer; `append` and `add_feedback` also when a file cannot be
+    written now, whatever the row.
     """
 
     @abstractmethod

@@ -6,11 +6,12 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import astuple, fields
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from ftassets.backends.traffic_log.base import (
     PAGE,
@@ -18,6 +19,7 @@ from ftassets.backends.traffic_log.base import (
     Feedback,
     FeedbackCounts,
     LogSize,
+    LogUnreachable,
     LogUnusable,
     Outcomes,
     StillReadable,
@@ -70,6 +72,21 @@ UPDATE feedback SET (loop, version, asked_at) = (SELECT loop, version, at FROM e
 """,
     4: "ALTER TABLE feedback ADD COLUMN comment TEXT;",
 }  # from this schema to the next one
+_HELD = "another process holds it, as `ftassets forget` does while it wipes; try again when that has ended"
+_DISK = "check its disk, and that this user may write the file"
+_ENVIRONMENT = {
+    sqlite3.SQLITE_BUSY: _HELD,
+    sqlite3.SQLITE_LOCKED: _HELD,
+    sqlite3.SQLITE_PROTOCOL: _HELD,
+    sqlite3.SQLITE_FULL: "free space on its disk",
+    sqlite3.SQLITE_NOMEM: "free memory",
+    sqlite3.SQLITE_READONLY: _DISK,
+    sqlite3.SQLITE_IOERR: _DISK,
+    sqlite3.SQLITE_CANTOPEN: _DISK,
+    sqlite3.SQLITE_PERM: _DISK,
+    sqlite3.SQLITE_CORRUPT: "restore a copy of it, or move it away to start with an empty log",
+    sqlite3.SQLITE_NOTADB: "restore a copy of it, or move it away to start with an empty log",
+}  # by SQLite's result code: what fails for each row, and what to do
 _AGAIN = "forget them once more, when the disk has room for a second copy of the log and no long query reads from it"
 _COLUMNS = [field.name for field in fields(Exchange)]
 _SELECTED = ", ".join(f"e.{name}" for name in _COLUMNS)
@@ -91,8 +108,10 @@ _TEXT_BYTES = " + ".join(f"coalesce(length(CAST(e.{name} AS BLOB)), 0)" for name
 class SqliteTrafficLog(TrafficLog):
     """Rows outlive a kill of any process; a power cut may take the last ones (WAL with synchronous=NORMAL)."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, patience: float | None = None) -> None:
+        """`patience`: seconds that a write waits for other processes, `BUSY_SECONDS` unless given."""
         self._path = path
+        self._patience = BUSY_SECONDS if patience is None else patience
         self._local = threading.local()
 
     def check(self) -> str:
@@ -103,7 +122,7 @@ class SqliteTrafficLog(TrafficLog):
             return 0
         marks = ", ".join("?" * len(_COLUMNS))
         rows = [tuple(map(storable, astuple(exchange))) for exchange in exchanges]
-        with self._connection() as connection:
+        with self._writing() as connection:
             stored = connection.executemany(
                 f"INSERT INTO exchange ({', '.join(_COLUMNS)}) SELECT {marks} "
                 "WHERE NOT EXISTS (SELECT 1 FROM forgotten WHERE id = ?) ON CONFLICT (id) DO NOTHING",
@@ -113,7 +132,7 @@ class SqliteTrafficLog(TrafficLog):
 
     def add_feedback(self, feedback: Feedback) -> None:
         row = tuple(map(storable, astuple(feedback)))
-        with self._connection() as connection:
+        with self._writing() as connection:
             stored = connection.execute(
                 "INSERT INTO feedback (request_id, at, rating, correction, comment, loop, version, asked_at) "
                 "SELECT ?, ?, ?, ?, ?, loop, version, at FROM exchange WHERE id = ?",
@@ -334,6 +353,17 @@ class SqliteTrafficLog(TrafficLog):
         if busy:
             raise StillReadable(f"the rows are deleted from {self._path}, but a reader held their text in {self._path}-wal: {_AGAIN}")
 
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """A transaction. Raises LogUnreachable for what another row would meet too."""
+        try:
+            with self._connection() as connection:
+                yield connection
+        except sqlite3.Error as error:
+            if why := _not_now(error):
+                raise LogUnreachable(f"the traffic log {self._path} cannot be written now ({error}): {why}") from error
+            raise
+
     def _connection(self) -> sqlite3.Connection:
         """This thread's connection: SQLite's must not be shared between threads nor carried over a fork."""
         if getattr(self._local, "pid", None) != os.getpid():
@@ -344,7 +374,11 @@ class SqliteTrafficLog(TrafficLog):
     def _open(self) -> sqlite3.Connection:
         try:
             return self._opened()
+        except Timeout as error:
+            raise LogUnreachable(f"the traffic log {self._path} cannot be opened now ({error}): {_HELD}") from error
         except sqlite3.DatabaseError as error:
+            if _primary(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                raise LogUnreachable(f"the traffic log {self._path} cannot be opened now ({error}): {_HELD}") from error
             raise LogUnusable(
                 f"the traffic log {self._path} cannot be opened ({error}): check that it is a file this user may write; "
                 "restore a copy of it, or move it away to start with an empty log"
@@ -353,8 +387,8 @@ class SqliteTrafficLog(TrafficLog):
     def _opened(self) -> sqlite3.Connection:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         # the busy timeout does not cover the switch to WAL, so processes that start together take turns
-        with FileLock(f"{self._path}.lock"):
-            connection = sqlite3.connect(self._path, timeout=BUSY_SECONDS)
+        with FileLock(f"{self._path}.lock", timeout=self._patience):
+            connection = sqlite3.connect(self._path, timeout=self._patience)
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # of a new file at once, of an older one from its next VACUUM
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
@@ -370,6 +404,17 @@ class SqliteTrafficLog(TrafficLog):
                 connection.close()
                 raise LogUnusable(f"{self._path} has schema {version}, this release reads {SCHEMA_VERSION}: move the file away or upgrade")
         return connection
+
+
+def _primary(error: sqlite3.Error) -> int:
+    """SQLite's result code without its extension; -1 for an error of the driver itself."""
+    code: int | None = getattr(error, "sqlite_errorcode", None)
+    return -1 if code is None else code & 0xFF
+
+
+def _not_now(error: sqlite3.Error) -> str | None:
+    """What to do about an error that has nothing to do with the row; None for another one."""
+    return _ENVIRONMENT.get(_primary(error))
 
 
 def _window(loop: str, since: float, until: float, version: str | None, answered: bool) -> tuple[str, list[object]]:
