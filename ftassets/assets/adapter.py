@@ -16,7 +16,8 @@ from ftassets.backends.artifacts.versions import keep, load_manifest, verify, ve
 from ftassets.backends.dataset_store.base import DatasetStore
 from ftassets.backends.registry.base import Registry
 from ftassets.backends.serving.base import Serving
-from ftassets.backends.trainer.base import Trainer, TrainingFailed, TrainingKilled
+from ftassets.backends.trainer.attempts import train_through
+from ftassets.backends.trainer.base import Trainer, TrainingFailed
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.acceptance import Check
@@ -24,6 +25,7 @@ from ftassets.domain.dataset.rows import Quarantined, left_out, to_jsonl
 from ftassets.domain.release.version import ADAPTER, VersionManifest, version_tags
 from ftassets.domain.training.acceptance import BLOCKING, COMPLETE, version_checks
 from ftassets.domain.training.job import TrainingJob, TrainingResult
+from ftassets.domain.training.overfit import overfit_note
 from ftassets.domain.training.rows import training_rows
 from ftassets.reporting.plots import loss_curve
 from ftassets.reporting.tables import shortened
@@ -89,17 +91,17 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
             validation_file=work / "validation.jsonl",
             start_from=start_from,
             work=work,
+            checkpoints=home.checkpoints / loop.name,
             versions=workshop(artifacts),
         )
         context.log.info(f"{len(cold)} rows, {sum(row.id not in known for row in cold)} of them new to production")
         try:
-            result = trainer.train(job, context)
-        except TrainingKilled as error:
-            raise dg.RetryRequested(max_retries=1, seconds_to_wait=1) from error
+            result = train_through(trainer, job, context)
         except TrainingFailed as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         finally:
             shutil.rmtree(work, ignore_errors=True)
+        shutil.rmtree(job.checkpoints, ignore_errors=True)
         for digest in (result.base_digest, result.digest):
             keep(artifacts, digest)
         manifest = load_manifest(artifacts, result.digest)
@@ -126,7 +128,9 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
                 **{name: value for name, value in _numbers(result).items() if value is not None},
                 "mlflow_run": tracked,
                 "folder": place(version_key(result.digest), result.digest),
-                "loss": dg.MetadataValue.md(loss_curve(result.losses)),
+                **({"overfit": note} if (note := overfit_note(result.validation_losses)) else {}),
+                **({"resumed_at_steps": ", ".join(map(str, result.resumed_at))} if result.resumed_at else {}),
+                "loss": dg.MetadataValue.md(loss_curve(result.losses, result.validation_losses)),
             },
             check_results=checks,
         )

@@ -94,6 +94,11 @@ class Home:
         return self.root / "work"
 
     @property
+    def checkpoints(self) -> Path:
+        """A folder a loop, of the training it has not finished."""
+        return self.root / "checkpoints"
+
+    @property
     def processes(self) -> Path:
         return self.root / "processes"
 

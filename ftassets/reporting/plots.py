@@ -27,11 +27,14 @@ def _png(alt: str, figure: Any) -> str:
     return f"![{alt}](data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()})"
 
 
-def loss_curve(losses: Sequence[tuple[int, float]]) -> str:
-    """Training loss over steps."""
+def loss_curve(losses: Sequence[tuple[int, float]], validation: Sequence[tuple[int, float]] = ()) -> str:
+    """Training loss over steps, and the validation loss at some of them."""
 
     def draw(axes: Any) -> None:
-        axes.plot(*zip(*losses, strict=True), color=CALM)
+        axes.plot(*zip(*losses, strict=True), color=CALM, label="training")
+        if validation:
+            axes.plot(*zip(*validation, strict=True), color=ALERT, marker="o", markersize=3, label="validation")
+            axes.legend(fontsize=8)
         axes.set_xlabel("step", fontsize=8)
         axes.set_ylabel("loss", fontsize=8)
         axes.set_ylim(bottom=0)

@@ -26,6 +26,26 @@ Job = TypeVar("Job", bound=BaseModel)
 Report = Callable[[str], None]
 _PR_SET_PDEATHSIG = 1
 KILLED = 137  # how a shell or a container says that SIGKILL ended a process
+TERMINATED = 143  # the same of SIGTERM
+
+
+class Terminated(FtassetsError):
+    """A process ended because it was asked to; the message says from where it can go on."""
+
+
+@contextmanager
+def terminations() -> Iterator[Callable[[], bool]]:
+    """Inside the block SIGTERM and SIGINT end nothing: a function says whether one came, for work that must end where it can go on.
+
+    For the main thread only, which is the one that gets signals.
+    """
+    came: list[int] = []
+    before = {number: signal.signal(number, lambda number, _: came.append(number)) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield lambda: bool(came)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def die_with_parent(poll_every: float = 2.0) -> None:
@@ -81,9 +101,8 @@ def set_up_libraries() -> None:
 def work_off(job_file: Path, kind: type[Job], do: Callable[[Job, Report], dict]) -> int:
     """Body of a working process: reads its job, does it, reports the result.
 
-    Exit code: 0 when done, 2 for a FtassetsError, 1 for any other error; both leave a sentence in the failure file when
-    there is a job file. 137 when one of its
-    forks was killed, as if it had been killed itself.
+    Exit code: 0 when done, 143 for Terminated, 2 for any other FtassetsError, 1 for any other error; all but the first leave a
+    sentence in the failure file when there is a job file. 137 when one of its forks was killed, as if it had been killed itself.
     """
     die_with_parent()
     with reporting() as (report, deliver):
@@ -100,7 +119,7 @@ def work_off(job_file: Path, kind: type[Job], do: Callable[[Job, Report], dict])
             print(f"failed: {found.sentence}", file=sys.stderr)
             if job_file.is_file():
                 write_durably(failure_file(job_file), found.sentence)
-            return 2 if isinstance(error, FtassetsError) else found.code
+            return TERMINATED if isinstance(error, Terminated) else 2 if isinstance(error, FtassetsError) else found.code
     return 0
 
 
@@ -123,7 +142,12 @@ class Ended:
     @property
     def killed(self) -> bool:
         """Whether SIGKILL ended it, as the kernel does when memory runs out."""
-        return self.code in (-9, KILLED)
+        return self.code in (-signal.SIGKILL, KILLED)
+
+    @property
+    def terminated(self) -> bool:
+        """Whether it ended because it was asked to, as by whoever takes its machine away."""
+        return self.code in (-signal.SIGTERM, TERMINATED)
 
 
 def environment() -> dict[str, str]:

@@ -15,6 +15,10 @@ class TrainingKilled(TrainingFailed):
     """The training process was killed from outside; one retry makes sense."""
 
 
+class TrainingTerminated(TrainingKilled):
+    """The training process was asked to end, as a node that is taken away asks, and left a checkpoint."""
+
+
 class Trainer(ABC):
     """Runs a training job; heavy libraries stay out of the calling process."""
 

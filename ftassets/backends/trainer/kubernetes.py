@@ -12,7 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from ftassets.backends.trainer.base import Trainer, TrainingFailed, TrainingKilled
+from ftassets.backends.trainer.base import Trainer, TrainingFailed, TrainingTerminated
 from ftassets.backends.trainer.kubernetes_pod import Seen, observe, read_pod, training_pod
 from ftassets.backends.trainer.outcome import result_of
 from ftassets.domain.training.job import TrainingJob, TrainingResult
@@ -210,7 +210,7 @@ class _Log:
 
 def _ended(seen: Seen, pod: str, messages: Sequence[Any], job_file: Path) -> Ended:
     if seen.state == "taken":
-        raise TrainingKilled(f"the pod {pod} was taken away before its training ended ({seen.text}): start the run again")
+        raise TrainingTerminated(f"the pod {pod} was taken away before its training ended ({seen.text})")
     if seen.state == "stuck":
         raise TrainingFailed(f"the pod {pod} did not train: {seen.text}")
     if seen.out_of_memory:

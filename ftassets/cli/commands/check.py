@@ -16,7 +16,7 @@ from ftassets.config.row_files import RowsUnreadable, read_rows
 from ftassets.config.yaml_lines import line_of, lines_of
 from ftassets.domain.dataset.written import GOLDEN, SEED, Written
 from ftassets.domain.evaluation.llm_judge import FEWEST_PAIRS, parse_labels
-from ftassets.domain.loop_check import gates, rows
+from ftassets.domain.loop_check import gates, rows, training
 from ftassets.domain.loop_check.finding import LOOP, LoopFinding, Severity
 from ftassets.errors import ConfigurationError
 from ftassets.workers.training.token_counts import NotCounted, answer_token_counts, base_control_tokens, token_counts
@@ -184,6 +184,9 @@ def _data(loop: LoopConfig, report: LoopReport) -> list[LoopFinding]:
     found += rows.labels(loop, seed, golden)
     found += rows.size(loop, curated)
     found += rows.splits(loop, curated)
+    found += training.unusual(loop)
+    if curated is not None:
+        found += training.impossible(loop, len(curated.splits["validation"]))
     if GOLDEN in files:
         found += gates.gate_rows(loop, rows.row_counts(loop, golden, further, curated))
     found += gates.floor(loop)

@@ -22,6 +22,7 @@ class TrainingJob(BaseModel):
     cold_file: Path | None = None  # rows to train on instead when `start_from` is an adapter of another base
     validation_file: Path
     start_from: Path | None = None  # adapter folder to continue training from
+    checkpoints: Path  # kept from attempt to attempt; a training of other rows or settings removes what it finds there
     work: Path  # the process writes its result below this folder and nowhere else
     versions: Path  # finished versions are moved here, under their digest
 
@@ -42,5 +43,7 @@ class TrainingResult(BaseModel):
     last_loss: float
     validation_loss: float | None
     losses: list[tuple[int, float]]  # (step, training loss)
+    validation_losses: list[tuple[int, float]] = []  # (step, loss)
+    resumed_at: list[int] = []  # steps of the checkpoints it went on from
     start_from: str | None = None  # version whose adapter training continued from
     lineage: str = "starts from the untuned base"

@@ -9,12 +9,13 @@ import sys
 from pathlib import Path
 
 from ftassets.domain.training.job import TrainingJob
-from ftassets.workers.process import Report, cores, work_off
+from ftassets.workers.process import Report, cores, terminations, work_off
 from ftassets.workers.training.sft import train
 
 
 def _train(job: TrainingJob, report: Report) -> dict:
-    return train(job, report, cores()).model_dump(mode="json")
+    with terminations() as stop_asked:
+        return train(job, report, cores(), stop_asked).model_dump(mode="json")
 
 
 def main() -> int:

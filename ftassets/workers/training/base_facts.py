@@ -69,7 +69,7 @@ def _with_model(facts: BaseFacts, files: BaseFiles, loop: LoopConfig) -> BaseFac
     parameters = sum(parameter.numel() for parameter in model.parameters())
     trained = 0
     try:
-        adapted = get_peft_model(model, adapter_config(loop.train))
+        adapted = get_peft_model(model, adapter_config(loop.train, model))
         trained = sum(parameter.numel() for parameter in adapted.parameters() if parameter.requires_grad)
         if trained == 0:
             raise ValueError("it has no linear layer")

@@ -17,6 +17,7 @@ import numpy as np
 from ftassets.workers.process import KILLED, die_with_parent
 
 GRACE = 5.0  # seconds in which the original may detect the cause of a copy's failure itself and report it better
+_MEET = "replicas"  # file by which they find each other
 _left = Event()  # there is nothing more to agree on
 _watches: list[Thread] = []  # in the original, one for each copy
 
@@ -26,11 +27,13 @@ def fitting(batch_size: int, cores: int) -> int:
     return max(count for count in range(1, max(cores, 1) + 1) if batch_size % count == 0)
 
 
-def fork(count: int) -> int:
+def fork(count: int, work: Path) -> int:
     """Make `count` copies of this process; returns 0 in the original, else the copy's number. Torch must not have started threads.
 
-    The original ends when a copy does before its time, with exit code 137 when it was killed.
+    They will meet in `work`. The original ends when a copy does before its time, with exit code 137 when it was killed.
     """
+    work.mkdir(parents=True, exist_ok=True)
+    (work / _MEET).unlink(missing_ok=True)  # of an attempt that was killed: nobody else would come
     copies = []
     for rank in range(1, count):
         if (pid := os.fork()) == 0:
@@ -62,14 +65,14 @@ class Share:
     def __init__(self, rows: int, batch_size: int, rank: int, count: int, seed: int) -> None:
         self._rows, self._batch_size, self._rank, self._count, self._seed = rows, batch_size, rank, count, seed
         self._taken = rows - rows % batch_size % count
-        self._epoch = 0
+        self.epoch = 0  # the next one
 
     def __len__(self) -> int:
         return self._taken // self._count
 
     def __iter__(self) -> Iterator[int]:
-        order = np.random.default_rng([self._seed, self._epoch]).permutation(self._rows)[: self._taken]
-        self._epoch += 1
+        order = np.random.default_rng([self._seed, self.epoch]).permutation(self._rows)[: self._taken]
+        self.epoch += 1
         for start in range(0, self._taken, self._batch_size):
             yield from order[start : start + self._batch_size][self._rank :: self._count].tolist()
 
@@ -85,7 +88,7 @@ def joined(rank: int, count: int, work: Path) -> Iterator[None]:
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
     code = 1
     try:
-        dist.init_process_group("gloo", init_method=f"file://{work.resolve()}/replicas", rank=rank, world_size=count)
+        dist.init_process_group("gloo", init_method=f"file://{work.resolve() / _MEET}", rank=rank, world_size=count)
         yield
         dist.destroy_process_group()
         code = 0

@@ -4,14 +4,12 @@ import json
 import shutil
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ftassets.backends.artifacts.version_folder import MANIFEST, file_digests, publish_below
+from ftassets.backends.trainer.checkpoints import key_of, newest
 from ftassets.code_identity import code_identity
 from ftassets.config.home import Home
 from ftassets.config.loop import Train
@@ -19,24 +17,28 @@ from ftassets.domain.chat import Asked, chat
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.release.adoption import AdoptionJob
 from ftassets.domain.release.version import ADAPTER, MERGED, VersionManifest, tokenizer_digest
-from ftassets.domain.training.divergence import TrainingStopped, objection
+from ftassets.domain.training.divergence import TrainingStopped
 from ftassets.domain.training.job import TrainingJob, TrainingResult
+from ftassets.domain.training.overfit import kept_loss
 from ftassets.domain.training.rows import lineage_of
+from ftassets.durable import file_digest
 from ftassets.workers.chat_template import NoTemplate, Taught, prompt_ids, taught
 from ftassets.workers.process import Report
 from ftassets.workers.training import replicas
+from ftassets.workers.training.attention import attention_layers
 from ftassets.workers.training.base_models import copy_tokenizer, ensure_base, name_stops
-from ftassets.workers.training.loss import taught_loss
+from ftassets.workers.training.steps import Steps, run_steps
 
-_SAY_EVERY = 5.0  # seconds between progress reports
+_NO_RECIPE = {"preset", "save_steps"}  # settings of a training that do not change its result
 
 
-def train(job: TrainingJob, report: Report, cores: int = 1) -> TrainingResult:
-    """Fine-tune, merge, reload, publish below `job.versions`.
+def train(job: TrainingJob, report: Report, cores: int = 1, stop_asked: Callable[[], bool] = lambda: False) -> TrainingResult:
+    """Fine-tune, merge, reload, publish below `job.versions`; from the checkpoint of the same training if there is one.
 
     With more than one core and no GPU, forked replicas share the batches: not for a process that has threads.
 
-    Raises TrainingStopped (loss guard, nothing to train, an adapter that does not fit) and BaseModelMissing.
+    Raises TrainingStopped (loss guard, nothing to train, an adapter that does not fit), BaseModelMissing, and Terminated with a
+    checkpoint written once `stop_asked` returns true.
     """
     import torch
     from transformers import AutoTokenizer, set_seed
@@ -60,23 +62,21 @@ def train(job: TrainingJob, report: Report, cores: int = 1) -> TrainingResult:
         raise TrainingStopped("the model has no trainable parameters: the adapter was loaded frozen or has no target modules")
     report(f"training on {len(rows)} rows, {trainable / 1e6:.2f}M parameters, {'bf16' if bf16 else 'fp32'}, {lineage}")
 
+    key = _key(job, base_digest)
+    resume = newest(job.checkpoints, key)
+    if resume:
+        report(f"going on from the checkpoint of step {resume.step}")
     count = 1 if torch.cuda.is_available() else replicas.fitting(job.train.batch_size, min(cores, len(rows)))
-    rank = replicas.fork(count)
-    share = replicas.Share(len(rows), job.train.batch_size, rank, count, job.train.seed)
-    trainer, losses = _trainer(job, model, tokenizer, rows, share, validation, bf16, count, report if rank == 0 else lambda _: None)
-    started = time.monotonic()
-    with replicas.joined(rank, count, job.work):
-        trainer.train()
-        tokens = replicas.total(trainer.state.num_input_tokens_seen)
-    seconds = time.monotonic() - started
-    validation_loss = trainer.evaluate()["eval_loss"] if validation else None
+    progress = run_steps(Steps(job, model, tokenizer, rows, validation, bf16, key, report, stop_asked), count, resume)
+    losses, seconds = progress.losses, progress.seconds
+    validation_loss = kept_loss(progress.validation, job.train.early_stopping_patience)
     report(f"trained {len(losses)} steps in {seconds:.0f} s, last loss {losses[-1]:.3f}; merging and reloading")
 
     staging = job.work / "version"
     shutil.rmtree(staging, ignore_errors=True)
     _save_adapter(model, job, staging / ADAPTER)
-    del trainer, model
-    metrics = {"train_seconds": seconds, "tokens_per_second": tokens / seconds, "first_loss": losses[0], "last_loss": losses[-1]}
+    del model
+    metrics = {"train_seconds": seconds, "tokens_per_second": progress.tokens / seconds, "first_loss": losses[0], "last_loss": losses[-1]}
     digest = publish_merged(
         job,
         staging,
@@ -85,7 +85,7 @@ def train(job: TrainingJob, report: Report, cores: int = 1) -> TrainingResult:
         dataset_hash=job.dataset_hash,
         lineage=lineage,
         code_commit=code_identity()["code_commit"],
-        recipe={**job.train.model_dump(mode="json"), "system_prompt": job.task.system_prompt, "start_from": parent},
+        recipe={**job.train.model_dump(mode="json", exclude=_NO_RECIPE), "system_prompt": job.task.system_prompt, "start_from": parent},
         metrics=metrics if validation_loss is None else {**metrics, "validation_loss": validation_loss},
     )
     return TrainingResult(
@@ -94,14 +94,32 @@ def train(job: TrainingJob, report: Report, cores: int = 1) -> TrainingResult:
         steps=len(losses),
         rows=len(rows),
         train_seconds=seconds,
-        tokens_per_second=tokens / seconds,
+        tokens_per_second=progress.tokens / seconds,
         trainable_parameters=trainable,
         first_loss=losses[0],
         last_loss=losses[-1],
         validation_loss=validation_loss,
         losses=list(enumerate(losses, start=1)),
+        validation_losses=progress.validation,
+        resumed_at=progress.resumed_at,
         start_from=parent,
         lineage=lineage,
+    )
+
+
+def _key(job: TrainingJob, base_digest: str) -> str:
+    """Names this training among all whose checkpoints may be found."""
+    train = job.train
+    return key_of(
+        {
+            "code": code_identity()["code_digest"],
+            "base": base_digest,
+            "rows": [file_digest(job.train_file), file_digest(job.validation_file)],
+            "recipe": train.model_dump(mode="json", exclude=_NO_RECIPE | {"batch_size", "gradient_accumulation_steps"}),
+            "rows_a_step": train.batch_size * train.gradient_accumulation_steps,
+            "system_prompt": job.task.system_prompt,
+            "start_from": str(job.start_from and job.start_from.parent.name),
+        }
     )
 
 
@@ -128,21 +146,32 @@ def _started(job: TrainingJob, base_digest: str) -> tuple[TrainingJob, str]:
     """
     if job.start_from is None:
         return job, lineage_of(None, None, (job.base_model, base_digest))[1]
-    before = None
+    before: tuple[str, str | None] | None = None
+    recipe: Mapping[str, Any] = {}
     manifest_file = job.start_from.parent / MANIFEST
     if manifest_file.exists():
         manifest = VersionManifest.parse(manifest_file.read_bytes())
-        before = manifest.base_model, manifest.base_digest
+        before, recipe = (manifest.base_model, manifest.base_digest), manifest.training
     goes_on, lineage = lineage_of(job.start_from.parent.name, before, (job.base_model, base_digest))
     if not goes_on:
         return job.model_copy(update={"start_from": None, "train_file": job.cold_file or job.train_file}), lineage
-    config = json.loads((job.start_from / "adapter_config.json").read_text())
-    if (config["r"], config["lora_alpha"]) != (job.train.lora_r, job.train.lora_alpha):
-        raise TrainingStopped(
-            f"production's adapter has lora_r {config['r']} and lora_alpha {config['lora_alpha']}, train asks for {job.train.lora_r} and "
-            f"{job.train.lora_alpha}: set them back"
-        )
+    if differs := _another_shape(job.train, json.loads((job.start_from / "adapter_config.json").read_text()), recipe):
+        raise TrainingStopped(f"production's adapter has {differs}: set it back, or adopt a base without it")
     return job, lineage
+
+
+def _another_shape(train: Train, config: Mapping[str, Any], recipe: Mapping[str, Any]) -> str | None:
+    """What of an adapter's shape is not as `train` asks; `recipe` is that of its training, empty for one trained elsewhere."""
+    asked: dict[str, Any] = {
+        "lora_r": train.lora_r,
+        "lora_alpha": train.lora_alpha,
+        "use_rslora": train.use_rslora,
+        "use_dora": train.use_dora,
+    }
+    found = {name: config.get(name.replace("lora_r", "r"), False) for name in asked}
+    if "target_modules" in recipe:
+        asked["target_modules"], found["target_modules"] = train.target_modules, recipe["target_modules"]
+    return next((f"{name} {found[name]}, and train asks for {value}" for name, value in asked.items() if found[name] != value), None)
 
 
 def _model(job: TrainingJob, base: Path, dtype: Any) -> Any:
@@ -165,133 +194,22 @@ def _model(job: TrainingJob, base: Path, dtype: Any) -> Any:
         model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
     if job.start_from:
         return PeftModel.from_pretrained(model, job.start_from, is_trainable=True)
-    return get_peft_model(model, adapter_config(job.train))
+    return get_peft_model(model, adapter_config(job.train, model))
 
 
-def adapter_config(train: Train) -> Any:
-    """The LoRA adapter that training puts on a base."""
+def adapter_config(train: Train, model: Any) -> Any:
+    """The LoRA adapter that training puts on this base. Raises TrainingStopped for attention layers of a model that names none so."""
     from peft import LoraConfig
 
     return LoraConfig(
         r=train.lora_r,
         lora_alpha=train.lora_alpha,
         lora_dropout=train.lora_dropout,
-        target_modules="all-linear",
+        target_modules=attention_layers(model) if train.target_modules == "attention" else train.target_modules,
+        use_rslora=train.use_rslora,
+        use_dora=train.use_dora,
         task_type="CAUSAL_LM",
     )
-
-
-def _trainer(
-    job: TrainingJob,
-    model: Any,
-    tokenizer: Any,
-    rows: Sequence[Taught],
-    share: replicas.Share,
-    validation: Sequence[Taught],
-    bf16: bool,
-    count: int,
-    report: Report,
-) -> tuple[Any, list[float]]:
-    """A TRL trainer, and the list its losses go to, one a step."""
-    import torch
-    from transformers import PrinterCallback, TrainerCallback
-    from trl import SFTConfig, SFTTrainer
-
-    losses: list[float] = []
-
-    class Watch(TrainerCallback):
-        """Collects losses, stops a hopeless training, says how far it is."""
-
-        def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            self.started = self.said = time.monotonic()
-
-        def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
-            if not logs or "loss" not in logs:
-                return
-            losses.append(replicas.total(float(logs["loss"])) / count)
-            if why := objection(losses, job.train.loss_limit):
-                raise TrainingStopped(why)
-            now = time.monotonic()
-            if now - self.said >= _SAY_EVERY or state.global_step == state.max_steps:
-                self.said = now
-                spent = now - self.started
-                left = spent / state.global_step * (state.max_steps - state.global_step)
-                report(
-                    f"step {state.global_step}/{state.max_steps}, loss {losses[-1]:.3f}, "
-                    f"{count * state.num_input_tokens_seen / spent:.0f} tokens/s, {left:.0f} s left"
-                )
-
-        def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
-            replicas.agree(model)
-            torch.nn.utils.clip_grad_norm_(model.parameters(), job.train.max_grad_norm)  # of the gradient they agree on
-
-    class CompletionTrainer(SFTTrainer):
-        """TRL's loss without its entropy and accuracy: with them the loss takes a third of a step on CPU."""
-
-        def _get_train_sampler(self, train_dataset: Any = None) -> Any:
-            return share
-
-        def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None) -> Any:
-            # the mean over replicas is that over all tokens only if each divides by the same number
-            tokens = None if num_items_in_batch is None else replicas.total(float(num_items_in_batch)) / count
-            with torch.autocast(model.device.type, dtype=torch.bfloat16, enabled=bf16):
-                loss, logits = taught_loss(model.get_base_model(), inputs, tokens)
-            return (loss, {"logits": logits.detach()}) if return_outputs else loss
-
-    arguments = SFTConfig(output_dir=str(job.work / "trainer"), **_settings(job.train, count, bf16, torch.cuda.is_available()))
-    trainer = CompletionTrainer(
-        model=model,
-        args=arguments,
-        train_dataset=_dataset(rows),
-        eval_dataset=_dataset(validation) if validation else None,
-        processing_class=tokenizer,
-        callbacks=[Watch()],
-    )
-    trainer.remove_callback(PrinterCallback)
-    return trainer, losses
-
-
-def _settings(train: Train, count: int, bf16: bool, cuda: bool) -> dict[str, Any]:
-    return {
-        "num_train_epochs": train.epochs,
-        "learning_rate": train.learning_rate,
-        "per_device_train_batch_size": train.batch_size // count,
-        "per_device_eval_batch_size": train.batch_size,
-        "gradient_accumulation_steps": train.gradient_accumulation_steps,
-        "warmup_steps": train.warmup_ratio,  # below 1 it is a share of all steps
-        "lr_scheduler_type": "cosine",
-        "max_grad_norm": 0.0,  # clipped by us, once the replicas agree
-        "max_length": None,  # rows that are longer are left out before
-        "seed": train.seed,
-        "data_seed": train.seed,
-        "completion_only_loss": True,
-        "bf16": bf16,
-        "use_cpu": not cuda,
-        "activation_checkpointing": cuda,
-        "prediction_loss_only": True,
-        "dataloader_pin_memory": cuda,
-        "include_num_input_tokens_seen": "non_padding",
-        "logging_steps": 1,
-        "logging_nan_inf_filter": False,  # the guard has to see it
-        "save_strategy": "no",
-        "report_to": "none",
-        "disable_tqdm": True,
-    }
-
-
-def _dataset(rows: Sequence[Taught]) -> Any:
-    """Rows as TRL takes them when they are tokens already: only the answer and its end have a loss."""
-    import pyarrow as pa
-    from datasets import Dataset
-
-    # as one long array each: lists of a row each take ten times the memory on the way
-    lengths = np.array([len(row.ids) for row in rows])
-    ends = np.cumsum(lengths)
-    ids = np.fromiter(chain.from_iterable(row.ids for row in rows), np.int32, count=int(ends[-1]))
-    answers = np.arange(len(ids)) >= np.repeat(ends - lengths + [row.start for row in rows], lengths)
-    offsets = pa.array(np.concatenate([[0], ends]), pa.int32())
-    columns = {"input_ids": ids, "completion_mask": answers.astype(np.int8)}
-    return Dataset(pa.table({name: pa.ListArray.from_arrays(offsets, values) for name, values in columns.items()}))
 
 
 def _tokens(tokenizer: Any, rows: Iterable[Example], job: TrainingJob, report: Report) -> list[Taught]:
@@ -316,7 +234,9 @@ def _tokens(tokenizer: Any, rows: Iterable[Example], job: TrainingJob, report: R
 
 def _save_adapter(model: Any, job: TrainingJob, target: Path) -> None:
     # the base by its name, not by where it lies here: the config is part of the version's identity
-    model.peft_config["default"].base_model_name_or_path = job.base_model
+    config = model.peft_config["default"]
+    config.base_model_name_or_path = job.base_model
+    config.target_modules = sorted(config.target_modules)  # a set, written in another order by each process
     model.save_pretrained(target, safe_serialization=True, save_embedding_layers=False)
     (target / "README.md").unlink(missing_ok=True)
 

@@ -98,7 +98,7 @@ def test_a_model_of_each_family_can_be_trained_and_its_adapter_is_counted_exactl
     model = AutoModelForCausalLM.from_config(config)
     assert facts.shape is not None
     assert facts.shape.parameters == sum(each.numel() for each in model.parameters())
-    adapted = get_peft_model(model, adapter_config(of.train))
+    adapted = get_peft_model(model, adapter_config(of.train, model))
     assert facts.shape.trained == sum(each.numel() for each in adapted.parameters() if each.requires_grad) > 0
     assert (facts.shape.layers, facts.shape.heads, facts.shape.hidden) == (2, 4, 32)
 

@@ -15,7 +15,7 @@ ENDLESS = """
 import sys, time
 from pathlib import Path
 from ftassets.workers.training.replicas import fork, joined, total
-rank = fork(2)
+rank = fork(2, Path(sys.argv[1]))
 with joined(rank, 2, Path(sys.argv[1])):
     total(1.0)
     if rank:
@@ -28,7 +28,7 @@ UNMET = """
 import sys, time
 from pathlib import Path
 from ftassets.workers.training.replicas import fork, joined
-if rank := fork(2):
+if rank := fork(2, Path(sys.argv[1])):
     print(__import__("os").getpid(), flush=True)
     time.sleep(60)
 with joined(rank, 2, Path(sys.argv[1])):

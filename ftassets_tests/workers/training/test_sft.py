@@ -10,7 +10,6 @@ from ftassets.domain.release.version import ADAPTER, MERGED
 from ftassets.domain.training.divergence import TrainingStopped
 from ftassets.domain.training.job import TrainingResult
 from ftassets.testing.tiny_job import tiny_job
-from ftassets.workers.training.replicas import Share
 from ftassets.workers.training.sft import train
 
 pytestmark = [pytest.mark.slow, pytest.mark.models]
@@ -91,6 +90,25 @@ def test_an_adapter_of_another_rank_is_refused(tmp_path, tiny_base):
         train(tiny_job(tmp_path / "second", tiny_base, lora_r=8, start_from=job.versions / first.digest / ADAPTER), lambda _: None)
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ({"use_dora": True}, {}, "use_dora True, and train asks for False"),
+        ({}, {"use_rslora": True}, "use_rslora False, and train asks for True"),
+        ({"target_modules": "attention"}, {}, "target_modules attention, and train asks for all-linear"),
+    ],
+)
+def test_a_kind_of_lora_is_trained_served_and_not_mixed_with_another(tmp_path, tiny_base, before, after, said):
+    job = tiny_job(tmp_path / "first", tiny_base, epochs=6, **before)
+    first = train(job, lambda _: None)
+    assert first.last_loss < 0.9 * first.first_loss
+    start = job.versions / first.digest / ADAPTER
+    again = train(tiny_job(tmp_path / "same", tiny_base, epochs=1, start_from=start, **before), lambda _: None)
+    assert again.first_loss < 0.9 * first.first_loss
+    with pytest.raises(TrainingStopped, match=said):
+        train(tiny_job(tmp_path / "second", tiny_base, start_from=start, **after), lambda _: None)
+
+
 def test_a_learning_rate_far_too_high_is_stopped_with_advice(tmp_path, tiny_base):
     learned = train(tiny_job(tmp_path / "first", tiny_base, epochs=6), lambda _: None)
     start = tmp_path / "versions" / learned.digest / ADAPTER
@@ -111,14 +129,15 @@ def test_only_the_completion_is_taught_and_the_prompt_is_the_one_evaluation_uses
 
     from ftassets.domain.chat import chat
     from ftassets.testing.tiny_job import example_rows
-    from ftassets.workers.training.sft import _tokens, _trainer
+    from ftassets.workers.training.sft import _tokens
+    from ftassets.workers.training.steps import Progress, Steps, make_trainer
 
     rows = example_rows(("dim",))
     job = tiny_job(tmp_path / "first", tiny_base)
     tokenizer: Any = AutoTokenizer.from_pretrained(tiny_base)
     tokens = _tokens(tokenizer, rows, job, lambda _: None)
-    share = Share(len(tokens), 8, 0, 1, seed=0)
-    trainer, _ = _trainer(job, AutoModelForCausalLM.from_pretrained(tiny_base), tokenizer, tokens, share, [], False, 1, lambda _: None)
+    model = AutoModelForCausalLM.from_pretrained(tiny_base)
+    trainer, _ = make_trainer(Steps(job, model, tokenizer, tokens, [], False, "", lambda _: None, lambda: False), 0, 1, Progress())
     batch = next(iter(trainer.get_train_dataloader()))
     seen = set()
     for ids, labels in zip(batch["input_ids"], batch["labels"], strict=True):

@@ -1,0 +1,45 @@
+"""Training settings that fine-tuning rarely takes, told before a run is paid for."""
+
+from collections.abc import Iterator
+
+from ftassets.config.loop import TRAIN_PRESETS, LoopConfig
+from ftassets.domain.loop_check.finding import LOOP, LoopFinding
+
+TYPICAL: dict[str, tuple[float, float]] = {
+    "learning_rate": (1e-5, 2e-4),
+    "epochs": (1, 5),
+    "lora_r": (4, 64),
+    "lora_alpha": (16, 128),
+    "warmup_ratio": (0.03, 0.1),
+}
+ROWS_A_STEP = (4, 32)
+ALPHA_TO_R = (1.0, 4.0)  # lora_alpha is usually twice lora_r
+
+
+def unusual(loop: LoopConfig) -> Iterator[LoopFinding]:
+    """A warning for each setting outside of what fine-tuning typically takes, unless it is the preset's."""
+    train, preset = loop.train, TRAIN_PRESETS[loop.train.preset]
+    for name, (low, high) in TYPICAL.items():
+        value = getattr(train, name)
+        if not low <= value <= high and preset.get(name) != value:
+            yield _warning(name, f"{name} is {value:g}", f"{low:g} to {high:g}")
+    rows = train.batch_size * train.gradient_accumulation_steps
+    if not ROWS_A_STEP[0] <= rows <= ROWS_A_STEP[1]:
+        what = f"{train.batch_size} rows in each of {train.gradient_accumulation_steps} batches make steps of {rows} rows"
+        yield _warning("batch_size", what, f"{ROWS_A_STEP[0]} to {ROWS_A_STEP[1]}")
+    if not ALPHA_TO_R[0] <= train.lora_alpha / train.lora_r <= ALPHA_TO_R[1] and not train.use_rslora:
+        what = f"lora_alpha is {train.lora_alpha / train.lora_r:g} times lora_r"
+        yield _warning("lora_alpha", what, f"{ALPHA_TO_R[0]:g} to {ALPHA_TO_R[1]:g} times")
+
+
+def impossible(loop: LoopConfig, validation_rows: int) -> Iterator[LoopFinding]:
+    """Settings with which a training cannot do what they ask for."""
+    if loop.train.early_stopping_patience is not None and not validation_rows:
+        text = "early stopping needs the loss of validation rows, and the split has no such row"
+        advice = "give dataset.split a share of validation rows, or leave early_stopping_patience out"
+        yield LoopFinding("error", "no_validation_rows", LOOP, text, advice, field=("train", "early_stopping_patience"))
+
+
+def _warning(name: str, what: str, typical: str) -> LoopFinding:
+    advice = "fine-tuning typically takes less or more; small models take higher rates: leave it if a run has shown that it learns"
+    return LoopFinding("warning", "unusual_training", LOOP, f"{what}; typical is {typical}", advice, field=("train", name))

@@ -1,0 +1,268 @@
+"""The steps of a training: TRL's trainer with our loss, guards, validation and checkpoints, on every replica alike."""
+
+import math
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ftassets.backends.trainer.checkpoints import Checkpoint, complete
+from ftassets.config.loop import Train
+from ftassets.domain.training.divergence import TrainingStopped, objection
+from ftassets.domain.training.job import TrainingJob
+from ftassets.domain.training.overfit import stops_early
+from ftassets.workers.chat_template import Taught
+from ftassets.workers.process import Report, Terminated
+from ftassets.workers.training import replicas
+from ftassets.workers.training.loss import taught_loss
+
+_SAY_EVERY = 5.0  # seconds between progress reports
+_SAVE_EVERY = 300.0  # seconds between checkpoints, unless train.save_steps says how many steps
+_DUE, _STOP = 1.0, 1e6  # what a replica asks for after a step: a checkpoint, or a checkpoint and the end
+_NOT_TAUGHT = -100  # label of a token without a loss
+_BEST = "best.safetensors"  # weights with the lowest validation loss, in a checkpoint
+
+
+@dataclass
+class Progress:
+    """What a training noted: losses in nats per token, one a step; (step, validation loss); steps at which it was taken up again."""
+
+    losses: list[float] = field(default_factory=list)
+    validation: list[tuple[int, float]] = field(default_factory=list)
+    resumed_at: list[int] = field(default_factory=list)
+    seconds: float = 0.0  # of this process
+    tokens: float = 0.0  # of this process, without padding
+
+
+@dataclass(frozen=True)
+class Steps:
+    """What the steps of one training need: the trainable model, tokens of its rows, and whether somebody asks for its end."""
+
+    job: TrainingJob
+    model: Any
+    tokenizer: Any
+    rows: Sequence[Taught]
+    validation: Sequence[Taught]
+    bf16: bool
+    key: str  # of its checkpoints
+    report: Report
+    stop_asked: Callable[[], bool]
+
+
+def run_steps(steps: Steps, count: int, resume: Checkpoint | None) -> Progress:
+    """Train the model in place on `count` replicas of this process, from `resume` on, and return in the original.
+
+    Raises TrainingStopped, and Terminated once `stop_asked` returns true and a checkpoint is written.
+    """
+    rank = replicas.fork(count, steps.job.work)
+    progress = Progress(**resume.progress) if resume else Progress()
+    if resume:
+        progress.validation = [(step, loss) for step, loss in progress.validation]
+        progress.resumed_at.append(resume.step)
+    trainer, watch = make_trainer(steps, rank, count, progress)
+    with replicas.joined(rank, count, steps.job.work):
+        if resume:
+            watch.restore_best(resume.folder)
+        trainer.train(resume_from_checkpoint=str(resume.folder) if resume else None)
+        progress.tokens = replicas.total(trainer.state.num_input_tokens_seen - watch.tokens_before)
+    progress.seconds = time.monotonic() - watch.started
+    if watch.stopped:
+        raise Terminated(f"the training was asked to end after step {len(progress.losses)}: start it again, and it resumes from there")
+    watch.use_best(steps.model)
+    return progress
+
+
+def make_trainer(steps: Steps, rank: int, count: int, progress: Progress) -> tuple[Any, Any]:
+    """A TRL trainer for one replica of `count`, and the callback that watches it and fills `progress`."""
+    import torch
+    from safetensors.torch import load_file, save_file
+    from transformers import PrinterCallback, TrainerCallback
+    from trl import SFTConfig, SFTTrainer
+
+    job, train = steps.job, steps.job.train
+    batch = train.batch_size // count
+    share = replicas.Share(len(steps.rows), train.batch_size, rank, count, train.seed)
+    held_out = _dataset(steps.validation[rank::count])
+    report = steps.report if rank == 0 else lambda _: None
+
+    class Watch(TrainerCallback):
+        """Collects losses, stops a hopeless training, validates, asks for checkpoints, says how far it is."""
+
+        stopped = False
+        best: dict[str, Any] | None = None
+
+        def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            self.started = self.said = self.saved = time.monotonic()
+            self.tokens_before = state.num_input_tokens_seen
+            self.steps_an_epoch = math.ceil(math.ceil(len(share) / batch) / train.gradient_accumulation_steps)
+            share.epoch = state.global_step // self.steps_an_epoch
+
+        def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
+            replicas.agree(model)
+            torch.nn.utils.clip_grad_norm_(model.parameters(), train.max_grad_norm)  # of the gradient they agree on
+
+        def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, model: Any = None, **_: Any) -> None:
+            if not logs or "loss" not in logs:
+                return
+            progress.losses.append(replicas.total(float(logs["loss"])) / count)
+            if why := objection(progress.losses, train.loss_limit):
+                raise TrainingStopped(why)
+            self._say(state)
+            self._validate(state, control, model)
+            self._save(state, control)
+
+        def _say(self, state: Any) -> None:
+            now = time.monotonic()
+            if now - self.said >= _SAY_EVERY or state.global_step == state.max_steps:
+                self.said = now
+                spent, done = now - self.started, state.global_step - (progress.resumed_at or [0])[-1]
+                left = spent / done * (state.max_steps - state.global_step)
+                speed = count * (state.num_input_tokens_seen - self.tokens_before) / spent
+                step = f"step {state.global_step}/{state.max_steps}"
+                report(f"{step}, loss {progress.losses[-1]:.3f}, {speed:.0f} tokens/s, {left:.0f} s left")
+
+        def _validate(self, state: Any, control: Any, model: Any) -> None:
+            step, last = state.global_step, state.global_step == state.max_steps
+            if last or step % (train.eval_steps or self.steps_an_epoch) == 0:
+                loss = _validation_loss(trainer, held_out, train.batch_size, steps.bf16)
+                if loss is None:
+                    return
+                progress.validation.append((step, loss))
+                report(f"step {step}, validation loss {loss:.3f}")
+                if train.early_stopping_patience is not None:
+                    if loss <= min(each for _, each in progress.validation):
+                        self.best = {name: weight.detach().clone() for name, weight in _trained(model)}
+                    control.should_training_stop |= stops_early(progress.validation, train.early_stopping_patience)
+
+        def _save(self, state: Any, control: Any) -> None:
+            now = time.monotonic()
+            due = state.global_step % train.save_steps == 0 if train.save_steps else now - self.saved >= _SAVE_EVERY
+            asked = replicas.total(_STOP if steps.stop_asked() else _DUE if due and rank == 0 else 0.0)
+            if control.should_training_stop:
+                return
+            self.stopped = asked >= _STOP
+            if asked:
+                self.saved = now
+                control.should_save, control.should_training_stop = True, self.stopped
+
+        def save_best(self, folder: Path) -> None:
+            if self.best is not None:
+                save_file(self.best, folder / _BEST)
+
+        def restore_best(self, folder: Path) -> None:
+            if (folder / _BEST).exists():
+                self.best = load_file(folder / _BEST)
+
+        def use_best(self, model: Any) -> None:
+            for name, weight in _trained(model):
+                if self.best is not None:
+                    weight.data.copy_(self.best[name])
+
+    class CompletionTrainer(SFTTrainer):
+        """TRL's loss without its entropy and accuracy: with them the loss takes a third of a step on CPU."""
+
+        def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+            return share
+
+        def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None) -> Any:
+            # the mean over replicas is that over all tokens only if each divides by the same number
+            tokens = None if num_items_in_batch is None else replicas.total(float(num_items_in_batch)) / count
+            with torch.autocast(model.device.type, dtype=torch.bfloat16, enabled=steps.bf16):
+                loss, logits = taught_loss(model.get_base_model(), inputs, tokens)
+            return (loss, {"logits": logits.detach()}) if return_outputs else loss
+
+        def _save_checkpoint(self, model: Any, trial: Any) -> None:
+            """Weights and optimizer are the same on every replica, the states of the random numbers are not."""
+            folder = job.checkpoints / f"checkpoint-{self.state.global_step}"
+            if rank == 0:
+                super(SFTTrainer, self)._save_checkpoint(model, trial)
+                (folder / "training_args.bin").unlink(missing_ok=True)  # pickled, and never read
+                watch.save_best(folder)
+            else:
+                self._save_rng_state(str(folder))
+            replicas.total(0.0)  # all have written
+            if rank == 0:
+                noted = {"losses": progress.losses, "validation": progress.validation, "resumed_at": progress.resumed_at}
+                complete(folder, steps.key, self.state.global_step, noted)
+
+        def _save_rng_state(self, output_dir: str) -> None:
+            super()._save_rng_state(os.path.join(output_dir, f"replica-{rank}"))
+
+        def _load_rng_state(self, checkpoint: str | None) -> None:
+            super()._load_rng_state(None if checkpoint is None else os.path.join(checkpoint, f"replica-{rank}"))
+
+    arguments = SFTConfig(output_dir=str(job.checkpoints), **_settings(train, batch, steps.bf16, torch.cuda.is_available()))
+    watch = Watch()
+    trainer = CompletionTrainer(
+        model=steps.model, args=arguments, train_dataset=_dataset(steps.rows), processing_class=steps.tokenizer, callbacks=[watch]
+    )
+    trainer.remove_callback(PrinterCallback)
+    return trainer, watch
+
+
+def _trained(model: Any) -> Iterator[tuple[str, Any]]:
+    return ((name, weight) for name, weight in model.named_parameters() if weight.requires_grad)
+
+
+def _validation_loss(trainer: Any, rows: Any, batch_size: int, bf16: bool) -> float | None:
+    """Mean loss in nats of all taught tokens of the `rows` of all replicas; None if none of them has a row."""
+    import torch
+
+    model, loss, tokens = trainer.model, 0.0, 0
+    model.eval()
+    with torch.inference_mode(), torch.autocast(model.device.type, dtype=torch.bfloat16, enabled=bf16):
+        for start in range(0, len(rows), batch_size):
+            batch = trainer.data_collator([rows[place] for place in range(start, min(start + batch_size, len(rows)))])
+            inputs = {name: batch[name].to(model.device) for name in ("input_ids", "attention_mask", "labels")}
+            loss += float(taught_loss(model.get_base_model(), inputs, 1)[0])
+            tokens += int((inputs["labels"][:, 1:] != _NOT_TAUGHT).sum())
+    model.train()
+    total = replicas.total(tokens)
+    return replicas.total(loss) / total if total else None
+
+
+def _settings(train: Train, batch: int, bf16: bool, cuda: bool) -> dict[str, Any]:
+    return {
+        "num_train_epochs": train.epochs,
+        "learning_rate": train.learning_rate,
+        "per_device_train_batch_size": batch,
+        "gradient_accumulation_steps": train.gradient_accumulation_steps,
+        "warmup_steps": train.warmup_ratio,  # below 1 it is a share of all steps
+        "lr_scheduler_type": "cosine",
+        "max_grad_norm": 0.0,  # clipped by us, once the replicas agree
+        "max_length": None,  # rows that are longer are left out before
+        "seed": train.seed,
+        "data_seed": train.seed,
+        "completion_only_loss": True,
+        "bf16": bf16,
+        "use_cpu": not cuda,
+        "activation_checkpointing": cuda,
+        "prediction_loss_only": True,
+        "dataloader_pin_memory": cuda,
+        "include_num_input_tokens_seen": "non_padding",
+        "logging_steps": 1,
+        "logging_nan_inf_filter": False,  # the guard has to see it
+        "save_strategy": "no",  # the callback asks for checkpoints
+        "report_to": "none",
+        "disable_tqdm": True,
+    }
+
+
+def _dataset(rows: Sequence[Taught]) -> Any:
+    """Rows as TRL takes them when they are tokens already: only the answer and its end have a loss."""
+    import pyarrow as pa
+    from datasets import Dataset
+
+    # as one long array each: lists of a row each take ten times the memory on the way
+    lengths = np.array([len(row.ids) for row in rows], np.int64)
+    ends = np.cumsum(lengths)
+    ids = np.fromiter(chain.from_iterable(row.ids for row in rows), np.int32, count=int(lengths.sum()))
+    answers = np.arange(len(ids)) >= np.repeat(ends - lengths + np.array([row.start for row in rows], np.int64), lengths)
+    offsets = pa.array(np.concatenate([[0], ends]), pa.int32())
+    columns = {"input_ids": ids, "labels": np.where(answers, ids, _NOT_TAUGHT).astype(np.int32)}
+    return Dataset(pa.table({name: pa.ListArray.from_arrays(offsets, values) for name, values in columns.items()}))

@@ -1,0 +1,55 @@
+from typing import Any
+
+import pytest
+
+from ftassets.config.loop import TRAIN_PRESETS, LoopConfig, Train
+from ftassets.domain.loop_check.training import impossible, unusual
+
+
+def loop(**train: Any) -> LoopConfig:
+    settings = {"name": "l", "base_model": "b", "task": {"system_prompt": "x"}, "golden_set": "g", "dataset": {"seed": "s"}}
+    return LoopConfig.model_validate({**settings, "train": train, "gates": [{"metric": "exact_match", "at_least": 0.5}]})
+
+
+def fields(**train: Any) -> list[str]:
+    return [str(found.field[1]) for found in unusual(loop(**train))]
+
+
+@pytest.mark.parametrize("preset", TRAIN_PRESETS)
+def test_no_preset_is_unusual(preset):
+    assert fields(preset=preset) == []
+
+
+@pytest.mark.parametrize(
+    ("train", "found"),
+    [
+        ({"learning_rate": 1e-3}, ["learning_rate"]),
+        ({"learning_rate": 1e-6}, ["learning_rate"]),
+        ({"learning_rate": 2e-4, "epochs": 5, "lora_r": 64, "lora_alpha": 128}, []),
+        ({"epochs": 6}, ["epochs"]),
+        ({"lora_r": 128, "lora_alpha": 128}, ["lora_r"]),
+        ({"lora_r": 64, "lora_alpha": 16}, ["lora_alpha"]),
+        ({"lora_r": 64, "lora_alpha": 16, "use_rslora": True}, []),
+        ({"warmup_ratio": 0.2}, ["warmup_ratio"]),
+        ({"batch_size": 1, "gradient_accumulation_steps": 2}, ["batch_size"]),
+        ({"batch_size": 2, "gradient_accumulation_steps": 16}, []),
+        ({"preset": "lora_without_regret", "learning_rate": 1e-3}, ["learning_rate"]),
+    ],
+)
+def test_what_fine_tuning_rarely_takes_is_warned_about(train, found):
+    assert fields(**train) == found
+
+
+def test_a_preset_fills_in_what_is_left_out():
+    assert Train(preset="lora_steps", save_steps=7).model_dump(include={"gradient_accumulation_steps", "eval_steps", "save_steps"}) == {
+        "gradient_accumulation_steps": 8, "eval_steps": 50, "save_steps": 7,
+    }  # fmt: skip
+    default = Train()
+    assert (default.lora_r, default.lora_alpha, default.lora_dropout, default.learning_rate) == (16, 32, 0.05, 2e-4)
+    assert Train.model_validate(Train(preset="lora_attention").model_dump()).target_modules == "attention"
+
+
+def test_early_stopping_needs_validation_rows():
+    [found] = impossible(loop(early_stopping_patience=2), 0)
+    assert (found.severity, found.field) == ("error", ("train", "early_stopping_patience"))
+    assert not [*impossible(loop(early_stopping_patience=2), 1), *impossible(loop(), 0)]
