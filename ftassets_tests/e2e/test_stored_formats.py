@@ -191,7 +191,9 @@ def test_versions_are_what_they_were(home: Home, loop: LoopConfig) -> None:
     for manifest in kinds.values():
         if manifest.kind == "adapter":
             train = loop.train.model_copy(update=make_train())
-            assert manifest.training == train.model_dump(mode="json")
+            settings = train.model_dump(mode="json")
+            assert {"method", "lora_r", "learning_rate", "replay"} <= manifest.training.keys()
+            assert manifest.training == {name: settings[name] for name in manifest.training}  # later releases have more of them
     [endpoint] = [digest for digest, manifest in kinds.items() if manifest.kind == "endpoint"]
     model = external_model(artifacts(home), endpoint)
     assert model is not None
