@@ -51,6 +51,7 @@ from ftassets.domain.release.attestation import statement
 from ftassets.domain.release.version import ExternalModel, VersionManifest
 from ftassets.domain.traffic.exchange import Exchange
 from ftassets.domain.traffic.feedback import Feedback
+from ftassets.domain.training.recipe import recipe
 from ftassets.domain.waiting import Waiting
 from ftassets.testing.doubles.http import receiver
 from ftassets.testing.doubles.llm_judge import pairwise_double
@@ -109,7 +110,7 @@ def version(home: Home, loop: LoopConfig, name: str, base: str, start_from: str 
         lineage="starts from the untuned base",
         code_commit="e" * 40,
         made_at=1_700_000_000.0,
-        recipe={**loop.train.model_dump(mode="json"), "system_prompt": loop.task.system_prompt, "start_from": start_from},
+        recipe=recipe(loop.task, loop.train, start_from),
         metrics={"validation_loss": 0.5},
     )
     return publish(artifacts(home), staging, manifest)

@@ -20,6 +20,7 @@ from ftassets.domain.release.version import ADAPTER, MERGED, VersionManifest, to
 from ftassets.domain.training.divergence import TrainingStopped
 from ftassets.domain.training.job import TrainingJob, TrainingResult
 from ftassets.domain.training.overfit import kept_loss
+from ftassets.domain.training.recipe import recipe, same_steps
 from ftassets.domain.training.rows import lineage_of
 from ftassets.durable import file_digest
 from ftassets.workers.chat_template import NoTemplate, Taught, prompt_ids, taught
@@ -28,8 +29,6 @@ from ftassets.workers.training import replicas
 from ftassets.workers.training.attention import attention_layers
 from ftassets.workers.training.base_models import copy_tokenizer, ensure_base, name_stops
 from ftassets.workers.training.steps import Steps, run_steps
-
-_NO_RECIPE = {"preset", "save_steps"}  # settings of a training that do not change its result
 
 
 def train(job: TrainingJob, report: Report, cores: int = 1, stop_asked: Callable[[], bool] = lambda: False) -> TrainingResult:
@@ -85,7 +84,7 @@ def train(job: TrainingJob, report: Report, cores: int = 1, stop_asked: Callable
         dataset_hash=job.dataset_hash,
         lineage=lineage,
         code_commit=code_identity()["code_commit"],
-        recipe={**job.train.model_dump(mode="json", exclude=_NO_RECIPE), "system_prompt": job.task.system_prompt, "start_from": parent},
+        recipe=recipe(job.task, job.train, parent),
         metrics=metrics if validation_loss is None else {**metrics, "validation_loss": validation_loss},
     )
     return TrainingResult(
@@ -109,16 +108,13 @@ def train(job: TrainingJob, report: Report, cores: int = 1, stop_asked: Callable
 
 def _key(job: TrainingJob, base_digest: str) -> str:
     """Names this training among all whose checkpoints may be found."""
-    train = job.train
+    parent = job.start_from.parent.name if job.start_from else None
     return key_of(
         {
             "code": code_identity()["code_digest"],
             "base": base_digest,
             "rows": [file_digest(job.train_file), file_digest(job.validation_file)],
-            "recipe": train.model_dump(mode="json", exclude=_NO_RECIPE | {"batch_size", "gradient_accumulation_steps"}),
-            "rows_a_step": train.batch_size * train.gradient_accumulation_steps,
-            "system_prompt": job.task.system_prompt,
-            "start_from": str(job.start_from and job.start_from.parent.name),
+            "recipe": same_steps(job.task, job.train, parent),
         }
     )
 
@@ -147,15 +143,15 @@ def _started(job: TrainingJob, base_digest: str) -> tuple[TrainingJob, str]:
     if job.start_from is None:
         return job, lineage_of(None, None, (job.base_model, base_digest))[1]
     before: tuple[str, str | None] | None = None
-    recipe: Mapping[str, Any] = {}
+    settings: Mapping[str, Any] = {}
     manifest_file = job.start_from.parent / MANIFEST
     if manifest_file.exists():
         manifest = VersionManifest.parse(manifest_file.read_bytes())
-        before, recipe = (manifest.base_model, manifest.base_digest), manifest.training
+        before, settings = (manifest.base_model, manifest.base_digest), manifest.training
     goes_on, lineage = lineage_of(job.start_from.parent.name, before, (job.base_model, base_digest))
     if not goes_on:
         return job.model_copy(update={"start_from": None, "train_file": job.cold_file or job.train_file}), lineage
-    if differs := _another_shape(job.train, json.loads((job.start_from / "adapter_config.json").read_text()), recipe):
+    if differs := _another_shape(job.train, json.loads((job.start_from / "adapter_config.json").read_text()), settings):
         raise TrainingStopped(f"production's adapter has {differs}: set it back, or adopt a base without it")
     return job, lineage
 

@@ -1,0 +1,19 @@
+"""The settings that decide what a training makes of its rows."""
+
+from typing import Any
+
+from ftassets.config.loop import Task, Train
+
+_DECIDES_NOTHING = {"preset", "save_steps"}  # what a preset gave is there as settings; a checkpoint changes nothing
+_ONE_STEP = {"batch_size", "gradient_accumulation_steps"}  # of the same rows, in however many passes
+
+
+def recipe(task: Task, train: Train, parent: str | None) -> dict[str, Any]:
+    """The recipe of a version, as its manifest has it; `parent` is the version whose adapter the training starts from."""
+    return {**train.model_dump(mode="json", exclude=_DECIDES_NOTHING), "system_prompt": task.system_prompt, "start_from": parent}
+
+
+def same_steps(task: Task, train: Train, parent: str | None) -> dict[str, Any]:
+    """What recipes have in common that a training may change between one step and the next: more or fewer rows in a pass."""
+    common = {name: value for name, value in recipe(task, train, parent).items() if name not in _ONE_STEP}
+    return {**common, "rows_a_step": train.batch_size * train.gradient_accumulation_steps}
