@@ -8,11 +8,14 @@ import dagster as dg
 from ftassets.assets._shared.accepted import golden_commit
 from ftassets.assets._shared.dataset_files import pairs_path, pairs_to_parquet, read_evaluation_rows
 from ftassets.assets._shared.node import asset
+from ftassets.assets._shared.tokenizers import known_control_tokens
+from ftassets.backends.artifacts.base import Artifacts
 from ftassets.backends.dataset_store.base import DatasetStore
+from ftassets.backends.serving.base import Serving
 from ftassets.backends.traffic_log.base import TrafficLog
 from ftassets.config.loop import LoopConfig
 from ftassets.config.profiles import name_finder
-from ftassets.domain.dataset.preferences import build_pairs, scrubbed_pairs
+from ftassets.domain.dataset.preferences import build_pairs, scrubbed_pairs, without_control_tokens
 from ftassets.domain.gates.result import Verdict
 from ftassets.reporting.tables import table, without_quotes
 
@@ -24,14 +27,20 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
 
     @asset(loop, __doc__, {"lakefs"}, deps=["traffic", "golden_set"])
     def preference_pairs(
-        context: dg.AssetExecutionContext, traffic_log: dg.ResourceParam[TrafficLog], dataset_store: dg.ResourceParam[DatasetStore]
+        context: dg.AssetExecutionContext,
+        artifacts: dg.ResourceParam[Artifacts],
+        serving: dg.ResourceParam[Serving],
+        traffic_log: dg.ResourceParam[TrafficLog],
+        dataset_store: dg.ResourceParam[DatasetStore],
     ) -> dg.MaterializeResult:
         commit = golden_commit(context.instance, dataset_store, loop)
         golden = read_evaluation_rows(dataset_store, commit, loop)
         reviewed = traffic_log.reviewed(loop.name, time.time() - loop.dataset.production_window)
         pairs, dropped = build_pairs(reviewed, golden, loop)
         pairs, personal = scrubbed_pairs(pairs, loop, name_finder() if loop.dataset.pii_names else None)
-        dropped += personal
+        tokens = known_control_tokens(artifacts, serving.state(loop.name).production, loop)
+        pairs, unteachable = without_control_tokens(pairs, tokens)
+        dropped += [*personal, *unteachable]
         publication = dataset_store.publish(
             f"{context.run_id}-pairs",
             {pairs_path(loop.name): pairs_to_parquet(pairs)},

@@ -176,10 +176,11 @@ def export_dataset(
 ) -> None:
     """Write a dataset as Parquet with its card, as `datasets.load_dataset` opens it, and its preference pairs for TRL's DPO trainer."""
     from ftassets.assets._shared.dataset_files import export, export_pairs
+    from ftassets.workers.training.token_counts import base_control_tokens
 
     store, config = backend("dataset_store"), known_loop(loop)
     files = export(store, commit, config.name, out, force, [Home.from_env().root])
-    pairs = export_pairs(store, commit, config, out)
+    pairs = export_pairs(store, commit, config, out, base_control_tokens(config.base_model, Home.from_env().cache))
     if as_json:
         show_json({"loop": loop, "data_files": files, "preference_pairs": str(pairs) if pairs else None})
         return

@@ -34,6 +34,14 @@ def cron(expression: str) -> str:
     return expression
 
 
+def ticks_a_day(expression: str) -> int:
+    """How often a valid expression falls due on a day that it names, change of clocks aside."""
+    if expression in _SHORT:
+        return 24 if expression == "@hourly" else 1
+    minutes, hours = (_values(part, *field) for part, field in zip(expression.lower().split()[:2], _FIELDS[:2], strict=True))
+    return len(minutes) * len(hours)
+
+
 def _values(text: str, name: str, lowest: int, highest: int, names: dict[str, int]) -> set[int]:
     """The values that one field stands for."""
     if re.fullmatch(_SPECIAL.get(name, "(?!)"), text):

@@ -8,7 +8,7 @@ from dagster._utils.schedules import get_next_cron_tick, is_valid_cron_string
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ftassets.config.cron import cron, timezone
+from ftassets.config.cron import cron, ticks_a_day, timezone
 
 VALUES = st.sampled_from(["*", "0", "1", "5", "7", "12", "13", "24", "29", "30", "31", "59", "60", "mon", "jan", "sunday", "l", "5#2", ""])
 PARTS = st.builds(
@@ -59,6 +59,14 @@ def test_usual_expressions_are_taken(expression: str) -> None:
 def test_what_is_wrong_is_named_without_the_expression(expression: str, message: str) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         cron(expression)
+
+
+@pytest.mark.parametrize(
+    ("expression", "ticks"),
+    [("0 6 * * *", 1), ("*/20 * * * 1-5", 72), ("0,30 9-17 * * *", 18), ("@hourly", 24), ("@weekly", 1), ("0 0 l * *", 1)],
+)
+def test_ticks_of_a_day(expression: str, ticks: int) -> None:
+    assert ticks_a_day(expression) == ticks
 
 
 @pytest.mark.parametrize("name", ["UTC", "Europe/Berlin", "America/Argentina/Buenos_Aires", "Etc/GMT+5"])

@@ -21,6 +21,7 @@ from ftassets.domain import formats
 from ftassets.domain.acceptance import Check
 from ftassets.domain.canonical import canonical_json
 from ftassets.domain.dataset.card import card
+from ftassets.domain.dataset.control_tokens import ControlTokens
 from ftassets.domain.dataset.curation import Curated
 from ftassets.domain.dataset.preferences import Pair, trl_row
 from ftassets.domain.dataset.rows import Example, Quarantined, apart, shown
@@ -442,14 +443,17 @@ def _exported(folder: Path) -> set[Path]:
         return set()
 
 
-def export_pairs(store: DatasetStore, ref: str, loop: LoopConfig, folder: Path) -> Path | None:
-    """Write the preference pairs at `ref` into a folder as JSON lines in TRL's conversational form; None without a pair."""
+def export_pairs(store: DatasetStore, ref: str, loop: LoopConfig, folder: Path, tokens: ControlTokens | None = None) -> Path | None:
+    """Write the preference pairs at `ref` into a folder as JSON lines in TRL's conversational form; None without a pair.
+
+    The control tokens are those of the base model's tokenizer, if they are known.
+    """
     try:
         pairs = pairs_from_parquet(store.read(ref, pairs_path(loop.name)))
     except ObjectNotFound:
         return None
     target = folder / PAIRS
-    lines = (json.dumps(trl_row(pair, loop.task.system_prompt), ensure_ascii=False) + "\n" for pair in pairs)
+    lines = (json.dumps(trl_row(pair, loop.task.system_prompt, tokens), ensure_ascii=False) + "\n" for pair in pairs)
     _write(target, "".join(lines).encode())
     return target if pairs else None
 

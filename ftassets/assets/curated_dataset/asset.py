@@ -6,7 +6,6 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -28,10 +27,10 @@ from ftassets.assets._shared.dataset_files import (
 )
 from ftassets.assets._shared.events import node
 from ftassets.assets._shared.node import asset
+from ftassets.assets._shared.tokenizers import known_control_tokens, production_tokenizer
 from ftassets.assets.curated_dataset.checks import results, specs
 from ftassets.assets.curated_dataset.golden_vectors import golden_vectors
 from ftassets.backends.artifacts.base import Artifacts
-from ftassets.backends.artifacts.versions import control_tokens_of, version_key
 from ftassets.backends.dataset_store.base import DatasetStore, MergeConflict, ObjectNotFound
 from ftassets.backends.embedder.base import Embedder, EmbedderOf
 from ftassets.backends.serving.base import Serving
@@ -44,15 +43,12 @@ from ftassets.domain.acceptance import in_words, refusals
 from ftassets.domain.canonical import digest_of
 from ftassets.domain.chat import embedded_text, vector_space
 from ftassets.domain.dataset.acceptance import BLOCKING, dataset_checks
-from ftassets.domain.dataset.control_tokens import ControlTokens
 from ftassets.domain.dataset.curation import Curated, StepReport, curate, splits_of
 from ftassets.domain.dataset.feedback import from_feedback
 from ftassets.domain.dataset.rows import Example, Quarantined, shown
 from ftassets.domain.dataset.shards import content_hash
-from ftassets.domain.release.version import MERGED
 from ftassets.reporting.plots import bars, funnel, histogram
 from ftassets.reporting.tables import table, without_quotes
-from ftassets.workers.training.token_counts import base_control_tokens
 
 _BATCH = 8192  # rows that are embedded or tokenised at a time
 
@@ -105,7 +101,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
             loop,
             rejected,
             tokens=_tokens(artifacts, production, rows),
-            control_tokens=_control_tokens(artifacts, production, loop),
+            control_tokens=known_control_tokens(artifacts, production, loop),
             names=name_finder() if loop.dataset.pii_names else None,
             progress=lambda step, number, of: context.log.info(f"curation step {number} of {of}: {step}"),
         )
@@ -209,16 +205,9 @@ def _large(rows: int, columns: int) -> np.ndarray:
         return np.memmap(file, np.float32, "w+", shape=(max(1, rows), columns))[:rows]
 
 
-def _control_tokens(artifacts: Artifacts, production: str | None, loop: LoopConfig) -> ControlTokens | None:
-    """Those of the base model's tokenizer, else of production's; None when neither is on this machine."""
-    if (found := base_control_tokens(loop.base_model, Home.from_env().cache)) is not None:
-        return found
-    return control_tokens_of(artifacts, production) if production and _tokenizer(artifacts, production) else None
-
-
 def _tokens(artifacts: Artifacts, production: str | None, rows: Sequence[Example]) -> list[int] | None:
     """Tokens of request and answer, counted as production's tokenizer does; None without a version, or when its tokenizer is not here."""
-    file = _tokenizer(artifacts, production)
+    file = production_tokenizer(artifacts, production)
     if file is None:
         return None
     from tokenizers import Tokenizer
@@ -229,11 +218,6 @@ def _tokens(artifacts: Artifacts, production: str | None, rows: Sequence[Example
         texts = [f"{row.prompt}\n{row.completion}" for row in rows[start : start + _BATCH]]
         counts += [len(found) for found in tokenizer.encode_batch(texts, add_special_tokens=False)]
     return counts
-
-
-def _tokenizer(artifacts: Artifacts, production: str | None) -> Path | None:
-    key = version_key(production, MERGED, "tokenizer.json") if production else None
-    return artifacts.local(key) if key and artifacts.exists(key) else None
 
 
 def _places(rows: Sequence[Example], renamed: Mapping[str, str]) -> dict[str, int]:

@@ -1,6 +1,5 @@
 """Judges of one answer, or of two, behind any endpoint that speaks OpenAI's chat completions with JSON schema answers."""
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, TypeVar
 
@@ -10,6 +9,7 @@ from ftassets.backends.llm_judge.base import Judgement, JudgeUnreachable, LlmJud
 from ftassets.backends.model_client.openai import OpenAIEndpoint
 from ftassets.config.loop import LlmJudgeSettings, PairwiseJudgeSettings
 from ftassets.domain.canonical import digest_of
+from ftassets.domain.dataset.control_tokens import as_data
 from ftassets.domain.evaluation.llm_judge import Choice
 
 TIMEOUT = (5.0, 60.0)  # seconds to connect, and between two reads
@@ -47,7 +47,7 @@ def ask(
             "temperature": temperature,
             "messages": [
                 {"role": "system", "content": instructions},
-                {"role": "user", "content": json.dumps(data, ensure_ascii=False)},
+                {"role": "user", "content": as_data(data)},
             ],
             "response_format": {"type": "json_schema", "json_schema": {"name": "verdict", "strict": True, "schema": schema}},
         }

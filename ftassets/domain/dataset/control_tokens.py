@@ -19,6 +19,9 @@ _FURTHER = ("additional_special_tokens", "extra_special_tokens")
 _MARKER = re.compile(_BARS.pattern + r"|<</?[A-Z_]{2,20}>>|\[/?[A-Z_]{2,30}\]|</?[a-z]+_[a-z_]+>")  # <|user|>, <<SYS>>, [INST]
 
 
+_KNOWN = re.compile(_MARKER.pattern + r"|</?s>|<(?:bos|eos|pad|unk|mask|sep|cls)>")  # of any tokenizer
+
+
 class ControlTokens(NamedTuple):
     """What no text of a user may hold as it is.
 
@@ -60,6 +63,15 @@ def _template(named: Any) -> str:
     if isinstance(named, str):
         return named
     return "\n".join(str(each.get("template", "")) for each in named if isinstance(each, dict)) if isinstance(named, list) else ""
+
+
+def as_data(value: Any) -> str:
+    """A value as JSON for a model whose tokenizer is not known, such as a judge: what has the form of a control token begins with an escape.
+
+    The JSON means the same, and no tokenizer finds the token in it. Raises what `json.dumps` raises.
+    """
+    text = json.dumps(value, ensure_ascii=False)  # outside of its strings JSON has neither such brackets nor words in capitals
+    return _KNOWN.sub(lambda match: f"\\u{ord(match[0][0]):04x}{match[0][1:]}", text)
 
 
 class Escape:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import ConfigDict, Field, ValidationError
 
 from ftassets.domain.chat import Asked, chat
+from ftassets.domain.dataset.control_tokens import ControlTokens, escape_of
 from ftassets.domain.dataset.curation.contamination import drop_contaminated
 from ftassets.domain.dataset.curation.context import in_context
 from ftassets.domain.dataset.curation.step import Pool
@@ -85,12 +86,15 @@ def build_pairs(reviewed: Sequence[Reviewed], golden: Iterable[Example], loop: "
     return pairs, dropped
 
 
-def trl_row(pair: Pair, system_prompt: str) -> dict[str, Any]:
+def trl_row(pair: Pair, system_prompt: str, tokens: ControlTokens | None = None) -> dict[str, Any]:
     """The pair in TRL's conversational form: `prompt`, `chosen` and `rejected` are lists of messages, `tools` is there if it has some.
 
-    The prompt is what the model reads, below the loop's system prompt.
+    The prompt is what the model reads, below the loop's system prompt; control tokens in it are broken as in training, because TRL would
+    read them as such.
     """
     read = chat(system_prompt, pair)
+    if tokens is not None:
+        read = escape_of(tokens).chat(read)
     row: dict[str, Any] = {"prompt": read.messages}
     row |= {name: [{"role": "assistant", "content": text}] for name, text in (("chosen", pair.chosen), ("rejected", pair.rejected))}
     return row | ({"tools": read.tools} if read.tools else {})
@@ -116,6 +120,28 @@ def scrubbed_pairs(pairs: Iterable[Pair], loop: "LoopConfig", names: Finder | No
             continue
         chosen = pair.chosen if closed else cleaned[1]
         kept.append(pair.model_copy(update={"messages": messages, "tools": tools, "rejected": cleaned[0], "chosen": chosen}))
+    return kept, dropped
+
+
+def without_control_tokens(pairs: Iterable[Pair], tokens: ControlTokens | None) -> tuple[list[Pair], list[Quarantined]]:
+    """The pairs whose answers hold no control token, and those that were dropped, by the rule of the curation step `control_tokens`.
+
+    A rejected answer with one would teach the model not to write that token, such as the end of its turn. Without known `tokens`
+    all are kept.
+    """
+    if tokens is None:
+        return list(pairs), []
+    escape = escape_of(tokens)
+    kept: list[Pair] = []
+    dropped: list[Quarantined] = []
+    for pair in pairs:
+        answers = (("preferred", pair.chosen), ("rejected", pair.rejected))
+        found = next(((which, token) for which, answer in answers for token in escape.found_in_answer(answer)), None)
+        if found is None:
+            kept.append(pair)
+        else:
+            reason = f"the {found[0]} answer holds the control token {found[1]!r}"
+            dropped.append(Quarantined(f"preferences:{pair.request_id}", reason, pair.prompt))
     return kept, dropped
 
 

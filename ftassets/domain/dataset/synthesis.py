@@ -12,6 +12,7 @@ import numpy as np
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.canonical import digest_of, read_json
 from ftassets.domain.chat import question
+from ftassets.domain.dataset.control_tokens import as_data
 from ftassets.domain.dataset.curation.text import normalised, request_key
 from ftassets.domain.dataset.rows import Example, Quarantined
 from ftassets.domain.evaluation.answer_form import NO_LABEL, AnswerForm, parse_call
@@ -194,7 +195,7 @@ def _neighbours(label: str, by_class: Mapping[str, Sequence[Example]]) -> list[s
 
 
 def _block(title: str, rows: Sequence[Example], form: AnswerForm) -> str:
-    lines = [json.dumps({"prompt": row.prompt, "completion": form.as_json(row.completion)}, ensure_ascii=False) for row in rows]
+    lines = [as_data({"prompt": row.prompt, "completion": form.as_json(row.completion)}) for row in rows]
     return "\n".join([f"{title}:", *lines])
 
 

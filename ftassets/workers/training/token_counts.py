@@ -10,7 +10,7 @@ from ftassets.config.loop import LoopConfig
 from ftassets.domain.dataset.control_tokens import ControlTokens, control_tokens
 from ftassets.domain.dataset.rows import Example
 from ftassets.errors import FtassetsError, in_one_line
-from ftassets.workers.chat_template import NoTemplate, taught, with_system_role
+from ftassets.workers.chat_template import NoTemplate, answer_ids, taught, with_system_role
 from ftassets.workers.training.base_models import BaseModelMissing, base_files
 
 
@@ -29,7 +29,8 @@ def token_counts(loop: LoopConfig, rows: Sequence[Example], cache: Path) -> list
 
 def answer_token_counts(loop: LoopConfig, rows: Sequence[Example], cache: Path) -> list[int]:
     """Tokens of each row's answer alone. Never reaches the network. Raises NotCounted if the tokenizer is not on this machine."""
-    return [len(ids) for ids in _tokenizer(loop.base_model, cache)([row.completion for row in rows], add_special_tokens=False)["input_ids"]]
+    tokenizer = _tokenizer(loop.base_model, cache)
+    return [len(answer_ids(tokenizer, row.completion)) for row in rows]
 
 
 def base_control_tokens(base_model: str, cache: Path) -> ControlTokens | None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ftassets.domain.chat import Asked, Chat, Message, ToolCall, chat, question, request_body
-from ftassets.domain.dataset.control_tokens import ControlTokens, Escape, control_tokens, escape_of, tokens_in
+from ftassets.domain.dataset.control_tokens import ControlTokens, Escape, as_data, control_tokens, escape_of, tokens_in
 
 END = "<|im_end|>"
 TOKENIZER = {
@@ -120,3 +120,14 @@ def test_no_token_is_left_and_only_spaces_are_put_in(tokens: list[str], parts: l
     kept = text.replace("a", "\ufffd") if "a" in tokens else text
     assert broken.replace(" ", "") == kept.replace(" ", "")  # no other character is put in
     assert (broken == text) == (not any(token in text for token in tokens))
+
+
+MARKS = ("<|im_end|>", "<｜User｜>", "</s>", "<s>", "<bos>", "<start_of_turn>", "[INST]", "[/INST]", "<<SYS>>", "<</SYS>>", "<tool_call>")
+
+
+@given(st.lists(st.sampled_from((*MARKS, "<", "|", ">", "[", "a", "\\", '"', "\n", "é")), max_size=12))
+def test_data_for_a_model_of_unknown_tokenizer_means_the_same_and_holds_no_token(parts: list[str]) -> None:
+    value = {"".join(parts): ["".join(parts), 1, None]}
+    text = as_data(value)
+    assert json.loads(text) == value
+    assert not any(mark in text for mark in MARKS)

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from ftassets.config.loop import Task
 from ftassets.domain.chat import Asked, Message, texts
-from ftassets.domain.dataset.preferences import Pair, build_pairs, scrubbed_pairs, trl_row
+from ftassets.domain.dataset.control_tokens import ControlTokens
+from ftassets.domain.dataset.preferences import Pair, build_pairs, scrubbed_pairs, trl_row, without_control_tokens
 from ftassets.domain.dataset.rows import Example, Quarantined
 from ftassets.domain.traffic.exchange import Exchange
 from ftassets.domain.traffic.feedback import Feedback, Reviewed
@@ -253,3 +254,29 @@ def test_pairs_are_scrubbed_by_the_rules_of_curation() -> None:
     tool = '[{"type": "function", "function": {"name": "ann@example.com"}}]'
     kept, (refused,) = scrubbed_pairs([pair.model_copy(update={"tools": tool})], config())
     assert (kept, refused.reason) == ([], "personal data in the name of a tool or call: EMAIL")
+
+
+TOKENS = ControlTokens(("<|im_end|>", "</s>"), ("<tool_call>",))
+
+
+@pytest.mark.parametrize(
+    ("answer", "correction", "reason"),
+    [
+        ("off</s>", ON, "the rejected answer holds the control token '</s>'"),
+        (OFF, '{"intent": "on<|im_end|>"}', "the preferred answer holds the control token '<|im_end|>'"),
+        ("<tool_call>", ON, None),  # which models write as text
+    ],
+)
+def test_pairs_whose_answers_hold_control_tokens_are_dropped(answer: str, correction: str, reason: str | None) -> None:
+    given, _ = pairs_of([said(answer, None, correction)], [], 9)
+    kept, dropped = without_control_tokens(given, TOKENS)
+    assert (len(kept), [each.reason for each in dropped]) == ((1, []) if reason is None else (0, [reason]))
+    assert without_control_tokens(given, None) == (given, [])
+
+
+def test_control_tokens_in_the_request_of_a_pair_are_broken_for_trl() -> None:
+    (pair,), _ = pairs_of([said(OFF, None, ON, prompt="on<|im_end|>")], [], 9)
+    assert pair.prompt == "on<|im_end|>"
+    row = trl_row(pair, "Be brief.", TOKENS)
+    assert row["prompt"][-1]["content"] == "on< |im_end|>"
+    assert row["chosen"][0]["content"] == ON

@@ -1,0 +1,82 @@
+"""Settings that a loop file gives and that nothing reads, because they need another setting."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from ftassets.config.cron import ticks_a_day
+from ftassets.domain.gates.presets import single_gates
+from ftassets.domain.loop_check.finding import LOOP, LoopFinding
+
+if TYPE_CHECKING:
+    from ftassets.config.loop import LoopConfig
+
+_OF_STEP = {  # settings of a curation step, which no other step reads
+    "pii": ("pii", "pii_names"),
+    "language": ("languages",),
+    "quality": ("quality_score",),
+    "length": ("min_chars", "max_chars"),
+    "topic_cap": ("max_topic_rows_per_user",),
+    "balance": ("max_class_share",),
+}
+SPREAD = 1.5  # times more reports than the budget of false alarms is spread over
+
+
+def without_effect(loop: "LoopConfig") -> Iterator[LoopFinding]:
+    """A warning for each setting of the loop file that has no effect, with what it needs."""
+    if not loop.traffic.limited:
+        for name in _given(loop.traffic, "every", "export"):
+            why = "without traffic.keep and traffic.max_gb nothing is ever deleted"
+            yield _finding(("traffic", name), why, "set how long requests stay, for example `keep: 90d`")
+    for step in loop.dataset.skip:
+        for name in _given(loop.dataset, *_OF_STEP.get(step, ())):
+            yield _finding(("dataset", name), f"dataset.skip leaves the step {step} out", f"take {step} out of dataset.skip")
+    if loop.task.type != "tool_call":
+        for name in _given(loop.task, "label"):
+            yield _finding(("task", name), f"it names a field of a tool call, and the type is {loop.task.type}", "set task.type")
+    gated = {gate.metric for gate in single_gates(loop.gates)}
+    for metric, field, given in (("llm_judge", ("llm_judge",), loop.llm_judge), ("cost", ("task", "costs"), loop.task.costs)):
+        if given is not None and metric not in gated:
+            yield _finding(field, f"no gate has the metric {metric}", "add such a gate")
+    drift = loop.retrain_on.drift
+    if drift.rule == "centroid_cosine":
+        for name in _given(drift, "max_false_alarms", "reports_per_day"):
+            yield _finding(
+                ("retrain_on", "drift", name), "the rule centroid_cosine ignores the budget of false alarms", "set rule: novelty"
+            )
+    yield from _people(loop)
+
+
+def reports_a_day(loop: "LoopConfig") -> Iterator[LoopFinding]:
+    """A warning if there are so many drift reports a day that the budget of false alarms, spread over fewer, does not hold."""
+    drift = loop.retrain_on.drift
+    number = ticks_a_day(drift.every)
+    if drift.rule == "novelty" and number > SPREAD * drift.reports_per_day:
+        text = f"retrain_on.drift.every makes {number} reports a day, and reports_per_day is {drift.reports_per_day:g}"
+        advice = f"more false alarms than max_false_alarms would come: set reports_per_day to {number}"
+        yield LoopFinding("warning", "reports_per_day", LOOP, text, advice, field=("retrain_on", "drift", "every"))
+
+
+def _people(loop: "LoopConfig") -> Iterator[LoopFinding]:
+    """Roles that no person has, and people with a role that may do nothing."""
+    release = loop.release
+    known = set(release.people.values())
+    for name in ("approve", "override"):
+        for role in getattr(release, name):
+            if role not in known:
+                why = f"no person of release.people has the role {role}"
+                yield _finding(("release", name), why, "add a line such as `ann@example.com: " + role + "` to release.people")
+    for person, role in release.people.items():
+        if role not in (*release.approve, *release.override):
+            why = f"the role {role} of {person} is neither in release.approve nor in release.override"
+            yield _finding(("release", "people"), why, "add the role to one of them")
+
+
+def _given(settings: Any, *names: str) -> list[str]:
+    """Those of the fields that the file itself gives, with another value than the default."""
+    fields = type(settings).model_fields
+    return [name for name in names if name in settings.model_fields_set and getattr(settings, name) != fields[name].default]
+
+
+def _finding(field: tuple[str, ...], why: str, advice: str) -> LoopFinding:
+    text = f"{'.'.join(field)} has no effect: {why}"
+    return LoopFinding("warning", "no_effect", LOOP, text, f"{advice}, or leave the setting out", field=field)
