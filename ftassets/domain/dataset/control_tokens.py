@@ -66,9 +66,10 @@ def _template(named: Any) -> str:
 
 
 def as_data(value: Any) -> str:
-    """A value as JSON for a model whose tokenizer is not known, such as a judge: what has the form of a control token begins with an escape.
+    """A value as JSON for a model whose tokenizer is not known, such as a judge.
 
-    The JSON means the same, and no tokenizer finds the token in it. Raises what `json.dumps` raises.
+    What has the form of a control token begins with an escape. The JSON means the same, and no tokenizer finds the token in it.
+    Raises what `json.dumps` raises.
     """
     text = json.dumps(value, ensure_ascii=False)  # outside of its strings JSON has neither such brackets nor words in capitals
     return _KNOWN.sub(lambda match: f"\\u{ord(match[0][0]):04x}{match[0][1:]}", text)
