@@ -4,17 +4,17 @@ import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import dagster as dg
 
 from ftassets.assets._shared import live
-from ftassets.assets._shared.events import node
+from ftassets.assets._shared.events import DATA_VERSION, data_version, newest, node
 from ftassets.assets._shared.node import asset
 from ftassets.assets._shared.stored_reports import place
 from ftassets.backends.artifacts.base import Artifacts
-from ftassets.backends.artifacts.reports import report_key, store_report
+from ftassets.backends.artifacts.reports import ReportDamaged, read_report, report_key, store_report
 from ftassets.backends.control.base import Control
 from ftassets.backends.control.latest import record_latest
 from ftassets.backends.llm_judge.base import Judgement, JudgeUnreachable, NotJudged
@@ -27,42 +27,69 @@ from ftassets.config.profiles import llm_judge
 from ftassets.domain.chat import Asked, request_body
 from ftassets.domain.evaluation.sampling import reservoir
 from ftassets.domain.gates.result import Verdict
-from ftassets.domain.monitoring.estimate import SMALLEST, Estimate, mean_of, share_of
-from ftassets.domain.monitoring.finding import Finding, together
+from ftassets.domain.monitoring.finding import Finding
 from ftassets.domain.monitoring.latest import LatestReport
-from ftassets.domain.monitoring.quality import QualityPoint, fallen_most, follow
-from ftassets.domain.traffic.exchange import ANSWERED, Exchange, Outcomes, asked_of
-from ftassets.domain.traffic.feedback import FeedbackCounts
+from ftassets.domain.monitoring.quality import (
+    JUDGED,
+    LATE,
+    MEASURES,
+    NOT_CORRECTED,
+    NOT_DISLIKED,
+    WELL_FORMED,
+    WITHOUT_ERROR,
+    Day,
+    QualityPoint,
+    Series,
+    fallen_most,
+    follow,
+    local_days,
+    together,
+)
+from ftassets.domain.traffic.exchange import Exchange, asked_of
+from ftassets.domain.traffic.retention import DAY
 from ftassets.reporting.tables import table
 from ftassets.reporting.trends import Point, trend
 
 CHECK = "no_sustained_drop"
 CLIENTS = 4  # answers judged at once
-JUDGED = "judged"
-
-
-@dataclass(frozen=True)
-class _Counts:
-    """How a window's exchanges ended. Requests the client got wrong are not the model's."""
-
-    answered: int = 0
-    failed: int = 0
-    malformed: int = 0
-    judged: int = 0  # answers of which it is known whether they are malformed
-
-    @property
-    def answers(self) -> int:
-        """Requests the model was to answer."""
-        return self.answered + self.failed
 
 
 @dataclass(frozen=True)
 class _Judged:
-    """Judge scores of a sample as (request id, judgement), and the reasons why other answers have no score."""
+    """Judge scores of a sample as (request id, judgement), and the reasons why other answers have no score.
+
+    `until` (epoch seconds) is up to when answers were judged, None before the first; `values` are the scores in 0..1 with their users.
+    """
 
     identity: str | None = None
+    until: float | None = None
     scores: list[tuple[str, Judgement]] = field(default_factory=list)
     not_judged: list[tuple[str, str]] = field(default_factory=list)
+    values: list[tuple[str, float]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Earlier:
+    """What the report before this one left: the series of its version, up to when it judged, and the drops that people were told of."""
+
+    production: str | None = None
+    series: Mapping[str, Series] = field(default_factory=dict)
+    llm_judge: str | None = None
+    judged_until: float | None = None
+    told: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What one report finds about a version; `told` are the drops that people know of now."""
+
+    production: str | None
+    window: tuple[float, float]
+    series: dict[str, Series] = field(default_factory=dict)
+    measured: dict[str, QualityPoint] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+    judged: _Judged = field(default_factory=_Judged)
+    told: Sequence[str] = ()
 
 
 def build(loop: LoopConfig) -> dg.AssetsDefinition:
@@ -74,9 +101,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         __doc__,
         {"python"} | ({"openai"} if loop.monitors.llm_judge else set()),
         deps=["traffic"],
-        check_specs=[
-            dg.AssetCheckSpec(CHECK, asset=key, description="Live quality stays within the allowed drop of the version's first answers.")
-        ],
+        check_specs=[dg.AssetCheckSpec(CHECK, asset=key, description="No measure of live quality has dropped and stayed down.")],
         freshness_policy=live.freshness(loop),
     )
     def quality_report(
@@ -89,47 +114,89 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult:
         begin, end = live.window_of(context, loop)
         production = serving.state(loop.name).production
+        try:
+            earlier = _earlier(artifacts, loop, newest(context.instance, key))
+        except ReportDamaged as error:  # no report could be made any more if this one had to be read
+            context.log.warning(f"quality is followed from the traffic log anew: {error}")
+            earlier = _Earlier()
         if production is None:
-            return _materialize(
-                loop, context, artifacts, control, None, (begin, end), _Counts(), {}, _Judged(), {}, [live.NO_PRODUCTION], []
-            )
-        counts = _counts(traffic_log.outcomes(loop.name, [production], begin, end))
-        judged = _Judged()
+            found = _Found(None, (begin, end), findings=[live.NO_PRODUCTION], told=earlier.told)
+            return _materialize(loop, context, artifacts, control, found, [])
+        known, judged = (earlier.series if earlier.production == production else {}), _Judged()
         if loop.monitors.llm_judge:  # only a judge needs texts
-            sample, _ = reservoir(traffic_log.stream(loop.name, begin, end, production, answered=True), loop.monitors.sample, seed=int(end))
-            judged = _judge(loop.monitors.llm_judge, loop, sample)
+            judged = _judge(loop, loop.monitors.llm_judge, traffic_log, production, (begin, end), earlier)
         for why in sorted({reason for _, reason in judged.not_judged})[:5]:
             context.log.warning(f"not judged: {why}")
-        estimates = _estimates(counts, traffic_log.feedback_counts(loop.name, production, begin, end), judged)
-        past = live.past_reports(context.instance, key)
-        measured, findings = _follow(loop, past, production, judged.identity, estimates)
-        if judged.not_judged and not judged.scores:
-            findings.append(Finding(Verdict.NOT_ENOUGH_DATA, f"no answer was judged: {judged.not_judged[0][1]}", blocked=True))
-        if failed := [f.sentence for f in findings if f.verdict is Verdict.FAIL]:
-            text = f"version {production[:12]}: {'; '.join(failed)}"
-            routed(control, loop, notifier).notify(alert_about(loop, "quality-drop", "sustained drop of live quality", text, "ticket"))
-        return _materialize(
-            loop, context, artifacts, control, production, (begin, end), counts, estimates, judged, measured, findings, past
-        )
+        if judged.identity not in (None, earlier.llm_judge):
+            known = {name: each for name, each in known.items() if name != JUDGED}  # scores of two judges are not compared
+        began = live.first_served(serving, loop.name, production)
+        series = with_judged(_read(loop, traffic_log, production, known, began, end), judged.values, end, loop.timezone)
+        found = _follow(loop, production, (begin, end), series, judged)
+        told = _tell(loop, routed(control, loop, notifier), found, earlier)
+        return _materialize(loop, context, artifacts, control, replace(found, told=told), live.past_reports(context.instance, key))
 
     return quality_report
 
 
-def _counts(outcomes: Sequence[Outcomes]) -> _Counts:
-    return _Counts(
-        answered=sum(each.count for each in outcomes if each.status == ANSWERED),
-        failed=sum(each.count for each in outcomes if each.status >= 500),
-        malformed=sum(each.count for each in outcomes if each.malformed),
-        judged=sum(each.count for each in outcomes if each.well_formed is not None),
-    )
+def _earlier(artifacts: Artifacts, loop: LoopConfig, report: dg.AssetMaterialization | None) -> _Earlier:
+    """What the newest report knew: no other is read. Raises ReportDamaged."""
+    if report is None or DATA_VERSION not in (report.tags or {}):
+        return _Earlier()
+    stored = read_report(artifacts, loop.name, "quality", data_version(report))
+    series = {name: Series.model_validate(each) for name, each in stored["series"].items()}
+    return _Earlier(stored["production"], series, stored["llm_judge"], stored["judged_until"], stored["told"])
 
 
-def _judge(settings: LlmJudgeSettings, loop: LoopConfig, sample: Sequence[Exchange]) -> _Judged:
-    """Score a sample, a few at once; when the judge cannot be reached, the rest is not asked."""
+def _read(loop: LoopConfig, log: TrafficLog, version: str, known: Mapping[str, Series], began: float, end: float) -> dict[str, Series]:
+    """The series of what users and the log say, continued to `end` from the traffic log.
+
+    Days are read again while feedback on them counts (`LATE`), and how requests ended for two days: they are logged when they end.
+    """
+    oldest = max(began, end - loop.reads_back)
+    days = local_days(max(oldest, end - LATE * DAY) if known else oldest, end, loop.timezone)
+    read: dict[str, list[Day]] = {name: [] for name in MEASURES if name != JUDGED}
+    ended = {day.day for day in known[WITHOUT_ERROR].days[:-2]} if WITHOUT_ERROR in known else set()
+    for day in days:
+        feedback = log.feedback_by_user(loop.name, version, day.begin, day.end)
+        found = dict(zip((NOT_DISLIKED, NOT_CORRECTED), feedback, strict=True))
+        if day.name not in ended:
+            found |= zip((WITHOUT_ERROR, WELL_FORMED), log.outcomes_by_user(loop.name, version, day.begin, day.end), strict=True)
+        for name, each in found.items():
+            read[name].append(Day(day=day.name, users=each.users, good=each.good))
+    return {name: known.get(name, Series()).with_days(read.get(name, ())) for name in MEASURES}
+
+
+def with_judged(series: dict[str, Series], scores: Sequence[tuple[str, float]], end: float, timezone: str) -> dict[str, Series]:
+    """The series with scores (user, 0..1) of answers until `end`, added to its day; a user counts once a report."""
+    if not scores:
+        return series
+    by_user: dict[str, list[float]] = {}
+    for number, (user, value) in enumerate(scores):
+        by_user.setdefault(user or f" {number}", []).append(value)
+    name = local_days(end - 1, end, timezone)[0].name
+    there = next((day for day in series[JUDGED].days if day.day == name), Day(day=name, users=0, good=0))
+    good = there.good + sum(sum(each) / len(each) for each in by_user.values())
+    return series | {JUDGED: series[JUDGED].with_days([Day(day=name, users=there.users + len(by_user), good=good)])}
+
+
+def _judge(
+    loop: LoopConfig, settings: LlmJudgeSettings, log: TrafficLog, version: str, window: tuple[float, float], earlier: _Earlier
+) -> _Judged:
+    """Score a sample of the window's answers, a few at once; when the judge cannot be reached, the rest is not asked.
+
+    An answer is drawn once, however often reports are made; without any score the next report draws from the same answers again.
+    """
+    why, judge, before = "", None, None
     try:
         judge = llm_judge(settings)
+        before = earlier.judged_until if (earlier.production, earlier.llm_judge) == (version, judge.identity) else None
     except JudgeUnreachable as error:
-        return _Judged(None, [], [(e.id, str(error)) for e in sample])
+        why = str(error)
+    begin, end = window
+    answers = log.stream(loop.name, max(begin, before or begin), end, version, answered=True)
+    sample, _ = reservoir(answers, loop.monitors.sample, seed=int(end))
+    if judge is None:
+        return _Judged(earlier.llm_judge, earlier.judged_until, [], [(e.id, why) for e in sample])
     gone = threading.Event()
 
     def ask(exchange: Exchange) -> Judgement | str:
@@ -144,10 +211,13 @@ def _judge(settings: LlmJudgeSettings, loop: LoopConfig, sample: Sequence[Exchan
 
     with ThreadPoolExecutor(CLIENTS) as pool:
         said = list(zip(sample, pool.map(ask, sample), strict=True))
+    scores = [(e, result) for e, result in said if isinstance(result, Judgement)]
     return _Judged(
         judge.identity,
-        [(e.id, result) for e, result in said if isinstance(result, Judgement)],
+        end if scores else before,
+        [(e.id, result) for e, result in scores],
         [(e.id, result) for e, result in said if isinstance(result, str)],
+        [(e.user, (result.score - 1) / 4) for e, result in scores],
     )
 
 
@@ -159,68 +229,56 @@ def _messages(loop: LoopConfig, exchange: Exchange) -> list[dict[str, Any]]:
         return request_body(loop.task.system_prompt, Asked.of(exchange.prompt))["messages"]
 
 
-def _estimates(counts: _Counts, feedback: FeedbackCounts, judged: _Judged) -> dict[str, Estimate]:
-    """Each measure in 0..1, higher is better; those of fewer than ten answers say nothing and are left out."""
-    found = {
-        "not_disliked": share_of(feedback.reviewed - feedback.down, feedback.reviewed),
-        "not_corrected": share_of(feedback.reviewed - feedback.corrected, feedback.reviewed),
-        "without_error": share_of(counts.answered, counts.answers),
-        "well_formed": share_of(counts.judged - counts.malformed, counts.judged),
-    }
-    if judged.scores:
-        found[JUDGED] = mean_of([(judgement.score - 1) / 4 for _, judgement in judged.scores], counts.answered)
-    return {name: estimate for name, estimate in found.items() if estimate.n >= SMALLEST}
+def _follow(loop: LoopConfig, production: str, window: tuple[float, float], series: Mapping[str, Series], judged: _Judged) -> _Found:
+    """Each measure that has data against its days before."""
+    found = _Found(production, window, judged=judged)
+    counted = sum(bool(each.days) for each in series.values())
+    for name, each in series.items():
+        if not each.days:
+            continue
+        found.series[name], found.measured[name], finding = follow(
+            name, each, loop.monitors.quality_drop, loop.retrain_on.quality_drop, counted
+        )
+        found.findings.append(finding)
+    if judged.not_judged and not judged.scores:
+        found.findings.append(Finding(Verdict.NOT_ENOUGH_DATA, f"no answer was judged: {judged.not_judged[0][1]}", blocked=True))
+    if not found.findings:
+        found.findings.append(Finding(Verdict.NOT_ENOUGH_DATA, "the version has not answered anything yet"))
+    return found
 
 
-def _follow(
-    loop: LoopConfig, past: Sequence[live.Past], production: str, judge: str | None, estimates: Mapping[str, Estimate]
-) -> tuple[dict[str, QualityPoint], list[Finding]]:
-    """Each measure against its earlier reports about this version; scores of another judge are not compared."""
-    measured: dict[str, QualityPoint] = {}
-    findings: list[Finding] = []
-    for name, estimate in estimates.items():
-        earlier = [
-            QualityPoint.model_validate(p.value("measures")[name])
-            for p in past
-            if p.version == production[:12] and name in (p.value("measures") or {}) and (name != JUDGED or _judge_of(p) == judge)
-        ]
-        measured[name], finding = follow(name, earlier, estimate, loop.monitors.sample, loop.monitors.quality_drop)
-        findings.append(finding)
-    if not findings:
-        findings.append(Finding(Verdict.NOT_ENOUGH_DATA, f"fewer than {SMALLEST} answers in the window"))
-    return measured, findings
-
-
-def _judge_of(report: live.Past) -> str | None:
-    """Identity of the judge of an earlier report; events of format 1 call it `judge`."""
-    return report.value("llm_judge") or report.value("judge")
+def _tell(loop: LoopConfig, notifier: Notifier, found: _Found, earlier: _Earlier) -> list[str]:
+    """Tell of each drop once, and once that it is over; returns the drops that people know of, as VERSION:MEASURE."""
+    told = list(earlier.told)
+    now = {f"{(found.production or '')[:12]}:{name}": name for name, each in found.series.items() if each.dropped}
+    for key, name in now.items():
+        if key not in told:
+            text = f"version {key.split(':')[0]}: {next(f.sentence for f in found.findings if f.sentence.startswith(name))}"
+            if notifier.notify(alert_about(loop, "quality-drop", "live quality dropped and stays down", text, "ticket", name)):
+                told.append(key)
+    for key in [each for each in told if each not in now]:
+        version, name = key.split(":")
+        over = f"{name} is back at its level before" if (found.production or "")[:12] == version else "another version is in production"
+        text = f"version {version}: {over}"
+        if notifier.notify(alert_about(loop, "quality-drop", "resolved: live quality dropped", text, "info", f"{name}:resolved")):
+            told.remove(key)
+    return told
 
 
 def _materialize(
-    loop: LoopConfig,
-    context: dg.AssetExecutionContext,
-    artifacts: Artifacts,
-    control: Control,
-    production: str | None,
-    window: tuple[float, float],
-    counts: _Counts,
-    estimates: Mapping[str, Estimate],
-    judged: _Judged,
-    measured: Mapping[str, QualityPoint],
-    findings: Sequence[Finding],
-    past: Sequence[live.Past],
+    loop: LoopConfig, context: dg.AssetExecutionContext, artifacts: Artifacts, control: Control, found: _Found, past: Sequence[live.Past]
 ) -> dg.MaterializeResult:
-    verdict = together(findings)
-    found = {name: m.model_dump() for name, m in measured.items()}
+    verdict, judged, production = together(found.findings), found.judged, found.production
+    measured = {name: m.model_dump() for name, m in found.measured.items()}
     report = {
         "loop": loop.name,
         "production": production,
-        "window": list(window),
-        "answers": counts.answers,
-        "failed": counts.failed,
-        "malformed": counts.malformed,
-        "measures": found,
+        "window": list(found.window),
+        "series": {name: each.model_dump(mode="json") for name, each in found.series.items()},
+        "measures": measured,
+        "told": list(found.told),
         "llm_judge": judged.identity,
+        "judged_until": judged.until,
         # ids, not texts: what a user asks to be forgotten is in the traffic log alone
         "judged": [{"request": name, "score": j.score} for name, j in judged.scores],
         "not_judged": [{"request": name, "reason": reason} for name, reason in judged.not_judged],
@@ -233,16 +291,15 @@ def _materialize(
         "verdict": verdict.verdict.value,
         "reason": verdict.sentence,
         "production": (production or "")[:12],
-        "answers": counts.answers,
-        "window_end": dg.MetadataValue.timestamp(window[1]),
-        "measures": dg.MetadataValue.json(found),
+        "window_end": dg.MetadataValue.timestamp(found.window[1]),
+        "measures": dg.MetadataValue.json(measured),
         "report": place(report_key(loop.name, "quality", digest), digest),
     }
-    # what the retrain sensor reads: the measure that fell most
-    if worst := fallen_most(measured):
-        rolling = measured[worst].rolling
-        assert rolling is not None
-        metadata |= {"quality": rolling, "baseline": measured[worst].baseline, "quality_measure": worst}
+    # what the retrain sensor reads: a drop that is proved at the trigger's own error, of a measure that training can cure
+    if worst := fallen_most(found.measured, [name for name, each in found.series.items() if each.asks_for_retrain]):
+        now = found.measured[worst]
+        assert now.baseline is not None
+        metadata |= {"quality": now.value, "baseline": now.baseline, "quality_measure": worst}
     if judged.identity:
         metadata["llm_judge"] = judged.identity
     if loop.monitors.llm_judge:
@@ -250,19 +307,19 @@ def _materialize(
         worst_scores = sorted(judged.scores, key=lambda item: (item[1].score, item[0]))[:10]
         metadata["worst_answers"] = table(["request id", "score"], [(n, j.score) for n, j in worst_scores])
         metadata["why_not_judged"] = table(["request id", "reason"], judged.not_judged[:10])
-    if measured and production is not None:
+    if found.measured and production is not None:
         metadata["quality_table"] = table(
-            ["measure", "now (95 % interval)", "answers", "rolling mean", "baseline", "its answers"],
+            ["measure", "now", "from", "to", "users, each day", "since", "before", "users before"],
             [
-                (name, str(estimates[name]), m.n, "" if m.rolling is None else m.rolling, m.baseline, m.baseline_n)
-                for name, m in measured.items()
+                (name, m.value, m.low, m.high, m.n, m.since or "", "" if m.baseline is None else m.baseline, m.baseline_n)
+                for name, m in found.measured.items()
             ],
         )
-        headline = worst or (JUDGED if JUDGED in measured else next(iter(measured)))
-        metadata["trend"] = dg.MetadataValue.md(_trend(headline, measured[headline], past, production, window[1], loop))
+        headline = fallen_most(found.measured, MEASURES) or next(iter(found.measured))
+        metadata["trend"] = dg.MetadataValue.md(_trend(headline, found.measured[headline], past, production, found.window[1], loop))
         metadata["versions"] = table(
-            ["version", "reports before this one", "newest verdict", *estimates],
-            [(p.version, n, p.value("verdict"), *_values(p, estimates)) for p, n in live.newest_per_version(past)],
+            ["version", "reports before this one", "newest verdict", *found.measured],
+            [(p.version, n, p.value("verdict"), *_values(p, found.measured)) for p, n in live.newest_per_version(past)],
         )
     record_latest(
         control,
@@ -272,8 +329,8 @@ def _materialize(
             at=time.time(),
             version=production,
             verdict=verdict.verdict.value,
-            values={name: m.value for name, m in measured.items()},
-            limits={name: m.baseline for name, m in measured.items()},
+            values={name: m.value for name, m in found.measured.items()},
+            limits={name: m.baseline for name, m in found.measured.items() if m.baseline is not None},
         ),
     )
     return dg.MaterializeResult(data_version=dg.DataVersion(digest), metadata=metadata, check_results=[live.check(CHECK, verdict)])
@@ -291,4 +348,5 @@ def _trend(name: str, now: QualityPoint, past: Sequence[live.Past], production: 
         if entry := (report.value("measures") or {}).get(name):
             points.append(Point(report.at, entry["value"], entry["low"], entry["high"], report.version))
     points.append(Point(at, now.value, now.low, now.high, production[:12]))
-    return trend(name, points, None if now.part else now.baseline - loop.monitors.quality_drop, "baseline less the allowed drop")
+    limit = None if now.baseline is None else now.baseline - loop.monitors.quality_drop
+    return trend(name, points, limit, "level before, less the drop that matters")

@@ -396,7 +396,9 @@ class RetrainOn(Strict):
         None, ge=1, description="Number of usable labels no training was made with that starts a retrain. Default: labels alone start none."
     )
     quality_drop: Fraction | None = Field(
-        None, description="Drop of live quality below its baseline that starts a retrain. Default: quality alone starts none."
+        None,
+        description="Lasting drop of live quality that starts a retrain, of a measure that training can cure. Steady quality starts one in "
+        "at most 2 % of years. Default: quality alone starts none.",
     )
     cooldown: Seconds = Field(
         timedelta(days=7).total_seconds(), description="Shortest time between the starts of two retrains that ran their course."
@@ -525,7 +527,9 @@ class Monitors(Strict):
         description="Share of golden rows right on the live endpoint. An alert is sent when the 95 % interval of the share is below it.",
     )
     sample: int = Field(200, ge=1, description="Live answers that a report samples.")
-    quality_drop: Fraction = Field(0.05, description="Sustained drop of quality below its baseline that sends an alert.")
+    quality_drop: Fraction = Field(
+        0.05, description="Smallest lasting drop of live quality that matters. One is a ticket, and a message when it is over."
+    )
     llm_judge: LlmJudgeSettings | None = Field(
         None, description="LLM that scores live answers for the quality report. Default: feedback of users alone."
     )

@@ -194,6 +194,10 @@ def _quality_report_2(report: dict[str, Any]) -> dict[str, Any]:
     return _renamed(report, {"judge": "llm_judge"})
 
 
+def _quality_report_3(report: dict[str, Any]) -> dict[str, Any]:
+    return report | {"series": {}, "told": [], "judged_until": None}  # reports were compared, not days: they are followed anew
+
+
 def _retrain_decision_2(record: dict[str, Any]) -> dict[str, Any]:
     situation = record.get("situation")
     if not isinstance(situation, Mapping):
@@ -255,7 +259,7 @@ _ALL = (
     _report("eval", "an eval report", "gates, release, live reports, CLI", 4,
         {1: _eval_report_2, 2: _eval_report_3, 3: _eval_report_4}),
     _report("drift", "a drift report", "asset behaviour_report, people"),
-    _report("quality", "a quality report", "people", 2, {1: _quality_report_2}),
+    _report("quality", "a quality report", "asset quality_report, people", 3, {1: _quality_report_2, 2: _quality_report_3}),
     _report("behaviour", "a behaviour report", "people"),
     _report("live-golden", "a live golden report", "people"),
     _report("decision", "a retrain decision", "`ftassets replay`", 2, {1: _retrain_decision_2}),

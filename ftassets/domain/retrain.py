@@ -180,7 +180,9 @@ def _quiet(s: Situation, policy: RetrainOn) -> str:
         parts = [f"{s.alarms} {'alarm' if s.alarms == 1 else 'alarms'} in a row, {policy.drift.consecutive} are needed"]
     if policy.quality_drop is not None:
         known = s.quality is not None and s.quality_baseline is not None
-        parts.append(f"quality {s.quality:.3f}, baseline {s.quality_baseline:.3f}" if known else "no quality report with a baseline yet")
+        parts.append(
+            f"quality {s.quality:.3f}, baseline {s.quality_baseline:.3f}" if known else "no lasting drop of live quality is proved"
+        )
     if policy.feedback is not None:
         parts.append(f"{s.untried_labels} new labelled answers of {policy.feedback}")
     if s.schedule_due_at is not None:

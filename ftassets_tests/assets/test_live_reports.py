@@ -52,10 +52,14 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TinyLoop]:
         yield loop
 
 
-def report(tiny: TinyLoop, end: float | None, *names: str, **monitors: Any) -> dg.ExecuteInProcessResult:
-    """Make some of the reports, for a window that ends then."""
+def report(tiny: TinyLoop, end: float | None, *names: str, trigger: float | None = None, **monitors: Any) -> dg.ExecuteInProcessResult:
+    """Make some of the reports, for a window that ends then; `trigger` is the drop of quality that starts a retrain."""
     Told.alerts.clear()
-    loop = tiny.loop.model_copy(update={"monitors": Monitors.model_validate({**tiny.loop.monitors.model_dump(), **monitors})})
+    changed = {
+        "monitors": Monitors.model_validate({**tiny.loop.monitors.model_dump(), **monitors}),
+        "retrain_on": tiny.loop.retrain_on.model_copy(update={"quality_drop": trigger}),
+    }
+    loop = tiny.loop.model_copy(update=changed)
     builds = {GOLDEN: live_golden_report.build, QUALITY: quality_report.build, BEHAVIOUR: behaviour_report.build}
     definitions = dg.Definitions(
         assets=[builds[name](loop) for name in names],
@@ -88,19 +92,37 @@ def latest(tiny: TinyLoop) -> dict[str, LatestReport]:
     return read_latest((tiny.home.reports / LOOP / "latest.json").read_bytes())
 
 
-def answered(tiny: TinyLoop, at: float, answers: list[str], status: int = 200, version: str | None = None) -> list[str]:
-    """Put answers of production into the log, one a second from `at` on; their ids."""
+def answered(
+    tiny: TinyLoop, at: float, answers: list[str], status: int = 200, version: str | None = None, user: str | None = "u"
+) -> list[str]:
+    """Put answers of production into the log, one a second from `at` on, to one user or without one; their ids."""
     log = SqliteTrafficLog(tiny.home.traffic_db)
     digest = version or tiny.serving.state(LOOP).production or ""
     messages = json.dumps([{"role": "user", "content": "dim the lamp"}])
     rows = [
-        Exchange(f"{at}-{status}-{i}-{digest[:4]}", LOOP, digest, "u", "dim the lamp", messages, text, status, at + i, 5.0, None, 3, 3, 1.0)
+        Exchange(
+            f"{at}-{status}-{i}-{digest[:4]}",
+            LOOP,
+            digest,
+            user or "",
+            "dim the lamp",
+            messages,
+            text,
+            status,
+            at + i,
+            5.0,
+            None,
+            3,
+            3,
+            1.0,
+        )
         for i, text in enumerate(answers)
     ]
     assert log.append([row.judged(ToolCall()) for row in rows]) == len(rows)
     return [row.id for row in rows]
 
 
+DAY = 86_400.0
 DIM, OPEN = '{"intent": "dim", "area": "hall"}', '{"intent": "open", "area": "hall"}'
 
 
@@ -169,28 +191,52 @@ def test_without_a_judge_quality_is_what_users_and_the_log_say(tiny: TinyLoop) -
         log.add_feedback(Feedback(name, at + 50, rating, correction))
     result = report(tiny, at + 60, QUALITY)
     assert result.success
-    measures = {name: (round(m["value"], 4), m["n"]) for name, m in value(tiny, QUALITY, "measures").items()}
-    assert measures == {
-        "not_disliked": (0.75, 20), "not_corrected": (0.9, 20), "without_error": (0.9524, 42), "well_formed": (0.9, 40),
-    }  # fmt: skip
-    assert checks(result) == {"no_sustained_drop": (True, "WARN")}, "too little data is no warning"
-    assert "taken into the baseline" in value(tiny, QUALITY, "reason")
+    [series] = [{name: each["days"] for name, each in stored(tiny, QUALITY, "quality")["series"].items()}]
+    shares = {name: (days[-1]["users"], round(days[-1]["good"], 4)) for name, days in series.items()}
+    assert shares == {"not_disliked": (1, 0.75), "not_corrected": (1, 0.9), "without_error": (1, 0.9524), "well_formed": (1, 0.9)}
+    assert checks(result) == {"no_sustained_drop": (False, "WARN")}, "what is not measured is no PASS"
+    assert "not compared yet, 1 of the first 7 days with data are measured" in value(tiny, QUALITY, "reason")
     assert value(tiny, QUALITY, "quality") is None, "nothing to train on yet"
+    log.add_feedback(Feedback(ids[0], at + 86_400, "up", None))  # a day later, and counted
+    report(tiny, at + 90_000, QUALITY)
+    assert stored(tiny, QUALITY, "quality")["series"]["not_disliked"]["days"][-1]["good"] == pytest.approx(0.8)
 
 
-def test_a_sustained_drop_is_a_ticket_and_what_the_retrain_sensor_reads(tiny: TinyLoop) -> None:
-    day = tiny.loop.retrain_on.drift.window
-    at = time.time() + 200_000
-    for number, bad in enumerate([0, 0, 16, 16, 16]):
-        answered(tiny, at + number * day, [DIM] * (25 - bad) + ["no JSON"] * bad)
-        result = report(tiny, at + number * day + 60, QUALITY)
-        assert bool(Told.alerts) is (number == 4)
-    assert checks(result) == {"no_sustained_drop": (False, "ERROR")}
-    assert [(alert.key, alert.severity) for alert in Told.alerts] == [(f"{LOOP}:quality-drop", "ticket")]
-    assert value(tiny, QUALITY, "quality_measure") == "well_formed"
-    assert value(tiny, QUALITY, "baseline") - value(tiny, QUALITY, "quality") > 0.1
-    assert value(tiny, QUALITY, "production") == (tiny.serving.state(LOOP).production or "")[:12]
-    assert latest(tiny)[QUALITY].verdict == "FAIL"
+def test_a_sustained_drop_is_one_ticket_and_one_resolve_and_what_the_retrain_sensor_reads(tiny: TinyLoop) -> None:
+    start, told = time.time() + 200_000, list[tuple[int, str, str]]()
+    for number in range(34):
+        bad = 10 if 10 <= number < 22 else 0
+        answered(tiny, start + number * DAY, [DIM] * (40 - bad) + ["no JSON"] * bad, user=None)
+        if number < 7:
+            continue  # the next report reads these days too
+        result = report(tiny, start + number * DAY + 60, QUALITY, trigger=0.05)
+        told += [(number, alert.key, alert.severity) for alert in Told.alerts]
+        if number == 21:
+            assert checks(result) == {"no_sustained_drop": (False, "ERROR")}
+            assert value(tiny, QUALITY, "quality_measure") == "well_formed"
+            assert value(tiny, QUALITY, "baseline") - value(tiny, QUALITY, "quality") > 0.1
+            assert value(tiny, QUALITY, "production") == (tiny.serving.state(LOOP).production or "")[:12]
+            assert latest(tiny)[QUALITY].verdict == "FAIL"
+    assert [(key, severity) for _, key, severity in told] == [
+        (f"{LOOP}:quality-drop:well_formed", "ticket"),
+        (f"{LOOP}:quality-drop:well_formed:resolved", "info"),
+    ]
+    assert 10 < told[0][0] <= 18
+    assert told[1][0] > 22
+    assert value(tiny, QUALITY, "quality") is None
+
+
+def test_a_drop_that_could_not_be_told_is_told_at_the_next_report(tiny: TinyLoop, monkeypatch: pytest.MonkeyPatch) -> None:
+    at = time.time() + 40 * DAY
+    for number in range(16):
+        answered(tiny, at + number * DAY, [DIM] * (40 if number < 10 else 20) + ["no JSON"] * (0 if number < 10 else 20), user=None)
+    with monkeypatch.context() as unreachable:
+        unreachable.setattr(Told, "notify", lambda *_: False)
+        report(tiny, at + 15 * DAY + 60, QUALITY)
+    assert stored(tiny, QUALITY, "quality")["told"] == []
+    for expected in (1, 0):
+        report(tiny, at + 15 * DAY + 60, QUALITY)
+        assert len(Told.alerts) == expected
 
 
 def judge_settings(url: str, **changes: str) -> dict[str, str]:
@@ -208,8 +254,8 @@ def test_a_judge_scores_a_sample_and_what_it_cannot_score_is_said(tiny: TinyLoop
     assert len(asked) == SAMPLE
     assert asked[0]["messages"][0] == {"role": "system", "content": tiny.loop.task.system_prompt}
     judged = value(tiny, QUALITY, "measures")["judged"]
-    assert (judged["value"], judged["n"]) == (0.75, 16)
-    assert 0 < judged["low"] < 0.75 < judged["high"] < 1
+    assert (judged["value"], judged["n"]) == (0.75, 1), "one user, who counts once"
+    assert 0 < judged["low"] < 0.75 < judged["high"] <= 1
     assert (value(tiny, QUALITY, "judged"), value(tiny, QUALITY, "not_judged")) == (16, 4)
     content = stored(tiny, QUALITY, "quality")
     assert {item["request"] for item in content["judged"]} <= set(ids)
@@ -218,13 +264,14 @@ def test_a_judge_scores_a_sample_and_what_it_cannot_score_is_said(tiny: TinyLoop
 
 def test_scores_of_another_judge_start_a_baseline_of_their_own(tiny: TinyLoop) -> None:
     at = time.time() + 400_000
-    answered(tiny, at, [DIM] * SAMPLE)
+    answered(tiny, at, [DIM] * SAMPLE, user=None)
     answer = (200, {"choices": [{"message": {"content": '{"score": 5, "reason": ""}'}}]})
     with receiver() as there:
-        for model, part in (("a", True), ("a", False), ("b", True)):
-            there.replies = [answer] * SAMPLE
+        for model, asked, users in (("a", SAMPLE, SAMPLE), ("a", 0, SAMPLE), ("b", SAMPLE, SAMPLE)):
+            there.replies, there.received[:] = [answer] * SAMPLE, []
             assert report(tiny, at + 60, QUALITY, llm_judge=judge_settings(there.url, model=model)).success
-            assert value(tiny, QUALITY, "measures")["judged"]["part"] is part
+            assert len(there.received) == asked, "an answer is judged once, by each judge"
+            assert value(tiny, QUALITY, "measures")["judged"]["n"] == users
 
 
 def test_a_judge_that_is_not_there_is_asked_a_few_times_only_and_costs_no_report(tiny: TinyLoop, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -239,7 +286,7 @@ def test_a_judge_that_is_not_there_is_asked_a_few_times_only_and_costs_no_report
     monkeypatch.delenv("NO_SUCH_KEY", raising=False)
     result = report(tiny, at + 60, QUALITY, llm_judge=judge_settings("http://127.0.0.1:9", api_key_env="NO_SUCH_KEY"))
     assert result.success
-    assert checks(result) == {"no_sustained_drop": (False, "WARN")}, "somebody has to set the key"
+    assert not checks(result)["no_sustained_drop"][0], "somebody has to set the key"
     assert "no answer was judged" in value(tiny, QUALITY, "reason")
     assert "NO_SUCH_KEY" in str(value(tiny, QUALITY, "why_not_judged"))
 

@@ -277,11 +277,11 @@ def test_an_invalid_schedule_is_an_error_of_the_loop_file(schedule: str) -> None
 def test_a_fall_of_quality_about_production_starts_a_retrain(bench: Bench) -> None:
     loop = triggered_by(quality_drop="5%")
     bench.traffic.correct(3)
-    assert skipped(bench.retrain(loop)).endswith("no quality report with a baseline yet")
+    assert skipped(bench.retrain(loop)).endswith("no lasting drop of live quality is proved")
     bench.materialize("quality_report", "1", quality=0.88, baseline=0.9, production=P)
     assert skipped(bench.retrain(loop)).endswith("quality 0.880, baseline 0.900")
     bench.materialize("quality_report", "2", quality=0.5, baseline=0.9, production="f" * 64)
-    assert skipped(bench.retrain(loop)).endswith("no quality report with a baseline yet")
+    assert skipped(bench.retrain(loop)).endswith("no lasting drop of live quality is proved")
     bench.materialize("quality_report", "3", quality=0.84, baseline=0.9)
     request = requested(bench.retrain(loop))
     assert request.tags[TRIGGER] == "quality"

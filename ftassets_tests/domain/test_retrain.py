@@ -86,7 +86,7 @@ def situation(**changes: Any) -> Situation:
         (DUE | {"alarms": 2, "new_labels": 0}, Action.WAIT, Cause.FEW_LABELS, "the drift alarm stays pending"),
         (FALLEN, Action.RETRAIN, Cause.READY, "quality 0.840 is 0.060 below its baseline 0.900"),
         (FALLEN | {"quality": 0.86}, Action.NO, Cause.NO_TRIGGER, "quality 0.860, baseline 0.900"),
-        (FALLEN | {"quality_baseline": None}, Action.NO, Cause.NO_TRIGGER, "no quality report with a baseline yet"),
+        (FALLEN | {"quality_baseline": None}, Action.NO, Cause.NO_TRIGGER, "no lasting drop of live quality is proved"),
         ({"alarms": 0, "new_labels": 150}, Action.RETRAIN, Cause.READY, "the 150 labels a retrain is asked for at are there"),
         ({"alarms": 0, "schedule_due_at": 124 * HOUR}, Action.NO, Cause.NO_TRIGGER, "the next scheduled retrain is due in 24.0 h"),
     ],

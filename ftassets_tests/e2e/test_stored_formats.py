@@ -27,13 +27,13 @@ from ftassets.assets._shared.dataset_files import (
     read_splits,
     seed_path,
 )
-from ftassets.assets._shared.live import Past
+from ftassets.assets._shared.events import DATA_VERSION
 from ftassets.assets._shared.stored_reports import same_policy
 from ftassets.assets.behaviour_report import _inputs
 from ftassets.assets.drift_report.reference import stored as stored_reference
 from ftassets.assets.eval_report.llm_judge import ask_judge
 from ftassets.assets.eval_report.recompute import recompute
-from ftassets.assets.quality_report import _follow
+from ftassets.assets.quality_report import _earlier
 from ftassets.backends.artifacts.external import external_model, publish_endpoint
 from ftassets.backends.artifacts.reports import ReportDamaged, read_eval_report, read_report, report_digests
 from ftassets.backends.artifacts.version_folder import VersionDamaged
@@ -62,7 +62,6 @@ from ftassets.domain import retrain
 from ftassets.domain.canonical import canonical_json, digest_of
 from ftassets.domain.chat import question
 from ftassets.domain.dataset.rows import Example
-from ftassets.domain.monitoring.estimate import Estimate
 from ftassets.domain.release.statement import read_statement
 from ftassets.domain.release.version import ExternalModel
 from ftassets.testing.doubles.llm_judge import pairwise_double
@@ -335,15 +334,15 @@ def test_a_drift_report_is_read_by_the_report_on_behaviour(tiny: Home, monkeypat
         assert "novelty" in {statistic.name for statistic in found}
 
 
-@pytest.mark.parametrize("name", ["judge", "llm_judge"])  # as events of an earlier release and of this one call it
-def test_scores_of_the_same_judge_go_on_from_events_of_an_earlier_release(loop: LoopConfig, name: str) -> None:
-    measures = {"judged": {"value": 0.9, "low": 0.8, "high": 1.0, "n": 500, "baseline": 0.9, "baseline_n": 500, "part": True}}
-    event = dg.AssetMaterialization("quality_report", metadata={"measures": measures, name: "JUDGE"})
-    past = [Past(1.0, "VERSION", event)]
-    measured, _ = _follow(loop, past, "VERSION", "JUDGE", {"judged": Estimate(0.5, 0.4, 0.6, 100)})
-    assert measured["judged"].baseline == 0.9
-    measured, _ = _follow(loop, past, "VERSION", "ANOTHER JUDGE", {"judged": Estimate(0.5, 0.4, 0.6, 100)})
-    assert measured["judged"].baseline == 0.5
+def test_quality_is_followed_from_a_stored_report_and_anew_from_one_of_an_earlier_release(loop: LoopConfig, tiny: Home) -> None:
+    [path] = (tiny.reports / "tiny").glob("quality-*.json")
+    event = dg.AssetMaterialization("quality_report", tags={DATA_VERSION: path.stem.removeprefix("quality-")})
+    earlier = _earlier(artifacts(tiny), loop.model_copy(update={"name": "tiny"}), event)
+    stored = json.loads(path.read_bytes())
+    assert earlier.production == stored["production"]
+    assert {name: len(series.days) for name, series in earlier.series.items()} == {
+        name: len(series["days"]) for name, series in stored.get("series", {}).items()
+    }
 
 
 def test_manifests_of_trained_versions_are_read(tiny: Home) -> None:

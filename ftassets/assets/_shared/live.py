@@ -65,11 +65,11 @@ def past_reports(instance: dg.DagsterInstance, key: dg.AssetKey, limit: int = PA
 
 
 def check(name: str, finding: Finding, informs: bool = False) -> dg.AssetCheckResult:
-    """A finding as a check's result: too little data alone passes, and what only informs is never red."""
+    """A finding as a check's result: only PASS passes. What is not measured warns, and what only informs is never red."""
     error = finding.verdict is Verdict.FAIL and not informs
     return dg.AssetCheckResult(
         check_name=name,
-        passed=not finding.warns,
+        passed=finding.verdict is Verdict.PASS and not finding.blocked,
         severity=dg.AssetCheckSeverity.ERROR if error else dg.AssetCheckSeverity.WARN,
         description=f"{finding.verdict.value}: {finding.sentence}",
         metadata={"verdict": finding.verdict.value, "reason": finding.sentence},

@@ -278,7 +278,7 @@ def _materialize(
         check_results=[
             dg.AssetCheckResult(
                 check_name=CHECK,
-                passed=result.verdict is not DriftVerdict.ALARM and not result.blocked,  # too few queries are no warning
+                passed=result.verdict is DriftVerdict.QUIET,  # what is not measured is no pass
                 severity=dg.AssetCheckSeverity.ERROR if result.verdict is DriftVerdict.ALARM else dg.AssetCheckSeverity.WARN,
                 description=f"{result.verdict.value}: {result.reason}",
                 metadata={"verdict": result.verdict.value, "reason": result.reason},

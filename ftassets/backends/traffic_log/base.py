@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from ftassets.domain.traffic.exchange import Exchange, Outcomes, UserFailures
+from ftassets.domain.traffic.exchange import ByUser, Exchange, Outcomes, UserFailures
 from ftassets.domain.traffic.feedback import Feedback, FeedbackCounts, Reviewed
 from ftassets.domain.traffic.retention import DayOfTraffic, day_of
 from ftassets.errors import FtassetsError, InvalidInput, ServerUnreachable
@@ -116,6 +116,14 @@ class TrafficLog(ABC):
         """How many users the version's exchanges since then have, counted up to `most`; each exchange without a user is one."""
 
     @abstractmethod
+    def outcomes_by_user(self, loop: str, version: str, since: float, until: float) -> tuple[ByUser, ByUser]:
+        """Users by their share of requests without a failure of the server, and of judged answers that are well formed.
+
+        Of the version's exchanges with since <= at < until. Requests that the client got wrong do not count, nor does an answer whose
+        form the client's own settings explain. A request without a user counts as a user of its own.
+        """
+
+    @abstractmethod
     def time_of_newest(self, loop: str, version: str, number: int, since: float = 0.0) -> float | None:
         """When the version's newest `Outcomes.judged` exchange since then began; its second newest for the number 2, and so on.
 
@@ -142,6 +150,14 @@ class TrafficLog(ABC):
     @abstractmethod
     def feedback_counts(self, loop: str, version: str, since: float = 0.0, until: float = float("inf")) -> FeedbackCounts:
         """What the feedback on the version's exchanges with since <= at < until adds up to."""
+
+    @abstractmethod
+    def feedback_by_user(self, loop: str, version: str, since: float, until: float) -> tuple[ByUser, ByUser]:
+        """Users by their share of answers with feedback that have no thumb down at last, and of those that have no correction.
+
+        Of the version's exchanges with since <= at < until, whenever the feedback came. A request without a user counts as a user of its
+        own.
+        """
 
     @abstractmethod
     def corrected(self, loop: str, since: float = 0.0, asked_since: float = 0.0) -> dict[str, float]:

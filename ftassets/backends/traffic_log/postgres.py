@@ -25,7 +25,7 @@ from ftassets.backends.traffic_log.base import (
     storable,
 )
 from ftassets.backends.traffic_log.postgres_connection import Connections, Link, errors, is_lost, reason
-from ftassets.domain.traffic.exchange import ANSWERED
+from ftassets.domain.traffic.exchange import ANSWERED, ByUser
 from ftassets.domain.traffic.feedback import added_up
 
 LOCK_SECONDS = 30.0  # how long wiping waits for others that use the tables
@@ -134,6 +134,26 @@ SELECT count(*), count(*) FILTER (WHERE down >= coalesce(up, down)), count(corre
     WHERE loop = :loop AND version = :version AND asked_at >= CAST(:since AS double precision)
     AND asked_at < CAST(:until AS double precision) GROUP BY request_id
 ) f"""
+_FEEDBACK_BY_USER = """
+SELECT count(*), coalesce(sum(liked), 0), count(*), coalesce(sum(uncorrected), 0) FROM (
+    SELECT avg(CASE WHEN down IS NULL OR down < up THEN 1.0 ELSE 0.0 END) AS liked,
+        avg(CASE WHEN corrected IS NULL THEN 1.0 ELSE 0.0 END) AS uncorrected
+    FROM (
+        SELECT request_id, max(at) FILTER (WHERE rating = 'down') AS down,
+            max(at) FILTER (WHERE rating = 'up') AS up, max(at) FILTER (WHERE correction <> '') AS corrected
+        FROM traffic_feedback WHERE loop = :loop AND version = :version AND asked_at >= CAST(:since AS double precision)
+        AND asked_at < CAST(:until AS double precision) GROUP BY request_id
+    ) rated JOIN traffic_exchange e ON e.id = rated.request_id GROUP BY CASE e."user" WHEN '' THEN e.id ELSE e."user" END, e."user" = ''
+) users"""
+_OUTCOMES_BY_USER = f"""
+SELECT count(answered), coalesce(sum(answered), 0), count(formed), coalesce(sum(formed), 0) FROM (
+    SELECT avg(CASE WHEN status = {ANSWERED} THEN 1.0 ELSE 0.0 END) AS answered,
+        avg(CASE WHEN well_formed THEN 1.0 WHEN NOT well_formed AND error IS NULL THEN 0.0 END)
+            FILTER (WHERE status = {ANSWERED}) AS formed
+    FROM traffic_exchange WHERE loop = :loop AND version = :version AND at >= CAST(:since AS double precision)
+    AND at < CAST(:until AS double precision) AND (status = {ANSWERED} OR status >= 500)
+    GROUP BY CASE "user" WHEN '' THEN id ELSE "user" END, "user" = ''
+) users"""
 _CORRECTED = f"""
 SELECT request_id, newest FROM (
     SELECT request_id, max(at) AS newest FROM traffic_feedback WHERE loop = :loop AND correction <> ''
@@ -263,6 +283,9 @@ class PostgresTrafficLog(TrafficLog):
     def users(self, loop: str, version: str, since: float, most: int) -> int:
         return self._run(_USERS, loop=loop, version=version, since=since, most=most)[0][0]
 
+    def outcomes_by_user(self, loop: str, version: str, since: float, until: float) -> tuple[ByUser, ByUser]:
+        return self._by_user(_OUTCOMES_BY_USER, loop, version, since, until)
+
     def time_of_newest(self, loop: str, version: str, number: int, since: float = 0.0) -> float | None:
         found = self._run(_TIME_OF_NEWEST, loop=loop, version=version, since=since, before=number - 1)
         return found[0][0] if found else None
@@ -276,6 +299,13 @@ class PostgresTrafficLog(TrafficLog):
 
     def feedback_counts(self, loop: str, version: str, since: float = 0.0, until: float = float("inf")) -> FeedbackCounts:
         return FeedbackCounts(*self._run(_FEEDBACK_COUNTS, loop=loop, version=version, since=since, until=until)[0])
+
+    def feedback_by_user(self, loop: str, version: str, since: float, until: float) -> tuple[ByUser, ByUser]:
+        return self._by_user(_FEEDBACK_BY_USER, loop, version, since, until)
+
+    def _by_user(self, query: str, loop: str, version: str, since: float, until: float) -> tuple[ByUser, ByUser]:
+        [row] = self._run(query, loop=loop, version=version, since=since, until=until)
+        return ByUser(row[0], float(row[1])), ByUser(row[2], float(row[3]))
 
     def corrected(self, loop: str, since: float = 0.0, asked_since: float = 0.0) -> dict[str, float]:
         return {name: at for name, at in self._run(_CORRECTED, loop=loop, since=since, asked_since=asked_since)}

@@ -29,7 +29,7 @@ from ftassets.backends.traffic_log.base import (
     check_forget,
     storable,
 )
-from ftassets.domain.traffic.exchange import ANSWERED
+from ftassets.domain.traffic.exchange import ANSWERED, ByUser
 from ftassets.domain.traffic.feedback import added_up
 
 BUSY_SECONDS = 30.0
@@ -89,6 +89,7 @@ _ENVIRONMENT = {
 }  # by SQLite's result code: what fails for each row, and what to do
 _AGAIN = "forget them once more, when the disk has room for a second copy of the log and no long query reads from it"
 _COLUMNS = [field.name for field in fields(Exchange)]
+_JUDGED_FORM = f"status = {ANSWERED} AND (well_formed OR error IS NULL)"
 _SELECTED = ", ".join(f"e.{name}" for name in _COLUMNS)
 # as `Outcomes` has it: an answer without the form counts unless the client's own settings explain it
 _MALFORMED = f"status = {ANSWERED} AND well_formed = 0"
@@ -213,6 +214,18 @@ class SqliteTrafficLog(TrafficLog):
         )
         return found.fetchone()[0]
 
+    def outcomes_by_user(self, loop: str, version: str, since: float, until: float) -> tuple[ByUser, ByUser]:
+        found = self._connection().execute(
+            f"""SELECT count(answered), total(answered), count(formed), total(formed) FROM (
+                SELECT avg(status = {ANSWERED}) AS answered, avg(well_formed) FILTER (WHERE {_JUDGED_FORM}) AS formed
+                FROM exchange INDEXED BY exchange_by_version
+                WHERE loop = ? AND version = ? AND at >= ? AND at < ? AND (status = {ANSWERED} OR status >= 500)
+                GROUP BY CASE user WHEN '' THEN id ELSE user END, user = ''
+            )""",
+            (loop, version, since, until),
+        )
+        return _by_user(found.fetchone())
+
     def time_of_newest(self, loop: str, version: str, number: int, since: float = 0.0) -> float | None:
         found = self._connection().execute(
             f"SELECT at FROM exchange WHERE loop = ? AND version = ? AND at >= ? AND {_JUDGED} ORDER BY at DESC LIMIT 1 OFFSET ?",
@@ -244,6 +257,21 @@ class SqliteTrafficLog(TrafficLog):
             (loop, since, until, version),
         )
         return FeedbackCounts(*found.fetchone())
+
+    def feedback_by_user(self, loop: str, version: str, since: float, until: float) -> tuple[ByUser, ByUser]:
+        found = self._connection().execute(
+            """SELECT count(*), total(liked), count(*), total(uncorrected) FROM (
+                SELECT avg(down IS NULL OR down < up) AS liked, avg(corrected IS NULL) AS uncorrected FROM (
+                    SELECT request_id, max(at) FILTER (WHERE rating = 'down') AS down,
+                        coalesce(max(at) FILTER (WHERE rating = 'up'), -1e308) AS up,
+                        max(at) FILTER (WHERE correction <> '') AS corrected
+                    FROM feedback INDEXED BY feedback_by_answer
+                    WHERE loop = ? AND asked_at >= ? AND asked_at < ? AND version = ? GROUP BY request_id
+                ) JOIN exchange ON id = request_id GROUP BY CASE user WHEN '' THEN id ELSE user END, user = ''
+            )""",
+            (loop, since, until, version),
+        )
+        return _by_user(found.fetchone())
 
     def corrected(self, loop: str, since: float = 0.0, asked_since: float = 0.0) -> dict[str, float]:
         found = self._connection().execute(
@@ -428,6 +456,10 @@ def _window(loop: str, since: float, until: float, version: str | None, answered
 
 def _exchange(row: Sequence[Any]) -> Exchange:
     return Exchange(*[*row[:-1], _truth(row[-1])])
+
+
+def _by_user(row: Sequence[Any]) -> tuple[ByUser, ByUser]:
+    return ByUser(*row[:2]), ByUser(*row[2:])
 
 
 def _truth(stored: int | None) -> bool | None:

@@ -1,25 +1,79 @@
-"""Live quality followed from report to report, and a sustained drop of it."""
+"""Live quality of a version day by day, and whether a measure has dropped and stayed down."""
 
-from collections.abc import Mapping, Sequence
-from math import ceil, floor
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+from itertools import pairwise
+from math import sqrt
+from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict
 
 from ftassets.domain.gates.result import Verdict
-from ftassets.domain.monitoring.estimate import Estimate
 from ftassets.domain.monitoring.finding import Finding
+from ftassets.domain.monitoring.lasting_drop import DAY_EFFECTS, WEEK, DayShare, Turn, limit_of, turns
 
-ROLLING = 7  # reports in a rolling mean
-IN_A_ROW = 3  # rolling means below the limit that make a drop sustained
-CHANCE = 0.01  # significance level of a drop: probability of one as large by chance
-_NEAR = 1e-6  # a share times its answers is a whole number up to this
-ROLLING_ANSWERS = 50  # answers a rolling mean needs: fewer move by more than the drop that is looked for
+NOT_DISLIKED, NOT_CORRECTED, WITHOUT_ERROR, WELL_FORMED, JUDGED = "not_disliked", "not_corrected", "without_error", "well_formed", "judged"
+MEASURES = (NOT_DISLIKED, NOT_CORRECTED, WITHOUT_ERROR, WELL_FORMED, JUDGED)
+CURABLE = frozenset({NOT_DISLIKED, NOT_CORRECTED, WELL_FORMED, JUDGED})  # by training; what the server fails to answer is not
+FALSE_TICKETS = 0.3  # expected in a year of a loop whose quality is steady: more than one comes in less than 4 % of years
+FALSE_TRIGGERS = 0.02  # share of years of a loop in which steady quality asks for a retrain
+LATE = 14  # days after an answer within which feedback on it counts
+KEPT = 400  # days of a version that are compared; what has lasted longer is its usual level
+RECENT = 14  # days that must exclude a drop for PASS
+_SURE = 1.645  # standard deviations of a one-sided 95 % bound
+
+
+class Day(BaseModel):
+    """A day (ISO date in the loop's time zone) with the users measured on it, each of whom counts once, and the sum of their shares."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    day: str
+    users: float
+    good: float
+
+
+class Change(BaseModel):
+    """The day on which a measure was found to have dropped, or to be back."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    day: str
+    down: bool
+
+
+class Series(BaseModel):
+    """One measure of one version: its days, oldest first, and what was found, for the alert and for the retrain."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    days: tuple[Day, ...] = ()
+    alerts: tuple[Change, ...] = ()
+    triggers: tuple[Change, ...] = ()
+
+    @property
+    def dropped(self) -> bool:
+        """Whether the alert's newest change is a drop."""
+        return bool(self.alerts) and self.alerts[-1].down
+
+    @property
+    def asks_for_retrain(self) -> bool:
+        """Whether the trigger's newest change is a drop."""
+        return bool(self.triggers) and self.triggers[-1].down
+
+    def with_days(self, read: Iterable[Day]) -> "Series":
+        """The series with days that were read now, in place of those of the same date; a day without anybody is left out."""
+        days = {day.day: day for day in self.days} | {day.day: day for day in read}
+        kept = [days[name] for name in sorted(days) if days[name].users > 0]
+        return self.model_copy(update={"days": tuple(kept[-KEPT:])})
 
 
 class QualityPoint(BaseModel):
-    """One measure in one report, and the baseline as it was known then; in 0..1, higher is better.
+    """One measure in one report: its share in 0..1, higher is better, and users that were measured, each counted once a day.
 
-    The baseline grows from report to report until it has the answers it needs; `part` says that this report is in it.
+    `value` and `n` are of the days since the change where there is one, else of the newest `RECENT` days; `baseline` and `baseline_n` of
+    the days before. None while there are no days before. `low` and `high` are the 95 % interval, with the effects of days in it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -27,65 +81,118 @@ class QualityPoint(BaseModel):
     value: float
     low: float
     high: float
-    n: int
-    baseline: float
-    baseline_n: int
-    part: bool
-    rolling: float | None = None
+    n: float
+    baseline: float | None
+    baseline_n: float
+    since: str | None = None
 
 
-def follow(name: str, earlier: Sequence[QualityPoint], now: Estimate, wanted: int, drop: float) -> tuple[QualityPoint, Finding]:
-    """Put a report's estimate in line with the earlier ones of the same version, oldest first, and say whether quality dropped.
+@dataclass(frozen=True)
+class LocalDay:
+    """A day of the calendar: its ISO date, and when it begins and ends (epoch seconds)."""
 
-    FAIL when the last `IN_A_ROW` rolling means (of up to `ROLLING` reports each, weighted by their answers, at least
-    `ROLLING_ANSWERS` together) all lie more than `drop` below the baseline, the version's first `wanted` answers, and so does
-    the newest report: one bad day stays in the means for a week, and is over. NOT ENOUGH DATA until there are as many, and
-    while the fall is within `CHANCE` of two equal shares (Fisher's exact test).
+    name: str
+    begin: float
+    end: float
+
+
+def local_days(begin: float, end: float, timezone: str) -> list[LocalDay]:
+    """The days of a time zone that have a moment from `begin` until `end` (epoch seconds) in them, oldest first, cut off at `end`."""
+    zone = ZoneInfo(timezone)
+    first, last = (datetime.fromtimestamp(at, zone).date() for at in (begin, end))
+    dates = [first + timedelta(days=number) for number in range((last - first).days + 2)]
+    midnights = [datetime.combine(date, time(), zone).timestamp() for date in dates]
+    found = zip(dates, pairwise(midnights), strict=False)
+    return [LocalDay(f"{date}", since, min(until, end)) for date, (since, until) in found if since < end]
+
+
+def follow(
+    name: str, series: Series, alert_drop: float, trigger_drop: float | None, measures: int = len(MEASURES)
+) -> tuple[Series, QualityPoint, Finding]:
+    """A series with what its days (at least one) show, its newest figures, and the finding.
+
+    So many `measures` of the loop have data: they share the false alarms of a year.
+
+    FAIL from the day on which a drop is proved until it is proved that the level is back: see `lasting_drop`. PASS when the newest days
+    exclude a drop of `alert_drop`. Else NOT ENOUGH DATA: the measure is not measured well enough to say either.
     """
-    known = earlier[-1] if earlier else None
-    if known is None or known.baseline_n < wanted:
-        baseline, n = _pool([*([(known.baseline, known.baseline_n)] if known else []), (now.value, now.n)])
-        measured = QualityPoint(value=now.value, low=now.low, high=now.high, n=now.n, baseline=baseline, baseline_n=n, part=True)
-        return measured, Finding(Verdict.NOT_ENOUGH_DATA, f"{name} {now}: taken into the baseline, {n} of {wanted} answers")
-    after = [(m.value, m.n) for m in earlier if not m.part] + [(now.value, now.n)]
-    means = [_pool(after[max(0, end - ROLLING) : end]) for end in range(1, len(after) + 1)]
-    pools = [(mean, n) for mean, n in means if n >= min(ROLLING_ANSWERS, wanted)]
-    rolling = [mean for mean, _ in pools]
-    limit = known.baseline - drop
-    measured = QualityPoint(
-        value=now.value, low=now.low, high=now.high, n=now.n, baseline=known.baseline, baseline_n=known.baseline_n, part=False,
-        rolling=rolling[-1] if rolling else None,
-    )  # fmt: skip
-    if len(rolling) < IN_A_ROW:
-        return measured, Finding(Verdict.NOT_ENOUGH_DATA, f"{name} {now}: {len(rolling)} rolling means, {IN_A_ROW} are needed")
-    low = 0
-    while low < len(rolling) and rolling[-1 - low] < limit:
-        low += 1
-    text = f"{name} {now}: rolling mean {rolling[-1]:.3f}, baseline {known.baseline:.3f}, below {limit:.3f} in {low} reports in a row"
-    if low < IN_A_ROW or now.value >= limit:
-        return measured, Finding(Verdict.PASS, text)
-    if _chance((known.baseline, known.baseline_n), pools[-1]) > CHANCE:
-        return measured, Finding(Verdict.NOT_ENOUGH_DATA, f"{text}, which {pools[-1][1]} answers may show by chance")
-    return measured, Finding(Verdict.FAIL, text)
+    alerts = _changes(series.days, series.alerts, alert_drop, limit_of(FALSE_TICKETS / measures))
+    triggers: tuple[Change, ...] = ()
+    if trigger_drop is not None and name in CURABLE:
+        triggers = _changes(series.days, series.triggers, trigger_drop, limit_of(FALSE_TRIGGERS / min(measures, len(CURABLE))))
+    series = series.model_copy(update={"alerts": alerts, "triggers": triggers})
+    point = _point(series)
+    return series, point, _finding(name, series, point, alert_drop)
 
 
-def fallen_most(measures: Mapping[str, QualityPoint]) -> str | None:
-    """The measure whose rolling mean is farthest below its baseline; None while there is no rolling mean."""
-    falls = {name: m.baseline - m.rolling for name, m in measures.items() if m.rolling is not None}
+def fallen_most(measures: Mapping[str, QualityPoint], names: Collection[str]) -> str | None:
+    """Of the measures with these names the one that is farthest below its baseline; None if none has one."""
+    falls = {name: m.baseline - m.value for name, m in measures.items() if name in names and m.baseline is not None}
     return max(falls, key=lambda name: falls[name]) if falls else None
 
 
-def _chance(baseline: tuple[float, int], now: tuple[float, int]) -> float:
-    """Probability of a fall as large, between two samples (share, size) of the same source: Fisher's exact test (1935).
-
-    Scores between 0 and 1 count as so many whole ones, their widest spread; the part of one is taken as if it were not a fall.
-    """
-    from scipy.stats import hypergeom
-
-    before, after = floor(baseline[0] * baseline[1] + _NEAR), ceil(now[0] * now[1] - _NEAR)
-    return float(hypergeom.cdf(after, baseline[1] + now[1], before + after, now[1]))
+def together(findings: Sequence[Finding]) -> Finding:
+    """All measures, at least one, together: PASS only if each of them is measured and has not dropped."""
+    verdicts = {finding.verdict for finding in findings}
+    verdict = next((v for v in (Verdict.FAIL, Verdict.NOT_ENOUGH_DATA) if v in verdicts), Verdict.PASS)
+    return Finding(verdict, "; ".join(f.sentence for f in findings), any(f.blocked for f in findings))
 
 
-def _pool(parts: Sequence[tuple[float, int]]) -> tuple[float, int]:
-    n = sum(count for _, count in parts)
-    return (sum(value * count for value, count in parts) / n if n else 0.0), n
+def _changes(days: Sequence[Day], known: Sequence[Change], drop: float, limit: float) -> tuple[Change, ...]:
+    told = [Turn(sum(day.day <= change.day for day in days), change.down) for change in known]
+    found = turns([DayShare(day.users, day.good) for day in days], drop, limit, told)
+    return (*known, *(Change(day=days[turn.days - 1].day, down=turn.down) for turn in found[len(told) :]))
+
+
+def _point(series: Series) -> QualityPoint:
+    """The newest level and the one before."""
+    days, since = series.days, None
+    place = max(len(days) - RECENT, min(WEEK, len(days) - 1))
+    if series.dropped or series.asks_for_retrain:
+        change = (series.alerts if series.dropped else series.triggers)[-1]
+        place = _began(days, sum(day.day <= change.day for day in days))
+        since = days[place].day
+    before, now = days[:place], days[place:]
+    users = sum(day.users for day in now)
+    value, error = _share(now), _error(now)
+    return QualityPoint(
+        value=value, low=max(0.0, value - 1.96 * error), high=min(1.0, value + 1.96 * error), n=users,
+        baseline=_share(before) if before else None, baseline_n=sum(day.users for day in before), since=since,
+    )  # fmt: skip
+
+
+def _began(days: Sequence[Day], proved: int) -> int:
+    """Place of the first day of a drop that was proved after so many days: where the means before and after differ most for chance."""
+
+    def strength(place: int) -> float:
+        before, after = days[:place], days[place:proved]
+        return (_share(before) - _share(after)) / (sqrt(_error(before) ** 2 + _error(after) ** 2) or 1.0)
+
+    return max(range(min(WEEK, proved - 1) or 1, max(proved, 2)), key=strength)
+
+
+def _finding(name: str, series: Series, point: QualityPoint, drop: float) -> Finding:
+    days, users = len(series.days), f"{point.n:.0f} {'user' if round(point.n) == 1 else 'users'}"
+    found = f"{name} {point.value:.3f} ({point.low:.3f} to {point.high:.3f}) of {users} a day summed"
+    if point.baseline is None:
+        return Finding(Verdict.NOT_ENOUGH_DATA, f"{found}: not compared yet, {days} of the first {WEEK} days with data are measured")
+    if series.dropped:
+        return Finding(Verdict.FAIL, f"{found} since {point.since}, {point.baseline:.3f} before: it dropped and has not come back")
+    now, before = series.days[-RECENT:], series.days[:-RECENT] or series.days[:WEEK]
+    most = _share(before) - _share(now) + _SURE * sqrt(_error(before) ** 2 + _error(now) ** 2)
+    text = f"{found}, {point.baseline:.3f} before; no drop is proved"
+    if days > WEEK and most < drop:
+        return Finding(Verdict.PASS, f"{text}, and one of {drop:g} is excluded")
+    return Finding(Verdict.NOT_ENOUGH_DATA, f"{text}, nor is one of {drop:g} excluded by so few")
+
+
+def _share(days: Sequence[Day]) -> float:
+    return sum(day.good for day in days) / sum(day.users for day in days)
+
+
+def _error(days: Sequence[Day]) -> float:
+    """Standard error of the share: of users, by the Agresti-Coull estimate, and of days with the usual effects."""
+    users = sum(day.users for day in days)
+    p = (sum(day.good for day in days) + 2) / (users + 4)
+    effects = (min(DAY_EFFECTS) / users) ** 2 * sum(day.users**2 for day in days)
+    return sqrt(p * (1 - p) / (users + 4) + effects)

@@ -92,6 +92,14 @@ class UserFailures:
     count: int
 
 
+@dataclass(frozen=True)
+class ByUser:
+    """Users of a span of time, and the sum of their shares of good answers (0 to 1 each): a user counts once, however many answers."""
+
+    users: int
+    good: float
+
+
 def stored_request(messages: Any, tools: Any) -> Any:
     """What `Exchange.messages` has as JSON, in OpenAI's form: the messages, of a request with tools an object of both."""
     return {"messages": messages, "tools": tools} if tools else messages

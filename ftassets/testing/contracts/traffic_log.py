@@ -6,7 +6,8 @@ import random
 import threading
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import astuple, replace
+from functools import partial
 from itertools import count, islice
 from multiprocessing.connection import Connection
 
@@ -25,6 +26,7 @@ from ftassets.backends.traffic_log.base import (
     UnknownAnswer,
     UserFailures,
 )
+from ftassets.domain.traffic.exchange import ByUser
 from ftassets.domain.traffic.feedback import added_up
 from ftassets.domain.traffic.retention import DAY
 from ftassets.errors import InvalidInput
@@ -107,6 +109,12 @@ class _Reference:
             for each in self.feedback(rows)
             if each.correction is not None and (each.request_id not in before or before[each.request_id].correction != each.correction)
         }
+
+    def by_user(self, values: list[tuple[Exchange, bool]]) -> ByUser:
+        shares: dict[str, list[bool]] = {}
+        for row, good in values:
+            shares.setdefault(row.user or f"request {row.id}", []).append(good)
+        return ByUser(len(shares), sum(sum(each) / len(each) for each in shares.values()))
 
     def outcomes(self, rows: list[Exchange]) -> Counter[tuple[str, float, int, bool | None]]:
         return Counter((row.version, row.weight, row.status, self.form(row)) for row in rows)
@@ -239,10 +247,10 @@ class TrafficLogContract:
         for answered in (False, True):
             assert log.count(loop, since, until, answered) == len(all_of.window(since, until, None, answered))
         for versions in ([], ["v1"], ["v1", "v3"]):
-            found = log.outcomes(loop, versions, since, until)
+            ends = log.outcomes(loop, versions, since, until)
             wanted = all_of.outcomes([row for row in all_of.window(since, until) if row.version in versions])
-            assert {(o.version, o.weight, o.status, o.well_formed): o.count for o in found} == wanted
-            assert len(found) == len(wanted)
+            assert {(o.version, o.weight, o.status, o.well_formed): o.count for o in ends} == wanted
+            assert len(ends) == len(wanted)
         from_then = all_of.window(since, float("inf"))
         for versions in ([], ["v1"], ["v1", "v3"]):
             may = all_of.failing_users([row for row in from_then if row.version in versions], since, 1.5)
@@ -259,6 +267,16 @@ class TrafficLogContract:
         assert log.reviewed(loop, since) == [Reviewed(row, all_of.said[row.id]) for row in reviewed]
         said = all_of.feedback(all_of.window(since, until, "v1"))
         down, corrected = sum(each.rating == "down" for each in said), sum(each.correction is not None for each in said)
+        rows_of, close = all_of.window(since, until, "v1"), partial(pytest.approx, abs=1e-9)
+        ended = [(row, row.status == 200) for row in rows_of if row.status == 200 or row.status >= 500]
+        formed = [(row, bool(row.well_formed)) for row in rows_of if row.status == 200 and all_of.form(row) is not None]
+        liked = [(row, all_of.said[row.id].rating != "down") for row in rows_of if row.id in all_of.said]
+        uncorrected = [(row, all_of.said[row.id].correction is None) for row in rows_of if row.id in all_of.said]
+        for found, expected in (
+            (log.outcomes_by_user(loop, "v1", since, until), (ended, formed)),
+            (log.feedback_by_user(loop, "v1", since, until), (liked, uncorrected)),
+        ):
+            assert [astuple(each) for each in found] == [close(astuple(all_of.by_user(each))) for each in expected]
         assert log.feedback_counts(loop, "v1", since, until) == FeedbackCounts(len(said), down, corrected)
         assert log.corrected(loop, given_since, since) == all_of.corrected(given_since, reviewed)
 

@@ -23,11 +23,12 @@ def test_freshness_allows_one_missing_look_of_the_schedule_and_no_more(cron: str
         (Finding(Verdict.PASS, "fine"), False, True, "WARN"),
         (Finding(Verdict.FAIL, "worse"), False, False, "ERROR"),
         (Finding(Verdict.FAIL, "other words"), True, False, "WARN"),
-        (Finding(Verdict.NOT_ENOUGH_DATA, "3 answers"), False, True, "WARN"),
+        (Finding(Verdict.NOT_ENOUGH_DATA, "3 answers"), False, False, "WARN"),
+        (Finding(Verdict.PASS, "the rest is fine", blocked=True), False, False, "WARN"),
         (Finding(Verdict.NOT_ENOUGH_DATA, "the report is damaged", blocked=True), False, False, "WARN"),
     ],
 )
-def test_too_little_data_is_no_warning_unless_somebody_has_to_act(finding: Finding, informs: bool, passed: bool, severity: str) -> None:
+def test_only_what_is_measured_and_fine_passes(finding: Finding, informs: bool, passed: bool, severity: str) -> None:
     result = live.check("sound", finding, informs)
     assert (result.passed, result.severity.value) == (passed, severity)
     assert result.description == f"{finding.verdict.value}: {finding.sentence}", "the verdict is told whatever the colour"

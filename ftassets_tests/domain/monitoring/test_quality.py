@@ -1,102 +1,130 @@
-"""When a fall of quality is sustained, and when it may be chance."""
+"""Live quality followed day by day: when it dropped, when it passes, and when it is not measured."""
 
-import numpy as np
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
 import pytest
-from scipy.stats import binom
 
 from ftassets.domain.gates.result import Verdict
-from ftassets.domain.monitoring import quality
-from ftassets.domain.monitoring.estimate import Estimate
-from ftassets.domain.monitoring.quality import QualityPoint, fallen_most, follow
+from ftassets.domain.monitoring.finding import Finding
+from ftassets.domain.monitoring.quality import (
+    CURABLE,
+    KEPT,
+    LATE,
+    MEASURES,
+    WITHOUT_ERROR,
+    Day,
+    QualityPoint,
+    Series,
+    fallen_most,
+    follow,
+    local_days,
+    together,
+)
 
 PASS, FAIL, NOT_ENOUGH = Verdict.PASS, Verdict.FAIL, Verdict.NOT_ENOUGH_DATA
+FIRST = date(2026, 3, 1)
 
 
-def series(*values: float, n: int = 100, wanted: int = 200, drop: float = 0.05) -> tuple[list[QualityPoint], list[Verdict]]:
-    """Reports one after the other, each of n answers."""
-    reports: list[QualityPoint] = []
-    verdicts = []
-    for value in values:
-        measured, finding = follow("judged", reports, Estimate(value, value, value, n), wanted, drop)
-        reports.append(measured)
-        verdicts.append(finding.verdict)
-    return reports, verdicts
+def days(*parts: tuple[int, float], users: int = 200) -> list[Day]:
+    """Days one after the other: of each part its number of days and its share."""
+    shares = [share for number, share in parts for _ in range(number)]
+    return [Day(day=f"{FIRST + timedelta(days=i)}", users=users, good=users * share) for i, share in enumerate(shares)]
 
 
-def test_the_first_answers_are_the_baseline_and_nothing_is_judged_by_itself() -> None:
-    reports, verdicts = series(0.8, 0.9, 0.9)
-    assert [r.part for r in reports] == [True, True, False]
-    assert reports[-1].baseline == pytest.approx(0.85)
-    assert reports[-1].baseline_n == 200
-    assert verdicts == [NOT_ENOUGH] * 3
+def day_by_day(read: list[Day], name: str = "judged", trigger: float | None = None) -> tuple[list[Finding], Series]:
+    """The findings of a report a day."""
+    series, findings = Series(), []
+    for day in read:
+        series, _, finding = follow(name, series.with_days([day]), 0.05, trigger)
+        findings.append(finding)
+    return findings, series
 
 
-def test_a_drop_is_sustained_after_three_reports_in_a_row() -> None:
-    _, verdicts = series(0.9, 0.9, 0.8, 0.8, 0.8)
-    assert verdicts == [NOT_ENOUGH, NOT_ENOUGH, NOT_ENOUGH, NOT_ENOUGH, FAIL]
-
-
-def test_one_bad_report_among_good_ones_is_no_sustained_drop() -> None:
-    _, verdicts = series(0.9, 0.9, 0.9, 0.9, 0.3, 0.9, 0.9, 0.9)
-    assert FAIL not in verdicts[:4]
+def test_a_lasting_drop_fails_until_the_level_is_back_and_is_named_with_its_day() -> None:
+    findings, series = day_by_day(days((30, 0.9), (25, 0.8), (30, 0.9)))
+    verdicts = [finding.verdict for finding in findings]
+    first = verdicts.index(FAIL)
+    assert 30 < first <= 36
+    assert set(verdicts[first:55]) == {FAIL}, "no flapping while it lasts"
+    assert FAIL not in verdicts[62:]
     assert verdicts[-1] is PASS
+    assert [change.down for change in series.alerts] == [True, False]
+    assert "since 2026-03-31, 0.900 before: it dropped" in findings[first].sentence
 
 
-def test_a_drop_that_ends_stops_failing_when_the_rolling_mean_is_back() -> None:
-    _, verdicts = series(0.9, 0.9, *[0.7] * 5, *[0.9] * 8)
-    assert verdicts[6] is FAIL
-    assert verdicts[-1] is PASS
+def test_too_little_is_not_measured_and_no_pass() -> None:
+    findings, _ = day_by_day(days((40, 0.9), users=2))
+    assert {finding.verdict for finding in findings} == {NOT_ENOUGH}
+    assert "not compared yet, 1 of the first 7 days" in findings[0].sentence
+    assert "nor is one of 0.05 excluded by so few" in findings[-1].sentence
+    assert "of 28 users a day summed" in findings[-1].sentence
 
 
-def test_a_drop_within_the_allowance_passes() -> None:
-    assert series(0.9, 0.9, *[0.86] * 6)[1][-1] is PASS
-    assert series(0.9, 0.9, *[0.84] * 6, n=1000, wanted=2000)[1][-1] is FAIL
+def test_a_few_thumbs_a_day_that_all_turn_down_are_found() -> None:
+    findings, _ = day_by_day(days((60, 0.9), (14, 0.0), users=3), "not_disliked")
+    assert findings[-1].verdict is FAIL
 
 
-def test_too_few_answers_for_a_rolling_mean_are_not_enough_data() -> None:
-    reports, verdicts = series(0.9, *[0.1] * 4, n=10, wanted=10)
-    assert reports[-1].rolling is not None  # a loop that looks at few answers needs no more than those
-    assert verdicts[-1] is FAIL
-    reports, verdicts = series(*[0.9] * 20, *[0.1] * 6, n=10, wanted=200)
-    assert (reports[-1].rolling, verdicts[-1]) == (pytest.approx(0.1), NOT_ENOUGH)
-    assert [r.rolling is None for r in reports[20:]] == [True] * 4 + [False] * 2
+def test_only_what_training_can_cure_asks_for_a_retrain() -> None:
+    assert set(MEASURES) - CURABLE == {WITHOUT_ERROR}
+    for name in MEASURES:
+        _, series = day_by_day(days((30, 0.98), (20, 0.6)), name, trigger=0.05)
+        assert series.asks_for_retrain is (name != WITHOUT_ERROR)
+        assert series.dropped
+    assert not day_by_day(days((30, 0.98), (20, 0.6)))[1].asks_for_retrain
 
 
-def test_a_slow_fall_does_not_take_the_baseline_with_it() -> None:
-    _, verdicts = series(*np.linspace(0.9, 0.7, 40).tolist())
-    assert verdicts[-1] is FAIL
+def test_days_are_read_again_and_a_day_without_anybody_is_none() -> None:
+    series = Series().with_days(days((3, 0.9)))
+    late = Day(day="2026-03-02", users=300, good=200)
+    nobody = Day(day="2026-03-03", users=0, good=0)
+    assert [day.users for day in series.with_days([late, nobody]).days] == [200, 300]
+    assert len(Series().with_days(days((KEPT + 5, 0.9))).days) == KEPT
+    assert LATE < KEPT
 
 
-@pytest.mark.parametrize("n", [20, 200])
-def test_a_steady_quality_rarely_alerts_in_a_quarter_and_a_fall_by_ten_points_is_found(n: int) -> None:
-    rng = np.random.default_rng(1)
-
-    def shares(share: float, reports: int) -> list[float]:
-        return (rng.binomial(n, share, reports) / n).tolist()
-
-    assert sum(FAIL in series(*shares(0.9, 91), n=n)[1] for _ in range(60)) <= (12 if n == 20 else 3)
-    assert sum(FAIL in series(*shares(0.9, 17), *shares(0.8, 30), n=n)[1] for _ in range(60)) >= 48
+def test_feedback_that_comes_later_does_not_take_back_what_was_told() -> None:
+    _, series = day_by_day(days((30, 0.9), (8, 0.8)))
+    assert series.dropped
+    better = [day.model_copy(update={"good": day.users * 0.87}) for day in series.days[30:]]
+    series, _, finding = follow("judged", series.with_days(better), 0.05, None)
+    assert (series.dropped, finding.verdict) == (True, FAIL)
 
 
-def test_a_fall_that_chance_may_explain_is_not_enough_data() -> None:
-    assert series(0.9, *[0.83] * 4, n=20, wanted=20)[1][-1] is NOT_ENOUGH
-    assert series(0.9, *[0.83] * 4, n=2000, wanted=2000)[1][-1] is FAIL
+def test_the_point_is_of_the_days_since_the_drop_and_before() -> None:
+    series, point, _ = follow("judged", Series().with_days(days((30, 0.9), (20, 0.8))), 0.05, None)
+    assert (point.since, point.n, point.baseline_n) == ("2026-03-31", 4000, 6000)
+    assert (point.value, point.baseline) == (pytest.approx(0.8), pytest.approx(0.9))
+    assert point.low < 0.8 < point.high
+    _, young, _ = follow("judged", Series().with_days(days((1, 0.9))), 0.05, None)
+    assert (young.baseline, young.baseline_n, young.value) == (None, 0, pytest.approx(0.9))
 
 
 def test_the_measure_that_fell_most_is_the_headline() -> None:
-    fell, held = series(0.9, 0.9, *[0.5] * 4)[0][-1], series(0.9, 0.9, *[0.9] * 4)[0][-1]
-    young = series(0.9)[0][-1]
-    assert fallen_most({"held": held, "fell": fell, "young": young}) == "fell"
-    assert fallen_most({"young": young}) is None
+    def point(value: float, baseline: float | None) -> QualityPoint:
+        return QualityPoint(value=value, low=0, high=1, n=10, baseline=baseline, baseline_n=10)
+
+    measured = {"held": point(0.9, 0.9), "fell": point(0.5, 0.9), "young": point(0.1, None)}
+    assert fallen_most(measured, list(measured)) == "fell"
+    assert fallen_most(measured, ["held"]) == "held"
+    assert fallen_most(measured, ["young"]) is None
 
 
-@pytest.mark.parametrize(("n", "share"), [(50, 0.9), (50, 0.95), (60, 0.8)])
-def test_two_equal_shares_are_rarely_called_a_fall_by_more_than_chance(n: int, share: float) -> None:
-    falls = [(before, after) for before in range(201) for after in range(n + 1) if before / 200 - after / n > 0.02]
-    chances = [quality._chance((before / 200, 200), (after / n, n)) for before, after in falls]
-    called = sum(
-        binom.pmf(before, 200, share) * binom.pmf(after, n, share)
-        for (before, after), chance in zip(falls, chances, strict=True)
-        if chance <= quality.CHANCE
-    )
-    assert called <= quality.CHANCE
+def test_all_measures_pass_only_together() -> None:
+    made = {verdict: Finding(verdict, verdict.value) for verdict in Verdict}
+    assert together([made[PASS], made[PASS]]).verdict is PASS
+    assert together([made[PASS], made[NOT_ENOUGH]]).verdict is NOT_ENOUGH
+    assert together([made[PASS], made[NOT_ENOUGH], made[FAIL]]).verdict is FAIL
+    assert together([made[PASS], Finding(NOT_ENOUGH, "key", blocked=True)]).blocked
+
+
+@pytest.mark.parametrize(("day", "hours"), [("2026-03-29", 23), ("2026-10-25", 25), ("2026-06-01", 24)])
+def test_days_are_those_of_the_loop_s_time_zone(day: str, hours: int) -> None:
+    zone = ZoneInfo("Europe/Berlin")
+    noon = datetime.fromisoformat(f"{day}T12:00").replace(tzinfo=zone).timestamp()
+    yesterday, today, tomorrow = local_days(noon - 86_400, noon + 86_400, "Europe/Berlin")
+    assert (today.name, today.end - today.begin) == (day, hours * 3600)
+    assert yesterday.end == today.begin
+    assert tomorrow.end == noon + 86_400
+    assert [each.name for each in local_days(today.begin, today.end, "Europe/Berlin")] == [day]

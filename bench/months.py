@@ -1,0 +1,107 @@
+"""A year of a loop's monitors: false tickets and retrains while nothing changes, and days until a drop is noticed.
+
+Simulated days go through the functions that decide: `lasting_drop` for the alert and the trigger of live quality. A day's level is the
+lasting one, with a weekly cycle of 2 points or without, and with day effects of a standard deviation of 0.02 or without.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.rows import Row, Size, parse, parser, write
+from ftassets.domain.monitoring.lasting_drop import Watch, likelihoods, limit_of
+from ftassets.domain.monitoring.quality import CURABLE, FALSE_TICKETS, FALSE_TRIGGERS
+
+YEAR, DROP, MEASURES = 365, 0.05, 4  # days; `monitors.quality_drop`; measures of a loop without a judge
+ANSWERS, LEVELS = (50, 200, 1000), (0.7, 0.9, 0.98)
+STEADY = {"independent answers": (0.0, 0.0), "day effects": (0.02, 0.0), "day effects and weeks": (0.02, 0.02)}
+BEFORE, LASTS, AFTER = 42, 58, 20  # days before, during and after a drop
+TICKET, TRIGGER = limit_of(FALSE_TICKETS / MEASURES), limit_of(FALSE_TRIGGERS / len(CURABLE))
+
+SIZES = {"loops": Size(40, 1000, "simulated loops of each cell")}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the rows; returns the exit code."""
+    made = parser("months", __doc__)
+    made.add_argument("--seed", type=int, default=0, help="of the random numbers (default 0)")
+    return write("months", measure(parse(made, SIZES, arguments)))
+
+
+def measure(options: argparse.Namespace) -> Iterator[Row]:
+    """Measure every row."""
+    rng = np.random.default_rng(options.seed)
+    yield from steady_quality(rng, options.loops)
+    yield from drops(rng, options.loops)
+
+
+def steady_quality(rng: np.random.Generator, loops: int) -> Iterator[Row]:
+    """Years in which nothing changes; the same loops for the alert and for the trigger."""
+    worst, two, triggered, before = 0.0, 0.0, [], []
+    for answers, level, (sd, week) in product(ANSWERS, LEVELS, STEADY.values()):
+        good = counts(rng, np.full((loops, YEAR), level), answers, sd, week)
+        tickets = np.array([len(each[::2]) for each in turned(good, answers, TICKET)])
+        worst, two = max(worst, float((tickets > 0).mean())), max(two, float((tickets > 1).mean()))
+        triggered.append([bool(each) for each in turned(good, answers, TRIGGER)])
+        before.append(rolling_means(good / answers))
+    cells = f"worst of {len(triggered)} cells"
+    yield Row(f"steady quality: years with more than one ticket of a measure, {cells}", two, "share", "<= 0.05", two <= 0.05)
+    yield Row(f"steady quality: years with a ticket of a measure, {cells}", worst, "share")
+    share, old = float(np.mean(triggered)) * MEASURES, float(np.mean(before))
+    yield Row(
+        f"steady quality: years of a loop with {MEASURES} measures that ask for a retrain, mean of {len(triggered)} cells",
+        share, "share", "<= 0.02", share <= 0.02, old, "three rolling means of 7 days below the baseline less the drop, one measure",
+    )  # fmt: skip
+
+
+def drops(rng: np.random.Generator, loops: int) -> Iterator[Row]:
+    """Drops that begin after six weeks and last 58 days, with day effects."""
+    for (drop, within), answers in product(((0.1, 6), (0.05, 14)), ANSWERS):
+        noticed, once = [], []
+        for level in LEVELS:
+            levels = np.full((loops, BEFORE + LASTS + AFTER), level)
+            levels[:, BEFORE : BEFORE + LASTS] -= drop
+            found = turned(counts(rng, levels, answers, 0.02, 0.0), answers, TICKET)
+            noticed.append([next((day - BEFORE for day in each[::2] if day > BEFORE), LASTS) for each in found])
+            once.append([len(each) == 2 and each[0] > BEFORE and each[1] > BEFORE + LASTS for each in found])
+        slowest = max(float(np.median(each)) for each in noticed)
+        what = f"a drop of {drop:.0%}, {answers} answers a day: median of days until the ticket, slowest of {len(LEVELS)} levels"
+        bar = answers >= 200
+        yield Row(what, slowest, "days", f"<= {within}" if bar else None, slowest <= within if bar else None)
+        share = min(float(np.mean(each)) for each in once)
+        what = f"a drop of {drop:.0%}, {answers} answers a day: one ticket and one resolve within 58 and 20 days"
+        yield Row(what, share, "share", ">= 0.8" if bar else None, share >= 0.8 if bar else None)
+
+
+def counts(rng: np.random.Generator, levels: NDArray[np.float64], answers: int, sd: float, week: float) -> NDArray[np.int64]:
+    """Good answers of each loop and day (loops, days)."""
+    day = week * np.sin(2 * np.pi * np.arange(levels.shape[1]) / 7) + rng.normal(0, sd, levels.shape)
+    return rng.binomial(answers, np.clip(levels + day, 0, 1))
+
+
+def turned(good: NDArray[np.int64], answers: int, limit: float) -> list[list[int]]:
+    """Days on which each loop (loops, days) was found to have dropped, or to be back, by turns."""
+    logs = likelihoods(np.full(answers + 1, answers), np.arange(answers + 1), DROP)
+    watch, found = Watch(DROP, len(good)), [list[int]() for _ in good]
+    for day, each in enumerate(good.T, start=1):
+        if (proved := watch.evidence(logs[each]) >= limit).any():
+            watch.turn(proved)
+            for loop in np.flatnonzero(proved):
+                found[loop].append(day)
+    return found
+
+
+def rolling_means(shares: NDArray[np.float64]) -> list[bool]:
+    """Whether each loop ever fulfils the rule before: three rolling means of seven days in a row below the first days less the drop."""
+    first = shares[:, :4].mean(axis=1, keepdims=True)
+    means = np.lib.stride_tricks.sliding_window_view(shares[:, 4:], 7, axis=1).mean(axis=2)
+    low = means < first - DROP
+    return [bool(each) for each in (low[:, 2:] & low[:, 1:-1] & low[:, :-2]).any(axis=1)]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
