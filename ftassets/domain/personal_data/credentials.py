@@ -56,6 +56,23 @@ _KEY = re.compile(rf"(?:.*[^A-Za-z])?{_CALLED}[\s:]*", re.IGNORECASE | re.DOTALL
 _VALUE = r"(?:[\"'“]([^\s\"'“”]{8,512})[\"'”]|([^\s\"'“”,;<>(){}\[\].]{8,512})(?![(\[{\w]|\.\w))"
 _NAMED = re.compile(rf"(?<![A-Za-z]){_CALLED}[\"'“”]?\s{{0,2}}(?:=>|:=|[:=：]|は|是|为|為)\s{{0,2}}{_VALUE}", re.IGNORECASE)
 _SAID = re.compile(rf"(?<![A-Za-z])(?:{_PASSWORDS})\s{{1,2}}(?:is|ist|est|es|è|é)\s{{1,2}}{_VALUE}", re.IGNORECASE)
+_PINS = r"(?<![^\W\d_])(?:pin|puk|cvv2?|cvc2?|otp|pass[ -]?code|geheimzahl|пин|пін)|暗証番号"
+_ASSIGNED = r"(?:\s{0,2}(?:=>|:=|[:=：])\s{0,2}|\s{0,2}(?:は|是|为|為)\s{0,2}|\s{1,2}(?:is|ist|lautet|est|es|è|é)\s{1,2})"
+# digits alone are a secret only where a word says so at once; a bare "PIN 4821" only in capitals, for pins of a connector are numbered too
+_PIN = re.compile(
+    rf"(?:(?:{_PINS})(?:[ _-]?(?:code|number|nummer|no\.?|nr\.?|код))?|(?<![A-Za-z])(?:{_PASSWORDS}))[\"'“”]?{_ASSIGNED}[\"'“]?"
+    r"([0-9]{3,12})(?![A-Za-z0-9%]|[.,:/-]?[0-9])",
+    re.IGNORECASE,
+)
+_BARE_PIN = re.compile(r"(?<![A-Za-z])(?:PIN|PUK)(?:[ -][Cc]ode)? ([0-9]{4,8})(?![\w%]|[.,:/-]?[0-9])")
+_PIN_KEY = re.compile(rf"(?:.*[^A-Za-z])?(?:(?:{_PINS})(?:[ _-]?(?:code|number))?|{_PASSWORDS})[\s:]*", re.IGNORECASE | re.DOTALL)
+_PIN_HINTS = ("pin", "puk", "cvv", "cvc", "otp", "geheimz", "暗証", "пин", "пін")
+_PIN_HINT = re.compile(rf"(?:{_PINS})(?![A-Za-zа-я])", re.IGNORECASE)
+_PHRASES = r"pass[ _-]?phrase|(?:seed|recovery|backup|secret|mnemonic)[ _-]phrase|(?:seed|recovery|backup)_words|mnemonic"
+_WORDS = r"[^\W\d_A-Z]{2,15}(?:[ -][^\W\d_A-Z]{2,15}){2,23}"  # three and more words without a capital
+_PHRASE = re.compile(rf"(?<![A-Za-z])(?i:{_PHRASES})[\"'“”]?(?:(?i:{_ASSIGNED})[\"'“]({_WORDS})[\"'”]|\s{{0,2}}[:=]\s{{0,2}}({_WORDS}))")
+_PHRASE_KEY = re.compile(rf"(?:.*[^A-Za-z])?(?:{_PHRASES})[\s:]*", re.IGNORECASE | re.DOTALL)
+_PHRASE_HINTS = ("hrase", "HRASE", "nemonic", "NEMONIC", "_words")  # whatever the case of the first letter
 _HINTS = (
     "pass",
     "pwd",
@@ -93,7 +110,7 @@ _DIGIT, _LETTER = re.compile("[0-9]"), re.compile("[A-Za-z]")
 
 
 def secrets(text: str) -> Iterator[Span]:
-    """SECRET: what has an issuer's prefix, private keys, web tokens, passwords of URLs, and values that are called a password or a key."""
+    """SECRET: what has an issuer's prefix, private keys, web tokens, passwords of URLs, and what is called a password, a PIN or a key."""
     if _LONG.search(text):
         for pattern in (_WITH_PREFIX, _HOOK):
             yield from (Span("SECRET", *match.span()) for match in pattern.finditer(text) if _random(match[0]))
@@ -112,17 +129,29 @@ def secrets(text: str) -> Iterator[Span]:
                 if _mixed(match[value]):
                     yield Span("SECRET", *match.span(value))
         yield from (Span("SECRET", *match.span(2)) for match in _TAGGED.finditer(text) if _mixed(match[2]))
+        yield from (Span("SECRET", *match.span(1)) for pattern in (_PIN, _BARE_PIN) for match in pattern.finditer(text))
+    if may_be_phrase(text):
+        yield from (Span("SECRET", *match.span(match.lastindex or 0)) for match in _PHRASE.finditer(text))
 
 
 def is_called_secret(label: str, value: str) -> bool:
-    """Whether a whole text is a password or a key because it is called one, as the value of `client_secret` in JSON."""
+    """Whether a whole text is a password, a PIN or a key because it is called one, as the value of `client_secret` in JSON."""
+    if value.isdecimal():
+        return 3 <= len(value) <= 12 and _PIN_KEY.fullmatch(label) is not None
+    if _PHRASE_KEY.fullmatch(label) and re.fullmatch(_WORDS, value):
+        return True
     return _WHOLE.fullmatch(value) is not None and _mixed(value) and _KEY.fullmatch(label) is not None
 
 
 def may_be_named(text: str) -> bool:
-    """Whether a text could call something a password or a key; quick."""
+    """Whether a text could call something a password, a PIN or a key; quick."""
     low = text.lower()
-    return any(hint in low for hint in _HINTS)
+    return any(hint in low for hint in _HINTS) or (any(hint in low for hint in _PIN_HINTS) and _PIN_HINT.search(low) is not None)
+
+
+def may_be_phrase(text: str) -> bool:
+    """Whether a text could hold a passphrase of plain words; quick."""
+    return any(hint in text for hint in _PHRASE_HINTS)
 
 
 def _random(value: str) -> bool:

@@ -346,8 +346,41 @@ def test_secrets_by_what_they_are_called(text: str, left: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("my PIN is 4821, thanks", "my PIN is <SECRET>, thanks"),
+        ("PIN 4821", "PIN <SECRET>"),
+        ("pin code: 482193.", "pin code: <SECRET>."),
+        ("Die Geheimzahl lautet 4821", "Die Geheimzahl lautet <SECRET>"),
+        ("暗証番号は４８２１です", "暗証番号は<SECRET>です"),
+        ("CVC: 123", "CVC: <SECRET>"),
+        ("my password is 12345678", "my password is <SECRET>"),
+        ("密码：123456", "密码：<SECRET>"),
+        ('{"otp": "482193"}', '{"otp": "<SECRET>"}'),
+        ("passphrase: correct horse battery staple", "passphrase: <SECRET>"),
+        ('the pass phrase is "correct horse battery staple"', 'the pass phrase is "<SECRET>"'),
+        ("seed phrase = abandon ability able about above absent", "seed phrase = <SECRET>"),
+        ("GPIO pin 1234 and pins 13", "GPIO pin 1234 and pins 13"),
+        ("a shopping cart: 4821", "a shopping cart: 4821"),
+        ("the PIN is 4 digits long", "the PIN is 4 digits long"),
+        ("password: 8 to 12 characters", "password: 8 to 12 characters"),
+        ("password is 100% wrong", "password is 100% wrong"),
+        ("Passphrase: Enter The Words Again", "Passphrase: Enter The Words Again"),
+        ("the passphrase is not known to us", "the passphrase is not known to us"),
+        ("order: 4821, opinion: 4821", "order: 4821, opinion: 4821"),
+    ],
+)
+def test_pins_and_passphrases_are_found_by_what_they_are_called(text: str, left: str) -> None:
+    assert redact(text, find(text)) == left
+
+
+@pytest.mark.parametrize(
     ("value", "label", "kind"),
     [
+        ("4821", "pin", "SECRET"),
+        ("482193", "one time otp", "SECRET"),
+        ("12345678", "password", "SECRET"),
+        ("correct horse battery staple", "wallet passphrase", "SECRET"),
         ("hunter2X", "password", "SECRET"),
         ("Zq8~QxYyZz.abcDEF123_456ghiJKL789mno", "client secret", "SECRET"),
         ("a8f5f167f44f", "auth token", "SECRET"),
@@ -363,7 +396,16 @@ def test_a_value_that_is_called_a_secret_or_a_number_of_a_person_is_one_whole(va
 
 
 @pytest.mark.parametrize(
-    ("value", "label"), [("1024", "max_tokens"), ("required", "password"), ("room 12 b", "password"), ("a1b2c3", "key")]
+    ("value", "label"),
+    [
+        ("4821", "pin count x"),
+        ("12", "pin"),
+        ("Enter your pass phrase", "passphrase"),
+        ("1024", "max_tokens"),
+        ("required", "password"),
+        ("room 12 b", "password"),
+        ("a1b2c3", "key"),
+    ],
 )
 def test_a_value_that_may_be_anything_else_stays(value: str, label: str) -> None:
     assert find(value, label) == []
@@ -387,6 +429,11 @@ def test_what_is_written_apart_or_in_words_is_found(text: str, left: str) -> Non
 
 
 HOSTILE_SECRETS = [
+    "passphrase: a",
+    "passphrase: ab cd ef ",
+    "pin is 1",
+    "PIN 1234",
+    "passphrase ",
     "a (at) ",
     "a%40a.",
     "a(at)a(dot)",
