@@ -11,6 +11,7 @@ most general one that you can handle; `ftassets.exits` defines the exit code of 
   - BaseModelMissing: The base model is not on this machine; the message says how to get it.
   - CannotServe: The gateway cannot run on this machine; the message says what to change.
   - CannotSign: The signing key is missing or must not be used; the message says what to do.
+  - ClientGone: The client closed its connection before it had the answer.
   - DatasetError: Base of all errors of a dataset store.
     - AlreadyExists: A branch or tag of that name exists.
     - Busy: Another writer holds the store; try again.

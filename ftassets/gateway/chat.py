@@ -1,7 +1,7 @@
 """`POST /v1/chat/completions`: choose a version, pass the answer through, and keep its last byte until the row is durable."""
 
-import asyncio
 import logging
+import re
 import time
 import uuid
 from collections.abc import Mapping
@@ -21,9 +21,11 @@ from ftassets.config.loop_files import UnknownLoop
 from ftassets.domain.chat import conversation, openai_messages
 from ftassets.domain.evaluation.answer_form import AnswerForm
 from ftassets.domain.traffic.exchange import hashed_user, keyed_user, stored_request
+from ftassets.gateway.client_watch import ClientGone, ClientWatch
 from ftassets.gateway.context import Context
+from ftassets.gateway.idempotency import LONGEST_KEY, Answers, Claim, Kept
 from ftassets.gateway.model_hosts.base import MODEL_NAME
-from ftassets.gateway.problems import Problem, parse, read
+from ftassets.gateway.problems import CLIENT_GONE, Problem, parse, read
 from ftassets.gateway.prometheus import Metrics
 from ftassets.gateway.recorder import NotRecorded, Recorder
 from ftassets.gateway.router import Route, Router, Unavailable
@@ -32,8 +34,8 @@ from ftassets.gateway.sse import Events, event
 log = logging.getLogger(__name__)
 
 _FORWARDED = {"temperature", "top_p", "frequency_penalty", "seed", "stop", "tools", "stream"}
+_ID = re.compile(r"[\w.:/+=@-]{1,128}", re.ASCII)
 _INT32 = 2**31 - 1
-CLIENT_GONE = 499  # as nginx logs it: nobody got this status
 TIMEOUT = aiohttp.ClientTimeout(total=120, sock_connect=5)
 
 
@@ -110,6 +112,18 @@ class ChatRequest(BaseModel):
         return next((message.text for message in reversed(self.messages) if message.role == "user"), "")
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """What a client asked, as validated and as it came, by whom, and when."""
+
+    ask: ChatRequest
+    content: dict[str, Any]
+    name: str
+    own_id: str | None
+    at: float
+    began: float
+
+
 @dataclass
 class Call:
     """One request on its way, and what is known of its answer so far."""
@@ -123,6 +137,7 @@ class Call:
     messages: str
     at: float
     began: float
+    own_id: str | None = None  # the client's name of its request
     answer: str = ""
     first_token_ms: float | None = None
     tokens_in: int | None = None
@@ -137,7 +152,8 @@ class Call:
 
     @property
     def headers(self) -> dict[str, str]:
-        return {"x-ftassets-version": self.version, "x-request-id": self.id}
+        own = {"x-client-request-id": self.own_id} if self.own_id else {}
+        return {"x-ftassets-version": self.version, "x-request-id": self.id, **own}
 
     def count(self, usage: Mapping[str, Any] | None) -> None:
         """Take over the engine's token counts."""
@@ -185,12 +201,35 @@ class Chat:
         self._context = context
         self._salt = salt
         self._timeout = timeout
+        self._answers = Answers()
 
     async def complete(self, request: Request) -> "Response | _Relay":
         """Answer one request. Raises Problem."""
         at, began = time.time(), time.perf_counter()
-        ask, content = parse(await read(request), ChatRequest)
+        body = await read(request)
+        ask, content = parse(body, ChatRequest)
         name = (ask.user or "").strip() or request.headers.get("x-user", "").strip()
+        own_id = _own_id(request)
+        if not (key := request.headers.get("idempotency-key")):
+            return await self._answer(request, _Asked(ask, content, name, own_id, at, began), None)
+        if len(key) > LONGEST_KEY:
+            raise Problem(400, f"the Idempotency-Key is longer than {LONGEST_KEY} characters", "invalid_request")
+        try:
+            async with ClientWatch(request.receive):
+                found = await self._answers.ask((ask.model, name, key), body)
+        except ClientGone as error:
+            raise Problem(CLIENT_GONE, str(error), "client_gone") from error
+        if isinstance(found, Kept):
+            return Response(found.body, 200, {**found.headers, "idempotent-replayed": "true"})
+        try:
+            return await self._answer(request, _Asked(ask, content, name, own_id, at, began), found)
+        except BaseException:
+            found.drop()
+            raise
+
+    async def _answer(self, request: Request, asked: _Asked, claim: Claim | None) -> "Response | _Relay":
+        """Raises Problem; an answer is kept by the claim."""
+        ask, name = asked.ask, asked.name
         key = name or uuid.uuid4().hex
         try:
             route, unavailable = self._router.route(ask.model, key), None
@@ -208,21 +247,33 @@ class Chat:
             route.weight,
             user,
             ask.prompt,
-            _recorded(content),
-            at,
-            began,
+            _recorded(asked.content),
+            asked.at,
+            asked.began,
+            asked.own_id,
         )
         if unavailable:
             raise await self._failed(call, Problem(503, unavailable, "version_unavailable", retry_after=2))
         self._router.fleet.enter(route.version)
         leave = True
         try:
-            body = await self._payload(call, ask, content, self._router.loops[ask.model], route)
-            if not ask.stream:
-                return await self._whole(call, route, body)
-            reply = await self._ask(call, route, body)
-            leave = False  # the relay does, when the stream has ended
-            return _Relay(self, call, reply, wants_usage=bool(ask.stream_options and ask.stream_options.include_usage))
+            body = await self._payload(call, ask, asked.content, self._router.loops[ask.model], route)
+            try:
+                async with ClientWatch(request.receive):  # the engine's work ends with its connection
+                    reply = await self._ask(route, body)
+                    answer = None if ask.stream else await _read(call, reply)
+            except ClientGone as error:
+                raise await self._failed(call, Problem(CLIENT_GONE, str(error), "client_gone")) from error
+            except Problem as problem:
+                raise await self._failed(call, problem) from problem
+            if answer is None:
+                leave = False  # the relay does, when the stream has ended
+                return _Relay(self, call, reply, bool(ask.stream_options and ask.stream_options.include_usage), claim)
+            await self.record(call, 200)
+            whole, headers = to_json({**answer, "id": call.id, "model": call.loop}), {**call.headers, "content-type": "application/json"}
+            if claim:
+                claim.keep(whole, headers)
+            return Response(whole, 200, headers)
         finally:
             if leave:
                 self._router.fleet.leave(route.version)
@@ -233,9 +284,8 @@ class Chat:
         An answer that would not fit into our engine is cut shorter; a prompt that does not fit raises Problem 400. An external
         endpoint reports this itself.
         """
-        body: dict[str, Any] = ask.model_dump(
-            include=_FORWARDED, exclude_unset=True, exclude_none=True
-        )  # as validated: "false" is not a stream
+        # as validated: "false" is no stream
+        body: dict[str, Any] = ask.model_dump(include=_FORWARDED, exclude_unset=True, exclude_none=True)
         if not body.get("tools", True):  # some templates write an empty list of tools, and training has none
             del body["tools"]
         body["model"] = MODEL_NAME
@@ -268,14 +318,14 @@ class Chat:
             body["stream_options"] = {"include_usage": True}
         return to_json(body)
 
-    async def _ask(self, call: Call, route: Route, body: bytes) -> aiohttp.ClientResponse:
-        """The engine's reply once its headers say 200; whoever gets it closes it. Raises Problem, which is on record then."""
+    async def _ask(self, route: Route, body: bytes) -> aiohttp.ClientResponse:
+        """The engine's reply once its headers say 200; whoever gets it closes it. Raises Problem."""
         try:
             reply = await self._session.post(
                 f"{route.url}/v1/chat/completions", data=body, headers={"content-type": "application/json"}, timeout=self._timeout
             )
         except (TimeoutError, aiohttp.ClientError) as error:
-            raise await self._failed(call, _engine_problem(error)) from error
+            raise _engine_problem(error) from error
         if reply.status == 200:
             return reply
         async with reply:
@@ -284,27 +334,8 @@ class Chat:
             except (TimeoutError, aiohttp.ClientError) as error:
                 detail = repr(error)
         if 400 <= reply.status < 500:
-            problem = Problem(reply.status, f"the model server does not take this request: {detail}", "refused_by_engine")
-        else:
-            problem = Problem(502, f"the model server answered {reply.status}: {detail}", "engine_error")
-        raise await self._failed(call, problem)
-
-    async def _whole(self, call: Call, route: Route, body: bytes) -> Response:
-        reply = await self._ask(call, route, body)
-        try:
-            async with reply:
-                answer = from_json(await reply.read())
-            message = answer["choices"][0]["message"]
-            call.cut = answer["choices"][0].get("finish_reason") == "length"
-            call.answer = message.get("content") or (to_json(message["tool_calls"]).decode() if message.get("tool_calls") else "")
-            call.count(answer.get("usage"))
-        except (TimeoutError, aiohttp.ClientError) as error:
-            raise await self._failed(call, _engine_problem(error)) from error
-        except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
-            problem = Problem(502, f"the model server's answer is not a completion ({error!r})", "engine_error")
-            raise await self._failed(call, problem) from error
-        await self.record(call, 200)
-        return Response(to_json({**answer, "id": call.id, "model": call.loop}), 200, call.headers, "application/json")
+            raise Problem(reply.status, f"the model server does not take this request: {detail}", "refused_by_engine")
+        raise Problem(502, f"the model server answered {reply.status}: {detail}", "engine_error")
 
     async def _failed(self, call: Call, problem: Problem) -> Problem:
         """The problem, once it is on record."""
@@ -330,28 +361,26 @@ class Chat:
 class _Relay:
     """A streamed answer: chunks as they come, `[DONE]` when the row is durable."""
 
-    def __init__(self, chat: Chat, call: Call, reply: aiohttp.ClientResponse, wants_usage: bool) -> None:
+    def __init__(self, chat: Chat, call: Call, reply: aiohttp.ClientResponse, wants_usage: bool, claim: Claim | None) -> None:
         self._chat = chat
         self._call = call
         self._reply = reply
         self._wants_usage = wants_usage
+        self._claim = claim
+        self._sent: list[bytes] = []  # for the claim
+        self._headers = {**call.headers, "content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         call = self._call
-        pump = asyncio.create_task(self._pump(send))
-        gone = asyncio.create_task(_gone(receive))
         try:
-            await asyncio.wait({pump, gone}, return_when=asyncio.FIRST_COMPLETED)
-            if pump.done():
-                problem = pump.result()
-                await self._end(send, problem)
-            else:
-                pump.cancel()
-                await asyncio.wait({pump})
-                await self._chat.record(call, CLIENT_GONE, "the client went away before the last byte")
+            async with ClientWatch(receive):
+                problem = await self._pump(send)
+            await self._end(send, problem)
+        except ClientGone as error:
+            await self._chat.record(call, CLIENT_GONE, str(error))
         finally:
-            for task in (pump, gone):
-                task.cancel()
+            if self._claim:
+                self._claim.drop()
             self._reply.close()
             self._chat.leave(call.version)
 
@@ -362,12 +391,13 @@ class _Relay:
         except Problem as error:
             problem = error
         last = event(b"[DONE]") if problem is None else event(to_json(problem.body()))
+        if self._claim and problem is None:
+            self._claim.keep(b"".join([*self._sent, last]), self._headers)
         await send({"type": "http.response.body", "body": last, "more_body": False})
 
     async def _pump(self, send: Send) -> Problem | None:
         """Pass the engine's events on; what went wrong on its side, if anything."""
-        headers = {**self._call.headers, "content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}
-        raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+        raw = [(name.encode(), value.encode()) for name, value in self._headers.items()]
         await send({"type": "http.response.start", "status": 200, "headers": raw})
         events = Events()
         finished = False
@@ -382,7 +412,10 @@ class _Relay:
                     finished |= any(choice.get("finish_reason") for choice in part["choices"])
                     self._take(part)
                     if part["choices"] or self._wants_usage:
-                        await send({"type": "http.response.body", "body": event(to_json(part)), "more_body": True})
+                        sent = event(to_json(part))
+                        if self._claim:
+                            self._sent.append(sent)
+                        await send({"type": "http.response.body", "body": sent, "more_body": True})
         except (TimeoutError, aiohttp.ClientError) as error:
             return _engine_problem(error)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -403,6 +436,28 @@ class _Relay:
             call.answer += text
 
 
+async def _read(call: Call, reply: aiohttp.ClientResponse) -> dict[str, Any]:
+    """The engine's whole answer, of which the call takes note. Raises Problem."""
+    try:
+        async with reply:
+            answer: dict[str, Any] = from_json(await reply.read())
+        message = answer["choices"][0]["message"]
+        call.cut = answer["choices"][0].get("finish_reason") == "length"
+        call.answer = message.get("content") or (to_json(message["tool_calls"]).decode() if message.get("tool_calls") else "")
+        call.count(answer.get("usage"))
+    except (TimeoutError, aiohttp.ClientError) as error:
+        raise _engine_problem(error) from error
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+        raise Problem(502, f"the model server's answer is not a completion ({error!r})", "engine_error") from error
+    return answer
+
+
+def _own_id(request: Request) -> str | None:
+    """What the client calls its request, for its own logs and ours; what is no name is ignored."""
+    given = request.headers.get("x-client-request-id") or request.headers.get("x-request-id") or ""
+    return given if _ID.fullmatch(given) else None
+
+
 def _recorded(content: Mapping[str, Any]) -> str:
     """A request's messages as the traffic log has them, and its tools where it brings some."""
     return to_json(stored_request(content["messages"], content.get("tools"))).decode()
@@ -420,8 +475,3 @@ def _engine_problem(error: Exception) -> Problem:
     if isinstance(error, TimeoutError):
         return Problem(504, "the model server took too long", "engine_timeout")
     return Problem(502, f"the model server cannot be reached or broke off ({type(error).__name__}: {error})", "engine_unreachable")
-
-
-async def _gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

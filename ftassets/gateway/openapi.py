@@ -31,6 +31,8 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "not_possible": (409, "This change does not exist from the current state, for example a ramp without a candidate."),
     "request_too_large": (413, "The body is larger than 1,000,000 bytes."),
     "invalid_request": (422, "A field is missing or out of range. The message names it."),
+    "idempotency_key_reused": (422, "The Idempotency-Key was used for another request within ten minutes."),
+    "client_gone": (499, "The client closed its connection. Nobody sees this answer; the traffic log has its status."),
     "refused_by_engine": (400, "The model server refused the request. The status is the model server's own, 400 to 499."),
     "internal_error": (500, "The gateway failed. Its log has the details."),
     "engine_error": (502, "The model server answered with an error, or broke off."),
@@ -44,7 +46,8 @@ PROBLEMS: dict[str, tuple[int, str]] = {
 _BODY = ("invalid_json", "request_too_large", "invalid_request")
 ANYWHERE = ("not_found", "method_not_allowed", "internal_error")  # of every path
 _CHAT = (
-    *_BODY, "context_length_exceeded", "model_not_found", "refused_by_engine", "engine_error", "engine_unreachable", "engine_timeout",
+    *_BODY, "idempotency_key_reused", "client_gone",
+    "context_length_exceeded", "model_not_found", "refused_by_engine", "engine_error", "engine_unreachable", "engine_timeout",
     "no_production_version", "version_unavailable", "not_recorded",
 )  # fmt: skip
 _CHANGE = (*_BODY, "no_token", "unknown_loop", "not_possible")
@@ -169,6 +172,19 @@ PUBLIC: dict[str, Operation] = {
         Completion,
         parameters=(
             {"name": "X-User", "in": "header", "schema": {"type": "string"}, "description": "Who asks, where the body has no `user`."},
+            {
+                "name": "Idempotency-Key",
+                "in": "header",
+                "schema": {"type": "string", "maxLength": 255},
+                "description": "The same key, user and body within ten minutes get the same answer, with `Idempotent-Replayed: true`; "
+                "one that is still being answered is waited for. The model answers once and the log has one row.",
+            },
+            {
+                "name": "X-Client-Request-Id",
+                "in": "header",
+                "schema": {"type": "string", "maxLength": 128},
+                "description": "The client's own name of the request, else `X-Request-Id`; the answer has it in `X-Client-Request-Id`.",
+            },
         ),
         notes="With `stream: true` the answer is a stream of server-sent events; `[DONE]` comes when the answer is on record. "
         "An error after the first chunk is an event with an `error` object. "

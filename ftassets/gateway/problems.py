@@ -6,12 +6,13 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 
 from ftassets.errors import FtassetsError
 
 MAX_BODY = 1_000_000  # bytes
+CLIENT_GONE = 499  # as nginx logs it: nobody got this status
 
 _Body = TypeVar("_Body", bound=BaseModel)
 
@@ -52,15 +53,18 @@ async def on_error(request: Request, error: Exception) -> JSONResponse:
 
 
 async def read(request: Request) -> bytes:
-    """The body. Raises Problem 413."""
+    """The body. Raises Problem: 413 for one that is too long, 499 if the client goes away."""
     body = bytearray()
     if int(request.headers.get("content-length", "0") or 0) <= MAX_BODY:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > MAX_BODY:
-                break
-        else:
-            return bytes(body)
+        try:
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > MAX_BODY:
+                    break
+            else:
+                return bytes(body)
+        except ClientDisconnect as error:
+            raise Problem(CLIENT_GONE, "the client went away while it sent its request", "client_gone") from error
     raise Problem(413, f"the body is larger than {MAX_BODY:,} bytes: send a shorter conversation", "request_too_large")
 
 

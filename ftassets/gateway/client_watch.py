@@ -1,0 +1,41 @@
+"""Stops work for a client that has left."""
+
+import asyncio
+from types import TracebackType
+
+from starlette.types import Receive
+
+from ftassets.errors import FtassetsError
+
+
+class ClientGone(FtassetsError):
+    """The client closed its connection before it had the answer."""
+
+
+class ClientWatch:
+    """A block that ends with ClientGone at the moment its client leaves; the request's body must have been read."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._left = False
+        self._over = False
+
+    async def __aenter__(self) -> None:
+        self._working = asyncio.current_task()
+        self._waiting = asyncio.create_task(self._wait())
+        self._waiting.add_done_callback(self._stop)
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._over = True
+        self._waiting.cancel()
+        if self._left and kind is asyncio.CancelledError and self._working is not None and self._working.uncancel() == 0:
+            raise ClientGone("the client went away before the last byte") from error
+
+    async def _wait(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
+    def _stop(self, waited: "asyncio.Task[None]") -> None:
+        if not self._over and not waited.cancelled() and self._working is not None:
+            self._left = True
+            self._working.cancel()
