@@ -160,10 +160,11 @@ class Router:
         """Give a checked version its first weight. Raises UnknownLoop, NotPossible, Refused, HostError."""
         before = self.state(loop)
         before.start(digest, weight, lease, self._clock())  # say what is impossible before hashing and waiting
-        said = await asyncio.to_thread(self._check_raised, loop, digest)
+        await asyncio.to_thread(self._check_raised, loop, digest)
         async with self.fleet.up(digest), self._changing(loop) as state:
             if state.production != before.production:
                 raise NotPossible(f"production of {loop} changed meanwhile: check its state and start again")
+            said = await asyncio.to_thread(self._check_evidence, loop, digest)  # its server took its time: what is true now counts
             self._blocked.pop((loop, digest), None)
             return await self._write_first(loop, "start", by, "; ".join([reason, *said]), state.start(digest, weight, lease, self._clock()))
 
@@ -172,22 +173,26 @@ class Router:
         before = self.state(loop)
         before.ramp(weight, lease, self._clock())
         digest = before.candidate or ""
-        said: list[str] = []
-        if weight > before.weight:
-            said = await asyncio.to_thread(self._check_raised, loop, digest)
-        else:
-            await asyncio.to_thread(self._check_signature, loop, digest)
+        raises = weight > before.weight
+        await asyncio.to_thread(self._check_raised if raises else self._check_signature, loop, digest)
         async with self.fleet.up(digest), self._changing(loop) as state:
             if state.candidate != digest:
                 raise NotPossible(f"{digest[:12]} is no longer the candidate")
+            if weight > state.weight and not raises:  # its files were not compared for that
+                raise NotPossible(f"the weight of {digest[:12]} changed to {state.weight} % meanwhile: check its state and ramp again")
+            said: list[str] = []
+            if weight > state.weight:
+                said = await asyncio.to_thread(self._check_evidence, loop, digest)
+            else:
+                await asyncio.to_thread(self._check_signature, loop, digest)
             action = "promote" if weight == 100 else "ramp"
             return await self._write_first(loop, action, by, "; ".join([reason, *said]), state.ramp(weight, lease, self._clock()))
 
     async def renew(self, loop: str, lease: float) -> EndpointState:
         """Renew the candidate's lease; no journal entry. Raises UnknownLoop, NotPossible, Refused (its lease then runs out)."""
-        if digest := self.state(loop).candidate:
-            await asyncio.to_thread(self._check_signature, loop, digest)
         async with self._changing(loop) as state:
+            if state.candidate:
+                await asyncio.to_thread(self._check_signature, loop, state.candidate)
             renewed = state.renew(lease, self._clock())
             await asyncio.to_thread(self._journal.keep, loop, renewed)
             self._states[loop] = renewed
@@ -214,7 +219,7 @@ class Router:
 
     @asynccontextmanager
     async def _changing(self, loop: str) -> AsyncIterator[EndpointState]:
-        """The current state under the lock, which is held for a file write, never for a model server."""
+        """The current state under the lock, which is held for small files, never for a model server or a version's weights."""
         self.state(loop)
         async with self._lock:
             yield self._states[loop]
@@ -244,12 +249,17 @@ class Router:
         except (VersionDamaged, OSError) as error:
             raise Refused(str(error)) from error
 
-    def _check_raised(self, loop: str, digest: str) -> list[str]:
-        """Check everything that a version needs to gain traffic. Returns its approval or override for the journal.
+    def _check_raised(self, loop: str, digest: str) -> None:
+        """Check everything that a version needs to gain traffic, every byte of its files included."""
+        self._verified(digest)
+        self._check_evidence(loop, digest)
+
+    def _check_evidence(self, loop: str, digest: str) -> list[str]:
+        """Check what a version needs to gain traffic now, its files aside. Returns its approval or override for the journal.
 
         A former production version passed these checks before: going back to it needs neither evidence nor approvals.
         """
-        manifest = self._verified(digest)
+        manifest = self._manifest(digest)
         if any(transition.loop == loop and transition.state.production == digest for transition in self._journal.entries()):
             self._check_attested(loop, manifest, None)
             return []
@@ -277,11 +287,13 @@ class Router:
     def _check_signature(self, loop: str, digest: str) -> None:
         if why := self._blocked.get((loop, digest)):
             raise Refused(why)
+        self._check_attested(loop, self._manifest(digest), None)
+
+    def _manifest(self, digest: str) -> VersionManifest:
         try:
-            manifest = load_manifest(self._artifacts, digest)
+            return load_manifest(self._artifacts, digest)
         except VersionDamaged as error:
             raise Refused(str(error)) from error
-        self._check_attested(loop, manifest, None)
 
     def _check_attested(self, loop: str, manifest: VersionManifest, raised_at: float | None, revoked_counts: bool = False) -> bytes:
         """The release statement, which allows the version; see `objections` for `raised_at`. Raises Refused."""

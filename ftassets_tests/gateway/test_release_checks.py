@@ -3,10 +3,12 @@
 import contextlib
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
 import pytest
+from starlette.types import ASGIApp
 
 from ftassets.backends.control.releases import Releases
 from ftassets.backends.serving.base import Refused
@@ -98,6 +100,52 @@ def test_an_expired_release_neither_starts_nor_grows_and_everything_else_goes_on
     with run(AUTO) as gateway:
         assert answers(gateway)
         assert gateway.serving.state("support").production == second
+
+
+def slow_restart(gateway: Running, digest: str) -> None:
+    """End a version's server; the next one takes a second to start."""
+    make_app = gateway.host.make_app
+
+    def slowly(folder: Path) -> ASGIApp:
+        time.sleep(1.0 if folder.name == digest else 0.0)
+        return make_app(folder)
+
+    gateway.host.make_app = slowly
+    gateway.host.kill(digest)
+    until = time.time() + 10
+    while gateway.serving.health()["versions"][digest]["ready"] and time.time() < until:
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("verb", ["start", "ramp"])
+def test_a_release_that_expires_while_the_server_starts_gains_nothing(run: RunGateway, verb: str) -> None:
+    with run(AUTO) as gateway, ThreadPoolExecutor(1) as pool:
+        first, second = released(gateway.home, "a"), released(gateway.home, "b")
+        gateway.start(first)
+        if verb == "ramp":
+            gateway.start(second, 3)
+        else:
+            gateway.serving.stage("support", second, 60)
+        slow_restart(gateway, second)
+        raised = pool.submit(ramp, gateway.serving, 45) if verb == "ramp" else pool.submit(gateway.start, second, 45)
+        time.sleep(0.3)
+        expire(gateway.home, second, gateway.clock)
+        with pytest.raises(Refused, match="has expired"):
+            raised.result(20)
+        assert gateway.serving.state("support").weights.get(second, 0) == (3 if verb == "ramp" else 0)
+
+
+def test_what_began_as_lowering_a_weight_raises_none(run: RunGateway) -> None:
+    with run(AUTO) as gateway, ThreadPoolExecutor(2) as pool:
+        first, second = released(gateway.home, "a"), released(gateway.home, "b")
+        gateway.start(first)
+        gateway.start(second, 50)
+        expire(gateway.home, second, gateway.clock)
+        slow_restart(gateway, second)
+        lowered = [pool.submit(ramp, gateway.serving, weight) for weight in (3, 45)]
+        said = [str(each.exception(20) or "") for each in lowered]
+        assert gateway.serving.state("support").weights[second] == 3
+        assert said in (["", ""], ["", f"the weight of {second[:12]} changed to 3 % meanwhile: check its state and ramp again"])
 
 
 def test_a_canary_that_was_never_production_is_no_version_to_go_back_to(run: RunGateway) -> None:

@@ -68,11 +68,11 @@ class FilesControl(Control):
                 while rest:
                     rest = rest[file.write(rest) :]
                 os.fsync(file.fileno())
+                if end == 0:
+                    sync_folder(path.parent)
             except OSError:
                 file.truncate(end)  # half a line on a full disk would swallow the next one
                 raise
-        if end == 0:
-            sync_folder(path.parent)
 
     def lines(self, key: str) -> list[bytes]:
         *whole, torn = (self.read(key) or b"").split(b"\n")

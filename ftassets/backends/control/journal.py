@@ -25,15 +25,15 @@ def staging_lock(loop: str) -> str:
 
 
 class Journal:
-    """One writer: the gateway. A change is first appended to the log, then written as the loop's state.
+    """One writer: the gateway. A change is one write, the line in the log; the loop's state beside it is a copy of its newest.
 
-    Whichever of the two a crash spared is enough: the one with the higher number wins when the journal is opened.
+    A copy that a crash or a full disk left behind is no harm: the one with the higher number wins when the journal is opened.
     """
 
     def __init__(self, control: Control) -> None:
         """Read what is there. Raises StateDamaged."""
         self._control = control
-        self._transitions = self._read()
+        self._transitions = _transitions(control)
         self._states: dict[str, EndpointState] = {}
         self._numbers: dict[str, int] = {}
         for name in control.names(FOLDER):
@@ -51,13 +51,17 @@ class Journal:
         return self._states.get(loop, EndpointState())
 
     def record(self, loop: str, action: str, by: str, reason: str, state: EndpointState, at: float) -> Transition:
-        """Write a change; durable when this returns. Raises OSError."""
+        """Write a change; durable when this returns. Raises OSError: nothing has changed then, nor will at the next start."""
         transition = Transition(self._last + 1, at, loop, action, by, reason, state)
         self._control.append(JOURNAL, json.dumps(transition.to_json(), ensure_ascii=False).encode())
         self._last = transition.number
         self._transitions.append(transition)
         self._numbers[loop] = transition.number
-        self.keep(loop, state)
+        self._states[loop] = state
+        try:
+            self.keep(loop, state)
+        except OSError as error:
+            log.error("%s could not be written (%s): the journal has the change", self._control.uri(_state_key(loop)), error)
         return transition
 
     def keep(self, loop: str, state: EndpointState) -> None:
@@ -74,22 +78,25 @@ class Journal:
         """The same entries, newest first, without reading those before."""
         return takewhile(lambda transition: transition.number > after, reversed(self._transitions))
 
-    def _read(self) -> list[Transition]:
-        transitions = []
-        for number, line in enumerate(self._control.lines(JOURNAL), start=1):
-            try:
-                transitions.append(Transition.from_json(json.loads(line)))
-            except NewerFormat as error:  # to leave this line out would be to forget a decision
-                raise StateDamaged(f"{self._control.uri(JOURNAL)}, line {number}: {in_one_line(error)}") from error
-            except (ValueError, KeyError, TypeError) as error:
-                log.error("%s, line %d cannot be read and is left out: %s", self._control.uri(JOURNAL), number, error)
-        return transitions
-
 
 def read_state(control: Control, loop: str) -> EndpointState | None:
     """The state a gateway wrote last, for whoever finds none running; None for a loop that never served. Raises StateDamaged, OSError."""
-    found = _stored(control, loop)
-    return found[1] if found else None
+    number, state = _stored(control, loop) or (0, None)
+    newer = [transition for transition in _transitions(control) if transition.loop == loop and transition.number > number]
+    return newer[-1].state if newer else state
+
+
+def _transitions(control: Control) -> list[Transition]:
+    """The lines of the journal that can be read, oldest first."""
+    transitions = []
+    for number, line in enumerate(control.lines(JOURNAL), start=1):
+        try:
+            transitions.append(Transition.from_json(json.loads(line)))
+        except NewerFormat as error:  # to leave this line out would be to forget a decision
+            raise StateDamaged(f"{control.uri(JOURNAL)}, line {number}: {in_one_line(error)}") from error
+        except (ValueError, KeyError, TypeError) as error:
+            log.error("%s, line %d cannot be read and is left out: %s", control.uri(JOURNAL), number, error)
+    return transitions
 
 
 def _stored(control: Control, loop: str) -> tuple[int, EndpointState] | None:

@@ -50,6 +50,40 @@ def test_change_that_reached_only_the_journal_counts(tmp_path):
     assert opened(tmp_path).state("one") == moved
 
 
+class FullDisk(FilesControl):
+    """A disk that takes neither the log nor the copy, as `full` says."""
+
+    full: str = ""
+
+    def append(self, key: str, line: bytes) -> None:
+        if self.full == "log":
+            raise OSError(28, "No space left on device")
+        super().append(key, line)
+
+    def write(self, key: str, content: bytes) -> None:
+        if self.full == "copy":
+            raise OSError(28, "No space left on device")
+        super().write(key, content)
+
+
+def test_a_change_is_made_or_refused_and_stays_so_after_a_restart(tmp_path, caplog):
+    control = FullDisk(tmp_path)
+    journal = Journal(control)
+    journal.record("one", "start", "cli", "", SERVING, 1.0)
+    moved = SERVING.start(B, 20, 60, 2.0)
+    control.full = "log"
+    with pytest.raises(OSError, match="No space left"):
+        journal.record("one", "start", "cli", "", moved, 2.0)
+    assert journal.state("one") == opened(tmp_path).state("one") == read_state(FilesControl(tmp_path), "one") == SERVING
+    control.full = "copy"
+    assert journal.record("one", "start", "cli", "", moved, 2.0).number == 2
+    assert "the journal has the change" in caplog.text
+    assert journal.state("one") == opened(tmp_path).state("one") == read_state(FilesControl(tmp_path), "one") == moved
+    with pytest.raises(OSError, match="No space left"):
+        journal.keep("one", moved.renew(60, 50.0))
+    assert journal.state("one") == opened(tmp_path).state("one") == moved
+
+
 def test_renewed_lease_is_newer_than_its_journal_entry(tmp_path):
     journal = opened(tmp_path)
     canary = SERVING.start(B, 20, 60, 2.0)
