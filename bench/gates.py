@@ -17,12 +17,17 @@ from scipy.stats import binom, norm
 from bench.rows import Row, Size, parse, parser, write
 from ftassets.config.loop import Rollout
 from ftassets.domain.agreement import APART, FOR_SHARE, beyond_chance_p, expected_apart, share_of_ties
+from ftassets.domain.evaluation.llm_judge import Calibration, LabelledChoice, PairwiseScore
+from ftassets.domain.evaluation.scoring import Score
 from ftassets.domain.gates.evidence import mean_evidence
 from ftassets.domain.gates.gate import Gate
 from ftassets.domain.gates.latency import latency_power
+from ftassets.domain.gates.llm_judge import evaluate_llm_judge
 from ftassets.domain.gates.macro_f1 import gain_bound
 from ftassets.domain.gates.planning import bound_power, power, rows_needed
 from ftassets.domain.gates.prediction_powered import Judged, judged_bounds
+from ftassets.domain.gates.report import EvalReport
+from ftassets.domain.gates.result import Verdict
 from ftassets.domain.mean_bounds import Floats, pair_p_values, weighted_p_values
 from ftassets.domain.power import POWER, pairs_power, smallest
 from ftassets.domain.rollout.canary import CanaryAnswers, Move, decide, one_by_one, rollback_limit
@@ -57,11 +62,16 @@ SCORES: dict[str, tuple[list[float], list[float], float]] = {
 CLASSES = {"four even classes": [0.25] * 4, "a class of 5 %": [0.5, 0.3, 0.15, 0.05], "a class of 2 %": [0.7, 0.28, 0.02]}
 
 SIDES = np.array([-1.0, 0.0, 1.0])
-# what the labels are on, the judge's choices (production, tie, candidate), and what people choose for each of these
-EQUAL = (
-    ("a fair judge, labels on other pairs", False, (0.3, 0.4, 0.3), ((0.8, 0.1, 0.1), (0.2, 0.6, 0.2), (0.1, 0.1, 0.8))),
-    ("a judge for the candidate, labels on these answers", True, (0.1, 0.4, 0.5), ((1, 0, 0), (0.2, 0.7, 0.1), (0.2, 0.32, 0.48))),
-    ("few differences, labels on these answers", True, (0.02, 0.96, 0.02), ((1, 0, 0), (0, 1, 0), (0, 0, 1))),
+# the judge's choices (production, tie, candidate), what people choose for each of these, and what they choose on other pairs
+Choices = tuple[float, float, float]
+FOLLOWED = ((0.9, 0.05, 0.05), (0.1, 0.8, 0.1), (0.05, 0.05, 0.9))
+EQUAL: tuple[tuple[str, Choices, tuple[Choices, ...], tuple[Choices, ...]], ...] = (
+    ("a fair judge", (0.3, 0.4, 0.3), ((0.8, 0.1, 0.1), (0.2, 0.6, 0.2), (0.1, 0.1, 0.8)), FOLLOWED),
+    ("a judge for the candidate", (0.1, 0.4, 0.5), ((1, 0, 0), (0.2, 0.7, 0.1), (0.2, 0.32, 0.48)), FOLLOWED),
+    ("a judge for the candidate that never calls a tie", (0, 0, 1), ((1, 0, 0), (0, 1, 0), (0.5, 0, 0.5)), FOLLOWED),
+    ("people prefer production where the judge calls a tie", (0.05, 0.5, 0.45), ((1, 0, 0), (0.8, 0.2, 0), (0, 0, 1)), FOLLOWED),
+    ("a judge that never prefers an answer", (0, 1, 0), ((1, 0, 0), (0.3, 0.4, 0.3), (0, 0, 1)), FOLLOWED),
+    ("few differences", (0.02, 0.96, 0.02), ((1, 0, 0), (0, 1, 0), (0, 0, 1)), FOLLOWED),
 )
 
 SIZES = {
@@ -273,18 +283,23 @@ def ever_reached(most: int, limit: float, true: float) -> tuple[float, float]:
 
 def by_judge(rng: np.random.Generator, draws: int) -> Iterator[Row]:
     """LLM judge gates on models that people find equal, and judges whose kappa is just not enough."""
-    for what, own, choices, people in EQUAL:
+    for what, choices, people, elsewhere in EQUAL:
         joint = np.array(choices)[:, None] * np.array(people)
         assert abs(float(joint.sum(axis=0) @ SIDES)) < 1e-9
         passed, naive = 0, 0
         for rows, labels in ((100, 30), (200, 60)):
             for _ in range(draws):
-                sample = judged_sample(rng, joint, choices, rows, labels, own)
+                sample = judged_sample(rng, joint, choices, rows, labels)
                 passed += judged_bounds(sample, 0.0, 0.95).p_above < ALPHA
-                seen = np.array([*sample.rows, *([pair[0] for pair in sample.labelled] if own else [])])
-                naive += float(binom.sf((seen > 0).sum() - 1, (seen != 0).sum(), 0.5)) < ALPHA
+                naive += by_other_pairs(rng, sample, np.array(elsewhere), labels)
         ours, peer = passed / (2 * draws), naive / (2 * draws)
-        yield Row(f"llm_judge better_than passes an equal model, {what}", ours, "share", GOAL, ours <= ALLOWED, peer, "the judge alone")
+        yield Row(
+            f"llm_judge better_than passes an equal model, {what}", ours, "share", GOAL, ours <= ALLOWED, peer, "labels on other pairs"
+        )
+    worse = evaluate_llm_judge(Gate(metric="llm_judge", better_than="production"), judged_alone(30, 0.9))
+    what = "llm_judge better_than passes a model that its judge prefers on 90 % of rows, with 200 labels on other pairs alone"
+    passes = float(worse.verdict is Verdict.PASS)
+    yield Row(what, passes, "share", "0", passes == 0, 1.0, "labels on other pairs")
     worst = 0.0
     for n in (30, 60, 100, 300):
         same = np.arange(n + 1)  # of n pairs without ties, 70 % of which make kappa 0.4
@@ -295,11 +310,38 @@ def by_judge(rng: np.random.Generator, draws: int) -> Iterator[Row]:
     yield Row(what, worst, "share", GOAL, worst <= ALLOWED, 0.5, "the estimate decides")
 
 
-def judged_sample(rng: np.random.Generator, joint: Floats, choices: Sequence[float], rows: int, labels: int, own: bool) -> Judged:
-    """Choices of a judge and of people."""
-    table, rest = rng.multinomial(labels, joint.ravel()), rng.multinomial(rows - labels * own, choices)
+def judged_sample(rng: np.random.Generator, joint: Floats, choices: Sequence[float], rows: int, labels: int) -> Judged:
+    """Choices of a judge and of people, who label some of the rows."""
+    table, rest = rng.multinomial(labels, joint.ravel()), rng.multinomial(rows - labels, choices)
     labelled = tuple(pair for pair, often in zip(product(SIDES, SIDES), table.tolist(), strict=True) for _ in range(often))
-    return Judged(tuple(np.repeat(SIDES, rest).tolist()), labelled, own=own, weight=0.5)
+    return Judged(tuple(np.repeat(SIDES, rest).tolist()), labelled, weight=0.5)
+
+
+def by_other_pairs(rng: np.random.Generator, sample: Judged, people: Floats, labels: int) -> bool:
+    """Whether the judge's mean is above 0, times how often people follow it on as many pairs of other answers: what rule 3 did."""
+    choices = [*sample.rows, *(judge for judge, _ in sample.labelled)]
+    kinds = rng.multinomial(labels, [0.4, 0.2, 0.4])
+    agreeing, against = (
+        sum(rng.binomial(kinds[2 * place], people[2 * place, side[place]]) for place in (0, 1)) for side in ((0, 2), (2, 0))
+    )
+    won, lost = choices.count(1.0), choices.count(-1.0)
+    p = [float(pair_p_values(up, down, n, 0.0)) for up, down, n in ((won, lost, len(choices)), (agreeing, against, labels))]
+    return max(p) < ALPHA
+
+
+def judged_alone(rows: int, preferred: float) -> EvalReport:
+    """A report whose answers nobody labelled; its judge agrees with people on 190 of 200 other pairs, and prefers the candidate."""
+    names = [f"r{number}" for number in range(rows)]
+    scores = [Score(id=name, slice="golden", exact=True, fields=1.0, valid=True) for name in names]
+    choices = [
+        PairwiseScore(id=name, slice="golden", value=1.0 if number < preferred * rows else -1.0) for number, name in enumerate(names)
+    ]
+    people = [LabelledChoice(judge=1, people=1)] * 190 + [LabelledChoice(judge=1, people=-1)] * 10
+    return EvalReport(
+        loop="l", run_id="r", candidate="c", production="p", production_is_base=False, base="b", dataset_commit="d", golden_commit="g",
+        policy_digest="o", generation={}, latency_ms={}, answers={}, scores={"candidate": scores, "production": scores},
+        pairwise_scores=choices, llm_judge_calibration=Calibration(n=200, min_kappa=0.4, kappa=0.9, choices=tuple(people)),
+    )  # fmt: skip
 
 
 def latency(rng: np.random.Generator, draws: int) -> Iterator[Row]:

@@ -47,12 +47,9 @@ OWN = {
     "losses on 3 % that the judge does not see": ((0.0, 1.0, 0.0), ((1, 0, 0), (0.03, 0.97, 0), (0, 0, 1))),
     "losses on 2 %, the judge is always right": ((0.02, 0.98, 0.0), ((1, 0, 0), (0, 1, 0), (0, 0, 1))),
     "no judge: it guesses": ((0.3, 0.4, 0.3), ((0.3, 0.4, 0.3),) * 3),
-}
-OTHER = {
-    "a judge that is often right": ((0.1, 0.5, 0.4), ((0.8, 0.1, 0.1), (0.2, 0.6, 0.2), (0.1, 0.1, 0.8))),
+    "people prefer production where the judge calls a tie": ((0.05, 0.5, 0.45), ((1, 0, 0), (0.8, 0.2, 0), (0, 0, 1))),
+    "a judge that never calls a tie, and prefers the candidate": ((0.0, 0.0, 1.0), ((1, 0, 0), (0, 1, 0), (0.5, 0.2, 0.3))),
     "wins on 5 %": ((0.0, 0.95, 0.05), ((0.95, 0, 0.05), (0, 1, 0), (0.05, 0, 0.95))),
-    "losses on 2 %, the judge is always right": ((0.02, 0.98, 0.0), ((1, 0, 0), (0, 1, 0), (0, 0, 1))),
-    "equal models, a poor judge": ((0.4, 0.2, 0.4), ((0.6, 0.1, 0.3), (0.3, 0.4, 0.3), (0.3, 0.1, 0.6))),
 }
 
 SIZES = {
@@ -262,27 +259,27 @@ def bootstrap_misses(rng: np.random.Generator, table: NDArray[np.int64], truth: 
 
 def judged(rng: np.random.Generator, draws: int) -> Iterator[Row]:
     """What people would prefer, by an LLM judge and labels: each bound at 95 %."""
-    for own, cells, what in ((True, OWN, "labels on these answers"), (False, OTHER, "labels on other pairs")):
-        missed, old = 0.0, 0.0
-        for (choices, people), (rows, labels) in product(cells.values(), ((60, 30), (100, 60), (300, 40))):
-            joint = np.array(choices)[:, None] * np.array(people)
-            truth = float(joint.sum(axis=0) @ SIDES)
-            sides, normal = np.zeros(2), 0
-            for _ in range(draws // 6):
-                sample = judged_sample(rng, joint, choices, rows, labels, own)
-                found = judged_bounds(sample, truth, 0.95)
-                sides += found.lower > truth + 1e-9, found.upper < truth - 1e-9
-                normal += asymptotic_lower(sample) > truth + 1e-9
-            missed, old = max(missed, float(sides.max()) / (draws // 6)), max(old, normal / (draws // 6))
-        number, peer = 6 * len(cells), "PPI's normal interval" if own else None
-        what = f"a bound of what people prefer at 95 %, {what}, worst of {number} cells"
-        yield row(what, missed, old if own else None, peer, draws=draws // 6, cells=number)
+    missed, old, cells = 0.0, 0.0, list(product(OWN.values(), ((60, 30), (100, 60), (300, 40), (60, 60))))
+    each = draws // len(OWN)
+    for (choices, people), (rows, labels) in cells:
+        joint = np.array(choices)[:, None] * np.array(people)
+        truth = float(joint.sum(axis=0) @ SIDES)
+        sides, normal = np.zeros(2), 0
+        for _ in range(each):
+            sample = judged_sample(rng, joint, choices, rows, labels)
+            found = judged_bounds(sample, truth, 0.95)
+            sides += found.lower > truth + 1e-9, found.upper < truth - 1e-9
+            normal += asymptotic_lower(sample) > truth + 1e-9
+        missed, old = max(missed, float(sides.max()) / each), max(old, normal / each)
+    what = f"a bound of what people prefer at 95 %, worst of {2 * len(cells)} cells"
+    yield row(what, missed, old, "PPI's normal interval", draws=each, cells=2 * len(cells))
 
 
 def asymptotic_lower(sample: Judged) -> float:
     """The lower bound of prediction-powered inference by the normal approximation."""
     judge, people = (np.array([each[place] for each in sample.labelled]) for place in (0, 1))
-    apart, rows = people - sample.weight * judge, sample.weight * np.array(sample.rows)
+    weight = sample.weight if sample.rows else 0.0
+    apart, rows = people - weight * judge, weight * np.array(sample.rows or [0.0])
     return float(apart.mean() + rows.mean() - norm.ppf(0.95) * np.sqrt(apart.var() / len(apart) + rows.var() / len(rows)))
 
 

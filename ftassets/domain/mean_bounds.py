@@ -138,12 +138,13 @@ def _tail(distances: Floats, shapes: Floats) -> Floats:
     if not len(some):
         return result
     shapes, first, last = shapes[some], -1 / below[some], np.zeros(len(some))
+    apart = np.where(shapes > 0, distances, 0.0)  # what does not occur has no pole that the line could meet
     for _ in range(_HALVINGS):  # the slope of K(s) - ln(-s), which is convex
         middle = (first + last) / 2
-        rises = (shapes * distances / (1 - distances * middle[:, None])).sum(axis=1) > 1 / middle
+        rises = (shapes * apart / (1 - apart * middle[:, None])).sum(axis=1) > 1 / middle
         first, last = np.where(rises, first, middle), np.where(rises, middle, last)
     centre = (first + last) / 2
-    pulls = distances / (1 - distances * centre[:, None])
+    pulls = apart / (1 - apart * centre[:, None])
     width = 1 / np.sqrt((shapes * pulls**2).sum(axis=1) + centre**-2)
     for end in range(1, _LAST):
         fallen = (0.5 * shapes * np.log1p((pulls * (width * np.sinh(end))[:, None]) ** 2)).sum(axis=1)
@@ -151,6 +152,6 @@ def _tail(distances: Floats, shapes: Floats) -> Floats:
             break
     t = np.arange(_STEP / 2, end + _STEP, _STEP)
     s = centre[:, None] + 1j * width[:, None] * np.sinh(t)
-    grown = -sum(shapes[:, [k]] * np.log(1 - distance * s) for k, distance in enumerate(distances) if distance)
+    grown = -sum(shapes[:, [k]] * np.log(1 - apart[:, [k]] * s) for k, distance in enumerate(distances) if distance)
     result[some] = _STEP / np.pi * ((np.exp(grown) / -s).real * width[:, None] * np.cosh(t)).sum(axis=1)
     return result

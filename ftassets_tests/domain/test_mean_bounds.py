@@ -114,3 +114,10 @@ def test_small_levels_of_many_rows_of_which_none_differs_are_right(limit: float,
     of_many = pair_p_values([0, n // 2, 0], [0, 0, n // 2], n, -limit)  # beside others, so that not all samples are of two values
     assert of_many[0] == pytest.approx((1 - limit) ** n, rel=0.03)
     assert mean_p_value([0.0] * n, -limit, -1.0) == pytest.approx((1 - limit) ** n, rel=1e-9)
+
+
+def test_values_that_do_not_occur_change_nothing() -> None:
+    values, counts = np.array([-1.0, -2 / 3, 1 / 3, 2 / 3]), np.array([[26, 0, 75, 0]])
+    with np.errstate(all="raise"):
+        found = weighted_p_values(values, counts, 0.0, -1.0)
+    assert found == pytest.approx(weighted_p_values(values[[0, 2]], counts[:, [0, 2]], 0.0, -1.0), rel=1e-9)

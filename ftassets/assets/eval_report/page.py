@@ -24,7 +24,7 @@ from ftassets.domain.evaluation.scoring import Score
 from ftassets.domain.evaluation.sets import refusal_rows
 from ftassets.domain.gates.error_budget import wanted_level
 from ftassets.domain.gates.independent_units import WHOLE, pooled, share_with_interval
-from ftassets.domain.gates.llm_judge import choices_of, halving
+from ftassets.domain.gates.llm_judge import halving
 from ftassets.domain.gates.noise import flips, noise_sentence
 from ftassets.domain.gates.policy import at_its_level
 from ftassets.domain.gates.presets import single_gates
@@ -308,13 +308,15 @@ def _judge_table(loop: LoopConfig, report: EvalReport, known: Calibration) -> dg
         ("labelled pairs, those of this report's answers", f"{known.n}, {sum(each.own for each in known.choices)}"),
         ("agreement with people, kappa", f"{'not known' if known.agreement is None else f'{known.agreement:.2f}'}, {kappa}"),
     ]
+    if known.slices:
+        lines.append(("labelled pairs by slice", ", ".join(f"{name} {number}" for name, number in sorted(known.slices.items()))))
     if known.first_position is not None:
         lines.append((f"chose what was shown first, of {known.decided} choices", known.first_position))
     if known.longer is not None:
         lines.append((f"preferred the longer answer, of {known.both_decided}; people", f"{known.longer:.2f}; {known.longer_people:.2f}"))
     for gate in single_gates(loop.gates):
-        if gate.metric == "llm_judge" and (judged := choices_of(gate, report)):
-            lines.append((gate.name, halving(judged, gate.confidence)))
+        if gate.metric == "llm_judge" and (text := halving(gate, report)):
+            lines.append((gate.name, text))
     return table(["LLM judge", "found"], lines + ([("problem", known.problem)] if known.problem else []))
 
 

@@ -4,7 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -87,8 +87,7 @@ class Calibration(BaseModel):
 
     def interval(self, confidence: float) -> tuple[float, float]:
         """Lower and upper bound of kappa, each at this confidence; (-1, 1) without the choices."""
-        found = kappa(_table(self.choices), 2 * confidence - 1)
-        return found[1:] if found else (-1.0, 1.0)
+        return _kappa_bounds(frozenset(_table(self.choices).items()), confidence)
 
     def trusted(self, confidence: float) -> bool:
         """Whether it is proved that the judge agrees with people well enough to decide anything."""
@@ -244,6 +243,12 @@ def _table(choices: Iterable[LabelledChoice]) -> Counter[tuple[bool, bool, bool]
     """Pairs by whether judge and people agree, whether the judge calls a tie, and whether people do."""
     signs = ((int(np.sign(each.judge)), each.people) for each in choices)
     return Counter((judge == people, judge == 0, people == 0) for judge, people in signs)
+
+
+@lru_cache(256)
+def _kappa_bounds(table: frozenset[tuple[tuple[bool, bool, bool], int]], confidence: float) -> tuple[float, float]:
+    found = kappa(Counter(dict(table)), 2 * confidence - 1)
+    return found[1:] if found else (-1.0, 1.0)
 
 
 def _open(line: str) -> bool:

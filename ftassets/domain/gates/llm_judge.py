@@ -8,11 +8,19 @@ from typing import TYPE_CHECKING
 from ftassets.domain.evaluation.llm_judge import FEWEST_PAIRS, Calibration, PairwiseScore, too_many_missing
 from ftassets.domain.evaluation.metrics import RowValue
 from ftassets.domain.evaluation.sampling import fixed_sample
-from ftassets.domain.gates.inputs import some
-from ftassets.domain.gates.prediction_powered import Judged, judged_bounds, labels_to_halve, rows_to_decide, rows_to_halve, weight_of
+from ftassets.domain.gates.prediction_powered import (
+    Judged,
+    as_on_other_pairs,
+    judged_bounds,
+    labels_to_decide,
+    labels_to_halve,
+    rows_to_decide,
+    rows_to_halve,
+    weight_of,
+)
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.gates.result import GateResult, Verdict, about, rows_to_tell, verdict_of
-from ftassets.domain.power import POWER
+from ftassets.domain.power import POWER, ROWS_LIMIT
 
 if TYPE_CHECKING:
     from ftassets.config.loop import LoopConfig
@@ -30,8 +38,10 @@ def llm_judge_sample(gate: "Gate", ids: Iterable[str]) -> list[str]:
 def evaluate_llm_judge(gate: "Gate", report: EvalReport, _review: object = None) -> GateResult:
     """The verdict of a judge gate: the bounds of what people would prefer on average, from -1 for production to 1 for the candidate.
 
-    They follow from the judge's choices on all rows and people's on some (see `prediction_powered`). A judge that is not proved to agree
-    with people enough decides nothing: FAIL if it is proved that it does not, else not enough data.
+    They follow from the judge's choices on all rows and people's on some of them (see `prediction_powered`). Labels on other pairs of
+    answers show how far the judge agrees with people, but not which model it favours here, or whom people prefer where it calls a tie: so
+    labels on these answers are needed. A judge that is not proved to agree with people enough decides nothing: FAIL if it is proved that
+    it does not, else not enough data.
     """
     threshold = 0.0 if gate.better_than else -(gate.margin or 0.0)
 
@@ -54,34 +64,39 @@ def evaluate_llm_judge(gate: "Gate", report: EvalReport, _review: object = None)
         more = f": about {about(needed)} labelled pairs would tell in {POWER:.0%} of cases" if needed else ""
         return undecided(f"{_agreement(calibration, gate)}, so that it is open if it reaches {calibration.min_kappa:.2f}{more}")
 
-    sample, found, judged = _judged_rows(gate, report)
-    if not sample:
+    scores = _sampled(gate, report)
+    if not scores:
         return undecided(f"no golden row in slice {gate.slice!r}")
-    missing = len(sample) - len(judged)
-    if too_many_missing(missing, len(sample)):
-        reasons = Counter(found[name].reason if name in found else "not asked" for name in sample).most_common()
-        why = next(reason for reason, _ in reasons if reason)
-        return undecided(f"{missing} of {len(sample)} rows got no judgement, most often: {why}; then {_AGAIN}", len(judged))
-    return _decide(gate, judged, calibration, threshold, f"{_about(judged, missing)}; {_agreement(calibration, gate)}")
+    missing = [each.reason for each in scores if each.reason]
+    if too_many_missing(len(missing), len(scores)):
+        why = Counter(missing).most_common(1)[0][0]
+        text = f"{len(missing)} of {len(scores)} rows got no judgement, most often: {why}; then {_AGAIN}"
+        return undecided(text, len(scores) - len(missing))
+    return _decide(gate, report, scores, calibration, threshold)
 
 
-def choices_of(gate: "Gate", report: EvalReport) -> Judged | None:
-    """The choices that the gate's verdict rests on; None if no row was judged, or no label is known."""
-    _, _, judged = _judged_rows(gate, report)
-    calibration = report.llm_judge_calibration
-    return judged_of(judged, calibration) if judged and calibration and calibration.choices else None
+def halving(gate: "Gate", report: EvalReport) -> str | None:
+    """What would halve the interval of the gate's verdict, or which labels it needs; None if no row was judged."""
+    scores, calibration = _sampled(gate, report), report.llm_judge_calibration
+    if not report.pairwise_scores or not scores or calibration is None:
+        return None
+    judged = judged_of(scores, calibration)
+    return _halving(judged, gate.confidence) if judged else _labels_wanted(scores)
 
 
-def _judged_rows(gate: "Gate", report: EvalReport) -> tuple[list[str], dict[str, PairwiseScore], list[PairwiseScore]]:
-    """Ids of the gate's sample, all choices by row id, and the choices of the sample, in its order, that there are."""
-    sample = llm_judge_sample(gate, [score.id for score in report.rows("candidate", gate.slice)])
+def _sampled(gate: "Gate", report: EvalReport) -> list[PairwiseScore]:
+    """The choice on each row of the gate's sample, in its order."""
     found = {each.id: each for each in report.pairwise_scores}
-    return sample, found, [found[name] for name in sample if name in found and found[name].value is not None]
+    rows = {score.id: score.slice for score in report.rows("candidate", gate.slice)}
+    return [
+        found.get(name) or PairwiseScore(id=name, slice=rows[name], value=None, reason="not asked") for name in llm_judge_sample(gate, rows)
+    ]
 
 
 def plan(gate: "Gate", effect: float, discordance: float, spread: float) -> str:
     """Why the number of rows that the gate needs cannot be planned."""
-    return "how many answers the judge prefers is not known before the first report"
+    text = f"it takes people's labels on at least {FEWEST_PAIRS} answers of a report, and what they say of them"
+    return f"{text} is not known before the first report"
 
 
 def objection(loop: "LoopConfig") -> str | None:
@@ -90,67 +105,91 @@ def objection(loop: "LoopConfig") -> str | None:
     return text if loop.llm_judge is None else None
 
 
-def judged_of(scores: Sequence[PairwiseScore], calibration: Calibration) -> Judged:
-    """The choices that the estimate rests on: people's labels on these very answers if there are enough, else those on other pairs.
+def judged_of(scores: Sequence[PairwiseScore], calibration: Calibration) -> Judged | None:
+    """The choices that the estimate rests on; None if too few of these answers have people's labels.
 
-    The scores are in the order of the sample, which does not depend on answers. Labels on these answers count up to the first row
-    without one, so that people cannot choose the rows that they label. How much the judge's choices weigh follows from the other pairs.
+    The scores are in the order of the sample, which does not depend on answers. Labels count up to the first row without one, so that
+    people cannot choose the rows that they label. A row without a judgement counts as a tie of the judge, which people correct as any
+    other choice. How much the judge's choices weigh follows from labels on other pairs.
     """
-    differing = [each for each in scores if not each.same]
-    labelled = list(takewhile(lambda each: each.people is not None, differing))
-    others = [(each.judge, float(each.people)) for each in calibration.choices if not each.own]
-    same = len(scores) - len(differing)
-    if len(labelled) < FEWEST_PAIRS:
-        pairs = tuple((each.judge, float(each.people)) for each in calibration.choices)
-        return Judged(tuple(each.value or 0.0 for each in differing), pairs, own=False, same=same)
-    rest = tuple(each.value or 0.0 for each in differing[len(labelled) :])
+    differing, labelled = _differing(scores), _labelled(scores)
+    if len(labelled) < _labels_needed(scores):
+        return None
     pairs = tuple((each.value or 0.0, float(each.people or 0)) for each in labelled)
-    return Judged(rest, pairs, own=True, same=same, weight=weight_of(others, len(pairs), len(rest)))
+    rest = tuple(each.value or 0.0 for each in differing[len(labelled) :])
+    return Judged(rest, pairs, len(scores) - len(differing), weight_of(_others(calibration), len(pairs), len(rest)))
 
 
-def _decide(gate: "Gate", scores: Sequence[PairwiseScore], calibration: Calibration, threshold: float, about_rows: str) -> GateResult:
+def _differing(scores: Sequence[PairwiseScore]) -> list[PairwiseScore]:
+    return [each for each in scores if not each.same]
+
+
+def _labelled(scores: Sequence[PairwiseScore]) -> list[PairwiseScore]:
+    return list(takewhile(lambda each: each.people is not None, _differing(scores)))
+
+
+def _labels_needed(scores: Sequence[PairwiseScore]) -> int:
+    """Where fewer answers differ, labels on all of them are as good as any."""
+    return min(FEWEST_PAIRS, len(_differing(scores)))
+
+
+def _others(calibration: Calibration) -> list[tuple[float, float]]:
+    return [(each.judge, float(each.people)) for each in calibration.choices if not each.own]
+
+
+def _decide(gate: "Gate", report: EvalReport, scores: Sequence[PairwiseScore], calibration: Calibration, threshold: float) -> GateResult:
+    text = f"{_about(scores)}; {_agreement(calibration, gate)}"
     judged = judged_of(scores, calibration)
+    if judged is None:
+        text += f"; {_labels_wanted(scores)}: ftassets review pairs {report.loop} --out pairs.jsonl"
+        values, needed = [each.value or 0.0 for each in _differing(scores)], _labels_needed(scores)
+        expected = as_on_other_pairs(values, _others(calibration), needed, len(scores) - len(values))
+        if enough := labels_to_decide(expected, threshold, gate.confidence, needed):
+            text += f". About {about(enough)} would tell in {POWER:.0%} of cases, if people follow the judge as on the other pairs"
+        return GateResult.of(gate, Verdict.NOT_ENOUGH_DATA, None, None, threshold, len(scores), text)
     found = judged_bounds(judged, threshold, gate.confidence)
     alpha = 1 - gate.confidence
     verdict = verdict_of(found.p_above < alpha, found.p_below < alpha)
-    whose = "of these answers" if judged.own else "of other pairs"
-    text = (
-        f"{about_rows}; by {len(judged.labelled)} labels {whose} people would prefer the candidate by {found.value:+.3f}, "
-        f"{100 * gate.confidence:g} % lower bound {found.lower:+.3f}, upper {found.upper:+.3f}, needs a lower bound above {threshold:+.3f}"
+    text += (
+        f"; by people's labels on {len(judged.labelled)} of these answers they would prefer the candidate by {found.value:+.3f}, "
+        f"{100 * gate.confidence:g} % lower bound {found.lower:+.3f}, upper {found.upper:+.3f}, "
+        f"needs a lower bound above {threshold:+.3f}; {_halving(judged, gate.confidence)}"
     )
-    text += f"; {halving(judged, gate.confidence)}" + ("" if judged.own else _unlike(scores, calibration))
-    needed = rows_to_decide(judged, threshold, gate.confidence) if verdict is Verdict.NOT_ENOUGH_DATA else None
+    more, unit = None, ""
+    if verdict is Verdict.NOT_ENOUGH_DATA:
+        more, unit = labels_to_decide(judged, threshold, gate.confidence), "labels on these answers"
+    if verdict is Verdict.NOT_ENOUGH_DATA and more is None:
+        more, unit = rows_to_decide(judged, threshold, gate.confidence), "rows, all of them labelled,"
     return GateResult.of(
         gate, verdict, found.value, found.lower, threshold, judged.n, text, p_value=found.p_above if gate.better_than else None,
-        fail_bound=found.upper, rows_needed=needed, unit="judged rows",
+        fail_bound=found.upper, rows_needed=more, unit=unit,
     )  # fmt: skip
 
 
-def halving(judged: Judged, confidence: float) -> str:
-    """What would halve the interval: labels if they do, else rows that the judge sees."""
+def _labels_wanted(scores: Sequence[PairwiseScore]) -> str:
+    """Why labels on other pairs are not enough, and how many are."""
+    have, needed = len(_labelled(scores)), _labels_needed(scores)
+    return (
+        f"labels on other pairs do not show which model the judge favours here: {needed} of these {len(_differing(scores))} pairs of "
+        f"answers need people's labels, from the top of the list, and {have} have one"
+    )
+
+
+def _halving(judged: Judged, confidence: float) -> str:
+    """What would halve the interval: labels if they do, else rows."""
     if labels := labels_to_halve(judged, confidence):
         return f"about {about(labels)} labels would halve the interval"
     if rows := rows_to_halve(judged, confidence):
-        return f"about {about(rows)} judged rows would halve the interval, more labels alone would not"
-    return "halving the interval takes more labels and more judged rows"
+        return f"about {about(rows)} rows with labels on the same share of them would halve the interval, more labels alone would not"
+    return f"no {ROWS_LIMIT:,} rows would halve the interval"
 
 
-def _unlike(scores: Sequence[PairwiseScore], calibration: Calibration) -> str:
-    """How many rows are of a slice that no labelled pair names: there, agreement with people is assumed."""
-    if not calibration.slices:
-        return "; labels name no slices, so that nothing shows if they are like these rows"
-    new = Counter(each.slice for each in scores if not each.same and each.slice not in calibration.slices)
-    if not new:
-        return ""
-    return f"; {new.total()} of {len(scores)} rows are of slices without a label: {some(sorted(new))}"
-
-
-def _about(judged: Sequence[PairwiseScore], missing: int) -> str:
-    wins, losses = sum((each.value or 0) > 0 for each in judged), sum((each.value or 0) < 0 for each in judged)
-    contradicted = sum(each.contradictions > 0 for each in judged)
+def _about(scores: Sequence[PairwiseScore]) -> str:
+    wins, losses = sum((each.value or 0) > 0 for each in scores), sum((each.value or 0) < 0 for each in scores)
+    contradicted, missing = sum(each.contradictions > 0 for each in scores), sum(each.value is None for each in scores)
     return (
-        f"the judge prefers the candidate on {wins} and production on {losses} of {len(judged)} rows "
-        f"(it contradicted itself on {contradicted}, and gave no judgement on {missing} more)"
+        f"the judge prefers the candidate on {wins} and production on {losses} of {len(scores)} rows "
+        f"(it contradicted itself on {contradicted}, and gave no judgement on {missing})"
     )
 
 

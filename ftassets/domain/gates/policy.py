@@ -19,7 +19,8 @@ from ftassets.domain.gates.result import GateResult, Verdict
 # 1: normal approximations and bootstraps, FAIL by the estimate. 2: bounds that hold for any number of rows, FAIL by a bound.
 # 3: reviewers may stop at any time; a judge's agreement with people is decided by an interval, and people's labels correct its choices;
 # FAIL of one of several gates is corrected for their number.
-# 4: a gate on classes in a slice counts the policy's, not those that the slice's rows happen to have.
+# 4: a gate on classes in a slice counts the policy's, not those that the slice's rows happen to have; a judge decides by people's labels on
+# these very answers alone.
 RULE = 4
 
 

@@ -83,7 +83,7 @@ def test_the_page_says_how_far_the_judge_agrees_and_what_would_halve_the_interva
     choices = (LabelledChoice(judge=1, people=1, own=True),) * 45 + (LabelledChoice(judge=1, people=-1),) * 5
     known = Calibration(
         n=50, min_kappa=0.4, agreement=0.9, kappa=0.8, kappa_low=0.6, kappa_high=0.9, choices=choices, decided=100, first_position=0.5,
-        both_decided=40, longer=0.7, longer_people=0.5,
+        both_decided=40, longer=0.7, longer_people=0.5, slices={"golden": 30, "billing": 20},
     )  # fmt: skip
     made = report(scored([1.0] * 40), scored([0.0] * 40))
     scores = [
@@ -94,7 +94,11 @@ def test_the_page_says_how_far_the_judge_agrees_and_what_would_halve_the_interva
     assert shown["labelled pairs, those of this report's answers"] == "50, 45"
     assert shown["agreement with people, kappa"] == "0.90, 0.80 (95 % interval 0.60 to 0.90)"
     assert shown["preferred the longer answer, of 40; people"] == "0.70; 0.50"
-    assert "judged rows would halve the interval" in shown["llm_judge_better"]
+    assert "30 of these 40 pairs of answers need people's labels" in shown["llm_judge_better"]
+    assert shown["labelled pairs by slice"] == "billing 20, golden 30"
     assert "problem" not in shown
+    labelled = made.model_copy(update={"pairwise_scores": [each.model_copy(update={"people": 1}) for each in scores]})
+    found = {row.data["LLM judge"]: row.data["found"] for row in _judge_table(asked, labelled, known).records}  # type: ignore[attr-defined]
+    assert "would halve the interval" in found["llm_judge_better"]
     broken = known.model_copy(update={"problem": "the judge has changed"})
     assert {row.data["LLM judge"] for row in _judge_table(asked, made, broken).records} >= {"problem"}  # type: ignore[attr-defined]

@@ -202,7 +202,7 @@ def test_pairs_go_out_blind_and_count_as_labels_of_these_answers(case: Case, tmp
     judged = report.model_copy(update={"pairwise_scores": scores, "llm_judge_calibration": calibration})
     [found] = evaluate_gates(case.loop.gates, judged)
     assert found.verdict is Verdict.PASS
-    assert "by 40 labels of these answers people would prefer the candidate" in found.sentence
+    assert "by people's labels on 40 of these answers they would prefer the candidate" in found.sentence
 
 
 def test_reviewers_are_told_what_the_level_of_the_report_takes(case: Case, tmp_path: Path) -> None:

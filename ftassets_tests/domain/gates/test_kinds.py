@@ -64,7 +64,7 @@ def excellent(gate: Gate) -> tuple[EvalReport, Review | None]:
             "parity": PARITY,
             "classes": ("a", "b"),
             "costs": {"a": {"b": 1.0}},
-            "pairwise_scores": [PairwiseScore(id=s.id, slice="golden", value=1.0) for s in ours],
+            "pairwise_scores": [PairwiseScore(id=s.id, slice="golden", value=1.0, people=1) for s in ours],
             "llm_judge_calibration": Calibration(
                 n=100, min_kappa=0.4, kappa=1.0, kappa_low=0.9, kappa_high=1.0, choices=(LabelledChoice(judge=1, people=1),) * 100
             ),
