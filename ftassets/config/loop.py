@@ -329,6 +329,14 @@ class Train(Strict):
         description="Training stops after this many measurements without a lower validation loss, and keeps the weights of the lowest. "
         "Default: it never stops early, and keeps the last.",
     )
+    command: list[str] | None = Field(
+        None,
+        min_length=1,
+        description="A program that trains instead of ftassets, with its arguments. {dataset} stands for a folder with train.jsonl, "
+        "validation.jsonl and settings.json, {base} for the base model, {start_from} for the adapter to continue from, or nothing, "
+        "{checkpoints} for a folder that is kept after a kill, {output} for the folder where it leaves a PEFT adapter and metrics.json.",
+    )
+    command_folder: Path = Field(Path(), description="Working folder of command, relative to the loop file.")
     save_steps: int | None = Field(
         None, ge=1, description="Steps between two checkpoints, from which a training that was killed resumes. Default: every 5 minutes."
     )

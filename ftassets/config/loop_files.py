@@ -268,5 +268,6 @@ def located(loop: LoopConfig, folder: Path) -> LoopConfig:
     sets = [each.model_copy(update={"file": folder / each.file}) for each in loop.sets]
     judge = loop.llm_judge and loop.llm_judge.model_copy(update={"labels": folder / loop.llm_judge.labels})
     traffic = loop.traffic.model_copy(update={"export": loop.traffic.export and folder / loop.traffic.export})
+    train = loop.train.model_copy(update={"command_folder": folder / loop.train.command_folder})
     files = {"dataset": dataset, "golden_set": folder / loop.golden_set, "sets": sets, "llm_judge": judge, "traffic": traffic}
-    return loop.model_copy(update=files)
+    return loop.model_copy(update={**files, "train": train})

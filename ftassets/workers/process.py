@@ -48,11 +48,16 @@ def terminations() -> Iterator[Callable[[], bool]]:
             signal.signal(number, handler)
 
 
+def end_with_parent() -> None:
+    """Have the kernel end this process when the one that started it is gone; on Linux only."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def die_with_parent(poll_every: float = 2.0) -> None:
     """End this process when the one that started it is gone: at once on Linux, else within `poll_every` seconds."""
     parent = os.getppid()
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    end_with_parent()
 
     def watch() -> None:
         # also covers a parent that died before prctl took effect

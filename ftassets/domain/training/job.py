@@ -37,7 +37,7 @@ class TrainingResult(BaseModel):
     steps: int = Field(gt=0)
     rows: int = Field(gt=0)
     train_seconds: float
-    tokens_per_second: float
+    tokens_per_second: float | None  # not known of a command of the user's
     trainable_parameters: int = Field(gt=0)
     first_loss: float
     last_loss: float

@@ -4,7 +4,7 @@ from typing import Any
 
 from ftassets.config.loop import Task, Train
 
-_DECIDES_NOTHING = {"preset", "save_steps"}  # what a preset gave is there as settings; a checkpoint changes nothing
+_DECIDES_NOTHING = {"preset", "save_steps", "command_folder"}  # a preset is there as what it set; where things lie changes nothing
 _ONE_STEP = {"batch_size", "gradient_accumulation_steps"}  # of the same rows, in however many passes
 
 

@@ -10,11 +10,14 @@ from pathlib import Path
 
 from ftassets.domain.training.job import TrainingJob
 from ftassets.workers.process import Report, cores, terminations, work_off
+from ftassets.workers.training.own_command import train_by_command
 from ftassets.workers.training.sft import train
 
 
 def _train(job: TrainingJob, report: Report) -> dict:
     with terminations() as stop_asked:
+        if job.train.command:
+            return train_by_command(job, report, stop_asked).model_dump(mode="json")
         return train(job, report, cores(), stop_asked).model_dump(mode="json")
 
 

@@ -4,7 +4,7 @@ import json
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,14 +44,15 @@ def train(job: TrainingJob, report: Report, cores: int = 1, stop_asked: Callable
 
     base_digest = ensure_base(job.base_model, job.versions, Home.from_env().cache)
     base = job.versions / base_digest / MERGED
-    job, lineage = _started(job, base_digest)
+    job, lineage, before = started(job, base_digest)
+    if job.start_from and (differs := _another_shape(job.train, json.loads((job.start_from / "adapter_config.json").read_text()), before)):
+        raise TrainingStopped(f"production's adapter has {differs}: set it back, or adopt a base without it")
     if not job.train_file.stat().st_size:
         raise TrainingStopped(f"{job.train_file.name} has no rows: the dataset's train split is empty")
-    parent = job.start_from.parent.name if job.start_from else None
     set_seed(job.train.seed)
     tokenizer = AutoTokenizer.from_pretrained(base, trust_remote_code=False)
-    rows = _tokens(tokenizer, _rows(job.train_file), job, report)
-    validation = _tokens(tokenizer, _rows(job.validation_file), job, report)
+    rows = _tokens(tokenizer, read_rows(job.train_file), job, report)
+    validation = _tokens(tokenizer, read_rows(job.validation_file), job, report)
     if not rows:
         raise TrainingStopped("none of the rows can be taught: raise train.max_length above the longest, or shorten the rows")
     bf16 = computes_bf16()
@@ -75,34 +76,19 @@ def train(job: TrainingJob, report: Report, cores: int = 1, stop_asked: Callable
     shutil.rmtree(staging, ignore_errors=True)
     _save_adapter(model, job, staging / ADAPTER)
     del model
-    metrics = {"train_seconds": seconds, "tokens_per_second": progress.tokens / seconds, "first_loss": losses[0], "last_loss": losses[-1]}
-    digest = publish_merged(
+    return publish_training(
         job,
         staging,
         base_digest,
-        dataset_commit=job.dataset_commit,
-        dataset_hash=job.dataset_hash,
-        lineage=lineage,
-        code_commit=code_identity()["code_commit"],
-        recipe=recipe(job.task, job.train, parent),
-        metrics=metrics if validation_loss is None else {**metrics, "validation_loss": validation_loss},
-    )
-    return TrainingResult(
-        digest=digest,
-        base_digest=base_digest,
-        steps=len(losses),
+        lineage,
         rows=len(rows),
-        train_seconds=seconds,
-        tokens_per_second=progress.tokens / seconds,
         trainable_parameters=trainable,
-        first_loss=losses[0],
-        last_loss=losses[-1],
-        validation_loss=validation_loss,
+        seconds=seconds,
+        tokens_per_second=progress.tokens / seconds,
         losses=list(enumerate(losses, start=1)),
         validation_losses=progress.validation,
+        validation_loss=validation_loss,
         resumed_at=progress.resumed_at,
-        start_from=parent,
-        lineage=lineage,
     )
 
 
@@ -128,20 +114,20 @@ def computes_bf16() -> bool:
     return bool(torch.cpu.get_capabilities().get("avx512_bf16") or torch.cpu.get_capabilities().get("amx_bf16"))
 
 
-def _rows(path: Path) -> Iterator[Example]:
-    """One after the other: tokens take a fraction of the memory that rows do."""
+def read_rows(path: Path) -> Iterator[Example]:
+    """The rows of a file, one after the other: tokens take a fraction of the memory that rows do."""
     with path.open("rb") as lines:
         for line in lines:
             yield Example.model_validate_json(line)
 
 
-def _started(job: TrainingJob, base_digest: str) -> tuple[TrainingJob, str]:
-    """The job to run, and the new version's lineage. Training never continues from an adapter of another base.
+def started(job: TrainingJob, base_digest: str) -> tuple[TrainingJob, str, Mapping[str, Any]]:
+    """The job to run, the new version's lineage, and the settings of the version it continues from, empty if they are not known.
 
-    Raises TrainingStopped when the adapter has another shape than `train` asks for.
+    Training never continues from an adapter of another base.
     """
     if job.start_from is None:
-        return job, lineage_of(None, None, (job.base_model, base_digest))[1]
+        return job, lineage_of(None, None, (job.base_model, base_digest))[1], {}
     before: tuple[str, str | None] | None = None
     settings: Mapping[str, Any] = {}
     manifest_file = job.start_from.parent / MANIFEST
@@ -150,10 +136,8 @@ def _started(job: TrainingJob, base_digest: str) -> tuple[TrainingJob, str]:
         before, settings = (manifest.base_model, manifest.base_digest), manifest.training
     goes_on, lineage = lineage_of(job.start_from.parent.name, before, (job.base_model, base_digest))
     if not goes_on:
-        return job.model_copy(update={"start_from": None, "train_file": job.cold_file or job.train_file}), lineage
-    if differs := _another_shape(job.train, json.loads((job.start_from / "adapter_config.json").read_text()), settings):
-        raise TrainingStopped(f"production's adapter has {differs}: set it back, or adopt a base without it")
-    return job, lineage
+        return job.model_copy(update={"start_from": None, "train_file": job.cold_file or job.train_file}), lineage, {}
+    return job, lineage, settings
 
 
 def _another_shape(train: Train, config: Mapping[str, Any], recipe: Mapping[str, Any]) -> str | None:
@@ -235,6 +219,60 @@ def _save_adapter(model: Any, job: TrainingJob, target: Path) -> None:
     config.target_modules = sorted(config.target_modules)  # a set, written in another order by each process
     model.save_pretrained(target, safe_serialization=True, save_embedding_layers=False)
     (target / "README.md").unlink(missing_ok=True)
+
+
+def publish_training(
+    job: TrainingJob,
+    staging: Path,
+    base_digest: str,
+    lineage: str,
+    *,
+    rows: int,
+    trainable_parameters: int,
+    seconds: float,
+    tokens_per_second: float | None,
+    losses: list[tuple[int, float]],
+    validation_losses: list[tuple[int, float]],
+    validation_loss: float | None,
+    resumed_at: Sequence[int] = (),
+) -> TrainingResult:
+    """Merge and publish the adapter in `staging`, with what is known of its training. Raises TrainingStopped."""
+    parent = job.start_from.parent.name if job.start_from else None
+    known = {
+        "train_seconds": seconds,
+        "tokens_per_second": tokens_per_second,
+        "first_loss": losses[0][1],
+        "last_loss": losses[-1][1],
+        "validation_loss": validation_loss,
+    }
+    digest = publish_merged(
+        job,
+        staging,
+        base_digest,
+        dataset_commit=job.dataset_commit,
+        dataset_hash=job.dataset_hash,
+        lineage=lineage,
+        code_commit=code_identity()["code_commit"],
+        recipe=recipe(job.task, job.train, parent),
+        metrics={name: value for name, value in known.items() if value is not None},
+    )
+    return TrainingResult(
+        digest=digest,
+        base_digest=base_digest,
+        steps=losses[-1][0],
+        rows=rows,
+        train_seconds=seconds,
+        tokens_per_second=tokens_per_second,
+        trainable_parameters=trainable_parameters,
+        first_loss=losses[0][1],
+        last_loss=losses[-1][1],
+        validation_loss=validation_loss,
+        losses=losses,
+        validation_losses=validation_losses,
+        resumed_at=list(resumed_at),
+        start_from=parent,
+        lineage=lineage,
+    )
 
 
 def publish_merged(job: TrainingJob | AdoptionJob, staging: Path, base_digest: str, **known: Any) -> str:

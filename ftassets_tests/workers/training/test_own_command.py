@@ -1,0 +1,167 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from ftassets.backends.artifacts.version_folder import verify_folder
+from ftassets.domain.release.version import ADAPTER
+from ftassets.domain.training.acceptance import version_checks
+from ftassets.domain.training.divergence import TrainingStopped
+from ftassets.domain.training.job import TrainingJob
+from ftassets.testing.tiny_job import tiny_job
+from ftassets.workers.process import KILLED, TERMINATED, Terminated, last_words, write_job
+from ftassets.workers.training.own_command import train_by_command
+from ftassets.workers.training.sft import train
+from ftassets_tests import ROOT
+
+pytestmark = [pytest.mark.slow, pytest.mark.models]
+
+# a trainer of somebody who knows PEFT and nothing of ftassets
+TRAINER = """
+import json, sys, torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from transformers import AutoModelForCausalLM, AutoTokenizer
+dataset, base, start_from, output = sys.argv[1:]
+tokenizer, model = AutoTokenizer.from_pretrained(base), AutoModelForCausalLM.from_pretrained(base)
+model = PeftModel.from_pretrained(model, start_from, is_trainable=True) if start_from else get_peft_model(
+    model, LoraConfig(r=2, lora_alpha=4, target_modules=["q_proj", "v_proj", "down_proj"], task_type="CAUSAL_LM"))
+optimizer, losses = torch.optim.AdamW(model.parameters(), lr=0.02), []
+rows = [json.loads(line)["messages"] for line in open(f"{dataset}/train.jsonl")]
+for step in range(1, 9):
+    texts = [tokenizer.apply_chat_template(row, tokenize=False) for row in rows[step % 2 :: 2]]
+    batch = tokenizer(texts, return_tensors="pt", padding=True)
+    loss = model(**batch, labels=batch["input_ids"].masked_fill(batch["attention_mask"] == 0, -100)).loss
+    loss.backward(); optimizer.step(); optimizer.zero_grad(); losses.append((step, float(loss)))
+model.save_pretrained(output)
+json.dump({"losses": losses}, open(f"{output}/metrics.json", "w"))
+"""
+
+
+SPOILS = "losses.append((step, 1.0)); model.base_model.model.model.layers[0].mlp.down_proj.lora_A.default.weight.data.fill_(float('nan'))"
+ANOTHER_RANK = "c = json.load(open(f'{output}/adapter_config.json')); c['r'] = 8; json.dump(c, open(f'{output}/adapter_config.json', 'w'))"
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FTASSETS_CACHE", str(tmp_path / "cache"))
+
+
+def job(folder: Path, base: Path, program: str = TRAINER, start_from: Path | None = None, **changes: Any) -> TrainingJob:
+    """A job whose command is this program, kept beside its data."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "trainer.py").write_text(program)
+    command = [sys.executable, "trainer.py", "{dataset}", "{base}", "{start_from}", "{output}"]
+    return tiny_job(folder, base, command=command, command_folder=folder, start_from=start_from, **changes)
+
+
+def test_what_a_command_of_the_user_trains_is_a_version_like_any_other(tmp_path, tiny_base):
+    first = job(tmp_path / "first", tiny_base)
+    result = train_by_command(first, lambda _: None)
+    manifest = verify_folder(first.versions / result.digest)
+    assert all(check.passed for check in version_checks(manifest).values())
+    assert (manifest.dataset_commit, manifest.base_digest) == ("c" * 40, result.base_digest)
+    assert manifest.training["command"] == first.train.command
+    assert (result.steps, result.rows, result.tokens_per_second) == (8, 16, None)
+    assert result.trainable_parameters > 0
+    assert result.last_loss < result.first_loss
+    config = json.loads((first.versions / result.digest / ADAPTER / "adapter_config.json").read_text())
+    assert (config["base_model_name_or_path"], config["target_modules"]) == (str(tiny_base), ["down_proj", "q_proj", "v_proj"])
+    assert not list(first.checkpoints.iterdir())
+    again = train_by_command(job(tmp_path / "again", tiny_base, start_from=first.versions / result.digest / ADAPTER), lambda _: None)
+    assert again.first_loss < 0.95 * result.first_loss
+    assert (again.start_from, again.lineage) == (result.digest, f"continues from {result.digest}")
+
+
+def test_the_command_reads_the_rows_that_our_training_would_read(tmp_path, tiny_base):
+    keep = "import shutil, sys; shutil.copytree(sys.argv[1], 'seen'); sys.exit(3)"
+    with pytest.raises(TrainingStopped, match="exit code 3"):
+        train_by_command(job(tmp_path / "job", tiny_base, keep), lambda _: None)
+    rows = [json.loads(line) for line in (tmp_path / "job" / "seen" / "train.jsonl").read_text().splitlines()]
+    assert len(rows) == 16
+    assert rows[0] == {
+        "messages": [
+            {"role": "system", "content": "Answer as JSON."},
+            {"role": "user", "content": "dim the light in the kitchen"},
+            {"role": "assistant", "content": '{"intent": "dim", "area": "kitchen"}'},
+        ]
+    }
+    assert len((tmp_path / "job" / "seen" / "validation.jsonl").read_text().splitlines()) == 4
+    assert json.loads((tmp_path / "job" / "seen" / "settings.json").read_text())["learning_rate"] == 1e-2
+
+
+@pytest.mark.parametrize(
+    ("program", "said"),
+    [
+        ("pass", "left no metrics.json"),
+        (TRAINER.replace('{"losses": losses}', '{"losses": []}'), "metrics.json of train.command cannot be read"),
+        (TRAINER.replace('{"losses": losses}', '{"losses": [[1, float("nan")]]}'), "metrics.json of train.command cannot be read"),
+        (TRAINER.replace("model.save_pretrained(output)", "model.save_pretrained(output, safe_serialization=False)"), "safetensors"),
+        (TRAINER + "open(f'{output}/optimizer.pt', 'w').write('x')", "optimizer.pt: only safetensors"),
+        (TRAINER.replace("model.save_pretrained(output)", "import os"), "not there"),
+        (TRAINER.replace("losses.append((step, float(loss)))", SPOILS), "not finite"),
+        (TRAINER + ANOTHER_RANK, "does not fit"),
+        (TRAINER + "open(f'{output}/adapter_config.json', 'w').write('[')", "not JSON"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_taken_is_refused_with_its_reason(tmp_path, tiny_base, program, said):
+    bad = job(tmp_path / "job", tiny_base, program)
+    with pytest.raises(TrainingStopped, match=said):
+        train_by_command(bad, lambda _: None)
+    assert len(list(bad.versions.glob("*/manifest.json"))) == 1  # the base
+
+
+def test_a_command_that_is_not_there_is_named(tmp_path, tiny_base):
+    none = tiny_job(tmp_path / "job", tiny_base, command=["no-such-trainer"], command_folder=tmp_path)
+    with pytest.raises(TrainingStopped, match="cannot be run.*no-such-trainer"):
+        train_by_command(none, lambda _: None)
+
+
+class Worker(BaseModel):
+    """A worker process and how it ended."""
+
+    code: int
+    said: str | None
+
+
+def work(of: TrainingJob, number: int) -> Worker:
+    """Run the job as a worker, and send the signal as soon as the command has begun."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
+    arguments = [sys.executable, "-m", "ftassets.workers.training", str(write_job(of, of.work / "job.json"))]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("began "):
+                target = process.pid if number == signal.SIGTERM else int(line.split()[1])
+                os.kill(target, number)
+                break
+        return Worker(code=process.wait(60), said=last_words(of.work / "job.json"))
+
+
+WAITS = """
+import os, sys, time, pathlib
+checkpoints = pathlib.Path(sys.argv[-1])
+print("began", os.getpid(), len(list(checkpoints.iterdir())), flush=True)
+(checkpoints / f"step-{len(list(checkpoints.iterdir()))}").write_text("weights")
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, TERMINATED), (signal.SIGKILL, KILLED)])
+def test_a_command_that_is_killed_finds_its_checkpoints_again(tmp_path, tiny_base, number, code):
+    waits = job(tmp_path / "job", tiny_base, WAITS)
+    waits = waits.model_copy(update={"train": waits.train.model_copy(update={"command": [*(waits.train.command or []), "{checkpoints}"]})})
+    for count in (1, 2):
+        assert work(waits, number).code == code
+        assert len(list(waits.checkpoints.glob("command-*/*"))) in (count - 1, count)
+    kept = list(waits.checkpoints.iterdir())
+    assert len(kept) == 1
+    with pytest.raises(Terminated, match="checkpoints"):
+        train_by_command(waits, lambda _: None, lambda: True)
+    assert list(waits.checkpoints.iterdir()) == kept
+    train(tiny_job(tmp_path / "other", tiny_base).model_copy(update={"checkpoints": waits.checkpoints}), lambda _: None)
