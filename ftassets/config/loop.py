@@ -371,7 +371,14 @@ class Drift(Strict):
     reports_per_day: float = Field(1, gt=0, description="Reports a day that the budget is spread over. Set it with every.")
     consecutive: int = Field(2, ge=1, description="Alarms in a row before a retrain starts.")
     reference_requests: int = Field(
-        2000, ge=0, description="First answers of a new production version whose queries are added to its reference."
+        2000,
+        ge=0,
+        description="First answers of a new production version whose queries are added to its reference; new topics among them are not.",
+    )
+    reference_span: Seconds = Field(
+        timedelta(days=7).total_seconds(),
+        description="These answers are a sample over whole spans of this length, so that all hours and days of a week are in it. Until "
+        "then the training queries and the reference of the version before count.",
     )
     reference_windows: int = Field(
         10, ge=1, description="The reference needs this many times min_sample queries. With fewer the verdict is NOT ENOUGH DATA."
@@ -659,14 +666,15 @@ class LoopConfig(Strict):
         if self.traffic.keep is not None and self.traffic.keep < self.reads_back:
             raise ValueError(
                 f"traffic.keep is {self.traffic.keep / 86400:g} days, and the loop reads requests of the last {self.reads_back / 86400:g} "
-                "days (dataset.production_window, or two drift windows): raise it, or lower those"
+                "days (dataset.production_window, two drift windows, or reference_span and one): raise it, or lower those"
             )
         return self
 
     @property
     def reads_back(self) -> float:
         """Seconds for which single requests and their vectors are read, for datasets, labelling and drift reports."""
-        return max(self.dataset.production_window, 2 * self.retrain_on.drift.window)
+        drift = self.retrain_on.drift
+        return max(self.dataset.production_window, 2 * drift.window, drift.reference_span + drift.window)
 
     @property
     def min_chars(self) -> int:

@@ -148,7 +148,10 @@ def tiny_config(folder: Path, base: Path, task_type: TaskType = "tool_call", **c
             {"metric": "latency_p95", "no_worse_than": "production", "margin": 100, "pairs": 80},
         ],
         "retrain_on": {
-            "drift": {"window": "1h", "sample": 60, "min_sample": 50, "reference_requests": 20, "reference_windows": 2, "consecutive": 1},
+            "drift": {
+                "window": "1h", "sample": 60, "min_sample": 50, "reference_requests": 20, "reference_windows": 2,
+                "reference_span": 0.01, "consecutive": 1,
+            },
             "cooldown": "1s",
             "min_new_labels": 5,
         },

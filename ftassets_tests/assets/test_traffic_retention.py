@@ -41,7 +41,7 @@ from ftassets.domain.traffic.retention import DAY, DayOfTraffic
 from ftassets.testing.contracts.traffic_log import SPAWN
 from ftassets.testing.releases import loop_config
 
-DRIFT = {"reference_requests": 3, "reference_windows": 1, "min_sample": 10, "sample": 20}
+DRIFT = {"reference_span": "1s", "reference_requests": 3, "reference_windows": 1, "min_sample": 10, "sample": 20}
 EMBEDDER = "embedder"
 
 

@@ -129,7 +129,7 @@ def test_a_loop_of_ones_own_from_init_to_rollback(machine: Machine, tmp_path: Pa
     folder = shell.folder / "loops" / "shop"
     write(folder / "seed.jsonl", rows(0, 72))
     write(folder / "golden.jsonl", [{**row, "slice": "hard"} for row in rows(300, 12)] + rows(400, 24))
-    drift = {"window": "1h", "sample": 30, "min_sample": 30, "reference_requests": 20, "reference_windows": 2}
+    drift = {"window": "1h", "sample": 30, "min_sample": 30, "reference_requests": 20, "reference_windows": 2, "reference_span": 0.01}
     dataset = {"seed": "seed.jsonl", "min_rows": 40, "skip": ["near", "semantic"], "near_duplicate": 0.999}
     change(folder / "defs.yaml", gates=GATES, train=TRAIN, dataset=dataset, retrain_on={"drift": drift, "min_new_labels": 5})
     assert "shop: 0 errors" in shell.run("ftassets", "check", "shop", "--loops", "loops")

@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 import dagster as dg
@@ -110,20 +110,27 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult:
         embedder = embedder_of(loop.embedder)
         end = float(context.run.tags.get(WINDOW_END) or time.time())
-        production = serving.state(loop.name).production
+        state = serving.state(loop.name)
+        production = state.production
         stored = drift_reference.stored(dataset_store, loop.name, production) if production else None
-        known, replaced = drift_reference.usable(stored, vector_space(embedder.id, loop.dataset.context))
-        if production and known is None:
-            rate = false_alarm_rate(loop)
-            known = drift_reference.made(
-                context.run_id, loop, production, artifacts, traffic_log, dataset_store, vector_store, embedder, rate
-            )
-        length = loop.retrain_on.drift.window
+        space = vector_space(embedder.id, loop.dataset.context)
+        known, replaced = drift_reference.usable(stored, space)
         try:
-            earlier = history_of_evidence(artifacts, loop.name, newest(context.instance, key), production, known)
+            last = newest_report(artifacts, loop.name, newest(context.instance, key))
         except ReportDamaged as error:  # no report could be made any more if this one had to be read
             context.log.warning(f"evidence over several windows starts anew: {error}")
-            earlier = ()
+            last = None
+        if production and (known is None or known.provisional):
+            served = [version for version in (state.standby, last and last["production"]) if version != production]
+            before = drift_reference.before(dataset_store, loop.name, served, space) if known is None else known
+            rate = false_alarm_rate(loop)
+            if known is None or drift_reference.complete(loop, production, artifacts, traffic_log, end):
+                made = drift_reference.made(
+                    context.run_id, loop, production, artifacts, traffic_log, dataset_store, vector_store, embedder, rate, before, end
+                )
+                known = known or made  # a provisional one is compared with once more: what completed it is no evidence any more
+        length = loop.retrain_on.drift.window
+        earlier = history_of_evidence(last, production, known)
         measured = measure(loop, end, length, production, known, vector_store, dataset_store, artifacts, replaced, earlier)
         if measured.embedder_changed:
             context.log.warning(measured.embedder_changed)
@@ -186,17 +193,18 @@ def measure(
     return DriftMeasurement(production, known, end, window, rate, not_enough_data(why, blocked=small), nothing, replaced, added)
 
 
-def history_of_evidence(
-    artifacts: Artifacts, loop: str, report: dg.AssetMaterialization | None, production: str | None, known: Known | None
-) -> Sequence[WindowEvidence]:
-    """What the windows up to a report added, oldest first; nothing when it is about another version, or against another reference.
+def newest_report(artifacts: Artifacts, loop: str, event: dg.AssetMaterialization | None) -> Mapping[str, Any] | None:
+    """The report that an event is about, None without one. Raises ReportDamaged."""
+    digest = (event.tags or {}).get(DATA_VERSION) if event else None
+    return None if digest is None else read_report(artifacts, loop, "drift", digest)
 
-    The newest report has it all: no other is read. Raises ReportDamaged.
+
+def history_of_evidence(stored: Mapping[str, Any] | None, production: str | None, known: Known | None) -> Sequence[WindowEvidence]:
+    """What the windows up to the newest report added, oldest first; nothing when it is about another version, or against another
+    reference. The newest report has it all: no other is read.
     """
-    digest = (report.tags or {}).get(DATA_VERSION) if report else None
-    if digest is None or known is None:
+    if stored is None or known is None:
         return ()
-    stored = read_report(artifacts, loop, "drift", digest)
     about = stored["production"], stored["embedder"], stored.get("accumulated", {}).get("reference_until")
     if about != (production, known.reference.embedder, known.until):
         return ()
@@ -260,8 +268,8 @@ def _materialize(
         farthest = np.argsort(-result.distances)[:10]
         shown = [(measured.window[i].request_id, result.distances[i]) for i in farthest]
         metadata["farthest_queries"] = table(["request id", "distance"], shown)
-        if measured.known.sensitivity:
-            metadata["what_it_can_see"] = dg.MetadataValue.md("\n".join(f"- {sentence}" for sentence in measured.known.sensitivity))
+        if measured.known.sentences:
+            metadata["what_it_can_see"] = dg.MetadataValue.md("\n".join(f"- {sentence}" for sentence in measured.known.sentences))
     metadata |= {
         "production": (measured.production or "")[:12],
         "window_queries": len(measured.window),

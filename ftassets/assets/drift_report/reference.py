@@ -1,8 +1,10 @@
-"""The drift reference of production, which drift reports compare with: built once per version and committed with the dataset."""
+"""The drift reference of production, which drift reports compare with: built for each version and committed with the dataset."""
 
-from collections.abc import Mapping, Sequence
+import math
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, pairwise
 
 import numpy as np
 
@@ -16,20 +18,30 @@ from ftassets.backends.vector_store.base import VectorStore
 from ftassets.config.loop import Drift, LoopConfig
 from ftassets.domain.chat import embedded_text, vector_space
 from ftassets.domain.drift import Reference, build_reference, power, preset_false_alarm_rates, same_space, smallest_share
+from ftassets.domain.drift.concentration import nearest_similarities
+from ftassets.domain.drift.reference import CAP
 from ftassets.domain.drift.sensitivity import SEEN, SHARES
-from ftassets.domain.traffic.exchange import query_of
+from ftassets.domain.drift.widening import Widening, widening
+from ftassets.domain.traffic.exchange import ANSWERED, Exchange, query_of
 
+DAY = 86400.0
+SAME = 0.9999  # cosine of two vectors of one text: servers round
+SLICES = 168  # parts of a span that are read in proportion to their traffic: hours of a week
 UNSEEN = (0.10, 0.25)  # shares of new topics for which the reference reports the power of an alarm
 
 
 @dataclass(frozen=True)
 class Known:
-    """A version's reference, the end of its traffic (epoch seconds), its commit, and sentences on which drift it can detect."""
+    """A version's reference, the end of its traffic (epoch seconds), its commit, and sentences on what it is made of and can detect.
+
+    A `provisional` one lacks the version's own first answers: it has its training queries and what the version before it knew.
+    """
 
     reference: Reference
     until: float
     commit: str
-    sensitivity: tuple[str, ...]
+    sentences: tuple[str, ...]
+    provisional: bool = False
 
 
 def stored(store: DatasetStore, loop: str, production: str) -> Known | None:
@@ -40,7 +52,17 @@ def stored(store: DatasetStore, loop: str, production: str) -> Known | None:
     except ObjectNotFound:
         return None
     reference = Reference.from_arrays(arrays)
-    return Known(reference, float(arrays["until"]), store.last_change("main", path), tuple(map(str, arrays["sensitivity"])))
+    sentences, provisional = tuple(map(str, arrays["sensitivity"])), bool(arrays.get("provisional", False))
+    return Known(reference, float(arrays["until"]), store.last_change("main", path), sentences, provisional)
+
+
+def before(store: DatasetStore, loop: str, versions: Iterable[str | None], embedder: str) -> Known | None:
+    """The reference of the first of these versions, which served before, that has one of this embedder; None without one."""
+    for version in dict.fromkeys(filter(None, versions)):
+        known, _ = usable(stored(store, loop, version), embedder)
+        if known is not None:
+            return known
+    return None
 
 
 def usable(known: Known | None, embedder: str) -> tuple[Known | None, str | None]:
@@ -60,36 +82,138 @@ def made(
     vector_store: VectorStore,
     embedder: Embedder,
     rate: float,
+    earlier: Known | None = None,
+    now: float | None = None,
 ) -> Known | None:
-    """The reference of training queries, widened by the version's first answers and committed; None while those have not come.
+    """The reference of training queries and what an `earlier` version knew, widened by the version's first answers, and committed.
 
-    That of a version whose training data is not known is made of its answers alone. One by another embedder is replaced; it stays in
-    the history. Queries that were embedded as traffic are not embedded again.
+    Until enough answers have come, it is provisional; without an `earlier` one it is not made before that. Answers of topics that neither
+    the training queries nor the earlier reference know do not widen it, see `widening`: they stay an alarm.
+
+    The reference of a version whose training data is not known is made of its answers alone. One by another embedder is replaced; it
+    stays in the history. Queries that were embedded as traffic are not embedded again.
     """
     policy = loop.retrain_on.drift
     commit = load_manifest(artifacts, production).dataset_commit
+    now = time.time() if now is None else now
     wanted = wanted_answers(policy, trained=commit is not None)
-    first = list(islice(traffic_log.stream(loop.name, version=production, answered=True), wanted))
-    if len(first) < wanted:
+    first = first_answers(traffic_log, loop.name, production, wanted, policy.reference_span, now)
+    if first is None and earlier is None:
         return None
     space = vector_space(embedder.id, loop.dataset.context)
+    answers = first.answers if first else []
     trained = training_queries(store, loop, commit)
-    known = {point.request_id: point.vector for point in vector_store.find(loop.name, space, [e.id for e in first])}
-    made, failed = embedder.embed_each([*trained, *(query_of(e, loop.dataset.context) for e in first if e.id not in known)])
-    made_now = iter(made)
-    vectors = np.array([*islice(made_now, len(trained)), *(known[e.id] if e.id in known else next(made_now) for e in first)])
-    vectors = vectors[vectors.any(axis=1)] if failed else vectors  # a query that the embedder does not take has no place in it
-    if len(vectors) < 2:
+    known = {point.request_id: point.vector for point in vector_store.find(loop.name, space, [e.id for e in answers])}
+    vectors, failed = embedder.embed_each([*trained, *(query_of(e, loop.dataset.context) for e in answers if e.id not in known)])
+    made_now = iter(vectors)
+    own = _usable([*islice(made_now, len(trained))], failed)
+    said = _usable([known[e.id] if e.id in known else next(made_now) for e in answers], failed)
+    parts = [part for part in (own, _known_before(earlier, own)) if part.size]
+    sentences = []
+    if first is not None and said.size:
+        widened = _widening(parts, said, space, rate, policy)
+        if widened.left_out:
+            sentences.append(
+                f"{widened.left_out:.1%} of the {len(said)} first answers do not widen this reference: they are of topics that neither the "
+                "training queries nor the version before know, and stay an alarm"
+            )
+        sentences.append(f"of the version's traffic it has {int(widened.keep.sum())} queries from {first.days:.1f} days")
+        parts.append(said[widened.keep])
+    elif earlier is not None:
+        due = f"{wanted} answers of its own, over {policy.reference_span / DAY:.3g} days,"
+        sentences.append(f"provisional: training queries and what the version before knew, until {due} have come")
+    whole = np.concatenate(parts) if parts else np.empty((0, 0))
+    if len(whole) < 2:
         return None
-    reference = build_reference(vectors, space, rate=rate)
-    until = max((e.at for e in first), default=0.0) + 1e-3
-    sentences = sensitivity(reference, policy, rate)
-    content = pack_arrays(**reference.to_arrays(), until=np.array(until), sensitivity=np.array(sentences, dtype=np.str_))
-    metadata = {"loop": loop.name, "version": production, "trained": str(len(trained)), "traffic": str(len(first)), "embedder": space}
+    reference = build_reference(whole, space, rate=rate)
+    until = first.until if first else earlier.until if earlier else 0.0
+    sentences += sensitivity(reference, policy, rate)
+    content = pack_arrays(
+        **reference.to_arrays(),
+        until=np.array(until),
+        sensitivity=np.array(sentences, dtype=np.str_),
+        provisional=np.array(first is None),
+    )
+    metadata = {"loop": loop.name, "version": production, "trained": str(len(trained)), "traffic": str(len(answers)), "embedder": space}
     publication = store.publish(
         f"{run_id}-reference", {reference_path(loop.name, production): content}, f"{loop.name}: drift reference", metadata
     )
-    return Known(reference, until, publication.commit, tuple(sentences))
+    return Known(reference, until, publication.commit, tuple(sentences), provisional=first is None)
+
+
+def complete(loop: LoopConfig, production: str, artifacts: Artifacts, traffic_log: TrafficLog, now: float) -> bool:
+    """Whether the answers have come that make a provisional reference whole."""
+    policy = loop.retrain_on.drift
+    wanted = wanted_answers(policy, trained=load_manifest(artifacts, production).dataset_commit is not None)
+    return first_answers(traffic_log, loop.name, production, wanted, policy.reference_span, now) is not None
+
+
+@dataclass(frozen=True)
+class FirstAnswers:
+    """A version's first answers, a sample over whole spans, oldest first; their end (epoch seconds) and the days they cover."""
+
+    answers: list[Exchange]
+    until: float
+    days: float
+
+
+def first_answers(log: TrafficLog, loop: str, version: str, wanted: int, span: float, now: float) -> FirstAnswers | None:
+    """So many of a version's answers from its first whole spans (seconds), spread as its traffic is; None while those have not come.
+
+    A span is long enough to have all hours and days of the week in it: the first 2,000 answers may be those of one night. All answers of
+    a span are counted and only the wanted ones read, from `SLICES` equal parts of it.
+    """
+    if wanted == 0:
+        return FirstAnswers([], 0.0, 0.0)
+    begin = next((e.at for e in log.stream(loop, version=version, answered=True)), None)
+    if begin is None:
+        return None
+    enough = next(islice(log.stream(loop, version=version, answered=True), wanted - 1, None), None)
+    if enough is None:
+        return None
+    end = begin + span * (math.floor((enough.at - begin) / span) + 1)
+    if end > now:
+        return None
+    edges = np.linspace(begin, end, SLICES + 1)
+    edges[-1] = end
+    counts = [
+        sum(each.count for each in log.outcomes(loop, [version], since, until) if each.status == ANSWERED)
+        for since, until in pairwise(edges.tolist())
+    ]
+    total, found, due = sum(counts), list[Exchange](), 0.0
+    for (since, until), count in zip(pairwise(edges.tolist()), counts, strict=True):
+        due += wanted * count / total
+        take = round(due) - len(found)
+        found += islice(log.stream(loop, since, until, version, answered=True), take)
+    return FirstAnswers(found, found[-1].at + 1e-3, (end - begin) / DAY)
+
+
+def _usable(vectors: Sequence[np.ndarray], failed: Mapping[int, str]) -> np.ndarray:
+    """The vectors (n, d) without those of zeros, if some `failed`: a query that the embedder does not take has no place in a reference."""
+    if not vectors:
+        return np.empty((0, 0))
+    found = np.array(vectors)
+    return found[found.any(axis=1)] if failed else found
+
+
+def _known_before(earlier: Known | None, own: np.ndarray) -> np.ndarray:
+    """Vectors of an earlier reference, without those of the version's training queries: twice in it, a query would be its own neighbour.
+
+    At most half of what a reference is a sample of, so that they do not crowd the version's own queries out.
+    """
+    if earlier is None:
+        return np.empty((0, 0))
+    vectors = earlier.reference.vectors
+    if own.size:
+        vectors = vectors[nearest_similarities(vectors, own.astype(np.float32))[:, 0] < SAME]
+    return vectors[np.sort(np.random.default_rng(0).permutation(len(vectors))[: CAP // 2])]
+
+
+def _widening(parts: Sequence[np.ndarray], said: np.ndarray, space: str, rate: float, policy: Drift) -> Widening:
+    """Which answers may widen a reference of these parts; all of them where there is too little to compare with."""
+    if sum(map(len, parts)) < policy.reference_windows * policy.min_sample or len(said) < policy.min_sample:
+        return Widening(np.ones(len(said), dtype=bool), 0.0)
+    return widening(build_reference(np.concatenate(parts), space, rate=rate), said, rate, policy.min_sample)
 
 
 def wanted_answers(policy: Drift, trained: bool) -> int:
@@ -101,7 +225,7 @@ def waits_for(policy: Drift) -> str:
     """How many answers a reference needs, in words."""
     alone = wanted_answers(policy, trained=False)
     adopted = f", or {alone} for an adopted version" if alone != policy.reference_requests else ""
-    return f"{policy.reference_requests}{adopted}"
+    return f"{policy.reference_requests}{adopted}, over {policy.reference_span / DAY:.3g} days"
 
 
 def training_queries(store: DatasetStore, loop: LoopConfig, commit: str | None) -> list[str]:

@@ -24,17 +24,17 @@ from ftassets.testing.hash_embedder import HashEmbedder
 from ftassets.testing.releases import loop_config, make_version
 
 A, B = HashEmbedder(64).id, HashEmbedder(32).id
-DRIFT = {"window": "1h", "sample": 40, "min_sample": 20, "reference_requests": 0, "reference_windows": 2}
+DRIFT = {"window": "1h", "sample": 40, "min_sample": 20, "reference_requests": 0, "reference_windows": 2, "reference_span": "1s"}
 
 
 class Serving:
     """The one thing of an endpoint that is asked."""
 
-    def __init__(self, production: str) -> None:
-        self.production = production
+    def __init__(self, production: str, standby: str | None = None) -> None:
+        self.now = EndpointState(production=production, standby=standby)
 
     def state(self, loop: str) -> EndpointState:
-        return EndpointState(production=self.production)
+        return self.now
 
 
 class World:
@@ -96,6 +96,31 @@ def test_a_change_of_the_embedder_rebuilds_the_reference_and_says_so(world: Worl
 
     world.answered(30, age=300, what="pizza with extra cheese and order")
     assert world.run(HashEmbedder(32))[0]["verdict"] == "ALARM", "the new reference raises alarms as the old one did"
+
+
+def test_a_promotion_that_has_nothing_to_do_with_it_does_not_silence_an_alarm(world: World) -> None:
+    pizza = "pizza with extra cheese and order"
+    world.answered(40, age=7200)
+    world.answered(30, age=600)
+    assert world.run(HashEmbedder(64))[0]["verdict"] == "QUIET"
+    world.answered(30, age=300, what=pizza)
+    assert world.run(HashEmbedder(64))[0]["verdict"] == "ALARM"
+
+    adopted, world.version = world.version, make_version(world.home, "unrelated", dataset_commit=None)
+    world.resources["serving"] = Serving(world.version, standby=adopted)
+    at_once, _ = world.run(HashEmbedder(64))
+    assert (at_once["verdict"], at_once["reference_queries"]) == ("ALARM", 40), "no blind time: what the version before knew counts"
+    assert "provisional: training queries and what the version before knew, until 40 answers of its own" in at_once["what_it_can_see"]
+
+    world.answered(30, age=200, what=pizza)
+    world.answered(30, age=190)
+    completed, _ = world.run(HashEmbedder(64))
+    assert (completed["verdict"], completed["reference_queries"]) == ("ALARM", 40), "compared once more with the provisional one"
+    world.answered(30, age=20, what=pizza)
+    whole, _ = world.run(HashEmbedder(64))
+    assert whole["verdict"] == "ALARM"
+    assert "of the 40 first answers do not widen this reference" in whole["what_it_can_see"]
+    assert "provisional" not in whole["what_it_can_see"]
 
 
 def test_evidence_goes_on_from_the_newest_report_and_counts_each_query_once(world: World) -> None:

@@ -1,12 +1,13 @@
 """What a version's reference is made of, and what happens to it when the embedder changes."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ftassets.assets._shared.dataset_files import reference_path, unpack_arrays
-from ftassets.assets.drift_report.reference import Known, made, stored, usable, wanted_answers
+from ftassets.assets.drift_report.reference import Known, before, complete, first_answers, made, stored, usable, wanted_answers
 from ftassets.backends.artifacts.folder import FolderArtifacts
 from ftassets.backends.dataset_store.git import GitDatasetStore
 from ftassets.backends.traffic_log.sqlite import SqliteTrafficLog
@@ -18,7 +19,7 @@ from ftassets.domain.traffic.exchange import Exchange
 from ftassets.testing.hash_embedder import CountingEmbedder, HashEmbedder
 from ftassets.testing.releases import loop_config, make_version
 
-POLICY = Drift(sample=20, min_sample=10, reference_requests=5, reference_windows=3)
+POLICY = Drift(sample=20, min_sample=10, reference_requests=5, reference_windows=3, reference_span=1.0)
 
 
 def exchange(number: int, version: str, status: int = 200) -> Exchange:
@@ -33,12 +34,13 @@ class World:
     """An adopted version with its traffic, in real stores."""
 
     def __init__(self, folder: Path) -> None:
-        home = Home(folder)
+        self.home = home = Home(folder)
         self.artifacts, self.vectors = FolderArtifacts(folder), QdrantVectorStore(home.vectors)
         self.store, self.log = GitDatasetStore(home.datasets), SqliteTrafficLog(home.traffic_db)
         loop = loop_config("support")
         self.loop = loop.model_copy(update={"retrain_on": loop.retrain_on.model_copy(update={"drift": POLICY})})
         self.version = make_version(home, "adopted")
+        self.stores = (self.artifacts, self.log, self.store, self.vectors)
 
     def made(self, run: str, embedder: HashEmbedder) -> Known | None:
         return made(run, self.loop, self.version, self.artifacts, self.log, self.store, self.vectors, embedder, 0.01)
@@ -100,3 +102,81 @@ def test_queries_that_were_embedded_as_traffic_are_not_embedded_again(world: Wor
 def test_answers_only_widen_a_reference_of_training_queries() -> None:
     assert (wanted_answers(POLICY, trained=True), wanted_answers(POLICY, trained=False)) == (5, 30)
     assert wanted_answers(POLICY.model_copy(update={"reference_requests": 50}), trained=False) == 50
+
+
+DAY = 86400.0
+
+
+def answered(
+    world: World, times: list[float], text: str = "dim lamp {n} in room {m}", prefix: str = "w", version: str | None = None
+) -> None:
+    rows = []
+    for n, at in enumerate(times):
+        row = exchange(0, version or world.version)
+        rows.append(replace(row, id=f"{prefix}{n}", at=at, prompt=text.format(n=n, m=n % 7)))
+    world.log.append(rows)
+
+
+def test_first_answers_cover_whole_spans_in_proportion_to_the_traffic(world: World) -> None:
+    night = [1000.0 + n for n in range(300)]  # 300 within five minutes of one night
+    days = [1000.0 + day * DAY + hour * 3600 for day in range(8) for hour in range(24)]
+    answered(world, sorted([*night, *days]))
+    about = (world.log, "support", world.version, 100, 7 * DAY)
+    assert first_answers(*about, now=1000.0 + 6.9 * DAY) is None, "the week is not over"
+    found = first_answers(*about, now=1000.0 + 7 * DAY + 1)
+    assert found is not None
+    assert (len(found.answers), found.days) == (100, 7.0)
+    of_the_night = sum(answer.at < 1300 for answer in found.answers)
+    assert 0.5 < of_the_night / 100 < 0.75, "300 of 468 answers are of the night"
+    assert {int((answer.at - 1000) // DAY) for answer in found.answers} == set(range(7))
+    assert found.answers == sorted(found.answers, key=lambda answer: answer.at)
+
+
+def test_a_quiet_loop_waits_for_as_many_whole_spans_as_it_needs(world: World) -> None:
+    answered(world, [1000.0 + n * DAY / 10 for n in range(200)])  # 10 a day
+    about = (world.log, "support", world.version, 100, 7 * DAY)
+    assert first_answers(*about, now=1000.0 + 13 * DAY) is None
+    found = first_answers(*about, now=1000.0 + 15 * DAY)
+    assert found is not None
+    assert (len(found.answers), found.days) == (100, 14.0)
+    assert first_answers(world.log, "support", "f" * 64, 100, DAY, now=1e9) is None
+    assert first_answers(world.log, "support", world.version, 500, DAY, now=1e9) is None
+
+
+def test_a_new_version_begins_with_what_the_one_before_knew_and_is_widened_without_new_topics(world: World) -> None:
+    week = world.loop.model_copy(update={"retrain_on": world.loop.retrain_on.model_copy(update={"drift": POLICY.model_copy(
+        update={"reference_requests": 60, "reference_span": 7 * DAY})})})  # fmt: skip
+    world.loop = week
+    answered(world, [1000.0 + n * DAY / 10 for n in range(70)])
+    first = made("run-1", week, world.version, *world.stores, HashEmbedder(), 0.01, now=1000.0 + 8 * DAY)
+    assert first is not None
+    assert (first.provisional, first.reference.count) == (False, 60)
+
+    second = make_version(world.home, "unrelated")
+    served = before(world.store, "support", [None, second, world.version], HashEmbedder().id)
+    assert served is not None
+    assert before(world.store, "support", [world.version], HashEmbedder(32).id) is None, "of another embedder"
+    at = 1000.0 + 8 * DAY
+    new = "order a pizza with extra cheese {n}"
+    answered(world, [at + n * DAY / 10 for n in range(60)], prefix="s", version=second)
+    answered(world, [at + n * DAY / 10 + 5 for n in range(20)], new, prefix="t", version=second)
+    provisional = made("run-2", week, second, *world.stores, HashEmbedder(), 0.01, served, now=at + DAY)
+    assert provisional is not None
+    assert (provisional.provisional, provisional.reference.count, provisional.until) == (True, 60, served.until)
+    assert provisional.sentences[0].startswith(
+        "provisional: training queries and what the version before knew, until 60 answers of its own, over 7 days,"
+    )
+    again = stored(world.store, "support", second)
+    assert again is not None
+    assert again.provisional
+    assert not complete(week, second, world.artifacts, world.log, at + DAY)
+
+    assert complete(week, second, world.artifacts, world.log, at + 8 * DAY)
+    whole = made("run-3", week, second, *world.stores, HashEmbedder(), 0.01, again, now=at + 8 * DAY)
+    assert whole is not None
+    assert not whole.provisional
+    assert "of the 60 first answers do not widen this reference" in whole.sentences[0]
+    pizza = HashEmbedder().embed([new.format(n=n) for n in range(20)])
+    lamps = HashEmbedder().embed([f"dim lamp {n} in room {n % 7}" for n in range(20)])
+    nearest = [float((whole.reference.vectors @ vector).max()) for vector in (*pizza, *lamps)]
+    assert max(nearest[:20]) < 0.5 < min(nearest[20:]), "pizza is as new as it was"
