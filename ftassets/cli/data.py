@@ -93,8 +93,9 @@ def label_export(
     force: Force = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write a batch for people to label: failed canary requests first, then what is new to production."""
+    """Write a batch for people to label: a mix of failed canary requests, conflicts, new topics, disliked answers and a random sample."""
     from ftassets.cli.commands import labelling
+    from ftassets.domain.dataset.labelling.select import PROVES
 
     config, log, store = known_loop(loop), backend("traffic_log"), backend("dataset_store")
     check_new_file(out, force, [Home.from_env().root, config.dataset.seed, config.golden_set])
@@ -106,8 +107,20 @@ def label_export(
         batch = labelling.label_export(log, store, config, format, limit, since, canaries, new)
     write_file(out, batch.text)
     if as_json:
-        show_json({"loop": loop, "file": out, "format": format, "batch": batch.id, "requests": batch.requests, "left_out": batch.left_out})
+        show_json(
+            {
+                "loop": loop,
+                "file": out,
+                "format": format,
+                "batch": batch.id,
+                "requests": batch.requests,
+                "left_out": batch.left_out,
+                "kinds": batch.kinds,
+            }
+        )
         return
+    for kind, count in batch.kinds.items():
+        typer.echo(f"{count:>5} {kind}: {PROVES[kind]}")
     if batch.left_out:
         typer.echo(f"{batch.left_out} requests are left out: near copies of others in the batch, or not of texts")
     typer.echo(f"{batch.requests} requests written to {out} as batch {batch.id}; take the answers back with:")

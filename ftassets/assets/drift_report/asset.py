@@ -121,7 +121,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
             context.log.warning(f"evidence over several windows starts anew: {error}")
             last = None
         if production and (known is None or known.provisional):
-            served = [version for version in (state.standby, last and last["production"]) if version != production]
+            served = [version for version in (state.standby, last["production"] if last else None) if version != production]
             before = drift_reference.before(dataset_store, loop.name, served, space) if known is None else known
             rate = false_alarm_rate(loop)
             if known is None or drift_reference.complete(loop, production, artifacts, traffic_log, end):

@@ -1,7 +1,7 @@
 """Labelling batches: requests out to annotators, and their answers back."""
 
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ from ftassets.domain.dataset.feedback import from_feedback
 from ftassets.domain.dataset.labelling.fields import BATCH_NAME
 from ftassets.domain.dataset.labelling.label import Label, to_examples
 from ftassets.domain.dataset.labelling.merge import merge
-from ftassets.domain.dataset.labelling.select import CONFLICT, Item, candidates, contested, select, shortlist
+from ftassets.domain.dataset.labelling.select import CONFLICT, SHARES, Item, candidates, contested, select, shortlist
 from ftassets.domain.dataset.rows import Example, Quarantined, lines_of_text
 from ftassets.domain.traffic.exchange import asked_of, hashed_user, keyed_user
 from ftassets.domain.traffic.imports import AHEAD, EARLIEST
@@ -45,13 +45,15 @@ SEARCHED = 20_000  # requests among which a batch is chosen, so that a long wind
 class LabelBatch:
     """Requests for people to label, in the format of their tool.
 
-    `left_out` are requests that would have had a place, but are near copies of these or are not of texts.
+    `left_out` are requests that would have had a place, but are near copies of these or are not of texts. `kinds` has the number of
+    requests by why they were chosen, see `select.SHARES`.
     """
 
     id: str
     text: str
     requests: int
     left_out: int
+    kinds: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -107,8 +109,9 @@ def label_export(
 ) -> LabelBatch:
     """A batch of at most `limit` requests since then for people to label, in their tool's format.
 
-    First what `canaries` (versions that were candidates) failed on, then novel requests, then a random sample; requests with a
-    label, a correction or a thumb up are left out. Raises InvalidInput for an unknown format.
+    A mix by `select.SHARES`: what `canaries` (versions that were candidates) failed on, requests that people answer differently, novel
+    requests, answers that were rated down, and a random sample. Requests with a label, a thumb up or an undisputed correction are left
+    out. Raises InvalidInput for an unknown format.
     """
     labelled = {row.request_id for row in read_labels(dataset_store, "main", loop.name) if row.request_id}
     known = novelty or Novelty({}, 0.0)
@@ -116,8 +119,8 @@ def label_export(
     while page := list(islice(stream, SEARCHED)):
         feedback = traffic_log.feedback_on([exchange.id for exchange in page])
         found += candidates(page, feedback, labelled, canaries, known.distances, known.novel_above, loop.task.form)
-        found = shortlist(found, SEARCHED, seed)
-    return _batch(found, limit, loop, format, seed)
+        found = shortlist(found, SEARCHED // len(SHARES), seed)
+    return _batch([*_contested(traffic_log, dataset_store, loop, since), *found], limit, loop, format, seed)
 
 
 def conflict_export(
@@ -127,6 +130,11 @@ def conflict_export(
 
     The rows are those of the seed, of labels and of feedback since then, as they are now. Raises InvalidInput for an unknown format.
     """
+    return _batch(_contested(traffic_log, dataset_store, loop, since), limit, loop, format)
+
+
+def _contested(traffic_log: TrafficLog, dataset_store: DatasetStore, loop: LoopConfig, since: float) -> list[Item]:
+    """Requests that rows of the next dataset answer differently."""
     rows, _ = from_feedback(traffic_log.reviewed(loop.name, since), loop.task.form)
     rows += read_labels(dataset_store, "main", loop.name)
     with suppress(ObjectNotFound):  # before the first commit of the seed
@@ -134,16 +142,16 @@ def conflict_export(
     names = contested(conflicts(rows, loop), rows)
     said = traffic_log.feedback_on(names)
     comments = {name: feedback.comment for name, feedback in said.items()}
-    items = [
+    return [
         Item(e.id, e.messages, e.answer, e.version, e.at, CONFLICT, comment=comments.get(e.id)) for e in traffic_log.named(loop.name, names)
     ]
-    return _batch(items, limit, loop, format)
 
 
 def _batch(items: Sequence[Item], limit: int, loop: LoopConfig, format: str, seed: int = 0) -> LabelBatch:
     chosen = select(items, limit, loop.dataset.jaccard, seed)
     left_out = len(items) - len(chosen) if len(chosen) < limit else 0
-    return LabelBatch(labelling.batch_id(chosen), labelling.to_text(chosen, format), len(chosen), left_out)
+    kinds = Counter(item.why for item in chosen)
+    return LabelBatch(labelling.batch_id(chosen), labelling.to_text(chosen, format), len(chosen), left_out, dict(kinds))
 
 
 def label_import(

@@ -107,6 +107,7 @@ def test_a_batch_goes_out_with_what_failed_and_what_is_new_first_and_comes_back_
     batch = labelling.label_export(log, store, loop(), "jsonl", 10, 0.0, {"canary"}, new)
     lines = [json.loads(line) for line in batch.text.splitlines()]
     assert batch.requests == len(lines)
+    assert batch.kinds == {"failed": 1, "novel": 1, "random": 1}
     assert [(line["request_id"], line["why"]) for line in lines] == [("failed", "failed"), ("far", "novel"), ("usual", "random")]
 
     lines[0]["completion"], lines[1]["completion"] = '{"intent": "on"}', "no idea"
@@ -286,7 +287,7 @@ def test_conflicts_of_the_next_dataset_make_a_batch_and_a_label_settles_them(log
     [line] = map(json.loads, batch.text.splitlines())
     assert (batch.requests, line["why"]) == (1, "conflict")
     assert line["request_id"] in ("a", "b")
-    assert labelling.label_export(log, store, loop(), "jsonl", 9, 0.0).requests == 0, "all of them are corrected"
+    assert labelling.label_export(log, store, loop(), "jsonl", 9, 0.0).kinds == {"conflict": 1}, "all others are corrected"
     line |= {"completion": '{"intent": "dim"}', "annotator": "ann"}
     labelling.label_import(log, store, loop(), json.dumps(line), "jsonl", "conflicts", "run1")
     assert labelling.conflict_export(log, store, loop(), "jsonl", 9, 0.0).requests == 0

@@ -14,12 +14,20 @@ from ftassets.domain.evaluation.sampling import fixed_sample
 from ftassets.domain.traffic.exchange import ANSWERED, Exchange, asked_in
 from ftassets.domain.traffic.feedback import Feedback, FeedbackVerdict
 
-FAILED, NOVEL, RANDOM, CONFLICT = "failed", "novel", "random", "conflict"
+FAILED, CONFLICT, NOVEL, DISLIKED, RANDOM = "failed", "conflict", "novel", "disliked", "random"
+SHARES = {FAILED: 0.1, CONFLICT: 0.1, NOVEL: 0.4, DISLIKED: 0.2, RANDOM: 0.2}  # of a batch; what one has too few for goes to the others
+PROVES = {
+    FAILED: "a canary failed on them: what a candidate must answer",
+    CONFLICT: "people answer them differently: which answer is right",
+    NOVEL: "new to production: how well it answers new topics, and rows to learn them from",
+    DISLIKED: "answers of production that were rated down: whether they are wrong, and what is right",
+    RANDOM: "a random sample: how well production answers its traffic, which the others cannot say",
+}
 
 
 @dataclass(frozen=True)
 class Item:
-    """One request to label; why it was chosen is `failed`, `novel`, `random` or `conflict`."""
+    """One request to label; why it was chosen is a key of `SHARES`."""
 
     request_id: str
     messages: str  # as in the exchange
@@ -45,7 +53,8 @@ def candidates(
     novel_above: float,
     form: AnswerForm,
 ) -> list[Item]:
-    """Requests worth labelling: answers that are neither corrected, rated up nor labelled, and requests on which a canary failed.
+    """Requests worth labelling: answers that are neither corrected, rated up nor labelled, and requests on which a canary failed. An answer
+    of another version that was rated down is disliked, whether it is novel or not.
 
     `feedback` is what the feedback on each answer adds up to, by its id, `labelled` are ids of requests with a label, `canaries` the
     versions that were candidates. A canary failed on a request if it answered with an error or not in the
@@ -64,7 +73,8 @@ def candidates(
         if not answered and not failed:
             continue
         distance = distances.get(exchange.id)
-        why = FAILED if failed else NOVEL if distance is not None and distance > novel_above else RANDOM
+        novel = distance is not None and distance > novel_above
+        why = FAILED if failed else DISLIKED if rated_down else NOVEL if novel else RANDOM
         found.append(
             Item(
                 exchange.id,
@@ -96,29 +106,40 @@ def contested(conflicts: Iterable[Conflict], rows: Iterable[Example]) -> list[st
 
 
 def shortlist(items: Sequence[Item], size: int, seed: int = 0) -> list[Item]:
-    """The first `size` items in the order of `select`: what a longer list would begin with too."""
+    """The first `size` items of each kind, in the order of `select`: what a longer list would begin with too."""
     lot = {name: float(place) for place, name in enumerate(fixed_sample((item.request_id for item in items), len(items), seed))}
-    rank = {
-        CONFLICT: lambda item: (0, -item.at),
-        FAILED: lambda item: (0, -item.at),
-        NOVEL: lambda item: (1, -(item.distance or 0.0)),
-        RANDOM: lambda item: (2, lot[item.request_id]),
-    }
-    return sorted(items, key=lambda item: (*rank[item.why](item), item.request_id))[:size]
+    place = {NOVEL: lambda item: -(item.distance or 0.0), RANDOM: lambda item: lot[item.request_id]}
+    found: list[Item] = []
+    for kind in SHARES:
+        own = [item for item in items if item.why == kind]
+        found += sorted(own, key=lambda item: (place.get(item.why, lambda each: -each.at)(item), item.request_id))[:size]
+    return found
+
+
+def places(available: Mapping[str, int], limit: int) -> dict[str, int]:
+    """How many of `limit` places each kind gets: its share, at most what there is of it; what is left over goes to the others by share."""
+    given = dict.fromkeys(SHARES, 0)
+    while (left := min(limit, sum(available.get(kind, 0) for kind in SHARES)) - sum(given.values())) > 0:
+        open_kinds = [kind for kind in SHARES if given[kind] < available.get(kind, 0)]
+        total = sum(SHARES[kind] for kind in open_kinds)
+        for kind in open_kinds:
+            wanted = max(1, int(left * SHARES[kind] / total))
+            given[kind] += min(wanted, available[kind] - given[kind], limit - sum(given.values()))
+    return given
 
 
 def select(items: Sequence[Item], limit: int, near: float = 0.6, seed: int = 0) -> list[Item]:
-    """At most `limit` items, one of each request: failed ones first, then novel ones from the farthest on, then the rest at random.
+    """At most `limit` items, one of each request, mixed by `SHARES`: failed ones, conflicts, novel, disliked, and a random sample.
 
-    Two requests are one when they are copies (`curation.copies`) with a Jaccard index of at least `near`. Failed ones come newest
-    first. A conversation that is not one of texts makes no row, and is left out. The same items give the same choice for the same
-    seed, in whatever order they come.
+    Novel ones come from the farthest on, failed and disliked ones and conflicts from the newest on. Two requests are one when they are
+    copies (`curation.copies`) with a Jaccard index of at least `near`; of several kinds, the first one counts. A conversation that is
+    not one of texts makes no row, and is left out. The same items give the same choice for the same seed, in whatever order they come.
     """
-    chosen: list[Item] = []
+    different: dict[str, list[Item]] = {kind: [] for kind in SHARES}
     taken: list[list[tuple[str, frozenset[str]]]] = []
     for item in shortlist(items, len(items), seed):
-        if len(chosen) >= limit:
-            break
+        if len(different[item.why]) >= limit:
+            continue
         try:
             parts = [
                 (text, frozenset(text[start : start + GRAM] for start in range(len(text) - GRAM + 1))) for text in parts_of(item.asked)
@@ -126,9 +147,10 @@ def select(items: Sequence[Item], limit: int, near: float = 0.6, seed: int = 0) 
         except ValueError:
             continue
         if not any(all(_near(one, other, near) for one, other in zip(parts, others, strict=True)) for others in taken):
-            chosen.append(item)
+            different[item.why].append(item)
             taken.append(parts)
-    return chosen
+    given = places({kind: len(own) for kind, own in different.items()}, limit)
+    return [item for kind, own in different.items() for item in own[: given[kind]]]
 
 
 def _near(one: tuple[str, frozenset[str]], other: tuple[str, frozenset[str]], limit: float) -> bool:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ftassets.domain.dataset.labelling.select import Item, candidates, select, shortlist
+from ftassets.domain.dataset.labelling.select import PROVES, SHARES, Item, candidates, places, select, shortlist
 from ftassets.domain.evaluation.answer_form import Text, ToolCall
 from ftassets.domain.traffic.exchange import Exchange
 from ftassets.domain.traffic.feedback import Feedback
@@ -48,7 +48,7 @@ def test_only_what_nobody_answered_for_is_a_candidate() -> None:
         "rated_down": Feedback("rated_down", 1.0, "down", None),
     }
     found = candidates(log, feedback, {"labelled"}, set(), {"new": 0.3, "rated_down": 0.1}, novel_above=0.2, form=ToolCall())
-    assert [(i.request_id, i.why, i.distance) for i in found] == [("new", "novel", 0.3), ("rated_down", "random", 0.1)]
+    assert [(i.request_id, i.why, i.distance) for i in found] == [("new", "novel", 0.3), ("rated_down", "disliked", 0.1)]
 
 
 @pytest.mark.parametrize(
@@ -68,12 +68,44 @@ def test_a_canary_fails_on_errors_on_what_cannot_be_parsed_and_on_thumbs_down(fi
     assert all(i.why != "failed" for i in candidates([exchange("q", "prod", **fields)], said, set(), {"canary"}, {}, 0.0, ToolCall()))
 
 
-def test_failures_come_first_then_the_farthest_then_a_random_sample() -> None:
+def test_failures_come_first_then_the_farthest_then_what_was_disliked_then_a_random_sample() -> None:
     items = [item(n) for n in range(30)] + [item(30 + n, "novel", n / 10) for n in range(3)] + [item(33 + n, "failed") for n in range(2)]
-    chosen = select(items, 12)
-    assert [i.request_id for i in chosen[:5]] == ["r034", "r033", "r032", "r031", "r030"]
-    assert {i.why for i in chosen[5:]} == {"random"}
-    assert select(items, 12, seed=1)[5:] != chosen[5:]
+    items += [item(35 + n, "disliked") for n in range(2)]
+    chosen = select(items, 14)
+    assert [i.request_id for i in chosen[:7]] == ["r034", "r033", "r032", "r031", "r030", "r036", "r035"]
+    assert {i.why for i in chosen[7:]} == {"random"}
+    assert select(items, 14, seed=1)[7:] != chosen[7:]
+
+
+@pytest.mark.parametrize(
+    ("available", "given"),
+    [
+        (dict.fromkeys(SHARES, 500), {"failed": 20, "conflict": 20, "novel": 80, "disliked": 40, "random": 40}),
+        ({"novel": 500, "disliked": 500, "random": 500}, {"failed": 0, "conflict": 0, "novel": 100, "disliked": 50, "random": 50}),
+        ({"disliked": 2, "random": 94}, {"failed": 0, "conflict": 0, "novel": 0, "disliked": 2, "random": 94}),
+        ({"disliked": 2, "random": 5000}, {"failed": 0, "conflict": 0, "novel": 0, "disliked": 2, "random": 198}),
+        ({}, dict.fromkeys(SHARES, 0)),
+    ],
+)
+def test_a_batch_is_mixed_by_the_stated_shares(available: dict[str, int], given: dict[str, int]) -> None:
+    assert places(available, 200) == given
+
+
+def test_disliked_answers_are_in_a_batch_and_not_by_chance() -> None:
+    items = [item(n) for n in range(90)] + [item(90 + n, "disliked") for n in range(2)]
+    assert {"r090", "r091"} <= {one.request_id for one in select(items, 20)}
+
+
+@given(st.dictionaries(st.sampled_from(list(SHARES)), st.integers(0, 300)), st.integers(0, 300))
+def test_all_places_are_given_while_there_is_something_for_them(available: dict[str, int], limit: int) -> None:
+    found = places(available, limit)
+    assert sum(found.values()) == min(limit, sum(available.values()))
+    assert all(0 <= found[kind] <= available.get(kind, 0) for kind in SHARES)
+
+
+def test_each_kind_has_a_share_and_says_what_it_proves() -> None:
+    assert SHARES.keys() == PROVES.keys()
+    assert sum(SHARES.values()) == pytest.approx(1.0)
 
 
 def test_near_identical_texts_take_one_place() -> None:
@@ -87,7 +119,7 @@ def test_near_identical_texts_take_one_place() -> None:
 @given(st.integers(0, 40), st.integers(0, 60), st.randoms(use_true_random=False))
 @settings(max_examples=40, deadline=None)
 def test_the_choice_does_not_depend_on_the_order_and_keeps_the_limit(limit: int, size: int, chance: random.Random) -> None:
-    items = [item(n, chance.choice(["failed", "novel", "random"]), chance.random()) for n in range(size)]
+    items = [item(n, chance.choice(list(SHARES)), chance.random()) for n in range(size)]
     chosen = select(items, limit)
     chance.shuffle(items)
     assert select(items, limit) == chosen
@@ -97,7 +129,7 @@ def test_the_choice_does_not_depend_on_the_order_and_keeps_the_limit(limit: int,
     for start in range(0, size, 7):
         shortened = shortlist([*shortened, *items[start : start + 7]], 15)
     assert shortened == shortlist(items, 15)
-    assert [i.why for i in chosen] == sorted((i.why for i in chosen), key=["failed", "novel", "random"].index)
+    assert [i.why for i in chosen] == sorted((i.why for i in chosen), key=list(SHARES).index)
 
 
 def test_in_a_text_task_any_answer_is_well_formed() -> None:
