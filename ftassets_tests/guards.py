@@ -627,21 +627,29 @@ GUARDS = (
         (
             "a start without any check",
             (
-                "        said = await asyncio.to_thread(self._check_raised, loop, digest)\n"
+                "        await asyncio.to_thread(self._check_raised, loop, digest)\n"
                 "        async with self.fleet.up(digest), self._changing(loop) as state:\n"
                 "            if state.production"
             ),
-            (
-                "        said: list[str] = []\n"
-                "        async with self.fleet.up(digest), self._changing(loop) as state:\n"
-                "            if state.production"
-            ),
+            ("        async with self.fleet.up(digest), self._changing(loop) as state:\n            if state.production"),
             f"{ROUTER}::test_version_that_is_not_what_was_attested_gets_no_traffic",
         ),
         (
+            "a start by what was true before its server was up",
+            "said = await asyncio.to_thread(self._check_evidence, loop, digest)  # its server",
+            "said: list[str] = []  # its server",
+            f"{CHECKS}::test_a_release_that_expires_while_the_server_starts_gains_nothing",
+        ),
+        (
+            "a raise by what was true before its server was up",
+            "            if weight > state.weight:\n",
+            "            if False:\n",
+            f"{CHECKS}::test_a_release_that_expires_while_the_server_starts_gains_nothing",
+        ),
+        (
             "changed files when traffic is raised",
-            ("manifest = self._verified(digest)\n        if any"),
-            ("manifest = load_manifest(self._home.versions, digest)\n        if any"),
+            ("        self._verified(digest)\n        self._check_evidence(loop, digest)"),
+            ("        self._check_evidence(loop, digest)"),
             f"{ROUTER}::test_each_raise_is_checked_again_and_lowering_reads_no_weights",
         ),
         (
@@ -670,21 +678,20 @@ GUARDS = (
         ),
         (
             "a raise that is not checked again",
-            "if weight > before.weight:",
-            "if False:",
+            "        if raises:\n",
+            "        if False:\n",
             f"{ROUTER}::test_each_raise_is_checked_again_and_lowering_reads_no_weights",
-            f"{CHECKS}::test_an_expired_release_neither_starts_nor_grows_and_everything_else_goes_on",
         ),
         (
             "a lowered weight for a version without signature",
-            ("        else:\n            await asyncio.to_thread(self._check_signature, loop, digest)"),
-            ("        else:\n            pass"),
+            ("            else:\n                await asyncio.to_thread(self._check_signature, loop, digest)"),
+            ("            else:\n                pass"),
             f"{ROUTER}::test_each_raise_is_checked_again_and_lowering_reads_no_weights",
         ),
         (
             "a renewed lease for a version of a revoked key",
-            ("if digest := self.state(loop).candidate:\n            await asyncio.to_thread(self._check_signature, loop, digest)"),
-            "self.state(loop)",
+            "await asyncio.to_thread(self._check_signature, loop, state.candidate)",
+            "pass",
             f"{CHECKS}::test_production_of_a_revoked_key_serves_on_through_a_restart_but_nothing_of_it_is_raised",
         ),
         (

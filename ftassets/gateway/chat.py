@@ -453,7 +453,7 @@ async def _read(call: Call, reply: aiohttp.ClientResponse) -> dict[str, Any]:
 
 
 def _own_id(request: Request) -> str | None:
-    """What the client calls its request, for its own logs and ours; what is no name is ignored."""
+    """What the client calls its request, for its own logs and ours; anything but a name is ignored."""
     given = request.headers.get("x-client-request-id") or request.headers.get("x-request-id") or ""
     return given if _ID.fullmatch(given) else None
 

@@ -7,29 +7,37 @@ from starlette.types import Receive
 
 from ftassets.errors import FtassetsError
 
+AFTER = 0.2  # seconds until a watch costs a task: most answers are there before
+
 
 class ClientGone(FtassetsError):
     """The client closed its connection before it had the answer."""
 
 
 class ClientWatch:
-    """A block that ends with ClientGone at the moment its client leaves; the request's body must have been read."""
+    """A block that ends with ClientGone when its client leaves, at the earliest `AFTER` its begin; the body must have been read."""
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
         self._left = False
         self._over = False
+        self._waiting: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> None:
         self._working = asyncio.current_task()
-        self._waiting = asyncio.create_task(self._wait())
-        self._waiting.add_done_callback(self._stop)
+        self._timer = asyncio.get_running_loop().call_later(AFTER, self._watch)
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._over = True
-        self._waiting.cancel()
+        self._timer.cancel()
+        if self._waiting is not None:
+            self._waiting.cancel()
         if self._left and kind is asyncio.CancelledError and self._working is not None and self._working.uncancel() == 0:
             raise ClientGone("the client went away before the last byte") from error
+
+    def _watch(self) -> None:
+        self._waiting = asyncio.create_task(self._wait())
+        self._waiting.add_done_callback(self._stop)
 
     async def _wait(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from functools import lru_cache
 
@@ -37,6 +37,7 @@ class Fleet:
         self._held: Counter[str] = Counter()
         self._try_at: dict[str, float] = {}
         self._wake = asyncio.Event()
+        self._tended: dict[str, asyncio.Task[None]] = {}  # one task a version: none waits for another's server
         self.external = lru_cache(maxsize=64)(lambda digest: is_external(artifacts, digest))  # whether others serve a version
 
     def enter(self, digest: str) -> None:
@@ -72,36 +73,54 @@ class Fleet:
 
     async def run(self, wanted: Callable[[], set[str]]) -> None:
         """Keep the servers as wanted, for ever. What goes wrong is logged and tried again."""
-        while True:
-            waiting = False
-            try:
-                waiting = await self._reconcile(wanted)
-            except (HostError, OSError) as error:
-                log.error("model servers: %s", error)
-                self.failures |= {digest: str(error) for digest in self._needed(wanted()) - self.ready.keys()}
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), TICK_WHILE_WAITING if waiting else TICK)
-            self._wake.clear()
+        try:
+            while True:
+                waiting = False
+                try:
+                    waiting = await self._reconcile(wanted)
+                except (HostError, OSError) as error:
+                    log.error("model servers: %s", error)
+                    self.failures |= {digest: str(error) for digest in self._needed(wanted()) - self.ready.keys()}
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), TICK_WHILE_WAITING if waiting else TICK)
+                self._wake.clear()
+        finally:
+            for task in self._tended.values():
+                task.cancel()
+            await asyncio.gather(*self._tended.values(), return_exceptions=True)
 
     def _needed(self, wanted: set[str]) -> set[str]:
         return wanted | {digest for digest, count in self._held.items() if count}
 
     async def _reconcile(self, wanted: Callable[[], set[str]]) -> bool:
-        """One look; returns whether something is still to come."""
+        """One look; returns whether something is still to come. What takes long goes on while others are looked after."""
+        for digest in [digest for digest, task in self._tended.items() if task.done()]:
+            self._tended.pop(digest).result()  # raises an error that nobody foresaw
         running = await self._host.running()
         needed = self._needed(wanted())
         for digest in self.ready.keys() - (needed & running.keys()):
             del self.ready[digest]
-        for digest in running.keys() - needed:
-            if not self._in_flight[digest]:
-                log.info("stopping the server of %s", digest[:12])
-                await self._host.stop(digest)
-        for digest in needed - running.keys():
-            await self._start(digest)
-        # every look awaits: a version that was given up meanwhile must not become ready again
-        await asyncio.gather(*(self._check_health(digest, running[digest]) for digest in needed & running.keys()))
+        for digest in (running.keys() | needed) - self._tended.keys():
+            if digest in needed:
+                work = self._check_health(digest, running[digest]) if digest in running else self._start(digest)
+            elif not self._in_flight[digest]:
+                work = self._stop(digest)
+            else:
+                continue
+            self._tended[digest] = asyncio.create_task(self._tend(digest, work))
         draining = any(self._in_flight[digest] for digest in running.keys() - needed)
         return draining or bool(needed - self.ready.keys() - self.failures.keys())
+
+    async def _tend(self, digest: str, work: Coroutine[None, None, None]) -> None:
+        try:
+            await work
+        except (HostError, OSError) as error:
+            log.error("the server of %s: %s", digest[:12], error)
+            self.failures.setdefault(digest, str(error))
+
+    async def _stop(self, digest: str) -> None:
+        log.info("stopping the server of %s", digest[:12])
+        await self._host.stop(digest)
 
     async def _start(self, digest: str) -> None:
         now = time.monotonic()

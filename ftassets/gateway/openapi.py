@@ -32,7 +32,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "request_too_large": (413, "The body is larger than 1,000,000 bytes."),
     "invalid_request": (422, "A field is missing or out of range. The message names it."),
     "idempotency_key_reused": (422, "The Idempotency-Key was used for another request within ten minutes."),
-    "client_gone": (499, "The client closed its connection. Nobody sees this answer; the traffic log has its status."),
+    "client_gone": (499, "The client closed its connection before it had the answer. The traffic log has the status."),
     "refused_by_engine": (400, "The model server refused the request. The status is the model server's own, 400 to 499."),
     "internal_error": (500, "The gateway failed. Its log has the details."),
     "engine_error": (502, "The model server answered with an error, or broke off."),

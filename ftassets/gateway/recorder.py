@@ -4,7 +4,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable
-from queue import Full, Queue
+from queue import SimpleQueue
 
 from ftassets.backends.traffic_log.base import Exchange, Feedback, LogUnreachable, TrafficLog, UnknownAnswer
 from ftassets.errors import FtassetsError
@@ -31,7 +31,8 @@ class Recorder:
         """`waiting` rows at most in the queue; `deadline` in seconds for each."""
         self._traffic = traffic
         self._deadline = deadline
-        self._queue: Queue[_Item | None] = Queue(waiting)
+        self._most = waiting
+        self._queue: SimpleQueue[_Item | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
         self._thread.start()
 
@@ -40,31 +41,25 @@ class Recorder:
 
         A row whose deadline passes while it is being written may be in the log all the same; one that waits is left out.
         """
+        if self._queue.qsize() >= self._most:
+            raise NotRecorded(f"the traffic log is not written fast enough: {self._most} rows wait")
         loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
+        self._queue.put((row, loop, future))
+        late = NotRecorded(f"the traffic log did not take the row within {self._deadline:g} s")
+        timer = loop.call_later(self._deadline, _settle, future, late)
         try:
-            self._queue.put_nowait((row, loop, future))
-        except Full as error:
-            raise NotRecorded(f"the traffic log is not written fast enough: {self._queue.maxsize} rows wait") from error
-        try:
-            async with asyncio.timeout(self._deadline):
-                await asyncio.shield(future)
-        except UnknownAnswer:
+            await asyncio.shield(future)
+        except (UnknownAnswer, NotRecorded):
             raise
-        except TimeoutError as error:
-            if future.done() and not future.cancelled():  # an error of the log's own
-                raise NotRecorded(f"the traffic log cannot be written: {error}") from error
-            future.cancel()
-            raise NotRecorded(f"the traffic log did not take the row within {self._deadline:g} s") from error
         except Exception as error:
             raise NotRecorded(f"the traffic log cannot be written: {error}") from error
+        finally:
+            timer.cancel()
 
     def close(self) -> None:
         """Write what is queued, then end the thread."""
-        try:
-            self._queue.put(None, timeout=30)
-        except Full:  # the log hangs: what waits was answered with an error
-            return
+        self._queue.put(None)
         self._thread.join(timeout=30)
 
     def _run(self) -> None:
@@ -72,7 +67,7 @@ class Recorder:
             batch = [self._queue.get()]
             while not self._queue.empty() and len(batch) < _BATCH:
                 batch.append(self._queue.get())
-            items = [item for item in batch if item is not None and not item[2].cancelled()]
+            items = [item for item in batch if item is not None and not item[2].done()]
             errors = self._write([row for row, _, _ in items])
             _report(errors)
             for (_, loop, future), error in zip(items, errors, strict=True):
@@ -122,7 +117,7 @@ def _report(errors: list[Exception | None]) -> None:
 
 
 def _settle(future: asyncio.Future[None], error: Exception | None) -> None:
-    if future.cancelled():
+    if future.done():  # too late
         return
     if error is None:
         future.set_result(None)

@@ -174,7 +174,8 @@ class Router:
         before.ramp(weight, lease, self._clock())
         digest = before.candidate or ""
         raises = weight > before.weight
-        await asyncio.to_thread(self._check_raised if raises else self._check_signature, loop, digest)
+        if raises:
+            await asyncio.to_thread(self._check_raised, loop, digest)
         async with self.fleet.up(digest), self._changing(loop) as state:
             if state.candidate != digest:
                 raise NotPossible(f"{digest[:12]} is no longer the candidate")

@@ -25,9 +25,9 @@ def staging_lock(loop: str) -> str:
 
 
 class Journal:
-    """One writer: the gateway. A change is one write, the line in the log; the loop's state beside it is a copy of its newest.
+    """One writer: the gateway. A change is one write, the line in the log; the file with the loop's state is a copy of its newest.
 
-    A copy that a crash or a full disk left behind is no harm: the one with the higher number wins when the journal is opened.
+    A crash or a full disk may leave the copy behind: the one with the higher number wins when the journal is opened.
     """
 
     def __init__(self, control: Control) -> None:
