@@ -133,7 +133,8 @@ class LabelCounter:
         names = sorted(corrected, key=lambda name: (-corrected[name], name))[:most]
         asked = traffic_log.named(loop.name, names)
         said = traffic_log.feedback_on([exchange.id for exchange in asked])
-        rows, bad = from_feedback((Reviewed(each, said[each.id]) for each in asked if each.id in said), loop.task.form)
+        reviewed = (Reviewed(each, said[each.id]) for each in asked if each.id in said)
+        rows, bad = from_feedback(reviewed, loop.task.form, loop.dataset.exclude_tags)
         labels = _labels_since(store, loop.name, learnt.commit, main)
         if not rows and not labels:
             return Usable(dropped={"not readable": len(bad)} if bad else {})

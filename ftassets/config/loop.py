@@ -253,6 +253,9 @@ class Dataset(Strict):
     max_topic_rows_per_user: int = Field(
         10, ge=1, description="Feedback rows that are taken from one user at most on a topic that others hardly ask about."
     )
+    exclude_tags: list[str] = Field(
+        [], description="Feedback with one of these tags makes no row, no preference pair and no trigger, whatever the tag's case."
+    )
     max_class_share: float | None = Field(None, gt=0, le=1, description="Largest share of one class in the rows that are trained on.")
     split: list[float] = Field([0.8, 0.1, 0.1], min_length=3, max_length=3, description="Shares of train, validation and test, in sum 1.")
     teacher: TeacherSettings | None = Field(None, description="Model that writes synthetic rows for rare classes.")

@@ -68,14 +68,14 @@ TRAFFIC: dict[str, FileFormat] = {  # where two carry as much of a file, the fir
         "any",
         "a line per conversation in OpenAI's form, the last message the answer",
         f"{_IMPORTS}.chat_jsonl",
-        "`rating` (up or down), `correction` and `comment`",
+        "`rating` (up or down), `correction`, `comment` and `tags`",
         "time to the first token, further calls in one answer",
     ),
     "openai": FileFormat(
         "OpenAI",
         "files for supervised and preference fine-tuning, stored completions with their messages, logged requests with their responses",
         f"{_IMPORTS}.openai_files",
-        "of preference files: the preferred output is the correction of the other one; else `rating` and `correction`",
+        "of preference files: the preferred output is the correction of the other one; else as in `chat`",
         "further choices than the first, further calls in one answer; `weight` of answers before the last one",
     ),
 }

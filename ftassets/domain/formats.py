@@ -226,8 +226,8 @@ def _row_3(row: dict[str, Any]) -> dict[str, Any]:
     return lifted | ({"messages": [{"role": "user", "content": row["prompt"]}]} if "prompt" in row else {})
 
 
-def _day_2(document: dict[str, Any]) -> dict[str, Any]:
-    """Feedback may have a comment; earlier feedback has none."""
+def _same_day(document: dict[str, Any]) -> dict[str, Any]:
+    """Feedback may have a comment since 2, and tags since 3; earlier feedback has none."""
     return document
 
 
@@ -300,11 +300,12 @@ _ALL = (
     Kind("override", "a signed override",
         "`releases/LOOP/VERSION.override.dsse.json`", _PREDICATE, "`ftassets override`", "asset release, gateway, CLI"),
     Kind("traffic_sqlite", "the traffic log in SQLite",
-        "`traffic.db`", "`PRAGMA user_version`", "gateway, `ftassets import-traffic`", "assets, sensors, CLI", 5),
+        "`traffic.db`", "`PRAGMA user_version`", "gateway, `ftassets import-traffic`", "assets, sensors, CLI", 6),
     Kind("traffic_postgres", "the traffic log in PostgreSQL",
-        "database of `FTASSETS_TRAFFIC_URL`", "table `traffic_schema`", "gateway, `ftassets import-traffic`", "assets, sensors, CLI", 4),
+        "database of `FTASSETS_TRAFFIC_URL`", "table `traffic_schema`", "gateway, `ftassets import-traffic`", "assets, sensors, CLI", 5),
     Kind("traffic_days", "a file of traffic that left the log",
-        "`traffic_export/LOOP/DAY/NUMBER.parquet`", _PARQUET, "asset traffic_retention", "assets, `ftassets forget`", 2, {1: _day_2}),
+        "`traffic_export/LOOP/DAY/NUMBER.parquet`", _PARQUET, "asset traffic_retention", "assets, `ftassets forget`", 3,
+        {1: _same_day, 2: _same_day}),
     Kind("query_vectors", "vectors of queries",
         "`vectors/LOOP.EMBEDDER/` with `embedder.json`, or collection `PREFIX-LOOP-EMBEDDER` of a Qdrant server",
         "`format` in `embedder.json`, or in the collection's metadata", "asset query_embeddings", "assets, `ftassets drift`"),

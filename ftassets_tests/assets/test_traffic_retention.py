@@ -165,7 +165,13 @@ def test_the_files_open_with_common_tools(small: World) -> None:
     small.run()
     table = pyarrow.dataset.dataset(small.home.traffic_export / "support", format="parquet").to_table()
     assert table.column("id").to_pylist() == [each.id for each in old]
-    assert table.column("feedback").to_pylist()[0][0] == {"at": old[0].at + 1, "rating": "down", "correction": None, "comment": None}
+    assert table.column("feedback").to_pylist()[0][0] == {
+        "at": old[0].at + 1,
+        "rating": "down",
+        "correction": None,
+        "comment": None,
+        "tags": None,
+    }
     assert pq.ParquetFile(small.files[0]).metadata.row_group(0).column(0).compression == "ZSTD"
 
 

@@ -387,13 +387,20 @@ def newer(path: Path) -> None:
     path.write_text(json.dumps({**json.loads(path.read_bytes()), "format": 99}))
 
 
-@pytest.mark.parametrize(("name", "comment"), [("traffic_day_1.parquet", None), ("traffic_day.parquet", "opens the wrong door")])
-def test_a_day_that_left_the_log_is_read(name: str, comment: str | None) -> None:
+@pytest.mark.parametrize(
+    ("name", "comment", "tags"),
+    [
+        ("traffic_day_1.parquet", None, None),
+        ("traffic_day_2.parquet", "opens the wrong door", None),
+        ("traffic_day.parquet", "opens the wrong door", "late, rude"),
+    ],
+)
+def test_a_day_that_left_the_log_is_read(name: str, comment: str | None, tags: str | None) -> None:
     [first, second] = read(SAMPLES / CURRENT / name)
     assert [first.exchange, second.exchange] == [make.exchange(0), make.exchange(1)]
-    assert [(each.rating, each.correction, each.comment) for each in first.feedback] == [
-        ("down", None, comment),
-        (None, '{"intent": "open"}', None),
+    assert [(each.rating, each.correction, each.comment, each.tags) for each in first.feedback] == [
+        ("down", None, comment, tags),
+        (None, '{"intent": "open"}', None, None),
     ]
     assert list(second.feedback) == []
 

@@ -168,7 +168,8 @@ def make_home(folder: Path) -> None:
     with run_gateway_in_thread(home, {LOOP: loop}, host) as (serving, url):
         serving.start(LOOP, first, 100, 60.0, "cli", "first version")
         ids = [ask(url, f"question {n}", n) for n in range(3)]
-        requests.post(f"{url}/v1/feedback", json={"id": ids[0], "rating": "up"}, timeout=10).raise_for_status()
+        said = {"id": ids[0], "rating": "up", "comment": "opens the wrong door"}
+        requests.post(f"{url}/v1/feedback", json=said, timeout=10).raise_for_status()
         requests.post(f"{url}/v1/feedback", json={"id": ids[1], "correction": '{"intent": "open"}'}, timeout=10).raise_for_status()
         serving.stage(LOOP, second, 60.0)
         serving.start(LOOP, second, 20, 60.0, "run:1", "canary")
@@ -262,7 +263,7 @@ def make_postgres(file: Path) -> None:
         url = server.account()
         log, role = PostgresTrafficLog(url), url.split("/")[2].split(":")[0]
         log.append([exchange(number) for number in range(4)])
-        log.add_feedback(Feedback("voice-0", 1_700_000_100.0, "up", None, "opens the wrong door"))
+        log.add_feedback(Feedback("voice-0", 1_700_000_100.0, "up", None, "opens the wrong door", "late, rude"))
         log.add_feedback(Feedback("voice-1", 1_700_000_100.0, None, '{"intent": "open"}'))
         log.forget(request_ids=["voice-3"])
         command = [binaries() / "pg_dump", "--inserts", "--no-owner", "--schema", role, server.url(role).partition("?")[0]]  # type: ignore[operator]
@@ -275,7 +276,7 @@ def make_postgres(file: Path) -> None:
 def make_day(file: Path) -> None:
     """A file of requests that left the log: one with feedback, one without."""
     said = [
-        Feedback("voice-0", 1_700_000_100.0, "down", None, "opens the wrong door"),
+        Feedback("voice-0", 1_700_000_100.0, "down", None, "opens the wrong door", "late, rude"),
         Feedback("voice-0", 1_700_000_101.0, None, '{"intent": "open"}'),
     ]
     file.write_bytes(to_parquet([Moved(exchange(0), said), Moved(exchange(1), ())]))

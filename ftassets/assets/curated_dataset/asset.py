@@ -80,7 +80,8 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         rows += [row for row in stored if row.request_id not in forgotten]
         rejected += unreadable
         read_at = time.time()
-        liked, unusable = from_feedback(traffic_log.reviewed(loop.name, read_at - loop.dataset.production_window), loop.task.form)
+        reviewed = traffic_log.reviewed(loop.name, read_at - loop.dataset.production_window)
+        liked, unusable = from_feedback(reviewed, loop.task.form, loop.dataset.exclude_tags)
         rows += liked
         rejected += unusable
         production = serving.state(loop.name).production
@@ -114,9 +115,10 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         checks = dataset_checks(loop, curated, len(rows) + len(rejected), vectors, _places(rows, curated.renamed), golden, kept_out)
         refused = refusals(checks, BLOCKING)
         shard = f"{int(time.time())}-{context.run_id[:8]}"
-        recipe = loop.dataset.model_dump(mode="json", exclude={"seed", "teacher", "license"})
+        recipe = loop.dataset.model_dump(mode="json", exclude={"seed", "teacher", "license", "exclude_tags"})
         recipe |= {"min_chars": loop.min_chars, "embedder": embedder.id}
         recipe |= {"license": loop.dataset.license} if loop.dataset.license else {}  # datasets of earlier releases stay as they are
+        recipe |= {"exclude_tags": loop.dataset.exclude_tags} if loop.dataset.exclude_tags else {}
         files = dataset_objects(dataset_store, loop.name, curated.splits, curated.dropped, curated.balance, recipe, shard, main, checks)
         made_from = {"seed rows": seeded, "golden rows, kept out": golden_of}
         files = {**files, **card_objects(dataset_store, loop, curated, files, made_from, main)}

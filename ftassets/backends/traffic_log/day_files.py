@@ -139,9 +139,10 @@ def to_parquet(rows: Sequence[Moved]) -> bytes:
     import pyarrow.parquet as pq
 
     kinds = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
-    said = pa.struct([("at", pa.float64()), ("rating", pa.string()), ("correction", pa.string()), ("comment", pa.string())])
+    said = pa.struct([("at", pa.float64()), *((name, pa.string()) for name in _SAID if name != "at")])
     columns = [(column.name, kinds[_plain(column.type)]) for column in fields(Exchange)]
-    schema = pa.schema([*columns, ("events", pa.int64()), ("feedback", pa.list_(said))])
+    metadata = {formats.PARQUET_FORMAT: str(formats.KINDS[KIND].version)}
+    schema = pa.schema([*columns, ("events", pa.int64()), ("feedback", pa.list_(said))], metadata)
     records = [
         {
             **asdict(row.exchange),

@@ -29,7 +29,7 @@ from ftassets.domain.traffic.exchange import ANSWERED, ByUser
 from ftassets.domain.traffic.feedback import added_up
 
 LOCK_SECONDS = 30.0  # how long wiping waits for others that use the tables
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 _TYPES = {
     str: "text",
     int: "bigint",
@@ -58,7 +58,7 @@ CREATE TABLE traffic_feedback (
     number bigint GENERATED ALWAYS AS IDENTITY, id uuid PRIMARY KEY,
     request_id text NOT NULL REFERENCES traffic_exchange (id) ON DELETE CASCADE,
     at double precision NOT NULL, rating text, correction text,
-    loop text NOT NULL, version text NOT NULL, asked_at double precision NOT NULL, comment text
+    loop text NOT NULL, version text NOT NULL, asked_at double precision NOT NULL, comment text, tags text
 );
 CREATE INDEX traffic_feedback_by_request ON traffic_feedback (request_id, at, number);
 {_INDEXES}
@@ -80,6 +80,7 @@ ALTER TABLE traffic_feedback ALTER COLUMN loop SET NOT NULL, ALTER COLUMN versio
 {_INDEXES}
 """,
     3: "ALTER TABLE traffic_feedback ADD COLUMN comment text;",
+    4: "ALTER TABLE traffic_feedback ADD COLUMN tags text;",
 }  # from this schema to the next one
 _SETUP_LOCK = 0x66746173  # any number, the same for all who create the tables
 _APPEND = f"""
@@ -98,9 +99,9 @@ SELECT count(*) FROM stored"""
 _ADD_FEEDBACK = """
 WITH known AS (SELECT id, loop, version, at FROM traffic_exchange WHERE id = :request_id FOR KEY SHARE),
 stored AS (
-    INSERT INTO traffic_feedback (id, request_id, at, rating, correction, comment, loop, version, asked_at)
+    INSERT INTO traffic_feedback (id, request_id, at, rating, correction, comment, tags, loop, version, asked_at)
     SELECT CAST(:id AS uuid), id, CAST(:at AS double precision), CAST(:rating AS text), CAST(:correction AS text),
-        CAST(:comment AS text), loop, version, at
+        CAST(:comment AS text), CAST(:tags AS text), loop, version, at
     FROM known
     ON CONFLICT (id) DO NOTHING
 )
@@ -124,7 +125,7 @@ WHERE e.loop = coalesce(CAST(:loop AS text), e.loop) AND e.id IN (SELECT json_ar
 _DERIVED = """
 SELECT e.id FROM traffic_exchange e, json_array_elements_text(CAST(:names AS json)) begin WHERE starts_with(e.id, begin)"""
 _FEEDBACK_ON = """
-SELECT request_id, at, rating, correction, comment FROM traffic_feedback
+SELECT request_id, at, rating, correction, comment, tags FROM traffic_feedback
 WHERE request_id IN (SELECT json_array_elements_text(CAST(:names AS json)))"""
 _FEEDBACK_COUNTS = """
 SELECT count(*), count(*) FILTER (WHERE down >= coalesce(up, down)), count(corrected) FROM (
@@ -199,7 +200,7 @@ _SAMPLED = f"""
 SELECT count(*), coalesce(sum({_ROW_BYTES} + {_TEXT_BYTES}), 0) FROM traffic_exchange {_WINDOW}
 AND (number % 2147483647 * 2654435761) % 4294967296 < CAST(:share AS double precision)"""
 _FEEDBACK_EVENTS = """
-SELECT request_id, at, rating, correction, comment FROM traffic_feedback
+SELECT request_id, at, rating, correction, comment, tags FROM traffic_feedback
 WHERE request_id IN (SELECT json_array_elements_text(CAST(:names AS json))) ORDER BY number"""
 _KNOWN = "json_to_recordset(CAST(:known AS json)) AS k (id text, events bigint)"
 _LOCK_KNOWN = f"""

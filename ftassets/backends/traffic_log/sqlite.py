@@ -36,7 +36,7 @@ BUSY_SECONDS = 30.0
 REMOVED_ROWS = 200  # deleted in one transaction: writers wait meanwhile
 RECLAIMED_PAGES = 500  # given back in one transaction, about 2 MB
 LONGEST_PAUSE = 0.1  # seconds
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 _FORGOTTEN = "CREATE TABLE forgotten (id TEXT PRIMARY KEY) WITHOUT ROWID;"
 _INDEXES = """
 CREATE INDEX exchange_by_version ON exchange (loop, version, at, weight, status, well_formed);
@@ -52,7 +52,7 @@ CREATE TABLE exchange (
 CREATE INDEX exchange_by_time ON exchange (loop, at);
 CREATE TABLE feedback (
     number INTEGER PRIMARY KEY, request_id TEXT NOT NULL REFERENCES exchange (id), at REAL NOT NULL, rating TEXT, correction TEXT,
-    loop TEXT NOT NULL DEFAULT '', version TEXT NOT NULL DEFAULT '', asked_at REAL NOT NULL DEFAULT 0, comment TEXT
+    loop TEXT NOT NULL DEFAULT '', version TEXT NOT NULL DEFAULT '', asked_at REAL NOT NULL DEFAULT 0, comment TEXT, tags TEXT
 );
 CREATE INDEX feedback_by_request ON feedback (request_id, at);
 {_INDEXES}
@@ -71,6 +71,7 @@ UPDATE feedback SET (loop, version, asked_at) = (SELECT loop, version, at FROM e
 {_INDEXES}
 """,
     4: "ALTER TABLE feedback ADD COLUMN comment TEXT;",
+    5: "ALTER TABLE feedback ADD COLUMN tags TEXT;",
 }  # from this schema to the next one
 _HELD = "another process holds it, as `ftassets forget` does while it wipes; try again when that has ended"
 _DISK = "check its disk, and that this user may write the file"
@@ -135,8 +136,8 @@ class SqliteTrafficLog(TrafficLog):
         row = tuple(map(storable, astuple(feedback)))
         with self._writing() as connection:
             stored = connection.execute(
-                "INSERT INTO feedback (request_id, at, rating, correction, comment, loop, version, asked_at) "
-                "SELECT ?, ?, ?, ?, ?, loop, version, at FROM exchange WHERE id = ?",
+                "INSERT INTO feedback (request_id, at, rating, correction, comment, tags, loop, version, asked_at) "
+                "SELECT ?, ?, ?, ?, ?, ?, loop, version, at FROM exchange WHERE id = ?",
                 (*row, row[0]),
             )
         if stored.rowcount != 1:
@@ -243,7 +244,7 @@ class SqliteTrafficLog(TrafficLog):
         return iter([_exchange(row) for row in rows])
 
     def feedback_on(self, request_ids: Sequence[str]) -> dict[str, Feedback]:
-        rows = self._among("SELECT request_id, at, rating, correction, comment FROM feedback WHERE request_id IN", request_ids)
+        rows = self._among("SELECT request_id, at, rating, correction, comment, tags FROM feedback WHERE request_id IN", request_ids)
         return added_up(Feedback(*row) for row in rows)
 
     def feedback_counts(self, loop: str, version: str, since: float = 0.0, until: float = float("inf")) -> FeedbackCounts:
@@ -320,7 +321,9 @@ class SqliteTrafficLog(TrafficLog):
 
     def feedback_events(self, request_ids: Sequence[str]) -> dict[str, list[Feedback]]:
         found: dict[str, list[Feedback]] = {}
-        rows = self._among("SELECT number, request_id, at, rating, correction, comment FROM feedback WHERE request_id IN", request_ids)
+        rows = self._among(
+            "SELECT number, request_id, at, rating, correction, comment, tags FROM feedback WHERE request_id IN", request_ids
+        )
         for row in sorted(rows):
             found.setdefault(row[1], []).append(Feedback(*row[1:]))
         return found

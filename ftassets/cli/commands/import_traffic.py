@@ -23,6 +23,7 @@ from ftassets.errors import InvalidInput
 
 _BATCH = 1000  # rows stored at a time
 _NO_ANSWER = "{name}: the answer is neither in these files nor in the log: import its file too, unless it was forgotten"
+_BARE = "comments of people on answers without a thumb or a correction"
 TRACED = ("openinference", "otel", "mlflow")  # formats whose ids say trace and span
 
 
@@ -179,13 +180,16 @@ def _stored(
 def _joined(traffic_log: TrafficLog, waiting: Sequence[imports.Assessed], answers: _Answers, before: ImportReport) -> ImportReport:
     """The report with the assessments stored as feedback on their answers; those without an answer are quarantined."""
     assessed = added = 0
-    for start in range(0, len(waiting), _BATCH):
-        page = waiting[start : start + _BATCH]
+    judging, comments = [each for each in waiting if not each.comments_only], [each for each in waiting if each.comments_only]
+    for page in (part[start : start + _BATCH] for part in (judging, comments) for start in range(0, len(part), _BATCH)):
         found = list(zip(page, answers.find([each.about for each in page]), strict=True))
         before.quarantined.extend(
             Quarantined(each.place, _NO_ANSWER.format(name=each.about[0]), each.about[0]) for each, answer in found if answer is None
         )
-        said = [(each.on(answer), True) for each, answer in found if answer]
+        judged = traffic_log.feedback_on(sorted({answer.id for each, answer in found if answer and each.comments_only}))
+        bare = [each for each, answer in found if answer and each.comments_only and answer.id not in judged]
+        before.left_out.update([_BARE] * len(bare))
+        said = [(each.on(answer), True) for each, answer in found if answer and each not in bare]
         assessed, added = assessed + len(said), added + _added(traffic_log, said)
     return replace(before, assessed=assessed, feedback=before.feedback + added)
 

@@ -135,13 +135,13 @@ def conflict_export(
 
 def _contested(traffic_log: TrafficLog, dataset_store: DatasetStore, loop: LoopConfig, since: float) -> list[Item]:
     """Requests that rows of the next dataset answer differently."""
-    rows, _ = from_feedback(traffic_log.reviewed(loop.name, since), loop.task.form)
+    rows, _ = from_feedback(traffic_log.reviewed(loop.name, since), loop.task.form, loop.dataset.exclude_tags)
     rows += read_labels(dataset_store, "main", loop.name)
     with suppress(ObjectNotFound):  # before the first commit of the seed
         rows += readable(dataset_store.read("main", seed_path(loop.name)))[0]
     names = contested(conflicts(rows, loop), rows)
     said = traffic_log.feedback_on(names)
-    comments = {name: feedback.comment for name, feedback in said.items()}
+    comments = {name: feedback.note for name, feedback in said.items()}
     return [
         Item(e.id, e.messages, e.answer, e.version, e.at, CONFLICT, comment=comments.get(e.id)) for e in traffic_log.named(loop.name, names)
     ]

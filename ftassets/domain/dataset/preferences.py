@@ -14,6 +14,7 @@ from ftassets.domain.dataset.curation.contamination import drop_contaminated
 from ftassets.domain.dataset.curation.context import in_context
 from ftassets.domain.dataset.curation.step import Pool
 from ftassets.domain.dataset.curation.text import answer_key, request_key
+from ftassets.domain.dataset.feedback import excluded
 from ftassets.domain.dataset.rows import Example, Quarantined
 from ftassets.domain.evaluation.answer_form import AnswerForm
 from ftassets.domain.personal_data.finding import find
@@ -154,6 +155,9 @@ def _preferences(reviewed: Sequence[Reviewed], loop: "LoopConfig", dropped: list
     for item in sorted(reviewed, key=lambda item: (item.exchange.at, item.exchange.id)):
         exchange, feedback = item.exchange, item.feedback
         if (verdict := feedback.verdict) is None:
+            continue
+        if tag := feedback.tagged(loop.dataset.exclude_tags):
+            dropped.append(_quarantined(exchange, excluded(tag)))
             continue
         try:
             asked = in_context(asked_of(exchange), loop)

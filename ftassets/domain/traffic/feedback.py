@@ -1,10 +1,27 @@
 """Feedback of users on answers, and what all feedback on one answer adds up to."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, fields
 from enum import StrEnum
 
 from ftassets.domain.traffic.exchange import Exchange
+
+SEPARATOR = ", "
+MOST_TAGS, LONGEST_TAG = 20, 50  # of one piece of feedback; characters of a tag
+
+
+def tags_text(tags: Iterable[str]) -> str | None:
+    """Tags as `Feedback` has them: each once, in the order of the alphabet; None without one.
+
+    Raises ValueError for more than 20 tags, and for a tag that is empty, longer than 50 characters, or has a comma or a control character.
+    """
+    names = sorted({" ".join(tag.split()) for tag in tags})
+    if len(names) > MOST_TAGS:
+        raise ValueError(f"{len(names)} tags: at most {MOST_TAGS}")
+    for name in names:
+        if not name or len(name) > LONGEST_TAG or "," in name or not name.isprintable():
+            raise ValueError(f"{name[:LONGEST_TAG]!r} is not a tag: 1 to {LONGEST_TAG} characters without a comma")
+    return SEPARATOR.join(names) or None
 
 
 class FeedbackVerdict(StrEnum):
@@ -17,14 +34,25 @@ class FeedbackVerdict(StrEnum):
 
 @dataclass(frozen=True)
 class Feedback:
-    """User feedback on an answer: rating is up or down, correction is the expected answer, comment is for people; None or an empty text
-    says nothing."""
+    """User feedback on an answer: rating is up or down, correction is the expected answer, comment is for people, tags are words for what
+    was wrong or right, as `tags_text` writes them; None or an empty text says nothing."""
 
     request_id: str
     at: float
     rating: str | None
     correction: str | None
     comment: str | None = None
+    tags: str | None = None
+
+    @property
+    def note(self) -> str | None:
+        """Tags and comment as people read them."""
+        return ": ".join(filter(None, (self.tags, self.comment))) or None
+
+    def tagged(self, names: Collection[str]) -> str | None:
+        """The first tag that is one of these names, whatever its case; None without one."""
+        wanted = {name.casefold() for name in names}
+        return next((tag for tag in (self.tags or "").split(SEPARATOR) if tag.casefold() in wanted), None) if wanted else None
 
     @property
     def verdict(self) -> FeedbackVerdict | None:

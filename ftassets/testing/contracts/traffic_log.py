@@ -179,7 +179,7 @@ class TrafficLogContract:
         rows = [
             exchange(n, id=f"{n} {text}", user=text, prompt=text, messages=text, answer=text, error=text) for n, text in enumerate(TEXTS)
         ]
-        said = [Feedback(row.id, 1.0, row.prompt, row.prompt, row.prompt) for row in rows]
+        said = [Feedback(row.id, 1.0, row.prompt, row.prompt, row.prompt, row.prompt) for row in rows]
         log.append(rows)
         for feedback in said:
             log.add_feedback(feedback)
@@ -321,11 +321,11 @@ class TrafficLogContract:
 
     def test_what_is_said_of_an_answer_adds_up(self, log: TrafficLog) -> None:
         log.append([exchange(1), exchange(2), exchange(3)])
-        up, down = Feedback("voice-2", 5.0, "up", None, "first"), Feedback("voice-2", 9.0, "down", None)
+        up, down = Feedback("voice-2", 5.0, "up", None, "first"), Feedback("voice-2", 9.0, "down", None, None, "late, rude")
         corrected = Feedback("voice-2", 7.0, None, '{"intent": "off"}', "why")
         for feedback in (down, corrected, up, corrected, Feedback("voice-1", 5.0, "down", None)):
             log.add_feedback(feedback)
-        total = Feedback("voice-2", 9.0, "down", '{"intent": "off"}', "why")
+        total = Feedback("voice-2", 9.0, "down", '{"intent": "off"}', "why", "late, rude")
         assert [(r.exchange, r.feedback) for r in log.reviewed("voice")] == [
             (exchange(1), Feedback("voice-1", 5.0, "down", None)),
             (exchange(2), total),

@@ -304,7 +304,7 @@ def indexes(connection: Connection, schema: str) -> set[str]:
     return {text.replace(f"{schema}.", "") for (text,) in found}
 
 
-@pytest.mark.parametrize("sample", ["v1/postgres.sql", "v2/postgres.sql", "v3/postgres_3.sql", "v3/postgres.sql"])
+@pytest.mark.parametrize("sample", ["v1/postgres.sql", "v2/postgres.sql", "v3/postgres_3.sql", "v3/postgres_4.sql", "v3/postgres.sql"])
 def test_tables_of_an_earlier_release_are_read_and_written(url: str, other: Connection, postgres: PostgresServer, sample: str) -> None:
     stored_by(url, postgres, (SAMPLES / sample).read_text())
     log = PostgresTrafficLog(url)

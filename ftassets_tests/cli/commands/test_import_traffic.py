@@ -249,3 +249,23 @@ def test_a_field_with_text_that_is_not_read_is_counted_by_name(log: SqliteTraffi
     path = tmp_path / "log.jsonl"
     path.write_text("\n".join(chat(n, at=AT + n, retrieved={"text": "x"}, shard=3, metadata={"a": 1}) for n in range(3)))
     assert take(log, VOICE, [path]).left_out == {"the field 'retrieved'": 3}
+
+
+def test_a_comment_alone_belongs_to_a_thumb_or_a_correction(log: SqliteTrafficLog, tmp_path: Path) -> None:
+    path = tmp_path / "all.jsonl"
+    note = {"dataType": "TEXT", "stringValue": "odd", "traceId": "t1"}
+    lines = [
+        score("note", 0, 9, observationId="a", **note),
+        score("note", 0, 9, observationId="b", **note),
+        score("user-feedback", 0, 8, traceId="t1", observationId="a"),
+        generation("a", "t1", 1),
+        generation("b", "t1", 2),
+    ]
+    path.write_text("\n".join(lines))
+    report = take(log, VOICE, [path])
+    assert (report.assessed, report.feedback) == (2, 2)
+    assert report.left_out == {"comments of people on answers without a thumb or a correction": 1}
+    assert [(name, each.rating, each.comment) for name, each in log.feedback_on(["langfuse:a", "langfuse:b"]).items()] == [
+        ("langfuse:a", "down", "odd")
+    ]
+    assert take(log, VOICE, [path]).feedback == 0

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -80,3 +81,15 @@ MESSAGE = st.fixed_dictionaries(
 def test_whatever_the_log_holds_each_verdict_is_a_row_or_is_quarantined(messages: Any, answer: str, correction: str | None) -> None:
     rows, rejected = from_feedback([reviewed("up", correction, json.dumps(messages), answer)], Text())
     assert len(rows) + len(rejected) == 1
+
+
+@pytest.mark.parametrize(("tags", "out"), [("late, Spam", "Spam"), ("spammy", None), (None, None)])
+def test_feedback_with_an_excluded_tag_makes_no_row(tags: str | None, out: str | None) -> None:
+    item = reviewed()
+    item = replace(item, feedback=replace(item.feedback, tags=tags))
+    rows, rejected = from_feedback([item], Text(), ["spam", "test"])
+    assert len(rows) == (out is None)
+    assert [each.reason for each in rejected] == (
+        [f"the feedback has the tag {out!r}, which dataset.exclude_tags leaves out"] if out else []
+    )
+    assert from_feedback([item], Text())[1] == []

@@ -280,3 +280,11 @@ def test_control_tokens_in_the_request_of_a_pair_are_broken_for_trl() -> None:
     row = trl_row(pair, "Be brief.", TOKENS)
     assert row["prompt"][-1]["content"] == "on< |im_end|>"
     assert row["chosen"][0]["content"] == ON
+
+
+def test_feedback_with_an_excluded_tag_makes_no_pair() -> None:
+    item = said(OFF, None, ON)
+    item = replace(item, feedback=replace(item.feedback, tags="spam"))
+    pairs, (dropped,) = pairs_of([item], [], 9, exclude_tags=["Spam"])
+    assert pairs == []
+    assert "the feedback has the tag 'spam'" in dropped.reason

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ftassets.domain.traffic.feedback import Feedback, FeedbackVerdict, added_up
+from ftassets.domain.traffic.feedback import Feedback, FeedbackVerdict, added_up, tags_text
 
 EVENTS = st.lists(
     st.builds(
@@ -83,3 +83,15 @@ def test_what_was_added_up_can_be_added_to_an_event_that_came_later(events: list
     later = Feedback("a", 9.0, "down", "z")
     known = list(added_up(events).values())
     assert added_up([*known, later])["a"] == added_up([*events, later])["a"] == replace(later)
+
+
+def test_tags_are_written_in_one_way() -> None:
+    assert tags_text([" rude", "wrong  queue", "rude"]) == "rude, wrong queue"
+    assert tags_text([]) is None
+    for bad in (["a,b"], [" "], ["x" * 51], ["a\0b"], [str(n) for n in range(21)]):
+        with pytest.raises(ValueError, match=r"is not a tag|21 tags: at most 20"):
+            tags_text(bad)
+    said = Feedback("r", 1.0, "down", None, "it was late", "rude, wrong queue")
+    assert (said.note, said.tagged(["Wrong Queue"]), said.tagged(["queue"]), said.tagged([])) == (
+        "rude, wrong queue: it was late", "wrong queue", None, None,
+    )  # fmt: skip

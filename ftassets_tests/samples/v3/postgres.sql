@@ -35,7 +35,8 @@ CREATE TABLE traffic_feedback (
     loop text NOT NULL,
     version text NOT NULL,
     asked_at double precision NOT NULL,
-    comment text
+    comment text,
+    tags text
 );
 ALTER TABLE traffic_feedback ALTER COLUMN number ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME traffic_feedback_number_seq
@@ -54,10 +55,10 @@ CREATE TABLE traffic_schema (
 INSERT INTO traffic_exchange OVERRIDING SYSTEM VALUE VALUES (1, 'voice-0', 'voice', 'ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff', 'u', 'question 0', '[{"role": "user", "content": "question 0"}]', 'answer', 200, 1700000000, 5, 1, 3, 3, 20, NULL, NULL);
 INSERT INTO traffic_exchange OVERRIDING SYSTEM VALUE VALUES (2, 'voice-1', 'voice', 'ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff', 'u', 'question 1', '[{"role": "user", "content": "question 1"}]', 'answer', 200, 1700000001, 5, 1, 3, 3, 20, NULL, NULL);
 INSERT INTO traffic_exchange OVERRIDING SYSTEM VALUE VALUES (3, 'voice-2', 'voice', 'ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff', 'u', 'question 2', '[{"role": "user", "content": "question 2"}]', 'answer', 200, 1700000002, 5, 1, 3, 3, 20, NULL, NULL);
-INSERT INTO traffic_feedback OVERRIDING SYSTEM VALUE VALUES (1, 'f5dc306d-45b5-4197-9501-2bdf2867e936', 'voice-0', 1700000100, 'up', NULL, 'voice', 'ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff', 1700000000, 'opens the wrong door');
-INSERT INTO traffic_feedback OVERRIDING SYSTEM VALUE VALUES (2, 'e6c02e5b-c605-4735-afd1-c7a9193a2f96', 'voice-1', 1700000100, NULL, '{"intent": "open"}', 'voice', 'ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff', 1700000001, NULL);
+INSERT INTO traffic_feedback OVERRIDING SYSTEM VALUE VALUES (1, '6b036b48-1834-448c-b8be-1bbf8a884599', 'voice-0', 1700000100, 'up', NULL, 'voice', 'ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff', 1700000000, 'opens the wrong door', 'late, rude');
+INSERT INTO traffic_feedback OVERRIDING SYSTEM VALUE VALUES (2, 'e49bf667-7824-47b1-b87f-d88245453917', 'voice-1', 1700000100, NULL, '{"intent": "open"}', 'voice', 'ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff', 1700000001, NULL, NULL);
 INSERT INTO traffic_forgotten VALUES ('voice-3');
-INSERT INTO traffic_schema VALUES (4);
+INSERT INTO traffic_schema VALUES (5);
 SELECT pg_catalog.setval('traffic_exchange_number_seq', 4, true);
 SELECT pg_catalog.setval('traffic_feedback_number_seq', 2, true);
 ALTER TABLE ONLY traffic_exchange

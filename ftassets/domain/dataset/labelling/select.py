@@ -36,7 +36,7 @@ class Item:
     at: float
     why: str = RANDOM
     distance: float | None = None  # cosine distance to what production knows
-    comment: str | None = None  # what the user said of the answer
+    comment: str | None = None  # tags and comment of the user on the answer
 
     @cached_property
     def asked(self) -> Asked:
@@ -84,7 +84,7 @@ def candidates(
                 exchange.at,
                 why,
                 distance,
-                said.comment if said else None,
+                said.note if said else None,
             )
         )
     return found

@@ -82,11 +82,16 @@ class Assessed:
     feedback: PersonFeedback | None
     left_out: tuple[str, ...] = ()
 
+    @property
+    def comments_only(self) -> bool:
+        """Whether it judges nothing: it then belongs to a thumb or a correction, as at the gateway."""
+        return self.feedback is not None and self.feedback.rating is None and self.feedback.correction is None
+
     def on(self, answer: Exchange) -> Feedback:
         """The feedback on this answer; without a time of its own it has that of the answer."""
         said = self.feedback or PersonFeedback()
         at = answer.at + answer.latency_ms / 1000 if said.at is None else said.at
-        return Feedback(answer.id, at, said.rating, str(said.correction) if said.correction else None, said.comment)
+        return Feedback(answer.id, at, said.rating, str(said.correction) if said.correction else None, said.comment, said.tags)
 
 
 def reader(name: str) -> Format:
@@ -202,7 +207,7 @@ def _complete(found: Imported, loop: str, version: str | None, at: float | None,
         raise ValueError(_NUL)
     exchange = replace(exchange, loop=loop, version=version or exchange.version)
     moment = exchange.at + exchange.latency_ms / 1000 if given is None or given.at is None else given.at
-    feedback = Feedback(exchange.id, moment, given.rating, correction, given.comment) if given else None
+    feedback = Feedback(exchange.id, moment, given.rating, correction, given.comment, given.tags) if given else None
     return Row(exchange, found.cut, feedback, found.timed, found.names, found.left_out)
 
 
@@ -212,7 +217,7 @@ def _usable(said: PersonFeedback | None, now: float) -> PersonFeedback | None:
         return None
     if said.at is not None and not EARLIEST <= said.at <= now + AHEAD:
         raise ValueError(f"the time of the feedback {_day(said.at)} cannot be right: it is before 2000 or in the future")
-    for text in (said.correction, said.comment):
+    for text in (said.correction, said.comment, said.tags):
         if isinstance(text, str):
             text.encode()  # half a surrogate pair, which no database takes
             if "\0" in text:

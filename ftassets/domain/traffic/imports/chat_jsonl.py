@@ -1,8 +1,8 @@
 """Conversations as JSON lines: `{"messages": [...]}`, the last message the answer.
 
 Optional: `tools`, `system`, `id` (of the conversation), `model` or `version`, `user`, `created` or `at` (epoch or ISO 8601),
-`latency_ms`, `status`, `usage` and `finish_reason` as OpenAI's API has them, `rating` (up or down), `correction` and `comment`. A failed
-request has no answer and a `status` other than 200.
+`latency_ms`, `status`, `usage` and `finish_reason` as OpenAI's API has them, `rating` (up or down), `correction`, `comment` and
+`tags`. A failed request has no answer and a `status` other than 200.
 """
 
 from collections.abc import Iterator, Mapping
@@ -10,6 +10,7 @@ from typing import Any
 
 from ftassets.domain.chat import Asked
 from ftassets.domain.dataset.row_shapes import holds_text
+from ftassets.domain.traffic.feedback import tags_text
 from ftassets.domain.traffic.imports.fields import (
     NO_ANSWER,
     Answer,
@@ -32,7 +33,7 @@ _CONTEXT = (  # what else a model may have read
 )  # fmt: skip
 _READ = {
     "at", "comment", "correction", "created", "error", "finish_reason", "functions", "id", "latency_ms", "messages", "model", "rating",
-    "status", "system", "tools", "usage", "user", "version",
+    "status", "system", "tags", "tools", "usage", "user", "version",
 }  # fmt: skip
 _OPINIONS = (  # what somebody may have said of the answer
     "annotations", "assessments", "feedback", "label", "labels", "score", "scores", "thumbs", "weight",
@@ -95,8 +96,8 @@ def feedback_in(record: Mapping[str, Any]) -> PersonFeedback | None:
         raise ValueError(f'the field {lost[0]!r} cannot be used: say what people thought of the answer as "rating", up or down')
     rating, correction = record.get("rating"), record.get("correction")
     if rating in (None, "") and correction in (None, ""):
-        if record.get("comment"):
-            raise ValueError("the comment comes with a rating or a correction: there is neither")
+        if lost := [name for name in ("comment", "tags") if record.get(name)]:
+            raise ValueError(f"the field {lost[0]!r} comes with a rating or a correction: there is neither")
         return None
     if rating not in (None, "") and rated(rating) is None:
         raise ValueError(f"the rating {str(rating)[:30]!r} is neither up nor down")
@@ -105,7 +106,10 @@ def feedback_in(record: Mapping[str, Any]) -> PersonFeedback | None:
     comment = record.get("comment")
     if comment is not None and not isinstance(comment, str):
         raise ValueError("the comment is not a text")
-    return PersonFeedback(None if rating in (None, "") else rated(rating), correction or None, comment=comment or None)
+    tags = record.get("tags") or []
+    if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
+        raise ValueError("the tags are not a list of texts")
+    return PersonFeedback(None if rating in (None, "") else rated(rating), correction or None, None, comment or None, tags_text(tags))
 
 
 def _id(conversation: Any, asked: Asked) -> Any:

@@ -75,12 +75,13 @@ NO_ANSWER = Answer("")
 
 @dataclass(frozen=True)
 class PersonFeedback:
-    """Feedback of a person on an answer: a rating (`up` or `down`), the answer they expected, when, in epoch seconds, and why."""
+    """Feedback of a person on an answer: a rating (`up` or `down`), the answer they expected, when, in epoch seconds, why, and tags."""
 
     rating: str | None = None
     correction: str | Call | None = None
     at: float | None = None
     comment: str | None = None
+    tags: str | None = None
 
 
 @dataclass(frozen=True)

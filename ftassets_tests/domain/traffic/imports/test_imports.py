@@ -646,4 +646,13 @@ def test_a_comment_comes_with_the_rating() -> None:
     assert found.feedback is not None
     assert (found.feedback.rating, found.feedback.comment) == ("down", "opens the wrong door")
     assert "the comment is not a text" in bad({**CHAT, "rating": "down", "comment": {"a": 1}}, "chat")
-    assert "the comment comes with a rating or a correction" in bad({**CHAT, "comment": "nice"}, "chat")
+    assert "the field 'comment' comes with a rating or a correction" in bad({**CHAT, "comment": "nice"}, "chat")
+
+
+def test_tags_come_with_the_rating() -> None:
+    found = row({**CHAT, "rating": "down", "tags": ["wrong queue", " rude ", "rude"]}, "chat")
+    assert found.feedback is not None
+    assert (found.feedback.tags, found.left_out) == ("rude, wrong queue", ())
+    assert "the tags are not a list of texts" in bad({**CHAT, "rating": "down", "tags": "rude"}, "chat")
+    assert "'a,b' is not a tag" in bad({**CHAT, "rating": "down", "tags": ["a,b"]}, "chat")
+    assert "the field 'tags' comes with a rating or a correction" in bad({**CHAT, "tags": ["rude"]}, "chat")

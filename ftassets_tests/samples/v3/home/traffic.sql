@@ -10,10 +10,10 @@ INSERT INTO "exchange" VALUES('chatcmpl-f06dce5b141b495792429a7ea88901f0','suppo
 INSERT INTO "exchange" VALUES('chatcmpl-a0aece9c94a34c608e8c75ec667493d4','support','d58e9e455edf83e427074c241c33203677ea615082d251dd7aed2659802b1897','b3f71f53e6c96f036a8fe912c7c9715a','question in a canary','[{"role":"user","content":"question in a canary"}]','d58e9e455edf83e427074c241c33203677ea615082d251dd7aed2659802b1897 question in a canary',200,1.79602572057807302477e+09,9.44669001910369843244e-01,NULL,7,3,80.0,NULL,0);
 CREATE TABLE feedback (
     number INTEGER PRIMARY KEY, request_id TEXT NOT NULL REFERENCES exchange (id), at REAL NOT NULL, rating TEXT, correction TEXT,
-    loop TEXT NOT NULL DEFAULT '', version TEXT NOT NULL DEFAULT '', asked_at REAL NOT NULL DEFAULT 0, comment TEXT
+    loop TEXT NOT NULL DEFAULT '', version TEXT NOT NULL DEFAULT '', asked_at REAL NOT NULL DEFAULT 0, comment TEXT, tags TEXT
 );
-INSERT INTO "feedback" VALUES(1,'chatcmpl-fe02236eb3154438a8a78cb1e330acb1',1.79602572034660220145e+09,'up',NULL,'support','d58e9e455edf83e427074c241c33203677ea615082d251dd7aed2659802b1897',1.79602572029965877531e+09,NULL);
-INSERT INTO "feedback" VALUES(2,'chatcmpl-481da939075f441488385d4c968f6807',1.79602572035160779951e+09,NULL,'{"intent": "open"}','support','d58e9e455edf83e427074c241c33203677ea615082d251dd7aed2659802b1897',1.79602572033166265489e+09,NULL);
+INSERT INTO "feedback" VALUES(1,'chatcmpl-fe02236eb3154438a8a78cb1e330acb1',1.79602572034660220145e+09,'up',NULL,'support','d58e9e455edf83e427074c241c33203677ea615082d251dd7aed2659802b1897',1.79602572029965877531e+09,'opens the wrong door','late, rude');
+INSERT INTO "feedback" VALUES(2,'chatcmpl-481da939075f441488385d4c968f6807',1.79602572035160779951e+09,NULL,'{"intent": "open"}','support','d58e9e455edf83e427074c241c33203677ea615082d251dd7aed2659802b1897',1.79602572033166265489e+09,NULL,NULL);
 CREATE TABLE forgotten (id TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE INDEX exchange_by_time ON exchange (loop, at);
 CREATE INDEX feedback_by_request ON feedback (request_id, at);
@@ -21,4 +21,4 @@ CREATE INDEX exchange_by_version ON exchange (loop, version, at, weight, status,
 CREATE INDEX feedback_by_answer ON feedback (loop, asked_at);
 CREATE INDEX feedback_corrections ON feedback (loop, at, asked_at) WHERE correction <> '';
 COMMIT;
-PRAGMA user_version = 5;
+PRAGMA user_version = 6;
