@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ftassets.domain.dataset.curation.connected import Components
-from ftassets.domain.dataset.curation.step import ANONYMOUS, FEEDBACK, NO_USERS, Pool, StepOutcome
+from ftassets.domain.dataset.curation.step import ANONYMOUS, FEEDBACK, NO_USERS, UNREAD, Pool, StepOutcome
 from ftassets.domain.dataset.curation.text import answer_keys, ranked
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ def cap_topics(pool: Pool, loop: "LoopConfig") -> StepOutcome:
     if nameless and len(nameless) == sum(map(len, mine.values())):
         return StepOutcome(skipped=NO_USERS)
     counts: dict[str, int] = defaultdict(int)
+    if unread := sum(pool.rows[i].source in FEEDBACK for i in pool.index) - sum(map(len, mine.values())):
+        counts[UNREAD] = unread
     if nameless and ANONYMOUS not in mine:
         counts["feedback rows without a user, which are most and not capped"] = len(nameless)
     cap = loop.dataset.max_topic_rows_per_user

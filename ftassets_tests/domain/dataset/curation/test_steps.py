@@ -229,6 +229,15 @@ def test_one_user_alone_on_a_new_topic_is_capped_whatever_the_task(loop_: LoopCo
     assert len(cap_topics(topic_attack(source), config(max_topic_rows_per_user=20)).dropped) <= len(outcome.dropped) - 10
 
 
+def test_feedback_that_the_embedder_cannot_read_is_not_capped_by_topic_and_counted() -> None:
+    given_ = topic_attack()
+    assert given_.vectors is not None
+    given_.vectors[230:260] = 0
+    outcome = cap_topics(given_, LOOP)
+    assert max(outcome.dropped) < 230
+    assert outcome.counts["not compared by vectors: the embedder does not know their words"] == 30
+
+
 def test_others_who_agree_vouch_for_a_user_and_others_who_do_not_are_never_capped() -> None:
     contradicted = set(cap_topics(topic_attack(others=12), LOOP).dropped)
     agreed = set(cap_topics(topic_attack(others=12, agree=True), LOOP).dropped)
