@@ -51,6 +51,17 @@ def share_lower_bound(successes: int, n: int, confidence: float) -> float:
     return float(beta.ppf(1 - confidence, successes, n - successes + 1)) if successes else 0.0
 
 
+def fewest_right(n: int, share: float, confidence: float) -> int | None:
+    """Fewest right rows of n whose share has a lower confidence bound of at least `share`; None when not even n are enough."""
+    if n == 0 or share_lower_bound(n, n, confidence) < share:
+        return None
+    low, high = -1, n
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if share_lower_bound(middle, n, confidence) >= share else (middle, high)
+    return high
+
+
 def share_upper_bound(successes: int, n: int, confidence: float) -> float:
     """One-sided exact upper bound of a proportion (Clopper and Pearson 1934); 1 without rows."""
     return 1 - share_lower_bound(n - successes, n, confidence)

@@ -16,7 +16,7 @@ from ftassets.domain.gates.result import about
 from ftassets.domain.mean_bounds import pair_p_values
 from ftassets.domain.power import EFFECT as EFFECT
 from ftassets.domain.power import POWER, ROWS_LIMIT, pairs_power, smallest
-from ftassets.domain.statistics import share_lower_bound
+from ftassets.domain.statistics import fewest_right
 from ftassets.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -32,7 +32,8 @@ class GatePlan:
     """Chance that a gate passes a model whose true difference to production is `effect`, with `rows` rows, and rows for power 0.8.
 
     `needed` is None above `ROWS_LIMIT`. For a latency gate rows are interleaved pairs of requests and the effect is 0; for a fixed
-    bound the effect is the true value's distance to it. A gate that cannot be planned has power None and says why.
+    bound the effect is the true value's distance to it. For a gate on the recall of several classes, rows are those of the rarest one and
+    `needed` those of each; power is the chance that all of them pass. A gate that cannot be planned has power None and says why.
     """
 
     name: str
@@ -67,6 +68,11 @@ class RowCounts:
             rarest = min(found.values(), default=0)
             return rarest if gate.metric == "recall" or not rarest else rows
         return min(gate.sample, rows) if gate.kind.counts == "sample" else rows
+
+    def parts(self, gate: "Gate") -> list[int]:
+        """Rows of each part of which a gate that compares one metric must pass all: of each class for recall, else its rows."""
+        found = self.by_class(gate) if gate.metric == "recall" else None
+        return list(found.values()) if found else [self.of(gate)]
 
     def by_class(self, gate: "Gate") -> dict[str, int] | None:
         """Rows of each class that a gate counts; None for a gate that counts no classes, and where they are not known."""
@@ -112,7 +118,7 @@ def bound_power(gate: "Gate", n: int, effect: float) -> float:
 
     share = _share_allowed(gate)
     true = min(1.0, max(0.0, share + effect))
-    first = _smallest_success(n, share, gate.confidence)
+    first = fewest_right(n, share, gate.confidence)
     return float(binom.sf(first - 1, n, true)) if first is not None else 0.0
 
 
@@ -140,33 +146,41 @@ def fewest_rows(gate: "Gate") -> int:
 def plan(gate: "Gate", counts: RowCounts, effect: float, discordance: float, spread: float) -> GatePlan:
     """The plan of any gate of a loop with these rows. Raises ValueError as `power` does."""
     if gate.any_of:
-        return plan_any_of(gate, [counts.of(each) for each in gate.any_of], effect, discordance, spread)
-    return plan_gate(gate, counts.of(as_gate(gate)), effect, discordance, spread)
+        return plan_any_of(gate, [counts.parts(each) for each in gate.any_of], effect, discordance, spread)
+    return plan_gate(gate, counts.parts(as_gate(gate)), effect, discordance, spread)
 
 
-def plan_gate(gate: "Gate", rows: int, effect: float, discordance: float, spread: float) -> GatePlan:
+def plan_gate(gate: "Gate", parts: Sequence[int], effect: float, discordance: float, spread: float) -> GatePlan:
     """The plan of one gate: better_than and fixed bounds at a true gain of `effect`, no_worse_than for an equal model.
 
-    `rows` are golden rows of the gate's slice, or pairs of requests for a latency gate. A preset is planned as the gate it stands
-    for, at the gain it names; any_of is planned by `plan_any_of`. Raises ValueError as `power` does.
+    `parts` are the golden rows of the gate's slice, or pairs of requests for a latency gate, as one number; or those of each class, all of
+    which must pass. A preset is planned as the gate it stands for, at the gain it names; any_of is planned by `plan_any_of`. Raises
+    ValueError as `power` does.
     """
     if gate.preset:
-        plan = plan_gate(as_gate(gate), rows, RULES[gate.preset].effect or effect, discordance, spread)
+        plan = plan_gate(as_gate(gate), parts, RULES[gate.preset].effect or effect, discordance, spread)
         return replace(plan, name=gate.name)
     assumed = 0.0 if gate.no_worse_than else effect
     chance = gate.kind.plan(gate, assumed, discordance, spread)
+    rows = min(parts)
     if isinstance(chance, str):
         return GatePlan(gate.name, None, rows, None, None, f"cannot be planned: {chance}")
-    now, needed = chance(rows), smallest(lambda n: chance(n) >= POWER)
-    return GatePlan(gate.name, assumed, rows, needed, now, _sentence(gate, assumed, rows, needed, now))
+    now, needed = of_all(chance, parts), smallest(lambda n: chance(n) ** len(parts) >= POWER)
+    return GatePlan(gate.name, assumed, rows, needed, now, _sentence(gate, assumed, parts, needed, now))
 
 
-def plan_any_of(gate: "Gate", rows: Sequence[int], effect: float, discordance: float, spread: float) -> GatePlan:
+def of_all(chance: Callable[[int], float], parts: Sequence[int]) -> float:
+    """The chance that all parts pass: they have no row in common, and are independent."""
+    found = {rows: chance(rows) for rows in set(parts)}
+    return float(np.prod([found[rows] for rows in parts]))
+
+
+def plan_any_of(gate: "Gate", parts: Sequence[Sequence[int]], effect: float, discordance: float, spread: float) -> GatePlan:
     """The plan of an any_of gate whose members have these rows: that of its most powerful member at Holm's first step.
 
     The chance that any passes is at least this one. Raises ValueError as `power` does.
     """
-    plans = [plan_gate(each, count, effect, discordance, spread) for each, count in zip(members(gate), rows, strict=True)]
+    plans = [plan_gate(each, count, effect, discordance, spread) for each, count in zip(members(gate), parts, strict=True)]
     known = [plan for plan in plans if plan.power is not None]
     if not known:
         return replace(plans[0], name=gate.name, sentence=f"none of its gates can be planned; {plans[0].name}: {plans[0].sentence}")
@@ -185,7 +199,7 @@ def held_back(gates: "Sequence[Gate]", counts: RowCounts, effect: float, discord
             found = plan(gate, counts, effect, max(discordance, effect), SPREAD).power
         elif gate.better_than or gate.no_worse_than:
             chance = gate.kind.plan(gate, effect, max(discordance, effect), SPREAD)
-            found = None if isinstance(chance, str) else chance(counts.of(gate))
+            found = None if isinstance(chance, str) else of_all(chance, counts.parts(gate))
         else:
             continue  # how far it is from a fixed bound does not follow from its gain
         chances += [] if found is None else [found]
@@ -198,21 +212,11 @@ def _share_allowed(gate: "Gate") -> float:
     return gate.at_least / width if gate.at_least is not None else 1 - (gate.at_most or 0.0) / width
 
 
-def _smallest_success(n: int, share: float, confidence: float) -> int | None:
-    """Fewest good rows of n whose share has a lower confidence bound of at least `share`; None when not even n are enough."""
-    if n == 0 or share_lower_bound(n, n, confidence) < share:
-        return None
-    low, high = -1, n
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if share_lower_bound(middle, n, confidence) >= share else (middle, high)
-    return high
-
-
-def _sentence(gate: "Gate", effect: float, rows: int, needed: int | None, now: float) -> str:
+def _sentence(gate: "Gate", effect: float, parts: Sequence[int], needed: int | None, now: float) -> str:
+    rows, several = min(parts), len(parts) > 1
     unit = "pairs of requests" if gate.kind.counts == "pairs" else "rows"
     if gate.metric == "recall":
-        unit = f"rows of {f'class {gate.label}' if gate.label else 'the rarest class'}"
+        unit = f"rows of {f'class {gate.label}' if gate.label else f'the rarest of {len(parts)} classes' if several else 'each class'}"
     if gate.better_than:
         test, model = "superiority", f"a model better by {100 * effect:g} points"
     elif gate.no_worse_than:
@@ -220,10 +224,12 @@ def _sentence(gate: "Gate", effect: float, rows: int, needed: int | None, now: f
     else:
         test = f"at least {gate.at_least:g}" if gate.at_least is not None else f"at most {gate.at_most:g}"
         model = f"a model that is better than that by {100 * effect:g} points"
+    model += " in each" if several else ""
     if needed is None:
         return f"{test} cannot pass {model} reliably with fewer than {ROWS_LIMIT:,} {unit}: widen the margin or look for a larger effect"
+    wanted = f"{about(needed)}{' rows of each class' if several else ''}"
     if not rows:
-        return f"{test} has no {unit}: it never passes, and needs about {about(needed)}"
+        return f"{test} has no {unit}: it never passes, and needs about {wanted}"
     if now >= POWER:
         return f"{test} on {rows:,} {unit} passes {model} with {now:.0%}"
-    return f"{test} on {rows:,} {unit} passes {model} with only {now:.0%}: it needs about {about(needed)}"
+    return f"{test} on {rows:,} {unit} passes {model} with only {now:.0%}: it needs about {wanted}"

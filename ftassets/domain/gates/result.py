@@ -62,7 +62,7 @@ class GateResult(BaseModel):
     ) -> "GateResult":
         """The result of a gate under its name; it has and mentions `rows_needed` only where data are too few."""
         needed = rows_needed if verdict is Verdict.NOT_ENOUGH_DATA else None
-        text = f"{sentence}; about {about(needed)} {unit} would tell in {POWER:.0%} of cases" if needed else sentence
+        text = f"{sentence}{would_tell(needed, unit)}" if needed else sentence
         return cls(
             name=gate.name, verdict=verdict, value=value, bound=bound, threshold=threshold, n=n, sentence=text, p_value=p_value,
             rows_needed=needed, fail_bound=fail_bound, equivalent=equivalent,
@@ -89,6 +89,11 @@ def rows_to_tell(n: int, value: float, middle: float, bound: float, limit: float
     root = (spread + sqrt(spread**2 + 4 * shift * distance)) / (2 * distance)  # of rows needed / n
     needed = max(n * root**2, n + 1)
     return ceil(needed) if needed <= ROWS_LIMIT else None
+
+
+def would_tell(rows: int, unit: str) -> str:
+    """How many rows, or what else is counted, would give a verdict: the end of a sentence."""
+    return f"; about {about(rows)} {unit} would tell in {POWER:.0%} of cases"
 
 
 def about(rows: int) -> str:

@@ -38,7 +38,8 @@ def _gate(gate: "Gate", place: int, counts: RowCounts) -> LoopFinding | None:
         return LoopFinding("error", "no_golden_rows", LOOP, f"gate {gate.name}: no golden row", "add golden rows", field=("gates", place))
     short = [(counts.of(each), needed) for each in singles if counts.of(each) < (needed := fewest_rows(each))]
     planned = plan(gate, counts, EFFECT, DISCORDANCE, SPREAD)
-    enough = f"about {about(planned.needed)} are enough for {POWER:.0%} of good candidates" if planned.needed else planned.sentence
+    each = " of each class" if gate.metric == "recall" and not gate.label else ""
+    enough = f"about {about(planned.needed)}{each} are enough for {POWER:.0%} of good candidates" if planned.needed else planned.sentence
     if len(short) == len(singles):
         rows, needed = short[0]
         text = f"gate {gate.name} can never pass with so few rows ({rows}): it needs {needed} even if every answer is right"

@@ -87,7 +87,7 @@ def test_each_kind_evaluates(gate: Gate) -> None:
 
 @pytest.mark.parametrize("gate", [*OWN, *MEASURED], ids=lambda gate: gate.name)
 def test_each_kind_is_planned_or_says_why_not(gate: Gate) -> None:
-    plan = plan_gate(gate, 500, 0.04, 0.1, 0.3)
+    plan = plan_gate(gate, [500], 0.04, 0.1, 0.3)
     if plan.power is None:
         assert plan.sentence.startswith("cannot be planned: ")
         assert plan.sentence.endswith(("before the first report", "how many would tell"))

@@ -1,5 +1,7 @@
 """Plans of gates against the functions that decide, and against simulation."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,10 +12,13 @@ from ftassets.domain.gates.gate import Gate
 from ftassets.domain.gates.latency import latency_power
 from ftassets.domain.gates.planning import (
     POWER,
+    GatePlan,
     RowCounts,
     bound_power,
     fewest_rows,
+    held_back,
     passes,
+    plan,
     plan_any_of,
     plan_gate,
     power,
@@ -22,7 +27,8 @@ from ftassets.domain.gates.planning import (
 from ftassets.domain.gates.policy import evaluate_gates
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.gates.result import Verdict
-from ftassets.domain.statistics import p95_ratio_upper_bound
+from ftassets.domain.mean_bounds import pair_p_values
+from ftassets.domain.statistics import fewest_right, p95_ratio_upper_bound
 
 BETTER = Gate(metric="exact_match", better_than="production")
 
@@ -137,20 +143,20 @@ def test_rows_needed_is_where_the_power_is_reached(gate: Gate, effect: float) ->
 
 
 def test_no_number_of_rows_proves_an_equal_model_no_worse_at_all() -> None:
-    plan = plan_gate(NO_WORSE.model_copy(update={"margin": 0.0}), 300, 0.04, 0.1, 0.3)
+    plan = plan_gate(NO_WORSE.model_copy(update={"margin": 0.0}), [300], 0.04, 0.1, 0.3)
     assert plan.needed is None
     assert 0.02 < (plan.power or 0) <= 0.05
     assert "cannot pass an equal model reliably" in plan.sentence
 
 
 def test_a_weak_gate_says_how_many_rows_it_needs() -> None:
-    plan = plan_gate(NO_WORSE, 300, 0.04, 0.1, 0.3)
+    plan = plan_gate(NO_WORSE, [300], 0.04, 0.1, 0.3)
     assert plan.effect == 0.0
     assert plan.sentence == "non-inferiority with margin 0.02 on 300 rows passes an equal model with only 23%: it needs about 1,700"
     assert plan.needed is not None
     assert 1600 < plan.needed < 1700
-    assert plan_gate(BETTER, 500, 0.04, 0.1, 0.3).sentence == "superiority on 500 rows passes a model better by 4 points with 87%"
-    assert "has no rows: it never passes" in plan_gate(BETTER, 0, 0.04, 0.1, 0.3).sentence
+    assert plan_gate(BETTER, [500], 0.04, 0.1, 0.3).sentence == "superiority on 500 rows passes a model better by 4 points with 87%"
+    assert "has no rows: it never passes" in plan_gate(BETTER, [0], 0.04, 0.1, 0.3).sentence
 
 
 @pytest.mark.parametrize(("n", "spread", "margin"), [(60, 0.3, 0.5), (100, 0.3, 0.2), (150, 0.6, 0.5), (400, 0.3, 0.2)])
@@ -167,7 +173,7 @@ def test_latency_power_is_the_simulated_one(n: int, spread: float, margin: float
 
 def test_a_latency_gate_needs_pairs_and_a_spread() -> None:
     assert latency_power(LATENCY, 58, 0.3) == 0.0
-    plan = plan_gate(LATENCY, 20, 0.04, 0.1, 0.3)
+    plan = plan_gate(LATENCY, [20], 0.04, 0.1, 0.3)
     assert plan.needed is not None
     assert 300 < plan.needed < 380
     assert "20 pairs of requests passes an equal model with only" in plan.sentence
@@ -203,20 +209,20 @@ def test_row_scores_are_planned_with_the_bound_that_judges_them() -> None:
         for role in ("candidate", "production")
     }
     assert evaluate_gates([rouge], REPORT.model_copy(update={"scores": sides}))[0].verdict is Verdict.PASS
-    assert plan_gate(rouge, 500, 0.04, 0.1, 0.3).power == pytest.approx(0.87, abs=0.03)
+    assert plan_gate(rouge, [500], 0.04, 0.1, 0.3).power == pytest.approx(0.87, abs=0.03)
 
 
 def test_presets_are_planned_as_what_they_stand_for_at_the_gain_they_name() -> None:
-    plan = plan_gate(Gate(preset="rouge_l"), 500, 0.04, 0.1, 0.3)
+    plan = plan_gate(Gate(preset="rouge_l"), [500], 0.04, 0.1, 0.3)
     assert (plan.name, plan.effect) == ("preset_rouge_l", 0.02)
-    assert plan_gate(Gate(preset="bertscore_f1"), 500, 0.04, 0.1, 0.3).power == pytest.approx(0.87, abs=0.03)
+    assert plan_gate(Gate(preset="bertscore_f1"), [500], 0.04, 0.1, 0.3).power == pytest.approx(0.87, abs=0.03)
 
 
 def test_any_of_is_as_sure_as_its_best_member_after_holm() -> None:
     members = [BETTER, Gate(metric="f1", better_than="production")]
-    plan = plan_any_of(Gate(any_of=members), [500, 500], 0.04, 0.1, 0.3)
+    plan = plan_any_of(Gate(any_of=members), [[500], [500]], 0.04, 0.1, 0.3)
     assert plan.power == power(BETTER.model_copy(update={"confidence": 0.975}), 500, 0.04, 0.1)
-    none = plan_any_of(Gate(any_of=[members[1], Gate(metric="llm_judge", better_than="production")]), [500, 100], 0.04, 0.1, 0.3)
+    none = plan_any_of(Gate(any_of=[members[1], Gate(metric="llm_judge", better_than="production")]), [[500], [100]], 0.04, 0.1, 0.3)
     assert none.power is None
     assert "none of its gates can be planned" in none.sentence
 
@@ -249,3 +255,41 @@ def test_rows_of_a_gate_are_those_of_its_slice() -> None:
         assert counts.of(gate) == rows, gate
     assert RowCounts({"held_out": 5}).of(Gate(metric="latency_p95", at_most=100)) == 0
     assert counts.slices == ["general", "golden", "hard", "held_out"]
+
+
+@pytest.mark.parametrize(("gate", "effect"), [({"at_least": 0.8}, 0.04), ({"no_worse_than": "production", "margin": 0.1}, 0.0)])
+@pytest.mark.parametrize("classes", [2, 8])
+def test_a_plan_for_every_class_states_the_chance_that_all_pass(gate: dict[str, Any], effect: float, classes: int) -> None:
+    asked, names = Gate.model_validate({"metric": "recall", **gate}), [f"c{n}" for n in range(classes)]
+
+    def planned(rows: int) -> GatePlan:
+        counts = RowCounts({"golden": classes * rows}, classes={"golden": dict.fromkeys(names, rows)}, labels=names)
+        return plan(asked, counts, 0.04, 0.1, 0.3)
+
+    found = planned(200)
+    assert found.needed is not None
+    n, rng = found.needed, np.random.default_rng(0)
+    if effect:
+        first = fewest_right(n, 0.8, 0.95)
+        one = rng.binomial(n, 0.84, size=(4000, classes)) >= (first or 0)
+    else:
+        table = rng.multinomial(n, [0.05, 0.05, 0.9], size=(4000, classes))
+        one = pair_p_values(table[..., 0].ravel(), table[..., 1].ravel(), n, -0.1).reshape(4000, classes) < 0.05
+    assert np.mean(one.all(axis=1)) == pytest.approx(0.8, abs=0.05)
+    assert planned(n).power == pytest.approx(np.mean(one.all(axis=1)), abs=0.03)
+    assert np.mean(one) > 0.88, "one class alone passes more often"
+    assert f"on 200 rows of the rarest of {classes} classes" in found.sentence
+    assert f"{' in each'}" in found.sentence
+
+
+def test_classes_with_few_rows_hold_back_what_the_others_pass() -> None:
+    counts = RowCounts({"golden": 800}, classes={"golden": {"a": 700, "b": 100}}, labels=["a", "b"])
+    gate = Gate(metric="recall", at_least=0.8)
+    found, rare = plan(gate, counts, 0.04, 0.1, 0.3), bound_power(gate, 100, 0.04)
+    assert found.power == pytest.approx(rare * bound_power(gate, 700, 0.04))
+    assert found.rows == 100
+    held = held_back([Gate(metric="recall", no_worse_than="production", margin=0.1)], counts, 0.0, 0.1, 0.05)
+    alone = held_back([Gate(metric="recall", label="b", no_worse_than="production", margin=0.1)], counts, 0.0, 0.1, 0.05)
+    assert held is not None
+    assert alone is not None
+    assert held > alone

@@ -2,6 +2,7 @@
 
 from itertools import product
 
+import numpy as np
 import pytest
 from pydantic import ValidationError
 from scipy.stats import beta, binom
@@ -12,6 +13,7 @@ from ftassets.domain.gates.policy import evaluate_gates
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.gates.result import GateResult, Verdict
 from ftassets.domain.gates.sensitivity import sensitivity
+from ftassets.domain.mean_bounds import pair_p_values
 from ftassets_tests.domain.gates.reports import labelled, report
 
 ONE = Gate(metric="recall", label="cancel", at_least=0.8)
@@ -160,3 +162,35 @@ def test_the_power_of_a_gate_on_one_class_is_that_of_its_rows() -> None:
     assert seen.detectable is not None
     assert 0.9 < seen.detectable <= 1
     assert sensitivity(EVERY, found) is None
+
+
+@pytest.mark.parametrize("classes", [1, 5, 8])
+@pytest.mark.parametrize("right", [36, 28])
+def test_the_rows_of_each_class_that_are_asked_for_decide_in_80_of_100_cases(classes: int, right: int) -> None:
+    """By exact sums: all classes pass, or one of them FAILs at its part of the level."""
+    found = verdict(EVERY, made({f"c{n}": (right, 40) for n in range(classes)}))
+    assert found.verdict is Verdict.NOT_ENOUGH_DATA
+    assert found.rows_needed is not None
+    assert found.sentence.endswith(f"rows of {'each class' if classes > 1 else 'class c0'} would tell in 80% of cases")
+    n, share, alpha = found.rows_needed, right / 40, 0.05
+    counts = range(n + 1)
+    passes = sum(binom.pmf(k, n, share) for k in counts if k and beta.ppf(alpha, k, n - k + 1) >= 0.8) ** classes
+    fails = sum(binom.pmf(k, n, share) for k in counts if k < n and beta.ppf(1 - alpha / classes, k + 1, n - k) < 0.8)
+    told = passes if share > 0.8 else 1 - (1 - fails) ** classes
+    assert 0.78 <= told <= 0.87
+
+
+def test_the_rows_of_each_class_tell_in_simulated_reports_too() -> None:
+    gate = Gate(metric="recall", no_worse_than="production", margin=0.1)
+    expected = ["a"] * 40 + ["b"] * 40 + ["c"] * 40
+    theirs = expected[:-2] + ["other"] * 2
+    ours = ["a"] * 40 + ["b"] * 38 + ["other"] * 2 + theirs[80:]  # two broken in b
+    seen = report(labelled(expected, ours), labelled(expected, ["a"] * 40 + ["other"] + ["b"] * 39 + theirs[80:]))  # and one fixed
+    seen = seen.model_copy(update={"classes": ("a", "b", "c")})
+    result = verdict(gate, seen)
+    assert (result.verdict, result.rows_needed is not None) == (Verdict.NOT_ENOUGH_DATA, True)
+    rng, n, told = np.random.default_rng(0), result.rows_needed or 0, np.ones(2000, dtype=bool)
+    for wins, losses in ((0, 0), (1, 2), (0, 0)):  # of 40 rows
+        won, lost, _ = rng.multinomial(n, [wins / 40, losses / 40, 1 - (wins + losses) / 40], size=2000).T
+        told &= pair_p_values(won, lost, n, -0.1) < 0.05
+    assert 0.75 <= told.mean() <= 0.87

@@ -53,8 +53,8 @@ def test_a_gate_on_recall_needs_rows_of_its_class_or_of_the_rarest_one() -> None
     assert "never pass with so few rows (13): it needs 14 even if every answer is right" in text
     [(kind, text)] = of({"a": 500, "b": 20})
     assert kind == "weak_gate"
-    assert "on 20 rows of the rarest class" in text
-    assert of({"a": 700, "b": 800}) == []
+    assert "on 20 rows of the rarest of 2 classes" in text
+    assert of({"a": 800, "b": 900}) == []
 
 
 def test_a_gate_on_classes_in_a_slice_counts_those_of_the_policy() -> None:
