@@ -93,19 +93,29 @@ class LabelCounter:
         self._learnt: tuple[str | None, frozenset[bytes]] | None = None
 
     def count(
-        self, artifacts: Artifacts, traffic_log: TrafficLog, store: DatasetStore, production: str, tried: Read | None, now: float
+        self,
+        artifacts: Artifacts,
+        traffic_log: TrafficLog,
+        store: DatasetStore,
+        production: str,
+        tried: Read | None,
+        now: float,
+        shadow: Read | None = None,
     ) -> Count:
         """The labels at a time (epoch seconds). `tried` is what the newest training had read; None if there was no other than production's.
+        Labels that a `shadow` retrain of a loop in mode observe would have had count as learnt.
 
         Raises VersionDamaged, DatasetError and what the traffic log raises.
         """
         learnt = read_by_production(artifacts, store, production)
+        if shadow is not None and shadow.until > learnt.until:
+            learnt = tried = shadow
         tried = tried or learnt
         asked_since = now - self._loop.dataset.production_window
         # no answer since then was corrected before: the log need not look at older corrections either
         corrected = traffic_log.corrected(self._loop.name, max(learnt.until, asked_since), asked_since)
         main = store.resolve("main")
-        asked = (production, main, corrected)
+        asked = (production, learnt, main, corrected)
         if self._last is None or self._last[0] != asked:
             self._last = asked, self._usable(artifacts, traffic_log, store, production, learnt, main, corrected)
         rows = self._last[1].rows

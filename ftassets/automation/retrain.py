@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -10,13 +11,14 @@ from ftassets.assets._shared.events import data_version, history, metadata_value
 from ftassets.assets._shared.node import with_signature
 from ftassets.automation import runs
 from ftassets.automation.jobs import TRIGGER, retrain_job_name
-from ftassets.automation.label_count import Count, LabelCounter, read_by_newest
+from ftassets.automation.label_count import Count, LabelCounter, Read, read_by_newest
 from ftassets.automation.schedules import next_retrain
 from ftassets.backends.artifacts.base import Artifacts
 from ftassets.backends.artifacts.reports import addressed, store_report
 from ftassets.backends.artifacts.version_folder import VersionDamaged
 from ftassets.backends.control.base import Control
 from ftassets.backends.control.pauses import pause_reason
+from ftassets.backends.control.shadow import add_shadow, read_shadow
 from ftassets.backends.control.waiting import read_waiting, write_waiting
 from ftassets.backends.dataset_store.base import DatasetError, DatasetStore
 from ftassets.backends.notifier.base import Notifier, Severity
@@ -24,11 +26,12 @@ from ftassets.backends.notifier.routing import alert_about, routed
 from ftassets.backends.serving.base import Serving, ServingError
 from ftassets.backends.traffic_log.base import TrafficLog
 from ftassets.config.loop import LoopConfig
-from ftassets.domain import retrain, waiting
+from ftassets.domain import retrain, shadow, waiting
 from ftassets.domain.drift import DriftVerdict
 from ftassets.domain.formats import NewerFormat
-from ftassets.domain.retrain import QUARTER, Action, RetrainDecision, Situation, should_retrain
+from ftassets.domain.retrain import QUARTER, Action, Cause, RetrainDecision, Situation, should_retrain
 from ftassets.domain.rollout.endpoint import EndpointState
+from ftassets.domain.shadow import ShadowRetrain
 
 REPORT, REASON, DECISION = "ftassets/drift_report", "ftassets/reason", "ftassets/decision"
 
@@ -68,11 +71,22 @@ def build(loop: LoopConfig) -> dg.SensorDefinition:
             if state.production is None:
                 return dg.SkipReason("no version is in production: the bootstrap sensor makes the first one")
             tried = read_by_newest(instance, dataset_store, loop.name, last.end_time or now) if last else None
-            labels = counter.count(artifacts, traffic_log, dataset_store, state.production, tried, now)
-        except (ServingError, DatasetError, VersionDamaged) as error:
+            ledger = read_shadow(control, loop.name) if loop.mode == "observe" else []
+            learnt = Read(ledger[-1].at, ledger[-1].labels_commit) if ledger else None
+            labels = counter.count(artifacts, traffic_log, dataset_store, state.production, tried, now, learnt)
+        except (ServingError, DatasetError, VersionDamaged, ValueError) as error:
             return dg.SkipReason(str(error))
-        situation = observe(instance, loop, state, labels, ran, pause_reason(control, loop.name), now)
+        situation = observe(instance, loop, state, labels, ran, pause_reason(control, loop.name), now, ledger)
         decision = should_retrain(situation, loop)
+        if decision.cause is Cause.OBSERVE:
+            made = ShadowRetrain(
+                at=now,
+                trigger=str(decision.trigger),
+                reason=decision.reason,
+                new_labels=labels.new,
+                labels_commit=dataset_store.resolve("main"),
+            )
+            add_shadow(control, loop.name, made)
         _tell_of_waiting(context, loop, control, notifier, decision, now)
         # after a retrain that ran its course there is one more that starts by itself, tried again while it ends without a verdict
         run_key = f"{last.dagster_run.run_id if last else 'first'}:{ran.attempts}"
@@ -114,11 +128,23 @@ def _tell_of_waiting(
 
 
 def observe(
-    instance: dg.DagsterInstance, loop: LoopConfig, state: EndpointState, labels: Count, ran: runs.History, paused: str | None, now: float
+    instance: dg.DagsterInstance,
+    loop: LoopConfig,
+    state: EndpointState,
+    labels: Count,
+    ran: runs.History,
+    paused: str | None,
+    now: float,
+    ledger: Sequence[ShadowRetrain] = (),
 ) -> Situation:
-    """What the events of a loop say at a time (epoch seconds) since its newest retrain that ran its course."""
+    """What the events of a loop say at a time (epoch seconds) since its newest retrain that ran its course.
+
+    Retrains of the shadow `ledger` of a loop in mode observe count as if they had run and been promoted.
+    """
     name = loop.name
     since = ran.last.create_timestamp.timestamp() if ran.last else None
+    if ledger and ledger[-1].at > (since or 0.0):
+        since = ledger[-1].at
     in_quarter = runs.retrains_since(instance, name, datetime.fromtimestamp(now - QUARTER, UTC))
     report = newest(instance, node(name, "drift_report"))
     about_production = report is not None and names(report, "production", state.production)
@@ -136,7 +162,8 @@ def observe(
         quality=_number(quality, "quality"),
         quality_baseline=_number(quality, "baseline"),
         last_retrain_at=since,
-        retrains_in_quarter=sum(record.dagster_run.tags.get(TRIGGER) != "bootstrap" for record in in_quarter),
+        retrains_in_quarter=sum(record.dagster_run.tags.get(TRIGGER) != "bootstrap" for record in in_quarter)
+        + shadow.in_quarter(ledger, now),
         died=ran.died,
         retrain_running=runs.retrain_running(instance, name),
         rollout_running=state.phase == "canary" or runs.move_running(instance, name),

@@ -288,6 +288,8 @@ _ALL = (
         "a line of `answers/judge-IDENTITY.jsonl`", _FIELD, "asset eval_report", "asset eval_report"),
     Kind("alerts", "which alerts were sent",
         "`alerts/LOOP.json`", "a list; with a later version an object with the " + _FIELD, "notifier", "notifier"),
+    Kind("shadow_retrain", "a retrain that auto would have started",
+        "a line of `shadow/LOOP.jsonl`", _FIELD, "sensor LOOP__retrain", "sensor LOOP__retrain, CLI"),
     Kind("waiting", "what the trigger of a loop waits for",
         "`waiting/LOOP.json`", _FIELD, "sensor LOOP__retrain", "sensor LOOP__retrain, CLI"),
     Kind("address", "the addresses of the gateway", "`gateway/address.json`", _FIELD, "gateway", "runs, CLI"),

@@ -18,8 +18,11 @@ from dagster._core.test_utils import freeze_time
 
 from ftassets.automation import retrain
 from ftassets.automation.jobs import TRIGGER, retrain_job_name
+from ftassets.backends.control.shadow import read_shadow
 from ftassets.backends.traffic_log.base import Exchange, Feedback
 from ftassets.config.loop import LoopConfig
+from ftassets.config.profiles import control
+from ftassets.domain.shadow import in_words
 from ftassets_tests.automation.conftest import NAME, Bench, S, loop_of
 
 DAY = 86400.0
@@ -160,3 +163,15 @@ def test_spam_starts_nothing(months: Months) -> None:
     months.pass_days(60, requests=100, feedback=0.01)
     assert months.runs == []
     assert "not counted: exact" in months.bench.told.alerts[0].text
+
+
+def test_observe_plays_cooldown_budget_and_labels_through_as_auto_would(months: Months) -> None:
+    months.loop = loop_of(mode="observe", retrain_on={"max_retrains": 2, "min_new_labels": 100})
+    months.sensor = retrain.build(months.loop)
+    months.new_since = 10
+    months.pass_days(60, requests=600, feedback=0.02)
+    ledger = read_shadow(control(months.bench.home), NAME)
+    assert months.runs == []
+    assert [round((each.at - START) / DAY) for each in ledger] == [11, 19], "with 12 labels a day, not each day again"
+    assert [each.new_labels for each in ledger] == [144, 108]
+    assert in_words(ledger, START + 60 * DAY).startswith("auto would have retrained 2 times, 2 of them in the last 91 days")

@@ -44,6 +44,7 @@ from ftassets.backends.control.journal import Journal, StateDamaged, read_state
 from ftassets.backends.control.latest import newest_reports
 from ftassets.backends.control.releases import Releases
 from ftassets.backends.control.reviews import read_review
+from ftassets.backends.control.shadow import read_shadow
 from ftassets.backends.control.waiting import read_waiting
 from ftassets.backends.dataset_store.git import GitDatasetStore
 from ftassets.backends.serving.gateway import GatewayServing
@@ -255,6 +256,7 @@ def test_small_files_are_read(sample: Path, home: Home) -> None:
     assert read_report(artifacts(home), LOOP, "decision", decision)["decision"]["action"] == "RETRAIN"
     assert newest_reports(control(home), LOOP)["live_golden_report"].limits == {"share": 0.85}
     assert [sent.key for sent in read_sent(control(home), LOOP)] == [f"{LOOP}:quality-drop"]
+    assert [each.new_labels for each in read_shadow(control(home), LOOP)] == ([300] if sample.name == CURRENT else [])
     waiting = read_waiting(control(home), LOOP)
     assert (waiting and waiting.told) == (True if sample.name == CURRENT else None)
     decisions = read_ledger(control(home), LOOP).decisions

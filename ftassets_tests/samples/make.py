@@ -30,6 +30,7 @@ from ftassets.backends.control.error_budget import within_budget
 from ftassets.backends.control.latest import record_latest
 from ftassets.backends.control.releases import Releases
 from ftassets.backends.control.reviews import add_review
+from ftassets.backends.control.shadow import add_shadow
 from ftassets.backends.control.waiting import write_waiting
 from ftassets.backends.notifier.base import Alert, Notifier
 from ftassets.backends.notifier.routing import RoutingNotifier
@@ -49,6 +50,7 @@ from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.monitoring.latest import LatestReport
 from ftassets.domain.release.attestation import statement
 from ftassets.domain.release.version import ExternalModel, VersionManifest
+from ftassets.domain.shadow import ShadowRetrain
 from ftassets.domain.traffic.exchange import Exchange
 from ftassets.domain.traffic.feedback import Feedback
 from ftassets.domain.training.recipe import recipe
@@ -199,6 +201,11 @@ def make_home(folder: Path) -> None:
         unusable_labels="exact 3", failed=1, failed_at=1_699_990_000.0,
     )  # fmt: skip
     store_report(artifacts(home), LOOP, "decision", json.loads(retrain.record(situation, loop)))
+    add_shadow(
+        control(home),
+        LOOP,
+        ShadowRetrain(at=1_700_000_000.0, trigger="drift", reason="2 drift alarms in a row", new_labels=300, labels_commit="c" * 40),
+    )
     waiting = Waiting(
         trigger="drift", cause="few_labels", reason="5 of 200", since=1_699_700_000.0, seen=1_700_000_000.0, told=True, tried_at=None
     )

@@ -13,6 +13,7 @@ from ftassets.backends.control.error_budget import BudgetDamaged, read_ledger
 from ftassets.backends.control.latest import newest_reports
 from ftassets.backends.control.pauses import pause_reason
 from ftassets.backends.control.releases import Releases, StatementMissing
+from ftassets.backends.control.shadow import read_shadow
 from ftassets.backends.control.waiting import read_waiting
 from ftassets.backends.serving.base import Serving, ServingError
 from ftassets.backends.signer.base import SignatureInvalid
@@ -31,6 +32,7 @@ from ftassets.domain.monitoring.latest import LatestReport
 from ftassets.domain.release.statement import read_statement
 from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets.domain.rollout.transition import Transition
+from ftassets.domain.shadow import ShadowRetrain, in_words
 from ftassets.domain.waiting import Waiting
 
 SHOWN = 50  # moves of a loop
@@ -48,11 +50,12 @@ _SAID = {
 def describe(home: Home) -> dict[str, Any]:
     """`{"gateway": "up" | reason, "loops": {name: {phase, weights, ..., mode, timezone, paused, ...}}, "broken_files": {file: problem}}`.
 
-    `waiting` is what a trigger of a retrain waits for; `journal` are the newest moves of traffic, oldest first; `approvals` and `overrides`
-    are what people signed; `reports` is the newest report of each kind with its time, verdict and values. `notes` are sentences about
-    what people signed, about a trigger that waits, about reports that found something wrong, about releases that do not count, about runs
-    that nothing executes any more, and about an embedder that lacks its key or whose vectors are being made again. `broken_files` are
-    loop files that cannot be used: their loops are not shown.
+    `waiting` is what a trigger of a retrain waits for, `shadow` are the retrains that auto would have started; `journal` are the newest
+    moves of traffic, oldest first; `approvals` and `overrides` are what people signed; `reports` is the newest report of each kind with
+    its time, verdict and values. `notes` are sentences about what people signed, about a trigger that waits or what auto would have done,
+    about reports that found something wrong, about releases that do not count, about runs that nothing executes any more, and about an
+    embedder that lacks its key or whose vectors are being made again. `broken_files` are loop files that cannot be used: their loops are
+    not shown.
     """
     client, control = serving(home), control_of(home)
     releases = Releases(control, verifier(home))
@@ -78,6 +81,7 @@ def describe(home: Home) -> dict[str, Any]:
         reports, unread = _reports(control, name)
         budget, unknown_budget = _budget(control, loop, now)
         waiting, unknown_waiting = _waiting(control, loop)
+        shadow, unknown_waiting = _shadow(control, loop, now, unknown_waiting)
         approvals, overrides = list(releases.approvals(name)), list(releases.overrides(name))
         loops[name] = {
             "phase": "unknown" if unknown else state.phase,
@@ -89,6 +93,7 @@ def describe(home: Home) -> dict[str, Any]:
             "timezone": loop.timezone,
             "paused": pause_reason(control, name),
             "waiting": waiting.model_dump() if waiting else None,
+            "shadow": [each.model_dump() for each in shadow],
             "error_budget": budget,
             "approvals": [approval.model_dump() for approval in approvals],
             "overrides": [{**each.model_dump(), "expired": now >= each.expires_at} for each in overrides],
@@ -125,6 +130,17 @@ def _reports(control: Control, loop: str) -> tuple[dict[str, LatestReport], list
         return newest_reports(control, loop), []
     except OSError as error:
         return {}, [f"its newest reports cannot be read ({error})"]
+
+
+def _shadow(control: Control, loop: LoopConfig, now: float, notes: list[str]) -> tuple[list[ShadowRetrain], list[str]]:
+    """What auto would have done, of a loop in mode observe; and the notes with a sentence about it, or why it cannot be read."""
+    if loop.mode != "observe":
+        return [], notes
+    try:
+        ledger = read_shadow(control, loop.name)
+    except (OSError, ValueError) as error:
+        return [], [*notes, f"what auto would have done cannot be read ({error})"]
+    return ledger, [*notes, *filter(None, [in_words(ledger, now)])]
 
 
 def _waiting(control: Control, loop: LoopConfig) -> tuple[Waiting | None, list[str]]:
