@@ -843,7 +843,7 @@ GUARDS = (
         "assets/eval_report/measuring.py",
         (
             "a report whose decision is not counted against the error budget",
-            "return Evaluation(within_budget(control, loop, report, time.time()), rows, answers)",
+            "return Evaluation(within_budget(artifacts, control, loop, report, time.time()), rows, answers)",
             "return Evaluation(report, rows, answers)",
             "assets/eval_report/test_asset.py::test_a_report_is_a_decision_that_counts_against_the_budget_and_says_so",
         ),

@@ -1,5 +1,6 @@
 """Commands on gates: answer them over HTTP, compute verdicts again, have people review answers."""
 
+import getpass
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -52,6 +53,25 @@ def recompute(
         typer.echo(f"its verdicts were by gate rule {made.gate_rule} when it was made; these are by rule {RULE}")
     for result in results:
         typer.echo(f"{result.verdict.value}: {result.name}: {result.sentence}")
+
+
+@app.command("start-budget")
+@needs_loops
+def start_budget(
+    loop: Loop,
+    reason: Annotated[str, typer.Option("--reason", help="Why; kept in the ledger and shown by status for a year.")],
+    by: Annotated[str | None, typer.Option("--by", help="Who answers for it; without it the login name.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Begin a loop's error budget anew, full, when its ledger is lost or a wrong clock holds it; what was there is kept."""
+    from ftassets.backends.control.error_budget import start_ledger
+
+    config = known_loop(loop)
+    made = start_ledger(backend("artifacts"), backend("control"), config.name, by or getpass.getuser(), reason, time.time())
+    if as_json:
+        show_json(made.document())
+    else:
+        typer.echo(f"{loop}: the error budget is full again; recorded as by {made.starts[-1].by}: {reason}")
 
 
 @review.command("export")

@@ -192,7 +192,7 @@ def plan(
     config = known_loop(loop)
     # 0 a day that somebody names is refused below; 0 of an empty log is "not known yet"
     per_day = requests if requests is not None else backend("traffic_log").count(loop, time.time() - 7 * 86400) / 7 or None
-    rows, ledger = command.rows_of(config), read_ledger(backend("control"), loop)
+    rows, ledger = command.rows_of(config), read_ledger(backend("artifacts"), backend("control"), loop)
     found = command.run(config, rows, per_day, discordance, effect, ledger, time.time())
     if as_json:
         show_json(found)

@@ -190,6 +190,18 @@ def _eval_report_4(report: dict[str, Any]) -> dict[str, Any]:
     return report | {"error_budget": None}  # each gate was tested at its own confidence
 
 
+def _error_budget_2(ledger: dict[str, Any]) -> dict[str, Any]:
+    """Decisions were stored without their budget: it is the smallest one that could give what they all took and left."""
+    decisions = ledger.get("decisions")
+    if not isinstance(decisions, list) or not all(isinstance(each, Mapping) for each in decisions):
+        return ledger
+    try:
+        smallest = max([max(each["level"] * 15, (each["level"] + each["left"]) * 5) for each in decisions], default=0.0)
+    except (KeyError, TypeError):
+        return ledger
+    return ledger | {"decisions": [{**each, "per_year": float(f"{smallest:.6g}")} for each in decisions]}
+
+
 def _quality_report_2(report: dict[str, Any]) -> dict[str, Any]:
     return _renamed(report, {"judge": "llm_judge"})
 
@@ -266,7 +278,8 @@ _ALL = (
     Kind("human_review", "the reviews people gave of a report",
         "`reports/LOOP/review-REPORT.json`", _FIELD, "`ftassets review import`", "gates, release"),
     Kind("error_budget", "the decisions that count against a loop's error budget",
-        "`budgets/LOOP.json`", _FIELD, "asset eval_report, gate service", "asset eval_report, gate service, CLI"),
+        "`budgets/LOOP.json`", _FIELD, "asset eval_report, gate service, `ftassets start-budget`",
+        "asset eval_report, gate service, CLI", 2, {1: _error_budget_2}),
     Kind("latest", "the newest report of each kind",
         "`reports/LOOP/latest.json`", _FIELD, "drift and live reports", "gateway's `/metrics`"),
     Kind("dataset_index", "the index of a dataset",

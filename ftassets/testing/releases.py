@@ -7,10 +7,11 @@ from typing import Any
 
 from ftassets.backends.artifacts.version_folder import file_digests
 from ftassets.backends.artifacts.versions import load_manifest, publish
+from ftassets.backends.control.error_budget import start_ledger
 from ftassets.backends.signer.folder import Ed25519Signer
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
-from ftassets.config.profiles import artifacts
+from ftassets.config.profiles import artifacts, control
 from ftassets.domain.acceptance import Check
 from ftassets.domain.dataset.acceptance import BLOCKING
 from ftassets.domain.release.attestation import statement
@@ -67,6 +68,8 @@ def attest(home: Home, loop: str, digest: str, keys: Path | None = None, verdict
     payload = statement(loop, digest, file_digests(home.versions / digest), content)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(Ed25519Signer(keys or home.keys).sign(payload))
+    if not (home.root / "budgets" / f"{loop}.json").exists():  # a release without a ledger of its decision is refused elsewhere
+        start_ledger(artifacts(home), control(home), loop, "testing", "released without a report", now=0.0)
     return path
 
 

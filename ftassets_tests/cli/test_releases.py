@@ -1,6 +1,7 @@
 """Commands on releases and keys, as a person types them, with nothing running."""
 
 import json
+import re
 import time
 from datetime import datetime
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from ftassets.backends.artifacts.reports import store_eval_report
 from ftassets.backends.control.error_budget import within_budget
 from ftassets.backends.control.latest import record_latest
 from ftassets.backends.control.releases import Releases
@@ -17,7 +19,7 @@ from ftassets.cli.commands.status import describe, warnings
 from ftassets.cli.main import app
 from ftassets.cli.releases import _day
 from ftassets.config.home import Home
-from ftassets.config.profiles import control
+from ftassets.config.profiles import artifacts, control
 from ftassets.domain.monitoring.latest import LatestReport
 from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets.testing.releases import attest, loop_config, make_version, released
@@ -59,8 +61,8 @@ def test_status_says_what_is_left_of_the_error_budget(home: Home) -> None:
     assert describe(home)["loops"]["support"]["error_budget"]["level"] == 0.05
     assert "error budget" not in run("status").stdout, "before the first decision there is nothing to say"
     for number in range(12):
-        made = eval_report([], []).model_copy(update={"candidate": f"candidate {number}"})
-        within_budget(control(home), loop, made, now - 3600)
+        made = eval_report([], []).model_copy(update={"loop": "support", "candidate": f"candidate {number}"})
+        made = within_budget(artifacts(home), control(home), loop, made, now - 3600)
     found = describe(home)["loops"]["support"]["error_budget"]
     assert (found["decisions"], found["per_year"]) == (12, 1.0)
     assert found["level"] < 0.001
@@ -71,6 +73,17 @@ def test_status_says_what_is_left_of_the_error_budget(home: Home) -> None:
     status = describe(home)["loops"]["support"]
     assert status["error_budget"] is None
     assert "its error budget is unknown, and no report can be made" in status["notes"][0]
+    (home.root / "budgets" / "support.json").unlink()
+    store_eval_report(artifacts(home), made)
+    assert "support.json is gone: the decision of report" in describe(home)["loops"]["support"]["notes"][0]
+    begun = run("start-budget", "support", "--reason", "the disk was lost", "--by", "anna")
+    assert begun.stdout == "support: the error budget is full again; recorded as by anna: the disk was lost\n"
+    status = describe(home)["loops"]["support"]
+    assert (status["error_budget"]["left"], status["error_budget"]["decisions"]) == (0.2, 0)
+    [note] = [note for note in status["notes"] if "error budget" in note]
+    assert re.fullmatch(r"anna began its error budget anew on \d{4}-\d\d-\d\d: the disk was lost", note)
+    again = json.loads(run("start-budget", "support", "--reason", "once more", "--json").stdout)
+    assert [start["reason"] for start in again["starts"]] == ["the disk was lost", "once more"]
 
 
 def test_status_says_what_the_newest_reports_found(home: Home) -> None:

@@ -63,6 +63,7 @@ from ftassets.domain import retrain
 from ftassets.domain.canonical import canonical_json, digest_of
 from ftassets.domain.chat import question
 from ftassets.domain.dataset.rows import Example
+from ftassets.domain.gates.error_budget import Ledger
 from ftassets.domain.release.statement import read_statement
 from ftassets.domain.release.version import ExternalModel
 from ftassets.testing.doubles.llm_judge import pairwise_double
@@ -259,10 +260,15 @@ def test_small_files_are_read(sample: Path, home: Home) -> None:
     assert [each.new_labels for each in read_shadow(control(home), LOOP)] == ([300] if sample.name == CURRENT else [])
     waiting = read_waiting(control(home), LOOP)
     assert (waiting and waiting.told) == (True if sample.name == CURRENT else None)
-    decisions = read_ledger(control(home), LOOP).decisions
+    decisions = read_ledger(artifacts(home), control(home), LOOP).decisions
     assert [each.level for each in decisions] == ([0.05, 0.05] if sample.name == CURRENT else []), "earlier releases had no error budget"
     assert read_state(control(home), LOOP) == Journal(control(home)).state(LOOP)
     assert GatewayServing(home).public_url.startswith("http://127.0.0.1:")
+
+
+def test_an_error_budget_of_the_first_format_is_the_one_of_today() -> None:
+    samples = SAMPLES / CURRENT
+    assert Ledger.parse((samples / "budget_1.json").read_bytes()) == Ledger.parse((samples / "home/budgets" / f"{LOOP}.json").read_bytes())
 
 
 # what a run of a whole loop leaves behind

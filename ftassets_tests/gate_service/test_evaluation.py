@@ -65,7 +65,9 @@ def test_a_version_is_answered_scored_timed_and_judged(world: World, answer: tup
     labels = [ToolCall().label(row.completion) for row in world.golden], [ToolCall().label(said[row.id]) for row in world.golden]
     assert found.f1_score == pytest.approx(f1_score(*labels, labels=["dim", "open"], average="macro"))
     assert found.f1_score == pytest.approx(1 / 3)
-    assert world.candidate in {each.candidate for each in read_ledger(control(world.home), LOOP).decisions}, "it is a decision that counts"
+    assert world.candidate in {each.candidate for each in read_ledger(artifacts(world.home), control(world.home), LOOP).decisions}, (
+        "it is a decision that counts"
+    )
     assert found.latency_ms_p99 is not None
     assert found.latency_ms_p99 > 0
     assert {result.name: result.verdict.value for result in found.verdicts} == {

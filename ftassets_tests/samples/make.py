@@ -131,7 +131,7 @@ def report(home: Home, loop: LoopConfig, base: str, production: str, candidate: 
         scores={"base": rows(4), "production": rows(4), "candidate": rows(5 if first else 12)},  # 5 are not enough data
         latency_ms={}, answers={}, pairwise_scores=scores, llm_judge_calibration=calibration,
     )  # fmt: skip
-    return store_eval_report(artifacts(home), within_budget(control(home), loop, made, 1_700_000_000.0))
+    return store_eval_report(artifacts(home), within_budget(artifacts(home), control(home), loop, made, 1_700_000_000.0))
 
 
 def released(home: Home, loop: LoopConfig, digest: str, report_digest: str, content: EvalReport) -> None:

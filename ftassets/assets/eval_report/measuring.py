@@ -174,7 +174,7 @@ def measure(
         llm_judge_calibration=calibration,
         second_answers=second,
     )
-    return Evaluation(within_budget(control, loop, report, time.time()), rows, answers)
+    return Evaluation(within_budget(artifacts, control, loop, report, time.time()), rows, answers)
 
 
 def _classes(loop: LoopConfig, golden: Sequence[Example]) -> list[str]:

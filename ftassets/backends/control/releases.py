@@ -1,7 +1,10 @@
 """Signed statements: for each version of a loop its release, a person's approval, and an override."""
 
+import json
 import time
+from base64 import b64decode
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Literal
 
 from ftassets.backends.control.base import Control
@@ -23,6 +26,20 @@ class NotApproved(FtassetsError):
 
 class StatementMissing(FtassetsError):
     """A version has no signed statement of a kind."""
+
+
+def reports_of_releases(control: Control, loop: str) -> Iterator[tuple[str, str]]:
+    """Versions, and digests of the reports they were released on, by what their envelopes say, whoever signed them. Raises OSError.
+
+    Versions that were adopted have none, and envelopes that cannot be read are left out.
+    """
+    for name in control.names(f"{FOLDER}/{loop}"):
+        version, dot, rest = name.partition(".")
+        if dot + rest == SUFFIXES["release"]:
+            with suppress(ValueError, KeyError, TypeError):
+                envelope = json.loads(control.read(f"{FOLDER}/{loop}/{name}") or b"")
+                predicate = read_statement(b64decode(envelope["payload"]))[2]
+                yield version, str(predicate["report_digest"])
 
 
 class Releases:

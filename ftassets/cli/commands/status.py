@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -22,11 +22,11 @@ from ftassets.cli.commands.stuck import stuck_runs_of_home
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
 from ftassets.config.loops_folder import sound_loops_folder
+from ftassets.config.profiles import artifacts, serving, verifier
 from ftassets.config.profiles import control as control_of
-from ftassets.config.profiles import serving, verifier
 from ftassets.domain.drift.comparison import DriftVerdict
 from ftassets.domain.formats import NewerFormat
-from ftassets.domain.gates.error_budget import outlook, wanted_level
+from ftassets.domain.gates.error_budget import YEAR, outlook, wanted_level
 from ftassets.domain.gates.result import Verdict
 from ftassets.domain.monitoring.latest import LatestReport
 from ftassets.domain.release.statement import read_statement
@@ -79,7 +79,7 @@ def describe(home: Home) -> dict[str, Any]:
             except ServingError as error:  # a loop that was written after the gateway started
                 unknown, notes = True, [f"the gateway does not serve it ({error}): start `ftassets up` again, which reads the loops"]
         reports, unread = _reports(control, name)
-        budget, unknown_budget = _budget(control, loop, now)
+        budget, about_budget = _budget(home, control, loop, now)
         waiting, unknown_waiting = _waiting(control, loop)
         shadow, unknown_waiting = _shadow(control, loop, now, unknown_waiting)
         approvals, overrides = list(releases.approvals(name)), list(releases.overrides(name))
@@ -101,7 +101,7 @@ def describe(home: Home) -> dict[str, Any]:
             "notes": [
                 *notes,
                 *unread,
-                *unknown_budget,
+                *about_budget,
                 *unknown_waiting,
                 *findings(reports),
                 *(f"version {each.version[:12]}: {each.sentence}" for each in approvals),
@@ -155,16 +155,22 @@ def _waiting(control: Control, loop: LoopConfig) -> tuple[Waiting | None, list[s
     return found, [f"the {found.trigger} trigger has waited since {since:%F %H:%M}: {found.reason}"]
 
 
-def _budget(control: Control, loop: LoopConfig, now: float) -> tuple[dict[str, Any] | None, list[str]]:
-    """The loop's error budget before the next decision, None without one; and why it cannot be read."""
+def _budget(home: Home, control: Control, loop: LoopConfig, now: float) -> tuple[dict[str, Any] | None, list[str]]:
+    """The loop's error budget before the next decision, None without one; and why it cannot be read, or who began it anew this year."""
     per_year = loop.release.bad_promotions_a_year
     if per_year is None:
         return None, []
     try:
-        found = outlook(read_ledger(control, loop.name), per_year, wanted_level(loop.gates), now)
+        ledger = read_ledger(artifacts(home), control, loop.name)
     except (BudgetDamaged, OSError) as error:
         return None, [f"its error budget is unknown, and no report can be made: {error}"]
-    return {**asdict(found), "full_in": found.full_in, "sentence": found.sentence}, []
+    found = outlook(ledger, per_year, wanted_level(loop.gates), now)
+    anew = [
+        f"{start.by} began its error budget anew on {datetime.fromtimestamp(start.at, UTC):%F}: {start.reason}"
+        for start in ledger.starts
+        if start.at > now - YEAR
+    ]
+    return {**asdict(found), "full_in": found.full_in, "sentence": found.sentence}, anew
 
 
 def findings(reports: Mapping[str, LatestReport]) -> Iterator[str]:

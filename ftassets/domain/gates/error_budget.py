@@ -4,6 +4,9 @@ A decision is one candidate against one production on one golden set. Its level 
 gate's claim is false passes them all (`policy.py` says why). Expected bad promotions of a year are at most the sum of the levels, however
 decisions depend on each other. The budget is a bucket: what a year allows flows in evenly, a part of it can be saved up, and each decision
 takes a part of what is there. Levels follow from the times of decisions alone, never from their outcome.
+
+Each decision is counted as a share of the budget it was made at. So a budget that is lowered and raised gives nothing: the shares of any
+365 days add up to no more than one, and the levels of decisions made at a budget or a lower one to no more than that budget.
 """
 
 from collections.abc import Sequence
@@ -28,6 +31,7 @@ YEAR = 365 * DAY
 SAVED = 0.2  # share of a year's budget that can be saved up; the rest of it flows in over the year
 PART = 1 / 3  # of what is there, for one decision
 LEAST = 1e-9  # level, at which bounds can still be computed
+KEPT = 200  # decisions that a ledger keeps however old they are: a clock that is set back makes them new again
 _FIGURES = 3  # of a level
 _FIRST_RULE = 3  # of gates: earlier releases had no error budget
 # fields of a report that gates do not see, and what parity tells of time
@@ -43,7 +47,7 @@ class Spending(BaseModel):
     """What one decision took from the budget, as its report keeps it.
 
     `per_year` is the policy's; `level` what this decision took, `left` what is there after it; `spent` and `decisions` are of the 365
-    days up to it, itself included.
+    days up to it, itself included. A decision made at another budget spent the same share of this one.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -60,7 +64,10 @@ class Spending(BaseModel):
 
 
 class Decision(BaseModel):
-    """One decision, as the ledger keeps it: what it was about, when (epoch seconds), its level, and what was left after it."""
+    """One decision, as the ledger keeps it: what it was about, when (epoch seconds), and at which budget a year.
+
+    `level` is what it took, `left` what was there after it.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -70,65 +77,102 @@ class Decision(BaseModel):
     at: float = Field(ge=0, allow_inf_nan=False)
     level: float = Field(gt=0, le=1)
     left: float = Field(ge=0, allow_inf_nan=False)
+    per_year: float = Field(gt=0, allow_inf_nan=False)
+
+    @property
+    def share(self) -> float:
+        """What it took of a year's budget."""
+        return self.level / self.per_year
+
+
+class Start(BaseModel):
+    """A ledger that a person began because the one before was lost: when (epoch seconds), who, and why.
+
+    `report` is the digest of the newest eval report there was, whose decision the new ledger does not know; None without one.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    at: float = Field(ge=0, allow_inf_nan=False)
+    by: str
+    reason: str
+    report: str | None
 
 
 class Ledger(Stored):
-    """A loop's decisions of the last 365 days, oldest first, and the newest one however old it is."""
+    """A loop's decisions in the order in which they were made: those that count now, and the newest `KEPT` however old they are."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     KIND: ClassVar[str] = "error_budget"
 
     decisions: tuple[Decision, ...]
+    starts: tuple[Start, ...] = ()
 
     def with_decision(self, per_year: float, wanted: float, key: str, candidate: str, golden_commit: str, now: float) -> "Ledger":
         """The ledger after a decision at `now`. One on the same evidence is the same decision: it is not taken twice.
 
-        If the clock was set back, nothing has flowed in, and what flows in counts from the new time on.
+        It is another one if the budget was lowered since: at no higher level than before, and taken from the lower budget.
         """
-        if self.find(key, now):
+        earlier = [each for each in self.counted(now) if each.key == key]
+        if any(each.per_year <= per_year for each in earlier):
             return self
-        level, left = next_level(per_year, wanted, self.left(per_year, now))
-        made = Decision(key=key, candidate=candidate, golden_commit=golden_commit, at=now, level=level, left=left)
-        return Ledger(decisions=(*self.since(now - YEAR), made))
+        level, left = next_level(per_year, min([wanted, *(each.level for each in earlier)]), self.left(per_year, now))
+        made = Decision(key=key, candidate=candidate, golden_commit=golden_commit, at=now, level=level, left=left, per_year=per_year)
+        newest = len(self.decisions) - KEPT
+        kept = [each for number, (each, date) in enumerate(self.dated(now)) if number >= newest or date > now - YEAR]
+        return self.model_copy(update={"decisions": (*kept, made)})
 
-    def find(self, key: str, now: float) -> Decision | None:
-        """The decision of the last 365 days on this evidence."""
-        return next((each for each in self.since(now - YEAR) if each.key == key), None)
+    def dated(self, now: float) -> list[tuple[Decision, float]]:
+        """The decisions, each with the latest time at which it may have been made.
+
+        When the clock was set back from a time, the decisions before that may have been made as late as that time.
+        """
+        found = []
+        after, latest = now, float("-inf")
+        for each in reversed(self.decisions):
+            latest = max(latest, each.at) if each.at > after else latest
+            found.append((each, max(each.at, latest)))
+            after = each.at
+        return found[::-1]
+
+    def counted(self, now: float) -> list[Decision]:
+        """The decisions of the 365 days up to `now`, and those of which the clock does not say that they are older."""
+        return [each for each, date in self.dated(now) if date > now - YEAR]
 
     def candidates_on(self, golden_commit: str) -> int:
         """Candidates evaluated on this commit of the golden set."""
         return len({each.candidate for each in self.decisions if each.golden_commit == golden_commit})
 
-    def since(self, at: float) -> tuple[Decision, ...]:
-        """Decisions after a time."""
-        return tuple(each for each in self.decisions if each.at > at)
-
     def left(self, per_year: float, now: float) -> float:
-        """What is in the budget at a time from the newest decision on; all that can be saved up before the first one."""
+        """What is in the budget at a time; all that can be saved up before the first decision.
+
+        If the clock was set back, nothing has flowed in, and what flows in counts from the new time on.
+        """
         full = SAVED * per_year
         if not self.decisions:
             return full
         last = self.decisions[-1]
-        return min(full, last.left + inflow(per_year) * max(now - last.at, 0.0))
+        saved = min(full, last.left * (per_year / last.per_year) + inflow(per_year) * max(now - last.at, 0.0))
+        rest = per_year * (1 - sum(each.share for each in self.counted(now)))  # less than is saved only if the clock was set back
+        return max(min(saved, rest), 0.0)
 
     def spending(self, per_year: float, key: str) -> Spending:
-        """What the decision with this key took, with the 365 days up to it. Raises KeyError without one.
-
-        After the budget was lowered, the verdict is at no more than a decision may have now.
-        """
-        found = next((each for each in reversed(self.decisions) if each.key == key), None)
-        if found is None:
+        """What the newest decision with this key took that was made at this budget or a lower one. Raises KeyError without one."""
+        places = [n for n, each in enumerate(self.decisions) if each.key == key and each.per_year <= per_year]
+        if not places:
             raise KeyError(key)
-        year = [each for each in self.decisions if found.at - YEAR < each.at <= found.at]
-        level = min(found.level, most_level(per_year))
-        return Spending(per_year=per_year, level=level, left=found.left, spent=sum(each.level for each in year), decisions=len(year))
+        found = self.decisions[places[-1]]
+        year = Ledger(decisions=self.decisions[: places[-1] + 1]).counted(found.at)
+        spent = per_year * sum(each.share for each in year)
+        return Spending(per_year=per_year, level=found.level, left=found.left, spent=spent, decisions=len(year))
 
 
 @dataclass(frozen=True)
 class Outlook:
     """The budget at one time: the `level` of a decision, what is `left`, and what the decisions of the last 365 days `spent`.
 
-    `full_in` is in days: when a decision may have the level the gates want again, if none comes before; None when never.
+    `clock` are the days that the clock was set back by, if decisions therefore count as newer than they say. `full_in` is in days: when
+    a decision may have the level the gates want again, if none comes before; None when never, or unknown because of the clock.
     """
 
     per_year: float
@@ -137,11 +181,12 @@ class Outlook:
     left: float
     spent: float
     decisions: int
+    clock: float = 0.0
 
     @property
     def full_in(self) -> float | None:
         enough = self.wanted / PART
-        if enough > SAVED * self.per_year:
+        if enough > SAVED * self.per_year or self.clock:
             return None
         return max(enough - self.left, 0.0) / inflow(self.per_year) / DAY
 
@@ -155,6 +200,8 @@ class Outlook:
         if self.level < _rounded(self.wanted):
             text += f"; for the same power a level of {self.level:.3g} takes {more_rows(self.level, self.wanted):.1f} times the rows of "
             text += f"{self.wanted:.3g}, which the gates ask for"
+        if self.clock:
+            return f"{text}; the clock was set back by {self.clock:.0f} days, so that decisions from before count for as much longer"
         if self.full_in is None:
             return f"{text}; the budget is too small for that level"
         return text + (f"; that level is back in {self.full_in:.0f} days without a decision" if self.full_in > 1 else "")
@@ -162,9 +209,11 @@ class Outlook:
 
 def outlook(ledger: Ledger, per_year: float, wanted: float, now: float) -> Outlook:
     """The budget before the next decision."""
-    left, year = ledger.left(per_year, now), ledger.since(now - YEAR)
+    left, year = ledger.left(per_year, now), ledger.counted(now)
     level = next_level(per_year, wanted, left)[0]
-    return Outlook(per_year, wanted, level, left, sum(each.level for each in year), len(year))
+    ahead = max([date - now for _, date in ledger.dated(now)], default=0.0) / DAY
+    spent = per_year * sum(each.share for each in year)
+    return Outlook(per_year, wanted, level, left, spent, len(year), ahead if ahead > 1 else 0.0)
 
 
 def more_rows(level: float, wanted: float) -> float:
@@ -187,11 +236,6 @@ def next_level(per_year: float, wanted: float, left: float) -> tuple[float, floa
     """
     level = _rounded(min(wanted, max(PART * min(left, SAVED * per_year), LEAST)))
     return level, max(left - level, 0.0)
-
-
-def most_level(per_year: float) -> float:
-    """The largest level that any decision may have."""
-    return _rounded(PART * SAVED * per_year)
 
 
 def steady_level(per_year: float, wanted: float, decisions: float) -> float:

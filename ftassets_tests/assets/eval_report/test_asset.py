@@ -217,7 +217,7 @@ def test_scores_and_verdicts_computed_again_are_the_stored_ones_to_the_byte(tiny
 
 def test_a_report_is_a_decision_that_counts_against_the_budget_and_says_so(tiny: TinyLoop, digest: str) -> None:
     report = read_eval_report(artifacts(tiny.home), tiny.loop.name, digest)
-    [decision] = read_ledger(control(tiny.home), tiny.loop.name).decisions
+    [decision] = read_ledger(artifacts(tiny.home), control(tiny.home), tiny.loop.name).decisions
     assert (decision.candidate, decision.golden_commit, decision.level) == (report.candidate, report.golden_commit, 0.05)
     assert report.error_budget is not None
     assert report.error_budget.model_dump() == pytest.approx({"per_year": 1.0, "level": 0.05, "left": 0.15, "spent": 0.05, "decisions": 1})
@@ -357,7 +357,7 @@ def test_evaluated_again_nothing_but_response_times_is_new_evidence(tiny: TinyLo
     assert evidence_key(first, tiny.loop.gates) != evidence_key(second, tiny.loop.gates), "new times are another chance to pass"
     untimed = [each.model_copy(update={"latency_ms": {}}) for each in made]
     assert len({evidence_key(each, tiny.loop.gates) for each in untimed}) == 1
-    again = within_budget(control(tiny.home), tiny.loop, second.model_copy(update={"run_id": "by hand"}), time.time())
+    again = within_budget(artifacts(tiny.home), control(tiny.home), tiny.loop, second.model_copy(update={"run_id": "by hand"}), time.time())
     assert again.error_budget == second.error_budget
     assert first.error_budget is not None
     assert second.error_budget is not None

@@ -84,7 +84,8 @@ def test_the_same_evidence_is_one_decision_for_a_year() -> None:
     ledger = year([0, 1, 2])
     assert ledger.with_decision(1.0, 0.05, "1", "candidate", "golden", 30 * DAY) is ledger
     again = ledger.with_decision(1.0, 0.05, "1", "candidate", "golden", 400 * DAY)
-    assert [each.at / DAY for each in again.decisions] == [400], "older ones are forgotten"
+    assert [each.at / DAY for each in again.decisions] == [0, 1, 2, 400]
+    assert [each.at / DAY for each in again.counted(400 * DAY)] == [400], "older ones do not count"
     spending = ledger.spending(1.0, "1")
     assert (spending.level, spending.decisions, spending.spent) == (0.05, 2, 0.1)
     with pytest.raises(KeyError, match="never"):
@@ -96,6 +97,90 @@ def test_a_clock_that_is_set_back_gives_nothing_and_does_not_stop_the_loop() -> 
     assert levels(wrong) == [0.05, 0.05, 0.05, 0.0333, 0.0222]
     assert levels([*wrong, 60.0])[-1] == 0.05
     assert outlook(year(wrong), 1.0, 0.05, 61 * DAY).level == 0.05
+
+
+def test_a_clock_that_goes_forth_and_back_spends_no_more_than_a_budget() -> None:
+    for cycle in ([5, 0], [0, 5], [0, 2, 5], [3, 0, 1, 9, 0.2]):
+        years = [cycle[n % len(cycle)] for n in range(200)]
+        assert sum(levels([365 * each for each in years])) <= 1.2, "it was 10: one bucketful each time"
+    forth_and_back = [5 * 365.0 * (n % 2) for n in range(50)]
+    assert sum(levels(forth_and_back)) < 1.0
+    held = outlook(year(forth_and_back), 1.0, 0.05, 0.0)
+    assert held.level < 0.005
+    assert held.full_in is None
+    assert "the clock was set back by 1825 days, so that decisions from before count for as much longer" in held.sentence
+    # a clock that showed 1970 once costs nothing once it is right again
+    assert levels([10_000, 0, 10_001])[-1] == 0.05
+    assert levels([10_000, 0, 10_001, *range(10_002, 10_300, 7)])[-1] > 0.015
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.data())
+def test_no_order_of_decisions_budgets_and_clocks_spends_more_than_a_budget_in_365_days(data: st.DataObject) -> None:
+    ledger = Ledger(decisions=())
+    per_year, now = 1.0, 4000 * DAY
+    made: list[tuple[float, float, float]] = []  # clock, budget, level
+    for _ in range(data.draw(st.integers(1, 60))):
+        step = data.draw(st.sampled_from(["new", "new", "again", "budget", "clock", "wait", "killed"]))
+        if step == "budget":
+            per_year = data.draw(st.sampled_from([0.01, 0.1, 1.0, 3.0]))
+        elif step == "clock":
+            now = data.draw(st.sampled_from([0.0, 1000.0, 3999.0, 4000.0, 4100.0, 9000.0, 30000.0])) * DAY
+        elif step == "wait":
+            now += data.draw(st.floats(0, 200)) * DAY
+        else:
+            key = str(len(made)) if step == "new" else str(data.draw(st.integers(0, max(len(made) - 1, 0))))
+            after = ledger.with_decision(per_year, 0.05, key, "candidate", "golden", now)
+            if step == "killed":
+                continue  # before the ledger was written, and so before anybody read a verdict
+            spending = after.spending(per_year, key)
+            assert spending.level <= 0.05
+            assert Ledger.parse(after.document()) == after
+            if after is ledger:
+                assert spending.level in {level for _, budget, level in made if budget <= per_year}
+            else:
+                made.append((now, per_year, spending.level))
+                assert after.spending(per_year, key).per_year == per_year
+            ledger = after
+    floor = LEAST * len(made)
+    for start, _, _ in made:
+        inside = [(budget, level) for at, budget, level in made if start <= at < start + YEAR]
+        assert sum(level / budget for budget, level in inside) <= 1 + floor / 0.01 + 1e-9
+        for most in {budget for budget, _ in inside}:
+            assert sum(level for budget, level in inside if budget <= most) <= most + floor + 1e-9
+
+
+@pytest.mark.parametrize("count", [16, 26, 52])
+def test_evidence_judged_again_at_a_lower_budget_takes_from_the_lower_one(count: int) -> None:
+    days = [n * 365 / count for n in range(count)]
+    ledger = year(days)
+    for number in range(count):
+        ledger = ledger.with_decision(0.01, 0.05, str(number), "candidate", "golden", 365 * DAY + number)
+    again = [ledger.spending(0.01, str(number)) for number in range(count)]
+    assert sum(each.level for each in again) <= 0.01
+    assert all(each.level > 0 for each in again)
+    assert sum(each.level for each in ledger.counted(365 * DAY) if each.per_year == 0.01) <= 0.01
+    back = ledger.with_decision(1.0, 0.05, "3", "candidate", "golden", 366 * DAY)
+    assert back is ledger, "a higher budget gives evidence no new chance"
+    assert back.spending(1.0, "3").level == again[3].level
+
+
+def test_a_budget_that_is_raised_and_lowered_again_gives_nothing() -> None:
+    ledger, low = Ledger(decisions=()), 0.0
+    for number in range(300):
+        per_year = 0.01 if number % 2 else 1.0
+        ledger = ledger.with_decision(per_year, 0.05, str(number), "candidate", "golden", number * DAY)
+        low += ledger.decisions[-1].level if number % 2 else 0
+    assert 0.002 < low < 0.01
+
+
+def test_a_ledger_of_the_first_format_says_no_budget_and_gets_the_smallest_that_fits() -> None:
+    document = {"decisions": [each.model_dump(exclude={"per_year"}) for each in year([0, 30, 31]).decisions]}
+    assert [each.per_year for each in Ledger.parse(document).decisions] == [1.0, 1.0, 1.0]
+    assert Ledger.parse({"decisions": []}) == Ledger(decisions=())
+    for damaged in ({"decisions": [{"level": 0.05}]}, {"decisions": [1]}, {"decisions": {}}, {}):
+        with pytest.raises(ValueError, match="validation error"):
+            Ledger.parse(damaged)
 
 
 def test_hundreds_of_decisions_at_once_leave_a_level_at_which_gates_can_still_be_computed() -> None:
