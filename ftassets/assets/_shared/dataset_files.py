@@ -26,6 +26,7 @@ from ftassets.domain.dataset.curation import Curated
 from ftassets.domain.dataset.preferences import Pair, trl_row
 from ftassets.domain.dataset.rows import Example, Quarantined, apart, shown
 from ftassets.domain.dataset.shards import Index, Shard, content_hash, plan
+from ftassets.domain.evaluation.conversations import distinct, linked
 from ftassets.domain.evaluation.scored_turns import scored_turns
 from ftassets.errors import InvalidInput, reason_of
 
@@ -205,8 +206,11 @@ def read_sets(store: DatasetStore, ref: str, loop: str, names: Iterable[str]) ->
 
 
 def scored_golden(store: DatasetStore, ref: str, loop: LoopConfig) -> list[Example]:
-    """The golden rows as reports score them: with `golden_turns: every` a row for each answer of a conversation. Raises DatasetError."""
-    rows = read_golden(store, ref, loop.name)
+    """The golden rows as reports score them: each once, and with `golden_turns: every` a row for each answer of a conversation.
+
+    Rows of one conversation say so. Raises DatasetError.
+    """
+    rows = linked(distinct(read_golden(store, ref, loop.name), loop.task.form))
     return [turn for row in rows for turn in scored_turns(row)] if loop.golden_turns == "every" else rows
 
 

@@ -33,6 +33,7 @@ from ftassets.domain.evaluation.llm_judge import (
     too_many_missing,
 )
 from ftassets.domain.evaluation.sampling import fixed_sample
+from ftassets.domain.evaluation.scored_turns import last_answers
 from ftassets.domain.gates.llm_judge import llm_judge_sample
 
 CLIENTS = 4  # pairs judged at once
@@ -71,9 +72,8 @@ def ask_judge(
         panel = _Panel(control, loop, loop.llm_judge, say)
     except JudgeUnreachable as error:
         return [], not_calibrated(loop.llm_judge.min_kappa, str(error))
-    wanted = {
-        name for gate in gates for name in llm_judge_sample(gate, [row.id for row in rows if gate.slice in (None, row.slice or "golden")])
-    }
+    of_gates = [(gate, [row for row in rows if gate.slice in (None, row.slice or "golden")]) for gate in gates]
+    wanted = {name for gate, found in of_gates for name in llm_judge_sample(gate, [row.id for row in last_answers(found)])}
     sample = [row for row in rows if row.id in wanted]
     asked = {row.id: Asked(messages=row.messages, tools=row.tools) for row in sample}
     pairs = {name: _Pair(request, answers_candidate[name], answers_production[name]) for name, request in asked.items()}

@@ -124,11 +124,11 @@ def _sensitivity_table(loop: LoopConfig, report: EvalReport) -> dg.MetadataValue
 
 def _turns_table(report: EvalReport) -> dg.MetadataValue | None:
     """Right answers of golden conversations by the number of the answer, and conversations that are right as a whole; None without any."""
-    golden = {role: [score for score in report.rows(role, None) if score.conversation] for role in ROLES}
+    golden = {role: [score for score in report.rows(role, None) if score.conversation and turn_number(score.id)] for role in ROLES}
     if not golden["candidate"]:
         return None
     lines = []
-    for number in sorted({turn_number(score.id) for score in golden["candidate"]}):
+    for number in sorted({turn_number(score.id) or 0 for score in golden["candidate"]}):
         of_role = [[score for score in golden[role] if turn_number(score.id) == number] for role in ROLES]
         lines.append((f"answer {number}", len(of_role[0]), *(_share(rows, [s.exact for s in rows]) for rows in of_role)))
     whole = [[bool(each) for each in pooled(WHOLE, scores, [float(s.exact) for s in scores])] for scores in golden.values()]

@@ -9,6 +9,7 @@ from ftassets.assets._shared.dataset_files import read_sets, read_splits, scored
 from ftassets.backends.dataset_store.base import DatasetStore
 from ftassets.config.loop import EvaluationSet, LoopConfig
 from ftassets.domain.dataset.rows import Example, Quarantined
+from ftassets.domain.evaluation.conversations import linked
 from ftassets.domain.evaluation.scored_turns import conversation_of
 from ftassets.domain.evaluation.scoring import Score, score
 from ftassets.domain.evaluation.sets import score_row
@@ -55,7 +56,11 @@ def read_rows(store: DatasetStore, loop: LoopConfig, golden_commit: str, dataset
     splits = read_splits(store, dataset_commit, loop.name, unreadable)
     golden = scored_golden(store, golden_commit, loop)
     further = read_sets(store, golden_commit, loop.name, [each.name for each in loop.sets])
-    sets = [RowSet(golden), RowSet(splits["test"], held_out=True), *(RowSet(further[each.name], settings=each) for each in loop.sets)]
+    sets = [
+        RowSet(golden),
+        RowSet(linked(splits["test"]), held_out=True),
+        *(RowSet(linked(further[each.name]), settings=each) for each in loop.sets),
+    ]
     return Rows(sets, splits["train"], unreadable)
 
 
@@ -72,7 +77,8 @@ def scores_of(loop: LoopConfig, rows: Rows, files: Sequence[Path], row_scores: S
         for row in each.rows:
             said, cut = found[row.id]["answer"], found[row.id]["truncated"]
             if each.settings is not None:
-                scores.append(score_row(each.settings, row, said, form, cut))
+                made = score_row(each.settings, row, said, form, cut)
+                scores.append(made.model_copy(update={"conversation": conversation_of(row)}))
                 continue
             name, part = (f"{HELD_OUT}:{row.id}", HELD_OUT) if each.held_out else (row.id, row.slice or "golden")
             made = score(name, part, said, row.completion, form, cut, labelled=True)

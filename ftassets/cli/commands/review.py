@@ -20,6 +20,7 @@ from ftassets.domain.evaluation.human_review import Given, ReviewRow, parse_csv,
 from ftassets.domain.evaluation.llm_judge import pair_to_label
 from ftassets.domain.gates.gate import Gate
 from ftassets.domain.gates.human_review import progress_of, review_sample
+from ftassets.domain.gates.independent_units import one_of_each
 from ftassets.domain.gates.llm_judge import llm_judge_sample
 from ftassets.domain.gates.policy import at_its_level
 from ftassets.domain.gates.presets import single_gates
@@ -82,7 +83,7 @@ def pairs(instance: dg.DagsterInstance, dataset_store: DatasetStore, artifacts: 
     report = read_eval_report(artifacts, loop.name, digest)
     golden = _golden(dataset_store, loop, report)
     said = {role: read_answers([answers_file(artifacts, report.answers[role][0])]) for role in ("candidate", "production")}
-    sampled = (llm_judge_sample(gate, [each.id for each in report.rows("candidate", gate.slice)]) for gate in gates)
+    sampled = (llm_judge_sample(gate, [each.id for each in one_of_each(report.rows("candidate", gate.slice))]) for gate in gates)
     names = list(dict.fromkeys(name for sample in sampled for name in sample))
     if absent := [name for name in names if name not in golden or any(name not in answers for answers in said.values())]:
         raise InvalidInput(f"row {absent[0]} or an answer to it is not there any more: materialize eval_report again")

@@ -18,6 +18,7 @@ from ftassets.errors import reason_of
 M = TypeVar("M", bound=BaseModel)
 
 MAX_LINE = 1_000_000  # bytes
+CONVERSATION = "conversation:"  # what the name of a group begins with that is a conversation
 _SHOWN = 500  # characters of a quarantined line
 
 
@@ -157,10 +158,17 @@ def _example(row: Any, source: str) -> Example:
         tools=asked.tools,
         completion=answer.content,
         slice=row.get("slice"),
-        group=row.get("group"),
+        group=_group(row),
         source=source,
         quality=_quality(row),
     )
+
+
+def _group(row: Any) -> Any:
+    """The row's group; without one its conversation, if the file names it."""
+    named = row.get("conversation_id")
+    known = row.get("group") is None and isinstance(named, str | int) and not isinstance(named, bool) and named != ""
+    return f"{CONVERSATION}{named}" if known else row.get("group")
 
 
 def _quality(row: dict[str, Any]) -> float | None:

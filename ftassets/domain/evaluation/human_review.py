@@ -42,12 +42,20 @@ class Review(Stored):
 
     @property
     def words(self) -> dict[str, dict[str, bool]]:
-        """Row id -> person -> whether the answer is good; a person's later word on a row replaces the earlier one."""
+        """Row id -> person -> whether the answer is good to that person; a no stays, whatever the person says later.
+
+        The verdict is known by then, and who may take words back until it is another one can pass anything.
+        """
         said: dict[str, dict[str, bool]] = {}
         for given in self.given:
             for name, good in given.verdicts.items():
-                said.setdefault(name, {})[given.by] = good
+                of_row = said.setdefault(name, {})
+                of_row[given.by] = good and of_row.get(given.by, True)
         return said
+
+    def taken_back(self, given: Given) -> list[str]:
+        """Rows that a person now calls good and called bad before, sorted."""
+        return sorted(name for name, good in given.verdicts.items() if good and not self.words.get(name, {}).get(given.by, True))
 
     @property
     def good(self) -> dict[str, bool]:

@@ -6,13 +6,15 @@ from ftassets.domain.dataset.rows import Example
 
 
 class Turn(Example):
-    """One answer of a conversation: its request is what comes before it, its id that of the row and the number of the answer."""
+    """A row that depends on others: one answer of a conversation, whose request is what comes before it."""
 
-    conversation: str  # id of the row
+    conversation: str  # id of its row, or of its first row
 
 
 def scored_turns(row: Example) -> list[Example]:
     """A row for each answer of the conversation that is text, the row's own last; a row of one answer stays as it is.
+
+    The id is that of the row with the number of the answer.
 
     Each is asked as the row has it: earlier answers are the expected ones, not those a model would have given. An answer that calls tools
     is not text, and one that no request comes before cannot be asked for: they are not scored.
@@ -26,7 +28,15 @@ def scored_turns(row: Example) -> list[Example]:
         return [row]
     answers = [(row.messages[:place], row.messages[place].content or "") for place in places] + [(row.messages, row.completion)]
     return [
-        Turn(**{**dict(row), "id": f"{row.id}#{number}", "messages": before, "completion": answer}, conversation=row.id)
+        Turn(
+            **{
+                **dict(row),
+                "id": f"{row.id}#{number}",
+                "messages": before,
+                "completion": answer,
+                "conversation": conversation_of(row) or row.id,
+            }
+        )
         for number, (before, answer) in enumerate(answers, start=1)
     ]
 
@@ -42,6 +52,7 @@ def conversation_of(row: Example) -> str | None:
     return row.conversation if isinstance(row, Turn) else None
 
 
-def turn_number(turn: str) -> int:
-    """The number of the answer in its conversation, from 1, by the id of its row."""
-    return int(turn.rpartition("#")[2])
+def turn_number(turn: str) -> int | None:
+    """The number of the answer in its conversation, from 1, by the id of its row; None for a row with one answer."""
+    number = turn.rpartition("#")[2]
+    return int(number) if "#" in turn and number.isdecimal() else None

@@ -23,7 +23,7 @@ class Score(BaseModel):
     predicted: str | None = None
     truncated: bool = False  # the answer was cut at the token limit
     values: dict[str, float] = {}
-    # the row is one of several answers of this conversation; a stored score of a row by itself does not have the field
+    # the row is one of several rows or answers of this conversation; a stored score of a row by itself does not have the field
     conversation: str | None = Field(None, exclude_if=lambda value: value is None)
 
 

@@ -9,7 +9,7 @@ from ftassets.domain.evaluation.metrics import RowValue
 from ftassets.domain.evaluation.scoring import Score
 from ftassets.domain.gates.classes import classes_of, without_rows
 from ftassets.domain.gates.fixed import bar, fixed_result
-from ftassets.domain.gates.independent_units import in_conversations
+from ftassets.domain.gates.independent_units import one_of_each
 from ftassets.domain.gates.macro_f1 import gain_bound, loss_bound, macro_f1
 from ftassets.domain.gates.paired import no_rows, not_measured, same_rows
 from ftassets.domain.gates.report import EvalReport
@@ -23,12 +23,12 @@ VALUE = RowValue()
 
 
 def evaluate_f1(gate: "Gate", report: EvalReport, _review: object = None) -> GateResult:
-    """The verdict of a gate on macro F1. Raises ValueError when candidate and production were not scored on the same rows."""
-    if in_conversations(report.rows("candidate", gate.slice)):
-        text = "macro F1 takes rows as independent, and answers of one conversation are not: compare recall"
-        return GateResult.of(gate, Verdict.NOT_ENOUGH_DATA, None, None, 0.0, len(report.rows("candidate", gate.slice)), text)
+    """The verdict of a gate on macro F1, by one row of each conversation.
+
+    Raises ValueError when candidate and production were not scored on the same rows.
+    """
     if gate.better_than or gate.no_worse_than:
-        return _paired(gate, report, *same_rows(gate, report))
+        return _paired(gate, report, *(one_of_each(rows) for rows in same_rows(gate, report)))
     return _fixed(gate, report)
 
 
@@ -95,7 +95,7 @@ def _paired(gate: "Gate", report: EvalReport, candidate: Sequence[Score], produc
 
 
 def _fixed(gate: "Gate", report: EvalReport) -> GateResult:
-    scores = report.rows("candidate", gate.slice)
+    scores = one_of_each(report.rows("candidate", gate.slice))
     if not scores:
         return no_rows(gate)
     found = labels(scores)

@@ -9,6 +9,7 @@ from ftassets.domain.agreement import agreeing, krippendorff
 from ftassets.domain.evaluation.human_review import Review
 from ftassets.domain.evaluation.metrics import RowValue
 from ftassets.domain.evaluation.sampling import fixed_sample
+from ftassets.domain.gates.independent_units import one_of_each
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.gates.result import GateResult, Verdict, verdict_of
 from ftassets.domain.sequential_share import decided_after, more_good, sequential_bounds
@@ -20,15 +21,17 @@ VALUE = RowValue()  # whether all who saw an answer find it good
 
 
 def review_sample(gate: "Gate", report: EvalReport, digest: str) -> list[str]:
-    """Ids of the rows to review. They depend on the digest of the report, so they are unknown before it is written."""
-    return fixed_sample([score.id for score in report.rows("candidate", gate.slice)], gate.sample, seed=int(digest[:16], 16))
+    """Ids of the rows to review, one of a conversation. They depend on the report's digest, so they are unknown before it is written."""
+    rows = one_of_each(report.rows("candidate", gate.slice))
+    return fixed_sample([score.id for score in rows], gate.sample, seed=int(digest[:16], 16))
 
 
 def evaluate_human_review(gate: "Gate", report: EvalReport, review: Review | None) -> GateResult:
     """The verdict of a human_review gate, at any time at which reviewers stop.
 
     Answers count in the order of the sample up to the first one without a review: an order that no reviewer chose. Both bounds hold
-    for all these times together (see `sequential_share`), and a verdict that was reached stays; one of both directions is FAIL.
+    for all these times together (see `sequential_share`), and a verdict that was reached stays; one of both directions is FAIL. Bounds
+    that contradict each other, which a fair sample hardly ever gives, pass nothing.
     """
     threshold = gate.at_least or 0.0
     how = f"ftassets review export {report.loop} --out review.csv, then ftassets review import {report.loop} review.csv --name NAME"
@@ -43,14 +46,23 @@ def evaluate_human_review(gate: "Gate", report: EvalReport, review: Review | Non
     if not seen:
         text = f"the first of {most} answers is not reviewed{_out_of_order(progress)}: {how}"
         return GateResult.of(gate, Verdict.NOT_ENOUGH_DATA, None, None, threshold, 0, text)
-    lower, upper = sequential_bounds(seen, most, gate.confidence)
-    lower, upper = (max(lower, threshold) if progress.good_after else min(lower, threshold)), max(lower, upper)
+    lower, upper = progress.bounds
+    if progress.contradictory:
+        found = (
+            f": one part of the sample proves a share of at least {lower:.3f}, another one of at most {upper:.3f}. By chance that happens "
+            f"in less than {2 * (100 - 100 * gate.confidence):g} % of samples: what reviewers call good has probably changed on the way"
+        )
+    else:
+        lower = max(lower, threshold) if progress.good_after else min(lower, threshold)  # the grid of the bounds is coarser than the test
+        found = (
+            f", which excludes more than {100 * (1 - lower):.1f} % bad ones at {100 * gate.confidence:g} %: lower bound of the share "
+            f"{lower:.3f}, upper {upper:.3f}, whenever reviewers stop"
+        )
     text = (
-        f"{sum(seen)} of {len(seen)} answers are good to all who saw them ({', '.join(review.people)}), which excludes more than "
-        f"{100 * (1 - lower):.1f} % bad ones at {100 * gate.confidence:g} %: lower bound of the share {lower:.3f}, upper {upper:.3f}, "
-        f"whenever reviewers stop; needs a lower bound above {threshold:.3f}; {progress.sentence}{_out_of_order(progress)}"
-        f"{_agreement(sample, review)}"
+        f"{sum(seen)} of {len(seen)} answers are good to all who saw them ({', '.join(review.people)}){found}; needs a lower bound above "
+        f"{threshold:.3f}; {progress.sentence}{_out_of_order(progress)}{_agreement(sample, review)}"
     )
+    lower, upper = sorted((lower, upper))
     if progress.verdict is Verdict.NOT_ENOUGH_DATA and progress.more_good:
         text += f"; {how}"
     return GateResult.of(gate, progress.verdict, sum(seen) / len(seen), lower, threshold, len(seen), text, fail_bound=upper)
@@ -62,7 +74,8 @@ class Progress:
 
     `seen`: good or not, in the order of the sample up to the first answer without a review. `later`: answers reviewed after that one.
     `good_after`, `bad_after`: the number of answers after which the share is proved to be above, or below, the gate's; None if it is not.
-    `more_good`: how many more answers pass the gate if all are good; None if the sample is too small for that.
+    `more_good`: how many more answers pass the gate if all are good; None if the sample is too small for that. `bounds`: of the share,
+    lower and upper; each is the best one of all times so far.
     """
 
     seen: list[bool]
@@ -71,16 +84,24 @@ class Progress:
     good_after: int | None
     bad_after: int | None
     more_good: int | None
+    bounds: tuple[float, float]
+
+    @property
+    def contradictory(self) -> bool:
+        """Whether no share is in both bounds."""
+        return self.bounds[0] > self.bounds[1]
 
     @property
     def verdict(self) -> Verdict:
         """FAIL also where answers proved both: reviewers continued after a PASS, and found many bad ones."""
-        return verdict_of(self.good_after is not None and self.bad_after is None, self.bad_after is not None)
+        return verdict_of(self.good_after is not None and self.bad_after is None and not self.contradictory, self.bad_after is not None)
 
     @property
     def sentence(self) -> str:
         """Whether reviewers may stop, or what would decide."""
         left = self.most - len(self.seen)
+        if self.contradictory and self.verdict is Verdict.NOT_ENOUGH_DATA:
+            return "this sample decides nothing: materialize eval_report again, which draws another one"
         if self.verdict is not Verdict.NOT_ENOUGH_DATA:
             after = self.bad_after or self.good_after
             return f"decided: {self.verdict.value} after {after} of {self.most} answers"
@@ -102,6 +123,7 @@ def progress_of(gate: "Gate", sample: Sequence[str], good: Mapping[str, bool]) -
         good_after=decided_after(seen, most, limit, gate.confidence),
         bad_after=decided_after(bad, most, 1 - limit, gate.confidence),
         more_good=more_good(seen, most, limit, gate.confidence),
+        bounds=sequential_bounds(seen, most, gate.confidence),
     )
 
 

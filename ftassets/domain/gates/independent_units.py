@@ -40,6 +40,11 @@ def share_with_interval(scores: Sequence[Score], values: Sequence[bool]) -> tupl
     return float(np.mean(units)), mean_lower_bound(units, _ONE_SIDED), mean_upper_bound(units, _ONE_SIDED)
 
 
+def one_of_each(scores: Sequence[Score]) -> list[Score]:
+    """The rows by themselves and the last one of each conversation: rows that do not depend on each other, for gates without a mean."""
+    return list({score.conversation or score.id: score for score in scores}.values())
+
+
 def counted(scores: Sequence[Score], units: int) -> str:
     """How many units there are, in words."""
     return f"{units} conversations of {len(scores)} answers" if in_conversations(scores) else f"{units} rows"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ftassets.domain.evaluation.llm_judge import FEWEST_PAIRS, Calibration, PairwiseScore, too_many_missing
 from ftassets.domain.evaluation.metrics import RowValue
 from ftassets.domain.evaluation.sampling import fixed_sample
+from ftassets.domain.gates.independent_units import one_of_each
 from ftassets.domain.gates.prediction_powered import (
     Judged,
     as_on_other_pairs,
@@ -87,7 +88,7 @@ def halving(gate: "Gate", report: EvalReport) -> str | None:
 def _sampled(gate: "Gate", report: EvalReport) -> list[PairwiseScore]:
     """The choice on each row of the gate's sample, in its order."""
     found = {each.id: each for each in report.pairwise_scores}
-    rows = {score.id: score.slice for score in report.rows("candidate", gate.slice)}
+    rows = {score.id: score.slice for score in one_of_each(report.rows("candidate", gate.slice))}
     return [
         found.get(name) or PairwiseScore(id=name, slice=rows[name], value=None, reason="not asked") for name in llm_judge_sample(gate, rows)
     ]

@@ -12,6 +12,8 @@ from ftassets.domain.dataset.curation.text import answer_key, request_digest
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.dataset.written import SEED, Written, refusals
 from ftassets.domain.evaluation.answer_form import NO_LABEL, AnswerForm
+from ftassets.domain.evaluation.conversations import distinct, linked
+from ftassets.domain.evaluation.scored_turns import conversation_of, last_answers
 from ftassets.domain.gates.planning import RowCounts
 from ftassets.domain.gates.report import HELD_OUT
 from ftassets.domain.loop_check.finding import LOOP, LoopFinding
@@ -100,15 +102,19 @@ def splits(loop: "LoopConfig", curated: Curated | None) -> Iterator[LoopFinding]
 
 
 def row_counts(loop: "LoopConfig", golden: Written, sets: Sequence[Written], curated: Curated | None) -> RowCounts:
-    """Rows that a report on these files would have; held-out ones are those of the seed's split, where it was curated."""
-    slices = Counter(row.slice or "golden" for row in golden.rows)
+    """Independent rows that a report on these files would have, so one of each conversation.
+
+    Held-out ones are those of the seed's split, where it was curated.
+    """
+    form = loop.task.form
+    rows = last_answers(linked(distinct(golden.rows, form)))
+    slices = Counter(row.slice or "golden" for row in rows)
     held_out = {HELD_OUT: len(curated.splits["test"])} if curated else {}
     further = {each.source: len(each.rows) for each in sets}
-    form = loop.task.form
     if "classes" in form.lacks:
         return RowCounts({**slices, **held_out}, further)
     classes = {HELD_OUT: Counter(form.label(row.completion) for row in curated.splits["test"])} if curated else {}
-    for row in golden.rows:
+    for row in rows:
         classes.setdefault(row.slice or "golden", Counter())[form.label(row.completion)] += 1
     labels = {form.label(answer) for answer in loop.task.labels or [row.completion for row in golden.rows]} - {NO_LABEL}
     return RowCounts({**slices, **held_out}, further, classes, sorted(labels))
@@ -123,8 +129,15 @@ def repeated(loop: "LoopConfig", files: Sequence[Written]) -> Iterator[LoopFindi
         if of.source == SEED:
             continue  # curation's step exact tells these
         for line, other in _same_request(of, loop.task.form, lambda one, other: one == other):
-            advice = "it counts twice in the gates, which take rows as independent: remove one"
+            advice = "they count as one in the gates: remove one"
             yield LoopFinding("warning", "duplicate", of.source, f"request and answer of line {other}", advice, line)
+        line_of = {row.id: line for row, line in zip(of.rows, of.lines, strict=True)}
+        rows = linked(distinct(of.rows, loop.task.form))
+        together = [(conversation, line_of[row.id]) for row in rows if (conversation := conversation_of(row))]
+        if together:
+            text = f"{len(together)} rows are of {len(dict(together))} conversations, since they ask the same or one begins with the other"
+            advice = "gates count each conversation once, because its rows are right or wrong together: add others if they lack rows"
+            yield LoopFinding("warning", "conversation", of.source, text, advice, together[0][1])
 
 
 def _contradictions(of: Written, form: AnswerForm) -> Iterator[tuple[int, int]]:

@@ -8,7 +8,7 @@ import pytest
 from ftassets.backends.control.reviews import ReviewDamaged, add_review, read_review
 from ftassets.config.home import Home
 from ftassets.config.profiles import control
-from ftassets.domain.evaluation.human_review import Given
+from ftassets.domain.evaluation.human_review import Given, ReviewRefused
 
 DIGEST, OTHER = "ab" * 32, "cd" * 32
 
@@ -25,6 +25,17 @@ def test_a_review_is_added_to_and_read_back(tmp_path: Path) -> None:
     assert read_review(control(home), "triage", DIGEST) == review
     assert (review.good, review.people) == ({"a": False, "b": True}, ["anna", "ben"])
     assert read_review(control(home), "triage", OTHER) is None
+
+
+def test_a_person_may_say_no_later_and_not_take_it_back(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    add_review(control(home), "triage", DIGEST, "run", given("anna", a=True, b=False))
+    before = read_review(control(home), "triage", DIGEST)
+    with pytest.raises(ReviewRefused, match="nothing was stored: anna called b bad before, and that stays"):
+        add_review(control(home), "triage", DIGEST, "run", given("anna", a=True, b=True, c=True))
+    assert read_review(control(home), "triage", DIGEST) == before
+    review = add_review(control(home), "triage", DIGEST, "run", given("anna", a=False, c=True))
+    assert review.good == {"a": False, "b": False, "c": True}
 
 
 def test_nobody_is_lost_when_all_import_at_once(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ftassets.domain.evaluation.human_review import Given, Review, ReviewRefused, ReviewRow, parse_csv, to_csv
 from ftassets.domain.evaluation.scoring import Score
 from ftassets.domain.gates.gate import Gate
-from ftassets.domain.gates.human_review import review_sample
+from ftassets.domain.gates.human_review import progress_of, review_sample
 from ftassets.domain.gates.policy import evaluate_gates
 from ftassets.domain.gates.report import HELD_OUT, EvalReport
 from ftassets.domain.gates.result import GateResult, Verdict
@@ -88,6 +88,31 @@ def test_a_pass_that_later_reviews_contradict_is_none() -> None:
     assert found.verdict is Verdict.FAIL
 
 
+def test_bounds_that_contradict_each_other_say_so_and_pass_nothing() -> None:
+    names = review_sample(GATE, report(), DIGEST)
+    found = said(review({name: n > 10 for n, name in enumerate(names[:40])}))
+    assert found.verdict is Verdict.FAIL
+    assert found.bound is not None
+    assert found.fail_bound is not None
+    assert found.fail_bound - found.bound > 0.1, "no interval without a width"
+    assert "proves a share of at least 0.543, another one of at most 0.396. By chance that happens in less than 10 % of" in found.sentence
+    easy = GATE.model_copy(update={"at_least": 0.2})
+    progress = progress_of(easy, names, {name: n > 10 for n, name in enumerate(names[:40])})
+    assert (progress.contradictory, progress.verdict) == (True, Verdict.NOT_ENOUGH_DATA)
+    assert progress.sentence == "this sample decides nothing: materialize eval_report again, which draws another one"
+
+
+def test_a_no_that_is_taken_back_after_the_verdict_stays() -> None:
+    names = review_sample(GATE, report(), DIGEST)
+    failed, again = {name: n > 10 for n, name in enumerate(names)}, dict.fromkeys(names, True)
+    given = tuple(Given(by="anna", at=float(at), verdicts=each) for at, each in enumerate((failed, again)))
+    both = Review(report=DIGEST, run_id="run", given=given)
+    assert said(review(failed)).verdict is said(both).verdict is Verdict.FAIL
+    assert both.taken_back(Given(by="anna", at=2.0, verdicts=again)) == sorted(names[:11])
+    assert both.taken_back(Given(by="ben", at=2.0, verdicts=again)) == []
+    assert both.taken_back(Given(by="anna", at=2.0, verdicts=failed)) == []
+
+
 def test_agreement_between_reviewers_is_shown() -> None:
     names = review_sample(GATE, report(), DIGEST)
     found = said(review(bad(2), dict.fromkeys(names[:30], True)))
@@ -128,11 +153,11 @@ verdicts = st.dictionaries(st.sampled_from(SAMPLE), st.booleans())
 
 
 @given(st.lists(st.tuples(st.sampled_from(["anna", "ben"]), verdicts), max_size=5))
-def test_an_answer_is_good_when_everybodys_last_word_is_yes(entries: list[tuple[str, dict[str, bool]]]) -> None:
+def test_an_answer_is_good_when_nobody_ever_said_no(entries: list[tuple[str, dict[str, bool]]]) -> None:
     found = Review(report=DIGEST, run_id="run", given=tuple(Given(by=by, at=0, verdicts=said) for by, said in entries)).good
     for name in SAMPLE:
-        last = {by: said[name] for by, said in entries if name in said}
-        assert found.get(name) == (all(last.values()) if last else None)
+        words = [said[name] for _, said in entries if name in said]
+        assert found.get(name) == (all(words) if words else None)
 
 
 def test_two_reviewers_who_disagree_make_a_bad_answer() -> None:

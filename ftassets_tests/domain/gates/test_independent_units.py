@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 from pydantic import ValidationError
-from scipy.stats import beta
+from scipy.stats import beta, binom
 
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.evaluation.scoring import Score
@@ -95,9 +95,31 @@ def test_recall_and_sensitivity_count_conversations_too() -> None:
     assert alone.power != many.power
 
 
-def test_macro_f1_of_conversations_decides_nothing() -> None:
-    result = verdict(Gate(metric="f1", at_least=0.1), [[1, 1]] * 50)
-    assert (result.verdict, "takes rows as independent" in result.sentence) == (Verdict.NOT_ENOUGH_DATA, True)
+def test_macro_f1_counts_one_row_of_each_conversation() -> None:
+    def labelled(scores: list[Score]) -> list[Score]:
+        return [each.model_copy(update={"expected": "x", "predicted": "x" if each.exact else "y"}) for each in scores]
+
+    gate = Gate(metric="f1", at_least=0.8)
+    [many] = evaluate_gates([gate], report(labelled(answers([[0, 1]] * 30 + [[1, 0]] * 2 + [[1]] * 30))))
+    [alone] = evaluate_gates([gate], report(labelled(answers([[1]] * 30 + [[0]] * 2 + [[1]] * 30))))
+    assert (many.n, many.value, many.bound) == (alone.n, alone.value, alone.bound)
+
+
+@pytest.mark.parametrize("rows_each", [2, 3, 5])
+def test_rows_of_one_conversation_that_are_alike_pass_no_more_often_than_stated(rows_each: int) -> None:
+    """Exact: 60 conversations, all rows of one right or all wrong. Counted as rows they passed in 12.7 to 21.3 %."""
+    right = np.arange(61)
+
+    def passes(gate: Gate, truth: float, theirs: int = 0) -> float:
+        found = [
+            verdict(gate, [[1] * rows_each] * n + [[0] * rows_each] * (60 - n), [[theirs] * rows_each] * 60).verdict is Verdict.PASS
+            for n in right
+        ]
+        return float(binom.pmf(right, 60, truth)[found].sum())
+
+    assert passes(SHARE, 0.8) <= 0.05
+    assert passes(SHARE, 0.95) > 0.5, "and it can pass"
+    assert passes(Gate(metric="exact_match", no_worse_than="production", margin=0.1), 0.9, theirs=1) <= 0.05
 
 
 def test_pooled_values_of_rows_by_themselves_are_their_own() -> None:

@@ -91,7 +91,13 @@ def test_contradictions_are_told_in_every_file_and_duplicates_where_they_count_t
     text = line(ASKS[0], "on") + line(ASKS[0] + " ", "off", id="b") + line(ASKS[0], "on", id="c")
     seed, golden = written(text, "seed"), written(text, "golden")
     found = list(repeated(loop(), [seed, golden]))
-    assert lines(found) == [("contradiction", "seed", 2), ("contradiction", "golden", 2), ("duplicate", "golden", 3)]
+    assert lines(found) == [
+        ("contradiction", "seed", 2),
+        ("contradiction", "golden", 2),
+        ("duplicate", "golden", 3),
+        ("conversation", "golden", 1),
+    ]
+    assert found[-1].text.startswith("2 rows are of 1 conversations")
     _, dropped = curated_rows(loop(), seed, [])
     assert [each.line for each in dropped if each.kind == "exact"] == [3]  # the contradiction is told once
 
