@@ -42,7 +42,9 @@ def value(tiny: TinyLoop, name: str, field: str) -> object:
 
 
 def sensor_context(tiny: TinyLoop) -> dg.SensorEvaluationContext:
-    parts = {name: tiny.resources[name] for name in ("artifacts", "control", "traffic_log", "dataset_store", "serving", "signer")}
+    parts = {
+        name: tiny.resources[name] for name in ("artifacts", "control", "traffic_log", "dataset_store", "serving", "signer", "notifier")
+    }
     return dg.build_sensor_context(instance=tiny.instance, resources=parts)
 
 
@@ -54,7 +56,7 @@ def test_the_loop_closes(tiny: TinyLoop) -> None:
     assert tiny.move("start").success
     assert tiny.serving.state(LOOP).production == first
 
-    known = [f"{verb} the {colour} lamp in the {room}" for colour in COLOURS for room in ROOMS for verb in ("dim", "light")][:72]
+    known = [f"{verb} the {colour} lamp in the {room} kindly" for colour in COLOURS for room in ROOMS for verb in ("dim", "light")][:72]
     for text in known:
         assert ask(tiny, text) == first
     assert tiny.run("watch").success

@@ -107,6 +107,11 @@ def concentration_threshold(reference: Reference, n: int, rate: float, min_topic
     return max(calibrated_for(reference, rate).nulls[CONCENTRATION].threshold(n, rate / len(ALARMS)), min_topic)
 
 
+def most_compared(reference: Reference) -> int:
+    """Queries of a window whose concentration is measured: at most as many as the largest window that it was calibrated on."""
+    return int(reference.nulls[CONCENTRATION].sizes[-1])
+
+
 def novelty_statistics(
     reference: Reference,
     distances: np.ndarray,
@@ -197,8 +202,8 @@ def compare(
         raise InvalidInput(f"the window's vectors have {window.shape[1]} dimensions, the reference's {reference.vectors.shape[1]}")
     window = window.astype(np.float32, copy=False)
     known, clusters = nearest_similarities(window, reference.vectors), assign(window, reference.centres)
-    distances, dense = 1.0 - known[:, 0], concentration(window, known, clusters, reference.occupancy)
-    reference = calibrated_for(reference, rate)
+    reference, distances = calibrated_for(reference, rate), 1.0 - known[:, 0]
+    dense = concentration(window, known, clusters, reference.occupancy, most_compared(reference))
     statistics = (
         *novelty_statistics(reference, distances, clusters, rate, min_factor, min_share),
         concentration_statistic(reference, dense, n, rate),

@@ -49,17 +49,19 @@ def nearest_similarities(queries: np.ndarray, reference: np.ndarray) -> np.ndarr
     return np.concatenate(parts) if parts else np.empty((0, NEIGHBOURS), dtype=np.float32)
 
 
-def concentration(window: np.ndarray, known: np.ndarray, clusters: np.ndarray, occupancy: np.ndarray) -> Concentration:
+def concentration(
+    window: np.ndarray, known: np.ndarray, clusters: np.ndarray, occupancy: np.ndarray, largest: int = LARGEST
+) -> Concentration:
     """Concentration of a window's unit vectors (n, d) with these `clusters` (n,), of which the reference has `occupancy` (k,) queries.
 
     `known` (n, NEIGHBOURS) are their `nearest_similarities` to the reference. Of each query, how many of the nearest `NEIGHBOURS` in
     both sets together are from the window: the nearest-neighbour two-sample test (Schilling 1986, Henze 1988), scored by `SCORES`.
     A text sent twice counts once, and at equal distance the reference comes first. Of a cluster with more than `GROWN` times its
-    share, only so many queries count, and count as neighbours: a change of the mix alone is not new. Of a window above `LARGEST`, so many
-    queries at even steps are compared.
+    share, only so many queries count, and count as neighbours: a change of the mix alone is not new. Of a window above `largest`, so many
+    queries at even steps are compared: the more of both sets is the window, the more of its neighbours are, also in a known topic.
     """
     n = len(window)
-    chosen = np.arange(n) if n <= LARGEST else np.linspace(0, n - 1, LARGEST).astype(int)
+    chosen = np.arange(n) if n <= largest else np.linspace(0, n - 1, largest).astype(int)
     some = window[chosen]
     among = some @ some.T
     np.fill_diagonal(among, -2.0)
@@ -71,7 +73,7 @@ def concentration(window: np.ndarray, known: np.ndarray, clusters: np.ndarray, o
     counts = (_largest(among) > known[chosen, ::-1]).sum(axis=1)
     crowded = np.zeros(n, dtype=bool)
     crowded[chosen[counts >= CROWDED]] = True
-    return Concentration(float(SCORES[counts[counted]].sum() / min(n, LARGEST)), crowded)
+    return Concentration(float(SCORES[counts[counted]].sum() / min(n, largest)), crowded)
 
 
 def _counted(clusters: np.ndarray, occupancy: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ import numpy as np
 from ftassets.domain.drift.blocks import row_blocks
 from ftassets.domain.drift.budget import reports_until
 from ftassets.domain.drift.calibration import JITTER, SIZES, harmless_windows, mix_draws
-from ftassets.domain.drift.comparison import MIN_FACTOR, MIN_SHARE, concentration_threshold, novelty_thresholds
+from ftassets.domain.drift.comparison import MIN_FACTOR, MIN_SHARE, concentration_threshold, most_compared, novelty_thresholds
 from ftassets.domain.drift.concentration import NEIGHBOURS, SCORES
 from ftassets.domain.drift.mix_statistics import Summary
 from ftassets.domain.drift.mmd import fourier_features
@@ -88,6 +88,9 @@ def power(
             left = rng.permutation(row[state[row] != _GONE])[: n - len(new)]
             usual = np.append(left, rng.choice(np.flatnonzero(state != _GONE), n - len(new) - len(left)))
             window = np.concatenate([unknown[new], known[usual]])
+            chosen = rng.permutation(n) < most_compared(reference)  # the others are in neither set
+            state[usual] = state[new] = _GONE
+            new, usual = new[chosen[: len(new)]], usual[chosen[len(new) :]]
             state[usual] = state[new] = _WINDOW
             values = np.append(window.mean(axis=0), _concentration(nearest, state, new, usual))
             seen += bool((values > [*thresholds, dense]).any())

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.neighbors import NearestNeighbors
 
-from ftassets.domain.drift import DriftVerdict, Reference, compare
+from ftassets.domain.drift import DriftVerdict, Reference, build_reference, compare
 from ftassets.domain.drift import blocks as blocks_module
 from ftassets.domain.drift.concentration import (
     CONCENTRATION,
@@ -105,6 +105,18 @@ def test_a_large_window_is_compared_by_a_sample_of_it(reference: Reference) -> N
     assert result.crowded.shape == (3000,)
     assert result.crowded.sum() <= LARGEST
     assert 0.02 < result.value < 0.2
+
+
+@pytest.mark.parametrize(("m", "n"), [(96, 72), (200, 200), (200, 600)])
+def test_a_window_as_large_as_the_reference_raises_no_alarm_on_known_topics(m: int, n: int) -> None:
+    """More than half of the reference is no size that it is calibrated on: compared whole, 50 to 99 % of such windows were above."""
+    above = 0
+    for seed in range(3):
+        reference = build_reference(queries(m, EVEN, seed), "e", seed, rate=0.05)
+        for number in range(20):
+            found = compare(reference, queries(n, EVEN, 100 * seed + number + 50), 0.05, 20)
+            above += next(each.above for each in found.statistics if each.name == CONCENTRATION)
+    assert above <= 3, "of 60, where 1.25 % are stated"
 
 
 def test_of_a_grown_cluster_so_many_queries_count() -> None:
