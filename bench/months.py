@@ -1,7 +1,9 @@
 """A year of a loop's monitors: false tickets and retrains while nothing changes, and days until a drop is noticed.
 
-Simulated days go through the functions that decide: `lasting_drop` for the alert and the trigger of live quality. A day's level is the
-lasting one, with a weekly cycle of 2 points or without, and with day effects of a standard deviation of 0.02 or without.
+Simulated days go through the functions that decide. For the alert and the trigger of live quality that is `lasting_drop`; a day's level is
+the lasting one, with a weekly cycle of 2 points or without, and with day effects of a standard deviation of 0.02 or without. For drift
+alarms it is the rate that follows from the budget and the schedule, and the count of alarms in a row; a window's statistic is the mean of
+the scores of its hours, so that windows that overlap share them.
 """
 
 import argparse
@@ -11,8 +13,14 @@ from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import norm
 
 from bench.rows import Row, Size, parse, parser, write
+from ftassets.config.cron import ticks_a_day
+from ftassets.config.loop import Drift
+from ftassets.domain.drift import DriftVerdict, alarm_rate
+from ftassets.domain.drift.alarms import WindowVerdict, alarms_in_a_row
+from ftassets.domain.drift.budget import WINDOWS_PART
 from ftassets.domain.monitoring.lasting_drop import Watch, likelihoods, limit_of
 from ftassets.domain.monitoring.quality import CURABLE, FALSE_TICKETS, FALSE_TRIGGERS
 
@@ -22,7 +30,11 @@ STEADY = {"independent answers": (0.0, 0.0), "day effects": (0.02, 0.0), "day ef
 BEFORE, LASTS, AFTER = 42, 58, 20  # days before, during and after a drop
 TICKET, TRIGGER = limit_of(FALSE_TICKETS / MEASURES), limit_of(FALSE_TRIGGERS / len(CURABLE))
 
-SIZES = {"loops": Size(40, 1000, "simulated loops of each cell")}
+QUARTER, DAY = 91, 24  # days; hours
+# schedule, and length of the window in hours
+SCHEDULES = (("0 * * * *", DAY), ("0 * * * *", 1), ("0 6 * * *", DAY), ("0 6 * * *", 7 * DAY), ("0 6 * * 1", DAY), ("0 6 * * 1", 7 * DAY))
+
+SIZES = {"quarters": Size(1000, 10_000, "simulated quarters of each schedule"), "loops": Size(40, 1000, "simulated loops of each cell")}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,6 +49,7 @@ def measure(options: argparse.Namespace) -> Iterator[Row]:
     rng = np.random.default_rng(options.seed)
     yield from steady_quality(rng, options.loops)
     yield from drops(rng, options.loops)
+    yield from drift(rng, options.quarters)
 
 
 def steady_quality(rng: np.random.Generator, loops: int) -> Iterator[Row]:
@@ -75,6 +88,54 @@ def drops(rng: np.random.Generator, loops: int) -> Iterator[Row]:
         share = min(float(np.mean(each)) for each in once)
         what = f"a drop of {drop:.0%}, {answers} answers a day: one ticket and one resolve within 58 and 20 days"
         yield Row(what, share, "share", ">= 0.8" if bar else None, share >= 0.8 if bar else None)
+
+
+def drift(rng: np.random.Generator, quarters: int) -> Iterator[Row]:
+    """Quarters in which nothing drifts: more than one false retrain, by schedule and window."""
+    for every, length in SCHEDULES:
+        policy = Drift(every=every, window=f"{length}h")
+        rate = alarm_rate(policy.false_alarms, policy.budget_reports, consecutive=policy.consecutive, part=WINDOWS_PART)
+        as_daily = alarm_rate(policy.false_alarms, QUARTER, consecutive=policy.consecutive, part=WINDOWS_PART)
+        step = round(DAY / ticks_a_day(every))
+        held, before = [], []
+        for _ in range(quarters):
+            sums = np.cumsum(np.concatenate([[0.0], rng.normal(size=QUARTER * DAY)]))
+            ends = np.arange(length, len(sums), step)
+            scores = (sums[ends] - sums[ends - length]) / np.sqrt(length)
+            held.append(false_retrains(ends, length, scores > norm.isf(rate), policy) <= policy.false_alarms)
+            before.append(consecutive_alarms(scores > norm.isf(as_daily), policy.consecutive) <= policy.false_alarms)
+        what = f"drift, cron {every}, window of {length} h: quarters with at most 1 false retrain by single windows"
+        share = float(np.mean(held))
+        yield Row(
+            what, share, "share", ">= 0.95", share >= 0.95, float(np.mean(before)), "rate of daily reports, alarms of any two reports"
+        )
+
+
+def false_retrains(ends: NDArray[np.int64], length: int, alarms: NDArray[np.bool_], policy: Drift) -> int:
+    """Retrains that alarms (reports,) of windows that end then (hours) start; after each, counting starts anew."""
+    found, since = 0, 0
+    for place in np.flatnonzero(alarms):
+        if place < since:
+            continue
+        newest_first = (
+            WindowVerdict(
+                3600.0 * (ends[each] - length), 3600.0 * ends[each], DriftVerdict.ALARM if alarms[each] else DriftVerdict.QUIET
+            )
+            for each in range(place, since - 1, -1)
+        )  # fmt: skip
+        if alarms_in_a_row(newest_first, policy.longest_gap) >= policy.consecutive:
+            found, since = found + 1, int(place) + 1
+    return found
+
+
+def consecutive_alarms(alarms: NDArray[np.bool_], consecutive: int) -> int:
+    """Retrains by alarms of so many reports one after the other, whatever they share."""
+    found = row = 0
+    for alarm in alarms:
+        row = row + 1 if alarm else 0
+        if row == consecutive:
+            found, row = found + 1, 0
+    return found
 
 
 def counts(rng: np.random.Generator, levels: NDArray[np.float64], answers: int, sd: float, week: float) -> NDArray[np.int64]:

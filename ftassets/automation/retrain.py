@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -28,6 +28,7 @@ from ftassets.backends.traffic_log.base import TrafficLog
 from ftassets.config.loop import LoopConfig
 from ftassets.domain import retrain, shadow, waiting
 from ftassets.domain.drift import DriftVerdict
+from ftassets.domain.drift.alarms import WindowVerdict, alarms_in_a_row
 from ftassets.domain.formats import NewerFormat
 from ftassets.domain.retrain import QUARTER, Action, Cause, RetrainDecision, Situation, should_retrain
 from ftassets.domain.rollout.endpoint import EndpointState
@@ -153,9 +154,10 @@ def observe(
     quality = _quality(instance, name, state.production, since or 0.0)
     trained = newest(instance, node(name, "adapter"))
     seconds, rows = _number(trained, "train_seconds"), _number(trained, "rows")
+    gap = loop.retrain_on.drift.longest_gap
     return Situation(
         now=now,
-        alarms=alarms_in_a_row(instance, name, state.production, since or 0.0) if report else None,
+        alarms=alarms_in_a_row(_reports(instance, loop, state.production, since or 0.0), gap) if report else None,
         novelty_share=_number(report, "novelty_share") if about_production else None,
         new_labels=labels.new,
         schedule_due_at=next_retrain(schedule, first, loop.timezone) if schedule and first else None,
@@ -179,18 +181,18 @@ def observe(
     )
 
 
-def alarms_in_a_row(instance: dg.DagsterInstance, loop: str, production: str | None, since: float) -> int:
-    """Alarms among the newest drift reports after `since` (epoch seconds) until one is quiet; reports without data do not count.
+def _reports(instance: dg.DagsterInstance, loop: LoopConfig, production: str | None, since: float) -> Iterator[WindowVerdict]:
+    """What the drift reports after `since` (epoch seconds) found, newest first.
 
-    A report about an earlier production version ends the row: its alarm was answered by the version that serves now.
+    A report about an earlier production version ends them: its alarm was answered by the version that serves now.
     """
-    count = 0
-    for at, report in history(instance, node(loop, "drift_report")):
-        verdict = metadata_value(report, "verdict")
-        if at < since or verdict == DriftVerdict.QUIET.value or not names(report, "production", production):
-            break
-        count += verdict == DriftVerdict.ALARM.value
-    return count
+    for at, report in history(instance, node(loop.name, "drift_report")):
+        if at < since or not names(report, "production", production):
+            return
+        end = _number(report, "window_end") or at
+        begin = _number(report, "window_begin")
+        verdict = DriftVerdict(str(metadata_value(report, "verdict")))
+        yield WindowVerdict(end - loop.retrain_on.drift.window if begin is None else begin, end, verdict)
 
 
 def _quality(instance: dg.DagsterInstance, loop: str, production: str | None, since: float) -> dg.AssetMaterialization | None:

@@ -1,6 +1,8 @@
 """Cron expressions of five fields and time zones, checked where Dagster, which uses them, is not there."""
 
 import re
+from datetime import date, timedelta
+from functools import lru_cache
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
@@ -16,14 +18,18 @@ _FIELDS: tuple[tuple[str, int, int, dict[str, int]], ...] = (
     ("day of the week", 0, 7, {name: number for number, name in enumerate(_DAYS)}),
 )
 _SPECIAL = {"day of the month": "l", "day of the week": rf"l[0-7]|([0-7]|{'|'.join(_DAYS)})#[1-5]"}  # the last, or the Nth of the month
-_SHORT = ("@hourly", "@daily", "@midnight", "@weekly", "@monthly", "@yearly", "@annually")
+_WRITTEN_OUT = {
+    "@hourly": "0 * * * *", "@daily": "0 0 * * *", "@midnight": "0 0 * * *", "@weekly": "0 0 * * 0",
+    "@monthly": "0 0 1 * *", "@yearly": "0 0 1 1 *", "@annually": "0 0 1 1 *",
+}  # fmt: skip
+_FIRST, _DAYS_COUNTED = date(2025, 1, 1), 1461  # four years
 _LONGEST = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)  # days of each month
 _PART = re.compile(r"(?:\*|(\w+)(?:-(\w+))?)(?:/(\d{1,3}))?", re.ASCII)
 
 
 def cron(expression: str) -> str:
     """The expression, which has to be one: minute, hour, day, month, weekday. Raises ValueError without the expression in it."""
-    if expression in _SHORT:
+    if expression in _WRITTEN_OUT:
         return expression
     parts = expression.lower().split()
     if len(parts) != len(_FIELDS):
@@ -34,12 +40,23 @@ def cron(expression: str) -> str:
     return expression
 
 
-def ticks_a_day(expression: str) -> int:
-    """How often a valid expression falls due on a day that it names, change of clocks aside."""
-    if expression in _SHORT:
-        return 24 if expression == "@hourly" else 1
-    minutes, hours = (_values(part, *field) for part, field in zip(expression.lower().split()[:2], _FIELDS[:2], strict=True))
-    return len(minutes) * len(hours)
+@lru_cache
+def ticks_a_day(expression: str) -> float:
+    """How often a valid expression falls due on an average day, change of clocks aside.
+
+    Of the last day of a month and the Nth weekday, which few expressions name, every day is counted.
+    """
+    parts = _WRITTEN_OUT.get(expression, expression).lower().split()
+    minutes, hours, days, months, weekdays = (_values(part, *field) for part, field in zip(parts, _FIELDS, strict=True))
+    weekdays = {day % 7 for day in weekdays}  # Sunday is 0 and 7
+    any_day, any_weekday = parts[2].startswith("*"), parts[4].startswith("*")
+
+    def due(day: date) -> bool:
+        in_month, in_week = day.day in days, day.isoweekday() % 7 in weekdays
+        both = in_month and in_week if any_day or any_weekday else in_month or in_week
+        return day.month in months and both
+
+    return len(minutes) * len(hours) * sum(due(_FIRST + timedelta(days=each)) for each in range(_DAYS_COUNTED)) / _DAYS_COUNTED
 
 
 def _values(text: str, name: str, lowest: int, highest: int, names: dict[str, int]) -> set[int]:

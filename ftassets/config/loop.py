@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, ConfigDict, Field, field_validator, model_validator
 
-from ftassets.config.cron import Cron, TimeZone, cron
+from ftassets.config.cron import Cron, TimeZone, cron, ticks_a_day
 from ftassets.config.server_url import server_url
 from ftassets.config.units import Fraction, OneOf, Seconds, Strict
 from ftassets.domain.dataset.curation.pipeline import SKIPPABLE
@@ -371,7 +371,11 @@ class Drift(Strict):
         description="Budget of false retrains: a count per quarter, month, week or day. Half is for single windows, half for evidence "
         "that adds up over windows.",
     )
-    reports_per_day: float = Field(1, gt=0, description="Reports a day that the budget is spread over. Set it with every.")
+    reports_per_day: float | None = Field(
+        None,
+        gt=0,
+        description="Reports a day that the budget is spread over, at least as many as every makes. Default: as many as every makes.",
+    )
     consecutive: int = Field(2, ge=1, description="Alarms in a row before a retrain starts.")
     reference_requests: int = Field(
         2000,
@@ -393,14 +397,30 @@ class Drift(Strict):
             raise ValueError(f"min_sample {self.min_sample} is larger than sample {self.sample}")
         return self
 
+    @model_validator(mode="after")
+    def _budget_can_hold(self) -> "Drift":
+        made = ticks_a_day(self.every)
+        if self.reports_per_day is not None and self.reports_per_day < 0.999 * made:
+            raise ValueError(
+                f"reports_per_day is {self.reports_per_day:g}, and every makes {made:.3g} reports a day on average, so that more false "
+                "alarms than max_false_alarms would come: leave reports_per_day out"
+            )
+        return self
+
     @property
     def false_alarms(self) -> int:
         return int(_BUDGET.fullmatch(self.max_false_alarms)[1])  # type: ignore[index]
 
     @property
     def budget_reports(self) -> float:
-        """Reports within the period of the budget."""
-        return _PERIOD_DAYS[_BUDGET.fullmatch(self.max_false_alarms)[2]] * self.reports_per_day  # type: ignore[index]
+        """Reports within the period of the budget; at least one."""
+        per_day = ticks_a_day(self.every) if self.reports_per_day is None else self.reports_per_day
+        return max(1.0, _PERIOD_DAYS[_BUDGET.fullmatch(self.max_false_alarms)[2]] * per_day)  # type: ignore[index]
+
+    @property
+    def longest_gap(self) -> float:
+        """Seconds without data between two windows whose alarms are still in a row: a week, or two reports where they are rarer."""
+        return max(7.0, 2 / ticks_a_day(self.every)) * 86_400
 
 
 class RetrainOn(Strict):

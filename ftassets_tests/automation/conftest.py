@@ -170,7 +170,7 @@ class Bench:
     """An ephemeral instance, the fakes, and one method a sensor."""
 
     def __init__(self, instance: dg.DagsterInstance, home: Home) -> None:
-        self.instance, self.home = instance, home
+        self.instance, self.home, self.day = instance, home, 20_000  # days since 1970 of the newest drift window
         self.serving, self.traffic, self.registry = FakeServing(), Traffic(home.traffic_db), FakeRegistry()
         self.store, self.signer = GitDatasetStore(home.datasets), Ed25519Signer(home.keys)
         self.releases, self.told = Releases(control(home), self.signer), Told()
@@ -199,9 +199,13 @@ class Bench:
     def materialize(self, name: str, version: str, **metadata: Any) -> None:
         self.instance.report_runless_asset_event(dg.AssetMaterialization(node(NAME, name), metadata=metadata, tags={DATA_VERSION: version}))
 
-    def reports(self, *verdicts: str, production: str = P) -> None:
+    def reports(self, *verdicts: str, production: str = P, **metadata: Any) -> None:
+        """Drift reports, each about the day after the last one's."""
         for number, verdict in enumerate(verdicts):
-            self.materialize("drift_report", f"report{number}", verdict=verdict, production=production)
+            self.day += 1
+            begin, end = (dg.MetadataValue.timestamp(day * 86_400.0) for day in (self.day, self.day + 1))
+            window = {"window_begin": begin, "window_end": end}
+            self.materialize("drift_report", f"report{number}", verdict=verdict, production=production, **window, **metadata)
 
     def run(self, job: str, status: dg.DagsterRunStatus, tags: Mapping[str, str] | None = None) -> dg.DagsterRun:
         """A run of a loop's job in a status, with the tags and the plan that Dagster gives it."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import dagster as dg
 import pytest
 
 from ftassets.assets._shared.run_nodes import LOOP
@@ -66,6 +67,17 @@ def test_without_production_the_bootstrap_is_due(bench: Bench) -> None:
 def test_counts_alarms_in_a_row(bench: Bench, verdicts: tuple[str, ...], words: str) -> None:
     bench.reports(*verdicts)
     assert skipped(bench.retrain()).startswith(words)
+
+
+def test_alarms_of_overlapping_windows_and_reports_made_twice_count_once_however_many(bench: Bench) -> None:
+    for hour in range(49):  # the first and the last window meet; it is more than a page of events
+        begin, end = (dg.MetadataValue.timestamp((480_000 + each) * 3600.0) for each in (hour, hour + 48))
+        for _ in range(2):
+            bench.materialize("drift_report", f"r{hour}", verdict="ALARM", production=P, window_begin=begin, window_end=end)
+        enough = hour == 48
+        if hour in (1, 47, 48):
+            words = "WAIT (drift): 0 new labelled answers, 3 are needed" if enough else "NO: 1 alarm in a row, 2 are needed"
+            assert skipped(bench.retrain()).startswith(words)
 
 
 def test_alarms_about_an_earlier_production_version_were_answered_by_its_successor(bench: Bench) -> None:
@@ -312,8 +324,7 @@ def test_a_spent_budget_leaves_retrains_to_a_person_for_the_rest_of_the_quarter(
 
 def test_the_reason_names_what_training_took_and_how_new_the_window_is(bench: Bench) -> None:
     bench.traffic.correct(100)
-    bench.materialize("drift_report", "r0", verdict="ALARM", production=P)
-    bench.materialize("drift_report", "r1", verdict="ALARM", production=P, novelty_share=0.31)
+    bench.reports("ALARM", "ALARM", novelty_share=0.31)
     assert requested(bench.retrain()).tags[retrain.REASON].endswith("100 new labelled answers; 31% new queries")
     bench.materialize("adapter", P, train_seconds=750.0, rows=500)
     # 100 labels, 80 of them to train on, 80 known rows replayed, 1.5 s a row

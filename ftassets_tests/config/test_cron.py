@@ -1,7 +1,7 @@
 """Our check of a cron expression against Dagster's, which runs it."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from dagster._utils.schedules import get_next_cron_tick, is_valid_cron_string
@@ -63,10 +63,18 @@ def test_what_is_wrong_is_named_without_the_expression(expression: str, message:
 
 @pytest.mark.parametrize(
     ("expression", "ticks"),
-    [("0 6 * * *", 1), ("*/20 * * * 1-5", 72), ("0,30 9-17 * * *", 18), ("@hourly", 24), ("@weekly", 1), ("0 0 l * *", 1)],
+    [("0 6 * * *", 1), ("0,30 9-17 * * *", 18), ("@hourly", 24), ("@weekly", 1 / 7), ("0 0 l * *", 1), ("0 0 29 2 *", 1 / 1461)],
 )
-def test_ticks_of_a_day(expression: str, ticks: int) -> None:
-    assert ticks_a_day(expression) == ticks
+def test_ticks_of_a_day(expression: str, ticks: float) -> None:
+    assert ticks_a_day(expression) == pytest.approx(ticks, rel=0.005)
+
+
+@pytest.mark.parametrize("expression", ["0 8-18/5 * * 1-5", "0 6 1,15 * *", "0 6 13 * fri", "5 4 * jan,jul *", "@monthly"])
+def test_ticks_of_a_day_are_those_that_dagster_makes(expression: str) -> None:
+    at, end, count = datetime(2025, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC), 0
+    while (at := get_next_cron_tick(expression, at, "UTC")) < end:
+        at, count = at + timedelta(seconds=1), count + 1
+    assert ticks_a_day(expression) == pytest.approx(count / 365, rel=0.02)
 
 
 @pytest.mark.parametrize("name", ["UTC", "Europe/Berlin", "America/Argentina/Buenos_Aires", "Etc/GMT+5"])

@@ -104,9 +104,25 @@ def test_false_alarm_budget(budget: str, alarms: int, reports: float) -> None:
     assert (drift.false_alarms, drift.budget_reports) == (alarms, reports)
 
 
-@given(st.floats(min_value=0.01, max_value=10_000))
+@given(st.floats(min_value=1, max_value=10_000))
 def test_budget_counts_the_reports_of_its_period(per_day: float) -> None:
     assert Drift(max_false_alarms="1/week", reports_per_day=per_day).budget_reports == pytest.approx(7 * per_day)
+
+
+@pytest.mark.parametrize(
+    ("every", "reports", "gap"), [("0 * * * *", 2184, 7), ("0 6 * * mon", 13, 14), ("*/30 8-17 * * 1-5", 1300, 7), ("0 0 1 1 *", 1, 730)]
+)
+def test_the_budget_is_spread_over_the_reports_that_are_made(every: str, reports: float, gap: float) -> None:
+    drift = Drift(every=every)
+    assert drift.budget_reports == pytest.approx(reports, rel=0.005)
+    assert drift.longest_gap == pytest.approx(gap * 86_400, rel=0.01)
+    assert Drift(every=every, reports_per_day=48).budget_reports == 91 * 48
+
+
+def test_a_budget_that_cannot_hold_is_refused() -> None:
+    with pytest.raises(ValidationError, match="reports_per_day is 1, and every makes 24 reports a day on average"):
+        Drift(every="0 * * * *", reports_per_day=1)
+    assert Drift(every="0 6 * * 1-5", reports_per_day=0.72).budget_reports < 66
 
 
 @pytest.mark.parametrize(

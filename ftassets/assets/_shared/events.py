@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 import dagster as dg
 
 DATA_VERSION = "dagster/data_version"
+PAGE = 20  # events read at once
 SIGNED = "signed"  # metadata of a release: the statement that was signed
 
 
@@ -13,11 +14,17 @@ def node(loop: str, name: str) -> dg.AssetKey:
     return dg.AssetKey([loop, name])
 
 
-def history(instance: dg.DagsterInstance, key: dg.AssetKey, limit: int = 20) -> Iterator[tuple[float, dg.AssetMaterialization]]:
-    """Newest materializations first, each with its time in epoch seconds."""
-    for record in instance.fetch_materializations(key, limit=limit).records:
-        if record.asset_materialization:
-            yield record.timestamp, record.asset_materialization
+def history(instance: dg.DagsterInstance, key: dg.AssetKey, limit: int | None = None) -> Iterator[tuple[float, dg.AssetMaterialization]]:
+    """Newest materializations first, each with its time in epoch seconds: as many as are asked for, or `limit` of them."""
+    cursor, left = None, limit
+    while left is None or left > 0:
+        page = instance.fetch_materializations(key, limit=PAGE if left is None else min(left, PAGE), cursor=cursor)
+        for record in page.records:
+            if record.asset_materialization:
+                yield record.timestamp, record.asset_materialization
+        cursor, left = page.cursor, None if left is None else left - len(page.records)
+        if not page.has_more:
+            return
 
 
 def newest(instance: dg.DagsterInstance, key: dg.AssetKey) -> dg.AssetMaterialization | None:

@@ -69,6 +69,7 @@ class DriftMeasurement:
 
     production: str | None
     known: Known | None
+    begin: float
     end: float
     window: Sequence[QueryVector]
     rate: float
@@ -164,16 +165,14 @@ def measure(
     """
     policy, rate = loop.retrain_on.drift, false_alarm_rate(loop)
     window: list[QueryVector] = []
-    small = False
+    small, begin = False, max(end - length, known.until) if known else end - length  # what widened the reference is no evidence against it
     if production is None:
         why = "no version is in production yet: the bootstrap sensor, or a materialization of adapter to release, makes one"
     elif known is None:
         by_another = f"the embedder changed, and the reference by {replaced} cannot be used; " if replaced else ""
         why = f"{by_another}the reference waits for production's first answers: {drift_reference.waits_for(policy)}"
     else:
-        # what widened the reference is no evidence against it
-        space, begin = known.reference.embedder, max(end - length, known.until)
-        window = vector_store.window(loop.name, space, begin, end, policy.sample, seed=int(end))
+        window = vector_store.window(loop.name, known.reference.embedder, begin, end, policy.sample, seed=int(end))
         smallest = policy.reference_windows * policy.min_sample
         why = f"the reference has {known.reference.count} queries, {smallest} are needed: lower sample or add training rows"
         small = known.reference.count < smallest
@@ -188,9 +187,9 @@ def measure(
                 found = evidence(added, spread(known.reference))
                 comparison = with_evidence(comparison, found, evidence_limit(policy.false_alarms, policy.budget_reports))
             explanation = _explained(loop, production, known, comparison, vectors, window, dataset_store, artifacts)
-            return DriftMeasurement(production, known, end, window, rate, comparison, explanation, replaced, added, found)
+            return DriftMeasurement(production, known, begin, end, window, rate, comparison, explanation, replaced, added, found)
     nothing, added = Explanation((), ()), tuple(earlier or ())
-    return DriftMeasurement(production, known, end, window, rate, not_enough_data(why, blocked=small), nothing, replaced, added)
+    return DriftMeasurement(production, known, begin, end, window, rate, not_enough_data(why, blocked=small), nothing, replaced, added)
 
 
 def newest_report(artifacts: Artifacts, loop: str, event: dg.AssetMaterialization | None) -> Mapping[str, Any] | None:
@@ -275,6 +274,7 @@ def _materialize(
         "window_queries": len(measured.window),
         "reference_queries": measured.known.reference.count if measured.known else 0,
         "embedder": measured.known.reference.embedder if measured.known else "",
+        "window_begin": dg.MetadataValue.timestamp(measured.begin),
         "window_end": dg.MetadataValue.timestamp(measured.end),
         "false_alarm_rate": measured.rate,
         **values,

@@ -192,7 +192,6 @@ def _data(loop: LoopConfig, report: LoopReport) -> list[LoopFinding]:
     found += gates.floor(loop)
     found += gates.scales(loop)
     found += without_effect.without_effect(loop)
-    found += without_effect.reports_a_day(loop)
     found += _judge(loop)
     found += _answer_lengths(loop, golden)
     found += _lengths(loop, [of for of in read if of.source == SEED or of.source == GOLDEN], report)

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from ftassets.config.cron import ticks_a_day
 from ftassets.domain.gates.presets import single_gates
 from ftassets.domain.loop_check.finding import LOOP, LoopFinding
 
@@ -18,7 +17,6 @@ _OF_STEP = {  # settings of a curation step, which no other step reads
     "topic_cap": ("max_topic_rows_per_user",),
     "balance": ("max_class_share",),
 }
-SPREAD = 1.5  # times more reports than the budget of false alarms is spread over
 
 
 def without_effect(loop: "LoopConfig") -> Iterator[LoopFinding]:
@@ -44,16 +42,6 @@ def without_effect(loop: "LoopConfig") -> Iterator[LoopFinding]:
                 ("retrain_on", "drift", name), "the rule centroid_cosine ignores the budget of false alarms", "set rule: novelty"
             )
     yield from _people(loop)
-
-
-def reports_a_day(loop: "LoopConfig") -> Iterator[LoopFinding]:
-    """A warning if there are so many drift reports a day that the budget of false alarms, spread over fewer, does not hold."""
-    drift = loop.retrain_on.drift
-    number = ticks_a_day(drift.every)
-    if drift.rule == "novelty" and number > SPREAD * drift.reports_per_day:
-        text = f"retrain_on.drift.every makes {number} reports a day, and reports_per_day is {drift.reports_per_day:g}"
-        advice = f"more false alarms than max_false_alarms would come: set reports_per_day to {number}"
-        yield LoopFinding("warning", "reports_per_day", LOOP, text, advice, field=("retrain_on", "drift", "every"))
 
 
 def _people(loop: "LoopConfig") -> Iterator[LoopFinding]:

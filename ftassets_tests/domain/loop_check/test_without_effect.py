@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from ftassets.domain.loop_check.without_effect import reports_a_day, without_effect
+from ftassets.domain.loop_check.without_effect import without_effect
 from ftassets_tests.domain.loop_check.test_gates import BETTER, loop
 
 SEED = {"seed": "s"}
@@ -40,22 +40,3 @@ def test_a_setting_that_needs_another_one_is_told(settings: dict[str, Any], fiel
     assert [".".join(map(str, each.field)) for each in found] == fields
     assert all((each.severity, each.kind) == ("warning", "no_effect") for each in found)
     assert all(each.text.startswith(f"{field} has no effect: ") for each, field in zip(found, fields, strict=True))
-
-
-HOURLY = "0 * * * *"
-
-
-@pytest.mark.parametrize(
-    ("drift", "told"),
-    [
-        ({}, False),
-        ({"every": HOURLY}, True),
-        ({"every": HOURLY, "reports_per_day": 24}, False),
-        ({"every": HOURLY, "rule": "centroid_cosine"}, False),
-        ({"every": "0 6 * * mon"}, False),
-        ({"every": "*/30 8-17 * * 1-5", "reports_per_day": 20}, False),
-    ],
-)
-def test_more_reports_than_the_budget_is_spread_over_are_told(drift: dict[str, Any], told: bool) -> None:
-    found = list(reports_a_day(loop(BETTER, retrain_on={"drift": drift})))
-    assert [each.kind for each in found] == (["reports_per_day"] if told else [])
