@@ -37,8 +37,19 @@ def public_app(router: Router, recorder: Recorder, metrics: Metrics, chat: Chat,
         return JSONResponse({"object": "list", "data": entries})
 
     async def healthy(request: Request) -> Response:
-        report = health(router)
-        return JSONResponse(report, 200 if report["status"] == "ok" else 503)
+        asked = request.query_params.get("loop")
+        if asked is not None and asked not in router.states():
+            raise Problem(404, f"there is no loop {asked!r}", "unknown_loop")
+        report = health(router, asked)
+        return JSONResponse(report, 200 if all(report["loops"].values()) else 503)
+
+    async def alive(request: Request) -> Response:
+        return JSONResponse({"status": "ok"})
+
+    async def ready(request: Request) -> Response:
+        loops = health(router)["loops"].values()
+        can = any(loops) or not loops
+        return JSONResponse({"status": "ok" if can else "degraded"}, 200 if can else 503)
 
     async def show_metrics(request: Request) -> Response:
         return Response(metrics.render(router.states()), media_type="text/plain; version=0.0.4")
@@ -55,6 +66,8 @@ def public_app(router: Router, recorder: Recorder, metrics: Metrics, chat: Chat,
             Route("/v1/feedback", feedback, methods=["POST"], name="feedback"),
             Route("/v1/models", models, name="models"),
             Route("/health", healthy, name="health"),
+            Route("/livez", alive, name="livez"),
+            Route("/readyz", ready, name="readyz"),
             Route("/metrics", show_metrics, name="metrics"),
             Route("/openapi.json", show_public, name="openapi"),
         ],
@@ -62,13 +75,17 @@ def public_app(router: Router, recorder: Recorder, metrics: Metrics, chat: Chat,
     )
 
 
-def health(router: Router) -> dict:
-    """Whether every version with traffic has a server that answers."""
-    versions = {}
+def health(router: Router, asked: str | None = None) -> dict:
+    """Whether every version with traffic answers, and by loop whether production does; of one loop if it is named."""
+    versions, loops = {}, {}
     for loop, state in router.states().items():
+        if asked not in (None, loop):
+            continue
+        if state.production:
+            loops[loop] = router.answers(loop, state.production)
         for digest in state.running:
-            ready = digest in router.fleet.ready
+            ready = router.answers(loop, digest)
             entry = {"loop": loop, "weight": state.weights.get(digest, 0), "ready": ready}
             versions[digest] = entry if ready else {**entry, "why": router.why_not(loop, digest)}
     ok = all(version["ready"] for version in versions.values() if version["weight"])
-    return {"status": "ok" if ok else "degraded", "versions": versions}
+    return {"status": "ok" if ok else "degraded", "loops": loops, "versions": versions}

@@ -138,6 +138,7 @@ class Call:
     at: float
     began: float
     own_id: str | None = None  # the client's name of its request
+    instead_of: str | None = None  # the candidate that production answers for
     answer: str = ""
     first_token_ms: float | None = None
     tokens_in: int | None = None
@@ -153,7 +154,8 @@ class Call:
     @property
     def headers(self) -> dict[str, str]:
         own = {"x-client-request-id": self.own_id} if self.own_id else {}
-        return {"x-ftassets-version": self.version, "x-request-id": self.id, **own}
+        fallback = {"x-ftassets-fallback-for": self.instead_of} if self.instead_of else {}
+        return {"x-ftassets-version": self.version, "x-request-id": self.id, **own, **fallback}
 
     def count(self, usage: Mapping[str, Any] | None) -> None:
         """Take over the engine's token counts."""
@@ -251,6 +253,7 @@ class Chat:
             asked.at,
             asked.began,
             asked.own_id,
+            route.instead_of,
         )
         if unavailable:
             raise await self._failed(call, Problem(503, unavailable, "version_unavailable", retry_after=2))

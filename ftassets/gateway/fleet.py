@@ -93,7 +93,7 @@ class Fleet:
         return wanted | {digest for digest, count in self._held.items() if count}
 
     async def _reconcile(self, wanted: Callable[[], set[str]]) -> bool:
-        """One look; returns whether something is still to come. What takes long goes on while others are looked after."""
+        """One look; returns whether something is still to come. No version waits for what takes long with another."""
         for digest in [digest for digest, task in self._tended.items() if task.done()]:
             self._tended.pop(digest).result()  # raises an error that nobody foresaw
         running = await self._host.running()

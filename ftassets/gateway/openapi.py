@@ -132,10 +132,17 @@ class VersionHealth(BaseModel):
     why: str | None = Field(None, description="Why it is not ready.")
 
 
+class Alive(BaseModel):
+    """Whether the gateway can work."""
+
+    status: str = Field(description="ok, or degraded.")
+
+
 class Health(BaseModel):
     """Whether every version with traffic has a model server that answers."""
 
     status: str = Field(description="ok, or degraded.")
+    loops: dict[str, bool] = Field(description="By loop with a production version: whether it answers.")
     versions: dict[str, VersionHealth] = Field(description="By digest.")
 
 
@@ -176,19 +183,21 @@ PUBLIC: dict[str, Operation] = {
                 "name": "Idempotency-Key",
                 "in": "header",
                 "schema": {"type": "string", "maxLength": 255},
-                "description": "The same key, user and body within ten minutes get the same answer, with `Idempotent-Replayed: true`; "
-                "one that is still being answered is waited for. The model answers once and the log has one row.",
+                "description": "At most 255 characters. A request that is sent again with it is answered once.",
             },
             {
                 "name": "X-Client-Request-Id",
                 "in": "header",
                 "schema": {"type": "string", "maxLength": 128},
-                "description": "The client's own name of the request, else `X-Request-Id`; the answer has it in `X-Client-Request-Id`.",
+                "description": "The client's name of the request, else `X-Request-Id`; the answer has it too.",
             },
         ),
         notes="With `stream: true` the answer is a stream of server-sent events; `[DONE]` comes when the answer is on record. "
         "An error after the first chunk is an event with an `error` object. "
-        "Headers of the answer: `X-Ftassets-Version` (digest of the version) and `X-Request-Id`.",
+        "Headers of the answer: `X-Ftassets-Version` (digest of the version) and `X-Request-Id`. "
+        "`X-Ftassets-Fallback-For`: production answered for this candidate, whose server does not answer. "
+        "The same `Idempotency-Key`, user and body within ten minutes get the same answer, with `Idempotent-Replayed: true`; one that is "
+        "still being answered is waited for. The model answers once and the log has one row.",
     ),
     "feedback": Operation(
         "Rate or correct an answer.",
@@ -200,7 +209,19 @@ PUBLIC: dict[str, Operation] = {
     ),
     "models": Operation("List the loops.", answer=ModelList),
     "health": Operation(
-        "Whether every version with traffic answers.", answer=Health, also={"503": "A version with traffic does not answer."}
+        "Whether every version with traffic answers.",
+        ("unknown_loop",),
+        answer=Health,
+        parameters=({"name": "loop", "in": "query", "schema": {"type": "string"}, "description": "Only this loop. Default: all loops."},),
+        notes="503 if a production version does not answer. A candidate that does not answer makes it `degraded`: production answers "
+        "for it.",
+        also={"503": "A production version does not answer."},
+    ),
+    "livez": Operation("Whether the gateway runs.", answer=Alive),
+    "readyz": Operation(
+        "Whether a production version answers, of any loop that has one.",
+        answer=Alive,
+        also={"503": "No production version answers."},
     ),
     "metrics": Operation("Metrics for Prometheus.", text="text/plain; version=0.0.4"),
     "openapi": Operation("This document.", text="application/json"),

@@ -41,12 +41,16 @@ class Unavailable(FtassetsError):
 
 @dataclass(frozen=True)
 class Route:
-    """The version that answers a request: base URL of its server and the percent of traffic it has."""
+    """The version that answers a request: base URL of its server and the percent of traffic it has.
+
+    `instead_of`: the candidate that production answers for, since its server does not; the weight is 0 then, as no choice was made.
+    """
 
     loop: str
     version: str
     url: str
     weight: float
+    instead_of: str | None = None
 
 
 class Router:
@@ -128,10 +132,16 @@ class Router:
         version = state.choose(loop, key)
         if version is None:
             raise Unavailable(f"loop {loop} has no production version yet: release one, then start it")
+        if version == state.candidate and state.production and not self.answers(loop, version) and self.answers(loop, state.production):
+            return Route(loop, state.production, self.fleet.ready[state.production], 0.0, instead_of=version)
         route = Route(loop, version, self.fleet.ready.get(version, ""), float(state.weights[version]))
         if (loop, version) in self._blocked or not route.url:
             raise Unavailable(f"version {version[:12]} of {loop} cannot answer now: {self.why_not(loop, version)}", route)
         return route
+
+    def answers(self, loop: str, digest: str) -> bool:
+        """Whether a version may answer and has a server that does."""
+        return (loop, digest) not in self._blocked and digest in self.fleet.ready
 
     def why_not(self, loop: str, digest: str) -> str:
         """Why a version does not answer."""
@@ -193,6 +203,8 @@ class Router:
         """Renew the candidate's lease; no journal entry. Raises UnknownLoop, NotPossible, Refused (its lease then runs out)."""
         async with self._changing(loop) as state:
             if state.candidate:
+                if state.candidate in self.fleet.failures:  # production answers for it: what it does cannot be seen any more
+                    raise Refused(f"version {state.candidate[:12]} does not answer ({self.why_not(loop, state.candidate)})")
                 await asyncio.to_thread(self._check_signature, loop, state.candidate)
             renewed = state.renew(lease, self._clock())
             await asyncio.to_thread(self._journal.keep, loop, renewed)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from ftassets.backends.serving.base import Refused
 from ftassets.testing.releases import released
 from ftassets.testing.stub_engine import stub_engine
 from ftassets.testing.thread_host import ThreadHost
@@ -64,3 +65,66 @@ def test_production_is_started_again_while_another_version_warms_up(serving_a: R
         engines.hanging.clear()
         start.result(30)
     assert serving_a.serving.state("support").weights == {production: 80, candidate: 20}
+
+
+def test_users_of_a_candidate_whose_server_is_dead_get_production_marked(
+    serving_a: Running, engines: SlowToWarm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ftassets.gateway.fleet.TRY_AGAIN", 0.5)
+    production, candidate = str(serving_a.serving.state("support").production), released(serving_a.home, "b")
+    serving_a.start(candidate, 50)
+    user = next(f"u{n}" for n in range(100) if serving_a.ask(user=f"u{n}").headers["x-ftassets-version"] == candidate)
+    before = len(serving_a.rows())
+
+    def fails(folder: Path) -> ASGIApp:
+        raise OSError("no memory")
+
+    make_app, serving_a.host.make_app = serving_a.host.make_app, fails
+    serving_a.host.kill(candidate)
+    until = time.monotonic() + 10
+    while "x-ftassets-fallback-for" not in (reply := serving_a.ask("hello", user=user)).headers:
+        assert time.monotonic() < until, reply.text
+        time.sleep(0.02)
+    for stream in (False, True):
+        reply = serving_a.ask("hello", user=user, stream=stream)
+        assert (reply.status_code, reply.headers["x-ftassets-version"]) == (200, production)
+        assert reply.headers["x-ftassets-fallback-for"] == candidate
+    assert [(row.version, row.weight, row.status) for row in serving_a.rows()[before:]][-2:] == [(production, 0.0, 200)] * 2
+    said = serving_a.client.get("/health")
+    assert (said.status_code, said.json()["status"], said.json()["loops"]) == (200, "degraded", {"support": True})
+    while True:
+        try:
+            serving_a.serving.renew("support", 60)
+        except Refused as error:
+            assert "does not answer (no memory)" in str(error)  # noqa: PT017
+            break
+        assert time.monotonic() < until
+    serving_a.host.make_app = make_app
+    while serving_a.ask("hello", user=user).headers["x-ftassets-version"] != candidate:
+        assert time.monotonic() < until + 10
+        time.sleep(0.05)
+    assert serving_a.serving.renew("support", 60).weight == 50
+
+
+def test_health_is_of_a_loop_and_the_gateway_lives_whatever_its_models_do(gateway: Running) -> None:
+    assert gateway.client.get("/readyz").status_code == gateway.client.get("/livez").status_code == 200, "no version yet"
+    production = released(gateway.home, "a")
+    gateway.start(production)
+    other = released(gateway.home, "c", loop="other")
+    gateway.serving.start("other", other, 100, 60, "test", "because")
+    gateway.host.kill(production)
+
+    def fails(folder: Path) -> ASGIApp:
+        raise OSError("no memory")
+
+    gateway.host.make_app = fails
+    until = time.monotonic() + 10
+    while gateway.client.get("/health").status_code == 200:
+        assert time.monotonic() < until
+    codes = {path: gateway.client.get(path).status_code for path in ("/health?loop=support", "/health?loop=other", "/livez", "/readyz")}
+    assert codes == {"/health?loop=support": 503, "/health?loop=other": 200, "/livez": 200, "/readyz": 200}
+    assert gateway.client.get("/health?loop=none").status_code == 404
+    gateway.host.kill(other)
+    while gateway.client.get("/readyz").status_code == 200:
+        assert time.monotonic() < until
+    assert gateway.client.get("/livez").status_code == 200
