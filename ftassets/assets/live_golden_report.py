@@ -23,6 +23,7 @@ from ftassets.backends.model_client.live_answers import LiveAnswer, live_answers
 from ftassets.backends.notifier.base import Notifier
 from ftassets.backends.notifier.routing import alert_about, routed
 from ftassets.backends.serving.base import Serving
+from ftassets.config.cron import ticks_a_day
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.evaluation.sampling import fixed_sample
@@ -32,7 +33,7 @@ from ftassets.domain.gates.report import HELD_OUT, EvalReport
 from ftassets.domain.gates.result import Verdict
 from ftassets.domain.monitoring.estimate import share_of
 from ftassets.domain.monitoring.finding import Finding, together
-from ftassets.domain.monitoring.golden import above_floor, regression
+from ftassets.domain.monitoring.golden import above_floor, regression, risk_of_a_look
 from ftassets.domain.monitoring.latest import LatestReport
 from ftassets.reporting.tables import answer_cell, request_cell, table
 from ftassets.reporting.trends import Point, trend
@@ -147,7 +148,8 @@ def _compare(
     same = {name for name in now if name.startswith(f"{HELD_OUT}:") or golden.get(name) == then.get(name)}
     held_out = {name for name in same if name.startswith(f"{HELD_OUT}:")}
     parts = {"golden rows": same - held_out, "held-out rows": held_out}
-    return [regression(part, {name: now[name] for name in names}, before) for part, names in parts.items()]
+    risk = risk_of_a_look(ticks_a_day(loop.monitors.every))
+    return [regression(part, {name: now[name] for name in names}, before, risk) for part, names in parts.items()]
 
 
 def _own_report(instance: dg.DagsterInstance, artifacts: Artifacts, loop: LoopConfig, version: str) -> EvalReport | None:

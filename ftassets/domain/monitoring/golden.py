@@ -7,7 +7,13 @@ from ftassets.domain.monitoring.estimate import Estimate
 from ftassets.domain.monitoring.finding import Finding
 from ftassets.domain.statistics import Pairs, mcnemar_p
 
-REGRESSION_RISK = 0.01  # false alarms of one comparison with the version's own evaluation
+REGRESSION_RISK = 0.05  # that a year of comparisons with the version's own evaluation has a false alarm
+PARTS = 2  # compared each time: golden rows and held-out rows
+
+
+def risk_of_a_look(looks_a_day: float) -> float:
+    """What one comparison of one part may risk, so that those of a year hold `REGRESSION_RISK` together (Bonferroni)."""
+    return REGRESSION_RISK / (PARTS * 365 * looks_a_day)
 
 
 def above_floor(right: Estimate, floor: float) -> Finding:
@@ -20,7 +26,7 @@ def above_floor(right: Estimate, floor: float) -> Finding:
     return Finding(verdict, found + (doubt if verdict is Verdict.NOT_ENOUGH_DATA else ""))
 
 
-def regression(name: str, live: Mapping[str, bool], before: Mapping[str, bool], risk: float = REGRESSION_RISK) -> Finding:
+def regression(name: str, live: Mapping[str, bool], before: Mapping[str, bool], risk: float) -> Finding:
     """Whether rows (id -> right) that were right in the version's evaluation are wrong now: one-sided exact McNemar at `risk`.
 
     Only rows in both count. Less than the test can ever show is NOT ENOUGH DATA.

@@ -5,7 +5,7 @@ from scipy.stats import binom
 
 from ftassets.domain.gates.result import Verdict
 from ftassets.domain.monitoring.estimate import share_of
-from ftassets.domain.monitoring.golden import above_floor, regression
+from ftassets.domain.monitoring.golden import above_floor, regression, risk_of_a_look
 
 PASS, FAIL, NOT_ENOUGH = Verdict.PASS, Verdict.FAIL, Verdict.NOT_ENOUGH_DATA
 
@@ -33,14 +33,30 @@ def rows(right: int, wrong: int) -> dict[str, bool]:
     return {str(i): i < right for i in range(right + wrong)}
 
 
+DAILY = risk_of_a_look(1)
+
+
 def test_rows_that_were_right_and_are_wrong_now_are_a_regression() -> None:
-    assert regression("golden", rows(80, 20), rows(90, 10)).verdict is FAIL  # 10 to 0: p = 2^-10
-    assert regression("golden", rows(84, 16), rows(90, 10)).verdict is PASS  # 6 to 0: p = 0.016
-    assert regression("golden", rows(95, 5), rows(80, 20)).verdict is PASS
+    assert regression("golden", rows(76, 24), rows(90, 10), DAILY).verdict is FAIL  # 14 to 0: p = 2^-14
+    assert regression("golden", rows(77, 23), rows(90, 10), DAILY).verdict is PASS  # 13 to 0
+    assert regression("golden", rows(95, 5), rows(80, 20), DAILY).verdict is PASS
 
 
 def test_rows_of_one_side_only_do_not_count_and_too_few_are_no_verdict() -> None:
-    assert regression("golden", rows(0, 6), rows(6, 0)).verdict is NOT_ENOUGH
-    assert regression("golden", rows(0, 7), rows(7, 0)).verdict is FAIL
+    assert regression("golden", rows(0, 13), rows(13, 0), DAILY).verdict is NOT_ENOUGH
+    assert regression("golden", rows(0, 14), rows(14, 0), DAILY).verdict is FAIL
     other = {f"x{i}": False for i in range(50)}
-    assert regression("golden", other, rows(50, 0)).verdict is NOT_ENOUGH
+    assert regression("golden", other, rows(50, 0), DAILY).verdict is NOT_ENOUGH
+
+
+@pytest.mark.parametrize("looks_a_day", [1, 24])
+def test_sampled_answers_give_a_false_regression_in_a_stated_share_of_years(looks_a_day: int) -> None:
+    """Both answers to a row of a share of .5 differ in half of the cases: exact sums over the rows that differ."""
+    for differing in (20, 100):
+        false = 0.0
+        for worse in range(differing + 1):
+            now = {str(i): i >= worse for i in range(differing)}
+            before = {name: not right for name, right in now.items()}
+            if regression("golden", now, before, risk_of_a_look(looks_a_day)).verdict is FAIL:
+                false += binom.pmf(worse, differing, 0.5)
+        assert 0 < 2 * 365 * looks_a_day * false <= 0.05
