@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache, wraps
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ class ThreadHost:
     context = 4096
 
     def __init__(self, make_app: Callable[[Path], ASGIApp] | None = None) -> None:
+        if make_app is None:
+            _load_one_model_at_a_time()
         self.make_app = make_app or transformers_app
         self.stopped: list[tuple[str, int]] = []  # and how many requests each still had to answer
         self._servers: dict[str, tuple[uvicorn.Server, threading.Thread, str]] = {}
@@ -71,6 +74,22 @@ class ThreadHost:
                 raise HostError(f"the server of {folder.name[:12]} did not start")
             time.sleep(0.01)
         return server, thread, f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+
+
+@cache
+def _load_one_model_at_a_time() -> None:
+    """Transformers replaces methods of its classes while it loads a model: two threads that load at once leave them replaced for good."""
+    from transformers import PreTrainedModel
+
+    load: Any = PreTrainedModel.__dict__["from_pretrained"].__func__
+    lock = threading.RLock()
+
+    @wraps(load)
+    def from_pretrained(cls: type[PreTrainedModel], *arguments: Any, **named: Any) -> Any:
+        with lock:
+            return load(cls, *arguments, **named)
+
+    PreTrainedModel.from_pretrained = classmethod(from_pretrained)  # type: ignore[assignment]
 
 
 def transformers_app(folder: Path) -> ASGIApp:

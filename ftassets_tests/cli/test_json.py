@@ -71,7 +71,8 @@ def test_labels_go_out_and_come_back_and_are_a_commit(tmp_path: Path) -> None:
     assert found("import-traffic", LOOP, str(log))["stored"] == 2
     exported = found("label", "export", LOOP, "--out", str(out))
     batch = json.loads(out.read_text().splitlines()[0])["batch"]
-    assert exported == {"loop": LOOP, "file": str(out), "format": "jsonl", "batch": batch, "requests": 2, "left_out": 0}
+    told = {"loop": LOOP, "file": str(out), "format": "jsonl", "batch": batch, "requests": 2, "left_out": 0, "kinds": {"random": 2}}
+    assert exported == told
     items = [json.loads(line) | {"completion": '{"queue": "returns"}'} for line in out.read_text().splitlines()]
     answers.write_text("".join(json.dumps(item) + "\n" for item in items) + "no label\n")
     imported = found("label", "import", LOOP, str(answers))

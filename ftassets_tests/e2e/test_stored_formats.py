@@ -210,7 +210,7 @@ def make_train() -> dict[str, Any]:
 
 def test_loop_files_say_the_same(sample: Path, caplog: pytest.LogCaptureFixture) -> None:
     loop, new = (read_loops(folder / "loop")[LOOP] for folder in (sample, SAMPLES / CURRENT))
-    without_paths = {"dataset": {"seed"}, "golden_set": True, "llm_judge": {"labels"}}
+    without_paths = {"dataset": {"seed"}, "golden_set": True, "llm_judge": {"labels"}, "train": {"command_folder"}}
     assert loop.model_dump(exclude=without_paths) == new.model_dump(exclude=without_paths)
     assert (loop.train.lora_r, loop.monitors.llm_judge and loop.monitors.llm_judge.model) == (8, "large")
     warned = [record.getMessage() for record in caplog.records]

@@ -10,7 +10,8 @@ _ONE_STEP = {"batch_size", "gradient_accumulation_steps"}  # of the same rows, i
 
 def recipe(task: Task, train: Train, parent: str | None) -> dict[str, Any]:
     """The recipe of a version, as its manifest has it; `parent` is the version whose adapter the training starts from."""
-    return {**train.model_dump(mode="json", exclude=_DECIDES_NOTHING), "system_prompt": task.system_prompt, "start_from": parent}
+    settings = train.model_dump(mode="json", exclude=_DECIDES_NOTHING if train.command else _DECIDES_NOTHING | {"command"})
+    return {**settings, "system_prompt": task.system_prompt, "start_from": parent}
 
 
 def same_steps(task: Task, train: Train, parent: str | None) -> dict[str, Any]:
