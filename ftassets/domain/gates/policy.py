@@ -51,7 +51,7 @@ def _in_family(gate: Gate, gates: int, report: EvalReport, evaluate: Callable[[G
     budget = report.error_budget
     strict = at_its_level(gate, report)
     result, notes = evaluate(strict), []
-    if result.verdict is Verdict.FAIL and gates > 1:
+    if gates > 1 and (result.verdict is Verdict.FAIL or _towards_fail(result)):
         confidence = 1 - (1 - strict.confidence) / gates
         harder = evaluate(at_level(strict, 1 - confidence))
         if harder.verdict is not Verdict.FAIL:
@@ -63,6 +63,13 @@ def _in_family(gate: Gate, gates: int, report: EvalReport, evaluate: Callable[[G
             f"leaves after {budget.decisions - 1} other decisions in 365 days"
         ]
     return result.model_copy(update={"sentence": "; ".join([result.sentence, *notes])})
+
+
+def _towards_fail(result: GateResult) -> bool:
+    """Whether the rows that would tell are those of a FAIL, which one of several gates tests at its part of the level."""
+    if result.rows_needed is None or result.value is None or result.bound is None or result.fail_bound is None:
+        return False
+    return (result.value - result.threshold) * (result.fail_bound - result.bound) < 0
 
 
 def passed(results: Sequence[GateResult]) -> bool:

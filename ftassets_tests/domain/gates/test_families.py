@@ -163,3 +163,22 @@ def test_parity_fails_a_server_at_the_threshold_no_more_often_than_stated() -> N
         )  # fmt: skip
         fails += evaluate_parity(gate, report([]).model_copy(update={"parity": found})).verdict is Verdict.FAIL
     assert fails / RUNS <= ALPHA + NOISE
+
+
+def test_rows_that_would_tell_are_those_of_the_level_at_which_a_gate_can_fail() -> None:
+    floor, other = Gate(metric="exact_match", at_least=0.8), Gate(metric="field_accuracy", at_least=0.1)
+    below = [Score(id=f"r{n}", slice="golden", exact=n >= 12, fields=1.0, valid=True) for n in range(48)]  # 36 right of 48
+    alone, together = evaluate_gates([floor], report(below))[0], evaluate_gates([floor, other], report(below))[0]
+    assert alone.verdict is together.verdict is Verdict.NOT_ENOUGH_DATA
+    assert alone.rows_needed is not None
+    assert together.rows_needed is not None
+    assert together.rows_needed > 1.1 * alone.rows_needed
+
+    def told(n: int, alpha: float) -> float:
+        right = np.arange(n + 1)
+        return float(binom.pmf(right, n, 0.75)[binom.cdf(right, n, 0.8) < alpha].sum())
+
+    assert 0.77 <= told(together.rows_needed, 0.025) <= 0.86
+    assert told(alone.rows_needed, 0.025) < 0.75, "as FAIL of one of two gates is tested"
+    above = [each.model_copy(update={"exact": n >= 7}) for n, each in enumerate(below)]
+    assert evaluate_gates([floor, other], report(above))[0] == evaluate_gates([floor], report(above))[0], "PASS is at its own level"
