@@ -124,6 +124,7 @@ def report(home: Home, loop: LoopConfig, base: str, production: str, candidate: 
     mine, theirs = ({row.id: f"{word} {row.id}" for row in golden} for word in ("good", "bad"))
     with pairwise_double(lambda _, a, b: "tie" if a[:3] == b[:3] else "first" if a.startswith("good") else "second") as there:
         scores, calibration = ask_judge(control(home), support(loop.golden_set.parent, there.url), golden, mine, theirs, print)
+    scores = [each.model_copy(update={"people": 1}) for each in scores]  # people labelled these answers, without which no judge decides
     made = EvalReport(
         loop=loop.name, run_id="run-1", candidate=candidate, production=production, production_is_base=first, base=base,
         dataset_commit="c" * 40, golden_commit="d" * 40, policy_digest=policy_digest(loop),
