@@ -57,7 +57,9 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
                 "quarantined": len(dropped),
                 "sources": dict(Counter(pair.source for pair in pairs)),
                 "newest": table(["request id", "from", "characters of chosen", "of rejected"], shown),
-                "dropped": table(["where", "reason"], [(item.where, without_quotes(item.reason)) for item in dropped[:30]]),
+                "dropped": table(
+                    ["where", "reason"], [(item.where.replace(":", ": "), without_quotes(item.reason)) for item in dropped[:30]]
+                ),
             },
         )
 

@@ -53,7 +53,7 @@ def differences(settings: BaseModel, prefix: str = "") -> Iterator[tuple[str, ob
         value = getattr(settings, name)
         if isinstance(value, BaseModel):
             yield from differences(value, f"{prefix}{name}.")
-        elif not info.is_required() and value != info.default and name not in ("description", "owners"):
+        elif not info.is_required() and value != info.default and name not in ("description", "owners", "command_folder"):
             yield f"{prefix}{name}", value, info.default
 
 

@@ -78,7 +78,7 @@ class ThreadHost:
 
 @cache
 def _load_one_model_at_a_time() -> None:
-    """Transformers replaces methods of its classes while it loads a model: two threads that load at once leave them replaced for good."""
+    """Transformers replaces methods of its classes while it loads a model: two threads that load at once never put them back."""
     from transformers import PreTrainedModel
 
     load: Any = PreTrainedModel.__dict__["from_pretrained"].__func__

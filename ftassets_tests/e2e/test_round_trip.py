@@ -109,7 +109,7 @@ def test_the_loop_closes(tiny: TinyLoop) -> None:
     assert ask(tiny, "dim the lamp") == first
 
 
-def test_nothing_is_red_but_the_alarm(tiny: TinyLoop) -> None:
+def test_nothing_is_red_but_the_alarm_and_what_is_not_measured_yet_warns(tiny: TinyLoop) -> None:
     assert {run.status for run in tiny.instance.get_runs()} == {dg.DagsterRunStatus.SUCCESS}
     unsound = [
         (each.check_name, each.metadata["verdict"].value)
@@ -117,7 +117,8 @@ def test_nothing_is_red_but_the_alarm(tiny: TinyLoop) -> None:
         for record in tiny.instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION).records
         if not (each := record.event_log_entry.dagster_event.event_specific_data).passed  # a warning is orange
     ]
-    assert unsound == [("within_drift_budget", "ALARM")]
+    # the first reports of a loop cannot tell yet, and say so; orange, not red
+    assert {each for each in unsound if each[1] != "NOT ENOUGH DATA"} == {("within_drift_budget", "ALARM")}
 
 
 def test_the_metadata_pane_has_the_verdict_first_and_no_word_that_widens_it(tiny: TinyLoop) -> None:

@@ -141,7 +141,7 @@ def test_a_loop_of_ones_own_from_init_to_rollback(machine: Machine, tmp_path: Pa
             "ftassets", "adopt", "shop", "--endpoint", endpoint.url, "--model", "theirs", *key, "--reason", "x", "--traffic", "log.jsonl"
         )  # fmt: skip
         assert "shop is served by" in adopted
-        assert "90 rows read, 90 stored" in adopted
+        assert "90 rows read as chat, 90 stored" in adopted
 
         answered = [shell.ask("shop", row["messages"][0]["content"]) for row in rows(600, 39)]
         answered += [shell.ask("shop", row["messages"][0]["content"], row["messages"][1]["content"]) for row in rows(700, 6)]
