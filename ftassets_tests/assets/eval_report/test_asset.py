@@ -25,6 +25,7 @@ from ftassets.cli.main import app
 from ftassets.config import loops_folder
 from ftassets.config.profiles import artifacts, control
 from ftassets.domain.canonical import canonical_json
+from ftassets.domain.chat import question
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.gates.error_budget import Spending, evidence_key
 from ftassets.domain.gates.gate import Gate
@@ -312,7 +313,7 @@ def test_golden_rows_nothing_may_rest_on_make_no_report(tiny: TinyLoop, digest: 
     trained = read_splits(store, report.dataset_commit, LOOP)["train"][:2]
     cases: tuple[tuple[list[Example], str], ...] = (
         ([], "the golden set has no rows"),
-        ([*golden, golden[0]], f"more than one row {golden[0].id}:"),
+        ([*golden, golden[0].model_copy(update={"messages": question("another request")})], f"more than one row {golden[0].id}:"),
         ([*golden, *trained], f"trained on the requests of golden rows {trained[0].id}, {trained[1].id}:"),
     )
     try:
