@@ -109,7 +109,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         tracked = registry.log_training(
             loop.name,
             f"adapter-{result.digest[:12]}",
-            {**loop.train.model_dump(), "base_model": loop.base_model, "dataset_commit": commit, "start_from": result.start_from or "base"},
+            {**manifest.training, "base_model": loop.base_model, "dataset_commit": commit, "start_from": result.start_from or "base"},
             {name: value for name, value in _numbers(result).items() if value is not None},
             result.losses,
             {**version_tags(manifest), **code, "digest": result.digest, "dagster_run_id": context.run_id, "loop": loop.name},

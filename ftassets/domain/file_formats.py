@@ -53,7 +53,7 @@ TRAFFIC: dict[str, FileFormat] = {  # where two carry as much of a file, the fir
         "observations of type GENERATION, traces and scores, as pages of the API, arrays, or the blob export",
         f"{_IMPORTS}.langfuse",
         "scores by people, in their trace or in records of their own: thumbs, corrections, texts and comments; "
-        "one that is none of them is refused by name, with its call if it is in the trace",
+        "any other score of theirs is refused by name, with its call if it is in the trace",
         "scores of evaluators, and those of the API whose name does not say that a person gave them; scores of sessions; "
         "spans that are not model calls; further calls in one answer",
     ),

@@ -196,8 +196,8 @@ def _spread(values: Sequence[float], number: int) -> list[float]:
 
 
 def weight_of(others: Sequence[tuple[float, float]], labels: int, unlabelled: int) -> float:
-    """Weight of the judge's choices that gives the narrowest interval if people follow them as on `others`: pairs (judge, people) that
-    are none of the labels (PPI++, 2024, equation 6). A judge of which no other choice is known has the weight of one that is right.
+    """Weight of the judge's choices that gives the narrowest interval if people follow them as on `others`: pairs (judge, people) besides
+    the labels (PPI++, 2024, equation 6). A judge without such pairs has the weight of one that is right.
     """
     judge, people = (np.array([each[place] for each in others]) for place in (0, 1))
     slope = float(judge @ people / (judge @ judge)) if np.any(judge) else 1.0

@@ -26,6 +26,11 @@ class TrainingJob(BaseModel):
     work: Path  # the process writes its result below this folder and nowhere else
     versions: Path  # finished versions are moved here, under their digest
 
+    @property
+    def parent(self) -> str | None:
+        """The version whose adapter the training continues from."""
+        return self.start_from.parent.name if self.start_from else None
+
 
 class TrainingResult(BaseModel):
     """What a finished training reports; an exit code of 0 without it is a failure."""

@@ -20,7 +20,7 @@ from ftassets.domain.training.overfit import kept_loss
 from ftassets.domain.training.recipe import recipe
 from ftassets.durable import file_digest
 from ftassets.errors import FtassetsError, in_one_line
-from ftassets.workers.process import KILLED, Report, Terminated, end_with_parent
+from ftassets.workers.process import KILLED, Ended, Report, Terminated, end_with_parent
 from ftassets.workers.training.base_models import ensure_base
 from ftassets.workers.training.foreign_adapter import take_adapter
 from ftassets.workers.training.sft import publish_training, read_rows, started
@@ -78,9 +78,8 @@ def train_by_command(job: TrainingJob, report: Report, stop_asked: Callable[[], 
 
 def _places(job: TrainingJob, base: Path, base_digest: str) -> dict[str, Path]:
     """What the command's {names} stand for. Checkpoints of the same training are there again after a kill, others are removed."""
-    parent = job.start_from.parent.name if job.start_from else None
     rows = [file_digest(job.train_file), file_digest(job.validation_file)]
-    key = key_of({"base": base_digest, "rows": rows, "recipe": recipe(job.task, job.train, parent)})
+    key = key_of({"base": base_digest, "rows": rows, "recipe": recipe(job.task, job.train, job.parent)})
     places = {"dataset": job.work / "dataset", "output": job.work / "output", "checkpoints": job.checkpoints / f"command-{key[:16]}"}
     for other in job.checkpoints.glob("*"):
         if other != places["checkpoints"]:
@@ -128,7 +127,7 @@ def _run(job: TrainingJob, places: dict[str, str], report: Report, stop_asked: C
                 process.wait()
             raise Terminated("train.command was asked to end: start the run again, it finds its {checkpoints} as it left them")
         time.sleep(_POLL)
-    if code in (-9, KILLED):
+    if Ended((), code, None).killed:
         os._exit(KILLED)  # as if we had been killed ourselves
     if code:
         raise TrainingStopped(f"train.command ended with exit code {code}: its own words are in the run's compute logs")

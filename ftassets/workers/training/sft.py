@@ -94,13 +94,12 @@ def train(job: TrainingJob, report: Report, cores: int = 1, stop_asked: Callable
 
 def _key(job: TrainingJob, base_digest: str) -> str:
     """Names this training among all whose checkpoints may be found."""
-    parent = job.start_from.parent.name if job.start_from else None
     return key_of(
         {
             "code": code_identity()["code_digest"],
             "base": base_digest,
             "rows": [file_digest(job.train_file), file_digest(job.validation_file)],
-            "recipe": same_steps(job.task, job.train, parent),
+            "recipe": same_steps(job.task, job.train, job.parent),
         }
     )
 
@@ -134,7 +133,7 @@ def started(job: TrainingJob, base_digest: str) -> tuple[TrainingJob, str, Mappi
     if manifest_file.exists():
         manifest = VersionManifest.parse(manifest_file.read_bytes())
         before, settings = (manifest.base_model, manifest.base_digest), manifest.training
-    goes_on, lineage = lineage_of(job.start_from.parent.name, before, (job.base_model, base_digest))
+    goes_on, lineage = lineage_of(job.parent, before, (job.base_model, base_digest))
     if not goes_on:
         return job.model_copy(update={"start_from": None, "train_file": job.cold_file or job.train_file}), lineage, {}
     return job, lineage, settings
@@ -237,7 +236,6 @@ def publish_training(
     resumed_at: Sequence[int] = (),
 ) -> TrainingResult:
     """Merge and publish the adapter in `staging`, with what is known of its training. Raises TrainingStopped."""
-    parent = job.start_from.parent.name if job.start_from else None
     known = {
         "train_seconds": seconds,
         "tokens_per_second": tokens_per_second,
@@ -253,7 +251,7 @@ def publish_training(
         dataset_hash=job.dataset_hash,
         lineage=lineage,
         code_commit=code_identity()["code_commit"],
-        recipe=recipe(job.task, job.train, parent),
+        recipe=recipe(job.task, job.train, job.parent),
         metrics={name: value for name, value in known.items() if value is not None},
     )
     return TrainingResult(
@@ -270,7 +268,7 @@ def publish_training(
         losses=losses,
         validation_losses=validation_losses,
         resumed_at=list(resumed_at),
-        start_from=parent,
+        start_from=job.parent,
         lineage=lineage,
     )
 
