@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bench.rows import Row, Size, parse, parser, write
 from ftassets.config.loop import Rollout
-from ftassets.domain.rollout.canary import COLLAPSE, COLLAPSE_USERS, FIRST, RATIOS, WINDOW, rollback_limit
+from ftassets.domain.rollout.canary import COLLAPSE, COLLAPSE_USERS, FIRST, WINDOW, part, rollback_limit
 from ftassets.domain.rollout.planning import e_paths
 
 POLICY = Rollout()
@@ -91,8 +91,7 @@ def evidence_paths(requests: Requests) -> Iterator[tuple[NDArray[np.float64], ND
         _, first = np.unique(requests.user[since], return_index=True)
         since = since[np.sort(first)]
         mine = requests.mine[since][None]
-        part = 1.0 if window == 0 else (1 - FIRST) / FIRST / (window * (window + 1))
-        yield requests.at[since], part * e_paths(mine, np.ones_like(mine), SHARE)[0][0]
+        yield requests.at[since], part(window) / FIRST * e_paths(mine, np.ones_like(mine), SHARE)[0][0]
 
 
 def _evidence_at(requests: Requests) -> float | None:
@@ -116,11 +115,7 @@ def _collapse_at(requests: Requests) -> float | None:
 def rolled_back_by_request(requests: Requests) -> bool:
     """Whether the same evidence of every failed request, as if it were another user's, would roll back."""
     mine = requests.mine[requests.failed][None]
-    if not mine.size:
-        return False
-    steps = np.array([[np.log(r / (r * SHARE + 1 - SHARE)), -np.log(r * SHARE + 1 - SHARE)] for r in RATIOS])
-    path = np.where(mine, steps[:, :1], steps[:, 1:]).cumsum(axis=1)
-    return bool((np.exp(np.minimum(path, 700)).mean(axis=0) >= 1 / POLICY.false_rollback).any())
+    return bool((e_paths(mine, np.ones_like(mine), SHARE)[0] >= 1 / POLICY.false_rollback).any())
 
 
 if __name__ == "__main__":

@@ -715,7 +715,7 @@ GUARDS = (
         ),
         (
             "traffic to a damaged version whose server is up all the same",
-            "if (loop, version) in self._blocked or not route.url:",
+            "if not self.answers(loop, version):",
             "if not route.url:",
             f"{ROUTER}::test_damaged_production_answers_nobody_even_where_another_loop_keeps_its_server_up",
         ),

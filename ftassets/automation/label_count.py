@@ -1,6 +1,7 @@
 """How many labels a retrain could use: what people corrected and labelled that no training has seen, counted as curation would."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 
@@ -11,6 +12,8 @@ from ftassets.assets._shared.dataset_files import (
     golden_path,
     labels_folder,
     read_index,
+    read_labels,
+    read_written,
     readable,
     rows_of_splits,
     seed_path,
@@ -22,10 +25,11 @@ from ftassets.backends.dataset_store.base import DatasetStore, ObjectNotFound, R
 from ftassets.backends.traffic_log.base import TrafficLog
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.dataset.feedback import from_feedback
-from ftassets.domain.dataset.new_labels import DAY, Usable, fact, usable
+from ftassets.domain.dataset.new_labels import Usable, fact, usable
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.traffic.exchange import Exchange
 from ftassets.domain.traffic.feedback import Reviewed
+from ftassets.domain.traffic.retention import DAY
 
 UNTIL, COMMIT = "labels_until", "labels_commit"  # facts of a dataset's commit and event: up to where feedback and labels were read
 NEWEST = 5000  # corrections that are read at most, unless the loop asks for a tenth of that: a tick must not take minutes
@@ -89,7 +93,7 @@ class LabelCounter:
 
     def __init__(self, loop: LoopConfig) -> None:
         self._loop = loop
-        self._last: tuple[object, Usable] | None = None
+        self._last: tuple[object, Usable, frozenset[str | None]] | None = None
         self._learnt: tuple[str | None, frozenset[bytes]] | None = None
 
     def count(
@@ -115,17 +119,19 @@ class LabelCounter:
         # no answer since then was corrected before: the log need not look at older corrections either
         corrected = traffic_log.corrected(self._loop.name, max(learnt.until, asked_since), asked_since)
         main = store.resolve("main")
-        asked = (production, learnt, main, corrected)
+        asked = (production, learnt, tried, main, corrected)
         if self._last is None or self._last[0] != asked:
-            self._last = asked, self._usable(artifacts, traffic_log, store, production, learnt, main, corrected)
-        rows = self._last[1].rows
+            usable_now = self._usable(artifacts, traffic_log, store, production, learnt, main, corrected)
+            batches = _labels_since(store, self._loop.name, tried.commit, main) if tried != learnt else []
+            self._last = asked, usable_now, frozenset(row.request_id for row in batches)
+        _, found, labelled = self._last
+        rows = found.rows
         untried = list(rows)
         if tried != learnt:
-            labelled = {row.request_id for row in _labels_since(store, self._loop.name, tried.commit, main)}
             untried = [row for row in rows if (row.request_id in labelled if _labelled(row) else (row.at or now) >= tried.until)]
         times = [row.at for row in rows if row.at is not None and not _labelled(row)]
         days = max((now - min(times)) / DAY, 1.0) if times else 1.0  # since the first one, which therefore counts for none of them
-        return Count(len(rows), len(untried), (len(times) - 1 if days > 1 else len(times)) / days, self._last[1].in_words())
+        return Count(len(rows), len(untried), (len(times) - 1 if days > 1 else len(times)) / days, found.in_words())
 
     def _usable(
         self,
@@ -158,13 +164,11 @@ class LabelCounter:
         if self._learnt is None or self._learnt[0] != commit:
             facts: frozenset[bytes] = frozenset()
             if commit is not None:
-                try:
+                with suppress(ObjectNotFound, RefNotFound):
                     index = read_index(store, commit, self._loop.name)
                     if sum(shard.rows for shards in index.shards.values() for shard in shards) <= DECODED_ROWS:
                         form = self._loop.task.form
                         facts = frozenset(fact(row, form) for _, row in rows_of_splits(store, commit, self._loop.name))
-                except (ObjectNotFound, RefNotFound):
-                    facts = frozenset()
             self._learnt = commit, facts
         return self._learnt[1]
 
@@ -177,13 +181,7 @@ def _trusted(store: DatasetStore, loop: LoopConfig, main: str) -> list[Example]:
     """Rows that say which labels exist; none where the loop file or the task's form says it."""
     if loop.task.type != "classification" or loop.task.labels:
         return []
-    found: list[Example] = []
-    for path in (seed_path(loop.name), golden_path(loop.name)):
-        try:
-            found += readable(store.read(main, path))[0]
-        except ObjectNotFound:
-            continue
-    return found
+    return read_written(store, main, (seed_path(loop.name), golden_path(loop.name)))[0]
 
 
 def _labels_since(store: DatasetStore, loop: str, since: str | None, main: str) -> list[Example]:
@@ -194,7 +192,7 @@ def _labels_since(store: DatasetStore, loop: str, since: str | None, main: str) 
     except RefNotFound:
         changed = None
     if changed is None:
-        return [row for path in store.list(main, folder) for row in readable(store.read(main, path))[0]]
+        return read_labels(store, main, loop)
     known: set[tuple[str | None, str]] = set()
     rows: list[Example] = []
     for change in changed:

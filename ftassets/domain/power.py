@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ftassets.domain.mean_bounds import Floats, pair_p_values, weighted_p_values
+from ftassets.domain.statistics import fewest_right
 
 ROWS_LIMIT = 100_000  # golden rows nobody writes: a gate that needs more practically never passes
 POWER = 0.8  # the usual chance a plan asks for (Cohen 1988)
@@ -23,6 +24,14 @@ def critical_wins(n: int, losses: NDArray[np.int64], limit: float, alpha: float)
         below = pair_p_values(middle, losses[open_], n, limit) < alpha
         high[open_[below]], low[open_[~below]] = middle[below], middle[~below]
     return high
+
+
+def share_power(n: int, true: float, share: float, confidence: float) -> float:
+    """Chance that n right or wrong rows of this true share have a lower bound of at least `share` (Clopper-Pearson); 0 without rows."""
+    from scipy.stats import binom
+
+    first = fewest_right(n, share, confidence)
+    return 0.0 if first is None else float(binom.sf(first - 1, n, true))
 
 
 def pairs_power(n: int, win_share: float, loss_share: float, limit: float, alpha: float) -> float:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from ftassets.config.loop import LoopConfig, RetrainOn
 from ftassets.domain import formats
 from ftassets.domain.canonical import canonical_json, parse_json
+from ftassets.domain.traffic.retention import DAY
 from ftassets.errors import InvalidInput, in_one_line
 
 QUARTER = 91 * 86400.0  # seconds
@@ -17,7 +18,6 @@ ATTEMPTS = 5  # a run whose process dies this often needs a person
 FIRST_RETRY = 600.0  # seconds after which a run that failed for another reason than a verdict is tried again; four times that the next time
 MORE = 0.1  # share of the labels that a training which was refused must not have seen: with fewer, the same would be trained again
 MARGIN = 0.1  # by which a longer window is advised than the rate of labels asks for, which is an estimate
-DAY = 86400.0
 
 
 class Action(StrEnum):

@@ -211,9 +211,9 @@ class Chat:
         body = await read(request)
         ask, content = parse(body, ChatRequest)
         name = (ask.user or "").strip() or request.headers.get("x-user", "").strip()
-        own_id = _own_id(request)
+        asked = _Asked(ask, content, name, _own_id(request), at, began)
         if not (key := request.headers.get("idempotency-key")):
-            return await self._answer(request, _Asked(ask, content, name, own_id, at, began), None)
+            return await self._answer(request, asked, None)
         if len(key) > LONGEST_KEY:
             raise Problem(400, f"the Idempotency-Key is longer than {LONGEST_KEY} characters", "invalid_request")
         try:
@@ -224,7 +224,7 @@ class Chat:
         if isinstance(found, Kept):
             return Response(found.body, 200, {**found.headers, "idempotent-replayed": "true"})
         try:
-            return await self._answer(request, _Asked(ask, content, name, own_id, at, began), found)
+            return await self._answer(request, asked, found)
         except BaseException:
             found.drop()
             raise

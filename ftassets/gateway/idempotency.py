@@ -29,7 +29,7 @@ class Claim:
 
     _end: Callable[["Claim", Kept | None], None]
     request: bytes  # digest of the request's body
-    until: float
+    until: float = 0.0  # how long what was kept is known
     kept: Kept | None = None
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -60,7 +60,7 @@ class Answers:
             self._forget()
             claim = self._claims.get(key)
             if claim is None:
-                made = Claim(lambda ended, kept: self._end(key, ended, kept), request, self._clock() + self._seconds)
+                made = Claim(lambda ended, kept: self._end(key, ended, kept), request)
                 self._claims[key] = made
                 return made
             if claim.request != request:
@@ -73,20 +73,18 @@ class Answers:
         if claim.ended.is_set():
             return
         claim.ended.set()
-        claim.until = self._clock() + self._seconds
         self._claims.pop(key, None)
         if kept is not None:
-            claim.kept = kept
+            claim.kept, claim.until = kept, self._clock() + self._seconds
             self._claims[key] = claim
             self._bytes += len(kept.body) + _OVERHEAD
             self._forget()
 
     def _forget(self) -> None:
         """Answers in the order in which they were kept; claims that are not ended yet stay."""
-        for key, claim in list(self._claims.items()):
-            if claim.kept is None:
-                continue
-            if self._bytes <= self._most and claim.until > self._clock():
+        while oldest := next(((key, claim.until, claim.kept) for key, claim in self._claims.items() if claim.kept), None):
+            key, until, kept = oldest
+            if self._bytes <= self._most and until > self._clock():
                 return
             del self._claims[key]
-            self._bytes -= len(claim.kept.body) + _OVERHEAD
+            self._bytes -= len(kept.body) + _OVERHEAD

@@ -135,7 +135,7 @@ class Router:
         if version == state.candidate and state.production and not self.answers(loop, version) and self.answers(loop, state.production):
             return Route(loop, state.production, self.fleet.ready[state.production], 0.0, instead_of=version)
         route = Route(loop, version, self.fleet.ready.get(version, ""), float(state.weights[version]))
-        if (loop, version) in self._blocked or not route.url:
+        if not self.answers(loop, version):
             raise Unavailable(f"version {version[:12]} of {loop} cannot answer now: {self.why_not(loop, version)}", route)
         return route
 

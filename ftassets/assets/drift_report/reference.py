@@ -23,8 +23,8 @@ from ftassets.domain.drift.reference import CAP
 from ftassets.domain.drift.sensitivity import SEEN, SHARES
 from ftassets.domain.drift.widening import Widening, widening
 from ftassets.domain.traffic.exchange import ANSWERED, Exchange, query_of
+from ftassets.domain.traffic.retention import DAY
 
-DAY = 86400.0
 SAME = 0.9999  # cosine of two vectors of one text: servers round
 SLICES = 168  # parts of a span that are read in proportion to their traffic: hours of a week
 UNSEEN = (0.10, 0.25)  # shares of new topics for which the reference reports the power of an alarm

@@ -33,13 +33,10 @@ def reports_of_releases(control: Control, loop: str) -> Iterator[tuple[str, str]
 
     Versions that were adopted have none, and envelopes that cannot be read are left out.
     """
-    for name in control.names(f"{FOLDER}/{loop}"):
-        version, dot, rest = name.partition(".")
-        if dot + rest == SUFFIXES["release"]:
-            with suppress(ValueError, KeyError, TypeError):
-                envelope = json.loads(control.read(f"{FOLDER}/{loop}/{name}") or b"")
-                predicate = read_statement(b64decode(envelope["payload"]))[2]
-                yield version, str(predicate["report_digest"])
+    for version in _versions(control, loop, "release"):
+        with suppress(ValueError, KeyError, TypeError):
+            envelope = json.loads(control.read(_key(loop, version, "release")) or b"")
+            yield version, str(read_statement(b64decode(envelope["payload"]))[2]["report_digest"])
 
 
 class Releases:
@@ -55,8 +52,7 @@ class Releases:
 
     def versions(self, loop: str, kind: Kind = "release") -> list[str]:
         """Versions that have an envelope of a kind."""
-        names = [name.partition(".") for name in self._control.names(f"{FOLDER}/{loop}")]
-        return sorted(version for version, dot, rest in names if dot + rest == SUFFIXES[kind])
+        return _versions(self._control, loop, kind)
 
     def read(self, loop: str, version: str, kind: Kind = "release") -> Signed:
         """An envelope with a right signature, whether or not its key was revoked. Raises StatementMissing, SignatureInvalid, OSError."""
@@ -130,6 +126,11 @@ class Releases:
         if content is None:
             raise StatementMissing(f"there is no {kind} of version {version[:12]} of {loop}: {self.uri(loop, version, kind)} is not there")
         return content
+
+
+def _versions(control: Control, loop: str, kind: Kind) -> list[str]:
+    names = [name.partition(".") for name in control.names(f"{FOLDER}/{loop}")]
+    return sorted(version for version, dot, rest in names if dot + rest == SUFFIXES[kind])
 
 
 def _key(loop: str, version: str, kind: Kind) -> str:

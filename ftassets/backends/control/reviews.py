@@ -4,6 +4,7 @@ from ftassets.backends.control.base import Control
 from ftassets.domain.canonical import canonical_json
 from ftassets.domain.evaluation.human_review import Given, Review, ReviewRefused
 from ftassets.domain.formats import NewerFormat
+from ftassets.domain.gates.inputs import some
 from ftassets.errors import StateDamaged, in_one_line
 
 FOLDER = "reports"  # next to the reports, which are artifacts
@@ -32,9 +33,8 @@ def add_review(control: Control, loop: str, report: str, run_id: str, given: Giv
     def change(content: bytes | None) -> bytes:
         known = Review(report=report, run_id=run_id) if content is None else _parsed(content, report, control.uri(key))
         if back := known.taken_back(given):
-            more = f" and {len(back) - 5} more" if len(back) > 5 else ""
             raise ReviewRefused(
-                f"nothing was stored: {given.by} called {', '.join(back[:5])}{more} bad before, and that stays, because the verdict is "
+                f"nothing was stored: {given.by} called {some(back)} bad before, and that stays, because the verdict is "
                 "known by now. Leave these rows empty. If it was a slip, materialize eval_report again, which draws another sample"
             )
         reviews.append(known.model_copy(update={"given": (*known.given, given)}))

@@ -187,9 +187,9 @@ def _joined(traffic_log: TrafficLog, waiting: Sequence[imports.Assessed], answer
             Quarantined(each.place, _NO_ANSWER.format(name=each.about[0]), each.about[0]) for each, answer in found if answer is None
         )
         judged = traffic_log.feedback_on(sorted({answer.id for each, answer in found if answer and each.comments_only}))
-        bare = [each for each, answer in found if answer and each.comments_only and answer.id not in judged]
-        before.left_out.update([_BARE] * len(bare))
-        said = [(each.on(answer), True) for each, answer in found if answer and each not in bare]
+        known = [(each, answer, each.comments_only and answer.id not in judged) for each, answer in found if answer]
+        before.left_out.update(_BARE for _, _, bare in known if bare)
+        said = [(each.on(answer), True) for each, answer, bare in known if not bare]
         assessed, added = assessed + len(said), added + _added(traffic_log, said)
     return replace(before, assessed=assessed, feedback=before.feedback + added)
 

@@ -80,8 +80,8 @@ def describe(home: Home) -> dict[str, Any]:
                 unknown, notes = True, [f"the gateway does not serve it ({error}): start `ftassets up` again, which reads the loops"]
         reports, unread = _reports(control, name)
         budget, about_budget = _budget(home, control, loop, now)
-        waiting, unknown_waiting = _waiting(control, loop)
-        shadow, unknown_waiting = _shadow(control, loop, now, unknown_waiting)
+        waiting, about_waiting = _waiting(control, loop)
+        shadow, about_shadow = _shadow(control, loop, now)
         approvals, overrides = list(releases.approvals(name)), list(releases.overrides(name))
         loops[name] = {
             "phase": "unknown" if unknown else state.phase,
@@ -102,7 +102,8 @@ def describe(home: Home) -> dict[str, Any]:
                 *notes,
                 *unread,
                 *about_budget,
-                *unknown_waiting,
+                *about_waiting,
+                *about_shadow,
                 *findings(reports),
                 *(f"version {each.version[:12]}: {each.sentence}" for each in approvals),
                 *(f"version {e.version[:12]}: {e.sentence}{' (expired)' if now >= e.expires_at else ''}" for e in overrides),
@@ -132,15 +133,15 @@ def _reports(control: Control, loop: str) -> tuple[dict[str, LatestReport], list
         return {}, [f"its newest reports cannot be read ({error})"]
 
 
-def _shadow(control: Control, loop: LoopConfig, now: float, notes: list[str]) -> tuple[list[ShadowRetrain], list[str]]:
-    """What auto would have done, of a loop in mode observe; and the notes with a sentence about it, or why it cannot be read."""
+def _shadow(control: Control, loop: LoopConfig, now: float) -> tuple[list[ShadowRetrain], list[str]]:
+    """What auto would have done, of a loop in mode observe; and a sentence about it, or why it cannot be read."""
     if loop.mode != "observe":
-        return [], notes
+        return [], []
     try:
         ledger = read_shadow(control, loop.name)
     except (OSError, ValueError) as error:
-        return [], [*notes, f"what auto would have done cannot be read ({error})"]
-    return ledger, [*notes, *filter(None, [in_words(ledger, now)])]
+        return [], [f"what auto would have done cannot be read ({error})"]
+    return ledger, [*filter(None, [in_words(ledger, now)])]
 
 
 def _waiting(control: Control, loop: LoopConfig) -> tuple[Waiting | None, list[str]]:

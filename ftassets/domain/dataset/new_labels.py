@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 # what curation drops without vectors, models or the rest of the dataset, in milliseconds
 STEPS = ("schema", "context", "normalise", "quality", "length", "exact", "user_cap", "conflicts")
 CONFIRMS, KNOWN = "confirms the answer that was given", "is in production's dataset"
-DAY = 86400.0
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ftassets.domain.drift.calibration import SIZES
 from ftassets.domain.drift.comparison import DriftVerdict, compare
 from ftassets.domain.drift.concentration import nearest_similarities
 from ftassets.domain.drift.explanation import explain
 from ftassets.domain.drift.reference import Reference
-
-LARGEST = 1000  # queries that are compared at once: the largest calibrated window
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,7 @@ def widening(known: Reference, queries: np.ndarray, rate: float, smallest: int) 
     Raises ValueError and InvalidInput as `compare`.
     """
     keep = np.ones(len(queries), dtype=bool)
-    for part in np.array_split(np.arange(len(queries)), max(1, -(-len(queries) // LARGEST))):
+    for part in np.array_split(np.arange(len(queries)), max(1, -(-len(queries) // SIZES[-1]))):
         found = compare(known, queries[part], rate, smallest)
         if found.verdict is DriftVerdict.ALARM:
             for topic in explain(known, found, queries[part], [""] * len(part)).new:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Hashable, Sequence
 
+from ftassets.domain.dataset.curation.connected import Components
 from ftassets.domain.dataset.curation.continued import continued
 from ftassets.domain.dataset.curation.text import answer_key, request_digest
 from ftassets.domain.dataset.rows import CONVERSATION, Example
@@ -24,24 +25,17 @@ def linked(rows: Sequence[Example]) -> list[Example]:
     Of one conversation are rows of which one begins with the messages of the other (`continued`), rows that ask the same, and rows whose
     file names it.
     """
-    groups = list(range(len(rows)))
-
-    def group(place: int) -> int:
-        while groups[place] != place:
-            groups[place] = place = groups[groups[place]]
-        return place
-
-    def join(one: int, other: int) -> None:
-        low, high = sorted((group(one), group(other)))
-        groups[high] = low
-
-    for one, other in continued(rows):
-        join(one, other)
+    pairs = list(continued(rows))
     first: dict[Hashable, int] = {}
     for place, row in enumerate(rows):
-        join(first.setdefault(request_digest(row), place), place)
+        pairs.append((first.setdefault(request_digest(row), place), place))
         if row.group and row.group.startswith(CONVERSATION):
-            join(first.setdefault(row.group, place), place)
-    found = [group(place) for place in range(len(rows))]
-    sizes = Counter(found)
-    return [row if sizes[place] == 1 else Turn(**dict(row), conversation=rows[place].id) for row, place in zip(rows, found, strict=True)]
+            pairs.append((first.setdefault(row.group, place), place))
+    components = Components(len(rows))
+    components.unite([one for one, _ in pairs], [other for _, other in pairs])
+    parts = components.labels().tolist()
+    heads: dict[int, str] = {}
+    for row, part in zip(rows, parts, strict=True):
+        heads.setdefault(part, row.id)
+    sizes = Counter(parts)
+    return [row if sizes[part] == 1 else Turn(**dict(row), conversation=heads[part]) for row, part in zip(rows, parts, strict=True)]

@@ -55,7 +55,8 @@ class Review(Stored):
 
     def taken_back(self, given: Given) -> list[str]:
         """Rows that a person now calls good and called bad before, sorted."""
-        return sorted(name for name, good in given.verdicts.items() if good and not self.words.get(name, {}).get(given.by, True))
+        words = self.words
+        return sorted(name for name, good in given.verdicts.items() if good and not words.get(name, {}).get(given.by, True))
 
     @property
     def good(self) -> dict[str, bool]:

@@ -15,8 +15,7 @@ from ftassets.domain.gates.report import HELD_OUT
 from ftassets.domain.gates.result import about
 from ftassets.domain.mean_bounds import pair_p_values
 from ftassets.domain.power import EFFECT as EFFECT
-from ftassets.domain.power import POWER, ROWS_LIMIT, pairs_power, smallest
-from ftassets.domain.statistics import fewest_right
+from ftassets.domain.power import POWER, ROWS_LIMIT, pairs_power, share_power, smallest
 from ftassets.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -114,12 +113,8 @@ def bound_power(gate: "Gate", n: int, effect: float) -> float:
     Exact for right or wrong (Clopper-Pearson), as which scores between 0 and 1 are taken, their widest spread. A true mean beyond
     the end of the scale is taken as the end.
     """
-    from scipy.stats import binom
-
     share = _share_allowed(gate)
-    true = min(1.0, max(0.0, share + effect))
-    first = fewest_right(n, share, gate.confidence)
-    return float(binom.sf(first - 1, n, true)) if first is not None else 0.0
+    return share_power(n, min(1.0, max(0.0, share + effect)), share, gate.confidence)
 
 
 def rows_chance(gate: "Gate", effect: float, discordance: float, spread: float) -> Callable[[int], float] | str:

@@ -22,8 +22,7 @@ from ftassets.domain.gates.measured import row_values
 from ftassets.domain.gates.paired import differences_of, evaluate_paired, no_rows, not_measured, same_rows
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.gates.result import GateResult, Verdict, would_tell
-from ftassets.domain.power import POWER, pairs_power, resampled_power, smallest
-from ftassets.domain.statistics import fewest_right
+from ftassets.domain.power import POWER, pairs_power, resampled_power, share_power, smallest
 
 if TYPE_CHECKING:
     from ftassets.config.loop import LoopConfig
@@ -104,8 +103,6 @@ class _Class:
 
     def chance(self, n: int, alpha: float, upwards: bool) -> float:
         """Chance that n rows like these show at level alpha that the mean is above the limit, or below it."""
-        from scipy.stats import binom
-
         sign = 1 if upwards else -1
         values, limit, low = [sign * value for value in self.values], sign * self.limit, self.ends[0] if upwards else -self.ends[1]
         if not set(self.values) <= {-1.0, 0.0, 1.0}:  # shares of the answers of conversations
@@ -113,8 +110,7 @@ class _Class:
         if self.ends[0] < 0:
             return pairs_power(n, values.count(1.0) / len(values), values.count(-1.0) / len(values), limit, alpha)
         share, wanted = (np.mean(self.values), self.limit) if upwards else (1 - np.mean(self.values), 1 - self.limit)
-        first = fewest_right(n, wanted, 1 - alpha)
-        return 0.0 if first is None else float(binom.sf(first - 1, n, share))
+        return share_power(n, float(share), wanted, 1 - alpha)
 
 
 def _rows_of_each(found: Mapping[str, _Class]) -> int | None:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
-from itertools import pairwise
+from itertools import dropwhile, pairwise
 from math import sqrt
 from zoneinfo import ZoneInfo
 
@@ -139,6 +139,8 @@ def together(findings: Sequence[Finding]) -> Finding:
 
 
 def _changes(days: Sequence[Day], known: Sequence[Change], drop: float, limit: float) -> tuple[Change, ...]:
+    # what has lasted longer than the days that are kept is the usual level
+    known = tuple(dropwhile(lambda change: change.day < days[0].day or not change.down, known))
     told = [Turn(sum(day.day <= change.day for day in days), change.down) for change in known]
     found = turns([DayShare(day.users, day.good) for day in days], drop, limit, told)
     return (*known, *(Change(day=days[turn.days - 1].day, down=turn.down) for turn in found[len(told) :]))

@@ -97,7 +97,7 @@ def e_value(failures: Sequence[Failure]) -> float:
                     _add(logs, later, -1)
                 first[failure.user] = failure
             _add(logs, failure, failure.count)
-        largest = max(largest, _part(window) / FIRST * sum(exp(min(value, 700.0)) for value in logs) / len(RATIOS))
+        largest = max(largest, part(window) / FIRST * sum(exp(min(value, 700.0)) for value in logs) / len(RATIOS))
     return largest
 
 
@@ -106,7 +106,7 @@ def rollback_limit(policy: Rollout) -> float:
     return 1 / (policy.false_rollback * FIRST)
 
 
-def _part(window: int) -> float:
+def part(window: int) -> float:
     """Of `false_rollback`, for the process that begins with a window; they sum up to 1."""
     return FIRST if window == 0 else (1 - FIRST) / (window * (window + 1))
 

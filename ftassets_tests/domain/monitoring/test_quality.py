@@ -13,6 +13,7 @@ from ftassets.domain.monitoring.quality import (
     LATE,
     MEASURES,
     WITHOUT_ERROR,
+    Change,
     Day,
     QualityPoint,
     Series,
@@ -128,3 +129,11 @@ def test_days_are_those_of_the_loop_s_time_zone(day: str, hours: int) -> None:
     assert yesterday.end == today.begin
     assert tomorrow.end == noon + 86_400
     assert [each.name for each in local_days(today.begin, today.end, "Europe/Berlin")] == [day]
+
+
+def test_a_drop_older_than_the_days_that_are_kept_is_the_usual_level() -> None:
+    read = days((KEPT, 0.75))
+    told = (Change(day=(date.fromisoformat(read[0].day) - timedelta(days=1)).isoformat(), down=True),)
+    series, point, finding = follow("judged", Series(days=tuple(read), alerts=told, triggers=told), 0.1, 0.1)
+    assert finding.verdict is not Verdict.FAIL
+    assert (series.dropped, series.asks_for_retrain, point.since) == (False, False, None)

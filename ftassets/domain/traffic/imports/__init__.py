@@ -90,8 +90,13 @@ class Assessed:
     def on(self, answer: Exchange) -> Feedback:
         """The feedback on this answer; without a time of its own it has that of the answer."""
         said = self.feedback or PersonFeedback()
-        at = answer.at + answer.latency_ms / 1000 if said.at is None else said.at
-        return Feedback(answer.id, at, said.rating, str(said.correction) if said.correction else None, said.comment, said.tags)
+        return _feedback(answer, said, str(said.correction) if said.correction else None)
+
+
+def _feedback(on: Exchange, said: PersonFeedback, correction: str | None) -> Feedback:
+    """Feedback without a time of its own has that of the answer's end."""
+    at = on.at + on.latency_ms / 1000 if said.at is None else said.at
+    return Feedback(on.id, at, said.rating, correction, said.comment, said.tags)
 
 
 def reader(name: str) -> Format:
@@ -206,8 +211,7 @@ def _complete(found: Imported, loop: str, version: str | None, at: float | None,
     if "\0" in exchange.prompt + exchange.answer:
         raise ValueError(_NUL)
     exchange = replace(exchange, loop=loop, version=version or exchange.version)
-    moment = exchange.at + exchange.latency_ms / 1000 if given is None or given.at is None else given.at
-    feedback = Feedback(exchange.id, moment, given.rating, correction, given.comment, given.tags) if given else None
+    feedback = _feedback(exchange, given, correction) if given else None
     return Row(exchange, found.cut, feedback, found.timed, found.names, found.left_out)
 
 
