@@ -65,7 +65,7 @@ most general one that you can handle; `ftassets.exits` defines the exit code of 
     - Refused: A version must not take traffic: missing attestation, wrong digest, changed files or unknown signer.
   - SignatureInvalid: The envelope was changed, or signed with an untrusted or revoked key.
   - StateDamaged: A file of the home was truncated or changed after it was written; the message names it and says what to do.
-    - BudgetDamaged: The decisions that count against an error budget cannot be read.
+    - BudgetDamaged: The decisions that count against an error budget are lost or cannot be read.
     - ReportDamaged: A report is not there, cannot be read, or is not what was written.
     - ReviewDamaged: A stored review cannot be read, or belongs to another report.
     - VersionDamaged: A version's folder is missing, incomplete, changed, or holds a file format we refuse.
