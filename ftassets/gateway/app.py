@@ -7,6 +7,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from ftassets.backends.traffic_log.base import Feedback, UnknownAnswer
+from ftassets.domain.traffic.feedback import tags_text
 from ftassets.gateway.chat import Chat
 from ftassets.gateway.feedback import FeedbackRequest
 from ftassets.gateway.openapi import show_public
@@ -22,7 +23,7 @@ def public_app(router: Router, recorder: Recorder, metrics: Metrics, chat: Chat,
     async def feedback(request: Request) -> Response:
         said, _ = parse(await read(request), FeedbackRequest)
         try:
-            await recorder.record(Feedback(said.id, clock(), said.rating, said.correction, said.comment))
+            await recorder.record(Feedback(said.id, clock(), said.rating, said.correction, said.comment, tags_text(said.tags)))
         except UnknownAnswer as error:
             raise Problem(404, str(error), "unknown_answer") from error
         except NotRecorded as error:

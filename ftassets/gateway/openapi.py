@@ -205,7 +205,7 @@ PUBLIC: dict[str, Operation] = {
         FeedbackRequest,
         FeedbackStored,
         notes="A correction is the whole answer as it should have been, as a string, also where answers are JSON. "
-        "Several messages on one answer add up: the newest rating, correction and comment count.",
+        "Several messages on one answer add up: the newest rating, correction, comment and tags count.",
     ),
     "models": Operation("List the loops.", answer=ModelList),
     "health": Operation(

@@ -293,6 +293,12 @@ def test_feedback(serving_a):
         return serving_a.client.post("/v1/feedback", json=body)
 
     assert say({"id": given, "rating": "down", "correction": " {} ", "comment": " opens the wrong door "}).status_code == 200
+    assert say({"id": given, "tags": ["wrong"]}).status_code == 422
+    for tags in ("wrong", ["a,b"], [""], [1]):
+        assert say({"id": given, "rating": "up", "tags": tags}).status_code == 422
+    assert "20" in say({"id": given, "rating": "up", "tags": [f"tag {n}" for n in range(21)]}).json()["error"]["message"]
+    assert say({"id": given, "rating": "down", "tags": ["wrong  queue", "rude", "rude"]}).status_code == 200
+    assert say({"id": given, "rating": "down", "tags": []}).status_code == 200
     for bad in ({}, {"rating": "meh"}, {"correction": "  "}, {"rating": "up", "x": 1}, {"comment": "why"}, {"rating": "up", "comment": ""}):
         assert say({"id": given, **bad}).status_code == 422
     assert say({"rating": "up"}).status_code == say([]).status_code == 422
@@ -302,7 +308,7 @@ def test_feedback(serving_a):
     assert serving_a.client.post("/v1/feedback", content=b"{").status_code == 400
     [reviewed] = SqliteTrafficLog(serving_a.home.traffic_db).reviewed("support")
     assert (reviewed.exchange.id, reviewed.feedback.rating, reviewed.feedback.correction) == (given, "down", "{}")
-    assert reviewed.feedback.comment == "opens the wrong door"
+    assert (reviewed.feedback.comment, reviewed.feedback.tags) == ("opens the wrong door", "rude, wrong queue")
 
 
 def test_metrics_by_loop_version_and_status(serving_a):
