@@ -42,9 +42,11 @@ def import_traffic(
     report = command.import_traffic(backend("traffic_log"), known_loop(loop), paths, format, version, secret=Home.from_env().user_secret())
     if as_json:
         show_json(asdict(report))
-        return
-    typer.echo("\n".join(command.describe(report)))
-    show_refused(report.quarantined)
+    else:
+        typer.echo("\n".join(command.describe(report)))
+        show_refused(report.quarantined)
+    if report.refused:
+        raise InvalidInput(f"{' '.join(report.refused)} The other files are imported.")
 
 
 @app.command()

@@ -55,6 +55,15 @@ def test_a_log_is_imported_once(tmp_path: Path) -> None:
     assert "5 rows read as chat, 0 stored, 5 there already, 1 records not usable" in again
 
 
+def test_of_several_files_those_that_can_be_are_imported_and_the_exit_code_says_that_one_cannot(tmp_path: Path) -> None:
+    empty = tmp_path / "empty.jsonl"
+    empty.touch()
+    result = run("import-traffic", LOOP, str(empty), str(log(tmp_path / "chat.jsonl", 5)), "--json", code=1)
+    assert json.loads(result.stdout)["stored"] == 5
+    assert "empty.jsonl has no record" in result.stderr
+    assert "other files are imported" in result.stderr
+
+
 def test_a_batch_goes_out_and_comes_back_as_labels(tmp_path: Path) -> None:
     run("import-traffic", LOOP, str(log(tmp_path / "chat.jsonl", 5, at=int(time.time()) - 3600)))
     out = tmp_path / "batch.jsonl"

@@ -22,7 +22,8 @@ from ftassets.domain.traffic.imports.guess import Guess, guess
 from ftassets.errors import InvalidInput
 
 _BATCH = 1000  # rows stored at a time
-_NO_ANSWER = "{name}: the answer is neither in these files nor in the log: import its file too, unless it was forgotten"
+_TOGETHER = "give the file that has it in the same command, also if it was imported before"
+_NO_ANSWER = "{name}: no answer of this name is in these files or known to the log: " + _TOGETHER + ", unless it was forgotten"
 _BARE = "comments of people on answers without a thumb or a correction"
 TRACED = ("openinference", "otel", "mlflow")  # formats whose ids say trace and span
 
@@ -34,6 +35,7 @@ class ImportReport:
     Of the stored ones, `renamed` had the id of another exchange and got one of their own. `cut` answers ended at the token limit.
     `assessed` are people's scores and annotations in records of their own that found their answer; `feedback` counts what is new of them
     and of the rows' own feedback. `left_out` counts by name what was not read: fields with text, and scores by others than people.
+    `refused` says why a file gave nothing, or not all, and what to do; the other files are imported.
     """
 
     format: str
@@ -46,6 +48,7 @@ class ImportReport:
     feedback: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
     quarantined: list[Quarantined] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
 
 
 def describe(report: ImportReport) -> list[str]:
@@ -113,28 +116,36 @@ def import_traffic(
     The format `auto` is the one in which a file's rows carry the most. `version` is who answered, without it the model each row names.
     `secret` is the home's, for the hashes of users. Rows without a time get the file's modification time. Assessments in records of
     their own are joined when the rows of all files are stored, with these or with those of the log. Bad lines are in the report and
-    nowhere else. Raises InvalidInput for an unknown format, and for a file without a row and without feedback of people; OSError when a
-    file cannot be read.
+    nowhere else, and so are files that are damaged, or have no row and no feedback of people. Raises InvalidInput for an unknown format,
+    and if all files are such files; OSError when a file cannot be read.
     """
+    if format != AUTO:
+        imports.reader(format)
     answers = _Answers(traffic_log, loop.name)
     report, formats = ImportReport(format), []
     waiting: list[imports.Assessed] = []
     for path in paths:
-        formats.append(_format_of(path) if format == AUTO else format)
-        before, bad, said = report.read, len(report.quarantined), len(waiting)
-        for batch in _batches(path, formats[-1], loop, version, f"{path.name}, " if len(paths) > 1 else ""):
-            rows = [_known_by(each, secret) for each in batch if isinstance(each, imports.Row)]
-            report.quarantined.extend(each for each in batch if isinstance(each, Quarantined))
-            waiting.extend(each for each in batch if isinstance(each, imports.Assessed) and each.feedback)
-            report.left_out.update(name for each in batch if not isinstance(each, Quarantined) for name in each.left_out)
-            report = _stored(traffic_log, loop, rows, report, answers)
-        if report.read == before and len(waiting) == said:
-            raise InvalidInput(_nothing(path, formats[-1], report.quarantined[bad:], report.left_out))
+        before, bad, said, left_out = report.read, len(report.quarantined), len(waiting), Counter[str]()
+        try:
+            formats.append(_format_of(path) if format == AUTO else format)
+            for batch in _batches(path, formats[-1], loop, version, f"{path.name}, " if len(paths) > 1 else ""):
+                rows = [_known_by(each, secret) for each in batch if isinstance(each, imports.Row)]
+                report.quarantined.extend(each for each in batch if isinstance(each, Quarantined))
+                waiting.extend(each for each in batch if isinstance(each, imports.Assessed) and each.feedback)
+                left_out.update(name for each in batch if not isinstance(each, Quarantined) for name in each.left_out)
+                report = _stored(traffic_log, loop, rows, report, answers)
+            if report.read == before and len(waiting) == said:
+                raise InvalidInput(_nothing(path, formats[-1], report.quarantined[bad:], left_out))
+        except InvalidInput as error:
+            report.refused.append(str(error))
+        report.left_out.update(left_out)
     report = _joined(traffic_log, waiting, answers, replace(report, format=", ".join(dict.fromkeys(formats))))
+    if len(report.refused) == len(paths):
+        raise InvalidInput(" ".join(report.refused))
     if not report.read and not report.assessed:
         raise InvalidInput(
-            f"nothing is imported: {', '.join(map(str, paths))} has feedback on answers, and none of the answers is in these files or in "
-            f"the traffic of {loop.name}. Give the file of the answers too. {_refused(report.quarantined)}"
+            f"nothing is imported: {', '.join(map(str, paths))} has feedback on answers, and none of the answers is in these files or "
+            f"known to the traffic of {loop.name}: {_TOGETHER}. {' '.join([_refused(report.quarantined), *report.refused])}"
         )
     return report
 

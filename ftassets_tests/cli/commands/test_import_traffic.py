@@ -195,7 +195,7 @@ def test_scores_of_a_file_of_their_own_are_feedback_on_the_answers_of_another_fi
     assert (report.format, report.read, report.stored, report.assessed, report.feedback) == ("langfuse", 3, 3, 4, 4)
     assert report.left_out == {"the score 'faithfulness' of an evaluator": 1}
     assert [bad.where for bad in report.quarantined] == ["scores.jsonl, line 7", "scores.jsonl, line 6"]
-    assert report.quarantined[1].reason.startswith("langfuse:gone: the answer is neither in these files nor in the log")
+    assert report.quarantined[1].reason.startswith("langfuse:gone: no answer of this name is in these files or known to the log")
     said = log.feedback_on(["langfuse:a", "langfuse:b", "langfuse:c"])
     assert {name: (each.rating, each.correction, each.comment) for name, each in said.items()} == {
         "langfuse:a": ("down", '{"intent": "on"}', "late"),
@@ -208,8 +208,11 @@ def test_scores_of_a_file_of_their_own_are_feedback_on_the_answers_of_another_fi
     later = take(log, VOICE, [scores])
     assert (later.read, later.assessed, later.feedback) == (0, 1, 1)
     scores.write_text(score("user-feedback", 0, 12, traceId="t2"))
-    with pytest.raises(InvalidInput, match=r"nothing is imported: .*Give the file of the answers too.*trace:t2: the answer is neither"):
+    together = "give the file that has it in the same command, also if it was imported before"
+    with pytest.raises(InvalidInput, match=f"nothing is imported: .*{together}.*trace:t2: no answer .*{together}"):
         take(log, VOICE, [scores])
+    report = take(log, VOICE, [observations, scores])  # as the message says
+    assert (report.stored, report.assessed, report.feedback) == (0, 1, 0)  # the same score as that of its one observation
     log.forget(request_ids=["langfuse:c"])
     report = take(log, VOICE, [observations, scores])
     assert (report.stored, report.assessed, report.feedback) == (0, 0, 0)
@@ -243,6 +246,25 @@ def test_a_file_with_scores_of_evaluators_only_is_an_error_that_names_them(log: 
     path.write_text(score("faithfulness", 0.7, 9, traceId="t", source="EVAL"))
     with pytest.raises(InvalidInput, match=r"no feedback that a person gave: it has the score 'faithfulness' of an evaluator \(1\)"):
         take(log, VOICE, [path])
+
+
+def test_a_file_with_nothing_to_import_stops_no_other_and_is_told_its_own_reason(log: SqliteTrafficLog, tmp_path: Path) -> None:
+    names = ("answers", "empty", "evaluators", "cut", "scores")
+    answers, empty, evaluators, cut, scores = (tmp_path / f"{name}.jsonl" for name in names)
+    answers.write_text("\n".join([generation("a", "t", 1), json.dumps({**json.loads(generation("b", "t", 2)), "retrieved": "a document"})]))
+    empty.write_text("")
+    evaluators.write_text(score("faithfulness", 0.7, 9, traceId="t", source="EVAL"))
+    cut.write_bytes(gzip.compress((generation("c", "u", 3) + "\n").encode() * 500)[:-20])
+    scores.write_text(score("user-feedback", 0, 9, traceId="t"))
+    report = take(log, VOICE, [answers, empty, evaluators, cut, scores], "langfuse")
+    assert (report.stored, report.assessed, report.quarantined) == (2, 1, [])
+    assert report.left_out == {"the field 'retrieved'": 1, "the score 'faithfulness' of an evaluator": 1}
+    first, second, third = report.refused
+    assert first == f"{empty} has no record"
+    assert second == f"{evaluators} has no row and no feedback that a person gave: it has the score 'faithfulness' of an evaluator (1)"
+    assert "cut.jsonl is damaged" in third
+    with pytest.raises(InvalidInput, match=r"empty.jsonl has no record .*evaluators.jsonl has no row"):
+        take(log, VOICE, [empty, evaluators])
 
 
 def test_a_field_with_text_that_is_not_read_is_counted_by_name(log: SqliteTrafficLog, tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from ftassets.domain.traffic.imports.fields import (
     unread,
 )
 from ftassets.domain.traffic.imports.messages import answer_of, asked_of
-from ftassets.domain.traffic.imports.opinions import Opinion, by_people, feedback_of
+from ftassets.domain.traffic.imports.opinions import Opinion, by_people, of_people
 
 _READ = {
     "input", "output", "model", "providedModelName", "provided_model_name", "userId", "user_id", "modelParameters", "model_parameters",
@@ -87,6 +87,7 @@ def parse(record: Any) -> Imported | Assessment:
     failed = record.get("level") == "ERROR"
     parameters = mapping(loads(first(record, "modelParameters", "model_parameters")))
     usage = mapping(first(record, "usageDetails", "usage_details", "usage"))
+    feedback, left_out = of_people(_scores(record), _left_out, _opinion)
     decoded = _unquoted if "start_time" in record else _as_it_is  # the blob export has texts as JSON too
     return to_imported(
         "langfuse",
@@ -100,9 +101,9 @@ def parse(record: Any) -> Imported | Assessment:
         integer(first(usage, "output", "outputTokens", "completionTokens")),
         502 if failed else 200,
         str(first(record, "statusMessage", "status_message") or "failed") if failed else None,
-        feedback_of(_opinion(score) for score in _scores(record) if not _left_out(score)),
+        feedback,
         (f"trace:{first(record, 'traceId', 'trace_id', 'id')}",),
-        [*unread(record, _READ | _ABOUT), *(name for score in _scores(record) for name in _left_out(score))],
+        [*unread(record, _READ | _ABOUT), *left_out],
     )
 
 
@@ -124,24 +125,22 @@ def _assessment(score: Mapping[str, Any]) -> Assessment:
     about = observation or trace
     if not about:
         raise ValueError("the score is not about an answer: it names neither an observation nor a trace")
-    if left_out := _left_out(score):
-        return Assessment((), left_out=left_out)
     own = f"langfuse:{safe_id(about)}"
-    return Assessment((own, f"span:{about}") if observation else (f"trace:{about}", own), feedback_of([_opinion(score)]))
+    return Assessment((own, f"span:{about}") if observation else (f"trace:{about}", own), *of_people([score], _left_out, _opinion))
 
 
-def _left_out(score: Mapping[str, Any]) -> tuple[str, ...]:
+def _left_out(score: Mapping[str, Any]) -> str | None:
     """What a score is called in the report, unless a person gave it."""
     source, name = score.get("source"), str(score.get("name"))[:80]
     if source == "EVAL":
-        return (f"the score {name!r} of an evaluator",)
+        return f"the score {name!r} of an evaluator"
     people = (
         source != "API"
         or first(score, "dataType", "data_type") == "CORRECTION"
         or first(score, "authorUserId", "author_user_id")
         or by_people(name)
     )
-    return () if people else (f"the score {name!r}, of which nothing says that a person gave it",)
+    return None if people else f"the score {name!r}, of which nothing says that a person gave it"
 
 
 def _opinion(score: Mapping[str, Any]) -> Opinion:

@@ -5,7 +5,7 @@ a person is about the span it names, else about the call that gave the trace's a
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ftassets.domain.traffic.imports.fields import (
@@ -22,7 +22,7 @@ from ftassets.domain.traffic.imports.fields import (
     unread,
 )
 from ftassets.domain.traffic.imports.messages import answer_of, asked_of
-from ftassets.domain.traffic.imports.opinions import Opinion, feedback_of
+from ftassets.domain.traffic.imports.opinions import Opinion, of_people
 from ftassets.domain.traffic.imports.otlp import AROUND_CALLS, Span, hex_id
 
 _READ = ("mlflow.", "model", "metadata", *AROUND_CALLS)  # begin the names of attributes that are read, or that describe the call
@@ -35,10 +35,11 @@ def knows(attributes: Mapping[str, Any]) -> bool:
     return "mlflow.spanType" in attributes or "mlflow.spanInputs" in attributes
 
 
-def of_span(
-    span: Span, opinions: Sequence[Opinion] = (), user: Any = None, any_type: bool = False, left_out: Sequence[str] = ()
-) -> Imported:
-    """The exchange of a span, of a model call unless `any_type`. Raises ValueError unless it has recorded content."""
+def of_span(span: Span, assessments: Iterable[Mapping[str, Any]] = (), user: Any = None, any_type: bool = False) -> Imported:
+    """The exchange of a span with its assessments, of a model call unless `any_type`.
+
+    Raises ValueError unless it has recorded content.
+    """
     found = {name: _plain(value) for name, value in span.attributes.items()}
     kind = str(found.get("mlflow.spanType") or "UNKNOWN")
     if kind not in _CALLS and not any_type:
@@ -47,6 +48,7 @@ def of_span(
     request = mapping(inputs)
     asked = first(request, "messages", "input", "contents", "prompt") if request.keys() & {"model", "messages"} else inputs
     usage = mapping(found.get("mlflow.chat.tokenUsage"))
+    feedback, left_out = of_people(assessments, _left_out, _opinion)
     read = REQUEST
     if any_type and len(request) == 1:  # the argument of a traced function
         read, asked = set(request), next(iter(request.values()))
@@ -63,7 +65,7 @@ def of_span(
         integer(usage.get("output_tokens")),
         502 if span.error else 200,
         span.error,
-        feedback_of(opinions),
+        feedback,
         span.names,
         [*unread(request if asked is not inputs else {}, read), *unread(found, (), _READ), *left_out],
     )
@@ -104,13 +106,11 @@ def parse(record: Any) -> Imported:
     begin, end = first(span, "start_time_unix_nano", "start_time"), first(span, "end_time_unix_nano", "end_time")
     name = first(span, "span_id") or context.get("span_id")
     error = str(message or span.get("status_message") or "failed") if code in _ERROR else None
-    said = record.get("assessments") or []
     return of_span(
         Span(dict(mapping(span.get("attributes"))), f"{record.get('trace')}-{hex_id(name)}", between(begin, end), error),
-        [_opinion(one) for one in said if _by_people(one)],
+        record.get("assessments") or [],
         record.get("user"),
         bool(record.get("any_type")),
-        [f"the assessment {_name(one)[:80]!r} of {_kind(one).lower() or 'an unknown source'}" for one in said if not _by_people(one)],
     )
 
 
@@ -168,12 +168,10 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _kind(assessment: Mapping[str, Any]) -> str:
-    return str(mapping(assessment.get("source")).get("source_type") or "").upper()
-
-
-def _by_people(assessment: Mapping[str, Any]) -> bool:
-    return _kind(assessment) == "HUMAN"
+def _left_out(assessment: Mapping[str, Any]) -> str | None:
+    """What an assessment is called in the report, unless a person gave it."""
+    kind = str(mapping(assessment.get("source")).get("source_type") or "").lower()
+    return None if kind == "human" else f"the assessment {_name(assessment)[:80]!r} of {kind or 'an unknown source'}"
 
 
 def _name(assessment: Mapping[str, Any]) -> str:

@@ -22,7 +22,7 @@ from ftassets.domain.traffic.imports.fields import (
     unread,
 )
 from ftassets.domain.traffic.imports.messages import answer_of, asked_of, is_cut
-from ftassets.domain.traffic.imports.opinions import Opinion, feedback_of, opinion_of
+from ftassets.domain.traffic.imports.opinions import Opinion, of_people, opinion_of
 from ftassets.domain.traffic.imports.otlp import Span, hex_id, span_of
 
 _READ = ("input.value", "output.value", "llm.", "annotations.")
@@ -70,6 +70,7 @@ def of_span(span: Span) -> Imported:
     answers = [_message(each) for each in _members(llm.get("output_messages"))]
     tools = [loads(mapping(mapping(each).get("tool", each)).get("json_schema")) for each in _members(llm.get("tools"))]
     notes = [mapping(mapping(each).get("annotation")) for each in _members(tree.get("annotations"))]
+    feedback, left_out = of_people(notes, _left_out, _opinion)
     counts = mapping(llm.get("token_count"))
     return to_imported(
         "openinference",
@@ -83,9 +84,9 @@ def of_span(span: Span) -> Imported:
         integer(counts.get("completion")),
         502 if error else 200,
         error,
-        feedback_of(_opinion(note) for note in notes if not _left_out(note)),
+        feedback,
         span.names,
-        [*unread(attributes, (), _READ + _ABOUT), *(name for note in notes for name in _left_out(note))],
+        [*unread(attributes, (), _READ + _ABOUT), *left_out],
     )
 
 
@@ -94,19 +95,17 @@ def _assessment(record: Mapping[str, Any]) -> Assessment:
     if not span and not trace:
         raise ValueError("the annotation is not about an answer: it names neither a span nor a trace")
     about = (f"span:{hex_id(span)}",) if span else (f"trace:{hex_id(trace)}",)
-    if left_out := _left_out(record):
-        return Assessment((), left_out=left_out)
-    return Assessment(about, feedback_of([_opinion(record)]))
+    return Assessment(about, *of_people([record], _left_out, _opinion))
 
 
-def _left_out(annotation: Mapping[str, Any]) -> tuple[str, ...]:
+def _left_out(annotation: Mapping[str, Any]) -> str | None:
     """What an annotation is called in the report, unless a person made it."""
     kind = str(annotation.get("annotator_kind") or "").upper()
     if kind == "HUMAN" and annotation.get("document_position") is None:
-        return ()
+        return None
     name = str(first(annotation, "name", "annotation_name"))[:80]
     of = {"LLM": "of a model", "CODE": "of code", "HUMAN": "of a document"}.get(kind, "of an unknown kind")
-    return (f"the annotation {name!r} {of}",)
+    return f"the annotation {name!r} {of}"
 
 
 def _opinion(annotation: Mapping[str, Any]) -> Opinion:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from ftassets.domain.traffic.imports.fields import PersonFeedback
@@ -76,6 +76,24 @@ def feedback_of(opinions: Iterable[Opinion]) -> PersonFeedback | None:
         times.append(opinion.at)
         comment = _text(opinion.comment) or comment
     return PersonFeedback(rating, correction, times[-1], comment) if times else None
+
+
+def of_people(
+    judgements: Iterable[Mapping[str, Any]],
+    left_out: Callable[[Mapping[str, Any]], str | None],
+    opinion: Callable[[Mapping[str, Any]], Opinion],
+) -> tuple[PersonFeedback | None, tuple[str, ...]]:
+    """Feedback of those that people gave, and what the others are called in the report: `left_out` names one that is not a person's.
+
+    Raises ValueError as `feedback_of` does; what is left out is not read, so it raises nothing.
+    """
+    said, names = [], []
+    for each in judgements:
+        if (name := left_out(each)) is None:
+            said.append(opinion(each))
+        else:
+            names.append(name)
+    return feedback_of(said), tuple(names)
 
 
 def by_people(name: str) -> bool:

@@ -29,7 +29,7 @@ from ftassets.domain.traffic.imports.fields import (
     unread,
 )
 from ftassets.domain.traffic.imports.messages import answer_of, asked_of, is_cut
-from ftassets.domain.traffic.imports.opinions import Opinion, by_people, feedback_of, opinion_of
+from ftassets.domain.traffic.imports.opinions import Opinion, by_people, of_people, opinion_of
 from ftassets.domain.traffic.imports.otlp import AROUND_CALLS, attributes_of, records, span_of, value_of
 
 HELD = 10_000  # calls that wait for their answer or their span at a time, so that a file does not have to fit into memory
@@ -73,6 +73,7 @@ def parse(record: Any) -> Imported | Assessment:
     evaluations = [
         attributes_of(event) for event in (events if isinstance(events, list) else []) if mapping(event).get("name") == _EVALUATION
     ]
+    feedback, left_out = of_people(evaluations, _left_out, lambda each: _opinion(each, None))
     first_token = milliseconds(attributes.get("gen_ai.response.time_to_first_chunk"), 1000.0)
     return to_imported(
         "otel",
@@ -86,9 +87,9 @@ def parse(record: Any) -> Imported | Assessment:
         integer(attributes.get("gen_ai.usage.output_tokens", attributes.get("gen_ai.usage.completion_tokens"))),
         502 if error else 200,
         error,
-        feedback_of(_opinion(each, None) for each in evaluations if not _left_out(each)),
+        feedback,
         (*span.names, *([str(attributes["gen_ai.response.id"])] if attributes.get("gen_ai.response.id") else [])),
-        [*unread(attributes, (), _READ), *(name for each in evaluations for name in _left_out(each))],
+        [*unread(attributes, (), _READ), *left_out],
     )
 
 
@@ -102,18 +103,16 @@ def _assessment(record: Mapping[str, Any], names: tuple[str, ...], row_id: str |
     )
     if not about:
         raise ValueError("the evaluation is not about an answer: it has neither traceId and spanId nor gen_ai.response.id")
-    if left_out := _left_out(attributes):
-        return Assessment((), left_out=left_out)
-    return Assessment(about, feedback_of([_opinion(attributes, at)]))
+    return Assessment(about, *of_people([attributes], _left_out, lambda each: _opinion(each, at)))
 
 
-def _left_out(evaluation: Mapping[str, Any]) -> tuple[str, ...]:
+def _left_out(evaluation: Mapping[str, Any]) -> str | None:
     """What an evaluation is called in the report, unless its name or one of its attributes says that a person gave it."""
     name = str(evaluation.get("gen_ai.evaluation.name"))[:80]
     kinds = [str(value).upper() for key, value in evaluation.items() if key.endswith(("kind", "type", "source")) and key != "error.type"]
     if "HUMAN" in kinds or (by_people(name) and not {"LLM", "CODE", "MODEL"} & set(kinds)):
-        return ()
-    return (f"the evaluation {name!r}, of which nothing says that a person gave it",)
+        return None
+    return f"the evaluation {name!r}, of which nothing says that a person gave it"
 
 
 def _opinion(evaluation: Mapping[str, Any], at: float | None) -> Opinion:
