@@ -260,7 +260,7 @@ def _tell(loop: LoopConfig, notifier: Notifier, found: _Found, earlier: _Earlier
         version, name = key.split(":")
         over = f"{name} is back at its level before" if (found.production or "")[:12] == version else "another version is in production"
         text = f"version {version}: {over}"
-        if notifier.notify(alert_about(loop, "quality-drop", "resolved: live quality dropped", text, "info", f"{name}:resolved")):
+        if notifier.notify(alert_about(loop, "quality-drop", "the drop of live quality is over", text, "ticket", name, resolved=True)):
             told.remove(key)
     return told
 

@@ -12,5 +12,6 @@ def build(loop: LoopConfig) -> tuple[list[Any], list[dg.ScheduleDefinition], lis
     """Jobs, schedules and sensors of a loop."""
     job, schedule, sensor = monitors.build(loop)
     sensors = [module.build(loop) for module in (bootstrap, retrain, rollout, reconcile, notices)]
+    sensors.append(notices.build_resolved(loop))
     deleting, when = retention.build(loop)
     return [*jobs.build(loop), job, *deleting], [schedules.build(loop), schedule, *when], [*sensors, sensor]

@@ -21,7 +21,7 @@ from ftassets.backends.control.pauses import pause_reason
 from ftassets.backends.control.shadow import add_shadow, read_shadow
 from ftassets.backends.control.waiting import read_waiting, write_waiting
 from ftassets.backends.dataset_store.base import DatasetError, DatasetStore
-from ftassets.backends.notifier.base import Notifier, Severity
+from ftassets.backends.notifier.base import Notifier
 from ftassets.backends.notifier.routing import alert_about, routed
 from ftassets.backends.serving.base import Serving, ServingError
 from ftassets.backends.traffic_log.base import TrafficLog
@@ -116,10 +116,8 @@ def _tell_of_waiting(
         known, allowed = read_waiting(control, loop.name), loop.retrain_on.notify_after
         left = waiting.after(known, decision, now, allowed)
         if told := waiting.notice(known, left, decision, now, allowed):
-            severity: Severity = "ticket" if told.subject == "waits" else "info"
-            sent = routed(control, loop, notifier).notify(
-                alert_about(loop, "retrain-waits", told.title, told.text, severity, "" if told.subject == "waits" else "over")
-            )
+            alert = alert_about(loop, "retrain-waits", told.title, told.text, "ticket", resolved=told.subject == "over")
+            sent = routed(control, loop, notifier).notify(alert)
             if left is not None:
                 left = left.model_copy(update={"told": sent, "tried_at": now})
         if left != known:

@@ -203,24 +203,21 @@ def test_without_a_judge_quality_is_what_users_and_the_log_say(tiny: TinyLoop) -
 
 
 def test_a_sustained_drop_is_one_ticket_and_one_resolve_and_what_the_retrain_sensor_reads(tiny: TinyLoop) -> None:
-    start, told = time.time() + 200_000, list[tuple[int, str, str]]()
+    start, told = time.time() + 200_000, list[tuple[int, str, bool]]()
     for number in range(34):
         bad = 10 if 10 <= number < 22 else 0
         answered(tiny, start + number * DAY, [DIM] * (40 - bad) + ["no JSON"] * bad, user=None)
         if number < 7:
             continue  # the next report reads these days too
         result = report(tiny, start + number * DAY + 60, QUALITY, trigger=0.05)
-        told += [(number, alert.key, alert.severity) for alert in Told.alerts]
+        told += [(number, alert.key, alert.resolved) for alert in Told.alerts]
         if number == 21:
             assert checks(result) == {"no_sustained_drop": (False, "ERROR")}
             assert value(tiny, QUALITY, "quality_measure") == "well_formed"
             assert value(tiny, QUALITY, "baseline") - value(tiny, QUALITY, "quality") > 0.1
             assert value(tiny, QUALITY, "production") == (tiny.serving.state(LOOP).production or "")[:12]
             assert latest(tiny)[QUALITY].verdict == "FAIL"
-    assert [(key, severity) for _, key, severity in told] == [
-        (f"{LOOP}:quality-drop:well_formed", "ticket"),
-        (f"{LOOP}:quality-drop:well_formed:resolved", "info"),
-    ]
+    assert [each[1:] for each in told] == [(f"{LOOP}:quality-drop:well_formed", over) for over in (False, True)]
     assert 10 < told[0][0] <= 18
     assert told[1][0] > 22
     assert value(tiny, QUALITY, "quality") is None

@@ -109,7 +109,7 @@ def months(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Months:
 
 
 def told(months: Months) -> list[str]:
-    return [alert.key.removeprefix(f"{NAME}:") for alert in months.bench.told.alerts]
+    return [("resolved " if alert.resolved else "") + alert.subject for alert in months.bench.told.alerts]
 
 
 def test_at_600_requests_a_day_and_few_corrections_people_are_told_within_14_days_and_once(months: Months) -> None:
@@ -127,7 +127,7 @@ def test_at_600_requests_a_day_and_few_corrections_people_are_told_within_14_day
 def test_with_more_corrections_the_topic_is_learnt_and_the_notice_is_resolved(months: Months) -> None:
     months.new_since = 10
     months.pass_days(40, requests=600, feedback=0.02)
-    assert told(months) == ["retrain-waits", "retrain-waits:over"]
+    assert told(months) == ["retrain-waits", "resolved retrain-waits"]
     assert [end for _, end in months.runs] == ["promoted"]
     assert months.learnt is not None
     assert 10 <= months.learnt <= 10 + 14

@@ -36,7 +36,7 @@ class TestWebhook(AddressedNotifierContract):
 class TestAlertmanager(AddressedNotifierContract):
     @pytest.fixture
     def make(self) -> MakeNotifier:
-        return lambda url: AlertmanagerNotifier(url, 60, pause=0.01)
+        return lambda url: AlertmanagerNotifier(url, pause=0.01)
 
 
 class TestRouting(AddressedNotifierContract):

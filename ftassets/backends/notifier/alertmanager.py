@@ -6,27 +6,42 @@ from typing import Any
 from ftassets.backends.notifier.base import Alert
 from ftassets.backends.notifier.http import HttpNotifier
 
+EVENTS = frozenset({"promotion-refused"})  # subjects that happen at one time, and are never over
+SHOWN = timedelta(hours=1)  # how long an event fires: longer than Alertmanager waits for others of its group
+UNTIL_RESOLVED = timedelta(days=365)
+
 
 class AlertmanagerNotifier(HttpNotifier):
-    """One alert, identified by its labels; it fires for `lasts` seconds, because no end is sent to Alertmanager."""
+    """One alert, identified by its labels: its name is the subject, in the form of Prometheus's rules.
+
+    It fires until the resolved alert with the same labels ends it; an event, which is never over, for an hour.
+    """
 
     name = "alertmanager"
 
-    def __init__(self, url: str, lasts: float, pause: float = 1.0) -> None:
+    def __init__(self, url: str, pause: float = 1.0) -> None:
         """`url` is the base of an Alertmanager, for example http://127.0.0.1:9093."""
         super().__init__(url.rstrip("/") + "/api/v2/alerts", pause)
-        self._lasts = lasts
 
     def body(self, alert: Alert) -> Any:
         now = datetime.now(UTC)
         annotations = {"summary": alert.title, "description": alert.text}
         if alert.runbook:
             annotations["runbook_url"] = alert.runbook
+        labels = {"alertname": alertname(alert.subject), "loop": alert.loop, "severity": alert.severity, "about": alert.detail}
+        # Alertmanager takes the beginning that it knows where an end is sent alone
+        times = (
+            {"endsAt": now} if alert.resolved else {"startsAt": now, "endsAt": now + (SHOWN if alert.subject in EVENTS else UNTIL_RESOLVED)}
+        )
         return [
             {
-                "labels": {"alertname": "ftassets", "loop": alert.loop, "severity": alert.severity, "key": alert.key},
+                "labels": {name: value for name, value in labels.items() if value},
                 "annotations": annotations,
-                "startsAt": now.isoformat(),
-                "endsAt": (now + timedelta(seconds=self._lasts)).isoformat(),
+                **{name: at.isoformat() for name, at in times.items()},
             }
         ]
+
+
+def alertname(subject: str) -> str:
+    """The name of alerts about a subject: `RunFailed` for run-failed."""
+    return "".join(word.capitalize() for word in subject.split("-"))

@@ -11,7 +11,10 @@ RANK = {"info": 0, "ticket": 1, "page": 2}
 
 @dataclass(frozen=True)
 class Alert:
-    """What to tell: alerts with the same `key` are about the same thing; `runbook` is a link to what to do."""
+    """What to tell: alerts with the same `key` (LOOP:SUBJECT[:DETAIL]) are about the same thing; `runbook` is a link to what to do.
+
+    A `resolved` one says that what the alert with this key and severity told of is over.
+    """
 
     loop: str
     title: str
@@ -19,6 +22,17 @@ class Alert:
     severity: Severity
     runbook: str | None
     key: str
+    resolved: bool = False
+
+    @property
+    def subject(self) -> str:
+        """Section of the runbook; the whole key where it names none."""
+        return self.key.split(":")[1] if ":" in self.key else self.key
+
+    @property
+    def detail(self) -> str:
+        """What tells two alerts of the same subject apart, empty where there is only one."""
+        return ":".join(self.key.split(":")[2:])
 
     def to_json(self) -> str:
         """One line of JSON; half a surrogate pair becomes a question mark, since no receiver could read it."""

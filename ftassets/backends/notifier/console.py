@@ -14,7 +14,8 @@ class ConsoleNotifier(Notifier):
     def notify(self, alert: Alert) -> bool:
         try:
             # an unknown severity is a mistake of the caller: shown, not lost
-            _LOG.log(_LEVELS.get(alert.severity, logging.WARNING), "notice %s", alert.to_json())
+            level = logging.INFO if alert.resolved else _LEVELS.get(alert.severity, logging.WARNING)
+            _LOG.log(level, "notice %s", alert.to_json())
         except Exception:  # the contract: a notice that fails never fails what it is about
             _LOG.exception("a notice could not be written")
             return False

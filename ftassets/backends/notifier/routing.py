@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 from ftassets.backends.control.alerts import Sent, read_sent, update_sent
 from ftassets.backends.control.base import Control
@@ -21,6 +22,8 @@ QUIET = 6 * 3600.0  # seconds in which the same alert is not repeated
 
 class RoutingNotifier(Notifier):
     """Tells `always` each time, and each address once per key in `QUIET` seconds, or at once when the severity has risen.
+
+    After a resolved alert the next one of its key is news.
 
     What was told is remembered in `control`, by address: one that could not be reached gets the next alert of that key.
     """
@@ -64,7 +67,7 @@ class RoutingNotifier(Notifier):
                 _LOG.error("alerts should go to the address in the environment variable %s, which is not set", name)
                 complete = False
         if self._notify.alertmanager:
-            found.append(AlertmanagerNotifier(self._notify.alertmanager, QUIET, self._pause))
+            found.append(AlertmanagerNotifier(self._notify.alertmanager, self._pause))
         return found, complete
 
     def _quiet(self, last: tuple[float, int] | None, alert: Alert) -> bool:
@@ -77,15 +80,16 @@ class RoutingNotifier(Notifier):
         except (OSError, ValueError, TypeError) as error:
             _LOG.error("which alerts were sent cannot be read (%s): they may be repeated", error)
             return {}
-        return {each.channel: (each.at, each.rank) for each in sent if each.key == alert.key}
+        return {each.channel: (each.at, each.rank) for each in sent if each.key == _remembered(alert)}
 
     def _remember(self, alert: Alert, channels: list[str]) -> None:
         """What cannot be written only means that an alert is repeated."""
         now = self._clock()
 
         def change(known: list[Sent]) -> list[Sent]:
-            kept = [each for each in known if 0 <= now - each.at < QUIET and not (each.channel in channels and each.key == alert.key)]
-            return kept + [Sent(channel, alert.key, now, RANK.get(alert.severity, 1)) for channel in channels]
+            both = (_remembered(alert), _remembered(replace(alert, resolved=not alert.resolved)))
+            kept = [each for each in known if 0 <= now - each.at < QUIET and not (each.channel in channels and each.key in both)]
+            return kept + [Sent(channel, _remembered(alert), now, RANK.get(alert.severity, 1)) for channel in channels]
 
         try:
             update_sent(self._control, alert.loop, change)
@@ -93,13 +97,22 @@ class RoutingNotifier(Notifier):
             _LOG.error("which alerts were sent could not be written down (%s): they may be repeated", error)
 
 
+def _remembered(alert: Alert) -> str:
+    return f"{alert.key}:resolved" if alert.resolved else alert.key
+
+
 def routed(control: Control, loop: LoopConfig, always: Notifier) -> RoutingNotifier:
     """The notifier of a loop; `always` receives every alert, in addition to the loop's own notifiers."""
     return RoutingNotifier(control, loop.notify, always)
 
 
-def alert_about(loop: LoopConfig, subject: str, title: str, text: str, severity: Severity, detail: str = "") -> Alert:
-    """An alert whose `subject` is a section of the runbook; `detail` tells two of the same subject apart."""
+def alert_about(
+    loop: LoopConfig, subject: str, title: str, text: str, severity: Severity, detail: str = "", resolved: bool = False
+) -> Alert:
+    """An alert whose `subject` is a section of the runbook; `detail` tells two of the same subject apart.
+
+    A `resolved` one has the severity of the alert that it ends.
+    """
     base = loop.notify.runbook
     runbook = None if base is None else base if "#" in base else f"{base}#{subject}"
-    return Alert(loop.name, title, text, severity, runbook, ":".join(filter(None, [loop.name, subject, detail])))
+    return Alert(loop.name, title, text, severity, runbook, ":".join(filter(None, [loop.name, subject, detail])), resolved)

@@ -14,7 +14,10 @@ class SlackNotifier(HttpNotifier):
     name = "slack"
 
     def body(self, alert: Alert) -> Any:
-        lines = [f"*[{alert.severity}] {_plain(alert.loop)}: {_plain(alert.title)}*", _plain(alert.text[:_LONGEST])]
+        lines = [
+            f"*[{'resolved' if alert.resolved else alert.severity}] {_plain(alert.loop)}: {_plain(alert.title)}*",
+            _plain(alert.text[:_LONGEST]),
+        ]
         if alert.runbook:
             lines.append(f"Runbook: {_plain(alert.runbook)}")
         return {"text": "\n".join(lines)}

@@ -1,11 +1,14 @@
 """Alerts in Alertmanager's API."""
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
-from ftassets.backends.notifier.alertmanager import AlertmanagerNotifier
+from ftassets.backends.notifier.alertmanager import SHOWN, AlertmanagerNotifier
+from ftassets.backends.notifier.base import Alert
 from ftassets.testing.contracts.notifier import ALERT
 from ftassets.testing.doubles.http import Receiver, receiver
 
@@ -16,13 +19,26 @@ def there() -> Iterator[Receiver]:
         yield found
 
 
-def test_alertmanager_gets_an_alert_of_its_api_that_ends_by_itself(there: Receiver) -> None:
-    AlertmanagerNotifier(there.url + "/", 60).notify(ALERT)
+def sent(there: Receiver, alert: Alert) -> dict[str, Any]:
+    there.received.clear()
+    AlertmanagerNotifier(there.url + "/").notify(alert)
     (request,) = there.received
     assert request.path == "/api/v2/alerts"
-    (alert,) = request.body
-    assert alert["labels"] == {"alertname": "ftassets", "loop": "voice", "severity": "ticket", "key": "voice:refused"}
-    assert alert["annotations"]["runbook_url"] == ALERT.runbook
-    lasts = datetime.fromisoformat(alert["endsAt"]) - datetime.fromisoformat(alert["startsAt"])
-    assert lasts == timedelta(seconds=60)
-    assert datetime.fromisoformat(alert["startsAt"]).tzinfo is not None
+    [found] = request.body
+    return found
+
+
+def test_alertmanager_gets_an_alert_named_by_its_subject_that_lasts_until_it_is_resolved(there: Receiver) -> None:
+    alert = replace(ALERT, key="voice:quality-drop:judged")
+    fired, over = sent(there, alert), sent(there, replace(alert, resolved=True))
+    assert fired["labels"] == {"alertname": "QualityDrop", "loop": "voice", "severity": "ticket", "about": "judged"} == over["labels"]
+    assert fired["annotations"]["runbook_url"] == ALERT.runbook
+    begin, end, ended = (datetime.fromisoformat(at) for at in (fired["startsAt"], fired["endsAt"], over["endsAt"]))
+    assert begin.tzinfo is not None
+    assert end - begin > timedelta(days=100)
+    assert begin <= ended <= datetime.now(UTC)
+
+
+def test_what_only_happens_ends_by_itself(there: Receiver) -> None:
+    fired = sent(there, replace(ALERT, key="voice:promotion-refused:run"))
+    assert datetime.fromisoformat(fired["endsAt"]) - datetime.fromisoformat(fired["startsAt"]) == SHOWN

@@ -18,5 +18,5 @@ def test_console_writes_one_line_of_json(caplog: pytest.LogCaptureFixture) -> No
     assert (prefix, record.levelno, "\n" in body) == ("notice", logging.ERROR, False)
     assert json.loads(body) == {
         "loop": "voice", "title": "gate refused", "text": "exact_match\nfell 100 %", "severity": "page",
-        "runbook": "https://wiki/runbook#refused", "key": "voice:refused",
+        "runbook": "https://wiki/runbook#refused", "key": "voice:refused", "resolved": False,
     }  # fmt: skip

@@ -76,6 +76,16 @@ def test_goes_to_the_log_each_time_and_to_all_addresses_once_in_the_quiet_period
     assert len(always.told) == 7
 
 
+def test_what_is_resolved_is_told_once_and_may_come_back_at_once(there: Receiver, home: Home) -> None:
+    def tell(alert: Alert) -> bool:
+        there.received.clear()
+        assert routing(there.url, home).notify(alert)
+        return bool(there.received)
+
+    over = replace(ALERT, resolved=True)
+    assert [tell(each) for each in (ALERT, ALERT, over, over, ALERT, ALERT, over)] == [True, False, True, False, True, False, True]
+
+
 def test_an_address_that_failed_gets_the_next_one_and_the_others_do_not(
     there: Receiver, home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
