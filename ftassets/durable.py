@@ -104,6 +104,19 @@ def secret(path: Path) -> str:
     return path.read_text().strip()
 
 
+def prove_writable(folder: Path) -> None:
+    """Write a file in a folder, or where the folder would be made, and read it back; nothing of it stays. Raises OSError."""
+    existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+    content = os.urandom(64 * 1024)
+    with tempfile.TemporaryFile(dir=existing) as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+        file.seek(0)
+        if file.read() != content:
+            raise OSError(errno.EIO, "what was written is not what is read", str(existing))
+
+
 def file_digest(path: Path) -> str:
     """SHA-256 (hex) of a file's bytes; raises OSError."""
     with path.open("rb") as file:

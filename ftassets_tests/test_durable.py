@@ -4,6 +4,8 @@ import errno
 import hashlib
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from ftassets.durable import create_durably, file_digest, keep_file, secret, write_durably
+from ftassets.durable import create_durably, file_digest, keep_file, prove_writable, secret, write_durably
 
 
 def test_secret_is_private_and_the_same_for_all_who_ask_at_once(tmp_path):
@@ -107,3 +109,18 @@ def test_a_failed_move_keeps_the_source(tmp_path: Path, monkeypatch: pytest.Monk
     with pytest.raises(OSError, match="No space"):
         keep_file(source, tmp_path / "kept")
     assert os.listdir(tmp_path) == ["made"]
+
+
+def test_a_folder_is_proved_writable_also_before_it_is_made_and_keeps_nothing(tmp_path: Path) -> None:
+    prove_writable(tmp_path / "home" / "deep")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_in_which_a_file_can_be_made_but_not_written_is_not_writable(tmp_path: Path) -> None:
+    code = (
+        "import resource, sys, pathlib; from ftassets.durable import prove_writable;"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY)); prove_writable(pathlib.Path(sys.argv[1]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "File too large" in done.stderr

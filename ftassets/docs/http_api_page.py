@@ -60,7 +60,7 @@ def documents() -> dict[str, dict[str, Any]]:
     part: Any = _Anything()
     return {
         "Gateway, public": public_document(public_app(part, part, part, part, part).routes),
-        "Gateway, admin": admin_document(admin_app(part, "").app.routes),
+        "Gateway, admin": admin_document(admin_app(part, part, "").app.routes),
         "Gate service": gate_document(),
     }
 

@@ -18,10 +18,11 @@ from ftassets.gateway.app import health
 from ftassets.gateway.model_hosts.base import HostError
 from ftassets.gateway.openapi import show_admin
 from ftassets.gateway.problems import Problem, on_error, on_problem, parse, read
+from ftassets.gateway.recorder import Recorder
 from ftassets.gateway.router import Router
 
 
-def admin_app(router: Router, token: str) -> "WithToken":
+def admin_app(router: Router, recorder: Recorder, token: str) -> "WithToken":
     """Routes for runs and the CLI. 401 without the token, 404 unknown loop, 409 refused or not possible, 503 no model server."""
 
     async def state(request: Request) -> Response:
@@ -50,7 +51,7 @@ def admin_app(router: Router, token: str) -> "WithToken":
         return JSONResponse([transition.to_json() for transition in found])
 
     async def show_health(request: Request) -> Response:
-        return JSONResponse(health(router))
+        return JSONResponse(await health(router, recorder))
 
     async def refused(request: Request, error: Exception) -> Response:
         return Problem(409, str(error), "refused" if isinstance(error, Refused) else "not_possible").response()

@@ -41,19 +41,21 @@ def public_app(router: Router, recorder: Recorder, metrics: Metrics, chat: Chat,
         asked = request.query_params.get("loop")
         if asked is not None and asked not in router.states():
             raise Problem(404, f"there is no loop {asked!r}", "unknown_loop")
-        report = health(router, asked)
-        return JSONResponse(report, 200 if all(report["loops"].values()) else 503)
+        report = await health(router, recorder, asked)
+        return JSONResponse(report, 200 if report["traffic_log"]["ready"] and all(report["loops"].values()) else 503)
 
     async def alive(request: Request) -> Response:
         return JSONResponse({"status": "ok"})
 
     async def ready(request: Request) -> Response:
-        loops = health(router)["loops"].values()
-        can = any(loops) or not loops
+        report = await health(router, recorder)
+        loops = report["loops"].values()
+        can = report["traffic_log"]["ready"] and (any(loops) or not loops)
         return JSONResponse({"status": "ok" if can else "degraded"}, 200 if can else 503)
 
     async def show_metrics(request: Request) -> Response:
-        return Response(metrics.render(router.states()), media_type="text/plain; version=0.0.4")
+        problem = await recorder.problem()
+        return Response(metrics.render(router.states(), problem is None), media_type="text/plain; version=0.0.4")
 
     async def problem(request: Request, error: Exception) -> JSONResponse:
         response = await on_problem(request, error)
@@ -76,8 +78,8 @@ def public_app(router: Router, recorder: Recorder, metrics: Metrics, chat: Chat,
     )
 
 
-def health(router: Router, asked: str | None = None) -> dict:
-    """Whether every version with traffic answers, and by loop whether production does; of one loop if it is named."""
+async def health(router: Router, recorder: Recorder, asked: str | None = None) -> dict:
+    """Whether the log can be written, every version with traffic answers, and by loop production does; of one loop if it is named."""
     versions, loops = {}, {}
     for loop, state in router.states().items():
         if asked not in (None, loop):
@@ -88,5 +90,9 @@ def health(router: Router, asked: str | None = None) -> dict:
             ready = router.answers(loop, digest)
             entry = {"loop": loop, "weight": state.weights.get(digest, 0), "ready": ready}
             versions[digest] = entry if ready else {**entry, "why": router.why_not(loop, digest)}
-    ok = all(version["ready"] for version in versions.values() if version["weight"])
-    return {"status": "ok" if ok else "degraded", "loops": loops, "versions": versions}
+    problem = await recorder.problem()
+    traffic_log = {"ready": problem is None} | ({"why": problem} if problem else {})
+    ok = problem is None and all(version["ready"] for version in versions.values() if version["weight"])
+    # an answer that cannot be recorded is not given
+    loops = {loop: answers and problem is None for loop, answers in loops.items()}
+    return {"status": "ok" if ok else "degraded", "traffic_log": traffic_log, "loops": loops, "versions": versions}

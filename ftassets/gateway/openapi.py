@@ -138,10 +138,18 @@ class Alive(BaseModel):
     status: str = Field(description="ok, or degraded.")
 
 
+class TrafficLogHealth(BaseModel):
+    """Whether answers can be recorded."""
+
+    ready: bool = Field(description="Whether the traffic log can be written and read.")
+    why: str | None = Field(None, description="Why it cannot.")
+
+
 class Health(BaseModel):
-    """Whether every version with traffic has a model server that answers."""
+    """Whether answers can be recorded, and every version with traffic has a model server that answers."""
 
     status: str = Field(description="ok, or degraded.")
+    traffic_log: TrafficLogHealth = Field(description="The log without which no request is answered.")
     loops: dict[str, bool] = Field(description="By loop with a production version: whether it answers.")
     versions: dict[str, VersionHealth] = Field(description="By digest.")
 
@@ -209,19 +217,20 @@ PUBLIC: dict[str, Operation] = {
     ),
     "models": Operation("List the loops.", answer=ModelList),
     "health": Operation(
-        "Whether every version with traffic answers.",
+        "Whether every version with traffic answers, and its answers can be recorded.",
         ("unknown_loop",),
         answer=Health,
         parameters=({"name": "loop", "in": "query", "schema": {"type": "string"}, "description": "Only this loop. Default: all loops."},),
-        notes="503 if a production version does not answer. A candidate that does not answer makes it `degraded`: production answers "
-        "for it.",
-        also={"503": "A production version does not answer."},
+        notes="503 if a production version does not answer, or the traffic log cannot be written: a row is written, read back and taken "
+        "away again unless one was written in the last five seconds. A candidate that does not answer makes it `degraded`: production "
+        "answers for it.",
+        also={"503": "A production version does not answer, or no answer can be recorded."},
     ),
     "livez": Operation("Whether the gateway runs.", answer=Alive),
     "readyz": Operation(
-        "Whether a production version answers, of any loop that has one.",
+        "Whether a production version answers, of any loop that has one, and its answers can be recorded.",
         answer=Alive,
-        also={"503": "No production version answers."},
+        also={"503": "No production version answers, or no answer can be recorded."},
     ),
     "metrics": Operation("Metrics for Prometheus.", text="text/plain; version=0.0.4"),
     "openapi": Operation("This document.", text="application/json"),
@@ -269,7 +278,7 @@ ADMIN: dict[str, Operation] = {
             _query("newest", {"type": "integer", "minimum": 1}, "Only so many of the newest entries."),
         ),
     ),
-    "health": Operation("Whether every version with traffic answers.", ("no_token",), answer=Health),
+    "health": Operation("Whether every version with traffic answers, and its answers can be recorded.", ("no_token",), answer=Health),
     "openapi": Operation("This document.", ("no_token",), text="application/json"),
 }
 

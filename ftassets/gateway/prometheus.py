@@ -36,6 +36,7 @@ FAMILIES: dict[str, Family] = {
     "ftassets_requests_total": Family("counter", (*_BY, "status"), "Requests that a version was to answer, by HTTP status."),
     "ftassets_rejected_total": Family("counter", ("status",), "Requests refused before a version was chosen, by HTTP status."),
     "ftassets_unrecorded_total": Family("counter", _BY, "Requests refused because their row could not be stored in the traffic log."),
+    "ftassets_traffic_log_ready": Family("gauge", (), "1 while the traffic log can be written and read, else 0: without it none answers."),
     "ftassets_latency_seconds": Family("histogram", _BY, "Time from the request to the last byte of the answer."),
     "ftassets_first_token_seconds": Family("histogram", _BY, "Time from the request to the first token, of streamed answers."),
     "ftassets_tokens_total": Family("counter", (*_BY, "direction"), "Tokens as the model server counted them; direction is in or out."),
@@ -70,6 +71,8 @@ class Metrics:
         self._tokens = self._counter("ftassets_tokens_total")
         weight = FAMILIES["ftassets_weight_percent"]
         self._weight = Gauge("ftassets_weight_percent", weight.meaning, weight.labels, registry=self._registry)
+        recorded = FAMILIES["ftassets_traffic_log_ready"]
+        self._recorded = Gauge("ftassets_traffic_log_ready", recorded.meaning, recorded.labels, registry=self._registry)
         self._loops = LoopCollector(control)
         self._registry.register(self._loops)
 
@@ -97,8 +100,9 @@ class Metrics:
         """Count a request that was refused since the traffic log could not be written."""
         self._unrecorded.labels(exchange.loop, exchange.version[:12]).inc()
 
-    def render(self, states: Mapping[str, EndpointState]) -> bytes:
-        """The text format, with the weights and reports as they are now."""
+    def render(self, states: Mapping[str, EndpointState], recorded: bool = True) -> bytes:
+        """The text format, with the weights and reports as they are now; `recorded`: whether the traffic log can be written."""
+        self._recorded.set(recorded)
         self._weight.clear()
         for loop, state in states.items():
             for version, share in state.weights.items():

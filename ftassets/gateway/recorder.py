@@ -3,7 +3,10 @@
 import asyncio
 import logging
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import inf
 from queue import SimpleQueue
 
 from ftassets.backends.traffic_log.base import Exchange, Feedback, LogUnreachable, TrafficLog, UnknownAnswer
@@ -14,6 +17,7 @@ log = logging.getLogger(__name__)
 WAITING = 2000  # rows that may wait to be written; with more, answers are refused at once
 PATIENCE = 4.0  # seconds that a write waits for other processes
 DEADLINE = 10.0  # seconds until a row counts as not stored: one failed write before it, and its own
+FRESH = 5.0  # seconds for which the last write says whether the log can be written
 _BATCH = 500
 
 
@@ -21,7 +25,13 @@ class NotRecorded(FtassetsError):
     """The row of a request could not be stored, so the request must fail."""
 
 
-_Item = tuple[Exchange | Feedback, asyncio.AbstractEventLoop, "asyncio.Future[None]"]
+@dataclass(frozen=True)
+class _Check:
+    """Not a row: the log is to be written and read back."""
+
+
+_Row = Exchange | Feedback | _Check
+_Item = tuple[_Row, asyncio.AbstractEventLoop, "asyncio.Future[None]"]
 
 
 class Recorder:
@@ -33,6 +43,7 @@ class Recorder:
         self._deadline = deadline
         self._most = waiting
         self._queue: SimpleQueue[_Item | None] = SimpleQueue()
+        self._wrote: tuple[float, str | None] = (-inf, None)  # when the log was last tried (monotonic), and what was wrong with it
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
         self._thread.start()
 
@@ -41,6 +52,20 @@ class Recorder:
 
         A row whose deadline passes while it is being written may be in the log all the same; one that waits is left out.
         """
+        await self._put(row)
+
+    async def problem(self) -> str | None:
+        """Why the log cannot be written, None if it can: what the last write met, else a row that is written, read and taken back."""
+        at, problem = self._wrote
+        if time.monotonic() - at < FRESH:
+            return problem
+        try:
+            await self._put(_Check())
+        except NotRecorded as error:
+            return str(error)
+        return None
+
+    async def _put(self, row: _Row) -> None:
         if self._queue.qsize() >= self._most:
             raise NotRecorded(f"the traffic log is not written fast enough: {self._most} rows wait")
         loop = asyncio.get_running_loop()
@@ -76,7 +101,7 @@ class Recorder:
             if None in batch:
                 return
 
-    def _write(self, rows: list[Exchange | Feedback]) -> list[Exception | None]:
+    def _write(self, rows: Sequence[_Row]) -> list[Exception | None]:
         """One commit for all exchanges; feedback after them, since it may name one of them.
 
         What fails for the sake of the log, and not of a row, fails for all that are left: each try may last seconds.
@@ -92,11 +117,15 @@ class Recorder:
             error: Exception | None = gone
             if gone is None and isinstance(row, Feedback):
                 error = self._try(lambda row=row: self._traffic.add_feedback(row))  # type: ignore[misc]
+            elif gone is None and isinstance(row, _Check):
+                error = self._try(self._traffic.check)
             elif gone is None:  # one bad row must not take the others with it
                 error = self._try(lambda row=row: self._traffic.append([row]))  # type: ignore[misc]
             if isinstance(error, LogUnreachable):
                 gone = error
             errors.append(error)
+        if rows and (gone is not None or None in errors):
+            self._wrote = time.monotonic(), None if gone is None else f"the traffic log cannot be written: {gone}"
         return errors
 
     @staticmethod

@@ -71,7 +71,7 @@ async def serve(
                 chat = Chat(router, recorder, metrics, session, Context(artifacts, host.context), home.user_secret())
                 servers = [
                     _Server(_config(public_app(router, recorder, metrics, chat, clock))),
-                    _Server(_config(admin_app(router, admin_token(home)))),
+                    _Server(_config(admin_app(router, recorder, admin_token(home)))),
                 ]
                 background = [asyncio.create_task(fleet.run(router.wanted)), asyncio.create_task(router.run())]
                 listeners = [asyncio.create_task(server.serve([sock])) for server, sock in zip(servers, (public, admin), strict=True)]

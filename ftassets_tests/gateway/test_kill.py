@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -155,3 +156,24 @@ def test_sigterm_ends_the_gateway_after_the_answers_it_owes(home, gateway):
     assert gateway.process.wait(10) == 0
     assert replies[0].status_code == 200
     gateway.start()
+
+
+def test_a_gateway_that_cannot_write_its_log_says_so_before_anybody_asks_and_after_it_can(gateway):
+    def found() -> tuple[int, bool, int, str]:
+        with httpx.Client(base_url=gateway.url, trust_env=False, verify=False) as client:
+            health, ready, metrics = (client.get(path) for path in ("/health", "/readyz", "/metrics"))
+        line = next(line for line in metrics.text.splitlines() if line.startswith("ftassets_traffic_log_ready"))
+        return health.status_code, health.json()["traffic_log"]["ready"], ready.status_code, line.split()[1]
+
+    body = {"model": "support", "messages": [{"role": "user", "content": "hello"}]}
+    assert found() == (200, True, 200, "1.0")
+    resource.prlimit(gateway.process.pid, resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))  # as a disk that is full
+    wait_until(lambda: found() == (503, False, 503, "0.0"), 15)
+    with httpx.Client(base_url=gateway.url, trust_env=False, verify=False) as client:
+        assert client.post("/v1/chat/completions", json=body).json()["error"]["code"] == "not_recorded"
+        said = client.get("/health").json()
+    assert said["status"] == "degraded"
+    assert said["loops"] == {"support": False}
+    assert "cannot be written" in said["traffic_log"]["why"]
+    resource.prlimit(gateway.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    wait_until(lambda: found() == (200, True, 200, "1.0"), 15)

@@ -76,4 +76,4 @@ def test_every_metric_is_described_with_its_labels(tmp_path: Any) -> None:
 
 
 def test_admin_routes_are_listed_without_a_gateway() -> None:
-    assert admin_app(documents.__globals__["_Anything"](), "token").app.routes
+    assert admin_app(part := documents.__globals__["_Anything"](), part, "token").app.routes

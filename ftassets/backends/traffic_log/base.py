@@ -1,5 +1,7 @@
 """Requests, answers and feedback of all loops: what the gateway writes and everything else reads."""
 
+import time
+import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,6 +26,7 @@ __all__ = [
     "UnknownAnswer",
     "UserFailures",
     "check_forget",
+    "probe",
     "storable",
 ]
 
@@ -65,7 +68,11 @@ class TrafficLog(ABC):
 
     @abstractmethod
     def check(self) -> str:
-        """Where the log is, in words."""
+        """Where the log is, in words, after a row was written to it and read back; the row is gone when this returns, and no reader saw it.
+
+        A log that was not used yet is not made: where it will be must be writable. Raises LogUnreachable, LogUnusable, and
+        ConfigurationError where its address is not one.
+        """
 
     @abstractmethod
     def append(self, exchanges: Sequence[Exchange]) -> int:
@@ -227,6 +234,11 @@ def check_forget(user: str | None, request_ids: Sequence[str]) -> None:
         raise InvalidInput("the user to forget is empty: give the hash of one user, as the traffic log has it")
     if user is None and not request_ids:
         raise InvalidInput("nothing to forget: give a user or request ids")
+
+
+def probe(content: str) -> Exchange:
+    """A row that `check` writes and takes back; it is of no loop."""
+    return Exchange(f"check:{uuid.uuid4()}", "", "", "", "", "[]", content, 200, time.time(), 0.0, None, None, None, 0.0)
 
 
 def storable(value: object) -> object:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import secrets
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
@@ -22,6 +23,7 @@ from ftassets.backends.traffic_log.base import (
     UnknownAnswer,
     UserFailures,
     check_forget,
+    probe,
     storable,
 )
 from ftassets.backends.traffic_log.postgres_connection import Connections, Link, errors, is_lost, reason
@@ -239,12 +241,15 @@ class PostgresTrafficLog(TrafficLog):
     def check(self) -> str:
         [[version, fsync]] = self._server.do(lambda link: link.run("SELECT current_setting('server_version'), current_setting('fsync')"))
         place = f"PostgreSQL {version} at {self._server.where.place}"
+        row = probe(secrets.token_hex(512))
+        if self._server.do(lambda link: _there_and_back(link, row)) != row.answer:
+            raise LogUnusable(f"{place} does not give back what was written: check its tables and disks")
         return place if fsync == "on" else f"{place}, fsync is off: a power cut may lose rows"
 
     def append(self, exchanges: Sequence[Exchange]) -> int:
         if not exchanges:
             return 0
-        rows = _to_json([{name: _escaped(value) for name, value in asdict(exchange).items()} for exchange in exchanges])
+        rows = _rows(exchanges)
         return self._server.do(lambda link: link.run(_APPEND, rows=rows))[0][0]
 
     def add_feedback(self, feedback: Feedback) -> None:
@@ -468,6 +473,20 @@ def _create_or_migrate(link: Link, place: str) -> None:
             ) from None
         version += 1
     link.run("COMMIT")
+
+
+def _rows(exchanges: Sequence[Exchange]) -> str:
+    return _to_json([{name: _escaped(value) for name, value in asdict(exchange).items()} for exchange in exchanges])
+
+
+def _there_and_back(link: Link, row: Exchange) -> str:
+    """The answer of a row that was stored and read; it is gone again for everybody else."""
+    link.run("BEGIN")
+    link.run(_APPEND, rows=_rows([row]))
+    [[answer]] = link.run("SELECT answer FROM traffic_exchange WHERE id = :id", id=row.id)
+    link.run("DELETE FROM traffic_exchange WHERE id = :id", id=row.id)
+    link.run("COMMIT")  # an error before it closes the connection, and the server takes everything back
+    return str(answer)
 
 
 def _window(version: str | None, answered: bool) -> str:

@@ -1,6 +1,7 @@
 """The traffic log in one SQLite file, shared by the processes of one machine."""
 
 import os
+import secrets
 import sqlite3
 import threading
 import time
@@ -27,10 +28,12 @@ from ftassets.backends.traffic_log.base import (
     UnknownAnswer,
     UserFailures,
     check_forget,
+    probe,
     storable,
 )
 from ftassets.domain.traffic.exchange import ANSWERED, ByUser
 from ftassets.domain.traffic.feedback import added_up
+from ftassets.durable import prove_writable
 
 BUSY_SECONDS = 30.0
 REMOVED_ROWS = 200  # deleted in one transaction: writers wait meanwhile
@@ -117,20 +120,37 @@ class SqliteTrafficLog(TrafficLog):
         self._local = threading.local()
 
     def check(self) -> str:
-        return f"SQLite file {self._path}, for the processes of this machine"
+        where = f"SQLite file {self._path}, for the processes of this machine"
+        if not self._path.exists():
+            try:
+                prove_writable(self._path.parent)
+            except OSError as error:
+                raise LogUnreachable(f"the traffic log {self._path} cannot be made ({error.strerror or error}): {_DISK}") from error
+            return f"{where}; the first request makes it"
+        row = probe(secrets.token_hex(512))
+        with self._writing() as connection:
+            self._insert(connection, [row])
+            [answer] = connection.execute("SELECT answer FROM exchange WHERE id = ?", (row.id,)).fetchone()
+            connection.execute("DELETE FROM exchange WHERE id = ?", (row.id,))
+        if answer != row.answer:
+            raise LogUnusable(f"the traffic log {self._path} does not give back what was written: {_ENVIRONMENT[sqlite3.SQLITE_CORRUPT]}")
+        return where
 
     def append(self, exchanges: Sequence[Exchange]) -> int:
         if not exchanges:
             return 0
+        with self._writing() as connection:
+            return self._insert(connection, exchanges)
+
+    @staticmethod
+    def _insert(connection: sqlite3.Connection, exchanges: Sequence[Exchange]) -> int:
         marks = ", ".join("?" * len(_COLUMNS))
         rows = [tuple(map(storable, astuple(exchange))) for exchange in exchanges]
-        with self._writing() as connection:
-            stored = connection.executemany(
-                f"INSERT INTO exchange ({', '.join(_COLUMNS)}) SELECT {marks} "
-                "WHERE NOT EXISTS (SELECT 1 FROM forgotten WHERE id = ?) ON CONFLICT (id) DO NOTHING",
-                [(*row, row[0]) for row in rows],
-            )
-        return stored.rowcount
+        return connection.executemany(
+            f"INSERT INTO exchange ({', '.join(_COLUMNS)}) SELECT {marks} "
+            "WHERE NOT EXISTS (SELECT 1 FROM forgotten WHERE id = ?) ON CONFLICT (id) DO NOTHING",
+            [(*row, row[0]) for row in rows],
+        ).rowcount
 
     def add_feedback(self, feedback: Feedback) -> None:
         row = tuple(map(storable, astuple(feedback)))
@@ -396,11 +416,22 @@ class SqliteTrafficLog(TrafficLog):
             raise
 
     def _connection(self) -> sqlite3.Connection:
-        """This thread's connection: SQLite's must not be shared between threads nor carried over a fork."""
-        if getattr(self._local, "pid", None) != os.getpid():
+        """This thread's connection: SQLite's must not be shared between threads nor carried over a fork.
+
+        A file that was moved away or replaced is opened anew, or rows would go where nobody reads them.
+        """
+        if getattr(self._local, "opened", None) != (os.getpid(), self._identity()):
+            self._local.opened = None
             self._local.connection = self._open()
-            self._local.pid = os.getpid()
+            self._local.opened = os.getpid(), self._identity()
         return self._local.connection
+
+    def _identity(self) -> tuple[int, int] | None:
+        try:
+            found = os.stat(self._path)
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
 
     def _open(self) -> sqlite3.Connection:
         try:

@@ -13,7 +13,7 @@ from ftassets.backends.serving.base import ServingError
 from ftassets.backends.signer.base import CannotSign, SignatureInvalid
 from ftassets.cli.commands import embedders
 from ftassets.cli.commands.shadowing import shadowing
-from ftassets.cli.commands.status import warnings
+from ftassets.cli.commands.status import not_ready, warnings
 from ftassets.cli.commands.stuck import stuck_runs_of_home
 from ftassets.config.dagster_project import project_around
 from ftassets.config.environment import MEANINGS, unread
@@ -22,6 +22,7 @@ from ftassets.config.loop import LoopConfig
 from ftassets.config.loop_files import loop_paths
 from ftassets.config.loops_folder import LoopsFolder, recorded, sound_loops_folder
 from ftassets.config.profiles import PROFILES, VARIABLES, backends, control, has_servers, profile, serving, traffic_log, verifier
+from ftassets.durable import prove_writable
 from ftassets.errors import ConfigurationError
 from ftassets.exits import ending
 from ftassets.processes.dagster_home import dagster_home_named
@@ -166,9 +167,12 @@ def _embedders(home: Home, found: LoopsFolder) -> Iterator[Diagnosis]:
 
 
 def _home(home: Home) -> Iterator[Diagnosis]:
-    folder = home.root if home.root.exists() else home.root.parent
-    writable = os.access(folder, os.W_OK) or not folder.exists()
-    yield Diagnosis("home", writable, str(home.root) if writable else f"{home.root} cannot be written: set FTASSETS_HOME to another folder")
+    try:
+        prove_writable(home.root)
+        yield Diagnosis("home", True, str(home.root))
+    except OSError as error:
+        why = f"{home.root} cannot be written ({error.strerror or error}): free space on its disk, or set FTASSETS_HOME to another folder"
+        yield Diagnosis("home", False, why)
     existing = next(parent for parent in (home.root, *home.root.parents) if parent.exists())
     if problem := path_problem(home.processes):
         yield Diagnosis("home", False, problem)
@@ -268,10 +272,10 @@ def _runs(home: Home, found: LoopsFolder) -> Iterator[Diagnosis]:
 
 
 def _gateway(home: Home) -> Iterator[Diagnosis]:
+    """Whether the gateway answers and can record; that none runs is a fault only while `ftassets up` does."""
     try:
         health = serving(home).health()
-        why = [f"{digest[:12]} of {entry['loop']}: {entry['why']}" for digest, entry in health["versions"].items() if not entry["ready"]]
-        text = "; ".join([f"{health['status']}, {len(health['versions'])} versions", *why])
+        text = "; ".join([f"{health['status']}, {len(health['versions'])} versions", *not_ready(health)])
         yield Diagnosis("gateway", health["status"] == "ok", text)
     except ServingError as error:
-        yield Diagnosis("gateway", True, str(error))
+        yield Diagnosis("gateway", running(home) is None, str(error))

@@ -48,7 +48,7 @@ _SAID = {
 
 
 def describe(home: Home) -> dict[str, Any]:
-    """`{"gateway": "up" | reason, "loops": {name: {phase, weights, ..., mode, timezone, paused, ...}}, "broken_files": {file: problem}}`.
+    """`{"gateway": "up" | what is wrong, "loops": {name: {phase, weights, ..., paused, ...}}, "broken_files": {file: problem}}`.
 
     `waiting` is what a trigger of a retrain waits for, `shadow` are the retrains that auto would have started; `journal` are the newest
     moves of traffic, oldest first; `approvals` and `overrides` are what people signed; `reports` is the newest report of each kind with
@@ -62,16 +62,17 @@ def describe(home: Home) -> dict[str, Any]:
     vectors = embedders.vectors_of(home)
     now = time.time()
     try:
-        client.health()
-        gateway = "up"
+        health = client.health()
+        gateway = "; ".join(["up" if health["status"] == "ok" else health["status"], *not_ready(health)])
+        answers = True
     except ServingError as error:
-        gateway = str(error)
+        gateway, answers = str(error), False
     loops = {}
     folder = sound_loops_folder(home)
     configured = folder.loops
     stuck = stuck_runs_of_home(home, configured)
     for name, loop in configured.items():
-        state, moves, unknown = EndpointState(), [], gateway != "up"
+        state, moves, unknown = EndpointState(), [], not answers
         notes: list[str] = []
         if not unknown:
             try:
@@ -123,6 +124,14 @@ def describe(home: Home) -> dict[str, Any]:
             ],
         }
     return {"gateway": gateway, "loops": loops, "broken_files": {str(file.path): file.problem for file in folder.broken}}
+
+
+def not_ready(health: Mapping[str, Any]) -> list[str]:
+    """What the gateway says it cannot do, from its own health."""
+    log = health["traffic_log"]
+    return ([] if log["ready"] else [log["why"]]) + [
+        f"{digest[:12]} of {entry['loop']}: {entry['why']}" for digest, entry in health["versions"].items() if not entry["ready"]
+    ]
 
 
 def _reports(control: Control, loop: str) -> tuple[dict[str, LatestReport], list[str]]:

@@ -218,6 +218,15 @@ class TrafficLogContract:
         assert [e.id for e in log.exchanges("triage")] == ["triage-2"]
         assert (log.count("voice"), log.count("voice", since=3), log.count("nobody")) == (4, 2, 0)
 
+    def test_a_check_writes_and_reads_back_and_leaves_nothing(self, log: TrafficLog) -> None:
+        assert log.check()
+        log.append([exchange(1)])
+        assert log.check()
+        assert log.check()
+        assert (log.exchanges(""), log.forgotten()) == ([], set())
+        assert log.append([exchange(2)]) == 1
+        assert log.exchanges("voice") == [exchange(1), exchange(2)]
+
     @settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors], max_examples=40)
     @given(
         rows=_EXCHANGES, feedback=_FEEDBACK, since=_TIMES, until=_TIMES | st.just(float("inf")), given_since=_TIMES, nth=st.integers(1, 4)

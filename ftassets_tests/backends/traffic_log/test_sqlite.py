@@ -3,6 +3,8 @@
 import random
 import re
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -103,3 +105,49 @@ def test_nothing_that_sensors_and_reports_ask_reads_a_whole_table(tmp_path: Path
         assert all(re.search(r"\((loop|request_id|id)=\?", step) for step in used), (query, plan)
     [outcomes] = [plan for query, plan in plans.items() if "GROUP BY version, weight, status" in query]
     assert "SEARCH exchange USING COVERING INDEX exchange_by_version" in outcomes[0], "texts are not read to count outcomes"
+
+
+def test_a_check_of_a_log_that_is_not_there_makes_none(tmp_path: Path) -> None:
+    path = tmp_path / "home" / "traffic.db"
+    assert SqliteTrafficLog(path).check().endswith("the first request makes it")
+    assert list(tmp_path.iterdir()) == []
+
+
+_UNDER_A_LIMIT = """
+import resource, sys
+from pathlib import Path
+from ftassets.errors import FtassetsError
+from ftassets.backends.traffic_log.sqlite import SqliteTrafficLog
+log = SqliteTrafficLog(Path(sys.argv[1]))
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
+try:
+    print(log.check())
+except FtassetsError as error:
+    print("failed:", error)
+"""
+
+
+@pytest.mark.parametrize("used", [False, True])
+def test_a_check_fails_where_nothing_more_can_be_written(tmp_path: Path, used: bool) -> None:
+    path = tmp_path / "traffic.db"
+    if used:
+        SqliteTrafficLog(path).append([exchange(1)])
+
+    def said(limit: int) -> str:
+        command = [sys.executable, "-c", _UNDER_A_LIMIT, str(path), str(limit)]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+
+    assert said(10**9).startswith("SQLite file")
+    assert said(8192).startswith(f"failed: the traffic log {path} cannot be ")
+    if used:
+        assert SqliteTrafficLog(path).exchanges("voice") == [exchange(1)]
+
+
+def test_a_log_that_was_moved_away_is_begun_anew_and_not_written_where_nobody_reads(tmp_path: Path) -> None:
+    path = tmp_path / "traffic.db"
+    log = SqliteTrafficLog(path)
+    log.append([exchange(1)])
+    for name in ("traffic.db", "traffic.db-wal", "traffic.db-shm"):
+        (tmp_path / name).rename(tmp_path / f"away-{name}")
+    log.append([exchange(2)])
+    assert SqliteTrafficLog(path).exchanges("voice") == log.exchanges("voice") == [exchange(2)]

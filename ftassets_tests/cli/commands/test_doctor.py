@@ -2,6 +2,8 @@
 
 import json
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -209,8 +211,26 @@ def subjects(home: Home, subject: str) -> list[Diagnosis]:
 def test_a_version_that_does_not_answer_is_a_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def health(ready: bool) -> dict[str, Any]:
         entry = {"loop": "kitchen", "weight": 100, "ready": ready} | ({} if ready else {"why": "its server ended"})
-        return {"status": "ok" if ready else "degraded", "versions": {"a" * 64: entry}}
+        return {"status": "ok" if ready else "degraded", "traffic_log": {"ready": True}, "versions": {"a" * 64: entry}}
 
     for ready, expected in ((True, "ok, 1 versions"), (False, "degraded, 1 versions; aaaaaaaaaaaa of kitchen: its server ended")):
         monkeypatch.setattr(doctor, "serving", lambda home, ready=ready: SimpleNamespace(health=lambda: health(ready)))
         assert list(doctor._gateway(Home(tmp_path))) == [Diagnosis("gateway", ready, expected)]
+
+
+def test_a_gateway_that_should_run_and_does_not_answer_is_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    [found] = list(doctor._gateway(Home(tmp_path)))
+    assert found.ok, "nothing was started"
+    monkeypatch.setattr(doctor, "running", lambda home: Running(1, 0.0, Ports()))
+    [found] = list(doctor._gateway(Home(tmp_path)))
+    assert (found.ok, found.text.endswith("start it with `ftassets up`")) == (False, True)
+
+
+def test_a_home_and_a_log_on_a_full_disk_are_faults(tmp_path: Path) -> None:
+    code = (
+        "import resource, sys, pathlib; from ftassets.cli.commands import doctor; from ftassets.config.home import Home;"
+        "home = Home(pathlib.Path(sys.argv[1])); resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY));"
+        "print([(each.subject, each.ok) for each in [*doctor._home(home), *doctor._traffic(home)] if each.subject != 'disk'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "home")], capture_output=True, text=True, check=True, timeout=120)
+    assert done.stdout.strip() == "[('home', False), ('traffic log', False)]"
