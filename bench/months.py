@@ -3,13 +3,15 @@
 Simulated days go through the functions that decide. For the alert and the trigger of live quality that is `lasting_drop`; a day's level is
 the lasting one, with a weekly cycle of 2 points or without, and with day effects of a standard deviation of 0.02 or without. For drift
 alarms it is the rate that follows from the budget and the schedule, and the count of alarms in a row; a window's statistic is the mean of
-the scores of its hours, so that windows that overlap share them.
+the scores of its hours, so that windows that overlap share them. For golden rows, the same 200 are asked each day: answers are the same
+each time (greedy), each row has a chance of its own to be right, or all rows have the same chance.
 """
 
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
-from itertools import product
+from functools import cache
+from itertools import pairwise, product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +23,8 @@ from ftassets.config.loop import Drift
 from ftassets.domain.drift import DriftVerdict, alarm_rate
 from ftassets.domain.drift.alarms import WindowVerdict, alarms_in_a_row
 from ftassets.domain.drift.budget import WINDOWS_PART
+from ftassets.domain.monitoring.estimate import Estimate, share_of
+from ftassets.domain.monitoring.golden import Floor, at_floor, floor_risk, regression, regression_risk
 from ftassets.domain.monitoring.lasting_drop import Watch, likelihoods, limit_of
 from ftassets.domain.monitoring.quality import CURABLE, FALSE_TICKETS, FALSE_TRIGGERS
 
@@ -29,6 +33,10 @@ ANSWERS, LEVELS = (50, 200, 1000), (0.7, 0.9, 0.98)
 STEADY = {"independent answers": (0.0, 0.0), "day effects": (0.02, 0.0), "day effects and weeks": (0.02, 0.02)}
 BEFORE, LASTS, AFTER = 42, 58, 20  # days before, during and after a drop
 TICKET, TRIGGER = limit_of(FALSE_TICKETS / MEASURES), limit_of(FALSE_TRIGGERS / len(CURABLE))
+
+GOLDEN, FLOOR = 200, 0.85  # rows asked; `monitors.golden_floor`
+# spread of the rows' own chances to be right, as the sum of both parameters of a beta distribution; of which answers are drawn each day
+ROWS = {"greedy answers": 1e-3, "sampled answers": 1.0, "sampled answers, all rows alike": 1e6}
 
 QUARTER, DAY = 91, 24  # days; hours
 # schedule, and length of the window in hours
@@ -49,6 +57,7 @@ def measure(options: argparse.Namespace) -> Iterator[Row]:
     rng = np.random.default_rng(options.seed)
     yield from steady_quality(rng, options.loops)
     yield from drops(rng, options.loops)
+    yield from golden(rng, options.loops)
     yield from drift(rng, options.quarters)
 
 
@@ -88,6 +97,69 @@ def drops(rng: np.random.Generator, loops: int) -> Iterator[Row]:
         share = min(float(np.mean(each)) for each in once)
         what = f"a drop of {drop:.0%}, {answers} answers a day: one ticket and one resolve within 58 and 20 days"
         yield Row(what, share, "share", ">= 0.8" if bar else None, share >= 0.8 if bar else None)
+
+
+def golden(rng: np.random.Generator, loops: int) -> Iterator[Row]:
+    """Years of daily reports on golden rows of versions whose lasting share of right answers does not change."""
+    for share in (0.85, 0.855):
+        false, before = [], []
+        for spread in ROWS.values():
+            counts = [golden_year(rng, share, spread).sum(axis=0) for _ in range(loops)]
+            false.append(np.mean([floor_pages(each) > 0 for each in counts]))
+            before.append(np.mean([share_of(right, GOLDEN).high < FLOOR for each in counts for right in each.tolist()]) * YEAR)
+        worst = float(max(false))
+        yield Row(
+            f"golden floor {FLOOR}, a version at {share}: years with a page, worst of {len(ROWS)} kinds of answers", worst, "share",
+            "<= 0.05", worst <= 0.05, float(max(before)), "pages a year of the 95 % interval each day",
+        )  # fmt: skip
+    for share in (0.83, 0.8):
+        pages = float(np.mean([floor_pages(golden_year(rng, share, 1.0).sum(axis=0)) for _ in range(loops)]))
+        yield Row(f"golden floor {FLOOR}, a version at {share}, sampled answers: pages a year", pages, "pages", "<= 1.5", pages <= 1.5)
+    days = [first_page(golden_year(rng, 0.7, 1.0).sum(axis=0)) for _ in range(loops)]
+    median = float(np.median(days))
+    yield Row(f"golden floor {FLOOR}, a version at 0.7: median of days until the page", median, "days", "<= 3", median <= 3)
+    false_regressions = []
+    for spread in ROWS.values():
+        years = [golden_year(rng, FLOOR, spread, YEAR + 1) for _ in range(loops)]
+        false_regressions.append(np.mean([regressed(each[:, 0], each[:, 1:]) for each in years]))
+    worst = float(max(false_regressions))
+    what = f"golden regression, a version as in its evaluation: years with a ticket, worst of {len(ROWS)} kinds of answers"
+    yield Row(what, worst, "share", "<= 0.05", worst <= 0.05)
+
+
+def golden_year(rng: np.random.Generator, share: float, spread: float, days: int = YEAR) -> NDArray[np.bool_]:
+    """Whether each of the golden rows was right on each day (rows, days)."""
+    chance = rng.beta(share * spread, (1 - share) * spread, GOLDEN)
+    return rng.random((GOLDEN, days)) < chance[:, None]
+
+
+def floor_pages(counts: NDArray[np.int64]) -> int:
+    """Pages that reports with these counts of right rows (days,) send."""
+    return sum(below and not before for before, below in pairwise([False, *_below(counts)]))
+
+
+def first_page(counts: NDArray[np.int64]) -> int:
+    """After how many days the page is sent; the number of days if it is not."""
+    return next((day for day, below in enumerate(_below(counts), start=1) if below), len(counts))
+
+
+def _below(counts: NDArray[np.int64]) -> Iterator[bool]:
+    known = Floor()
+    for right in counts.tolist():
+        known, _ = at_floor(_shares(right), right, FLOOR, floor_risk(1), known)
+        yield known.below
+
+
+@cache
+def _shares(right: int) -> Estimate:
+    return share_of(right, GOLDEN)
+
+
+def regressed(before: NDArray[np.bool_], days: NDArray[np.bool_]) -> bool:
+    """Whether any day (rows, days) is called worse than the evaluation before (rows,)."""
+    then = {str(row): right for row, right in enumerate(before.tolist())}
+    looks = ({str(row): right for row, right in enumerate(each)} for each in days.T.tolist())
+    return any(regression("golden rows", look, then, regression_risk(1))[0].found for look in looks)
 
 
 def drift(rng: np.random.Generator, quarters: int) -> Iterator[Row]:

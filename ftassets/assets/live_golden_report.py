@@ -1,8 +1,8 @@
 """Does the live endpoint still answer the golden set as it should?"""
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import dagster as dg
@@ -10,17 +10,17 @@ import dagster as dg
 from ftassets.assets._shared import live
 from ftassets.assets._shared.accepted import golden_commit
 from ftassets.assets._shared.dataset_files import read_splits, scored_golden
-from ftassets.assets._shared.events import data_version, history, node, report_digest
+from ftassets.assets._shared.events import DATA_VERSION, data_version, history, newest, node, report_digest
 from ftassets.assets._shared.node import asset
 from ftassets.assets._shared.stored_reports import place
 from ftassets.backends.artifacts.base import Artifacts
-from ftassets.backends.artifacts.reports import ReportDamaged, read_eval_report, report_key, store_report
+from ftassets.backends.artifacts.reports import ReportDamaged, read_eval_report, read_report, report_key, store_report
 from ftassets.backends.artifacts.versions import load_manifest
 from ftassets.backends.control.base import Control
 from ftassets.backends.control.latest import record_latest
 from ftassets.backends.dataset_store.base import DatasetError, DatasetStore
 from ftassets.backends.model_client.live_answers import LiveAnswer, live_answers
-from ftassets.backends.notifier.base import Notifier
+from ftassets.backends.notifier.base import Notifier, Severity
 from ftassets.backends.notifier.routing import alert_about, routed
 from ftassets.backends.serving.base import Serving
 from ftassets.config.cron import ticks_a_day
@@ -33,14 +33,22 @@ from ftassets.domain.gates.report import HELD_OUT, EvalReport
 from ftassets.domain.gates.result import Verdict
 from ftassets.domain.monitoring.estimate import share_of
 from ftassets.domain.monitoring.finding import Finding, together
-from ftassets.domain.monitoring.golden import above_floor, regression, risk_of_a_look
+from ftassets.domain.monitoring.golden import (
+    Floor,
+    Regression,
+    at_floor,
+    floor_risk,
+    regression,
+    regression_risk,
+    score_of,
+)
 from ftassets.domain.monitoring.latest import LatestReport
 from ftassets.reporting.tables import answer_cell, request_cell, table
 from ftassets.reporting.trends import Point, trend
 
 FLOOR, REGRESSION = "golden_above_floor", "no_regression_since_evaluation"
 STAGED = 900.0  # seconds the production version is asked to stay up, should it lose its traffic meanwhile
-RELEASES = 100  # newest releases among which the version's own evaluation is looked for
+BELOW, REGRESSED = "golden-below-floor", "golden-regression"  # what people are told of, once each
 
 
 @dataclass(frozen=True)
@@ -50,6 +58,16 @@ class _Asked:
     row: Example
     answer: LiveAnswer
     score: Score
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What the reports up to this one found about a version, and what people were told of, as VERSION:SUBJECT."""
+
+    production: str | None = None
+    floor: Floor = Floor()
+    regressions: Mapping[str, Regression] = field(default_factory=dict)
+    told: Sequence[str] = ()
 
 
 def build(loop: LoopConfig) -> dg.AssetsDefinition:
@@ -63,7 +81,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         {"python"},
         deps=["golden_set", "endpoint"],
         check_specs=[
-            dg.AssetCheckSpec(FLOOR, asset=key, description=f"At least {floor:.0%} of the golden rows are right on the live endpoint."),
+            dg.AssetCheckSpec(FLOOR, asset=key, description=f"The version is not below the golden floor of {floor:.0%}."),
             dg.AssetCheckSpec(REGRESSION, asset=key, description="Rows that were right in the version's own evaluation still are."),
         ],
         freshness_policy=live.freshness(loop),
@@ -77,8 +95,17 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         notifier: dg.ResourceParam[Notifier],
     ) -> dg.MaterializeResult:
         production = serving.state(loop.name).production
+        try:
+            known = _known(artifacts, loop, newest(context.instance, key))
+        except ReportDamaged as error:  # no report could be made any more if this one had to be read
+            context.log.warning(f"what earlier reports found is not known: {error}")
+            known = _Known()
+        tell = routed(control, loop, notifier)
         if production is None:
-            return _materialize(loop, context, artifacts, control, None, None, [], live.NO_PRODUCTION, [live.NO_PRODUCTION])
+            known = _Known(told=_tell(loop, tell, known, None, {}))
+            return _materialize(loop, context, artifacts, control, known, None, [], live.NO_PRODUCTION, [live.NO_PRODUCTION])
+        if known.production != production:
+            known = _Known(production, told=known.told)
         commit = golden_commit(context.instance, dataset_store, loop)
         golden = {row.id: row for row in last_answers(scored_golden(dataset_store, commit, loop))}
         rows = [golden[name] for name in fixed_sample(golden, loop.monitors.sample)]
@@ -92,11 +119,9 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         if all(answer.error for answer in answers):
             raise dg.Failure(f"the server of version {production[:12]} answered none of {len(answers)} rows; the first: {answers[0].error}")
         asked = _scored(loop, rows, held_out, answers)
-        right = [a.score.exact for a in asked if a.score.slice != HELD_OUT]
-        at_floor = above_floor(share_of(sum(right), len(right)), floor)
-        compared = _compare(context, artifacts, loop, dataset_store, production, golden, asked)
-        _tell(loop, control, notifier, production, at_floor, compared)
-        return _materialize(loop, context, artifacts, control, production, commit, asked, at_floor, compared)
+        known, floor_finding, compared = _judged(context, artifacts, loop, dataset_store, production, golden, asked, known)
+        known = replace(known, told=_tell(loop, tell, known, floor_finding, compared))
+        return _materialize(loop, context, artifacts, control, known, commit, asked, floor_finding, [*compared.values()])
 
     return live_golden_report
 
@@ -125,49 +150,98 @@ def _scored(loop: LoopConfig, golden: Sequence[Example], held_out: Sequence[Exam
     ]
 
 
-def _compare(
+def _known(artifacts: Artifacts, loop: LoopConfig, report: dg.AssetMaterialization | None) -> _Known:
+    """What the newest report knew: no other is read. Raises ReportDamaged."""
+    if report is None or DATA_VERSION not in (report.tags or {}):
+        return _Known()
+    stored = read_report(artifacts, loop.name, "live-golden", data_version(report))
+    regressions = {part: Regression.model_validate(each) for part, each in stored["regressions"].items()}
+    return _Known(stored["production"], Floor.model_validate(stored["at_floor"]), regressions, stored["told"])
+
+
+def _judged(
     context: dg.AssetExecutionContext,
     artifacts: Artifacts,
     loop: LoopConfig,
     store: DatasetStore,
     version: str,
-    golden: dict[str, Example],
+    golden: Mapping[str, Example],
     asked: Sequence[_Asked],
-) -> list[Finding]:
-    """Golden and held-out rows against the version's own evaluation, each with its own verdict."""
+    known: _Known,
+) -> tuple[_Known, Finding, dict[str, Finding]]:
+    """What is known now, the finding on the floor, and the findings on golden and held-out rows against the version's own evaluation."""
+    now = {a.score.id: a.score.exact for a in asked}
+    held_out = {name for name in now if name.startswith(f"{HELD_OUT}:")}
+    a_day = ticks_a_day(loop.monitors.every)
+    before, why = _own_scores(context.instance, artifacts, loop, store, version, golden, now)
+    right = [now[name] for name in now if name not in held_out]
+    own = share_of(*score_of([name for name in now if name not in held_out], before))
+    floor, at = at_floor(share_of(sum(right), len(right)), sum(right), loop.monitors.golden_floor, floor_risk(a_day), known.floor, own)
+    if why is not None:
+        return replace(known, floor=floor), at, {"golden rows": why}
+    regressions, findings = {}, {}
+    for part, names in {"golden rows": now.keys() - held_out, "held-out rows": held_out}.items():
+        live_rows = {name: now[name] for name in names}
+        regressions[part], findings[part] = regression(
+            part, live_rows, before, regression_risk(a_day), known.regressions.get(part, Regression())
+        )
+    return replace(known, floor=floor, regressions=regressions), at, findings
+
+
+def _own_scores(
+    instance: dg.DagsterInstance,
+    artifacts: Artifacts,
+    loop: LoopConfig,
+    store: DatasetStore,
+    version: str,
+    golden: Mapping[str, Example],
+    asked: Mapping[str, bool],
+) -> tuple[dict[str, bool], Finding | None]:
+    """Which of the rows that are asked were right in the version's own evaluation, without those that were rewritten since.
+
+    With the finding that says why, where that is not known.
+    """
     try:
-        report = _own_report(context.instance, artifacts, loop, version)
+        report = _own_report(instance, artifacts, loop, version)
         then = {row.id: row for row in scored_golden(store, report.golden_commit, loop)} if report else {}
     except (ReportDamaged, DatasetError) as error:
-        return [Finding(Verdict.NOT_ENOUGH_DATA, f"the version's own evaluation cannot be read: {error}", blocked=True)]
+        return {}, Finding(Verdict.NOT_ENOUGH_DATA, f"the version's own evaluation cannot be read: {error}", blocked=True)
     if report is None:
-        return [Finding(Verdict.NOT_ENOUGH_DATA, "there is no evaluation report of this version")]
-    before = {s.id: s.exact for s in report.scores["candidate"]}
-    now = {a.score.id: a.score.exact for a in asked}
-    # a golden row that was rewritten since is another row
-    same = {name for name in now if name.startswith(f"{HELD_OUT}:") or golden.get(name) == then.get(name)}
-    held_out = {name for name in same if name.startswith(f"{HELD_OUT}:")}
-    parts = {"golden rows": same - held_out, "held-out rows": held_out}
-    risk = risk_of_a_look(ticks_a_day(loop.monitors.every))
-    return [regression(part, {name: now[name] for name in names}, before, risk) for part, names in parts.items()]
+        return {}, Finding(Verdict.NOT_ENOUGH_DATA, "there is no evaluation report of this version")
+    own = {s.id: s.exact for s in report.scores["candidate"]}
+    same = (name for name in asked if name.startswith(f"{HELD_OUT}:") or golden.get(name) == then.get(name))
+    return {name: own[name] for name in same if name in own}, None
 
 
 def _own_report(instance: dg.DagsterInstance, artifacts: Artifacts, loop: LoopConfig, version: str) -> EvalReport | None:
     """The evaluation on which the version was released. Raises ReportDamaged."""
-    for _, event in history(instance, node(loop.name, "release"), RELEASES):
+    for _, event in history(instance, node(loop.name, "release")):
         if data_version(event) == version:
             return read_eval_report(artifacts, loop.name, report_digest(event))
     return None
 
 
-def _tell(loop: LoopConfig, control: Control, notifier: Notifier, version: str, at_floor: Finding, compared: Sequence[Finding]) -> None:
-    tell = routed(control, loop, notifier)
-    if at_floor.verdict is Verdict.FAIL:
-        text = f"version {version[:12]}: {at_floor.sentence}"
-        tell.notify(alert_about(loop, "golden-below-floor", "live golden set below its floor", text, "page"))
-    if failed := [f.sentence for f in compared if f.verdict is Verdict.FAIL]:
-        text = f"version {version[:12]}: {'; '.join(failed)}"
-        tell.notify(alert_about(loop, "golden-regression", "the live version answers worse than in its evaluation", text, "ticket"))
+def _tell(loop: LoopConfig, notifier: Notifier, known: _Known, at: Finding | None, compared: Mapping[str, Finding]) -> list[str]:
+    """Tell of each finding once, and once that it is over; returns what people know of now."""
+    version, told = (known.production or "")[:12], list(known.told)
+    regressed = [compared[part].sentence for part, each in known.regressions.items() if each.found and part in compared]
+    now = {BELOW: known.floor.below, REGRESSED: any(each.found for each in known.regressions.values())}
+    urgent: Severity = "ticket" if known.floor.as_released else "page"
+    below, worse = f"version {version}: {at.sentence if at else ''}", f"version {version}: {'; '.join(regressed)}"
+    alerts = {
+        BELOW: alert_about(loop, "golden-below-floor", "live golden set below its floor", below, urgent),
+        REGRESSED: alert_about(loop, "golden-regression", "the live version answers worse than in its evaluation", worse, "ticket"),
+    }
+    for subject, alert in alerts.items():
+        if now[subject] and f"{version}:{subject}" not in told and notifier.notify(alert):
+            told.append(f"{version}:{subject}")
+    for key in [each for each in told if each.partition(":")[0] != version or not now[each.partition(":")[2]]]:
+        before, _, subject = key.partition(":")
+        over = "not found any more" if before == version else f"{'another' if version else 'no'} version is in production"
+        title, text = f"resolved: {alerts[subject].title}", f"version {before}: {over}"
+        if notifier.notify(alert_about(loop, subject, title, text, "info", "resolved")):
+            told.remove(key)
+    return told
 
 
 def _materialize(
@@ -175,13 +249,13 @@ def _materialize(
     context: dg.AssetExecutionContext,
     artifacts: Artifacts,
     control: Control,
-    production: str | None,
+    known: _Known,
     commit: str | None,
     asked: Sequence[_Asked],
-    at_floor: Finding,
+    floor: Finding,
     compared: Sequence[Finding],
 ) -> dg.MaterializeResult:
-    at = time.time()
+    at, production = time.time(), known.production
     slices = {name: [a.score.exact for a in asked if a.score.slice == name] for name in sorted({a.score.slice for a in asked})}
     golden = [exact for name, found in slices.items() if name != HELD_OUT for exact in found]
     right = share_of(sum(golden), len(golden))
@@ -195,16 +269,19 @@ def _materialize(
         "share": right.value,
         "interval": [right.low, right.high],
         "floor": loop.monitors.golden_floor,
-        "verdict": at_floor.verdict.value,
-        "reason": at_floor.sentence,
+        "verdict": floor.verdict.value,
+        "reason": floor.sentence,
         "since_evaluation": {"verdict": since.verdict.value, "reason": since.sentence},
+        "at_floor": known.floor.model_dump(mode="json"),
+        "regressions": {part: each.model_dump(mode="json") for part, each in known.regressions.items()},
+        "told": list(known.told),
         "rows": [{**a.score.model_dump(), "answer": a.answer.text, "error": a.answer.error} for a in asked],
         "run_id": context.run_id,
     }
     digest = store_report(artifacts, loop.name, "live-golden", report)
     metadata: live.Metadata = {
-        "verdict": at_floor.verdict.value,
-        "reason": at_floor.sentence,
+        "verdict": floor.verdict.value,
+        "reason": floor.sentence,
         "since_evaluation": since.sentence,
         "production": (production or "")[:12],
         "rows": len(asked),
@@ -227,14 +304,14 @@ def _materialize(
     newest = LatestReport(
         at=at,
         version=production,
-        verdict=at_floor.verdict.value,
+        verdict=floor.verdict.value,
         values={"share": right.value, "low": right.low, "high": right.high} if right.n else {},
         limits={"share": loop.monitors.golden_floor},
     )
     record_latest(control, loop.name, "live_golden_report", newest)
     record_latest(control, loop.name, "since_evaluation", LatestReport(at=at, version=production, verdict=since.verdict.value))
     return dg.MaterializeResult(
-        data_version=dg.DataVersion(digest), metadata=metadata, check_results=[live.check(FLOOR, at_floor), live.check(REGRESSION, since)]
+        data_version=dg.DataVersion(digest), metadata=metadata, check_results=[live.check(FLOOR, floor), live.check(REGRESSION, since)]
     )
 
 

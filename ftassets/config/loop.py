@@ -556,7 +556,8 @@ class Monitors(Strict):
     )
     golden_floor: Fraction = Field(
         0.85,
-        description="Share of golden rows right on the live endpoint. An alert is sent when the 95 % interval of the share is below it.",
+        description="Share of golden rows right on the live endpoint. A version at this share is called below it in at most 5 % of years. "
+        "Below it is one page, and a message when it is over.",
     )
     sample: int = Field(200, ge=1, description="Live answers that a report samples.")
     quality_drop: Fraction = Field(

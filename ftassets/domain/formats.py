@@ -210,6 +210,10 @@ def _quality_report_3(report: dict[str, Any]) -> dict[str, Any]:
     return report | {"series": {}, "told": [], "judged_until": None}  # reports were compared, not days: they are followed anew
 
 
+def _live_golden_report_2(report: dict[str, Any]) -> dict[str, Any]:
+    return report | {"at_floor": {}, "regressions": {}, "told": []}  # each report stood alone
+
+
 def _retrain_decision_2(record: dict[str, Any]) -> dict[str, Any]:
     situation = record.get("situation")
     if not isinstance(situation, Mapping):
@@ -273,7 +277,7 @@ _ALL = (
     _report("drift", "a drift report", "asset behaviour_report, people"),
     _report("quality", "a quality report", "asset quality_report, people", 3, {1: _quality_report_2, 2: _quality_report_3}),
     _report("behaviour", "a behaviour report", "people"),
-    _report("live-golden", "a live golden report", "people"),
+    _report("live-golden", "a live golden report", "asset live_golden_report, people", 2, {1: _live_golden_report_2}),
     _report("decision", "a retrain decision", "`ftassets replay`", 2, {1: _retrain_decision_2}),
     Kind("human_review", "the reviews people gave of a report",
         "`reports/LOOP/review-REPORT.json`", _FIELD, "`ftassets review import`", "gates, release"),

@@ -126,7 +126,7 @@ DAY = 86_400.0
 DIM, OPEN = '{"intent": "dim", "area": "hall"}', '{"intent": "open", "area": "hall"}'
 
 
-def test_the_live_golden_set_is_asked_past_the_gateway_and_a_low_share_pages(tiny: TinyLoop) -> None:
+def test_the_live_golden_set_is_asked_past_the_gateway_and_a_low_share_is_told_once(tiny: TinyLoop) -> None:
     before = SqliteTrafficLog(tiny.home.traffic_db).count(LOOP)
     result = report(tiny, None, GOLDEN)
     assert result.success
@@ -138,22 +138,29 @@ def test_the_live_golden_set_is_asked_past_the_gateway_and_a_low_share_pages(tin
     assert [row for row in rows if row["slice"] == "held_out"]
     assert {row["answer"] for row in rows} == {"{}"}, "the tiny model says one thing"
     assert value(tiny, GOLDEN, "share") == 0.0
-    assert [(alert.key, alert.severity) for alert in Told.alerts] == [(f"{LOOP}:golden-below-floor", "page")]
+    assert "the floor is higher than this version ever was" in value(tiny, GOLDEN, "reason")
+    told = [(f"{LOOP}:golden-below-floor", "ticket")]
+    assert [(alert.key, alert.severity) for alert in Told.alerts] == told, "its own evaluation was as low: nobody is woken"
     assert latest(tiny)[GOLDEN].verdict == "FAIL"
     assert latest(tiny)[GOLDEN].limits == {"share": 0.5}
+    result = report(tiny, None, GOLDEN)
+    assert checks(result)["golden_above_floor"] == (False, "ERROR")
+    assert Told.alerts == [], "people know"
 
 
-def test_the_same_rows_are_asked_each_time_and_a_floor_that_is_reached_passes(tiny: TinyLoop) -> None:
+def test_the_same_rows_are_asked_each_time_and_a_floor_that_is_reached_passes_and_is_told_once(tiny: TinyLoop) -> None:
     report(tiny, None, GOLDEN)
     first = {row["id"] for row in stored(tiny, GOLDEN, "live-golden")["rows"]}
     result = report(tiny, None, GOLDEN, golden_floor=0)
     assert {row["id"] for row in stored(tiny, GOLDEN, "live-golden")["rows"]} == first
     assert checks(result)["golden_above_floor"] == (True, "WARN")
+    assert [(alert.key, alert.severity) for alert in Told.alerts] == [(f"{LOOP}:golden-below-floor:resolved", "info")]
+    report(tiny, None, GOLDEN, golden_floor=0)
     assert Told.alerts == []
     assert "data:image/png" in value(tiny, GOLDEN, "trend")
 
 
-def test_an_evaluation_that_was_better_is_a_regression(tiny: TinyLoop) -> None:
+def test_an_evaluation_that_was_better_is_a_regression_and_a_page(tiny: TinyLoop) -> None:
     release = newest(tiny.instance, node(LOOP, "release"))
     assert release is not None
     evaluation = read_eval_report(artifacts(tiny.home), tiny.loop.name, report_digest(release))
@@ -162,14 +169,35 @@ def test_an_evaluation_that_was_better_is_a_regression(tiny: TinyLoop) -> None:
     tiny.instance.report_runless_asset_event(
         dg.AssetMaterialization(node(LOOP, "release"), metadata={"report_digest": digest}, tags={DATA_VERSION: evaluation.candidate})
     )
-    result = report(tiny, None, GOLDEN, golden_floor=0)
+    result = report(tiny, None, GOLDEN)
     assert checks(result)["no_regression_since_evaluation"] == (False, "ERROR")
-    assert [(alert.key, alert.severity) for alert in Told.alerts] == [(f"{LOOP}:golden-regression", "ticket")]
+    told = [(f"{LOOP}:golden-below-floor", "page"), (f"{LOOP}:golden-regression", "ticket")]
+    assert [(alert.key, alert.severity) for alert in Told.alerts] == told
     assert latest(tiny)["since_evaluation"].verdict == "FAIL"
+    report(tiny, None, GOLDEN)
+    assert Told.alerts == [], "people know"
     (tiny.home.reports / LOOP / f"eval-{digest}.json").write_text("{}")
     result = report(tiny, None, GOLDEN, golden_floor=0)
     assert checks(result)["no_regression_since_evaluation"] == (False, "WARN"), "somebody has to repair it"
     assert "was changed after it was written" in value(tiny, GOLDEN, "since_evaluation")
+    assert [alert.key for alert in Told.alerts] == [f"{LOOP}:golden-below-floor:resolved"], "the regression is not over by that"
+
+
+def test_what_earlier_golden_reports_found_is_about_the_version_and_a_damaged_one_stops_nothing(tiny: TinyLoop) -> None:
+    report(tiny, None, GOLDEN)
+    document = stored(tiny, GOLDEN, "live-golden")
+    name = document["production"][:12]
+    document |= {"production": "f" * 64, "told": ["ffffffffffff:golden-regression", f"{name}:golden-below-floor"]}
+    digest = store_report(artifacts(tiny.home), LOOP, "live-golden", {key: each for key, each in document.items() if key != "format"})
+    event = dg.AssetMaterialization(node(LOOP, GOLDEN), tags={DATA_VERSION: digest})
+    tiny.instance.report_runless_asset_event(event)
+    report(tiny, None, GOLDEN, golden_floor=0)
+    assert {alert.key for alert in Told.alerts} == {f"{LOOP}:golden-regression:resolved", f"{LOOP}:golden-below-floor:resolved"}
+    assert "another version is in production" in next(each.text for each in Told.alerts if "regression" in each.key)
+    assert stored(tiny, GOLDEN, "live-golden")["told"] == []
+    (tiny.home.reports / LOOP / f"live-golden-{digest}.json").write_text("{}")
+    tiny.instance.report_runless_asset_event(event)
+    assert report(tiny, None, GOLDEN, golden_floor=0).success
 
 
 def test_a_server_that_answers_nothing_fails_the_run(tiny: TinyLoop, monkeypatch: pytest.MonkeyPatch) -> None:
