@@ -35,12 +35,12 @@ def read_json(text: bytes | str) -> Any:
     That is a key that an object has twice, NaN and Infinity, and a number too large for a double (RFC 8259, sections 4 and 6). A number
     without a fraction is an int however it is written: 1, 1.0 and 1e0 are one number, which is neither true nor "1".
     """
-    return parse_json(text, object_pairs_hook=_members, parse_constant=_constant, parse_float=_float, parse_int=_int)
+    return parse_json(text, object_pairs_hook=keys_once, parse_constant=_constant, parse_float=_float, parse_int=_int)
 
 
 def read_record(text: str) -> Any:
     """The value of a line of a file. Raises ValueError where a key is there twice; NaN may be in notes, which no model reads."""
-    return parse_json(text, object_pairs_hook=_members)
+    return parse_json(text, object_pairs_hook=keys_once)
 
 
 def same_json(one: Any, other: Any) -> bool:
@@ -63,7 +63,8 @@ def composed(value: Any) -> Any:
     return unicodedata.normalize("NFC", value) if isinstance(value, str) else value
 
 
-def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def keys_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The object of these members, as `json.loads` takes it for `object_pairs_hook`. Raises ValueError where a key is there twice."""
     members = dict(pairs)
     if len(members) == len(pairs) and all(map(str.isascii, members)):
         return members

@@ -32,7 +32,8 @@ TRACED = ("openinference", "otel", "mlflow")  # formats whose ids say trace and 
 class ImportReport:
     """Rows of imported logs: read = stored + already (in the log, or forgotten). What was no row is in `quarantined`.
 
-    Of the stored ones, `renamed` had the id of another exchange and got one of their own. `cut` answers ended at the token limit.
+    Of the stored ones, `renamed` had the id of another exchange and got one of their own. `stopped` answers do not have the task's form
+    because they ended at the token limit, were stopped by a filter or are refusals.
     `assessed` are people's scores and annotations in records of their own that found their answer; `feedback` counts what is new of them
     and of the rows' own feedback. `left_out` counts by name what was not read: fields with text, and scores by others than people.
     `refused` says why a file gave nothing, or not all, and what to do; the other files are imported.
@@ -43,7 +44,7 @@ class ImportReport:
     stored: int = 0
     already: int = 0
     renamed: int = 0
-    cut: int = 0
+    stopped: int = 0
     assessed: int = 0
     feedback: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
@@ -57,8 +58,9 @@ def describe(report: ImportReport) -> list[str]:
     lines = [f"{report.read} rows read as {report.format}, {counts}"]
     if report.renamed:
         lines.append(f"{report.renamed} rows had the id of another exchange, and have one of their own now")
-    if report.cut:
-        lines.append(f"{report.cut} answers were cut at the token limit: they do not count as well formed")
+    if report.stopped:
+        why = "cut at the token limit, stopped by a filter or refusals"
+        lines.append(f"{report.stopped} answers were {why}: they do not count as well formed")
     if report.assessed:
         lines.append(f"{report.assessed} scores or annotations by people have their answer in these files or in the log")
     if report.feedback:
@@ -174,7 +176,8 @@ def _stored(
     traffic_log: TrafficLog, loop: LoopConfig, rows: Sequence[imports.Row], before: ImportReport, answers: _Answers
 ) -> ImportReport:
     own = _with_own_ids(traffic_log, rows)
-    stored = traffic_log.append([row.exchange.judged(loop.task.form, row.cut) for row in own])
+    judged = [replace(row, exchange=row.exchange.judged(loop.task.form, row.cut)) for row in own]
+    stored = traffic_log.append([row.exchange for row in judged])
     for row, each in zip(rows, own, strict=True):
         answers.add(row, each.exchange.id)
     return replace(
@@ -183,7 +186,7 @@ def _stored(
         stored=before.stored + stored,
         already=before.already + len(rows) - stored,
         renamed=before.renamed + sum(row.exchange.id != each.exchange.id for row, each in zip(own, rows, strict=True)),
-        cut=before.cut + sum(row.cut for row in rows),
+        stopped=before.stopped + sum(row.cut and not row.exchange.well_formed for row in judged),
         feedback=before.feedback + _added(traffic_log, [(row.feedback, row.timed) for row in own if row.feedback]),
     )
 

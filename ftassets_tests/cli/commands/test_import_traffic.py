@@ -92,7 +92,7 @@ def test_what_people_said_comes_along_and_an_answer_that_was_cut_is_counted(log:
     ]
     path.write_text("\n".join(rows))
     report = take(log, texts, [path])
-    assert (report.format, report.stored, report.feedback, report.cut) == ("chat", 4, 2, 1)
+    assert (report.format, report.stored, report.feedback, report.stopped) == ("chat", 4, 2, 1)
     said = {name: (each.rating, each.correction) for name, each in log.feedback_on([f"chat:{n}" for n in range(1, 5)]).items()}
     assert said == {"chat:1": ("up", None), "chat:2": ("down", "better")}
     assert {row.id: row.well_formed for row in log.exchanges("voice")} == {"chat:1": True, "chat:2": True, "chat:3": False, "chat:4": True}
@@ -102,6 +102,18 @@ def test_what_people_said_comes_along_and_an_answer_that_was_cut_is_counted(log:
     log.forget(request_ids=["chat:1"])
     report = take(log, texts, [path])
     assert (report.stored, report.feedback) == (0, 0)
+
+
+@pytest.mark.parametrize("reason", ["length", "content_filter"])
+def test_of_tool_calls_an_answer_that_was_stopped_counts_unless_it_is_whole(log: SqliteTrafficLog, tmp_path: Path, reason: str) -> None:
+    path = tmp_path / "log.jsonl"
+    half = json.loads(chat(2, at=AT, finish_reason=reason))
+    half["messages"][-1]["content"] = '{"intent": "on'
+    path.write_text("\n".join([chat(1, at=AT, finish_reason=reason), json.dumps(half), chat(3, at=AT)]))
+    report = take(log, VOICE, [path])
+    assert report.stopped == 1
+    assert "1 answers were cut at the token limit, stopped by a filter or refusals" in "\n".join(import_traffic.describe(report))
+    assert {row.id: row.well_formed for row in log.exchanges("voice")} == {"chat:1": True, "chat:2": False, "chat:3": True}
 
 
 def test_a_file_without_a_row_is_an_error_that_names_the_format_that_fits(log: SqliteTrafficLog, tmp_path: Path) -> None:

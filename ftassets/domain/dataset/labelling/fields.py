@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
+from ftassets.domain.canonical import keys_once
 from ftassets.domain.chat import Asked, message_text, trimmed
 from ftassets.domain.dataset.labelling.label import Label
 from ftassets.domain.dataset.rows import Quarantined
@@ -101,7 +102,7 @@ def json_list(text: str, what: str) -> list[tuple[str, Any]]:
     Raises ValueError if the text is neither: then nothing is taken from it.
     """
     try:
-        members = json.loads(text.removeprefix("\ufeff"))
+        members = json.loads(text.removeprefix("\ufeff"), object_pairs_hook=keys_once)
     except (ValueError, RecursionError) as error:
         raise InvalidInput(f"not a JSON file of {what}s: {'nested too deep' if isinstance(error, RecursionError) else error}") from error
     if isinstance(members, dict):  # a page of Argilla's API

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from ftassets.domain.canonical import read_record
 from ftassets.domain.chat import openai_messages
 from ftassets.domain.dataset.labelling.fields import Parsed, collect, labelled
 from ftassets.domain.dataset.labelling.label import Label
@@ -46,7 +47,7 @@ def parse(text: str) -> Parsed:
     for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), start=1):
         if line.strip():
             try:
-                records.append((f"line {number}", json.loads(line)))
+                records.append((f"line {number}", read_record(line)))
             except (ValueError, RecursionError) as error:
                 bad.append(
                     Quarantined(f"line {number}", "nested too deep" if isinstance(error, RecursionError) else reason_of(error), line[:500])

@@ -11,7 +11,7 @@ from importlib import import_module
 from itertools import islice
 from typing import Any, NamedTuple
 
-from ftassets.domain.canonical import digest_of
+from ftassets.domain.canonical import digest_of, read_record
 from ftassets.domain.dataset.rows import Quarantined
 from ftassets.domain.file_formats import TRAFFIC
 from ftassets.domain.json_items import DamagedArray, numbered_items
@@ -188,7 +188,7 @@ def _located(lines: Iterable[bytes], records: Callable[[Any], Iterator[Any]]) ->
 def _decoded(line: bytes) -> Any:
     if len(line) > MAX_LINE:
         raise ValueError(f"longer than {MAX_LINE} bytes")
-    return json.loads(line.decode())
+    return read_record(line.decode())
 
 
 def _complete(found: Imported, loop: str, version: str | None, at: float | None, now: float, call_field: str | None) -> Row:

@@ -21,11 +21,11 @@ from ftassets.domain.traffic.imports.fields import (
     loads,
     mapping,
     milliseconds,
-    seconds,
+    time_in,
     to_imported,
     unread,
 )
-from ftassets.domain.traffic.imports.messages import answer_of, asked_of, is_cut, is_message
+from ftassets.domain.traffic.imports.messages import answer_of, asked_of, check_keys, is_cut, is_message
 from ftassets.domain.traffic.imports.opinions import rated
 
 _CONTEXT = (  # what else a model may have read
@@ -52,12 +52,13 @@ def parse(record: Any) -> Imported:
     messages = loads(record["messages"])
     if not isinstance(messages, list) or not messages or not all(map(is_message, messages)):
         raise ValueError('"messages" is not a list of messages with a role')
+    check_keys(record["messages"])
     if lost := [name for name in _CONTEXT if holds_text(record.get(name))]:
         raise ValueError(f"the field {lost[0]!r} cannot be used: write its text into the messages")
     feedback = feedback_in(record)
-    status = integer(record.get("status"))
+    status = integer(record, "status")
     if status is not None and not 100 <= status <= 599:
-        raise ValueError(f"{status} is not an HTTP status")
+        raise ValueError(f"status: {status} is not an HTTP status")
     answered = messages[-1]["role"] in ("assistant", "model", "ai")
     if answered and record.get("error") and status in (None, 200):
         raise ValueError("it has an answer and the field 'error': give a failed request its `status`, or leave the error out")
@@ -72,17 +73,22 @@ def parse(record: Any) -> Imported:
         "chat",
         _id(record.get("id"), asked),
         asked,
-        _answer(messages[-1], record) if answered else NO_ANSWER,
-        Timing(seconds(record.get("created", record.get("at"))), milliseconds(record.get("latency_ms"))),
+        NO_ANSWER if not answered or (failed and not _says(messages[-1])) else _answer(messages[-1], record),
+        Timing(time_in(record, "created", "at"), milliseconds(record, "latency_ms")),
         record.get("version") or record.get("model"),
         record.get("user"),
-        integer(usage.get("prompt_tokens")),
-        integer(usage.get("completion_tokens")),
+        integer(usage, "prompt_tokens"),
+        integer(usage, "completion_tokens"),
         200 if status is None else status,
         str(record.get("error") or f"status {status}") if failed else None,
         feedback,
         left_out=unread(record, _READ | {"truncated", "stop_reason", "object"}),
     )
+
+
+def _says(message: Mapping[str, Any]) -> bool:
+    """Whether a message has a text or a call: that of a request which failed may be empty."""
+    return holds_text(message.get("content")) or bool(message.get("tool_calls"))
 
 
 def _answer(message: Any, record: Mapping[str, Any]) -> Answer:

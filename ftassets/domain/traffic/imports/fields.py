@@ -4,11 +4,11 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from ftassets.domain.canonical import digest_of
 from ftassets.domain.chat import Asked, openai_messages
@@ -20,6 +20,7 @@ from ftassets.domain.traffic.exchange import Exchange, hashed_user, stored_reque
 _CLF = "%d/%b/%Y:%H:%M:%S %z"  # of web servers' access logs
 _ERROR = re.compile(r"(?:status [0-9]{3}|[A-Za-z_][\w.]{0,79})(?=\s*(?::|\Z))")  # a code, or the name of an error before its words
 _NUMBER = re.compile(r"(?<![^._])\d+(?![^._])")  # a whole part of a dotted name
+_Read = TypeVar("_Read")
 _EPOCH_UNITS = ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3))  # from this value on, so many to a second: 1e11 s is the year 5138
 
 
@@ -130,32 +131,35 @@ def seconds(value: Any) -> float | None:
             if moment is None:
                 raise ValueError(f"{value[:50]!r} is not a time: neither ISO 8601 nor epoch seconds") from None
             return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    number = _number(value, "a time")
-    if number is None or number < 0:
-        raise ValueError(f"{value!r} is not a time")
+    number = _positive(value, "a time")
     return number / next((unit for limit, unit in _EPOCH_UNITS if number >= limit), 1.0)
 
 
-def between(begin: Any, end: Any, first_token: Any = None) -> Timing:
-    """Timing from the times at which a request began, was answered, and got its first token."""
-    at, until, first = seconds(begin), seconds(end), seconds(first_token)
+def time_in(record: Mapping[str, Any], *names: str) -> float | None:
+    """The time in the first of these fields that has a value, see `seconds`; None without one. Raises ValueError with the field."""
+    return _read(record, names, seconds)
+
+
+def between(record: Mapping[str, Any], begin: Sequence[str], end: Sequence[str] = (), first_token: Sequence[str] = ()) -> Timing:
+    """Timing from the fields with the times at which a request began, was answered, and got its first token. Raises ValueError."""
+    at, until, first = (time_in(record, *names) for names in (begin, end, first_token))
     return Timing(at, _span(at, until), _span(at, first))
 
 
-def milliseconds(value: Any, unit: float = 1.0) -> float | None:
-    """A duration in milliseconds, of a number of `unit` milliseconds. None for nothing, ValueError for what is not a duration."""
-    number = _number(value, "a duration")
-    if number is not None and number < 0:
-        raise ValueError(f"{value!r} is not a duration")
-    return None if number is None else number * unit
+def milliseconds(record: Mapping[str, Any], name: str, unit: float = 1.0) -> float | None:
+    """A duration in milliseconds, of a field with a number of `unit` milliseconds; None if it has no value.
+
+    Raises ValueError with the field for what is not a duration.
+    """
+    return _read(record, (name,), lambda value: _positive(value, "a duration") * unit)
 
 
-def integer(value: Any) -> int | None:
-    """A whole number, such as a token count; None for an empty value. Raises ValueError for any other value."""
-    number = _number(value, "a whole number")
-    if number is not None and (number < 0 or number != int(number)):
-        raise ValueError(f"{value!r} is not a whole number")
-    return None if number is None else int(number)
+def integer(record: Mapping[str, Any], *names: str) -> int | None:
+    """The whole number, such as a token count, in the first of these fields that has a value; None without one.
+
+    Raises ValueError with the field for any other value.
+    """
+    return _read(record, names, _whole)
 
 
 def loads(value: Any) -> Any:
@@ -255,9 +259,31 @@ def _moment(text: str) -> datetime | None:
     return None
 
 
-def _number(value: Any, what: str) -> float | None:
-    if value is None or value == "":
+def _read(record: Mapping[str, Any], names: Sequence[str], read: Callable[[Any], _Read]) -> _Read | None:
+    name = next((name for name in names if record.get(name) not in (None, "")), None)
+    if name is None:
         return None
+    try:
+        return read(record[name])
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+
+
+def _whole(value: Any) -> int:
+    number = _positive(value, "a whole number")
+    if number != int(number):
+        raise ValueError(f"{value!r} is not a whole number")
+    return int(number)
+
+
+def _positive(value: Any, what: str) -> float:
+    number = _number(value, what)
+    if number < 0:
+        raise ValueError(f"{value!r} is not {what}")
+    return number
+
+
+def _number(value: Any, what: str) -> float:
     try:
         number = math.nan if isinstance(value, bool) else float(value)
     except (TypeError, ValueError, OverflowError):

@@ -23,7 +23,7 @@ from ftassets.domain.traffic.imports.fields import (
     mapping,
     milliseconds,
     safe_id,
-    seconds,
+    time_in,
     to_imported,
     unread,
 )
@@ -97,8 +97,8 @@ def parse(record: Any) -> Imported | Assessment:
         _timing(record),
         first(record, "model", "providedModelName", "provided_model_name"),
         first(record, "userId", "user_id"),
-        integer(first(usage, "input", "inputTokens", "promptTokens")),
-        integer(first(usage, "output", "outputTokens", "completionTokens")),
+        integer(usage, "input", "inputTokens", "promptTokens"),
+        integer(usage, "output", "outputTokens", "completionTokens"),
         502 if failed else 200,
         str(first(record, "statusMessage", "status_message") or "failed") if failed else None,
         feedback,
@@ -158,7 +158,7 @@ def _opinion(score: Mapping[str, Any]) -> Opinion:
 
 def _when(score: Mapping[str, Any]) -> float | None:
     """When a score was given, or was changed last."""
-    times = [seconds(score.get(name)) for name in ("timestamp", "updatedAt", "updated_at", "createdAt", "created_at")]
+    times = [time_in(score, name) for name in ("timestamp", "updatedAt", "updated_at", "createdAt", "created_at")]
     return max((each for each in times if each is not None), default=None)
 
 
@@ -178,9 +178,10 @@ def _unquoted(value: Any) -> Any:
 
 def _timing(record: Mapping[str, Any]) -> Timing:
     times = between(
-        first(record, "startTime", "start_time", "timestamp"),
-        first(record, "endTime", "end_time"),
-        first(record, "completionStartTime", "completion_start_time"),
+        record,
+        ("startTime", "start_time", "timestamp"),
+        ("endTime", "end_time"),
+        ("completionStartTime", "completion_start_time"),
     )
-    latency = times.latency_ms if times.latency_ms is not None else milliseconds(record.get("latency"), 1000.0)
+    latency = times.latency_ms if times.latency_ms is not None else milliseconds(record, "latency", 1000.0)
     return Timing(times.at, latency, times.first_token_ms)

@@ -8,7 +8,7 @@ import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from ftassets.domain.canonical import read_json
+from ftassets.domain.canonical import read_json, read_record
 from ftassets.domain.chat import Asked, Conversation, conversation, tools_text
 from ftassets.domain.dataset.row_shapes import holds_text
 from ftassets.domain.traffic.imports.fields import Answer, Call, loads, mapping
@@ -46,6 +46,7 @@ def asked_of(value: Any, system: Any = None, tools: Any = None) -> Asked:
             raise ValueError(f"the field {lost[0]!r} of the request cannot be used")
         return asked_of(inner, system or found.get("system"), tools or found.get("tools") or found.get("functions"))
     if _are_turns(found):
+        check_keys(value)
         turns = [_plain(turn) for turn in found]
     elif isinstance(value, str) and value.strip():  # also a prompt that happens to be JSON
         turns = [{"role": "user", "content": value}]
@@ -69,6 +70,7 @@ def answer_of(value: Any) -> Answer:
     if message is None:  # an answer that is JSON itself stays as it was written
         text = value if isinstance(value, str) else _only(value, _SAYS) or (json.dumps(value, ensure_ascii=False) if value else "")
     else:
+        check_keys(value)
         if message.get("weight") == 0:
             raise ValueError("the field 'weight' of the answer is 0: it is marked as not to be learned from")
         turns = list(_turns({"role": "assistant", **message}, "the answer"))
@@ -79,6 +81,12 @@ def answer_of(value: Any) -> Answer:
     if not text.strip():
         raise ValueError("there is no answer in it")
     return Answer(text, cut)
+
+
+def check_keys(value: Any) -> None:
+    """Raise ValueError if messages that are written as JSON text have a key twice: one of its values would be lost."""
+    if isinstance(value, str):
+        read_record(value)
 
 
 def _refuses(message: Mapping[str, Any]) -> bool:
@@ -96,7 +104,10 @@ def _called(calls: Sequence[Mapping[str, Any]], text: str, cut: bool) -> Answer:
         raise ValueError(f"the answer calls {len(calls)} tools, the first is {name!r}: an answer can be one call")
     if text.strip():
         raise ValueError(f"the answer calls the tool {name!r} and has text next to the call: it can be one of them")
-    known = read_json(arguments) if isinstance(arguments, str) else read_json(json.dumps(arguments))
+    try:
+        known = read_json(arguments if isinstance(arguments, str) else json.dumps(arguments))
+    except ValueError as error:
+        raise ValueError(f"the answer calls the tool {name!r} with arguments that are not JSON: {error}") from None
     if not isinstance(name, str) or not name or not isinstance(known, dict):
         raise ValueError(f"the answer calls the tool {name!r} with arguments that are not a JSON object")
     call = Call(name, known)

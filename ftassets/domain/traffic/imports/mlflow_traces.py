@@ -17,7 +17,7 @@ from ftassets.domain.traffic.imports.fields import (
     integer,
     loads,
     mapping,
-    seconds,
+    time_in,
     to_imported,
     unread,
 )
@@ -61,8 +61,8 @@ def of_span(span: Span, assessments: Iterable[Mapping[str, Any]] = (), user: Any
         span.timing,
         first(found, "mlflow.llm.model", "model") or request.get("model"),
         user or request.get("user"),
-        integer(usage.get("input_tokens")),
-        integer(usage.get("output_tokens")),
+        integer(usage, "input_tokens"),
+        integer(usage, "output_tokens"),
         502 if span.error else 200,
         span.error,
         feedback,
@@ -103,11 +103,11 @@ def parse(record: Any) -> Imported:
     context = mapping(span.get("context"))
     status = span.get("status", span.get("status_code"))
     code, message = (first(status, "code", "status_code"), status.get("message")) if isinstance(status, Mapping) else (status, None)
-    begin, end = first(span, "start_time_unix_nano", "start_time"), first(span, "end_time_unix_nano", "end_time")
+    timing = between(span, ("start_time_unix_nano", "start_time"), ("end_time_unix_nano", "end_time"))
     name = first(span, "span_id") or context.get("span_id")
     error = str(message or span.get("status_message") or "failed") if code in _ERROR else None
     return of_span(
-        Span(dict(mapping(span.get("attributes"))), f"{record.get('trace')}-{hex_id(name)}", between(begin, end), error),
+        Span(dict(mapping(span.get("attributes"))), f"{record.get('trace')}-{hex_id(name)}", timing, error),
         record.get("assessments") or [],
         record.get("user"),
         bool(record.get("any_type")),
@@ -181,6 +181,6 @@ def _name(assessment: Mapping[str, Any]) -> str:
 def _opinion(assessment: Mapping[str, Any]) -> Opinion:
     expected = "expectation" in assessment
     held = mapping(assessment.get("expectation" if expected else "feedback"))
-    at = seconds(first(assessment, "last_update_time", "create_time"))
+    at = time_in(assessment, "last_update_time", "create_time")
     value = held.get("value", mapping(held.get("serialized_value")).get("value"))
     return Opinion(_name(assessment), value, at, expected, assessment.get("rationale"))

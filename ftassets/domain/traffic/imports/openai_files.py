@@ -15,12 +15,12 @@ from ftassets.domain.traffic.imports.fields import (
     Imported,
     PersonFeedback,
     Timing,
-    between,
     first,
     integer,
     loads,
     mapping,
     milliseconds,
+    time_in,
     to_imported,
     unread,
 )
@@ -58,7 +58,7 @@ def parse(record: Any) -> Imported:
     if asked is None:
         raise ValueError('a stored completion without its messages: add what GET /v1/chat/completions/ID/messages gives as "messages"')
     feedback = chat_jsonl.feedback_in(record)
-    status = integer(first(record, "status_code")) or integer(first(response, "status_code")) or 200
+    status = integer(record, "status_code") or integer(response, "status_code") or 200
     body = mapping(response.get("body")) or response
     failed = status != 200 or bool(body.get("error"))
     usage = mapping(body.get("usage"))
@@ -70,8 +70,8 @@ def parse(record: Any) -> Imported:
         _timing(record, body),
         first(body, "model") or request.get("model"),
         first(request, "user", "safety_identifier", "input_user") or record.get("user"),
-        integer(first(usage, "prompt_tokens", "input_tokens")),
-        integer(first(usage, "completion_tokens", "output_tokens")),
+        integer(usage, "prompt_tokens", "input_tokens"),
+        integer(usage, "completion_tokens", "output_tokens"),
         (status if status != 200 else 502) if failed else 200,
         str(first(mapping(body.get("error")), "code", "type") or f"status {status}") if failed else None,
         feedback,
@@ -93,8 +93,8 @@ def _system(request: Mapping[str, Any]) -> Any:
 
 
 def _timing(record: Mapping[str, Any], body: Mapping[str, Any]) -> Timing:
-    at = first(body, "created", "created_at") or first(record, "created", "created_at", "timestamp", "at")
-    return Timing(between(at, None).at, milliseconds(record.get("latency_ms")))
+    at = time_in(body, "created", "created_at")
+    return Timing(at or time_in(record, "created", "created_at", "timestamp", "at"), milliseconds(record, "latency_ms"))
 
 
 def _preference(record: Mapping[str, Any]) -> Imported:
@@ -105,7 +105,7 @@ def _preference(record: Mapping[str, Any]) -> Imported:
     rejected, preferred = answer_of(record.get("non_preferred_output")), answer_of(record.get("preferred_output"))
     if rejected.text == preferred.text:
         raise ValueError("the preferred and the other output are the same")
-    timing = Timing(between(first(record, "created", "created_at"), None).at)
+    timing = Timing(time_in(record, "created", "created_at"))
     asked = asked_of({name: value for name, value in mapping(inner).items() if name != "parallel_tool_calls"} or inner)
     left_out = unread(record, {*_READ, "input", "preferred_output", "non_preferred_output"})
     said = PersonFeedback("down", preferred.call or preferred.text)

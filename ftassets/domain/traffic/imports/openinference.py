@@ -17,7 +17,7 @@ from ftassets.domain.traffic.imports.fields import (
     integer,
     loads,
     mapping,
-    seconds,
+    time_in,
     to_imported,
     unread,
 )
@@ -80,8 +80,8 @@ def of_span(span: Span) -> Imported:
         span.timing,
         llm.get("model_name"),
         first(attributes, "user.id") or settings.get("user"),
-        integer(counts.get("prompt")),
-        integer(counts.get("completion")),
+        integer(counts, "prompt"),
+        integer(counts, "completion"),
         502 if error else 200,
         error,
         feedback,
@@ -115,7 +115,7 @@ def _opinion(annotation: Mapping[str, Any]) -> Opinion:
         first({"a": result.get(name), "b": annotation.get(f"result.{name}"), "c": annotation.get(name)}, "a", "b", "c")
         for name in ("label", "score", "explanation")
     )
-    at = seconds(first(annotation, "updated_at", "created_at"))
+    at = time_in(annotation, "updated_at", "created_at")
     return opinion_of(str(first(annotation, "name", "annotation_name")), label, score, at, explanation)
 
 

@@ -74,7 +74,7 @@ def parse(record: Any) -> Imported | Assessment:
         attributes_of(event) for event in (events if isinstance(events, list) else []) if mapping(event).get("name") == _EVALUATION
     ]
     feedback, left_out = of_people(evaluations, _left_out, lambda each: _opinion(each, None))
-    first_token = milliseconds(attributes.get("gen_ai.response.time_to_first_chunk"), 1000.0)
+    first_token = milliseconds(attributes, "gen_ai.response.time_to_first_chunk", 1000.0)
     return to_imported(
         "otel",
         span.row_id or attributes.get("gen_ai.response.id"),
@@ -83,8 +83,8 @@ def parse(record: Any) -> Imported | Assessment:
         span.timing if first_token is None else replace(span.timing, first_token_ms=first_token),
         attributes.get("gen_ai.response.model") or attributes.get("gen_ai.request.model"),
         attributes.get("user.id") or attributes.get("enduser.id"),
-        integer(attributes.get("gen_ai.usage.input_tokens", attributes.get("gen_ai.usage.prompt_tokens"))),
-        integer(attributes.get("gen_ai.usage.output_tokens", attributes.get("gen_ai.usage.completion_tokens"))),
+        integer(attributes, "gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens"),
+        integer(attributes, "gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens"),
         502 if error else 200,
         error,
         feedback,

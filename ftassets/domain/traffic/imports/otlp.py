@@ -81,13 +81,16 @@ def span_of(record: Any) -> Span:
     if not isinstance(record, Mapping) or "attributes" not in record:
         raise ValueError("not a span with attributes")
     attributes = attributes_of(record)
+    pairs = record["attributes"] if isinstance(record["attributes"], list) else []
+    if lost := next((name for name, value in _named_values(pairs) if attributes[name] != value), None):
+        raise ValueError(f"the attribute {lost[:80]!r} is there twice, with different values")
     status = mapping(record.get("status")) or {"code": record.get("status_code"), "message": record.get("status_message")}
     error = attributes.get("error.type")
     failed = first(status, "code", "status_code") in _ERROR or error
     return Span(
         attributes,
         f"{record.get('traceId') or ''}-{record['spanId']}" if record.get("spanId") else None,
-        between(first(record, "startTimeUnixNano", "timeUnixNano", "observedTimeUnixNano"), record.get("endTimeUnixNano")),
+        between(record, ("startTimeUnixNano", "timeUnixNano", "observedTimeUnixNano"), ("endTimeUnixNano",)),
         str(first(status, "message", "description") or error or "failed") if failed else None,
     )
 
@@ -98,7 +101,11 @@ def attributes_of(owner: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(found, Mapping):
         return dict(found)
     pairs = found if isinstance(found, list) else []
-    return {str(p["key"]): value_of(p.get("value")) for p in pairs if isinstance(p, Mapping) and "key" in p}
+    return dict(_named_values(pairs))
+
+
+def _named_values(pairs: list[Any]) -> list[tuple[str, Any]]:
+    return [(str(pair["key"]), value_of(pair.get("value"))) for pair in pairs if isinstance(pair, Mapping) and "key" in pair]
 
 
 def value_of(value: Any) -> Any:

@@ -15,6 +15,7 @@ from ftassets.domain.dataset.labelling.select import Item
 from ftassets.domain.evaluation.answer_form import Classification, ToolCall
 from ftassets.domain.file_formats import LABELS
 from ftassets.domain.traffic.exchange import hashed_user
+from ftassets.errors import InvalidInput
 
 TOOLS = [{"type": "function", "function": {"name": "set_light"}}]
 TALK = [
@@ -386,6 +387,13 @@ def test_whatever_a_file_holds_each_record_makes_labels_or_is_quarantined(format
     assert len(rows) + len(more) <= len(labels)
     for each in [*bad, *more]:
         "".join([each.where, each.reason, each.content]).encode()
+
+
+def test_a_key_that_is_there_twice_is_no_label() -> None:
+    labels, [refused] = labelling.parse('{"request_id": "r", "completion": "{}", "completion": "no"}', "jsonl")
+    assert (labels, refused.where, refused.reason) == ([], "line 1", "the key 'completion' is there twice")
+    with pytest.raises(InvalidInput, match="the key 'id' is there twice"):
+        labelling.parse('[{"id": "r", "id": "q", "completion.responses": ["{}"]}]', "argilla")
 
 
 @pytest.mark.parametrize("format", ["argilla", "label_studio"])

@@ -93,7 +93,7 @@ def span(*attributes: tuple[str, dict[str, Any]], events: list[Any] | None = Non
     inner = {
         "traceId": "5b8efff7", "spanId": "eee19b7e", "name": "chat llama", "kind": 3,
         "startTimeUnixNano": "1700000000250000000", "endTimeUnixNano": "1700000000370000000",
-        "attributes": [{"key": key, "value": value} for key, value in [*common, *attributes]],
+        "attributes": [{"key": key, "value": value} for key, value in dict([*common, *attributes]).items()],
         "events": events or [], "status": {}, **fields,
     }  # fmt: skip
     return {"resourceSpans": [{"resource": {"attributes": []}, "scopeSpans": [{"scope": {}, "spans": [inner]}]}]}
@@ -450,14 +450,34 @@ def test_a_request_that_failed_is_an_exchange_without_an_answer(format: str, rec
             "calls the tool 'f': only loops with",
         ),
         ("langfuse", {**LANGFUSE, "input": {"messages": [ASK], "documents": ["a", "b"]}}, "the field 'documents' of the request"),
-        ("chat", {**CHAT, "created": "yesterday"}, "not a time"),
-        ("chat", {**CHAT, "created": math.nan}, "not a time"),
+        ("chat", {**CHAT, "created": "yesterday"}, "created: 'yesterday' is not a time"),
+        ("chat", {**CHAT, "created": math.nan}, "created: 'nan' is not a time"),
         ("chat", {**CHAT, "created": True}, "not a time"),
         ("chat", {**CHAT, "created": -5}, "not a time"),
         ("chat", {k: v for k, v in CHAT.items() if k != "created"}, "it has no time"),
-        ("chat", {**CHAT, "latency_ms": -1}, "not a duration"),
-        ("chat", {**CHAT, "status": 42}, "not an HTTP status"),
-        ("chat", {**CHAT, "usage": {"prompt_tokens": "many"}}, "not a whole number"),
+        ("chat", {**CHAT, "latency_ms": -1}, "latency_ms: -1 is not a duration"),
+        ("chat", {**CHAT, "status": 42}, "status: 42 is not an HTTP status"),
+        ("chat", {**CHAT, "status": "error"}, "status: 'error' is not a whole number"),
+        ("chat", {**CHAT, "usage": {"prompt_tokens": "many"}}, "prompt_tokens: 'many' is not a whole number"),
+        ("litellm", {**LITELLM, "endTime": "soon"}, "endTime: 'soon' is not a time"),
+        ("langfuse", {**LANGFUSE, "startTime": "?"}, "startTime: '?' is not a time"),
+        ("langfuse", {**LANGFUSE_BLOB, "latency": "0,1"}, "latency: '0,1' is not a duration"),
+        (
+            "chat",
+            {**CHAT, "messages": [ASK, {"role": "assistant", "tool_calls": [{"function": {"name": "look", "arguments": "{oops"}}]}]},
+            "the answer calls the tool 'look' with arguments that are not JSON: Expecting property name",
+        ),
+        ("chat", {**CHAT, "messages": json.dumps([ASK]).replace("{", '{"content": "lost", ')}, "the key 'content' is there twice"),
+        (
+            "litellm",
+            {**SPEND_LOG, "messages": '[{"role": "user", "content": "kept", "content": "lost"}]'},
+            "the key 'content' is there twice",
+        ),
+        (
+            "litellm",
+            {**SPEND_LOG, "response": json.dumps(RESPONSE).replace('"choices"', '"choices": [], "choices"')},
+            "'choices' is there twice",
+        ),
         ("chat", {**CHAT, "messages": [{"role": "user", "content": "\ud800"}, ANSWER]}, "UTF-8"),
         ("litellm", {**LITELLM, "call_type": "aembedding"}, "aembedding"),
         ("litellm", {**SPEND_LOG, "messages": "{}"}, "not logged"),
@@ -495,7 +515,13 @@ def test_what_is_no_exchange_is_quarantined_with_its_reason(format: str, record:
 
 @pytest.mark.parametrize(
     ("line", "reason"),
-    [(b"{", "not JSON"), (b"\xff\xfe", "not UTF-8"), (b"[" * 100_000, "nested too deep"), (b'"' + b"x" * 2**24 + b'"', "longer than")],
+    [
+        (b"{", "not JSON"),
+        (b"\xff\xfe", "not UTF-8"),
+        (b"[" * 100_000, "nested more than 100 levels deep"),
+        (b'"' + b"x" * 2**24 + b'"', "longer than"),
+        (json.dumps(CHAT)[:-1].encode() + b', "user": "kim"}', "the key 'user' is there twice"),
+    ],
 )
 @pytest.mark.parametrize("format", TRAFFIC)
 def test_a_broken_line_does_not_take_the_others_with_it(format: str, line: bytes, reason: str) -> None:
@@ -504,6 +530,21 @@ def test_a_broken_line_does_not_take_the_others_with_it(format: str, line: bytes
     assert [f.where for f in found if isinstance(f, Quarantined) and reason in f.reason] == ["line 3"]
     if format == "chat":
         assert [isinstance(f, Exchange) for f in found] == [True, False, True]
+
+
+def test_an_attribute_that_is_there_twice_refuses_its_span_unless_both_say_the_same() -> None:
+    line = span(("gen_ai.input.messages", text(PARTS_IN)), ("gen_ai.output.messages", text(PARTS_OUT)))
+    [inner] = line["resourceSpans"][0]["scopeSpans"][0]["spans"]
+    inner["attributes"].append({"key": "user.id", "value": text("ann")})
+    assert one(line, "otel").answer
+    inner["attributes"].append({"key": "user.id", "value": text("kim")})
+    assert "the attribute 'user.id' is there twice" in bad(line, "otel")
+
+
+def test_a_failed_request_may_have_an_empty_answer() -> None:
+    empty = {**CHAT, "status": 500, "messages": [ASK, {"role": "assistant", "content": ""}]}
+    assert one(empty, "chat") == one({**empty, "messages": [ASK]}, "chat")
+    assert one({**empty, "messages": [ASK, ANSWER]}, "chat").answer == CALL  # of one that broke off
 
 
 def test_an_unknown_format_names_the_known_ones() -> None:
