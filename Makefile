@@ -26,6 +26,7 @@ demo: install
 test: install
 	@command -v chromium >/dev/null || { echo "the browser test needs Debian's chromium, installing it"; apt-get update -qq && apt-get install -qq -y chromium >/dev/null; } || echo "no chromium: apt-get install chromium (the browser test is skipped without it)"
 	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || { echo "the tests of the shared traffic log need Debian's postgresql, installing it"; apt-get update -qq && apt-get install -qq -y postgresql >/dev/null; } || echo "no PostgreSQL: apt-get install postgresql (those tests are skipped without it)"
+	@command -v prometheus-alertmanager >/dev/null && command -v promtool >/dev/null || { echo "the test of alerts and dashboard needs Debian's prometheus and prometheus-alertmanager, installing them"; apt-get update -qq && apt-get install -qq -y --no-install-recommends prometheus prometheus-alertmanager >/dev/null; } || echo "no Prometheus: apt-get install prometheus prometheus-alertmanager (that test is skipped without them)"
 	$(BIN)/python -m pytest -n 4 --no-loadscope-reorder $(ARGS)
 
 check: install

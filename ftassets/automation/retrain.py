@@ -2,11 +2,12 @@
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import dagster as dg
 
+from ftassets.assets._shared.drift_windows import windows
 from ftassets.assets._shared.events import data_version, history, metadata_value, names, newest, node
 from ftassets.assets._shared.node import with_signature
 from ftassets.automation import runs
@@ -27,8 +28,7 @@ from ftassets.backends.serving.base import Serving, ServingError
 from ftassets.backends.traffic_log.base import TrafficLog
 from ftassets.config.loop import LoopConfig
 from ftassets.domain import retrain, shadow, waiting
-from ftassets.domain.drift import DriftVerdict
-from ftassets.domain.drift.alarms import WindowVerdict, alarms_in_a_row
+from ftassets.domain.drift.alarms import alarms_in_a_row
 from ftassets.domain.formats import NewerFormat
 from ftassets.domain.retrain import QUARTER, Action, Cause, RetrainDecision, Situation, should_retrain
 from ftassets.domain.rollout.endpoint import EndpointState
@@ -155,7 +155,7 @@ def observe(
     gap = loop.retrain_on.drift.longest_gap
     return Situation(
         now=now,
-        alarms=alarms_in_a_row(_reports(instance, loop, state.production, since or 0.0), gap) if report else None,
+        alarms=alarms_in_a_row(windows(instance, loop, state.production, since or 0.0), gap) if report else None,
         novelty_share=_number(report, "novelty_share") if about_production else None,
         new_labels=labels.new,
         schedule_due_at=next_retrain(schedule, first, loop.timezone) if schedule and first else None,
@@ -177,20 +177,6 @@ def observe(
         failed=ran.failed,
         failed_at=ran.failed_at,
     )
-
-
-def _reports(instance: dg.DagsterInstance, loop: LoopConfig, production: str | None, since: float) -> Iterator[WindowVerdict]:
-    """What the drift reports after `since` (epoch seconds) found, newest first.
-
-    A report about an earlier production version ends them: its alarm was answered by the version that serves now.
-    """
-    for at, report in history(instance, node(loop.name, "drift_report")):
-        if at < since or not names(report, "production", production):
-            return
-        end = _number(report, "window_end") or at
-        begin = _number(report, "window_begin")
-        verdict = DriftVerdict(str(metadata_value(report, "verdict")))
-        yield WindowVerdict(end - loop.retrain_on.drift.window if begin is None else begin, end, verdict)
 
 
 def _quality(instance: dg.DagsterInstance, loop: str, production: str | None, since: float) -> dg.AssetMaterialization | None:

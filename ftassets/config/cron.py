@@ -3,6 +3,7 @@
 import re
 from datetime import date, timedelta
 from functools import lru_cache
+from itertools import pairwise
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
@@ -46,6 +47,20 @@ def ticks_a_day(expression: str) -> float:
 
     Of the last day of a month and the Nth weekday, which few expressions name, every day is counted.
     """
+    minutes, days = _due(expression)
+    return len(minutes) * len(days) / _DAYS_COUNTED
+
+
+@lru_cache
+def longest_pause(expression: str) -> float:
+    """Seconds between two times at which a valid expression falls due, at most: at weekdays only three days. As `ticks_a_day`."""
+    minutes, days = _due(expression)
+    overnight = [1440 * (later - day) + minutes[0] - minutes[-1] for day, later in pairwise([*days, days[0] + _DAYS_COUNTED])]
+    return 60.0 * max(overnight + [later - minute for minute, later in pairwise(minutes)])
+
+
+def _due(expression: str) -> tuple[list[int], list[int]]:
+    """Minutes of a day, and days of the `_DAYS_COUNTED`, at which an expression falls due."""
     parts = _WRITTEN_OUT.get(expression, expression).lower().split()
     minutes, hours, days, months, weekdays = (_values(part, *field) for part, field in zip(parts, _FIELDS, strict=True))
     weekdays = {day % 7 for day in weekdays}  # Sunday is 0 and 7
@@ -56,7 +71,8 @@ def ticks_a_day(expression: str) -> float:
         both = in_month and in_week if any_day or any_weekday else in_month or in_week
         return day.month in months and both
 
-    return len(minutes) * len(hours) * sum(due(_FIRST + timedelta(days=each)) for each in range(_DAYS_COUNTED)) / _DAYS_COUNTED
+    of_day = sorted(60 * hour + minute for hour in hours for minute in minutes)
+    return of_day, [each for each in range(_DAYS_COUNTED) if due(_FIRST + timedelta(days=each))]
 
 
 def _values(text: str, name: str, lowest: int, highest: int, names: dict[str, int]) -> set[int]:

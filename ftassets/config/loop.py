@@ -605,6 +605,11 @@ class Notify(Strict):
     alertmanager: str | None = Field(None, description="Base URL of an Alertmanager.")
     runbook: str | None = Field(None, description="URL of the runbook, which each alert links.")
 
+    @property
+    def addressed(self) -> bool:
+        """Whether alerts go anywhere besides the log."""
+        return any((self.slack_webhook_env, self.webhook_env, self.alertmanager))
+
 
 class LoopConfig(Strict):
     """One closed fine-tune loop: from production traffic to a gated, attested release and back."""

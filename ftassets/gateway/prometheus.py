@@ -12,6 +12,8 @@ from ftassets.backends.control.base import Control
 from ftassets.backends.control.latest import newest_reports
 from ftassets.backends.control.pauses import pause_reason
 from ftassets.backends.traffic_log.base import Exchange
+from ftassets.config.cron import longest_pause
+from ftassets.config.loop import LoopConfig
 from ftassets.domain.monitoring.latest import LatestReport
 from ftassets.domain.report_kinds import REPORT_KINDS
 from ftassets.domain.rollout.endpoint import EndpointState
@@ -20,6 +22,7 @@ log = logging.getLogger(__name__)
 
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 64)
 _BY = ("loop", "version")
+_FAILURES = (500, 502, 503, 504)  # what a request that a version was to answer can end with
 
 
 @dataclass(frozen=True)
@@ -43,10 +46,18 @@ FAMILIES: dict[str, Family] = {
     "ftassets_weight_percent": Family("gauge", _BY, "Weight of a version: percent of the loop's traffic."),
     "ftassets_production_info": Family("gauge", _BY, "Always 1, for the version in production."),
     "ftassets_paused": Family("gauge", ("loop",), "1 while a person has paused the loop, else 0."),
+    "ftassets_notified": Family("gauge", ("loop",), "1 if Dagster sends the loop's alerts to an address of its notify section, else 0."),
     "ftassets_report_timestamp_seconds": Family("gauge", ("loop", "report"), "Time of the newest report of a kind, in epoch seconds."),
-    "ftassets_report_verdict": Family("gauge", ("loop", "report", "verdict"), "Always 1, for the verdict of the newest report of a kind."),
-    "ftassets_drift_value": Family("gauge", (*_BY, "statistic"), "Statistics of the newest drift report."),
-    "ftassets_drift_threshold": Family("gauge", (*_BY, "statistic"), "Thresholds of these statistics."),
+    "ftassets_report_interval_seconds": Family(
+        "gauge", ("loop", "report"), "Longest time between two reports of a kind by their schedule. None where automation is off."
+    ),
+    "ftassets_report_verdict": Family(
+        "gauge", (*_BY, "report", "verdict"), "Always 1, for the verdict of the newest report of a kind, and the version it is about."
+    ),
+    "ftassets_drift_value": Family("gauge", (*_BY, "statistic"), "Statistics of the newest drift report, and alarms in a row up to it."),
+    "ftassets_drift_threshold": Family(
+        "gauge", (*_BY, "statistic"), "Thresholds of these statistics, and alarms in a row that ask for a retrain."
+    ),
     "ftassets_behaviour_value": Family("gauge", (*_BY, "statistic"), "Statistics of the newest behaviour report."),
     "ftassets_behaviour_threshold": Family("gauge", (*_BY, "statistic"), "Thresholds of these statistics."),
     "ftassets_quality_ratio": Family("gauge", (*_BY, "measure"), "Measures of live quality in the newest quality report, 0 to 1."),
@@ -59,9 +70,9 @@ FAMILIES: dict[str, Family] = {
 
 
 class Metrics:
-    """Prometheus metrics of one gateway."""
+    """Prometheus metrics of one gateway for these loops."""
 
-    def __init__(self, control: Control) -> None:
+    def __init__(self, control: Control, loops: Mapping[str, LoopConfig]) -> None:
         self._registry = CollectorRegistry()
         self._requests = self._counter("ftassets_requests_total")
         self._rejected = self._counter("ftassets_rejected_total")
@@ -73,7 +84,7 @@ class Metrics:
         self._weight = Gauge("ftassets_weight_percent", weight.meaning, weight.labels, registry=self._registry)
         recorded = FAMILIES["ftassets_traffic_log_ready"]
         self._recorded = Gauge("ftassets_traffic_log_ready", recorded.meaning, recorded.labels, registry=self._registry)
-        self._loops = LoopCollector(control)
+        self._loops = LoopCollector(control, loops)
         self._registry.register(self._loops)
 
     def _counter(self, name: str) -> Counter:
@@ -81,6 +92,12 @@ class Metrics:
 
     def _histogram(self, name: str) -> Histogram:
         return Histogram(name, FAMILIES[name].meaning, FAMILIES[name].labels, buckets=_SECONDS, registry=self._registry)
+
+    def _begin(self, loop: str, version: str) -> None:
+        """Counters of a version from 0: Prometheus sees no increase in a series whose first value it sees is that of its first event."""
+        for status in (200, *_FAILURES):
+            self._requests.labels(loop, version, str(status))
+        self._unrecorded.labels(loop, version)
 
     def observe(self, exchange: Exchange) -> None:
         """Count a finished request."""
@@ -107,6 +124,7 @@ class Metrics:
         for loop, state in states.items():
             for version, share in state.weights.items():
                 self._weight.labels(loop, version[:12]).set(share)
+                self._begin(loop, version[:12])
         self._loops.states = states
         return generate_latest(self._registry)
 
@@ -114,14 +132,17 @@ class Metrics:
 class LoopCollector(Collector):
     """State of the loops: read from their newest reports at each scrape, so that another process may write them."""
 
-    def __init__(self, control: Control) -> None:
+    def __init__(self, control: Control, loops: Mapping[str, LoopConfig]) -> None:
         self._control = control
+        self._configs = loops
         self.states: Mapping[str, EndpointState] = {}
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """One family a metric, for all loops."""
         production = _gauge("ftassets_production_info")
         paused = _gauge("ftassets_paused")
+        notified = _gauge("ftassets_notified")
+        intervals = _gauge("ftassets_report_interval_seconds")
         reported = _gauge("ftassets_report_timestamp_seconds")
         verdicts = _gauge("ftassets_report_verdict")
         families = {report: _Families(*names) for report, names in _REPORTS.items()}
@@ -129,12 +150,16 @@ class LoopCollector(Collector):
             if state.production:
                 production.add_metric((loop, state.production[:12]), 1)
             paused.add_metric((loop,), float(pause_reason(self._control, loop) is not None))
+            if config := self._configs.get(loop):
+                notified.add_metric((loop,), float(config.notify.addressed))
+                for name, seconds in _intervals(config).items():
+                    intervals.add_metric((loop, name), seconds)
             for name, report in self._read(loop).items():
                 reported.add_metric((loop, name), report.at)
-                verdicts.add_metric((loop, name, report.verdict), 1)
+                verdicts.add_metric((loop, (report.version or "")[:12], name, report.verdict), 1)
                 if name in families:
                     families[name].add(loop, report)
-        yield from (production, paused, reported, verdicts)
+        yield from (production, paused, notified, intervals, reported, verdicts)
         for each in families.values():
             yield from (each.values, each.limits)
 
@@ -148,6 +173,14 @@ class LoopCollector(Collector):
 
 # report -> metric of its values, metric of their limits
 _REPORTS = {kind.asset: kind.metrics for kind in REPORT_KINDS.values() if kind.asset and kind.metrics}
+
+
+def _intervals(loop: LoopConfig) -> dict[str, float]:
+    """Seconds between two reports by their schedule, at most; nothing where they are made by hand."""
+    if not loop.automation:
+        return {}
+    live = {str(kind.asset): longest_pause(loop.monitors.every) for kind in REPORT_KINDS.values() if kind.monitor}
+    return live | {"drift_report": longest_pause(loop.retrain_on.drift.every)}
 
 
 class _Families:

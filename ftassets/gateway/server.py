@@ -67,7 +67,7 @@ async def serve(
                 fleet = Fleet(hosts, artifacts, session)
                 router = Router(artifacts, control, loops, fleet, profiles.verifier(home), clock)
                 await router.open()
-                metrics = Metrics(control)
+                metrics = Metrics(control, loops)
                 chat = Chat(router, recorder, metrics, session, Context(artifacts, host.context), home.user_secret())
                 servers = [
                     _Server(_config(public_app(router, recorder, metrics, chat, clock))),

@@ -2,13 +2,14 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from dagster._utils.schedules import get_next_cron_tick, is_valid_cron_string
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ftassets.config.cron import cron, ticks_a_day, timezone
+from ftassets.config.cron import cron, longest_pause, ticks_a_day, timezone
 
 VALUES = st.sampled_from(["*", "0", "1", "5", "7", "12", "13", "24", "29", "30", "31", "59", "60", "mon", "jan", "sunday", "l", "5#2", ""])
 PARTS = st.builds(
@@ -71,10 +72,13 @@ def test_ticks_of_a_day(expression: str, ticks: float) -> None:
 
 @pytest.mark.parametrize("expression", ["0 8-18/5 * * 1-5", "0 6 1,15 * *", "0 6 13 * fri", "5 4 * jan,jul *", "@monthly"])
 def test_ticks_of_a_day_are_those_that_dagster_makes(expression: str) -> None:
-    at, end, count = datetime(2025, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC), 0
+    at, end, found = datetime(2025, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC), list[datetime]()
     while (at := get_next_cron_tick(expression, at, "UTC")) < end:
-        at, count = at + timedelta(seconds=1), count + 1
-    assert ticks_a_day(expression) == pytest.approx(count / 365, rel=0.02)
+        found.append(at)
+        at += timedelta(seconds=1)
+    assert ticks_a_day(expression) == pytest.approx(len(found) / 730, rel=0.02)
+    pauses = [later - earlier for earlier, later in pairwise(found)]
+    assert longest_pause(expression) in (max(pauses).total_seconds(), max(pauses).total_seconds() + 86_400), "or a leap day longer"
 
 
 @pytest.mark.parametrize("name", ["UTC", "Europe/Berlin", "America/Argentina/Buenos_Aires", "Etc/GMT+5"])

@@ -15,11 +15,22 @@ from ftassets.domain.monitoring.latest import LatestReport
 from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets.domain.traffic.exchange import Exchange
 from ftassets.gateway.prometheus import Metrics
+from ftassets.testing.releases import loop_config
 
 P, C = "a" * 64, "b" * 64
+LOOPS = {
+    "voice": loop_config("voice", notify={"alertmanager": "http://127.0.0.1:9093"}, monitors={"every": "0 7 * * 1-5"}),
+    "new": loop_config("new", automation=False),
+}
 STATES = {"voice": EndpointState(production=P, candidate=C, weight=20), "new": EndpointState()}
 REPORTS = {
-    "drift_report": LatestReport(at=5e8, version=P, verdict="ALARM", values={"novelty_mean": 0.3}, limits={"novelty_mean": 0.2}),
+    "drift_report": LatestReport(
+        at=5e8,
+        version=P,
+        verdict="ALARM",
+        values={"novelty_mean": 0.3, "alarms_in_a_row": 2},
+        limits={"novelty_mean": 0.2, "alarms_in_a_row": 2},
+    ),
     "behaviour_report": LatestReport(at=6e8, version=P, verdict="PASS", values={"text_length": 0.1}, limits={"text_length": 0.2}),
     "quality_report": LatestReport(at=7e8, version=P, verdict="NOT ENOUGH DATA", values={"judged": 0.8}, limits={"judged": 0.9}),
     "live_golden_report": LatestReport(
@@ -31,7 +42,7 @@ REPORTS = {
 
 def populated(home: Home) -> Metrics:
     """Metrics of a gateway that has seen everything there is to count."""
-    metrics = Metrics(control(home))
+    metrics = Metrics(control(home), LOOPS)
     metrics.observe(Exchange("1", "voice", P, "u", "p", "[]", "{}", 200, 1.0, 120.0, 40.0, 7, 3, 0.8))
     metrics.observe(Exchange("2", "voice", C, "u", "p", "[]", "", 502, 1.0, 20.0, None, None, None, 0.2))
     metrics.rejected(404)
@@ -66,13 +77,27 @@ def test_shows_the_newest_reports_by_loop_and_version(home: Home) -> None:
         ("ftassets_quality_baseline_ratio", {**by, "measure": "judged"}, 0.9),
         ("ftassets_live_golden_ratio", {**by, "estimate": "low"}, 0.4),
         ("ftassets_live_golden_floor_ratio", {**by, "estimate": "share"}, 0.85),
-        ("ftassets_report_verdict", {"loop": "voice", "report": "quality_report", "verdict": "NOT ENOUGH DATA"}, 1.0),
+        ("ftassets_report_verdict", {**by, "report": "quality_report", "verdict": "NOT ENOUGH DATA"}, 1.0),
+        ("ftassets_notified", {"loop": "voice"}, 1.0),
+        ("ftassets_notified", {"loop": "new"}, 0.0),
+        ("ftassets_report_interval_seconds", {"loop": "voice", "report": "quality_report"}, 3 * 86_400.0),
+        ("ftassets_report_interval_seconds", {"loop": "voice", "report": "drift_report"}, 86_400.0),
         ("ftassets_report_timestamp_seconds", {"loop": "voice", "report": "drift_report"}, 5e8),
         ("ftassets_weight_percent", by, 80.0),
     ):
         assert expected in found
     assert {labels["loop"] for name, labels, _ in found if name == "ftassets_report_verdict"} == {"voice"}
     assert [labels["loop"] for name, labels, _ in found if name == "ftassets_production_info"] == ["voice"]
+    intervals = {labels["loop"] for name, labels, _ in found if name == "ftassets_report_interval_seconds"}
+    assert intervals == {"voice"}, "a loop whose reports are made by hand has no schedule that they can miss"
+
+
+def test_counters_of_a_version_begin_at_0_so_that_its_first_event_is_an_increase(home: Home) -> None:
+    found = list(samples(Metrics(control(home), LOOPS).render(STATES)))
+    for version in (P, C):
+        by = {"loop": "voice", "version": version[:12]}
+        assert ("ftassets_unrecorded_total", by, 0.0) in found
+        assert all(("ftassets_requests_total", {**by, "status": status}, 0.0) in found for status in ("200", "502", "503", "504"))
 
 
 def test_a_verdict_that_changed_leaves_nothing_of_the_old_one(home: Home) -> None:
@@ -86,7 +111,7 @@ def test_a_verdict_that_changed_leaves_nothing_of_the_old_one(home: Home) -> Non
 
 
 def test_a_pause_shows_at_the_next_scrape(home: Home) -> None:
-    metrics = Metrics(control(home))
+    metrics = Metrics(control(home), LOOPS)
     assert ("ftassets_paused", {"loop": "new"}, 0.0) in list(samples(metrics.render(STATES)))
     pause(control(home), "new", "audit")
     assert ("ftassets_paused", {"loop": "new"}, 1.0) in list(samples(metrics.render(STATES)))

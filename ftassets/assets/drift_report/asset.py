@@ -4,12 +4,14 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from itertools import chain
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 import dagster as dg
 import numpy as np
 
+from ftassets.assets._shared.drift_windows import windows
 from ftassets.assets._shared.events import DATA_VERSION, newest, node
 from ftassets.assets._shared.node import asset
 from ftassets.assets._shared.stored_reports import place
@@ -47,6 +49,7 @@ from ftassets.domain.drift.accumulation import (
     spread,
     with_evidence,
 )
+from ftassets.domain.drift.alarms import WindowVerdict, alarms_in_a_row
 from ftassets.domain.drift.budget import WINDOWS_PART, evidence_limit
 from ftassets.domain.drift.explanation import MovedTopic, NewTopic, words_of_several
 from ftassets.domain.monitoring.latest import LatestReport
@@ -54,6 +57,7 @@ from ftassets.domain.traffic.feedback import Feedback, FeedbackVerdict
 from ftassets.reporting.plots import drift_map
 from ftassets.reporting.tables import table
 
+IN_A_ROW = "alarms_in_a_row"  # among the statistics of `/metrics`
 Topic = TypeVar("Topic", NewTopic, MovedTopic)
 CHECK = "within_drift_budget"
 WINDOW_END = "ftassets/window_end"  # run tag: the schedule's time, so that windows meet without gap or overlap
@@ -243,12 +247,15 @@ def _materialize(
     report = report_of(loop, measured) | {"run_id": context.run_id}
     digest = store_report(artifacts, loop.name, "drift", report)
     values = {s.name: s.value for s in result.statistics} | {f"{s.name}_threshold": s.threshold for s in result.statistics}
+    policy = loop.retrain_on.drift
+    this = WindowVerdict(measured.begin, measured.end, result.verdict)
+    in_a_row = alarms_in_a_row(chain([this], windows(context.instance, loop, measured.production)), policy.longest_gap)
     newest = LatestReport(
         at=measured.end,
         version=measured.production,
         verdict=result.verdict.value,
-        values={s.name: s.value for s in (*result.statistics, *result.informing)},
-        limits={s.name: s.threshold for s in (*result.statistics, *result.informing)},
+        values={s.name: s.value for s in (*result.statistics, *result.informing)} | {IN_A_ROW: in_a_row},
+        limits={s.name: s.threshold for s in (*result.statistics, *result.informing)} | {IN_A_ROW: policy.consecutive},
     )
     record_latest(control, loop.name, "drift_report", newest)
     metadata: dict[str, dg.MetadataValue | str | float | int] = {

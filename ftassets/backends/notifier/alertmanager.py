@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ftassets.backends.notifier.base import Alert
+from ftassets.backends.notifier.base import RANK, Alert
 from ftassets.backends.notifier.http import HttpNotifier
 
 EVENTS = frozenset({"promotion-refused"})  # subjects that happen at one time, and are never over
@@ -28,18 +28,19 @@ class AlertmanagerNotifier(HttpNotifier):
         annotations = {"summary": alert.title, "description": alert.text}
         if alert.runbook:
             annotations["runbook_url"] = alert.runbook
-        labels = {"alertname": alertname(alert.subject), "loop": alert.loop, "severity": alert.severity, "about": alert.detail}
-        # Alertmanager takes the beginning that it knows where an end is sent alone
-        times = (
-            {"endsAt": now} if alert.resolved else {"startsAt": now, "endsAt": now + (SHOWN if alert.subject in EVENTS else UNTIL_RESOLVED)}
-        )
+        end = now if alert.resolved else now + (SHOWN if alert.subject in EVENTS else UNTIL_RESOLVED)
+        times = {"endsAt": end.isoformat()} | ({} if alert.resolved else {"startsAt": now.isoformat()})
+        # who tells that something is over need not know how severe it was; an end of what never fired is told to nobody
         return [
-            {
-                "labels": {name: value for name, value in labels.items() if value},
-                "annotations": annotations,
-                **{name: at.isoformat() for name, at in times.items()},
-            }
+            {"labels": labels_of(alert, severity), "annotations": annotations, **times}
+            for severity in (RANK if alert.resolved else [alert.severity])
         ]
+
+
+def labels_of(alert: Alert, severity: str) -> dict[str, str]:
+    """What identifies the alert in Alertmanager."""
+    labels = {"alertname": alertname(alert.subject), "loop": alert.loop, "severity": severity, "about": alert.detail}
+    return {name: value for name, value in labels.items() if value}
 
 
 def alertname(subject: str) -> str:

@@ -13,7 +13,7 @@ RANK = {"info": 0, "ticket": 1, "page": 2}
 class Alert:
     """What to tell: alerts with the same `key` (LOOP:SUBJECT[:DETAIL]) are about the same thing; `runbook` is a link to what to do.
 
-    A `resolved` one says that what the alert with this key and severity told of is over.
+    A `resolved` one says that what the alert with this key told of is over.
     """
 
     loop: str

@@ -109,10 +109,7 @@ def routed(control: Control, loop: LoopConfig, always: Notifier) -> RoutingNotif
 def alert_about(
     loop: LoopConfig, subject: str, title: str, text: str, severity: Severity, detail: str = "", resolved: bool = False
 ) -> Alert:
-    """An alert whose `subject` is a section of the runbook; `detail` tells two of the same subject apart.
-
-    A `resolved` one has the severity of the alert that it ends.
-    """
+    """An alert whose `subject` is a section of the runbook; `detail` tells two of the same subject apart."""
     base = loop.notify.runbook
     runbook = None if base is None else base if "#" in base else f"{base}#{subject}"
     return Alert(loop.name, title, text, severity, runbook, ":".join(filter(None, [loop.name, subject, detail])), resolved)

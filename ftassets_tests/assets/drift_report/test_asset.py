@@ -13,6 +13,7 @@ from ftassets.assets.drift_report import reference as drift_report_reference
 from ftassets.backends.artifacts.folder import FolderArtifacts
 from ftassets.backends.artifacts.reports import store_report
 from ftassets.backends.control.files import FilesControl
+from ftassets.backends.control.latest import newest_reports
 from ftassets.backends.dataset_store.git import GitDatasetStore
 from ftassets.backends.traffic_log.sqlite import SqliteTrafficLog
 from ftassets.backends.vector_store.qdrant import QdrantVectorStore
@@ -105,6 +106,8 @@ def test_a_promotion_that_has_nothing_to_do_with_it_does_not_silence_an_alarm(wo
     assert world.run(HashEmbedder(64))[0]["verdict"] == "QUIET"
     world.answered(30, age=300, what=pizza)
     assert world.run(HashEmbedder(64))[0]["verdict"] == "ALARM"
+    shown = newest_reports(FilesControl(world.home.root), "support")["drift_report"]
+    assert (shown.values["alarms_in_a_row"], shown.limits["alarms_in_a_row"]) == (1, world.loop.retrain_on.drift.consecutive)
 
     adopted, world.version = world.version, make_version(world.home, "unrelated", dataset_commit=None)
     world.resources["serving"] = Serving(world.version, standby=adopted)
