@@ -160,7 +160,7 @@ def _filled(form: str, rng: random.Random, letters: bool = True) -> str:
 
 
 _ALNUM = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-_URL_SAFE, _UPPER, _HEX = _ALNUM + "-_", _ALNUM[:26] + "0123456789", "0123456789abcdef"
+_URL_SAFE, _UPPER, _HEX, _LETTERS = _ALNUM + "-_", _ALNUM[:26] + "0123456789", "0123456789abcdef", _ALNUM[:52]
 # how the issuers document their secrets: the fixed beginning, then so many characters of an alphabet
 _SECRETS: tuple[tuple[tuple[str, int, str], ...], ...] = (
     (("AKIA", 16, _UPPER),),
@@ -174,7 +174,11 @@ _SECRETS: tuple[tuple[tuple[str, int, str], ...], ...] = (
     (("rk_test_", 24, _ALNUM),),
     (("xoxb-", 12, "0123456789"), ("-", 12, "0123456789"), ("-", 24, _ALNUM)),
     (("AIza", 35, _URL_SAFE),),
-    (("hf_", 34, _ALNUM),),
+    (("hf_", 34, _LETTERS),),
+    (("dckr_pat_", 27, _URL_SAFE),),
+    (("dp.pt.", 43, _ALNUM),),
+    (("sntrys_eyJ", 120, _ALNUM),),
+    (("nvapi-", 64, _URL_SAFE),),
     (("npm_", 36, _ALNUM),),
     (("pypi-AgEIcHlwaS5vcmc", 120, _URL_SAFE),),
     (("SG.", 22, _URL_SAFE), (".", 43, _URL_SAFE)),

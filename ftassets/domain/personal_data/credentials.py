@@ -18,10 +18,20 @@ _WITH_PREFIX = re.compile(
             r"[rs]k_(?:live|test)_[A-Za-z0-9]{10,255}|whsec_[A-Za-z0-9+/=]{24,128}",  # Stripe
             r"xox[abeoprs]-[A-Za-z0-9-]{10,255}|xapp-[0-9]-[A-Za-z0-9-]{10,255}",  # Slack
             r"AIza[A-Za-z0-9_-]{35}|ya29\.[A-Za-z0-9_-]{20,512}|GOCSPX-[A-Za-z0-9_-]{20,64}",  # Google
-            r"hf_[A-Za-z0-9]{30,64}|r8_[A-Za-z0-9]{30,64}|npm_[A-Za-z0-9]{36}|pypi-[A-Za-z0-9_-]{50,255}|dop_v1_[0-9a-f]{64}",
-            r"dapi[0-9a-f]{32}(?:-[0-9])?|glsa_[A-Za-z0-9]{32}_[0-9a-f]{8}|hvs\.[A-Za-z0-9_-]{24,128}",
+            r"(?:hf|api_org)_[A-Za-z0-9]{30,64}|r8_[A-Za-z0-9]{30,64}|pplx-[A-Za-z0-9]{40,64}|nvapi-[A-Za-z0-9_-]{40,96}",  # models
+            r"pa-[A-Za-z0-9_-]{43}|jina_[A-Za-z0-9_-]{40,80}|fw_[A-Za-z0-9]{22,48}|tvly-[A-Za-z0-9-]{24,64}|wandb_v1_[A-Za-z0-9_]{40,128}",
+            r"npm_[A-Za-z0-9]{36}|pypi-[A-Za-z0-9_-]{50,255}|rubygems_[0-9a-f]{48}|dckr_(?:pat|oat)_[A-Za-z0-9_-]{20,64}",  # packages
+            r"do[por]_v1_[0-9a-f]{64}|nfp_[A-Za-z0-9]{36,48}|HRKU-[A-Za-z0-9_-]{36,64}|fo1_[A-Za-z0-9_-]{40,64}",  # hosts
+            r"sb[ps]_[0-9a-f]{40}|sb_secret_[A-Za-z0-9_-]{20,64}|pscale_(?:tkn|pw|oauth)_[A-Za-z0-9=._-]{32,64}",
+            r"dapi[0-9a-f]{32}(?:-[0-9])?|hv[sb]\.[A-Za-z0-9_-]{24,256}|[A-Za-z0-9]{14}\.atlasv1\.[A-Za-z0-9_=-]{60,70}|pul-[0-9a-f]{40}",
+            r"glsa_[A-Za-z0-9]{32}_[0-9a-f]{8}|glc_[A-Za-z0-9+/=]{32,400}|NR(?:AK|II|JS)-[A-Za-z0-9_-]{24,64}|sntry[su]_[A-Za-z0-9+/=_]{40,400}",
+            r"dp\.(?:pt|st|ct|sa|scim|audit)\.(?:[a-z0-9_-]{2,35}\.)?[A-Za-z0-9]{40,44}|PMAK-[0-9a-f]{24}-[0-9a-f]{34}",
+            r"AGE-SECRET-KEY-1[A-Z0-9]{58}",
+            r"AT(?:ATT3|CTT3|BB)[A-Za-z0-9_=-]{24,250}|figd_[A-Za-z0-9_-]{38,64}|pat[A-Za-z0-9]{14}\.[0-9a-f]{64}|sq[apu]_[0-9a-f]{40}",
+            r"CCI(?:PAT|PRJ)_[A-Za-z0-9]{22}_[0-9a-f]{40}|bkua_[0-9a-f]{40}|xkeysib-[0-9a-f]{64}-[A-Za-z0-9]{16}|[ps]k\.eyJ[A-Za-z0-9._-]{40,200}",
             r"SG\.[A-Za-z0-9_-]{16,32}\.[A-Za-z0-9_-]{32,64}|key-[0-9a-f]{32}|[0-9a-f]{32}-us[0-9]{1,2}",  # SendGrid, Mailgun, Mailchimp
             r"SK[0-9a-f]{32}|AC[0-9a-f]{32}|shp(?:at|ca|pa|ss)_[0-9a-fA-F]{32}|sq0(?:atp|csp|idp)-[A-Za-z0-9_-]{22,43}",  # Twilio, Shopify
+            r"EAAA[A-Za-z0-9+/=_-]{56,64}",  # Square
             r"[0-9]{8,10}:AA[A-Za-z0-9_-]{33}|[MNO][A-Za-z0-9_-]{23,27}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27,40}",  # Telegram, Discord
             r"lsv2_(?:pt|sk)_[0-9a-f]{32}_[0-9a-f]{10}|EAAC[A-Za-z0-9]{30,255}",  # LangSmith, Facebook
             r"lin_api_[A-Za-z0-9]{40}|ntn_[A-Za-z0-9]{40,60}|secret_[A-Za-z0-9]{40,60}",
@@ -37,6 +47,8 @@ _MARK = rf"[A-Z0-9 ]{{0,30}}{PRIVATE_KEY}(?: BLOCK)?-----"
 _BODY = r"A-Za-z0-9+/=\s:,-"
 _PRIVATE_KEY = re.compile(rf"-----BEGIN {_MARK}[{_BODY}]{{0,16000}}?(?:-----END {_MARK}|(?![{_BODY}])|\Z)")  # the end may be cut off
 _HOOK = re.compile(r"hooks\.slack\.com/services/[A-Za-z0-9/]{20,80}|discord(?:app)?\.com/api/webhooks/[0-9]{15,20}/[A-Za-z0-9_-]{50,80}")
+_SIGNED = re.compile(r"[?&](?:sig|signature|X-Amz-Signature)=([A-Za-z0-9%+/=_-]{32,512})")  # an address that opens what it names
+_AWS = re.compile(r"(?:aws|secret|key)[^\n]{0,40}?(?<![A-Za-z0-9/+=_-])([A-Za-z0-9/+]{40})(?![A-Za-z0-9/+=_-])", re.IGNORECASE)
 _IN_URL = re.compile(r"://[^\s:/@\"'<>]{0,64}:([^\s/@\"'<>]{3,128})@")
 _SENT = re.compile(r"\b(?:bearer|basic)\s{1,3}([A-Za-z0-9_.~+/-]{16,4096}={0,2})", re.IGNORECASE)
 _COOKIE = re.compile(r"\bcookie\s{0,2}:\s{0,2}[A-Za-z0-9_.-]{1,64}=([^\s;,\"']{16,4096})", re.IGNORECASE)
@@ -53,11 +65,13 @@ _CALLED = (
 _TAGGED = re.compile(rf"<({_CALLED})>\s{{0,4}}([^\s<]{{6,512}})\s{{0,4}}</", re.IGNORECASE)
 _KEY = re.compile(rf"(?:.*[^A-Za-z])?{_CALLED}[\s:]*", re.IGNORECASE | re.DOTALL)
 # in quotes anything, else what is no call and no attribute of code
-_VALUE = r"(?:[\"'“]([^\s\"'“”]{8,512})[\"'”]|([^\s\"'“”,;<>(){}\[\].]{8,512})(?![(\[{\w]|\.\w))"
-_NAMED = re.compile(rf"(?<![A-Za-z]){_CALLED}[\"'“”]?\s{{0,2}}(?:=>|:=|[:=：]|は|是|为|為)\s{{0,2}}{_VALUE}", re.IGNORECASE)
-_SAID = re.compile(rf"(?<![A-Za-z])(?:{_PASSWORDS})\s{{1,2}}(?:is|ist|est|es|è|é)\s{{1,2}}{_VALUE}", re.IGNORECASE)
+_VALUE = r"(?:[\"'“]([^\s\"'“”]{SHORTEST,512})[\"'”]|([^\s\"'“”,;<>(){}\[\].]{SHORTEST,512})(?![(\[{\w]|\.\w))"
+_NAMED = re.compile(
+    rf"(?<![A-Za-z]){_CALLED}[\"'“”]?\s{{0,2}}(?:=>|:=|[:=：]|は|是|为|為)\s{{0,2}}{_VALUE.replace('SHORTEST', '8')}", re.IGNORECASE
+)
 _PINS = r"(?<![^\W\d_])(?:pin|puk|cvv2?|cvc2?|otp|pass[ -]?code|geheimzahl|пин|пін)|暗証番号"
 _ASSIGNED = r"(?:\s{0,2}(?:=>|:=|[:=：])\s{0,2}|\s{0,2}(?:は|是|为|為)\s{0,2}|\s{1,2}(?:is|ist|lautet|est|es|è|é)\s{1,2})"
+_PASSWORD = re.compile(rf"(?<![A-Za-z])(?:{_PASSWORDS})[\"'“”]?{_ASSIGNED}{_VALUE.replace('SHORTEST', '6')}", re.IGNORECASE)
 # digits alone are a secret only where a word says so at once; a bare "PIN 4821" only in capitals, for pins of a connector are numbered too
 _PIN = re.compile(
     rf"(?:(?:{_PINS})(?:[ _-]?(?:code|number|nummer|no\.?|nr\.?|код))?|(?<![A-Za-z])(?:{_PASSWORDS}))[\"'“”]?{_ASSIGNED}[\"'“]?"
@@ -107,6 +121,8 @@ _HINTS = (
 )
 _LONG = re.compile(r"[A-Za-z0-9_+/=.-]{16}")
 _DIGIT, _LETTER = re.compile("[0-9]"), re.compile("[A-Za-z]")
+_UPPER, _LETTERS = re.compile("[A-Z]"), re.compile("[A-Za-z]{16,512}")
+_LONG_WORD = re.compile(r"(?<![A-Za-z_-])[A-Za-z_-]{16}")
 
 
 def secrets(text: str) -> Iterator[Span]:
@@ -114,8 +130,9 @@ def secrets(text: str) -> Iterator[Span]:
     if _LONG.search(text):
         for pattern in (_WITH_PREFIX, _HOOK):
             yield from (Span("SECRET", *match.span()) for match in pattern.finditer(text) if _random(match[0]))
-        yield from (Span("SECRET", *match.span(1)) for match in _COOKIE.finditer(text) if _mixed(match[1]))
-        yield from (Span("SECRET", *match.span(1)) for match in _SENT.finditer(text) if _mixed(match[1]))
+        for pattern in (_COOKIE, _SENT, _SIGNED):
+            yield from (Span("SECRET", *match.span(1)) for match in pattern.finditer(text) if _may_be_secret(match[1]))
+        yield from (Span("SECRET", *match.span(1)) for match in _AWS.finditer(text) if _mixed(match[1]) and match[1] != match[1].lower())
     if PRIVATE_KEY in text:
         yield from (Span("SECRET", *match.span()) for match in _PRIVATE_KEY.finditer(text))
     if "curl" in text:
@@ -123,12 +140,12 @@ def secrets(text: str) -> Iterator[Span]:
     if "://" in text and "@" in text:
         yield from (Span("SECRET", *match.span(1)) for match in _IN_URL.finditer(text))
     if may_be_named(text):
-        for pattern in (_NAMED, _SAID):
+        for pattern in (_NAMED, _PASSWORD):
             for match in pattern.finditer(text):
                 value = match.lastindex or 0  # the group of quoted or of bare values
-                if _mixed(match[value]):
+                if _may_be_secret(match[value]):
                     yield Span("SECRET", *match.span(value))
-        yield from (Span("SECRET", *match.span(2)) for match in _TAGGED.finditer(text) if _mixed(match[2]))
+        yield from (Span("SECRET", *match.span(2)) for match in _TAGGED.finditer(text) if _may_be_secret(match[2]))
         yield from (Span("SECRET", *match.span(1)) for pattern in (_PIN, _BARE_PIN) for match in pattern.finditer(text))
     if may_be_phrase(text):
         yield from (Span("SECRET", *match.span(match.lastindex or 0)) for match in _PHRASE.finditer(text))
@@ -140,7 +157,7 @@ def is_called_secret(label: str, value: str) -> bool:
         return 3 <= len(value) <= 12 and _PIN_KEY.fullmatch(label) is not None
     if _PHRASE_KEY.fullmatch(label) and re.fullmatch(_WORDS, value):
         return True
-    return _WHOLE.fullmatch(value) is not None and _mixed(value) and _KEY.fullmatch(label) is not None
+    return _WHOLE.fullmatch(value) is not None and _may_be_secret(value) and _KEY.fullmatch(label) is not None
 
 
 def may_be_named(text: str) -> bool:
@@ -154,9 +171,25 @@ def may_be_phrase(text: str) -> bool:
     return any(hint in text for hint in _PHRASE_HINTS)
 
 
+def may_be_letters(text: str) -> bool:
+    """Whether a text could hold a secret without a digit: a word of 16 characters; quick."""
+    return _LONG_WORD.search(text) is not None
+
+
 def _random(value: str) -> bool:
     """Whether a value may be random: sk-fade-in-and-out-of-sight is a name in a style sheet."""
     return not value.startswith("sk-") or _DIGIT.search(value) is not None
+
+
+def _may_be_secret(value: str) -> bool:
+    """Whether a value that is called a secret is one: not a plain word, nor a name in a program.
+
+    Of letters alone it has 16 of both cases, a quarter of them in each at least, or 24 of one case.
+    """
+    if _LETTERS.fullmatch(value) is None:
+        return _mixed(value)
+    share = len(_UPPER.findall(value)) / len(value)
+    return 0.25 <= share <= 0.75 or (share in (0.0, 1.0) and len(value) >= 24)
 
 
 def _mixed(value: str) -> bool:

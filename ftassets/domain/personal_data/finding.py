@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from ftassets.domain.personal_data.accounts import cards, ibans, split_cards, ssns
 from ftassets.domain.personal_data.contacts import emails, ips, veiled_emails
-from ftassets.domain.personal_data.credentials import PRIVATE_KEY, is_called_secret, may_be_named, may_be_phrase, secrets
+from ftassets.domain.personal_data.credentials import PRIVATE_KEY, is_called_secret, may_be_letters, may_be_named, may_be_phrase, secrets
 from ftassets.domain.personal_data.folding import folded, unescaped
 from ftassets.domain.personal_data.phones import phones
 from ftassets.domain.personal_data.spans import Span, resolved
@@ -23,7 +23,9 @@ _LONG_NUMBER = re.compile(r"[0-9](?:[ .()/-]{0,4}[0-9]){5}")
 
 def may_hold(text: str) -> bool:
     """Whether `find` could find anything; quick."""
-    return bool(_HINT.search(text) and (_SHAPE.search(text) or may_be_named(text))) or PRIVATE_KEY in text or may_be_phrase(text)
+    if _HINT.search(text) and (_SHAPE.search(text) or may_be_named(text)):
+        return True
+    return PRIVATE_KEY in text or may_be_phrase(text) or may_be_letters(text)
 
 
 def find(text: str, label: str = "") -> list[Span]:
