@@ -29,6 +29,7 @@ from ftassets.domain.training.overfit import overfit_note
 from ftassets.domain.training.rows import training_rows
 from ftassets.reporting.plots import loss_curve
 from ftassets.reporting.tables import shortened
+from ftassets.wording import amount
 
 GIT_COMMIT = "mlflow.source.git.commit"  # MLflow shows the tag of this name beside a run
 
@@ -94,7 +95,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
             checkpoints=home.checkpoints / loop.name,
             versions=workshop(artifacts),
         )
-        context.log.info(f"{len(cold)} rows, {sum(row.id not in known for row in cold)} of them new to production")
+        context.log.info(f"{amount(len(cold), 'row')}, {sum(row.id not in known for row in cold)} of them new to production")
         try:
             result = train_through(trainer, job, context)
         except TrainingFailed as error:

@@ -28,6 +28,7 @@ from ftassets.domain.monitoring.latest import LatestReport
 from ftassets.domain.traffic.exchange import Exchange
 from ftassets.reporting.tables import table
 from ftassets.reporting.trends import before_and_now
+from ftassets.wording import amount
 
 CHECK = "answers_as_before"
 CLASSES = 12  # shown
@@ -68,9 +69,11 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         classes = _classes(loop, baseline, window)
         statistics: tuple[Statistic, ...] = ()
         if len(baseline) < size:
-            finding = Finding(Verdict.NOT_ENOUGH_DATA, f"the baseline has {len(baseline)} of the version's first {size} answers")
+            finding = Finding(Verdict.NOT_ENOUGH_DATA, f"the baseline has {len(baseline)} of the version's first {amount(size, 'answer')}")
         elif len(window) < SMALLEST:
-            finding = Finding(Verdict.NOT_ENOUGH_DATA, f"{len(window)} answers after the baseline in the window, {SMALLEST} are needed")
+            finding = Finding(
+                Verdict.NOT_ENOUGH_DATA, f"{amount(len(window), 'answer')} after the baseline in the window, {SMALLEST} are needed"
+            )
         else:
             statistics = behaviour_statistics(texts[0], texts[1], *classes)
             finding = _finding(statistics)

@@ -45,6 +45,7 @@ from ftassets.domain.monitoring.golden import (
 from ftassets.domain.monitoring.latest import LatestReport
 from ftassets.reporting.tables import answer_cell, request_cell, table
 from ftassets.reporting.trends import Point, trend
+from ftassets.wording import amount
 
 FLOOR, REGRESSION = "golden_above_floor", "no_regression_since_evaluation"
 STAGED = 900.0  # seconds the production version is asked to stay up, should it lose its traffic meanwhile
@@ -117,7 +118,9 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         finally:
             serving.unstage(loop.name, production)
         if all(answer.error for answer in answers):
-            raise dg.Failure(f"the server of version {production[:12]} answered none of {len(answers)} rows; the first: {answers[0].error}")
+            raise dg.Failure(
+                f"the server of version {production[:12]} answered none of {amount(len(answers), 'row')}; the first: {answers[0].error}"
+            )
         asked = _scored(loop, rows, held_out, answers)
         known, floor_finding, compared = _judged(context, artifacts, loop, dataset_store, production, golden, asked, known)
         known = replace(known, told=_tell(loop, tell, known, floor_finding, compared))

@@ -18,6 +18,7 @@ from ftassets.config.profiles import name_finder
 from ftassets.domain.dataset.preferences import build_pairs, scrubbed_pairs, without_control_tokens
 from ftassets.domain.gates.result import Verdict
 from ftassets.reporting.tables import table, without_quotes
+from ftassets.wording import amount
 
 WANTED = 2000  # preference tuning pays once there are a few thousand pairs
 
@@ -69,4 +70,4 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
 def verdict_on(pairs: int) -> str:
     """Whether so many pairs make preference tuning worth a try: no check, for a loop that does without it lacks nothing."""
     verdict = Verdict.PASS if pairs >= WANTED else Verdict.NOT_ENOUGH_DATA
-    return f"{verdict.value}: {pairs} pairs, about {WANTED} make preference tuning worth a try"
+    return f"{verdict.value}: {amount(pairs, 'pair')}, about {WANTED} make preference tuning worth a try"

@@ -18,6 +18,7 @@ from ftassets.config.loop import LoopConfig
 from ftassets.domain.chat import vector_space
 from ftassets.domain.traffic.exchange import Exchange, query_of
 from ftassets.reporting.tables import table
+from ftassets.wording import amount
 
 SLOWEST = 600.0  # seconds an answer may take: rows are logged when they are finished, with the time they began
 PAGE = 2000  # exchanges read, embedded and stored at once: what a kill costs at most
@@ -55,10 +56,12 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
             refused |= failed
             new, newest = new + len(added), [*newest, *added][-10:]
             if added:
-                context.log.info(f"{new} queries embedded, up to {datetime.fromtimestamp(page[-1].at, UTC):%F %T} UTC")
+                context.log.info(f"{amount(new, 'query', 'queries')} embedded, up to {datetime.fromtimestamp(page[-1].at, UTC):%F %T} UTC")
         if refused:
             name, reason = next(iter(refused.items()))
-            context.log.warning(f"{len(refused)} queries have no vector, and are tried again next time; request {name}: {reason}")
+            context.log.warning(
+                f"{amount(len(refused), 'query has', 'queries have')} no vector, and are tried again next time; request {name}: {reason}"
+            )
         for each in earlier:  # all that reports need is there
             vector_store.drop(loop.name, each)
         vector_store.expire(loop.name, space, oldest)

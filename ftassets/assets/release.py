@@ -133,7 +133,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
                 "lineage": shortened(manifest.lineage or ""),
                 "signed_by": signed.key_id[:12],
                 "report": place(report_file(loop.name, "eval", digest), digest),
-                "attestation": place(releases.uri(loop.name, report.candidate), report.candidate),
+                "attestation": place(releases.file(loop.name, report.candidate), report.candidate),
                 SIGNED: dg.MetadataValue.json(read_statement(signed.payload)[2]),
             },
         )

@@ -24,6 +24,7 @@ from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets.domain.traffic.exchange import Exchange
 from ftassets.domain.traffic.retention import GB, Cut, DayOfTraffic, cut
 from ftassets.reporting.plots import bars
+from ftassets.wording import amount
 
 CHECK = "within_max_gb"
 BATCH_ROWS = 20_000  # moved at once, and rows of a file
@@ -58,7 +59,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
             for day in old:
                 gone = sum(_moved(loop.name, day, kept, traffic_log, files))
                 moved += gone
-                context.log.info(f"{_date(day)}: {gone} of {day.rows} requests copied to {files.folder} and deleted")
+                context.log.info(f"{_date(day)}: {gone} of {amount(day.rows, 'request')} copied to {files.folder} and deleted")
             traffic_log.reclaim()
         left = traffic_log.days(loop.name) if old else days
         return _materialize(loop, files, days, left, found, moved, (size, traffic_log.size()))
@@ -134,7 +135,7 @@ def _materialize(
     oldest = next((_date(day) for day in left if day.begin >= found.before), "none")
     limit = loop.traffic.max_gb
     within = limit is None or size <= limit * GB
-    text = f"{rows:,} requests, {size / GB:.3f} GB" + ("" if limit is None else f", the limit is {limit:g} GB")
+    text = f"{amount(rows, 'request')}, {size / GB:.3f} GB" + ("" if limit is None else f", the limit is {limit:g} GB")
     if not within:
         text += ". What is left is still read by reports, or named by a dataset: raise traffic.max_gb, or shorten the drift window"
     metadata: dict[str, Any] = {

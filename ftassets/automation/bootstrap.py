@@ -13,6 +13,7 @@ from ftassets.backends.control.pauses import pause_reason
 from ftassets.backends.serving.base import Serving, ServingError
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.retrain import ATTEMPTS, retry_after
+from ftassets.wording import amount
 
 
 def build(loop: LoopConfig) -> dg.SensorDefinition:
@@ -44,9 +45,9 @@ def build(loop: LoopConfig) -> dg.SensorDefinition:
             return dg.SkipReason("a retrain of this loop is under way")
         ran = runs.retrain_history(context.instance, loop.name)
         if ran.died >= ATTEMPTS:
-            return dg.SkipReason(f"the run's process died {ran.died} times: check the runs, then start the retrain job by hand")
+            return dg.SkipReason(f"the run's process died {amount(ran.died, 'time')}: check the runs, then start the retrain job by hand")
         if ran.failed_at is not None and time.time() < ran.failed_at + retry_after(ran.failed, loop.retrain_on.cooldown):
-            runs_failed = "the run" if ran.failed == 1 else f"{ran.failed} runs in a row"
+            runs_failed = "the run" if ran.failed == 1 else f"{amount(ran.failed, 'run')} in a row"
             return dg.SkipReason(f"{runs_failed} failed or ended without a verdict: the next one starts after a pause")
         return dg.SensorResult(run_requests=[dg.RunRequest(run_key=f"bootstrap:{ran.attempts}", tags={TRIGGER: "bootstrap"})])
 

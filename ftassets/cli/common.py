@@ -4,7 +4,8 @@ import functools
 import inspect
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar, cast
@@ -92,6 +93,23 @@ def backend(name: str) -> Any:
 def show_json(value: Any) -> None:
     """One JSON value on stdout; paths are written as text."""
     typer.echo(json.dumps(value, indent=2, default=str, allow_nan=False))
+
+
+def show_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """A table on stdout that cuts nothing: a narrow terminal wraps cells, a file or pipe gets the width that the table needs."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table()
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        table.add_row(*map(escape, row))
+    console = Console()
+    if not console.is_terminal:
+        console.width = console.measure(table, options=console.options.update(max_width=sys.maxsize)).maximum
+    console.print(table)
 
 
 def show_refused(refused: Sequence["Quarantined"]) -> None:

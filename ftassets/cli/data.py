@@ -12,10 +12,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ftassets.cli.common import AsJson, Force, LabelFormat, Loop, backend, known_loop, needs_loops, show_json, show_refused, text_of
+from ftassets.cli.common import (
+    AsJson,
+    Force,
+    LabelFormat,
+    Loop,
+    backend,
+    known_loop,
+    needs_loops,
+    show_json,
+    show_refused,
+    show_table,
+    text_of,
+)
 from ftassets.config.home import Home
 from ftassets.config.outputs import check_new_file, write_file
 from ftassets.exits import FAILED
+from ftassets.wording import amount
 
 if TYPE_CHECKING:
     from ftassets.cli.commands.labelling import Novelty
@@ -50,15 +63,15 @@ def curate(
 
 
 def _show_curated(report: dict[str, Any], out: Path) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("step", "rows left", "quarantined", "changed", "counted")
+    rows = []
     for step in report["steps"]:
         counted = step["skipped"] or ", ".join(f"{name} {count}" for name, count in step["counts"].items())
-        table.add_row(step["step"], str(step["kept"]), str(step["quarantined"]), str(step["changed"]), counted)
-    Console().print(table)
-    typer.echo(f"{report['kept']} of {report['collected']} rows kept; {report['pre_flight']['verdict']}: {report['pre_flight']['reason']}")
+        rows.append((step["step"], str(step["kept"]), str(step["quarantined"]), str(step["changed"]), counted))
+    show_table(("step", "rows left", "quarantined", "changed", "counted"), rows)
+    typer.echo(
+        f"{report['kept']} of {amount(report['collected'], 'row')} kept; "
+        f"{report['pre_flight']['verdict']}: {report['pre_flight']['reason']}"
+    )
     splits = ", ".join(f"{name} {count}" for name, count in report["splits"].items())
     typer.echo(f"written to {out}: {splits}, quarantine.jsonl, report.json")
 
@@ -122,8 +135,8 @@ def label_export(
     for kind, count in batch.kinds.items():
         typer.echo(f"{count:>5} {kind}: {PROVES[kind]}")
     if batch.left_out:
-        typer.echo(f"{batch.left_out} requests are left out: near copies of others in the batch, or not of texts")
-    typer.echo(f"{batch.requests} requests written to {out} as batch {batch.id}; take the answers back with:")
+        typer.echo(f"{amount(batch.left_out, 'request is', 'requests are')} left out: near copies of others in the batch, or not of texts")
+    typer.echo(f"{amount(batch.requests, 'request')} written to {out} as batch {batch.id}; take the answers back with:")
     typer.echo(f"  ftassets label import {loop} FILE --format {format}")
 
 
@@ -172,7 +185,8 @@ def label_import(
         show_json(asdict(report))
         return
     typer.echo(
-        f"{report.added} labels added, {report.replaced} replaced, {report.unchanged} unchanged, {len(report.quarantined)} refused; "
+        f"{amount(report.added, 'label')} added, {report.replaced} replaced, "
+        f"{report.unchanged} unchanged, {len(report.quarantined)} refused; "
         f"commit {report.commit[:12]}"
     )
     show_refused(report.quarantined)

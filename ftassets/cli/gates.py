@@ -11,6 +11,7 @@ import typer
 from ftassets.cli.common import AsJson, Force, Loop, backend, dagster_instance, known_loop, needs_loops, show_json, text_of
 from ftassets.config.home import Home
 from ftassets.config.outputs import check_new_file, write_file
+from ftassets.wording import amount
 
 app = typer.Typer()
 review = typer.Typer(no_args_is_help=True, help="Hand answers to reviewers, and take back what they say.")
@@ -93,7 +94,9 @@ def review_export(
     if as_json:
         show_json({"loop": loop, "report": found.report, "rows": found.rows, "file": out})
         return
-    typer.echo(f"{found.rows} answers of report {found.report[:12]} written to {out}; write yes or no into the column good, then:")
+    typer.echo(
+        f"{amount(found.rows, 'answer')} of report {found.report[:12]} written to {out}; write yes or no into the column good, then:"
+    )
     typer.echo(f"  ftassets review import {loop} {out} --name NAME")
 
 
@@ -117,7 +120,8 @@ def review_pairs(
         show_json({"loop": loop, "report": found.report, "rows": found.rows, "file": out})
         return
     typer.echo(
-        f"{found.rows} pairs of report {found.report[:12]} written to {out}; write first, second or tie into `preferred`, from the top,"
+        f"{amount(found.rows, 'pair')} of report {found.report[:12]} written to {out}; "
+        "write first, second or tie into `preferred`, from the top,"
     )
     typer.echo("add the lines to the file that llm_judge.labels names, and materialize eval_report again")
 
@@ -139,10 +143,16 @@ def review_import(
     if as_json:
         show_json(asdict(found))
         return
-    typer.echo(f"{found.taken} verdicts stored; {found.reviewed} of {found.rows} answers reviewed, {found.good} good to all who saw them")
+    typer.echo(
+        f"{amount(found.taken, 'verdict')} stored; {found.reviewed} of {amount(found.rows, 'answer')} reviewed, "
+        f"{found.good} good to all who saw them"
+    )
     for gate, sentence in found.gates.items():
         typer.echo(f"{gate}: {sentence}")
     if not found.decided:
-        typer.echo(f"{found.rows - found.reviewed} answers are still to be reviewed: fill in their rows from the top and import again")
+        typer.echo(
+            f"{amount(found.rows - found.reviewed, 'answer is', 'answers are')} still to be reviewed: "
+            "fill in their rows from the top and import again"
+        )
     else:
         typer.echo(f"now materialize release together with eval_report's checks: run the job {loop}__promote")

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from ftassets.cli.common import AsJson, Loop, backend, known_loop, known_loops, needs_loops, show_json
+from ftassets.cli.common import AsJson, Loop, backend, known_loop, known_loops, needs_loops, show_json, show_table
 from ftassets.config.home import Home
 
 app = typer.Typer()
@@ -77,14 +77,11 @@ def status(as_json: AsJson = False) -> None:
     if as_json:
         show_json(found)
         return
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("loop", "phase", "traffic", "standby", "paused", "gateway")
+    rows = []
     for name, loop in found["loops"].items():
         weights = ", ".join(f"{version[:12]} {weight} %" for version, weight in loop["weights"].items()) or "-"
-        table.add_row(name, loop["phase"], weights, (loop["standby"] or "-")[:12], loop["paused"] or "-", found["gateway"])
-    Console().print(table)
+        rows.append((name, loop["phase"], weights, (loop["standby"] or "-")[:12], loop["paused"] or "-", found["gateway"]))
+    show_table(("loop", "phase", "traffic", "standby", "paused", "gateway"), rows)
     for problem in found["broken_files"].values():
         typer.secho(f"a loop file cannot be used, see `ftassets check`: {problem}", fg=typer.colors.YELLOW)
     for name, loop in found["loops"].items():

@@ -8,9 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
-from ftassets.cli.common import AsJson, Loop, backend, known_loop, known_loops, needs_loops, show_json
+from ftassets.cli.common import AsJson, Loop, backend, known_loop, known_loops, needs_loops, show_json, show_table
 from ftassets.config.home import Home
 from ftassets.errors import InvalidInput
+from ftassets.wording import amount
 
 app = typer.Typer()
 keys = typer.Typer(no_args_is_help=True, help="The keys that sign releases and those that are trusted.")
@@ -127,7 +128,7 @@ def revoke(
     signer = backend("signer")
     found = [each for each in signer.known_keys() if key and each.key_id.startswith(key)]
     if len(found) != 1:
-        raise InvalidInput(f"{len(found)} keys begin with {key!r}: ftassets keys list")
+        raise InvalidInput(f"{amount(len(found), 'key begins', 'keys begin')} with {key!r}: ftassets keys list")
     signer.revoke(found[0].key_id, reason)
     if as_json:
         show_json({"key_id": found[0].key_id, "revoked": reason, "active": found[0].active})
@@ -138,20 +139,17 @@ def revoke(
 
 
 def _show(found: dict[str, Any]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
     trusted = f"revoked ({found['revoked']})" if found["revoked"] is not None else "trusted"
     typer.echo(f"{found['kind'] or 'unknown'}, signed by {found['key']}, {trusted}" if found["key"] else "not signed by a trusted key")
-    table = Table("attested", "value")
+    rows = []
     for name, value in found["attested"].items():
         if name in ("issued_at", "expires_at"):
             value = _day(value)
         elif name == "files":
             value = "\n".join(f"{digest[:12]}  {file}" for file, digest in value.items())
-        table.add_row(name, value if isinstance(value, str) else json.dumps(value))
-    if found["attested"]:
-        Console().print(table)
+        rows.append((name, value if isinstance(value, str) else json.dumps(value)))
+    if rows:
+        show_table(("attested", "value"), rows)
     for objection in found["objections"]:
         typer.secho(objection, fg=typer.colors.RED)
     typer.echo("holds" if found["holds"] else "does not hold")

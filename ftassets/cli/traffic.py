@@ -21,6 +21,7 @@ from ftassets.cli.common import (
 )
 from ftassets.config.home import Home
 from ftassets.errors import InvalidInput
+from ftassets.wording import amount
 
 app = typer.Typer()
 
@@ -136,20 +137,20 @@ def forget(
         typer.echo(f"request {request} was forgotten earlier")
     if user_of is not None:
         typer.echo(f"user {user}, who sent request {user_of}")
-    removed = ", ".join(f"{count} {name}" for name, count in report.erased.items() if count)
+    removed = ", ".join(f"{name} ({count:,})" for name, count in report.erased.items() if count)
     typer.echo(f"removed: {removed or 'nothing, there was nothing left'}")
     if user is not None and not report.requests:
         typer.echo("the log has no request of this user, or none any more: rows in quarantine are found by their request only")
     for name in report.repeated:
         typer.echo(f"  request {name} has its text among earlier turns: ftassets forget --request {name}")
     for commit in report.commits:
-        typer.echo(f"  dataset commit {str(commit['commit'])[:12]} of {commit['loop']} holds {commit['rows']} rows")
+        typer.echo(f"  dataset commit {str(commit['commit'])[:12]} of {commit['loop']} holds {amount(commit['rows'], 'row')}")
     for version in report.versions:
         typer.echo(f"  version {version['version'][:12]} was trained on commit {version['dataset_commit'][:12]}")
     for version in report.unreadable:
         typer.echo(f"  version {version['version'][:12]} may hold them too: {version['reason']}")
     for file in report.written:
-        typer.echo(f"  {file['file']} has {file['rows']} rows that ask the same")
+        typer.echo(f"  {file['file']} has {amount(file['rows'], 'row')} that ask the same")
     for folder in report.in_use:
         typer.echo(f"  {folder}")
     typer.echo(report.stays)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ftassets.cli.common import AsJson, LogFormat, Loop, backend, known_loop, known_loops, needs_loops, show_json
+from ftassets.cli.common import AsJson, LogFormat, Loop, backend, known_loop, known_loops, needs_loops, show_json, show_table
 from ftassets.config.home import Home
 
 app = typer.Typer()
@@ -21,9 +21,6 @@ def compare(
     as_json: AsJson = False,
 ) -> None:
     """Show what two versions were made of, what they scored on the same slices, and how they came into production."""
-    from rich.console import Console
-    from rich.table import Table
-
     from ftassets.cli.commands import compare as command
 
     names = ("artifacts", "control", "registry", "dataset_store", "signer")
@@ -32,10 +29,7 @@ def compare(
     if as_json:
         show_json(found)
         return
-    shown = Table("", "a", "b")
-    for row in command.table(found):
-        shown.add_row(*row)
-    Console().print(shown)
+    show_table(("", "a", "b"), command.table(found))
     typer.echo(f"scores: {found['scores_note']}")
     if note := found["dataset"].get("note"):
         typer.echo(f"dataset: {note}")

@@ -27,6 +27,7 @@ from ftassets.demo.voice_commands import Utterance
 from ftassets.durable import write_durably
 from ftassets.errors import FtassetsError
 from ftassets.processes.up import Ports, down, up
+from ftassets.wording import amount
 
 LOOP = "voice_commands"
 BOOTSTRAP_LIMIT = 1500.0  # seconds until the demo gives up on a stage
@@ -63,7 +64,7 @@ def run(home: Home, ports: Ports, keep_open: bool) -> None:
             screen.__exit__()
             final_tables(screen.console, summary, side_by_side(teller.observer, embedded(home)["dataset_store"]()))
             screen.console.print(
-                f"{stages['total'] / 60:.1f} minutes; {requests['sent']} requests sent, {requests['answered']} answered, "
+                f"{stages['total'] / 60:.1f} minutes; {amount(requests['sent'], 'request')} sent, {requests['answered']} answered, "
                 f"{requests['logged']} logged; peak memory {summary['peak_memory_mb']} MB. All figures: {os.path.relpath(path)}"
             )
             if keep_open:
@@ -220,7 +221,7 @@ class _Teller:
             self._once(f"run:{run.run_id}", f"run {run.job_name.removeprefix(LOOP + '__')} started by {launched_by(run)}")
         if (commit := self.observer.value("curated_dataset", "commit")) and (rows := self.observer.value("curated_dataset", "rows")):
             dropped = self.observer.value("curated_dataset", "quarantined")
-            self._once(f"dataset:{commit}", f"dataset committed: {rows} rows, {dropped} quarantined, commit {str(commit)[:10]}")
+            self._once(f"dataset:{commit}", f"dataset committed: {amount(rows, 'row')}, {dropped} quarantined, commit {str(commit)[:10]}")
         if digest := self.observer.value("adapter", "digest"):
             seconds = self.observer.value("adapter", "train_seconds")
             self._once(f"adapter:{digest}", f"adapter {str(digest)[:12]} trained in {seconds:.0f} s")

@@ -20,6 +20,8 @@ from hassil.expression import Alternative, Expression, Group, ListReference, Per
 from hassil.intents import IntentData, Intents, TextSlotList
 from hassil.recognize import recognize_best
 
+from ftassets.wording import amount
+
 ESTABLISHED = ("TurnOn", "TurnOff", "LightSet", "FanSetSpeed", "ClimateGetTemperature", "ClimateSetTemperature")
 DRIFTED = (
     "StartTimer", "CancelTimer", "PauseTimer", "TimerStatus", "MediaNext", "MediaPrevious", "SetVolume",
@@ -262,7 +264,7 @@ def main() -> None:
     taken = {json.loads(line)["messages"][0]["content"] for line in seed}
     for name, lines in (("seed.jsonl", seed), ("golden.jsonl", golden_lines(taken))):
         (DATA / name).write_text("".join(lines), encoding="utf-8")
-        print(f"{name}: {len(lines)} rows")
+        print(f"{name}: {amount(len(lines), 'row')}")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from pydantic.dataclasses import dataclass
 
 from ftassets.domain.canonical import is_text, parse_json, read_json
 from ftassets.errors import reason_of
+from ftassets.wording import amount
 
 LONGEST = 200_000  # characters of a conversation
 _ROLES: dict[str, Literal["system", "user", "assistant", "tool"]] = {
@@ -97,7 +98,7 @@ class Asked(BaseModel):
         if any(message.role == "system" for message in self.messages[1:]):
             raise ValueError("a system message after the first message")
         if (length := sum(len(message.content or "") for message in self.messages)) > LONGEST:
-            raise ValueError(f"the conversation has {length:,} characters, at most {LONGEST:,} are taken")
+            raise ValueError(f"the conversation has {amount(length, 'character')}, at most {LONGEST:,} are taken")
         if self.tools is not None:
             _parsed("the tools", self.tools)
         return self

@@ -12,6 +12,7 @@ from ftassets.domain import formats
 from ftassets.domain.canonical import canonical_json, parse_json
 from ftassets.domain.traffic.retention import DAY
 from ftassets.errors import InvalidInput, in_one_line
+from ftassets.wording import amount
 
 QUARTER = 91 * 86400.0  # seconds
 ATTEMPTS = 5  # a run whose process dies this often needs a person
@@ -135,7 +136,8 @@ def should_retrain(situation: Situation, loop: LoopConfig | Policy) -> RetrainDe
         )
     if s.untried_labels < MORE * s.new_labels and Trigger.FEEDBACK not in fired:
         reason = (
-            f"the newest training had all but {s.untried_labels} of the {s.new_labels} labels that production was not trained on, and no "
+            f"the newest training had all but {s.untried_labels} of the {amount(s.new_labels, 'label')} "
+            "that production was not trained on, and no "
             f"version of it serves: the {_pending(trigger)} stays pending until a tenth of them are newer. {_batch(s, loop)}"
         )
         return RetrainDecision(Action.WAIT, trigger, Cause.NOTHING_NEW, reason)
@@ -164,7 +166,7 @@ def _fired(s: Situation, policy: RetrainOn) -> dict[Trigger, str]:
         if drop >= policy.quality_drop:
             fired[Trigger.QUALITY] = f"quality {s.quality:.3f} is {drop:.3f} below its baseline {s.quality_baseline:.3f}"
     if policy.feedback is not None and s.untried_labels >= policy.feedback:
-        fired[Trigger.FEEDBACK] = f"the {policy.feedback} labels a retrain is asked for at are there"
+        fired[Trigger.FEEDBACK] = f"the {amount(policy.feedback, 'label')} a retrain is asked for at are there"
     if s.schedule_due_at is not None and s.now >= s.schedule_due_at:
         fired[Trigger.SCHEDULE] = f"a scheduled retrain ({policy.schedule}) is due since {span(s.now - s.schedule_due_at)}"
     return fired
@@ -177,7 +179,7 @@ def _quiet(s: Situation, policy: RetrainOn) -> str:
     elif s.alarms == 0:
         parts = ["the newest drift report raises no alarm"]
     else:
-        parts = [f"{s.alarms} {'alarm' if s.alarms == 1 else 'alarms'} in a row, {policy.drift.consecutive} are needed"]
+        parts = [f"{amount(s.alarms, 'alarm')} in a row, {policy.drift.consecutive} are needed"]
     if policy.quality_drop is not None:
         known = s.quality is not None and s.quality_baseline is not None
         parts.append(
@@ -200,9 +202,9 @@ def _against(s: Situation, loop: LoopConfig | Policy) -> tuple[Cause, str] | Non
     if s.rollout_running:
         return Cause.ROLLOUT_RUNNING, "a rollout of this loop is under way"
     if s.died >= ATTEMPTS:
-        return Cause.DIED, f"the run's process died {s.died} times: check the runs, then {by_hand}"
+        return Cause.DIED, f"the run's process died {amount(s.died, 'time')}: check the runs, then {by_hand}"
     if s.failed_at is not None and (left := s.failed_at + retry_after(s.failed, policy.cooldown) - s.now) > 0:
-        runs = "the last run" if s.failed == 1 else f"the last {s.failed} runs"
+        runs = "the last run" if s.failed == 1 else f"the last {amount(s.failed, 'run')}"
         reason = (
             f"{runs} failed or ended without a verdict, and took no labels: tried again in {span(left)}; "
             f"to stop that, run: ftassets pause {loop.name}"

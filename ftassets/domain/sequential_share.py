@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ftassets.domain.mean_bounds import Floats
+from ftassets.wording import amount
 
 _SPENT = 1.5
 _GRID = 50  # shares of a first grid, and of a finer one between two of its points
@@ -25,7 +26,7 @@ def decided_after(seen: Sequence[bool], most: int, limit: float, confidence: flo
     ever prove it, however often people ask. Raises ValueError for more answers than the sample has.
     """
     if len(seen) > most:
-        raise ValueError(f"{len(seen)} answers are more than the sample of {most}")
+        raise ValueError(f"{amount(len(seen), 'answer is', 'answers are')} more than the sample of {most}")
     first = fewest_good(most, limit, confidence)[: len(seen)]
     over = np.flatnonzero(np.cumsum(np.asarray(seen, dtype=np.int64)) >= first)
     return int(over[0]) + 1 if len(over) else None

@@ -7,6 +7,7 @@ from pydantic import ConfigDict
 
 from ftassets.domain.formats import Stored
 from ftassets.domain.retrain import QUARTER
+from ftassets.wording import amount
 
 
 class ShadowRetrain(Stored):
@@ -31,7 +32,7 @@ def in_words(ledger: Sequence[ShadowRetrain], now: float) -> str:
     """What auto would have done, for people; empty when it would have done nothing."""
     if not ledger:
         return ""
-    times = "once" if len(ledger) == 1 else f"{len(ledger)} times"
+    times = "once" if len(ledger) == 1 else amount(len(ledger), "time")
     recent = f"{in_quarter(ledger, now)} of them in the last 91 days"
     newest = f"the newest had {ledger[-1].new_labels} new labels: {ledger[-1].reason}"
     return f"auto would have retrained {times}, {recent}, if each was promoted; {newest}"

@@ -15,6 +15,7 @@ from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.release.version import ADAPTER, MERGED
 from ftassets.gate_service.contract import BadRequest, EvaluateRequest, EvaluationJob
+from ftassets.wording import amount
 
 WANTED = (f"{ADAPTER}/adapter_config.json", f"{ADAPTER}/adapter_model.safetensors", f"{MERGED}/config.json")
 _DIGEST = re.compile(r"[0-9a-f]{12,64}")
@@ -63,7 +64,11 @@ def find_version(artifacts: Artifacts, model_path: str) -> str:
             )
     found = sorted(name for name in artifacts.names(FOLDER) if name.startswith(beginning))
     if len(found) != 1:
-        many = f"{len(found)} versions begin with {beginning}: write more of it" if found else f"there is no version {beginning}"
+        many = (
+            f"{amount(len(found), 'version begins', 'versions begin')} with {beginning}: write more of it"
+            if found
+            else f"there is no version {beginning}"
+        )
         raise BadRequest(f"model_path: {many}")
     return found[0]
 

@@ -30,6 +30,7 @@ from ftassets.gateway.prometheus import Metrics
 from ftassets.gateway.recorder import NotRecorded, Recorder
 from ftassets.gateway.router import Route, Router, Unavailable
 from ftassets.gateway.sse import Events, event
+from ftassets.wording import amount
 
 log = logging.getLogger(__name__)
 
@@ -311,7 +312,9 @@ class Chat:
         else:
             body["max_tokens"] = await self._context.room(route.version, to_json([body["messages"], body.get("tools", [])]), wanted)
         if body["max_tokens"] < 1:
-            raise Problem(400, f"the conversation is {1 - body['max_tokens']} tokens too long for the model", "context_length_exceeded")
+            raise Problem(
+                400, f"the conversation is {amount(1 - body['max_tokens'], 'token')} too long for the model", "context_length_exceeded"
+            )
         call.limited = body["max_tokens"] < usual
         if ask.stop:
             call.steered = "stop"

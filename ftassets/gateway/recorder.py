@@ -11,6 +11,7 @@ from queue import SimpleQueue
 
 from ftassets.backends.traffic_log.base import Exchange, Feedback, LogUnreachable, TrafficLog, UnknownAnswer
 from ftassets.errors import FtassetsError
+from ftassets.wording import amount
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +68,7 @@ class Recorder:
 
     async def _put(self, row: _Row) -> None:
         if self._queue.qsize() >= self._most:
-            raise NotRecorded(f"the traffic log is not written fast enough: {self._most} rows wait")
+            raise NotRecorded(f"the traffic log is not written fast enough: {amount(self._most, 'row waits', 'rows wait')}")
         loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
         self._queue.put((row, loop, future))

@@ -1,6 +1,7 @@
 """What every working process we start does: say how far it is, end with its parent, leave one sentence when it fails."""
 
 import ctypes
+import logging
 import os
 import re
 import signal
@@ -101,6 +102,8 @@ def set_up_libraries() -> None:
     """Settings of the model libraries for this process, before it imports them; what the environment has stays."""
     for name, value in LIBRARY_SETTINGS.items():
         os.environ.setdefault(name, value)
+    # it warns each process on a CPU that a package for faster kernels is not installed, which nobody here needs
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 
 
 def work_off(job_file: Path, kind: type[Job], do: Callable[[Job, Report], dict]) -> int:

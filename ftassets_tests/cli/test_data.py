@@ -52,7 +52,7 @@ def test_a_log_is_imported_once(tmp_path: Path) -> None:
     first = json.loads(run("import-traffic", LOOP, path, "--json").stdout)
     assert (first["read"], first["stored"], len(first["quarantined"])) == (5, 5, 1)
     again = run("import-traffic", LOOP, path).stdout
-    assert "5 rows read as chat, 0 stored, 5 there already, 1 records not usable" in again
+    assert "5 rows read as chat, 0 stored, 5 there already, 1 record not usable" in again
 
 
 def test_of_several_files_those_that_can_be_are_imported_and_the_exit_code_says_that_one_cannot(tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_a_user_is_forgotten_by_one_of_the_requests(tmp_path: Path) -> None:
     run("import-traffic", LOOP, str(log(tmp_path / "chat.jsonl", 2)))
     said = run("forget", "--user-of", "old-1").stdout
     assert "who sent request old-1" in said
-    assert "removed: 2 rows of the traffic log\n" in said
+    assert "removed: rows of the traffic log (2)\n" in said
     assert "named above" not in said
     again = run("forget", "--request", "chat:old-1").stdout
     assert "request chat:old-1 was forgotten earlier" in again
@@ -127,7 +127,7 @@ def test_a_hash_is_made_only_where_it_can_match_a_user(tmp_path: Path, home: Pat
     run("import-traffic", LOOP, str(path))
     assert "the name is empty" in run("user-hash", " ", code=1).output
     found = run("user-hash", "Zo\u00eb").stdout.strip()
-    assert "removed: 1 rows of the traffic log" in run("forget", "--user", found).stdout
+    assert "removed: rows of the traffic log (1)" in run("forget", "--user", found).stdout
     said = " ".join(run("forget", "--user", "Zoe", code=1).output.split())
     assert "no store here has anything of the user Zoe, and it is not a hash" in said
 

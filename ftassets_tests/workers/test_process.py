@@ -47,3 +47,9 @@ def test_a_process_whose_fork_was_killed_ends_as_if_it_had_been_killed(tmp_path,
     code = work_off(write_job(Nothing(), tmp_path / "job.json"), Nothing, do)
     assert Ended((), code, last_words(tmp_path / "job.json")) == Ended((), KILLED, None)
     assert Ended((), code, None).killed
+
+
+def test_libraries_say_nothing_about_packages_that_nobody_here_needs():
+    imports = "from ftassets.workers.process import set_up_libraries; set_up_libraries(); import bitsandbytes, peft"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    assert subprocess.run([sys.executable, "-c", imports], stderr=subprocess.PIPE, text=True, env=environment, check=True).stderr == ""

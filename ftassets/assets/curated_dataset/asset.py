@@ -49,6 +49,7 @@ from ftassets.domain.dataset.rows import Example, Quarantined, shown
 from ftassets.domain.dataset.shards import content_hash
 from ftassets.reporting.plots import bars, funnel, histogram
 from ftassets.reporting.tables import table, without_quotes
+from ftassets.wording import amount
 
 _BATCH = 8192  # rows that are embedded or tokenised at a time
 
@@ -122,7 +123,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         files = dataset_objects(dataset_store, loop.name, curated.splits, curated.dropped, curated.balance, recipe, shard, main, checks)
         made_from = {"seed rows": seeded, "golden rows, kept out": golden_of}
         files = {**files, **card_objects(dataset_store, loop, curated, files, made_from, main)}
-        message = f"{loop.name}: dataset of {curated.rows} rows"
+        message = f"{loop.name}: dataset of {amount(curated.rows, 'row')}"
         facts = {
             "loop": loop.name,
             "seed_commit": seeded,

@@ -10,6 +10,7 @@ from ftassets.domain.acceptance import Check
 from ftassets.domain.dataset.acceptance import BLOCKING
 from ftassets.domain.dataset.curation import Curated
 from ftassets.domain.evaluation.answer_form import AnswerForm
+from ftassets.wording import amount
 
 LOPSIDED = 0.5  # share of one class from which the dataset's balance is doubted
 INFORMING = {"balanced": "No class outweighs all others.", "every_split_has_rows": "Train, validation and test have rows."}
@@ -35,7 +36,7 @@ def _balanced(curated: Curated, form: AnswerForm) -> dg.AssetCheckResult:
         classes = Counter(map(form.label, answers)).most_common()
         name, count = classes[0]
         passed = count <= LOPSIDED * curated.rows
-        text = f"{len(classes)} classes, the largest, {name}, has {count / curated.rows:.0%} of the rows"
+        text = f"{amount(len(classes), 'class', 'classes')}, the largest, {name}, has {count / curated.rows:.0%} of the rows"
     return dg.AssetCheckResult(check_name="balanced", passed=passed, severity=dg.AssetCheckSeverity.WARN, description=text)
 
 

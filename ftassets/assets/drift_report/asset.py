@@ -56,6 +56,7 @@ from ftassets.domain.monitoring.latest import LatestReport
 from ftassets.domain.traffic.feedback import Feedback, FeedbackVerdict
 from ftassets.reporting.plots import drift_map
 from ftassets.reporting.tables import table
+from ftassets.wording import amount
 
 IN_A_ROW = "alarms_in_a_row"  # among the statistics of `/metrics`
 Topic = TypeVar("Topic", NewTopic, MovedTopic)
@@ -178,7 +179,10 @@ def measure(
     else:
         window = vector_store.window(loop.name, known.reference.embedder, begin, end, policy.sample, seed=int(end))
         smallest = policy.reference_windows * policy.min_sample
-        why = f"the reference has {known.reference.count} queries, {smallest} are needed: lower sample or add training rows"
+        why = (
+            f"the reference has {amount(known.reference.count, 'query', 'queries')}, "
+            f"{smallest} are needed: lower sample or add training rows"
+        )
         small = known.reference.count < smallest
         if not small:
             vectors = np.array([point.vector for point in window]).reshape(len(window), known.reference.vectors.shape[1])
@@ -361,7 +365,10 @@ def over_windows(measured: DriftMeasurement, found: Evidence, timezone: str) -> 
     day = f"{datetime.fromtimestamp(since[0].begin, ZoneInfo(timezone)):%F}"
     queries = sum(window.queries for window in since)
     limit = next(s.threshold for s in measured.comparison.statistics if s.name == EVIDENCE)
-    what = f"Evidence {found.value:.3g} that queries are newer since {day}, from {len(since)} windows with {queries} queries"
+    what = (
+        f"Evidence {found.value:.3g} that queries are newer since {day}, "
+        f"from {amount(len(since), 'window')} with {amount(queries, 'query', 'queries')}"
+    )
     return f"{what}; an alarm needs {limit:.3g}."
 
 

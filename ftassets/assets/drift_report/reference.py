@@ -24,6 +24,7 @@ from ftassets.domain.drift.sensitivity import SEEN, SHARES
 from ftassets.domain.drift.widening import Widening, widening
 from ftassets.domain.traffic.exchange import ANSWERED, Exchange, query_of
 from ftassets.domain.traffic.retention import DAY
+from ftassets.wording import amount
 
 SAME = 0.9999  # cosine of two vectors of one text: servers round
 SLICES = 168  # parts of a span that are read in proportion to their traffic: hours of a week
@@ -117,10 +118,12 @@ def made(
                 f"{widened.left_out:.1%} of the {len(said)} first answers do not widen this reference: they are of topics that neither the "
                 "training queries nor the version before know, and stay an alarm"
             )
-        sentences.append(f"of the version's traffic it has {int(widened.keep.sum())} queries from {first.days:.1f} days")
+        sentences.append(
+            f"of the version's traffic it has {amount(int(widened.keep.sum()), 'query', 'queries')} from {first.days:.1f} days"
+        )
         parts.append(said[widened.keep])
     elif earlier is not None:
-        due = f"{wanted} answers of its own, over {policy.reference_span / DAY:.3g} days,"
+        due = f"{amount(wanted, 'answer')} of its own, over {policy.reference_span / DAY:.3g} days,"
         sentences.append(f"provisional: training queries and what the version before knew, until {due} have come")
     whole = np.concatenate(parts) if parts else np.empty((0, 0))
     if len(whole) < 2:
@@ -249,7 +252,7 @@ def sensitivity(reference: Reference, policy: Drift, rate: float) -> list[str]:
         for rule in rules
     )
     least = f"{smallest:.1%} of new topics is" if smallest is not None else f"not even {max(SHARES):.0%} of new topics are"
-    return [f"{least} seen in {SEEN:.0%} of windows of {policy.sample} queries", *found, *said]
+    return [f"{least} seen in {SEEN:.0%} of windows of {amount(policy.sample, 'query', 'queries')}", *found, *said]
 
 
 def texts_by_cluster(reference: Reference, trained: Sequence[str]) -> Mapping[int, Sequence[str]]:

@@ -35,6 +35,7 @@ from ftassets.domain.evaluation.llm_judge import (
 from ftassets.domain.evaluation.sampling import fixed_sample
 from ftassets.domain.evaluation.scored_turns import last_answers
 from ftassets.domain.gates.llm_judge import llm_judge_sample
+from ftassets.wording import amount
 
 CLIENTS = 4  # pairs judged at once
 BATCH = 20  # pairs whose judgements are stored at once
@@ -101,7 +102,7 @@ class _Panel:
         judged: dict[_Pair, list[BothOrders] | str] = {pair: known[key] for pair, key in keys.items() if key in known}
         new = [pair for pair in keys if pair not in judged]
         if new:
-            self._say(f"{len(judged)} pairs were judged before, asking the judge about {len(new)}")
+            self._say(f"{amount(len(judged), 'pair was', 'pairs were')} judged before, asking the judge about {len(new)}")
         with ThreadPoolExecutor(CLIENTS) as pool:
             for begin in range(0, len(new), BATCH):
                 batch = new[begin : begin + BATCH]
@@ -109,7 +110,7 @@ class _Panel:
                 made = {keys[pair]: choices for pair, choices in said.items() if not isinstance(choices, str)}
                 add_choices(self._control, self._judge.identity, made)
                 judged |= said
-                self._say(f"{min(begin + BATCH, len(new))} of {len(new)} pairs asked")
+                self._say(f"{min(begin + BATCH, len(new))} of {amount(len(new), 'pair')} asked")
         for why in sorted({choices for choices in judged.values() if isinstance(choices, str)})[:5]:
             self._say(f"not judged: {why}")
         return judged

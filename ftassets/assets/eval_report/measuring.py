@@ -48,6 +48,7 @@ from ftassets.domain.gates.presets import single_gates
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.release.version import MERGED
 from ftassets.durable import file_digest
+from ftassets.wording import amount
 
 STAGED = 900.0  # seconds a version may be staged for what only its server can show
 ROLES = ("base", "production", "candidate")
@@ -128,7 +129,8 @@ def measure(
     if lacking := unmeasured(loop, scores["candidate"]):
         metric, without = next(iter(lacking.items()))
         raise NotComparable(
-            f"{metric} has no value for each row, so no gate can compare it; {len(without)} rows have none, the first is {without[0]}. "
+            f"{metric} has no value for each row, so no gate can compare it; "
+            f"{amount(len(without), 'row has', 'rows have')} none, the first is {without[0]}. "
             + (
                 "A model's chat template does not take their conversation: change these rows, or change the gate"
                 if getattr(CATALOGUE.get(metric.partition(".")[0]), "of_likelihoods", False)

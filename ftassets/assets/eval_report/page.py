@@ -35,6 +35,7 @@ from ftassets.domain.gates.wear import wear
 from ftassets.domain.power import POWER
 from ftassets.reporting.plots import accuracy_bars, gate_marks
 from ftassets.reporting.tables import answer_cell, request_cell, table
+from ftassets.wording import amount
 
 REGRESSIONS = 10  # rows shown that production answers better than the candidate
 MARKS = {Verdict.PASS: "✔ PASS", Verdict.FAIL: "✘ FAIL", Verdict.NOT_ENOUGH_DATA: "… NOT ENOUGH DATA"}
@@ -44,7 +45,7 @@ def verdict_of(results: Sequence[GateResult]) -> str:
     """What all gates together come to, naming those that did not pass."""
     stopped = [result.name for result in results if result.verdict is not Verdict.PASS]
     if not stopped:
-        return f"PASS: {len(results)} of {len(results)} gates"
+        return f"PASS: {len(results)} of {amount(len(results), 'gate')}"
     verdict = Verdict.FAIL if any(result.verdict is Verdict.FAIL for result in results) else Verdict.NOT_ENOUGH_DATA
     return f"{verdict.value}: {', '.join(stopped)}"
 

@@ -50,6 +50,10 @@ class Releases:
         """Where an envelope is, or would be."""
         return self._control.uri(_key(loop, version, kind))
 
+    def file(self, loop: str, version: str, kind: Kind = "release") -> str:
+        """Its path below the home, or below the place that takes the home's part."""
+        return _key(loop, version, kind)
+
     def versions(self, loop: str, kind: Kind = "release") -> list[str]:
         """Versions that have an envelope of a kind."""
         return _versions(self._control, loop, kind)

@@ -12,6 +12,7 @@ from ftassets.backends.embedder.base import Embedder, EmbedderError
 from ftassets.backends.model_client.openai import OpenAIEndpoint, Reply
 from ftassets.config.loop import EmbedderSettings
 from ftassets.domain.canonical import digest_of
+from ftassets.wording import amount
 
 BATCH = 32  # texts in one request: some servers take no more
 LONGEST = 8000  # characters of a text, from its end
@@ -74,7 +75,7 @@ class OpenAIEmbedder(Embedder):
         except (ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:  # the answer may hold the texts
             raise self._failed(f"did not answer with a list of embeddings ({type(error).__name__})") from None
         if len(data) != count or by_place.keys() != set(range(count)):
-            raise self._failed(f"answered {len(data)} embeddings, with {len(by_place)} places, for {count} texts")
+            raise self._failed(f"answered {amount(len(data), 'embedding')}, with {amount(len(by_place), 'place')}, for {count} texts")
         return [by_place[place] for place in range(count)]
 
     def _failed(self, what: str) -> EmbedderError:

@@ -1,7 +1,6 @@
 """Any sentence-transformers model on this machine: from the hub's cache, a folder or a Python package."""
 
 import functools
-import logging
 import os
 import threading
 from collections.abc import Iterator, Sequence
@@ -16,6 +15,8 @@ from ftassets.domain.canonical import digest_of, parse_json
 from ftassets.domain.dataset.control_tokens import ControlTokens, escape_of
 from ftassets.durable import file_digest
 from ftassets.errors import PackageMissing, in_one_line
+from ftassets.wording import amount
+from ftassets.workers.process import set_up_libraries
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -145,7 +146,7 @@ def _digest(folder: Path) -> str:
 
 @functools.cache
 def _loaded(folder: Path) -> "SentenceTransformer":
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # its warning is about kernels that no embedder uses
+    set_up_libraries()
     try:
         from sentence_transformers import SentenceTransformer
         from transformers.utils.logging import disable_progress_bar
@@ -178,7 +179,9 @@ def _ends(model: "SentenceTransformer", texts: Sequence[str], prompt: str) -> li
     [before] = _tokens(tokenizer, [prompt]) if prompt else [0]
     room = limit - tokenizer.num_special_tokens_to_add() - before
     if room < _SMALLEST:
-        raise EmbedderError(f"the embedding model takes {limit} tokens, and the prefix alone has {before}: shorten embedder.prefix")
+        raise EmbedderError(
+            f"the embedding model takes {amount(limit, 'token')}, and the prefix alone has {before}: shorten embedder.prefix"
+        )
     near = [text[-room * _CHARS_PER_TOKEN :] for text in texts]
     return [text if count <= room else _end(tokenizer, text, room) for text, count in zip(near, _tokens(tokenizer, near), strict=True)]
 

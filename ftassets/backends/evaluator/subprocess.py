@@ -9,6 +9,7 @@ from typing import Any
 from ftassets.backends.evaluator.base import EvaluationFailed, EvaluationKilled, Evaluator
 from ftassets.domain.evaluation.jobs import AnswerJob, Measurements, MetricsJob, PerplexityJob
 from ftassets.domain.evaluation.parity import Agreement, ParityJob
+from ftassets.wording import amount
 from ftassets.workers.process import run_child, write_job
 
 
@@ -29,7 +30,7 @@ class SubprocessEvaluator(Evaluator):
         owed = [each.output for each in job.likelihoods]
         if all(path.exists() for path in owed):
             return
-        self._run(job, "perplexity-job.json", owed, f": batches of {job.batch_tokens} tokens may be too large", context)
+        self._run(job, "perplexity-job.json", owed, f": batches of {amount(job.batch_tokens, 'token')} may be too large", context)
 
     def measure(self, job: MetricsJob, context: Any) -> Measurements:
         """Write the metrics and return them. Raises EvaluationFailed."""

@@ -183,8 +183,9 @@ class MlflowRegistry(Registry):
             if not self._has_tables():
                 self._make_tables()
             self.check()  # MLflow tries for minutes to open what is no database
+            self._follow_home()
             return self._connect()
-        except (MlflowException, SQLAlchemyError) as error:
+        except (MlflowException, SQLAlchemyError, sqlite3.Error) as error:
             raise self._unusable(getattr(error, "orig", None) or error) from error
 
     def _connect(self) -> "MlflowClient":
@@ -193,6 +194,17 @@ class MlflowRegistry(Registry):
         client = MlflowClient(tracking_uri=self.tracking_uri, registry_uri=self.tracking_uri)
         client.search_experiments(max_results=1)
         return client
+
+    def _follow_home(self) -> None:
+        """MLflow stores where artefacts are as absolute paths: in a home that was moved or copied they lead to this home's again."""
+        here = self._artifacts.resolve().as_uri()
+        with closing(sqlite3.connect(self._database)) as connection, connection:
+            (default,) = connection.execute("SELECT artifact_location FROM experiments WHERE experiment_id = 0").fetchone() or (None,)
+            before = (default or here).removesuffix("/0")
+            if before != here:
+                for table, column in (("experiments", "artifact_location"), ("runs", "artifact_uri")):
+                    moved = f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE substr({column}, 1, ?) = ?"
+                    connection.execute(moved, (here, len(before) + 1, len(before) + 1, f"{before}/"))
 
     def _has_tables(self) -> bool:
         return self._database.exists() and self._database.stat().st_size > 0

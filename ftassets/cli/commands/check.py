@@ -19,6 +19,7 @@ from ftassets.domain.evaluation.llm_judge import FEWEST_PAIRS, parse_labels
 from ftassets.domain.loop_check import gates, rows, training, without_effect
 from ftassets.domain.loop_check.finding import LOOP, LoopFinding, Severity
 from ftassets.errors import ConfigurationError
+from ftassets.wording import amount
 from ftassets.workers.training.token_counts import NotCounted, answer_token_counts, base_control_tokens, token_counts
 
 SHOWN = 3  # findings of one kind in one file that are listed
@@ -113,7 +114,8 @@ def describe(report: LoopReport) -> str:
     warnings = len(report.findings) - report.errors
     rows_read = ", ".join(f"{count:,} {source}" for source, count in report.checked.items())
     lines = [
-        f"{report.loop}: {_count(report.errors, 'error')}, {_count(warnings, 'warning')}" + (f" ({rows_read} rows)" if rows_read else "")
+        f"{report.loop}: {amount(report.errors, 'error')}, {amount(warnings, 'warning')}"
+        + (f" (rows read: {rows_read})" if rows_read else "")
     ]
     groups: dict[tuple[str, str, str, str], list[Found]] = {}
     for found in sorted(report.findings, key=lambda found: (found.severity, found.file, found.line or 0)):  # errors first
@@ -207,7 +209,7 @@ def _lengths(loop: LoopConfig, files: Sequence[Written], report: LoopReport) -> 
                 if isinstance(count, str):
                     yield LoopFinding("warning", "template", of.source, count, "the row cannot be asked: change it, or remove it", line)
                 elif count > loop.train.max_length:
-                    text = f"{count:,} tokens of prompt and answer, train.max_length is {loop.train.max_length:,}"
+                    text = f"{amount(count, 'token')} of prompt and answer, train.max_length is {loop.train.max_length:,}"
                     advice = "training leaves such a row out: shorten it, or raise train.max_length"
                     yield LoopFinding("warning", "too_many_tokens", of.source, text, advice, line)
     except NotCounted as error:
@@ -243,7 +245,7 @@ def _judge(loop: LoopConfig) -> Iterator[LoopFinding]:
         number = int(item.where.rpartition(":")[2])
         yield LoopFinding("warning", "not_a_pair", JUDGE, item.reason, "the line is left out: correct it, or remove it", number)
     if len(pairs) < FEWEST_PAIRS:
-        text = f"{len(pairs)} pairs that people judged; below {FEWEST_PAIRS} the judge's agreement with people is not known"
+        text = f"{amount(len(pairs), 'pair')} that people judged; below {FEWEST_PAIRS} the judge's agreement with people is not known"
         yield LoopFinding("error", "too_few_pairs", JUDGE, text, "its gate can never pass: have people judge more pairs")
 
 
@@ -257,7 +259,3 @@ def _place(found: Found) -> str:
     file = Path(found.file)
     shown = file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
     return f"{shown}:{found.line}" if found.line else str(shown)
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"

@@ -21,6 +21,7 @@ from ftassets.domain.gates.report import EvalReport, in_slice
 from ftassets.domain.release.statement import read_statement
 from ftassets.domain.release.version import VersionManifest
 from ftassets.errors import InvalidInput, StateDamaged, in_one_line
+from ftassets.wording import amount
 
 _ATTRIBUTES = (
     "kind",
@@ -83,7 +84,9 @@ def table(found: Mapping[str, Any]) -> list[tuple[str, str, str]]:
             (f"rows: {split}", str(counts["a"]), f"{counts['b']} (+{counts['added']} -{counts['removed']})")
             for split, counts in found["dataset"]["rows"].items()
         ]
-    rows += [(f"exact match: {name}", f"{s['a']:.3f}", f"{s['b']:.3f} of {s['rows']} rows") for name, s in found["scores"].items()]
+    rows += [
+        (f"exact match: {name}", f"{s['a']:.3f}", f"{s['b']:.3f} of {amount(s['rows'], 'row')}") for name, s in found["scores"].items()
+    ]
     rows += [(f"gate: {name}", a["gates"].get(name, "-"), b["gates"].get(name, "-")) for name in sorted({*a["gates"], *b["gates"]})]
     for number in range(max(len(a["history"]), len(b["history"]))):
         rows.append(("history" if not number else "", _event(a["history"], number), _event(b["history"], number)))
@@ -95,7 +98,7 @@ def _found(artifacts: Artifacts, registered: Sequence[RegisteredVersion], text: 
     found = by_name or {digest for digest in digests(artifacts) if text and digest.startswith(text)}
     if len(found) != 1:
         known = ", ".join(sorted(found)) or ", ".join(version.name for version in registered[:10]) or "none"
-        many = f"names {len(found)} versions" if found else "names no version"
+        many = f"names {amount(len(found), 'version')}" if found else "names no version"
         raise InvalidInput(f"{text!r} {many}; give more of the digest, or a name: {known}")
     digest = found.pop()
     entry = next((version for version in registered if version.digest == digest), None)

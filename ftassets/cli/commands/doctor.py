@@ -28,6 +28,7 @@ from ftassets.exits import ending
 from ftassets.processes.dagster_home import dagster_home_named
 from ftassets.processes.supervisord_conf import path_problem
 from ftassets.processes.up import OPTIONS, Ports, port_problem, running
+from ftassets.wording import amount
 
 DISK = 5  # GB the home needs: three versions of a small model, logs, vectors
 
@@ -152,7 +153,7 @@ def _loops(home: Home, found: LoopsFolder) -> Iterator[Diagnosis]:
         yield Diagnosis("loop file", False, f"{file.problem} (`ftassets check` says more)")
     for name, loop in found.loops.items():
         missing = [str(path) for path in (loop.dataset.seed, loop.golden_set) if not path.is_file()]
-        sound = f"mode {loop.mode}, {len(loop.gates)} gates, times in {loop.timezone}"
+        sound = f"mode {loop.mode}, {amount(len(loop.gates), 'gate')}, times in {loop.timezone}"
         yield Diagnosis(f"loop {name}", not missing, f"missing: {', '.join(missing)}" if missing else sound)
 
 
@@ -275,7 +276,7 @@ def _gateway(home: Home) -> Iterator[Diagnosis]:
     """Whether the gateway answers and can record; that none runs is a fault only while `ftassets up` does."""
     try:
         health = serving(home).health()
-        text = "; ".join([f"{health['status']}, {len(health['versions'])} versions", *not_ready(health)])
+        text = "; ".join([f"{health['status']}, {amount(len(health['versions']), 'version')}", *not_ready(health)])
         yield Diagnosis("gateway", health["status"] == "ok", text)
     except ServingError as error:
         yield Diagnosis("gateway", running(home) is None, str(error))

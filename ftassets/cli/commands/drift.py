@@ -12,6 +12,7 @@ from ftassets.config.loop import LoopConfig
 from ftassets.config.profiles import backend, embedder
 from ftassets.domain.chat import vector_space
 from ftassets.errors import InvalidInput
+from ftassets.wording import amount
 
 
 def run(home: Home, loop: LoopConfig, window: float | None = None, until: float | None = None) -> dict[str, Any]:
@@ -44,7 +45,7 @@ def describe(report: dict[str, Any]) -> str:
     lines = [
         f"{report['verdict']}: {report['reason']}",
         f"{report['loop']}, production {(report['production'] or 'none')[:12]}, {begin} to {end} {report['timezone']}: "
-        f"{report['window_queries']} queries against a reference of {report['reference_queries']}",
+        f"{amount(report['window_queries'], 'query', 'queries')} against a reference of {report['reference_queries']}",
     ]
     if report["statistics"]:
         lines += [f"Is it new?           {report['is_it_new']}", f"Did the mix change?  {report['did_the_mix_change']}", ""]

@@ -55,10 +55,10 @@ class Forgotten:
     requests: list[str]
     repeated: list[str] = field(default_factory=list)
     erased: dict[str, int] = field(default_factory=dict)
-    commits: list[dict[str, object]] = field(default_factory=list)
+    commits: list[dict[str, Any]] = field(default_factory=list)
     versions: list[dict[str, str]] = field(default_factory=list)
     unreadable: list[dict[str, str]] = field(default_factory=list)
-    written: list[dict[str, object]] = field(default_factory=list)
+    written: list[dict[str, Any]] = field(default_factory=list)
     in_use: list[str] = field(default_factory=list)
     earlier: bool = False
     user: str | None = None

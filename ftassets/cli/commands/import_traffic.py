@@ -20,6 +20,7 @@ from ftassets.domain.traffic.exchange import Exchange, keyed_user
 from ftassets.domain.traffic.feedback import Feedback, added_up
 from ftassets.domain.traffic.imports.guess import Guess, guess
 from ftassets.errors import InvalidInput
+from ftassets.wording import amount
 
 _BATCH = 1000  # rows stored at a time
 _TOGETHER = "give the file that has it in the same command, also if it was imported before"
@@ -54,18 +55,18 @@ class ImportReport:
 
 def describe(report: ImportReport) -> list[str]:
     """What an import did as lines for a terminal, without the records that were refused."""
-    counts = f"{report.stored} stored, {report.already} there already, {len(report.quarantined)} records not usable"
-    lines = [f"{report.read} rows read as {report.format}, {counts}"]
+    counts = f"{report.stored} stored, {report.already} there already, {amount(len(report.quarantined), 'record')} not usable"
+    lines = [f"{amount(report.read, 'row')} read as {report.format}, {counts}"]
     if report.renamed:
-        lines.append(f"{report.renamed} rows had the id of another exchange, and have one of their own now")
+        lines.append(f"{amount(report.renamed, 'row had', 'rows had')} the id of another exchange, and have one of their own now")
     if report.stopped:
         why = "cut at the token limit, stopped by a filter or refusals"
-        lines.append(f"{report.stopped} answers were {why}: they do not count as well formed")
+        lines.append(f"{amount(report.stopped, 'answer was', 'answers were')} {why}: they do not count as well formed")
     if report.assessed:
-        lines.append(f"{report.assessed} scores or annotations by people have their answer in these files or in the log")
+        lines.append(f"{amount(report.assessed, 'score')} or annotations by people have their answer in these files or in the log")
     if report.feedback:
         lines.append(f"{report.feedback} pieces of feedback are new")
-    lines += [f"not read: {name}, {count} times" for name, count in report.left_out.most_common(20)]
+    lines += [f"not read: {name}, {amount(count, 'time')}" for name, count in report.left_out.most_common(20)]
     if len(report.left_out) > 20:
         lines.append(f"not read: {len(report.left_out) - 20} more names, which --json lists")
     return lines

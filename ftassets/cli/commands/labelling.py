@@ -37,6 +37,7 @@ from ftassets.domain.traffic.exchange import asked_of, hashed_user, keyed_user
 from ftassets.domain.traffic.imports import AHEAD, EARLIEST
 from ftassets.domain.traffic.imports.guess import guess
 from ftassets.errors import InvalidInput
+from ftassets.wording import amount
 
 SEARCHED = 20_000  # requests among which a batch is chosen, so that a long window does not have to fit into memory
 
@@ -211,7 +212,7 @@ def label_import(
     publication = dataset_store.publish(
         run_id,
         {labels_path(loop.name, name): to_parquet(rows, files.get(name)) for name, rows in {**lifted, **merged.batches}.items()},
-        f"{loop.name}: {merged.added} labels added, {merged.replaced} replaced",
+        f"{loop.name}: {amount(merged.added, 'label')} added, {merged.replaced} replaced",
         {"loop": loop.name, "labels": str(merged.added + merged.replaced), **{name: str(count) for name, count in counts.items()}},
         since=commit,
     )

@@ -13,6 +13,7 @@ from ftassets.domain.gates.report import HELD_OUT
 from ftassets.domain.gates.wear import lasts
 from ftassets.domain.loop_check.rows import curated_rows, row_counts
 from ftassets.domain.rollout.planning import WORSE, StepPlan, plan_rollout
+from ftassets.wording import amount
 
 TRAFFIC = 1000.0  # requests a day that are assumed before there is any traffic
 RATES = (6, 12, 26, 52)  # candidates a year that are planned for, as far as the policy allows them
@@ -131,7 +132,7 @@ def describe(plan: dict[str, Any]) -> str:
             bad = f"<= {year['bad_promotions']:.2g}"
             lines.append(f"{year['candidates']:>10}  {year['level']:>6.3g}  {bad:>14}" + "".join(f"  {share:>11}" for share in missed))
     if lasting := plan["golden_set_lasts"]:
-        times = f"{lasting} candidate{'' if lasting == 1 else 's'}"
+        times = amount(lasting, "candidate")
         lines += ["", f"the golden set lasts for {times}: then replace rows, for choosing among more wears it out"]
     weak = [f"{gate['name']}: {gate['sentence']}" for gate in plan["gates"] if gate["power"] is None or gate["power"] < assumed["power"]]
     if plan["rollout"]:
@@ -163,7 +164,8 @@ def _about_rollout(policy: Rollout, steps: list[StepPlan]) -> list[str]:
     if policy.on_not_enough_data == "rollback":
         interval = policy.interval / 86_400
         sentences += [
-            f"at {step.weight} % a good candidate goes back for want of data: {policy.min_requests} answers take "
+            f"at {step.weight} % a good candidate goes back for want of data: "
+            f"{amount(policy.min_requests, 'answer takes', 'answers take')} "
             f"{_time(step.promote_days)}, the step lasts {_time(interval)}"
             for step in steps
             if step.promote_days > interval

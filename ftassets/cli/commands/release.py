@@ -33,6 +33,7 @@ from ftassets.domain.release.attestation import PREDICATE_TYPE, objections
 from ftassets.domain.release.statement import read_statement
 from ftassets.domain.release.version import VersionManifest
 from ftassets.errors import InvalidInput
+from ftassets.wording import amount
 
 LONGEST_OVERRIDE = 365 * 86400.0  # seconds
 KINDS = {PREDICATE_TYPE: "release", APPROVAL_TYPE: "approval", OVERRIDE_TYPE: "override"}
@@ -179,7 +180,7 @@ def _newest_report(artifacts: Artifacts, loop: LoopConfig, version: str) -> str:
 def _one(beginning: str, names: Iterable[str], what: str) -> str:
     found = [name for name in names if beginning and name.startswith(beginning)]
     if len(found) != 1:
-        raise InvalidInput(f"{len(found)} versions begin with {beginning!r} where one {what} should")
+        raise InvalidInput(f"{amount(len(found), 'version begins', 'versions begin')} with {beginning!r} where one {what} should")
     return found[0]
 
 

@@ -14,6 +14,7 @@ from ftassets.domain.dataset.rows import Example
 from ftassets.domain.evaluation.answer_form import Text, ToolCall, parse_call
 from ftassets.domain.statistics import share_interval
 from ftassets.errors import InvalidInput
+from ftassets.wording import amount
 
 # rules of thumb, not laws: below the first, examples fit into a prompt; from the second, training usually beats it
 FEW, ENOUGH = 50, 500
@@ -109,7 +110,7 @@ def _distinct(rows: Sequence[Example]) -> list[Example]:
 
 
 def _volume(distinct: int, rows: int) -> Evidence:
-    copies = f" ({rows - distinct:,} of {rows:,} rows are copies)" if rows > distinct else ""
+    copies = f" ({rows - distinct:,} of {amount(rows, 'row is', 'rows are')} copies)" if rows > distinct else ""
     if distinct < FEW:
         choice, meaning = Choice.PROMPT, f"below {FEW} they fit into a prompt"
     elif distinct < ENOUGH:
@@ -146,7 +147,9 @@ def _classes(rows: Sequence[Example], label: str | None) -> list[Evidence]:
     (largest, most), (smallest, least) = counts[0], counts[-1]
     return [
         Evidence(
-            "classes", len(counts), f"{len(counts):,} classes ({where}) with {median(n for _, n in counts):g} rows each in the median."
+            "classes",
+            len(counts),
+            f"{amount(len(counts), 'class', 'classes')} ({where}) with {median(n for _, n in counts):g} rows each in the median.",
         ),
         Evidence(
             "largest_class",
@@ -156,7 +159,7 @@ def _classes(rows: Sequence[Example], label: str | None) -> list[Evidence]:
         Evidence(
             "rare_classes",
             len(rare),
-            f"{len(rare)} of {len(counts)} classes have fewer than {PER_CLASS} rows"
+            f"{len(rare)} of {amount(len(counts), 'class has', 'classes have')} fewer than {PER_CLASS} rows"
             + (f" ({', '.join(map(_short, rare[:5]))}): training will not learn these." if rare else "."),
         ),
     ]
@@ -193,7 +196,7 @@ def _repeats(rows: Sequence[Example]) -> list[Evidence]:
     split = [list(by_request[request].values()) for request in repeated if len(by_request[request]) > 1]
     facts_only = sum(len({without_facts(answer) for answer in answers}) == 1 for answers in split)
     low, _ = share_interval(len(split), len(repeated))
-    text = f"{len(split):,} of {len(repeated):,} requests that occur more than once have different answers"
+    text = f"{len(split):,} of {amount(len(repeated), 'request')} that occur more than once have different answers"
     if low < CONTRADICTED:
         return [Evidence("contradictions", len(split) / len(repeated), f"{text}.")]
     if 2 * facts_only > len(split):
@@ -230,7 +233,7 @@ def _near(rows: Sequence[Example], label: str | None) -> Evidence:
     if not pairs:
         return Evidence("near_agreement", 1.0, f"No two different requests {among} are near-identical (Jaccard index {NEAR} of 5-grams).")
     share = agree / pairs
-    return Evidence("near_agreement", share, f"{share:.0%} of {pairs:,} pairs of near-identical requests {among} have {what}.")
+    return Evidence("near_agreement", share, f"{share:.0%} of {amount(pairs, 'pair')} of near-identical requests {among} have {what}.")
 
 
 def _facts(rows: Sequence[Example]) -> Evidence:

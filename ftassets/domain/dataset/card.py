@@ -17,6 +17,7 @@ from ftassets.domain.dataset.curation.language import shares
 from ftassets.domain.dataset.curation.pipeline import StepReport
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.dataset.shards import Index
+from ftassets.wording import amount
 
 if TYPE_CHECKING:
     from ftassets.config.loop import LoopConfig
@@ -161,7 +162,9 @@ def _croissant(loop: "LoopConfig", curated: Curated, index: Index, parents: Mapp
         "inLanguage": list(languages),
         "version": f"1.0.0+{index.content_hash[:12]}",  # this release's layout, and which rows
         "isBasedOn": [f"{what}: {commit}" for what, commit in parents.items()],
-        "rai:dataCollection": "; ".join(f"{name}: {count} rows, {SOURCES.get(name, '')}" for name, count in _by_count(_sources(curated))),
+        "rai:dataCollection": "; ".join(
+            f"{name}: {amount(count, 'row')}, {SOURCES.get(name, '')}" for name, count in _by_count(_sources(curated))
+        ),
         "rai:dataPreprocessingProtocol": [steps],
         "rai:personalSensitiveInformation": [_personal_data(loop, curated, [row for rows in curated.splits.values() for row in rows])],
         "distribution": [_files(split) for split in splits]
@@ -222,7 +225,7 @@ def _times(rows: Sequence[Example]) -> str:
     if not times:
         return "No row is of a request in production."
     first, last = (f"{datetime.fromtimestamp(at, UTC):%F}" for at in (min(times), max(times)))
-    return f"{len(times)} rows are of requests in production, from {first} to {last} (UTC), by {users} known users."
+    return f"{amount(len(times), 'row is', 'rows are')} of requests in production, from {first} to {last} (UTC), by {users} known users."
 
 
 def _languages(told: Mapping[str, float]) -> str:

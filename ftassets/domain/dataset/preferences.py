@@ -23,6 +23,7 @@ from ftassets.domain.personal_data.texts import tool_names, tools_without_person
 from ftassets.domain.traffic.exchange import Exchange, asked_of
 from ftassets.domain.traffic.feedback import FeedbackVerdict, Reviewed
 from ftassets.errors import reason_of
+from ftassets.wording import amount
 
 if TYPE_CHECKING:
     from ftassets.config.loop import LoopConfig
@@ -202,7 +203,7 @@ def _unfit(chosen: str, rejected: Exchange, key: tuple[str, str, str], seen: Col
 
 
 def _over_cap(users: Collection[str], per_user: Counter[str], cap: int) -> str | None:
-    return f"more than {cap} pairs of one user" if any(per_user[user] >= cap for user in users) else None
+    return f"more than {amount(cap, 'pair')} of one user" if any(per_user[user] >= cap for user in users) else None
 
 
 def _quarantined(rejected: Exchange, reason: str) -> Quarantined:

@@ -14,6 +14,7 @@ from ftassets.domain.dataset.row_shapes import turns_of, unread_fields
 from ftassets.domain.json_items import DamagedArray, numbered_items
 from ftassets.domain.personal_data.finding import find
 from ftassets.errors import reason_of
+from ftassets.wording import amount
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -103,7 +104,7 @@ def numbered_jsonl(
         line = line.rstrip(b"\r\n")
         try:
             if len(line) > MAX_LINE:
-                raise ValueError(f"{len(line):,} bytes, a line may have {MAX_LINE:,}")
+                raise ValueError(f"{amount(len(line), 'byte')}, a line may have {MAX_LINE:,}")
             text = line.decode()
             if not text.strip():
                 continue
@@ -119,7 +120,7 @@ def numbered_jsonl(
 
 def left_out(bad: Sequence[Quarantined], of: str) -> str:
     """How many rows of a stored set cannot be used, with the first of them, in words."""
-    counted = "1 row" if len(bad) == 1 else f"{len(bad):,} rows"
+    counted = amount(len(bad), "row")
     return f"left out: {counted} of {of} that cannot be used, the first is {bad[0].where} ({bad[0].reason})"
 
 

@@ -17,6 +17,7 @@ from ftassets.domain.dataset.curation.text import normalised, request_key
 from ftassets.domain.dataset.rows import Example, Quarantined
 from ftassets.domain.evaluation.answer_form import NO_LABEL, AnswerForm, parse_call
 from ftassets.errors import InvalidInput, reason_of
+from ftassets.wording import amount
 
 Kind = Literal["typical", "hard_negative", "edge_case"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -129,7 +130,7 @@ def parse_reply(reply: str, request: Request, loop: LoopConfig, known: Collectio
             if (text := request_key(row)) in seen:
                 raise ValueError("the request exists already")
             if len(rows) == request.wanted:
-                raise ValueError(f"more than the {request.wanted} rows that were asked for")
+                raise ValueError(f"more than the {amount(request.wanted, 'row')} that were asked for")
         except (ValueError, RecursionError) as error:
             bad.append(Quarantined(where, reason_of(error), content))
             continue

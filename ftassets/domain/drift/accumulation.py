@@ -9,6 +9,7 @@ from ftassets.domain.drift.calibration import SIZES, mix_spread
 from ftassets.domain.drift.comparison import Comparison, DriftVerdict, Statistic
 from ftassets.domain.drift.novelty import NOVELTY, novelty_scores
 from ftassets.domain.drift.reference import Reference
+from ftassets.wording import amount
 
 STATISTIC = "novelty_surprise"  # of each window, what is accumulated
 EVIDENCE = "accumulated_novelty"  # name of the statistic over windows
@@ -123,6 +124,6 @@ def with_evidence(comparison: Comparison, found: Evidence, limit: float) -> Comp
     reason = f"{EVIDENCE} {found.value:.3g} is above {limit:.3g}"
     if comparison.verdict is DriftVerdict.ALARM:
         return replace(comparison, statistics=statistics, reason=f"{comparison.reason}; {reason}")
-    windows = "1 window" if found.windows == 1 else f"{found.windows} windows"
+    windows = amount(found.windows, "window")
     said = f"Yes: the queries of the last {windows} together are farther from the reference than known topics are."
     return replace(comparison, verdict=DriftVerdict.ALARM, statistics=statistics, reason=reason, is_new=said)

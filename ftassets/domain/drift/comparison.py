@@ -14,6 +14,7 @@ from ftassets.domain.drift.novelty import NOVELTY, novelty_scores
 from ftassets.domain.drift.occupancy import assign, psi_contributions
 from ftassets.domain.drift.reference import Reference, calibrated_for, check_unit
 from ftassets.errors import InvalidInput
+from ftassets.wording import amount
 
 INFORM_RATE = 0.01  # false-alarm rate of a statistic that only informs
 MIN_FACTOR = 1.1
@@ -194,9 +195,11 @@ def compare(
     """
     n, needed = len(window), max(smallest, SIZES[0])
     if n < needed:
-        return not_enough_data(f"{n} queries in the window, {needed} are needed")
+        return not_enough_data(f"{amount(n, 'query', 'queries')} in the window, {needed} are needed")
     if not reference.nulls.keys() >= set(ALARMS):
-        return not_enough_data(f"the reference has {len(reference.vectors)} queries, at least {2 * SIZES[0]} are needed to calibrate", True)
+        return not_enough_data(
+            f"the reference has {amount(len(reference.vectors), 'query', 'queries')}, at least {2 * SIZES[0]} are needed to calibrate", True
+        )
     check_unit(window, "the window")
     if window.shape[1] != reference.vectors.shape[1]:
         raise InvalidInput(f"the window's vectors have {window.shape[1]} dimensions, the reference's {reference.vectors.shape[1]}")
@@ -244,5 +247,5 @@ def _mix_changed(informing: tuple[Statistic, ...], moved: tuple[MovedCluster, ..
     above = [s.name for s in informing if s.above]
     if not above and not moved:
         return "No: topics are mixed as harmless windows mix them."
-    clusters = f"{len(moved)} {'cluster' if len(moved) == 1 else 'clusters'} gained or lost share"
+    clusters = f"{amount(len(moved), 'cluster')} gained or lost share"
     return f"Yes: {', '.join(above) or 'no overall statistic'} above usual, {clusters}. By itself this asks for no training."

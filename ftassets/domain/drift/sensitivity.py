@@ -14,6 +14,7 @@ from ftassets.domain.drift.mmd import fourier_features
 from ftassets.domain.drift.novelty import novelty_scores
 from ftassets.domain.drift.occupancy import assign, fit_centres
 from ftassets.domain.drift.reference import Reference
+from ftassets.wording import amount
 
 NEW_TOPICS = 10  # one in so many clusters plays a new topic in a window
 PRESETS = {"centroid_cosine": 0.15, "psi": 0.2}
@@ -36,7 +37,7 @@ class Power:
     def sentence(self) -> str:
         """The same in words."""
         delay = f"after {self.reports:.1f} reports on average" if np.isfinite(self.reports) else "never in practice"
-        share = f"{self.unseen_share:.0%} new topics in windows of {self.n} queries"
+        share = f"{self.unseen_share:.0%} new topics in windows of {amount(self.n, 'query', 'queries')}"
         return f"{share} are seen with probability {self.probability:.2f}, {delay}"
 
 
@@ -120,7 +121,7 @@ def preset_false_alarm_rates(reference: Reference, n: int, draws: int = 1000, se
     """
     m = len(reference.vectors)
     if 2 * n > m:
-        raise ValueError(f"windows of {n} queries leave too little of a reference of {m}")
+        raise ValueError(f"windows of {amount(n, 'query', 'queries')} leave too little of a reference of {m}")
     centres = fit_centres(reference.vectors, min(PRESET_CLUSTERS, m // 2), seed)
     clusters = assign(reference.vectors, centres)
     features = fourier_features(reference.vectors, reference.bandwidth, reference.seed)

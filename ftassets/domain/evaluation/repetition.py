@@ -6,6 +6,8 @@ from collections import Counter
 
 import numpy as np
 
+from ftassets.wording import amount
+
 MIN_REPEATS = 5  # times the same line or phrase stands in an answer, which fills more than half of it
 _LONGEST_PHRASE = 50  # words
 _WRITTEN = re.compile(r"[^\W_]")
@@ -25,13 +27,13 @@ def repetition(text: str) -> str | None:
     lines = [line.strip() for line in text.splitlines() if _WRITTEN.search(line)] or text.split("\n")
     count = Counter(lines).most_common(1)[0][1]
     if count >= MIN_REPEATS and count > len(lines) / 2:
-        return f"has the same line {count} times, of {len(lines)} lines"
+        return f"has the same line {amount(count, 'time')}, of {amount(len(lines), 'line')}"
     numbers: dict[str, int] = {}
     ids = np.array([numbers.setdefault(word, len(numbers)) for word in words])
     for length in range(1, min(_LONGEST_PHRASE, len(ids) // MIN_REPEATS) + 1):
         repeats = 1 + _longest_run(ids[length:] == ids[:-length]) // length
         if repeats >= MIN_REPEATS and repeats * length > len(ids) / 2:
-            return f"repeats a phrase {repeats} times in a row: {repeats * length} of its {len(ids)} words"
+            return f"repeats a phrase {amount(repeats, 'time')} in a row: {repeats * length} of its {len(ids)} words"
     return None
 
 

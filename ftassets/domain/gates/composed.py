@@ -7,6 +7,7 @@ from ftassets.domain.gates.presets import RULES, as_gate, usual_reading
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.gates.result import GateResult, Verdict
 from ftassets.domain.statistics import holm
+from ftassets.wording import amount
 
 if TYPE_CHECKING:
     from ftassets.domain.gates.gate import Gate
@@ -32,7 +33,9 @@ def evaluate_any_of(gate: "Gate", evaluate: Evaluate) -> GateResult:
     each = "; ".join(f"{r.name}: {r.sentence}, with Holm {p:.2g}" for p, r in zip(adjusted, results, strict=True))
     needed = min((r.rows_needed for r in results if r.rows_needed), default=None)
     return GateResult.of(
-        gate, verdict, best.value, best.bound, best.threshold, best.n, f"smallest p of {len(results)} gates with Holm's correction "
+        gate, verdict, best.value, best.bound, best.threshold, best.n, 
+            f"smallest p of {amount(len(results), 'gate')} "
+            "with Holm's correction "
         f"{min(adjusted):.2g}, needs < {1 - gate.confidence:.2g} ({each})", p_value=min(adjusted), rows_needed=needed,
     )  # fmt: skip
 

@@ -20,6 +20,7 @@ from ftassets.domain.canonical import digest_of
 from ftassets.domain.formats import Stored
 from ftassets.domain.gates.presets import single_gates
 from ftassets.domain.power import POWER
+from ftassets.wording import amount
 
 if TYPE_CHECKING:
     from ftassets.domain.gates.gate import Gate
@@ -194,7 +195,7 @@ class Outlook:
     def sentence(self) -> str:
         """All of it in words."""
         text = (
-            f"level {self.level:.3g}; {self.decisions} decision{'' if self.decisions == 1 else 's'} in 365 days spent {self.spent:.3g} of "
+            f"level {self.level:.3g}; {amount(self.decisions, 'decision')} in 365 days spent {self.spent:.3g} of "
             f"{bad_promotions(self.per_year)}, {self.left:.3g} can be spent now"
         )
         if self.level < _rounded(self.wanted):

@@ -14,6 +14,7 @@ from ftassets.domain.gates.macro_f1 import gain_bound, loss_bound, macro_f1
 from ftassets.domain.gates.paired import no_rows, not_measured, same_rows
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.gates.result import GateResult, Verdict, rows_to_tell, verdict_of
+from ftassets.wording import amount
 
 if TYPE_CHECKING:
     from ftassets.config.loop import LoopConfig
@@ -58,7 +59,7 @@ def labels(scores: Sequence[Score]) -> tuple[list[str], list[str]] | None:
 
 
 def _over(classes: Sequence[str]) -> str:
-    return f"over {len(classes)} class{'' if len(classes) == 1 else 'es'}"
+    return f"over {amount(len(classes), 'class', 'classes')}"
 
 
 def _without_rows(gate: "Gate", names: Sequence[str], n: int) -> GateResult:
@@ -82,7 +83,7 @@ def _paired(gate: "Gate", report: EvalReport, candidate: Sequence[Score], produc
     alpha = 1 - gate.confidence
     equivalent = limit < gain.bound and loss.bound < -limit if gate.no_worse_than else None
     text = (
-        f"macro F1 of the candidate {here:.3f}, production {there:.3f} on {n} rows, "
+        f"macro F1 of the candidate {here:.3f}, production {there:.3f} on {amount(n, 'row')}, "
         f"{_over(classes)}; difference {value:+.3f}, {100 * gate.confidence:g} % lower bound {gain.bound:+.3f}, upper "
         f"{loss.bound:+.3f}, needs a lower bound above {limit:+.3f}; paired bootstrap p = {gain.p_value:.2g}"
     )

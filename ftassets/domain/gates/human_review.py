@@ -13,6 +13,7 @@ from ftassets.domain.gates.independent_units import one_of_each
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.gates.result import GateResult, Verdict, verdict_of
 from ftassets.domain.sequential_share import decided_after, more_good, sequential_bounds
+from ftassets.wording import amount
 
 if TYPE_CHECKING:
     from ftassets.domain.gates.gate import Gate
@@ -44,7 +45,7 @@ def evaluate_human_review(gate: "Gate", report: EvalReport, review: Review | Non
     progress = progress_of(gate, sample, review.good)
     seen, most = progress.seen, len(sample)
     if not seen:
-        text = f"the first of {most} answers is not reviewed{_out_of_order(progress)}: {how}"
+        text = f"the first of {amount(most, 'answer')} is not reviewed{_out_of_order(progress)}: {how}"
         return GateResult.of(gate, Verdict.NOT_ENOUGH_DATA, None, None, threshold, 0, text)
     lower, upper = progress.bounds
     if progress.contradictory:
@@ -59,7 +60,8 @@ def evaluate_human_review(gate: "Gate", report: EvalReport, review: Review | Non
             f"{lower:.3f}, upper {upper:.3f}, whenever reviewers stop"
         )
     text = (
-        f"{sum(seen)} of {len(seen)} answers are good to all who saw them ({', '.join(review.people)}){found}; needs a lower bound above "
+        f"{sum(seen)} of {amount(len(seen), 'answer is', 'answers are')} good to all who saw "
+        f"them ({', '.join(review.people)}){found}; needs a lower bound above "
         f"{threshold:.3f}; {progress.sentence}{_out_of_order(progress)}{_agreement(sample, review)}"
     )
     lower, upper = sorted((lower, upper))
@@ -104,7 +106,7 @@ class Progress:
             return "this sample decides nothing: materialize eval_report again, which draws another one"
         if self.verdict is not Verdict.NOT_ENOUGH_DATA:
             after = self.bad_after or self.good_after
-            return f"decided: {self.verdict.value} after {after} of {self.most} answers"
+            return f"decided: {self.verdict.value} after {after} of {amount(self.most, 'answer')}"
         if self.more_good is None:
             rest = f", even if the other {left} are good" if left else ""
             return f"the sample of {self.most} can no longer pass{rest}"
@@ -137,7 +139,7 @@ def _agreement(sample: Sequence[str], review: Review) -> str:
     same, pairs = agreeing(rows)
     if not pairs:
         return ""
-    text = f"; reviewers agree in {same} of {pairs} pairs of reviews"
+    text = f"; reviewers agree in {same} of {amount(pairs, 'pair')} of reviews"
     if (found := krippendorff(rows)) is None:
         return f"{text}, all of them the same word"
     return f"{text}, Krippendorff's alpha {found[0]:.2f} (95 % interval {found[1]:.2f} to {found[2]:.2f})"

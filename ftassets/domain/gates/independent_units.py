@@ -7,6 +7,7 @@ import numpy as np
 from ftassets.domain.evaluation.scoring import Score
 from ftassets.domain.mean_bounds import mean_lower_bound, mean_upper_bound
 from ftassets.domain.statistics import share_interval
+from ftassets.wording import amount
 
 _ONE_SIDED = 0.975  # of each bound of a 95 % interval
 WHOLE = "whole_conversation"  # the metric that asks whether all answers of a conversation are right
@@ -47,7 +48,7 @@ def one_of_each(scores: Sequence[Score]) -> list[Score]:
 
 def counted(scores: Sequence[Score], units: int) -> str:
     """How many units there are, in words."""
-    return f"{units} conversations of {len(scores)} answers" if in_conversations(scores) else f"{units} rows"
+    return f"{amount(units, 'conversation')} of {amount(len(scores), 'answer')}" if in_conversations(scores) else amount(units, "row")
 
 
 def unit_of(scores: Sequence[Score]) -> str:

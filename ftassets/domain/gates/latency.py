@@ -21,6 +21,7 @@ from ftassets.domain.statistics import (
     p95_upper_rank,
 )
 from ftassets.errors import InvalidInput
+from ftassets.wording import amount
 
 if TYPE_CHECKING:
     from ftassets.domain.gates.gate import Gate
@@ -44,7 +45,7 @@ def evaluate_latency(gate: "Gate", report: EvalReport, _review: object = None) -
         return _ceiling(gate, candidate, gate.at_most)
     limit, n, least = 1 + (gate.margin or 0.0), len(candidate), fewest_pairs(gate)
     if n != len(production):
-        text = f"{n} times of the candidate and {len(production)} of production are not pairs"
+        text = f"{amount(n, 'time')} of the candidate and {len(production)} of production are not pairs"
         return GateResult.of(gate, Verdict.NOT_ENOUGH_DATA, None, None, limit, n, text)
     if n < least:
         text = f"{n} interleaved pairs cannot bound the ratio of two 95th percentiles, at least {least} are needed"
@@ -138,14 +139,14 @@ def _ceiling(gate: "Gate", times: list[float], limit: float) -> GateResult:
     """The candidate's own percentile below a number of milliseconds."""
     n, least = len(times), fewest_pairs(gate)
     if n < least:
-        text = f"{n} requests are too few to bound the p95, at least {least} are; it needs at most {limit:.0f} ms"
+        text = f"{amount(n, 'request is', 'requests are')} too few to bound the p95, at least {least} are; it needs at most {limit:.0f} ms"
         needed = _requests_needed(gate, times, limit, least - 1) if n else None
         return GateResult.of(gate, Verdict.NOT_ENOUGH_DATA, None, None, limit, n, text, rows_needed=needed, unit="requests")
     value, bound, lower = float(np.quantile(times, 0.95)), p95_upper_bound(times, gate.confidence), p95_lower_bound(times, gate.confidence)
     assert bound is not None
     assert lower is not None  # the upper one takes more requests
     text = (
-        f"p95 {value:.0f} ms over {n} requests, lower bound {lower:.0f} ms, upper {bound:.0f} ms, "
+        f"p95 {value:.0f} ms over {amount(n, 'request')}, lower bound {lower:.0f} ms, upper {bound:.0f} ms, "
         f"needs an upper bound of at most {limit:.0f} ms"
     )
     return GateResult.of(

@@ -22,6 +22,7 @@ from ftassets.domain.gates.prediction_powered import (
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.gates.result import GateResult, Verdict, about, rows_to_tell, verdict_of
 from ftassets.domain.power import POWER, ROWS_LIMIT
+from ftassets.wording import amount
 
 if TYPE_CHECKING:
     from ftassets.config.loop import LoopConfig
@@ -71,7 +72,7 @@ def evaluate_llm_judge(gate: "Gate", report: EvalReport, _review: object = None)
     missing = [each.reason for each in scores if each.reason]
     if too_many_missing(len(missing), len(scores)):
         why = Counter(missing).most_common(1)[0][0]
-        text = f"{len(missing)} of {len(scores)} rows got no judgement, most often: {why}; then {_AGAIN}"
+        text = f"{len(missing)} of {amount(len(scores), 'row got', 'rows got')} no judgement, most often: {why}; then {_AGAIN}"
         return undecided(text, len(scores) - len(missing))
     return _decide(gate, report, scores, calibration, threshold)
 
@@ -171,7 +172,8 @@ def _labels_wanted(scores: Sequence[PairwiseScore]) -> str:
     """Why labels on other pairs are not enough, and how many are."""
     have, needed = len(_labelled(scores)), _labels_needed(scores)
     return (
-        f"labels on other pairs do not show which model the judge favours here: {needed} of these {len(_differing(scores))} pairs of "
+        "labels on other pairs do not show which model the judge favours here: "
+        f"{needed} of these {amount(len(_differing(scores)), 'pair')} of "
         f"answers need people's labels, from the top of the list, and {have} have one"
     )
 
@@ -189,7 +191,7 @@ def _about(scores: Sequence[PairwiseScore]) -> str:
     wins, losses = sum((each.value or 0) > 0 for each in scores), sum((each.value or 0) < 0 for each in scores)
     contradicted, missing = sum(each.contradictions > 0 for each in scores), sum(each.value is None for each in scores)
     return (
-        f"the judge prefers the candidate on {wins} and production on {losses} of {len(scores)} rows "
+        f"the judge prefers the candidate on {wins} and production on {losses} of {amount(len(scores), 'row')} "
         f"(it contradicted itself on {contradicted}, and gave no judgement on {missing})"
     )
 
@@ -198,4 +200,4 @@ def _agreement(calibration: Calibration, gate: "Gate") -> str:
     low, high = calibration.interval(gate.confidence)
     assert calibration.kappa is not None
     bounds = f"{100 * gate.confidence:g} % lower bound {low:.2f}, upper {high:.2f}"
-    return f"its kappa with people is {calibration.kappa:.2f} ({bounds}) on {calibration.n} pairs"
+    return f"its kappa with people is {calibration.kappa:.2f} ({bounds}) on {amount(calibration.n, 'pair')}"

@@ -10,6 +10,7 @@ from ftassets.domain.gates.independent_units import in_conversations
 from ftassets.domain.gates.policy import evaluate_gates
 from ftassets.domain.gates.presets import single_gates
 from ftassets.domain.statistics import share_interval
+from ftassets.wording import amount
 
 if TYPE_CHECKING:
     from ftassets.domain.gates.gate import Gate
@@ -63,8 +64,9 @@ def noise_sentence(gates: "Sequence[Gate]", report: "EvalReport", noise: SecondA
     changed = "; ".join(f"{gate}: {before}, then {after}" for gate, before, after in found) or "none"
     share = noise.seconds / noise.of_seconds if noise.of_seconds else 0.0
     return (
-        f"production answered {n} golden rows twice: {noise.differing} answers differ ({noise.differing / n:.1%}{interval}), "
+        f"production answered {n} golden rows twice: "
+        f"{amount(noise.differing, 'answer differs', 'answers differ')} ({noise.differing / n:.1%}{interval}), "
         f"{fixed} became right and {broken} wrong. Verdicts that change with the second answers: {changed} "
-        f"({resting} of {len(gates)} gates compare answers with production's). It took {noise.seconds:.0f} s of the evaluation's "
+        f"({resting} of {amount(len(gates), 'gate')} compare answers with production's). It took {noise.seconds:.0f} s of the evaluation's "
         f"{noise.of_seconds:.0f} s ({share:.0%})"
     )

@@ -8,6 +8,7 @@ from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.gates.result import GateResult, Verdict, verdict_of
 from ftassets.domain.mean_bounds import mean_upper_bound
 from ftassets.domain.statistics import Pairs, mcnemar_p
+from ftassets.wording import amount
 
 if TYPE_CHECKING:
     from ftassets.domain.gates.gate import Gate
@@ -36,7 +37,7 @@ def evaluate_parity(gate: "Gate", report: EvalReport, _review: object = None) ->
     lost = mcnemar_p(Pairs(found.valid_lost, found.valid_server - found.valid_merged + found.valid_lost, found.prompts))
     broken = [] if found.tokenizer_same else [_OTHER_TOKENIZER]
     if lost < alpha:
-        have = f"{found.valid_server} answers have it, {found.valid_merged} of the merged copy"
+        have = f"{amount(found.valid_server, 'answer has', 'answers have')} it, {found.valid_merged} of the merged copy"
         broken.append(f"the server loses the form the task asks for: {have}")
     failed = not found.tokenizer_same or lost < alpha / 3 or upper < threshold
     verdict = verdict_of(bound >= threshold and not broken, failed)

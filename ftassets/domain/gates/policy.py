@@ -14,6 +14,7 @@ from ftassets.domain.gates.error_budget import at_level, bad_promotions
 from ftassets.domain.gates.gate import Gate
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.gates.result import GateResult, Verdict
+from ftassets.wording import amount
 
 # The rule by which verdicts follow from a report. Raise it when a stored report could get another verdict than before.
 # 1: normal approximations and bootstraps, FAIL by the estimate. 2: bounds that hold for any number of rows, FAIL by a bound.
@@ -56,7 +57,7 @@ def _in_family(gate: Gate, gates: int, report: EvalReport, evaluate: Callable[[G
         harder = evaluate(at_level(strict, 1 - confidence))
         if harder.verdict is not Verdict.FAIL:
             result = harder.model_copy(update={"verdict": Verdict.NOT_ENOUGH_DATA})
-            notes.append(f"one of {gates} gates, so that FAIL takes {100 * confidence:.4g} %")
+            notes.append(f"one of {amount(gates, 'gate')}, so that FAIL takes {100 * confidence:.4g} %")
     if budget and strict is not gate:
         notes += [
             f"tested at {budget.level:.3g}, not {1 - gate.confidence:.3g}: what the budget of {bad_promotions(budget.per_year)} a year "

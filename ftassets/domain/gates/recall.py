@@ -23,6 +23,7 @@ from ftassets.domain.gates.paired import differences_of, evaluate_paired, no_row
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.gates.result import GateResult, Verdict, would_tell
 from ftassets.domain.power import POWER, pairs_power, resampled_power, share_power, smallest
+from ftassets.wording import amount
 
 if TYPE_CHECKING:
     from ftassets.config.loop import LoopConfig
@@ -139,7 +140,7 @@ def _result(
     result = evaluate_paired(asked, own) if gate.better_than or gate.no_worse_than else evaluate_fixed(asked, own)
     unit = unit_of(own.rows("candidate", gate.slice))
     text = result.sentence.removesuffix(would_tell(result.rows_needed, unit)) if result.rows_needed else result.sentence
-    of = f"class {label}" if gate.label else f"{len(found)} classes: {said}; class {label}"
+    of = f"class {label}" if gate.label else f"{amount(len(found), 'class', 'classes')}: {said}; class {label}"
     needed = _rows_of_each(found) if verdict is Verdict.NOT_ENOUGH_DATA else None
     each = f"of {f'class {label}' if len(found) == 1 else 'each class'}"
     more = would_tell(needed, f"{unit} {each}") if needed else ""

@@ -13,6 +13,7 @@ from ftassets.domain.gates.paired import same_rows
 from ftassets.domain.gates.presets import single_gates
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.power import EFFECT
+from ftassets.wording import amount
 
 if TYPE_CHECKING:
     from ftassets.domain.gates.gate import Gate
@@ -46,7 +47,7 @@ class Wear:
         """All of it in words."""
         when = f"more than {MOST:,}" if self.refresh_at is None else f"{self.refresh_at:,}"
         text = (
-            f"{self.candidates} candidate{' was' if self.candidates == 1 else 's were'} evaluated on this golden set; by chance alone the "
+            f"{amount(self.candidates, 'candidate was', 'candidates were')} evaluated on this golden set; by chance alone the "
             f"best of {self.candidates} equal ones scores {self.optimism:.3f} above its true {self.metric}, on {self.rows}"
         )
         if self.worn:

@@ -17,6 +17,7 @@ from ftassets.domain.evaluation.scored_turns import conversation_of, last_answer
 from ftassets.domain.gates.planning import RowCounts
 from ftassets.domain.gates.report import HELD_OUT
 from ftassets.domain.loop_check.finding import LOOP, LoopFinding
+from ftassets.wording import amount
 
 if TYPE_CHECKING:
     from ftassets.config.loop import LoopConfig
@@ -135,7 +136,10 @@ def repeated(loop: "LoopConfig", files: Sequence[Written]) -> Iterator[LoopFindi
         rows = linked(distinct(of.rows, loop.task.form))
         together = [(conversation, line_of[row.id]) for row in rows if (conversation := conversation_of(row))]
         if together:
-            text = f"{len(together)} rows are of {len(dict(together))} conversations, since they ask the same or one begins with the other"
+            text = (
+                f"{amount(len(together), 'row is', 'rows are')} of {amount(len(dict(together)), 'conversation')}, "
+                "since they ask the same or one begins with the other"
+            )
             advice = "gates count each conversation once, because its rows are right or wrong together: add others if they lack rows"
             yield LoopFinding("warning", "conversation", of.source, text, advice, together[0][1])
 
@@ -180,7 +184,7 @@ def labels(loop: "LoopConfig", seed: Written, golden: Written) -> Iterator[LoopF
     ):
         for label, (line, count) in found[of.source].items():
             if label not in found[other.source] and label != NO_LABEL:
-                rows = f" ({count} rows)" if count > 1 else ""
+                rows = f" ({amount(count, 'row')})" if count > 1 else ""
                 yield LoopFinding("warning", "unknown_label", of.source, text.format(repr(label)) + rows, advice, line)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from ftassets.config.loop import TRAIN_PRESETS, LoopConfig
 from ftassets.domain.loop_check.finding import LOOP, LoopFinding
+from ftassets.wording import amount
 
 TYPICAL: dict[str, tuple[float, float]] = {
     "learning_rate": (1e-5, 2e-4),
@@ -25,7 +26,10 @@ def unusual(loop: LoopConfig) -> Iterator[LoopFinding]:
             yield _warning(name, f"{name} is {value:g}", f"{low:g} to {high:g}")
     rows = train.batch_size * train.gradient_accumulation_steps
     if not ROWS_A_STEP[0] <= rows <= ROWS_A_STEP[1]:
-        what = f"{train.batch_size} rows in each of {train.gradient_accumulation_steps} batches make steps of {rows} rows"
+        what = (
+            f"{amount(train.batch_size, 'row')} in each of {amount(train.gradient_accumulation_steps, 'batch makes', 'batches make')} "
+            f"steps of {amount(rows, 'row')}"
+        )
         yield _warning("batch_size", what, f"{ROWS_A_STEP[0]} to {ROWS_A_STEP[1]}")
     if not ALPHA_TO_R[0] <= train.lora_alpha / train.lora_r <= ALPHA_TO_R[1] and not train.use_rslora:
         what = f"lora_alpha is {train.lora_alpha / train.lora_r:g} times lora_r"

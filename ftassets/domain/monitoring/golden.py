@@ -14,6 +14,7 @@ from ftassets.domain.gates.result import Verdict
 from ftassets.domain.monitoring.estimate import Estimate
 from ftassets.domain.monitoring.finding import Finding
 from ftassets.domain.statistics import Pairs, mcnemar_p
+from ftassets.wording import amount
 
 FLOOR_RISK = 0.05  # that the reports of a year call a version below its floor that is not
 REGRESSION_RISK = 0.05  # that a year of comparisons with the version's own evaluation has a false alarm
@@ -85,7 +86,10 @@ def at_floor(right: Estimate, good: int, floor: float, risk: float, known: Floor
     if right.low >= floor:
         return now, Finding(Verdict.PASS, found)
     if floor_p(0, right.n, floor) >= risk:
-        few = f"; {right.n} rows cannot prove a share below the floor in a year of reports, not even if all are wrong: add golden rows"
+        few = (
+            f"; {amount(right.n, 'row')} cannot prove a share below the floor in a year of reports, "
+            "not even if all are wrong: add golden rows"
+        )
         return now, Finding(Verdict.NOT_ENOUGH_DATA, found + few, blocked=True)
     within = "the 95 % interval has the floor in it" if right.high >= floor else "below it is not proved for a year of reports"
     return now, Finding(Verdict.NOT_ENOUGH_DATA, f"{found}; {within}: raise monitors.sample or add golden rows to be sure")
@@ -102,12 +106,12 @@ def regression(
     ids = sorted(live.keys() & before.keys())
     pairs = Pairs.of([before[i] for i in ids], [live[i] for i in ids])
     if 0.5 ** len(ids) >= risk:
-        return known, Finding(Verdict.NOT_ENOUGH_DATA, f"{name}: {len(ids)} rows in common with the version's own evaluation")
+        return known, Finding(Verdict.NOT_ENOUGH_DATA, f"{name}: {amount(len(ids), 'row')} in common with the version's own evaluation")
     p = mcnemar_p(pairs)
     calm = known.calm + 1 if p >= CALM else 0
     now = Regression(found=p < risk or (known.found and calm < RECENT), calm=calm if known.found and calm < RECENT else 0)
     text = (
-        f"{name}: {pairs.only_candidate} of {pairs.n} rows were right in the version's evaluation and are wrong now, "
+        f"{name}: {pairs.only_candidate} of {amount(pairs.n, 'row was', 'rows were')} right in the version's evaluation and are wrong now, "
         f"{pairs.only_production} the other way round; p = {p:.2g}, alarm below {risk:.2g}"
     )
     if now.found and p >= risk:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from ftassets.domain.gates.result import Verdict
 from ftassets.domain.monitoring.finding import Finding
 from ftassets.domain.monitoring.lasting_drop import DAY_EFFECTS, WEEK, DayShare, Turn, limit_of, turns
+from ftassets.wording import amount
 
 NOT_DISLIKED, NOT_CORRECTED, WITHOUT_ERROR, WELL_FORMED, JUDGED = "not_disliked", "not_corrected", "without_error", "well_formed", "judged"
 MEASURES = (NOT_DISLIKED, NOT_CORRECTED, WITHOUT_ERROR, WELL_FORMED, JUDGED)
@@ -174,7 +175,7 @@ def _began(days: Sequence[Day], proved: int) -> int:
 
 
 def _finding(name: str, series: Series, point: QualityPoint, drop: float) -> Finding:
-    days, users = len(series.days), f"{point.n:.0f} {'user' if round(point.n) == 1 else 'users'}"
+    days, users = len(series.days), amount(round(point.n), "user")
     found = f"{name} {point.value:.3f} ({point.low:.3f} to {point.high:.3f}) of {users} a day summed"
     if point.baseline is None:
         return Finding(Verdict.NOT_ENOUGH_DATA, f"{found}: not compared yet, {days} of the first {WEEK} days with data are measured")

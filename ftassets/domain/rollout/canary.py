@@ -11,6 +11,7 @@ from math import exp, log
 
 from ftassets.config.loop import Rollout
 from ftassets.domain.rollout.endpoint import EndpointState
+from ftassets.wording import amount
 
 RATIOS = (1.5, 2.0, 3.0, 5.0, 10.0, 30.0)
 COLLAPSE = 10  # failures in a row: at an equal failure rate of 30 % six of a million windows
@@ -146,7 +147,10 @@ def decide(state: EndpointState, seen: CanaryEvidence, policy: Rollout, now: flo
             return RolloutDecision(Move.ROLLBACK, 0, reason, evidence)
         return RolloutDecision(Move.HOLD, state.weight, reason, evidence)
     step = next(step for step in policy.steps if step > state.weight)
-    reason = f"{good + failed} answers of the candidate at {state.weight} %, {failed} failed, e-value {evidence:.2g}: next step {step} %"
+    reason = (
+        f"{amount(good + failed, 'answer')} of the candidate at {state.weight} %, "
+        f"{failed} failed, e-value {evidence:.2g}: next step {step} %"
+    )
     return RolloutDecision(Move.RAMP, step, reason, evidence)
 
 

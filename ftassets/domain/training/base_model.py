@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.training.memory_need import Shape, training_bytes
+from ftassets.wording import amount
 
 PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
@@ -88,7 +89,7 @@ def _model(loop: LoopConfig, facts: BaseFacts) -> Iterator[BaseFinding]:
         most = loop.train.max_length
         fits = most <= facts.context
         advice = "" if fits else f": lower train.max_length from {most:,}, longer rows fail or are read wrongly"
-        yield BaseFinding("context", fits, f"{facts.context:,} tokens{advice}")
+        yield BaseFinding("context", fits, f"{amount(facts.context, 'token')}{advice}")
 
 
 def _weights(facts: BaseFacts) -> Iterator[BaseFinding]:
@@ -109,7 +110,7 @@ def _tokenizer(loop: LoopConfig, facts: BaseFacts) -> Iterator[BaseFinding]:
         return
     if facts.tokens is not None and facts.embeddings is not None:
         fits = facts.tokens <= facts.embeddings
-        text = f"{facts.tokens:,} tokens, {facts.embeddings:,} embeddings"
+        text = f"{amount(facts.tokens, 'token')}, {amount(facts.embeddings, 'embedding')}"
         yield BaseFinding("vocabulary", fits, text if fits else f"{text}: some tokens have no embedding, take the model's own tokenizer")
     if facts.end is None:
         yield BaseFinding("end of text", False, "the tokenizer names no end-of-text token (eos_token): no answer would ever end")

@@ -16,6 +16,7 @@ from ftassets.domain.chat import Chat, chat
 from ftassets.domain.dataset.rows import from_jsonl
 from ftassets.domain.evaluation.jobs import AnswerJob, Ask, Prompt
 from ftassets.errors import InvalidInput
+from ftassets.wording import amount
 from ftassets.workers.chat_template import NoTemplate, prompt_ids, stop_ids
 from ftassets.workers.evaluation.partial import PartialAnswers, discard
 from ftassets.workers.padding import left_padded
@@ -127,7 +128,7 @@ def generate(
             now, done = time.monotonic(), done + len(batch)
             if now - said >= SAY_EVERY or done == total:
                 said = now
-                report(f"{done}/{total} answers, {(now - started) / done * (total - done):.0f} s left")
+                report(f"{done}/{amount(total, 'answer')}, {(now - started) / done * (total - done):.0f} s left")
 
 
 def _tokens(tokenizer: Any, chats: Sequence[Chat]) -> tuple[list[list[int]], dict[int, str]]:

@@ -18,6 +18,7 @@ from ftassets.domain.evaluation.answer_form import form_of
 from ftassets.domain.evaluation.jobs import Answered, ExpectedAnswer, Measurements, MetricsJob
 from ftassets.durable import write_durably
 from ftassets.errors import InvalidInput, in_one_line
+from ftassets.wording import amount
 from ftassets.workers.evaluation.metrics.loading import MetricFailed, load
 from ftassets.workers.process import Report
 
@@ -98,7 +99,7 @@ def _values(name: str, metric: "evaluate.Metric", job: MetricsJob, place: str, p
         raise MetricFailed(f"{where}: {type(error).__name__}: {error}") from error
     for key, values in each.items():
         if len(values) != len(part.origin):
-            raise MetricFailed(f"{where}: {len(values)} values of {key} for {len(part.origin)} rows")
+            raise MetricFailed(f"{where}: {len(values)} values of {key} for {amount(len(part.origin), 'row')}")
         for (number, row_id), value in zip(part.origin, values, strict=True):
             if not isinstance(value, Real) or not math.isfinite(value):
                 raise MetricFailed(f"{where}: row {row_id} must have one finite number as {key}, not {_short(value)}")

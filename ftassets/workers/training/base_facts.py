@@ -13,6 +13,7 @@ from ftassets.domain.training.base_model import PICKLED, BaseFacts, Machine, Tem
 from ftassets.domain.training.memory_need import Shape
 from ftassets.errors import in_one_line
 from ftassets.workers.chat_template import SYSTEM, USER, stop_ids, writes_system
+from ftassets.workers.process import set_up_libraries
 from ftassets.workers.training.base_models import BaseFiles, base_files
 from ftassets.workers.training.sft import adapter_config, computes_bf16
 
@@ -42,6 +43,7 @@ def machine() -> Machine:
 
 def _with_model(facts: BaseFacts, files: BaseFiles, loop: LoopConfig) -> BaseFacts:
     """The facts with those of the configuration; the model is made without memory for its weights."""
+    set_up_libraries()
     import torch
     from peft import get_peft_model
     from transformers import AutoConfig, AutoModelForCausalLM

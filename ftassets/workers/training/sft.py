@@ -23,6 +23,7 @@ from ftassets.domain.training.overfit import kept_loss
 from ftassets.domain.training.recipe import recipe, same_steps
 from ftassets.domain.training.rows import lineage_of
 from ftassets.durable import file_digest
+from ftassets.wording import amount
 from ftassets.workers.chat_template import NoTemplate, Taught, prompt_ids, taught
 from ftassets.workers.process import Report
 from ftassets.workers.training import replicas
@@ -60,7 +61,7 @@ def train(job: TrainingJob, report: Report, cores: int = 1, stop_asked: Callable
     trainable = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     if trainable == 0:
         raise TrainingStopped("the model has no trainable parameters: the adapter was loaded frozen or has no target modules")
-    report(f"training on {len(rows)} rows, {trainable / 1e6:.2f}M parameters, {'bf16' if bf16 else 'fp32'}, {lineage}")
+    report(f"training on {amount(len(rows), 'row')}, {trainable / 1e6:.2f}M parameters, {'bf16' if bf16 else 'fp32'}, {lineage}")
 
     key = _key(job, base_digest)
     resume = newest(job.checkpoints, key)
@@ -70,7 +71,7 @@ def train(job: TrainingJob, report: Report, cores: int = 1, stop_asked: Callable
     progress = run_steps(Steps(job, model, tokenizer, rows, validation, bf16, key, report, stop_asked), count, resume)
     losses, seconds = progress.losses, progress.seconds
     validation_loss = kept_loss(progress.validation, job.train.early_stopping_patience)
-    report(f"trained {len(losses)} steps in {seconds:.0f} s, last loss {losses[-1]:.3f}; merging and reloading")
+    report(f"trained {amount(len(losses), 'step')} in {seconds:.0f} s, last loss {losses[-1]:.3f}; merging and reloading")
 
     staging = job.work / "version"
     shutil.rmtree(staging, ignore_errors=True)
@@ -203,11 +204,11 @@ def _tokens(tokenizer: Any, rows: Iterable[Example], job: TrainingJob, report: R
             refused[str(error)] += 1
             continue
         if len(tokens.ids) > job.train.max_length:
-            refused[f"more than max_length {job.train.max_length} tokens, cut they would teach half an answer"] += 1
+            refused[f"more than max_length {amount(job.train.max_length, 'token')}, cut they would teach half an answer"] += 1
         else:
             kept.append(tokens)
     for reason, count in refused.items():
-        report(f"{count} of {total} rows are left out: {reason}")
+        report(f"{count} of {amount(total, 'row is', 'rows are')} left out: {reason}")
     return kept
 
 

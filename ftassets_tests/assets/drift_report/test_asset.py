@@ -132,7 +132,7 @@ def test_evidence_goes_on_from_the_newest_report_and_counts_each_query_once(worl
     said, first = world.run(HashEmbedder(64))
     [added] = first["accumulated"]["windows"]
     assert added["queries"] == 30
-    assert "1 windows with 30 queries; an alarm needs" in said["over_several_windows"]
+    assert "1 window with 30 queries; an alarm needs" in said["over_several_windows"]
     assert first["statistics"][4]["name"] == "accumulated_novelty"
 
     _, again = world.run(HashEmbedder(64))

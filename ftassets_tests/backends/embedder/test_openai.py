@@ -120,7 +120,7 @@ def _with(change: Callable[[list[dict[str, Any]]], Any]) -> Callable[[dict[str, 
     [
         (_with(lambda data: data[:-1]), "answered 2 embeddings, with 2 places, for 3 texts"),
         (_with(lambda data: [*data, data[0]]), "answered 4 embeddings, with 3 places, for 3 texts"),
-        (_with(lambda data: [{**item, "index": 0} for item in data]), "answered 3 embeddings, with 1 places, for 3 texts"),
+        (_with(lambda data: [{**item, "index": 0} for item in data]), "answered 3 embeddings, with 1 place, for 3 texts"),
         (_with(lambda data: [{**item, "index": item["index"] + 1} for item in data]), "answered 3 embeddings"),
         (_with(lambda data: [{**item, "embedding": None} for item in data]), "did not answer with a list of embeddings"),
         (_with(lambda data: [{**item, "embedding": ["1", "2"]} for item in data]), "did not answer with a list of embeddings"),

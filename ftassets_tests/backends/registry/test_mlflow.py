@@ -1,5 +1,6 @@
 """The registry in MLflow on SQLite: what it leaves in MLflow's own tables and folders."""
 
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -52,6 +53,23 @@ def test_version_has_the_artefacts_of_its_training(home: Path) -> None:
     trained, foreign = (MlflowClient(f"sqlite:///{home / 'mlflow.db'}").get_model_version("voice", number) for number in ("1", "2"))
     assert (trained.run_id, trained.source) == (run_id, f"runs:/{run_id}/adapter")
     assert foreign.source == f"urn:/sha256/{'c' * 64}"
+
+
+def test_a_copied_home_writes_into_itself_and_has_its_artefacts(tmp_path: Path) -> None:
+    from mlflow import MlflowClient
+
+    (tmp_path / "adapter").mkdir()
+    (tmp_path / "adapter" / "adapter_config.json").write_text("{}")
+    (tmp_path / "a home").mkdir()
+    mlflow_tables(tmp_path / "a home")
+    first = log(opened(tmp_path / "a home"), artifacts=tmp_path / "adapter")
+    shutil.copytree(tmp_path / "a home", tmp_path / "a home, copied")
+    second = log(opened(tmp_path / "a home, copied"), B, artifacts=tmp_path / "adapter")
+    shutil.rmtree(tmp_path / "a home")
+    client = MlflowClient(f"sqlite:///{tmp_path / 'a home, copied' / 'mlflow.db'}")
+    for run in (first, second):
+        assert Path(client.download_artifacts(run, "adapter/adapter_config.json")).read_text() == "{}"
+    assert not (tmp_path / "a home").exists()
 
 
 def test_run_that_was_cut_off_is_recorded_again(home: Path) -> None:

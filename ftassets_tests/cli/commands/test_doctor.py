@@ -213,7 +213,7 @@ def test_a_version_that_does_not_answer_is_a_finding(tmp_path: Path, monkeypatch
         entry = {"loop": "kitchen", "weight": 100, "ready": ready} | ({} if ready else {"why": "its server ended"})
         return {"status": "ok" if ready else "degraded", "traffic_log": {"ready": True}, "versions": {"a" * 64: entry}}
 
-    for ready, expected in ((True, "ok, 1 versions"), (False, "degraded, 1 versions; aaaaaaaaaaaa of kitchen: its server ended")):
+    for ready, expected in ((True, "ok, 1 version"), (False, "degraded, 1 version; aaaaaaaaaaaa of kitchen: its server ended")):
         monkeypatch.setattr(doctor, "serving", lambda home, ready=ready: SimpleNamespace(health=lambda: health(ready)))
         assert list(doctor._gateway(Home(tmp_path))) == [Diagnosis("gateway", ready, expected)]
 

@@ -63,7 +63,7 @@ def test_rows_that_got_lost_refuse_the_dataset() -> None:
 
 
 def test_too_few_rows_refuse_the_dataset() -> None:
-    assert "1 rows are too few: the loop asks for 2" in refused([example("a")], min_rows=2)["enough_rows"]
+    assert "1 row is too few: the loop asks for 2" in refused([example("a")], min_rows=2)["enough_rows"]
 
 
 def test_a_row_near_a_golden_row_or_one_of_another_split_refuses_the_dataset() -> None:

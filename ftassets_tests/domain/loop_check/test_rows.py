@@ -97,7 +97,7 @@ def test_contradictions_are_told_in_every_file_and_duplicates_where_they_count_t
         ("duplicate", "golden", 3),
         ("conversation", "golden", 1),
     ]
-    assert found[-1].text.startswith("2 rows are of 1 conversations")
+    assert found[-1].text.startswith("2 rows are of 1 conversation")
     _, dropped = curated_rows(loop(), seed, [])
     assert [each.line for each in dropped if each.kind == "exact"] == [3]  # the contradiction is told once
 

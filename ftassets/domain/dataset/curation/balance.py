@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ftassets.domain.dataset.curation.step import Pool, StepOutcome
+from ftassets.wording import amount
 
 if TYPE_CHECKING:
     from ftassets.config.loop import LoopConfig
@@ -33,7 +34,7 @@ def weigh_classes(pool: Pool, loop: "LoopConfig") -> StepOutcome:
     if shares is None:
         return StepOutcome(
             counts=counts,
-            skipped=f"{len(labels)} classes cannot each hold at most {loop.dataset.max_class_share:.0%} of the rows",
+            skipped=f"{amount(len(labels), 'class', 'classes')} cannot each hold at most {loop.dataset.max_class_share:.0%} of the rows",
             result={},
         )
     used = sum(round(shares.get(label, 1.0) * count) for label, count in labels.items())

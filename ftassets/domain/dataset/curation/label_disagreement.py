@@ -7,6 +7,7 @@ import numpy as np
 
 from ftassets.domain.dataset.curation.answer_disagreement import doubt_answers
 from ftassets.domain.dataset.curation.step import FEEDBACK, UNREAD, Pool, StepOutcome
+from ftassets.wording import amount
 
 if TYPE_CHECKING:
     from ftassets.config.loop import LoopConfig
@@ -37,7 +38,7 @@ def doubt_labels(pool: Pool, loop: "LoopConfig") -> StepOutcome:
         return StepOutcome(skipped=none)
     index = pool.read(pool.index)
     if len(index) <= NEIGHBOURS:
-        return StepOutcome(skipped=f"{len(index)} rows are too few to have {NEIGHBOURS} neighbours")
+        return StepOutcome(skipped=f"{amount(len(index), 'row is', 'rows are')} too few to have {NEIGHBOURS} neighbours")
     unread = len(pool.index) - len(index)
     labels = {i: form.label(pool.rows[i].completion) for i in index.tolist()}
     doubted = np.array([i for i in index.tolist() if pool.rows[i].source in FEEDBACK], dtype=np.int64)

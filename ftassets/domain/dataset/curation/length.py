@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from ftassets.domain.dataset.curation.step import Pool, StepOutcome
+from ftassets.wording import amount
 
 if TYPE_CHECKING:
     from ftassets.config.loop import LoopConfig
@@ -20,7 +21,7 @@ def check_length(pool: Pool, loop: "LoopConfig") -> StepOutcome:
         row = pool.rows[i]
         characters = len(row.last_turn[0].content or "") + len(row.completion)
         if characters > high or (characters < low and len(row.query) + len(row.completion) < low):
-            dropped[i] = f"{characters} characters of request and answer, {low} to {high} are taken"
+            dropped[i] = f"{amount(characters, 'character')} of request and answer, {low} to {high} are taken"
         elif pool.tokens is not None and pool.tokens[i] > most:
-            dropped[i] = f"{pool.tokens[i]} tokens of request and answer, training takes {most}"
+            dropped[i] = f"{amount(pool.tokens[i], 'token')} of request and answer, training takes {most}"
     return StepOutcome(dropped)

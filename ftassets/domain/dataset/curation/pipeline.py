@@ -32,6 +32,7 @@ from ftassets.domain.dataset.curation.user_cap import cap_users
 from ftassets.domain.dataset.rows import Example, Quarantined
 from ftassets.domain.personal_data.spans import Finder
 from ftassets.domain.personal_data.texts import scrubbed_text
+from ftassets.wording import amount
 
 if TYPE_CHECKING:
     from ftassets.config.loop import LoopConfig
@@ -140,7 +141,7 @@ def curate(
     _check(vectors, len(rows), "rows")
     _check(golden_vectors, len(golden), "golden rows")
     if tokens is not None and len(tokens) != len(rows):
-        raise ValueError(f"{len(tokens)} token counts for {len(rows)} rows: count each row once")
+        raise ValueError(f"{len(tokens)} token counts for {amount(len(rows), 'row')}: count each row once")
     gone: dict[int, str] = {}
     copies: dict[int, int] = {}
     known = [in_context(row, loop) for row in golden]

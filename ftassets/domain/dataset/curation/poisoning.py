@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from ftassets.domain.dataset.curation.answer_groups import answer_groups
 from ftassets.domain.dataset.curation.copies import requests
 from ftassets.domain.dataset.curation.step import FEEDBACK, NO_USERS, Pool, StepOutcome
+from ftassets.wording import amount
 
 if TYPE_CHECKING:
     from ftassets.config.loop import LoopConfig
@@ -36,11 +37,11 @@ def drop_poisoners(pool: Pool, loop: "LoopConfig") -> StepOutcome:
         total = len(rows) + doubted[user]
         reason = None
         if doubted[user] >= DOUBTED and doubted[user] > total / 2:
-            reason = f"{doubted[user]} of {total} rows of this user contradict the rows around them"
+            reason = f"{doubted[user]} of {amount(total, 'row')} of this user contradict the rows around them"
         elif len(rows) + len(copies[user]) >= FLOOD:
             count = _wordings([*rows, *copies[user]], pool, loop)
             if count >= FLOOD and count > (len(rows) + len(copies[user])) / 2:
-                reason = f"{count} of {len(rows) + len(copies[user])} rows of this user are wordings of one request"
+                reason = f"{count} of {amount(len(rows) + len(copies[user]), 'row')} of this user are wordings of one request"
         if reason:
             users += 1
             dropped.update(dict.fromkeys(rows, reason))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ftassets.domain.dataset.curation.step import Pool, StepOutcome
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.evaluation.repetition import repetition
+from ftassets.wording import amount
 
 if TYPE_CHECKING:
     from ftassets.config.loop import LoopConfig
@@ -57,7 +58,7 @@ def request_fault(text: str) -> str | None:
     Addresses, numbers, and what tables, code and JSON are written with may repeat next to words.
     """
     if len(text) > MAX_WORD and (long := _LONG_WORD.search(_ADDRESS.sub(" ", text))):
-        return f"the request has a word of {len(long[0])} characters, more than {MAX_WORD}"
+        return f"the request has a word of {amount(len(long[0]), 'character')}, more than {MAX_WORD}"
     words = text.split()
     chars = "".join(words)
     if len(chars) >= _FEW_CHARS:

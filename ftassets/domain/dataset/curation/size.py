@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from ftassets.domain.dataset.curation.step import Pool, StepOutcome
+from ftassets.wording import amount
 
 if TYPE_CHECKING:
     from ftassets.config.loop import Dataset, LoopConfig
@@ -45,14 +46,20 @@ def preflight(rows: int, dataset: "Dataset") -> Preflight:
     if rows < needed:
         asked = usual if needed == low else f"the loop asks for {needed:,}; {usual}"
         return Preflight(
-            SizeVerdict.REFUSED, rows, low, high, f"{rows:,} rows are too few: {asked}. Add examples or lower dataset.min_rows."
+            SizeVerdict.REFUSED,
+            rows,
+            low,
+            high,
+            f"{amount(rows, 'row is', 'rows are')} too few: {asked}. Add examples or lower dataset.min_rows.",
         )
     if rows < low:
-        sentence = f"{rows:,} rows pass only because the loop file lowers what is asked for to {needed:,}; {usual}."
+        sentence = f"{amount(rows, 'row passes', 'rows pass')} only because the loop file lowers what is asked for to {needed:,}; {usual}."
         return Preflight(SizeVerdict.WARN, rows, low, high, sentence)
     if rows <= high:
-        return Preflight(SizeVerdict.WARN, rows, low, high, f"{rows:,} rows are within the range: {usual}. More would help.")
-    sentence = f"{rows:,} rows are enough: {usual}."
+        return Preflight(
+            SizeVerdict.WARN, rows, low, high, f"{amount(rows, 'row is', 'rows are')} within the range: {usual}. More would help."
+        )
+    sentence = f"{amount(rows, 'row is', 'rows are')} enough: {usual}."
     if rows > PLENTY:
         sentence += f" Above {PLENTY:,} quality counts more than volume: 5,000 reviewed rows beat 50,000 scraped ones."
     return Preflight(SizeVerdict.OK, rows, low, high, sentence)

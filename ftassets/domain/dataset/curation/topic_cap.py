@@ -8,6 +8,7 @@ import numpy as np
 from ftassets.domain.dataset.curation.connected import Components
 from ftassets.domain.dataset.curation.step import ANONYMOUS, FEEDBACK, NO_USERS, UNREAD, Pool, StepOutcome
 from ftassets.domain.dataset.curation.text import answer_keys, ranked
+from ftassets.wording import amount
 
 if TYPE_CHECKING:
     from ftassets.config.loop import LoopConfig
@@ -59,7 +60,7 @@ def cap_topics(pool: Pool, loop: "LoopConfig") -> StepOutcome:
         who = "requests without a user" if voice == ANONYMOUS else "one user"
         for topic in _topics(pool, rows) if len(rows) > cap else ():
             if beyond := ranked(pool.rows, topic)[cap:]:
-                dropped |= dict.fromkeys(beyond, f"more than {cap} rows of {who} on a topic that others hardly ask about")
+                dropped |= dict.fromkeys(beyond, f"more than {amount(cap, 'row')} of {who} on a topic that others hardly ask about")
                 counts[f"topics of {who}"] += 1
     return StepOutcome(dropped, counts=counts)
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from ftassets.domain.dataset.curation.step import FEEDBACK, NO_USERS, Pool, StepOutcome
 from ftassets.domain.dataset.curation.text import ranked
+from ftassets.wording import amount
 
 if TYPE_CHECKING:
     from ftassets.config.loop import LoopConfig
@@ -27,7 +28,7 @@ def cap_users(pool: Pool, loop: "LoopConfig") -> StepOutcome:
         if user := pool.rows[i].user:
             seen[user] += 1
             if seen[user] > cap:
-                dropped[i] = f"more than {cap} rows of one user"
+                dropped[i] = f"more than {amount(cap, 'row')} of one user"
     uncapped = {
         "feedback rows without a user, which no cap holds": sum(count for user, count in rows.items() if not user),
         "users with one row": sum(count == 1 for user, count in rows.items() if user),

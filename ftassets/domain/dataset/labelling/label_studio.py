@@ -13,6 +13,7 @@ from typing import Any
 from ftassets.domain.dataset.labelling.fields import Parsed, carried, collect, json_list, labelled, shown
 from ftassets.domain.dataset.labelling.label import Label
 from ftassets.domain.dataset.labelling.select import Item
+from ftassets.wording import amount
 
 QUESTION, OBJECT = "completion", "prompt"  # names of the interface's text area and of what it belongs to
 
@@ -68,7 +69,7 @@ def _labels(task: Any) -> Iterator[Label | ValueError]:
 
 def _label(data: Mapping[str, Any], texts: list[str], name: Any, at: Any, truth: bool) -> Iterator[Label | ValueError]:
     if len(texts) > 1:
-        yield ValueError(f"one annotation has {len(texts)} answers")
+        yield ValueError(f"one annotation has {amount(len(texts), 'answer')}")
     else:
         yield from labelled(data.get("request_id"), "".join(texts), name, at, carried(data.get("conversation")), truth=truth)
 
