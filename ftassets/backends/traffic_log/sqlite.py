@@ -418,7 +418,7 @@ class SqliteTrafficLog(TrafficLog):
     def _connection(self) -> sqlite3.Connection:
         """This thread's connection: SQLite's must not be shared between threads nor carried over a fork.
 
-        A file that was moved away or replaced is opened anew, or rows would go where nobody reads them.
+        A file that was moved away or replaced is opened anew, or rows would be lost.
         """
         if getattr(self._local, "opened", None) != (os.getpid(), self._identity()):
             self._local.opened = None
