@@ -20,12 +20,12 @@ from scipy.stats import norm
 from bench.rows import Row, Size, parse, parser, write
 from ftassets.config.cron import ticks_a_day
 from ftassets.config.loop import Drift
-from ftassets.domain.drift import DriftVerdict, alarm_rate
-from ftassets.domain.drift.alarms import WindowVerdict, alarms_in_a_row
+from ftassets.domain.drift import alarm_rate
 from ftassets.domain.drift.budget import WINDOWS_PART
 from ftassets.domain.monitoring.estimate import Estimate, share_of
 from ftassets.domain.monitoring.golden import Floor, at_floor, floor_risk, regression, regression_risk
-from ftassets.domain.monitoring.lasting_drop import Watch, likelihoods, limit_of
+from ftassets.domain.monitoring.lasting_drop import limit_of
+from ftassets.domain.monitoring.planning import changes, good_of, retrains_of
 from ftassets.domain.monitoring.quality import CURABLE, FALSE_TICKETS, FALSE_TRIGGERS
 
 YEAR, DROP, MEASURES = 365, 0.05, 4  # days; `monitors.quality_drop`; measures of a loop without a judge
@@ -65,10 +65,11 @@ def steady_quality(rng: np.random.Generator, loops: int) -> Iterator[Row]:
     """Years in which nothing changes; the same loops for the alert and for the trigger."""
     worst, two, triggered, before = 0.0, 0.0, [], []
     for answers, level, (sd, week) in product(ANSWERS, LEVELS, STEADY.values()):
-        good = counts(rng, np.full((loops, YEAR), level), answers, sd, week)
-        tickets = np.array([len(each[::2]) for each in turned(good, answers, TICKET)])
+        units = np.full((loops, YEAR), answers)
+        good = good_of(rng, units, np.full(units.shape, level), sd, week)
+        tickets = np.array([len(each[::2]) for each in changes(units, good, DROP, TICKET)])
         worst, two = max(worst, float((tickets > 0).mean())), max(two, float((tickets > 1).mean()))
-        triggered.append([bool(each) for each in turned(good, answers, TRIGGER)])
+        triggered.append([bool(each) for each in changes(units, good, DROP, TRIGGER)])
         before.append(rolling_means(good / answers))
     cells = f"worst of {len(triggered)} cells"
     yield Row(f"steady quality: years with more than one ticket of a measure, {cells}", two, "share", "<= 0.05", two <= 0.05)
@@ -87,7 +88,8 @@ def drops(rng: np.random.Generator, loops: int) -> Iterator[Row]:
         for level in LEVELS:
             levels = np.full((loops, BEFORE + LASTS + AFTER), level)
             levels[:, BEFORE : BEFORE + LASTS] -= drop
-            found = turned(counts(rng, levels, answers, 0.02, 0.0), answers, TICKET)
+            units = np.full(levels.shape, answers)
+            found = changes(units, good_of(rng, units, levels), DROP, TICKET)
             noticed.append([next((day - BEFORE for day in each[::2] if day > BEFORE), LASTS) for each in found])
             once.append([len(each) == 2 and each[0] > BEFORE and each[1] > BEFORE + LASTS for each in found])
         slowest = max(float(np.median(each)) for each in noticed)
@@ -174,30 +176,13 @@ def drift(rng: np.random.Generator, quarters: int) -> Iterator[Row]:
             sums = np.cumsum(np.concatenate([[0.0], rng.normal(size=QUARTER * DAY)]))
             ends = np.arange(length, len(sums), step)
             scores = (sums[ends] - sums[ends - length]) / np.sqrt(length)
-            held.append(false_retrains(ends, length, scores > norm.isf(rate), policy) <= policy.false_alarms)
+            held.append(retrains_of(ends, length, scores > norm.isf(rate), policy) <= policy.false_alarms)
             before.append(consecutive_alarms(scores > norm.isf(as_daily), policy.consecutive) <= policy.false_alarms)
         what = f"drift, cron {every}, window of {length} h: quarters with at most 1 false retrain by single windows"
         share = float(np.mean(held))
         yield Row(
             what, share, "share", ">= 0.95", share >= 0.95, float(np.mean(before)), "rate of daily reports, alarms of any two reports"
         )
-
-
-def false_retrains(ends: NDArray[np.int64], length: int, alarms: NDArray[np.bool_], policy: Drift) -> int:
-    """Retrains that alarms (reports,) of windows that end then (hours) start; after each, counting starts anew."""
-    found, since = 0, 0
-    for place in np.flatnonzero(alarms):
-        if place < since:
-            continue
-        newest_first = (
-            WindowVerdict(
-                3600.0 * (ends[each] - length), 3600.0 * ends[each], DriftVerdict.ALARM if alarms[each] else DriftVerdict.QUIET
-            )
-            for each in range(place, since - 1, -1)
-        )  # fmt: skip
-        if alarms_in_a_row(newest_first, policy.longest_gap) >= policy.consecutive:
-            found, since = found + 1, int(place) + 1
-    return found
 
 
 def consecutive_alarms(alarms: NDArray[np.bool_], consecutive: int) -> int:
@@ -207,24 +192,6 @@ def consecutive_alarms(alarms: NDArray[np.bool_], consecutive: int) -> int:
         row = row + 1 if alarm else 0
         if row == consecutive:
             found, row = found + 1, 0
-    return found
-
-
-def counts(rng: np.random.Generator, levels: NDArray[np.float64], answers: int, sd: float, week: float) -> NDArray[np.int64]:
-    """Good answers of each loop and day (loops, days)."""
-    day = week * np.sin(2 * np.pi * np.arange(levels.shape[1]) / 7) + rng.normal(0, sd, levels.shape)
-    return rng.binomial(answers, np.clip(levels + day, 0, 1))
-
-
-def turned(good: NDArray[np.int64], answers: int, limit: float) -> list[list[int]]:
-    """Days on which each loop (loops, days) was found to have dropped, or to be back, by turns."""
-    logs = likelihoods(np.full(answers + 1, answers), np.arange(answers + 1), DROP)
-    watch, found = Watch(DROP, len(good)), [list[int]() for _ in good]
-    for day, each in enumerate(good.T, start=1):
-        if (proved := watch.evidence(logs[each]) >= limit).any():
-            watch.turn(proved)
-            for loop in np.flatnonzero(proved):
-                found[loop].append(day)
     return found
 
 

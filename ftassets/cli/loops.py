@@ -180,6 +180,12 @@ def plan(
     ] = None,
     effect: Annotated[float, typer.Option(help="Gain in accuracy that should be found.")] = 0.04,
     discordance: Annotated[float, typer.Option(help="Share of rows on which only one of two models is right.")] = 0.10,
+    monitors: Annotated[
+        bool, typer.Option("--monitors", help="What monitors notice, and how often they alert without a cause, instead of gates.")
+    ] = False,
+    feedback: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Of --monitors: share of users with feedback; without it that of the log, or 0.02.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """What each gate and rollout step can prove with the rows and the traffic there are, before anything is trained."""
@@ -187,6 +193,16 @@ def plan(
     from ftassets.cli.commands import plan as command
 
     config = known_loop(loop)
+    if monitors:
+        from ftassets.cli.commands import plan_monitors
+
+        volume = plan_monitors.volume_of(config, backend("traffic_log"), backend("control"), time.time(), requests, feedback)
+        planned = plan_monitors.run(config, volume, plan_monitors.reference_of(config, backend("dataset_store"), backend("control")))
+        if as_json:
+            show_json(planned)
+        else:
+            typer.echo(plan_monitors.describe(planned))
+        return
     # 0 a day that somebody names is refused below; 0 of an empty log is "not known yet"
     per_day = requests if requests is not None else backend("traffic_log").count(loop, time.time() - 7 * 86400) / 7 or None
     rows, ledger = command.rows_of(config), read_ledger(backend("artifacts"), backend("control"), loop)
