@@ -241,8 +241,8 @@ def _tell(loop: LoopConfig, notifier: Notifier, known: _Known, at: Finding | Non
     for key in [each for each in told if each.partition(":")[0] != version or not now[each.partition(":")[2]]]:
         before, _, subject = key.partition(":")
         over = "not found any more" if before == version else f"{'another' if version else 'no'} version is in production"
-        title, text = f"resolved: {alerts[subject].title}", f"version {before}: {over}"
-        if notifier.notify(alert_about(loop, subject, title, text, "info", "resolved")):
+        title, text = f"over: {alerts[subject].title}", f"version {before}: {over}"
+        if notifier.notify(alert_about(loop, subject, title, text, alerts[subject].severity, resolved=True)):
             told.remove(key)
     return told
 

@@ -128,7 +128,8 @@ class LabelCounter:
         rows = found.rows
         untried = list(rows)
         if tried != learnt:
-            untried = [row for row in rows if (row.request_id in labelled if _labelled(row) else (row.at or now) >= tried.until)]
+            newest = {name for name, stored_at in corrected.items() if stored_at >= tried.until}
+            untried = [row for row in rows if row.request_id in (labelled if _labelled(row) else newest)]
         times = [row.at for row in rows if row.at is not None and not _labelled(row)]
         days = max((now - min(times)) / DAY, 1.0) if times else 1.0  # since the first one, which therefore counts for none of them
         return Count(len(rows), len(untried), (len(times) - 1 if days > 1 else len(times)) / days, found.in_words())

@@ -154,7 +154,7 @@ def test_the_same_rows_are_asked_each_time_and_a_floor_that_is_reached_passes_an
     result = report(tiny, None, GOLDEN, golden_floor=0)
     assert {row["id"] for row in stored(tiny, GOLDEN, "live-golden")["rows"]} == first
     assert checks(result)["golden_above_floor"] == (True, "WARN")
-    assert [(alert.key, alert.severity) for alert in Told.alerts] == [(f"{LOOP}:golden-below-floor:resolved", "info")]
+    assert [(alert.key, alert.resolved) for alert in Told.alerts] == [(f"{LOOP}:golden-below-floor", True)]
     report(tiny, None, GOLDEN, golden_floor=0)
     assert Told.alerts == []
     assert "data:image/png" in value(tiny, GOLDEN, "trend")
@@ -180,7 +180,7 @@ def test_an_evaluation_that_was_better_is_a_regression_and_a_page(tiny: TinyLoop
     result = report(tiny, None, GOLDEN, golden_floor=0)
     assert checks(result)["no_regression_since_evaluation"] == (False, "WARN"), "somebody has to repair it"
     assert "was changed after it was written" in value(tiny, GOLDEN, "since_evaluation")
-    assert [alert.key for alert in Told.alerts] == [f"{LOOP}:golden-below-floor:resolved"], "the regression is not over by that"
+    assert [(alert.key, alert.resolved) for alert in Told.alerts] == [(f"{LOOP}:golden-below-floor", True)], "the regression goes on"
 
 
 def test_what_earlier_golden_reports_found_is_about_the_version_and_a_damaged_one_stops_nothing(tiny: TinyLoop) -> None:
@@ -192,7 +192,9 @@ def test_what_earlier_golden_reports_found_is_about_the_version_and_a_damaged_on
     event = dg.AssetMaterialization(node(LOOP, GOLDEN), tags={DATA_VERSION: digest})
     tiny.instance.report_runless_asset_event(event)
     report(tiny, None, GOLDEN, golden_floor=0)
-    assert {alert.key for alert in Told.alerts} == {f"{LOOP}:golden-regression:resolved", f"{LOOP}:golden-below-floor:resolved"}
+    assert {(alert.key, alert.resolved) for alert in Told.alerts} == {
+        (f"{LOOP}:golden-{each}", True) for each in ("regression", "below-floor")
+    }
     assert "another version is in production" in next(each.text for each in Told.alerts if "regression" in each.key)
     assert stored(tiny, GOLDEN, "live-golden")["told"] == []
     (tiny.home.reports / LOOP / f"live-golden-{digest}.json").write_text("{}")

@@ -13,6 +13,7 @@ import pytest
 
 from ftassets.assets import query_embeddings, traffic
 from ftassets.backends.embedder.base import EmbedderError
+from ftassets.backends.traffic_log.base import Arrival
 from ftassets.backends.traffic_log.sqlite import SqliteTrafficLog
 from ftassets.backends.vector_store.qdrant import QdrantVectorStore
 from ftassets.config.loop import EmbedderSettings
@@ -45,13 +46,14 @@ class World:
     """One asset over real stores."""
 
     def __init__(self, folder: Path) -> None:
-        self.log, self.vectors = SqliteTrafficLog(folder / "traffic.db"), QdrantVectorStore(folder / "vectors")
+        self.clock = self.now = time.time()
+        self.log = SqliteTrafficLog(folder / "traffic.db", clock=lambda: self.clock)
+        self.vectors, self.instance = QdrantVectorStore(folder / "vectors"), dg.DagsterInstance.ephemeral()
         self.loop = loop_config("support", embedder={"type": "openai", "model": "m", "url": "https://api.example.com/v1"})
-        self.now = time.time()
         self.settings: list[EmbedderSettings] = []
 
-    def answered(self, *ages: float, status: int = 200) -> list[str]:
-        """Queries that many seconds old, in the log; their texts."""
+    def answered(self, *ages: float, status: int = 200, arrived: float | None = None) -> list[str]:
+        """Queries that many seconds old, in the log since then or since `arrived` seconds ago; their texts."""
         made = [
             Exchange(
                 id=f"r{age}-{status}", loop="support", version="v", user="", prompt=f"dim lamp {age}", messages="[]", answer="{}",
@@ -59,7 +61,9 @@ class World:
             )
             for age in ages
         ]  # fmt: skip
-        self.log.append(made)
+        for each in made:
+            self.clock = each.at if arrived is None else self.now - arrived
+            self.log.append([each])
         return [e.prompt for e in made]
 
     def run(self, embedder: HashEmbedder) -> dict[str, Any]:
@@ -71,7 +75,7 @@ class World:
 
         assets = [traffic.build(self.loop), query_embeddings.build(self.loop)]
         resources = {"traffic_log": self.log, "vector_store": self.vectors, "embedder_of": dg.ResourceDefinition(lambda _: embedder_of)}
-        result = dg.materialize(assets, resources=resources, instance=dg.DagsterInstance.ephemeral())
+        result = dg.materialize(assets, resources=resources, instance=self.instance)
         [made] = [e for e in result.get_asset_materialization_events() if e.asset_key and e.asset_key.path[-1] == "query_embeddings"]
         return {name: value.value for name, value in made.materialization.metadata.items()}
 
@@ -93,7 +97,7 @@ def test_the_loop_chooses_the_embedder_and_new_queries_alone_are_embedded(world:
     embedder.asked.clear()
     assert world.run(embedder)["new"] == 0
     assert embedder.asked == []
-    late = world.answered(350, 100)  # the first began before the newest vector and was logged after it
+    late = world.answered(350, 100, arrived=50)  # the first began before the newest vector and was logged after it
     assert world.run(embedder)["new"] == 2
     assert set(embedder.asked) >= set(late)
     assert len(embedder.asked) == 3, "one earlier query is asked again, to see that the model is the same"
@@ -188,16 +192,47 @@ def test_only_what_may_be_new_is_read_of_the_log(world: World, monkeypatch: pyte
     world.run(CountingEmbedder())
     world.answered(60)
     read: list[str] = []
-    stream = world.log.stream
+    arrivals = world.log.arrivals
 
-    def remembered(*window: Any, **wanted: Any) -> Iterator[Exchange]:
-        for exchange in stream(*window, **wanted):
-            read.append(exchange.prompt)
-            yield exchange
+    def remembered(*window: Any) -> Iterator[Arrival]:
+        for arrival in arrivals(*window):
+            read.append(arrival.exchange.prompt)
+            yield arrival
 
-    monkeypatch.setattr(world.log, "stream", remembered)
+    monkeypatch.setattr(world.log, "arrivals", remembered)
     assert world.run(CountingEmbedder())["new"] == 1
     assert read == ["dim lamp 1000", "dim lamp 60"]
+    read.clear()
+    assert world.run(CountingEmbedder())["new"] == 0
+    assert read == ["dim lamp 60"]
+
+
+@pytest.mark.parametrize("arrived", [100, -30 * DAY], ids=["an import", "a gateway with a wrong clock"])
+def test_one_row_dated_in_the_future_hides_nothing_that_comes_after_it(world: World, arrived: float) -> None:
+    world.answered(3000, 200)
+    world.run(HashEmbedder())
+    world.answered(-30 * DAY, arrived=arrived)
+    world.run(HashEmbedder())
+    for number in range(3):
+        late = world.answered(50 - number, arrived=50 - number)
+        embedder = CountingEmbedder()
+        assert world.run(embedder)["new"] == 1
+        assert set(embedder.asked) >= set(late)
+    assert world.vectors.count("support", A, until=world.now) == 5
+
+
+def test_history_that_is_imported_later_is_embedded(world: World) -> None:
+    world.answered(3000, 200)
+    world.run(HashEmbedder())
+    world.answered(20 * DAY, 3 * DAY, 60 * DAY, arrived=10)
+    assert world.run(HashEmbedder())["new"] == 2, "what is older than anything reads is left out"
+
+
+def test_vectors_that_were_lost_are_made_again(world: World) -> None:
+    world.answered(5000, 3000, 200)
+    world.run(HashEmbedder())
+    world.vectors.drop("support", A)
+    assert world.run(HashEmbedder())["new"] == 3
 
 
 def test_another_context_is_another_space_and_is_embedded_again(world: World) -> None:

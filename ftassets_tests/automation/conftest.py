@@ -104,7 +104,11 @@ class FakeServing:
 
 
 class Traffic(SqliteTrafficLog):
-    """A log with short ways to put rows into it."""
+    """A log with short ways to put rows into it. Rows arrive at `arrives` (epoch seconds), or now."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, clock=lambda: self.arrives or time.time())
+        self.arrives: float | None = None
 
     def answer(self, version: str, weight: float = 20.0, answer: str = '{"intent": "On"}', status: int = 200, user: str = "") -> Exchange:
         exchange = Exchange(
@@ -126,8 +130,10 @@ class Traffic(SqliteTrafficLog):
                 answer='{"intent": "On"}', status=200, at=when, latency_ms=1.0, first_token_ms=None, tokens_in=None, tokens_out=None,
                 weight=100.0,
             )  # fmt: skip
+            self.arrives = when
             self.append([replace(exchange, **changes).judged(AUTO.task.form)])
             self.add_feedback(Feedback(name, when, None, correction))
+            self.arrives = None
             names.append(name)
         return names
 

@@ -65,13 +65,25 @@ def test_labels_behind_many_other_commits_are_found(bench: Bench) -> None:
     assert counted(bench).new == 2
 
 
-def test_a_correction_counts_from_when_it_was_made_not_from_when_the_answer_was(bench: Bench) -> None:
+def test_a_correction_counts_from_when_it_came_not_from_when_the_answer_was(bench: Bench) -> None:
     bench.promote("next", bench.dataset("next", until=time.time() - 50))
     since = time.time() - 50
     names = bench.traffic.correct(3, correction="", at=since - 1000)
     for name, (correction, at) in zip(names, ((None, since + 1), (OFF, since + 1), (OFF, since - 1)), strict=True):
+        bench.traffic.arrives = at
         bench.traffic.add_feedback(Feedback(name, at, "down", correction))
+    bench.traffic.arrives = None
     assert counted(bench).new == 1
+
+
+def test_history_that_is_imported_after_a_dataset_counts_and_a_date_in_the_future_counts_once(bench: Bench) -> None:
+    bench.promote("next", bench.dataset("next", until=time.time() - 50))
+    names = bench.traffic.correct(3, correction="", at=time.time() - 2 * DAY)
+    for name, at in zip(names, (-1 * DAY, -1 * DAY, 30 * DAY), strict=True):
+        bench.traffic.add_feedback(Feedback(name, time.time() + at, "down", OFF))
+    assert counted(bench).new == 3
+    bench.promote("later", bench.dataset("later", until=time.time() + 1))
+    assert counted(bench, ahead=2).new == 0, "the dataset had them all"
 
 
 def test_corrections_expire_with_the_window_of_the_dataset_and_labels_do_not(bench: Bench) -> None:

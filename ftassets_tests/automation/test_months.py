@@ -74,9 +74,11 @@ class Months:
                     latency_ms=1.0, first_token_ms=None, tokens_in=None, tokens_out=None, weight=100.0,
                 )
             )  # fmt: skip
+        self.bench.traffic.arrives = at
         self.bench.traffic.append(rows)
         for row in rows:
             self.bench.traffic.add_feedback(Feedback(row.id, at, "down", '{"intent": "Off"}'))
+        self.bench.traffic.arrives = None
 
     def tick(self, now: float) -> None:
         result = self.bench.tick(self.sensor, self.cursor)

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
+from typing import NamedTuple
 
 from ftassets.domain.traffic.exchange import ByUser, Exchange, Outcomes, UserFailures
 from ftassets.domain.traffic.feedback import Feedback, FeedbackCounts, Reviewed
@@ -13,6 +14,7 @@ from ftassets.domain.traffic.retention import DayOfTraffic, day_of
 from ftassets.errors import FtassetsError, InvalidInput, ServerUnreachable
 
 __all__ = [
+    "Arrival",
     "Exchange",
     "Feedback",
     "FeedbackCounts",
@@ -59,6 +61,13 @@ class LogSize:
     free: int | None
 
 
+class Arrival(NamedTuple):
+    """An exchange, and when it was stored: epoch seconds by the clock of the log."""
+
+    stored_at: float
+    exchange: Exchange
+
+
 class TrafficLog(ABC):
     """A row is durable when the call returns, and never changed; only `forget` and `remove` take rows away.
 
@@ -89,6 +98,14 @@ class TrafficLog(ABC):
         """Exchanges with since <= at < until, oldest first, read page by page.
 
         Only those of a version if one is named, only those with status 200 if `answered`. Rows that are stored meanwhile may be missed.
+        """
+
+    @abstractmethod
+    def arrivals(self, loop: str, since: float = 0.0, asked_since: float = 0.0) -> Iterator[Arrival]:
+        """Answered exchanges that were stored at `since` or later and began at `asked_since` or later, in the order of their arrival.
+
+        Both in epoch seconds; `since` is by the clock of the log, which neither a wrong time in a row nor an import of old rows moves.
+        What an earlier release stored has the arrival 0.
         """
 
     def exchanges(self, loop: str, since: float = 0.0, until: float = float("inf"), limit: int | None = None) -> list[Exchange]:
@@ -168,8 +185,9 @@ class TrafficLog(ABC):
 
     @abstractmethod
     def corrected(self, loop: str, since: float = 0.0, asked_since: float = 0.0) -> dict[str, float]:
-        """Ids of the exchanges that began at `asked_since` or later and whose correction is another one than it was at `since`; none
-        counts as one. Each with the time of its newest correction.
+        """Ids of the exchanges that began at `asked_since` or later and whose correction is another one than what was stored before
+        `since`; none counts as one. Each with the time at which its newest correction was stored, by the clock of the log: an import may
+        bring corrections of any time.
         """
 
     @abstractmethod

@@ -11,6 +11,7 @@ from typing import Any
 
 from ftassets.backends.traffic_log.base import (
     PAGE,
+    Arrival,
     Exchange,
     Feedback,
     FeedbackCounts,
@@ -31,7 +32,7 @@ from ftassets.domain.traffic.exchange import ANSWERED, ByUser
 from ftassets.domain.traffic.feedback import added_up
 
 LOCK_SECONDS = 30.0  # how long wiping waits for others that use the tables
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 _TYPES = {
     str: "text",
     int: "bigint",
@@ -43,27 +44,32 @@ _TYPES = {
 }
 _COLUMNS = [f'"{column.name}"' for column in fields(Exchange)]
 _TYPED = ", ".join(f'"{column.name}" {_TYPES[column.type]}' for column in fields(Exchange))  # type: ignore[index]
-_INDEXES = """
+_COUNTS = """
 CREATE INDEX traffic_exchange_by_version ON traffic_exchange (loop, version, at, number) INCLUDE (weight, status, well_formed);
 CREATE INDEX traffic_feedback_by_answer ON traffic_feedback (loop, asked_at);
-CREATE INDEX traffic_feedback_corrections ON traffic_feedback (loop, at) INCLUDE (asked_at) WHERE correction <> '';
+"""
+_ARRIVALS = """
+CREATE INDEX traffic_exchange_by_arrival ON traffic_exchange (loop, stored_at, number);
+CREATE INDEX traffic_feedback_corrections ON traffic_feedback (loop, stored_at) INCLUDE (asked_at) WHERE correction <> '';
 """
 SCHEMA = f"""
 CREATE TABLE traffic_exchange (
     number bigint GENERATED ALWAYS AS IDENTITY, id text PRIMARY KEY, loop text NOT NULL, version text NOT NULL, "user" text NOT NULL,
     prompt text NOT NULL, messages text NOT NULL, answer text NOT NULL, status bigint NOT NULL, at double precision NOT NULL,
     latency_ms double precision NOT NULL, first_token_ms double precision, tokens_in bigint, tokens_out bigint,
-    weight double precision NOT NULL, error text, well_formed boolean
+    weight double precision NOT NULL, error text, well_formed boolean, stored_at double precision NOT NULL DEFAULT 0
 );
 CREATE INDEX traffic_exchange_by_time ON traffic_exchange (loop, at, number);
 CREATE TABLE traffic_feedback (
     number bigint GENERATED ALWAYS AS IDENTITY, id uuid PRIMARY KEY,
     request_id text NOT NULL REFERENCES traffic_exchange (id) ON DELETE CASCADE,
     at double precision NOT NULL, rating text, correction text,
-    loop text NOT NULL, version text NOT NULL, asked_at double precision NOT NULL, comment text, tags text
+    loop text NOT NULL, version text NOT NULL, asked_at double precision NOT NULL, comment text, tags text,
+    stored_at double precision NOT NULL DEFAULT 0
 );
 CREATE INDEX traffic_feedback_by_request ON traffic_feedback (request_id, at, number);
-{_INDEXES}
+{_COUNTS}
+{_ARRIVALS}
 CREATE TABLE traffic_forgotten (id text PRIMARY KEY);
 CREATE TABLE traffic_schema (version bigint NOT NULL);
 """
@@ -79,16 +85,26 @@ ALTER TABLE traffic_exchange ADD COLUMN well_formed boolean;
 ALTER TABLE traffic_feedback ADD COLUMN loop text, ADD COLUMN version text, ADD COLUMN asked_at double precision;
 UPDATE traffic_feedback f SET loop = e.loop, version = e.version, asked_at = e.at FROM traffic_exchange e WHERE e.id = f.request_id;
 ALTER TABLE traffic_feedback ALTER COLUMN loop SET NOT NULL, ALTER COLUMN version SET NOT NULL, ALTER COLUMN asked_at SET NOT NULL;
-{_INDEXES}
+{_COUNTS}
+CREATE INDEX traffic_feedback_corrections ON traffic_feedback (loop, at) INCLUDE (asked_at) WHERE correction <> '';
 """,
     3: "ALTER TABLE traffic_feedback ADD COLUMN comment text;",
     4: "ALTER TABLE traffic_feedback ADD COLUMN tags text;",
+    # what is new is known by its arrival: a row may have any time
+    5: f"""
+ALTER TABLE traffic_exchange ADD COLUMN stored_at double precision NOT NULL DEFAULT 0;
+ALTER TABLE traffic_feedback ADD COLUMN stored_at double precision NOT NULL DEFAULT 0;
+UPDATE traffic_feedback SET stored_at = least(at, extract(epoch FROM clock_timestamp()));
+DROP INDEX traffic_feedback_corrections;
+{_ARRIVALS}
+""",
 }  # from this schema to the next one
 _SETUP_LOCK = 0x66746173  # any number, the same for all who create the tables
+_NOW = "extract(epoch FROM clock_timestamp())"
 _APPEND = f"""
 WITH stored AS (
-    INSERT INTO traffic_exchange ({", ".join(_COLUMNS)})
-    SELECT {", ".join(f"r.{column}" for column in _COLUMNS)}
+    INSERT INTO traffic_exchange ({", ".join(_COLUMNS)}, stored_at)
+    SELECT {", ".join(f"r.{column}" for column in _COLUMNS)}, {_NOW}
     FROM ROWS FROM (json_to_recordset(CAST(:rows AS json)) AS ({_TYPED}))
         WITH ORDINALITY AS r ({", ".join(_COLUMNS)}, place)
     WHERE NOT EXISTS (SELECT 1 FROM traffic_forgotten f WHERE f.id = r.id)
@@ -98,12 +114,12 @@ WITH stored AS (
 )
 SELECT count(*) FROM stored"""
 # the lock on the exchange's row makes a concurrent `forget` wait, or this statement find that the row is gone
-_ADD_FEEDBACK = """
+_ADD_FEEDBACK = f"""
 WITH known AS (SELECT id, loop, version, at FROM traffic_exchange WHERE id = :request_id FOR KEY SHARE),
 stored AS (
-    INSERT INTO traffic_feedback (id, request_id, at, rating, correction, comment, tags, loop, version, asked_at)
+    INSERT INTO traffic_feedback (id, request_id, at, rating, correction, comment, tags, loop, version, asked_at, stored_at)
     SELECT CAST(:id AS uuid), id, CAST(:at AS double precision), CAST(:rating AS text), CAST(:correction AS text),
-        CAST(:comment AS text), CAST(:tags AS text), loop, version, at
+        CAST(:comment AS text), CAST(:tags AS text), loop, version, at, {_NOW}
     FROM known
     ON CONFLICT (id) DO NOTHING
 )
@@ -111,6 +127,10 @@ SELECT count(*) FROM known"""
 _SELECTED = ", ".join(f"e.{column}" for column in _COLUMNS)
 _WINDOW = "WHERE loop = :loop AND at >= CAST(:since AS double precision) AND at < CAST(:until AS double precision)"
 _LAST = "(CAST(:since AS double precision), CAST(:number AS bigint))"
+_ARRIVED = f"""
+SELECT e.stored_at, e.number, {_SELECTED} FROM traffic_exchange e
+WHERE loop = :loop AND status = {ANSWERED} AND at >= CAST(:asked_since AS double precision) AND (stored_at, number) > {_LAST}
+ORDER BY stored_at, number LIMIT {PAGE}"""
 # the correction of an answer, as `added_up` finds it
 _CORRECTION = """
     SELECT n.correction FROM traffic_feedback n WHERE n.request_id = f.request_id AND n.correction <> '' {and_when}
@@ -159,10 +179,10 @@ SELECT count(answered), coalesce(sum(answered), 0), count(formed), coalesce(sum(
 ) users"""
 _CORRECTED = f"""
 SELECT request_id, newest FROM (
-    SELECT request_id, max(at) AS newest FROM traffic_feedback WHERE loop = :loop AND correction <> ''
-    AND at >= CAST(:since AS double precision) AND asked_at >= CAST(:asked_since AS double precision) GROUP BY request_id
+    SELECT request_id, max(stored_at) AS newest FROM traffic_feedback WHERE loop = :loop AND correction <> ''
+    AND stored_at >= CAST(:since AS double precision) AND asked_at >= CAST(:asked_since AS double precision) GROUP BY request_id
 ) f WHERE ({_CORRECTION.format(and_when="")})
-IS DISTINCT FROM ({_CORRECTION.format(and_when="AND n.at < CAST(:since AS double precision)")})"""
+IS DISTINCT FROM ({_CORRECTION.format(and_when="AND n.stored_at < CAST(:since AS double precision)")})"""
 # as `Outcomes` has it: an answer without the form counts unless the client's own settings explain it
 _MALFORMED = f"status = {ANSWERED} AND well_formed = false"
 _FAILED = f"(status >= 500 OR ({_MALFORMED} AND error IS NULL))"
@@ -264,6 +284,15 @@ class PostgresTrafficLog(TrafficLog):
             {_window(version, answered)} AND (at, number) > {_LAST} ORDER BY at, number LIMIT {PAGE}"""
         values = {"loop": loop, "until": until} | ({} if version is None else {"version": version})
         return (Exchange(*row) for row in self._pages(query, since, **values))
+
+    def arrivals(self, loop: str, since: float = 0.0, asked_since: float = 0.0) -> Iterator[Arrival]:
+        number = 0  # of the last row read; numbers begin at 1
+        while True:
+            page = self._run(_ARRIVED, loop=loop, since=since, number=number, asked_since=asked_since)
+            yield from (Arrival(row[0], Exchange(*row[2:])) for row in page)
+            if len(page) < PAGE:
+                return
+            since, number = page[-1][:2]
 
     def named(self, loop: str | None, request_ids: Sequence[str]) -> list[Exchange]:
         rows = self._run(_EXCHANGES_NAMED, loop=loop, names=_to_json(list(map(_escaped, request_ids))))

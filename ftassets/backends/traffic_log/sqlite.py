@@ -6,7 +6,7 @@ import sqlite3
 import threading
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple, fields
 from pathlib import Path
@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 
 from ftassets.backends.traffic_log.base import (
     PAGE,
+    Arrival,
     Exchange,
     Feedback,
     FeedbackCounts,
@@ -39,26 +40,31 @@ BUSY_SECONDS = 30.0
 REMOVED_ROWS = 200  # deleted in one transaction: writers wait meanwhile
 RECLAIMED_PAGES = 500  # given back in one transaction, about 2 MB
 LONGEST_PAUSE = 0.1  # seconds
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 _FORGOTTEN = "CREATE TABLE forgotten (id TEXT PRIMARY KEY) WITHOUT ROWID;"
-_INDEXES = """
+_COUNTS = """
 CREATE INDEX exchange_by_version ON exchange (loop, version, at, weight, status, well_formed);
 CREATE INDEX feedback_by_answer ON feedback (loop, asked_at);
-CREATE INDEX feedback_corrections ON feedback (loop, at, asked_at) WHERE correction <> '';
+"""
+_ARRIVALS = """
+CREATE INDEX exchange_by_arrival ON exchange (loop, stored_at);
+CREATE INDEX feedback_corrections ON feedback (loop, stored_at, asked_at) WHERE correction <> '';
 """
 SCHEMA = f"""
 CREATE TABLE exchange (
     id TEXT PRIMARY KEY, loop TEXT NOT NULL, version TEXT NOT NULL, user TEXT NOT NULL, prompt TEXT NOT NULL, messages TEXT NOT NULL,
     answer TEXT NOT NULL, status INTEGER NOT NULL, at REAL NOT NULL, latency_ms REAL NOT NULL, first_token_ms REAL,
-    tokens_in INTEGER, tokens_out INTEGER, weight REAL NOT NULL, error TEXT, well_formed INTEGER
+    tokens_in INTEGER, tokens_out INTEGER, weight REAL NOT NULL, error TEXT, well_formed INTEGER, stored_at REAL NOT NULL DEFAULT 0
 );
 CREATE INDEX exchange_by_time ON exchange (loop, at);
 CREATE TABLE feedback (
     number INTEGER PRIMARY KEY, request_id TEXT NOT NULL REFERENCES exchange (id), at REAL NOT NULL, rating TEXT, correction TEXT,
-    loop TEXT NOT NULL DEFAULT '', version TEXT NOT NULL DEFAULT '', asked_at REAL NOT NULL DEFAULT 0, comment TEXT, tags TEXT
+    loop TEXT NOT NULL DEFAULT '', version TEXT NOT NULL DEFAULT '', asked_at REAL NOT NULL DEFAULT 0, comment TEXT, tags TEXT,
+    stored_at REAL NOT NULL DEFAULT 0
 );
 CREATE INDEX feedback_by_request ON feedback (request_id, at);
-{_INDEXES}
+{_COUNTS}
+{_ARRIVALS}
 {_FORGOTTEN}
 """
 MIGRATIONS = {
@@ -71,10 +77,19 @@ ALTER TABLE feedback ADD COLUMN loop TEXT NOT NULL DEFAULT '';
 ALTER TABLE feedback ADD COLUMN version TEXT NOT NULL DEFAULT '';
 ALTER TABLE feedback ADD COLUMN asked_at REAL NOT NULL DEFAULT 0;
 UPDATE feedback SET (loop, version, asked_at) = (SELECT loop, version, at FROM exchange WHERE id = request_id);
-{_INDEXES}
+{_COUNTS}
+CREATE INDEX feedback_corrections ON feedback (loop, at, asked_at) WHERE correction <> '';
 """,
     4: "ALTER TABLE feedback ADD COLUMN comment TEXT;",
     5: "ALTER TABLE feedback ADD COLUMN tags TEXT;",
+    # what is new is known by its arrival: a row may have any time
+    6: f"""
+ALTER TABLE exchange ADD COLUMN stored_at REAL NOT NULL DEFAULT 0;
+ALTER TABLE feedback ADD COLUMN stored_at REAL NOT NULL DEFAULT 0;
+UPDATE feedback SET stored_at = min(at, CAST(strftime('%s', 'now') AS REAL));
+DROP INDEX feedback_corrections;
+{_ARRIVALS}
+""",
 }  # from this schema to the next one
 _HELD = "another process holds it, as `ftassets forget` does while it wipes; try again when that has ended"
 _DISK = "check its disk, and that this user may write the file"
@@ -113,9 +128,10 @@ _TEXT_BYTES = " + ".join(f"coalesce(length(CAST(e.{name} AS BLOB)), 0)" for name
 class SqliteTrafficLog(TrafficLog):
     """Rows outlive a kill of any process; a power cut may take the last ones (WAL with synchronous=NORMAL)."""
 
-    def __init__(self, path: Path, patience: float | None = None) -> None:
-        """`patience`: seconds that a write waits for other processes, `BUSY_SECONDS` unless given."""
+    def __init__(self, path: Path, patience: float | None = None, clock: Callable[[], float] = time.time) -> None:
+        """`patience`: seconds that a write waits for other processes, `BUSY_SECONDS` unless given. `clock` says when rows arrive."""
         self._path = path
+        self._clock = clock
         self._patience = BUSY_SECONDS if patience is None else patience
         self._local = threading.local()
 
@@ -142,23 +158,22 @@ class SqliteTrafficLog(TrafficLog):
         with self._writing() as connection:
             return self._insert(connection, exchanges)
 
-    @staticmethod
-    def _insert(connection: sqlite3.Connection, exchanges: Sequence[Exchange]) -> int:
-        marks = ", ".join("?" * len(_COLUMNS))
+    def _insert(self, connection: sqlite3.Connection, exchanges: Sequence[Exchange]) -> int:
+        marks, now = ", ".join("?" * len(_COLUMNS)), self._clock()
         rows = [tuple(map(storable, astuple(exchange))) for exchange in exchanges]
         return connection.executemany(
-            f"INSERT INTO exchange ({', '.join(_COLUMNS)}) SELECT {marks} "
+            f"INSERT INTO exchange ({', '.join(_COLUMNS)}, stored_at) SELECT {marks}, ? "
             "WHERE NOT EXISTS (SELECT 1 FROM forgotten WHERE id = ?) ON CONFLICT (id) DO NOTHING",
-            [(*row, row[0]) for row in rows],
+            [(*row, now, row[0]) for row in rows],
         ).rowcount
 
     def add_feedback(self, feedback: Feedback) -> None:
         row = tuple(map(storable, astuple(feedback)))
         with self._writing() as connection:
             stored = connection.execute(
-                "INSERT INTO feedback (request_id, at, rating, correction, comment, tags, loop, version, asked_at) "
-                "SELECT ?, ?, ?, ?, ?, ?, loop, version, at FROM exchange WHERE id = ?",
-                (*row, row[0]),
+                "INSERT INTO feedback (request_id, at, rating, correction, comment, tags, loop, version, asked_at, stored_at) "
+                "SELECT ?, ?, ?, ?, ?, ?, loop, version, at, ? FROM exchange WHERE id = ?",
+                (*row, self._clock(), row[0]),
             )
         if stored.rowcount != 1:
             raise UnknownAnswer(f"there is no answer {feedback.request_id!r} in the log")
@@ -177,6 +192,20 @@ class SqliteTrafficLog(TrafficLog):
                 (*values, since, number),
             ).fetchall()  # fmt: skip
             yield from (_exchange(row[2:]) for row in page)
+            if len(page) < PAGE:
+                return
+            since, number = page[-1][:2]
+
+    def arrivals(self, loop: str, since: float = 0.0, asked_since: float = 0.0) -> Iterator[Arrival]:
+        number = 0
+        while True:
+            page = self._connection().execute(
+                f"""SELECT e.stored_at, e.rowid, {_SELECTED} FROM exchange e INDEXED BY exchange_by_arrival
+                    WHERE e.loop = ? AND e.stored_at >= ? AND (e.stored_at > ? OR e.rowid > ?) AND e.at >= ? AND e.status = {ANSWERED}
+                    ORDER BY e.stored_at, e.rowid LIMIT {PAGE}""",
+                (loop, since, since, number, asked_since),
+            ).fetchall()  # fmt: skip
+            yield from (Arrival(row[0], _exchange(row[2:])) for row in page)
             if len(page) < PAGE:
                 return
             since, number = page[-1][:2]
@@ -297,9 +326,9 @@ class SqliteTrafficLog(TrafficLog):
     def corrected(self, loop: str, since: float = 0.0, asked_since: float = 0.0) -> dict[str, float]:
         found = self._connection().execute(
             f"""SELECT request_id, newest FROM (
-                SELECT request_id, max(at) AS newest FROM feedback INDEXED BY feedback_corrections
-                WHERE loop = ? AND at >= ? AND asked_at >= ? AND correction <> '' GROUP BY request_id
-            ) f WHERE ({_CORRECTION.format(and_when="")}) IS NOT ({_CORRECTION.format(and_when="AND n.at < ?")})""",
+                SELECT request_id, max(stored_at) AS newest FROM feedback INDEXED BY feedback_corrections
+                WHERE loop = ? AND stored_at >= ? AND asked_at >= ? AND correction <> '' GROUP BY request_id
+            ) f WHERE ({_CORRECTION.format(and_when="")}) IS NOT ({_CORRECTION.format(and_when="AND n.stored_at < ?")})""",
             (loop, since, asked_since, since),
         )
         return dict(found.fetchall())

@@ -41,10 +41,6 @@ class VectorStore(ABC):
         """Points with since <= at < until."""
 
     @abstractmethod
-    def watermark(self, loop: str, embedder: str) -> float:
-        """Newest `at` stored; 0.0 without any."""
-
-    @abstractmethod
     def remove(self, loop: str, request_ids: Sequence[str]) -> None:
         """Forget these requests' points of every embedder; unknown ids are ignored."""
 

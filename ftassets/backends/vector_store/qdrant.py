@@ -61,14 +61,13 @@ class QdrantVectorStore(VectorStore):
         from qdrant_client import models
 
         dimensions = len(points[0].vector)
-        # oldest first: the client commits point by point, so after a kill the newest stored time is a correct watermark
         structs = [
             models.PointStruct(
                 id=_point_id(point.request_id),
                 vector=np.asarray(point.vector, dtype=np.float32).tolist(),
                 payload={"request_id": point.request_id, "at": point.at, "version": point.version, "text": point.text},
             )
-            for point in sorted(points, key=lambda point: point.at)
+            for point in points
         ]
         with self._lock(loop):
             name = self._names(loop).get(embedder)
@@ -103,16 +102,6 @@ class QdrantVectorStore(VectorStore):
     def count(self, loop: str, embedder: str, since: float = 0.0, until: float = float("inf")) -> int:
         with self._opened(loop, embedder) as (client, collection):
             return 0 if client is None else client.count(collection, _between(since, until)).count
-
-    def watermark(self, loop: str, embedder: str) -> float:
-        from qdrant_client import models
-
-        with self._opened(loop, embedder) as (client, collection):
-            if client is None:
-                return 0.0
-            latest_first = models.OrderBy(key="at", direction=models.Direction.DESC)
-            newest, _ = client.scroll(collection, limit=1, order_by=latest_first)
-        return max((float((record.payload or {})["at"]) for record in newest), default=0.0)
 
     def remove(self, loop: str, request_ids: Sequence[str]) -> None:
         if not request_ids:

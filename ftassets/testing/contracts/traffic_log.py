@@ -4,6 +4,7 @@ import contextlib
 import multiprocessing
 import random
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import astuple, replace
@@ -86,6 +87,16 @@ _FEEDBACK = st.lists(
 _NAMES = count()
 
 
+def moment(log: TrafficLog) -> float:
+    """A time by the log's own clock that is after all that was stored, and before all that will be."""
+    name = f"moment {next(_NAMES)}"
+    time.sleep(0.002)
+    log.append([exchange(0, loop=name)])
+    [found] = log.arrivals(name)
+    time.sleep(0.002)
+    return found.stored_at
+
+
 class _Reference:
     """What a log must answer, found by reading every row."""
 
@@ -102,12 +113,13 @@ class _Reference:
     def feedback(self, rows: list[Exchange]) -> list[Feedback]:
         return [self.said[row.id] for row in rows if row.id in self.said]
 
-    def corrected(self, since: float, rows: list[Exchange]) -> dict[str, float]:
-        before = added_up(each for each in self.events if each.at < since)
+    def corrected(self, known: int, rows: list[Exchange]) -> set[str]:
+        """Ids of the rows with another correction than the first `known` pieces of feedback gave."""
+        before, new = added_up(self.events[:known]), {each.request_id for each in self.events[known:] if each.correction}
         return {
-            each.request_id: max(event.at for event in self.events if event.request_id == each.request_id and event.correction)
+            each.request_id
             for each in self.feedback(rows)
-            if each.correction is not None and (each.request_id not in before or before[each.request_id].correction != each.correction)
+            if each.request_id in new and (each.request_id not in before or before[each.request_id].correction != each.correction)
         }
 
     def by_user(self, values: list[tuple[Exchange, bool]]) -> ByUser:
@@ -229,7 +241,12 @@ class TrafficLogContract:
 
     @settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors], max_examples=40)
     @given(
-        rows=_EXCHANGES, feedback=_FEEDBACK, since=_TIMES, until=_TIMES | st.just(float("inf")), given_since=_TIMES, nth=st.integers(1, 4)
+        rows=_EXCHANGES,
+        feedback=_FEEDBACK,
+        since=_TIMES,
+        until=_TIMES | st.just(float("inf")),
+        known=st.integers(0, 6),
+        nth=st.integers(1, 4),
     )
     def test_counts_and_windows_are_those_of_all_rows_read_one_by_one(
         self,
@@ -238,14 +255,17 @@ class TrafficLogContract:
         feedback: list[tuple[int, float, str | None, str | None]],
         since: float,
         until: float,
-        given_since: float,
+        known: int,
         nth: int,
     ) -> None:
         loop = f"loop {next(_NAMES)}"
         stored = [exchange(number, loop=loop, **row) for number, row in enumerate(rows)]
         given_on = [Feedback(stored[n].id, at, rating, correction) for n, at, rating, correction in feedback if n < len(stored)]
         log.append([*stored, *(replace(row, id=f"other {row.id}", loop=f"other {loop}") for row in stored)])
-        for each in given_on:
+        mark = 0.0
+        for number, each in enumerate(given_on):
+            if number == known:
+                mark = moment(log)
             log.add_feedback(each)
             log.add_feedback(replace(each, request_id=f"other {each.request_id}", rating="down", correction="other"))
         all_of = _Reference(stored, given_on)
@@ -287,7 +307,9 @@ class TrafficLogContract:
         ):
             assert [astuple(each) for each in found] == [close(astuple(all_of.by_user(each))) for each in expected]
         assert log.feedback_counts(loop, "v1", since, until) == FeedbackCounts(len(said), down, corrected)
-        assert log.corrected(loop, given_since, since) == all_of.corrected(given_since, reviewed)
+        mark = mark if known < len(given_on) else moment(log)
+        assert log.corrected(loop, mark, since).keys() == all_of.corrected(known, reviewed)
+        assert log.corrected(loop, 0.0, since).keys() == all_of.corrected(0, reviewed)
 
     def test_exchanges_are_found_by_their_ids_within_the_loop(self, log: TrafficLog) -> None:
         rows = [exchange(n) for n in range(4)]
@@ -344,14 +366,43 @@ class TrafficLogContract:
         assert log.feedback_counts("voice", "v1") == FeedbackCounts(2, 2, 1)
 
     def test_a_correction_counts_as_new_once(self, log: TrafficLog) -> None:
+        """By its arrival: an import may bring corrections of any time, and a clock may be wrong."""
         log.append([exchange(1), exchange(2)])
-        for feedback in (
-            Feedback("voice-1", 5.0, None, "x"), Feedback("voice-1", 8.0, "up", None), Feedback("voice-1", 9.0, None, "x"),
-            Feedback("voice-2", 5.0, None, "x"), Feedback("voice-2", 9.0, None, "y"),
-        ):  # fmt: skip
-            log.add_feedback(feedback)
-        assert [log.corrected("voice", since) for since in (0.0, 6.0, 10.0)] == [{"voice-1": 9.0, "voice-2": 9.0}, {"voice-2": 9.0}, {}]
-        assert log.corrected("voice", 0.0, asked_since=exchange(2).at) == {"voice-2": 9.0}
+        marks = [0.0]
+        for events in (
+            [Feedback("voice-1", 5.0, None, "x"), Feedback("voice-2", 5.0, None, "x")],
+            [Feedback("voice-1", 8.0, "up", None), Feedback("voice-1", 4e9, None, "x"), Feedback("voice-2", 9.0, None, "y")],
+        ):
+            for feedback in events:
+                log.add_feedback(feedback)
+            marks.append(moment(log))
+        found = [log.corrected("voice", since) for since in marks]
+        assert [each.keys() for each in found] == [{"voice-1", "voice-2"}, {"voice-2"}, set()]
+        assert marks[1] <= found[0]["voice-2"] == found[1]["voice-2"] <= marks[2]
+        assert log.corrected("voice", 0.0, asked_since=exchange(2).at).keys() == {"voice-2"}
+        log.add_feedback(Feedback("voice-2", 1.0, None, "older"))
+        assert log.corrected("voice", marks[-1]) == {}, "the newest correction counts, whenever an older one comes"
+
+    def test_answers_are_read_in_the_order_of_their_arrival(self, log: TrafficLog) -> None:
+        """Neither a row dated in the future nor an import of old ones hides what comes after it."""
+        first = [exchange(1, at=4e9), exchange(2), exchange(3, status=502)]
+        log.append(first)
+        mark = moment(log)
+        later = [exchange(4, at=50.0), exchange(5, at=7.0), exchange(6, at=60.0, loop="other")]
+        log.append(later)
+        found = list(log.arrivals("voice"))
+        assert [each.exchange for each in found] == [*first[:2], *later[:2]]
+        assert [each.stored_at for each in found] == sorted(each.stored_at for each in found)
+        assert [each.exchange for each in log.arrivals("voice", mark)] == later[:2]
+        assert [each.exchange for each in log.arrivals("voice", mark, asked_since=8.0)] == later[:1]
+        assert list(log.arrivals("voice", moment(log))) == []
+        log.append(first)
+        assert list(log.arrivals("voice")) == found, "a row that is sent again arrived when it came first"
+
+    def test_arrivals_are_read_on_where_a_page_ended_even_within_one_moment(self, log: TrafficLog) -> None:
+        rows = [exchange(n, at=float(3 * PAGE - n)) for n in range(2 * PAGE + 3)]
+        log.append(rows)
+        assert [each.exchange for each in log.arrivals("voice")] == rows
 
     def test_of_feedback_given_at_one_moment_the_thumb_down_counts(self, log: TrafficLog) -> None:
         log.append([exchange(1), exchange(2)])

@@ -35,7 +35,7 @@ class VectorStoreContract:
     def test_an_empty_store_answers(self, store: VectorStore) -> None:
         store.add("voice", "e", [])
         store.remove("voice", ["req-1"])
-        assert (store.window("voice", "e", 0, 9, 5), store.count("voice", "e"), store.watermark("voice", "e")) == ([], 0, 0.0)
+        assert (store.window("voice", "e", 0, 9, 5), store.count("voice", "e")) == ([], 0)
 
     def test_points_come_back_as_they_went_in(self, make: MakeStore, tmp_path: Path) -> None:
         stored = replace(point(1), at=1_795_308_147.123456)
@@ -80,12 +80,6 @@ class VectorStoreContract:
         other.add("voice", "e", points[::-1])
         assert ids(one.window("voice", "e", 0, 20, 5)) == ids(other.window("voice", "e", 0, 20, 5))
 
-    def test_watermark_is_the_newest_time(self, store: VectorStore) -> None:
-        store.add("voice", "e", [point(1, at=30.5), point(2, at=20.0)])
-        assert store.watermark("voice", "e") == 30.5
-        store.remove("voice", ["req-1"])
-        assert store.watermark("voice", "e") == 20.0
-
     def test_removed_points_are_gone(self, make: MakeStore, tmp_path: Path) -> None:
         store = make(tmp_path)
         store.add("voice", "e", [point(1), point(2)])
@@ -102,14 +96,14 @@ class VectorStoreContract:
         store.add("triage", "e", [point(1)])
         store.expire("voice", "e", 2.0)
         assert ids(make(tmp_path).window("voice", "e", 0, 9, 9)) == ["req-2", "req-3"]
-        assert (store.count("voice", "other"), store.count("triage", "e"), store.watermark("voice", "e")) == (1, 1, 3.0)
+        assert (store.count("voice", "other"), store.count("triage", "e")) == (1, 1)
         store.expire("voice", "e", 9.0)
-        assert (store.count("voice", "e"), store.watermark("voice", "e")) == (0, 0.0)
+        assert store.count("voice", "e") == 0
 
     def test_loops_are_apart(self, store: VectorStore) -> None:
         store.add("voice", "e", [point(1)])
         store.add("triage", "other", [replace(point(2), vector=np.ones(3, dtype=np.float32))])
-        assert (store.count("voice", "e"), store.count("triage", "other"), store.watermark("triage", "other")) == (1, 1, 2.0)
+        assert (store.count("voice", "e"), store.count("triage", "other")) == (1, 1)
 
     def test_vectors_of_two_embedders_never_meet(self, store: VectorStore) -> None:
         wide = replace(point(2), vector=np.ones(3, dtype=np.float32))
@@ -117,7 +111,7 @@ class VectorStoreContract:
         store.add("voice", "minilm:2", [wide])
         assert (ids(store.window("voice", "minilm:1", 0, 9, 9)), ids(store.window("voice", "minilm:2", 0, 9, 9))) == (["req-1"], ["req-2"])
         assert store.find("voice", "minilm:2", ["req-1"]) == []
-        assert (store.count("voice", "minilm:1"), store.watermark("voice", "minilm:2"), store.count("voice", "none")) == (1, 2.0, 0)
+        assert (store.count("voice", "minilm:1"), store.count("voice", "minilm:2"), store.count("voice", "none")) == (1, 1, 0)
         assert (store.embedders("voice"), store.embedders("triage")) == (["minilm:1", "minilm:2"], [])
 
     def test_a_request_is_forgotten_in_the_vectors_of_every_embedder(self, store: VectorStore) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from ftassets.assets import drift_report, query_embeddings, traffic
 from ftassets.assets.drift_report import reference as drift_report_reference
+from ftassets.assets.drift_report.asset import WINDOW_END
 from ftassets.backends.artifacts.folder import FolderArtifacts
 from ftassets.backends.artifacts.reports import store_report
 from ftassets.backends.control.files import FilesControl
@@ -63,12 +64,16 @@ class World:
             ]
         )  # fmt: skip
 
-    def run(self, embedder: HashEmbedder, *nodes: str) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Metadata and stored report of one drift report; without `nodes` the queries are embedded before."""
+    def run(self, embedder: HashEmbedder, *nodes: str, age: float | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Metadata and stored report of one drift report, on a window that ends now or ended `age` seconds ago.
+
+        Without `nodes` the queries are embedded before.
+        """
         made = [traffic.build(self.loop), query_embeddings.build(self.loop), drift_report.build(self.loop)]
         resources = {**self.resources, "embedder_of": dg.ResourceDefinition(lambda _: lambda settings: embedder)}
+        tags = {} if age is None else {WINDOW_END: str(time.time() - age)}
         selection = [dg.AssetKey(["support", node]) for node in nodes] or "*"
-        result = dg.materialize(made, resources=resources, instance=self.instance, selection=selection)
+        result = dg.materialize(made, resources=resources, instance=self.instance, selection=selection, tags=tags)
         [event] = [e for e in result.get_asset_materialization_events() if e.asset_key and e.asset_key.path[-1] == "drift_report"]
         metadata = {name: value.value for name, value in event.materialization.metadata.items()}
         (file,) = self.home.root.glob(metadata["report"])  # its digest is shortened
@@ -129,17 +134,17 @@ def test_a_promotion_that_has_nothing_to_do_with_it_does_not_silence_an_alarm(wo
 def test_evidence_goes_on_from_the_newest_report_and_counts_each_query_once(world: World) -> None:
     world.answered(40, age=7200)
     world.answered(30, age=600)
-    said, first = world.run(HashEmbedder(64))
+    said, first = world.run(HashEmbedder(64), age=100)
     [added] = first["accumulated"]["windows"]
     assert added["queries"] == 30
     assert "1 window with 30 queries; an alarm needs" in said["over_several_windows"]
     assert first["statistics"][4]["name"] == "accumulated_novelty"
 
-    _, again = world.run(HashEmbedder(64))
+    _, again = world.run(HashEmbedder(64), age=90)
     assert again["accumulated"] == first["accumulated"], "the same queries once more"
-    world.answered(90, age=0.05, what="lamp")
-    _, second = world.run(HashEmbedder(64))
-    fresh = sum(request.startswith("r0.05-") for request in second["requests"])
+    world.answered(90, age=50, what="lamp")
+    _, second = world.run(HashEmbedder(64), age=0)
+    fresh = sum(request.startswith("r50-") for request in second["requests"])
     assert 20 <= fresh < second["window_queries"]
     assert [each["queries"] for each in second["accumulated"]["windows"]] == [30, fresh]
     assert second["accumulated"]["windows"][0] == added

@@ -304,7 +304,9 @@ def indexes(connection: Connection, schema: str) -> set[str]:
     return {text.replace(f"{schema}.", "") for (text,) in found}
 
 
-@pytest.mark.parametrize("sample", ["v1/postgres.sql", "v2/postgres.sql", "v3/postgres_3.sql", "v3/postgres_4.sql", "v3/postgres.sql"])
+@pytest.mark.parametrize(
+    "sample", ["v1/postgres.sql", "v2/postgres.sql", "v3/postgres_3.sql", "v3/postgres_4.sql", "v3/postgres_5.sql", "v3/postgres.sql"]
+)
 def test_tables_of_an_earlier_release_are_read_and_written(url: str, other: Connection, postgres: PostgresServer, sample: str) -> None:
     stored_by(url, postgres, (SAMPLES / sample).read_text())
     log = PostgresTrafficLog(url)
@@ -316,6 +318,7 @@ def test_tables_of_an_earlier_release_are_read_and_written(url: str, other: Conn
     assert [(o.judged, o.count) for o in log.outcomes("voice", [rows[0].version])] == [(False, 3)]
     assert log.feedback_counts("voice", rows[0].version, 1_700_000_000.0) == FeedbackCounts(2, 0, 1)
     assert [len(log.corrected("voice", at)) for at in (1_700_000_100.0, 1_700_000_101.0)] == [1, 0]
+    assert [each.exchange for each in log.arrivals("voice")] == rows
     assert log.append([exchange(3)]) == 0, "it was forgotten"
     assert log.append([exchange(4)]) == 1
     assert log.forget(request_ids=["voice-4"]) == ["voice-4"]

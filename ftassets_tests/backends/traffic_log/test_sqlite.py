@@ -80,6 +80,7 @@ def test_nothing_that_sensors_and_reports_ask_reads_a_whole_table(tmp_path: Path
     connection.set_trace_callback(lambda query: asked.append(query.replace("Inf", "9e999")))
     list(log.stream("voice", 1.0, 9.0))
     list(log.stream("voice", 1.0, 9.0, "v1", answered=True))
+    list(log.arrivals("voice", 1.0, 1.0))
     log.count("voice", 1.0, answered=True)
     log.outcomes("voice", ["v1", "v2"], 1.0)
     log.failing_users("voice", ["v1", "v2"], 1.0, 86_400.0)
@@ -94,7 +95,7 @@ def test_nothing_that_sensors_and_reports_ask_reads_a_whole_table(tmp_path: Path
     log.feedback_events(["voice-1"])
     connection.set_trace_callback(None)
     plans = {query: [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {query}")] for query in asked}
-    assert len(plans) == 15
+    assert len(plans) == 16
     for query, plan in plans.items():
         assert not [step for step in plan if step.startswith(("SCAN exchange", "SCAN e", "SCAN feedback", "SCAN f ", "SCAN n"))], (
             query,

@@ -99,7 +99,7 @@ def test_server_collection_half_made_is_finished() -> None:
 
     name = f"ftassets-voice-{embedded._digest('e')}"
     store._connection.create_collection(name, models.VectorParams(size=8, distance=models.Distance.DOT))
-    assert (store.count("voice", "e"), store.watermark("voice", "e"), store.embedders("voice")) == (0, 0.0, [])
+    assert (store.count("voice", "e"), store.embedders("voice")) == (0, [])
     store.add("voice", "e", [point(1)])
     assert (store.count("voice", "e"), store.check()) == (1, "1 collections at :memory:")
 
@@ -135,7 +135,7 @@ def locked_server() -> Iterator[str]:
 @pytest.mark.parametrize("key", [None, "s3cr3t"])
 def test_server_that_refuses_the_key_is_told_apart(locked_server: str, key: str | None) -> None:
     with pytest.raises(StoreUnreachable, match="QDRANT_API_KEY") as refused:
-        QdrantServerVectorStore(locked_server, key).watermark("voice", "e")
+        QdrantServerVectorStore(locked_server, key).count("voice", "e")
     assert "s3cr3t" not in f"{refused.value} {refused.value.__cause__}"
 
 

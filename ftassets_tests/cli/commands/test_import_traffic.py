@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,17 @@ def test_a_log_is_imported_once(log: SqliteTrafficLog, tmp_path: Path) -> None:
     assert log.exchanges("voice")[-1].at == path.stat().st_mtime  # it said none
     again = take(log, VOICE, [path], "chat", "old")
     assert (again.stored, again.already, log.count("voice")) == (0, 2502, 2501)
+
+
+@pytest.mark.parametrize("at", [315_532_800.0, 4e9], ids=["1980, as archives write", "the future"])
+def test_a_file_with_an_impossible_time_gives_none_to_its_rows(log: SqliteTrafficLog, tmp_path: Path, at: float) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_text("\n".join([chat(1, at=AT), chat(2)]))
+    os.utime(path, (at, at))
+    report = take(log, VOICE, [path], "chat", "old")
+    assert report.stored == 1
+    [bad] = report.quarantined
+    assert "the time of the file, which stands for that of a row without one," in bad.reason
 
 
 def test_an_import_brings_nothing_back_that_was_forgotten(log: SqliteTrafficLog, tmp_path: Path) -> None:

@@ -122,8 +122,8 @@ def read(
 
     The log is JSON lines, a JSON array or documents one after the other. `version` is the answering version of every row; default: the
     model that the source names. `at` (epoch seconds) is the time of rows without a time; without `at` they are quarantined, as are rows
-    from before 2000 and from after `now`. An answer that calls a tool becomes a JSON object with the tool's name in `call_field`, and
-    refuses its row without one. Reading the same file twice gives the same ids. Rows of one version have the exposure
+    from before 2000 and from after `now`, `at` included. An answer that calls a tool becomes a JSON object with the tool's name in
+    `call_field`, and refuses its row without one. Reading the same file twice gives the same ids. Rows of one version have the exposure
     probability 1. Raises InvalidInput for an unknown format and an array that is too large.
     """
     of = reader(format)
@@ -204,8 +204,9 @@ def _complete(found: Imported, loop: str, version: str | None, at: float | None,
         if at is None:
             raise ValueError("it has no time")
         exchange = replace(exchange, at=at)
-    elif exchange.at < EARLIEST or exchange.at + exchange.latency_ms / 1000 > now + AHEAD:
-        raise ValueError(f"the time {_day(exchange.at)} cannot be right: it is before 2000 or in the future")
+    if exchange.at < EARLIEST or exchange.at + exchange.latency_ms / 1000 > now + AHEAD:
+        whose = "time" if found.timed else "time of the file, which stands for that of a row without one,"
+        raise ValueError(f"the {whose} {_day(exchange.at)} cannot be right: it is before 2000 or in the future")
     exchange.messages.encode()  # half a surrogate pair, which no database takes
     exchange.answer.encode()
     if "\0" in exchange.prompt + exchange.answer:

@@ -554,16 +554,16 @@ def test_an_unknown_format_names_the_known_ones() -> None:
 
 def test_an_id_follows_from_the_content_where_the_source_has_none() -> None:
     anonymous = {k: v for k, v in CHAT.items() if k not in ("id", "created")}
-    first, again = one(anonymous, "chat", at=1.0), one(anonymous, "chat", at=2.0)  # a copied file has another time
+    first, again = one(anonymous, "chat", at=1.1e9), one(anonymous, "chat", at=1.2e9)  # a copied file has another time
     assert first.id == again.id
-    assert first.id != one({**anonymous, "messages": [ASK, {**ANSWER, "content": "other"}]}, "chat", at=1.0).id
+    assert first.id != one({**anonymous, "messages": [ASK, {**ANSWER, "content": "other"}]}, "chat", at=1.1e9).id
 
 
 def test_what_the_caller_knows_fills_in_and_overrules() -> None:
     bare = {"messages": [ASK, ANSWER]}
-    found = one(bare, "chat", at=5.0)
-    assert (found.at, found.version, found.user, found.latency_ms, found.tokens_in) == (5.0, "chat", "", 0.0, None)
-    assert one(CHAT, "chat", at=5.0, version="v0").at == AT
+    found = one(bare, "chat", at=1.5e9)
+    assert (found.at, found.version, found.user, found.latency_ms, found.tokens_in) == (1.5e9, "chat", "", 0.0, None)
+    assert one(CHAT, "chat", at=1.5e9, version="v0").at == AT
     assert one(CHAT, "chat", version="v0").version == "v0"
 
 
