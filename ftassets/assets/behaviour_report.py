@@ -177,7 +177,7 @@ def _materialize(
             ["statistic", "value", "threshold", "p", "moved"],
             [(s.name, s.value, s.threshold, f"{s.p_value:.4f}", "yes" if s.above else "no") for s in statistics],
         )
-    record_latest(
+    newest_report = record_latest(
         control,
         loop.name,
         "behaviour_report",
@@ -190,5 +190,5 @@ def _materialize(
         ),
     )
     return dg.MaterializeResult(
-        data_version=dg.DataVersion(digest), metadata=metadata, check_results=[live.check(CHECK, finding, informs=True)]
+        data_version=dg.DataVersion(digest), metadata=metadata, check_results=[live.check(CHECK, finding, newest_report, informs=True)]
     )

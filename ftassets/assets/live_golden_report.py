@@ -311,11 +311,12 @@ def _materialize(
         values={"share": right.value, "low": right.low, "high": right.high} if right.n else {},
         limits={"share": loop.monitors.golden_floor},
     )
-    record_latest(control, loop.name, "live_golden_report", newest)
-    record_latest(control, loop.name, "since_evaluation", LatestReport(at=at, version=production, verdict=since.verdict.value))
-    return dg.MaterializeResult(
-        data_version=dg.DataVersion(digest), metadata=metadata, check_results=[live.check(FLOOR, floor), live.check(REGRESSION, since)]
+    at_floor_now = record_latest(control, loop.name, "live_golden_report", newest)
+    compared_now = record_latest(
+        control, loop.name, "since_evaluation", LatestReport(at=at, version=production, verdict=since.verdict.value)
     )
+    checks = [live.check(FLOOR, floor, at_floor_now), live.check(REGRESSION, since, compared_now)]
+    return dg.MaterializeResult(data_version=dg.DataVersion(digest), metadata=metadata, check_results=checks)
 
 
 def _worst(asked: Sequence[_Asked]) -> dg.MetadataValue:

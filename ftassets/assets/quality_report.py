@@ -321,7 +321,7 @@ def _materialize(
             ["version", "reports before this one", "newest verdict", *found.measured],
             [(p.version, n, p.value("verdict"), *_values(p, found.measured)) for p, n in live.newest_per_version(past)],
         )
-    record_latest(
+    newest_report = record_latest(
         control,
         loop.name,
         "quality_report",
@@ -333,7 +333,8 @@ def _materialize(
             limits={name: m.baseline for name, m in found.measured.items() if m.baseline is not None},
         ),
     )
-    return dg.MaterializeResult(data_version=dg.DataVersion(digest), metadata=metadata, check_results=[live.check(CHECK, verdict)])
+    checks = [live.check(CHECK, verdict, newest_report)]
+    return dg.MaterializeResult(data_version=dg.DataVersion(digest), metadata=metadata, check_results=checks)
 
 
 def _values(report: live.Past, names: Iterable[str]) -> list[float | str]:

@@ -15,6 +15,8 @@ from ftassets.backends.serving.base import Serving
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.gates.result import Verdict
 from ftassets.domain.monitoring.finding import Finding
+from ftassets.domain.monitoring.latest import LatestReport
+from ftassets.domain.traffic.retention import DAY
 
 PAST = 60  # reports that a trend shows
 NO_PRODUCTION = Finding(Verdict.NOT_ENOUGH_DATA, "no version is in production yet")
@@ -64,14 +66,20 @@ def past_reports(instance: dg.DagsterInstance, key: dg.AssetKey, limit: int = PA
     return found[::-1]
 
 
-def check(name: str, finding: Finding, informs: bool = False) -> dg.AssetCheckResult:
+def silence(newest: LatestReport) -> str:
+    """For how long reports of this kind have had no verdict, in words that go behind a sentence; empty while that is not long."""
+    silent = newest.silence(newest.at)
+    return "" if silent is None else f"; there has been no verdict for {silent / DAY:.1f} days"
+
+
+def check(name: str, finding: Finding, newest: LatestReport, informs: bool = False) -> dg.AssetCheckResult:
     """A finding as a check's result: only PASS passes. What is not measured warns, and what only informs is never red."""
     error = finding.verdict is Verdict.FAIL and not informs
     return dg.AssetCheckResult(
         check_name=name,
         passed=finding.verdict is Verdict.PASS and not finding.blocked,
         severity=dg.AssetCheckSeverity.ERROR if error else dg.AssetCheckSeverity.WARN,
-        description=f"{finding.verdict.value}: {finding.sentence}",
+        description=f"{finding.verdict.value}: {finding.sentence}{silence(newest)}",
         metadata={"verdict": finding.verdict.value, "reason": finding.sentence},
     )
 

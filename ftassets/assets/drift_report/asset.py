@@ -54,6 +54,7 @@ from ftassets.domain.drift.budget import WINDOWS_PART, evidence_limit
 from ftassets.domain.drift.explanation import MovedTopic, NewTopic, words_of_several
 from ftassets.domain.monitoring.latest import LatestReport
 from ftassets.domain.traffic.feedback import Feedback, FeedbackVerdict
+from ftassets.domain.traffic.retention import DAY
 from ftassets.reporting.plots import drift_map
 from ftassets.reporting.tables import table
 from ftassets.wording import amount
@@ -261,7 +262,8 @@ def _materialize(
         values={s.name: s.value for s in (*result.statistics, *result.informing)} | {IN_A_ROW: in_a_row},
         limits={s.name: s.threshold for s in (*result.statistics, *result.informing)} | {IN_A_ROW: policy.consecutive},
     )
-    record_latest(control, loop.name, "drift_report", newest)
+    newest = record_latest(control, loop.name, "drift_report", newest)
+    silent = newest.silence(measured.end)
     metadata: dict[str, dg.MetadataValue | str | float | int] = {
         "verdict": result.verdict.value,
         "reason": result.reason,
@@ -299,7 +301,7 @@ def _materialize(
                 check_name=CHECK,
                 passed=result.verdict is DriftVerdict.QUIET,  # what is not measured is no pass
                 severity=dg.AssetCheckSeverity.ERROR if result.verdict is DriftVerdict.ALARM else dg.AssetCheckSeverity.WARN,
-                description=f"{result.verdict.value}: {result.reason}",
+                description=f"{result.verdict.value}: {result.reason}" + (f"; no verdict for {silent / DAY:.1f} days" if silent else ""),
                 metadata={"verdict": result.verdict.value, "reason": result.reason},
             )
         ],

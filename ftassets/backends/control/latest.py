@@ -7,20 +7,23 @@ from ftassets.domain.monitoring.latest import LatestReport, latest_document, rea
 FOLDER = "reports"  # next to the reports, which are artifacts
 
 
-def record_latest(control: Control, loop: str, name: str, values: LatestReport) -> None:
+def record_latest(control: Control, loop: str, name: str, values: LatestReport) -> LatestReport:
     """Make `values` the newest report called `name`, for example `drift_report`; an older one than the one there is left out.
 
-    Raises OSError when it cannot be written.
+    Returns it as it follows the one before. Raises OSError when it cannot be written.
     """
+    following = values
 
     def change(content: bytes | None) -> bytes | None:
+        nonlocal following
         known = read_latest(content or b"{}")
+        following = values.after(known.get(name))
         if name in known and known[name].at > values.at:
             return None
-        known[name] = values
-        return canonical_json(latest_document(known))
+        return canonical_json(latest_document({**known, name: following}))
 
     control.update(_key(loop), change)
+    return following
 
 
 def newest_reports(control: Control, loop: str) -> dict[str, LatestReport]:

@@ -7,10 +7,16 @@ from pydantic import BaseModel, ConfigDict, FiniteFloat, TypeAdapter
 
 from ftassets.domain import formats
 from ftassets.domain.canonical import parse_json
+from ftassets.domain.gates.result import Verdict
+
+SILENT = 3 * 86_400.0  # seconds without a verdict from which a monitor says so
 
 
 class LatestReport(BaseModel):
-    """What the newest report of a kind found: `values` and the `limits` they are held against, by name. `at` in epoch seconds."""
+    """What the newest report of a kind found: `values` and the `limits` they are held against, by name. `at` in epoch seconds.
+
+    `unmeasured_since` is when the first of the reports in a row was made that had too little data for a verdict; None if this has one.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -19,6 +25,19 @@ class LatestReport(BaseModel):
     verdict: str
     values: dict[str, FiniteFloat] = {}
     limits: dict[str, FiniteFloat] = {}
+    unmeasured_since: FiniteFloat | None = None
+
+    def after(self, known: "LatestReport | None") -> "LatestReport":
+        """The report as the one that follows a known one."""
+        if self.verdict != Verdict.NOT_ENOUGH_DATA:
+            return self.model_copy(update={"unmeasured_since": None})
+        since = known.unmeasured_since if known else None
+        return self.model_copy(update={"unmeasured_since": self.at if since is None else since})
+
+    def silence(self, now: float) -> float | None:
+        """Seconds for which the reports of this kind have had no verdict, from `SILENT` on; None for less."""
+        silent = 0.0 if self.unmeasured_since is None else now - self.unmeasured_since
+        return silent if silent >= SILENT else None
 
 
 _LATEST = TypeAdapter(dict[str, LatestReport])

@@ -10,7 +10,7 @@ import pytest
 
 from ftassets.assets import drift_report, query_embeddings, traffic
 from ftassets.assets.drift_report import reference as drift_report_reference
-from ftassets.assets.drift_report.asset import WINDOW_END
+from ftassets.assets.drift_report.asset import CHECK, WINDOW_END
 from ftassets.backends.artifacts.folder import FolderArtifacts
 from ftassets.backends.artifacts.reports import store_report
 from ftassets.backends.control.files import FilesControl
@@ -25,6 +25,7 @@ from ftassets.domain.traffic.exchange import Exchange
 from ftassets.testing.hash_embedder import HashEmbedder
 from ftassets.testing.releases import loop_config, make_version
 
+DAY = 86_400.0
 A, B = HashEmbedder(64).id, HashEmbedder(32).id
 DRIFT = {"window": "1h", "sample": 40, "min_sample": 20, "reference_requests": 0, "reference_windows": 2, "reference_span": "1s"}
 
@@ -158,6 +159,22 @@ def test_evidence_goes_on_from_the_newest_report_and_counts_each_query_once(worl
 
     _, other = world.run(HashEmbedder(32))
     assert [each["queries"] for each in other["accumulated"]["windows"]] == [other["window_queries"]], "another reference: from the start"
+
+
+def test_a_monitor_without_data_says_for_how_long(world: World) -> None:
+    world.answered(40, age=9 * DAY)
+    world.answered(30, age=8 * DAY + 600)
+    said = []
+    for days in (8, 7, 5, 3):
+        world.run(HashEmbedder(64), age=days * DAY)
+        check = dg.AssetCheckKey(dg.AssetKey(["support", "drift_report"]), CHECK)
+        record = world.instance.get_latest_asset_check_evaluation_record(check)
+        assert record is not None
+        said.append(str(record.event.dagster_event.event_specific_data.description))  # type: ignore[union-attr]
+    assert said[0].startswith("QUIET")
+    assert all(text.startswith("NOT ENOUGH DATA") for text in said[1:])
+    assert ["no verdict for" in text for text in said] == [False, False, False, True]
+    assert said[-1].endswith("; no verdict for 4.0 days")
 
 
 def test_evidence_of_many_windows_raises_an_alarm_that_no_window_does(world: World) -> None:
