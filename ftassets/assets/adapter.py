@@ -116,6 +116,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
             {**version_tags(manifest), **code, "digest": result.digest, "dagster_run_id": context.run_id, "loop": loop.name},
             version_folder(artifacts, result.digest) / ADAPTER,
         )
+        page = registry.link(loop.name, tracked)
         checks = _check_results(artifacts, manifest)
         return dg.MaterializeResult(
             data_version=dg.DataVersion(result.digest),
@@ -127,7 +128,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
                 "dataset_commit": commit[:12],
                 **({"passed_over": dataset.passed_over} if dataset.passed_over else {}),
                 **{name: value for name, value in _numbers(result).items() if value is not None},
-                "mlflow_run": tracked,
+                "mlflow_run": tracked if page is None else dg.MetadataValue.url(page),
                 "folder": place(version_key(result.digest), result.digest),
                 **({"overfit": note} if (note := overfit_note(result.validation_losses)) else {}),
                 **({"resumed_at_steps": ", ".join(map(str, result.resumed_at))} if result.resumed_at else {}),

@@ -30,7 +30,7 @@ class EndpointAction(dg.Config):
 def build(loop: LoopConfig) -> dg.AssetsDefinition:
     """The asset; its data version is the journal's newest number for the loop."""
 
-    @asset(loop, __doc__, {"openai"}, deps=["release"])
+    @asset(loop, __doc__, {"huggingface"}, deps=["release"])
     def endpoint(
         context: dg.AssetExecutionContext,
         config: EndpointAction,

@@ -14,7 +14,7 @@ from ftassets.backends.dataset_store.base import DatasetStore
 from ftassets.backends.serving.base import Serving
 from ftassets.backends.traffic_log.base import TrafficLog
 from ftassets.config.loop import LoopConfig
-from ftassets.config.profiles import name_finder
+from ftassets.config.profiles import dataset_kind, name_finder
 from ftassets.domain.dataset.preferences import build_pairs, scrubbed_pairs, without_control_tokens
 from ftassets.domain.gates.result import Verdict
 from ftassets.reporting.tables import table, without_quotes
@@ -26,7 +26,7 @@ WANTED = 2000  # preference tuning pays once there are a few thousand pairs
 def build(loop: LoopConfig) -> dg.AssetsDefinition:
     """The asset: pairs of the production window; `ftassets export` writes them as TRL's DPO trainer reads them."""
 
-    @asset(loop, __doc__, {"lakefs"}, deps=["traffic", "golden_set"])
+    @asset(loop, __doc__, {dataset_kind()}, deps=["traffic", "golden_set"])
     def preference_pairs(
         context: dg.AssetExecutionContext,
         artifacts: dg.ResourceParam[Artifacts],

@@ -8,6 +8,7 @@ from ftassets.assets._shared.node import asset
 from ftassets.assets._shared.written_rows import commit_rows
 from ftassets.backends.dataset_store.base import DatasetStore
 from ftassets.config.loop import LoopConfig
+from ftassets.config.profiles import dataset_kind
 
 
 def build(loop: LoopConfig) -> dg.AssetsDefinition:
@@ -16,7 +17,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
     @asset(
         loop,
         __doc__,
-        {"lakefs"},
+        {dataset_kind()},
         check_specs=[dg.AssetCheckSpec("every_line_is_an_example", asset=node(loop.name, "seed_examples"))],
     )
     def seed_examples(context: dg.AssetExecutionContext, dataset_store: dg.ResourceParam[DatasetStore]) -> dg.MaterializeResult:

@@ -31,6 +31,11 @@ def has_servers(profile: str) -> bool:
     return profile != "embedded"
 
 
+def dataset_kind() -> str:
+    """What keeps the datasets, as Dagster names it on an asset."""
+    return "lakefs" if has_servers(profile()) else "git"
+
+
 def traffic_log(home: Home, patience: float | None = None) -> TrafficLog:
     """PostgreSQL in a profile with servers and FTASSETS_TRAFFIC_URL, else the home's file. Nothing is opened yet.
 

@@ -10,7 +10,7 @@ import numpy as np
 INK, CALM, ALERT, PALE = "#1f2a44", "#2a7f9e", "#c8553d", "#b9c3cf"
 
 
-def _image(alt: str, draw: Callable[[Any], None], size: tuple[float, float] = (6.0, 2.8)) -> str:
+def _image(alt: str, draw: Callable[[Any], None], size: tuple[float, float] = (8.0, 3.6)) -> str:
     from matplotlib.figure import Figure  # no pyplot: no global state, no display
 
     figure = Figure(figsize=size, layout="constrained")
@@ -23,7 +23,7 @@ def _image(alt: str, draw: Callable[[Any], None], size: tuple[float, float] = (6
 
 def _png(alt: str, figure: Any) -> str:
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=90)
+    figure.savefig(buffer, format="png", dpi=100)
     return f"![{alt}](data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()})"
 
 
@@ -111,17 +111,17 @@ def gate_marks(gates: Sequence[tuple[str, str, float, float, float]]) -> str:
     """One line a gate (name, verdict, estimate, one-sided bound, threshold), each on an axis of its own, for units differ."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6.0, 0.5 + 0.55 * len(gates)), layout="constrained")
+    figure = Figure(figsize=(8.0, 0.5 + 0.6 * len(gates)), layout="constrained")
     for axes, (name, verdict, estimate, bound, threshold) in zip(figure.subplots(len(gates), squeeze=False)[:, 0], gates, strict=True):
         colour = {"PASS": CALM, "FAIL": ALERT}.get(verdict, PALE)
         axes.plot([estimate, bound], [0, 0], color=colour, linewidth=3, solid_capstyle="butt")
         axes.plot(estimate, 0, "o", color=colour, markersize=6)
         axes.axvline(threshold, color=INK, linestyle="--", linewidth=1)
-        axes.set_title(f"{name}: {verdict}", fontsize=7, loc="left", pad=2, color=INK)
+        axes.set_title(f"{name}: {verdict}", fontsize=8, loc="left", pad=2, color=INK)
         axes.spines[["top", "right", "left"]].set_visible(False)
         axes.set_yticks([])
         axes.margins(x=0.1)
-        axes.tick_params(labelsize=6, colors=INK)
+        axes.tick_params(labelsize=7, colors=INK)
     return _png("estimate (dot), its one-sided bound (end of the line) and threshold (dashed) of each gate", figure)
 
 

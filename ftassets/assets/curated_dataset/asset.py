@@ -38,7 +38,7 @@ from ftassets.backends.traffic_log.base import TrafficLog
 from ftassets.backends.vector_store.base import VectorStore
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
-from ftassets.config.profiles import name_finder
+from ftassets.config.profiles import dataset_kind, name_finder
 from ftassets.domain.acceptance import in_words, refusals
 from ftassets.domain.canonical import digest_of
 from ftassets.domain.chat import embedded_text, vector_space
@@ -59,7 +59,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
     key = node(loop.name, "curated_dataset")
     upstream = ["seed_examples", "golden_set", "traffic", "drift_report", *(["synthetic_examples"] if loop.dataset.teacher else [])]
 
-    @asset(loop, __doc__, {"lakefs"}, deps=upstream, check_specs=specs(key))
+    @asset(loop, __doc__, {dataset_kind()}, deps=upstream, check_specs=specs(key))
     def curated_dataset(
         context: dg.AssetExecutionContext,
         artifacts: dg.ResourceParam[Artifacts],

@@ -52,6 +52,10 @@ class Registry(ABC):
         """
 
     @abstractmethod
+    def link(self, loop: str, run_id: str) -> str | None:
+        """Address of a recorded training's page; None where there is none to open."""
+
+    @abstractmethod
     def versions(self, loop: str) -> list[RegisteredVersion]:
         """All versions of a loop, newest first."""
 

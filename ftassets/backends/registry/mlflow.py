@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 import requests
 
 from ftassets.config.server_url import server_url
+from ftassets.domain.release.version import version_note
 from ftassets.durable import sync_folder
 from ftassets.errors import StateDamaged, in_one_line
 
@@ -66,6 +67,7 @@ class MlflowRegistry(Registry):
         artifacts: Path | None,
     ) -> str:
         from mlflow.entities import Metric, Param
+        from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
         client, digest = self._client(), tags["digest"]
         with self._lock():
@@ -74,7 +76,8 @@ class MlflowRegistry(Registry):
                 return known
             for run in client.search_runs([experiment], f"tags.digest = '{digest}'"):
                 client.delete_run(run.info.run_id)  # its recording was cut off
-            run_id = client.create_run(experiment, run_name=run_name, tags=dict(tags)).info.run_id
+            told = {MLFLOW_RUN_NOTE: version_note(tags)}
+            run_id = client.create_run(experiment, run_name=run_name, tags={**tags, **told}).info.run_id
             now = int(time.time() * 1000)
             points = [Metric(name, float(value), now, 0) for name, value in metrics.items()]
             points += [Metric("loss", float(loss), now, step) for step, loss in curve]
@@ -96,11 +99,16 @@ class MlflowRegistry(Registry):
             except UnknownVersion:
                 pass
             if not client.search_registered_models(f"name = '{loop}'"):
-                client.create_registered_model(loop)
+                client.create_registered_model(loop, description=f"Versions of loop `{loop}` that were released or adopted.")
             run_id = run_id or self._recorded(self.experiment(loop), digest)
+            known = {**tags, "name": name, "digest": digest}
             source = f"runs:/{run_id}/{ADAPTER}" if run_id else f"urn:/sha256/{digest}"  # a server takes no source without an absolute path
-            client.create_model_version(loop, source, run_id=run_id, tags={**tags, "name": name, "digest": digest}, description=name)
+            client.create_model_version(loop, source, run_id=run_id, tags=known, description=version_note(known))
             return self._version(loop, digest)
+
+    def link(self, loop: str, run_id: str) -> str | None:
+        """None: a database has no pages."""
+        return None
 
     def versions(self, loop: str) -> list[RegisteredVersion]:
         """All versions of a loop that carry a digest, newest first; a version made by hand has no digest and is left out."""
@@ -274,6 +282,10 @@ class MlflowServerRegistry(MlflowRegistry):
         if answer.text != "OK":
             raise RegistryUnreachable(f"{self.tracking_uri}/health answers {answer.status_code}: is MLFLOW_TRACKING_URI an MLflow server?")
         return f"MLflow at {self.tracking_uri}"
+
+    def link(self, loop: str, run_id: str) -> str | None:
+        """The run's page on the server."""
+        return f"{self.tracking_uri}/#/experiments/{self.experiment(loop)}/runs/{run_id}"
 
     def experiment(self, loop: str) -> str:
         """Id of the loop's experiment, created where the server keeps artefacts when it is new."""

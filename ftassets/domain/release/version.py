@@ -116,6 +116,19 @@ def version_tags(manifest: VersionManifest) -> dict[str, str]:
     return {name: value for name, value in known.items() if value is not None}
 
 
+def version_note(tags: Mapping[str, str]) -> str:
+    """What a version is and where it came from, as Markdown, from a registry's tags of it; a line for each thing that is known."""
+    said = {
+        "Base model": tags.get("base_model"),
+        "Lineage": tags.get("lineage"),
+        "Dataset commit": tags.get("dataset_commit"),
+        "Eval report": tags.get("report"),
+        "Dagster run": tags.get("dagster_run_id"),
+        "Digest": tags.get("digest"),
+    }
+    return "\n".join(f"- {name}: `{value}`" for name, value in said.items() if value)
+
+
 def score_tags(scores: Sequence[Score]) -> dict[str, str]:
     """A version's scores as one tag: slice -> share of exact answers (0..1) and rows."""
     shares = {}

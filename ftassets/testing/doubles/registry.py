@@ -32,6 +32,9 @@ class MemoryRegistry(Registry):
             known.append(RegisteredVersion(loop, str(len(known) + 1), name, digest, dict(tags), ()))
         return self._find(loop, digest)
 
+    def link(self, loop: str, run_id: str) -> str | None:
+        return None
+
     def versions(self, loop: str) -> list[RegisteredVersion]:
         return self._versions.get(loop, [])[::-1]
 

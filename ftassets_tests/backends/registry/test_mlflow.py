@@ -51,6 +51,8 @@ def test_version_has_the_artefacts_of_its_training(home: Path) -> None:
     registry.register("voice", "n", A, None, {})
     registry.register("voice", "trained elsewhere", "c" * 64, None, {})
     trained, foreign = (MlflowClient(f"sqlite:///{home / 'mlflow.db'}").get_model_version("voice", number) for number in ("1", "2"))
+    note = MlflowClient(f"sqlite:///{home / 'mlflow.db'}").get_run(run_id).data.tags["mlflow.note.content"]
+    assert note == trained.description == f"- Digest: `{A}`"
     assert (trained.run_id, trained.source) == (run_id, f"runs:/{run_id}/adapter")
     assert foreign.source == f"urn:/sha256/{'c' * 64}"
 

@@ -70,6 +70,7 @@ def test_training_and_versions_on_a_server(registry: MlflowServerRegistry, tmp_p
 
     client = MlflowClient(registry.tracking_uri)
     assert len(client.get_metric_history(run, "loss")) == 1200
+    assert registry.link("voice", run) == f"{registry.tracking_uri}/#/experiments/{registry.experiment('voice')}/runs/{run}"
     location = client.get_experiment(registry.experiment("voice")).artifact_location
     assert location.startswith("mlflow-artifacts:"), "another machine could not read artefacts kept in a folder of this one"
     assert list((tmp_path / "kept").rglob("adapter_config.json"))
