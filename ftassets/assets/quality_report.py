@@ -27,7 +27,7 @@ from ftassets.config.profiles import llm_judge
 from ftassets.domain.chat import Asked, request_body
 from ftassets.domain.evaluation.sampling import reservoir
 from ftassets.domain.gates.result import Verdict
-from ftassets.domain.monitoring.finding import Finding
+from ftassets.domain.monitoring.finding import Finding, together
 from ftassets.domain.monitoring.latest import LatestReport
 from ftassets.domain.monitoring.quality import (
     JUDGED,
@@ -43,7 +43,6 @@ from ftassets.domain.monitoring.quality import (
     fallen_most,
     follow,
     local_days,
-    together,
 )
 from ftassets.domain.traffic.exchange import Exchange, asked_of
 from ftassets.domain.traffic.retention import DAY

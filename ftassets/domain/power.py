@@ -12,7 +12,7 @@ ROWS_LIMIT = 100_000  # golden rows nobody writes: a gate that needs more practi
 POWER = 0.8  # the usual chance a plan asks for (Cohen 1988)
 EFFECT = 0.04  # gain in accuracy that a better model has, if nothing else is said
 _TAIL = 1e-10
-_DRAWS = 500
+DRAWS = 500  # of rows like those there are: a share is good to about 0.02
 _DISTINCT = 32  # values that a resampled distribution keeps
 
 
@@ -55,7 +55,7 @@ def resampled_power(values: Sequence[float], n: int, limit: float, low: float, a
     From a fixed set of draws, so that it is the same each time; good to about 0.02.
     """
     distinct, shares = _coarse(np.asarray(values, dtype=float))
-    counts = np.random.default_rng(0).multinomial(n, shares, size=_DRAWS)
+    counts = np.random.default_rng(0).multinomial(n, shares, size=DRAWS)
     return float(np.mean(weighted_p_values(distinct, counts, limit, low) < alpha))
 
 

@@ -132,7 +132,9 @@ def test_the_live_golden_set_is_asked_past_the_gateway_and_a_low_share_is_told_o
     assert result.success
     assert SqliteTrafficLog(tiny.home.traffic_db).count(LOOP) == before, "probes are no traffic"
     assert not tiny.serving.state(LOOP).staged
-    assert checks(result) == {"golden_above_floor": (False, "ERROR"), "no_regression_since_evaluation": (True, "WARN")}
+    assert checks(result) == {"golden_above_floor": (False, "ERROR"), "no_regression_since_evaluation": (False, "WARN")}
+    assert "held-out rows: 9 rows in common" in value(tiny, GOLDEN, "since_evaluation"), "what is not measured is no PASS"
+    assert latest(tiny)["since_evaluation"].verdict == "NOT ENOUGH DATA"
     rows = stored(tiny, GOLDEN, "live-golden")["rows"]
     assert len([row for row in rows if row["slice"] != "held_out"]) == SAMPLE
     assert [row for row in rows if row["slice"] == "held_out"]

@@ -2,11 +2,15 @@
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ftassets.domain.evaluation.metrics import RowValue
-from ftassets.domain.gates.evidence import mean_evidence
+from ftassets.domain.evaluation.parity import Parity
+from ftassets.domain.gates.evidence import tested
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.gates.result import GateResult, Verdict, verdict_of
-from ftassets.domain.mean_bounds import mean_upper_bound
+from ftassets.domain.mean_bounds import mean_upper_bound, pair_p_values, weighted_p_values
+from ftassets.domain.power import DRAWS, POWER, smallest
 from ftassets.domain.statistics import Pairs, mcnemar_p
 from ftassets.wording import amount
 
@@ -32,7 +36,7 @@ def evaluate_parity(gate: "Gate", report: EvalReport, _review: object = None) ->
         text = "parity was not measured: materialize eval_report again" if found is None else "there was no prompt to compare"
         return GateResult.of(gate, Verdict.NOT_ENOUGH_DATA, None, None, threshold, 0, text)
     shares, alpha = (found.adapter_shares, found.server_shares), 1 - gate.confidence
-    adapter, server = (mean_evidence(each, (0.0, 1.0), threshold, gate.confidence) for each in shares)
+    adapter, server = (tested(each, (0.0, 1.0), threshold, gate.confidence) for each in shares)
     bound, upper = min(adapter.lower, server.lower), min(mean_upper_bound(each, 1 - alpha / 3) for each in shares)
     lost = mcnemar_p(Pairs(found.valid_lost, found.valid_server - found.valid_merged + found.valid_lost, found.prompts))
     broken = [] if found.tokenizer_same else [_OTHER_TOKENIZER]
@@ -46,11 +50,34 @@ def evaluate_parity(gate: "Gate", report: EvalReport, _review: object = None) ->
         f"{server.value:.4f}, lower bound {server.lower:.4f}; both need {threshold:g}, on {found.prompts} prompts; a token takes "
         f"{found.adapter_ms / found.merged_ms:.2f} times as long with an adapter that is not merged"
     )
-    weaker = min(adapter, server, key=lambda each: each.lower)
+    needed = _prompts_needed(found, threshold, alpha) if verdict is Verdict.NOT_ENOUGH_DATA else None
     return GateResult.of(
         gate, verdict, min(adapter.value, server.value), bound, threshold, found.prompts, "; ".join([*broken, text]),
-        rows_needed=weaker.rows_needed, fail_bound=upper, unit="prompts",
+        rows_needed=needed, fail_bound=upper, unit="prompts",
     )  # fmt: skip
+
+
+def _prompts_needed(found: Parity, threshold: float, alpha: float) -> int | None:
+    """Prompts with which the gate PASSes or FAILs in 80 % of cases, if these prompts are what all are like; None above `ROWS_LIMIT`.
+
+    All that decides is drawn together: both shares of a prompt, and whether the server loses or wins its form. FAIL is at a third of
+    `alpha`, as in `evaluate_parity`. Good to about 0.02.
+    """
+    pairs, counts = np.unique(np.column_stack([found.adapter_shares, found.server_shares]), axis=0, return_counts=True)
+    won = found.valid_server - found.valid_merged + found.valid_lost
+    forms = np.array([won, found.valid_lost, found.prompts - won - found.valid_lost]) / found.prompts
+
+    def enough(n: int) -> bool:
+        rng = np.random.default_rng(0)
+        drawn, (gained, lost, _) = rng.multinomial(n, counts / counts.sum(), size=DRAWS), rng.multinomial(n, forms, size=DRAWS).T
+        p_form = pair_p_values(lost, gained, n, 0.0)
+        passes, fails = p_form >= alpha, p_form < alpha / 3
+        for values in pairs.T:
+            passes &= weighted_p_values(values, drawn, threshold, 0.0) < alpha
+            fails |= weighted_p_values(-values, drawn, -threshold, -1.0) < alpha / 3
+        return bool(np.mean(passes | fails) >= POWER)
+
+    return smallest(enough, found.prompts + 1, figures=40)
 
 
 def plan(gate: "Gate", effect: float, discordance: float, spread: float) -> str:

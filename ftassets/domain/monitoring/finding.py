@@ -1,6 +1,6 @@
 """A verdict of a monitor with its evidence."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ftassets.domain.gates.result import Verdict
@@ -24,11 +24,7 @@ class Finding:
 
 
 def together(findings: Sequence[Finding]) -> Finding:
-    """All findings as one."""
-    return Finding(overall(findings), "; ".join(f.sentence for f in findings), any(f.blocked for f in findings))
-
-
-def overall(findings: Iterable[Finding]) -> Verdict:
-    """FAIL if any finding is; NOT ENOUGH DATA if none could be made."""
-    verdicts = {finding.verdict for finding in findings}
-    return next((v for v in (Verdict.FAIL, Verdict.PASS) if v in verdicts), Verdict.NOT_ENOUGH_DATA)
+    """All findings as one: FAIL if any is, PASS only if each is. What was not measured is no PASS."""
+    verdicts = {finding.verdict for finding in findings} or {Verdict.NOT_ENOUGH_DATA}
+    verdict = next((v for v in (Verdict.FAIL, Verdict.NOT_ENOUGH_DATA) if v in verdicts), Verdict.PASS)
+    return Finding(verdict, "; ".join(f.sentence for f in findings), any(f.blocked for f in findings))

@@ -5,6 +5,7 @@ together (Bonferroni), whether answers are sampled anew each time or are the sam
 has a rule of its own, so that a version near a limit does not come and go.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
@@ -106,7 +107,9 @@ def regression(
     ids = sorted(live.keys() & before.keys())
     pairs = Pairs.of([before[i] for i in ids], [live[i] for i in ids])
     if 0.5 ** len(ids) >= risk:
-        return known, Finding(Verdict.NOT_ENOUGH_DATA, f"{name}: {amount(len(ids), 'row')} in common with the version's own evaluation")
+        needed = math.floor(-math.log2(risk)) + 1
+        text = f"{name}: {amount(len(ids), 'row')} in common with the version's own evaluation, at least {needed} are needed"
+        return known, Finding(Verdict.NOT_ENOUGH_DATA, text)
     p = mcnemar_p(pairs)
     calm = known.calm + 1 if p >= CALM else 0
     now = Regression(found=p < risk or (known.found and calm < RECENT), calm=calm if known.found and calm < RECENT else 0)

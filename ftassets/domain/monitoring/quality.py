@@ -132,13 +132,6 @@ def fallen_most(measures: Mapping[str, QualityPoint], names: Collection[str]) ->
     return max(falls, key=lambda name: falls[name]) if falls else None
 
 
-def together(findings: Sequence[Finding]) -> Finding:
-    """All measures, at least one, together: PASS only if each of them is measured and has not dropped."""
-    verdicts = {finding.verdict for finding in findings}
-    verdict = next((v for v in (Verdict.FAIL, Verdict.NOT_ENOUGH_DATA) if v in verdicts), Verdict.PASS)
-    return Finding(verdict, "; ".join(f.sentence for f in findings), any(f.blocked for f in findings))
-
-
 def _changes(days: Sequence[Day], known: Sequence[Change], drop: float, limit: float) -> tuple[Change, ...]:
     # what has lasted longer than the days that are kept is the usual level
     known = tuple(dropwhile(lambda change: change.day < days[0].day or not change.down, known))

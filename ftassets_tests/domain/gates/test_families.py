@@ -1,11 +1,12 @@
 """All gates of a policy together: what is an intersection, what is a union, and that both keep the stated error."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 from scipy.special import ndtri
-from scipy.stats import binom
+from scipy.stats import binom, binomtest
 
 from ftassets.config.loop_files import read_loops
 from ftassets.domain.evaluation.parity import Parity
@@ -16,7 +17,7 @@ from ftassets.domain.gates.parity import evaluate_parity
 from ftassets.domain.gates.policy import evaluate_gates, passed
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.gates.result import Verdict
-from ftassets.domain.mean_bounds import pair_p_values
+from ftassets.domain.mean_bounds import mean_p_value, pair_p_values
 from ftassets.domain.power import critical_wins, likely
 from ftassets.domain.statistics import p95_ratio_ranks
 from ftassets_tests import ROOT
@@ -149,20 +150,50 @@ def test_the_level_of_the_decision_holds_for_all_gates_at_once() -> None:
     assert wrong / RUNS <= 0.01 + 3 * np.sqrt(0.01 * 0.99 / RUNS)
 
 
+def parity(adapter: Sequence[float], server: Sequence[float], lost: int, won: int) -> EvalReport:
+    """A report whose parity has these shares, a prompt each, and so many answers that lost or won their form on the server."""
+    n = len(adapter)
+    found = Parity(
+        prompts=n, adapter_tokens=n, adapter_agree=n, adapter_shares=list(adapter), logprob_gap=0.0, server_tokens=n, server_agree=n,
+        server_shares=list(server), valid_merged=n - won, valid_server=n - lost, valid_lost=lost, tokenizer_same=True, adapter_ms=1.0,
+        merged_ms=1.0,
+    )  # fmt: skip
+    return report([]).model_copy(update={"parity": found})
+
+
 def test_parity_fails_a_server_at_the_threshold_no_more_often_than_stated() -> None:
     # three things can go wrong, each just does not: both shares are at the threshold, and the form is lost and won alike
     gate, rng, n = Gate(metric="parity", at_least=0.9), np.random.default_rng(6), 100
     fails = 0
     for _ in range(RUNS):
-        shares: list[Any] = [(rng.random(n) < 0.9).astype(float).tolist() for _ in range(2)]
+        adapter, server = (rng.random((2, n)) < 0.9).astype(float).tolist()
         lost, won = rng.multinomial(n, [0.1, 0.1, 0.8])[:2]
-        found = Parity(
-            prompts=n, adapter_tokens=n, adapter_agree=n, adapter_shares=shares[0], logprob_gap=0.0, server_tokens=n, server_agree=n,
-            server_shares=shares[1], valid_merged=80, valid_server=int(80 + won - lost), valid_lost=int(lost), tokenizer_same=True,
-            adapter_ms=1.0, merged_ms=1.0,
-        )  # fmt: skip
-        fails += evaluate_parity(gate, report([]).model_copy(update={"parity": found})).verdict is Verdict.FAIL
+        fails += evaluate_parity(gate, parity(adapter, server, int(lost), int(won))).verdict is Verdict.FAIL
     assert fails / RUNS <= ALPHA + NOISE
+
+
+@pytest.mark.parametrize(
+    ("adapter", "server", "lost"),
+    [
+        ([1.0] * 93 + [0.2] * 7, [1.0] * 96 + [0.0] * 4, 0),  # two shares must pass
+        ([1.0] * 95 + [0.5] * 5, [1.0] * 82 + [0.2] * 18, 0),  # one of three ways to FAIL
+        ([1.0] * 99 + [0.9], [1.0] * 100, 5),  # the form: 5 lost of 100 are blocked at 5 %, and FAIL at a third of it
+    ],
+)
+def test_prompts_that_would_tell_tell_in_four_of_five_cases(adapter: list[float], server: list[float], lost: int) -> None:
+    found = evaluate_parity(Gate(metric="parity", at_least=0.9), parity(adapter, server, lost, 0))
+    assert (found.verdict, found.n) == (Verdict.NOT_ENOUGH_DATA, 100)
+    assert found.rows_needed
+    assert found.sentence.endswith("prompts would tell in 80% of cases")
+    rng, told, n = np.random.default_rng(8), [], found.rows_needed
+    for _ in range(300):
+        rows, lost_now = rng.integers(0, 100, n), rng.binomial(n, lost / 100)
+        shares = [[each[row] for row in rows] for each in (adapter, server)]
+        worst = max(mean_p_value(each, 0.9) for each in shares)
+        broken = min(mean_p_value([-share for share in each], -0.9, -1.0) for each in shares)
+        p_form = binomtest(int(lost_now), int(lost_now), 0.5, alternative="greater").pvalue if lost_now else 1.0
+        told.append((worst < ALPHA <= p_form) or min(broken, p_form) < ALPHA / 3)
+    assert 0.75 <= np.mean(told) <= 0.88
 
 
 def test_rows_that_would_tell_are_those_of_the_level_at_which_a_gate_can_fail() -> None:

@@ -131,6 +131,7 @@ def test_rows_of_one_side_only_do_not_count_and_too_few_are_no_verdict() -> None
     assert compared(rows(0, 14), rows(14, 0)) is FAIL
     other = {f"x{i}": False for i in range(50)}
     assert compared(other, rows(50, 0)) is NOT_ENOUGH
+    assert "0 rows in common with the version's own evaluation, at least 14 are needed" in regression("g", other, {}, DAILY)[1].sentence
 
 
 def test_a_regression_is_over_when_so_many_looks_show_no_sign_of_it() -> None:

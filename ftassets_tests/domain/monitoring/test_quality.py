@@ -20,7 +20,6 @@ from ftassets.domain.monitoring.quality import (
     fallen_most,
     follow,
     local_days,
-    together,
 )
 
 PASS, FAIL, NOT_ENOUGH = Verdict.PASS, Verdict.FAIL, Verdict.NOT_ENOUGH_DATA
@@ -110,14 +109,6 @@ def test_the_measure_that_fell_most_is_the_headline() -> None:
     assert fallen_most(measured, list(measured)) == "fell"
     assert fallen_most(measured, ["held"]) == "held"
     assert fallen_most(measured, ["young"]) is None
-
-
-def test_all_measures_pass_only_together() -> None:
-    made = {verdict: Finding(verdict, verdict.value) for verdict in Verdict}
-    assert together([made[PASS], made[PASS]]).verdict is PASS
-    assert together([made[PASS], made[NOT_ENOUGH]]).verdict is NOT_ENOUGH
-    assert together([made[PASS], made[NOT_ENOUGH], made[FAIL]]).verdict is FAIL
-    assert together([made[PASS], Finding(NOT_ENOUGH, "key", blocked=True)]).blocked
 
 
 @pytest.mark.parametrize(("day", "hours"), [("2026-03-29", 23), ("2026-10-25", 25), ("2026-06-01", 24)])
