@@ -188,7 +188,7 @@ def plan(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """What each gate and rollout step can prove with the rows and the traffic there are, before anything is trained."""
+    """What gates, drift reports and rollout steps can show with the rows and traffic there are, before anything is trained."""
     from ftassets.backends.control.error_budget import read_ledger
     from ftassets.cli.commands import plan as command
 
@@ -206,7 +206,8 @@ def plan(
     # 0 a day that somebody names is refused below; 0 of an empty log is "not known yet"
     per_day = requests if requests is not None else backend("traffic_log").count(loop, time.time() - 7 * 86400) / 7 or None
     rows, ledger = command.rows_of(config), read_ledger(backend("artifacts"), backend("control"), loop)
-    found = command.run(config, rows, per_day, discordance, effect, ledger, time.time())
+    drift = command.drift_of(Home.from_env(), config, per_day)
+    found = command.run(config, rows, per_day, discordance, effect, ledger, time.time(), drift)
     if as_json:
         show_json(found)
     else:

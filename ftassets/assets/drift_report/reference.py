@@ -17,10 +17,10 @@ from ftassets.backends.traffic_log.base import TrafficLog
 from ftassets.backends.vector_store.base import VectorStore
 from ftassets.config.loop import Drift, LoopConfig
 from ftassets.domain.chat import embedded_text, vector_space
-from ftassets.domain.drift import Reference, build_reference, power, preset_false_alarm_rates, same_space, smallest_share
+from ftassets.domain.drift import Reference, build_reference, preset_false_alarm_rates, same_space
 from ftassets.domain.drift.concentration import nearest_similarities
+from ftassets.domain.drift.planning import plan_drift
 from ftassets.domain.drift.reference import CAP
-from ftassets.domain.drift.sensitivity import SEEN, SHARES
 from ftassets.domain.drift.widening import Widening, widening
 from ftassets.domain.traffic.exchange import ANSWERED, Exchange, query_of
 from ftassets.domain.traffic.retention import DAY
@@ -28,7 +28,6 @@ from ftassets.wording import amount
 
 SAME = 0.9999  # cosine of two vectors of one text: servers round
 SLICES = 168  # parts of a span that are read in proportion to their traffic: hours of a week
-UNSEEN = (0.10, 0.25)  # shares of new topics for which the reference reports the power of an alarm
 
 
 @dataclass(frozen=True)
@@ -240,9 +239,10 @@ def training_queries(store: DatasetStore, loop: LoopConfig, commit: str | None) 
 
 def sensitivity(reference: Reference, policy: Drift, rate: float) -> list[str]:
     """Power of an alarm at false-alarm rate `rate`, and false-alarm rates of fixed rules, on the reference; empty if it is too small."""
+    found = plan_drift(reference, policy, rate)
+    if not found.powers:
+        return []
     try:
-        found = [power(reference, policy.sample, rate, share, policy.consecutive, draws=500).sentence for share in UNSEEN]
-        smallest = smallest_share(reference, policy.sample, rate)
         rules = preset_false_alarm_rates(reference, policy.sample, draws=200)
     except ValueError:
         return []
@@ -251,8 +251,7 @@ def sensitivity(reference: Reference, policy: Drift, rate: float) -> list[str]:
         "harmless other mixes"
         for rule in rules
     )
-    least = f"{smallest:.1%} of new topics is" if smallest is not None else f"not even {max(SHARES):.0%} of new topics are"
-    return [f"{least} seen in {SEEN:.0%} of windows of {amount(policy.sample, 'query', 'queries')}", *found, *said]
+    return [*found.sentences, *said]
 
 
 def texts_by_cluster(reference: Reference, trained: Sequence[str]) -> Mapping[int, Sequence[str]]:

@@ -1,13 +1,17 @@
-"""What a loop's gates and rollout can prove with the rows and the traffic it has, before a GPU is spent."""
+"""What a loop's gates, drift reports and rollout can show with the rows and the traffic it has, before a GPU is spent."""
 
 from dataclasses import asdict
 from typing import Any
 
+from ftassets.backends.serving.base import ServingError
 from ftassets.cli.commands.check import read_files
+from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig, Rollout
+from ftassets.config.profiles import backend, embedder
+from ftassets.domain.chat import vector_space
+from ftassets.domain.drift.planning import DriftPlan, plan_drift, unplanned
 from ftassets.domain.gates.error_budget import DAY, YEAR, Ledger, Outlook, at_level, outlook, steady_level, wanted_level
-from ftassets.domain.gates.planning import DISCORDANCE, EFFECT, POWER, SPREAD, RowCounts, held_back
-from ftassets.domain.gates.planning import plan as plan_of
+from ftassets.domain.gates.planning import DISCORDANCE, EFFECT, POWER, SPREAD, RowCounts, held_back, plan_policy
 from ftassets.domain.gates.presets import single_gates
 from ftassets.domain.gates.report import HELD_OUT
 from ftassets.domain.gates.wear import lasts
@@ -38,6 +42,25 @@ def _held_out(loop: LoopConfig) -> bool:
     return any(gate.slice == HELD_OUT for gate in single_gates(loop.gates))
 
 
+def drift_of(home: Home, loop: LoopConfig, traffic_per_day: float | None) -> DriftPlan:
+    """What drift reports will find, by production's reference; without one, why that is not known yet."""
+    policy = loop.retrain_on.drift
+    try:
+        production = backend(home, "serving").state(loop.name).production
+    except ServingError as error:
+        return unplanned(policy, str(error))
+    if production is None:
+        return unplanned(policy, "nothing is in production yet")
+    from ftassets.assets.drift_report import reference as drift_reference  # imports dagster, which takes seconds
+    from ftassets.assets.drift_report.asset import false_alarm_rate
+
+    space = vector_space(embedder(loop.embedder).id, loop.dataset.context)
+    known, _ = drift_reference.usable(drift_reference.stored(backend(home, "dataset_store"), loop.name, production), space)
+    if known is None:
+        return unplanned(policy, f"the reference waits for production's first answers: {drift_reference.waits_for(policy)}")
+    return plan_drift(known.reference, policy, false_alarm_rate(loop), traffic_per_day)
+
+
 def run(
     loop: LoopConfig,
     rows: RowCounts,
@@ -46,6 +69,7 @@ def run(
     effect: float = EFFECT,
     ledger: Ledger | None = None,
     now: float = 0.0,
+    drift: DriftPlan | None = None,
 ) -> dict[str, Any]:
     """Plan of every gate and every canary step, as plain JSON.
 
@@ -59,7 +83,7 @@ def run(
     gate that cannot be planned is there with the reason and without power. Raises ValueError on an assumption that is impossible.
     """
     budget = _budget(loop, ledger or Ledger(decisions=()), now)
-    gates = [plan_of(at_level(gate, budget.level) if budget else gate, rows, effect, discordance, SPREAD) for gate in loop.gates]
+    policy = plan_policy([at_level(gate, budget.level) if budget else gate for gate in loop.gates], rows, effect, discordance, SPREAD)
     per_day = TRAFFIC if traffic_per_day is None else traffic_per_day
     steps = plan_rollout(loop.rollout, per_day, ERROR_RATE)
     return {
@@ -68,12 +92,14 @@ def run(
             "traffic_per_day": per_day, "traffic_known": traffic_per_day is not None, "discordance": discordance, "effect": effect,
             "error_rate": ERROR_RATE, "latency_spread": SPREAD, "power": POWER, "worse": WORSE,
         },
-        "gates": [asdict(gate) for gate in gates],
+        "gates": [asdict(gate) for gate in policy.gates],
+        "all_gates": {"power": policy.power, "at_least": policy.at_least, "at_most": policy.at_most},
         "error_budget": budget and {
             **asdict(budget), "full_in": budget.full_in, "sentence": budget.sentence,
             "years": [_year(loop, rows, budget, candidates, discordance) for candidates in _rates(loop)],
         },
         "golden_set_lasts": lasts(loop.gates, rows, discordance),
+        "drift": drift and drift.as_json,
         "rollout": [asdict(step) for step in steps],
         "rollout_sentences": _about_rollout(loop.rollout, steps),
     }  # fmt: skip
@@ -108,16 +134,20 @@ def describe(plan: dict[str, Any]) -> str:
     """The plan of `run` as lines for a terminal."""
     assumed = plan["assumed"]
     width = max(len("gate"), *(len(gate["name"]) for gate in plan["gates"]))
+    several = sum(gate["power"] is not None for gate in plan["gates"]) > 1
     lines = [
         f"{plan['loop']}: power with the golden rows there are, and rows for {assumed['power']:.0%}; assumed: only one of the two models "
         f"is right on {assumed['discordance']:.0%} of rows, log response times spread by {assumed['latency_spread']:g}",
         "",
-        f"{'gate':<{width}}  {'true gain':>9}  {'rows':>7}  {'needed':>7}  {'power':>5}",
+        f"{'gate':<{width}}  {'true gain':>9}  {'rows':>7}  {'needed':>7}  {'power':>5}" + (f"  {'for all':>7}" if several else ""),
     ]
     for gate in plan["gates"]:
-        needed = f"{gate['needed']:,}" if gate["needed"] else "-"
+        needed, for_all = (f"{rows:,}" if rows else "-" for rows in (gate["needed"], gate["needed_for_all"]))
         gain, power = ("-", "-") if gate["power"] is None else (f"{gate['effect']:.2f}", f"{gate['power']:.0%}")
-        lines.append(f"{gate['name']:<{width}}  {gain:>9}  {gate['rows']:>7,}  {needed:>7}  {power:>5}")
+        line = f"{gate['name']:<{width}}  {gain:>9}  {gate['rows']:>7,}  {needed:>7}  {power:>5}"
+        lines.append(line + (f"  {for_all:>7}" if several else ""))
+    if several:
+        lines.append(_all_gates(plan))
     if budget := plan["error_budget"]:
         gains = list(budget["years"][0]["missed"])
         lines += [
@@ -149,8 +179,20 @@ def describe(plan: dict[str, Any]) -> str:
             back = "-" if step["rollback_days"] is None else f"{step['rollback_requests']:,} in {_time(step['rollback_days'])}"
             forth = f"{step['promote_requests']:,} in {_time(step['promote_days'])}"
             lines.append(f"{step['weight']:>3} %  {back:>24}  {forth:>20}  {step['caught']:>24.0%}")
+    if plan["drift"]:
+        lines += ["", f"drift: {'; '.join(plan['drift']['sentences'])}"]
     sentences = weak + plan["rollout_sentences"]
     return "\n".join(lines + ([""] + sentences if sentences else []))
+
+
+def _all_gates(plan: dict[str, Any]) -> str:
+    """The chance to be released, which takes a PASS of every gate."""
+    chances, known = plan["all_gates"], sum(gate["power"] is not None for gate in plan["gates"])
+    which = f"all {known} gates" if known == len(plan["gates"]) else f"the {known} gates that can be planned, of {len(plan['gates'])},"
+    return (
+        f"{which} pass together with {chances['power']:.0%} if they are independent, between {chances['at_least']:.0%} and "
+        f"{chances['at_most']:.0%} if they are not; with the rows under `for all` in {plan['assumed']['power']:.0%} of cases or more"
+    )
 
 
 def _about_rollout(policy: Rollout, steps: list[StepPlan]) -> list[str]:

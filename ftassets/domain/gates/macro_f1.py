@@ -46,16 +46,18 @@ def gain_bound(
     confidence: float,
     classes: Collection[str] | None = None,
     seed: int = 0,
+    rows: int | None = None,
 ) -> F1Bound:
     """Lower bound of the candidate's macro F1 less production's, or of its own without production's labels.
 
     A paired Bayesian bootstrap over rows (Rubin 1981) to which one row is added that the candidate has wrong and production right, as
     Gaffke's bound of a mean adds one (see `mean_bounds`). A wrong row costs most in a rare class, and as a false positive of another
-    one, so that the row is tried in each of the rarest classes and in groups of them; the lowest bound counts.
+    one, so that the row is tried in each of the rarest classes and in groups of them; the lowest bound counts. With `rows`, the bound
+    that so many rows like these would have.
     `bench/gates.py` simulates its error, rare classes among them. Raises ValueError as `macro_f1` does.
     """
     theirs, counted = expected if production is None else production, _known(expected, classes)
-    return _least(expected, candidate, theirs, counted, production is not None, limit, confidence, wrong=True, seed=seed)
+    return _least(expected, candidate, theirs, counted, production is not None, limit, confidence, rows, wrong=True, seed=seed)
 
 
 def loss_bound(
@@ -66,12 +68,13 @@ def loss_bound(
     confidence: float,
     classes: Collection[str] | None = None,
     seed: int = 0,
+    rows: int | None = None,
 ) -> F1Bound:
     """The mirror image of `gain_bound`: the bound is an upper one, its p-value is of "the gain is below the limit"."""
     if production is not None:
-        found = gain_bound(expected, production, candidate, -limit, confidence, classes, seed)
+        found = gain_bound(expected, production, candidate, -limit, confidence, classes, seed, rows)
         return F1Bound(-found.bound, -found.middle, found.p_value)
-    return _least(expected, candidate, expected, _known(expected, classes), False, limit, confidence, wrong=False, seed=seed)
+    return _least(expected, candidate, expected, _known(expected, classes), False, limit, confidence, rows, wrong=False, seed=seed)
 
 
 def _known(expected: Sequence[str], classes: Collection[str] | None) -> list[str]:
@@ -90,20 +93,22 @@ def _least(
     paired: bool,
     limit: float,
     confidence: float,
+    rows: int | None,
     *,
     wrong: bool,
     seed: int,
 ) -> F1Bound:
     cells: Counter[Cell] = Counter(zip(expected, ours, theirs, strict=True))
-    rows = Counter(expected)
-    rare = sorted(classes, key=lambda label: (rows[label], label))
-    counted = sum(rows[label] for label in rare)
-    added = _added_rows(rare, [rows[label] / counted for label in rare], wrong)
+    of = Counter(expected)
+    rare = sorted(classes, key=lambda label: (of[label], label))
+    counted = sum(of[label] for label in rare)
+    added = _added_rows(rare, [of[label] / counted for label in rare], wrong)
     every = list(dict.fromkeys([*cells, *(cell for shares in added for cell in shares)]))
     place = {cell: number for number, cell in enumerate(every)}
     rng = np.random.default_rng(seed)
     base = np.zeros((DRAWS, len(every)))
-    base[:, : len(cells)] = rng.standard_gamma(list(cells.values()), size=(DRAWS, len(cells)))
+    shapes = np.array(list(cells.values())) * (1.0 if rows is None else rows / len(expected))
+    base[:, : len(cells)] = rng.standard_gamma(shapes, size=(DRAWS, len(cells)))
     wanted, said, other = (list(column) for column in zip(*every, strict=True))
     found = []
     for shares in added:

@@ -30,7 +30,8 @@ SPREAD = 0.3  # standard deviation of log response times
 class GatePlan:
     """Chance that a gate passes a model whose true difference to production is `effect`, with `rows` rows, and rows for power 0.8.
 
-    `needed` is None above `ROWS_LIMIT`. For a latency gate rows are interleaved pairs of requests and the effect is 0; for a fixed
+    `needed` is None above `ROWS_LIMIT`; `needed_for_all` is `needed` where all gates of the policy are to pass together with power 0.8,
+    None also where that is not asked. For a latency gate rows are interleaved pairs of requests and the effect is 0; for a fixed
     bound the effect is the true value's distance to it. For a gate on the recall of several classes, rows are those of the rarest one and
     `needed` those of each; power is the chance that all of them pass. A gate that cannot be planned has power None and says why.
     """
@@ -41,6 +42,21 @@ class GatePlan:
     needed: int | None
     power: float | None
     sentence: str
+    needed_for_all: int | None = None
+
+
+@dataclass(frozen=True)
+class PolicyPlan:
+    """The plans of all gates, and the chance that those which can be planned all pass.
+
+    `power` is the product of their chances, as if they were independent; whatever gates on the same rows have in common, the chance is
+    at least `at_least` (Bonferroni) and at most `at_most`, that of the weakest one (Fréchet). All None if no gate can be planned.
+    """
+
+    gates: tuple[GatePlan, ...]
+    power: float | None
+    at_least: float | None
+    at_most: float | None
 
 
 @dataclass(frozen=True)
@@ -138,14 +154,32 @@ def fewest_rows(gate: "Gate") -> int:
     return found or ROWS_LIMIT
 
 
-def plan(gate: "Gate", counts: RowCounts, effect: float, discordance: float, spread: float) -> GatePlan:
+def plan_policy(gates: "Sequence[Gate]", counts: RowCounts, effect: float, discordance: float, spread: float) -> PolicyPlan:
+    """The plans of all gates of a loop with these rows, alone and together.
+
+    Rows for all are those with which each of k gates misses a good candidate in a k-th of 20 % of cases, so that all pass in 80 % or
+    more, however they depend on each other: a candidate has to get past all of them. Raises ValueError as `power` does.
+    """
+    alone = [plan(gate, counts, effect, discordance, spread) for gate in gates]
+    chances = [each.power for each in alone if each.power is not None]
+    if not chances:
+        return PolicyPlan(tuple(alone), None, None, None)
+    wanted = 1 - (1 - POWER) / len(chances)
+    found = tuple(
+        each if each.power is None else replace(each, needed_for_all=plan(gate, counts, effect, discordance, spread, wanted).needed)
+        for gate, each in zip(gates, alone, strict=True)
+    )
+    return PolicyPlan(found, float(np.prod(chances)), max(0.0, 1 - sum(1 - chance for chance in chances)), min(chances))
+
+
+def plan(gate: "Gate", counts: RowCounts, effect: float, discordance: float, spread: float, wanted: float = POWER) -> GatePlan:
     """The plan of any gate of a loop with these rows. Raises ValueError as `power` does."""
     if gate.any_of:
-        return plan_any_of(gate, [counts.parts(each) for each in gate.any_of], effect, discordance, spread)
-    return plan_gate(gate, counts.parts(as_gate(gate)), effect, discordance, spread)
+        return plan_any_of(gate, [counts.parts(each) for each in gate.any_of], effect, discordance, spread, wanted)
+    return plan_gate(gate, counts.parts(as_gate(gate)), effect, discordance, spread, wanted)
 
 
-def plan_gate(gate: "Gate", parts: Sequence[int], effect: float, discordance: float, spread: float) -> GatePlan:
+def plan_gate(gate: "Gate", parts: Sequence[int], effect: float, discordance: float, spread: float, wanted: float = POWER) -> GatePlan:
     """The plan of one gate: better_than and fixed bounds at a true gain of `effect`, no_worse_than for an equal model.
 
     `parts` are the golden rows of the gate's slice, or pairs of requests for a latency gate, as one number; or those of each class, all of
@@ -153,14 +187,14 @@ def plan_gate(gate: "Gate", parts: Sequence[int], effect: float, discordance: fl
     ValueError as `power` does.
     """
     if gate.preset:
-        plan = plan_gate(as_gate(gate), parts, RULES[gate.preset].effect or effect, discordance, spread)
+        plan = plan_gate(as_gate(gate), parts, RULES[gate.preset].effect or effect, discordance, spread, wanted)
         return replace(plan, name=gate.name)
     assumed = 0.0 if gate.no_worse_than else effect
     chance = gate.kind.plan(gate, assumed, discordance, spread)
     rows = min(parts)
     if isinstance(chance, str):
         return GatePlan(gate.name, None, rows, None, None, f"cannot be planned: {chance}")
-    now, needed = of_all(chance, parts), smallest(lambda n: chance(n) ** len(parts) >= POWER)
+    now, needed = of_all(chance, parts), smallest(lambda n: chance(n) ** len(parts) >= wanted)
     return GatePlan(gate.name, assumed, rows, needed, now, _sentence(gate, assumed, parts, needed, now))
 
 
@@ -170,12 +204,14 @@ def of_all(chance: Callable[[int], float], parts: Sequence[int]) -> float:
     return float(np.prod([found[rows] for rows in parts]))
 
 
-def plan_any_of(gate: "Gate", parts: Sequence[Sequence[int]], effect: float, discordance: float, spread: float) -> GatePlan:
+def plan_any_of(
+    gate: "Gate", parts: Sequence[Sequence[int]], effect: float, discordance: float, spread: float, wanted: float = POWER
+) -> GatePlan:
     """The plan of an any_of gate whose members have these rows: that of its most powerful member at Holm's first step.
 
     The chance that any passes is at least this one. Raises ValueError as `power` does.
     """
-    plans = [plan_gate(each, count, effect, discordance, spread) for each, count in zip(members(gate), parts, strict=True)]
+    plans = [plan_gate(each, count, effect, discordance, spread, wanted) for each, count in zip(members(gate), parts, strict=True)]
     known = [plan for plan in plans if plan.power is not None]
     if not known:
         return replace(plans[0], name=gate.name, sentence=f"none of its gates can be planned; {plans[0].name}: {plans[0].sentence}")

@@ -74,11 +74,13 @@ def verdict_of(proved: bool, disproved: bool) -> Verdict:
     return Verdict.PASS if proved else Verdict.FAIL if disproved else Verdict.NOT_ENOUGH_DATA
 
 
-def rows_to_tell(n: int, value: float, middle: float, bound: float, limit: float, confidence: float) -> int | None:
+def rows_to_tell(
+    n: int, value: float, middle: float, bound: float, limit: float, confidence: float, there: int | None = None
+) -> int | None:
     """Rows from which the bound clears, or misses, the limit in 80 % of cases if the estimate is the truth; None above `ROWS_LIMIT`.
 
     By the normal approximation: the distance of estimate and bound is a shift, from `value` to the `middle` of the distribution that
-    gave the bound, which shrinks with the rows, and a spread, which shrinks with their root.
+    gave the bound, which shrinks with the rows, and a spread, which shrinks with their root. More than are `there`, by default n.
     """
     from scipy.stats import norm
 
@@ -87,7 +89,7 @@ def rows_to_tell(n: int, value: float, middle: float, bound: float, limit: float
     if not distance or not shift + spread:
         return None
     root = (spread + sqrt(spread**2 + 4 * shift * distance)) / (2 * distance)  # of rows needed / n
-    needed = max(n * root**2, n + 1)
+    needed = max(n * root**2, (n if there is None else there) + 1)
     return ceil(needed) if needed <= ROWS_LIMIT else None
 
 

@@ -24,7 +24,7 @@ class Finding:
 
 
 def together(findings: Sequence[Finding]) -> Finding:
-    """All findings as one: FAIL if any is, PASS only if each is. What was not measured is no PASS."""
+    """All findings as one: FAIL if any is, PASS only if each is. What was not measured does not pass."""
     verdicts = {finding.verdict for finding in findings} or {Verdict.NOT_ENOUGH_DATA}
     verdict = next((v for v in (Verdict.FAIL, Verdict.NOT_ENOUGH_DATA) if v in verdicts), Verdict.PASS)
     return Finding(verdict, "; ".join(f.sentence for f in findings), any(f.blocked for f in findings))

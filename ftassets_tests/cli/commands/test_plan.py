@@ -2,18 +2,26 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from ftassets.cli.commands.plan import describe, run
+from ftassets.assets._shared.dataset_files import pack_arrays, reference_path
+from ftassets.cli.commands import plan as command
+from ftassets.cli.commands.plan import describe, drift_of, run
+from ftassets.config.home import Home
 from ftassets.config.loop import Dataset, LoopConfig, PairwiseJudgeSettings, Release, RetrainOn, Rollout, Task
+from ftassets.config.profiles import embedded
+from ftassets.domain.drift import build_reference
 from ftassets.domain.gates.error_budget import Ledger
 from ftassets.domain.gates.gate import Gate
 from ftassets.domain.gates.planning import RowCounts
 from ftassets.domain.gates.report import HELD_OUT
 from ftassets.domain.mean_bounds import pair_p_values
+from ftassets.domain.rollout.endpoint import EndpointState
+from ftassets.testing.hash_embedder import HashEmbedder
 
 GATES = [
     Gate(metric="exact_match", better_than="production"),
@@ -56,11 +64,26 @@ def test_assumptions_change_the_plan_and_stand_in_it(plan: dict[str, Any]) -> No
 def test_the_table_names_every_gate_and_step_and_what_is_too_weak(plan: dict[str, Any]) -> None:
     text = describe(plan)
     lines = text.splitlines()
-    assert any(line.split() == ["exact_match_better", "0.04", "500", "416", "87%"] for line in lines)
+    assert any(line.split() == ["exact_match_better", "0.04", "500", "416", "87%", "640"] for line in lines)
     assert any(line.split()[:2] == ["5", "%"] for line in lines)
     assert "exact_match_established_no_worse: non-inferiority with margin 0.02 on 300 rows passes an equal model with only 23%" in text
     assert "exact_match_better: superiority" not in text
     assert max(len(line) for line in lines) <= 200
+
+
+def test_a_plan_says_how_often_all_gates_pass_and_with_which_rows(plan: dict[str, Any]) -> None:
+    chances, together = [gate["power"] for gate in plan["gates"]], plan["all_gates"]
+    assert together["power"] == pytest.approx(np.prod(chances))
+    assert together["at_least"] <= together["power"] <= together["at_most"] == min(chances)
+    assert "all 3 gates pass together with 18% if they are independent, between 0% and 23% if they are not" in describe(plan)
+    alone = run(loop(gates=GATES[:1]), ROWS, 24_000)
+    assert alone["gates"][0]["needed_for_all"] == alone["gates"][0]["needed"], "one gate is all there is"
+    assert "for all" not in describe(alone)
+    f1 = {"metric": "f1", "better_than": "production"}
+    some = run(loop(gates=[*GATES[:2], Gate.model_validate(f1)]), ROWS, 24_000)
+    assert some["gates"][2]["needed_for_all"] is None
+    assert "the 2 gates that can be planned, of 3, pass together" in describe(some)
+    assert run(loop(gates=[Gate.model_validate(f1)]), ROWS, 24_000)["all_gates"] == {"power": None, "at_least": None, "at_most": None}
 
 
 def test_enough_rows_and_a_patient_rollout_need_no_warning() -> None:
@@ -91,6 +114,30 @@ def test_a_rollout_of_one_step_proves_nothing() -> None:
     plan = run(loop(gates=GATES[:1], rollout=Rollout(steps=(100,))), ROWS, 1000)
     assert "no canary step" in plan["rollout_sentences"][0]
     assert "no canary step" in describe(plan)
+
+
+def test_a_plan_says_what_drift_reports_find_once_production_has_a_reference(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plan: dict[str, Any]
+) -> None:
+    home, embedder, production = Home(tmp_path), HashEmbedder(), [None, "a" * 64]
+    watched = loop(retrain_on={"drift": {"sample": 60, "min_sample": 50}})
+    assert plan["drift"] is None
+    assert "is not known: no gateway has run" in drift_of(home, watched, None).sentences[0]
+    parts = embedded(home)
+    monkeypatch.setattr(command, "embedder", lambda settings: embedder)
+    serving = SimpleNamespace(state=lambda name: EndpointState(production=production[0]))
+    monkeypatch.setattr(command, "backend", lambda where, name: serving if name == "serving" else parts[name]())
+    assert "is not known: nothing is in production yet" in drift_of(home, watched, None).sentences[0]
+    production.pop(0)
+    assert "the reference waits for production's first answers" in drift_of(home, watched, None).sentences[0]
+    made = build_reference(embedder.embed([f"{verb} lamp {n}" for verb in ("dim", "light", "open") for n in range(200)]), embedder.id)
+    content = pack_arrays(**made.to_arrays(), until=0.0, sensitivity=[])  # type: ignore[arg-type]
+    parts["dataset_store"]().publish("r0", {reference_path("support", "a" * 64): content}, "reference", {"loop": "support"})
+    found = run(watched, ROWS, 24_000, drift=drift_of(home, watched, 24_000))
+    assert [each["unseen_share"] for each in found["drift"]["powers"]] == [0.05, 0.1, 0.25]
+    assert found["drift"]["queries"] == 60
+    assert "of new topics" in next(line for line in describe(found).splitlines() if line.startswith("drift: "))
+    assert "NOT ENOUGH DATA" in drift_of(home, watched, 20).sentences[0]
 
 
 METRICS = ["rouge", "bertscore", "output_length", "refusal_rate", "chrf", "mine:Own"]

@@ -154,3 +154,24 @@ def test_a_level_that_the_bootstrap_cannot_reach_is_never_a_pass() -> None:
         verdicts.append(evaluate_gates([asked], report(labelled(expected, said), labelled(expected, expected)))[0])
     assert [each.verdict for each in verdicts] == [Verdict.PASS, Verdict.NOT_ENOUGH_DATA]
     assert "does not reach the level 1e-09" in verdicts[1].sentence
+
+
+@pytest.mark.parametrize(
+    ("gate", "right", "theirs", "n"),
+    [(BETTER, 0.9, 0.75, 60), (Gate(metric="f1", at_least=0.8), 0.88, 0.9, 60), (Gate(metric="f1", at_least=0.95), 0.88, 0.9, 50)],
+)
+def test_rows_that_would_tell_tell_in_about_four_of_five_cases(gate: Gate, right: float, theirs: float, n: int) -> None:
+    rng, told, needed = np.random.default_rng(7), [], []
+    shares = [0.4, 0.3, 0.2, 0.1]
+    while len(needed) < 5:
+        expected = rng.choice(CLASSES, n, p=shares)
+        said = [np.array(answers(rng, expected, share)) for share in (right, theirs)]
+        found = evaluate_gates([gate], report(*(labelled(expected.tolist(), each.tolist()) for each in said)))[0]
+        if found.rows_needed is None or found.rows_needed > 1000:
+            continue
+        needed.append(found.rows_needed)
+        for _ in range(20):
+            rows = rng.integers(0, n, found.rows_needed)
+            again = report(*(labelled(expected[rows].tolist(), each[rows].tolist()) for each in said))
+            told.append(evaluate_gates([gate], again)[0].verdict is not Verdict.NOT_ENOUGH_DATA)
+    assert 0.68 <= np.mean(told) <= 0.92, needed

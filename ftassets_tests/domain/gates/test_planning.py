@@ -21,6 +21,7 @@ from ftassets.domain.gates.planning import (
     plan,
     plan_any_of,
     plan_gate,
+    plan_policy,
     power,
     rows_needed,
 )
@@ -293,3 +294,24 @@ def test_classes_with_few_rows_hold_back_what_the_others_pass() -> None:
     assert held is not None
     assert alone is not None
     assert held > alone
+
+
+def test_rows_for_all_gates_let_a_good_candidate_past_all_of_them_in_four_of_five_cases() -> None:
+    """Independent slices, the least that gates can have in common; and two gates on one slice."""
+    hard, easy = (Gate(metric="exact_match", slice=name, no_worse_than="production", margin=0.1) for name in ("hard", "easy"))
+    better = Gate(metric="exact_match", slice="new", better_than="production")
+    gates = [hard, easy, better, BETTER.model_copy(update={"slice": "new", "confidence": 0.9})]
+    found = plan_policy(gates, RowCounts({"hard": 100, "easy": 200, "new": 300}), 0.04, 0.1, 0.3)
+    chances = [each.power or 0.0 for each in found.gates]
+    assert (found.power, found.at_most) == (pytest.approx(np.prod(chances)), min(chances))
+    assert found.at_least == pytest.approx(max(0.0, 1 - sum(1 - chance for chance in chances)))
+    needed = {each.name: each.needed_for_all or 0 for each in found.gates}
+    rng, draws = np.random.default_rng(9), 4000
+    passed = np.ones(draws, dtype=bool)
+    for gate in (hard, easy):
+        won, lost, _ = rng.multinomial(needed[gate.name], [0.05, 0.05, 0.9], size=draws).T
+        passed &= passes(gate, won, lost, needed[gate.name])
+    won, lost, _ = rng.multinomial(needed[better.name], [0.07, 0.03, 0.9], size=draws).T
+    for gate in gates[2:]:
+        passed &= passes(gate, won, lost, needed[better.name])
+    assert 0.79 <= passed.mean() <= 0.88

@@ -1,0 +1,44 @@
+"""What drift reports will find at a loop's window."""
+
+import json
+from math import inf
+
+from ftassets.config.loop import Drift
+from ftassets.domain.drift import Reference, build_reference, power
+from ftassets.domain.drift.planning import DRAWS, UNSEEN, DriftPlan, plan_drift
+from ftassets.domain.drift.sensitivity import Power
+from ftassets_tests.domain.drift.topics import EVEN, queries
+
+RATE = 0.01
+
+
+def test_a_plan_is_for_the_windows_that_traffic_brings(reference: Reference) -> None:
+    policy = Drift(window="24h", sample=200, min_sample=50)
+    whole, half = plan_drift(reference, policy, RATE), plan_drift(reference, policy, RATE, per_day=100)
+    assert (whole.queries, half.queries) == (200, 100)
+    assert [p.unseen_share for p in whole.powers] == list(UNSEEN)
+    assert whole.powers[1] == power(reference, 200, RATE, UNSEEN[1], policy.consecutive, draws=DRAWS)
+    assert (half.smallest or 1.0) >= (whole.smallest or 1.0)
+    assert f"of new topics is seen in 80% of windows of {whole.queries} queries" in whole.sentences[0]
+    few = plan_drift(reference, policy, RATE, per_day=40)
+    assert (few.queries, few.powers) == (200, ())
+    assert "a window of 24 h has about 40 queries, fewer than min_sample 50" in few.sentences[0]
+
+
+def test_a_reference_that_is_too_small_says_so() -> None:
+    small = plan_drift(build_reference(queries(15, EVEN, 1), "model:1"), Drift(), RATE)
+    assert small.powers == ()
+    assert "is not known: power needs two clusters or more" in small.sentences[0]
+
+
+def test_a_plan_is_plain_json_also_where_an_alarm_never_comes() -> None:
+    plan = DriftPlan(100, (Power(100, 0.05, 0.0, inf), Power(100, 0.25, 0.5, 6.0)), 0.5, ("said",))
+    assert json.loads(json.dumps(plan.as_json, allow_nan=False)) == {
+        "queries": 100,
+        "powers": [
+            {"unseen_share": 0.05, "probability": 0.0, "reports": None},
+            {"unseen_share": 0.25, "probability": 0.5, "reports": 6.0},
+        ],
+        "smallest_share": 0.5,
+        "sentences": ["said"],
+    }
