@@ -12,6 +12,7 @@ from ftassets.assets._shared.failures import failing
 from ftassets.assets._shared.node import asset
 from ftassets.assets._shared.stored_reports import place, same_policy
 from ftassets.assets.eval_report.page import gate_table, verdict_of
+from ftassets.assets.eval_report.rows import as_pooled, read_rows
 from ftassets.backends.artifacts.base import Artifacts
 from ftassets.backends.artifacts.reports import read_eval_report
 from ftassets.backends.artifacts.reports import report_key as report_file
@@ -29,7 +30,7 @@ from ftassets.config.loop import LoopConfig
 from ftassets.domain.canonical import digest_of
 from ftassets.domain.evaluation.human_review import Review
 from ftassets.domain.gates.error_budget import counted
-from ftassets.domain.gates.policy import evaluate_gates
+from ftassets.domain.gates.policy import POOLED, evaluate_gates
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.gates.result import GateResult, Verdict
 from ftassets.domain.release.approval import Override, entitled, override_objections, still_blocked
@@ -76,6 +77,9 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
             raise _refused("the gates of the loop were changed after the report", {"next": "materialize eval_report again"})
         if not counted(report, loop.release.bad_promotions_a_year):
             raise _refused("the loop's error budget was set or lowered after the report", {"next": "materialize eval_report again"})
+        if _not_pooled(dataset_store, loop, report):
+            text = f"each row of a conversation counted when the report was made, by gate rule {report.gate_rule}"
+            raise _refused(text, {"next": "materialize eval_report again"})
         if why := adapter_refusals(artifacts, dataset_store, report.candidate, loop.name):  # again, from what is stored
             raise _refused(f"the version in the report, {report.candidate[:12]}, is not accepted", why)
         if accepted_adapter(context.instance, artifacts, dataset_store, loop.name).id != report.candidate:
@@ -139,6 +143,14 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         )
 
     return release
+
+
+def _not_pooled(store: DatasetStore, loop: LoopConfig, report: EvalReport) -> bool:
+    """Whether a report by an earlier rule counts rows as independent that this release counts as one."""
+    if report.gate_rule >= POOLED:
+        return False
+    with failing():
+        return as_pooled(report, read_rows(store, loop, report.golden_commit, report.dataset_commit)) != report
 
 
 def version_name(loop: LoopConfig, report: EvalReport) -> str:

@@ -40,7 +40,7 @@ def recompute(
     """Compute an eval report's scores and verdicts again from the stored answers; refused when anything comes out differently."""
     from ftassets.assets.eval_report.recompute import recompute
     from ftassets.backends.artifacts.reports import find_report
-    from ftassets.domain.gates.policy import RULE
+    from ftassets.domain.gates.policy import CHANGES, RULE
 
     config, artifacts = known_loop(loop), backend("artifacts")
     digest = find_report(artifacts, loop, "eval", report or "")
@@ -51,7 +51,9 @@ def recompute(
         return
     typer.echo(f"report {digest[:12]} of candidate {made.candidate[:12]}: the stored answers give the same scores")
     if made.gate_rule != RULE:
-        typer.echo(f"its verdicts were by gate rule {made.gate_rule} when it was made; these are by rule {RULE}")
+        typer.echo(f"its verdicts were by gate rule {made.gate_rule} when it was made; these are by rule {RULE}:")
+        for rule in range(made.gate_rule + 1, RULE + 1):
+            typer.echo(f"  rule {rule}: {CHANGES[rule]}")
     for result in results:
         typer.echo(f"{result.verdict.value}: {result.name}: {result.sentence}")
 

@@ -5,14 +5,14 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 import dagster as dg
 import pytest
 
 from ftassets.assets import release as release_asset
-from ftassets.assets._shared.dataset_files import dataset_objects, read_index
+from ftassets.assets._shared.dataset_files import dataset_objects, golden_path, read_index, to_parquet
 from ftassets.assets._shared.events import DATA_VERSION, node
 from ftassets.assets._shared.stored_reports import policy_digest
 from ftassets.backends.artifacts.reports import store_eval_report
@@ -67,7 +67,8 @@ class World:
 
     def curated(self, name: str, checks: Mapping[str, Check] = ACCEPTED, rows: int = 3) -> str:
         """The commit of a dataset with these verdicts."""
-        splits = {"train": [Example(id=f"{name}{n}", messages=question(f"{name} {n}"), completion="{}") for n in range(rows)]}
+        train = [Example(id=f"{name}{n}", messages=question(f"{name} {n}"), completion="{}") for n in range(rows)]
+        splits: dict[str, list[Example]] = {"train": train, "validation": [], "test": []}
         objects = dataset_objects(self.store, "support", splits, [], {}, {}, name, checks=checks)
         return self.store.publish(name, objects, name, {}).commit
 
@@ -90,9 +91,15 @@ class World:
             loop="support", run_id="r", candidate=self.candidate, production=PRODUCTION, production_is_base=False, base="b" * 64,
             dataset_commit=self.dataset, golden_commit="0" * 40, policy_digest=policy_digest(self.loop),
             generation={"temperature": 0.0, "max_tokens": 32}, latency_ms={}, answers={},
-            scores={"candidate": scores(right), "production": scores(40)},
+            scores={"candidate": scores(right), "production": scores(40)}, gate_rule=RULE,
+            error_budget=Spending(per_year=1.0, level=0.05, left=0.1, spent=0.05, decisions=1),
         ).model_copy(update=changes)  # fmt: skip
         return store_eval_report(artifacts(self.home), report)
+
+    def golden(self, groups: Mapping[str, str] = MappingProxyType({})) -> str:
+        """The commit of the golden rows that reports are about, some of a group."""
+        rows = [Example(id=f"{n}", messages=question(f"ask {n}"), completion="{}", group=groups.get(f"{n}")) for n in range(50)]
+        return self.store.publish(f"golden{len(groups)}", {golden_path("support"): to_parquet(rows)}, "golden", {}).commit
 
     def evaluated(self, right: int = 50, passed: bool = True, check: bool = True, digest: str | None = None, **changes: Any) -> str:
         """A report of a run, or the one with this digest, and the verdict of its gate by that run; the report's digest."""
@@ -201,7 +208,17 @@ def test_an_error_budget_that_was_set_or_lowered_after_the_report_is_refused(wor
 
 
 def test_a_report_of_before_there_were_error_budgets_stays_valid(world: World) -> None:
-    world.evaluated(gate_rule=2)
+    world.evaluated(gate_rule=2, error_budget=None, golden_commit=world.golden())
+    assert world.release().success
+
+
+def test_a_report_by_a_rule_that_counted_each_row_of_a_conversation_is_refused(world: World) -> None:
+    linked = {str(n): "conversation:one" for n in range(3)}
+    world.evaluated(gate_rule=4, golden_commit=world.golden(linked))
+    assert "each row of a conversation counted when the report was made, by gate rule 4" in world.refusal()
+    world.evaluated(gate_rule=4, golden_commit="0" * 40)
+    assert not world.release().success, "golden rows that cannot be read are no reason to release"
+    world.evaluated(gate_rule=RULE, golden_commit=world.golden(linked))
     assert world.release().success
 
 

@@ -205,12 +205,14 @@ def read_sets(store: DatasetStore, ref: str, loop: str, names: Iterable[str]) ->
     return {name: from_parquet(store.read(ref, set_path(loop, name)), set_path(loop, name)) for name in names}
 
 
-def scored_golden(store: DatasetStore, ref: str, loop: LoopConfig) -> list[Example]:
+def scored_golden(store: DatasetStore, ref: str, loop: LoopConfig, pooled: bool = True) -> list[Example]:
     """The golden rows as reports score them: each once, and with `golden_turns: every` a row for each answer of a conversation.
 
-    Rows of one conversation say so. Raises DatasetError.
+    Rows of one conversation say so; not `pooled` is as reports by a gate rule before `POOLED` have them. Raises DatasetError.
     """
-    rows = linked(distinct(read_golden(store, ref, loop.name), loop.task.form))
+    rows = read_golden(store, ref, loop.name)
+    if pooled:
+        rows = linked(distinct(rows, loop.task.form))
     return [turn for row in rows for turn in scored_turns(row)] if loop.golden_turns == "every" else rows
 
 

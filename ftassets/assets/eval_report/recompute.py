@@ -1,7 +1,7 @@
 """A stored report computed again from the answers it was made of."""
 
 from ftassets.assets._shared.stored_reports import verdicts
-from ftassets.assets.eval_report.rows import Rows, read_rows, scores_of, without_unasked
+from ftassets.assets.eval_report.rows import Rows, as_pooled, read_rows, scores_of, without_unasked
 from ftassets.assets.eval_report.second_answers import sampled
 from ftassets.backends.artifacts.answers import answers_file, answers_key
 from ftassets.backends.artifacts.base import Artifacts
@@ -9,6 +9,7 @@ from ftassets.backends.artifacts.reports import read_eval_report
 from ftassets.backends.control.base import Control
 from ftassets.backends.dataset_store.base import DatasetStore
 from ftassets.config.loop import LoopConfig
+from ftassets.domain.gates.policy import POOLED
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.gates.result import GateResult
 from ftassets.durable import file_digest
@@ -22,8 +23,9 @@ class NotReproduced(FtassetsError):
 def recompute(
     artifacts: Artifacts, control: Control, loop: LoopConfig, store: DatasetStore, digest: str
 ) -> tuple[EvalReport, list[GateResult]]:
-    """A stored report with its scores computed again from the stored answers and row scores, and its verdicts.
+    """A stored report with its scores computed again from the stored answers and row scores, and its verdicts by the rule of this release.
 
+    One by a rule before `POOLED`, whose scores come out the same row by row, is then counted as this release counts.
     Raises ReportDamaged, and NotReproduced when a file is missing or not the one the report was made of, or when a score differs.
     """
     stored = read_eval_report(artifacts, loop.name, digest)
@@ -33,6 +35,18 @@ def recompute(
             what = "was changed after" if artifacts.exists(key) else "is missing, which was there when"
             raise NotReproduced(f"{artifacts.uri(key)} {what} the report {digest[:12]} was made: it cannot be computed again")
     rows = read_rows(store, loop, stored.golden_commit, stored.dataset_commit)
+    try:
+        made = _again(artifacts, loop, stored, rows, digest)
+    except NotReproduced:
+        if stored.gate_rule >= POOLED:
+            raise
+        each_by_itself = read_rows(store, loop, stored.golden_commit, stored.dataset_commit, pooled=False)
+        made = as_pooled(_again(artifacts, loop, stored, each_by_itself, digest), rows)
+    return made, verdicts(control, loop, made, digest)
+
+
+def _again(artifacts: Artifacts, loop: LoopConfig, stored: EvalReport, rows: Rows, digest: str) -> EvalReport:
+    """The report made of these rows. Raises NotReproduced if that is another one."""
     paths = {
         field: {role: [answers_file(artifacts, name) for name in names] for role, names in found.items()}
         for field, found in (("answers", stored.answers), ("row_scores", stored.row_scores))
@@ -48,5 +62,4 @@ def recompute(
         if again != second.scores:
             raise NotReproduced(f"the scores of production's second answers in the report {digest[:12]} come out differently now")
         second = second.model_copy(update={"scores": again})
-    made = stored.model_copy(update={"scores": scores, "second_answers": second})
-    return made, verdicts(control, loop, made, digest)
+    return stored.model_copy(update={"scores": scores, "second_answers": second})

@@ -14,7 +14,7 @@ from ftassets.domain.evaluation.scored_turns import conversation_of
 from ftassets.domain.evaluation.scoring import Score, score
 from ftassets.domain.evaluation.sets import score_row
 from ftassets.domain.gates.presets import single_gates
-from ftassets.domain.gates.report import HELD_OUT
+from ftassets.domain.gates.report import HELD_OUT, EvalReport
 
 
 @dataclass(frozen=True)
@@ -47,21 +47,38 @@ class Rows:
         return [row for each in self.sets if not each.held_out for row in each.rows]
 
 
-def read_rows(store: DatasetStore, loop: LoopConfig, golden_commit: str, dataset_commit: str) -> Rows:
-    """Golden and further rows of one commit, held-out and training rows of another. Raises DatasetError.
+def read_rows(store: DatasetStore, loop: LoopConfig, golden_commit: str, dataset_commit: str, pooled: bool = True) -> Rows:
+    """Golden and further rows of one commit, held-out and training rows of another; `pooled` as `scored_golden`. Raises DatasetError.
 
     Golden and further rows are read as a whole or not at all: a gate must not pass because a row is missing.
     """
     unreadable: list[Quarantined] = []
     splits = read_splits(store, dataset_commit, loop.name, unreadable)
-    golden = scored_golden(store, golden_commit, loop)
+    golden = scored_golden(store, golden_commit, loop, pooled)
     further = read_sets(store, golden_commit, loop.name, [each.name for each in loop.sets])
+    units = linked if pooled else list
     sets = [
         RowSet(golden),
-        RowSet(linked(splits["test"]), held_out=True),
-        *(RowSet(linked(further[each.name]), settings=each) for each in loop.sets),
+        RowSet(units(splits["test"]), held_out=True),
+        *(RowSet(units(further[each.name]), settings=each) for each in loop.sets),
     ]
     return Rows(sets, splits["train"], unreadable)
+
+
+def as_pooled(report: EvalReport, rows: Rows) -> EvalReport:
+    """A report in which each row counts by itself, as if it had been made of these pooled `rows`: its scores stay, copies go."""
+    names = {f"{HELD_OUT}:{row.id}" if each.held_out else row.id: conversation_of(row) for each in rows.sets for row in each.rows}
+
+    def counted(scores: Sequence[Score]) -> list[Score]:
+        return [each.model_copy(update={"conversation": names[each.id]}) for each in scores if each.id in names]
+
+    second = report.second_answers
+    return report.model_copy(
+        update={
+            "scores": {role: counted(scores) for role, scores in report.scores.items()},
+            "second_answers": second and second.model_copy(update={"scores": counted(second.scores)}),
+        }
+    )
 
 
 def scores_of(loop: LoopConfig, rows: Rows, files: Sequence[Path], row_scores: Sequence[Path]) -> list[Score]:

@@ -16,13 +16,15 @@ from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.gates.result import GateResult, Verdict
 from ftassets.wording import amount
 
-# The rule by which verdicts follow from a report. Raise it when a stored report could get another verdict than before.
-# 1: normal approximations and bootstraps, FAIL by the estimate. 2: bounds that hold for any number of rows, FAIL by a bound.
-# 3: reviewers may stop at any time; a judge's agreement with people is decided by an interval, and people's labels correct its choices;
-# FAIL of one of several gates is corrected for their number.
-# 4: a gate on classes in a slice counts the policy's, not those that the slice's rows happen to have; a judge decides by people's labels on
-# these very answers alone.
-RULE = 4
+# The rule by which verdicts follow from a report. Raise it when a stored report could get another verdict than before, and say why.
+RULE = 5
+CHANGES = {
+    2: "bounds that hold for any number of rows instead of normal approximations and bootstraps, FAIL by a bound",
+    3: "reviewers may stop at any time, people's labels correct a judge's choices, FAIL is corrected for the number of gates",
+    4: "a gate on classes in a slice counts the policy's classes, a judge decides by people's labels on these very answers alone",
+    5: "rows of one conversation count as one, and a copy of a golden row does not count",
+}  # by the rule that brought it
+POOLED = 5
 
 
 def evaluate_gates(gates: Sequence[Gate], report: EvalReport, review: Review | None = None) -> list[GateResult]:

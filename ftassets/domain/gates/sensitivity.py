@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ftassets.domain.canonical import composed
+from ftassets.domain.evaluation.answer_form import NO_LABEL
+from ftassets.domain.gates.classes import classes_of
 from ftassets.domain.gates.cost import with_costs
 from ftassets.domain.gates.evidence import Ends
 from ftassets.domain.gates.fixed import bar
@@ -15,7 +17,7 @@ from ftassets.domain.gates.measured import clipped, row_values
 from ftassets.domain.gates.paired import differences_of, right_or_wrong, same_rows
 from ftassets.domain.gates.recall import of_class
 from ftassets.domain.gates.report import EvalReport
-from ftassets.domain.power import EFFECT, POWER, pairs_power, resampled_power
+from ftassets.domain.power import EFFECT, POWER, pairs_power, resampled_power, share_power
 
 if TYPE_CHECKING:
     from ftassets.domain.gates.gate import Gate
@@ -29,7 +31,7 @@ class Sensitivity:
 
     The values are gains over production, or of the metric itself for a fixed bound; assumed is an equal model for no_worse_than, else
     one better by `EFFECT` of the scale. Both take the spread of the report's rows for the true one. `detectable` is None when no
-    value passes so often.
+    value passes so often. On the recall of every class: the value that each class has, and the chance that all pass.
     """
 
     assumed: float
@@ -38,27 +40,42 @@ class Sensitivity:
 
 
 def sensitivity(gate: "Gate", report: EvalReport) -> Sensitivity | None:
-    """The sensitivity of a gate on a value that each row has; None for other gates, and without rows."""
+    """The sensitivity of a gate on a value that each row has; None for other gates, and without rows, of a class too."""
     if gate.any_of or gate.preset or gate.kind.counts != "rows" or gate.metric == "f1":
         return None
+    parts = [report]
     if gate.metric == "recall":
-        if gate.label is None:
-            return None
-        report = of_class(report, composed(gate.label))
+        parts = [of_class(report, label) for label in classes_of(gate, report) if label != NO_LABEL]
     if gate.metric == "cost" and report.costs:
         gate, report = with_costs(gate, report)
-    found = _compared(gate, report)
-    if found is None:
+        parts = [report]
+    chances = []
+    for part in parts:
+        if (found := _compared(gate, part)) is None:
+            return None
+        values, (low, top), limit, sign = found
+        chances.append(_chance_of(gate, part, values, (low, top), limit))
+    if not chances:
         return None
-    values, ends, limit, sign = found
-    alpha, paired = 1 - gate.confidence, gate.better_than or gate.no_worse_than
-    assumed = min(limit + EFFECT * gate.top, ends[1])
+
+    def chance(true: float) -> float:
+        return prod(each(true) for each in chances)
+
+    assumed = min(limit + EFFECT * gate.top, top)
     if gate.no_worse_than:  # an equal model; a relative margin is part of the differences
         assumed = gate.margin * _mean_of(gate, report) if gate.kind.value.relative_margin and gate.margin else 0.0
-    exact = paired and right_or_wrong(gate, report.rows("candidate", gate.slice))
-    chance = _pairs_chance(values, limit, alpha) if exact else _chance(values, ends, limit, alpha)
-    detectable = _smallest(chance, limit, ends[1])
+    detectable = _smallest(chance, limit, top)
     return Sensitivity(sign * assumed, chance(assumed), None if detectable is None else sign * detectable)
+
+
+def _chance_of(gate: "Gate", report: EvalReport, values: list[float], ends: Ends, limit: float) -> Callable[[float], float]:
+    """The chance to pass by the true mean of what must be above the limit: exact for right or wrong."""
+    alpha = 1 - gate.confidence
+    if not right_or_wrong(gate, report.rows("candidate", gate.slice)):
+        return _chance(values, ends, limit, alpha)
+    if gate.better_than or gate.no_worse_than:
+        return _pairs_chance(values, limit, alpha)
+    return lambda true: share_power(len(values), true - ends[0], limit - ends[0], gate.confidence)
 
 
 def _compared(gate: "Gate", report: EvalReport) -> tuple[list[float], Ends, float, int] | None:

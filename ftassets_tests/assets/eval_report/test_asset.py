@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from ftassets.assets._shared.dataset_files import from_parquet, golden_path, read_splits, to_parquet
+from ftassets.assets._shared.dataset_files import from_parquet, golden_path, read_golden, read_splits, to_parquet
 from ftassets.assets._shared.events import DATA_VERSION, data_version, metadata_value, newest, node
 from ftassets.assets.eval_report.page import gate_table, size_table, verdict_of
 from ftassets.assets.eval_report.recompute import NotReproduced, recompute
@@ -29,7 +29,7 @@ from ftassets.domain.chat import question
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.gates.error_budget import Spending, evidence_key
 from ftassets.domain.gates.gate import Gate
-from ftassets.domain.gates.policy import RULE, evaluate_gates
+from ftassets.domain.gates.policy import CHANGES, RULE, evaluate_gates
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.gates.result import GateResult, Verdict
 from ftassets.domain.gates.sensitivity import sensitivity
@@ -212,8 +212,30 @@ def test_scores_and_verdicts_computed_again_are_the_stored_ones_to_the_byte(tiny
     (tiny.home.reports / LOOP / f"eval-{old}.json").unlink()
     assert (found["report"], found["candidate"]) == (digest, made.candidate)
     assert found["made_with_gate_rule"] == found["gate_rule"] == RULE
-    assert f"its verdicts were by gate rule 1 when it was made; these are by rule {RULE}" in said
+    assert f"its verdicts were by gate rule 1 when it was made; these are by rule {RULE}:\n  rule 2: {CHANGES[2]}" in said
+    assert set(CHANGES) == set(range(2, RULE + 1)), "each rule says what changed"
     assert [gate["verdict"] for gate in found["gates"]] == [result.verdict.value for result in results]
+
+
+def test_a_report_of_before_conversations_were_pooled_is_computed_again_and_counted_as_now(tiny: TinyLoop, digest: str) -> None:
+    store, kept = store_of(tiny), artifacts(tiny.home)
+    made = read_eval_report(kept, LOOP, digest)
+    rows = read_golden(store, made.golden_commit, LOOP)
+    of_one = {rows[0].id, rows[1].id}
+    grouped = [row.model_copy(update={"group": "conversation:one"}) if row.id in of_one else row for row in rows]
+    commit = store.publish("grouped", {golden_path(LOOP): to_parquet(grouped)}, "golden rows of one conversation", {}).commit
+    old = store_eval_report(kept, made.model_copy(update={"golden_commit": commit, "gate_rule": 4}))
+    again, results = recompute(kept, control(tiny.home), tiny.loop, store, old)
+    scores = again.scores["candidate"]
+    assert {score.id for score in scores if score.conversation} == of_one
+    assert [score.model_copy(update={"conversation": None}) for score in scores] == made.scores["candidate"]
+    n = len(made.rows("candidate", tiny.loop.gates[0].slice))
+    assert f"{n - 1} conversations of {n} answers" in results[0].sentence
+    new = store_eval_report(kept, made.model_copy(update={"golden_commit": commit}))
+    with pytest.raises(NotReproduced, match="come out differently"):
+        recompute(kept, control(tiny.home), tiny.loop, store, new)
+    for name in (old, new):
+        (tiny.home.reports / LOOP / f"eval-{name}.json").unlink()
 
 
 def test_a_report_is_a_decision_that_counts_against_the_budget_and_says_so(tiny: TinyLoop, digest: str) -> None:

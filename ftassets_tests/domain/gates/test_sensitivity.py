@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from ftassets.domain.evaluation.scoring import Score
 from ftassets.domain.gates.gate import Gate
 from ftassets.domain.gates.policy import evaluate_gates
 from ftassets.domain.gates.result import Verdict
@@ -59,3 +60,31 @@ def test_gates_without_a_value_for_each_row_have_none() -> None:
     others = [Gate(metric="latency_p95", at_most=9.0), Gate(metric="f1", at_least=0.5), Gate(preset="task_accuracy")]
     assert [sensitivity(each, made) for each in others] == [None] * 3
     assert sensitivity(NO_WORSE, report([])) is None
+
+
+def of_classes(right: dict[str, list[bool]]) -> list[Score]:
+    return [
+        Score(id=f"{label}{n}", slice="golden", exact=r, fields=float(r), valid=True, expected=label, predicted=label if r else "other")
+        for label, each in right.items()
+        for n, r in enumerate(each)
+    ]
+
+
+def test_recall_of_every_class_passes_as_often_as_said() -> None:
+    gate, rng = Gate(metric="recall", at_least=0.7), np.random.default_rng(2)
+    sizes = {"a": 90, "b": 60, "c": 45}
+    found = sensitivity(gate, report(of_classes({label: [n % 5 > 0 for n in range(size)] for label, size in sizes.items()})))
+    assert found is not None
+    assert found.assumed == pytest.approx(0.74)
+    assert found.detectable is not None
+    simulated = []
+    for _ in range(300):
+        drawn = {label: (rng.random(size) < found.detectable).tolist() for label, size in sizes.items()}
+        simulated.append(evaluate_gates([gate], report(of_classes(drawn)))[0].verdict is Verdict.PASS)
+    assert np.mean(simulated) == pytest.approx(0.8, abs=0.07)
+    alone = sensitivity(gate.model_copy(update={"label": "c"}), report(of_classes({"c": [True] * 45})))
+    assert alone is not None
+    assert alone.detectable is not None
+    assert alone.detectable < found.detectable, "all of three classes must pass"
+    missing = report(of_classes({"a": [True] * 9})).model_copy(update={"classes": ("a", "b")})
+    assert sensitivity(gate, missing) is None, "a class without rows never passes"
