@@ -83,6 +83,14 @@ def _found(name: str | None = None) -> Any:
     return found
 
 
+def not_to_write_over() -> list[Path]:
+    """The home, and the loop files of all loops with the files that they name: a command with `--out` may read any of them."""
+    from ftassets.config.loop_files import data_files, loop_paths
+
+    home, found = Home.from_env(), _found()
+    return [home.root, *loop_paths(found.path), *(path for loop in found.loops.values() for path in data_files(loop))]
+
+
 def backend(name: str) -> Any:
     """The profile's backend of a capability, for the home of the environment; what other capabilities need may be missing."""
     from ftassets.config import profiles
@@ -121,14 +129,20 @@ def show_refused(refused: Sequence["Quarantined"]) -> None:
 
 
 def text_of(path: Path) -> str:
-    """The text of a file in any Unicode encoding, with or without byte order mark, also packed by gzip. Raises InvalidInput, OSError."""
+    """The text of a file in any Unicode encoding, with or without byte order mark, also packed by gzip.
+
+    Raises InvalidInput, with what the file probably is, and OSError.
+    """
+    from ftassets.cli.commands.import_traffic import guess_of
     from ftassets.config.text_lines import lines_of
 
     content = b"".join(lines_of(path))
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InvalidInput(f"{path} is not UTF-8 text (byte {error.start}): save it as UTF-8") from error
+        found = guess_of(path)
+        advice = f"it is probably {found.words}" if found else "save it as UTF-8"
+        raise InvalidInput(f"{path} is not UTF-8 text (byte {error.start}): {advice}") from error
 
 
 @contextmanager

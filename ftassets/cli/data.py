@@ -20,6 +20,7 @@ from ftassets.cli.common import (
     backend,
     known_loop,
     needs_loops,
+    not_to_write_over,
     show_json,
     show_refused,
     show_table,
@@ -111,7 +112,7 @@ def label_export(
     from ftassets.domain.dataset.labelling.select import PROVES
 
     config, log, store = known_loop(loop), backend("traffic_log"), backend("dataset_store")
-    check_new_file(out, force, [Home.from_env().root, config.dataset.seed, config.golden_set])
+    check_new_file(out, force, not_to_write_over())
     since = time.time() - config.dataset.production_window
     if conflicts:
         batch = labelling.conflict_export(log, store, config, format, limit, since)
@@ -206,7 +207,7 @@ def export_dataset(
     from ftassets.workers.training.token_counts import base_control_tokens
 
     store, config = backend("dataset_store"), known_loop(loop)
-    files = export(store, commit, config.name, out, force, [Home.from_env().root])
+    files = export(store, commit, config.name, out, force, not_to_write_over())
     pairs = export_pairs(store, commit, config, out, base_control_tokens(config.base_model, Home.from_env().cache))
     if as_json:
         show_json({"loop": loop, "data_files": files, "preference_pairs": str(pairs) if pairs else None})

@@ -8,7 +8,18 @@ from typing import Annotated
 
 import typer
 
-from ftassets.cli.common import AsJson, Force, Loop, backend, dagster_instance, known_loop, needs_loops, show_json, text_of
+from ftassets.cli.common import (
+    AsJson,
+    Force,
+    Loop,
+    backend,
+    dagster_instance,
+    known_loop,
+    needs_loops,
+    not_to_write_over,
+    show_json,
+    text_of,
+)
 from ftassets.config.home import Home
 from ftassets.config.outputs import check_new_file, write_file
 from ftassets.wording import amount
@@ -89,7 +100,7 @@ def review_export(
     from ftassets.cli.commands import review as command
 
     config = known_loop(loop)
-    check_new_file(out, force, [Home.from_env().root, config.dataset.seed, config.golden_set])
+    check_new_file(out, force, not_to_write_over())
     with dagster_instance() as instance:
         found = command.export(instance, backend("dataset_store"), backend("artifacts"), config)
     write_file(out, found.text, encoding="utf-8-sig")  # with a BOM, which spreadsheets need to see UTF-8
@@ -114,7 +125,7 @@ def review_pairs(
     from ftassets.cli.commands import review as command
 
     config = known_loop(loop)
-    check_new_file(out, force, [Home.from_env().root, config.dataset.seed, config.golden_set])
+    check_new_file(out, force, not_to_write_over())
     with dagster_instance() as instance:
         found = command.pairs(instance, backend("dataset_store"), backend("artifacts"), config)
     write_file(out, found.text)

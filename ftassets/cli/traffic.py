@@ -134,13 +134,13 @@ def forget(
         show_json(asdict(report))
         return
     if report.earlier:
-        typer.echo(f"request {request} was forgotten earlier")
+        typer.echo(f"request {request} was forgotten earlier" if request else "requests of this user were forgotten earlier")
     if user_of is not None:
         typer.echo(f"user {user}, who sent request {user_of}")
     removed = ", ".join(f"{name} ({count:,})" for name, count in report.erased.items() if count)
     typer.echo(f"removed: {removed or 'nothing, there was nothing left'}")
-    if user is not None and not report.requests:
-        typer.echo("the log has no request of this user, or none any more: rows in quarantine are found by their request only")
+    if user is not None and not report.requests and not report.earlier:
+        typer.echo("the log has no request of this user: rows in the quarantine of earlier commits are found by their request only")
     for name in report.repeated:
         typer.echo(f"  request {name} has its text among earlier turns: ftassets forget --request {name}")
     for commit in report.commits:

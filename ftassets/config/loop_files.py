@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 from jinja2 import StrictUndefined, TemplateSyntaxError
 from jinja2.sandbox import SandboxedEnvironment
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from ftassets.config.loop import LoopConfig
 from ftassets.config.yaml_lines import line_of, lines_of
@@ -260,6 +260,20 @@ class _Environment:
 
     def __call__(self, *args: object, **kwargs: object) -> str:
         raise ConfigurationError("env is not a function: write {{ env.NAME }} with the name of an environment variable")
+
+
+def data_files(loop: LoopConfig) -> list[Path]:
+    """The files that a loop file names and that are there: what people wrote, which no command writes over."""
+
+    def paths(value: object) -> Iterator[Path]:
+        if isinstance(value, Path):
+            yield value
+        elif isinstance(value, BaseModel):
+            yield from (path for _, field in value for path in paths(field))
+        elif isinstance(value, list):
+            yield from (path for member in value for path in paths(member))
+
+    return sorted({path for path in paths(loop) if path.is_file()})
 
 
 def located(loop: LoopConfig, folder: Path) -> LoopConfig:

@@ -105,6 +105,29 @@ def test_a_batch_that_exists_is_not_overwritten(tmp_path: Path) -> None:
     assert len(out.read_text().splitlines()) == 5
 
 
+def test_no_loop_file_and_nothing_that_one_names_is_written_over(tmp_path: Path) -> None:
+    loops = tmp_path / "loops"
+    for name in ("one", "two"):
+        run("init", name, "--task", "text", "--loops", str(loops))
+    files = [path for path in loops.rglob("*") if path.is_file()]
+    before = {path: path.read_bytes() for path in files}
+    assert {path.name for path in files} >= {"defs.yaml", "seed.jsonl", "golden.jsonl"}
+    for path in files:
+        for command in (["label", "export"], ["review", "export"], ["review", "pairs"]):
+            result = run(*command, "one", "--out", str(path), "--force", "--loops", str(loops), code=1)
+            assert "would be written over the input" in result.output
+    assert {path: path.read_bytes() for path in files} == before
+
+
+def test_a_file_that_is_no_text_is_told_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "labels.parquet"
+    path.write_bytes(b"PAR1\x15\x04\x15\xff")
+    assert "it is probably a Parquet file" in run("label", "import", LOOP, str(path), code=1).output
+    path.write_text("[]")
+    assert "in another form than this format's" in (said := run("label", "import", LOOP, str(path), code=1).output)
+    assert "attribute" not in said
+
+
 def test_a_user_is_forgotten_by_one_of_the_requests(tmp_path: Path) -> None:
     run("import-traffic", LOOP, str(log(tmp_path / "chat.jsonl", 2)))
     said = run("forget", "--user-of", "old-1").stdout

@@ -195,15 +195,15 @@ class TrafficLog(ABC):
         """Permanently delete exchanges with their feedback: those of a user (as hashed in the log) and those named, of one loop or of all.
 
         Nothing of their text stays in the log's own files; a server's journal and backups follow that server's rules. The ids are
-        remembered, so that neither an import nor a late append brings them back; a named id that the log does not have is remembered
-        too, one of another loop is left alone. Returns the ids it deleted or was named, sorted. Doing it again is safe. Raises
-        InvalidInput when neither a user nor an id is given, or the user is blank; StillReadable when the rows are gone (their ids in
-        `forgotten`) but their bytes could not be wiped.
+        remembered, with the user if one is given, so that neither an import nor a late append brings them back; a named id that the log
+        does not have is remembered too, one of another loop is left alone. Returns the ids it deleted or was named, sorted. Doing it
+        again is safe. Raises InvalidInput when neither a user nor an id is given, or the user is blank; StillReadable when the rows are
+        gone (their ids in `forgotten`) but their bytes could not be wiped.
         """
 
     @abstractmethod
-    def forgotten(self) -> set[str]:
-        """Ids of all loops that were forgotten."""
+    def forgotten(self, user: str | None = None) -> set[str]:
+        """Ids of all loops that were forgotten; with a user only those that were forgotten as this user's."""
 
     @abstractmethod
     def first_time(self, loop: str, since: float = float("-inf")) -> float | None:

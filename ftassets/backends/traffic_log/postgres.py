@@ -32,7 +32,7 @@ from ftassets.domain.traffic.exchange import ANSWERED, ByUser
 from ftassets.domain.traffic.feedback import added_up
 
 LOCK_SECONDS = 30.0  # how long wiping waits for others that use the tables
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 _TYPES = {
     str: "text",
     int: "bigint",
@@ -70,7 +70,7 @@ CREATE TABLE traffic_feedback (
 CREATE INDEX traffic_feedback_by_request ON traffic_feedback (request_id, at, number);
 {_COUNTS}
 {_ARRIVALS}
-CREATE TABLE traffic_forgotten (id text PRIMARY KEY);
+CREATE TABLE traffic_forgotten (id text PRIMARY KEY, "user" text);
 CREATE TABLE traffic_schema (version bigint NOT NULL);
 """
 MIGRATIONS = {
@@ -98,6 +98,7 @@ UPDATE traffic_feedback SET stored_at = least(at, extract(epoch FROM clock_times
 DROP INDEX traffic_feedback_corrections;
 {_ARRIVALS}
 """,
+    6: 'ALTER TABLE traffic_forgotten ADD COLUMN "user" text;',
 }  # from this schema to the next one
 _SETUP_LOCK = 0x66746173  # any number, the same for all who create the tables
 _NOW = "extract(epoch FROM clock_timestamp())"
@@ -241,6 +242,10 @@ SELECT id FROM traffic_exchange WHERE "user" = :user AND loop = coalesce(CAST(:l
 UNION
 SELECT named.id FROM json_array_elements_text(CAST(:names AS json)) AS named (id) LEFT JOIN traffic_exchange e ON e.id = named.id
 WHERE e.id IS NULL OR e.loop = coalesce(CAST(:loop AS text), e.loop)"""
+_REMEMBER = """
+INSERT INTO traffic_forgotten (id, "user") SELECT name, CAST(:user AS text) FROM json_array_elements_text(CAST(:names AS json)) name
+ON CONFLICT (id) DO UPDATE SET "user" = coalesce(excluded."user", traffic_forgotten."user")"""
+_REMEMBERED = """SELECT id FROM traffic_forgotten WHERE CAST(:user AS text) IS NULL OR "user" = CAST(:user AS text)"""
 _NAMED = "(SELECT json_array_elements_text(CAST(:names AS json)))"
 _AGAIN = "forget them once more, when the server has room for a second copy of the log and no long query reads from it"
 _ESCAPES = {0: "\x010", 1: "\x011"}
@@ -356,7 +361,7 @@ class PostgresTrafficLog(TrafficLog):
             link.run("LOCK TABLE traffic_exchange IN SHARE ROW EXCLUSIVE MODE")
             ids = [row[0] for row in link.run(_TO_FORGET, user=_escaped(user), loop=_escaped(loop), names=names)]
             link.run(f"DELETE FROM traffic_exchange WHERE id IN {_NAMED}", names=_to_json(ids))
-            link.run(f"INSERT INTO traffic_forgotten (id) {_NAMED} ON CONFLICT DO NOTHING", names=_to_json(ids))
+            link.run(_REMEMBER, names=_to_json(ids), user=_escaped(user))
             found.update(ids)
             link.run("COMMIT")
 
@@ -364,8 +369,8 @@ class PostgresTrafficLog(TrafficLog):
         self._wipe()
         return sorted(_unescaped(name) for name in found)
 
-    def forgotten(self) -> set[str]:
-        return {_unescaped(row[0]) for row in self._server.do(lambda link: link.run("SELECT id FROM traffic_forgotten"))}
+    def forgotten(self, user: str | None = None) -> set[str]:
+        return {row[0] for row in self._run(_REMEMBERED, user=user)}
 
     def first_time(self, loop: str, since: float = float("-inf")) -> float | None:
         return self._run(_FIRST_TIME, loop=loop, since=since)[0][0]

@@ -40,8 +40,7 @@ BUSY_SECONDS = 30.0
 REMOVED_ROWS = 200  # deleted in one transaction: writers wait meanwhile
 RECLAIMED_PAGES = 500  # given back in one transaction, about 2 MB
 LONGEST_PAUSE = 0.1  # seconds
-SCHEMA_VERSION = 7
-_FORGOTTEN = "CREATE TABLE forgotten (id TEXT PRIMARY KEY) WITHOUT ROWID;"
+SCHEMA_VERSION = 8
 _COUNTS = """
 CREATE INDEX exchange_by_version ON exchange (loop, version, at, weight, status, well_formed);
 CREATE INDEX feedback_by_answer ON feedback (loop, asked_at);
@@ -65,10 +64,10 @@ CREATE TABLE feedback (
 CREATE INDEX feedback_by_request ON feedback (request_id, at);
 {_COUNTS}
 {_ARRIVALS}
-{_FORGOTTEN}
+CREATE TABLE forgotten (id TEXT PRIMARY KEY, user TEXT) WITHOUT ROWID;
 """
 MIGRATIONS = {
-    1: _FORGOTTEN,
+    1: "CREATE TABLE forgotten (id TEXT PRIMARY KEY) WITHOUT ROWID;",
     2: "ALTER TABLE exchange RENAME COLUMN share TO weight; UPDATE exchange SET weight = 100 * weight;",  # from 0..1 to percent
     # counts are made without reading texts, and without reading what is not counted
     3: f"""
@@ -90,6 +89,7 @@ UPDATE feedback SET stored_at = min(at, CAST(strftime('%s', 'now') AS REAL));
 DROP INDEX feedback_corrections;
 {_ARRIVALS}
 """,
+    7: "ALTER TABLE forgotten ADD COLUMN user TEXT;",
 }  # from this schema to the next one
 _HELD = "another process holds it, as `ftassets forget` does while it wipes; try again when that has ended"
 _DISK = "check its disk, and that this user may write the file"
@@ -347,12 +347,16 @@ class SqliteTrafficLog(TrafficLog):
             keys = [(name,) for name in sorted(ids)]
             connection.executemany("DELETE FROM feedback WHERE request_id = ?", keys)
             connection.executemany("DELETE FROM exchange WHERE id = ?", keys)
-            connection.executemany("INSERT INTO forgotten (id) VALUES (?) ON CONFLICT DO NOTHING", keys)
+            connection.executemany(
+                "INSERT INTO forgotten (id, user) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET user = coalesce(excluded.user, user)",
+                [(name, user) for (name,) in keys],
+            )
         self._wipe(connection)
         return [name for (name,) in keys]
 
-    def forgotten(self) -> set[str]:
-        return {row[0] for row in self._connection().execute("SELECT id FROM forgotten")}
+    def forgotten(self, user: str | None = None) -> set[str]:
+        found = self._connection().execute("SELECT id FROM forgotten WHERE ? IS NULL OR user = ?", (user, user))
+        return {row[0] for row in found}
 
     def first_time(self, loop: str, since: float = float("-inf")) -> float | None:
         query = "SELECT min(at) FROM exchange INDEXED BY exchange_by_time WHERE loop = ? AND at >= ?"

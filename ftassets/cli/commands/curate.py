@@ -11,7 +11,7 @@ from ftassets.backends.embedder.base import EmbedderOf
 from ftassets.cli.commands.import_traffic import guess_of
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
-from ftassets.config.loop_files import documents, loop_of
+from ftassets.config.loop_files import data_files, documents, loop_of
 from ftassets.config.outputs import check_new_folder, replacing
 from ftassets.config.row_files import read_rows
 from ftassets.config.text_lines import lines_of
@@ -60,7 +60,7 @@ def curate_file(
     OSError when a file cannot be read or written.
     """
     loop = settings(config, source)
-    check_new_folder(out, force, [source, *([config, loop.golden_set] if config else [])])
+    check_new_folder(out, force, [source, *([config, *data_files(loop)] if config else [])])
     not_read: Counter[str] = Counter()
     placed = _placed(with_own_ids(numbered_jsonl(lines_of(source), "seed", unread=not_read)))
     rows, row_places = _of(Example, placed)

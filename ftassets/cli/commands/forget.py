@@ -49,7 +49,7 @@ class Forgotten:
     `erased` counts by store what is gone. Rows in quarantine count as well. `repeated` are later requests of the conversation, which
     have the forgotten one among their earlier turns. `unreadable` are versions whose training data is not known, each with the reason:
     they may hold it too. `written` are files on `main` with rows that people wrote and that ask the same. `in_use` are scratch folders
-    in which a process works. `earlier` says that the request named was forgotten before.
+    in which a process works. `earlier` says that the request named, or requests of the user, were forgotten before.
     """
 
     requests: list[str]
@@ -67,10 +67,12 @@ class Forgotten:
 
 @dataclass(frozen=True)
 class Registry:
-    """Every store of users' texts of a home: the log, the others that can be changed, and those that are history."""
+    """Every store of users' texts of a home: the log and the copies of its days, which know whose a request is, the others that can be
+    changed, and those that are history."""
 
     loops: Sequence[str]
     log: LogRows
+    days: DayRows
     datasets: DatasetFiles
     others: tuple[Store, ...]
     commits: Commits
@@ -80,7 +82,7 @@ class Registry:
     @property
     def stores(self) -> tuple[Store, ...]:
         """All of them."""
-        return self.log, *self.others, self.commits, self.versions, self.written
+        return self.log, self.days, *self.others, self.commits, self.versions, self.written
 
 
 def registry(
@@ -97,8 +99,9 @@ def registry(
     commits = Commits(dataset_store, names)
     files = DatasetFiles(dataset_store, names)
     scratch = [Scratch(work)] if work else []
-    others = (DayRows(day_files), Vectors(vector_store, names), files, ModelAnswers(artifacts), *scratch)
-    return Registry(names, LogRows(traffic_log), files, others, commits, Versions(artifacts, commits), WrittenRows(dataset_store, names))
+    others = (Vectors(vector_store, names), files, ModelAnswers(artifacts), *scratch)
+    written = WrittenRows(dataset_store, names)
+    return Registry(names, LogRows(traffic_log), DayRows(day_files), files, others, commits, Versions(artifacts, commits), written)
 
 
 def folders_of_days(home: Home, loops: Iterable[LoopConfig]) -> list[DayFiles]:
@@ -164,17 +167,21 @@ def _forgotten(
     request = request and _stored_name(of, traffic_log, day_files, request)
     repeated = [later for loop in of.loops for later in _later_turns(traffic_log, day_files, loop, request)] if request else []
     named = [request] if request else []
-    moved = {row.id for row in _moved(day_files, user, named)}
-    earlier = bool(request and request not in moved and not traffic_log.named(None, named) and request in traffic_log.forgotten())
-    asking = _asked(of, traffic_log, day_files, user, request)  # while the log has the texts
-    # the log goes first: it remembers the ids, by which all others can be searched once more
-    logged = of.log.forget(Subject(frozenset({*named, *moved}), user))
-    asked = Subject(frozenset({*named, *moved, *logged}), user)
-    gone = asked.requests | traffic_log.forgotten()  # those of an earlier call, which may have been interrupted before the rest
-    who = Subject(gone, user, of.commits.row_ids(asked), asking)
-    erased = {of.log.name: len(logged), **{store.name: store.erase(who) for store in of.others}}
-    report = Forgotten(sorted(logged | moved), repeated, erased, earlier=earlier, user=user)
-    report.commits = [{"loop": place.loop, "commit": place.name, "rows": place.rows} for place in of.commits.find(asked)]
+    there, asking = _there(of, traffic_log, day_files, user, named)
+    before = frozenset(traffic_log.forgotten(user)) if user is not None else frozenset()
+    earlier = bool(before) or bool(request and request not in there and request in traffic_log.forgotten())
+    asked = Subject(frozenset({*named, *there, *before}), user)
+    who = Subject(asked.requests | traffic_log.forgotten(), user, of.commits.row_ids(asked), asking)
+    erased = {store.name: store.erase(who) for store in of.others}
+    commits = of.commits.find(asked)
+    written = of.written.find(who)
+    # the log goes after them: by it the next call finds what an interrupted one has left. It remembers ids and user, for the rest
+    logged = of.log.forget(Subject(frozenset({*named, *there}), user))
+    late = Subject(who.requests | logged, user, who.rows)  # with what came, or was written by a run, meanwhile
+    erased = {store.name: erased.get(store.name, 0) + store.erase(late) for store in (of.days, *of.others)}
+    erased = {of.log.name: len(logged), **erased}
+    report = Forgotten(sorted(logged | there), repeated, erased, earlier=earlier, user=user)
+    report.commits = [{"loop": place.loop, "commit": place.name, "rows": place.rows} for place in commits]
     if user is not None and not (asked.requests or report.commits or any(n for name, n in erased.items() if name != Scratch.name)):
         raise InvalidInput(_unknown(user))
     for place in of.versions.trained_on({str(item["commit"]) for item in report.commits}):
@@ -182,8 +189,8 @@ def _forgotten(
             report.versions.append({"version": place.name, "dataset_commit": str(load_manifest(artifacts, place.name).dataset_commit)})
         else:
             report.unreadable.append({"version": place.name, "reason": place.why})
-    report.written = [{"loop": place.loop, "file": place.name, "rows": place.rows} for place in of.written.find(who)]
-    report.in_use = [f"{place.name}: {place.why}" for store in of.others for place in store.find(who) if place.why]
+    report.written = [{"loop": place.loop, "file": place.name, "rows": place.rows} for place in written]
+    report.in_use = [f"{place.name}: {place.why}" for store in of.others for place in store.find(late) if place.why]
     stays = [COMMITS_STAY] if report.commits else []
     stays += [VERSIONS_STAY] if report.versions or report.unreadable else []
     stays += [WRITTEN_STAY] if report.written else []
@@ -195,16 +202,17 @@ def _unknown(user: str) -> str:
     hint = "" if _HASH.fullmatch(user) else ", and it is not a hash as the log has it"
     return (
         f"no store here has anything of the user {user}{hint}: ftassets user-hash NAME prints the hash of a name, and --user-of takes the "
-        "id of a request. A user who was forgotten earlier is not known any more either"
+        "id of a request"
     )
 
 
-def _asked(of: Registry, traffic_log: TrafficLog, day_files: Sequence[DayFiles], user: str | None, request: str | None) -> frozenset[str]:
-    """What the user, or the request, asked, as far as the log and the copies of days have it."""
-    named = traffic_log.named(None, [request]) if request else []
+def _there(
+    of: Registry, traffic_log: TrafficLog, day_files: Sequence[DayFiles], user: str | None, named: Collection[str]
+) -> tuple[frozenset[str], frozenset[str]]:
+    """Ids of a user's and the named requests that the log and the copies of days have, and what they ask, see `asked_in`."""
     logged = (row for loop in of.loops if user is not None for row in traffic_log.stream(loop) if row.user == user)
-    rows = chain(named, logged, _moved(day_files, user, [request] if request else []))
-    return frozenset(known for row in rows for known in asked_in(row.prompt))
+    rows = [(row.id, asked_in(row.prompt)) for row in chain(traffic_log.named(None, list(named)), logged, _moved(day_files, user, named))]
+    return frozenset(name for name, _ in rows), frozenset(known for _, asked in rows for known in asked)
 
 
 def _stored_name(of: Registry, traffic_log: TrafficLog, day_files: Sequence[DayFiles], request: str) -> str:

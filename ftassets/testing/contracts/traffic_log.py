@@ -446,8 +446,12 @@ class TrafficLogContract:
         assert log.forget(user="a") == ["triage-3", "voice-1"]
         assert (log.exchanges("voice"), log.exchanges("triage"), log.reviewed("triage")) == ([rows[1]], [], [])
         assert [r.exchange.id for r in log.reviewed("voice")] == ["voice-2"]
-        assert log.forgotten() == {"triage-3", "voice-1"}
+        assert log.forgotten() == log.forgotten("a") == {"triage-3", "voice-1"}
         assert log.forget(user="a") == []
+        log.forget(request_ids=["voice-1", "voice-2"])  # again, without the user
+        assert (log.forgotten("a"), log.forgotten("b"), len(log.forgotten())) == ({"triage-3", "voice-1"}, set(), 3)
+        log.forget(user="b", request_ids=["voice-2"])
+        assert log.forgotten("b") == {"voice-2"}
 
     def test_forgetting_in_one_loop_leaves_the_other_alone(self, log: TrafficLog) -> None:
         log.append([exchange(1, user="a"), exchange(2, user="a", loop="triage")])

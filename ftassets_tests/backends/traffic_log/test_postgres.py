@@ -305,7 +305,16 @@ def indexes(connection: Connection, schema: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "sample", ["v1/postgres.sql", "v2/postgres.sql", "v3/postgres_3.sql", "v3/postgres_4.sql", "v3/postgres_5.sql", "v3/postgres.sql"]
+    "sample",
+    [
+        "v1/postgres.sql",
+        "v2/postgres.sql",
+        "v3/postgres_3.sql",
+        "v3/postgres_4.sql",
+        "v3/postgres_5.sql",
+        "v3/postgres_6.sql",
+        "v3/postgres.sql",
+    ],
 )
 def test_tables_of_an_earlier_release_are_read_and_written(url: str, other: Connection, postgres: PostgresServer, sample: str) -> None:
     stored_by(url, postgres, (SAMPLES / sample).read_text())

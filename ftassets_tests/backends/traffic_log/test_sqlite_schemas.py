@@ -17,7 +17,8 @@ FILES = {
     4: SAMPLES / "v3" / "traffic_4.sql",
     5: SAMPLES / "v3" / "traffic_5.sql",
     6: SAMPLES / "v3" / "traffic_6.sql",
-    7: SAMPLES / "v3" / "home" / "traffic.sql",
+    7: SAMPLES / "v3" / "traffic_7.sql",
+    8: SAMPLES / "v3" / "home" / "traffic.sql",
 }
 
 
@@ -70,7 +71,7 @@ def test_a_file_of_an_earlier_schema_is_read_and_written(tmp_path: Path, version
     assert stored == pytest.approx(log.feedback_on([name])[name].at, abs=1), "what an earlier release stored came when it was said"
     arrived = list(log.arrivals("support"))
     assert [each.exchange for each in arrived] == rows
-    assert {each.stored_at > 0 for each in arrived} == {version == 7}
+    assert {each.stored_at > 0 for each in arrived} == {version >= 7}
     log.append([exchange(1)])
     assert log.forget(request_ids=["voice-1"]) == ["voice-1"]
     assert SqliteTrafficLog(path).exchanges("support") == rows, "once is enough"

@@ -31,6 +31,7 @@ from ftassets.backends.traffic_log.sqlite import SqliteTrafficLog
 from ftassets.backends.vector_store.base import QueryVector
 from ftassets.backends.vector_store.qdrant import QdrantVectorStore
 from ftassets.cli.commands.forget import COPIES_STAY, folders_of_days, forget, user_of
+from ftassets.cli.commands.user_texts import DatasetFiles, DayRows, LogRows, ModelAnswers, Vectors
 from ftassets.config.home import Home
 from ftassets.config.loop_files import LOOPS, read_loops
 from ftassets.domain.canonical import canonical_json
@@ -353,6 +354,66 @@ def test_counts_are_of_what_was_there(parts: dict) -> None:
         "rows of the traffic log": 3, "query vectors": 3, "labels, pairs and quarantined rows": 2,
     }  # fmt: skip
     assert set(run(parts, user="ann")["erased"].values()) == {0}
+
+
+def whole(parts: dict, tmp_path: Path) -> list[DayFiles]:
+    """The parts with rows of ann in every store that can be changed, in the log, and in a copy of a day only."""
+    files = DayFiles(tmp_path / "traffic_export")
+    files.add(NAME, 0, [Moved(exchange(8, "ann"), ())])
+    store = parts["dataset_store"]
+    parts["traffic_log"].append([replace(exchange(9, "ann"), prompt="My parcel of last week was never delivered")])
+    copied = [Example(id="s1", messages=question("my parcel of last week was never delivered"), completion="{}")]
+    store.publish("seed", {seed_path(NAME): to_parquet(copied)}, "seed", {"loop": NAME})
+    for number, lost in enumerate(([f"schema:correction:r{n}" for n in (1, 8)], ["dedup:r4"])):  # the first commit is history
+        dropped = [Quarantined(where, "why", "text") for where in lost]
+        objects = dataset_objects(store, NAME, {"train": [example(7, "carl")]}, dropped, {}, {}, f"q{number}")
+        store.publish(f"q{number}", objects, "dataset", {"loop": NAME, "content_hash": "y"})
+    return [files]
+
+
+def mutations(monkeypatch: pytest.MonkeyPatch, dies_after: int) -> list[str]:
+    """The names of the stores that are changed; the process ends when so many of them were."""
+    done: list[str] = []
+
+    def dying(act: Any) -> Any:
+        def acts(self: Any, who: Any) -> Any:
+            found = act(self, who)
+            done.append(self.name)
+            if len(done) == dies_after:
+                raise KeyboardInterrupt
+            return found
+
+        return acts
+
+    for kind, name in ((DayRows, "erase"), (Vectors, "erase"), (DatasetFiles, "erase"), (ModelAnswers, "erase"), (LogRows, "forget")):
+        monkeypatch.setattr(kind, name, dying(getattr(kind, name)))
+    return done
+
+
+@pytest.mark.parametrize("dies_after", range(1, 9))
+def test_a_call_that_was_killed_is_finished_by_the_next_one_with_the_same_report(
+    parts: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dies_after: int
+) -> None:
+    files = whole(parts, tmp_path)
+    with monkeypatch.context() as patch:
+        done = mutations(patch, dies_after)
+        with pytest.raises(KeyboardInterrupt):
+            run(parts, user="ann", day_files=files)
+    report = run(parts, user="ann", day_files=files)
+    history = [(item["commit"], item["rows"]) for item in report["commits"]]
+    assert [rows for _, rows in history] == [2, 3]
+    assert history[1][0] == parts["dataset"]
+    assert [version["dataset_commit"] for version in report["versions"]] == [parts["dataset"]]
+    gone = LogRows.name in done
+    assert report["earlier"] is gone
+    assert [item["rows"] for item in report["written"]] == ([] if gone else [1]), "what they asked is gone with the log's rows"
+    log, store = parts["traffic_log"], parts["dataset_store"]
+    assert {row.user for row in log.exchanges(NAME)} == {"bob"}
+    assert {p.request_id for p in parts["vector_store"].window(NAME, "e", 0, 1e9, 99)} == {"r3", "r4", "r5"}
+    assert [row.request_id for row in from_parquet(store.read("main", labels_path(NAME, "b")))] == ["r5"]
+    assert files[0].loops() == []
+    assert log.forgotten("ann") == {"r0", "r1", "r2", "r8", "r9"}
+    assert [(item["commit"], item["rows"]) for item in run(parts, user="ann", day_files=files)["commits"]] == history
 
 
 def test_rows_that_people_copied_from_the_log_are_named(parts: dict) -> None:

@@ -49,7 +49,8 @@ ALTER TABLE traffic_feedback ALTER COLUMN number ADD GENERATED ALWAYS AS IDENTIT
     CACHE 1
 );
 CREATE TABLE traffic_forgotten (
-    id text NOT NULL
+    id text NOT NULL,
+    "user" text
 );
 CREATE TABLE traffic_schema (
     version bigint NOT NULL
@@ -59,8 +60,8 @@ INSERT INTO traffic_exchange OVERRIDING SYSTEM VALUE VALUES (2, 'voice-1', 'voic
 INSERT INTO traffic_exchange OVERRIDING SYSTEM VALUE VALUES (3, 'voice-2', 'voice', 'ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff', 'u', 'question 2', '[{"role": "user", "content": "question 2"}]', 'answer', 200, 1700000002, 5, 1, 3, 3, 20, NULL, NULL, 1700000002);
 INSERT INTO traffic_feedback OVERRIDING SYSTEM VALUE VALUES (1, '6b036b48-1834-448c-b8be-1bbf8a884599', 'voice-0', 1700000100, 'up', NULL, 'voice', 'ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff', 1700000000, 'opens the wrong door', 'late, rude', 1700000100);
 INSERT INTO traffic_feedback OVERRIDING SYSTEM VALUE VALUES (2, 'e49bf667-7824-47b1-b87f-d88245453917', 'voice-1', 1700000100, NULL, '{"intent": "open"}', 'voice', 'ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff', 1700000001, NULL, NULL, 1700000100);
-INSERT INTO traffic_forgotten VALUES ('voice-3');
-INSERT INTO traffic_schema VALUES (6);
+INSERT INTO traffic_forgotten VALUES ('voice-3', NULL);
+INSERT INTO traffic_schema VALUES (7);
 SELECT pg_catalog.setval('traffic_exchange_number_seq', 4, true);
 SELECT pg_catalog.setval('traffic_feedback_number_seq', 2, true);
 ALTER TABLE ONLY traffic_exchange

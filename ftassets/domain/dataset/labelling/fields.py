@@ -73,7 +73,7 @@ def collect(records: Iterable[tuple[str, Any]], labels_of: Callable[[Any], Itera
             batch = batch_in(record)
             found = [replace(one, batch=batch) if isinstance(one, Label) else one for one in labels_of(record)]
         except (ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
-            found = [error if isinstance(error, ValueError) else ValueError(f"in another form than this format's: {error}")]
+            found = [error if isinstance(error, ValueError) else ValueError("in another form than this format's")]
         labels += [one for one in found if isinstance(one, Label)]
         bad += [Quarantined(where, str(one), _beginning(record)) for one in found if isinstance(one, ValueError)]
     return labels, bad

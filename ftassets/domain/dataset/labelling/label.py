@@ -56,7 +56,8 @@ def to_examples(
     rows = []
     for request_id, answers in by_request.items():
         if len({answer_key(label.completion, form) for label in answers}) > 1:
-            bad += [_quarantined(batch, label, f"{len(answers)} annotators do not agree on this request") for label in answers]
+            reason = f"{len(answers)} annotators do not agree on this request, one says "
+            bad += [_quarantined(batch, label, f"{reason}{label.completion[:80]!r}") for label in answers]
             continue
         label = max(answers, key=lambda one: one.at or 0.0)
         asked = logged.get(request_id) or label.asked

@@ -242,4 +242,4 @@ def _reason(error: Exception) -> str:
         return "nested too deep"
     if isinstance(error, UnicodeEncodeError):
         return "a text holds half of a surrogate pair, which is not UTF-8"
-    return reason_of(error) if isinstance(error, ValueError) else f"in another form than this format's: {error}"
+    return reason_of(error) if isinstance(error, ValueError) else "in another form than this format's"

@@ -241,8 +241,9 @@ def test_labels_of_a_classification_are_known_ones_in_the_known_spelling() -> No
     rows, bad = to_examples(said, "b1", queues)
     assert [(row.request_id, row.completion) for row in rows] == [("r1", "billing")]
     assert [each.reason for each in bad] == [
-        "the answer is an unknown label: 'biling'", *["2 annotators do not agree on this request"] * 2,
-    ]  # fmt: skip
+        "the answer is an unknown label: 'biling'",
+        *[f"2 annotators do not agree on this request, one says {said!r}" for said in ("account", "billing")],
+    ]
     assert to_examples([label("r2", "biling")], "b1", Classification())[0][0].completion == "biling", "no label is known"
 
 

@@ -38,6 +38,17 @@ def test_an_older_answer_does_not_replace_a_newer_one() -> None:
     assert merge({"b": [older]}, {"b": [newer]}, ToolCall()).replaced == 1
 
 
+def test_an_answer_without_a_time_is_older_than_one_with_a_time() -> None:
+    first, revised = row("a", '{"x": 1}'), row("a", '{"x": 2}', at=9.0)
+    stored = merge({"b": [first]}, {"b": [revised]}, ToolCall()).batches
+    assert stored == {"b": [revised]}
+    again = merge(stored, {"b": [first]}, ToolCall())
+    assert (again.batches, again.replaced) == (stored, 0)
+    assert [each.reason for each in again.refused] == ["the stored answer of this annotator has a time, and this one has none"]
+    same = merge(stored, {"b": [row("a", '{"x": 2}'), row("a", '{"x": 2.0}', at=8.0)]}, ToolCall())
+    assert (same.batches, same.unchanged) == (stored, 2)
+
+
 def test_another_annotator_confirms_or_is_refused() -> None:
     stored = {"b": [row("a", '{"x": 1, "y": 2}')]}
     assert merge(stored, {"b": [row("a", '{"y": 2, "x": 1}', "bob")]}, ToolCall()).unchanged == 1
@@ -55,6 +66,8 @@ def test_people_who_were_asked_again_decide() -> None:
     assert (merged.batches, merged.replaced) == ({"first": [again]}, 1)
     assert merge(merged.batches, {"second": [again]}, ToolCall(), {"second"}).unchanged == 1
     assert merge(merged.batches, {"first": stored["first"]}, ToolCall(), {"first"}).refused, "last week's file again"
+    newest = {"first": [row("a", '{"x": 3}', at=9.0)]}
+    assert merge(newest, {"second": [row("a", '{"x": 2}', "bob", at=8.0)]}, ToolCall(), {"second"}).refused, "the batch before"
 
 
 ROWS = st.lists(

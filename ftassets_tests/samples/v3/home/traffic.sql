@@ -15,7 +15,7 @@ CREATE TABLE feedback (
 );
 INSERT INTO "feedback" VALUES(1,'chatcmpl-fe02236eb3154438a8a78cb1e330acb1',1.79602572034660220145e+09,'up',NULL,'support','d58e9e455edf83e427074c241c33203677ea615082d251dd7aed2659802b1897',1.79602572029965877531e+09,'opens the wrong door','late, rude',1.79602572034660220145e+09);
 INSERT INTO "feedback" VALUES(2,'chatcmpl-481da939075f441488385d4c968f6807',1.79602572035160779951e+09,NULL,'{"intent": "open"}','support','d58e9e455edf83e427074c241c33203677ea615082d251dd7aed2659802b1897',1.79602572033166265489e+09,NULL,NULL,1.79602572035160779951e+09);
-CREATE TABLE forgotten (id TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE forgotten (id TEXT PRIMARY KEY, user TEXT) WITHOUT ROWID;
 CREATE INDEX exchange_by_time ON exchange (loop, at);
 CREATE INDEX feedback_by_request ON feedback (request_id, at);
 CREATE INDEX exchange_by_version ON exchange (loop, version, at, weight, status, well_formed);
@@ -23,4 +23,4 @@ CREATE INDEX feedback_by_answer ON feedback (loop, asked_at);
 CREATE INDEX exchange_by_arrival ON exchange (loop, stored_at);
 CREATE INDEX feedback_corrections ON feedback (loop, stored_at, asked_at) WHERE correction <> '';
 COMMIT;
-PRAGMA user_version = 7;
+PRAGMA user_version = 8;
