@@ -251,7 +251,10 @@ class Dataset(Strict):
     near_duplicate: float = Field(0.95, gt=0, le=1, description="Cosine similarity from which a row counts as a copy of another row.")
     max_rows_per_user: int = Field(50, ge=1, description="Feedback rows that are taken from one user at most.")
     max_topic_rows_per_user: int = Field(
-        10, ge=1, description="Feedback rows that are taken from one user at most on a topic that others hardly ask about."
+        10,
+        ge=1,
+        description="Feedback rows that are taken from one user at most on a topic that others hardly ask about, and rows of the seed that "
+        "one user alone replaces at most.",
     )
     exclude_tags: list[str] = Field(
         [], description="Feedback with one of these tags makes no row, no preference pair and no trigger, whatever the tag's case."

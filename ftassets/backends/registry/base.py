@@ -53,7 +53,7 @@ class Registry(ABC):
 
     @abstractmethod
     def link(self, loop: str, run_id: str) -> str | None:
-        """Address of a recorded training's page; None where there is none to open."""
+        """Address of a recorded training's page; None where no page can be opened."""
 
     @abstractmethod
     def versions(self, loop: str) -> list[RegisteredVersion]:

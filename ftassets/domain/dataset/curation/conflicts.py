@@ -1,7 +1,7 @@
 """One answer for each request: which is kept where rows answer it differently, and what speaks against it."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -13,7 +13,7 @@ from ftassets.domain.dataset.rows import Example
 if TYPE_CHECKING:
     from ftassets.config.loop import LoopConfig
 
-Decided = Literal["source", "voices", "time", "nothing"]
+Decided = Literal["doubt", "source", "voices", "time", "nothing"]
 _PRAISE = ("thumbs_up", "synthetic")  # sources that do not say that another text is wrong
 
 
@@ -28,7 +28,10 @@ class Answer:
 
 @dataclass(frozen=True)
 class Conflict:
-    """A request with several answers, the kept one first, and what decided between them; by `nothing` none is kept."""
+    """A request with several answers, the kept one first, and what decided between them; by `nothing` none is kept.
+
+    By `doubt` the one that lost is in doubt: of a correction that others around it contradict, or of one voice against much of the seed.
+    """
 
     decided_by: Decided
     answers: tuple[Answer, ...]
@@ -37,30 +40,35 @@ class Conflict:
 def drop_conflicts(pool: Pool, loop: "LoopConfig") -> StepOutcome:
     """Keep one row per request; the result lists each request that rows answer differently as a Conflict.
 
-    Kept is the answer of the higher source (`text.RANKS`), then the one that more voices of that source give, then the newest. If nothing
-    decides, for example between two rows without a time, all are dropped. A voice is a user, however often, or all rows without one
-    (see `Pool.voice`). Of the rows of one user and source the newest counts, and is not listed for it. Rows that earlier steps dropped as
-    copies count, unless their user is a poisoner. Different texts may both be good: in a text task thumbs up and synthetic rows
+    Kept is an answer that is not in doubt, then that of the higher source (`text.RANKS`), then the one that more voices of that source
+    give, then the newest. If nothing decides, for example between two rows without a time, all are dropped. A voice is a user, however
+    often, or all rows without one (see `Pool.voice`). Of the rows of one user and source the newest counts, and is not listed for it.
+    Rows that earlier steps dropped as copies count, unless their user is a poisoner, and those that `label_disagreement` dropped are
+    listed. Corrections of one voice replace `max_topic_rows_per_user` rows of the seed at most, the best by rank; beyond that they are
+    in doubt until somebody else or a label agrees. Different texts may both be good: in a text task thumbs up and synthetic rows
     contradict nothing, and where nothing decides one row is kept.
     """
     distrusted = {pool.rows[i].user for i, step in pool.dropped.items() if step == "poisoning"}
     copies = [i for i, step in pool.dropped.items() if step in COPIES and (not pool.rows[i].user or pool.rows[i].user not in distrusted)]
     by_request: dict[bytes, list[int]] = defaultdict(list)
-    for i in [*pool.index, *copies]:
+    doubted = {i for i, step in pool.dropped.items() if step == "label_disagreement" and pool.rows[i].user not in distrusted}
+    for i in [*pool.index, *copies, *doubted]:
         by_request[request_digest(pool.rows[i])].append(i)
-    several = [members for members in by_request.values() if len(members) > 1]
+    present = set(pool.index)
+    several = [members for members in by_request.values() if len(members) > 1 and not present.isdisjoint(members)]
     texts = "classes" in loop.task.form.lacks
     mute = _PRAISE if texts else ()
     speaking = [[i for i in members if pool.rows[i].source not in mute] for members in several]
     places = [i for members in speaking for i in members]
     groups = dict(zip(places, answer_groups([pool.rows[i] for i in places], loop.task.form, loop.dataset.jaccard).tolist(), strict=True))
-    present = set(pool.index)
+    alone = _alone_against_seed(pool, speaking, groups, loop.dataset.max_topic_rows_per_user)
+    doubted |= alone
     dropped: dict[int, str] = {}
     stands_for: dict[int, int] = {}
     conflicts = []
     for members, told in zip(several, speaking, strict=True):
         if len({groups[i] for i in told}) > 1:
-            conflict, reasons = _decided(pool, told, groups, texts)
+            conflict, reasons = _decided(pool, told, groups, texts, doubted)
             dropped |= {i: reason for i, reason in reasons.items() if i in present}
             conflicts += [conflict] if conflict else []
         left = ranked(pool.rows, [i for i in members if i in present and i not in dropped])
@@ -68,10 +76,33 @@ def drop_conflicts(pool: Pool, loop: "LoopConfig") -> StepOutcome:
             dropped |= {i: f"same request as {pool.rows[left[0]].id}" for i in left[1:]}
         stands_for |= {i: left[0] for i in members if i in present and i in dropped and left}
     conflicts.sort(key=lambda conflict: conflict.answers[0].rows)
-    return StepOutcome(dropped, counts={"conflicts": len(conflicts)} if conflicts else {}, result=conflicts, copies=stands_for)
+    counts = {"conflicts": len(conflicts), "corrections of one voice against too much of the seed": len(alone)}
+    return StepOutcome(dropped, counts={name: n for name, n in counts.items() if n}, result=conflicts, copies=stands_for)
 
 
-def _decided(pool: Pool, members: Sequence[int], groups: dict[int, int], texts: bool) -> tuple[Conflict | None, dict[int, str]]:
+def _alone_against_seed(pool: Pool, requests: Sequence[Sequence[int]], groups: dict[int, int], most: int) -> set[int]:
+    """Corrections by which one voice alone would replace rows of the seed beyond so many requests."""
+    against: dict[str, list[list[int]]] = defaultdict(list)
+    for members in requests:
+        seed = {groups[i] for i in members if pool.rows[i].source == "seed"}
+        if not seed or any(pool.rows[i].source == "label" for i in members):
+            continue
+        others = [i for i in members if pool.rows[i].source == "correction" and groups[i] not in seed]
+        for answer in {groups[i] for i in others}:
+            own = [i for i in others if groups[i] == answer]
+            if len(voices := {pool.voice(i) for i in own}) == 1:
+                against[voices.pop()].append(own)
+    beyond = set[int]()
+    for corrections in against.values():
+        if len(corrections) > most:
+            best = set(ranked(pool.rows, [own[0] for own in corrections])[:most])
+            beyond.update(i for own in corrections if own[0] not in best for i in own)
+    return beyond
+
+
+def _decided(
+    pool: Pool, members: Sequence[int], groups: dict[int, int], texts: bool, doubted: Collection[int]
+) -> tuple[Conflict | None, dict[int, str]]:
     """The conflict of rows of one request, and why rows are dropped for it."""
     left, dropped = _newest_of_each_voice(pool.rows, members, groups)
     by_answer: dict[int, list[int]] = defaultdict(list)
@@ -79,8 +110,10 @@ def _decided(pool: Pool, members: Sequence[int], groups: dict[int, int], texts: 
         by_answer[groups[i]].append(i)
     if len(by_answer) == 1:
         return None, dropped
-    order = sorted(by_answer.values(), key=lambda own: _strength(pool, own), reverse=True)
-    decided_by = _deciding(_strength(pool, order[0]), _strength(pool, order[1]))
+    sure = [[i for i in own if i not in doubted] or own for own in by_answer.values()]
+    strength = {own[0]: (own[0] not in doubted, *_strength(pool, own)) for own in sure}
+    order = sorted(sure, key=lambda own: strength[own[0]], reverse=True)
+    decided_by = _deciding(strength[order[0][0]], strength[order[1][0]])
     if texts and decided_by == "nothing":
         return None, dropped
     answers = tuple(_answer(pool, own) for own in order)
@@ -89,6 +122,8 @@ def _decided(pool: Pool, members: Sequence[int], groups: dict[int, int], texts: 
         if decided_by == "nothing":
             others = ", ".join(each.rows[0] for each in answers if each is not answer)
             reason = f"conflict: {others} answers this request differently, and neither source, number of people nor time decides"
+        elif own[0] in doubted:
+            reason = f"conflict: {best.rows[0]} answers this request differently, and no second voice or label says what this row says"
         elif answer.source != best.source:
             reason = f"conflict: {best.rows[0]} ({best.source}) answers this request differently and ranks above {answer.source}"
         elif answer.voices < best.voices:
@@ -119,8 +154,8 @@ def _strength(pool: Pool, own: Sequence[int]) -> tuple[int, int, float]:
     return -rank(best.source), len(_voices(pool, own)), best.at or 0.0
 
 
-def _deciding(best: tuple[int, int, float], second: tuple[int, int, float]) -> Decided:
-    by: tuple[Decided, ...] = ("source", "voices", "time")
+def _deciding(best: tuple[bool, int, int, float], second: tuple[bool, int, int, float]) -> Decided:
+    by: tuple[Decided, ...] = ("doubt", "source", "voices", "time")
     return next((name for name, one, other in zip(by, best, second, strict=True) if one != other), "nothing")
 
 

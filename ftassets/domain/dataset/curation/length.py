@@ -23,5 +23,5 @@ def check_length(pool: Pool, loop: "LoopConfig") -> StepOutcome:
         if characters > high or (characters < low and len(row.query) + len(row.completion) < low):
             dropped[i] = f"{amount(characters, 'character')} of request and answer, {low} to {high} are taken"
         elif pool.tokens is not None and pool.tokens[i] > most:
-            dropped[i] = f"{amount(pool.tokens[i], 'token')} of request and answer, training takes {most}"
+            dropped[i] = f"{amount(pool.tokens[i], 'token')} of request and answer, training takes {most:,}"
     return StepOutcome(dropped)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ftassets.domain.dataset.curation.connected import Components
+from ftassets.domain.dataset.curation.neighbours import Neighbours
 from ftassets.domain.dataset.curation.step import ANONYMOUS, FEEDBACK, NO_USERS, UNREAD, Pool, StepOutcome
 from ftassets.domain.dataset.curation.text import answer_keys, ranked
 from ftassets.wording import amount
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
     from ftassets.config.loop import LoopConfig
 
 NEIGHBOURS = 10  # nearest rows that are asked
-LINKS = 3  # nearest of the user's own rows that are of one topic with a row
+LINKS = 3  # nearest of the user's own rows that are of one topic with a row, whatever lies between them
+WIDE = 64  # more of them, as many as users have rows, that are of one topic with a row if no row of others is as near
 OWN, OWN_TEXT = 0.3, 0.5  # share of them above which a topic is the user's own; without classes hardly anybody vouches
 AGREE = 2  # others among them, users or rows that people wrote, who give the same class and so vouch for a row
 
@@ -58,26 +60,45 @@ def cap_topics(pool: Pool, loop: "LoopConfig") -> StepOutcome:
     dropped: dict[int, str] = {}
     for voice, rows in own.items():
         who = "requests without a user" if voice == ANONYMOUS else "one user"
-        for topic in _topics(pool, rows) if len(rows) > cap else ():
+        for topic in _topics(pool, rows, known) if len(rows) > cap else ():
             if beyond := ranked(pool.rows, topic)[cap:]:
                 dropped |= dict.fromkeys(beyond, f"more than {amount(cap, 'row')} of {who} on a topic that others hardly ask about")
                 counts[f"topics of {who}"] += 1
     return StepOutcome(dropped, counts=counts)
 
 
-def _topics(pool: Pool, rows: list[int]) -> list[list[int]]:
-    """One voice's rows by topic: rows that are among each other's `LINKS` nearest ones of that voice, whoever has rows between them."""
-    near = pool.neighbours(len(rows))
-    near.add(np.array(rows, dtype=np.int64))
+def _topics(pool: Pool, rows: list[int], known: Neighbours) -> list[list[int]]:
+    """One voice's rows by topic: of one topic are rows that are nearer to each other than both are to any row of others (`known`), and
+    those that are among each other's `LINKS` nearest of that voice. So wording a template in several ways makes no further topics.
+    """
+    positions = np.array(rows, dtype=np.int64)
+    own = pool.neighbours(len(rows))
+    own.add(positions)
     place = {i: number for number, i in enumerate(rows)}
-    linked = near.nearest(np.array(rows, dtype=np.int64), LINKS).tolist()
-    pairs = [(number, place[n]) for number, found in enumerate(linked) for n in found if n >= 0]
+    pairs = [(number, place[n]) for number, found in enumerate(own.nearest(positions, LINKS).tolist()) for n in found if n >= 0]
+    mine = set(rows)
+    reach = [
+        max((cosine for n, cosine in near if n not in mine), default=min((cosine for _, cosine in near), default=-1.0))
+        for near in _with_cosines(pool, positions, known)
+    ]
+    for number, near in enumerate(_with_cosines(pool, positions, own)):
+        pairs += [(number, place[n]) for n, cosine in near if cosine > max(reach[number], reach[place[n]])]
     made = Components(len(rows))
     made.unite([one for one, _ in pairs], [other for _, other in pairs])
     topics: dict[int, list[int]] = defaultdict(list)
     for i, label in zip(rows, made.labels().tolist(), strict=True):
         topics[label].append(i)
     return list(topics.values())
+
+
+def _with_cosines(pool: Pool, positions: np.ndarray, among: Neighbours) -> list[list[tuple[int, float]]]:
+    """The `WIDE` nearest of each of these rows, as (position, cosine)."""
+    assert pool.vectors is not None
+    found = among.nearest(positions, WIDE)
+    return [
+        [(n, float(pool.vectors[i] @ pool.vectors[n])) for n in near if n >= 0]
+        for i, near in zip(positions.tolist(), found.tolist(), strict=True)
+    ]
 
 
 def _said(pool: Pool, loop: "LoopConfig", positions: list[int]) -> dict[int, object]:

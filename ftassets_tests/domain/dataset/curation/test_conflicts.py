@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from ftassets.config.loop import Task
 from ftassets.domain.dataset.curation.conflicts import Answer, Conflict, drop_conflicts
 from ftassets.domain.dataset.curation.pipeline import conflicts, curate
+from ftassets.domain.dataset.curation.step import Pool
 from ftassets.domain.dataset.curation.text import RANKS
 from ftassets.domain.dataset.rows import Example
 from ftassets_tests.domain.dataset.curation.sample import LOOP, call, config, pool, row
@@ -153,3 +154,43 @@ def test_an_escape_that_is_half_of_a_pair_stops_no_comparison(task: str) -> None
     rows = [row(n, prompt=ASKED, user=f"u{n}", at=float(n), source="correction") for n in range(2)]
     rows = [rows[0].model_copy(update={"completion": '{"a": "\\ud83d"}'}), rows[1].model_copy(update={"completion": '{"a": "\\ud83e"}'})]
     assert [conflict.decided_by for conflict in drop_conflicts(pool(rows), loop).result] == ["time"]
+
+
+def against_seed(user: str, number: int = 14) -> list[Example]:
+    """Rows of the seed, and a correction of each by one user."""
+    asked = [f"{ASKED}, number {n}" for n in range(number)]
+    seed = [said(n, "On", "seed", prompt=text) for n, text in enumerate(asked)]
+    return seed + [said(100 + n, "Off", "correction", user, float(n), text) for n, text in enumerate(asked)]
+
+
+@pytest.mark.parametrize("loop", [LOOP, TEXTS], ids=["tool_call", "text"])
+def test_one_voice_alone_replaces_no_more_of_the_seed_than_on_a_topic_of_its_own(loop):
+    rows = against_seed("mallory")
+    outcome = drop_conflicts(pool(rows), loop)
+    assert {rows[i].id for i in outcome.dropped if i < 14} == {f"r{n:04}" for n in range(4, 14)}, "the ten newest corrections"
+    assert outcome.dropped[14] == "conflict: r0000 answers this request differently, and no second voice or label says what this row says"
+    assert sorted(each.decided_by for each in outcome.result) == ["doubt"] * 4 + ["source"] * 10
+    assert outcome.counts == {"conflicts": 14, "corrections of one voice against too much of the seed": 4}
+
+
+def test_a_second_voice_or_a_label_settles_what_one_voice_could_not():
+    second = [
+        said(200, "Off", "correction", "second", 1.0, f"{ASKED}, number 0"),
+        said(201, "Off", "label", "ann", 1.0, f"{ASKED}, number 1"),
+    ]
+    outcome = drop_conflicts(pool([*against_seed("mallory"), *second]), LOOP)
+    assert {0, 1} <= outcome.dropped.keys()
+    assert outcome.counts["corrections of one voice against too much of the seed"] == 2
+    everybody = [said(300 + n, "Off", "correction", f"u{n}", 1.0, f"{ASKED}, number {n}") for n in range(14)]
+    assert not drop_conflicts(pool([*against_seed("mallory"), *everybody]), LOOP).dropped.keys() - set(range(14)) - set(range(14, 42))
+    assert all(each.decided_by == "source" for each in drop_conflicts(pool([*against_seed("mallory"), *everybody]), LOOP).result)
+
+
+def test_a_correction_that_its_neighbours_contradict_is_listed_beside_the_seed_row_it_corrects():
+    rows = [said(0, "On", "seed"), said(1, "Off", "correction", "a", 1.0)]
+    outcome = drop_conflicts(Pool(rows, [0], dropped={1: "label_disagreement"}), LOOP)
+    assert outcome.result == [Conflict("doubt", (Answer("seed", 1, ("r0000",)), Answer("correction", 1, ("r0001",))))]
+    assert not outcome.dropped.keys() & {0}
+    poisoner = Pool(rows, [0], dropped={1: "label_disagreement", 2: "poisoning"})
+    poisoner.rows.append(said(2, "Off", "correction", "a", 1.0, prompt="other"))
+    assert drop_conflicts(poisoner, LOOP).result == []

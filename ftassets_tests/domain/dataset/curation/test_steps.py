@@ -173,7 +173,7 @@ def test_length_counts_request_and_answer_together_and_includes_its_ends() -> No
 def test_tokens_are_held_against_what_training_takes() -> None:
     limit = LOOP.train.max_length
     outcome = check_length(pool([row(0), row(1), row(2)], tokens=[limit, limit + 1, 3]), LOOP)
-    assert outcome.dropped == {1: f"{limit + 1} tokens of request and answer, training takes {limit}"}
+    assert outcome.dropped == {1: f"{limit + 1:,} tokens of request and answer, training takes {limit:,}"}
 
 
 def test_feedback_of_one_user_is_capped_and_seed_is_not() -> None:
@@ -227,6 +227,18 @@ def test_one_user_alone_on_a_new_topic_is_capped_whatever_the_task(loop_: LoopCo
     assert set(outcome.dropped.values()) == {"more than 10 rows of one user on a topic that others hardly ask about"}
     assert outcome.counts["topics of one user"] == 1
     assert len(cap_topics(topic_attack(source), config(max_topic_rows_per_user=20)).dropped) <= len(outcome.dropped) - 10
+
+
+def test_wording_a_template_in_several_ways_makes_no_further_topics() -> None:
+    """Six bundles of ten rows of one user, each bundle close together, far from what others ask."""
+    rows = [row(i, INTENTS[i % 3], source=("seed", "correction")[i % 2], user=f"u{i % 40}") for i in range(200)]
+    rows += [row(300 + i, "Timer", source="correction", user="attacker", at=float(i)) for i in range(60)]
+    centres = np.repeat(around(6, 5, 1, 2.0), 10, axis=0)
+    bundles = centres + 0.05 * np.random.default_rng(2).normal(size=centres.shape)
+    bundles /= np.linalg.norm(bundles, axis=1, keepdims=True)
+    outcome = cap_topics(pool(rows, vectors=np.concatenate([spread(200), bundles])), LOOP)
+    assert len(outcome.dropped) >= 45
+    assert outcome.counts["topics of one user"] == 1
 
 
 def test_feedback_that_the_embedder_cannot_read_is_not_capped_by_topic_and_counted() -> None:
