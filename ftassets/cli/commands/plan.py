@@ -188,7 +188,7 @@ def describe(plan: dict[str, Any]) -> str:
 def _all_gates(plan: dict[str, Any]) -> str:
     """The chance to be released, which takes a PASS of every gate."""
     chances, known = plan["all_gates"], sum(gate["power"] is not None for gate in plan["gates"])
-    which = f"all {known} gates" if known == len(plan["gates"]) else f"the {known} gates that can be planned, of {len(plan['gates'])},"
+    which = "all gates" if known == len(plan["gates"]) else f"those that can be planned, {known} of {len(plan['gates'])},"
     return (
         f"{which} pass together with {chances['power']:.0%} if they are independent, between {chances['at_least']:.0%} and "
         f"{chances['at_most']:.0%} if they are not; with the rows under `for all` in {plan['assumed']['power']:.0%} of cases or more"
