@@ -22,6 +22,7 @@ from ftassets.assets import (
 from ftassets.assets.curated_dataset import asset as curated_dataset
 from ftassets.assets.drift_report import asset as drift_report
 from ftassets.assets.eval_report import asset as eval_report
+from ftassets.assets.health import asset as health
 from ftassets.config.loop import LoopConfig
 
 
@@ -45,5 +46,6 @@ def build(loop: LoopConfig) -> tuple[list[Any], list[dg.AssetChecksDefinition]]:
         live_golden_report.build(loop),
         quality_report.build(loop),
         behaviour_report.build(loop),
+        health.build(loop),
     ]
     return assets, [gates]

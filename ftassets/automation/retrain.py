@@ -18,6 +18,7 @@ from ftassets.backends.artifacts.base import Artifacts
 from ftassets.backends.artifacts.reports import addressed, store_report
 from ftassets.backends.artifacts.version_folder import VersionDamaged
 from ftassets.backends.control.base import Control
+from ftassets.backends.control.health import read_decision, write_decision
 from ftassets.backends.control.pauses import pause_reason
 from ftassets.backends.control.shadow import add_shadow, read_shadow
 from ftassets.backends.control.waiting import read_waiting, write_waiting
@@ -30,6 +31,7 @@ from ftassets.config.loop import LoopConfig
 from ftassets.domain import retrain, shadow, waiting
 from ftassets.domain.drift.alarms import alarms_in_a_row
 from ftassets.domain.formats import NewerFormat
+from ftassets.domain.last_decision import LastDecision, is_news, last_decision
 from ftassets.domain.retrain import QUARTER, Action, Cause, RetrainDecision, Situation, should_retrain
 from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets.domain.shadow import ShadowRetrain
@@ -89,6 +91,7 @@ def build(loop: LoopConfig) -> dg.SensorDefinition:
             )
             add_shadow(control, loop.name, made)
         _tell_of_waiting(context, loop, control, notifier, decision, now)
+        _show(context, control, loop.name, last_decision(decision, situation))
         # after a retrain that ran its course there is one more that starts by itself, tried again while it ends without a verdict
         run_key = f"{last.dagster_run.run_id if last else 'first'}:{ran.attempts}"
         kind = f"{decision.action}:{decision.cause}:{decision.trigger}" + (f":{run_key}" if decision.action is Action.RETRAIN else "")
@@ -124,6 +127,15 @@ def _tell_of_waiting(
             write_waiting(control, loop.name, left)
     except (OSError, NewerFormat) as error:
         context.log.warning(f"how long the trigger of {loop.name} has waited is not known: {error}")
+
+
+def _show(context: dg.SensorEvaluationContext, control: Control, loop: str, found: LastDecision) -> None:
+    """Keep the newest decision for status and metrics. It holds no retrain up."""
+    try:
+        if is_news(read_decision(control, loop), found):
+            write_decision(control, loop, found)
+    except (OSError, NewerFormat) as error:
+        context.log.warning(f"the newest decision on {loop} cannot be stored: {error}")
 
 
 def observe(

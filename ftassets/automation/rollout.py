@@ -5,13 +5,14 @@ from collections.abc import Iterable
 
 import dagster as dg
 
-from ftassets.assets._shared.events import data_version, history, metadata_value, node, report_digest
+from ftassets.assets._shared.events import data_version, history, metadata_value, node
 from ftassets.assets._shared.node import with_signature
+from ftassets.assets._shared.offered import offered
 from ftassets.automation import runs
 from ftassets.automation.jobs import endpoint_job_name
 from ftassets.backends.control.base import Control
 from ftassets.backends.control.pauses import pause_reason
-from ftassets.backends.control.releases import NotApproved, Releases
+from ftassets.backends.control.releases import Releases
 from ftassets.backends.serving.base import Serving, ServingError
 from ftassets.backends.signer.base import Signer
 from ftassets.backends.traffic_log.base import TrafficLog
@@ -28,6 +29,7 @@ from ftassets.domain.rollout.canary import (
     decide,
 )
 from ftassets.domain.rollout.endpoint import EndpointState
+from ftassets.domain.rollout.next_release import Obstacle, in_the_way
 from ftassets.domain.rollout.transition import Transition
 
 
@@ -68,17 +70,13 @@ def build(loop: LoopConfig) -> dg.SensorDefinition:
         digest = data_version(release)
         if digest == state.production:
             return dg.SkipReason("the newest release is in production")
-        if digest in state.rejected:
-            return dg.SkipReason(f"release {digest[:12]} was rolled back: start it by hand, or release another")
-        if paused:
+        offer, approval = offered(loop, release, Releases(control, signer))
+        obstacle = in_the_way(offer, state, loop.mode, time.time())
+        if paused and (obstacle is None or obstacle.obstacle not in (Obstacle.ROLLED_BACK, Obstacle.APPROVED_IN_VAIN)):
             return dg.SkipReason(f"the loop is paused: {paused}")
-        if loop.mode == "observe":
-            return dg.SkipReason(f"release {digest[:12]} waits for approval: materialize endpoint with action start")
-        if loop.mode == "propose":
-            try:
-                approval = Releases(control, signer).approval(loop, digest, report_digest(release))
-            except NotApproved as error:
-                return dg.SkipReason(str(error))
+        if obstacle:
+            return dg.SkipReason(obstacle.sentence)
+        if approval:
             attempt += f":{approval.issued_at}"  # a second approval is a second attempt
         if runs.move_running(context.instance, loop.name):
             return dg.SkipReason("a run is moving traffic already")

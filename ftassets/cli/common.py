@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 Loop = Annotated[str, typer.Argument(help="Name of the loop.")]
 Reason = Annotated[str, typer.Option("--reason", help="Kept in the journal.")]
+By = Annotated[str | None, typer.Option("--by", help="Who does it; without it the login name.")]
 LogFormat = Annotated[str, typer.Option("--format", help=f"{', '.join((AUTO, *TRAFFIC))}; {AUTO}: the one that carries most of the file.")]
 LabelFormat = Annotated[str, typer.Option("--format", help=f"{', '.join(LABELS)}.")]
 Force = Annotated[bool, typer.Option("--force", help="Write over what is there; never over the input.")]

@@ -1,5 +1,6 @@
 """Commands on whole loops: start, show and pause them."""
 
+import getpass
 import os
 import time
 from dataclasses import asdict
@@ -10,8 +11,9 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from ftassets.cli.common import AsJson, Loop, backend, known_loop, known_loops, needs_loops, show_json, show_table
+from ftassets.cli.common import AsJson, By, Loop, backend, known_loop, known_loops, needs_loops, show_json, show_table
 from ftassets.config.home import Home
+from ftassets.errors import InvalidInput
 
 app = typer.Typer()
 
@@ -70,8 +72,8 @@ def _ports(ui: int, gateway: int, admin: int | None, code: int) -> Any:
 @app.command()
 @needs_loops
 def status(as_json: AsJson = False) -> None:
-    """Where the traffic of each loop goes, and what its newest reports found."""
-    from ftassets.cli.commands.status import describe
+    """What of each loop needs a person and what to type then, its monitors, labels and traffic, and who moved or held it."""
+    from ftassets.cli.commands.status import describe, lines_of
 
     found = describe(Home.from_env())
     if as_json:
@@ -87,18 +89,22 @@ def status(as_json: AsJson = False) -> None:
     for name, loop in found["loops"].items():
         if (budget := loop["error_budget"]) and budget["decisions"]:
             typer.echo(f"{name}: error budget: {budget['sentence']}")
+        for text, wanted in lines_of(loop["health"], loop["notices"], loop["timezone"]) if loop["health"] else ():
+            typer.secho(f"{name}: {text}", fg=typer.colors.YELLOW if wanted else None)
         for note in loop["notes"]:
             typer.secho(f"{name}: {note}", fg=typer.colors.YELLOW)
         for entry in loop["journal"]:
             when = datetime.fromtimestamp(entry["at"], ZoneInfo(loop["timezone"])).strftime("%F %T %Z")
-            typer.echo(f"{when}  {name}  {entry['action']}  {entry['weights']}  {entry['reason']}")
+            moved = "" if entry["weights"] is None else f"  {entry['weights']}"
+            typer.echo(f"{when}  {name}  {entry['action']}{moved}  {entry['reason']} ({entry['by']})")
 
 
 @app.command()
 @needs_loops
 def pause(
     loop: Loop,
-    reason: Annotated[str, typer.Option(help="Shown by status, and why nothing starts; kept until the loop is resumed.")],
+    reason: Annotated[str, typer.Option(help="Shown by status, and why nothing starts; kept on record.")],
+    by: By = None,
     as_json: AsJson = False,
 ) -> None:
     """Hold retrains and rollouts of a loop; a rollback still happens."""
@@ -106,7 +112,7 @@ def pause(
     from ftassets.config.profiles import control
 
     known_loop(loop)
-    pauses.pause(control(Home.from_env()), loop, reason)
+    pauses.pause(control(Home.from_env()), loop, reason, by or getpass.getuser(), time.time())
     if as_json:
         show_json({"loop": loop, "paused": reason})
     else:
@@ -116,18 +122,74 @@ def pause(
 @app.command()
 @needs_loops
 def resume(
-    loop: Loop, reason: Annotated[str, typer.Option(help="Printed with the result; it is not stored.")], as_json: AsJson = False
+    loop: Loop, reason: Annotated[str, typer.Option(help="Kept on record; status shows it.")], by: By = None, as_json: AsJson = False
 ) -> None:
-    """End a pause."""
+    """End a pause; exit code 1 where there is none."""
     from ftassets.backends.control import pauses
     from ftassets.config.profiles import control
 
     known_loop(loop)
-    pauses.resume(control(Home.from_env()), loop)
+    if not pauses.resume(control(Home.from_env()), loop, reason, by or getpass.getuser(), time.time()):
+        raise InvalidInput(f"{loop} is not paused")
     if as_json:
         show_json({"loop": loop, "paused": None, "reason": reason})
     else:
         typer.echo(f"{loop} continues: {reason}")
+
+
+@app.command()
+@needs_loops
+def acknowledge(
+    loop: Loop,
+    finding: Annotated[str, typer.Argument(help="A finding that status lists, for example drift-alarm.")],
+    reason: Annotated[str, typer.Option(help="What is being done; kept until it is over.")],
+    by: By = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say that you know of a finding: no message that it is there is sent any more; one is when it is over, if it was told."""
+    from ftassets.backends.control.health import update_notices
+
+    said = _said(reason, by)
+    known_loop(loop)
+    update_notices(backend("control"), loop, lambda known: known.acknowledge(finding, said))
+    if as_json:
+        show_json({"loop": loop, "finding": finding, **said.model_dump()})
+    else:
+        typer.echo(f"{loop}: {finding} acknowledged by {said.by}: {reason}")
+
+
+@app.command()
+@needs_loops
+def silence(
+    loop: Loop,
+    finding: Annotated[str, typer.Argument(help="A finding, or a section of the runbook for all findings of it.")],
+    reason: Annotated[str, typer.Option(help="Why; status shows it.")],
+    length: Annotated[str, typer.Option("--for", help="How long, for example 7d; 0s ends a silence.")],
+    by: By = None,
+    as_json: AsJson = False,
+) -> None:
+    """Send no message about a finding for a time, also if it comes only then; status still shows it."""
+    from ftassets.backends.control.health import update_notices
+    from ftassets.config.units import seconds
+    from ftassets.domain.health.notices import check_subject
+
+    said = _said(reason, by)
+    known_loop(loop)
+    check_subject(finding)
+    until = said.at + seconds(length)
+    update_notices(backend("control"), loop, lambda known: known.silence(finding, until, said))
+    if as_json:
+        show_json({"loop": loop, "finding": finding, "until": until, **said.model_dump()})
+    else:
+        typer.echo(
+            f"{loop}: {finding} silenced for {length} by {said.by}: {reason}" if until > said.at else f"{loop}: {finding} is sent again"
+        )
+
+
+def _said(reason: str, by: str | None) -> Any:
+    from ftassets.domain.health.notices import Said
+
+    return Said(by=by or getpass.getuser(), at=time.time(), reason=reason)
 
 
 @app.command()

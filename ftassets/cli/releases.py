@@ -1,6 +1,7 @@
 """Commands on releases: approve one, override a gate, verify a signed file, and the keys behind it."""
 
 import json
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,13 +32,19 @@ def approve(
     as_json: AsJson = False,
 ) -> None:
     """Say yes to a release of a loop in mode propose; the rollout then starts it."""
+    from ftassets.backends.serving.base import ServingError
     from ftassets.cli.commands import release
+    from ftassets.config.profiles import serving
 
     said = release.approve(backend("artifacts"), backend("control"), backend("signer"), known_loop(loop), version, name, reason)
     if as_json:
         show_json(said.model_dump(mode="json"))
     else:
         typer.echo(f"{loop} {said.version[:12]} {said.sentence}")
+    with suppress(ServingError):  # without a gateway nothing is known of rollbacks
+        if said.version in serving(Home.from_env()).state(loop).rejected:
+            how = f"ftassets start {loop} {said.version[:12]} --reason TEXT"
+            typer.secho(f"it was rolled back before, and does not start by itself: {how}", fg=typer.colors.YELLOW, err=True)
 
 
 @app.command()

@@ -1,13 +1,15 @@
 """Commands on a loop's traffic: bring a log in, look for drift, move traffic back, forget a user."""
 
+import getpass
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from ftassets.cli.common import (
     AsJson,
+    By,
     LogFormat,
     Loop,
     Reason,
@@ -80,6 +82,58 @@ def rollback(loop: Loop, reason: Reason, as_json: AsJson = False) -> None:
         return
     shares = ", ".join(f"{version[:12]} {share} %" for version, share in state.weights.items())
     typer.echo(f"{loop} rolled back: {shares}")
+
+
+@app.command()
+@needs_loops
+def start(
+    loop: Loop,
+    reason: Reason,
+    version: Annotated[str | None, typer.Argument(help="Beginning of a released version's digest; without it the newest release.")] = None,
+    weight: Annotated[
+        int | None, typer.Option(min=1, max=100, help="Percent of traffic; without it the loop's first rollout step.")
+    ] = None,
+    by: By = None,
+    as_json: AsJson = False,
+) -> None:
+    """Give a release its first traffic now, also one that was rolled back before; the gateway checks it, and its approval."""
+    from ftassets.cli.commands import rollout
+
+    found = rollout.start(_stores(), known_loop(loop), version, weight, by or getpass.getuser(), reason)
+    _moved(loop, found, as_json)
+
+
+@app.command()
+@needs_loops
+def ramp(
+    loop: Loop,
+    reason: Reason,
+    weight: Annotated[
+        int | None, typer.Option(min=1, max=100, help="Percent of traffic, 100 promotes; without it the loop's next rollout step.")
+    ] = None,
+    by: By = None,
+    as_json: AsJson = False,
+) -> None:
+    """Change the traffic of the candidate now; the gateway checks its release."""
+    from ftassets.cli.commands import rollout
+
+    _moved(loop, rollout.ramp(_stores(), known_loop(loop), weight, by or getpass.getuser(), reason), as_json)
+
+
+def _stores() -> Any:
+    from ftassets.cli.commands.rollout import Stores
+    from ftassets.config.profiles import control, serving, verifier
+
+    home = Home.from_env()
+    return Stores(control(home), serving(home), verifier(home))
+
+
+def _moved(loop: str, state: Any, as_json: bool) -> None:
+    if as_json:
+        show_json({"loop": loop, "phase": state.phase, "weights": state.weights, **state.model_dump(mode="json")})
+        return
+    shares = ", ".join(f"{version[:12]} {share} %" for version, share in state.weights.items())
+    typer.echo(f"{loop}: {state.phase}: {shares}")
 
 
 @app.command("user-hash")

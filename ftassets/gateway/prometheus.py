@@ -9,11 +9,15 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from ftassets.backends.control.base import Control
+from ftassets.backends.control.health import read_health, read_notices
 from ftassets.backends.control.latest import newest_reports
 from ftassets.backends.control.pauses import pause_reason
 from ftassets.backends.traffic_log.base import Exchange
 from ftassets.config.cron import longest_pause
 from ftassets.config.loop import LoopConfig
+from ftassets.domain.formats import NewerFormat
+from ftassets.domain.health.health import Health
+from ftassets.domain.health.notices import Notices
 from ftassets.domain.monitoring.latest import LatestReport
 from ftassets.domain.report_kinds import REPORT_KINDS
 from ftassets.domain.rollout.endpoint import EndpointState
@@ -47,6 +51,30 @@ FAMILIES: dict[str, Family] = {
     "ftassets_production_info": Family("gauge", _BY, "Always 1, for the version in production."),
     "ftassets_paused": Family("gauge", ("loop",), "1 while a person has paused the loop, else 0."),
     "ftassets_notified": Family("gauge", ("loop",), "1 if Dagster sends the loop's alerts to an address of its notify section, else 0."),
+    "ftassets_health_timestamp_seconds": Family("gauge", ("loop",), "When Dagster last looked at the loop, in epoch seconds."),
+    "ftassets_finding": Family(
+        "gauge",
+        ("loop", "finding", "about", "severity", "acknowledged"),
+        "Always 1, for each thing a person should know, as `ftassets status` lists it; finding is a section of the runbook.",
+    ),
+    "ftassets_last_request_timestamp_seconds": Family("gauge", ("loop",), "Time of the loop's newest request, in epoch seconds."),
+    "ftassets_longest_pause_seconds": Family("gauge", ("loop",), "Longest time between two requests in the last two weeks."),
+    "ftassets_new_labels": Family("gauge", ("loop",), "Usable labels that the version in production was not trained on."),
+    "ftassets_labels_per_day": Family("gauge", ("loop",), "Corrections that come in a day."),
+    "ftassets_feedback_per_day": Family("gauge", ("loop",), "Answers of production with feedback, a day of the last week."),
+    "ftassets_retrains_in_quarter": Family("gauge", ("loop",), "Retrains of the last 91 days that ran their course."),
+    "ftassets_trigger_waits_timestamp_seconds": Family(
+        "gauge", ("loop", "trigger", "cause"), "Since when a trigger of a retrain waits for labels or a person, in epoch seconds."
+    ),
+    "ftassets_release_waits_timestamp_seconds": Family(
+        "gauge", (*_BY, "cause"), "When the newest release was made that does not start by itself, in epoch seconds."
+    ),
+    "ftassets_report_next_timestamp_seconds": Family(
+        "gauge", ("loop", "report"), "When the next report of a kind is due, in epoch seconds."
+    ),
+    "ftassets_report_unmeasured_timestamp_seconds": Family(
+        "gauge", ("loop", "report"), "Since when reports of a kind have had too little data for a verdict, in epoch seconds."
+    ),
     "ftassets_report_timestamp_seconds": Family("gauge", ("loop", "report"), "Time of the newest report of a kind, in epoch seconds."),
     "ftassets_report_interval_seconds": Family(
         "gauge", ("loop", "report"), "Longest time between two reports of a kind by their schedule. None where automation is off."
@@ -160,8 +188,23 @@ class LoopCollector(Collector):
                 if name in families:
                     families[name].add(loop, report)
         yield from (production, paused, notified, intervals, reported, verdicts)
+        yield from self._health()
         for each in families.values():
             yield from (each.values, each.limits)
+
+    def _health(self) -> Iterator[GaugeMetricFamily]:
+        """What automation found last; its time tells how old that is."""
+        found = {name: _gauge(name) for name in _HEALTH}
+        for loop in self.states:
+            try:
+                health, notices = read_health(self._control, loop), read_notices(self._control, loop)
+            except (OSError, NewerFormat):
+                log.exception("the health of %s cannot be read", loop)
+                continue
+            if health is not None:
+                for name, labels, value in _health_samples(health, notices):
+                    found[name].add_metric((loop, *labels), value)
+        yield from found.values()
 
     def _read(self, loop: str) -> dict[str, LatestReport]:
         try:
@@ -181,6 +224,51 @@ def _intervals(loop: LoopConfig) -> dict[str, float]:
         return {}
     live = {str(kind.asset): longest_pause(loop.monitors.every) for kind in REPORT_KINDS.values() if kind.monitor}
     return live | {"drift_report": longest_pause(loop.retrain_on.drift.every)}
+
+
+_HEALTH = (
+    "ftassets_health_timestamp_seconds",
+    "ftassets_finding",
+    "ftassets_last_request_timestamp_seconds",
+    "ftassets_longest_pause_seconds",
+    "ftassets_new_labels",
+    "ftassets_labels_per_day",
+    "ftassets_feedback_per_day",
+    "ftassets_retrains_in_quarter",
+    "ftassets_trigger_waits_timestamp_seconds",
+    "ftassets_release_waits_timestamp_seconds",
+    "ftassets_report_next_timestamp_seconds",
+    "ftassets_report_unmeasured_timestamp_seconds",
+)
+
+
+def _health_samples(health: Health, notices: Notices) -> Iterator[tuple[str, tuple[str, ...], float]]:
+    """Metric, labels after the loop, and value, of what is known."""
+    yield "ftassets_health_timestamp_seconds", (), health.at
+    for each in health.findings:
+        known = notices.open.get(each.key)
+        acknowledged = "true" if known is not None and known.acknowledged else "false"
+        yield "ftassets_finding", (each.subject, each.detail, each.severity, acknowledged), 1
+    values: dict[str, float | None] = {
+        "ftassets_last_request_timestamp_seconds": health.traffic.last_at,
+        "ftassets_longest_pause_seconds": health.traffic.longest_pause,
+        "ftassets_feedback_per_day": health.feedback.feedback_per_day if health.feedback else None,
+    }
+    if trigger := health.trigger:
+        values |= {
+            "ftassets_new_labels": trigger.new_labels,
+            "ftassets_labels_per_day": trigger.labels_per_day,
+            "ftassets_retrains_in_quarter": trigger.retrains_in_quarter,
+        }
+        if trigger.since is not None:
+            yield "ftassets_trigger_waits_timestamp_seconds", (trigger.trigger or "", trigger.cause), trigger.since
+    if (release := health.release) and release.cause:
+        yield "ftassets_release_waits_timestamp_seconds", (release.version[:12], release.cause), release.at
+    for monitor in health.monitors:
+        for name, at in (("next", monitor.next_at), ("unmeasured", monitor.unmeasured_since)):
+            if at is not None:
+                yield f"ftassets_report_{name}_timestamp_seconds", (monitor.name,), at
+    yield from ((name, (), value) for name, value in values.items() if value is not None)
 
 
 class _Families:

@@ -17,7 +17,7 @@ from dagster._core.utils import make_new_run_id
 from ftassets.assets._shared.dataset_files import dataset_objects
 from ftassets.assets._shared.events import DATA_VERSION, node
 from ftassets.assets._shared.run_nodes import LOOP
-from ftassets.automation import bootstrap, reconcile, retrain, rollout
+from ftassets.automation import bootstrap, health, reconcile, retrain, rollout
 from ftassets.automation.jobs import endpoint_job_name, retrain_job_name
 from ftassets.automation.label_count import COMMIT, UNTIL
 from ftassets.automation.ownership import EXECUTES, PID
@@ -73,6 +73,13 @@ class FakeServing:
         self.transitions: list[Transition] = []
         self.renewed: list[float] = []
         self.error: str | None = None
+        self.unrecorded: str | None = None
+
+    def health(self) -> dict[str, Any]:
+        if self.error:
+            raise ServingError(self.error)
+        log = {"ready": self.unrecorded is None} | ({"why": self.unrecorded} if self.unrecorded else {})
+        return {"status": "ok" if log["ready"] else "degraded", "traffic_log": log, "loops": {}, "versions": {}}
 
     def state(self, loop: str) -> EndpointState:
         if self.error:
@@ -202,6 +209,9 @@ class Bench:
     def reconcile(self, cursor: str | None = None) -> dg.SensorResult:
         return self.tick(reconcile.build(AUTO), cursor)
 
+    def health(self, loop: LoopConfig = AUTO, cursor: str | None = None) -> dg.SensorResult:
+        return self.tick(health.build(loop), cursor)
+
     def materialize(self, name: str, version: str, **metadata: Any) -> None:
         self.instance.report_runless_asset_event(dg.AssetMaterialization(node(NAME, name), metadata=metadata, tags={DATA_VERSION: version}))
 
@@ -241,7 +251,7 @@ class Bench:
         return run
 
     def pause(self, reason: str) -> None:
-        pause(control(self.home), NAME, reason)
+        pause(control(self.home), NAME, reason, "anna", time.time())
 
     def dataset(self, name: str, rows: Sequence[Example] = (), until: float | None = None) -> str:
         """A dataset that read what there is until a time (epoch seconds), committed and reported as the asset does it; its commit."""

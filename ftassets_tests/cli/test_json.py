@@ -10,12 +10,17 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from ftassets.backends.control.health import update_notices
 from ftassets.backends.serving.gateway import GatewayServing
 from ftassets.cli.main import app
 from ftassets.config import loops_folder
 from ftassets.config.home import Home
+from ftassets.config.profiles import control
+from ftassets.domain.health.health import Finding
 from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets.testing.releases import loop_config, released
+from ftassets.testing.stub_engine import stub_engine
+from ftassets.testing.thread_host import ThreadHost, run_gateway_in_thread
 
 LOOP = "support_triage"
 UNTIL_CTRL_C = {"up", "demo", "gate-service"}  # they run processes until they are stopped
@@ -49,7 +54,52 @@ def test_every_command_that_ends_has_the_option() -> None:
 
 def test_a_pause_and_its_end() -> None:
     assert found("pause", LOOP, "--reason", "holiday") == {"loop": LOOP, "paused": "holiday"}
-    assert found("resume", LOOP, "--reason", "back") == {"loop": LOOP, "paused": None, "reason": "back"}
+    assert found("resume", LOOP, "--reason", "back", "--by", "ben") == {"loop": LOOP, "paused": None, "reason": "back"}
+    journal = found("status")["loops"][LOOP]["journal"]
+    assert [(entry["action"], entry["reason"], entry["weights"]) for entry in journal] == [
+        ("pause", "holiday", None),
+        ("resume", "back", None),
+    ]
+    assert journal[1]["by"] == "ben"
+    again = CliRunner().invoke(app, ["resume", LOOP, "--reason", "back"])
+    assert (again.exit_code, again.stderr) == (1, f"{LOOP} is not paused\n")
+
+
+def test_a_finding_is_acknowledged_and_silenced_by_its_name(home: Home) -> None:
+    unknown = CliRunner().invoke(app, ["acknowledge", LOOP, "drift-alarm", "--reason", "we label"])
+    assert (unknown.exit_code, "there is no finding 'drift-alarm' now; there are: none" in unknown.stderr) == (1, True)
+    alarm = Finding(subject="drift-alarm", severity="ticket", text="new requests")
+    update_notices(control(home), LOOP, lambda known: known.seeing([alarm], time.time()))
+    assert found("acknowledge", LOOP, "drift-alarm", "--reason", "we label", "--by", "anna")["by"] == "anna"
+    until = found("silence", LOOP, "traffic-stopped", "--for", "7d", "--reason", "holiday", "--by", "anna")["until"]
+    assert until == pytest.approx(time.time() + 7 * 86400, abs=60)
+    said = found("status")["loops"][LOOP]["notices"]
+    assert said["drift-alarm"] == "acknowledged by anna: we label"
+    assert said["traffic-stopped"].startswith("silenced until 2")
+    found("silence", LOOP, "traffic-stopped", "--for", "0s", "--reason", "they are back")
+    assert set(found("status")["loops"][LOOP]["notices"]) == {"drift-alarm"}
+    misspelt = CliRunner().invoke(app, ["silence", LOOP, "traffic-stoped", "--for", "7d", "--reason", "holiday"])
+    assert (misspelt.exit_code, "there is no finding 'traffic-stoped'; there are: automation-stopped" in misspelt.stderr) == (1, True)
+
+
+def test_a_release_is_started_and_ramped_by_command(home: Home) -> None:
+    first, second = released(home, "a", LOOP), released(home, "b", LOOP)
+    host = ThreadHost(stub_engine())
+    with run_gateway_in_thread(home, {LOOP: loop_config(LOOP)}, host):
+        assert found("start", LOOP, first[:12], "--reason", "first version")["weights"] == {first: 100}
+        assert found("start", LOOP, second[:12], "--weight", "5", "--reason", "canary", "--by", "anna")["weights"] == {second: 5, first: 95}
+        assert found("ramp", LOOP, "--weight", "50", "--reason", "looks good")["weights"] == {second: 50, first: 50}
+        assert found("rollback", LOOP, "--reason", "too slow")["rejected"] == [second]
+        assert found("start", LOOP, second[:12], "--reason", "it was the network")["candidate"] == second
+        assert found("ramp", LOOP, "--weight", "100", "--reason", "good")["production"] == second
+        nothing = CliRunner().invoke(app, ["start", LOOP, "ffff", "--reason", "x"])
+        assert (nothing.exit_code, f"0 releases of {LOOP} begin with 'ffff'" in nothing.stderr) == (1, True)
+        idle = CliRunner().invoke(app, ["ramp", LOOP, "--reason", "x"])
+        assert (idle.exit_code, "there is no candidate to ramp" in idle.stderr) == (1, True)
+        journal = found("status")["loops"][LOOP]["journal"]
+        assert [entry["action"] for entry in journal] == ["start", "start", "ramp", "rollback", "start", "promote"]
+        assert journal[1]["by"] == "anna"
+    host.close()
 
 
 def test_doctor_ends_with_1_when_something_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
-from dagster._utils.schedules import get_next_cron_tick, is_valid_cron_string
+from dagster._utils.schedules import cron_string_iterator, get_next_cron_tick, is_valid_cron_string
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -90,3 +90,24 @@ def test_a_time_zone_of_the_database_is_taken(name: str) -> None:
 def test_any_other_name_is_no_time_zone(name: str) -> None:
     with pytest.raises(ValueError, match="this is not a time zone: write a name of the IANA database, for example Europe/Berlin or UTC"):
         timezone(name)
+
+
+@pytest.mark.parametrize(
+    ("expression", "hours"),
+    [("* * * * *", 1 / 60), ("0 7 * * *", 24), ("*/30 8-18 * * *", 13.5), ("0 6 * * 1-5", 72), ("0 0 * * 0", 168), ("0 0 1 * *", 31 * 24)],
+)
+def test_the_longest_pause_of_a_schedule(expression: str, hours: float) -> None:
+    assert longest_pause(expression) == pytest.approx(hours * 3600)
+
+
+@given(st.sampled_from(["0", "3,50"]), st.sampled_from(["*", "*/5", "4-9"]), st.sampled_from(["*", "1-5", "0"]))
+@settings(max_examples=15, deadline=None)
+def test_the_longest_pause_is_the_one_between_dagster_s_own_ticks(minute: str, hour: str, weekday: str) -> None:
+    expression = f"{minute} {hour} * * {weekday}"
+    ticks = cron_string_iterator(1_700_000_000.0, expression, "UTC")
+    first, longest = next(ticks), 0.0
+    before = first
+    while (before - first).days < 16 and longest <= 8 * 86400:
+        after = next(ticks)
+        longest, before = max(longest, (after - before).total_seconds()), after
+    assert longest_pause(expression) == longest

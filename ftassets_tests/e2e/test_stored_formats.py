@@ -40,8 +40,10 @@ from ftassets.backends.artifacts.version_folder import VersionDamaged
 from ftassets.backends.artifacts.versions import load_manifest, verify
 from ftassets.backends.control.alerts import read_sent
 from ftassets.backends.control.error_budget import read_ledger
+from ftassets.backends.control.health import read_decision, read_health, read_notices
 from ftassets.backends.control.journal import Journal, StateDamaged, read_state
 from ftassets.backends.control.latest import newest_reports
+from ftassets.backends.control.pauses import pause_record
 from ftassets.backends.control.releases import Releases
 from ftassets.backends.control.reviews import read_review
 from ftassets.backends.control.shadow import read_shadow
@@ -260,6 +262,14 @@ def test_small_files_are_read(sample: Path, home: Home) -> None:
     assert [each.new_labels for each in read_shadow(control(home), LOOP)] == ([300] if sample.name == CURRENT else [])
     waiting = read_waiting(control(home), LOOP)
     assert (waiting and waiting.told) == (True if sample.name == CURRENT else None)
+    health, decided = read_health(control(home), LOOP), read_decision(control(home), LOOP)
+    now = sample.name == CURRENT
+    assert (health and health.findings[0].key) == ("traffic-stopped" if now else None)
+    assert (decided and decided.cause) == ("few_labels" if now else None)
+    assert [key for key, each in read_notices(control(home), LOOP).open.items() if each.acknowledged] == (
+        ["traffic-stopped"] if now else []
+    )
+    assert [each.action for each in pause_record(control(home), LOOP)] == (["pause", "resume", "pause"] if now else [])
     decisions = read_ledger(artifacts(home), control(home), LOOP).decisions
     assert [each.level for each in decisions] == ([0.05, 0.05] if sample.name == CURRENT else []), "earlier releases had no error budget"
     assert read_state(control(home), LOOP) == Journal(control(home)).state(LOOP)

@@ -7,10 +7,13 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from ftassets.backends.control.health import update_notices, write_health
 from ftassets.backends.control.latest import record_latest
 from ftassets.backends.control.pauses import pause
 from ftassets.config.home import Home
 from ftassets.config.profiles import control
+from ftassets.domain.health.health import Feedback, Finding, Health, Monitor, NewestRelease, Traffic, Trigger
+from ftassets.domain.health.notices import Said
 from ftassets.domain.monitoring.latest import LatestReport
 from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets.domain.traffic.exchange import Exchange
@@ -39,6 +42,22 @@ REPORTS = {
     "since_evaluation": LatestReport(at=8e8, version=P, verdict="PASS"),
 }
 
+STOPPED = Finding(subject="traffic-stopped", severity="ticket", text="no request for 3.0 d")
+HEALTH = Health(
+    at=9e8,
+    mode="propose",
+    production=P,
+    monitors=(Monitor(name="drift_report", at=5e8, verdict="ALARM", version=P, unmeasured_since=5e8, every=86400, next_at=9.1e8),),
+    release=NewestRelease(version=C, at=6e8, cause="approval", reason="it waits", command="ftassets approve voice"),
+    trigger=Trigger(
+        at=9e8, action="WAIT", trigger="drift", cause="few_labels", reason="5 of 200", new_labels=5, labels_per_day=0.5,
+        retrains_in_quarter=1, max_retrains=None, schedule_due_at=None, since=8e8,
+    ),
+    traffic=Traffic(last_at=8.9e8, pauses=dict.fromkeys(range(8), 600.0)),
+    feedback=Feedback(at=9e8, requests_per_day=100, feedback_per_day=4, corrections_per_day=1),
+    findings=(STOPPED,),
+)  # fmt: skip
+
 
 def populated(home: Home) -> Metrics:
     """Metrics of a gateway that has seen everything there is to count."""
@@ -49,6 +68,7 @@ def populated(home: Home) -> Metrics:
     metrics.unrecorded(Exchange("3", "voice", P, "u", "p", "[]", "{}", 200, 1.0, 120.0, 40.0, 7, 3, 0.8))
     for name, report in REPORTS.items():
         record_latest(control(home), "voice", name, report)
+    write_health(control(home), "voice", HEALTH)
     return metrics
 
 
@@ -113,7 +133,7 @@ def test_a_verdict_that_changed_leaves_nothing_of_the_old_one(home: Home) -> Non
 def test_a_pause_shows_at_the_next_scrape(home: Home) -> None:
     metrics = Metrics(control(home), LOOPS)
     assert ("ftassets_paused", {"loop": "new"}, 0.0) in list(samples(metrics.render(STATES)))
-    pause(control(home), "new", "audit")
+    pause(control(home), "new", "audit", "anna", 1.0)
     assert ("ftassets_paused", {"loop": "new"}, 1.0) in list(samples(metrics.render(STATES)))
 
 
@@ -140,3 +160,28 @@ def test_counters_end_in_total_times_are_in_seconds_and_every_metric_says_what_i
                 assert len(sample.labels.get("version", "")) in (0, 12)
         if family.name.endswith("_ratio"):
             assert all(0 <= sample.value <= 1 for sample in family.samples)
+
+
+def test_shows_the_health_that_automation_found_last_and_who_knows_of_a_finding(home: Home) -> None:
+    metrics = populated(home)
+    found = list(samples(metrics.render(STATES)))
+    loop = {"loop": "voice"}
+    finding = {**loop, "finding": "traffic-stopped", "about": "", "severity": "ticket"}
+    for expected in (
+        ("ftassets_health_timestamp_seconds", loop, 9e8),
+        ("ftassets_finding", {**finding, "acknowledged": "false"}, 1.0),
+        ("ftassets_last_request_timestamp_seconds", loop, 8.9e8),
+        ("ftassets_longest_pause_seconds", loop, 600.0),
+        ("ftassets_new_labels", loop, 5.0),
+        ("ftassets_labels_per_day", loop, 0.5),
+        ("ftassets_feedback_per_day", loop, 4.0),
+        ("ftassets_retrains_in_quarter", loop, 1.0),
+        ("ftassets_trigger_waits_timestamp_seconds", {**loop, "trigger": "drift", "cause": "few_labels"}, 8e8),
+        ("ftassets_release_waits_timestamp_seconds", {**loop, "version": C[:12], "cause": "approval"}, 6e8),
+        ("ftassets_report_next_timestamp_seconds", {**loop, "report": "drift_report"}, 9.1e8),
+        ("ftassets_report_unmeasured_timestamp_seconds", {**loop, "report": "drift_report"}, 5e8),
+    ):
+        assert expected in found
+    said = Said(by="anna", at=9e8, reason="known")
+    update_notices(control(home), "voice", lambda known: known.seeing([STOPPED], 9e8).acknowledge("traffic-stopped", said))
+    assert ("ftassets_finding", {**finding, "acknowledged": "true"}, 1.0) in list(samples(metrics.render(STATES)))

@@ -27,7 +27,9 @@ from ftassets.backends.artifacts.reports import read_eval_report, store_eval_rep
 from ftassets.backends.artifacts.version_folder import file_digests
 from ftassets.backends.artifacts.versions import load_manifest, publish
 from ftassets.backends.control.error_budget import within_budget
+from ftassets.backends.control.health import update_notices, write_decision, write_health
 from ftassets.backends.control.latest import record_latest
+from ftassets.backends.control.pauses import pause, resume
 from ftassets.backends.control.releases import Releases
 from ftassets.backends.control.reviews import add_review
 from ftassets.backends.control.shadow import add_shadow
@@ -47,6 +49,10 @@ from ftassets.domain.dataset.rows import Example
 from ftassets.domain.evaluation.human_review import Given
 from ftassets.domain.evaluation.scoring import Score
 from ftassets.domain.gates.report import EvalReport
+from ftassets.domain.health.health import Automation, Daemon, Finding, Health, Monitor, NewestRelease, Tick, Traffic, Trigger
+from ftassets.domain.health.health import Feedback as FeedbackRate
+from ftassets.domain.health.notices import Said
+from ftassets.domain.last_decision import last_decision
 from ftassets.domain.monitoring.latest import LatestReport
 from ftassets.domain.release.attestation import statement
 from ftassets.domain.release.version import ExternalModel, VersionManifest
@@ -211,8 +217,48 @@ def make_home(folder: Path) -> None:
         trigger="drift", cause="few_labels", reason="5 of 200", since=1_699_700_000.0, seen=1_700_000_000.0, told=True, tried_at=None
     )
     write_waiting(control(home), LOOP, waiting)
+    health_of(home, situation, "e" * 64)
     dump(home.traffic_db, home.root / "traffic.sql")
     tidy(home.root)
+
+
+def health_of(home: Home, situation: retrain.Situation, production: str) -> None:
+    """What the sensors find out about a loop, what people were told of it and said, and a pause."""
+    at = situation.now
+    pause(control(home), LOOP, "audit", "anna", at)
+    resume(control(home), LOOP, "audit is done", "anna", at + 60)
+    pause(control(home), LOOP, "freeze", "anna", at + 120)
+    decision = retrain.RetrainDecision(retrain.Action.WAIT, retrain.Trigger.DRIFT, retrain.Cause.FEW_LABELS, "5 of 200")
+    write_decision(control(home), LOOP, last_decision(decision, situation))
+    stopped = Finding(subject="traffic-stopped", severity="ticket", text="no request for 3.0 d", since=at)
+    health = Health(
+        at=at, mode="propose", gateway="not reachable", unrecorded="disk full", production=production, since=at, candidate="f" * 64,
+        weight=20, paused="freeze", paused_since=at + 120,
+        monitors=(
+            Monitor(
+                name="drift_report", at=at, verdict="ALARM", version=production, wrong=True, unmeasured_since=at, every=86400.0, next_at=at
+            ),
+        ),
+        release=NewestRelease(version="f" * 64, at=at, cause="approval", reason="it waits", command="ftassets approve support"),
+        trigger=Trigger(
+            at=at, action="WAIT", trigger="drift", cause="few_labels", reason="5 of 200", new_labels=5, labels_per_day=0.5,
+            retrains_in_quarter=1, max_retrains=4, schedule_due_at=at, since=at,
+        ),
+        traffic=Traffic(last_at=at, pauses={19675: 600.0}),
+        feedback=FeedbackRate(at=at, requests_per_day=100.0, feedback_per_day=4.0, corrections_per_day=1.0),
+        automation=Automation(
+            daemons=(Daemon(name="SENSOR", at=at, error="ValueError"),), ticks=(Tick(name=f"{LOOP}__retrain", at=at, error="ValueError"),),
+            switched_off=(f"{LOOP}__rollout",),
+        ),
+        findings=(stopped,),
+    )  # fmt: skip
+    write_health(control(home), LOOP, health)
+    said = Said(by="anna", at=at, reason="holidays")
+    update_notices(
+        control(home),
+        LOOP,
+        lambda known: known.seeing([stopped], at).acknowledge("traffic-stopped", said).silence("drift-alarm", at + 60, said),
+    )
 
 
 def ask(url: str, text: str, user: int) -> str:

@@ -28,7 +28,12 @@ def policy_digest(loop: LoopConfig) -> str:
 
 def same_policy(loop: LoopConfig, report: EvalReport) -> bool:
     """Whether a report was made for the gates the loop has now, and what they rest on."""
-    return report.policy_digest in (policy_digest(loop), _policy_digest_1(loop))
+    return is_policy_of(loop, report.policy_digest)
+
+
+def is_policy_of(loop: LoopConfig, digest: str) -> bool:
+    """Whether it is the digest of the gates the loop has now, in this release or an earlier one."""
+    return digest in (policy_digest(loop), _policy_digest_1(loop))
 
 
 def _policy(loop: LoopConfig) -> dict[str, Any]:

@@ -155,6 +155,10 @@ class TrafficLog(ABC):
         """
 
     @abstractmethod
+    def last_time(self, loop: str, until: float) -> float | None:
+        """When the loop's newest exchange with at < until began, whoever answered; None without one."""
+
+    @abstractmethod
     def with_feedback(self, loop: str, since: float = 0.0) -> Iterator[Exchange]:
         """Exchanges since then that have feedback, oldest first, each once."""
 

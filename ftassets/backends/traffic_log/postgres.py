@@ -330,6 +330,10 @@ class PostgresTrafficLog(TrafficLog):
         found = self._run(_TIME_OF_NEWEST, loop=loop, version=version, since=since, before=number - 1)
         return found[0][0] if found else None
 
+    def last_time(self, loop: str, until: float) -> float | None:
+        query = "SELECT at FROM traffic_exchange WHERE loop = :loop AND at < :until ORDER BY at DESC LIMIT 1"
+        return next((at for (at,) in self._run(query, loop=loop, until=until)), None)
+
     def with_feedback(self, loop: str, since: float = 0.0) -> Iterator[Exchange]:
         return (Exchange(*row) for row in self._pages(_WITH_FEEDBACK, since, loop=loop))
 

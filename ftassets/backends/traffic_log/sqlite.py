@@ -283,6 +283,10 @@ class SqliteTrafficLog(TrafficLog):
         )
         return next((at for (at,) in found), None)
 
+    def last_time(self, loop: str, until: float) -> float | None:
+        found = self._connection().execute("SELECT at FROM exchange WHERE loop = ? AND at < ? ORDER BY at DESC LIMIT 1", (loop, until))
+        return next((at for (at,) in found), None)
+
     def with_feedback(self, loop: str, since: float = 0.0) -> Iterator[Exchange]:
         rows = self._connection().execute(
             f"""SELECT {_SELECTED} FROM (

@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ftassets.assets._shared.stored_reports import verdicts
+from ftassets.assets._shared.stored_reports import is_policy_of, verdicts
 from ftassets.backends.artifacts.base import Artifacts
 from ftassets.backends.artifacts.reports import ReportDamaged, read_eval_report, report_digests
 from ftassets.backends.artifacts.version_folder import MANIFEST, VersionDamaged, file_digests
@@ -61,6 +61,9 @@ def approve(
     if why := objections(payload, loop.name, digest, manifest.files, manifest.generation, time.time()):
         raise InvalidInput(f"version {digest[:12]} could not start whoever approves it: {'; '.join(why)}")
     predicate = read_statement(payload)[2]
+    if (policy := predicate.get("policy_digest")) is not None and not is_policy_of(loop, str(policy)):
+        again = f"materialize {loop.name}/eval_report and {loop.name}/release again"
+        raise InvalidInput(f"the gates of the loop file are not those that {digest[:12]} passed: {again}")
     report = str(predicate["report_digest"])
     if any(gate.metric == "human_review" for gate in loop.gates) and predicate["verdicts"] != {
         result.name: result.verdict.value for result in verdicts(control, loop, read_eval_report(artifacts, loop.name, report), report)

@@ -5,35 +5,40 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Any
+from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 from ftassets.backends.control.base import Control
 from ftassets.backends.control.error_budget import BudgetDamaged, read_ledger
+from ftassets.backends.control.health import read_notices
 from ftassets.backends.control.latest import newest_reports
-from ftassets.backends.control.pauses import pause_reason
+from ftassets.backends.control.pauses import pause_reason, pause_record
 from ftassets.backends.control.releases import Releases, StatementMissing
 from ftassets.backends.control.shadow import read_shadow
 from ftassets.backends.control.waiting import read_waiting
 from ftassets.backends.serving.base import Serving, ServingError
 from ftassets.backends.signer.base import SignatureInvalid
 from ftassets.cli.commands import embedders
-from ftassets.cli.commands.stuck import stuck_runs_of_home
+from ftassets.cli.commands.stuck import instance_of_home
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
 from ftassets.config.loops_folder import sound_loops_folder
-from ftassets.config.profiles import artifacts, serving, verifier
+from ftassets.config.profiles import artifacts, serving, traffic_log, verifier
 from ftassets.config.profiles import control as control_of
 from ftassets.domain.drift.comparison import DriftVerdict
 from ftassets.domain.formats import NewerFormat
 from ftassets.domain.gates.error_budget import YEAR, outlook, wanted_level
 from ftassets.domain.gates.result import Verdict
+from ftassets.domain.health.health import Health
 from ftassets.domain.monitoring.latest import LatestReport
+from ftassets.domain.pauses import PauseEntry
 from ftassets.domain.release.statement import read_statement
+from ftassets.domain.retrain import span
 from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets.domain.rollout.transition import Transition
 from ftassets.domain.shadow import ShadowRetrain, in_words
 from ftassets.domain.waiting import Waiting
+from ftassets.errors import ConfigurationError
 
 SHOWN = 50  # moves of a loop
 _WRONG = {DriftVerdict.ALARM.value, Verdict.FAIL.value}
@@ -50,6 +55,8 @@ _SAID = {
 def describe(home: Home) -> dict[str, Any]:
     """`{"gateway": "up" | what is wrong, "loops": {name: {phase, weights, ..., paused, ...}}, "broken_files": {file: problem}}`.
 
+    `health` is what the asset of that name shows, made now: findings with the next command, monitors, the newest decision, labels,
+    feedback and traffic; `notices` are the findings that people acknowledged or silenced.
     `waiting` is what a trigger of a retrain waits for, `shadow` are the retrains that auto would have started; `journal` are the newest
     moves of traffic, oldest first; `approvals` and `overrides` are what people signed; `reports` is the newest report of each kind with
     its time, verdict and values. `notes` are sentences about what people signed, about a trigger that waits or what auto would have done,
@@ -70,7 +77,7 @@ def describe(home: Home) -> dict[str, Any]:
     loops = {}
     folder = sound_loops_folder(home)
     configured = folder.loops
-    stuck = stuck_runs_of_home(home, configured)
+    stuck, seen = _from_dagster(home, client, control, configured, now)
     for name, loop in configured.items():
         state, moves, unknown = EndpointState(), [], not answers
         notes: list[str] = []
@@ -93,6 +100,8 @@ def describe(home: Home) -> dict[str, Any]:
             "mode": loop.mode,
             "timezone": loop.timezone,
             "paused": pause_reason(control, name),
+            "health": seen[name].model_dump() if name in seen else None,
+            "notices": _notices(control, name),
             "waiting": waiting.model_dump() if waiting else None,
             "shadow": [each.model_dump() for each in shadow],
             "error_budget": budget,
@@ -112,18 +121,85 @@ def describe(home: Home) -> dict[str, Any]:
                 *stuck.get(name, ()),
                 *embedders.notes(loop, vectors),
             ],
-            "journal": [
-                {
-                    "at": transition.at,
-                    "action": transition.action,
-                    "by": transition.by,
-                    "weights": transition.state.weights,
-                    "reason": transition.reason,
-                }
-                for transition in reversed(moves)
-            ],
+            "journal": _journal(moves, pause_record(control, name)),
         }
     return {"gateway": gateway, "loops": loops, "broken_files": {str(file.path): file.problem for file in folder.broken}}
+
+
+def _from_dagster(
+    home: Home, client: Serving, control: Control, loops: Mapping[str, LoopConfig], now: float
+) -> tuple[dict[str, list[str]], dict[str, Health]]:
+    """Stuck runs and the health of each loop; where something cannot be read, the loop has no health but a note that says why."""
+    from ftassets.assets.health.observe import Stores, observe
+    from ftassets.automation.stuck import stuck_runs
+
+    seen: dict[str, Health] = {}
+    with instance_of_home(home) as instance:
+        notes = {} if instance is None else stuck_runs(instance, loops)
+        stores = Stores(control, traffic_log(home), client, verifier(home), instance)
+        for name, loop in loops.items():
+            try:
+                seen[name] = observe(loop, stores, now)
+            except (OSError, NewerFormat, ConfigurationError) as error:
+                notes.setdefault(name, []).append(f"its health cannot be read ({error})")
+    return notes, seen
+
+
+def _notices(control: Control, loop: str) -> dict[str, str]:
+    """What people said about findings, as a sentence by finding."""
+    try:
+        known = read_notices(control, loop)
+    except (OSError, NewerFormat) as error:
+        return {"notices": f"cannot be read ({error})"}
+    said = {
+        key: f"acknowledged by {each.acknowledged.by}: {each.acknowledged.reason}" for key, each in known.open.items() if each.acknowledged
+    }
+    until = {each.key: datetime.fromtimestamp(each.until, UTC) for each in known.silences}
+    return said | {
+        each.key: f"silenced until {until[each.key]:%F %H:%M} UTC by {each.said.by}: {each.said.reason}" for each in known.silences
+    }
+
+
+def _journal(moves: list[Transition], pauses: list[PauseEntry]) -> list[dict[str, Any]]:
+    """Moves of traffic, and pauses and their ends since the first of them, oldest first; `weights` is None for a pause."""
+    first = moves[-1].at if len(moves) == SHOWN else 0.0
+    entries = [{"at": t.at, "action": t.action, "by": t.by, "weights": t.state.weights, "reason": t.reason} for t in moves]
+    held = [{"at": p.at, "action": p.action, "by": p.by, "weights": None, "reason": p.reason} for p in pauses[-SHOWN:] if p.at >= first]
+    return sorted(entries[::-1] + held, key=lambda entry: cast(float, entry["at"]))
+
+
+def lines_of(health: Mapping[str, Any], notices: Mapping[str, str], timezone: str) -> Iterator[tuple[str, bool]]:
+    """What `status` prints of a loop's health, and whether it is something that a person should know."""
+
+    def when(at: float) -> str:
+        return f"{datetime.fromtimestamp(at, ZoneInfo(timezone)):%F %H:%M}"
+
+    now = health["at"]
+    for each in health["findings"]:
+        key = ":".join(filter(None, (each["subject"], each["detail"])))
+        said = notices.get(key) or notices.get(each["subject"])
+        yield f"{each['severity']} {key}: {each['text']}{f' ({said})' if said else ''}", True
+        if each["command"] and each["command"] not in each["text"]:
+            yield f"  next: {each['command']}", True
+    for each in health["monitors"]:
+        verdict = "no report yet" if each["at"] is None else f"{each['verdict']} {span(now - each['at'])} ago"
+        if each["version"] not in (None, health["production"]):
+            verdict += f" about {each['version'][:12]}"
+        blind = f", without data since {when(each['unmeasured_since'])}" if each["unmeasured_since"] else ""
+        due = f", next {when(each['next_at'])}" if each["next_at"] else ""
+        yield f"{_SAID.get(each['name'], each['name'])}: {verdict}{blind}{due}", False
+    if trigger := health["trigger"]:
+        yield f"last decision, {span(now - trigger['at'])} ago: {trigger['action']}: {trigger['reason']}", False
+        rate = "" if trigger["labels_per_day"] is None else f", {trigger['labels_per_day']:.1f} corrections a day"
+        limit = "" if trigger["max_retrains"] is None else f" of {trigger['max_retrains']}"
+        due = f", next by schedule {when(trigger['schedule_due_at'])}" if trigger["schedule_due_at"] else ""
+        yield f"{trigger['new_labels']} new labels{rate}; {trigger['retrains_in_quarter']}{limit} retrains in 91 days{due}", False
+    if feedback := health["feedback"]:
+        yield f"{feedback['requests_per_day']:.1f} requests and {feedback['feedback_per_day']:.1f} answers with feedback a day", False
+    if (last := health["traffic"]["last_at"]) is not None:
+        yield f"newest request {span(now - last)} ago", False
+    if off := health["automation"]["switched_off"]:
+        yield f"switched off: {', '.join(off)}", False
 
 
 def not_ready(health: Mapping[str, Any]) -> list[str]:

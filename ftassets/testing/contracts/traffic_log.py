@@ -230,6 +230,11 @@ class TrafficLogContract:
         assert [e.id for e in log.exchanges("triage")] == ["triage-2"]
         assert (log.count("voice"), log.count("voice", since=3), log.count("nobody")) == (4, 2, 0)
 
+    def test_the_newest_request_of_a_loop_is_found_whoever_answered(self, log: TrafficLog) -> None:
+        log.append([exchange(n, version=f"v{n}", status=500) for n in (2, 5, 3)] + [exchange(9, loop="triage")])
+        assert [log.last_time("voice", until) for until in (2, 3, 5.5, float("inf"))] == [None, 2, 5, 5]
+        assert log.last_time("nobody", 9) is None
+
     def test_a_check_writes_and_reads_back_and_leaves_nothing(self, log: TrafficLog) -> None:
         assert log.check()
         log.append([exchange(1)])

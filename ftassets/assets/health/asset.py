@@ -1,0 +1,106 @@
+"""The page of an on-call engineer: what needs a person, what each monitor found last, what waits and until when."""
+
+import time
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import dagster as dg
+
+from ftassets.assets._shared.events import node
+from ftassets.assets._shared.node import asset
+from ftassets.assets.health.observe import Stores, observe
+from ftassets.backends.control.base import Control
+from ftassets.backends.serving.base import Serving
+from ftassets.backends.signer.base import Signer
+from ftassets.backends.traffic_log.base import TrafficLog
+from ftassets.config.loop import LoopConfig
+from ftassets.domain.health.health import Finding, Health
+from ftassets.domain.retrain import span
+from ftassets.reporting.tables import table
+
+CHECK = "nothing_needs_a_person"
+_SEVERE = {"page": dg.AssetCheckSeverity.ERROR, "ticket": dg.AssetCheckSeverity.WARN}
+
+Event = dg.AssetMaterialization | dg.AssetCheckEvaluation
+
+
+def build(loop: LoopConfig) -> dg.AssetsDefinition:
+    """The asset, with a check; the sensor `LOOP__health` reports both when what needs a person changes."""
+    key = node(loop.name, "health")
+
+    @asset(
+        loop,
+        __doc__,
+        {"python"},
+        deps=["endpoint"],
+        check_specs=[dg.AssetCheckSpec(CHECK, asset=key, description="No finding is a page or a ticket.")],
+    )
+    def health(
+        context: dg.AssetExecutionContext,
+        control: dg.ResourceParam[Control],
+        traffic_log: dg.ResourceParam[TrafficLog],
+        serving: dg.ResourceParam[Serving],
+        signer: dg.ResourceParam[Signer],
+    ) -> dg.MaterializeResult:
+        found = observe(loop, Stores(control, traffic_log, serving, signer, context.instance), time.time())
+        return dg.MaterializeResult(metadata=metadata(loop, found), check_results=[dg.AssetCheckResult(**_check(found), check_name=CHECK)])
+
+    return health
+
+
+def events(loop: LoopConfig, found: Health) -> list[Event]:
+    """What a sensor reports of the health it found."""
+    key = node(loop.name, "health")
+    return [
+        dg.AssetMaterialization(key, metadata=metadata(loop, found)),
+        dg.AssetCheckEvaluation(asset_key=key, check_name=CHECK, **_check(found)),
+    ]
+
+
+def metadata(loop: LoopConfig, found: Health) -> dict[str, Any]:
+    """The tables of the page."""
+
+    def when(at: float | None) -> str:
+        return "-" if at is None else f"{datetime.fromtimestamp(at, ZoneInfo(loop.timezone)):%F %H:%M}"
+
+    trigger, feedback = found.trigger, found.feedback
+    return {
+        "verdict": verdict(found.findings),
+        "findings": table(
+            ["severity", "finding", "what", "since", "next command"],
+            [(each.severity, each.key, each.text, when(each.since), each.command or "-") for each in found.findings],
+        ),
+        "monitors": table(
+            ["monitor", "verdict", "age", "version", "without data since", "next"],
+            [
+                (
+                    each.name,
+                    each.verdict or "none yet",
+                    "-" if each.at is None else span(found.at - each.at),
+                    (each.version or "-")[:12],
+                    when(each.unmeasured_since),
+                    when(each.next_at),
+                )
+                for each in found.monitors
+            ],
+        ),
+        "last_decision": "none yet" if trigger is None else f"{when(trigger.at)}: {trigger.action}: {trigger.reason}",
+        "new_labels": trigger.new_labels if trigger else "unknown",
+        "retrains_in_quarter": trigger.retrains_in_quarter if trigger else "unknown",
+        "next_scheduled_retrain": when(trigger.schedule_due_at if trigger else None),
+        **({"requests_per_day": feedback.requests_per_day, "feedback_per_day": feedback.feedback_per_day} if feedback else {}),
+        "newest_request": when(found.traffic.last_at),
+    }
+
+
+def verdict(findings: tuple[Finding, ...]) -> str:
+    """One line: how many findings of each severity there are."""
+    counts = {severity: sum(each.severity == severity for each in findings) for severity in ("page", "ticket", "info")}
+    return ", ".join(f"{count} {severity}" for severity, count in counts.items() if count) or "ok"
+
+
+def _check(found: Health) -> dict[str, Any]:
+    wrong = [each for each in found.findings if each.severity in _SEVERE]
+    severity = _SEVERE["page" if any(each.severity == "page" for each in wrong) else "ticket"]
+    return {"passed": not wrong, "severity": severity, "description": "; ".join(each.text for each in wrong) or "nothing needs a person"}

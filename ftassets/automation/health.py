@@ -1,0 +1,70 @@
+"""Looks at each loop's health, stores it for metrics and status, and tells people of findings: once, and once when they are over."""
+
+import functools
+import time
+
+import dagster as dg
+
+from ftassets.assets._shared.node import with_signature
+from ftassets.assets.health import asset
+from ftassets.assets.health.observe import Stores, observe
+from ftassets.automation import runs
+from ftassets.backends.control.base import Control
+from ftassets.backends.control.health import read_notices, update_notices, write_health
+from ftassets.backends.notifier.base import Alert, Notifier, Severity
+from ftassets.backends.notifier.routing import alert_about, routed
+from ftassets.backends.serving.base import Serving
+from ftassets.backends.signer.base import Signer
+from ftassets.backends.traffic_log.base import TrafficLog
+from ftassets.config.loop import LoopConfig
+from ftassets.domain.health.health import Health
+from ftassets.domain.health.notices import Due, Notices
+
+SHORTEST = 30  # seconds between two looks
+
+
+def build(loop: LoopConfig) -> dg.SensorDefinition:
+    """A sensor that finds out how the loop is. It runs whatever the loop's automation is set to: it changes nothing."""
+
+    @dg.sensor(
+        name=f"{loop.name}__health",
+        minimum_interval_seconds=max(int(loop.sensor_interval), SHORTEST),
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Looks at the loop's health and tells people what needs them.",
+    )
+    @with_signature
+    def health(
+        context: dg.SensorEvaluationContext,
+        control: dg.ResourceParam[Control],
+        traffic_log: dg.ResourceParam[TrafficLog],
+        serving: dg.ResourceParam[Serving],
+        signer: dg.ResourceParam[Signer],
+        notifier: dg.ResourceParam[Notifier],
+    ) -> dg.SensorResult:
+        found = observe(loop, Stores(control, traffic_log, serving, signer, context.instance), time.time())
+        write_health(control, loop.name, found)
+        if runs.status(loop) is dg.DefaultSensorStatus.RUNNING:
+            tell(loop, control, routed(control, loop, notifier), found)
+        verdict, seen = asset.verdict(found.findings), ",".join(sorted(each.key for each in found.findings))
+        if seen == context.cursor:
+            return dg.SensorResult(skip_reason=dg.SkipReason(f"{verdict}, as before"), cursor=seen)
+        return dg.SensorResult(asset_events=asset.events(loop, found), cursor=seen)
+
+    return health
+
+
+def tell(loop: LoopConfig, control: Control, notifier: Notifier, found: Health) -> None:
+    """Send what is due, and remember it: what is sent while the document cannot be written is sent again."""
+    update_notices(control, loop.name, lambda known: known.seeing(found.findings, found.at))
+    for due in read_notices(control, loop.name).due(found.at):
+        sent = notifier.notify(_alert(loop, due))
+        update_notices(control, loop.name, functools.partial(Notices.after, due=due, sent=sent, now=found.at))
+    update_notices(control, loop.name, lambda known: known.forgetting(found.at))
+
+
+def _alert(loop: LoopConfig, due: Due) -> Alert:
+    finding = due.open.finding
+    severity: Severity = finding.severity  # type: ignore[assignment]
+    title = f"{finding.subject.replace('-', ' ')}{' is over' if due.over else ''}"
+    text = finding.text if due.over or not finding.command else f"{finding.text}. Next: {finding.command}"
+    return alert_about(loop, finding.subject, title, text, severity, finding.detail, resolved=due.over)

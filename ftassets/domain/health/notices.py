@@ -1,0 +1,149 @@
+"""Which findings people are told of: each once when it has lasted, and once when it is over, unless they know or do not want to."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict, FiniteFloat
+
+from ftassets.domain.formats import Stored
+from ftassets.domain.health.health import Finding
+from ftassets.errors import InvalidInput
+
+LASTS = 300.0  # seconds for which a finding must be there before people are told
+OVER = 1800.0  # seconds for which it must be gone before it counts as over: one that comes and goes is one
+AGAIN = 600.0  # seconds after which a notice that could not be sent is sent again
+# what assets and sensors tell people themselves, when they find it, and what Prometheus sees at the gateway: one event has one way
+_TOLD_ELSEWHERE = frozenset({"quality-drop", "golden-below-floor", "golden-regression", "retrain-waits", "gateway-absent", "not-recorded"})
+SUBJECTS = frozenset(
+    {
+        *_TOLD_ELSEWHERE,
+        "automation-stopped", "behaviour-changed", "canary-stuck", "drift-alarm", "gateway-absent", "loop-paused", "monitor-without-data",
+        "not-recorded", "promotion-refused", "release-waits", "report-missing", "run-failed", "sensor-fails", "traffic-stopped",
+    }
+)  # fmt: skip
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Said(_Part):
+    """What a person said about a finding, when (epoch seconds) and why."""
+
+    by: str
+    at: FiniteFloat
+    reason: str
+
+
+class Open(_Part):
+    """A finding since it was first seen (epoch seconds); `seen` is when it was seen last, `tried_at` when people were last to be told."""
+
+    finding: Finding
+    opened: FiniteFloat
+    seen: FiniteFloat
+    told: bool = False
+    tried_at: FiniteFloat | None = None
+    acknowledged: Said | None = None
+
+
+class Silence(_Part):
+    """Nothing is sent about a subject, or one finding of it, until then."""
+
+    key: str
+    until: FiniteFloat
+    said: Said
+
+    def covers(self, finding: Finding, now: float) -> bool:
+        """Whether it silences a finding at that time."""
+        return now < self.until and self.key in (finding.key, finding.subject)
+
+
+class Notices(Stored):
+    """Open findings by key, and silences."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    KIND: ClassVar[str] = "notices"
+
+    open: dict[str, Open] = {}
+    silences: tuple[Silence, ...] = ()
+
+    def silenced(self, finding: Finding, now: float) -> Silence | None:
+        """The silence that covers a finding, the one that lasts longest."""
+        return max((each for each in self.silences if each.covers(finding, now)), key=lambda each: each.until, default=None)
+
+    def seeing(self, findings: Iterable[Finding], now: float) -> "Notices":
+        """With what is there now; what is over stays until people were told that it is."""
+        known = dict(self.open)
+        for finding in findings:
+            before = known.get(finding.key)
+            known[finding.key] = (
+                Open(finding=finding, opened=now, seen=now)
+                if before is None
+                else before.model_copy(update={"finding": finding, "seen": now})
+            )
+        return self.model_copy(update={"open": known, "silences": tuple(each for each in self.silences if now < each.until)})
+
+    def due(self, now: float) -> "list[Due]":
+        """What people are to be told now."""
+        found = []
+        for key, each in self.open.items():
+            waited = each.tried_at is None or now - each.tried_at >= AGAIN
+            if each.finding.subject in _TOLD_ELSEWHERE or each.finding.severity == "info" or not waited or self.silenced(each.finding, now):
+                continue
+            if each.told and now - each.seen >= OVER:
+                found.append(Due(key, each, over=True))
+            elif not each.told and not each.acknowledged and each.seen == now and now - each.opened >= LASTS:
+                found.append(Due(key, each, over=False))
+        return found
+
+    def after(self, due: "Due", sent: bool, now: float) -> "Notices":
+        """Once a notice was sent, or could not be."""
+        rest = {key: each for key, each in self.open.items() if key != due.key}
+        if sent and due.over:
+            return self.model_copy(update={"open": rest})
+        there = self.open.get(due.key, due.open)  # a person may have said something meanwhile
+        tried = there.model_copy(update={"told": there.told or sent, "tried_at": None if sent else now})
+        return self.model_copy(update={"open": {**rest, due.key: tried}})
+
+    def forgetting(self, now: float) -> "Notices":
+        """Without what is over and needs no message."""
+        due = {each.key for each in self.due(now)}
+
+        def stays(key: str, each: Open) -> bool:
+            waits = each.told and not self.silenced(each.finding, now) and each.finding.subject not in _TOLD_ELSEWHERE
+            return now - each.seen < OVER or key in due or waits
+
+        return self.model_copy(update={"open": {key: each for key, each in self.open.items() if stays(key, each)}})
+
+    def acknowledge(self, key: str, said: Said) -> "Notices":
+        """A person knows: no message that it is there. Raises InvalidInput without such a finding."""
+        self._known(key)
+        return self.model_copy(update={"open": {**self.open, key: self.open[key].model_copy(update={"acknowledged": said})}})
+
+    def silence(self, key: str, until: float, said: Said) -> "Notices":
+        """Send nothing about a subject or a finding until then (epoch seconds), also of findings that are not there yet."""
+        others = tuple(each for each in self.silences if each.key != key)
+        return self.model_copy(update={"silences": (*others, *([Silence(key=key, until=until, said=said)] if until > said.at else []))})
+
+    def _known(self, key: str) -> None:
+        if key not in self.open:
+            there = ", ".join(sorted(self.open)) or "none"
+            raise InvalidInput(f"there is no finding {key!r} now; there are: {there}")
+
+
+@dataclass(frozen=True)
+class Due:
+    """A notice to send: that a finding is there, or that it is over."""
+
+    key: str
+    open: Open
+    over: bool
+
+
+def check_subject(key: str) -> None:
+    """Raises InvalidInput unless it is a subject, or a finding of one."""
+    if key.partition(":")[0] not in SUBJECTS:
+        raise InvalidInput(
+            f"there is no finding {key!r}; there are: {', '.join(sorted(SUBJECTS))}, each also with what follows it in status"
+        )
