@@ -1,4 +1,4 @@
-"""Looks at each loop's health, stores it for metrics and status, and tells people of findings: once, and once when they are over."""
+"""Finds out how each loop is, stores it for metrics and status, and sends each concern once, and once more when it is over."""
 
 import functools
 import time
@@ -30,7 +30,7 @@ def build(loop: LoopConfig) -> dg.SensorDefinition:
         name=f"{loop.name}__health",
         minimum_interval_seconds=max(int(loop.sensor_interval), SHORTEST),
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Looks at the loop's health and tells people what needs them.",
+        description="Finds out how the loop is and sends what needs a person.",
     )
     @with_signature
     def health(
@@ -45,7 +45,7 @@ def build(loop: LoopConfig) -> dg.SensorDefinition:
         write_health(control, loop.name, found)
         if runs.status(loop) is dg.DefaultSensorStatus.RUNNING:
             tell(loop, control, routed(control, loop, notifier), found)
-        verdict, seen = asset.verdict(found.findings), ",".join(sorted(each.key for each in found.findings))
+        verdict, seen = asset.verdict(found.concerns), ",".join(sorted(each.key for each in found.concerns))
         if seen == context.cursor:
             return dg.SensorResult(skip_reason=dg.SkipReason(f"{verdict}, as before"), cursor=seen)
         return dg.SensorResult(asset_events=asset.events(loop, found), cursor=seen)
@@ -55,7 +55,7 @@ def build(loop: LoopConfig) -> dg.SensorDefinition:
 
 def tell(loop: LoopConfig, control: Control, notifier: Notifier, found: Health) -> None:
     """Send what is due, and remember it: what is sent while the document cannot be written is sent again."""
-    update_notices(control, loop.name, lambda known: known.seeing(found.findings, found.at))
+    update_notices(control, loop.name, lambda known: known.seeing(found.concerns, found.at))
     for due in read_notices(control, loop.name).due(found.at):
         sent = notifier.notify(_alert(loop, due))
         update_notices(control, loop.name, functools.partial(Notices.after, due=due, sent=sent, now=found.at))
@@ -63,8 +63,8 @@ def tell(loop: LoopConfig, control: Control, notifier: Notifier, found: Health) 
 
 
 def _alert(loop: LoopConfig, due: Due) -> Alert:
-    finding = due.open.finding
-    severity: Severity = finding.severity  # type: ignore[assignment]
-    title = f"{finding.subject.replace('-', ' ')}{' is over' if due.over else ''}"
-    text = finding.text if due.over or not finding.command else f"{finding.text}. Next: {finding.command}"
-    return alert_about(loop, finding.subject, title, text, severity, finding.detail, resolved=due.over)
+    concern = due.open.concern
+    severity: Severity = concern.severity  # type: ignore[assignment]
+    title = f"{concern.subject.replace('-', ' ')}{' is over' if due.over else ''}"
+    text = concern.text if due.over or not concern.command else f"{concern.text}. Next: {concern.command}"
+    return alert_about(loop, concern.subject, title, text, severity, concern.detail, resolved=due.over)

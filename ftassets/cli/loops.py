@@ -124,7 +124,7 @@ def pause(
 def resume(
     loop: Loop, reason: Annotated[str, typer.Option(help="Kept on record; status shows it.")], by: By = None, as_json: AsJson = False
 ) -> None:
-    """End a pause; exit code 1 where there is none."""
+    """End a pause; exit code 1 if the loop is not paused."""
     from ftassets.backends.control import pauses
     from ftassets.config.profiles import control
 
@@ -141,48 +141,48 @@ def resume(
 @needs_loops
 def acknowledge(
     loop: Loop,
-    finding: Annotated[str, typer.Argument(help="A finding that status lists, for example drift-alarm.")],
+    concern: Annotated[str, typer.Argument(help="A concern that status lists, for example drift-alarm.")],
     reason: Annotated[str, typer.Option(help="What is being done; kept until it is over.")],
     by: By = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say that you know of a finding: no message that it is there is sent any more; one is when it is over, if it was told."""
+    """Say that you know of a concern: no message that it is there is sent any more; one is when it is over, if it was told."""
     from ftassets.backends.control.health import update_notices
 
     said = _said(reason, by)
     known_loop(loop)
-    update_notices(backend("control"), loop, lambda known: known.acknowledge(finding, said))
+    update_notices(backend("control"), loop, lambda known: known.acknowledge(concern, said))
     if as_json:
-        show_json({"loop": loop, "finding": finding, **said.model_dump()})
+        show_json({"loop": loop, "concern": concern, **said.model_dump()})
     else:
-        typer.echo(f"{loop}: {finding} acknowledged by {said.by}: {reason}")
+        typer.echo(f"{loop}: {concern} acknowledged by {said.by}: {reason}")
 
 
 @app.command()
 @needs_loops
 def silence(
     loop: Loop,
-    finding: Annotated[str, typer.Argument(help="A finding, or a section of the runbook for all findings of it.")],
+    concern: Annotated[str, typer.Argument(help="A concern, or a section of the runbook for all concerns of it.")],
     reason: Annotated[str, typer.Option(help="Why; status shows it.")],
     length: Annotated[str, typer.Option("--for", help="How long, for example 7d; 0s ends a silence.")],
     by: By = None,
     as_json: AsJson = False,
 ) -> None:
-    """Send no message about a finding for a time, also if it comes only then; status still shows it."""
+    """Send no message about a concern for a time, also if it comes only then; status still shows it."""
     from ftassets.backends.control.health import update_notices
     from ftassets.config.units import seconds
     from ftassets.domain.health.notices import check_subject
 
     said = _said(reason, by)
     known_loop(loop)
-    check_subject(finding)
+    check_subject(concern)
     until = said.at + seconds(length)
-    update_notices(backend("control"), loop, lambda known: known.silence(finding, until, said))
+    update_notices(backend("control"), loop, lambda known: known.silence(concern, until, said))
     if as_json:
-        show_json({"loop": loop, "finding": finding, "until": until, **said.model_dump()})
+        show_json({"loop": loop, "concern": concern, "until": until, **said.model_dump()})
     else:
         typer.echo(
-            f"{loop}: {finding} silenced for {length} by {said.by}: {reason}" if until > said.at else f"{loop}: {finding} is sent again"
+            f"{loop}: {concern} silenced for {length} by {said.by}: {reason}" if until > said.at else f"{loop}: {concern} is sent again"
         )
 
 

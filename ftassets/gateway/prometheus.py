@@ -51,11 +51,11 @@ FAMILIES: dict[str, Family] = {
     "ftassets_production_info": Family("gauge", _BY, "Always 1, for the version in production."),
     "ftassets_paused": Family("gauge", ("loop",), "1 while a person has paused the loop, else 0."),
     "ftassets_notified": Family("gauge", ("loop",), "1 if Dagster sends the loop's alerts to an address of its notify section, else 0."),
-    "ftassets_health_timestamp_seconds": Family("gauge", ("loop",), "When Dagster last looked at the loop, in epoch seconds."),
-    "ftassets_finding": Family(
+    "ftassets_health_timestamp_seconds": Family("gauge", ("loop",), "When Dagster last found out how the loop is, in epoch seconds."),
+    "ftassets_concern": Family(
         "gauge",
-        ("loop", "finding", "about", "severity", "acknowledged"),
-        "Always 1, for each thing a person should know, as `ftassets status` lists it; finding is a section of the runbook.",
+        ("loop", "concern", "about", "severity", "acknowledged"),
+        "Always 1, for each thing a person should know, as `ftassets status` lists it; concern is a section of the runbook.",
     ),
     "ftassets_last_request_timestamp_seconds": Family("gauge", ("loop",), "Time of the loop's newest request, in epoch seconds."),
     "ftassets_longest_pause_seconds": Family("gauge", ("loop",), "Longest time between two requests in the last two weeks."),
@@ -228,7 +228,7 @@ def _intervals(loop: LoopConfig) -> dict[str, float]:
 
 _HEALTH = (
     "ftassets_health_timestamp_seconds",
-    "ftassets_finding",
+    "ftassets_concern",
     "ftassets_last_request_timestamp_seconds",
     "ftassets_longest_pause_seconds",
     "ftassets_new_labels",
@@ -245,10 +245,10 @@ _HEALTH = (
 def _health_samples(health: Health, notices: Notices) -> Iterator[tuple[str, tuple[str, ...], float]]:
     """Metric, labels after the loop, and value, of what is known."""
     yield "ftassets_health_timestamp_seconds", (), health.at
-    for each in health.findings:
+    for each in health.concerns:
         known = notices.open.get(each.key)
         acknowledged = "true" if known is not None and known.acknowledged else "false"
-        yield "ftassets_finding", (each.subject, each.detail, each.severity, acknowledged), 1
+        yield "ftassets_concern", (each.subject, each.detail, each.severity, acknowledged), 1
     values: dict[str, float | None] = {
         "ftassets_last_request_timestamp_seconds": health.traffic.last_at,
         "ftassets_longest_pause_seconds": health.traffic.longest_pause,

@@ -50,11 +50,11 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def keys(bench: Bench, **changes: Any) -> list[str]:
-    """Findings of a loop as the sensor stores them."""
+    """Concerns of a loop as the sensor stores them."""
     bench.health(loop_of(**changes) if changes else AUTO)
     found = read_health(control(bench.home), NAME)
     assert found is not None
-    return [each.key for each in found.findings if each.subject != "automation-stopped"]
+    return [each.key for each in found.concerns if each.subject != "automation-stopped"]
 
 
 def stored(bench: Bench) -> Health:
@@ -73,7 +73,7 @@ def test_reports_the_page_when_what_it_says_changes_and_not_at_every_tick(bench:
     assert isinstance(made, dg.AssetMaterialization)
     assert isinstance(check, dg.AssetCheckEvaluation)
     assert (check.check_name, check.passed) == (CHECK, True)
-    assert {"verdict", "findings", "monitors", "last_decision"} <= made.metadata.keys()
+    assert {"verdict", "concerns", "monitors", "last_decision"} <= made.metadata.keys()
     again = bench.health(cursor=first.cursor)
     assert (again.asset_events, again.cursor) == ([], first.cursor)
     bench.serving.error = "gateway not reachable"
@@ -96,7 +96,7 @@ def test_a_release_that_waits_for_a_person_is_named_with_the_command_to_type(ben
     bench.materialize("release", C, report_digest="e" * 64)
     assert keys(bench) == [], "auto starts it"
     assert keys(bench, mode="propose", release=RULES) == [f"release-waits:approval:{C[:12]}"]
-    [waits] = [each for each in stored(bench).findings if each.subject == "release-waits"]
+    [waits] = [each for each in stored(bench).concerns if each.subject == "release-waits"]
     assert waits.command == f"ftassets approve {NAME} {C[:12]} --name NAME --reason TEXT"
     assert keys(bench, mode="observe") == [f"release-waits:observed:{C[:12]}"]
     approval = Approval(loop=NAME, version=C, report_digest="e" * 64, name="anna", role="lead", reason="looks right", issued_at=1000)
@@ -104,7 +104,7 @@ def test_a_release_that_waits_for_a_person_is_named_with_the_command_to_type(ben
     assert keys(bench, mode="propose", release=RULES) == []
     bench.serving.now = EndpointState(production=P, rejected=(C,))
     assert keys(bench, mode="propose", release=RULES) == [f"release-waits:approved_in_vain:{C[:12]}"]
-    [vain] = [each for each in stored(bench).findings if each.subject == "release-waits"]
+    [vain] = [each for each in stored(bench).concerns if each.subject == "release-waits"]
     assert (vain.severity, vain.command) == ("ticket", f"ftassets start {NAME} {C[:12]} --reason TEXT")
     bench.serving.now = EndpointState(production=C)
     assert keys(bench, mode="propose", release=RULES) == []

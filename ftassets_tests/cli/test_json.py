@@ -16,7 +16,7 @@ from ftassets.cli.main import app
 from ftassets.config import loops_folder
 from ftassets.config.home import Home
 from ftassets.config.profiles import control
-from ftassets.domain.health.health import Finding
+from ftassets.domain.health.health import Concern
 from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets.testing.releases import loop_config, released
 from ftassets.testing.stub_engine import stub_engine
@@ -65,10 +65,10 @@ def test_a_pause_and_its_end() -> None:
     assert (again.exit_code, again.stderr) == (1, f"{LOOP} is not paused\n")
 
 
-def test_a_finding_is_acknowledged_and_silenced_by_its_name(home: Home) -> None:
+def test_a_concern_is_acknowledged_and_silenced_by_its_name(home: Home) -> None:
     unknown = CliRunner().invoke(app, ["acknowledge", LOOP, "drift-alarm", "--reason", "we label"])
-    assert (unknown.exit_code, "there is no finding 'drift-alarm' now; there are: none" in unknown.stderr) == (1, True)
-    alarm = Finding(subject="drift-alarm", severity="ticket", text="new requests")
+    assert (unknown.exit_code, "there is no concern 'drift-alarm' now; there are: none" in unknown.stderr) == (1, True)
+    alarm = Concern(subject="drift-alarm", severity="ticket", text="new requests")
     update_notices(control(home), LOOP, lambda known: known.seeing([alarm], time.time()))
     assert found("acknowledge", LOOP, "drift-alarm", "--reason", "we label", "--by", "anna")["by"] == "anna"
     until = found("silence", LOOP, "traffic-stopped", "--for", "7d", "--reason", "holiday", "--by", "anna")["until"]
@@ -79,7 +79,7 @@ def test_a_finding_is_acknowledged_and_silenced_by_its_name(home: Home) -> None:
     found("silence", LOOP, "traffic-stopped", "--for", "0s", "--reason", "they are back")
     assert set(found("status")["loops"][LOOP]["notices"]) == {"drift-alarm"}
     misspelt = CliRunner().invoke(app, ["silence", LOOP, "traffic-stoped", "--for", "7d", "--reason", "holiday"])
-    assert (misspelt.exit_code, "there is no finding 'traffic-stoped'; there are: automation-stopped" in misspelt.stderr) == (1, True)
+    assert (misspelt.exit_code, "there is no concern 'traffic-stoped'; there are: automation-stopped" in misspelt.stderr) == (1, True)
 
 
 def test_a_release_is_started_and_ramped_by_command(home: Home) -> None:

@@ -264,7 +264,7 @@ def test_small_files_are_read(sample: Path, home: Home) -> None:
     assert (waiting and waiting.told) == (True if sample.name == CURRENT else None)
     health, decided = read_health(control(home), LOOP), read_decision(control(home), LOOP)
     now = sample.name == CURRENT
-    assert (health and health.findings[0].key) == ("traffic-stopped" if now else None)
+    assert (health and health.concerns[0].key) == ("traffic-stopped" if now else None)
     assert (decided and decided.cause) == ("few_labels" if now else None)
     assert [key for key, each in read_notices(control(home), LOOP).open.items() if each.acknowledged] == (
         ["traffic-stopped"] if now else []

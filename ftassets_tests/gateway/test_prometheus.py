@@ -12,7 +12,7 @@ from ftassets.backends.control.latest import record_latest
 from ftassets.backends.control.pauses import pause
 from ftassets.config.home import Home
 from ftassets.config.profiles import control
-from ftassets.domain.health.health import Feedback, Finding, Health, Monitor, NewestRelease, Traffic, Trigger
+from ftassets.domain.health.health import Concern, Feedback, Health, Monitor, NewestRelease, Traffic, Trigger
 from ftassets.domain.health.notices import Said
 from ftassets.domain.monitoring.latest import LatestReport
 from ftassets.domain.rollout.endpoint import EndpointState
@@ -42,7 +42,7 @@ REPORTS = {
     "since_evaluation": LatestReport(at=8e8, version=P, verdict="PASS"),
 }
 
-STOPPED = Finding(subject="traffic-stopped", severity="ticket", text="no request for 3.0 d")
+STOPPED = Concern(subject="traffic-stopped", severity="ticket", text="no request for 3.0 d")
 HEALTH = Health(
     at=9e8,
     mode="propose",
@@ -55,7 +55,7 @@ HEALTH = Health(
     ),
     traffic=Traffic(last_at=8.9e8, pauses=dict.fromkeys(range(8), 600.0)),
     feedback=Feedback(at=9e8, requests_per_day=100, feedback_per_day=4, corrections_per_day=1),
-    findings=(STOPPED,),
+    concerns=(STOPPED,),
 )  # fmt: skip
 
 
@@ -162,14 +162,14 @@ def test_counters_end_in_total_times_are_in_seconds_and_every_metric_says_what_i
             assert all(0 <= sample.value <= 1 for sample in family.samples)
 
 
-def test_shows_the_health_that_automation_found_last_and_who_knows_of_a_finding(home: Home) -> None:
+def test_shows_the_health_that_automation_found_last_and_who_knows_of_a_concern(home: Home) -> None:
     metrics = populated(home)
     found = list(samples(metrics.render(STATES)))
     loop = {"loop": "voice"}
-    finding = {**loop, "finding": "traffic-stopped", "about": "", "severity": "ticket"}
+    concern = {**loop, "concern": "traffic-stopped", "about": "", "severity": "ticket"}
     for expected in (
         ("ftassets_health_timestamp_seconds", loop, 9e8),
-        ("ftassets_finding", {**finding, "acknowledged": "false"}, 1.0),
+        ("ftassets_concern", {**concern, "acknowledged": "false"}, 1.0),
         ("ftassets_last_request_timestamp_seconds", loop, 8.9e8),
         ("ftassets_longest_pause_seconds", loop, 600.0),
         ("ftassets_new_labels", loop, 5.0),
@@ -184,4 +184,4 @@ def test_shows_the_health_that_automation_found_last_and_who_knows_of_a_finding(
         assert expected in found
     said = Said(by="anna", at=9e8, reason="known")
     update_notices(control(home), "voice", lambda known: known.seeing([STOPPED], 9e8).acknowledge("traffic-stopped", said))
-    assert ("ftassets_finding", {**finding, "acknowledged": "true"}, 1.0) in list(samples(metrics.render(STATES)))
+    assert ("ftassets_concern", {**concern, "acknowledged": "true"}, 1.0) in list(samples(metrics.render(STATES)))

@@ -49,7 +49,7 @@ from ftassets.domain.dataset.rows import Example
 from ftassets.domain.evaluation.human_review import Given
 from ftassets.domain.evaluation.scoring import Score
 from ftassets.domain.gates.report import EvalReport
-from ftassets.domain.health.health import Automation, Daemon, Finding, Health, Monitor, NewestRelease, Tick, Traffic, Trigger
+from ftassets.domain.health.health import Automation, Concern, Daemon, Health, Monitor, NewestRelease, Tick, Traffic, Trigger
 from ftassets.domain.health.health import Feedback as FeedbackRate
 from ftassets.domain.health.notices import Said
 from ftassets.domain.last_decision import last_decision
@@ -230,7 +230,7 @@ def health_of(home: Home, situation: retrain.Situation, production: str) -> None
     pause(control(home), LOOP, "freeze", "anna", at + 120)
     decision = retrain.RetrainDecision(retrain.Action.WAIT, retrain.Trigger.DRIFT, retrain.Cause.FEW_LABELS, "5 of 200")
     write_decision(control(home), LOOP, last_decision(decision, situation))
-    stopped = Finding(subject="traffic-stopped", severity="ticket", text="no request for 3.0 d", since=at)
+    stopped = Concern(subject="traffic-stopped", severity="ticket", text="no request for 3.0 d", since=at)
     health = Health(
         at=at, mode="propose", gateway="not reachable", unrecorded="disk full", production=production, since=at, candidate="f" * 64,
         weight=20, paused="freeze", paused_since=at + 120,
@@ -250,7 +250,7 @@ def health_of(home: Home, situation: retrain.Situation, production: str) -> None
             daemons=(Daemon(name="SENSOR", at=at, error="ValueError"),), ticks=(Tick(name=f"{LOOP}__retrain", at=at, error="ValueError"),),
             switched_off=(f"{LOOP}__rollout",),
         ),
-        findings=(stopped,),
+        concerns=(stopped,),
     )  # fmt: skip
     write_health(control(home), LOOP, health)
     said = Said(by="anna", at=at, reason="holidays")

@@ -15,7 +15,7 @@ from ftassets.backends.serving.base import Serving
 from ftassets.backends.signer.base import Signer
 from ftassets.backends.traffic_log.base import TrafficLog
 from ftassets.config.loop import LoopConfig
-from ftassets.domain.health.health import Finding, Health
+from ftassets.domain.health.health import Concern, Health
 from ftassets.domain.retrain import span
 from ftassets.reporting.tables import table
 
@@ -34,7 +34,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         __doc__,
         {"python"},
         deps=["endpoint"],
-        check_specs=[dg.AssetCheckSpec(CHECK, asset=key, description="No finding is a page or a ticket.")],
+        check_specs=[dg.AssetCheckSpec(CHECK, asset=key, description="No concern is a page or a ticket.")],
     )
     def health(
         context: dg.AssetExecutionContext,
@@ -66,10 +66,10 @@ def metadata(loop: LoopConfig, found: Health) -> dict[str, Any]:
 
     trigger, feedback = found.trigger, found.feedback
     return {
-        "verdict": verdict(found.findings),
-        "findings": table(
-            ["severity", "finding", "what", "since", "next command"],
-            [(each.severity, each.key, each.text, when(each.since), each.command or "-") for each in found.findings],
+        "verdict": verdict(found.concerns),
+        "concerns": table(
+            ["severity", "concern", "what", "since", "next command"],
+            [(each.severity, each.key, each.text, when(each.since), each.command or "-") for each in found.concerns],
         ),
         "monitors": table(
             ["monitor", "verdict", "age", "version", "without data since", "next"],
@@ -94,13 +94,13 @@ def metadata(loop: LoopConfig, found: Health) -> dict[str, Any]:
     }
 
 
-def verdict(findings: tuple[Finding, ...]) -> str:
-    """One line: how many findings of each severity there are."""
-    counts = {severity: sum(each.severity == severity for each in findings) for severity in ("page", "ticket", "info")}
+def verdict(concerns: tuple[Concern, ...]) -> str:
+    """One line: how many concerns of each severity there are."""
+    counts = {severity: sum(each.severity == severity for each in concerns) for severity in ("page", "ticket", "info")}
     return ", ".join(f"{count} {severity}" for severity, count in counts.items() if count) or "ok"
 
 
 def _check(found: Health) -> dict[str, Any]:
-    wrong = [each for each in found.findings if each.severity in _SEVERE]
+    wrong = [each for each in found.concerns if each.severity in _SEVERE]
     severity = _SEVERE["page" if any(each.severity == "page" for each in wrong) else "ticket"]
     return {"passed": not wrong, "severity": severity, "description": "; ".join(each.text for each in wrong) or "nothing needs a person"}

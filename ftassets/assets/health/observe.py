@@ -25,7 +25,7 @@ from ftassets.config.loop import LoopConfig
 from ftassets.domain.drift.comparison import DriftVerdict
 from ftassets.domain.formats import NewerFormat
 from ftassets.domain.gates.result import Verdict
-from ftassets.domain.health.findings import findings
+from ftassets.domain.health.concerns import concerns
 from ftassets.domain.health.health import (
     Automation,
     Daemon,
@@ -88,7 +88,7 @@ def observe(loop: LoopConfig, stores: Stores, now: float) -> Health:
         automation=Automation() if stores.instance is None else automation(stores.instance, loop.name),
         **_traffic(loop, stores, state.production, known, now),
     )
-    return found.model_copy(update={"findings": findings(found, loop.retrain_on.notify_after)})
+    return found.model_copy(update={"concerns": concerns(found, loop.retrain_on.notify_after)})
 
 
 def automation(instance: dg.DagsterInstance, loop: str) -> Automation:
@@ -175,7 +175,7 @@ def _trigger(control: Control, loop: LoopConfig) -> Trigger | None:
 
 
 def _traffic(loop: LoopConfig, stores: Stores, production: str | None, known: Health | None, now: float) -> dict[str, Traffic | Feedback]:
-    """The newest request and what users said; what was known while the log cannot be read."""
+    """The newest request and the feedback of a week; what was known before while the log cannot be read."""
     traffic, feedback = (known.traffic, known.feedback) if known else (Traffic(), None)
     try:
         traffic = traffic.after(stores.traffic_log.last_time(loop.name, now), known.at if known else None, now)

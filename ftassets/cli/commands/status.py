@@ -55,8 +55,8 @@ _SAID = {
 def describe(home: Home) -> dict[str, Any]:
     """`{"gateway": "up" | what is wrong, "loops": {name: {phase, weights, ..., paused, ...}}, "broken_files": {file: problem}}`.
 
-    `health` is what the asset of that name shows, made now: findings with the next command, monitors, the newest decision, labels,
-    feedback and traffic; `notices` are the findings that people acknowledged or silenced.
+    `health` is what the asset of that name shows, made now: concerns with the next command, monitors, the newest decision, labels,
+    feedback and traffic; `notices` are the concerns that people acknowledged or silenced.
     `waiting` is what a trigger of a retrain waits for, `shadow` are the retrains that auto would have started; `journal` are the newest
     moves of traffic, oldest first; `approvals` and `overrides` are what people signed; `reports` is the newest report of each kind with
     its time, verdict and values. `notes` are sentences about what people signed, about a trigger that waits or what auto would have done,
@@ -146,7 +146,7 @@ def _from_dagster(
 
 
 def _notices(control: Control, loop: str) -> dict[str, str]:
-    """What people said about findings, as a sentence by finding."""
+    """Who acknowledged or silenced concerns and why, as a sentence by concern."""
     try:
         known = read_notices(control, loop)
     except (OSError, NewerFormat) as error:
@@ -175,7 +175,7 @@ def lines_of(health: Mapping[str, Any], notices: Mapping[str, str], timezone: st
         return f"{datetime.fromtimestamp(at, ZoneInfo(timezone)):%F %H:%M}"
 
     now = health["at"]
-    for each in health["findings"]:
+    for each in health["concerns"]:
         key = ":".join(filter(None, (each["subject"], each["detail"])))
         said = notices.get(key) or notices.get(each["subject"])
         yield f"{each['severity']} {key}: {each['text']}{f' ({said})' if said else ''}", True

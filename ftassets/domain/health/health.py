@@ -34,7 +34,7 @@ class Monitor(_Part):
 class NewestRelease(_Part):
     """The newest release of a loop. `cause` and `reason` say why it does not start by itself, None when nothing is in its way.
 
-    `command` is what a person can type then; empty if there is none.
+    `command` is what a person can type then; empty if nothing helps.
     """
 
     version: str
@@ -74,7 +74,7 @@ class Traffic(_Part):
     def after(self, newest: float | None, looked: float | None, now: float) -> "Traffic":
         """What is known once the newest request at `now` is. `looked` is when this was done last.
 
-        A pause over which nobody looked (no automation ran) is not known: requests may have come in it.
+        A pause while no automation ran is not known: requests may have come in it.
         """
         if newest is None:
             return self
@@ -86,7 +86,7 @@ class Traffic(_Part):
 
 
 class Feedback(_Part):
-    """What users said of production's answers in the week before `at`: a day, on average."""
+    """Requests of the loop, and feedback on production's answers, on an average day of the week before `at`."""
 
     at: FiniteFloat
     requests_per_day: FiniteFloat
@@ -118,10 +118,10 @@ class Automation(_Part):
     switched_off: tuple[str, ...] = ()
 
 
-class Finding(_Part):
-    """Something that a person should know. `subject` is a section of the runbook; with `detail` it is this finding and no other.
+class Concern(_Part):
+    """Something that a person should know. `subject` is a section of the runbook; with `detail` it is this concern and no other.
 
-    `command` is the next command to type, empty if there is none. `since` is when it began, as far as that is known.
+    `command` is the next command to type; empty if nothing helps. `since` is when it began, as far as that is known.
     """
 
     subject: str
@@ -133,7 +133,7 @@ class Finding(_Part):
 
     @property
     def key(self) -> str:
-        """Names the finding in commands and notices."""
+        """Names the concern in commands and notices."""
         return f"{self.subject}:{self.detail}" if self.detail else self.subject
 
 
@@ -163,4 +163,4 @@ class Health(Stored):
     traffic: Traffic = Traffic()
     feedback: Feedback | None = None
     automation: Automation = Automation()
-    findings: tuple[Finding, ...] = ()
+    concerns: tuple[Concern, ...] = ()

@@ -1,4 +1,4 @@
-"""Which findings people are told of: each once when it has lasted, and once when it is over, unless they know or do not want to."""
+"""Which concerns are sent: each once when it has lasted, and once when it is over, unless people acknowledged or silenced it."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -7,13 +7,13 @@ from typing import ClassVar
 from pydantic import BaseModel, ConfigDict, FiniteFloat
 
 from ftassets.domain.formats import Stored
-from ftassets.domain.health.health import Finding
+from ftassets.domain.health.health import Concern
 from ftassets.errors import InvalidInput
 
-LASTS = 300.0  # seconds for which a finding must be there before people are told
+LASTS = 300.0  # seconds for which a concern must be there before people are told
 OVER = 1800.0  # seconds for which it must be gone before it counts as over: one that comes and goes is one
 AGAIN = 600.0  # seconds after which a notice that could not be sent is sent again
-# what assets and sensors tell people themselves, when they find it, and what Prometheus sees at the gateway: one event has one way
+# what assets and sensors send themselves, and what Prometheus sees at the gateway: one event has one way
 _TOLD_ELSEWHERE = frozenset({"quality-drop", "golden-below-floor", "golden-regression", "retrain-waits", "gateway-absent", "not-recorded"})
 SUBJECTS = frozenset(
     {
@@ -29,7 +29,7 @@ class _Part(BaseModel):
 
 
 class Said(_Part):
-    """What a person said about a finding, when (epoch seconds) and why."""
+    """Who acknowledged or silenced a concern, when (epoch seconds) and why."""
 
     by: str
     at: FiniteFloat
@@ -37,9 +37,9 @@ class Said(_Part):
 
 
 class Open(_Part):
-    """A finding since it was first seen (epoch seconds); `seen` is when it was seen last, `tried_at` when people were last to be told."""
+    """A concern since it was first seen (epoch seconds); `seen` is when it was seen last, `tried_at` when people were last to be told."""
 
-    finding: Finding
+    concern: Concern
     opened: FiniteFloat
     seen: FiniteFloat
     told: bool = False
@@ -48,19 +48,19 @@ class Open(_Part):
 
 
 class Silence(_Part):
-    """Nothing is sent about a subject, or one finding of it, until then."""
+    """Nothing is sent about a subject, or one concern of it, until then."""
 
     key: str
     until: FiniteFloat
     said: Said
 
-    def covers(self, finding: Finding, now: float) -> bool:
-        """Whether it silences a finding at that time."""
-        return now < self.until and self.key in (finding.key, finding.subject)
+    def covers(self, concern: Concern, now: float) -> bool:
+        """Whether it silences a concern at that time."""
+        return now < self.until and self.key in (concern.key, concern.subject)
 
 
 class Notices(Stored):
-    """Open findings by key, and silences."""
+    """Open concerns by key, and silences."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     KIND: ClassVar[str] = "notices"
@@ -68,19 +68,19 @@ class Notices(Stored):
     open: dict[str, Open] = {}
     silences: tuple[Silence, ...] = ()
 
-    def silenced(self, finding: Finding, now: float) -> Silence | None:
-        """The silence that covers a finding, the one that lasts longest."""
-        return max((each for each in self.silences if each.covers(finding, now)), key=lambda each: each.until, default=None)
+    def silenced(self, concern: Concern, now: float) -> Silence | None:
+        """The silence that covers a concern, the one that lasts longest."""
+        return max((each for each in self.silences if each.covers(concern, now)), key=lambda each: each.until, default=None)
 
-    def seeing(self, findings: Iterable[Finding], now: float) -> "Notices":
+    def seeing(self, concerns: Iterable[Concern], now: float) -> "Notices":
         """With what is there now; what is over stays until people were told that it is."""
         known = dict(self.open)
-        for finding in findings:
-            before = known.get(finding.key)
-            known[finding.key] = (
-                Open(finding=finding, opened=now, seen=now)
+        for concern in concerns:
+            before = known.get(concern.key)
+            known[concern.key] = (
+                Open(concern=concern, opened=now, seen=now)
                 if before is None
-                else before.model_copy(update={"finding": finding, "seen": now})
+                else before.model_copy(update={"concern": concern, "seen": now})
             )
         return self.model_copy(update={"open": known, "silences": tuple(each for each in self.silences if now < each.until)})
 
@@ -89,7 +89,7 @@ class Notices(Stored):
         found = []
         for key, each in self.open.items():
             waited = each.tried_at is None or now - each.tried_at >= AGAIN
-            if each.finding.subject in _TOLD_ELSEWHERE or each.finding.severity == "info" or not waited or self.silenced(each.finding, now):
+            if each.concern.subject in _TOLD_ELSEWHERE or each.concern.severity == "info" or not waited or self.silenced(each.concern, now):
                 continue
             if each.told and now - each.seen >= OVER:
                 found.append(Due(key, each, over=True))
@@ -111,30 +111,30 @@ class Notices(Stored):
         due = {each.key for each in self.due(now)}
 
         def stays(key: str, each: Open) -> bool:
-            waits = each.told and not self.silenced(each.finding, now) and each.finding.subject not in _TOLD_ELSEWHERE
+            waits = each.told and not self.silenced(each.concern, now) and each.concern.subject not in _TOLD_ELSEWHERE
             return now - each.seen < OVER or key in due or waits
 
         return self.model_copy(update={"open": {key: each for key, each in self.open.items() if stays(key, each)}})
 
     def acknowledge(self, key: str, said: Said) -> "Notices":
-        """A person knows: no message that it is there. Raises InvalidInput without such a finding."""
+        """A person knows: no message that it is there. Raises InvalidInput without such a concern."""
         self._known(key)
         return self.model_copy(update={"open": {**self.open, key: self.open[key].model_copy(update={"acknowledged": said})}})
 
     def silence(self, key: str, until: float, said: Said) -> "Notices":
-        """Send nothing about a subject or a finding until then (epoch seconds), also of findings that are not there yet."""
+        """Send nothing about a subject or a concern until then (epoch seconds), also of concerns that are not there yet."""
         others = tuple(each for each in self.silences if each.key != key)
         return self.model_copy(update={"silences": (*others, *([Silence(key=key, until=until, said=said)] if until > said.at else []))})
 
     def _known(self, key: str) -> None:
         if key not in self.open:
             there = ", ".join(sorted(self.open)) or "none"
-            raise InvalidInput(f"there is no finding {key!r} now; there are: {there}")
+            raise InvalidInput(f"there is no concern {key!r} now; there are: {there}")
 
 
 @dataclass(frozen=True)
 class Due:
-    """A notice to send: that a finding is there, or that it is over."""
+    """A notice to send: that a concern is there, or that it is over."""
 
     key: str
     open: Open
@@ -142,8 +142,8 @@ class Due:
 
 
 def check_subject(key: str) -> None:
-    """Raises InvalidInput unless it is a subject, or a finding of one."""
+    """Raises InvalidInput unless it is a subject, or a concern of one."""
     if key.partition(":")[0] not in SUBJECTS:
         raise InvalidInput(
-            f"there is no finding {key!r}; there are: {', '.join(sorted(SUBJECTS))}, each also with what follows it in status"
+            f"there is no concern {key!r}; there are: {', '.join(sorted(SUBJECTS))}, each also with what follows it in status"
         )

@@ -39,7 +39,7 @@ class Offered:
     """A release as it waits for traffic.
 
     `predicate` is what was signed of it, empty when that is not known. `same_gates`: the loop file has the gates that it was evaluated
-    with. `approval` is a valid approval's sentence, `not_approved` why there is none.
+    with. `approval` is a valid approval's sentence, `not_approved` why it has no approval.
     """
 
     loop: str
@@ -53,7 +53,7 @@ class Offered:
 def in_the_way(offered: Offered, state: EndpointState, mode: Literal["observe", "propose", "auto"], now: float) -> InTheWay | None:
     """What keeps a release from its start at `now` (epoch seconds); None when nothing does, or it is in production.
 
-    A pause, a rollout and a run under way are not looked at: they end, and the release then starts.
+    A pause, a rollout and a run under way do not count: they end, and the release then starts.
     """
     loop, version, short = offered.loop, offered.version, offered.version[:12]
     if version == state.production:

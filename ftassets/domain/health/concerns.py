@@ -1,8 +1,8 @@
-"""What a person should know of a loop's health: one rule each, from what was observed, without looking anything up."""
+"""What a person should know of a loop's health: one rule each, from what was observed, without reading anything."""
 
 from collections.abc import Iterator
 
-from ftassets.domain.health.health import Finding, Health, Monitor
+from ftassets.domain.health.health import Concern, Health, Monitor
 from ftassets.domain.retrain import span
 from ftassets.domain.rollout.next_release import Obstacle
 
@@ -25,7 +25,7 @@ _REPORTS = {
 }
 
 
-def findings(health: Health, told_after: float) -> tuple[Finding, ...]:
+def concerns(health: Health, told_after: float) -> tuple[Concern, ...]:
     """What a person should know, the most severe first. `told_after`: seconds for which a trigger may wait for labels or a person."""
     rank = {"page": 0, "ticket": 1, "info": 2}
     found = [
@@ -40,38 +40,38 @@ def findings(health: Health, told_after: float) -> tuple[Finding, ...]:
     return tuple(sorted(found, key=lambda each: (rank[each.severity], each.key)))
 
 
-def _gateway(health: Health) -> Iterator[Finding]:
+def _gateway(health: Health) -> Iterator[Concern]:
     if health.gateway is not None:
-        yield Finding(subject="gateway-absent", severity="page", text=health.gateway, command="ftassets doctor")
+        yield Concern(subject="gateway-absent", severity="page", text=health.gateway, command="ftassets doctor")
     if health.unrecorded is not None:
-        yield Finding(
+        yield Concern(
             subject="not-recorded", severity="page", text=f"no request is answered: {health.unrecorded}", command="ftassets doctor"
         )
 
 
-def _automation(health: Health) -> Iterator[Finding]:
+def _automation(health: Health) -> Iterator[Concern]:
     silent = [daemon for daemon in health.automation.daemons if daemon.at is None or health.at - daemon.at > SILENT]
     if silent:
         ages = ", ".join(f"{d.name} {'never ran' if d.at is None else f'{span(health.at - d.at)} ago'}" for d in silent)
         text = f"Dagster's daemon shows no sign of life ({ages}): no sensor, schedule or run starts"
-        yield Finding(subject="automation-stopped", severity="page", text=text, command="ftassets doctor")
+        yield Concern(subject="automation-stopped", severity="page", text=text, command="ftassets doctor")
     for daemon in health.automation.daemons:
         if daemon.error and daemon not in silent:
             text = f"Dagster's {daemon.name} daemon fails: {daemon.error}"
-            yield Finding(subject="automation-stopped", severity="ticket", text=text, detail=daemon.name.lower(), command="ftassets doctor")
+            yield Concern(subject="automation-stopped", severity="ticket", text=text, detail=daemon.name.lower(), command="ftassets doctor")
     for tick in health.automation.ticks:
         if tick.error:
-            yield Finding(
+            yield Concern(
                 subject="sensor-fails", severity="ticket", text=f"{tick.name} fails: {tick.error}", detail=tick.name, since=tick.at
             )
 
 
-def _release(health: Health) -> Iterator[Finding]:
+def _release(health: Health) -> Iterator[Concern]:
     release = health.release
     if release is not None and release.cause is not None:
-        yield Finding(
+        yield Concern(
             subject="release-waits",
-            severity="info" if release.cause == Obstacle.ROLLED_BACK else "ticket",  # after a rollback nobody has to do anything
+            severity="info" if release.cause == Obstacle.ROLLED_BACK else "ticket",  # after a rollback there is nothing to do
             text=release.reason,
             detail=f"{release.cause}:{release.version[:12]}",
             command=release.command,
@@ -79,52 +79,52 @@ def _release(health: Health) -> Iterator[Finding]:
         )
 
 
-def _monitors(health: Health) -> Iterator[Finding]:
+def _monitors(health: Health) -> Iterator[Concern]:
     if health.production is None:
         return
     for monitor in health.monitors:
         about = monitor.version in (None, health.production)
         if about and monitor.wrong and monitor.name in _REPORTS:
             subject, severity, text = _REPORTS[monitor.name]
-            yield Finding(subject=subject, severity=severity, text=f"{text} ({health.production[:12]})", since=monitor.at)
+            yield Concern(subject=subject, severity=severity, text=f"{text} ({health.production[:12]})", since=monitor.at)
         yield from _blind(health, monitor)
 
 
-def _blind(health: Health, monitor: Monitor) -> Iterator[Finding]:
+def _blind(health: Health, monitor: Monitor) -> Iterator[Concern]:
     """A report that is not made, or that has measured nothing for long."""
     known = [at for at in (monitor.at, health.since) if at is not None]
     if monitor.every is None or not known:
         return
     last, blind = max(known), monitor.unmeasured_since
     if health.at - last > monitor.every + LATE:
-        age = "there is none" if monitor.at is None else f"the newest is {span(health.at - monitor.at)} old"
-        text = f"{monitor.name} is not made: {age}, and one is due each {span(monitor.every)}"
-        yield Finding(subject="report-missing", severity="ticket", text=text, detail=monitor.name, since=last)
+        age = "it has never been made" if monitor.at is None else f"the newest is {span(health.at - monitor.at)} old"
+        text = f"{monitor.name} is missing: {age}, and one is due each {span(monitor.every)}"
+        yield Concern(subject="report-missing", severity="ticket", text=text, detail=monitor.name, since=last)
     elif blind is not None and health.at - blind > max(UNMEASURED, 3 * monitor.every):
         text = f"{monitor.name} has had no verdict for {span(health.at - blind)}: with so little data it would not notice a fault"
-        yield Finding(subject="monitor-without-data", severity="ticket", text=text, detail=monitor.name, since=blind)
+        yield Concern(subject="monitor-without-data", severity="ticket", text=text, detail=monitor.name, since=blind)
 
 
-def _traffic(health: Health) -> Iterator[Finding]:
+def _traffic(health: Health) -> Iterator[Concern]:
     last, longest = health.traffic.last_at, health.traffic.longest_pause
     if health.production is None or last is None or longest is None:
         return
     if health.at - last > max(STOPPED * longest, SHORTEST_STOP):
         text = f"no request for {span(health.at - last)}; the longest pause of the last two weeks was {span(longest)}"
-        yield Finding(subject="traffic-stopped", severity="ticket", text=text, since=last)
+        yield Concern(subject="traffic-stopped", severity="ticket", text=text, since=last)
 
 
-def _trigger(health: Health, told_after: float) -> Iterator[Finding]:
+def _trigger(health: Health, told_after: float) -> Iterator[Concern]:
     trigger = health.trigger
     if trigger is not None and trigger.since is not None and health.at - trigger.since >= told_after:
         text = f"the {trigger.trigger} trigger has waited for {span(health.at - trigger.since)}: {trigger.reason}"
-        yield Finding(subject="retrain-waits", severity="ticket", text=text, since=trigger.since)
+        yield Concern(subject="retrain-waits", severity="ticket", text=text, since=trigger.since)
 
 
-def _held(health: Health) -> Iterator[Finding]:
+def _held(health: Health) -> Iterator[Concern]:
     if health.candidate and health.since is not None and health.at - health.since > CANARY:
         text = f"version {health.candidate[:12]} has had {health.weight} % of the traffic for {span(health.at - health.since)}"
-        yield Finding(subject="canary-stuck", severity="ticket", text=text, since=health.since)
+        yield Concern(subject="canary-stuck", severity="ticket", text=text, since=health.since)
     if health.paused is not None and health.paused_since is not None and health.at - health.paused_since > PAUSED:
         text = f"paused for {span(health.at - health.paused_since)}: {health.paused}"
-        yield Finding(subject="loop-paused", severity="info", text=text, since=health.paused_since)
+        yield Concern(subject="loop-paused", severity="info", text=text, since=health.paused_since)
