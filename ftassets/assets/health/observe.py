@@ -140,9 +140,10 @@ def _monitors(loop: LoopConfig, reports: dict[str, LatestReport], now: float) ->
 
 
 def _wrong(report: LatestReport) -> bool:
-    """Whether it found something; a single alarm of drift is not enough where the loop asks for several in a row."""
-    in_a_row = report.values.get(IN_A_ROW, 1.0) >= report.limits.get(IN_A_ROW, 1.0)
-    return report.verdict == Verdict.FAIL or (report.verdict == DriftVerdict.ALARM and in_a_row)
+    """Whether it found something; of drift as many alarms in a row as the loop asks for, which a report without data does not end."""
+    if IN_A_ROW in report.values:
+        return report.values[IN_A_ROW] >= report.limits.get(IN_A_ROW, 1.0)
+    return report.verdict in (Verdict.FAIL, DriftVerdict.ALARM)
 
 
 def _next(cron: str, timezone: str, since: float) -> float:
