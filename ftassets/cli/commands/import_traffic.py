@@ -60,8 +60,8 @@ def describe(report: ImportReport) -> list[str]:
     if report.renamed:
         lines.append(f"{amount(report.renamed, 'row had', 'rows had')} the id of another exchange, and have one of their own now")
     if report.stopped:
-        why = "cut at the token limit, stopped by a filter or refusals"
-        lines.append(f"{amount(report.stopped, 'answer was', 'answers were')} {why}: they do not count as well formed")
+        why = "cut at the token limit, stopped by a filter or refused by the model"
+        lines.append(f"{amount(report.stopped, 'answer')} {why}: not counted as well formed")
     if report.assessed:
         lines.append(f"{amount(report.assessed, 'score')} or annotations by people have their answer in these files or in the log")
     if report.feedback:
@@ -124,25 +124,23 @@ def import_traffic(
     """
     if format != AUTO:
         imports.reader(format)
-    answers = _Answers(traffic_log, loop.name)
-    report, formats = ImportReport(format), []
+    answers, refused = _Answers(traffic_log, loop.name), dict[Path, str]()
+    report = ImportReport(format)
     waiting: list[imports.Assessed] = []
-    for path in paths:
+    groups = _groups(paths, format, refused)
+    for name, members in groups:
         before, bad, said, left_out = report.read, len(report.quarantined), len(waiting), Counter[str]()
-        try:
-            formats.append(_format_of(path) if format == AUTO else format)
-            for batch in _batches(path, formats[-1], loop, version, f"{path.name}, " if len(paths) > 1 else ""):
-                rows = [_known_by(each, secret) for each in batch if isinstance(each, imports.Row)]
-                report.quarantined.extend(each for each in batch if isinstance(each, Quarantined))
-                waiting.extend(each for each in batch if isinstance(each, imports.Assessed) and each.feedback)
-                left_out.update(name for each in batch if not isinstance(each, Quarantined) for name in each.left_out)
-                report = _stored(traffic_log, loop, rows, report, answers)
-            if report.read == before and len(waiting) == said:
-                raise InvalidInput(_nothing(path, formats[-1], report.quarantined[bad:], left_out))
-        except InvalidInput as error:
-            report.refused.append(str(error))
+        for batch in _batches(members, name, loop, version, len(paths) > 1, refused):
+            rows = [_known_by(each, secret) for each in batch if isinstance(each, imports.Row)]
+            report.quarantined.extend(each for each in batch if isinstance(each, Quarantined))
+            waiting.extend(each for each in batch if isinstance(each, imports.Assessed) and each.feedback)
+            left_out.update(name for each in batch if not isinstance(each, Quarantined) for name in each.left_out)
+            report = _stored(traffic_log, loop, rows, report, answers)
+        if report.read == before and len(waiting) == said:
+            refused = {path: _nothing(path, name, report.quarantined[bad:], left_out) for path in members} | refused
         report.left_out.update(left_out)
-    report = _joined(traffic_log, waiting, answers, replace(report, format=", ".join(dict.fromkeys(formats))))
+    report.refused.extend(refused[path] for path in paths if path in refused)
+    report = _joined(traffic_log, waiting, answers, replace(report, format=", ".join(dict.fromkeys(name for name, _ in groups))))
     if len(report.refused) == len(paths):
         raise InvalidInput(" ".join(report.refused))
     if not report.read and not report.assessed:
@@ -153,19 +151,42 @@ def import_traffic(
     return report
 
 
+def _groups(paths: Sequence[Path], format: str, refused: dict[Path, str]) -> list[tuple[str, list[Path]]]:
+    """The files that are read as one log, with their format: those whose records may belong together, and each other one alone."""
+    groups: dict[str | Path, tuple[str, list[Path]]] = {}
+    for path in dict.fromkeys(paths):
+        try:
+            name = _format_of(path) if format == AUTO else format
+        except InvalidInput as error:
+            refused[path] = str(error)
+        else:
+            groups.setdefault(name if imports.joins(name) else path, (name, []))[1].append(path)
+    return list(groups.values())
+
+
 def _batches(
-    path: Path, format: str, loop: LoopConfig, version: str | None, within: str
+    paths: Sequence[Path], format: str, loop: LoopConfig, version: str | None, named: bool, refused: dict[Path, str]
 ) -> Iterator[list[imports.Row | imports.Assessed | Quarantined]]:
-    """What is in a file, with places that name the file if there are several."""
+    """What is in the files, with places that name the file if `named`; what is damaged or empty gets its reason into `refused`."""
     call_field = loop.task.label if loop.task.type == "tool_call" else None
-    found = imports.read(lines_of(path), format, loop.name, version, path.stat().st_mtime, time.time(), call_field)
+    items = (item for path in paths for item in _placed(path, format, f"{path.name}, " if named else "", refused))
+    changed = max(path.stat().st_mtime for path in paths)
+    found = imports.rows_of(items, format, loop.name, version, changed, time.time(), call_field)
     while batch := list(islice(found, _BATCH)):
-        yield [
-            replace(each, where=within + each.where) if isinstance(each, Quarantined)
-            else replace(each, place=within + each.place) if isinstance(each, imports.Assessed)
-            else each
-            for each in batch
-        ]  # fmt: skip
+        yield batch
+
+
+def _placed(path: Path, format: str, within: str, refused: dict[Path, str]) -> imports.Items:
+    empty = True
+    try:
+        for place, record in imports.placed(lines_of(path), format):
+            empty = False
+            yield within + place, replace(record, where=within + record.where) if isinstance(record, Quarantined) else record
+    except InvalidInput as error:
+        refused[path] = str(error)
+    else:
+        if empty:
+            refused[path] = _nothing(path, format, (), Counter())
 
 
 def _known_by(row: imports.Row, secret: str) -> imports.Row:

@@ -9,6 +9,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from ftassets.domain.personal_data.texts import scrubbed_text
+
 OWN = {"id", "slice", "group", "quality_score"}
 NOTES = {  # about the row, by names of well-known datasets; `metadata` is for everything else
     "metadata", "category", "conversation_id", "created", "created_at", "dataset", "lang", "language", "model", "source", "split", "tags",
@@ -64,9 +66,9 @@ def turns_of(row: Any) -> Turns:
 
 
 def unread_fields(row: Mapping[str, Any]) -> list[str]:
-    """Names of the fields of such a row that have a number or a flag which nothing reads."""
+    """Names of the fields of such a row that have a number or a flag which nothing reads, without personal data: reports list them."""
     shape = next(shape for name, shape in _SHAPES.items() if name in row)
-    return sorted(str(name) for name in _unused(row, shape) if row[name] not in (None, [], {}, ""))
+    return sorted(scrubbed_text(str(name)) for name in _unused(row, shape) if row[name] not in (None, [], {}, ""))
 
 
 def _unused(row: Mapping[str, Any], shape: _Shape) -> set[Any]:

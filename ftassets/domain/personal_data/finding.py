@@ -12,10 +12,11 @@ from ftassets.domain.personal_data.spans import Span, resolved
 
 # No pattern has two ways to match the same characters, and none repeats without bound where it can still fail: the time is linear
 # in the text, whatever the text. Texts without a digit and without an @, most of them, cost one search.
-_HINT = re.compile(r"[\d@＠﹫]|[(\[] ?at ?[)\]]")
-# without one of these nothing can be found, not even behind the escapes of JSON; numbers of fewer digits are common and harmless
+_HINT = re.compile(r"[\d@＠﹫]|[(\[] ?at ?[)\]]|&commat;")
+# without one of these nothing can be found, not even behind escapes; numbers of fewer digits are common and harmless
 _SHAPE = re.compile(
-    r"[@＠﹫\\]|%40|[(\[] ?at ?[)\]]|\d(?:\W{0,4}\d){5}|\d[.．]\d{1,3}[.．]\d|[^\W\d_]{2}\d{2}|[0-9A-Fa-f:]:[0-9A-Fa-f:]"
+    r"[@＠﹫\\]|%[2-7][0-9A-Fa-f]|&[#cpnas]"
+    r"|[(\[] ?at ?[)\]]|\d(?:\W{0,4}\d){5}|\d[.．]\d{1,3}[.．]\d|[^\W\d_]{2}\d{2}|[0-9A-Fa-f:]:[0-9A-Fa-f:]"
     r"|[0-9](?:[A-Za-z0-9_+/.-]{8}|(?<=[A-Za-z0-9_+/.-]{9}))"  # in a word of 16 characters or more
 )
 _LONG_NUMBER = re.compile(r"[0-9](?:[ .()/-]{0,4}[0-9]){5}")
@@ -32,14 +33,14 @@ def find(text: str, label: str = "") -> list[Span]:
     """Spans of EMAIL, CARD, IBAN, SSN, IP, PHONE and SECRET in order of place, none overlapping another (the longest wins).
 
     `label` is what the text is called, for example its key in a JSON document: it counts as a word before the text. Digits and letters
-    of other scripts and widths count, as do escapes of JSON. Time is linear in the text.
+    of other scripts and widths count, as do escapes of JSON, URLs and HTML. Time is linear in the text.
     """
     begin = f"{label}: " if label else ""
     if not may_hold(begin + text):
         return []
     if label and is_called_secret(label, text):
         return [Span("SECRET", 0, len(text))]
-    views = [folded(text), unescaped(text)] if "\\" in text else [folded(text)]
+    views = [folded(text), unescaped(text)] if "\\" in text or "%" in text or "&" in text else [folded(text)]
     found = []
     for view in views:
         if view is not None:

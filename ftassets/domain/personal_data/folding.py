@@ -8,8 +8,12 @@ from typing import NamedTuple
 from ftassets.domain.personal_data.spans import Span
 
 _DEPTH = 4  # JSON in JSON in JSON: escapes are undone so many times
-_ESCAPE = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|([nrtbf\"'/\\]))")
+_ESCAPE = re.compile(  # of JSON, of URLs, of HTML
+    r"\\(?:u(?P<json>[0-9A-Fa-f]{4})|(?P<control>[nrtbf\"'/\\]))|%(?P<url>[2-7][0-9A-Fa-f])"
+    r"|&(?:#(?P<decimal>[0-9]{2,4})|#[xX](?P<hex>[0-9A-Fa-f]{2,4})|(?P<name>commat|plus|nbsp|amp|period|colon|sol));"
+)
 _CONTROL = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
+_NAMED = {"commat": "@", "plus": "+", "nbsp": " ", "amp": "&", "period": ".", "colon": ":", "sol": "/"}
 _SAME_AS = {
     "−": "-", "ー": "-", "ｰ": "-", "∕": "/", "⁄": "/", "·": ".", "•": ".", "․": ".", "∶": ":", "꞉": ":",
 }  # fmt: skip
@@ -66,12 +70,12 @@ def folded(text: str) -> Folded:
 
 
 def unescaped(text: str) -> Folded | None:
-    """The text with the escapes of JSON undone, as far down as there are any, then folded; None without an escape."""
+    """The text with the escapes of JSON, URLs and HTML undone, as far down as there are any, then folded; None without an escape."""
     starts: Sequence[int] = range(len(text))
     ends: Sequence[int] = range(1, len(text) + 1)
     plain = text
     for _ in range(_DEPTH):
-        if "\\" not in plain or (undone := _undone(plain)) is None:
+        if (undone := _undone(plain)) is None:
             break
         plain, first, last = undone
         starts, ends = [starts[place] for place in first], [ends[place] for place in last]
@@ -83,6 +87,14 @@ def unescaped(text: str) -> Folded | None:
     return Folded(view.text, starts, ends)
 
 
+def _character(escape: re.Match[str]) -> str:
+    if code := escape["json"] or escape["url"] or escape["hex"]:
+        return chr(int(code, 16))
+    if escape["decimal"]:
+        return chr(int(escape["decimal"]))
+    return _NAMED[escape["name"]] if escape["name"] else _CONTROL.get(escape["control"], escape["control"])
+
+
 def _undone(text: str) -> tuple[str, list[int], list[int]] | None:
     """The text with its escapes undone once, and for each character the places of its first and its last one before."""
     parts: list[str] = []
@@ -90,7 +102,7 @@ def _undone(text: str) -> tuple[str, list[int], list[int]] | None:
     last: list[int] = []
     at = 0
     for match in _ESCAPE.finditer(text):
-        parts += [text[at : match.start()], chr(int(match[1], 16)) if match[1] else _CONTROL.get(match[2], match[2])]
+        parts += [text[at : match.start()], _character(match)]
         first += [*range(at, match.start()), match.start()]
         last += [*range(at, match.start()), match.end() - 1]
         at = match.end()

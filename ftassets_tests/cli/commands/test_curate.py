@@ -220,15 +220,21 @@ def test_the_command_shows_the_funnel(source: Path, tmp_path: Path) -> None:
 def test_a_file_of_labels_is_curated_by_label(tmp_path: Path) -> None:
     said = [("billing", 8), ("account", 4), ("refund", 1)]
     rows = [chat(f"{label} request with the number {n}", label) for label, count in said for n in range(count)]
-    (tmp_path / "in.jsonl").write_text("".join([*rows, chat("ok", "Billing "), chat("a sentence instead of a label", "We are\nsorry.")]))
+    mails = [chat(f"no label {n}", label) for n, label in enumerate(("zed@example.com", "zoe@example.com", "zed\\u0040example.com"))]
+    (tmp_path / "in.jsonl").write_text(
+        "".join([*rows, chat("ok", "Billing "), chat("a sentence instead of a label", "We are\nsorry."), *mails])
+    )
     (tmp_path / "golden.jsonl").write_text(chat("golden request", "billing"))
     task = "{type: classification, system_prompt: Name the queue., labels: [billing, account, refund]}"
     config = LOOP.replace("{system_prompt: Answer as JSON.}", task).replace("min_rows: 3", "min_rows: 3, max_class_share: 0.5")
     (tmp_path / "loop.yaml").write_text(config)
     report = curate_file(tmp_path / "in.jsonl", tmp_path / "out", tmp_path / "loop.yaml", None, silent)
     steps = {step["step"]: step for step in report["steps"]}
-    assert (steps["schema"]["quarantined"], steps["schema"]["changed"]) == (1, 1)
-    assert steps["schema"]["counts"] == {"unknown label 'We are\\nsorry.'": 1, "labels spelled as the known one": 1}
+    assert (steps["schema"]["quarantined"], steps["schema"]["changed"]) == (4, 1)
+    assert steps["schema"]["counts"] == {
+        "unknown label 'We are\\nsorry.'": 1, "unknown label '<EMAIL>'": 3, "labels spelled as the known one": 1,
+    }  # fmt: skip
+    assert not any(b"example.com" in path.read_bytes() for path in (tmp_path / "out").iterdir())
     counts = steps["balance"]["counts"]
     assert {name: count for name, count in counts.items() if name.startswith("class ")} == {
         "class billing": 9, "class account": 4, "class refund": 1,

@@ -124,7 +124,7 @@ def test_of_tool_calls_an_answer_that_was_stopped_counts_unless_it_is_whole(log:
     path.write_text("\n".join([chat(1, at=AT, finish_reason=reason), json.dumps(half), chat(3, at=AT)]))
     report = take(log, VOICE, [path])
     assert report.stopped == 1
-    assert "1 answers were cut at the token limit, stopped by a filter or refusals" in "\n".join(import_traffic.describe(report))
+    assert "1 answer cut at the token limit, stopped by a filter or refused by the model" in "\n".join(import_traffic.describe(report))
     assert {row.id: row.well_formed for row in log.exchanges("voice")} == {"chat:1": True, "chat:2": False, "chat:3": True}
 
 
@@ -281,7 +281,7 @@ def test_a_file_with_nothing_to_import_stops_no_other_and_is_told_its_own_reason
     cut.write_bytes(gzip.compress((generation("c", "u", 3) + "\n").encode() * 500)[:-20])
     scores.write_text(score("user-feedback", 0, 9, traceId="t"))
     report = take(log, VOICE, [answers, empty, evaluators, cut, scores], "langfuse")
-    assert (report.stored, report.assessed, report.quarantined) == (2, 1, [])
+    assert (report.stored, report.assessed, report.quarantined) == (3, 1, [])  # what stands before the damage is taken
     assert report.left_out == {"the field 'retrieved'": 1, "the score 'faithfulness' of an evaluator": 1}
     first, second, third = report.refused
     assert first == f"{empty} has no record"
@@ -291,10 +291,29 @@ def test_a_file_with_nothing_to_import_stops_no_other_and_is_told_its_own_reason
         take(log, VOICE, [empty, evaluators])
 
 
+@pytest.mark.parametrize("order", [("spans", "logs"), ("logs", "spans")])
+def test_spans_and_log_records_in_files_of_their_own_are_joined(log: SqliteTrafficLog, tmp_path: Path, order: tuple[str, str]) -> None:
+    ids = {"traceId": "ab", "spanId": "c1"}
+    span = {**ids, "name": "chat", "startTimeUnixNano": f"{AT}000000000", "endTimeUnixNano": f"{AT + 2}000000000", "attributes": {
+        "gen_ai.operation.name": "chat", "gen_ai.request.model": "m", "gen_ai.usage.input_tokens": 7, "user.id": "ann"}}  # fmt: skip
+    texts = {"gen_ai.input.messages": json.dumps([{"role": "user", "parts": [{"type": "text", "content": "on"}]}]),
+             "gen_ai.output.messages": json.dumps([{"role": "assistant", "parts": [{"type": "text", "content": "{}"}]}])}  # fmt: skip
+    details = {**ids, "timeUnixNano": f"{AT + 1}000000000", "eventName": "gen_ai.client.inference.operation.details", "attributes": texts}
+    (tmp_path / "spans").write_text(json.dumps(span))
+    (tmp_path / "logs").write_text(json.dumps(details) + "\n{\n")
+    (tmp_path / "empty").touch()
+    report = take(log, VOICE, [*(tmp_path / name for name in order), tmp_path / "empty"], "otel")
+    assert (report.stored, [bad.where for bad in report.quarantined]) == (1, ["logs, line 2"])
+    assert report.refused == [f"{tmp_path / 'empty'} has no record"]
+    [row] = log.exchanges("voice")
+    assert (row.version, row.tokens_in, row.latency_ms, row.at, bool(row.user)) == ("m", 7, 2000.0, AT, True)
+
+
 def test_a_field_with_text_that_is_not_read_is_counted_by_name(log: SqliteTrafficLog, tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
-    path.write_text("\n".join(chat(n, at=AT + n, retrieved={"text": "x"}, shard=3, metadata={"a": 1}) for n in range(3)))
-    assert take(log, VOICE, [path]).left_out == {"the field 'retrieved'": 3}
+    mail = {"jo@example.com": "x"}
+    path.write_text("\n".join(chat(n, at=AT + n, retrieved={"text": "x"}, shard=3, metadata={"a": 1}, **mail) for n in range(3)))
+    assert take(log, VOICE, [path]).left_out == {"the field 'retrieved'": 3, "the field '<EMAIL>'": 3}
 
 
 def test_a_comment_alone_belongs_to_a_thumb_or_a_correction(log: SqliteTrafficLog, tmp_path: Path) -> None:

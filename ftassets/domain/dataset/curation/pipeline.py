@@ -1,6 +1,7 @@
 """From raw examples to a training set: every row is kept in one split or quarantined with its step and reason."""
 
 import functools
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
@@ -175,7 +176,10 @@ def curate(
         pool.index = [i for i in pool.index if i not in outcome.dropped] if outcome.dropped else pool.index
         results[name] = outcome.result
         lost = len(outcome.dropped) + (len(rejected) if name == "schema" else 0)
-        counted = dict(outcome.counts), outcome.skipped, dict(outcome.examples)
+        counts: Counter[str] = Counter()
+        for what, count in outcome.counts.items():
+            counts[hide(what)] += count
+        counted = dict(counts), outcome.skipped, {hide(what): hide(row) for what, row in outcome.examples.items()}
         funnel.append(StepReport(name, len(pool.index), lost, len(outcome.changed), *counted))
     splits = {name: sorted((pool.rows[i] for i in members), key=lambda row: row.id) for name, members in results["split"].items()}
     conflicting = results.get("conflicts") or []

@@ -99,6 +99,11 @@ def _feedback(on: Exchange, said: PersonFeedback, correction: str | None) -> Fee
     return Feedback(on.id, at, said.rating, correction, said.comment, said.tags)
 
 
+def joins(name: str) -> bool:
+    """Whether one call may be several records of this format, which may lie in several files."""
+    return reader(name).joined is not iter
+
+
 def reader(name: str) -> Format:
     """The reader of a format. Raises InvalidInput for an unknown one."""
     if name not in TRAFFIC:
@@ -126,8 +131,26 @@ def read(
     `call_field`, and refuses its row without one. Reading the same file twice gives the same ids. Rows of one version have the exposure
     probability 1. Raises InvalidInput for an unknown format and an array that is too large.
     """
+    yield from rows_of(placed(lines, format), format, loop, version, at, now, call_field)
+
+
+def placed(lines: Iterable[bytes], format: str) -> Items:
+    """The records of a log, or what is none, each with its place. Raises as `read`."""
+    return _located(lines, reader(format).records)
+
+
+def rows_of(
+    items: Items,
+    format: str,
+    loop: str,
+    version: str | None = None,
+    at: float | None = None,
+    now: float = math.inf,
+    call_field: str | None = None,
+) -> Iterator[Row | Assessed | Quarantined]:
+    """As `read`, of the records of one log or of several, which are joined where one call is several records."""
     of = reader(format)
-    for place, record in of.joined(_located(lines, of.records)):
+    for place, record in of.joined(items):
         if isinstance(record, Quarantined):
             yield record
             continue

@@ -15,6 +15,7 @@ from ftassets.domain.chat import Asked, openai_messages
 from ftassets.domain.dataset.row_shapes import holds_text
 from ftassets.domain.file_formats import TRAFFIC
 from ftassets.domain.personal_data.finding import find
+from ftassets.domain.personal_data.texts import scrubbed_text
 from ftassets.domain.traffic.exchange import Exchange, hashed_user, stored_request
 
 _CLF = "%d/%b/%Y:%H:%M:%S %z"  # of web servers' access logs
@@ -232,10 +233,10 @@ def safe_id(name: Any) -> str:
 def unread(record: Mapping[Any, Any], read: Collection[str], known: tuple[str, ...] = ()) -> list[str]:
     """Fields of a record that hold text and are not read, as words of a report; `known` begins the names that are expected there.
 
-    Numbers in a name are written as N, so that the members of a list have one name.
+    Numbers in a name are written as N, so that the members of a list have one name; personal data in it is replaced.
     """
     lost = (str(name) for name, value in record.items() if name not in read and holds_text(value))
-    return sorted({f"the field {_NUMBER.sub('N', name)[:80]!r}" for name in lost if not name.startswith(known)})
+    return sorted({f"the field {scrubbed_text(_NUMBER.sub('N', name))[:80]!r}" for name in lost if not name.startswith(known)})
 
 
 def stored_ids(name: str) -> list[str]:

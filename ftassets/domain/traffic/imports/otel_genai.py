@@ -32,7 +32,7 @@ from ftassets.domain.traffic.imports.messages import answer_of, asked_of, is_cut
 from ftassets.domain.traffic.imports.opinions import Opinion, by_people, of_people, opinion_of
 from ftassets.domain.traffic.imports.otlp import AROUND_CALLS, attributes_of, records, span_of, value_of
 
-HELD = 10_000  # calls that wait for their answer or their span at a time, so that a file does not have to fit into memory
+HELD = 100_000  # calls that wait for their answer or their span at a time: spans and log records may lie in files of their own
 _CALLS = ("chat", "text_completion", "generate_content")
 _FIELDS = {"role", "content", "tool_calls", "refusal", "name"}  # of a message
 _READ = (  # begin the names of attributes that are read, or that say how the model was called
