@@ -21,7 +21,10 @@ def members(gate: "Gate") -> "list[Gate]":
 
 
 def evaluate_any_of(gate: "Gate", evaluate: Evaluate) -> GateResult:
-    """PASS when any gate's p-value survives Holm's correction (Holm 1979); one without a p-value cannot."""
+    """PASS when any gate's p-value survives Holm's correction (Holm 1979); one without a p-value cannot. FAIL when all FAIL.
+
+    How many rows would tell is known of each gate alone, and its own sentence says so.
+    """
     results = [evaluate(each) for each in members(gate)]
     adjusted = holm([1.0 if r.p_value is None else r.p_value for r in results])
     best = min(zip(adjusted, results, strict=True), key=lambda pair: pair[0])[1]
@@ -31,12 +34,11 @@ def evaluate_any_of(gate: "Gate", evaluate: Evaluate) -> GateResult:
         # a member that passed on its own test without surviving the correction is short of data, too
         verdict = Verdict.FAIL if all(r.verdict is Verdict.FAIL for r in results) else Verdict.NOT_ENOUGH_DATA
     each = "; ".join(f"{r.name}: {r.sentence}, with Holm {p:.2g}" for p, r in zip(adjusted, results, strict=True))
-    needed = min((r.rows_needed for r in results if r.rows_needed), default=None)
     return GateResult.of(
         gate, verdict, best.value, best.bound, best.threshold, best.n, 
             f"smallest p of {amount(len(results), 'gate')} "
             "with Holm's correction "
-        f"{min(adjusted):.2g}, needs < {1 - gate.confidence:.2g} ({each})", p_value=min(adjusted), rows_needed=needed,
+        f"{min(adjusted):.2g}, needs < {1 - gate.confidence:.2g} ({each})", p_value=min(adjusted),
     )  # fmt: skip
 
 

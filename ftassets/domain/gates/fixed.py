@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ftassets.domain.evaluation.scoring import Score
-from ftassets.domain.gates.evidence import mean_evidence
+from ftassets.domain.gates.evidence import mean_evidence, tested
 from ftassets.domain.gates.independent_units import counted, pooled, unit_of
 from ftassets.domain.gates.measured import clipped, row_values
 from ftassets.domain.gates.paired import OUTSIDE, no_rows, not_measured, right_or_wrong, scores_beyond
@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from ftassets.domain.gates.gate import Gate
 
 
-def evaluate_fixed(gate: "Gate", report: EvalReport) -> GateResult:
+def evaluate_fixed(gate: "Gate", report: EvalReport, needed: bool = True) -> GateResult:
     """The verdict of a gate with at_least or at_most on the candidate's scores. Raises ValueError when one is not finite.
+
+    Not `needed`: without the rows that would tell.
 
     The bounds are exact for right or wrong (Clopper and Pearson), and Gaffke's for other values, which count up to the gate's `top`.
     """
@@ -31,7 +33,7 @@ def evaluate_fixed(gate: "Gate", report: EvalReport) -> GateResult:
         return scores_beyond(gate, beyond, len(kept))
     sign, limit, top = 1 if gate.at_least is not None else -1, bar(gate), gate.top
     ends = (0.0, top) if sign > 0 else (-top, 0.0)
-    found = mean_evidence([sign * value for value in kept], ends, sign * limit, gate.confidence)
+    found = (mean_evidence if needed else tested)([sign * value for value in kept], ends, sign * limit, gate.confidence)
     method = "Clopper-Pearson" if right_or_wrong(gate, scores) else "Gaffke"
     return fixed_result(
         gate,

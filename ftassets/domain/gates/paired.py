@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ftassets.domain.evaluation.scoring import Score
-from ftassets.domain.gates.evidence import Ends, Evidence, mean_evidence, pairs_evidence
+from ftassets.domain.gates.evidence import Ends, Evidence, differences, mean_evidence, pairs_evidence, tested
 from ftassets.domain.gates.independent_units import WHOLE, counted, in_conversations, pooled, unit_of
 from ftassets.domain.gates.measured import clipped, row_values
 from ftassets.domain.gates.report import EvalReport
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 OUTSIDE = 0.01  # share of values beyond the scale that may count as its end
 
 
-def evaluate_paired(gate: "Gate", report: EvalReport) -> GateResult:
-    """The verdict of a gate with better_than or no_worse_than.
+def evaluate_paired(gate: "Gate", report: EvalReport, needed: bool = True) -> GateResult:
+    """The verdict of a gate with better_than or no_worse_than; not `needed`, without the rows that would tell, which take longest to find.
 
     Raises ValueError when the two were not scored on the same rows, or when a score is not finite.
     """
@@ -32,8 +32,8 @@ def evaluate_paired(gate: "Gate", report: EvalReport) -> GateResult:
         return not_measured(gate, len(candidate))
     ours, theirs = (pooled(gate.metric, scores, values) for scores, values in ((candidate, ours), (production, theirs)))
     if right_or_wrong(gate, candidate):
-        return _right_or_wrong(gate, candidate, [value > 0 for value in ours], [value > 0 for value in theirs])
-    return _scores(gate, candidate, ours, theirs)
+        return _right_or_wrong(gate, candidate, [value > 0 for value in ours], [value > 0 for value in theirs], needed)
+    return _scores(gate, candidate, ours, theirs, needed)
 
 
 def right_or_wrong(gate: "Gate", scores: Sequence[Score]) -> bool:
@@ -69,12 +69,12 @@ def scores_beyond(gate: "Gate", outside: int, n: int) -> GateResult:
     return GateResult.of(gate, Verdict.NOT_ENOUGH_DATA, None, None, 0.0, n, text)
 
 
-def _right_or_wrong(gate: "Gate", scores: Sequence[Score], ours: list[bool], theirs: list[bool]) -> GateResult:
+def _right_or_wrong(gate: "Gate", scores: Sequence[Score], ours: list[bool], theirs: list[bool], needed: bool) -> GateResult:
     """Where lower is better, as for refusals, a candidate wins a row by not having what production has."""
     lower, n = gate.kind.value.lower_is_better, len(ours)
     pairs = Pairs.of(theirs, ours) if lower else Pairs.of(ours, theirs)
     limit = 0.0 if gate.better_than else 0.0 - (gate.margin or 0.0)
-    found = pairs_evidence(pairs, limit, gate.confidence)
+    found = pairs_evidence(pairs, limit, gate.confidence) if needed else tested(differences(pairs), (-1.0, 1.0), limit, gate.confidence)
     both = sum(c and p for c, p in zip(ours, theirs, strict=True))
     neither = n - both - pairs.only_candidate - pairs.only_production
     fixed, broken, wrong = ("had only by production", "only by the candidate", both) if lower else ("fixed", "broken", neither)
@@ -86,7 +86,7 @@ def _right_or_wrong(gate: "Gate", scores: Sequence[Score], ours: list[bool], the
     return _result(gate, found, limit, n, text, test, -1 if lower else 1, unit=unit_of(scores))
 
 
-def _scores(gate: "Gate", scores: Sequence[Score], ours: list[float], theirs: list[float]) -> GateResult:
+def _scores(gate: "Gate", scores: Sequence[Score], ours: list[float], theirs: list[float], needed: bool) -> GateResult:
     """Values of any size up to the gate's `top`."""
     known, n, top = gate.kind.value, len(ours), gate.top
     (ours, beyond), (theirs, more) = clipped(ours, top), clipped(theirs, top)
@@ -96,8 +96,8 @@ def _scores(gate: "Gate", scores: Sequence[Score], ours: list[float], theirs: li
     if beyond + more:
         text += f", {beyond + more} values beyond 0 to {top:g} counted as these"
     text += ", lower is better" if known.lower_is_better else ""
-    differences, ends, limit, sign = differences_of(gate, ours, theirs)
-    found = mean_evidence(differences, ends, limit, gate.confidence)
+    gains, ends, limit, sign = differences_of(gate, ours, theirs)
+    found = (mean_evidence if needed else tested)(gains, ends, limit, gate.confidence)
     of = f" to {1 + (gate.margin or 0.0):.2f} times production's" if known.relative_margin else ""
     return _result(gate, found, limit, n, text, "test of the mean (Gaffke)", sign, of, unit_of(scores))
 

@@ -169,7 +169,23 @@ def plan_policy(gates: "Sequence[Gate]", counts: RowCounts, effect: float, disco
         each if each.power is None else replace(each, needed_for_all=plan(gate, counts, effect, discordance, spread, wanted).needed)
         for gate, each in zip(gates, alone, strict=True)
     )
-    return PolicyPlan(found, float(np.prod(chances)), max(0.0, 1 - sum(1 - chance for chance in chances)), min(chances))
+    most = [
+        each.power if (highest := _most(gate, counts, effect, discordance, spread)) is None else highest
+        for gate, each in zip(gates, alone, strict=True)
+        if each.power is not None
+    ]
+    return PolicyPlan(found, float(np.prod(chances)), max(0.0, 1 - sum(1 - chance for chance in chances)), min(most))
+
+
+def _most(gate: "Gate", counts: RowCounts, effect: float, discordance: float, spread: float) -> float | None:
+    """The largest chance that any_of passes, however its gates depend on each other: the sum of theirs; None for other gates."""
+    if not gate.any_of:
+        return None
+    return min(1.0, sum(1.0 if each.power is None else each.power for each in _members(gate, counts, effect, discordance, spread)))
+
+
+def _members(gate: "Gate", counts: RowCounts, effect: float, discordance: float, spread: float) -> list[GatePlan]:
+    return [plan_gate(each, counts.parts(each), effect, discordance, spread) for each in members(gate)]
 
 
 def plan(gate: "Gate", counts: RowCounts, effect: float, discordance: float, spread: float, wanted: float = POWER) -> GatePlan:
@@ -207,16 +223,32 @@ def of_all(chance: Callable[[int], float], parts: Sequence[int]) -> float:
 def plan_any_of(
     gate: "Gate", parts: Sequence[Sequence[int]], effect: float, discordance: float, spread: float, wanted: float = POWER
 ) -> GatePlan:
-    """The plan of an any_of gate whose members have these rows: that of its most powerful member at Holm's first step.
+    """The plan of an any_of gate whose members have these rows, each at Holm's first step.
 
-    The chance that any passes is at least this one. Raises ValueError as `power` does.
+    Members in slices of their own have no row in common, and any of them passes as often as independent ones do. Otherwise it is the plan
+    of the most powerful one: the chance that any passes is at least that. Raises ValueError as `power` does.
     """
-    plans = [plan_gate(each, count, effect, discordance, spread, wanted) for each, count in zip(members(gate), parts, strict=True)]
+    asked = members(gate)
+    plans = [plan_gate(each, count, effect, discordance, spread, wanted) for each, count in zip(asked, parts, strict=True)]
     known = [plan for plan in plans if plan.power is not None]
     if not known:
         return replace(plans[0], name=gate.name, sentence=f"none of its gates can be planned; {plans[0].name}: {plans[0].sentence}")
     best = max(known, key=lambda plan: plan.power or 0.0)
-    return replace(best, name=gate.name, sentence=f"by its most powerful gate with Holm's correction, {best.name}: {best.sentence}")
+    slices = {each.slice for each in asked}
+    if len(known) < len(asked) or len(slices) < len(asked) or None in slices:
+        return replace(best, name=gate.name, sentence=f"by its most powerful gate with Holm's correction, {best.name}: {best.sentence}")
+    chances = [each.kind.plan(each, effect, discordance, spread) for each in asked]
+
+    def any_passes(rows: Sequence[Sequence[int]]) -> float:
+        each = (of_all(chance, count) for chance, count in zip(chances, rows, strict=True) if not isinstance(chance, str))
+        return 1 - float(np.prod([1 - chance for chance in each]))
+
+    now = any_passes(parts)
+    needed = smallest(lambda n: any_passes([[n] * len(count) for count in parts]) >= wanted)
+    text = f"any of {len(asked)} slices, with Holm's correction, passes a model better by {100 * effect:g} points in each with {now:.0%}"
+    if now < POWER:
+        text += f": it needs about {about(needed)} rows in each" if needed else f"; fewer than {ROWS_LIMIT:,} rows are not enough"
+    return GatePlan(gate.name, effect, min(min(count) for count in parts), needed, now, text)
 
 
 def held_back(gates: "Sequence[Gate]", counts: RowCounts, effect: float, discordance: float, level: float) -> float | None:
@@ -224,16 +256,14 @@ def held_back(gates: "Sequence[Gate]", counts: RowCounts, effect: float, discord
 
     Of the gates that compare with production, those that can be planned; None without one. Raises ValueError as `power` does.
     """
-    chances = []
+    chances, discordance = [], max(discordance, effect)
     for gate in (at_level(each, level) for each in gates):
-        if gate.any_of or gate.preset:
-            found = plan(gate, counts, effect, max(discordance, effect), SPREAD).power
-        elif gate.better_than or gate.no_worse_than:
-            chance = gate.kind.plan(gate, effect, max(discordance, effect), SPREAD)
-            found = None if isinstance(chance, str) else of_all(chance, counts.parts(gate))
-        else:
-            continue  # how far it is from a fixed bound does not follow from its gain
-        chances += [] if found is None else [found]
+        if gate.any_of:  # at most the sum, however they depend on each other
+            chances += [most] if (most := _most(gate, counts, effect, discordance, SPREAD)) is not None else []
+        elif (stands_for := as_gate(gate)).better_than or stands_for.no_worse_than:
+            chance = stands_for.kind.plan(stands_for, effect, discordance, SPREAD)
+            chances += [] if isinstance(chance, str) else [of_all(chance, counts.parts(stands_for))]
+        # how far it is from a fixed bound does not follow from its gain
     return 1 - min(chances) if chances else None
 
 

@@ -137,11 +137,10 @@ def _result(
 ) -> GateResult:
     """The gate's result with the evidence of one class, which decides; a single class's own verdict may be FAIL where all have none."""
     asked, own = gate.model_copy(update={"confidence": confidence}), of_class(report, label)
-    result = evaluate_paired(asked, own) if gate.better_than or gate.no_worse_than else evaluate_fixed(asked, own)
-    unit = unit_of(own.rows("candidate", gate.slice))
-    text = result.sentence.removesuffix(would_tell(result.rows_needed, unit)) if result.rows_needed else result.sentence
+    evaluate = evaluate_paired if gate.better_than or gate.no_worse_than else evaluate_fixed
+    result, unit = evaluate(asked, own, needed=False), unit_of(own.rows("candidate", gate.slice))
     of = f"class {label}" if gate.label else f"{amount(len(found), 'class', 'classes')}: {said}; class {label}"
     needed = _rows_of_each(found) if verdict is Verdict.NOT_ENOUGH_DATA else None
     each = f"of {f'class {label}' if len(found) == 1 else 'each class'}"
     more = would_tell(needed, f"{unit} {each}") if needed else ""
-    return result.model_copy(update={"verdict": verdict, "sentence": f"{of}: {text}{more}", "rows_needed": needed})
+    return result.model_copy(update={"verdict": verdict, "sentence": f"{of}: {result.sentence}{more}", "rows_needed": needed})

@@ -228,6 +228,34 @@ def test_any_of_is_as_sure_as_its_best_member_after_holm() -> None:
     assert "none of its gates can be planned" in none.sentence
 
 
+SLICES = [BETTER.model_copy(update={"slice": name}) for name in ("new", "old")]
+
+
+def test_any_of_slices_without_a_common_row_passes_as_often_as_planned() -> None:
+    either = Gate(any_of=SLICES)
+    found = plan_any_of(either, [[150], [150]], 0.04, 0.1, 0.3)
+    rng, draws, n = np.random.default_rng(4), 20_000, found.needed or 0
+    strict = BETTER.model_copy(update={"confidence": 0.975})
+    for rows, wanted in ((150, found.power), (n, POWER)):
+        won, lost, _ = rng.multinomial(rows, [0.07, 0.03, 0.9], size=(2, draws)).transpose(2, 0, 1)
+        assert np.mean(passes(strict, won, lost, rows).any(axis=0)) == pytest.approx(wanted, abs=0.012)
+    assert f"any of 2 slices, with Holm's correction, passes a model better by 4 points in each with {found.power:.0%}" in found.sentence
+    together = plan_policy([either, BETTER], RowCounts({"new": 150, "old": 150}), 0.04, 0.1, 0.3)
+    assert together.at_most == pytest.approx(min(power(BETTER, 300, 0.04, 0.1), 2 * power(strict, 150, 0.04, 0.1)))
+
+
+def test_the_least_share_of_missed_models_is_a_bound_from_below_and_of_the_gain_it_is_for() -> None:
+    counts = RowCounts({"new": 150, "old": 150})
+    for gain in (0.02, 0.04, 0.08):
+        alone = power(BETTER.model_copy(update={"confidence": 0.975}), 150, gain, 0.1)
+        found = held_back([Gate(any_of=SLICES)], counts, gain, 0.1, 0.05)
+        assert found == pytest.approx(max(0.0, 1 - 2 * alone))
+        assert found <= (1 - alone) ** 2, "independent slices miss so many"
+    by_gain = [held_back([Gate(preset="rouge_l")], counts, gain, 0.1, 0.05) or 0.0 for gain in (0.02, 0.04, 0.08)]
+    assert by_gain == [pytest.approx(1 - power(BETTER, 300, gain, 0.1)) for gain in (0.02, 0.04, 0.08)]
+    assert held_back([Gate(preset="latency"), Gate(metric="exact_match", at_least=0.5)], counts, 0.04, 0.1, 0.05) is None
+
+
 @pytest.mark.parametrize("share", [0.3, 0.7, 0.95])
 @pytest.mark.parametrize("confidence", [0.9, 0.99])
 def test_below_the_fewest_rows_even_a_perfect_candidate_fails(share: float, confidence: float) -> None:
