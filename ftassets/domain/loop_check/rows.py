@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ftassets.domain.dataset.control_tokens import ControlTokens
 from ftassets.domain.dataset.curation import Curated, SizeVerdict, curate
 from ftassets.domain.dataset.curation.contamination import drop_contaminated
+from ftassets.domain.dataset.curation.near import drop_near
 from ftassets.domain.dataset.curation.step import Pool
 from ftassets.domain.dataset.curation.text import answer_key, request_digest
 from ftassets.domain.dataset.rows import Example
@@ -142,6 +143,15 @@ def repeated(loop: "LoopConfig", files: Sequence[Written]) -> Iterator[LoopFindi
             )
             advice = "gates count each conversation once, because its rows are right or wrong together: add others if they lack rows"
             yield LoopFinding("warning", "conversation", of.source, text, advice, together[0][1])
+        alone = [row for row in rows if not conversation_of(row)]
+        if near := drop_near(Pool(alone, list(range(len(alone)))), loop).dropped:
+            first = min(near)
+            text = f"{amount(len(near), 'row is a near copy', 'rows are near copies')} of others; the first: {near[first]}"
+            advice = (
+                "gates count each by itself, and their verdicts hold for rows that are right or wrong by themselves: leave out those that "
+                "are not, or give them one conversation_id"
+            )
+            yield LoopFinding("warning", "near_copy", of.source, text, advice, line_of[alone[first].id])
 
 
 def _contradictions(of: Written, form: AnswerForm) -> Iterator[tuple[int, int]]:

@@ -102,6 +102,20 @@ def test_contradictions_are_told_in_every_file_and_duplicates_where_they_count_t
     assert [each.line for each in dropped if each.kind == "exact"] == [3]  # the contradiction is told once
 
 
+def test_near_copies_of_test_rows_are_told_with_their_count() -> None:
+    near = [f"please dim the lamp in the kitchen of the {which} house" for which in ("red", "blue", "old")]
+    text = "".join(line(each, "on", id=f"r{n}") for n, each in enumerate(near)) + line(ASKS[1], "on", id="other")
+    seed, golden = written(text, "seed"), written(text, "golden")
+    [found] = repeated(loop(), [seed, golden])
+    assert (found.kind, found.source) == ("near_copy", "golden")
+    assert found.text.startswith("2 rows are near copies of others; the first: same answer as r")
+    assert "conversation_id" in found.advice
+    other = "".join(line(each, answer, id=f"r{n}") for n, (each, answer) in enumerate(zip(near, ("on", "off", "up"), strict=True)))
+    assert not list(repeated(loop(), [written(other, "golden")])), "another answer is another row"
+    one = "".join(line(each, "on", id=f"r{n}", conversation_id="c") for n, each in enumerate(near))
+    assert [each.kind for each in repeated(loop(), [written(one, "golden")])] == ["conversation"]
+
+
 def test_answers_that_differ_in_the_order_of_keys_do_not_contradict() -> None:
     same = [json.dumps({"instruction": ASKS[0], "response": answer}) for answer in ('{"a": 1, "b": 2}', '{"b": 2, "a": 1}')]
     assert lines(list(repeated(loop(), [written("\n".join(same), "golden")]))) == [("duplicate", "golden", 2)]
