@@ -23,7 +23,7 @@ def members(gate: "Gate") -> "list[Gate]":
 def evaluate_any_of(gate: "Gate", evaluate: Evaluate) -> GateResult:
     """PASS when any gate's p-value survives Holm's correction (Holm 1979); one without a p-value cannot. FAIL when all FAIL.
 
-    How many rows would tell is known of each gate alone, and its own sentence says so.
+    How many rows would tell is known of each gate alone: it is in that gate's sentence.
     """
     results = [evaluate(each) for each in members(gate)]
     adjusted = holm([1.0 if r.p_value is None else r.p_value for r in results])

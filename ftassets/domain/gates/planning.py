@@ -247,7 +247,7 @@ def plan_any_of(
     needed = smallest(lambda n: any_passes([[n] * len(count) for count in parts]) >= wanted)
     text = f"any of {len(asked)} slices, with Holm's correction, passes a model better by {100 * effect:g} points in each with {now:.0%}"
     if now < POWER:
-        text += f": it needs about {about(needed)} rows in each" if needed else f"; fewer than {ROWS_LIMIT:,} rows are not enough"
+        text += f": it needs about {about(needed)} in each" if needed else f"; fewer than {ROWS_LIMIT:,} rows are not enough"
     return GatePlan(gate.name, effect, min(min(count) for count in parts), needed, now, text)
 
 
