@@ -13,8 +13,9 @@ from dagster._core.launcher import DefaultRunLauncher, WorkerStatus
 
 from ftassets.domain.run_worker import BEAT, SILENCE, Evidence, Finding, Place, Process, Word, judge
 
-PID, STARTED, HOST, MACHINE = "ftassets/pid", "ftassets/process_started", "ftassets/host", "ftassets/machine"
-EXECUTES = "ftassets/executes"  # the run these are about: Dagster copies the tags of a run that is executed again
+# Dagster does not show tags that begin so
+PID, STARTED, HOST, MACHINE = (f".dagster/ftassets_{name}" for name in ("pid", "process_started", "host", "machine"))
+EXECUTES = ".dagster/ftassets_executes"  # the run these are about: Dagster copies the tags of a run that is executed again
 DIED = "ftassets/died"  # set by the reconcile sensor on runs whose worker is gone
 RUN_ID = "FTASSETS_RUN_ID"
 _PROC = Path("/proc")

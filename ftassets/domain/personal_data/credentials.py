@@ -45,7 +45,9 @@ PRIVATE_KEY = "PRIVATE KEY"  # what stands before and behind one
 _WHOLE = re.compile(r"\S{6,4096}")
 _MARK = rf"[A-Z0-9 ]{{0,30}}{PRIVATE_KEY}(?: BLOCK)?-----"
 _BODY = r"A-Za-z0-9+/=\s:,-"
-_PRIVATE_KEY = re.compile(rf"-----BEGIN {_MARK}[{_BODY}]{{0,16000}}?(?:-----END {_MARK}|(?![{_BODY}])|\Z)")  # the end may be cut off
+_PRIVATE_KEY = re.compile(  # the end may be cut off, also by the next one
+    rf"-----BEGIN {_MARK}(?:(?!-----BEGIN )[{_BODY}]){{0,16000}}?(?:-----END {_MARK}|(?=-----BEGIN )|(?![{_BODY}])|\Z)"
+)
 _HOOK = re.compile(r"hooks\.slack\.com/services/[A-Za-z0-9/]{20,80}|discord(?:app)?\.com/api/webhooks/[0-9]{15,20}/[A-Za-z0-9_-]{50,80}")
 _SIGNED = re.compile(r"[?&](?:sig|signature|X-Amz-Signature)=([A-Za-z0-9%+/=_-]{32,512})")  # an address that opens what it names
 _AWS = re.compile(r"(?:aws|secret|key)[^\n]{0,40}?(?<![A-Za-z0-9/+=_-])([A-Za-z0-9/+]{40})(?![A-Za-z0-9/+=_-])", re.IGNORECASE)

@@ -9,13 +9,13 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from ftassets.domain.chat import Asked, Conversation, texts, with_texts
+from ftassets.domain.json_strings import TOKEN, as_token, is_json, with_strings
 from ftassets.domain.personal_data.accounts import digits, windows
 from ftassets.domain.personal_data.finding import find, may_hold
 from ftassets.domain.personal_data.folding import folded
 from ftassets.domain.personal_data.labels import BEFORE, as_label
 from ftassets.domain.personal_data.spans import Finder, Span, redact, resolved
 
-_TOKEN = re.compile(r'("(?:[^"\\]|\\.)*")([ \t\r\n]*:)?|-?[0-9][0-9.eE+-]*')  # of valid JSON: strings, whether they are keys, numbers
 _RUN = re.compile(r"[0-9](?:[ .()/-]{0,4}[0-9]){5,}")
 
 
@@ -48,16 +48,13 @@ def tools_without_personal_data(tools: str | None) -> tuple[str | None, Counter[
     """Tools with personal data replaced in their strings, and how much there was of each kind; numbers, such as limits, are left."""
     found: Counter[str] = Counter()
 
-    def clean(match: re.Match[str]) -> str:
-        if not match[1]:
-            return match[0]
-        text = written = json.loads(match[1])
+    def clean(text: str) -> str:
         while spans := find(text):
             found.update(span.kind for span in spans)
             text = redact(text, spans)
-        return match[0] if text == written else json.dumps(text, ensure_ascii=match[0].isascii()) + (match[2] or "")
+        return text
 
-    return (_TOKEN.sub(clean, tools) if tools else tools), found
+    return (with_strings(tools, clean) if tools else tools), found
 
 
 def holds_personal_data(asked: Asked, answers: Sequence[str]) -> bool:
@@ -79,17 +76,6 @@ def tool_names(asked: Asked) -> list[str]:
     tools = [tool.get("function", tool) for tool in (json.loads(asked.tools) if asked.tools else [])]
     names = [tool["name"] for tool in tools if isinstance(tool, dict) and isinstance(tool.get("name"), str)]
     return [*names, *(call.name for message in asked.messages for call in message.tool_calls or ())]
-
-
-def is_json(text: str) -> bool:
-    """Whether a text is a JSON document."""
-    if text[:1].isalpha() and text[:4] not in ("true", "fals", "null", "NaN", "Infi"):
-        return False
-    try:
-        json.loads(text)
-    except (ValueError, RecursionError):
-        return False
-    return True
 
 
 def _with_ids(messages: Conversation, renamed: Mapping[str, str]) -> Conversation:
@@ -179,7 +165,7 @@ def _scrubbed(written: Sequence[_Text], names: Finder | None) -> tuple[list[str]
         parts, last = [], 0
         for label, text, is_key, match in _tokens(document):
             cleaned = clean(text, label, is_key)
-            new = match[0] if cleaned == text else json.dumps(cleaned, ensure_ascii=match[0].isascii()) + (match[2] or "")
+            new = match[0] if cleaned == text else as_token(cleaned, match)
             parts += [document[last : match.start()], new]
             last = match.end()
         return "".join([*parts, document[last:]])
@@ -190,7 +176,7 @@ def _scrubbed(written: Sequence[_Text], names: Finder | None) -> tuple[list[str]
 def _tokens(document: str) -> Iterator[tuple[str, str, bool, re.Match[str]]]:
     """Strings and numbers of a JSON document: the key it belongs to, if any, the text, whether it is a key itself, and its place."""
     key = ""
-    for match in _TOKEN.finditer(document):
+    for match in TOKEN.finditer(document):
         text = json.loads(match[1]) if match[1] else match[0]
         is_key = match[2] is not None
         yield "" if is_key else key, text, is_key, match

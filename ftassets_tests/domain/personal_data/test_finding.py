@@ -510,3 +510,10 @@ def test_any_text_around_an_address_keeps_places_in_order(before: str, value: tu
     edges = [edge for span in find(text) for edge in (span.start, span.end)]
     assert edges == sorted(edges)
     assert all(0 <= edge <= len(text) for edge in edges)
+
+
+def test_of_marks_of_private_keys_in_a_row_each_is_a_secret_of_its_own() -> None:
+    mark = "-----BEGIN RSA PRIVATE KEY-----"
+    assert [(span.start, span.end) for span in find(mark * 3)] == [(0, 31), (31, 62), (62, 93)]
+    text = f"{mark}\nMIIEow\n{mark}\nMIIB\n-----END RSA PRIVATE KEY----- ok"
+    assert redact(text, find(text)) == "<SECRET><SECRET> ok"

@@ -1,13 +1,15 @@
 """Noise out of texts: control characters, other line ends, white space at the ends. What could mean something stays."""
 
+import json
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from ftassets.domain.chat import texts, trimmed, with_texts
 from ftassets.domain.dataset.curation.step import Pool, StepOutcome
+from ftassets.domain.json_strings import TOKEN, is_json, with_strings
 
 if TYPE_CHECKING:
     from ftassets.config.loop import LoopConfig
@@ -27,21 +29,32 @@ def _composed(text: str) -> str:
     return "".join(part if number % 2 else unicodedata.normalize("NFC", part) for number, part in enumerate(_IDEOGRAPHS.split(text)))
 
 
+ENDS = "white space at the ends"
+_OPENS = ("{", "[", '"')  # what begins JSON that has strings
 CHANGES: dict[str, Callable[[str], str]] = {  # in this order
     "line ends": lambda text: _LINE_ENDS.sub("\n", text),
     "control characters": lambda text: _CONTROL.sub("", text),
     "byte order marks and soft hyphens": lambda text: _MARKS.sub("", text),
     "zero-width spaces": lambda text: _ZERO_WIDTH.sub("", text),
     "letters composed (NFC)": _composed,
-    "white space at the ends": trimmed,
+    ENDS: trimmed,
 }
+_IN_JSON = {kind: change for kind, change in CHANGES.items() if kind != ENDS}  # white space at the ends is part of a value
 
 
 def clean(text: str) -> str:
-    """The text without noise, see CHANGES."""
+    """The text without noise, see CHANGES; in JSON its strings without noise, and it stays JSON."""
     if text.isascii() and text.isprintable():
         return trimmed(text)
+    if text[:1] in _OPENS and is_json(text):
+        return trimmed(with_strings(text, _clean_string))
     for change in CHANGES.values():
+        text = change(text)
+    return text
+
+
+def _clean_string(text: str) -> str:
+    for change in _IN_JSON.values():
         text = change(text)
     return text
 
@@ -70,7 +83,16 @@ def normalise(pool: Pool, loop: "LoopConfig") -> StepOutcome:
 
 def _kinds(text: str) -> Iterator[tuple[str, str]]:
     """The kinds of change that a text needs, each with the first character that is changed."""
-    for kind, change in CHANGES.items():
+    if text[:1] in _OPENS and is_json(text):
+        for match in TOKEN.finditer(text):
+            yield from _kinds_of(json.loads(match[1]) if match[1] else "", _IN_JSON)
+        yield from _kinds_of(text, {ENDS: trimmed})
+    else:
+        yield from _kinds_of(text, CHANGES)
+
+
+def _kinds_of(text: str, changes: Mapping[str, Callable[[str], str]]) -> Iterator[tuple[str, str]]:
+    for kind, change in changes.items():
         after = change(text)
         if after != text:
             place = next(

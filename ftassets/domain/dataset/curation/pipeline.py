@@ -30,6 +30,7 @@ from ftassets.domain.dataset.curation.split import SPLITS, split
 from ftassets.domain.dataset.curation.step import Pool, Step, StepOutcome
 from ftassets.domain.dataset.curation.topic_cap import cap_topics
 from ftassets.domain.dataset.curation.user_cap import cap_users
+from ftassets.domain.dataset.curation.whole_json import broken
 from ftassets.domain.dataset.rows import Example, Quarantined
 from ftassets.domain.personal_data.spans import Finder
 from ftassets.domain.personal_data.texts import scrubbed_text
@@ -161,7 +162,7 @@ def curate(
     for number, (name, step) in enumerate(steps, start=1):
         if progress is not None:
             progress(name, number, len(steps))
-        outcome: StepOutcome = step(pool, loop)
+        outcome = _done(step, pool, loop)
         for i, row in outcome.changed.items():
             if row.id != pool.rows[i].id:
                 renamed[row.id] = pool.rows[i].id
@@ -202,13 +203,23 @@ def without_vectors(rows: Sequence[Example], golden: Sequence[Example], loop: "L
     for name, step, required in STEPS:
         if name not in names or (name in loop.dataset.skip and not required):
             continue
-        outcome = step(pool, loop)
+        outcome = _done(step, pool, loop)
         for i, row in outcome.changed.items():
             pool.rows[i] = row
         copies |= outcome.copies
         gone |= dict.fromkeys(outcome.dropped, name)
         pool.index = [i for i in pool.index if i not in outcome.dropped]
     return pool
+
+
+def _done(step: Step, pool: Pool, loop: "LoopConfig") -> StepOutcome:
+    """What a step does; a row whose JSON it would break is dropped instead of changed."""
+    outcome = step(pool, loop)
+    spoiled = {i: why for i, row in outcome.changed.items() if (why := broken(pool.rows[i], row))}
+    if not spoiled:
+        return outcome
+    whole = {i: row for i, row in outcome.changed.items() if i not in spoiled}
+    return replace(outcome, changed=whole, dropped={**outcome.dropped, **spoiled})
 
 
 def _check(vectors: np.ndarray | None, count: int, what: str) -> None:
