@@ -1,4 +1,4 @@
-"""A step that changes texts leaves JSON whole: what is no JSON any more, or has one key twice, is dropped and not published."""
+"""A step that changes texts leaves JSON whole: what would be broken JSON, or have one key twice, is dropped and not published."""
 
 from collections.abc import Iterator
 
