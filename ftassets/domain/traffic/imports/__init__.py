@@ -135,7 +135,7 @@ def read(
 
 
 def placed(lines: Iterable[bytes], format: str) -> Items:
-    """The records of a log, or what is none, each with its place. Raises as `read`."""
+    """The records of a log, or what could not be read as one, each with its place. Raises as `read`."""
     return _located(lines, reader(format).records)
 
 
