@@ -19,7 +19,7 @@ from ftassets.config.text_lines import NotUtf8, lines_of
 from ftassets.domain.chat import Message, openai_messages
 from ftassets.domain.dataset.rows import Example, numbered_jsonl
 
-ODD = "ab \t\x00\x07\x1c\u00a0\u00ad\u0301\u200b\u200c\u200d\u200f\u2028\u202e\u3000\ufeff\ufa10\u00b2\u0e01\u4e00\U0001f469"
+ODD = "ab \t\x00\x07\x1c\x85\u00a0\u00ad\u0301\u200b\u200c\u200d\u200f\u2028\u202e\u3000\ufeff\ufa10\u00b2\u0e01\u4e00\U0001f469"
 FEW = ["mail jo@example.com", "1 22 333", "    return x", "{}", "-", "<|im_end|>", '{"a": "b"}']
 SHORT = st.text(max_size=30) | st.text(ODD, max_size=40) | st.sampled_from(FEW)
 WORDS = st.lists(st.sampled_from(["please", "dim", "the", "hall", "light", "now", "10\u00b2", "  ", "\n    "]), min_size=4, max_size=9)
@@ -28,15 +28,25 @@ HUGE = "HUGE"  # a number of more digits than Python reads
 NUMBER = st.floats() | st.integers() | st.sampled_from([10**400, 1e400, HUGE])
 JSON = st.recursive(st.none() | st.booleans() | NUMBER | TEXT, lambda inner: st.lists(inner, max_size=3), max_leaves=4)
 MESSAGE = st.fixed_dictionaries({"role": st.sampled_from(["system", "user", "assistant", "tool"]), "content": TEXT | JSON})
+DOCUMENT = st.builds(
+    lambda value, ascii: json.dumps({"a": value}, ensure_ascii=ascii), TEXT | st.integers() | st.lists(TEXT), st.booleans()
+)
 
 
 def row(asked: str, answer: str, more: dict[str, Any]) -> dict[str, Any]:
     return {"messages": [{"role": "user", "content": asked}, {"role": "assistant", "content": answer}], **more}
 
 
+def called(asked: str, arguments: str, result: str, answer: str) -> dict[str, Any]:
+    call = {"id": "c1", "type": "function", "function": {"name": "look", "arguments": arguments}}
+    turns = [{"role": "assistant", "tool_calls": [call]}, {"role": "tool", "tool_call_id": "c1", "content": result}]
+    return {"messages": [{"role": "user", "content": asked}, *turns, {"role": "assistant", "content": answer}]}
+
+
 FIELDS = ["id", "group", "slice", "quality_score", "metadata", "tools", "note", "weight"]
 MORE = st.dictionaries(st.sampled_from(FIELDS), TEXT | JSON, max_size=2)
 ROW = st.builds(row, TEXT, TEXT, st.just({}) | MORE) | st.fixed_dictionaries({"messages": st.lists(MESSAGE, max_size=4)})
+ROW |= st.builds(called, TEXT, DOCUMENT, DOCUMENT | TEXT, DOCUMENT | TEXT)
 ROW |= st.fixed_dictionaries({"instruction": TEXT, "response": TEXT}) | st.fixed_dictionaries({"prompt": TEXT, "completion": TEXT})
 DEEP = st.builds(lambda depth, row: {**row, "tools": json.loads("[" * depth + "]" * depth)}, st.integers(90, 400), ROW)
 WRITTEN = st.builds(
@@ -104,6 +114,8 @@ def check(content: bytes, folder: Path) -> None:
     before = Counter(_content(each) for _, each in numbered_jsonl(lines_of(source), "seed") if isinstance(each, Example))
     after = Counter(json.dumps(each["messages"]) for each in kept)
     assert (after - before).total() <= sum(step["changed"] for step in steps), "a row was changed that no step counts"
+    for message in (message for each in kept for message in each["messages"]):
+        assert all(json.loads(call["function"]["arguments"]) for call in message.get("tool_calls", ())), "arguments that are not JSON"
 
 
 def _members(whole: bytes) -> int | None:
