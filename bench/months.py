@@ -3,8 +3,9 @@
 Simulated days go through the functions that decide. For the alert and the trigger of live quality that is `lasting_drop`; a day's level is
 the lasting one, with a weekly cycle of 2 points or without, and with day effects of a standard deviation of 0.02 or without. For drift
 alarms it is the rate that follows from the budget and the schedule, and the count of alarms in a row; a window's statistic is the mean of
-the scores of its hours, so that windows that overlap share them. For golden rows, the same 200 are asked each day: answers are the same
-each time (greedy), each row has a chance of its own to be right, or all rows have the same chance.
+the scores of its hours, so that windows that overlap share them.
+For golden rows, the same 200 are asked each day: answers are the same each time (greedy), each row has a chance of its own to be right, or
+all rows have the same chance. A judge marks one score in twenty a step off by itself.
 """
 
 import argparse
@@ -24,9 +25,10 @@ from ftassets.domain.drift import alarm_rate
 from ftassets.domain.drift.budget import WINDOWS_PART
 from ftassets.domain.monitoring.estimate import Estimate, share_of
 from ftassets.domain.monitoring.golden import Floor, at_floor, floor_risk, regression, regression_risk
+from ftassets.domain.monitoring.judge_anchors import follow_judged, judge_drift, risk_of_a_report
 from ftassets.domain.monitoring.lasting_drop import limit_of
 from ftassets.domain.monitoring.planning import changes, good_of, retrains_of
-from ftassets.domain.monitoring.quality import CURABLE, FALSE_TICKETS, FALSE_TRIGGERS
+from ftassets.domain.monitoring.quality import CURABLE, FALSE_TICKETS, FALSE_TRIGGERS, Day, Series
 
 YEAR, DROP, MEASURES = 365, 0.05, 4  # days; `monitors.quality_drop`; measures of a loop without a judge
 ANSWERS, LEVELS = (50, 200, 1000), (0.7, 0.9, 0.98)
@@ -38,9 +40,11 @@ GOLDEN, FLOOR = 200, 0.85  # rows asked; `monitors.golden_floor`
 # spread of the rows' own chances to be right, as the sum of both parameters of a beta distribution; of which answers are drawn each day
 ROWS = {"greedy answers": 1e-3, "sampled answers": 1.0, "sampled answers, all rows alike": 1e6}
 
-QUARTER, DAY = 91, 24  # days; hours
+ANCHORS, JUDGED_A_DAY = 120, 200  # rows with fixed answers and answers that the judge scores in a report
+
+QUARTER, HOURS = 91, 24  # days; hours of a day
 # schedule, and length of the window in hours
-SCHEDULES = (("0 * * * *", DAY), ("0 * * * *", 1), ("0 6 * * *", DAY), ("0 6 * * *", 7 * DAY), ("0 6 * * 1", DAY), ("0 6 * * 1", 7 * DAY))
+SCHEDULES = tuple(product(("0 * * * *",), (HOURS, 1))) + tuple(product(("0 6 * * *", "0 6 * * 1"), (HOURS, 7 * HOURS)))
 
 SIZES = {"quarters": Size(1000, 10_000, "simulated quarters of each schedule"), "loops": Size(40, 1000, "simulated loops of each cell")}
 
@@ -58,6 +62,7 @@ def measure(options: argparse.Namespace) -> Iterator[Row]:
     yield from steady_quality(rng, options.loops)
     yield from drops(rng, options.loops)
     yield from golden(rng, options.loops)
+    yield from judges(rng, max(options.loops // 4, 1))  # each follows its days anew at each report
     yield from drift(rng, options.quarters)
 
 
@@ -164,16 +169,58 @@ def regressed(before: NDArray[np.bool_], days: NDArray[np.bool_]) -> bool:
     return any(regression("golden rows", look, then, regression_risk(1))[0].found for look in looks)
 
 
+def judges(rng: np.random.Generator, loops: int) -> Iterator[Row]:
+    """A judge that becomes stricter while answers stay as good, and answers that get worse under the same judge, from day 42 on."""
+    for stricter in (0.1, 0.2, 0.4):
+        told = [judged_days(rng, stricter, 0.0, with_anchors=True) is not None for _ in range(loops)]
+        before = [judged_days(rng, stricter, 0.0, with_anchors=False) is not None for _ in range(loops)]
+        share = float(np.mean(told))
+        yield Row(
+            f"a judge that marks {stricter:.0%} of answers a step lower: loops with a ticket on quality in {LASTS} days", share, "share",
+            "<= 0.05", share <= 0.05, float(np.mean(before)), "without rows of fixed answers",
+        )  # fmt: skip
+    noticed = [judged_days(rng, 0.0, 0.4, with_anchors=True) for _ in range(loops)]
+    median = float(np.median([LASTS if each is None else each for each in noticed]))
+    what = "a steady judge, 40 % of answers a step worse (10 points): median of days until the ticket"
+    yield Row(what, median, "days", "<= 6", median <= 6)
+
+
+def judged_days(rng: np.random.Generator, stricter: float, worse: float, with_anchors: bool) -> int | None:
+    """Days until a ticket on the judged answers, None without one, when the judge marks a share of answers lower or they are worse."""
+    fixed = rng.choice([5, 4, 2, 1], p=[0.3, 0.1, 0.2, 0.4], size=ANCHORS)
+    series, first = Series(), dict[str, int]()
+    for day in range(BEFORE + LASTS):
+        lower, bad = (stricter, worse) if day >= BEFORE else (0.0, 0.0)
+        answers = marked(rng, rng.choice([5, 4, 3, 1], p=[0.6, 0.2, 0.1, 0.1], size=JUDGED_A_DAY), lower + bad)
+        now = {str(n): score for n, score in enumerate(marked(rng, fixed, lower).tolist())}
+        found = judge_drift(first, now, risk_of_a_report(1)) if with_anchors else None
+        if found and found.changed:
+            series, first = Series(), now
+        first = first or now
+        good = float(((answers - 1) / 4).sum())
+        series = series.with_days([Day(day=f"{day:04}", users=JUDGED_A_DAY, good=good)])
+        series, _, _ = follow_judged(series, DROP, None, MEASURES + 1, found)
+        if series.dropped:
+            return day - BEFORE + 1
+    return None
+
+
+def marked(rng: np.random.Generator, scores: NDArray[np.int64], lower: float) -> NDArray[np.int64]:
+    """Scores (n,) as a judge gives them: a share a step lower, and one in twenty a step off either way."""
+    step = -(rng.random(len(scores)) < lower).astype(int) + (rng.random(len(scores)) < 0.05) * rng.choice([-1, 1], size=len(scores))
+    return np.clip(scores + step, 1, 5)
+
+
 def drift(rng: np.random.Generator, quarters: int) -> Iterator[Row]:
     """Quarters in which nothing drifts: more than one false retrain, by schedule and window."""
     for every, length in SCHEDULES:
         policy = Drift(every=every, window=f"{length}h")
         rate = alarm_rate(policy.false_alarms, policy.budget_reports, consecutive=policy.consecutive, part=WINDOWS_PART)
         as_daily = alarm_rate(policy.false_alarms, QUARTER, consecutive=policy.consecutive, part=WINDOWS_PART)
-        step = round(DAY / ticks_a_day(every))
+        step = round(HOURS / ticks_a_day(every))
         held, before = [], []
         for _ in range(quarters):
-            sums = np.cumsum(np.concatenate([[0.0], rng.normal(size=QUARTER * DAY)]))
+            sums = np.cumsum(np.concatenate([[0.0], rng.normal(size=QUARTER * HOURS)]))
             ends = np.arange(length, len(sums), step)
             scores = (sums[ends] - sums[ends - length]) / np.sqrt(length)
             held.append(retrains_of(ends, length, scores > norm.isf(rate), policy) <= policy.false_alarms)

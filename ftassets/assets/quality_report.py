@@ -10,6 +10,8 @@ from typing import Any
 import dagster as dg
 
 from ftassets.assets._shared import live
+from ftassets.assets._shared.accepted import golden_commit
+from ftassets.assets._shared.dataset_files import scored_golden
 from ftassets.assets._shared.events import DATA_VERSION, data_version, newest, node
 from ftassets.assets._shared.node import asset
 from ftassets.assets._shared.stored_reports import place
@@ -17,17 +19,21 @@ from ftassets.backends.artifacts.base import Artifacts
 from ftassets.backends.artifacts.reports import ReportDamaged, read_report, report_key, store_report
 from ftassets.backends.control.base import Control
 from ftassets.backends.control.latest import record_latest
+from ftassets.backends.dataset_store.base import DatasetError, DatasetStore
 from ftassets.backends.llm_judge.base import Judgement, JudgeUnreachable, NotJudged
 from ftassets.backends.notifier.base import Notifier
 from ftassets.backends.notifier.routing import alert_about, routed
 from ftassets.backends.serving.base import Serving
 from ftassets.backends.traffic_log.base import TrafficLog
+from ftassets.config.cron import ticks_a_day
 from ftassets.config.loop import LlmJudgeSettings, LoopConfig
 from ftassets.config.profiles import llm_judge
 from ftassets.domain.chat import Asked, request_body
 from ftassets.domain.evaluation.sampling import reservoir
+from ftassets.domain.evaluation.scored_turns import last_answers
 from ftassets.domain.gates.result import Verdict
 from ftassets.domain.monitoring.finding import Finding, together
+from ftassets.domain.monitoring.judge_anchors import Anchor, JudgeDrift, anchors, follow_judged, judge_drift, risk_of_a_report
 from ftassets.domain.monitoring.latest import LatestReport
 from ftassets.domain.monitoring.quality import (
     JUDGED,
@@ -58,6 +64,7 @@ class _Judged:
     """Judge scores of a sample as (request id, judgement), and the reasons why other answers have no score.
 
     `until` (epoch seconds) is up to when answers were judged, None before the first; `values` are the scores in 0..1 with their users.
+    `anchors` are the scores of rows with fixed answers that later ones are compared with, `drift` what that showed.
     """
 
     identity: str | None = None
@@ -65,16 +72,20 @@ class _Judged:
     scores: list[tuple[str, Judgement]] = field(default_factory=list)
     not_judged: list[tuple[str, str]] = field(default_factory=list)
     values: list[tuple[str, float]] = field(default_factory=list)
+    anchors: Mapping[str, int] = field(default_factory=dict)
+    drift: JudgeDrift | None = None
 
 
 @dataclass(frozen=True)
 class _Earlier:
-    """What the report before this one left: the series of its version, up to when it judged, and the drops that people were told of."""
+    """What the report before this one left: the series of its version, up to when it judged, the first scores of its judge's anchors,
+    and the drops that people were told of."""
 
     production: str | None = None
     series: Mapping[str, Series] = field(default_factory=dict)
     llm_judge: str | None = None
     judged_until: float | None = None
+    anchors: Mapping[str, int] = field(default_factory=dict)
     told: Sequence[str] = ()
 
 
@@ -108,6 +119,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         artifacts: dg.ResourceParam[Artifacts],
         control: dg.ResourceParam[Control],
         traffic_log: dg.ResourceParam[TrafficLog],
+        dataset_store: dg.ResourceParam[DatasetStore],
         serving: dg.ResourceParam[Serving],
         notifier: dg.ResourceParam[Notifier],
     ) -> dg.MaterializeResult:
@@ -123,10 +135,11 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
             return _materialize(loop, context, artifacts, control, found, [])
         known, judged = (earlier.series if earlier.production == production else {}), _Judged()
         if loop.monitors.llm_judge:  # only a judge needs texts
-            judged = _judge(loop, loop.monitors.llm_judge, traffic_log, production, (begin, end), earlier)
+            fixed = _anchors(context, loop, dataset_store)
+            judged = _judge(loop, loop.monitors.llm_judge, traffic_log, production, (begin, end), earlier, fixed)
         for why in sorted({reason for _, reason in judged.not_judged})[:5]:
             context.log.warning(f"not judged: {why}")
-        if judged.identity not in (None, earlier.llm_judge):
+        if judged.identity not in (None, earlier.llm_judge) or (judged.drift and judged.drift.changed):
             known = {name: each for name, each in known.items() if name != JUDGED}  # scores of two judges are not compared
         began = live.first_served(serving, loop.name, production)
         series = with_judged(_read(loop, traffic_log, production, known, began, end), judged.values, end, loop.timezone)
@@ -143,7 +156,16 @@ def _earlier(artifacts: Artifacts, loop: LoopConfig, report: dg.AssetMaterializa
         return _Earlier()
     stored = read_report(artifacts, loop.name, "quality", data_version(report))
     series = {name: Series.model_validate(each) for name, each in stored["series"].items()}
-    return _Earlier(stored["production"], series, stored["llm_judge"], stored["judged_until"], stored["told"])
+    return _Earlier(stored["production"], series, stored["llm_judge"], stored["judged_until"], stored["anchors"], stored["told"])
+
+
+def _anchors(context: dg.AssetExecutionContext, loop: LoopConfig, store: DatasetStore) -> list[Anchor]:
+    """The rows with fixed answers that tell whether the judge has changed; none, with a warning, where they cannot be had."""
+    try:
+        return anchors(last_answers(scored_golden(store, golden_commit(context.instance, store, loop), loop)))
+    except (DatasetError, dg.Failure) as error:
+        context.log.warning(f"whether the judge has changed is not known without the golden set: {error}")
+        return []
 
 
 def _read(loop: LoopConfig, log: TrafficLog, version: str, known: Mapping[str, Series], began: float, end: float) -> dict[str, Series]:
@@ -179,11 +201,18 @@ def with_judged(series: dict[str, Series], scores: Sequence[tuple[str, float]], 
 
 
 def _judge(
-    loop: LoopConfig, settings: LlmJudgeSettings, log: TrafficLog, version: str, window: tuple[float, float], earlier: _Earlier
+    loop: LoopConfig,
+    settings: LlmJudgeSettings,
+    log: TrafficLog,
+    version: str,
+    window: tuple[float, float],
+    earlier: _Earlier,
+    fixed: Sequence[Anchor],
 ) -> _Judged:
     """Score a sample of the window's answers, a few at once; when the judge cannot be reached, the rest is not asked.
 
-    An answer is drawn once, however often reports are made; without any score the next report draws from the same answers again.
+    An answer is drawn once, however often reports are made; without any score the next report draws from the same answers again. With them
+    the `fixed` rows are scored, which say whether the judge is still the same.
     """
     why, judge, before = "", None, None
     try:
@@ -195,28 +224,35 @@ def _judge(
     answers = log.stream(loop.name, max(begin, before or begin), end, version, answered=True)
     sample, _ = reservoir(answers, loop.monitors.sample, seed=int(end))
     if judge is None:
-        return _Judged(earlier.llm_judge, earlier.judged_until, [], [(e.id, why) for e in sample])
+        return _Judged(earlier.llm_judge, earlier.judged_until, [], [(e.id, why) for e in sample], anchors=earlier.anchors)
     gone = threading.Event()
 
-    def ask(exchange: Exchange) -> Judgement | str:
+    def ask(question: tuple[list[dict[str, Any]], str]) -> Judgement | str:
         if gone.is_set():
             return "not asked, the judge could not be reached"
         try:
-            return judge.judge(_messages(loop, exchange), exchange.answer)
+            return judge.judge(*question)
         except NotJudged as error:
             if isinstance(error, JudgeUnreachable):
                 gone.set()
             return str(error)
 
     with ThreadPoolExecutor(CLIENTS) as pool:
-        said = list(zip(sample, pool.map(ask, sample), strict=True))
-    scores = [(e, result) for e, result in said if isinstance(result, Judgement)]
+        said = list(zip(sample, pool.map(ask, [(_messages(loop, e), e.answer) for e in sample]), strict=True))
+        scores = [(e, result) for e, result in said if isinstance(result, Judgement)]
+        asked = fixed if scores else []
+        again = pool.map(ask, [(request_body(loop.task.system_prompt, each.row)["messages"], each.answer) for each in asked])
+        now = {each.id: result.score for each, result in zip(asked, again, strict=True) if isinstance(result, Judgement)}
+    first = earlier.anchors if earlier.llm_judge == judge.identity else {}
+    drift = judge_drift(first, now, risk_of_a_report(ticks_a_day(loop.monitors.every))) if now else None
     return _Judged(
         judge.identity,
         end if scores else before,
         [(e.id, result) for e, result in scores],
         [(e.id, result) for e, result in said if isinstance(result, str)],
         [(e.user, (result.score - 1) / 4) for e, result in scores],
+        now if drift and drift.changed else {**now, **first},
+        drift,
     )
 
 
@@ -229,16 +265,20 @@ def _messages(loop: LoopConfig, exchange: Exchange) -> list[dict[str, Any]]:
 
 
 def _follow(loop: LoopConfig, production: str, window: tuple[float, float], series: Mapping[str, Series], judged: _Judged) -> _Found:
-    """Each measure that has data against its days before."""
-    found = _Found(production, window, judged=judged)
+    """Each measure that has data against its days before, the judged answers also against what their judge may have changed."""
+    found, drift = _Found(production, window, judged=judged), judged.drift
     counted = sum(bool(each.days) for each in series.values())
     for name, each in series.items():
         if not each.days:
             continue
-        found.series[name], found.measured[name], finding = follow(
-            name, each, loop.monitors.quality_drop, loop.retrain_on.quality_drop, counted
-        )
+        alert, trigger = loop.monitors.quality_drop, loop.retrain_on.quality_drop
+        followed = follow_judged(each, alert, trigger, counted, drift) if name == JUDGED else follow(name, each, alert, trigger, counted)
+        found.series[name], found.measured[name], finding = followed
         found.findings.append(finding)
+    if drift and drift.changed:
+        found.findings.append(
+            Finding(Verdict.NOT_ENOUGH_DATA, f"the judge has changed behind its name, and its scores are followed anew: {drift.sentence}")
+        )
     if judged.not_judged and not judged.scores:
         found.findings.append(Finding(Verdict.NOT_ENOUGH_DATA, f"no answer was judged: {judged.not_judged[0][1]}", blocked=True))
     if not found.findings:
@@ -258,9 +298,14 @@ def _tell(loop: LoopConfig, notifier: Notifier, found: _Found, earlier: _Earlier
     for key in [each for each in told if each not in now]:
         version, name = key.split(":")
         over = f"{name} is back at its level before" if (found.production or "")[:12] == version else "another version is in production"
+        if name == JUDGED and found.judged.drift and found.judged.drift.changed:
+            over = f"the judge has changed, so that scores of before are not compared: {found.judged.drift.sentence}"
         text = f"version {version}: {over}"
         if notifier.notify(alert_about(loop, "quality-drop", "the drop of live quality is over", text, "ticket", name, resolved=True)):
             told.remove(key)
+    if found.judged.drift and found.judged.drift.changed:
+        text = f"{found.judged.drift.sentence}. Its scores are followed anew, and are not compared with those of before."
+        notifier.notify(alert_about(loop, "judge-changed", "the judge of live answers has changed behind its name", text, "ticket"))
     return told
 
 
@@ -278,6 +323,7 @@ def _materialize(
         "told": list(found.told),
         "llm_judge": judged.identity,
         "judged_until": judged.until,
+        "anchors": dict(judged.anchors),
         # ids, not texts: what a user asks to be forgotten is in the traffic log alone
         "judged": [{"request": name, "score": j.score} for name, j in judged.scores],
         "not_judged": [{"request": name, "reason": reason} for name, reason in judged.not_judged],
@@ -303,6 +349,7 @@ def _materialize(
         metadata["llm_judge"] = judged.identity
     if loop.monitors.llm_judge:
         metadata |= {"judged": len(judged.scores), "not_judged": len(judged.not_judged)}
+        metadata["judge_drift"] = judged.drift.sentence if judged.drift else "no row with a fixed answer was scored"
         worst_scores = sorted(judged.scores, key=lambda item: (item[1].score, item[0]))[:10]
         metadata["worst_answers"] = table(["request id", "score"], [(n, j.score) for n, j in worst_scores])
         metadata["why_not_judged"] = table(["request id", "reason"], judged.not_judged[:10])

@@ -207,7 +207,8 @@ def _quality_report_2(report: dict[str, Any]) -> dict[str, Any]:
 
 
 def _quality_report_3(report: dict[str, Any]) -> dict[str, Any]:
-    return report | {"series": {}, "told": [], "judged_until": None}  # reports were compared, not days: they are followed anew
+    new: dict[str, Any] = {"series": {}, "told": [], "judged_until": None, "anchors": {}}
+    return report | new  # reports were compared, not days: they are followed anew
 
 
 def _live_golden_report_2(report: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import pytest
 import requests
 
 from ftassets.assets import behaviour_report, live_golden_report, quality_report
+from ftassets.assets._shared.dataset_files import scored_golden
 from ftassets.assets._shared.events import DATA_VERSION, data_version, metadata_value, newest, node, report_digest
 from ftassets.assets.drift_report.asset import WINDOW_END
 from ftassets.backends.artifacts.reports import read_eval_report, store_eval_report, store_report
@@ -19,7 +20,9 @@ from ftassets.backends.traffic_log.sqlite import SqliteTrafficLog
 from ftassets.config.loop import Monitors
 from ftassets.config.profiles import artifacts
 from ftassets.domain.evaluation.answer_form import ToolCall
+from ftassets.domain.evaluation.scored_turns import last_answers
 from ftassets.domain.gates.report import EvalReport
+from ftassets.domain.monitoring.judge_anchors import Anchor, anchors
 from ftassets.domain.monitoring.latest import LatestReport, read_latest
 from ftassets.domain.traffic.exchange import Exchange
 from ftassets.domain.traffic.feedback import Feedback
@@ -280,7 +283,9 @@ def test_a_judge_scores_a_sample_and_what_it_cannot_score_is_said(tiny: TinyLoop
         there.replies = [(200, {"choices": [{"message": {"content": json.dumps(v)}}]}) for v in verdicts]
         assert report(tiny, at + 60, QUALITY, llm_judge=judge_settings(there.url)).success
         asked = [json.loads(request.body["messages"][1]["content"]) for request in there.received]
-    assert len(asked) == SAMPLE
+    assert len(asked) == SAMPLE + len(fixed(tiny)), "and the rows with fixed answers, which got no score here"
+    assert {each["answer"] for each in asked[SAMPLE:]} == {each.answer for each in fixed(tiny)}
+    assert value(tiny, QUALITY, "judge_drift") == "no row with a fixed answer was scored"
     assert asked[0]["messages"][0] == {"role": "system", "content": tiny.loop.task.system_prompt}
     judged = value(tiny, QUALITY, "measures")["judged"]
     assert (judged["value"], judged["n"]) == (0.75, 1), "one user, who counts once"
@@ -296,11 +301,35 @@ def test_scores_of_another_judge_start_a_baseline_of_their_own(tiny: TinyLoop) -
     answered(tiny, at, [DIM] * SAMPLE, user=None)
     answer = (200, {"choices": [{"message": {"content": '{"score": 5, "reason": ""}'}}]})
     with receiver() as there:
-        for model, asked, users in (("a", SAMPLE, SAMPLE), ("a", 0, SAMPLE), ("b", SAMPLE, SAMPLE)):
-            there.replies, there.received[:] = [answer] * SAMPLE, []
+        each = SAMPLE + len(fixed(tiny))
+        for model, asked, users in (("a", each, SAMPLE), ("a", 0, SAMPLE), ("b", each, SAMPLE)):
+            there.replies, there.received[:] = [answer] * each, []
             assert report(tiny, at + 60, QUALITY, llm_judge=judge_settings(there.url, model=model)).success
             assert len(there.received) == asked, "an answer is judged once, by each judge"
             assert value(tiny, QUALITY, "measures")["judged"]["n"] == users
+
+
+def test_a_judge_that_gets_stricter_behind_its_name_is_told_and_followed_anew(tiny: TinyLoop) -> None:
+    at, each = time.time() + 450_000, SAMPLE + len(fixed(tiny))
+    with receiver() as there:
+        for day, score in enumerate((5, 5, 3, 3)):
+            answered(tiny, at + day * DAY, [DIM] * SAMPLE, user=None)
+            there.replies = [(200, {"choices": [{"message": {"content": json.dumps({"score": score, "reason": ""})}}]})] * each
+            assert report(tiny, at + day * DAY + 60, QUALITY, llm_judge=judge_settings(there.url)).success
+            told = [(alert.key, alert.severity) for alert in Told.alerts]
+            assert told == ([(f"{LOOP}:judge-changed", "ticket")] if day == 2 else [])
+            judged = value(tiny, QUALITY, "measures")["judged"]
+            assert (judged["value"], judged["n"]) == ((score - 1) / 4, SAMPLE * (1 + day % 2)), "other scores are of another judge"
+            changed = "the judge has changed behind its name, and its scores are followed anew" in value(tiny, QUALITY, "reason")
+            assert changed is (day == 2)
+    scores = stored(tiny, QUALITY, "quality")["anchors"]
+    assert scores == dict.fromkeys((anchor.id for anchor in fixed(tiny)), 3)
+
+
+def fixed(tiny: TinyLoop) -> list[Anchor]:
+    """The rows with fixed answers that the judge scores besides."""
+    store = tiny.resources["dataset_store"]
+    return anchors(last_answers(scored_golden(store, "main", tiny.loop)))
 
 
 def test_a_judge_that_is_not_there_is_asked_a_few_times_only_and_costs_no_report(tiny: TinyLoop, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,6 +63,10 @@ class Series(BaseModel):
         """Whether the trigger's newest change is a drop."""
         return bool(self.triggers) and self.triggers[-1].down
 
+    def dropped_since(self, earlier: "Series") -> bool:
+        """Whether a drop is found that was not before, for the alert or for the trigger."""
+        return (self.dropped and not earlier.dropped) or (self.asks_for_retrain and not earlier.asks_for_retrain)
+
     def with_days(self, read: Iterable[Day]) -> "Series":
         """The series with days that were read now, in place of those of the same date; a day without anybody is left out."""
         days = {day.day: day for day in self.days} | {day.day: day for day in read}

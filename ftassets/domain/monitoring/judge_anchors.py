@@ -1,0 +1,94 @@
+"""Whether the judge of live answers has become stricter or milder behind its name: rows with fixed answers that it scores each time.
+
+Anchors are golden rows with three answers each: the expected one, the first half of it, and that of another row. A judge that has not
+changed gives scores now and at first that are exchangeable, so that both signs of a difference are equally probable: the exact sign test.
+What one report may risk is such that the reports of a year call an unchanged judge changed with the stated probability (Bonferroni).
+Before that is proved, a drop of the judged answers counts only if most of it cannot be the judge's doing.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import sqrt
+
+from ftassets.domain.canonical import digest_of
+from ftassets.domain.chat import openai_messages
+from ftassets.domain.dataset.rows import Example
+from ftassets.domain.evaluation.sampling import fixed_sample
+from ftassets.domain.gates.result import Verdict
+from ftassets.domain.monitoring.finding import Finding
+from ftassets.domain.monitoring.quality import JUDGED, QualityPoint, Series, follow
+from ftassets.domain.statistics import Pairs, mcnemar_p
+
+ROWS = 40  # golden rows; anchors are three times as many, which the judge scores at each report besides the answers
+RISK = 0.05  # that the reports of a year call an unchanged judge changed
+PART = 0.5  # of a drop of the judged answers, which anchors must exclude to be the judge's doing
+_SURE = 1.645  # standard errors of a one-sided 95 % bound
+
+
+@dataclass(frozen=True)
+class Anchor:
+    """A golden row with an answer that the judge is to score; the id is a digest of both."""
+
+    id: str
+    row: Example
+    answer: str
+
+
+@dataclass(frozen=True)
+class JudgeDrift:
+    """How anchors are scored now and were at first: so many of `n` lower, so many higher.
+
+    `changed`: it is proved that the judge is stricter or milder. `most` is the 95 % upper bound of how much lower it scores now, in 0..1,
+    of anchors that can be lower than they were.
+    """
+
+    lower: int
+    higher: int
+    n: int
+    changed: bool
+    most: float
+
+    @property
+    def sentence(self) -> str:
+        """The counts in words."""
+        return f"of {self.n} rows with fixed answers the judge scores {self.lower} lower and {self.higher} higher than at first"
+
+
+def anchors(golden: Sequence[Example]) -> list[Anchor]:
+    """The anchors of a golden set: the same as long as its rows are; none of a single row."""
+    rows = {row.id: row for row in golden}
+    chosen = [rows[name] for name in fixed_sample(rows, ROWS)]
+    found: dict[str, Anchor] = {}
+    for row, other in zip(chosen, [*chosen[1:], *chosen[:1]], strict=True):
+        for answer in (row.completion, row.completion[: len(row.completion) // 2], other.completion):
+            name = digest_of([openai_messages(row.messages), answer])[:16]
+            found[name] = Anchor(name, row, answer)
+    return list(found.values()) if len(chosen) > 1 else []
+
+
+def risk_of_a_report(reports_a_day: float) -> float:
+    """What one report may risk, so that those of a year hold `RISK` together."""
+    return RISK / (365 * reports_a_day)
+
+
+def follow_judged(
+    series: Series, alert_drop: float, trigger_drop: float | None, measures: int, drift: JudgeDrift | None
+) -> tuple[Series, QualityPoint, Finding]:
+    """`follow` for the judged answers: no new drop is found while more than `PART` of it may be the judge's doing."""
+    found, point, finding = follow(JUDGED, series, alert_drop, trigger_drop, measures)
+    fall = (point.baseline or 0.0) - point.value
+    if drift is not None and drift.n and drift.most >= PART * fall and found.dropped_since(series):
+        return series, point, Finding(Verdict.NOT_ENOUGH_DATA, f"{JUDGED} is lower, which may be the judge's doing: {drift.sentence}")
+    return found, point, finding
+
+
+def judge_drift(first: Mapping[str, int], now: Mapping[str, int], risk: float) -> JudgeDrift:
+    """Scores (anchor -> 1..5) now against those at first, of the anchors that both have; a change is proved at `risk`."""
+    both = sorted(first.keys() & now.keys())
+    pairs = Pairs.of([now[name] < first[name] for name in both], [now[name] > first[name] for name in both])
+    lower, higher = pairs.only_candidate, pairs.only_production
+    stricter, milder = mcnemar_p(pairs), mcnemar_p(Pairs(higher, lower, pairs.n))
+    falls = [(first[name] - now[name]) / 4 for name in both if first[name] > 1]
+    n = len(falls) + 1  # one anchor more that moved a step keeps the error of few from being none
+    error = sqrt((sum(fall**2 for fall in falls) + 1 / 16) / n**2)
+    return JudgeDrift(lower, higher, pairs.n, min(stricter, milder) < risk / 2, sum(falls) / n + _SURE * error)
