@@ -1,7 +1,8 @@
 """Vectors of the queries users sent, one per answered request."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
 from zoneinfo import ZoneInfo
@@ -9,14 +10,15 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 import numpy as np
 
-from ftassets.assets._shared.events import metadata_value, newest, node
+from ftassets.assets._shared.events import history, metadata_value, node
 from ftassets.assets._shared.node import asset
 from ftassets.backends.embedder.base import Embedder, EmbedderError, EmbedderOf
 from ftassets.backends.traffic_log.base import TrafficLog
 from ftassets.backends.vector_store.base import QueryVector, VectorStore
 from ftassets.config.loop import LoopConfig
-from ftassets.domain.chat import vector_space
+from ftassets.domain.chat import newest_generation, next_generation, vector_space
 from ftassets.domain.traffic.exchange import Exchange, query_of
+from ftassets.domain.traffic.retention import DAY
 from ftassets.reporting.tables import table
 from ftassets.wording import amount
 
@@ -24,6 +26,10 @@ OVERLAP = 600.0  # seconds that are read again: writers of a log have clocks of 
 PAGE = 2000  # exchanges read, embedded and stored at once: what a kill costs at most
 WATERMARK = "read_until"  # metadata: arrival in the log up to which queries were read
 SAME = 0.99  # cosine of two vectors of one text: servers round, another model is far below
+
+
+class ModelChanged(EmbedderError):
+    """Another model answers behind the name of the embedder."""
 
 
 def kept_for(loop: LoopConfig) -> float:
@@ -42,25 +48,33 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         embedder_of: dg.ResourceParam[EmbedderOf],
     ) -> dg.MaterializeResult:
         embedder = embedder_of(loop.embedder)
-        space = vector_space(embedder.id, loop.dataset.context)
-        earlier = [each for each in vector_store.embedders(loop.name) if each != space]
+        there = vector_store.embedders(loop.name)
+        space = newest_generation(vector_space(embedder.id, loop.dataset.context), there)
         began = time.time()
         oldest = began - kept_for(loop)
-        last = newest(context.instance, node(loop.name, "query_embeddings"))
-        read_until = _read_until(last, space, vector_store.count(loop.name, space))
-        day = _day(oldest, loop.timezone)
-        if earlier:
-            context.log.info(f"embedder changed from {', '.join(earlier)} to {space}: queries since {day} are embedded again")
-        new, shown, refused, probe = 0, list[Exchange](), dict[str, str](), list[QueryVector]()
-        arrivals = traffic_log.arrivals(loop.name, max(0.0, read_until - OVERLAP), oldest)
-        while page := list(islice(arrivals, PAGE)):
-            added, failed, probe = _embedded(loop, vector_store, embedder, space, [each.exchange for each in page], probe)
-            refused |= failed
-            new, shown = new + len(added), [*shown, *added][-10:]
-            read_until = max(read_until, min(page[-1].stored_at, began))  # a clock that was ahead must not hide what comes after it
-            if added:
-                up_to = f"{datetime.fromtimestamp(read_until, UTC):%F %T} UTC"
-                context.log.info(f"{amount(new, 'query', 'queries')} embedded, of those stored up to {up_to}")
+        made_at, last = next(history(context.instance, node(loop.name, "query_embeddings"), limit=1), (0.0, None))
+        again = last is not None and metadata_value(last, "embedder_changed") and began - made_at < DAY
+        new, shown, refused, changed, read_until = 0, list[Exchange](), dict[str, str](), "", 0.0
+        for attempt in range(2):
+            earlier = [each for each in there if each != space]
+            if earlier and not changed:
+                changed = _changed(earlier, space, traffic_log.count(loop.name, oldest, answered=True), _day(oldest, loop.timezone))
+                context.log.info(changed)
+            read_until = _read_until(last, space, vector_store.count(loop.name, space))
+            try:
+                for found in _new_vectors(loop, traffic_log, vector_store, embedder, space, read_until, oldest):
+                    refused |= found.refused
+                    new, shown = new + len(found.added), [*shown, *found.added][-10:]
+                    read_until = max(read_until, min(found.stored_at, began))  # a clock that was ahead must hide nothing
+                    if found.added:
+                        up_to = f"{datetime.fromtimestamp(read_until, UTC):%F %T} UTC"
+                        context.log.info(f"{amount(new, 'query', 'queries')} embedded, of those stored up to {up_to}")
+                break
+            except ModelChanged as error:
+                if attempt or again:
+                    raise  # it changes back and forth, and each time all is embedded again: once a day
+                context.log.warning(str(error))
+                space = next_generation(space)
         if refused:
             name, reason = next(iter(refused.items()))
             context.log.warning(
@@ -70,7 +84,6 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
             vector_store.drop(loop.name, each)
         vector_store.expire(loop.name, space, oldest)
         total = vector_store.count(loop.name, space)
-        changed = {"embedder_changed": f"from {', '.join(earlier)} to {space}: queries since {day} embedded again"}
         context.log_event(
             dg.AssetMaterialization(
                 node(loop.name, "traffic"),
@@ -81,7 +94,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         return dg.MaterializeResult(
             data_version=dg.DataVersion(f"{total}@{read_until:.3f}" + (f"@{space}" if earlier else "")),
             metadata={
-                **(changed if earlier else {}),
+                **({"embedder_changed": changed} if changed else {}),
                 "new": new,
                 "without_vector": len(refused),
                 **({"why_without_vector": table(["request id", "reason"], list(refused.items())[:10])} if refused else {}),
@@ -93,6 +106,31 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         )
 
     return query_embeddings
+
+
+@dataclass(frozen=True)
+class _Page:
+    """What came of a page of the log: exchanges that have a vector now, ids of those that get none, with the reason, and the newest
+    arrival."""
+
+    added: list[Exchange]
+    refused: dict[str, str]
+    stored_at: float
+
+
+def _new_vectors(
+    loop: LoopConfig, log: TrafficLog, store: VectorStore, embedder: Embedder, space: str, read_until: float, oldest: float
+) -> Iterator[_Page]:
+    """Embed what the log has that has no vector yet, page by page. Raises EmbedderError."""
+    probe: list[QueryVector] = []
+    arrivals = log.arrivals(loop.name, max(0.0, read_until - OVERLAP), oldest)
+    while page := list(islice(arrivals, PAGE)):
+        added, refused, probe = _embedded(loop, store, embedder, space, [each.exchange for each in page], probe)
+        yield _Page(added, refused, page[-1].stored_at)
+
+
+def _changed(earlier: Sequence[str], space: str, queries: int, day: str) -> str:
+    return f"from {', '.join(earlier)} to {space}: {amount(queries, 'query', 'queries')} since {day} embedded again"
 
 
 def _read_until(last: dg.AssetMaterialization | None, space: str, there: int) -> float:
@@ -110,7 +148,7 @@ def _embedded(
 
     A `probe` is a query that had a vector before, if one is known: it is embedded once more with the new ones.
 
-    Raises EmbedderError if the embedder gives a query another vector than it has.
+    Raises ModelChanged if the embedder gives a query another vector than it has.
     """
     points = store.find(loop.name, space, [e.id for e in answered])
     known, probe = {point.request_id for point in points}, points[-1:] or probe
@@ -131,10 +169,10 @@ def _embedded(
 def _check_same(embedder: str, point: QueryVector, vector: np.ndarray) -> None:
     cosine = float(point.vector @ vector) if len(vector) == len(point.vector) else 0.0
     if cosine < SAME:
-        raise EmbedderError(
+        raise ModelChanged(
             f"the embedder {embedder} gives the query of request {point.request_id} another vector than before (cosine {cosine:.3f}): "
-            "its model has changed under the same name, so new queries cannot be compared with earlier ones. "
-            "Set embedder.revision in the loop file to a new value: vectors and drift reference are then made again"
+            "its model has changed under the same name, so new queries cannot be compared with earlier ones, which are embedded again, "
+            "once a day at most. If it changes back and forth, name a fixed revision of the model in embedder.model"
         )
 
 

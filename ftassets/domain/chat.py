@@ -150,6 +150,22 @@ def vector_space(embedder: str, context: str) -> str:
     return embedder if context == "conversation" else f"{embedder}+{context}"
 
 
+def newest_generation(space: str, there: Iterable[str]) -> str:
+    """The space itself, or the newest of its generations among those that are there.
+
+    `SPACE#2` has the vectors of the model that took the place of the first one behind the same name.
+    """
+    later = (name.removeprefix(f"{space}#") for name in there if name.startswith(f"{space}#"))
+    numbers = [int(number) for number in later if number.isdecimal()]
+    return f"{space}#{max(numbers)}" if numbers else space
+
+
+def next_generation(space: str) -> str:
+    """The generation of a space that follows this one."""
+    name, _, number = space.rpartition("#")
+    return f"{name}#{int(number) + 1}" if name and number.isdecimal() else f"{space}#2"
+
+
 def _parsed(what: str, document: str) -> Any:
     """The value of a JSON text that chat templates get. Raises ValueError if they could not write it as text."""
     try:

@@ -18,7 +18,7 @@ from ftassets.backends.artifacts.reports import read_eval_report, store_eval_rep
 from ftassets.backends.notifier.base import Alert, Notifier
 from ftassets.backends.traffic_log.sqlite import SqliteTrafficLog
 from ftassets.config.loop import Monitors
-from ftassets.config.profiles import artifacts
+from ftassets.config.profiles import artifacts, backend
 from ftassets.domain.evaluation.answer_form import ToolCall
 from ftassets.domain.evaluation.scored_turns import last_answers
 from ftassets.domain.gates.report import EvalReport
@@ -328,8 +328,7 @@ def test_a_judge_that_gets_stricter_behind_its_name_is_told_and_followed_anew(ti
 
 def fixed(tiny: TinyLoop) -> list[Anchor]:
     """The rows with fixed answers that the judge scores besides."""
-    store = tiny.resources["dataset_store"]
-    return anchors(last_answers(scored_golden(store, "main", tiny.loop)))
+    return anchors(last_answers(scored_golden(backend(tiny.home, "dataset_store"), "main", tiny.loop)))
 
 
 def test_a_judge_that_is_not_there_is_asked_a_few_times_only_and_costs_no_report(tiny: TinyLoop, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -356,7 +355,7 @@ def test_behaviour_is_compared_with_the_version_s_first_answers_and_told_from_dr
     at = time.time() + 600_000
     digest = tiny.serving.state(LOOP).production
     assert report(tiny, time.time(), BEHAVIOUR, sample=100_000).success
-    assert "of the version's first 100000 answers" in value(tiny, BEHAVIOUR, "reason")
+    assert "of the version's first 100,000 answers" in value(tiny, BEHAVIOUR, "reason")
 
     answered(tiny, at, ["I am not sure about that lamp, " + "really " * 30] * 15)
     result = report(tiny, at + 60, BEHAVIOUR)

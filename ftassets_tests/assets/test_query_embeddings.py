@@ -112,7 +112,7 @@ def test_another_embedder_makes_the_vectors_again_and_says_so(world: World) -> N
     made = world.run(other)
     assert len(other.asked) == 3
     since = time.strftime("%Y-%m-%d", time.gmtime(world.now - 30 * DAY))
-    assert made["embedder_changed"] == f"from {A} to {B}: queries since {since} embedded again"
+    assert made["embedder_changed"] == f"from {A} to {B}: 3 queries since {since} embedded again"
     assert world.vectors.embedders("support") == [B]
     assert world.vectors.count("support", B) == 3
     assert "embedder_changed" not in world.run(other)
@@ -158,13 +158,44 @@ def test_many_queries_of_one_moment_are_all_embedded(world: World, monkeypatch: 
     assert world.run(HashEmbedder())["total"] == 9
 
 
-def test_another_model_behind_the_same_name_is_noticed(world: World) -> None:
-    world.answered(200)
+def test_another_model_behind_the_same_name_embeds_everything_again_and_says_so(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.answered(20 * DAY, 200)
     world.run(CountingEmbedder())
     world.answered(100)
-    with pytest.raises(EmbedderError, match=r"another vector than before \(cosine .*Set embedder.revision in the loop file"):
-        world.run(CountingEmbedder(other=True))
-    assert world.vectors.count("support", A) == 1, "nothing of the other model is stored"
+    other = CountingEmbedder(other=True)
+    made = world.run(other)
+    since = time.strftime("%Y-%m-%d", time.gmtime(world.now - 30 * DAY))
+    assert made["embedder_changed"] == f"from {A} to {A}#2: 3 queries since {since} embedded again"
+    assert (made["embedder"], made["total"], world.vectors.embedders("support")) == (f"{A}#2", 3, [f"{A}#2"])
+    assert len(other.asked) == 2 + 3, "the new one with one that was known, then all"
+    world.answered(50)
+    assert "embedder_changed" not in world.run(other)
+    assert world.vectors.count("support", f"{A}#2") == 4
+
+    world.answered(40)
+    world.run(CountingEmbedder())
+    assert world.vectors.embedders("support") == [f"{A}#3"]
+    world.answered(30)
+    with pytest.raises(EmbedderError, match="back and forth, name a fixed revision"):
+        world.run(other)
+    assert world.vectors.count("support", f"{A}#3") == 5, "nothing of the other model is stored"
+    monkeypatch.setattr(query_embeddings.time, "time", lambda: world.now + 2 * DAY)
+    world.run(other)
+    assert world.vectors.embedders("support") == [f"{A}#4"], "a day later"
+
+
+def test_a_killed_rebuild_of_a_changed_model_is_resumed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(query_embeddings, "PAGE", 5)
+    world.answered(*(2 * DAY - 3600 * n for n in range(20)))
+    world.run(CountingEmbedder())
+    world.answered(100)
+    with pytest.raises(EmbedderError, match="does not answer"):
+        world.run(CountingEmbedder(other=True, healthy=3))
+    assert world.vectors.embedders("support") == [A, f"{A}#2"]
+    rest = CountingEmbedder(other=True)
+    made = world.run(rest)
+    assert (made["total"], world.vectors.embedders("support")) == (21, [f"{A}#2"])
+    assert 0 < made["new"] < 21
 
 
 def test_a_request_that_was_forgotten_is_not_embedded_again(world: World) -> None:

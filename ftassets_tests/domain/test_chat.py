@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ftassets.domain.chat import Asked, conversation, openai_messages, texts, with_texts
+from ftassets.domain.chat import Asked, conversation, newest_generation, next_generation, openai_messages, texts, with_texts
 from ftassets.domain.dataset.rows import parse_jsonl
 from ftassets.gateway.chat import _as_read
 
@@ -66,3 +66,9 @@ def test_calls_that_are_no_list_are_refused_and_the_gateway_passes_them_on(calls
 def test_a_request_waits_for_an_answer(roles: list[str], reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         Asked(messages=conversation([{"role": role, "content": "x"} for role in roles]))
+
+
+def test_a_generation_of_a_space_follows_the_newest_one_that_is_there() -> None:
+    assert newest_generation("e", []) == newest_generation("e", ["e", "e+last_turn#7", "other#9", "e#v1"]) == "e"
+    assert newest_generation("e", ["e", "e#2", "e#10"]) == "e#10"
+    assert [next_generation(name) for name in ("e", "e#2", "e#9", "model#v1")] == ["e#2", "e#3", "e#10", "model#v1#2"]

@@ -41,7 +41,7 @@ from ftassets.config.loop import LoopConfig
 from ftassets.config.profiles import dataset_kind, name_finder
 from ftassets.domain.acceptance import in_words, refusals
 from ftassets.domain.canonical import digest_of
-from ftassets.domain.chat import embedded_text, vector_space
+from ftassets.domain.chat import embedded_text, newest_generation, vector_space
 from ftassets.domain.dataset.acceptance import BLOCKING, dataset_checks
 from ftassets.domain.dataset.curation import Curated, StepReport, curate, splits_of
 from ftassets.domain.dataset.feedback import from_feedback
@@ -88,10 +88,10 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         production = serving.state(loop.name).production
         known_rows: dict[str, int] = {}  # a number for each row of the last dataset by its id, which is another one for another row
         before = splits_of(_noted(_previous(dataset_store, main, loop), known_rows))
-        space = vector_space(embedder.id, loop.dataset.context)
+        space = newest_generation(vector_space(embedder.id, loop.dataset.context), vector_store.embedders(loop.name))
         embedded = vector_store.find(loop.name, space, [row.request_id for row in rows if row.request_id])
         known = {point.request_id: point.vector for point in embedded}
-        kept_out = golden_vectors(artifacts, embedder, [(row.id, embedded_text(row, loop.dataset.context)) for row in golden])
+        kept_out = golden_vectors(artifacts, embedder, space, [(row.id, embedded_text(row, loop.dataset.context)) for row in golden])
         rows, vectors, unembedded = _vectors(embedder, rows, known, kept_out.shape[1], loop.dataset.context)
         rejected += unembedded
         curated = curate(

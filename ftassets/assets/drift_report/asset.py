@@ -28,7 +28,7 @@ from ftassets.backends.serving.base import Serving
 from ftassets.backends.traffic_log.base import TrafficLog
 from ftassets.backends.vector_store.base import QueryVector, VectorStore
 from ftassets.config.loop import LoopConfig
-from ftassets.domain.chat import vector_space
+from ftassets.domain.chat import newest_generation, vector_space
 from ftassets.domain.drift import (
     PRESETS,
     Comparison,
@@ -120,7 +120,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         state = serving.state(loop.name)
         production = state.production
         stored = drift_reference.stored(dataset_store, loop.name, production) if production else None
-        space = vector_space(embedder.id, loop.dataset.context)
+        space = newest_generation(vector_space(embedder.id, loop.dataset.context), vector_store.embedders(loop.name))
         known, replaced = drift_reference.usable(stored, space)
         try:
             last = newest_report(artifacts, loop.name, newest(context.instance, key))

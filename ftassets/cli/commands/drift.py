@@ -10,7 +10,7 @@ from ftassets.assets.drift_report.asset import measure, report_of
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
 from ftassets.config.profiles import backend, embedder
-from ftassets.domain.chat import vector_space
+from ftassets.domain.chat import newest_generation, vector_space
 from ftassets.errors import InvalidInput
 from ftassets.wording import amount
 
@@ -27,7 +27,7 @@ def run(home: Home, loop: LoopConfig, window: float | None = None, until: float 
     end = time.time() if until is None else until
     store, vectors, traffic_log = (backend(home, name) for name in ("dataset_store", "vector_store", "traffic_log"))
     production = backend(home, "serving").state(loop.name).production
-    space = vector_space(embedder(loop.embedder).id, loop.dataset.context)
+    space = newest_generation(vector_space(embedder(loop.embedder).id, loop.dataset.context), vectors.embedders(loop.name))
     known, replaced = drift_reference.usable(drift_reference.stored(store, loop.name, production) if production else None, space)
     report = report_of(loop, measure(loop, end, length, production, known, vectors, store, backend(home, "artifacts"), replaced))
     if production and known is None:

@@ -9,7 +9,7 @@ from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
 from ftassets.config.profiles import backend, embedder
 from ftassets.config.row_files import RowsUnreadable, read_rows
-from ftassets.domain.chat import embedded_text, vector_space
+from ftassets.domain.chat import embedded_text, newest_generation, vector_space
 from ftassets.errors import ConfigurationError, FtassetsError
 
 
@@ -48,7 +48,7 @@ def tried(loop: LoopConfig, store: VectorStore | None) -> str:
         return said  # the store has a finding of its own
     if len(there) > 1:
         return f"{said}; {_in_progress(loop.name, there)}"
-    if there and there != [vector_space(model.id, loop.dataset.context)]:
+    if there and there != [newest_generation(vector_space(model.id, loop.dataset.context), there)]:
         return f"{said}; vectors are by {there[0]}: the job {loop.name}__watch makes them and the drift reference again"
     return said
 

@@ -17,34 +17,34 @@ GOLDEN = [(f"g{number}", text) for number, text in enumerate(TEXTS)]
 
 def test_the_same_rows_are_embedded_once(tmp_path: Path) -> None:
     artifacts, embedder = FolderArtifacts(tmp_path), CountingEmbedder()
-    first = golden_vectors(artifacts, embedder, GOLDEN)
-    assert np.array_equal(golden_vectors(artifacts, embedder, GOLDEN), first)
+    first = golden_vectors(artifacts, embedder, embedder.id, GOLDEN)
+    assert np.array_equal(golden_vectors(artifacts, embedder, embedder.id, GOLDEN), first)
     assert np.array_equal(first, HashEmbedder().embed(TEXTS))
     assert embedder.asked == TEXTS
 
 
 def test_other_rows_another_order_and_another_embedder_are_embedded(tmp_path: Path) -> None:
     artifacts, embedder, other = FolderArtifacts(tmp_path), CountingEmbedder(), CountingEmbedder(32)
-    golden_vectors(artifacts, embedder, GOLDEN)
-    assert np.array_equal(golden_vectors(artifacts, embedder, GOLDEN[::-1]), HashEmbedder().embed(TEXTS[::-1]))
-    assert golden_vectors(artifacts, embedder, GOLDEN[:3]).shape == (3, 64)
-    assert golden_vectors(artifacts, other, GOLDEN).shape == (5, 32)
+    golden_vectors(artifacts, embedder, embedder.id, GOLDEN)
+    assert np.array_equal(golden_vectors(artifacts, embedder, embedder.id, GOLDEN[::-1]), HashEmbedder().embed(TEXTS[::-1]))
+    assert golden_vectors(artifacts, embedder, embedder.id, GOLDEN[:3]).shape == (3, 64)
+    assert golden_vectors(artifacts, other, other.id, GOLDEN).shape == (5, 32)
     assert (len(embedder.asked), len(other.asked)) == (13, 5)
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "another file"])
 def test_a_damaged_file_is_not_used(tmp_path: Path, damage: str) -> None:
     artifacts, embedder = FolderArtifacts(tmp_path), CountingEmbedder()
-    first = golden_vectors(artifacts, embedder, GOLDEN)
+    first = golden_vectors(artifacts, embedder, embedder.id, GOLDEN)
     [path] = (tmp_path / "golden_vectors").iterdir()
     content = bytearray(path.read_bytes())
     content[200] ^= 1
     path.write_bytes({"cut": bytes(content[:100]), "flipped": bytes(content), "another file": b"vectors"}[damage])
-    assert np.array_equal(golden_vectors(artifacts, embedder, GOLDEN), first)
+    assert np.array_equal(golden_vectors(artifacts, embedder, embedder.id, GOLDEN), first)
     assert len(embedder.asked) == 10
     path.unlink()
     for _ in range(2):
-        assert np.array_equal(golden_vectors(artifacts, embedder, GOLDEN), first)
+        assert np.array_equal(golden_vectors(artifacts, embedder, embedder.id, GOLDEN), first)
     assert len(embedder.asked) == 15
 
 
