@@ -336,7 +336,8 @@ def _step(step: str, home: Home, log: TrafficLog, instance: dg.DagsterInstance) 
         production, rate = serving.state(LOOP).production, drift_report.false_alarm_rate(config)
 
         def make() -> object:
-            made = reference.made(uuid.uuid4().hex, config, production, artifacts, log, store, vectors, HashEmbedder(DIMENSIONS), rate)
+            first = reference.answers_of(config, production, artifacts, log, time.time())
+            made = reference.made(uuid.uuid4().hex, config, production, artifacts, first, store, vectors, HashEmbedder(DIMENSIONS), rate)
             assert made is not None, "the version has enough answers"
             return made
 

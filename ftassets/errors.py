@@ -22,6 +22,7 @@ most general one that you can handle; `ftassets.exits` defines the exit code of 
     - Unreachable (also ServerUnreachable): No answer from the store; whether a commit or merge happened is unknown.
   - DemoFailed: A step of the demo failed; the message names the log to read.
   - EmbedderError: The embedder cannot be loaded or reached, or its vectors cannot be compared; the message says what to do.
+    - ModelChanged: Another model answers behind the name of the embedder.
   - EvalReportMissing: The loop has not made that many evaluation reports yet.
   - EvaluationFailed: The evaluation process ended without all outputs of its job.
     - EvaluationKilled: The evaluation process was killed from outside; one retry makes sense.

@@ -12,7 +12,10 @@ from ftassets.assets._shared import live
 from ftassets.assets._shared.dataset_files import requests_named
 from ftassets.assets._shared.events import node
 from ftassets.assets._shared.node import asset
-from ftassets.assets.drift_report.reference import wanted_answers
+from ftassets.assets.drift_report.reference import first_answers, wanted_answers
+from ftassets.backends.artifacts.base import Artifacts
+from ftassets.backends.artifacts.version_folder import VersionDamaged
+from ftassets.backends.artifacts.versions import load_manifest
 from ftassets.backends.dataset_store.base import DatasetStore
 from ftassets.backends.serving.base import Serving
 from ftassets.backends.traffic_log.base import LogSize, TrafficLog
@@ -41,6 +44,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
     def traffic_retention(
         context: dg.AssetExecutionContext,
         home: dg.ResourceParam[Home],
+        artifacts: dg.ResourceParam[Artifacts],
         traffic_log: dg.ResourceParam[TrafficLog],
         vector_store: dg.ResourceParam[VectorStore],
         dataset_store: dg.ResourceParam[DatasetStore],
@@ -50,10 +54,11 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         state = serving.state(loop.name)
         now, size, days = time.time(), traffic_log.size(), traffic_log.days(loop.name)
         most = loop.traffic.max_gb and loop.traffic.max_gb * GB
-        found = cut(days, now, _needed_since(loop, serving, state, now), loop.traffic.keep, most)
+        first, since = _reference_answers(loop, traffic_log, artifacts, state, now)
+        found = cut(days, now, min(since, _needed_since(loop, serving, state, now)), loop.traffic.keep, most)
         moved = 0
         if old := [day for day in days if day.begin < found.before]:
-            kept = requests_named(dataset_store, "main", loop.name) | _first_answers(loop, traffic_log, serving, state)
+            kept = requests_named(dataset_store, "main", loop.name) | first | _baselines(loop, traffic_log, serving, state)
             for embedder in vector_store.embedders(loop.name):  # before their rows: whoever finds a vector must find its request
                 vector_store.expire(loop.name, embedder, found.before)
             for day in old:
@@ -78,15 +83,44 @@ def _needed_since(loop: LoopConfig, serving: Serving, state: EndpointState, now:
     return min(windows, live.first_served(serving, loop.name, state.candidate)) if state.candidate else windows
 
 
-def _first_answers(loop: LoopConfig, log: TrafficLog, serving: Serving, state: EndpointState) -> set[str]:
-    """Ids of the answers that the drift reference and the behaviour report's baseline of a version that serves are made of."""
-    wanted = wanted_answers(loop.retrain_on.drift, trained=False)
+def _reference_answers(loop: LoopConfig, log: TrafficLog, artifacts: Artifacts, state: EndpointState, now: float) -> tuple[set[str], float]:
+    """Ids of the answers that the drift references of versions that serve are made of, also once more by another embedder; and from when
+    on (epoch seconds) nothing may be deleted for the sake of one that is not made yet.
+    """
+    policy = loop.retrain_on.drift
+    found, since = set[str](), float("inf")
+    for version in _serving(state):
+        wanted = wanted_answers(policy, trained=_trained(artifacts, version))
+        answers = first_answers(log, loop.name, version, wanted, policy.reference_span, now)
+        if answers is not None:
+            found |= {each.id for each in answers.answers}
+            continue
+        so_far = [*islice(log.stream(loop.name, version=version, answered=True), wanted)]
+        found |= {each.id for each in so_far}
+        if len(so_far) == wanted:  # the sample is drawn when the span is over
+            since = min(since, so_far[0].at)
+    return found, since
+
+
+def _baselines(loop: LoopConfig, log: TrafficLog, serving: Serving, state: EndpointState) -> set[str]:
+    """Ids of the answers that the behaviour report compares those of versions that serve with."""
     found: set[str] = set()
-    for version in {state.production, state.candidate, state.standby} - {None}:
-        began = live.first_served(serving, loop.name, str(version))
-        for since, number in ((float("-inf"), wanted), (began, loop.monitors.sample)):
-            found |= {each.id for each in islice(log.stream(loop.name, since, version=version, answered=True), number)}
+    for version in _serving(state):
+        began = live.first_served(serving, loop.name, version)
+        found |= {each.id for each in islice(log.stream(loop.name, began, version=version, answered=True), loop.monitors.sample)}
     return found
+
+
+def _serving(state: EndpointState) -> list[str]:
+    return sorted(filter(None, {state.production, state.candidate, state.standby}))
+
+
+def _trained(artifacts: Artifacts, version: str) -> bool:
+    """Whether the version's training queries are known, which count for its reference too."""
+    try:
+        return load_manifest(artifacts, version).dataset_commit is not None
+    except VersionDamaged:
+        return False
 
 
 def _moved(loop: str, day: DayOfTraffic, kept: set[str], log: TrafficLog, files: DayFiles) -> Iterator[int]:

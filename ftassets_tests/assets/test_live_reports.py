@@ -309,23 +309,6 @@ def test_scores_of_another_judge_start_a_baseline_of_their_own(tiny: TinyLoop) -
             assert value(tiny, QUALITY, "measures")["judged"]["n"] == users
 
 
-def test_a_judge_that_gets_stricter_behind_its_name_is_told_and_followed_anew(tiny: TinyLoop) -> None:
-    at, each = time.time() + 450_000, SAMPLE + len(fixed(tiny))
-    with receiver() as there:
-        for day, score in enumerate((5, 5, 3, 3)):
-            answered(tiny, at + day * DAY, [DIM] * SAMPLE, user=None)
-            there.replies = [(200, {"choices": [{"message": {"content": json.dumps({"score": score, "reason": ""})}}]})] * each
-            assert report(tiny, at + day * DAY + 60, QUALITY, llm_judge=judge_settings(there.url)).success
-            told = [(alert.key, alert.severity) for alert in Told.alerts]
-            assert told == ([(f"{LOOP}:judge-changed", "ticket")] if day == 2 else [])
-            judged = value(tiny, QUALITY, "measures")["judged"]
-            assert (judged["value"], judged["n"]) == ((score - 1) / 4, SAMPLE * (1 + day % 2)), "other scores are of another judge"
-            changed = "the judge has changed behind its name, and its scores are followed anew" in value(tiny, QUALITY, "reason")
-            assert changed is (day == 2)
-    scores = stored(tiny, QUALITY, "quality")["anchors"]
-    assert scores == dict.fromkeys((anchor.id for anchor in fixed(tiny)), 3)
-
-
 def fixed(tiny: TinyLoop) -> list[Anchor]:
     """The rows with fixed answers that the judge scores besides."""
     return anchors(last_answers(scored_golden(backend(tiny.home, "dataset_store"), "main", tiny.loop)))
@@ -420,3 +403,20 @@ def test_reports_on_one_version_are_one_version_in_the_trend(
         assert report(tiny, end + 60, name).success
     assert len(drawn[-1]) >= 2
     assert len({point.version for point in drawn[-1]}) == 1
+
+
+def test_a_judge_that_gets_stricter_behind_its_name_is_told_and_followed_anew(tiny: TinyLoop) -> None:
+    at, each = time.time() + 20_000_000, SAMPLE + len(fixed(tiny))
+    with receiver() as there:
+        for day, score in enumerate((5, 5, 3, 3)):
+            answered(tiny, at + day * DAY, [DIM] * SAMPLE, user=None)
+            there.replies = [(200, {"choices": [{"message": {"content": json.dumps({"score": score, "reason": ""})}}]})] * each
+            assert report(tiny, at + day * DAY + 60, QUALITY, llm_judge=judge_settings(there.url)).success
+            told = [(alert.key, alert.severity) for alert in Told.alerts if "judge" in alert.key]
+            assert told == ([(f"{LOOP}:judge-changed", "ticket")] if day == 2 else [])
+            days = stored(tiny, QUALITY, "quality")["series"]["judged"]["days"]
+            assert [each["good"] / each["users"] for each in days] == [(score - 1) / 4] * (1 + day % 2), "others are of another judge"
+            changed = "the judge has changed behind its name, and its scores are followed anew" in value(tiny, QUALITY, "reason")
+            assert changed is (day == 2)
+    scores = stored(tiny, QUALITY, "quality")["anchors"]
+    assert scores == dict.fromkeys((anchor.id for anchor in fixed(tiny)), 3)

@@ -21,6 +21,8 @@ from ftassets import assets
 from ftassets.assets import traffic, traffic_retention
 from ftassets.assets._shared.dataset_files import dataset_objects, labels_path, pairs_path, pairs_to_parquet, to_parquet
 from ftassets.assets._shared.run_nodes import ALONE
+from ftassets.assets.drift_report.reference import first_answers, wanted_answers
+from ftassets.backends.artifacts.folder import FolderArtifacts
 from ftassets.backends.dataset_store.git import GitDatasetStore
 from ftassets.backends.traffic_log import day_files
 from ftassets.backends.traffic_log.base import TrafficLog
@@ -42,6 +44,7 @@ from ftassets.testing.contracts.traffic_log import SPAWN
 from ftassets.testing.releases import loop_config
 
 DRIFT = {"reference_span": "1s", "reference_requests": 3, "reference_windows": 1, "min_sample": 10, "sample": 20}
+SPAN = {"reference_span": "7d"}
 EMBEDDER = "embedder"
 
 
@@ -101,7 +104,8 @@ class World:
     def run(self) -> dict[str, Any]:
         """Metadata of one materialization, and its check as `passed` and `sentence`."""
         resources = {
-            "home": self.home, "traffic_log": self.log, "vector_store": self.vectors, "dataset_store": self.store,
+            "home": self.home, "artifacts": FolderArtifacts(self.home.root), "traffic_log": self.log,
+            "vector_store": self.vectors, "dataset_store": self.store,
             "serving": dg.ResourceDefinition(lambda _: self.serving),
         }  # fmt: skip
         nodes = [traffic.build(self.loop), traffic_retention.build(self.loop)]
@@ -309,6 +313,33 @@ def test_first_answers_of_versions_that_serve_stay_for_reference_and_baseline(wo
     first, baseline = [f"now-{n}" for n in range(80, 70, -1)], ["now-66", "now-65"]
     assert world.left == [*first, *baseline, *(f"standby-{n}" for n in range(60, 50, -1))]
     assert world.run()["deleted"] == 0, "they are still the first"
+
+
+def test_what_a_reference_is_a_sample_of_stays_and_gives_the_same_reference_again(world: World) -> None:
+    """A quiet start, a busy hour, and quiet days: the first answers of all would be those of the hour."""
+    world.loop = world.loop.model_copy(update={"retrain_on": loop_config("support", retrain_on={"drift": DRIFT | SPAN}).retrain_on})
+    world.requests(*range(100, 60, -1), *(99 + n / 1000 for n in range(1, 20)), version="now")
+    world.serving.give(world.today - 63 * DAY, production="now")
+    policy = world.loop.retrain_on.drift
+    about = (world.log, "support", "now", wanted_answers(policy, trained=False), policy.reference_span, world.today)
+    before = first_answers(*about)
+    assert before is not None
+    first = world.log.exchanges("support", limit=len(before.answers))
+    assert [each.id for each in before.answers] != [each.id for each in first]
+    assert world.run()["deleted"] > 40
+    assert first_answers(*about) == before
+    assert world.run()["deleted"] == 0
+
+
+def test_nothing_is_deleted_while_the_span_of_a_reference_is_not_over(world: World) -> None:
+    world.limit(max_gb=1e-7)
+    world.loop = world.loop.model_copy(update={"retrain_on": loop_config("support", retrain_on={"drift": DRIFT | SPAN}).retrain_on})
+    world.requests(*(4 - n / 10 for n in range(30)), version="now")
+    world.requests(*range(30, 20, -1), version="gone")
+    world.serving.give(world.today - 4 * DAY, production="now")
+    world.run()
+    assert len(world.left) == 30
+    assert all(name.startswith("now-") for name in world.left)
 
 
 def test_nothing_is_deleted_that_a_running_canary_is_judged_by(world: World) -> None:

@@ -131,9 +131,10 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
             served = [version for version in (state.standby, last["production"] if last else None) if version != production]
             before = drift_reference.before(dataset_store, loop.name, served, space) if known is None else known
             rate = false_alarm_rate(loop)
-            if known is None or drift_reference.complete(loop, production, artifacts, traffic_log, end):
+            first = drift_reference.answers_of(loop, production, artifacts, traffic_log, end)
+            if known is None or first is not None:
                 made = drift_reference.made(
-                    context.run_id, loop, production, artifacts, traffic_log, dataset_store, vector_store, embedder, rate, before, end
+                    context.run_id, loop, production, artifacts, first, dataset_store, vector_store, embedder, rate, before
                 )
                 known = known or made  # a provisional one is compared with once more: what completed it is no evidence any more
         length = loop.retrain_on.drift.window

@@ -1,7 +1,6 @@
 """The drift reference of production, which drift reports compare with: built for each version and committed with the dataset."""
 
 import math
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice, pairwise
@@ -16,7 +15,7 @@ from ftassets.backends.embedder.base import Embedder
 from ftassets.backends.traffic_log.base import TrafficLog
 from ftassets.backends.vector_store.base import VectorStore
 from ftassets.config.loop import Drift, LoopConfig
-from ftassets.domain.chat import embedded_text, vector_space
+from ftassets.domain.chat import embedded_text, newest_generation, vector_space
 from ftassets.domain.drift import Reference, build_reference, preset_false_alarm_rates, same_space
 from ftassets.domain.drift.concentration import nearest_similarities
 from ftassets.domain.drift.planning import plan_drift
@@ -28,6 +27,7 @@ from ftassets.wording import amount
 
 SAME = 0.9999  # cosine of two vectors of one text: servers round
 SLICES = 168  # parts of a span that are read in proportion to their traffic: hours of a week
+STRAY = 0.01  # share of the wanted answers below which a span before the others is no beginning
 
 
 @dataclass(frozen=True)
@@ -77,30 +77,26 @@ def made(
     loop: LoopConfig,
     production: str,
     artifacts: Artifacts,
-    traffic_log: TrafficLog,
+    first: "FirstAnswers | None",
     store: DatasetStore,
     vector_store: VectorStore,
     embedder: Embedder,
     rate: float,
     earlier: Known | None = None,
-    now: float | None = None,
 ) -> Known | None:
     """The reference of training queries and what an `earlier` version knew, widened by the version's first answers, and committed.
 
-    Until enough answers have come, it is provisional; without an `earlier` one it is not made before that. Answers of topics that neither
-    the training queries nor the earlier reference know do not widen it, see `widening`: they stay an alarm.
+    Until the `first` answers have come, it is provisional; without an `earlier` one it is not made before that. Answers of topics that
+    neither the training queries nor the earlier reference know do not widen it, see `widening`: they stay an alarm.
 
     The reference of a version whose training data is not known is made of its answers alone. One by another embedder is replaced; it
     stays in the history. Queries that were embedded as traffic are not embedded again.
     """
     policy = loop.retrain_on.drift
     commit = load_manifest(artifacts, production).dataset_commit
-    now = time.time() if now is None else now
-    wanted = wanted_answers(policy, trained=commit is not None)
-    first = first_answers(traffic_log, loop.name, production, wanted, policy.reference_span, now)
     if first is None and earlier is None:
         return None
-    space = vector_space(embedder.id, loop.dataset.context)
+    space = newest_generation(vector_space(embedder.id, loop.dataset.context), vector_store.embedders(loop.name))
     answers = first.answers if first else []
     trained = training_queries(store, loop, commit)
     known = {point.request_id: point.vector for point in vector_store.find(loop.name, space, [e.id for e in answers])}
@@ -122,7 +118,7 @@ def made(
         )
         parts.append(said[widened.keep])
     elif earlier is not None:
-        due = f"{amount(wanted, 'answer')} of its own, over {policy.reference_span / DAY:.3g} days,"
+        due = f"{amount(wanted_answers(policy, commit is not None), 'answer')} of its own, over {policy.reference_span / DAY:.3g} days,"
         sentences.append(f"provisional: training queries and what the version before knew, until {due} have come")
     whole = np.concatenate(parts) if parts else np.empty((0, 0))
     if len(whole) < 2:
@@ -143,11 +139,11 @@ def made(
     return Known(reference, until, publication.commit, tuple(sentences), provisional=first is None)
 
 
-def complete(loop: LoopConfig, production: str, artifacts: Artifacts, traffic_log: TrafficLog, now: float) -> bool:
-    """Whether the answers have come that make a provisional reference whole."""
+def answers_of(loop: LoopConfig, version: str, artifacts: Artifacts, traffic_log: TrafficLog, now: float) -> "FirstAnswers | None":
+    """The first answers of a version that make its reference whole; None while they have not come."""
     policy = loop.retrain_on.drift
-    wanted = wanted_answers(policy, trained=load_manifest(artifacts, production).dataset_commit is not None)
-    return first_answers(traffic_log, loop.name, production, wanted, policy.reference_span, now) is not None
+    wanted = wanted_answers(policy, trained=load_manifest(artifacts, version).dataset_commit is not None)
+    return first_answers(traffic_log, loop.name, version, wanted, policy.reference_span, now)
 
 
 @dataclass(frozen=True)
@@ -163,14 +159,15 @@ def first_answers(log: TrafficLog, loop: str, version: str, wanted: int, span: f
     """So many of a version's answers from its first whole spans (seconds), spread as its traffic is; None while those have not come.
 
     A span is long enough to have all hours and days of the week in it: the first 2,000 answers may be those of one night. All answers of
-    a span are counted and only the wanted ones read, from `SLICES` equal parts of it.
+    a span are counted and only the wanted ones read, from `SLICES` equal parts of it. Spans before them with hardly any answers are passed
+    over: a row that is dated years back is not when the version began.
     """
     if wanted == 0:
         return FirstAnswers([], 0.0, 0.0)
-    begin = next((e.at for e in log.stream(loop, version=version, answered=True)), None)
+    begin = _begin(log, loop, version, span, wanted * STRAY)
     if begin is None:
         return None
-    enough = next(islice(log.stream(loop, version=version, answered=True), wanted - 1, None), None)
+    enough = next(islice(log.stream(loop, begin, version=version, answered=True), wanted - 1, None), None)
     if enough is None:
         return None
     end = begin + span * (math.floor((enough.at - begin) / span) + 1)
@@ -178,16 +175,27 @@ def first_answers(log: TrafficLog, loop: str, version: str, wanted: int, span: f
         return None
     edges = np.linspace(begin, end, SLICES + 1)
     edges[-1] = end
-    counts = [
-        sum(each.count for each in log.outcomes(loop, [version], since, until) if each.status == ANSWERED)
-        for since, until in pairwise(edges.tolist())
-    ]
+    counts = [_answered(log, loop, version, since, until) for since, until in pairwise(edges.tolist())]
     total, found, due = sum(counts), list[Exchange](), 0.0
     for (since, until), count in zip(pairwise(edges.tolist()), counts, strict=True):
         due += wanted * count / total
         take = round(due) - len(found)
         found += islice(log.stream(loop, since, until, version, answered=True), take)
     return FirstAnswers(found, found[-1].at + 1e-3, (end - begin) / DAY)
+
+
+def _begin(log: TrafficLog, loop: str, version: str, span: float, few: float) -> float | None:
+    """When the first span with at least that many answers of a version begins; None without one."""
+    since = 0.0
+    while (begin := next((e.at for e in log.stream(loop, since, version=version, answered=True)), None)) is not None:
+        if _answered(log, loop, version, begin, begin + span) >= few:
+            return begin
+        since = begin + span
+    return None
+
+
+def _answered(log: TrafficLog, loop: str, version: str, since: float, until: float) -> int:
+    return sum(each.count for each in log.outcomes(loop, [version], since, until) if each.status == ANSWERED)
 
 
 def _usable(vectors: Sequence[np.ndarray], failed: Mapping[int, str]) -> np.ndarray:

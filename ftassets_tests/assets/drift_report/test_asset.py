@@ -2,10 +2,12 @@
 
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import numpy as np
 import pytest
 
 from ftassets.assets import drift_report, query_embeddings, traffic
@@ -103,6 +105,25 @@ def test_a_change_of_the_embedder_rebuilds_the_reference_and_says_so(world: Worl
 
     world.answered(30, age=300, what="pizza with extra cheese and order")
     assert world.run(HashEmbedder(32))[0]["verdict"] == "ALARM", "the new reference raises alarms as the old one did"
+
+
+class Other(HashEmbedder):
+    """Another model behind the same name."""
+
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
+        return super().encode(texts)[:, ::-1]
+
+
+def test_another_model_behind_the_name_of_the_embedder_stops_no_drift_report(world: World) -> None:
+    world.answered(40, age=7200)
+    world.answered(30, age=600)
+    assert world.run(HashEmbedder(64))[0]["verdict"] == "QUIET"
+    world.answered(20, age=300)
+    after, report = world.run(Other(64))
+    assert (after["verdict"], after["embedder"], after["reference_queries"], after["window_queries"]) == ("QUIET", f"{A}#2", 40, 40)
+    assert report["embedder_changed"] == f"embedder changed from {A} to {A}#2: reference rebuilt"
+    world.answered(30, age=200, what="pizza with extra cheese and order")
+    assert world.run(Other(64))[0]["verdict"] == "ALARM"
 
 
 def test_a_promotion_that_has_nothing_to_do_with_it_does_not_silence_an_alarm(world: World) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ftassets.assets._shared.dataset_files import reference_path, unpack_arrays
-from ftassets.assets.drift_report.reference import Known, before, complete, first_answers, made, stored, usable, wanted_answers
+from ftassets.assets.drift_report.reference import Known, answers_of, before, first_answers, made, stored, usable, wanted_answers
 from ftassets.backends.artifacts.folder import FolderArtifacts
 from ftassets.backends.dataset_store.git import GitDatasetStore
 from ftassets.backends.traffic_log.sqlite import SqliteTrafficLog
@@ -42,8 +42,12 @@ class World:
         self.version = make_version(home, "adopted")
         self.stores = (self.artifacts, self.log, self.store, self.vectors)
 
-    def made(self, run: str, embedder: HashEmbedder) -> Known | None:
-        return made(run, self.loop, self.version, self.artifacts, self.log, self.store, self.vectors, embedder, 0.01)
+    def made(
+        self, run: str, embedder: HashEmbedder, version: str | None = None, earlier: Known | None = None, now: float = 1e9
+    ) -> Known | None:
+        version = version or self.version
+        first = answers_of(self.loop, version, self.artifacts, self.log, now)
+        return made(run, self.loop, version, self.artifacts, first, self.store, self.vectors, embedder, 0.01, earlier)
 
     def stored(self) -> Known:
         found = stored(self.store, "support", self.version)
@@ -132,6 +136,15 @@ def test_first_answers_cover_whole_spans_in_proportion_to_the_traffic(world: Wor
     assert found.answers == sorted(found.answers, key=lambda answer: answer.at)
 
 
+def test_a_row_dated_years_back_is_not_when_a_version_began(world: World) -> None:
+    times = [1e9 + n * DAY / 30 for n in range(300)]
+    answered(world, [5000.0, *times])
+    found = first_answers(world.log, "support", world.version, 200, 7 * DAY, now=1e9 + 30 * DAY)
+    assert found is not None
+    assert (len(found.answers), found.days) == (200, 7.0)
+    assert found.answers[0].at == 1e9
+
+
 def test_a_quiet_loop_waits_for_as_many_whole_spans_as_it_needs(world: World) -> None:
     answered(world, [1000.0 + n * DAY / 10 for n in range(200)])  # 10 a day
     about = (world.log, "support", world.version, 100, 7 * DAY)
@@ -148,7 +161,7 @@ def test_a_new_version_begins_with_what_the_one_before_knew_and_is_widened_witho
         update={"reference_requests": 60, "reference_span": 7 * DAY})})})  # fmt: skip
     world.loop = week
     answered(world, [1000.0 + n * DAY / 10 for n in range(70)])
-    first = made("run-1", week, world.version, *world.stores, HashEmbedder(), 0.01, now=1000.0 + 8 * DAY)
+    first = world.made("run-1", HashEmbedder(), world.version, None, now=1000.0 + 8 * DAY)
     assert first is not None
     assert (first.provisional, first.reference.count) == (False, 60)
 
@@ -160,7 +173,7 @@ def test_a_new_version_begins_with_what_the_one_before_knew_and_is_widened_witho
     new = "order a pizza with extra cheese {n}"
     answered(world, [at + n * DAY / 10 for n in range(60)], prefix="s", version=second)
     answered(world, [at + n * DAY / 10 + 5 for n in range(20)], new, prefix="t", version=second)
-    provisional = made("run-2", week, second, *world.stores, HashEmbedder(), 0.01, served, now=at + DAY)
+    provisional = world.made("run-2", HashEmbedder(), second, served, now=at + DAY)
     assert provisional is not None
     assert (provisional.provisional, provisional.reference.count, provisional.until) == (True, 60, served.until)
     assert provisional.sentences[0].startswith(
@@ -169,10 +182,8 @@ def test_a_new_version_begins_with_what_the_one_before_knew_and_is_widened_witho
     again = stored(world.store, "support", second)
     assert again is not None
     assert again.provisional
-    assert not complete(week, second, world.artifacts, world.log, at + DAY)
-
-    assert complete(week, second, world.artifacts, world.log, at + 8 * DAY)
-    whole = made("run-3", week, second, *world.stores, HashEmbedder(), 0.01, again, now=at + 8 * DAY)
+    assert answers_of(week, second, world.artifacts, world.log, at + DAY) is None
+    whole = world.made("run-3", HashEmbedder(), second, again, now=at + 8 * DAY)
     assert whole is not None
     assert not whole.provisional
     assert "of the 60 first answers do not widen this reference" in whole.sentences[0]
