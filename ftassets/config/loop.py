@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, ConfigDict, Field, field_validator, model_validator
 
-from ftassets.config.cron import Cron, TimeZone, cron, ticks_a_day
+from ftassets.config.cron import Cron, TimeZone, cron, longest_pause, ticks_a_day
 from ftassets.config.server_url import server_url
 from ftassets.config.units import Fraction, OneOf, Seconds, Strict
 from ftassets.domain.dataset.curation.pipeline import SKIPPABLE
@@ -18,6 +18,7 @@ from ftassets.domain.evaluation.call_schema import schema_objection
 from ftassets.domain.evaluation.metrics import CATALOGUE
 from ftassets.domain.gates.fit import gate_objections, metric_objections
 from ftassets.domain.gates.gate import Gate
+from ftassets.domain.monitoring.quality import LATE
 from ftassets.domain.release.version import ExternalModel, loopback
 
 LOOP_NAME = r"^[a-z][a-z0-9_]{0,40}$"
@@ -373,7 +374,7 @@ class Drift(Strict):
         gt=0,
         description="Reports a day that the budget is spread over, at least as many as every makes. Default: as many as every makes.",
     )
-    consecutive: int = Field(2, ge=1, description="Alarms in a row before a retrain starts.")
+    consecutive: int = Field(2, ge=1, le=30, description="Alarms in a row before a retrain starts.")
     reference_requests: int = Field(
         2000,
         ge=0,
@@ -552,6 +553,16 @@ class Release(Strict):
 
 class Monitors(Strict):
     """Live reports on the version in production."""
+
+    @field_validator("every")
+    @classmethod
+    def _no_day_is_left_out(cls, every: str) -> str:
+        if longest_pause(every) > LATE * 86_400:
+            raise ValueError(
+                f"up to {longest_pause(every) / 86_400:.0f} days lie between two live reports, and each reads the last {LATE} days: "
+                "make them more often"
+            )
+        return every
 
     every: Cron = Field(
         "0 7 * * *",

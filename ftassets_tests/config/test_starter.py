@@ -23,7 +23,13 @@ def _written(tmp_path: Path, task: str) -> LoopConfig:
 def test_only_rows_are_missing(tmp_path: Path, task: str) -> None:
     assert _written(tmp_path, task).task.type == task
     [report] = check(tmp_path)
-    assert {found.kind for found in report.findings} <= {"too_few_rows", "too_few_golden_rows", "weak_gate", "empty_split"}, report.findings
+    assert {found.kind for found in report.findings} <= {
+        "too_few_rows",
+        "too_few_golden_rows",
+        "weak_gate",
+        "empty_split",
+        "floor_without_rows",
+    }, report.findings
     assert any(found.kind == "too_few_rows" and found.severity == "error" for found in report.findings)
 
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from ftassets.domain.drift.comparison import DriftVerdict
 
+MOST = 30  # alarms that are counted: `consecutive` asks for no more
+
 
 @dataclass(frozen=True)
 class WindowVerdict:
@@ -16,14 +18,16 @@ class WindowVerdict:
 
 
 def alarms_in_a_row(newest_first: Iterable[WindowVerdict], longest_gap: float) -> int:
-    """Alarms of disjoint windows among the newest reports, until one is quiet or `longest_gap` seconds have no data.
+    """Alarms of disjoint windows among the newest reports, `MOST` at most, until one is quiet or `longest_gap` seconds have no data.
 
     Windows may overlap, and a report may be made twice: what shares queries with a window that was counted is passed over. Reports
-    without enough data are neither alarms nor quiet.
+    without enough data are neither alarms nor quiet: alarms are over when no data has come for `longest_gap` since the last one. No
+    report is read that cannot change the count.
     """
-    count, begin = 0, float("inf")
+    count, begin, newest = 0, float("inf"), float("-inf")
     for report in newest_first:
-        if report.verdict is DriftVerdict.QUIET or (count and begin - report.end > longest_gap):
+        newest = max(newest, report.end)
+        if report.verdict is DriftVerdict.QUIET or count == MOST or (begin if count else newest) - report.end > longest_gap:
             break
         if report.verdict is DriftVerdict.ALARM and report.end <= begin:
             count, begin = count + 1, report.begin

@@ -6,6 +6,8 @@ from ftassets.assets._shared import live
 from ftassets.config.loop import Monitors
 from ftassets.domain.gates.result import Verdict
 from ftassets.domain.monitoring.finding import Finding
+from ftassets.domain.monitoring.latest import LatestReport
+from ftassets.domain.traffic.retention import DAY
 from ftassets.testing.releases import loop_config
 
 
@@ -29,6 +31,13 @@ def test_freshness_allows_one_missing_look_of_the_schedule_and_no_more(cron: str
     ],
 )
 def test_only_what_is_measured_and_fine_passes(finding: Finding, informs: bool, passed: bool, severity: str) -> None:
-    result = live.check("sound", finding, informs)
+    newest = LatestReport(at=4 * DAY, version="v", verdict=finding.verdict.value)
+    result = live.check("sound", finding, newest.after(None), informs)
     assert (result.passed, result.severity.value) == (passed, severity)
     assert result.description == f"{finding.verdict.value}: {finding.sentence}", "the verdict is told whatever the colour"
+
+
+def test_a_check_says_for_how_long_there_has_been_no_verdict() -> None:
+    finding = Finding(Verdict.NOT_ENOUGH_DATA, "3 answers")
+    newest = LatestReport(at=9.5 * DAY, version="v", verdict="NOT ENOUGH DATA", unmeasured_since=5 * DAY)
+    assert live.check("sound", finding, newest).description == "NOT ENOUGH DATA: 3 answers; there has been no verdict for 4.5 days"

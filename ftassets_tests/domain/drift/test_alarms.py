@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ftassets.domain.drift import DriftVerdict
-from ftassets.domain.drift.alarms import WindowVerdict, alarms_in_a_row
+from ftassets.domain.drift.alarms import MOST, WindowVerdict, alarms_in_a_row
 
 ALARM, QUIET, NO_DATA = DriftVerdict.ALARM, DriftVerdict.QUIET, DriftVerdict.NOT_ENOUGH_DATA
 GAP = 7
@@ -29,6 +29,9 @@ def reports(length: int, *verdicts: tuple[float, DriftVerdict]) -> list[WindowVe
         (1, [(1, ALARM), (9.1, ALARM)], 1),
         (1, [(1, ALARM), (5, NO_DATA), (9.1, ALARM)], 1),
         (1, [(number / 24, ALARM) for number in range(24, 49)], 2),  # a day's window each hour
+        (1, [(1, ALARM), (2, ALARM), (9, NO_DATA)], 2),  # seven days without data since the last
+        (1, [(1, ALARM), (2, ALARM), (9.1, NO_DATA)], 0),
+        (1, [(day, ALARM) for day in range(100)], MOST),
         (1, [], 0),
         (1, [(1, NO_DATA)], 0),
     ],
@@ -50,3 +53,17 @@ def test_no_more_reports_are_read_than_decide() -> None:
         raise AssertionError("read on")
 
     assert alarms_in_a_row(endless(), GAP) == 1
+
+
+@pytest.mark.parametrize("verdict", [ALARM, NO_DATA])
+def test_of_a_year_of_hourly_reports_no_more_are_read_than_a_month_has(verdict: DriftVerdict) -> None:
+    read = 0
+
+    def year():  # type: ignore[no-untyped-def]
+        nonlocal read
+        for hour in range(365 * 24, 0, -1):
+            read += 1
+            yield WindowVerdict(hour / 24 - 1, hour / 24, verdict)
+
+    assert alarms_in_a_row(year(), GAP) == (MOST if verdict is ALARM else 0)
+    assert read <= MOST * 24 + 1
