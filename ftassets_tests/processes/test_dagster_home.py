@@ -5,8 +5,11 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import dagster as dg
 import pytest
 import yaml
+from dagster._core.definitions.run_request import InstigatorType
+from dagster._core.scheduler.instigation import TickStatus
 
 from ftassets.config.home import Home
 from ftassets.errors import ConfigurationError
@@ -42,6 +45,16 @@ def test_dagsters_tables_are_there_before_its_processes_start(tmp_path: Path) ->
     for name in ("history/runs.db", "history/runs/index.db", "schedules/schedules.db"):
         with closing(sqlite3.connect(tmp_path / "storage" / name)) as database:
             assert len(database.execute("SELECT version_num FROM alembic_version").fetchall()) == 1, name
+
+
+@pytest.mark.parametrize("kind", [InstigatorType.SENSOR, InstigatorType.SCHEDULE])
+def test_no_tick_is_kept_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: InstigatorType) -> None:
+    (tmp_path / "dagster.yaml").write_text(CONFIGURATION.read_text())
+    monkeypatch.setenv("FTASSETS_DAGSTER_STORAGE", str(tmp_path / "storage"))
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        kept = instance.get_tick_retention_settings(kind)
+    assert set(kept) == set(TickStatus)
+    assert all(0 < days <= 365 for days in kept.values())
 
 
 def test_a_storage_that_cannot_be_opened_is_named(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from ftassets.config.row_files import RowsUnreadable, read_rows
 from ftassets.config.yaml_lines import line_of, lines_of
 from ftassets.domain.dataset.written import GOLDEN, SEED, Written
 from ftassets.domain.evaluation.llm_judge import FEWEST_PAIRS, parse_labels
-from ftassets.domain.loop_check import gates, monitors, rows, training, without_effect
+from ftassets.domain.loop_check import blind, gates, rows, training, without_effect
 from ftassets.domain.loop_check.finding import LOOP, LoopFinding, Severity
 from ftassets.errors import ConfigurationError
 from ftassets.wording import amount
@@ -194,7 +194,7 @@ def _data(loop: LoopConfig, report: LoopReport) -> list[LoopFinding]:
     found += gates.floor(loop)
     found += gates.scales(loop)
     found += without_effect.without_effect(loop)
-    found += monitors.blind(loop, len(golden.rows))
+    found += blind.blind(loop, len(golden.rows))
     found += _judge(loop)
     found += _answer_lengths(loop, golden)
     found += _lengths(loop, [of for of in read if of.source == SEED or of.source == GOLDEN], report)

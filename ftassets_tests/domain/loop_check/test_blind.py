@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from ftassets.domain.loop_check.monitors import blind
+from ftassets.domain.loop_check.blind import blind
 from ftassets.testing.releases import loop_config
 
 
