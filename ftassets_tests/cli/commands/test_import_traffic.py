@@ -147,6 +147,8 @@ def test_a_file_without_a_row_is_an_error_that_names_the_format_that_fits(log: S
         ("a.jsonl", b"\n \n", "has no record"),
         ("a.csv", b"id,prompt,answer\n1,a,b\n", "a table with commas"),
         ("a.parquet", b"PAR1\x00\x01", "a Parquet file"),
+        ("langfuse.csv", b"id,traceId,name,input,output\no1,t1,chat,a,b\n", "a table with commas of Langfuse: export it as JSON or JSONL"),
+        ("spans.csv", b"name,span_kind,context.span_id\nchat,LLM,c1\n", "a table with commas of Phoenix: .* as JSON from its API"),
         ("a.zip", b"PK\x03\x04", "a zip archive"),
         ("a.db", b"SQLite format 3\x00", "an SQLite database"),
         ("seed.jsonl", b'{"instruction": "a", "output": "b"}', "training rows, not a log"),

@@ -55,8 +55,18 @@ def guess(head: bytes, lines: Iterable[bytes]) -> Guess | None:
         separator = next(
             (name for mark, name in ((b"\t", "tabs"), (b";", "semicolons"), (b",", "commas")) if mark in start.split(b"\n")[0]), ""
         )
-        return Guess(f"a table with {separator}: write its rows as JSON lines" if separator else "text that is not JSON")
+        return Guess(_table(start, separator) if separator else "text that is not JSON")
     return None
+
+
+def _table(start: bytes, separator: str) -> str:
+    """What a table is by the names of its columns, and how its tool gives JSON."""
+    names = start.split(b"\n")[0].decode(errors="replace")
+    if any(name in names for name in ("context.span_id", "attributes.llm", "annotator_kind")):
+        return f"a table with {separator} of Phoenix: take spans and annotations as JSON from its API, /v1/projects/PROJECT/spans"
+    if any(name in names for name in ("traceId", "trace_id", "observation")):
+        return f"a table with {separator} of Langfuse: export it as JSON or JSONL"
+    return f"a table with {separator}: write its rows as JSON lines"
 
 
 def _guess_of(record: Any) -> Guess | None:
