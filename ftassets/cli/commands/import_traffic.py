@@ -144,6 +144,8 @@ def import_traffic(
     if len(report.refused) == len(paths):
         raise InvalidInput(" ".join(report.refused))
     if not report.read and not report.assessed:
+        if not report.quarantined:
+            raise InvalidInput(f"nothing is imported: {', '.join(map(str, paths))} has {_BARE} only")
         raise InvalidInput(
             f"nothing is imported: {', '.join(map(str, paths))} has feedback on answers, and none of the answers is in these files or "
             f"known to the traffic of {loop.name}: {_TOGETHER}. {' '.join([_refused(report.quarantined), *report.refused])}"

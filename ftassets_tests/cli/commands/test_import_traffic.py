@@ -336,3 +336,6 @@ def test_a_comment_alone_belongs_to_a_thumb_or_a_correction(log: SqliteTrafficLo
         ("langfuse:a", "down", "odd")
     ]
     assert take(log, VOICE, [path]).feedback == 0
+    path.write_text(lines[1])
+    with pytest.raises(InvalidInput, match="has comments of people on answers without a thumb or a correction only"):
+        take(log, VOICE, [path], "langfuse")
