@@ -23,7 +23,7 @@ from ftassets.domain.gates.evidence import mean_evidence
 from ftassets.domain.gates.gate import Gate
 from ftassets.domain.gates.latency import latency_power
 from ftassets.domain.gates.llm_judge import evaluate_llm_judge
-from ftassets.domain.gates.macro_f1 import gain_bound
+from ftassets.domain.gates.macro_f1 import gain_bound, loss_bound
 from ftassets.domain.gates.planning import bound_power, power, rows_needed
 from ftassets.domain.gates.prediction_powered import Judged, judged_bounds
 from ftassets.domain.gates.report import EvalReport
@@ -98,6 +98,7 @@ def measure(options: argparse.Namespace) -> Iterator[Row]:
     yield from scores(rng, options.draws)
     yield from conversations(rng, options.draws)
     yield from macro_f1(rng, options.f1)
+    yield from spread_errors(rng, options.f1)
     yield from latency(rng, options.draws)
     yield from reviewed()
     yield from by_judge(rng, options.judged)
@@ -238,6 +239,19 @@ def macro_f1(rng: np.random.Generator, draws: int) -> Iterator[Row]:
         perfect = np.diag(np.round(np.array(shares) * 400).astype(int))
         power_ = gain_bound(*labels_of(perfect), None, 0.0, 0.95).bound
         yield Row(f"f1, lower bound with 400 rows right of 400: {name}", power_, "share")
+
+
+def spread_errors(rng: np.random.Generator, draws: int) -> Iterator[Row]:
+    """Macro F1 at its limit where five rare classes are each right half of the time, and the others' answers are of no class."""
+    rare, often = 0.04, 0.8
+    joint = np.zeros((6, 7))
+    joint[:5, :5], joint[:5, 6], joint[5, 5] = np.diag([rare / 2] * 5), rare / 2, often
+    true = (5 * 2 / 3 + 1) / 6  # F1 of a class is twice its right rows by its rows and those it is named for
+    for n in (150, 300):
+        tables = rng.multinomial(n, joint.ravel(), size=draws).reshape(draws, 6, 7)
+        whole = tables[tables.sum(axis=2).min(axis=1) > 0]
+        failed = sum(loss_bound(*labels_of(each), None, true, 0.95, [str(k) for k in range(6)]).p_value < ALPHA for each in whole) / draws
+        yield Row(f"f1 at its limit FAILs: five classes of 4 % right half of the time, n = {n}", failed, "share", GOAL, failed <= ALLOWED)
 
 
 def reviewed() -> Iterator[Row]:

@@ -175,3 +175,24 @@ def test_rows_that_would_tell_tell_in_about_four_of_five_cases(gate: Gate, right
             again = report(*(labelled(expected[rows].tolist(), each[rows].tolist()) for each in said))
             told.append(evaluate_gates([gate], again)[0].verdict is not Verdict.NOT_ENOUGH_DATA)
     assert 0.68 <= np.mean(told) <= 0.92, needed
+
+
+def test_rare_classes_that_are_right_half_of_the_time_do_not_flatter_a_fail() -> None:
+    """Macro F1 of a sample is below that of the population where errors are spread over rare classes, and that of a bootstrap is again."""
+    names, shares = [*"abcde", "rest"], [0.04] * 5 + [0.8]
+    rng, runs, fails, half = np.random.default_rng(3), 300, 0, 2 * 0.5 / 1.5  # F1 of a class that is right half of the time, else no class
+    true = (5 * half + 1) / 6
+    for _ in range(runs):
+        expected = rng.choice(names, 150, p=shares)
+        if len(set(expected)) < len(names):
+            continue
+        said = np.where((expected == "rest") | (rng.random(150) < 0.5), expected, "none")
+        fails += loss_bound(expected.tolist(), said.tolist(), None, true, 0.95, names).p_value < 0.05
+    assert fails / runs <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / runs) - 0.02  # without the correction 0.09
+
+
+def test_a_class_that_is_right_as_a_whole_has_no_bias_to_correct() -> None:
+    rng = np.random.default_rng(5)
+    expected = rng.choice(CLASSES, 200).tolist()
+    value, found = 1.0, gain_bound(expected, expected, None, 0.0, 0.95)
+    assert found.middle == pytest.approx(value, abs=0.03)
