@@ -52,9 +52,11 @@ def gain_bound(
 
     A paired Bayesian bootstrap over rows (Rubin 1981) to which one row is added that the candidate has wrong and production right, as
     Gaffke's bound of a mean adds one (see `mean_bounds`). A wrong row costs most in a rare class, and as a false positive of another
-    one, so that the row is tried in each of the rarest classes and in groups of them; the lowest bound counts. F1 is concave: a class
-    that is right on some of a few rows has a lower one in a sample than in truth, and in a bootstrap than in the sample. Where that
-    flatters the gain, the bound is lower by twice the bootstrap's bias (Efron 1982): the sample's and the bootstrap's own.
+    one, so that the row is tried in each of the rarest classes and in groups of them; the lowest bound counts.
+
+    One row does not make up for many small classes, which is corrected by class. F1 is concave: a class that is right on some of a few
+    rows has a lower one in a sample than in truth, and in a bootstrap than in the sample; where that flatters the gain, the bound is lower
+    by both biases (Efron 1982). And a bootstrap of m rows has (m - 1) / (m + 1) of their variance, and of the bias.
     With `rows`, the bound that so many rows like these would have.
     `bench/gates.py` simulates its error, rare classes among them. Raises ValueError as `macro_f1` does.
     """
@@ -115,17 +117,24 @@ def _least(
     sign = 1 if wrong else -1
 
     def gains_of(weights: Floats) -> Floats:
-        return sign * (_macro(weights, wanted, said, classes) - (_macro(weights, wanted, other, classes) if paired else 0.0))
+        """Of each class in each draw (draws, classes)."""
+        ours_ = _by_class(weights, wanted, said, classes)
+        return sign * (ours_ - _by_class(weights, wanted, other, classes) if paired else ours_)
 
     counts = np.zeros((1, len(every)))
-    counts[0, : len(cells)] = list(cells.values())
-    flattered = max(0.0, float(gains_of(base).mean() - gains_of(counts)[0]))
+    counts[0, : len(cells)] = shapes
+    drawn, there = gains_of(base), np.array([of[label] for label in classes]) * shapes.sum() / len(expected)
+    lost = (there + 1) / np.maximum(there - 1, 1.0)  # of a class's variance, as a bootstrap of so few rows has it
+    flattered = max(0.0, float(((drawn.mean(axis=0) - gains_of(counts)[0]) * (1 + lost)).mean()))
+    spreads = drawn.var(axis=0)
+    wider = float(np.sqrt(spreads @ lost / spreads.sum())) if spreads.sum() > _TINY else 1.0
     found = []
     for shares in added:
         weights = base.copy()
         for cell, share in shares.items():
             weights[:, place[cell]] += rng.standard_gamma(share, size=DRAWS)
-        towards = gains_of(weights) - 2 * flattered
+        towards = gains_of(weights).mean(axis=1)
+        towards = towards.mean() + wider * (towards - towards.mean()) - flattered
         p = (1 + int(np.sum(towards <= sign * limit))) / (DRAWS + 1)
         found.append((float(np.quantile(towards, 1 - confidence)), float(np.median(towards)), p))
     bound, middle, _ = min(found)
@@ -152,8 +161,14 @@ def _added_rows(rare: Sequence[str], shares: Sequence[float], wrong: bool) -> li
 
 def _macro(counts: NDArray[np.float64], expected: Sequence[str], predicted: Sequence[str], classes: Sequence[str]) -> Floats:
     """Macro F1 over the classes in each draw: weights (draws, cells) of cells with these labels."""
+    result: Floats = _by_class(counts, expected, predicted, classes).mean(axis=1)
+    return result
+
+
+def _by_class(counts: NDArray[np.float64], expected: Sequence[str], predicted: Sequence[str], classes: Sequence[str]) -> Floats:
+    """F1 of each class in each draw (draws, classes)."""
     names = np.array(classes)
     wanted, said = np.array(expected)[:, None] == names, np.array(predicted)[:, None] == names
     true, guessed, both = counts @ wanted, counts @ said, counts @ (wanted & said)
-    result: Floats = (2 * both / np.maximum(true + guessed, _TINY)).mean(axis=1)
+    result: Floats = 2 * both / np.maximum(true + guessed, _TINY)
     return result

@@ -22,7 +22,7 @@ CHANGES = {
     2: "bounds that hold for any number of rows instead of normal approximations and bootstraps, FAIL by a bound",
     3: "reviewers may stop at any time, people's labels correct a judge's choices, FAIL is corrected for the number of gates",
     4: "a gate on classes in a slice counts the policy's classes, a judge decides by people's labels on these very answers alone",
-    5: "rows of one conversation count as one, a copy of a golden row does not count, bounds of macro F1 are corrected for its bias",
+    5: "rows of one conversation count as one, a copy of a golden row does not count, bounds of macro F1 are corrected for small classes",
 }  # by the rule that brought it
 POOLED = 5
 

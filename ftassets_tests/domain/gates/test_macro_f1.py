@@ -191,6 +191,16 @@ def test_rare_classes_that_are_right_half_of_the_time_do_not_flatter_a_fail() ->
     assert fails / runs <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / runs) - 0.02  # without the correction 0.09
 
 
+def test_many_small_classes_do_not_flatter_a_fail() -> None:
+    # 12 classes of 5 rows, each right half of the time: a bootstrap has two thirds of their variance, and less of the bias
+    names, true, runs, fails, rng = [f"c{n}" for n in range(12)], (12 * 2 / 3 + 1) / 13, 100, 0, np.random.default_rng(6)
+    expected = np.array([*np.repeat(names, 5), *["rest"] * 65])
+    for _ in range(runs):
+        said = np.where((expected == "rest") | (rng.random(125) < 0.5), expected, "none")
+        fails += loss_bound(expected.tolist(), said.tolist(), None, true, 0.95).p_value < 0.05
+    assert fails / runs <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / runs)  # without the correction 0.23
+
+
 def test_a_class_that_is_right_as_a_whole_has_no_bias_to_correct() -> None:
     rng = np.random.default_rng(5)
     expected = rng.choice(CLASSES, 200).tolist()
