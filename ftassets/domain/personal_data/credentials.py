@@ -74,13 +74,16 @@ _NAMED = re.compile(
 _PINS = r"(?<![^\W\d_])(?:pin|puk|cvv2?|cvc2?|otp|pass[ -]?code|geheimzahl|пин|пін)|暗証番号"
 _ASSIGNED = r"(?:\s{0,2}(?:=>|:=|[:=：])\s{0,2}|\s{0,2}(?:は|是|为|為)\s{0,2}|\s{1,2}(?:is|ist|lautet|est|es|è|é)\s{1,2})"
 _PASSWORD = re.compile(rf"(?<![A-Za-z])(?:{_PASSWORDS})[\"'“”]?{_ASSIGNED}{_VALUE.replace('SHORTEST', '6')}", re.IGNORECASE)
-# digits alone are a secret only where a word says so at once; a bare "PIN 4821" only in capitals, for pins of a connector are numbered too
+# digits alone are a secret only where a word says so at once; a bare "PIN 4821" only in capitals or as somebody's: connectors have pins
 _PIN = re.compile(
     rf"(?:(?:{_PINS})(?:[ _-]?(?:code|number|nummer|no\.?|nr\.?|код))?|(?<![A-Za-z])(?:{_PASSWORDS}))[\"'“”]?{_ASSIGNED}[\"'“]?"
     r"([0-9]{3,12})(?![A-Za-z0-9%]|[.,:/-]?[0-9])",
     re.IGNORECASE,
 )
-_BARE_PIN = re.compile(r"(?<![A-Za-z])(?:PIN|PUK)(?:[ -][Cc]ode)? ([0-9]{4,8})(?![\w%]|[.,:/-]?[0-9])")
+_BARE_PIN = re.compile(
+    r"(?<![A-Za-z])(?:(?:PIN|PUK)(?:[ -][Cc]ode)?|(?i:(?:my|your|his|her|our|their) (?:pin|puk)(?:[ -]code)?)) ([0-9]{4,8})"
+    r"(?![\w%]|[.,:/-]?[0-9])"
+)
 _PIN_KEY = re.compile(rf"(?:.*[^A-Za-z])?(?:(?:{_PINS})(?:[ _-]?(?:code|number))?|{_PASSWORDS})[\s:]*", re.IGNORECASE | re.DOTALL)
 _PIN_HINTS = ("pin", "puk", "cvv", "cvc", "otp", "geheimz", "暗証", "пин", "пін")
 _PIN_HINT = re.compile(rf"(?:{_PINS})(?![A-Za-zа-я])", re.IGNORECASE)

@@ -374,6 +374,7 @@ def test_secrets_by_what_they_are_called(text: str, left: str) -> None:
     [
         ("my PIN is 4821, thanks", "my PIN is <SECRET>, thanks"),
         ("PIN 4821", "PIN <SECRET>"),
+        ("make my pin 1234 for my account", "make my pin <SECRET> for my account"),
         ("pin code: 482193.", "pin code: <SECRET>."),
         ("Die Geheimzahl lautet 4821", "Die Geheimzahl lautet <SECRET>"),
         ("暗証番号は４８２１です", "暗証番号は<SECRET>です"),
