@@ -938,7 +938,7 @@ GUARDS = (
             "another model behind the name of an embedder",
             "if cosine < SAME:",
             "if False:",
-            "assets/test_query_embeddings.py::test_another_model_behind_the_same_name_is_noticed",
+            "assets/test_query_embeddings.py::test_another_model_behind_the_same_name_embeds_everything_again_and_says_so",
         ),
     ),
     *of(
