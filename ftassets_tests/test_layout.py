@@ -22,7 +22,6 @@ ELSEWHERE = {
     "testing/test_contracts.py": "testing/contracts/, from outside",
     # one behaviour of several modules
     "assets/test_live_reports.py": "live_golden_report, quality_report and behaviour_report, in one loop",
-    "automation/test_months.py": "retrain.py, label_count.py, runs.py and the waiting of triggers, over months",
     "automation/test_switches.py": "every sensor's default status",
     "backends/registry/test_mlflow_server.py": "registry/mlflow.py on a server, which takes half a minute",
     "backends/traffic_log/test_sqlite_schemas.py": "sqlite.py: files of every schema so far",

@@ -60,7 +60,7 @@ CLIENTS = 4  # answers judged at once
 
 
 @dataclass(frozen=True)
-class _Judged:
+class Judged:
     """Judge scores of a sample as (request id, judgement), and the reasons why other answers have no score.
 
     `until` (epoch seconds) is up to when answers were judged, None before the first; `values` are the scores in 0..1 with their users.
@@ -77,7 +77,7 @@ class _Judged:
 
 
 @dataclass(frozen=True)
-class _Earlier:
+class Earlier:
     """What the report before this one left: the series of its version, up to when it judged, the first scores of its judge's anchors,
     and the drops that people were told of."""
 
@@ -90,7 +90,7 @@ class _Earlier:
 
 
 @dataclass(frozen=True)
-class _Found:
+class Found:
     """What one report finds about a version; `told` are the drops that people know of now."""
 
     production: str | None
@@ -98,7 +98,7 @@ class _Found:
     series: dict[str, Series] = field(default_factory=dict)
     measured: dict[str, QualityPoint] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
-    judged: _Judged = field(default_factory=_Judged)
+    judged: Judged = field(default_factory=Judged)
     told: Sequence[str] = ()
 
 
@@ -129,11 +129,11 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
             earlier = _earlier(artifacts, loop, newest(context.instance, key))
         except ReportDamaged as error:  # no report could be made any more if this one had to be read
             context.log.warning(f"quality is followed from the traffic log anew: {error}")
-            earlier = _Earlier()
+            earlier = Earlier()
         if production is None:
-            found = _Found(None, (begin, end), findings=[live.NO_PRODUCTION], told=earlier.told)
+            found = Found(None, (begin, end), findings=[live.NO_PRODUCTION], told=earlier.told)
             return _materialize(loop, context, artifacts, control, found, [])
-        known, judged = (earlier.series if earlier.production == production else {}), _Judged()
+        known, judged = (earlier.series if earlier.production == production else {}), Judged()
         if loop.monitors.llm_judge:  # only a judge needs texts
             fixed = _anchors(context, loop, dataset_store)
             judged = _judge(loop, loop.monitors.llm_judge, traffic_log, production, (begin, end), earlier, fixed)
@@ -142,21 +142,21 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         if judged.identity not in (None, earlier.llm_judge) or (judged.drift and judged.drift.changed):
             known = {name: each for name, each in known.items() if name != JUDGED}  # scores of two judges are not compared
         began = live.first_served(serving, loop.name, production)
-        series = with_judged(_read(loop, traffic_log, production, known, began, end), judged.values, end, loop.timezone)
-        found = _follow(loop, production, (begin, end), series, judged)
-        told = _tell(loop, routed(control, loop, notifier), found, earlier)
+        series = with_judged(read_series(loop, traffic_log, production, known, began, end), judged.values, end, loop.timezone)
+        found = follow_all(loop, production, (begin, end), series, judged)
+        told = tell(loop, routed(control, loop, notifier), found, earlier)
         return _materialize(loop, context, artifacts, control, replace(found, told=told), live.past_reports(context.instance, key))
 
     return quality_report
 
 
-def _earlier(artifacts: Artifacts, loop: LoopConfig, report: dg.AssetMaterialization | None) -> _Earlier:
+def _earlier(artifacts: Artifacts, loop: LoopConfig, report: dg.AssetMaterialization | None) -> Earlier:
     """What the newest report knew: no other is read. Raises ReportDamaged."""
     if report is None or DATA_VERSION not in (report.tags or {}):
-        return _Earlier()
+        return Earlier()
     stored = read_report(artifacts, loop.name, "quality", data_version(report))
     series = {name: Series.model_validate(each) for name, each in stored["series"].items()}
-    return _Earlier(stored["production"], series, stored["llm_judge"], stored["judged_until"], stored["anchors"], stored["told"])
+    return Earlier(stored["production"], series, stored["llm_judge"], stored["judged_until"], stored["anchors"], stored["told"])
 
 
 def _anchors(context: dg.AssetExecutionContext, loop: LoopConfig, store: DatasetStore) -> list[Anchor]:
@@ -168,7 +168,9 @@ def _anchors(context: dg.AssetExecutionContext, loop: LoopConfig, store: Dataset
         return []
 
 
-def _read(loop: LoopConfig, log: TrafficLog, version: str, known: Mapping[str, Series], began: float, end: float) -> dict[str, Series]:
+def read_series(
+    loop: LoopConfig, log: TrafficLog, version: str, known: Mapping[str, Series], began: float, end: float
+) -> dict[str, Series]:
     """The series of what users and the log say, continued to `end` from the traffic log.
 
     Days are read again while feedback on them counts (`LATE`), and how requests ended for two days: they are logged when they end.
@@ -206,9 +208,9 @@ def _judge(
     log: TrafficLog,
     version: str,
     window: tuple[float, float],
-    earlier: _Earlier,
+    earlier: Earlier,
     fixed: Sequence[Anchor],
-) -> _Judged:
+) -> Judged:
     """Score a sample of the window's answers, a few at once; when the judge cannot be reached, the rest is not asked.
 
     An answer is drawn once, however often reports are made; without any score the next report draws from the same answers again. With them
@@ -224,7 +226,7 @@ def _judge(
     answers = log.stream(loop.name, max(begin, before or begin), end, version, answered=True)
     sample, _ = reservoir(answers, loop.monitors.sample, seed=int(end))
     if judge is None:
-        return _Judged(earlier.llm_judge, earlier.judged_until, [], [(e.id, why) for e in sample], anchors=earlier.anchors)
+        return Judged(earlier.llm_judge, earlier.judged_until, [], [(e.id, why) for e in sample], anchors=earlier.anchors)
     gone = threading.Event()
 
     def ask(question: tuple[list[dict[str, Any]], str]) -> Judgement | str:
@@ -245,7 +247,7 @@ def _judge(
         now = {each.id: result.score for each, result in zip(asked, again, strict=True) if isinstance(result, Judgement)}
     first = earlier.anchors if earlier.llm_judge == judge.identity else {}
     drift = judge_drift(first, now, risk_of_a_report(ticks_a_day(loop.monitors.every))) if now else None
-    return _Judged(
+    return Judged(
         judge.identity,
         end if scores else before,
         [(e.id, result) for e, result in scores],
@@ -264,9 +266,9 @@ def _messages(loop: LoopConfig, exchange: Exchange) -> list[dict[str, Any]]:
         return request_body(loop.task.system_prompt, Asked.of(exchange.prompt))["messages"]
 
 
-def _follow(loop: LoopConfig, production: str, window: tuple[float, float], series: Mapping[str, Series], judged: _Judged) -> _Found:
+def follow_all(loop: LoopConfig, production: str, window: tuple[float, float], series: Mapping[str, Series], judged: Judged) -> Found:
     """Each measure that has data against its days before, the judged answers also against what their judge may have changed."""
-    found, drift = _Found(production, window, judged=judged), judged.drift
+    found, drift = Found(production, window, judged=judged), judged.drift
     counted = sum(bool(each.days) for each in series.values())
     for name, each in series.items():
         if not each.days:
@@ -286,7 +288,7 @@ def _follow(loop: LoopConfig, production: str, window: tuple[float, float], seri
     return found
 
 
-def _tell(loop: LoopConfig, notifier: Notifier, found: _Found, earlier: _Earlier) -> list[str]:
+def tell(loop: LoopConfig, notifier: Notifier, found: Found, earlier: Earlier) -> list[str]:
     """Tell of each drop once, and once that it is over; returns the drops that people know of, as VERSION:MEASURE."""
     told = list(earlier.told)
     now = {f"{(found.production or '')[:12]}:{name}": name for name, each in found.series.items() if each.dropped}
@@ -309,8 +311,18 @@ def _tell(loop: LoopConfig, notifier: Notifier, found: _Found, earlier: _Earlier
     return told
 
 
+def for_trigger(found: Found) -> live.Metadata:
+    """What the retrain sensor reads: a drop that is proved at the trigger's own error, of a measure that training can cure."""
+    worst = fallen_most(found.measured, [name for name, each in found.series.items() if each.asks_for_retrain])
+    if worst is None:
+        return {}
+    now = found.measured[worst]
+    assert now.baseline is not None
+    return {"quality": now.value, "baseline": now.baseline, "quality_measure": worst}
+
+
 def _materialize(
-    loop: LoopConfig, context: dg.AssetExecutionContext, artifacts: Artifacts, control: Control, found: _Found, past: Sequence[live.Past]
+    loop: LoopConfig, context: dg.AssetExecutionContext, artifacts: Artifacts, control: Control, found: Found, past: Sequence[live.Past]
 ) -> dg.MaterializeResult:
     verdict, judged, production = together(found.findings), found.judged, found.production
     measured = {name: m.model_dump() for name, m in found.measured.items()}
@@ -340,11 +352,7 @@ def _materialize(
         "measures": dg.MetadataValue.json(measured),
         "report": place(report_key(loop.name, "quality", digest), digest),
     }
-    # what the retrain sensor reads: a drop that is proved at the trigger's own error, of a measure that training can cure
-    if worst := fallen_most(found.measured, [name for name, each in found.series.items() if each.asks_for_retrain]):
-        now = found.measured[worst]
-        assert now.baseline is not None
-        metadata |= {"quality": now.value, "baseline": now.baseline, "quality_measure": worst}
+    metadata |= for_trigger(found)
     if judged.identity:
         metadata["llm_judge"] = judged.identity
     if loop.monitors.llm_judge:

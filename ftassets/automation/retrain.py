@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -39,8 +39,8 @@ from ftassets.domain.shadow import ShadowRetrain
 REPORT, REASON, DECISION = "ftassets/drift_report", "ftassets/reason", "ftassets/decision"
 
 
-def build(loop: LoopConfig) -> dg.SensorDefinition:
-    """A sensor that evaluates `should_retrain` at each tick, and stores a decision when its cause changes.
+def build(loop: LoopConfig, clock: Callable[[], float] | None = None) -> dg.SensorDefinition:
+    """A sensor that evaluates `should_retrain` at each tick, and stores a decision when its cause changes; it is now as a `clock` says.
 
     Raises ValueError for an invalid schedule, when definitions load and not at every tick.
     """
@@ -66,7 +66,7 @@ def build(loop: LoopConfig) -> dg.SensorDefinition:
         serving: dg.ResourceParam[Serving],
         notifier: dg.ResourceParam[Notifier],
     ) -> dg.SensorResult | dg.SkipReason:
-        instance, now = context.instance, time.time()
+        instance, now = context.instance, clock() if clock else time.time()
         ran = runs.retrain_history(instance, loop.name)
         last = ran.last
         try:

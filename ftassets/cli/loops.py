@@ -274,3 +274,33 @@ def plan(
         show_json(found)
     else:
         typer.echo(command.describe(found))
+
+
+@app.command()
+@needs_loops
+def simulate(
+    loop: Loop,
+    days: Annotated[int, typer.Option(min=1, max=3650, help="How many days pass.")] = 365,
+    scenario: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="YAML file with traffic and events; without it usual days.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let months of simulated traffic go through the loop's triggers and monitors, and print what happens. Nothing is trained or sent."""
+    from ftassets.cli.commands import simulate as command
+    from ftassets.simulation.scenario import Scenario, read_scenario
+
+    config, chosen = known_loop(loop), read_scenario(scenario) if scenario else Scenario.model_validate({})
+    found, before = list[Any](), None
+    for each in command.run(config, chosen, days):
+        if isinstance(each, dict):
+            if as_json:
+                show_json({"loop": loop, "days": found, "costs": each})
+            else:
+                typer.echo("\n".join(command.summary(each, days)))
+            return
+        if as_json:
+            found.append(command.as_json(each))
+        elif lines := command.describe(each, before):
+            typer.echo("\n".join(lines))
+        before = each

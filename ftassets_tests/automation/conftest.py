@@ -11,16 +11,8 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from dagster._core.events import AssetMaterializationPlannedData, DagsterEvent, DagsterEventType
-from dagster._core.utils import make_new_run_id
 
-from ftassets.assets._shared.dataset_files import dataset_objects
-from ftassets.assets._shared.events import DATA_VERSION, node
-from ftassets.assets._shared.run_nodes import LOOP
 from ftassets.automation import bootstrap, health, reconcile, retrain, rollout
-from ftassets.automation.jobs import endpoint_job_name, retrain_job_name
-from ftassets.automation.label_count import COMMIT, UNTIL
-from ftassets.automation.ownership import EXECUTES, PID
 from ftassets.backends.control.pauses import pause
 from ftassets.backends.control.releases import Releases
 from ftassets.backends.dataset_store.git import GitDatasetStore
@@ -37,6 +29,7 @@ from ftassets.domain.canonical import digest_of
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets.domain.rollout.transition import Transition
+from ftassets.simulation.history import History
 from ftassets.testing.releases import make_version
 
 NAME = "triage"
@@ -186,6 +179,7 @@ class Bench:
         self.instance, self.home, self.day = instance, home, 20_000  # days since 1970 of the newest drift window
         self.serving, self.traffic, self.registry = FakeServing(), Traffic(home.traffic_db), FakeRegistry()
         self.store, self.signer = GitDatasetStore(home.datasets), Ed25519Signer(home.keys)
+        self.history = History(instance, NAME, self.store)
         self.releases, self.told = Releases(control(home), self.signer), Told()
         assert make_version(home, "production") == P, "adopted: no dataset of it is known"
 
@@ -213,7 +207,7 @@ class Bench:
         return self.tick(health.build(loop), cursor)
 
     def materialize(self, name: str, version: str, **metadata: Any) -> None:
-        self.instance.report_runless_asset_event(dg.AssetMaterialization(node(NAME, name), metadata=metadata, tags={DATA_VERSION: version}))
+        self.history.materialized(name, version, **metadata)
 
     def reports(self, *verdicts: str, production: str = P, **metadata: Any) -> None:
         """Drift reports, each about the day after the last one's."""
@@ -224,42 +218,22 @@ class Bench:
             self.materialize("drift_report", f"report{number}", verdict=verdict, production=production, **window, **metadata)
 
     def run(self, job: str, status: dg.DagsterRunStatus, tags: Mapping[str, str] | None = None) -> dg.DagsterRun:
-        """A run of a loop's job in a status, with the tags and the plan that Dagster gives it."""
-        tags = {LOOP: NAME, **(tags or {})}
-        nodes = {retrain_job_name(tags[LOOP]): ("curated_dataset", "adapter"), endpoint_job_name(tags[LOOP]): ("endpoint",)}
-        return self.run_of(*nodes[job], status=status, tags=tags, job=job, loop=tags[LOOP])
+        return self.history.ran(job, status, tags)
 
     def run_of(
         self, *nodes: str, status: dg.DagsterRunStatus, tags: Mapping[str, str] | None = None, job: str = "__ASSET_JOB", loop: str = NAME
     ) -> dg.DagsterRun:
-        """A run of selected assets, which has no tags of a job."""
-        run_id = make_new_run_id()
-        tags = {**(tags or {}), **({EXECUTES: run_id} if tags and PID in tags else {})}
-        run = self.instance.add_run(dg.DagsterRun(job_name=job, run_id=run_id, status=status, tags=tags))
-        for name in nodes:
-            plan = AssetMaterializationPlannedData(node(loop, name))
-            event = DagsterEvent.build_asset_materialization_planned_event(job, f"{loop}__{name}", plan)
-            self.instance.report_dagster_event(event, run.run_id)
-        return run
+        return self.history.ran_on(*nodes, status=status, tags=tags, job=job, loop=loop)
 
     def refused(self, tags: Mapping[str, str] | None = None) -> dg.DagsterRun:
-        """A retrain that a gate refused."""
-        run = self.run(retrain_job_name(NAME), S.FAILURE, tags)
-        verdict = dg.AssetCheckEvaluation(node(NAME, "eval_report"), "better", passed=False, blocking=True, description="FAIL")
-        event = DagsterEvent(DagsterEventType.ASSET_CHECK_EVALUATION.value, run.job_name, event_specific_data=verdict)
-        self.instance.report_dagster_event(event, run.run_id)
-        return run
+        return self.history.refused(tags)
 
     def pause(self, reason: str) -> None:
         pause(control(self.home), NAME, reason, "anna", time.time())
 
     def dataset(self, name: str, rows: Sequence[Example] = (), until: float | None = None) -> str:
         """A dataset that read what there is until a time (epoch seconds), committed and reported as the asset does it; its commit."""
-        until, read = time.time() if until is None else until, self.store.resolve("main")
-        files = dataset_objects(self.store, NAME, {"train": rows}, [], {}, {"made for": name}, name)
-        commit = self.store.publish(name, files, name, {"loop": NAME, UNTIL: repr(until), COMMIT: read}).commit
-        self.materialize("curated_dataset", commit, **{UNTIL: dg.MetadataValue.timestamp(until), COMMIT: read})
-        return commit
+        return self.history.dataset(name, rows, time.time() if until is None else until)
 
     def promote(self, name: str, commit: str | None) -> str:
         """A version that was trained on a dataset, in production; its digest."""

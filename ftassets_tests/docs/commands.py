@@ -60,6 +60,7 @@ PLACEHOLDERS: dict[str, dict[str, Value]] = {
     "ftassets label import": {"FILE": lambda w: w.labelled("jsonl")},
     "ftassets override": {"VERSION": lambda w: w.bad[:12]},
     "ftassets review import": {"FILE.csv": lambda w: w.reviewed(), "NAME": lambda w: "carla"},
+    "ftassets simulate": {"FILE": lambda w: str(w.file)},
     "ftassets user-hash": {"NAME": lambda w: "somebody"},
     "ftassets verify": {"FILE": lambda w: str(w.release)},
 }
@@ -86,6 +87,7 @@ NOT_RUN: dict[str, str] = {
     "ftassets gate-service": "runs until Ctrl-C: cli/commands/test_gate_service.py starts it",
     "ftassets adopt --adapter": "merges an adapter into a model: cli/commands/test_adopt.py does it",
     "ftassets review pairs": "needs a loop with an LLM judge: cli/commands/test_review.py runs it",
+    "ftassets simulate": "takes minutes: cli/commands/test_simulate.py runs the example",
     "make": "installs, tests or serves: its targets are looked up in the Makefile",
     "docker": "needs a Docker daemon: the files it names are read",
     "kubectl": "needs a cluster: the files it names are read",

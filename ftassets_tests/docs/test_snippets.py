@@ -38,6 +38,7 @@ OTHER_YAML = {
     "services": "Docker Compose",
     "scrape_configs": "Prometheus",
     "groups": "Prometheus",
+    "requests": "a scenario of ftassets simulate",
 }
 
 

@@ -23,7 +23,7 @@ from ftassets.backends.artifacts.versions import load_manifest
 from ftassets.backends.control.base import Control
 from ftassets.backends.control.latest import record_latest
 from ftassets.backends.dataset_store.base import DatasetStore
-from ftassets.backends.embedder.base import EmbedderOf
+from ftassets.backends.embedder.base import Embedder, EmbedderOf
 from ftassets.backends.serving.base import Serving
 from ftassets.backends.traffic_log.base import TrafficLog
 from ftassets.backends.vector_store.base import QueryVector, VectorStore
@@ -119,24 +119,15 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         end = float(context.run.tags.get(WINDOW_END) or time.time())
         state = serving.state(loop.name)
         production = state.production
-        stored = drift_reference.stored(dataset_store, loop.name, production) if production else None
-        space = newest_generation(vector_space(embedder.id, loop.dataset.context), vector_store.embedders(loop.name))
-        known, replaced = drift_reference.usable(stored, space)
         try:
             last = newest_report(artifacts, loop.name, newest(context.instance, key))
         except ReportDamaged as error:  # no report could be made any more if this one had to be read
             context.log.warning(f"evidence over several windows starts anew: {error}")
             last = None
-        if production and (known is None or known.provisional):
-            served = [version for version in (state.standby, last["production"] if last else None) if version != production]
-            before = drift_reference.before(dataset_store, loop.name, served, space) if known is None else known
-            rate = false_alarm_rate(loop)
-            first = drift_reference.answers_of(loop, production, artifacts, traffic_log, end)
-            if known is None or first is not None:
-                made = drift_reference.made(
-                    context.run_id, loop, production, artifacts, first, dataset_store, vector_store, embedder, rate, before
-                )
-                known = known or made  # a provisional one is compared with once more: what completed it is no evidence any more
+        served = (state.standby, last["production"] if last else None)
+        known, replaced = compared_with(
+            context.run_id, loop, production, served, artifacts, traffic_log, dataset_store, vector_store, embedder, end
+        )
         length = loop.retrain_on.drift.window
         earlier = history_of_evidence(last, production, known)
         measured = measure(loop, end, length, production, known, vector_store, dataset_store, artifacts, replaced, earlier)
@@ -146,6 +137,36 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         return _materialize(loop, context, artifacts, control, traffic_log, measured, feedback)
 
     return drift_report
+
+
+def compared_with(
+    run_id: str,
+    loop: LoopConfig,
+    production: str | None,
+    served: Sequence[str | None],
+    artifacts: Artifacts,
+    traffic_log: TrafficLog,
+    dataset_store: DatasetStore,
+    vector_store: VectorStore,
+    embedder: Embedder,
+    end: float,
+) -> tuple[Known | None, str | None]:
+    """The reference of a report whose window ends at `end` (epoch seconds), and the embedder of one that cannot be used any more.
+
+    One that is missing, or provisional and due, is made now; what versions that `served` before knew counts until it is whole.
+    """
+    stored = drift_reference.stored(dataset_store, loop.name, production) if production else None
+    space = newest_generation(vector_space(embedder.id, loop.dataset.context), vector_store.embedders(loop.name))
+    known, replaced = drift_reference.usable(stored, space)
+    if production and (known is None or known.provisional):
+        others = [version for version in served if version != production]
+        before = drift_reference.before(dataset_store, loop.name, others, space) if known is None else known
+        first = drift_reference.answers_of(loop, production, artifacts, traffic_log, end)
+        if known is None or first is not None:
+            rate = false_alarm_rate(loop)
+            made = drift_reference.made(run_id, loop, production, artifacts, first, dataset_store, vector_store, embedder, rate, before)
+            known = known or made  # a provisional one is compared with once more: what completed it is no evidence any more
+    return known, replaced
 
 
 def false_alarm_rate(loop: LoopConfig) -> float:

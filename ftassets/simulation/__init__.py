@@ -1,0 +1,1 @@
+"""Months of a loop in minutes: simulated traffic through the real sensor, reports and stores."""

@@ -1,0 +1,390 @@
+"""A loop whose days pass: simulated traffic goes through the loop's retrain sensor, its drift and quality decisions, and real stores."""
+
+import itertools
+import json
+import math
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import dagster as dg
+import numpy as np
+
+from ftassets.assets._shared.live import first_served
+from ftassets.assets.drift_report.asset import compared_with, measure
+from ftassets.assets.quality_report import Earlier, Judged, follow_all, for_trigger, read_series, tell
+from ftassets.automation import retrain
+from ftassets.automation.jobs import TRIGGER, retrain_job_name
+from ftassets.automation.schedules import next_retrain
+from ftassets.backends.control.pauses import pause, pause_reason, resume
+from ftassets.backends.control.shadow import read_shadow
+from ftassets.backends.notifier.base import Alert, Notifier
+from ftassets.backends.notifier.routing import routed
+from ftassets.backends.traffic_log.base import Exchange, Feedback
+from ftassets.backends.vector_store.base import QueryVector
+from ftassets.config.home import Home
+from ftassets.config.loop import LoopConfig, Notify, Task
+from ftassets.config.profiles import artifacts, control
+from ftassets.domain.chat import vector_space
+from ftassets.domain.dataset.rows import Example
+from ftassets.domain.drift.accumulation import WindowEvidence
+from ftassets.domain.monitoring.finding import together
+from ftassets.domain.traffic.retention import DAY
+from ftassets.simulation.history import History, JournaledServing, at_time
+from ftassets.simulation.scenario import MOST_REQUESTS, Event, Scenario
+from ftassets.simulation.topics import RecentVectors, TopicEmbedder, answer, text
+from ftassets.testing.local_stores import local_stores
+from ftassets.testing.releases import make_version
+
+BEGIN = datetime(2027, 1, 4)  # a Monday
+ROWS = 1.2  # training rows of the first version, relative to what its reference needs
+FOUND = 14 * DAY  # seconds for which people find wrong answers to correct
+
+
+@dataclass
+class Day:
+    """What happened on a day: verdicts of its newest reports (None: none was made), the sensor's decision, and in words the rest."""
+
+    day: int
+    date: str
+    requests: int
+    unknown: float
+    right: float
+    labels: int
+    drift: str | None = None
+    quality: str | None = None
+    decision: str = ""
+    happened: list[str] = field(default_factory=list)
+    alerts: list[Alert] = field(default_factory=list)
+
+
+class Told(Notifier):
+    """Keeps what people would be told."""
+
+    def __init__(self) -> None:
+        self.alerts: list[Alert] = []
+
+    def notify(self, alert: Alert) -> bool:
+        self.alerts.append(alert)
+        return True
+
+
+@dataclass
+class _Asked:
+    """A wrong answer that somebody may correct later."""
+
+    request: str
+    at: float
+    topic: str
+
+
+class Simulation:
+    """Days of a loop by a scenario, in a home and an instance of its own. Nothing is trained, served or sent.
+
+    A training ends as the scenario says; one that is promoted knows the topics of which it had enough corrections. Requests, answers and
+    the form of the task are simulated; triggers, monitors, budgets and label rules are the loop's.
+    """
+
+    def __init__(self, loop: LoopConfig, scenario: Scenario, home: Home, instance: dg.DagsterInstance) -> None:
+        self.loop = loop.model_copy(update={"notify": Notify(), "task": Task(system_prompt="simulated"), "automation": True})
+        self.scenario, self.home = scenario, home
+        self.now = self._midnight(0)
+        self.told, self.trained = Told(), list[tuple[int, str]]()
+        self.knows: dict[str, frozenset[str]] = {}  # topics of each version
+        # what comes on a day has arrived before its end, when trainings read it
+        self.traffic, self.store = local_stores(home, lambda: self.now - 1)
+        self.serving = JournaledServing(loop.name, lambda: self.now)
+        self.history, self.vectors, self.embedder = History(instance, loop.name, self.store), RecentVectors(), TopicEmbedder()
+        self._rng = np.random.default_rng(scenario.seed)
+        self._ends = itertools.chain(scenario.trainings, itertools.repeat(scenario.trainings[-1]))
+        self._sensor = retrain.build(self.loop, lambda: self.now)
+        self._cursor: str | None = None
+        self._evidence: tuple[object, tuple[WindowEvidence, ...]] = (None, ())
+        self._series, self._told_drops = Earlier(), list[str]()
+        self._wrong, self._late = list[_Asked](), list[Feedback]()
+        self._corrected = list[_Asked]()
+        self._day = 0
+        with at_time(self.now):
+            self._first_version()
+
+    def _midnight(self, day: int) -> float:
+        """When a day begins, in the loop's time zone."""
+        return (BEGIN + timedelta(days=day)).replace(tzinfo=ZoneInfo(self.loop.timezone)).timestamp()
+
+    @property
+    def ledger(self) -> int:
+        """Retrains that a loop in mode observe would have started."""
+        return len(read_shadow(control(self.home), self.loop.name))
+
+    def days(self, count: int) -> Iterator[Day]:
+        """Let so many days pass, one by one."""
+        for _ in range(count):
+            begin, self.now = self.now, self._midnight(self._day + 1)
+            told = len(self.told.alerts)
+            found, reports = self._traffic(begin, self.now), dict[str, str]()
+            for at, make in self._due(begin, self.now):
+                with at_time(at):
+                    reports[make.__name__] = make(at)
+            found.drift, found.quality = reports.get("_drift"), reports.get("_quality")
+            for event in self.scenario.ordered:
+                found.happened += self._by_hand(event)
+            with at_time(self.now):
+                for _ in range(2):
+                    found.decision = self._tick(found)
+            found.alerts = self.told.alerts[told:]
+            self._day += 1
+            yield found
+
+    # the traffic of a day
+
+    def _traffic(self, begin: float, end: float) -> Day:
+        scenario, rng, day = self.scenario, self._rng, self._day
+        now = {event.kind: event for event in scenario.ordered if event.lasts(day) and event.kind != "topic"}
+        weekday = datetime.fromtimestamp(begin, ZoneInfo(self.loop.timezone)).weekday()
+        usual = scenario.requests * scenario.week[weekday] * 7 / sum(scenario.week)
+        factor = now["traffic"].traffic if "traffic" in now else 1.0
+        count = min(int(rng.poisson(usual * (factor or 1.0))), MOST_REQUESTS)
+        topics, known = self._topics(count), self.knows[self.serving.now.production or ""]
+        change = (now["quality"].quality or 0.0) if "quality" in now else 0.0
+        level = float(rng.normal(change, scenario.day_effects))
+        chance = np.array([(scenario.quality if topic in known else scenario.unknown) + level for topic in topics])
+        right, failed = (
+            rng.uniform(size=count) < chance,
+            rng.uniform(size=count) < ((now["outage"].outage or 0.0) if "outage" in now else 0.0),
+        )
+        says = rng.uniform(size=count) < (scenario.feedback if "feedback" not in now else now["feedback"].feedback or 0.0)
+        rows, vectors = [], []
+        for topic, good, lost, at in zip(topics, right, failed, np.sort(rng.uniform(begin, end, count)), strict=True):
+            rows.append(self._exchange(topic, float(at), answer(topic if good else "wrong"), 502 if lost else 200))
+            if not lost:
+                vectors.append(QueryVector(rows[-1].id, float(at), rows[-1].version, rows[-1].prompt, np.empty(0)))
+        self.traffic.append(rows)
+        self._embed(vectors, end)
+        for row, topic, good, said in zip(rows, topics, right, says & ~failed, strict=True):
+            if not good and row.status == 200:
+                self._wrong.append(_Asked(row.id, row.at, topic))
+            if said:
+                gives = not good and rng.uniform() < scenario.corrects
+                at = row.at + (float(rng.exponential(scenario.late)) * DAY if scenario.late else 0.0)
+                self._late.append(Feedback(row.id, at, "up" if good else "down", answer(topic) if gives else None))
+        self._wrong = [each for each in self._wrong if each.at > end - FOUND]
+        labels = self._feedback(end) + self._people("labels" in now and now["labels"].labels or 0, end)
+        if "spam" in now:
+            self._spam(now["spam"].spam or 0, begin, end)
+        good = float(right[~failed].mean()) if (~failed).any() else 0.0
+        unknown = float(np.mean([topic not in known for topic in topics])) if topics else 0.0
+        date = datetime.fromtimestamp(begin, ZoneInfo(self.loop.timezone)).strftime("%Y-%m-%d")
+        return Day(day, date, count, unknown, good, labels)
+
+    def _topics(self, count: int) -> list[str]:
+        """Topics of requests: those of the events by their shares, and the first ones, of which some are more frequent."""
+        shares = {
+            e.topic or "": e.share * min(1.0, (self._day - e.day + 1) / e.over)
+            for e in self.scenario.ordered
+            if e.topic and e.day <= self._day
+        }
+        first = self._names()
+        weights = np.array([1 / (place + 5) for place in range(len(first))])
+        rest = max(0.0, 1 - sum(shares.values()))
+        p = np.concatenate([rest * weights / weights.sum(), list(shares.values())]) if shares else weights
+        return [str(name) for name in self._rng.choice([*first, *shares], size=count, p=p / p.sum())]
+
+    def _exchange(self, topic: str, at: float, said: str, status: int = 200, user: str = "", prompt: str = "") -> Exchange:
+        name = uuid.UUID(int=int.from_bytes(self._rng.bytes(16), "big")).hex
+        prompt = prompt or text(topic, name)
+        exchange = Exchange(
+            id=name, loop=self.loop.name, version=self.serving.now.production or "", user=user or f"user {name}", prompt=prompt,
+            messages=json.dumps([{"role": "user", "content": prompt}]), answer=said if status == 200 else "", status=status, at=at,
+            latency_ms=1.0, first_token_ms=None, tokens_in=None, tokens_out=None, weight=100.0,
+        )  # fmt: skip
+        return exchange.judged(self.loop.task.form)
+
+    def _embed(self, points: list[QueryVector], end: float) -> None:
+        if points:
+            found = self.embedder.embed([point.text for point in points])
+            made = [QueryVector(p.request_id, p.at, p.version, p.text, v) for p, v in zip(points, found, strict=True)]
+            self.vectors.add(self.loop.name, self._space, made)
+        self.vectors.expire(self.loop.name, self._space, end - 2 * self.loop.retrain_on.drift.window - DAY)
+
+    @property
+    def _space(self) -> str:
+        return vector_space(self.embedder.id, self.loop.dataset.context)
+
+    def _feedback(self, end: float) -> int:
+        """Feedback that came up to now; how many corrections it has."""
+        came = [each for each in self._late if each.at < end]
+        self._late = [each for each in self._late if each.at >= end]
+        for each in came:
+            self.traffic.add_feedback(each)
+        corrections = {each.request_id for each in came if each.correction is not None}
+        self._corrected += [each for each in self._wrong if each.request in corrections]
+        return len(corrections)
+
+    def _people(self, count: int, end: float) -> int:
+        """People correct so many of the newest wrong answers that have no correction yet."""
+        done = {each.request for each in self._corrected}
+        chosen = [each for each in reversed(self._wrong) if each.request not in done][:count]
+        for each in chosen:
+            self.traffic.add_feedback(Feedback(each.request, end - 1, "down", answer(each.topic)))
+        self._corrected += chosen
+        return len(chosen)
+
+    def _spam(self, count: int, begin: float, end: float) -> None:
+        rows = [self._exchange("spam", (begin + end) / 2, answer("wrong"), user="spammer", prompt="switch it off") for _ in range(count)]
+        self.traffic.append(rows)
+        for row in rows:
+            self.traffic.add_feedback(Feedback(row.id, row.at, "down", answer("spam")))
+
+    # reports, as the assets make them
+
+    def _due(self, begin: float, end: float) -> list[tuple[float, Callable[[float], str]]]:
+        """Reports that fall due in a span, by their schedules."""
+        drift = [(at, self._drift) for at in self._ticks(self.loop.retrain_on.drift.every, begin, end)]
+        quality = [(at, self._quality) for at in self._ticks(self.loop.monitors.every, begin, end)]
+        return sorted([*drift, *quality], key=lambda each: each[0])
+
+    def _ticks(self, cron: str, begin: float, end: float) -> Iterator[float]:
+        at = begin
+        while (at := next_retrain(cron, at, self.loop.timezone)) < end:
+            yield at
+            at += 1  # a time is its own next one
+
+    def _drift(self, end: float) -> str:
+        loop, state = self.loop, self.serving.now
+        known, replaced = compared_with(
+            f"simulated-{end:.0f}", loop, state.production, (state.standby,), artifacts(self.home), self.traffic, self.store, self.vectors,
+            self.embedder, end,
+        )  # fmt: skip
+        about = (state.production, known.until if known else None)
+        earlier = self._evidence[1] if self._evidence[0] == about else ()
+        length = loop.retrain_on.drift.window
+        found = measure(
+            loop, end, length, state.production, known, self.vectors, self.store, artifacts(self.home), replaced, earlier if known else None
+        )
+        self._evidence = about, tuple(found.added)
+        shares = {s.name: s.value for s in found.comparison.statistics if s.name == "novelty_share"}
+        self.history.materialized(
+            "drift_report", f"drift{end:.0f}", verdict=found.comparison.verdict.value, production=(state.production or "")[:12],
+            window_begin=dg.MetadataValue.timestamp(found.begin), window_end=dg.MetadataValue.timestamp(end), **shares,
+        )  # fmt: skip
+        return found.comparison.verdict.value
+
+    def _quality(self, end: float) -> str:
+        loop, production = self.loop, self.serving.now.production or ""
+        known = self._series.series if self._series.production == production else {}
+        series = read_series(loop, self.traffic, production, known, first_served(self.serving, loop.name, production), end)
+        found = follow_all(loop, production, (end - loop.retrain_on.drift.window, end), series, Judged())
+        told = tell(loop, routed(control(self.home), loop, self.told), found, self._series)
+        self._series = Earlier(production, found.series, told=told)
+        verdict = together(found.findings)
+        self.history.materialized(
+            "quality_report", f"quality{end:.0f}", verdict=verdict.verdict.value, production=production[:12], **for_trigger(found)
+        )
+        return verdict.verdict.value
+
+    # what people do, and what the sensor starts
+
+    def _by_hand(self, event: Event) -> list[str]:
+        """What begins or ends today, in words."""
+        loop, store = self.loop.name, control(self.home)
+        if event.kind == "pause" and self._day == event.day + event.days and pause_reason(store, loop) is not None:
+            resume(store, loop, "simulated", "a person", self.now)
+            return ["the loop is resumed"]
+        if self._day != event.day:
+            over = self._day == event.day + event.days and event.kind not in ("topic", "promotion", "rollback", "pause")
+            return [f"{event.kind}: over"] if over else []
+        if event.pause is not None:
+            pause(store, loop, event.pause, "a person", self.now)
+            return [f"the loop is paused: {event.pause}"]
+        if event.promotion is not None:
+            current = self.serving.now.production or ""
+            self._promote(f"unrelated{self._day}", self.knows[current])
+            return ["a person promotes a version that learnt nothing new"]
+        if event.rollback is not None:
+            if self.serving.now.standby is None:
+                return ["there is no version to go back to"]
+            self.serving.rollback(loop, "simulated", "by hand")
+            return ["a person goes back to the version before"]
+        if event.topic is not None:
+            return [f"the topic {event.topic} arrives, up to {event.share:.0%} of requests in {event.over} d"]
+        return [f"{event.kind}: {getattr(event, event.kind):g} for {event.days} d"]
+
+    def _tick(self, found: Day) -> str:
+        resources = {
+            "serving": self.serving, "traffic_log": self.traffic, "dataset_store": self.store, "artifacts": artifacts(self.home),
+            "control": control(self.home), "notifier": self.told,
+        }  # fmt: skip
+        needed = {name: resources[name] for name in self._sensor.required_resource_keys}
+        context = dg.build_sensor_context(instance=self.history.instance, cursor=self._cursor, resources=needed)
+        result = self._sensor(context)
+        if isinstance(result, dg.SkipReason):
+            return result.skip_message or ""
+        assert isinstance(result, dg.SensorResult)
+        self._cursor = result.cursor
+        for request in result.run_requests or ():
+            found.happened.append(self._trained(request))
+        return result.skip_reason.skip_message or "" if result.skip_reason else "RETRAIN"
+
+    def _trained(self, request: dg.RunRequest) -> str:
+        """A training, which ends at once as the scenario says."""
+        end, number = next(self._ends), len(self.trained) + 1
+        self.trained.append((self._day, end))
+        tags = {TRIGGER: request.tags[TRIGGER]}
+        since = self.now - self.loop.dataset.production_window
+        usable = [each for each in self._corrected if each.at >= since]
+        enough = {topic for topic, count in Counter(each.topic for each in usable).items() if count >= self.scenario.learns_from}
+        if end == "promoted":
+            current = self.knows[self.serving.now.production or ""]
+            learnt = enough - current
+            self.history.ran(retrain_job_name(self.loop.name), dg.DagsterRunStatus.SUCCESS, tags)
+            self._promote(f"training{number}", current | enough, usable)
+            words = f"learns {', '.join(sorted(learnt))}" if learnt else "learns no new topic"
+            return f"training {number} ({request.tags[TRIGGER]}): {words}, is promoted"
+        if end == "refused":
+            self._dataset(f"training{number}", self.knows[self.serving.now.production or ""], usable)
+            self.history.refused(tags)
+        else:
+            status = dg.DagsterRunStatus.CANCELED if end == "cancelled" else dg.DagsterRunStatus.FAILURE
+            self.history.ran(retrain_job_name(self.loop.name), status, tags)
+        return f"training {number} ({request.tags[TRIGGER]}): {end}"
+
+    # versions
+
+    def _names(self) -> list[str]:
+        return [f"topic{chr(97 + place // 26)}{chr(97 + place % 26)}" for place in range(self.scenario.topics)]
+
+    def _first_version(self) -> None:
+        self._promote("first", frozenset(self._names()))
+
+    def _promote(self, name: str, knows: frozenset[str], labels: list[_Asked] | None = None) -> None:
+        digest = make_version(self.home, name, dataset_commit=self._dataset(name, knows, labels or []))
+        self.knows[digest] = knows
+        self.serving.start(self.loop.name, digest, 100, 600.0, "simulated", name)
+        self.history.materialized("release", digest)
+
+    def _dataset(self, name: str, knows: frozenset[str], labels: list[_Asked]) -> str:
+        """A dataset of the topics that a version knows and of labels; its commit."""
+        policy = self.loop.retrain_on.drift
+        each = math.ceil(ROWS * policy.reference_windows * policy.min_sample / len(knows))
+        rows = [self._row(topic, f"{topic}{number}") for topic in sorted(knows) for number in range(each)]
+        rows += [self._row(label.topic, label.request) for label in labels]
+        return self.history.dataset(name, rows, self.now)
+
+    def _row(self, topic: str, name: str) -> Example:
+        return Example(id=name, messages=[{"role": "user", "content": text(topic, name)}], completion=answer(topic))
+
+
+def costs(simulation: Simulation, found: list[Day]) -> dict[str, Any]:
+    """What the days cost: labels, trainings by how they ended, and what people were told."""
+    told = simulation.told.alerts
+    return {
+        "labels": sum(day.labels for day in found),
+        "trainings": dict(Counter(end for _, end in simulation.trained)),
+        "would_have_trained": simulation.ledger,
+        "told": dict(Counter(alert.severity for alert in told if not alert.resolved)),
+        "resolved": sum(alert.resolved for alert in told),
+    }

@@ -1,0 +1,138 @@
+"""Months of a loop through its real sensor, monitors and stores: what must happen in them, by scenario."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from ftassets.config.home import Home
+from ftassets.config.loop import LoopConfig
+from ftassets.simulation.months import Day, Simulation, costs
+from ftassets.simulation.scenario import Scenario
+from ftassets.testing.releases import loop_config
+
+Simulated = Callable[..., Simulation]
+DRIFT = {"sample": 100, "min_sample": 50, "reference_requests": 500}  # a fifth of the defaults, for speed
+CORRECTED = {"feedback": 0.4, "learns_from": 10}
+TIMERS = {"day": 10, "topic": "timers", "share": 0.3}
+
+
+@pytest.fixture
+def simulated(tmp_path: Path) -> Iterator[Simulated]:
+    """Makes a simulation of a loop in mode auto, with settings, and a scenario."""
+    with dg.DagsterInstance.ephemeral() as instance:
+
+        def make(scenario: dict[str, Any], mode: str = "auto", **retrain_on: Any) -> Simulation:
+            loop: LoopConfig = loop_config("support", mode=mode, retrain_on={"drift": DRIFT, **retrain_on})
+            return Simulation(loop, Scenario.model_validate({"requests": 300, **scenario}), Home(tmp_path), instance)
+
+        yield make
+
+
+def told(days: list[Day]) -> list[tuple[str, bool]]:
+    return [(alert.subject, alert.resolved) for day in days for alert in day.alerts]
+
+
+def alarms(days: list[Day]) -> list[int]:
+    return [day.day for day in days if day.drift == "ALARM"]
+
+
+def test_steady_weeks_with_weekends_and_an_outage_alert_nobody_and_train_nothing(simulated: Simulated) -> None:
+    scenario = {"week": [1, 1, 1, 1, 1, 0.3, 0.3], "events": [{"day": 20, "outage": 0.6}, {"day": 24, "traffic": 5}]}
+    simulation = simulated(scenario, quality_drop="5%", min_new_labels=10)
+    days = list(simulation.days(35))
+    assert told(days) == []
+    assert simulation.trained == []
+    assert len(alarms(days)) <= 1
+    assert {day.quality for day in days[21:]} <= {"PASS", "NOT ENOUGH DATA"}
+
+
+def test_few_corrections_tell_people_within_14_days_and_once(simulated: Simulated) -> None:
+    simulation = simulated({"events": [TIMERS | {"share": 0.5}]})
+    before = list(simulation.days(10))
+    after = list(simulation.days(14))
+    assert (told(before), simulation.trained) == ([], [])
+    [alert] = [alert for day in after for alert in day.alerts if alert.subject == "retrain-waits"]
+    assert "labels a day" in alert.text
+    assert "ftassets label export support --out batch.jsonl --limit" in alert.text
+    assert ("retrain-waits", False) not in told(list(simulation.days(15))), "not once more"
+
+
+def test_with_more_corrections_the_topic_is_learnt_and_the_alarm_ends_and_what_people_were_told_is_resolved(simulated: Simulated) -> None:
+    simulation = simulated({"feedback": 0.3, "events": [TIMERS]}, notify_after="1d", min_new_labels=110)
+    days = list(simulation.days(24))
+    [(learnt, end)] = simulation.trained
+    assert end == "promoted"
+    assert 11 <= learnt <= 10 + 14
+    assert "training 1 (drift): learns timers, is promoted" in days[learnt].happened
+    assert [each for each in told(days) if each[0] == "retrain-waits"] == [("retrain-waits", False), ("retrain-waits", True)]
+    assert alarms(days)[0] < learnt
+    assert alarms(days)[-1] <= learnt + 1
+    assert days[-1].unknown == 0
+    assert costs(simulation, days)["trainings"] == {"promoted": 1}
+
+
+def test_an_unrelated_promotion_does_not_silence_an_alarm(simulated: Simulated) -> None:
+    simulation = simulated({"feedback": 0, "events": [TIMERS, {"day": 16, "promotion": "unrelated"}]})
+    days = list(simulation.days(24))
+    assert days[16].happened == ["a person promotes a version that learnt nothing new"]
+    assert all(day.drift == "ALARM" for day in days[12:]), [day.drift for day in days]
+
+
+@pytest.mark.parametrize("end", ["failed", "cancelled"])
+def test_a_run_without_a_verdict_keeps_its_labels_and_is_tried_again_with_a_pause(simulated: Simulated, end: str) -> None:
+    quiet = {"day": 12, "days": 30, "feedback": 0}  # nothing is corrected any more: only the labels of before can be used
+    simulation = simulated({**CORRECTED, "trainings": [end, end, "promoted"], "events": [TIMERS, quiet]}, min_new_labels=40)
+    list(simulation.days(18))
+    assert [each for _, each in simulation.trained] == [end, end, "promoted"]
+    assert simulation.knows[simulation.serving.now.production or ""] > simulation.knows[simulation.serving.now.standby or ""]
+
+
+def test_a_refusal_is_not_followed_by_the_same_training_week_after_week(simulated: Simulated) -> None:
+    scenario = {**CORRECTED, "trainings": ["refused"], "events": [TIMERS, {"day": 14, "days": 60, "feedback": 0.002}]}
+    simulation = simulated(scenario, min_new_labels=40, cooldown="7d")
+    list(simulation.days(40))
+    assert 1 <= len(simulation.trained) <= 3
+
+
+def test_spam_starts_nothing(simulated: Simulated) -> None:
+    scenario = {"requests": 100, "feedback": 0.01, "events": [{"day": 1, "days": 2, "spam": 200}, TIMERS | {"share": 0.8}]}
+    simulation = simulated(scenario, feedback=100, cooldown="1d")
+    days = list(simulation.days(25))
+    assert simulation.trained == []
+    assert any("not counted: exact" in alert.text for day in days for alert in day.alerts)
+
+
+def test_observe_plays_cooldown_budget_and_labels_through_as_auto_would(simulated: Simulated) -> None:
+    simulation = simulated({**CORRECTED, "events": [TIMERS]}, mode="observe", max_retrains=2, min_new_labels=40)
+    list(simulation.days(30))
+    assert simulation.trained == []
+    assert simulation.ledger == 2
+
+
+def test_a_lasting_drop_is_one_ticket_and_one_resolve(simulated: Simulated) -> None:
+    simulation = simulated({"feedback": 0.5, "events": [{"day": 16, "days": 14, "quality": -0.3}]})
+    days = list(simulation.days(42))
+    subjects = [each for each in told(days) if each[0] == "quality-drop"]
+    names = {alert.detail for day in days for alert in day.alerts}
+    assert sorted(subjects) == sorted([("quality-drop", over) for over in (False, True) for _ in names])
+    first = next(day.day for day in days if day.alerts)
+    assert 16 <= first <= 22
+
+
+def test_a_pause_holds_trainings_back_and_a_rollback_brings_the_old_topics_back(simulated: Simulated) -> None:
+    scenario = {
+        **CORRECTED,
+        "events": [TIMERS, {"day": 11, "days": 6, "pause": "holidays"}, {"day": 22, "rollback": True}, {"day": 24, "labels": 5}],
+    }
+    simulation = simulated(scenario, min_new_labels=40)
+    days = list(simulation.days(26))
+    assert days[11].happened == ["the loop is paused: holidays"]
+    assert "the loop is resumed" in days[17].happened
+    assert days[14].decision == "WAIT (drift): the loop is paused: holidays"
+    assert [day for day, _ in simulation.trained][0] == 17
+    assert days[22].happened[0] == "a person goes back to the version before"
+    assert (days[21].unknown, days[24].unknown > 0.2) == (0, True)
+    assert days[24].labels >= 5
