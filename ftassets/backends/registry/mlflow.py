@@ -25,6 +25,7 @@ from ftassets.durable import sync_folder
 from ftassets.errors import StateDamaged, in_one_line
 
 ADAPTER = "adapter"  # artefact path of a run's files
+_NOTE = "mlflow.note.content"  # tag that MLflow shows as a run's description
 _SQLITE = "sqlite:///"
 _BATCH = {"metrics": 1000, "params": 100}  # MLflow's limits of one call
 
@@ -67,7 +68,6 @@ class MlflowRegistry(Registry):
         artifacts: Path | None,
     ) -> str:
         from mlflow.entities import Metric, Param
-        from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
         client, digest = self._client(), tags["digest"]
         with self._lock():
@@ -76,7 +76,7 @@ class MlflowRegistry(Registry):
                 return known
             for run in client.search_runs([experiment], f"tags.digest = '{digest}'"):
                 client.delete_run(run.info.run_id)  # its recording was cut off
-            told = {MLFLOW_RUN_NOTE: version_note(tags)}
+            told = {_NOTE: version_note(tags)}
             run_id = client.create_run(experiment, run_name=run_name, tags={**tags, **told}).info.run_id
             now = int(time.time() * 1000)
             points = [Metric(name, float(value), now, 0) for name, value in metrics.items()]
