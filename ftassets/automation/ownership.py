@@ -17,6 +17,7 @@ from ftassets.domain.run_worker import BEAT, SILENCE, Evidence, Finding, Place, 
 PID, STARTED, HOST, MACHINE = (f".dagster/ftassets_{name}" for name in ("pid", "process_started", "host", "machine"))
 EXECUTES = ".dagster/ftassets_executes"  # the run these are about: Dagster copies the tags of a run that is executed again
 DIED = "ftassets/died"  # set by the reconcile sensor on runs whose worker is gone
+HANDED_BACK = "ftassets/handed_back"  # a run that ended because `ftassets up` stopped has its own id here; the one after it continues it
 RUN_ID = "FTASSETS_RUN_ID"
 _PROC = Path("/proc")
 _beaten: tuple["weakref.ref[dg.DagsterInstance]", str] | None = None  # the run whose log this process keeps writing into
@@ -53,6 +54,11 @@ def mark(pid: int) -> str | None:
 def died(run: dg.DagsterRun) -> bool:
     """Whether a run ended because its worker was gone: it decided nothing."""
     return run.tags.get(DIED) == "true"
+
+
+def handed_back(run: dg.DagsterRun) -> bool:
+    """Whether a run ended because `ftassets up` was stopped; Dagster copies its tags to the run that continues it."""
+    return run.tags.get(HANDED_BACK) == run.run_id
 
 
 def claim(instance: dg.DagsterInstance, run_id: str) -> None:

@@ -8,7 +8,7 @@ import dagster as dg
 from ftassets.assets._shared.events import node
 from ftassets.assets._shared.run_nodes import MAKES_A_RELEASE, MOVES_TRAFFIC, nodes_of, unfinished
 from ftassets.assets.release import REFUSED
-from ftassets.automation.ownership import DIED, died
+from ftassets.automation.ownership import DIED, died, handed_back
 from ftassets.config.loop import LoopConfig
 
 TRAINS, MOVES = "adapter", "endpoint"  # what makes a run a retrain, and one that moves traffic
@@ -85,7 +85,7 @@ def _history(instance: dg.DagsterInstance, records: list[dg.RunRecord]) -> Histo
             return History(record, dead, failed, failed_at)
         if died(run):
             dead += 1
-        elif run.is_finished:
+        elif run.is_finished and not handed_back(run):  # the run after it continues it
             failed += 1
             failed_at = failed_at or record.end_time or record.create_timestamp.timestamp()
     return History(None, dead, failed, failed_at)

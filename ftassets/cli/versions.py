@@ -53,8 +53,12 @@ def adopt(
     format: LogFormat = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """Make a model that serves already, an adapter or somebody else's endpoint, a loop's first production. Nothing is evaluated."""
+    """Make a model that serves already, an adapter or somebody else's endpoint, a loop's first production. Nothing is evaluated.
+
+    Where no gateway runs, one does for as long as the command: a model can be adopted before `ftassets up`, which may train one.
+    """
     from ftassets.cli.commands import adopt as command
+    from ftassets.config.loops_folder import loops_path
     from ftassets.domain.release.adoption import AdoptionRefused, served_at
 
     config = known_loop(loop)
@@ -74,11 +78,12 @@ def adopt(
         registry,
         log,
     )
-    if endpoint and model:
-        adopted = adoption.of_endpoint(served_at(endpoint, model, api_key_env))
-    elif adapter:
-        with command.adapter_folder(adapter, registry) as folder:
-            adopted = adoption.of_adapter(folder)
+    with command.gateway_for(Home.from_env(), serving, loops_path(Home.from_env())):
+        if endpoint and model:
+            adopted = adoption.of_endpoint(served_at(endpoint, model, api_key_env))
+        elif adapter:
+            with command.adapter_folder(adapter, registry) as folder:
+                adopted = adoption.of_adapter(folder)
     if as_json:
         show_json(asdict(adopted))
     else:

@@ -5,10 +5,12 @@ import os
 import re
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ftassets.config.dagster_project import project_around
 from ftassets.config.loop_files import LOOPS
@@ -16,6 +18,7 @@ from ftassets.config.loops_folder import LoopsFolder
 from ftassets.errors import ConfigurationError
 
 OURS = "ftassets.definitions"
+SILENCE = 300.0  # seconds; each part of the daemon gives a sign of life every 30
 _MODULE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 # the first name that the interpreter does not find; whole packages only, so that no code of theirs runs
 _MISSING = """
@@ -29,6 +32,10 @@ _LOADED = """
   ... on PythonError { className message errorChain { error { message } } }
 } } } } }
 """
+
+
+_RUNNING = "{ runsOrError(filter: {statuses: [NOT_STARTED, STARTING, STARTED, CANCELING]}) { ... on Runs { count } } }"
+_DAEMONS = "{ instance { daemonHealth { allDaemonStatuses { daemonType required lastHeartbeatTime } } } }"
 
 
 @dataclass(frozen=True)
@@ -98,11 +105,9 @@ def need_packages(code: CodeLocation) -> None:
 
 def loading(url: str, name: str, loops: Iterable[str]) -> tuple[bool, str | None]:
     """Whether the webserver at `url` has heard from the code location, and what is wrong with its definitions, in one sentence."""
-    request = urllib.request.Request(f"{url}/graphql", json.dumps({"query": _LOADED}).encode(), {"content-type": "application/json"})
     try:
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=10) as answer:
-            entries = json.load(answer)["data"]["workspaceOrError"]["locationEntries"]
-            [found] = [each["locationOrLoadError"] for each in entries if each["name"] == name]
+        entries = _asked(url, _LOADED)["workspaceOrError"]["locationEntries"]
+        [found] = [each["locationOrLoadError"] for each in entries if each["name"] == name]
     except (OSError, ValueError, KeyError, TypeError):
         return False, None
     if found is None or str(found.get("className")).startswith("DagsterUserCodeUnreachable"):
@@ -113,6 +118,33 @@ def loading(url: str, name: str, loops: Iterable[str]) -> tuple[bool, str | None
     groups = {group["groupName"] for repository in found["repositories"] for group in repository["assetGroups"]}
     absent = sorted(set(loops) - groups)
     return True, f"they have no asset of the loop {', '.join(absent)}" if absent else None
+
+
+def silent_daemons(url: str, silence: float = SILENCE) -> list[str] | None:
+    """Parts of Dagster's daemon that have to run and gave no sign of life for so many seconds; None if the webserver at `url` is silent.
+
+    Dagster itself calls one healthy for half an hour.
+    """
+    try:
+        statuses = _asked(url, _DAEMONS)["instance"]["daemonHealth"]["allDaemonStatuses"]
+        limit = time.time() - silence
+        return sorted(each["daemonType"] for each in statuses if each["required"] and (each["lastHeartbeatTime"] or 0.0) < limit)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def runs_under_way(url: str) -> int:
+    """How many runs have left the queue and not ended, as the webserver at `url` sees it; 0 if it does not answer."""
+    try:
+        return int(_asked(url, _RUNNING)["runsOrError"]["count"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0
+
+
+def _asked(url: str, query: str) -> Any:
+    request = urllib.request.Request(f"{url}/graphql", json.dumps({"query": query}).encode(), {"content-type": "application/json"})
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=10) as answer:
+        return json.load(answer)["data"]
 
 
 def without_working_directory(path: str) -> str:

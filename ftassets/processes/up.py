@@ -18,10 +18,11 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from xmlrpc.client import Fault
 
 import psutil
 from filelock import FileLock, Timeout
@@ -33,14 +34,18 @@ from ftassets.domain.canonical import parse_json
 from ftassets.domain.formats import read, stamp
 from ftassets.durable import write_durably
 from ftassets.errors import FtassetsError
-from ftassets.processes.code_location import CodeLocation, loading, need_packages, without_working_directory
+from ftassets.processes.code_location import CodeLocation, loading, need_packages, runs_under_way, silent_daemons, without_working_directory
 from ftassets.processes.dagster_home import dagster_home, make_storage
+from ftassets.processes.supervisor_client import call
 from ftassets.processes.supervisord_conf import code_server, group, program, supervisor_socket, supervisord
 from ftassets.processes.supervisord_conf import environment as conf_environment
+from ftassets.wording import amount
 
 MARK = "FTASSETS_SUPERVISED"  # in the environment of every process below supervisord: its home
 READY_SECONDS = 120.0
 STOP_SECONDS = 30.0
+HAND_BACK_SECONDS = 60.0
+CHECK_SECONDS = 15.0  # between two looks at what runs
 PATHS = ("FTASSETS_CACHE", "FTASSETS_TRAINER_POD", "FTASSETS_SIGNING_KEY_FILE")  # the processes work in other folders
 
 
@@ -111,7 +116,7 @@ def down(home: Home) -> bool:
         process = psutil.Process(found.pid)
         process.terminate()
         try:
-            process.wait(STOP_SECONDS + 10)
+            process.wait(HAND_BACK_SECONDS + STOP_SECONDS + 10)
         except psutil.TimeoutExpired:
             process.kill()
     end_strays(home)
@@ -181,6 +186,8 @@ def _supervise(
             child = subprocess.Popen(command, cwd=home.processes, env=environment, stdin=subprocess.DEVNULL, start_new_session=True)
             try:
                 _watch(child, stop, home, ports, code, loops, say)
+                if stop and code and child.poll() is None:
+                    _hand_back(home, ports, environment, stop, say)
             finally:
                 _end(child)
             if not stop and time.monotonic() - began < 5:
@@ -197,30 +204,121 @@ def _watch(
     loops: list[str],
     say: Callable[[str], None],
 ) -> None:
-    """Wait for the end of supervisord or a signal; say once what runs where, and what is wrong with the definitions."""
+    """Wait for the end of supervisord or a signal; say what runs where once it does, and what does not run."""
     silent = _addresses(ports, code is not None)
-    unknown, ask_again = code, 0.0
+    told = _Told(home, ports, code, loops, say)
     give_up = time.monotonic() + READY_SECONDS
     while child.poll() is None and not stop:
         if silent:
             silent = {name: url for name, url in silent.items() if not _answers(url)}
             if not silent:
                 write_durably(home.processes / "ready.json", json.dumps({"pid": os.getpid()}).encode())
-                ui = f", Dagster http://127.0.0.1:{ports.ui}" if code else ""
-                say(f"gateway http://127.0.0.1:{ports.gateway}/v1{ui}; Ctrl-C ends all processes")
             elif time.monotonic() > give_up:
                 say(f"{' and '.join(silent)} did not answer within {READY_SECONDS:.0f} s: see {home.processes / 'logs'}")
                 silent = {}
-        elif unknown and time.monotonic() > ask_again:
-            known, problem = loading(f"http://127.0.0.1:{ports.ui}", unknown.name, loops)
-            if problem:
-                say(f"the definitions {unknown.target} cannot be used: {problem}. Correct them and reload the code location in the UI")
-            elif not known and time.monotonic() > give_up:
-                say(f"{unknown.target} was not loaded within {READY_SECONDS:.0f} s: see {home.processes / 'logs' / 'code.log'}")
-            if known or time.monotonic() > give_up:
-                unknown = None
-            ask_again = time.monotonic() + 1
+        else:
+            told.look(time.monotonic(), give_up)
         time.sleep(0.2)
+
+
+def _hand_back(home: Home, ports: Ports, environment: Mapping[str, str], stop: list[int], say: Callable[[str], None]) -> None:
+    """End the runs before what they ask and what would start others; a second signal ends them without ceremony."""
+    ui, signals = f"http://127.0.0.1:{ports.ui}", len(stop)
+    if not (number := runs_under_way(ui)):
+        return
+    say(f"{amount(number, 'run')} under way: waiting up to {HAND_BACK_SECONDS:.0f} s for a checkpoint; Ctrl-C again waits no longer")
+    with contextlib.suppress(OSError, Fault):
+        call(home.processes, "stopProcess", "ftassets:daemon")
+    command = [sys.executable, "-P", "-m", "ftassets.automation.hand_back", ui]
+    with (home.processes / "logs" / "hand_back.log").open("wb") as log:
+        child = subprocess.Popen(command, env=dict(environment), stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True)
+        until = time.monotonic() + HAND_BACK_SECONDS
+        while child.poll() is None and time.monotonic() < until and len(stop) == signals:
+            time.sleep(0.1)
+        child.kill()
+        out = child.communicate()[0]
+    try:
+        done = json.loads(out)
+    except ValueError:
+        say(f"the runs were not handed back: see {home.processes / 'logs' / 'hand_back.log'}. They count as dead, and are tried again")
+        return
+    if done["again"]:
+        say(f"{amount(len(done['again']), 'run goes', 'runs go')} on when `ftassets up` runs again")
+    if done["lost"]:
+        say(f"could not be queued again, start it in the UI: {', '.join(run[:8] for run in done['lost'])}")
+
+
+class _Told:
+    """What `up` says of its processes while they run: each thing once, and once more when it is over."""
+
+    def __init__(self, home: Home, ports: Ports, code: CodeLocation | None, loops: list[str], say: Callable[[str], None]) -> None:
+        self._home, self._ports, self._code, self._loops, self._say = home, ports, code, loops, say
+        self._loaded = code is None
+        self._daemon_started = False
+        self._problem: str | None = None
+        self._silent: list[str] = []
+        self._given_up: set[str] = set()
+        self._next = self._next_check = 0.0
+        self._began: float | None = None
+
+    def look(self, now: float, give_up: float) -> None:
+        """Ask Dagster and supervisord from time to time; `give_up` is when the definitions have taken too long."""
+        if self._began is None:
+            self._began = now
+            if self._code is None:
+                self._say(f"gateway http://127.0.0.1:{self._ports.gateway}/v1; Ctrl-C ends all processes")
+        if self._code and not self._loaded and now > self._next:
+            self._definitions(self._code, now > give_up)
+            self._next = now + (1.0 if self._problem is None else CHECK_SECONDS)
+        if now > max(self._next_check, self._began + READY_SECONDS):
+            self._next_check = now + CHECK_SECONDS
+            self._programs()
+            if self._code:
+                self._daemon()
+
+    def _definitions(self, code: CodeLocation, late: bool) -> None:
+        ui = f"http://127.0.0.1:{self._ports.ui}"
+        gateway = f"gateway http://127.0.0.1:{self._ports.gateway}/v1"
+        known, problem = loading(ui, code.name, self._loops)
+        if (known or late) and not self._daemon_started:
+            with contextlib.suppress(OSError, Fault):  # one that runs already is a Fault
+                call(self._home.processes, "startProcess", "ftassets:daemon", False)
+            self._daemon_started = True
+        if known and problem is None:
+            again = "" if self._problem is None else f"the definitions {code.target} are loaded now; "
+            self._say(f"{again}{gateway}, Dagster {ui}; Ctrl-C ends all processes")
+            self._loaded, self._problem = True, None
+            return
+        if problem is not None:
+            why = f"the definitions {code.target} cannot be used: {problem}. Correct them and reload the code location at {ui}"
+        elif late:
+            why = f"{code.target} was not loaded within {READY_SECONDS:.0f} s: see {self._home.processes / 'logs' / 'code.log'}"
+        else:
+            return
+        if why != self._problem:
+            self._problem = why
+            self._say(f"no report, retrain or rollout can start: {why}. {gateway} answers requests; Ctrl-C ends all processes")
+
+    def _daemon(self) -> None:
+        silent = silent_daemons(f"http://127.0.0.1:{self._ports.ui}")
+        if silent is None or silent == self._silent:
+            return
+        if silent:
+            log = self._home.processes / "logs" / "daemon.log"
+            self._say(f"Dagster's daemon shows no sign of life ({', '.join(silent)}): no sensor, schedule or run starts; see {log}")
+        else:
+            self._say("Dagster's daemon works again")
+        self._silent = silent
+
+    def _programs(self) -> None:
+        try:
+            processes = call(self._home.processes, "getAllProcessInfo")
+        except (OSError, Fault):
+            return
+        given_up = {each["name"] for each in processes if each["statename"] == "FATAL"}  # type: ignore[attr-defined]
+        for name in sorted(given_up - self._given_up):
+            self._say(f"{name} ended again and again and is not started any more: see {self._home.processes / 'logs' / f'{name}.log'}")
+        self._given_up = given_up
 
 
 def _background(home: Home, ports: Ports, code: CodeLocation | None, loops: Path, bind: str) -> None:
@@ -282,7 +380,8 @@ def _write_conf(home: Home, ports: Ports, code: CodeLocation | None, bind: str) 
         programs |= {
             "code": code_server("code"),
             "ui": program("ui", show),
-            "daemon": program("daemon", tick),
+            # started once the code server has answered: a run in the queue fails when its definitions are not there yet
+            "daemon": program("daemon", tick, autostart="false"),
         }
     text = "\n".join([supervisord(processes), *programs.values(), group("ftassets", list(programs))])
     (processes / "supervisord.conf").write_text(text, encoding="utf-8")
@@ -320,6 +419,15 @@ def _need_free(ports: Ports, bind: str, dagster: bool) -> None:
         used[port] = OPTIONS[name]
         if why := port_problem(bind if name == "gateway" else "127.0.0.1", port):
             raise UpFailed(f"port {port} ({name}) cannot be used ({why}): stop what uses it, or choose another with {OPTIONS[name]}")
+
+
+def free_ports() -> Ports:
+    """Ports of loopback that nothing listens on now."""
+    with contextlib.ExitStack() as held:
+        sockets = [held.enter_context(socket.socket()) for _ in OPTIONS]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return Ports(*(each.getsockname()[1] for each in sockets))
 
 
 def port_problem(host: str, port: int) -> str | None:

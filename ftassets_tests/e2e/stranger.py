@@ -14,10 +14,9 @@ from typing import Any
 
 import httpx
 
-from ftassets.processes.up import OPTIONS, Ports
+from ftassets.processes.up import OPTIONS, Ports, free_ports
 from ftassets.testing.external_endpoint import KEY, VARIABLE
 from ftassets_tests import ROOT
-from ftassets_tests.processes.test_up import free_ports
 
 PIP = (sys.executable, "-m", "pip")
 DG = "import sys; from dagster_dg_cli.cli import main; sys.argv[0] = 'dg'; main()"  # the script that `pip install dagster-dg-cli` writes

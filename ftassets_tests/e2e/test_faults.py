@@ -20,13 +20,14 @@ from ftassets.automation.ownership import DIED, PID
 from ftassets.backends.artifacts.versions import verify
 from ftassets.backends.dataset_store.git import GitDatasetStore
 from ftassets.backends.serving.gateway import GatewayServing
+from ftassets.backends.trainer.checkpoints import newest_step
 from ftassets.config.home import Home
 from ftassets.config.profiles import artifacts
 from ftassets.processes.code_location import CodeLocation
-from ftassets.processes.up import down, up
+from ftassets.processes.up import down, free_ports, up
 from ftassets.testing.tiny_loop import LOOP, taught_model, tiny_config
 from ftassets_tests import ROOT
-from ftassets_tests.processes.test_up import free_ports, tree
+from ftassets_tests.processes.test_up import tree
 
 DEFINITIONS = """
 from pathlib import Path
@@ -90,12 +91,14 @@ def until(look: Callable[[], object], seconds: float = 120.0):  # noqa: ANN201
 
 
 @pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[World]:
+    """Everything of the tiny loop, begun; a test may change its settings."""
     folder = tmp_path / "loops" / LOOP
     folder.mkdir(parents=True)
     gates = [{"metric": "exact_match", "slice": "established", "no_worse_than": "production", "margin": 0.5}]
     rollout = {"steps": [50, 100], "interval": "8s", "min_requests": 3}  # a look of a sensor costs a fifth of a CPU-second
-    config = tiny_config(folder, taught_model(tmp_path / "base", "{}"), sensor_interval=8, rollout=rollout, gates=gates)
+    changes = {"sensor_interval": 8, "rollout": rollout, "gates": gates, **getattr(request, "param", {})}
+    config = tiny_config(folder, taught_model(tmp_path / "base", "{}"), **changes)
     attributes = config.model_dump(mode="json", exclude_unset=True)
     (folder / "defs.yaml").write_text(yaml.safe_dump({"type": "ftassets.FineTuneLoop", "attributes": attributes}))
     (tmp_path / "killed_world.py").write_text(DEFINITIONS)
@@ -150,6 +153,48 @@ def test_the_loop_survives_kills(world: World) -> None:
     body = {"model": LOOP, "messages": [{"role": "user", "content": "dim the lamp"}]}
     assert requests.post(f"{address}/v1/chat/completions", json=body, timeout=30).headers["x-ftassets-version"] == production
     assert "RepositoryLocation" in requests.post(f"{world.ui}/graphql", json={"query": LOCATIONS}, timeout=30).text
+
+
+LONG = {
+    "epochs": 20, "batch_size": 4, "gradient_accumulation_steps": 1, "learning_rate": 1e-3, "lora_r": 4, "max_length": 128,
+    "loss_limit": 10, "save_steps": 10,
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(500)
+@pytest.mark.parametrize("world", [{"train": LONG}], indirect=True, ids=["long"])
+def test_an_orderly_stop_hands_runs_back_and_they_go_on_from_their_checkpoint(world: World) -> None:
+    world.child("ftassets.workers.training")
+    until(lambda: newest_step(world.home.checkpoints / LOOP) >= 10)
+    [before] = world.runs()
+    done = {record.asset_materialization.asset_key.path[-1] for record in _materialized(world, before.dagster_run.run_id)}
+    assert "curated_dataset" in done
+    assert down(world.home)
+    assert not tree(world.home)
+    assert not _processes(world.home, "ftassets.workers.training")
+    first, queued = sorted(world.runs(), key=lambda record: record.create_timestamp)
+    assert (first.dagster_run.run_id, first.dagster_run.status) == (before.dagster_run.run_id, dg.DagsterRunStatus.CANCELED)
+    assert queued.dagster_run.status is dg.DagsterRunStatus.QUEUED
+    reached = newest_step(world.home.checkpoints / LOOP)
+
+    ports = free_ports()
+    folder = Path(os.environ["DAGSTER_HOME"])
+    code = CodeLocation("killed_world", imports=str(folder), directory=str(folder))
+    up(world.home, ports, loops=folder / "loops", code=code, foreground=False)
+    until(lambda: _production(world), 300)
+    until(lambda: not world.runs(statuses=UNFINISHED), 60)
+    statuses = {record.dagster_run.run_id: record.dagster_run.status.value for record in world.runs()}
+    assert statuses == {first.dagster_run.run_id: "CANCELED", queued.dagster_run.run_id: "SUCCESS"}, "none failed, none was started besides"
+    again = {record.asset_materialization.asset_key.path[-1] for record in _materialized(world, queued.dagster_run.run_id)}
+    assert not again & done, "what was done is not done again"
+    [adapter] = [record.asset_materialization for record in _materialized(world, queued.dagster_run.run_id)
+                 if record.asset_materialization.asset_key.path[-1] == "adapter"]  # fmt: skip
+    assert adapter.metadata["resumed_at_steps"].value == str(reached), "it lost no step"
+
+
+def _materialized(world: World, run_id: str) -> list[dg.EventLogRecord]:
+    return list(world.instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION).records)
 
 
 def _production(world: World) -> str | None:

@@ -20,9 +20,9 @@ from dagster._grpc.client import DagsterGrpcClient
 from ftassets.assets._shared.run_nodes import LOOP as LOOP_TAG
 from ftassets.automation.ownership import DIED, PID, RUN_ID
 from ftassets.automation.reconcile import Watch
+from ftassets.processes.up import free_ports
 from ftassets.testing.tiny_loop import LOOP, tiny_config
 from ftassets_tests import ROOT
-from ftassets_tests.processes.test_up import free_ports
 
 DEFINITIONS = """
 import subprocess, sys, time

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -26,25 +25,15 @@ from ftassets.config.home import Home
 from ftassets.config.profiles import artifacts
 from ftassets.domain.chat import Asked
 from ftassets.domain.release.version import VersionManifest
-from ftassets.processes.code_location import loading
+from ftassets.processes.code_location import loading, silent_daemons
 from ftassets.processes.supervisord_conf import supervisor_socket
-from ftassets.processes.up import MARK, OPTIONS, Ports, UpFailed, down, end_strays, running, up
+from ftassets.processes.up import MARK, OPTIONS, UpFailed, down, end_strays, free_ports, running, up
 from ftassets.testing.releases import attest, loop_config
 from ftassets.testing.tiny_model import make_tiny_model
 from ftassets_tests import ROOT
 from ftassets_tests.config.test_dagster_project import write
 from ftassets_tests.config.test_loops_folder import put_loop
 from ftassets_tests.gateway.test_chat import wait_until
-
-
-def free_ports() -> Ports:
-    sockets = [socket.socket() for _ in range(4)]
-    for sock in sockets:
-        sock.bind(("127.0.0.1", 0))
-    ports = Ports(*(sock.getsockname()[1] for sock in sockets))
-    for sock in sockets:
-        sock.close()
-    return ports
 
 
 def tree(home: Home) -> dict[str, psutil.Process]:
@@ -289,6 +278,18 @@ def test_two_homes_run_beside_each_other_each_with_its_own_definitions(tmp_path)
         url = f"http://127.0.0.1:{running(homes[0]).ports.ui}"
         wait_until(lambda: loading(url, "my #1 project", ["kitchen"]) == (True, None), 120)
         assert "cannot be used" not in said(project)
+        assert said(other).index("no report, retrain or rollout can start: ") < said(other).index("Ctrl-C ends all"), "no word of success"
+        for home, expected in zip(homes, ({"definitions": True, "Dagster daemon": True}, {"definitions": False}), strict=True):
+            command, there = (
+                [sys.executable, "-P", "-m", "ftassets.cli", "doctor", "--json"],
+                {**variables, "FTASSETS_HOME": str(home.root)},
+            )
+            done = subprocess.run(command, cwd=tmp_path, env=there, text=True, capture_output=True, check=False)
+            findings = {each["subject"]: each["ok"] for each in json.loads(done.stdout)["findings"]}
+            assert {subject: findings.get(subject) for subject in expected} == expected, done.stdout
+        assert silent_daemons(url) == []
+        tree(homes[0])["daemon"].suspend()  # it hangs: supervisord sees nothing of it
+        wait_until(lambda: bool(silent_daemons(url, silence=45.0)), 120)
         for home, loop in zip(homes, ("kitchen", "office"), strict=True):  # from another folder, by what `up` recorded
             command = [sys.executable, "-P", "-m", "ftassets.cli", "status", "--json"]
             out = subprocess.check_output(command, cwd=tmp_path, env={**variables, "FTASSETS_HOME": str(home.root)}, text=True)

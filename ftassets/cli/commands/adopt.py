@@ -24,7 +24,7 @@ from ftassets.backends.artifacts.versions import keep, load_manifest, verify, ve
 from ftassets.backends.control.base import Control
 from ftassets.backends.control.releases import Releases
 from ftassets.backends.registry.base import Registry
-from ftassets.backends.serving.base import Serving
+from ftassets.backends.serving.base import Serving, ServingError
 from ftassets.backends.signer.base import Signer
 from ftassets.backends.traffic_log.base import TrafficLog
 from ftassets.cli.commands.import_traffic import ImportReport, import_traffic
@@ -118,6 +118,29 @@ class Adoption:
             self.serving.start(loop.name, digest, 100, LEASE, self.by, f"adopted: {self.reason}")
         registry.set_alias(loop.name, "production", digest)
         return Adopted(digest, registered.name, releases.uri(loop.name, digest), imported, _notes(loop, manifest, imported))
+
+
+@contextmanager
+def gateway_for(home: Home, serving: Serving, loops: Path) -> Iterator[None]:
+    """Inside the block a gateway answers: the one that runs already, else one on free ports that ends with the block, without Dagster.
+
+    So a model can be adopted before `ftassets up` starts what would train a first version. Raises UpFailed.
+    """
+    from ftassets.processes.up import down, free_ports, running, up
+
+    try:
+        serving.health()
+    except ServingError:
+        if running(home) is not None:  # it is starting, or broken: its own words say more
+            raise
+    else:
+        yield
+        return
+    up(home, free_ports(), loops=loops, code=None, foreground=False)
+    try:
+        yield
+    finally:
+        down(home)
 
 
 @contextmanager

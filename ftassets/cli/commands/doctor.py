@@ -13,7 +13,7 @@ from ftassets.backends.serving.base import ServingError
 from ftassets.backends.signer.base import CannotSign, SignatureInvalid
 from ftassets.cli.commands import embedders
 from ftassets.cli.commands.shadowing import shadowing
-from ftassets.cli.commands.status import not_ready, warnings
+from ftassets.cli.commands.status import loops_health, not_ready, warnings
 from ftassets.cli.commands.stuck import stuck_runs_of_home
 from ftassets.config.dagster_project import project_around
 from ftassets.config.environment import MEANINGS, unread
@@ -22,9 +22,11 @@ from ftassets.config.loop import LoopConfig
 from ftassets.config.loop_files import loop_paths
 from ftassets.config.loops_folder import LoopsFolder, recorded, sound_loops_folder
 from ftassets.config.profiles import PROFILES, VARIABLES, backends, control, has_servers, profile, serving, traffic_log, verifier
+from ftassets.domain.canonical import parse_json
 from ftassets.durable import prove_writable
 from ftassets.errors import ConfigurationError
 from ftassets.exits import ending
+from ftassets.processes.code_location import loading, silent_daemons
 from ftassets.processes.dagster_home import dagster_home_named
 from ftassets.processes.supervisord_conf import path_problem
 from ftassets.processes.up import OPTIONS, Ports, port_problem, running
@@ -65,6 +67,8 @@ def diagnose(home: Home) -> list[Diagnosis]:
         *_modules(found),
         *_keys(home),
         *_gateway(home),
+        *(_definitions(home, found) if found else ()),
+        *(_health(home, found) if found else ()),
         *(_releases(home, found) if found else ()),
         *(_runs(home, found) if found else ()),
     ]
@@ -256,6 +260,51 @@ def _releases(home: Home, found: LoopsFolder) -> Iterator[Diagnosis]:
             continue
         for warning in warnings(releases, name, state, now):
             yield Diagnosis(f"release of {name}", False, warning)
+
+
+def _definitions(home: Home, found: LoopsFolder) -> Iterator[Diagnosis]:
+    """Whether what `ftassets up` has Dagster load can be loaded: by the code server that runs, else the loops here."""
+    up = running(home)
+    if up is not None:
+        url, target = f"http://127.0.0.1:{up.ports.ui}", home.processes / "workspace.yaml"
+        try:
+            name = parse_json(target.read_bytes())["load_from"][0]["grpc_server"]["location_name"]
+        except (OSError, ValueError, KeyError, TypeError, IndexError):
+            return  # started without Dagster
+        known, problem = loading(url, name, found.loops)
+        log = f"see {home.processes / 'logs' / 'code.log'}"
+        text = f"{problem}: correct them and reload the code location at {url}" if problem else f"{name} is not loaded: {log}"
+        yield Diagnosis("definitions", known and problem is None, f"{name} is loaded" if known and problem is None else text)
+        silent = silent_daemons(url)
+        text = f"Dagster's webserver at {url} does not answer" if silent is None else f"no sign of life of {', '.join(silent)}"
+        log = f": no sensor, schedule or run starts, see {home.processes / 'logs' / 'daemon.log'}"
+        yield Diagnosis("Dagster daemon", silent == [], "every part of it shows signs of life" if silent == [] else text + log)
+        return
+    from ftassets.components.fine_tune_loop import build_loop, need_data_files
+
+    for name, loop in found.loops.items():
+        try:
+            need_data_files(loop)
+            build_loop(loop)
+        except Exception as error:  # whatever Dagster would meet
+            yield Diagnosis(f"definitions of {name}", False, ending(error).sentence)
+        else:
+            yield Diagnosis(f"definitions of {name}", True, "can be loaded")
+
+
+def _health(home: Home, found: LoopsFolder) -> Iterator[Diagnosis]:
+    """What of each loop needs a person: verdicts, releases that wait, traffic, sensors. What was only stopped is sound."""
+    stopped = {"gateway-absent", "automation-stopped"} if running(home) is None else set()
+    notes, seen = loops_health(home, found.loops, time.time())
+    for name, health in seen.items():
+        wrong = [each for each in health.concerns if each.severity != "info" and each.subject not in stopped]
+        for each in wrong:
+            next_one = f"; next: {each.command}" if each.command and each.command not in each.text else ""
+            yield Diagnosis(f"{each.key} of {name}", False, f"{each.text}{next_one}")
+        if not wrong:
+            yield Diagnosis(f"health of {name}", True, "nothing needs a person")
+    for name, why in notes.items():
+        yield Diagnosis(f"health of {name}", False, why)
 
 
 def _runs(home: Home, found: LoopsFolder) -> Iterator[Diagnosis]:

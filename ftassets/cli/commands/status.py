@@ -19,7 +19,7 @@ from ftassets.backends.control.waiting import read_waiting
 from ftassets.backends.serving.base import Serving, ServingError
 from ftassets.backends.signer.base import SignatureInvalid
 from ftassets.cli.commands import embedders
-from ftassets.cli.commands.stuck import instance_of_home
+from ftassets.cli.commands.stuck import instance_of_home, stuck_runs_of_home
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
 from ftassets.config.loops_folder import sound_loops_folder
@@ -77,7 +77,8 @@ def describe(home: Home) -> dict[str, Any]:
     loops = {}
     folder = sound_loops_folder(home)
     configured = folder.loops
-    stuck, seen = _from_dagster(home, client, control, configured, now)
+    stuck = stuck_runs_of_home(home, configured)
+    unhealthy, seen = loops_health(home, configured, now)
     for name, loop in configured.items():
         state, moves, unknown = EndpointState(), [], not answers
         notes: list[str] = []
@@ -119,6 +120,7 @@ def describe(home: Home) -> dict[str, Any]:
                 *(f"version {e.version[:12]}: {e.sentence}{' (expired)' if now >= e.expires_at else ''}" for e in overrides),
                 *warnings(releases, name, state, now),
                 *stuck.get(name, ()),
+                *([unhealthy[name]] if name in unhealthy else []),
                 *embedders.notes(loop, vectors),
             ],
             "journal": _journal(moves, pause_record(control, name)),
@@ -126,23 +128,20 @@ def describe(home: Home) -> dict[str, Any]:
     return {"gateway": gateway, "loops": loops, "broken_files": {str(file.path): file.problem for file in folder.broken}}
 
 
-def _from_dagster(
-    home: Home, client: Serving, control: Control, loops: Mapping[str, LoopConfig], now: float
-) -> tuple[dict[str, list[str]], dict[str, Health]]:
-    """Stuck runs and the health of each loop; where something cannot be read, the loop has no health but a note that says why."""
+def loops_health(home: Home, loops: Mapping[str, LoopConfig], now: float) -> tuple[dict[str, str], dict[str, Health]]:
+    """The health of each loop; and why it cannot be read, of the others."""
     from ftassets.assets.health.observe import Stores, observe
-    from ftassets.automation.stuck import stuck_runs
 
     seen: dict[str, Health] = {}
+    unread: dict[str, str] = {}
     with instance_of_home(home) as instance:
-        notes = {} if instance is None else stuck_runs(instance, loops)
-        stores = Stores(control, traffic_log(home), client, verifier(home), instance)
         for name, loop in loops.items():
             try:
+                stores = Stores(control_of(home), traffic_log(home), serving(home), verifier(home), instance)
                 seen[name] = observe(loop, stores, now)
             except (OSError, NewerFormat, ConfigurationError) as error:
-                notes.setdefault(name, []).append(f"its health cannot be read ({error})")
-    return notes, seen
+                unread[name] = f"its health cannot be read ({error})"
+    return unread, seen
 
 
 def _notices(control: Control, loop: str) -> dict[str, str]:

@@ -11,7 +11,7 @@ LATE = DAY  # seconds after its time at which a report is missing
 UNMEASURED = 7 * DAY  # seconds without data after which a monitor is blind, or three times the time between reports
 STOPPED = 2.0  # times the longest pause of the last two weeks: a pause that long does not come by chance
 SHORTEST_STOP = 3600.0  # seconds
-SILENT = 600.0  # seconds without a heartbeat or tick after which nothing runs; Dagster's own limit for a heartbeat is half of it
+SILENT = 300.0  # seconds without a heartbeat of Dagster's daemon, which gives one every 30; Dagster itself waits for half an hour
 CANARY = 3 * DAY
 PAUSED = 7 * DAY
 

@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 import pytest
 import requests
+from typer.testing import CliRunner
 
 from ftassets.assets._shared.events import data_version, metadata_value, newest, node
 from ftassets.assets.drift_report.reference import wanted_answers
@@ -17,13 +18,19 @@ from ftassets.backends.artifacts.reports import read_eval_report
 from ftassets.backends.control.releases import Releases
 from ftassets.backends.registry.mlflow import MlflowRegistry
 from ftassets.backends.serving.base import ServingError
+from ftassets.backends.serving.gateway import GatewayServing
 from ftassets.cli.commands.adopt import Adopted, Adoption, adapter_folder, describe
+from ftassets.cli.main import app
+from ftassets.config.home import Home
 from ftassets.config.loop import ReferenceModel
 from ftassets.config.profiles import artifacts, control
 from ftassets.domain.release.adoption import AdoptionRefused, served_at
+from ftassets.processes.up import down, free_ports, running, up
 from ftassets.testing.external_endpoint import KEY, VARIABLE, ExternalEndpoint, external_endpoint
 from ftassets.testing.made_once import mlflow_tables
 from ftassets.testing.tiny_loop import LOOP, ROOMS, TinyLoop, tiny_loop
+from ftassets_tests.config.test_loops_folder import put_loop
+from ftassets_tests.processes.test_up import tree
 
 pytestmark = pytest.mark.models
 
@@ -210,3 +217,36 @@ def test_an_adapter_is_fetched_from_mlflow_by_alias_and_by_run(tmp_path: Path) -
             assert (folder / "adapter_config.json").read_text() == "{}"
     with pytest.raises(AdoptionRefused, match="cannot be downloaded"), adapter_folder("models:/elsewhere@nobody", registry):
         pass
+
+
+@pytest.mark.slow
+def test_a_model_is_adopted_before_anything_runs_and_serves_at_the_first_start(
+    tmp_path: Path, there: ExternalEndpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, loops = Home(tmp_path / "home"), tmp_path / "loops"
+    put_loop(loops, "kitchen")
+    monkeypatch.setenv("FTASSETS_HOME", str(home.root))
+    monkeypatch.setenv("FTASSETS_LOOPS", str(loops))
+    command = [
+        "adopt",
+        "kitchen",
+        "--endpoint",
+        there.url,
+        "--model",
+        "acme/large",
+        "--api-key-env",
+        VARIABLE,
+        "--reason",
+        "serves already",
+    ]
+    done = CliRunner().invoke(app, [*command, "--json"])
+    assert done.exit_code == 0, done.output
+    version = json.loads(done.stdout)["version"]
+    assert running(home) is None
+    assert not tree(home)
+    up(home, free_ports(), loops=loops, code=None, foreground=False)
+    try:
+        assert GatewayServing(home).state("kitchen").production == version
+        assert json.loads(CliRunner().invoke(app, [*command, "--json"]).stdout)["version"] == version, "by the gateway that runs"
+    finally:
+        down(home)

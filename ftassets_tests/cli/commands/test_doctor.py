@@ -4,6 +4,7 @@ import json
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -14,11 +15,15 @@ from typing import Any
 import pytest
 import yaml
 
+from ftassets.backends.control.health import write_health
+from ftassets.backends.control.latest import record_latest
 from ftassets.cli.commands import doctor
 from ftassets.cli.commands.doctor import Diagnosis, _registry, _servers, _traffic, diagnose
 from ftassets.config.home import Home
-from ftassets.config.loops_folder import record
-from ftassets.config.profiles import TRAFFIC_URL
+from ftassets.config.loops_folder import record, sound_loops_folder
+from ftassets.config.profiles import TRAFFIC_URL, control
+from ftassets.domain.health.health import Health
+from ftassets.domain.monitoring.latest import LatestReport
 from ftassets.processes.up import Ports, Running
 from ftassets.testing.doubles.kubernetes import cluster, pod_manifest
 from ftassets.testing.doubles.lakefs import ACCESS_KEY, SECRET_KEY, LakeFsDouble
@@ -234,3 +239,21 @@ def test_a_home_and_a_log_on_a_full_disk_are_faults(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "home")], capture_output=True, text=True, check=True, timeout=120)
     assert done.stdout.strip() == "[('home', False), ('traffic log', False)]"
+
+
+def test_definitions_that_cannot_be_loaded_and_what_waits_for_a_person_are_faults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = Home(tmp_path / "home")
+    monkeypatch.setenv("FTASSETS_LOOPS", str(put_loop(tmp_path / "loops", "kitchen")))
+    found = sound_loops_folder(home)
+    for file in ("seed.jsonl", "golden.jsonl"):
+        (tmp_path / "loops" / "kitchen" / file).touch()
+    assert list(doctor._definitions(home, found)) == [Diagnosis("definitions of kitchen", True, "can be loaded")]
+    assert list(doctor._health(home, found)) == [Diagnosis("health of kitchen", True, "nothing needs a person")]
+    found.loops["kitchen"].golden_set.unlink()
+    [broken] = doctor._definitions(home, found)
+    assert (broken.ok, "golden_set names" in broken.text) == (False, True)
+    alarm = LatestReport(at=time.time(), version="a" * 64, verdict="ALARM")
+    record_latest(control(home), "kitchen", "drift_report", alarm)
+    write_health(control(home), "kitchen", Health(at=time.time(), mode="auto", production="a" * 64, since=time.time()))
+    [wrong] = doctor._health(home, found)
+    assert (wrong.subject, wrong.ok) == ("drift-alarm of kitchen", False)
