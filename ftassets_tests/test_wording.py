@@ -16,6 +16,7 @@ NOUNS = (
 STAND = {
     "len(found) or 'no'",
     "self._endpoint",
+    "gateway",
     "self._model.url",
     "schema['maxLength']",
     "others",

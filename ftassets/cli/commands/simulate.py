@@ -14,6 +14,7 @@ from ftassets.domain.drift import DriftVerdict
 from ftassets.domain.gates.result import Verdict
 from ftassets.simulation.months import Day, Simulation, costs
 from ftassets.simulation.scenario import Scenario
+from ftassets.wording import amount
 
 _WRONG = {DriftVerdict.ALARM.value, Verdict.FAIL.value}
 
@@ -54,7 +55,8 @@ def summary(found: dict[str, Any], days: int) -> list[str]:
     """The costs, as lines for a terminal."""
     trainings = ", ".join(f"{count} {end}" for end, count in found["trainings"].items()) or "none"
     told = ", ".join(f"{count} {severity}" for severity, count in found["told"].items()) or "none"
-    lines = ["", f"{days} days: {found['labels']} labels; trainings: {trainings}; alerts: {told}; resolved: {found['resolved']}"]
+    labels = amount(found["labels"], "label")
+    lines = ["", f"{amount(days, 'day')}: {labels}; trainings: {trainings}; alerts: {told}; resolved: {found['resolved']}"]
     if found["would_have_trained"]:
-        lines.append(f"the loop only observes: in mode auto it would have trained {found['would_have_trained']} times")
+        lines.append(f"the loop only observes: in mode auto it would have trained {amount(found['would_have_trained'], 'time')}")
     return lines

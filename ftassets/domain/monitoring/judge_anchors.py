@@ -18,6 +18,7 @@ from ftassets.domain.gates.result import Verdict
 from ftassets.domain.monitoring.finding import Finding
 from ftassets.domain.monitoring.quality import JUDGED, QualityPoint, Series, follow
 from ftassets.domain.statistics import Pairs, mcnemar_p
+from ftassets.wording import amount
 
 ROWS = 40  # golden rows; anchors are three times as many, which the judge scores at each report besides the answers
 RISK = 0.05  # that the reports of a year call an unchanged judge changed
@@ -51,7 +52,7 @@ class JudgeDrift:
     @property
     def sentence(self) -> str:
         """The counts in words."""
-        return f"of {self.n} rows with fixed answers the judge scores {self.lower} lower and {self.higher} higher than at first"
+        return f"of {amount(self.n, 'row')} with fixed answers the judge scores {self.lower} lower and {self.higher} higher than at first"
 
 
 def anchors(golden: Sequence[Example]) -> list[Anchor]:
