@@ -88,8 +88,8 @@ class TrafficLog(ABC):
         """Store finished exchanges; an id that is there already or was forgotten is ignored. Returns how many are new."""
 
     @abstractmethod
-    def add_feedback(self, feedback: Feedback) -> None:
-        """Store feedback. Raises UnknownAnswer."""
+    def add_feedback(self, feedback: Feedback) -> bool:
+        """Store feedback, and whether it is new: the same words at the same time are stored once. Raises UnknownAnswer."""
 
     @abstractmethod
     def stream(

@@ -115,6 +115,7 @@ WITH stored AS (
 )
 SELECT count(*) FROM stored"""
 # the lock on the exchange's row makes a concurrent `forget` wait, or this statement find that the row is gone
+_FEEDBACK = uuid.UUID("6f1d1b0e-6f0a-4d3b-9a52-3d0c9a7f2e11")  # namespace of the ids
 _ADD_FEEDBACK = f"""
 WITH known AS (SELECT id, loop, version, at FROM traffic_exchange WHERE id = :request_id FOR KEY SHARE),
 stored AS (
@@ -123,8 +124,9 @@ stored AS (
         CAST(:comment AS text), CAST(:tags AS text), loop, version, at, {_NOW}
     FROM known
     ON CONFLICT (id) DO NOTHING
+    RETURNING id
 )
-SELECT count(*) FROM known"""
+SELECT (SELECT count(*) FROM known), (SELECT count(*) FROM stored)"""
 _SELECTED = ", ".join(f"e.{column}" for column in _COLUMNS)
 _WINDOW = "WHERE loop = :loop AND at >= CAST(:since AS double precision) AND at < CAST(:until AS double precision)"
 _LAST = "(CAST(:since AS double precision), CAST(:number AS bigint))"
@@ -277,10 +279,13 @@ class PostgresTrafficLog(TrafficLog):
         rows = _rows(exchanges)
         return self._server.do(lambda link: link.run(_APPEND, rows=rows))[0][0]
 
-    def add_feedback(self, feedback: Feedback) -> None:
-        row = {name: _escaped(value) for name, value in asdict(feedback).items()} | {"id": str(uuid.uuid4())}
-        if self._server.do(lambda link: link.run(_ADD_FEEDBACK, **row)) == [[0]]:
+    def add_feedback(self, feedback: Feedback) -> bool:
+        row = {name: _escaped(value) for name, value in asdict(feedback).items()}
+        same = str(uuid.uuid5(_FEEDBACK, json.dumps(list(row.values()))))  # of the same words at the same time, whoever adds them
+        [[known, stored]] = self._server.do(lambda link: link.run(_ADD_FEEDBACK, **row, id=same))
+        if not known:
             raise UnknownAnswer(f"there is no answer {feedback.request_id!r} in the log")
+        return bool(stored)
 
     def stream(
         self, loop: str, since: float = 0.0, until: float = float("inf"), version: str | None = None, answered: bool = False

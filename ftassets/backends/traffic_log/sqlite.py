@@ -167,16 +167,19 @@ class SqliteTrafficLog(TrafficLog):
             [(*row, now, row[0]) for row in rows],
         ).rowcount
 
-    def add_feedback(self, feedback: Feedback) -> None:
+    def add_feedback(self, feedback: Feedback) -> bool:
         row = tuple(map(storable, astuple(feedback)))
         with self._writing() as connection:
             stored = connection.execute(
                 "INSERT INTO feedback (request_id, at, rating, correction, comment, tags, loop, version, asked_at, stored_at) "
-                "SELECT ?, ?, ?, ?, ?, ?, loop, version, at, ? FROM exchange WHERE id = ?",
-                (*row, self._clock(), row[0]),
-            )
-        if stored.rowcount != 1:
+                "SELECT ?, ?, ?, ?, ?, ?, loop, version, at, ? FROM exchange WHERE id = ? AND NOT EXISTS (SELECT 1 FROM feedback "
+                "WHERE request_id = ? AND at = ? AND rating IS ? AND correction IS ? AND comment IS ? AND tags IS ?)",
+                (*row, self._clock(), row[0], *row),
+            ).rowcount
+            known = stored or connection.execute("SELECT 1 FROM exchange WHERE id = ?", row[:1]).fetchone()
+        if not known:
             raise UnknownAnswer(f"there is no answer {feedback.request_id!r} in the log")
+        return stored == 1
 
     def stream(
         self, loop: str, since: float = 0.0, until: float = float("inf"), version: str | None = None, answered: bool = False

@@ -244,9 +244,8 @@ def _added(traffic_log: TrafficLog, said: Sequence[tuple[Feedback, bool]]) -> in
         if feedback in events or (not timed and events and replace(added_up(events)[feedback.request_id], at=feedback.at) == feedback):
             continue
         with suppress(UnknownAnswer):  # it was forgotten
-            traffic_log.add_feedback(feedback)
+            added += traffic_log.add_feedback(feedback)  # another import of the same file may store it meanwhile
             events.append(feedback)
-            added += 1
     return added
 
 

@@ -7,6 +7,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, replace
 from functools import partial
 from itertools import count, islice
@@ -199,6 +200,16 @@ class TrafficLogContract:
         assert [(r.exchange, r.feedback) for r in log.reviewed("voice")] == list(zip(rows, [*said[:-1], silent], strict=True))
         assert log.forget("voice", TEXTS[0], [rows[1].id]) == [row.id for row in rows[:2]]
         assert (log.exchanges("voice"), log.forgotten(), log.append(rows)) == (rows[2:], {row.id for row in rows[:2]}, 0)
+
+    def test_the_same_words_at_the_same_time_are_stored_once_however_many_add_them(self, log: TrafficLog) -> None:
+        log.append([exchange(1), exchange(2)])
+        said = [Feedback("voice-1", float(n), "up", "Off", None, "wrong") for n in range(3)]
+        with ThreadPoolExecutor(4) as pool:
+            new = list(pool.map(log.add_feedback, said * 4))
+        assert sum(new) == 3
+        assert sorted(log.feedback_events(["voice-1"])["voice-1"], key=lambda each: each.at) == said
+        assert log.add_feedback(replace(said[0], comment="why"))
+        assert log.add_feedback(replace(said[0], request_id="voice-2"))
 
     def test_names_of_loops_may_be_any_text(self, log: TrafficLog) -> None:
         for text in TEXTS:
@@ -537,7 +548,7 @@ class TrafficLogContract:
 
     def test_all_feedback_events_are_there_in_their_order(self, log: TrafficLog) -> None:
         log.append([exchange(1), exchange(2), exchange(3)])
-        said = [Feedback("voice-1", 9.0, "up", None), Feedback("voice-1", 5.0, None, TEXTS[0]), Feedback("voice-1", 9.0, "up", None)]
+        said = [Feedback("voice-1", 9.0, "up", None), Feedback("voice-1", 5.0, None, TEXTS[0]), Feedback("voice-1", 9.5, "up", None)]
         other = Feedback("voice-2", 1.0, "down", None)
         for each in (said[0], other, *said[1:]):
             log.add_feedback(each)

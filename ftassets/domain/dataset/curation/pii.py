@@ -1,5 +1,6 @@
 """The step that replaces personal data and secrets in rows, or drops the rows that have some."""
 
+import functools
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -26,8 +27,8 @@ def scrub(pool: Pool, loop: "LoopConfig", names: Finder | None = None) -> StepOu
 
     What a text gives away is replaced in the whole row, see `without_personal_data`; `names` (for example of
     `backends.name_finder.presidio`) finds people. Tools are redacted by themselves, their numbers are left. A row's id that has
-    personal data becomes a digest of the row, its group and slice a number; a row with some in the name of a tool or call is dropped.
-    The label of a classification is left alone.
+    personal data becomes a digest of the row, its group, slice and version a number; a row with some in the name of a tool or call is
+    dropped. The label of a classification is left alone.
     """
     dropped: dict[int, str] = {}
     changed: dict[int, Example] = {}
@@ -36,7 +37,7 @@ def scrub(pool: Pool, loop: "LoopConfig", names: Finder | None = None) -> StepOu
     numbered: dict[tuple[str, str], str] = {}
     for i in pool.index:
         row = pool.rows[i]
-        labels = {name: [span.kind for span in find(value, "id")] for name, value in _labels(row).items()}
+        labels = {name: _kinds_of(value) for name, value in _labels(row).items()}
         found = Counter(kind for kinds in labels.values() for kind in kinds)
         called = tool_names(row) if row.tools or any(message.tool_calls for message in row.messages) else []
         if named := {span.kind for name in called for span in find(name)}:
@@ -66,12 +67,17 @@ def scrub(pool: Pool, loop: "LoopConfig", names: Finder | None = None) -> StepOu
 
 
 def with_personal_data(row: Example, closed: bool) -> bool:
-    """Whether `find` finds something in the row as it is stored: its texts, its tools, its id, group and slice."""
-    named = any(find(value, "id") for value in _labels(row).values())
+    """Whether `find` finds something in the row as it is stored: its texts, its tools, its id, group, slice and version."""
+    named = any(map(_kinds_of, _labels(row).values()))
     return named or holds_personal_data(row, [] if closed else [row.completion])
 
 
 def _labels(row: Example) -> dict[str, str]:
-    """What somebody called the row."""
-    given = {"id": row.id, "group": row.group, "slice": row.slice}
+    """What somebody called the row, and the model that answered."""
+    given = {"id": row.id, "group": row.group, "slice": row.slice, "version": row.version}
     return {name: value for name, value in given.items() if value}
+
+
+@functools.lru_cache(4096)
+def _kinds_of(name: str) -> tuple[str, ...]:
+    return tuple(span.kind for span in find(name, "id"))

@@ -204,10 +204,13 @@ def to_imported(
     tools = json.loads(asked.tools) if asked.tools else None
     if not isinstance(row_id, str | int | float) or isinstance(row_id, bool) or row_id == "" or row_id != row_id:
         row_id = digest_of([messages, answer.text, timing.at, *([tools] if tools else [])])[:32]
+    model = first(version, "id", "name", "model") if isinstance(version, Mapping) else version
+    if model and not isinstance(model, str | int | float):
+        raise ValueError("the name of the model is not a text")
     exchange = Exchange(
         id=f"{source}:{safe_id(row_id)}",
         loop="",
-        version=str(version or source),
+        version=str(model or source),
         user=hashed_user(first(user, "id", "user_id", "name") if isinstance(user, Mapping) else user),
         prompt=next(message.content or "" for message in reversed(asked.messages) if message.role == "user"),
         messages=json.dumps(stored_request(messages, tools), ensure_ascii=False),

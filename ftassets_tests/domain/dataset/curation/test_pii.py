@@ -190,7 +190,12 @@ def test_keys_of_json_are_words_before_their_values() -> None:
 def test_id_group_and_slice_are_scrubbed_and_groups_stay_apart() -> None:
     rows = [
         Example(
-            id=f"{name}@example.com", group=f"{group}@example.com", slice=f"of {name}@example.com", messages=question(name), completion="{}"
+            id=f"{name}@example.com",
+            group=f"{group}@example.com",
+            slice=f"of {name}@example.com",
+            version="ft:gpt:joe@example.com",
+            messages=question(name),
+            completion="{}",
         )
         for name, group in (("ann", "x"), ("bob", "x"), ("eve", "y"))
     ]
@@ -200,7 +205,8 @@ def test_id_group_and_slice_are_scrubbed_and_groups_stay_apart() -> None:
     assert all(with_personal_data(row, closed=False) for row in rows)
     assert len({row.id for row in changed}) == 3
     assert changed[0].group == changed[1].group != changed[2].group
-    assert outcome.counts == {"EMAIL": 9}
+    assert {row.version for row in changed} == {"version-4"}
+    assert outcome.counts == {"EMAIL": 12}
     assert scrub(Pool(changed, [0, 1, 2]), loop()) == StepOutcome()
 
 

@@ -697,3 +697,10 @@ def test_tags_come_with_the_rating() -> None:
     assert "the tags are not a list of texts" in bad({**CHAT, "rating": "down", "tags": "rude"}, "chat")
     assert "'a,b' is not a tag" in bad({**CHAT, "rating": "down", "tags": ["a,b"]}, "chat")
     assert "the field 'tags' comes with a rating or a correction" in bad({**CHAT, "tags": ["rude"]}, "chat")
+
+
+def test_a_model_that_is_described_is_known_by_its_name_and_a_list_is_refused() -> None:
+    messages = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "{}"}]
+    record = {"id": "a", "created": "2026-11-22T08:00:00Z", "messages": messages}
+    assert one({**record, "model": {"name": "m", "size": 7}}, "chat").version == "m"
+    assert bad({**record, "model": ["a"]}, "chat") == "the name of the model is not a text"
