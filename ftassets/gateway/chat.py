@@ -312,9 +312,8 @@ class Chat:
         else:
             body["max_tokens"] = await self._context.room(route.version, to_json([body["messages"], body.get("tools", [])]), wanted)
         if body["max_tokens"] < 1:
-            raise Problem(
-                400, f"the conversation is {amount(1 - body['max_tokens'], 'token')} too long for the model", "context_length_exceeded"
-            )
+            over = amount(1 - body["max_tokens"], "token")
+            raise Problem(400, f"the conversation is {over} too long for the model", "context_length_exceeded")
         call.limited = body["max_tokens"] < usual
         if ask.stop:
             call.steered = "stop"

@@ -35,7 +35,7 @@ def test_adopt_says_what_is_missing_in_one_sentence(home: Home, tmp_path: Path) 
     loop = next(iter(read_loops(LOOPS)))
     refused = CliRunner().invoke(app, ["adopt", loop, "--adapter", str(tmp_path), "--reason", "it serves"])
     assert refused.exit_code == 1
-    assert "ftassets up" in refused.output
+    assert "adapter_config.json and adapter_model.safetensors not there: save the adapter with PEFT's save_pretrained" in refused.output
     for given in (
         [],
         ["--adapter", str(tmp_path), "--endpoint", "https://x.example/v1", "--model", "m"],

@@ -75,7 +75,7 @@ def _new(row: Example) -> dict[str, set[str]]:
     text = _LIST_MARK.sub("", _text(row.completion))
     asked = row.prompt.lower()
     words = {_bare(word) for word in re.findall(r"[\w'’-]+", asked)}
-    numbers = {_plain(n) for n in re.findall(_NUMBER, asked)} | _spelled(asked)
+    numbers = {_plain(n) for n in re.findall(_NUMBER, asked)} | set(re.findall(r"\d+", asked)) | _spelled(asked)
     found: dict[str, set[str]] = {}
     for kind, pattern in _PATTERNS.items():
         for match in pattern.findall(text):

@@ -1,7 +1,7 @@
 """Facts in an answer that its request does not hold."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ftassets.domain.chat import question
@@ -60,6 +60,7 @@ def test_answers_that_differ_in_facts_only_are_the_same_without_them(one: str, o
 
 
 @given(st.text(min_size=1, max_size=60), st.text(min_size=1, max_size=60))
+@example("0", "A0:1")
 def test_an_answer_that_repeats_its_request_states_nothing_new(prompt: str, other: str) -> None:
     whole = f"{prompt} {other}"
     assert not changing_facts([row(whole, whole)])[0].keys() - {"name"}
