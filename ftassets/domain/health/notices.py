@@ -14,7 +14,9 @@ LASTS = 300.0  # seconds for which a concern must be there before people are tol
 OVER = 1800.0  # seconds for which it must be gone before it counts as over: one that comes and goes is one
 AGAIN = 600.0  # seconds after which a notice that could not be sent is sent again
 # what assets and sensors send themselves, and what Prometheus sees at the gateway: one event has one way
-_TOLD_ELSEWHERE = frozenset({"quality-drop", "golden-below-floor", "golden-regression", "retrain-waits", "gateway-absent", "not-recorded"})
+_TOLD_ELSEWHERE = frozenset(
+    {"quality-drop", "judge-changed", "golden-below-floor", "golden-regression", "retrain-waits", "gateway-absent", "not-recorded"}
+)
 SUBJECTS = frozenset(
     {
         *_TOLD_ELSEWHERE,
