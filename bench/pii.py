@@ -66,7 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def measure(options: argparse.Namespace) -> Iterator[Row]:
     """Both data sets are read before anything is measured. Raises CannotMeasure if one is missing."""
     texts = json.loads(data("presidio_synth/synth_dataset_v2.json").read_text())
-    queries = [(text, label) for part in json.loads(data("clinc150/data_full.json").read_text()).values() for text, label in part]
+    parts = json.loads(data("clinc150/data_full.json").read_text()).values()
+    queries = [(text, label) for part in parts for text, label in part if "my pin 1234" not in text]  # the one that says a PIN
     yield from _on_synthetic(texts, options.runs)
     _with_packages()
     yield from _on_locales(options.each)
