@@ -17,11 +17,6 @@ class Finding:
     sentence: str
     blocked: bool = False
 
-    @property
-    def warns(self) -> bool:
-        """Whether a person should act: something is worse, or cannot be measured. Too little data by itself is neither."""
-        return self.verdict is Verdict.FAIL or self.blocked
-
 
 def together(findings: Sequence[Finding]) -> Finding:
     """All findings as one: FAIL if any is, PASS only if each is. What was not measured does not pass."""

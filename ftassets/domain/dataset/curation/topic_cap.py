@@ -75,14 +75,16 @@ def _topics(pool: Pool, rows: list[int], known: Neighbours) -> list[list[int]]:
     own = pool.neighbours(len(rows))
     own.add(positions)
     place = {i: number for number, i in enumerate(rows)}
-    pairs = [(number, place[n]) for number, found in enumerate(own.nearest(positions, LINKS).tolist()) for n in found if n >= 0]
-    mine = set(rows)
     reach = [
-        max((cosine for n, cosine in near if n not in mine), default=min((cosine for _, cosine in near), default=-1.0))
+        next((cosine for n, cosine in near if n not in place), near[-1][1] if near else -1.0)
         for near in _with_cosines(pool, positions, known)
     ]
-    for number, near in enumerate(_with_cosines(pool, positions, own)):
-        pairs += [(number, place[n]) for n, cosine in near if cosine > max(reach[number], reach[place[n]])]
+    pairs = [
+        (number, place[n])
+        for number, near in enumerate(_with_cosines(pool, positions, own))
+        for rank, (n, cosine) in enumerate(near)
+        if rank < LINKS or cosine > max(reach[number], reach[place[n]])
+    ]
     made = Components(len(rows))
     made.unite([one for one, _ in pairs], [other for _, other in pairs])
     topics: dict[int, list[int]] = defaultdict(list)
@@ -92,11 +94,11 @@ def _topics(pool: Pool, rows: list[int], known: Neighbours) -> list[list[int]]:
 
 
 def _with_cosines(pool: Pool, positions: np.ndarray, among: Neighbours) -> list[list[tuple[int, float]]]:
-    """The `WIDE` nearest of each of these rows, as (position, cosine)."""
+    """The `WIDE` nearest of each of these rows, nearest first, as (position, cosine)."""
     assert pool.vectors is not None
     found = among.nearest(positions, WIDE)
     return [
-        [(n, float(pool.vectors[i] @ pool.vectors[n])) for n in near if n >= 0]
+        sorted(((n, float(pool.vectors[i] @ pool.vectors[n])) for n in near if n >= 0), key=lambda each: -each[1])
         for i, near in zip(positions.tolist(), found.tolist(), strict=True)
     ]
 
