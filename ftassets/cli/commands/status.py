@@ -39,6 +39,7 @@ from ftassets.domain.rollout.transition import Transition
 from ftassets.domain.shadow import ShadowRetrain, in_words
 from ftassets.domain.waiting import Waiting
 from ftassets.errors import ConfigurationError
+from ftassets.wording import amount
 
 SHOWN = 50  # moves of a loop
 _WRONG = {DriftVerdict.ALARM.value, Verdict.FAIL.value}
@@ -190,9 +191,10 @@ def lines_of(health: Mapping[str, Any], notices: Mapping[str, str], timezone: st
     if trigger := health["trigger"]:
         yield f"last decision, {span(now - trigger['at'])} ago: {trigger['action']}: {trigger['reason']}", False
         rate = "" if trigger["labels_per_day"] is None else f", {trigger['labels_per_day']:.1f} corrections a day"
-        limit = "" if trigger["max_retrains"] is None else f" of {trigger['max_retrains']}"
+        done, most = trigger["retrains_in_quarter"], trigger["max_retrains"]
+        retrains = amount(done, "retrain") if most is None else f"{done} of {amount(most, 'retrain')}"
         due = f", next by schedule {when(trigger['schedule_due_at'])}" if trigger["schedule_due_at"] else ""
-        yield f"{trigger['new_labels']} new labels{rate}; {trigger['retrains_in_quarter']}{limit} retrains in 91 days{due}", False
+        yield f"{amount(trigger['new_labels'], 'new label')}{rate}; {retrains} in 91 days{due}", False
     if feedback := health["feedback"]:
         yield f"{feedback['requests_per_day']:.1f} requests and {feedback['feedback_per_day']:.1f} answers with feedback a day", False
     if (last := health["traffic"]["last_at"]) is not None:
