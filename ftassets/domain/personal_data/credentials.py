@@ -85,44 +85,15 @@ _BARE_PIN = re.compile(
     r"(?![\w%]|[.,:/-]?[0-9])"
 )
 _PIN_KEY = re.compile(rf"(?:.*[^A-Za-z])?(?:(?:{_PINS})(?:[ _-]?(?:code|number))?|{_PASSWORDS})[\s:]*", re.IGNORECASE | re.DOTALL)
-_PIN_HINTS = ("pin", "puk", "cvv", "cvc", "otp", "geheimz", "暗証", "пин", "пін")
+_PIN_LIKE = re.compile("pin|puk|cv[vc]|otp|geheimz|暗証|пин|пін")
 _PIN_HINT = re.compile(rf"(?:{_PINS})(?![A-Za-zа-я])", re.IGNORECASE)
 _PHRASES = r"pass[ _-]?phrase|(?:seed|recovery|backup|secret|mnemonic)[ _-]phrase|(?:seed|recovery|backup)_words|mnemonic"
 _WORDS = r"[^\W\d_A-Z]{2,15}(?:[ -][^\W\d_A-Z]{2,15}){2,23}"  # three and more words without a capital
 _PHRASE = re.compile(rf"(?<![A-Za-z])(?i:{_PHRASES})[\"'“”]?(?:(?i:{_ASSIGNED})[\"'“]({_WORDS})[\"'”]|\s{{0,2}}[:=]\s{{0,2}}({_WORDS}))")
 _PHRASE_KEY = re.compile(rf"(?:.*[^A-Za-z])?(?:{_PHRASES})[\s:]*", re.IGNORECASE | re.DOTALL)
-_PHRASE_HINTS = ("hrase", "HRASE", "nemonic", "NEMONIC", "_words")  # whatever the case of the first letter
-_HINTS = (
-    "pass",
-    "pwd",
-    "secret",
-    "key",
-    "token",
-    "mot de",
-    "contras",
-    "senha",
-    "wachtw",
-    "kennw",
-    "hasł",
-    "haslo",
-    "парол",
-    "密",
-    "パス",
-    "비밀",
-    "كلمة",
-    "رمز",
-    "گذرواژه",
-    "סיסמ",
-    "पासवर्ड",
-    "รหัส",
-    "khẩu",
-    "şifre",
-    "parola",
-    "κωδικ",
-    "heslo",
-    "jelsz",
-    "salasana",
-    "lösenord",
+_NAME_HINT = re.compile(  # parts of what stands in `_CALLED`, in lower case
+    r"pass|pwd|secret|key|token|mot de|contras|senha|wachtw|kennw|hasł|haslo|парол|密|パス|비밀|كلمة|رمز|گذرواژه|סיסמ"
+    r"|पासवर्ड|รหัส|khẩu|şifre|parola|κωδικ|heslo|jelsz|salasana|lösenord"
 )
 _LONG = re.compile(r"[A-Za-z0-9_+/=.-]{16}")
 _DIGIT, _LETTER = re.compile("[0-9]"), re.compile("[A-Za-z]")
@@ -168,12 +139,13 @@ def is_called_secret(label: str, value: str) -> bool:
 def may_be_named(text: str) -> bool:
     """Whether a text could call something a password, a PIN or a key; quick."""
     low = text.lower()
-    return any(hint in low for hint in _HINTS) or (any(hint in low for hint in _PIN_HINTS) and _PIN_HINT.search(low) is not None)
+    return _NAME_HINT.search(low) is not None or (_PIN_LIKE.search(low) is not None and _PIN_HINT.search(low) is not None)
 
 
 def may_be_phrase(text: str) -> bool:
     """Whether a text could hold a passphrase of plain words; quick."""
-    return any(hint in text for hint in _PHRASE_HINTS)
+    low = text.lower()
+    return "phrase" in low or "mnemonic" in low or "_words" in low
 
 
 def may_be_letters(text: str) -> bool:

@@ -177,7 +177,8 @@ def _tokens(document: str) -> Iterator[tuple[str, str, bool, re.Match[str]]]:
     """Strings and numbers of a JSON document: the key it belongs to, if any, the text, whether it is a key itself, and its place."""
     key = ""
     for match in TOKEN.finditer(document):
-        text = json.loads(match[1]) if match[1] else match[0]
+        quoted = match[1]
+        text = (json.loads(quoted) if "\\" in quoted else quoted[1:-1]) if quoted else match[0]
         is_key = match[2] is not None
         yield "" if is_key else key, text, is_key, match
         key = as_label(text)[-BEFORE:] if is_key else key
