@@ -37,8 +37,10 @@ def scrub(pool: Pool, loop: "LoopConfig", names: Finder | None = None) -> StepOu
     numbered: dict[tuple[str, str], str] = {}
     for i in pool.index:
         row = pool.rows[i]
-        labels = {name: _kinds_of(value) for name, value in _labels(row).items()}
-        found = Counter(kind for kinds in labels.values() for kind in kinds)
+        labels = {name: kinds for name, value in _labels(row).items() if (kinds := _kinds_of(value))}
+        found = Counter[str]()
+        for kinds in labels.values():
+            found.update(kinds)
         called = tool_names(row) if row.tools or any(message.tool_calls for message in row.messages) else []
         if named := {span.kind for name in called for span in find(name)}:
             dropped[i] = f"personal data in the name of a tool or call: {', '.join(sorted(named))}"
@@ -58,9 +60,9 @@ def scrub(pool: Pool, loop: "LoopConfig", names: Finder | None = None) -> StepOu
             continue
         update: dict[str, object] = {"messages": messages, "tools": tools, "completion": completion}
         for name, value in _labels(row).items():
-            if labels[name]:
+            if name in labels:
                 update[name] = numbered.setdefault((name, value), f"{name}-{len(numbered) + 1}")
-        if labels["id"]:
+        if "id" in labels:
             update["id"] = digest_of([identity(Asked(messages=messages, tools=tools)), completion])[:16]
         changed[i] = row.model_copy(update=update)
     return StepOutcome(dropped=dropped, changed=changed, counts=dict(counts))
