@@ -100,8 +100,9 @@ print(json.dumps([seconds(work) for work in (lambda: compare(reference, window, 
 """
 
 REBUILD = """
-import json, resource, sys, time
+import json, sys, time
 import numpy as np
+from bench.rows import peak_memory
 from ftassets.domain.drift import build_reference
 rng, rows = np.random.default_rng(0), int(sys.argv[1])
 vectors = np.empty((rows, 384), dtype=np.float32)
@@ -114,7 +115,7 @@ for part in (vectors[: rows // 2], vectors):
     started = time.process_time()
     build_reference(part, "bench")
     seconds.append(time.process_time() - started)
-print(json.dumps([resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, *seconds]))
+print(json.dumps([peak_memory(), *seconds]))
 """
 
 

@@ -120,6 +120,12 @@ def environment(**more: str) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT), **more}
 
 
+def peak_memory() -> float:
+    """MB that this process took at most. `ru_maxrss` begins at what the parent had when it started the process."""
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) / 1000
+
+
 def installed(folder: Path, install: Callable[[Path], None]) -> Path:
     """The folder of a peer below `.bench/`, filled at first use. Raises CannotMeasure if it cannot be installed."""
     done = folder / ".installed"
