@@ -203,7 +203,7 @@ def export_dataset(
     as_json: AsJson = False,
 ) -> None:
     """Write a dataset as Parquet with its card, as `datasets.load_dataset` opens it, and its preference pairs for TRL's DPO trainer."""
-    from ftassets.assets._shared.dataset_files import export, export_pairs
+    from ftassets.assets._shared.dataset_export import export, export_pairs
     from ftassets.workers.training.token_counts import base_control_tokens
 
     store, config = backend("dataset_store"), known_loop(loop)

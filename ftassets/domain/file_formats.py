@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 _IMPORTS = "ftassets.domain.traffic.imports"
 _SHAPES = "ftassets.domain.dataset.row_shapes"
-_DATASET = "ftassets.assets._shared.dataset_files"
+_EXPORT = "ftassets.assets._shared.dataset_export"
 _LABELLING = "ftassets.domain.dataset.labelling"
 AUTO = "auto"  # the format in which the records of a file carry the most
 
@@ -115,7 +115,7 @@ EXPORTS: dict[str, FileFormat] = {
     "train/*.parquet": FileFormat(
         "Hugging Face datasets",
         "a file per shard of each split, with a card",
-        f"{_DATASET}:export",
+        f"{_EXPORT}:export",
         "the row's `source`",
         "sampling rates of `balance`, which are in index.json",
         out=True,
@@ -123,7 +123,7 @@ EXPORTS: dict[str, FileFormat] = {
     "preference_pairs.jsonl": FileFormat(
         "TRL",
         "`prompt`, `chosen` and `rejected` as messages, with `tools`",
-        f"{_DATASET}:export_pairs",
+        f"{_EXPORT}:export_pairs",
         "which answer was preferred",
         "user, version and time of a pair",
         out=True,

@@ -5,7 +5,6 @@ import io
 import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 from types import MappingProxyType
@@ -16,19 +15,17 @@ from pydantic import BaseModel, JsonValue, ValidationError
 
 from ftassets.backends.dataset_store.base import DatasetError, DatasetStore, Files, ObjectNotFound
 from ftassets.config.loop import LoopConfig
-from ftassets.config.outputs import check_new_folder, replacing
 from ftassets.domain import formats
 from ftassets.domain.acceptance import Check
 from ftassets.domain.canonical import canonical_json
 from ftassets.domain.dataset.card import card
-from ftassets.domain.dataset.control_tokens import ControlTokens
 from ftassets.domain.dataset.curation import Curated
-from ftassets.domain.dataset.preferences import Pair, trl_row
+from ftassets.domain.dataset.preferences import Pair
 from ftassets.domain.dataset.rows import Example, Quarantined, apart, shown
 from ftassets.domain.dataset.shards import Index, Shard, content_hash, plan
 from ftassets.domain.evaluation.conversations import distinct, linked
 from ftassets.domain.evaluation.scored_turns import scored_turns
-from ftassets.errors import InvalidInput, reason_of
+from ftassets.errors import reason_of
 
 DECODED_ROWS = 100_000  # kept in memory at most, about 100 MB
 _BATCH = 10_000  # rows that are Python's dictionaries at a time
@@ -117,9 +114,6 @@ def labels_path(loop: str, batch: str) -> str:
 
 def reference_path(loop: str, version: str) -> str:
     return f"{loop}/reference/{version}.npz"
-
-
-PAIRS = "preference_pairs.jsonl"  # of an export
 
 
 def index_path(loop: str) -> str:
@@ -272,7 +266,7 @@ def rows_of_splits(store: DatasetStore, ref: str, loop: str) -> Iterator[tuple[s
     Raises ObjectNotFound and DatasetError as `read_splits`.
     """
     commit = store.resolve(ref)
-    for split, _, content in _shards(store, commit, loop, read_index(store, commit, loop)):
+    for split, _, content in shards_of(store, commit, loop, read_index(store, commit, loop)):
         for row in _DECODED.rows(content):
             if isinstance(row, Example):
                 yield split, row
@@ -287,7 +281,7 @@ def read_splits(store: DatasetStore, ref: str, loop: str, bad: list[Quarantined]
     commit = store.resolve(ref)
     index = read_index(store, commit, loop)
     splits: dict[str, list[Example]] = {split: [] for split in index.shards}
-    for split, shard, content in _shards(store, commit, loop, index):
+    for split, shard, content in shards_of(store, commit, loop, index):
         rows, unreadable = readable(content)
         if unreadable and bad is None:
             raise DatasetError(
@@ -302,7 +296,7 @@ def read_splits(store: DatasetStore, ref: str, loop: str, bad: list[Quarantined]
 def names_in_dataset(store: DatasetStore, ref: str, loop: str) -> Iterator[dict[str, Any]]:
     """The `row_names` of all splits at `ref`. Raises what `read_splits` raises, but for a row."""
     commit = store.resolve(ref)
-    return (name for _, _, content in _shards(store, commit, loop, read_index(store, commit, loop)) for name in row_names(content))
+    return (name for _, _, content in shards_of(store, commit, loop, read_index(store, commit, loop)) for name in row_names(content))
 
 
 def requests_named(store: DatasetStore, ref: str, loop: str) -> set[str]:
@@ -345,7 +339,7 @@ def dataset_objects(
         index = None
     if index is not None:
         previous = {split: {} for split in index.shards}
-        for split, shard, content in _shards(store, commit, loop, index):
+        for split, shard, content in shards_of(store, commit, loop, index):
             known[shard.path] = shard
             previous[split][shard.path] = _ShardRows(content)
     made = plan(previous, wanted, shard_name)
@@ -406,69 +400,6 @@ def read_rejected(store: DatasetStore, ref: str, loop: str) -> list[Quarantined]
         return []
 
 
-def export(
-    store: DatasetStore, ref: str, loop: str, folder: Path, force: bool = False, inputs: Sequence[Path] = ()
-) -> dict[str, list[str]]:
-    """Write the dataset's objects at `ref` below a folder, as they lie in the store; returns the `data_files` for `load_dataset`.
-
-    They are Parquet; a split without rows is not among them. Raises ObjectNotFound when there is no dataset, InvalidInput
-    when the folder is not empty or is one of the inputs, DatasetError when the dataset is damaged. `force` writes into a folder that is
-    not empty, and removes the files of an earlier export, whose rows would be read with these; other Parquet files there raise
-    InvalidInput.
-    """
-    check_new_folder(folder, force, inputs)
-    commit = store.resolve(ref)
-    index = read_index(store, commit, loop)
-    earlier = _exported(folder)
-    found = [file for split in index.shards for file in sorted((folder / split).glob("*.parquet"))]
-    if others := [file for file in found if file not in earlier]:
-        raise InvalidInput(
-            f"{others[0]} is not of an earlier export, and would be read with the dataset: move it away, or name another folder"
-        )
-    for file in [*found, *earlier.intersection([folder / PAIRS])]:
-        file.unlink(missing_ok=True)
-    data_files: dict[str, list[str]] = {}
-    for path in (index_path(loop), quarantine_path(loop)):  # the index first: it tells the next export what is of this one
-        _write(folder / Path(path).name, store.read(commit, path))
-    for split, shard, content in _shards(store, commit, loop, index):
-        target = folder / shard.path
-        _write(target, content)
-        data_files.setdefault(split, []).append(str(target))
-    for path in (card_path(loop), croissant_path(loop)):
-        with suppress(ObjectNotFound):  # an earlier release wrote none
-            _write(folder / Path(path).name, store.read(commit, path))
-    return data_files
-
-
-def _exported(folder: Path) -> set[Path]:
-    """The files of rows and pairs that an earlier export wrote into a folder, by the index that it has; empty without a readable one."""
-    try:
-        shards = json.loads((folder / Path(index_path("")).name).read_bytes())["shards"]
-        return {folder / str(shard["path"]) for members in shards.values() for shard in members} | {folder / PAIRS}
-    except (OSError, ValueError, TypeError, LookupError, AttributeError):
-        return set()
-
-
-def export_pairs(store: DatasetStore, ref: str, loop: LoopConfig, folder: Path, tokens: ControlTokens | None = None) -> Path | None:
-    """Write the preference pairs at `ref` into a folder as JSON lines in TRL's conversational form; None without a pair.
-
-    The control tokens are those of the base model's tokenizer, if they are known.
-    """
-    try:
-        pairs = pairs_from_parquet(store.read(ref, pairs_path(loop.name)))
-    except ObjectNotFound:
-        return None
-    target = folder / PAIRS
-    lines = (json.dumps(trl_row(pair, loop.task.system_prompt, tokens), ensure_ascii=False) + "\n" for pair in pairs)
-    _write(target, "".join(lines).encode())
-    return target if pairs else None
-
-
-def _write(path: Path, content: bytes) -> None:
-    with replacing(path) as file:
-        file.write(content)
-
-
 def pack_arrays(**arrays: np.ndarray) -> bytes:
     """Arrays as one npz file."""
     buffer = io.BytesIO()
@@ -497,7 +428,7 @@ class _ShardRows:
                 self.outdated = True
 
 
-def _shards(store: DatasetStore, commit: str, loop: str, index: Index) -> Iterator[tuple[str, Shard, bytes]]:
+def shards_of(store: DatasetStore, commit: str, loop: str, index: Index) -> Iterator[tuple[str, Shard, bytes]]:
     """Split, shard and bytes of every file the index names. Raises DatasetError when one is missing or another."""
     for split, shards in index.shards.items():
         for shard in shards:

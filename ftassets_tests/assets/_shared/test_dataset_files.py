@@ -8,16 +8,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from ftassets.assets._shared import dataset_files
+from ftassets.assets._shared.dataset_export import export
 from ftassets.assets._shared.dataset_files import (
     dataset_objects,
-    export,
-    export_pairs,
     from_parquet,
     index_path,
     labels_folder,
     labels_path,
     pairs_from_parquet,
-    pairs_path,
     pairs_to_parquet,
     quarantine_path,
     read_index,
@@ -30,12 +28,10 @@ from ftassets.assets._shared.dataset_files import (
 )
 from ftassets.backends.dataset_store.base import DatasetError, MergeConflict, ObjectNotFound
 from ftassets.backends.dataset_store.git import GitDatasetStore
-from ftassets.domain.chat import conversation, question
-from ftassets.domain.dataset.preferences import Pair, scrubbed_pairs
+from ftassets.domain.chat import question
+from ftassets.domain.dataset.preferences import Pair
 from ftassets.domain.dataset.rows import Example, Quarantined
 from ftassets.domain.dataset.shards import content_hash
-from ftassets.errors import InvalidInput
-from ftassets.testing.releases import loop_config
 
 Splits = dict[str, list[Example]]
 ALWAYS = {index_path("loop"), quarantine_path("loop")}
@@ -51,17 +47,18 @@ def rows(*numbers: int, completion: str = "{}") -> list[Example]:
 FIRST: Splits = {"train": rows(*range(20)), "validation": rows(20, 21), "test": []}
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> GitDatasetStore:
-    return GitDatasetStore(tmp_path / "datasets.git")
-
-
 def publish(store: GitDatasetStore, run: str, wanted: Splits, dropped: Sequence[Quarantined] = (), **index: Any) -> tuple[str, set[str]]:
     """Commit, and the paths that differ from the commit before."""
     before = store.resolve("main")
     files = dataset_objects(store, "loop", wanted, dropped, index.get("balance", {}), index.get("recipe", {}), run)
     commit = store.publish(run, files, "m", {}).commit
     return commit, {change.path for change in store.diff(before, commit)}
+
+
+def load(data_files: Any, tmp_path: Path, form: str = "parquet") -> Any:
+    import datasets
+
+    return datasets.load_dataset(form, data_files=data_files, cache_dir=str(tmp_path / "cache"))
 
 
 def test_a_dataset_comes_back_as_it_was(store: GitDatasetStore) -> None:
@@ -175,34 +172,6 @@ def test_the_next_version_gives_old_shards_the_columns_of_today(
     assert load(export(store, "main", "loop", tmp_path / "out"), tmp_path)["train"]["id"] == ["r2", "r4", "r6"]
 
 
-def load(data_files: Any, tmp_path: Path, form: str = "parquet") -> Any:
-    import datasets
-
-    return datasets.load_dataset(form, data_files=data_files, cache_dir=str(tmp_path / "cache"))
-
-
-def test_a_commit_opens_with_datasets(store: GitDatasetStore, tmp_path: Path) -> None:
-    import datasets
-
-    publish(store, "1", FIRST, [Quarantined("near:r7", "a copy", "prompt 7")])
-    wanted = {**FIRST, "train": [*FIRST["train"], *rows(30, 31)], "validation": rows(20)}
-    commit, _ = publish(store, "2", wanted)
-    publish(store, "3", {"train": rows(99)})
-    folder = tmp_path / "out"
-    data_files = export(store, commit, "loop", folder)
-    assert list(data_files) == ["train", "validation"]  # the library refuses a split without a file or row
-    for files in (data_files, {split: str(folder / split / "*.parquet") for split in data_files}):
-        opened = load(files, tmp_path)
-        assert {split: [Example.model_validate(row) for row in opened[split]] for split in opened} == {
-            "train": wanted["train"], "validation": wanted["validation"],
-        }  # fmt: skip
-        assert str(opened["train"].features["quality"]) == "Value('float64')"
-    assert dict(datasets.load_dataset(str(folder), cache_dir=str(tmp_path / "cache")).num_rows) == {"train": 22, "validation": 1}
-    written = {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
-    prefix = "loop/dataset/"
-    assert written == {path.removeprefix(prefix): store.read(commit, path) for path in store.list(commit, prefix)}
-
-
 def test_pairs_come_back_and_open_with_datasets(tmp_path: Path) -> None:
     pairs = [
         Pair(
@@ -224,48 +193,6 @@ def test_pairs_come_back_and_open_with_datasets(tmp_path: Path) -> None:
     opened = load({"train": str(tmp_path / "pairs.parquet")}, tmp_path)["train"]
     assert opened[:]["chosen"] == ["{}"] * 3
     assert str(opened.features["weight"]) == "Value('float64')"
-
-
-def test_pairs_are_exported_in_trls_conversational_form(store: GitDatasetStore, tmp_path: Path) -> None:
-    from trl.data_utils import is_conversational
-
-    loop = loop_config("loop")
-    assert export_pairs(store, "main", loop, tmp_path) is None
-    talk = conversation(
-        [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b?"}, {"role": "user", "content": "write to ann@example.com"}]
-    )
-    made = [
-        Pair(
-            messages=talk, tools='[{"type": "function", "function": {"name": "f"}}]', chosen="ask ann@example.com", rejected="no",
-            source="thumbs", request_id="r", user="u", at=1.0, version="v", weight=5.0,
-        )
-    ]  # fmt: skip
-    store.publish("p", {pairs_path("loop"): pairs_to_parquet(scrubbed_pairs(made, loop)[0])}, "pairs", {})
-    file = export_pairs(store, "main", loop, tmp_path)
-    (row,) = load({"train": str(file)}, tmp_path, "json")["train"]
-    assert is_conversational(row)
-    assert [message["role"] for message in row["prompt"]] == ["system", "user", "assistant", "user"]
-    assert row["prompt"][0]["content"] == loop.task.system_prompt
-    assert (row["prompt"][-1]["content"], row["chosen"][0]["content"]) == ("write to <EMAIL>", "ask <EMAIL>")
-    assert row["tools"][0]["function"]["name"] == "f"
-
-
-def test_export_does_not_mix_two_datasets(store: GitDatasetStore, tmp_path: Path) -> None:
-    publish(store, "1", FIRST)
-    export(store, "main", "loop", tmp_path / "out")
-    with pytest.raises(InvalidInput, match="not empty"):
-        export(store, "main", "loop", tmp_path / "out")
-    (tmp_path / "out" / "preference_pairs.jsonl").write_text("of another loop")
-    publish(store, "2", {**FIRST, "train": rows(7)})
-    mine = tmp_path / "out" / "train" / "mine.parquet"
-    mine.write_bytes(b"")
-    with pytest.raises(InvalidInput, match=r"mine\.parquet is not of an earlier export"):
-        export(store, "main", "loop", tmp_path / "out", force=True)
-    assert mine.exists()
-    mine.unlink()
-    files = export(store, "main", "loop", tmp_path / "out", force=True)
-    assert not (tmp_path / "out" / "preference_pairs.jsonl").exists()
-    assert sorted(map(str, (tmp_path / "out").rglob("*/*.parquet"))) == sorted(path for paths in files.values() for path in paths)
 
 
 @pytest.mark.parametrize("members", [[], rows(1)])

@@ -10,9 +10,9 @@ import dagster as dg
 import numpy as np
 import pytest
 
+from ftassets.assets._shared.dataset_export import export
 from ftassets.assets._shared.dataset_files import (
     card_path,
-    export,
     index_path,
     quarantine_from_parquet,
     quarantine_path,
