@@ -21,7 +21,11 @@ from ftassets.domain.evaluation.judge_drift import Rejudged, changed
 from ftassets.domain.gates.macro_f1 import gain_bound, loss_bound
 from ftassets.domain.gates.prediction_powered import Judged, judged_bounds
 from ftassets.domain.mean_bounds import Floats, weighted_p_values
-from ftassets.domain.monitoring.estimate import mean_of
+from ftassets.domain.monitoring.estimate import largest_drop, level_bounds
+from ftassets.domain.monitoring.judge_anchors import ANCHORS, judge_drift
+from ftassets.domain.monitoring.lasting_drop import DayShare
+from ftassets.domain.monitoring.planning import DAY_SD
+from ftassets.domain.monitoring.quality import RECENT
 from ftassets.domain.power import pairs_power
 from ftassets.domain.statistics import p95_lower_rank, p95_ratio_ranks, p95_upper_rank, share_interval
 
@@ -75,6 +79,8 @@ def measure(options: argparse.Namespace) -> Iterator[Row]:
     yield from differences()
     yield from means(rng, options.draws)
     yield from percentiles()
+    yield from levels(rng, options.draws // 10)
+    yield from stricter_judges()
     yield from agreement(rng, options.tables)
     yield from judged(rng, options.judged)
     yield from drifting(rng, max(200, options.tables // 10))
@@ -138,7 +144,7 @@ def differences() -> Iterator[Row]:
 
 
 def means(rng: np.random.Generator, draws: int) -> Iterator[Row]:
-    """Bounds of gates on scores, and the judged mean of the quality report."""
+    """Bounds of gates on scores."""
     ours, old = 0.0, 0.0
     for (values, chances, _), n in product(SCORES.values(), (10, 30, 100, 300)):
         distinct, truth = np.array(values, dtype=float), float(np.dot(values, chances))
@@ -149,23 +155,6 @@ def means(rng: np.random.Generator, draws: int) -> Iterator[Row]:
             missed = weighted_p_values(turned, counts, sign * truth, low) < 0.05
             ours, old = max(ours, float(missed.mean())), max(old, float(np.mean(wald(turned, counts) > sign * truth)))
     yield row(f"a bound of a mean of scores at 95 %, worst of {8 * len(SCORES)} cells", ours, old, "Wald", draws, 8 * len(SCORES))
-    worst = 0.0
-    for rare, population in product((0.02, 0.1, 0.5), (40, 60, 1000)):
-        scores = (
-            np.where(np.arange(population) < max(1, round(rare * population)), 0.0, 1.0) * np.tile([1.0, 0.75], population)[:population]
-        )
-        truth = float(scores.mean())
-        samples = [rng.permutation(scores)[:30] for _ in range(min(draws, 1500))]
-        found = [mean_of_samples(tuple(np.sort(sample).tolist()), population) for sample in samples]
-        worst = max(worst, float(np.mean([not low - 1e-9 <= truth <= high + 1e-9 for low, high in found])))
-    yield row("a judged mean of 30 answers of 40 to 1,000, both sides at 95 %, worst of 9 cells", worst, draws=min(draws, 1500), cells=9)
-
-
-@cache
-def mean_of_samples(sample: tuple[float, ...], population: int) -> tuple[float, float]:
-    """The interval of the quality report."""
-    found = mean_of(sample, population)
-    return found.low, found.high
 
 
 def wald(values: Floats, counts: NDArray[np.int64]) -> Floats:
@@ -185,6 +174,58 @@ def percentiles() -> Iterator[Row]:
     ranks = [(n, *found) for n in sizes if (found := p95_ratio_ranks(n, 0.95))]
     both = max(float(binom.sf(up - 1, n, 0.95) + binom.cdf(down - 1, n, 0.95)) for n, up, down in ranks)
     yield row(f"the bound of the ratio of two p95 at 95 %, exact for any times, {len(ranks)} sizes", both)
+
+
+def levels(rng: np.random.Generator, draws: int) -> Iterator[Row]:
+    """Live quality: the level of the newest days, and the drop that they exclude, of few or many users a day and with effects of days."""
+    cells = list(product((1, 2, 5, 20, 100, 1000), (0.5, 0.7, 0.85, 0.9, 0.95, 0.99), (0.0, DAY_SD)))
+    missed, old, hidden = 0.0, 0.0, 0.0
+    for users, true, effects in cells:
+        then, now = (np.clip(true - drop + rng.normal(0, effects, (draws, RECENT)), 0, 1) for drop in (0.0, 0.05))
+        good, fallen = (rng.binomial(users, each).sum(axis=1) for each in (then, now))
+        low, high = np.array([level_of(users, int(each)) for each in good]).T
+        missed = max(missed, float(np.mean((low > then.mean()) | (high < then.mean()))))
+        share = good / (users * RECENT)
+        half = norm.ppf(0.975) * np.sqrt(share * (1 - share) / (users * RECENT) + effects**2 / RECENT)
+        old = max(old, float(np.mean(np.abs(share - then.mean()) > half)))
+        most = np.array([drop_of(users, int(one), int(other)) for one, other in zip(good, fallen, strict=True)])
+        hidden = max(hidden, float(np.mean(most < then.mean() - now.mean() - 1e-9)))
+    what = f"a level of live quality over {RECENT} days, both sides at 95 %, worst of {len(cells)} cells"
+    yield row(what, missed, old, "Wald", draws, len(cells))
+    yield row(f"the drop of live quality that a PASS excludes at 95 %, worst of {len(cells)} cells", hidden, draws=draws, cells=len(cells))
+
+
+@cache
+def level_of(users: int, good: int) -> tuple[float, float]:
+    """The interval of the quality report."""
+    return level_bounds([DayShare(users, good / RECENT)] * RECENT, 0.975)
+
+
+@cache
+def drop_of(users: int, before: int, now: int) -> float:
+    """The largest drop that the quality report does not exclude."""
+    then, here = ([DayShare(users, good / RECENT)] * RECENT for good in (before, now))
+    return largest_drop(then, here, 0.95)
+
+
+def stricter_judges() -> Iterator[Row]:
+    """How much stricter the judge of live answers may be, by its anchors: few of them are scored lower, by one step or by all."""
+    missed, old, shares = 0.0, 0.0, (0.01, 0.02, 0.05, 0.1, 0.3)
+    for n, steps in (sizes := list(product((10, 30, 80, ANCHORS), (1, 2, 4)))):
+        some = np.arange(n + 1)
+        most = np.array([judge_drift(scored(n, 0, steps), scored(n, lower, steps), STATED).most for lower in range(n + 1)])
+        errors = some / n + norm.ppf(0.95) * np.sqrt(some / n * (1 - some / n) / n)
+        for share in shares:
+            chances = binom.pmf(some, n, share)
+            missed = max(missed, float(chances[most < share * steps / 4 - 1e-9].sum()))
+            old = max(old, float(chances[errors < share].sum()))
+    what = f"how much stricter a judge of live answers may be at 95 %, exact, worst of {len(sizes) * len(shares)} cells"
+    yield row(what, missed, old, "Wald")
+
+
+def scored(n: int, lower: int, steps: int) -> dict[str, int]:
+    """Scores of n anchors that were 5, some of them lower now."""
+    return {f"{anchor}": 5 - steps * (anchor < lower) for anchor in range(n)}
 
 
 def macro_f1(rng: np.random.Generator, draws: int) -> Iterator[Row]:

@@ -44,7 +44,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def share_lower_bound(successes: int, n: int, confidence: float) -> float:
+def share_lower_bound(successes: float, n: float, confidence: float) -> float:
     """One-sided exact lower bound of a proportion (Clopper and Pearson 1934); 0 without rows."""
     from scipy.stats import beta
 
@@ -62,7 +62,7 @@ def fewest_right(n: int, share: float, confidence: float) -> int | None:
     return high
 
 
-def share_upper_bound(successes: int, n: int, confidence: float) -> float:
+def share_upper_bound(successes: float, n: float, confidence: float) -> float:
     """One-sided exact upper bound of a proportion (Clopper and Pearson 1934); 1 without rows."""
     return 1 - share_lower_bound(n - successes, n, confidence)
 

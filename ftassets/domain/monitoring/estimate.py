@@ -1,17 +1,18 @@
-"""Shares and means of answers, with their intervals."""
+"""Shares of answers, and levels over days, with their intervals."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import hypot
 
-from ftassets.domain.mean_bounds import mean_lower_bound, mean_upper_bound
-from ftassets.domain.statistics import share_interval
+from ftassets.domain.monitoring.lasting_drop import DAY_EFFECTS, DayShare
+from ftassets.domain.statistics import share_interval, share_lower_bound, share_upper_bound
 
 SMALLEST = 10  # answers below which a share says nothing
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A share or a mean in 0..1 with its 95 % interval, of `n` answers."""
+    """A share in 0..1 with its 95 % interval, of `n` answers."""
 
     value: float
     low: float
@@ -27,16 +28,40 @@ def share_of(good: int, n: int) -> Estimate:
     return Estimate(good / n if n else 0.0, *share_interval(good, n), n)
 
 
-def mean_of(values: Sequence[float], population: int, confidence: float = 0.95) -> Estimate:
-    """Mean of a simple random sample of values in 0..1 out of `population`, with Gaffke's bounds on both sides.
+def level(days: Sequence[DayShare]) -> float:
+    """Share of good ones over days, each unit weighing the same."""
+    return min(sum(day.good for day in days) / sum(day.units for day in days), 1.0)
 
-    They hold for rows drawn from any number; where most of the population was drawn, what the others can be at most is closer.
-    Raises ValueError for no values or more than there are.
+
+def level_bounds(days: Sequence[DayShare], confidence: float) -> tuple[float, float]:
+    """One-sided lower and upper bound of the lasting level of a share, each with this confidence.
+
+    Clopper and Pearson's, for as many units as would have `level_variance` without effects of days (Korn and Graubard 1998).
     """
-    n = len(values)
-    if not 0 < n <= population:
-        raise ValueError(f"{n} values cannot be a sample of {population}")
-    mean, each, drawn = sum(values) / n, (1 + confidence) / 2, n / population
-    low = max(mean_lower_bound(values, each), mean * drawn)
-    high = min(mean_upper_bound(values, each), mean * drawn + 1 - drawn)
-    return Estimate(mean, min(low, mean), max(high, mean), n)
+    share, (units, p) = level(days), _with_four(days)
+    counted = sum(day.units for day in days) / (1 + _of_days(days) * units / (p * (1 - p)))
+    return share_lower_bound(share * counted, counted, confidence), share_upper_bound(share * counted, counted, confidence)
+
+
+def level_variance(days: Sequence[DayShare]) -> float:
+    """Variance of `level` around the lasting one: of units, by the Agresti-Coull estimate, and of days with the usual effects."""
+    units, p = _with_four(days)
+    return p * (1 - p) / units + _of_days(days)
+
+
+def largest_drop(before: Sequence[DayShare], now: Sequence[DayShare], confidence: float) -> float:
+    """One-sided upper bound of how much lower the level is now: bounds of both, distances added in squares (Zou and Donner 2008)."""
+    (_, highest), (lowest, _) = level_bounds(before, confidence), level_bounds(now, confidence)
+    then, here = level(before), level(now)
+    return then - here + hypot(highest - then, here - lowest)
+
+
+def _with_four(days: Sequence[DayShare]) -> tuple[float, float]:
+    """Units and share with two good ones and two bad ones added (Agresti and Coull 1998): its variance is never 0."""
+    units = sum(day.units for day in days) + 4
+    return units, (sum(day.good for day in days) + 2) / units
+
+
+def _of_days(days: Sequence[DayShare]) -> float:
+    """Variance of the share by effects of days of the usual size."""
+    return (min(DAY_EFFECTS) / sum(day.units for day in days)) ** 2 * sum(day.units**2 for day in days)

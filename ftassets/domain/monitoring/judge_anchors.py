@@ -1,29 +1,34 @@
 """Whether the judge of live answers has become stricter or milder behind its name: rows with fixed answers that it scores each time.
 
-Anchors are golden rows with three answers each: the expected one, the first half of it, and that of another row. A judge that has not
+Anchors are golden rows with one of three answers: the expected one, the first half of it, and that of another row. A judge that has not
 changed gives scores now and at first that are exchangeable, so that both signs of a difference are equally probable: the exact sign test.
 What one report may risk is such that the reports of a year call an unchanged judge changed with the stated probability (Bonferroni).
-Before that is proved, a drop of the judged answers counts only if most of it cannot be the judge's doing.
+Before that is proved, a drop of the judged answers counts only if it is larger than what may be the judge's doing: by Gaffke's bound, as a
+judge that scores few anchors much lower is seen in few of them (`bench/intervals.py`). Each row is an anchor once, as its answers may fall
+together; a golden set with fewer rows than there are anchors is used again, with another answer.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import sqrt
 
 from ftassets.domain.canonical import digest_of
 from ftassets.domain.chat import openai_messages
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.evaluation.sampling import fixed_sample
 from ftassets.domain.gates.result import Verdict
+from ftassets.domain.mean_bounds import mean_upper_bound
 from ftassets.domain.monitoring.finding import Finding
 from ftassets.domain.monitoring.quality import JUDGED, QualityPoint, Series, follow
 from ftassets.domain.statistics import Pairs, mcnemar_p
 from ftassets.wording import amount
 
-ROWS = 40  # golden rows; anchors are three times as many, which the judge scores at each report besides the answers
+ANCHORS = 120  # that the judge scores at each report besides the answers
 RISK = 0.05  # that the reports of a year call an unchanged judge changed
-PART = 0.5  # of a drop of the judged answers, which anchors must exclude to be the judge's doing
-_SURE = 1.645  # standard errors of a one-sided 95 % bound
+_ANSWERS: tuple[Callable[[str, str], str], ...] = (  # from the row's answer and that of another one
+    lambda own, _: own,
+    lambda own, _: own[: len(own) // 2],
+    lambda _, other: other,
+)
 
 
 @dataclass(frozen=True)
@@ -58,13 +63,17 @@ class JudgeDrift:
 def anchors(golden: Sequence[Example]) -> list[Anchor]:
     """The anchors of a golden set: the same as long as its rows are; none of a single row."""
     rows = {row.id: row for row in golden}
-    chosen = [rows[name] for name in fixed_sample(rows, ROWS)]
+    chosen = [rows[name] for name in fixed_sample(rows, ANCHORS)]
+    if len(chosen) < 2:
+        return []
     found: dict[str, Anchor] = {}
-    for row, other in zip(chosen, [*chosen[1:], *chosen[:1]], strict=True):
-        for answer in (row.completion, row.completion[: len(row.completion) // 2], other.completion):
-            name = digest_of([openai_messages(row.messages), answer])[:16]
-            found[name] = Anchor(name, row, answer)
-    return list(found.values()) if len(chosen) > 1 else []
+    for number in range(min(ANCHORS, len(_ANSWERS) * len(chosen))):
+        again, place = divmod(number, len(chosen))
+        row, other = chosen[place], chosen[(place + 1) % len(chosen)]
+        answer = _ANSWERS[(place + again) % len(_ANSWERS)](row.completion, other.completion)
+        name = digest_of([openai_messages(row.messages), answer])[:16]
+        found[name] = Anchor(name, row, answer)
+    return list(found.values())
 
 
 def risk_of_a_report(reports_a_day: float) -> float:
@@ -75,10 +84,10 @@ def risk_of_a_report(reports_a_day: float) -> float:
 def follow_judged(
     series: Series, alert_drop: float, trigger_drop: float | None, measures: int, drift: JudgeDrift | None
 ) -> tuple[Series, QualityPoint, Finding]:
-    """`follow` for the judged answers: no new drop is found while more than `PART` of it may be the judge's doing."""
+    """`follow` for the judged answers: no new drop is found while all of it may be the judge's doing."""
     found, point, finding = follow(JUDGED, series, alert_drop, trigger_drop, measures)
     fall = (point.baseline or 0.0) - point.value
-    if drift is not None and drift.n and drift.most >= PART * fall and found.dropped_since(series):
+    if drift is not None and drift.n and drift.most >= fall and found.dropped_since(series):
         return series, point, Finding(Verdict.NOT_ENOUGH_DATA, f"{JUDGED} is lower, which may be the judge's doing: {drift.sentence}")
     return found, point, finding
 
@@ -90,6 +99,4 @@ def judge_drift(first: Mapping[str, int], now: Mapping[str, int], risk: float) -
     lower, higher = pairs.only_candidate, pairs.only_production
     stricter, milder = mcnemar_p(pairs), mcnemar_p(Pairs(higher, lower, pairs.n))
     falls = [(first[name] - now[name]) / 4 for name in both if first[name] > 1]
-    n = len(falls) + 1  # one anchor more that moved a step keeps the error of few from being none
-    error = sqrt((sum(fall**2 for fall in falls) + 1 / 16) / n**2)
-    return JudgeDrift(lower, higher, pairs.n, min(stricter, milder) < risk / 2, sum(falls) / n + _SURE * error)
+    return JudgeDrift(lower, higher, pairs.n, min(stricter, milder) < risk / 2, mean_upper_bound(falls, 0.95))

@@ -10,8 +10,9 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, ConfigDict
 
 from ftassets.domain.gates.result import Verdict
+from ftassets.domain.monitoring.estimate import largest_drop, level, level_bounds, level_variance
 from ftassets.domain.monitoring.finding import Finding
-from ftassets.domain.monitoring.lasting_drop import DAY_EFFECTS, WEEK, DayShare, Turn, limit_of, turns
+from ftassets.domain.monitoring.lasting_drop import WEEK, DayShare, Turn, limit_of, turns
 from ftassets.wording import amount
 
 NOT_DISLIKED, NOT_CORRECTED, WITHOUT_ERROR, WELL_FORMED, JUDGED = "not_disliked", "not_corrected", "without_error", "well_formed", "judged"
@@ -22,7 +23,8 @@ FALSE_TRIGGERS = 0.02  # share of years of a loop in which steady quality asks f
 LATE = 14  # days after an answer within which feedback on it counts
 KEPT = 400  # days of a version that are compared; what has lasted longer is its usual level
 RECENT = 14  # days that must exclude a drop for PASS
-_SURE = 1.645  # standard deviations of a one-sided 95 % bound
+_EACH = 0.975  # confidence of each end of a 95 % interval
+_AS_LIKELY = 3.84  # of twice the log-likelihood: first days of a drop that differ by less from the best one are as likely (95 %)
 
 
 class Day(BaseModel):
@@ -78,7 +80,8 @@ class QualityPoint(BaseModel):
     """One measure in one report: its share in 0..1, higher is better, and users that were measured, each counted once a day.
 
     `value` and `n` are of the days since the change where there is one, else of the newest `RECENT` days; `baseline` and `baseline_n` of
-    the days before. None while there are no days before. `low` and `high` are the 95 % interval, with the effects of days in it.
+    the days before. None while there are no days before. `low` and `high` are the 95 % interval, with the effects of days in it, and of
+    the first day of the change, which is not known.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -140,7 +143,7 @@ def _changes(days: Sequence[Day], known: Sequence[Change], drop: float, limit: f
     # what has lasted longer than the days that are kept is the usual level
     known = tuple(dropwhile(lambda change: change.day < days[0].day or not change.down, known))
     told = [Turn(sum(day.day <= change.day for day in days), change.down) for change in known]
-    found = turns([DayShare(day.users, day.good) for day in days], drop, limit, told)
+    found = turns(_shares(days), drop, limit, told)
     return (*known, *(Change(day=days[turn.days - 1].day, down=turn.down) for turn in found[len(told) :]))
 
 
@@ -148,27 +151,32 @@ def _point(series: Series) -> QualityPoint:
     """The newest level and the one before."""
     days, since = series.days, None
     place = max(len(days) - RECENT, min(WEEK, len(days) - 1))
+    places = [place]
     if series.dropped or series.asks_for_retrain:
         change = (series.alerts if series.dropped else series.triggers)[-1]
-        place = _began(days, sum(day.day <= change.day for day in days))
+        place, *_ = places = _began(days, sum(day.day <= change.day for day in days))
         since = days[place].day
     before, now = days[:place], days[place:]
-    users = sum(day.users for day in now)
-    value, error = _share(now), _error(now)
+    low, high = zip(*(level_bounds(_shares(days[each:]), _EACH) for each in places), strict=True)
     return QualityPoint(
-        value=value, low=max(0.0, value - 1.96 * error), high=min(1.0, value + 1.96 * error), n=users,
-        baseline=_share(before) if before else None, baseline_n=sum(day.users for day in before), since=since,
+        value=level(_shares(now)), low=min(low), high=max(high), n=sum(day.users for day in now),
+        baseline=level(_shares(before)) if before else None, baseline_n=sum(day.users for day in before), since=since,
     )  # fmt: skip
 
 
-def _began(days: Sequence[Day], proved: int) -> int:
-    """Place of the first day of a drop that was proved after so many days: where the means before and after differ most for chance."""
+def _began(days: Sequence[Day], proved: int) -> list[int]:
+    """Place of the first day of a drop that was proved after so many days: where the means before and after differ most for chance.
+
+    After it the places that are about as likely.
+    """
 
     def strength(place: int) -> float:
-        before, after = days[:place], days[place:proved]
-        return (_share(before) - _share(after)) / (sqrt(_error(before) ** 2 + _error(after) ** 2) or 1.0)
+        before, after = _shares(days[:place]), _shares(days[place:proved])
+        return (level(before) - level(after)) / sqrt(level_variance(before) + level_variance(after))
 
-    return max(range(min(WEEK, proved - 1) or 1, max(proved, 2)), key=strength)
+    found = {place: strength(place) for place in range(min(WEEK, proved - 1) or 1, max(proved, 2))}
+    best = max(found, key=found.__getitem__)
+    return [best, *(place for place, each in found.items() if each > 0 and each**2 > found[best] ** 2 - _AS_LIKELY and place != best)]
 
 
 def _finding(name: str, series: Series, point: QualityPoint, drop: float) -> Finding:
@@ -179,20 +187,11 @@ def _finding(name: str, series: Series, point: QualityPoint, drop: float) -> Fin
     if series.dropped:
         return Finding(Verdict.FAIL, f"{found} since {point.since}, {point.baseline:.3f} before: it dropped and has not come back")
     now, before = series.days[-RECENT:], series.days[:-RECENT] or series.days[:WEEK]
-    most = _share(before) - _share(now) + _SURE * sqrt(_error(before) ** 2 + _error(now) ** 2)
     text = f"{found}, {point.baseline:.3f} before; no drop is proved"
-    if days > WEEK and most < drop:
+    if days > WEEK and largest_drop(_shares(before), _shares(now), 0.95) < drop:
         return Finding(Verdict.PASS, f"{text}, and one of {drop:g} is excluded")
     return Finding(Verdict.NOT_ENOUGH_DATA, f"{text}, nor is one of {drop:g} excluded by so few")
 
 
-def _share(days: Sequence[Day]) -> float:
-    return sum(day.good for day in days) / sum(day.users for day in days)
-
-
-def _error(days: Sequence[Day]) -> float:
-    """Standard error of the share: of users, by the Agresti-Coull estimate, and of days with the usual effects."""
-    users = sum(day.users for day in days)
-    p = (sum(day.good for day in days) + 2) / (users + 4)
-    effects = (min(DAY_EFFECTS) / users) ** 2 * sum(day.users**2 for day in days)
-    return sqrt(p * (1 - p) / (users + 4) + effects)
+def _shares(days: Iterable[Day]) -> list[DayShare]:
+    return [DayShare(day.users, day.good) for day in days]
