@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets.domain.rollout.transition import Transition
 from ftassets.gateway.admin_bodies import Ramp, Renew, Rollback, Stage, Start, Unstage
-from ftassets.gateway.chat import ChatRequest
+from ftassets.gateway.chat_request import ChatRequest
 from ftassets.gateway.feedback import FeedbackRequest
 
 # code of an error -> HTTP status and meaning

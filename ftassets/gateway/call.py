@@ -1,0 +1,68 @@
+"""One request on its way through the gateway, and its record."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ftassets.backends.traffic_log.base import Exchange
+from ftassets.domain.evaluation.answer_form import AnswerForm
+
+
+@dataclass
+class Call:
+    """One request on its way, and what is known of its answer so far."""
+
+    id: str
+    loop: str
+    version: str
+    weight: float
+    user: str
+    prompt: str
+    messages: str
+    at: float
+    began: float
+    own_id: str | None = None  # the client's name of its request
+    instead_of: str | None = None  # the candidate that production answers for
+    answer: str = ""
+    first_token_ms: float | None = None
+    tokens_in: int | None = None
+    tokens_out: int | None = None
+    cut: bool = False  # at the token limit
+    limited: bool = False  # to fewer tokens than the version's own limit, by what the client asked
+    steered: str | None = None  # what of the client's own may give the answer another form than the task's
+
+    @property
+    def elapsed_ms(self) -> float:
+        return (time.perf_counter() - self.began) * 1000
+
+    @property
+    def headers(self) -> dict[str, str]:
+        own = {"x-client-request-id": self.own_id} if self.own_id else {}
+        fallback = {"x-ftassets-fallback-for": self.instead_of} if self.instead_of else {}
+        return {"x-ftassets-version": self.version, "x-request-id": self.id, **own, **fallback}
+
+    def count(self, usage: Mapping[str, Any] | None) -> None:
+        """Take over the engine's token counts."""
+        if usage:
+            self.tokens_in, self.tokens_out = usage.get("prompt_tokens"), usage.get("completion_tokens")
+
+    def finished(self, form: AnswerForm, status: int, error: str | None = None) -> Exchange:
+        exchange = Exchange(
+            id=self.id,
+            loop=self.loop,
+            version=self.version,
+            user=self.user,
+            prompt=self.prompt,
+            messages=self.messages,
+            answer=self.answer,
+            status=status,
+            at=self.at,
+            latency_ms=self.elapsed_ms,
+            first_token_ms=self.first_token_ms,
+            tokens_in=self.tokens_in,
+            tokens_out=self.tokens_out,
+            weight=self.weight,
+            error=error,
+        )
+        return exchange.judged(form, self.cut, "max_tokens or a long conversation" if self.cut and self.limited else self.steered)
