@@ -55,7 +55,7 @@ most general one that you can handle; `ftassets.exits` defines the exit code of 
   - NotRecorded: The row of a request could not be stored, so the request must fail.
   - NotReproduced: A report cannot be recomputed, or the recomputed one differs.
   - OutOfTime: The request exceeded its time limit; its process was ended.
-  - Problem: Error response to a client: HTTP status, a sentence, and a code for programs.
+  - Problem: Error response to a client: HTTP status, a sentence, and a code for programs. `detail` is for the traffic log only.
   - QueueFull: The queue has reached its maximum length.
   - RehearsalFailed: A step of a rehearsal failed; the message names it and says what to do.
   - ServerUnreachable: A server does not answer or rejects our key; the message has its address and what to check.

@@ -792,8 +792,8 @@ GUARDS = (
         "gateway/chat.py",
         (
             "a control token in a client's text",
-            'asked = await self._context.escaped(route.version, body["messages"], body.get("tools"))',
-            'asked = type("Asked", (), {"messages": body["messages"], "tools": body.get("tools")})',
+            'read = await self._context.escaped(route.version, body["messages"], body.get("tools"))',
+            'read = type("Read", (), {"messages": body["messages"], "tools": body.get("tools")})',
             "gateway/test_chat.py::test_a_text_with_a_control_token_is_answered_and_reaches_the_engine_as_text",
         ),
     ),

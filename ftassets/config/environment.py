@@ -47,6 +47,10 @@ TABLE = (
         "FTASSETS_DEBUG", "setting", "Set to 1, every error of the command line is shown with its traceback.", "", "ftassets.exits"
     ),
     Variable(
+        "FTASSETS_HOSTS", "setting", "Names, with commas between, under which clients may ask a gateway that listens on loopback.",
+        "addresses and localhost only", "ftassets.gateway.entrance",
+    ),
+    Variable(
         "FTASSETS_TRAINER_POD", "setting", "Path of the Pod manifest in which a training runs; needed by the profile kubernetes.", "",
         "ftassets.config.profiles",
     ),

@@ -17,7 +17,7 @@ from ftassets.gateway.admin_bodies import Body, Ramp, Renew, Rollback, Stage, St
 from ftassets.gateway.app import health
 from ftassets.gateway.model_hosts.base import HostError
 from ftassets.gateway.openapi import show_admin
-from ftassets.gateway.problems import Problem, on_error, on_problem, parse, read
+from ftassets.gateway.problems import Problem, on_error, on_problem, parse, read_body
 from ftassets.gateway.recorder import Recorder
 from ftassets.gateway.router import Router
 
@@ -29,12 +29,12 @@ def admin_app(router: Router, recorder: Recorder, token: str) -> "WithToken":
         return _state(router.state(request.path_params["loop"]))
 
     async def stage(request: Request) -> Response:
-        body, _ = parse(await read(request), Stage)
+        body, _ = parse(await read_body(request), Stage)
         return JSONResponse({"url": await router.stage(request.path_params["loop"], body.digest, body.seconds)})
 
     def verb(model: type[Body], act: Callable[..., Awaitable[EndpointState]]) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
-            body, _ = parse(await read(request), model)
+            body, _ = parse(await read_body(request), model)
             return _state(await act(request.path_params["loop"], **dict(body)))
 
         return endpoint
@@ -51,7 +51,7 @@ def admin_app(router: Router, recorder: Recorder, token: str) -> "WithToken":
         return JSONResponse([transition.to_json() for transition in found])
 
     async def show_health(request: Request) -> Response:
-        return JSONResponse(await health(router, recorder))
+        return JSONResponse(await health(router, recorder, in_full=True))
 
     async def refused(request: Request, error: Exception) -> Response:
         return Problem(409, str(error), "refused" if isinstance(error, Refused) else "not_possible").response()
@@ -85,6 +85,7 @@ def admin_app(router: Router, recorder: Recorder, token: str) -> "WithToken":
             HostError: no_server,
         },
     )
+    app.router.redirect_slashes = False
     return WithToken(app, token)
 
 

@@ -7,11 +7,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from ftassets.backends.traffic_log.base import Feedback, UnknownAnswer
+from ftassets.config.loop_files import UnknownLoop
+from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets.domain.traffic.feedback import tags_text
 from ftassets.gateway.chat import Chat
 from ftassets.gateway.feedback import FeedbackRequest
 from ftassets.gateway.openapi import show_public
-from ftassets.gateway.problems import Problem, on_error, on_problem, parse, read
+from ftassets.gateway.problems import Problem, on_error, on_problem, parse, read_body
 from ftassets.gateway.prometheus import Metrics
 from ftassets.gateway.recorder import NotRecorded, Recorder
 from ftassets.gateway.router import Router
@@ -21,7 +23,7 @@ def public_app(router: Router, recorder: Recorder, metrics: Metrics, chat: Chat,
     """Routes for clients: the OpenAI API as far as a chat needs it, feedback, health and metrics."""
 
     async def feedback(request: Request) -> Response:
-        said, _ = parse(await read(request), FeedbackRequest)
+        said, _ = parse(await read_body(request), FeedbackRequest)
         try:
             await recorder.record(Feedback(said.id, clock(), said.rating, said.correction, said.comment, tags_text(said.tags)))
         except UnknownAnswer as error:
@@ -31,11 +33,14 @@ def public_app(router: Router, recorder: Recorder, metrics: Metrics, chat: Chat,
         return JSONResponse({"id": said.id, "stored": True})
 
     async def models(request: Request) -> Response:
-        entries = [
-            {"id": loop, "object": "model", "created": int(state.since), "owned_by": "ftassets", "version": state.production}
-            for loop, state in router.states().items()
-        ]
-        return JSONResponse({"object": "list", "data": entries})
+        return JSONResponse({"object": "list", "data": [_model(loop, state) for loop, state in router.states().items()]})
+
+    async def model(request: Request) -> Response:
+        loop = request.path_params["model"]
+        try:
+            return JSONResponse(_model(loop, router.state(loop)))
+        except UnknownLoop as error:
+            raise Problem(404, str(error), "model_not_found") from error
 
     async def healthy(request: Request) -> Response:
         asked = request.query_params.get("loop")
@@ -63,11 +68,12 @@ def public_app(router: Router, recorder: Recorder, metrics: Metrics, chat: Chat,
             metrics.rejected(response.status_code)
         return response
 
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/v1/chat/completions", chat.complete, methods=["POST"], name="chat_completions"),
             Route("/v1/feedback", feedback, methods=["POST"], name="feedback"),
             Route("/v1/models", models, name="models"),
+            Route("/v1/models/{model}", model, name="model"),
             Route("/health", healthy, name="health"),
             Route("/livez", alive, name="livez"),
             Route("/readyz", ready, name="readyz"),
@@ -76,10 +82,19 @@ def public_app(router: Router, recorder: Recorder, metrics: Metrics, chat: Chat,
         ],
         exception_handlers={Problem: problem, HTTPException: problem, Exception: on_error},
     )
+    app.router.redirect_slashes = False  # a redirect would name whatever Host the client did
+    return app
 
 
-async def health(router: Router, recorder: Recorder, asked: str | None = None) -> dict:
-    """Whether the log can be written, every version with traffic answers, and by loop production does; of one loop if it is named."""
+def _model(loop: str, state: EndpointState) -> dict:
+    return {"id": loop, "object": "model", "created": int(state.since), "owned_by": "ftassets", "version": state.production}
+
+
+async def health(router: Router, recorder: Recorder, asked: str | None = None, in_full: bool = False) -> dict:
+    """Whether the log can be written, every version with traffic answers, and by loop production does; of one loop if it is named.
+
+    `in_full`: why not in full, for people who run the gateway.
+    """
     versions, loops = {}, {}
     for loop, state in router.states().items():
         if asked not in (None, loop):
@@ -89,9 +104,10 @@ async def health(router: Router, recorder: Recorder, asked: str | None = None) -
         for digest in state.running:
             ready = router.answers(loop, digest)
             entry = {"loop": loop, "weight": state.weights.get(digest, 0), "ready": ready}
-            versions[digest] = entry if ready else {**entry, "why": router.why_not(loop, digest)}
+            why_not = router.why_not if in_full else router.why_not_in_short
+            versions[digest] = entry if ready else {**entry, "why": why_not(loop, digest)}
     problem = await recorder.problem()
-    traffic_log = {"ready": problem is None} | ({"why": problem} if problem else {})
+    traffic_log = {"ready": problem is None} | ({"why": problem if in_full else "it cannot be written"} if problem else {})
     ok = problem is None and all(version["ready"] for version in versions.values() if version["weight"])
     # an answer that cannot be recorded is not given
     loops = {loop: answers and problem is None for loop, answers in loops.items()}

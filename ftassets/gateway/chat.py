@@ -1,6 +1,5 @@
 """`POST /v1/chat/completions`: choose a version, pass the answer through, and keep its last byte until the row is durable."""
 
-import logging
 import re
 import time
 import uuid
@@ -20,20 +19,19 @@ from ftassets.domain.traffic.exchange import hashed_user, keyed_user, stored_req
 from ftassets.gateway.call import Call
 from ftassets.gateway.chat_request import ChatRequest
 from ftassets.gateway.client_watch import ClientGone, ClientWatch
-from ftassets.gateway.context import Context
+from ftassets.gateway.context import TOKEN_BYTES, Context
 from ftassets.gateway.idempotency import LONGEST_KEY, Answers, Claim, Kept
 from ftassets.gateway.model_hosts.base import MODEL_NAME
-from ftassets.gateway.problems import CLIENT_GONE, Problem, parse, read
+from ftassets.gateway.problems import CLIENT_GONE, Problem, parse, read_body
 from ftassets.gateway.prometheus import Metrics
 from ftassets.gateway.recorder import NotRecorded, Recorder
 from ftassets.gateway.relay import Relay, engine_problem, read_whole
 from ftassets.gateway.router import Route, Router, Unavailable
 from ftassets.wording import amount
 
-log = logging.getLogger(__name__)
-
 _FORWARDED = {"temperature", "top_p", "frequency_penalty", "seed", "stop", "tools", "stream"}
 _ID = re.compile(r"[\w.:/+=@-]{1,128}", re.ASCII)
+_WAIT = re.compile(r"[\w ,:-]{1,40}", re.ASCII)  # seconds, or a date
 TIMEOUT = aiohttp.ClientTimeout(total=120, sock_connect=5)
 
 
@@ -43,6 +41,7 @@ class _Asked:
 
     ask: ChatRequest
     content: dict[str, Any]
+    size: int  # bytes of the body
     name: str
     own_id: str | None
     at: float
@@ -74,10 +73,10 @@ class Chat:
     async def complete(self, request: Request) -> Response | Relay:
         """Answer one request. Raises Problem."""
         at, began = time.time(), time.perf_counter()
-        body = await read(request)
+        body = await read_body(request)
         ask, content = parse(body, ChatRequest)
         name = (ask.user or "").strip() or request.headers.get("x-user", "").strip()
-        asked = _Asked(ask, content, name, _own_id(request), at, began)
+        asked = _Asked(ask, content, len(body), name, _own_id(request), at, began)
         if not (key := request.headers.get("idempotency-key")):
             return await self._answer(request, asked, None)
         if len(key) > LONGEST_KEY:
@@ -106,7 +105,8 @@ class Chat:
         except Unavailable as error:
             if error.route is None:
                 raise Problem(503, str(error), "no_production_version", retry_after=5) from error
-            route, unavailable = error.route, str(error)
+            route = error.route
+            unavailable = Problem(503, str(error), "version_unavailable", retry_after=2, detail=error.detail)
         user = keyed_user(hashed_user(name), self._salt)
         call = Call(
             f"chatcmpl-{uuid.uuid4().hex}",
@@ -122,11 +122,11 @@ class Chat:
             route.instead_of,
         )
         if unavailable:
-            raise await self._failed(call, Problem(503, unavailable, "version_unavailable", retry_after=2))
+            raise await self._failed(call, unavailable)
         self._router.fleet.enter(route.version)
         leave = True
         try:
-            body = await self._payload(call, ask, asked.content, self._router.loops[ask.model], route)
+            body = await self._payload(call, asked, self._router.loops[ask.model], route)
             try:
                 async with ClientWatch(request.receive):  # the engine's work ends with its connection
                     reply = await self._ask(route, body)
@@ -148,24 +148,27 @@ class Chat:
             if leave:
                 self._router.fleet.leave(route.version)
 
-    async def _payload(self, call: Call, ask: ChatRequest, content: dict, loop: LoopConfig, route: Route) -> bytes:
+    async def _payload(self, call: Call, asked: _Asked, loop: LoopConfig, route: Route) -> bytes:
         """Request to the engine: the loop's system prompt and the version's settings where the request has none.
 
         An answer that would not fit into our engine is cut shorter; a prompt that does not fit raises Problem 400. An external
         endpoint reports this itself.
         """
+        ask, content, external = asked.ask, asked.content, self._router.fleet.external(route.version)
+        if not external and asked.size > self._context.most_bytes:  # before anything is done with its texts
+            most = f"{amount(self._context.most_bytes, 'byte')}, {TOKEN_BYTES} for each token"
+            raise Problem(400, f"the request has {amount(asked.size, 'byte')}, the model takes {most}", "context_length_exceeded")
         # as validated: "false" is no stream
         body: dict[str, Any] = ask.model_dump(include=_FORWARDED, exclude_unset=True, exclude_none=True)
         if not body.get("tools", True):  # some templates write an empty list of tools, and training has none
             del body["tools"]
         body["model"] = MODEL_NAME
-        external = self._router.fleet.external(route.version)
         body["messages"] = content["messages"] if external else _as_read(content["messages"])
         if loop.task.system_prompt and ask.own_system_prompt is None:
             body["messages"] = [{"role": "system", "content": loop.task.system_prompt}, *body["messages"]]
         if not external:  # the tokenizer of somebody else's server is not known
-            asked = await self._context.escaped(route.version, body["messages"], body.get("tools"))
-            body |= {"messages": asked.messages, **({"tools": asked.tools} if asked.tools else {})}
+            read = await self._context.escaped(route.version, body["messages"], body.get("tools"))
+            body |= {"messages": read.messages, **({"tools": read.tools} if read.tools else {})}
             if (ask.frequency_penalty or 0) <= -1:  # our engine takes the penalty plus one as a factor, and fails from zero downwards
                 raise Problem(422, "frequency_penalty: the model server of this loop takes numbers above -1 only", "invalid_request")
         generation = self._router.generation(route.version)
@@ -179,7 +182,7 @@ class Chat:
             body["max_tokens"] = await self._context.room(route.version, to_json([body["messages"], body.get("tools", [])]), wanted)
         if body["max_tokens"] < 1:
             over = amount(1 - body["max_tokens"], "token")
-            raise Problem(400, f"the conversation is {over} too long for the model", "context_length_exceeded")
+            raise Problem(400, f"the conversation is at least {over} too long for the model", "context_length_exceeded")
         call.limited = body["max_tokens"] < usual
         if ask.stop:
             call.steered = "stop"
@@ -193,7 +196,11 @@ class Chat:
         """The engine's reply once its headers say 200; whoever gets it closes it. Raises Problem."""
         try:
             reply = await self._session.post(
-                f"{route.url}/v1/chat/completions", data=body, headers={"content-type": "application/json"}, timeout=self._timeout
+                f"{route.url}/v1/chat/completions",
+                data=body,
+                headers={"content-type": "application/json"},
+                timeout=self._timeout,
+                allow_redirects=False,
             )
         except (TimeoutError, aiohttp.ClientError) as error:
             raise engine_problem(error) from error
@@ -201,16 +208,19 @@ class Chat:
             return reply
         async with reply:
             try:
-                detail = (await reply.text(errors="replace"))[:500]
+                detail = (await reply.content.read(2000)).decode(errors="replace")[:500]
             except (TimeoutError, aiohttp.ClientError) as error:
                 detail = repr(error)
+        wait = reply.headers.get("retry-after", "")
+        headers = {"retry-after": wait} if _WAIT.fullmatch(wait) else {}
         if 400 <= reply.status < 500:
-            raise Problem(reply.status, f"the model server does not take this request: {detail}", "refused_by_engine")
-        raise Problem(502, f"the model server answered {reply.status}: {detail}", "engine_error")
+            said = f"the model server does not take this request: {detail}"
+            raise Problem(reply.status, said, "refused_by_engine", headers=headers)
+        raise Problem(502, f"the model server answered {reply.status}", "engine_error", headers=headers, detail=detail)
 
     async def _failed(self, call: Call, problem: Problem) -> Problem:
         """The problem, once it is on record."""
-        await self._record(call, problem.status, str(problem))
+        await self._record(call, problem.status, problem.logged)
         problem.headers |= call.headers
         return problem
 

@@ -5,6 +5,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 _INT32 = 2**31 - 1
+MOST_MESSAGES = 4000
+MOST_PARTS = 1000  # of a message
+MOST_TOOLS = 512
 
 
 class TextPart(BaseModel):
@@ -14,13 +17,16 @@ class TextPart(BaseModel):
     text: str = Field(description="The text.")
 
 
+Parts = Annotated[list[TextPart], Field(max_length=MOST_PARTS, fail_fast=True)]
+
+
 class Message(BaseModel):
     """One message; what else it holds is the engine's business."""
 
     model_config = ConfigDict(extra="allow")
 
     role: Literal["system", "developer", "user", "assistant", "tool"] = Field(description="Who speaks.")
-    content: str | list[TextPart] | None = Field(None, description="Text, or a list of text parts.")
+    content: str | Parts | None = Field(None, description="Text, or a list of text parts.")
 
     @property
     def text(self) -> str:
@@ -38,11 +44,16 @@ class StreamOptions(BaseModel):
 Stop = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 
 
+Tools = Annotated[list[dict[str, Any]], Field(max_length=MOST_TOOLS, fail_fast=True)]
+
+
 class ChatRequest(BaseModel):
     """The fields that count. Others of the OpenAI API are accepted and have no effect, as `transformers serve` has it."""
 
     model: str = Field(max_length=100, description="Name of the loop.")
-    messages: list[Message] = Field(min_length=1, description="The conversation. One message of role user must have text.")
+    messages: list[Message] = Field(
+        min_length=1, max_length=MOST_MESSAGES, fail_fast=True, description="The conversation. One message of role user must have text."
+    )
     stream: bool | None = Field(False, description="Whether the answer comes as server-sent events.")
     stream_options: StreamOptions | None = Field(None, description="What a stream says besides the answer.")
     user: str | None = Field(None, max_length=500, description="Who asks: the same user stays on the same version. Stored as a hash only.")
@@ -55,7 +66,7 @@ class ChatRequest(BaseModel):
     frequency_penalty: float | None = Field(None, ge=-2, le=2, description="Passed to the model server.")
     seed: int | None = Field(None, ge=-(2**63), le=2**63 - 1, description="Passed to the model server.")
     stop: Stop | Annotated[list[Stop], Field(max_length=16)] | None = Field(None, description="Passed to the model server.")
-    tools: list[dict[str, Any]] | None = Field(None, description="Passed to the model server.")
+    tools: Tools | None = Field(None, description="Passed to the model server.")
     n: Literal[1] | None = Field(None, description="One answer only.")
 
     @model_validator(mode="after")

@@ -19,32 +19,44 @@ from ftassets.gateway.feedback import FeedbackRequest
 
 # code of an error -> HTTP status and meaning
 PROBLEMS: dict[str, tuple[int, str]] = {
+    "invalid_http": (400, "What came is not HTTP."),
     "invalid_json": (400, "The body is not JSON."),
     "context_length_exceeded": (400, "The conversation has more tokens than the model takes."),
     "no_token": (401, "The admin API needs `Authorization: Bearer` with the content of `keys/admin.token` in the home."),
+    "origin_refused": (403, "A web page asked. Its own server may, with the page's users as `user`."),
     "model_not_found": (404, "No loop has the name in `model`."),
     "unknown_answer": (404, "The traffic log has no answer with this id."),
     "unknown_loop": (404, "No loop has the name in the path."),
     "not_found": (404, "There is no such path."),
     "method_not_allowed": (405, "The path exists, but not with this method."),
+    "request_timeout": (408, "The headers were not there within 10 s, or the body within 20 s."),
     "refused": (409, "The version may not gain traffic: no valid release, changed files, a revoked key. The message says which."),
     "not_possible": (409, "This change does not exist from the current state, for example a ramp without a candidate."),
     "request_too_large": (413, "The body is larger than 1,000,000 bytes."),
+    "unsupported_media_type": (415, "The body's content type is not application/json."),
+    "wrong_host": (421, "The gateway listens on loopback and was asked under a name that is not in FTASSETS_HOSTS."),
     "invalid_request": (422, "A field is missing or out of range. The message names it."),
     "idempotency_key_reused": (422, "The Idempotency-Key was used for another request within ten minutes."),
+    "too_many_requests": (429, "500 requests are being answered. `Retry-After` says when to try again."),
+    "headers_too_large": (431, "The headers have more than 65,536 bytes."),
     "client_gone": (499, "The client closed its connection before it had the answer. The traffic log has the status."),
     "refused_by_engine": (400, "The model server refused the request. The status is the model server's own, 400 to 499."),
     "internal_error": (500, "The gateway failed. Its log has the details."),
     "engine_error": (502, "The model server answered with an error, or broke off."),
     "engine_unreachable": (502, "The model server could not be reached."),
+    "too_many_connections": (503, "All connections are busy. `Retry-After` says when to try again."),
     "no_production_version": (503, "The loop has no version in production yet."),
     "version_unavailable": (503, "The version that should answer is starting, or its files are damaged."),
     "not_recorded": (503, "The traffic log cannot be written. An answer that is not on record is not given."),
     "no_model_server": (503, "The version's model server could not be started, or did not answer in time."),
     "engine_timeout": (504, "The model server took longer than 120 s."),
 }
-_BODY = ("invalid_json", "request_too_large", "invalid_request")
-ANYWHERE = ("not_found", "method_not_allowed", "internal_error")  # of every path
+_BODY = ("invalid_json", "request_too_large", "invalid_request", "unsupported_media_type")
+_EVERYWHERE = (  # of every path; the first four before there is a request
+    "invalid_http", "request_timeout", "headers_too_large", "too_many_connections", "not_found", "method_not_allowed", "internal_error",
+)  # fmt: skip
+_ADMITTED = ("origin_refused", "wrong_host", "too_many_requests")  # of every public path
+ANYWHERE = (*_EVERYWHERE, *_ADMITTED)
 _CHAT = (
     *_BODY, "idempotency_key_reused", "client_gone",
     "context_length_exceeded", "model_not_found", "refused_by_engine", "engine_error", "engine_unreachable", "engine_timeout",
@@ -216,6 +228,12 @@ PUBLIC: dict[str, Operation] = {
         "Several messages on one answer add up: the newest rating, correction, comment and tags count.",
     ),
     "models": Operation("List the loops.", answer=ModelList),
+    "model": Operation(
+        "One loop.",
+        ("model_not_found",),
+        answer=ModelEntry,
+        parameters=({"name": "model", "in": "path", "required": True, "schema": {"type": "string"}, "description": "Name of the loop."},),
+    ),
     "health": Operation(
         "Whether every version with traffic answers, and its answers can be recorded.",
         ("unknown_loop",),
@@ -285,12 +303,12 @@ ADMIN: dict[str, Operation] = {
 
 def public_document(routes: Sequence[BaseRoute]) -> dict[str, Any]:
     """The document of the public listener, for these routes of its app."""
-    return _document("ftassets gateway", _ABOUT_PUBLIC, routes, PUBLIC)
+    return _document("ftassets gateway", _ABOUT_PUBLIC, routes, PUBLIC, ANYWHERE)
 
 
 def admin_document(routes: Sequence[BaseRoute]) -> dict[str, Any]:
     """The document of the admin listener, for these routes of its app."""
-    document = _document("ftassets gateway, admin API", _ABOUT_ADMIN, routes, ADMIN)
+    document = _document("ftassets gateway, admin API", _ABOUT_ADMIN, routes, ADMIN, _EVERYWHERE)
     document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
     document["security"] = [{"token": []}]
     return document
@@ -306,7 +324,9 @@ async def show_admin(request: Request) -> Response:
     return JSONResponse(admin_document(request.app.routes))
 
 
-def _document(title: str, about: str, routes: Sequence[BaseRoute], operations: Mapping[str, Operation]) -> dict[str, Any]:
+def _document(
+    title: str, about: str, routes: Sequence[BaseRoute], operations: Mapping[str, Operation], everywhere: Sequence[str]
+) -> dict[str, Any]:
     bodies = {operation.body for operation in operations.values() if operation.body}
     answers = {operation.answer for operation in operations.values() if isinstance(operation.answer, type)}
     _, definitions = models_json_schema(
@@ -323,7 +343,7 @@ def _document(title: str, about: str, routes: Sequence[BaseRoute], operations: M
     paths: dict[str, Any] = {}
     for path, route in _routes(routes):
         for method in sorted((route.methods or set()) - {"HEAD"}):
-            paths.setdefault(path, {})[method.lower()] = _operation(route.name, path, operations[route.name])
+            paths.setdefault(path, {})[method.lower()] = _operation(route.name, path, operations[route.name], everywhere)
     return {
         "openapi": "3.1.0",
         "info": {"title": title, "version": version("ftassets"), "description": about},
@@ -345,12 +365,13 @@ def _sorted(models: set[Any]) -> list[type[BaseModel]]:
     return sorted(models, key=lambda model: model.__name__)
 
 
-def _operation(name: str, path: str, operation: Operation) -> dict[str, Any]:
+def _operation(name: str, path: str, operation: Operation, everywhere: Sequence[str]) -> dict[str, Any]:
     content = {operation.text: {}} if operation.text else {"application/json": {"schema": _schema(operation.answer)}}
     responses: dict[str, Any] = {"200": {"description": "Done.", "content": content}}
     responses |= {status: {"description": text, "content": content} for status, text in operation.also.items()}
-    for status in sorted({PROBLEMS[code][0] for code in (*operation.problems, *ANYWHERE)}):
-        codes = [code for code in PROBLEMS if PROBLEMS[code][0] == status and code in (*operation.problems, *ANYWHERE)]
+    possible = (*operation.problems, *everywhere)
+    for status in sorted({PROBLEMS[code][0] for code in possible}):
+        codes = [code for code in PROBLEMS if PROBLEMS[code][0] == status and code in possible]
         text = " ".join(f"{code}: {PROBLEMS[code][1]}" for code in codes)
         responses.setdefault(str(status), {"description": text, "content": {"application/json": {"schema": _schema(ErrorAnswer)}}})
     described: dict[str, Any] = {"operationId": name, "summary": operation.summary, "responses": responses}

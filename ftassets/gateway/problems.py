@@ -1,5 +1,6 @@
 """Errors as the OpenAI API words them, and bodies that must fit."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import TypeVar
 
@@ -12,18 +13,27 @@ from starlette.responses import JSONResponse
 from ftassets.errors import FtassetsError
 
 MAX_BODY = 1_000_000  # bytes
+BODY_SECONDS = 20.0
+MAX_NESTED = 50_000  # brackets that may open a list or an object
 CLIENT_GONE = 499  # as nginx logs it: nobody got this status
 
 _Body = TypeVar("_Body", bound=BaseModel)
 
 
 class Problem(FtassetsError):
-    """Error response to a client: HTTP status, a sentence, and a code for programs."""
+    """Error response to a client: HTTP status, a sentence, and a code for programs. `detail` is for the traffic log only."""
 
     def __init__(
-        self, status: int, message: str, code: str, retry_after: int | None = None, headers: Mapping[str, str] | None = None
+        self,
+        status: int,
+        message: str,
+        code: str,
+        retry_after: int | None = None,
+        headers: Mapping[str, str] | None = None,
+        detail: str = "",
     ) -> None:
         super().__init__(message)
+        self.logged = f"{message}: {detail}" if detail else message
         self.status = status
         self.code = code
         self.headers = dict(headers or {}) | ({} if retry_after is None else {"retry-after": str(retry_after)})
@@ -52,17 +62,27 @@ async def on_error(request: Request, error: Exception) -> JSONResponse:
     return Problem(500, f"the gateway failed ({type(error).__name__}); its log has the details", "internal_error").response()
 
 
-async def read(request: Request) -> bytes:
-    """The body. Raises Problem: 413 for one that is too long, 499 if the client goes away."""
+async def read_body(request: Request) -> bytes:
+    """The body, which says that it is JSON: what a web page can send unasked does not.
+
+    Raises Problem: 415 without that, 413 for one that is too long, 408 for one that takes too long, 499 if the client goes away.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise Problem(415, f"the body's content-type is {kind[:50] or 'missing'}, not application/json", "unsupported_media_type")
     body = bytearray()
     if int(request.headers.get("content-length", "0") or 0) <= MAX_BODY:
         try:
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > MAX_BODY:
-                    break
-            else:
-                return bytes(body)
+            async with asyncio.timeout(BODY_SECONDS):
+                async for chunk in request.stream():
+                    body += chunk
+                    if len(body) > MAX_BODY:
+                        break
+                else:
+                    return bytes(body)
+        except TimeoutError as error:
+            slow = f"the body was not there within {BODY_SECONDS:g} s: send it faster"
+            raise Problem(408, slow, "request_timeout", headers={"connection": "close"}) from error
         except ClientDisconnect as error:
             raise Problem(CLIENT_GONE, "the client went away while it sent its request", "client_gone") from error
     raise Problem(413, f"the body is larger than {MAX_BODY:,} bytes: send a shorter conversation", "request_too_large")
@@ -70,6 +90,8 @@ async def read(request: Request) -> bytes:
 
 def parse(body: bytes, model: type[_Body]) -> tuple[_Body, dict]:
     """The body as a model and as the dict it came from. Raises Problem: 400 for what is not JSON, 422 for what does not fit."""
+    if (nested := body.count(b"[") + body.count(b"{")) > MAX_NESTED:  # each takes time to read, and nothing else runs meanwhile
+        raise Problem(422, f"the body has {nested:,} brackets, at most {MAX_NESTED:,} are read: send a shorter one", "invalid_request")
     try:
         content = from_json(body, allow_inf_nan=False)
     except ValueError as error:

@@ -53,7 +53,7 @@ class Relay:
     async def _end(self, send: Send, problem: Problem | None) -> None:
         try:
             call = self._call
-            await self._record(call, *((200, None) if problem is None else (problem.status, str(problem))))
+            await self._record(call, *((200, None) if problem is None else (problem.status, problem.logged)))
         except Problem as error:
             problem = error
         last = event(b"[DONE]") if problem is None else event(to_json(problem.body()))
@@ -74,7 +74,7 @@ class Relay:
                         continue
                     part = from_json(data)
                     if "error" in part:
-                        return Problem(502, f"the model server broke off: {part['error']}", "engine_error")
+                        return Problem(502, "the model server broke off", "engine_error", detail=str(part["error"])[:500])
                     finished |= any(choice.get("finish_reason") for choice in part["choices"])
                     self._take(part)
                     if part["choices"] or self._wants_usage:
@@ -85,7 +85,7 @@ class Relay:
         except (TimeoutError, aiohttp.ClientError) as error:
             return engine_problem(error)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            return Problem(502, f"the model server sent something that is not a chunk ({error!r})", "engine_error")
+            return Problem(502, "the model server sent something that is not a chunk", "engine_error", detail=repr(error))
         return None if finished else Problem(502, "the model server ended its answer in the middle", "engine_error")
 
     def _take(self, part: dict) -> None:
@@ -114,11 +114,13 @@ async def read_whole(call: Call, reply: aiohttp.ClientResponse) -> dict[str, Any
     except (TimeoutError, aiohttp.ClientError) as error:
         raise engine_problem(error) from error
     except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
-        raise Problem(502, f"the model server's answer is not a completion ({error!r})", "engine_error") from error
+        raise Problem(502, "the model server's answer is not a completion", "engine_error", detail=repr(error)) from error
     return answer
 
 
 def engine_problem(error: Exception) -> Problem:
+    """The problem of an engine that does not answer, or stops in the middle of an answer."""
     if isinstance(error, TimeoutError):
         return Problem(504, "the model server took too long", "engine_timeout")
-    return Problem(502, f"the model server cannot be reached or broke off ({type(error).__name__}: {error})", "engine_unreachable")
+    detail = f"{type(error).__name__}: {error}"
+    return Problem(502, "the model server cannot be reached or broke off", "engine_unreachable", detail=detail)

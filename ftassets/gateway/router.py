@@ -34,9 +34,10 @@ log = logging.getLogger(__name__)
 class Unavailable(FtassetsError):
     """No version can answer now; the message says what to do. `route` is set when a version was chosen."""
 
-    def __init__(self, message: str, route: "Route | None" = None) -> None:
+    def __init__(self, message: str, route: "Route | None" = None, detail: str = "") -> None:
         super().__init__(message)
         self.route = route
+        self.detail = detail
 
 
 @dataclass(frozen=True)
@@ -136,15 +137,22 @@ class Router:
             return Route(loop, state.production, self.fleet.ready[state.production], 0.0, instead_of=version)
         route = Route(loop, version, self.fleet.ready.get(version, ""), float(state.weights[version]))
         if not self.answers(loop, version):
-            raise Unavailable(f"version {version[:12]} of {loop} cannot answer now: {self.why_not(loop, version)}", route)
+            why = f"version {version[:12]} of {loop} cannot answer now: {self.why_not_in_short(loop, version)}"
+            raise Unavailable(why, route, self.why_not(loop, version))
         return route
 
     def answers(self, loop: str, digest: str) -> bool:
         """Whether a version may answer and has a server that does."""
         return (loop, digest) not in self._blocked and digest in self.fleet.ready
 
+    def why_not_in_short(self, loop: str, digest: str) -> str:
+        """Why a version does not answer, for clients: without paths, addresses or the ends of logs."""
+        if (loop, digest) in self._blocked:
+            return "its files or its signature are not those of the release"
+        return "its server could not be started" if digest in self.fleet.failures else "its server is starting"
+
     def why_not(self, loop: str, digest: str) -> str:
-        """Why a version does not answer."""
+        """Why a version does not answer, for people who run the gateway."""
         if why := self._blocked.get((loop, digest)):
             return f"{why} (checked when the gateway starts)"
         return self.fleet.failures.get(digest, "its server is starting")

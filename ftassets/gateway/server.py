@@ -6,10 +6,11 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from ipaddress import ip_address
 
 import aiohttp
 import uvicorn
-from starlette.types import ASGIApp
 
 from ftassets.backends.control.base import Locked
 from ftassets.backends.control.journal import GATEWAY_LOCK
@@ -21,13 +22,18 @@ from ftassets.errors import FtassetsError
 from ftassets.gateway.admin import admin_app
 from ftassets.gateway.app import public_app
 from ftassets.gateway.chat import Chat
+from ftassets.gateway.connections import Limits, configured, raise_file_limit, tell_dead_peers
 from ftassets.gateway.context import Context
+from ftassets.gateway.entrance import Entrance, hosts_from_env
 from ftassets.gateway.fleet import Fleet
 from ftassets.gateway.model_hosts.base import ModelHost
 from ftassets.gateway.model_hosts.external import Hosts
 from ftassets.gateway.prometheus import Metrics
 from ftassets.gateway.recorder import PATIENCE, Recorder
 from ftassets.gateway.router import Router
+
+_LIMITS = Limits()
+_ADMIN_LIMITS = Limits(connections=200)
 
 
 class CannotServe(FtassetsError):
@@ -43,13 +49,16 @@ async def serve(
     bind: str = "127.0.0.1",
     port: int = 0,
     admin_port: int = 0,
+    limits: Limits = _LIMITS,
     started: Callable[[Address], None] = lambda _: None,
     clock: Callable[[], float] = time.time,
 ) -> None:
     """Serve until `stop` is set; port 0 takes a free one. The admin API is on loopback whatever `bind` is.
 
-    Raises CannotServe, ConfigurationError.
+    The public listener has the `limits`, and fewer connections where the system allows fewer files. Raises CannotServe,
+    ConfigurationError.
     """
+    limits = replace(limits, connections=min(limits.connections, raise_file_limit() // 2))
     traffic = profiles.traffic_log(home, patience=PATIENCE)
     artifacts, control = profiles.artifacts(home), profiles.control(home)
     only_one = contextlib.ExitStack()
@@ -68,10 +77,14 @@ async def serve(
                 router = Router(artifacts, control, loops, fleet, profiles.verifier(home), clock)
                 await router.open()
                 metrics = Metrics(control, loops)
-                chat = Chat(router, recorder, metrics, session, Context(artifacts, host.context), home.user_secret())
+                context = only_one.enter_context(contextlib.closing(Context(artifacts, host.context)))
+                chat = Chat(router, recorder, metrics, session, context, home.user_secret())
+                front = Entrance(public_app(router, recorder, metrics, chat, clock), _hosts(public))
+                for sock in (public, admin):
+                    tell_dead_peers(sock, limits)
                 servers = [
-                    _Server(_config(public_app(router, recorder, metrics, chat, clock))),
-                    _Server(_config(admin_app(router, recorder, admin_token(home)))),
+                    _Server(configured(front, limits)),
+                    _Server(configured(admin_app(router, recorder, admin_token(home)), _ADMIN_LIMITS)),
                 ]
                 background = [asyncio.create_task(fleet.run(router.wanted)), asyncio.create_task(router.run())]
                 listeners = [asyncio.create_task(server.serve([sock])) for server, sock in zip(servers, (public, admin), strict=True)]
@@ -103,8 +116,9 @@ class _Server(uvicorn.Server):
         yield  # two servers share this process, so it handles signals itself
 
 
-def _config(app: ASGIApp) -> uvicorn.Config:
-    return uvicorn.Config(app, lifespan="off", log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=8)
+def _hosts(sock: socket.socket) -> frozenset[str] | None:
+    """Names the gateway may be asked under: on loopback those of FTASSETS_HOSTS, else any."""
+    return hosts_from_env() if ip_address(sock.getsockname()[0]).is_loopback else None
 
 
 def _listen(bind: str, port: int) -> socket.socket:

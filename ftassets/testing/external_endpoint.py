@@ -35,7 +35,7 @@ class ExternalEndpoint:
             return JSONResponse({"error": f"wrong key: {request.headers.get('authorization')}"}, 401)
         body = await request.json()
         if self.fail_with and self.fail_only in (None, body["model"]):
-            return JSONResponse({"error": f"no, not even with {KEY}"}, self.fail_with)
+            return JSONResponse({"error": f"no, not even with {KEY}"}, self.fail_with, {"retry-after": "11"})
         self.bodies.append(body)
         text = self.answer(body["messages"][-1]["content"])
         if body.get("stream"):

@@ -26,7 +26,7 @@ def _app(digest: str, delay: float) -> ASGIApp:
         if prompt == "ready?":
             return JSONResponse(_whole("ok"))
         if prompt == "fail":
-            return JSONResponse({"detail": "no"}, 500)
+            return JSONResponse({"detail": "in /secret path"}, 500, {"retry-after": "7"})
         if prompt == "refuse":
             return JSONResponse({"detail": "unexpected field"}, 422)
         if prompt == "garbage":

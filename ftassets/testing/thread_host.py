@@ -135,9 +135,9 @@ def transformers_app(folder: Path) -> ASGIApp:
 
 @contextmanager
 def run_gateway_in_thread(
-    home: Home, loops: Mapping[str, LoopConfig], host: ModelHost, clock: Callable[[], float] = time.time
+    home: Home, loops: Mapping[str, LoopConfig], host: ModelHost, clock: Callable[[], float] = time.time, **options: Any
 ) -> Iterator[tuple[GatewayServing, str]]:
-    """A gateway on free ports; yields the client of its admin API and its public base URL (without /v1)."""
+    """A gateway on free ports; yields the client of its admin API and its public base URL (without /v1). `options` are those of `serve`."""
     ready = threading.Event()
     addresses: list[Address] = []
     errors: list[BaseException] = []
@@ -150,7 +150,7 @@ def run_gateway_in_thread(
     async def main() -> None:
         stop = asyncio.Event()
         control.append((asyncio.get_running_loop(), stop))
-        await serve(home, loops, host, stop, started=started, clock=clock)
+        await serve(home, loops, host, stop, started=started, clock=clock, **options)
 
     def run() -> None:
         try:

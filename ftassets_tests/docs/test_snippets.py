@@ -181,7 +181,7 @@ def _is_json(text: str) -> bool:
         ("python -m ftassets.training", "ftassets.training"),
         ("python -m pytest ftassets_tests/serving/test_kill.py", "no file"),
         ("dg chek defs", "no command chek"),
-        ("curl http://127.0.0.1:8100/v1/feedback -d '{}'", "422"),
+        ("curl http://127.0.0.1:8100/v1/feedback -d '{}'", "415"),
         ("ftassets nonsense", "No such command"),
     ],
 )

@@ -81,8 +81,8 @@ def leave(gateway: Running, body: dict, when: Callable[[socket.socket], object])
     content = json.dumps({"model": "support", **body}).encode()
     where = urlsplit(gateway.url)
     with socket.create_connection((str(where.hostname), where.port or 80), timeout=10) as sock:
-        head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {len(content)}\r\n\r\n"
-        sock.sendall(head.encode() + content)
+        head = "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+        sock.sendall(f"{head}content-length: {len(content)}\r\n\r\n".encode() + content)
         when(sock)
 
 
@@ -130,7 +130,9 @@ def test_many_clients_that_leave_at_any_moment_leave_nothing_behind(serving_a: R
 def test_a_client_that_leaves_while_it_sends_is_no_error_of_ours(serving_a: Running, caplog) -> None:
     where = urlsplit(serving_a.url)
     with socket.create_connection((str(where.hostname), where.port or 80)) as sock:
-        sock.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nabc")
+        sock.sendall(
+            b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\nabc"
+        )
         time.sleep(0.1)
     assert serving_a.ask("hello").status_code == 200
     time.sleep(0.2)

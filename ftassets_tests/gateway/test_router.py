@@ -12,6 +12,7 @@ import pytest
 from ftassets.backends.artifacts.version_folder import file_digests
 from ftassets.backends.serving.base import Refused, ServingError
 from ftassets.backends.signer.folder import Ed25519Signer
+from ftassets.backends.traffic_log.sqlite import SqliteTrafficLog
 from ftassets.domain.release.attestation import statement
 from ftassets.gateway.server import CannotServe
 from ftassets.testing.releases import attest, make_version, released
@@ -370,7 +371,8 @@ def test_damaged_production_answers_nobody_even_where_another_loop_keeps_its_ser
         body = {"messages": [{"role": "user", "content": "x"}]}
         asked = {loop: httpx.post(f"{url}/v1/chat/completions", json={"model": loop, **body}) for loop in ("other", "support")}
     assert (asked["other"].status_code, asked["support"].status_code) == (200, 503)
-    assert "no release attestation" in asked["support"].text
+    assert "not those of the release" in asked["support"].text
+    assert "no release attestation" in (SqliteTrafficLog(home.traffic_db).exchanges("support")[-1].error or "")
 
 
 def test_two_gateways_on_one_home_are_refused(gateway):

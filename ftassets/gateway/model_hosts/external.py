@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import aiohttp
@@ -89,7 +90,7 @@ class Relay:
             if reply.status != 200:
                 said = (await reply.content.read(500)).decode(errors="replace")
                 status = 502 if reply.status in _OURS or not 400 <= reply.status < 500 else reply.status
-                return self._refused(status, f"the endpoint at {self._model.url} answered {reply.status}: {said}")
+                return self._refused(status, f"the endpoint at {self._model.url} answered {reply.status}: {said}", reply.headers)
             kind = reply.headers.get("content-type", "application/json")
             passed = web.StreamResponse(headers={"content-type": kind, ENDPOINT_HEADER: self._model.url})
             await passed.prepare(request)
@@ -101,9 +102,10 @@ class Relay:
     def _headers(self) -> dict[str, str]:
         return {"authorization": f"Bearer {self._key}"} if self._key else {}
 
-    def _refused(self, status: int, why: str) -> web.Response:
+    def _refused(self, status: int, why: str, headers: Mapping[str, str] | None = None) -> web.Response:
         clean = why.replace(self._key, "***") if self._key else why
-        return web.json_response({"detail": clean}, status=status)
+        wait = (headers or {}).get("retry-after")
+        return web.json_response({"detail": clean}, status=status, headers={"retry-after": wait} if wait else None)
 
 
 class Hosts:
