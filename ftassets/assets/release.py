@@ -8,7 +8,7 @@ import dagster as dg
 
 from ftassets.assets._shared.accepted import accepted_adapter, adapter_refusals
 from ftassets.assets._shared.events import SIGNED, history, made_by, node, refused_gates, required
-from ftassets.assets._shared.failures import failing
+from ftassets.assets._shared.failures import REFUSED, failing
 from ftassets.assets._shared.node import asset
 from ftassets.assets._shared.stored_reports import place, same_policy
 from ftassets.assets.eval_report.page import gate_table, verdict_of
@@ -39,7 +39,6 @@ from ftassets.domain.release.statement import read_statement
 from ftassets.domain.release.version import VersionManifest, score_tags, version_tags
 from ftassets.reporting.tables import shortened
 
-REFUSED = "release refused"
 FAILED = "failed"  # what `refused_gates` says of a gate that was evaluated for the newest report and did not pass
 
 

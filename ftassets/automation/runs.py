@@ -6,8 +6,8 @@ from datetime import datetime
 import dagster as dg
 
 from ftassets.assets._shared.events import node
+from ftassets.assets._shared.failures import REFUSED
 from ftassets.assets._shared.run_nodes import MAKES_A_RELEASE, MOVES_TRAFFIC, nodes_of, unfinished
-from ftassets.assets.release import REFUSED
 from ftassets.automation.ownership import DIED, died, handed_back
 from ftassets.config.loop import LoopConfig
 

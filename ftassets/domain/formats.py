@@ -312,6 +312,8 @@ _ALL = (
         "`waiting/LOOP.json`", _FIELD, "sensor LOOP__retrain", "sensor LOOP__retrain, CLI"),
     Kind("last_decision", "the newest decision on a retrain",
         "`health/LOOP.decision.json`", _FIELD, "sensor LOOP__retrain", "sensor LOOP__health, CLI"),
+    Kind("usage_entry", "what a node of a run used",
+        "a line of `usage/LOOP/MONTH.jsonl` (UTC); while it works `usage/LOOP/at_work/ID.json`", _FIELD, "runs", "runs, CLI"),
     Kind("health", "the health of a loop",
         "`health/LOOP.json`", _FIELD, "sensor LOOP__health", "gateway's `/metrics`, sensor LOOP__health, CLI"),
     Kind("notices", "what people were told of a loop's health, and what they silenced",

@@ -21,6 +21,7 @@ from pydantic import BaseModel, ValidationError
 from ftassets.durable import write_durably
 from ftassets.errors import FtassetsError, InvalidInput, in_one_line
 from ftassets.exits import debugging, ending
+from ftassets.metering import metered_worker, worker
 
 Job = TypeVar("Job", bound=BaseModel)
 
@@ -117,7 +118,9 @@ def work_off(job_file: Path, kind: type[Job], do: Callable[[Job, Report], dict])
         try:
             job = read_job(job_file, kind)
             set_up_libraries()
-            deliver(do(job, report))
+            with metered_worker(job_file):
+                result = do(job, report)
+            deliver(result)
         except BrokenProcessPool:
             return KILLED
         except Exception as error:
@@ -186,7 +189,8 @@ def run_child(module: Sequence[str], job_file: Path, context: Any, python: str =
     from dagster import PipesSubprocessClient
 
     try:
-        done = PipesSubprocessClient().run(context=context, command=[python, *module, str(job_file)], env=environment())
+        with worker(job_file):
+            done = PipesSubprocessClient().run(context=context, command=[python, *module, str(job_file)], env=environment())
     except Exception as error:
         # the class Dagster raises is private; its message is the only place that has the exit code
         code = re.search(r"process failed with code (-?\d+)", str(error))

@@ -47,6 +47,7 @@ from ftassets.backends.control.pauses import pause_record
 from ftassets.backends.control.releases import Releases
 from ftassets.backends.control.reviews import read_review
 from ftassets.backends.control.shadow import read_shadow
+from ftassets.backends.control.usage import read_usage
 from ftassets.backends.control.waiting import read_waiting
 from ftassets.backends.dataset_store.git import GitDatasetStore
 from ftassets.backends.serving.gateway import GatewayServing
@@ -264,6 +265,8 @@ def test_small_files_are_read(sample: Path, home: Home) -> None:
     assert [each.new_labels for each in read_shadow(control(home), LOOP)] == ([300] if sample.name == CURRENT else [])
     waiting = read_waiting(control(home), LOOP)
     assert (waiting and waiting.told) == (True if sample.name == CURRENT else None)
+    used = [(each.node, each.ended, each.usage.tokens_trained) for each in read_usage(control(home), LOOP, 0, 4e9)]
+    assert used == ([("adapter", "done", 120_000), ("eval_report", None, 120_000)] if sample.name == CURRENT else [])
     health, decided = read_health(control(home), LOOP), read_decision(control(home), LOOP)
     now = sample.name == CURRENT
     assert (health and health.concerns[0].key) == ("traffic-stopped" if now else None)

@@ -33,6 +33,7 @@ from ftassets.backends.control.pauses import pause, resume
 from ftassets.backends.control.releases import Releases
 from ftassets.backends.control.reviews import add_review
 from ftassets.backends.control.shadow import add_shadow
+from ftassets.backends.control.usage import close, write_at_work
 from ftassets.backends.control.waiting import write_waiting
 from ftassets.backends.notifier.base import Alert, Notifier
 from ftassets.backends.notifier.routing import RoutingNotifier
@@ -57,6 +58,7 @@ from ftassets.domain.monitoring.latest import LatestReport
 from ftassets.domain.release.attestation import statement
 from ftassets.domain.release.version import ExternalModel, VersionManifest
 from ftassets.domain.shadow import ShadowRetrain
+from ftassets.domain.spending.usage import Usage, UsageEntry
 from ftassets.domain.traffic.exchange import Exchange
 from ftassets.domain.traffic.feedback import Feedback
 from ftassets.domain.training.recipe import recipe
@@ -217,6 +219,12 @@ def make_home(folder: Path) -> None:
         trigger="drift", cause="few_labels", reason="5 of 200", since=1_699_700_000.0, seen=1_700_000_000.0, told=True, tried_at=None
     )
     write_waiting(control(home), LOOP, waiting)
+    used = UsageEntry(
+        id="run-1.adapter.0", loop=LOOP, run_id="run-1", node="adapter", for_release=True, at=1_764_400_000.0, until=1_764_400_600.0,
+        ended="done", made="ab" * 32, usage=Usage(cpu_seconds=900.5, wall_seconds=600.0, tokens_trained=120_000),
+    )  # fmt: skip
+    close(control(home), used)
+    write_at_work(control(home), used.model_copy(update={"id": "run-1.eval_report.1", "node": "eval_report", "ended": None, "made": None}))
     health_of(home, situation, "e" * 64)
     dump(home.traffic_db, home.root / "traffic.sql")
     tidy(home.root)

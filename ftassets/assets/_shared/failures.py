@@ -7,6 +7,8 @@ import dagster as dg
 
 from ftassets.errors import FtassetsError
 
+REFUSED = "release refused"  # how a failure begins that says why a release is not made
+
 
 @contextmanager
 def failing() -> Iterator[None]:

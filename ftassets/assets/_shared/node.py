@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import dagster as dg
 
 from ftassets.assets._shared.events import node
+from ftassets.assets._shared.metered import metered_node
 from ftassets.assets._shared.run_nodes import ALONE, LOOP, refuse_second
 from ftassets.config.loop import LoopConfig
 
@@ -38,8 +39,9 @@ def asset(
     """Makes a function the asset of its name; `deps` are names of other nodes of the loop, the rest is as for `dg.multi_asset`.
 
     Of one asset, because Dagster takes a fifth less time to define it than with `dg.asset`. A node of a group that one run at a
-    time may work on refuses a second run.
+    time may work on refuses a second run. What it uses is recorded.
     """
+    blocking = {spec.name for spec in arguments.get("check_specs") or () if spec.blocking}
 
     def decorate(function: Callable[..., Any]) -> dg.AssetsDefinition:
         name = function.__name__
@@ -53,6 +55,7 @@ def asset(
         for group in ALONE:
             if name in group:
                 body = _alone(body, loop.name, group)
+        body = metered_node(body, loop.name, name, blocking)
         return dg.multi_asset(name=f"{loop.name}__{name}", specs=[spec], **arguments)(body)
 
     return decorate

@@ -5,6 +5,7 @@ import dagster as dg
 from ftassets.assets._shared.accepted import accepted_adapter, golden_commit
 from ftassets.assets._shared.events import history, metadata_value, names, node, required
 from ftassets.assets._shared.failures import failing
+from ftassets.assets._shared.metered import measured
 from ftassets.assets._shared.node import asset, with_signature
 from ftassets.assets._shared.stored_reports import verdicts
 from ftassets.assets.eval_report.answering import NotComparable
@@ -22,6 +23,7 @@ from ftassets.config.loop import LoopConfig
 from ftassets.domain.gates.error_budget import Spending
 from ftassets.domain.gates.result import GateResult, Verdict
 
+GATES = "promotion_gates"
 PAST = 1000  # reports looked back on to count how often a golden set was used
 
 
@@ -46,7 +48,7 @@ def build(loop: LoopConfig) -> tuple[dg.AssetsDefinition, dg.AssetChecksDefiniti
         production = serving.state(loop.name).production
         uses = golden_uses(context.instance, key, commit, candidate.id)
         try:
-            measured = measure(
+            evaluation = measure(
                 loop, candidate.id, commit, production, home, artifacts, control, dataset_store, evaluator, serving, context, uses
             )
         except (NotComparable, BudgetDamaged) as error:
@@ -55,14 +57,14 @@ def build(loop: LoopConfig) -> tuple[dg.AssetsDefinition, dg.AssetChecksDefiniti
             raise dg.RetryRequested(max_retries=1, seconds_to_wait=1) from error
         except EvaluationFailed as error:
             raise dg.Failure(str(error), allow_retries=False) from error
-        digest = store_eval_report(artifacts, measured.report)
-        metadata = page(loop, control, measured, digest)
+        digest = store_eval_report(artifacts, evaluation.report)
+        metadata = page(loop, control, evaluation, digest)
         if candidate.passed_over:
             metadata["passed_over"] = candidate.passed_over
         return dg.MaterializeResult(data_version=dg.DataVersion(digest), metadata=metadata)
 
     @dg.multi_asset_check(
-        name=f"{loop.name}__promotion_gates",
+        name=f"{loop.name}__{GATES}",
         specs=[dg.AssetCheckSpec(gate.name, asset=key, blocking=True, description=gate.sentence) for gate in loop.gates],
         can_subset=True,
     )
@@ -71,9 +73,10 @@ def build(loop: LoopConfig) -> tuple[dg.AssetsDefinition, dg.AssetChecksDefiniti
         context: dg.AssetCheckExecutionContext, artifacts: dg.ResourceParam[Artifacts], control: dg.ResourceParam[Control]
     ):
         digest = required(context.instance, key)
-        with failing():
+        with measured(control, loop.name, GATES, context) as work, failing():
             report = read_eval_report(artifacts, loop.name, digest)
             results = verdicts(control, loop, report, digest)
+            work.made, work.refused = digest, any(result.verdict is not Verdict.PASS for result in results)
         for result in results:
             if dg.AssetCheckKey(key, result.name) in context.selected_asset_check_keys:
                 yield dg.AssetCheckResult(

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from ftassets.errors import no_answer
+from ftassets.metering import count
 
 BUSY = (408, 429, 500, 502, 503, 504, 529)
 MOST_BYTES = 64_000_000  # of one answer: 32 vectors of 8000 numbers as text take about 6 MB
@@ -70,9 +71,13 @@ class OpenAIEndpoint:
                 self._session() as session,
                 session.post(self.url, json=body, timeout=self._timeout, auth=self._sign, allow_redirects=False, stream=True) as response,
             ):
-                return Reply(response.status_code, self._read(response.raw), body)
+                reply = Reply(response.status_code, self._read(response.raw), body)
         except (requests.RequestException, HTTPError, UnicodeError) as error:
             raise self._error(self.clean(f"the {self._who} at {self.url} does not answer: {no_answer(error)}")) from None
+
+        if reply.status_code == 200:
+            count(**_used(reply))
+        return reply
 
     def clean(self, text: str) -> str:
         """The text without the key, also where it is broken by spaces or escaped. Cut a text only after this."""
@@ -148,6 +153,16 @@ class OpenAIEndpoint:
         if not key.isascii() or not key.isprintable():
             raise self._error(f"the environment variable {name} holds characters that no key has")
         return key
+
+
+def _used(reply: Reply) -> dict[str, int]:
+    """The tokens that an answer took, as the endpoint counts them."""
+    try:
+        usage = reply.json()["usage"]
+        read, written = int(usage["prompt_tokens"]), int(usage.get("completion_tokens") or 0)
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError):
+        return {"api_answers_uncounted": 1}
+    return {"api_tokens_in": read, "api_tokens_out": written} if read >= 0 and written >= 0 else {"api_answers_uncounted": 1}
 
 
 def _quotes(said: str, asked: Mapping[str, Any]) -> bool:

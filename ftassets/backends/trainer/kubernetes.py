@@ -16,6 +16,7 @@ from ftassets.backends.trainer.base import Trainer, TrainingFailed, TrainingTerm
 from ftassets.backends.trainer.kubernetes_pod import Seen, observe, read_pod, training_pod
 from ftassets.backends.trainer.outcome import result_of
 from ftassets.domain.training.job import TrainingJob, TrainingResult
+from ftassets.metering import worker
 from ftassets.workers.process import Ended, environment, last_words, write_job
 
 RIGHTS = (("create", "pods"), ("get", "pods"), ("list", "pods"), ("delete", "pods"), ("get", "pods/log"))  # what the calls below need
@@ -66,7 +67,11 @@ class KubernetesTrainer(Trainer):
         labels = self._labels(job.loop)
         job_file = write_job(job, job.work / "job.json")
         reader = PipesK8sPodLogsMessageReader()
-        with _connected(manifest) as (core, namespace), open_pipes_session(context, PipesEnvContextInjector(), reader) as session:
+        with (
+            worker(job_file, elsewhere=True),
+            _connected(manifest) as (core, namespace),
+            open_pipes_session(context, PipesEnvContextInjector(), reader) as session,
+        ):
             self._clear(core, namespace, labels)
             pod = training_pod(
                 manifest,

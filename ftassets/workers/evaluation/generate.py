@@ -16,6 +16,7 @@ from ftassets.domain.chat import Chat, chat
 from ftassets.domain.dataset.rows import from_jsonl
 from ftassets.domain.evaluation.jobs import AnswerJob, Ask, Prompt
 from ftassets.errors import InvalidInput
+from ftassets.metering import count
 from ftassets.wording import amount
 from ftassets.workers.chat_template import NoTemplate, prompt_ids, stop_ids
 from ftassets.workers.evaluation.partial import PartialAnswers, discard
@@ -124,6 +125,7 @@ def generate(
     done = 0
     with spread(partial(_say, folder, prompts, ends, max_tokens), batches, workers) as answered:
         for batch, answers in answered:
+            count(tokens_read=sum(row["tokens_in"] for row in answers), tokens_written=sum(row["tokens_out"] for row in answers))
             yield dict(zip(batch, answers, strict=True))
             now, done = time.monotonic(), done + len(batch)
             if now - said >= SAY_EVERY or done == total:

@@ -11,6 +11,7 @@ from typing import Any
 from ftassets.domain.dataset.rows import from_jsonl
 from ftassets.domain.evaluation.jobs import AnsweredPrompt, Likelihood, PerplexityJob
 from ftassets.errors import InvalidInput
+from ftassets.metering import count
 from ftassets.workers.chat_template import NoTemplate, Taught, taught
 from ftassets.workers.evaluation.generate import SAY_EVERY, loaded, spread
 from ftassets.workers.padding import left_padded
@@ -45,6 +46,7 @@ def _measure_with(folder: Path, wanted: Sequence[Likelihood], batch_tokens: int,
     with spread(partial(_nll, folder, read), _batches(read, batch_tokens, refused), workers) as measured:
         for batch, values in measured:
             found |= dict(zip(batch, values, strict=True))
+            count(tokens_read=sum(len(read[place].ids) for place in batch))
             if (now := time.monotonic()) - said >= SAY_EVERY:
                 said, total = now, len(rows) - len(refused)
                 report(f"{len(found)}/{total} expected answers, {(now - started) / len(found) * (total - len(found)):.0f} s left")

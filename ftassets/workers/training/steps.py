@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ftassets import metering
 from ftassets.backends.trainer.checkpoints import Checkpoint, complete
 from ftassets.config.loop import Train
 from ftassets.domain.training.divergence import TrainingStopped, objection
@@ -98,7 +99,7 @@ def make_trainer(steps: Steps, rank: int, count: int, progress: Progress) -> tup
 
         def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             self.started = self.said = self.saved = time.monotonic()
-            self.tokens_before = state.num_input_tokens_seen
+            self.tokens_before = self.metered = state.num_input_tokens_seen
             self.steps_an_epoch = math.ceil(math.ceil(len(share) / batch) / train.gradient_accumulation_steps)
             share.epoch = state.global_step // self.steps_an_epoch
 
@@ -112,9 +113,14 @@ def make_trainer(steps: Steps, rank: int, count: int, progress: Progress) -> tup
             progress.losses.append(replicas.total(float(logs["loss"])) / count)
             if why := objection(progress.losses, train.loss_limit):
                 raise TrainingStopped(why)
+            self._meter(state)
             self._say(state)
             self._validate(state, control, model)
             self._save(state, control)
+
+        def _meter(self, state: Any) -> None:
+            metering.count(tokens_trained=count * int(state.num_input_tokens_seen - self.metered))  # the others' batches are as large
+            self.metered = state.num_input_tokens_seen
 
         def _say(self, state: Any) -> None:
             now = time.monotonic()

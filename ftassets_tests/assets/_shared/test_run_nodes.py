@@ -1,6 +1,7 @@
 """What a run is about, by its plan, and that a second one does not work on the same nodes at once."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from ftassets.assets import build
 from ftassets.assets._shared.node import asset
 from ftassets.assets._shared.run_nodes import ALONE, LOOP, about, nodes_of, unfinished
+from ftassets.backends.control.files import FilesControl
 from ftassets_tests.automation.conftest import loop_of
 
 MINE = loop_of(name="mine")
@@ -38,7 +40,8 @@ def defined(*names: str, body: Callable[[], None] = lambda: None) -> dg.Definiti
         return dg.AssetCheckResult(passed=True)
 
     jobs = [dg.define_asset_job("nightly"), dg.define_asset_job("checks", dg.AssetSelection.all_asset_checks())]
-    return dg.Definitions([*map(made, names), theirs], asset_checks=[fine], jobs=jobs)
+    control = dg.ResourceDefinition(lambda context: FilesControl(Path(context.instance.root_directory)))
+    return dg.Definitions([*map(made, names), theirs], asset_checks=[fine], jobs=jobs, resources={"control": control})
 
 
 def run(instance: dg.DagsterInstance, definitions: dg.Definitions, job: str, *selected: str) -> dg.DagsterRun:

@@ -9,6 +9,7 @@ import pytest
 
 from ftassets.assets._shared.dataset_files import from_parquet, golden_path, read_rejected, read_sets, seed_path, set_path
 from ftassets.assets._shared.events import data_version, node
+from ftassets.backends.control.files import FilesControl
 from ftassets.backends.dataset_store.git import GitDatasetStore
 from ftassets.components.fine_tune_loop import build_loop
 from ftassets.testing.tiny_loop import LOOP, tiny_config
@@ -21,7 +22,8 @@ def materialize(tmp_path: Path, name: str, text: str, file: str, **changes: Any)
     (tmp_path / file).write_text(text)
     store = GitDatasetStore(tmp_path / "store.git")
     assets = [a for a in build_loop(loop).assets or [] if isinstance(a, dg.AssetsDefinition) and node(LOOP, name) in a.keys]
-    return dg.materialize(assets, resources={"dataset_store": store}, raise_on_error=False), store
+    resources = {"dataset_store": store, "control": FilesControl(tmp_path)}
+    return dg.materialize(assets, resources=resources, raise_on_error=False), store
 
 
 def test_a_bad_line_is_quarantined_with_its_number_and_the_rest_is_committed(tmp_path: Path) -> None:

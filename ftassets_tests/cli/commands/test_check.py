@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from ftassets.assets._shared.events import node
+from ftassets.backends.control.files import FilesControl
 from ftassets.backends.dataset_store.git import GitDatasetStore
 from ftassets.cli.commands.check import LoopReport, as_json, check, describe, read_files
 from ftassets.components.fine_tune_loop import build_loop
@@ -99,7 +100,8 @@ def test_what_an_asset_refuses_is_an_error_and_what_it_takes_is_none(loops: Path
             each for each in build_loop(loop).assets or [] if isinstance(each, dg.AssetsDefinition) and node(TRIAGE, asset) in each.keys
         ]
         store = GitDatasetStore(tmp_path / "store.git")
-        return not dg.materialize(assets, resources={"dataset_store": store}, raise_on_error=False).success
+        resources = {"dataset_store": store, "control": FilesControl(tmp_path)}
+        return not dg.materialize(assets, resources=resources, raise_on_error=False).success
 
     assert (refused(), check(loops, TRIAGE)[0].errors) == (False, 0)
     change(loops / TRIAGE)
