@@ -570,7 +570,7 @@ GUARDS = (
         ),
         (
             "a version of another kind or loop as candidate",
-            'if manifest.kind != "adapter" or manifest.loop != loop:',
+            "if manifest.kind not in TRAINED or manifest.loop != loop:",
             "if False:",
             f"{ACCEPTED}::test_an_event_by_hand_makes_no_other_version_a_candidate",
         ),
@@ -899,7 +899,7 @@ GUARDS = (
         ),
         (
             "an incomplete version given to the gate service",
-            "if missing := [name for name in WANTED if name not in here or name not in manifest.files]:",
+            "if missing := [name for name in wanted_parts(manifest.kind) if name not in here or name not in manifest.files]:",
             "if missing := []:",
             f"{SERVICE_CHECKS}::test_a_version_without_its_adapter_is_refused",
             f"{SERVICE_CHECKS}::test_an_untuned_base_is_no_candidate",

@@ -1,4 +1,4 @@
-"""A LoRA adapter, trained in a process of its own on the newest accepted dataset."""
+"""A fine-tuned version, LoRA unless the loop says otherwise, trained in a process of its own on the newest accepted dataset."""
 
 import shutil
 from collections.abc import Sequence
@@ -25,6 +25,7 @@ from ftassets.domain.dataset.rows import Quarantined, left_out, to_jsonl
 from ftassets.domain.release.version import ADAPTER, VersionManifest, version_tags
 from ftassets.domain.training.acceptance import BLOCKING, COMPLETE, version_checks
 from ftassets.domain.training.job import TrainingJob, TrainingResult
+from ftassets.domain.training.method import continued_folder
 from ftassets.domain.training.overfit import overfit_note
 from ftassets.domain.training.rows import training_rows
 from ftassets.reporting.plots import loss_curve
@@ -68,7 +69,8 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         known: set[str] = set()
         if before and before.dataset_commit:
             known = {row.id for row in read_splits(dataset_store, before.dataset_commit, loop.name, bad=[])["train"]}
-        start_from = version_folder(artifacts, before.digest) / ADAPTER if before and before.kind == "adapter" else None
+        folder, not_continued = continued_folder(loop.train.method, before)
+        start_from = version_folder(artifacts, before.digest) / folder if before and folder else None
         index = read_index(dataset_store, commit, loop.name)
         rows, cold = (
             training_rows(splits["train"], seen, loop.train.replay, loop.train.seed, index.balance, loop.task.form)
@@ -91,6 +93,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
             cold_file=work / "cold.jsonl",
             validation_file=work / "validation.jsonl",
             start_from=start_from,
+            not_continued=not_continued,
             work=work,
             checkpoints=home.checkpoints / loop.name,
             versions=workshop(artifacts),
@@ -114,7 +117,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
             {name: value for name, value in _numbers(result).items() if value is not None},
             result.losses,
             {**version_tags(manifest), **code, "digest": result.digest, "dagster_run_id": context.run_id, "loop": loop.name},
-            version_folder(artifacts, result.digest) / ADAPTER,
+            version_folder(artifacts, result.digest) / ADAPTER if manifest.kind == ADAPTER else None,
         )
         page = registry.link(loop.name, tracked)
         checks = _check_results(artifacts, manifest)

@@ -20,6 +20,7 @@ from ftassets.domain.gates.fit import gate_objections, metric_objections
 from ftassets.domain.gates.gate import Gate
 from ftassets.domain.monitoring.quality import LATE
 from ftassets.domain.release.version import ExternalModel, loopback
+from ftassets.domain.training.method import METHODS
 
 LOOP_NAME = r"^[a-z][a-z0-9_]{0,40}$"
 _BUDGET = re.compile(r"^(\d{1,4})/(quarter|month|week|day)$")
@@ -286,10 +287,11 @@ TRAIN_PRESETS: dict[str, dict[str, Any]] = {
     # ten times the rate of full fine-tuning; all linear layers and steps of fewer than 32 rows are the defaults (Schulman et al. 2025)
     "lora_without_regret": {"lora_r": 32, "learning_rate": 5e-4},
 }
+_OTHER_RATES = ", ".join(f"{method.defaults['learning_rate']:g} of {name}" for name, method in METHODS.items() if method.defaults)
 
 
 class Train(Strict):
-    """Fine-tuning settings; the defaults are the usual ones of LoRA SFT."""
+    """Fine-tuning settings; the defaults are the usual ones of the method."""
 
     preset: Annotated[str, OneOf(TRAIN_PRESETS)] = Field(
         "lora",
@@ -297,9 +299,14 @@ class Train(Strict):
         "larger steps, with validation and checkpoints by steps. lora_without_regret: rank 32 and a learning rate of "
         "0.0005, ten times that of full fine-tuning.",
     )
-    method: Literal["lora", "qlora"] = Field("lora", description="LoRA, or QLoRA: LoRA on a base whose weights are quantized to 4 bits.")
+    method: Annotated[str, OneOf(METHODS)] = Field(
+        "lora",
+        description=f"What is trained. {'. '.join(f'{name}: {method.what}' for name, method in METHODS.items())}.",
+    )
     epochs: float = Field(3, gt=0, le=20, description="Passes over the training rows.")
-    learning_rate: float = Field(2e-4, gt=0, lt=1, description="Peak learning rate of the cosine schedule.")
+    learning_rate: float = Field(
+        2e-4, gt=0, lt=1, description=f"Peak learning rate of the cosine schedule. Default: 0.0002; {_OTHER_RATES}."
+    )
     batch_size: int = Field(4, ge=1, description="Rows per forward pass.")
     gradient_accumulation_steps: int = Field(4, ge=1, description="Batches per optimizer step.")
     lora_r: int = Field(16, ge=1, le=512, description="Rank of the LoRA matrices.")
@@ -313,6 +320,9 @@ class Train(Strict):
     )
     use_rslora: bool = Field(False, description="Scale updates by lora_alpha / sqrt(lora_r), which keeps high ranks learning.")
     use_dora: bool = Field(False, description="DoRA: learn the size of each weight column apart from its direction. Slower.")
+    prefix_tokens: int = Field(
+        20, ge=1, le=1000, description="Learned tokens in front of each prompt. The chat template of the version writes them."
+    )
     warmup_ratio: float = Field(0.05, ge=0, lt=1, description="Share of all steps in which the learning rate rises from 0.")
     max_grad_norm: float = Field(0.3, gt=0, description="Gradients are clipped to this norm.")
     max_length: int = Field(2048, ge=16, description="Longest row in tokens, prompt and answer.")
@@ -348,7 +358,15 @@ class Train(Strict):
         if not isinstance(given, dict):
             return given
         preset = given.get("preset")
-        return {**TRAIN_PRESETS.get(preset, {}), **given} if isinstance(preset, str) else given
+        given = {**TRAIN_PRESETS.get(preset, {}), **given} if isinstance(preset, str) else given
+        method = given.get("method")
+        return {**METHODS[method].defaults, **given} if isinstance(method, str) and method in METHODS else given
+
+    @model_validator(mode="after")
+    def _command_leaves_lora(self) -> "Train":
+        if self.command and METHODS[self.method].adapter != "LORA":
+            raise ValueError(f"command leaves a LoRA adapter, and method is {self.method}: leave method out, or command")
+        return self
 
 
 class Drift(Strict):

@@ -13,11 +13,10 @@ from ftassets.backends.artifacts.versions import FOLDER, load_manifest, version_
 from ftassets.backends.dataset_store.base import DatasetStore, ObjectNotFound, RefNotFound
 from ftassets.config.home import Home
 from ftassets.config.loop import LoopConfig
-from ftassets.domain.release.version import ADAPTER, MERGED
+from ftassets.domain.release.version import wanted_parts
 from ftassets.gate_service.contract import BadRequest, EvaluateRequest, EvaluationJob
 from ftassets.wording import amount
 
-WANTED = (f"{ADAPTER}/adapter_config.json", f"{ADAPTER}/adapter_model.safetensors", f"{MERGED}/config.json")
 _DIGEST = re.compile(r"[0-9a-f]{12,64}")
 
 
@@ -84,7 +83,7 @@ def check_artefact(artifacts: Artifacts, version: str, loop: str) -> None:
     here = {Path(top, name).relative_to(folder).as_posix() for top, _, names in os.walk(folder) for name in names}
     if refused := sorted(name for name in here | manifest.files.keys() if Path(name).suffix.lower() in FORBIDDEN):
         raise BadRequest(f"model_path: {', '.join(refused)}: a pickle can run code when it is loaded, only safetensors weights are taken")
-    if missing := [name for name in WANTED if name not in here or name not in manifest.files]:
+    if missing := [name for name in wanted_parts(manifest.kind) if name not in here or name not in manifest.files]:
         raise BadRequest(f"model_path: version {version[:12]} has no {', '.join(missing)}: train it again or restore it")
 
 

@@ -350,7 +350,7 @@ class TestRefusedInputs:
         event = newest(few.instance, node(LOOP, "eval_report"))
         assert event is not None
         assert event.metadata["candidate"].value == released_one[:12]
-        assert "it is not an adapter that was trained for tiny" in str(event.metadata["passed_over"].value)
+        assert "it was not trained for tiny" in str(event.metadata["passed_over"].value)
 
     def test_a_manifest_that_names_a_refused_dataset(self, few: TinyLoop) -> None:
         [branch, *_] = GitDatasetStore(few.home.datasets).branches(refused_folder(LOOP))

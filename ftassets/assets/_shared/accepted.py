@@ -19,7 +19,7 @@ from ftassets.backends.dataset_store.base import DatasetError, DatasetStore, Obj
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.acceptance import in_words, refusals
 from ftassets.domain.dataset.acceptance import BLOCKING as OF_DATASET
-from ftassets.domain.release.version import VersionManifest
+from ftassets.domain.release.version import TRAINED, VersionManifest
 from ftassets.domain.training.acceptance import BLOCKING as OF_VERSION
 from ftassets.domain.training.acceptance import version_checks
 from ftassets.errors import InvalidInput
@@ -101,8 +101,8 @@ def adapter_refusals(artifacts: Artifacts, store: DatasetStore, digest: str, loo
         manifest = load_manifest(artifacts, digest)
     except VersionDamaged as error:
         return {"manifest": str(error)}
-    if manifest.kind != "adapter" or manifest.loop != loop:
-        return {"manifest": f"it is not an adapter that was trained for {loop}"}
+    if manifest.kind not in TRAINED or manifest.loop != loop:
+        return {"manifest": f"it was not trained for {loop}"}
     return refusals(version_checks(manifest), OF_VERSION) | trained_on_refusals(store, manifest, loop)
 
 

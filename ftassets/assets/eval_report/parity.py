@@ -31,10 +31,10 @@ def measure_parity(
     """Ask the server that serves the candidate, `serving_url` ends in /v1, and compare with the merged copy's answers by row id.
 
     Takes as many prompts, spread evenly, as the loop's largest parity gate needs. Decodes greedily at any task temperature, because
-    sampled answers differ by chance. Raises EvaluationFailed when a prompt has no answer or the candidate has no adapter.
+    sampled answers differ by chance. Raises EvaluationFailed when a prompt has no answer or the candidate was not trained here.
     """
     if manifest.base_digest is None:
-        raise EvaluationFailed(f"version {manifest.digest[:12]} is not an adapter: it has no training stack to compare with")
+        raise EvaluationFailed(f"version {manifest.digest[:12]} was not trained here: it has no training stack to compare with")
     count = min(max((gate.sample for gate in loop.gates if gate.metric == "parity"), default=len(prompts)), len(prompts))
     chosen = [prompts[number * len(prompts) // count] for number in range(count)]
     if not chosen:
@@ -56,7 +56,7 @@ def measure_parity(
     try:
         job = ParityJob(
             base=version_folder(artifacts, manifest.base_digest) / MERGED,
-            adapter=version / ADAPTER,
+            adapter=version / ADAPTER if manifest.kind == ADAPTER else None,
             merged=version / MERGED,
             system_prompt=loop.task.system_prompt,
             rows=rows,

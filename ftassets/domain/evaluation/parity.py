@@ -25,7 +25,7 @@ class ParityJob(_Frozen):
     """What an evaluation process needs to compare one candidate's three forms."""
 
     base: Path  # folder with weights, tokenizer and template the adapter was trained on
-    adapter: Path
+    adapter: Path | None  # None of a version all of whose weights were trained
     merged: Path
     system_prompt: str
     rows: list[ParityRow]

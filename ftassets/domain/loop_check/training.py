@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 from ftassets.config.loop import TRAIN_PRESETS, LoopConfig
 from ftassets.domain.loop_check.finding import LOOP, LoopFinding
+from ftassets.domain.training.method import METHODS, unread
 from ftassets.wording import amount
 
 TYPICAL: dict[str, tuple[float, float]] = {
-    "learning_rate": (1e-5, 2e-4),
     "epochs": (1, 5),
     "lora_r": (4, 64),
     "lora_alpha": (16, 128),
@@ -20,7 +20,10 @@ ALPHA_TO_R = (1.0, 4.0)  # lora_alpha is usually twice lora_r
 def unusual(loop: LoopConfig) -> Iterator[LoopFinding]:
     """A warning for each setting outside of what fine-tuning typically takes, unless it is the preset's."""
     train, preset = loop.train, TRAIN_PRESETS[loop.train.preset]
-    for name, (low, high) in TYPICAL.items():
+    ranges = {"learning_rate": METHODS[train.method].rates, **TYPICAL}
+    for name, (low, high) in ranges.items():
+        if name in unread(train.method):
+            continue
         value = getattr(train, name)
         if not low <= value <= high and preset.get(name) != value:
             yield _warning(name, f"{name} is {value:g}", f"{low:g} to {high:g}")
@@ -31,6 +34,8 @@ def unusual(loop: LoopConfig) -> Iterator[LoopFinding]:
             f"steps of {amount(rows, 'row')}"
         )
         yield _warning("batch_size", what, f"{ROWS_A_STEP[0]} to {ROWS_A_STEP[1]}")
+    if "lora_r" in unread(train.method):
+        return
     if not ALPHA_TO_R[0] <= train.lora_alpha / train.lora_r <= ALPHA_TO_R[1] and not train.use_rslora:
         what = f"lora_alpha is {train.lora_alpha / train.lora_r:g} times lora_r"
         yield _warning("lora_alpha", what, f"{ALPHA_TO_R[0]:g} to {ALPHA_TO_R[1]:g} times")

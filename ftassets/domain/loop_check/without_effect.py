@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from ftassets.domain.gates.presets import single_gates
 from ftassets.domain.loop_check.finding import LOOP, LoopFinding
+from ftassets.domain.training.method import METHODS, unread
 
 if TYPE_CHECKING:
     from ftassets.config.loop import LoopConfig
@@ -31,6 +32,9 @@ def without_effect(loop: "LoopConfig") -> Iterator[LoopFinding]:
     if loop.task.type != "tool_call":
         for name in _given(loop.task, "label"):
             yield _finding(("task", name), f"it names a field of a tool call, and the type is {loop.task.type}", "set task.type")
+    for name in _given(loop.train, *sorted(unread(loop.train.method))):
+        readers = [method for method, of in METHODS.items() if name in of.settings]
+        yield _finding(("train", name), f"method {loop.train.method} does not read it", f"set method to {' or '.join(readers)}")
     gated = {gate.metric for gate in single_gates(loop.gates)}
     for metric, field, given in (("llm_judge", ("llm_judge",), loop.llm_judge), ("cost", ("task", "costs"), loop.task.costs)):
         if given is not None and metric not in gated:

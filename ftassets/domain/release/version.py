@@ -15,7 +15,9 @@ from ftassets.domain.formats import Stored
 # tokenizer and chat template, in the folder of the merged weights
 TOKENIZER_FILES = ("chat_template.jinja", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
 MERGED = "merged"  # folder of a version with its merged weights
-ADAPTER = "adapter"  # folder of a version with the adapter alone
+ADAPTER = "adapter"  # folder of a version with the adapter alone, and the kind of such a version
+FULL = "full"  # kind of a version all of whose weights were trained: it has no adapter
+TRAINED = (ADAPTER, FULL)  # kinds of versions that a training makes
 _NOT_TRAINING = ("system_prompt", "start_from")  # parts of a recipe that are no settings of the training
 
 
@@ -66,7 +68,7 @@ class VersionManifest(Stored):
     model_config = ConfigDict(extra="forbid", frozen=True)
     KIND: ClassVar[str] = "manifest"
 
-    kind: str  # "base" | "adapter" | "endpoint"
+    kind: str  # "base" | "adapter" | "full" | "endpoint"
     base_model: str
     base_digest: str | None = None
     files: dict[str, str]
@@ -88,13 +90,19 @@ class VersionManifest(Stored):
 
     @property
     def parent(self) -> str | None:
-        """The version whose adapter training continued from."""
+        """The version whose weights training continued from."""
         return self.recipe.get("start_from")
 
     @property
     def training(self) -> dict:
-        """LoRA and training settings."""
+        """Settings of its training."""
         return {name: value for name, value in self.recipe.items() if name not in _NOT_TRAINING}
+
+
+def wanted_parts(kind: str) -> tuple[str, ...]:
+    """Files that a trained version of this kind cannot be without."""
+    adapter = () if kind == FULL else (f"{ADAPTER}/adapter_config.json", f"{ADAPTER}/adapter_model.safetensors")
+    return (*adapter, f"{MERGED}/config.json")
 
 
 def version_tags(manifest: VersionManifest) -> dict[str, str]:

@@ -21,14 +21,15 @@ class TrainingJob(BaseModel):
     train_file: Path  # JSONL of Example
     cold_file: Path | None = None  # rows to train on instead when `start_from` is an adapter of another base
     validation_file: Path
-    start_from: Path | None = None  # adapter folder to continue training from
+    start_from: Path | None = None  # adapter, or merged weights, to continue training from
+    not_continued: str | None = None  # why production's version cannot be continued
     checkpoints: Path  # kept from attempt to attempt; a training of other rows or settings removes what it finds there
     work: Path  # the process writes its result below this folder and nowhere else
     versions: Path  # finished versions are moved here, under their digest
 
     @property
     def parent(self) -> str | None:
-        """The version whose adapter the training continues from."""
+        """The version whose weights the training continues from."""
         return self.start_from.parent.name if self.start_from else None
 
 
@@ -50,5 +51,5 @@ class TrainingResult(BaseModel):
     losses: list[tuple[int, float]]  # (step, training loss)
     validation_losses: list[tuple[int, float]] = []  # (step, loss)
     resumed_at: list[int] = []  # steps of the checkpoints it went on from
-    start_from: str | None = None  # version whose adapter training continued from
+    start_from: str | None = None  # version whose weights training continued from
     lineage: str = "starts from the untuned base"

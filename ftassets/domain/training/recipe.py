@@ -3,6 +3,7 @@
 from typing import Any
 
 from ftassets.config.loop import Task, Train
+from ftassets.domain.training.method import unread
 
 _DECIDES_NOTHING = {"preset", "save_steps", "command_folder"}  # a preset is there as what it set; where things lie changes nothing
 _ONE_STEP = {"batch_size", "gradient_accumulation_steps"}  # of the same rows, in however many passes
@@ -10,7 +11,8 @@ _ONE_STEP = {"batch_size", "gradient_accumulation_steps"}  # of the same rows, i
 
 def recipe(task: Task, train: Train, parent: str | None) -> dict[str, Any]:
     """The recipe of a version, as its manifest has it; `parent` is the version whose adapter the training starts from."""
-    settings = train.model_dump(mode="json", exclude=_DECIDES_NOTHING if train.command else _DECIDES_NOTHING | {"command"})
+    without = _DECIDES_NOTHING | unread(train.method) | (set() if train.command else {"command"})
+    settings = train.model_dump(mode="json", exclude=without)
     return {**settings, "system_prompt": task.system_prompt, "start_from": parent}
 
 

@@ -9,6 +9,7 @@ from ftassets.domain.chat import Asked, chat
 from ftassets.domain.evaluation.parity import Agreement, ParityJob
 from ftassets.domain.release.version import TOKENIZER_FILES
 from ftassets.durable import write_durably
+from ftassets.workers.adapters import put_on
 from ftassets.workers.chat_template import answer_ids, prompt_ids
 from ftassets.workers.evaluation.generate import load
 from ftassets.workers.process import Report
@@ -57,14 +58,18 @@ def compare(job: ParityJob, report: Report) -> Agreement:
 
 
 def _training_stack(job: ParityJob) -> tuple[Any, Any]:
-    """Base and adapter as they were trained; the tokenizer in the adapter's folder if it has one, else the base's."""
-    from peft import PeftModel
+    """Base and adapter as they were trained; the tokenizer in the adapter's folder if it has one, else the base's.
+
+    All weights of a version without an adapter were trained: its merged copy, with the base's tokenizer.
+    """
     from transformers import AutoTokenizer
 
+    if job.adapter is None:
+        return AutoTokenizer.from_pretrained(job.base, trust_remote_code=False), load(job.merged)[1]
     tokenizer, base = load(job.base)
     if _has_tokenizer(job.adapter):
         tokenizer = AutoTokenizer.from_pretrained(job.adapter, trust_remote_code=False)
-    return tokenizer, PeftModel.from_pretrained(base, job.adapter).eval()
+    return tokenizer, put_on(base, job.adapter).eval()
 
 
 def _has_tokenizer(folder: Path) -> bool:

@@ -18,7 +18,8 @@ from ftassets.workers.chat_template import FOLD_SYSTEM
 from ftassets.workers.process import Report, work_off
 from ftassets.workers.training.base_models import ensure_base
 from ftassets.workers.training.foreign_adapter import check_fit, copy, read_config, refuse
-from ftassets.workers.training.sft import publish_merged
+from ftassets.workers.training.methods.base import merge_adapter
+from ftassets.workers.training.sft import publish_version
 
 
 def adopt(job: AdoptionJob, report: Report) -> dict[str, str]:
@@ -38,7 +39,8 @@ def adopt(job: AdoptionJob, report: Report) -> dict[str, str]:
     check_fit(base, staging / ADAPTER)
     recipe = {"method": "lora", "lora_r": config["r"], "lora_alpha": config["lora_alpha"], "lora_dropout": config.get("lora_dropout", 0.0)}
     lineage = "adopted: trained elsewhere, its data is not known"
-    result = {"digest": publish_merged(job, staging, base_digest, lineage=lineage, recipe=recipe)}
+    merge_adapter(base, staging, base)
+    result = {"digest": publish_version(job, staging, ADAPTER, base_digest, lineage=lineage, recipe=recipe)}
     write_durably(job.work / RESULT, json.dumps(result))
     return result
 

@@ -15,7 +15,8 @@ from ftassets.errors import in_one_line
 from ftassets.workers.chat_template import SYSTEM, USER, stop_ids, writes_system
 from ftassets.workers.process import set_up_libraries
 from ftassets.workers.training.base_models import BaseFiles, base_files
-from ftassets.workers.training.sft import adapter_config, computes_bf16
+from ftassets.workers.training.methods.lora import adapter_config
+from ftassets.workers.training.sft import computes_bf16
 
 _WEIGHTS = (".safetensors", ".gguf", *PICKLED)
 

@@ -31,3 +31,8 @@ def taught_loss(model: Any, inputs: Mapping[str, Any], count: Any = None) -> tup
     if (balance := getattr(output, "aux_loss", None)) is not None and not isinstance(balance, int):
         loss = loss + model.config.router_aux_loss_coef * balance
     return loss, logits
+
+
+def plain(model: Any) -> Any:
+    """The causal language model below a PEFT model, adapter and all; of a model without adapter, itself."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model

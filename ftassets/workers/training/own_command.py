@@ -23,6 +23,7 @@ from ftassets.errors import FtassetsError, in_one_line
 from ftassets.workers.process import KILLED, Ended, Report, Terminated, end_with_parent
 from ftassets.workers.training.base_models import ensure_base
 from ftassets.workers.training.foreign_adapter import take_adapter
+from ftassets.workers.training.methods.base import merge_adapter
 from ftassets.workers.training.sft import publish_training, read_rows, started
 
 METRICS = "metrics.json"
@@ -61,9 +62,11 @@ def train_by_command(job: TrainingJob, report: Report, stop_asked: Callable[[], 
     except FtassetsError as error:
         raise TrainingStopped(f"the adapter that train.command left cannot be taken: {error}") from error
     shutil.rmtree(places["checkpoints"], ignore_errors=True)
+    merge_adapter(base, staging, base)
     return publish_training(
         job,
         staging,
+        ADAPTER,
         base_digest,
         lineage,
         rows=rows,

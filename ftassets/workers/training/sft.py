@@ -1,6 +1,5 @@
-"""LoRA and QLoRA fine-tuning of one loop: from rows to a published version with adapter and merged weights."""
+"""Supervised fine-tuning of one loop, by any method: from rows to a published version with the copy that is served."""
 
-import json
 import shutil
 import time
 from collections import Counter
@@ -12,11 +11,10 @@ from ftassets.backends.artifacts.version_folder import MANIFEST, file_digests, p
 from ftassets.backends.trainer.checkpoints import key_of, newest
 from ftassets.code_identity import code_identity
 from ftassets.config.home import Home
-from ftassets.config.loop import Train
 from ftassets.domain.chat import Asked, chat
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.release.adoption import AdoptionJob
-from ftassets.domain.release.version import ADAPTER, MERGED, VersionManifest, tokenizer_digest
+from ftassets.domain.release.version import MERGED, VersionManifest, tokenizer_digest
 from ftassets.domain.training.divergence import TrainingStopped
 from ftassets.domain.training.job import TrainingJob, TrainingResult
 from ftassets.domain.training.overfit import kept_loss
@@ -27,8 +25,8 @@ from ftassets.wording import amount
 from ftassets.workers.chat_template import NoTemplate, Taught, prompt_ids, taught
 from ftassets.workers.process import Report
 from ftassets.workers.training import replicas
-from ftassets.workers.training.attention import attention_layers
-from ftassets.workers.training.base_models import copy_tokenizer, ensure_base, name_stops
+from ftassets.workers.training.base_models import ensure_base
+from ftassets.workers.training.methods import METHODS
 from ftassets.workers.training.steps import Steps, run_steps
 
 
@@ -41,23 +39,23 @@ def train(job: TrainingJob, report: Report, cores: int = 1, stop_asked: Callable
     checkpoint written once `stop_asked` returns true.
     """
     import torch
-    from transformers import AutoTokenizer, set_seed
+    from transformers import set_seed
 
     base_digest = ensure_base(job.base_model, job.versions, Home.from_env().cache)
-    base = job.versions / base_digest / MERGED
     job, lineage, before = started(job, base_digest)
-    if job.start_from and (differs := _another_shape(job.train, json.loads((job.start_from / "adapter_config.json").read_text()), before)):
+    method = METHODS[job.train.method](job.train, job.versions / base_digest / MERGED, job.base_model, job.start_from)
+    if differs := method.refusal(before):
         raise TrainingStopped(f"production's adapter has {differs}: set it back, or adopt a base without it")
     if not job.train_file.stat().st_size:
         raise TrainingStopped(f"{job.train_file.name} has no rows: the dataset's train split is empty")
     set_seed(job.train.seed)
-    tokenizer = AutoTokenizer.from_pretrained(base, trust_remote_code=False)
+    tokenizer = method.tokenizer()
     rows = _tokens(tokenizer, read_rows(job.train_file), job, report)
     validation = _tokens(tokenizer, read_rows(job.validation_file), job, report)
     if not rows:
         raise TrainingStopped("none of the rows can be taught: raise train.max_length above the longest, or shorten the rows")
     bf16 = computes_bf16()
-    model = _model(job, base, torch.bfloat16 if bf16 else torch.float32)
+    model = method.model(tokenizer, torch.bfloat16 if bf16 else torch.float32)
     trainable = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     if trainable == 0:
         raise TrainingStopped("the model has no trainable parameters: the adapter was loaded frozen or has no target modules")
@@ -75,11 +73,13 @@ def train(job: TrainingJob, report: Report, cores: int = 1, stop_asked: Callable
 
     staging = job.work / "version"
     shutil.rmtree(staging, ignore_errors=True)
-    _save_adapter(model, job, staging / ADAPTER)
+    method.save(model, tokenizer, staging)
     del model
+    method.merge(staging)
     return publish_training(
         job,
         staging,
+        method.kind,
         base_digest,
         lineage,
         rows=len(rows),
@@ -127,7 +127,8 @@ def started(job: TrainingJob, base_digest: str) -> tuple[TrainingJob, str, Mappi
     Training never continues from an adapter of another base.
     """
     if job.start_from is None:
-        return job, lineage_of(None, None, (job.base_model, base_digest))[1], {}
+        lineage = lineage_of(None, None, (job.base_model, base_digest))[1]
+        return job, f"{lineage} ({job.not_continued})" if job.not_continued else lineage, {}
     before: tuple[str, str | None] | None = None
     settings: Mapping[str, Any] = {}
     manifest_file = job.start_from.parent / MANIFEST
@@ -138,58 +139,6 @@ def started(job: TrainingJob, base_digest: str) -> tuple[TrainingJob, str, Mappi
     if not goes_on:
         return job.model_copy(update={"start_from": None, "train_file": job.cold_file or job.train_file}), lineage, {}
     return job, lineage, settings
-
-
-def _another_shape(train: Train, config: Mapping[str, Any], recipe: Mapping[str, Any]) -> str | None:
-    """What of an adapter's shape is not as `train` asks; `recipe` is that of its training, empty for one trained elsewhere."""
-    asked: dict[str, Any] = {
-        "lora_r": train.lora_r,
-        "lora_alpha": train.lora_alpha,
-        "use_rslora": train.use_rslora,
-        "use_dora": train.use_dora,
-    }
-    found = {name: config.get(name.replace("lora_r", "r"), False) for name in asked}
-    if "target_modules" in recipe:
-        asked["target_modules"], found["target_modules"] = train.target_modules, recipe["target_modules"]
-    return next((f"{name} {found[name]}, and train asks for {value}" for name, value in asked.items() if found[name] != value), None)
-
-
-def _model(job: TrainingJob, base: Path, dtype: Any) -> Any:
-    """The base with a trainable adapter on it: a new one, or the one to go on from."""
-    import torch
-    from peft import PeftModel, get_peft_model, prepare_model_for_kbit_training
-    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
-
-    quantization = None
-    if job.train.method == "qlora":
-        quantization = BitsAndBytesConfig(
-            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype
-        )
-    # on CPU the backward pass of sdpa takes half as long as all matrix products together
-    attention = "sdpa" if torch.cuda.is_available() else "eager"
-    model = AutoModelForCausalLM.from_pretrained(
-        base, dtype=dtype, quantization_config=quantization, attn_implementation=attention, use_safetensors=True, trust_remote_code=False
-    )
-    if quantization:
-        model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
-    if job.start_from:
-        return PeftModel.from_pretrained(model, job.start_from, is_trainable=True)
-    return get_peft_model(model, adapter_config(job.train, model))
-
-
-def adapter_config(train: Train, model: Any) -> Any:
-    """The LoRA adapter that training puts on this base. Raises TrainingStopped for attention layers of a model that names none so."""
-    from peft import LoraConfig
-
-    return LoraConfig(
-        r=train.lora_r,
-        lora_alpha=train.lora_alpha,
-        lora_dropout=train.lora_dropout,
-        target_modules=attention_layers(model) if train.target_modules == "attention" else train.target_modules,
-        use_rslora=train.use_rslora,
-        use_dora=train.use_dora,
-        task_type="CAUSAL_LM",
-    )
 
 
 def _tokens(tokenizer: Any, rows: Iterable[Example], job: TrainingJob, report: Report) -> list[Taught]:
@@ -212,18 +161,10 @@ def _tokens(tokenizer: Any, rows: Iterable[Example], job: TrainingJob, report: R
     return kept
 
 
-def _save_adapter(model: Any, job: TrainingJob, target: Path) -> None:
-    # the base by its name, not by where it lies here: the config is part of the version's identity
-    config = model.peft_config["default"]
-    config.base_model_name_or_path = job.base_model
-    config.target_modules = sorted(config.target_modules)  # a set, written in another order by each process
-    model.save_pretrained(target, safe_serialization=True, save_embedding_layers=False)
-    (target / "README.md").unlink(missing_ok=True)
-
-
 def publish_training(
     job: TrainingJob,
     staging: Path,
+    kind: str,
     base_digest: str,
     lineage: str,
     *,
@@ -236,7 +177,7 @@ def publish_training(
     validation_loss: float | None,
     resumed_at: Sequence[int] = (),
 ) -> TrainingResult:
-    """Merge and publish the adapter in `staging`, with what is known of its training. Raises TrainingStopped."""
+    """Publish the version of a kind in `staging`, with what is known of its training. Raises TrainingStopped."""
     known = {
         "train_seconds": seconds,
         "tokens_per_second": tokens_per_second,
@@ -244,9 +185,10 @@ def publish_training(
         "last_loss": losses[-1][1],
         "validation_loss": validation_loss,
     }
-    digest = publish_merged(
+    digest = publish_version(
         job,
         staging,
+        kind,
         base_digest,
         dataset_commit=job.dataset_commit,
         dataset_hash=job.dataset_hash,
@@ -274,16 +216,15 @@ def publish_training(
     )
 
 
-def publish_merged(job: TrainingJob | AdoptionJob, staging: Path, base_digest: str, **known: Any) -> str:
-    """Merge the adapter in `staging` into its base, reload what came of it, and publish both; returns the version's digest.
+def publish_version(job: TrainingJob | AdoptionJob, staging: Path, kind: str, base_digest: str, **known: Any) -> str:
+    """Reload the merged copy in `staging`, and publish the whole folder; returns the version's digest.
 
     `known` are fields of its manifest that the job does not give. Raises TrainingStopped.
     """
-    _merge(job.versions / base_digest / MERGED, staging / ADAPTER, staging / MERGED)
     _prove_it_loads(staging / MERGED)
     files = file_digests(staging)
     manifest = VersionManifest(
-        kind="adapter",
+        kind=kind,
         base_model=job.base_model,
         base_digest=base_digest,
         files=files,
@@ -294,20 +235,6 @@ def publish_merged(job: TrainingJob | AdoptionJob, staging: Path, base_digest: s
         **known,
     )
     return publish_below(job.versions, staging, manifest)
-
-
-def _merge(base: Path, adapter: Path, target: Path) -> None:
-    """Write base plus adapter as bf16 weights. Also after QLoRA into the full base: the 4-bit copy would lose precision."""
-    import torch
-    from peft import PeftModel
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.bfloat16, use_safetensors=True, trust_remote_code=False)
-    merged = PeftModel.from_pretrained(model, adapter).merge_and_unload()
-    merged.config._name_or_path = ""
-    name_stops(merged, AutoTokenizer.from_pretrained(base, trust_remote_code=False))
-    merged.save_pretrained(target)
-    copy_tokenizer(base, target)
 
 
 def _prove_it_loads(folder: Path) -> None:

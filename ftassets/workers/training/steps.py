@@ -20,7 +20,7 @@ from ftassets.domain.training.overfit import stops_early
 from ftassets.workers.chat_template import Taught
 from ftassets.workers.process import Report, Terminated
 from ftassets.workers.training import replicas
-from ftassets.workers.training.loss import taught_loss
+from ftassets.workers.training.loss import plain, taught_loss
 
 _SAY_EVERY = 5.0  # seconds between progress reports
 _SAVE_EVERY = 300.0  # seconds between checkpoints, unless train.save_steps says how many steps
@@ -179,7 +179,7 @@ def make_trainer(steps: Steps, rank: int, count: int, progress: Progress) -> tup
             # the mean over replicas is that over all tokens only if each divides by the same number
             tokens = None if num_items_in_batch is None else replicas.total(float(num_items_in_batch)) / count
             with torch.autocast(model.device.type, dtype=torch.bfloat16, enabled=steps.bf16):
-                loss, logits = taught_loss(model.get_base_model(), inputs, tokens)
+                loss, logits = taught_loss(plain(model), inputs, tokens)
             return (loss, {"logits": logits.detach()}) if return_outputs else loss
 
         def _save_checkpoint(self, model: Any, trial: Any) -> None:
@@ -208,6 +208,8 @@ def make_trainer(steps: Steps, rank: int, count: int, progress: Progress) -> tup
         model=steps.model, args=arguments, train_dataset=_dataset(steps.rows), processing_class=steps.tokenizer, callbacks=[watch]
     )
     trainer.remove_callback(PrinterCallback)
+    for _, weight in _trained(steps.model):
+        weight.data = weight.data.float()  # TRL made those on a quantized base bf16, which loses small steps, and a checkpoint's are fp32
     return trainer, watch
 
 
@@ -225,7 +227,7 @@ def _validation_loss(trainer: Any, rows: Any, batch_size: int, bf16: bool) -> fl
         for start in range(0, len(rows), batch_size):
             batch = trainer.data_collator([rows[place] for place in range(start, min(start + batch_size, len(rows)))])
             inputs = {name: batch[name].to(model.device) for name in ("input_ids", "attention_mask", "labels")}
-            loss += float(taught_loss(model.get_base_model(), inputs, 1)[0])
+            loss += float(taught_loss(plain(model), inputs, 1)[0])
             tokens += int((inputs["labels"][:, 1:] != _NOT_TAUGHT).sum())
     model.train()
     total = replicas.total(tokens)

@@ -36,7 +36,7 @@ from ftassets.domain.acceptance import Check
 from ftassets.domain.canonical import canonical_json, parse_json
 from ftassets.domain.chat import question
 from ftassets.domain.dataset.rows import Example
-from ftassets.domain.training.acceptance import PARTS
+from ftassets.domain.release.version import ADAPTER, wanted_parts
 from ftassets.testing.doubles.lakefs import on_double
 from ftassets.testing.releases import ACCEPTED, loop_config, make_version
 
@@ -70,7 +70,7 @@ class World:
     def trained(self, name: str, dataset: str, last: float = 1.0, **stated: Any) -> str:
         """A version with its losses and dataset, materialized."""
         stated = {"loop": LOOP, "dataset_commit": dataset, "metrics": {"first_loss": 2.0, "last_loss": last}, **stated}
-        digest = make_version(self.home, name, parts=PARTS, **stated)
+        digest = make_version(self.home, name, parts=wanted_parts(ADAPTER), **stated)
         self.event("adapter", digest)
         return digest
 
@@ -192,8 +192,8 @@ def test_an_adapter_is_refused_with_its_dataset(world: World) -> None:
 @pytest.mark.parametrize(
     ("stated", "check", "why"),
     [
-        ({"loop": "other"}, "manifest", "it is not an adapter that was trained for support"),
-        ({"loop": None}, "manifest", "it is not an adapter that was trained for support"),
+        ({"loop": "other"}, "manifest", "it was not trained for support"),
+        ({"loop": None}, "manifest", "it was not trained for support"),
         ({"dataset_commit": None}, "dataset", "the manifest names no dataset"),
         ({"metrics": {}}, "loss_fell", "the manifest has no losses"),
     ],

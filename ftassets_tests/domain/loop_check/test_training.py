@@ -53,3 +53,10 @@ def test_early_stopping_needs_validation_rows():
     [found] = impossible(loop(early_stopping_patience=2), 0)
     assert (found.severity, found.field) == ("error", ("train", "early_stopping_patience"))
     assert not [*impossible(loop(early_stopping_patience=2), 1), *impossible(loop(), 0)]
+
+
+def test_each_method_has_its_own_range_and_is_not_told_of_settings_it_does_not_read():
+    assert fields(method="full") == fields(method="prefix") == []
+    assert fields(method="full", learning_rate=2e-4) == ["learning_rate"]
+    assert fields(method="prefix", learning_rate=2e-4) == ["learning_rate"]
+    assert fields(method="full", lora_r=300) == []

@@ -6,14 +6,16 @@ from typing import Any
 import pytest
 
 from ftassets.domain.acceptance import refusals
-from ftassets.domain.release.version import VersionManifest
-from ftassets.domain.training.acceptance import BLOCKING, COMPLETE, LEARNED, PARTS, version_checks
+from ftassets.domain.release.version import ADAPTER, FULL, VersionManifest, wanted_parts
+from ftassets.domain.training.acceptance import BLOCKING, COMPLETE, LEARNED, version_checks
+
+PARTS = wanted_parts(ADAPTER)
 
 
 def manifest(first: float | None = 2.0, last: float | None = 1.0, parent: str | None = None, **changes: Any) -> VersionManifest:
     metrics = {name: value for name, value in (("first_loss", first), ("last_loss", last)) if value is not None}
     stated: dict[str, Any] = {"files": dict.fromkeys(PARTS, "0" * 64), "recipe": {"start_from": parent}, "metrics": metrics, **changes}
-    return VersionManifest(kind="adapter", base_model="b", tokenizer_digest=None, generation={}, **stated)
+    return VersionManifest(base_model="b", tokenizer_digest=None, generation={}, **{"kind": ADAPTER, **stated})
 
 
 @pytest.mark.parametrize(
@@ -45,3 +47,9 @@ def test_every_blocking_check_is_decided() -> None:
     assert set(checks) == set(BLOCKING)
     assert refusals(checks, BLOCKING) == {}
     assert checks[LEARNED].sentence == "loss 2.000 at the start, 1.000 at the end"
+
+
+def test_a_version_all_of_whose_weights_were_trained_has_no_adapter() -> None:
+    whole = manifest(kind=FULL, files={"merged/config.json": "0" * 64})
+    assert refusals(version_checks(whole), BLOCKING) == {}
+    assert refusals(version_checks(manifest(kind=FULL, files={})), BLOCKING) == {COMPLETE: "missing: merged/config.json"}

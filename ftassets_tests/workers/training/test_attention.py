@@ -5,7 +5,7 @@ import pytest
 from ftassets.config.loop import Train
 from ftassets.domain.training.divergence import TrainingStopped
 from ftassets.workers.training.attention import attention_layers
-from ftassets.workers.training.sft import adapter_config
+from ftassets.workers.training.methods.lora import adapter_config
 from ftassets_tests.workers.training.test_families import FAMILIES, SHAPE
 
 pytestmark = pytest.mark.models

@@ -86,7 +86,7 @@ def test_a_model_of_each_family_can_be_trained_and_its_adapter_is_counted_exactl
     from peft import get_peft_model
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    from ftassets.workers.training.sft import adapter_config
+    from ftassets.workers.training.methods.lora import adapter_config
 
     shape = SMALL if not FAMILIES[family].get("n_embd") else {"vocab_size": 310}
     config = AutoConfig.for_model(family, **{**shape, **FAMILIES[family]})

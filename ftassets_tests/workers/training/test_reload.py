@@ -9,7 +9,7 @@ import pytest
 from ftassets.backends.registry.mlflow import MlflowRegistry
 from ftassets.testing.made_once import mlflow_tables
 from ftassets.testing.tiny_job import tiny_job
-from ftassets.workers.training.sft import _model, _save_adapter
+from ftassets.workers.training.methods.lora import Lora
 
 pytestmark = pytest.mark.models
 
@@ -21,13 +21,14 @@ def trained(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path) -> tuple[
 
     folder = tmp_path_factory.mktemp("trained")
     job = tiny_job(folder / "job", tiny_base)
-    model = _model(job, tiny_base, torch.float32)
+    method = Lora(job.train, tiny_base, job.base_model)
+    model = method.model(method.tokenizer(), torch.float32)
     torch.manual_seed(1)
     with torch.no_grad():
         for name, weight in model.named_parameters():
             if "lora_B" in name:  # zero at the start of training
                 weight.normal_(std=0.05)
-    _save_adapter(model, job, folder / "adapter")
+    method.save(model, None, folder)
     return model, folder / "adapter"
 
 
