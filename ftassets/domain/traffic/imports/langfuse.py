@@ -27,7 +27,7 @@ from ftassets.domain.traffic.imports.fields import (
     to_imported,
     unread,
 )
-from ftassets.domain.traffic.imports.messages import answer_of, asked_of
+from ftassets.domain.traffic.imports.messages import answer_of, asked_of, decoded
 from ftassets.domain.traffic.imports.opinions import Opinion, by_people, of_people
 
 _READ = {
@@ -88,12 +88,17 @@ def parse(record: Any) -> Imported | Assessment:
     parameters = mapping(loads(first(record, "modelParameters", "model_parameters")))
     usage = mapping(first(record, "usageDetails", "usage_details", "usage"))
     feedback, left_out = of_people(_scores(record), _left_out, _opinion)
-    decoded = _unquoted if "start_time" in record else _as_it_is  # the blob export has texts as JSON too
+    blob = "start_time" in record  # that export has texts as JSON too
+    asked, said = (_unquoted(record.get(name)) if blob else record.get(name) for name in ("input", "output"))
     return to_imported(
         "langfuse",
         record.get("id"),
-        asked_of(decoded(record["input"]), parameters.get("system"), parameters.get("tools") or parameters.get("functions")),
-        NO_ANSWER if failed else answer_of(decoded(record.get("output"))),
+        asked_of(
+            decoded(asked) if blob and asked == record["input"] else asked,
+            parameters.get("system"),
+            parameters.get("tools") or parameters.get("functions"),
+        ),
+        NO_ANSWER if failed else answer_of(said),
         _timing(record),
         first(record, "model", "providedModelName", "provided_model_name"),
         first(record, "userId", "user_id"),
@@ -160,10 +165,6 @@ def _when(score: Mapping[str, Any]) -> float | None:
     """When a score was given, or was changed last."""
     times = [time_in(score, name) for name in ("timestamp", "updatedAt", "updated_at", "createdAt", "created_at")]
     return max((each for each in times if each is not None), default=None)
-
-
-def _as_it_is(value: Any) -> Any:
-    return value
 
 
 def _unquoted(value: Any) -> Any:

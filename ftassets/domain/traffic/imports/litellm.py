@@ -17,7 +17,7 @@ from ftassets.domain.traffic.imports.fields import (
     to_imported,
     unread,
 )
-from ftassets.domain.traffic.imports.messages import answer_of, asked_of
+from ftassets.domain.traffic.imports.messages import answer_of, asked_of, decoded
 
 _KNOWN = {  # what is read, and what describes the call
     "agent_id", "api_base", "api_key", "cache_hit", "cache_key", "call_type", "completionStartTime", "completion_start_time",
@@ -47,7 +47,7 @@ def parse(record: Any) -> Imported:
     return to_imported(
         "litellm",
         record.get("request_id") or record.get("id"),
-        asked_of(messages, *_elsewhere(record)),
+        asked_of(decoded(messages), *_elsewhere(record)),
         NO_ANSWER if failed else answer_of(response),
         between(record, ("startTime",), ("endTime",), ("completionStartTime",) if _streamed(record) else ()),
         record.get("model"),

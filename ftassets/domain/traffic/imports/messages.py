@@ -6,14 +6,17 @@ left out: no chat API gives it back to the model. What else is not text refuses 
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ftassets.domain.canonical import read_json, read_record
-from ftassets.domain.chat import Asked, Conversation, conversation, tools_text
+from ftassets.domain.chat import Asked, Conversation, Message, conversation, tools_text
 from ftassets.domain.dataset.row_shapes import holds_text
 from ftassets.domain.traffic.imports.fields import Answer, Call, loads, mapping
 
 _ROLES = {"human": "user", "model": "assistant", "ai": "assistant", "function": "tool"}
+_MODELS = ("assistant", "model", "ai")  # who answers
+_ENDED = ("finish_reason", "finishReason", "index", "logprobs", "generation_info", "id")  # of a choice that is a text
 _KINDS = ("human", "ai", "system", "tool", "function")  # types of LangChain's messages
 _STOPPED = ("content_filter", "safety", "recitation", "abort", "cancelled", "incomplete", "refusal")
 _ASKS = ("query", "question", "prompt", "input", "text", "message", "content", "user_input")
@@ -22,12 +25,32 @@ _TEXT = ("text", "input_text", "output_text")
 _REASONING = ("reasoning", "thinking", "redacted_thinking")
 _CALL = ("tool_call", "tool_use", "function_call")
 _RESULT = ("tool_call_response", "tool_result", "function_call_output")
+_ITEMS = _CALL + _RESULT + _REASONING  # what stands among messages
+_PARTS = {
+    *_TEXT,
+    *_REASONING,
+    "refusal",
+    "image",
+    "image_url",
+    "input_image",
+    "audio",
+    "input_audio",
+    "video",
+    "file",
+    "input_file",
+    "document",
+}
 _USED = {"role", "content", "parts", "tool_calls", "function_call", "tool_call_id", "refusal"}
 _NOTES = {  # of a message: what a log says about it, and the model's reasoning
     "id", "index", "type", "object", "status", "finish_reason", "stop_reason", "stop_sequence", "created_at", "timestamp", "metadata",
     "model", "usage", "usage_metadata", "response_metadata", "provider_specific_fields", "additional_kwargs", "annotations",
     "cache_control", "reasoning", "reasoning_content", "reasoning_details", "thinking", "thinking_blocks",
 }  # fmt: skip
+_OF_PARTS = {  # of a part that is a text
+    "text", "content", "logprobs", "citations", "phase", "signature", "thoughtSignature", "thought_signature", "extras", "mime_type",
+    "state", "providerMetadata", "providerOptions", "provider_metadata",
+}  # fmt: skip
+_ELSEWHERE = ("previous_response_id", "conversation", "prompt")  # of OpenAI's Responses API: turns and instructions that only it knows
 _SETTINGS = {  # of a request: how it is answered, not what is asked
     "model", "user", "metadata", "stop", "tool_choice", "function_call", "response_format", "reasoning_effort", "service_tier",
 }  # fmt: skip
@@ -36,7 +59,8 @@ _SETTINGS = {  # of a request: how it is answered, not what is asked
 def asked_of(value: Any, system: Any = None, tools: Any = None) -> Asked:
     """What a model was asked: a list of messages, an object that holds one as `messages`, or the prompt itself.
 
-    `system` are instructions and `tools` definitions that the log has elsewhere. Raises ValueError for what is not text, by its name.
+    `system` are instructions and `tools` definitions that the log has elsewhere. A text that is JSON is a prompt unless messages are in
+    it: give `decoded` what a log writes as JSON. Raises ValueError for what is not text, by its name.
     """
     found = loads(value)
     if isinstance(found, list) and len(found) == 1 and _are_turns(found[0]):  # LangChain's batch of one
@@ -52,12 +76,21 @@ def asked_of(value: Any, system: Any = None, tools: Any = None) -> Asked:
         turns = [{"role": "user", "content": value}]
     elif text := _only(found, _ASKS):
         turns = [{"role": "user", "content": text}]
+    elif isinstance(found, list) and (other := [turn for turn in found if not is_message(turn)]) and len(other) < len(found):
+        raise ValueError(f"an item of the request cannot be used: {str(mapping(other[0]).get('type') or type(other[0]).__name__)[:30]!r}")
     else:
         raise ValueError("the request has no messages: they were not logged, or in another form")
     defined = [turn["content"] for turn in turns if _is_definition(turn)]
     turns = [turn for turn in turns if not _is_definition(turn)]
     before = _read({"role": "system", "content": loads(system)}, "the system instructions") if system else ()
-    messages = [message for number, turn in enumerate(turns, start=1) for message in _read(turn, f"message {number}")]
+    messages: list[Message] = []
+    for number, turn in enumerate(turns, start=1):
+        for message in _read(turn, f"message {number}"):
+            last = messages[-1] if messages else message
+            if message.tool_calls and last.tool_calls and message is not last and not (message.content or last.content):
+                messages[-1] = replace(last, tool_calls=(*last.tool_calls, *message.tool_calls))  # each call is an item of its own there
+            else:
+                messages.append(message)
     return Asked(messages=(*before, *messages), tools=tools_text(_tools(tools) or _tools(defined)))
 
 
@@ -83,10 +116,25 @@ def answer_of(value: Any) -> Answer:
     return Answer(text, cut)
 
 
+def decoded(value: Any) -> Any:
+    """What a log holds that writes JSON as text; other text as it is. Raises ValueError for a key that is there twice."""
+    if (found := loads(value)) is not value:
+        check_keys(value)
+    return found
+
+
 def check_keys(value: Any) -> None:
     """Raise ValueError if messages that are written as JSON text have a key twice: one of its values would be lost."""
     if isinstance(value, str):
         read_record(value)
+
+
+def check_whole(*places: Any) -> None:
+    """Raise ValueError if a request or a response of OpenAI's Responses API goes on with turns or instructions that are not in it."""
+    for place in map(mapping, places):
+        for name in _ELSEWHERE:
+            if place.get(name) and (name != "prompt" or isinstance(place[name], Mapping)):
+                raise ValueError(f"the field {name!r} stands for what is not in the record: OpenAI keeps it")
 
 
 def _refuses(message: Mapping[str, Any]) -> bool:
@@ -151,38 +199,73 @@ def _reasons(place: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _are_turns(value: Any) -> bool:
-    return (
-        isinstance(value, list) and bool(value) and all(is_message(turn) or mapping(turn).get("type") in _CALL + _RESULT for turn in value)
-    )
+    return isinstance(value, list) and bool(value) and all(is_message(turn) or mapping(turn).get("type") in _ITEMS for turn in value)
 
 
 def _is_definition(turn: Mapping[str, Any]) -> bool:
     """Whether this is the definition of a tool, which Langfuse's callback for LangChain writes among the messages."""
-    return turn.get("role") == "tool" and isinstance(turn.get("content"), Mapping) and "function" in turn["content"]
+    function = mapping(mapping(turn.get("content")).get("function"))
+    return turn.get("role") == "tool" and "name" in function and not turn.get("tool_call_id")
 
 
 def _answer(value: Any) -> tuple[Mapping[str, Any] | None, bool]:
-    """The message in one of the forms an answer is logged in, and whether it was cut."""
-    holder, choice = mapping(value), mapping(None)
+    """The message in one of the forms an answer is logged in, and whether it was cut; None for an answer that is JSON itself.
+
+    A model's own JSON may have keys such as `choices` or `role`: an object counts as a response by what stands under them. Raises
+    ValueError where that does not tell.
+    """
+    holder = mapping(value)
     for name in ("choices", "candidates", "generations"):
         members = holder.get(name)
         while isinstance(members, list) and members and isinstance(members[0], list):
             members = members[0]
-        if isinstance(members, list) and members:
-            choice = min(map(mapping, members), key=_number)  # as the model numbered them, in whatever order they were logged
+        alone = not any(holds_text(holder[key]) for key in holder.keys() - {name} - _NOTES)
+        if isinstance(members, list) and members and all(_is_choice(member, alone) for member in members):
+            choice = min(members, key=_number)  # as the model numbered them, in whatever order they were logged
             content = choice.get("message") or choice.get("content")
             found = _plain(content) if isinstance(content, Mapping) else {"content": choice.get("text") or content}
             return {**mapping(found), "role": "assistant"}, is_cut(holder, choice, found)
     if holder.get("object") == "response" and isinstance(holder.get("output"), list):
+        check_whole(holder)
         parts = [part for item in holder["output"] for part in _parts_of(item)]
         return {"role": "assistant", "content": parts}, is_cut(holder)
-    if isinstance(holder.get("messages"), list):
-        value = holder["messages"]
-    elif is_message(holder.get("message")):
-        return _plain(holder["message"]), is_cut(holder, holder["message"])
+    for name in ("messages", "message"):
+        inner = holder.get(name)
+        if _is_answer(last := inner[-1] if isinstance(inner, list) and inner else inner):
+            if lost := sorted(key for key in holder.keys() - {name, "done_reason"} - _NOTES if holds_text(holder[key])):
+                raise ValueError(f"the answer has {name!r}, as a response has, and {lost[0]!r}: which of them the model wrote is not told")
+            return _plain(last), is_cut(holder, last)
     if isinstance(value, list) and value and all(map(is_message, value)):
+        if len(value) > 1 and all(_is_answer(each) and mapping(each).get("content") for each in value[-2:]):
+            raise ValueError("the model's last messages are two in a row: which of them is the answer is not told")
         value = value[-1]
-    return (_plain(value), is_cut(holder, value)) if is_message(value) else (None, False)
+    if (
+        isinstance(value, list)
+        and any(_is_text(part) for part in value)
+        and all(mapping(part).get("type") in _ITEMS + _TEXT for part in value)
+    ):
+        return {"role": "assistant", "content": value}, False
+    return (_plain(value), is_cut(holder, value)) if _is_answer(value) else (None, False)
+
+
+def _is_text(part: Any) -> bool:
+    return mapping(part).get("type") in _TEXT and isinstance(mapping(part).get("text"), str)
+
+
+def _is_answer(value: Any) -> bool:
+    """Whether this is a message of a model."""
+    return is_message(value) and _plain(value)["role"] in _MODELS
+
+
+def _is_choice(value: Any, alone: bool) -> bool:
+    """Whether this is one of the answers in a response: it has a model's message, Gemini's parts, or a text with what ended it, if the
+    response has more in it.
+    """
+    choice = mapping(value)
+    for said in (choice.get("message"), choice.get("content")):
+        if isinstance(said, Mapping):
+            return _plain(said).get("role", "assistant") in _MODELS and not said.keys().isdisjoint(_USED | {"type"})
+    return isinstance(choice.get("text"), str) and (alone or any(key in choice for key in _ENDED))
 
 
 def _number(choice: Mapping[str, Any]) -> int:
@@ -224,7 +307,9 @@ def _read(message: Mapping[str, Any], place: str) -> Conversation:
 
 
 def _turns(message: Mapping[str, Any], place: str) -> Iterator[dict[str, Any]]:
-    """One message as those of OpenAI's form: text, calls and results are a message each."""
+    """One message as those of OpenAI's form: text, calls and results are a message each; reasoning is none."""
+    if _is_reasoning(message):
+        return
     if message.get("type") in _CALL + _RESULT:
         message = {"role": "assistant", "content": [message]}
     role = _ROLES.get(message["role"], message["role"])
@@ -249,7 +334,7 @@ def _turns(message: Mapping[str, Any], place: str) -> Iterator[dict[str, Any]]:
         if kind == "text":
             texts.append(value)
         elif kind == "call":
-            calls += [value] if value["id"] is None or value["id"] not in {call["id"] for call in calls} else []
+            calls.append(value)
         else:
             yield value
     if calls:
@@ -258,18 +343,32 @@ def _turns(message: Mapping[str, Any], place: str) -> Iterator[dict[str, Any]]:
         yield {"role": role, "content": "\n".join(texts)}
 
 
+def _is_reasoning(message: Mapping[str, Any]) -> bool:
+    """Whether nothing but a model's reasoning is in a message."""
+    content = message.get("content")
+    parts = isinstance(content, list) and content and all(mapping(part).get("type") in _REASONING for part in content)
+    return message.get("type") in _REASONING or (bool(parts) and not message.get("tool_calls"))
+
+
 def _pieces(message: Mapping[str, Any], content: Any, place: str) -> Iterator[tuple[str, Any]]:
     """Texts, calls and results of a message in their order."""
+    more = mapping(message.get("additional_kwargs"))
+    listed = message.get("tool_calls") or more.get("tool_calls") or message.get("function_call") or more.get("function_call") or ()
+    calls = [_call(call, place) for call in (listed if isinstance(listed, list) else [listed] if listed else ())]
     members = content if isinstance(content, list) else [] if content is None else [content]
     for part in members:
-        if (piece := _piece(part, place)) is not None:
-            yield piece
+        piece = _piece(part, place)
+        if piece is None:
+            continue
+        kind, value = piece
+        if kind == "call":  # which LangChain lists a second time, with the arguments that a stream left out of the part
+            same = next((call for call in calls if call["id"] is not None and call["id"] == value["id"]), None)
+            calls = [call for call in calls if call is not same]
+            value = same or value
+        yield kind, value
     if content in (None, "") and isinstance(message.get("refusal"), str):
         yield "text", message["refusal"]
-    more = mapping(message.get("additional_kwargs"))
-    calls = message.get("tool_calls") or more.get("tool_calls") or message.get("function_call") or more.get("function_call") or ()
-    for call in calls if isinstance(calls, list) else [calls] if calls else ():
-        yield "call", _call(call, place)
+    yield from (("call", call) for call in calls)
 
 
 def _piece(part: Any, place: str) -> tuple[str, Any] | None:
@@ -287,6 +386,8 @@ def _piece(part: Any, place: str) -> tuple[str, Any] | None:
     if kind == "refusal":
         return "text", str(part.get("refusal"))
     text = part.get("text", part.get("content")) if kind in _TEXT or (kind is None and "text" in part) else None
+    if lost := sorted(str(name) for name in part.keys() - _OF_PARTS - _NOTES if holds_text(part[name])) if isinstance(text, str) else []:
+        raise ValueError(f"{place}: the field {lost[0]!r} of a part cannot be used, models do not read it")
     if not isinstance(text, str):
         raise ValueError(f"{place}: a part of type {str(kind or next(iter(part), None))[:30]!r} is not text")
     return "text", text
@@ -300,7 +401,7 @@ def _result(content: Any, place: str) -> str:
     """What a tool gave back, as text: other JSON than typed parts as it is."""
     if content is None or isinstance(content, str):
         return content or ""
-    if isinstance(content, list) and content and all("type" in mapping(part) for part in content):
+    if isinstance(content, list) and content and all(mapping(part).get("type") in _PARTS for part in content):
         return "\n".join(text for kind, text in filter(None, (_piece(part, place) for part in content)) if kind == "text")
     return json.dumps(content, ensure_ascii=False)
 
@@ -311,9 +412,9 @@ def _call(call: Any, place: str) -> dict[str, Any]:
         raise ValueError(f"{place}: a tool call is not an object")
     inner = mapping(call.get("function")) or call
     arguments = next((inner[name] for name in ("arguments", "args", "input") if inner.get(name) is not None), None)
-    known = call.get("call_id") or call.get("id")
+    known = call.get("call_id") or call.get("id")  # some servers write an empty one
     return {
-        "id": None if known is None else str(known),
+        "id": str(known) if known else None,
         "type": "function",
         "function": {"name": inner.get("name"), "arguments": "{}" if arguments in (None, "") else arguments},
     }

@@ -21,7 +21,7 @@ from ftassets.domain.traffic.imports.fields import (
     to_imported,
     unread,
 )
-from ftassets.domain.traffic.imports.messages import answer_of, asked_of
+from ftassets.domain.traffic.imports.messages import answer_of, asked_of, check_whole
 from ftassets.domain.traffic.imports.opinions import Opinion, of_people
 from ftassets.domain.traffic.imports.otlp import AROUND_CALLS, Span, hex_id
 
@@ -52,6 +52,7 @@ def of_span(span: Span, assessments: Iterable[Mapping[str, Any]] = (), user: Any
     read = REQUEST
     if any_type and len(request) == 1:  # the argument of a traced function
         read, asked = set(request), next(iter(request.values()))
+    check_whole(request)
     system = first(request, "system", "instructions", "system_instruction")
     return to_imported(
         "mlflow",
@@ -67,7 +68,11 @@ def of_span(span: Span, assessments: Iterable[Mapping[str, Any]] = (), user: Any
         span.error,
         feedback,
         span.names,
-        [*unread(request if asked is not inputs else {}, read), *unread(found, (), _READ), *left_out],
+        [
+            *unread(request if asked is not inputs else {}, read),
+            *unread(found, request, _READ),
+            *left_out,
+        ],  # autologging repeats the request's fields
     )
 
 

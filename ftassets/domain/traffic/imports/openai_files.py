@@ -24,7 +24,7 @@ from ftassets.domain.traffic.imports.fields import (
     to_imported,
     unread,
 )
-from ftassets.domain.traffic.imports.messages import answer_of, asked_of
+from ftassets.domain.traffic.imports.messages import answer_of, asked_of, check_whole
 
 _READ = {  # of a logged request, its response, or both in one
     "at", "body", "comment", "correction", "created", "created_at", "custom_id", "error", "finish_reason", "id", "kwargs", "latency_ms",
@@ -62,6 +62,7 @@ def parse(record: Any) -> Imported:
     body = mapping(response.get("body")) or response
     failed = status != 200 or bool(body.get("error"))
     usage = mapping(body.get("usage"))
+    check_whole(request)
     return to_imported(
         "openai",
         first(body, "id") or first(record, "id", "request_id"),

@@ -21,7 +21,7 @@ from ftassets.domain.traffic.imports.fields import (
     to_imported,
     unread,
 )
-from ftassets.domain.traffic.imports.messages import answer_of, asked_of, is_cut
+from ftassets.domain.traffic.imports.messages import answer_of, asked_of, check_whole, is_cut
 from ftassets.domain.traffic.imports.opinions import Opinion, of_people, opinion_of
 from ftassets.domain.traffic.imports.otlp import Span, hex_id, span_of
 
@@ -66,7 +66,13 @@ def of_span(span: Span) -> Imported:
     tree = _tree(attributes)
     llm = mapping(tree.get("llm"))
     settings = mapping(loads(llm.get("invocation_parameters")))
+    request = mapping(loads(attributes.get("input.value")))
     asked = [_message(each) for each in _members(llm.get("input_messages"))] or attributes.get("input.value")
+    if responses := "input" in request and isinstance(
+        request.get("model"), str
+    ):  # OpenAI's Responses API, whose items have more than messages
+        check_whole(request)
+        asked = {"messages": request["input"]} if isinstance(request["input"], list) else request["input"]
     answers = [_message(each) for each in _members(llm.get("output_messages"))]
     tools = [loads(mapping(mapping(each).get("tool", each)).get("json_schema")) for each in _members(llm.get("tools"))]
     notes = [mapping(mapping(each).get("annotation")) for each in _members(tree.get("annotations"))]
@@ -75,7 +81,7 @@ def of_span(span: Span) -> Imported:
     return to_imported(
         "openinference",
         span.row_id,
-        asked_of(asked, settings.get("system"), tools or settings.get("tools")),
+        asked_of(asked, request.get("instructions") if responses else settings.get("system"), tools or settings.get("tools")),
         NO_ANSWER if error else _answer(answers, attributes, llm),
         span.timing,
         llm.get("model_name"),
@@ -121,10 +127,14 @@ def _opinion(annotation: Mapping[str, Any]) -> Opinion:
 
 def _answer(answers: list[Any], attributes: Mapping[str, Any], llm: Mapping[str, Any]) -> Answer:
     said = loads(attributes.get("output.value"))
-    answer = answer_of(answers[0] if answers else said)
     whole = said if isinstance(said, Mapping) else {}
-    choices = whole.get("choices")
-    return answer._replace(cut=answer.cut or is_cut(llm, whole, *(choices[:1] if isinstance(choices, list) else [])))
+    if not answers or whole.get("choices") or whole.get("object") == "response":
+        answer = answer_of(said)
+    elif len(answers) == 1:
+        answer = answer_of(answers[0])
+    else:
+        raise ValueError(f"there are {len(answers)} output messages: which of them is the answer is not told")
+    return answer._replace(cut=answer.cut or is_cut(llm, whole))
 
 
 def _message(member: Any) -> Any:

@@ -28,7 +28,7 @@ from ftassets.domain.traffic.imports.fields import (
     to_imported,
     unread,
 )
-from ftassets.domain.traffic.imports.messages import answer_of, asked_of, is_cut
+from ftassets.domain.traffic.imports.messages import answer_of, asked_of, decoded, is_cut
 from ftassets.domain.traffic.imports.opinions import Opinion, by_people, of_people, opinion_of
 from ftassets.domain.traffic.imports.otlp import AROUND_CALLS, attributes_of, records, span_of, value_of
 
@@ -123,11 +123,9 @@ def _opinion(evaluation: Mapping[str, Any], at: float | None) -> Opinion:
 
 def _answer(response: Any, record: Mapping[str, Any], attributes: Mapping[str, Any]) -> Answer:
     answer = answer_of(response)
-    events = record.get("events")
-    choices = [_body(event) for event in events if mapping(event).get("name") == _CHOICE] if isinstance(events, list) else []
     reasons = loads(attributes.get("gen_ai.response.finish_reasons"))
     shown = {"finish_reason": reasons[0] if isinstance(reasons, list) and reasons else reasons}
-    return answer._replace(cut=answer.cut or is_cut(shown, *choices[:1]))
+    return answer._replace(cut=answer.cut or is_cut(shown, *_choices(record)[:1]))
 
 
 def joined(items: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
@@ -196,7 +194,7 @@ def _messages(span: Mapping[str, Any], attributes: Mapping[str, Any], numbered: 
     details = next((mapping(_body(one)) for one in span.get("events") or [] if mapping(one).get("name") == _DETAILS), {})
     attributes = {**details, **attributes}  # the event had the messages in its body for a while
     if "gen_ai.input.messages" in attributes:
-        return attributes["gen_ai.input.messages"], _first_choice(loads(attributes.get("gen_ai.output.messages")))
+        return decoded(attributes["gen_ai.input.messages"]), _first_choice(loads(attributes.get("gen_ai.output.messages")))
     if numbered["gen_ai.prompt"]:
         return numbered["gen_ai.prompt"], _first_choice(numbered["gen_ai.completion"])
     return _from_events(span)
@@ -254,11 +252,17 @@ def _from_events(span: Mapping[str, Any]) -> tuple[Any, Any]:
             request = attributes.get("gen_ai.prompt")
         elif name == "gen_ai.content.completion":
             response = attributes.get("gen_ai.completion")
-        elif name == _CHOICE and response is None:
-            response = _choice(body)
         elif name.startswith("gen_ai.") and name.endswith(".message") and isinstance(request, list):
             request.append(_message(name.split(".")[1], body))
-    return request, response
+    choices = _choices(span)
+    return request, _choice(choices[0]) if choices else response
+
+
+def _choices(span: Mapping[str, Any]) -> list[Any]:
+    """The answers that events have, as the model numbered them."""
+    events = span.get("events")
+    found = [_body(event) for event in events if mapping(event).get("name") == _CHOICE] if isinstance(events, list) else []
+    return sorted(found, key=lambda body: integer(mapping(body), "index") or 0)
 
 
 def _body(event: Mapping[str, Any]) -> Any:

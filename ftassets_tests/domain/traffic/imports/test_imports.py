@@ -364,6 +364,12 @@ def test_log_records_as_protobuf_writes_them_are_read() -> None:
         assert (json.loads(found.messages), found.answer) == ([SYSTEM, {"role": "user", "content": "lights\non"}], CALL)
 
 
+def test_the_first_choice_counts_in_whatever_order_events_came() -> None:
+    said = [{"index": number, "finish_reason": "stop", "message": {"content": text}} for number, text in ((1, "second"), (0, "first"))]
+    events = [event("gen_ai.choice", gen_ai__event__content=json.dumps(each)) for each in said]
+    assert one(span(events=[event("gen_ai.user.message", content="lights on"), *events]), "otel").answer == "first"
+
+
 def test_a_record_of_the_whole_call_is_read() -> None:
     attributes = [
         {"key": "gen_ai.operation.name", "value": text("chat")},
@@ -489,6 +495,8 @@ def test_a_request_that_failed_is_an_exchange_without_an_answer(format: str, rec
         ("otel", span(("gen_ai.input.messages", text(PARTS_IN))), "no answer"),
         ("otel", span(("gen_ai.operation.name", text("execute_tool"))), "execute_tool"),
         ("otel", span(), "not logged"),
+        ("otel", span(("gen_ai.input.messages", text("[]")), ("gen_ai.output.messages", text(PARTS_OUT))), "the request has no messages"),
+        ("litellm", {**SPEND_LOG, "messages": "[]"}, "the request has no messages"),
         ("otel", {"resourceSpans": [{"scopeSpans": [{"spans": ["x"]}]}]}, "not a span"),
         ("otel", span(("gen_ai.x", {"kvlistValue": {"values": [{}]}})), "not logged"),
         ("otel", {"spanId": "s", "traceId": "t", "attributes": {"gen_ai.input.messages": [{"role": {}}]}}, "no messages"),

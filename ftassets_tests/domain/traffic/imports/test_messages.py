@@ -55,6 +55,20 @@ def test_calls_and_results_of_any_system_are_those_of_openai(called: dict, resul
     assert asked.messages == (Message(role="user", content="where is it?"), CALLED, RESULT)
 
 
+def test_a_call_that_stands_in_the_content_too_is_one_call() -> None:
+    part = {"type": "tool_use", "id": "1", "name": "f", "input": {}}
+    listed = {"name": "f", "args": {"a": 1}, "id": "1", "type": "tool_call"}
+    [message] = asked_of([USER, {"role": "assistant", "content": [part], "tool_calls": [listed]}, USER]).messages[1:-1]
+    assert [(call.name, json.loads(call.arguments)) for call in message.tool_calls or ()] == [("f", {"a": 1})]
+
+
+def test_parallel_calls_without_ids_of_their_own_all_stay() -> None:
+    calls = [{"id": "", "function": {"name": name, "arguments": "{}"}} for name in "fg"]
+    messages = asked_of([USER, {"role": "assistant", "tool_calls": calls}, *({"role": "tool", "content": c} for c in "ab"), USER]).messages
+    assert [call.name for call in messages[1].tool_calls or ()] == ["f", "g"]
+    assert [message.content for message in messages[2:4]] == ["a", "b"]
+
+
 def test_text_next_to_calls_and_results_is_a_message_of_its_own() -> None:
     called = {"role": "assistant", "content": "Let me see.", "tool_calls": [{"id": "c1", "name": "find_order", "args": {"number": 7}}]}
     result = {
@@ -151,6 +165,34 @@ def test_the_text_of_an_answer_is_read(answer: Any, text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "answer",
+    [
+        {"tool": "poll", "choices": ["red", "blue"]},
+        {"tool": "poll", "choices": [{"text": "red"}]},
+        {"tool": "poll", "choices": [{"message": {"role": "user", "content": "red"}}]},
+        {"tool": "send", "messages": [{"role": "user", "content": "x"}]},
+        {"tool": "send", "message": {"role": "user", "content": "x"}},
+        {"tool": "hire", "candidates": [{"content": "c"}]},
+        {"tool": "hire", "candidates": [{"content": {"name": "Ann"}}]},
+        {"tool": "plan", "generations": [[{"text": "g"}]]},
+        {"tool": "grant", "role": "admin"},
+        {"tool": "write", "type": "human", "content": "c"},
+        [{"tool": "grant", "role": "admin"}],
+    ],
+)
+def test_the_words_of_a_response_in_a_models_own_json_do_not_make_it_one(answer: Any) -> None:
+    written = json.dumps(answer)
+    assert answer_of(written) == answer_of(answer) == (written, False, None)
+
+
+@pytest.mark.parametrize("name", ["messages", "message"])
+def test_json_that_may_be_a_response_or_the_models_own_is_refused(name: str) -> None:
+    said = {"role": "assistant", "content": "x"}
+    with pytest.raises(ValueError, match=f"the answer has '{name}', as a response has, and 'tool'"):
+        answer_of({"tool": "send", name: [said] if name == "messages" else said})
+
+
+@pytest.mark.parametrize(
     ("answer", "reason"),
     [
         (
@@ -158,6 +200,8 @@ def test_the_text_of_an_answer_is_read(answer: Any, text: str) -> None:
             "calls the tool 'f' and has text next to the call",
         ),
         ({"role": "assistant", "tool_calls": [ONE_CALL, {**ONE_CALL, "id": "2"}]}, "calls 2 tools, the first is 'f'"),
+        ({"role": "assistant", "tool_calls": [{**ONE_CALL, "id": ""}, {**ONE_CALL, "id": ""}]}, "calls 2 tools"),
+        ({"role": "assistant", "tool_calls": [ONE_CALL, {**ONE_CALL, "function": {"name": "g", "arguments": "{}"}}]}, "calls 2 tools"),
         ({"role": "assistant", "function_call": {"name": "f", "arguments": "[]"}}, "'f' with arguments that are not a JSON object"),
         ({"role": "assistant", "function_call": {"name": "f", "arguments": '{"a": NaN}'}}, "NaN is not JSON"),
         ({"role": "assistant", "content": None, "audio": {"id": "x", "data": "AAAA"}}, "the answer: the field 'audio'"),
@@ -167,5 +211,52 @@ def test_the_text_of_an_answer_is_read(answer: Any, text: str) -> None:
     ],
 )
 def test_an_answer_that_is_not_text_is_told_by_name(answer: Any, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        answer_of(answer)
+
+
+def item(kind: str, **fields: Any) -> dict[str, Any]:
+    return {"type": kind, **fields}
+
+
+def test_items_of_the_responses_api_are_the_turns_that_the_model_wrote() -> None:
+    calls = [item("function_call", call_id=name, name="f", arguments="{}") for name in "ab"]
+    results = [item("function_call_output", call_id=name, output=name) for name in "ba"]
+    reasoning = item("reasoning", id="r", summary=[item("summary_text", text="hm")], content=None)
+    messages = asked_of([USER, reasoning, *calls, *results]).messages
+    assert [[call.id for call in message.tool_calls or ()] for message in messages] == [[], ["a", "b"], [], []]
+    with pytest.raises(ValueError, match="an item of the request cannot be used: 'item_reference'"):
+        asked_of([USER, item("item_reference", id="m1")])
+
+
+@pytest.mark.parametrize("name", ["previous_response_id", "conversation", "prompt"])
+def test_a_response_that_goes_on_with_what_is_not_in_the_record_is_refused(name: str) -> None:
+    response = {"object": "response", "output": [item("message", role="assistant", content=[item("output_text", text="a")])]}
+    assert answer_of(response).text == "a"
+    with pytest.raises(ValueError, match=f"the field '{name}' stands for what is not in the record"):
+        answer_of({**response, name: {"id": "x"}})
+
+
+def test_a_result_that_is_json_is_no_definition_of_a_tool_and_has_no_parts() -> None:
+    called = [{"id": name, "function": {"name": "f", "arguments": "{}"}} for name in "ab"]
+    said = [{"function": "sin", "r": 2}, [{"type": "Feature", "at": [9, 53]}]]
+    results = [{"role": "tool", "tool_call_id": name, "content": content} for name, content in zip("ab", said, strict=True)]
+    asked = asked_of([USER, {"role": "assistant", "tool_calls": called}, *results])
+    assert [json.loads(message.content or "") for message in asked.messages[2:]] == said
+    assert asked.tools is None
+
+
+def test_parts_alone_are_a_message() -> None:
+    assert answer_of([item("text", text="a"), item("text", text="b")]).text == "a\nb"
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        ([{"role": "assistant", "content": text} for text in "ab"], "two in a row"),
+        ({"role": "assistant", "content": [item("text", text="a", name="who")]}, "the field 'name' of a part cannot be used"),
+    ],
+)
+def test_no_text_of_an_answer_is_left_out_in_silence(answer: Any, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         answer_of(answer)

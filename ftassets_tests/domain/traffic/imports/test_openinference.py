@@ -97,3 +97,51 @@ def test_annotations_on_a_span_of_phoenix_are_feedback_on_it() -> None:
     (row,) = found_in(failed)
     assert isinstance(row, Row)
     assert (row.exchange.status, row.exchange.error) == (502, "RateLimitError")
+
+
+def response(*items: Any, **fields: Any) -> dict[str, Any]:
+    """A span as openinference-instrumentation-openai writes it of the Responses API: each item of the response is an output message."""
+    attributes = {
+        "openinference.span.kind": "LLM",
+        "input.value": json.dumps({"model": "m", "input": "where is it?", "instructions": "Be brief.", **fields}),
+        "output.value": json.dumps({"object": "response", "output": items}),
+        "llm.input_messages.1.message.role": "user",
+        "llm.input_messages.1.message.content": "where is it?",
+        **{f"llm.output_messages.{number}.message.role": "assistant" for number in range(len(items))},
+    }
+    return {**SPAN, "attributes": attributes}
+
+
+REASONING = {"type": "reasoning", "summary": [{"type": "summary_text", "text": "hm"}]}
+TEXT = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "in Hamburg"}]}
+CALLED = {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}
+
+
+def test_a_response_of_the_responses_api_is_read_whole() -> None:
+    (found,) = found_in(response(REASONING, TEXT, TEXT))
+    assert isinstance(found, Row), found
+    assert found.exchange.answer == "in Hamburg\nin Hamburg"
+    assert [message["content"] for message in json.loads(found.exchange.messages)] == ["Be brief.", "where is it?"]
+
+
+@pytest.mark.parametrize(
+    ("record", "reason"),
+    [
+        (response(CALLED, CALLED), "the answer calls 2 tools"),
+        (response(TEXT, CALLED), "has text next to the call"),
+        (response({"type": "web_search_call"}, TEXT), "a part of type 'web_search_call' is not text"),
+        (response(TEXT, previous_response_id="r"), "'previous_response_id' stands for what is not in the record"),
+        (response(TEXT, input=[{"role": "user", "content": [{"type": "input_file", "file_id": "f"}]}]), "'input_file' is not text"),
+    ],
+)
+def test_what_such_a_response_has_besides_one_text_or_call_is_told_by_name(record: Any, reason: str) -> None:
+    (found,) = found_in(record)
+    assert isinstance(found, Quarantined), found
+    assert reason in found.reason
+
+
+def test_output_messages_of_which_nothing_says_what_they_are_together_are_refused() -> None:
+    more = {"llm.output_messages.1.message.role": "assistant", "llm.output_messages.1.message.content": "in Bremen"}
+    (found,) = found_in({**SPAN, "attributes": {**SPAN["attributes"], **more}})
+    assert isinstance(found, Quarantined), found
+    assert "2 output messages" in found.reason
