@@ -9,6 +9,7 @@ from ftassets.domain.report_kinds import REPORT_KINDS
 from ftassets.gate_service.openapi import document as gate_document
 from ftassets.gateway.admin import admin_app
 from ftassets.gateway.app import public_app
+from ftassets.gateway.chat_fields import CHAT_FIELDS, MEANINGS
 from ftassets.gateway.openapi import ANYWHERE, PROBLEMS, admin_document, public_document
 from ftassets.gateway.prometheus import FAMILIES
 from ftassets.reporting.tables import markdown_table
@@ -38,10 +39,15 @@ _METRICS = (
     )
     + "\n"
 )
+_FIELDS = """\
+No field that would change the answer is dropped in silence. Values that ask for nothing, as `n: 1`, `top_p: 1` or
+`response_format: {"type": "text"}`, are taken everywhere. `transformers serve` samples all requests alike: `temperature`
+is the version's own, and `top_p` is named as ignored where that is 0.
+"""
 _ERRORS = """\
 Every error of the gateway is an [ErrorAnswer](#erroranswer), as in OpenAI's API. `code` is stable; `message` says what
 happened, why and what to do. With the header `Retry-After` the same request may succeed later. Any path can answer
-`not_found`, `method_not_allowed` and `internal_error`.
+`not_found`, `method_not_allowed`, `internal_error` and those about connections and headers.
 """
 
 
@@ -76,6 +82,10 @@ def page() -> str:
         objects = {name: schema for name, schema in document["components"]["schemas"].items() if name not in shown}
         parts += ["### Objects\n", *(_object(name, schema) for name, schema in objects.items())]
         shown |= objects.keys()
+        if title == "Gateway, public":
+            fields = [(f"`{name}`", MEANINGS[each.transformers], MEANINGS[each.endpoint]) for name, each in CHAT_FIELDS.items()]
+            heads = ["field", "on a model server of ours", "on an endpoint of others"]
+            parts += ["### Fields of a chat request\n", _FIELDS, markdown_table(heads, fields), ""]
         if title == "Gateway, admin":
             rows = [(f"`{code}`", status, meaning) for code, (status, meaning) in PROBLEMS.items()]
             parts += ["## Errors of the gateway\n", _ERRORS, markdown_table(["code", "status", "meaning"], rows), ""]

@@ -30,6 +30,7 @@ class Call:
     tokens_out: int | None = None
     cut: bool = False  # at the token limit
     limited: bool = False  # to fewer tokens than the version's own limit, by what the client asked
+    ignored: tuple[str, ...] = ()  # fields of the request that have no effect
     steered: str | None = None  # what of the client's own may give the answer another form than the task's
 
     @property
@@ -40,7 +41,8 @@ class Call:
     def headers(self) -> dict[str, str]:
         own = {"x-client-request-id": self.own_id} if self.own_id else {}
         fallback = {"x-ftassets-fallback-for": self.instead_of} if self.instead_of else {}
-        return {"x-ftassets-version": self.version, "x-request-id": self.id, **own, **fallback}
+        ignored = {"x-ftassets-ignored": ", ".join(self.ignored)} if self.ignored else {}
+        return {"x-ftassets-version": self.version, "x-request-id": self.id, **own, **fallback, **ignored}
 
     def count(self, usage: Mapping[str, Any] | None) -> None:
         """Take over the engine's token counts."""

@@ -17,6 +17,7 @@ from ftassets.config.loop_files import UnknownLoop
 from ftassets.domain.chat import conversation, openai_messages
 from ftassets.domain.traffic.exchange import hashed_user, keyed_user, stored_request
 from ftassets.gateway.call import Call
+from ftassets.gateway.chat_fields import check_names, treat
 from ftassets.gateway.chat_request import ChatRequest
 from ftassets.gateway.client_watch import ClientGone, ClientWatch
 from ftassets.gateway.context import TOKEN_BYTES, Context
@@ -29,7 +30,6 @@ from ftassets.gateway.relay import Relay, engine_problem, read_whole
 from ftassets.gateway.router import Route, Router, Unavailable
 from ftassets.wording import amount
 
-_FORWARDED = {"temperature", "top_p", "frequency_penalty", "seed", "stop", "tools", "stream"}
 _ID = re.compile(r"[\w.:/+=@-]{1,128}", re.ASCII)
 _WAIT = re.compile(r"[\w ,:-]{1,40}", re.ASCII)  # seconds, or a date
 TIMEOUT = aiohttp.ClientTimeout(total=120, sock_connect=5)
@@ -75,6 +75,7 @@ class Chat:
         at, began = time.time(), time.perf_counter()
         body = await read_body(request)
         ask, content = parse(body, ChatRequest)
+        check_names(content)
         name = (ask.user or "").strip() or request.headers.get("x-user", "").strip()
         asked = _Asked(ask, content, len(body), name, _own_id(request), at, began)
         if not (key := request.headers.get("idempotency-key")):
@@ -158,8 +159,12 @@ class Chat:
         if not external and asked.size > self._context.most_bytes:  # before anything is done with its texts
             most = f"{amount(self._context.most_bytes, 'byte')}, {TOKEN_BYTES} for each token"
             raise Problem(400, f"the request has {amount(asked.size, 'byte')}, the model takes {most}", "context_length_exceeded")
-        # as validated: "false" is no stream
-        body: dict[str, Any] = ask.model_dump(include=_FORWARDED, exclude_unset=True, exclude_none=True)
+        generation = self._router.generation(route.version)
+        temperature = generation.get("temperature", loop.task.temperature)
+        given = ask.model_dump(exclude={"messages"}, exclude_unset=True, exclude_none=True)
+        treated = treat(given, "endpoint" if external else "transformers", temperature)
+        call.ignored = treated.ignored
+        body = treated.passed
         if not body.get("tools", True):  # some templates write an empty list of tools, and training has none
             del body["tools"]
         body["model"] = MODEL_NAME
@@ -169,11 +174,7 @@ class Chat:
         if not external:  # the tokenizer of somebody else's server is not known
             read = await self._context.escaped(route.version, body["messages"], body.get("tools"))
             body |= {"messages": read.messages, **({"tools": read.tools} if read.tools else {})}
-            if (ask.frequency_penalty or 0) <= -1:  # our engine takes the penalty plus one as a factor, and fails from zero downwards
-                raise Problem(422, "frequency_penalty: the model server of this loop takes numbers above -1 only", "invalid_request")
-        generation = self._router.generation(route.version)
-        if ask.temperature is None:
-            body["temperature"] = generation.get("temperature", loop.task.temperature)
+        body.setdefault("temperature", temperature)
         usual = int(generation.get("max_tokens", loop.task.max_tokens))
         wanted = ask.longest or usual
         if external:
@@ -184,12 +185,12 @@ class Chat:
             over = amount(1 - body["max_tokens"], "token")
             raise Problem(400, f"the conversation is at least {over} too long for the model", "context_length_exceeded")
         call.limited = body["max_tokens"] < usual
-        if ask.stop:
-            call.steered = "stop"
+        if treated.steering:
+            call.steered = ", ".join(treated.steering)
         elif loop.task.system_prompt and ask.own_system_prompt not in (None, loop.task.system_prompt):
             call.steered = "a system prompt of the client"
         if ask.stream:
-            body["stream_options"] = {"include_usage": True}
+            body |= {"stream": True, "stream_options": {"include_usage": True}}
         return to_json(body)
 
     async def _ask(self, route: Route, body: bytes) -> aiohttp.ClientResponse:

@@ -48,7 +48,7 @@ Tools = Annotated[list[dict[str, Any]], Field(max_length=MOST_TOOLS, fail_fast=T
 
 
 class ChatRequest(BaseModel):
-    """The fields that count. Others of the OpenAI API are accepted and have no effect, as `transformers serve` has it."""
+    """The fields of OpenAI's chat API. What becomes of each depends on the model server; a name that is not among them is refused."""
 
     model: str = Field(max_length=100, description="Name of the loop.")
     messages: list[Message] = Field(
@@ -62,11 +62,34 @@ class ChatRequest(BaseModel):
         None, ge=1, le=_INT32, description="Longest answer in tokens. Default: the version's own. Cut to the model's limit."
     )
     max_completion_tokens: int | None = Field(None, ge=1, le=_INT32, description="The same; counts before max_tokens.")
-    top_p: float | None = Field(None, gt=0, le=1, description="Passed to the model server.")
-    frequency_penalty: float | None = Field(None, ge=-2, le=2, description="Passed to the model server.")
-    seed: int | None = Field(None, ge=-(2**63), le=2**63 - 1, description="Passed to the model server.")
-    stop: Stop | Annotated[list[Stop], Field(max_length=16)] | None = Field(None, description="Passed to the model server.")
-    tools: Tools | None = Field(None, description="Passed to the model server.")
+    top_p: float | None = Field(None, gt=0, le=1, description="Sample from the likeliest tokens with this probability together.")
+    frequency_penalty: float | None = Field(None, ge=-2, le=2, description="Make tokens less likely by how often they stand there.")
+    presence_penalty: float | None = Field(None, ge=-2, le=2, description="Make tokens less likely that stand there.")
+    logit_bias: dict[str, Annotated[float, Field(ge=-100, le=100)]] | None = Field(None, description="Make tokens more or less likely.")
+    seed: int | None = Field(None, ge=-(2**63), le=2**63 - 1, description="Seed of the sampling.")
+    stop: Stop | Annotated[list[Stop], Field(max_length=16)] | None = Field(None, description="Texts at which the answer ends.")
+    tools: Tools | None = Field(None, description="Functions that the model may call.")
+    tool_choice: str | dict[str, Any] | None = Field(None, description="Whether a tool must be called, and which.")
+    parallel_tool_calls: bool | None = Field(None, description="Whether several tools may be called at once.")
+    functions: Tools | None = Field(None, description="What tools were called before.")
+    function_call: str | dict[str, Any] | None = Field(None, description="What tool_choice was called before.")
+    response_format: dict[str, Any] | None = Field(None, description="Text, JSON, or JSON of a schema.")
+    logprobs: bool | None = Field(None, description="Whether the answer has the tokens' log probabilities.")
+    top_logprobs: int | None = Field(None, ge=0, le=20, description="How many of the likeliest tokens have theirs.")
+    reasoning_effort: str | None = Field(None, max_length=20, description="How much the model thinks first.")
+    verbosity: str | None = Field(None, max_length=20, description="How long answers are.")
+    web_search_options: dict[str, Any] | None = Field(None, description="Search the web first.")
+    moderation: dict[str, Any] | None = Field(None, description="Have the answer checked.")
+    modalities: list[str] | None = Field(None, max_length=10, description="Kinds of the answer: text.")
+    audio: dict[str, Any] | None = Field(None, description="How a spoken answer sounds.")
+    prediction: dict[str, Any] | None = Field(None, description="What the answer will probably be, to have it faster.")
+    service_tier: str | None = Field(None, max_length=50, description="How soon it is answered, and at which price.")
+    store: bool | None = Field(None, description="Whether OpenAI stores the answer. The traffic log does in any case.")
+    metadata: Any = Field(None, description="For OpenAI's store.")
+    safety_identifier: Any = Field(None, description="For OpenAI's rules of use.")
+    prompt_cache_key: Any = Field(None, description="For OpenAI's cache of prompts.")
+    prompt_cache_retention: Any = Field(None, description="For OpenAI's cache of prompts.")
+    prompt_cache_options: Any = Field(None, description="For OpenAI's cache of prompts.")
     n: Literal[1] | None = Field(None, description="One answer only.")
 
     @model_validator(mode="after")

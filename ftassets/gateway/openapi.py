@@ -21,6 +21,9 @@ from ftassets.gateway.feedback import FeedbackRequest
 PROBLEMS: dict[str, tuple[int, str]] = {
     "invalid_http": (400, "What came is not HTTP."),
     "invalid_json": (400, "The body is not JSON."),
+    "unknown_parameter": (400, "The request has a field that the chat API has not."),
+    "unsupported_parameter": (400, "The loop's model server cannot do what a field asks for. `param` names it."),
+    "unsupported_value": (400, "The loop's model server takes one value of a field only, the version's own. `param` names it."),
     "context_length_exceeded": (400, "The conversation has more tokens than the model takes."),
     "no_token": (401, "The admin API needs `Authorization: Bearer` with the content of `keys/admin.token` in the home."),
     "origin_refused": (403, "A web page asked. Its own server may, with the page's users as `user`."),
@@ -59,6 +62,7 @@ _ADMITTED = ("origin_refused", "wrong_host", "too_many_requests")  # of every pu
 ANYWHERE = (*_EVERYWHERE, *_ADMITTED)
 _CHAT = (
     *_BODY, "idempotency_key_reused", "client_gone",
+    "unknown_parameter", "unsupported_parameter", "unsupported_value",
     "context_length_exceeded", "model_not_found", "refused_by_engine", "engine_error", "engine_unreachable", "engine_timeout",
     "no_production_version", "version_unavailable", "not_recorded",
 )  # fmt: skip
@@ -90,7 +94,7 @@ class ErrorBody(BaseModel):
 
     message: str = Field(description="What happened, why, and what to do.")
     type: str = Field(description="invalid_request_error below status 500, else server_error.")
-    param: None = Field(None, description="Always null.")
+    param: str | None = Field(None, description="The field of the request that is at fault, if one is.")
     code: str = Field(description="Stable name of the error, for programs.")
 
 
@@ -215,6 +219,7 @@ PUBLIC: dict[str, Operation] = {
         notes="With `stream: true` the answer is a stream of server-sent events; `[DONE]` comes when the answer is on record. "
         "An error after the first chunk is an event with an `error` object. "
         "Headers of the answer: `X-Ftassets-Version` (digest of the version) and `X-Request-Id`. "
+        "`X-Ftassets-Ignored`: fields of the request that have no effect, see [fields of a chat request](#fields-of-a-chat-request). "
         "`X-Ftassets-Fallback-For`: production answered for this candidate, whose server does not answer. "
         "The same `Idempotency-Key`, user and body within ten minutes get the same answer, with `Idempotent-Replayed: true`; one that is "
         "still being answered is waited for. The model answers once and the log has one row.",

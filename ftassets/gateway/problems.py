@@ -31,17 +31,19 @@ class Problem(FtassetsError):
         retry_after: int | None = None,
         headers: Mapping[str, str] | None = None,
         detail: str = "",
+        param: str | None = None,
     ) -> None:
         super().__init__(message)
         self.logged = f"{message}: {detail}" if detail else message
         self.status = status
+        self.param = param
         self.code = code
         self.headers = dict(headers or {}) | ({} if retry_after is None else {"retry-after": str(retry_after)})
 
     def body(self) -> dict:
         """`{"error": {...}}`"""
         kind = "invalid_request_error" if self.status < 500 else "server_error"
-        return {"error": {"message": str(self), "type": kind, "param": None, "code": self.code}}
+        return {"error": {"message": str(self), "type": kind, "param": self.param, "code": self.code}}
 
     def response(self) -> JSONResponse:
         """The answer to the request."""
@@ -101,4 +103,4 @@ def parse(body: bytes, model: type[_Body]) -> tuple[_Body, dict]:
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"])) or "body"
-        raise Problem(422, f"{where}: {first['msg']}", "invalid_request") from error
+        raise Problem(422, f"{where}: {first['msg']}", "invalid_request", param=where) from error

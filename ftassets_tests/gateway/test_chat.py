@@ -46,22 +46,21 @@ def test_engine_gets_system_prompt_and_settings_of_the_version_where_the_request
         "messages": [{"role": "system", "content": "Answer with the tool call."}, {"role": "user", "content": "echo"}],
     }
     messages = [{"role": "system", "content": "mine"}, {"role": "user", "content": "echo"}]
-    sent = json.loads(content(serving_a.ask(messages=messages, temperature=0.5, max_completion_tokens=9, seed=3, metadata={"a": 1})))
-    assert sent == {"model": "merged", "temperature": 0.5, "max_tokens": 9, "seed": 3, "messages": messages}
+    reply = serving_a.ask(messages=messages, temperature=0, max_completion_tokens=9, seed=3, metadata={"a": 1})
+    assert json.loads(content(reply)) == {"model": "merged", "temperature": 0.0, "max_tokens": 9, "messages": messages}
+    assert reply.headers["x-ftassets-ignored"] == "seed, metadata"
 
 
 def test_values_reach_the_engine_as_they_were_validated(serving_a):
-    sent = json.loads(content(serving_a.ask("echo", stream="false", temperature="0.5", max_tokens="9", stop="x", seed="3", top_p=None)))
-    assert {name: sent.get(name) for name in ("stream", "temperature", "max_tokens", "stop", "seed")} == {
-        "stream": False, "temperature": 0.5, "max_tokens": 9, "stop": "x", "seed": 3,
-    }  # fmt: skip
-    assert "top_p" not in sent
+    sent = json.loads(content(serving_a.ask("echo", stream="false", temperature="0", max_tokens="9", top_p=None)))
+    assert (sent["temperature"], sent["max_tokens"]) == (0, 9)
+    assert not sent.keys() & {"top_p", "stream"}
     reply = serving_a.ask("hello", stream="true", stream_options={"include_usage": "no", "other": 1})
     assert reply.headers["content-type"].startswith("text/event-stream")
     assert '"usage"' not in reply.text
     for field, value in (
         ("seed", 2**63), ("seed", -(2**63) - 1), ("max_tokens", 2**31), ("max_completion_tokens", 10**30), ("stop", ""), ("stop", [""]),
-        ("stop", ["x"] * 17), ("frequency_penalty", -1), ("stream_options", {"include_usage": "perhaps"}), ("stream", "perhaps"),
+        ("stop", ["x"] * 17), ("frequency_penalty", -3), ("stream_options", {"include_usage": "perhaps"}), ("stream", "perhaps"),
     ):  # fmt: skip
         reply = serving_a.ask("echo", **{field: value})
         assert (reply.status_code, field in reply.json()["error"]["message"]) == (422, True), (field, value, reply.text)
@@ -73,14 +72,14 @@ def test_an_answer_without_the_form_is_not_held_against_the_version_if_the_clien
     messages = [{"role": "system", "content": "Tell a story."}, {"role": "user", "content": "no call"}]
     same = [{"role": "system", "content": "Answer with the tool call."}, {"role": "user", "content": "no call"}]
     for prompt, fields in (
-        ("no call", {}), ("cut", {"max_tokens": 32}), ("cut", {"max_tokens": 3}), ("no call", {"stop": ["x"]}),
+        ("no call", {}), ("cut", {"max_tokens": 32}), ("cut", {"max_tokens": 3}),
         ("", {"messages": messages}), ("", {"messages": same}),
     ):  # fmt: skip
         serving_a.ask(prompt, stream=stream, **fields)
     rows = serving_a.rows()
-    assert [row.well_formed for row in rows] == [False] * 6
+    assert [row.well_formed for row in rows] == [False] * 5
     assert [row.error and row.error.removeprefix(STEERED) for row in rows] == [
-        None, None, "max_tokens or a long conversation", "stop", "a system prompt of the client", None,
+        None, None, "max_tokens or a long conversation", "a system prompt of the client", None,
     ]  # fmt: skip
     log = SqliteTrafficLog(serving_a.home.traffic_db)
     assert sum(each.count for each in log.outcomes("support", [rows[0].version]) if each.failed) == 3
@@ -142,6 +141,40 @@ def test_openai_client_works_unchanged(serving_a):
         client.models.retrieve("unknown")
     with pytest.raises(openai.NotFoundError, match="no loop 'unknown'"):
         client.chat.completions.create(model="unknown", messages=[{"role": "user", "content": "x"}])
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({"temperature": 0.5}, "unsupported_value"), ({"stop": "x"}, "unsupported_parameter"), ({"temprature": 1}, "unknown_parameter"),
+        ({"response_format": {"type": "json_schema", "json_schema": {}}}, "unsupported_parameter"),
+        ({"logprobs": True}, "unsupported_parameter"),
+        ({"tool_choice": "required"}, "unsupported_parameter"), ({"presence_penalty": 1}, "unsupported_parameter"),
+        ({"top_k": 5}, "unknown_parameter"), ({"chat_template": "x"}, "unknown_parameter"), ({"": 1}, "unknown_parameter"),
+    ],
+)  # fmt: skip
+def test_what_the_model_server_cannot_do_is_refused_by_name_and_held_against_no_version(serving_a, fields, code):
+    for stream in (False, True):
+        reply = serving_a.ask("hello", stream=stream, **fields)
+        error = reply.json()["error"]
+        [name] = fields
+        assert (reply.status_code, error["code"], error["param"]) == (400, code, name)
+        assert name in error["message"]
+    assert serving_a.rows() == []
+
+
+def test_the_openai_client_is_told_by_name(serving_a):
+    import openai
+
+    client = openai.OpenAI(base_url=f"{serving_a.url}/v1", api_key="none", max_retries=0)
+    asked = {"model": "support", "messages": [{"role": "user", "content": "hello"}]}
+    with pytest.raises(openai.BadRequestError, match="logprobs: the model server of this loop cannot do this") as told:
+        client.chat.completions.create(**asked, logprobs=True)
+    assert (told.value.param, told.value.code) == ("logprobs", "unsupported_parameter")
+    plain = client.chat.completions.with_raw_response.create(**asked, n=1, top_p=1, store=True, seed=3, presence_penalty=0)
+    assert plain.headers["x-ftassets-ignored"] == "seed, store"
+    told_in_stream = client.chat.completions.with_raw_response.create(**asked, stream=True, store=True)
+    assert told_in_stream.headers["x-ftassets-ignored"] == "store"
 
 
 @pytest.fixture

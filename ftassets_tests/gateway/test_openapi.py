@@ -58,7 +58,9 @@ def test_every_reference_leads_to_an_object_with_a_meaning_for_each_field() -> N
 
 def test_every_error_code_the_gateway_gives_is_in_the_table() -> None:
     source = "\n".join(path.read_text() for path in (ROOT / "ftassets" / "gateway").rglob("*.py") if path.name != "openapi.py")
-    given = set(re.findall(r'"([a-z_]+)"(?:\)|, retry_after|, headers|, detail)', "\n".join(re.findall(r"Problem\((?:.|\n)*?\n", source))))
+    given = set(
+        re.findall(r'"([a-z_]+)"(?:\)|, retry_after|, headers|, detail|, param)', "\n".join(re.findall(r"Problem\((?:.|\n)*?\n", source)))
+    )
     given |= {"refused", "not_possible", "method_not_allowed", "not_found"}
     assert given == PROBLEMS.keys()
 

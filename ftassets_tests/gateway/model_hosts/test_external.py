@@ -87,6 +87,21 @@ def test_a_rollback_goes_back_to_it_and_a_staged_one_is_asked_on_loopback_withou
     assert from_a_page.status_code == 415
 
 
+def test_every_field_that_changes_the_answer_reaches_an_endpoint(gateway: Running, external: str, there: ExternalEndpoint) -> None:
+    fields = {
+        "temperature": 0.5, "top_p": 0.9, "frequency_penalty": -1.5, "presence_penalty": 1.0, "logit_bias": {"5": -100.0}, "stop": ["x"],
+        "response_format": {"type": "json_object"}, "tool_choice": "none", "parallel_tool_calls": False, "logprobs": True, "seed": 3,
+        "top_logprobs": 2, "reasoning_effort": "low", "verbosity": "low", "tools": [{"type": "function", "function": {"name": "f"}}],
+    }  # fmt: skip
+    reply = gateway.ask(**fields, store=True, user="u1", metadata={"who": "anna"})
+    assert reply.status_code == 200
+    assert there.bodies[-1] == there.bodies[-1] | fields
+    assert not there.bodies[-1].keys() & {"store", "user", "metadata"}
+    assert reply.headers["x-ftassets-ignored"] == "store, metadata"
+    assert gateway.ask(n=2).status_code == 422
+    assert gateway.ask(modalities=["audio"]).json()["error"]["param"] == "modalities"
+
+
 @pytest.mark.parametrize(("theirs", "ours"), [(500, 502), (401, 502), (302, 502), (429, 429), (400, 400)])
 def test_what_the_endpoint_refuses_is_said_without_the_key(
     gateway: Running, external: str, there: ExternalEndpoint, theirs: int, ours: int
