@@ -20,6 +20,8 @@ from ftassets.domain.traffic.exchange import Exchange, hashed_user, stored_reque
 
 _CLF = "%d/%b/%Y:%H:%M:%S %z"  # of web servers' access logs
 _ERROR = re.compile(r"(?:status [0-9]{3}|[A-Za-z_][\w.]{0,79})(?=\s*(?::|\Z))")  # a code, or the name of an error before its words
+_HIDDEN = ("__REDACTED__", "redacted-by-litellm", "<fully masked due to failed mask function>")  # by OpenInference, LiteLLM and Langfuse
+_CUT = re.compile(r"\(litellm_truncated skipped \d+ chars[^)]*\)")
 _NUMBER = re.compile(r"(?<![^._])\d+(?![^._])")  # a whole part of a dotted name
 _Read = TypeVar("_Read")
 _EPOCH_UNITS = ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3))  # from this value on, so many to a second: 1e11 s is the year 5138
@@ -200,6 +202,9 @@ def to_imported(
     becomes `hashed_user` of the source's name for them; it gets the log's own hash where the row is stored. A duration the source does
     not state is 0, a time NaN until the reader sets it. Of an error the name is stored, not its words: they may be the user's.
     """
+    for text in (*(message.content or "" for message in asked.messages), answer.text):
+        if lost := text in _HIDDEN or _CUT.search(text):
+            raise ValueError(f"the log has {text if lost is True else lost[0]!r} in place of what was said")
     messages = openai_messages(asked.messages, text_arguments=True)
     tools = json.loads(asked.tools) if asked.tools else None
     if not isinstance(row_id, str | int | float) or isinstance(row_id, bool) or row_id == "" or row_id != row_id:

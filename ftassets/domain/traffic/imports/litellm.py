@@ -43,12 +43,14 @@ def parse(record: Any) -> Imported:
     if (kind := record.get("call_type") or "") not in _CHAT:
         raise ValueError(f"no chat: its call_type is {kind!r}")
     failed = record.get("status") == "failure"
-    messages, response = (None if record.get(name) == "{}" else record.get(name) for name in ("messages", "response"))  # "{}": not stored
+    # "{}" stands for what is not stored, or for what is in the request that the proxy got
+    messages, response = (None if record.get(name) in ("{}", {}) else record.get(name) for name in ("messages", "response"))
+    sent = _sent(record)
     return to_imported(
         "litellm",
         record.get("request_id") or record.get("id"),
-        asked_of(decoded(messages), *_elsewhere(record)),
-        NO_ANSWER if failed else answer_of(response),
+        asked_of(decoded(sent.get("messages") if messages is None else messages), *_elsewhere(record)),
+        NO_ANSWER if failed else answer_of(decoded(response) if "request_id" in record else response),
         between(record, ("startTime",), ("endTime",), ("completionStartTime",) if _streamed(record) else ()),
         record.get("model"),
         record.get("end_user") or record.get("user"),
@@ -58,6 +60,12 @@ def parse(record: Any) -> Imported:
         str(_error(record).get("error_class") or record.get("error_str") or "failed") if failed else None,
         left_out=unread(record, _KNOWN),
     )
+
+
+def _sent(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The request that the proxy got. Raises ValueError if the log cut it."""
+    sent = mapping(decoded(record.get("proxy_server_request")))
+    return mapping(loads(sent.get("body", sent)))
 
 
 def _streamed(record: Mapping[str, Any]) -> bool:
@@ -76,9 +84,6 @@ def _status(record: Mapping[str, Any]) -> int:
 
 def _elsewhere(record: Mapping[str, Any]) -> tuple[Any, Any]:
     """System prompt and tools of a request: in its parameters, or in the request that the proxy got."""
-    sent = mapping(loads(record.get("proxy_server_request")))
-    places = [mapping(loads(record.get(name))) for name in ("model_parameters", "optional_params")] + [
-        mapping(loads(sent.get("body", sent)))
-    ]
+    places = [*(mapping(loads(record.get(name))) for name in ("model_parameters", "optional_params")), _sent(record)]
     tools = next((place[name] for place in places for name in ("tools", "functions") if place.get(name)), None)
     return next((place["system"] for place in places if place.get("system")), None), tools

@@ -5,6 +5,7 @@ left out: no chat API gives it back to the model. What else is not text refuses 
 """
 
 import json
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -13,7 +14,10 @@ from ftassets.domain.canonical import read_json, read_record
 from ftassets.domain.chat import Asked, Conversation, Message, conversation, tools_text
 from ftassets.domain.dataset.row_shapes import holds_text
 from ftassets.domain.traffic.imports.fields import Answer, Call, loads, mapping
+from ftassets.wording import amount
 
+_BEGINS_JSON = re.compile(r'\s*(?:\{\s*"|\[\s*\{)')
+_BEGINS_MESSAGES = re.compile(r'\s*(?:\[\s*\{\s*"(?:role|parts)"|\{\s*"(?:messages|choices)")')
 _ROLES = {"human": "user", "model": "assistant", "ai": "assistant", "function": "tool"}
 _MODELS = ("assistant", "model", "ai")  # who answers
 _ENDED = ("finish_reason", "finishReason", "index", "logprobs", "generation_info", "id")  # of a choice that is a text
@@ -63,6 +67,7 @@ def asked_of(value: Any, system: Any = None, tools: Any = None) -> Asked:
     it: give `decoded` what a log writes as JSON. Raises ValueError for what is not text, by its name.
     """
     found = loads(value)
+    _check_end(value, found)
     if isinstance(found, list) and len(found) == 1 and _are_turns(found[0]):  # LangChain's batch of one
         found = found[0]
     if isinstance(found, Mapping) and _are_turns(inner := loads(found.get("messages"))):
@@ -99,7 +104,9 @@ def answer_of(value: Any) -> Answer:
 
     Known are the responses of OpenAI (Chat Completions and Responses), Anthropic, Gemini, Ollama and LangChain. Raises ValueError.
     """
-    message, cut = _answer(loads(value))
+    found = loads(value)
+    _check_end(value, found)
+    message, cut = _answer(found)
     if message is None:  # an answer that is JSON itself stays as it was written
         text = value if isinstance(value, str) else _only(value, _SAYS) or (json.dumps(value, ensure_ascii=False) if value else "")
     else:
@@ -117,10 +124,18 @@ def answer_of(value: Any) -> Answer:
 
 
 def decoded(value: Any) -> Any:
-    """What a log holds that writes JSON as text; other text as it is. Raises ValueError for a key that is there twice."""
+    """What a log holds that writes JSON as text; other text as it is. Raises ValueError for a key twice, and for JSON that was cut."""
     if (found := loads(value)) is not value:
         check_keys(value)
+    elif isinstance(value, str) and _BEGINS_JSON.match(value):
+        raise ValueError(f"the log has {amount(len(value), 'character')} of JSON that does not end there: it was cut")
     return found
+
+
+def _check_end(value: Any, found: Any) -> None:
+    """Raise ValueError for a text that begins as messages or a response in JSON, and is no JSON: it was cut."""
+    if found is value and isinstance(value, str) and _BEGINS_MESSAGES.match(value):
+        decoded(value)
 
 
 def check_keys(value: Any) -> None:

@@ -21,7 +21,7 @@ from ftassets.domain.traffic.imports.fields import (
     to_imported,
     unread,
 )
-from ftassets.domain.traffic.imports.messages import answer_of, asked_of, check_whole
+from ftassets.domain.traffic.imports.messages import answer_of, asked_of, check_whole, decoded
 from ftassets.domain.traffic.imports.opinions import Opinion, of_people
 from ftassets.domain.traffic.imports.otlp import AROUND_CALLS, Span, hex_id
 
@@ -44,6 +44,9 @@ def of_span(span: Span, assessments: Iterable[Mapping[str, Any]] = (), user: Any
     kind = str(found.get("mlflow.spanType") or "UNKNOWN")
     if kind not in _CALLS and not any_type:
         raise ValueError(f"no model call: a span of type {kind}")
+    span.check_whole()
+    for name in ("mlflow.spanInputs", "mlflow.spanOutputs"):
+        decoded(span.attributes.get(name))  # which names what is cut
     inputs = found.get("mlflow.spanInputs")
     request = mapping(inputs)
     asked = first(request, "messages", "input", "contents", "prompt") if request.keys() & {"model", "messages"} else inputs

@@ -24,7 +24,7 @@ from ftassets.domain.traffic.imports.fields import (
     to_imported,
     unread,
 )
-from ftassets.domain.traffic.imports.messages import answer_of, asked_of, check_whole
+from ftassets.domain.traffic.imports.messages import answer_of, asked_of, check_whole, decoded
 
 _READ = {  # of a logged request, its response, or both in one
     "at", "body", "comment", "correction", "created", "created_at", "custom_id", "error", "finish_reason", "id", "kwargs", "latency_ms",
@@ -54,7 +54,7 @@ def parse(record: Any) -> Imported:
     request, response = _parts(record)
     if response is None:
         return chat_jsonl.parse(record)
-    asked = first(request, "messages", "input", "prompt")
+    asked = decoded(request.get("messages")) or first(request, "input", "prompt")
     if asked is None:
         raise ValueError('a stored completion without its messages: add what GET /v1/chat/completions/ID/messages gives as "messages"')
     feedback = chat_jsonl.feedback_in(record)

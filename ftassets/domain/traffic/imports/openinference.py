@@ -21,9 +21,9 @@ from ftassets.domain.traffic.imports.fields import (
     to_imported,
     unread,
 )
-from ftassets.domain.traffic.imports.messages import answer_of, asked_of, check_whole, is_cut
+from ftassets.domain.traffic.imports.messages import answer_of, asked_of, check_whole, decoded, is_cut
 from ftassets.domain.traffic.imports.opinions import Opinion, of_people, opinion_of
-from ftassets.domain.traffic.imports.otlp import Span, hex_id, span_of
+from ftassets.domain.traffic.imports.otlp import Span, hex_id, in_order, span_of
 
 _READ = ("input.value", "output.value", "llm.", "annotations.")
 _ABOUT = ("input.mime_type", "output.mime_type", "openinference.", "agent.name", "graph.node.", "tag.", *otlp.AROUND_CALLS)
@@ -63,16 +63,17 @@ def of_span(span: Span) -> Imported:
     attributes, error = span.attributes, span.error
     if (kind := str(attributes.get("openinference.span.kind") or "LLM")) != "LLM":
         raise ValueError(f"no model call: a span of kind {kind}")
+    span.check_whole()
     tree = _tree(attributes)
     llm = mapping(tree.get("llm"))
     settings = mapping(loads(llm.get("invocation_parameters")))
-    request = mapping(loads(attributes.get("input.value")))
-    asked = [_message(each) for each in _members(llm.get("input_messages"))] or attributes.get("input.value")
-    if responses := "input" in request and isinstance(
-        request.get("model"), str
-    ):  # OpenAI's Responses API, whose items have more than messages
+    request = mapping(_value(attributes, "input"))
+    responses = "input" in request and isinstance(request.get("model"), str)
+    if responses:  # OpenAI's Responses API, whose items are more than messages
         check_whole(request)
         asked = {"messages": request["input"]} if isinstance(request["input"], list) else request["input"]
+    else:
+        asked = [_message(each) for each in _members(llm.get("input_messages"))] or attributes.get("input.value")
     answers = [_message(each) for each in _members(llm.get("output_messages"))]
     tools = [loads(mapping(mapping(each).get("tool", each)).get("json_schema")) for each in _members(llm.get("tools"))]
     notes = [mapping(mapping(each).get("annotation")) for each in _members(tree.get("annotations"))]
@@ -126,7 +127,7 @@ def _opinion(annotation: Mapping[str, Any]) -> Opinion:
 
 
 def _answer(answers: list[Any], attributes: Mapping[str, Any], llm: Mapping[str, Any]) -> Answer:
-    said = loads(attributes.get("output.value"))
+    said = _value(attributes, "output")
     whole = said if isinstance(said, Mapping) else {}
     if not answers or whole.get("choices") or whole.get("object") == "response":
         answer = answer_of(said)
@@ -135,6 +136,12 @@ def _answer(answers: list[Any], attributes: Mapping[str, Any], llm: Mapping[str,
     else:
         raise ValueError(f"there are {len(answers)} output messages: which of them is the answer is not told")
     return answer._replace(cut=answer.cut or is_cut(llm, whole))
+
+
+def _value(attributes: Mapping[str, Any], name: str) -> Any:
+    """What the call got or gave. Raises ValueError where that is JSON and was cut."""
+    value = attributes.get(f"{name}.value")
+    return decoded(value) if attributes.get(f"{name}.mime_type") == "application/json" else loads(value)
 
 
 def _message(member: Any) -> Any:
@@ -172,5 +179,4 @@ def _members(numbered: Any) -> list[Any]:
     """Members that have numbers as names, in their order; a list as it is."""
     if isinstance(numbered, list):
         return numbered
-    found = mapping(loads(numbered))
-    return [found[name] for name in sorted((name for name in found if name.isdecimal()), key=int)]
+    return in_order(mapping(loads(numbered)))

@@ -30,7 +30,7 @@ from ftassets.domain.traffic.imports.fields import (
 )
 from ftassets.domain.traffic.imports.messages import answer_of, asked_of, decoded, is_cut
 from ftassets.domain.traffic.imports.opinions import Opinion, by_people, of_people, opinion_of
-from ftassets.domain.traffic.imports.otlp import AROUND_CALLS, attributes_of, records, span_of, value_of
+from ftassets.domain.traffic.imports.otlp import AROUND_CALLS, attributes_of, in_order, records, span_of, value_of
 
 HELD = 100_000  # calls that wait for their answer or their span at a time: spans and log records may lie in files of their own
 _CALLS = ("chat", "text_completion", "generate_content")
@@ -67,6 +67,7 @@ def parse(record: Any) -> Imported | Assessment:
     named = [*attributes, *(str(mapping(event).get("name")) for event in (events if isinstance(events, list) else []))]
     if not any(name.startswith("gen_ai.") for name in named) or (operation and operation not in (*_CALLS, "completion")):
         raise ValueError("no model call: " + (f"its operation is {operation!r}" if operation else "a span without gen_ai attributes"))
+    span.check_whole()
     numbered = _by_number(attributes)
     request, response = _messages(record, attributes, numbered)
     functions = numbered["llm.request.functions"]
@@ -194,7 +195,7 @@ def _messages(span: Mapping[str, Any], attributes: Mapping[str, Any], numbered: 
     details = next((mapping(_body(one)) for one in span.get("events") or [] if mapping(one).get("name") == _DETAILS), {})
     attributes = {**details, **attributes}  # the event had the messages in its body for a while
     if "gen_ai.input.messages" in attributes:
-        return decoded(attributes["gen_ai.input.messages"]), _first_choice(loads(attributes.get("gen_ai.output.messages")))
+        return decoded(attributes["gen_ai.input.messages"]), _first_choice(decoded(attributes.get("gen_ai.output.messages")))
     if numbered["gen_ai.prompt"]:
         return numbered["gen_ai.prompt"], _first_choice(numbered["gen_ai.completion"])
     return _from_events(span)
@@ -223,13 +224,9 @@ def _by_number(attributes: Mapping[str, Any]) -> dict[str, Messages]:
 
 def _listed(members: dict[str, Any]) -> list[Any]:
     """Members that have numbers as names, in their order, those within them too."""
-    numbers = sorted((name for name in members if name.isdecimal()), key=int)
     return [
-        {
-            name: _listed(value) if isinstance(value, dict) and name == "tool_calls" else value
-            for name, value in mapping(members[number]).items()
-        }
-        for number in numbers
+        {name: _listed(value) if isinstance(value, dict) and name == "tool_calls" else value for name, value in mapping(member).items()}
+        for member in in_order(members)
     ]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from ftassets.domain.traffic.imports.fields import Timing, between, first, mapping
+from ftassets.wording import amount
 
 _LEVELS = ("resourceSpans", "scopeSpans", "instrumentationLibrarySpans", "spans", "resourceLogs", "scopeLogs", "logRecords")
 _AROUND = {"resource", "scope", "instrumentationLibrary", "instrumentation_library", "schemaUrl", "schema_url", "traceId", *_LEVELS}
@@ -21,6 +22,10 @@ AROUND_CALLS = (  # begin the names of attributes that say where and how a call 
     "cloud.", "code.", "deployment.", "enduser.", "error.", "exception.", "host.", "http.", "k8s.", "net.", "network.", "otel.", "peer.",
     "process.", "rpc.", "server.", "service.", "session.", "telemetry.", "thread.", "url.", "user.", "user_agent.",
 )  # fmt: skip
+_DROPPED = (
+    "droppedAttributesCount", "dropped_attributes_count", "dropped_attributes", "droppedEventsCount", "dropped_events_count",
+    "dropped_events",
+)  # fmt: skip
 _ERROR = (2, "2", "ERROR", "STATUS_CODE_ERROR")
 
 
@@ -31,6 +36,15 @@ class Span(NamedTuple):
     row_id: str | None
     timing: Timing
     error: str | None
+    dropped: int = 0  # attributes and events that were too many for the SDK
+
+    def check_whole(self) -> None:
+        """Raise ValueError if the SDK dropped a part of the span, the oldest first: the beginning of the conversation may be in it."""
+        if self.dropped:
+            raise ValueError(
+                f"the span lost {amount(self.dropped, 'attribute or event', 'attributes or events')}: "
+                "raise OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT and OTEL_SPAN_EVENT_COUNT_LIMIT where it is made"
+            )
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -92,7 +106,14 @@ def span_of(record: Any) -> Span:
         f"{record.get('traceId') or ''}-{record['spanId']}" if record.get("spanId") else None,
         between(record, ("startTimeUnixNano", "timeUnixNano", "observedTimeUnixNano"), ("endTimeUnixNano",)),
         str(first(status, "message", "description") or error or "failed") if failed else None,
+        sum(map(_dropped, [record, *(record["events"] if isinstance(record.get("events"), list) else [])])),
     )
+
+
+def _dropped(owner: Any) -> int:
+    """How many attributes and events a span or an event lost, as protobuf's JSON or the SDK says it."""
+    counts = [mapping(owner).get(name) for name in _DROPPED]
+    return sum(int(count or 0) for count in counts if str(count or 0).isdecimal())
 
 
 def attributes_of(owner: Mapping[str, Any]) -> dict[str, Any]:
@@ -123,3 +144,11 @@ def value_of(value: Any) -> Any:
             return [value_of(member) for member in members]
         return {str(member["key"]): value_of(member.get("value")) for member in members if isinstance(member, Mapping) and "key" in member}
     return int(inner) if kind == "intvalue" and str(inner).lstrip("-").isdecimal() else inner
+
+
+def in_order(numbered: Mapping[str, Any]) -> list[Any]:
+    """Members that have numbers as names, in their order. Raises ValueError if the first or one between is missing."""
+    numbers = sorted(int(name) for name in numbered if name.isdecimal())
+    if missing := set(range(len(numbers))) - set(numbers):
+        raise ValueError(f"member {min(missing)} of a list of {len(numbers)} in the attributes is missing: the log lost it")
+    return [numbered[str(number)] for number in numbers]

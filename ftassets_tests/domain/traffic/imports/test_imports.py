@@ -364,6 +364,28 @@ def test_log_records_as_protobuf_writes_them_are_read() -> None:
         assert (json.loads(found.messages), found.answer) == ([SYSTEM, {"role": "user", "content": "lights\non"}], CALL)
 
 
+SENT = json.dumps({"model": "llama", "messages": [SYSTEM, ASK], "user": "ann"})
+
+
+@pytest.mark.parametrize("nothing", ["{}", {}])
+def test_a_row_of_litellm_has_its_messages_in_the_request_that_the_proxy_got(nothing: Any) -> None:
+    assert one({**SPEND_LOG, "messages": nothing, "proxy_server_request": SENT}, "litellm") == one(SPEND_LOG, "litellm")
+
+
+@pytest.mark.parametrize("text", ["__REDACTED__", "redacted-by-litellm", "a... (litellm_truncated skipped 2000 chars) ...b"])
+def test_what_a_log_hides_or_cuts_is_no_traffic(text: str) -> None:
+    for record in ({**LITELLM, "messages": [{"role": "user", "content": text}]}, {**LITELLM, "response": text}):
+        assert "in place of what was said" in bad(record, "litellm")
+
+
+def test_a_span_that_lost_a_part_is_refused() -> None:
+    prompts = [(f"gen_ai.prompt.{number}.content", text("hi")) for number in (0, 1)]
+    answer = ("gen_ai.completion.0.content", text("{}"))
+    assert "lost 36 attributes or events" in bad(span(*prompts, answer, droppedAttributesCount=36), "otel")
+    assert "member 0 of a list of 1 in the attributes is missing" in bad(span(prompts[1], answer), "otel")
+    assert "lost 1 attribute or event:" in bad(span(*prompts, answer, events=[{"name": "x", "droppedAttributesCount": 1}]), "otel")
+
+
 def test_the_first_choice_counts_in_whatever_order_events_came() -> None:
     said = [{"index": number, "finish_reason": "stop", "message": {"content": text}} for number, text in ((1, "second"), (0, "first"))]
     events = [event("gen_ai.choice", gen_ai__event__content=json.dumps(each)) for each in said]

@@ -7,7 +7,7 @@ import pytest
 
 from ftassets.domain.chat import Message, ToolCall
 from ftassets.domain.traffic.imports.fields import Call
-from ftassets.domain.traffic.imports.messages import answer_of, asked_of
+from ftassets.domain.traffic.imports.messages import answer_of, asked_of, decoded
 
 CALL = ToolCall(id="c1", name="find_order", arguments='{"number": 7}')
 CALLED = Message(role="assistant", tool_calls=(CALL,))
@@ -260,3 +260,14 @@ def test_parts_alone_are_a_message() -> None:
 def test_no_text_of_an_answer_is_left_out_in_silence(answer: Any, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         answer_of(answer)
+
+
+CUT = '[{"role": "system", "parts": [{"type": "text", "content": "Be br'
+
+
+def test_json_that_a_log_cut_is_no_text() -> None:
+    for read in (decoded, asked_of, answer_of):
+        with pytest.raises(ValueError, match="the log has 64 characters of JSON that does not end there: it was cut"):
+            read(CUT)
+    assert decoded("[urgent] where is it?") == "[urgent] where is it?"
+    assert answer_of('{"tool": "f", ').text == '{"tool": "f", '  # a model's own JSON may be broken
