@@ -20,7 +20,7 @@ from ftassets.backends.control.base import Control
 from ftassets.backends.control.latest import record_latest
 from ftassets.backends.dataset_store.base import DatasetError, DatasetStore
 from ftassets.backends.model_client.live_answers import LiveAnswer, live_answers
-from ftassets.backends.notifier.base import Notifier, Severity
+from ftassets.backends.notifier.base import Notifier
 from ftassets.backends.notifier.routing import alert_about, routed
 from ftassets.backends.serving.base import Serving
 from ftassets.config.cron import ticks_a_day
@@ -42,14 +42,14 @@ from ftassets.domain.monitoring.golden import (
     regression_risk,
     score_of,
 )
-from ftassets.domain.monitoring.latest import LatestReport
+from ftassets.domain.monitoring.latest import EVALUATED, LatestReport
 from ftassets.reporting.tables import answer_cell, request_cell, table
 from ftassets.reporting.trends import Point, trend
 from ftassets.wording import amount
 
 FLOOR, REGRESSION = "golden_above_floor", "no_regression_since_evaluation"
 STAGED = 900.0  # seconds the production version is asked to stay up, should it lose its traffic meanwhile
-BELOW, REGRESSED = "golden-below-floor", "golden-regression"  # what people are told of, once each
+BELOW, TOO_HIGH, REGRESSED = "golden-below-floor", "golden-floor-too-high", "golden-regression"  # what people are told of, once each
 
 
 @dataclass(frozen=True)
@@ -63,12 +63,16 @@ class _Asked:
 
 @dataclass(frozen=True)
 class _Known:
-    """What the reports up to this one found about a version, and what people were told of, as VERSION:SUBJECT."""
+    """What the reports up to this one found about a version, and what people were told of, as VERSION:SUBJECT.
+
+    `own` is the share of these golden rows that was right in the version's own evaluation, None where that is not known.
+    """
 
     production: str | None = None
     floor: Floor = Floor()
     regressions: Mapping[str, Regression] = field(default_factory=dict)
     told: Sequence[str] = ()
+    own: float | None = None
 
 
 def build(loop: LoopConfig) -> dg.AssetsDefinition:
@@ -180,6 +184,7 @@ def _judged(
     right = [now[name] for name in now if name not in held_out]
     own = share_of(*score_of([name for name in now if name not in held_out], before))
     floor, at = at_floor(share_of(sum(right), len(right)), sum(right), loop.monitors.golden_floor, floor_risk(a_day), known.floor, own)
+    known = replace(known, own=own.value if own.n else None)
     if why is not None:
         return replace(known, floor=floor), at, {"golden rows": why}
     regressions, findings = {}, {}
@@ -228,12 +233,17 @@ def _tell(loop: LoopConfig, notifier: Notifier, known: _Known, at: Finding | Non
     """Tell of each finding once, and once that it is over; returns what people know of now."""
     version, told = (known.production or "")[:12], list(known.told)
     regressed = [compared[part].sentence for part, each in known.regressions.items() if each.found and part in compared]
-    now = {BELOW: known.floor.below, REGRESSED: any(each.found for each in known.regressions.values())}
-    urgent: Severity = "ticket" if known.floor.as_released else "page"
+    floor = known.floor
+    now = {
+        BELOW: floor.below and not floor.as_released,
+        TOO_HIGH: floor.below and floor.as_released,
+        REGRESSED: any(each.found for each in known.regressions.values()),
+    }
     below, worse = f"version {version}: {at.sentence if at else ''}", f"version {version}: {'; '.join(regressed)}"
     alerts = {
-        BELOW: alert_about(loop, "golden-below-floor", "live golden set below its floor", below, urgent),
-        REGRESSED: alert_about(loop, "golden-regression", "the live version answers worse than in its evaluation", worse, "ticket"),
+        BELOW: alert_about(loop, BELOW, "live golden set below its floor", below),
+        TOO_HIGH: alert_about(loop, TOO_HIGH, "the golden floor is higher than the version ever was", below),
+        REGRESSED: alert_about(loop, REGRESSED, "the live version answers worse than in its evaluation", worse),
     }
     for subject, alert in alerts.items():
         if now[subject] and f"{version}:{subject}" not in told and notifier.notify(alert):
@@ -242,7 +252,7 @@ def _tell(loop: LoopConfig, notifier: Notifier, known: _Known, at: Finding | Non
         before, _, subject = key.partition(":")
         over = "not found any more" if before == version else f"{'another' if version else 'no'} version is in production"
         title, text = f"over: {alerts[subject].title}", f"version {before}: {over}"
-        if notifier.notify(alert_about(loop, subject, title, text, alerts[subject].severity, resolved=True)):
+        if notifier.notify(alert_about(loop, subject, title, text, resolved=True)):
             told.remove(key)
     return told
 
@@ -304,12 +314,13 @@ def _materialize(
             ["version", "reports before this one", "newest share right", "from", "to"],
             [(p.version, n, p.value("share"), p.value("low"), p.value("high")) for p, n in live.newest_per_version(past)],
         )
+    shares = {"share": right.value, "low": right.low, "high": right.high} if right.n else {}
     newest = LatestReport(
         at=at,
         version=production,
         verdict=floor.verdict.value,
-        values={"share": right.value, "low": right.low, "high": right.high} if right.n else {},
-        limits={"share": loop.monitors.golden_floor},
+        values=shares | ({} if known.own is None else {EVALUATED: known.own}),
+        limits=dict.fromkeys(("share", EVALUATED), loop.monitors.golden_floor),
     )
     at_floor_now = record_latest(control, loop.name, "live_golden_report", newest)
     compared_now = record_latest(

@@ -295,7 +295,7 @@ def tell(loop: LoopConfig, notifier: Notifier, found: Found, earlier: Earlier) -
     for key, name in now.items():
         if key not in told:
             text = f"version {key.split(':')[0]}: {next(f.sentence for f in found.findings if f.sentence.startswith(name))}"
-            if notifier.notify(alert_about(loop, "quality-drop", "live quality dropped and stays down", text, "ticket", name)):
+            if notifier.notify(alert_about(loop, "quality-drop", "live quality dropped and stays down", text, name)):
                 told.append(key)
     for key in [each for each in told if each not in now]:
         version, name = key.split(":")
@@ -303,11 +303,11 @@ def tell(loop: LoopConfig, notifier: Notifier, found: Found, earlier: Earlier) -
         if name == JUDGED and found.judged.drift and found.judged.drift.changed:
             over = f"the judge has changed, so that scores of before are not compared: {found.judged.drift.sentence}"
         text = f"version {version}: {over}"
-        if notifier.notify(alert_about(loop, "quality-drop", "the drop of live quality is over", text, "ticket", name, resolved=True)):
+        if notifier.notify(alert_about(loop, "quality-drop", "the drop of live quality is over", text, name, resolved=True)):
             told.remove(key)
     if found.judged.drift and found.judged.drift.changed:
         text = f"{found.judged.drift.sentence}. Its scores are followed anew, and are not compared with those of before."
-        notifier.notify(alert_about(loop, "judge-changed", "the judge of live answers has changed behind its name", text, "ticket"))
+        notifier.notify(alert_about(loop, "judge-changed", "the judge of live answers has changed behind its name", text))
     return told
 
 

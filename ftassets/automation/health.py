@@ -11,7 +11,7 @@ from ftassets.assets.health.observe import Stores, observe
 from ftassets.automation import runs
 from ftassets.backends.control.base import Control
 from ftassets.backends.control.health import read_notices, update_notices, write_health
-from ftassets.backends.notifier.base import Alert, Notifier, Severity
+from ftassets.backends.notifier.base import Alert, Notifier
 from ftassets.backends.notifier.routing import alert_about, routed
 from ftassets.backends.serving.base import Serving
 from ftassets.backends.signer.base import Signer
@@ -64,7 +64,6 @@ def tell(loop: LoopConfig, control: Control, notifier: Notifier, found: Health) 
 
 def _alert(loop: LoopConfig, due: Due) -> Alert:
     concern = due.open.concern
-    severity: Severity = concern.severity  # type: ignore[assignment]
     title = f"{concern.subject.replace('-', ' ')}{' is over' if due.over else ''}"
     text = concern.text if due.over or not concern.command else f"{concern.text}. Next: {concern.command}"
-    return alert_about(loop, concern.subject, title, text, severity, concern.detail, resolved=due.over)
+    return alert_about(loop, concern.subject, title, text, concern.detail, resolved=due.over)

@@ -35,11 +35,11 @@ def build(loop: LoopConfig) -> dg.SensorDefinition:
         name = _name(context.instance, run, loop.name)
         if refused := runs.refusals(context.instance, run.run_id):
             # each refusal is news: no key of an earlier one keeps it quiet
-            tell.notify(alert_about(loop, "promotion-refused", "promotion refused", "; ".join(refused), "ticket", run.run_id))
+            tell.notify(alert_about(loop, "promotion-refused", "promotion refused", "; ".join(refused), run.run_id))
             _tell_it_works(context, loop, tell, name)  # what was refused was made
         else:
             text = f"run {run.run_id}: {context.failure_event.message}"
-            tell.notify(alert_about(loop, "run-failed", f"{name} failed", text, "page", name))
+            tell.notify(alert_about(loop, "run-failed", f"{name} failed", text, name))
         return None
 
     return notices
@@ -80,7 +80,7 @@ def _tell_it_works(context: dg.RunStatusSensorContext, loop: LoopConfig, tell: N
             continue
         if before.status is dg.DagsterRunStatus.FAILURE and not runs.refusals(instance, before.run_id):
             text = f"run {run.run_id} ran its course after run {before.run_id} had failed"
-            tell.notify(alert_about(loop, "run-failed", f"{name} works again", text, "page", name, resolved=True))
+            tell.notify(alert_about(loop, "run-failed", f"{name} works again", text, name, resolved=True))
         return
 
 

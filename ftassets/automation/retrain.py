@@ -119,7 +119,7 @@ def _tell_of_waiting(
         known, allowed = read_waiting(control, loop.name), loop.retrain_on.notify_after
         left = waiting.after(known, decision, now, allowed)
         if told := waiting.notice(known, left, decision, now, allowed):
-            alert = alert_about(loop, "retrain-waits", told.title, told.text, "ticket", resolved=told.subject == "over")
+            alert = alert_about(loop, "retrain-waits", told.title, told.text, resolved=told.subject == "over")
             sent = routed(control, loop, notifier).notify(alert)
             if left is not None:
                 left = left.model_copy(update={"told": sent, "tried_at": now})

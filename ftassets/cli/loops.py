@@ -171,11 +171,11 @@ def silence(
     """Send no message about a concern for a time, also if it comes only then; status still shows it."""
     from ftassets.backends.control.health import update_notices
     from ftassets.config.units import seconds
-    from ftassets.domain.health.notices import check_subject
+    from ftassets.domain.health.subjects import check_silenced
 
     said = _said(reason, by)
     known_loop(loop)
-    check_subject(concern)
+    check_silenced(concern)
     until = said.at + seconds(length)
     update_notices(backend("control"), loop, lambda known: known.silence(concern, until, said))
     if as_json:

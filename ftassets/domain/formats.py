@@ -318,7 +318,7 @@ _ALL = (
         "`health/LOOP.json`", _FIELD, "sensor LOOP__health", "gateway's `/metrics`, sensor LOOP__health, CLI"),
     Kind("notices", "what people were told of a loop's health, and what they silenced",
         "`health/LOOP.notices.json`", _FIELD, "sensor LOOP__health, `ftassets acknowledge`, `ftassets silence`",
-        "sensor LOOP__health, CLI"),
+        "sensor LOOP__health, notifier, CLI"),
     Kind("pause_entry", "a pause of a loop, or its end",
         "a line of `pauses/LOOP.jsonl`", _FIELD, "`ftassets pause`, `ftassets resume`", "sensor LOOP__health, CLI"),
     Kind("address", "the addresses of the gateway", "`gateway/address.json`", _FIELD, "gateway", "runs, CLI"),

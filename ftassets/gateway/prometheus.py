@@ -91,7 +91,7 @@ FAMILIES: dict[str, Family] = {
     "ftassets_quality_ratio": Family("gauge", (*_BY, "measure"), "Measures of live quality in the newest quality report, 0 to 1."),
     "ftassets_quality_baseline_ratio": Family("gauge", (*_BY, "measure"), "Baselines of these measures, 0 to 1."),
     "ftassets_live_golden_ratio": Family(
-        "gauge", (*_BY, "estimate"), "Share of golden rows right on the live endpoint: estimate, lower and upper bound of its interval."
+        "gauge", (*_BY, "estimate"), "Share of golden rows right: live, its 95 % interval, and in the version's own evaluation."
     ),
     "ftassets_live_golden_floor_ratio": Family("gauge", (*_BY, "estimate"), "The loop's golden floor, 0 to 1."),
 }

@@ -144,10 +144,11 @@ def test_the_live_golden_set_is_asked_past_the_gateway_and_a_low_share_is_told_o
     assert {row["answer"] for row in rows} == {"{}"}, "the tiny model says one thing"
     assert value(tiny, GOLDEN, "share") == 0.0
     assert "the floor is higher than this version ever was" in value(tiny, GOLDEN, "reason")
-    told = [(f"{LOOP}:golden-below-floor", "ticket")]
+    told = [(f"{LOOP}:golden-floor-too-high", "ticket")]
     assert [(alert.key, alert.severity) for alert in Told.alerts] == told, "its own evaluation was as low: nobody is woken"
     assert latest(tiny)[GOLDEN].verdict == "FAIL"
-    assert latest(tiny)[GOLDEN].limits == {"share": 0.5}
+    assert latest(tiny)[GOLDEN].limits == {"share": 0.5, "evaluated": 0.5}
+    assert latest(tiny)[GOLDEN].values["evaluated"] == 0.0
     result = report(tiny, None, GOLDEN)
     assert checks(result)["golden_above_floor"] == (False, "ERROR")
     assert Told.alerts == [], "people know"
@@ -159,7 +160,7 @@ def test_the_same_rows_are_asked_each_time_and_a_floor_that_is_reached_passes_an
     result = report(tiny, None, GOLDEN, golden_floor=0)
     assert {row["id"] for row in stored(tiny, GOLDEN, "live-golden")["rows"]} == first
     assert checks(result)["golden_above_floor"] == (True, "WARN")
-    assert [(alert.key, alert.resolved) for alert in Told.alerts] == [(f"{LOOP}:golden-below-floor", True)]
+    assert [(alert.key, alert.resolved) for alert in Told.alerts] == [(f"{LOOP}:golden-floor-too-high", True)]
     report(tiny, None, GOLDEN, golden_floor=0)
     assert Told.alerts == []
     assert "data:image/png" in value(tiny, GOLDEN, "trend")

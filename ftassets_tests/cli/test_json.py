@@ -79,7 +79,7 @@ def test_a_concern_is_acknowledged_and_silenced_by_its_name(home: Home) -> None:
     found("silence", LOOP, "traffic-stopped", "--for", "0s", "--reason", "they are back")
     assert set(found("status")["loops"][LOOP]["notices"]) == {"drift-alarm"}
     misspelt = CliRunner().invoke(app, ["silence", LOOP, "traffic-stoped", "--for", "7d", "--reason", "holiday"])
-    assert (misspelt.exit_code, "there is no concern 'traffic-stoped'; there are: automation-stopped" in misspelt.stderr) == (1, True)
+    assert (misspelt.exit_code, "there is no concern 'traffic-stoped'; there are: automation-fails" in misspelt.stderr) == (1, True)
 
 
 def test_a_release_is_started_and_ramped_by_command(home: Home) -> None:

@@ -164,9 +164,9 @@ def test_alerts_on_reports_reach_people_once_and_are_resolved(stack: Stack) -> N
     quiet, told = (stack.versions[loop][:12] for loop in ("quiet", "told"))
     _measured(stack, "FAIL", in_a_row=1)
     dagster = routed(stack.control, stack.told, ConsoleNotifier())
-    drop = ("quality-drop", "live quality dropped and stays down", "0.7 of 0.9", "ticket", "judged")
+    drop = ("quality-drop", "live quality dropped and stays down", "0.7 of 0.9", "judged")
     assert dagster.notify(alert_about(stack.told, *drop))
-    assert dagster.notify(alert_about(stack.told, "run-failed", "told__retrain failed", "out of memory", "page", "told__retrain"))
+    assert dagster.notify(alert_about(stack.told, "run-failed", "told__retrain failed", "out of memory", "told__retrain"))
     expected = {
         ("QualityDrop", "quiet", quiet), ("GoldenBelowFloor", "quiet", quiet), ("GoldenRegression", "quiet", quiet),
         ("BehaviourChanged", "quiet", quiet), ("BehaviourChanged", "told", told),
@@ -186,7 +186,7 @@ def test_alerts_on_reports_reach_people_once_and_are_resolved(stack: Stack) -> N
 
     _measured(stack, "PASS", in_a_row=0)
     assert dagster.notify(alert_about(stack.told, *drop, resolved=True))
-    assert dagster.notify(alert_about(stack.told, "run-failed", "works again", "run 2", "info", "told__retrain", resolved=True))
+    assert dagster.notify(alert_about(stack.told, "run-failed", "works again", "run 2", "told__retrain", resolved=True))
     _until(lambda: set(stack.notices().values()) == {"resolved"}, lambda: stack.notices())
     assert expected | {drifting} == set(stack.notices()), "Dagster's health sensor tells of drift in the other loop"
 

@@ -10,6 +10,7 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from ftassets.config.home import Home
+from ftassets.domain.health.subjects import SUBJECTS
 from ftassets_tests import ROOT
 from ftassets_tests.gateway.test_prometheus import STATES, populated
 
@@ -75,20 +76,20 @@ def test_every_metric_is_shown_or_watched(emitted: dict[str, set[str]]) -> None:
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
 def test_a_rule_has_a_severity_a_summary_and_a_section_of_the_runbook(rule: dict[str, Any]) -> None:
     assert set(rule) <= {"alert", "expr", "for", "labels", "annotations"}
-    assert rule["labels"]["severity"] in ("info", "ticket", "page")
     assert rule["annotations"]["summary"].endswith(".")
     assert "humanize }}" not in rule["annotations"]["summary"], "it prints a share of 0.1636 as 163.6m"
     page, _, anchor = rule["annotations"]["runbook_url"].partition("#")
     assert page == "docs/runbook.md"
     assert anchor in SECTIONS
+    assert rule["labels"]["severity"] == SUBJECTS[anchor].severity, "Dagster and Prometheus say the same"
     assert re.fullmatch(r"\d+[smhd]", rule.get("for", "0s"))
 
 
 def test_what_dagster_alerts_about_has_a_section_too() -> None:
     sources = [*(ROOT / "ftassets").rglob("*.py")]
     subjects = {subject for path in sources for subject in re.findall(r'alert_about\(\s*\w+, "([a-z-]+)"', path.read_text())}
-    assert {"run-failed", "promotion-refused", "golden-below-floor", "golden-regression", "quality-drop"} <= subjects
-    assert subjects <= SECTIONS.keys()
+    assert {"run-failed", "promotion-refused", "quality-drop"} <= subjects
+    assert subjects <= SUBJECTS.keys() <= SECTIONS.keys()
 
 
 def test_verdicts_and_reports_in_the_rules_are_those_that_are_recorded() -> None:

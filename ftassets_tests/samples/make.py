@@ -244,7 +244,8 @@ def health_of(home: Home, situation: retrain.Situation, production: str) -> None
         weight=20, paused="freeze", paused_since=at + 120,
         monitors=(
             Monitor(
-                name="drift_report", at=at, verdict="ALARM", version=production, wrong=True, unmeasured_since=at, every=86400.0, next_at=at
+                name="drift_report", at=at, verdict="ALARM", version=production, wrong=True, as_released=False, unmeasured_since=at,
+                every=86400.0, next_at=at,
             ),
         ),
         release=NewestRelease(version="f" * 64, at=at, cause="approval", reason="it waits", command="ftassets approve support"),

@@ -37,7 +37,7 @@ from ftassets.domain.health.health import (
     Traffic,
     Trigger,
 )
-from ftassets.domain.monitoring.latest import LatestReport
+from ftassets.domain.monitoring.latest import EVALUATED, LatestReport
 from ftassets.domain.report_kinds import REPORT_KINDS
 from ftassets.domain.rollout.endpoint import EndpointState
 from ftassets.domain.rollout.next_release import in_the_way
@@ -133,6 +133,7 @@ def _monitors(loop: LoopConfig, reports: dict[str, LatestReport], now: float) ->
             verdict=report.verdict if report else None,
             version=report.version if report else None,
             wrong=report is not None and _wrong(report),
+            as_released=report is not None and report.values.get(EVALUATED, 1.0) < report.limits.get(EVALUATED, 0.0),
             unmeasured_since=report.unmeasured_since if report else None,
             every=longest_pause(cron) if cron else None,
             next_at=_next(cron, loop.timezone, now) if cron else None,

@@ -3,8 +3,9 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ftassets.backends.notifier.base import RANK, Alert
+from ftassets.backends.notifier.base import Alert
 from ftassets.backends.notifier.http import HttpNotifier
+from ftassets.domain.health.subjects import RANK
 
 EVENTS = frozenset({"promotion-refused"})  # subjects that happen at one time, and are never over
 SHOWN = timedelta(hours=1)  # how long an event fires: longer than Alertmanager waits for others of its group

@@ -3,10 +3,8 @@
 import json
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
-from typing import Literal
 
-Severity = Literal["info", "ticket", "page"]
-RANK = {"info": 0, "ticket": 1, "page": 2}
+from ftassets.domain.health.subjects import Severity
 
 
 @dataclass(frozen=True)
@@ -28,6 +26,11 @@ class Alert:
     def subject(self) -> str:
         """Section of the runbook; the whole key where it names none."""
         return self.key.split(":")[1] if ":" in self.key else self.key
+
+    @property
+    def concern(self) -> str:
+        """SUBJECT[:DETAIL], as `ftassets status` names it."""
+        return self.key.partition(":")[2]
 
     @property
     def detail(self) -> str:

@@ -9,12 +9,14 @@ from dataclasses import replace
 
 from ftassets.backends.control.alerts import Sent, read_sent, update_sent
 from ftassets.backends.control.base import Control
+from ftassets.backends.control.health import read_notices
 from ftassets.backends.notifier.alertmanager import AlertmanagerNotifier
-from ftassets.backends.notifier.base import RANK, Alert, Notifier, Severity
+from ftassets.backends.notifier.base import Alert, Notifier
 from ftassets.backends.notifier.http import HttpNotifier
 from ftassets.backends.notifier.slack import SlackNotifier
 from ftassets.backends.notifier.webhook import WebhookNotifier
 from ftassets.config.loop import LoopConfig, Notify
+from ftassets.domain.health.subjects import RANK, SUBJECTS
 
 _LOG = logging.getLogger("ftassets.notices")
 QUIET = 6 * 3600.0  # seconds in which the same alert is not repeated
@@ -23,7 +25,7 @@ QUIET = 6 * 3600.0  # seconds in which the same alert is not repeated
 class RoutingNotifier(Notifier):
     """Tells `always` each time, and each address once per key in `QUIET` seconds, or at once when the severity has risen.
 
-    After a resolved alert the next one of its key is news.
+    After a resolved alert the next one of its key is news. What a person silenced goes to `always` alone, and does not count as told.
 
     What was told is remembered in `control`, by address: one that could not be reached gets the next alert of that key.
     """
@@ -41,6 +43,8 @@ class RoutingNotifier(Notifier):
     def notify(self, alert: Alert) -> bool:
         told = self._always.notify(alert)
         try:
+            if self._silenced(alert):
+                return alert.resolved
             channels, complete = self._channels()
             known = self._known(alert)
             due = [channel for channel in channels if not self._quiet(known.get(channel.name), alert)]
@@ -69,6 +73,13 @@ class RoutingNotifier(Notifier):
         if self._notify.alertmanager:
             found.append(AlertmanagerNotifier(self._notify.alertmanager, self._pause))
         return found, complete
+
+    def _silenced(self, alert: Alert) -> bool:
+        try:
+            return read_notices(self._control, alert.loop).silenced(alert.concern, self._clock())
+        except (OSError, ValueError) as error:
+            _LOG.error("what was silenced cannot be read (%s)", error)
+            return False
 
     def _quiet(self, last: tuple[float, int] | None, alert: Alert) -> bool:
         return last is not None and 0 <= self._clock() - last[0] < QUIET and RANK.get(alert.severity, 1) <= last[1]
@@ -106,10 +117,9 @@ def routed(control: Control, loop: LoopConfig, always: Notifier) -> RoutingNotif
     return RoutingNotifier(control, loop.notify, always)
 
 
-def alert_about(
-    loop: LoopConfig, subject: str, title: str, text: str, severity: Severity, detail: str = "", resolved: bool = False
-) -> Alert:
-    """An alert whose `subject` is a section of the runbook; `detail` tells two of the same subject apart."""
+def alert_about(loop: LoopConfig, subject: str, title: str, text: str, detail: str = "", resolved: bool = False) -> Alert:
+    """An alert about one of `SUBJECTS`, with its severity; `detail` tells two of the same subject apart."""
     base = loop.notify.runbook
     runbook = None if base is None else base if "#" in base else f"{base}#{subject}"
-    return Alert(loop.name, title, text, severity, runbook, ":".join(filter(None, [loop.name, subject, detail])), resolved)
+    key = ":".join(filter(None, [loop.name, subject, detail]))
+    return Alert(loop.name, title, text, SUBJECTS[subject].severity, runbook, key, resolved)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from ftassets.domain.health.health import Concern, Health, Monitor
+from ftassets.domain.health.subjects import RANK, SUBJECTS
 from ftassets.domain.retrain import span
 from ftassets.domain.rollout.next_release import Obstacle
 
@@ -15,19 +16,19 @@ SILENT = 300.0  # seconds without a heartbeat of Dagster's daemon, which gives o
 CANARY = 3 * DAY
 PAUSED = 7 * DAY
 
-# report -> section of the runbook, severity, what it found
+# report -> subject, what it found
 _REPORTS = {
-    "drift_report": ("drift-alarm", "ticket", "requests are new to the version in production"),
-    "quality_report": ("quality-drop", "ticket", "live quality has dropped and stayed down"),
-    "live_golden_report": ("golden-below-floor", "page", "golden rows are answered below the floor"),
-    "since_evaluation": ("golden-regression", "ticket", "the version answers worse than in its evaluation"),
-    "behaviour_report": ("behaviour-changed", "info", "answers read differently from the version's first ones"),
+    "drift_report": ("drift-alarm", "requests are new to the version in production"),
+    "quality_report": ("quality-drop", "live quality has dropped and stayed down"),
+    "live_golden_report": ("golden-below-floor", "golden rows are answered below the floor"),
+    "since_evaluation": ("golden-regression", "the version answers worse than in its evaluation"),
+    "behaviour_report": ("behaviour-changed", "answers read differently from the version's first ones"),
 }
+_TOO_HIGH = ("golden-floor-too-high", "golden rows are answered below the floor, as they were in the version's own evaluation")
 
 
 def concerns(health: Health, told_after: float) -> tuple[Concern, ...]:
     """What a person should know, the most severe first. `told_after`: seconds for which a trigger may wait for labels or a person."""
-    rank = {"page": 0, "ticket": 1, "info": 2}
     found = [
         *_gateway(health),
         *_automation(health),
@@ -37,16 +38,18 @@ def concerns(health: Health, told_after: float) -> tuple[Concern, ...]:
         *_trigger(health, told_after),
         *_held(health),
     ]
-    return tuple(sorted(found, key=lambda each: (rank[each.severity], each.key)))
+    return tuple(sorted(found, key=lambda each: (-RANK[each.severity], each.key)))
+
+
+def _concern(subject: str, text: str, detail: str = "", command: str = "", since: float | None = None) -> Concern:
+    return Concern(subject=subject, severity=SUBJECTS[subject].severity, text=text, detail=detail, command=command, since=since)
 
 
 def _gateway(health: Health) -> Iterator[Concern]:
     if health.gateway is not None:
-        yield Concern(subject="gateway-absent", severity="page", text=health.gateway, command="ftassets doctor")
+        yield _concern("gateway-absent", health.gateway, command="ftassets doctor")
     if health.unrecorded is not None:
-        yield Concern(
-            subject="not-recorded", severity="page", text=f"no request is answered: {health.unrecorded}", command="ftassets doctor"
-        )
+        yield _concern("not-recorded", f"no request is answered: {health.unrecorded}", command="ftassets doctor")
 
 
 def _automation(health: Health) -> Iterator[Concern]:
@@ -54,26 +57,23 @@ def _automation(health: Health) -> Iterator[Concern]:
     if silent:
         ages = ", ".join(f"{d.name} {'never ran' if d.at is None else f'{span(health.at - d.at)} ago'}" for d in silent)
         text = f"Dagster's daemon shows no sign of life ({ages}): no sensor, schedule or run starts"
-        yield Concern(subject="automation-stopped", severity="page", text=text, command="ftassets doctor")
+        yield _concern("automation-stopped", text, command="ftassets doctor")
     for daemon in health.automation.daemons:
         if daemon.error and daemon not in silent:
             text = f"Dagster's {daemon.name} daemon fails: {daemon.error}"
-            yield Concern(subject="automation-stopped", severity="ticket", text=text, detail=daemon.name.lower(), command="ftassets doctor")
+            yield _concern("automation-fails", text, detail=daemon.name.lower(), command="ftassets doctor")
     for tick in health.automation.ticks:
         if tick.error:
-            yield Concern(
-                subject="sensor-fails", severity="ticket", text=f"{tick.name} fails: {tick.error}", detail=tick.name, since=tick.at
-            )
+            yield _concern("sensor-fails", f"{tick.name} fails: {tick.error}", detail=tick.name, since=tick.at)
 
 
 def _release(health: Health) -> Iterator[Concern]:
     release = health.release
     if release is not None and release.cause is not None:
-        yield Concern(
-            subject="release-waits",
-            severity="info" if release.cause == Obstacle.ROLLED_BACK else "ticket",  # after a rollback there is nothing to do
-            text=release.reason,
-            detail=f"{release.cause}:{release.version[:12]}",
+        yield _concern(
+            "release-rolled-back" if release.cause == Obstacle.ROLLED_BACK else "release-waits",
+            release.reason,
+            detail=release.version[:12] if release.cause == Obstacle.ROLLED_BACK else f"{release.cause}:{release.version[:12]}",
             command=release.command,
             since=release.at,
         )
@@ -85,8 +85,8 @@ def _monitors(health: Health) -> Iterator[Concern]:
     for monitor in health.monitors:
         about = monitor.version in (None, health.production)
         if about and monitor.wrong and monitor.name in _REPORTS:
-            subject, severity, text = _REPORTS[monitor.name]
-            yield Concern(subject=subject, severity=severity, text=f"{text} ({health.production[:12]})", since=monitor.at)
+            subject, text = _TOO_HIGH if monitor.as_released else _REPORTS[monitor.name]
+            yield _concern(subject, f"{text} ({health.production[:12]})", since=monitor.at)
         yield from _blind(health, monitor)
 
 
@@ -99,10 +99,10 @@ def _blind(health: Health, monitor: Monitor) -> Iterator[Concern]:
     if health.at - last > monitor.every + LATE:
         age = "it has never been made" if monitor.at is None else f"the newest is {span(health.at - monitor.at)} old"
         text = f"{monitor.name} is missing: {age}, and one is due each {span(monitor.every)}"
-        yield Concern(subject="report-missing", severity="ticket", text=text, detail=monitor.name, since=last)
+        yield _concern("report-missing", text, detail=monitor.name, since=last)
     elif blind is not None and health.at - blind > max(UNMEASURED, 3 * monitor.every):
         text = f"{monitor.name} has had no verdict for {span(health.at - blind)}: with so little data it would not notice a fault"
-        yield Concern(subject="monitor-without-data", severity="ticket", text=text, detail=monitor.name, since=blind)
+        yield _concern("monitor-without-data", text, detail=monitor.name, since=blind)
 
 
 def _traffic(health: Health) -> Iterator[Concern]:
@@ -111,20 +111,20 @@ def _traffic(health: Health) -> Iterator[Concern]:
         return
     if health.at - last > max(STOPPED * longest, SHORTEST_STOP):
         text = f"no request for {span(health.at - last)}; the longest pause of the last two weeks was {span(longest)}"
-        yield Concern(subject="traffic-stopped", severity="ticket", text=text, since=last)
+        yield _concern("traffic-stopped", text, since=last)
 
 
 def _trigger(health: Health, told_after: float) -> Iterator[Concern]:
     trigger = health.trigger
     if trigger is not None and trigger.since is not None and health.at - trigger.since >= told_after:
         text = f"the {trigger.trigger} trigger has waited for {span(health.at - trigger.since)}: {trigger.reason}"
-        yield Concern(subject="retrain-waits", severity="ticket", text=text, since=trigger.since)
+        yield _concern("retrain-waits", text, since=trigger.since)
 
 
 def _held(health: Health) -> Iterator[Concern]:
     if health.candidate and health.since is not None and health.at - health.since > CANARY:
         text = f"version {health.candidate[:12]} has had {health.weight} % of the traffic for {span(health.at - health.since)}"
-        yield Concern(subject="canary-stuck", severity="ticket", text=text, since=health.since)
+        yield _concern("canary-stuck", text, since=health.since)
     if health.paused is not None and health.paused_since is not None and health.at - health.paused_since > PAUSED:
         text = f"paused for {span(health.at - health.paused_since)}: {health.paused}"
-        yield Concern(subject="loop-paused", severity="info", text=text, since=health.paused_since)
+        yield _concern("loop-paused", text, since=health.paused_since)

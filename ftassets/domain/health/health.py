@@ -17,8 +17,9 @@ class Monitor(_Part):
     """One kind of report: the newest one, and when one is due. Times in epoch seconds.
 
     `at`, `verdict` and `version` are of the newest report, None before the first; `wrong` says that it found something a person should
-    know. Since `unmeasured_since` reports have had too little data for a verdict. `every` is the longest time between two reports in
-    seconds, None for a report that comes with another one; `next_at` is the time of the next one.
+    know, `as_released` that the version's own evaluation found the same. Since `unmeasured_since` reports have had too little data for a
+    verdict. `every` is the longest time between two reports in seconds, None for a report that comes with another one; `next_at` is the
+    time of the next one.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Monitor(_Part):
     verdict: str | None = None
     version: str | None = None
     wrong: bool = False
+    as_released: bool = False
     unmeasured_since: FiniteFloat | None = None
     every: FiniteFloat | None = None
     next_at: FiniteFloat | None = None

@@ -8,22 +8,12 @@ from pydantic import BaseModel, ConfigDict, FiniteFloat
 
 from ftassets.domain.formats import Stored
 from ftassets.domain.health.health import Concern
+from ftassets.domain.health.subjects import SUBJECTS, Sender
 from ftassets.errors import InvalidInput
 
 LASTS = 300.0  # seconds for which a concern must be there before people are told
 OVER = 1800.0  # seconds for which it must be gone before it counts as over: one that comes and goes is one
 AGAIN = 600.0  # seconds after which a notice that could not be sent is sent again
-# what assets and sensors send themselves, and what Prometheus sees at the gateway: one event has one way
-_TOLD_ELSEWHERE = frozenset(
-    {"quality-drop", "judge-changed", "golden-below-floor", "golden-regression", "retrain-waits", "gateway-absent", "not-recorded"}
-)
-SUBJECTS = frozenset(
-    {
-        *_TOLD_ELSEWHERE,
-        "automation-stopped", "behaviour-changed", "canary-stuck", "drift-alarm", "gateway-absent", "loop-paused", "monitor-without-data",
-        "not-recorded", "promotion-refused", "release-waits", "report-missing", "run-failed", "sensor-fails", "traffic-stopped",
-    }
-)  # fmt: skip
 
 
 class _Part(BaseModel):
@@ -56,9 +46,9 @@ class Silence(_Part):
     until: FiniteFloat
     said: Said
 
-    def covers(self, concern: Concern, now: float) -> bool:
+    def covers(self, key: str, now: float) -> bool:
         """Whether it silences a concern at that time."""
-        return now < self.until and self.key in (concern.key, concern.subject)
+        return now < self.until and self.key in (key, key.partition(":")[0])
 
 
 class Notices(Stored):
@@ -70,9 +60,9 @@ class Notices(Stored):
     open: dict[str, Open] = {}
     silences: tuple[Silence, ...] = ()
 
-    def silenced(self, concern: Concern, now: float) -> Silence | None:
-        """The silence that covers a concern, the one that lasts longest."""
-        return max((each for each in self.silences if each.covers(concern, now)), key=lambda each: each.until, default=None)
+    def silenced(self, key: str, now: float) -> bool:
+        """Whether a silence covers a concern."""
+        return any(each.covers(key, now) for each in self.silences)
 
     def seeing(self, concerns: Iterable[Concern], now: float) -> "Notices":
         """With what is there now; what is over stays until people were told that it is."""
@@ -91,7 +81,7 @@ class Notices(Stored):
         found = []
         for key, each in self.open.items():
             waited = each.tried_at is None or now - each.tried_at >= AGAIN
-            if each.concern.subject in _TOLD_ELSEWHERE or each.concern.severity == "info" or not waited or self.silenced(each.concern, now):
+            if not _sent_here(each.concern) or each.concern.severity == "info" or not waited or self.silenced(key, now):
                 continue
             if each.told and now - each.seen >= OVER:
                 found.append(Due(key, each, over=True))
@@ -113,7 +103,7 @@ class Notices(Stored):
         due = {each.key for each in self.due(now)}
 
         def stays(key: str, each: Open) -> bool:
-            waits = each.told and not self.silenced(each.concern, now) and each.concern.subject not in _TOLD_ELSEWHERE
+            waits = each.told and not self.silenced(key, now) and _sent_here(each.concern)
             return now - each.seen < OVER or key in due or waits
 
         return self.model_copy(update={"open": {key: each for key, each in self.open.items() if stays(key, each)}})
@@ -143,9 +133,6 @@ class Due:
     over: bool
 
 
-def check_subject(key: str) -> None:
-    """Raises InvalidInput unless it is a subject, or a concern of one."""
-    if key.partition(":")[0] not in SUBJECTS:
-        raise InvalidInput(
-            f"there is no concern {key!r}; there are: {', '.join(sorted(SUBJECTS))}, each also with what follows it in status"
-        )
+def _sent_here(concern: Concern) -> bool:
+    subject = SUBJECTS.get(concern.subject)  # None of one that an earlier release had
+    return subject is not None and subject.sender is Sender.HEALTH

@@ -9,6 +9,7 @@ from ftassets.domain import formats
 from ftassets.domain.canonical import parse_json
 from ftassets.domain.gates.result import Verdict
 
+EVALUATED = "evaluated"  # among the values of golden rows: the share in the version's own evaluation
 SILENT = 3 * 86_400.0  # seconds without a verdict from which a monitor says so
 
 

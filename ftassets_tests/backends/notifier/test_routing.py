@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from ftassets.backends.control.health import update_notices
 from ftassets.backends.notifier.base import Alert, Notifier
 from ftassets.backends.notifier.console import ConsoleNotifier
 from ftassets.backends.notifier.routing import QUIET, RoutingNotifier, alert_about
 from ftassets.config.home import Home
 from ftassets.config.loop import Notify
 from ftassets.config.profiles import control
+from ftassets.domain.health.notices import Said
 from ftassets.testing.contracts.notifier import ALERT
 from ftassets.testing.doubles.http import Receiver, receiver
 from ftassets.testing.releases import loop_config
@@ -131,9 +133,25 @@ def test_what_was_told_long_ago_is_forgotten(there: Receiver, home: Home) -> Non
 
 
 @pytest.mark.parametrize(
-    ("base", "link"), [(None, None), ("https://wiki/page", "https://wiki/page#drift"), ("https://wiki/page#all", "https://wiki/page#all")]
+    ("base", "link"),
+    [(None, None), ("https://wiki/page", "https://wiki/page#drift-alarm"), ("https://wiki/page#all", "https://wiki/page#all")],
 )
 def test_an_alert_links_its_section_of_the_runbook(base: str | None, link: str | None) -> None:
     loop = loop_config("support").model_copy(update={"notify": Notify(runbook=base)})
-    alert = alert_about(loop, "drift", "title", "text", "info", "detail")
-    assert (alert.runbook, alert.key, alert.loop) == (link, "support:drift:detail", "support")
+    alert = alert_about(loop, "drift-alarm", "title", "text", "detail")
+    assert (alert.runbook, alert.key, alert.loop, alert.severity) == (link, "support:drift-alarm:detail", "support", "ticket")
+
+
+@pytest.mark.parametrize("key", ["golden-below-floor", "quality-drop:judged", "quality-drop"])
+def test_what_a_person_silenced_is_not_sent_and_is_news_when_that_is_over(there: Receiver, home: Home, key: str) -> None:
+    clock = Clock()
+    update_notices(control(home), "voice", lambda known: known.silence(key, clock.now + 60, Said(by="anna", at=clock.now, reason="known")))
+    alert = replace(ALERT, key=f"voice:{key if ':' in key else f'{key}:more'}")
+    router = routing(there.url, home, clock)
+    assert not router.notify(alert), "who sends it tries again"
+    assert router.notify(replace(alert, resolved=True)), "nobody knows of it"
+    assert there.received == []
+    assert router.notify(replace(alert, key="voice:run-failed"))
+    clock.now += 60
+    assert router.notify(alert)
+    assert len(there.received) == 2
