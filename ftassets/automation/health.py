@@ -4,10 +4,11 @@ import functools
 import time
 
 import dagster as dg
+from dagster._core.scheduler.instigation import InstigatorState
 
 from ftassets.assets._shared.node import with_signature
 from ftassets.assets.health import asset
-from ftassets.assets.health.observe import Stores, observe
+from ftassets.assets.health.observe import Stores, all_states, observe, states_of
 from ftassets.automation import runs
 from ftassets.backends.control.base import Control
 from ftassets.backends.control.health import read_notices, update_notices, write_health
@@ -41,7 +42,9 @@ def build(loop: LoopConfig) -> dg.SensorDefinition:
         signer: dg.ResourceParam[Signer],
         notifier: dg.ResourceParam[Notifier],
     ) -> dg.SensorResult:
-        found = observe(loop, Stores(control, traffic_log, serving, signer, context.instance), time.time())
+        found = observe(
+            loop, Stores(control, traffic_log, serving, signer, context.instance, states_known_to(context, loop.name)), time.time()
+        )
         write_health(control, loop.name, found)
         if runs.status(loop) is dg.DefaultSensorStatus.RUNNING:
             tell(loop, control, routed(control, loop, notifier), found)
@@ -51,6 +54,16 @@ def build(loop: LoopConfig) -> dg.SensorDefinition:
         return dg.SensorResult(asset_events=asset.events(loop, found), cursor=seen)
 
     return health
+
+
+def states_known_to(context: dg.SensorEvaluationContext, loop: str) -> tuple[InstigatorState, ...]:
+    """The states of the loop's own sensors and schedules, without reading those of other loops."""
+    repository, place = context.repository_def, context.code_location_origin
+    if repository is None or place is None:
+        return all_states(context.instance)
+    names = [sensor.name for sensor in repository.sensor_defs] + [schedule.name for schedule in repository.schedule_defs]
+    own = [name for name in names if name.startswith(f"{loop}__")]
+    return states_of(context.instance, place.location_name, repository.name, own)
 
 
 def tell(loop: LoopConfig, control: Control, notifier: Notifier, found: Health) -> None:

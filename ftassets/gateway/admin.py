@@ -51,7 +51,7 @@ def admin_app(router: Router, recorder: Recorder, token: str) -> "WithToken":
         return JSONResponse([transition.to_json() for transition in found])
 
     async def show_health(request: Request) -> Response:
-        return JSONResponse(await health(router, recorder, in_full=True))
+        return JSONResponse(await health(router, recorder, request.query_params.get("loop"), in_full=True))
 
     async def refused(request: Request, error: Exception) -> Response:
         return Problem(409, str(error), "refused" if isinstance(error, Refused) else "not_possible").response()

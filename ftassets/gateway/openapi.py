@@ -194,6 +194,7 @@ def _query(name: str, schema: Mapping[str, Any], description: str) -> Mapping[st
     return {"name": name, "in": "query", "schema": schema, "description": description}
 
 
+_ONE_LOOP = _query("loop", {"type": "string"}, "Only this loop. Default: all loops.")
 # by the name of the route
 PUBLIC: dict[str, Operation] = {
     "chat_completions": Operation(
@@ -243,7 +244,7 @@ PUBLIC: dict[str, Operation] = {
         "Whether every version with traffic answers, and its answers can be recorded.",
         ("unknown_loop",),
         answer=Health,
-        parameters=({"name": "loop", "in": "query", "schema": {"type": "string"}, "description": "Only this loop. Default: all loops."},),
+        parameters=(_ONE_LOOP,),
         notes="503 if a production version does not answer, or the traffic log cannot be written: a row is written, read back and taken "
         "away again unless one was written in the last five seconds. A candidate that does not answer makes it `degraded`: production "
         "answers for it.",
@@ -301,7 +302,12 @@ ADMIN: dict[str, Operation] = {
             _query("newest", {"type": "integer", "minimum": 1}, "Only so many of the newest entries."),
         ),
     ),
-    "health": Operation("Whether every version with traffic answers, and its answers can be recorded.", ("no_token",), answer=Health),
+    "health": Operation(
+        "Whether every version with traffic answers, and its answers can be recorded.",
+        ("no_token",),
+        answer=Health,
+        parameters=(_ONE_LOOP,),
+    ),
     "openapi": Operation("This document.", ("no_token",), text="application/json"),
 }
 

@@ -125,5 +125,5 @@ class JournaledServing(Serving):
         mine: Iterator[Transition] = (t for t in self.transitions[::-1] if t.loop == loop and (before is None or t.number < before))
         return list(mine)[:limit]
 
-    def health(self) -> dict[str, Any]:
+    def health(self, loop: str | None = None) -> dict[str, Any]:
         return {"status": "ok"}

@@ -68,7 +68,7 @@ class FakeServing:
         self.error: str | None = None
         self.unrecorded: str | None = None
 
-    def health(self) -> dict[str, Any]:
+    def health(self, loop: str | None = None) -> dict[str, Any]:
         if self.error:
             raise ServingError(self.error)
         log = {"ready": self.unrecorded is None} | ({"why": self.unrecorded} if self.unrecorded else {})

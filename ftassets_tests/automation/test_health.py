@@ -17,7 +17,8 @@ from ftassets.assets._shared.events import SIGNED
 from ftassets.assets._shared.stored_reports import policy_digest
 from ftassets.assets.drift_report.asset import IN_A_ROW
 from ftassets.assets.health.asset import CHECK
-from ftassets.assets.health.observe import automation
+from ftassets.assets.health.observe import all_states, automation
+from ftassets.automation import health
 from ftassets.backends.control.health import read_decision, read_health, read_notices, update_notices
 from ftassets.backends.control.latest import record_latest
 from ftassets.config.cron import longest_pause
@@ -271,11 +272,11 @@ def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
 
 def test_the_daemon_is_known_by_its_heartbeats_and_sensors_by_their_ticks(instance: dg.DagsterInstance) -> None:
     required = instance.get_required_daemon_types()
-    assert {daemon.at for daemon in automation(instance, NAME).daemons} == {None}
+    assert {daemon.at for daemon in automation(instance, all_states(instance), NAME).daemons} == {None}
     failed = SerializableErrorInfo("ValueError: no such table\n", [], "ValueError")
     for name in required:
         instance.add_daemon_heartbeat(DaemonHeartbeat(1000.0, name, "id", [failed] if name == "SENSOR" else None))
-    found = automation(instance, NAME)
+    found = automation(instance, all_states(instance), NAME)
     assert {daemon.at for daemon in found.daemons} == {1000.0}
     assert [(daemon.name, daemon.error) for daemon in found.daemons if daemon.error] == [("SENSOR", "ValueError: no such table")]
     place = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("here"), "repository")
@@ -294,9 +295,33 @@ def test_the_daemon_is_known_by_its_heartbeats_and_sensors_by_their_ticks(instan
                     error=failed if tick is TickStatus.FAILURE else None, selector_id=state.selector_id,
                 )
             )  # fmt: skip
-    found = automation(instance, NAME)
+    found = automation(instance, all_states(instance), NAME)
     assert [(tick.name, tick.at, bool(tick.error)) for tick in found.ticks] == [
         (f"{NAME}__health", 2.0, False),
         (f"{NAME}__retrain", 2.0, True),
     ]
     assert found.switched_off == (f"{NAME}__rollout",)
+
+
+def test_a_loop_s_sensors_are_read_without_those_of_other_loops(instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = RegisteredCodeLocationOrigin("here")
+    stored = [f"{NAME}__retrain", f"{NAME}__health", "other__retrain"]
+    for name in stored:
+        origin = RemoteInstigatorOrigin(RemoteRepositoryOrigin(here, "everything"), name)
+        instance.add_instigator_state(InstigatorState(origin, InstigatorType.SENSOR, InstigatorStatus.RUNNING))
+    sensors = [dg.SensorDefinition(name=name, job_name="job", evaluation_fn=lambda _: None) for name in (*stored, f"{NAME}__never_ran")]
+
+    @dg.repository(name="everything")
+    def repository() -> list[Any]:
+        return [dg.JobDefinition(graph_def=dg.GraphDefinition(name="job")), *sensors]
+
+    def context(**place: Any) -> dg.SensorEvaluationContext:
+        return dg.SensorEvaluationContext(
+            instance_ref=None, last_tick_completion_time=None, last_run_key=None, cursor=None, log_key=None, repository_name=None,
+            instance=instance, **place,
+        )  # fmt: skip
+
+    assert len(health.states_known_to(context(), NAME)) == 3, "Dagster did not say where the sensor is"
+    monkeypatch.setattr(instance, "all_instigator_state", None)
+    found = health.states_known_to(context(repository_def=repository, code_location_origin=here), NAME)
+    assert {state.instigator_name for state in found} == {f"{NAME}__retrain", f"{NAME}__health"}

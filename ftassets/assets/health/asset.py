@@ -9,7 +9,7 @@ import dagster as dg
 
 from ftassets.assets._shared.events import node
 from ftassets.assets._shared.node import asset
-from ftassets.assets.health.observe import Stores, observe
+from ftassets.assets.health.observe import Stores, all_states, observe
 from ftassets.backends.control.base import Control
 from ftassets.backends.serving.base import Serving
 from ftassets.backends.signer.base import Signer
@@ -43,7 +43,7 @@ def build(loop: LoopConfig) -> dg.AssetsDefinition:
         serving: dg.ResourceParam[Serving],
         signer: dg.ResourceParam[Signer],
     ) -> dg.MaterializeResult:
-        found = observe(loop, Stores(control, traffic_log, serving, signer, context.instance), time.time())
+        found = observe(loop, Stores(control, traffic_log, serving, signer, context.instance, all_states(context.instance)), time.time())
         return dg.MaterializeResult(metadata=metadata(loop, found), check_results=[dg.AssetCheckResult(**_check(found), check_name=CHECK)])
 
     return health

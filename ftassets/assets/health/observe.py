@@ -1,10 +1,11 @@
 """Reads the health of a loop once, for its asset, its sensor and `ftassets status`: a few small documents and newest events."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import dagster as dg
+from dagster._core.definitions.selector import InstigatorSelector
 from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus, TickStatus
 from dagster._utils.schedules import get_next_cron_tick
 
@@ -49,13 +50,18 @@ _ENDED = [TickStatus.SUCCESS, TickStatus.SKIPPED, TickStatus.FAILURE]
 
 @dataclass(frozen=True)
 class Stores:
-    """Where the health of a loop is read. Without an `instance`, where Dagster never ran, nothing is known of releases and automation."""
+    """Where the health of a loop is read. Without an `instance`, where Dagster never ran, nothing is known of releases and automation.
+
+    `automation` are the states of sensors and schedules, of this loop at least. Read them once for many loops: Dagster finds them by id, or
+    all of them.
+    """
 
     control: Control
     traffic_log: TrafficLog
     serving: Serving
     signer: Signer
     instance: dg.DagsterInstance | None
+    automation: tuple[InstigatorState, ...] = ()
 
 
 def observe(loop: LoopConfig, stores: Stores, now: float) -> Health:
@@ -65,7 +71,7 @@ def observe(loop: LoopConfig, stores: Stores, now: float) -> Health:
     state = EndpointState() if known is None else EndpointState(production=known.production, since=known.since or 0.0)
     try:
         state = stores.serving.state(loop.name)
-        log = stores.serving.health()["traffic_log"]
+        log = stores.serving.health(loop.name)["traffic_log"]
         unrecorded = None if log["ready"] else str(log["why"])
     except ServingError as error:
         gateway = str(error)
@@ -85,13 +91,25 @@ def observe(loop: LoopConfig, stores: Stores, now: float) -> Health:
         monitors=tuple(_monitors(loop, newest_reports(control, loop.name), now)),
         release=None if stores.instance is None else _release(loop, stores, stores.instance, state, now),
         trigger=_trigger(control, loop),
-        automation=Automation() if stores.instance is None else automation(stores.instance, loop.name),
+        automation=Automation() if stores.instance is None else automation(stores.instance, stores.automation, loop.name),
         **_traffic(loop, stores, state.production, known, now),
     )
     return found.model_copy(update={"concerns": concerns(found, loop.retrain_on.notify_after)})
 
 
-def automation(instance: dg.DagsterInstance, loop: str) -> Automation:
+def all_states(instance: dg.DagsterInstance) -> tuple[InstigatorState, ...]:
+    """The states of all sensors and schedules; none of an instance in memory, which has no store of them and runs no daemon."""
+    return tuple(instance.all_instigator_state()) if instance.schedule_storage else ()
+
+
+def states_of(instance: dg.DagsterInstance, location: str, repository: str, names: Iterable[str]) -> tuple[InstigatorState, ...]:
+    """The states of these sensors and schedules of a code location, each found by its id."""
+    ids = (InstigatorSelector(location_name=location, repository_name=repository, name=name).get_id() for name in names)
+    found = (instance.get_instigator_state("", each) for each in ids) if instance.schedule_storage else ()
+    return tuple(state for state in found if state is not None)
+
+
+def automation(instance: dg.DagsterInstance, stored: Sequence[InstigatorState], loop: str) -> Automation:
     """The heartbeats of Dagster's daemon, and how the loop's sensors and schedules fared at their newest tick."""
     beats = instance.get_daemon_heartbeats()
     daemons = []
@@ -99,8 +117,6 @@ def automation(instance: dg.DagsterInstance, loop: str) -> Automation:
         beat = beats.get(name)
         error = " ".join(beat.errors[0].message.split())[:300] if beat and beat.errors else None
         daemons.append(Daemon(name=name, at=beat.timestamp if beat else None, error=error))
-    # an instance in memory has no store of ticks, and runs no daemon
-    stored = instance.all_instigator_state() if instance.schedule_storage else []
     states = [state for state in stored if state.instigator_name.startswith(f"{loop}__")]
     off = sorted(state.instigator_name for state in states if state.status is InstigatorStatus.STOPPED)
     return Automation(daemons=tuple(daemons), ticks=tuple(_ticks(instance, states)), switched_off=tuple(off))

@@ -67,5 +67,5 @@ class Serving(ABC):
             before = page[-1].number
 
     @abstractmethod
-    def health(self) -> dict[str, Any]:
-        """Whether the endpoint and its model servers answer."""
+    def health(self, loop: str | None = None) -> dict[str, Any]:
+        """Whether the endpoint and its model servers answer; those of one loop if it is named."""

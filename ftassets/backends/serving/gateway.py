@@ -72,8 +72,8 @@ class GatewayServing(Serving):
         found = self._call("GET", f"/journal?loop={quote(loop)}&newest={limit}{until}", _transitions)
         return found[::-1]
 
-    def health(self) -> dict[str, Any]:
-        return self._call("GET", "/health", dict)
+    def health(self, loop: str | None = None) -> dict[str, Any]:
+        return self._call("GET", "/health" if loop is None else f"/health?loop={_in_path(loop)}", dict)
 
     @property
     def public_url(self) -> str:

@@ -131,14 +131,15 @@ def describe(home: Home) -> dict[str, Any]:
 
 def loops_health(home: Home, loops: Mapping[str, LoopConfig], now: float) -> tuple[dict[str, str], dict[str, Health]]:
     """The health of each loop; and why it cannot be read, of the others."""
-    from ftassets.assets.health.observe import Stores, observe
+    from ftassets.assets.health.observe import Stores, all_states, observe
 
     seen: dict[str, Health] = {}
     unread: dict[str, str] = {}
     with instance_of_home(home) as instance:
+        states = () if instance is None else all_states(instance)
         for name, loop in loops.items():
             try:
-                stores = Stores(control_of(home), traffic_log(home), serving(home), verifier(home), instance)
+                stores = Stores(control_of(home), traffic_log(home), serving(home), verifier(home), instance, states)
                 seen[name] = observe(loop, stores, now)
             except (OSError, NewerFormat, ConfigurationError) as error:
                 unread[name] = f"its health cannot be read ({error})"
