@@ -115,7 +115,7 @@ def _foreseen(error: BaseException) -> str | None:
         return _missing(error.name)
     for kind in type(error).__mro__:
         if form := _FOREIGN.get((kind.__module__.partition(".")[0], kind.__name__)):
-            return form.format(in_one_line(error))
+            return form.format(in_one_line(getattr(error, "orig", None) or error))  # without SQLAlchemy's statement
     return _of_system(error) if isinstance(error, OSError) else None
 
 

@@ -46,6 +46,7 @@ READY_SECONDS = 120.0
 STOP_SECONDS = 30.0
 HAND_BACK_SECONDS = 60.0
 CHECK_SECONDS = 15.0  # between two looks at what runs
+LOST_SECONDS = 40.0  # for which Dagster must not reach the code server before it is started again
 PATHS = ("FTASSETS_CACHE", "FTASSETS_TRAINER_POD", "FTASSETS_SIGNING_KEY_FILE")  # the processes work in other folders
 
 
@@ -258,7 +259,8 @@ class _Told:
         self._problem: str | None = None
         self._silent: list[str] = []
         self._given_up: set[str] = set()
-        self._next = self._next_check = 0.0
+        self._lost: float | None = None
+        self._next = self._next_check = self._restarted = 0.0
         self._began: float | None = None
 
     def look(self, now: float, give_up: float) -> None:
@@ -267,23 +269,30 @@ class _Told:
             self._began = now
             if self._code is None:
                 self._say(f"gateway http://127.0.0.1:{self._ports.gateway}/v1; Ctrl-C ends all processes")
-        if self._code and not self._loaded and now > self._next:
-            self._definitions(self._code, now > give_up)
-            self._next = now + (1.0 if self._problem is None else CHECK_SECONDS)
+        if self._code and now > self._next:
+            self._definitions(self._code, now, max(give_up, self._restarted + READY_SECONDS))
+            self._next = now + (1.0 if not self._loaded and self._problem is None else CHECK_SECONDS)
         if now > max(self._next_check, self._began + READY_SECONDS):
             self._next_check = now + CHECK_SECONDS
             self._programs()
             if self._code:
                 self._daemon()
 
-    def _definitions(self, code: CodeLocation, late: bool) -> None:
+    def _definitions(self, code: CodeLocation, now: float, give_up: float) -> None:
+        late = now > give_up
         ui = f"http://127.0.0.1:{self._ports.ui}"
         gateway = f"gateway http://127.0.0.1:{self._ports.gateway}/v1"
         known, problem = loading(ui, code.name, self._loops)
+        if self._loaded and not known:
+            self._unreachable(code, now)
+            return
+        self._lost = None
         if (known or late) and not self._daemon_started:
             with contextlib.suppress(OSError, Fault):  # one that runs already is a Fault
                 call(self._home.processes, "startProcess", "ftassets:daemon", False)
             self._daemon_started = True
+        if known and problem is None and self._loaded and self._problem is None:
+            return
         if known and problem is None:
             again = "" if self._problem is None else f"the definitions {code.target} are loaded now; "
             self._say(f"{again}{gateway}, Dagster {ui}; Ctrl-C ends all processes")
@@ -298,6 +307,22 @@ class _Told:
         if why != self._problem:
             self._problem = why
             self._say(f"no report, retrain or rollout can start: {why}. {gateway} answers requests; Ctrl-C ends all processes")
+
+    def _unreachable(self, code: CodeLocation, now: float) -> None:
+        """Start the code server again: supervisord watches a parent that outlives the process with the definitions."""
+        self._lost = now if self._lost is None else self._lost
+        if now - self._lost < LOST_SECONDS:
+            return
+        self._say(
+            f"Dagster does not reach the code server of {code.target}, which is started again; no sensor, schedule or run starts until "
+            f"then: see {self._home.processes / 'logs' / 'code.log'}"
+        )
+        with contextlib.suppress(OSError, Fault):
+            call(self._home.processes, "stopProcess", "ftassets:code")
+        with contextlib.suppress(OSError, Fault):
+            call(self._home.processes, "startProcess", "ftassets:code", False)
+        self._loaded, self._lost, self._restarted = False, None, now
+        self._problem = "it was not reached"
 
     def _daemon(self) -> None:
         silent = silent_daemons(f"http://127.0.0.1:{self._ports.ui}")

@@ -76,7 +76,10 @@ def test_a_concern_is_acknowledged_and_silenced_by_its_name(home: Home) -> None:
     said = found("status")["loops"][LOOP]["notices"]
     assert said["drift-alarm"] == "acknowledged by anna: we label"
     assert said["traffic-stopped"].startswith("silenced until 2")
+    assert "traffic-stopped, not there now: silenced until 2" in CliRunner().invoke(app, ["status"]).stdout
     found("silence", LOOP, "traffic-stopped", "--for", "0s", "--reason", "they are back")
+    again = CliRunner().invoke(app, ["silence", LOOP, "traffic-stopped", "--for", "0s", "--reason", "once more"])
+    assert (again.exit_code, "traffic-stopped is not silenced" in again.stderr) == (1, True)
     assert set(found("status")["loops"][LOOP]["notices"]) == {"drift-alarm"}
     misspelt = CliRunner().invoke(app, ["silence", LOOP, "traffic-stoped", "--for", "7d", "--reason", "holiday"])
     assert (misspelt.exit_code, "there is no concern 'traffic-stoped'; there are: automation-fails" in misspelt.stderr) == (1, True)

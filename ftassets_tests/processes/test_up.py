@@ -288,6 +288,11 @@ def test_two_homes_run_beside_each_other_each_with_its_own_definitions(tmp_path)
             findings = {each["subject"]: each["ok"] for each in json.loads(done.stdout)["findings"]}
             assert {subject: findings.get(subject) for subject in expected} == expected, done.stdout
         assert silent_daemons(url) == []
+        before = tree(homes[0])["code"]
+        max(before.children(recursive=True), key=lambda each: each.memory_info().rss).kill()  # the definitions' own, as out of memory
+        wait_until(lambda: "which is started again" in said(project), 120)
+        wait_until(lambda: "are loaded now" in said(project) and loading(url, "my #1 project", ["kitchen"]) == (True, None), 120)
+        assert tree(homes[0])["code"].pid != before.pid
         tree(homes[0])["daemon"].suspend()  # it hangs: supervisord sees nothing of it
         wait_until(lambda: bool(silent_daemons(url, silence=45.0)), 120)
         for home, loop in zip(homes, ("kitchen", "office"), strict=True):  # from another folder, by what `up` recorded

@@ -50,7 +50,7 @@ from ftassets.domain.dataset.rows import Example
 from ftassets.domain.evaluation.human_review import Given
 from ftassets.domain.evaluation.scoring import Score
 from ftassets.domain.gates.report import EvalReport
-from ftassets.domain.health.health import Automation, Concern, Daemon, Health, Monitor, NewestRelease, Tick, Traffic, Trigger
+from ftassets.domain.health.health import Answers, Automation, Concern, Daemon, Health, Monitor, NewestRelease, Tick, Traffic, Trigger
 from ftassets.domain.health.health import Feedback as FeedbackRate
 from ftassets.domain.health.notices import Said
 from ftassets.domain.last_decision import last_decision
@@ -240,8 +240,8 @@ def health_of(home: Home, situation: retrain.Situation, production: str) -> None
     write_decision(control(home), LOOP, last_decision(decision, situation))
     stopped = Concern(subject="traffic-stopped", severity="ticket", text="no request for 3.0 d", since=at)
     health = Health(
-        at=at, mode="propose", gateway="not reachable", unrecorded="disk full", production=production, since=at, candidate="f" * 64,
-        weight=20, paused="freeze", paused_since=at + 120,
+        at=at, mode="propose", gateway="not reachable", unrecorded="disk full", production=production, since=at,
+        answers=Answers(silent="starting"), candidate="f" * 64, weight=20, paused="freeze", paused_since=at + 120,
         monitors=(
             Monitor(
                 name="drift_report", at=at, verdict="ALARM", version=production, wrong=True, as_released=False, unmeasured_since=at,

@@ -26,10 +26,12 @@ from ftassets.config.loop import LoopConfig
 from ftassets.domain.drift.comparison import DriftVerdict
 from ftassets.domain.formats import NewerFormat
 from ftassets.domain.gates.result import Verdict
-from ftassets.domain.health.concerns import concerns
+from ftassets.domain.health.concerns import FEW, concerns
 from ftassets.domain.health.health import (
+    Answers,
     Automation,
     Daemon,
+    Failures,
     Feedback,
     Health,
     Monitor,
@@ -67,12 +69,14 @@ class Stores:
 def observe(loop: LoopConfig, stores: Stores, now: float) -> Health:
     """The health of a loop at `now` (epoch seconds), continued from what automation stored last. Raises OSError, NewerFormat."""
     control, known = stores.control, _known(stores.control, loop.name)
-    gateway, unrecorded = None, None
+    gateway, unrecorded, silent = None, None, None
     state = EndpointState() if known is None else EndpointState(production=known.production, since=known.since or 0.0)
     try:
         state = stores.serving.state(loop.name)
-        log = stores.serving.health(loop.name)["traffic_log"]
+        health = stores.serving.health(loop.name)
+        log, served = health["traffic_log"], health["versions"].get(state.production or "", {"ready": True})
         unrecorded = None if log["ready"] else str(log["why"])
+        silent = None if served["ready"] else str(served["why"])
     except ServingError as error:
         gateway = str(error)
     paused = pause_reason(control, loop.name)
@@ -84,6 +88,7 @@ def observe(loop: LoopConfig, stores: Stores, now: float) -> Health:
         unrecorded=unrecorded,
         production=state.production,
         since=state.since or None,
+        answers=Answers(silent=silent, **_failures(stores.traffic_log, loop.name, state.production, now)),
         candidate=state.candidate,
         weight=state.weight,
         paused=paused,
@@ -115,7 +120,7 @@ def automation(instance: dg.DagsterInstance, stored: Sequence[InstigatorState], 
     daemons = []
     for name in sorted(instance.get_required_daemon_types()):
         beat = beats.get(name)
-        error = " ".join(beat.errors[0].message.split())[:300] if beat and beat.errors else None
+        error = _said(beat.errors[0].message) if beat and beat.errors else None
         daemons.append(Daemon(name=name, at=beat.timestamp if beat else None, error=error))
     states = [state for state in stored if state.instigator_name.startswith(f"{loop}__")]
     off = sorted(state.instigator_name for state in states if state.status is InstigatorStatus.STOPPED)
@@ -125,9 +130,14 @@ def automation(instance: dg.DagsterInstance, stored: Sequence[InstigatorState], 
 def _ticks(instance: dg.DagsterInstance, states: Sequence[InstigatorState]) -> Iterator[Tick]:
     for state in sorted(states, key=lambda state: state.instigator_name):
         for tick in instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=1, statuses=_ENDED):
-            error = " ".join(tick.error.message.split())[:300] if tick.status is TickStatus.FAILURE and tick.error else None
+            error = _said(tick.error.message) if tick.status is TickStatus.FAILURE and tick.error else None
             if error is None or state.status is not InstigatorStatus.STOPPED:
                 yield Tick(name=state.instigator_name, at=tick.timestamp, error=error)
+
+
+def _said(message: str) -> str:
+    """An error in one line, without the statement that SQLAlchemy adds."""
+    return " ".join(message.partition("[SQL: ")[0].split())[:300]
 
 
 def _known(control: Control, loop: str) -> Health | None:
@@ -202,6 +212,25 @@ def _traffic(loop: LoopConfig, stores: Stores, production: str | None, known: He
     except (LogUnreachable, LogUnusable):  # the gateway says so too
         pass
     return {"traffic": traffic, **({"feedback": feedback} if feedback else {})}
+
+
+def _failures(log: TrafficLog, loop: str, production: str | None, now: float) -> dict[str, Failures]:
+    """Requests to production that failed; nothing while the log cannot be read."""
+    found = dict[str, Failures]()
+
+    def count(name: str) -> Failures:
+        seconds = Answers.model_fields[name].default.seconds
+        outcomes = log.outcomes(loop, [production] if production else [], now - seconds, now)
+        failed = sum(each.count for each in outcomes if each.status >= 500)
+        return Failures(seconds=seconds, requests=sum(each.count for each in outcomes), failed=failed)
+
+    try:
+        found["recent"] = count("recent")
+        if 0 < found["recent"].failed < FEW:
+            found["longer"] = count("longer")
+    except (LogUnreachable, LogUnusable):  # the gateway says so too
+        pass
+    return found
 
 
 def _feedback(log: TrafficLog, loop: str, production: str, now: float) -> Feedback:

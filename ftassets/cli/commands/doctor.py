@@ -4,10 +4,11 @@ import importlib.util
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from ftassets.backends.control.journal import read_state
 from ftassets.backends.control.releases import Releases
 from ftassets.backends.serving.base import ServingError
 from ftassets.backends.signer.base import CannotSign, SignatureInvalid
@@ -32,6 +33,7 @@ from ftassets.processes.supervisord_conf import path_problem
 from ftassets.processes.up import OPTIONS, Ports, port_problem, running
 from ftassets.wording import amount
 
+_STOPPED = {"gateway-absent", "automation-stopped"}
 DISK = 5  # GB the home needs: three versions of a small model, logs, vectors
 
 
@@ -52,26 +54,34 @@ def diagnose(home: Home) -> list[Diagnosis]:
         found = sound_loops_folder(home)
     except ConfigurationError as error:
         why.append(Diagnosis("loops", False, str(error)))
-    return [
-        *_profile(),
-        *_environment(found),
-        *_servers(home),
-        *_registry(home),
-        *_traffic(home),
-        *_packages(found),
-        *why,
-        *(_loops(home, found) if found else ()),
-        *(_embedders(home, found) if found else ()),
-        *_home(home),
-        *_dagster(home),
-        *_modules(found),
-        *_keys(home),
-        *_gateway(home),
-        *(_definitions(home, found) if found else ()),
-        *(_health(home, found) if found else ()),
-        *(_releases(home, found) if found else ()),
-        *(_runs(home, found) if found else ()),
+    parts: list[tuple[str, Callable[[], Iterable[Diagnosis]]]] = [
+        ("profile", _profile),
+        ("environment", lambda: _environment(found)),
+        ("servers", lambda: _servers(home)),
+        ("registry", lambda: _registry(home)),
+        ("traffic log", lambda: _traffic(home)),
+        ("packages", lambda: _packages(found)),
+        ("loops", lambda: _loops(home, found) if found else why),
+        ("embedders", lambda: _embedders(home, found) if found else ()),
+        ("home", lambda: _home(home)),
+        ("dagster", lambda: _dagster(home)),
+        ("modules", lambda: _modules(found)),
+        ("keys", lambda: _keys(home)),
+        ("gateway", lambda: _gateway(home, found)),
+        ("definitions", lambda: _definitions(home, found) if found else ()),
+        ("health", lambda: _health(home, found) if found else ()),
+        ("releases", lambda: _releases(home, found) if found else ()),
+        ("runs", lambda: _runs(home, found) if found else ()),
     ]
+    return [each for subject, part in parts for each in _checked(subject, part)]
+
+
+def _checked(subject: str, part: Callable[[], Iterable[Diagnosis]]) -> Iterator[Diagnosis]:
+    """What a part of the diagnosis says; that it could not be made stops no other."""
+    try:
+        yield from part()
+    except Exception as error:  # whatever is wrong is what we are here to say
+        yield Diagnosis(subject, False, f"cannot be checked: {ending(error).sentence}")
 
 
 def diagnose_base(loop: LoopConfig, home: Home) -> list[Diagnosis]:
@@ -293,13 +303,14 @@ def _definitions(home: Home, found: LoopsFolder) -> Iterator[Diagnosis]:
 
 
 def _health(home: Home, found: LoopsFolder) -> Iterator[Diagnosis]:
-    """What of each loop needs a person: verdicts, releases that wait, traffic, sensors. What was only stopped is sound."""
-    stopped = {"gateway-absent", "automation-stopped"} if running(home) is None else set()
+    """What of each loop needs a person: verdicts, releases that wait, traffic, sensors. All may be stopped while no version serves."""
     notes, seen = loops_health(home, found.loops, time.time())
     for name, health in seen.items():
+        stopped = _STOPPED if running(home) is None and health.production is None else set()
         wrong = [each for each in health.concerns if each.severity != "info" and each.subject not in stopped]
         for each in wrong:
-            next_one = f"; next: {each.command}" if each.command and each.command not in each.text else ""
+            known = not each.command or each.command == "ftassets doctor" or each.command in each.text
+            next_one = "" if known else f"; next: {each.command}"
             yield Diagnosis(f"{each.key} of {name}", False, f"{each.text}{next_one}")
         if not wrong:
             yield Diagnosis(f"health of {name}", True, "nothing needs a person")
@@ -309,11 +320,7 @@ def _health(home: Home, found: LoopsFolder) -> Iterator[Diagnosis]:
 
 def _runs(home: Home, found: LoopsFolder) -> Iterator[Diagnosis]:
     """Runs of the loops that hold them up although nothing executes them."""
-    try:
-        stuck = stuck_runs_of_home(home, found.loops)
-    except Exception as error:  # whatever is wrong with Dagster's storage is what we are here to say
-        yield Diagnosis("runs", False, ending(error).sentence)
-        return
+    stuck = stuck_runs_of_home(home, found.loops)
     for loop, sentences in stuck.items():
         for sentence in sentences:
             yield Diagnosis(f"run of {loop}", False, sentence)
@@ -321,11 +328,13 @@ def _runs(home: Home, found: LoopsFolder) -> Iterator[Diagnosis]:
         yield Diagnosis("runs", True, "none is stuck")
 
 
-def _gateway(home: Home) -> Iterator[Diagnosis]:
-    """Whether the gateway answers and can record; that none runs is a fault only while `ftassets up` does."""
+def _gateway(home: Home, found: LoopsFolder | None) -> Iterator[Diagnosis]:
+    """Whether the gateway answers and can record; that none runs is a fault once a version is in production."""
     try:
         health = serving(home).health()
         text = "; ".join([f"{health['status']}, {amount(len(health['versions']), 'version')}", *not_ready(health)])
         yield Diagnosis("gateway", health["status"] == "ok", text)
     except ServingError as error:
-        yield Diagnosis("gateway", running(home) is None, str(error))
+        states = [read_state(control(home), loop) for loop in found.loops] if found else []
+        served = any(state is not None and state.production for state in states)
+        yield Diagnosis("gateway", running(home) is None and not served, str(error))

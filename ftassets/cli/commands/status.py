@@ -39,6 +39,7 @@ from ftassets.domain.rollout.transition import Transition
 from ftassets.domain.shadow import ShadowRetrain, in_words
 from ftassets.domain.waiting import Waiting
 from ftassets.errors import ConfigurationError
+from ftassets.exits import ending
 from ftassets.wording import amount
 
 SHOWN = 50  # moves of a loop
@@ -65,6 +66,8 @@ def describe(home: Home) -> dict[str, Any]:
     embedder that lacks its key or whose vectors are being made again. `broken_files` are loop files that cannot be used: their loops are
     not shown.
     """
+    from sqlalchemy.exc import SQLAlchemyError
+
     client, control = serving(home), control_of(home)
     releases = Releases(control, verifier(home))
     vectors = embedders.vectors_of(home)
@@ -78,7 +81,10 @@ def describe(home: Home) -> dict[str, Any]:
     loops = {}
     folder = sound_loops_folder(home)
     configured = folder.loops
-    stuck = stuck_runs_of_home(home, configured)
+    try:
+        stuck = stuck_runs_of_home(home, configured)
+    except SQLAlchemyError:  # its health says so
+        stuck = {}
     unhealthy, seen = loops_health(home, configured, now)
     for name, loop in configured.items():
         state, moves, unknown = EndpointState(), [], not answers
@@ -130,19 +136,28 @@ def describe(home: Home) -> dict[str, Any]:
 
 
 def loops_health(home: Home, loops: Mapping[str, LoopConfig], now: float) -> tuple[dict[str, str], dict[str, Health]]:
-    """The health of each loop; and why it cannot be read, of the others."""
+    """The health of each loop; and by loop why it cannot be read, or not what Dagster knows of it."""
+    from sqlalchemy.exc import SQLAlchemyError
+
     from ftassets.assets.health.observe import Stores, all_states, observe
 
     seen: dict[str, Health] = {}
     unread: dict[str, str] = {}
-    with instance_of_home(home) as instance:
-        states = () if instance is None else all_states(instance)
+
+    def look(instance: Any, states: Any) -> None:
         for name, loop in loops.items():
             try:
                 stores = Stores(control_of(home), traffic_log(home), serving(home), verifier(home), instance, states)
                 seen[name] = observe(loop, stores, now)
             except (OSError, NewerFormat, ConfigurationError) as error:
                 unread[name] = f"its health cannot be read ({error})"
+
+    try:
+        with instance_of_home(home) as instance:
+            look(instance, () if instance is None else all_states(instance))
+    except SQLAlchemyError as error:
+        unread |= dict.fromkeys(loops, f"releases, sensors and runs are not known: {ending(error).sentence}")
+        look(None, ())
     return unread, seen
 
 
@@ -175,13 +190,15 @@ def lines_of(health: Mapping[str, Any], notices: Mapping[str, str], timezone: st
     def when(at: float) -> str:
         return f"{datetime.fromtimestamp(at, ZoneInfo(timezone)):%F %H:%M}"
 
-    now = health["at"]
+    now, shown = health["at"], set[str]()
     for each in health["concerns"]:
         key = ":".join(filter(None, (each["subject"], each["detail"])))
         said = notices.get(key) or notices.get(each["subject"])
+        shown |= {key, each["subject"]}
         yield f"{each['severity']} {key}: {each['text']}{f' ({said})' if said else ''}", True
         if each["command"] and each["command"] not in each["text"]:
             yield f"  next: {each['command']}", True
+    yield from ((f"{key}, not there now: {said}", False) for key, said in sorted(notices.items()) if key not in shown)
     for each in health["monitors"]:
         verdict = "no report yet" if each["at"] is None else f"{each['verdict']} {span(now - each['at'])} ago"
         if each["version"] not in (None, health["production"]):

@@ -6,6 +6,7 @@ from ftassets.domain.health.health import Concern, Health, Monitor
 from ftassets.domain.health.subjects import RANK, SUBJECTS
 from ftassets.domain.retrain import span
 from ftassets.domain.rollout.next_release import Obstacle
+from ftassets.wording import amount
 
 DAY = 86400.0
 LATE = DAY  # seconds after its time at which a report is missing
@@ -14,6 +15,7 @@ STOPPED = 2.0  # times the longest pause of the last two weeks: a pause that lon
 SHORTEST_STOP = 3600.0  # seconds
 SILENT = 300.0  # seconds without a heartbeat of Dagster's daemon, which gives one every 30; Dagster itself waits for half an hour
 CANARY = 3 * DAY
+FEW = 10  # requests that failed from which they are many
 PAUSED = 7 * DAY
 
 # report -> subject, what it found
@@ -31,6 +33,7 @@ def concerns(health: Health, told_after: float) -> tuple[Concern, ...]:
     """What a person should know, the most severe first. `told_after`: seconds for which a trigger may wait for labels or a person."""
     found = [
         *_gateway(health),
+        *_answers(health),
         *_automation(health),
         *_release(health),
         *_monitors(health),
@@ -52,16 +55,28 @@ def _gateway(health: Health) -> Iterator[Concern]:
         yield _concern("not-recorded", f"no request is answered: {health.unrecorded}", command="ftassets doctor")
 
 
+def _answers(health: Health) -> Iterator[Concern]:
+    if health.production is None:
+        return
+    version, found = health.production[:12], health.answers
+    if found.silent is not None:
+        yield _concern("version-silent", f"version {version} in production does not answer: {found.silent}", command="ftassets doctor")
+    if found.recent.many:
+        worst = found.recent if found.recent.failed >= FEW else found.longer
+        if worst.many and worst.failed >= FEW:
+            what = f"{worst.failed} of {amount(worst.requests, 'request')} to version {version} failed"
+            yield _concern("many-errors", f"{what} in the last {span(worst.seconds)}, and others still fail")
+
+
 def _automation(health: Health) -> Iterator[Concern]:
     silent = [daemon for daemon in health.automation.daemons if daemon.at is None or health.at - daemon.at > SILENT]
     if silent:
         ages = ", ".join(f"{d.name} {'never ran' if d.at is None else f'{span(health.at - d.at)} ago'}" for d in silent)
         text = f"Dagster's daemon shows no sign of life ({ages}): no sensor, schedule or run starts"
         yield _concern("automation-stopped", text, command="ftassets doctor")
-    for daemon in health.automation.daemons:
-        if daemon.error and daemon not in silent:
-            text = f"Dagster's {daemon.name} daemon fails: {daemon.error}"
-            yield _concern("automation-fails", text, detail=daemon.name.lower(), command="ftassets doctor")
+    if failing := [daemon for daemon in health.automation.daemons if daemon.error and daemon not in silent]:
+        names = ", ".join(daemon.name for daemon in failing)
+        yield _concern("automation-fails", f"parts of Dagster's daemon fail ({names}): {failing[0].error}", command="ftassets doctor")
     for tick in health.automation.ticks:
         if tick.error:
             yield _concern("sensor-fails", f"{tick.name} fails: {tick.error}", detail=tick.name, since=tick.at)

@@ -87,6 +87,30 @@ class Traffic(_Part):
         return Traffic(last_at=max(newest, self.last_at or newest), pauses=pauses)
 
 
+class Failures(_Part):
+    """Requests to production in the last `seconds`, and those of them that failed by the server's fault (5xx)."""
+
+    seconds: FiniteFloat
+    requests: int = 0
+    failed: int = 0
+
+    @property
+    def many(self) -> bool:
+        """Whether more than 5 % failed."""
+        return self.failed > 0.05 * self.requests
+
+
+class Answers(_Part):
+    """Whether production answers: why its server does not (None if it does), and requests that failed.
+
+    `longer` is counted where a few of the `recent` ones failed, which alone say little.
+    """
+
+    silent: str | None = None
+    recent: Failures = Failures(seconds=600.0)
+    longer: Failures = Failures(seconds=7200.0)
+
+
 class Feedback(_Part):
     """Requests of the loop, and feedback on production's answers, on an average day of the week before `at`."""
 
@@ -155,6 +179,7 @@ class Health(Stored):
     unrecorded: str | None = None
     production: str | None = None
     since: FiniteFloat | None = None
+    answers: Answers = Answers()
     candidate: str | None = None
     weight: int = 0
     paused: str | None = None

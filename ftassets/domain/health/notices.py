@@ -114,8 +114,13 @@ class Notices(Stored):
         return self.model_copy(update={"open": {**self.open, key: self.open[key].model_copy(update={"acknowledged": said})}})
 
     def silence(self, key: str, until: float, said: Said) -> "Notices":
-        """Send nothing about a subject or a concern until then (epoch seconds), also of concerns that are not there yet."""
+        """Send nothing about a subject or a concern until then (epoch seconds), also of concerns that are not there yet.
+
+        A time that has come ends a silence. Raises InvalidInput if it was not silenced.
+        """
         others = tuple(each for each in self.silences if each.key != key)
+        if until <= said.at and len(others) == len(self.silences):
+            raise InvalidInput(f"{key} is not silenced")
         return self.model_copy(update={"silences": (*others, *([Silence(key=key, until=until, said=said)] if until > said.at else []))})
 
     def _known(self, key: str) -> None:

@@ -52,6 +52,7 @@ SUBJECTS: dict[str, Subject] = {
     "sensor-fails": Subject("ticket", Sender.HEALTH),
     "slow-answers": Subject("ticket", Sender.PROMETHEUS),
     "traffic-stopped": Subject("ticket", Sender.HEALTH),
+    "version-silent": Subject("page", Sender.HEALTH),
 }
 
 

@@ -19,6 +19,7 @@ from ftassets.backends.control.health import write_health
 from ftassets.backends.control.latest import record_latest
 from ftassets.cli.commands import doctor
 from ftassets.cli.commands.doctor import Diagnosis, _registry, _servers, _traffic, diagnose
+from ftassets.cli.commands.status import describe
 from ftassets.config.home import Home
 from ftassets.config.loops_folder import record, sound_loops_folder
 from ftassets.config.profiles import TRAFFIC_URL, control
@@ -220,14 +221,14 @@ def test_a_version_that_does_not_answer_is_a_finding(tmp_path: Path, monkeypatch
 
     for ready, expected in ((True, "ok, 1 version"), (False, "degraded, 1 version; aaaaaaaaaaaa of kitchen: its server ended")):
         monkeypatch.setattr(doctor, "serving", lambda home, ready=ready: SimpleNamespace(health=lambda: health(ready)))
-        assert list(doctor._gateway(Home(tmp_path))) == [Diagnosis("gateway", ready, expected)]
+        assert list(doctor._gateway(Home(tmp_path), None)) == [Diagnosis("gateway", ready, expected)]
 
 
 def test_a_gateway_that_should_run_and_does_not_answer_is_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    [found] = list(doctor._gateway(Home(tmp_path)))
+    [found] = list(doctor._gateway(Home(tmp_path), None))
     assert found.ok, "nothing was started"
     monkeypatch.setattr(doctor, "running", lambda home: Running(1, 0.0, Ports()))
-    [found] = list(doctor._gateway(Home(tmp_path)))
+    [found] = list(doctor._gateway(Home(tmp_path), None))
     assert (found.ok, found.text.endswith("start it with `ftassets up`")) == (False, True)
 
 
@@ -255,5 +256,24 @@ def test_definitions_that_cannot_be_loaded_and_what_waits_for_a_person_are_fault
     alarm = LatestReport(at=time.time(), version="a" * 64, verdict="ALARM")
     record_latest(control(home), "kitchen", "drift_report", alarm)
     write_health(control(home), "kitchen", Health(at=time.time(), mode="auto", production="a" * 64, since=time.time()))
-    [wrong] = doctor._health(home, found)
+    absent, wrong = doctor._health(home, found)
+    assert (absent.subject, absent.ok) == ("gateway-absent of kitchen", False), "a version is in production"
     assert (wrong.subject, wrong.ok) == ("drift-alarm of kitchen", False)
+
+
+def test_what_cannot_be_checked_stops_no_other_check_and_no_status(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = Home(tmp_path / "home")
+    monkeypatch.setenv("FTASSETS_LOOPS", str(put_loop(tmp_path / "loops", "kitchen")))
+    monkeypatch.setenv("DAGSTER_HOME", "")
+    for part in ("schedules/schedules.db", "runs.db", "history/runs.db", "history/runs/index.db"):
+        file = home.dagster_storage / part
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"damaged " * 1000)
+    write_health(control(home), "kitchen", Health(at=time.time(), mode="auto", production="a" * 64, since=time.time()))
+    said = {each.subject: each for each in diagnose(home)}
+    assert {"disk", "keys", "traffic log", "gateway"} - said.keys() == {"keys"}
+    assert said["runs"] == Diagnosis("runs", False, "cannot be checked: a database below the home cannot be used: file is not a database")
+    assert not said["gateway-absent of kitchen"].ok
+    loop = describe(home)["loops"]["kitchen"]
+    assert "releases, sensors and runs are not known: a database below the home cannot be used: file is not a database" in loop["notes"]
+    assert [each["subject"] for each in loop["health"]["concerns"]] == ["gateway-absent"]

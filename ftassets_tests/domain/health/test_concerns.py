@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from ftassets.domain.health.concerns import CANARY, PAUSED, SILENT, concerns
-from ftassets.domain.health.health import Automation, Daemon, Health, NewestRelease, Tick, Traffic, Trigger
+from ftassets.domain.health.health import Answers, Automation, Daemon, Failures, Health, NewestRelease, Tick, Traffic, Trigger
 from ftassets.domain.health.subjects import SUBJECTS
 from ftassets_tests import ROOT
 
@@ -25,6 +25,14 @@ def trigger(since: float | None) -> Trigger:
     )  # fmt: skip
 
 
+def answers(recent: tuple[int, int], longer: tuple[int, int] = (0, 0)) -> Answers:
+    """So many of so many requests failed."""
+    return Answers(
+        recent=Failures(seconds=600, failed=recent[0], requests=recent[1]),
+        longer=Failures(seconds=7200, failed=longer[0], requests=longer[1]),
+    )
+
+
 def daemon(age: float | None, error: str | None = None) -> Automation:
     return Automation(daemons=(Daemon(name="SENSOR", at=None if age is None else NOW - age, error=error),))
 
@@ -35,10 +43,17 @@ def daemon(age: float | None, error: str | None = None) -> Automation:
         ({}, []),
         ({"gateway": "gone"}, [("gateway-absent", "page")]),
         ({"unrecorded": "disk full"}, [("not-recorded", "page")]),
+        ({"answers": Answers(silent="its files are damaged")}, [("version-silent", "page")]),
+        ({"answers": Answers(silent="starting"), "production": None}, []),
+        ({"answers": answers((9, 9), (9, 9))}, []),
+        ({"answers": answers((10, 10))}, [("many-errors", "page")]),
+        ({"answers": answers((10, 200))}, []),
+        ({"answers": answers((2, 2), (10, 199))}, [("many-errors", "page")]),
+        ({"answers": answers((0, 2), (10, 100))}, []),
         ({"automation": daemon(SILENT)}, []),
         ({"automation": daemon(SILENT + 1)}, [("automation-stopped", "page")]),
         ({"automation": daemon(None)}, [("automation-stopped", "page")]),
-        ({"automation": daemon(1, "ValueError")}, [("automation-fails:sensor", "ticket")]),
+        ({"automation": daemon(1, "ValueError")}, [("automation-fails", "ticket")]),
         ({"automation": Automation(ticks=(Tick(name="x__retrain", at=NOW, error="boom"),))}, [("sensor-fails:x__retrain", "ticket")]),
         ({"release": NewestRelease(version=C, at=NOW)}, []),
         ({"release": NewestRelease(version=C, at=NOW, cause="approval")}, [(f"release-waits:approval:{C[:12]}", "ticket")]),
