@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.generators.addresses import addresses
 from bench.generators.personal_data import LOCALES, harmless, personal, with_secrets
 from bench.generators.written_phones import WRITTEN, written_phones
 from bench.rows import CACHE, Row, Size, data, installed, parse, parser, write
@@ -71,6 +72,7 @@ def measure(options: argparse.Namespace) -> Iterator[Row]:
     yield from _on_synthetic(texts, options.runs)
     _with_packages()
     yield from _on_locales(options.each)
+    yield from _on_addresses(options.each)
     yield from _on_written()
     yield from _on_harmless(options.harmless)
     yield from _on_secrets(options.each * 10)
@@ -123,6 +125,15 @@ def _on_locales(each: int) -> Iterator[Row]:
         share, goal = hits[key] / count, 0.95 if kind == "PHONE" else 0.99
         peer = (peers[key] / count, "phonenumbers, told the country") if kind == "PHONE" else (None, None)
         yield Row(f"recall of {kind}, {where}, {count} texts", share, "share", f">= {goal}", share >= goal, *peer)
+
+
+def _on_addresses(each: int) -> Iterator[Row]:
+    """Recall of e-mail addresses in many scripts, by script; half an address does not count."""
+    whole = Counter[str]()
+    for text in addresses(each, SEED):
+        whole[text.script] += any(f.kind == "EMAIL" and f.start <= text.start and text.end <= f.end for f in find(text.text))
+    for script, hits in whole.items():
+        yield Row(f"recall of whole EMAIL in {script}, {each} texts", hits / each, "share", ">= 0.99", hits / each >= 0.99)
 
 
 def _on_written() -> Iterator[Row]:

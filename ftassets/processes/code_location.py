@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import subprocess
 import sys
 import time
@@ -19,7 +18,6 @@ from ftassets.errors import ConfigurationError
 
 OURS = "ftassets.definitions"
 SILENCE = 300.0  # seconds; each part of the daemon gives a sign of life every 30
-_MODULE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 # the first name that the interpreter does not find; whole packages only, so that no code of theirs runs
 _MISSING = """
 import importlib.util, sys
@@ -79,7 +77,7 @@ def code_location(loops: LoopsFolder, definitions: str | None) -> CodeLocation:
             target = ".".join(file.relative_to(project.sources).with_suffix("").parts)
     else:
         project, target = project_around(here), definitions
-    if not target.endswith(".py") and not _MODULE.fullmatch(target):
+    if not target.endswith(".py") and not all(map(str.isidentifier, target.split("."))):
         raise ConfigurationError(f"--definitions takes the name of a module, for example shop.definitions, or a .py file, not {target!r}")
     if project is None:
         return CodeLocation(target, python=sys.executable, imports=str(here), directory=str(here))

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from bench.generators.addresses import ADDRESSES, addresses
 from bench.generators.personal_data import LOCALES, harmless, personal, with_secrets
 from bench.generators.written_phones import written_phones
 from ftassets.domain.personal_data.finding import find
@@ -38,6 +39,13 @@ def test_values_of_a_locale_are_found_where_they_stand(locale: str) -> None:
         assert text.text[text.start : text.end].strip()
         found = find(text.text)
         assert any(f.kind == text.kind and f.start < text.end and text.start < f.end for f in found), (text.text, found)
+
+
+def test_addresses_of_every_script_are_found_whole() -> None:
+    texts = list(addresses(20, 1))
+    assert Counter(text.script for text in texts) == dict.fromkeys(ADDRESSES, 20)
+    for text in texts:
+        assert [tuple(span) for span in find(text.text)] == [("EMAIL", text.start, text.end)], text.text
 
 
 def test_texts_without_personal_data_are_left_as_they_are() -> None:

@@ -1,4 +1,4 @@
-"""A dataset of the store as files in a folder: Parquet as it lies there, its card, and preference pairs in TRL's form."""
+"""A dataset of the store as files in a folder: its Parquet files unchanged, its card, and preference pairs in TRL's form."""
 
 import json
 from collections.abc import Sequence

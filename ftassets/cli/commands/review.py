@@ -26,9 +26,10 @@ from ftassets.domain.gates.policy import at_its_level
 from ftassets.domain.gates.presets import single_gates
 from ftassets.domain.gates.report import EvalReport
 from ftassets.domain.gates.result import Verdict
+from ftassets.domain.scripts import MARKS
 from ftassets.errors import InvalidInput
 
-_NAME = re.compile(r"\w[\w .@+-]{0,63}")
+_NAME = re.compile(rf"\w[\w{MARKS} .@+-]{{0,63}}")
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.evaluation.answer_form import is_label, parse_call
+from ftassets.domain.scripts import MARKS
 
 KINDS = ("price", "date", "number", "name")
 COMMON = 5  # requests whose answers hold a name, or a value of a JSON answer, from which it is vocabulary
@@ -23,8 +24,9 @@ _PATTERNS = {
         rf"|\b{_MONTH} \d{{1,4}}(?:st|nd|rd|th)?\b|\b\d{{1,2}}(?:st|nd|rd|th)? {_MONTH}\b"
     ),
     "number": re.compile(rf"(?<![\w.]){_NUMBER}%?"),
-    "name": re.compile(r"(?<![.!?:\n\"“(*-] )(?<=[^\S\n])[A-Z][\w'’-]+"),  # a capital, but not the first word of a sentence
+    "name": re.compile(rf"(?<![.!?:\n\"“(*-] )(?<=[^\S\n])[A-Z][\w{MARKS}'’-]+"),  # a capital, but not the first word of a sentence
 }
+_WRITTEN = re.compile(rf"[\w{MARKS}'’-]+")
 _LIST_MARK = re.compile(r"^\s*\d+[.)]\s", re.MULTILINE)
 _SMALL = [
     "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen",
@@ -74,7 +76,7 @@ def _are_labels(rows: Sequence[Example]) -> bool:
 def _new(row: Example) -> dict[str, set[str]]:
     text = _LIST_MARK.sub("", _text(row.completion))
     asked = row.prompt.lower()
-    words = {_bare(word) for word in re.findall(r"[\w'’-]+", asked)}
+    words = {_bare(word) for word in _WRITTEN.findall(asked)}
     numbers = {_plain(n) for n in re.findall(_NUMBER, asked)} | set(re.findall(r"\d+", asked)) | _spelled(asked)
     found: dict[str, set[str]] = {}
     for kind, pattern in _PATTERNS.items():

@@ -11,12 +11,13 @@ import numpy as np
 from ftassets.domain.drift.comparison import Comparison, MovedCluster
 from ftassets.domain.drift.mix import pairwise_distance
 from ftassets.domain.drift.reference import Reference
+from ftassets.domain.scripts import MARKS
 
 SMALLEST = 3  # new queries that make a topic; fewer are scattered ones
 GROUPED = 2000  # new queries that are grouped at most: their distances to each other are formed
 EXAMPLES = 3
 PEOPLE = 3  # users who have to write a word before a stored report shows it
-_WORD = re.compile(r"[^\W\d_]{2,}")
+_WORD = re.compile(rf"(?:[^\W\d_][{MARKS}]*){{2,}}")
 
 
 @dataclass(frozen=True)

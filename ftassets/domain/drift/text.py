@@ -1,7 +1,6 @@
 """Statistics of texts without embeddings: length, vocabulary, refusals, language; for queries and for answers."""
 
 import math
-import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 
@@ -9,6 +8,7 @@ import numpy as np
 
 from ftassets.domain.dataset.curation.language import detect
 from ftassets.domain.drift.comparison import INFORM_RATE, Statistic
+from ftassets.domain.scripts import WORD
 
 # How instruction-tuned models begin to decline. English only: answers in other languages count as no refusal.
 REFUSALS = (
@@ -18,7 +18,6 @@ REFUSALS = (
 )  # fmt: skip
 SMALLEST = 10
 _BEGINNING = 150  # characters in which a refusal shows
-_WORD = re.compile(r"\w+")
 
 
 def lengths(texts: Sequence[str]) -> np.ndarray:
@@ -31,7 +30,7 @@ def diversity(texts: Sequence[str]) -> np.ndarray:
 
     Falls when answers repeat themselves; the root takes out most of the dependence on length.
     """
-    words = [_WORD.findall(text.lower()) for text in texts]
+    words = [WORD.findall(text.lower()) for text in texts]
     return np.array([len(set(each)) / math.sqrt(len(each)) if each else 0.0 for each in words])
 
 

@@ -6,12 +6,22 @@ from collections.abc import Iterator
 
 from ftassets.domain.personal_data.labels import is_called_phone
 from ftassets.domain.personal_data.spans import Span
+from ftassets.domain.scripts import CJK, MARKS, SOUTH_EAST_ASIAN
 
-# In scripts that write no spaces a word of the sentence touches the address: a part that begins with Latin letters is Latin all through.
-LATIN = "0-9A-Za-zÀ-ɏḀ-ỿ"
-_TLD = rf"(?:xn--[0-9A-Za-z-]{{1,59}}|[A-Za-z]{{2,24}}(?![{LATIN}])|(?![{LATIN}])[^\W\d_]{{2,24}})"
-_DOMAIN = re.compile(rf"@(?:(?:(?=[{LATIN}])[{LATIN}-]{{1,63}}|(?![{LATIN}])[\w-]{{1,63}})\.){{1,8}}{_TLD}")
-_LOCAL_REVERSED = re.compile(rf"(?=[{LATIN}_])[{LATIN}_.%+&'-]{{0,63}}[{LATIN}_]|(?![{LATIN}_])[\w.%+&'-]{{0,63}}\w")
+LATIN = "0-9A-Za-zÀ-ɏḀ-ỿ\u0300-\u036f"  # and accents that are characters of their own
+# A local part goes on whatever the script, since half an address may be a name. But in scripts without spaces a word of the sentence
+# touches it: what has letters of other scripts before the @ ends where those begin. Domains are read likewise, from their second part on.
+_CHAR = rf"\w{MARKS}"
+_SPACED = rf"(?![{CJK}{SOUTH_EAST_ASIAN}])"
+_TLD = rf"(?:xn--[0-9A-Za-z-]{{1,59}}|[A-Za-z]{{2,24}}(?![{LATIN}])|(?![{LATIN}])(?:[^\W\d_][{MARKS}]{{0,4}}){{2,24}})"
+_LABEL = rf"(?:(?=[{LATIN}])[{LATIN}-]{{1,63}}|(?![{LATIN}])[{_CHAR}-]{{1,63}})\."
+_LITERAL = r"\[(?:IPv6:[0-9A-Fa-f:.]{2,45}|[0-9]{1,3}(?:\.[0-9]{1,3}){3})\]"
+_DOMAIN = re.compile(rf"@(?:(?:(?!_)[{_CHAR}-]){{1,63}}\.(?:{_LABEL}){{0,7}}{_TLD}|{_LITERAL})")
+_LOCAL_REVERSED = re.compile(
+    rf"(?:{_SPACED}[{_CHAR}.%+&'-]){{1,64}}(?<=\w)|[{_CHAR}.%+&'-]{{1,64}}(?<=\w)"
+    r"|\"\w(?:[\w .%+&'-]{0,60}\w)?\""  # in quotes with a space
+)
+_PREFIX = re.compile("[א-ת]{1,2}-(?=[0-9A-Za-z])")  # Hebrew prepositions stand before a word with a dash
 _VEILED_DOT = r"(?: ?[(\[] ?(?:dot|punkt|punto|point) ?[)\]] ?|\.)"
 _VEILED = re.compile(  # jane%40example.com in the query of a URL, and jane (at) example (dot) com
     rf"(?<![{LATIN}._+%-])(?:[{LATIN}][{LATIN}._+-]{{0,63}}%40|[{LATIN}][{LATIN}._+-]{{0,63}} ?[(\[] ?at ?[)\]] ?)"
@@ -43,6 +53,8 @@ def emails(text: str) -> Iterator[Span]:
     while at >= 0:
         if (domain := _DOMAIN.match(text, at)) and (local := _LOCAL_REVERSED.match(text[max(0, at - 64) : at][::-1])):
             start = at - local.end()
+            if prefix := _PREFIX.match(text, start, at):
+                start = prefix.end()
             before = text[max(0, start - 80) : start]
             if not (before.endswith(_HANDLE) or _PASSWORD.search(before) or _IMAGE.match(text, at) or _GIT.match(text, start)):
                 yield Span("EMAIL", start, domain.end())

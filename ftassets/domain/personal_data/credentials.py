@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 
 from ftassets.domain.personal_data.spans import Span
+from ftassets.domain.scripts import MARKS
 
 _BEGIN, _END = r"(?<![A-Za-z0-9_])", r"(?![A-Za-z0-9_])"
 _WITH_PREFIX = re.compile(
@@ -88,7 +89,8 @@ _PIN_KEY = re.compile(rf"(?:.*[^A-Za-z])?(?:(?:{_PINS})(?:[ _-]?(?:code|number))
 _PIN_LIKE = re.compile("pin|puk|cv[vc]|otp|geheimz|暗証|пин|пін")
 _PIN_HINT = re.compile(rf"(?:{_PINS})(?![A-Za-zа-я])", re.IGNORECASE)
 _PHRASES = r"pass[ _-]?phrase|(?:seed|recovery|backup|secret|mnemonic)[ _-]phrase|(?:seed|recovery|backup)_words|mnemonic"
-_WORDS = r"[^\W\d_A-Z]{2,15}(?:[ -][^\W\d_A-Z]{2,15}){2,23}"  # three and more words without a capital
+_SMALL = rf"(?:[^\W\d_A-Z][{MARKS}]{{0,4}}){{2,15}}"
+_WORDS = rf"{_SMALL}(?:[ -]{_SMALL}){{2,23}}"  # three and more words without a capital
 _PHRASE = re.compile(rf"(?<![A-Za-z])(?i:{_PHRASES})[\"'“”]?(?:(?i:{_ASSIGNED})[\"'“]({_WORDS})[\"'”]|\s{{0,2}}[:=]\s{{0,2}}({_WORDS}))")
 _PHRASE_KEY = re.compile(rf"(?:.*[^A-Za-z])?(?:{_PHRASES})[\s:]*", re.IGNORECASE | re.DOTALL)
 _NAME_HINT = re.compile(  # parts of what stands in `_CALLED`, in lower case

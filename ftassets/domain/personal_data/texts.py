@@ -15,6 +15,7 @@ from ftassets.domain.personal_data.finding import find, may_hold
 from ftassets.domain.personal_data.folding import folded
 from ftassets.domain.personal_data.labels import BEFORE, as_label
 from ftassets.domain.personal_data.spans import Finder, Span, redact, resolved
+from ftassets.domain.scripts import is_whole
 
 _RUN = re.compile(r"[0-9](?:[ .()/-]{0,4}[0-9]){5,}")
 
@@ -146,14 +147,15 @@ def _scrubbed(written: Sequence[_Text], names: Finder | None) -> tuple[list[str]
             look(part, label, with_names=one.with_names or not one.as_json)
     if not found:
         return [one.text for one in written], found
-    person = re.compile(rf"(?<![^\W_])(?:{'|'.join(map(re.escape, sorted(persons, key=len, reverse=True)))})(?![^\W_])", re.IGNORECASE)
 
     def known(text: str) -> Iterator[Span]:
         view = folded(text)
         for run in _RUN.finditer(view.text) if phones else ():
             yield from (view.back(Span("PHONE", start, end)) for start, end in windows(run) if digits(view.text[start:end]) in phones)
-        for match in person.finditer(text) if persons else ():
-            yield Span(persons.get(match[0].lower(), "PERSON"), *match.span())
+        for person, kind in persons.items():
+            for match in re.finditer(re.escape(person), text, re.IGNORECASE):
+                if is_whole(text, *match.span()):
+                    yield Span(kind, *match.span())
 
     def clean(text: str, label: str = "", is_key: bool = False) -> str:
         spans = [] if is_key else list(known(text))  # a key is the schema's word, even where it equals somebody's name

@@ -156,7 +156,7 @@ def test_a_second_person_can_say_no_and_a_bad_file_changes_nothing(case: Case, t
     assert "row 52" in said
     assert read_review(control(case.home), "triage", digest) == stored
     fill(out, "no", slice(48, 60))
-    run("import", "triage", str(out), "--name", "ben")
+    run("import", "triage", str(out), "--name", "प्रिया शर्मा")
     assert case.verdict(digest) is Verdict.FAIL
 
 

@@ -60,6 +60,7 @@ def test_keywords_tell_a_group_from_the_others() -> None:
     groups = {"timers": ["set a timer", "start the timer now"], "lights": ["set the light", "the light now"]}
     found = keywords(groups)
     assert (found["timers"][0], found["lights"][0]) == ("timer", "light")
+    assert "लाइट" in keywords({"timers": ["टाइमर चलाओ"], "lights": ["लाइट जलाओ"]})["lights"]
     assert keywords({"empty": ["123 !"], "one": ["a word"]})["empty"] == ()
     assert keywords({}) == {}
 

@@ -76,7 +76,7 @@ def test_refusals_show_at_the_beginning(text: str, refused: bool) -> None:
 
 
 def test_diversity_by_hand() -> None:
-    assert diversity(["one two Two one", "a b c d", "", "!"]) == pytest.approx([1.0, 2.0, 0.0, 0.0])
+    assert diversity(["one two Two one", "a b c d", "", "!", "हिन्दी हिन्दी"]) == pytest.approx([1.0, 2.0, 0.0, 0.0, 0.5**0.5])
 
 
 def test_length_is_in_characters() -> None:

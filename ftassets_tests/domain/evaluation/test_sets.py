@@ -66,6 +66,21 @@ def test_contains_takes_white_space_and_signs_as_they_are_meant() -> None:
     assert not right("contains", "3x5 km", "3.5 km")
 
 
+@pytest.mark.parametrize(
+    ("answer", "expected", "holds"),
+    [
+        ("首都是北京。", "北京", True),
+        ("答案是42。", "42", True),
+        ("राम आया", "राम", True),
+        ("रामा आया", "राम", False),
+        ("I like Rene\u0301 here", "Ren\u00e9", True),
+        ("snake_case", "snake", False),
+    ],
+)
+def test_contains_knows_the_words_of_other_scripts(answer: str, expected: str, holds: bool) -> None:
+    assert right("contains", answer, expected) is holds
+
+
 def test_exact_compares_as_the_task_does() -> None:
     assert right("exact", '{"b": 1, "a": 2}', '{"a": 2, "b": 1}')
     assert not right("exact", "Paris.", "Paris", form=Text())

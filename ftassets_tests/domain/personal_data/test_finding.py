@@ -131,6 +131,9 @@ HOSTILE = ["1", "4", "4 ", "4444 ", "5555-", "11 ", "12.", "1.1.1.1.", "+1", "(1
 
 HOSTILE += [
     "a@a.aa ",
+    "\u0e49@",
+    "ก่@ก่.ก่",
+    'a "@',
     "%.@",
     ":",
     "1:",
@@ -193,6 +196,44 @@ def test_texts_without_spaces(kind: str, value: str, text: str) -> None:
 
 def test_an_address_in_another_script() -> None:
     whole("write to 用户@例子.中国 please", "EMAIL", "用户@例子.中国")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "मार्कर@उदाहरण.भारत",
+        "ผู้ใช้@ตัวอย่าง.ไทย",
+        "வாடிக்கையாளர்@எடுத்துக்காட்டு.இந்தியா",
+        "مُستخدم@مِثال.مصر",
+        "सुनील@example.in",  # part of it has marks
+        "नाम.उपनाम@example.com",
+        "ดี.มาก@example.com",
+        "zoe\u0308@mu\u0308ller.de",
+        "иван2@example.com",  # two scripts
+        "सुनील123@example.in",
+        "bob@my비즈.com",
+        '"marker zed"@example.com',
+        "marker.zed@[192.168.1.1]",
+        "marker.zed@[IPv6:2001:db8::1]",
+    ],
+)
+@pytest.mark.parametrize("text", ["{}", "mail {} please", "<{}>", "mail: {}, thanks"])
+def test_an_address_is_found_whole(text: str, value: str) -> None:
+    assert redact(text.replace("{}", value), find(text.replace("{}", value))) == text.replace("{}", "<EMAIL>")
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("我的邮箱是123456@qq.com谢谢", "我的邮箱是<EMAIL>谢谢"),
+        ("ติดต่อbob@example.comค่ะ", "ติดต่อ<EMAIL>ค่ะ"),
+        ("שלח ל-bob@example.com", "שלח ל-<EMAIL>"),
+        ('{"a":"@b.com"} ["x","@b.com"] "a" "@b.com"', '{"a":"@b.com"} ["x","@b.com"] "a" "@b.com"'),
+        ("x@[12, 34] and decorated@my_module.task", "x@[12, 34] and decorated@my_module.task"),
+    ],
+)
+def test_words_around_an_address_stay(text: str, left: str) -> None:
+    assert redact(text, find(text)) == left
 
 
 @pytest.mark.parametrize("text", ["电话{}谢谢", "電話{}まで", "전화{}로", "โทร{}ค่ะ", "טלפון-{}"])
@@ -385,6 +426,8 @@ def test_secrets_by_what_they_are_called(text: str, left: str) -> None:
         ("passphrase: correct horse battery staple", "passphrase: <SECRET>"),
         ('the pass phrase is "correct horse battery staple"', 'the pass phrase is "<SECRET>"'),
         ("seed phrase = abandon ability able about above absent", "seed phrase = <SECRET>"),
+        ("seed phrase: a\u0301baco abdomen abeja abierto", "seed phrase: <SECRET>"),
+        ("passphrase: 'हिमालय नदी बादल पर्वत'", "passphrase: '<SECRET>'"),
         ("GPIO pin 1234 and pins 13", "GPIO pin 1234 and pins 13"),
         ("a shopping cart: 4821", "a shopping cart: 4821"),
         ("the PIN is 4 digits long", "the PIN is 4 digits long"),

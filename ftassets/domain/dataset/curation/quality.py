@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ftassets.domain.dataset.curation.step import Pool, StepOutcome
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.evaluation.repetition import repetition
+from ftassets.domain.scripts import CJK, MARKS, SOUTH_EAST_ASIAN
 from ftassets.wording import amount
 
 if TYPE_CHECKING:
@@ -19,14 +20,13 @@ MAX_WORD = 200  # characters
 # too little text for a share to mean anything
 _FEW_CHARS = 12
 _FEW_WORDS = 6
-# Thai, Lao, Myanmar, Khmer, Chinese, Japanese and Yi are written without spaces: their sentences are no long words. Base64 is one word.
-_SPACELESS = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\ua4cf\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff"
-_LONG_WORD = re.compile(rf"(?:[+/=_-]?[^\W_{_SPACELESS}]){{{MAX_WORD + 1},}}")
+# Sentences of scripts without spaces, and wide letters between them, are no long words. Base64 is one word.
+_LONG_WORD = re.compile(rf"(?:[+/=_-]?(?:[^\W_{CJK}{SOUTH_EAST_ASIAN}\uff00-\uffef]|[{MARKS}])){{{MAX_WORD + 1},}}")
 _ADDRESS = re.compile(r"\b\w+://\S+|(?<!\S)[^\s?]+\?\S*=\S*")  # presigned ones hold long tokens
 _FRAME = frozenset(
     "|-=_+*~:;,.#/\\'\"{}[]()<>&%$@^`\u2500\u2501\u2502\u2503\u253c\u2550\u2551"
 )  # what tables, code and JSON are written with
-_NAME = re.compile(r"[^\W\d_]{2}")
+_NAME = re.compile(rf"[^\W\d_][{MARKS}]*[^\W\d_]")
 
 
 def keep_good(pool: Pool, loop: "LoopConfig") -> StepOutcome:

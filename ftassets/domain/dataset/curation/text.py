@@ -2,7 +2,6 @@
 
 import functools
 import hashlib
-import itertools
 import re
 import sys
 import textwrap
@@ -16,17 +15,17 @@ from ftassets.domain.canonical import comparable_json, read_json
 from ftassets.domain.chat import Asked, Message
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.evaluation.answer_form import AnswerForm
+from ftassets.domain.scripts import CJK, MARKS, SOUTH_EAST_ASIAN
 
 RANKS = ("label", "correction", "seed", "thumbs_up", "synthetic")  # whose answer to a request counts: a seed can be corrected
 # which of two copies stays: what the loop's owners wrote, so that feedback that is doubted later takes none of it away
 _COPIES = ("label", "seed", "correction", "thumbs_up", "synthetic")
 _WORD = re.compile(r"\w+")
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufe00-\ufe0f\ufeff]")
-# Scripts without spaces. A word is 1.7 letters in Chinese and Japanese, and 3.3 without marks in Thai, Lao, Myanmar and Khmer.
-_CJK = "\u2e80-\u2fdf\u3005-\u3007\u3021-\u3029\u3040-\u312f\u31a0-\u31bf\u31f0-\u31ff"
-_CJK += "\u3400-\u4dbf\u4e00-\ua4cf\uf900-\ufaff\U00020000-\U0003ffff"
-_SOUTH_EAST_ASIAN = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\uaa60-\uaa7f"
-_SPACELESS = re.compile(f"([{_CJK}])|[{_SOUTH_EAST_ASIAN}]")
+# A word is 1.7 letters in Chinese and Japanese, and 3.3 without marks in Thai, Lao, Myanmar and Khmer.
+_SPACELESS = re.compile(f"([{CJK}])|[{SOUTH_EAST_ASIAN}]")
+_SPECIAL = re.compile(f"[{CJK}{SOUTH_EAST_ASIAN}{MARKS}]")
+_LETTER_OR_WORD = re.compile(f"[{CJK}{SOUTH_EAST_ASIAN}][{MARKS}]*|(?:[^\\W{CJK}{SOUTH_EAST_ASIAN}]|[{MARKS}])+")
 _OTHER_MEANING = {"<super>", "<sub>", "<fraction>", "<circle>", "<square>"}  # 10\u00b2 is not 102, \u00bd is not 12
 
 
@@ -74,33 +73,14 @@ def words_of(text: str) -> list[str]:
     Where scripts have no spaces each letter is given, with its marks: `size_of` says how many words they are.
     """
     text = normalised(text)
-    if text.isascii() or not _special().search(text):
+    if text.isascii() or not _SPECIAL.search(text):
         return _WORD.findall(text) or [text]
-    return _letters_or_words().findall(text) or [text]
+    return _LETTER_OR_WORD.findall(text) or [text]
 
 
 def size_of(words: Sequence[str]) -> list[int]:
     """The length of each word in tenths of a word: 10, but for single letters of scripts without spaces."""
     return [10 if word.isascii() or not (script := _SPACELESS.match(word)) else 6 if script[1] else 3 for word in words]
-
-
-@functools.cache
-def _special() -> re.Pattern[str]:
-    return re.compile(f"[{_CJK}{_SOUTH_EAST_ASIAN}{_marks()}]")
-
-
-@functools.cache
-def _letters_or_words() -> re.Pattern[str]:
-    marks = _marks()
-    return re.compile(f"[{_CJK}{_SOUTH_EAST_ASIAN}][{marks}]*|(?:[^\\W{_CJK}{_SOUTH_EAST_ASIAN}]|[{marks}])+")
-
-
-@functools.cache
-def _marks() -> str:
-    r"""Ranges of combining characters, which \w does not match: the vowels of Hindi and Thai are some."""
-    codes = (code for code in range(0x300, sys.maxunicode + 1) if unicodedata.category(chr(code)) in ("Mn", "Mc"))
-    runs = (list(run) for _, run in itertools.groupby(enumerate(codes), lambda item: item[1] - item[0]))
-    return "".join(f"{chr(run[0][1])}-{chr(run[-1][1])}" for run in runs)
 
 
 def said(message: Message) -> str:

@@ -1,11 +1,9 @@
 """Repeated text, within answers and among them."""
 
-import re
 from collections.abc import Sequence
 
+from ftassets.domain.scripts import WORD
 from ftassets.workers.evaluation.metrics.base import TextMetric
-
-_WORD = re.compile(r"\w+")
 
 
 class Distinct(TextMetric):
@@ -19,7 +17,7 @@ class Distinct(TextMetric):
 
     def rows(self, predictions: Sequence[str], references: Sequence[str] = ()) -> dict[str, list[float]]:
         """Both shares of each answer."""
-        words = [_WORD.findall(text.lower()) for text in predictions]
+        words = [WORD.findall(text.lower()) for text in predictions]
         return {f"distinct_{n}": [_share(each, n) for each in words] for n in (1, 2)}
 
     def _compute(self, predictions: Sequence[str]) -> dict[str, float]:

@@ -106,6 +106,13 @@ def test_names_of_the_request_are_replaced_in_values_not_in_keys() -> None:
     )
 
 
+def test_a_name_is_replaced_in_every_script_but_not_in_a_longer_word() -> None:
+    said = "Anna在家, Anna\u0301, Annaा, Mark_2, Marks"
+    assert scrubbed("tell Mark that Anna called", json.dumps([said], ensure_ascii=False), names=names)[1] == json.dumps(
+        ["<PERSON>在家, Anna\u0301, Annaा, <PERSON>_2, Marks"], ensure_ascii=False
+    )
+
+
 def test_names_are_looked_for_in_prose_answers_only() -> None:
     assert scrubbed("who?", "Anna did", names=names)[1] == "<PERSON> did"
     assert scrub(pool(("who?", '{"intent": "Mark"}')), loop(), names=names) == StepOutcome()

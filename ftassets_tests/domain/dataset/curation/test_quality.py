@@ -70,6 +70,7 @@ def test_real_and_structured_answers_stay(text: str) -> None:
         ("12:30 13:45 +++ ... 77/88", "0% of the request's characters are letters, fewer than 10%"),
         ("look " + "ab" * 101, "the request has a word of 202 characters, more than 200"),
         ("see data " + "aB3/" * 80 + "==", "the request has a word of 319 characters, more than 200"),
+        ("look " + "a\u0301\u0302" * 70, "the request has a word of 210 characters, more than 200"),
         ("help " + "!" * 20, "83% of the request's characters are '!', more than 50%"),
         ("ok " + "\u2603\u2600\u2601\u2602" * 9, "5% of the request's characters are letters, fewer than 10%"),
     ],

@@ -176,6 +176,7 @@ def test_output_length_is_in_characters(tmp_path):
 def test_repeated_text_is_seen_within_and_among_answers(tmp_path):
     values = compute("distinct", tmp_path, ["one two one two", "one two one two", "hall", "a b c d"])
     assert values == {"distinct_1": pytest.approx(3 / 4), "distinct_2": pytest.approx((2 / 3 + 2 / 3 + 1 + 1) / 4), "answers": 0.75}
+    assert compute("distinct", tmp_path, ["कि की"])["distinct_1"] == 1
 
 
 def test_bertscore_puts_a_paraphrase_above_another_topic_and_counts_an_empty_answer_as_0(tmp_path):
