@@ -1,12 +1,12 @@
 """One request on its way through the gateway, and its record."""
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ftassets.backends.traffic_log.base import Exchange
 from ftassets.domain.evaluation.answer_form import AnswerForm
+from ftassets.gateway.answer import Answer, tokens
 
 
 @dataclass
@@ -24,7 +24,7 @@ class Call:
     began: float
     own_id: str | None = None  # the client's name of its request
     instead_of: str | None = None  # the candidate that production answers for
-    answer: str = ""
+    said: Answer = field(default_factory=Answer)
     first_token_ms: float | None = None
     tokens_in: int | None = None
     tokens_out: int | None = None
@@ -44,10 +44,10 @@ class Call:
         ignored = {"x-ftassets-ignored": ", ".join(self.ignored)} if self.ignored else {}
         return {"x-ftassets-version": self.version, "x-request-id": self.id, **own, **fallback, **ignored}
 
-    def count(self, usage: Mapping[str, Any] | None) -> None:
-        """Take over the engine's token counts."""
+    def count(self, usage: Any) -> None:
+        """Take over the engine's token counts, if it gives any."""
         if usage:
-            self.tokens_in, self.tokens_out = usage.get("prompt_tokens"), usage.get("completion_tokens")
+            self.tokens_in, self.tokens_out = tokens(usage, "prompt_tokens"), tokens(usage, "completion_tokens")
 
     def finished(self, form: AnswerForm, status: int, error: str | None = None) -> Exchange:
         exchange = Exchange(
@@ -57,7 +57,7 @@ class Call:
             user=self.user,
             prompt=self.prompt,
             messages=self.messages,
-            answer=self.answer,
+            answer=self.said.logged(),
             status=status,
             at=self.at,
             latency_ms=self.elapsed_ms,

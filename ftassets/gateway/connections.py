@@ -94,12 +94,13 @@ class Connection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        in_body = self._in_body
         super().data_received(data)
         if self.transport.is_closing() or self._answering:
             return
         if self._head is None:
             self._expect_head()
-        if not self._in_body:  # the rest of a body that was refused is read and dropped
+        if not in_body:  # the rest of a body that was refused is read and dropped
             self._head_bytes += len(data)
         if self._head_bytes > self._peers.limits.head_bytes:
             most = amount(self._peers.limits.head_bytes, "byte")

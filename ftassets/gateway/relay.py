@@ -34,6 +34,7 @@ class Relay:
         self._wants_usage = wants_usage
         self._claim = claim
         self._sent: list[bytes] = []  # for the claim
+        self._finished = False
         self._headers = {**call.headers, "content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -66,40 +67,44 @@ class Relay:
         raw = [(name.encode(), value.encode()) for name, value in self._headers.items()]
         await send({"type": "http.response.start", "status": 200, "headers": raw})
         events = Events()
-        finished = False
         try:
             async for chunk in self._reply.content.iter_any():
                 for data in events.feed(chunk):
-                    if data == b"[DONE]":  # ours comes when the row is durable
-                        continue
-                    part = from_json(data)
-                    if "error" in part:
-                        return Problem(502, "the model server broke off", "engine_error", detail=str(part["error"])[:500])
-                    finished |= any(choice.get("finish_reason") for choice in part["choices"])
-                    self._take(part)
-                    if part["choices"] or self._wants_usage:
-                        sent = event(to_json(part))
-                        if self._claim:
-                            self._sent.append(sent)
-                        await send({"type": "http.response.body", "body": sent, "more_body": True})
+                    if problem := await self._pass_on(data, send):
+                        return problem
+            for data in events.end():
+                if problem := await self._pass_on(data, send):
+                    return problem
         except (TimeoutError, aiohttp.ClientError) as error:
             return engine_problem(error)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             return Problem(502, "the model server sent something that is not a chunk", "engine_error", detail=repr(error))
-        return None if finished else Problem(502, "the model server ended its answer in the middle", "engine_error")
+        return None if self._finished else Problem(502, "the model server ended its answer in the middle", "engine_error")
 
-    def _take(self, part: dict) -> None:
-        """Note what a chunk says and put our names on it."""
+    async def _pass_on(self, data: bytes, send: Send) -> Problem | None:
+        """Send a chunk with our names on it, and note its text. Events that are neither chunks nor errors are dropped."""
+        if data == b"[DONE]":  # ours comes when the row is durable
+            return None
+        part = from_json(data)
+        if error := part.get("error"):
+            return Problem(502, "the model server broke off", "engine_error", detail=str(error)[:500])
+        choices = part.get("choices") or []
+        if not choices and not part.get("usage"):
+            return None
         call = self._call
         call.count(part.get("usage"))
-        part |= {"id": call.id, "model": call.loop}
-        for choice in part["choices"]:
-            call.cut |= choice.get("finish_reason") == "length"
-            delta = choice.get("delta") or {}
-            text = delta.get("content") or "".join((t.get("function") or {}).get("arguments") or "" for t in delta.get("tool_calls") or ())
-            if text and call.first_token_ms is None:
-                call.first_token_ms = call.elapsed_ms
-            call.answer += text
+        for choice in choices:
+            if choice.get("index") in (0, None):
+                self._finished |= bool(choice.get("finish_reason"))
+                call.cut |= choice.get("finish_reason") == "length"
+                if call.said.take(choice.get("delta")) and call.first_token_ms is None:
+                    call.first_token_ms = call.elapsed_ms
+        if choices or self._wants_usage:
+            sent = event(to_json({**part, "id": call.id, "model": call.loop}))
+            if self._claim:
+                self._sent.append(sent)
+            await send({"type": "http.response.body", "body": sent, "more_body": True})
+        return None
 
 
 async def read_whole(call: Call, reply: aiohttp.ClientResponse) -> dict[str, Any]:
@@ -107,9 +112,10 @@ async def read_whole(call: Call, reply: aiohttp.ClientResponse) -> dict[str, Any
     try:
         async with reply:
             answer: dict[str, Any] = from_json(await reply.read())
-        message = answer["choices"][0]["message"]
-        call.cut = answer["choices"][0].get("finish_reason") == "length"
-        call.answer = message.get("content") or (to_json(message["tool_calls"]).decode() if message.get("tool_calls") else "")
+        choice = answer["choices"][0]
+        message = dict(choice["message"])
+        call.cut = choice.get("finish_reason") == "length"
+        call.said.take(message)
         call.count(answer.get("usage"))
     except (TimeoutError, aiohttp.ClientError) as error:
         raise engine_problem(error) from error
