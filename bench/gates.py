@@ -7,8 +7,10 @@ functions that decide. Cells differ in rows, margins, shares of errors on one si
 import argparse
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from itertools import product
+from itertools import combinations_with_replacement, product
+from math import factorial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,6 +101,7 @@ def measure(options: argparse.Namespace) -> Iterator[Row]:
     yield from conversations(rng, options.draws)
     yield from macro_f1(rng, options.f1)
     yield from spread_errors(rng, options.f1)
+    yield from small_classes()
     yield from latency(rng, options.draws)
     yield from reviewed()
     yield from by_judge(rng, options.judged)
@@ -252,6 +255,32 @@ def spread_errors(rng: np.random.Generator, draws: int) -> Iterator[Row]:
         whole = tables[tables.sum(axis=2).min(axis=1) > 0]
         failed = sum(loss_bound(*labels_of(each), None, true, 0.95, [str(k) for k in range(6)]).p_value < ALPHA for each in whole) / draws
         yield Row(f"f1 at its limit FAILs: five classes of 4 % right half of the time, n = {n}", failed, "share", GOAL, failed <= ALLOWED)
+
+
+def small_classes() -> Iterator[Row]:
+    """Macro F1 at its limit where each of eight classes has few rows, some are right by chance, and the others always: exact sums.
+
+    Wrong answers are of no class.
+    """
+    passes, fails, shares = 0.0, 0.0, np.linspace(0.05, 0.95, 19)
+    for rows, by_chance in product((2, 3, 4), (1, 2, 4)):
+        true, below, above = (2 * shares / (1 + shares) * by_chance + 8 - by_chance) / 8, 0.0, 0.0
+        for right in combinations_with_replacement(range(rows + 1), by_chance):
+            of = Counter(right)
+            chance = factorial(by_chance) * np.prod([binom.pmf(k, rows, shares) ** n / factorial(n) for k, n in of.items()], axis=0)
+            expected, said = few_rows(rows, [*right, *[rows] * (8 - by_chance)])
+            low, high = (bound(expected, said, None, 0.5, 0.95).bound for bound in (gain_bound, loss_bound))
+            below, above = below + chance * (low > true + 1e-9), above + chance * (high < true - 1e-9)
+        passes, fails = max(passes, float(np.max(below))), max(fails, float(np.max(above)))
+    cells = f"worst of {9 * len(shares)} cells"
+    yield Row(f"f1 at its limit passes: eight classes of 2 to 4 rows, exact, {cells}", passes, "share", GOAL, passes <= ALLOWED)
+    yield Row(f"f1 at its limit FAILs: eight classes of 2 to 4 rows, exact, {cells}", fails, "share", GOAL, fails <= ALLOWED)
+
+
+def few_rows(rows: int, right: Sequence[int]) -> tuple[list[str], list[str]]:
+    """Expected and predicted labels of classes of so many rows, of each of which so many are right."""
+    expected = [str(label) for label, _ in enumerate(right) for _ in range(rows)]
+    return expected, [str(label) if row < often else "none" for label, often in enumerate(right) for row in range(rows)]
 
 
 def reviewed() -> Iterator[Row]:

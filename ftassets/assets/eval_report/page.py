@@ -9,13 +9,14 @@ import numpy as np
 from ftassets.assets._shared.stored_reports import place, verdicts
 from ftassets.assets.eval_report.answering import API, Answers, api_sentence
 from ftassets.assets.eval_report.measuring import ROLES, Evaluation
-from ftassets.assets.eval_report.rows import RowSet, by_id, read_answers
+from ftassets.assets.eval_report.rows import Rows, RowSet, by_id, read_answers
 from ftassets.backends.artifacts.reports import report_key
 from ftassets.backends.control.base import Control
 from ftassets.backends.control.reviews import read_review
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.evaluation.confusion import columns, confusion, confusions, recalls
+from ftassets.domain.evaluation.conversations import near_copies
 from ftassets.domain.evaluation.costs import cost_of
 from ftassets.domain.evaluation.llm_judge import Calibration
 from ftassets.domain.evaluation.parity import Parity
@@ -103,6 +104,7 @@ def page(loop: LoopConfig, control: Control, measured: Evaluation, digest: str) 
         **({"error_budget": report.error_budget.outlook(wanted_level(loop.gates)).sentence} if report.error_budget else {}),
         "golden_uses": report.golden_uses,
         **({"golden_set_wear": worn.sentence} if (worn := wear(report, loop.gates)) else {}),
+        **({"near_copies": copies} if (copies := near_copies_sentence(loop, measured.rows)) else {}),
         "gate_rule": report.gate_rule,
         "dataset_commit": report.dataset_commit[:12],
         "golden_commit": report.golden_commit[:12],
@@ -121,6 +123,20 @@ def _sensitivity_table(loop: LoopConfig, report: EvalReport) -> dg.MetadataValue
             text = f"{found.assumed:.3f} passes in {found.power:.0%} of cases; {reliably} in {POWER:.0%}"
             lines.append((gate.name, text))
     return table(["gate", "true value, and how often it passes"], lines)
+
+
+def near_copies_sentence(loop: LoopConfig, rows: Rows) -> str:
+    """How many rows of the golden and of further sets are near copies of others, and the first of each; empty without any."""
+    found = []
+    for each in rows.sets:
+        if not each.held_out and (near := near_copies(each.rows, loop)):
+            name = "golden" if each.settings is None else each.settings.name
+            many, first = f"{len(near)} of {amount(len(each.rows), f'{name} row')}", next(row.id for row in each.rows if row.id in near)
+            found.append(f"{many} {'is a near copy' if len(near) == 1 else 'are near copies'} of others ({first}: {near[first]})")
+    if not found:
+        return ""
+    said = "gates count each by itself, and their verdicts hold for rows that are right or wrong by themselves"
+    return f"{'; '.join(found)}: {said}. Leave out those that are not, or give them one conversation_id"
 
 
 def _turns_table(report: EvalReport) -> dg.MetadataValue | None:

@@ -139,13 +139,15 @@ def describe(plan: dict[str, Any]) -> str:
         f"{plan['loop']}: power with the golden rows there are, and rows for {assumed['power']:.0%}; assumed: only one of the two models "
         f"is right on {assumed['discordance']:.0%} of rows, log response times spread by {assumed['latency_spread']:g}",
         "",
-        f"{'gate':<{width}}  {'true gain':>9}  {'rows':>7}  {'needed':>7}  {'power':>5}" + (f"  {'for all':>7}" if several else ""),
+        f"{'gate':<{width}}  {'true gain':>9}  {'rows':>7}  {'needed':>7}  {'power':>5}"
+        + (f"  {'for all':>7}" if several else "")
+        + "  unit",
     ]
     for gate in plan["gates"]:
         needed, for_all = (f"{rows:,}" if rows else "-" for rows in (gate["needed"], gate["needed_for_all"]))
         gain, power = ("-", "-") if gate["power"] is None else (f"{gate['effect']:.2f}", f"{gate['power']:.0%}")
         line = f"{gate['name']:<{width}}  {gain:>9}  {gate['rows']:>7,}  {needed:>7}  {power:>5}"
-        lines.append(line + (f"  {for_all:>7}" if several else ""))
+        lines.append(line + (f"  {for_all:>7}" if several else "") + f"  {gate['unit']}")
     if several:
         lines.append(_all_gates(plan))
     if budget := plan["error_budget"]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ftassets.domain.drift.accumulation import STATISTIC, WindowEvidence, evidence, spread, standard_score
 from ftassets.domain.drift.blocks import row_blocks
 from ftassets.domain.drift.budget import reports_until
 from ftassets.domain.drift.calibration import JITTER, SIZES, harmless_windows, mix_draws
@@ -11,7 +12,7 @@ from ftassets.domain.drift.comparison import MIN_FACTOR, MIN_SHARE, concentratio
 from ftassets.domain.drift.concentration import NEIGHBOURS, SCORES
 from ftassets.domain.drift.mix_statistics import Summary
 from ftassets.domain.drift.mmd import fourier_features
-from ftassets.domain.drift.novelty import novelty_scores
+from ftassets.domain.drift.novelty import NOVELTY, novelty_scores
 from ftassets.domain.drift.occupancy import assign, fit_centres
 from ftassets.domain.drift.reference import Reference
 from ftassets.wording import amount
@@ -70,15 +71,8 @@ def power(
 
     Raises ValueError when the reference has fewer than two clusters, is too small to calibrate on, or n is below the smallest size.
     """
-    names, distances, clusters = _as_if_unknown(reference)
-    if len(names) < 2 or n < SIZES[0] or not reference.nulls:
-        raise ValueError(f"power needs two clusters or more, a calibrated reference and windows of at least {SIZES[0]} queries")
-    rng = np.random.default_rng(seed)
-    known = novelty_scores(reference.usual, reference.distances, reference.clusters)
-    unknown = novelty_scores(reference.usual, distances, clusters)
-    apart = [float(distances[reference.clusters == name].mean()) for name in names]
-    topics = names[np.argsort(apart, kind="stable")[: max(1, round(NEAR * len(names)))]]
-    new_topics = np.isin(reference.clusters, topics)
+    rng, played = np.random.default_rng(seed), _play(reference, n)
+    known, unknown, new_topics = played.known, played.unknown, played.new_topics
     candidates, others = np.flatnonzero(new_topics), np.flatnonzero(~new_topics)
     before = np.where(new_topics, _GONE, 0).astype(np.int8)
     thresholds = novelty_thresholds(reference, n, rate, min_factor, min_share)
@@ -98,6 +92,31 @@ def power(
             seen += bool((values > [*thresholds, dense]).any())
     probability = seen / draws
     return Power(n, unseen_share, probability, reports_until(probability, consecutive))
+
+
+def found_over_windows(
+    reference: Reference, n: int, limit: float, unseen_share: float, windows: int, draws: int = 200, seed: int = 0
+) -> float:
+    """Chance that evidence that adds up over so many windows of n queries, `unseen_share` of them new, is above `limit` after one of them.
+
+    New topics are played as in `power`, and stay; known ones have another harmless mix in each window. Alarms of single windows are not
+    counted. Raises ValueError as `power`.
+    """
+    rng, played = np.random.default_rng(seed), _play(reference, n)
+    column, of, null = list(NOVELTY).index(STATISTIC), spread(reference), reference.nulls[STATISTIC]
+    usual, unknown = played.known[:, column], played.unknown[played.new_topics, column]
+    others = usual[~played.new_topics]
+    means = np.empty(draws * windows)
+    for place, row in enumerate(row for rows in harmless_windows(reference.clusters, n, draws * windows, rng) for row in rows):
+        new = rng.choice(unknown, rng.binomial(n, unseen_share))
+        left = usual[rng.permutation(row[~played.new_topics[row]])[: n - len(new)]]
+        means[place] = (new.sum() + left.sum() + rng.choice(others, n - len(new) - len(left)).sum()) / n
+    scores = [standard_score(null.p_value(n, float(mean))) for mean in means]
+    found = 0
+    for run in np.array(scores).reshape(draws, windows):
+        added = [WindowEvidence(0.0, 0.0, n, float(z)) for z in run]
+        found += any(evidence(added[: number + 1], of).value > limit for number in range(windows))
+    return found / draws
 
 
 def smallest_share(reference: Reference, n: int, rate: float, draws: int = 200, seed: int = 0) -> float | None:
@@ -131,6 +150,29 @@ def preset_false_alarm_rates(reference: Reference, n: int, draws: int = 1000, se
     own, other = (mix_draws(reference.vectors, features, clusters, m, whole, n, draws, rng, jitter) for jitter in (None, JITTER))
     return tuple(
         PresetRate(f"{name} > {limit}", *(float((drawn[name] > limit).mean()) for drawn in (own, other))) for name, limit in PRESETS.items()
+    )
+
+
+@dataclass(frozen=True)
+class _Played:
+    """Novelty scores of each row of the reference (m, columns) as a known query, and as one whose cluster is unknown; which of the rows
+    (m,) play new topics."""
+
+    known: np.ndarray
+    unknown: np.ndarray
+    new_topics: np.ndarray
+
+
+def _play(reference: Reference, n: int) -> _Played:
+    names, distances, clusters = _as_if_unknown(reference)
+    if len(names) < 2 or n < SIZES[0] or not reference.nulls:
+        raise ValueError(f"power needs two clusters or more, a calibrated reference and windows of at least {SIZES[0]} queries")
+    apart = [float(distances[reference.clusters == name].mean()) for name in names]
+    topics = names[np.argsort(apart, kind="stable")[: max(1, round(NEAR * len(names)))]]
+    return _Played(
+        novelty_scores(reference.usual, reference.distances, reference.clusters),
+        novelty_scores(reference.usual, distances, clusters),
+        np.isin(reference.clusters, topics),
     )
 
 

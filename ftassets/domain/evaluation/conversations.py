@@ -2,13 +2,19 @@
 
 from collections import Counter
 from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING
 
 from ftassets.domain.dataset.curation.connected import Components
 from ftassets.domain.dataset.curation.continued import continued
+from ftassets.domain.dataset.curation.near import drop_near
+from ftassets.domain.dataset.curation.step import Pool
 from ftassets.domain.dataset.curation.text import answer_key, request_digest
 from ftassets.domain.dataset.rows import CONVERSATION, Example
 from ftassets.domain.evaluation.answer_form import AnswerForm
-from ftassets.domain.evaluation.scored_turns import Turn
+from ftassets.domain.evaluation.scored_turns import Turn, conversation_of
+
+if TYPE_CHECKING:
+    from ftassets.config.loop import LoopConfig
 
 
 def distinct(rows: Sequence[Example], form: AnswerForm) -> list[Example]:
@@ -39,3 +45,12 @@ def linked(rows: Sequence[Example]) -> list[Example]:
         heads.setdefault(part, row.id)
     sizes = Counter(parts)
     return [row if sizes[part] == 1 else Turn(**dict(row), conversation=heads[part]) for row, part in zip(rows, parts, strict=True)]
+
+
+def near_copies(rows: Sequence[Example], loop: "LoopConfig") -> dict[str, str]:
+    """Of `linked` rows that count by themselves, those that ask nearly what another one asks and have its answer, with the reason (by id).
+
+    They tend to be right or wrong together, which no bound allows for.
+    """
+    alone = [row for row in rows if not conversation_of(row)]
+    return {alone[place].id: why for place, why in drop_near(Pool(alone, list(range(len(alone)))), loop).dropped.items()}

@@ -1,7 +1,7 @@
 """Macro F1 of two versions on the same rows, and how far chance moves it."""
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,8 +51,8 @@ def gain_bound(
     """Lower bound of the candidate's macro F1 less production's, or of its own without production's labels.
 
     A paired Bayesian bootstrap over rows (Rubin 1981) to which one row is added that the candidate has wrong and production right, as
-    Gaffke's bound of a mean adds one (see `mean_bounds`). A wrong row costs most in a rare class, and as a false positive of another
-    one, so that the row is tried in each of the rarest classes and in groups of them; the lowest bound counts.
+    Gaffke's bound of a mean adds one (see `mean_bounds`). A wrong row costs most in a rare class that is right else, and as a false
+    positive of another one, so that the row is tried in the class where it costs most and in groups of those; the lowest bound counts.
 
     One row does not make up for many small classes, which is corrected by class. F1 is concave: a class that is right on some of a few
     rows has a lower one in a sample than in truth, and in a bootstrap than in the sample; where that flatters the gain, the bound is lower
@@ -104,9 +104,10 @@ def _least(
 ) -> F1Bound:
     cells: Counter[Cell] = Counter(zip(expected, ours, theirs, strict=True))
     of = Counter(expected)
-    rare = sorted(classes, key=lambda label: (of[label], label))
-    counted = sum(of[label] for label in rare)
-    added = _added_rows(rare, [of[label] / counted for label in rare], wrong)
+    moved = _moved_by_a_row(cells, classes, paired, wrong)
+    ranked = [classes[number] for number in np.argsort(-moved, kind="stable")]
+    counted = sum(of[label] for label in ranked)
+    added = _added_rows(ranked, [of[label] / counted for label in ranked], wrong)
     every = list(dict.fromkeys([*cells, *(cell for shares in added for cell in shares)]))
     place = {cell: number for number, cell in enumerate(every)}
     rng = np.random.default_rng(seed)
@@ -131,8 +132,9 @@ def _least(
     found = []
     for shares in added:
         weights = base.copy()
-        for cell, share in shares.items():
-            weights[:, place[cell]] += rng.standard_gamma(share, size=DRAWS)
+        row = rng.standard_gamma(1.0, size=DRAWS)
+        for cell, share in shares.items():  # parts that differ by chance would move the bound less
+            weights[:, place[cell]] += share * row
         towards = gains_of(weights).mean(axis=1)
         towards = towards.mean() + wider * (towards - towards.mean()) - flattered
         p = (1 + int(np.sum(towards <= sign * limit))) / (DRAWS + 1)
@@ -141,16 +143,35 @@ def _least(
     return F1Bound(sign * bound, sign * middle, max(p for _, _, p in found))
 
 
-def _added_rows(rare: Sequence[str], shares: Sequence[float], wrong: bool) -> list[dict[Cell, float]]:
-    """Ways to add one row: to the 1, 2, 4, ... rarest classes in equal parts, and to all by their share of the rows.
+def _moved_by_a_row(cells: Mapping[Cell, int], classes: Sequence[str], paired: bool, wrong: bool) -> Floats:
+    """By how much one more row of a class moves its F1, or the difference of two, towards the bound (classes,).
+
+    A row that is right takes F1 from 2b / s to (2b + 2) / (s + 2), a wrong one to 2b / (s + 1), with b the class's rows that are right and
+    s those that it has or is named for. Of `paired` versions one has it wrong and the other one right.
+    """
+    counts = np.array([list(cells.values())], dtype=float)
+    expected, ours, theirs = (list(column) for column in zip(*cells, strict=True))
+
+    def moves(said: Sequence[str], right: bool) -> Floats:
+        names = np.array(classes)
+        f1 = _by_class(counts, expected, said, classes)[0]
+        rows = counts[0] @ ((np.array(expected)[:, None] == names).astype(float) + (np.array(said)[:, None] == names))
+        found: Floats = 2 * (1 - f1) / (rows + 2) if right else f1 / (rows + 1)
+        return found
+
+    return moves(ours, not wrong) + (moves(theirs, wrong) if paired else 0.0)
+
+
+def _added_rows(ranked: Sequence[str], shares: Sequence[float], wrong: bool) -> list[dict[Cell, float]]:
+    """Ways to add one row: to the 1, 2, 4, ... first classes in equal parts, and to all by their share of the rows.
 
     A wrong one is predicted as the next class of the group; without another class as a label of no class.
     """
-    sizes = sorted({min(2**power, len(rare)) for power in range(len(rare).bit_length() + 1)})
-    groups = [(list(rare[:size]), [1 / size] * size) for size in sizes] + [(list(rare), list(shares))]
+    sizes = sorted({min(2**power, len(ranked)) for power in range(len(ranked).bit_length() + 1)})
+    groups = [(list(ranked[:size]), [1 / size] * size) for size in sizes] + [(list(ranked), list(shares))]
     found = []
     for group, parts in groups:
-        ring = [*group, *rare[len(group) : len(group) + 1]] if len(group) == 1 else group
+        ring = [*group, *ranked[len(group) : len(group) + 1]] if len(group) == 1 else group
         row: dict[Cell, float] = {}
         for number, part in enumerate(parts):
             label, following = group[number], ring[(number + 1) % len(ring)]

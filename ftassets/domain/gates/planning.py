@@ -33,7 +33,8 @@ class GatePlan:
     `needed` is None above `ROWS_LIMIT`; `needed_for_all` is `needed` where all gates of the policy are to pass together with power 0.8,
     None also where that is not asked. For a latency gate rows are interleaved pairs of requests and the effect is 0; for a fixed
     bound the effect is the true value's distance to it. For a gate on the recall of several classes, rows are those of the rarest one and
-    `needed` those of each; power is the chance that all of them pass. A gate that cannot be planned has power None and says why.
+    `needed` those of each; power is the chance that all of them pass. A gate that cannot be planned has power None and says why. `unit` is
+    what `needed` counts, in words.
     """
 
     name: str
@@ -43,6 +44,7 @@ class GatePlan:
     power: float | None
     sentence: str
     needed_for_all: int | None = None
+    unit: str = "rows"
 
 
 @dataclass(frozen=True)
@@ -209,9 +211,16 @@ def plan_gate(gate: "Gate", parts: Sequence[int], effect: float, discordance: fl
     chance = gate.kind.plan(gate, assumed, discordance, spread)
     rows = min(parts)
     if isinstance(chance, str):
-        return GatePlan(gate.name, None, rows, None, None, f"cannot be planned: {chance}")
+        return GatePlan(gate.name, None, rows, None, None, f"cannot be planned: {chance}", unit=counted_by(gate))
     now, needed = of_all(chance, parts), smallest(lambda n: chance(n) ** len(parts) >= wanted)
-    return GatePlan(gate.name, assumed, rows, needed, now, _sentence(gate, assumed, parts, needed, now))
+    return GatePlan(gate.name, assumed, rows, needed, now, _sentence(gate, assumed, parts, needed, now), unit=counted_by(gate))
+
+
+def counted_by(gate: "Gate") -> str:
+    """What a gate that compares one metric needs more of if it lacks data."""
+    if gate.metric == "recall":
+        return f"rows of {f'class {gate.label}' if gate.label else 'each class'}"
+    return "pairs of requests" if gate.kind.counts == "pairs" else "rows"
 
 
 def of_all(chance: Callable[[int], float], parts: Sequence[int]) -> float:
@@ -248,7 +257,8 @@ def plan_any_of(
     text = f"any of {len(asked)} slices, with Holm's correction, passes a model better by {100 * effect:g} points in each with {now:.0%}"
     if now < POWER:
         text += f": it needs about {about(needed)} in each" if needed else f"; fewer than {ROWS_LIMIT:,} rows are not enough"
-    return GatePlan(gate.name, effect, min(min(count) for count in parts), needed, now, text)
+    unit = f"{counted_by(asked[0])} in each slice" if len({counted_by(each) for each in asked}) == 1 else "rows in each slice"
+    return GatePlan(gate.name, effect, min(min(count) for count in parts), needed, now, text, unit=unit)
 
 
 def held_back(gates: "Sequence[Gate]", counts: RowCounts, effect: float, discordance: float, level: float) -> float | None:
@@ -275,9 +285,7 @@ def _share_allowed(gate: "Gate") -> float:
 
 def _sentence(gate: "Gate", effect: float, parts: Sequence[int], needed: int | None, now: float) -> str:
     rows, several = min(parts), len(parts) > 1
-    unit = "pairs of requests" if gate.kind.counts == "pairs" else "rows"
-    if gate.metric == "recall":
-        unit = f"rows of {f'class {gate.label}' if gate.label else f'the rarest of {len(parts)} classes' if several else 'each class'}"
+    unit = f"rows of the rarest of {len(parts)} classes" if several else counted_by(gate)
     if gate.better_than:
         test, model = "superiority", f"a model better by {100 * effect:g} points"
     elif gate.no_worse_than:
@@ -288,7 +296,7 @@ def _sentence(gate: "Gate", effect: float, parts: Sequence[int], needed: int | N
     model += " in each" if several else ""
     if needed is None:
         return f"{test} cannot pass {model} reliably with fewer than {ROWS_LIMIT:,} {unit}: widen the margin or look for a larger effect"
-    wanted = f"{about(needed)}{' rows of each class' if several else ''}"
+    wanted = f"{about(needed)}{f' {counted_by(gate)}' if several else ''}"
     if not rows:
         return f"{test} has no {unit}: it never passes, and needs about {wanted}"
     if now >= POWER:

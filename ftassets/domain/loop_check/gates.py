@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING
 
 from ftassets.domain.gates.classes import more_rows
 from ftassets.domain.gates.inputs import some
-from ftassets.domain.gates.planning import DISCORDANCE, EFFECT, POWER, SPREAD, RowCounts, fewest_rows, plan
+from ftassets.domain.gates.planning import DISCORDANCE, EFFECT, POWER, SPREAD, RowCounts, counted_by, fewest_rows, plan
 from ftassets.domain.gates.presets import single_gates
 from ftassets.domain.gates.result import about
 from ftassets.domain.loop_check.finding import LOOP, LoopFinding
+from ftassets.wording import amount
 
 if TYPE_CHECKING:
     from ftassets.config.loop import LoopConfig
@@ -36,13 +37,17 @@ def _gate(gate: "Gate", place: int, counts: RowCounts) -> LoopFinding | None:
             text = f"gate {gate.name}, which counts each class: no row is of {some(without)}"
             return LoopFinding("error", "no_golden_rows", LOOP, text, more_rows(first), field=("gates", place))
         return LoopFinding("error", "no_golden_rows", LOOP, f"gate {gate.name}: no golden row", "add golden rows", field=("gates", place))
-    short = [(counts.of(each), needed) for each in singles if counts.of(each) < (needed := fewest_rows(each))]
+    short = [(each, needed) for each in singles if counts.of(each) < (needed := fewest_rows(each))]
     planned = plan(gate, counts, EFFECT, DISCORDANCE, SPREAD)
-    each = " of each class" if gate.metric == "recall" and not gate.label else ""
-    enough = f"about {about(planned.needed)}{each} are enough for {POWER:.0%} of good candidates" if planned.needed else planned.sentence
+    enough = planned.sentence
+    if planned.needed:
+        enough = f"about {about(planned.needed)} {planned.unit} are enough for {POWER:.0%} of good candidates"
     if len(short) == len(singles):
-        rows, needed = short[0]
-        text = f"gate {gate.name} can never pass with so few rows ({rows}): it needs {needed} even if every answer is right"
+        least, needed = short[0]
+        text = (
+            f"gate {gate.name} can never pass with {amount(counts.of(least), 'row')}{_of_class(least)}: it needs {needed} "
+            f"{counted_by(least)} even if every answer is right"
+        )
         return LoopFinding("error", "too_few_golden_rows", LOOP, text, f"add golden rows: {enough}", field=("gates", place))
     if planned.power is None or planned.power >= POWER:
         return None
@@ -50,6 +55,11 @@ def _gate(gate: "Gate", place: int, counts: RowCounts) -> LoopFinding | None:
     more = "raise its `pairs`" if gate.metric and gate.kind.counts == "pairs" else "add golden rows"
     advice = f"{more}, or accept that good candidates are held back for lack of data; `ftassets plan` takes other assumptions"
     return LoopFinding("warning", "weak_gate", LOOP, text, advice, field=("gates", place))
+
+
+def _of_class(gate: "Gate") -> str:
+    """Of which class the fewest rows are, for a gate on the recall of one or of all."""
+    return "" if gate.metric != "recall" else f" of class {gate.label}" if gate.label else " of a class"
 
 
 def scales(loop: "LoopConfig") -> Iterator[LoopFinding]:

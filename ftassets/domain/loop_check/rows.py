@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 from ftassets.domain.dataset.control_tokens import ControlTokens
 from ftassets.domain.dataset.curation import Curated, SizeVerdict, curate
 from ftassets.domain.dataset.curation.contamination import drop_contaminated
-from ftassets.domain.dataset.curation.near import drop_near
 from ftassets.domain.dataset.curation.step import Pool
 from ftassets.domain.dataset.curation.text import answer_key, request_digest
 from ftassets.domain.dataset.rows import Example
 from ftassets.domain.dataset.written import SEED, Written, refusals
 from ftassets.domain.evaluation.answer_form import NO_LABEL, AnswerForm
-from ftassets.domain.evaluation.conversations import distinct, linked
+from ftassets.domain.evaluation.conversations import distinct, linked, near_copies
 from ftassets.domain.evaluation.scored_turns import conversation_of, last_answers
 from ftassets.domain.gates.planning import RowCounts
 from ftassets.domain.gates.report import HELD_OUT
@@ -143,15 +142,14 @@ def repeated(loop: "LoopConfig", files: Sequence[Written]) -> Iterator[LoopFindi
             )
             advice = "gates count each conversation once, because its rows are right or wrong together: add others if they lack rows"
             yield LoopFinding("warning", "conversation", of.source, text, advice, together[0][1])
-        alone = [row for row in rows if not conversation_of(row)]
-        if near := drop_near(Pool(alone, list(range(len(alone)))), loop).dropped:
-            first = min(near)
+        if near := near_copies(rows, loop):
+            first = min(near, key=line_of.__getitem__)
             text = f"{amount(len(near), 'row is a near copy', 'rows are near copies')} of others; the first: {near[first]}"
             advice = (
                 "gates count each by itself, and their verdicts hold for rows that are right or wrong by themselves: leave out those that "
                 "are not, or give them one conversation_id"
             )
-            yield LoopFinding("warning", "near_copy", of.source, text, advice, line_of[alone[first].id])
+            yield LoopFinding("warning", "near_copy", of.source, text, advice, line_of[first])
 
 
 def _contradictions(of: Written, form: AnswerForm) -> Iterator[tuple[int, int]]:

@@ -9,12 +9,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from ftassets.assets._shared.dataset_files import golden_path, read_evaluation_rows, scored_golden, to_parquet
-from ftassets.assets.eval_report.page import _judge_table, _turns_table
+from ftassets.assets.eval_report.page import _judge_table, _turns_table, near_copies_sentence
 from ftassets.assets.eval_report.rows import Rows, RowSet, scores_of
 from ftassets.backends.dataset_store.git import GitDatasetStore
 from ftassets.config.loop import LoopConfig
 from ftassets.domain.chat import conversation, question
 from ftassets.domain.dataset.rows import Example
+from ftassets.domain.evaluation.conversations import linked
 from ftassets.domain.evaluation.llm_judge import Calibration, LabelledChoice, PairwiseScore
 from ftassets.domain.evaluation.scoring import Score
 from ftassets.domain.gates.gate import Gate
@@ -102,3 +103,14 @@ def test_the_page_says_how_far_the_judge_agrees_and_what_would_halve_the_interva
     assert "would halve the interval" in found["llm_judge_better"]
     broken = known.model_copy(update={"problem": "the judge has changed"})
     assert {row.data["LLM judge"] for row in _judge_table(asked, made, broken).records} >= {"problem"}  # type: ignore[attr-defined]
+
+
+def test_the_page_counts_near_copies_of_golden_and_further_rows() -> None:
+    near = [Example(id=which, messages=question(f"dim the lamp in the {which} kitchen of the house"), completion="on") for which in "abc"]
+    held_out = RowSet(near, held_out=True)
+    said = near_copies_sentence(loop("last"), Rows([RowSet([*near, ONE]), held_out], []))
+    assert said.startswith("2 of 4 golden rows are near copies of others (")
+    assert "same answer as" in said
+    assert "give them one conversation_id" in said
+    assert near_copies_sentence(loop("last"), Rows([RowSet(linked([*near, near[0]])), held_out], [])).startswith("1 of 4 golden rows is a")
+    assert near_copies_sentence(loop("last"), Rows([RowSet([near[0], ONE]), held_out], [])) == ""

@@ -64,7 +64,7 @@ def test_assumptions_change_the_plan_and_stand_in_it(plan: dict[str, Any]) -> No
 def test_the_table_names_every_gate_and_step_and_what_is_too_weak(plan: dict[str, Any]) -> None:
     text = describe(plan)
     lines = text.splitlines()
-    assert any(line.split() == ["exact_match_better", "0.04", "500", "416", "87%", "640"] for line in lines)
+    assert any(line.split() == ["exact_match_better", "0.04", "500", "416", "87%", "640", "rows"] for line in lines)
     assert any(line.split()[:2] == ["5", "%"] for line in lines)
     assert "exact_match_established_no_worse: non-inferiority with margin 0.02 on 300 rows passes an equal model with only 23%" in text
     assert "exact_match_better: superiority" not in text

@@ -14,7 +14,7 @@ from ftassets.domain.drift import (
 from ftassets.domain.drift import reference as reference_module
 from ftassets.domain.drift.novelty import nearest_distances
 from ftassets.domain.drift.occupancy import assign
-from ftassets.domain.drift.sensitivity import SEEN, SHARES, _as_if_unknown
+from ftassets.domain.drift.sensitivity import SEEN, SHARES, _as_if_unknown, found_over_windows
 from ftassets_tests.domain.drift.topics import DIMENSIONS, EVEN, KNOWN, NEW, queries, unit
 
 RATE = 0.01
@@ -98,6 +98,17 @@ def test_distances_as_if_the_cluster_were_unknown(reference: Reference) -> None:
         assert distances[row] == pytest.approx(1 - float((reference.vectors[others] @ reference.vectors[row]).max()), abs=1e-6)
         centre_distances = ((reference.centres - reference.vectors[row]) ** 2).sum(axis=1)
         assert clusters[row] == np.argsort(centre_distances)[1]
+
+
+def test_evidence_over_windows_finds_what_a_single_one_does_not_and_seldom_what_is_not_there(by_topic: Reference) -> None:
+    limit = 100.0
+    none, few, more = (found_over_windows(by_topic, 50, limit, share, 10, draws=100) for share in (0.0, 0.02, 0.05))
+    assert none <= 10 / limit
+    assert none <= few < more
+    assert found_over_windows(by_topic, 50, limit, 0.05, 1, draws=100) < more
+    assert more == found_over_windows(by_topic, 50, limit, 0.05, 10, draws=100), "the same each time"
+    with pytest.raises(ValueError, match="two clusters or more"):
+        found_over_windows(build_reference(queries(15, EVEN, 1), "model:1"), 50, limit, 0.1, 10)
 
 
 def test_fixed_rules_depend_on_the_window(reference: Reference) -> None:

@@ -1,10 +1,15 @@
 """Macro F1: the value, how far chance moves it, and the gate on it."""
 
+from collections import Counter
+from itertools import product
+
 import numpy as np
 import pytest
+from scipy.stats import binom
 
+from bench.gates import few_rows
 from ftassets.domain.gates.gate import Gate
-from ftassets.domain.gates.macro_f1 import gain_bound, loss_bound, macro_f1
+from ftassets.domain.gates.macro_f1 import _moved_by_a_row, gain_bound, loss_bound, macro_f1
 from ftassets.domain.gates.policy import evaluate_gates
 from ftassets.domain.gates.result import Verdict
 from ftassets_tests.domain.gates.reports import labelled, report
@@ -206,3 +211,25 @@ def test_a_class_that_is_right_as_a_whole_has_no_bias_to_correct() -> None:
     expected = rng.choice(CLASSES, 200).tolist()
     value, found = 1.0, gain_bound(expected, expected, None, 0.0, 0.95)
     assert found.middle == pytest.approx(value, abs=0.03)
+
+
+@pytest.mark.parametrize(("rows", "share"), [(3, 0.3), (2, 0.6), (4, 0.2)])
+def test_bounds_hold_for_classes_of_few_rows_some_of_which_are_always_right(rows: int, share: float) -> None:
+    """An exact sum: two of eight classes are right by chance. Above the bound was the truth in 15 % at a stated 5 %."""
+    true, below, above = (6 + 2 * 2 * share / (1 + share)) / 8, 0.0, 0.0
+    for right in product(range(rows + 1), repeat=2):
+        chance = float(np.prod(binom.pmf(right, rows, share)))
+        expected, said = few_rows(rows, [*right, *[rows] * 6])
+        below += chance * (gain_bound(expected, said, None, 0.5, 0.95).bound > true)
+        above += chance * (loss_bound(expected, said, None, 0.5, 0.95).bound < true)
+    assert (below <= 0.05, above <= 0.05) == (True, True)
+
+
+def test_one_more_row_moves_f1_by_what_is_computed() -> None:
+    expected, said = few_rows(4, [4, 2, 0])
+    cells = Counter(zip(expected, said, expected, strict=True))
+    for wrong, answer in ((False, "1"), (True, "none")):
+        with_row = macro_f1([*expected, "1"], [*said, answer])
+        moved = _moved_by_a_row(cells, ["0", "1", "2"], paired=False, wrong=wrong)
+        assert moved[1] / 3 == pytest.approx(abs(with_row - macro_f1(expected, said)))
+    assert moved.argmax() == 0, "a wrong row costs most where all are right"

@@ -1,5 +1,6 @@
 """Findings on gates: whether they can pass with the rows there are, and whether any holds a floor."""
 
+import re
 from typing import Any
 
 import pytest
@@ -50,11 +51,28 @@ def test_a_gate_on_recall_needs_rows_of_its_class_or_of_the_rarest_one() -> None
     assert of({"a": 500, "b": 0}, metric="f1") == [("no_golden_rows", "gate f1_at_least, which counts each class: no row is of b")]
     [(kind, text)] = of({"a": 500, "b": 13})
     assert kind == "too_few_golden_rows"
-    assert "never pass with so few rows (13): it needs 14 even if every answer is right" in text
+    assert "never pass with 13 rows of a class: it needs 14 rows of each class even if every answer is right" in text
     [(kind, text)] = of({"a": 500, "b": 20})
     assert kind == "weak_gate"
     assert "on 20 rows of the rarest of 2 classes" in text
     assert of({"a": 800, "b": 900}) == []
+
+
+@pytest.mark.parametrize(
+    ("gate", "unit"),
+    [
+        ({"metric": "recall", "at_least": 0.8}, "rows of each class"),
+        ({"metric": "recall", "at_least": 0.8, "label": "b"}, "rows of class b"),
+        ({"metric": "recall", "no_worse_than": "production", "margin": 0.1, "label": "b"}, "rows of class b"),
+        ({"metric": "exact_match", "at_least": 0.8}, "rows"),
+        ({"any_of": [{**BETTER, "slice": "golden"}, {**BETTER, "slice": "hard"}]}, "rows in each slice"),
+    ],
+)
+def test_advice_says_of_what_so_many_are_enough(gate: dict[str, Any], unit: str) -> None:
+    few = RowCounts({"golden": 4, "hard": 4}, classes={"golden": {"a": 5, "b": 3}, "hard": {"a": 4}}, labels=["a", "b"])
+    [found] = gate_rows(loop(gate), few)
+    assert found.kind == "too_few_golden_rows"
+    assert re.search(rf"add golden rows: about [\d,]+ {unit} are enough for 80% of good candidates", found.advice)
 
 
 def test_a_gate_on_classes_in_a_slice_counts_those_of_the_policy() -> None:
